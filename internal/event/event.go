@@ -1,0 +1,117 @@
+// Package event holds the record of The Eye: the event, the rejection, their
+// identities, times and total order, and the binary form in which they travel
+// from intake to store.
+//
+// It does not read requests, validate payloads or know where records are kept.
+package event
+
+import (
+	"cmp"
+	"encoding/json"
+	"math"
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// NoSeq stands for an absent sequence number. It is larger than every number
+// that is accepted, so that absent sorts last (R1).
+const NoSeq int64 = math.MaxInt64
+
+// MaxSeq is the largest sequence number that is accepted: 2^53 − 1, the largest
+// integer that every JSON implementation keeps exactly.
+const MaxSeq int64 = 1<<53 - 1
+
+// Event is one accepted event.
+//
+// Strings and Data may share memory with the frame they were read from: keep a
+// copy when only a part is kept for long.
+type Event struct {
+	App       string
+	ID        uuid.UUID
+	ClientID  string // the id as sent, when it was not a UUID; else empty
+	SessionID string
+	Category  string
+	Name      string
+	Data      json.RawMessage // a JSON object, kept as sent
+
+	Timestamp string // as sent: a time, or the literal of a JSON number
+	SentTime  Micros // Timestamp as written: zone-less read as UTC, uncorrected
+	SentAt    Micros // the sender's clock at sending; 0 when absent
+	Seq       int64  // the sender's own counter; NoSeq when absent
+	Sender    string
+
+	OccurredAt Micros
+	ReceivedAt Micros
+	Position   Position
+	CarriedBy  uint64 // the frame that stored it: Position.Frame, but for replays
+
+	SchemaVersion uint32 // the version that it passed; 0 when its type has no schema
+}
+
+// Position is the place of a first arrival in the total order of receipt.
+type Position struct {
+	Frame uint64
+	Index uint32
+}
+
+// Compare orders positions by frame, then by index.
+func (p Position) Compare(q Position) int {
+	return cmp.Or(cmp.Compare(p.Frame, q.Frame), cmp.Compare(p.Index, q.Index))
+}
+
+// Key is what the total order R1 looks at.
+type Key struct {
+	OccurredAt Micros
+	Seq        int64
+	Position   Position
+}
+
+// Key returns the event's place in the total order.
+func (e *Event) Key() Key { return Key{e.OccurredAt, e.Seq, e.Position} }
+
+// Compare orders keys by R1: occurred_at, seq with absent last, frame, index.
+// Distinct arrivals never compare equal.
+func (k Key) Compare(o Key) int {
+	return cmp.Or(
+		cmp.Compare(k.OccurredAt, o.OccurredAt),
+		cmp.Compare(k.Seq, o.Seq),
+		k.Position.Compare(o.Position),
+	)
+}
+
+// TimestampIsNumber reports whether the timestamp was sent as a JSON number.
+// A time always holds a colon and a number never does.
+func (e *Event) TimestampIsNumber() bool { return !strings.Contains(e.Timestamp, ":") }
+
+// Fate is what became of one arrival (P2).
+type Fate uint8
+
+// The fates of an arrival. Pending is told of what is acknowledged and not yet
+// decided; no store ever returns it.
+const (
+	Pending Fate = iota
+	Stored
+	Rejected
+	Duplicate
+	Erased
+	Expired
+)
+
+var fateNames = [...]string{"pending", "stored", "rejected", "duplicate", "erased", "expired"}
+
+// String returns the fate as the interface spells it.
+func (f Fate) String() string {
+	if int(f) < len(fateNames) {
+		return fateNames[f]
+	}
+	return "unknown"
+}
+
+// Outcome is the store's decision about one record.
+type Outcome struct {
+	Fate Fate
+	// Problems are set when the answer to the sender is "rejected": for the
+	// fate Rejected, and for the Duplicate of something that was rejected before.
+	Problems []Problem
+}

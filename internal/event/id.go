@@ -1,0 +1,58 @@
+package event
+
+import (
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// MaxTextCodePoints bounds session_id, category, name and a client's id.
+const MaxTextCodePoints = 200
+
+// MaxSenderCodePoints bounds sender.
+const MaxSenderCodePoints = 64
+
+// eyeNamespace is the root of all ids that The Eye derives. It is part of the
+// stored format: changing it would break the safety of sending again.
+var eyeNamespace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("tag:theeye,2026:event"))
+
+// NewID returns a new UUIDv7 for an event that came without an id. It may be
+// called concurrently and panics only when the system has no randomness.
+func NewID() uuid.UUID { return uuid.Must(uuid.NewV7()) }
+
+// ParseID returns the id for the text that a client sent. The 36-character form
+// of a UUID is taken as it is, in either case, and clientID is empty; any other
+// text is mapped to a UUIDv5 of application and text, and is itself the clientID.
+func ParseID(app, text string) (id uuid.UUID, clientID string) {
+	if id, ok := ParseUUID(text); ok {
+		return id, ""
+	}
+	return DeriveID(app, text), text
+}
+
+// ParseUUID reads the 36-character form alone; braces, urn: and bare hex, which
+// uuid.Parse takes too, are no UUIDs here.
+func ParseUUID(text string) (uuid.UUID, bool) {
+	if len(text) != 36 {
+		return uuid.UUID{}, false
+	}
+	id, err := uuid.Parse(text)
+	return id, err == nil
+}
+
+// DeriveID returns the UUIDv5 of an application and the parts of a name. Equal
+// arguments give equal ids for ever, and no two different lists of parts meet.
+func DeriveID(app string, parts ...string) uuid.UUID {
+	var b strings.Builder
+	for _, part := range append([]string{app}, parts...) {
+		b.WriteString(part)
+		b.WriteByte(0) // no part that is used here may hold NUL, but for the last
+	}
+	return uuid.NewSHA1(eyeNamespace, []byte(b.String()))
+}
+
+// RejectionID identifies a refusal by what was refused, so that the same event
+// refused again is the same rejection (R3).
+func RejectionID(app string, eventID uuid.UUID, raw []byte) uuid.UUID {
+	return DeriveID(app, "rejection", eventID.String(), string(raw))
+}

@@ -1,0 +1,312 @@
+package event
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/google/uuid"
+)
+
+// Record is one arrival: an event that was accepted or a rejection. Exactly one
+// of the two is set.
+type Record struct {
+	Event     *Event
+	Rejection *Rejection
+}
+
+// App returns the application that the record belongs to.
+func (r Record) App() string {
+	if r.Event != nil {
+		return r.Event.App
+	}
+	return r.Rejection.App
+}
+
+// Position returns the place of the record's first arrival.
+func (r Record) Position() Position {
+	if r.Event != nil {
+		return r.Event.Position
+	}
+	return r.Rejection.Position
+}
+
+// ErrCorruptRecord is returned for bytes that are no records.
+var ErrCorruptRecord = errors.New("corrupt record")
+
+// The binary form, little more than a list of length-prefixed fields, is
+// described in docs/format.md. A record that does not say its position takes
+// that of its frame.
+const (
+	kindEvent     = 1
+	kindRejection = 2
+
+	flagPositioned = 1 << 0 // position follows: a replay keeps its first one
+	flagSeq        = 1 << 1
+)
+
+// AppendRecord appends the binary form of r to b and returns the longer slice.
+// Position and CarriedBy are written only when positioned is true.
+func AppendRecord(b []byte, r Record, positioned bool) []byte {
+	if r.Event != nil {
+		return appendEvent(b, r.Event, positioned)
+	}
+	return appendRejection(b, r.Rejection, positioned)
+}
+
+func appendEvent(b []byte, e *Event, positioned bool) []byte {
+	var flags byte
+	if positioned {
+		flags |= flagPositioned
+	}
+	if e.Seq != NoSeq {
+		flags |= flagSeq
+	}
+	b = append(b, kindEvent, flags)
+	if positioned {
+		b = appendPosition(b, e.Position)
+	}
+	if e.Seq != NoSeq {
+		b = binary.AppendUvarint(b, uint64(e.Seq))
+	}
+	b = appendText(b, e.App)
+	b = append(b, e.ID[:]...)
+	b = appendText(b, e.ClientID)
+	b = appendSession(b, e.SessionID)
+	b = appendText(b, e.Category)
+	b = appendText(b, e.Name)
+	b = appendText(b, string(e.Data))
+	b = appendText(b, e.Timestamp)
+	b = appendText(b, e.Sender)
+	for _, t := range []Micros{e.SentTime, e.SentAt, e.OccurredAt, e.ReceivedAt} {
+		b = binary.AppendVarint(b, int64(t))
+	}
+	return binary.AppendUvarint(b, uint64(e.SchemaVersion))
+}
+
+func appendRejection(b []byte, r *Rejection, positioned bool) []byte {
+	var flags byte
+	if positioned {
+		flags |= flagPositioned
+	}
+	b = append(b, kindRejection, flags)
+	if positioned {
+		b = appendPosition(b, r.Position)
+	}
+	b = appendText(b, r.App)
+	b = append(b, r.ID[:]...)
+	b = append(b, r.EventID[:]...)
+	b = appendText(b, r.ClientID)
+	b = appendSession(b, r.SessionID)
+	b = appendText(b, r.Category)
+	b = appendText(b, r.Name)
+	for _, t := range []Micros{r.SentTime, r.SentAt, r.ReceivedAt} {
+		b = binary.AppendVarint(b, int64(t))
+	}
+	b = binary.AppendUvarint(b, uint64(r.SchemaVersion))
+	b = binary.AppendUvarint(b, uint64(len(r.Problems)))
+	for _, p := range r.Problems {
+		b = appendText(b, p.Code)
+		b = appendText(b, p.Pointer)
+		b = appendText(b, p.Message)
+	}
+	return appendText(b, string(r.Raw))
+}
+
+func appendText(b []byte, s string) []byte {
+	b = binary.AppendUvarint(b, uint64(len(s)))
+	return append(b, s...)
+}
+
+// appendSession writes a lower-case UUID, the common case, as 16 bytes: the
+// length is doubled, and odd for a UUID.
+func appendSession(b []byte, s string) []byte {
+	if id, ok := ParseUUID(s); ok && id.String() == s {
+		return append(append(b, 1), id[:]...)
+	}
+	b = binary.AppendUvarint(b, uint64(len(s))<<1)
+	return append(b, s...)
+}
+
+func appendPosition(b []byte, p Position) []byte {
+	b = binary.AppendUvarint(b, p.Frame)
+	return binary.AppendUvarint(b, uint64(p.Index))
+}
+
+// DecodeRecords reads the records of one frame. Those without a position of
+// their own take (frame, index in the frame). The records share memory with
+// body, which must not be changed afterwards. Any input is safe: what is not a
+// list of records gives ErrCorruptRecord.
+func DecodeRecords(body []byte, frame uint64) ([]Record, error) {
+	d := decoder{bytes: body, text: string(body), frame: frame}
+	var records []Record
+	for d.pos < len(d.bytes) && d.err == nil {
+		if len(records) > math.MaxUint32 {
+			d.fail("too many records")
+			break
+		}
+		records = append(records, d.record(uint32(len(records))))
+	}
+	if d.err != nil {
+		return nil, fmt.Errorf("record %d of frame %d: %w", len(records)-1, frame, d.err)
+	}
+	return records, nil
+}
+
+// decoder reads fields from bytes; text is the same bytes as a string, from
+// which fields are cut without copying each.
+type decoder struct {
+	bytes []byte
+	text  string
+	pos   int
+	frame uint64
+	err   error
+}
+
+func (d *decoder) fail(what string) {
+	if d.err == nil {
+		d.err = fmt.Errorf("%w: %s at byte %d", ErrCorruptRecord, what, d.pos)
+	}
+	d.pos = len(d.bytes)
+}
+
+func (d *decoder) record(index uint32) Record {
+	kind, flags := d.byte(), d.byte()
+	at := Position{Frame: d.frame, Index: index}
+	if flags&flagPositioned != 0 {
+		at = Position{Frame: d.uvarint(), Index: d.uint32()}
+	}
+	switch kind {
+	case kindEvent:
+		return Record{Event: d.event(flags, at)}
+	case kindRejection:
+		return Record{Rejection: d.rejection(at)}
+	}
+	d.fail("unknown kind of record")
+	return Record{}
+}
+
+func (d *decoder) event(flags byte, at Position) *Event {
+	e := &Event{Position: at, CarriedBy: d.frame, Seq: NoSeq}
+	if flags&flagSeq != 0 {
+		if e.Seq = int64(d.uvarint()); e.Seq < 0 || e.Seq > MaxSeq {
+			d.fail("seq out of range")
+		}
+	}
+	e.App = d.string()
+	e.ID = d.uuid()
+	e.ClientID = d.string()
+	e.SessionID = d.session()
+	e.Category = d.string()
+	e.Name = d.string()
+	e.Data = d.slice()
+	e.Timestamp = d.string()
+	e.Sender = d.string()
+	e.SentTime, e.SentAt = d.micros(), d.micros()
+	e.OccurredAt, e.ReceivedAt = d.micros(), d.micros()
+	e.SchemaVersion = d.uint32()
+	return e
+}
+
+func (d *decoder) rejection(at Position) *Rejection {
+	r := &Rejection{Position: at, CarriedBy: d.frame}
+	r.App = d.string()
+	r.ID = d.uuid()
+	r.EventID = d.uuid()
+	r.ClientID = d.string()
+	r.SessionID = d.session()
+	r.Category = d.string()
+	r.Name = d.string()
+	r.SentTime, r.SentAt, r.ReceivedAt = d.micros(), d.micros(), d.micros()
+	r.SchemaVersion = d.uint32()
+	n := d.uvarint()
+	if n > uint64(len(d.bytes)-d.pos) {
+		d.fail("more problems than bytes")
+		return r
+	}
+	for range n {
+		r.Problems = append(r.Problems, Problem{Code: d.string(), Pointer: d.string(), Message: d.string()})
+	}
+	r.Raw = d.slice()
+	return r
+}
+
+func (d *decoder) byte() byte {
+	if d.pos >= len(d.bytes) {
+		d.fail("unexpected end")
+		return 0
+	}
+	b := d.bytes[d.pos]
+	d.pos++
+	return b
+}
+
+func (d *decoder) uvarint() uint64 {
+	v, n := binary.Uvarint(d.bytes[d.pos:])
+	if n <= 0 {
+		d.fail("bad number")
+		return 0
+	}
+	d.pos += n
+	return v
+}
+
+func (d *decoder) uint32() uint32 {
+	v := d.uvarint()
+	if v > math.MaxUint32 {
+		d.fail("number too large")
+		return 0
+	}
+	return uint32(v)
+}
+
+func (d *decoder) micros() Micros {
+	v, n := binary.Varint(d.bytes[d.pos:])
+	if n <= 0 {
+		d.fail("bad time")
+		return 0
+	}
+	d.pos += n
+	return Micros(v)
+}
+
+// span moves past n bytes and returns where they begin.
+func (d *decoder) span(n uint64) (from, to int) {
+	if n > uint64(len(d.bytes)-d.pos) {
+		d.fail("field longer than the frame")
+		return 0, 0
+	}
+	from = d.pos
+	d.pos += int(n)
+	return from, d.pos
+}
+
+func (d *decoder) string() string {
+	from, to := d.span(d.uvarint())
+	return d.text[from:to]
+}
+
+func (d *decoder) slice() []byte {
+	from, to := d.span(d.uvarint())
+	return d.bytes[from:to:to]
+}
+
+func (d *decoder) uuid() (id uuid.UUID) {
+	from, to := d.span(16)
+	copy(id[:], d.bytes[from:to])
+	return id
+}
+
+func (d *decoder) session() string {
+	n := d.uvarint()
+	if n == 1 {
+		return d.uuid().String()
+	}
+	if n&1 == 1 {
+		d.fail("bad session id")
+		return ""
+	}
+	from, to := d.span(n >> 1)
+	return d.text[from:to]
+}

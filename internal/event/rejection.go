@@ -1,0 +1,78 @@
+package event
+
+import "github.com/google/uuid"
+
+// The codes of R4. The list is open: readers must expect codes they do not know.
+const (
+	InvalidJSON         = "invalid_json"
+	NotAnObject         = "not_an_object"
+	MissingField        = "missing_field"
+	InvalidField        = "invalid_field"
+	InvalidUnicode      = "invalid_unicode"
+	NULCharacter        = "nul_character"
+	NumberOutOfRange    = "number_out_of_range"
+	DuplicateKey        = "duplicate_key"
+	DataTooDeep         = "data_too_deep"
+	EventTooLarge       = "event_too_large"
+	SchemaViolation     = "schema_violation"
+	UnknownEventType    = "unknown_event_type"
+	TimestampMissing    = "timestamp_missing"
+	TimestampUnparsable = "timestamp_unparsable"
+	TimestampInFuture   = "timestamp_in_future"
+	TimestampOutOfRange = "timestamp_out_of_range"
+	IDConflict          = "id_conflict"
+)
+
+// Problem is one reason for which an event was refused.
+type Problem struct {
+	Code    string `json:"code" doc:"what kind of problem it is" example:"schema_violation"`
+	Pointer string `json:"pointer" doc:"JSON Pointer to the place in the event; empty for the event itself" example:"/data/path"`
+	Message string `json:"message" doc:"what is wrong and what is expected" example:"missing property 'path'"`
+}
+
+// Rejection is an arrival that was refused. It is kept with its reasons and its
+// bytes (R3).
+type Rejection struct {
+	ID       uuid.UUID // RejectionID of App, EventID and Raw
+	EventID  uuid.UUID
+	ClientID string
+	App      string
+
+	// What could be read of the event; empty otherwise.
+	SessionID string
+	Category  string
+	Name      string
+	SentTime  Micros // 0 when the timestamp could not be read
+	SentAt    Micros
+
+	ReceivedAt    Micros
+	Position      Position
+	CarriedBy     uint64
+	SchemaVersion uint32 // the version that judged it; 0 when none did
+	Problems      []Problem
+	Raw           []byte // as sent; any bytes
+}
+
+// Conflict returns the rejection that an event becomes when its id is already
+// stored with another body (R2). Its raw body is the event as JSON, with data
+// as sent and without sent_at, so that a retry leads to the same rejection.
+func Conflict(e *Event) *Rejection {
+	raw := e.appendBody(nil)
+	return &Rejection{
+		ID:            RejectionID(e.App, e.ID, raw),
+		EventID:       e.ID,
+		ClientID:      e.ClientID,
+		App:           e.App,
+		SessionID:     e.SessionID,
+		Category:      e.Category,
+		Name:          e.Name,
+		SentTime:      e.SentTime,
+		SentAt:        e.SentAt,
+		ReceivedAt:    e.ReceivedAt,
+		Position:      e.Position,
+		CarriedBy:     e.CarriedBy,
+		SchemaVersion: e.SchemaVersion,
+		Problems:      []Problem{{Code: IDConflict, Pointer: "/id", Message: "this id is already stored with another body; the first write wins"}},
+		Raw:           raw,
+	}
+}

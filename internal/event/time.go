@@ -1,0 +1,185 @@
+package event
+
+import (
+	"errors"
+	"math/big"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Micros is a time as microseconds since 1970-01-01T00:00:00 UTC.
+type Micros int64
+
+// Earliest and Latest bound what is accepted: 1970 inclusive to 2200 exclusive.
+const (
+	Earliest Micros = 0
+	Latest   Micros = 7258118400_000000
+)
+
+// Errors of ParseTime and ParseEpoch.
+var (
+	ErrUnparsable = errors.New("not a time: use RFC 3339, 2006-01-02 15:04:05[.ffffff] or epoch s, ms, µs or ns as a number")
+	ErrOutOfRange = errors.New("time outside the years 1970 to 2199 in UTC")
+)
+
+// Now returns the time of the system's clock.
+func Now() Micros { return Micros(time.Now().UnixMicro()) }
+
+// Time returns m as a time in UTC.
+func (m Micros) Time() time.Time { return time.UnixMicro(int64(m)).UTC() }
+
+// Sub returns the time from o to m.
+func (m Micros) Sub(o Micros) time.Duration { return time.Duration(m-o) * time.Microsecond }
+
+// String returns m in RFC 3339 with six digits of a second, in UTC.
+func (m Micros) String() string { return m.Time().Format("2006-01-02T15:04:05.000000Z") }
+
+// ParseTime reads a time of R5: RFC 3339 or "2006-01-02 15:04:05[.ffffff]", each
+// with or without zone, which loc stands in for. Digits beyond the microsecond
+// are cut off. There is no guessing: anything else is ErrUnparsable.
+func ParseTime(text string, loc *time.Location) (Micros, error) {
+	c, ok := scanClock(text)
+	if !ok {
+		return 0, ErrUnparsable
+	}
+	if c.zoned {
+		loc = time.UTC
+	}
+	t := time.Date(c.year, time.Month(c.month), c.day, c.hour, c.minute, min(c.second, 59), c.micro*1000, loc)
+	t = t.Add(-time.Duration(c.offset) * time.Minute)
+	if c.second == 60 {
+		if u := t.UTC(); u.Hour() != 23 || u.Minute() != 59 {
+			return 0, ErrUnparsable // a leap second ends a UTC day
+		}
+		t = t.Add(time.Second)
+	}
+	return inRange(t)
+}
+
+func inRange(t time.Time) (Micros, error) {
+	m := Micros(t.UnixMicro())
+	if m < Earliest || m >= Latest {
+		return 0, ErrOutOfRange
+	}
+	return m, nil
+}
+
+// clock is a time as it is written.
+type clock struct {
+	year, month, day, hour, minute, second, micro int
+	zoned                                         bool
+	offset                                        int // minutes east of UTC
+}
+
+func scanClock(s string) (clock, bool) {
+	var c clock
+	ok := true
+	digits := func(n int) int {
+		if len(s) < n {
+			ok = false
+			return 0
+		}
+		v := 0
+		for i := range n {
+			d := s[i] - '0'
+			if d > 9 {
+				ok = false
+				return 0
+			}
+			v = v*10 + int(d)
+		}
+		s = s[n:]
+		return v
+	}
+	one := func(set string) byte {
+		if s == "" || !strings.ContainsRune(set, rune(s[0])) {
+			ok = false
+			return 0
+		}
+		b := s[0]
+		s = s[1:]
+		return b
+	}
+	c.year = digits(4)
+	one("-")
+	c.month = digits(2)
+	one("-")
+	c.day = digits(2)
+	one("Tt ")
+	c.hour = digits(2)
+	one(":")
+	c.minute = digits(2)
+	one(":")
+	c.second = digits(2)
+	if !ok || c.month < 1 || c.month > 12 || c.day < 1 || c.day > daysIn(c.year, c.month) ||
+		c.hour > 23 || c.minute > 59 || c.second > 60 {
+		return c, false
+	}
+	if s != "" && s[0] == '.' {
+		n := 1
+		for n < len(s) && s[n] >= '0' && s[n] <= '9' {
+			n++
+		}
+		if n == 1 {
+			return c, false
+		}
+		fraction := (s[1:n] + "000000")[:6]
+		c.micro, _ = strconv.Atoi(fraction)
+		s = s[n:]
+	}
+	if s == "" {
+		return c, true
+	}
+	c.zoned = true
+	switch sign := one("Zz+-"); sign {
+	case '+', '-':
+		h := digits(2)
+		one(":")
+		m := digits(2)
+		if h > 23 || m > 59 {
+			return c, false
+		}
+		c.offset = h*60 + m
+		if sign == '-' {
+			c.offset = -c.offset
+		}
+	}
+	return c, ok && s == ""
+}
+
+func daysIn(year, month int) int {
+	return time.Date(year, time.Month(month)+1, 0, 0, 0, 0, 0, time.UTC).Day()
+}
+
+// ParseEpoch reads the literal of a JSON number as a time since 1970: below 1e11
+// seconds, below 1e14 milliseconds, below 1e17 microseconds, else nanoseconds.
+// What is finer than a microsecond is cut off. The literal must have been
+// scanned for its size before: an exponent of a million would be computed.
+func ParseEpoch(literal string) (Micros, error) {
+	r := new(big.Rat)
+	if n, err := strconv.ParseInt(literal, 10, 64); err == nil {
+		r.SetInt64(n)
+	} else if _, ok := r.SetString(literal); !ok {
+		return 0, ErrUnparsable
+	}
+	size := new(big.Rat).Abs(r)
+	below := func(limit int64) bool { return size.Cmp(new(big.Rat).SetInt64(limit)) < 0 }
+	switch {
+	case below(1e11):
+		r.Mul(r, big.NewRat(1_000_000, 1))
+	case below(1e14):
+		r.Mul(r, big.NewRat(1_000, 1))
+	case below(1e17):
+	default:
+		r.Mul(r, big.NewRat(1, 1_000))
+	}
+	if r.Sign() < 0 {
+		return 0, ErrOutOfRange
+	}
+	whole := new(big.Int).Quo(r.Num(), r.Denom())
+	if !whole.IsInt64() || whole.Int64() >= int64(Latest) {
+		return 0, ErrOutOfRange
+	}
+	return Micros(whole.Int64()), nil
+}

@@ -1,0 +1,218 @@
+// Package store says what The Eye asks of the place that keeps its records: a
+// Writer that decides the fate of every arrival, and a Reader that answers
+// queries. The conformance suite in storetest is the exact form of what is said
+// here; differences between stores are declared as Capabilities.
+//
+// It does not keep anything itself.
+package store
+
+import (
+	"context"
+	"errors"
+
+	"github.com/google/uuid"
+
+	"theeye/internal/event"
+	"theeye/internal/query"
+)
+
+// Errors that callers tell apart. Any other error is unexpected.
+var (
+	// ErrUnavailable means: not now, try again. Nothing was written.
+	ErrUnavailable = errors.New("store unavailable")
+	// ErrOutOfOrder is returned for a batch that overlaps what is written.
+	ErrOutOfOrder = errors.New("batch out of order")
+	// ErrTooWide is returned for a query that would cost too much; its text
+	// says what to narrow.
+	ErrTooWide = errors.New("query too wide")
+)
+
+// Batch is what one or more whole frames hold, in order.
+type Batch struct {
+	First, Last uint64 // the sequences of the first and the last frame, inclusive
+	Records     []event.Record
+	// Arrivals are the counts of the frames' headers, per application; they
+	// include what is lost.
+	Arrivals map[string]Arrivals
+}
+
+// Arrivals counts what came in for one application.
+type Arrivals struct {
+	Received int64 // all that came, also what was lost
+	Lost     int64 // what frames held that could not be read
+}
+
+// Writer decides and keeps. One goroutine at a time may call it.
+type Writer interface {
+	// Write keeps the batch and returns the outcome of each of its records, in
+	// their order. All of it happens or nothing: after an error the batch is
+	// sent again, as often as it takes. ctx bounds the waiting.
+	//
+	// Batches come in order: First is greater than Position. A batch whose Last is
+	// not greater than Position was written before: it changes nothing and
+	// returns what the first time returned. Anything between is ErrOutOfOrder.
+	//
+	// The rules: the first arrival of (app, event id) is stored. A later one with
+	// the same body (event.SameBody) has the fate Duplicate; with another body it
+	// is kept as event.Conflict and Rejected. A rejection is kept under its id;
+	// the same one again is a Duplicate, with its problems. Rejections never
+	// block an event id. Within a batch the order of Records counts.
+	//
+	// The batch's memory must not be kept after the return.
+	Write(ctx context.Context, b Batch) ([]event.Outcome, error)
+
+	// Position returns the last frame that is written, 0 for none.
+	Position(ctx context.Context) (uint64, error)
+}
+
+// Reader answers queries. Any number of goroutines may call it, also while the
+// Writer writes. A batch becomes visible as a whole. The returned values belong
+// to the caller. A ctx that ends stops the work.
+type Reader interface {
+	// Events returns events in the total order R1, or exactly reversed.
+	Events(ctx context.Context, q query.Query) (Page[event.Event], error)
+	// Count counts the events that q selects; Limit and After do not matter.
+	Count(ctx context.Context, q query.Query) (int64, error)
+	// Sessions returns the sessions that have at least one event that q selects,
+	// latest start first, then by session id. Their summary is of all their
+	// events in q.Apps up to the horizon.
+	Sessions(ctx context.Context, q query.Query) (Page[Session], error)
+	// Rejections returns rejections, newest first by (received_at, position),
+	// or exactly reversed when q.Descending is false.
+	Rejections(ctx context.Context, q query.Query) (Page[event.Rejection], error)
+	// RejectionSummary counts the problems of the rejections that q selects, by
+	// app, category, name, code and pointer; most frequent first, then by those
+	// fields. At most q.Limit groups.
+	RejectionSummary(ctx context.Context, q query.Query) ([]RejectionGroup, error)
+	// Series counts over time. Steps without events are left out here.
+	Series(ctx context.Context, q query.Query, s Series) ([]Point, error)
+	// Values returns the q.Limit most frequent values of a field, then by value,
+	// among the events that q selects, and how many events have others. Objects
+	// and arrays count by their JSON text, each element of an array on the path
+	// by itself; absent and null do not count.
+	Values(ctx context.Context, q query.Query, f query.Field) (Values, error)
+	// Receipt returns the newest arrivals, at most limit, of any of the event
+	// ids q.IDs in q.Apps, newest first.
+	Receipt(ctx context.Context, q query.Query, limit int) ([]Arrival, error)
+	// Books returns the account of each application that ever sent something
+	// and is in apps (nil for all), by name, and the position it belongs to.
+	Books(ctx context.Context, apps []string) (Books, error)
+}
+
+// Page is one page of a list.
+type Page[T any] struct {
+	Items   []T
+	More    bool   // there is a next page
+	Horizon uint64 // to be used for the next page
+}
+
+// Session is the summary of a session as q.Apps sees it.
+type Session struct {
+	ID        string
+	Apps      []string // sorted
+	StartedAt event.Micros
+	EndedAt   event.Micros
+	Events    int64
+}
+
+// RejectionGroup is one line of the summary of rejections.
+type RejectionGroup struct {
+	App, Category, Name, Code, Pointer string
+	Count                              int64
+	FirstSeen, LastSeen                event.Micros // of received_at
+	Example                            uuid.UUID    // the id of the newest rejection of the group
+}
+
+// Interval is the width of a step of a series.
+type Interval string
+
+// The intervals of a series, in UTC.
+const (
+	Minute Interval = "minute"
+	Hour   Interval = "hour"
+	Day    Interval = "day"
+)
+
+// Micros returns the interval's width.
+func (i Interval) Micros() event.Micros {
+	switch i {
+	case Minute:
+		return 60 * 1e6
+	case Hour:
+		return 3600 * 1e6
+	case Day:
+		return 86400 * 1e6
+	}
+	return 0
+}
+
+// Group is what a series is grouped by.
+type Group string
+
+// The groups of a series. ByStatus counts arrivals by their fate (stored,
+// rejected, duplicate) and by received_at instead of events by occurred_at.
+const (
+	ByNothing  Group = ""
+	ByCategory Group = "category"
+	ByName     Group = "name"
+	ByApp      Group = "app"
+	ByStatus   Group = "status"
+)
+
+// Series says how to count over time.
+type Series struct {
+	Interval  Interval
+	Group     Group
+	MaxPoints int // more non-empty points than these are ErrTooWide
+}
+
+// Point is one step of one group of a series, in the order (group, at).
+type Point struct {
+	Group string
+	At    event.Micros // the beginning of the step
+	Count int64
+}
+
+// Values are the most frequent values of a field.
+type Values struct {
+	Top   []Value
+	Other int64 // how many values were counted beyond Top
+}
+
+// Value is a value of a field with its count. JSON strings are given as their
+// text, all else as JSON.
+type Value struct {
+	Value string
+	Count int64
+}
+
+// Arrival is one line of a receipt.
+type Arrival struct {
+	App        string
+	EventID    uuid.UUID
+	ClientID   string
+	Position   event.Position
+	ReceivedAt event.Micros
+	Fate       event.Fate
+	Problems   []event.Problem
+}
+
+// Books are the accounts of a store up to a position.
+type Books struct {
+	Position uint64
+	Accounts []Account
+}
+
+// Account is what became of all that one application sent. Received and Lost
+// are summed from the batches' arrivals, the rest is counted from rows.
+type Account struct {
+	App                                                          string
+	Received, Stored, Rejected, Duplicate, Erased, Expired, Lost int64
+}
+
+// Capabilities declare what a store does differently. The zero value is the
+// full contract.
+type Capabilities struct {
+	// Volatile: the store begins empty and at position 0 each time it is opened.
+	Volatile bool
+}
