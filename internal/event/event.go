@@ -7,10 +7,10 @@ package event
 
 import (
 	"cmp"
-	"encoding/json"
 	"math"
 	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
 )
 
@@ -33,7 +33,7 @@ type Event struct {
 	SessionID string
 	Category  string
 	Name      string
-	Data      json.RawMessage // a JSON object, kept as sent
+	Data      jsontext.Value // a JSON object, kept as sent
 
 	Timestamp string // as sent: a time, or the literal of a JSON number
 	SentTime  Micros // Timestamp as written: zone-less read as UTC, uncorrected

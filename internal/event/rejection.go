@@ -1,6 +1,10 @@
 package event
 
-import "github.com/google/uuid"
+import (
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/uuid"
+)
 
 // The codes of R4. The list is open: readers must expect codes they do not know.
 const (
@@ -75,4 +79,17 @@ func Conflict(e *Event) *Rejection {
 		Problems:      []Problem{{Code: IDConflict, Pointer: "/id", Message: "this id is already stored with another body; the first write wins"}},
 		Raw:           raw,
 	}
+}
+
+// Data returns the data member of the raw body when the body is one strict JSON
+// object and the member an object, so that a rejection can be searched by its
+// payload. Else it returns nil.
+func (r *Rejection) Data() jsontext.Value {
+	var body struct {
+		Data jsontext.Value `json:"data"`
+	}
+	if json.Unmarshal(r.Raw, &body) != nil || len(body.Data) == 0 || body.Data[0] != '{' {
+		return nil
+	}
+	return body.Data
 }
