@@ -1,0 +1,142 @@
+package queue
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"math"
+
+	"github.com/klauspost/compress/s2"
+)
+
+// MaxPayload bounds a frame as it is published, in bytes.
+const MaxPayload = 8 << 20
+
+// MaxBody bounds the unpacked records of a frame, in bytes. It guards a reader
+// against a damaged length.
+const MaxBody = 64 << 20
+
+// Count says how much of a frame belongs to one application.
+type Count struct {
+	App      string
+	Received uint32 // all arrivals
+	Rejected uint32 // those of them that were refused at intake
+}
+
+// Frame is the unit of the queue: what one or more requests brought, in order.
+type Frame struct {
+	Counts []Count
+	Body   []byte // records; the queue does not look into them
+}
+
+// CorruptFrameError tells that the payload of a frame cannot be read.
+type CorruptFrameError struct {
+	Sequence uint64
+	Reason   string
+}
+
+func (e *CorruptFrameError) Error() string {
+	return fmt.Sprintf("frame %d is damaged: %s", e.Sequence, e.Reason)
+}
+
+// The form of a frame, in this order:
+//
+//	magic     4  "EYEF"
+//	version   1  1
+//	codec     1  1: S2 block
+//	checksum  4  CRC-32C (Castagnoli), little endian, of all that follows
+//	counts       uvarint n, then n × (uvarint length, application, uvarint received, uvarint rejected)
+//	length       uvarint, bytes of the unpacked body
+//	body         compressed
+const (
+	magic        = "EYEF"
+	frameVersion = 1
+	codecS2      = 1
+	prefixLength = len(magic) + 2 + crc32.Size
+)
+
+func castagnoli(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
+
+// encodeFrame returns the payload of a frame.
+func encodeFrame(f Frame) ([]byte, error) {
+	if len(f.Body) > MaxBody {
+		return nil, fmt.Errorf("%w: %d bytes of records, at most %d fit", ErrTooLarge, len(f.Body), MaxBody)
+	}
+	b := make([]byte, prefixLength, prefixLength+64*len(f.Counts)+16+s2.MaxEncodedLen(len(f.Body)))
+	copy(b, magic)
+	b[4], b[5] = frameVersion, codecS2
+	b = binary.AppendUvarint(b, uint64(len(f.Counts)))
+	for _, c := range f.Counts {
+		b = binary.AppendUvarint(b, uint64(len(c.App)))
+		b = append(b, c.App...)
+		b = binary.AppendUvarint(b, uint64(c.Received))
+		b = binary.AppendUvarint(b, uint64(c.Rejected))
+	}
+	b = binary.AppendUvarint(b, uint64(len(f.Body)))
+	packed := s2.Encode(b[len(b):cap(b)], f.Body)
+	b = append(b, packed...) // in place: Encode wrote into the free capacity
+	binary.LittleEndian.PutUint32(b[6:], castagnoli(b[prefixLength:]))
+	if len(b) > MaxPayload {
+		return nil, fmt.Errorf("%w: a frame of %d bytes, at most %d fit", ErrTooLarge, len(b), MaxPayload)
+	}
+	return b, nil
+}
+
+var errShort = errors.New("unexpected end")
+
+// decodeFrame reads a payload. Any input is safe.
+func decodeFrame(payload []byte) (Frame, error) {
+	if len(payload) < prefixLength || string(payload[:4]) != magic {
+		return Frame{}, errors.New("not a frame")
+	}
+	if payload[4] != frameVersion {
+		return Frame{}, fmt.Errorf("unknown version %d", payload[4])
+	}
+	if payload[5] != codecS2 {
+		return Frame{}, fmt.Errorf("unknown compression %d", payload[5])
+	}
+	rest := payload[prefixLength:]
+	if castagnoli(rest) != binary.LittleEndian.Uint32(payload[6:]) {
+		return Frame{}, errors.New("checksum does not match")
+	}
+	number := func(limit uint64) (uint64, error) {
+		v, n := binary.Uvarint(rest)
+		if n <= 0 || v > limit {
+			return 0, errShort
+		}
+		rest = rest[n:]
+		return v, nil
+	}
+	var f Frame
+	apps, err := number(uint64(len(rest)))
+	if err != nil {
+		return Frame{}, err
+	}
+	for range apps {
+		size, err := number(uint64(len(rest)))
+		if err != nil || size > uint64(len(rest)) {
+			return Frame{}, errShort
+		}
+		c := Count{App: string(rest[:size])}
+		rest = rest[size:]
+		received, err1 := number(math.MaxUint32)
+		rejected, err2 := number(math.MaxUint32)
+		if err := errors.Join(err1, err2); err != nil {
+			return Frame{}, err
+		}
+		c.Received, c.Rejected = uint32(received), uint32(rejected)
+		f.Counts = append(f.Counts, c)
+	}
+	size, err := number(MaxBody)
+	if err != nil {
+		return Frame{}, err
+	}
+	if n, err := s2.DecodedLen(rest); err != nil || uint64(n) != size {
+		return Frame{}, errors.New("length of the records does not match")
+	}
+	if f.Body, err = s2.Decode(nil, rest); err != nil {
+		return Frame{}, fmt.Errorf("unpack records: %w", err)
+	}
+	return f, nil
+}

@@ -1,0 +1,70 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// headerApp repeats a frame's counts beside its payload, one line for each
+// application, so that what a damaged payload held can still be counted.
+const headerApp = "Eye-App"
+
+// Server error codes that mean: no room by quota. See errors.json of nats-server.
+const (
+	codeInsufficientResources = 10023
+	codeStorageExceeded       = 10047
+	codeStreamStoreFailed     = 10077
+)
+
+// Publish writes a frame and returns its sequence when it is fsynced. Errors:
+// ErrFull and ErrTooLarge (not written), ErrUnknown (may be written), ErrBroken.
+// It takes at most ten seconds.
+func (q *Queue) Publish(ctx context.Context, f Frame) (uint64, error) {
+	if err := q.Err(); err != nil {
+		return 0, err
+	}
+	payload, err := encodeFrame(f)
+	if err != nil {
+		return 0, err
+	}
+	msg := &nats.Msg{Subject: subject, Data: payload, Header: nats.Header{}}
+	for _, c := range f.Counts {
+		msg.Header.Add(headerApp, c.App+" "+strconv.FormatUint(uint64(c.Received), 10)+" "+strconv.FormatUint(uint64(c.Rejected), 10))
+	}
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	began := time.Now()
+	ack, err := q.js.PublishMsg(ctx, msg, jetstream.WithExpectStream(streamName), jetstream.WithRetryAttempts(0))
+	if err != nil {
+		q.metrics.failed.Inc()
+		return 0, q.publishError(err)
+	}
+	q.metrics.publish.Observe(time.Since(began).Seconds())
+	q.metrics.size.Observe(float64(len(payload)))
+	return ack.Sequence, nil
+}
+
+func (q *Queue) publishError(err error) error {
+	var api *jetstream.APIError
+	if errors.As(err, &api) {
+		switch api.ErrorCode {
+		case codeInsufficientResources, codeStorageExceeded:
+			return fmt.Errorf("%w: %w", ErrFull, err)
+		case codeStreamStoreFailed:
+			if strings.Contains(api.Description, "maximum bytes exceeded") {
+				return fmt.Errorf("%w: %w", ErrFull, err)
+			}
+		}
+	}
+	if broken := q.broken.Load(); broken != nil {
+		return *broken
+	}
+	return fmt.Errorf("%w: %w", ErrUnknown, err)
+}

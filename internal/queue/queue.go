@@ -1,0 +1,292 @@
+// Package queue keeps frames on disk between intake and store, and gives them
+// back in order. It is an embedded JetStream server in this process, without a
+// port, whose acknowledgement means that the frame is fsynced. The same server
+// keeps the metadata of package registry.
+//
+// It does not know what a frame holds, and it never drops one by itself.
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Errors of a queue.
+var (
+	// ErrFull: the queue has reached its quota, or the disk its reserve. Nothing
+	// was written; try again when the store has caught up.
+	ErrFull = errors.New("queue full")
+	// ErrUnknown: the outcome is not known; the frame may be there or not.
+	// Publishing its events again is safe, because they have ids.
+	ErrUnknown = errors.New("queue did not confirm")
+	// ErrTooLarge: the frame exceeds MaxPayload or MaxBody. Nothing was written.
+	ErrTooLarge = errors.New("frame too large")
+	// ErrBroken: a write or an fsync failed for another reason than space. The
+	// process must end; nothing is retried (Q3).
+	ErrBroken = errors.New("queue cannot write")
+)
+
+const (
+	streamName = "EYE_FRAMES"
+	subject    = "eye.frames"
+	// MetadataReserve is what metadata may take beside the frames, so that a key
+	// can be revoked when the queue is full (Q2).
+	MetadataReserve = 256 << 20
+	startTimeout    = 60 * time.Second
+	publishTimeout  = 10 * time.Second
+	requestTimeout  = 10 * time.Second
+)
+
+// Options of a queue.
+type Options struct {
+	Dir      string // where it keeps its files; made when missing
+	MaxBytes int64  // quota of frames; 4 GiB when 0, less on a small disk
+	// FirstSequence is the least sequence of the next frame: what a store has
+	// flushed plus one. A queue that ends before it begins there (Q6).
+	FirstSequence uint64
+	Logger        *slog.Logger
+	Registerer    prometheus.Registerer
+	// Reserve is the free space in bytes below which nothing is published;
+	// 0 means the larger of 256 MiB and 2 % of the disk, at most a quarter of it.
+	Reserve int64
+}
+
+// Queue is a durable queue of frames. All methods may be called concurrently.
+type Queue struct {
+	opts    Options
+	log     *slog.Logger
+	metrics metrics
+	disk    disk
+
+	server atomic.Pointer[server.Server]
+	conn   *nats.Conn
+	js     jetstream.JetStream
+
+	failed chan struct{} // closed when broken is set
+	once   sync.Once     // guards the closing of failed
+	broken atomic.Pointer[error]
+	noRoom atomic.Bool // ENOSPC was met: nothing is published until reopened
+}
+
+// Open starts the queue and checks that it is as durable as it must be. It
+// refuses to start when the server did not take a setting over.
+func Open(ctx context.Context, opts Options) (*Queue, error) {
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	if err := os.MkdirAll(opts.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make queue folder: %w", err)
+	}
+	q := &Queue{opts: opts, log: opts.Logger, failed: make(chan struct{})}
+	q.disk = disk{dir: opts.Dir, reserve: opts.Reserve}
+	q.opts.MaxBytes = q.disk.quota(opts.MaxBytes)
+	q.metrics = newMetrics(opts.Registerer, q)
+	if err := q.startServer(); err != nil {
+		return nil, err
+	}
+	if err := q.connect(ctx); err != nil {
+		q.Close()
+		return nil, err
+	}
+	return q, nil
+}
+
+func (q *Queue) startServer() error {
+	ns, err := server.NewServer(&server.Options{
+		ServerName:         "eye",
+		DontListen:         true,
+		NoSigs:             true,
+		JetStream:          true,
+		StoreDir:           q.opts.Dir,
+		SyncAlways:         true,
+		JetStreamMaxStore:  q.opts.MaxBytes + MetadataReserve,
+		JetStreamMaxMemory: 64 << 20,
+		MaxPayload:         MaxPayload + 64<<10, // headers
+	})
+	if err != nil {
+		return fmt.Errorf("configure queue: %w", err)
+	}
+	ns.SetLoggerV2(&serverLog{queue: q}, false, false, false)
+	ns.Start()
+	if !ns.ReadyForConnections(startTimeout) {
+		ns.Shutdown()
+		return errors.New("queue did not start within a minute")
+	}
+	if !ns.JetStreamEnabled() {
+		ns.Shutdown()
+		return fmt.Errorf("queue could not open its folder %s: see the log for the reason", q.opts.Dir)
+	}
+	if cfg := ns.JetStreamConfig(); cfg == nil || !cfg.SyncAlways {
+		ns.Shutdown()
+		return errors.New("queue would acknowledge before it syncs: refusing to start")
+	}
+	q.server.Store(ns)
+	return nil
+}
+
+// InProcessConn connects to the server that runs now. It makes a reconnecting
+// client find the server that replaced a closed one.
+func (q *Queue) connect(ctx context.Context) error {
+	conn, err := nats.Connect("", nats.InProcessServer(currentServer{q}),
+		nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond), nats.Timeout(requestTimeout))
+	if err != nil {
+		return fmt.Errorf("connect to queue: %w", err)
+	}
+	q.conn = conn
+	if q.js, err = jetstream.New(conn, jetstream.WithDefaultTimeout(requestTimeout)); err != nil {
+		return fmt.Errorf("connect to queue: %w", err)
+	}
+	return q.openStream(ctx)
+}
+
+func (q *Queue) openStream(ctx context.Context) error {
+	want := jetstream.StreamConfig{
+		Name:        streamName,
+		Subjects:    []string{subject},
+		Storage:     jetstream.FileStorage,
+		Retention:   jetstream.LimitsPolicy,
+		Discard:     jetstream.DiscardNew,
+		MaxBytes:    q.opts.MaxBytes,
+		MaxMsgs:     -1,
+		MaxMsgSize:  MaxPayload + 64<<10,
+		AllowDirect: true,
+		Duplicates:  time.Second, // frames carry no message id; the least window costs least
+		Replicas:    1,
+	}
+	info, err := q.info(ctx)
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		if q.opts.FirstSequence > 1 {
+			q.log.Error("the queue's folder is lost or was emptied; frames continue behind what the store holds",
+				"first_sequence", q.opts.FirstSequence)
+		}
+		want.FirstSeq = max(q.opts.FirstSequence, 1)
+		_, err = q.js.CreateStream(ctx, want)
+	case err == nil && info.State.LastSeq+1 < q.opts.FirstSequence:
+		q.log.Error("the queue is older than the store; it is begun anew behind what the store holds",
+			"last_sequence", info.State.LastSeq, "first_sequence", q.opts.FirstSequence)
+		if err = q.js.DeleteStream(ctx, streamName); err == nil {
+			want.FirstSeq = q.opts.FirstSequence
+			_, err = q.js.CreateStream(ctx, want)
+		}
+	case err == nil:
+		want.FirstSeq = info.Config.FirstSeq
+		_, err = q.js.UpdateStream(ctx, want)
+	}
+	if err != nil {
+		return fmt.Errorf("open stream of frames: %w", err)
+	}
+	if info, err = q.info(ctx); err != nil {
+		return fmt.Errorf("check stream of frames: %w", err)
+	}
+	got := info.Config
+	if got.Storage != jetstream.FileStorage || got.Retention != jetstream.LimitsPolicy ||
+		got.Discard != jetstream.DiscardNew || got.MaxBytes != q.opts.MaxBytes || got.MaxAge != 0 ||
+		got.PersistMode != jetstream.DefaultPersistMode {
+		return fmt.Errorf("the stream of frames is not configured as asked: %+v", got)
+	}
+	return nil
+}
+
+func (q *Queue) info(ctx context.Context) (*jetstream.StreamInfo, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	stream, err := q.js.Stream(ctx, streamName)
+	if err != nil {
+		return nil, err
+	}
+	return stream.CachedInfo(), nil
+}
+
+// JetStream returns the handle to the server, for metadata.
+func (q *Queue) JetStream() jetstream.JetStream { return q.js }
+
+// State is what the queue holds.
+type State struct {
+	First, Last uint64 // sequences; First is Last+1 when it is empty
+	Frames      uint64
+	Bytes       uint64
+	Quota       int64     // bytes
+	Oldest      time.Time // of First; zero when it is empty
+}
+
+// State returns what the queue holds now.
+func (q *Queue) State(ctx context.Context) (State, error) {
+	info, err := q.info(ctx)
+	if err != nil {
+		return State{}, fmt.Errorf("ask queue for its state: %w", err)
+	}
+	s := State{
+		First: info.State.FirstSeq, Last: info.State.LastSeq,
+		Frames: info.State.Msgs, Bytes: info.State.Bytes, Quota: q.opts.MaxBytes,
+	}
+	if s.Frames > 0 {
+		s.Oldest = info.State.FirstTime
+	}
+	return s, nil
+}
+
+// Trim removes all frames up to and including the sequence upTo.
+func (q *Queue) Trim(ctx context.Context, upTo uint64) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	stream, err := q.js.Stream(ctx, streamName)
+	if err != nil {
+		return fmt.Errorf("trim queue: %w", err)
+	}
+	if err := stream.Purge(ctx, jetstream.WithPurgeSequence(upTo+1)); err != nil {
+		return fmt.Errorf("trim queue: %w", err)
+	}
+	return nil
+}
+
+// Err says why the queue takes no frames at this moment: nil, ErrFull or
+// ErrBroken. It asks the file system at most once a second.
+func (q *Queue) Err() error {
+	if err := q.broken.Load(); err != nil {
+		return *err
+	}
+	if q.noRoom.Load() || q.disk.low() {
+		return fmt.Errorf("%w: less than %d MiB of disk left", ErrFull, q.disk.floor()>>20)
+	}
+	return nil
+}
+
+// Failed is closed when the queue is broken for good; Err tells why.
+func (q *Queue) Failed() <-chan struct{} { return q.failed }
+
+// breakWith is called with the first error that makes writing impossible.
+func (q *Queue) breakWith(cause error) {
+	q.once.Do(func() {
+		err := fmt.Errorf("%w: %w", ErrBroken, cause)
+		q.broken.Store(&err)
+		close(q.failed)
+	})
+}
+
+// Close stops the queue. What was acknowledged is on disk already.
+func (q *Queue) Close() {
+	if q.conn != nil {
+		q.conn.Close()
+	}
+	if ns := q.server.Load(); ns != nil {
+		ns.Shutdown()
+		ns.WaitForShutdown()
+	}
+	q.metrics.unregister(q.opts.Registerer)
+}
+
+// QuarantineDir is the folder in which frames are kept that could not be read.
+func (q *Queue) QuarantineDir() string { return filepath.Join(q.opts.Dir, "quarantine") }
