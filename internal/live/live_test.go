@@ -1,0 +1,118 @@
+package live_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"theeye/internal/event"
+	"theeye/internal/live"
+)
+
+func pack(fates ...event.Fate) live.Outcomes {
+	var list []event.Outcome
+	for _, f := range fates {
+		list = append(list, event.Outcome{Fate: f})
+	}
+	return live.Pack(list)
+}
+
+func TestWaitersWakeWhenTheirFrameIsStored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := live.New(3)
+		if err := l.WaitFor(t.Context(), 3); err != nil {
+			t.Fatal("what is stored already must not wait:", err)
+		}
+		var got live.Outcomes
+		done := make(chan error, 1)
+		go func() {
+			var err error
+			got, err = l.Outcomes(t.Context(), 5)
+			done <- err
+		}()
+		l.Stored(4, map[uint64]live.Outcomes{4: pack(event.Stored)})
+		synctest.Wait()
+		select {
+		case err := <-done:
+			t.Fatal("woken for another frame:", err)
+		default:
+		}
+		l.Stored(5, map[uint64]live.Outcomes{5: live.Pack([]event.Outcome{
+			{Fate: event.Duplicate}, {Fate: event.Rejected, Problems: []event.Problem{{Code: event.IDConflict}}}})})
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(event.Outcome{Fate: event.Duplicate}, got.At(0)); diff != "" {
+			t.Error(diff)
+		}
+		want := event.Outcome{Fate: event.Rejected, Problems: []event.Problem{{Code: event.IDConflict}}}
+		if diff := cmp.Diff(want, got.At(1)); diff != "" {
+			t.Error(diff)
+		}
+		if got.At(2).Fate != event.Pending {
+			t.Error("an outcome for a record that is not there")
+		}
+	})
+}
+
+func TestWaitEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if _, err := live.New(0).Outcomes(ctx, 1); !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+	})
+}
+
+func TestOldOutcomesAreForgotten(t *testing.T) {
+	l := live.New(0)
+	for i := uint64(1); i <= live.RememberedFrames+1; i++ {
+		l.Stored(i, map[uint64]live.Outcomes{i: pack(event.Stored)})
+	}
+	if _, err := l.Outcomes(t.Context(), 1); !errors.Is(err, live.ErrForgotten) {
+		t.Errorf("frame 1: %v", err)
+	}
+	if _, err := l.Outcomes(t.Context(), 2); err != nil {
+		t.Errorf("frame 2: %v", err)
+	}
+}
+
+func TestPendingIsWhatBooksDoNotHave(t *testing.T) {
+	l := live.New(10)
+	l.Acknowledged(11, map[string]int64{"shop": 2})
+	l.Acknowledged(12, map[string]int64{"shop": 1, "blog": 4})
+	l.Stored(11, nil)
+	for _, c := range []struct {
+		position uint64
+		want     map[string]int64
+	}{
+		{10, map[string]int64{"shop": 3, "blog": 4}}, // books read before frame 11 was stored
+		{11, map[string]int64{"shop": 1, "blog": 4}},
+		{12, map[string]int64{}},
+	} {
+		got, ok := l.Pending(c.position)
+		if diff := cmp.Diff(c.want, got); diff != "" || !ok {
+			t.Errorf("position %d, %v: %s", c.position, ok, diff)
+		}
+	}
+}
+
+func TestCountsAreBounded(t *testing.T) {
+	l := live.New(0)
+	const last = 4 * live.CountedFrames
+	for i := uint64(1); i <= last; i++ {
+		l.Acknowledged(i, map[string]int64{"shop": 1})
+		l.Stored(i, nil)
+	}
+	if _, ok := l.Pending(1); ok {
+		t.Error("a forgotten position was answered")
+	}
+	if got, ok := l.Pending(last - 7); !ok || got["shop"] != 7 {
+		t.Errorf("got %v, %v", got, ok)
+	}
+}

@@ -1,0 +1,210 @@
+// Package worker carries frames from the queue to the store, in order, and
+// tells live how far it has come.
+//
+// It decides nothing about events: the store does. It never skips a frame.
+package worker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"theeye/internal/event"
+	"theeye/internal/live"
+	"theeye/internal/queue"
+	"theeye/internal/store"
+)
+
+// Bounds of a batch: it ends with the frame that reaches one of them.
+const (
+	batchRecords = 10_000
+	batchBytes   = 4 << 20
+	readAhead    = 16 // decoded frames that wait for the store
+)
+
+// Options of a worker.
+type Options struct {
+	Queue      *queue.Queue
+	Store      store.Writer
+	Live       *live.Live
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+// Worker is the one writer of a store.
+type Worker struct {
+	opts    Options
+	metrics metrics
+}
+
+// New returns a worker.
+func New(opts Options) *Worker {
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Worker{opts: opts, metrics: newMetrics(opts.Registerer)}
+}
+
+// load is a frame on its way to the store.
+type load struct {
+	sequence uint64
+	counts   []queue.Count
+	records  []event.Record
+	bytes    int
+	damaged  bool
+}
+
+// Run works until ctx ends; it returns the error of reading the store's
+// position, else nil. What it has read and not written is read again next time.
+func (w *Worker) Run(ctx context.Context) error {
+	position, err := w.opts.Store.Position(ctx)
+	if err != nil {
+		return err
+	}
+	loads := make(chan load, readAhead)
+	go w.read(ctx, position+1, loads)
+	for first := range loads {
+		b, sizes := w.gather(first, loads)
+		outcomes, ok := w.write(ctx, b)
+		if !ok {
+			break
+		}
+		w.tell(b.Last, sizes, outcomes)
+	}
+	for range loads { // let the reader end before its worker does
+	}
+	return nil
+}
+
+// read decodes frames ahead of the store, and closes loads when ctx ends.
+func (w *Worker) read(ctx context.Context, from uint64, loads chan<- load) {
+	defer close(loads)
+	r := w.opts.Queue.Reader(from)
+	defer r.Close()
+	for {
+		d, err := r.Next(ctx)
+		if err != nil {
+			return
+		}
+		l, err := w.decode(d)
+		if err != nil {
+			w.opts.Logger.Error("a damaged frame could not be put aside; it is tried again", "sequence", d.Sequence, "error", err)
+			r.Close()
+			r = w.opts.Queue.Reader(d.Sequence)
+			if !pause(ctx, time.Second) {
+				return
+			}
+			continue
+		}
+		select {
+		case loads <- l:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (w *Worker) decode(d queue.Delivery) (load, error) {
+	l := load{sequence: d.Sequence, bytes: len(d.Body), damaged: d.Damage != nil}
+	if d.Damage == nil {
+		var err error
+		if l.records, err = event.DecodeRecords(d.Body, d.Sequence); err != nil {
+			if d, err = w.opts.Queue.QuarantineBody(d, err); err != nil {
+				return load{}, err
+			}
+			l.damaged = true
+		}
+	}
+	l.counts = d.Counts
+	return l, nil
+}
+
+// gather makes a batch of the first load and of those that wait behind it. It
+// returns how many records each frame has.
+func (w *Worker) gather(first load, loads <-chan load) (store.Batch, []frameSize) {
+	b := store.Batch{First: first.sequence, Arrivals: map[string]store.Arrivals{}}
+	var sizes []frameSize
+	bytes := 0
+	add := func(l load) {
+		b.Last = l.sequence
+		b.Records = append(b.Records, l.records...)
+		sizes = append(sizes, frameSize{l.sequence, len(l.records)})
+		bytes += l.bytes
+		for _, c := range l.counts {
+			a := b.Arrivals[c.App]
+			a.Received += int64(c.Received)
+			if l.damaged {
+				a.Lost += int64(c.Received)
+			}
+			b.Arrivals[c.App] = a
+		}
+	}
+	add(first)
+	for len(b.Records) < batchRecords && bytes < batchBytes {
+		select {
+		case l, ok := <-loads:
+			if !ok {
+				return b, sizes
+			}
+			add(l)
+		default:
+			return b, sizes
+		}
+	}
+	return b, sizes
+}
+
+type frameSize struct {
+	sequence uint64
+	records  int
+}
+
+// write tries until the store has taken the batch; ok is false when ctx ended.
+func (w *Worker) write(ctx context.Context, b store.Batch) (outcomes []event.Outcome, ok bool) {
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		began := time.Now()
+		outcomes, err := w.opts.Store.Write(ctx, b)
+		if err == nil {
+			w.metrics.wrote(b, outcomes, time.Since(began))
+			return outcomes, true
+		}
+		if ctx.Err() != nil {
+			return nil, false
+		}
+		w.metrics.failures.Inc()
+		level := slog.LevelError
+		if errors.Is(err, store.ErrUnavailable) {
+			level = slog.LevelWarn
+		}
+		w.opts.Logger.Log(ctx, level, "the store did not take a batch; it is tried again, and events wait in the queue",
+			"first", b.First, "last", b.Last, "records", len(b.Records), "error", err)
+		if !pause(ctx, wait) {
+			return nil, false
+		}
+	}
+}
+
+func (w *Worker) tell(last uint64, sizes []frameSize, outcomes []event.Outcome) {
+	frames := make(map[uint64]live.Outcomes, len(sizes))
+	for _, s := range sizes {
+		frames[s.sequence] = live.Pack(outcomes[:s.records])
+		outcomes = outcomes[s.records:]
+	}
+	w.opts.Live.Stored(last, frames)
+	w.metrics.position.Set(float64(last))
+}
+
+// pause waits, and reports false when ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
