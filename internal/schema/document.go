@@ -1,0 +1,174 @@
+package schema
+
+import (
+	stdjson "encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// CompileError says why a document is refused as a schema.
+type CompileError struct {
+	Pointer string // JSON Pointer into the document; empty for the whole
+	Reason  string // what is wrong and what is expected
+}
+
+// Error returns pointer and reason.
+func (e *CompileError) Error() string {
+	if e.Pointer == "" {
+		return e.Reason
+	}
+	return "at " + e.Pointer + ": " + e.Reason
+}
+
+func refuse(pointer, format string, args ...any) error {
+	return &CompileError{Pointer: pointer, Reason: fmt.Sprintf(format, args...)}
+}
+
+// parseDocument reads the text strictly (no duplicate keys, valid UTF-8) into
+// the values that the library takes, within the bounds.
+func parseDocument(document []byte) (any, error) {
+	if len(document) > MaxDocumentBytes {
+		return nil, refuse("", "the schema has %d bytes; at most %d are allowed", len(document), MaxDocumentBytes)
+	}
+	r := reader{decoder: jsontext.NewDecoder(strings.NewReader(string(document)))}
+	doc, err := r.value(1)
+	if err == nil {
+		if _, tail := r.decoder.ReadToken(); tail == nil {
+			err = refuse("", "text after the schema")
+		}
+	}
+	var refused *CompileError
+	var syntax *jsontext.SyntacticError
+	switch {
+	case err == nil:
+	case errors.As(err, &refused):
+		return nil, err
+	case errors.As(err, &syntax):
+		return nil, refuse(string(syntax.JSONPointer), "not valid JSON: %v", syntax.Err)
+	default:
+		return nil, refuse("", "not valid JSON: %v", err)
+	}
+	switch doc.(type) {
+	case map[string]any, bool:
+		return doc, nil
+	}
+	return nil, refuse("", "a schema is a JSON object")
+}
+
+type reader struct {
+	decoder *jsontext.Decoder
+	values  int
+}
+
+func (r *reader) refuse(format string, args ...any) error {
+	return refuse(string(r.decoder.StackPointer()), format, args...)
+}
+
+func (r *reader) value(depth int) (any, error) {
+	token, err := r.decoder.ReadToken()
+	if err != nil {
+		return nil, err
+	}
+	if r.values++; r.values > MaxValues {
+		return nil, refuse("", "the schema has more than %d values", MaxValues)
+	}
+	kind := token.Kind()
+	if (kind == '{' || kind == '[') && depth > MaxDepth {
+		return nil, r.refuse("the schema is nested deeper than %d levels", MaxDepth)
+	}
+	switch kind {
+	case '{':
+		return r.object(depth)
+	case '[':
+		return r.array(depth)
+	case '0':
+		n := token.String()
+		if !numberInRange(n) {
+			return nil, r.refuse("a number has at most %d digits and an exponent of at most %d", MaxNumberDigits, MaxExponent)
+		}
+		return stdjson.Number(n), nil
+	case '"':
+		return token.String(), nil
+	case 'n':
+		return nil, nil
+	}
+	return token.Bool(), nil
+}
+
+func (r *reader) object(depth int) (any, error) {
+	object := map[string]any{}
+	for r.decoder.PeekKind() != '}' {
+		key, err := r.decoder.ReadToken()
+		if err != nil {
+			return nil, err
+		}
+		name := key.String()
+		value, err := r.value(depth + 1)
+		if err != nil {
+			return nil, err
+		}
+		if n, ok := value.(stdjson.Number); ok && isCount(name) {
+			if f, err := strconv.ParseFloat(string(n), 64); err != nil || f > 1<<31 {
+				return nil, r.refuse("%s is too large", name)
+			}
+		}
+		object[name] = value
+	}
+	_, err := r.decoder.ReadToken()
+	return object, err
+}
+
+func (r *reader) array(depth int) (any, error) {
+	array := []any{}
+	for r.decoder.PeekKind() != ']' {
+		value, err := r.value(depth + 1)
+		if err != nil {
+			return nil, err
+		}
+		array = append(array, value)
+	}
+	_, err := r.decoder.ReadToken()
+	return array, err
+}
+
+// isCount reports whether a keyword counts something; the library keeps such
+// numbers as int and would silently cut off what is larger.
+func isCount(name string) bool {
+	switch name {
+	case "minLength", "maxLength", "minItems", "maxItems", "minProperties",
+		"maxProperties", "minContains", "maxContains":
+		return true
+	}
+	return false
+}
+
+// numberInRange reports whether the literal of a JSON number is one that the
+// validator can compute with at a small, bounded cost.
+func numberInRange(literal string) bool {
+	if len(literal) <= 16 && !strings.ContainsAny(literal, "eE") {
+		return true
+	}
+	mantissa, exponent := literal, ""
+	if i := strings.IndexAny(literal, "eE"); i >= 0 {
+		mantissa, exponent = literal[:i], literal[i+1:]
+	}
+	digits := len(mantissa)
+	if strings.HasPrefix(mantissa, "-") {
+		digits--
+	}
+	if strings.Contains(mantissa, ".") {
+		digits--
+	}
+	if digits > MaxNumberDigits {
+		return false
+	}
+	if exponent == "" {
+		return true
+	}
+	n, err := strconv.Atoi(exponent)
+	return err == nil && n >= -MaxExponent && n <= MaxExponent
+}

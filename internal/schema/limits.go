@@ -1,0 +1,46 @@
+package schema
+
+// The bounds of a schema. They are checked when it is registered; what is over
+// one is refused with a *CompileError that names it.
+const (
+	// MaxDocumentBytes bounds the text of a schema.
+	MaxDocumentBytes = 256 << 10
+	// MaxDepth bounds how deep arrays and objects of the document lie in one
+	// another. A property of a property takes two levels, so that data may be
+	// described about 30 objects deep.
+	MaxDepth = 64
+	// MaxValues bounds all JSON values of the document together.
+	MaxValues = 20_000
+	// MaxSubschemas bounds the subschemas that the root reaches.
+	MaxSubschemas = 2_000
+	// MaxBranches bounds one anyOf, oneOf or allOf.
+	MaxBranches = 100
+	// MaxEnum bounds the values of one enum.
+	MaxEnum = 1_000
+	// MaxPatternBytes bounds one pattern.
+	MaxPatternBytes = 1_024
+	// MaxPatternSize bounds the program of one pattern, in RE2 instructions:
+	// ^.{0,1000}$ takes about 2,000.
+	MaxPatternSize = 2_500
+	// MaxSteps bounds the work for a single place of the data: subschemas
+	// that apply to it, names of required, numbers of enum. It is what
+	// makes nested anyOf and references that double themselves harmless.
+	MaxSteps = 1_000
+)
+
+// The bounds of a check.
+const (
+	// MaxProblems bounds the problems of one event; the first by pointer are kept.
+	MaxProblems = 100
+	// MaxMessageBytes bounds the text of one problem.
+	MaxMessageBytes = 600
+	// MaxDataDepth bounds how deep data is nested.
+	MaxDataDepth = 256
+	// MaxWork bounds what one check does, in steps of about 0.3 µs. Data of
+	// less than MaxWork/MaxSteps values is under it with any schema.
+	MaxWork = 1_000_000
+	// MaxNumberDigits and MaxExponent bound numbers in schema and data: the
+	// validator computes with their exact values.
+	MaxNumberDigits = 40
+	MaxExponent     = 308
+)
