@@ -1,0 +1,192 @@
+// Package ingest takes request bodies apart, reads each event strictly, judges
+// it, and has the whole written to the queue before anyone is answered.
+//
+// It knows nothing of HTTP, and it does not look for duplicates in what is
+// stored: the store decides about those.
+package ingest
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"theeye/internal/event"
+	"theeye/internal/queue"
+	"theeye/internal/schema"
+)
+
+// Publisher is what a collector needs of a queue.
+type Publisher func(context.Context, queue.Frame) (uint64, error)
+
+// Options of a collector. Zero limits stand for the defaults.
+type Options struct {
+	Publish Publisher
+	// Acknowledged is told of each frame that is durable, before its senders are.
+	Acknowledged func(frame uint64, received map[string]int64)
+	// Types returns the event type with its schema, nil when there is none. It
+	// is called for each event and must not wait.
+	Types func(category, name string) *schema.Type
+
+	MaxEventBytes   int           // 256 KiB
+	MaxBatchEvents  int           // 10,000
+	FutureTolerance time.Duration // 5 min
+	SkewTolerance   time.Duration // 60 s
+	Registerer      prometheus.Registerer
+
+	// AnswerFirst answers before the frame is durable and so breaks promise P1.
+	// It exists to show that the crash test notices.
+	AnswerFirst bool
+}
+
+// Collector takes events in. Its methods may be called concurrently, but do
+// their work only while Run runs.
+type Collector struct {
+	opts     Options
+	decoders decoders
+	grouper  *grouper
+	metrics  metrics
+}
+
+// New returns a collector.
+func New(opts Options) *Collector {
+	orDefault(&opts.MaxEventBytes, 256<<10)
+	orDefault(&opts.MaxBatchEvents, 10_000)
+	orDefault(&opts.FutureTolerance, 5*time.Minute)
+	orDefault(&opts.SkewTolerance, time.Minute)
+	if opts.Acknowledged == nil {
+		opts.Acknowledged = func(uint64, map[string]int64) {}
+	}
+	return &Collector{opts: opts, grouper: newGrouper(opts), metrics: newMetrics(opts.Registerer)}
+}
+
+func orDefault[T ~int | ~int64](v *T, value T) {
+	if *v == 0 {
+		*v = value
+	}
+}
+
+// Run merges requests into frames until ctx ends. It returns when the last
+// frame in flight is answered.
+func (c *Collector) Run(ctx context.Context) error { return c.grouper.run(ctx) }
+
+// Request is a body with what is known of its sender.
+type Request struct {
+	App                string
+	Zone               *time.Location // of timestamps without one; nil is UTC
+	RefuseUnknownTypes bool
+	Body               []byte // must not be changed until Collect returns
+	Lines              bool   // the body is NDJSON
+	IdempotencyKey     string
+	ReceivedAt         event.Micros
+}
+
+// request is a Request with what its body says of itself.
+type request struct {
+	Request
+	cutting     cutting
+	sentAt      event.Micros // of the envelope; 0 when absent
+	sentAtFault string
+}
+
+// Status is what an answer says of an event.
+type Status string
+
+// The statuses of an event in an answer.
+const (
+	Accepted  Status = "accepted"
+	Rejected  Status = "rejected"
+	Duplicate Status = "duplicate"
+)
+
+// Item is what an answer says of one event.
+type Item struct {
+	ID       uuid.UUID
+	ClientID string
+	Status   Status
+	Problems []event.Problem
+}
+
+// Receipt is the answer to a request.
+type Receipt struct {
+	Items  []Item
+	Single bool // the body was one event and no batch
+	// Frame and First say where the items went: item i is record First+i of the
+	// frame. Frame is 0 when there are none.
+	Frame uint64
+	First int
+}
+
+// Collect reads a body, judges each of its events and returns when all of them,
+// good or bad, are durable (P1). Errors: *SyntaxError, *ShapeError and
+// *CountError for what cannot be read as events, of which nothing is kept yet
+// (see Refuse), and those of queue.Publish.
+func (c *Collector) Collect(ctx context.Context, req Request) (Receipt, error) {
+	r := &request{Request: req}
+	if r.Zone == nil {
+		r.Zone = time.UTC
+	}
+	var err error
+	if r.Lines {
+		r.cutting, err = cutLines(r.Body, c.opts.MaxBatchEvents)
+	} else {
+		r.cutting, err = cut(r.Body, c.opts.MaxBatchEvents)
+	}
+	if err != nil {
+		return Receipt{}, err
+	}
+	if r.cutting.sentAt != nil && string(r.cutting.sentAt) != "null" {
+		r.sentAt, r.sentAtFault = readTime(r.cutting.sentAt)
+	}
+	receipt := Receipt{Single: r.cutting.single, Items: make([]Item, 0, len(r.cutting.elements))}
+	if len(r.cutting.elements) == 0 {
+		return receipt, nil
+	}
+	var again repeated
+	if len(r.cutting.elements) > 1 {
+		again.seen = make(map[uuid.UUID]*event.Event, len(r.cutting.elements))
+	}
+	s := submission{app: r.App, body: make([]byte, 0, len(r.Body)+128*len(r.cutting.elements))}
+	for i, raw := range r.cutting.elements {
+		record := c.judge(r, raw, i)
+		s.add(record)
+		item := Item{}
+		item.Status, item.Problems = again.status(record)
+		if e := record.Event; e != nil {
+			item.ID, item.ClientID = e.ID, e.ClientID
+		} else {
+			item.ID, item.ClientID = record.Rejection.EventID, record.Rejection.ClientID
+		}
+		receipt.Items = append(receipt.Items, item)
+	}
+	if receipt.Frame, receipt.First, err = c.grouper.submit(ctx, &s); err != nil {
+		c.metrics.failed(err)
+		return Receipt{}, err
+	}
+	c.metrics.took(receipt.Items, len(r.Body))
+	return receipt, nil
+}
+
+// KeptOfUnreadable is how much of a request that cannot be read is kept, in bytes.
+const KeptOfUnreadable = 4 << 10
+
+// Refuse keeps a request that cannot be read as one rejection with its first
+// 4 KiB. It returns when that is durable, with the id that stands for it.
+func (c *Collector) Refuse(ctx context.Context, req Request, p event.Problem) (uuid.UUID, error) {
+	r := &request{Request: req}
+	raw := req.Body[:min(len(req.Body), KeptOfUnreadable)]
+	record := r.reject(element{problems: []event.Problem{p}}, raw, 0, 0)
+	s := submission{app: r.App}
+	s.add(record)
+	if _, _, err := c.grouper.submit(ctx, &s); err != nil {
+		c.metrics.failed(err)
+		return uuid.UUID{}, err
+	}
+	c.metrics.refused(p.Code)
+	return record.Rejection.EventID, nil
+}
+
+// ErrClosed is returned for what comes after Run has ended. Nothing was written.
+var ErrClosed = errors.New("intake is closed")

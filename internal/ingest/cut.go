@@ -1,0 +1,240 @@
+package ingest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// SyntaxError tells where a body stops being JSON.
+type SyntaxError struct {
+	Line, Column int // from 1; columns are code points
+	Reason       string
+}
+
+func (e *SyntaxError) Error() string {
+	return fmt.Sprintf("not JSON at line %d, column %d: %s", e.Line, e.Column, e.Reason)
+}
+
+// ShapeError tells that a body is JSON and yet neither an event nor a batch.
+type ShapeError struct{ Reason string }
+
+func (e *ShapeError) Error() string { return e.Reason }
+
+// CountError tells that a request has too many events.
+type CountError struct{ Limit int }
+
+func (e *CountError) Error() string {
+	return fmt.Sprintf("more than %d events in one request: send smaller batches", e.Limit)
+}
+
+// cutting is what became of a body.
+type cutting struct {
+	elements [][]byte // JSON values, each by itself well-formed; not checked further
+	broken   map[int]*SyntaxError
+	sentAt   []byte // of the envelope; nil when it has none
+	single   bool   // the body was one event and no batch
+}
+
+// lax accepts what strict reading refuses later, so that one bad element costs
+// one event and not the batch (R6).
+func lax(body []byte) *jsontext.Decoder {
+	return jsontext.NewDecoder(bytes.NewBuffer(body),
+		jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+}
+
+// cut takes a JSON body apart: an event, an array of events, or an envelope
+// {"events":[…],"sent_at":…}. The elements share the memory of body.
+func cut(body []byte, limit int) (cutting, error) {
+	d := lax(body)
+	c, err := cutValue(d, body, limit)
+	if err == nil {
+		// Nothing but white space may follow.
+		if _, err = d.ReadToken(); err == nil {
+			err = &ShapeError{"more than one JSON value: send an array, or NDJSON as application/x-ndjson"}
+		} else if errors.Is(err, io.EOF) {
+			err = nil
+		}
+	}
+	if err != nil {
+		return cutting{}, locate(body, err)
+	}
+	return c, nil
+}
+
+func cutValue(d *jsontext.Decoder, body []byte, limit int) (cutting, error) {
+	switch d.PeekKind() {
+	case '[':
+		elements, err := cutArray(d, body, limit)
+		return cutting{elements: elements}, err
+	case '{':
+		if hasEvents(body) {
+			return cutEnvelope(d, body, limit)
+		}
+	}
+	v, err := d.ReadValue()
+	if err != nil {
+		return cutting{}, err
+	}
+	return cutting{elements: [][]byte{v}, single: true}, nil
+}
+
+func cutArray(d *jsontext.Decoder, body []byte, limit int) ([][]byte, error) {
+	if _, err := d.ReadToken(); err != nil {
+		return nil, err
+	}
+	var elements [][]byte
+	for d.PeekKind() != ']' {
+		v, err := d.ReadValue()
+		if err != nil {
+			return nil, err
+		}
+		if len(elements) == limit {
+			return nil, &CountError{limit}
+		}
+		end := d.InputOffset()
+		elements = append(elements, body[end-int64(len(v)):end])
+	}
+	_, err := d.ReadToken()
+	return elements, err
+}
+
+// hasEvents reports whether the top-level object has a member "events", or is
+// broken after one.
+func hasEvents(body []byte) bool {
+	if !bytes.Contains(body, []byte(`"events"`)) {
+		return false // the common case costs one fast scan
+	}
+	d := lax(body)
+	if _, err := d.ReadToken(); err != nil {
+		return false
+	}
+	for d.PeekKind() == '"' {
+		name, err := d.ReadToken()
+		if err != nil {
+			return false
+		}
+		if name.String() == "events" {
+			return true
+		}
+		if d.SkipValue() != nil {
+			return false
+		}
+	}
+	return false
+}
+
+func cutEnvelope(d *jsontext.Decoder, body []byte, limit int) (cutting, error) {
+	var c cutting
+	if _, err := d.ReadToken(); err != nil {
+		return c, err
+	}
+	seen := map[string]bool{}
+	for d.PeekKind() != '}' {
+		token, err := d.ReadToken()
+		if err != nil {
+			return c, err
+		}
+		name := token.String()
+		if seen[name] {
+			return c, &ShapeError{fmt.Sprintf("the member %q stands twice beside the events", name)}
+		}
+		seen[name] = true
+		switch name {
+		case "events":
+			if d.PeekKind() != '[' {
+				if _, err := d.ReadValue(); err != nil {
+					return c, err
+				}
+				return c, &ShapeError{`"events" must be an array`}
+			}
+			if c.elements, err = cutArray(d, body, limit); err != nil {
+				return c, err
+			}
+		case "sent_at":
+			v, err := d.ReadValue()
+			if err != nil {
+				return c, err
+			}
+			c.sentAt = bytes.Clone(v)
+		default:
+			if err := d.SkipValue(); err != nil {
+				return c, err
+			}
+			return c, &ShapeError{fmt.Sprintf(`unknown member %q beside the events: only "events" and "sent_at" are known`, name)}
+		}
+	}
+	_, err := d.ReadToken()
+	return c, err
+}
+
+// cutLines takes NDJSON apart. Empty lines are passed over; a line that is not
+// one JSON value is in broken, by its index among the elements.
+func cutLines(body []byte, limit int) (cutting, error) {
+	c := cutting{broken: map[int]*SyntaxError{}}
+	for number := 1; len(body) > 0; number++ {
+		line, rest, _ := bytes.Cut(body, []byte("\n"))
+		body = rest
+		line = bytes.Trim(line, " \t\r")
+		if len(line) == 0 {
+			continue
+		}
+		if len(c.elements) == limit {
+			return cutting{}, &CountError{limit}
+		}
+		if err := oneValue(line); err != nil {
+			err.Line = number
+			c.broken[len(c.elements)] = err
+		}
+		c.elements = append(c.elements, line)
+	}
+	return c, nil
+}
+
+func oneValue(line []byte) *SyntaxError {
+	d := lax(line)
+	_, err := d.ReadValue()
+	if err == nil {
+		if _, err = d.ReadToken(); errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err == nil {
+			return &SyntaxError{Column: column(line, d.InputOffset()), Reason: "more than one JSON value in a line"}
+		}
+	}
+	var syntax *SyntaxError
+	if errors.As(locate(line, err), &syntax) {
+		return syntax
+	}
+	return &SyntaxError{Column: 1, Reason: err.Error()}
+}
+
+// locate turns a decoder's error into one that says where it is.
+func locate(body []byte, err error) error {
+	var syntactic *jsontext.SyntacticError
+	switch {
+	case errors.As(err, &syntactic):
+		offset := min(syntactic.ByteOffset, int64(len(body)))
+		reason := syntactic.Err.Error()
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			offset, reason = int64(len(body)), "the JSON ends too early"
+		}
+		return &SyntaxError{
+			Line:   1 + bytes.Count(body[:offset], []byte("\n")),
+			Column: column(body, offset),
+			Reason: reason,
+		}
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return &SyntaxError{Line: 1 + bytes.Count(body, []byte("\n")), Column: column(body, int64(len(body))), Reason: "the JSON ends too early"}
+	}
+	return err
+}
+
+func column(body []byte, offset int64) int {
+	start := bytes.LastIndexByte(body[:offset], '\n') + 1
+	return 1 + utf8.RuneCount(body[start:offset])
+}

@@ -1,0 +1,339 @@
+package ingest
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/uuid"
+
+	"theeye/internal/event"
+)
+
+// knownFields are the members that an event may have.
+func knownFields() []string {
+	return []string{"id", "session_id", "category", "name", "data", "timestamp", "sent_at", "seq", "sender"}
+}
+
+// element is one event as it was sent, with what is wrong in it so far.
+type element struct {
+	id        string // as sent; empty when there is none
+	sessionID string
+	category  string
+	name      string
+	data      jsontext.Value // nil unless it is an object
+	timestamp string         // the text, or the literal of a number
+	isNumber  bool           // the timestamp is one
+	sentTime  event.Micros
+	sentAt    event.Micros
+	seq       int64
+	sender    string
+
+	occurredAt event.Micros // uncorrected
+	timed      bool         // occurredAt and sentTime could be read
+	clean      bool         // data may be given to a validator
+	problems   []event.Problem
+}
+
+func (e *element) problem(code, pointer, message string) {
+	e.problems = append(e.problems, event.Problem{Code: code, Pointer: pointer, Message: message})
+}
+
+// decoders are used again, because one for each event would be garbage.
+type decoders struct{ pool sync.Pool }
+
+type decoder struct {
+	strict *jsontext.Decoder
+	buffer bytes.Buffer
+}
+
+func (p *decoders) get(raw []byte) *decoder {
+	d, _ := p.pool.Get().(*decoder)
+	if d == nil {
+		d = &decoder{strict: jsontext.NewDecoder(bytes.NewReader(nil))}
+	}
+	d.buffer = *bytes.NewBuffer(raw)
+	d.strict.Reset(&d.buffer)
+	return d
+}
+
+func (p *decoders) put(d *decoder) {
+	d.buffer = bytes.Buffer{}
+	p.pool.Put(d)
+}
+
+// read reads one well-formed JSON value as an event. zone stands in for that
+// of a timestamp without one.
+func (p *decoders) read(raw []byte, zone *time.Location) element {
+	e := element{seq: event.NoSeq, clean: true}
+	if raw[0] != '{' {
+		e.problem(event.NotAnObject, "", "an event is a JSON object, this is "+kindName(raw))
+		return e
+	}
+	if !clean(raw) {
+		e.clean = false
+		e.problems = faults(raw)
+	}
+	d := p.get(raw)
+	defer p.put(d)
+	if err := e.members(d.strict, zone); err != nil {
+		// What was read before stays as a label of the rejection.
+		e.clean = false
+		e.problems = append(e.problems, strictProblem(err))
+		return e
+	}
+	e.required()
+	return e
+}
+
+// members reads the members of the object; err is one of strict reading.
+func (e *element) members(d *jsontext.Decoder, zone *time.Location) error {
+	if _, err := d.ReadToken(); err != nil {
+		return err
+	}
+	for d.PeekKind() != '}' {
+		name, err := d.ReadValue()
+		if err != nil {
+			return err
+		}
+		field := unquote(name)
+		value, err := d.ReadValue()
+		if err != nil {
+			return err
+		}
+		e.member(field, value, zone)
+	}
+	_, err := d.ReadToken()
+	return err
+}
+
+func (e *element) member(field string, value jsontext.Value, zone *time.Location) {
+	if value.Kind() == 'n' && field != "data" {
+		if !isKnown(field) {
+			e.unknown(field)
+		}
+		return // null is as good as absent
+	}
+	switch field {
+	case "id":
+		e.id = e.text(field, value, event.MaxTextCodePoints)
+	case "session_id":
+		e.sessionID = e.text(field, value, event.MaxTextCodePoints)
+	case "category":
+		e.category = e.text(field, value, event.MaxTextCodePoints)
+	case "name":
+		e.name = e.text(field, value, event.MaxTextCodePoints)
+	case "sender":
+		e.sender = e.text(field, value, event.MaxSenderCodePoints)
+	case "data":
+		if value.Kind() != '{' {
+			e.problem(event.InvalidField, "/data", "data must be a JSON object, this is "+kindName(value))
+			return
+		}
+		e.data = value
+	case "timestamp":
+		e.readTimestamp(value, zone)
+	case "sent_at":
+		if at, message := readTime(value); message != "" {
+			e.problem(event.InvalidField, "/sent_at", message)
+		} else {
+			e.sentAt = at
+		}
+	case "seq":
+		n, err := strconv.ParseInt(string(value), 10, 64)
+		if err != nil || n < 0 || n > event.MaxSeq {
+			e.problem(event.InvalidField, "/seq", "seq must be a whole number from 0 to 2^53 − 1, written without fraction or exponent")
+			return
+		}
+		e.seq = n
+	default:
+		e.unknown(field)
+	}
+}
+
+func (e *element) unknown(field string) {
+	message := "unknown field; an event has " + strings.Join(knownFields(), ", ")
+	if near := nearest(field, knownFields()); near != "" {
+		message = fmt.Sprintf("unknown field; did you mean %q?", near)
+	}
+	e.problem(event.InvalidField, "/"+escapePointer(field), message)
+}
+
+// text reads a string of 1 to limit code points.
+func (e *element) text(field string, value jsontext.Value, limit int) string {
+	if value.Kind() != '"' {
+		e.problem(event.InvalidField, "/"+field, field+" must be a string, this is "+kindName(value))
+		return ""
+	}
+	s := unquote(value)
+	switch n := utf8.RuneCountInString(s); {
+	case n == 0:
+		e.problem(event.InvalidField, "/"+field, field+" must not be empty")
+		return ""
+	case n > limit:
+		e.problem(event.InvalidField, "/"+field, fmt.Sprintf("%s has %d characters, at most %d are kept", field, n, limit))
+		return ""
+	}
+	return s
+}
+
+func (e *element) readTimestamp(value jsontext.Value, zone *time.Location) {
+	var err error
+	switch value.Kind() {
+	case '"':
+		e.timestamp = unquote(value)
+		if e.occurredAt, err = event.ParseTime(e.timestamp, zone); err == nil {
+			// UTC stands in here so that a retry after a change of the zone is found (S6).
+			e.sentTime, err = event.ParseTime(e.timestamp, time.UTC)
+		}
+	case '0':
+		e.timestamp, e.isNumber = string(value), true
+		if numberFault(e.timestamp) != "" {
+			return // told by faults
+		}
+		e.occurredAt, err = event.ParseEpoch(e.timestamp)
+		e.sentTime = e.occurredAt
+	default:
+		e.problem(event.TimestampUnparsable, "/timestamp", "timestamp must be a string or a number, this is "+kindName(value))
+		return
+	}
+	switch err {
+	case nil:
+		e.timed = true
+	case event.ErrOutOfRange:
+		e.problem(event.TimestampOutOfRange, "/timestamp", fmt.Sprintf("%.40q: %s", e.timestamp, err))
+	default:
+		e.problem(event.TimestampUnparsable, "/timestamp", fmt.Sprintf("%.40q is %s", e.timestamp, err))
+	}
+}
+
+// readTime reads a time that is not the timestamp: text or number, in UTC.
+func readTime(value jsontext.Value) (event.Micros, string) {
+	var at event.Micros
+	err := event.ErrUnparsable
+	switch value.Kind() {
+	case '"':
+		at, err = event.ParseTime(unquote(value), time.UTC)
+	case '0':
+		if numberFault(string(value)) == "" {
+			at, err = event.ParseEpoch(string(value))
+		}
+	}
+	if err != nil {
+		return 0, err.Error()
+	}
+	return at, ""
+}
+
+// required tells which fields are absent. What was there and wrong has told so.
+func (e *element) required() {
+	told := func(pointer string) bool {
+		for _, p := range e.problems {
+			if p.Pointer == pointer || strings.HasPrefix(p.Pointer, pointer+"/") {
+				return true
+			}
+		}
+		return false
+	}
+	missing := func(field string, absent bool) {
+		if absent && !told("/"+field) {
+			e.problem(event.MissingField, "/"+field, "missing field '"+field+"'")
+		}
+	}
+	missing("session_id", e.sessionID == "")
+	missing("category", e.category == "")
+	missing("name", e.name == "")
+	missing("data", e.data == nil)
+	if e.timestamp == "" && !told("/timestamp") {
+		e.problem(event.TimestampMissing, "/timestamp", "missing field 'timestamp'")
+	}
+}
+
+// key returns the id of the event and what its sender calls it.
+func (e *element) key(app, idempotencyKey string, index int) (uuid.UUID, string) {
+	switch {
+	case e.id != "":
+		return event.ParseID(app, e.id)
+	case idempotencyKey != "":
+		return event.DeriveID(app, "idempotency key", idempotencyKey, strconv.Itoa(index)), ""
+	}
+	return event.NewID(), ""
+}
+
+// unquote returns the text of a JSON string.
+func unquote(value jsontext.Value) string {
+	if bytes.IndexByte(value, '\\') < 0 {
+		return string(value[1 : len(value)-1])
+	}
+	text, _ := jsontext.AppendUnquote(nil, value) // strictly read before
+	return string(text)
+}
+
+func isKnown(field string) bool {
+	for _, known := range knownFields() {
+		if field == known {
+			return true
+		}
+	}
+	return false
+}
+
+func kindName(value []byte) string {
+	switch value[0] {
+	case '{':
+		return "an object"
+	case '[':
+		return "an array"
+	case '"':
+		return "a string"
+	case 't', 'f':
+		return "a boolean"
+	case 'n':
+		return "null"
+	}
+	return "a number"
+}
+
+func escapePointer(token string) string {
+	return strings.NewReplacer("~", "~0", "/", "~1").Replace(token)
+}
+
+// nearest returns the candidate that a word was probably meant to be: the one
+// with the fewest single changes, at most two and less than half of its length.
+func nearest(word string, candidates []string) string {
+	best, fewest := "", 3
+	for _, c := range candidates {
+		if d := distance(word, c); d < fewest && 2*d < len(c) {
+			best, fewest = c, d
+		}
+	}
+	return best
+}
+
+// distance is Levenshtein's, in bytes.
+func distance(a, b string) int {
+	if len(a) > 2*event.MaxSenderCodePoints {
+		return len(a)
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,176 @@
+package ingest
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"theeye/internal/event"
+	"theeye/internal/queue"
+)
+
+// Group commit (Q4): a frame is closed when it has waited so long or grown so
+// large, or as soon as nothing is being written that it could wait for.
+const (
+	groupWait     = 2 * time.Millisecond
+	groupBytes    = 512 << 10
+	groupMaxBytes = queue.MaxPayload - 1<<20 // what fits into a frame even when it does not compress
+	inFlight      = 4                        // frames that are being written at a time
+)
+
+// submission is what one request adds to a frame. It is never split.
+type submission struct {
+	app      string
+	body     []byte // encoded records
+	received uint32
+	rejected uint32
+
+	done  chan struct{} // closed when the outcome is known
+	first int           // index of its first record in the frame
+	frame uint64
+	err   error
+}
+
+func (s *submission) add(r event.Record) {
+	s.body = event.AppendRecord(s.body, r, false)
+	s.received++
+	if r.Rejection != nil {
+		s.rejected++
+	}
+}
+
+// group is a frame that is being filled.
+type group struct {
+	members []*submission
+	bytes   int
+	records int
+}
+
+func (g *group) add(s *submission) {
+	s.first = g.records
+	g.members = append(g.members, s)
+	g.bytes += len(s.body)
+	g.records += int(s.received)
+}
+
+// grouper merges submissions into frames and has them published.
+type grouper struct {
+	opts   Options
+	in     chan *submission
+	closed chan struct{} // closed when run has ended
+}
+
+func newGrouper(opts Options) *grouper {
+	return &grouper{opts: opts, in: make(chan *submission), closed: make(chan struct{})}
+}
+
+// submit returns when the submission's frame is durable, with its sequence and
+// the index of the first record.
+func (g *grouper) submit(ctx context.Context, s *submission) (frame uint64, first int, err error) {
+	if len(s.body) > queue.MaxBody/2 {
+		return 0, 0, fmt.Errorf("%w: the events and their problems take %d bytes", queue.ErrTooLarge, len(s.body))
+	}
+	s.done = make(chan struct{})
+	select {
+	case g.in <- s:
+	case <-g.closed:
+		return 0, 0, ErrClosed
+	case <-ctx.Done():
+		return 0, 0, ctx.Err()
+	}
+	if g.opts.AnswerFirst {
+		return 1, 0, nil
+	}
+	select {
+	case <-s.done: // publishing has its own deadline, so this comes
+		return s.frame, s.first, s.err
+	case <-ctx.Done():
+		return 0, 0, ctx.Err()
+	}
+}
+
+// run gathers and publishes until ctx ends, and then until what was submitted
+// is answered.
+func (g *grouper) run(ctx context.Context) error {
+	var flights sync.WaitGroup
+	defer flights.Wait()
+	defer close(g.closed)
+	slots := make(chan struct{}, inFlight)
+	var held *submission // did not fit into the group before
+	for {
+		var current group
+		if held == nil {
+			select {
+			case <-ctx.Done():
+				return nil
+			case held = <-g.in:
+			}
+		}
+		current.add(held)
+		held = g.fill(&current, slots)
+		flights.Go(func() {
+			g.publish(current)
+			<-slots
+		})
+	}
+}
+
+// fill adds to a group what comes until it is closed and a slot is taken for
+// it. While all slots are taken it goes on growing. What does not fit any more
+// is returned.
+func (g *grouper) fill(current *group, slots chan struct{}) (held *submission) {
+	timer := time.NewTimer(groupWait)
+	defer timer.Stop()
+	ripe := len(slots) == 0
+	for {
+		in, slot := g.in, chan<- struct{}(nil)
+		if ripe || current.bytes >= groupBytes {
+			slot = slots
+		}
+		if held != nil {
+			in = nil
+		}
+		select {
+		case s := <-in:
+			if current.bytes+len(s.body) > groupMaxBytes {
+				held, ripe = s, true
+				continue
+			}
+			current.add(s)
+		case <-timer.C:
+			ripe = true
+		case slot <- struct{}{}:
+			return held
+		}
+	}
+}
+
+func (g *grouper) publish(current group) {
+	f := queue.Frame{Body: make([]byte, 0, current.bytes)}
+	byApp := map[string]int{}
+	for _, s := range current.members {
+		f.Body = append(f.Body, s.body...)
+		i, ok := byApp[s.app]
+		if !ok {
+			i = len(f.Counts)
+			byApp[s.app] = i
+			f.Counts = append(f.Counts, queue.Count{App: s.app})
+		}
+		f.Counts[i].Received += s.received
+		f.Counts[i].Rejected += s.rejected
+	}
+	// The senders' contexts do not count here: others share the frame.
+	sequence, err := g.opts.Publish(context.Background(), f)
+	if err == nil {
+		received := make(map[string]int64, len(f.Counts))
+		for _, c := range f.Counts {
+			received[c.App] = int64(c.Received)
+		}
+		g.opts.Acknowledged(sequence, received)
+	}
+	for _, s := range current.members {
+		s.frame, s.err = sequence, err
+		close(s.done)
+	}
+}

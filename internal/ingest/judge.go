@@ -1,0 +1,167 @@
+package ingest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/uuid"
+
+	"theeye/internal/event"
+)
+
+// judge turns one element into a record: an event, or a rejection with
+// everything that is wrong in it. The record shares the memory of raw.
+func (c *Collector) judge(r *request, raw []byte, index int) event.Record {
+	if broken := r.cutting.broken[index]; broken != nil {
+		return r.reject(element{problems: []event.Problem{{Code: event.InvalidJSON, Message: broken.Error()}}}, raw, index, 0)
+	}
+	if len(raw) > c.opts.MaxEventBytes {
+		e := element{}
+		e.problem(event.EventTooLarge, "", fmt.Sprintf("the event has %d bytes, at most %d are taken (--max-event-bytes)", len(raw), c.opts.MaxEventBytes))
+		return r.reject(e, raw, index, 0)
+	}
+	e := c.decoders.read(raw, r.Zone)
+	if e.sentAt == 0 && raw[0] == '{' {
+		e.sentAt = r.sentAt
+		if r.sentAtFault != "" {
+			e.problem(event.InvalidField, "/sent_at", r.sentAtFault)
+		}
+	}
+	occurredAt := c.correct(&e, r.ReceivedAt)
+	version := c.checkType(r, &e)
+	if len(e.problems) > 0 {
+		return r.reject(e, raw, index, version)
+	}
+	id, clientID := e.key(r.App, r.IdempotencyKey, index)
+	return event.Record{Event: &event.Event{
+		App: r.App, ID: id, ClientID: clientID,
+		SessionID: e.sessionID, Category: e.category, Name: e.name, Data: e.data,
+		Timestamp: e.timestamp, SentTime: e.sentTime, SentAt: e.sentAt, Seq: e.seq, Sender: e.sender,
+		OccurredAt: occurredAt, ReceivedAt: r.ReceivedAt, SchemaVersion: version,
+	}}
+}
+
+// correct returns when the event occurred by the server's clock: the sender's
+// clock is corrected only when it is further off than a slow network explains.
+func (c *Collector) correct(e *element, received event.Micros) event.Micros {
+	if !e.timed {
+		return 0
+	}
+	at := e.occurredAt
+	if e.sentAt != 0 {
+		if skew := received.Sub(e.sentAt); skew.Abs() > c.opts.SkewTolerance {
+			at += event.Micros(skew / time.Microsecond)
+		}
+	}
+	switch {
+	case at < event.Earliest || at >= event.Latest:
+		e.problem(event.TimestampOutOfRange, "/timestamp", "corrected by the sender's clock: "+event.ErrOutOfRange.Error())
+	case at.Sub(received) > c.opts.FutureTolerance:
+		e.problem(event.TimestampInFuture, "/timestamp", fmt.Sprintf("%s is %s ahead of the server's clock, at most %s are taken (--future-tolerance)",
+			at, at.Sub(received).Round(time.Second), c.opts.FutureTolerance))
+	}
+	return at
+}
+
+// checkType checks data against the schema of its type, as far as both can be
+// read, and returns the version that judged.
+func (c *Collector) checkType(r *request, e *element) uint32 {
+	if e.category == "" || e.name == "" {
+		return 0
+	}
+	t := c.opts.Types(e.category, e.name)
+	if t == nil {
+		if r.RefuseUnknownTypes {
+			e.problem(event.UnknownEventType, "", fmt.Sprintf("no event type %q / %q is registered, and this application takes no others", e.category, e.name))
+		}
+		return 0
+	}
+	if e.clean && e.data != nil {
+		e.problems = append(e.problems, t.Check(decodeAny(e.data))...)
+	}
+	return t.Version
+}
+
+// MaxProblems is how many problems of one event are told; the last then says
+// how many there are beyond.
+const MaxProblems = 50
+
+func (r *request) reject(e element, raw []byte, index int, version uint32) event.Record {
+	if n := len(e.problems); n > MaxProblems {
+		e.problems[MaxProblems-1].Message += fmt.Sprintf(" (and %d problems more)", n-MaxProblems)
+		e.problems = e.problems[:MaxProblems]
+	}
+	id, clientID := e.key(r.App, r.IdempotencyKey, index)
+	return event.Record{Rejection: &event.Rejection{
+		ID: event.RejectionID(r.App, id, raw), EventID: id, ClientID: clientID, App: r.App,
+		SessionID: e.sessionID, Category: e.category, Name: e.name, SentTime: e.sentTime, SentAt: e.sentAt,
+		ReceivedAt: r.ReceivedAt, SchemaVersion: version, Problems: e.problems, Raw: raw,
+	}}
+}
+
+// decodeAny gives data the form that a validator takes: numbers keep their
+// literal. The value was read strictly before.
+func decodeAny(data jsontext.Value) any {
+	d := jsontext.NewDecoder(bytes.NewBuffer(data))
+	return anyValue(d)
+}
+
+func anyValue(d *jsontext.Decoder) any {
+	token, err := d.ReadToken()
+	if err != nil {
+		return nil
+	}
+	switch token.Kind() {
+	case '{':
+		object := map[string]any{}
+		for d.PeekKind() != '}' {
+			name, err := d.ReadToken()
+			if err != nil {
+				return object
+			}
+			key := name.String()
+			object[key] = anyValue(d)
+		}
+		_, _ = d.ReadToken()
+		return object
+	case '[':
+		array := []any{}
+		for d.PeekKind() != ']' {
+			array = append(array, anyValue(d))
+		}
+		_, _ = d.ReadToken()
+		return array
+	case '"':
+		return token.String()
+	case '0':
+		return json.Number(token.String())
+	case 't', 'f':
+		return token.Bool()
+	}
+	return nil
+}
+
+// repeated finds what one request sends twice under one id.
+type repeated struct{ seen map[uuid.UUID]*event.Event }
+
+// status says what the request's answer tells of a record. The record itself
+// goes on as it is: the store decides, and it comes to the same.
+func (p *repeated) status(r event.Record) (Status, []event.Problem) {
+	if r.Rejection != nil {
+		return Rejected, r.Rejection.Problems
+	}
+	first, again := p.seen[r.Event.ID]
+	switch {
+	case !again:
+		if p.seen != nil {
+			p.seen[r.Event.ID] = r.Event
+		}
+		return Accepted, nil
+	case event.SameBody(first, r.Event):
+		return Duplicate, nil
+	}
+	return Rejected, event.Conflict(r.Event).Problems
+}

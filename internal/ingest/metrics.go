@@ -1,0 +1,68 @@
+package ingest
+
+import (
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"theeye/internal/queue"
+)
+
+type metrics struct {
+	events   *prometheus.CounterVec
+	problems *prometheus.CounterVec
+	requests *prometheus.CounterVec
+	bytes    prometheus.Counter
+}
+
+func newMetrics(r prometheus.Registerer) metrics {
+	m := metrics{
+		events: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "eye_intake_events_total", Help: "Events that were acknowledged, by the status that the answer gave.",
+		}, []string{"status"}),
+		problems: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "eye_intake_problems_total", Help: "Problems of rejected events, by code.",
+		}, []string{"code"}),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "eye_intake_requests_total", Help: "Requests, by result.",
+		}, []string{"result"}),
+		bytes: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "eye_intake_bytes_total", Help: "Unpacked bytes of bodies that were acknowledged.",
+		}),
+	}
+	if r != nil {
+		r.MustRegister(m.events, m.problems, m.requests, m.bytes)
+	}
+	return m
+}
+
+func (m metrics) took(items []Item, size int) {
+	counts := map[Status]int{}
+	for _, item := range items {
+		counts[item.Status]++
+		for _, p := range item.Problems {
+			m.problems.WithLabelValues(p.Code).Inc()
+		}
+	}
+	for status, n := range counts {
+		m.events.WithLabelValues(string(status)).Add(float64(n))
+	}
+	m.requests.WithLabelValues("acknowledged").Inc()
+	m.bytes.Add(float64(size))
+}
+
+func (m metrics) refused(code string) {
+	m.requests.WithLabelValues("unreadable").Inc()
+	m.problems.WithLabelValues(code).Inc()
+}
+
+func (m metrics) failed(err error) {
+	result := "failed"
+	switch {
+	case errors.Is(err, queue.ErrFull):
+		result = "full"
+	case errors.Is(err, queue.ErrUnknown):
+		result = "unconfirmed"
+	}
+	m.requests.WithLabelValues(result).Inc()
+}

@@ -1,0 +1,139 @@
+package ingest
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"theeye/internal/event"
+)
+
+// Limits of what a JSON value may hold. They keep readers and validators of all
+// kinds safe; jsonschema panics at the number 1e1000001.
+const (
+	MaxDepth          = 64  // arrays and objects in each other, the event being the first
+	MaxNumberDigits   = 40  // of a number, zeros included
+	MaxNumberExponent = 308 // absolute value
+)
+
+// clean reports whether a well-formed JSON value keeps all limits. It reads
+// each byte once; what is wrong, and where, is for faults to say.
+func clean(raw []byte) bool {
+	depth := 0
+	for i := 0; i < len(raw); i++ {
+		switch c := raw[i]; c {
+		case '"':
+			for i++; raw[i] != '"'; i++ {
+				if raw[i] == '\\' {
+					if raw[i+1] == 'u' && string(raw[i+2:i+6]) == "0000" {
+						return false
+					}
+					i++
+				}
+			}
+		case '{', '[':
+			if depth++; depth > MaxDepth {
+				return false
+			}
+		case '}', ']':
+			depth--
+		case '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
+			start := i
+			for i+1 < len(raw) && isNumberByte(raw[i+1]) {
+				i++
+			}
+			if i-start >= 18 || containsExponent(raw[start:i+1]) {
+				if numberFault(string(raw[start:i+1])) != "" {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}
+
+func isNumberByte(c byte) bool {
+	return c >= '0' && c <= '9' || c == '.' || c == '-' || c == '+' || c == 'e' || c == 'E'
+}
+
+func containsExponent(number []byte) bool {
+	for _, c := range number {
+		if c == 'e' || c == 'E' {
+			return true
+		}
+	}
+	return false
+}
+
+// numberFault says what is wrong with the literal of a JSON number; "" if nothing.
+func numberFault(literal string) string {
+	mantissa, exponent, has := strings.Cut(strings.ToLower(literal), "e")
+	digits := 0
+	for _, c := range mantissa {
+		if c >= '0' && c <= '9' {
+			digits++
+		}
+	}
+	if digits > MaxNumberDigits {
+		return fmt.Sprintf("a number of %d digits; at most %d are kept", digits, MaxNumberDigits)
+	}
+	if has {
+		if e, err := strconv.Atoi(exponent); err != nil || e > MaxNumberExponent || e < -MaxNumberExponent {
+			return fmt.Sprintf("the exponent %.20s is out of range; it may be from -%d to %d", exponent, MaxNumberExponent, MaxNumberExponent)
+		}
+	}
+	return ""
+}
+
+// maxFaults bounds the problems that faults tells of one event.
+const maxFaults = 20
+
+// faults walks through a value that is not clean and tells what is wrong where.
+func faults(raw []byte) []event.Problem {
+	d := lax(raw)
+	var problems []event.Problem
+	add := func(code, message string) {
+		problems = append(problems, event.Problem{Code: code, Pointer: string(d.StackPointer()), Message: message})
+	}
+	for len(problems) < maxFaults {
+		if d.StackDepth() >= MaxDepth {
+			if k := d.PeekKind(); k == '{' || k == '[' {
+				_, _ = d.ReadToken()
+				add(event.DataTooDeep, fmt.Sprintf("arrays and objects stand in each other more than %d deep", MaxDepth))
+				break
+			}
+		}
+		v, err := d.ReadToken()
+		if err != nil {
+			break
+		}
+		switch v.Kind() {
+		case '"':
+			if strings.ContainsRune(v.String(), 0) {
+				add(event.NULCharacter, `the character NUL (\u0000) cannot be kept`)
+			}
+		case '0':
+			if fault := numberFault(v.String()); fault != "" {
+				add(event.NumberOutOfRange, fault)
+			}
+		}
+	}
+	return problems
+}
+
+// strictProblem turns the error of strict reading into a problem. The value is
+// known to be JSON, so that only names and Unicode can be wrong.
+func strictProblem(err error) event.Problem {
+	p := event.Problem{Code: event.InvalidUnicode, Message: "text that is no Unicode: bytes that are not UTF-8, or half of a surrogate pair"}
+	var syntactic *jsontext.SyntacticError
+	if errors.As(err, &syntactic) {
+		p.Pointer = string(syntactic.JSONPointer)
+	}
+	if errors.Is(err, jsontext.ErrDuplicateName) {
+		p.Code, p.Message = event.DuplicateKey, "this key stands twice in its object"
+	}
+	return p
+}
