@@ -25,6 +25,8 @@ const (
 	TimestampInFuture   = "timestamp_in_future"
 	TimestampOutOfRange = "timestamp_out_of_range"
 	IDConflict          = "id_conflict"
+	RequestTooLarge     = "request_too_large"   // of a whole request
+	UnsupportedContent  = "unsupported_content" // of a whole request
 )
 
 // Problem is one reason for which an event was refused.

@@ -1,0 +1,331 @@
+package httpapi
+
+import (
+	"io"
+	"net/http"
+	"reflect"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"theeye/internal/registry"
+	"theeye/internal/schema"
+)
+
+func adminRoutes() []route {
+	app := param{name: "app", in: "path", text: "the application", required: true}
+	keyID := param{name: "key_id", in: "path", text: "the key's id", required: true}
+	typ := []param{
+		{name: "category", in: "path", text: "percent-encoded", required: true},
+		{name: "name", in: "path", text: "percent-encoded", required: true},
+	}
+	ok := func(status int, text string, body reflect.Type) []answer { return []answer{{status, text, body}} }
+	return []route{
+		{"GET", "/v1/apps", forAdmin, (*Server).listApps, doc{
+			id: "listApps", tag: "applications and keys", summary: "All applications", answers: ok(200, "by name", schemaOf[AppsAnswer]())}},
+		{"POST", "/v1/apps", forAdmin, (*Server).createApp, doc{
+			id: "createApp", tag: "applications and keys", summary: "Make an application", body: schemaOf[AppRequest](),
+			answers: ok(201, "made", schemaOf[App]()), errors: []int{400, 409, 422, 503}}},
+		{"GET", "/v1/apps/{app}", forAdmin, (*Server).getApp, doc{
+			id: "getApp", tag: "applications and keys", summary: "One application", params: []param{app},
+			answers: ok(200, "the application", schemaOf[App]()), errors: []int{404}}},
+		{"PATCH", "/v1/apps/{app}", forAdmin, (*Server).updateApp, doc{
+			id: "updateApp", tag: "applications and keys", summary: "Change the settings of an application", params: []param{app}, body: schemaOf[AppChange](),
+			answers: ok(200, "changed", schemaOf[App]()), errors: []int{400, 404, 409, 422, 503}}},
+		{"DELETE", "/v1/apps/{app}", forAdmin, (*Server).deleteApp, doc{
+			id: "deleteApp", tag: "applications and keys", summary: "Remove an application that has no events; its keys end with it", params: []param{app},
+			answers: ok(204, "removed", nil), errors: []int{404, 409, 503}}},
+		{"GET", "/v1/apps/{app}/keys", forAdmin, (*Server).listKeys, doc{
+			id: "listAppKeys", tag: "applications and keys", summary: "The keys of an application", params: []param{app},
+			answers: ok(200, "oldest first", schemaOf[KeysAnswer]()), errors: []int{404}}},
+		{"POST", "/v1/apps/{app}/keys", forAdmin, (*Server).createKey, doc{
+			id: "createAppKey", tag: "applications and keys", summary: "Make a write or a read key of an application", params: []param{app}, body: schemaOf[KeyRequest](),
+			answers: ok(201, "made; the secret is shown this once", schemaOf[NewKey]()), errors: []int{400, 404, 422, 503}}},
+		{"DELETE", "/v1/apps/{app}/keys/{key_id}", forAdmin, (*Server).revokeKey, doc{
+			id: "revokeAppKey", tag: "applications and keys", summary: "Revoke a key of an application; in force before the answer", params: []param{app, keyID},
+			answers: ok(204, "revoked", nil), errors: []int{404, 503}}},
+		{"GET", "/v1/keys", forAdmin, (*Server).listKeys, doc{
+			id: "listKeys", tag: "applications and keys", summary: "The keys of all applications", answers: ok(200, "oldest first", schemaOf[KeysAnswer]())}},
+		{"POST", "/v1/keys", forAdmin, (*Server).createKey, doc{
+			id: "createKey", tag: "applications and keys", summary: "Make a read key of all applications, or an admin key", body: schemaOf[KeyRequest](),
+			answers: ok(201, "made; the secret is shown this once", schemaOf[NewKey]()), errors: []int{400, 422, 503}}},
+		{"DELETE", "/v1/keys/{key_id}", forAdmin, (*Server).revokeKey, doc{
+			id: "revokeKey", tag: "applications and keys", summary: "Revoke a key of all applications; in force before the answer", params: []param{keyID},
+			answers: ok(204, "revoked", nil), errors: []int{404, 503}}},
+		{"GET", "/v1/types", forRead, (*Server).listTypes, doc{
+			id: "listTypes", tag: "event types", summary: "All event types", answers: ok(200, "by category and name", schemaOf[TypesAnswer]())}},
+		{"GET", "/v1/types/{category}/{name}", forRead, (*Server).getType, doc{
+			id: "getType", tag: "event types", summary: "One event type", params: typ,
+			answers: ok(200, "the version in force", schemaOf[Type]()), errors: []int{404}}},
+		{"PUT", "/v1/types/{category}/{name}", forAdmin, (*Server).putType, doc{
+			id: "putType", tag: "event types", summary: "Register a schema for the data of an event type", params: typ,
+			text: "The body is a JSON Schema (2020-12). Each different schema is a new version, from 1.",
+			body: schemaOf[map[string]any](), answers: ok(200, "the version in force", schemaOf[Type]()),
+			errors: []int{409, 413, 422, 503}}},
+		{"DELETE", "/v1/types/{category}/{name}", forAdmin, (*Server).deleteType, doc{
+			id: "deleteType", tag: "event types", summary: "Check events of this type no longer", params: typ,
+			answers: ok(204, "ended", nil), errors: []int{404, 503}}},
+	}
+}
+
+// App is an application with its settings.
+type App struct {
+	App          string                `json:"app"`
+	TimeZone     string                `json:"time_zone" doc:"IANA name; of timestamps without a zone"`
+	UnknownTypes registry.UnknownTypes `json:"unknown_types" enum:"accept,reject"`
+	CreatedAt    string                `json:"created_at" format:"date-time"`
+}
+
+// AppsAnswer lists applications.
+type AppsAnswer struct {
+	Apps []App `json:"apps"`
+}
+
+// AppChange are settings to be changed; what is absent stays.
+type AppChange struct {
+	TimeZone     *string                `json:"time_zone,omitempty"`
+	UnknownTypes *registry.UnknownTypes `json:"unknown_types,omitempty" enum:"accept,reject"`
+}
+
+func (change AppChange) apply(s *registry.Settings) {
+	if change.TimeZone != nil {
+		s.TimeZone = *change.TimeZone
+	}
+	if change.UnknownTypes != nil {
+		s.UnknownTypes = *change.UnknownTypes
+	}
+}
+
+// AppRequest makes an application.
+type AppRequest struct {
+	App string `json:"app" doc:"1 to 64 of a-z, 0-9, dot, underscore and hyphen"`
+	AppChange
+}
+
+func viewApp(a *registry.App) App {
+	return App{a.Name, a.TimeZone, a.UnknownTypes, rfc3339(a.CreatedAt)}
+}
+
+// maxAdminBody bounds the bodies of administration, in bytes.
+const maxAdminBody = 2 * schema.MaxDocumentBytes
+
+// readJSON reads a small JSON body strictly.
+func readJSON(c *call, into any) error {
+	b, err := io.ReadAll(http.MaxBytesReader(c.w, c.Body, maxAdminBody))
+	if err != nil {
+		return problemf(http.StatusRequestEntityTooLarge, "the body is larger than %d bytes", maxAdminBody)
+	}
+	if err := json.Unmarshal(b, into, json.RejectUnknownMembers(true)); err != nil {
+		return problemf(http.StatusBadRequest, "the body cannot be read: %s", err)
+	}
+	return nil
+}
+
+func noContent(c *call) error {
+	c.w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (s *Server) listApps(c *call) error {
+	return writeJSON(c.w, http.StatusOK, AppsAnswer{viewAll(s.opts.Registry.Apps(), viewApp)})
+}
+
+func (s *Server) createApp(c *call) error {
+	var req AppRequest
+	if err := readJSON(c, &req); err != nil {
+		return err
+	}
+	var settings registry.Settings
+	req.apply(&settings)
+	a, err := s.opts.Registry.CreateApp(c.ctx(), req.App, settings)
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.w, http.StatusCreated, viewApp(&a))
+}
+
+func (s *Server) app(c *call) (registry.App, error) {
+	a, ok := s.opts.Registry.App(c.PathValue("app"))
+	if !ok {
+		return a, problemf(http.StatusNotFound, "there is no application %.80q", c.PathValue("app"))
+	}
+	return a, nil
+}
+
+func (s *Server) getApp(c *call) error {
+	a, err := s.app(c)
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.w, http.StatusOK, viewApp(&a))
+}
+
+func (s *Server) updateApp(c *call) error {
+	var change AppChange
+	if err := readJSON(c, &change); err != nil {
+		return err
+	}
+	a, err := s.opts.Registry.UpdateApp(c.ctx(), c.PathValue("app"), change.apply)
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.w, http.StatusOK, viewApp(&a))
+}
+
+func (s *Server) deleteApp(c *call) error {
+	a, err := s.app(c)
+	if err != nil {
+		return err
+	}
+	if err := s.opts.CaughtUp(); err != nil {
+		return unavailable("whether it has events is not known yet: " + err.Error())
+	}
+	books, err := s.opts.Reader.Books(c.ctx(), []string{a.Name})
+	if err != nil {
+		return err
+	}
+	pending, _ := s.opts.Live.Pending(books.Position)
+	if len(books.Accounts) > 0 && books.Accounts[0].Received > 0 || pending[a.Name] > 0 {
+		return problemf(http.StatusConflict, "application %q has events, and erasing them is not available yet; revoke its keys instead", a.Name)
+	}
+	if err := s.opts.Registry.DeleteApp(c.ctx(), a.Name); err != nil {
+		return err
+	}
+	return noContent(c)
+}
+
+// KeyRequest makes a key.
+type KeyRequest struct {
+	Kind registry.Kind `json:"kind" enum:"write,read,admin"`
+}
+
+// NewKey is a key with its secret.
+type NewKey struct {
+	KeyID string        `json:"key_id"`
+	App   *string       `json:"app" doc:"null for keys of all applications"`
+	Kind  registry.Kind `json:"kind" enum:"write,read,admin"`
+	Key   string        `json:"key" doc:"the secret; it is kept nowhere"`
+}
+
+// Key is a key without its secret.
+type Key struct {
+	KeyID     string        `json:"key_id"`
+	App       *string       `json:"app"`
+	Kind      registry.Kind `json:"kind" enum:"write,read,admin"`
+	CreatedAt string        `json:"created_at" format:"date-time"`
+	RevokedAt *string       `json:"revoked_at" format:"date-time"`
+}
+
+// KeysAnswer lists keys.
+type KeysAnswer struct {
+	Keys []Key `json:"keys"`
+}
+
+func viewKey(k *registry.Key) Key {
+	v := Key{KeyID: k.ID, App: appOrNull(k.App), Kind: k.Kind, CreatedAt: rfc3339(k.CreatedAt)}
+	if k.RevokedAt != nil {
+		at := rfc3339(*k.RevokedAt)
+		v.RevokedAt = &at
+	}
+	return v
+}
+
+func appOrNull(name string) *string {
+	if name == "" {
+		return nil
+	}
+	return &name
+}
+
+// keysApp returns the application of a route about keys; "" for /v1/keys.
+func (s *Server) keysApp(c *call) (string, error) {
+	if c.PathValue("app") == "" {
+		return "", nil
+	}
+	a, err := s.app(c)
+	return a.Name, err
+}
+
+func (s *Server) listKeys(c *call) error {
+	app, err := s.keysApp(c)
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.w, http.StatusOK, KeysAnswer{viewAll(s.opts.Registry.Keys(app), viewKey)})
+}
+
+func (s *Server) createKey(c *call) error {
+	app, err := s.keysApp(c)
+	if err != nil {
+		return err
+	}
+	var req KeyRequest
+	if err := readJSON(c, &req); err != nil {
+		return err
+	}
+	k, secret, err := s.opts.Registry.CreateKey(c.ctx(), app, req.Kind)
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.w, http.StatusCreated, NewKey{k.ID, appOrNull(k.App), k.Kind, secret})
+}
+
+func (s *Server) revokeKey(c *call) error {
+	app, err := s.keysApp(c)
+	if err != nil {
+		return err
+	}
+	if err := s.opts.Registry.RevokeKey(c.ctx(), app, c.PathValue("key_id")); err != nil {
+		return err
+	}
+	return noContent(c)
+}
+
+// Type is the version in force of an event type.
+type Type struct {
+	Category  string         `json:"category"`
+	Name      string         `json:"name"`
+	Version   uint32         `json:"version"`
+	Schema    jsontext.Value `json:"schema"`
+	CreatedAt string         `json:"created_at" format:"date-time"`
+}
+
+// TypesAnswer lists event types.
+type TypesAnswer struct {
+	Types []Type `json:"types"`
+}
+
+func viewType(v *registry.TypeVersion) Type {
+	return Type{v.Category, v.Name, v.Version, v.Schema, rfc3339(v.CreatedAt)}
+}
+
+func (s *Server) listTypes(c *call) error {
+	return writeJSON(c.w, http.StatusOK, TypesAnswer{viewAll(s.opts.Registry.Types(), viewType)})
+}
+
+func (s *Server) getType(c *call) error {
+	v, err := s.opts.Registry.TypeVersion(c.PathValue("category"), c.PathValue("name"))
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.w, http.StatusOK, viewType(&v))
+}
+
+func (s *Server) putType(c *call) error {
+	document, err := io.ReadAll(http.MaxBytesReader(c.w, c.Body, maxAdminBody))
+	if err != nil {
+		return problemf(http.StatusRequestEntityTooLarge, "a schema may have %d bytes", schema.MaxDocumentBytes)
+	}
+	v, _, err := s.opts.Registry.PutType(c.ctx(), c.PathValue("category"), c.PathValue("name"), document)
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.w, http.StatusOK, viewType(&v))
+}
+
+func (s *Server) deleteType(c *call) error {
+	if err := s.opts.Registry.DeleteType(c.ctx(), c.PathValue("category"), c.PathValue("name")); err != nil {
+		return err
+	}
+	return noContent(c)
+}

@@ -1,0 +1,128 @@
+package httpapi
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/uuid"
+
+	"theeye/internal/event"
+	"theeye/internal/store"
+)
+
+// writeJSON answers with a JSON document. Strings keep the escapes that they
+// were sent with.
+func writeJSON(w http.ResponseWriter, status int, v any) error {
+	b, err := json.Marshal(v, jsontext.PreserveRawStrings(true), jsontext.AllowDuplicateNames(true))
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(b, '\n')) // a caller who is gone needs no error
+	return nil
+}
+
+// Event is an event as it is answered.
+type Event struct {
+	App           string         `json:"app"`
+	ID            uuid.UUID      `json:"id"`
+	ClientID      string         `json:"client_id,omitzero" doc:"the id as sent, when it was no UUID"`
+	SessionID     string         `json:"session_id"`
+	Category      string         `json:"category"`
+	Name          string         `json:"name"`
+	Data          jsontext.Value `json:"data"`
+	Timestamp     jsontext.Value `json:"timestamp" doc:"as sent: text or number"`
+	OccurredAt    string         `json:"occurred_at" format:"date-time" doc:"UTC, with microseconds; corrected when the sender's clock was wrong"`
+	ReceivedAt    string         `json:"received_at" format:"date-time"`
+	SentAt        *string        `json:"sent_at" format:"date-time"`
+	Seq           *int64         `json:"seq"`
+	Sender        *string        `json:"sender"`
+	SchemaVersion uint32         `json:"schema_version" doc:"the version of its type's schema that it passed; 0 for none"`
+}
+
+func viewEvent(e *event.Event) Event {
+	v := Event{
+		App: e.App, ID: e.ID, ClientID: e.ClientID, SessionID: e.SessionID, Category: e.Category, Name: e.Name,
+		Data: e.Data, Timestamp: timestampJSON(e), OccurredAt: e.OccurredAt.String(), ReceivedAt: e.ReceivedAt.String(),
+		SentAt: optionalTime(e.SentAt), SchemaVersion: e.SchemaVersion,
+	}
+	if e.Seq != event.NoSeq {
+		v.Seq = &e.Seq
+	}
+	if e.Sender != "" {
+		v.Sender = &e.Sender
+	}
+	return v
+}
+
+func timestampJSON(e *event.Event) jsontext.Value {
+	if e.TimestampIsNumber() {
+		return jsontext.Value(e.Timestamp)
+	}
+	quoted, _ := jsontext.AppendQuote(nil, e.Timestamp)
+	return quoted
+}
+
+func optionalTime(m event.Micros) *string {
+	if m == 0 {
+		return nil
+	}
+	s := m.String()
+	return &s
+}
+
+func viewAll[T, V any](items []T, view func(*T) V) []V {
+	views := make([]V, len(items))
+	for i := range items {
+		views[i] = view(&items[i])
+	}
+	return views
+}
+
+// Session is the summary of a session.
+type Session struct {
+	SessionID string   `json:"session_id"`
+	Apps      []string `json:"apps"`
+	StartedAt string   `json:"started_at" format:"date-time"`
+	EndedAt   string   `json:"ended_at" format:"date-time"`
+	Events    int64    `json:"events"`
+}
+
+func viewSession(s *store.Session) Session {
+	return Session{s.ID, s.Apps, s.StartedAt.String(), s.EndedAt.String(), s.Events}
+}
+
+// Rejection is an arrival that was refused.
+type Rejection struct {
+	ID            uuid.UUID       `json:"id"`
+	EventID       uuid.UUID       `json:"event_id"`
+	ClientID      string          `json:"client_id,omitzero"`
+	App           string          `json:"app"`
+	SessionID     string          `json:"session_id" doc:"as far as it could be read; empty otherwise"`
+	Category      string          `json:"category"`
+	Name          string          `json:"name"`
+	ReceivedAt    string          `json:"received_at" format:"date-time"`
+	SchemaVersion uint32          `json:"schema_version"`
+	Problems      []event.Problem `json:"problems"`
+	Raw           *string         `json:"raw,omitempty" doc:"the event as sent"`
+	RawBase64     []byte          `json:"raw_base64,omitempty" doc:"instead of raw, when that is not UTF-8"`
+}
+
+// Position is the place of an arrival.
+type Position struct {
+	Frame uint64 `json:"frame"`
+	Index uint32 `json:"index"`
+}
+
+// Arrival is one line of a receipt.
+type Arrival struct {
+	Position   Position        `json:"position"`
+	ReceivedAt string          `json:"received_at" format:"date-time"`
+	Fate       string          `json:"fate" enum:"pending,stored,rejected,duplicate,erased,expired"`
+	Problems   []event.Problem `json:"problems"`
+}
+
+func rfc3339(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z") }

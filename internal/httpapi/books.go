@@ -1,0 +1,178 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"theeye/internal/event"
+	"theeye/internal/query"
+	"theeye/internal/store"
+)
+
+// Bounds of a receipt.
+const (
+	receiptArrivals = 100
+	backlogDeadline = 2 * time.Second // for looking through what is not stored yet
+)
+
+// ReceiptAnswer is the whole history of an event id.
+type ReceiptAnswer struct {
+	ID       uuid.UUID `json:"id"`
+	ClientID string    `json:"client_id,omitzero"`
+	App      string    `json:"app"`
+	Status   string    `json:"status" enum:"stored,pending,rejected,erased" doc:"the first of these that holds"`
+	Arrivals []Arrival `json:"arrivals" doc:"the newest 100, newest first"`
+}
+
+func (s *Server) receipt(c *call) error {
+	r, err := s.readOne(c, query.Events)
+	if err != nil {
+		return err
+	}
+	defer r.cancel()
+	r.IDs = s.eventIDs(r.Apps, c.PathValue("id"))
+	// What waits is looked up first: an arrival that is stored meanwhile is then
+	// found twice and told once, and never missed.
+	behind := s.opts.Live.Position()
+	waiting, err := s.backlog(r.ctx, behind, r.Query)
+	if err != nil {
+		return err
+	}
+	arrivals, err := s.opts.Reader.Receipt(r.ctx, r.Query, receiptArrivals)
+	if err != nil {
+		return err
+	}
+	for _, a := range waiting {
+		if !slices.ContainsFunc(arrivals, func(b store.Arrival) bool { return b.App == a.App && b.Position == a.Position }) {
+			arrivals = append(arrivals, a)
+		}
+	}
+	if len(arrivals) == 0 {
+		return problem(http.StatusNotFound, "nothing with this id ever came, as far as this key sees")
+	}
+	return writeJSON(c.w, http.StatusOK, receiptOf(arrivals))
+}
+
+// receiptOf makes the receipt of arrivals that may be of several applications:
+// that of the one whose status ranks first is told.
+func receiptOf(arrivals []store.Arrival) ReceiptAnswer {
+	ranks := []event.Fate{event.Stored, event.Pending, event.Rejected, event.Erased, event.Duplicate, event.Expired}
+	slices.SortStableFunc(arrivals, func(a, b store.Arrival) int { return b.Position.Compare(a.Position) })
+	best := slices.MinFunc(arrivals, func(a, b store.Arrival) int {
+		return slices.Index(ranks, a.Fate) - slices.Index(ranks, b.Fate)
+	})
+	answer := ReceiptAnswer{ID: best.EventID, ClientID: best.ClientID, App: best.App, Status: best.Fate.String(), Arrivals: []Arrival{}}
+	for _, a := range arrivals {
+		if a.App != best.App || len(answer.Arrivals) == receiptArrivals {
+			continue
+		}
+		if a.Problems == nil {
+			a.Problems = []event.Problem{}
+		}
+		answer.Arrivals = append(answer.Arrivals, Arrival{
+			Position{a.Position.Frame, a.Position.Index}, a.ReceivedAt.String(), a.Fate.String(), a.Problems})
+	}
+	return answer
+}
+
+// backlog looks for the query's ids in the frames behind a position. It is cut
+// off after backlogDeadline with an answer that says so.
+func (s *Server) backlog(ctx context.Context, position uint64, q query.Query) ([]store.Arrival, error) {
+	ctx, cancel := context.WithTimeout(ctx, backlogDeadline)
+	defer cancel()
+	state, err := s.opts.Queue.State(ctx)
+	if err != nil {
+		return nil, unavailable("the queue does not answer; try again")
+	}
+	var found []store.Arrival
+	for seq := max(position+1, state.First); seq <= state.Last; seq++ {
+		d, err := s.opts.Queue.Get(ctx, seq)
+		switch {
+		case errors.Is(err, jetstream.ErrMsgNotFound):
+			continue
+		case err != nil:
+			return nil, unavailable("many events wait to be stored, and looking through them takes too long; try again")
+		}
+		records, err := event.DecodeRecords(d.Body, seq)
+		if err != nil {
+			continue // the worker puts it into quarantine
+		}
+		for _, r := range records {
+			a := store.Arrival{App: r.App(), Position: r.Position(), Fate: event.Pending}
+			if r.Event != nil {
+				a.EventID, a.ClientID, a.ReceivedAt = r.Event.ID, r.Event.ClientID, r.Event.ReceivedAt
+			} else {
+				a.EventID, a.ClientID, a.ReceivedAt = r.Rejection.EventID, r.Rejection.ClientID, r.Rejection.ReceivedAt
+			}
+			if slices.Contains(q.IDs, a.EventID) && (q.Apps == nil || slices.Contains(q.Apps, a.App)) {
+				found = append(found, a)
+			}
+		}
+	}
+	return found, nil
+}
+
+// BooksAnswer says what became of everything that was received.
+type BooksAnswer struct {
+	Apps     []Account `json:"apps"`
+	Balanced bool      `json:"balanced"`
+}
+
+// Account is what became of what one application sent.
+type Account struct {
+	App       string `json:"app"`
+	Received  int64  `json:"received"`
+	Stored    int64  `json:"stored"`
+	Rejected  int64  `json:"rejected"`
+	Duplicate int64  `json:"duplicate"`
+	Erased    int64  `json:"erased"`
+	Expired   int64  `json:"expired"`
+	Lost      int64  `json:"lost"`
+	Pending   int64  `json:"pending" doc:"acknowledged and not stored yet"`
+	Balanced  bool   `json:"balanced" doc:"received is the sum of all others"`
+}
+
+func (s *Server) books(c *call) error {
+	r, err := s.readOne(c, query.Events)
+	if err != nil {
+		return err
+	}
+	defer r.cancel()
+	var b store.Books
+	var pending map[string]int64
+	for ok := false; !ok; {
+		if b, err = s.opts.Reader.Books(r.ctx, r.Apps); err != nil {
+			return err
+		}
+		pending, ok = s.opts.Live.Pending(b.Position)
+	}
+	a := BooksAnswer{Apps: []Account{}, Balanced: true}
+	add := func(x store.Account) {
+		waiting := pending[x.App]
+		delete(pending, x.App)
+		v := Account{
+			App: x.App, Received: x.Received + waiting, Stored: x.Stored, Rejected: x.Rejected, Duplicate: x.Duplicate,
+			Erased: x.Erased, Expired: x.Expired, Lost: x.Lost, Pending: waiting,
+		}
+		v.Balanced = v.Received == v.Stored+v.Rejected+v.Duplicate+v.Erased+v.Expired+v.Lost+v.Pending
+		a.Balanced = a.Balanced && v.Balanced
+		a.Apps = append(a.Apps, v)
+	}
+	for _, x := range b.Accounts {
+		add(x)
+	}
+	for app := range pending { // what sent for the first time a moment ago
+		if r.Apps == nil || slices.Contains(r.Apps, app) {
+			add(store.Account{App: app})
+		}
+	}
+	slices.SortFunc(a.Apps, func(x, y Account) int { return strings.Compare(x.App, y.App) })
+	return writeJSON(c.w, http.StatusOK, a)
+}

@@ -1,0 +1,20 @@
+// Command generate writes the OpenAPI document to the file that is named.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"theeye/internal/httpapi"
+)
+
+func main() {
+	document, err := httpapi.OpenAPI(true).YAML()
+	if err == nil {
+		err = os.WriteFile(os.Args[1], document, 0o644) //nolint:gosec // a public document
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "generate:", err)
+		os.Exit(1)
+	}
+}

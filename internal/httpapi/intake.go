@@ -1,0 +1,210 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/google/uuid"
+
+	"theeye/internal/event"
+	"theeye/internal/ingest"
+	"theeye/internal/live"
+	"theeye/internal/registry"
+)
+
+func intakeRoutes() []route {
+	return []route{{
+		method: "POST", path: "/v1/events", access: forWrite, handle: (*Server).takeEvents,
+		doc: doc{
+			id: "sendEvents", tag: "intake", summary: "Send events",
+			text: "One event (an object), a batch (an array), or {\"events\":[…],\"sent_at\":…}; as application/x-ndjson one event in a line. " +
+				"The answer comes when every event, accepted or rejected, is fsynced. Content-Encoding may be gzip, deflate, br or zstd. " +
+				"The key may also be given as ?key=KEY.",
+			params: []param{
+				{name: "wait", text: "`stored`: answer 201 when all can be queried, with final statuses"},
+				{name: "quiet", text: "`1`: list only what was not accepted"},
+				{name: "key", text: "the write key, for senders that cannot set headers"},
+				{name: "Idempotency-Key", in: "header", text: "gives events without an id ids derived from it, so that sending again is safe; 1 to 200 characters"},
+			},
+			body: schemaOf[[]SentEvent](), bodyTypes: []string{"application/json", "application/x-ndjson"},
+			answers: []answer{
+				{202, "every event is durable", schemaOf[IntakeAnswer]()},
+				{201, "with wait=stored: every event can be queried", schemaOf[IntakeAnswer]()},
+				{422, "the body was a single event and it is rejected", schemaOf[IntakeAnswer]()},
+			},
+			errors: []int{400, 413, 415, 503},
+		},
+	}}
+}
+
+// SentEvent is an event as a sender writes it.
+type SentEvent struct {
+	ID        string         `json:"id,omitzero" doc:"a UUID, or any text of 1 to 200 characters; made when absent"`
+	SessionID string         `json:"session_id" doc:"1 to 200 characters"`
+	Category  string         `json:"category" doc:"1 to 200 characters"`
+	Name      string         `json:"name" doc:"1 to 200 characters"`
+	Data      map[string]any `json:"data"`
+	Timestamp any            `json:"timestamp" doc:"RFC 3339, 2006-01-02 15:04:05[.ffffff], or epoch s, ms, µs or ns as a number"`
+	SentAt    any            `json:"sent_at,omitzero" doc:"the sender's clock at sending; a time like timestamp"`
+	Seq       int64          `json:"seq,omitzero" doc:"the sender's own counter, 0 to 2^53 - 1"`
+	Sender    string         `json:"sender,omitzero" doc:"the sender's own name, 1 to 64 characters"`
+}
+
+// IntakeAnswer says what became of each event of a request.
+type IntakeAnswer struct {
+	Received   int            `json:"received"`
+	Accepted   int            `json:"accepted"`
+	Rejected   int            `json:"rejected"`
+	Duplicates int            `json:"duplicates"`
+	Events     []IntakeStatus `json:"events"`
+}
+
+// IntakeStatus says what became of one event.
+type IntakeStatus struct {
+	Index    int             `json:"index"`
+	ID       uuid.UUID       `json:"id"`
+	ClientID string          `json:"client_id,omitzero" doc:"the id as sent, when it was no UUID"`
+	Status   ingest.Status   `json:"status" enum:"accepted,rejected,duplicate"`
+	Problems []event.Problem `json:"problems,omitempty"`
+}
+
+func (s *Server) takeEvents(c *call) error {
+	values := c.URL.Query()
+	for name := range values {
+		if name != "wait" && name != "quiet" && name != "key" {
+			return problemf(http.StatusBadRequest, "unknown parameter %.40q: only wait, quiet and key are known here", name)
+		}
+	}
+	wait, quiet := values.Get("wait"), values.Get("quiet")
+	if wait != "" && wait != "stored" {
+		return problem(http.StatusBadRequest, "wait may be stored, or absent")
+	}
+	if quiet != "" && quiet != "1" && quiet != "0" {
+		return problem(http.StatusBadRequest, "quiet may be 1, 0 or absent")
+	}
+	receipt, err := s.collect(c, c.who.App, c.Header.Get("Idempotency-Key"))
+	if err != nil {
+		return err
+	}
+	status := http.StatusAccepted
+	if wait == "stored" {
+		if err := s.settle(c.ctx(), &receipt); err != nil {
+			return err
+		}
+		status = http.StatusCreated
+	}
+	answer := intakeAnswer(receipt, quiet == "1")
+	if receipt.Single && answer.Rejected > 0 {
+		status = http.StatusUnprocessableEntity
+	}
+	return writeJSON(c.w, status, answer)
+}
+
+// collect reads the body and has it taken in for an application. What cannot be
+// read is kept as one rejection before the sender is told.
+func (s *Server) collect(c *call, appName, idempotencyKey string) (ingest.Receipt, error) {
+	app, ok := s.opts.Registry.App(appName)
+	if !ok {
+		return ingest.Receipt{}, problem(http.StatusForbidden, "the application of this key does not exist any more")
+	}
+	if len(idempotencyKey) > event.MaxTextCodePoints {
+		return ingest.Receipt{}, problemf(http.StatusBadRequest, "Idempotency-Key is longer than %d characters", event.MaxTextCodePoints)
+	}
+	if err := s.opts.Queue.Err(); err != nil {
+		return ingest.Receipt{}, err // before the work is done (P7)
+	}
+	ctx, cancel := context.WithTimeout(c.ctx(), intakeDeadline)
+	defer cancel()
+	b, err := s.readBody(c)
+	defer b.free()
+	req := ingest.Request{
+		App: app.Name, Zone: app.Location(), RefuseUnknownTypes: app.UnknownTypes == registry.RejectUnknown,
+		Body: b.bytes, Lines: b.lines, IdempotencyKey: idempotencyKey, ReceivedAt: event.Now(),
+	}
+	if err == nil {
+		var receipt ingest.Receipt
+		if receipt, err = s.opts.Collector.Collect(ctx, req); err == nil {
+			return receipt, nil
+		}
+	}
+	code, prefix := codeOfUnreadable(err)
+	if code == "" {
+		return ingest.Receipt{}, err
+	}
+	if prefix != nil {
+		req.Body = prefix
+	}
+	req.IdempotencyKey = ""
+	if _, keepErr := s.opts.Collector.Refuse(ctx, req, event.Problem{Code: code, Message: s.problemOf(err).Detail}); keepErr != nil {
+		return ingest.Receipt{}, keepErr
+	}
+	return ingest.Receipt{}, err
+}
+
+// codeOfUnreadable tells which errors mean that a body cannot be read as
+// events, by the code under which its beginning is kept.
+func codeOfUnreadable(err error) (code string, prefix []byte) {
+	var (
+		unreadable *unreadableError
+		syntax     *ingest.SyntaxError
+		shape      *ingest.ShapeError
+		count      *ingest.CountError
+	)
+	switch {
+	case errors.As(err, &unreadable):
+		return unreadable.code, append([]byte{}, unreadable.prefix...)
+	case errors.As(err, &syntax), errors.As(err, &shape):
+		return event.InvalidJSON, nil
+	case errors.As(err, &count):
+		return event.RequestTooLarge, nil
+	}
+	return "", nil
+}
+
+// settle waits until all of a request is stored and makes its statuses final.
+func (s *Server) settle(ctx context.Context, receipt *ingest.Receipt) error {
+	if receipt.Frame == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, waitForStored)
+	defer cancel()
+	outcomes, err := s.opts.Live.Outcomes(ctx, receipt.Frame)
+	switch {
+	case errors.Is(err, live.ErrForgotten), errors.Is(err, context.DeadlineExceeded):
+		return unavailable("the events are safe on disk, but storing them takes longer than 10 s; their receipts will tell")
+	case err != nil:
+		return err
+	}
+	for i := range receipt.Items {
+		item := &receipt.Items[i]
+		outcome := outcomes.At(receipt.First + i)
+		switch {
+		case len(outcome.Problems) > 0:
+			item.Status, item.Problems = ingest.Rejected, outcome.Problems
+		case outcome.Fate == event.Duplicate:
+			item.Status = ingest.Duplicate
+		default:
+			item.Status, item.Problems = ingest.Accepted, nil
+		}
+	}
+	return nil
+}
+
+func intakeAnswer(receipt ingest.Receipt, quiet bool) IntakeAnswer {
+	a := IntakeAnswer{Received: len(receipt.Items), Events: []IntakeStatus{}}
+	for i, item := range receipt.Items {
+		switch item.Status {
+		case ingest.Accepted:
+			a.Accepted++
+		case ingest.Rejected:
+			a.Rejected++
+		case ingest.Duplicate:
+			a.Duplicates++
+		}
+		if !quiet || item.Status != ingest.Accepted {
+			a.Events = append(a.Events, IntakeStatus{i, item.ID, item.ClientID, item.Status, item.Problems})
+		}
+	}
+	return a
+}

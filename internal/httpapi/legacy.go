@@ -1,0 +1,200 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"theeye/internal/event"
+	"theeye/internal/query"
+)
+
+// legacyPath is the one address of the service that The Eye replaces. Its
+// callers must not notice the change: this file keeps to its manners, which are
+// not those of the rest.
+const legacyPath = "/event/"
+
+const legacyPage = query.MaxLimit
+
+func legacyRoutes() []route {
+	filter := []param{
+		{name: "filter", text: "`session_id,<id>`, `category,<category>` or `time`"},
+		{name: "init_time", text: "with filter=time, inclusive; also in a JSON body"},
+		{name: "end_time", text: "with filter=time, inclusive; also in a JSON body"},
+	}
+	return []route{
+		{"POST", legacyPath, open, (*Server).legacySave, doc{
+			id: "legacySave", tag: "the first Eye", summary: "Save one event, as the first Eye did",
+			body: schemaOf[SentEvent](), bodyTypes: []string{"application/json"},
+			answers: []answer{{201, "saved", schemaOf[LegacyMessage]()}, {400, "refused", schemaOf[LegacyMessage]()}}}},
+		{"GET", legacyPath, open, (*Server).legacyList, doc{
+			id: "legacyList", tag: "the first Eye", summary: "List events, as the first Eye did", params: filter,
+			answers: []answer{{200, "the events by time", schemaOf[LegacyEvents]()}, {400, "refused", schemaOf[LegacyMessage]()}}}},
+	}
+}
+
+// LegacyMessage is what the first Eye said.
+type LegacyMessage struct {
+	Message any `json:"message"`
+}
+
+// LegacyEvents is what the first Eye listed.
+type LegacyEvents struct {
+	Events []LegacyEvent `json:"events"`
+}
+
+// LegacyEvent is an event as the first Eye showed it.
+type LegacyEvent struct {
+	SessionID string         `json:"session_id"`
+	Category  string         `json:"category"`
+	Name      string         `json:"name"`
+	Data      jsontext.Value `json:"data"`
+	Timestamp string         `json:"timestamp"`
+}
+
+func (s *Server) legacySave(c *call) error {
+	receipt, err := s.collect(c, s.opts.LegacyApp, "")
+	if err != nil {
+		return err
+	}
+	if !receipt.Single {
+		return problem(http.StatusBadRequest, "send one event")
+	}
+	if err := s.settle(c.ctx(), &receipt); err != nil { // a 201 could be read at once
+		return err
+	}
+	if problems := receipt.Items[0].Problems; len(problems) > 0 {
+		return writeJSON(c.w, http.StatusBadRequest, LegacyMessage{legacyMessage(problems)})
+	}
+	return writeJSON(c.w, http.StatusCreated, LegacyMessage{"Event has been Saved!"})
+}
+
+// legacyMessage names the first missing field in the order in which the first
+// Eye looked, else the first problem.
+func legacyMessage(problems []event.Problem) any {
+	for _, field := range []string{"session_id", "category", "name", "data", "timestamp"} {
+		for _, p := range problems {
+			if p.Pointer == "/"+field && (p.Code == event.MissingField || p.Code == event.TimestampMissing) {
+				return map[string]string{field: p.Message}
+			}
+		}
+	}
+	p := problems[0]
+	if p.Pointer == "" {
+		return p.Message
+	}
+	return strings.TrimPrefix(p.Pointer, "/") + ": " + p.Message
+}
+
+func writeLegacyError(c *call, p *ProblemDetails) {
+	if p.retryAfter != "" {
+		c.w.Header().Set("Retry-After", p.retryAfter)
+	}
+	_ = writeJSON(c.w, p.Status, LegacyMessage{p.Detail})
+}
+
+func (s *Server) legacyList(c *call) error {
+	if err := s.opts.CaughtUp(); err != nil {
+		return unavailable(err.Error())
+	}
+	q, err := legacyQuery(c)
+	if err != nil {
+		return err
+	}
+	q.Apps, q.Limit = []string{s.opts.LegacyApp}, legacyPage
+	page, err := s.opts.Reader.Events(c.ctx(), q)
+	if err != nil {
+		return err
+	}
+	c.w.Header().Set("Content-Type", "application/json")
+	if _, err := io.WriteString(c.w, `{"events":[`); err != nil {
+		return nil //nolint:nilerr // the caller is gone
+	}
+	for separator := ""; ; {
+		for i := range page.Items {
+			b, err := json.Marshal(viewLegacy(&page.Items[i]), jsontext.PreserveRawStrings(true))
+			if err != nil {
+				return err
+			}
+			if _, err := io.WriteString(c.w, separator+string(b)); err != nil {
+				return nil //nolint:nilerr // the caller is gone
+			}
+			separator = ","
+		}
+		if !page.More {
+			break
+		}
+		after := query.AfterEvent(&page.Items[len(page.Items)-1])
+		q.After, q.Horizon = &after, page.Horizon
+		ctx, cancel := context.WithTimeout(c.ctx(), readDeadline)
+		page, err = s.opts.Reader.Events(ctx, q)
+		cancel()
+		if err != nil {
+			// The status is sent; only a torn answer can still say that it is not whole.
+			s.log.Error("a streamed answer was cut off", "path", legacyPath, "error", err)
+			panic(http.ErrAbortHandler)
+		}
+	}
+	_, _ = io.WriteString(c.w, "]}\n")
+	return nil
+}
+
+func viewLegacy(e *event.Event) LegacyEvent {
+	return LegacyEvent{e.SessionID, e.Category, e.Name, e.Data, e.OccurredAt.Time().Format("2006-01-02 15:04:05.000000")}
+}
+
+func legacyQuery(c *call) (query.Query, error) {
+	filter, value, has := strings.Cut(c.URL.Query().Get("filter"), ",")
+	switch {
+	case filter == "session_id" && has:
+		return query.Query{SessionIDs: []string{value}}, nil
+	case filter == "category" && has:
+		return query.Query{Categories: []string{value}}, nil
+	case filter == "time" && !has:
+		return legacyTimes(c)
+	}
+	return query.Query{}, problem(http.StatusBadRequest, "filter must be session_id,<id>, category,<category> or time")
+}
+
+func legacyTimes(c *call) (query.Query, error) {
+	given := map[string]any{}
+	values := c.URL.Query()
+	for _, name := range []string{"init_time", "end_time"} {
+		if values.Has(name) {
+			given[name] = values.Get(name)
+		}
+	}
+	if len(given) < 2 {
+		err := json.UnmarshalRead(io.LimitReader(c.Body, 4<<10), &given)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return query.Query{}, problem(http.StatusBadRequest, `the body must be {"init_time":…,"end_time":…}`)
+		}
+	}
+	var bounds [2]event.Micros
+	for i, name := range []string{"init_time", "end_time"} {
+		var err error
+		switch v := given[name].(type) {
+		case string:
+			bounds[i], err = event.ParseTime(v, time.UTC)
+		case float64:
+			bounds[i], err = event.ParseEpoch(strconv.FormatFloat(v, 'f', -1, 64))
+		default:
+			return query.Query{}, problemf(http.StatusBadRequest, "%s is missing", name)
+		}
+		if err != nil {
+			return query.Query{}, problemf(http.StatusBadRequest, "%s: %s", name, err)
+		}
+	}
+	bounds[1]++ // inclusive
+	if bounds[0] > bounds[1] {
+		return query.Query{}, problem(http.StatusBadRequest, "init_time is after end_time")
+	}
+	return query.Query{From: &bounds[0], To: &bounds[1]}, nil
+}

@@ -1,0 +1,34 @@
+package httpapi
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type metrics struct {
+	seconds *prometheus.HistogramVec
+	answers *prometheus.CounterVec
+}
+
+func newMetrics(r prometheus.Registerer) metrics {
+	m := metrics{
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "eye_http_seconds", Help: "Time to answer a request, by route.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, 1, 2.5, 10},
+		}, []string{"route"}),
+		answers: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "eye_http_answers_total", Help: "Answers, by route and status.",
+		}, []string{"route", "status"}),
+	}
+	if r != nil {
+		r.MustRegister(m.seconds, m.answers)
+	}
+	return m
+}
+
+func (m metrics) answered(route string, status int, took time.Duration) {
+	m.seconds.WithLabelValues(route).Observe(took.Seconds())
+	m.answers.WithLabelValues(route, strconv.Itoa(status)).Inc()
+}

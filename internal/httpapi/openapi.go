@@ -1,0 +1,193 @@
+package httpapi
+
+import (
+	"net/http"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/uuid"
+
+	"theeye/internal/query"
+)
+
+//go:generate go run theeye/internal/httpapi/generate ../../api/openapi.yaml
+
+// doc is what the OpenAPI document says of a route.
+type doc struct {
+	id, tag, summary, text string
+	params                 []param
+	body                   reflect.Type
+	bodyTypes              []string // media types of the body; application/json when nil
+	answers                []answer
+	errors                 []int // statuses that are answered with problem details
+	hidden                 bool
+}
+
+type param struct {
+	name, in, text string // in is "query" when empty
+	required       bool
+	repeatable     bool
+	enum           []string
+	number         bool
+}
+
+type answer struct {
+	status int
+	text   string
+	body   reflect.Type // nil for something else than JSON
+}
+
+func schemaOf[T any]() reflect.Type { return reflect.TypeFor[T]() }
+
+func pathID(text string) param { return param{name: "id", in: "path", text: text, required: true} }
+
+func appParam() param {
+	return param{name: "app", text: "an application; for keys of all applications"}
+}
+
+func orderParam() param {
+	return param{name: "order", text: "by time", enum: []string{"asc", "desc"}}
+}
+
+func limitParam() param {
+	return param{name: "limit", text: "1 to " + strconv.Itoa(query.MaxLimit) + ", default " + strconv.Itoa(query.DefaultLimit), number: true}
+}
+
+func cursorParam() param {
+	return param{name: "cursor", text: "next_cursor of the page before; the other parameters must stay as they were"}
+}
+
+// filterParams are the parameters that a list of the kind is filtered by.
+func filterParams(kind query.Kind) []param {
+	at := "occurred_at"
+	if kind == query.Rejections {
+		at = "received_at"
+	}
+	params := []param{
+		appParam(),
+		{name: "session_id", text: "any of these", repeatable: true},
+		{name: "category", text: "any of these", repeatable: true},
+		{name: "name", text: "any of these", repeatable: true},
+		{name: "from", text: "inclusive, of " + at + "; a time as in the intake"},
+		{name: "to", text: "exclusive, of " + at},
+		{name: "where", text: "a condition like data.path=/checkout or data.n>=10; operators = != < <= > >= ~ (contains); all must hold", repeatable: true},
+	}
+	if kind == query.Rejections {
+		params = append(params,
+			param{name: "code", text: "with a problem of any of these codes", repeatable: true},
+			param{name: "pointer", text: "with a problem at any of these JSON Pointers", repeatable: true},
+			param{name: "event_id", text: "of any of these events", repeatable: true})
+	}
+	return params
+}
+
+// idText stands for a UUID in the document.
+type idText string
+
+// Schema implements huma.SchemaProvider.
+func (idText) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{Type: huma.TypeString, Format: "uuid"}
+}
+
+// OpenAPI returns the document of all routes.
+func OpenAPI(legacy bool) *huma.OpenAPI {
+	registry := huma.NewMapRegistry("#/components/schemas/", func(t reflect.Type, hint string) string {
+		return huma.DefaultSchemaNamer(t, hint)
+	})
+	registry.RegisterTypeAlias(schemaOf[jsontext.Value](), schemaOf[any]())
+	registry.RegisterTypeAlias(schemaOf[uuid.UUID](), schemaOf[idText]())
+	api := &huma.OpenAPI{
+		OpenAPI: "3.1.0",
+		Info: &huma.Info{
+			Title: "The Eye", Version: "1",
+			Description: "Collects the events of web applications and lets people ask for them.",
+			License:     &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"},
+		},
+		Components: &huma.Components{
+			Schemas: registry,
+			SecuritySchemes: map[string]*huma.SecurityScheme{
+				"bearer": {Type: "http", Scheme: "bearer", Description: "a key of The Eye"},
+				"basic":  {Type: "http", Scheme: "basic", Description: "the key as user name"},
+			},
+		},
+	}
+	s := &Server{}
+	if legacy {
+		s.opts.LegacyApp = "legacy"
+	}
+	for _, rt := range s.routes() {
+		if !rt.doc.hidden {
+			api.AddOperation(operation(rt, registry))
+		}
+	}
+	return api
+}
+
+func operation(rt route, registry huma.Registry) *huma.Operation {
+	op := &huma.Operation{
+		Method: rt.method, Path: strings.TrimSuffix(rt.path, "{$}"), OperationID: rt.doc.id, Tags: []string{rt.doc.tag},
+		Summary: rt.doc.summary, Description: rt.doc.text, Responses: map[string]*huma.Response{},
+	}
+	for _, p := range rt.doc.params {
+		op.Parameters = append(op.Parameters, parameter(p))
+	}
+	if rt.doc.body != nil {
+		op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{}}
+		types := rt.doc.bodyTypes
+		if types == nil {
+			types = []string{"application/json"}
+		}
+		for _, t := range types {
+			op.RequestBody.Content[t] = &huma.MediaType{Schema: registry.Schema(rt.doc.body, true, "")}
+		}
+	}
+	for _, a := range rt.doc.answers {
+		r := &huma.Response{Description: a.text}
+		if a.body != nil {
+			r.Content = map[string]*huma.MediaType{"application/json": {Schema: registry.Schema(a.body, true, "")}}
+		}
+		op.Responses[strconv.Itoa(a.status)] = r
+	}
+	errors := rt.doc.errors
+	if rt.access != open {
+		op.Security = []map[string][]string{{"bearer": {}}, {"basic": {}}}
+		op.Extensions = map[string]any{"x-access": accessName(rt.access)}
+		errors = append([]int{http.StatusUnauthorized, http.StatusForbidden}, errors...)
+	}
+	for _, status := range slices.Compact(errors) {
+		key := strconv.Itoa(status)
+		if op.Responses[key] == nil {
+			op.Responses[key] = &huma.Response{
+				Description: http.StatusText(status),
+				Content:     map[string]*huma.MediaType{"application/problem+json": {Schema: registry.Schema(schemaOf[ProblemDetails](), true, "")}},
+			}
+		}
+	}
+	return op
+}
+
+func accessName(a access) string {
+	return map[access]string{forWrite: "write", forRead: "read", forAdmin: "admin", forMetric: "metrics"}[a]
+}
+
+func parameter(p param) *huma.Param {
+	schema := &huma.Schema{Type: huma.TypeString}
+	if p.number {
+		schema.Type = huma.TypeInteger
+	}
+	for _, v := range p.enum {
+		schema.Enum = append(schema.Enum, v)
+	}
+	if p.repeatable {
+		schema = &huma.Schema{Type: huma.TypeArray, Items: schema}
+	}
+	in := p.in
+	if in == "" {
+		in = "query"
+	}
+	return &huma.Param{Name: p.name, In: in, Description: p.text, Required: p.required, Schema: schema}
+}

@@ -1,0 +1,118 @@
+package httpapi
+
+import (
+	"context"
+	"embed"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+//go:embed docs.html docs.js docs.css
+var docsPage embed.FS
+
+func operationRoutes() []route {
+	text := func(what string) []answer { return []answer{{200, what, nil}} }
+	return []route{
+		{"GET", "/healthz", open, (*Server).healthz, doc{
+			id: "healthz", tag: "operation", summary: "Whether the process runs", answers: text("it runs")}},
+		{"GET", "/readyz", open, (*Server).readyz, doc{
+			id: "readyz", tag: "operation", summary: "Whether intake and reading work",
+			answers: []answer{{200, "both work", schemaOf[Readiness]()}, {503, "one does not", schemaOf[Readiness]()}}}},
+		{"GET", "/metrics", forMetric, (*Server).showMetrics, doc{
+			id: "metrics", tag: "operation", summary: "Metrics in the form of Prometheus", answers: text("the metrics")}},
+		{"GET", "/openapi.json", open, (*Server).openAPI, doc{
+			id: "openapi", tag: "operation", summary: "This document", answers: text("OpenAPI 3.1")}},
+		{"GET", "/docs", open, docsFile("docs.html"), doc{
+			id: "docs", tag: "operation", summary: "This document as a page", answers: text("HTML")}},
+		{"GET", "/docs/docs.js", open, docsFile("docs.js"), doc{hidden: true}},
+		{"GET", "/docs/docs.css", open, docsFile("docs.css"), doc{hidden: true}},
+	}
+}
+
+func (s *Server) healthz(c *call) error {
+	return writeJSON(c.w, http.StatusOK, map[string]bool{"alive": true})
+}
+
+// Readiness says what works.
+type Readiness struct {
+	Ready   bool     `json:"ready"`
+	Intake  bool     `json:"intake"`
+	Read    bool     `json:"read"`
+	Reasons []string `json:"reasons" doc:"why something does not work"`
+}
+
+func (s *Server) readyz(c *call) error {
+	r := s.Readiness(c.ctx())
+	status := http.StatusOK
+	if !r.Ready {
+		status = http.StatusServiceUnavailable
+	}
+	return writeJSON(c.w, status, r)
+}
+
+// Readiness finds out what works. It takes at most two seconds.
+func (s *Server) Readiness(ctx context.Context) Readiness {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	r := Readiness{Intake: true, Read: true, Reasons: []string{}}
+	if err := s.opts.Queue.Err(); err != nil {
+		r.Intake = false
+		r.Reasons = append(r.Reasons, "intake: "+err.Error())
+	} else if state, err := s.opts.Queue.State(ctx); err != nil {
+		r.Intake = false
+		r.Reasons = append(r.Reasons, "intake: the queue does not answer")
+	} else if state.Bytes+queueHeadroom > uint64(state.Quota) {
+		r.Intake = false
+		r.Reasons = append(r.Reasons, "intake: the queue has reached its quota (--queue-max-bytes)")
+	}
+	if err := s.opts.CaughtUp(); err != nil {
+		r.Read = false
+		r.Reasons = append(r.Reasons, "read: "+err.Error())
+	} else if _, err := s.opts.Reader.Books(ctx, []string{}); err != nil {
+		r.Read = false
+		r.Reasons = append(r.Reasons, "read: the store does not answer")
+	}
+	r.Ready = r.Intake && r.Read
+	return r
+}
+
+// queueHeadroom is how near to its quota a queue counts as full, in bytes.
+const queueHeadroom = 64 << 10
+
+func (s *Server) showMetrics(c *call) error {
+	s.Metrics().ServeHTTP(c.w, c.Request)
+	return nil
+}
+
+// Metrics returns the handler of /metrics without a check of keys, for an
+// address of its own.
+func (s *Server) Metrics() http.Handler {
+	return promhttp.HandlerFor(s.opts.Gatherer, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
+}
+
+func (s *Server) openAPI(c *call) error {
+	b, err := OpenAPI(s.opts.LegacyApp != "").MarshalJSON()
+	if err != nil {
+		return err
+	}
+	c.w.Header().Set("Content-Type", "application/openapi+json")
+	_, err = c.w.Write(b)
+	return err
+}
+
+func docsFile(name string) func(*Server, *call) error {
+	return func(_ *Server, c *call) error {
+		b, err := docsPage.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		types := map[string]string{"html": "text/html", "js": "text/javascript", "css": "text/css"}
+		_, extension, _ := strings.Cut(name, ".")
+		c.w.Header().Set("Content-Type", types[extension]+"; charset=utf-8")
+		_, err = c.w.Write(b)
+		return err
+	}
+}

@@ -1,0 +1,149 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"runtime/debug"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+
+	"theeye/internal/ingest"
+	"theeye/internal/query"
+	"theeye/internal/queue"
+	"theeye/internal/registry"
+	"theeye/internal/schema"
+	"theeye/internal/store"
+)
+
+// ProblemDetails is the body of every error (RFC 9457).
+type ProblemDetails struct {
+	Title  string `json:"title" doc:"the status in words"`
+	Status int    `json:"status"`
+	Detail string `json:"detail" doc:"what is wrong and what to do"`
+	Line   int    `json:"line,omitzero" doc:"where a body stops being JSON, from 1"`
+	Column int    `json:"column,omitzero" doc:"in code points, from 1"`
+	// Pointer is the place in a schema that cannot be used.
+	Pointer string `json:"pointer,omitzero" doc:"JSON Pointer into a schema that cannot be used"`
+
+	retryAfter string
+	headers    map[string]string
+}
+
+// Error implements error, so that a handler may return one.
+func (p *ProblemDetails) Error() string { return p.Detail }
+
+func problem(status int, detail string) *ProblemDetails {
+	return &ProblemDetails{Title: http.StatusText(status), Status: status, Detail: detail}
+}
+
+func problemf(status int, format string, args ...any) *ProblemDetails {
+	return problem(status, fmt.Sprintf(format, args...))
+}
+
+func unavailable(detail string) *ProblemDetails {
+	p := problem(http.StatusServiceUnavailable, detail)
+	p.retryAfter = "1"
+	return p
+}
+
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (e *panicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.value, e.stack) }
+
+func panicked(value any) error { return &panicError{value, debug.Stack()} }
+
+// problemOf is the one table from errors to answers. What it does not know is
+// logged, and shown as an internal error.
+func (s *Server) problemOf(err error) *ProblemDetails {
+	var (
+		own     *ProblemDetails
+		syntax  *ingest.SyntaxError
+		shape   *ingest.ShapeError
+		count   *ingest.CountError
+		param   *query.ParamError
+		compile *schema.CompileError
+		invalid *registry.InvalidError
+		tooBig  *http.MaxBytesError
+	)
+	switch {
+	case errors.As(err, &own):
+		return own
+	case errors.As(err, &syntax):
+		p := problem(http.StatusBadRequest, syntax.Error())
+		p.Line, p.Column = syntax.Line, syntax.Column
+		return p
+	case errors.As(err, &shape):
+		return problem(http.StatusBadRequest, shape.Error())
+	case errors.As(err, &count):
+		return problem(http.StatusRequestEntityTooLarge, count.Error())
+	case errors.As(err, &param):
+		return problem(http.StatusBadRequest, param.Error())
+	case errors.As(err, &compile):
+		p := problem(http.StatusUnprocessableEntity, compile.Error())
+		p.Pointer = compile.Pointer
+		return p
+	case errors.As(err, &invalid):
+		return problem(http.StatusUnprocessableEntity, invalid.Error())
+	case errors.As(err, &tooBig):
+		return s.tooLarge()
+	case errors.Is(err, registry.ErrExists):
+		return problem(http.StatusConflict, err.Error())
+	case errors.Is(err, registry.ErrNotFound):
+		return problem(http.StatusNotFound, err.Error())
+	case errors.Is(err, registry.ErrUnavailable):
+		return unavailable("the metadata cannot be written at the moment; try again")
+	case errors.Is(err, queue.ErrTooLarge):
+		return problem(http.StatusRequestEntityTooLarge, "the events and their problems are too large together: send smaller batches")
+	case errors.Is(err, queue.ErrFull):
+		return unavailable("the queue is full: nothing of this request was kept; try again later")
+	case errors.Is(err, queue.ErrBroken), errors.Is(err, ingest.ErrClosed):
+		return unavailable("the server is stopping: nothing of this request was kept; try again")
+	case errors.Is(err, queue.ErrUnknown):
+		return unavailable("it is not known whether the events were kept: send them again with the same ids, which is safe")
+	case errors.Is(err, store.ErrTooWide):
+		return problem(http.StatusBadRequest, err.Error())
+	case errors.Is(err, store.ErrUnavailable):
+		return unavailable("the store cannot answer at the moment; try again")
+	case errors.Is(err, context.DeadlineExceeded):
+		return unavailable("this took longer than the server allows; narrow it by time, session or category, or try again")
+	case errors.Is(err, context.Canceled), errors.Is(err, io.ErrUnexpectedEOF):
+		return problem(http.StatusBadRequest, "the body ended before its Content-Length")
+	}
+	return problem(http.StatusInternalServerError, "internal error; the server's log tells more")
+}
+
+func (s *Server) tooLarge() *ProblemDetails {
+	return problemf(http.StatusRequestEntityTooLarge,
+		"the body is larger than %d bytes, unpacked (--max-request-bytes): send smaller batches", s.opts.MaxRequestBytes)
+}
+
+func writeProblem(w http.ResponseWriter, p *ProblemDetails) {
+	if p.retryAfter != "" {
+		w.Header().Set("Retry-After", p.retryAfter)
+	}
+	for k, v := range p.headers {
+		w.Header().Set(k, v)
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(p.Status)
+	b, err := json.Marshal(p)
+	if err != nil {
+		b = []byte(`{"title":"Internal Server Error","status":500,"detail":"internal error"}`)
+	}
+	_, _ = w.Write(b)
+}
+
+func methodNotAllowed(allowed []string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		p := problemf(http.StatusMethodNotAllowed, "%s is not served here, only %s", r.Method, strings.Join(allowed, ", "))
+		p.headers = map[string]string{"Allow": strings.Join(allowed, ", ")}
+		writeProblem(w, p)
+	}
+}

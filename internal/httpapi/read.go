@@ -1,0 +1,276 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"theeye/internal/event"
+	"theeye/internal/query"
+	"theeye/internal/store"
+)
+
+func readRoutes() []route {
+	list := []param{orderParam(), limitParam(), cursorParam()}
+	return []route{
+		{"GET", "/v1/events", forRead, (*Server).listEvents, doc{
+			id: "listEvents", tag: "reading", summary: "Events in the order in which they occurred",
+			params: slices.Concat(filterParams(query.Events), list), answers: []answer{{200, "a page", schemaOf[EventsAnswer]()}}, errors: []int{400, 503}}},
+		{"GET", "/v1/events/{id}", forRead, (*Server).getEvent, doc{
+			id: "getEvent", tag: "reading", summary: "One event",
+			params: []param{pathID("the event's id, or the id as its sender wrote it"), appParam()}, answers: []answer{{200, "the event", schemaOf[Event]()}}, errors: []int{400, 404, 503}}},
+		{"GET", "/v1/count", forRead, (*Server).count, doc{
+			id: "countEvents", tag: "reading", summary: "How many events there are",
+			params: filterParams(query.Events), answers: []answer{{200, "the count", schemaOf[CountAnswer]()}}, errors: []int{400, 503}}},
+		{"GET", "/v1/sessions", forRead, (*Server).listSessions, doc{
+			id: "listSessions", tag: "reading", summary: "Sessions, latest start first",
+			text:   "Filters select the sessions that have at least one such event; the summary is always of the whole session.",
+			params: slices.Concat(filterParams(query.Sessions), []param{limitParam(), cursorParam()}), answers: []answer{{200, "a page", schemaOf[SessionsAnswer]()}}, errors: []int{400, 503}}},
+		{"GET", "/v1/sessions/{id}", forRead, (*Server).getSession, doc{
+			id: "getSession", tag: "reading", summary: "A session's summary and its events in order",
+			params:  slices.Concat([]param{pathID("the session id")}, filterParams(query.Events), list),
+			answers: []answer{{200, "the session", schemaOf[SessionAnswer]()}}, errors: []int{400, 404, 503}}},
+		{"GET", "/v1/rejections", forRead, (*Server).listRejections, doc{
+			id: "listRejections", tag: "rejections", summary: "What was refused, newest first",
+			params: slices.Concat(filterParams(query.Rejections), list), answers: []answer{{200, "a page", schemaOf[RejectionsAnswer]()}}, errors: []int{400, 503}}},
+		{"GET", "/v1/rejections/summary", forRead, (*Server).summarize, doc{
+			id: "summarizeRejections", tag: "rejections", summary: "Rejections counted by application, type, code and place",
+			params: slices.Concat(filterParams(query.Rejections), []param{limitParam()}), answers: []answer{{200, "most frequent first", schemaOf[SummaryAnswer]()}}, errors: []int{400, 503}}},
+		{"GET", "/v1/rejections/{id}", forRead, (*Server).getRejection, doc{
+			id: "getRejection", tag: "rejections", summary: "One rejection",
+			params: []param{pathID("the rejection's id"), appParam()}, answers: []answer{{200, "the rejection", schemaOf[Rejection]()}}, errors: []int{400, 404, 503}}},
+		{"GET", "/v1/series", forRead, (*Server).series, doc{
+			id: "series", tag: "reading", summary: "Counts over time",
+			text: "Events by occurred_at; with group_by=status arrivals by received_at. Empty steps are filled between the first and the last, or between from and to.",
+			params: slices.Concat(filterParams(query.Events), []param{
+				{name: "interval", text: "the width of a step", enum: []string{"minute", "hour", "day"}},
+				{name: "group_by", text: "what to group by", enum: []string{"category", "name", "app", "status"}}}),
+			answers: []answer{{200, "the series", schemaOf[SeriesAnswer]()}}, errors: []int{400, 503}}},
+		{"GET", "/v1/values", forRead, (*Server).values, doc{
+			id: "values", tag: "reading", summary: "The most frequent values of a field",
+			params:  slices.Concat(filterParams(query.Events), []param{limitParam(), {name: "field", text: "a field of the event, or data.path", required: true}}),
+			answers: []answer{{200, "most frequent first", schemaOf[ValuesAnswer]()}}, errors: []int{400, 503}}},
+		{"GET", "/v1/receipts/{id}", forRead, (*Server).receipt, doc{
+			id: "getReceipt", tag: "reading", summary: "The whole history of an event id",
+			params: []param{pathID("the event's id, or the id as its sender wrote it"), appParam()}, answers: []answer{{200, "the receipt", schemaOf[ReceiptAnswer]()}}, errors: []int{400, 404, 503}}},
+		{"GET", "/v1/books", forRead, (*Server).books, doc{
+			id: "getBooks", tag: "reading", summary: "What became of everything that was received",
+			params: []param{appParam()}, answers: []answer{{200, "an account for each application", schemaOf[BooksAnswer]()}}, errors: []int{400, 503}}},
+	}
+}
+
+// reading is a read request that was understood and may be answered.
+type reading struct {
+	query.Query
+	kind   query.Kind
+	values url.Values
+	ctx    context.Context //nolint:containedctx // lives as long as its request
+	cancel context.CancelFunc
+}
+
+// read parses a request's parameters, bounds them by what the key may see, and
+// begins the deadline; cancel ends it.
+func (s *Server) read(c *call, kind query.Kind, also ...string) (reading, error) {
+	if err := s.opts.CaughtUp(); err != nil {
+		return reading{}, unavailable(err.Error())
+	}
+	values := c.URL.Query()
+	q, err := query.Parse(values, kind, also...)
+	if err != nil {
+		return reading{}, err
+	}
+	if c.who.App != "" {
+		if q.Apps != nil && !slices.Equal(q.Apps, []string{c.who.App}) {
+			return reading{}, problem(http.StatusForbidden, "this key reads one application alone; leave app out")
+		}
+		q.Apps = []string{c.who.App}
+	}
+	r := reading{Query: q, kind: kind, values: values}
+	r.ctx, r.cancel = context.WithTimeout(c.ctx(), readDeadline)
+	return r, nil
+}
+
+// resume continues where the cursor says, once the query is complete.
+func (r *reading) resume() (err error) {
+	r.Query, err = r.Resume(r.kind, r.values.Get(query.CursorParam))
+	return err
+}
+
+// readOne is read for a route that knows no filter but app.
+func (s *Server) readOne(c *call, kind query.Kind) (reading, error) {
+	for name := range c.URL.Query() {
+		if name != query.App {
+			return reading{}, problemf(http.StatusBadRequest, "unknown parameter %.40q: only app is known here", name)
+		}
+	}
+	return s.read(c, kind)
+}
+
+// next returns the cursor of the page behind one, nil when there is none.
+func (r *reading) next(more bool, after query.After, horizon uint64) *string {
+	if !more {
+		return nil
+	}
+	text := r.Cursor(r.kind, after, horizon)
+	return &text
+}
+
+// EventsAnswer is a page of events.
+type EventsAnswer struct {
+	Events     []Event `json:"events"`
+	NextCursor *string `json:"next_cursor"`
+}
+
+func (s *Server) listEvents(c *call) error {
+	r, err := s.read(c, query.Events, query.OrderParam, query.LimitParam, query.CursorParam)
+	if err != nil {
+		return err
+	}
+	defer r.cancel()
+	if err := r.resume(); err != nil {
+		return err
+	}
+	page, err := s.opts.Reader.Events(r.ctx, r.Query)
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.w, http.StatusOK, s.eventsAnswer(&r, page))
+}
+
+func (s *Server) eventsAnswer(r *reading, page store.Page[event.Event]) EventsAnswer {
+	a := EventsAnswer{Events: viewAll(page.Items, viewEvent)}
+	if page.More {
+		a.NextCursor = r.next(true, query.AfterEvent(&page.Items[len(page.Items)-1]), page.Horizon)
+	}
+	return a
+}
+
+func (s *Server) getEvent(c *call) error {
+	r, err := s.readOne(c, query.Events)
+	if err != nil {
+		return err
+	}
+	defer r.cancel()
+	r.IDs, r.Limit = s.eventIDs(r.Apps, c.PathValue("id")), 1
+	page, err := s.opts.Reader.Events(r.ctx, r.Query)
+	if err != nil {
+		return err
+	}
+	if len(page.Items) == 0 {
+		return problem(http.StatusNotFound, "no stored event has this id; GET /v1/receipts/{id} tells what became of it")
+	}
+	return writeJSON(c.w, http.StatusOK, viewEvent(&page.Items[0]))
+}
+
+// eventIDs returns the ids that a text may stand for: a UUID, or what a client
+// called the event, for each application that may be meant.
+func (s *Server) eventIDs(apps []string, text string) []uuid.UUID {
+	if id, ok := event.ParseUUID(text); ok {
+		return []uuid.UUID{id}
+	}
+	if apps == nil {
+		for _, app := range s.opts.Registry.Apps() {
+			apps = append(apps, app.Name)
+		}
+	}
+	ids := make([]uuid.UUID, len(apps))
+	for i, app := range apps {
+		ids[i], _ = event.ParseID(app, text)
+	}
+	return ids
+}
+
+// CountAnswer is a count.
+type CountAnswer struct {
+	Count int64 `json:"count"`
+}
+
+func (s *Server) count(c *call) error {
+	r, err := s.read(c, query.Events)
+	if err != nil {
+		return err
+	}
+	defer r.cancel()
+	n, err := s.opts.Reader.Count(r.ctx, r.Query)
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.w, http.StatusOK, CountAnswer{n})
+}
+
+// SessionsAnswer is a page of sessions.
+type SessionsAnswer struct {
+	Sessions   []Session `json:"sessions"`
+	NextCursor *string   `json:"next_cursor"`
+}
+
+func (s *Server) listSessions(c *call) error {
+	r, err := s.read(c, query.Sessions, query.LimitParam, query.CursorParam)
+	if err != nil {
+		return err
+	}
+	defer r.cancel()
+	if err := r.resume(); err != nil {
+		return err
+	}
+	page, err := s.opts.Reader.Sessions(r.ctx, r.Query)
+	if err != nil {
+		return err
+	}
+	a := SessionsAnswer{Sessions: viewAll(page.Items, viewSession)}
+	if page.More {
+		last := page.Items[len(page.Items)-1]
+		a.NextCursor = r.next(true, query.AfterSession(last.StartedAt, last.ID), page.Horizon)
+	}
+	return writeJSON(c.w, http.StatusOK, a)
+}
+
+// SessionAnswer is a session with a page of its events.
+type SessionAnswer struct {
+	Session    Session `json:"session"`
+	Events     []Event `json:"events"`
+	NextCursor *string `json:"next_cursor"`
+}
+
+func (s *Server) getSession(c *call) error {
+	id := c.PathValue("id")
+	r, err := s.read(c, query.Events, query.OrderParam, query.LimitParam, query.CursorParam)
+	if err != nil {
+		return err
+	}
+	defer r.cancel()
+	if r.SessionIDs != nil && !slices.Equal(r.SessionIDs, []string{id}) {
+		return problem(http.StatusBadRequest, "session_id is in the path already; leave the parameter out")
+	}
+	if utf8.RuneCountInString(id) > event.MaxTextCodePoints {
+		return noSession()
+	}
+	r.SessionIDs = []string{id}
+	if err := r.resume(); err != nil {
+		return err
+	}
+	// The summary is of the whole session, whatever selects the events shown.
+	summary, err := s.opts.Reader.Sessions(r.ctx, query.Query{Apps: r.Apps, SessionIDs: r.SessionIDs, Limit: 1, Horizon: r.Horizon})
+	if err != nil {
+		return err
+	}
+	if len(summary.Items) == 0 {
+		return noSession()
+	}
+	q := r.Query
+	q.Horizon = summary.Horizon
+	page, err := s.opts.Reader.Events(r.ctx, q)
+	if err != nil {
+		return err
+	}
+	a := s.eventsAnswer(&r, page)
+	return writeJSON(c.w, http.StatusOK, SessionAnswer{viewSession(&summary.Items[0]), a.Events, a.NextCursor})
+}
+
+func noSession() *ProblemDetails {
+	return problem(http.StatusNotFound, "this key sees no event of such a session")
+}

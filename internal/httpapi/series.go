@@ -1,0 +1,139 @@
+package httpapi
+
+import (
+	"net/http"
+	"slices"
+
+	"theeye/internal/event"
+	"theeye/internal/query"
+	"theeye/internal/store"
+)
+
+// MaxSeriesPoints bounds the points of a series, filled ones included.
+const MaxSeriesPoints = 10_000
+
+// SeriesAnswer is counts over time.
+type SeriesAnswer struct {
+	Interval string        `json:"interval"`
+	Series   []SeriesGroup `json:"series"`
+}
+
+// SeriesGroup is one line of a series.
+type SeriesGroup struct {
+	Group  string        `json:"group" doc:"the value that it is grouped by; empty without group_by"`
+	Points []SeriesPoint `json:"points"`
+}
+
+// SeriesPoint is one step.
+type SeriesPoint struct {
+	At    string `json:"at" format:"date-time" doc:"the beginning of the step, in UTC"`
+	Count int64  `json:"count"`
+}
+
+func (s *Server) series(c *call) error {
+	r, err := s.read(c, query.Events, "interval", "group_by")
+	if err != nil {
+		return err
+	}
+	defer r.cancel()
+	spec := store.Series{Interval: store.Hour, Group: store.Group(r.values.Get("group_by")), MaxPoints: MaxSeriesPoints}
+	if text := r.values.Get("interval"); text != "" {
+		spec.Interval = store.Interval(text)
+	}
+	if spec.Interval.Micros() == 0 {
+		return &query.ParamError{Parameter: "interval", Message: "may be minute, hour or day"}
+	}
+	if !slices.Contains([]store.Group{store.ByNothing, store.ByCategory, store.ByName, store.ByApp, store.ByStatus}, spec.Group) {
+		return &query.ParamError{Parameter: "group_by", Message: "may be category, name, app or status"}
+	}
+	if spec.Group == store.ByStatus && r.Where != nil {
+		return &query.ParamError{Parameter: "where", Message: "cannot be combined with group_by=status, because what was refused may have no fields"}
+	}
+	points, err := s.opts.Reader.Series(r.ctx, r.Query, spec)
+	if err != nil {
+		return err
+	}
+	groups, err := fillSeries(points, spec.Interval.Micros(), r.From, r.To)
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.w, http.StatusOK, SeriesAnswer{string(spec.Interval), groups})
+}
+
+// fillSeries puts empty steps between those that were counted. All groups have
+// the same steps: from the first to the last counted one, or to the bounds that
+// were asked for.
+func fillSeries(points []store.Point, step event.Micros, from, to *event.Micros) ([]SeriesGroup, error) {
+	groups := []SeriesGroup{}
+	if len(points) == 0 {
+		return groups, nil
+	}
+	first, last := points[0].At, points[0].At
+	names := 1
+	for i, p := range points {
+		first, last = min(first, p.At), max(last, p.At)
+		if i > 0 && p.Group != points[i-1].Group {
+			names++
+		}
+	}
+	if from != nil {
+		first = *from - *from%step
+	}
+	if to != nil && *to > 0 {
+		last = (*to - 1) - (*to-1)%step
+	}
+	steps := int64((last-first)/step) + 1
+	if steps > MaxSeriesPoints || steps*int64(names) > MaxSeriesPoints {
+		return nil, problemf(http.StatusBadRequest, "this series would have %d points, at most %d are answered: narrow from and to, choose a wider interval, or filter the groups",
+			steps*int64(names), MaxSeriesPoints)
+	}
+	for len(points) > 0 {
+		g := SeriesGroup{Group: points[0].Group, Points: make([]SeriesPoint, 0, steps)}
+		for at := first; at <= last; at += step {
+			p := SeriesPoint{At: at.String()}
+			if len(points) > 0 && points[0].Group == g.Group && points[0].At == at {
+				p.Count = points[0].Count
+				points = points[1:]
+			}
+			g.Points = append(g.Points, p)
+		}
+		groups = append(groups, g)
+	}
+	return groups, nil
+}
+
+// ValuesAnswer is the most frequent values of a field.
+type ValuesAnswer struct {
+	Field  string  `json:"field"`
+	Values []Value `json:"values"`
+	Other  int64   `json:"other" doc:"how many further values were counted"`
+}
+
+// Value is one value with its count.
+type Value struct {
+	Value string `json:"value"`
+	Count int64  `json:"count"`
+}
+
+func (s *Server) values(c *call) error {
+	r, err := s.read(c, query.Events, query.LimitParam, "field")
+	if err != nil {
+		return err
+	}
+	defer r.cancel()
+	text := r.values.Get("field")
+	if text == "" {
+		return &query.ParamError{Parameter: "field", Message: "is missing: name a field of the event, or data.path"}
+	}
+	field, err := query.ParseField(text, query.Events)
+	if err != nil {
+		return &query.ParamError{Parameter: "field", Message: err.Error()}
+	}
+	values, err := s.opts.Reader.Values(r.ctx, r.Query, field)
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.w, http.StatusOK, ValuesAnswer{text, viewAll(values.Top, func(v *store.Value) Value {
+		return Value{v.Value, v.Count}
+	}), values.Other})
+}

@@ -1,0 +1,225 @@
+// Package httpapi is the interface that users meet: routes, keys, limits,
+// problem+json and the OpenAPI document of what it serves.
+//
+// It decides nothing about events. Each route is one line in a table, from which
+// both the mux and the document are made, so that none is served undocumented.
+package httpapi
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
+
+	"theeye/internal/ingest"
+	"theeye/internal/live"
+	"theeye/internal/queue"
+	"theeye/internal/registry"
+	"theeye/internal/store"
+)
+
+// Limits and deadlines of the interface.
+const (
+	DefaultMaxRequestBytes = 4 << 20
+	DefaultBodyMemory      = 256 << 20 // for the bodies of all requests at a time
+	waitForStored          = 10 * time.Second
+	intakeDeadline         = 15 * time.Second
+	readDeadline           = 10 * time.Second
+)
+
+// Options of a Server.
+type Options struct {
+	Registry  *registry.Registry
+	Collector *ingest.Collector
+	Queue     *queue.Queue
+	Live      *live.Live
+	Reader    store.Reader
+	// CaughtUp reports nil when the store holds all that was acknowledged before
+	// the start, else an error that says how far it has come.
+	CaughtUp func() error
+
+	LegacyApp       string // serves /event/ for this application; empty for none
+	MaxRequestBytes int64  // unpacked; 0 for the default
+	BodyMemory      int64  // bytes of bodies at a time; 0 for the default
+	TrustedProxies  []netip.Prefix
+
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+	Gatherer   prometheus.Gatherer // what /metrics shows
+}
+
+// Server answers HTTP requests. It is safe for concurrent use.
+type Server struct {
+	opts    Options
+	log     *slog.Logger
+	bodies  *semaphore.Weighted // bytes
+	unpack  unpackers
+	metrics metrics
+	handler http.Handler
+}
+
+// New returns a server of all routes.
+func New(opts Options) *Server {
+	if opts.MaxRequestBytes == 0 {
+		opts.MaxRequestBytes = DefaultMaxRequestBytes
+	}
+	if opts.BodyMemory == 0 {
+		opts.BodyMemory = DefaultBodyMemory
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{
+		opts: opts, log: opts.Logger,
+		bodies:  semaphore.NewWeighted(max(opts.BodyMemory, opts.MaxRequestBytes)),
+		metrics: newMetrics(opts.Registerer),
+	}
+	s.handler = s.mux()
+	return s
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// access says who may call a route.
+type access int
+
+const (
+	open      access = iota
+	forWrite         // a write key
+	forRead          // a read key or an admin key
+	forAdmin         // an admin key
+	forMetric        // an admin key, or a read key of all applications
+)
+
+// route is one line of the table.
+type route struct {
+	method, path string
+	access       access
+	handle       func(*Server, *call) error
+	doc          doc
+}
+
+// call is one request on its way.
+type call struct {
+	*http.Request
+	w   *statusRecorder
+	who registry.Principal // the zero value on open routes
+}
+
+func (c *call) ctx() context.Context { return c.Context() }
+
+// mux makes a handler of the table.
+func (s *Server) mux() http.Handler {
+	mux := http.NewServeMux()
+	methods := map[string][]string{}
+	for _, rt := range s.routes() {
+		mux.Handle(rt.method+" "+rt.path, s.serve(rt))
+		methods[rt.path] = append(methods[rt.path], rt.method)
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		writeProblem(w, problem(http.StatusNotFound, "there is nothing at "+r.URL.Path+"; /docs lists what there is"))
+	})
+	for path, allowed := range methods {
+		// A path without its method is more general and catches the other methods.
+		if path != "/" {
+			mux.HandleFunc(path, methodNotAllowed(allowed))
+		}
+	}
+	return secured(mux)
+}
+
+func (s *Server) routes() []route {
+	all := append(intakeRoutes(), readRoutes()...)
+	all = append(all, adminRoutes()...)
+	all = append(all, operationRoutes()...)
+	if s.opts.LegacyApp != "" {
+		all = append(all, legacyRoutes()...)
+	}
+	return all
+}
+
+// serve checks the key, calls the route and turns its error into an answer.
+func (s *Server) serve(rt route) http.Handler {
+	name := rt.method + " " + rt.path
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		began := time.Now()
+		recorder := &statusRecorder{ResponseWriter: w}
+		c := &call{Request: r, w: recorder}
+		err := s.authorize(c, rt.access)
+		if err == nil {
+			err = s.guard(rt, c)
+		}
+		if err != nil {
+			s.fail(c, rt, err)
+		}
+		s.metrics.answered(name, recorder.status, time.Since(began))
+	})
+}
+
+// guard keeps a panic of one request from the others.
+func (s *Server) guard(rt route, c *call) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			if p == http.ErrAbortHandler {
+				panic(p)
+			}
+			err = panicked(p)
+		}
+	}()
+	return rt.handle(s, c)
+}
+
+// fail answers with an error, unless an answer has begun.
+func (s *Server) fail(c *call, rt route, err error) {
+	p := s.problemOf(err)
+	if p.Status >= 500 && p.Status != http.StatusServiceUnavailable {
+		s.log.Error("request failed", "method", c.Method, "path", c.URL.Path, "error", err)
+	}
+	if c.w.status != 0 {
+		return
+	}
+	if rt.path == legacyPath {
+		writeLegacyError(c, p)
+		return
+	}
+	writeProblem(c.w, p)
+}
+
+type statusRecorder struct {
+	http.ResponseWriter
+	status int
+}
+
+func (r *statusRecorder) WriteHeader(status int) {
+	if r.status == 0 {
+		r.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *statusRecorder) Write(b []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	return r.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (r *statusRecorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+// secured adds the headers that cost nothing and prevent much.
+func secured(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Content-Security-Policy", "default-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'")
+		h.Set("Cache-Control", "no-store")
+		next.ServeHTTP(w, r)
+	})
+}
