@@ -1,0 +1,155 @@
+package main
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/pflag"
+)
+
+func defaults() Config {
+	return Config{
+		Data: "./eye-data", Listen: "127.0.0.1:8080",
+		MaxRequestBytes: 4 << 20, MaxEventBytes: 256 << 10, MaxBatchEvents: 10_000,
+		FutureTolerance: 5 * time.Minute, SkewTolerance: time.Minute, DedupeWindow: 7 * 24 * time.Hour,
+	}
+}
+
+// load reads a command line, with FILE standing for a file of the given YAML.
+func loadText(t *testing.T, yaml string, environ []string, line ...string) (Config, error) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "eye.yaml")
+	if err := os.WriteFile(path, []byte(yaml), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	fs := pflag.NewFlagSet("serve", pflag.ContinueOnError)
+	addServeFlags(fs)
+	for i := range line {
+		line[i] = strings.ReplaceAll(line[i], "FILE", path)
+	}
+	if err := fs.Parse(line); err != nil {
+		t.Fatal(err)
+	}
+	c, err := loadConfig(fs, environ)
+	if err != nil {
+		err = &usageError{strings.ReplaceAll(err.Error(), path, "FILE")}
+	}
+	return c, err
+}
+
+func TestLoadConfig(t *testing.T) {
+	for _, tc := range []struct {
+		name, yaml string
+		environ    []string
+		line       []string
+		change     func(*Config)
+	}{
+		{name: "defaults", change: func(*Config) {}},
+		{
+			name: "flag over environment over file",
+			yaml: "listen: 0.0.0.0:1\ndata: a\nlegacy-app: old\nmax-batch-events: 7\ndemo: true\n",
+			environ: []string{
+				"EYE_LISTEN=0.0.0.0:2", "EYE_DATA=b", "HOME=/", "EYE_SERVICE_HOST=10.0.0.1", "EYE_LEGACY_APP=",
+			},
+			line: []string{"--config=FILE", "--listen=0.0.0.0:3"},
+			change: func(c *Config) {
+				c.Listen, c.Data, c.LegacyApp, c.MaxBatchEvents, c.Demo = "0.0.0.0:3", "b", "old", 7, true
+			},
+		},
+		{
+			name: "units",
+			line: []string{"--max-request-bytes=8MiB", "--max-event-bytes=1024", "--store-memory=2GiB", "--dedupe-window=30d", "--skew-tolerance=0s", "--log-level=debug"},
+			change: func(c *Config) {
+				c.MaxRequestBytes, c.MaxEventBytes, c.StoreMemory = 8<<20, 1024, 2<<30
+				c.DedupeWindow, c.SkewTolerance, c.LogLevel = 720*time.Hour, 0, slog.LevelDebug
+			},
+		},
+		{
+			name: "a flag with the default's value wins too",
+			yaml: "listen: 0.0.0.0:1\n", line: []string{"--config=FILE", "--listen=127.0.0.1:8080"},
+			change: func(*Config) {},
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			got, err := loadText(t, tc.yaml, tc.environ, tc.line...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := defaults()
+			tc.change(&want)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestLoadConfigTellsAllFaultsAtOnce(t *testing.T) {
+	_, err := loadText(t, "lissen: x\nmax-batch-events: 0\nstore: {url: x}\nfuture-tolerance: 5\n",
+		[]string{"EYE_LOG_LEVEL=loud", "EYE_TLS_CERT=cert.pem"},
+		"--config=FILE", "--listen=8080", "--max-event-bytes=8MiB", "--queue=nats://x", "--store-memory=lots", "--admin-key=secret", "--data=")
+	if err == nil {
+		t.Fatal("no error")
+	}
+	want := []string{
+		`FILE: unknown setting "lissen"; known are`,
+		`FILE: store must be one value, not a list or a group`,
+		`--data is empty; give a path`,
+		`--listen "8080" is no address; write host:port, as in 127.0.0.1:8080`,
+		`--admin-key is too weak or has odd characters; use at least 32 ASCII characters`,
+		`--queue "nats://x" is not available: only the embedded one exists so far; leave it out`,
+		`FILE: --max-batch-events "0" is out of range; write a number from 1 to 1000000`,
+		`--store-memory "lots" is no size`,
+		`FILE: --future-tolerance "5" is no duration; write a number with its unit`,
+		`EYE_LOG_LEVEL: --log-level "loud" is no level`,
+		`--tls-cert and --tls-key go together`,
+		`--max-event-bytes (8388608) is larger than --max-request-bytes (4194304)`,
+	}
+	got := strings.Split(err.Error(), "\n")
+	for i := range min(len(got), len(want)) {
+		if strings.HasPrefix(got[i], want[i]) {
+			got[i] = want[i]
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestLoadConfigNeedsTheFile(t *testing.T) {
+	_, err := loadText(t, "", []string{"EYE_CONFIG=does-not-exist.yaml"})
+	if err == nil || !strings.Contains(err.Error(), "--config: does-not-exist.yaml cannot be read") {
+		t.Errorf("got %v", err)
+	}
+	_, err = loadText(t, "a: [", nil, "--config=FILE")
+	if err == nil || !strings.Contains(err.Error(), "--config: FILE cannot be read") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func FuzzParseSize(f *testing.F) {
+	for _, s := range []string{"4MiB", "0", "8 GiB", "99999999999GiB", "-1", "MiB"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if n, err := parseSize(text); err == nil && n < 0 {
+			t.Errorf("%q is %d", text, n)
+		}
+	})
+}
+
+func FuzzParseDuration(f *testing.F) {
+	for _, s := range []string{"5m", "30d", "d", "106752d", "-1d", "1h30m"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if d, err := parseDuration(text); err == nil && d < 0 && !strings.HasPrefix(text, "-") {
+			t.Errorf("%q is %s", text, d)
+		}
+	})
+}

@@ -1,0 +1,159 @@
+// Command eye is The Eye: the server that collects and stores the events of web
+// applications, and the commands that talk to it.
+//
+// This is the only place that reads configuration and wires the parts together.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes.
+const (
+	exitFailed   = 1
+	exitUsage    = 2
+	exitRejected = 3 // eye send: delivered, but some events were rejected
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+// streams are what a command reads from and writes to.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// run executes one command line and returns its exit code. The first SIGINT or
+// SIGTERM cancels the command's context, a second one exits at once.
+func run(args []string, in io.Reader, out, errOut io.Writer) int {
+	ctx, stop := interruptible(context.Background())
+	defer stop()
+
+	root := newRoot(streams{in: in, out: out, err: errOut})
+	root.SetArgs(args)
+	return report(root.ExecuteContext(ctx), errOut)
+}
+
+// interruptible returns a context that the first SIGINT or SIGTERM cancels. The
+// second one ends the process with the code that a shell gives to such an end.
+func interruptible(parent context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(parent)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	done := make(chan struct{})
+	go func() {
+		select {
+		case <-signals:
+			cancel()
+		case <-done:
+			return
+		}
+		select {
+		case s := <-signals:
+			code := 128
+			if number, ok := s.(syscall.Signal); ok {
+				code += int(number)
+			}
+			os.Exit(code)
+		case <-done:
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		close(done)
+		cancel()
+	}
+}
+
+// newRoot returns the command `eye` with all its subcommands.
+func newRoot(s streams) *cobra.Command {
+	root := &cobra.Command{
+		Use:           "eye",
+		Short:         "Collect, store and query the events of web applications",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("unknown command %q; `eye --help` lists the commands", args[0])
+			}
+			return cmd.Help()
+		},
+	}
+	root.SetIn(s.in)
+	root.SetOut(s.out)
+	root.SetErr(s.err)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usagef("%s; see `%s --help`", err, cmd.CommandPath())
+	})
+
+	root.AddCommand(newVersionCommand(s))
+	return root
+}
+
+// usageError is a fault in how the command was called.
+type usageError struct{ message string }
+
+func (e *usageError) Error() string { return e.message }
+
+func usagef(format string, args ...any) error { return &usageError{fmt.Sprintf(format, args...)} }
+
+// exitError ends the command with a code; its faults were printed already.
+type exitError struct{ code int }
+
+func (e *exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
+
+// report prints an error, one line for each fault, and returns the exit code.
+func report(err error, to io.Writer) int {
+	var (
+		exit  *exitError
+		usage *usageError
+	)
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
+		return exit.code
+	}
+	for line := range strings.SplitSeq(strings.TrimSpace(err.Error()), "\n") {
+		_, _ = fmt.Fprintln(to, "eye: "+line)
+	}
+	if errors.As(err, &usage) {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// args makes a check of positional arguments a usage error that shows the form.
+func args(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, got []string) error {
+		if err := check(cmd, got); err != nil {
+			return usagef("%s; the form is `%s`", err, cmd.UseLine())
+		}
+		return nil
+	}
+}
+
+// newGroup returns a command that only holds others.
+func newGroup(use, short string) *cobra.Command {
+	return &cobra.Command{
+		Use:   use,
+		Short: short,
+		Args:  cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, got []string) error {
+			if len(got) > 0 {
+				return usagef("unknown command %q; see `%s --help`", got[0], cmd.CommandPath())
+			}
+			return cmd.Help()
+		},
+	}
+}

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// The functions below read the text of one setting. An error completes a
+// sentence that begins with the setting's name and says what to do.
+
+func setText(to *string, text string) error {
+	*to = text
+	return nil
+}
+
+func setRequired(to *string, text string) error {
+	if text == "" {
+		return errors.New("is empty; give a path")
+	}
+	*to = text
+	return nil
+}
+
+func setListen(to *string, text string) error {
+	if text == "" {
+		return errors.New("is empty; write host:port, as in 127.0.0.1:8080")
+	}
+	return setAddress(to, text)
+}
+
+// setAddress reads host:port; empty means none.
+func setAddress(to *string, text string) error {
+	if text == "" {
+		return nil
+	}
+	_, port, err := net.SplitHostPort(text)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		return fmt.Errorf("%q is no address; write host:port, as in 127.0.0.1:8080", text)
+	}
+	*to = text
+	return nil
+}
+
+// minAdminKey keeps a key from being guessed: 128 bits as hex are 32 characters.
+const minAdminKey = 32
+
+func setAdminKey(to *string, text string) error {
+	if text == "" {
+		return nil
+	}
+	if len(text) < minAdminKey || strings.ContainsFunc(text, func(r rune) bool { return r > unicode.MaxASCII || !unicode.IsGraphic(r) || r == ' ' }) {
+		return fmt.Errorf("is too weak or has odd characters; use at least %d ASCII characters without spaces, or leave it out and one is made", minAdminKey)
+	}
+	*to = text
+	return nil
+}
+
+func setEmbedded(to *string, text string) error {
+	if text != "" {
+		return fmt.Errorf("%q is not available: only the embedded one exists so far; leave it out", text)
+	}
+	*to = text
+	return nil
+}
+
+func setCount(to *int, text string) error {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > 1_000_000 {
+		return fmt.Errorf("%q is out of range; write a number from 1 to 1000000", text)
+	}
+	*to = n
+	return nil
+}
+
+func setSize(to *int64, text string, least int64) error {
+	n, err := parseSize(text)
+	if err != nil {
+		return err
+	}
+	if n < least {
+		return fmt.Errorf("%q is too small; the least is %d", text, least)
+	}
+	*to = n
+	return nil
+}
+
+// parseSize reads 4MiB, 512KiB, 8GiB or plain bytes.
+func parseSize(text string) (int64, error) {
+	digits := strings.TrimRightFunc(text, func(r rune) bool { return !unicode.IsDigit(r) })
+	var shift int
+	switch unit := strings.TrimSpace(text[len(digits):]); unit {
+	case "", "B":
+	case "KiB":
+		shift = 10
+	case "MiB":
+		shift = 20
+	case "GiB":
+		shift = 30
+	case "TiB":
+		shift = 40
+	default:
+		return 0, fmt.Errorf("%q is no size; write bytes, or a number with KiB, MiB or GiB, as in 4MiB", text)
+	}
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || n < 0 || n > math.MaxInt64>>shift {
+		return 0, fmt.Errorf("%q is no size; write bytes, or a number with KiB, MiB or GiB, as in 4MiB", text)
+	}
+	return n << shift, nil
+}
+
+func setDuration(to *time.Duration, text string, least time.Duration) error {
+	d, err := parseDuration(text)
+	if err != nil {
+		return err
+	}
+	if d < least {
+		return fmt.Errorf("%q is too short; the least is %s", text, least)
+	}
+	*to = d
+	return nil
+}
+
+// parseDuration reads Go's form (90s, 1h30m) and whole days (30d).
+func parseDuration(text string) (time.Duration, error) {
+	const day = 24 * time.Hour
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		n, err := strconv.ParseInt(days, 10, 64)
+		if err == nil && n >= 0 && n <= int64(math.MaxInt64/day) {
+			return time.Duration(n) * day, nil
+		}
+	} else if d, err := time.ParseDuration(text); err == nil {
+		return d, nil
+	}
+	return 0, fmt.Errorf("%q is no duration; write a number with its unit, as in 90s, 5m, 168h or 30d", text)
+}
+
+func setLevel(to *slog.Level, text string) error {
+	if err := to.UnmarshalText([]byte(text)); err != nil {
+		return fmt.Errorf("%q is no level; use debug, info, warn or error", text)
+	}
+	return nil
+}
+
+func setBool(to *bool, text string) error {
+	b, err := strconv.ParseBool(text)
+	if err != nil {
+		return fmt.Errorf("%q is neither true nor false", text)
+	}
+	*to = b
+	return nil
+}
