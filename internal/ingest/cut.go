@@ -50,8 +50,9 @@ func lax(body []byte) *jsontext.Decoder {
 // cut takes a JSON body apart: an event, an array of events, or an envelope
 // {"events":[…],"sent_at":…}. The elements share the memory of body.
 func cut(body []byte, limit int) (cutting, error) {
-	d := lax(body)
-	c, err := cutValue(d, body, limit)
+	flat := flatten(body)
+	d := lax(flat)
+	c, err := cutValue(d, body, flat, limit)
 	if err == nil {
 		// Nothing but white space may follow.
 		if _, err = d.ReadToken(); err == nil {
@@ -66,13 +67,58 @@ func cut(body []byte, limit int) (cutting, error) {
 	return c, nil
 }
 
-func cutValue(d *jsontext.Decoder, body []byte, limit int) (cutting, error) {
+// flatDepth is how deep arrays and objects may stand in each other for the
+// decoder to read them; it gives up at 10,000 and would refuse the whole batch.
+const flatDepth = 1000
+
+// flatten returns body itself, or when it is deeper than flatDepth a copy of
+// the same length in which what is deeper is replaced by a number and spaces.
+// So one element that is too deep costs one event. The element itself is taken
+// from the body, and refused for its depth.
+func flatten(body []byte) []byte {
+	var flat []byte
+	depth := 0
+	for i := 0; i < len(body); i++ {
+		c := body[i]
+		at := i
+		switch c {
+		case '"':
+			for i++; i < len(body) && body[i] != '"'; i++ {
+				if body[i] == '\\' {
+					i++
+				}
+			}
+		case '{', '[':
+			depth++
+		}
+		if depth > flatDepth {
+			if flat == nil {
+				flat = bytes.Clone(body)
+			}
+			for j := at; j <= i && j < len(flat); j++ {
+				flat[j] = ' '
+			}
+			if depth == flatDepth+1 && (c == '{' || c == '[') {
+				flat[at] = '0'
+			}
+		}
+		if c == '}' || c == ']' {
+			depth--
+		}
+	}
+	if flat == nil {
+		return body
+	}
+	return flat
+}
+
+func cutValue(d *jsontext.Decoder, body, flat []byte, limit int) (cutting, error) {
 	switch d.PeekKind() {
 	case '[':
 		elements, err := cutArray(d, body, limit)
 		return cutting{elements: elements}, err
 	case '{':
-		if hasEvents(body) {
+		if hasEvents(flat) {
 			return cutEnvelope(d, body, limit)
 		}
 	}
@@ -80,7 +126,8 @@ func cutValue(d *jsontext.Decoder, body []byte, limit int) (cutting, error) {
 	if err != nil {
 		return cutting{}, err
 	}
-	return cutting{elements: [][]byte{v}, single: true}, nil
+	end := d.InputOffset()
+	return cutting{elements: [][]byte{body[end-int64(len(v)) : end]}, single: true}, nil
 }
 
 func cutArray(d *jsontext.Decoder, body []byte, limit int) ([][]byte, error) {
@@ -196,7 +243,7 @@ func cutLines(body []byte, limit int) (cutting, error) {
 }
 
 func oneValue(line []byte) *SyntaxError {
-	d := lax(line)
+	d := lax(flatten(line))
 	_, err := d.ReadValue()
 	if err == nil {
 		if _, err = d.ReadToken(); errors.Is(err, io.EOF) {

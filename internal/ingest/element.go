@@ -3,6 +3,7 @@ package ingest
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -42,6 +43,10 @@ type element struct {
 
 func (e *element) problem(code, pointer, message string) {
 	e.problems = append(e.problems, event.Problem{Code: code, Pointer: pointer, Message: message})
+}
+
+func (e *element) tooDeep() bool {
+	return slices.ContainsFunc(e.problems, func(p event.Problem) bool { return p.Code == event.DataTooDeep })
 }
 
 // decoders are used again, because one for each event would be garbage.
@@ -84,7 +89,9 @@ func (p *decoders) read(raw []byte, zone *time.Location) element {
 	if err := e.members(d.strict, zone); err != nil {
 		// What was read before stays as a label of the rejection.
 		e.clean = false
-		e.problems = append(e.problems, strictProblem(err))
+		if !e.tooDeep() { // a strict reader gives up on that as well
+			e.problems = append(e.problems, strictProblem(err))
+		}
 		return e
 	}
 	e.required()
@@ -275,12 +282,7 @@ func unquote(value jsontext.Value) string {
 }
 
 func isKnown(field string) bool {
-	for _, known := range knownFields() {
-		if field == known {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(knownFields(), field)
 }
 
 func kindName(value []byte) string {

@@ -97,7 +97,7 @@ func TestProblems(t *testing.T) {
 	for i := 0; i < len(archive.Files); i += 2 {
 		input, want := archive.Files[i], &archive.Files[i+1]
 		t.Run(input.Name, func(t *testing.T) {
-			c, kept := start(t, ingest.Options{MaxEventBytes: 2000, Types: func(category, name string) *schema.Type {
+			c, kept := start(t, ingest.Options{MaxEventBytes: 300_000, Types: func(category, name string) *schema.Type {
 				if category == page.Category && name == page.Name {
 					return page
 				}
@@ -105,7 +105,7 @@ func TestProblems(t *testing.T) {
 			}})
 			body := strings.TrimSuffix(string(input.Data), "\n")
 			body = strings.NewReplacer(`<ff>`, "\xff", `<deep>`, strings.Repeat("[", 64)+strings.Repeat("]", 64),
-				`<long>`, strings.Repeat("é", 201), `<200>`, strings.Repeat("é", 200), `<big>`, strings.Repeat("x", 2000)).Replace(body)
+				`<deeper>`, strings.Repeat(`{"]":["[",`, 20_000)+"0"+strings.Repeat("]}", 20_000), `<long>`, strings.Repeat("é", 201), `<200>`, strings.Repeat("é", 200), `<big>`, strings.Repeat("x", 300_000)).Replace(body)
 			receipt, err := c.Collect(t.Context(), request(body))
 			got := describe(receipt, err)
 			if records := kept.records(t); err == nil && len(records) != len(receipt.Items) {

@@ -19,8 +19,9 @@ const (
 	MaxNumberExponent = 308 // absolute value
 )
 
-// clean reports whether a well-formed JSON value keeps all limits. It reads
-// each byte once; what is wrong, and where, is for faults to say.
+// clean reports whether a JSON value keeps all limits. It reads each byte once;
+// what is wrong, and where, is for faults to say. The value is well-formed, but
+// for what lies deeper than flatDepth, which clean does not reach.
 func clean(raw []byte) bool {
 	depth := 0
 	for i := 0; i < len(raw); i++ {
@@ -28,7 +29,7 @@ func clean(raw []byte) bool {
 		case '"':
 			for i++; raw[i] != '"'; i++ {
 				if raw[i] == '\\' {
-					if raw[i+1] == 'u' && string(raw[i+2:i+6]) == "0000" {
+					if raw[i+1] == 'u' && i+6 <= len(raw) && string(raw[i+2:i+6]) == "0000" {
 						return false
 					}
 					i++
