@@ -1,0 +1,254 @@
+// Package test drives the real binary from outside, as its users do.
+package test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+)
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "eye-test-")
+	if err != nil {
+		panic(err)
+	}
+	binaries.dir = dir
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// binaries are built once for all tests, each with its build tags.
+var binaries struct {
+	dir   string
+	mu    sync.Mutex // guards built
+	built map[string]error
+}
+
+// binary returns the path of the command, built with tags ("" for none).
+func binary(t *testing.T, tags string) string {
+	t.Helper()
+	binaries.mu.Lock()
+	defer binaries.mu.Unlock()
+	name := filepath.Join(binaries.dir, "eye-"+tags)
+	err, done := binaries.built[tags]
+	if !done {
+		out, buildErr := exec.Command("go", "build", "-tags", tags, "-o", name, "theeye/cmd/eye").CombinedOutput()
+		if buildErr != nil {
+			err = fmt.Errorf("%w: %s", buildErr, out)
+		}
+		if binaries.built == nil {
+			binaries.built = map[string]error{}
+		}
+		binaries.built[tags] = err
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// server is a running `eye serve`.
+type server struct {
+	t    *testing.T
+	tags string
+	data string
+	args []string
+	url  string
+	// Keys: admin from the data directory, the others made for the application "shop".
+	admin, write, read string
+
+	cmd    *exec.Cmd
+	exited chan struct{} // closed when the process has ended
+	output *safeBuffer
+}
+
+// start runs a server on a new data directory and makes the application "shop".
+func start(t *testing.T, args ...string) *server {
+	t.Helper()
+	s := &server{t: t, data: t.TempDir(), args: args}
+	s.launch()
+	s.must(s.call("POST", "/v1/apps", s.admin, `{"app":"shop"}`), 201)
+	s.write, s.read = s.key("shop", "write"), s.key("shop", "read")
+	return s
+}
+
+// launch starts the process and returns when it answers.
+func (s *server) launch() {
+	s.t.Helper()
+	_ = os.Remove(filepath.Join(s.data, "address"))
+	s.output = &safeBuffer{}
+	s.cmd = exec.Command(binary(s.t, s.tags), append([]string{"serve", "--data", s.data, "--listen", "127.0.0.1:0"}, s.args...)...)
+	s.cmd.Stdout, s.cmd.Stderr = s.output, s.output
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	exited := make(chan struct{})
+	s.exited = exited
+	cmd := s.cmd
+	go func() { _ = cmd.Wait(); close(exited) }()
+	s.t.Cleanup(func() { _ = cmd.Process.Kill(); <-exited })
+	s.eventually("the server to write its address", func() bool {
+		select {
+		case <-exited:
+			s.t.Fatalf("the server ended:\n%s", s.output)
+		default:
+		}
+		b, err := os.ReadFile(filepath.Join(s.data, "address"))
+		s.url = "http://" + strings.TrimSpace(string(b))
+		return err == nil
+	})
+	b, err := os.ReadFile(filepath.Join(s.data, "admin.key"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.admin = strings.TrimSpace(string(b))
+	s.eventually("the server to be ready", func() bool { return s.call("GET", "/readyz", "", "").status == 200 })
+}
+
+// kill ends the process as a power cut would end it.
+func (s *server) kill() {
+	_ = s.cmd.Process.Kill()
+	<-s.exited
+}
+
+// eventually polls until a condition holds, for at most a minute.
+func (s *server) eventually(what string, holds func() bool) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-ctx.Done():
+			s.t.Fatalf("waited in vain for %s:\n%s", what, s.output)
+		case <-tick.C:
+		}
+	}
+}
+
+func (s *server) key(app, kind string) string {
+	s.t.Helper()
+	a := s.call("POST", "/v1/apps/"+app+"/keys", s.admin, `{"kind":"`+kind+`"}`)
+	s.must(a, 201)
+	return a.text("key")
+}
+
+// reply is an answer with its body read.
+type reply struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+func (s *server) must(a reply, status int) {
+	s.t.Helper()
+	if a.status != status {
+		s.t.Fatalf("status %d, want %d: %s", a.status, status, a.body)
+	}
+}
+
+// json returns the body as a JSON object.
+func (a reply) json() map[string]any {
+	var v map[string]any
+	if err := json.Unmarshal(a.body, &v); err != nil {
+		return map[string]any{"not JSON": string(a.body)}
+	}
+	return v
+}
+
+func (a reply) text(field string) string { return fmt.Sprint(a.json()[field]) }
+
+// call sends a request with a key ("" for none); header pairs follow the body.
+func (s *server) call(method, path, key, body string, header ...string) reply {
+	s.t.Helper()
+	a, err := s.try(method, path, key, []byte(body), header...)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return a
+}
+
+func (s *server) try(method, path, key string, body []byte, header ...string) (reply, error) {
+	req, err := http.NewRequest(method, s.url+path, bytes.NewReader(body))
+	if err != nil {
+		return reply{}, err
+	}
+	if key != "" {
+		req.Header.Set("Authorization", "Bearer "+key)
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return reply{}, err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	return reply{resp.StatusCode, resp.Header, b}, err
+}
+
+// safeBuffer is written by the process and read by the test.
+type safeBuffer struct {
+	mu  sync.Mutex // guards buf
+	buf bytes.Buffer
+}
+
+func (b *safeBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *safeBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// runEye runs a command to its end.
+func runEye(t *testing.T, env []string, args ...string) (code int, output string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, binary(t, ""), args...)
+	cmd.Env = append(os.Environ(), env...)
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), string(out)
+}
+
+func basic(user string) string { return base64.StdEncoding.EncodeToString([]byte(user + ":")) }
+
+// memory returns the resident set of the process, in bytes.
+func (s *server) memory() int64 {
+	s.t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(b), "VmRSS:")
+	var kib int64
+	if _, err := fmt.Sscan(rest, &kib); err != nil {
+		s.t.Fatal(err)
+	}
+	return kib << 10
+}
