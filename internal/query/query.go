@@ -11,10 +11,24 @@ import (
 	"theeye/internal/event"
 )
 
-// Limits of a list.
+// Limits of a query that comes from outside.
 const (
-	DefaultLimit = 100
-	MaxLimit     = 1000
+	DefaultLimit  = 100  // items of a page when none is asked for
+	MaxLimit      = 1000 // items of a page
+	MaxValues     = 100  // values of one repeatable parameter
+	MaxConditions = 20   // conditions of where
+	MaxPathSteps  = 5    // keys of a path into data
+)
+
+// Kind is what a query asks for. It decides which filters and which order there
+// are.
+type Kind byte
+
+// The kinds of a query. The letters are part of the form of a cursor.
+const (
+	Events     Kind = 'e'
+	Sessions   Kind = 's' // selected by their events
+	Rejections Kind = 'r'
 )
 
 // Query selects events or rejections. The zero value selects everything; each
@@ -52,35 +66,15 @@ type After struct {
 	SessionID string    // of the last session of a list of sessions
 }
 
-// Operator compares a field with a value.
-type Operator string
+// AfterEvent returns the place behind an event.
+func AfterEvent(e *event.Event) After { return After{Key: e.Key()} }
 
-// The operators of where.
-const (
-	Equal          Operator = "="
-	NotEqual       Operator = "!="
-	Less           Operator = "<"
-	LessOrEqual    Operator = "<="
-	GreaterOrEqual Operator = ">="
-	Greater        Operator = ">"
-	Contains       Operator = "~"
-)
-
-// Condition is one filter on a field.
-//
-// A value that reads as a JSON number, true, false or null also equals that
-// type. Less and greater compare numbers with numbers (as 64-bit floating
-// point), else text with text. An absent field matches NotEqual alone. A path
-// that meets an array looks at each of its elements; NotEqual is the negation
-// of Equal.
-type Condition struct {
-	Field    Field
-	Operator Operator
-	Value    string
+// AfterRejection returns the place behind a rejection.
+func AfterRejection(r *event.Rejection) After {
+	return After{Key: event.Key{OccurredAt: r.ReceivedAt, Position: r.Position}}
 }
 
-// Field names a part of an event: one of its own fields, or a path into data.
-type Field struct {
-	Name string   // "session_id", "occurred_at", …; "data" for a path
-	Path []string // the keys below data; nil unless Name is "data"
+// AfterSession returns the place behind a session.
+func AfterSession(startedAt event.Micros, id string) After {
+	return After{Key: event.Key{OccurredAt: startedAt}, SessionID: id}
 }

@@ -1,0 +1,226 @@
+package query
+
+import (
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"theeye/internal/event"
+)
+
+// ParamError says which parameter of a request is wrong and what is allowed.
+type ParamError struct {
+	Parameter string
+	Message   string
+}
+
+// Error returns the parameter and the message.
+func (e *ParamError) Error() string { return "parameter " + e.Parameter + ": " + e.Message }
+
+// Parameters that Parse reads when the endpoint says that it has them.
+const (
+	OrderParam  = "order"  // asc or desc
+	LimitParam  = "limit"  // 1 to MaxLimit
+	CursorParam = "cursor" // checked for its form; Query.Resume follows it
+)
+
+// Parse reads the parameters of a request into a Query. The filters of the kind
+// are always understood; also names what the endpoint understands besides:
+// OrderParam, LimitParam, CursorParam, which are read here, and parameters of its
+// own, which are left to the caller but may not be repeated or empty.
+//
+// Without order, events come oldest first, sessions and rejections newest first.
+// Apps holds what was asked for; whether the key may see it is decided by the
+// caller, who then calls Resume. Every error is a *ParamError.
+func Parse(values url.Values, kind Kind, also ...string) (Query, error) {
+	p := parser{values: values, kind: kind}
+	p.checkNames(also)
+	q := Query{
+		Apps:       p.texts("app"),
+		EventIDs:   p.ids("event_id"),
+		SessionIDs: p.texts("session_id"),
+		Categories: p.texts("category"),
+		Names:      p.texts("name"),
+		Codes:      p.texts("code"),
+		Pointers:   p.texts("pointer"),
+		From:       p.time("from"),
+		To:         p.time("to"),
+		Where:      p.conditions("where"),
+		Descending: p.descending(),
+		Limit:      p.limit(),
+	}
+	if q.From != nil && q.To != nil && *q.From > *q.To {
+		p.fail("from", "from is after to")
+	}
+	if text := p.one(CursorParam); text != "" {
+		if _, err := decodeCursor(text, kind); err != nil {
+			p.fail(CursorParam, err.Error())
+		}
+	}
+	if p.err != nil {
+		return Query{}, p.err
+	}
+	return q, nil
+}
+
+// Resume returns the query continued behind the place that the cursor names, or
+// q itself when there is none. It must be called when q.Apps is what the key may
+// see: a cursor is good for the applications, filters and order for which it
+// was made, with any limit. The error is a *ParamError.
+func (q Query) Resume(kind Kind, text string) (Query, error) {
+	if text == "" {
+		return q, nil
+	}
+	c, err := decodeCursor(text, kind)
+	if err == nil && c.filter != fingerprint(q, kind) {
+		err = errOtherFilter
+	}
+	if err != nil {
+		return Query{}, &ParamError{Parameter: CursorParam, Message: err.Error()}
+	}
+	q.After, q.Horizon = &c.after, c.horizon
+	return q, nil
+}
+
+// filterParams returns the names of the filters of a kind.
+func filterParams(kind Kind) []string {
+	names := []string{"app", "session_id", "category", "name", "from", "to", "where"}
+	if kind == Rejections {
+		names = append(names, "code", "pointer", "event_id")
+	}
+	return names
+}
+
+func repeatable(name string) bool {
+	switch name {
+	case "app", "session_id", "category", "name", "where", "code", "pointer", "event_id":
+		return true
+	}
+	return false
+}
+
+// parser reads parameters and keeps the first error. What checkNames refused is
+// gone from values.
+type parser struct {
+	values url.Values
+	kind   Kind
+	err    *ParamError
+}
+
+func (p *parser) fail(name, message string) {
+	if p.err == nil {
+		p.err = &ParamError{Parameter: name, Message: message}
+	}
+}
+
+// checkNames refuses what is unknown, empty, repeated or no text that an event
+// could hold.
+func (p *parser) checkNames(also []string) {
+	known := append(filterParams(p.kind), also...)
+	for _, name := range slices.Sorted(maps.Keys(p.values)) {
+		values := p.values[name]
+		switch {
+		case !slices.Contains(known, name):
+			p.fail(shorten(strings.ToValidUTF8(name, "\uFFFD")), "unknown; known are "+strings.Join(known, ", "))
+		case len(values) > 1 && !repeatable(name):
+			p.fail(name, "may be given only once")
+		case len(values) > MaxValues:
+			p.fail(name, fmt.Sprintf("may be given at most %d times", MaxValues))
+		case slices.Contains(values, ""):
+			p.fail(name, "is empty; leave it out or give it a value")
+		case slices.ContainsFunc(values, notText):
+			p.fail(name, "must be UTF-8 without the character NUL")
+		}
+	}
+}
+
+func notText(s string) bool { return !utf8.ValidString(s) || strings.ContainsRune(s, 0) }
+
+// one returns the value of a parameter, empty when it is absent.
+func (p *parser) one(name string) string {
+	if p.err != nil {
+		return ""
+	}
+	return p.values.Get(name)
+}
+
+func (p *parser) texts(name string) []string {
+	if p.err != nil {
+		return nil
+	}
+	return slices.Clone(p.values[name])
+}
+
+func (p *parser) ids(name string) []uuid.UUID {
+	var ids []uuid.UUID
+	for _, text := range p.texts(name) {
+		id, ok := event.ParseUUID(text)
+		if !ok {
+			p.fail(name, "needs the 36-character form of a UUID; for an id of another form use where=client_id="+shorten(text))
+			return nil
+		}
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+func (p *parser) time(name string) *event.Micros {
+	text := p.one(name)
+	if text == "" {
+		return nil
+	}
+	at, err := parseTime(text)
+	if err != nil {
+		p.fail(name, err.Error())
+	}
+	return &at
+}
+
+func (p *parser) conditions(name string) []Condition {
+	texts := p.texts(name)
+	if len(texts) > MaxConditions {
+		p.fail(name, fmt.Sprintf("may be given at most %d times", MaxConditions))
+		return nil
+	}
+	var conditions []Condition
+	for _, text := range texts {
+		c, err := ParseCondition(text, p.kind)
+		if err != nil {
+			p.fail(name, err.Error())
+			return nil
+		}
+		conditions = append(conditions, c)
+	}
+	return conditions
+}
+
+func (p *parser) descending() bool {
+	switch p.one(OrderParam) {
+	case "":
+		return p.kind != Events
+	case "asc":
+		return false
+	case "desc":
+		return true
+	}
+	p.fail(OrderParam, "must be asc or desc")
+	return false
+}
+
+func (p *parser) limit() int {
+	text := p.one(LimitParam)
+	if text == "" {
+		return DefaultLimit
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || leadingDigits(text) != len(text) || n < 1 || n > MaxLimit {
+		p.fail(LimitParam, fmt.Sprintf("must be an integer from 1 to %d", MaxLimit))
+	}
+	return n
+}

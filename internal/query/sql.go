@@ -1,0 +1,239 @@
+package query
+
+import (
+	"strconv"
+
+	"github.com/huandu/go-sqlbuilder"
+
+	"theeye/internal/event"
+)
+
+// Columns that every SQL store has besides those named like the own fields. The
+// tables are alike in all of them: absent text is empty, an absent sent_at is 0
+// and an absent seq event.NoSeq, never NULL. Times are microseconds.
+const (
+	FrameColumn     = "frame" // Position.Frame
+	IndexColumn     = "frame_index"
+	CarriedByColumn = "carried_by"
+	CodesColumn     = "codes" // of rejections: the codes of the problems, in order
+	PointersColumn  = "pointers"
+)
+
+// Dialect spells what databases spell differently. All that comes from a user is
+// bound through the cond; nothing of it becomes part of the SQL text. Literal $
+// is written $$, as go-sqlbuilder wants it.
+type Dialect interface {
+	// Flavor is how go-sqlbuilder numbers the arguments.
+	Flavor() sqlbuilder.Flavor
+	// Text is the text of an expression of type text as it must be to compare by
+	// its bytes.
+	Text(expr string) string
+	// ID makes an id of a bound text.
+	ID(placeholder string) string
+	// Contains tells whether text has part in it.
+	Contains(text, part string) string
+	// HasAny tells whether a column of lists has any of the bound texts.
+	HasAny(column string, placeholders []string) string
+	// Data renders a condition on a path of the column data, for any operator
+	// but NotEqual. It may be NULL instead of false.
+	Data(c Condition, cond *sqlbuilder.Cond) string
+}
+
+// Conditions renders what q selects, without After and Limit, as SQL conditions
+// which all must hold. The arguments are bound in cond, which belongs to the
+// builder of the statement.
+func Conditions(d Dialect, kind Kind, q Query, cond *sqlbuilder.Cond) []string {
+	r := renderer{dialect: d, kind: kind, cond: cond}
+	r.anyText(App, q.Apps)
+	r.anyID(ID, texts(q.IDs))
+	r.anyID(EventID, texts(q.EventIDs))
+	r.anyText(SessionID, q.SessionIDs)
+	r.anyText(Category, q.Categories)
+	r.anyText(Name, q.Names)
+	r.anyProblem(CodesColumn, q.Codes)
+	r.anyProblem(PointersColumn, q.Pointers)
+	at := quote(OccurredAt)
+	if kind == Rejections {
+		at = quote(ReceivedAt)
+	}
+	if q.From != nil {
+		r.add(at + " >= " + cond.Var(int64(*q.From)))
+	}
+	if q.To != nil {
+		r.add(at + " < " + cond.Var(int64(*q.To)))
+	}
+	for _, c := range q.Where {
+		r.add(r.condition(c))
+	}
+	if q.Horizon != 0 {
+		r.add(quote(CarriedByColumn) + " <= " + cond.Var(q.Horizon))
+	}
+	return r.conditions
+}
+
+// Behind renders the condition that a row lies behind q.After in the order of
+// Order; it is empty without After. It is not for sessions, whose start is an
+// aggregate.
+func Behind(kind Kind, q Query, cond *sqlbuilder.Cond) string {
+	if q.After == nil {
+		return ""
+	}
+	key := q.After.Key
+	values := []any{int64(key.OccurredAt), key.Seq, key.Position.Frame, int64(key.Position.Index)}
+	if kind == Rejections {
+		values = []any{int64(key.OccurredAt), key.Position.Frame, int64(key.Position.Index)}
+	}
+	operator := " > "
+	if q.Descending {
+		operator = " < "
+	}
+	// (a, b) > (x, y) is written a >= x AND (a > x OR b > y): the first part is
+	// what lets a database skip blocks of rows.
+	columns := orderColumns(kind)
+	var expr string
+	for i := len(columns) - 1; i >= 0; i-- {
+		column := quote(columns[i])
+		beyond := column + operator + cond.Var(values[i])
+		if expr == "" {
+			expr = beyond
+			continue
+		}
+		orEqual := operator[:2] + "= "
+		expr = column + orEqual + cond.Var(values[i]) + " AND (" + beyond + " OR " + expr + ")"
+	}
+	return "(" + expr + ")"
+}
+
+// Order returns the ORDER BY terms of R1, or of (received_at, position) for
+// rejections, exactly reversed when descending.
+func Order(kind Kind, descending bool) []string {
+	direction := " ASC"
+	if descending {
+		direction = " DESC"
+	}
+	var terms []string
+	for _, column := range orderColumns(kind) {
+		terms = append(terms, quote(column)+direction)
+	}
+	return terms
+}
+
+func orderColumns(kind Kind) []string {
+	if kind == Rejections {
+		return []string{ReceivedAt, FrameColumn, IndexColumn}
+	}
+	return []string{OccurredAt, Seq, FrameColumn, IndexColumn}
+}
+
+// FieldExpr renders an own field, NULL where it is absent.
+func FieldExpr(name string) string {
+	column := quote(name)
+	switch name {
+	case SentAt:
+		return "NULLIF(" + column + ", 0)"
+	case Seq:
+		return "NULLIF(" + column + ", " + strconv.FormatInt(event.NoSeq, 10) + ")"
+	case ClientID, SessionID, Category, Name, Sender:
+		return "NULLIF(" + column + ", '')"
+	}
+	return column
+}
+
+func quote(name string) string { return `"` + name + `"` }
+
+// renderer collects conditions.
+type renderer struct {
+	dialect    Dialect
+	kind       Kind
+	cond       *sqlbuilder.Cond
+	conditions []string
+}
+
+func (r *renderer) add(condition string) { r.conditions = append(r.conditions, condition) }
+
+func (r *renderer) anyText(column string, values []string) {
+	if values != nil {
+		r.add(r.cond.In(quote(column), anys(values)...))
+	}
+}
+
+func (r *renderer) anyID(column string, ids []string) {
+	if ids == nil {
+		return
+	}
+	list := "NULL" // nothing is IN it
+	for i, id := range ids {
+		if i == 0 {
+			list = ""
+		} else {
+			list += ", "
+		}
+		list += r.dialect.ID(r.cond.Var(id))
+	}
+	r.add(quote(column) + " IN (" + list + ")")
+}
+
+func (r *renderer) anyProblem(column string, values []string) {
+	if values == nil {
+		return
+	}
+	var placeholders []string
+	for _, value := range values {
+		placeholders = append(placeholders, r.cond.Var(value))
+	}
+	r.add(r.dialect.HasAny(quote(column), placeholders))
+}
+
+// condition renders one where. != is the negation of =, also for what is absent,
+// so that = must be false there and not NULL.
+func (r *renderer) condition(c Condition) string {
+	if c.Operator == NotEqual {
+		c.Operator = Equal
+		return "NOT COALESCE(" + r.positive(c) + ", FALSE)"
+	}
+	return r.positive(c)
+}
+
+func (r *renderer) positive(c Condition) string {
+	if c.Field.Name == Data {
+		return r.dialect.Data(c, r.cond)
+	}
+	expr := FieldExpr(c.Field.Name)
+	var value string
+	switch typeOf(c.Field.Name) {
+	case timeField, numberField:
+		n, err := strconv.ParseInt(c.Value, 10, 64)
+		if err != nil {
+			return "FALSE" // no number equals it
+		}
+		value = r.cond.Var(n)
+	case idField:
+		value = r.dialect.ID(r.cond.Var(c.Value))
+	default:
+		expr = r.dialect.Text(expr)
+		value = r.cond.Var(c.Value)
+	}
+	if c.Operator == Contains {
+		return r.dialect.Contains(expr, value)
+	}
+	return "(" + expr + " " + string(c.Operator) + " " + value + ")"
+}
+
+func anys(values []string) []any {
+	list := make([]any, len(values))
+	for i, value := range values {
+		list[i] = value
+	}
+	return list
+}
+
+func texts[T interface{ String() string }](values []T) []string {
+	if values == nil {
+		return nil
+	}
+	list := make([]string, len(values))
+	for i, value := range values {
+		list[i] = value.String()
+	}
+	return list
+}

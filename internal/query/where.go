@@ -1,0 +1,205 @@
+package query
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"theeye/internal/event"
+)
+
+// operators in the order in which they are tried: the longest first.
+func operators() []Operator {
+	return []Operator{NotEqual, LessOrEqual, GreaterOrEqual, Equal, Less, Greater, Contains}
+}
+
+const operatorList = "= != < <= > >= ~"
+
+// outsideBareKey are the bytes that end a key of a path or need it quoted.
+const outsideBareKey = `."=!<>~`
+
+// ParseCondition reads one where of a query of the given kind, such as
+// data.form.first_name~Jo or occurred_at>=2021-01-01T00:00:00Z. The value is all
+// that follows the operator; times become decimal microseconds, ids lower case.
+// The error is a text for whoever wrote the condition.
+func ParseCondition(text string, kind Kind) (Condition, error) {
+	field, rest, err := cutField(text, kind)
+	if err != nil {
+		return Condition{}, err
+	}
+	for _, operator := range operators() {
+		if value, ok := strings.CutPrefix(rest, string(operator)); ok {
+			value, err := normalise(field.Name, operator, value)
+			return Condition{Field: field, Operator: operator, Value: value}, err
+		}
+	}
+	if rest == "" {
+		return Condition{}, fmt.Errorf("%q has no operator; those are %s", text, operatorList)
+	}
+	return Condition{}, fmt.Errorf("no operator at %q; those are %s", shorten(rest), operatorList)
+}
+
+// ParseField reads the name of a field, such as session_id or data.form."a.b".
+// The error is a text for whoever wrote the name.
+func ParseField(text string, kind Kind) (Field, error) {
+	field, rest, err := cutField(text, kind)
+	if err == nil && rest != "" {
+		err = fmt.Errorf("unexpected %q behind the field; a key with one of %s is written in double quotes", shorten(rest), outsideBareKey)
+	}
+	return field, err
+}
+
+// cutField reads the field at the beginning of text and returns what follows.
+func cutField(text string, kind Kind) (Field, string, error) {
+	end := strings.IndexAny(text, outsideBareKey)
+	if end < 0 {
+		end = len(text)
+	}
+	name, rest := text[:end], text[end:]
+	if name == Data {
+		return cutPath(rest)
+	}
+	if !isOwnField(kind, name) {
+		return Field{}, "", fmt.Errorf("unknown field %q; known are %s", shorten(name), fieldList(kind))
+	}
+	return Field{Name: name}, rest, nil
+}
+
+func cutPath(rest string) (Field, string, error) {
+	field := Field{Name: Data}
+	for strings.HasPrefix(rest, ".") {
+		if len(field.Path) == MaxPathSteps {
+			return Field{}, "", fmt.Errorf("a path has at most %d keys", MaxPathSteps)
+		}
+		key, after, err := cutKey(rest[1:])
+		if err != nil {
+			return Field{}, "", err
+		}
+		field.Path = append(field.Path, key)
+		rest = after
+	}
+	if field.Path == nil {
+		return Field{}, "", errors.New("data needs a key, as in data.path; a key with a dot is written data.\"a.b\"")
+	}
+	return field, rest, nil
+}
+
+func cutKey(text string) (key, rest string, err error) {
+	if strings.HasPrefix(text, `"`) {
+		return cutQuotedKey(text)
+	}
+	end := strings.IndexAny(text, outsideBareKey)
+	if end < 0 {
+		end = len(text)
+	}
+	if end == 0 {
+		return "", "", errors.New(`a key of data is missing; an empty key is written data.""`)
+	}
+	return text[:end], text[end:], nil
+}
+
+// cutQuotedKey reads a key in the form of a JSON string.
+func cutQuotedKey(text string) (key, rest string, err error) {
+	for i := 1; i < len(text); i++ {
+		switch text[i] {
+		case '\\':
+			i++
+		case '"':
+			unquoted, err := jsontext.AppendUnquote(nil, text[:i+1])
+			if err != nil || strings.ContainsRune(string(unquoted), 0) {
+				return "", "", fmt.Errorf("the quoted key %s is no JSON string", shorten(text[:i+1]))
+			}
+			return string(unquoted), text[i+1:], nil
+		}
+	}
+	return "", "", fmt.Errorf("the quoted key %s has no end", shorten(text))
+}
+
+func isBareKey(key string) bool { return key != "" && !strings.ContainsAny(key, outsideBareKey) }
+
+// normalise checks that the operator and the value fit an own field and returns
+// the value in the one form that stores get.
+func normalise(name string, operator Operator, value string) (string, error) {
+	kind := typeOf(name)
+	if kind == textField {
+		return value, nil
+	}
+	if operator == Contains {
+		return "", fmt.Errorf("~ looks into text, which %s is not; use one of = != < <= > >=", name)
+	}
+	switch kind {
+	case idField:
+		id, ok := event.ParseUUID(value)
+		if !ok {
+			return "", fmt.Errorf("%s needs the 36-character form of a UUID; ids of another form are in client_id", name)
+		}
+		return id.String(), nil
+	case timeField:
+		at, err := parseTime(value)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", name, err)
+		}
+		return strconv.FormatInt(int64(at), 10), nil
+	default:
+		n, err := strconv.ParseInt(value, 10, 64)
+		if err != nil {
+			return "", fmt.Errorf("%s needs an integer of 64 bits", name)
+		}
+		return strconv.FormatInt(n, 10), nil
+	}
+}
+
+// Bounds of a time that is written as a number: event.ParseEpoch computes
+// exactly, which a large exponent would make slow.
+const (
+	maxEpochChars    = 40
+	maxEpochExponent = 308
+)
+
+// parseTime reads a time as the intake does, without zone as UTC.
+func parseTime(text string) (event.Micros, error) {
+	if isNumber(text) {
+		if len(text) > maxEpochChars || !exponentWithin(text, maxEpochExponent) {
+			return 0, fmt.Errorf("a number has at most %d characters and an exponent within ±%d", maxEpochChars, maxEpochExponent)
+		}
+		return event.ParseEpoch(text)
+	}
+	at, err := event.ParseTime(text, time.UTC)
+	if errors.Is(err, event.ErrUnparsable) && lostPlus(text) {
+		return 0, fmt.Errorf("%w; in a URL the + of a zone is written %%2B", err)
+	}
+	return at, err
+}
+
+func exponentWithin(number string, limit int) bool {
+	i := strings.IndexAny(number, "eE")
+	if i < 0 {
+		return true
+	}
+	n, err := strconv.Atoi(number[i+1:])
+	return err == nil && n >= -limit && n <= limit
+}
+
+// lostPlus reports whether text looks like a time whose "+01:00" became " 01:00"
+// in a URL.
+func lostPlus(text string) bool {
+	i := strings.LastIndexByte(text, ' ')
+	if i < 0 {
+		return false
+	}
+	_, err := event.ParseTime(text[:i]+"+"+text[i+1:], time.UTC)
+	return err == nil
+}
+
+// shorten keeps the text of an error readable.
+func shorten(text string) string {
+	const most = 60
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "…"
+}
