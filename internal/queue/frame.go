@@ -10,8 +10,13 @@ import (
 	"github.com/klauspost/compress/s2"
 )
 
-// MaxPayload bounds a frame as it is published, in bytes.
-const MaxPayload = 8 << 20
+// The server takes messages of 8 MiB with their headers; MaxPayload bounds a
+// frame as it is published, in bytes.
+const (
+	maxMessage = 8 << 20
+	maxHeader  = 64 << 10
+	MaxPayload = maxMessage - maxHeader
+)
 
 // MaxBody bounds the unpacked records of a frame, in bytes. It guards a reader
 // against a damaged length.

@@ -113,7 +113,7 @@ func (q *Queue) startServer() error {
 		SyncAlways:         true,
 		JetStreamMaxStore:  q.opts.MaxBytes + MetadataReserve,
 		JetStreamMaxMemory: 64 << 20,
-		MaxPayload:         MaxPayload + 64<<10, // headers
+		MaxPayload:         maxMessage,
 	})
 	if err != nil {
 		return fmt.Errorf("configure queue: %w", err)
@@ -160,7 +160,7 @@ func (q *Queue) openStream(ctx context.Context) error {
 		Discard:     jetstream.DiscardNew,
 		MaxBytes:    q.opts.MaxBytes,
 		MaxMsgs:     -1,
-		MaxMsgSize:  MaxPayload + 64<<10,
+		MaxMsgSize:  maxMessage,
 		AllowDirect: true,
 		Duplicates:  time.Second, // frames carry no message id; the least window costs least
 		Replicas:    1,

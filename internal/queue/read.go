@@ -24,7 +24,7 @@ type Delivery struct {
 // readAhead bounds what a reader holds beyond the frame it gave last.
 const (
 	readAheadFrames = 64
-	readAheadBytes  = 2 * (MaxPayload + 64<<10)
+	readAheadBytes  = 2 * maxMessage
 )
 
 // Reader gives frames in the order of their sequences. Only one goroutine may

@@ -1,0 +1,5 @@
+//go:build eyefault
+
+package main
+
+const answerFirst = true

@@ -1,0 +1,292 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+
+	"theeye/internal/httpapi"
+	"theeye/internal/ingest"
+	"theeye/internal/live"
+	"theeye/internal/queue"
+	"theeye/internal/registry"
+	"theeye/internal/store/duckdb"
+	"theeye/internal/worker"
+)
+
+// Deadlines of an ordered shutdown.
+const (
+	finishRequests = 10 * time.Second
+	drainWorker    = 10 * time.Second
+)
+
+// server is all parts of one node, in the order of an event's way:
+//
+//	listener ─► httpapi ─► ingest ─► queue ─► worker ─► store
+//	               ▲                            │         │
+//	               └── live ◄───────────────────┘         │
+//	               └── reading ◄──────────────────────────┘
+type server struct {
+	cfg    Config
+	log    *slog.Logger
+	unlock func()
+
+	listener        net.Listener
+	metricsListener net.Listener
+	queue           *queue.Queue
+	registry        *registry.Registry
+	store           *duckdb.Store
+	live            *live.Live
+	collector       *ingest.Collector
+	worker          *worker.Worker
+	api             *httpapi.Server
+	backlog         uint64 // the last frame that was there at the start
+}
+
+// openServer opens all parts. What it opened is closed when it fails.
+func openServer(ctx context.Context, cfg Config, log *slog.Logger) (*server, error) {
+	s := &server{cfg: cfg, log: log}
+	if err := s.open(ctx); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *server) open(ctx context.Context) (err error) {
+	cfg, log := s.cfg, s.log
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if s.unlock, err = lockDir(cfg.Data); err != nil {
+		return err
+	}
+	if s.listener, err = listen(cfg.Listen, "--listen"); err != nil {
+		return err
+	}
+	if cfg.MetricsListen != "" {
+		if s.metricsListener, err = listen(cfg.MetricsListen, "--metrics-listen"); err != nil {
+			return err
+		}
+	}
+	if cfg.TLSCert != "" {
+		cert, err := tls.LoadX509KeyPair(cfg.TLSCert, cfg.TLSKey)
+		if err != nil {
+			return fmt.Errorf("the certificate cannot be used: %w; check --tls-cert and --tls-key", err)
+		}
+		s.listener = tls.NewListener(s.listener, &tls.Config{
+			Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
+		})
+	}
+	if s.queue, err = queue.Open(ctx, queue.Options{
+		Dir: filepath.Join(cfg.Data, "queue"), MaxBytes: cfg.QueueMaxBytes, Logger: log, Registerer: metrics,
+	}); err != nil {
+		return err
+	}
+	if s.registry, err = registry.Open(ctx, s.queue.JetStream(), registry.Options{
+		Dir: cfg.Data, AdminKey: cfg.AdminKey, Logger: log,
+	}); err != nil {
+		return err
+	}
+	if err := s.legacyApp(ctx); err != nil {
+		return err
+	}
+	if s.store, err = duckdb.Open(ctx, duckdb.Options{MemoryLimit: cfg.StoreMemory, Logger: log, Registerer: metrics}); err != nil {
+		return err
+	}
+	return s.connect(ctx, metrics)
+}
+
+// connect makes the parts that hold nothing open.
+func (s *server) connect(ctx context.Context, metrics *prometheus.Registry) error {
+	state, err := s.queue.State(ctx)
+	if err != nil {
+		return err
+	}
+	s.backlog = state.Last
+	position, err := s.store.Position(ctx)
+	if err != nil {
+		return err
+	}
+	s.live = live.New(position)
+	s.collector = ingest.New(ingest.Options{
+		Publish: s.queue.Publish, Acknowledged: s.live.Acknowledged, Types: s.registry.Type,
+		MaxEventBytes: int(s.cfg.MaxEventBytes), MaxBatchEvents: s.cfg.MaxBatchEvents,
+		FutureTolerance: s.cfg.FutureTolerance, SkewTolerance: s.cfg.SkewTolerance,
+		Registerer: metrics, AnswerFirst: answerFirst,
+	})
+	s.worker = worker.New(worker.Options{
+		Queue: s.queue, Store: s.store, Live: s.live, Logger: s.log, Registerer: metrics,
+	})
+	s.api = httpapi.New(httpapi.Options{
+		Registry: s.registry, Collector: s.collector, Queue: s.queue, Live: s.live, Reader: s.store,
+		CaughtUp: s.caughtUp, LegacyApp: s.cfg.LegacyApp, MaxRequestBytes: s.cfg.MaxRequestBytes,
+		Logger: s.log, Registerer: metrics, Gatherer: metrics,
+	})
+	return nil
+}
+
+func (s *server) legacyApp(ctx context.Context) error {
+	if s.cfg.LegacyApp == "" {
+		return nil
+	}
+	if _, ok := s.registry.App(s.cfg.LegacyApp); ok {
+		return nil
+	}
+	if _, err := s.registry.CreateApp(ctx, s.cfg.LegacyApp, registry.Settings{}); err != nil {
+		return fmt.Errorf("--legacy-app: %w", err)
+	}
+	return nil
+}
+
+// caughtUp is nil when the store holds what was acknowledged before the start.
+func (s *server) caughtUp() error {
+	if at := s.live.Position(); at < s.backlog {
+		return fmt.Errorf("the store is being rebuilt from the queue: frame %d of %d; intake works meanwhile", at, s.backlog)
+	}
+	return nil
+}
+
+// run serves until ctx ends, and then shuts down in the order of an event's
+// way: stop listening, finish requests, drain the worker, close.
+func (s *server) run(ctx context.Context, ready func(address string) error) error {
+	defer s.close()
+	web := newHTTPServer(s.api, s.log)
+	// Each stage ends after the one before it.
+	stages, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	intake, stopIntake := context.WithCancel(context.Background())
+	defer stopIntake()
+	drain, stopDrain := context.WithCancel(context.Background())
+	defer stopDrain()
+
+	var g errgroup.Group
+	part := func(name string, run func() error) {
+		g.Go(func() error {
+			err := run()
+			if err != nil && !errors.Is(err, http.ErrServerClosed) {
+				stop(fmt.Errorf("%s: %w", name, err))
+				return err
+			}
+			return nil
+		})
+	}
+	part("worker", func() error { return s.worker.Run(drain) })
+	part("intake", func() error { return s.collector.Run(intake) })
+	part("queue", func() error { return s.queue.Run(drain) })
+	part("http", func() error { return web.Serve(s.listener) })
+	metricsWeb := newHTTPServer(s.api.Metrics(), s.log)
+	if s.metricsListener != nil {
+		part("metrics", func() error { return metricsWeb.Serve(s.metricsListener) })
+	}
+	address := s.listener.Addr().String()
+	err := s.writeAddress(address)
+	if err == nil {
+		err = ready(address)
+	}
+	if err != nil {
+		stop(err)
+	}
+
+	<-stages.Done()
+	s.log.Info("shutting down")
+	finish, cancel := context.WithTimeout(context.Background(), finishRequests)
+	defer cancel()
+	if err := errors.Join(web.Shutdown(finish), metricsWeb.Shutdown(finish)); err != nil {
+		s.log.Warn("some requests did not finish in time", "error", err)
+		_ = web.Close()
+	}
+	stopIntake()
+	s.drain()
+	stopDrain()
+	runErr := g.Wait()
+	_ = os.Remove(s.addressFile())
+	if cause := context.Cause(stages); cause != nil && !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return runErr
+}
+
+// drain waits, for a while, until the store holds everything.
+func (s *server) drain() {
+	ctx, cancel := context.WithTimeout(context.Background(), drainWorker)
+	defer cancel()
+	if s.store.Capabilities().Volatile {
+		return // what it would write is gone a moment later
+	}
+	state, err := s.queue.State(ctx)
+	if err == nil {
+		err = s.live.WaitFor(ctx, state.Last)
+	}
+	if err != nil {
+		s.log.Warn("the store did not take everything in time; the rest waits in the queue", "error", err)
+	}
+}
+
+// close closes what is open, behind an event's way.
+func (s *server) close() {
+	if s.listener != nil {
+		_ = s.listener.Close()
+	}
+	if s.metricsListener != nil {
+		_ = s.metricsListener.Close()
+	}
+	if s.registry != nil {
+		s.registry.Close()
+	}
+	if s.queue != nil {
+		s.queue.Close()
+	}
+	if s.store != nil {
+		if err := s.store.Close(); err != nil {
+			s.log.Error("the store did not close", "error", err)
+		}
+	}
+	if s.unlock != nil {
+		s.unlock()
+	}
+}
+
+func (s *server) addressFile() string { return filepath.Join(s.cfg.Data, "address") }
+
+// writeAddress tells where the server answers, for commands run beside it.
+func (s *server) writeAddress(address string) error {
+	temporary := s.addressFile() + ".tmp"
+	if err := os.WriteFile(temporary, []byte(address+"\n"), 0o600); err != nil {
+		return fmt.Errorf("write the address: %w", err)
+	}
+	if err := os.Rename(temporary, s.addressFile()); err != nil {
+		return fmt.Errorf("write the address: %w", err)
+	}
+	return nil
+}
+
+func listen(address, flag string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s: %w; choose another address with %s, port 0 picks a free one", address, err, flag)
+	}
+	return l, nil
+}
+
+// newHTTPServer bounds what a slow or hostile client can hold.
+func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       60 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+}

@@ -1,0 +1,96 @@
+package duckdb
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/huandu/go-sqlbuilder"
+
+	"theeye/internal/event"
+)
+
+// builder collects the arguments of one statement.
+type builder struct{ *sqlbuilder.Cond }
+
+func newBuilder() builder { return builder{&sqlbuilder.Cond{Args: &sqlbuilder.Args{}}} }
+
+// statement is SQL with its arguments.
+type statement struct {
+	text string
+	args []any
+}
+
+func (b builder) build(text string) statement {
+	text, args := b.Args.CompileWithFlavor(text, sqlbuilder.PostgreSQL)
+	return statement{text, args}
+}
+
+// scanner reads the columns of one row.
+type scanner func(into ...any) error
+
+// queryAll runs a statement and reads all its rows. ctx interrupts it.
+func queryAll[T any](ctx context.Context, s *Store, kind string, q statement, read func(scanner) (T, error)) (items []T, err error) {
+	began := time.Now()
+	defer func() { s.metrics.queried(kind, time.Since(began)) }()
+	rows, err := s.db.QueryContext(ctx, q.text, q.args...)
+	if err != nil {
+		return nil, queryError(ctx, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		item, err := read(rows.Scan)
+		if err != nil {
+			return nil, queryError(ctx, err)
+		}
+		items = append(items, item)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, queryError(ctx, err)
+	}
+	return items, nil
+}
+
+func queryError(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return fmt.Errorf("query hot tables: %w", err)
+}
+
+const eventColumns = `app, id, client_id, session_id, category, name, data, "timestamp", sent_time, sent_at, seq, sender,
+	occurred_at, received_at, frame, frame_index, carried_by, schema_version`
+
+func scanEvent(scan scanner) (event.Event, error) {
+	var e event.Event
+	var data sql.RawBytes
+	err := scan(&e.App, &e.ID, &e.ClientID, &e.SessionID, &e.Category, &e.Name, &data, &e.Timestamp, &e.SentTime, &e.SentAt,
+		&e.Seq, &e.Sender, &e.OccurredAt, &e.ReceivedAt, &e.Position.Frame, &e.Position.Index, &e.CarriedBy, &e.SchemaVersion)
+	e.Data = append(e.Data, data...)
+	return e, err
+}
+
+const rejectionColumns = `app, id, event_id, client_id, session_id, category, name, sent_time, sent_at, received_at,
+	frame, frame_index, carried_by, schema_version, problems, raw`
+
+func scanRejection(scan scanner) (event.Rejection, error) {
+	var r event.Rejection
+	var problems string
+	err := scan(&r.App, &r.ID, &r.EventID, &r.ClientID, &r.SessionID, &r.Category, &r.Name, &r.SentTime, &r.SentAt, &r.ReceivedAt,
+		&r.Position.Frame, &r.Position.Index, &r.CarriedBy, &r.SchemaVersion, &problems, &r.Raw)
+	if err == nil {
+		r.Problems, err = parseProblems(problems)
+	}
+	return r, err
+}
+
+func parseProblems(text string) ([]event.Problem, error) {
+	if text == "" {
+		return nil, nil
+	}
+	var problems []event.Problem
+	err := json.Unmarshal([]byte(text), &problems)
+	return problems, err
+}
