@@ -140,10 +140,8 @@ func writeProblem(w http.ResponseWriter, p *ProblemDetails) {
 	_, _ = w.Write(b)
 }
 
-func methodNotAllowed(allowed []string) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		p := problemf(http.StatusMethodNotAllowed, "%s is not served here, only %s", r.Method, strings.Join(allowed, ", "))
-		p.headers = map[string]string{"Allow": strings.Join(allowed, ", ")}
-		writeProblem(w, p)
-	}
+func methodNotAllowed(w http.ResponseWriter, r *http.Request, allowed []string) {
+	p := problemf(http.StatusMethodNotAllowed, "%s is not served here, only %s", r.Method, strings.Join(allowed, ", "))
+	p.headers = map[string]string{"Allow": strings.Join(allowed, ", ")}
+	writeProblem(w, p)
 }

@@ -116,21 +116,32 @@ func (c *call) ctx() context.Context { return c.Context() }
 // mux makes a handler of the table.
 func (s *Server) mux() http.Handler {
 	mux := http.NewServeMux()
-	methods := map[string][]string{}
 	for _, rt := range s.routes() {
 		mux.Handle(rt.method+" "+rt.path, s.serve(rt))
-		methods[rt.path] = append(methods[rt.path], rt.method)
 	}
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc(catchAll, func(w http.ResponseWriter, r *http.Request) {
+		if allowed := otherMethods(mux, r); allowed != nil {
+			methodNotAllowed(w, r, allowed)
+			return
+		}
 		writeProblem(w, problem(http.StatusNotFound, "there is nothing at "+r.URL.Path+"; /docs lists what there is"))
 	})
-	for path, allowed := range methods {
-		// A path without its method is more general and catches the other methods.
-		if path != "/" {
-			mux.HandleFunc(path, methodNotAllowed(allowed))
+	return secured(mux)
+}
+
+const catchAll = "/"
+
+// otherMethods returns the methods that are served at a request's path.
+func otherMethods(mux *http.ServeMux, r *http.Request) []string {
+	var allowed []string
+	for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} {
+		other := r.Clone(r.Context())
+		other.Method = method
+		if _, pattern := mux.Handler(other); pattern != catchAll && pattern != "" {
+			allowed = append(allowed, method)
 		}
 	}
-	return secured(mux)
+	return allowed
 }
 
 func (s *Server) routes() []route {
