@@ -96,7 +96,13 @@ func newRoot(s streams) *cobra.Command {
 		return usagef("%s; see `%s --help`", err, cmd.CommandPath())
 	})
 
-	root.AddCommand(newVersionCommand(s))
+	root.AddCommand(newServeCommand(s))
+	root.AddCommand(
+		newSendCommand(s), newEventsCommand(s), newSessionsCommand(s), newSessionCommand(s), newCountCommand(s),
+		newRejectionsCommand(s), newReceiptCommand(s), newBooksCommand(s),
+		newTypesCommand(s), newAppsCommand(s), newKeysCommand(s),
+		newHealthCommand(s), newVersionCommand(s),
+	)
 	return root
 }
 

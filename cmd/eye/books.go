@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// healthTimeout bounds a health check, which a container repeats.
+const healthTimeout = 4 * time.Second
+
+// newBooksCommand returns `eye books`.
+func newBooksCommand(s streams) *cobra.Command {
+	cmd := &cobra.Command{Use: "books", Short: "Show what became of everything that was received", Args: args(cobra.NoArgs)}
+	f := newClientFlags(cmd, s)
+	apps := cmd.Flags().StringArray("app", nil, "`application`; repeatable")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		return f.show(cmd.Context(), request{method: "GET", path: "/v1/books", query: url.Values{"app": *apps}}, func(body []byte) error {
+			var answer struct {
+				Apps []struct {
+					App                                                                   string
+					Received, Stored, Rejected, Duplicate, Erased, Expired, Lost, Pending int64
+					Balanced                                                              bool
+				} `json:"apps"`
+			}
+			if err := decodeAnyCase("/v1/books", body, &answer); err != nil {
+				return err
+			}
+			t := newTable(f.out, "APP", "RECEIVED", "STORED", "REJECTED", "DUPLICATE", "ERASED", "EXPIRED", "LOST", "PENDING", "BALANCED")
+			for _, a := range answer.Apps {
+				row := []string{a.App}
+				for _, n := range []int64{a.Received, a.Stored, a.Rejected, a.Duplicate, a.Erased, a.Expired, a.Lost, a.Pending} {
+					row = append(row, strconv.FormatInt(n, 10))
+				}
+				t.row(append(row, yesNo(a.Balanced))...)
+			}
+			return t.flush()
+		})
+	}
+	return cmd
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+// newReceiptCommand returns `eye receipt ID`.
+func newReceiptCommand(s streams) *cobra.Command {
+	cmd := &cobra.Command{Use: "receipt ID", Short: "Show the whole history of an event id", Args: args(cobra.ExactArgs(1))}
+	f := newClientFlags(cmd, s)
+	app := cmd.Flags().String("app", "", "`application`, for keys of all applications")
+	cmd.RunE = func(cmd *cobra.Command, got []string) error {
+		q := url.Values{}
+		if *app != "" {
+			q.Set("app", *app)
+		}
+		return f.show(cmd.Context(), request{method: "GET", path: "/v1/receipts/" + url.PathEscape(got[0]), query: q}, func(body []byte) error {
+			var r struct {
+				ID       string `json:"id"`
+				App      string `json:"app"`
+				Status   string `json:"status"`
+				Arrivals []struct {
+					Position struct {
+						Frame uint64 `json:"frame"`
+						Index uint32 `json:"index"`
+					} `json:"position"`
+					ReceivedAt string        `json:"received_at"`
+					Fate       string        `json:"fate"`
+					Problems   []problemItem `json:"problems"`
+				} `json:"arrivals"`
+			}
+			if err := decode("/v1/receipts", body, &r); err != nil {
+				return err
+			}
+			if _, err := fmt.Fprintf(f.out, "%s of %s: %s\n\n", printable(r.ID, maxCell), printable(r.App, maxCell), printable(r.Status, maxCell)); err != nil {
+				return err
+			}
+			t := newTable(f.out, "RECEIVED AT", "FRAME", "INDEX", "FATE", "PROBLEMS")
+			for _, a := range r.Arrivals {
+				t.row(a.ReceivedAt, strconv.FormatUint(a.Position.Frame, 10), strconv.FormatUint(uint64(a.Position.Index), 10), a.Fate, problemLines(a.Problems))
+			}
+			return t.flush()
+		})
+	}
+	return cmd
+}
+
+// newHealthCommand returns `eye health`.
+func newHealthCommand(s streams) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "health", Short: "Ask the server whether intake and reading work; exit 0 when both do", Args: args(cobra.NoArgs),
+		Long: "Ask the server whether intake and reading work; exit 0 when both do, else 1.\n" +
+			"Without --url and without a data directory that holds an address, the server of EYE_LISTEN on this machine is asked.",
+	}
+	f := newClientFlags(cmd, s)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		ctx, cancel := context.WithTimeout(cmd.Context(), healthTimeout)
+		defer cancel()
+		c, err := f.ownClient()
+		if err != nil {
+			return err
+		}
+		body, err := c.do(ctx, request{method: http.MethodGet, path: "/readyz"}, http.StatusServiceUnavailable)
+		if err != nil {
+			return err
+		}
+		var r struct {
+			Ready   bool     `json:"ready"`
+			Reasons []string `json:"reasons"`
+		}
+		if err := decode("/readyz", body, &r); err != nil {
+			return err
+		}
+		switch {
+		case f.json:
+			err = printDocument(f, body)
+		case r.Ready:
+			_, err = fmt.Fprintln(f.out, "ready")
+		default:
+			for _, reason := range r.Reasons {
+				_, _ = fmt.Fprintln(f.err, "not ready: "+printable(reason, maxMessage))
+			}
+		}
+		if err == nil && !r.Ready {
+			return &exitError{exitFailed}
+		}
+		return err
+	}
+	return cmd
+}
+
+// maxMessage bounds a message of the server, in code points.
+const maxMessage = 500
+
+// ownClient returns a client for a server that need not have written its address
+// where this process can read it.
+func (f *clientFlags) ownClient() (*client, error) {
+	listen := f.getenv("EYE_LISTEN")
+	if f.value("url", "EYE_URL") != "" {
+		return f.client()
+	}
+	address := filepath.Join(f.value("data", "EYE_DATA"), "address")
+	if b, err := os.ReadFile(address); err == nil { //nolint:gosec // the user names the directory
+		listen = strings.TrimSpace(string(b))
+	} else if listen == "" {
+		listen = "127.0.0.1:8080"
+	}
+	scheme := "http://"
+	if f.getenv("EYE_TLS_CERT") != "" {
+		scheme = "https://"
+	}
+	if strings.Contains(listen, "://") {
+		scheme = ""
+	}
+	c, err := newClient(scheme+reachable(listen), "")
+	if err != nil {
+		return nil, err
+	}
+	// A certificate does not name the loopback address, and no key is sent.
+	if t, ok := c.http.Transport.(*http.Transport); ok {
+		t.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // see above
+	}
+	return c, nil
+}
+
+// reachable turns an address to listen on into one to call.
+func reachable(listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return listen
+	}
+	switch host {
+	case "", "0.0.0.0":
+		host = "127.0.0.1"
+	case "::":
+		host = "::1"
+	}
+	return net.JoinHostPort(host, port)
+}

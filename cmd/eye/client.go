@@ -1,0 +1,227 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/spf13/cobra"
+)
+
+// Limits of the client side.
+const (
+	dialTimeout   = 5 * time.Second
+	answerTimeout = 60 * time.Second // until the headers of an answer
+	maxProblem    = 64 << 10         // bytes read of an answer that is an error
+)
+
+// clientFlags say which server to talk to. Every command of the client side has them.
+type clientFlags struct {
+	streams
+	url, key, data string
+	json           bool
+	cmd            *cobra.Command
+	getenv         func(string) string
+}
+
+// newClientFlags adds the flags of the client side to a command.
+func newClientFlags(cmd *cobra.Command, s streams) *clientFlags {
+	f := &clientFlags{streams: s, cmd: cmd, getenv: os.Getenv}
+	fs := cmd.PersistentFlags()
+	fs.StringVar(&f.url, "url", "", "`URL` of the server (EYE_URL); else the server of --data")
+	fs.StringVar(&f.key, "key", "", "`key` to use (EYE_KEY); else the admin key of --data")
+	fs.StringVar(&f.data, "data", "./eye-data", "data `directory` of a server on this machine (EYE_DATA)")
+	fs.BoolVar(&f.json, "json", false, "print the server's own documents")
+	return f
+}
+
+// value returns a flag, else its environment variable, else the flag's default.
+func (f *clientFlags) value(name, env string) string {
+	flag := f.cmd.PersistentFlags().Lookup(name)
+	if !flag.Changed {
+		if v := f.getenv(env); v != "" {
+			return v
+		}
+	}
+	return flag.Value.String()
+}
+
+// client returns a client for the server that the flags name.
+func (f *clientFlags) client() (*client, error) {
+	base, key := f.value("url", "EYE_URL"), f.value("key", "EYE_KEY")
+	dir := f.value("data", "EYE_DATA")
+	if base == "" {
+		address, err := os.ReadFile(filepath.Join(dir, "address")) //nolint:gosec // the user names the directory
+		if err != nil {
+			return nil, fmt.Errorf("no server found: %s has no address file; give --url or EYE_URL, or --data of a running server", dir)
+		}
+		base = strings.TrimSpace(string(address))
+		if key == "" {
+			// Only the key of the same directory, so that no key goes to another server.
+			if b, err := os.ReadFile(filepath.Join(dir, "admin.key")); err == nil { //nolint:gosec // as above
+				key = strings.TrimSpace(string(b))
+			}
+		}
+	}
+	return newClient(base, key)
+}
+
+// client talks to one server. It is safe for concurrent use.
+type client struct {
+	base string // without a slash at its end
+	key  string // empty for none
+	http *http.Client
+}
+
+// newClient returns a client for a server at a URL or at host:port.
+func newClient(base, key string) (*client, error) {
+	if !strings.Contains(base, "://") {
+		base = "http://" + base
+	}
+	u, err := url.Parse(base)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		return nil, usagef("%q is no address of a server; write it as in http://127.0.0.1:8080", base)
+	}
+	return &client{
+		base: strings.TrimRight(base, "/"), key: key,
+		http: &http.Client{Transport: &http.Transport{
+			Proxy:                 http.ProxyFromEnvironment,
+			DialContext:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
+			ResponseHeaderTimeout: answerTimeout,
+			MaxIdleConnsPerHost:   8,
+			ForceAttemptHTTP2:     true,
+		}},
+	}, nil
+}
+
+// httpProblem is an answer that is an error (RFC 9457).
+type httpProblem struct {
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+
+	retryAfter string
+}
+
+// Error returns the problem as one line.
+func (p *httpProblem) Error() string {
+	text := fmt.Sprintf("the server answered %d %s", p.Status, p.Title)
+	if p.Detail != "" {
+		text += ": " + p.Detail
+	}
+	if p.Status == http.StatusUnauthorized {
+		text += " (give a valid key with --key or EYE_KEY)"
+	}
+	return strings.Join(strings.Fields(text), " ")
+}
+
+// readProblem makes an error of an answer, whatever its body is.
+func readProblem(r *http.Response) *httpProblem {
+	body, _ := io.ReadAll(io.LimitReader(r.Body, maxProblem))
+	p := &httpProblem{}
+	if json.Unmarshal(body, p) != nil {
+		p.Detail = string(body[:min(200, len(body))]) // from a proxy, perhaps
+	}
+	p.Status, p.retryAfter = r.StatusCode, r.Header.Get("Retry-After")
+	if p.Title == "" {
+		p.Title = http.StatusText(r.StatusCode)
+	}
+	return p
+}
+
+// request is one request of a client.
+type request struct {
+	method, path string // the path is escaped
+	query        url.Values
+	contentType  string // of the body; empty for JSON
+	body         []byte // nil for none
+	idempotency  string // the Idempotency-Key; empty for none
+}
+
+// do sends a request and returns the whole body of its answer. Any status but
+// 2xx, and those in also, is an *httpProblem.
+func (c *client) do(ctx context.Context, r request, also ...int) ([]byte, error) {
+	target := c.base + r.path
+	if encoded := r.query.Encode(); encoded != "" {
+		target += "?" + encoded
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, target, bytes.NewReader(r.body))
+	if err != nil {
+		return nil, fmt.Errorf("make request: %w", err)
+	}
+	if c.key != "" {
+		req.Header.Set("Authorization", "Bearer "+c.key)
+	}
+	if r.idempotency != "" {
+		req.Header.Set("Idempotency-Key", r.idempotency)
+	}
+	if r.body != nil {
+		if r.contentType == "" {
+			r.contentType = "application/json"
+		}
+		req.Header.Set("Content-Type", r.contentType)
+	}
+	answer, err := c.http.Do(req)
+	if err != nil {
+		return nil, connectionError(ctx, c.base, err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	if answer.StatusCode/100 != 2 && !slices.Contains(also, answer.StatusCode) {
+		return nil, readProblem(answer)
+	}
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return nil, connectionError(ctx, c.base, err)
+	}
+	return body, nil
+}
+
+// unreachableError is a request whose outcome is unknown, or that was never made.
+type unreachableError struct {
+	base string
+	err  error
+}
+
+func (e *unreachableError) Error() string {
+	return fmt.Sprintf("no answer from %s: %s", e.base, e.err)
+}
+
+func (e *unreachableError) Unwrap() error { return e.err }
+
+func connectionError(ctx context.Context, base string, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("interrupted: %w", ctx.Err())
+	}
+	var inURL *url.Error
+	if errors.As(err, &inURL) {
+		err = inURL.Err // its text repeats method and address
+	}
+	return &unreachableError{base, err}
+}
+
+// get reads the JSON document at a path into a value.
+func (c *client) get(ctx context.Context, path string, query url.Values, into any) error {
+	body, err := c.do(ctx, request{method: http.MethodGet, path: path, query: query})
+	if err != nil {
+		return err
+	}
+	return decode(path, body, into)
+}
+
+func decode(path string, body []byte, into any) error {
+	if err := json.Unmarshal(body, into); err != nil {
+		return fmt.Errorf("the answer of %s cannot be read; is this The Eye? %w", path, err)
+	}
+	return nil
+}

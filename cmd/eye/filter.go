@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strconv"
+
+	"github.com/spf13/cobra"
+)
+
+// pageSize is the limit of a page when all pages are fetched.
+const pageSize = 1000
+
+// filterFlags are the parameters of the reading endpoints as flags. They are
+// passed on as they are; the server says what is wrong with them.
+type filterFlags struct {
+	lists map[string]*[]string // by parameter
+	texts map[string]*string
+	limit int
+	all   bool
+}
+
+// filterOf says which flags a command has besides the filters that all have.
+type filterOf struct{ order, limit, rejections bool }
+
+func newFilterFlags(cmd *cobra.Command, of filterOf) *filterFlags {
+	f := &filterFlags{lists: map[string]*[]string{}, texts: map[string]*string{}}
+	fs := cmd.Flags()
+	list := func(flag, param, usage string) {
+		f.lists[param] = fs.StringArray(flag, nil, usage+"; repeatable")
+	}
+	text := func(name, usage string) { f.texts[name] = fs.String(name, "", usage) }
+
+	list("app", "app", "`application`, for keys of all applications")
+	list("session", "session_id", "session `id`")
+	list("category", "category", "`category` of the event type")
+	list("name", "name", "`name` of the event type")
+	list("where", "where", "`condition`, as in data.path=/checkout or data.n>=10")
+	text("from", "`time` from which on (inclusive)")
+	text("to", "`time` up to which (exclusive)")
+	if of.rejections {
+		list("code", "code", "`code` of a problem")
+		list("pointer", "pointer", "JSON `Pointer` of a problem")
+		list("event-id", "event_id", "`id` of the rejected event")
+	}
+	if of.order {
+		text("order", "`asc` or desc")
+	}
+	if of.limit {
+		fs.IntVar(&f.limit, "limit", 0, "`number` of lines; the server's default is 100, its largest 1000")
+		fs.BoolVar(&f.all, "all", false, "fetch all pages")
+	}
+	return f
+}
+
+// query returns the parameters of a request.
+func (f *filterFlags) query() url.Values {
+	q := url.Values{}
+	for param, values := range f.lists {
+		for _, v := range *values {
+			q.Add(param, v)
+		}
+	}
+	for param, value := range f.texts {
+		if *value != "" {
+			q.Set(param, *value)
+		}
+	}
+	switch {
+	case f.limit != 0:
+		q.Set("limit", strconv.Itoa(f.limit))
+	case f.all:
+		q.Set("limit", strconv.Itoa(pageSize))
+	}
+	return q
+}
+
+// pages fetches a list page by page: the first one, or all. Each page is printed
+// as the server sent it with --json, else by show, which returns the next cursor.
+func pages(ctx context.Context, f *clientFlags, filter *filterFlags, list listing) error {
+	c, err := f.client()
+	if err != nil {
+		return err
+	}
+	q := filter.query()
+	for {
+		body, err := c.do(ctx, request{method: "GET", path: list.path, query: q})
+		if err != nil {
+			return err
+		}
+		next, err := list.show(body)
+		if err != nil {
+			return err
+		}
+		if f.json {
+			if err := printDocument(f, body); err != nil {
+				return err
+			}
+		}
+		if next == nil {
+			return nil
+		}
+		if !filter.all {
+			if !f.json {
+				_, _ = fmt.Fprintln(f.err, "There are more: --all fetches them.")
+			}
+			return nil
+		}
+		q.Set("cursor", *next)
+	}
+}
+
+// listing is a list endpoint and how a page of it is read and shown.
+type listing struct {
+	path string
+	show func(body []byte) (next *string, err error)
+}
+
+// printDocument writes a document of the server in a line of its own.
+func printDocument(f *clientFlags, body []byte) error {
+	if n := len(body); n == 0 || body[n-1] != '\n' {
+		body = append(body, '\n')
+	}
+	_, err := f.out.Write(body)
+	return err
+}

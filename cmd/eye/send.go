@@ -1,0 +1,247 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+)
+
+const (
+	maxBatchBytes  = 3 << 20 // below what a server accepts by default
+	shownProblems  = 20      // rejected events that are printed
+	revokeDeadline = 5 * time.Second
+	adminKeyPrefix = "eye_a_"
+)
+
+// sendFlags are the flags of `eye send`.
+type sendFlags struct {
+	*clientFlags
+	app      string
+	batch    int
+	wait     bool
+	retryFor time.Duration
+	shown    int // rejected events printed so far
+}
+
+// newSendCommand returns `eye send`.
+func newSendCommand(s streams) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "send [FILE]", Short: "Send events from a file or standard input", Args: args(cobra.MaximumNArgs(1)),
+		Long: "Send events from a file or standard input: one event, an array, {\"events\":[…]} or NDJSON.\n" +
+			"Events without an id get one before they are first sent, so that sending again after a fault stores nothing twice.\n" +
+			"Sending takes a write key. With an admin key, one is made for --app and revoked at the end.\n" +
+			"Exit code 0: all accepted; 3: delivered, and some were rejected; 1: not all could be delivered.",
+	}
+	f := &sendFlags{clientFlags: newClientFlags(cmd, s)}
+	fs := cmd.Flags()
+	fs.StringVar(&f.app, "app", "default", "`application` to send to, when the key is an admin key")
+	fs.IntVar(&f.batch, "batch", 500, "events of one request (`number`)")
+	fs.BoolVar(&f.wait, "wait", false, "wait until the events can be queried")
+	fs.DurationVar(&f.retryFor, "retry-for", 5*time.Minute, "how long to try a batch again when the server is away or busy (`duration`)")
+	cmd.RunE = func(cmd *cobra.Command, got []string) error {
+		if f.batch < 1 || f.batch > 10_000 {
+			return usagef("--batch must be from 1 to 10000")
+		}
+		return f.run(cmd.Context(), got)
+	}
+	return cmd
+}
+
+func (f *sendFlags) run(ctx context.Context, names []string) (err error) {
+	c, err := f.client()
+	if err != nil {
+		return err
+	}
+	in, size, err := f.open(names)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = in.Close() }()
+	if strings.HasPrefix(c.key, adminKeyPrefix) {
+		revoke, err := c.borrowWriteKey(ctx, f.app)
+		if err != nil {
+			return err
+		}
+		defer revoke()
+	}
+	bar := newBar(f.err, size)
+	defer bar.close()
+	asLines := len(names) > 0 && (filepath.Ext(names[0]) == ".ndjson" || filepath.Ext(names[0]) == ".jsonl")
+	input, err := newElements(io.TeeReader(in, bar), asLines)
+	if err != nil {
+		return err
+	}
+	s := &sender{
+		client: c, wait: f.wait, retryFor: f.retryFor, pause: pause,
+		notice: func(text string) { bar.print("eye: " + text) },
+	}
+	s.reject = func(e element, id string, problems []problemItem) {
+		f.showRejected(bar, fmt.Sprintf("%s %d", input.unit(), e.number), id, problems)
+	}
+	return f.finish(bar, s, sendAll(ctx, s, input, f.batch))
+}
+
+// open returns the input and its size in bytes, -1 when that is not known.
+func (f *sendFlags) open(names []string) (io.ReadCloser, int64, error) {
+	if len(names) == 0 || names[0] == "-" {
+		return io.NopCloser(f.in), -1, nil
+	}
+	file, err := os.Open(names[0])
+	if err != nil {
+		return nil, 0, fmt.Errorf("open events: %w", err)
+	}
+	size := int64(-1)
+	if info, err := file.Stat(); err == nil && info.Mode().IsRegular() {
+		size = info.Size()
+	}
+	return file, size, nil
+}
+
+// sendAll sends the input batch by batch and holds one batch at a time.
+func sendAll(ctx context.Context, s *sender, input *elements, limit int) error {
+	var b batch
+	send := func() error {
+		if len(b.elements) == 0 {
+			return nil
+		}
+		err := s.send(ctx, b)
+		b = batch{}
+		return err
+	}
+	for {
+		e, err := input.next()
+		if err != nil {
+			if sendErr := send(); sendErr != nil {
+				return sendErr
+			}
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			return err
+		}
+		if !e.broken {
+			e.raw = identify(e.raw)
+		}
+		full := len(b.elements) == limit || b.bytes+len(e.raw) > maxBatchBytes
+		otherEnvelope := string(b.sentAt) != string(input.sentAt)
+		if full || otherEnvelope {
+			if err := send(); err != nil {
+				return err
+			}
+		}
+		b.elements = append(b.elements, e)
+		b.bytes += len(e.raw)
+		b.sentAt, b.lines = input.sentAt, input.lines != nil
+	}
+}
+
+// showRejected prints a rejected event, but only the first of many.
+func (f *sendFlags) showRejected(bar *bar, where, id string, problems []problemItem) {
+	if f.shown++; f.shown > shownProblems {
+		return
+	}
+	if id != "" {
+		where += " (" + id + ")"
+	}
+	bar.print("rejected " + where + ": " + printable(problemLines(problems), maxMessage))
+}
+
+// finish prints the totals, whatever happened, and decides on the exit code.
+func (f *sendFlags) finish(bar *bar, s *sender, failed error) error {
+	bar.close()
+	if more := s.sums.Rejected - shownProblems; more > 0 {
+		_, _ = fmt.Fprintf(f.err, "… and %d more; `eye rejections` lists them\n", more)
+	}
+	if err := f.printTotals(s.sums); err != nil && failed == nil {
+		failed = err
+	}
+	if failed == nil && s.sums.Rejected > 0 {
+		return &exitError{exitRejected}
+	}
+	return failed
+}
+
+func (f *sendFlags) printTotals(t totals) error {
+	if f.json {
+		b, err := json.Marshal(t)
+		if err != nil {
+			return fmt.Errorf("print totals: %w", err)
+		}
+		return printDocument(f.clientFlags, b)
+	}
+	_, err := fmt.Fprintf(f.out, "%d accepted, %d rejected, %d duplicates\n", t.Accepted, t.Rejected, t.Duplicates)
+	return err
+}
+
+// borrowWriteKey makes the client use a new write key of an application. The
+// returned function revokes it.
+func (c *client) borrowWriteKey(ctx context.Context, app string) (revoke func(), err error) {
+	admin := *c
+	body, err := c.do(ctx, request{method: http.MethodPost, path: keysPath(app), body: []byte(`{"kind":"write"}`)})
+	if err != nil {
+		return nil, fmt.Errorf("make a write key for application %q: %w", app, err)
+	}
+	var k keyItem
+	if err := decode(keysPath(app), body, &k); err != nil {
+		return nil, err
+	}
+	c.key = k.Key
+	return func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeDeadline)
+		defer cancel()
+		// When this fails the key stays; `eye keys list` shows it.
+		_, _ = admin.do(ctx, request{method: http.MethodDelete, path: keysPath(app) + "/" + url.PathEscape(k.KeyID)})
+	}, nil
+}
+
+// bar shows progress on a terminal, and nothing elsewhere.
+type bar struct {
+	to    io.Writer
+	shown *progressbar.ProgressBar // nil when the output is no terminal
+}
+
+// newBar returns a bar for so many bytes, -1 when that is not known.
+func newBar(to io.Writer, size int64) *bar {
+	b := &bar{to: to}
+	if file, ok := to.(*os.File); ok {
+		if info, err := file.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
+			b.shown = progressbar.NewOptions64(size, progressbar.OptionSetWriter(to), progressbar.OptionShowBytes(true),
+				progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
+		}
+	}
+	return b
+}
+
+// Write counts the bytes that were read.
+func (b *bar) Write(p []byte) (int, error) {
+	if b.shown != nil {
+		_ = b.shown.Add(len(p))
+	}
+	return len(p), nil
+}
+
+// print writes a line above the bar.
+func (b *bar) print(line string) {
+	if b.shown != nil {
+		_ = b.shown.Clear()
+	}
+	_, _ = fmt.Fprintln(b.to, line)
+}
+
+func (b *bar) close() {
+	if b.shown != nil {
+		_ = b.shown.Finish()
+		b.shown = nil
+	}
+}

@@ -1,0 +1,213 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Waiting times between the tries of one batch.
+const (
+	firstBackoff = 200 * time.Millisecond
+	maxBackoff   = 30 * time.Second
+	maxAsked     = 5 * time.Minute // a Retry-After beyond is cut to it
+)
+
+// batch is what goes into one request.
+type batch struct {
+	elements []element
+	bytes    int
+	sentAt   []byte // of their envelope; nil for none
+	lines    bool   // NDJSON
+}
+
+// body returns the batch as a request body. The elements are not altered.
+func (b *batch) body() (contentType string, body []byte) {
+	var buf bytes.Buffer
+	buf.Grow(b.bytes + len(b.elements) + len(b.sentAt) + 32)
+	opening, between, closing := "[", ",", "]"
+	contentType = "application/json"
+	switch {
+	case b.lines:
+		contentType, opening, between, closing = "application/x-ndjson", "", "\n", "\n"
+	case b.sentAt != nil:
+		opening, closing = `{"sent_at":`+string(b.sentAt)+`,"events":[`, "]}"
+	}
+	buf.WriteString(opening)
+	for i, e := range b.elements {
+		if i > 0 {
+			buf.WriteString(between)
+		}
+		buf.Write(e.raw)
+	}
+	buf.WriteString(closing)
+	return contentType, buf.Bytes()
+}
+
+// totals are the sums of all answers.
+type totals struct {
+	Received   int `json:"received"`
+	Accepted   int `json:"accepted"`
+	Rejected   int `json:"rejected"`
+	Duplicates int `json:"duplicates"`
+}
+
+// intakeAnswer is the server's answer to a batch; Events lists only those that
+// were not accepted.
+type intakeAnswer struct {
+	totals
+	Events []struct {
+		Index    int           `json:"index"`
+		ID       string        `json:"id"`
+		Status   string        `json:"status"`
+		Problems []problemItem `json:"problems"`
+	} `json:"events"`
+}
+
+// sender delivers batches, again and again until they are answered.
+type sender struct {
+	client   *client
+	wait     bool          // for stored
+	retryFor time.Duration // since the first try of a batch
+	pause    func(ctx context.Context, d time.Duration) error
+	notice   func(text string) // says why it waits; once for each batch
+	reject   func(e element, id string, problems []problemItem)
+	sums     totals
+}
+
+// send delivers one batch. Its elements carry ids, so that a repeated request
+// stores nothing twice.
+func (s *sender) send(ctx context.Context, b batch) error {
+	contentType, body := b.body()
+	r := request{
+		method: http.MethodPost, path: "/v1/events", query: url.Values{"quiet": {"1"}},
+		contentType: contentType, body: body,
+		idempotency: uuid.NewString(), // for broken lines, which carry no id
+	}
+	if s.wait {
+		r.query.Set("wait", "stored")
+	}
+	answer, err := s.deliver(ctx, r)
+	var p *httpProblem
+	if errors.As(err, &p) && p.Status == http.StatusRequestEntityTooLarge {
+		return s.sendHalves(ctx, b, p)
+	}
+	if err != nil {
+		return err
+	}
+	var a intakeAnswer
+	if err := decode(r.path, answer, &a); err != nil {
+		return err
+	}
+	s.sums.add(a.totals)
+	for _, e := range a.Events {
+		if e.Status == "rejected" && e.Index >= 0 && e.Index < len(b.elements) {
+			s.reject(b.elements[e.Index], e.ID, e.Problems)
+		}
+	}
+	return nil
+}
+
+func (t *totals) add(o totals) {
+	t.Received += o.Received
+	t.Accepted += o.Accepted
+	t.Rejected += o.Rejected
+	t.Duplicates += o.Duplicates
+}
+
+// sendHalves sends a batch that is too large for the server in two. One event
+// that is too large by itself was kept by the server as a rejection.
+func (s *sender) sendHalves(ctx context.Context, b batch, p *httpProblem) error {
+	if len(b.elements) == 1 {
+		s.sums.add(totals{Received: 1, Rejected: 1})
+		s.reject(b.elements[0], "", []problemItem{{Code: "event_too_large", Message: p.Detail}})
+		return nil
+	}
+	half := len(b.elements) / 2
+	for _, part := range [][]element{b.elements[:half], b.elements[half:]} {
+		if err := s.send(ctx, batch{elements: part, bytes: b.bytes, sentAt: b.sentAt, lines: b.lines}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// deliver sends one request until it is answered with something else than "later".
+func (s *sender) deliver(ctx context.Context, r request) ([]byte, error) {
+	deadline := time.Now().Add(s.retryFor)
+	for try := 0; ; try++ {
+		answer, err := s.client.do(ctx, r, http.StatusUnprocessableEntity)
+		if err == nil || !again(err) {
+			return answer, err
+		}
+		delay := backoff(try, err)
+		if time.Now().Add(delay).After(deadline) {
+			return nil, fmt.Errorf("given up after %d tries: %w", try+1, err)
+		}
+		if try == 0 {
+			s.notice(err.Error() + "; trying again")
+		}
+		if err := s.pause(ctx, delay); err != nil {
+			return nil, fmt.Errorf("interrupted: %w", err)
+		}
+	}
+}
+
+// again reports whether a request that failed may succeed later.
+func again(err error) bool {
+	var (
+		p           *httpProblem
+		unreachable *unreachableError
+	)
+	if errors.As(err, &p) {
+		switch p.Status {
+		case http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusBadGateway, http.StatusGatewayTimeout:
+			return true
+		}
+		return false
+	}
+	return errors.As(err, &unreachable)
+}
+
+// backoff returns how long to wait after a try (from 0): twice as long each time,
+// of which a random half, and never shorter than the server asks for.
+func backoff(try int, err error) time.Duration {
+	d := min(maxBackoff, firstBackoff<<min(try, 20))
+	d = d/2 + rand.N(d/2) //nolint:gosec // spreads senders; nothing secret
+	var p *httpProblem
+	if errors.As(err, &p) {
+		d = max(d, retryAfter(p.retryAfter, time.Now()))
+	}
+	return d
+}
+
+// retryAfter reads the header of RFC 9110 section 10.2.3: seconds or a date.
+func retryAfter(text string, now time.Time) time.Duration {
+	var d time.Duration
+	if seconds, err := strconv.Atoi(text); err == nil {
+		d = time.Duration(min(seconds, int(maxAsked/time.Second))) * time.Second
+	} else if at, err := http.ParseTime(text); err == nil {
+		d = at.Sub(now)
+	}
+	return min(max(d, 0), maxAsked)
+}
+
+// pause waits, but no longer than the context lives.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
