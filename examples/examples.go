@@ -1,0 +1,34 @@
+// Package examples embeds the event types that the demo, the bench and the
+// guides share. The JSON files beside it are the source.
+package examples
+
+import (
+	_ "embed"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+//go:embed types/pageview.json
+var pageview []byte
+
+//go:embed types/cta-click.json
+var ctaClick []byte
+
+//go:embed types/submit.json
+var submit []byte
+
+// Type is an event type and the JSON Schema of its data.
+type Type struct {
+	Category, Name string
+	Schema         jsontext.Value
+}
+
+// Types returns the three event types of the challenge. The caller must not
+// change the schemas.
+func Types() []Type {
+	return []Type{
+		{"page interaction", "pageview", pageview},
+		{"page interaction", "cta click", ctaClick},
+		{"form interaction", "submit", submit},
+	}
+}
