@@ -110,9 +110,9 @@ func loadConfig(fs *pflag.FlagSet, environ []string) (Config, error) {
 		values, problems := readFile(path)
 		faults = append(faults, problems...)
 		from.note(values, path+": ")
-		faults = append(faults, load(k, values)...)
+		faults = append(faults, merge(k, values)...)
 	}
-	faults = append(faults, load(k, fromEnv)...)
+	faults = append(faults, merge(k, fromEnv)...)
 	for name := range fromEnv {
 		from[name] = envName(name) + ": "
 	}
@@ -155,8 +155,8 @@ func (s sources) note(values map[string]any, where string) {
 	}
 }
 
-// load puts values under their names into k.
-func load(k *koanf.Koanf, values map[string]any) []error {
+// merge puts values under their names into k.
+func merge(k *koanf.Koanf, values map[string]any) []error {
 	if err := k.Load(settled(values), nil); err != nil {
 		return []error{err}
 	}

@@ -20,7 +20,7 @@ func defaults() Config {
 	}
 }
 
-// load reads a command line, with FILE standing for a file of the given YAML.
+// loadText reads a command line, with FILE standing for a file of the given YAML.
 func loadText(t *testing.T, yaml string, environ []string, line ...string) (Config, error) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "eye.yaml")

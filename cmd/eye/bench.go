@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/spf13/cobra"
+	vegeta "github.com/tsenart/vegeta/v12/lib"
+)
+
+const (
+	benchApp         = "bench"
+	benchTimeout     = 30 * time.Second // of one request
+	maxBenchWorkers  = 4096             // requests at a time in the open model
+	maxBenchAnswer   = 16 << 10
+	maxBenchProblems = 3
+)
+
+// benchFlags are the flags of `eye bench`.
+type benchFlags struct {
+	*clientFlags
+	rate, batch, connections int
+	duration                 time.Duration
+}
+
+// newBenchCommand returns `eye bench`.
+func newBenchCommand(s streams) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "bench", Short: "Send load and measure what is acknowledged and when it can be read", Args: args(cobra.NoArgs),
+		Long: "Send load and measure what is acknowledged and when it can be read.\n" +
+			"With --rate requests start on time, whether or not earlier ones were answered, so that latency holds the waiting.\n" +
+			"With an admin key an application \"bench\" is made and the event types of the examples are put; with a write key\n" +
+			"its application is used, and when events become visible is not measured. The events stay.",
+	}
+	f := &benchFlags{clientFlags: newClientFlags(cmd, s)}
+	fs := cmd.Flags()
+	fs.IntVar(&f.rate, "rate", 0, "events in a second (`number`); 0: as many as --connections can send")
+	fs.IntVar(&f.batch, "batch", 200, "events of one request (`number`)")
+	fs.IntVar(&f.connections, "connections", 64, "connections (`number`)")
+	fs.DurationVar(&f.duration, "duration", 10*time.Second, "how long to send (`duration`)")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		switch {
+		case f.rate < 0:
+			return usagef("--rate must not be negative")
+		case f.batch < 1 || f.batch > 10_000:
+			return usagef("--batch must be from 1 to 10000")
+		case f.connections < 1 || f.connections > maxBenchWorkers:
+			return usagef("--connections must be from 1 to %d", maxBenchWorkers)
+		case f.duration <= 0:
+			return usagef("--duration must be positive")
+		}
+		return f.run(cmd.Context())
+	}
+	return cmd
+}
+
+func (f *benchFlags) run(ctx context.Context) error {
+	writer, err := f.client()
+	if err != nil {
+		return err
+	}
+	var p *probe
+	if !strings.HasPrefix(writer.key, "eye_w_") {
+		reader := *writer
+		revoke, err := writer.prepare(ctx, benchApp)
+		if err != nil {
+			return err
+		}
+		defer revoke()
+		p = &probe{writer: writer, reader: &reader}
+	}
+
+	probing, stop := context.WithCancel(ctx)
+	defer stop()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if p != nil {
+			p.run(probing)
+		}
+	}()
+	r, err := f.attack(ctx, writer)
+	stop()
+	<-done
+	if err != nil {
+		return err
+	}
+	if p != nil {
+		r.Visible = p.result()
+	}
+	return f.print(r)
+}
+
+// benchReport is the result of a bench.
+type benchReport struct {
+	Seconds      float64        `json:"seconds"`
+	Requests     uint64         `json:"requests"`
+	Acknowledged int            `json:"acknowledged_events"`
+	PerSecond    float64        `json:"acknowledged_events_per_second"`
+	Rejected     int            `json:"rejected_events"`
+	Codes        map[string]int `json:"answers_by_code"` // 0: no answer
+	Problems     []string       `json:"problems"`
+	Latency      struct {
+		P50  float64 `json:"p50_ms"`
+		P99  float64 `json:"p99_ms"`
+		P999 float64 `json:"p99_9_ms"`
+		Max  float64 `json:"max_ms"`
+	} `json:"latency"`
+	Visible *visible `json:"visible"`
+}
+
+// attack sends the load and gathers the answers.
+func (f *benchFlags) attack(ctx context.Context, c *client) (*benchReport, error) {
+	events := newLoad(f.batch)
+	header := http.Header{"Content-Type": {"application/json"}, "Authorization": {"Bearer " + c.key}}
+	target := func(t *vegeta.Target) error {
+		t.Method, t.URL, t.Header = http.MethodPost, c.base+"/v1/events?quiet=1", header
+		t.Body = events.body(time.Now())
+		return nil
+	}
+	options := []func(*vegeta.Attacker){
+		vegeta.Connections(f.connections), vegeta.Timeout(benchTimeout), vegeta.MaxBody(maxBenchAnswer),
+	}
+	pace := vegeta.Rate{Freq: f.rate, Per: time.Second * time.Duration(f.batch)}
+	if f.rate == 0 {
+		workers := uint64(f.connections) //nolint:gosec // checked to be positive
+		options = append(options, vegeta.Workers(workers), vegeta.MaxWorkers(workers), vegeta.MaxConnections(f.connections))
+	} else {
+		options = append(options, vegeta.MaxWorkers(maxBenchWorkers))
+	}
+	attacker := vegeta.NewAttacker(options...)
+	defer context.AfterFunc(ctx, func() { attacker.Stop() })()
+
+	var (
+		m vegeta.Metrics
+		r benchReport
+	)
+	for result := range attacker.Attack(target, pace, f.duration, benchApp) {
+		var a intakeAnswer
+		if result.Code/100 == 2 && json.Unmarshal(result.Body, &a) == nil {
+			r.Acknowledged += a.Accepted
+			r.Rejected += a.Rejected
+		}
+		m.Add(result)
+	}
+	m.Close()
+	if m.Requests == 0 {
+		return nil, fmt.Errorf("nothing was sent: %w", ctx.Err())
+	}
+	r.Requests, r.Codes, r.Problems = m.Requests, m.StatusCodes, m.Errors[:min(len(m.Errors), maxBenchProblems)]
+	r.Seconds = (m.Duration + m.Wait).Seconds()
+	r.PerSecond = float64(r.Acknowledged) / max(r.Seconds, 1e-9)
+	r.Latency.P50, r.Latency.P99 = milliseconds(m.Latencies.P50), milliseconds(m.Latencies.P99)
+	r.Latency.P999, r.Latency.Max = milliseconds(m.Latencies.Quantile(0.999)), milliseconds(m.Latencies.Max)
+	return &r, nil
+}
+
+func (f *benchFlags) print(r *benchReport) error {
+	if f.json {
+		b, err := json.Marshal(r, json.Deterministic(true))
+		if err != nil {
+			return fmt.Errorf("print report: %w", err)
+		}
+		return printDocument(f.clientFlags, b)
+	}
+	t := newTable(f.out)
+	t.row("acknowledged", fmt.Sprintf("%.0f events/s", r.PerSecond), fmt.Sprintf("%d events in %.1f s, %d requests", r.Acknowledged, r.Seconds, r.Requests))
+	if r.Rejected > 0 {
+		t.row("rejected", strconv.Itoa(r.Rejected))
+	}
+	for _, code := range slices.Sorted(maps.Keys(r.Codes)) {
+		name := "answers " + code
+		if code == "0" {
+			name = "no answer"
+		}
+		t.row(name, strconv.Itoa(r.Codes[code]))
+	}
+	for _, problem := range r.Problems {
+		t.row("problem", problem)
+	}
+	l := r.Latency
+	t.row("latency", fmt.Sprintf("p50 %.1f ms", l.P50), fmt.Sprintf("p99 %.1f ms, p99.9 %.1f ms, max %.1f ms", l.P99, l.P999, l.Max))
+	if v := r.Visible; v != nil {
+		t.row("visible after", fmt.Sprintf("p50 %.1f ms", v.P50), fmt.Sprintf("p99 %.1f ms, max %.1f ms; %d probes, %d unseen, %d not sent", v.P99, v.Max, v.Probes, v.Unseen, v.Failed))
+	}
+	return t.flush()
+}

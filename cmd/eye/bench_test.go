@@ -1,0 +1,107 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/google/uuid"
+
+	"theeye/examples"
+	"theeye/internal/schema"
+)
+
+func TestLoadMakesEventsThatPass(t *testing.T) {
+	types := map[string]*schema.Type{}
+	for _, each := range examples.Types() {
+		compiled, err := schema.Compile(each.Category, each.Name, 1, each.Schema)
+		if err != nil {
+			t.Fatal(err)
+		}
+		types[each.Category+"/"+each.Name] = compiled
+	}
+	now := time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)
+	ids := map[string]bool{}
+	sessions := map[string]int{}
+	names := map[string]bool{}
+	l := newLoad(500)
+	for range 4 {
+		var events []sampleEvent
+		if err := json.Unmarshal(l.body(now), &events); err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range events {
+			if problems := types[e.Category+"/"+e.Name].Check(e.Data); len(problems) > 0 {
+				t.Errorf("%v: %v", e, problems)
+			}
+			if e.ID.Version() != 7 || e.ID.Variant() != uuid.RFC4122 || ids[e.ID.String()] {
+				t.Errorf("id %s", e.ID)
+			}
+			if e.Timestamp != "2026-01-02T03:04:05.000006Z" {
+				t.Errorf("timestamp %s", e.Timestamp)
+			}
+			ids[e.ID.String()], names[e.Name] = true, true
+			sessions[e.SessionID]++
+		}
+	}
+	if len(names) != 3 || len(sessions) < 2000/longestSession {
+		t.Errorf("%d names, %d sessions", len(names), len(sessions))
+	}
+}
+
+func TestBenchReports(t *testing.T) {
+	var mu sync.Mutex // guards polled
+	polled := map[string]int{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/keys"):
+			_, _ = io.WriteString(w, `{"key_id":"k1","kind":"write","key":"eye_w_bench"}`)
+		case r.URL.RawQuery == "quiet=1":
+			_, _ = io.WriteString(w, `{"received":10,"accepted":9,"rejected":1,"duplicates":0,"events":[]}`)
+		case r.URL.Path == "/v1/events":
+			var events []sampleEvent
+			if err := json.Unmarshal(body, &events); err != nil || len(events) != 1 {
+				t.Errorf("probe %s", body)
+				return
+			}
+			_, _ = io.WriteString(w, `{"received":1,"accepted":1,"rejected":0,"duplicates":0,"events":[{"index":0,"id":"`+events[0].ID.String()+`","status":"accepted"}]}`)
+		case r.Method == http.MethodGet:
+			mu.Lock()
+			defer mu.Unlock()
+			if polled[r.URL.Path]++; polled[r.URL.Path] < 3 {
+				w.WriteHeader(http.StatusNotFound)
+			}
+		}
+	}))
+	defer server.Close()
+	var out, errOut bytes.Buffer
+	code := run([]string{"bench", "--url", server.URL, "--key", "eye_a_x", "--rate", "1000", "--batch", "10", "--duration", "300ms", "--json"}, nil, &out, &errOut)
+	if code != 0 || errOut.Len() > 0 {
+		t.Fatalf("exit %d: %s", code, &errOut)
+	}
+	var r benchReport
+	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
+		t.Fatal(err)
+	}
+	if r.Requests < 20 || r.Requests > 40 || r.Acknowledged != 9*int(r.Requests) || r.Rejected != int(r.Requests) || r.Codes["200"] != int(r.Requests) {
+		t.Errorf("got %+v", r)
+	}
+	if r.Latency.P999 <= 0 || r.Visible == nil || r.Visible.Probes < 1 || r.Visible.Unseen+r.Visible.Failed > 0 || r.Visible.P50 <= 0 {
+		t.Errorf("got %+v, visible %+v", r, r.Visible)
+	}
+}
+
+func BenchmarkLoad(b *testing.B) {
+	l := newLoad(200)
+	b.ReportAllocs()
+	for b.Loop() {
+		b.SetBytes(int64(len(l.body(time.Now()))))
+	}
+}
