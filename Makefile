@@ -1,0 +1,36 @@
+# Targets explain themselves: make help.
+
+GO ?= go
+FUZZTIME ?= 10s
+BENCH ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo build test check bench generate fuzz
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## start a server on ./eye-data
+	$(GO) run ./cmd/eye serve
+
+demo: ## start a server with live sample traffic
+	$(GO) run ./cmd/eye serve --demo
+
+build: ## build bin/eye
+	$(GO) build -trimpath -o bin/eye ./cmd/eye
+
+test: ## prepare this machine, then run all tests with the race detector
+	@script/setup
+	$(GO) test -race -timeout 15m ./...
+
+check: ## formatting, vet, module files, linters, generated files
+	@script/check
+
+bench: ## measure a new server; BENCH="--rate 10000" passes flags to eye bench
+	@script/bench $(BENCH)
+
+generate: ## rebuild generated files
+	$(GO) generate ./...
+
+fuzz: ## run every fuzz target for FUZZTIME (10s)
+	@FUZZTIME=$(FUZZTIME) script/fuzz
