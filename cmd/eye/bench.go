@@ -130,7 +130,7 @@ func (f *benchFlags) attack(ctx context.Context, c *client) (*benchReport, error
 	}
 	pace := vegeta.Rate{Freq: f.rate, Per: time.Second * time.Duration(f.batch)}
 	if f.rate == 0 {
-		workers := uint64(f.connections) //nolint:gosec // checked to be positive
+		workers := uint64(f.connections)
 		options = append(options, vegeta.Workers(workers), vegeta.MaxWorkers(workers), vegeta.MaxConnections(f.connections))
 	} else {
 		options = append(options, vegeta.MaxWorkers(maxBenchWorkers))

@@ -105,8 +105,8 @@ func newClient(base, key string) (*client, error) {
 	}, nil
 }
 
-// httpProblem is an answer that is an error (RFC 9457).
-type httpProblem struct {
+// problemError is an answer that is an error (RFC 9457).
+type problemError struct {
 	Title  string `json:"title"`
 	Status int    `json:"status"`
 	Detail string `json:"detail"`
@@ -115,7 +115,7 @@ type httpProblem struct {
 }
 
 // Error returns the problem as one line.
-func (p *httpProblem) Error() string {
+func (p *problemError) Error() string {
 	text := fmt.Sprintf("the server answered %d %s", p.Status, p.Title)
 	if p.Detail != "" {
 		text += ": " + p.Detail
@@ -127,9 +127,9 @@ func (p *httpProblem) Error() string {
 }
 
 // readProblem makes an error of an answer, whatever its body is.
-func readProblem(r *http.Response) *httpProblem {
+func readProblem(r *http.Response) *problemError {
 	body, _ := io.ReadAll(io.LimitReader(r.Body, maxProblem))
-	p := &httpProblem{}
+	p := &problemError{}
 	if json.Unmarshal(body, p) != nil {
 		p.Detail = string(body[:min(200, len(body))]) // from a proxy, perhaps
 	}
@@ -150,7 +150,7 @@ type request struct {
 }
 
 // do sends a request and returns the whole body of its answer. Any status but
-// 2xx, and those in also, is an *httpProblem.
+// 2xx, and those in also, is an *problemError.
 func (c *client) do(ctx context.Context, r request, also ...int) ([]byte, error) {
 	target := c.base + r.path
 	if encoded := r.query.Encode(); encoded != "" {
@@ -203,22 +203,13 @@ func connectionError(ctx context.Context, base string, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("interrupted: %w", ctx.Err())
 	}
-	var inURL *url.Error
-	if errors.As(err, &inURL) {
+	if inURL, ok := errors.AsType[*url.Error](err); ok {
 		err = inURL.Err // its text repeats method and address
 	}
 	return &unreachableError{base, err}
 }
 
-// get reads the JSON document at a path into a value.
-func (c *client) get(ctx context.Context, path string, query url.Values, into any) error {
-	body, err := c.do(ctx, request{method: http.MethodGet, path: path, query: query})
-	if err != nil {
-		return err
-	}
-	return decode(path, body, into)
-}
-
+// decode reads the JSON document that a path answered.
 func decode(path string, body []byte, into any) error {
 	if err := json.Unmarshal(body, into); err != nil {
 		return fmt.Errorf("the answer of %s cannot be read; is this The Eye? %w", path, err)

@@ -83,7 +83,7 @@ func (c *client) prepare(ctx context.Context, app string) (revoke func(), err er
 	}
 	for _, t := range examples.Types() {
 		_, err := c.do(ctx, request{method: http.MethodPut, path: typePath(t.Category, t.Name), body: t.Schema})
-		var p *httpProblem
+		var p *problemError
 		if errors.As(err, &p) && p.Status == http.StatusConflict {
 			continue // someone has put another schema; it stays
 		}

@@ -53,12 +53,12 @@ func TestDemoPreparesSendsAndRevokes(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		calls = append(calls, r.Method+" "+r.URL.EscapedPath()+" "+r.Header.Get("Authorization"))
 		body, _ := io.ReadAll(r.Body)
-		switch {
-		case r.URL.Path == "/v1/apps":
+		switch r.URL.Path {
+		case "/v1/apps":
 			w.WriteHeader(http.StatusConflict)
-		case r.URL.Path == "/v1/apps/demo/keys":
+		case "/v1/apps/demo/keys":
 			_, _ = io.WriteString(w, `{"key_id":"k1","app":"demo","kind":"write","key":"eye_w_demo"}`)
-		case r.URL.Path == "/v1/events":
+		case "/v1/events":
 			var e sampleEvent
 			if err := json.Unmarshal(body, &e); err != nil {
 				t.Error(err)

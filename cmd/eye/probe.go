@@ -76,7 +76,7 @@ func (p *probe) one(ctx context.Context, body []byte) {
 			p.times = append(p.times, time.Since(begin))
 			return
 		}
-		var problem *httpProblem
+		var problem *problemError
 		notYet := errors.As(err, &problem) && (problem.Status == http.StatusNotFound || problem.Status == http.StatusServiceUnavailable)
 		if !notYet || pause(ctx, probePoll) != nil {
 			p.mu.Lock()

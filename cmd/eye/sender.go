@@ -96,7 +96,7 @@ func (s *sender) send(ctx context.Context, b batch) error {
 		r.query.Set("wait", "stored")
 	}
 	answer, err := s.deliver(ctx, r)
-	var p *httpProblem
+	var p *problemError
 	if errors.As(err, &p) && p.Status == http.StatusRequestEntityTooLarge {
 		return s.sendHalves(ctx, b, p)
 	}
@@ -125,7 +125,7 @@ func (t *totals) add(o totals) {
 
 // sendHalves sends a batch that is too large for the server in two. One event
 // that is too large by itself was kept by the server as a rejection.
-func (s *sender) sendHalves(ctx context.Context, b batch, p *httpProblem) error {
+func (s *sender) sendHalves(ctx context.Context, b batch, p *problemError) error {
 	if len(b.elements) == 1 {
 		s.sums.add(totals{Received: 1, Rejected: 1})
 		s.reject(b.elements[0], "", []problemItem{{Code: "event_too_large", Message: p.Detail}})
@@ -164,7 +164,7 @@ func (s *sender) deliver(ctx context.Context, r request) ([]byte, error) {
 // again reports whether a request that failed may succeed later.
 func again(err error) bool {
 	var (
-		p           *httpProblem
+		p           *problemError
 		unreachable *unreachableError
 	)
 	if errors.As(err, &p) {
@@ -182,8 +182,7 @@ func again(err error) bool {
 func backoff(try int, err error) time.Duration {
 	d := min(maxBackoff, firstBackoff<<min(try, 20))
 	d = d/2 + rand.N(d/2) //nolint:gosec // spreads senders; nothing secret
-	var p *httpProblem
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*problemError](err); ok {
 		d = max(d, retryAfter(p.retryAfter, time.Now()))
 	}
 	return d

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"slices"
 
 	"github.com/spf13/cobra"
 )
@@ -32,10 +33,9 @@ func version() string {
 	if text == "" {
 		text = "(devel)"
 	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			text += " " + s.Value[:min(12, len(s.Value))]
-		}
+	revision := func(s debug.BuildSetting) bool { return s.Key == "vcs.revision" }
+	if i := slices.IndexFunc(info.Settings, revision); i >= 0 {
+		text += " " + info.Settings[i].Value[:min(12, len(info.Settings[i].Value))]
 	}
 	return text
 }
