@@ -3,16 +3,22 @@ package schema
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"regexp"
 	"regexp/syntax"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
 // rootURL is the base of a document that has no "$id". No loader knows it.
-const rootURL = "eye:///schema"
+const (
+	scheme  = "eye://"
+	rootURL = scheme + "/schema"
+)
 
 // noLoader refuses every reference out of the document. The library's own
 // loader would read files.
@@ -22,20 +28,53 @@ func (noLoader) Load(string) (any, error) {
 	return nil, errors.New("references must stay inside the document")
 }
 
-func compile(doc any) (*jsonschema.Schema, error) {
+// dialects tells what "$schema" may name.
+const dialects = "use 2020-12 (https://json-schema.org/draft/2020-12/schema), 2019-09, draft-07 or draft-06"
+
+// knownDialect reports whether "$schema" may have this value.
+func knownDialect(name string) bool {
+	name = strings.TrimSuffix(name, "#")
+	rest, ok := strings.CutPrefix(name, "https://json-schema.org/")
+	if !ok {
+		rest, ok = strings.CutPrefix(name, "http://json-schema.org/")
+	}
+	if !ok {
+		return false
+	}
+	switch rest {
+	case "schema", "draft/2020-12/schema", "draft/2019-09/schema", "draft-07/schema", "draft-06/schema":
+		return true
+	}
+	return false
+}
+
+func compile(doc *source) (*jsonschema.Schema, error) {
+	if object, ok := doc.value.(map[string]any); ok {
+		if name, ok := object["$schema"].(string); ok && !knownDialect(name) {
+			return nil, refuse("/$schema", "the dialect %q is not supported: %s", shorten(name), dialects)
+		}
+	}
+	compiled, err := newCompiler(doc).Compile(rootURL)
+	if err == nil && doc.namesChecked {
+		c := newCompiler(doc)
+		c.RegisterVocabulary(namesVocabulary())
+		c.AssertVocabs()
+		compiled, err = c.Compile(rootURL)
+	}
+	if err != nil {
+		return nil, explainCompile(doc, err)
+	}
+	return compiled, nil
+}
+
+func newCompiler(doc *source) *jsonschema.Compiler {
 	c := jsonschema.NewCompiler()
 	c.UseLoader(noLoader{})
 	c.UseRegexpEngine(compilePattern)
 	c.DefaultDraft(jsonschema.Draft2020)
 	c.AssertFormat()
-	if err := c.AddResource(rootURL, doc); err != nil {
-		return nil, refuse("", "%v", err)
-	}
-	compiled, err := c.Compile(rootURL)
-	if err != nil {
-		return nil, explainCompile(err)
-	}
-	return compiled, nil
+	_ = c.AddResource(rootURL, doc.value) // fails only for a second document of the name
+	return c
 }
 
 // compilePattern compiles within the bounds. It also judges data of the format
@@ -66,37 +105,87 @@ func patternSize(pattern string) (int, error) {
 	return len(program.Inst), nil
 }
 
-func explainCompile(err error) error {
+// explainCompile says in a *CompileError what the library found wrong.
+func explainCompile(doc *source, err error) error {
 	var invalid *jsonschema.SchemaValidationError
+	var tree *jsonschema.ValidationError
 	var pattern *jsonschema.InvalidRegexError
 	var load *jsonschema.LoadURLError
 	var anchor *jsonschema.AnchorNotFoundError
 	var pointer *jsonschema.JSONPointerNotFoundError
-	var draft *jsonschema.UnsupportedDraftError
+	var badPointer *jsonschema.InvalidJsonPointerError
 	switch {
 	case errors.As(err, &invalid):
-		var cause *jsonschema.ValidationError
-		if !errors.As(invalid.Err, &cause) {
-			break
+		if errors.As(invalid.Err, &tree) {
+			if problems := explainSchema(tree); len(problems) > 0 {
+				return refuse(documentPointer(invalid.URL)+problems[0].Pointer, "%s", problems[0].Message)
+			}
 		}
-		problems := explainSchema(cause)
-		if len(problems) == 0 {
-			break
-		}
-		first := problems[0]
-		return refuse(first.Pointer, "%s", first.Message)
 	case errors.As(err, &pattern):
-		return refuse(documentPointer(pattern.URL), "%q is no pattern in RE2 syntax: %v", shorten(pattern.Regex), pattern.Err)
+		return refuse(documentPointer(pattern.URL), "%q is no pattern that can be used: %v", shorten(pattern.Regex), pattern.Err)
 	case errors.As(err, &load):
-		return refuse("", "%q is not in this document: references and $schema must not lead out of it", load.URL)
+		return refuse(doc.reference(func(u *url.URL) bool { return withoutFragment(u) == load.URL }),
+			"%q is not in this document: references must not lead out of it", shorten(strings.TrimPrefix(load.URL, scheme)))
 	case errors.As(err, &anchor):
-		return refuse("", "the reference %q leads nowhere", strings.TrimPrefix(anchor.Reference, rootURL))
+		return doc.leadsNowhere(anchor.Reference)
 	case errors.As(err, &pointer):
-		return refuse("", "the reference %q leads nowhere", "#"+documentPointer(pointer.URL))
-	case errors.As(err, &draft):
-		return refuse("/$schema", "the dialect %q is not supported", draft.URL)
+		return doc.leadsNowhere(pointer.URL)
+	case errors.As(err, &badPointer):
+		return doc.leadsNowhere(badPointer.URL)
 	}
-	return refuse("", "%s", strings.ReplaceAll(err.Error(), rootURL, ""))
+	return refuse("", "%s", shorten(strings.ReplaceAll(err.Error(), rootURL, "")))
+}
+
+func (s *source) leadsNowhere(target string) error {
+	_, fragment, _ := strings.Cut(target, "#")
+	at := s.reference(func(u *url.URL) bool {
+		return u.EscapedFragment() == fragment || "#"+u.Fragment == "#"+documentPointer(target)
+	})
+	return refuse(at, "the reference %q leads nowhere", shorten("#"+documentPointer(target)))
+}
+
+func withoutFragment(u *url.URL) string {
+	plain := *u
+	plain.Fragment, plain.RawFragment = "", ""
+	return plain.String()
+}
+
+// reference returns the JSON Pointer of the first $ref that fits, empty when
+// none does. Bases that "$id" sets below the root are not followed.
+func (s *source) reference(fits func(*url.URL) bool) string {
+	base, _ := url.Parse(rootURL)
+	if object, ok := s.value.(map[string]any); ok {
+		if id, ok := object["$id"].(string); ok {
+			if u, err := base.Parse(id); err == nil {
+				base = u
+			}
+		}
+	}
+	var find func(at string, v any) string
+	find = func(at string, v any) string {
+		switch v := v.(type) {
+		case map[string]any:
+			for _, name := range slices.Sorted(maps.Keys(v)) {
+				below := at + "/" + escape(name)
+				if text, ok := v[name].(string); ok && name == "$ref" {
+					if u, err := base.Parse(text); err == nil && fits(u) {
+						return below
+					}
+				}
+				if found := find(below, v[name]); found != "" {
+					return found
+				}
+			}
+		case []any:
+			for i, item := range v {
+				if found := find(at+"/"+strconv.Itoa(i), item); found != "" {
+					return found
+				}
+			}
+		}
+		return ""
+	}
+	return find("", s.value)
 }
 
 // documentPointer returns the JSON Pointer in the fragment of one of the

@@ -30,12 +30,12 @@ func refuse(pointer, format string, args ...any) error {
 
 // parseDocument reads the text strictly (no duplicate keys, valid UTF-8) into
 // the values that the library takes, within the bounds.
-func parseDocument(document []byte) (any, error) {
+func parseDocument(document []byte) (*source, error) {
 	if len(document) > MaxDocumentBytes {
 		return nil, refuse("", "the schema has %d bytes; at most %d are allowed", len(document), MaxDocumentBytes)
 	}
 	r := reader{decoder: jsontext.NewDecoder(strings.NewReader(string(document)))}
-	doc, err := r.value(1)
+	value, err := r.value(1)
 	if err == nil {
 		if _, tail := r.decoder.ReadToken(); tail == nil {
 			err = refuse("", "text after the schema")
@@ -52,16 +52,23 @@ func parseDocument(document []byte) (any, error) {
 	default:
 		return nil, refuse("", "not valid JSON: %v", err)
 	}
-	switch doc.(type) {
+	switch value.(type) {
 	case map[string]any, bool:
-		return doc, nil
+		return &source{value: value, namesChecked: r.namesChecked}, nil
 	}
 	return nil, refuse("", "a schema is a JSON object")
 }
 
+// source is the document of a schema, decoded.
+type source struct {
+	value        any  // a map[string]any or a bool
+	namesChecked bool // it holds the word propertyNames
+}
+
 type reader struct {
-	decoder *jsontext.Decoder
-	values  int
+	decoder         *jsontext.Decoder
+	values, objects int
+	namesChecked    bool
 }
 
 func (r *reader) refuse(format string, args ...any) error {
@@ -100,6 +107,9 @@ func (r *reader) value(depth int) (any, error) {
 }
 
 func (r *reader) object(depth int) (any, error) {
+	if r.objects++; r.objects > MaxObjects {
+		return nil, refuse("", "the schema has more than %d objects", MaxObjects)
+	}
 	object := map[string]any{}
 	for r.decoder.PeekKind() != '}' {
 		key, err := r.decoder.ReadToken()
@@ -107,6 +117,7 @@ func (r *reader) object(depth int) (any, error) {
 			return nil, err
 		}
 		name := key.String()
+		r.namesChecked = r.namesChecked || name == "propertyNames"
 		value, err := r.value(depth + 1)
 		if err != nil {
 			return nil, err

@@ -9,8 +9,9 @@ const (
 	// another. A property of a property takes two levels, so that data may be
 	// described about 30 objects deep.
 	MaxDepth = 64
-	// MaxValues bounds all JSON values of the document together.
-	MaxValues = 20_000
+	// MaxValues and MaxObjects bound what the document holds altogether.
+	MaxValues  = 20_000
+	MaxObjects = 4_000
 	// MaxSubschemas bounds the subschemas that the root reaches.
 	MaxSubschemas = 2_000
 	// MaxBranches bounds one anyOf, oneOf or allOf.
@@ -26,6 +27,8 @@ const (
 	// that apply to it, names of required, numbers of enum. It is what
 	// makes nested anyOf and references that double themselves harmless.
 	MaxSteps = 1_000
+	// MaxPatternLoad bounds the programs of all patterns that apply to one text.
+	MaxPatternLoad = 10_000
 )
 
 // The bounds of a check.
@@ -34,8 +37,9 @@ const (
 	MaxProblems = 100
 	// MaxMessageBytes bounds the text of one problem.
 	MaxMessageBytes = 600
-	// MaxDataDepth bounds how deep data is nested.
-	MaxDataDepth = 256
+	// MaxDataDepth bounds how deep arrays and objects of data lie in one
+	// another; it is not below what intake takes.
+	MaxDataDepth = 64
 	// MaxWork bounds what one check does, in steps of about 0.3 µs. Data of
 	// less than MaxWork/MaxSteps values is under it with any schema.
 	MaxWork = 1_000_000

@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math/big"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
@@ -46,6 +48,12 @@ type explainer struct {
 
 func (e *explainer) problems() []event.Problem { return e.found }
 
+// full reports whether a problem at the pointer would come behind those that
+// are kept. It spares the making of texts that nobody sees.
+func (e *explainer) full(pointer string) bool {
+	return len(e.found) == MaxProblems && pointer > e.found[MaxProblems-1].Pointer
+}
+
 func (e *explainer) report(pointer, text string) {
 	p := violation(pointer, shorten(text))
 	i, same := slices.BinarySearchFunc(e.found, p, func(a, b event.Problem) int {
@@ -60,12 +68,15 @@ func (e *explainer) report(pointer, text string) {
 
 // add reports a node of the tree or, where the node only groups, its causes.
 func (e *explainer) add(v *jsonschema.ValidationError) {
-	at := e.prefix + pointer(v.InstanceLocation)
-	switch k := v.ErrorKind.(type) {
+	switch v.ErrorKind.(type) {
 	case *kind.Schema, *kind.Group, *kind.Reference, *kind.AllOf:
 		for _, cause := range v.Causes {
 			e.add(cause)
 		}
+		return
+	}
+	at := e.prefix + pointer(v.InstanceLocation)
+	switch k := v.ErrorKind.(type) {
 	case *kind.Required:
 		e.missing(at, k.Missing, "")
 	case *kind.Dependency:
@@ -74,60 +85,84 @@ func (e *explainer) add(v *jsonschema.ValidationError) {
 		e.missing(at, k.Missing, k.Prop)
 	case *kind.AdditionalProperties:
 		for _, name := range k.Properties {
-			one := &kind.AdditionalProperties{Properties: []string{name}}
-			e.report(at+"/"+escape(name), one.LocalizedString(e.printer))
+			if at := at + "/" + escape(name); !e.full(at) {
+				e.report(at, "additional properties "+quote(name)+" not allowed")
+			}
 		}
-	case *kind.AnyOf:
-		e.report(at, "matches none of the alternatives (anyOf): "+e.alternatives(v))
-	case *kind.OneOf:
-		if len(k.Subschemas) > 1 {
-			e.report(at, fmt.Sprintf("matches the alternatives %d and %d, but exactly one is expected (oneOf)", k.Subschemas[0]+1, k.Subschemas[1]+1))
-		} else {
-			e.report(at, "matches none of the alternatives (oneOf): "+e.alternatives(v))
+	case badName:
+		if at := at + "/" + escape(k.name); !e.full(at) {
+			e.report(at, "property name "+quote(k.name)+" not allowed: "+e.summary(v.Causes, at))
 		}
-	case *kind.Not:
-		e.report(at, "matches what the schema excludes (not)")
-	case *kind.FalseSchema:
-		e.report(at, "not allowed here")
-	case nil:
-		e.report(at, "does not match the schema")
+	case *kind.PropertyNames:
+		if e.prefix == "" { // of a document; for data badName tells it
+			e.report(at+"/"+escape(k.Property), v.ErrorKind.LocalizedString(e.printer))
+		}
 	default:
-		e.report(at, e.text(v))
+		if !e.full(at) {
+			e.report(at, e.text(v, at))
+		}
 	}
 }
 
 func (e *explainer) missing(at string, names []string, because string) {
 	for _, name := range names {
-		text := (&kind.Required{Missing: []string{name}}).LocalizedString(e.printer)
-		if because != "" {
-			text += fmt.Sprintf(", which %q requires", because)
+		at := at + "/" + escape(name)
+		if e.full(at) {
+			continue
 		}
-		e.report(at+"/"+escape(name), text)
+		text := "missing property " + quote(name)
+		if because != "" {
+			text += ", which " + quote(because) + " requires"
+		}
+		e.report(at, text)
 	}
 }
 
-// text returns the library's sentence. Values of the sender are cut before they
-// are quoted.
-func (e *explainer) text(v *jsonschema.ValidationError) string {
+// text returns one sentence for v, the library's where it is understandable.
+// Values of the sender are cut before they are quoted.
+func (e *explainer) text(v *jsonschema.ValidationError, at string) string {
 	switch k := v.ErrorKind.(type) {
+	case *kind.AnyOf:
+		return "matches none of the alternatives (anyOf): " + e.summary(v.Causes, at)
+	case *kind.OneOf:
+		if len(k.Subschemas) > 1 {
+			return fmt.Sprintf("matches the alternatives %d and %d, but exactly one is expected (oneOf)", k.Subschemas[0]+1, k.Subschemas[1]+1)
+		}
+		return "matches none of the alternatives (oneOf): " + e.summary(v.Causes, at)
+	case *kind.Not:
+		return "matches what the schema excludes (not)"
+	case *kind.FalseSchema:
+		return "not allowed here"
 	case *kind.Pattern:
-		return (&kind.Pattern{Got: shorten(k.Got), Want: k.Want}).LocalizedString(e.printer)
+		return (&kind.Pattern{Got: excerpt(k.Got), Want: k.Want}).LocalizedString(e.printer)
 	case *kind.Format:
 		got := k.Got
 		if s, ok := got.(string); ok {
-			got = shorten(s)
+			got = excerpt(s)
 		}
 		return (&kind.Format{Got: got, Want: k.Want, Err: k.Err}).LocalizedString(e.printer)
+	case *kind.Minimum:
+		return bound("minimum", k.Got, k.Want)
+	case *kind.Maximum:
+		return bound("maximum", k.Got, k.Want)
+	case *kind.ExclusiveMinimum:
+		return bound("exclusiveMinimum", k.Got, k.Want)
+	case *kind.ExclusiveMaximum:
+		return bound("exclusiveMaximum", k.Got, k.Want)
+	case *kind.MultipleOf:
+		return bound("multipleOf", k.Got, k.Want)
+	case nil:
+		return "does not match the schema"
 	}
 	return v.ErrorKind.LocalizedString(e.printer)
 }
 
-// alternatives summarises why each branch failed.
-func (e *explainer) alternatives(v *jsonschema.ValidationError) string {
+// summary tells of each cause the first problem; pointers are relative to at.
+func (e *explainer) summary(causes []*jsonschema.ValidationError, at string) string {
 	var parts []string
-	for i, cause := range v.Causes {
+	for i, cause := range causes {
 		if i == maxAlternatives {
-			parts = append(parts, fmt.Sprintf("and %d more", len(v.Causes)-i))
+			parts = append(parts, fmt.Sprintf("and %d more", len(causes)-i))
 			break
 		}
 		branch := explainer{printer: e.printer, prefix: e.prefix}
@@ -137,12 +172,38 @@ func (e *explainer) alternatives(v *jsonschema.ValidationError) string {
 		}
 		first := branch.found[0]
 		text := first.Message
-		if at := e.prefix + pointer(v.InstanceLocation); first.Pointer != at {
-			text += " at " + strings.TrimPrefix(first.Pointer, at)
+		if below := strings.TrimPrefix(first.Pointer, at); below != "" {
+			text += " at " + below
 		}
-		parts = append(parts, "("+strconv.Itoa(i+1)+") "+text)
+		if len(causes) > 1 {
+			text = "(" + strconv.Itoa(i+1) + ") " + text
+		}
+		parts = append(parts, text)
 	}
 	return strings.Join(parts, "; ")
+}
+
+// bound writes the library's sentence with exact numbers: rounded ones may look
+// equal.
+func bound(keyword string, got, want *big.Rat) string {
+	return keyword + ": got " + decimal(got) + ", want " + decimal(want)
+}
+
+// decimal writes a number of JSON; a long one is rounded.
+func decimal(r *big.Rat) string {
+	digits, _ := r.FloatPrec()
+	if text := r.FloatString(min(digits, 2*MaxNumberDigits)); len(text) <= MaxNumberDigits {
+		return text
+	}
+	f, _ := r.Float64()
+	return strconv.FormatFloat(f, 'g', -1, 64)
+}
+
+// quote writes a name as the library does.
+func quote(name string) string {
+	q := fmt.Sprintf("%q", excerpt(name))
+	q = strings.ReplaceAll(strings.ReplaceAll(q[1:len(q)-1], `\"`, `"`), "'", `\'`)
+	return "'" + q + "'"
 }
 
 // pointer returns the JSON Pointer (RFC 6901) of a path.
@@ -162,15 +223,21 @@ func escape(token string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(token, "~", "~0"), "/", "~1")
 }
 
-// shorten cuts a text to MaxMessageBytes at the border of a character.
-func shorten(text string) string {
-	if len(text) <= MaxMessageBytes {
+// excerpt cuts a value of the sender so that there is room for the rest of the
+// sentence.
+func excerpt(value string) string { return cut(value, MaxMessageBytes/4) }
+
+func shorten(text string) string { return cut(text, MaxMessageBytes) }
+
+// cut shortens a text to so many bytes, at the border of a character.
+func cut(text string, limit int) string {
+	if len(text) <= limit {
 		return text
 	}
 	const mark = "…"
-	cut := MaxMessageBytes - len(mark)
-	for cut > 0 && text[cut]&0xC0 == 0x80 {
-		cut--
+	end := limit - len(mark)
+	for end > 0 && !utf8.RuneStart(text[end]) {
+		end--
 	}
-	return text[:cut] + mark
+	return text[:end] + mark
 }

@@ -2,6 +2,9 @@ package schema_test
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -22,30 +25,172 @@ func compile(t testing.TB, document string) *schema.Type {
 
 func decode(t testing.TB, text string) any {
 	t.Helper()
-	d := json.NewDecoder(strings.NewReader(text))
-	d.UseNumber()
-	var v any
-	if err := d.Decode(&v); err != nil {
-		t.Fatalf("decode %s: %v", text, err)
+	v, ok := tryDecode(text)
+	if !ok {
+		t.Fatalf("no JSON: %s", text)
 	}
 	return v
+}
+
+func tryDecode(text string) (v any, ok bool) {
+	d := json.NewDecoder(strings.NewReader(text))
+	d.UseNumber()
+	return v, d.Decode(&v) == nil
+}
+
+func lines(problems []event.Problem) []string {
+	var l []string
+	for _, p := range problems {
+		l = append(l, p.Pointer+": "+p.Message)
+	}
+	return l
 }
 
 func TestCheck(t *testing.T) {
 	tests := []struct {
 		name, schema, data string
-		want               []event.Problem
+		want               []string
 	}{
-		{name: "conforms", schema: `{"type":"object","required":["path"]}`, data: `{"path":"/"}`},
-		{name: "missing property", schema: `{"type":"object","required":["path"]}`, data: `{}`,
-			want: []event.Problem{{Code: "schema_violation", Pointer: "/data/path", Message: "missing property 'path'"}}},
+		{"conforms", `{"type":"object","required":["path"]}`, `{"path":"/"}`, nil},
+		{"the empty schema takes all", `{}`, `{"path":1}`, nil},
+		{"true takes all", `true`, `[]`, nil},
+		{"false takes nothing", `false`, `{}`, []string{"/data: not allowed here"}},
+		{"missing property", `{"required":["path"]}`, `{}`, []string{"/data/path: missing property 'path'"}},
+		{"each missing property", `{"required":["path","host"]}`, `{}`,
+			[]string{"/data/host: missing property 'host'", "/data/path: missing property 'path'"}},
+		{"missing property below", `{"properties":{"form":{"required":["a/b"]}}}`, `{"form":{}}`,
+			[]string{"/data/form/a~1b: missing property 'a/b'"}},
+		{"each extra property", `{"properties":{"a":true},"additionalProperties":false}`, `{"a":1,"b~":2,"it's":3}`,
+			[]string{"/data/b~0: additional properties 'b~' not allowed", `/data/it's: additional properties 'it\'s' not allowed`}},
+		{"unevaluated property", `{"allOf":[{"properties":{"a":true}}],"unevaluatedProperties":false}`, `{"a":1,"b":2}`,
+			[]string{"/data/b: not allowed here"}},
+		{"a property that must not be", `{"properties":{"a":false}}`, `{"a":1}`, []string{"/data/a: not allowed here"}},
+		{"type", `{"properties":{"a":{"type":"string"},"b":{"type":["integer","null"]}}}`, `{"a":1,"b":1.5}`,
+			[]string{"/data/a: got number, want string", "/data/b: got number, want null or integer"}},
+		{"1.0 is an integer", `{"properties":{"a":{"type":"integer"}}}`, `{"a":1.0}`, nil},
+		{"enum", `{"properties":{"a":{"enum":["x","y",1]}}}`, `{"a":"z"}`, []string{"/data/a: value must be one of 'x', 'y', 1"}},
+		{"const", `{"properties":{"a":{"const":"x"}}}`, `{"a":"z"}`, []string{"/data/a: value must be 'x'"}},
+		{"pattern", `{"properties":{"a":{"pattern":"^/"}}}`, `{"a":"z"}`, []string{"/data/a: 'z' does not match pattern '^/'"}},
+		{"lengths count characters", `{"properties":{"a":{"maxLength":3},"b":{"minLength":2}}}`, `{"a":"äöü","b":"ß"}`,
+			[]string{"/data/b: minLength: got 1, want 2"}},
+		{"bounds", `{"properties":{"a":{"minimum":10},"b":{"exclusiveMaximum":1},"c":{"multipleOf":0.01}}}`, `{"a":9,"b":1,"c":1.234}`,
+			[]string{"/data/a: minimum: got 9, want 10", "/data/b: exclusiveMaximum: got 1, want 1", "/data/c: multipleOf: got 1.234, want 0.01"}},
+		{"numbers are exact", `{"properties":{"a":{"maximum":9007199254740992}}}`, `{"a":9007199254740993}`,
+			[]string{"/data/a: maximum: got 9007199254740993, want 9007199254740992"}},
+		{"items", `{"properties":{"a":{"items":{"type":"string"},"maxItems":1}}}`, `{"a":["x",2]}`,
+			[]string{"/data/a: maxItems: got 2, want 1", "/data/a/1: got number, want string"}},
+		{"unique items", `{"properties":{"a":{"uniqueItems":true}}}`, `{"a":[1,2,1.0]}`, []string{"/data/a: items at 0 and 2 are equal"}},
+		{"contains", `{"properties":{"a":{"contains":{"const":1}}}}`, `{"a":[2,3]}`, []string{"/data/a: no items match contains schema"}},
+		{"dependent property", `{"dependentRequired":{"card":["name"]}}`, `{"card":1}`,
+			[]string{"/data/name: missing property 'name', which 'card' requires"}},
+		{"allOf tells each fault", `{"allOf":[{"required":["a"]},{"required":["b"]}]}`, `{}`,
+			[]string{"/data/a: missing property 'a'", "/data/b: missing property 'b'"}},
+		{"a fault told twice is told once", `{"allOf":[{"required":["a"]},{"required":["a"]}]}`, `{}`, []string{"/data/a: missing property 'a'"}},
+		{"anyOf", `{"properties":{"a":{"anyOf":[{"type":"string"},{"properties":{"b":{"type":"null"}}}]}}}`, `{"a":{"b":1}}`,
+			[]string{"/data/a: matches none of the alternatives (anyOf): (1) got object, want string; (2) got number, want null at /b"}},
+		{"oneOf, none", `{"oneOf":[{"required":["a"]},{"required":["b"]}]}`, `{}`,
+			[]string{"/data: matches none of the alternatives (oneOf): (1) missing property 'a' at /a; (2) missing property 'b' at /b"}},
+		{"oneOf, two", `{"oneOf":[{"required":["a"]},{"required":["b"]}]}`, `{"a":1,"b":1}`,
+			[]string{"/data: matches the alternatives 1 and 2, but exactly one is expected (oneOf)"}},
+		{"many alternatives", `{"anyOf":[{"type":"null"},{"type":"null"},{"type":"null"},{"type":"null"},{"type":"null"},{"type":"null"},{"type":"null"}]}`, `{}`,
+			[]string{"/data: matches none of the alternatives (anyOf): (1) got object, want null; (2) got object, want null; (3) got object, want null; (4) got object, want null; (5) got object, want null; and 2 more"}},
+		{"not", `{"not":{"required":["a"]}}`, `{"a":1}`, []string{"/data: matches what the schema excludes (not)"}},
+		{"if and then", `{"if":{"required":["a"]},"then":{"required":["b"]},"else":{"required":["c"]}}`, `{"a":1}`,
+			[]string{"/data/b: missing property 'b'"}},
+		{"property names", `{"properties":{"a":{"propertyNames":{"pattern":"^[a-z]+$"}},"b":{"type":"object"}}}`, `{"a":{"A":1,"ok":2},"b":{}}`,
+			[]string{"/data/a/A: property name 'A' not allowed: 'A' does not match pattern '^[a-z]+$'"}},
+		{"ref", `{"$defs":{"path":{"type":"string"}},"properties":{"a":{"$ref":"#/$defs/path"}}}`, `{"a":1}`,
+			[]string{"/data/a: got number, want string"}},
+		{"anchor", `{"$defs":{"p":{"$anchor":"path","type":"string"}},"properties":{"a":{"$ref":"#path"}}}`, `{"a":1}`,
+			[]string{"/data/a: got number, want string"}},
+		{"id inside the document", `{"$id":"https://shop.example/view.json","$defs":{"p":{"$id":"path.json","type":"string"}},"properties":{"a":{"$ref":"path.json"},"b":{"$ref":"https://shop.example/view.json#/$defs/p"}}}`, `{"a":1,"b":2}`,
+			[]string{"/data/a: got number, want string", "/data/b: got number, want string"}},
+		{"recursion", `{"properties":{"next":{"$ref":"#"}},"additionalProperties":false}`, `{"next":{"next":{"x":1}}}`,
+			[]string{"/data/next/next/x: additional properties 'x' not allowed"}},
+		{"formats are asserted", `{"properties":{"t":{"format":"date-time"},"u":{"format":"uuid"},"m":{"format":"email"}}}`, `{"t":"yesterday","u":"1","m":"jo@example.com"}`,
+			[]string{"/data/t: 'yesterday' is not valid date-time: less than 20 characters long", "/data/u: '1' is not valid uuid: must have 5 elements"}},
+		{"formats of no text hold", `{"properties":{"t":{"format":"date-time"}}}`, `{"t":1}`, nil},
+		{"unknown formats hold", `{"properties":{"t":{"format":"int32"}}}`, `{"t":"x"}`, nil},
+		{"draft-07", `{"$schema":"http://json-schema.org/draft-07/schema#","definitions":{"s":{"type":"string"}},"properties":{"a":{"items":[{"$ref":"#/definitions/s"}],"additionalItems":false}}}`, `{"a":[1,2]}`,
+			[]string{"/data/a: last 1 additionalItem(s) not allowed", "/data/a/0: got number, want string"}},
+		{"draft-07, dependencies", `{"$schema":"http://json-schema.org/draft-07/schema#","dependencies":{"a":["b"],"c":{"required":["d"]}}}`, `{"a":1,"c":1}`,
+			[]string{"/data/b: missing property 'b', which 'a' requires", "/data/d: missing property 'd'"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := compile(t, tt.schema).Check(decode(t, tt.data))
-			if diff := cmp.Diff(tt.want, got); diff != "" {
+			problems := compile(t, tt.schema).Check(decode(t, tt.data))
+			if diff := cmp.Diff(tt.want, lines(problems)); diff != "" {
 				t.Errorf("problems (-want +got):\n%s", diff)
 			}
+			for _, p := range problems {
+				if p.Code != event.SchemaViolation {
+					t.Errorf("code %q", p.Code)
+				}
+			}
 		})
+	}
+}
+
+func TestProblemsAreBoundedAndOrdered(t *testing.T) {
+	typ := compile(t, `{"additionalProperties":{"type":"string"}}`)
+	data := map[string]any{}
+	var pointers []string
+	for i := range 500 {
+		name := fmt.Sprintf("n%d", i)
+		data[name] = true
+		pointers = append(pointers, "/data/"+name)
+	}
+	slices.Sort(pointers)
+	for range 5 { // members are visited in random order
+		var got []string
+		for _, p := range typ.Check(data) {
+			got = append(got, p.Pointer)
+		}
+		if diff := cmp.Diff(pointers[:schema.MaxProblems], got); diff != "" {
+			t.Fatalf("pointers (-want +got):\n%s", diff)
+		}
+	}
+}
+
+func TestMessagesAreBounded(t *testing.T) {
+	long := strings.Repeat("ä", 100_000)
+	names := `"` + strings.Repeat(`x","`, 500) + `y"`
+	typ := compile(t, `{"properties":{"p":{"pattern":"^a"},"f":{"format":"uri"},"e":{"enum":[`+names+`]}},"additionalProperties":false}`)
+	problems := typ.Check(map[string]any{"p": long, "f": long, "e": "z", long: 1})
+	if len(problems) != 4 {
+		t.Errorf("%d problems", len(problems))
+	}
+	for _, p := range problems {
+		if len(p.Message) > schema.MaxMessageBytes || strings.ContainsRune(p.Message, '\uFFFD') {
+			t.Errorf("message of %d bytes: %.80s", len(p.Message), p.Message)
+		}
+	}
+}
+
+// The place that propertyNames tells must not depend on what is checked after it.
+func TestPlacesOfPropertyNames(t *testing.T) {
+	typ := compile(t, `{"additionalProperties":{"propertyNames":{"maxLength":1},"properties":{"x":{"type":"string"}}}}`)
+	data, want := map[string]any{}, []string{}
+	for _, name := range []string{"a", "b", "c", "d"} {
+		data[name] = map[string]any{"long": 1, "x": "y"}
+		want = append(want, "/data/"+name+"/long")
+	}
+	for range 20 {
+		var got []string
+		for _, p := range typ.Check(data) {
+			got = append(got, p.Pointer)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("pointers (-want +got):\n%s", diff)
+		}
+	}
+}
+
+func TestUnusable(t *testing.T) {
+	typ := schema.Unusable("c", "n", 7, errors.New("written by a newer server"))
+	got := lines(typ.Check(map[string]any{}))
+	want := []string{"/data: version 7 of the schema cannot be used by this server: written by a newer server"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }
