@@ -153,7 +153,7 @@ func (f *clientFlags) ownClient() (*client, error) {
 		return f.client()
 	}
 	address := filepath.Join(f.value("data", "EYE_DATA"), "address")
-	if b, err := os.ReadFile(address); err == nil { //nolint:gosec // the user names the directory
+	if b, err := os.ReadFile(address); err == nil {
 		listen = strings.TrimSpace(string(b))
 	} else if listen == "" {
 		listen = "127.0.0.1:8080"

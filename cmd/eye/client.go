@@ -62,14 +62,14 @@ func (f *clientFlags) client() (*client, error) {
 	base, key := f.value("url", "EYE_URL"), f.value("key", "EYE_KEY")
 	dir := f.value("data", "EYE_DATA")
 	if base == "" {
-		address, err := os.ReadFile(filepath.Join(dir, "address")) //nolint:gosec // the user names the directory
+		address, err := os.ReadFile(filepath.Join(dir, "address"))
 		if err != nil {
 			return nil, fmt.Errorf("no server found: %s has no address file; give --url or EYE_URL, or --data of a running server", dir)
 		}
 		base = strings.TrimSpace(string(address))
 		if key == "" {
 			// Only the key of the same directory, so that no key goes to another server.
-			if b, err := os.ReadFile(filepath.Join(dir, "admin.key")); err == nil { //nolint:gosec // as above
+			if b, err := os.ReadFile(filepath.Join(dir, "admin.key")); err == nil {
 				key = strings.TrimSpace(string(b))
 			}
 		}
