@@ -1,0 +1,68 @@
+package memory
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"theeye/internal/event"
+	"theeye/internal/store"
+)
+
+// Books returns the accounts; see store.Reader.
+func (s *Store) Books(ctx context.Context, apps []string) (store.Books, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	accounts := map[string]*store.Account{}
+	account := func(app string) *store.Account {
+		if accounts[app] == nil {
+			accounts[app] = &store.Account{App: app}
+		}
+		return accounts[app]
+	}
+	for app, n := range s.counts {
+		account(app).Received = n.Received
+		account(app).Lost = n.Lost
+	}
+	for first, fate := range s.fatesLocked() {
+		switch a := account(first.app); fate {
+		case event.Stored:
+			a.Stored++
+		case event.Rejected:
+			a.Rejected++
+		case event.Duplicate:
+			a.Duplicate++
+		}
+	}
+	books := store.Books{Position: s.position}
+	for app, a := range accounts {
+		if among(apps, app) {
+			books.Accounts = append(books.Accounts, *a)
+		}
+	}
+	slices.SortFunc(books.Accounts, func(a, b store.Account) int { return cmp.Compare(a.App, b.App) })
+	return books, ctx.Err()
+}
+
+// place is the first arrival of something.
+type place struct {
+	app      string
+	position event.Position
+}
+
+// fatesLocked returns the one fate of each first arrival. A replay is received
+// once only: it moves what was rejected to stored or duplicate, or leaves it
+// rejected when it is refused again.
+func (s *Store) fatesLocked() map[place]event.Fate {
+	fates := map[place]event.Fate{}
+	for _, a := range s.arrivals {
+		at := place{a.record.App(), a.record.Position()}
+		switch before, known := fates[at]; {
+		case !isReplay(a.record), !known:
+			fates[at] = a.outcome.Fate
+		case before == event.Rejected && len(a.outcome.Problems) == 0:
+			fates[at] = a.outcome.Fate
+		}
+	}
+	return fates
+}

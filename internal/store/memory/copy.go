@@ -1,0 +1,54 @@
+package memory
+
+import (
+	"slices"
+	"strings"
+
+	"theeye/internal/event"
+)
+
+// Nothing is shared with the writer's batch, nor with what readers get.
+
+func copyRecord(r event.Record) event.Record {
+	if r.Event != nil {
+		return event.Record{Event: copyEvent(r.Event)}
+	}
+	return event.Record{Rejection: copyRejection(r.Rejection)}
+}
+
+func copyEvent(e *event.Event) *event.Event {
+	c := *e
+	for _, s := range []*string{&c.App, &c.ClientID, &c.SessionID, &c.Category, &c.Name, &c.Timestamp, &c.Sender} {
+		*s = strings.Clone(*s)
+	}
+	c.Data = slices.Clone(e.Data)
+	return &c
+}
+
+func copyRejection(r *event.Rejection) *event.Rejection {
+	c := *r
+	for _, s := range []*string{&c.App, &c.ClientID, &c.SessionID, &c.Category, &c.Name} {
+		*s = strings.Clone(*s)
+	}
+	c.Problems = copyProblems(r.Problems)
+	c.Raw = slices.Clone(r.Raw)
+	return &c
+}
+
+func copyProblems(problems []event.Problem) []event.Problem {
+	c := slices.Clone(problems)
+	for i := range c {
+		for _, s := range []*string{&c[i].Code, &c[i].Pointer, &c[i].Message} {
+			*s = strings.Clone(*s)
+		}
+	}
+	return c
+}
+
+func copyOutcomes(outcomes []event.Outcome) []event.Outcome {
+	c := slices.Clone(outcomes)
+	for i := range c {
+		c[i].Problems = copyProblems(c[i].Problems)
+	}
+	return c
+}

@@ -1,0 +1,79 @@
+package memory
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"theeye/internal/event"
+	"theeye/internal/query"
+	"theeye/internal/store"
+)
+
+// Series counts over time; see store.Reader. A MaxPoints of 0 is no bound.
+func (s *Store) Series(ctx context.Context, q query.Query, by store.Series) ([]store.Point, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	width := by.Interval.Micros()
+	if width == 0 {
+		return nil, fmt.Errorf("interval %q does not exist", by.Interval)
+	}
+	counts := map[store.Point]int64{} // by points that are not yet counted
+	add := func(group string, at event.Micros) {
+		counts[store.Point{Group: group, At: at / width * width}]++
+	}
+	if by.Group == store.ByStatus {
+		for _, a := range s.arrivals {
+			if carriedBy(a.record) <= s.horizonLocked(q) && selectsArrival(q, a.record) {
+				add(a.outcome.Fate.String(), receivedAt(a.record))
+			}
+		}
+	} else {
+		for _, e := range s.selectEventsLocked(q) {
+			add(groupOf(e, by.Group), e.OccurredAt)
+		}
+	}
+	if by.MaxPoints > 0 && len(counts) > by.MaxPoints {
+		return nil, fmt.Errorf("%d points of at most %d; narrow the time or take a wider interval: %w",
+			len(counts), by.MaxPoints, store.ErrTooWide)
+	}
+	var points []store.Point
+	for p, n := range counts {
+		p.Count = n
+		points = append(points, p)
+	}
+	slices.SortFunc(points, func(a, b store.Point) int {
+		return cmp.Or(cmp.Compare(a.Group, b.Group), cmp.Compare(a.At, b.At))
+	})
+	return points, ctx.Err()
+}
+
+func groupOf(e *event.Event, g store.Group) string {
+	switch g {
+	case store.ByCategory:
+		return e.Category
+	case store.ByName:
+		return e.Name
+	case store.ByApp:
+		return e.App
+	}
+	return ""
+}
+
+// selectsArrival reports whether q selects an arrival by when it was received.
+func selectsArrival(q query.Query, r event.Record) bool {
+	if r.Rejection != nil {
+		return selectsRejection(q, r.Rejection)
+	}
+	received := *r.Event
+	received.OccurredAt = received.ReceivedAt
+	return selectsEvent(q, &received)
+}
+
+func receivedAt(r event.Record) event.Micros {
+	if r.Event != nil {
+		return r.Event.ReceivedAt
+	}
+	return r.Rejection.ReceivedAt
+}

@@ -1,0 +1,44 @@
+package memory
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"theeye/internal/event"
+	"theeye/internal/query"
+	"theeye/internal/store"
+)
+
+// RejectionSummary counts problems by group; see store.Reader.
+func (s *Store) RejectionSummary(ctx context.Context, q query.Query) ([]store.RejectionGroup, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	selected := s.selectRejectionsLocked(q)
+	slices.SortFunc(selected, func(a, b *event.Rejection) int { return keyOf(a).Compare(keyOf(b)) })
+	type name struct{ app, category, name, code, pointer string }
+	groups := map[name]*store.RejectionGroup{}
+	for _, r := range selected {
+		for _, p := range r.Problems {
+			n := name{r.App, r.Category, r.Name, p.Code, p.Pointer}
+			g := groups[n]
+			if g == nil {
+				g = &store.RejectionGroup{App: n.app, Category: n.category, Name: n.name,
+					Code: n.code, Pointer: n.pointer, FirstSeen: r.ReceivedAt}
+				groups[n] = g
+			}
+			g.Count++
+			g.LastSeen, g.Example = r.ReceivedAt, r.ID // r is the newest so far
+		}
+	}
+	var sorted []store.RejectionGroup
+	for _, g := range groups {
+		sorted = append(sorted, *g)
+	}
+	slices.SortFunc(sorted, func(a, b store.RejectionGroup) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.App, b.App),
+			cmp.Compare(a.Category, b.Category), cmp.Compare(a.Name, b.Name),
+			cmp.Compare(a.Code, b.Code), cmp.Compare(a.Pointer, b.Pointer))
+	})
+	return sorted[:min(len(sorted), limit(q))], ctx.Err()
+}

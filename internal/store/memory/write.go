@@ -1,0 +1,101 @@
+package memory
+
+import (
+	"context"
+	"fmt"
+
+	"theeye/internal/event"
+	"theeye/internal/store"
+)
+
+// Write keeps the batch and returns the outcome of each record; see store.Writer.
+func (s *Store) Write(ctx context.Context, b store.Batch) ([]event.Outcome, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if b.First == 0 || b.First > b.Last {
+		return nil, fmt.Errorf("frames %d to %d: %w", b.First, b.Last, store.ErrOutOfOrder)
+	}
+	if b.Last <= s.position {
+		return s.repeatedLocked(b)
+	}
+	if b.First <= s.position {
+		return nil, fmt.Errorf("frames %d to %d behind position %d: %w", b.First, b.Last, s.position, store.ErrOutOfOrder)
+	}
+	outcomes := make([]event.Outcome, 0, len(b.Records))
+	for _, r := range b.Records {
+		outcome := s.decideLocked(r)
+		outcomes = append(outcomes, outcome)
+		frame := carriedBy(r)
+		s.outcomes[frame] = append(s.outcomes[frame], outcome)
+	}
+	for app, a := range b.Arrivals {
+		sum := s.counts[app]
+		sum.Received += a.Received
+		sum.Lost += a.Lost
+		s.counts[app] = sum
+	}
+	s.position = b.Last
+	return copyOutcomes(outcomes), nil
+}
+
+// repeatedLocked looks up what was decided. It goes by frame, so that the same
+// frames may be cut into other batches when they are sent again.
+func (s *Store) repeatedLocked(b store.Batch) ([]event.Outcome, error) {
+	outcomes := make([]event.Outcome, 0, len(b.Records))
+	seen := map[uint64]int{} // records of a frame
+	for _, r := range b.Records {
+		frame := carriedBy(r)
+		if seen[frame] == len(s.outcomes[frame]) {
+			return nil, fmt.Errorf("frame %d came with fewer records before", frame)
+		}
+		outcomes = append(outcomes, s.outcomes[frame][seen[frame]])
+		seen[frame]++
+	}
+	return copyOutcomes(outcomes), nil
+}
+
+// decideLocked decides the fate of a record and keeps what there is to keep.
+func (s *Store) decideLocked(r event.Record) event.Outcome {
+	r = copyRecord(r)
+	var outcome event.Outcome
+	if r.Event != nil {
+		outcome = s.decideEventLocked(r.Event)
+	} else {
+		outcome = s.refuseLocked(r.Rejection)
+	}
+	s.arrivals = append(s.arrivals, arrival{r, outcome})
+	return outcome
+}
+
+func (s *Store) decideEventLocked(e *event.Event) event.Outcome {
+	key := eventKey{e.App, e.ID}
+	first, ok := s.events[key]
+	switch {
+	case !ok:
+		s.events[key] = e
+		return event.Outcome{Fate: event.Stored}
+	case event.SameBody(first, e):
+		return event.Outcome{Fate: event.Duplicate}
+	default:
+		return s.refuseLocked(event.Conflict(e))
+	}
+}
+
+func (s *Store) refuseLocked(r *event.Rejection) event.Outcome {
+	if first, ok := s.refused[r.ID]; ok {
+		return event.Outcome{Fate: event.Duplicate, Problems: first.Problems}
+	}
+	s.refused[r.ID] = r
+	return event.Outcome{Fate: event.Rejected, Problems: r.Problems}
+}
+
+// carriedBy returns the frame that brought the record.
+func carriedBy(r event.Record) uint64 {
+	if r.Event != nil {
+		return r.Event.CarriedBy
+	}
+	return r.Rejection.CarriedBy
+}
