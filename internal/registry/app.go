@@ -2,33 +2,16 @@ package registry
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
+	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
+	_ "time/tzdata" // zone names must not depend on what the machine knows
+
+	"github.com/go-json-experiment/json"
 )
-
-// The kinds of records, as the beginnings of their keys in the bucket.
-const (
-	appRecords  = "app"
-	keyRecords  = "key"
-	typeRecords = "type"
-)
-
-func kind(key string) string {
-	k, _, _ := strings.Cut(key, ".")
-	return k
-}
-
-// hexOf names a record: keys of a bucket take few characters.
-func hexOf(parts ...string) string {
-	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
-	return hex.EncodeToString(sum[:])
-}
 
 func appKey(name string) string { return appRecords + "." + hexOf(name) }
 
@@ -51,7 +34,7 @@ func (s Settings) checked() (Settings, error) {
 	if s.TimeZone == "" {
 		s.TimeZone = "UTC"
 	}
-	if _, err := time.LoadLocation(s.TimeZone); err != nil || s.TimeZone == "Local" {
+	if _, err := zone(s.TimeZone); err != nil {
 		return s, &InvalidError{"time_zone", fmt.Sprintf("%.60q is not known: give an IANA name like Europe/Berlin", s.TimeZone)}
 	}
 	switch s.UnknownTypes {
@@ -62,6 +45,15 @@ func (s Settings) checked() (Settings, error) {
 		return s, &InvalidError{"unknown_types", "may be accept or reject"}
 	}
 	return s, nil
+}
+
+// zone returns the zone of an IANA name. "Local" is none: it would differ from
+// machine to machine.
+func zone(name string) (*time.Location, error) {
+	if name == "Local" {
+		return nil, fmt.Errorf("unknown time zone %s", name)
+	}
+	return time.LoadLocation(name)
 }
 
 // App is an application that sends events.
@@ -81,18 +73,30 @@ func (a App) Location() *time.Location {
 	return a.location
 }
 
-func (a App) located() App {
-	if loc, err := time.LoadLocation(a.TimeZone); err == nil {
-		a.location = loc
-	}
-	return a
+// appRecord is an application as it is kept. The id tells it from one of the
+// same name that was deleted before, whose keys must not come back.
+type appRecord struct {
+	App
+	ID        string     `json:"app_id"`
+	DeletedAt *time.Time `json:"deleted_at"`
+}
+
+// appState is an application in force.
+type appState struct {
+	App
+	id string
 }
 
 // MaxAppName bounds the name of an application, in bytes.
 const MaxAppName = 64
 
 func checkAppName(name string) error {
-	if len(name) > MaxAppName || !regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*$`).MatchString(name) {
+	const later = ".-_"
+	valid := name != "" && len(name) <= MaxAppName && !strings.ContainsAny(name[:1], later)
+	for _, c := range []byte(name) {
+		valid = valid && (c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || strings.IndexByte(later, c) >= 0)
+	}
+	if !valid {
 		return &InvalidError{"app", fmt.Sprintf("%.80q is no name: use 1 to %d of a-z, 0-9, dot, underscore and hyphen, a letter or digit first", name, MaxAppName)}
 	}
 	return nil
@@ -100,13 +104,18 @@ func checkAppName(name string) error {
 
 // Apps returns all applications by name.
 func (r *Registry) Apps() []App {
-	return slices.SortedFunc(maps.Values(r.current.Load().apps), func(a, b App) int { return strings.Compare(a.Name, b.Name) })
+	var apps []App
+	for a := range maps.Values(r.current.Load().apps) {
+		apps = append(apps, a.App)
+	}
+	slices.SortFunc(apps, func(a, b App) int { return strings.Compare(a.Name, b.Name) })
+	return apps
 }
 
 // App returns an application. It takes no lock.
 func (r *Registry) App(name string) (App, bool) {
 	a, ok := r.current.Load().apps[name]
-	return a, ok
+	return a.App, ok
 }
 
 // CreateApp makes an application. Errors: ErrExists, *InvalidError, ErrUnavailable.
@@ -118,47 +127,79 @@ func (r *Registry) CreateApp(ctx context.Context, name string, settings Settings
 	if err != nil {
 		return App{}, err
 	}
-	if _, ok := r.App(name); ok {
-		return App{}, fmt.Errorf("application %q: %w", name, ErrExists)
-	}
-	a := App{Name: name, Settings: settings, CreatedAt: now()}
-	if err := r.put(ctx, appKey(name), a, 0); err != nil {
-		return App{}, fmt.Errorf("application %q: %w", name, err)
-	}
-	return a.located(), nil
-}
-
-// UpdateApp changes the settings of an application as change says. Errors:
-// ErrNotFound, *InvalidError, ErrExists when another change came first.
-func (r *Registry) UpdateApp(ctx context.Context, name string, change func(*Settings)) (App, error) {
-	revision := r.revision(appKey(name)) // before the reading of what is changed
-	a, ok := r.App(name)
-	if !ok {
-		return App{}, fmt.Errorf("application %q: %w", name, ErrNotFound)
-	}
-	change(&a.Settings)
-	var err error
-	if a.Settings, err = a.Settings.checked(); err != nil {
+	if err := r.checkRoom(); err != nil {
 		return App{}, err
 	}
-	if err := r.put(ctx, appKey(name), a, revision); err != nil {
-		return App{}, fmt.Errorf("application %q: %w", name, err)
-	}
-	return a.located(), nil
-}
-
-// DeleteApp removes an application. Its keys are not valid from then on. What
-// it sent is not touched: the caller sees to that. Errors: ErrNotFound.
-func (r *Registry) DeleteApp(ctx context.Context, name string) error {
-	if _, ok := r.App(name); !ok {
-		return fmt.Errorf("application %q: %w", name, ErrNotFound)
-	}
-	for _, k := range r.Keys(name) {
-		if err := r.RevokeKey(ctx, name, k.ID); err != nil {
-			return err
+	made := appRecord{App: App{Name: name, Settings: settings, CreatedAt: now()}, ID: newID("app")}
+	return r.changeApp(ctx, name, func(old *appRecord) (*appRecord, error) {
+		if old != nil {
+			return nil, ErrExists
 		}
-	}
-	return r.remove(ctx, appKey(name))
+		return &made, nil
+	})
 }
 
-func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+// UpdateApp changes the settings of an application as change says, which may
+// be called more than once. Errors: ErrNotFound, *InvalidError, ErrUnavailable.
+func (r *Registry) UpdateApp(ctx context.Context, name string, change func(*Settings)) (App, error) {
+	return r.changeApp(ctx, name, func(old *appRecord) (*appRecord, error) {
+		if old == nil {
+			return nil, ErrNotFound
+		}
+		change(&old.Settings)
+		var err error
+		old.Settings, err = old.Settings.checked()
+		return old, err
+	})
+}
+
+// DeleteApp removes an application. None of its keys is valid from then on, also
+// when an application of that name is made again. What it sent is not touched:
+// the caller sees to that. Errors: ErrNotFound, ErrUnavailable.
+func (r *Registry) DeleteApp(ctx context.Context, name string) error {
+	at := now()
+	_, err := r.changeApp(ctx, name, func(old *appRecord) (*appRecord, error) {
+		if old == nil {
+			return nil, ErrNotFound
+		}
+		old.DeletedAt = &at
+		return old, nil
+	})
+	return err
+}
+
+// changeApp replaces an application; decide is told nil when there is none.
+func (r *Registry) changeApp(ctx context.Context, name string, decide func(*appRecord) (*appRecord, error)) (App, error) {
+	var next *appRecord
+	err := r.change(ctx, appKey(name), func(value []byte) (any, error) {
+		var old *appRecord
+		if value != nil {
+			old = new(appRecord)
+			if err := json.Unmarshal(value, old); err != nil {
+				return nil, fmt.Errorf("%w: its record cannot be read: %w", ErrUnavailable, err)
+			}
+			if old.DeletedAt != nil {
+				old = nil
+			}
+		}
+		var err error
+		next, err = decide(old)
+		return next, err
+	})
+	if err != nil {
+		if errors.As(err, new(*InvalidError)) {
+			return App{}, err
+		}
+		return App{}, fmt.Errorf("application %.80q: %w", name, err)
+	}
+	next.location, _ = zone(next.TimeZone)
+	return next.App, nil
+}
+
+// checkRoom refuses to make more than the bucket holds.
+func (r *Registry) checkRoom() error {
+	if r.current.Load().bytes > roomForNew {
+		return &InvalidError{"metadata", fmt.Sprintf("has %d MiB and can take no more applications, keys and types", roomForNew>>20)}
+	}
+	return nil
+}

@@ -12,8 +12,13 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// metadataFile is the form of DIR/metadata.json: every record of the bucket, so
-// that the bucket can be made again. It holds hashes of keys and no secrets.
+// metadataFile is the form of DIR/metadata.json, version 1: every record of the
+// bucket by its key, as snapshot.go describes them, so that the bucket can be
+// made again. It holds hashes of keys and no secrets. A server refuses a version
+// that it does not know.
+//
+// It is replaced as a whole after each change (a temporary file, fsync, rename,
+// fsync of the folder): a crash leaves the file of before or of after.
 type metadataFile struct {
 	Version int                       `json:"version"`
 	Records map[string]jsontext.Value `json:"records"`
@@ -23,69 +28,82 @@ const metadataVersion = 1
 
 func (r *Registry) fileName() string { return filepath.Join(r.opts.Dir, "metadata.json") }
 
-// writeFile keeps the metadata as a file, durably.
-func (r *Registry) writeFile() error {
+// writeFile keeps the snapshot as a file, unless it is there already or the
+// bucket is still being filled. A failure is logged and tried again in the
+// background: the change is made and durable, only its copy is not.
+func (r *Registry) writeFile() {
 	r.fileMu.Lock()
 	defer r.fileMu.Unlock()
+	s := r.current.Load()
+	if !r.usable || s.serial == r.saved {
+		return
+	}
 	f := metadataFile{Version: metadataVersion, Records: map[string]jsontext.Value{}}
-	for key, value := range r.current.Load().records {
-		f.Records[key] = value
+	for key, rec := range s.records {
+		if rec.value != nil {
+			f.Records[key] = rec.value
+		}
 	}
 	b, err := json.Marshal(f, json.Deterministic(true), jsontext.Multiline(true))
+	if err == nil {
+		err = writeDurably(r.fileName(), append(b, '\n'))
+	}
 	if err != nil {
-		return fmt.Errorf("encode metadata: %w", err)
+		r.log.Error("the copy of the metadata could not be written; it will be tried again", "file", r.fileName(), "error", err)
+		return
 	}
-	if err := writeDurably(r.fileName(), append(b, '\n')); err != nil {
-		// The change is made and durable; only its copy is not.
-		r.log.Error("the copy of the metadata could not be written", "file", r.fileName(), "error", err)
-	}
-	return nil
+	r.saved = s.serial
 }
 
-// rebuild fills an empty bucket from the file, when there is one.
-func (r *Registry) rebuild(ctx context.Context) error {
-	status, err := r.kv.Status(ctx)
-	if err != nil {
-		return fmt.Errorf("read metadata: %w", err)
-	}
-	if status.Values() > 0 {
-		return nil
-	}
+// restore fills the bucket from the file; it reports false when there is none.
+// What the bucket holds already stays: a restore that was interrupted goes on.
+func (r *Registry) restore(ctx context.Context) (bool, error) {
 	b, err := os.ReadFile(r.fileName())
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return false, nil
 	}
 	var f metadataFile
 	if err == nil {
 		err = json.Unmarshal(b, &f)
 	}
 	if err == nil && f.Version != metadataVersion {
-		err = fmt.Errorf("unknown version %d", f.Version)
+		err = fmt.Errorf("its version is %d, this server knows %d", f.Version, metadataVersion)
 	}
 	if err != nil {
-		return fmt.Errorf("the metadata is lost, and its copy %s cannot be read: repair it, or remove it to begin without applications and keys: %w", r.fileName(), err)
+		return false, fmt.Errorf("the metadata is lost, and its copy %s cannot be read: repair it, or move it away to begin without applications and keys: %w", r.fileName(), err)
 	}
 	for key, value := range f.Records {
-		if _, err := r.kv.Put(ctx, key, value); err != nil {
-			return fmt.Errorf("rebuild metadata: %w", err)
+		if key == stateKey { // comes last, when all is there
+			continue
+		}
+		err := r.change(ctx, key, func(old []byte) (any, error) {
+			if old != nil {
+				return nil, nil
+			}
+			return value, nil
+		})
+		if err != nil {
+			return false, fmt.Errorf("rebuild metadata: %w", err)
 		}
 	}
 	r.log.Warn("the metadata was lost and is rebuilt from its copy", "file", r.fileName(), "records", len(f.Records))
-	return nil
+	return true, nil
 }
 
 // writeDurably writes a file for its owner's eyes so that it is there, whole,
 // after a crash.
 func writeDurably(name string, content []byte) error {
 	folder := filepath.Dir(name)
-	f, err := os.CreateTemp(folder, ".tmp-*")
+	f, err := os.CreateTemp(folder, ".tmp-*") // mode 0600
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name())
+	defer func() { _ = os.Remove(f.Name()) }() // fails when it was renamed
 	_, err = f.Write(content)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err != nil {
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
 	if err := os.Rename(f.Name(), name); err != nil {

@@ -2,20 +2,13 @@ package registry
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
+	"crypto/subtle"
 	"fmt"
-	"hash/crc32"
-	"io/fs"
-	"maps"
-	"math/big"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json"
 )
 
 // Kind says what a key may be used for.
@@ -28,27 +21,42 @@ const (
 	Admin Kind = "admin"
 )
 
-// Key is what is kept of a key: never its secret.
+// Key is what is told of a key: never its secret.
 type Key struct {
-	ID        string     `json:"key_id"`
-	App       string     `json:"app"` // empty for a key of all applications
-	Kind      Kind       `json:"kind"`
-	CreatedAt time.Time  `json:"created_at"`
-	RevokedAt *time.Time `json:"revoked_at"`
+	ID         string     `json:"key_id"`
+	App        string     `json:"app"` // empty for a key of all applications
+	Kind       Kind       `json:"kind"`
+	CreatedAt  time.Time  `json:"created_at"`
+	RevokedAt  *time.Time `json:"revoked_at"`
+	LastUsedAt *time.Time `json:"-"` // to the second; on other nodes a minute late
 }
 
-// digest is the SHA-256 of a secret.
-type digest [sha256.Size]byte
+// keyRecord is a key as it is kept, under the digest of its secret.
+type keyRecord struct {
+	Key
+	AppID string `json:"app_id"` // of the application for which it was made
+}
 
-func digestOf(secret string) digest { return sha256.Sum256([]byte(secret)) }
+// keyState is a key with its last use, which outlives snapshots.
+type keyState struct {
+	keyRecord
+	used *useTime
+}
 
-func (d digest) record() string { return keyRecords + "." + hex.EncodeToString(d[:]) }
+// key returns what is told of k.
+func (k *keyState) key() Key {
+	told := k.Key
+	if seconds := k.used.seconds.Load(); seconds > 0 {
+		at := time.Unix(seconds, 0).UTC()
+		told.LastUsedAt = &at
+	}
+	return told
+}
 
-// hash reads the digest from the key of a record.
-func (k Key) hash(record string) (d digest) {
-	_, text, _ := strings.Cut(record, ".")
-	_, _ = hex.Decode(d[:], []byte(text))
-	return d
+// ownKey is a secret that is valid whatever the bucket says.
+type ownKey struct {
+	digest digest
+	id     string
 }
 
 // Principal is who a secret stands for.
@@ -58,37 +66,56 @@ type Principal struct {
 	KeyID string
 }
 
+// The lengths of secrets, in bytes. Longer ones are not even hashed.
+const (
+	minSecret = 20
+	maxSecret = 512
+)
+
 // Authenticate returns who a secret stands for; ok is false when it is unknown,
-// revoked, or its application is gone. It takes no lock, and by looking up a
-// digest it tells nothing by its timing.
+// revoked, or its application is gone. It takes no lock and does no I/O, and by
+// looking up a digest it tells nothing by its timing. The use is noted, and
+// written in the background once a minute at most.
 func (r *Registry) Authenticate(secret string) (who Principal, ok bool) {
-	if secret == "" {
+	if len(secret) < minSecret || len(secret) > maxSecret {
 		return Principal{}, false
 	}
 	d := digestOf(secret)
-	for _, own := range []struct{ secret, id string }{{r.first.AdminKey, "admin.key"}, {r.opts.AdminKey, "--admin-key"}} {
-		if own.secret != "" && d == digestOf(own.secret) {
+	s := r.current.Load()
+	k := s.keys[d]
+	for _, own := range r.own {
+		if subtle.ConstantTimeCompare(own.digest[:], d[:]) == 1 {
+			if k != nil {
+				k.used.raise(time.Now().Unix())
+			}
 			return Principal{Kind: Admin, KeyID: own.id}, true
 		}
 	}
-	s := r.current.Load()
-	k, ok := s.keys[d]
-	if !ok || k.RevokedAt != nil {
+	if k == nil || k.RevokedAt != nil || !s.belongs(k) {
 		return Principal{}, false
 	}
-	if _, exists := s.apps[k.App]; !exists && k.App != "" {
-		return Principal{}, false
-	}
-	return Principal{App: k.App, Kind: k.Kind, KeyID: k.ID}, true
+	k.used.raise(time.Now().Unix())
+	return Principal{App: k.App, Kind: k.Kind, KeyID: k.Key.ID}, true
 }
 
-// Keys returns the keys of an application, or of none (""), oldest first,
-// revoked ones included.
+// belongs reports whether the application of a key is still the one for which
+// the key was made.
+func (s *snapshot) belongs(k *keyState) bool {
+	if k.App == "" {
+		return true
+	}
+	a, ok := s.apps[k.App]
+	return ok && a.id == k.AppID
+}
+
+// Keys returns the keys of an application, or those of all applications (""),
+// oldest first, revoked ones included.
 func (r *Registry) Keys(app string) []Key {
+	s := r.current.Load()
 	var keys []Key
-	for k := range maps.Values(r.current.Load().keys) {
-		if k.App == app {
-			keys = append(keys, k)
+	for _, k := range s.keys {
+		if k.App == app && s.belongs(k) {
+			keys = append(keys, k.key())
 		}
 	}
 	slices.SortFunc(keys, func(a, b Key) int {
@@ -101,8 +128,8 @@ func (r *Registry) Keys(app string) []Key {
 }
 
 // CreateKey makes a key and returns its secret, which is kept nowhere. A write
-// key needs an application, an admin key has none. Errors: *InvalidError,
-// ErrNotFound, ErrUnavailable.
+// key needs an application, an admin key has none, and a read key may have one.
+// Errors: *InvalidError, ErrNotFound, ErrUnavailable.
 func (r *Registry) CreateKey(ctx context.Context, app string, kind Kind) (Key, string, error) {
 	switch {
 	case kind != Write && kind != Read && kind != Admin:
@@ -112,97 +139,64 @@ func (r *Registry) CreateKey(ctx context.Context, app string, kind Kind) (Key, s
 	case kind == Admin && app != "":
 		return Key{}, "", &InvalidError{"kind", "admin belongs to all applications: make it under /v1/keys"}
 	}
-	if app != "" {
-		if _, ok := r.App(app); !ok {
-			return Key{}, "", fmt.Errorf("application %q: %w", app, ErrNotFound)
-		}
+	if err := r.checkRoom(); err != nil {
+		return Key{}, "", err
 	}
-	return r.newKey(ctx, app, kind)
-}
-
-func (r *Registry) newKey(ctx context.Context, app string, kind Kind) (Key, string, error) {
+	made := keyRecord{Key: Key{ID: newID("key"), App: app, Kind: kind, CreatedAt: now()}}
+	if app != "" {
+		a, ok := r.current.Load().apps[app]
+		if !ok {
+			return Key{}, "", fmt.Errorf("application %.80q: %w", app, ErrNotFound)
+		}
+		made.AppID = a.id
+	}
 	secret := newSecret(kind)
-	d := digestOf(secret)
-	k := Key{ID: "key_" + base62(new(big.Int).SetBytes(randomBytes(9)), 13), App: app, Kind: kind, CreatedAt: now()}
-	if err := r.put(ctx, d.record(), k, 0); err != nil {
+	if err := r.keepKey(ctx, digestOf(secret), made); err != nil {
 		return Key{}, "", fmt.Errorf("make key: %w", err)
 	}
-	return k, secret, nil
+	return made.Key, secret, nil
+}
+
+// keepKey writes a key, unless there is one with that digest.
+func (r *Registry) keepKey(ctx context.Context, d digest, k keyRecord) error {
+	return r.change(ctx, d.record(), func(old []byte) (any, error) {
+		if old != nil {
+			return nil, nil
+		}
+		return k, nil
+	})
 }
 
 // RevokeKey makes a key invalid, for good. Revoking it again changes nothing.
-// Errors: ErrNotFound, ErrUnavailable.
+// The key in DIR/admin.key, which is always valid, cannot be revoked. Errors:
+// ErrNotFound, *InvalidError, ErrUnavailable.
 func (r *Registry) RevokeKey(ctx context.Context, app, id string) error {
-	for d, k := range r.current.Load().keys {
-		if k.ID != id || k.App != app {
+	s := r.current.Load()
+	for d, k := range s.keys {
+		if k.Key.ID != id || k.App != app || !s.belongs(k) {
 			continue
 		}
-		if k.RevokedAt != nil {
-			return nil
+		for _, own := range r.own {
+			if own.digest == d {
+				return &InvalidError{"key_id", "is the admin key that this server was started with and always takes: start it with another (admin.key in the data directory, --admin-key), then revoke this one"}
+			}
 		}
 		at := now()
-		k.RevokedAt = &at
-		err := r.put(ctx, d.record(), k, r.revision(d.record()))
-		if errors.Is(err, ErrExists) { // somebody else revoked it meanwhile: there is no other change
-			return nil
-		}
+		err := r.change(ctx, d.record(), func(value []byte) (any, error) {
+			var old keyRecord
+			if err := json.Unmarshal(value, &old); err != nil {
+				return nil, fmt.Errorf("%w: the record cannot be read: %w", ErrUnavailable, err)
+			}
+			if old.RevokedAt != nil {
+				return nil, nil
+			}
+			old.RevokedAt = &at
+			return old, nil
+		})
 		if err != nil {
 			return fmt.Errorf("revoke key: %w", err)
 		}
 		return nil
 	}
 	return fmt.Errorf("key %.40q: %w", id, ErrNotFound)
-}
-
-const (
-	base62Digits  = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-	secretDigits  = 43 // 62^43 > 2^256
-	crcDigits     = 6  // 62^6 > 2^32
-	minAdminChars = 20 // of a secret that an administrator chooses
-)
-
-// newSecret returns eye_<kind>_<43 base62 characters>_<6 characters of CRC-32>.
-func newSecret(kind Kind) string {
-	head := "eye_" + string(kind)[:1] + "_" + base62(new(big.Int).SetBytes(randomBytes(32)), secretDigits)
-	return head + "_" + base62(new(big.Int).SetUint64(uint64(crc32.ChecksumIEEE([]byte(head)))), crcDigits)
-}
-
-func randomBytes(n int) []byte {
-	b := make([]byte, n)
-	_, _ = rand.Read(b) // never fails: crypto/rand ends the process instead
-	return b
-}
-
-// base62 writes n with so many digits.
-func base62(n *big.Int, digits int) string {
-	b := make([]byte, digits)
-	rest, digit := new(big.Int).Set(n), new(big.Int)
-	for i := digits - 1; i >= 0; i-- {
-		rest.DivMod(rest, big.NewInt(62), digit)
-		b[i] = base62Digits[digit.Int64()]
-	}
-	return string(b)
-}
-
-// readAdminKey reads DIR/admin.key, or makes it. What is in it is always valid.
-func (r *Registry) readAdminKey() error {
-	if k := r.opts.AdminKey; k != "" && len(k) < minAdminChars {
-		return &InvalidError{"--admin-key", fmt.Sprintf("is too short: give at least %d characters", minAdminChars)}
-	}
-	name := filepath.Join(r.opts.Dir, "admin.key")
-	b, err := os.ReadFile(name)
-	switch {
-	case err == nil:
-		if r.first.AdminKey = strings.TrimSpace(string(b)); len(r.first.AdminKey) < minAdminChars {
-			return fmt.Errorf("%s holds no key: remove it, and another is made", name)
-		}
-		return nil
-	case !errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("read the admin key: %w", err)
-	}
-	r.first.AdminKey, r.first.AdminKeyMade = newSecret(Admin), true
-	if err := writeDurably(name, []byte(r.first.AdminKey+"\n")); err != nil {
-		return fmt.Errorf("keep the admin key: %w", err)
-	}
-	return nil
 }

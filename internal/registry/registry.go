@@ -11,21 +11,19 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go/jetstream"
-
-	"theeye/internal/schema"
 )
 
 // Errors of a registry. Their text is meant for users.
 var (
-	ErrExists      = errors.New("this exists already")
-	ErrNotFound    = errors.New("there is no such thing")
+	ErrExists   = errors.New("this exists already")
+	ErrNotFound = errors.New("there is no such thing")
+	// ErrUnavailable: the server of the metadata did not answer, or not as it
+	// should. It is not known whether the change was made; making it again is safe.
 	ErrUnavailable = errors.New("metadata cannot be read or written at the moment")
 )
 
@@ -36,18 +34,31 @@ type InvalidError struct{ Field, Reason string }
 func (e *InvalidError) Error() string { return e.Field + " " + e.Reason }
 
 const (
-	bucketName     = "EYE_METADATA"
-	bucketMaxBytes = 128 << 20 // well within the queue's reserve for metadata
-	timeout        = 10 * time.Second
+	bucketName = "EYE_METADATA"
+	// bucketMaxBytes bounds the bucket. It is well within the queue's reserve
+	// for metadata, so a full queue does not keep a key from being revoked.
+	bucketMaxBytes = 128 << 20
+	// roomForNew bounds what may be made. What remains is for changes of what
+	// there is, a revocation above all.
+	roomForNew = 96 << 20
+
+	operationTimeout = 10 * time.Second // of one write or read
+	openTimeout      = time.Minute      // of reading everything at start
+	closeTimeout     = 2 * time.Second  // of the last write of a Close
 )
 
 // Options of a registry.
 type Options struct {
 	Dir string // the data directory, of admin.key and metadata.json
 	// AdminKey is a secret that is valid as an admin key besides those that are
-	// kept; empty for none.
+	// kept: 20 to 512 bytes of any form; empty for none. It is never written.
 	AdminKey string
-	Logger   *slog.Logger
+	Logger   *slog.Logger // nothing is logged when nil
+	// KeepInterval is how often the last use of keys is written, and a
+	// metadata.json that could not be written is tried again; 1 minute when 0.
+	KeepInterval time.Duration
+	// Replicas of a bucket that is made, in a cluster; 1 when 0.
+	Replicas int
 }
 
 // Registry holds the metadata. All methods may be called concurrently. A change
@@ -57,271 +68,154 @@ type Registry struct {
 	opts  Options
 	log   *slog.Logger
 	kv    jetstream.KeyValue
+	own   []ownKey // valid whatever the bucket says; fixed when Open returns
 	first FirstStart
 
 	current atomic.Pointer[snapshot]
-	done    chan struct{} // closed when the watch has ended
-	stop    func()
+	mu      sync.Mutex // guards the making of snapshots
 
-	mu        sync.Mutex        // guards revisions and the making of snapshots
-	revisions map[string]uint64 // of each record that was applied
-	fileMu    sync.Mutex        // guards metadata.json
+	stop    context.CancelFunc
+	running sync.WaitGroup
+	dirty   chan struct{} // a signal: metadata.json is behind the snapshot
+
+	fileMu sync.Mutex // guards metadata.json and what follows
+	usable bool       // the bucket is complete: metadata.json may be written
+	saved  uint64     // the serial of the snapshot in metadata.json
 }
 
-// FirstStart are the secrets that were made because there was no application
-// yet. They are told this once and are kept nowhere.
+// FirstStart are the secrets that were made because the metadata was new. They
+// are told this once and are kept nowhere.
+//
+// A crash after they were made and before they were printed loses them. The
+// server can be used all the same: DIR/admin.key was written before, and makes
+// other keys. A crash while they are made has the next start make others.
 type FirstStart struct {
 	WriteKey, ReadKey string // of the application "default"; empty when it was no first start
 	AdminKeyMade      bool   // DIR/admin.key is new
-	AdminKey          string // its content, whether new or not
+	AdminKey          string // the content of DIR/admin.key; else Options.AdminKey
 }
 
 // DefaultApp is the application that a first start makes.
 const DefaultApp = "default"
 
-// Open reads the metadata and begins to watch it. When the bucket is empty and
-// DIR/metadata.json is there, it is rebuilt from the file (Q7).
+// Open reads the metadata and begins to watch it.
+//
+// A bucket that is missing or empty is filled from DIR/metadata.json when that
+// is there (Q7); without the file it is a first start. Both go on where they
+// were when the process ends in the middle. DIR/admin.key is made when there is
+// none and Options.AdminKey is empty.
+//
+// The registry must be closed before the server behind js is.
 func Open(ctx context.Context, js jetstream.JetStream, opts Options) (*Registry, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	r := &Registry{opts: opts, log: opts.Logger, done: make(chan struct{}), revisions: map[string]uint64{}}
-	r.current.Store(emptySnapshot())
+	if opts.KeepInterval <= 0 {
+		opts.KeepInterval = time.Minute
+	}
+	r := &Registry{opts: opts, log: opts.Logger, dirty: make(chan struct{}, 1)}
+	r.current.Store(newSnapshot())
 	if err := r.readAdminKey(); err != nil {
 		return nil, err
 	}
-	opening, cancel := context.WithTimeout(ctx, timeout)
+	reading, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	var err error
-	r.kv, err = js.CreateOrUpdateKeyValue(opening, jetstream.KeyValueConfig{
-		Bucket: bucketName, Storage: jetstream.FileStorage, History: 1, MaxBytes: bucketMaxBytes,
-	})
-	if err != nil {
+	if r.kv, err = openBucket(reading, js, opts.Replicas); err != nil {
 		return nil, fmt.Errorf("open metadata: %w", err)
 	}
-	if err := r.rebuild(opening); err != nil {
-		return nil, err
+	if err := r.startWatch(reading); err != nil {
+		return nil, fmt.Errorf("read metadata: %w", err)
 	}
-	if err := r.watch(opening); err != nil {
+	if err := r.complete(ctx); err != nil {
+		r.end()
 		return nil, err
-	}
-	if len(r.Apps()) == 0 {
-		if err := r.firstStart(opening); err != nil {
-			r.Close()
-			return nil, fmt.Errorf("make the first application: %w", err)
-		}
 	}
 	return r, nil
 }
 
-// firstStart makes the keys before the application: when it is interrupted, the
-// next start makes others, and those nobody knows stay unused.
+func openBucket(ctx context.Context, js jetstream.JetStream, replicas int) (jetstream.KeyValue, error) {
+	kv, err := js.KeyValue(ctx, bucketName)
+	if !errors.Is(err, jetstream.ErrBucketNotFound) {
+		return kv, err
+	}
+	kv, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
+		Bucket: bucketName, Storage: jetstream.FileStorage, History: 1, MaxBytes: bucketMaxBytes, Replicas: replicas,
+	})
+	if errors.Is(err, jetstream.ErrBucketExists) { // another node made it
+		return js.KeyValue(ctx, bucketName)
+	}
+	return kv, err
+}
+
+// stateRecord is written last, when everything else of a new bucket is there.
+type stateRecord struct {
+	CompleteSince time.Time `json:"complete_since"`
+}
+
+// complete makes of a new or half-made bucket one that can be used.
+func (r *Registry) complete(ctx context.Context) error {
+	if r.current.Load().record(stateKey).revision == 0 {
+		restored, err := r.restore(ctx)
+		if err != nil {
+			return err
+		}
+		if !restored {
+			if err := r.firstStart(ctx); err != nil {
+				return fmt.Errorf("make the first application: %w", err)
+			}
+		}
+		err = r.change(ctx, stateKey, func(old []byte) (any, error) {
+			if old != nil {
+				return nil, nil
+			}
+			return stateRecord{now()}, nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if err := r.recordAdminKey(ctx); err != nil {
+		return err
+	}
+	r.fileMu.Lock()
+	r.usable = true
+	r.fileMu.Unlock()
+	r.writeFile()
+	return nil
+}
+
+// firstStart makes the application "default" and its keys. Some may be there,
+// of a first start that was interrupted.
 func (r *Registry) firstStart(ctx context.Context) error {
+	if _, err := r.CreateApp(ctx, DefaultApp, Settings{}); err != nil && !errors.Is(err, ErrExists) {
+		return err
+	}
 	var err error
-	if _, r.first.WriteKey, err = r.newKey(ctx, DefaultApp, Write); err != nil {
+	if _, r.first.WriteKey, err = r.CreateKey(ctx, DefaultApp, Write); err != nil {
 		return err
 	}
-	if _, r.first.ReadKey, err = r.newKey(ctx, DefaultApp, Read); err != nil {
-		return err
-	}
-	_, err = r.CreateApp(ctx, DefaultApp, Settings{})
+	_, r.first.ReadKey, err = r.CreateKey(ctx, DefaultApp, Read)
 	return err
 }
 
 // FirstStart returns the secrets that Open made.
 func (r *Registry) FirstStart() FirstStart { return r.first }
 
-// Close ends the watch.
+// Close writes the last use of keys and ends what runs in the background. It
+// takes a few seconds when the server does not answer.
 func (r *Registry) Close() {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	if err := r.writeUse(ctx); err != nil {
+		r.log.Warn("the last use of keys could not be written", "error", err)
+	}
+	r.end()
+}
+
+func (r *Registry) end() {
 	r.stop()
-	<-r.done
+	r.running.Wait()
 }
 
-// watch applies all records that are there, and goes on with those that come.
-func (r *Registry) watch(ctx context.Context) error {
-	watching, stop := context.WithCancel(context.Background())
-	w, err := r.kv.WatchAll(watching)
-	if err != nil {
-		stop()
-		return fmt.Errorf("watch metadata: %w", err)
-	}
-	ready := make(chan struct{})
-	r.stop = func() { _ = w.Stop(); stop() }
-	go func() {
-		defer close(r.done)
-		announced := false
-		for {
-			select {
-			case <-watching.Done():
-				return
-			case entry, ok := <-w.Updates():
-				switch {
-				case !ok:
-					return
-				case entry == nil: // all that was there has been told
-					if !announced {
-						close(ready)
-						announced = true
-					}
-				default:
-					r.apply(entry.Key(), entry.Value(), entry.Revision(), entry.Operation() != jetstream.KeyValuePut)
-				}
-			}
-		}
-	}()
-	select {
-	case <-ready:
-		return nil
-	case <-ctx.Done():
-		r.Close()
-		return fmt.Errorf("read metadata: %w", ctx.Err())
-	}
-}
-
-// apply makes a new snapshot with one record changed, unless it is known already.
-func (r *Registry) apply(key string, value []byte, revision uint64, deleted bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if revision <= r.revisions[key] {
-		return
-	}
-	r.revisions[key] = revision
-	next, err := r.current.Load().with(key, value, deleted)
-	if err != nil {
-		r.log.Error("a record of metadata cannot be read and is passed over", "record", key, "error", err)
-		return
-	}
-	r.current.Store(next)
-}
-
-// put writes one record, which must have the revision that is expected (0: not
-// be there), and applies it.
-func (r *Registry) put(ctx context.Context, key string, record any, expected uint64) error {
-	value, err := json.Marshal(record)
-	if err != nil {
-		return fmt.Errorf("encode metadata: %w", err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	var revision uint64
-	if expected == 0 {
-		revision, err = r.kv.Create(ctx, key, value)
-	} else {
-		revision, err = r.kv.Update(ctx, key, value, expected)
-	}
-	if err != nil {
-		return writeError(err)
-	}
-	r.apply(key, value, revision, false)
-	return r.writeFile()
-}
-
-// remove deletes one record.
-func (r *Registry) remove(ctx context.Context, key string) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	if err := r.kv.Delete(ctx, key, jetstream.LastRevision(r.revision(key))); err != nil {
-		return writeError(err)
-	}
-	entry, err := r.kv.Get(ctx, key)
-	if err == nil {
-		return fmt.Errorf("%w: it was made again at revision %d", ErrExists, entry.Revision())
-	}
-	r.mu.Lock()
-	if next, err := r.current.Load().with(key, nil, true); err == nil {
-		r.current.Store(next)
-	}
-	r.mu.Unlock()
-	return r.writeFile()
-}
-
-// writeError tells a lost race from a server that does not answer.
-func writeError(err error) error {
-	var api *jetstream.APIError
-	if errors.Is(err, jetstream.ErrKeyExists) ||
-		errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
-		return fmt.Errorf("%w, or was changed at the same time", ErrExists)
-	}
-	return fmt.Errorf("%w: %w", ErrUnavailable, err)
-}
-
-func (r *Registry) revision(key string) uint64 {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.revisions[key]
-}
-
-// snapshot is the metadata at one moment. It is never changed.
-type snapshot struct {
-	records map[string][]byte // as they are kept, by the key of the bucket
-	apps    map[string]App
-	keys    map[digest]Key
-	types   map[typeName]*typeRecord
-}
-
-func emptySnapshot() *snapshot {
-	return &snapshot{
-		records: map[string][]byte{}, apps: map[string]App{},
-		keys: map[digest]Key{}, types: map[typeName]*typeRecord{},
-	}
-}
-
-// with returns a snapshot in which one record is another.
-func (s *snapshot) with(key string, value []byte, deleted bool) (*snapshot, error) {
-	next := *s
-	next.records = maps.Clone(s.records)
-	if deleted {
-		value = s.records[key]
-		delete(next.records, key)
-	} else {
-		next.records[key] = value
-	}
-	if value == nil {
-		return &next, nil
-	}
-	switch kind(key) {
-	case appRecords:
-		var a App
-		if err := json.Unmarshal(value, &a); err != nil {
-			return nil, err
-		}
-		next.apps = maps.Clone(s.apps)
-		if deleted {
-			delete(next.apps, a.Name)
-		} else {
-			next.apps[a.Name] = a.located()
-		}
-	case keyRecords:
-		var k Key
-		if err := json.Unmarshal(value, &k); err != nil {
-			return nil, err
-		}
-		next.keys = maps.Clone(s.keys)
-		if deleted {
-			delete(next.keys, k.hash(key))
-		} else {
-			next.keys[k.hash(key)] = k
-		}
-	case typeRecords:
-		var v TypeVersion
-		if err := json.Unmarshal(value, &v); err != nil {
-			return nil, err
-		}
-		next.types = maps.Clone(s.types)
-		name := typeName{v.Category, v.Name}
-		next.types[name] = next.types[name].with(v, deleted)
-	default:
-		return nil, fmt.Errorf("unknown kind of record %q", key)
-	}
-	return &next, nil
-}
-
-// compile turns a version into a type that checks. A schema that this server
-// cannot use lets nothing pass unchecked.
-func compile(v TypeVersion) *schema.Type {
-	t, err := schema.Compile(v.Category, v.Name, v.Version, v.Schema)
-	if err != nil {
-		return schema.Unusable(v.Category, v.Name, v.Version, err)
-	}
-	return t
-}
+func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }

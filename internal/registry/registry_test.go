@@ -102,11 +102,11 @@ func TestEverythingIsThereAfterARestart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, revoked, err := r.CreateKey(t.Context(), "", registry.Read)
+	gone, revoked, err := r.CreateKey(t.Context(), "", registry.Read)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.RevokeKey(t.Context(), "", r.Keys("")[0].ID); err != nil {
+	if err := r.RevokeKey(t.Context(), "", gone.ID); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := r.PutType(t.Context(), "c", "n", []byte(`{"type":"object"}`)); err != nil {

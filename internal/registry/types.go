@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"theeye/internal/event"
@@ -22,37 +24,54 @@ type TypeVersion struct {
 	Category  string         `json:"category"`
 	Name      string         `json:"name"`
 	Version   uint32         `json:"version"`
-	Schema    jsontext.Value `json:"schema"`
+	Schema    jsontext.Value `json:"schema"` // must not be changed
 	CreatedAt time.Time      `json:"created_at"`
 	DeletedAt *time.Time     `json:"deleted_at"` // the type ended with this version
 }
 
 type typeName struct{ category, name string }
 
-// typeRecord is an event type with all its versions, oldest first.
-type typeRecord struct {
+// typeState is an event type with all its versions, oldest first.
+type typeState struct {
 	versions []TypeVersion
-	compiled *schema.Type // of the last; nil when it was deleted
+	compiled *compiledType // of the last version; nil when it is yet to be compiled
 }
 
+// compiledType is the version in force; its schema is nil when there is none.
+type compiledType struct{ schema *schema.Type }
+
 // with returns the type with one version put in its place. t may be nil.
-func (t *typeRecord) with(v TypeVersion, deleted bool) *typeRecord {
-	next := &typeRecord{}
+func (t *typeState) with(v TypeVersion, removed bool) *typeState {
+	next := &typeState{}
 	if t != nil {
 		next.versions = slices.DeleteFunc(slices.Clone(t.versions), func(w TypeVersion) bool { return w.Version == v.Version })
 	}
-	if !deleted {
+	if !removed {
 		next.versions = append(next.versions, v)
-		slices.SortFunc(next.versions, func(a, b TypeVersion) int { return int(a.Version) - int(b.Version) })
-	}
-	if last, ok := next.last(); ok {
-		next.compiled = compile(last)
+		slices.SortFunc(next.versions, func(a, b TypeVersion) int { return cmp.Compare(a.Version, b.Version) })
 	}
 	return next
 }
 
+// compile makes the version in force ready. A schema that this server cannot use
+// lets nothing pass unchecked.
+func (t *typeState) compile() error {
+	t.compiled = new(compiledType)
+	v, ok := t.last()
+	if !ok {
+		return nil
+	}
+	var err error
+	t.compiled.schema, err = schema.Compile(v.Category, v.Name, v.Version, v.Schema)
+	if err != nil {
+		t.compiled.schema = schema.Unusable(v.Category, v.Name, v.Version, err)
+		return fmt.Errorf("event type %q / %q version %d: its events are rejected: %w", v.Category, v.Name, v.Version, err)
+	}
+	return nil
+}
+
 // last returns the version in force.
-func (t *typeRecord) last() (TypeVersion, bool) {
+func (t *typeState) last() (TypeVersion, bool) {
 	if t == nil || len(t.versions) == 0 {
 		return TypeVersion{}, false
 	}
@@ -67,7 +86,7 @@ func typeKey(category, name string, version uint32) string {
 // Type returns the event type in force, nil when there is none. It takes no lock.
 func (r *Registry) Type(category, name string) *schema.Type {
 	if t := r.current.Load().types[typeName{category, name}]; t != nil {
-		return t.compiled
+		return t.compiled.schema
 	}
 	return nil
 }
@@ -81,10 +100,7 @@ func (r *Registry) Types() []TypeVersion {
 		}
 	}
 	slices.SortFunc(all, func(a, b TypeVersion) int {
-		if c := strings.Compare(a.Category, b.Category); c != 0 {
-			return c
-		}
-		return strings.Compare(a.Name, b.Name)
+		return cmp.Or(strings.Compare(a.Category, b.Category), strings.Compare(a.Name, b.Name))
 	})
 	return all
 }
@@ -93,58 +109,110 @@ func (r *Registry) Types() []TypeVersion {
 func (r *Registry) TypeVersion(category, name string) (TypeVersion, error) {
 	v, ok := r.current.Load().types[typeName{category, name}].last()
 	if !ok {
-		return TypeVersion{}, fmt.Errorf("event type %q / %q: %w", category, name, ErrNotFound)
+		return TypeVersion{}, typeError(category, name, ErrNotFound)
 	}
 	return v, nil
 }
 
-// PutType makes a schema the version in force of an event type, the next by
-// number. A schema that equals the one in force, but for white space and the
-// order of keys, makes no version. Errors: *schema.CompileError, *InvalidError,
-// ErrExists when another version came first, ErrUnavailable.
-func (r *Registry) PutType(ctx context.Context, category, name string, document []byte) (v TypeVersion, made bool, err error) {
-	for field, text := range map[string]string{"category": category, "name": name} {
-		if n := utf8.RuneCountInString(text); n < 1 || n > event.MaxTextCodePoints || !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
-			return v, false, &InvalidError{field, fmt.Sprintf("must have 1 to %d characters", event.MaxTextCodePoints)}
-		}
+// TypeVersions returns all versions that an event type ever had, oldest first,
+// also when it was deleted: stored events name them. Error: ErrNotFound.
+func (r *Registry) TypeVersions(category, name string) ([]TypeVersion, error) {
+	t := r.current.Load().types[typeName{category, name}]
+	if t == nil || len(t.versions) == 0 {
+		return nil, typeError(category, name, ErrNotFound)
 	}
-	document = bytes.Clone(document)
+	return slices.Clone(t.versions), nil
+}
+
+func typeError(category, name string, err error) error {
+	return fmt.Errorf("event type %.80q / %.80q: %w", category, name, err)
+}
+
+// PutType makes a schema the version in force of an event type, the next by
+// number, and returns it. A schema that equals the one in force, but for white
+// space and the order of keys, makes no version (made is false), nor does one
+// that is refused. Two nodes never make the same version of two schemas. Errors:
+// *schema.CompileError, *InvalidError, ErrUnavailable.
+func (r *Registry) PutType(ctx context.Context, category, name string, document []byte) (v TypeVersion, made bool, err error) {
+	if err := errors.Join(checkTypeText("category", category), checkTypeText("name", name)); err != nil {
+		return v, false, err
+	}
 	if _, err := schema.Compile(category, name, 1, document); err != nil {
 		return v, false, err
 	}
-	t := r.current.Load().types[typeName{category, name}]
-	v = TypeVersion{Category: category, Name: name, Version: 1, Schema: document, CreatedAt: now()}
-	if last, ok := t.last(); ok {
-		if sameSchema(last.Schema, document) {
-			return last, false, nil
+	if err := r.checkRoom(); err != nil {
+		return v, false, err
+	}
+	v = TypeVersion{Category: category, Name: name, Schema: bytes.Clone(document), CreatedAt: now()}
+	for range maxTries {
+		v.Version = 1
+		if t := r.current.Load().types[typeName{category, name}]; t != nil && len(t.versions) > 0 {
+			if last, ok := t.last(); ok && sameSchema(last.Schema, document) {
+				return last, false, nil
+			}
+			v.Version = t.versions[len(t.versions)-1].Version + 1
+		}
+		err := r.change(ctx, typeKey(category, name, v.Version), func(old []byte) (any, error) {
+			if old != nil { // another came first with this number
+				return nil, ErrExists
+			}
+			return v, nil
+		})
+		if err == nil {
+			return v, true, nil
+		}
+		if !errors.Is(err, ErrExists) {
+			return v, false, typeError(category, name, err)
 		}
 	}
-	if t != nil && len(t.versions) > 0 {
-		v.Version = t.versions[len(t.versions)-1].Version + 1
-	}
-	if err := r.put(ctx, typeKey(category, name, v.Version), v, 0); err != nil {
-		return v, false, fmt.Errorf("event type %q / %q: %w", category, name, err)
-	}
-	return v, true, nil
+	return v, false, typeError(category, name, fmt.Errorf("%w: others change it all the time", ErrUnavailable))
 }
 
+func checkTypeText(field, text string) error {
+	n := utf8.RuneCountInString(text)
+	if n < 1 || n > event.MaxTextCodePoints || !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
+		return &InvalidError{field, fmt.Sprintf("must have 1 to %d characters", event.MaxTextCodePoints)}
+	}
+	return nil
+}
+
+// sameSchema compares JSON without regard to white space and the order of keys.
+// Numbers count as they are written: rounding could make two schemas one.
 func sameSchema(a, b jsontext.Value) bool {
 	x, y := a.Clone(), b.Clone()
-	if err := errors.Join(x.Canonicalize(), y.Canonicalize()); err != nil {
-		return false
+	for _, v := range []*jsontext.Value{&x, &y} {
+		err := v.Format(jsontext.ReorderRawObjects(true), jsontext.PreserveRawStrings(false),
+			jsontext.CanonicalizeRawInts(false), jsontext.CanonicalizeRawFloats(false),
+			jsontext.SpaceAfterColon(false), jsontext.SpaceAfterComma(false), jsontext.Multiline(false))
+		if err != nil {
+			return false
+		}
 	}
 	return bytes.Equal(x, y)
 }
 
 // DeleteType ends an event type: events of it are checked no longer. Its
-// versions are kept, and a later one continues their numbers. Error: ErrNotFound.
+// versions can still be read, and a later one continues their numbers. Errors:
+// ErrNotFound, ErrUnavailable.
 func (r *Registry) DeleteType(ctx context.Context, category, name string) error {
-	v, err := r.TypeVersion(category, name)
+	last, err := r.TypeVersion(category, name)
 	if err != nil {
 		return err
 	}
-	key := typeKey(category, name, v.Version)
 	at := now()
-	v.DeletedAt = &at
-	return r.put(ctx, key, v, r.revision(key))
+	err = r.change(ctx, typeKey(category, name, last.Version), func(value []byte) (any, error) {
+		var v TypeVersion
+		if err := json.Unmarshal(value, &v); err != nil {
+			return nil, fmt.Errorf("%w: its record cannot be read: %w", ErrUnavailable, err)
+		}
+		if v.DeletedAt != nil {
+			return nil, ErrNotFound
+		}
+		v.DeletedAt = &at
+		return v, nil
+	})
+	if err != nil {
+		return typeError(category, name, err)
+	}
+	return nil
 }

@@ -1,0 +1,132 @@
+package registry
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"math/big"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// digest is the SHA-256 of a secret.
+type digest [sha256.Size]byte
+
+func digestOf(secret string) digest { return sha256.Sum256([]byte(secret)) }
+
+func (d digest) record() string { return keyRecords + "." + hex.EncodeToString(d[:]) }
+
+const (
+	base62Digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	secretBytes  = 32
+	secretDigits = 43 // 62^43 > 2^256
+	crcDigits    = 6  // 62^6 > 2^32
+	idBytes      = 9
+	idDigits     = 13 // 62^13 > 2^72
+)
+
+// newSecret returns eye_<kind>_<43 base62 characters>_<6 characters of CRC-32>.
+// The check sum, of all that stands before it, tells a typing error from a key
+// that is not known.
+func newSecret(kind Kind) string {
+	head := "eye_" + string(kind)[:1] + "_" + random62(secretBytes, secretDigits)
+	return head + "_" + checksum(head)
+}
+
+func checksum(head string) string {
+	return base62(new(big.Int).SetUint64(uint64(crc32.ChecksumIEEE([]byte(head)))), crcDigits)
+}
+
+// ParseKey returns the kind of a secret that has the form of a key, check sum
+// included. It does not say whether there is such a key. A secret that an
+// administrator chose has no form.
+func ParseKey(secret string) (Kind, bool) {
+	head, sum := secret[:max(0, len(secret)-crcDigits-1)], secret[max(0, len(secret)-crcDigits):]
+	for _, kind := range []Kind{Write, Read, Admin} {
+		digits, ok := strings.CutPrefix(head, "eye_"+string(kind)[:1]+"_")
+		if ok && len(digits) == secretDigits && strings.Trim(digits, base62Digits) == "" && secret == head+"_"+sum && sum == checksum(head) {
+			return kind, true
+		}
+	}
+	return "", false
+}
+
+// newID returns an id that is not secret and unique.
+func newID(prefix string) string { return prefix + "_" + random62(idBytes, idDigits) }
+
+func random62(bytes, digits int) string {
+	b := make([]byte, bytes)
+	_, _ = rand.Read(b) // never fails: crypto/rand ends the process instead
+	return base62(new(big.Int).SetBytes(b), digits)
+}
+
+// base62 writes n with so many digits.
+func base62(n *big.Int, digits int) string {
+	b := make([]byte, digits)
+	rest, base, digit := new(big.Int).Set(n), big.NewInt(int64(len(base62Digits))), new(big.Int)
+	for i := digits - 1; i >= 0; i-- {
+		rest.DivMod(rest, base, digit)
+		b[i] = base62Digits[digit.Int64()]
+	}
+	return string(b)
+}
+
+// readAdminKey reads DIR/admin.key, or makes it when there is none and no other
+// was given. What is in it is valid whatever the bucket says.
+func (r *Registry) readAdminKey() error {
+	given := r.opts.AdminKey
+	if given != "" {
+		if len(given) < minSecret || len(given) > maxSecret {
+			return &InvalidError{"--admin-key", fmt.Sprintf("has %d bytes: give %d to %d", len(given), minSecret, maxSecret)}
+		}
+		r.first.AdminKey = given
+		r.own = append(r.own, ownKey{digestOf(given), "--admin-key"})
+	}
+	name := filepath.Join(r.opts.Dir, "admin.key")
+	b, err := os.ReadFile(name)
+	switch {
+	case err == nil:
+		r.first.AdminKey = strings.TrimSpace(string(b))
+		if n := len(r.first.AdminKey); n < minSecret || n > maxSecret {
+			return fmt.Errorf("%s holds no key of %d to %d bytes: remove it, and another is made", name, minSecret, maxSecret)
+		}
+	case !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("read the admin key: %w", err)
+	case given != "":
+		return nil
+	default:
+		r.first.AdminKey, r.first.AdminKeyMade = newSecret(Admin), true
+		if err := writeDurably(name, []byte(r.first.AdminKey+"\n")); err != nil {
+			return fmt.Errorf("keep the admin key: %w", err)
+		}
+	}
+	if d := digestOf(r.first.AdminKey); len(r.own) == 0 || r.own[0].digest != d {
+		r.own = append(r.own, ownKey{d, "admin.key"})
+	}
+	return nil
+}
+
+// recordAdminKey keeps the key of DIR/admin.key in the bucket, so that it stays
+// valid when the file is lost and another is made, until it is revoked. A key
+// that was given is not kept: it is valid as long as it is given.
+func (r *Registry) recordAdminKey(ctx context.Context) error {
+	for i, own := range r.own {
+		if own.id != "admin.key" {
+			continue
+		}
+		made := keyRecord{Key: Key{ID: newID("key"), Kind: Admin, CreatedAt: now()}}
+		if err := r.keepKey(ctx, own.digest, made); err != nil {
+			return fmt.Errorf("keep the admin key: %w", err)
+		}
+		if k := r.current.Load().keys[own.digest]; k != nil {
+			r.own[i].id = k.Key.ID
+		}
+	}
+	return nil
+}

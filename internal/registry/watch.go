@@ -1,0 +1,263 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	maxApply   = 1000        // records that are taken over at once
+	watchAgain = time.Second // between a watch that ended and the next
+	maxTries   = 100         // of a change that others come before
+)
+
+// startWatch reads everything that is there, and goes on in the background with
+// what comes.
+func (r *Registry) startWatch(ctx context.Context) error {
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	r.stop = stop
+	w, err := r.watchAll(background)
+	if err != nil {
+		stop()
+		return err
+	}
+	var entries []jetstream.KeyValueEntry
+	for reading := true; reading; {
+		select {
+		case entry, ok := <-w.Updates():
+			if !ok {
+				err = errors.New("the watch ended")
+			}
+			if reading = ok && entry != nil; reading {
+				entries = append(entries, entry)
+			}
+		case <-ctx.Done():
+			err, reading = ctx.Err(), false
+		}
+	}
+	if err != nil {
+		endWatch(w)
+		stop()
+		return err
+	}
+	r.apply(entries...)
+	r.running.Go(func() { r.follow(background, w) })
+	r.running.Go(func() { r.keep(background) })
+	return nil
+}
+
+// watchAll begins a watch that ends with ctx. The library would wait for an
+// answer for ever.
+func (r *Registry) watchAll(ctx context.Context) (jetstream.KeyWatcher, error) {
+	ctx, giveUp := context.WithCancel(ctx)
+	timer := time.AfterFunc(operationTimeout, giveUp)
+	w, err := r.kv.WatchAll(ctx)
+	if err != nil || !timer.Stop() {
+		giveUp()
+		if err == nil {
+			endWatch(w)
+			err = context.DeadlineExceeded
+		}
+		return nil, err
+	}
+	return watch{w, giveUp}, nil
+}
+
+// watch is a watcher that gives its context back.
+type watch struct {
+	jetstream.KeyWatcher
+	release context.CancelFunc
+}
+
+// Stop ends the watch.
+func (w watch) Stop() error {
+	defer w.release()
+	return w.KeyWatcher.Stop()
+}
+
+// endWatch stops a watch and takes what it still wants to deliver, without which
+// its goroutine would hang.
+func endWatch(w jetstream.KeyWatcher) {
+	_ = w.Stop() // fails when the connection is closed, which has stopped it
+	timeout := time.After(closeTimeout)
+	for {
+		select {
+		case _, ok := <-w.Updates():
+			if !ok {
+				return
+			}
+		case <-timeout:
+			return
+		}
+	}
+}
+
+// follow applies what a watch tells until ctx ends. A watch that ends before is
+// begun again; it tells everything once more, of which only news count.
+func (r *Registry) follow(ctx context.Context, w jetstream.KeyWatcher) {
+	for {
+		r.drain(ctx, w)
+		endWatch(w)
+		for again := true; again; {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(watchAgain):
+			}
+			var err error
+			if w, err = r.watchAll(ctx); err != nil {
+				r.log.Warn("metadata is not being watched; it will be tried again", "error", err)
+			}
+			again = err != nil
+		}
+	}
+}
+
+// drain applies entries, those that are there together, until the watch or ctx ends.
+func (r *Registry) drain(ctx context.Context, w jetstream.KeyWatcher) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case entry, ok := <-w.Updates():
+			if !ok {
+				return
+			}
+			entries := []jetstream.KeyValueEntry{entry}
+			for more := true; more && len(entries) < maxApply; {
+				select {
+				case entry, more = <-w.Updates():
+					entries = append(entries, entry)
+				default:
+					more = false
+				}
+			}
+			r.apply(entries...)
+		}
+	}
+}
+
+// apply takes entries over into a new snapshot. Nil entries are passed over.
+func (r *Registry) apply(entries ...jetstream.KeyValueEntry) {
+	records := make(map[string]record, len(entries))
+	for _, entry := range entries {
+		if entry == nil || entry.Revision() <= records[entry.Key()].revision {
+			continue
+		}
+		next := record{entry.Value(), entry.Revision()}
+		if entry.Operation() != jetstream.KeyValuePut {
+			next.value = nil
+		}
+		records[entry.Key()] = next
+	}
+	r.take(records)
+}
+
+func (r *Registry) take(records map[string]record) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	next := r.current.Load().copy()
+	changed, onFile := false, false
+	for key, value := range records {
+		news, err := next.set(key, value)
+		if err != nil {
+			r.log.Error("a record of metadata cannot be read and is passed over", "record", key, "error", err)
+		}
+		changed = changed || news
+		onFile = onFile || news && key != usedKey
+	}
+	if !changed {
+		return
+	}
+	for _, err := range next.finish() {
+		r.log.Error("metadata cannot be used", "error", err)
+	}
+	r.current.Store(next)
+	if onFile {
+		select {
+		case r.dirty <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// change replaces one record. decide is told the value that there is (nil for
+// none) and returns what is to be there instead, or nil to leave it; it is asked
+// again when another node came before. When change returns nil, the record is on
+// disk and in force here.
+func (r *Registry) change(ctx context.Context, key string, decide func(old []byte) (any, error)) error {
+	for range maxTries {
+		old := r.current.Load().record(key)
+		wanted, err := decide(old.value)
+		if err != nil || wanted == nil {
+			return err
+		}
+		value, err := json.Marshal(wanted)
+		if err != nil {
+			return fmt.Errorf("encode metadata: %w", err)
+		}
+		revision, err := r.write(ctx, key, value, old)
+		if err == nil {
+			r.take(map[string]record{key: {value, revision}})
+			if key != usedKey {
+				r.writeFile()
+			}
+			return nil
+		}
+		if !errors.Is(err, jetstream.ErrKeyExists) && !errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
+			return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		if err := r.refresh(ctx, key); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: others change %s all the time", ErrUnavailable, key)
+}
+
+// write puts a record when the one that there is has the revision of old.
+func (r *Registry) write(ctx context.Context, key string, value []byte, old record) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
+	defer cancel()
+	if old.value == nil {
+		return r.kv.Create(ctx, key, value)
+	}
+	return r.kv.Update(ctx, key, value, old.revision)
+}
+
+// refresh takes over what another node wrote, without waiting for the watch.
+func (r *Registry) refresh(ctx context.Context, key string) error {
+	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
+	defer cancel()
+	entry, err := r.kv.Get(ctx, key)
+	switch {
+	case err == nil:
+		r.apply(entry)
+	case !errors.Is(err, jetstream.ErrKeyNotFound):
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return nil
+}
+
+// keep writes, in the background, the last use of keys and a metadata.json that
+// is behind.
+func (r *Registry) keep(ctx context.Context) {
+	tick := time.NewTicker(r.opts.KeepInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.dirty:
+		case <-tick.C:
+			if err := r.writeUse(ctx); err != nil && ctx.Err() == nil {
+				r.log.Warn("the last use of keys could not be written; it will be tried again", "error", err)
+			}
+		}
+		r.writeFile()
+	}
+}
