@@ -47,7 +47,8 @@ const (
 )
 
 // AppendRecord appends the binary form of r to b and returns the longer slice.
-// Position and CarriedBy are written only when positioned is true.
+// Position is written only when positioned is true; CarriedBy never is: it is the
+// frame that the record is read from.
 func AppendRecord(b []byte, r Record, positioned bool) []byte {
 	if r.Event != nil {
 		return appendEvent(b, r.Event, positioned)
@@ -220,12 +221,7 @@ func (d *decoder) rejection(at Position) *Rejection {
 	r.Name = d.string()
 	r.SentTime, r.SentAt, r.ReceivedAt = d.micros(), d.micros(), d.micros()
 	r.SchemaVersion = d.uint32()
-	n := d.uvarint()
-	if n > uint64(len(d.bytes)-d.pos) {
-		d.fail("more problems than bytes")
-		return r
-	}
-	for range n {
+	for n := d.uvarint(); n > 0 && d.err == nil; n-- { // the count alone is not to be trusted
 		r.Problems = append(r.Problems, Problem{Code: d.string(), Pointer: d.string(), Message: d.string()})
 	}
 	r.Raw = d.slice()
