@@ -98,12 +98,21 @@ const (
 	Expired
 )
 
-var fateNames = [...]string{"pending", "stored", "rejected", "duplicate", "erased", "expired"}
-
 // String returns the fate as the interface spells it.
 func (f Fate) String() string {
-	if int(f) < len(fateNames) {
-		return fateNames[f]
+	switch f {
+	case Pending:
+		return "pending"
+	case Stored:
+		return "stored"
+	case Rejected:
+		return "rejected"
+	case Duplicate:
+		return "duplicate"
+	case Erased:
+		return "erased"
+	case Expired:
+		return "expired"
 	}
 	return "unknown"
 }

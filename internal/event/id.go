@@ -12,9 +12,11 @@ const MaxTextCodePoints = 200
 // MaxSenderCodePoints bounds sender.
 const MaxSenderCodePoints = 64
 
-// eyeNamespace is the root of all ids that The Eye derives. It is part of the
+// namespace is the root of all ids that The Eye derives. It is part of the
 // stored format: changing it would break the safety of sending again.
-var eyeNamespace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("tag:theeye,2026:event"))
+func namespace() uuid.UUID {
+	return uuid.UUID{0x2f, 0x7e, 0x0b, 0x61, 0x5d, 0x0c, 0x5e, 0x3a, 0x9b, 0x8e, 0x41, 0xd7, 0x6c, 0x13, 0xa5, 0x90}
+}
 
 // NewID returns a new UUIDv7 for an event that came without an id. It may be
 // called concurrently and panics only when the system has no randomness.
@@ -48,7 +50,7 @@ func DeriveID(app string, parts ...string) uuid.UUID {
 		b.WriteString(part)
 		b.WriteByte(0) // no part that is used here may hold NUL, but for the last
 	}
-	return uuid.NewSHA1(eyeNamespace, []byte(b.String()))
+	return uuid.NewSHA1(namespace(), []byte(b.String()))
 }
 
 // RejectionID identifies a refusal by what was refused, so that the same event

@@ -115,12 +115,12 @@ func contentForm(r *http.Request) (bodyForm, error) {
 	if err != nil {
 		return 0, unsupportedType(header)
 	}
-	switch {
-	case kind == "application/json", kind == "text/plain", kind == "text/json":
+	switch kind {
+	case "application/json", "text/plain", "text/json":
 		return formJSON, nil
-	case kind == "application/x-ndjson", kind == "application/ndjson", kind == "application/jsonl":
+	case "application/x-ndjson", "application/ndjson", "application/jsonl":
 		return formLines, nil
-	case kind == "application/x-www-form-urlencoded":
+	case "application/x-www-form-urlencoded":
 		return formForm, nil
 	}
 	return 0, unsupportedType(header)
@@ -165,7 +165,7 @@ func (u *unpackers) reader(encoding string, packed io.Reader) (unpacked io.Reade
 			z = new(gzip.Reader)
 		}
 		if err := z.Reset(packed); err != nil {
-			return failing{err}, done, nil
+			return failing{err}, done, nil //nolint:nilerr // told when it is read
 		}
 		return z, func() { u.gzips.Put(z) }, nil
 	case "deflate":
@@ -180,7 +180,7 @@ func (u *unpackers) reader(encoding string, packed io.Reader) (unpacked io.Reade
 			}
 		}
 		if err := z.Reset(packed); err != nil {
-			return failing{err}, done, nil
+			return failing{err}, done, nil //nolint:nilerr // told when it is read
 		}
 		return z, func() { _ = z.Reset(nil); u.zstds.Put(z) }, nil
 	}

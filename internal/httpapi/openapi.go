@@ -95,9 +95,7 @@ func (idText) Schema(huma.Registry) *huma.Schema {
 
 // OpenAPI returns the document of all routes.
 func OpenAPI(legacy bool) *huma.OpenAPI {
-	registry := huma.NewMapRegistry("#/components/schemas/", func(t reflect.Type, hint string) string {
-		return huma.DefaultSchemaNamer(t, hint)
-	})
+	registry := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
 	registry.RegisterTypeAlias(schemaOf[jsontext.Value](), schemaOf[any]())
 	registry.RegisterTypeAlias(schemaOf[uuid.UUID](), schemaOf[idText]())
 	api := &huma.OpenAPI{

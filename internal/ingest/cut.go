@@ -253,8 +253,7 @@ func oneValue(line []byte) *SyntaxError {
 			return &SyntaxError{Column: column(line, d.InputOffset()), Reason: "more than one JSON value in a line"}
 		}
 	}
-	var syntax *SyntaxError
-	if errors.As(locate(line, err), &syntax) {
+	if syntax, ok := errors.AsType[*SyntaxError](locate(line, err)); ok {
 		return syntax
 	}
 	return &SyntaxError{Column: 1, Reason: err.Error()}

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -209,10 +210,10 @@ func (e *element) readTimestamp(value jsontext.Value, zone *time.Location) {
 		e.problem(event.TimestampUnparsable, "/timestamp", "timestamp must be a string or a number, this is "+kindName(value))
 		return
 	}
-	switch err {
-	case nil:
+	switch {
+	case err == nil:
 		e.timed = true
-	case event.ErrOutOfRange:
+	case errors.Is(err, event.ErrOutOfRange):
 		e.problem(event.TimestampOutOfRange, "/timestamp", fmt.Sprintf("%.40q: %s", e.timestamp, err))
 	default:
 		e.problem(event.TimestampUnparsable, "/timestamp", fmt.Sprintf("%.40q is %s", e.timestamp, err))

@@ -129,8 +129,7 @@ func faults(raw []byte) []event.Problem {
 // known to be JSON, so that only names and Unicode can be wrong.
 func strictProblem(err error) event.Problem {
 	p := event.Problem{Code: event.InvalidUnicode, Message: "text that is no Unicode: bytes that are not UTF-8, or half of a surrogate pair"}
-	var syntactic *jsontext.SyntacticError
-	if errors.As(err, &syntactic) {
+	if syntactic, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 		p.Pointer = string(syntactic.JSONPointer)
 	}
 	if errors.Is(err, jsontext.ErrDuplicateName) {

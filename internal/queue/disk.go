@@ -106,7 +106,7 @@ func (q *Queue) reopen(ctx context.Context) error {
 			break
 		}
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // the server stops
 		}
 		q.log.Warn("the reopened queue does not answer yet", "error", err)
 		select {

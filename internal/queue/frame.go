@@ -53,7 +53,7 @@ func (e *CorruptFrameError) Error() string {
 //	checksum  4  CRC-32C (Castagnoli), little endian, of all that follows
 //	counts       uvarint n, then n × (uvarint length, application, uvarint received, uvarint rejected)
 //	length       uvarint, bytes of the unpacked body
-//	body         compressed
+//	records      compressed
 const (
 	magic        = "EYEF"
 	frameVersion = 1

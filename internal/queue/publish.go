@@ -52,8 +52,7 @@ func (q *Queue) Publish(ctx context.Context, f Frame) (uint64, error) {
 }
 
 func (q *Queue) publishError(err error) error {
-	var api *jetstream.APIError
-	if errors.As(err, &api) {
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
 		switch api.ErrorCode {
 		case codeInsufficientResources, codeStorageExceeded:
 			return fmt.Errorf("%w: %w", ErrFull, err)

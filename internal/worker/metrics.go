@@ -52,7 +52,7 @@ func (m metrics) wrote(b store.Batch, outcomes []event.Outcome, took time.Durati
 		m.fates.WithLabelValues(fate.String()).Add(float64(n))
 	}
 	if n := len(b.Records); n > 0 {
-		received := event.Micros(0)
+		var received event.Micros
 		if last := b.Records[n-1]; last.Event != nil {
 			received = last.Event.ReceivedAt
 		} else {

@@ -41,17 +41,14 @@ func (s *Store) Series(ctx context.Context, q query.Query, spec store.Series) ([
 
 // arrivals renders all arrivals with their fate. They are bounded by received_at.
 func arrivals(q query.Query, b builder) string {
-	text := "FROM ("
-	for i, table := range []struct {
+	var selects []string
+	for _, table := range []struct {
 		name string
 		fate event.Fate
 	}{{"events", event.Stored}, {"rejections", event.Rejected}, {"duplicates", event.Duplicate}} {
-		if i > 0 {
-			text += " UNION ALL "
-		}
-		text += "SELECT '" + table.fate.String() + "' AS status, received_at FROM " + table.name + where(query.Rejections, q, b)
+		selects = append(selects, "SELECT '"+table.fate.String()+"' AS status, received_at FROM "+table.name+where(query.Rejections, q, b))
 	}
-	return text + ")"
+	return "FROM (" + strings.Join(selects, " UNION ALL ") + ")"
 }
 
 // Values implements store.Reader.

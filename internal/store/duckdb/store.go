@@ -163,7 +163,11 @@ func (s *Store) Position(context.Context) (uint64, error) { return s.state.Load(
 
 // exec runs a statement on the writer's connection.
 func (s *Store) exec(ctx context.Context, statement string) error {
-	_, err := s.writer.(driver.ExecerContext).ExecContext(ctx, statement, nil)
+	execer, ok := s.writer.(driver.ExecerContext)
+	if !ok {
+		return errors.New("DuckDB's connection cannot execute")
+	}
+	_, err := execer.ExecContext(ctx, statement, nil)
 	return err
 }
 

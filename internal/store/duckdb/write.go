@@ -283,7 +283,7 @@ func (s *Store) again(ctx context.Context, b store.Batch) ([]event.Outcome, erro
 	}
 	outcomes := make([]event.Outcome, len(b.Records))
 	for i, r := range b.Records {
-		carriedBy := uint64(0)
+		var carriedBy uint64
 		if r.Event != nil {
 			carriedBy = r.Event.CarriedBy
 		} else {

@@ -1,0 +1,109 @@
+package storetest
+
+import (
+	"errors"
+
+	"github.com/google/uuid"
+
+	"theeye/internal/event"
+	"theeye/internal/query"
+	"theeye/internal/store"
+)
+
+func point(group string, at event.Micros, count int64) store.Point {
+	return store.Point{Group: group, At: at, Count: count}
+}
+
+func testSeries(f *fixture) {
+	hour := 3600 * second
+	form := func(e *event.Event) { e.Category = "form" }
+	f.write(ev(1, at(hour+1)), ev(2, at(2*hour-1)), ev(3, at(2*hour), form), ev(4, at(5*hour)), ev(1, at(hour+1)), rej(9, "x"))
+	series := func(q query.Query, s store.Series) []store.Point {
+		f.Helper()
+		s.MaxPoints = 100
+		points, err := f.Series(f.Context(), q, s)
+		if err != nil {
+			f.Fatal("series:", err)
+		}
+		return points
+	}
+	f.same("by hour", []store.Point{point("", hour, 2), point("", 2*hour, 1), point("", 5*hour, 1)}, series(query.Query{}, store.Series{Interval: store.Hour}))
+	f.same("by day and category", []store.Point{point("form", 0, 1), point("page", 0, 3)}, series(query.Query{}, store.Series{Interval: store.Day, Group: store.ByCategory}))
+	f.same("filtered", []store.Point{point("view", 2*hour, 1)},
+		series(query.Query{Categories: []string{"form"}}, store.Series{Interval: store.Minute, Group: store.ByName}))
+	received := 1_600_000_100*second - 1_600_000_100*second%hour
+	f.same("by status", []store.Point{point("duplicate", received, 1), point("rejected", received, 1), point("stored", received, 4)},
+		series(query.Query{}, store.Series{Interval: store.Hour, Group: store.ByStatus}))
+	if _, err := f.Series(f.Context(), query.Query{}, store.Series{Interval: store.Hour, MaxPoints: 2}); !errors.Is(err, store.ErrTooWide) {
+		f.Errorf("too many points: %v", err)
+	}
+}
+
+func testValues(f *fixture) {
+	data := func(text string) func(*event.Event) { return func(e *event.Event) { e.Data = []byte(text) } }
+	f.write(ev(1, data(`{"v":"a"}`)), ev(2, data(`{"v":"a","o":{"k":1}}`)), ev(3, data(`{"v":1}`)), ev(4, data(`{"v":null}`)),
+		ev(5, data(`{}`)), ev(6, data(`{"v":["a",true,{"k":1}]}`)), ev(7, func(e *event.Event) { e.Name = "other" }))
+	values := func(field string, limit int) store.Values {
+		f.Helper()
+		parsed, err := query.ParseField(field, query.Events)
+		if err != nil {
+			f.Fatal(err)
+		}
+		v, err := f.Values(f.Context(), query.Query{Limit: limit}, parsed)
+		if err != nil {
+			f.Fatal("values:", err)
+		}
+		return v
+	}
+	value := func(v string, n int64) store.Value { return store.Value{Value: v, Count: n} }
+	f.same("of a path", store.Values{Top: []store.Value{value("a", 3), value("1", 1), value("true", 1), value(`{"k":1}`, 1)}}, values("data.v", 10))
+	f.same("with others", store.Values{Top: []store.Value{value("a", 3), value("1", 1)}, Other: 2}, values("data.v", 2))
+	f.same("of an own field", store.Values{Top: []store.Value{value("view", 6), value("other", 1)}}, values("name", 10))
+	f.same("of nothing", store.Values{}, values("data.none", 10))
+}
+
+func testReceipts(f *fixture) {
+	other := func(e *event.Event) { e.Name = "other" }
+	f.write(rej(1, "wrong"), ev(1), ev(2))
+	f.write(ev(1), ev(1, other), ev(1, func(e *event.Event) { e.App = "blog" }))
+	receipt := func(q query.Query, limit int) []string {
+		f.Helper()
+		list, err := f.Receipt(f.Context(), q, limit)
+		if err != nil {
+			f.Fatal("receipt:", err)
+		}
+		var outcomes []event.Outcome
+		for _, a := range list {
+			if a.EventID != id(1) {
+				f.Errorf("arrival of another event: %+v", a)
+			}
+			outcomes = append(outcomes, event.Outcome{Fate: a.Fate, Problems: a.Problems})
+		}
+		return fates(outcomes)
+	}
+	ids := []uuid.UUID{id(1)}
+	f.same("newest first", []string{"stored", "rejected id_conflict", "duplicate", "stored", "rejected missing_field"}, receipt(query.Query{IDs: ids}, 100))
+	f.same("at most so many", []string{"stored", "rejected id_conflict"}, receipt(query.Query{IDs: ids}, 2))
+	f.same("of one application", []string{"stored"}, receipt(query.Query{IDs: ids, Apps: []string{"blog"}}, 100))
+	f.same("of nobody", []string(nil), receipt(query.Query{IDs: ids, Apps: []string{}}, 100))
+}
+
+func testBooks(f *fixture) {
+	f.put(f.batch(ev(1), ev(1), rej(2, "x"), ev(3, func(e *event.Event) { e.App = "blog" })))
+	f.last++
+	f.put(store.Batch{First: f.last, Last: f.last, Arrivals: map[string]store.Arrivals{"shop": {Received: 5, Lost: 5}, "gone": {Received: 1, Lost: 1}}})
+	books := func(apps []string) []store.Account {
+		f.Helper()
+		b, err := f.Books(f.Context(), apps)
+		if err != nil || b.Position != 2 {
+			f.Fatalf("books at %d: %v", b.Position, err)
+		}
+		return b.Accounts
+	}
+	blog := store.Account{App: "blog", Received: 1, Stored: 1}
+	gone := store.Account{App: "gone", Received: 1, Lost: 1}
+	shop := store.Account{App: "shop", Received: 8, Stored: 1, Rejected: 1, Duplicate: 1, Lost: 5}
+	f.same("of all", []store.Account{blog, gone, shop}, books(nil))
+	f.same("of some", []store.Account{shop}, books([]string{"shop", "none"}))
+	f.same("of none", []store.Account(nil), books([]string{}))
+}

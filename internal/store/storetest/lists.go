@@ -1,0 +1,108 @@
+package storetest
+
+import (
+	"github.com/google/uuid"
+
+	"theeye/internal/event"
+	"theeye/internal/query"
+	"theeye/internal/store"
+)
+
+func in(session, app string, occurred event.Micros) func(*event.Event) {
+	return func(e *event.Event) { e.SessionID, e.App, e.OccurredAt = session, app, occurred }
+}
+
+func (f *fixture) sessions(q query.Query) store.Page[store.Session] {
+	f.Helper()
+	p, err := f.Sessions(f.Context(), q)
+	if err != nil {
+		f.Fatal("sessions:", err)
+	}
+	return p
+}
+
+func testSessions(f *fixture) {
+	f.write(ev(1, in("a", "shop", 10)), ev(2, in("a", "blog", 5)), ev(3, in("b", "shop", 20)), ev(4, in("b", "shop", 8)), ev(5, in("c", "blog", 5)))
+	a := store.Session{ID: "a", Apps: []string{"blog", "shop"}, StartedAt: 5, EndedAt: 10, Events: 2}
+	b := store.Session{ID: "b", Apps: []string{"shop"}, StartedAt: 8, EndedAt: 20, Events: 2}
+	c := store.Session{ID: "c", Apps: []string{"blog"}, StartedAt: 5, EndedAt: 5, Events: 1}
+	f.same("latest start first, then id", []store.Session{b, a, c}, f.sessions(query.Query{}).Items)
+	f.same("the summary is of the whole session", []store.Session{b}, f.sessions(query.Query{From: ptr(15)}).Items)
+	f.same("by one session", []store.Session{a}, f.sessions(query.Query{SessionIDs: []string{"a"}}).Items)
+	seen := a
+	seen.Apps, seen.StartedAt, seen.Events = []string{"shop"}, 10, 1
+	f.same("as the applications see it", []store.Session{seen, b}, f.sessions(query.Query{Apps: []string{"shop"}}).Items)
+	f.same("by a condition", []store.Session{c}, f.sessions(query.Query{Where: f.where(query.Sessions, "data.n=5")}).Items)
+
+	q := query.Query{Limit: 1}
+	var ids []string
+	for {
+		p := f.sessions(q)
+		for _, s := range p.Items {
+			ids = append(ids, s.ID)
+		}
+		if !p.More {
+			break
+		}
+		// An earlier event moves a session; at the horizon it stays where it was.
+		f.write(ev(100+len(ids), in("c", "blog", 1)), ev(200+len(ids), in("d", "shop", 100)))
+		after := query.AfterSession(p.Items[0].StartedAt, p.Items[0].ID)
+		q.After, q.Horizon = &after, p.Horizon
+	}
+	f.same("paged while events arrive", []string{"b", "a", "c"}, ids)
+}
+
+func testRejectionLists(f *fixture) {
+	missing := event.Problem{Code: event.MissingField, Pointer: "/data/a/b"}
+	future := event.Problem{Code: event.TimestampInFuture, Pointer: "/timestamp"}
+	f.write(rej(1, `{"data":{"a":1}}`, missing), rej(2, `{"data":{"a":2}}`, missing, future), rej(3, "no JSON", future))
+	f.write(rej(3, "again", future))
+	list := func(q query.Query) []int {
+		f.Helper()
+		p, err := f.Rejections(f.Context(), q)
+		if err != nil {
+			f.Fatal("rejections:", err)
+		}
+		var got []int
+		for _, r := range p.Items {
+			got = append(got, number(r.EventID))
+		}
+		return got
+	}
+	f.same("newest first", []int{3, 3, 2, 1}, list(query.Query{Descending: true}))
+	f.same("oldest first", []int{1, 2, 3, 3}, list(query.Query{}))
+	f.same("by code", []int{1, 2}, list(query.Query{Codes: []string{event.MissingField, "none"}}))
+	f.same("by pointer", []int{2, 3, 3}, list(query.Query{Pointers: []string{"/timestamp"}}))
+	f.same("by event", []int{3, 3}, list(query.Query{EventIDs: []uuid.UUID{id(3)}}))
+	f.same("by id", []int{2}, list(query.Query{IDs: []uuid.UUID{rej(2, `{"data":{"a":2}}`).Rejection.ID}}))
+	f.same("by time", []int{2}, list(query.Query{From: ptr(1_600_000_200*second + 2), To: ptr(1_600_000_200*second + 3)}))
+	f.same("by payload", []int{2}, list(query.Query{Where: f.where(query.Rejections, "data.a=2")}))
+	f.same("an unreadable payload matches != alone", []int{1, 3, 3}, list(query.Query{Where: f.where(query.Rejections, "data.a!=2")}))
+	f.same("at a horizon", []int{1, 2, 3}, list(query.Query{Horizon: 1}))
+	for _, descending := range []bool{true, false} {
+		q := query.Query{Descending: descending, Limit: 1}
+		var got []int
+		for {
+			p, err := f.Rejections(f.Context(), q)
+			if err != nil || len(p.Items) != 1 {
+				f.Fatalf("%d items, %v", len(p.Items), err)
+			}
+			got = append(got, number(p.Items[0].EventID))
+			if !p.More {
+				break
+			}
+			after := query.AfterRejection(&p.Items[0])
+			q.After, q.Horizon = &after, p.Horizon
+		}
+		f.same("paged", list(query.Query{Descending: descending}), got)
+	}
+	groups, err := f.RejectionSummary(f.Context(), query.Query{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	at := 1_600_000_200 * second
+	f.same("summary", []store.RejectionGroup{
+		{App: "shop", Category: "page", Code: future.Code, Pointer: future.Pointer, Count: 3, FirstSeen: at + 2, LastSeen: at + 3, Example: rej(3, "again").Rejection.ID},
+		{App: "shop", Category: "page", Code: missing.Code, Pointer: missing.Pointer, Count: 2, FirstSeen: at + 1, LastSeen: at + 2, Example: rej(2, `{"data":{"a":2}}`).Rejection.ID},
+	}, groups)
+}

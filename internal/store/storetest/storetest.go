@@ -1,0 +1,210 @@
+// Package storetest is the conformance suite of stores: the exact form of what
+// package store says. A new store passes all of it, or declares a capability.
+//
+// To add a store, implement store.Writer and store.Reader, and call Run from its
+// tests with a function that opens an empty one. What is expected stands in
+// tables here; random histories are compared with the memory store, whose own
+// run of the tables shows that the model is right.
+package storetest
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/google/uuid"
+
+	"theeye/internal/event"
+	"theeye/internal/query"
+	"theeye/internal/store"
+)
+
+// Store is what the suite tests.
+type Store interface {
+	store.Writer
+	store.Reader
+	Capabilities() store.Capabilities
+	Close() error
+}
+
+// Run runs the whole suite. open returns an empty store, which Run closes.
+func Run(t *testing.T, open func(t *testing.T) Store) {
+	fresh := func(t *testing.T) *fixture {
+		s := open(t)
+		t.Cleanup(func() {
+			if err := s.Close(); err != nil {
+				t.Error("close:", err)
+			}
+		})
+		return &fixture{T: t, Store: s}
+	}
+	for name, test := range map[string]func(*fixture){
+		"an empty store answers":               testEmpty,
+		"the first body wins":                  testFates,
+		"rejections are kept once":             testRejections,
+		"a batch may be repeated":              testRepeat,
+		"batches come in order":                testBatchOrder,
+		"a cancelled write writes nothing":     testCancelled,
+		"replays keep their place":             testReplay,
+		"events come in total order":           testOrder,
+		"the horizon holds":                    testHorizon,
+		"filters":                              testFilters,
+		"conditions on fields":                 testConditions,
+		"sessions":                             testSessions,
+		"lists of rejections":                  testRejectionLists,
+		"series":                               testSeries,
+		"values":                               testValues,
+		"receipts":                             testReceipts,
+		"books":                                testBooks,
+		"batches become visible as a whole":    testVisible,
+		"random histories equal the model":     testModel,
+		"every field comes back as it was put": testFields,
+	} {
+		t.Run(name, func(t *testing.T) { test(fresh(t)) })
+	}
+}
+
+// fixture is a store with the position that its next batch has.
+type fixture struct {
+	*testing.T
+	Store
+	last uint64
+}
+
+// id returns the nth test id.
+func id(n int) uuid.UUID { return uuid.MustParse(fmt.Sprintf("00000000-0000-7000-8000-%012d", n)) }
+
+const second = event.Micros(1e6)
+
+// ev returns an event of shop with the nth id; change changes it.
+func ev(n int, change ...func(*event.Event)) event.Record {
+	e := &event.Event{
+		App: "shop", ID: id(n), SessionID: "s", Category: "page", Name: "view", Data: []byte(`{"n":` + fmt.Sprint(n) + `}`),
+		Timestamp: "2021-01-01T00:00:00Z", Seq: event.NoSeq, OccurredAt: 1_600_000_000 * second, ReceivedAt: 1_600_000_100 * second,
+	}
+	for _, f := range change {
+		f(e)
+	}
+	return event.Record{Event: e}
+}
+
+// rej returns a rejection of shop for the nth event id.
+func rej(n int, raw string, problems ...event.Problem) event.Record {
+	if problems == nil {
+		problems = []event.Problem{{Code: event.MissingField, Pointer: "/name", Message: "m"}}
+	}
+	return event.Record{Rejection: &event.Rejection{
+		ID: event.RejectionID("shop", id(n), []byte(raw)), EventID: id(n), App: "shop", SessionID: "s", Category: "page",
+		ReceivedAt: 1_600_000_200*second + event.Micros(n), Problems: problems, Raw: []byte(raw),
+	}}
+}
+
+// batch puts records into the next frame, in this order.
+func (f *fixture) batch(records ...event.Record) store.Batch {
+	f.last++
+	return batchAt(f.last, records)
+}
+
+func batchAt(frame uint64, records []event.Record) store.Batch {
+	b := store.Batch{First: frame, Last: frame, Arrivals: map[string]store.Arrivals{}}
+	for i, r := range records {
+		at := event.Position{Frame: frame, Index: uint32(i)}
+		if e := r.Event; e != nil {
+			c := *e
+			if c.Position == (event.Position{}) {
+				c.Position = at
+			}
+			c.CarriedBy = frame
+			r.Event = &c
+		} else {
+			c := *r.Rejection
+			c.Position, c.CarriedBy = at, frame
+			r.Rejection = &c
+		}
+		b.Records = append(b.Records, r)
+		a := b.Arrivals[r.App()]
+		a.Received++
+		b.Arrivals[r.App()] = a
+	}
+	return b
+}
+
+// write writes records as the next frame and returns their fates.
+func (f *fixture) write(records ...event.Record) []event.Outcome {
+	f.Helper()
+	return f.put(f.batch(records...))
+}
+
+func (f *fixture) put(b store.Batch) []event.Outcome {
+	f.Helper()
+	outcomes, err := f.Write(f.Context(), b)
+	if err != nil {
+		f.Fatal("write:", err)
+	}
+	if len(outcomes) != len(b.Records) {
+		f.Fatalf("%d outcomes for %d records", len(outcomes), len(b.Records))
+	}
+	return outcomes
+}
+
+func (f *fixture) events(q query.Query) []event.Event {
+	f.Helper()
+	p, err := f.Events(f.Context(), q)
+	if err != nil {
+		f.Fatal("events:", err)
+	}
+	return p.Items
+}
+
+// numbers returns which test ids a query selects, in order.
+func (f *fixture) numbers(q query.Query) []int {
+	f.Helper()
+	var list []int
+	for _, e := range f.events(q) {
+		list = append(list, number(e.ID))
+	}
+	return list
+}
+
+func number(id uuid.UUID) int {
+	var n int
+	_, _ = fmt.Sscan(id.String()[24:], &n)
+	return n
+}
+
+// same compares what was wanted with what was got; nil and empty are alike.
+func (f *fixture) same(what string, want, got any) {
+	f.Helper()
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+		f.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+func fates(outcomes []event.Outcome) []string {
+	var list []string
+	for _, o := range outcomes {
+		text := o.Fate.String()
+		for _, p := range o.Problems {
+			text += " " + p.Code
+		}
+		list = append(list, text)
+	}
+	return list
+}
+
+// where parses conditions as a caller would.
+func (f *fixture) where(kind query.Kind, texts ...string) []query.Condition {
+	f.Helper()
+	var list []query.Condition
+	for _, text := range texts {
+		c, err := query.ParseCondition(text, kind)
+		if err != nil {
+			f.Fatal(err)
+		}
+		list = append(list, c)
+	}
+	return list
+}
+
+func ptr(m event.Micros) *event.Micros { return &m }
