@@ -12,10 +12,11 @@ const MaxTextCodePoints = 200
 // MaxSenderCodePoints bounds sender.
 const MaxSenderCodePoints = 64
 
-// namespace is the root of all ids that The Eye derives. It is part of the
-// stored format: changing it would break the safety of sending again.
+// namespace is the root of all ids that The Eye derives: the UUIDv5 of the URL
+// "tag:theeye,2026:event". It is part of the stored format: changing it would
+// break the safety of sending again.
 func namespace() uuid.UUID {
-	return uuid.UUID{0x2f, 0x7e, 0x0b, 0x61, 0x5d, 0x0c, 0x5e, 0x3a, 0x9b, 0x8e, 0x41, 0xd7, 0x6c, 0x13, 0xa5, 0x90}
+	return uuid.UUID{0x8b, 0x08, 0x3f, 0x4c, 0x77, 0x81, 0x58, 0x99, 0x9a, 0xfe, 0x94, 0x99, 0xbf, 0xf5, 0x08, 0xe6}
 }
 
 // NewID returns a new UUIDv7 for an event that came without an id. It may be
@@ -36,7 +37,7 @@ func ParseID(app, text string) (id uuid.UUID, clientID string) {
 // uuid.Parse takes too, are no UUIDs here.
 func ParseUUID(text string) (uuid.UUID, bool) {
 	if len(text) != 36 {
-		return uuid.UUID{}, false
+		return uuid.UUID{0x8b, 0x08, 0x3f, 0x4c, 0x77, 0x81, 0x58, 0x99, 0x9a, 0xfe, 0x94, 0x99, 0xbf, 0xf5, 0x08, 0xe6}, false
 	}
 	id, err := uuid.Parse(text)
 	return id, err == nil
