@@ -19,6 +19,7 @@ const (
 	benchApp         = "bench"
 	benchTimeout     = 30 * time.Second // of one request
 	maxBenchWorkers  = 4096             // requests at a time in the open model
+	maxBenchRate     = 10_000_000       // events in a second
 	maxBenchAnswer   = 16 << 10
 	maxBenchProblems = 3
 )
@@ -35,7 +36,10 @@ func newBenchCommand(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "bench", Short: "Send load and measure what is acknowledged and when it can be read", Args: args(cobra.NoArgs),
 		Long: "Send load and measure what is acknowledged and when it can be read.\n" +
-			"With --rate requests start on time, whether or not earlier ones were answered, so that latency holds the waiting.\n" +
+			"With --rate each request has its time, whether or not earlier ones were answered. Latency is counted from that time,\n" +
+			"so that it holds the waiting of a request that was sent late. With --rate 0 each connection sends when its last\n" +
+			"request was answered, and latency is counted from the sending: it does not tell what a user would wait.\n" +
+			"Latency ends with the last byte of the answer; p99 and p99.9 are estimated by a t-digest.\n" +
 			"With an admin key an application \"bench\" is made and the event types of the examples are put; with a write key\n" +
 			"its application is used, and when events become visible is not measured. The events stay.",
 	}
@@ -47,8 +51,8 @@ func newBenchCommand(s streams) *cobra.Command {
 	fs.DurationVar(&f.duration, "duration", 10*time.Second, "how long to send (`duration`)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		switch {
-		case f.rate < 0:
-			return usagef("--rate must not be negative")
+		case f.rate < 0 || f.rate > maxBenchRate:
+			return usagef("--rate must be from 0 to %d", maxBenchRate)
 		case f.batch < 1 || f.batch > 10_000:
 			return usagef("--batch must be from 1 to 10000")
 		case f.connections < 1 || f.connections > maxBenchWorkers:
@@ -102,6 +106,9 @@ func (f *benchFlags) run(ctx context.Context) error {
 type benchReport struct {
 	Seconds      float64        `json:"seconds"`
 	Requests     uint64         `json:"requests"`
+	Asked        int            `json:"asked_events_per_second"` // 0: as many as possible
+	Sent         float64        `json:"sent_events_per_second"`
+	LateMax      float64        `json:"sent_late_max_ms"` // behind the time of a request; 0 when it has none
 	Acknowledged int            `json:"acknowledged_events"`
 	PerSecond    float64        `json:"acknowledged_events_per_second"`
 	Rejected     int            `json:"rejected_events"`
@@ -129,25 +136,31 @@ func (f *benchFlags) attack(ctx context.Context, c *client) (*benchReport, error
 		vegeta.Connections(f.connections), vegeta.Timeout(benchTimeout), vegeta.MaxBody(maxBenchAnswer),
 	}
 	pace := vegeta.Rate{Freq: f.rate, Per: time.Second * time.Duration(f.batch)}
+	var plan schedule
 	if f.rate == 0 {
 		workers := uint64(f.connections)
 		options = append(options, vegeta.Workers(workers), vegeta.MaxWorkers(workers), vegeta.MaxConnections(f.connections))
 	} else {
 		options = append(options, vegeta.MaxWorkers(maxBenchWorkers))
+		plan.interval = pace.Per / time.Duration(pace.Freq)
 	}
 	attacker := vegeta.NewAttacker(options...)
 	defer context.AfterFunc(ctx, func() { attacker.Stop() })()
 
 	var (
-		m vegeta.Metrics
-		r benchReport
+		m        vegeta.Metrics
+		r        = benchReport{Asked: f.rate}
+		lastSent time.Duration // after the beginning
 	)
+	plan.began = time.Now()
 	for result := range attacker.Attack(target, pace, f.duration, benchApp) {
 		var a intakeAnswer
 		if result.Code/100 == 2 && json.Unmarshal(result.Body, &a) == nil {
 			r.Acknowledged += a.Accepted
 			r.Rejected += a.Rejected
 		}
+		lastSent = max(lastSent, result.Timestamp.Sub(plan.began))
+		r.LateMax = max(r.LateMax, milliseconds(plan.shift(result)))
 		m.Add(result)
 	}
 	m.Close()
@@ -157,6 +170,7 @@ func (f *benchFlags) attack(ctx context.Context, c *client) (*benchReport, error
 	r.Requests, r.Codes, r.Problems = m.Requests, m.StatusCodes, m.Errors[:min(len(m.Errors), maxBenchProblems)]
 	r.Seconds = (m.Duration + m.Wait).Seconds()
 	r.PerSecond = float64(r.Acknowledged) / max(r.Seconds, 1e-9)
+	r.Sent = float64(r.Requests) * float64(f.batch) / max(lastSent.Seconds(), 1e-9)
 	r.Latency.P50, r.Latency.P99 = milliseconds(m.Latencies.P50), milliseconds(m.Latencies.P99)
 	r.Latency.P999, r.Latency.Max = milliseconds(m.Latencies.Quantile(0.999)), milliseconds(m.Latencies.Max)
 	return &r, nil
@@ -172,6 +186,12 @@ func (f *benchFlags) print(r *benchReport) error {
 	}
 	t := newTable(f.out)
 	t.row("acknowledged", fmt.Sprintf("%.0f events/s", r.PerSecond), fmt.Sprintf("%d events in %.1f s, %d requests", r.Acknowledged, r.Seconds, r.Requests))
+	if r.Asked > 0 {
+		t.row("sent", fmt.Sprintf("%.0f events/s", r.Sent), fmt.Sprintf("%d asked for, at most %.1f ms late", r.Asked, r.LateMax))
+		if r.Sent < float64(r.Asked)*keptUp {
+			t.row("problem", "the rate was not kept: the sender or the server is too slow for it")
+		}
+	}
 	if r.Rejected > 0 {
 		t.row("rejected", strconv.Itoa(r.Rejected))
 	}
@@ -185,8 +205,11 @@ func (f *benchFlags) print(r *benchReport) error {
 	for _, problem := range r.Problems {
 		t.row("problem", problem)
 	}
-	l := r.Latency
-	t.row("latency", fmt.Sprintf("p50 %.1f ms", l.P50), fmt.Sprintf("p99 %.1f ms, p99.9 %.1f ms, max %.1f ms", l.P99, l.P999, l.Max))
+	l, since := r.Latency, "since sending"
+	if r.Asked > 0 {
+		since = "since their time"
+	}
+	t.row("latency", fmt.Sprintf("p50 %.1f ms", l.P50), fmt.Sprintf("p99 %.1f ms, p99.9 %.1f ms, max %.1f ms, %s", l.P99, l.P999, l.Max, since))
 	if v := r.Visible; v != nil {
 		t.row("visible after", fmt.Sprintf("p50 %.1f ms", v.P50), fmt.Sprintf("p99 %.1f ms, max %.1f ms; %d probes, %d unseen, %d not sent", v.P99, v.Max, v.Probes, v.Unseen, v.Failed))
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
+	vegeta "github.com/tsenart/vegeta/v12/lib"
 
 	"theeye/examples"
 	"theeye/internal/schema"
@@ -93,8 +94,36 @@ func TestBenchReports(t *testing.T) {
 	if r.Requests < 20 || r.Requests > 40 || r.Acknowledged != 9*int(r.Requests) || r.Rejected != int(r.Requests) || r.Codes["200"] != int(r.Requests) {
 		t.Errorf("got %+v", r)
 	}
+	if r.Asked != 1000 || r.Sent < 600 || r.Sent > 1100 {
+		t.Errorf("asked for %d, sent %f", r.Asked, r.Sent)
+	}
 	if r.Latency.P999 <= 0 || r.Visible == nil || r.Visible.Probes < 1 || r.Visible.Unseen+r.Visible.Failed > 0 || r.Visible.P50 <= 0 {
 		t.Errorf("got %+v, visible %+v", r, r.Visible)
+	}
+}
+
+func TestScheduleCountsFromTheTimeOfARequest(t *testing.T) {
+	began := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	ms := time.Millisecond
+	for _, tc := range []struct {
+		name               string
+		interval           time.Duration
+		seq                uint64
+		sent, latency      time.Duration // sent: after the beginning
+		late, since, until time.Duration // until: the end, after the beginning
+	}{
+		{"on time", 10 * ms, 2, 30 * ms, 4 * ms, 0, 4 * ms, 34 * ms},
+		{"early", 10 * ms, 2, 29 * ms, 4 * ms, 0, 4 * ms, 33 * ms},
+		{"late", 10 * ms, 2, 95 * ms, 4 * ms, 65 * ms, 69 * ms, 99 * ms},
+		{"no schedule", 0, 2, 95 * ms, 4 * ms, 0, 4 * ms, 99 * ms},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := &vegeta.Result{Seq: tc.seq, Timestamp: began.Add(tc.sent), Latency: tc.latency}
+			late := schedule{began, tc.interval}.shift(r)
+			if late != tc.late || r.Latency != tc.since || r.End().Sub(began) != tc.until {
+				t.Errorf("late %s, latency %s, end %s", late, r.Latency, r.End().Sub(began))
+			}
+		})
 	}
 }
 
