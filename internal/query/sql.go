@@ -1,6 +1,7 @@
 package query
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/huandu/go-sqlbuilder"
@@ -91,8 +92,8 @@ func Behind(kind Kind, q Query, cond *sqlbuilder.Cond) string {
 	// what lets a database skip blocks of rows.
 	columns := orderColumns(kind)
 	var expr string
-	for i := len(columns) - 1; i >= 0; i-- {
-		column := quote(columns[i])
+	for i, name := range slices.Backward(columns) {
+		column := quote(name)
 		beyond := column + operator + cond.Var(values[i])
 		if expr == "" {
 			expr = beyond

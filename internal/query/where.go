@@ -1,6 +1,7 @@
 package query
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strconv"
@@ -110,7 +111,7 @@ func cutQuotedKey(text string) (key, rest string, err error) {
 			i++
 		case '"':
 			unquoted, err := jsontext.AppendUnquote(nil, text[:i+1])
-			if err != nil || strings.ContainsRune(string(unquoted), 0) {
+			if err != nil || bytes.ContainsRune(unquoted, 0) {
 				return "", "", fmt.Errorf("the quoted key %s is no JSON string", shorten(text[:i+1]))
 			}
 			return string(unquoted), text[i+1:], nil

@@ -108,7 +108,6 @@ func patternSize(pattern string) (int, error) {
 // explainCompile says in a *CompileError what the library found wrong.
 func explainCompile(doc *source, err error) error {
 	var invalid *jsonschema.SchemaValidationError
-	var tree *jsonschema.ValidationError
 	var pattern *jsonschema.InvalidRegexError
 	var load *jsonschema.LoadURLError
 	var anchor *jsonschema.AnchorNotFoundError
@@ -116,7 +115,7 @@ func explainCompile(doc *source, err error) error {
 	var badPointer *jsonschema.InvalidJsonPointerError
 	switch {
 	case errors.As(err, &invalid):
-		if errors.As(invalid.Err, &tree) {
+		if tree, ok := errors.AsType[*jsonschema.ValidationError](invalid.Err); ok {
 			if problems := explainSchema(tree); len(problems) > 0 {
 				return refuse(documentPointer(invalid.URL)+problems[0].Pointer, "%s", problems[0].Message)
 			}

@@ -198,7 +198,7 @@ func (c cost) scan(data any) *event.Problem {
 	s := scanner{cost: c}
 	s.value(data, 0)
 	if s.problem == nil && s.work > MaxWork {
-		s.fail("", fmt.Sprintf("the data is too large for its schema to be checked (%d steps, at most %d are taken)", s.work, MaxWork))
+		s.fail(fmt.Sprintf("the data is too large for its schema to be checked (%d steps, at most %d are taken)", s.work, MaxWork))
 	}
 	return s.problem
 }
@@ -213,8 +213,8 @@ func (s *scanner) load(depth int) load {
 	return s.cost.loads[min(depth, len(s.cost.loads)-1)]
 }
 
-func (s *scanner) fail(at, message string) {
-	p := violation(dataPointer+at, message)
+func (s *scanner) fail(message string) {
+	p := violation(dataPointer, message)
 	s.problem = &p
 }
 
@@ -226,11 +226,11 @@ func (s *scanner) value(v any, depth int) {
 		s.work += len(v) * l.pattern / bytesPerStep
 	case stdjson.Number:
 		if !numberInRange(string(v)) {
-			s.fail("", fmt.Sprintf("a number may have %d digits and an exponent of at most %d", MaxNumberDigits, MaxExponent))
+			s.fail(fmt.Sprintf("a number may have %d digits and an exponent of at most %d", MaxNumberDigits, MaxExponent))
 		}
 	case map[string]any:
 		if depth >= MaxDataDepth {
-			s.fail("", fmt.Sprintf("objects and arrays may lie %d deep in one another", MaxDataDepth))
+			s.fail(fmt.Sprintf("objects and arrays may lie %d deep in one another", MaxDataDepth))
 			return
 		}
 		names := s.load(depth + 1).pattern
@@ -245,7 +245,7 @@ func (s *scanner) value(v any, depth int) {
 		}
 	case []any:
 		if depth >= MaxDataDepth {
-			s.fail("", fmt.Sprintf("objects and arrays may lie %d deep in one another", MaxDataDepth))
+			s.fail(fmt.Sprintf("objects and arrays may lie %d deep in one another", MaxDataDepth))
 			return
 		}
 		for i, item := range v {

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -34,7 +35,7 @@ func (n propertyNames) Validate(ctx *jsonschema.ValidatorContext, v any) {
 	}
 	for name := range object {
 		err := ctx.Validate(n.schema, name, []string{name})
-		if cause, ok := err.(*jsonschema.ValidationError); ok && cause != nil {
+		if cause, ok := errors.AsType[*jsonschema.ValidationError](err); ok && cause != nil {
 			ctx.AddErrors([]*jsonschema.ValidationError{cause}, badName{name})
 		}
 	}

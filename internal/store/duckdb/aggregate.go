@@ -29,7 +29,7 @@ func (s *Store) Series(ctx context.Context, q query.Query, spec store.Series) ([
 	}
 	text := "SELECT " + group + " AS g, " + at + " - " + at + " % " + step + " AS t, count(*) " + from +
 		" GROUP BY g, t ORDER BY g, t" + limit(spec.MaxPoints+1)
-	points, err := queryAll(ctx, s, "series", b.build(text), func(scan scanner) (p store.Point, err error) {
+	points, err := queryAll(ctx, s, b.build("series", text), func(scan scanner) (p store.Point, err error) {
 		err = scan(&p.Group, &p.At, &p.Count)
 		return p, err
 	})
@@ -68,7 +68,7 @@ func (s *Store) Values(ctx context.Context, q query.Query, f query.Field) (store
 		store.Value
 		total int64
 	}
-	rows, err := queryAll(ctx, s, "values", b.build(text), func(scan scanner) (r row, err error) {
+	rows, err := queryAll(ctx, s, b.build("values", text), func(scan scanner) (r row, err error) {
 		err = scan(&r.Value.Value, &r.Count, &r.total)
 		return r, err
 	})
@@ -98,7 +98,7 @@ func (s *Store) Receipt(ctx context.Context, q query.Query, n int) ([]store.Arri
 		fmt.Sprintf(" UNION ALL SELECT app, event_id, client_id, received_at, frame, frame_index, %d, problems FROM duplicates", event.Duplicate) +
 		where(query.Rejections, byEvent, b) +
 		") ORDER BY frame DESC, frame_index DESC" + limit(n)
-	return queryAll(ctx, s, "receipt", b.build(text), func(scan scanner) (a store.Arrival, err error) {
+	return queryAll(ctx, s, b.build("receipt", text), func(scan scanner) (a store.Arrival, err error) {
 		var problems string
 		var fate int
 		err = scan(&a.App, &a.EventID, &a.ClientID, &a.ReceivedAt, &a.Position.Frame, &a.Position.Index, &fate, &problems)
@@ -120,7 +120,7 @@ func (s *Store) Books(ctx context.Context, apps []string) (store.Books, error) {
 		" UNION ALL SELECT app, 1 FROM rejections" + where(query.Rejections, q, b) +
 		" UNION ALL SELECT app, 2 FROM duplicates" + where(query.Rejections, q, b) +
 		") GROUP BY app ORDER BY app"
-	counted, err := queryAll(ctx, s, "books", b.build(text), func(scan scanner) (a store.Account, err error) {
+	counted, err := queryAll(ctx, s, b.build("books", text), func(scan scanner) (a store.Account, err error) {
 		err = scan(&a.App, &a.Stored, &a.Rejected, &a.Duplicate)
 		return a, err
 	})

@@ -56,7 +56,7 @@ func (c *rowCollector) Collect(out chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	for _, table := range []string{"events", "rejections", "duplicates"} {
-		n, err := queryAll(ctx, c.store, "rows", statement{text: "SELECT count(*) FROM " + table}, func(scan scanner) (n int64, err error) {
+		n, err := queryAll(ctx, c.store, statement{kind: "rows", text: "SELECT count(*) FROM " + table}, func(scan scanner) (n int64, err error) {
 			err = scan(&n)
 			return n, err
 		})

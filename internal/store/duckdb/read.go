@@ -58,7 +58,7 @@ func (s *Store) Events(ctx context.Context, q query.Query) (store.Page[event.Eve
 		text += " AND " + behind
 	}
 	text += " ORDER BY " + strings.Join(query.Order(query.Events, q.Descending), ", ") + limit(q.Limit+1)
-	items, err := queryAll(ctx, s, "events", b.build(text), scanEvent)
+	items, err := queryAll(ctx, s, b.build("events", text), scanEvent)
 	return page(items, q), err
 }
 
@@ -66,12 +66,12 @@ func (s *Store) Events(ctx context.Context, q query.Query) (store.Page[event.Eve
 func (s *Store) Count(ctx context.Context, q query.Query) (int64, error) {
 	q = s.at(q)
 	b := newBuilder()
-	return s.one(ctx, "count", b.build("SELECT count(*) FROM events"+where(query.Events, q, b)))
+	return s.one(ctx, b.build("count", "SELECT count(*) FROM events"+where(query.Events, q, b)))
 }
 
 // one reads a single number.
-func (s *Store) one(ctx context.Context, kind string, q statement) (int64, error) {
-	n, err := queryAll(ctx, s, kind, q, func(scan scanner) (n int64, err error) {
+func (s *Store) one(ctx context.Context, q statement) (int64, error) {
+	n, err := queryAll(ctx, s, q, func(scan scanner) (n int64, err error) {
 		err = scan(&n)
 		return n, err
 	})
@@ -98,7 +98,7 @@ func (s *Store) Sessions(ctx context.Context, q query.Query) (store.Page[store.S
 		text += " HAVING min(occurred_at) < " + at + " OR min(occurred_at) = " + at + " AND session_id > " + b.Var(q.After.SessionID)
 	}
 	text += " ORDER BY started_at DESC, session_id ASC" + limit(q.Limit+1)
-	items, err := queryAll(ctx, s, "sessions", b.build(text), func(scan scanner) (x store.Session, err error) {
+	items, err := queryAll(ctx, s, b.build("sessions", text), func(scan scanner) (x store.Session, err error) {
 		var apps duckdb.Composite[[]string]
 		err = scan(&x.ID, &apps, &x.StartedAt, &x.EndedAt, &x.Events)
 		x.Apps = apps.Get()
@@ -121,7 +121,7 @@ func (s *Store) Rejections(ctx context.Context, q query.Query) (store.Page[event
 		text += " AND " + behind
 	}
 	text += " ORDER BY " + strings.Join(query.Order(query.Rejections, q.Descending), ", ") + limit(q.Limit+1)
-	items, err := queryAll(ctx, s, "rejections", b.build(text), scanRejection)
+	items, err := queryAll(ctx, s, b.build("rejections", text), scanRejection)
 	return page(items, q), err
 }
 
@@ -134,7 +134,7 @@ func (s *Store) RejectionSummary(ctx context.Context, q query.Query) ([]store.Re
 		FROM (SELECT app, category, name, id, received_at, frame, frame_index, unnest(codes) AS code, unnest(pointers) AS pointer
 			FROM rejections` + where(query.Rejections, q, b) + `)
 		GROUP BY app, category, name, code, pointer ORDER BY n DESC, app, category, name, code, pointer` + limit(q.Limit)
-	return queryAll(ctx, s, "summary", b.build(text), func(scan scanner) (g store.RejectionGroup, err error) {
+	return queryAll(ctx, s, b.build("summary", text), func(scan scanner) (g store.RejectionGroup, err error) {
 		err = scan(&g.App, &g.Category, &g.Name, &g.Code, &g.Pointer, &g.Count, &g.FirstSeen, &g.LastSeen, &g.Example)
 		return g, err
 	})

@@ -19,22 +19,23 @@ func newBuilder() builder { return builder{&sqlbuilder.Cond{Args: &sqlbuilder.Ar
 
 // statement is SQL with its arguments.
 type statement struct {
+	kind string // for metrics
 	text string
 	args []any
 }
 
-func (b builder) build(text string) statement {
+func (b builder) build(kind, text string) statement {
 	text, args := b.Args.CompileWithFlavor(text, sqlbuilder.PostgreSQL)
-	return statement{text, args}
+	return statement{kind, text, args}
 }
 
 // scanner reads the columns of one row.
 type scanner func(into ...any) error
 
 // queryAll runs a statement and reads all its rows. ctx interrupts it.
-func queryAll[T any](ctx context.Context, s *Store, kind string, q statement, read func(scanner) (T, error)) (items []T, err error) {
+func queryAll[T any](ctx context.Context, s *Store, q statement, read func(scanner) (T, error)) (items []T, err error) {
 	began := time.Now()
-	defer func() { s.metrics.queried(kind, time.Since(began)) }()
+	defer func() { s.metrics.queried(q.kind, time.Since(began)) }()
 	rows, err := s.db.QueryContext(ctx, q.text, q.args...)
 	if err != nil {
 		return nil, queryError(ctx, err)

@@ -131,7 +131,7 @@ func (s *Store) storedBefore(ctx context.Context, records []event.Record) (map[i
 	}
 	text := "SELECT " + eventColumns + " FROM events WHERE carried_by BETWEEN " + b.Var(from) + " AND " + b.Var(to) +
 		" AND id IN (SELECT CAST(unnest(" + b.Var(list) + "::VARCHAR[]) AS UUID))"
-	events, err := queryAll(ctx, s, "write", b.build(text), scanEvent)
+	events, err := queryAll(ctx, s, b.build("write", text), scanEvent)
 	if err != nil {
 		return nil, fmt.Errorf("read what is stored: %w", err)
 	}
@@ -263,7 +263,7 @@ func (s *Store) again(ctx context.Context, b store.Batch) ([]event.Outcome, erro
 		UNION ALL SELECT carried_by, frame, frame_index, %d, problems FROM rejections%s
 		UNION ALL SELECT carried_by, frame, frame_index, %d, problems FROM duplicates%s`,
 		event.Stored, between, event.Rejected, between, event.Duplicate, between)
-	rows, err := queryAll(ctx, s, "write", q.build(text), func(scan scanner) (found, error) {
+	rows, err := queryAll(ctx, s, q.build("write", text), func(scan scanner) (found, error) {
 		var f found
 		var fate int
 		var problems string
