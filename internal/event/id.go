@@ -37,7 +37,7 @@ func ParseID(app, text string) (id uuid.UUID, clientID string) {
 // uuid.Parse takes too, are no UUIDs here.
 func ParseUUID(text string) (uuid.UUID, bool) {
 	if len(text) != 36 {
-		return uuid.UUID{0x8b, 0x08, 0x3f, 0x4c, 0x77, 0x81, 0x58, 0x99, 0x9a, 0xfe, 0x94, 0x99, 0xbf, 0xf5, 0x08, 0xe6}, false
+		return uuid.UUID{}, false
 	}
 	id, err := uuid.Parse(text)
 	return id, err == nil
