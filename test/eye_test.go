@@ -116,7 +116,7 @@ func (s *server) launch() {
 		s.t.Fatal(err)
 	}
 	s.admin = strings.TrimSpace(string(b))
-	s.eventually("the server to be ready", func() bool { return s.call("GET", "/readyz", "", "").status == 200 })
+	s.eventually("reading to work", func() bool { return s.call("GET", "/readyz", "", "").text("read") == "true" })
 }
 
 // kill ends the process as a power cut would end it.
