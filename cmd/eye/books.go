@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -149,7 +148,7 @@ const maxMessage = 500
 // where this process can read it.
 func (f *clientFlags) ownClient() (*client, error) {
 	listen := f.getenv("EYE_LISTEN")
-	if f.value("url", "EYE_URL") != "" {
+	if base, _ := f.named(); base != "" {
 		return f.client()
 	}
 	address := filepath.Join(f.value("data", "EYE_DATA"), "address")
@@ -174,19 +173,4 @@ func (f *clientFlags) ownClient() (*client, error) {
 		t.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // see above
 	}
 	return c, nil
-}
-
-// reachable turns an address to listen on into one to call.
-func reachable(listen string) string {
-	host, port, err := net.SplitHostPort(listen)
-	if err != nil {
-		return listen
-	}
-	switch host {
-	case "", "0.0.0.0":
-		host = "127.0.0.1"
-	case "::":
-		host = "::1"
-	}
-	return net.JoinHostPort(host, port)
 }

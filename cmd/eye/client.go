@@ -57,16 +57,28 @@ func (f *clientFlags) value(name, env string) string {
 	return flag.Value.String()
 }
 
+// named returns the URL and the key that flags or environment name, empty when
+// they do not. A directory on the command line wins over the environment's URL,
+// and that server's key is then not sent either.
+func (f *clientFlags) named() (base, key string) {
+	base, key = f.value("url", "EYE_URL"), f.value("key", "EYE_KEY")
+	fs := f.cmd.PersistentFlags()
+	if base != "" && fs.Changed("data") && !fs.Changed("url") {
+		return "", f.key
+	}
+	return base, key
+}
+
 // client returns a client for the server that the flags name.
 func (f *clientFlags) client() (*client, error) {
-	base, key := f.value("url", "EYE_URL"), f.value("key", "EYE_KEY")
+	base, key := f.named()
 	dir := f.value("data", "EYE_DATA")
 	if base == "" {
 		address, err := os.ReadFile(filepath.Join(dir, "address"))
 		if err != nil {
 			return nil, fmt.Errorf("no server found: %s has no address file; give --url or EYE_URL, or --data of a running server", dir)
 		}
-		base = strings.TrimSpace(string(address))
+		base = reachable(strings.TrimSpace(string(address)))
 		if key == "" {
 			// Only the key of the same directory, so that no key goes to another server.
 			if b, err := os.ReadFile(filepath.Join(dir, "admin.key")); err == nil {
@@ -138,6 +150,21 @@ func readProblem(r *http.Response) *problemError {
 		p.Title = http.StatusText(r.StatusCode)
 	}
 	return p
+}
+
+// reachable turns an address to listen on into one to call. A server that listens
+// on all addresses is called by the IPv4 loopback: it listens there too, while a
+// container need not have that of IPv6.
+func reachable(listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return listen
+	}
+	switch host {
+	case "", "0.0.0.0", "::":
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
 }
 
 // request is one request of a client.
