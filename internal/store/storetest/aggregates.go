@@ -40,7 +40,6 @@ func testSeries(f *fixture) {
 }
 
 func testValues(f *fixture) {
-	data := func(text string) func(*event.Event) { return func(e *event.Event) { e.Data = []byte(text) } }
 	f.write(ev(1, data(`{"v":"a"}`)), ev(2, data(`{"v":"a","o":{"k":1}}`)), ev(3, data(`{"v":1}`)), ev(4, data(`{"v":null}`)),
 		ev(5, data(`{}`)), ev(6, data(`{"v":["a",true,{"k":1}]}`)), ev(7, func(e *event.Event) { e.Name = "other" }))
 	values := func(field string, limit int) store.Values {
@@ -106,4 +105,48 @@ func testBooks(f *fixture) {
 	f.same("of all", []store.Account{blog, gone, shop}, books(nil))
 	f.same("of some", []store.Account{shop}, books([]string{"shop", "none"}))
 	f.same("of none", []store.Account(nil), books([]string{}))
+}
+
+// testMoreValues counts values of each kind, the cut between equals, and what the
+// query selects.
+func testMoreValues(f *fixture) {
+	f.write(
+		ev(1, data(`{"v":"b","w":[[1,2],{"k":[3]},null,[1,2]],"n":{"v":true}}`)),
+		ev(2, data(`{"v":"a","w":"[1,2]","n":[{"v":true},{"v":"true"},{}]}`), func(e *event.Event) { e.App = "blog" }),
+		ev(3, data(`{"v":"","w":[]}`), seq(5)),
+		ev(4, data(`{"v":"a\u0062"}`), func(e *event.Event) { e.SentAt = 12 }),
+		ev(5, data(`{"v":"ab"}`)),
+		ev(6, data(`{"v":10}`)),
+		ev(7, data(`{"v":"10"}`)),
+	)
+	value := func(v string, n int64) store.Value { return store.Value{Value: v, Count: n} }
+	for _, c := range []struct {
+		field string
+		q     query.Query
+		want  store.Values
+	}{
+		{"data.v", query.Query{}, store.Values{Top: []store.Value{value("10", 2), value("ab", 2), value("", 1), value("a", 1), value("b", 1)}}},
+		{"data.v", query.Query{Limit: 1}, store.Values{Top: []store.Value{value("10", 2)}, Other: 5}},
+		{"data.v", query.Query{Limit: 4}, store.Values{Top: []store.Value{value("10", 2), value("ab", 2), value("", 1), value("a", 1)}, Other: 1}},
+		{"data.v", query.Query{Apps: []string{"blog"}}, store.Values{Top: []store.Value{value("a", 1)}}},
+		{"data.v", query.Query{Apps: []string{}}, store.Values{}},
+		{"data.w", query.Query{}, store.Values{Top: []store.Value{value("[1,2]", 3), value(`{"k":[3]}`, 1)}}},
+		{"data.w.k", query.Query{}, store.Values{Top: []store.Value{value("3", 1)}}},
+		{"data.n.v", query.Query{}, store.Values{Top: []store.Value{value("true", 3)}}},
+		{query.App, query.Query{}, store.Values{Top: []store.Value{value("shop", 6), value("blog", 1)}}},
+		{query.Seq, query.Query{}, store.Values{Top: []store.Value{value("5", 1)}}},
+		{query.SentAt, query.Query{}, store.Values{Top: []store.Value{value("12", 1)}}},
+		{query.Sender, query.Query{}, store.Values{}},
+		{query.ID, query.Query{Limit: 2, From: ptr(0)}, store.Values{Top: []store.Value{value(id(1).String(), 1), value(id(2).String(), 1)}, Other: 5}},
+	} {
+		field, err := query.ParseField(c.field, query.Events)
+		if err != nil {
+			f.Fatal(err)
+		}
+		got, err := f.Values(f.Context(), c.q, field)
+		if err != nil {
+			f.Fatal("values:", err)
+		}
+		f.same(c.field, c.want, got)
+	}
 }

@@ -40,7 +40,6 @@ func testFilters(f *fixture) {
 }
 
 func testConditions(f *fixture) {
-	data := func(text string) func(*event.Event) { return func(e *event.Event) { e.Data = []byte(text) } }
 	f.write(
 		ev(1, data(`{"n":10,"s":"abc","b":true,"z":null,"o":{"x":1}}`), seq(7), func(e *event.Event) { e.Sender = "web"; e.SentAt = 1_600_000_000 * second }),
 		ev(2, data(`{"n":10.0,"s":"b","a":[1,"two",[3]],"o":[{"x":1},{"x":[2,5]}]}`)),

@@ -106,3 +106,46 @@ func testRejectionLists(f *fixture) {
 		{App: "shop", Category: "page", Code: missing.Code, Pointer: missing.Pointer, Count: 2, FirstSeen: at + 1, LastSeen: at + 2, Example: rej(2, `{"data":{"a":2}}`).Rejection.ID},
 	}, groups)
 }
+
+// testSummary has groups that differ in one part each, and equal counts.
+func testSummary(f *fixture) {
+	received := 1_600_000_200 * second
+	one := func(n int, change func(*event.Rejection), problems ...event.Problem) event.Record {
+		r := rej(n, "x", problems...)
+		change(r.Rejection)
+		return r
+	}
+	keep := func(*event.Rejection) {}
+	a, b, c := event.Problem{Code: "a", Pointer: "/x"}, event.Problem{Code: "b", Pointer: "/x"}, event.Problem{Code: "a", Pointer: "/y"}
+	f.write(
+		one(1, func(r *event.Rejection) { r.ReceivedAt = received + 9 }, a, b, a), // the newest, though first
+		one(2, keep, a, c),
+		one(3, func(r *event.Rejection) { r.App = "blog" }, a),
+		one(4, func(r *event.Rejection) { r.Category = "form" }, a),
+		one(5, func(r *event.Rejection) { r.Name = "send" }, a),
+	)
+	f.write(one(2, keep, a, c)) // a duplicate does not count
+	group := func(p event.Problem, count int64, example int) store.RejectionGroup {
+		at := received + event.Micros(example)
+		return store.RejectionGroup{App: "shop", Category: "page", Code: p.Code, Pointer: p.Pointer, Count: count,
+			FirstSeen: at, LastSeen: at, Example: rej(example, "x").Rejection.ID}
+	}
+	want := []store.RejectionGroup{group(a, 3, 1), group(a, 1, 3), group(a, 1, 4), group(c, 1, 2), group(b, 1, 1), group(a, 1, 5)}
+	want[0].FirstSeen, want[0].LastSeen, want[4].FirstSeen, want[4].LastSeen = received+2, received+9, received+9, received+9
+	want[1].App, want[2].Category, want[5].Name = "blog", "form", "send"
+	summary := func(q query.Query) []store.RejectionGroup {
+		f.Helper()
+		groups, err := f.RejectionSummary(f.Context(), q)
+		if err != nil {
+			f.Fatal("summary:", err)
+		}
+		return groups
+	}
+	f.same("most frequent first, then by the fields", want, summary(query.Query{}))
+	f.same("at most so many", want[:2], summary(query.Query{Limit: 2}))
+	f.same("of one application", want[1:2], summary(query.Query{Apps: []string{"blog"}}))
+	ofFirst := group(a, 2, 1)
+	ofFirst.FirstSeen, ofFirst.LastSeen = received+9, received+9
+	f.same("all problems of those that have a code", []store.RejectionGroup{ofFirst, want[4]}, summary(query.Query{Codes: []string{"b"}}))
+	f.same("of none", 0, len(summary(query.Query{Apps: []string{}})))
+}

@@ -9,6 +9,7 @@ package storetest
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -28,40 +29,60 @@ type Store interface {
 	Close() error
 }
 
-// Run runs the whole suite. open returns an empty store, which Run closes.
+// Run runs the whole suite. open returns an empty store at position 0, which Run
+// closes; it is called once for each test.
 func Run(t *testing.T, open func(t *testing.T) Store) {
-	fresh := func(t *testing.T) *fixture {
-		s := open(t)
-		t.Cleanup(func() {
-			if err := s.Close(); err != nil {
-				t.Error("close:", err)
-			}
-		})
-		return &fixture{T: t, Store: s}
-	}
-	for name, test := range map[string]func(*fixture){
-		"an empty store answers":               testEmpty,
-		"the first body wins":                  testFates,
-		"rejections are kept once":             testRejections,
-		"a batch may be repeated":              testRepeat,
-		"batches come in order":                testBatchOrder,
-		"a cancelled write writes nothing":     testCancelled,
-		"replays keep their place":             testReplay,
-		"events come in total order":           testOrder,
-		"the horizon holds":                    testHorizon,
-		"filters":                              testFilters,
-		"conditions on fields":                 testConditions,
-		"sessions":                             testSessions,
-		"lists of rejections":                  testRejectionLists,
-		"series":                               testSeries,
-		"values":                               testValues,
-		"receipts":                             testReceipts,
-		"books":                                testBooks,
-		"batches become visible as a whole":    testVisible,
-		"random histories equal the model":     testModel,
-		"every field comes back as it was put": testFields,
+	for _, test := range []struct {
+		name string
+		run  func(*fixture)
+	}{
+		{"an empty store answers", testEmpty},
+		{"every field comes back as it was put", testFields},
+		{"memory is not shared", testMemory},
+		{"the first body wins", testFates},
+		{"what makes another body", testBodies},
+		{"rejections are kept once", testRejections},
+		{"a batch may be repeated", testRepeat},
+		{"frames may be cut otherwise", testFrames},
+		{"batches come in order", testBatchOrder},
+		{"a cancelled write writes nothing", testCancelled},
+		{"a cancelled read fails", testCancelledReads},
+		{"batches become visible as a whole", testVisible},
+		{"events come in total order", testOrder},
+		{"pages", testPages},
+		{"the horizon holds", testHorizon},
+		{"horizons of all readers", testHorizons},
+		{"replays keep their place", testReplay},
+		{"replays among equals", testReplays},
+		{"filters", testFilters},
+		{"conditions on fields", testConditions},
+		{"conditions on arrays", testArrays},
+		{"conditions on scalars", testScalars},
+		{"conditions on own fields", testOwnFields},
+		{"sessions", testSessions},
+		{"pages of sessions", testSessionPages},
+		{"lists of rejections", testRejectionLists},
+		{"conditions on rejections", testRejectionConditions},
+		{"summary of rejections", testSummary},
+		{"series", testSeries},
+		{"steps of series", testSteps},
+		{"series of fates", testFateSeries},
+		{"values", testValues},
+		{"values of each kind", testMoreValues},
+		{"receipts", testReceipts},
+		{"lines of receipts", testReceiptLines},
+		{"books", testBooks},
+		{"random histories equal the model", testModel},
 	} {
-		t.Run(name, func(t *testing.T) { test(fresh(t)) })
+		t.Run(test.name, func(t *testing.T) {
+			s := open(t)
+			t.Cleanup(func() {
+				if err := s.Close(); err != nil {
+					t.Error("close:", err)
+				}
+			})
+			test.run(&fixture{T: t, Store: s})
+		})
 	}
 }
 
@@ -167,9 +188,12 @@ func (f *fixture) numbers(q query.Query) []int {
 	return list
 }
 
+// number returns the n of a test id, -1 for any other.
 func number(id uuid.UUID) int {
-	var n int
-	_, _ = fmt.Sscan(id.String()[24:], &n)
+	n, err := strconv.Atoi(id.String()[24:])
+	if err != nil {
+		return -1
+	}
 	return n
 }
 
