@@ -2,9 +2,8 @@ package duckdb
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -13,20 +12,37 @@ import (
 	"theeye/internal/store"
 )
 
-// Series implements store.Reader.
+// Series implements store.Reader. A series by status has no conditions on
+// fields, because what was refused may have none.
 func (s *Store) Series(ctx context.Context, q query.Query, spec store.Series) ([]store.Point, error) {
 	q = s.at(q)
-	step := strconv.FormatInt(int64(spec.Interval.Micros()), 10)
+	width := spec.Interval.Micros()
+	if width == 0 {
+		return nil, fmt.Errorf("a series has no interval %q", spec.Interval)
+	}
 	b := newBuilder()
-	var from, group, at string
+	from, group, at := "", "", "occurred_at"
 	switch spec.Group {
 	case store.ByStatus:
+		if len(q.Where) > 0 {
+			return nil, errors.New("a series by status has no conditions on fields")
+		}
 		from, group, at = arrivals(q, b), "status", "received_at"
 	case store.ByNothing:
-		from, group, at = "FROM events"+where(query.Events, q, b), "''", "occurred_at"
+		group = "''"
+	case store.ByCategory:
+		group = "category"
+	case store.ByName:
+		group = "name"
+	case store.ByApp:
+		group = "app"
 	default:
-		from, group, at = "FROM events"+where(query.Events, q, b), string(spec.Group), "occurred_at"
+		return nil, fmt.Errorf("a series has no group %q", spec.Group)
 	}
+	if from == "" {
+		from = "FROM events" + where(query.Events, q, b)
+	}
+	step := strconv.FormatInt(int64(width), 10)
 	text := "SELECT " + group + " AS g, " + at + " - " + at + " % " + step + " AS t, count(*) " + from +
 		" GROUP BY g, t ORDER BY g, t" + limit(spec.MaxPoints+1)
 	points, err := queryAll(ctx, s, b.build("series", text), func(scan scanner) (p store.Point, err error) {
@@ -108,40 +124,4 @@ func (s *Store) Receipt(ctx context.Context, q query.Query, n int) ([]store.Arri
 		}
 		return a, err
 	})
-}
-
-// Books implements store.Reader.
-func (s *Store) Books(ctx context.Context, apps []string) (store.Books, error) {
-	state := s.state.Load()
-	q := query.Query{Apps: apps, Horizon: state.position}
-	b := newBuilder()
-	text := "SELECT app, count(*) FILTER (fate = 0), count(*) FILTER (fate = 1), count(*) FILTER (fate = 2) FROM (" +
-		"SELECT app, 0 AS fate FROM events" + where(query.Events, q, b) +
-		" UNION ALL SELECT app, 1 FROM rejections" + where(query.Rejections, q, b) +
-		" UNION ALL SELECT app, 2 FROM duplicates" + where(query.Rejections, q, b) +
-		") GROUP BY app ORDER BY app"
-	counted, err := queryAll(ctx, s, b.build("books", text), func(scan scanner) (a store.Account, err error) {
-		err = scan(&a.App, &a.Stored, &a.Rejected, &a.Duplicate)
-		return a, err
-	})
-	if err != nil {
-		return store.Books{}, err
-	}
-	return store.Books{Position: state.position, Accounts: account(counted, state.arrivals, apps)}, nil
-}
-
-// account puts what was received beside what was counted.
-func account(counted []store.Account, arrivals map[string]store.Arrivals, apps []string) []store.Account {
-	byApp := map[string]store.Account{}
-	for _, a := range counted {
-		byApp[a.App] = a
-	}
-	for app, n := range arrivals {
-		if apps == nil || slices.Contains(apps, app) {
-			a := byApp[app]
-			a.App, a.Received, a.Lost = app, n.Received, n.Lost
-			byApp[app] = a
-		}
-	}
-	return slices.SortedFunc(maps.Values(byApp), func(a, b store.Account) int { return strings.Compare(a.App, b.App) })
 }

@@ -3,7 +3,6 @@ package duckdb
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -22,11 +21,12 @@ type statement struct {
 	kind string // for metrics
 	text string
 	args []any
+	on   *sql.Conn // where it runs; nil for any connection of a reader
 }
 
 func (b builder) build(kind, text string) statement {
 	text, args := b.Args.CompileWithFlavor(text, sqlbuilder.PostgreSQL)
-	return statement{kind, text, args}
+	return statement{kind: kind, text: text, args: args}
 }
 
 // scanner reads the columns of one row.
@@ -36,29 +36,26 @@ type scanner func(into ...any) error
 func queryAll[T any](ctx context.Context, s *Store, q statement, read func(scanner) (T, error)) (items []T, err error) {
 	began := time.Now()
 	defer func() { s.metrics.queried(q.kind, time.Since(began)) }()
-	rows, err := s.db.QueryContext(ctx, q.text, q.args...)
+	run := s.db.QueryContext
+	if q.on != nil {
+		run = q.on.QueryContext
+	}
+	rows, err := run(ctx, q.text, q.args...)
 	if err != nil {
-		return nil, queryError(ctx, err)
+		return nil, storeError(ctx, "query "+q.kind, err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		item, err := read(rows.Scan)
 		if err != nil {
-			return nil, queryError(ctx, err)
+			return nil, storeError(ctx, "query "+q.kind, err)
 		}
 		items = append(items, item)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, queryError(ctx, err)
+		return nil, storeError(ctx, "query "+q.kind, err)
 	}
 	return items, nil
-}
-
-func queryError(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	return fmt.Errorf("query hot tables: %w", err)
 }
 
 const eventColumns = `app, id, client_id, session_id, category, name, data, "timestamp", sent_time, sent_at, seq, sender,

@@ -8,7 +8,6 @@ package duckdb
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -27,23 +26,31 @@ import (
 	"theeye/internal/store"
 )
 
-// maxDefaultMemory bounds the default: half of the machine's memory, but at most 8 GiB.
-const maxDefaultMemory = 8 << 30
+const (
+	// maxDefaultMemory bounds the default: half of the machine's memory, but at most 8 GiB.
+	maxDefaultMemory = 8 << 30
+	// maxReaders is how many queries run at once; others wait until their
+	// context ends. The writer has a connection of its own and never waits.
+	maxReaders = 16
+)
 
 // Options of a store. The zero value works.
 type Options struct {
 	MemoryLimit int64 // bytes that DuckDB may take; 0 for half of the machine's, at most 8 GiB
 	Threads     int   // of DuckDB; 0 for one for each processor
-	Logger      *slog.Logger
-	Registerer  prometheus.Registerer
+	// TempDir is where DuckDB puts what does not fit into memory. Empty for
+	// nowhere: then a query that needs more fails with store.ErrUnavailable.
+	TempDir    string
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
 }
 
 // Store implements store.Writer and store.Reader.
 type Store struct {
 	log     *slog.Logger
-	db      *sql.DB     // for readers
-	writer  driver.Conn // for the one writer, which holds writing
-	writing sync.Mutex  // guards writer, seen and refused
+	db      *sql.DB    // for readers
+	writer  *sql.Conn  // for the one writer, which holds writing
+	writing sync.Mutex // guards writer, seen and refused
 	metrics metrics
 
 	seen    map[idKey]uint64       // events by id: the frame that carried them
@@ -85,7 +92,9 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		seen: map[idKey]uint64{}, refused: map[uuid.UUID]struct{}{}, numbers: map[string]uint32{},
 	}
 	s.state.Store(&state{arrivals: map[string]store.Arrivals{}})
-	if s.writer, err = connector.Connect(ctx); err != nil {
+	s.db.SetMaxOpenConns(maxReaders + 1) // and the writer
+	s.db.SetMaxIdleConns(maxReaders + 1)
+	if s.writer, err = s.db.Conn(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("connect to DuckDB: %w", err), s.db.Close())
 	}
 	// External access ends before there is anything to be reached, and nothing
@@ -93,7 +102,8 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	statements := append([]string{
 		"SET memory_limit = '" + strconv.FormatInt(opts.MemoryLimit, 10) + "B'",
 		"SET threads = " + strconv.Itoa(opts.Threads),
-		"SET temp_directory = ''",
+		"SET temp_directory = '" + strings.ReplaceAll(opts.TempDir, "'", "''") + "'",
+		"SET preserve_insertion_order = false", // every list says its order
 		"SET autoinstall_known_extensions = false",
 		"SET autoload_known_extensions = false",
 		"SET enable_external_access = false",
@@ -163,11 +173,7 @@ func (s *Store) Position(context.Context) (uint64, error) { return s.state.Load(
 
 // exec runs a statement on the writer's connection.
 func (s *Store) exec(ctx context.Context, statement string) error {
-	execer, ok := s.writer.(driver.ExecerContext)
-	if !ok {
-		return errors.New("DuckDB's connection cannot execute")
-	}
-	_, err := execer.ExecContext(ctx, statement, nil)
+	_, err := s.writer.ExecContext(ctx, statement)
 	return err
 }
 

@@ -2,6 +2,8 @@ package duckdb
 
 import (
 	"context"
+	"database/sql/driver"
+	"errors"
 	"fmt"
 
 	"github.com/duckdb/duckdb-go/v2"
@@ -102,6 +104,13 @@ func (s *Store) decide(ctx context.Context, records []event.Record) (*decision, 
 	return d, nil
 }
 
+// own lets a statement run on the writer's connection, so that it does not wait
+// for readers.
+func (s *Store) own(q statement) statement {
+	q.on = s.writer
+	return q
+}
+
 // storedBefore returns the stored events whose ids come again in the records.
 func (s *Store) storedBefore(ctx context.Context, records []event.Record) (map[idKey]*event.Event, error) {
 	stored := make(map[idKey]*event.Event, len(records))
@@ -131,9 +140,9 @@ func (s *Store) storedBefore(ctx context.Context, records []event.Record) (map[i
 	}
 	text := "SELECT " + eventColumns + " FROM events WHERE carried_by BETWEEN " + b.Var(from) + " AND " + b.Var(to) +
 		" AND id IN (SELECT CAST(unnest(" + b.Var(list) + "::VARCHAR[]) AS UUID))"
-	events, err := queryAll(ctx, s, b.build("write", text), scanEvent)
+	events, err := queryAll(ctx, s, s.own(b.build("write", text)), scanEvent)
 	if err != nil {
-		return nil, fmt.Errorf("read what is stored: %w", err)
+		return nil, err
 	}
 	for i := range events {
 		e := &events[i]
@@ -142,62 +151,62 @@ func (s *Store) storedBefore(ctx context.Context, records []event.Record) (map[i
 	return stored, nil
 }
 
-// insert writes all rows in one transaction.
-func (s *Store) insert(ctx context.Context, d *decision) (err error) {
-	if err := s.exec(ctx, "BEGIN TRANSACTION"); err != nil {
-		return unavailable(ctx, "begin", err)
+// insert writes all rows in one transaction. Appenders take part in the
+// transaction of their connection. ctx is looked at between its parts, each of
+// which is short: an interrupt might leave it unknown whether one happened.
+func (s *Store) insert(ctx context.Context, d *decision) error {
+	whole := context.WithoutCancel(ctx)
+	if err := s.exec(whole, "BEGIN TRANSACTION"); err != nil {
+		return storeError(ctx, "begin", err)
 	}
-	defer func() {
-		if err != nil {
-			// The connection may be interrupted already; its next BEGIN would tell.
-			if rollback := s.exec(context.WithoutCancel(ctx), "ROLLBACK"); rollback != nil {
-				s.log.Error("a batch could not be rolled back", "error", rollback)
-			}
+	err := s.writer.Raw(func(conn any) error {
+		c, ok := conn.(driver.Conn)
+		if !ok {
+			return errors.New("DuckDB's connection is none")
 		}
-	}()
-	if err := appendRows(s, "events", d.events, eventRow); err != nil {
-		return unavailable(ctx, "append events", err)
+		if err := appendRows(c, "events", d.events, eventRow); err != nil {
+			return err
+		}
+		if err := appendRows(c, "rejections", d.rejections, rejectionRow); err != nil {
+			return err
+		}
+		return appendRows(c, "duplicates", d.duplicates, duplicateRow)
+	})
+	if err == nil {
+		err = ctx.Err()
 	}
-	if err := appendRows(s, "rejections", d.rejections, rejectionRow); err != nil {
-		return unavailable(ctx, "append rejections", err)
+	if err != nil {
+		if undone := s.exec(whole, "ROLLBACK"); undone != nil {
+			s.log.Error("a batch could not be rolled back", "error", undone)
+		}
+		return storeError(ctx, "append", err)
 	}
-	if err := appendRows(s, "duplicates", d.duplicates, duplicateRow); err != nil {
-		return unavailable(ctx, "append duplicates", err)
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if err := s.exec(context.WithoutCancel(ctx), "COMMIT"); err != nil {
-		return unavailable(ctx, "commit", err)
+	if err := s.exec(whole, "COMMIT"); err != nil {
+		_ = s.exec(whole, "ROLLBACK") // DuckDB did so already, unless it did not come so far
+		return storeError(ctx, "commit", err)
 	}
 	return nil
 }
 
-// unavailable says of an error of DuckDB that trying again may help: memory is
-// given back, and nothing was written.
-func unavailable(ctx context.Context, what string, err error) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	return fmt.Errorf("%w: %s: %w", store.ErrUnavailable, what, err)
-}
-
-func appendRows[T any](s *Store, table string, items []T, write func(*duckdb.Appender, T) error) (err error) {
+func appendRows[T any](conn driver.Conn, table string, items []T, write func(*duckdb.Appender, T) error) error {
 	if len(items) == 0 {
 		return nil
 	}
-	a, err := duckdb.NewAppenderFromConn(s.writer, "", table)
+	a, err := duckdb.NewAppenderFromConn(conn, "", table)
 	if err != nil {
-		return err
+		return fmt.Errorf("append %s: %w", table, err)
 	}
 	for _, item := range items {
 		if err := write(a, item); err != nil {
 			_ = a.Clear()
 			_ = a.Close()
-			return err
+			return fmt.Errorf("append %s: %w", table, err)
 		}
 	}
-	return a.Close()
+	if err := a.Close(); err != nil {
+		return fmt.Errorf("append %s: %w", table, err)
+	}
+	return nil
 }
 
 func eventRow(a *duckdb.Appender, e *event.Event) error {
@@ -263,7 +272,7 @@ func (s *Store) again(ctx context.Context, b store.Batch) ([]event.Outcome, erro
 		UNION ALL SELECT carried_by, frame, frame_index, %d, problems FROM rejections%s
 		UNION ALL SELECT carried_by, frame, frame_index, %d, problems FROM duplicates%s`,
 		event.Stored, between, event.Rejected, between, event.Duplicate, between)
-	rows, err := queryAll(ctx, s, q.build("write", text), func(scan scanner) (found, error) {
+	rows, err := queryAll(ctx, s, s.own(q.build("write", text)), func(scan scanner) (found, error) {
 		var f found
 		var fate int
 		var problems string
