@@ -198,8 +198,8 @@ func (r *Registry) changeApp(ctx context.Context, name string, decide func(*appR
 
 // checkRoom refuses to make more than the bucket holds.
 func (r *Registry) checkRoom() error {
-	if r.current.Load().bytes > roomForNew {
-		return &InvalidError{"metadata", fmt.Sprintf("has %d MiB and can take no more applications, keys and types", roomForNew>>20)}
+	if room := r.opts.MaxBytes / 4 * 3; r.current.Load().bytes > room {
+		return &InvalidError{"metadata", fmt.Sprintf("has reached its bound of %d bytes: there is no room for more applications, keys and types", room)}
 	}
 	return nil
 }

@@ -35,12 +35,9 @@ func (e *InvalidError) Error() string { return e.Field + " " + e.Reason }
 
 const (
 	bucketName = "EYE_METADATA"
-	// bucketMaxBytes bounds the bucket. It is well within the queue's reserve
-	// for metadata, so a full queue does not keep a key from being revoked.
-	bucketMaxBytes = 128 << 20
-	// roomForNew bounds what may be made. What remains is for changes of what
-	// there is, a revocation above all.
-	roomForNew = 96 << 20
+	// defaultMaxBytes is well within the queue's reserve for metadata, so a full
+	// queue does not keep a key from being revoked.
+	defaultMaxBytes = 128 << 20
 
 	operationTimeout = 10 * time.Second // of one write or read
 	openTimeout      = time.Minute      // of reading everything at start
@@ -57,6 +54,10 @@ type Options struct {
 	// KeepInterval is how often the last use of keys is written, and a
 	// metadata.json that could not be written is tried again; 1 minute when 0.
 	KeepInterval time.Duration
+	// MaxBytes bounds the bucket, which is reserved when it is made; 128 MiB
+	// when 0. Three quarters are for what is made, the rest for changes of what
+	// there is: a key can always be revoked.
+	MaxBytes int64
 	// Replicas of a bucket that is made, in a cluster; 1 when 0.
 	Replicas int
 }
@@ -67,6 +68,7 @@ type Options struct {
 type Registry struct {
 	opts  Options
 	log   *slog.Logger
+	js    jetstream.JetStream
 	kv    jetstream.KeyValue
 	own   []ownKey // valid whatever the bucket says; fixed when Open returns
 	first FirstStart
@@ -110,20 +112,23 @@ func Open(ctx context.Context, js jetstream.JetStream, opts Options) (*Registry,
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
+	if opts.MaxBytes <= 0 {
+		opts.MaxBytes = defaultMaxBytes
+	}
 	if opts.KeepInterval <= 0 {
 		opts.KeepInterval = time.Minute
 	}
-	r := &Registry{opts: opts, log: opts.Logger, dirty: make(chan struct{}, 1)}
+	r := &Registry{opts: opts, log: opts.Logger, js: js, dirty: make(chan struct{}, 1)}
 	r.current.Store(newSnapshot())
 	if err := r.readAdminKey(); err != nil {
 		return nil, err
 	}
-	reading, cancel := context.WithTimeout(ctx, openTimeout)
-	defer cancel()
 	var err error
-	if r.kv, err = openBucket(reading, js, opts.Replicas); err != nil {
+	if r.kv, err = openBucket(ctx, js, opts); err != nil {
 		return nil, fmt.Errorf("open metadata: %w", err)
 	}
+	reading, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
 	if err := r.startWatch(reading); err != nil {
 		return nil, fmt.Errorf("read metadata: %w", err)
 	}
@@ -134,13 +139,15 @@ func Open(ctx context.Context, js jetstream.JetStream, opts Options) (*Registry,
 	return r, nil
 }
 
-func openBucket(ctx context.Context, js jetstream.JetStream, replicas int) (jetstream.KeyValue, error) {
+func openBucket(ctx context.Context, js jetstream.JetStream, opts Options) (jetstream.KeyValue, error) {
+	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
+	defer cancel()
 	kv, err := js.KeyValue(ctx, bucketName)
 	if !errors.Is(err, jetstream.ErrBucketNotFound) {
 		return kv, err
 	}
 	kv, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
-		Bucket: bucketName, Storage: jetstream.FileStorage, History: 1, MaxBytes: bucketMaxBytes, Replicas: replicas,
+		Bucket: bucketName, Storage: jetstream.FileStorage, History: 1, MaxBytes: opts.MaxBytes, Replicas: opts.Replicas,
 	})
 	if errors.Is(err, jetstream.ErrBucketExists) { // another node made it
 		return js.KeyValue(ctx, bucketName)
@@ -155,7 +162,7 @@ type stateRecord struct {
 
 // complete makes of a new or half-made bucket one that can be used.
 func (r *Registry) complete(ctx context.Context) error {
-	if r.current.Load().record(stateKey).revision == 0 {
+	if r.current.Load().record(stateKey).value == nil {
 		restored, err := r.restore(ctx)
 		if err != nil {
 			return err

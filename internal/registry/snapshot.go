@@ -35,6 +35,9 @@ func hexOf(parts ...string) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// recordOverhead is what the bucket adds to a record, in bytes.
+const recordOverhead = 100
+
 // record is one record of the bucket.
 type record struct {
 	value    []byte // nil when it was removed
@@ -44,7 +47,7 @@ type record struct {
 // snapshot is the metadata at one moment. It is never changed once others see it.
 type snapshot struct {
 	serial  uint64 // grows with each snapshot
-	bytes   int    // of all records
+	bytes   int64  // of all records, as the bucket counts them, about
 	records map[string]record
 	apps    map[string]appState
 	keys    map[digest]*keyState
@@ -77,7 +80,10 @@ func (s *snapshot) set(key string, next record) (news bool, err error) {
 		return false, nil
 	}
 	s.records[key] = next
-	s.bytes += len(next.value) - len(before.value)
+	s.bytes += int64(len(next.value) - len(before.value))
+	if before.revision == 0 {
+		s.bytes += int64(len(key)) + recordOverhead
+	}
 	value, removed := next.value, next.value == nil
 	if removed { // by other means than this package's
 		if value = before.value; value == nil {

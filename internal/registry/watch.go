@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -14,6 +15,10 @@ const (
 	maxApply   = 1000        // records that are taken over at once
 	watchAgain = time.Second // between a watch that ended and the next
 	maxTries   = 100         // of a change that others come before
+
+	// gatherTime is how long changes of other nodes wait for more to be written
+	// into one metadata.json.
+	gatherTime = 200 * time.Millisecond
 )
 
 // startWatch reads everything that is there, and goes on in the background with
@@ -97,33 +102,47 @@ func endWatch(w jetstream.KeyWatcher) {
 	}
 }
 
-// follow applies what a watch tells until ctx ends. A watch that ends before is
-// begun again; it tells everything once more, of which only news count.
+// follow applies what a watch tells until ctx ends. A watch that ends before, or
+// whose connection was lost, is begun again; it tells everything once more, of
+// which only news count. (By itself it comes back only after 20 seconds.)
 func (r *Registry) follow(ctx context.Context, w jetstream.KeyWatcher) {
+	conn := r.js.Conn()
+	connected := conn.StatusChanged(nats.CONNECTED)
+	defer conn.RemoveStatusListener(connected)
 	for {
-		r.drain(ctx, w)
+		r.drain(ctx, w, connected)
 		endWatch(w)
-		for again := true; again; {
-			select {
-			case <-ctx.Done():
+		for again := false; ; again = true {
+			if again {
+				select {
+				case <-ctx.Done():
+				case <-time.After(watchAgain):
+				}
+			}
+			if ctx.Err() != nil {
 				return
-			case <-time.After(watchAgain):
 			}
 			var err error
-			if w, err = r.watchAll(ctx); err != nil {
-				r.log.Warn("metadata is not being watched; it will be tried again", "error", err)
+			if w, err = r.watchAll(ctx); err == nil {
+				break
 			}
-			again = err != nil
+			r.log.Warn("metadata is not being watched; it will be tried again", "error", err)
 		}
 	}
 }
 
-// drain applies entries, those that are there together, until the watch or ctx ends.
-func (r *Registry) drain(ctx context.Context, w jetstream.KeyWatcher) {
+// drain applies entries, those that are there together, until the watch or ctx
+// ends or the connection was made anew.
+func (r *Registry) drain(ctx context.Context, w jetstream.KeyWatcher, connected <-chan nats.Status) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case _, listening := <-connected:
+			if listening {
+				return
+			}
+			connected = nil // the connection is closed
 		case entry, ok := <-w.Updates():
 			if !ok {
 				return
@@ -253,6 +272,11 @@ func (r *Registry) keep(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-r.dirty:
+			select { // others may follow
+			case <-ctx.Done():
+				return
+			case <-time.After(gatherTime):
+			}
 		case <-tick.C:
 			if err := r.writeUse(ctx); err != nil && ctx.Err() == nil {
 				r.log.Warn("the last use of keys could not be written; it will be tried again", "error", err)
