@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
@@ -97,7 +98,7 @@ func newSessionsCommand(s streams) *cobra.Command {
 			}
 			t := newTable(f.out, "STARTED AT", "ENDED AT", "EVENTS", "APPS", "SESSION")
 			for _, i := range page.Sessions {
-				t.row(i.StartedAt, i.EndedAt, strconv.FormatInt(i.Events, 10), fmt.Sprint(i.Apps), i.SessionID)
+				t.row(i.StartedAt, i.EndedAt, strconv.FormatInt(i.Events, 10), strings.Join(i.Apps, ", "), i.SessionID)
 			}
 			return page.NextCursor, t.flush()
 		}})
@@ -121,7 +122,7 @@ func newSessionCommand(s streams) *cobra.Command {
 				first = false
 				t := newTable(f.out)
 				t.row("session", i.SessionID)
-				t.row("apps", fmt.Sprint(i.Apps))
+				t.row("apps", strings.Join(i.Apps, ", "))
 				t.row("started", i.StartedAt)
 				t.row("ended", i.EndedAt)
 				t.row("events", strconv.FormatInt(i.Events, 10))
