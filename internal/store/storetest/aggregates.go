@@ -15,7 +15,6 @@ func point(group string, at event.Micros, count int64) store.Point {
 }
 
 func testSeries(f *fixture) {
-	hour := 3600 * second
 	form := func(e *event.Event) { e.Category = "form" }
 	f.write(ev(1, at(hour+1)), ev(2, at(2*hour-1)), ev(3, at(2*hour), form), ev(4, at(5*hour)), ev(1, at(hour+1)), rej(9, "x"))
 	series := func(q query.Query, s store.Series) []store.Point {

@@ -119,7 +119,6 @@ func testSteps(f *fixture) {
 // testFateSeries counts arrivals by when they were received, whatever became of
 // them, with the filters that all of them have.
 func testFateSeries(f *fixture) {
-	const hour = 3600 * second
 	received := func(at event.Micros) func(*event.Event) { return func(e *event.Event) { e.ReceivedAt = at } }
 	blog := func(e *event.Event) { e.App, e.SessionID, e.Category, e.Name = "blog", "t", "form", "send" }
 	refused := rej(9, "x")
