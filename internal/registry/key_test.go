@@ -42,6 +42,17 @@ func TestParseKey(t *testing.T) {
 	}
 }
 
+func FuzzParseKey(f *testing.F) {
+	f.Add("eye_w_0000000000000000000000000000000000000000000_000000")
+	f.Add("eye_a_")
+	f.Fuzz(func(t *testing.T, secret string) {
+		kind, ok := registry.ParseKey(secret)
+		if ok && (len(secret) != 56 || !strings.HasPrefix(secret, "eye_"+string(kind)[:1]+"_")) {
+			t.Errorf("%q taken as a %s key", secret, kind)
+		}
+	})
+}
+
 func TestAKeyCanBeRevokedWhileTheStreamOfEventsIsFull(t *testing.T) {
 	js, _ := jetStream(t, t.TempDir())
 	events, err := js.CreateStream(t.Context(), jetstream.StreamConfig{

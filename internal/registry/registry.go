@@ -46,7 +46,7 @@ const (
 
 // Options of a registry.
 type Options struct {
-	Dir string // the data directory, of admin.key and metadata.json
+	Dir string // the data directory, of admin.key and metadata.json; must be there
 	// AdminKey is a secret that is valid as an admin key besides those that are
 	// kept: 20 to 512 bytes of any form; empty for none. It is never written.
 	AdminKey string
@@ -209,8 +209,9 @@ func (r *Registry) firstStart(ctx context.Context) error {
 // FirstStart returns the secrets that Open made.
 func (r *Registry) FirstStart() FirstStart { return r.first }
 
-// Close writes the last use of keys and ends what runs in the background. It
-// takes a few seconds when the server does not answer.
+// Close writes the last use of keys, and metadata.json when it is behind, and
+// ends what runs in the background. It takes a few seconds when the server does
+// not answer. What is in memory can be read afterwards.
 func (r *Registry) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
@@ -218,6 +219,7 @@ func (r *Registry) Close() {
 		r.log.Warn("the last use of keys could not be written", "error", err)
 	}
 	r.end()
+	r.writeFile()
 }
 
 func (r *Registry) end() {
