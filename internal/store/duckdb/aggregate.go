@@ -21,7 +21,8 @@ func (s *Store) Series(ctx context.Context, q query.Query, spec store.Series) ([
 		return nil, fmt.Errorf("a series has no interval %q", spec.Interval)
 	}
 	b := newBuilder()
-	from, group, at := "", "", "occurred_at"
+	var from, group string
+	at := "occurred_at"
 	switch spec.Group {
 	case store.ByStatus:
 		if len(q.Where) > 0 {

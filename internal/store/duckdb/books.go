@@ -35,10 +35,10 @@ func (s *Store) Books(ctx context.Context, apps []string) (store.Books, error) {
 			UNION ALL SELECT app, fate, 1 FROM moved
 			UNION ALL SELECT app, ` + fmt.Sprintf("%d, -1 FROM moved", event.Rejected) + `
 		) SELECT app`
-	for _, fate := range []event.Fate{event.Stored, event.Rejected, event.Duplicate} {
-		text += fmt.Sprintf(", CAST(COALESCE(sum(n) FILTER (fate = %d), 0) AS BIGINT)", fate)
+	sum := func(fate event.Fate) string {
+		return fmt.Sprintf(", CAST(COALESCE(sum(n) FILTER (fate = %d), 0) AS BIGINT)", fate)
 	}
-	text += " FROM counted GROUP BY app ORDER BY app"
+	text += sum(event.Stored) + sum(event.Rejected) + sum(event.Duplicate) + " FROM counted GROUP BY app ORDER BY app"
 	counted, err := queryAll(ctx, s, b.build("books", text), func(scan scanner) (a store.Account, err error) {
 		err = scan(&a.App, &a.Stored, &a.Rejected, &a.Duplicate)
 		return a, err

@@ -28,8 +28,7 @@ func storeError(ctx context.Context, what string, err error) error {
 // isTemporary reports whether an error comes from a lack of memory, an
 // interrupt or a transaction that did not get through.
 func isTemporary(err error) bool {
-	var known *duckdb.Error
-	if errors.As(err, &known) {
+	if known, ok := errors.AsType[*duckdb.Error](err); ok {
 		switch known.Type {
 		case duckdb.ErrorTypeOutOfMemory, duckdb.ErrorTypeInterrupt, duckdb.ErrorTypeTransaction:
 			return true

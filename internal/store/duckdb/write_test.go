@@ -80,7 +80,8 @@ func TestFailedWriteLeavesNothing(t *testing.T) {
 
 // countdown is a context that ends when it is asked for the nth time.
 type countdown struct {
-	context.Context
+	context.Context //nolint:containedctx // it is a context itself
+
 	left int
 }
 
@@ -164,6 +165,27 @@ func TestOutOfMemory(t *testing.T) {
 	}
 	if _, err := s.Books(t.Context(), nil); err != nil && !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("books: %v", err)
+	}
+}
+
+// With a place to put it, more than fits into memory is taken and found again.
+func TestSpill(t *testing.T) {
+	s := closed(t, open(t, duckdb.Options{MemoryLimit: 48 << 20, Threads: 1, TempDir: t.TempDir()}))
+	const frames, size = 100, 2000 // over twice of what TestOutOfMemory gets in
+	for n := range frames {
+		var records []event.Record
+		for i := range size {
+			records = append(records, pageView(n*size+i))
+		}
+		write(t, s, frame(uint64(n+1), records...))
+	}
+	if n := count(t, s); n != frames*size {
+		t.Errorf("%d events", n)
+	}
+	last := pageView(frames*size - 1).Event
+	p, err := s.Events(t.Context(), query.Query{Limit: 1, Descending: true})
+	if err != nil || len(p.Items) != 1 || string(p.Items[0].Data) != string(last.Data) {
+		t.Errorf("the last event is %v, %v", p.Items, err)
 	}
 }
 
