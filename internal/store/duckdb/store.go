@@ -10,6 +10,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"maps"
 	"os"
@@ -53,17 +54,12 @@ type Store struct {
 	writing sync.Mutex // guards writer, seen and refused
 	metrics metrics
 
-	seen    map[idKey]uint64       // events by id: the frame that carried them
+	seen    map[idKey]arrival      // events by id
+	seed    maphash.Seed           // of the hashes in seen
 	refused map[uuid.UUID]struct{} // rejections by their id, which the application is part of
 	numbers map[string]uint32      // applications, to keep seen small
 
 	state atomic.Pointer[state]
-}
-
-// idKey is an event's identity in memory.
-type idKey struct {
-	app uint32
-	id  uuid.UUID
 }
 
 // state is what a reader needs to know of the writer. It is never changed.
@@ -89,7 +85,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	}
 	s := &Store{
 		log: opts.Logger, db: sql.OpenDB(connector),
-		seen: map[idKey]uint64{}, refused: map[uuid.UUID]struct{}{}, numbers: map[string]uint32{},
+		seen: map[idKey]arrival{}, seed: maphash.MakeSeed(), refused: map[uuid.UUID]struct{}{}, numbers: map[string]uint32{},
 	}
 	s.state.Store(&state{arrivals: map[string]store.Arrivals{}})
 	s.db.SetMaxOpenConns(maxReaders + 1) // and the writer

@@ -52,7 +52,7 @@ func (s *Store) Write(ctx context.Context, b store.Batch) ([]event.Outcome, erro
 		return nil, err
 	}
 	for _, e := range d.events {
-		s.seen[idKey{s.number(e.App), e.ID}] = e.CarriedBy
+		s.seen[idKey{s.number(e.App), e.ID}] = arrival{carriedBy: e.CarriedBy, body: s.bodyHash(e)}
 	}
 	for _, r := range d.rejections {
 		s.refused[r.ID] = struct{}{}
@@ -90,6 +90,9 @@ func (s *Store) decide(ctx context.Context, records []event.Record) (*decision, 
 		key := idKey{s.number(e.App), e.ID}
 		first, again := stored[key]
 		switch {
+		case !again && s.sameAsSeen(key, e):
+			d.outcomes[i] = event.Outcome{Fate: event.Duplicate}
+			d.duplicates = append(d.duplicates, duplicate{record, nil})
 		case !again:
 			stored[key] = e
 			d.outcomes[i] = event.Outcome{Fate: event.Stored}
@@ -111,7 +114,8 @@ func (s *Store) own(q statement) statement {
 	return q
 }
 
-// storedBefore returns the stored events whose ids come again in the records.
+// storedBefore returns the stored events whose ids come again in the records
+// with bytes that differ, so that their bodies have to be compared.
 func (s *Store) storedBefore(ctx context.Context, records []event.Record) (map[idKey]*event.Event, error) {
 	stored := make(map[idKey]*event.Event, len(records))
 	var ids []uuid.UUID
@@ -120,14 +124,15 @@ func (s *Store) storedBefore(ctx context.Context, records []event.Record) (map[i
 		if record.Event == nil {
 			continue
 		}
-		frame, again := s.seen[idKey{s.number(record.Event.App), record.Event.ID}]
-		if !again {
+		key := idKey{s.number(record.Event.App), record.Event.ID}
+		first, again := s.seen[key]
+		if !again || s.sameAsSeen(key, record.Event) {
 			continue
 		}
 		if ids == nil {
-			from = frame
+			from = first.carriedBy
 		}
-		from, to = min(from, frame), max(to, frame)
+		from, to = min(from, first.carriedBy), max(to, first.carriedBy)
 		ids = append(ids, record.Event.ID)
 	}
 	if ids == nil {
