@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 
 	"theeye/internal/event"
 	"theeye/internal/query"
@@ -85,6 +86,52 @@ func testMemory(f *fixture) {
 	f.same("books", []store.Account{{App: "shop", Received: 2, Stored: 1, Rejected: 1}}, b2.Accounts)
 	if err != nil {
 		f.Error(err)
+	}
+}
+
+// testQueryMemory asks with lists in no order, which must stay as they are.
+func testQueryMemory(f *fixture) {
+	f.write(ev(1), rej(2, "a"))
+	made := func() query.Query {
+		after := query.After{Key: event.Key{OccurredAt: 1}}
+		return query.Query{
+			Apps: []string{"z", "shop", "a"}, IDs: []uuid.UUID{id(2), id(1)}, SessionIDs: []string{"z", "s", "a"},
+			Categories: []string{"z", "page", "a"}, Names: []string{"z", "view", "a"}, From: ptr(1), To: ptr(event.Latest),
+			Where: f.where(query.Sessions, "data.z!=1", "app=shop"), After: &after,
+		}
+	}
+	refusals := func() query.Query {
+		return query.Query{
+			Apps: []string{"z", "shop", "a"}, EventIDs: []uuid.UUID{id(2), id(1)},
+			Codes: []string{"z", event.MissingField, "a"}, Pointers: []string{"z", "/name", "a"},
+		}
+	}
+	arrivals := func() query.Query {
+		return query.Query{Apps: []string{"z", "shop", "a"}, IDs: []uuid.UUID{id(2), id(1)}}
+	}
+	s, ctx := f.Store, f.Context()
+	for what, c := range map[string]struct {
+		made func() query.Query
+		ask  func(query.Query) error
+	}{
+		"events":     {made, func(q query.Query) error { _, err := s.Events(ctx, q); return err }},
+		"count":      {made, func(q query.Query) error { _, err := s.Count(ctx, q); return err }},
+		"sessions":   {made, func(q query.Query) error { _, err := s.Sessions(ctx, q); return err }},
+		"values":     {made, func(q query.Query) error { _, err := s.Values(ctx, q, query.Field{Name: query.Name}); return err }},
+		"rejections": {refusals, func(q query.Query) error { _, err := s.Rejections(ctx, q); return err }},
+		"summary":    {refusals, func(q query.Query) error { _, err := s.RejectionSummary(ctx, q); return err }},
+		"receipt":    {arrivals, func(q query.Query) error { _, err := s.Receipt(ctx, q, 9); return err }},
+		"books":      {arrivals, func(q query.Query) error { _, err := s.Books(ctx, q.Apps); return err }},
+		"series": {made, func(q query.Query) error {
+			_, err := s.Series(ctx, q, store.Series{Interval: store.Day, Group: store.ByApp, MaxPoints: 9})
+			return err
+		}},
+	} {
+		q := c.made()
+		if err := c.ask(q); err != nil {
+			f.Errorf("%s: %v", what, err)
+		}
+		f.same("the query for "+what, c.made(), q)
 	}
 }
 

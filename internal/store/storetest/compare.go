@@ -37,9 +37,7 @@ func (h *history) aggregates() {
 	rejections := drawRejectionQuery(h)
 	h.ask("summary", func(s store.Reader) (any, error) { return s.RejectionSummary(h.ctx, rejections) })
 	h.receipts(q)
-	if !h.replayed() {
-		h.ask("books", func(s store.Reader) (any, error) { return s.Books(h.ctx, q.Apps) })
-	}
+	h.ask("books", func(s store.Reader) (any, error) { return s.Books(h.ctx, q.Apps) })
 }
 
 // ask compares the answers to one question.

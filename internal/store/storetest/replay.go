@@ -3,6 +3,7 @@ package storetest
 import (
 	"theeye/internal/event"
 	"theeye/internal/query"
+	"theeye/internal/store"
 )
 
 // replayed is a record with the place of its first arrival.
@@ -37,5 +38,32 @@ func testReplays(f *fixture) {
 		if e.Position.Frame != first || e.CarriedBy != carrier {
 			f.Errorf("event %d is at %+v, carried by %d", number(e.ID), e.Position, e.CarriedBy)
 		}
+	}
+}
+
+// testReplayBooks carries rejections again. Each was received once: a replay
+// moves it to stored, or to duplicate when the same event was stored meanwhile;
+// with another body it stays rejected.
+func testReplayBooks(f *fixture) {
+	f.write(rej(1, "a"), rej(2, "a"), rej(3, "a"), rej(4, "a"), ev(5))
+	f.write(ev(2), ev(3))
+	other := func(e *event.Event) { e.Name = "other" }
+	for _, c := range []struct {
+		what                        string
+		replay                      event.Record
+		want                        string
+		stored, rejected, duplicate int64
+	}{
+		{"passes now", replayed(ev(1), 1, 0), "stored", 4, 3, 0},
+		{"stored meanwhile", replayed(ev(2), 1, 1), "duplicate", 4, 2, 1},
+		{"stored meanwhile with another body", replayed(ev(3, other), 1, 2), "rejected id_conflict", 4, 2, 1},
+		{"once more", replayed(ev(1), 1, 0), "duplicate", 4, 2, 1},
+		{"once more with another body", replayed(ev(1, other), 1, 0), "rejected id_conflict", 4, 2, 1},
+		{"the conflict once more", replayed(ev(3, other), 1, 2), "duplicate id_conflict", 4, 2, 1},
+		{"what was refused twice passes", replayed(ev(3), 1, 2), "duplicate", 4, 1, 2},
+	} {
+		f.same(c.what, []string{c.want}, fates(f.write(c.replay)))
+		want := store.Account{App: "shop", Received: 7, Stored: c.stored, Rejected: c.rejected, Duplicate: c.duplicate}
+		f.same("books: "+c.what, []store.Account{want}, f.books(nil).Accounts)
 	}
 }

@@ -3,7 +3,6 @@ package storetest
 import (
 	"context"
 	"errors"
-	"sync"
 
 	"theeye/internal/event"
 	"theeye/internal/query"
@@ -110,39 +109,6 @@ func testReplay(f *fixture) {
 	f.same("it has its first arrival's place", []int{1, 2, 3}, f.numbers(query.Query{}))
 	after := query.AfterEvent(&p.Items[0])
 	f.same("a page of an older horizon does not show it", []int{3}, f.numbers(query.Query{After: &after, Horizon: p.Horizon}))
-}
-
-// testVisible reads while batches are written: each is seen whole or not at all.
-func testVisible(f *fixture) {
-	const perBatch, batches = 50, 40
-	done := make(chan struct{})
-	var wg sync.WaitGroup
-	for range 3 {
-		wg.Go(func() {
-			for last := int64(0); ; {
-				n, err := f.Count(context.Background(), query.Query{})
-				if err != nil || n%perBatch != 0 || n < last {
-					f.Errorf("counted %d after %d, %v", n, last, err)
-					return
-				}
-				last = n
-				select {
-				case <-done:
-					return
-				default:
-				}
-			}
-		})
-	}
-	for b := range batches {
-		var records []event.Record
-		for i := range perBatch {
-			records = append(records, ev(b*perBatch+i))
-		}
-		f.write(records...)
-	}
-	close(done)
-	wg.Wait()
 }
 
 func testFields(f *fixture) {

@@ -1,0 +1,62 @@
+package storetest
+
+import (
+	"fmt"
+	"strings"
+
+	"theeye/internal/event"
+	"theeye/internal/query"
+	"theeye/internal/store"
+)
+
+// testMany writes and pages through more than a database takes in one block of
+// rows, in one batch, and then sends some of it again.
+func testMany(f *fixture) {
+	const frames, inFrame, sessions = 5, 900, 50
+	one := func(n int) event.Record {
+		return ev(n, at(event.Micros(n/100)), func(e *event.Event) { e.SessionID = fmt.Sprint(n % sessions) })
+	}
+	var batches []store.Batch
+	var want []int
+	for frame := range frames {
+		var records []event.Record
+		for i := range inFrame {
+			n := frame*inFrame + i
+			records = append(records, one(n))
+			want = append(want, n)
+		}
+		batches = append(batches, f.batch(records...))
+	}
+	f.put(join(batches[:4]...))
+	f.put(batches[4])
+	var again []event.Record
+	for n := 0; n < len(want); n += 7 {
+		again = append(again, one(n))
+	}
+	for _, o := range f.write(again...) {
+		if o.Fate != event.Duplicate {
+			f.Fatalf("an event sent again is %s", o.Fate)
+		}
+	}
+	f.same("count", int64(len(want)), f.count(query.Query{}))
+	f.same("all", want, f.paged(query.Query{Limit: query.MaxLimit}, nil))
+	f.same("a session", len(want)/sessions, len(f.events(query.Query{SessionIDs: []string{"7"}})))
+	f.same("sessions", sessions, len(f.sessions(query.Query{}).Items))
+	f.same("books", []store.Account{{App: "shop", Received: int64(len(want) + len(again)), Stored: int64(len(want)), Duplicate: int64(len(again))}},
+		f.books(nil).Accounts)
+}
+
+// testLarge has as much data as is accepted, and raw bytes with zeros.
+func testLarge(f *fixture) {
+	b := f.batch(ev(1, data(`{"v":"`+strings.Repeat("é", 128<<10)+`"}`)), ev(2, data(`{"v":"x"}`)), rej(3, strings.Repeat("\x00\xff", 100<<10)))
+	f.put(b)
+	events := f.events(query.Query{})
+	if len(events) != 2 || string(events[0].Data) != string(b.Records[0].Event.Data) {
+		f.Errorf("the data of %d events came back changed", len(events))
+	}
+	f.same("found by what is in it", []int{1}, f.numbers(query.Query{Where: f.where(query.Events, "data.v~éé")}))
+	p, err := f.Rejections(f.Context(), query.Query{})
+	if err != nil || len(p.Items) != 1 || string(p.Items[0].Raw) != string(b.Records[2].Rejection.Raw) {
+		f.Errorf("the raw body of %d rejections came back changed: %v", len(p.Items), err)
+	}
+}
