@@ -8,6 +8,9 @@ import (
 
 // DuckDB is the dialect of DuckDB 1.5: data and the lists of problems are
 // columns VARCHAR and VARCHAR[], ids are UUID. The zero value is ready.
+//
+// DuckDB reads numbers before it writes them: where their text counts, to
+// Contains and in lists of values, 1e1 is 10.0 and 1.50 is 1.5.
 type DuckDB struct{}
 
 // Flavor numbers arguments as $1, $2.

@@ -100,7 +100,8 @@ func (s *Store) Values(ctx context.Context, q query.Query, f query.Field) (store
 	return v, nil
 }
 
-// Receipt implements store.Reader.
+// Receipt implements store.Reader. A replay has the position of what it replays
+// and is newer: the frame that carried it decides first.
 func (s *Store) Receipt(ctx context.Context, q query.Query, n int) ([]store.Arrival, error) {
 	q = s.at(q)
 	b := newBuilder()
@@ -108,13 +109,13 @@ func (s *Store) Receipt(ctx context.Context, q query.Query, n int) ([]store.Arri
 	byEvent := q
 	byEvent.IDs, byEvent.EventIDs = nil, q.IDs
 	text := "SELECT app, event_id, client_id, received_at, frame, frame_index, fate, problems FROM (" +
-		fmt.Sprintf("SELECT app, id AS event_id, client_id, received_at, frame, frame_index, %d AS fate, '' AS problems FROM events", event.Stored) +
+		fmt.Sprintf("SELECT app, id AS event_id, client_id, received_at, carried_by, frame, frame_index, %d AS fate, '' AS problems FROM events", event.Stored) +
 		where(query.Events, q, b) +
-		fmt.Sprintf(" UNION ALL SELECT app, event_id, client_id, received_at, frame, frame_index, %d, problems FROM rejections", event.Rejected) +
+		fmt.Sprintf(" UNION ALL SELECT app, event_id, client_id, received_at, carried_by, frame, frame_index, %d, problems FROM rejections", event.Rejected) +
 		where(query.Rejections, byEvent, b) +
-		fmt.Sprintf(" UNION ALL SELECT app, event_id, client_id, received_at, frame, frame_index, %d, problems FROM duplicates", event.Duplicate) +
+		fmt.Sprintf(" UNION ALL SELECT app, event_id, client_id, received_at, carried_by, frame, frame_index, %d, problems FROM duplicates", event.Duplicate) +
 		where(query.Rejections, byEvent, b) +
-		") ORDER BY frame DESC, frame_index DESC" + limit(n)
+		") ORDER BY carried_by DESC, frame DESC, frame_index DESC" + limit(n)
 	return queryAll(ctx, s, b.build("receipt", text), func(scan scanner) (a store.Arrival, err error) {
 		var problems string
 		var fate int
