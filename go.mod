@@ -33,6 +33,7 @@ require (
 )
 
 require (
+	github.com/FastFilter/xorfilter v0.4.1 // indirect
 	github.com/antithesishq/antithesis-sdk-go v0.8.0-default-no-op // indirect
 	github.com/apache/arrow-go/v18 v18.5.1 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect

@@ -6,6 +6,8 @@
 package query
 
 import (
+	"math"
+
 	"github.com/google/uuid"
 
 	"theeye/internal/event"
@@ -68,6 +70,15 @@ type After struct {
 
 // AfterEvent returns the place behind an event.
 func AfterEvent(e *event.Event) After { return After{Key: e.Key()} }
+
+// AfterTime returns the place before everything at a time, in the direction of a
+// list.
+func AfterTime(at event.Micros, descending bool) After {
+	if descending {
+		return After{Key: event.Key{OccurredAt: at, Seq: event.NoSeq, Position: event.Position{Frame: math.MaxUint64, Index: math.MaxUint32}}}
+	}
+	return After{Key: event.Key{OccurredAt: at}}
+}
 
 // AfterRejection returns the place behind a rejection.
 func AfterRejection(r *event.Rejection) After {

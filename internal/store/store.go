@@ -38,8 +38,8 @@ type Batch struct {
 
 // Arrivals counts what came in for one application.
 type Arrivals struct {
-	Received int64 // all that came, also what was lost
-	Lost     int64 // what frames held that could not be read
+	Received int64 `json:"received"` // all that came, also what was lost
+	Lost     int64 `json:"lost"`     // what frames held that could not be read
 }
 
 // Writer decides and keeps. One goroutine at a time may call it.
@@ -61,8 +61,13 @@ type Writer interface {
 	// The batch's memory must not be kept after the return.
 	Write(ctx context.Context, b Batch) ([]event.Outcome, error)
 
-	// Position returns the last frame that is written, 0 for none.
+	// Position returns the last frame that is written, 0 for none. After a
+	// restart it may be lower: what was not flushed has to be written again.
 	Position(ctx context.Context) (uint64, error)
+
+	// Flushed returns the last frame that is kept for good, 0 for none. It never
+	// goes back, and what is not behind it may be forgotten by the queue.
+	Flushed(ctx context.Context) (uint64, error)
 }
 
 // Reader answers queries. Any number of goroutines may call it, also while the
@@ -104,6 +109,10 @@ type Page[T any] struct {
 	Items   []T
 	More    bool   // there is a next page
 	Horizon uint64 // to be used for the next page
+	// SearchedTo is set when a search was ended before it had looked at everything:
+	// Items are what lies before this time, More is true, and the next page begins
+	// there, exclusive of what comes before in the list's direction.
+	SearchedTo *event.Micros
 }
 
 // Session is the summary of a session as q.Apps sees it.

@@ -15,7 +15,8 @@ import (
 // Series implements store.Reader. A series by status has no conditions on
 // fields, because what was refused may have none.
 func (s *Store) Series(ctx context.Context, q query.Query, spec store.Series) ([]store.Point, error) {
-	q = s.at(q)
+	p, q := s.read(q)
+	defer p.release()
 	width := spec.Interval.Micros()
 	if width == 0 {
 		return nil, fmt.Errorf("a series has no interval %q", spec.Interval)
@@ -28,7 +29,7 @@ func (s *Store) Series(ctx context.Context, q query.Query, spec store.Series) ([
 		if len(q.Where) > 0 {
 			return nil, errors.New("a series by status has no conditions on fields")
 		}
-		from, group, at = arrivals(q, b), "status", "received_at"
+		from, group, at = p.arrivalRows(q, b), "status", "received_at"
 	case store.ByNothing:
 		group = "''"
 	case store.ByCategory:
@@ -41,7 +42,7 @@ func (s *Store) Series(ctx context.Context, q query.Query, spec store.Series) ([
 		return nil, fmt.Errorf("a series has no group %q", spec.Group)
 	}
 	if from == "" {
-		from = "FROM events" + where(query.Events, q, b)
+		from = "FROM " + p.selected(eventTable, query.Events, q, b)
 	}
 	step := strconv.FormatInt(int64(width), 10)
 	text := "SELECT " + group + " AS g, " + at + " - " + at + " % " + step + " AS t, count(*) " + from +
@@ -56,29 +57,39 @@ func (s *Store) Series(ctx context.Context, q query.Query, spec store.Series) ([
 	return points, err
 }
 
-// arrivals renders all arrivals with their fate. They are bounded by received_at.
-func arrivals(q query.Query, b builder) string {
+// arrivalRows renders all arrivals with their fate. They are bounded by received_at.
+func (p *snapshot) arrivalRows(q query.Query, b builder) string {
+	statuses := map[string]string{
+		eventTable: quoted(event.Stored.String()), rejectionTable: quoted(event.Rejected.String()), traceTable: fateName(),
+	}
 	var selects []string
-	for _, table := range []struct {
-		name string
-		fate event.Fate
-	}{{"events", event.Stored}, {"rejections", event.Rejected}, {"duplicates", event.Duplicate}} {
-		selects = append(selects, "SELECT '"+table.fate.String()+"' AS status, received_at FROM "+table.name+where(query.Rejections, q, b))
+	for _, table := range dataTables() {
+		selects = append(selects, "SELECT "+statuses[table]+" AS status, received_at FROM "+p.selected(table, query.Rejections, q, b))
 	}
 	return "FROM (" + strings.Join(selects, " UNION ALL ") + ")"
 }
 
+// fateName renders the name of a trace's fate.
+func fateName() string {
+	text := "CASE fate"
+	for _, fate := range []event.Fate{event.Duplicate, event.Erased, event.Expired} {
+		text += fmt.Sprintf(" WHEN %d THEN %s", fate, quoted(fate.String()))
+	}
+	return text + " END"
+}
+
 // Values implements store.Reader.
 func (s *Store) Values(ctx context.Context, q query.Query, f query.Field) (store.Values, error) {
-	q = s.at(q)
+	p, q := s.read(q)
+	defer p.release()
 	b := newBuilder()
 	var values string
 	if f.Name == query.Data {
 		values = `SELECT CASE json_type(x) WHEN 'VARCHAR' THEN json_extract_string(x, '$$') ELSE CAST(x AS VARCHAR) END AS v
-			FROM (SELECT unnest(` + query.DuckDB{}.Elements(f.Path, b.Cond) + `) AS x FROM events` + where(query.Events, q, b) + `)
+			FROM (SELECT unnest(` + query.DuckDB{}.Elements(f.Path, b.Cond) + `) AS x FROM ` + p.selected(eventTable, query.Events, q, b) + `)
 			WHERE x IS NOT NULL AND json_type(x) <> 'NULL'`
 	} else {
-		values = "SELECT v FROM (SELECT CAST(" + query.FieldExpr(f.Name) + " AS VARCHAR) AS v FROM events" + where(query.Events, q, b) + ") WHERE v IS NOT NULL"
+		values = "SELECT v FROM (SELECT CAST(" + query.FieldExpr(f.Name) + " AS VARCHAR) AS v FROM " + p.selected(eventTable, query.Events, q, b) + ") WHERE v IS NOT NULL"
 	}
 	text := "SELECT v, count(*) AS n, CAST(sum(count(*)) OVER () AS BIGINT) FROM (" + values + ") GROUP BY v ORDER BY n DESC, v" + limit(q.Limit)
 	type row struct {
@@ -103,18 +114,19 @@ func (s *Store) Values(ctx context.Context, q query.Query, f query.Field) (store
 // Receipt implements store.Reader. A replay has the position of what it replays
 // and is newer: the frame that carried it decides first.
 func (s *Store) Receipt(ctx context.Context, q query.Query, n int) ([]store.Arrival, error) {
-	q = s.at(q)
+	p, q := s.read(q)
+	defer p.release()
 	b := newBuilder()
 	// Rejections and duplicates name the event otherwise than events do.
 	byEvent := q
 	byEvent.IDs, byEvent.EventIDs = nil, q.IDs
 	text := "SELECT app, event_id, client_id, received_at, frame, frame_index, fate, problems FROM (" +
-		fmt.Sprintf("SELECT app, id AS event_id, client_id, received_at, carried_by, frame, frame_index, %d AS fate, '' AS problems FROM events", event.Stored) +
-		where(query.Events, q, b) +
-		fmt.Sprintf(" UNION ALL SELECT app, event_id, client_id, received_at, carried_by, frame, frame_index, %d, problems FROM rejections", event.Rejected) +
-		where(query.Rejections, byEvent, b) +
-		fmt.Sprintf(" UNION ALL SELECT app, event_id, client_id, received_at, carried_by, frame, frame_index, %d, problems FROM duplicates", event.Duplicate) +
-		where(query.Rejections, byEvent, b) +
+		fmt.Sprintf("SELECT app, id AS event_id, client_id, received_at, carried_by, frame, frame_index, %d AS fate, '' AS problems FROM ", event.Stored) +
+		p.selected(eventTable, query.Events, q, b) +
+		fmt.Sprintf(" UNION ALL SELECT app, event_id, client_id, received_at, carried_by, frame, frame_index, %d, problems FROM ", event.Rejected) +
+		p.selected(rejectionTable, query.Rejections, byEvent, b) +
+		" UNION ALL SELECT app, event_id, client_id, received_at, carried_by, frame, frame_index, fate, problems FROM " +
+		p.selected(traceTable, query.Rejections, byEvent, b) +
 		") ORDER BY carried_by DESC, frame DESC, frame_index DESC" + limit(n)
 	return queryAll(ctx, s, b.build("receipt", text), func(scan scanner) (a store.Arrival, err error) {
 		var problems string

@@ -12,50 +12,101 @@ import (
 	"theeye/internal/store"
 )
 
-// Books implements store.Reader. A replay was received once only, when it first
-// arrived: it moves its rejection to stored or duplicate, and leaves it where it
-// is when it is refused again.
+// Books implements store.Reader. What is in segments was counted from their rows
+// when they were written; what is hot is counted now. A replay was received once
+// only, when it first arrived: it moves its rejection to stored or duplicate, and
+// leaves it where it is when it is refused again.
 func (s *Store) Books(ctx context.Context, apps []string) (store.Books, error) {
-	state := s.state.Load()
-	q := query.Query{Apps: apps, Horizon: state.position}
-	b := newBuilder()
-	const place = "SELECT app, frame, frame_index, carried_by, "
-	text := "WITH arrivals AS (" +
-		place + fmt.Sprintf("%d AS fate, FALSE AS refused FROM events", event.Stored) + where(query.Events, q, b) +
-		" UNION ALL " + place + fmt.Sprintf("%d, TRUE FROM rejections", event.Rejected) + where(query.Rejections, q, b) +
-		" UNION ALL " + place + fmt.Sprintf("%d, problems <> '' FROM duplicates", event.Duplicate) + where(query.Rejections, q, b) +
-		`), replayed AS (
-			SELECT app, frame, frame_index, arg_min(fate, carried_by) AS fate FROM arrivals
-			WHERE carried_by <> frame AND NOT refused GROUP BY app, frame, frame_index
-		), moved AS (
-			SELECT app, replayed.fate FROM replayed JOIN arrivals USING (app, frame, frame_index)
-			WHERE arrivals.carried_by = arrivals.frame AND ` + fmt.Sprintf("arrivals.fate = %d", event.Rejected) + `
-		), counted AS (
-			SELECT app, fate, 1 AS n FROM arrivals WHERE carried_by = frame
-			UNION ALL SELECT app, fate, 1 FROM moved
-			UNION ALL SELECT app, ` + fmt.Sprintf("%d, -1 FROM moved", event.Rejected) + `
-		) SELECT app`
-	sum := func(fate event.Fate) string {
-		return fmt.Sprintf(", CAST(COALESCE(sum(n) FILTER (fate = %d), 0) AS BIGINT)", fate)
-	}
-	text += sum(event.Stored) + sum(event.Rejected) + sum(event.Duplicate) + " FROM counted GROUP BY app ORDER BY app"
-	counted, err := queryAll(ctx, s, b.build("books", text), func(scan scanner) (a store.Account, err error) {
-		err = scan(&a.App, &a.Stored, &a.Rejected, &a.Duplicate)
-		return a, err
-	})
+	p, q := s.read(query.Query{Apps: apps})
+	defer p.release()
+	counts, err := p.hotCounts(ctx, q)
 	if err != nil {
 		return store.Books{}, err
 	}
-	return store.Books{Position: state.position, Accounts: account(counted, state.arrivals, apps)}, nil
+	replayed := slices.ContainsFunc(p.view.hot, func(g *generation) bool { return g.replays.Load() > 0 })
+	for _, x := range p.view.segments {
+		replayed = replayed || x.info.Replays > 0
+		for app, n := range x.info.Apps {
+			if apps == nil || slices.Contains(apps, app) {
+				c := counts[app]
+				c.sum(n)
+				counts[app] = c
+			}
+		}
+	}
+	if replayed {
+		if err := p.moveReplayed(ctx, q, counts); err != nil {
+			return store.Books{}, err
+		}
+	}
+	return store.Books{Position: p.position, Accounts: p.accounts(counts, apps)}, nil
 }
 
-// account puts what was received beside what was counted.
-func account(counted []store.Account, arrivals map[string]store.Arrivals, apps []string) []store.Account {
-	byApp := map[string]store.Account{}
-	for _, a := range counted {
-		byApp[a.App] = a
+// counted reads lines of application, fate and number.
+func (p *snapshot) counted(ctx context.Context, q statement, counts map[string]Counts) error {
+	_, err := queryAll(ctx, p.store, q, func(scan scanner) (none struct{}, err error) {
+		var app string
+		var fate event.Fate
+		var n int64
+		if err := scan(&app, &fate, &n); err != nil {
+			return none, err
+		}
+		c := counts[app]
+		c.add(fate, n)
+		counts[app] = c
+		return none, nil
+	})
+	return err
+}
+
+// hotCounts counts the first arrivals that are in hot tables.
+func (p *snapshot) hotCounts(ctx context.Context, q query.Query) (map[string]Counts, error) {
+	counts := map[string]Counts{}
+	b := newBuilder()
+	text := "SELECT app, fate::INTEGER, count(*) FROM (" + fates(p.from(eventTable, nil), p.from(rejectionTable, nil), p.from(traceTable, nil), q, b) +
+		") WHERE carried_by = frame GROUP BY app, fate"
+	return counts, p.counted(ctx, b.build("books", text), counts)
+}
+
+// fates renders the arrivals of three tables with their fates.
+func fates(events, rejections, traces string, q query.Query, b builder) string {
+	const place = "SELECT app, frame, frame_index, carried_by, "
+	return place + fmt.Sprintf("%d AS fate, FALSE AS refused FROM ", event.Stored) + events + where(query.Events, q, b) +
+		" UNION ALL " + place + fmt.Sprintf("%d, TRUE FROM ", event.Rejected) + rejections + where(query.Rejections, q, b) +
+		" UNION ALL " + place + "fate, problems <> '' FROM " + traces + where(query.Rejections, q, b)
+}
+
+// moveReplayed moves each rejection that a replay has brought through.
+func (p *snapshot) moveReplayed(ctx context.Context, q query.Query, counts map[string]Counts) error {
+	replays := func(x *segment) bool { return x.info.Replays > 0 }
+	b := newBuilder()
+	text := "WITH replayed AS (SELECT app, frame, frame_index, arg_min(fate, carried_by) AS fate FROM (" +
+		fates(p.all(eventTable, replays), p.all(rejectionTable, replays), p.all(traceTable, replays), q, b) +
+		") WHERE carried_by <> frame AND NOT refused GROUP BY app, frame, frame_index)" +
+		" SELECT app, fate::INTEGER, count(*) FROM replayed JOIN " + p.all(rejectionTable, everything) +
+		" AS refused USING (app, frame, frame_index) WHERE carried_by = frame GROUP BY app, fate"
+	moved := map[string]Counts{}
+	if err := p.counted(ctx, b.build("books", text), moved); err != nil {
+		return err
 	}
-	for app, n := range arrivals {
+	for app, n := range moved {
+		c := counts[app]
+		c.sum(n)
+		c.Rejected -= n.Stored + n.Duplicate + n.Erased + n.Expired
+		counts[app] = c
+	}
+	return nil
+}
+
+// accounts puts what was received beside what was counted.
+func (p *snapshot) accounts(counts map[string]Counts, apps []string) []store.Account {
+	byApp := map[string]store.Account{}
+	for app, n := range counts {
+		byApp[app] = store.Account{
+			App: app, Stored: n.Stored, Rejected: n.Rejected, Duplicate: n.Duplicate, Erased: n.Erased, Expired: n.Expired,
+		}
+	}
+	for app, n := range p.arrivals {
 		if apps == nil || slices.Contains(apps, app) {
 			a := byApp[app]
 			a.App, a.Received, a.Lost = app, n.Received, n.Lost

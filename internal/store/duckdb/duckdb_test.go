@@ -1,23 +1,71 @@
 package duckdb_test
 
 import (
+	"context"
+	"errors"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
+	"theeye/internal/event"
+	"theeye/internal/store"
 	"theeye/internal/store/duckdb"
 	"theeye/internal/store/storetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// The suite passes without a folder, without flushes, with flushes in the
+// background whenever there are a few rows, and with a flush after each batch.
 func TestConformance(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) storetest.Store {
-		s, err := duckdb.Open(t.Context(), duckdb.Options{MemoryLimit: 512 << 20, Registerer: prometheus.NewRegistry()})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s
-	})
+	for name, flush := range map[string]struct {
+		kept  bool
+		rows  int64
+		after bool
+	}{
+		"no folder":        {},
+		"no flush":         {kept: true},
+		"flush of 3 rows":  {kept: true, rows: 3},
+		"flush each batch": {kept: true, after: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			storetest.Run(t, func(t *testing.T) storetest.Store {
+				opts := duckdb.Options{MemoryLimit: 512 << 20, Registerer: prometheus.NewRegistry(), FlushRows: flush.rows}
+				if flush.kept {
+					opts.Dir = t.TempDir()
+				}
+				return run(t, opts, flush.after)
+			})
+		})
+	}
+}
+
+// running is a store with its Run.
+type running struct {
+	*duckdb.Store
+	stop       func()
+	done       chan error
+	flushAfter bool
+}
+
+func run(t testing.TB, opts duckdb.Options, flushAfter bool) *running {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &running{Store: open(t, opts), stop: cancel, done: make(chan error, 1), flushAfter: flushAfter}
+	go func() { r.done <- r.Run(ctx) }()
+	return r
+}
+
+func (r *running) Write(ctx context.Context, b store.Batch) ([]event.Outcome, error) {
+	outcomes, err := r.Store.Write(ctx, b)
+	if err == nil && r.flushAfter {
+		err = r.Flush(ctx)
+	}
+	return outcomes, err
+}
+
+func (r *running) Close() error {
+	r.stop()
+	return errors.Join(<-r.done, r.Store.Close())
 }

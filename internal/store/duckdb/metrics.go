@@ -9,6 +9,8 @@ import (
 
 type metrics struct {
 	seconds    *prometheus.HistogramVec
+	flushes    prometheus.Histogram
+	written    prometheus.Counter
 	rows       prometheus.Collector
 	registerer prometheus.Registerer
 }
@@ -19,18 +21,37 @@ func newMetrics(r prometheus.Registerer, s *Store) metrics {
 			Name: "eye_store_query_seconds", Help: "Time of a query of the store, by kind.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1, 2.5, 10},
 		}, []string{"kind"}),
+		flushes: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "eye_store_flush_seconds", Help: "Time to make a segment of hot tables.",
+			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
+		}),
+		written: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "eye_store_written_bytes_total", Help: "Bytes of segments and filters that were written.",
+		}),
 		rows: &rowCollector{s}, registerer: r,
 	}
 	if r != nil {
-		r.MustRegister(m.seconds, m.rows)
+		r.MustRegister(m.all()...)
 	}
 	return m
 }
 
 func (m metrics) unregister() {
 	if m.registerer != nil {
-		m.registerer.Unregister(m.seconds)
-		m.registerer.Unregister(m.rows)
+		for _, c := range m.all() {
+			m.registerer.Unregister(c)
+		}
+	}
+}
+
+func (m metrics) all() []prometheus.Collector {
+	return []prometheus.Collector{m.seconds, m.flushes, m.written, m.rows}
+}
+
+func (m metrics) flushed(info SegmentInfo, took time.Duration) {
+	if m.flushes != nil {
+		m.flushes.Observe(took.Seconds())
+		m.written.Add(float64(info.Data.Bytes + info.Filter.Bytes))
 	}
 }
 
@@ -43,25 +64,50 @@ func (m metrics) queried(kind string, took time.Duration) {
 // rowCollector counts rows when metrics are read.
 type rowCollector struct{ store *Store }
 
-func (c *rowCollector) desc() *prometheus.Desc {
-	return prometheus.NewDesc("eye_store_rows", "Rows in the store.", []string{"table"}, nil)
+func (c *rowCollector) descs() [2]*prometheus.Desc {
+	return [2]*prometheus.Desc{
+		prometheus.NewDesc("eye_store_rows", "Rows in the store.", []string{"table", "place"}, nil),
+		prometheus.NewDesc("eye_store_segments", "Segments of the store.", nil, nil),
+	}
 }
 
 // Describe implements prometheus.Collector.
-func (c *rowCollector) Describe(out chan<- *prometheus.Desc) { out <- c.desc() }
+func (c *rowCollector) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range c.descs() {
+		out <- d
+	}
+}
 
 // Collect implements prometheus.Collector. A store that does not answer within
-// a second has no values.
+// a second has no values of its hot tables.
 func (c *rowCollector) Collect(out chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	for _, table := range []string{"events", "rejections", "duplicates"} {
-		n, err := queryAll(ctx, c.store, statement{kind: "rows", text: "SELECT count(*) FROM " + table}, func(scan scanner) (n int64, err error) {
-			err = scan(&n)
-			return n, err
-		})
-		if err == nil && len(n) == 1 {
-			out <- prometheus.MustNewConstMetric(c.desc(), prometheus.GaugeValue, float64(n[0]), table)
+	p := c.store.snapshot()
+	defer p.release()
+	descs := c.descs()
+	var flushed RowCounts
+	for _, x := range p.view.segments {
+		flushed.Events += x.info.Rows.Events
+		flushed.Rejections += x.info.Rows.Rejections
+		flushed.Traces += x.info.Rows.Traces
+	}
+	gauge := func(n int64, table, place string) {
+		out <- prometheus.MustNewConstMetric(descs[0], prometheus.GaugeValue, float64(n), table, place)
+	}
+	gauge(flushed.Events, eventTable, "segments")
+	gauge(flushed.Rejections, rejectionTable, "segments")
+	gauge(flushed.Traces, traceTable, "segments")
+	out <- prometheus.MustNewConstMetric(descs[1], prometheus.GaugeValue, float64(len(p.view.segments)))
+	for _, table := range dataTables() {
+		var total int64
+		for _, g := range p.view.hot {
+			n, err := c.store.one(ctx, statement{kind: "rows", text: "SELECT count(*) FROM " + hotName(table, g.number)})
+			if err != nil {
+				return
+			}
+			total += n
 		}
+		gauge(total, table, "hot")
 	}
 }

@@ -80,13 +80,13 @@ func TestMetrics(t *testing.T) {
 		for _, m := range family.GetMetric() {
 			switch family.GetName() {
 			case "eye_store_rows":
-				rows[m.GetLabel()[0].GetValue()] = m.GetGauge().GetValue()
+				rows[m.GetLabel()[1].GetValue()] += m.GetGauge().GetValue()
 			case "eye_store_query_seconds":
 				kinds = append(kinds, m.GetLabel()[0].GetValue())
 			}
 		}
 	}
-	if rows["events"] != 2 || rows["rejections"] != 1 || rows["duplicates"] != 1 || !slices.Contains(kinds, "count") {
+	if rows["events"] != 2 || rows["rejections"] != 1 || rows["traces"] != 1 || !slices.Contains(kinds, "count") {
 		t.Errorf("rows %v, queries %v", rows, kinds)
 	}
 	// What a store registered is gone with it, so that another may take its place.

@@ -36,7 +36,7 @@ type scanner func(into ...any) error
 func queryAll[T any](ctx context.Context, s *Store, q statement, read func(scanner) (T, error)) (items []T, err error) {
 	began := time.Now()
 	defer func() { s.metrics.queried(q.kind, time.Since(began)) }()
-	run := s.db.QueryContext
+	run := s.reading.db.QueryContext
 	if q.on != nil {
 		run = q.on.QueryContext
 	}
@@ -58,9 +58,6 @@ func queryAll[T any](ctx context.Context, s *Store, q statement, read func(scann
 	return items, nil
 }
 
-const eventColumns = `app, id, client_id, session_id, category, name, data, "timestamp", sent_time, sent_at, seq, sender,
-	occurred_at, received_at, frame, frame_index, carried_by, schema_version`
-
 func scanEvent(scan scanner) (event.Event, error) {
 	var e event.Event
 	var data sql.RawBytes
@@ -70,14 +67,12 @@ func scanEvent(scan scanner) (event.Event, error) {
 	return e, err
 }
 
-const rejectionColumns = `app, id, event_id, client_id, session_id, category, name, sent_time, sent_at, received_at,
-	frame, frame_index, carried_by, schema_version, problems, raw`
-
 func scanRejection(scan scanner) (event.Rejection, error) {
 	var r event.Rejection
 	var problems string
-	err := scan(&r.App, &r.ID, &r.EventID, &r.ClientID, &r.SessionID, &r.Category, &r.Name, &r.SentTime, &r.SentAt, &r.ReceivedAt,
-		&r.Position.Frame, &r.Position.Index, &r.CarriedBy, &r.SchemaVersion, &problems, &r.Raw)
+	var data, codes, pointers any // columns for conditions
+	err := scan(&r.App, &r.ID, &r.EventID, &r.ClientID, &r.SessionID, &r.Category, &r.Name, &data, &r.SentTime, &r.SentAt, &r.ReceivedAt,
+		&r.Position.Frame, &r.Position.Index, &r.CarriedBy, &r.SchemaVersion, &codes, &pointers, &problems, &r.Raw)
 	if err == nil {
 		r.Problems, err = parseProblems(problems)
 	}

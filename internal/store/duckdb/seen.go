@@ -32,9 +32,3 @@ func (s *Store) bodyHash(e *event.Event) uint64 {
 		data                                       uint64
 	}{e.SessionID, e.Category, e.Name, e.Timestamp, e.Sender, e.Seq, maphash.Bytes(s.seed, e.Data)})
 }
-
-// sameAsSeen reports whether an event repeats a stored one byte for byte.
-func (s *Store) sameAsSeen(key idKey, e *event.Event) bool {
-	first, again := s.seen[key]
-	return again && first.body == s.bodyHash(e)
-}

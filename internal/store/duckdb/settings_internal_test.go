@@ -16,7 +16,7 @@ func TestNothingOutsideIsReached(t *testing.T) {
 	defer s.Close()
 	for _, statement := range []string{
 		"SELECT * FROM read_text('/etc/hostname')",
-		"COPY events TO '" + t.TempDir() + "/events.csv'",
+		"COPY events_1 TO '" + t.TempDir() + "/events.csv'",
 		"ATTACH '" + t.TempDir() + "/other.duckdb' AS other",
 		"INSTALL httpfs",
 		"LOAD httpfs",
@@ -29,7 +29,7 @@ func TestNothingOutsideIsReached(t *testing.T) {
 		}
 	}
 	var got string
-	if err := s.db.QueryRowContext(t.Context(), "SELECT current_setting('temp_directory')").Scan(&got); err != nil || got != dir {
+	if err := s.reading.db.QueryRowContext(t.Context(), "SELECT current_setting('temp_directory')").Scan(&got); err != nil || got != dir {
 		t.Errorf("temp_directory is %q, %v", got, err)
 	}
 }

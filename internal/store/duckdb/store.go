@@ -1,8 +1,10 @@
-// Package duckdb is the embedded store: hot tables in an in-memory DuckDB, which
-// are rebuilt from the queue at each start.
+// Package duckdb is the embedded store, a log-structured one: the queue is its
+// log, hot tables in an in-memory DuckDB take what is new, and a flush turns them
+// into an immutable, sorted DuckDB file, a segment. A manifest names the segments
+// and the frame up to which they hold everything; hot tables are rebuilt from the
+// queue behind it at each start.
 //
-// It keeps no files yet: what is older than memory allows is not its business
-// until there are segments, and the queue keeps everything meanwhile.
+// It does not read the queue, and does not decide what is taken from it.
 package duckdb
 
 import (
@@ -12,160 +14,167 @@ import (
 	"fmt"
 	"hash/maphash"
 	"log/slog"
-	"maps"
 	"os"
+	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
+	"time"
 
-	"github.com/duckdb/duckdb-go/v2"
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"theeye/internal/store"
 )
 
+// Defaults of Options.
 const (
-	// maxDefaultMemory bounds the default: half of the machine's memory, but at most 8 GiB.
-	maxDefaultMemory = 8 << 30
+	DefaultFlushRows    = 1_000_000
+	DefaultFlushAge     = 10 * time.Minute
+	DefaultDedupeWindow = 7 * 24 * time.Hour
+)
+
+const (
 	// maxReaders is how many queries run at once; others wait until their
 	// context ends. The writer has a connection of its own and never waits.
 	maxReaders = 16
+	// upkeepConns are for flushes and for what is given back.
+	upkeepConns = 4
 )
 
 // Options of a store. The zero value works.
 type Options struct {
-	MemoryLimit int64 // bytes that DuckDB may take; 0 for half of the machine's, at most 8 GiB
-	Threads     int   // of DuckDB; 0 for one for each processor
+	// Dir is the store's folder, made when missing. Empty: it keeps nothing, and
+	// is bounded by its memory alone.
+	Dir          string
+	FlushRows    int64         // rows of hot tables that make a segment; 0 for DefaultFlushRows
+	FlushAge     time.Duration // age of their first row that does; 0 for DefaultFlushAge
+	DedupeWindow time.Duration // how long an id is remembered whatever its time; 0 for DefaultDedupeWindow
+	MemoryLimit  int64         // bytes that DuckDB may take; 0 for half of the machine's, at most 8 GiB
+	Threads      int           // of DuckDB; 0 for one for each processor
 	// TempDir is where DuckDB puts what does not fit into memory. Empty for
-	// nowhere: then a query that needs more fails with store.ErrUnavailable.
+	// a folder in Dir, and without that nowhere: then a query that needs more
+	// fails with store.ErrUnavailable.
 	TempDir    string
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
+	// Step is called at each named step of a change of files, for tests: an
+	// error ends the work there as a failure of the disk would.
+	Step func(name string) error
 }
 
 // Store implements store.Writer and store.Reader.
 type Store struct {
+	opts    Options
 	log     *slog.Logger
-	db      *sql.DB    // for readers
-	writer  *sql.Conn  // for the one writer, which holds writing
-	writing sync.Mutex // guards writer, seen and refused
 	metrics metrics
+	reading *instance // hot tables and all segments
 
-	seen    map[idKey]arrival      // events by id
-	seed    maphash.Seed           // of the hashes in seen
-	refused map[uuid.UUID]struct{} // rejections by their id, which the application is part of
-	numbers map[string]uint32      // applications, to keep seen small
+	writing sync.Mutex        // guards what the writer uses, down to the blank line
+	writer  *sql.Conn         // of reading
+	seed    maphash.Seed      // of the hashes in seen
+	numbers map[string]uint32 // applications, to keep seen small
 
-	state atomic.Pointer[state]
+	upkeep sync.Mutex // held while files and the manifest change
+
+	mu    sync.Mutex // guards state and the counts of who holds what
+	state *state
+
+	wake    chan struct{} // a flush may be due
+	flushed chan struct{} // closed and made anew, under mu, when a generation is gone
 }
 
-// state is what a reader needs to know of the writer. It is never changed.
-type state struct {
-	position uint64
-	arrivals map[string]store.Arrivals
-}
-
-// Open makes an empty store.
+// Open opens a store's folder, or makes an empty store.
 func Open(ctx context.Context, opts Options) (*Store, error) {
-	if opts.Logger == nil {
-		opts.Logger = slog.New(slog.DiscardHandler)
-	}
-	if opts.MemoryLimit == 0 {
-		opts.MemoryLimit = defaultMemory()
-	}
-	if opts.Threads == 0 {
-		opts.Threads = runtime.GOMAXPROCS(0)
-	}
-	connector, err := duckdb.NewConnector("", nil)
-	if err != nil {
-		return nil, fmt.Errorf("open DuckDB: %w", err)
-	}
+	opts = opts.withDefaults()
 	s := &Store{
-		log: opts.Logger, db: sql.OpenDB(connector),
-		seen: map[idKey]arrival{}, seed: maphash.MakeSeed(), refused: map[uuid.UUID]struct{}{}, numbers: map[string]uint32{},
+		opts: opts, log: opts.Logger, seed: maphash.MakeSeed(), numbers: map[string]uint32{},
+		wake: make(chan struct{}, 1), flushed: make(chan struct{}),
 	}
-	s.state.Store(&state{arrivals: map[string]store.Arrivals{}})
-	s.db.SetMaxOpenConns(maxReaders + 1) // and the writer
-	s.db.SetMaxIdleConns(maxReaders + 1)
-	if s.writer, err = s.db.Conn(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("connect to DuckDB: %w", err), s.db.Close())
-	}
-	// External access ends before there is anything to be reached, and nothing
-	// can be set after that (S12).
-	statements := append([]string{
-		"SET memory_limit = '" + strconv.FormatInt(opts.MemoryLimit, 10) + "B'",
-		"SET threads = " + strconv.Itoa(opts.Threads),
-		"SET temp_directory = '" + strings.ReplaceAll(opts.TempDir, "'", "''") + "'",
-		"SET preserve_insertion_order = false", // every list says its order
-		"SET autoinstall_known_extensions = false",
-		"SET autoload_known_extensions = false",
-		"SET enable_external_access = false",
-		"SET lock_configuration = true",
-	}, tables()...)
-	for _, statement := range statements {
-		if err := s.exec(ctx, statement); err != nil {
-			return nil, errors.Join(fmt.Errorf("make hot tables: %w", err), s.Close())
+	s.state = &state{view: &view{}, arrivals: map[string]store.Arrivals{}, manifest: &Manifest{}}
+	l := limits{memory: opts.MemoryLimit, threads: opts.Threads, tempDir: opts.TempDir, conns: maxReaders + upkeepConns + 1}
+	if opts.Dir != "" {
+		for _, dir := range []string{s.segmentDir(), opts.TempDir} {
+			if err := os.MkdirAll(dir, 0o700); err != nil {
+				return nil, fmt.Errorf("make the store's folder: %w", err)
+			}
 		}
+		l.dirs = []string{s.segmentDir()}
+	}
+	var err error
+	if s.reading, err = openInstance(ctx, l); err != nil {
+		return nil, err
+	}
+	if s.writer, err = s.reading.db.Conn(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("connect to DuckDB: %w", err), s.reading.close())
+	}
+	if err := s.load(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
 	}
 	s.metrics = newMetrics(opts.Registerer, s)
 	return s, nil
 }
 
-// defaultMemory asks the machine; a container's limit counts.
-func defaultMemory() int64 {
-	memory := int64(4 << 30)
-	if b, err := os.ReadFile("/proc/meminfo"); err == nil {
-		var kib int64
-		if _, err := fmt.Sscanf(string(b), "MemTotal: %d kB", &kib); err == nil {
-			memory = kib << 10
-		}
+func (o Options) withDefaults() Options {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	if b, err := os.ReadFile("/sys/fs/cgroup/memory.max"); err == nil {
-		if limit, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64); err == nil {
-			memory = min(memory, limit)
-		}
+	if o.FlushRows == 0 {
+		o.FlushRows = DefaultFlushRows
 	}
-	return min(memory/2, maxDefaultMemory)
+	if o.FlushAge == 0 {
+		o.FlushAge = DefaultFlushAge
+	}
+	if o.DedupeWindow == 0 {
+		o.DedupeWindow = DefaultDedupeWindow
+	}
+	if o.MemoryLimit == 0 {
+		o.MemoryLimit = defaultMemory()
+	}
+	if o.Threads == 0 {
+		o.Threads = runtime.GOMAXPROCS(0)
+	}
+	if o.TempDir == "" && o.Dir != "" {
+		o.TempDir = filepath.Join(o.Dir, "temp")
+	}
+	return o
 }
 
-// tables are the hot tables. Columns are named like the fields of package query;
-// absent values are spelled as it says.
-func tables() []string {
-	return []string{
-		`CREATE TABLE events (app VARCHAR NOT NULL, id UUID NOT NULL, client_id VARCHAR NOT NULL,
-			session_id VARCHAR NOT NULL, category VARCHAR NOT NULL, name VARCHAR NOT NULL, data VARCHAR NOT NULL,
-			"timestamp" VARCHAR NOT NULL, sent_time BIGINT NOT NULL, sent_at BIGINT NOT NULL, seq BIGINT NOT NULL,
-			sender VARCHAR NOT NULL, occurred_at BIGINT NOT NULL, received_at BIGINT NOT NULL,
-			frame UBIGINT NOT NULL, frame_index UINTEGER NOT NULL, carried_by UBIGINT NOT NULL, schema_version UINTEGER NOT NULL)`,
-		`CREATE TABLE rejections (app VARCHAR NOT NULL, id UUID NOT NULL, event_id UUID NOT NULL, client_id VARCHAR NOT NULL,
-			session_id VARCHAR NOT NULL, category VARCHAR NOT NULL, name VARCHAR NOT NULL, data VARCHAR,
-			sent_time BIGINT NOT NULL, sent_at BIGINT NOT NULL, received_at BIGINT NOT NULL,
-			frame UBIGINT NOT NULL, frame_index UINTEGER NOT NULL, carried_by UBIGINT NOT NULL, schema_version UINTEGER NOT NULL,
-			codes VARCHAR[] NOT NULL, pointers VARCHAR[] NOT NULL, problems VARCHAR NOT NULL, raw BLOB NOT NULL)`,
-		`CREATE TABLE duplicates (app VARCHAR NOT NULL, event_id UUID NOT NULL, client_id VARCHAR NOT NULL,
-			session_id VARCHAR NOT NULL, category VARCHAR NOT NULL, name VARCHAR NOT NULL, received_at BIGINT NOT NULL,
-			frame UBIGINT NOT NULL, frame_index UINTEGER NOT NULL, carried_by UBIGINT NOT NULL, problems VARCHAR NOT NULL)`,
+func (s *Store) segmentDir() string { return filepath.Join(s.opts.Dir, "segments") }
+
+// keeps reports whether the store has a folder.
+func (s *Store) keeps() bool { return s.opts.Dir != "" }
+
+// step ends a change of files where a test wants it to.
+func (s *Store) step(name string) error {
+	if s.opts.Step == nil {
+		return nil
 	}
+	return s.opts.Step(name)
 }
 
-// Capabilities tells that this store begins empty each time.
-func (s *Store) Capabilities() store.Capabilities { return store.Capabilities{Volatile: true} }
+// Capabilities tells that a store without a folder begins empty each time.
+func (s *Store) Capabilities() store.Capabilities { return store.Capabilities{Volatile: !s.keeps()} }
 
-// Close gives everything back. Nobody may use the store meanwhile.
+// Close gives everything back. Nobody may use the store meanwhile. What was not
+// flushed is written again from the queue at the next start.
 func (s *Store) Close() error {
 	s.metrics.unregister()
 	var err error
 	if s.writer != nil {
 		err = s.writer.Close()
 	}
-	return errors.Join(err, s.db.Close())
+	for _, x := range s.state.view.segments {
+		err = errors.Join(err, x.filters.close())
+	}
+	return errors.Join(err, s.reading.close())
 }
 
 // Position implements store.Writer.
-func (s *Store) Position(context.Context) (uint64, error) { return s.state.Load().position, nil }
+func (s *Store) Position(context.Context) (uint64, error) { return s.current().position, nil }
+
+// Flushed implements store.Writer.
+func (s *Store) Flushed(context.Context) (uint64, error) { return s.current().manifest.Flushed, nil }
 
 // exec runs a statement on the writer's connection.
 func (s *Store) exec(ctx context.Context, statement string) error {
@@ -183,13 +192,12 @@ func (s *Store) number(app string) uint32 {
 	return n
 }
 
-// advance makes a batch visible to readers.
-func (s *Store) advance(b store.Batch) {
-	old := s.state.Load()
-	next := &state{position: b.Last, arrivals: maps.Clone(old.arrivals)}
-	for app, a := range b.Arrivals {
-		sum := next.arrivals[app]
-		next.arrivals[strings.Clone(app)] = store.Arrivals{Received: sum.Received + a.Received, Lost: sum.Lost + a.Lost}
+// newGeneration makes empty hot tables. writing is held, or nobody writes yet.
+func (s *Store) newGeneration(ctx context.Context, number uint64) (*generation, error) {
+	for _, statement := range hotTables(number) {
+		if err := s.exec(ctx, statement); err != nil {
+			return nil, storeError(ctx, "make hot tables", err)
+		}
 	}
-	s.state.Store(next)
+	return &generation{number: number, seen: map[idKey]arrival{}, refused: map[uuid.UUID]struct{}{}}, nil
 }

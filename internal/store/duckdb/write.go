@@ -5,161 +5,120 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"maps"
+	"strings"
+	"time"
 
 	"github.com/duckdb/duckdb-go/v2"
 	"github.com/go-json-experiment/json"
-	"github.com/google/uuid"
 
 	"theeye/internal/event"
 	"theeye/internal/store"
 )
 
-// decision is what becomes of a batch before it is written.
-type decision struct {
-	outcomes   []event.Outcome
-	events     []*event.Event
-	rejections []*event.Rejection
-	duplicates []duplicate
-}
-
-// duplicate is an arrival that adds nothing.
-type duplicate struct {
-	record   event.Record
-	problems []event.Problem // when it repeats a rejection
-}
-
 // Write implements store.Writer.
 func (s *Store) Write(ctx context.Context, b store.Batch) ([]event.Outcome, error) {
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	if err := ctx.Err(); err != nil {
+	if err := s.lockForWriting(ctx); err != nil {
 		return nil, err
 	}
-	position := s.state.Load().position
+	defer s.writing.Unlock()
+	p := s.snapshot()
+	defer p.release()
 	switch {
 	case b.First > b.Last || b.First == 0:
 		return nil, fmt.Errorf("%w: from frame %d to frame %d", store.ErrOutOfOrder, b.First, b.Last)
-	case b.Last <= position:
-		return s.again(ctx, b)
-	case b.First <= position:
-		return nil, fmt.Errorf("%w: frames %d to %d behind frame %d", store.ErrOutOfOrder, b.First, b.Last, position)
+	case b.Last <= p.position:
+		return p.again(ctx, b)
+	case b.First <= p.position:
+		return nil, fmt.Errorf("%w: frames %d to %d behind frame %d", store.ErrOutOfOrder, b.First, b.Last, p.position)
 	}
-	d, err := s.decide(ctx, b.Records)
+	d, err := p.decide(ctx, b.Records)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.insert(ctx, d); err != nil {
+	g := p.view.hot[len(p.view.hot)-1]
+	if err := s.insert(ctx, g, d); err != nil {
 		return nil, err
 	}
-	for _, e := range d.events {
-		s.seen[idKey{s.number(e.App), e.ID}] = arrival{carriedBy: e.CarriedBy, body: s.bodyHash(e)}
-	}
-	for _, r := range d.rejections {
-		s.refused[r.ID] = struct{}{}
-	}
+	s.remember(g, d)
 	s.advance(b)
 	return d.outcomes, nil
 }
 
-// decide finds the fate of each record by R2 and R3, without writing.
-func (s *Store) decide(ctx context.Context, records []event.Record) (*decision, error) {
-	stored, err := s.storedBefore(ctx, records)
-	if err != nil {
-		return nil, err
-	}
-	d := &decision{outcomes: make([]event.Outcome, len(records))}
-	refusedNow := map[uuid.UUID]struct{}{}
-	refuse := func(i int, r *event.Rejection) {
-		_, before := s.refused[r.ID]
-		_, now := refusedNow[r.ID]
-		if before || now {
-			d.outcomes[i] = event.Outcome{Fate: event.Duplicate, Problems: r.Problems}
-			d.duplicates = append(d.duplicates, duplicate{records[i], r.Problems})
-			return
+// lockForWriting takes the lock writing, when there is a generation with room
+// behind it. While two are full it waits (S9).
+func (s *Store) lockForWriting(ctx context.Context) error {
+	for {
+		s.writing.Lock()
+		if err := ctx.Err(); err != nil {
+			s.writing.Unlock()
+			return err
 		}
-		refusedNow[r.ID] = struct{}{}
-		d.outcomes[i] = event.Outcome{Fate: event.Rejected, Problems: r.Problems}
-		d.rejections = append(d.rejections, r)
-	}
-	for i, record := range records {
-		e := record.Event
-		if e == nil {
-			refuse(i, record.Rejection)
-			continue
+		s.mu.Lock()
+		hot, flushed := s.state.view.hot, s.flushed
+		s.mu.Unlock()
+		if !s.fullLocked(hot[len(hot)-1]) {
+			return nil
 		}
-		key := idKey{s.number(e.App), e.ID}
-		first, again := stored[key]
-		switch {
-		case !again && s.sameAsSeen(key, e):
-			d.outcomes[i] = event.Outcome{Fate: event.Duplicate}
-			d.duplicates = append(d.duplicates, duplicate{record, nil})
-		case !again:
-			stored[key] = e
-			d.outcomes[i] = event.Outcome{Fate: event.Stored}
-			d.events = append(d.events, e)
-		case event.SameBody(first, e):
-			d.outcomes[i] = event.Outcome{Fate: event.Duplicate}
-			d.duplicates = append(d.duplicates, duplicate{record, nil})
-		default:
-			refuse(i, event.Conflict(e))
+		if len(hot) == 1 {
+			if err := s.freezeLocked(ctx); err != nil {
+				s.writing.Unlock()
+				return err
+			}
+			return nil
+		}
+		s.writing.Unlock()
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-flushed:
 		}
 	}
-	return d, nil
 }
 
-// own lets a statement run on the writer's connection, so that it does not wait
-// for readers.
-func (s *Store) own(q statement) statement {
-	q.on = s.writer
-	return q
+// remember keeps what the next batches have to be compared with.
+func (s *Store) remember(g *generation, d *decision) {
+	if g.idle() {
+		g.began = time.Now()
+	}
+	g.rows += int64(len(d.outcomes))
+	for _, e := range d.events {
+		g.seen[idKey{s.number(e.App), e.ID}] = arrival{carriedBy: e.CarriedBy, body: s.bodyHash(e)}
+		g.bytes += int64(len(e.Data)) + rowBytes
+		if e.CarriedBy != e.Position.Frame {
+			g.replays.Add(1)
+		}
+	}
+	for _, r := range d.rejections {
+		g.refused[r.ID] = struct{}{}
+		g.bytes += int64(len(r.Raw)) + rowBytes
+	}
+	for _, t := range d.traces {
+		if t.carriedBy != t.position.Frame {
+			g.replays.Add(1)
+		}
+	}
 }
 
-// storedBefore returns the stored events whose ids come again in the records
-// with bytes that differ, so that their bodies have to be compared.
-func (s *Store) storedBefore(ctx context.Context, records []event.Record) (map[idKey]*event.Event, error) {
-	stored := make(map[idKey]*event.Event, len(records))
-	var ids []uuid.UUID
-	var from, to uint64
-	for _, record := range records {
-		if record.Event == nil {
-			continue
+// rowBytes is what a row takes besides its payload, about.
+const rowBytes = 200
+
+// advance makes a batch visible to readers.
+func (s *Store) advance(b store.Batch) {
+	s.change(func(next *state) {
+		arrivals := maps.Clone(next.arrivals)
+		for app, a := range b.Arrivals {
+			sum := arrivals[app]
+			arrivals[strings.Clone(app)] = store.Arrivals{Received: sum.Received + a.Received, Lost: sum.Lost + a.Lost}
 		}
-		key := idKey{s.number(record.Event.App), record.Event.ID}
-		first, again := s.seen[key]
-		if !again || s.sameAsSeen(key, record.Event) {
-			continue
-		}
-		if ids == nil {
-			from = first.carriedBy
-		}
-		from, to = min(from, first.carriedBy), max(to, first.carriedBy)
-		ids = append(ids, record.Event.ID)
-	}
-	if ids == nil {
-		return stored, nil
-	}
-	b := newBuilder()
-	list := make([]any, len(ids))
-	for i, id := range ids {
-		list[i] = id.String()
-	}
-	text := "SELECT " + eventColumns + " FROM events WHERE carried_by BETWEEN " + b.Var(from) + " AND " + b.Var(to) +
-		" AND id IN (SELECT CAST(unnest(" + b.Var(list) + "::VARCHAR[]) AS UUID))"
-	events, err := queryAll(ctx, s, s.own(b.build("write", text)), scanEvent)
-	if err != nil {
-		return nil, err
-	}
-	for i := range events {
-		e := &events[i]
-		stored[idKey{s.number(e.App), e.ID}] = e
-	}
-	return stored, nil
+		next.position, next.arrivals = b.Last, arrivals
+	})
 }
 
 // insert writes all rows in one transaction. Appenders take part in the
 // transaction of their connection. ctx is looked at between its parts, each of
 // which is short: an interrupt might leave it unknown whether one happened.
-func (s *Store) insert(ctx context.Context, d *decision) error {
+func (s *Store) insert(ctx context.Context, g *generation, d *decision) error {
 	whole := context.WithoutCancel(ctx)
 	if err := s.exec(whole, "BEGIN TRANSACTION"); err != nil {
 		return storeError(ctx, "begin", err)
@@ -169,13 +128,13 @@ func (s *Store) insert(ctx context.Context, d *decision) error {
 		if !ok {
 			return errors.New("DuckDB's connection is none")
 		}
-		if err := appendRows(c, "events", d.events, eventRow); err != nil {
+		if err := appendRows(c, hotName(eventTable, g.number), d.events, eventRow); err != nil {
 			return err
 		}
-		if err := appendRows(c, "rejections", d.rejections, rejectionRow); err != nil {
+		if err := appendRows(c, hotName(rejectionTable, g.number), d.rejections, rejectionRow); err != nil {
 			return err
 		}
-		return appendRows(c, "duplicates", d.duplicates, duplicateRow)
+		return appendRows(c, hotName(traceTable, g.number), d.traces, traceRow)
 	})
 	if err == nil {
 		err = ctx.Err()
@@ -238,18 +197,13 @@ func rejectionRow(a *duckdb.Appender, r *event.Rejection) error {
 		codes, pointers, problems, r.Raw)
 }
 
-func duplicateRow(a *duckdb.Appender, d duplicate) error {
-	problems, err := problemsJSON(d.problems)
+func traceRow(a *duckdb.Appender, t trace) error {
+	problems, err := problemsJSON(t.problems)
 	if err != nil {
 		return err
 	}
-	if e := d.record.Event; e != nil {
-		return a.AppendRow(e.App, duckdb.UUID(e.ID), e.ClientID, e.SessionID, e.Category, e.Name, int64(e.ReceivedAt),
-			e.Position.Frame, e.Position.Index, e.CarriedBy, problems)
-	}
-	r := d.record.Rejection
-	return a.AppendRow(r.App, duckdb.UUID(r.EventID), r.ClientID, r.SessionID, r.Category, r.Name, int64(r.ReceivedAt),
-		r.Position.Frame, r.Position.Index, r.CarriedBy, problems)
+	return a.AppendRow(t.app, duckdb.UUID(t.eventID), t.clientID, t.sessionID, t.category, t.name, int64(t.receivedAt),
+		t.position.Frame, t.position.Index, t.carriedBy, uint8(t.fate), problems)
 }
 
 // problemsJSON keeps problems as JSON; none is empty text.
@@ -259,55 +213,4 @@ func problemsJSON(problems []event.Problem) (string, error) {
 	}
 	b, err := json.Marshal(problems)
 	return string(b), err
-}
-
-// again returns what the first writing of a batch returned.
-func (s *Store) again(ctx context.Context, b store.Batch) ([]event.Outcome, error) {
-	type place struct {
-		carriedBy uint64
-		position  event.Position
-	}
-	type found struct {
-		place
-		event.Outcome
-	}
-	q := newBuilder()
-	between := " WHERE carried_by BETWEEN " + q.Var(b.First) + " AND " + q.Var(b.Last)
-	text := fmt.Sprintf(`SELECT carried_by, frame, frame_index, %d::INTEGER, '' FROM events%s
-		UNION ALL SELECT carried_by, frame, frame_index, %d, problems FROM rejections%s
-		UNION ALL SELECT carried_by, frame, frame_index, %d, problems FROM duplicates%s`,
-		event.Stored, between, event.Rejected, between, event.Duplicate, between)
-	rows, err := queryAll(ctx, s, s.own(q.build("write", text)), func(scan scanner) (found, error) {
-		var f found
-		var fate int
-		var problems string
-		err := scan(&f.carriedBy, &f.position.Frame, &f.position.Index, &fate, &problems)
-		if err == nil {
-			f.Fate = event.Fate(fate)
-			f.Problems, err = parseProblems(problems)
-		}
-		return f, err
-	})
-	if err != nil {
-		return nil, err
-	}
-	byPlace := make(map[place]event.Outcome, len(rows))
-	for _, f := range rows {
-		byPlace[f.place] = f.Outcome
-	}
-	outcomes := make([]event.Outcome, len(b.Records))
-	for i, r := range b.Records {
-		var carriedBy uint64
-		if r.Event != nil {
-			carriedBy = r.Event.CarriedBy
-		} else {
-			carriedBy = r.Rejection.CarriedBy
-		}
-		outcome, ok := byPlace[place{carriedBy, r.Position()}]
-		if !ok {
-			return nil, fmt.Errorf("a record of frame %d that was written before is not there", carriedBy)
-		}
-		outcomes[i] = outcome
-	}
-	return outcomes, nil
 }

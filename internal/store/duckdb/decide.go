@@ -1,0 +1,219 @@
+package duckdb
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"theeye/internal/event"
+	"theeye/internal/store"
+)
+
+// decision is what becomes of a batch before it is written.
+type decision struct {
+	outcomes   []event.Outcome
+	events     []*event.Event
+	rejections []*event.Rejection
+	traces     []trace
+}
+
+// trace is what is left of an arrival that adds nothing.
+type trace struct {
+	app                       string
+	eventID                   uuid.UUID
+	clientID                  string
+	sessionID, category, name string
+	receivedAt                event.Micros
+	position                  event.Position
+	carriedBy                 uint64
+	fate                      event.Fate
+	problems                  []event.Problem // of a rejection that came again
+}
+
+// traceOf returns the trace of a record.
+func traceOf(r event.Record, fate event.Fate, problems []event.Problem) trace {
+	if e := r.Event; e != nil {
+		return trace{e.App, e.ID, e.ClientID, e.SessionID, e.Category, e.Name, e.ReceivedAt, e.Position, e.CarriedBy, fate, problems}
+	}
+	x := r.Rejection
+	return trace{x.App, x.EventID, x.ClientID, x.SessionID, x.Category, x.Name, x.ReceivedAt, x.Position, x.CarriedBy, fate, problems}
+}
+
+// decider holds what records are compared with. The writer's lock is held.
+type decider struct {
+	*snapshot
+	stored  map[idKey]*event.Event // whose bodies have to be compared
+	refused map[uuid.UUID]struct{} // rejections of segments, and of this batch
+	d       decision
+}
+
+// decide finds the fate of each record by R2 and R3, without writing.
+func (p *snapshot) decide(ctx context.Context, records []event.Record) (*decision, error) {
+	x := &decider{snapshot: p, stored: make(map[idKey]*event.Event, len(records)), refused: map[uuid.UUID]struct{}{}}
+	x.d.outcomes = make([]event.Outcome, len(records))
+	if err := x.recallHot(ctx, records); err != nil {
+		return nil, err
+	}
+	if err := x.recallFlushed(ctx, records); err != nil {
+		return nil, err
+	}
+	for i, record := range records {
+		e := record.Event
+		if e == nil {
+			x.refuse(i, record, record.Rejection)
+			continue
+		}
+		key := idKey{p.store.number(e.App), e.ID}
+		first, again := x.stored[key]
+		switch {
+		case !again && x.sameAsSeen(key, e), again && event.SameBody(first, e):
+			x.d.outcomes[i] = event.Outcome{Fate: event.Duplicate}
+			x.d.traces = append(x.d.traces, traceOf(record, event.Duplicate, nil))
+		case !again:
+			x.stored[key] = e
+			x.d.outcomes[i] = event.Outcome{Fate: event.Stored}
+			x.d.events = append(x.d.events, e)
+		default:
+			x.refuse(i, record, event.Conflict(e))
+		}
+	}
+	return &x.d, nil
+}
+
+// refuse decides about a rejection that record i is or becomes.
+func (x *decider) refuse(i int, record event.Record, r *event.Rejection) {
+	_, before := x.refused[r.ID]
+	for _, g := range x.view.hot {
+		if _, hot := g.refused[r.ID]; hot {
+			before = true
+		}
+	}
+	if before {
+		x.d.outcomes[i] = event.Outcome{Fate: event.Duplicate, Problems: r.Problems}
+		x.d.traces = append(x.d.traces, traceOf(record, event.Duplicate, r.Problems))
+		return
+	}
+	x.refused[r.ID] = struct{}{}
+	x.d.outcomes[i] = event.Outcome{Fate: event.Rejected, Problems: r.Problems}
+	x.d.rejections = append(x.d.rejections, r)
+}
+
+// seenAs returns what is remembered of an event that is stored in hot tables.
+func (x *decider) seenAs(key idKey) (arrival, bool) {
+	for _, g := range x.view.hot {
+		if a, ok := g.seen[key]; ok {
+			return a, true
+		}
+	}
+	return arrival{}, false
+}
+
+// sameAsSeen reports whether an event repeats one of the hot tables byte for byte.
+func (x *decider) sameAsSeen(key idKey, e *event.Event) bool {
+	first, again := x.seenAs(key)
+	return again && first.body == x.store.bodyHash(e)
+}
+
+// recallHot reads those events of the hot tables whose ids come again with bytes
+// that differ.
+func (x *decider) recallHot(ctx context.Context, records []event.Record) error {
+	var ids []uuid.UUID
+	var from, to uint64
+	for _, record := range records {
+		if record.Event == nil {
+			continue
+		}
+		key := idKey{x.store.number(record.Event.App), record.Event.ID}
+		first, again := x.seenAs(key)
+		if !again || first.body == x.store.bodyHash(record.Event) {
+			continue
+		}
+		if ids == nil {
+			from = first.carriedBy
+		}
+		from, to = min(from, first.carriedBy), max(to, first.carriedBy)
+		ids = append(ids, record.Event.ID)
+	}
+	if ids == nil {
+		return nil
+	}
+	for _, g := range x.view.hot {
+		b := newBuilder()
+		text := "SELECT " + eventColumns + " FROM " + hotName(eventTable, g.number) + " WHERE carried_by BETWEEN " + b.Var(from) + " AND " + b.Var(to) +
+			" AND " + b.idIn("id", ids)
+		if err := x.recall(ctx, b.build("write", text)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// recall reads events to be compared with.
+func (x *decider) recall(ctx context.Context, q statement) error {
+	events, err := queryAll(ctx, x.store, x.own(q), scanEvent)
+	for i := range events {
+		e := &events[i]
+		x.stored[idKey{x.store.number(e.App), e.ID}] = e
+	}
+	return err
+}
+
+// own lets a statement run on the writer's connection, so that it does not wait
+// for readers.
+func (p *snapshot) own(q statement) statement {
+	q.on = p.store.writer
+	return q
+}
+
+// again returns what the first writing of a batch returned.
+func (p *snapshot) again(ctx context.Context, b store.Batch) ([]event.Outcome, error) {
+	type place struct {
+		carriedBy uint64
+		position  event.Position
+	}
+	type found struct {
+		place
+		event.Outcome
+	}
+	q := newBuilder()
+	between := " WHERE carried_by BETWEEN " + q.Var(b.First) + " AND " + q.Var(b.Last)
+	carried := func(x *segment) bool { return x.info.Carried.touches(int64(b.First), int64(b.Last)) }
+	text := fmt.Sprintf(`SELECT carried_by, frame, frame_index, %d::INTEGER, '' FROM %s%s
+		UNION ALL SELECT carried_by, frame, frame_index, %d, problems FROM %s%s
+		UNION ALL SELECT carried_by, frame, frame_index, fate, problems FROM %s%s`,
+		event.Stored, p.all(eventTable, carried), between, event.Rejected, p.all(rejectionTable, carried), between, p.all(traceTable, carried), between)
+	rows, err := queryAll(ctx, p.store, p.own(q.build("write", text)), func(scan scanner) (found, error) {
+		var f found
+		var fate int
+		var problems string
+		err := scan(&f.carriedBy, &f.position.Frame, &f.position.Index, &fate, &problems)
+		if err == nil {
+			f.Fate = event.Fate(fate)
+			f.Problems, err = parseProblems(problems)
+		}
+		return f, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	byPlace := make(map[place]event.Outcome, len(rows))
+	for _, f := range rows {
+		byPlace[f.place] = f.Outcome
+	}
+	outcomes := make([]event.Outcome, len(b.Records))
+	for i, r := range b.Records {
+		var carriedBy uint64
+		if r.Event != nil {
+			carriedBy = r.Event.CarriedBy
+		} else {
+			carriedBy = r.Rejection.CarriedBy
+		}
+		outcome, ok := byPlace[place{carriedBy, r.Position()}]
+		if !ok {
+			return nil, fmt.Errorf("a record of frame %d that was written before is not there", carriedBy)
+		}
+		outcomes[i] = outcome
+	}
+	return outcomes, nil
+}

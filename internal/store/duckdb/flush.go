@@ -1,0 +1,215 @@
+package duckdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+const (
+	sliceRows     = 1_000_000 // of a slice, about (S3)
+	maxSlices     = 200
+	flushTick     = time.Second
+	flushRetry    = 5 * time.Second // after a flush that failed
+	flushByteRate = 8               // hot payloads may take this part of DuckDB's memory
+)
+
+// Run flushes when it is due, until ctx ends. A flush that fails is tried again:
+// the queue keeps everything meanwhile. It returns an error when the disk cannot
+// be relied on any more; the process must end then.
+func (s *Store) Run(ctx context.Context) error {
+	if !s.keeps() {
+		<-ctx.Done()
+		return nil
+	}
+	tick := time.NewTicker(flushTick)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.wake:
+		case <-tick.C:
+		}
+		if !s.flushDue() {
+			continue
+		}
+		err := s.Flush(ctx)
+		if errors.Is(err, errUncertain) {
+			return err
+		}
+		if err != nil && ctx.Err() == nil {
+			s.log.Error("the hot tables could not be flushed; it is tried again, and events wait in the queue meanwhile", "error", err)
+			pause(ctx, flushRetry)
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// flushDue reports whether a generation waits for its flush, or should.
+func (s *Store) flushDue() bool {
+	hot := s.current().view.hot
+	if len(hot) > 1 {
+		return true
+	}
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	g := hot[0]
+	return s.fullLocked(g) || !g.idle() && time.Since(g.began) >= s.opts.FlushAge
+}
+
+// fullLocked reports whether a generation has what makes a segment.
+func (s *Store) fullLocked(g *generation) bool {
+	return s.keeps() && (g.rows >= s.opts.FlushRows || g.bytes >= s.opts.MemoryLimit/flushByteRate)
+}
+
+// Flush makes segments of all that is written when it is called. Writing and
+// reading go on meanwhile. It does nothing for a store without a folder.
+func (s *Store) Flush(ctx context.Context) error {
+	if !s.keeps() {
+		return nil
+	}
+	s.upkeep.Lock()
+	defer s.upkeep.Unlock()
+	for range 2 { // one may be frozen already, and one is written to
+		if err := s.freeze(ctx); err != nil {
+			return err
+		}
+		if len(s.current().view.hot) < 2 {
+			return nil
+		}
+		if err := s.flushOldest(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// freeze begins a new generation, unless the present one is empty or one waits
+// for its flush already.
+func (s *Store) freeze(ctx context.Context) error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	hot := s.current().view.hot
+	if len(hot) > 1 || hot[0].idle() {
+		return nil
+	}
+	return s.freezeLocked(ctx)
+}
+
+// freezeLocked begins a new generation behind the present one, which is to be
+// flushed then.
+func (s *Store) freezeLocked(ctx context.Context) error {
+	v := s.current().view
+	newest := v.hot[len(v.hot)-1]
+	g, err := s.newGeneration(context.WithoutCancel(ctx), newest.number+1)
+	if err != nil {
+		return err
+	}
+	s.change(func(next *state) {
+		newest.position, newest.arrivals = next.position, next.arrivals
+		next.view = &view{hot: append(slices.Clone(v.hot), g), segments: next.view.segments}
+	})
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// flushOldest writes the older generation as one segment, and puts that in its
+// place at once for the manifest and for readers. upkeep is held.
+func (s *Store) flushOldest(ctx context.Context) error {
+	began := time.Now()
+	now := s.current()
+	g := now.view.hot[0]
+	m := *now.manifest
+	id := m.NextID
+	bounds, err := s.sliceBounds(ctx, s.reading, "SELECT occurred_at FROM "+hotName(eventTable, g.number), g.rows)
+	if err != nil {
+		return err
+	}
+	info, err := s.writeSegment(ctx, s.reading, draft{
+		id: id, bounds: bounds, large: g.rows >= largeRows,
+		rows: func(table string) string { return "SELECT * FROM " + hotName(table, g.number) },
+	})
+	if err != nil {
+		return err
+	}
+	m.NextID++
+	m.Flushed, m.Arrivals = g.position, g.arrivals
+	m.Segments = append(slices.Clone(m.Segments), info)
+	x, err := s.openSegment(ctx, info)
+	if err != nil {
+		s.unlink(info)
+		return err
+	}
+	if err := s.commit(m, x); err != nil {
+		return err
+	}
+	s.change(func(next *state) {
+		next.view = &view{hot: next.view.hot[1:], segments: next.view.replaced(nil, []*segment{x})}
+		next.manifest = &m
+		close(s.flushed)
+		s.flushed = make(chan struct{})
+	})
+	s.metrics.flushed(info, time.Since(began))
+	return nil
+}
+
+// largeRows is from where on a segment takes DuckDB's own block size.
+const largeRows = 100_000
+
+// commit makes m the manifest, or gives the segments back that it would have
+// named. upkeep is held.
+func (s *Store) commit(m Manifest, made ...*segment) error {
+	err := s.step("before manifest")
+	if err == nil {
+		err = m.write(s.opts.Dir)
+	}
+	if err == nil {
+		if err = s.step("manifest written"); err != nil {
+			err = fmt.Errorf("%w: %w", errUncertain, err)
+		}
+	}
+	if err != nil {
+		for _, x := range made {
+			x.condemned = !errors.Is(err, errUncertain)
+			s.discardSegment(x)
+		}
+	}
+	return err
+}
+
+// sliceBounds finds the times at which slices of about sliceRows rows begin.
+func (s *Store) sliceBounds(ctx context.Context, in *instance, times string, rows int64) ([]int64, error) {
+	n := min(rows/sliceRows, maxSlices)
+	if n < 2 {
+		return nil, nil
+	}
+	text := fmt.Sprintf("SELECT DISTINCT unnest(quantile_disc(occurred_at, list_transform(range(1, %d), lambda i: i / %d))) AS b FROM (%s) ORDER BY b", n, n, times)
+	rowsOf, err := in.db.QueryContext(ctx, text)
+	if err != nil {
+		return nil, fmt.Errorf("find slices: %w", err)
+	}
+	defer rowsOf.Close()
+	var bounds []int64
+	for rowsOf.Next() {
+		var b int64
+		if err := rowsOf.Scan(&b); err != nil {
+			return nil, fmt.Errorf("find slices: %w", err)
+		}
+		bounds = append(bounds, b)
+	}
+	return bounds, rowsOf.Err()
+}

@@ -1,0 +1,88 @@
+package duckdb
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/duckdb/duckdb-go/v2"
+)
+
+// maxDefaultMemory bounds the default: half of the machine's memory, but at most 8 GiB.
+const maxDefaultMemory = 8 << 30
+
+// instance is one DuckDB in memory, to which segments are attached. External
+// access and settings are an instance's own.
+type instance struct{ db *sql.DB }
+
+// limits bound what an instance takes.
+type limits struct {
+	memory  int64 // bytes
+	threads int
+	tempDir string   // empty: nothing is spilled
+	dirs    []string // folders whose files may be attached, read and written
+	conns   int      // statements at once
+}
+
+// openInstance starts a DuckDB that reaches nothing but its folders, and whose
+// settings are locked (S12).
+func openInstance(ctx context.Context, l limits) (*instance, error) {
+	connector, err := duckdb.NewConnector("", nil)
+	if err != nil {
+		return nil, fmt.Errorf("open DuckDB: %w", err)
+	}
+	i := &instance{sql.OpenDB(connector)}
+	i.db.SetMaxOpenConns(l.conns)
+	i.db.SetMaxIdleConns(l.conns)
+	dirs := make([]string, len(l.dirs))
+	for n, dir := range l.dirs {
+		dirs[n] = quoted(dir + "/")
+	}
+	for _, statement := range []string{
+		"SET memory_limit = '" + strconv.FormatInt(l.memory, 10) + "B'",
+		"SET threads = " + strconv.Itoa(l.threads),
+		"SET temp_directory = " + quoted(l.tempDir),
+		"SET preserve_insertion_order = false", // every list says its order
+		"SET autoinstall_known_extensions = false",
+		"SET autoload_known_extensions = false",
+		"SET allowed_directories = [" + strings.Join(dirs, ", ") + "]",
+		"SET enable_external_access = false",
+		"SET lock_configuration = true",
+	} {
+		if err := i.exec(ctx, statement); err != nil {
+			return nil, errors.Join(fmt.Errorf("configure DuckDB: %w", err), i.close())
+		}
+	}
+	return i, nil
+}
+
+func (i *instance) exec(ctx context.Context, statement string) error {
+	_, err := i.db.ExecContext(ctx, statement)
+	return err
+}
+
+func (i *instance) close() error { return i.db.Close() }
+
+// quoted writes text as a literal of SQL.
+func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
+
+// defaultMemory asks the machine; a container's limit counts.
+func defaultMemory() int64 {
+	memory := int64(4 << 30)
+	if b, err := os.ReadFile("/proc/meminfo"); err == nil {
+		var kib int64
+		if _, err := fmt.Sscanf(string(b), "MemTotal: %d kB", &kib); err == nil {
+			memory = kib << 10
+		}
+	}
+	if b, err := os.ReadFile("/sys/fs/cgroup/memory.max"); err == nil {
+		if limit, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64); err == nil {
+			memory = min(memory, limit)
+		}
+	}
+	return min(memory/2, maxDefaultMemory)
+}

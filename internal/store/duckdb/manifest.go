@@ -1,0 +1,200 @@
+package duckdb
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"theeye/internal/event"
+	"theeye/internal/store"
+)
+
+const (
+	manifestName    = "MANIFEST.json"
+	manifestVersion = 1
+)
+
+// Manifest says what a store consists of. What it does not name does not exist.
+// It is a value: a change makes another one, which takes the place of the old one
+// in the file at once or not at all.
+type Manifest struct {
+	Version  int                       `json:"version"`
+	NextID   uint64                    `json:"next_id"`  // of segments
+	Flushed  uint64                    `json:"flushed"`  // the last frame whose records are in segments
+	Arrivals map[string]store.Arrivals `json:"arrivals"` // by application, up to Flushed
+	Segments []SegmentInfo             `json:"segments"`
+}
+
+// SegmentInfo is what the manifest says of a segment.
+type SegmentInfo struct {
+	ID       uint64    `json:"id"`
+	Level    int       `json:"level"` // 0 from a flush, else how often its rows were merged
+	Data     FileInfo  `json:"data"`
+	Filter   FileInfo  `json:"filter"`
+	Slices   int       `json:"slices"` // of events, numbered from 0
+	Rows     RowCounts `json:"rows"`
+	Carried  Bounds    `json:"carried"`  // first and last frame that carried a row
+	Occurred Bounds    `json:"occurred"` // of events, in microseconds
+	Received Bounds    `json:"received"` // of all rows, in microseconds
+	Sent     Bounds    `json:"sent"`     // of the sent times that could be read
+	// Apps are the accounts of the first arrivals whose rows are here, by
+	// application; Replays counts the rows that are none.
+	Apps    map[string]Counts           `json:"apps"`
+	Replays int64                       `json:"replays"`
+	Days    map[string]map[string]int64 `json:"days"` // events by UTC day, then by application
+}
+
+// FileInfo names a file in the store's folder.
+type FileInfo struct {
+	Name   string `json:"name"`
+	Bytes  int64  `json:"bytes"`
+	SHA256 string `json:"sha256"`
+}
+
+// RowCounts are rows by table.
+type RowCounts struct {
+	Events     int64 `json:"events"`
+	Rejections int64 `json:"rejections"`
+	Traces     int64 `json:"traces"`
+	Sessions   int64 `json:"sessions"`
+}
+
+// Bounds are a least and a greatest value; nil when there is none.
+type Bounds struct {
+	Min *int64 `json:"min"`
+	Max *int64 `json:"max"`
+}
+
+// empty reports whether there is no value.
+func (b Bounds) empty() bool { return b.Min == nil }
+
+// touches reports whether a value from low to high may be there.
+func (b Bounds) touches(low, high int64) bool { return b.Min != nil && *b.Min <= high && *b.Max >= low }
+
+// Counts are arrivals by fate.
+type Counts struct {
+	Stored    int64 `json:"stored"`
+	Rejected  int64 `json:"rejected"`
+	Duplicate int64 `json:"duplicate"`
+	Erased    int64 `json:"erased"`
+	Expired   int64 `json:"expired"`
+}
+
+func (c *Counts) add(fate event.Fate, n int64) {
+	switch fate {
+	case event.Stored:
+		c.Stored += n
+	case event.Rejected:
+		c.Rejected += n
+	case event.Duplicate:
+		c.Duplicate += n
+	case event.Erased:
+		c.Erased += n
+	case event.Expired:
+		c.Expired += n
+	case event.Pending: // no store ever has it
+	}
+}
+
+func (c *Counts) sum(d Counts) {
+	c.Stored += d.Stored
+	c.Rejected += d.Rejected
+	c.Duplicate += d.Duplicate
+	c.Erased += d.Erased
+	c.Expired += d.Expired
+}
+
+// ManifestError tells that a manifest cannot be used.
+type ManifestError struct {
+	Path string
+	Err  error
+}
+
+func (e *ManifestError) Error() string {
+	return fmt.Sprintf("the store's manifest %s cannot be used: %v; restore a backup, or put it aside to begin an empty store with what the queue still holds", e.Path, e.Err)
+}
+
+func (e *ManifestError) Unwrap() error { return e.Err }
+
+func emptyManifest() Manifest {
+	return Manifest{Version: manifestVersion, NextID: 1, Arrivals: map[string]store.Arrivals{}}
+}
+
+// ReadManifest reads the manifest of a store's folder. A folder without one is
+// an empty store.
+func ReadManifest(dir string) (Manifest, error) {
+	m := emptyManifest()
+	path := filepath.Join(dir, manifestName)
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return m, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(b, &m, json.RejectUnknownMembers(true))
+	}
+	if err == nil && m.Version != manifestVersion {
+		err = fmt.Errorf("its version is %d, this program knows %d", m.Version, manifestVersion)
+	}
+	if err != nil {
+		return Manifest{}, &ManifestError{path, err}
+	}
+	return m, nil
+}
+
+// errUncertain tells that it is not known which of two manifests a crash would
+// leave. All files of both must be kept, and nothing may be written on top.
+var errUncertain = errors.New("the folder of the store could not be synced")
+
+// write makes m the manifest of the folder: fsync, rename, fsync of the folder.
+// After an error that is not errUncertain the old one is in force.
+func (m Manifest) write(dir string) error {
+	var b bytes.Buffer
+	if err := json.MarshalWrite(&b, m, jsontext.WithIndent(" "), json.Deterministic(true)); err != nil {
+		return fmt.Errorf("write manifest: %w", err)
+	}
+	path := filepath.Join(dir, manifestName)
+	if err := writeSynced(path+".tmp", b.Bytes()); err != nil {
+		return fmt.Errorf("write manifest: %w", err)
+	}
+	if err := os.Rename(path+".tmp", path); err != nil {
+		return fmt.Errorf("write manifest: %w", err)
+	}
+	if err := syncDir(dir); err != nil {
+		return fmt.Errorf("%w: %w", errUncertain, err)
+	}
+	return nil
+}
+
+// writeSynced writes a file that is on disk when it returns nil.
+func writeSynced(path string, b []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// syncFile makes what was written into a file durable.
+func syncFile(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// syncDir makes names in a folder durable.
+func syncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}

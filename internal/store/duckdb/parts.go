@@ -1,0 +1,160 @@
+package duckdb
+
+import (
+	"cmp"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"theeye/internal/query"
+)
+
+// part is a segment that may hold what a query selects.
+type part struct {
+	*segment
+	slices []int // of events; nil for all
+}
+
+// everything is the condition of a query that looks at all segments.
+func everything(*segment) bool { return true }
+
+// all renders the rows of a table in hot tables and in the segments that may hold
+// what is asked for.
+func (p *snapshot) all(table string, may func(*segment) bool) string {
+	var parts []part
+	for _, x := range p.view.segments {
+		if may(x) {
+			parts = append(parts, part{segment: x})
+		}
+	}
+	return p.from(table, parts)
+}
+
+// from renders the rows of a table in hot tables and in the given segments.
+func (p *snapshot) from(table string, parts []part) string {
+	return union(table, p.view.hot, parts)
+}
+
+func union(table string, hot []*generation, parts []part) string {
+	columns := columnsOf(table)
+	var selects []string
+	for _, g := range hot {
+		selects = append(selects, "SELECT "+columns+" FROM "+hotName(table, g.number))
+	}
+	for _, x := range parts {
+		text := "SELECT " + columns + " FROM " + x.table(table)
+		if x.slices != nil && table == eventTable {
+			text += " WHERE " + sliceIn(x.slices)
+		}
+		selects = append(selects, text)
+	}
+	return "(" + strings.Join(selects, " UNION ALL ") + ")"
+}
+
+// span is a range of times, inclusive on both sides, in microseconds.
+type span struct{ low, high int64 }
+
+// spanOf returns the times of rows that a query may still give: between its bounds,
+// and on the far side of the place that it continues from.
+func spanOf(q query.Query) span {
+	w := span{math.MinInt64, math.MaxInt64}
+	if q.From != nil {
+		w.low = int64(*q.From)
+	}
+	if q.To != nil {
+		w.high = int64(*q.To) - 1
+	}
+	if q.After != nil {
+		at := int64(q.After.Key.OccurredAt)
+		if q.Descending {
+			w.high = min(w.high, at)
+		} else {
+			w.low = max(w.low, at)
+		}
+	}
+	return w
+}
+
+// timesOf returns the bounds by which the rows of a kind are ordered.
+func (x *segment) timesOf(kind query.Kind) Bounds {
+	if kind == query.Rejections {
+		return x.info.Received
+	}
+	return x.info.Occurred
+}
+
+// sift finds the segments that may hold rows that q selects within w.
+func (p *snapshot) sift(kind query.Kind, q query.Query, w span) []part {
+	sessions := make([]uint64, len(q.SessionIDs))
+	for i, session := range q.SessionIDs {
+		sessions[i] = sessionKey(session)
+	}
+	var parts []part
+	for _, x := range p.view.segments {
+		if !x.timesOf(kind).touches(w.low, w.high) || uint64(*x.info.Carried.Min) > q.Horizon || !x.hasApp(q.Apps) {
+			continue
+		}
+		if q.SessionIDs != nil && !slices.ContainsFunc(sessions, x.mayHoldSession) {
+			continue
+		}
+		found := part{segment: x}
+		switch {
+		case kind != query.Rejections && q.IDs != nil:
+			if found.slices, _ = x.slicesOfAny(q.Apps, q.IDs); len(found.slices) == 0 {
+				continue
+			}
+		case kind == query.Rejections && q.EventIDs != nil:
+			if _, others := x.slicesOfAny(q.Apps, q.EventIDs); !others {
+				continue
+			}
+		}
+		parts = append(parts, found)
+	}
+	return parts
+}
+
+// hasApp reports whether a segment has rows of any of the applications; nil
+// means all.
+func (x *segment) hasApp(apps []string) bool {
+	return apps == nil || slices.ContainsFunc(apps, func(app string) bool { _, ok := x.info.Apps[app]; return ok })
+}
+
+// slicesOfAny is slicesOf for any of the ids in any of the applications.
+func (x *segment) slicesOfAny(apps []string, ids []uuid.UUID) (list []int, others bool) {
+	if apps == nil {
+		apps = slices.Collect(maps.Keys(x.info.Apps))
+	}
+	for _, app := range apps {
+		for _, id := range ids {
+			some, other := x.slicesOf(eventKey(app, id))
+			list, others = append(list, some...), others || other
+		}
+	}
+	return distinct(list), others
+}
+
+// towards orders parts in the direction of a list: those first whose rows may
+// come first.
+func towards(parts []part, kind query.Kind, descending bool) {
+	slices.SortStableFunc(parts, func(a, b part) int {
+		if descending {
+			return cmp.Compare(*b.timesOf(kind).Max, *a.timesOf(kind).Max)
+		}
+		return cmp.Compare(*a.timesOf(kind).Min, *b.timesOf(kind).Min)
+	})
+}
+
+// horizonTime is how near to its beginning a list may have rows in the parts that
+// are left, which are in its direction.
+func horizonTime(left []part, kind query.Kind, descending bool) (at int64, some bool) {
+	if len(left) == 0 {
+		return 0, false
+	}
+	if descending {
+		return *left[0].timesOf(kind).Max, true
+	}
+	return *left[0].timesOf(kind).Min, true
+}

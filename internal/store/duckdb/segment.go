@@ -1,0 +1,256 @@
+package duckdb
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// segment is an immutable file of records that is attached to the reading
+// instance, with its filters.
+type segment struct {
+	info    SegmentInfo
+	filters *filters // nil when they could not be read: the segment may hold anything
+	views   int      // that have it; guarded by Store.mu
+	// condemned: its files go when the last view has left it. Guarded by Store.mu.
+	condemned bool
+}
+
+// attachedName is the name under which a segment is attached.
+func attachedName(id uint64) string { return "s" + strconv.FormatUint(id, 10) }
+
+func (x *segment) table(name string) string { return attachedName(x.info.ID) + "." + name }
+
+func dataName(id uint64) string   { return fmt.Sprintf("seg-%08d.duckdb", id) }
+func filterName(id uint64) string { return fmt.Sprintf("seg-%08d.filter", id) }
+
+// filterCount is how many filters a segment has: one for each slice, one for the
+// ids of rejections and traces, one for sessions.
+func filterCount(slices int) int { return slices + 2 }
+
+// mayHoldSession reports whether a row of the session may be here.
+func (x *segment) mayHoldSession(key uint64) bool {
+	return x.filters == nil || x.filters.has(x.info.Slices+1, key)
+}
+
+// slicesOf returns the slices that may hold an event, and whether a rejection or
+// a trace of it may be here.
+func (x *segment) slicesOf(key uint64) (slices []int, others bool) {
+	for i := range x.info.Slices {
+		if x.filters == nil || x.filters.has(i, key) {
+			slices = append(slices, i)
+		}
+	}
+	return slices, x.filters == nil || x.filters.has(x.info.Slices, key)
+}
+
+// open attaches a segment that the manifest names.
+func (s *Store) openSegment(ctx context.Context, info SegmentInfo) (*segment, error) {
+	path := filepath.Join(s.segmentDir(), info.Data.Name)
+	stat, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("open segment: %w", err)
+	}
+	if stat.Size() != info.Data.Bytes {
+		return nil, fmt.Errorf("open segment %s: it has %d bytes, the manifest says %d", info.Data.Name, stat.Size(), info.Data.Bytes)
+	}
+	if err := s.reading.exec(ctx, "ATTACH "+quoted(path)+" AS "+attachedName(info.ID)+" (READ_ONLY)"); err != nil {
+		return nil, fmt.Errorf("open segment %s: %w", info.Data.Name, err)
+	}
+	x := &segment{info: info}
+	x.filters, err = openFilters(filepath.Join(s.segmentDir(), info.Filter.Name), filterCount(info.Slices))
+	if err != nil {
+		s.log.Error("a segment's filter cannot be read; the segment is searched without it until it is rebuilt",
+			"segment", info.Data.Name, "error", err)
+	}
+	return x, nil
+}
+
+// discard gives a segment's resources back; nobody reads it any more.
+func (s *Store) discardSegment(x *segment) {
+	err := s.reading.exec(context.Background(), "DETACH "+attachedName(x.info.ID))
+	if err = errors.Join(err, x.filters.close()); err != nil {
+		s.log.Error("a segment was not given back", "segment", x.info.Data.Name, "error", err)
+	}
+	if x.condemned {
+		s.unlink(x.info)
+	}
+}
+
+// unlink removes the files of a segment.
+func (s *Store) unlink(info SegmentInfo) {
+	for _, name := range []string{info.Data.Name, info.Filter.Name} {
+		if err := os.Remove(filepath.Join(s.segmentDir(), name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			s.log.Error("a file of the store was not removed", "file", name, "error", err)
+		}
+	}
+}
+
+// draft is a segment to be written.
+type draft struct {
+	id    uint64
+	level int
+	// rows renders what is put into a table: a SELECT of its columns.
+	rows func(table string) string
+	// bounds are the least occurred_at of each slice but the first, ascending.
+	bounds []int64
+	large  bool // many rows: DuckDB's own block size
+}
+
+// smallBlock keeps small segments small, in bytes; see architecture.md §6.
+const smallBlock = 16384
+
+// writeSegment writes a segment's files under their names. They are durable when
+// it returns, and do not count before a manifest names them. After an error there
+// are none.
+func (s *Store) writeSegment(ctx context.Context, in *instance, d draft) (info SegmentInfo, err error) {
+	info = SegmentInfo{ID: d.id, Level: d.level, Slices: len(d.bounds) + 1}
+	info.Data.Name, info.Filter.Name = dataName(d.id), filterName(d.id)
+	data := filepath.Join(s.segmentDir(), info.Data.Name)
+	filter := filepath.Join(s.segmentDir(), info.Filter.Name)
+	defer func() {
+		if err != nil {
+			for _, path := range []string{data + ".tmp", data + ".tmp.wal", filter + ".tmp", data, filter} {
+				_ = os.Remove(path)
+			}
+			err = fmt.Errorf("write segment %s: %w", info.Data.Name, err)
+		}
+	}()
+	keys, err := s.fillSegment(ctx, in, d, data+".tmp", &info)
+	if err != nil {
+		return info, err
+	}
+	packed, err := buildFilters(keys)
+	if err != nil {
+		return info, err
+	}
+	if err := writeSynced(filter+".tmp", packed); err != nil {
+		return info, err
+	}
+	if err := syncFile(data + ".tmp"); err != nil {
+		return info, err
+	}
+	if err := s.step("segment written"); err != nil {
+		return info, err
+	}
+	if err := describe(data+".tmp", &info.Data); err != nil {
+		return info, err
+	}
+	if err := describe(filter+".tmp", &info.Filter); err != nil {
+		return info, err
+	}
+	if err := os.Rename(data+".tmp", data); err != nil {
+		return info, err
+	}
+	if err := os.Rename(filter+".tmp", filter); err != nil {
+		return info, err
+	}
+	if err := syncDir(s.segmentDir()); err != nil {
+		return info, err
+	}
+	return info, s.step("segment named")
+}
+
+// fillSegment writes the database file and reads back what the manifest and the
+// filters need: what is counted are the rows that were written.
+func (s *Store) fillSegment(ctx context.Context, in *instance, d draft, path string, info *SegmentInfo) (keys [][]uint64, err error) {
+	name := "w" + strconv.FormatUint(d.id, 10)
+	_ = os.Remove(path)
+	options := ""
+	if !d.large {
+		options = " (BLOCK_SIZE " + strconv.Itoa(smallBlock) + ")"
+	}
+	if err := in.exec(ctx, "ATTACH "+quoted(path)+" AS "+name+options); err != nil {
+		return nil, err
+	}
+	attached := true
+	defer func() {
+		if attached {
+			_ = in.exec(context.WithoutCancel(ctx), "DETACH "+name)
+		}
+	}()
+	for _, table := range dataTables() {
+		columns := columnsOf(table)
+		if table == eventTable {
+			columns = sliceExpr(d.bounds) + " AS slice, " + columns
+		}
+		if err := in.exec(ctx, "CREATE TABLE "+name+"."+table+" AS SELECT "+columns+" FROM ("+d.rows(table)+") ORDER BY "+orderOf(table)); err != nil {
+			return nil, err
+		}
+	}
+	if err := in.exec(ctx, "CREATE TABLE "+name+"."+sessionTable+" AS SELECT session_id, app, min(occurred_at) AS first, max(occurred_at) AS last, count(*) AS events FROM "+
+		name+"."+eventTable+" GROUP BY session_id, app ORDER BY "+orderOf(sessionTable)); err != nil {
+		return nil, err
+	}
+	if err := s.step("segment filled"); err != nil {
+		return nil, err
+	}
+	if err := in.exec(ctx, "CHECKPOINT "+name); err != nil {
+		return nil, err
+	}
+	if err := surveySegment(ctx, in, name, info); err != nil {
+		return nil, err
+	}
+	if keys, err = segmentKeys(ctx, in, name, info.Slices); err != nil {
+		return nil, err
+	}
+	attached = false
+	return keys, in.exec(ctx, "DETACH "+name)
+}
+
+// sliceExpr numbers slices by occurred_at.
+func sliceExpr(bounds []int64) string {
+	terms := []string{"0::UTINYINT"}
+	for _, b := range bounds {
+		terms = append(terms, "(occurred_at >= "+strconv.FormatInt(b, 10)+")::UTINYINT")
+	}
+	return strings.Join(terms, " + ")
+}
+
+// segmentKeys reads the keys of a segment's filters.
+func segmentKeys(ctx context.Context, in *instance, name string, slices int) ([][]uint64, error) {
+	keys := make([][]uint64, filterCount(slices))
+	text := "SELECT slice::INTEGER, " + eventKeySQL("id") + " FROM " + name + "." + eventTable
+	for _, table := range []string{rejectionTable, traceTable} {
+		text += fmt.Sprintf(" UNION ALL SELECT %d, %s FROM %s.%s", slices, eventKeySQL("event_id"), name, table)
+	}
+	for _, table := range []string{sessionTable, rejectionTable, traceTable} {
+		text += fmt.Sprintf(" UNION ALL SELECT DISTINCT %d, %s FROM %s.%s", slices+1, sessionKeySQL, name, table)
+	}
+	rows, err := in.db.QueryContext(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var i int
+		var key uint64
+		if err := rows.Scan(&i, &key); err != nil {
+			return nil, err
+		}
+		keys[i] = append(keys[i], key)
+	}
+	return keys, rows.Err()
+}
+
+// describe fills in the size and the checksum of a file.
+func describe(path string, info *FileInfo) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	sum := sha256.New()
+	if info.Bytes, err = io.Copy(sum, f); err != nil {
+		return err
+	}
+	info.SHA256 = hex.EncodeToString(sum.Sum(nil))
+	return nil
+}

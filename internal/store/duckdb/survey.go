@@ -1,0 +1,95 @@
+package duckdb
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"theeye/internal/event"
+)
+
+// surveySegment reads from a segment's tables what the manifest says of them.
+func surveySegment(ctx context.Context, in *instance, name string, info *SegmentInfo) error {
+	if err := surveyBounds(ctx, in, name, info); err != nil {
+		return err
+	}
+	if err := surveyDays(ctx, in, name, info); err != nil {
+		return err
+	}
+	return surveyFates(ctx, in, name, info)
+}
+
+func surveyBounds(ctx context.Context, in *instance, name string, info *SegmentInfo) error {
+	text := fmt.Sprintf(`WITH parts AS (
+		SELECT carried_by, received_at, NULLIF(sent_time, 0) AS sent_time, occurred_at FROM %[1]s.events
+		UNION ALL SELECT carried_by, received_at, NULLIF(sent_time, 0), NULL FROM %[1]s.rejections
+		UNION ALL SELECT carried_by, received_at, NULL, NULL FROM %[1]s.traces)
+		SELECT min(carried_by)::BIGINT, max(carried_by)::BIGINT, min(occurred_at), max(occurred_at),
+			min(received_at), max(received_at), min(sent_time), max(sent_time),
+			(SELECT count(*) FROM %[1]s.events), (SELECT count(*) FROM %[1]s.rejections),
+			(SELECT count(*) FROM %[1]s.traces), (SELECT count(*) FROM %[1]s.sessions) FROM parts`, name)
+	return in.db.QueryRowContext(ctx, text).Scan(
+		&info.Carried.Min, &info.Carried.Max, &info.Occurred.Min, &info.Occurred.Max,
+		&info.Received.Min, &info.Received.Max, &info.Sent.Min, &info.Sent.Max,
+		&info.Rows.Events, &info.Rows.Rejections, &info.Rows.Traces, &info.Rows.Sessions)
+}
+
+func surveyDays(ctx context.Context, in *instance, name string, info *SegmentInfo) error {
+	info.Days = map[string]map[string]int64{}
+	text := "SELECT occurred_at // 86400000000 AS day, app, count(*) FROM " + name + ".events GROUP BY day, app"
+	return eachRow(ctx, in, text, func(rows *sql.Rows) error {
+		var day, n int64
+		var app string
+		if err := rows.Scan(&day, &app, &n); err != nil {
+			return err
+		}
+		text := time.Unix(day*86400, 0).UTC().Format(time.DateOnly)
+		if info.Days[text] == nil {
+			info.Days[text] = map[string]int64{}
+		}
+		info.Days[text][app] += n
+		return nil
+	})
+}
+
+func surveyFates(ctx context.Context, in *instance, name string, info *SegmentInfo) error {
+	info.Apps = map[string]Counts{}
+	text := fmt.Sprintf(`WITH parts AS (
+		SELECT app, %[2]d AS fate, carried_by <> frame AS replay FROM %[1]s.events
+		UNION ALL SELECT app, %[3]d, carried_by <> frame FROM %[1]s.rejections
+		UNION ALL SELECT app, fate, carried_by <> frame FROM %[1]s.traces)
+		SELECT app, fate, replay, count(*) FROM parts GROUP BY app, fate, replay`, name, event.Stored, event.Rejected)
+	return eachRow(ctx, in, text, func(rows *sql.Rows) error {
+		var app string
+		var fate event.Fate
+		var replay bool
+		var n int64
+		if err := rows.Scan(&app, &fate, &replay, &n); err != nil {
+			return err
+		}
+		c := info.Apps[app]
+		if replay {
+			info.Replays += n
+		} else {
+			c.add(fate, n)
+		}
+		info.Apps[app] = c
+		return nil
+	})
+}
+
+// eachRow runs a statement and calls read for each of its rows.
+func eachRow(ctx context.Context, in *instance, text string, read func(*sql.Rows) error) error {
+	rows, err := in.db.QueryContext(ctx, text)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := read(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}

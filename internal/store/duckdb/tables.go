@@ -1,0 +1,76 @@
+package duckdb
+
+import "strconv"
+
+// The tables of a generation and of a segment. Columns are named like the fields
+// of package query; absent values are spelled as it says. A segment has besides a
+// column slice in events, and a table sessions.
+const (
+	eventTable     = "events"
+	rejectionTable = "rejections"
+	// traceTable holds what is left of an arrival that is neither stored nor
+	// rejected: duplicates, and what was erased or had expired.
+	traceTable   = "traces"
+	sessionTable = "sessions" // session_id, app, first, last, events
+)
+
+func dataTables() []string { return []string{eventTable, rejectionTable, traceTable} }
+
+const eventColumns = `app, id, client_id, session_id, category, name, data, "timestamp", sent_time, sent_at, seq, sender,
+	occurred_at, received_at, frame, frame_index, carried_by, schema_version`
+
+const rejectionColumns = `app, id, event_id, client_id, session_id, category, name, data, sent_time, sent_at, received_at,
+	frame, frame_index, carried_by, schema_version, codes, pointers, problems, raw`
+
+const traceColumns = `app, event_id, client_id, session_id, category, name, received_at,
+	frame, frame_index, carried_by, fate, problems`
+
+const sessionColumns = `session_id, app, first, last, events`
+
+// columnsOf returns the columns of a table.
+func columnsOf(table string) string {
+	switch table {
+	case eventTable:
+		return eventColumns
+	case rejectionTable:
+		return rejectionColumns
+	case sessionTable:
+		return sessionColumns
+	}
+	return traceColumns
+}
+
+// orderOf returns the order in which a segment's table is sorted (S3, S8).
+func orderOf(table string) string {
+	switch table {
+	case eventTable:
+		return "slice, session_id, occurred_at, seq, frame, frame_index"
+	case sessionTable:
+		return "session_id, app"
+	}
+	return "received_at, frame, frame_index"
+}
+
+// hotName is the name of a generation's table.
+func hotName(table string, generation uint64) string {
+	return table + "_" + strconv.FormatUint(generation, 10)
+}
+
+// hotTables makes the tables of a generation.
+func hotTables(generation uint64) []string {
+	return []string{
+		"CREATE OR REPLACE TABLE " + hotName(eventTable, generation) + ` (app VARCHAR NOT NULL, id UUID NOT NULL, client_id VARCHAR NOT NULL,
+			session_id VARCHAR NOT NULL, category VARCHAR NOT NULL, name VARCHAR NOT NULL, data VARCHAR NOT NULL,
+			"timestamp" VARCHAR NOT NULL, sent_time BIGINT NOT NULL, sent_at BIGINT NOT NULL, seq BIGINT NOT NULL,
+			sender VARCHAR NOT NULL, occurred_at BIGINT NOT NULL, received_at BIGINT NOT NULL,
+			frame UBIGINT NOT NULL, frame_index UINTEGER NOT NULL, carried_by UBIGINT NOT NULL, schema_version UINTEGER NOT NULL)`,
+		"CREATE OR REPLACE TABLE " + hotName(rejectionTable, generation) + ` (app VARCHAR NOT NULL, id UUID NOT NULL, event_id UUID NOT NULL, client_id VARCHAR NOT NULL,
+			session_id VARCHAR NOT NULL, category VARCHAR NOT NULL, name VARCHAR NOT NULL, data VARCHAR,
+			sent_time BIGINT NOT NULL, sent_at BIGINT NOT NULL, received_at BIGINT NOT NULL,
+			frame UBIGINT NOT NULL, frame_index UINTEGER NOT NULL, carried_by UBIGINT NOT NULL, schema_version UINTEGER NOT NULL,
+			codes VARCHAR[] NOT NULL, pointers VARCHAR[] NOT NULL, problems VARCHAR NOT NULL, raw BLOB NOT NULL)`,
+		"CREATE OR REPLACE TABLE " + hotName(traceTable, generation) + ` (app VARCHAR NOT NULL, event_id UUID NOT NULL, client_id VARCHAR NOT NULL,
+			session_id VARCHAR NOT NULL, category VARCHAR NOT NULL, name VARCHAR NOT NULL, received_at BIGINT NOT NULL,
+			frame UBIGINT NOT NULL, frame_index UINTEGER NOT NULL, carried_by UBIGINT NOT NULL, fate UTINYINT NOT NULL, problems VARCHAR NOT NULL)`,
+	}
+}
