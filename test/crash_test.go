@@ -259,7 +259,7 @@ func (l *ledger) checkBooks(s *server) {
 // losses: else it could not see them either when they are real.
 func TestTheCrashTestNoticesLosses(t *testing.T) {
 	for try := range 5 {
-		s := &server{t: t, tags: "eyefault", data: t.TempDir()}
+		s := &server{t: t, tags: "eyefault", data: t.TempDir(), env: []string{"EYE_FAULT_ANSWER_FIRST=1"}}
 		s.launch()
 		s.must(s.call("POST", "/v1/apps", s.admin, `{"app":"shop"}`), 201)
 		s.write, s.read = s.key("shop", "write"), s.key("shop", "read")

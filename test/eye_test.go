@@ -67,6 +67,7 @@ type server struct {
 	tags string
 	data string
 	args []string
+	env  []string // besides this process's own
 	url  string
 	// Keys: admin from the data directory, the others made for the application "shop".
 	admin, write, read string
@@ -93,6 +94,7 @@ func (s *server) launch() {
 	s.output = &safeBuffer{}
 	s.cmd = exec.Command(binary(s.t, s.tags), append([]string{"serve", "--data", s.data, "--listen", "127.0.0.1:0"}, s.args...)...)
 	s.cmd.Stdout, s.cmd.Stderr = s.output, s.output
+	s.cmd.Env = append(os.Environ(), s.env...)
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}

@@ -38,10 +38,12 @@ type Config struct {
 	MaxBatchEvents  int
 	QueueMaxBytes   int64 // 0: by the size of the disk
 	StoreMemory     int64 // bytes; 0: by the machine's memory
+	FlushRows       int64 // rows of the hot tables that become a segment
 
 	FutureTolerance time.Duration
 	SkewTolerance   time.Duration
 	DedupeWindow    time.Duration
+	FlushAge        time.Duration
 
 	LogLevel slog.Level
 	Demo     bool
@@ -67,6 +69,8 @@ func settings() []setting {
 		{"max-batch-events", "10000", "most events of one request (`number`)", func(c *Config, s string) error { return setCount(&c.MaxBatchEvents, s) }},
 		{"queue-max-bytes", "0", "largest queue on disk (`size`); 0 goes by the disk", func(c *Config, s string) error { return setSize(&c.QueueMaxBytes, s, 0) }},
 		{"store-memory", "0", "memory of the store (`size`); 0 takes half of the machine's, at most 8GiB", func(c *Config, s string) error { return setSize(&c.StoreMemory, s, 0) }},
+		{"flush-rows", "1000000", "rows in memory that become a segment on disk (`number`)", func(c *Config, s string) error { return setRows(&c.FlushRows, s) }},
+		{"flush-age", "10m", "age of rows in memory at which they become a segment (`duration`)", func(c *Config, s string) error { return setDuration(&c.FlushAge, s, time.Second) }},
 		{"future-tolerance", "5m", "how far ahead a timestamp may be (`duration`)", func(c *Config, s string) error { return setDuration(&c.FutureTolerance, s, 0) }},
 		{"skew-tolerance", "60s", "how wrong a sender's clock may be before it is corrected (`duration`)", func(c *Config, s string) error { return setDuration(&c.SkewTolerance, s, 0) }},
 		{"dedupe-window", "168h", "how long an id is remembered whatever its time (`duration`)", func(c *Config, s string) error { return setDuration(&c.DedupeWindow, s, time.Second) }},

@@ -29,6 +29,7 @@ import (
 const (
 	finishRequests = 10 * time.Second
 	drainWorker    = 10 * time.Second
+	lastFlush      = 60 * time.Second
 )
 
 // server is all parts of one node, in the order of an event's way:
@@ -88,8 +89,18 @@ func (s *server) open(ctx context.Context) (err error) {
 			Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
 		})
 	}
+	if s.store, err = duckdb.Open(ctx, duckdb.Options{
+		Dir: filepath.Join(cfg.Data, "store"), FlushRows: cfg.FlushRows, FlushAge: cfg.FlushAge, DedupeWindow: cfg.DedupeWindow,
+		MemoryLimit: cfg.StoreMemory, Logger: log, Registerer: metrics, Step: storeStep(),
+	}); err != nil {
+		return err
+	}
+	flushed, err := s.store.Flushed(ctx)
+	if err != nil {
+		return err
+	}
 	if s.queue, err = queue.Open(ctx, queue.Options{
-		Dir: filepath.Join(cfg.Data, "queue"), MaxBytes: cfg.QueueMaxBytes, Logger: log, Registerer: metrics,
+		Dir: filepath.Join(cfg.Data, "queue"), MaxBytes: cfg.QueueMaxBytes, FirstSequence: flushed + 1, Logger: log, Registerer: metrics,
 	}); err != nil {
 		return err
 	}
@@ -99,9 +110,6 @@ func (s *server) open(ctx context.Context) (err error) {
 		return err
 	}
 	if err := s.legacyApp(ctx); err != nil {
-		return err
-	}
-	if s.store, err = duckdb.Open(ctx, duckdb.Options{MemoryLimit: cfg.StoreMemory, Logger: log, Registerer: metrics}); err != nil {
 		return err
 	}
 	return s.connect(ctx, metrics)
@@ -181,6 +189,7 @@ func (s *server) run(ctx context.Context, ready func(address string) error) erro
 			return nil
 		})
 	}
+	part("store", func() error { return s.store.Run(drain) })
 	part("worker", func() error { return s.worker.Run(drain) })
 	part("intake", func() error { return s.collector.Run(intake) })
 	part("queue", func() error { return s.queue.Run(drain) })
@@ -210,6 +219,7 @@ func (s *server) run(ctx context.Context, ready func(address string) error) erro
 	s.drain()
 	stopDrain()
 	runErr := g.Wait()
+	s.flush()
 	_ = os.Remove(s.addressFile())
 	if cause := context.Cause(stages); cause != nil && !errors.Is(cause, context.Canceled) {
 		return cause
@@ -217,13 +227,19 @@ func (s *server) run(ctx context.Context, ready func(address string) error) erro
 	return runErr
 }
 
+// flush makes the next start short: what is flushed is not rebuilt.
+func (s *server) flush() {
+	ctx, cancel := context.WithTimeout(context.Background(), lastFlush)
+	defer cancel()
+	if err := s.store.Flush(ctx); err != nil {
+		s.log.Warn("the store was not flushed; it is rebuilt from the queue at the next start", "error", err)
+	}
+}
+
 // drain waits, for a while, until the store holds everything.
 func (s *server) drain() {
 	ctx, cancel := context.WithTimeout(context.Background(), drainWorker)
 	defer cancel()
-	if s.store.Capabilities().Volatile {
-		return // what it would write is gone a moment later
-	}
 	state, err := s.queue.State(ctx)
 	if err == nil {
 		err = s.live.WaitFor(ctx, state.Last)

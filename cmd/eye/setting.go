@@ -82,6 +82,15 @@ func setCount(to *int, text string) error {
 	return nil
 }
 
+func setRows(to *int64, text string) error {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 1 || n > 16_000_000 {
+		return fmt.Errorf("%q is out of range; write a number from 1 to 16000000", text)
+	}
+	*to = n
+	return nil
+}
+
 func setSize(to *int64, text string, least int64) error {
 	n, err := parseSize(text)
 	if err != nil {

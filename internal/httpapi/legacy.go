@@ -131,7 +131,7 @@ func (s *Server) legacyList(c *call) error {
 		if !page.More {
 			break
 		}
-		after := query.AfterEvent(&page.Items[len(page.Items)-1])
+		after := placeBehind(page, query.AfterEvent, q.Descending)
 		q.After, q.Horizon = &after, page.Horizon
 		ctx, cancel := context.WithTimeout(c.ctx(), readDeadline)
 		page, err = s.opts.Reader.Events(ctx, q)

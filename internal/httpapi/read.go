@@ -110,19 +110,41 @@ func (s *Server) readOne(c *call, kind query.Kind) (reading, error) {
 	return s.read(c, kind)
 }
 
-// next returns the cursor of the page behind one, nil when there is none.
-func (r *reading) next(more bool, after query.After, horizon uint64) *string {
-	if !more {
-		return nil
+// placeBehind returns the place behind a page that is not the last one.
+func placeBehind[T any](p store.Page[T], after func(*T) query.After, descending bool) query.After {
+	if p.SearchedTo != nil {
+		return query.AfterTime(*p.SearchedTo, descending)
 	}
-	text := r.Cursor(r.kind, after, horizon)
-	return &text
+	return after(&p.Items[len(p.Items)-1])
+}
+
+// next returns the cursor of the page behind one, nil when there is none, and how
+// far a search that was ended has come.
+func next[T any](r *reading, p store.Page[T], after func(*T) query.After) (cursor, searchedTo *string) {
+	if !p.More {
+		return nil, nil
+	}
+	text := r.Cursor(r.kind, placeBehind(p, after, r.Descending), p.Horizon)
+	if p.SearchedTo != nil {
+		at := p.SearchedTo.String()
+		searchedTo = &at
+	}
+	return &text, searchedTo
+}
+
+// errSearched is returned when one thing was looked for and the search was ended.
+var errSearched = unavailable("the search took too long; narrow it with app, or try again")
+
+// Searched is part of a list's answer.
+type Searched struct {
+	NextCursor *string `json:"next_cursor"`
+	SearchedTo *string `json:"searched_to,omitzero" format:"date-time" doc:"only when the search was ended after two seconds: this page is what was found up to this time, and next_cursor goes on from there"`
 }
 
 // EventsAnswer is a page of events.
 type EventsAnswer struct {
-	Events     []Event `json:"events"`
-	NextCursor *string `json:"next_cursor"`
+	Events []Event `json:"events"`
+	Searched
 }
 
 func (s *Server) listEvents(c *call) error {
@@ -143,9 +165,7 @@ func (s *Server) listEvents(c *call) error {
 
 func (s *Server) eventsAnswer(r *reading, page store.Page[event.Event]) EventsAnswer {
 	a := EventsAnswer{Events: viewAll(page.Items, viewEvent)}
-	if page.More {
-		a.NextCursor = r.next(true, query.AfterEvent(&page.Items[len(page.Items)-1]), page.Horizon)
-	}
+	a.NextCursor, a.SearchedTo = next(r, page, query.AfterEvent)
 	return a
 }
 
@@ -159,6 +179,9 @@ func (s *Server) getEvent(c *call) error {
 	page, err := s.opts.Reader.Events(r.ctx, r.Query)
 	if err != nil {
 		return err
+	}
+	if page.SearchedTo != nil {
+		return errSearched
 	}
 	if len(page.Items) == 0 {
 		return problem(http.StatusNotFound, "no stored event has this id; GET /v1/receipts/{id} tells what became of it")
@@ -204,8 +227,8 @@ func (s *Server) count(c *call) error {
 
 // SessionsAnswer is a page of sessions.
 type SessionsAnswer struct {
-	Sessions   []Session `json:"sessions"`
-	NextCursor *string   `json:"next_cursor"`
+	Sessions []Session `json:"sessions"`
+	Searched
 }
 
 func (s *Server) listSessions(c *call) error {
@@ -222,18 +245,15 @@ func (s *Server) listSessions(c *call) error {
 		return err
 	}
 	a := SessionsAnswer{Sessions: viewAll(page.Items, viewSession)}
-	if page.More {
-		last := page.Items[len(page.Items)-1]
-		a.NextCursor = r.next(true, query.AfterSession(last.StartedAt, last.ID), page.Horizon)
-	}
+	a.NextCursor, a.SearchedTo = next(&r, page, func(x *store.Session) query.After { return query.AfterSession(x.StartedAt, x.ID) })
 	return writeJSON(c.w, http.StatusOK, a)
 }
 
 // SessionAnswer is a session with a page of its events.
 type SessionAnswer struct {
-	Session    Session `json:"session"`
-	Events     []Event `json:"events"`
-	NextCursor *string `json:"next_cursor"`
+	Session Session `json:"session"`
+	Events  []Event `json:"events"`
+	Searched
 }
 
 func (s *Server) getSession(c *call) error {
@@ -268,7 +288,7 @@ func (s *Server) getSession(c *call) error {
 		return err
 	}
 	a := s.eventsAnswer(&r, page)
-	return writeJSON(c.w, http.StatusOK, SessionAnswer{viewSession(&summary.Items[0]), a.Events, a.NextCursor})
+	return writeJSON(c.w, http.StatusOK, SessionAnswer{viewSession(&summary.Items[0]), a.Events, a.Searched})
 }
 
 func noSession() *ProblemDetails {

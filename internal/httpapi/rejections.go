@@ -14,7 +14,7 @@ import (
 // RejectionsAnswer is a page of rejections.
 type RejectionsAnswer struct {
 	Rejections []Rejection `json:"rejections"`
-	NextCursor *string     `json:"next_cursor"`
+	Searched
 }
 
 func viewRejection(r *event.Rejection) Rejection {
@@ -46,9 +46,7 @@ func (s *Server) listRejections(c *call) error {
 		return err
 	}
 	a := RejectionsAnswer{Rejections: viewAll(page.Items, viewRejection)}
-	if page.More {
-		a.NextCursor = r.next(true, query.AfterRejection(&page.Items[len(page.Items)-1]), page.Horizon)
-	}
+	a.NextCursor, a.SearchedTo = next(&r, page, query.AfterRejection)
 	return writeJSON(c.w, http.StatusOK, a)
 }
 
@@ -66,6 +64,9 @@ func (s *Server) getRejection(c *call) error {
 	page, err := s.opts.Reader.Rejections(r.ctx, r.Query)
 	if err != nil {
 		return err
+	}
+	if page.SearchedTo != nil {
+		return errSearched
 	}
 	if len(page.Items) == 0 {
 		return problem(http.StatusNotFound, "there is no such rejection")

@@ -213,6 +213,9 @@ func (q *Queue) info(ctx context.Context) (*jetstream.StreamInfo, error) {
 // JetStream returns the handle to the server, for metadata.
 func (q *Queue) JetStream() jetstream.JetStream { return q.js }
 
+// Quota returns how many bytes the frames may take.
+func (q *Queue) Quota() int64 { return q.opts.MaxBytes }
+
 // State is what the queue holds.
 type State struct {
 	First, Last uint64 // sequences; First is Last+1 when it is empty

@@ -16,10 +16,14 @@ import (
 type Delivery struct {
 	Sequence uint64
 	Frame
+	Size int // bytes that it takes in the queue, about
 	// Damage is set when the payload could not be read: Body is nil then, and
 	// Counts are those of the message's header. It lies in quarantine.
 	Damage *CorruptFrameError
 }
+
+// messageOverhead is what the server keeps beside a payload, about.
+const messageOverhead = 100
 
 // readAhead bounds what a reader holds beyond the frame it gave last.
 const (
@@ -100,9 +104,11 @@ func (q *Queue) deliver(msg jetstream.Msg) (Delivery, error) {
 func (q *Queue) decode(sequence uint64, header nats.Header, payload []byte) (Delivery, error) {
 	frame, err := decodeFrame(payload)
 	if err == nil {
-		return Delivery{Sequence: sequence, Frame: frame}, nil
+		return Delivery{Sequence: sequence, Frame: frame, Size: messageOverhead + len(payload)}, nil
 	}
-	return q.Quarantine(sequence, header, payload, err)
+	d, err := q.Quarantine(sequence, header, payload, err)
+	d.Size = messageOverhead + len(payload)
+	return d, err
 }
 
 // Get reads one frame by its sequence. It returns jetstream.ErrMsgNotFound when

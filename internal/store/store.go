@@ -20,6 +20,9 @@ import (
 var (
 	// ErrUnavailable means: not now, try again. Nothing was written.
 	ErrUnavailable = errors.New("store unavailable")
+	// ErrReset: what was written and not flushed is lost. Position has gone back
+	// to Flushed, and writing goes on from there.
+	ErrReset = errors.New("store reset")
 	// ErrOutOfOrder is returned for a batch that overlaps what is written.
 	ErrOutOfOrder = errors.New("batch out of order")
 	// ErrTooWide is returned for a query that would cost too much; its text

@@ -1,7 +1,8 @@
 // Package worker carries frames from the queue to the store, in order, and
 // tells live how far it has come.
 //
-// It decides nothing about events: the store does. It never skips a frame.
+// It decides nothing about events: the store does. It never skips a frame, and
+// takes none from the queue that the store has not flushed.
 package worker
 
 import (
@@ -27,9 +28,12 @@ const (
 
 // Options of a worker.
 type Options struct {
-	Queue      *queue.Queue
-	Store      store.Writer
-	Live       *live.Live
+	Queue *queue.Queue
+	Store store.Writer
+	Live  *live.Live
+	// Hold returns the last frame that may be trimmed now, math.MaxUint64 for
+	// any. It may be nil.
+	Hold       func() uint64
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 }
@@ -38,6 +42,7 @@ type Options struct {
 type Worker struct {
 	opts    Options
 	metrics metrics
+	trimmer trimmer
 }
 
 // New returns a worker.
@@ -53,28 +58,47 @@ type load struct {
 	sequence uint64
 	counts   []queue.Count
 	records  []event.Record
-	bytes    int
+	bytes    int // of records
+	size     int // in the queue
 	damaged  bool
 }
 
 // Run works until ctx ends; it returns the error of reading the store's
 // position, else nil. What it has read and not written is read again next time.
 func (w *Worker) Run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		if err := w.follow(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// follow writes what is behind the store's position, until ctx ends or the store
+// has lost what it had not flushed.
+func (w *Worker) follow(ctx context.Context) error {
 	position, err := w.opts.Store.Position(ctx)
 	if err != nil {
 		return err
 	}
+	w.trimmer.begin(position)
+	reading, stop := context.WithCancel(ctx)
 	loads := make(chan load, readAhead)
-	go w.read(ctx, position+1, loads)
+	go w.read(reading, position+1, loads)
+	defer func() {
+		stop()
+		for range loads { // let the reader end before its worker does
+		}
+	}()
 	for first := range loads {
 		b, sizes := w.gather(first, loads)
 		outcomes, ok := w.write(ctx, b)
 		if !ok {
-			break
+			return nil
 		}
 		w.tell(b.Last, sizes, outcomes)
-	}
-	for range loads { // let the reader end before its worker does
+		w.trimmer.wrote(b.Last, sizes)
+		w.trim(ctx)
 	}
 	return nil
 }
@@ -108,7 +132,7 @@ func (w *Worker) read(ctx context.Context, from uint64, loads chan<- load) {
 }
 
 func (w *Worker) decode(d queue.Delivery) (load, error) {
-	l := load{sequence: d.Sequence, bytes: len(d.Body), damaged: d.Damage != nil}
+	l := load{sequence: d.Sequence, bytes: len(d.Body), size: d.Size, damaged: d.Damage != nil}
 	if d.Damage == nil {
 		var err error
 		if l.records, err = event.DecodeRecords(d.Body, d.Sequence); err != nil {
@@ -131,7 +155,7 @@ func (w *Worker) gather(first load, loads <-chan load) (store.Batch, []frameSize
 	add := func(l load) {
 		b.Last = l.sequence
 		b.Records = append(b.Records, l.records...)
-		sizes = append(sizes, frameSize{l.sequence, len(l.records)})
+		sizes = append(sizes, frameSize{l.sequence, len(l.records), l.size})
 		bytes += l.bytes
 		for _, c := range l.counts {
 			a := b.Arrivals[c.App]
@@ -160,9 +184,11 @@ func (w *Worker) gather(first load, loads <-chan load) (store.Batch, []frameSize
 type frameSize struct {
 	sequence uint64
 	records  int
+	bytes    int // in the queue
 }
 
-// write tries until the store has taken the batch; ok is false when ctx ended.
+// write tries until the store has taken the batch; ok is false when ctx ended or
+// the store has to be followed from an earlier position.
 func (w *Worker) write(ctx context.Context, b store.Batch) (outcomes []event.Outcome, ok bool) {
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		began := time.Now()
@@ -175,6 +201,10 @@ func (w *Worker) write(ctx context.Context, b store.Batch) (outcomes []event.Out
 			return nil, false
 		}
 		w.metrics.failures.Inc()
+		if errors.Is(err, store.ErrReset) {
+			w.opts.Logger.Error("the store has lost what it had not flushed; it is written again from the queue", "error", err)
+			return nil, false
+		}
 		level := slog.LevelError
 		if errors.Is(err, store.ErrUnavailable) {
 			level = slog.LevelWarn
