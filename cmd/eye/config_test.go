@@ -16,7 +16,7 @@ func defaults() Config {
 	return Config{
 		Data: "./eye-data", Listen: "127.0.0.1:8080",
 		MaxRequestBytes: 4 << 20, MaxEventBytes: 256 << 10, MaxBatchEvents: 10_000,
-		FutureTolerance: 5 * time.Minute, SkewTolerance: time.Minute, DedupeWindow: 7 * 24 * time.Hour,
+		FutureTolerance: 5 * time.Minute, SkewTolerance: time.Minute, DedupeWindow: 7 * 24 * time.Hour, FlushRows: 1_000_000, FlushAge: 10 * time.Minute,
 	}
 }
 

@@ -33,10 +33,7 @@ func (s *Store) Run(ctx context.Context) error {
 		case <-s.wake:
 		case <-tick.C:
 		}
-		if !s.flushDue() {
-			continue
-		}
-		err := s.Flush(ctx)
+		err := s.flushDue(ctx)
 		if errors.Is(err, errUncertain) {
 			return err
 		}
@@ -56,16 +53,19 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// flushDue reports whether a generation waits for its flush, or should.
-func (s *Store) flushDue() bool {
-	hot := s.current().view.hot
-	if len(hot) > 1 {
-		return true
+// flushDue flushes a generation that waits for it, or has what makes a segment.
+func (s *Store) flushDue(ctx context.Context) error {
+	s.upkeep.Lock()
+	defer s.upkeep.Unlock()
+	if len(s.current().view.hot) < 2 {
+		due := func(g *generation) bool {
+			return s.fullLocked(g) || !g.idle() && time.Since(g.began) >= s.opts.FlushAge
+		}
+		if frozen, err := s.freeze(ctx, due); !frozen {
+			return err
+		}
 	}
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	g := hot[0]
-	return s.fullLocked(g) || !g.idle() && time.Since(g.began) >= s.opts.FlushAge
+	return s.flushOldest(ctx)
 }
 
 // fullLocked reports whether a generation has what makes a segment.
@@ -81,30 +81,30 @@ func (s *Store) Flush(ctx context.Context) error {
 	}
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
-	for range 2 { // one may be frozen already, and one is written to
-		if err := s.freeze(ctx); err != nil {
-			return err
-		}
-		if len(s.current().view.hot) < 2 {
-			return nil
-		}
+	if len(s.current().view.hot) > 1 {
 		if err := s.flushOldest(ctx); err != nil {
 			return err
 		}
 	}
-	return nil
+	written := func(g *generation) bool { return !g.idle() }
+	if frozen, err := s.freeze(ctx, written); !frozen {
+		return err
+	}
+	return s.flushOldest(ctx)
 }
 
-// freeze begins a new generation, unless the present one is empty or one waits
-// for its flush already.
-func (s *Store) freeze(ctx context.Context) error {
+// freeze begins a new generation behind the only one, when that is due.
+func (s *Store) freeze(ctx context.Context, due func(*generation) bool) (frozen bool, err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	hot := s.current().view.hot
-	if len(hot) > 1 || hot[0].idle() {
-		return nil
+	if len(hot) > 1 {
+		return true, nil // the writer was faster
 	}
-	return s.freezeLocked(ctx)
+	if !due(hot[0]) {
+		return false, nil
+	}
+	return true, s.freezeLocked(ctx)
 }
 
 // freezeLocked begins a new generation behind the present one, which is to be
