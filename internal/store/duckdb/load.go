@@ -46,7 +46,7 @@ func (s *Store) sweep(m Manifest) error {
 	for _, info := range m.Segments {
 		named[info.Data.Name], named[info.Filter.Name] = true, true
 	}
-	for _, dir := range []string{s.segmentDir(), s.opts.TempDir} {
+	for _, dir := range []string{s.segmentDir(), s.opts.TempDir, s.exportDir()} {
 		entries, err := os.ReadDir(dir)
 		if err != nil {
 			return fmt.Errorf("read the store's folder: %w", err)

@@ -94,12 +94,12 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	s.state = &state{view: &view{}, arrivals: map[string]store.Arrivals{}, manifest: &Manifest{}}
 	l := limits{memory: opts.MemoryLimit, threads: opts.Threads, tempDir: opts.TempDir, conns: maxReaders + upkeepConns + 1}
 	if opts.Dir != "" {
-		for _, dir := range []string{s.segmentDir(), opts.TempDir} {
+		for _, dir := range []string{s.segmentDir(), opts.TempDir, s.exportDir()} {
 			if err := os.MkdirAll(dir, 0o700); err != nil {
 				return nil, fmt.Errorf("make the store's folder: %w", err)
 			}
 		}
-		l.dirs = []string{s.segmentDir()}
+		l.dirs = []string{s.segmentDir(), s.exportDir()}
 	}
 	var err error
 	if s.reading, err = openInstance(ctx, l); err != nil {

@@ -1,0 +1,83 @@
+package duckdb_test
+
+import (
+	"fmt"
+	"io"
+	"testing"
+
+	"theeye/internal/event"
+	"theeye/internal/query"
+	"theeye/internal/store/duckdb"
+)
+
+const exported = 1_000_000
+
+// fill writes n events in batches, with a flush after each tenth part but the last.
+func fill(t testing.TB, s *duckdb.Store, n int) {
+	t.Helper()
+	const size = 10_000
+	for number := range n / size {
+		records := make([]event.Record, size)
+		for i := range records {
+			records[i] = pageView(number*size + i)
+		}
+		if _, err := s.Write(t.Context(), frame(uint64(number+1), records...)); err != nil {
+			t.Fatal(err)
+		}
+		if done := (number + 1) * size; done%(n/10) == 0 && done < n {
+			if err := s.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// BenchmarkExport tells events per second out of nine segments and hot rows.
+func BenchmarkExport(b *testing.B) {
+	s := open(b, duckdb.Options{Dir: b.TempDir()})
+	defer s.Close()
+	fill(b, s, exported)
+	rate := func(b *testing.B) {
+		b.ReportMetric(exported*float64(b.N)/b.Elapsed().Seconds(), "events/s")
+	}
+	for _, descending := range []bool{false, true} {
+		b.Run(fmt.Sprintf("descending=%v", descending), func(b *testing.B) {
+			for b.Loop() {
+				n := 0
+				if err := s.Export(b.Context(), query.Query{Descending: descending}, func(*event.Event) error { n++; return nil }); err != nil || n != exported {
+					b.Fatal(n, err)
+				}
+			}
+			rate(b)
+		})
+	}
+	b.Run("pages", func(b *testing.B) {
+		for b.Loop() {
+			q := query.Query{Limit: query.MaxLimit}
+			for n := 0; n < 100; n++ {
+				p, err := s.Events(b.Context(), q)
+				if err != nil {
+					b.Fatal(err)
+				}
+				after := query.AfterEvent(&p.Items[len(p.Items)-1])
+				q.After, q.Horizon = &after, p.Horizon
+			}
+		}
+		b.ReportMetric(100*query.MaxLimit*float64(b.N)/b.Elapsed().Seconds(), "events/s")
+	})
+	b.Run("parquet", func(b *testing.B) {
+		for b.Loop() {
+			f, err := s.Parquet(b.Context(), query.Query{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			n, err := io.Copy(io.Discard, f)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(float64(n)/exported, "bytes/event")
+			_ = f.Close()
+		}
+		rate(b)
+	})
+}
