@@ -137,7 +137,7 @@ func (s *server) connect(ctx context.Context, metrics *prometheus.Registry) erro
 		Queue: s.queue, Store: s.store, Live: s.live, Logger: s.log, Registerer: metrics,
 	})
 	s.api = httpapi.New(httpapi.Options{
-		Registry: s.registry, Collector: s.collector, Queue: s.queue, Live: s.live, Reader: s.store,
+		Registry: s.registry, Collector: s.collector, Queue: s.queue, Live: s.live, Reader: s.store, Parquet: s.store.Parquet,
 		CaughtUp: s.caughtUp, LegacyApp: s.cfg.LegacyApp, MaxRequestBytes: s.cfg.MaxRequestBytes,
 		Logger: s.log, Registerer: metrics, Gatherer: metrics,
 	})
