@@ -30,7 +30,8 @@ func exportRoutes() []route {
 		params: slices.Concat(filterParams(query.Events), []param{
 			{name: "order", text: "by time; not for parquet", enum: []string{"asc", "desc"}},
 			{name: formatParam, text: "ndjson by default", enum: []string{"ndjson", "csv", "parquet"}}}),
-		answers: []answer{{200, "the events, as application/x-ndjson, text/csv or application/vnd.apache.parquet", nil}}, errors: []int{400, 503}}}}
+		answers: []answer{{200, "the events", nil}}, answerTypes: []string{"application/x-ndjson", "text/csv", "application/vnd.apache.parquet"},
+		errors: []int{400, 503}}}}
 }
 
 const formatParam = "format"
