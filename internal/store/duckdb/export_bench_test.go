@@ -1,9 +1,13 @@
 package duckdb_test
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"slices"
+	"sync"
 	"testing"
+	"time"
 
 	"theeye/internal/event"
 	"theeye/internal/query"
@@ -80,4 +84,52 @@ func BenchmarkExport(b *testing.B) {
 		}
 		rate(b)
 	})
+}
+
+// BenchmarkSessionDuringExport tells how long a session's events take to be found
+// alone, and while exports follow on each other.
+func BenchmarkSessionDuringExport(b *testing.B) {
+	s := open(b, duckdb.Options{Dir: b.TempDir()})
+	defer s.Close()
+	fill(b, s, exported)
+	for name, export := range map[string]func(context.Context) error{
+		"alone": func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
+		"while events are exported": func(ctx context.Context) error {
+			return s.Export(ctx, query.Query{}, func(*event.Event) error { return nil })
+		},
+		"while Parquet is written": func(ctx context.Context) error {
+			f, err := s.Parquet(ctx, query.Query{})
+			if err == nil {
+				err = f.Close()
+			}
+			return err
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			ctx, cancel := context.WithCancel(b.Context())
+			var exports sync.WaitGroup
+			exports.Go(func() {
+				for ctx.Err() == nil {
+					if err := export(ctx); err != nil && ctx.Err() == nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+			var took []time.Duration
+			for b.Loop() {
+				began := time.Now()
+				session := numbered(len(took) * 7919 % (exported / 20)).String()
+				if p, err := s.Events(b.Context(), query.Query{SessionIDs: []string{session}}); err != nil || len(p.Items) != 20 {
+					b.Fatal(len(p.Items), err)
+				}
+				took = append(took, time.Since(began))
+			}
+			cancel()
+			exports.Wait()
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)/2].Microseconds()), "p50-µs")
+			b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-µs")
+		})
+	}
 }
