@@ -36,8 +36,6 @@ func newDownload(c *call, f format, stall time.Duration) *download {
 	if f.encode != nil {
 		d.encoding = acceptedEncoding(c.Header.Values("Accept-Encoding"))
 	}
-	// The server's deadline is for reading a request, and this one is read.
-	_ = d.conn.SetReadDeadline(time.Time{})
 	return d
 }
 

@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"theeye/internal/query"
 )
@@ -100,8 +101,8 @@ func (e *export) copyHot(ctx context.Context, hot []*generation) error {
 // measure finds out how much there is at most, and of which times.
 func (e *export) measure(ctx context.Context, hot string) error {
 	e.hot = hot
-	row := e.in.db.QueryRowContext(ctx, "SELECT count(*), min(occurred_at), max(occurred_at) FROM "+hot)
-	if err := row.Scan(&e.rows, &e.times.Min, &e.times.Max); err != nil {
+	text := strings.Join([]string{"SELECT count(*), min(occurred_at), max(occurred_at) FROM", hot}, " ")
+	if err := e.in.db.QueryRowContext(ctx, text).Scan(&e.rows, &e.times.Min, &e.times.Max); err != nil {
 		return storeError(ctx, "look at hot rows", err)
 	}
 	e.all = span{math.MaxInt64, math.MinInt64}
@@ -132,7 +133,7 @@ func (e *export) from(w span) string {
 	case parts == nil:
 		return e.hot
 	case e.times.touches(w.low, w.high):
-		return "(SELECT * FROM " + e.hot + " UNION ALL SELECT * FROM " + union(eventTable, nil, parts) + ")"
+		return "(SELECT " + eventColumns + " FROM " + e.hot + " UNION ALL " + union(eventTable, nil, parts)[1:]
 	}
 	return union(eventTable, nil, parts)
 }

@@ -58,7 +58,7 @@ func BenchmarkExport(b *testing.B) {
 	b.Run("pages", func(b *testing.B) {
 		for b.Loop() {
 			q := query.Query{Limit: query.MaxLimit}
-			for n := 0; n < 100; n++ {
+			for range 100 {
 				p, err := s.Events(b.Context(), q)
 				if err != nil {
 					b.Fatal(err)

@@ -30,6 +30,9 @@ func parquetColumns() string {
 // copyTo writes what a statement selects to a file.
 func (s *Store) copyTo(ctx context.Context, in *instance, path string, q statement) error {
 	if _, err := in.db.ExecContext(ctx, "COPY ("+q.text+") TO "+quoted(path)+parquetOptions, q.args...); err != nil {
+		if ctx.Err() == nil && strings.Contains(err.Error(), "No space left") {
+			return fmt.Errorf("%w: write a Parquet file: the disk is full", store.ErrUnavailable)
+		}
 		return storeError(ctx, "write a Parquet file", err)
 	}
 	return nil

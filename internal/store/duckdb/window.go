@@ -43,7 +43,7 @@ func (s *Store) Export(ctx context.Context, q query.Query, each func(*event.Even
 	chunks := make(chan []event.Event, chunksAhead)
 	defer func() { // also when each panics: nobody may read when it is closed
 		cancel()
-		for range chunks { //nolint:revive // until the reader has ended
+		for range chunks {
 		}
 	}()
 	go func() {
