@@ -20,6 +20,7 @@ func (s *Store) load(ctx context.Context) error {
 			return err
 		}
 	}
+	s.lastID.Store(m.NextID - 1)
 	g, err := s.newGeneration(ctx, 1)
 	if err != nil {
 		return err
