@@ -53,8 +53,15 @@ type Options struct {
 	// MaxSegmentRows bounds a segment of a compaction; 0 for DefaultMaxSegmentRows.
 	MaxSegmentRows int64
 	DedupeWindow   time.Duration // how long an id is remembered whatever its time; 0 for DefaultDedupeWindow
-	MemoryLimit    int64         // bytes that DuckDB may take; 0 for half of the machine's, at most 8 GiB
-	Threads        int           // of DuckDB; 0 for one for each processor
+	// Retain returns how long an application's rows are kept; 0 is for ever. It is
+	// called often, and may be nil.
+	Retain func(app string) time.Duration
+	// Tombstones is the file that keeps what was erased beside the manifest; empty
+	// for one in Dir.
+	Tombstones  string
+	Now         func() time.Time // nil for time.Now
+	MemoryLimit int64            // bytes that DuckDB may take; 0 for half of the machine's, at most 8 GiB
+	Threads     int              // of DuckDB; 0 for one for each processor
 	// TempDir is where DuckDB puts what does not fit into memory. Empty for
 	// a folder in Dir, and without that nowhere: then a query that needs more
 	// fails with store.ErrUnavailable.
@@ -73,7 +80,7 @@ type Store struct {
 	metrics metrics
 	reading *instance // hot tables and all segments
 
-	writing sync.Mutex        // guards what the writer uses, down to the blank line
+	writing sync.Mutex        // behind upkeep; guards what the writer uses, down to the blank line
 	writer  *sql.Conn         // of reading
 	seed    maphash.Seed      // of the hashes in seen
 	numbers map[string]uint32 // applications, to keep seen small
@@ -129,6 +136,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.FlushAge == 0 {
 		o.FlushAge = DefaultFlushAge
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Tombstones == "" {
+		o.Tombstones = filepath.Join(o.Dir, "tombstones")
 	}
 	if o.MaxSegmentRows == 0 {
 		o.MaxSegmentRows = DefaultMaxSegmentRows
