@@ -3,7 +3,6 @@ package duckdb
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 
 	"theeye/internal/event"
@@ -46,17 +45,9 @@ func (s *Store) Bury(ctx context.Context, apps []string, session string, at even
 	return s.step("tombstone written")
 }
 
-// Unfinished returns the last frame that may hold something of a session whose
-// erasure has begun and is not finished; 0 when there is none.
-func (s *Store) Unfinished() uint64 {
-	var frame uint64
-	for _, t := range s.current().manifest.Tombstones {
-		if !t.Done {
-			frame = max(frame, t.Frame, 1)
-		}
-	}
-	return frame
-}
+// Erasing reports whether anything was ever erased: then the queue may hold
+// something of it, until it is trimmed.
+func (s *Store) Erasing() bool { return len(s.current().manifest.Tombstones) > 0 }
 
 // Erase removes from the segments all that has a tombstone, and returns what it
 // removed by application. It must be called when the store has flushed the frames
@@ -212,13 +203,4 @@ func (x *decider) wasErased(r event.Record) bool {
 		x.erased[b] = at
 	}
 	return at > 0 && sent <= at
-}
-
-// Applications returns those that have rows, for an erasure from all of them.
-func (s *Store) Applications() []string {
-	p := s.snapshot()
-	defer p.release()
-	apps := slices.Collect(maps.Keys(p.arrivals))
-	slices.Sort(apps)
-	return apps
 }
