@@ -50,6 +50,7 @@ func (t trace) blank() trace {
 type decider struct {
 	*snapshot
 	stored     map[idKey]*event.Event // whose bodies have to be compared
+	repeated   map[idKey]string       // digests of events of segments, as far as some record has the same
 	refused    map[uuid.UUID]struct{} // rejections of segments, and of this batch
 	d          decision
 	cutoffs    map[string]event.Micros // before which events have expired, as far as asked
@@ -59,7 +60,7 @@ type decider struct {
 
 // decide finds the fate of each record by R2 and R3, without writing.
 func (p *snapshot) decide(ctx context.Context, records []event.Record) (*decision, error) {
-	x := &decider{snapshot: p, stored: make(map[idKey]*event.Event, len(records)), refused: map[uuid.UUID]struct{}{},
+	x := &decider{snapshot: p, stored: make(map[idKey]*event.Event, len(records)), refused: map[uuid.UUID]struct{}{}, repeated: map[idKey]string{},
 		cutoffs: map[string]event.Micros{}, erased: map[buried]event.Micros{}, tombstones: p.manifest.erasedAt(),
 	}
 	x.d.outcomes = make([]event.Outcome, len(records))
@@ -83,7 +84,7 @@ func (p *snapshot) decide(ctx context.Context, records []event.Record) (*decisio
 		key := idKey{p.store.number(e.App), e.ID}
 		first, again := x.stored[key]
 		switch {
-		case !again && x.sameAsSeen(key, e), again && event.SameBody(first, e):
+		case !again && x.repeats(key, e), again && event.SameBody(first, e):
 			x.d.outcomes[i] = event.Outcome{Fate: event.Duplicate}
 			x.d.traces = append(x.d.traces, traceOf(record, event.Duplicate, nil))
 		case !again && x.expired(e):
