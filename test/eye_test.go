@@ -79,7 +79,13 @@ type server struct {
 // start runs a server on a new data directory and makes the application "shop".
 func start(t *testing.T, args ...string) *server {
 	t.Helper()
-	s := &server{t: t, data: t.TempDir(), args: args}
+	return startIn(t, t.TempDir(), args...)
+}
+
+// startIn does so in a given folder.
+func startIn(t *testing.T, data string, args ...string) *server {
+	t.Helper()
+	s := &server{t: t, data: data, args: args}
 	s.launch()
 	s.must(s.call("POST", "/v1/apps", s.admin, `{"app":"shop"}`), 201)
 	s.write, s.read = s.key("shop", "write"), s.key("shop", "read")
