@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
@@ -46,6 +47,7 @@ func binary(t *testing.T, tags string) string {
 	name := filepath.Join(binaries.dir, "eye-"+tags)
 	err, done := binaries.built[tags]
 	if !done {
+		lookAtSources(t)
 		out, buildErr := exec.Command("go", "build", "-tags", tags, "-o", name, "theeye/cmd/eye").CombinedOutput()
 		if buildErr != nil {
 			err = fmt.Errorf("%w: %s", buildErr, out)
@@ -59,6 +61,23 @@ func binary(t *testing.T, tags string) string {
 		t.Fatal(err)
 	}
 	return name
+}
+
+// lookAtSources looks at what the binary is built from. The cache of go test
+// goes by what tests have looked at; without this it would answer for a binary of
+// yesterday.
+func lookAtSources(t *testing.T) {
+	t.Helper()
+	for _, dir := range []string{"../go.sum", "../cmd", "../internal", "../examples"} {
+		if err := filepath.WalkDir(dir, func(name string, _ fs.DirEntry, err error) error {
+			if err == nil {
+				_, err = os.Stat(name)
+			}
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // server is a running `eye serve`.
