@@ -131,6 +131,32 @@ func TestFullDisk(t *testing.T) {
 	l.check(s)
 }
 
+// A server that is started on a full disk lets people read.
+func TestStartOnAFullDisk(t *testing.T) {
+	dir := smallDisk(t, "64m")
+	s := startIn(t, filepath.Join(dir, "data"))
+	l := &diskLedger{acked: map[string]bool{}}
+	l.send(s, 3)
+	s.kill()
+	release := fill(t, dir)
+	s.run()
+	s.eventually("the server to tell its address", func() bool {
+		_, rest, found := strings.Cut(s.output.String(), "answers at ")
+		s.url, _, _ = strings.Cut(rest, " ")
+		return found
+	})
+	s.eventually("reading to work", func() bool { return s.call("GET", "/readyz", "", "").text("read") == "true" })
+	l.send(s, 1)
+	l.check(s)
+	if l.refused != 1 {
+		t.Error("an event was taken on a full disk")
+	}
+	release()
+	s.eventually("intake to work", func() bool { return s.call("GET", "/readyz", "", "").status == 200 })
+	l.send(s, 1)
+	l.check(s)
+}
+
 // smallDisk mounts a file system, which takes root. Without it the test is skipped
 // on a developer's machine, and fails where CI is set.
 func smallDisk(t *testing.T, size string) string {

@@ -111,10 +111,9 @@ func startIn(t *testing.T, data string, args ...string) *server {
 	return s
 }
 
-// launch starts the process and returns when it answers.
-func (s *server) launch() {
+// run starts the process.
+func (s *server) run() {
 	s.t.Helper()
-	_ = os.Remove(filepath.Join(s.data, "address"))
 	s.output = &safeBuffer{}
 	s.cmd = exec.Command(binary(s.t, s.tags), append([]string{"serve", "--data", s.data, "--listen", "127.0.0.1:0"}, s.args...)...)
 	s.cmd.Stdout, s.cmd.Stderr = s.output, s.output
@@ -126,9 +125,16 @@ func (s *server) launch() {
 	cmd := s.cmd
 	go func() { _ = cmd.Wait(); close(exited) }()
 	s.t.Cleanup(func() { _ = cmd.Process.Kill(); <-exited })
+}
+
+// launch starts the process and returns when it answers.
+func (s *server) launch() {
+	s.t.Helper()
+	_ = os.Remove(filepath.Join(s.data, "address"))
+	s.run()
 	s.eventually("the server to write its address", func() bool {
 		select {
-		case <-exited:
+		case <-s.exited:
 			s.t.Fatalf("the server ended:\n%s", s.output)
 		default:
 		}

@@ -190,11 +190,10 @@ func (s *server) run(ctx context.Context, ready func(address string) error) erro
 		part("metrics", func() error { return metricsWeb.Serve(s.metricsListener) })
 	}
 	address := s.listener.Addr().String()
-	err := s.writeAddress(address)
-	if err == nil {
-		err = ready(address)
+	if err := s.writeAddress(address); err != nil { // a full disk must not keep anyone from reading
+		s.log.Warn("commands run beside this server need --url", "error", err)
 	}
-	if err != nil {
+	if err := ready(address); err != nil {
 		stop(err)
 	}
 
@@ -262,10 +261,13 @@ func (s *server) addressFile() string { return filepath.Join(s.cfg.Data, "addres
 // writeAddress tells where the server answers, for commands run beside it.
 func (s *server) writeAddress(address string) error {
 	temporary := s.addressFile() + ".tmp"
-	if err := os.WriteFile(temporary, []byte(address+"\n"), 0o600); err != nil {
-		return fmt.Errorf("write the address: %w", err)
+	err := os.WriteFile(temporary, []byte(address+"\n"), 0o600)
+	if err == nil {
+		err = os.Rename(temporary, s.addressFile())
 	}
-	if err := os.Rename(temporary, s.addressFile()); err != nil {
+	if err != nil {
+		_ = os.Remove(temporary)
+		_ = os.Remove(s.addressFile()) // of a server that was killed
 		return fmt.Errorf("write the address: %w", err)
 	}
 	return nil
