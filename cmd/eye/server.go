@@ -185,8 +185,11 @@ func (s *server) run(ctx context.Context, ready func(address string) error) erro
 	part("intake", func() error { return s.collector.Run(intake) })
 	part("queue", func() error { return s.queue.Run(drain) })
 	part("http", func() error { return web.Serve(s.listener) })
-	metricsWeb := newHTTPServer(s.api.Metrics(), s.log)
+	metricsMux := http.NewServeMux()
+	metricsMux.Handle("GET /metrics", s.api.Metrics())
+	metricsWeb := newHTTPServer(metricsMux, s.log)
 	if s.metricsListener != nil {
+		s.log.Info("metrics", "address", s.metricsListener.Addr().String())
 		part("metrics", func() error { return metricsWeb.Serve(s.metricsListener) })
 	}
 	address := s.listener.Addr().String()
