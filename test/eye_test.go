@@ -87,6 +87,8 @@ type server struct {
 	data string
 	args []string
 	url  string
+	// client verifies the server's certificate; nil for plain HTTP.
+	client *http.Client
 	// Keys: admin from the data directory, the others made for the application "shop".
 	admin, write, read string
 
@@ -106,9 +108,15 @@ func startIn(t *testing.T, data string, args ...string) *server {
 	t.Helper()
 	s := &server{t: t, data: data, args: args}
 	s.launch()
+	s.prepare()
+	return s
+}
+
+// prepare makes the application "shop" and its keys.
+func (s *server) prepare() {
+	s.t.Helper()
 	s.must(s.call("POST", "/v1/apps", s.admin, `{"app":"shop"}`), 201)
 	s.write, s.read = s.key("shop", "write"), s.key("shop", "read")
-	return s
 }
 
 // run starts the process.
@@ -140,6 +148,9 @@ func (s *server) launch() {
 		}
 		b, err := os.ReadFile(filepath.Join(s.data, "address"))
 		s.url = "http://" + strings.TrimSpace(string(b))
+		if s.client != nil {
+			s.url = "https://" + strings.TrimSpace(string(b))
+		}
 		return err == nil
 	})
 	b, err := os.ReadFile(filepath.Join(s.data, "admin.key"))
@@ -225,7 +236,11 @@ func (s *server) try(method, path, key string, body []byte, header ...string) (r
 	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
-	resp, err := http.DefaultClient.Do(req)
+	client := s.client
+	if client == nil {
+		client = http.DefaultClient
+	}
+	resp, err := client.Do(req)
 	if err != nil {
 		return reply{}, err
 	}

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -193,7 +192,7 @@ func (s *server) run(ctx context.Context, ready func(address string) error) erro
 		part("metrics", func() error { return metricsWeb.Serve(s.metricsListener) })
 	}
 	address := s.listener.Addr().String()
-	if err := s.writeAddress(address); err != nil { // a full disk must not keep anyone from reading
+	if err := announce(s.cfg.Data, address, s.cfg.TLSCert); err != nil { // a full disk must not keep anyone from reading
 		s.log.Warn("commands run beside this server need --url", "error", err)
 	}
 	if err := ready(address); err != nil {
@@ -212,7 +211,7 @@ func (s *server) run(ctx context.Context, ready func(address string) error) erro
 	s.drain()
 	stopDrain()
 	runErr := g.Wait()
-	_ = os.Remove(s.addressFile())
+	retract(s.cfg.Data)
 	if cause := context.Cause(stages); cause != nil && !errors.Is(cause, context.Canceled) {
 		return cause
 	}
@@ -257,23 +256,6 @@ func (s *server) close() {
 	if s.unlock != nil {
 		s.unlock()
 	}
-}
-
-func (s *server) addressFile() string { return filepath.Join(s.cfg.Data, "address") }
-
-// writeAddress tells where the server answers, for commands run beside it.
-func (s *server) writeAddress(address string) error {
-	temporary := s.addressFile() + ".tmp"
-	err := os.WriteFile(temporary, []byte(address+"\n"), 0o600)
-	if err == nil {
-		err = os.Rename(temporary, s.addressFile())
-	}
-	if err != nil {
-		_ = os.Remove(temporary)
-		_ = os.Remove(s.addressFile()) // of a server that was killed
-		return fmt.Errorf("write the address: %w", err)
-	}
-	return nil
 }
 
 func listen(address, flag string) (net.Listener, error) {
