@@ -84,7 +84,7 @@ func TestASignalLetsRequestsFinish(t *testing.T) {
 				t.Fatalf("the request was cut off: %v\n%s", err, s.output)
 			}
 			defer resp.Body.Close()
-			if resp.StatusCode != 202 {
+			if resp.StatusCode != http.StatusAccepted {
 				t.Errorf("the request was answered %d", resp.StatusCode)
 			}
 			if code := s.exitCode(); code != 0 {

@@ -25,7 +25,7 @@ func announce(dir, address, certificate string) error {
 	if certificate != "" {
 		text, err := os.ReadFile(certificate)
 		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, certificateFile), text, 0o600)
+			err = os.WriteFile(filepath.Join(dir, certificateFile), text, 0o600) //nolint:gosec // the operator names both
 		}
 		if err != nil {
 			retract(dir)
