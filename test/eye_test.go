@@ -26,6 +26,9 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		panic(err)
 	}
+	if err := os.Chmod(dir, 0o755); err != nil { // the test of the image runs it as another user
+		panic(err)
+	}
 	binaries.dir = dir
 	code := m.Run()
 	_ = os.RemoveAll(dir)
