@@ -42,7 +42,7 @@ func TestEnvironmentOfTheImage(t *testing.T) {
 	}
 
 	binary(t, "")
-	data, err := os.MkdirTemp(binaries.dir, "data-") // t.TempDir is for this user alone
+	data, err := os.MkdirTemp(binaries.dir, "data-") //nolint:usetesting // t.TempDir is for this user alone
 	if err != nil {
 		t.Fatal(err)
 	}
