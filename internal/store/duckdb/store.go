@@ -24,6 +24,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
 
 	"theeye/internal/store"
 )
@@ -78,7 +79,8 @@ type Store struct {
 	opts    Options
 	log     *slog.Logger
 	metrics metrics
-	reading *instance // hot tables and all segments
+	reading *instance           // hot tables and all segments
+	readers *semaphore.Weighted // queries at once
 
 	writing sync.Mutex        // behind upkeep; guards what the writer uses, down to the blank line
 	writer  *sql.Conn         // of reading
@@ -100,7 +102,7 @@ type Store struct {
 func Open(ctx context.Context, opts Options) (*Store, error) {
 	opts = opts.withDefaults()
 	s := &Store{
-		opts: opts, log: opts.Logger, seed: maphash.MakeSeed(), numbers: map[string]uint32{},
+		opts: opts, log: opts.Logger, readers: semaphore.NewWeighted(maxReaders), seed: maphash.MakeSeed(), numbers: map[string]uint32{},
 		wake: make(chan struct{}, 1), flushed: make(chan struct{}),
 	}
 	s.state = &state{view: &view{}, arrivals: map[string]store.Arrivals{}, manifest: &Manifest{}}
