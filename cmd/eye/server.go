@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -51,6 +50,7 @@ type server struct {
 	live            *live.Live
 	collector       *ingest.Collector
 	worker          *worker.Worker
+	eraser          *eraser
 	api             *httpapi.Server
 	backlog         uint64 // the last frame that was there at the start
 }
@@ -91,7 +91,7 @@ func (s *server) open(ctx context.Context) (err error) {
 	}
 	if s.store, err = duckdb.Open(ctx, duckdb.Options{
 		Dir: filepath.Join(cfg.Data, "store"), FlushRows: cfg.FlushRows, FlushAge: cfg.FlushAge, DedupeWindow: cfg.DedupeWindow,
-		MemoryLimit: cfg.StoreMemory, Logger: log, Registerer: metrics, Step: storeStep(),
+		MemoryLimit: cfg.StoreMemory, Logger: log, Registerer: metrics, Step: storeStep(), Retain: s.retain, Tombstones: filepath.Join(cfg.Data, "tombstones"),
 	}); err != nil {
 		return err
 	}
@@ -136,9 +136,10 @@ func (s *server) connect(ctx context.Context, metrics *prometheus.Registry) erro
 	s.worker = worker.New(worker.Options{
 		Queue: s.queue, Store: s.store, Live: s.live, Logger: s.log, Registerer: metrics,
 	})
+	s.eraser = &eraser{store: s.store, queue: s.queue, live: s.live, log: s.log}
 	s.api = httpapi.New(httpapi.Options{
 		Registry: s.registry, Collector: s.collector, Queue: s.queue, Live: s.live, Reader: s.store, Parquet: s.store.Parquet,
-		CaughtUp: s.caughtUp, LegacyApp: s.cfg.LegacyApp, MaxRequestBytes: s.cfg.MaxRequestBytes,
+		CaughtUp: s.caughtUp, Erase: s.eraser.erase, LegacyApp: s.cfg.LegacyApp, MaxRequestBytes: s.cfg.MaxRequestBytes,
 		Logger: s.log, Registerer: metrics, Gatherer: metrics,
 	})
 	return nil
@@ -155,6 +156,12 @@ func (s *server) legacyApp(ctx context.Context) error {
 		return fmt.Errorf("--legacy-app: %w", err)
 	}
 	return nil
+}
+
+// retain returns how long an application's events are kept, 0 for ever.
+func (s *server) retain(app string) time.Duration {
+	a, _ := s.registry.App(app)
+	return a.RetainFor(s.cfg.Retain)
 }
 
 // caughtUp is nil when the store holds what was acknowledged before the start.
@@ -191,19 +198,22 @@ func (s *server) run(ctx context.Context, ready func(address string) error) erro
 	}
 	part("store", func() error { return s.store.Run(drain) })
 	part("worker", func() error { return s.worker.Run(drain) })
+	part("erasure", func() error { return s.eraser.run(stages) })
 	part("intake", func() error { return s.collector.Run(intake) })
 	part("queue", func() error { return s.queue.Run(drain) })
 	part("http", func() error { return web.Serve(s.listener) })
-	metricsWeb := newHTTPServer(s.api.Metrics(), s.log)
+	metricsMux := http.NewServeMux()
+	metricsMux.Handle("GET /metrics", s.api.Metrics())
+	metricsWeb := newHTTPServer(metricsMux, s.log)
 	if s.metricsListener != nil {
+		s.log.Info("metrics", "address", s.metricsListener.Addr().String())
 		part("metrics", func() error { return metricsWeb.Serve(s.metricsListener) })
 	}
 	address := s.listener.Addr().String()
-	err := s.writeAddress(address)
-	if err == nil {
-		err = ready(address)
+	if err := announce(s.cfg.Data, address, s.cfg.TLSCert); err != nil { // a full disk must not keep anyone from reading
+		s.log.Warn("commands run beside this server need --url", "error", err)
 	}
-	if err != nil {
+	if err := ready(address); err != nil {
 		stop(err)
 	}
 
@@ -220,7 +230,7 @@ func (s *server) run(ctx context.Context, ready func(address string) error) erro
 	stopDrain()
 	runErr := g.Wait()
 	s.flush()
-	_ = os.Remove(s.addressFile())
+	retract(s.cfg.Data)
 	if cause := context.Cause(stages); cause != nil && !errors.Is(cause, context.Canceled) {
 		return cause
 	}
@@ -271,20 +281,6 @@ func (s *server) close() {
 	if s.unlock != nil {
 		s.unlock()
 	}
-}
-
-func (s *server) addressFile() string { return filepath.Join(s.cfg.Data, "address") }
-
-// writeAddress tells where the server answers, for commands run beside it.
-func (s *server) writeAddress(address string) error {
-	temporary := s.addressFile() + ".tmp"
-	if err := os.WriteFile(temporary, []byte(address+"\n"), 0o600); err != nil {
-		return fmt.Errorf("write the address: %w", err)
-	}
-	if err := os.Rename(temporary, s.addressFile()); err != nil {
-		return fmt.Errorf("write the address: %w", err)
-	}
-	return nil
 }
 
 func listen(address, flag string) (net.Listener, error) {

@@ -49,6 +49,8 @@ type Options struct {
 	// CaughtUp reports nil when the store holds all that was acknowledged before
 	// the start, else an error that says how far it has come.
 	CaughtUp func() error
+	// Erase erases a session from applications; nil where that is not possible.
+	Erase func(ctx context.Context, apps []string, session string) (Erasure, error)
 
 	LegacyApp       string // serves /event/ for this application; empty for none
 	MaxRequestBytes int64  // unpacked; 0 for the default
@@ -165,6 +167,7 @@ func (s *Server) routes() []route {
 	all := append(intakeRoutes(), readRoutes()...)
 	all = append(all, exportRoutes()...)
 	all = append(all, adminRoutes()...)
+	all = append(all, erasureRoutes()...)
 	all = append(all, operationRoutes()...)
 	if s.opts.LegacyApp != "" {
 		all = append(all, legacyRoutes()...)

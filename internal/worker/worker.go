@@ -19,11 +19,13 @@ import (
 	"theeye/internal/store"
 )
 
-// Bounds of a batch: it ends with the frame that reaches one of them.
+// Bounds of a batch: it ends with the frame that reaches one of them. Only a worker
+// that is behind has batches as large as that, which cost the store less: it looks
+// for repeated events once for each batch.
 const (
-	batchRecords = 10_000
-	batchBytes   = 4 << 20
-	readAhead    = 16 // decoded frames that wait for the store
+	batchRecords = 50_000
+	batchBytes   = 16 << 20
+	readAhead    = 32 // decoded frames that wait for the store
 )
 
 // Options of a worker.
@@ -41,7 +43,7 @@ type Options struct {
 // Worker is the one writer of a store.
 type Worker struct {
 	opts    Options
-	metrics metrics
+	metrics *metrics
 	trimmer trimmer
 }
 
@@ -190,11 +192,12 @@ type frameSize struct {
 // write tries until the store has taken the batch; ok is false when ctx ended or
 // the store has to be followed from an earlier position.
 func (w *Worker) write(ctx context.Context, b store.Batch) (outcomes []event.Outcome, ok bool) {
+	w.metrics.writes(b)
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		began := time.Now()
 		outcomes, err := w.opts.Store.Write(ctx, b)
 		if err == nil {
-			w.metrics.wrote(b, outcomes, time.Since(began))
+			w.metrics.wrote(outcomes, time.Since(began))
 			return outcomes, true
 		}
 		if ctx.Err() != nil {

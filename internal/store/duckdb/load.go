@@ -16,10 +16,14 @@ func (s *Store) load(ctx context.Context) error {
 		if m, err = ReadManifest(s.opts.Dir); err != nil {
 			return err
 		}
+		if err := m.addTombstones(s.opts.Tombstones); err != nil {
+			return err
+		}
 		if err := s.sweep(m); err != nil {
 			return err
 		}
 	}
+	s.lastID.Store(m.NextID - 1)
 	g, err := s.newGeneration(ctx, 1)
 	if err != nil {
 		return err

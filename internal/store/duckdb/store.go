@@ -19,10 +19,12 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
 
 	"theeye/internal/store"
 )
@@ -46,12 +48,21 @@ const (
 type Options struct {
 	// Dir is the store's folder, made when missing. Empty: it keeps nothing, and
 	// is bounded by its memory alone.
-	Dir          string
-	FlushRows    int64         // rows of hot tables that make a segment; 0 for DefaultFlushRows
-	FlushAge     time.Duration // age of their first row that does; 0 for DefaultFlushAge
-	DedupeWindow time.Duration // how long an id is remembered whatever its time; 0 for DefaultDedupeWindow
-	MemoryLimit  int64         // bytes that DuckDB may take; 0 for half of the machine's, at most 8 GiB
-	Threads      int           // of DuckDB; 0 for one for each processor
+	Dir       string
+	FlushRows int64         // rows of hot tables that make a segment; 0 for DefaultFlushRows
+	FlushAge  time.Duration // age of their first row that does; 0 for DefaultFlushAge
+	// MaxSegmentRows bounds a segment of a compaction; 0 for DefaultMaxSegmentRows.
+	MaxSegmentRows int64
+	DedupeWindow   time.Duration // how long an id is remembered whatever its time; 0 for DefaultDedupeWindow
+	// Retain returns how long an application's rows are kept; 0 is for ever. It is
+	// called often, and may be nil.
+	Retain func(app string) time.Duration
+	// Tombstones is the file that keeps what was erased beside the manifest; empty
+	// for one in Dir.
+	Tombstones  string
+	Now         func() time.Time // nil for time.Now
+	MemoryLimit int64            // bytes that DuckDB may take; 0 for half of the machine's, at most 8 GiB
+	Threads     int              // of DuckDB; 0 for one for each processor
 	// TempDir is where DuckDB puts what does not fit into memory. Empty for
 	// a folder in Dir, and without that nowhere: then a query that needs more
 	// fails with store.ErrUnavailable.
@@ -68,14 +79,17 @@ type Store struct {
 	opts    Options
 	log     *slog.Logger
 	metrics metrics
-	reading *instance // hot tables and all segments
+	reading *instance           // hot tables and all segments
+	readers *semaphore.Weighted // queries at once
 
-	writing sync.Mutex        // guards what the writer uses, down to the blank line
+	writing sync.Mutex        // behind upkeep; guards what the writer uses, down to the blank line
 	writer  *sql.Conn         // of reading
 	seed    maphash.Seed      // of the hashes in seen
 	numbers map[string]uint32 // applications, to keep seen small
 
-	upkeep sync.Mutex // held while files and the manifest change
+	merging sync.Mutex    // held while segments are merged or rewritten; before upkeep
+	upkeep  sync.Mutex    // held while the manifest changes
+	lastID  atomic.Uint64 // the last id of a segment that was given
 
 	mu    sync.Mutex // guards state and the counts of who holds what
 	state *state
@@ -88,7 +102,7 @@ type Store struct {
 func Open(ctx context.Context, opts Options) (*Store, error) {
 	opts = opts.withDefaults()
 	s := &Store{
-		opts: opts, log: opts.Logger, seed: maphash.MakeSeed(), numbers: map[string]uint32{},
+		opts: opts, log: opts.Logger, readers: semaphore.NewWeighted(maxReaders), seed: maphash.MakeSeed(), numbers: map[string]uint32{},
 		wake: make(chan struct{}, 1), flushed: make(chan struct{}),
 	}
 	s.state = &state{view: &view{}, arrivals: map[string]store.Arrivals{}, manifest: &Manifest{}}
@@ -125,6 +139,15 @@ func (o Options) withDefaults() Options {
 	if o.FlushAge == 0 {
 		o.FlushAge = DefaultFlushAge
 	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Tombstones == "" {
+		o.Tombstones = filepath.Join(o.Dir, "tombstones")
+	}
+	if o.MaxSegmentRows == 0 {
+		o.MaxSegmentRows = DefaultMaxSegmentRows
+	}
 	if o.DedupeWindow == 0 {
 		o.DedupeWindow = DefaultDedupeWindow
 	}
@@ -141,6 +164,8 @@ func (o Options) withDefaults() Options {
 }
 
 func (s *Store) segmentDir() string { return filepath.Join(s.opts.Dir, "segments") }
+
+func (s *Store) segmentPath(name string) string { return filepath.Join(s.segmentDir(), name) }
 
 // keeps reports whether the store has a folder.
 func (s *Store) keeps() bool { return s.opts.Dir != "" }
