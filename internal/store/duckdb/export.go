@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// exportMemory is what an export may take of DuckDB's memory, in bytes, and at
-	// most a quarter of what the store may take.
+	// exportMemory is what an export may take of DuckDB's memory, in bytes, and no
+	// more than other heavy work.
 	exportMemory = 512 << 20
 	// exportConns are for the statement that runs and the one that is ending.
 	exportConns = 2
@@ -58,14 +58,13 @@ func (s *Store) beginExport(ctx context.Context, q query.Query) (_ *export, err 
 		return nil, fmt.Errorf("make an export's folder: %w", err)
 	}
 	if e.in, err = openInstance(ctx, limits{
-		memory: min(exportMemory, s.opts.MemoryLimit/4), threads: 1, conns: exportConns,
+		memory: min(exportMemory, s.opts.MemoryLimit/heavyPart), threads: 1, conns: exportConns,
 		tempDir: filepath.Join(e.dir, "temp"), dirs: []string{s.segmentDir(), e.dir},
 	}); err != nil {
 		return nil, err
 	}
 	for _, x := range e.parts {
-		path := filepath.Join(s.segmentDir(), x.info.Data.Name)
-		if err := e.in.exec(ctx, "ATTACH "+quoted(path)+" AS "+attachedName(x.info.ID)+" (READ_ONLY)"); err != nil {
+		if err := e.in.exec(ctx, "ATTACH "+quoted(s.segmentPath(x.info.Data.Name))+" AS "+attachedName(x.info.ID)+" (READ_ONLY)"); err != nil {
 			return nil, storeError(ctx, "attach segment "+x.info.Data.Name, err)
 		}
 	}
