@@ -97,7 +97,6 @@ func (s *Store) leaveLocked(v *view) (left leavings) {
 			left.segments = append(left.segments, x)
 		}
 	}
-	v.hot, v.segments = nil, nil
 	return left
 }
 
