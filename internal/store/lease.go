@@ -19,6 +19,7 @@ type Lease struct {
 	Flushed  uint64 // the last frame whose records are in the files
 	Manifest []byte // the document that names the files; with them it is the store
 	Files    []LeasedFile
+	Done     <-chan struct{} // closed when it has ended
 }
 
 // LeasedFile is a file that never changes.

@@ -40,6 +40,7 @@ type lease struct {
 	segments map[uint64]bool // by id
 	files    map[string]bool
 	ends     time.Time
+	done     chan struct{} // closed when it is no more
 }
 
 // Lease implements store.Leaser. Nothing is flushed for it: what is hot is behind
@@ -56,8 +57,11 @@ func (s *Store) Lease(context.Context) (store.Lease, error) {
 	if err != nil {
 		return store.Lease{}, err
 	}
-	given := store.Lease{ID: uuid.NewString(), Flushed: m.Flushed, Manifest: document}
-	l := &lease{flushed: m.Flushed, segments: map[uint64]bool{}, files: map[string]bool{}, ends: time.Now().Add(s.opts.LeaseAge)}
+	l := &lease{
+		flushed: m.Flushed, segments: map[uint64]bool{}, files: map[string]bool{},
+		ends: time.Now().Add(s.opts.LeaseAge), done: make(chan struct{}),
+	}
+	given := store.Lease{ID: uuid.NewString(), Flushed: m.Flushed, Manifest: document, Done: l.done}
 	for _, info := range m.Segments {
 		l.segments[info.ID] = true
 		for _, f := range []FileInfo{info.Data, info.Filter} {
@@ -138,7 +142,9 @@ func (s *Store) Held() uint64 {
 // Files that are being read end with store.ErrLeaseEnded.
 func (s *Store) EndLeases() {
 	s.leases.mu.Lock()
-	clear(s.leases.by)
+	for id := range s.leases.by {
+		s.leases.endLocked(id)
+	}
 	gone := s.leases.leaveLocked()
 	s.leases.mu.Unlock()
 	s.unlinkAll(gone)
@@ -150,17 +156,22 @@ func (s *Store) lapse(now time.Time) {
 	var oldest string
 	for id, l := range s.leases.by {
 		if now.After(l.ends) {
-			delete(s.leases.by, id)
+			s.leases.endLocked(id)
 		} else if oldest == "" || l.ends.Before(s.leases.by[oldest].ends) {
 			oldest = id
 		}
 	}
 	if len(s.leases.by) > maxLeases {
-		delete(s.leases.by, oldest)
+		s.leases.endLocked(oldest)
 	}
 	gone := s.leases.leaveLocked()
 	s.leases.mu.Unlock()
 	s.unlinkAll(gone)
+}
+
+func (l *leases) endLocked(id string) {
+	close(l.by[id].done)
+	delete(l.by, id)
 }
 
 // leaveLocked returns the condemned segments that no lease names any more. mu is

@@ -1,0 +1,202 @@
+package backup
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"theeye/internal/queue"
+)
+
+// markName is the file of a data directory that is being restored.
+const markName = "restoring"
+
+// ErrNotEmpty: a data directory is restored into an empty folder alone.
+var ErrNotEmpty = errors.New("the folder is not empty")
+
+// ErrUnfinished: a restore into a data directory did not come to its end.
+var ErrUnfinished = errors.New("a restore into this folder was interrupted")
+
+// RestoreOptions of Restore.
+type RestoreOptions struct {
+	From, To string // the backup's folder, and the data directory to be made
+	// Tombstones is a file of what was erased since; empty for none.
+	Tombstones string
+	// Finish does what is left to be done with the data directory; when it fails,
+	// no server starts there. It may be nil.
+	Finish   func(dir string) error
+	Progress io.Writer // gets what was read; may be nil
+	Logger   *slog.Logger
+}
+
+// Restore makes a data directory of a backup: a server that is started there goes
+// on from the moment of the backup, with the sequences of then. Each file is
+// compared with the index as it is copied. A server refuses what an interrupted
+// Restore has left.
+func Restore(ctx context.Context, opts RestoreOptions) (Index, error) {
+	x, err := ReadIndex(opts.From)
+	if err != nil {
+		return x, err
+	}
+	if err := begin(opts.To); err != nil {
+		return x, err
+	}
+	if opts.Progress == nil {
+		opts.Progress = io.Discard
+	}
+	r := restoring{opts, x}
+	for _, step := range []func(context.Context) error{r.files, r.frames, r.tombstones} {
+		if err := step(ctx); err != nil {
+			return x, fmt.Errorf("restore: %w", err)
+		}
+	}
+	if opts.Finish != nil {
+		if err := opts.Finish(opts.To); err != nil {
+			return x, err
+		}
+	}
+	if err := errors.Join(syncDir(opts.To), os.Remove(filepath.Join(opts.To, markName)), syncDir(opts.To)); err != nil {
+		return x, fmt.Errorf("restore: %w", err)
+	}
+	return x, nil
+}
+
+// Unfinished returns ErrUnfinished for a data directory that is not whole.
+func Unfinished(dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, markName)); err == nil {
+		return fmt.Errorf("%w: remove %s and restore again", ErrUnfinished, dir)
+	}
+	return nil
+}
+
+// begin makes the data directory and its mark.
+func begin(dir string) error {
+	if err := os.MkdirAll(filepath.Join(dir), 0o700); err != nil {
+		return fmt.Errorf("make the data directory: %w", err)
+	}
+	if err := Unfinished(dir); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("open the data directory: %w", err)
+	}
+	if len(entries) > 0 {
+		return fmt.Errorf("%w: %s; give another one with --data", ErrNotEmpty, dir)
+	}
+	return writeFile(filepath.Join(dir, markName), strings.NewReader("a backup is being restored here\n"))
+}
+
+type restoring struct {
+	RestoreOptions
+	index Index
+}
+
+// files copies all but frames to where a server looks for them.
+func (r *restoring) files(ctx context.Context) error {
+	segments := filepath.Join(r.To, "store", "segments")
+	if err := os.MkdirAll(segments, 0o700); err != nil {
+		return err
+	}
+	places := map[Kind]string{Segment: segments, Manifest: filepath.Join(r.To, "store"), Metadata: r.To, Tombstones: r.To}
+	for _, f := range r.index.Files {
+		place, ok := places[f.Kind]
+		if f.Kind == Frames || ctx.Err() != nil {
+			continue
+		}
+		if !ok {
+			return fmt.Errorf("%s is of the kind %q, which this program does not know", f.Name, f.Kind)
+		}
+		err := r.read(f, func(in io.Reader) error { return writeFile(filepath.Join(place, f.Name), in) })
+		if err != nil {
+			return err
+		}
+	}
+	return errors.Join(ctx.Err(), syncDir(filepath.Join(r.To, "store")))
+}
+
+// read gives the content of a file, and fails when that is not what the index says.
+func (r *restoring) read(f File, do func(io.Reader) error) error {
+	in, err := os.Open(filepath.Join(r.From, f.file()))
+	if err == nil {
+		err = do(io.TeeReader(newChecked(in, f), r.Progress))
+		err = errors.Join(err, in.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.Name, err)
+	}
+	return nil
+}
+
+// frames makes a queue of the frames, with the sequences that they had.
+func (r *restoring) frames(ctx context.Context) error {
+	var tail int64
+	for _, f := range r.index.Files {
+		if f.Kind == Frames {
+			tail += f.Bytes
+		}
+	}
+	q, err := queue.Open(ctx, queue.Options{
+		Dir: filepath.Join(r.To, "queue"), Logger: r.Logger, FirstSequence: r.index.Flushed + 1, Fresh: true,
+		MaxBytes: max(queue.DefaultMaxBytes, 2*tail), // a server sets its own
+	})
+	if err != nil {
+		return err
+	}
+	defer q.Close()
+	for _, f := range r.index.Files {
+		if f.Kind != Frames {
+			continue
+		}
+		if err := r.read(f, func(in io.Reader) error { return putBack(ctx, q, in) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func putBack(ctx context.Context, q *queue.Queue, in io.Reader) error {
+	for t := newTailReader(in); ; {
+		raw, err := t.next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err == nil {
+			err = q.Restore(ctx, raw)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// tombstones adds those that were given to those of the backup.
+func (r *restoring) tombstones(context.Context) error {
+	if r.Tombstones == "" {
+		return nil
+	}
+	name := filepath.Join(r.To, string(Tombstones))
+	had, err := os.ReadFile(name)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	given, err := os.ReadFile(r.Tombstones)
+	if err != nil {
+		return fmt.Errorf("read tombstones: %w", err)
+	}
+	var all bytes.Buffer
+	seen := map[string]bool{}
+	for line := range strings.Lines(string(had) + "\n" + string(given)) {
+		if line = strings.TrimSpace(line); line != "" && !seen[line] {
+			seen[line] = true
+			all.WriteString(line + "\n")
+		}
+	}
+	return writeFile(name, &all)
+}
