@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
 
+	"theeye/internal/backup"
 	"theeye/internal/ingest"
 	"theeye/internal/live"
 	"theeye/internal/queue"
@@ -39,6 +40,7 @@ type Options struct {
 	Queue     *queue.Queue
 	Live      *live.Live
 	Reader    store.Reader
+	Backup    *backup.Source // nil when the store is elsewhere
 	// CaughtUp reports nil when the store holds all that was acknowledged before
 	// the start, else an error that says how far it has come.
 	CaughtUp func() error
@@ -151,6 +153,7 @@ func (s *Server) routes() []route {
 	all := append(intakeRoutes(), readRoutes()...)
 	all = append(all, adminRoutes()...)
 	all = append(all, erasureRoutes()...)
+	all = append(all, backupRoutes()...)
 	all = append(all, operationRoutes()...)
 	if s.opts.LegacyApp != "" {
 		all = append(all, legacyRoutes()...)
