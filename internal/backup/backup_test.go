@@ -123,9 +123,9 @@ func (r *rig) save(d *backup.Folder, x backup.Index, n int) (names []string) {
 	for _, f := range missing[:min(n, len(missing))] {
 		names = append(names, f.Name)
 		var b bytes.Buffer
-		found, err := r.source.Find(x.Lease, f.Name)
+		c, err := r.source.Open(x.Lease, f.Name)
 		if err == nil {
-			err = r.source.Copy(r.t.Context(), &b, x.Lease, found)
+			err = errors.Join(c.CopyTo(r.t.Context(), &b), c.Close())
 		}
 		if err == nil {
 			err = d.Save(f, &b)
@@ -368,17 +368,44 @@ func TestLeaseThatEndsBeginsAnew(t *testing.T) {
 	r.flush()
 	x := r.take()
 	r.store.EndLeases()
-	if _, err := r.source.Find(x.Lease, x.Files[0].Name); !errors.Is(err, store.ErrLeaseEnded) {
+	if _, err := r.source.Open(x.Lease, x.Files[0].Name); !errors.Is(err, store.ErrLeaseEnded) {
 		t.Errorf("got %v", err)
 	}
 	y := r.take()
-	if _, err := r.source.Find(y.Lease, "../admin.key"); !errors.Is(err, store.ErrNotLeased) {
+	if _, err := r.source.Open(y.Lease, "../admin.key"); !errors.Is(err, store.ErrNotLeased) {
 		t.Errorf("got %v", err)
 	}
 	for _, f := range y.Files {
-		if _, err := r.source.Find(y.Lease, f.Name); err != nil {
-			t.Error(err)
+		c, err := r.source.Open(y.Lease, f.Name)
+		if err != nil {
+			t.Fatal(err)
 		}
+		_ = c.Close()
+	}
+}
+
+// Frames that are not what was listed are told, and files that are gone.
+func TestWhatIsGoneIsTold(t *testing.T) {
+	r := newRig(t)
+	r.add(1)
+	r.flush()
+	r.add(2)
+	x := r.take()
+	if err := r.queue.Trim(t.Context(), 2); err != nil { // against the lease
+		t.Fatal(err)
+	}
+	c, err := r.source.Open(x.Lease, "frames-00000000000000000002")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.CopyTo(t.Context(), io.Discard); !errors.Is(err, backup.ErrContent) {
+		t.Errorf("got %v", err)
+	}
+	if err := os.Remove(filepath.Join(r.dir, "store", "segments", x.Files[0].Name)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.source.Open(x.Lease, x.Files[0].Name); !errors.Is(err, store.ErrLeaseEnded) {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -148,46 +148,74 @@ func (s *Source) listFrames(ctx context.Context, x *Index, m *moment) error {
 	return err
 }
 
-// Find returns a file of a lease, which it renews: store.ErrLeaseEnded when there
-// is none, store.ErrNotLeased for what its index did not list.
-func (s *Source) Find(lease, name string) (File, error) {
+// Content is a file that is ready to be copied. It must be closed.
+type Content struct {
+	File
+	from io.ReadCloser // nil for frames
+	copy func(ctx context.Context, to io.Writer) error
+}
+
+// Open opens a file of a lease, which it renews: store.ErrLeaseEnded when there is
+// none, store.ErrNotLeased for what its index did not list.
+func (s *Source) Open(lease, name string) (*Content, error) {
 	s.mu.Lock()
 	m := s.taken[lease]
 	s.mu.Unlock()
 	if m == nil {
-		return File{}, store.ErrLeaseEnded
+		return nil, store.ErrLeaseEnded
 	}
 	if err := s.opts.Store.RenewLease(lease); err != nil {
-		return File{}, err
+		return nil, err
 	}
 	f, ok := m.files[name]
 	if !ok {
-		return File{}, fmt.Errorf("%w: %q", store.ErrNotLeased, name)
+		return nil, fmt.Errorf("%w: %q", store.ErrNotLeased, name)
 	}
-	return f, nil
+	if held, ok := m.frames[name]; ok {
+		return &Content{File: f, copy: func(ctx context.Context, to io.Writer) error { return s.copyFrames(ctx, to, lease, held) }}, nil
+	}
+	if text, ok := m.texts[name]; ok {
+		return &Content{File: f, from: io.NopCloser(bytes.NewReader(text))}, nil
+	}
+	from, err := s.opts.Store.ReadSegmentFile(lease, name)
+	if err != nil {
+		return nil, err
+	}
+	return &Content{File: f, from: from}, nil
 }
 
-// Copy writes the content of a file that Find returned.
-func (s *Source) Copy(ctx context.Context, to io.Writer, lease string, f File) error {
-	s.mu.Lock()
-	m := s.taken[lease]
-	s.mu.Unlock()
-	if m == nil {
-		return store.ErrLeaseEnded
+// CopyTo writes the content. It fails when that has become another size.
+func (c *Content) CopyTo(ctx context.Context, to io.Writer) error {
+	count := &counted{to: to}
+	var err error
+	if c.from != nil {
+		_, err = io.Copy(count, c.from)
+	} else {
+		err = c.copy(ctx, count)
 	}
-	if text, ok := m.texts[f.Name]; ok {
-		_, err := io.Copy(to, bytes.NewReader(text))
-		return err
+	if err == nil && count.n != c.Bytes {
+		err = fmt.Errorf("copy %s: %w: it has %d bytes instead of %d", c.Name, ErrContent, count.n, c.Bytes)
 	}
-	if held, ok := m.frames[f.Name]; ok {
-		return s.copyFrames(ctx, to, lease, held)
+	return err
+}
+
+// Close gives back what Open has opened.
+func (c *Content) Close() error {
+	if c.from == nil {
+		return nil
 	}
-	from, err := s.opts.Store.ReadSegmentFile(lease, f.Name)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(to, from)
-	return errors.Join(err, from.Close())
+	return c.from.Close()
+}
+
+type counted struct {
+	to io.Writer
+	n  int64
+}
+
+func (c *counted) Write(b []byte) (int, error) {
+	n, err := c.to.Write(b)
+	c.n += int64(n)
+	return n, err
 }
 
 func (s *Source) copyFrames(ctx context.Context, to io.Writer, lease string, held span) error {

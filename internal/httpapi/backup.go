@@ -57,15 +57,16 @@ func (s *Server) backupFile(c *call) error {
 	if lease == "" {
 		return problem(http.StatusBadRequest, "give the lease of the manifest as the parameter lease")
 	}
-	file, err := source.Find(lease, c.PathValue("name"))
+	file, err := source.Open(lease, c.PathValue("name"))
 	if err != nil {
 		return err
 	}
+	defer func() { _ = file.Close() }()
 	c.w.Header().Set("Content-Type", "application/octet-stream")
 	c.w.Header().Set("Content-Length", strconv.FormatInt(file.Bytes, 10))
 	to := &unstalled{c.w, http.NewResponseController(c.w)}
 	defer func() { _ = to.control.SetWriteDeadline(time.Time{}) }() // the connection serves others
-	return source.Copy(c.ctx(), to, lease, file)
+	return file.CopyTo(c.ctx(), to)
 }
 
 // unstalled gives up a client that takes nothing any more.

@@ -86,6 +86,9 @@ func (s *Store) ReadSegmentFile(lease, name string) (io.ReadCloser, error) {
 		return nil, fmt.Errorf("%w: %q", store.ErrNotLeased, name)
 	}
 	f, err := os.Open(filepath.Join(s.segmentDir(), name))
+	if errors.Is(err, os.ErrNotExist) { // it was put aside because it is damaged
+		return nil, fmt.Errorf("%w: %w", store.ErrLeaseEnded, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read a file of the store: %w", err)
 	}
