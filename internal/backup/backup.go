@@ -60,7 +60,7 @@ const (
 	filesDir     = "files"
 )
 
-// ErrNoBackup: a folder holds no backup that was finished.
+// ErrNoBackup means that a folder holds no backup that was finished.
 var ErrNoBackup = errors.New("no complete backup")
 
 // Bytes is the size of all files.

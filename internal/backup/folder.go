@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"os"
 	"path/filepath"
@@ -16,7 +17,7 @@ import (
 // it holds.
 const lockName = "backup.lock"
 
-// ErrContent: what came is not what the index says.
+// ErrContent means that what came is not what the index says.
 var ErrContent = errors.New("the content is not what the index says")
 
 // Folder keeps one backup:
@@ -121,10 +122,7 @@ func (d *Folder) Finish(x Index) error {
 type checked struct {
 	in   io.Reader
 	want File
-	sum  interface {
-		io.Writer
-		Sum([]byte) []byte
-	}
+	sum  hash.Hash
 	read int64
 }
 

@@ -17,10 +17,10 @@ import (
 // markName is the file of a data directory that is being restored.
 const markName = "restoring"
 
-// ErrNotEmpty: a data directory is restored into an empty folder alone.
+// ErrNotEmpty is returned because a data directory is restored into an empty folder alone.
 var ErrNotEmpty = errors.New("the folder is not empty")
 
-// ErrUnfinished: a restore into a data directory did not come to its end.
+// ErrUnfinished means that a restore into a data directory did not come to its end.
 var ErrUnfinished = errors.New("a restore into this folder was interrupted")
 
 // RestoreOptions of Restore.
@@ -118,7 +118,10 @@ func (r *restoring) files(ctx context.Context) error {
 			return err
 		}
 	}
-	return errors.Join(ctx.Err(), syncDir(filepath.Join(r.To, "store")))
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return syncDir(filepath.Join(r.To, "store"))
 }
 
 // read gives the content of a file, and fails when that is not what the index says.

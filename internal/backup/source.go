@@ -74,15 +74,15 @@ func (s *Source) Take(ctx context.Context) (Index, error) {
 	if err != nil {
 		return Index{}, fmt.Errorf("read metadata: %w", err)
 	}
-	x.addText(m, File{Kind: Metadata, Name: "metadata.json"}, metadata)
+	m.addText(&x, File{Kind: Metadata, Name: "metadata.json"}, metadata)
 	erased, err := os.ReadFile(s.opts.Tombstones)
 	switch {
 	case err == nil:
-		x.addText(m, File{Kind: Tombstones, Name: "tombstones"}, erased)
+		m.addText(&x, File{Kind: Tombstones, Name: "tombstones"}, erased)
 	case !errors.Is(err, os.ErrNotExist):
 		return Index{}, fmt.Errorf("read tombstones: %w", err)
 	}
-	x.addText(m, File{Kind: Manifest, Name: "MANIFEST.json"}, lease.Manifest)
+	m.addText(&x, File{Kind: Manifest, Name: "MANIFEST.json"}, lease.Manifest)
 	for _, f := range x.Files {
 		m.files[f.Name] = f
 	}
@@ -106,7 +106,7 @@ func (m *moment) over() bool {
 	}
 }
 
-func (x *Index) addText(m *moment, f File, text []byte) {
+func (m *moment) addText(x *Index, f File, text []byte) {
 	sum := sha256.Sum256(text)
 	f.Bytes, f.SHA256 = int64(len(text)), hex.EncodeToString(sum[:])
 	m.texts[f.Name] = text

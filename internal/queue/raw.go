@@ -11,10 +11,10 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// ErrEnd: the queue has no frame at or behind a sequence.
+// ErrEnd means that the queue has no frame at or behind a sequence.
 var ErrEnd = errors.New("end of the queue")
 
-// ErrSequence: a frame was to be put back where the queue has one already, or
+// ErrSequence means that a frame was to be put back where the queue has one already, or
 // came out under another sequence than its own.
 var ErrSequence = errors.New("wrong sequence")
 

@@ -2,6 +2,7 @@ package duckdb
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"io"
 	"math"
@@ -255,17 +256,14 @@ func TestVerifySeesTheOrder(t *testing.T) {
 	}
 	// The order of a table that was made in one thread is the order of its rows.
 	plan := ""
-	rows, err := in.db.QueryContext(t.Context(), "EXPLAIN SELECT lag(row(slice, session_id)) OVER () FROM sorted")
+	err = eachRow(t.Context(), in, "EXPLAIN SELECT lag(row(slice, session_id)) OVER () FROM sorted", func(rows *sql.Rows) error {
+		var key, text string
+		err := rows.Scan(&key, &text)
+		plan += text
+		return err
+	})
 	if err != nil {
 		t.Fatal(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var key, text string
-		if err := rows.Scan(&key, &text); err != nil {
-			t.Fatal(err)
-		}
-		plan += text
 	}
 	if !strings.Contains(plan, "STREAMING_WINDOW") {
 		t.Errorf("the window holds the whole table in memory:\n%s", plan)

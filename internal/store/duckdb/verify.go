@@ -90,7 +90,7 @@ func verifySegment(ctx context.Context, opts VerifyOptions, info SegmentInfo) ([
 	if err != nil {
 		return nil, err
 	}
-	faults := append(data, filter...)
+	faults := slices.Concat(data, filter)
 	if len(filter) == 0 {
 		if err := verifyFilter(filepath.Join(dir, info.Filter.Name), info); err != nil {
 			faults = append(faults, Fault{info.Filter.Name, err.Error()})
@@ -114,7 +114,7 @@ func verifyFile(dir string, want FileInfo, progress func(int)) ([]Fault, error) 
 	case errors.Is(err, os.ErrPermission):
 		return nil, err
 	case err != nil:
-		return []Fault{{want.Name, "cannot be read: " + err.Error()}}, nil
+		return []Fault{{want.Name, "cannot be read: " + err.Error()}}, nil //nolint:nilerr // it is told as a fault
 	case got.Bytes != want.Bytes:
 		return []Fault{{want.Name, fmt.Sprintf("has %d bytes, the manifest says %d", got.Bytes, want.Bytes)}}, nil
 	case got.SHA256 != want.SHA256:
