@@ -157,26 +157,11 @@ func (r *restoring) frames(ctx context.Context) error {
 		if f.Kind != Frames {
 			continue
 		}
-		if err := r.read(f, func(in io.Reader) error { return putBack(ctx, q, in) }); err != nil {
+		if err := r.read(f, func(in io.Reader) error { return q.Restore(ctx, newTailReader(in).all()) }); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func putBack(ctx context.Context, q *queue.Queue, in io.Reader) error {
-	for t := newTailReader(in); ; {
-		raw, err := t.next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err == nil {
-			err = q.Restore(ctx, raw)
-		}
-		if err != nil {
-			return err
-		}
-	}
 }
 
 // tombstones adds those that were given to those of the backup.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"iter"
 	"strings"
 
 	"theeye/internal/queue"
@@ -98,4 +99,17 @@ func (t *tailReader) next() (r queue.Raw, err error) {
 	r.Payload = body[counts:]
 	t.last = r.Sequence
 	return r, nil
+}
+
+// all returns all frames, and the error that ended the reading when that was not
+// the end of the file.
+func (t *tailReader) all() iter.Seq2[queue.Raw, error] {
+	return func(yield func(queue.Raw, error) bool) {
+		for {
+			r, err := t.next()
+			if errors.Is(err, io.EOF) || !yield(r, err) || err != nil {
+				return
+			}
+		}
+	}
 }

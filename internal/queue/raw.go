@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 	"strconv"
 
@@ -86,30 +87,36 @@ func rawFrom(ctx context.Context, stream jetstream.Stream, from uint64) (Raw, er
 	return Raw{Sequence: msg.Sequence, Counts: headerCounts(msg.Header), Payload: msg.Data}, nil
 }
 
-// Restore puts a frame back under the sequence that it had, and returns when it is
-// fsynced. Frames come in order, into a queue that nobody else writes; sequences
-// that are left out stay empty. A queue whose first frame is not the first of all
-// is opened with FirstSequence.
-func (q *Queue) Restore(ctx context.Context, r Raw) error {
-	if err := q.Err(); err != nil {
-		return err
-	}
+// Restore puts frames back under the sequences that they had, and returns when
+// they are fsynced. They come in order, behind what the queue holds, and nobody
+// else writes it meanwhile; sequences that are left out stay empty. A queue whose
+// first frame is not the first of all is opened with FirstSequence. An error of
+// frames ends it.
+func (q *Queue) Restore(ctx context.Context, frames iter.Seq2[Raw, error]) error {
 	state, err := q.State(ctx)
 	if err != nil {
 		return err
 	}
-	if state.Last >= r.Sequence || state.Last == math.MaxUint64 {
-		return fmt.Errorf("put frame %d back: %w: the queue ends with %d", r.Sequence, ErrSequence, state.Last)
-	}
-	if err := q.leaveOut(ctx, state.Last+1, r.Sequence); err != nil {
-		return err
-	}
-	got, err := q.publish(ctx, &nats.Msg{Subject: subject, Data: r.Payload, Header: countHeader(r.Counts)})
-	if err != nil {
-		return fmt.Errorf("put frame %d back: %w", r.Sequence, err)
-	}
-	if got != r.Sequence {
-		return fmt.Errorf("put frame %d back: %w: it has %d now", r.Sequence, ErrSequence, got)
+	last := state.Last
+	for r, err := range frames {
+		if err == nil {
+			err = q.Err()
+		}
+		if err != nil {
+			return err
+		}
+		if last >= r.Sequence || r.Sequence == math.MaxUint64 {
+			return fmt.Errorf("put frame %d back: %w: the queue ends with %d", r.Sequence, ErrSequence, last)
+		}
+		if err := q.leaveOut(ctx, last+1, r.Sequence); err != nil {
+			return err
+		}
+		if last, err = q.publish(ctx, &nats.Msg{Subject: subject, Data: r.Payload, Header: countHeader(r.Counts)}); err != nil {
+			return fmt.Errorf("put frame %d back: %w", r.Sequence, err)
+		}
+		if last != r.Sequence {
+			return fmt.Errorf("put frame %d back: %w: it has %d now", r.Sequence, ErrSequence, last)
+		}
 	}
 	return nil
 }

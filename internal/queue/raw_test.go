@@ -2,6 +2,7 @@ package queue_test
 
 import (
 	"errors"
+	"iter"
 	"math"
 	"testing"
 
@@ -22,6 +23,16 @@ func rawFrames(t *testing.T, q *queue.Queue, first, last uint64) []queue.Raw {
 		t.Fatal(err)
 	}
 	return got
+}
+
+func all(frames ...queue.Raw) iter.Seq2[queue.Raw, error] {
+	return func(yield func(queue.Raw, error) bool) {
+		for _, r := range frames {
+			if !yield(r, nil) {
+				return
+			}
+		}
+	}
 }
 
 // gaps deletes frames, as damage to a file of the queue would.
@@ -74,12 +85,12 @@ func TestCopiedQueueIsTheSame(t *testing.T) {
 
 	dir := t.TempDir()
 	c := open(t, queue.Options{Dir: dir, FirstSequence: 40})
-	for _, r := range want {
-		if err := c.Restore(t.Context(), r); err != nil {
+	for _, part := range [][]queue.Raw{want[:1], want[1:]} {
+		if err := c.Restore(t.Context(), all(part...)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := c.Restore(t.Context(), want[1]); !errors.Is(err, queue.ErrSequence) {
+	if err := c.Restore(t.Context(), all(want[1])); !errors.Is(err, queue.ErrSequence) {
 		t.Errorf("a frame put back twice: %v", err)
 	}
 	c.Close()
