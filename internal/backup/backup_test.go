@@ -432,6 +432,16 @@ func TestFoldersThatAreRefused(t *testing.T) {
 	if _, err := restore(t, dir, func(o *backup.RestoreOptions) { o.To = full }); !errors.Is(err, backup.ErrNotEmpty) {
 		t.Errorf("restored into a folder that is not empty: %v", err)
 	}
+	for _, given := range []string{filepath.Join(full, "missing"), filepath.Join(dir, "files")} {
+		to, err := restore(t, dir, func(o *backup.RestoreOptions) { o.Tombstones = given })
+		if _, statErr := os.Stat(to); err == nil || statErr == nil {
+			t.Errorf("tombstones in %s: %v", given, err)
+		}
+	}
+	write(t, filepath.Join(full, "x"), "{}\nno JSON")
+	if _, err := restore(t, dir, func(o *backup.RestoreOptions) { o.Tombstones = filepath.Join(full, "x") }); err == nil || !strings.Contains(err.Error(), "is no file of tombstones") {
+		t.Errorf("bad tombstones: %v", err)
+	}
 	bad := errors.New("bad")
 	to, err := restore(t, dir, func(o *backup.RestoreOptions) { o.Finish = func(string) error { return bad } })
 	if !errors.Is(err, bad) || !errors.Is(backup.Unfinished(to), backup.ErrUnfinished) {

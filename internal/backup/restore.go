@@ -1,7 +1,6 @@
 package backup
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"theeye/internal/queue"
 )
@@ -44,13 +45,17 @@ func Restore(ctx context.Context, opts RestoreOptions) (Index, error) {
 	if err != nil {
 		return x, err
 	}
+	given, err := readTombstones(opts.Tombstones)
+	if err != nil {
+		return x, err
+	}
 	if err := begin(opts.To); err != nil {
 		return x, err
 	}
 	if opts.Progress == nil {
 		opts.Progress = io.Discard
 	}
-	r := restoring{opts, x}
+	r := restoring{opts, x, given}
 	for _, step := range []func(context.Context) error{r.files, r.frames, r.tombstones} {
 		if err := step(ctx); err != nil {
 			return x, fmt.Errorf("restore: %w", err)
@@ -96,6 +101,7 @@ func begin(dir string) error {
 type restoring struct {
 	RestoreOptions
 	index Index
+	given []string // tombstones
 }
 
 // files copies all but frames to where a server looks for them.
@@ -166,25 +172,44 @@ func (r *restoring) frames(ctx context.Context) error {
 
 // tombstones adds those that were given to those of the backup.
 func (r *restoring) tombstones(context.Context) error {
-	if r.Tombstones == "" {
+	if len(r.given) == 0 {
 		return nil
 	}
 	name := filepath.Join(r.To, string(Tombstones))
-	had, err := os.ReadFile(name)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
+	had := []string{}
+	if _, err := os.Stat(name); err == nil {
+		if had, err = readTombstones(name); err != nil {
+			return err
+		}
 	}
-	given, err := os.ReadFile(r.Tombstones)
-	if err != nil {
-		return fmt.Errorf("read tombstones: %w", err)
-	}
-	var all bytes.Buffer
+	var all strings.Builder
 	seen := map[string]bool{}
-	for line := range strings.Lines(string(had) + "\n" + string(given)) {
-		if line = strings.TrimSpace(line); line != "" && !seen[line] {
+	for _, line := range append(had, r.given...) {
+		if !seen[line] {
 			seen[line] = true
 			all.WriteString(line + "\n")
 		}
 	}
-	return writeFile(name, &all)
+	return writeFile(name, strings.NewReader(all.String()))
+}
+
+// readTombstones reads a file of JSON objects, one in a line; none without a name.
+func readTombstones(name string) (lines []string, err error) {
+	if name == "" {
+		return nil, nil
+	}
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return nil, fmt.Errorf("read tombstones: %w", err)
+	}
+	for line := range strings.Lines(string(b)) {
+		line = strings.TrimSpace(line)
+		if v := jsontext.Value(line); line != "" && (v.Kind() != '{' || !v.IsValid()) {
+			return nil, fmt.Errorf("%s is no file of tombstones: %.60q is no JSON object", name, line)
+		}
+		if line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return lines, nil
 }
