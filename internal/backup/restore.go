@@ -82,7 +82,7 @@ func Unfinished(dir string) error {
 
 // begin makes the data directory and its mark.
 func begin(dir string) error {
-	if err := os.MkdirAll(filepath.Join(dir), 0o700); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("make the data directory: %w", err)
 	}
 	if err := Unfinished(dir); err != nil {
