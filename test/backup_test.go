@@ -341,3 +341,65 @@ func TestQueueIsNotTrimmedPastALease(t *testing.T) {
 		}
 	}
 }
+
+// What was erased after a backup comes back with it, and does not when the
+// tombstones are given, neither from its segments nor from its frames; what was
+// erased before never does.
+func TestErasureSinceABackup(t *testing.T) {
+	s := start(t, "--flush-rows", "50")
+	event := func(session string) string {
+		return `{"session_id":"` + session + `","category":"c","name":"n","data":{},"timestamp":"2021-01-01T00:00:00Z"},`
+	}
+	send := func(sessions ...string) {
+		var body strings.Builder
+		for _, session := range sessions {
+			body.WriteString(event(session))
+		}
+		s.must(s.call("POST", "/v1/events?wait=stored", s.write, "["+strings.TrimSuffix(body.String(), ",")+"]"), 201)
+	}
+	erase := func(session string) { s.must(s.call("DELETE", "/v1/sessions/"+session, s.admin, ""), 200) }
+	send(slices.Repeat([]string{"a", "b", "c"}, 20)...)
+	s.segments(1)
+	erase("a")
+	send("b", "c")
+	dir := filepath.Join(t.TempDir(), "backup")
+	s.backup(dir)
+	manifest := s.call("GET", "/v1/backup/manifest", s.admin, "")
+	s.must(manifest, 200)
+	erase("b")
+	if a := s.call("GET", "/v1/backup/files/metadata.json?lease="+manifest.text("lease"), s.admin, ""); a.status != 410 {
+		t.Errorf("the lease lives on behind an erasure: %d", a.status)
+	}
+	names, err := filepath.Glob(filepath.Join(s.data, "store", "segments", "*"))
+	if _, out := runEye(t, nil, "store", "segments", "--data", s.data, "--json"); err != nil || len(names) != 2*strings.Count(out, `"level"`) {
+		t.Errorf("the segments of before the erasure are still there: %v", names)
+	}
+
+	for name, c := range map[string]struct {
+		args []string
+		b    int
+	}{
+		"without tombstones": {nil, 200},
+		"with tombstones":    {[]string{"--tombstones", filepath.Join(s.data, "tombstones")}, 404},
+	} {
+		t.Run(name, func(t *testing.T) {
+			data := filepath.Join(t.TempDir(), "new")
+			code, out := runEye(t, nil, append([]string{"restore", dir, "--data", data}, c.args...)...)
+			if told := strings.Contains(out, "NOT APPLIED"); code != 0 || told != (c.args == nil) {
+				t.Fatalf("restore ended with %d:\n%s", code, out)
+			}
+			r := &server{t: t, data: data, args: s.args, read: s.read}
+			r.launch()
+			r.eventually("the erasure to be made again", func() bool { return r.call("GET", "/v1/sessions/b", r.read, "").status == c.b })
+			for session, want := range map[string]int{"a": 404, "c": 200} {
+				if a := r.call("GET", "/v1/sessions/"+session, r.read, ""); a.status != want {
+					t.Errorf("session %s: %d, want %d", session, a.status, want)
+				}
+			}
+			r.eventually("books that balance", func() bool { return r.call("GET", "/v1/books", r.read, "").text("balanced") == "true" })
+			if code, out := runEye(t, nil, "store", "verify", "--data", data); code != 0 {
+				t.Errorf("store verify ended with %d:\n%s", code, out)
+			}
+		})
+	}
+}

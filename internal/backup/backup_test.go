@@ -196,7 +196,7 @@ func TestRestoredIsWhatWasTaken(t *testing.T) {
 	r.add(2)
 	r.flush()
 	r.add(4)
-	write(t, filepath.Join(r.dir, "tombstones"), `{"a":1}`+"\n")
+	write(t, filepath.Join(r.dir, "tombstones"), `{"key":"k"}`+"\n"+`{"a":1}`+"\n")
 	dir := filepath.Join(t.TempDir(), "backup")
 	d := folder(t, dir)
 	x := r.take()
@@ -215,7 +215,12 @@ func TestRestoredIsWhatWasTaken(t *testing.T) {
 	}
 
 	given := filepath.Join(t.TempDir(), "given")
-	write(t, given, `{"a":1}`+"\n"+`{"b":2}`)
+	write(t, given, `{"key":"other"}`+"\n"+`{"b":2}`)
+	_, err := restore(t, dir, func(o *backup.RestoreOptions) { o.Tombstones = given })
+	if err == nil || !strings.Contains(err.Error(), "belongs to another store") {
+		t.Errorf("tombstones of another store: %v", err)
+	}
+	write(t, given, `{"key":"k"}`+"\n"+`{"b":2}`)
 	to, err := restore(t, dir, func(o *backup.RestoreOptions) { o.Tombstones = given })
 	if err != nil {
 		t.Fatal(err)
@@ -223,7 +228,7 @@ func TestRestoredIsWhatWasTaken(t *testing.T) {
 	if got := read(t, filepath.Join(to, "metadata.json")); got != `{"frame":9}` {
 		t.Errorf("metadata %s", got)
 	}
-	if got := read(t, filepath.Join(to, "tombstones")); got != `{"a":1}`+"\n"+`{"b":2}`+"\n" {
+	if got := read(t, filepath.Join(to, "tombstones")); got != `{"key":"k"}`+"\n"+`{"a":1}`+"\n"+`{"b":2}`+"\n" {
 		t.Errorf("tombstones %s", got)
 	}
 	c := &rig{t: t, dir: to, frame: 9}

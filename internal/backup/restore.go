@@ -170,7 +170,8 @@ func (r *restoring) frames(ctx context.Context) error {
 	return nil
 }
 
-// tombstones adds those that were given to those of the backup.
+// tombstones adds those that were given to those of the backup. The first line of
+// such a file tells to which store it belongs.
 func (r *restoring) tombstones(context.Context) error {
 	if len(r.given) == 0 {
 		return nil
@@ -181,6 +182,9 @@ func (r *restoring) tombstones(context.Context) error {
 		if had, err = readTombstones(name); err != nil {
 			return err
 		}
+	}
+	if len(had) > 0 && had[0] != r.given[0] {
+		return fmt.Errorf("%s belongs to another store: its first line is not that of the backup's tombstones", r.Tombstones)
 	}
 	var all strings.Builder
 	seen := map[string]bool{}

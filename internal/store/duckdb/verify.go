@@ -63,7 +63,10 @@ func Verify(ctx context.Context, opts VerifyOptions) ([]Fault, error) {
 
 // accountFaults compares what came in with what became of it.
 func accountFaults(m Manifest) (faults []Fault) {
-	sums := map[string]Counts{}
+	sums := maps.Clone(m.Gone)
+	if sums == nil {
+		sums = map[string]Counts{}
+	}
 	for _, info := range m.Segments {
 		for app, n := range info.Apps {
 			c := sums[app]
