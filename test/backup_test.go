@@ -367,6 +367,9 @@ func TestErasureSinceABackup(t *testing.T) {
 	manifest := s.call("GET", "/v1/backup/manifest", s.admin, "")
 	s.must(manifest, 200)
 	erase("b")
+	if a := s.call("GET", "/metrics", s.admin, ""); !strings.Contains(string(a.body), "\neye_queue_frames 0\n") {
+		t.Error("the queue was not trimmed by the erasure, for the sake of a lease")
+	}
 	if a := s.call("GET", "/v1/backup/files/metadata.json?lease="+manifest.text("lease"), s.admin, ""); a.status != 410 {
 		t.Errorf("the lease lives on behind an erasure: %d", a.status)
 	}
