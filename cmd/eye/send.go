@@ -231,10 +231,14 @@ func isTerminal(to io.Writer) bool {
 
 // Write counts the bytes that were read.
 func (b *bar) Write(p []byte) (int, error) {
-	if b.shown != nil {
-		_ = b.shown.Add(len(p))
-	}
+	b.add(len(p))
 	return len(p), nil
+}
+
+func (b *bar) add(bytes int) {
+	if b.shown != nil {
+		_ = b.shown.Add(bytes)
+	}
 }
 
 // print writes a line above the bar.

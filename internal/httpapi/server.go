@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
 
+	"theeye/internal/backup"
 	"theeye/internal/ingest"
 	"theeye/internal/live"
 	"theeye/internal/query"
@@ -46,6 +47,7 @@ type Options struct {
 	// Parquet writes the events that a query selects to a file that is gone when it
 	// is closed; nil when the store cannot.
 	Parquet func(context.Context, query.Query) (*os.File, error)
+	Backup  *backup.Source // nil when the store is elsewhere
 	// CaughtUp reports nil when the store holds all that was acknowledged before
 	// the start, else an error that says how far it has come.
 	CaughtUp func() error
@@ -168,6 +170,7 @@ func (s *Server) routes() []route {
 	all = append(all, exportRoutes()...)
 	all = append(all, adminRoutes()...)
 	all = append(all, erasureRoutes()...)
+	all = append(all, backupRoutes()...)
 	all = append(all, operationRoutes()...)
 	if s.opts.LegacyApp != "" {
 		all = append(all, legacyRoutes()...)

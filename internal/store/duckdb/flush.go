@@ -43,6 +43,7 @@ func (s *Store) flusher(ctx context.Context) error {
 		case <-s.wake:
 		case <-tick.C:
 		}
+		s.lapse(time.Now())
 		err := s.flushDue(ctx)
 		if errors.Is(err, errUncertain) {
 			return err

@@ -38,9 +38,6 @@ func (s *Store) copyTo(ctx context.Context, in *instance, path string, q stateme
 	return nil
 }
 
-// errNoFolder is told where there is nowhere to write.
-var errNoFolder = fmt.Errorf("%w: a store without a folder writes no files", store.ErrUnavailable)
-
 // Parquet writes the events that q selects to a Parquet file and returns it, open
 // at its beginning; Limit, After and Descending do not matter. The file has no
 // name any more, so that it is gone when the caller closes it, or dies. Each call

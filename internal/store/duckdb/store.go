@@ -67,6 +67,7 @@ type Options struct {
 	// a folder in Dir, and without that nowhere: then a query that needs more
 	// fails with store.ErrUnavailable.
 	TempDir    string
+	LeaseAge   time.Duration // how long a lease lasts that is not used; 0 for DefaultLeaseAge
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 	// Step is called at each named step of a change of files, for tests: an
@@ -87,6 +88,7 @@ type Store struct {
 	seed    maphash.Seed      // of the hashes in seen
 	numbers map[string]uint32 // applications, to keep seen small
 
+	leases  leases        // of those who copy files
 	merging sync.Mutex    // held while segments are merged or rewritten; before upkeep
 	upkeep  sync.Mutex    // held while the manifest changes
 	lastID  atomic.Uint64 // the last id of a segment that was given
@@ -154,6 +156,9 @@ func (o Options) withDefaults() Options {
 	if o.MemoryLimit == 0 {
 		o.MemoryLimit = defaultMemory()
 	}
+	if o.LeaseAge == 0 {
+		o.LeaseAge = DefaultLeaseAge
+	}
 	if o.Threads == 0 {
 		o.Threads = runtime.GOMAXPROCS(0)
 	}
@@ -185,6 +190,7 @@ func (s *Store) Capabilities() store.Capabilities { return store.Capabilities{Vo
 // flushed is written again from the queue at the next start.
 func (s *Store) Close() error {
 	s.metrics.unregister()
+	s.EndLeases()
 	var err error
 	if s.writer != nil {
 		err = s.writer.Close()
