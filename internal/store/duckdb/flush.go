@@ -30,15 +30,20 @@ func (s *Store) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case err := <-s.failed:
+			return err
 		case <-s.wake:
 		case <-tick.C:
 		}
-		err := s.flushDue(ctx)
+		err := s.tended(ctx, s.flushDue)
+		if err == nil {
+			err = s.tended(ctx, s.repair)
+		}
 		if errors.Is(err, errUncertain) {
 			return err
 		}
 		if err != nil && ctx.Err() == nil {
-			s.log.Error("the hot tables could not be flushed; it is tried again, and events wait in the queue meanwhile", "error", err)
+			s.log.Error("the store's files could not be changed; it is tried again, and events wait in the queue meanwhile", "error", err)
 			pause(ctx, flushRetry)
 		}
 	}
@@ -79,6 +84,10 @@ func (s *Store) Flush(ctx context.Context) error {
 	if !s.keeps() {
 		return nil
 	}
+	return s.tended(ctx, s.flushAll)
+}
+
+func (s *Store) flushAll(ctx context.Context) error {
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
 	if len(s.current().view.hot) > 1 {
