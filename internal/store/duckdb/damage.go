@@ -103,14 +103,9 @@ func (p *snapshot) suspects(err error) []*segment {
 		_, scanErr := fmt.Sscanf(block, "computed checksum %d does not match stored checksum %d in block at location %d", &computed, &written, &at)
 		corrupt = scanErr == nil
 	}
-	unread := strings.Contains(text, "Could not read")
-	if !corrupt && !unread {
-		return nil
-	}
 	var list []*segment
 	for _, x := range p.view.segments {
-		if corrupt && holdsAt(filepath.Join(p.store.segmentDir(), x.info.Data.Name), at, written) ||
-			unread && strings.Contains(text, "/"+x.info.Data.Name+`"`) {
+		if strings.Contains(text, "/"+x.info.Data.Name+`"`) || corrupt && holdsAt(p.store.segmentPath(x.info.Data.Name), at, written) {
 			list = append(list, x)
 		}
 	}
@@ -137,7 +132,7 @@ func (s *Store) checkSegment(ctx context.Context, x *segment) (out bool, err err
 	if !slices.Contains(s.current().view.segments, x) {
 		return true, nil
 	}
-	damage := checkFile(filepath.Join(s.segmentDir(), x.info.Data.Name), x.info.Data)
+	damage := checkFile(s.segmentPath(x.info.Data.Name), x.info.Data)
 	if damage == nil {
 		return false, nil
 	}
@@ -156,7 +151,7 @@ func (s *Store) checkSegment(ctx context.Context, x *segment) (out bool, err err
 	}
 	s.change(func(next *state) {
 		next.view = &view{hot: next.view.hot, segments: next.view.replaced([]*segment{x}, nil)}
-		next.manifest = &m
+		next.manifest = s.committed(m)
 	})
 	s.putAside(m.Damaged[len(m.Damaged)-1:])
 	s.nudge()
@@ -181,7 +176,7 @@ func (s *Store) quarantineDir() string { return filepath.Join(s.opts.Dir, "quara
 func (s *Store) moveAside(info SegmentInfo) error {
 	moved := false
 	for _, name := range []string{info.Data.Name, info.Filter.Name} {
-		from := filepath.Join(s.segmentDir(), name)
+		from := s.segmentPath(name)
 		if _, err := os.Lstat(from); errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

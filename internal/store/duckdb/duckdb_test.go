@@ -17,21 +17,25 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // The suite passes without a folder, without flushes, with flushes in the
-// background whenever there are a few rows, and with a flush after each batch.
+// background whenever there are a few rows, and with a flush after each batch, with
+// merges of segments and without.
 func TestConformance(t *testing.T) {
 	for name, flush := range map[string]struct {
-		kept  bool
-		rows  int64
-		after bool
+		kept    bool
+		rows    int64
+		after   bool
+		largest int64
 	}{
-		"no folder":        {},
-		"no flush":         {kept: true},
-		"flush of 3 rows":  {kept: true, rows: 3},
-		"flush each batch": {kept: true, after: true},
+		"no folder":              {},
+		"no flush":               {kept: true},
+		"flush of 3 rows":        {kept: true, rows: 3},
+		"flush each batch":       {kept: true, after: true},
+		"flush and merge":        {kept: true, after: true, rows: 4, largest: 1000},
+		"flush, merge and split": {kept: true, after: true, rows: 4, largest: 12},
 	} {
 		t.Run(name, func(t *testing.T) {
 			storetest.Run(t, func(t *testing.T) storetest.Store {
-				opts := duckdb.Options{MemoryLimit: 512 << 20, Registerer: prometheus.NewRegistry(), FlushRows: flush.rows}
+				opts := duckdb.Options{MemoryLimit: 512 << 20, Registerer: prometheus.NewRegistry(), FlushRows: flush.rows, MaxSegmentRows: flush.largest}
 				if flush.kept {
 					opts.Dir = t.TempDir()
 				}
@@ -60,7 +64,7 @@ func run(t testing.TB, opts duckdb.Options, flushAfter bool) *running {
 func (r *running) Write(ctx context.Context, b store.Batch) ([]event.Outcome, error) {
 	outcomes, err := r.Store.Write(ctx, b)
 	if err == nil && r.flushAfter {
-		err = r.Flush(ctx)
+		err = errors.Join(r.Flush(ctx), r.Compact(ctx))
 	}
 	return outcomes, err
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -16,14 +18,22 @@ const (
 	flushByteRate = 8               // hot payloads may take this part of DuckDB's memory
 )
 
-// Run flushes when it is due, until ctx ends. A flush that fails is tried again:
-// the queue keeps everything meanwhile. It returns an error when the disk cannot
-// be relied on any more; the process must end then.
+// Run flushes and merges when it is due, until ctx ends. What fails is tried
+// again: the queue keeps everything meanwhile. It returns an error when the disk
+// cannot be relied on any more; the process must end then.
 func (s *Store) Run(ctx context.Context) error {
 	if !s.keeps() {
 		<-ctx.Done()
 		return nil
 	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.flusher(ctx) })
+	g.Go(func() error { return s.compactor(ctx) })
+	return g.Wait()
+}
+
+// flusher flushes when it is due, until ctx ends.
+func (s *Store) flusher(ctx context.Context) error {
 	tick := time.NewTicker(flushTick)
 	defer tick.Stop()
 	for {
@@ -140,22 +150,19 @@ func (s *Store) freezeLocked(ctx context.Context) error {
 // place at once for the manifest and for readers. upkeep is held.
 func (s *Store) flushOldest(ctx context.Context) error {
 	began := time.Now()
-	now := s.current()
-	g := now.view.hot[0]
-	m := *now.manifest
-	id := m.NextID
+	g := s.current().view.hot[0]
 	bounds, err := s.sliceBounds(ctx, s.reading, "SELECT occurred_at FROM "+hotName(eventTable, g.number), g.rows)
 	if err != nil {
 		return err
 	}
 	info, err := s.writeSegment(ctx, s.reading, draft{
-		id: id, bounds: bounds, large: g.rows >= largeRows,
+		id: s.reserveID(), bounds: bounds, large: g.rows >= largeRows,
 		rows: func(table string) string { return "SELECT * FROM " + hotName(table, g.number) },
 	})
 	if err != nil {
 		return err
 	}
-	m.NextID++
+	m := *s.current().manifest
 	m.Flushed, m.Arrivals = g.position, g.arrivals
 	m.Segments = append(slices.Clone(m.Segments), info)
 	x, err := s.openSegment(ctx, info)
@@ -168,7 +175,7 @@ func (s *Store) flushOldest(ctx context.Context) error {
 	}
 	s.change(func(next *state) {
 		next.view = &view{hot: next.view.hot[1:], segments: next.view.replaced(nil, []*segment{x})}
-		next.manifest = &m
+		next.manifest = s.committed(m)
 		close(s.flushed)
 		s.flushed = make(chan struct{})
 	})
@@ -179,12 +186,21 @@ func (s *Store) flushOldest(ctx context.Context) error {
 // largeRows is from where on a segment takes DuckDB's own block size.
 const largeRows = 100_000
 
+// reserveID returns the id of a segment that is to be made.
+func (s *Store) reserveID() uint64 { return s.lastID.Add(1) }
+
+// committed is a manifest with the ids that are taken by now.
+func (s *Store) committed(m Manifest) *Manifest {
+	m.NextID = s.lastID.Load() + 1
+	return &m
+}
+
 // commit makes m the manifest, or gives the segments back that it would have
 // named. upkeep is held.
 func (s *Store) commit(m Manifest, made ...*segment) error {
 	err := s.step("before manifest")
 	if err == nil {
-		err = m.write(s.opts.Dir)
+		err = s.committed(m).write(s.opts.Dir)
 	}
 	if err == nil {
 		if err = s.step("manifest written"); err != nil {

@@ -21,6 +21,7 @@ func (s *Store) load(ctx context.Context) error {
 			return err
 		}
 	}
+	s.lastID.Store(m.NextID - 1)
 	v, m, err := s.assemble(ctx, s.reading, m, 1)
 	if err != nil {
 		return err

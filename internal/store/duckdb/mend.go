@@ -59,6 +59,12 @@ func (s *Store) mend(ctx context.Context, p *snapshot, err error) (again bool, _
 	case ctx.Err() != nil:
 		return false, err
 	}
+	return s.mendSegments(ctx, p, err)
+}
+
+// mendSegments is mend for an error of another instance that reads the segments
+// of p.
+func (s *Store) mendSegments(ctx context.Context, p *snapshot, err error) (again bool, _ error) {
 	suspects := p.suspects(err)
 	for _, x := range suspects {
 		out, checkErr := s.checkSegment(ctx, x)

@@ -10,6 +10,7 @@ import (
 type metrics struct {
 	seconds    *prometheus.HistogramVec
 	flushes    prometheus.Histogram
+	merges     prometheus.Histogram
 	written    prometheus.Counter
 	rows       prometheus.Collector
 	registerer prometheus.Registerer
@@ -24,6 +25,10 @@ func newMetrics(r prometheus.Registerer, s *Store) metrics {
 		flushes: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "eye_store_flush_seconds", Help: "Time to make a segment of hot tables.",
 			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
+		}),
+		merges: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "eye_store_merge_seconds", Help: "Time to merge segments.",
+			Buckets: []float64{.1, .5, 1, 5, 10, 30, 60, 120, 300},
 		}),
 		written: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "eye_store_written_bytes_total", Help: "Bytes of segments and filters that were written.",
@@ -45,7 +50,7 @@ func (m metrics) unregister() {
 }
 
 func (m metrics) all() []prometheus.Collector {
-	return []prometheus.Collector{m.seconds, m.flushes, m.written, m.rows}
+	return []prometheus.Collector{m.seconds, m.flushes, m.merges, m.written, m.rows}
 }
 
 func (m metrics) flushed(info SegmentInfo, took time.Duration) {
@@ -58,6 +63,15 @@ func (m metrics) flushed(info SegmentInfo, took time.Duration) {
 func (m metrics) queried(kind string, took time.Duration) {
 	if m.seconds != nil {
 		m.seconds.WithLabelValues(kind).Observe(took.Seconds())
+	}
+}
+
+func (m metrics) merged(made []SegmentInfo, took time.Duration) {
+	if m.merges != nil {
+		m.merges.Observe(took.Seconds())
+		for _, info := range made {
+			m.written.Add(float64(info.Data.Bytes + info.Filter.Bytes))
+		}
 	}
 }
 

@@ -64,9 +64,8 @@ func (s *Store) rebuild(ctx context.Context, damaged SegmentInfo) (SegmentInfo, 
 	if err != nil {
 		return SegmentInfo{}, err
 	}
-	m := *p.manifest
 	info, err := s.writeSegment(ctx, s.reading, draft{
-		id: m.NextID, bounds: bounds, large: g.rows >= largeRows,
+		id: s.reserveID(), bounds: bounds, large: g.rows >= largeRows,
 		rows: func(table string) string { return "SELECT * FROM " + hotName(table, g.number) },
 	})
 	if err != nil {
@@ -76,7 +75,7 @@ func (s *Store) rebuild(ctx context.Context, damaged SegmentInfo) (SegmentInfo, 
 		s.unlink(info)
 		return info, fmt.Errorf("%w as they were: they give %v instead of %v", ErrNoFrames, info.Apps, damaged.Apps)
 	}
-	return info, s.putBack(ctx, m, info, damaged.ID)
+	return info, s.putBack(ctx, *p.manifest, info, damaged.ID)
 }
 
 // decideAgain decides about the frames within bounds as if they came now, and puts
@@ -130,7 +129,6 @@ func (s *Store) putBack(ctx context.Context, m Manifest, info SegmentInfo, damag
 		s.unlink(info)
 		return err
 	}
-	m.NextID++
 	m.Segments = append(slices.Clone(m.Segments), info)
 	m.Damaged = slices.DeleteFunc(slices.Clone(m.Damaged), func(d DamagedSegment) bool { return d.Segment.ID == damaged })
 	if err := s.commit(m, x); err != nil {
@@ -138,7 +136,7 @@ func (s *Store) putBack(ctx context.Context, m Manifest, info SegmentInfo, damag
 	}
 	s.change(func(next *state) {
 		next.view = &view{hot: next.view.hot, segments: next.view.replaced(nil, []*segment{x})}
-		next.manifest = &m
+		next.manifest = s.committed(m)
 	})
 	return nil
 }

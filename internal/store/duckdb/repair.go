@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 )
 
@@ -41,7 +40,7 @@ func (s *Store) repairFilter(ctx context.Context, id uint64) error {
 	if err != nil {
 		return fmt.Errorf("write filter %s: %w", x.info.Filter.Name, err)
 	}
-	f, err := openFilters(filepath.Join(s.segmentDir(), info.Name), filterCount(x.info.Slices))
+	f, err := openFilters(s.segmentPath(info.Name), filterCount(x.info.Slices))
 	if err != nil {
 		return fmt.Errorf("open filter %s: %w", info.Name, err)
 	}
@@ -57,7 +56,7 @@ func (s *Store) repairFilter(ctx context.Context, id uint64) error {
 		return err
 	}
 	x.filters.Store(f)
-	s.change(func(next *state) { next.manifest = &m })
+	s.change(func(next *state) { next.manifest = s.committed(m) })
 	s.log.Info("a segment's filter was built again", "segment", x.info.Data.Name)
 	return nil
 }
@@ -69,7 +68,7 @@ func (s *Store) writeFilter(name string, keys [][]uint64) (FileInfo, error) {
 	if err != nil {
 		return FileInfo{}, err
 	}
-	path := filepath.Join(s.segmentDir(), name)
+	path := s.segmentPath(name)
 	info := FileInfo{Name: name}
 	err = writeSynced(path+".tmp", packed)
 	if err == nil {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -63,7 +62,7 @@ func (s *Store) openSegment(ctx context.Context, info SegmentInfo) (*segment, er
 // attach opens a segment in an instance. The error is a *damageError when its
 // file is not what the manifest says.
 func (s *Store) attach(ctx context.Context, in *instance, info SegmentInfo) (*segment, error) {
-	path := filepath.Join(s.segmentDir(), info.Data.Name)
+	path := s.segmentPath(info.Data.Name)
 	if err := checkSize(path, info.Data); err != nil {
 		return nil, fmt.Errorf("open segment: %w", err)
 	}
@@ -74,7 +73,7 @@ func (s *Store) attach(ctx context.Context, in *instance, info SegmentInfo) (*se
 		return nil, fmt.Errorf("open segment %s: %w", info.Data.Name, err)
 	}
 	x := &segment{info: info, in: in}
-	f, err := openFilters(filepath.Join(s.segmentDir(), info.Filter.Name), filterCount(info.Slices))
+	f, err := openFilters(s.segmentPath(info.Filter.Name), filterCount(info.Slices))
 	if err == nil {
 		err = f.verify()
 	}
@@ -105,7 +104,7 @@ func (s *Store) discardSegment(x *segment) {
 // unlink removes the files of a segment.
 func (s *Store) unlink(info SegmentInfo) {
 	for _, name := range []string{info.Data.Name, info.Filter.Name} {
-		if err := os.Remove(filepath.Join(s.segmentDir(), name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := os.Remove(s.segmentPath(name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			s.log.Error("a file of the store was not removed", "file", name, "error", err)
 		}
 	}
@@ -131,8 +130,8 @@ const smallBlock = 16384
 func (s *Store) writeSegment(ctx context.Context, in *instance, d draft) (info SegmentInfo, err error) {
 	info = SegmentInfo{ID: d.id, Level: d.level, Slices: len(d.bounds) + 1}
 	info.Data.Name, info.Filter.Name = dataName(d.id), filterName(d.id)
-	data := filepath.Join(s.segmentDir(), info.Data.Name)
-	filter := filepath.Join(s.segmentDir(), info.Filter.Name)
+	data := s.segmentPath(info.Data.Name)
+	filter := s.segmentPath(info.Filter.Name)
 	defer func() {
 		if err != nil {
 			for _, path := range []string{data + ".tmp", data + ".tmp.wal", filter + ".tmp", data, filter} {

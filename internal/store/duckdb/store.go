@@ -20,6 +20,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -48,12 +49,14 @@ const (
 type Options struct {
 	// Dir is the store's folder, made when missing. Empty: it keeps nothing, and
 	// is bounded by its memory alone.
-	Dir          string
-	FlushRows    int64         // rows of hot tables that make a segment; 0 for DefaultFlushRows
-	FlushAge     time.Duration // age of their first row that does; 0 for DefaultFlushAge
-	DedupeWindow time.Duration // how long an id is remembered whatever its time; 0 for DefaultDedupeWindow
-	MemoryLimit  int64         // bytes that DuckDB may take; 0 for half of the machine's, at most 8 GiB
-	Threads      int           // of DuckDB; 0 for one for each processor
+	Dir       string
+	FlushRows int64         // rows of hot tables that make a segment; 0 for DefaultFlushRows
+	FlushAge  time.Duration // age of their first row that does; 0 for DefaultFlushAge
+	// MaxSegmentRows bounds a segment of a compaction; 0 for DefaultMaxSegmentRows.
+	MaxSegmentRows int64
+	DedupeWindow   time.Duration // how long an id is remembered whatever its time; 0 for DefaultDedupeWindow
+	MemoryLimit    int64         // bytes that DuckDB may take; 0 for half of the machine's, at most 8 GiB
+	Threads        int           // of DuckDB; 0 for one for each processor
 	// TempDir is where DuckDB puts what does not fit into memory. Empty for
 	// a folder in Dir, and without that nowhere: then a query that needs more
 	// fails with store.ErrUnavailable.
@@ -85,8 +88,10 @@ type Store struct {
 	seed    maphash.Seed      // of the hashes in seen
 	numbers map[string]uint32 // applications, to keep seen small
 
-	mending sync.Mutex // held while one error of a segment is looked into; taken before upkeep
-	upkeep  sync.Mutex // held while files and the manifest change; taken before writing
+	merging sync.Mutex    // held while segments are merged or rewritten; before upkeep
+	mending sync.Mutex    // held while an error of a segment is looked into; before upkeep
+	upkeep  sync.Mutex    // held while the manifest changes; before writing
+	lastID  atomic.Uint64 // the last id of a segment that was given
 
 	mu    sync.Mutex // guards state and the counts of who holds what
 	state *state
@@ -147,6 +152,9 @@ func (o Options) withDefaults() Options {
 	if o.FlushAge == 0 {
 		o.FlushAge = DefaultFlushAge
 	}
+	if o.MaxSegmentRows == 0 {
+		o.MaxSegmentRows = DefaultMaxSegmentRows
+	}
 	if o.DedupeWindow == 0 {
 		o.DedupeWindow = DefaultDedupeWindow
 	}
@@ -163,6 +171,8 @@ func (o Options) withDefaults() Options {
 }
 
 func (s *Store) segmentDir() string { return filepath.Join(s.opts.Dir, "segments") }
+
+func (s *Store) segmentPath(name string) string { return filepath.Join(s.segmentDir(), name) }
 
 // keeps reports whether the store has a folder.
 func (s *Store) keeps() bool { return s.opts.Dir != "" }

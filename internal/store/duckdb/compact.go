@@ -1,0 +1,359 @@
+package duckdb
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// Compaction merges segments of about the same size that lie near each other in
+// time, and splits what it writes by time (S3). A row is written again each time
+// its segment's size grows by mergeFan: with flushes of a million rows twice, until
+// it is in a segment of the largest size.
+const (
+	mergeFan = 4
+	// DefaultMaxSegmentRows bounds a segment.
+	DefaultMaxSegmentRows = 16_000_000
+	// maxSegmentBytes bounds a segment that is merged further.
+	maxSegmentBytes = 1 << 30
+	compactTick     = 10 * time.Second
+	compactRetry    = time.Minute
+	quantiles       = 64 // by which the times of a merge are known
+)
+
+// compactor runs compactions, one at a time, until ctx ends.
+func (s *Store) compactor(ctx context.Context) error {
+	tick := time.NewTicker(compactTick)
+	defer tick.Stop()
+	for {
+		err := s.Compact(ctx)
+		if errors.Is(err, errUncertain) {
+			return err
+		}
+		if err != nil && ctx.Err() == nil {
+			s.log.Error("segments could not be merged; they stay as they are, and it is tried again", "error", err)
+			pause(ctx, compactRetry)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// Compact merges until there is nothing to merge. Writing, flushing and reading
+// go on meanwhile.
+func (s *Store) Compact(ctx context.Context) error {
+	if !s.keeps() {
+		return nil
+	}
+	s.merging.Lock()
+	defer s.merging.Unlock()
+	for ctx.Err() == nil {
+		p := s.snapshot()
+		inputs := s.pick(p.view.segments)
+		if len(inputs) == 0 {
+			p.release()
+			return nil
+		}
+		err := s.merge(ctx, inputs)
+		if err != nil {
+			_, err = s.mendSegments(ctx, p, err)
+		}
+		p.release()
+		if err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// pick chooses mergeFan segments of one class of sizes, the smallest class first,
+// that are nearest to each other.
+func (s *Store) pick(segments []*segment) []*segment {
+	classes := map[int][]*segment{}
+	for _, x := range segments {
+		if class, ok := s.class(x.info); ok {
+			classes[class] = append(classes[class], x)
+		}
+	}
+	for class := minClass; class < math.MaxInt8; class++ {
+		if list := classes[class]; len(list) >= mergeFan {
+			return nearest(list)
+		}
+	}
+	return nil
+}
+
+const minClass = -4
+
+// class tells the size of a segment as a power of mergeFan of half a flush; not ok
+// means that it has the largest size already.
+func (s *Store) class(info SegmentInfo) (class int, ok bool) {
+	rows := info.Rows.Events + info.Rows.Rejections + info.Rows.Traces
+	if rows > s.opts.MaxSegmentRows/mergeFan*3 || info.Data.Bytes > maxSegmentBytes/mergeFan*3 {
+		return 0, false
+	}
+	size := float64(max(rows, 1)) / (float64(s.opts.FlushRows) / 2)
+	return max(int(math.Floor(math.Log(size)/math.Log(mergeFan))), minClass), true
+}
+
+// nearest returns the mergeFan segments of a list that span the least time. Those
+// without events count as of the time of their receipt.
+func nearest(list []*segment) []*segment {
+	times := func(x *segment) Bounds {
+		if x.info.Occurred.empty() {
+			return x.info.Received
+		}
+		return x.info.Occurred
+	}
+	slices.SortFunc(list, func(a, b *segment) int {
+		return cmp.Or(cmp.Compare(*times(a).Min, *times(b).Min), cmp.Compare(a.info.ID, b.info.ID))
+	})
+	best, least := 0, int64(math.MaxInt64)
+	for i := 0; i+mergeFan <= len(list); i++ {
+		last := int64(math.MinInt64)
+		for _, x := range list[i : i+mergeFan] {
+			last = max(last, *times(x).Max)
+		}
+		if width := last - *times(list[i]).Min; width < least {
+			best, least = i, width
+		}
+	}
+	return list[best : best+mergeFan]
+}
+
+// merge writes the rows of some segments into new ones, which take their place.
+// merging is held, and the segments are held by a snapshot.
+func (s *Store) merge(ctx context.Context, inputs []*segment) error {
+	began := time.Now()
+	heavy, err := s.openHeavy(ctx, inputs)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err := heavy.close(); err != nil {
+			s.log.Error("the instance of a compaction did not close", "error", err)
+		}
+	}()
+	ranges, err := s.plan(ctx, heavy, inputs)
+	if err != nil {
+		return err
+	}
+	level := 0
+	for _, x := range inputs {
+		level = max(level, x.info.Level+1)
+	}
+	var made []SegmentInfo
+	for _, r := range ranges {
+		info, err := s.writeSegment(ctx, heavy, draft{
+			id: s.reserveID(), level: level, bounds: r.bounds, large: r.rows >= largeRows,
+			rows: func(table string) string { return r.rowsOf(table, inputs) },
+		})
+		if err != nil {
+			s.unlinkAll(made)
+			return err
+		}
+		if info.Rows == (RowCounts{}) { // quantiles do not tell whether there is anything between two of them
+			s.unlink(info)
+			continue
+		}
+		made = append(made, info)
+	}
+	if err := s.replace(ctx, inputs, made); err != nil {
+		return err
+	}
+	s.metrics.merged(made, time.Since(began))
+	return nil
+}
+
+// openHeavy starts an instance of its own for work that reads segments and writes
+// others, with one thread and a part of the memory (S10).
+func (s *Store) openHeavy(ctx context.Context, inputs []*segment) (*instance, error) {
+	heavy, err := openInstance(ctx, limits{
+		memory: s.opts.MemoryLimit / heavyPart, threads: 1, tempDir: s.opts.TempDir, dirs: []string{s.segmentDir()}, conns: 2,
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, x := range inputs {
+		if err := heavy.exec(ctx, "ATTACH "+quoted(s.segmentPath(x.info.Data.Name))+" AS "+attachedName(x.info.ID)+" (READ_ONLY)"); err != nil {
+			return nil, errors.Join(fmt.Errorf("open segment %s: %w", x.info.Data.Name, err), heavy.close())
+		}
+	}
+	return heavy, nil
+}
+
+// heavyPart is the part of the memory that heavy work may take.
+const heavyPart = 4
+
+// piece is what becomes one segment of a merge: a range of times of events, and in
+// one piece the rejections and traces.
+type piece struct {
+	from, to int64 // of occurred_at, to exclusive
+	rows     int64 // about
+	bounds   []int64
+	others   bool
+}
+
+// rowsOf renders the rows of a table that a piece takes.
+func (r piece) rowsOf(table string, inputs []*segment) string {
+	var parts []part
+	for _, x := range inputs {
+		parts = append(parts, part{segment: x})
+	}
+	text := "SELECT " + columnsOf(table) + " FROM " + union(table, nil, parts)
+	switch {
+	case table == eventTable:
+		text += " WHERE occurred_at >= " + strconv.FormatInt(r.from, 10) + " AND occurred_at < " + strconv.FormatInt(r.to, 10)
+	case !r.others:
+		text += " WHERE FALSE"
+	}
+	return text
+}
+
+// plan divides the times of a merge: so that no piece is too large, and so that
+// the few events that lie far from the others, as late ones do, get pieces of their
+// own, where they later meet others of their time.
+func (s *Store) plan(ctx context.Context, heavy *instance, inputs []*segment) ([]piece, error) {
+	whole := piece{from: math.MinInt64, to: math.MaxInt64, others: true}
+	var total int64
+	for _, x := range inputs {
+		whole.rows += x.info.Rows.Events + x.info.Rows.Rejections + x.info.Rows.Traces
+		total += x.info.Rows.Events
+	}
+	if total == 0 {
+		return []piece{whole}, nil
+	}
+	times, err := timesOf(ctx, heavy, whole.rowsOf(eventTable, inputs))
+	if err != nil {
+		return nil, err
+	}
+	pieces := cut(times, total, s.opts.MaxSegmentRows)
+	for i := range pieces {
+		r := &pieces[i]
+		if r.bounds, err = s.sliceBounds(ctx, heavy, r.rowsOf(eventTable, inputs), r.rows); err != nil {
+			return nil, err
+		}
+	}
+	return pieces, nil
+}
+
+// timesOf reads the least time, the quantiles and the greatest time of events.
+func timesOf(ctx context.Context, in *instance, events string) ([]int64, error) {
+	var times []int64
+	text := fmt.Sprintf("SELECT unnest(quantile_disc(occurred_at, list_transform(range(0, %d), lambda i: i / %d))) AS t FROM (%s) ORDER BY t",
+		quantiles+1, quantiles, events)
+	err := eachRow(ctx, in, text, func(rows *sql.Rows) error {
+		var at int64
+		err := rows.Scan(&at)
+		times = append(times, at)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find times: %w", err)
+	}
+	return times, nil
+}
+
+// cut divides events whose quantiles are known, the first being the least time
+// and the last the greatest.
+func cut(times []int64, total, largest int64) []piece {
+	last := len(times) - 1
+	core := piece{from: math.MinInt64, to: math.MaxInt64, rows: total}
+	low, high := times[1], times[last-1]
+	var pieces []piece
+	// Far is what lies more than the width of the middle away from it.
+	if width := max(high-low, 1); times[last]-times[0] > farWidths*width {
+		few := total / quantiles
+		if times[0] < low-width {
+			core.from = low - width
+			pieces = append(pieces, piece{from: math.MinInt64, to: core.from, rows: few})
+		}
+		if times[last] > high+width {
+			core.to = high + width
+			pieces = append(pieces, piece{from: core.to, to: math.MaxInt64, rows: few})
+		}
+	}
+	n := int((total + largest - 1) / largest)
+	at := core.from
+	for i := 1; i <= n; i++ {
+		to := core.to
+		if i < n {
+			to = times[i*last/n]
+		}
+		if to <= at { // more events at one time than a segment may have
+			continue
+		}
+		pieces = append(pieces, piece{from: at, to: to, rows: total / int64(n), others: i == n})
+		at = to
+	}
+	pieces[len(pieces)-1].to, pieces[len(pieces)-1].others = core.to, true
+	return pieces
+}
+
+const farWidths = 8
+
+// replace puts segments in the place of others: in the manifest, and for readers.
+func (s *Store) replace(ctx context.Context, out []*segment, in []SegmentInfo) error {
+	s.upkeep.Lock()
+	defer s.upkeep.Unlock()
+	asked := len(out)
+	out = s.present(out)
+	var opened []*segment
+	giveBack := func(err error) error {
+		for _, x := range opened {
+			s.discardSegment(x)
+		}
+		s.unlinkAll(in)
+		return err
+	}
+	for _, info := range in {
+		x, err := s.openSegment(ctx, info)
+		if err != nil {
+			return giveBack(err)
+		}
+		opened = append(opened, x)
+	}
+	m := *s.current().manifest
+	known := len(m.Segments)
+	m.Segments = slices.DeleteFunc(slices.Clone(m.Segments), func(info SegmentInfo) bool {
+		return slices.ContainsFunc(out, func(x *segment) bool { return x.info.ID == info.ID })
+	})
+	if known-len(m.Segments) != asked {
+		return giveBack(errors.New("a segment that was merged is not there any more"))
+	}
+	m.Segments = append(m.Segments, in...)
+	if err := s.commit(m, opened...); err != nil {
+		return err
+	}
+	s.change(func(next *state) {
+		for _, x := range out {
+			x.condemned = true
+		}
+		next.view = &view{hot: next.view.hot, segments: next.view.replaced(out, opened)}
+		next.manifest = s.committed(m)
+	})
+	return nil
+}
+
+// present returns the segments of the present view that have the ids of others,
+// which a reset may have replaced.
+func (s *Store) present(list []*segment) []*segment {
+	return slices.DeleteFunc(slices.Clone(s.current().view.segments), func(x *segment) bool {
+		return !slices.ContainsFunc(list, func(y *segment) bool { return x.info.ID == y.info.ID })
+	})
+}
+
+func (s *Store) unlinkAll(list []SegmentInfo) {
+	for _, info := range list {
+		s.unlink(info)
+	}
+}
