@@ -91,7 +91,7 @@ func (s *server) open(ctx context.Context) (err error) {
 	}
 	if s.store, err = duckdb.Open(ctx, duckdb.Options{
 		Dir: filepath.Join(cfg.Data, "store"), FlushRows: cfg.FlushRows, FlushAge: cfg.FlushAge, DedupeWindow: cfg.DedupeWindow,
-		MemoryLimit: cfg.StoreMemory, Logger: log, Registerer: metrics, Step: storeStep(),
+		MemoryLimit: cfg.StoreMemory, Frames: s.frames, Logger: log, Registerer: metrics, Step: storeStep(),
 	}); err != nil {
 		return err
 	}
@@ -134,11 +134,11 @@ func (s *server) connect(ctx context.Context, metrics *prometheus.Registry) erro
 		Registerer: metrics, AnswerFirst: answerFirst,
 	})
 	s.worker = worker.New(worker.Options{
-		Queue: s.queue, Store: s.store, Live: s.live, Logger: s.log, Registerer: metrics,
+		Queue: s.queue, Store: s.store, Live: s.live, Resets: s.store.Resets(), Logger: s.log, Registerer: metrics,
 	})
 	s.api = httpapi.New(httpapi.Options{
 		Registry: s.registry, Collector: s.collector, Queue: s.queue, Live: s.live, Reader: s.store,
-		CaughtUp: s.caughtUp, LegacyApp: s.cfg.LegacyApp, MaxRequestBytes: s.cfg.MaxRequestBytes,
+		CaughtUp: s.caughtUp, Missing: s.missing, LegacyApp: s.cfg.LegacyApp, MaxRequestBytes: s.cfg.MaxRequestBytes,
 		Logger: s.log, Registerer: metrics, Gatherer: metrics,
 	})
 	return nil
@@ -157,12 +157,22 @@ func (s *server) legacyApp(ctx context.Context) error {
 	return nil
 }
 
-// caughtUp is nil when the store holds what was acknowledged before the start.
+// missing names the segments that are damaged.
+func (s *server) missing() []string {
+	var list []string
+	for _, d := range s.store.Damaged() {
+		list = append(list, d.String())
+	}
+	return list
+}
+
+// caughtUp is nil when the store holds what was acknowledged before the start, and
+// what it held before DuckDB failed.
 func (s *server) caughtUp() error {
 	if at := s.live.Position(); at < s.backlog {
 		return fmt.Errorf("the store is being rebuilt from the queue: frame %d of %d; intake works meanwhile", at, s.backlog)
 	}
-	return nil
+	return s.store.Complete()
 }
 
 // run serves until ctx ends, and then shuts down in the order of an event's

@@ -42,6 +42,9 @@ type Options struct {
 	// CaughtUp reports nil when the store holds all that was acknowledged before
 	// the start, else an error that says how far it has come.
 	CaughtUp func() error
+	// Missing names what the store cannot answer from, while the rest is served. It
+	// may be nil.
+	Missing func() []string
 
 	LegacyApp       string // serves /event/ for this application; empty for none
 	MaxRequestBytes int64  // unpacked; 0 for the default

@@ -31,6 +31,9 @@ type Options struct {
 	Queue *queue.Queue
 	Store store.Writer
 	Live  *live.Live
+	// Resets tells that the store's position went back without a Write that could
+	// have told it. It may be nil.
+	Resets <-chan struct{}
 	// Hold returns the last frame that may be trimmed now, math.MaxUint64 for
 	// any. It may be nil.
 	Hold       func() uint64
@@ -81,6 +84,7 @@ func (w *Worker) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	w.opts.Live.Restart(position)
 	w.trimmer.begin(position)
 	reading, stop := context.WithCancel(ctx)
 	loads := make(chan load, readAhead)
@@ -90,7 +94,17 @@ func (w *Worker) follow(ctx context.Context) error {
 		for range loads { // let the reader end before its worker does
 		}
 	}()
-	for first := range loads {
+	for {
+		var first load
+		select {
+		case <-w.opts.Resets:
+			return nil
+		case l, ok := <-loads:
+			if !ok {
+				return nil
+			}
+			first = l
+		}
 		b, sizes := w.gather(first, loads)
 		outcomes, ok := w.write(ctx, b)
 		if !ok {
@@ -100,7 +114,6 @@ func (w *Worker) follow(ctx context.Context) error {
 		w.trimmer.wrote(b.Last, sizes)
 		w.trim(ctx)
 	}
-	return nil
 }
 
 // read decodes frames ahead of the store, and closes loads when ctx ends.

@@ -19,7 +19,7 @@ type segment struct {
 	info    SegmentInfo
 	in      *instance               // that it is attached to
 	filters atomic.Pointer[filters] // nil while they cannot be read: the segment may hold anything
-	views   int      // that have it; guarded by Store.mu
+	views   int                     // that have it; guarded by Store.mu
 	// condemned: its files go when the last view has left it. Guarded by Store.mu.
 	condemned bool
 }
