@@ -347,7 +347,9 @@ func (s *Store) replace(ctx context.Context, out []*segment, in []SegmentInfo) e
 // present returns the segments of the present view that have the ids of others,
 // which a reset may have replaced.
 func (s *Store) present(list []*segment) []*segment {
-	return slices.DeleteFunc(slices.Clone(s.current().view.segments), func(x *segment) bool {
+	p := s.snapshot()
+	defer p.release()
+	return slices.DeleteFunc(slices.Clone(p.view.segments), func(x *segment) bool {
 		return !slices.ContainsFunc(list, func(y *segment) bool { return x.info.ID == y.info.ID })
 	})
 }

@@ -129,7 +129,7 @@ func holdsAt(path string, at int64, number uint64) bool {
 func (s *Store) checkSegment(ctx context.Context, x *segment) (out bool, err error) {
 	s.mending.Lock()
 	defer s.mending.Unlock()
-	if !slices.Contains(s.current().view.segments, x) {
+	if !s.has(x) {
 		return true, nil
 	}
 	damage := checkFile(s.segmentPath(x.info.Data.Name), x.info.Data)
@@ -138,11 +138,10 @@ func (s *Store) checkSegment(ctx context.Context, x *segment) (out bool, err err
 	}
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
-	now := s.current()
-	if !slices.Contains(now.view.segments, x) {
+	if !s.has(x) {
 		return true, nil
 	}
-	m := now.manifest.without(x.info.ID, damage.Error())
+	m := s.current().manifest.without(x.info.ID, damage.Error())
 	if err := s.commit(m); err != nil {
 		if errors.Is(err, errUncertain) {
 			s.fail(err)
@@ -156,6 +155,13 @@ func (s *Store) checkSegment(ctx context.Context, x *segment) (out bool, err err
 	s.putAside(m.Damaged[len(m.Damaged)-1:])
 	s.nudge()
 	return true, nil
+}
+
+// has reports whether a segment is in the present view.
+func (s *Store) has(x *segment) bool {
+	p := s.snapshot()
+	defer p.release()
+	return slices.Contains(p.view.segments, x)
 }
 
 // putAside tells of damaged segments that the manifest does not name any more, and

@@ -10,14 +10,24 @@ import (
 // repair makes again what can be made again: filters from their segments, and
 // damaged segments from the queue.
 func (s *Store) repair(ctx context.Context) error {
-	for _, x := range s.current().view.segments {
-		if x.filters.Load() == nil {
-			if err := s.repairFilter(ctx, x.info.ID); err != nil {
-				return err
-			}
+	for _, id := range s.withoutFilter() {
+		if err := s.repairFilter(ctx, id); err != nil {
+			return err
 		}
 	}
 	return s.rebuildDamaged(ctx)
+}
+
+// withoutFilter returns the ids of the segments that are searched without filter.
+func (s *Store) withoutFilter() (ids []uint64) {
+	p := s.snapshot()
+	defer p.release()
+	for _, x := range p.view.segments {
+		if x.filters.Load() == nil {
+			ids = append(ids, x.info.ID)
+		}
+	}
+	return ids
 }
 
 // repairFilter builds the filters of a segment from its rows. Until then it is

@@ -92,7 +92,7 @@ func (s *Store) reopenLocked(ctx context.Context, cause error) error {
 	broken, oldWriter := s.reading, s.writer
 	// Before anything of it is given back: that must not be looked for in it.
 	broken.gone.Store(true)
-	s.writer, s.lost = writer, cause
+	s.writer, s.lost = writer, cause.Error()
 	s.change(func(next *state) {
 		s.reading = in
 		next.told = max(next.told, next.position)

@@ -84,7 +84,7 @@ type Store struct {
 
 	writing sync.Mutex        // guards what the writer uses, down to the blank line
 	writer  *sql.Conn         // of reading
-	lost    error             // why the position went back, until the writer has been told
+	lost    string            // why the position went back, until the writer has been told
 	seed    maphash.Seed      // of the hashes in seen
 	numbers map[string]uint32 // applications, to keep seen small
 

@@ -42,9 +42,9 @@ func (s *Store) tryWrite(ctx context.Context, b store.Batch) (outcomes []event.O
 
 func (s *Store) writeLocked(ctx context.Context, p *snapshot, b store.Batch) ([]event.Outcome, error) {
 	switch {
-	case s.lost != nil:
-		err := fmt.Errorf("%w: %w", store.ErrReset, s.lost)
-		s.lost = nil
+	case s.lost != "":
+		err := fmt.Errorf("%w: %s", store.ErrReset, s.lost)
+		s.lost = ""
 		select {
 		case <-s.resets:
 		default:
