@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -125,6 +126,16 @@ func (s *server) launch() {
 func (s *server) kill() {
 	_ = s.cmd.Process.Kill()
 	<-s.exited
+}
+
+// shutDown ends the process in order.
+func (s *server) shutDown() {
+	s.t.Helper()
+	_ = s.cmd.Process.Signal(syscall.SIGTERM)
+	<-s.exited
+	if code := s.cmd.ProcessState.ExitCode(); code != 0 {
+		s.t.Fatalf("the server ended with %d:\n%s", code, s.output)
+	}
 }
 
 // eventually polls until a condition holds, for at most a minute.

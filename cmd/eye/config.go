@@ -44,6 +44,7 @@ type Config struct {
 	SkewTolerance   time.Duration
 	DedupeWindow    time.Duration
 	FlushAge        time.Duration
+	Retain          time.Duration // 0: for ever
 
 	LogLevel slog.Level
 	Demo     bool
@@ -71,6 +72,7 @@ func settings() []setting {
 		{"store-memory", "0", "memory of the store (`size`); 0 takes half of the machine's, at most 8GiB", func(c *Config, s string) error { return setSize(&c.StoreMemory, s, 0) }},
 		{"flush-rows", "1000000", "rows in memory that become a segment on disk (`number`)", func(c *Config, s string) error { return setRows(&c.FlushRows, s) }},
 		{"flush-age", "10m", "age of rows in memory at which they become a segment (`duration`)", func(c *Config, s string) error { return setDuration(&c.FlushAge, s, time.Second) }},
+		{"retain", "0", "how long events are kept (`duration`), as in 720h or 30d; 0 keeps for ever; an application may have its own", func(c *Config, s string) error { return setRetain(&c.Retain, s) }},
 		{"future-tolerance", "5m", "how far ahead a timestamp may be (`duration`)", func(c *Config, s string) error { return setDuration(&c.FutureTolerance, s, 0) }},
 		{"skew-tolerance", "60s", "how wrong a sender's clock may be before it is corrected (`duration`)", func(c *Config, s string) error { return setDuration(&c.SkewTolerance, s, 0) }},
 		{"dedupe-window", "168h", "how long an id is remembered whatever its time (`duration`)", func(c *Config, s string) error { return setDuration(&c.DedupeWindow, s, time.Second) }},

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"theeye/internal/event"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -148,7 +149,7 @@ func FuzzParseDuration(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		if d, err := parseDuration(text); err == nil && d < 0 && !strings.HasPrefix(text, "-") {
+		if d, err := event.ParseDuration(text); err == nil && d < 0 && !strings.HasPrefix(text, "-") {
 			t.Errorf("%q is %s", text, d)
 		}
 	})

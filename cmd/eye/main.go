@@ -99,7 +99,7 @@ func newRoot(s streams) *cobra.Command {
 	root.AddCommand(newServeCommand(s))
 	root.AddCommand(
 		newSendCommand(s), newEventsCommand(s), newSessionsCommand(s), newSessionCommand(s), newCountCommand(s),
-		newRejectionsCommand(s), newReceiptCommand(s), newBooksCommand(s),
+		newRejectionsCommand(s), newReceiptCommand(s), newBooksCommand(s), newEraseCommand(s),
 		newTypesCommand(s), newAppsCommand(s), newKeysCommand(s),
 		newHealthCommand(s), newBenchCommand(s), newVersionCommand(s),
 	)

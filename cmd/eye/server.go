@@ -51,6 +51,7 @@ type server struct {
 	live            *live.Live
 	collector       *ingest.Collector
 	worker          *worker.Worker
+	eraser          *eraser
 	api             *httpapi.Server
 	backlog         uint64 // the last frame that was there at the start
 }
@@ -91,7 +92,7 @@ func (s *server) open(ctx context.Context) (err error) {
 	}
 	if s.store, err = duckdb.Open(ctx, duckdb.Options{
 		Dir: filepath.Join(cfg.Data, "store"), FlushRows: cfg.FlushRows, FlushAge: cfg.FlushAge, DedupeWindow: cfg.DedupeWindow,
-		MemoryLimit: cfg.StoreMemory, Frames: s.frames, Logger: log, Registerer: metrics, Step: storeStep(),
+		MemoryLimit: cfg.StoreMemory, Logger: log, Registerer: metrics, Frames: s.frames, Step: storeStep(), Retain: s.retain, Tombstones: filepath.Join(cfg.Data, "tombstones"),
 	}); err != nil {
 		return err
 	}
@@ -136,9 +137,10 @@ func (s *server) connect(ctx context.Context, metrics *prometheus.Registry) erro
 	s.worker = worker.New(worker.Options{
 		Queue: s.queue, Store: s.store, Live: s.live, Resets: s.store.Resets(), Logger: s.log, Registerer: metrics,
 	})
+	s.eraser = &eraser{store: s.store, queue: s.queue, live: s.live, log: s.log}
 	s.api = httpapi.New(httpapi.Options{
 		Registry: s.registry, Collector: s.collector, Queue: s.queue, Live: s.live, Reader: s.store,
-		CaughtUp: s.caughtUp, Missing: s.missing, LegacyApp: s.cfg.LegacyApp, MaxRequestBytes: s.cfg.MaxRequestBytes,
+		CaughtUp: s.caughtUp, Missing: s.missing, Erase: s.eraser.erase, LegacyApp: s.cfg.LegacyApp, MaxRequestBytes: s.cfg.MaxRequestBytes,
 		Logger: s.log, Registerer: metrics, Gatherer: metrics,
 	})
 	return nil
@@ -164,6 +166,12 @@ func (s *server) missing() []string {
 		list = append(list, d.String())
 	}
 	return list
+}
+
+// retain returns how long an application's events are kept, 0 for ever.
+func (s *server) retain(app string) time.Duration {
+	a, _ := s.registry.App(app)
+	return a.RetainFor(s.cfg.Retain)
 }
 
 // caughtUp is nil when the store holds what was acknowledged before the start, and
@@ -201,6 +209,7 @@ func (s *server) run(ctx context.Context, ready func(address string) error) erro
 	}
 	part("store", func() error { return s.store.Run(drain) })
 	part("worker", func() error { return s.worker.Run(drain) })
+	part("erasure", func() error { return s.eraser.run(stages) })
 	part("intake", func() error { return s.collector.Run(intake) })
 	part("queue", func() error { return s.queue.Run(drain) })
 	part("http", func() error { return web.Serve(s.listener) })

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"theeye/internal/event"
 )
 
 // The functions below read the text of one setting. An error completes a
@@ -128,7 +130,7 @@ func parseSize(text string) (int64, error) {
 }
 
 func setDuration(to *time.Duration, text string, least time.Duration) error {
-	d, err := parseDuration(text)
+	d, err := event.ParseDuration(text)
 	if err != nil {
 		return err
 	}
@@ -139,18 +141,13 @@ func setDuration(to *time.Duration, text string, least time.Duration) error {
 	return nil
 }
 
-// parseDuration reads Go's form (90s, 1h30m) and whole days (30d).
-func parseDuration(text string) (time.Duration, error) {
-	const day = 24 * time.Hour
-	if days, ok := strings.CutSuffix(text, "d"); ok {
-		n, err := strconv.ParseInt(days, 10, 64)
-		if err == nil && n >= 0 && n <= int64(math.MaxInt64/day) {
-			return time.Duration(n) * day, nil
-		}
-	} else if d, err := time.ParseDuration(text); err == nil {
-		return d, nil
+// setRetain reads a duration, or 0 for ever.
+func setRetain(to *time.Duration, text string) error {
+	if text == "0" {
+		*to = 0
+		return nil
 	}
-	return 0, fmt.Errorf("%q is no duration; write a number with its unit, as in 90s, 5m, 168h or 30d", text)
+	return setDuration(to, text, time.Minute)
 }
 
 func setLevel(to *slog.Level, text string) error {

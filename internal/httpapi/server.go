@@ -45,6 +45,8 @@ type Options struct {
 	// Missing names what the store cannot answer from, while the rest is served. It
 	// may be nil.
 	Missing func() []string
+	// Erase erases a session from applications; nil where that is not possible.
+	Erase func(ctx context.Context, apps []string, session string) (Erasure, error)
 
 	LegacyApp       string // serves /event/ for this application; empty for none
 	MaxRequestBytes int64  // unpacked; 0 for the default
@@ -151,6 +153,7 @@ func otherMethods(mux *http.ServeMux, r *http.Request) []string {
 func (s *Server) routes() []route {
 	all := append(intakeRoutes(), readRoutes()...)
 	all = append(all, adminRoutes()...)
+	all = append(all, erasureRoutes()...)
 	all = append(all, operationRoutes()...)
 	if s.opts.LegacyApp != "" {
 		all = append(all, legacyRoutes()...)

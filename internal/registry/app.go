@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"theeye/internal/event"
 	"time"
 	_ "time/tzdata" // zone names must not depend on what the machine knows
 
@@ -28,6 +29,21 @@ const (
 type Settings struct {
 	TimeZone     string       `json:"time_zone"`     // IANA name, of timestamps without a zone; default UTC
 	UnknownTypes UnknownTypes `json:"unknown_types"` // default accept
+	// Retain is how long events are kept, as event.ParseDuration reads it; 0 is for
+	// ever, and empty what the server was told.
+	Retain string `json:"retain"`
+}
+
+// minRetain keeps a typing error from removing everything at once.
+const minRetain = time.Minute
+
+// RetainFor returns how long an application's events are kept, 0 for ever.
+func (s Settings) RetainFor(byDefault time.Duration) time.Duration {
+	if s.Retain == "" {
+		return byDefault
+	}
+	d, _ := event.ParseDuration(s.Retain) // it was checked when it was set
+	return d
 }
 
 func (s Settings) checked() (Settings, error) {
@@ -36,6 +52,15 @@ func (s Settings) checked() (Settings, error) {
 	}
 	if _, err := zone(s.TimeZone); err != nil {
 		return s, &InvalidError{"time_zone", fmt.Sprintf("%.60q is not known: give an IANA name like Europe/Berlin", s.TimeZone)}
+	}
+	if s.Retain != "" {
+		d, err := event.ParseDuration(s.Retain)
+		switch {
+		case err != nil:
+			return s, &InvalidError{"retain", err.Error()}
+		case d != 0 && d < minRetain:
+			return s, &InvalidError{"retain", fmt.Sprintf("%.40q is too short: the least is %s, and 0 keeps for ever", s.Retain, minRetain)}
+		}
 	}
 	switch s.UnknownTypes {
 	case "":

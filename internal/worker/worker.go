@@ -19,11 +19,13 @@ import (
 	"theeye/internal/store"
 )
 
-// Bounds of a batch: it ends with the frame that reaches one of them.
+// Bounds of a batch: it ends with the frame that reaches one of them. Only a worker
+// that is behind has batches as large as that, which cost the store less: it looks
+// for repeated events once for each batch.
 const (
-	batchRecords = 10_000
-	batchBytes   = 4 << 20
-	readAhead    = 16 // decoded frames that wait for the store
+	batchRecords = 50_000
+	batchBytes   = 16 << 20
+	readAhead    = 32 // decoded frames that wait for the store
 )
 
 // Options of a worker.

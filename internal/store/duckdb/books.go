@@ -28,6 +28,13 @@ func (p *snapshot) books(ctx context.Context, q query.Query) (store.Books, error
 	if err != nil {
 		return store.Books{}, err
 	}
+	for app, n := range p.manifest.Gone {
+		if apps == nil || slices.Contains(apps, app) {
+			c := counts[app]
+			c.sum(n)
+			counts[app] = c
+		}
+	}
 	replayed := slices.ContainsFunc(p.view.hot, func(g *generation) bool { return g.replays.Load() > 0 })
 	for _, x := range p.view.segments {
 		replayed = replayed || x.info.Replays > 0

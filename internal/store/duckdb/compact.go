@@ -32,7 +32,7 @@ func (s *Store) compactor(ctx context.Context) error {
 	tick := time.NewTicker(compactTick)
 	defer tick.Stop()
 	for {
-		err := s.Compact(ctx)
+		err := errors.Join(s.tended(ctx, s.Expire), s.tended(ctx, s.Compact))
 		if errors.Is(err, errUncertain) {
 			return err
 		}
@@ -63,10 +63,7 @@ func (s *Store) Compact(ctx context.Context) error {
 			p.release()
 			return nil
 		}
-		err := s.merge(ctx, inputs)
-		if err != nil {
-			_, err = s.mendSegments(ctx, p, err)
-		}
+		err := s.rewrite(ctx, inputs, rowsOf(inputs), func(*Manifest, []SegmentInfo) {})
 		p.release()
 		if err != nil {
 			return err
@@ -130,36 +127,49 @@ func nearest(list []*segment) []*segment {
 	return list[best : best+mergeFan]
 }
 
-// merge writes the rows of some segments into new ones, which take their place.
-// merging is held, and the segments are held by a snapshot.
-func (s *Store) merge(ctx context.Context, inputs []*segment) error {
+// source renders the rows that are to be in a table.
+type source func(table string) string
+
+// rowsOf is the source of all rows of some segments.
+func rowsOf(inputs []*segment) source {
+	parts := make([]part, len(inputs))
+	for i, x := range inputs {
+		parts[i] = part{segment: x}
+	}
+	return func(table string) string { return union(table, nil, parts) }
+}
+
+// rewrite writes rows that come from some segments into new ones, which take
+// their place; settle notes in the manifest what became of the rows that are not
+// among them. merging is held, and the segments are held by a snapshot.
+func (s *Store) rewrite(ctx context.Context, inputs []*segment, rows source, settle func(m *Manifest, made []SegmentInfo)) error {
 	began := time.Now()
 	heavy, err := s.openHeavy(ctx, inputs)
 	if err != nil {
-		return err
+		return &heavyError{err}
 	}
 	defer func() {
 		if err := heavy.close(); err != nil {
 			s.log.Error("the instance of a compaction did not close", "error", err)
 		}
 	}()
-	ranges, err := s.plan(ctx, heavy, inputs)
+	pieces, err := s.plan(ctx, heavy, rows)
 	if err != nil {
-		return err
+		return &heavyError{err}
 	}
 	level := 0
 	for _, x := range inputs {
 		level = max(level, x.info.Level+1)
 	}
 	var made []SegmentInfo
-	for _, r := range ranges {
+	for _, r := range pieces {
 		info, err := s.writeSegment(ctx, heavy, draft{
 			id: s.reserveID(), level: level, bounds: r.bounds, large: r.rows >= largeRows,
-			rows: func(table string) string { return r.rowsOf(table, inputs) },
+			rows: func(table string) string { return r.of(table, rows) },
 		})
 		if err != nil {
 			s.unlinkAll(made)
-			return err
+			return &heavyError{err}
 		}
 		if info.Rows == (RowCounts{}) { // quantiles do not tell whether there is anything between two of them
 			s.unlink(info)
@@ -167,7 +177,7 @@ func (s *Store) merge(ctx context.Context, inputs []*segment) error {
 		}
 		made = append(made, info)
 	}
-	if err := s.replace(ctx, inputs, made); err != nil {
+	if err := s.replace(ctx, inputs, made, settle); err != nil {
 		return err
 	}
 	s.metrics.merged(made, time.Since(began))
@@ -191,6 +201,13 @@ func (s *Store) openHeavy(ctx context.Context, inputs []*segment) (*instance, er
 	return heavy, nil
 }
 
+// heavyError is an error of such an instance, whatever it says of itself.
+type heavyError struct{ err error }
+
+func (e *heavyError) Error() string { return e.err.Error() }
+
+func (e *heavyError) Unwrap() error { return e.err }
+
 // heavyPart is the part of the memory that heavy work may take.
 const heavyPart = 4
 
@@ -203,13 +220,9 @@ type piece struct {
 	others   bool
 }
 
-// rowsOf renders the rows of a table that a piece takes.
-func (r piece) rowsOf(table string, inputs []*segment) string {
-	var parts []part
-	for _, x := range inputs {
-		parts = append(parts, part{segment: x})
-	}
-	text := "SELECT " + columnsOf(table) + " FROM " + union(table, nil, parts)
+// of renders the rows of a table that a piece takes from a source.
+func (r piece) of(table string, rows source) string {
+	text := "SELECT " + columnsOf(table) + " FROM " + rows(table)
 	switch {
 	case table == eventTable:
 		text += " WHERE occurred_at >= " + strconv.FormatInt(r.from, 10) + " AND occurred_at < " + strconv.FormatInt(r.to, 10)
@@ -222,45 +235,39 @@ func (r piece) rowsOf(table string, inputs []*segment) string {
 // plan divides the times of a merge: so that no piece is too large, and so that
 // the few events that lie far from the others, as late ones do, get pieces of their
 // own, where they later meet others of their time.
-func (s *Store) plan(ctx context.Context, heavy *instance, inputs []*segment) ([]piece, error) {
-	whole := piece{from: math.MinInt64, to: math.MaxInt64, others: true}
-	var total int64
-	for _, x := range inputs {
-		whole.rows += x.info.Rows.Events + x.info.Rows.Rejections + x.info.Rows.Traces
-		total += x.info.Rows.Events
-	}
-	if total == 0 {
-		return []piece{whole}, nil
-	}
-	times, err := timesOf(ctx, heavy, whole.rowsOf(eventTable, inputs))
+func (s *Store) plan(ctx context.Context, heavy *instance, rows source) ([]piece, error) {
+	times, total, err := timesOf(ctx, heavy, rows(eventTable))
 	if err != nil {
 		return nil, err
+	}
+	if total == 0 {
+		return []piece{{from: math.MinInt64, to: math.MaxInt64, others: true}}, nil
 	}
 	pieces := cut(times, total, s.opts.MaxSegmentRows)
 	for i := range pieces {
 		r := &pieces[i]
-		if r.bounds, err = s.sliceBounds(ctx, heavy, r.rowsOf(eventTable, inputs), r.rows); err != nil {
+		if r.bounds, err = s.sliceBounds(ctx, heavy, r.of(eventTable, rows), r.rows); err != nil {
 			return nil, err
 		}
 	}
 	return pieces, nil
 }
 
-// timesOf reads the least time, the quantiles and the greatest time of events.
-func timesOf(ctx context.Context, in *instance, events string) ([]int64, error) {
-	var times []int64
-	text := fmt.Sprintf("SELECT unnest(quantile_disc(occurred_at, list_transform(range(0, %d), lambda i: i / %d))) AS t FROM (%s) ORDER BY t",
+// timesOf reads the least time, the quantiles and the greatest time of events, and
+// how many there are.
+func timesOf(ctx context.Context, in *instance, events string) (times []int64, total int64, err error) {
+	text := fmt.Sprintf("SELECT unnest(quantile_disc(occurred_at, list_transform(range(0, %d), lambda i: i / %d))) AS t, count(*) FROM %s ORDER BY t",
 		quantiles+1, quantiles, events)
-	err := eachRow(ctx, in, text, func(rows *sql.Rows) error {
-		var at int64
-		err := rows.Scan(&at)
-		times = append(times, at)
+	err = eachRow(ctx, in, text, func(rows *sql.Rows) error {
+		var t sql.NullInt64
+		err := rows.Scan(&t, &total)
+		times = append(times, t.Int64)
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("find times: %w", err)
+		return nil, 0, fmt.Errorf("find times: %w", err)
 	}
-	return times, nil
+	return times, total, nil
 }
 
 // cut divides events whose quantiles are known, the first being the least time
@@ -302,7 +309,7 @@ func cut(times []int64, total, largest int64) []piece {
 const farWidths = 8
 
 // replace puts segments in the place of others: in the manifest, and for readers.
-func (s *Store) replace(ctx context.Context, out []*segment, in []SegmentInfo) error {
+func (s *Store) replace(ctx context.Context, out []*segment, in []SegmentInfo, settle func(*Manifest, []SegmentInfo)) error {
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
 	asked := len(out)
@@ -331,6 +338,7 @@ func (s *Store) replace(ctx context.Context, out []*segment, in []SegmentInfo) e
 		return giveBack(errors.New("a segment that was merged is not there any more"))
 	}
 	m.Segments = append(m.Segments, in...)
+	settle(&m, in)
 	if err := s.commit(m, opened...); err != nil {
 		return err
 	}

@@ -40,17 +40,29 @@ func traceOf(r event.Record, fate event.Fate, problems []event.Problem) trace {
 	return trace{x.App, x.EventID, x.ClientID, x.SessionID, x.Category, x.Name, x.ReceivedAt, x.Position, x.CarriedBy, fate, problems}
 }
 
+// blank leaves nothing of what was sent but the event's id.
+func (t trace) blank() trace {
+	t.clientID, t.sessionID, t.category, t.name = "", "", "", ""
+	return t
+}
+
 // decider holds what records are compared with. The writer's lock is held.
 type decider struct {
 	*snapshot
-	stored  map[idKey]*event.Event // whose bodies have to be compared
-	refused map[uuid.UUID]struct{} // rejections of segments, and of this batch
-	d       decision
+	stored     map[idKey]*event.Event // whose bodies have to be compared
+	repeated   map[idKey]string       // digests of events of segments, as far as some record has the same
+	refused    map[uuid.UUID]struct{} // rejections of segments, and of this batch
+	d          decision
+	cutoffs    map[string]event.Micros // before which events have expired, as far as asked
+	erased     map[buried]event.Micros // when sessions of the batch were erased; 0 for never
+	tombstones map[string]event.Micros // by hash
 }
 
 // decide finds the fate of each record by R2 and R3, without writing.
 func (p *snapshot) decide(ctx context.Context, records []event.Record) (*decision, error) {
-	x := &decider{snapshot: p, stored: make(map[idKey]*event.Event, len(records)), refused: map[uuid.UUID]struct{}{}}
+	x := &decider{snapshot: p, stored: make(map[idKey]*event.Event, len(records)), refused: map[uuid.UUID]struct{}{}, repeated: map[idKey]string{},
+		cutoffs: map[string]event.Micros{}, erased: map[buried]event.Micros{}, tombstones: p.manifest.erasedAt(),
+	}
 	x.d.outcomes = make([]event.Outcome, len(records))
 	if err := x.recallHot(ctx, records); err != nil {
 		return nil, err
@@ -60,6 +72,11 @@ func (p *snapshot) decide(ctx context.Context, records []event.Record) (*decisio
 	}
 	for i, record := range records {
 		e := record.Event
+		if x.wasErased(record) {
+			x.d.outcomes[i] = event.Outcome{Fate: event.Erased}
+			x.d.traces = append(x.d.traces, traceOf(record, event.Erased, nil).blank())
+			continue
+		}
 		if e == nil {
 			x.refuse(i, record, record.Rejection)
 			continue
@@ -67,9 +84,12 @@ func (p *snapshot) decide(ctx context.Context, records []event.Record) (*decisio
 		key := idKey{p.store.number(e.App), e.ID}
 		first, again := x.stored[key]
 		switch {
-		case !again && x.sameAsSeen(key, e), again && event.SameBody(first, e):
+		case !again && x.repeats(key, e), again && event.SameBody(first, e):
 			x.d.outcomes[i] = event.Outcome{Fate: event.Duplicate}
 			x.d.traces = append(x.d.traces, traceOf(record, event.Duplicate, nil))
+		case !again && x.expired(e):
+			x.d.outcomes[i] = event.Outcome{Fate: event.Expired}
+			x.d.traces = append(x.d.traces, traceOf(record, event.Expired, nil).blank())
 		case !again:
 			x.stored[key] = e
 			x.d.outcomes[i] = event.Outcome{Fate: event.Stored}

@@ -17,6 +17,9 @@ func (s *Store) load(ctx context.Context) error {
 		if m, err = ReadManifest(s.opts.Dir); err != nil {
 			return err
 		}
+		if err := m.addTombstones(s.opts.Tombstones); err != nil {
+			return err
+		}
 		if err := s.sweep(m); err != nil {
 			return err
 		}

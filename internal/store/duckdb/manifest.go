@@ -30,6 +30,13 @@ type Manifest struct {
 	Arrivals map[string]store.Arrivals `json:"arrivals"` // by application, up to Flushed
 	Segments []SegmentInfo             `json:"segments"`
 	Damaged  []DamagedSegment          `json:"damaged,omitempty"`
+	// Gone are the accounts of first arrivals whose rows were removed, by
+	// application: the expired, and the traces that went with them.
+	Gone map[string]Counts `json:"gone"`
+	// Tombstones are the sessions that were erased; TombstoneKey is the key of
+	// their hashes, in hexadecimal.
+	Tombstones   []Tombstone `json:"tombstones"`
+	TombstoneKey string      `json:"tombstone_key"`
 }
 
 // SegmentInfo is what the manifest says of a segment.

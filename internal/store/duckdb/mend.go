@@ -30,20 +30,30 @@ func attempt[T any](ctx context.Context, s *Store, q query.Query, run func(*snap
 	return result, again, err
 }
 
-// tended runs work of upkeep, and looks into the errors that it ends with.
+// tended runs work of upkeep. When it meets a damaged segment it is run again
+// without that.
 func (s *Store) tended(ctx context.Context, work func(context.Context) error) error {
-	in := s.instance()
-	err := work(ctx)
-	if err == nil {
-		return nil
+	for {
+		in := s.instance()
+		err := work(ctx)
+		if err == nil {
+			return nil
+		}
+		again, err := s.mendAfter(ctx, in, err)
+		if !again {
+			return err
+		}
 	}
+}
+
+// mendAfter is mend for an error of work that held no snapshot.
+func (s *Store) mendAfter(ctx context.Context, in *instance, err error) (again bool, _ error) {
 	p := s.snapshot() // with all that the work may have read
 	defer p.release()
 	if p.in != in {
-		return errReopened
+		return false, errReopened
 	}
-	_, err = s.mend(ctx, p, err)
-	return err
+	return s.mend(ctx, p, err)
 }
 
 // mend finds out what an error of reading says about the store, and repairs what
@@ -59,12 +69,6 @@ func (s *Store) mend(ctx context.Context, p *snapshot, err error) (again bool, _
 	case ctx.Err() != nil:
 		return false, err
 	}
-	return s.mendSegments(ctx, p, err)
-}
-
-// mendSegments is mend for an error of another instance that reads the segments
-// of p.
-func (s *Store) mendSegments(ctx context.Context, p *snapshot, err error) (again bool, _ error) {
 	suspects := p.suspects(err)
 	for _, x := range suspects {
 		out, checkErr := s.checkSegment(ctx, x)

@@ -2,6 +2,8 @@ package duckdb
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,8 +16,8 @@ import (
 // wanted is what has to be looked for in one segment.
 type wanted struct {
 	slices []int
-	events []uuid.UUID // ids of events that may be stored there
-	others []uuid.UUID // ids of rejections that may be kept there
+	events []*event.Event // that may be stored there
+	others []uuid.UUID    // ids of rejections that may be kept there
 }
 
 // recallFlushed reads what the segments hold of the records' ids (S6): from those
@@ -36,9 +38,7 @@ func (x *decider) recallFlushed(ctx context.Context, records []event.Record) err
 			continue
 		}
 		if len(w.events) > 0 {
-			b := newBuilder()
-			text := "SELECT " + eventColumns + " FROM " + segment.table(eventTable) + " WHERE " + sliceIn(distinct(w.slices)) + " AND " + b.idIn("id", w.events)
-			if err := x.recall(ctx, b.build("dedupe", text)); err != nil {
+			if err := x.recallEvents(ctx, segment, w); err != nil {
 				return err
 			}
 		}
@@ -55,6 +55,68 @@ func (x *decider) recallFlushed(ctx context.Context, records []event.Record) err
 		}
 	}
 	return nil
+}
+
+// recallEvents finds which events a segment has. Most are repeated byte for byte,
+// which a digest tells: only of the others the stored body is read.
+func (x *decider) recallEvents(ctx context.Context, segment *segment, w *wanted) error {
+	ids := make([]uuid.UUID, len(w.events))
+	for i, e := range w.events {
+		ids[i] = e.ID
+	}
+	b := newBuilder()
+	text := "SELECT app, id, " + digestSQL + " FROM " + segment.table(eventTable) + " WHERE " + sliceIn(distinct(w.slices)) + " AND " + b.idIn("id", ids)
+	stored := map[idKey]string{}
+	_, err := queryAll(ctx, x.store, x.own(b.build("dedupe", text)), func(scan scanner) (none struct{}, err error) {
+		var app, digest string
+		var id uuid.UUID
+		err = scan(&app, &id, &digest)
+		stored[idKey{x.store.number(app), id}] = digest
+		return none, err
+	})
+	if err != nil {
+		return err
+	}
+	var others []uuid.UUID
+	for _, e := range w.events {
+		key := idKey{x.store.number(e.App), e.ID}
+		switch there, ok := stored[key]; {
+		case !ok: // the filter was wrong
+		case there == digest(e):
+			x.repeated[key] = there
+		default:
+			others = append(others, e.ID)
+		}
+	}
+	if len(others) == 0 {
+		return nil
+	}
+	b = newBuilder()
+	text = "SELECT " + eventColumns + " FROM " + segment.table(eventTable) + " WHERE " + sliceIn(w.slices) + " AND " + b.idIn("id", others)
+	return x.recall(ctx, b.build("dedupe", text))
+}
+
+// digest is equal for events whose bodies are the same byte for byte; digestSQL
+// renders it in hexadecimal. No text has a NUL.
+func digest(e *event.Event) string {
+	b := make([]byte, 0, len(e.SessionID)+len(e.Category)+len(e.Name)+len(e.Timestamp)+len(e.Sender)+len(e.Data)+32)
+	for _, text := range []string{e.SessionID, e.Category, e.Name, e.Timestamp, e.Sender} {
+		b = append(append(b, text...), 0)
+	}
+	b = append(strconv.AppendInt(b, e.Seq, 10), 0)
+	sum := sha256.Sum256(append(b, e.Data...))
+	return hex.EncodeToString(sum[:])
+}
+
+const digestSQL = `sha256(concat(session_id, chr(0), category, chr(0), name, chr(0), "timestamp", chr(0), sender, chr(0), seq, chr(0), data))`
+
+// repeats reports whether an event repeats a stored one byte for byte.
+func (x *decider) repeats(key idKey, e *event.Event) bool {
+	if x.sameAsSeen(key, e) {
+		return true
+	}
+	first, again := x.repeated[key]
+	return again && first == digest(e)
 }
 
 // lookFor notes the segments that may have something of a record.
@@ -90,7 +152,7 @@ func (x *decider) lookFor(record event.Record, found map[*segment]*wanted) {
 		case e != nil:
 			w.slices = append(w.slices, hit...)
 			if len(hit) > 0 {
-				w.events = append(w.events, id)
+				w.events = append(w.events, e)
 			}
 			if others { // it may conflict as it did before
 				w.others = append(w.others, event.Conflict(e).ID)

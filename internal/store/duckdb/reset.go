@@ -20,8 +20,11 @@ var ErrFatal = errors.New("DuckDB has given up")
 // the hot tables are rebuilt.
 var errReopened = fmt.Errorf("%w: DuckDB was opened anew after a fatal error", store.ErrUnavailable)
 
-// isFatal reports whether an instance is of no use any more.
+// isFatal reports whether the reading instance is of no use any more.
 func isFatal(err error) bool {
+	if _, other := errors.AsType[*heavyError](err); other {
+		return false
+	}
 	if known, ok := errors.AsType[*duckdb.Error](err); ok && known.Type == duckdb.ErrorTypeFatal {
 		return true
 	}

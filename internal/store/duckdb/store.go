@@ -55,8 +55,15 @@ type Options struct {
 	// MaxSegmentRows bounds a segment of a compaction; 0 for DefaultMaxSegmentRows.
 	MaxSegmentRows int64
 	DedupeWindow   time.Duration // how long an id is remembered whatever its time; 0 for DefaultDedupeWindow
-	MemoryLimit    int64         // bytes that DuckDB may take; 0 for half of the machine's, at most 8 GiB
-	Threads        int           // of DuckDB; 0 for one for each processor
+	// Retain returns how long an application's rows are kept; 0 is for ever. It is
+	// called often, and may be nil.
+	Retain func(app string) time.Duration
+	// Tombstones is the file that keeps what was erased beside the manifest; empty
+	// for one in Dir.
+	Tombstones  string
+	Now         func() time.Time // nil for time.Now
+	MemoryLimit int64            // bytes that DuckDB may take; 0 for half of the machine's, at most 8 GiB
+	Threads     int              // of DuckDB; 0 for one for each processor
 	// TempDir is where DuckDB puts what does not fit into memory. Empty for
 	// a folder in Dir, and without that nowhere: then a query that needs more
 	// fails with store.ErrUnavailable.
@@ -82,7 +89,7 @@ type Store struct {
 	// writing and mu are held, and may be used while any of them is.
 	reading *instance
 
-	writing sync.Mutex        // guards what the writer uses, down to the blank line
+	writing sync.Mutex        // behind upkeep; guards what the writer uses, down to the blank line
 	writer  *sql.Conn         // of reading
 	lost    string            // why the position went back, until the writer has been told
 	seed    maphash.Seed      // of the hashes in seen
@@ -151,6 +158,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.FlushAge == 0 {
 		o.FlushAge = DefaultFlushAge
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Tombstones == "" {
+		o.Tombstones = filepath.Join(o.Dir, "tombstones")
 	}
 	if o.MaxSegmentRows == 0 {
 		o.MaxSegmentRows = DefaultMaxSegmentRows

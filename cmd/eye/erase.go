@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"theeye/internal/event"
+	"theeye/internal/httpapi"
+	"theeye/internal/live"
+	"theeye/internal/queue"
+	"theeye/internal/store/duckdb"
+)
+
+// eraser erases sessions from all that a node holds: first it makes sure that they
+// cannot come back, then it removes them from the queue and from the store.
+type eraser struct {
+	store *duckdb.Store
+	queue *queue.Queue
+	live  *live.Live
+	log   *slog.Logger
+
+	mu sync.Mutex // one erasure at a time
+}
+
+const eraseRetry = 10 * time.Second
+
+// erase erases a session. After an error it is finished at the next start at the
+// latest.
+func (e *eraser) erase(ctx context.Context, apps []string, session string) (httpapi.Erasure, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	at := event.Now()
+	state, err := e.queue.State(ctx)
+	if err != nil {
+		return httpapi.Erasure{}, err
+	}
+	if err := e.store.Bury(ctx, apps, session, at, state.Last); err != nil {
+		return httpapi.Erasure{}, fmt.Errorf("begin erasure: %w", err)
+	}
+	removed, err := e.finish(ctx)
+	if err != nil {
+		return httpapi.Erasure{}, fmt.Errorf("erase: %w", err)
+	}
+	done := httpapi.Erasure{ErasedAt: at}
+	for _, app := range slices.Sorted(maps.Keys(removed)) {
+		done.Apps = append(done.Apps, httpapi.ErasedApp{App: app, Events: removed[app].Events, Rejections: removed[app].Rejections})
+	}
+	return done, nil
+}
+
+// finish removes what has been begun to be erased: all that came before is brought
+// from the queue to segments, the queue is trimmed behind it, and the segments are
+// written without it.
+func (e *eraser) finish(ctx context.Context) (map[string]duckdb.Erased, error) {
+	state, err := e.queue.State(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.live.WaitFor(ctx, state.Last); err != nil {
+		return nil, err
+	}
+	if err := e.store.Flush(ctx); err != nil {
+		return nil, err
+	}
+	if err := e.trim(ctx); err != nil {
+		return nil, err
+	}
+	return e.store.Erase(ctx)
+}
+
+// trim takes all that is flushed from the queue, also what is usually kept there.
+func (e *eraser) trim(ctx context.Context) error {
+	flushed, err := e.store.Flushed(ctx)
+	if err != nil {
+		return err
+	}
+	return e.queue.Trim(ctx, flushed)
+}
+
+// run finishes at a start what was begun before it. A trim may have been lost with
+// a crash: it is made again.
+func (e *eraser) run(ctx context.Context) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.store.Erasing() {
+		return nil
+	}
+	for ctx.Err() == nil {
+		_, err := e.finish(ctx)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() == nil {
+			e.log.Error("an erasure could not be finished; it is tried again", "error", err)
+			pause(ctx, eraseRetry)
+		}
+	}
+	return nil
+}
+
+// newEraseCommand returns `eye erase`.
+func newEraseCommand(s streams) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "erase --session ID", Short: "Erase a session everywhere", Args: args(cobra.NoArgs),
+		Long: "Erase a session everywhere: from the store and from the queue. It does not come back by a retry, a rebuild or a restore.\nThis cannot be undone.",
+	}
+	f := newClientFlags(cmd, s)
+	session := cmd.Flags().String("session", "", "`id` of the session")
+	apps := cmd.Flags().StringArray("app", nil, "`application` to erase it from; repeatable; all when left out")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if *session == "" {
+			return usagef("--session is missing; give the id of the session to erase")
+		}
+		path := "/v1/sessions/" + url.PathEscape(*session)
+		return f.show(cmd.Context(), request{method: http.MethodDelete, path: path, query: url.Values{"app": *apps}}, func(body []byte) error {
+			var answer httpapi.ErasureAnswer
+			if err := decode(path, body, &answer); err != nil {
+				return err
+			}
+			t := newTable(f.out, "APP", "EVENTS", "REJECTIONS")
+			for _, a := range answer.Apps {
+				t.row(a.App, strconv.FormatInt(a.Events, 10), strconv.FormatInt(a.Rejections, 10))
+			}
+			if err := t.flush(); err != nil {
+				return err
+			}
+			return f.say("erased session %s at %s", answer.SessionID, answer.ErasedAt)(nil)
+		})
+	}
+	return cmd
+}

@@ -1,0 +1,321 @@
+package duckdb_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+	"pgregory.net/rapid"
+
+	"theeye/internal/event"
+	"theeye/internal/query"
+	"theeye/internal/store"
+	"theeye/internal/store/duckdb"
+)
+
+// life is a store with all that may happen to it, and beside it what must be true:
+// which events have to be seen, and which may be seen still, because they have
+// expired and were not removed yet.
+type life struct {
+	*rapid.T
+	store   *duckdb.Store
+	opts    duckdb.Options
+	now     time.Time
+	frames  []store.Batch
+	stored  map[uuid.UUID]*event.Event
+	refused map[uuid.UUID]*event.Rejection
+	erased  map[[2]string]event.Micros // by application and session
+}
+
+func born() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) }
+
+const lifeRetain = 20 * 24 * time.Hour
+
+func TestLife(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		l := &life{
+			T: rt, now: born(),
+			stored: map[uuid.UUID]*event.Event{}, refused: map[uuid.UUID]*event.Rejection{}, erased: map[[2]string]event.Micros{},
+		}
+		l.opts = duckdb.Options{
+			Dir: t.TempDir(), FlushRows: 1000, MaxSegmentRows: 40, MemoryLimit: 512 << 20, Now: func() time.Time { return l.now },
+			Retain: func(app string) time.Duration {
+				if app == "blog" {
+					return lifeRetain
+				}
+				return 0
+			},
+		}
+		l.open()
+		defer func() { l.do(l.store.Close()) }()
+		for range rapid.IntRange(1, 25).Draw(rt, "steps") {
+			rapid.SampledFrom([]func(){
+				l.write, l.write, l.write, l.write, l.flush, l.flush, l.compact, l.expire, l.erase, l.reopen, l.page, l.page,
+			}).Draw(rt, "step")()
+			l.balance()
+		}
+		l.page()
+	})
+}
+
+func (l *life) do(err error) {
+	l.Helper()
+	if err != nil {
+		l.Fatal(err)
+	}
+}
+
+func (l *life) open() {
+	var err error
+	l.store, err = duckdb.Open(l.Context(), l.opts)
+	l.do(err)
+}
+
+func (l *life) cutoff() event.Micros { return event.Micros(l.now.Add(-lifeRetain).UnixMicro()) }
+
+func (l *life) expired(e *event.Event) bool { return e.App == "blog" && e.OccurredAt < l.cutoff() }
+
+func (l *life) isErased(app, session string, sent event.Micros) bool {
+	at, ok := l.erased[[2]string{app, session}]
+	return ok && sent <= at
+}
+
+// write puts a few events and rejections into the next frame. Ids come again, with
+// the same body and another.
+func (l *life) write() {
+	number := uint64(len(l.frames) + 1)
+	var records []event.Record
+	for range rapid.IntRange(1, 6).Draw(l.T, "records") {
+		n := rapid.IntRange(1, 40).Draw(l.T, "id")
+		app, session := []string{"shop", "blog"}[n%2], []string{"s", "t", "u"}[n%3]
+		at := event.Micros(born().Add(time.Duration(20-n/4*4) * 24 * time.Hour).UnixMicro()) // an id's own, and several's
+		if rapid.IntRange(0, 4).Draw(l.T, "kind") == 0 {
+			raw := fmt.Appendf(nil, `{"n":%d}`, n%7)
+			records = append(records, event.Record{Rejection: &event.Rejection{
+				ID: event.RejectionID(app, numbered(n), raw), EventID: numbered(n), App: app, SessionID: session, SentTime: at,
+				ReceivedAt: event.Micros(l.now.UnixMicro()), Problems: []event.Problem{{Code: event.MissingField, Pointer: "/name"}}, Raw: raw,
+			}})
+			continue
+		}
+		records = append(records, event.Record{Event: &event.Event{
+			App: app, ID: numbered(n), SessionID: session, Category: "c", Name: "n", Data: []byte(rapid.SampledFrom([]string{`{}`, `{}`, `{"a":1}`}).Draw(l.T, "data")),
+			Timestamp: at.String(), SentTime: at, Seq: event.NoSeq, OccurredAt: at, ReceivedAt: event.Micros(l.now.UnixMicro()),
+		}})
+	}
+	b := frame(number, records...)
+	l.frames = append(l.frames, b)
+	l.put(b)
+	l.now = l.now.Add(time.Duration(rapid.IntRange(0, 72).Draw(l.T, "hours")) * time.Hour)
+}
+
+// put writes a frame and compares its fates with what they have to be.
+func (l *life) put(b store.Batch) {
+	outcomes, err := l.store.Write(l.Context(), b)
+	l.do(err)
+	for i, r := range b.Records {
+		if want := l.decide(r); !slices.Contains(want, outcomes[i].Fate) {
+			l.Fatalf("frame %d, record %d: %v, want one of %v", b.First, i, outcomes[i].Fate, want)
+		}
+		switch e := r.Event; outcomes[i].Fate {
+		case event.Stored:
+			l.stored[e.ID] = e
+		case event.Expired:
+			delete(l.stored, e.ID)
+		case event.Rejected:
+			x := r.Rejection
+			if e != nil {
+				x = event.Conflict(e)
+			}
+			l.refused[x.ID] = x
+		}
+	}
+}
+
+func (l *life) decide(r event.Record) []event.Fate {
+	if x := r.Rejection; x != nil {
+		if l.isErased(x.App, x.SessionID, x.SentTime) {
+			return []event.Fate{event.Erased}
+		}
+		return l.refuse(x)
+	}
+	e := r.Event
+	first, again := l.stored[e.ID]
+	switch {
+	case l.isErased(e.App, e.SessionID, e.SentTime):
+		return []event.Fate{event.Erased}
+	case again && l.expired(first): // it may be there still
+		if l.expired(e) {
+			return append(l.refuse(event.Conflict(e)), event.Duplicate, event.Expired)
+		}
+		return append(l.refuse(event.Conflict(e)), event.Duplicate, event.Stored)
+	case again && event.SameBody(first, e):
+		return []event.Fate{event.Duplicate}
+	case again:
+		return l.refuse(event.Conflict(e))
+	case l.expired(e):
+		return []event.Fate{event.Expired}
+	}
+	return []event.Fate{event.Stored}
+}
+
+// refuse returns the fates of what is refused.
+func (l *life) refuse(r *event.Rejection) []event.Fate {
+	old, again := l.refused[r.ID]
+	switch {
+	case again && old.App == "blog" && old.ReceivedAt < l.cutoff():
+		return []event.Fate{event.Rejected, event.Duplicate}
+	case again:
+		return []event.Fate{event.Duplicate}
+	}
+	return []event.Fate{event.Rejected}
+}
+
+func (l *life) flush() { l.do(l.store.Flush(l.Context())) }
+
+func (l *life) compact() {
+	l.flush()
+	l.do(l.store.Compact(l.Context()))
+}
+
+func (l *life) expire() {
+	l.now = l.now.Add(time.Duration(rapid.IntRange(0, 20).Draw(l.T, "days")) * 24 * time.Hour)
+	l.do(l.store.Expire(l.Context()))
+}
+
+// erase erases a session as the server does.
+func (l *life) erase() {
+	session := rapid.SampledFrom([]string{"s", "t"}).Draw(l.T, "session")
+	at := event.Micros(l.now.Add(-time.Duration(rapid.IntRange(0, 40).Draw(l.T, "ago")) * 24 * time.Hour).UnixMicro())
+	l.do(l.store.Bury(l.Context(), []string{"shop", "blog"}, session, at, uint64(len(l.frames))))
+	for _, app := range []string{"shop", "blog"} {
+		l.erased[[2]string{app, session}] = max(at, l.erased[[2]string{app, session}])
+	}
+	if rapid.Bool().Draw(l.T, "interrupted") {
+		l.reopen()
+	}
+	l.flush()
+	_, err := l.store.Erase(l.Context())
+	l.do(err)
+	for id, e := range l.stored {
+		if l.isErased(e.App, e.SessionID, e.SentTime) {
+			delete(l.stored, id)
+		}
+	}
+	for id, r := range l.refused {
+		if l.isErased(r.App, r.SessionID, r.SentTime) {
+			delete(l.refused, id)
+		}
+	}
+}
+
+// reopen is a crash: what was not flushed is written again.
+func (l *life) reopen() {
+	l.do(l.store.Close())
+	l.open()
+	flushed, err := l.store.Flushed(l.Context())
+	l.do(err)
+	for id, e := range l.stored {
+		if e.CarriedBy > flushed {
+			delete(l.stored, id)
+		}
+	}
+	for id, r := range l.refused {
+		if r.CarriedBy > flushed {
+			delete(l.refused, id)
+		}
+	}
+	for _, b := range l.frames[flushed:] {
+		l.put(b)
+	}
+}
+
+// page reads all events by pages of any size, while other things happen between.
+// Nothing is repeated, all is in order, and what was there before and after is in it.
+func (l *life) page() {
+	must := l.visible()
+	q := query.Query{Descending: rapid.Bool().Draw(l.T, "descending")}
+	if rapid.Bool().Draw(l.T, "one session") {
+		q.SessionIDs = []string{"s"}
+	}
+	var got []event.Event
+	for {
+		q.Limit = rapid.IntRange(1, 8).Draw(l.T, "limit")
+		p, err := l.store.Events(l.Context(), q)
+		l.do(err)
+		got = append(got, p.Items...)
+		if !p.More {
+			break
+		}
+		after := query.AfterEvent(&p.Items[len(p.Items)-1])
+		q.After, q.Horizon = &after, p.Horizon
+		rapid.SampledFrom([]func(){func() {}, func() {}, l.write, l.flush, l.compact, l.expire, l.erase}).Draw(l.T, "between")()
+	}
+	if !slices.IsSortedFunc(got, func(a, b event.Event) int {
+		if q.Descending {
+			a, b = b, a
+		}
+		return a.Key().Compare(b.Key())
+	}) {
+		l.Fatal("not in order")
+	}
+	seen := map[uuid.UUID]bool{}
+	for _, e := range got {
+		if seen[e.ID] {
+			l.Fatalf("event %s twice", e.ID)
+		}
+		seen[e.ID] = true
+	}
+	for id := range l.visible() {
+		if must[id] && !seen[id] && (q.SessionIDs == nil || l.stored[id].SessionID == "s") {
+			l.Fatalf("event %s is missing", id)
+		}
+	}
+}
+
+// visible are the events that have to be seen.
+func (l *life) visible() map[uuid.UUID]bool {
+	ids := map[uuid.UUID]bool{}
+	for id, e := range l.stored {
+		if !l.expired(e) {
+			ids[id] = true
+		}
+	}
+	return ids
+}
+
+// balance holds at every moment: the books balance, and count what is there.
+func (l *life) balance() {
+	books, err := l.store.Books(l.Context(), nil)
+	l.do(err)
+	var stored, rejected, received int64
+	for _, a := range books.Accounts {
+		if a.Received != a.Stored+a.Rejected+a.Duplicate+a.Erased+a.Expired+a.Lost {
+			l.Fatalf("the account does not balance: %+v", a)
+		}
+		stored, rejected, received = stored+a.Stored, rejected+a.Rejected, received+a.Received
+	}
+	p, err := l.store.Events(l.Context(), query.Query{Limit: query.MaxLimit})
+	l.do(err)
+	r, err := l.store.Rejections(l.Context(), query.Query{Limit: query.MaxLimit})
+	l.do(err)
+	var sent int64
+	for _, b := range l.frames {
+		sent += int64(len(b.Records))
+	}
+	if diff := cmp.Diff([]int64{int64(len(p.Items)), int64(len(r.Items)), sent}, []int64{stored, rejected, received}); diff != "" {
+		l.Fatalf("events, rejections and arrivals (-there +books):\n%s", diff)
+	}
+	for _, e := range p.Items {
+		if l.stored[e.ID] == nil {
+			l.Fatalf("event %s is there and should not be", e.ID)
+		}
+	}
+	for id := range l.visible() {
+		if !slices.ContainsFunc(p.Items, func(e event.Event) bool { return e.ID == id }) {
+			l.Fatalf("event %s is not there", id)
+		}
+	}
+}

@@ -1,0 +1,113 @@
+package test
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+// mary is what must never be seen again.
+const mary = "mary-e41c"
+
+func about(session, time string, n int) string {
+	return fmt.Sprintf(`{"id":"%s-%d","session_id":%q,"category":"c","name":"n","data":{"n":%d},"timestamp":%q}`, session, n, session, n, time)
+}
+
+// An erased session is gone from every answer, and neither a retry nor a rebuild
+// brings it back; what happens later in it is stored.
+func TestErase(t *testing.T) {
+	s := start(t, "--flush-rows", "3")
+	const before, after = "2021-01-01T00:00:00Z", "2021-01-01T00:00:01Z"
+	for n := range 8 {
+		s.must(s.call("POST", "/v1/events?wait=stored", s.write, "["+about(mary, before, n)+","+about("other", before, n)+"]"), 201)
+	}
+	s.must(s.call("POST", "/v1/events", s.write, `{"session_id":"`+mary+`","category":"c","data":{},"timestamp":"2021-01-01T00:00:00Z"}`), 422)
+	a := s.call("DELETE", "/v1/sessions/"+mary, s.admin, "")
+	s.must(a, 200)
+	if got := fmt.Sprint(a.json()["apps"]); got != "[map[app:shop events:8 rejections:1]]" {
+		t.Errorf("the report says %s", got)
+	}
+	s.erased(8, 9)
+	if a := s.call("GET", "/metrics", s.admin, ""); !strings.Contains(string(a.body), "\neye_queue_frames 0\n") {
+		t.Error("the queue still holds frames of before the erasure")
+	}
+
+	// Again, as a sender that had no answer would: it is acknowledged and not kept.
+	a = s.call("POST", "/v1/events?wait=stored", s.write, about(mary, before, 1))
+	s.must(a, 201)
+	if got := a.text("accepted"); got != "1" {
+		t.Errorf("a retry was answered %s", a.body)
+	}
+	s.erased(8, 10)
+	s.kill()
+	s.launch()
+	s.erased(8, 10)
+	s.must(s.call("POST", "/v1/events?wait=stored", s.write, `{"session_id":"`+mary+`","category":"c","name":"n","data":{},"timestamp":"2099-01-01T00:00:00Z"}`), 422)
+	s.must(s.call("DELETE", "/v1/sessions/"+mary+"?app=nobody", s.admin, ""), 404)
+	s.must(s.call("DELETE", "/v1/sessions/"+mary, s.read, ""), 403)
+}
+
+// erased checks what is left: so many events of the other session, and so many
+// erased arrivals in the books.
+func (s *server) erased(others, erased int) {
+	s.t.Helper()
+	s.eventually("the store to have caught up", func() bool { return s.call("GET", "/v1/books", s.read, "").status == 200 })
+	s.must(s.call("GET", "/v1/sessions/"+mary, s.read, ""), 404)
+	for _, path := range []string{"/v1/events?session_id=", "/v1/rejections?session_id=", "/v1/sessions?session_id="} {
+		a := s.call("GET", path+mary, s.read, "")
+		s.must(a, 200)
+		for _, list := range []string{"events", "rejections", "sessions"} {
+			if items, _ := a.json()[list].([]any); len(items) > 0 {
+				s.t.Errorf("%s still gives %s", path, a.body)
+			}
+		}
+	}
+	if got := s.call("GET", "/v1/count", s.read, "").text("count"); got != fmt.Sprint(others) {
+		s.t.Errorf("%s events, want %d", got, others)
+	}
+	book := s.call("GET", "/v1/books", s.read, "").json()["apps"].([]any)[0].(map[string]any)
+	if book["balanced"] != true || fmt.Sprint(book["erased"]) != fmt.Sprint(erased) || fmt.Sprint(book["rejected"]) != "0" {
+		s.t.Errorf("the books say %v", book)
+	}
+	a := s.call("GET", "/v1/receipts/"+url.PathEscape(mary+"-1"), s.read, "")
+	s.must(a, 200)
+	if a.text("status") != "erased" {
+		s.t.Errorf("the receipt says %s", a.body)
+	}
+}
+
+// A kill at any step of an erasure does not end it: it is finished at the next start.
+func TestEraseSurvivesKills(t *testing.T) {
+	for _, step := range []string{
+		"before manifest:1", "manifest written:1", "tombstone written:1", "before erasure:1", "segment filled:1", "segment written:2",
+		"segment named:2", "before manifest:3", "manifest written:3", "before erasure:3", "before manifest:5", "manifest written:5",
+	} {
+		t.Run(step, func(t *testing.T) {
+			s := &server{t: t, tags: "eyefault", data: t.TempDir(), args: []string{"--flush-rows", "1000"}}
+			s.launch()
+			s.must(s.call("POST", "/v1/apps", s.admin, `{"app":"shop"}`), 201)
+			s.write, s.read = s.key("shop", "write"), s.key("shop", "read")
+			s.shutDown()
+			for n := range 3 { // each start ends with a segment; of four, a merge would make one
+				s.launch()
+				for i := range 2 {
+					s.must(s.call("POST", "/v1/events?wait=stored", s.write, "["+about(mary, "2021-01-01T00:00:00Z", 2*n+i)+","+about("other", "2021-01-01T00:00:00Z", 2*n+i)+"]"), 201)
+				}
+				s.shutDown()
+			}
+			s.env = []string{"EYE_FAULT_KILL=" + step}
+			s.launch()
+			if a, err := s.try("DELETE", "/v1/sessions/"+mary, s.admin, nil); err == nil {
+				t.Fatalf("the step was not reached: %s", a.body)
+			}
+			<-s.exited
+			s.env = nil
+			s.launch()
+			s.eventually("the erasure to be finished", func() bool {
+				return s.call("GET", "/v1/sessions/"+mary, s.read, "").status == 404
+			})
+			s.erased(6, 6)
+		})
+	}
+}
