@@ -261,8 +261,7 @@ func TestTheCrashTestNoticesLosses(t *testing.T) {
 	for try := range 5 {
 		s := &server{t: t, tags: "eyefault", data: t.TempDir(), env: []string{"EYE_FAULT_ANSWER_FIRST=1"}}
 		s.launch()
-		s.must(s.call("POST", "/v1/apps", s.admin, `{"app":"shop"}`), 201)
-		s.write, s.read = s.key("shop", "write"), s.key("shop", "read")
+		s.prepare()
 		v := crash(t, s, crashEvents/10, uint64(try)).judge()
 		t.Logf("answered before publishing: %+v", v)
 		if v.lost > 0 {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
@@ -24,6 +25,9 @@ import (
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "eye-test-")
 	if err != nil {
+		panic(err)
+	}
+	if err := os.Chmod(dir, 0o755); err != nil { // the test of the image runs it as another user
 		panic(err)
 	}
 	binaries.dir = dir
@@ -47,6 +51,7 @@ func binary(t *testing.T, tags string) string {
 	name := filepath.Join(binaries.dir, "eye-"+tags)
 	err, done := binaries.built[tags]
 	if !done {
+		lookAtSources(t)
 		out, buildErr := exec.Command("go", "build", "-tags", tags, "-o", name, "theeye/cmd/eye").CombinedOutput()
 		if buildErr != nil {
 			err = fmt.Errorf("%w: %s", buildErr, out)
@@ -62,6 +67,23 @@ func binary(t *testing.T, tags string) string {
 	return name
 }
 
+// lookAtSources looks at what the binary is built from. The cache of go test
+// goes by what tests have looked at; without this it would answer for a binary of
+// yesterday.
+func lookAtSources(t *testing.T) {
+	t.Helper()
+	for _, dir := range []string{"../go.sum", "../cmd", "../internal", "../examples"} {
+		if err := filepath.WalkDir(dir, func(name string, _ fs.DirEntry, err error) error {
+			if err == nil {
+				_, err = os.Stat(name)
+			}
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // server is a running `eye serve`.
 type server struct {
 	t    *testing.T
@@ -70,6 +92,8 @@ type server struct {
 	args []string
 	env  []string // besides this process's own
 	url  string
+	// client verifies the server's certificate; nil for plain HTTP.
+	client *http.Client
 	// Keys: admin from the data directory, the others made for the application "shop".
 	admin, write, read string
 
@@ -81,17 +105,28 @@ type server struct {
 // start runs a server on a new data directory and makes the application "shop".
 func start(t *testing.T, args ...string) *server {
 	t.Helper()
-	s := &server{t: t, data: t.TempDir(), args: args}
+	return startIn(t, t.TempDir(), args...)
+}
+
+// startIn does so in a given folder.
+func startIn(t *testing.T, data string, args ...string) *server {
+	t.Helper()
+	s := &server{t: t, data: data, args: args}
 	s.launch()
-	s.must(s.call("POST", "/v1/apps", s.admin, `{"app":"shop"}`), 201)
-	s.write, s.read = s.key("shop", "write"), s.key("shop", "read")
+	s.prepare()
 	return s
 }
 
-// launch starts the process and returns when it answers.
-func (s *server) launch() {
+// prepare makes the application "shop" and its keys.
+func (s *server) prepare() {
 	s.t.Helper()
-	_ = os.Remove(filepath.Join(s.data, "address"))
+	s.must(s.call("POST", "/v1/apps", s.admin, `{"app":"shop"}`), 201)
+	s.write, s.read = s.key("shop", "write"), s.key("shop", "read")
+}
+
+// run starts the process.
+func (s *server) run() {
+	s.t.Helper()
 	s.output = &safeBuffer{}
 	s.cmd = exec.Command(binary(s.t, s.tags), append([]string{"serve", "--data", s.data, "--listen", "127.0.0.1:0"}, s.args...)...)
 	s.cmd.Stdout, s.cmd.Stderr = s.output, s.output
@@ -104,14 +139,24 @@ func (s *server) launch() {
 	cmd := s.cmd
 	go func() { _ = cmd.Wait(); close(exited) }()
 	s.t.Cleanup(func() { _ = cmd.Process.Kill(); <-exited })
+}
+
+// launch starts the process and returns when it answers.
+func (s *server) launch() {
+	s.t.Helper()
+	_ = os.Remove(filepath.Join(s.data, "address"))
+	s.run()
 	s.eventually("the server to write its address", func() bool {
 		select {
-		case <-exited:
+		case <-s.exited:
 			s.t.Fatalf("the server ended:\n%s", s.output)
 		default:
 		}
 		b, err := os.ReadFile(filepath.Join(s.data, "address"))
 		s.url = "http://" + strings.TrimSpace(string(b))
+		if s.client != nil {
+			s.url = "https://" + strings.TrimSpace(string(b))
+		}
 		return err == nil
 	})
 	b, err := os.ReadFile(filepath.Join(s.data, "admin.key"))
@@ -207,7 +252,11 @@ func (s *server) try(method, path, key string, body []byte, header ...string) (r
 	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
-	resp, err := http.DefaultClient.Do(req)
+	client := s.client
+	if client == nil {
+		client = http.DefaultClient
+	}
+	resp, err := client.Do(req)
 	if err != nil {
 		return reply{}, err
 	}

@@ -6,10 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -151,26 +148,17 @@ func (f *clientFlags) ownClient() (*client, error) {
 	if base, _ := f.named(); base != "" {
 		return f.client()
 	}
-	address := filepath.Join(f.value("data", "EYE_DATA"), "address")
-	if b, err := os.ReadFile(address); err == nil {
-		listen = strings.TrimSpace(string(b))
-	} else if listen == "" {
+	if base, trust, err := beside(f.value("data", "EYE_DATA")); err == nil {
+		return newClient(base, "", trust)
+	}
+	if listen == "" {
 		listen = "127.0.0.1:8080"
 	}
 	scheme := "http://"
 	if f.getenv("EYE_TLS_CERT") != "" {
 		scheme = "https://"
 	}
-	if strings.Contains(listen, "://") {
-		scheme = ""
-	}
-	c, err := newClient(scheme+reachable(listen), "")
-	if err != nil {
-		return nil, err
-	}
 	// A certificate does not name the loopback address, and no key is sent.
-	if t, ok := c.http.Transport.(*http.Transport); ok {
-		t.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // see above
-	}
-	return c, nil
+	trust := &tls.Config{InsecureSkipVerify: true} //nolint:gosec // see above
+	return newClient(scheme+reachable(listen), "", trust)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -73,20 +74,20 @@ func (f *clientFlags) named() (base, key string) {
 func (f *clientFlags) client() (*client, error) {
 	base, key := f.named()
 	dir := f.value("data", "EYE_DATA")
-	if base == "" {
-		address, err := os.ReadFile(filepath.Join(dir, "address"))
-		if err != nil {
-			return nil, fmt.Errorf("no server found: %s has no address file; give --url or EYE_URL, or --data of a running server", dir)
-		}
-		base = reachable(strings.TrimSpace(string(address)))
-		if key == "" {
-			// Only the key of the same directory, so that no key goes to another server.
-			if b, err := os.ReadFile(filepath.Join(dir, "admin.key")); err == nil {
-				key = strings.TrimSpace(string(b))
-			}
+	if base != "" {
+		return newClient(base, key, nil)
+	}
+	base, trust, err := beside(dir)
+	if err != nil {
+		return nil, err
+	}
+	if key == "" {
+		// Only the key of the same directory, so that no key goes to another server.
+		if b, err := os.ReadFile(filepath.Join(dir, "admin.key")); err == nil {
+			key = strings.TrimSpace(string(b))
 		}
 	}
-	return newClient(base, key)
+	return newClient(base, key, trust)
 }
 
 // client talks to one server. It is safe for concurrent use.
@@ -96,8 +97,9 @@ type client struct {
 	http *http.Client
 }
 
-// newClient returns a client for a server at a URL or at host:port.
-func newClient(base, key string) (*client, error) {
+// newClient returns a client for a server at a URL or at host:port. It trusts
+// what the machine trusts when trust is nil.
+func newClient(base, key string, trust *tls.Config) (*client, error) {
 	if !strings.Contains(base, "://") {
 		base = "http://" + base
 	}
@@ -113,6 +115,7 @@ func newClient(base, key string) (*client, error) {
 			ResponseHeaderTimeout: answerTimeout,
 			MaxIdleConnsPerHost:   8,
 			ForceAttemptHTTP2:     true,
+			TLSClientConfig:       trust,
 		}},
 	}, nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -21,10 +22,11 @@ const (
 
 // demoOptions say where the demo sends to.
 type demoOptions struct {
-	BaseURL  string
-	AdminKey string
-	Logger   *slog.Logger // nil discards
-	Seed     uint64       // of the choices; 0 is a seed like others
+	BaseURL     string
+	Certificate string // PEM file of the server's; empty for what the machine trusts
+	AdminKey    string
+	Logger      *slog.Logger // nil discards
+	Seed        uint64       // of the choices; 0 is a seed like others
 }
 
 // runDemo makes an application "demo" with the challenge's event types and sends
@@ -35,7 +37,14 @@ func runDemo(ctx context.Context, o demoOptions) error {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	c, err := newClient(o.BaseURL, o.AdminKey)
+	var trust *tls.Config
+	if o.Certificate != "" {
+		var err error
+		if trust, err = trustOnly(o.Certificate); err != nil {
+			return err
+		}
+	}
+	c, err := newClient(o.BaseURL, o.AdminKey, trust)
 	if err != nil {
 		return err
 	}

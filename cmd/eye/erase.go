@@ -102,7 +102,9 @@ func (e *eraser) run(ctx context.Context) error {
 		}
 		if ctx.Err() == nil {
 			e.log.Error("an erasure could not be finished; it is tried again", "error", err)
-			pause(ctx, eraseRetry)
+		}
+		if pause(ctx, eraseRetry) != nil {
+			break // it goes on at the next start
 		}
 	}
 	return nil

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -213,16 +212,18 @@ func (s *server) run(ctx context.Context, ready func(address string) error) erro
 	part("intake", func() error { return s.collector.Run(intake) })
 	part("queue", func() error { return s.queue.Run(drain) })
 	part("http", func() error { return web.Serve(s.listener) })
-	metricsWeb := newHTTPServer(s.api.Metrics(), s.log)
+	metricsMux := http.NewServeMux()
+	metricsMux.Handle("GET /metrics", s.api.Metrics())
+	metricsWeb := newHTTPServer(metricsMux, s.log)
 	if s.metricsListener != nil {
+		s.log.Info("metrics", "address", s.metricsListener.Addr().String())
 		part("metrics", func() error { return metricsWeb.Serve(s.metricsListener) })
 	}
 	address := s.listener.Addr().String()
-	err := s.writeAddress(address)
-	if err == nil {
-		err = ready(address)
+	if err := announce(s.cfg.Data, address, s.cfg.TLSCert); err != nil { // a full disk must not keep anyone from reading
+		s.log.Warn("commands run beside this server need --url", "error", err)
 	}
-	if err != nil {
+	if err := ready(address); err != nil {
 		stop(err)
 	}
 
@@ -239,7 +240,7 @@ func (s *server) run(ctx context.Context, ready func(address string) error) erro
 	stopDrain()
 	runErr := g.Wait()
 	s.flush()
-	_ = os.Remove(s.addressFile())
+	retract(s.cfg.Data)
 	if cause := context.Cause(stages); cause != nil && !errors.Is(cause, context.Canceled) {
 		return cause
 	}
@@ -290,20 +291,6 @@ func (s *server) close() {
 	if s.unlock != nil {
 		s.unlock()
 	}
-}
-
-func (s *server) addressFile() string { return filepath.Join(s.cfg.Data, "address") }
-
-// writeAddress tells where the server answers, for commands run beside it.
-func (s *server) writeAddress(address string) error {
-	temporary := s.addressFile() + ".tmp"
-	if err := os.WriteFile(temporary, []byte(address+"\n"), 0o600); err != nil {
-		return fmt.Errorf("write the address: %w", err)
-	}
-	if err := os.Rename(temporary, s.addressFile()); err != nil {
-		return fmt.Errorf("write the address: %w", err)
-	}
-	return nil
 }
 
 func listen(address, flag string) (net.Listener, error) {

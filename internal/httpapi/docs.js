@@ -2,19 +2,42 @@
 
 // Renders /openapi.json as a page: no library, nothing from elsewhere.
 
+const methods = ["get", "post", "put", "patch", "delete"];
+const accesses = {
+  write: "write key", read: "read key or admin key", admin: "admin key",
+  metrics: "admin key, or a read key of all applications",
+};
+
 function element(name, attributes, ...children) {
   const e = document.createElement(name);
   for (const [key, value] of Object.entries(attributes || {})) e.setAttribute(key, value);
-  for (const child of children) if (child !== null) e.append(child);
+  for (const child of children) if (child) e.append(child);
   return e;
+}
+
+// prose shows what stands between backquotes as code.
+function prose(text) {
+  return element("span", {}, ...text.split("`").map((part, i) => (i % 2 ? element("code", {}, part) : part)));
+}
+
+// reference is the name of the shape that a schema is, or is a list of.
+function reference(schema) {
+  const ref = schema && (schema.$ref || (schema.items && schema.items.$ref));
+  return ref ? ref.split("/").pop() : "";
 }
 
 function typeName(schema) {
   if (!schema) return "";
-  if (schema.$ref) return schema.$ref.split("/").pop();
-  if (schema.type === "array" || (Array.isArray(schema.type) && schema.type.includes("array"))) return `list of ${typeName(schema.items)}`;
+  if (schema.$ref) return reference(schema);
+  if ([].concat(schema.type).includes("array")) return `list of ${typeName(schema.items)}`;
   if (schema.enum) return schema.enum.join(" | ");
-  return [].concat(schema.type || "any").join(" or ") + (schema.format ? ` (${schema.format})` : "");
+  const name = [].concat(schema.type || "any").filter((t) => t !== "null").join(" or ");
+  return schema.format ? `${name} (${schema.format})` : name;
+}
+
+function type(schema) {
+  const name = reference(schema);
+  return name ? element("a", { href: "#schema-" + name }, typeName(schema)) : element("span", {}, typeName(schema));
 }
 
 function table(head, rows) {
@@ -24,67 +47,88 @@ function table(head, rows) {
     element("tbody", {}, ...rows.map((row) => element("tr", {}, ...row.map((cell) => element("td", {}, cell))))));
 }
 
-function link(schema) {
-  const name = typeName(schema);
-  const ref = schema && (schema.$ref || (schema.items && schema.items.$ref));
-  return ref ? element("a", { href: "#schema-" + ref.split("/").pop() }, name) : element("code", {}, name);
+function requestBody(body) {
+  if (!body) return null;
+  const [media] = Object.values(body.content);
+  return element("p", {}, "Body: ", type(media.schema), " as ", Object.keys(body.content).join(" or "));
 }
 
-function operation(path, method, op) {
-  const section = element("section", { class: "operation", id: op.operationId },
+// answers shows what differs; the errors of all operations look alike.
+function answers(responses) {
+  const own = [], errors = [];
+  for (const [status, r] of Object.entries(responses)) {
+    if (r.content && r.content["application/problem+json"]) errors.push(`${status} ${r.description}`);
+    else own.push([element("code", {}, status), r.content ? type(Object.values(r.content)[0].schema) : "", prose(r.description)]);
+  }
+  return [
+    table(["status", "body", "meaning"], own),
+    errors.length ? element("p", {}, "Errors, as ", element("a", { href: "#schema-ProblemDetails" }, "ProblemDetails"), ": ", errors.join(", ")) : null,
+  ];
+}
+
+function operation({ path, method, op }) {
+  return element("article", { id: op.operationId },
     element("h3", {},
       element("span", { class: "method" }, method.toUpperCase()), element("code", {}, path),
-      element("span", { class: "access" }, op["x-access"] ? op["x-access"] + " key" : "open")),
-    element("p", {}, op.summary + (op.description ? ". " + op.description : "")));
-  const parameters = table(["parameter", "in", "type", "meaning"], (op.parameters || []).map((p) =>
-    [element("code", {}, p.name + (p.required ? " *" : "")), p.in, typeName(p.schema), p.description || ""]));
-  if (parameters) section.append(parameters);
-  if (op.requestBody) {
-    const [type, media] = Object.entries(op.requestBody.content)[0];
-    section.append(element("p", {}, "Body, ", element("code", {}, type), ": ", link(media.schema)));
+      element("span", { class: "access" }, accesses[op["x-access"]] || "open")),
+    element("p", {}, prose(op.summary + (op.description ? ". " + op.description : ""))),
+    requestBody(op.requestBody),
+    table(["parameter", "type", "meaning"], (op.parameters || []).map((p) => [
+      element("code", {}, p.name), type(p.schema),
+      prose([p.in === "query" ? "" : p.in, p.description].filter(Boolean).join(": "))])),
+    ...answers(op.responses));
+}
+
+function shape([name, schema]) {
+  return element("article", { id: "schema-" + name }, element("h3", {}, name),
+    table(["field", "type", "meaning"], Object.entries(schema.properties || {}).map(([field, s]) =>
+      [element("code", {}, field), type(s), prose(s.description || "")])));
+}
+
+// byTag returns the operations in the order of the document's tags.
+function byTag(api) {
+  const groups = new Map((api.tags || []).map((tag) => [tag.name, []]));
+  for (const [path, item] of Object.entries(api.paths)) {
+    for (const method of methods) {
+      const op = item[method];
+      if (!op) continue;
+      const tag = op.tags[0];
+      if (!groups.has(tag)) groups.set(tag, []);
+      groups.get(tag).push({ path, method, op });
+    }
   }
-  section.append(table(["status", "answer", "body"], Object.entries(op.responses).map(([status, r]) =>
-    [status, r.description, r.content ? link(Object.values(r.content)[0].schema) : ""])));
-  return section;
+  return groups;
+}
+
+function entry({ path, method, op }) {
+  return element("li", {}, element("span", { class: "method" }, method.toUpperCase()),
+    element("a", { href: "#" + op.operationId, title: op.summary }, element("code", {}, path)));
 }
 
 async function main() {
   const target = document.getElementById("operations");
+  target.replaceChildren(element("p", {}, "Reading the document…"));
   let api;
   try {
-    api = await (await fetch("/openapi.json")).json();
+    const answer = await fetch("/openapi.json");
+    if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}`);
+    api = await answer.json();
   } catch (error) {
     target.replaceChildren(element("p", { role: "alert" }, "The document could not be read: " + error));
     return;
   }
   document.getElementById("about").textContent = api.info.description;
-  const byTag = new Map();
-  for (const [path, item] of Object.entries(api.paths)) {
-    for (const method of ["get", "post", "put", "patch", "delete"]) {
-      if (!item[method]) continue;
-      const tag = item[method].tags[0];
-      if (!byTag.has(tag)) byTag.set(tag, []);
-      byTag.get(tag).push([path, method, item[method]]);
-    }
-  }
-  const list = element("ul");
+  const index = document.getElementById("index");
   target.replaceChildren();
-  for (const [tag, operations] of byTag) {
-    target.append(element("h2", {}, tag));
-    for (const [path, method, op] of operations) {
-      target.append(operation(path, method, op));
-      list.append(element("li", {}, element("a", { href: "#" + op.operationId }, op.summary)));
-    }
+  for (const [tag, operations] of byTag(api)) {
+    if (!operations.length) continue;
+    index.append(element("section", {}, element("h2", {}, tag), element("ul", {}, ...operations.map(entry))));
+    target.append(element("h2", {}, tag), ...operations.map(operation));
   }
-  document.getElementById("index").append(list);
-  target.append(element("h2", {}, "shapes"));
-  for (const [name, schema] of Object.entries(api.components.schemas)) {
-    const section = element("section", { class: "operation", id: "schema-" + name }, element("h3", {}, name));
-    const fields = table(["field", "type", "meaning"], Object.entries(schema.properties || {}).map(([field, s]) =>
-      [element("code", {}, field), link(s), s.description || ""]));
-    if (fields) section.append(fields);
-    target.append(section);
-  }
+  target.append(element("h2", {}, "shapes"), ...Object.entries(api.components.schemas).map(shape));
+  // What a link points to was not there when the page was opened.
+  const wanted = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (wanted) location.replace(location.hash);
 }
 
 main();

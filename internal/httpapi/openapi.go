@@ -105,6 +105,11 @@ func OpenAPI(legacy bool) *huma.OpenAPI {
 			Description: "Collects the events of web applications and lets people ask for them.",
 			License:     &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"},
 		},
+		// In the order in which a newcomer needs them.
+		Tags: []*huma.Tag{
+			{Name: "intake"}, {Name: "reading"}, {Name: "rejections"}, {Name: "event types"},
+			{Name: "applications and keys"}, {Name: "operation"},
+		},
 		Components: &huma.Components{
 			Schemas: registry,
 			SecuritySchemes: map[string]*huma.SecurityScheme{

@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-//go:embed docs.html docs.js docs.css
+//go:embed docs.html docs.js docs.css docs.svg
 var docsPage embed.FS
 
 func operationRoutes() []route {
@@ -29,6 +29,7 @@ func operationRoutes() []route {
 			id: "docs", tag: "operation", summary: "This document as a page", answers: text("HTML")}},
 		{"GET", "/docs/docs.js", open, docsFile("docs.js"), doc{hidden: true}},
 		{"GET", "/docs/docs.css", open, docsFile("docs.css"), doc{hidden: true}},
+		{"GET", "/docs/docs.svg", open, docsFile("docs.svg"), doc{hidden: true}},
 	}
 }
 
@@ -114,7 +115,7 @@ func docsFile(name string) func(*Server, *call) error {
 		if err != nil {
 			return err
 		}
-		types := map[string]string{"html": "text/html", "js": "text/javascript", "css": "text/css"}
+		types := map[string]string{"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
 		_, extension, _ := strings.Cut(name, ".")
 		c.w.Header().Set("Content-Type", types[extension]+"; charset=utf-8")
 		_, err = c.w.Write(b)

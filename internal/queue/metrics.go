@@ -9,11 +9,12 @@ import (
 
 // metrics of a queue. They work, unseen, without a registerer.
 type metrics struct {
-	size    prometheus.Histogram
-	publish prometheus.Histogram
-	failed  prometheus.Counter
-	damaged prometheus.Counter
-	all     []prometheus.Collector
+	size     prometheus.Histogram
+	publish  prometheus.Histogram
+	failed   prometheus.Counter
+	damaged  prometheus.Counter
+	reopened prometheus.Counter
+	all      []prometheus.Collector
 }
 
 func newMetrics(r prometheus.Registerer, q *Queue) metrics {
@@ -32,8 +33,11 @@ func newMetrics(r prometheus.Registerer, q *Queue) metrics {
 		damaged: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "eye_queue_damaged_frames_total", Help: "Frames that could not be read and lie in quarantine.",
 		}),
+		reopened: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "eye_queue_reopened_total", Help: "How often the queue was reopened after the disk was full.",
+		}),
 	}
-	m.all = []prometheus.Collector{m.size, m.publish, m.failed, m.damaged, &stateCollector{q}}
+	m.all = []prometheus.Collector{m.size, m.publish, m.failed, m.damaged, m.reopened, &stateCollector{q}}
 	if r != nil {
 		r.MustRegister(m.all...)
 	}

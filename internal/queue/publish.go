@@ -24,7 +24,7 @@ const (
 )
 
 // Publish writes a frame and returns its sequence when it is fsynced. Errors:
-// ErrFull and ErrTooLarge (not written), ErrUnknown (may be written), ErrBroken.
+// ErrFull, ErrTooLarge and ErrBroken (not written), ErrUnknown (may be written).
 // It takes at most ten seconds.
 func (q *Queue) Publish(ctx context.Context, f Frame) (uint64, error) {
 	if err := q.Err(); err != nil {
@@ -40,12 +40,15 @@ func (q *Queue) Publish(ctx context.Context, f Frame) (uint64, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
+	// A server that is stuck answers nobody: no use in waiting.
+	defer context.AfterFunc(q.generation.Load().stuck, cancel)()
 	began := time.Now()
 	ack, err := q.js.PublishMsg(ctx, msg, jetstream.WithExpectStream(streamName), jetstream.WithRetryAttempts(0))
 	if err != nil {
 		q.metrics.failed.Inc()
 		return 0, q.publishError(err)
 	}
+	q.confirm(ack.Sequence)
 	q.metrics.publish.Observe(time.Since(began).Seconds())
 	q.metrics.size.Observe(float64(len(payload)))
 	return ack.Sequence, nil
@@ -62,8 +65,14 @@ func (q *Queue) publishError(err error) error {
 			}
 		}
 	}
-	if broken := q.broken.Load(); broken != nil {
-		return *broken
-	}
 	return fmt.Errorf("%w: %w", ErrUnknown, err)
+}
+
+func (q *Queue) confirm(sequence uint64) {
+	for {
+		before := q.confirmed.Load()
+		if sequence <= before || q.confirmed.CompareAndSwap(before, sequence) {
+			return
+		}
+	}
 }

@@ -13,11 +13,11 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
@@ -70,14 +70,14 @@ type Queue struct {
 	metrics metrics
 	disk    disk
 
-	server atomic.Pointer[server.Server]
-	conn   *nats.Conn
-	js     jetstream.JetStream
+	generation atomic.Pointer[generation]
+	conn       *nats.Conn
+	js         jetstream.JetStream
+	confirmed  atomic.Uint64 // the highest sequence that was acknowledged
 
 	failed chan struct{} // closed when broken is set
 	once   sync.Once     // guards the closing of failed
 	broken atomic.Pointer[error]
-	noRoom atomic.Bool // ENOSPC was met: nothing is published until reopened
 }
 
 // Open starts the queue and checks that it is as durable as it must be. It
@@ -93,51 +93,20 @@ func Open(ctx context.Context, opts Options) (*Queue, error) {
 	q.disk = disk{dir: opts.Dir, reserve: opts.Reserve}
 	q.opts.MaxBytes = q.disk.quota(opts.MaxBytes)
 	q.metrics = newMetrics(opts.Registerer, q)
-	if err := q.startServer(); err != nil {
+	g, err := q.startServer()
+	if err != nil {
+		q.metrics.unregister(opts.Registerer)
 		return nil, err
 	}
+	q.generation.Store(g)
 	if err := q.connect(ctx); err != nil {
 		q.Close()
 		return nil, err
 	}
+	g.serves.Store(true)
 	return q, nil
 }
 
-func (q *Queue) startServer() error {
-	ns, err := server.NewServer(&server.Options{
-		ServerName:         "eye",
-		DontListen:         true,
-		NoSigs:             true,
-		JetStream:          true,
-		StoreDir:           q.opts.Dir,
-		SyncAlways:         true,
-		JetStreamMaxStore:  q.opts.MaxBytes + MetadataReserve,
-		JetStreamMaxMemory: 64 << 20,
-		MaxPayload:         maxMessage,
-	})
-	if err != nil {
-		return fmt.Errorf("configure queue: %w", err)
-	}
-	ns.SetLoggerV2(&serverLog{queue: q}, false, false, false)
-	ns.Start()
-	if !ns.ReadyForConnections(startTimeout) {
-		ns.Shutdown()
-		return errors.New("queue did not start within a minute")
-	}
-	if !ns.JetStreamEnabled() {
-		ns.Shutdown()
-		return fmt.Errorf("queue could not open its folder %s: see the log for the reason", q.opts.Dir)
-	}
-	if cfg := ns.JetStreamConfig(); cfg == nil || !cfg.SyncAlways {
-		ns.Shutdown()
-		return errors.New("queue would acknowledge before it syncs: refusing to start")
-	}
-	q.server.Store(ns)
-	return nil
-}
-
-// InProcessConn connects to the server that runs now. It makes a reconnecting
-// client find the server that replaced a closed one.
 func (q *Queue) connect(ctx context.Context) error {
 	conn, err := nats.Connect("", nats.InProcessServer(currentServer{q}),
 		nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond), nats.Timeout(requestTimeout))
@@ -181,7 +150,7 @@ func (q *Queue) openStream(ctx context.Context) error {
 			want.FirstSeq = q.opts.FirstSequence
 			_, err = q.js.CreateStream(ctx, want)
 		}
-	case err == nil:
+	case err == nil && !asWanted(info.Config, want): // when it is, a full disk does not matter
 		want.FirstSeq = info.Config.FirstSeq
 		_, err = q.js.UpdateStream(ctx, want)
 	}
@@ -191,13 +160,18 @@ func (q *Queue) openStream(ctx context.Context) error {
 	if info, err = q.info(ctx); err != nil {
 		return fmt.Errorf("check stream of frames: %w", err)
 	}
-	got := info.Config
-	if got.Storage != jetstream.FileStorage || got.Retention != jetstream.LimitsPolicy ||
-		got.Discard != jetstream.DiscardNew || got.MaxBytes != q.opts.MaxBytes || got.MaxAge != 0 ||
-		got.PersistMode != jetstream.DefaultPersistMode {
-		return fmt.Errorf("the stream of frames is not configured as asked: %+v", got)
+	if !asWanted(info.Config, want) {
+		return fmt.Errorf("the stream of frames is not configured as asked: %+v", info.Config)
 	}
+	q.confirm(info.State.LastSeq)
 	return nil
+}
+
+// asWanted compares what the durability of frames hangs on.
+func asWanted(got, want jetstream.StreamConfig) bool {
+	return slices.Equal(got.Subjects, want.Subjects) && got.Storage == want.Storage && got.Retention == want.Retention &&
+		got.Discard == want.Discard && got.MaxBytes == want.MaxBytes && got.MaxMsgs == want.MaxMsgs &&
+		got.MaxMsgSize == want.MaxMsgSize && got.MaxAge == 0 && got.PersistMode == jetstream.DefaultPersistMode
 }
 
 func (q *Queue) info(ctx context.Context) (*jetstream.StreamInfo, error) {
@@ -256,13 +230,16 @@ func (q *Queue) Trim(ctx context.Context, upTo uint64) error {
 }
 
 // Err says why the queue takes no frames at this moment: nil, ErrFull or
-// ErrBroken. It asks the file system at most once a second.
+// ErrBroken. It asks the file system at most ten times a second.
 func (q *Queue) Err() error {
 	if err := q.broken.Load(); err != nil {
 		return *err
 	}
-	if q.noRoom.Load() || q.disk.low() {
-		return fmt.Errorf("%w: less than %d MiB of disk left", ErrFull, q.disk.floor()>>20)
+	if low, floor := q.disk.low(); low {
+		return fmt.Errorf("%w: less than %d MiB of disk left", ErrFull, floor>>20)
+	}
+	if g := q.generation.Load(); g.stuck.Err() != nil || !g.serves.Load() {
+		return fmt.Errorf("%w: the disk was full, the queue is being reopened", ErrFull)
 	}
 	return nil
 }
@@ -279,15 +256,12 @@ func (q *Queue) breakWith(cause error) {
 	})
 }
 
-// Close stops the queue. What was acknowledged is on disk already.
+// Close stops the queue, after Run has ended. What was acknowledged is on disk already.
 func (q *Queue) Close() {
 	if q.conn != nil {
 		q.conn.Close()
 	}
-	if ns := q.server.Load(); ns != nil {
-		ns.Shutdown()
-		ns.WaitForShutdown()
-	}
+	q.generation.Load().close()
 	q.metrics.unregister(q.opts.Registerer)
 }
 

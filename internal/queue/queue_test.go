@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -101,6 +102,54 @@ func TestReaderWaitsForWhatComes(t *testing.T) {
 	}()
 	publish(t, q, "late")
 	<-done
+}
+
+// A worker must be able to stop when the queue does not work any more.
+func TestReaderThatFailsEndsWithItsContext(t *testing.T) {
+	failing := make(signal, 1)
+	q := open(t, queue.Options{Logger: slog.New(slog.NewTextHandler(failing, nil))})
+	publish(t, q, "x")
+	ctx, cancel := context.WithCancel(t.Context())
+	read, done := make(chan struct{}), make(chan error)
+	go func() {
+		r := q.Reader(1)
+		defer r.Close()
+		_, _ = r.Next(ctx)
+		close(read)
+		_, err := r.Next(ctx)
+		done <- err
+	}()
+	<-read
+	if err := q.JetStream().DeleteStream(t.Context(), "EYE_FRAMES"); err != nil {
+		t.Fatal(err)
+	}
+	timeout, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	defer stop()
+	select {
+	case <-failing:
+	case <-timeout.Done():
+		t.Error("the reader does not tell that it fails")
+	}
+	cancel()
+	select {
+	case err := <-done:
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+	case <-timeout.Done():
+		t.Error("the reader goes on after its context has ended")
+	}
+}
+
+// signal is a log that tells when something is written.
+type signal chan struct{}
+
+func (s signal) Write(line []byte) (int, error) {
+	select {
+	case s <- struct{}{}:
+	default:
+	}
+	return len(line), nil
 }
 
 func TestConcurrentPublishersGetDistinctSequences(t *testing.T) {

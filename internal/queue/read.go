@@ -72,6 +72,8 @@ func (r *Reader) message(ctx context.Context) (jetstream.Msg, error) {
 		consumer, err := r.queue.js.OrderedConsumer(ctx, streamName, jetstream.OrderedConsumerConfig{
 			DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
 			OptStartSeq:   r.next,
+			// By default it tries for ever, and does not end with ctx.
+			MaxResetAttempts: 1,
 		})
 		if err != nil {
 			return nil, fmt.Errorf("open reader of frames: %w", err)

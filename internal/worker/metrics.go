@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -12,22 +13,23 @@ import (
 type metrics struct {
 	fates    *prometheus.CounterVec
 	seconds  prometheus.Histogram
-	lag      prometheus.Gauge
 	failures prometheus.Counter
 	position prometheus.Gauge
+
+	started event.Micros
+	waiting atomic.Int64 // since when the oldest record waits that is being written; 0 for none
+	lag     atomic.Int64 // how long that of the last batch waited, in microseconds
 }
 
-func newMetrics(r prometheus.Registerer) metrics {
-	m := metrics{
+func newMetrics(r prometheus.Registerer) *metrics {
+	m := &metrics{
+		started: event.Now(),
 		fates: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "eye_worker_records_total", Help: "Records that the store decided about, by fate.",
 		}, []string{"fate"}),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "eye_worker_write_seconds", Help: "Time to write a batch to the store.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, 1, 5},
-		}),
-		lag: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "eye_worker_lag_seconds", Help: "Time from the receipt of the newest stored record until it was stored.",
 		}),
 		failures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "eye_worker_failures_total", Help: "Batches that the store did not take at once.",
@@ -36,13 +38,41 @@ func newMetrics(r prometheus.Registerer) metrics {
 			Name: "eye_worker_position", Help: "Sequence of the last stored frame.",
 		}),
 	}
+	lag := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "eye_worker_lag_seconds",
+		Help: "How long the oldest record has waited that is being stored, since its receipt or the start; between two batches, that of the last.",
+	}, m.lagSeconds)
 	if r != nil {
-		r.MustRegister(m.fates, m.seconds, m.lag, m.failures, m.position)
+		r.MustRegister(m.fates, m.seconds, lag, m.failures, m.position)
 	}
 	return m
 }
 
-func (m metrics) wrote(b store.Batch, outcomes []event.Outcome, took time.Duration) {
+// lagSeconds grows while a store takes nothing.
+func (m *metrics) lagSeconds() float64 {
+	lag := m.lag.Load()
+	if since := m.waiting.Load(); since != 0 {
+		lag = int64(event.Now()) - since
+	}
+	return (time.Duration(lag) * time.Microsecond).Seconds()
+}
+
+// writes is called when a batch is begun. What a store that is rebuilt reads
+// again has not waited since its receipt.
+func (m *metrics) writes(b store.Batch) {
+	if len(b.Records) == 0 {
+		return
+	}
+	received := m.started
+	if first := b.Records[0]; first.Event != nil {
+		received = max(received, first.Event.ReceivedAt)
+	} else {
+		received = max(received, first.Rejection.ReceivedAt)
+	}
+	m.waiting.Store(int64(received))
+}
+
+func (m *metrics) wrote(outcomes []event.Outcome, took time.Duration) {
 	m.seconds.Observe(took.Seconds())
 	counts := map[event.Fate]int{}
 	for _, o := range outcomes {
@@ -51,13 +81,7 @@ func (m metrics) wrote(b store.Batch, outcomes []event.Outcome, took time.Durati
 	for fate, n := range counts {
 		m.fates.WithLabelValues(fate.String()).Add(float64(n))
 	}
-	if n := len(b.Records); n > 0 {
-		var received event.Micros
-		if last := b.Records[n-1]; last.Event != nil {
-			received = last.Event.ReceivedAt
-		} else {
-			received = last.Rejection.ReceivedAt
-		}
-		m.lag.Set(event.Now().Sub(received).Seconds())
+	if since := m.waiting.Swap(0); since != 0 {
+		m.lag.Store(int64(event.Now()) - since)
 	}
 }

@@ -46,7 +46,7 @@ type Options struct {
 // Worker is the one writer of a store.
 type Worker struct {
 	opts    Options
-	metrics metrics
+	metrics *metrics
 	trimmer trimmer
 }
 
@@ -205,11 +205,12 @@ type frameSize struct {
 // write tries until the store has taken the batch; ok is false when ctx ended or
 // the store has to be followed from an earlier position.
 func (w *Worker) write(ctx context.Context, b store.Batch) (outcomes []event.Outcome, ok bool) {
+	w.metrics.writes(b)
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		began := time.Now()
 		outcomes, err := w.opts.Store.Write(ctx, b)
 		if err == nil {
-			w.metrics.wrote(b, outcomes, time.Since(began))
+			w.metrics.wrote(outcomes, time.Since(began))
 			return outcomes, true
 		}
 		if ctx.Err() != nil {

@@ -39,6 +39,11 @@ func queryAll[T any](ctx context.Context, s *Store, q statement, read func(scann
 	run := s.instance().db.QueryContext
 	if q.on != nil {
 		run = q.on.QueryContext
+	} else {
+		if err := s.readers.Acquire(ctx, 1); err != nil {
+			return nil, err
+		}
+		defer s.readers.Release(1)
 	}
 	rows, err := run(ctx, q.text, q.args...)
 	if err != nil {

@@ -25,6 +25,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
 
 	"theeye/internal/event"
 	"theeye/internal/store"
@@ -89,6 +90,8 @@ type Store struct {
 	// writing and mu are held, and may be used while any of them is.
 	reading *instance
 
+	readers *semaphore.Weighted // queries at once
+
 	writing sync.Mutex        // behind upkeep; guards what the writer uses, down to the blank line
 	writer  *sql.Conn         // of reading
 	lost    string            // why the position went back, until the writer has been told
@@ -114,7 +117,7 @@ type Store struct {
 func Open(ctx context.Context, opts Options) (*Store, error) {
 	opts = opts.withDefaults()
 	s := &Store{
-		opts: opts, log: opts.Logger, seed: maphash.MakeSeed(), numbers: map[string]uint32{},
+		opts: opts, log: opts.Logger, readers: semaphore.NewWeighted(maxReaders), seed: maphash.MakeSeed(), numbers: map[string]uint32{},
 		wake: make(chan struct{}, 1), flushed: make(chan struct{}),
 		resets: make(chan struct{}, 1), failed: make(chan error, 1),
 	}

@@ -1,0 +1,145 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"strings"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// generation is one run of the embedded server. When the disk was full, another
+// one takes its place.
+type generation struct {
+	server *server.Server
+	// stuck ends with the first error of the file system that sticks: from then
+	// on this server confirms nothing.
+	stuck  context.Context //nolint:containedctx // the life of the generation, not of a call
+	stick  context.CancelFunc
+	serves atomic.Bool // the stream was looked at, and is as it must be
+	fatal  error       // why the server did not start; written by it while it starts
+}
+
+func newGeneration(ns *server.Server) *generation {
+	g := &generation{server: ns, fatal: errors.New("see the log for the reason")}
+	g.stuck, g.stick = context.WithCancel(context.Background())
+	return g
+}
+
+// startServer starts a generation and checks that it is as durable as it must be.
+func (q *Queue) startServer() (*generation, error) {
+	ns, err := server.NewServer(&server.Options{
+		ServerName:         "eye",
+		DontListen:         true,
+		NoSigs:             true,
+		JetStream:          true,
+		StoreDir:           q.opts.Dir,
+		SyncAlways:         true,
+		JetStreamMaxStore:  q.opts.MaxBytes + MetadataReserve,
+		JetStreamMaxMemory: 64 << 20,
+		MaxPayload:         maxMessage,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("configure queue: %w", err)
+	}
+	g := newGeneration(ns)
+	ns.SetLoggerV2(&serverLog{queue: q, generation: g}, false, false, false)
+	ns.Start()
+	err = g.check(q.opts.Dir)
+	if err != nil {
+		g.close()
+		return nil, err
+	}
+	return g, nil
+}
+
+func (g *generation) check(dir string) error {
+	if !g.server.ReadyForConnections(startTimeout) {
+		return errors.New("queue did not start within a minute")
+	}
+	if !g.server.JetStreamEnabled() {
+		return fmt.Errorf("queue could not open its folder %s: %w", dir, g.fatal)
+	}
+	if cfg := g.server.JetStreamConfig(); cfg == nil || !cfg.SyncAlways {
+		return errors.New("queue would acknowledge before it syncs: refusing to start")
+	}
+	return nil
+}
+
+func (g *generation) close() {
+	g.server.Shutdown()
+	g.server.WaitForShutdown()
+	g.stick()
+}
+
+// currentServer connects to the server that runs now, so that a reconnecting
+// client finds the one that replaced a closed one.
+type currentServer struct{ q *Queue }
+
+func (c currentServer) InProcessConn() (net.Conn, error) {
+	return c.q.generation.Load().server.InProcessConn()
+}
+
+// serverLog passes the embedded server's log on and learns from it what the
+// server tells nobody else: that writing has failed.
+type serverLog struct {
+	queue      *Queue
+	generation *generation
+}
+
+func (l *serverLog) Noticef(format string, v ...any) { l.queue.log.Debug(fmt.Sprintf(format, v...)) }
+func (l *serverLog) Debugf(string, ...any)           {}
+func (l *serverLog) Tracef(string, ...any)           {}
+
+func (l *serverLog) Warnf(format string, v ...any) {
+	l.queue.log.Warn("queue: " + fmt.Sprintf(format, v...))
+	l.judge(format, v)
+}
+
+func (l *serverLog) Errorf(format string, v ...any) {
+	l.queue.log.Error("queue: " + fmt.Sprintf(format, v...))
+	l.judge(format, v)
+}
+
+// Fatalf is called when the server cannot start, which startServer tells, or
+// cannot go on.
+func (l *serverLog) Fatalf(format string, v ...any) {
+	err := fmt.Errorf(format, v...)
+	if l.generation.serves.Load() {
+		l.queue.breakWith(err)
+		return
+	}
+	l.generation.fatal = err
+}
+
+// judge looks for a file system's error among the arguments of a log line. An
+// error of writing that is not the want of space cannot be mended here.
+func (l *serverLog) judge(format string, args []any) {
+	for _, arg := range args {
+		err, ok := arg.(error)
+		switch {
+		case !ok:
+		case isFull(err):
+			l.generation.stick()
+		case isFatal(err), strings.Contains(format, "ritical write error"):
+			l.queue.breakWith(err)
+			l.generation.stick()
+		}
+	}
+}
+
+// isFull tells whether a write found no room. A failed fsync is never that: what
+// it did not write may be gone, whatever a later one says.
+func isFull(err error) bool {
+	if path, ok := errors.AsType[*fs.PathError](err); ok && path.Op == "sync" {
+		return false
+	}
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
+func isFatal(err error) bool { return errors.Is(err, syscall.EIO) || errors.Is(err, syscall.EROFS) }

@@ -1,0 +1,93 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	lookEvery = 500 * time.Millisecond
+	// reopenWait is the least time between two reopenings. There are disks that
+	// are full and do not look it: a user's quota, a lack of inodes.
+	reopenWait = 5 * time.Second
+)
+
+// Run watches over the queue until ctx ends. After the disk was full it closes
+// the server and opens it again when there is room, in this process: the
+// server's write error sticks until then (Q3). It returns ErrBroken when
+// writing failed for another reason.
+func (q *Queue) Run(ctx context.Context) error {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	var last time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-q.failed:
+			return *q.broken.Load()
+		case <-tick.C:
+		}
+		low, _ := q.disk.low()
+		if q.generation.Load().stuck.Err() == nil || low || time.Since(last) < reopenWait {
+			continue
+		}
+		last = time.Now()
+		if err := q.reopen(ctx); err != nil {
+			return fmt.Errorf("reopen queue after the disk was full: %w", err)
+		}
+	}
+}
+
+// reopen replaces the server. While it does, the queue takes nothing.
+func (q *Queue) reopen(ctx context.Context) error {
+	q.generation.Load().close()
+	next, err := q.startServer()
+	if err != nil {
+		if low, _ := q.disk.low(); low { // somebody else took the room
+			q.log.Warn("the queue could not be reopened; it is tried again when there is room", "error", err)
+			return nil
+		}
+		return err
+	}
+	q.generation.Store(next)
+	for {
+		err := q.complete(ctx)
+		switch {
+		case err == nil:
+			next.serves.Store(true)
+			q.metrics.reopened.Inc()
+			q.log.Info("there is room again; the queue was reopened")
+			return nil
+		case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, errLost):
+			q.breakWith(err)
+			return err
+		}
+		q.log.Warn("the reopened queue does not answer yet", "error", err)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-q.failed:
+			return *q.broken.Load()
+		case <-time.After(lookEvery):
+		}
+	}
+}
+
+var errLost = errors.New("acknowledged frames are not there")
+
+// complete sees whether all that was acknowledged is there.
+func (q *Queue) complete(ctx context.Context) error {
+	info, err := q.info(ctx)
+	if err != nil {
+		return err
+	}
+	if last, confirmed := info.State.LastSeq, q.confirmed.Load(); last < confirmed {
+		return fmt.Errorf("%w: the last is %d, and %d was acknowledged", errLost, last, confirmed)
+	}
+	return nil
+}

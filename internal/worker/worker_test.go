@@ -1,0 +1,104 @@
+package worker_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+
+	"theeye/internal/event"
+	"theeye/internal/live"
+	"theeye/internal/queue"
+	"theeye/internal/store"
+	"theeye/internal/store/memory"
+	"theeye/internal/worker"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		// The server's own loops, which end some time after its shutdown.
+		goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server.(*fileStore).flushStreamStateLoop"),
+		goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server/stree.init"))
+}
+
+// closable is a store that takes nothing while it is closed.
+type closable struct {
+	*memory.Store
+	closed atomic.Bool
+	writes atomic.Int64
+}
+
+func (c *closable) Write(ctx context.Context, b store.Batch) ([]event.Outcome, error) {
+	c.writes.Add(1)
+	if c.closed.Load() {
+		return nil, store.ErrUnavailable
+	}
+	return c.Store.Write(ctx, b)
+}
+
+// A store that takes nothing costs nothing but time, and the lag tells.
+func TestLagGrowsWhileTheStoreTakesNothing(t *testing.T) {
+	q, err := queue.Open(t.Context(), queue.Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	registry := prometheus.NewRegistry()
+	s := &closable{Store: memory.New()}
+	s.closed.Store(true)
+	l := live.New(0)
+	w := worker.New(worker.Options{Queue: q, Store: s, Live: l, Registerer: registry})
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	done := make(chan error)
+	go func() { done <- w.Run(ctx) }()
+
+	e := &event.Event{App: "shop", ID: uuid.New(), SessionID: "s", Category: "c", Name: "n", Data: []byte("{}"), Timestamp: "2021-01-01T00:00:00Z", Seq: event.NoSeq, ReceivedAt: event.Now()}
+	frame := queue.Frame{Counts: []queue.Count{{App: "shop", Received: 1}}, Body: event.AppendRecord(nil, event.Record{Event: e}, false)}
+	sequence, err := q.Publish(ctx, frame)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for s.writes.Load() < 2 {
+		<-tick.C
+	}
+	first := lag(t, registry)
+	<-tick.C
+	if second := lag(t, registry); first <= 0 || second <= first {
+		t.Errorf("the lag was %v s, and then %v s", first, second)
+	}
+	s.closed.Store(false)
+	if err := l.WaitFor(ctx, sequence); err != nil {
+		t.Fatal(err)
+	}
+	stored := lag(t, registry)
+	<-tick.C
+	if again := lag(t, registry); stored < first || again != stored {
+		t.Errorf("the lag was %v s when the event was stored, and then %v s", stored, again)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func lag(t *testing.T, r *prometheus.Registry) float64 {
+	t.Helper()
+	families, err := r.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == "eye_worker_lag_seconds" {
+			return f.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	t.Fatal("there is no lag")
+	return 0
+}
