@@ -57,6 +57,9 @@ func (t *trimmer) next(flushed uint64, keep int64) uint64 {
 	return t.flushed[0].sequence
 }
 
+// trimTick is how often it is looked whether there is something to trim.
+const trimTick = time.Second
+
 // trimTimeout bounds a trim; what it leaves goes with the next one.
 const trimTimeout = 10 * time.Second
 

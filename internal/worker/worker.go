@@ -96,11 +96,16 @@ func (w *Worker) follow(ctx context.Context) error {
 		for range loads { // let the reader end before its worker does
 		}
 	}()
+	tick := time.NewTicker(trimTick)
+	defer tick.Stop()
 	for {
 		var first load
 		select {
 		case <-w.opts.Resets:
 			return nil
+		case <-tick.C: // a flush makes room also when nothing comes, as in a queue that is full
+			w.trim(ctx)
+			continue
 		case l, ok := <-loads:
 			if !ok {
 				return nil

@@ -89,7 +89,6 @@ type Store struct {
 	// reading has the hot tables and all segments. It is changed while upkeep,
 	// writing and mu are held, and may be used while any of them is.
 	reading *instance
-
 	readers *semaphore.Weighted // queries at once
 
 	writing sync.Mutex        // behind upkeep; guards what the writer uses, down to the blank line
