@@ -72,7 +72,7 @@ func pause(ctx context.Context, d time.Duration) {
 func (s *Store) flushDue(ctx context.Context) error {
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
-	if len(s.current().view.hot) < 2 {
+	if len(s.hot()) < 2 {
 		due := func(g *generation) bool {
 			return s.fullLocked(g) || !g.idle() && time.Since(g.began) >= s.opts.FlushAge
 		}
@@ -100,7 +100,7 @@ func (s *Store) Flush(ctx context.Context) error {
 func (s *Store) flushAll(ctx context.Context) error {
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
-	if len(s.current().view.hot) > 1 {
+	if len(s.hot()) > 1 {
 		if err := s.flushOldest(ctx); err != nil {
 			return err
 		}
@@ -116,7 +116,7 @@ func (s *Store) flushAll(ctx context.Context) error {
 func (s *Store) freeze(ctx context.Context, due func(*generation) bool) (frozen bool, err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	hot := s.current().view.hot
+	hot := s.hot()
 	if len(hot) > 1 {
 		return true, nil // the writer was faster
 	}
@@ -129,15 +129,15 @@ func (s *Store) freeze(ctx context.Context, due func(*generation) bool) (frozen 
 // freezeLocked begins a new generation behind the present one, which is to be
 // flushed then.
 func (s *Store) freezeLocked(ctx context.Context) error {
-	v := s.current().view
-	newest := v.hot[len(v.hot)-1]
+	hot := s.hot() // while writing is held only its first may go
+	newest := hot[len(hot)-1]
 	g, err := s.newGeneration(context.WithoutCancel(ctx), newest.number+1)
 	if err != nil {
 		return err
 	}
 	s.change(func(next *state) {
 		newest.position, newest.arrivals = next.position, next.arrivals
-		next.view = &view{hot: append(slices.Clone(v.hot), g), segments: next.view.segments}
+		next.view = &view{hot: append(slices.Clone(next.view.hot), g), segments: next.view.segments}
 	})
 	select {
 	case s.wake <- struct{}{}:
@@ -150,7 +150,7 @@ func (s *Store) freezeLocked(ctx context.Context) error {
 // place at once for the manifest and for readers. upkeep is held.
 func (s *Store) flushOldest(ctx context.Context) error {
 	began := time.Now()
-	g := s.current().view.hot[0]
+	g := s.hot()[0]
 	bounds, err := s.sliceBounds(ctx, s.reading, "SELECT occurred_at FROM "+hotName(eventTable, g.number), g.rows)
 	if err != nil {
 		return err

@@ -74,13 +74,13 @@ func (s *Store) reset(ctx context.Context, broken *instance, cause error) error 
 // reopenLocked puts a new instance with all segments and empty hot tables in the
 // place of the present one. upkeep and writing are held.
 func (s *Store) reopenLocked(ctx context.Context, cause error) error {
-	now := s.current()
+	now, hot := s.current(), s.hot()
 	in, err := openInstance(ctx, s.limits())
 	if err != nil {
 		return err
 	}
 	var writer *sql.Conn
-	v, m, err := s.assemble(ctx, in, *now.manifest, now.view.hot[len(now.view.hot)-1].number+1)
+	v, m, err := s.assemble(ctx, in, *now.manifest, hot[len(hot)-1].number+1)
 	if err == nil {
 		if writer, err = in.db.Conn(ctx); err != nil {
 			err = errors.Join(err, v.closeFilters())

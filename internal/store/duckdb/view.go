@@ -155,6 +155,14 @@ func (s *Store) instance() *instance {
 	return s.reading
 }
 
+// hot returns the generations of this moment. A view that is not held may be taken
+// apart meanwhile.
+func (s *Store) hot() []*generation {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state.view.hot
+}
+
 // current is the state of this moment, for the parts of it that need no holding.
 func (s *Store) current() *state {
 	s.mu.Lock()
