@@ -478,3 +478,35 @@ func TestDamagedManifest(t *testing.T) {
 		})
 	}
 }
+
+// A merge that has to read a damaged segment puts it aside and goes on without it.
+func TestDamageMetByMerging(t *testing.T) {
+	dir := t.TempDir()
+	frames := threeSegments(t, dir)
+	s := open(t, duckdb.Options{Dir: dir})
+	for n := range 2 { // of five segments four are left
+		write(t, s, frame(uint64(len(frames)+n+1), pageView(600+n), refusal(2000+n, "bad")))
+		if err := s.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	file := segmentFile(dir, 2, "duckdb")
+	for at := int64(3 * 4096); at < size(t, file)-4; at += 4096 {
+		flip(t, file, at+100)
+	}
+	r := run(t, duckdb.Options{Dir: dir, FlushRows: 1_000_000}, false)
+	until(t, "the others to be merged", func() bool {
+		m, err := duckdb.ReadManifest(dir)
+		return err == nil && len(m.Damaged) == 1 && len(m.Segments) > 0 && m.Segments[0].Level == 1
+	})
+	if n := count(t, r.Store); n != 204 {
+		t.Errorf("%d events", n)
+	}
+	books(t, r)
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+}
