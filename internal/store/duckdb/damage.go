@@ -1,7 +1,6 @@
 package duckdb
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -46,14 +45,15 @@ func (m *Manifest) lost() map[string]int64 {
 	return lost
 }
 
-func (c Counts) total() int64 { return c.Stored + c.Rejected + c.Duplicate + c.Erased + c.Expired }
+func (c *Counts) total() int64 { return c.Stored + c.Rejected + c.Duplicate + c.Erased + c.Expired }
 
 // without returns a manifest in which a segment is damaged.
-func (m Manifest) without(id uint64, reason string) Manifest {
+func (m *Manifest) without(id uint64, reason string) Manifest {
 	i := slices.IndexFunc(m.Segments, func(info SegmentInfo) bool { return info.ID == id })
-	m.Damaged = append(slices.Clone(m.Damaged), DamagedSegment{m.Segments[i], reason, time.Now().UTC().Truncate(time.Second)})
-	m.Segments = slices.Delete(slices.Clone(m.Segments), i, i+1)
-	return m
+	next := *m
+	next.Damaged = append(slices.Clone(m.Damaged), DamagedSegment{m.Segments[i], reason, time.Now().UTC().Truncate(time.Second)})
+	next.Segments = slices.Delete(slices.Clone(m.Segments), i, i+1)
+	return next
 }
 
 // damageError tells that a file is not what the manifest says.
@@ -126,7 +126,7 @@ func holdsAt(path string, at int64, number uint64) bool {
 
 // checkSegment puts a segment into quarantine when its file is not what it was. It
 // reports whether the segment is out of the view now.
-func (s *Store) checkSegment(ctx context.Context, x *segment) (out bool, err error) {
+func (s *Store) checkSegment(x *segment) (out bool, err error) {
 	s.mending.Lock()
 	defer s.mending.Unlock()
 	if !s.has(x) {

@@ -161,7 +161,7 @@ var errUncertain = errors.New("the folder of the store could not be synced")
 
 // write makes m the manifest of the folder: fsync, rename, fsync of the folder.
 // After an error that is not errUncertain the old one is in force.
-func (m Manifest) write(dir string) error {
+func (m *Manifest) write(dir string) error {
 	var b bytes.Buffer
 	if err := json.MarshalWrite(&b, m, jsontext.WithIndent(" "), json.Deterministic(true)); err != nil {
 		return fmt.Errorf("write manifest: %w", err)

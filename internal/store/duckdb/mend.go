@@ -71,7 +71,7 @@ func (s *Store) mend(ctx context.Context, p *snapshot, err error) (again bool, _
 	}
 	suspects := p.suspects(err)
 	for _, x := range suspects {
-		out, checkErr := s.checkSegment(ctx, x)
+		out, checkErr := s.checkSegment(x)
 		if checkErr != nil {
 			return false, fmt.Errorf("%w: %w", store.ErrUnavailable, errors.Join(err, checkErr))
 		}

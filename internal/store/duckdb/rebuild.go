@@ -66,7 +66,7 @@ func (s *Store) rebuild(ctx context.Context, damaged SegmentInfo) (SegmentInfo, 
 	}
 	info, err := s.writeSegment(ctx, s.reading, draft{
 		id: s.reserveID(), bounds: bounds, large: g.rows >= largeRows,
-		rows: func(table string) string { return "SELECT * FROM " + hotName(table, g.number) },
+		rows: func(table string) string { return "SELECT " + columnsOf(table) + " FROM " + hotName(table, g.number) },
 	})
 	if err != nil {
 		return info, err
