@@ -25,7 +25,7 @@ test: ## prepare this machine, then run all tests with the race detector
 	$(GO) test -race -vet=off -timeout 15m ./...
 
 soak: ## kill a server under load KILLS (300) times; each event must be there once
-	EYE_TEST_KILLS=$(KILLS) EYE_TEST_EVENTS=$$((10000 * $(KILLS))) $(GO) test -count 1 -v -run NothingAcknowledgedIsLost -timeout 3h ./test
+	EYE_TEST_KILLS=$(KILLS) EYE_TEST_EVENTS=$$((5000 * $(KILLS))) $(GO) test -count 1 -v -run NothingAcknowledgedIsLost -timeout 3h ./test
 
 check: ## formatting, vet, module files, linters, generated files
 	@script/check

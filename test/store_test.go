@@ -243,6 +243,14 @@ func TestStoreOnAFullDisk(t *testing.T) {
 	s.launch()
 	s.counts(acked + 10)
 	s.balanced(acked + 10)
+	// What the process before has left in the queue does not fill it for ever.
+	for n := range 10 {
+		from := 10_000 + 200*n
+		s.eventually("room in the queue", func() bool {
+			return s.call("POST", "/v1/events", s.write, numbered(from, from+200), "Content-Type", "application/x-ndjson").status == 202
+		})
+	}
+	s.eventually("everything to be stored", func() bool { return s.call("GET", "/v1/count", s.read, "").text("count") == fmt.Sprint(acked+2010) })
 	s.shutDown() // before the disk is gone
 }
 

@@ -87,7 +87,11 @@ func (w *Worker) follow(ctx context.Context) error {
 		return err
 	}
 	w.opts.Live.Restart(position)
-	w.trimmer.begin(position)
+	held, err := w.opts.Queue.State(ctx)
+	if err != nil {
+		w.opts.Logger.Warn("it is not known what the queue holds; all of that is kept until there is more", "error", err)
+	}
+	w.trimmer.begin(position, held)
 	reading, stop := context.WithCancel(ctx)
 	loads := make(chan load, readAhead)
 	go w.read(reading, position+1, loads)
