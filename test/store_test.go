@@ -299,3 +299,16 @@ func TestFatalErrorOfDuckDB(t *testing.T) {
 	s.counts(100*batches + 1)
 	s.balanced(100*batches + 1)
 }
+
+// A second server on a data directory refuses to start, names the first, and does
+// it no harm.
+func TestTwoServersOnOneFolder(t *testing.T) {
+	s := start(t)
+	s.post(numbered(0, 10))
+	code, output := runEye(t, nil, "serve", "--data", s.data, "--listen", "127.0.0.1:0")
+	if code == 0 || !strings.Contains(output, fmt.Sprintf("is in use by process %d", s.cmd.Process.Pid)) {
+		t.Errorf("the second server ended with %d: %s", code, output)
+	}
+	s.post(numbered(10, 20))
+	s.counts(20)
+}
