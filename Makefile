@@ -3,9 +3,10 @@
 GO ?= go
 FUZZTIME ?= 10s
 BENCH ?=
+KILLS ?= 300
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo build test check bench generate fuzz
+.PHONY: help run demo build test soak check bench generate fuzz
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +23,9 @@ build: ## build bin/eye
 test: ## prepare this machine, then run all tests with the race detector
 	@script/setup
 	$(GO) test -race -vet=off -timeout 15m ./...
+
+soak: ## kill a server under load KILLS (300) times; each event must be there once
+	EYE_TEST_KILLS=$(KILLS) EYE_TEST_EVENTS=$$((5000 * $(KILLS))) $(GO) test -count 1 -v -run NothingAcknowledgedIsLost -timeout 3h ./test
 
 check: ## formatting, vet, module files, linters, generated files
 	@script/check

@@ -203,8 +203,8 @@ func (s *server) fill(n int) {
 	}
 }
 
-// segments waits for a number of segments.
-func (s *server) segments(n int) {
+// waitForSegments waits for a number of segments.
+func (s *server) waitForSegments(n int) {
 	s.t.Helper()
 	s.eventually("segments", func() bool {
 		code, out := runEye(s.t, nil, "store", "segments", "--data", s.data, "--json")
@@ -216,7 +216,7 @@ func (s *server) segments(n int) {
 func TestInterruptedBackupGoesOn(t *testing.T) {
 	s := start(t, "--flush-rows", "50")
 	s.fill(4)
-	s.segments(4)
+	s.waitForSegments(4)
 	target, err := url.Parse(s.url)
 	if err != nil {
 		t.Fatal(err)
@@ -314,7 +314,7 @@ func TestQueueIsNotTrimmedPastALease(t *testing.T) {
 		s.must(s.call("POST", "/v1/events?wait=stored", s.write, "["+strings.Join(body, ",")+"]"), 201)
 		s.fill(2)
 	}
-	s.segments(4)
+	s.waitForSegments(4)
 	s.fill(1) // a batch behind the flushes: trimming is considered
 	path := "/v1/backup/files/" + x.Files[i].Name + "?lease="
 	a := s.call("GET", path+x.Lease, s.admin, "")
@@ -359,7 +359,7 @@ func TestErasureSinceABackup(t *testing.T) {
 	}
 	erase := func(session string) { s.must(s.call("DELETE", "/v1/sessions/"+session, s.admin, ""), 200) }
 	send(slices.Repeat([]string{"a", "b", "c"}, 20)...)
-	s.segments(1)
+	s.waitForSegments(1)
 	erase("a")
 	send("b", "c")
 	dir := filepath.Join(t.TempDir(), "backup")

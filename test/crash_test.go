@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,9 +21,23 @@ import (
 // acknowledged.
 const (
 	crashSenders = 8
-	crashEvents  = 200_000
-	crashKills   = 3
+	crashEvents  = 200_000 // or EYE_TEST_EVENTS
+	crashKills   = 20      // or EYE_TEST_KILLS
 )
+
+// fromEnv returns a number that the environment may change.
+func fromEnv(t *testing.T, variable string, fallback int) int {
+	t.Helper()
+	text := os.Getenv(variable)
+	if text == "" {
+		return fallback
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("%s is %q, want a number of 1 or more", variable, text)
+	}
+	return n
+}
 
 // entry is what the ledger knows of one event.
 type entry struct {
@@ -110,15 +126,14 @@ func (l *ledger) round(s *server, seed uint64, until int64, open [][]batch) {
 	wg.Wait()
 }
 
-// crash runs the whole test and returns the ledger with what was found. stopAt
-// ends it after a round in which it returns true.
-func crash(t *testing.T, s *server, events int64, seed uint64) *ledger {
+// crash runs the whole test and returns the ledger with what was found.
+func crash(s *server, events int64, kills int, seed uint64) *ledger {
 	l := &ledger{entries: map[uuid.UUID]*entry{}}
 	open := make([][]batch, crashSenders)
 	r := rand.New(rand.NewPCG(seed, 99))
-	for kill := range crashKills {
+	for kill := range kills {
 		// Killed somewhere within this round's share.
-		share := events / (crashKills + 1)
+		share := events / int64(kills+1)
 		at := int64(kill)*share + 1 + r.Int64N(share)
 		done := make(chan struct{})
 		go func() {
@@ -216,13 +231,20 @@ func (l *ledger) judge() verdict {
 func TestNothingAcknowledgedIsLostToAKill(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	s := start(t)
-	l := crash(t, s, crashEvents, seed)
+	s := start(t, "--flush-rows", "5000")
+	kills, events := fromEnv(t, "EYE_TEST_KILLS", crashKills), fromEnv(t, "EYE_TEST_EVENTS", crashEvents)
+	l := crash(s, int64(events), kills, seed)
+	l.check(s, kills)
+}
+
+// check fails when a promise is broken, and tells what was found.
+func (l *ledger) check(s *server, kills int) {
+	s.t.Helper()
 	v := l.judge()
-	t.Logf("%d kills, %d events, %d acknowledged, %d without an answer, %d lost, %d repeated",
-		crashKills, v.events, v.acked, v.unknown, v.lost, v.repeated)
+	s.t.Logf("%d kills, %d events, %d acknowledged, %d without an answer, %d lost, %d repeated",
+		kills, v.events, v.acked, v.unknown, v.lost, v.repeated)
 	if v.lost > 0 || v.repeated > 0 || v.misplaced > 0 {
-		t.Errorf("promises broken: %+v", v)
+		s.t.Errorf("promises broken: %+v", v)
 	}
 	l.checkBooks(s)
 }
@@ -262,7 +284,7 @@ func TestTheCrashTestNoticesLosses(t *testing.T) {
 		s := &server{t: t, tags: "eyefault", data: t.TempDir(), env: []string{"EYE_FAULT_ANSWER_FIRST=1"}}
 		s.launch()
 		s.prepare()
-		v := crash(t, s, crashEvents/10, uint64(try)).judge()
+		v := crash(s, crashEvents/10, 3, uint64(try)).judge()
 		t.Logf("answered before publishing: %+v", v)
 		if v.lost > 0 {
 			return

@@ -3,33 +3,47 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
+
+	"theeye/internal/store/duckdb"
 )
 
 // answerFirst breaks promise P1 when EYE_FAULT_ANSWER_FIRST is set.
 var answerFirst = os.Getenv("EYE_FAULT_ANSWER_FIRST") != "" //nolint:gochecknoglobals // of a binary for tests
 
-// storeStep kills the process, as SIGKILL does, at the nth time that a step of the
-// store is reached: EYE_FAULT_KILL is "step:n".
+// storeStep breaks the store at the nth time that a step of it is reached:
+// EYE_FAULT_KILL="step:n" ends the process there as SIGKILL does, and
+// EYE_FAULT_FATAL="step:n" is a fatal error of DuckDB.
 func storeStep() func(string) error {
-	name, times, ok := strings.Cut(os.Getenv("EYE_FAULT_KILL"), ":")
+	kill := nth("EYE_FAULT_KILL", func() error {
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		select {}
+	})
+	fatal := nth("EYE_FAULT_FATAL", func() error { return fmt.Errorf("%w: for a test", duckdb.ErrFatal) })
+	return func(step string) error { return errors.Join(kill(step), fatal(step)) }
+}
+
+// nth returns what runs a fault at the nth time of the step that a variable names.
+func nth(variable string, fault func() error) func(string) error {
+	name, times, ok := strings.Cut(os.Getenv(variable), ":")
 	if !ok {
-		return nil
+		return func(string) error { return nil }
 	}
 	n, err := strconv.ParseInt(times, 10, 64)
 	if err != nil {
-		panic("EYE_FAULT_KILL is step:number")
+		panic(variable + " is step:number")
 	}
 	var left atomic.Int64
 	left.Store(n)
 	return func(step string) error {
 		if step == name && left.Add(-1) == 0 {
-			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-			select {}
+			return fault()
 		}
 		return nil
 	}

@@ -95,7 +95,7 @@ func (s *server) open(ctx context.Context) (err error) {
 	}
 	if s.store, err = duckdb.Open(ctx, duckdb.Options{
 		Dir: filepath.Join(cfg.Data, "store"), FlushRows: cfg.FlushRows, FlushAge: cfg.FlushAge, DedupeWindow: cfg.DedupeWindow,
-		MemoryLimit: cfg.StoreMemory, Logger: log, Registerer: metrics, Step: storeStep(), Retain: s.retain, Tombstones: filepath.Join(cfg.Data, "tombstones"),
+		MemoryLimit: cfg.StoreMemory, Logger: log, Registerer: metrics, Frames: s.frames, Step: storeStep(), Retain: s.retain, Tombstones: filepath.Join(cfg.Data, "tombstones"),
 	}); err != nil {
 		return err
 	}
@@ -138,7 +138,7 @@ func (s *server) connect(ctx context.Context, metrics *prometheus.Registry) erro
 		Registerer: metrics, AnswerFirst: answerFirst,
 	})
 	s.worker = worker.New(worker.Options{
-		Queue: s.queue, Store: s.store, Live: s.live, Hold: s.store.Held, Logger: s.log, Registerer: metrics,
+		Queue: s.queue, Store: s.store, Live: s.live, Hold: s.store.Held, Resets: s.store.Resets(), Logger: s.log, Registerer: metrics,
 	})
 	s.eraser = &eraser{store: s.store, queue: s.queue, live: s.live, log: s.log}
 	s.api = httpapi.New(httpapi.Options{
@@ -146,7 +146,7 @@ func (s *server) connect(ctx context.Context, metrics *prometheus.Registry) erro
 		Backup: backup.NewSource(backup.Options{
 			Store: s.store, Queue: s.queue, Metadata: s.registry.Document, Tombstones: filepath.Join(s.cfg.Data, "tombstones"),
 		}),
-		CaughtUp: s.caughtUp, Erase: s.eraser.erase, LegacyApp: s.cfg.LegacyApp, MaxRequestBytes: s.cfg.MaxRequestBytes,
+		CaughtUp: s.caughtUp, Missing: s.missing, Erase: s.eraser.erase, LegacyApp: s.cfg.LegacyApp, MaxRequestBytes: s.cfg.MaxRequestBytes,
 		Logger: s.log, Registerer: metrics, Gatherer: metrics,
 	})
 	return nil
@@ -165,18 +165,28 @@ func (s *server) legacyApp(ctx context.Context) error {
 	return nil
 }
 
+// missing names the segments that are damaged.
+func (s *server) missing() []string {
+	var list []string
+	for _, d := range s.store.Damaged() {
+		list = append(list, d.String())
+	}
+	return list
+}
+
 // retain returns how long an application's events are kept, 0 for ever.
 func (s *server) retain(app string) time.Duration {
 	a, _ := s.registry.App(app)
 	return a.RetainFor(s.cfg.Retain)
 }
 
-// caughtUp is nil when the store holds what was acknowledged before the start.
+// caughtUp is nil when the store holds what was acknowledged before the start, and
+// what it held before DuckDB failed.
 func (s *server) caughtUp() error {
 	if at := s.live.Position(); at < s.backlog {
 		return fmt.Errorf("the store is being rebuilt from the queue: frame %d of %d; intake works meanwhile", at, s.backlog)
 	}
-	return nil
+	return s.store.Complete()
 }
 
 // run serves until ctx ends, and then shuts down in the order of an event's

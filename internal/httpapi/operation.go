@@ -42,7 +42,7 @@ type Readiness struct {
 	Ready   bool     `json:"ready"`
 	Intake  bool     `json:"intake"`
 	Read    bool     `json:"read"`
-	Reasons []string `json:"reasons" doc:"why something does not work"`
+	Reasons []string `json:"reasons" doc:"what does not work and why; also, while all works, which stored events are not available because their file is damaged"`
 }
 
 func (s *Server) readyz(c *call) error {
@@ -75,6 +75,11 @@ func (s *Server) Readiness(ctx context.Context) Readiness {
 	} else if _, err := s.opts.Reader.Books(ctx, []string{}); err != nil {
 		r.Read = false
 		r.Reasons = append(r.Reasons, "read: the store does not answer")
+	}
+	if s.opts.Missing != nil {
+		for _, text := range s.opts.Missing() {
+			r.Reasons = append(r.Reasons, "read: "+text)
+		}
 	}
 	r.Ready = r.Intake && r.Read
 	return r

@@ -51,6 +51,9 @@ type Options struct {
 	// CaughtUp reports nil when the store holds all that was acknowledged before
 	// the start, else an error that says how far it has come.
 	CaughtUp func() error
+	// Missing names what the store cannot answer from, while the rest is served. It
+	// may be nil.
+	Missing func() []string
 	// Erase erases a session from applications; nil where that is not possible.
 	Erase func(ctx context.Context, apps []string, session string) (Erasure, error)
 

@@ -98,6 +98,23 @@ func (l *Live) Stored(position uint64, frames map[uint64]Outcomes) {
 	}
 }
 
+// Restart tells that the store begins again behind position, which may be lower
+// than what was told: those who wait from now on wait until it is stored again.
+func (l *Live) Restart(position uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if position >= l.position {
+		return
+	}
+	l.position = position
+	l.stored = slices.DeleteFunc(l.stored, func(frame uint64) bool {
+		if frame > position {
+			delete(l.outcomes, frame)
+		}
+		return frame > position
+	})
+}
+
 // Position returns the last frame that is stored.
 func (l *Live) Position() uint64 {
 	l.mu.Lock()

@@ -116,3 +116,38 @@ func TestCountsAreBounded(t *testing.T) {
 		t.Errorf("got %v, %v", got, ok)
 	}
 }
+
+// After a reset of the store nobody is told that a frame is stored which has to be
+// stored again.
+func TestRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := live.New(0)
+		l.Stored(4, map[uint64]live.Outcomes{3: pack(event.Stored), 4: pack(event.Stored)})
+		l.Restart(9)
+		if l.Position() != 4 {
+			t.Error("a restart is no progress")
+		}
+		l.Restart(3)
+		done := make(chan error, 1)
+		go func() {
+			_, err := l.Outcomes(t.Context(), 4)
+			done <- err
+		}()
+		synctest.Wait()
+		select {
+		case err := <-done:
+			t.Fatal("told of a frame that is not stored any more:", err)
+		default:
+		}
+		if o, err := l.Outcomes(t.Context(), 3); err != nil || o.At(0).Fate != event.Stored {
+			t.Errorf("what is stored still: %v, %v", o, err)
+		}
+		l.Stored(4, map[uint64]live.Outcomes{4: pack(event.Duplicate)})
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if o, err := l.Outcomes(t.Context(), 4); err != nil || o.At(0).Fate != event.Duplicate {
+			t.Errorf("the last word: %v, %v", o, err)
+		}
+	})
+}

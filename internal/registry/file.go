@@ -19,9 +19,13 @@ import (
 //
 // It is replaced as a whole after each change (a temporary file, fsync, rename,
 // fsync of the folder): a crash leaves the file of before or of after.
+//
+// Revision is the bucket's when the file was written. A bucket that has not come
+// so far is an older copy.
 type metadataFile struct {
-	Version int                       `json:"version"`
-	Records map[string]jsontext.Value `json:"records"`
+	Version  int                       `json:"version"`
+	Revision uint64                    `json:"revision"`
+	Records  map[string]jsontext.Value `json:"records"`
 }
 
 const metadataVersion = 1
@@ -30,7 +34,7 @@ func (r *Registry) fileName() string { return filepath.Join(r.opts.Dir, "metadat
 
 // document returns the content of the file.
 func (s *snapshot) document() ([]byte, error) {
-	f := metadataFile{Version: metadataVersion, Records: map[string]jsontext.Value{}}
+	f := metadataFile{Version: metadataVersion, Revision: s.revision(), Records: map[string]jsontext.Value{}}
 	for key, rec := range s.records {
 		if rec.value != nil {
 			f.Records[key] = rec.value
@@ -65,39 +69,68 @@ func (r *Registry) writeFile() {
 	r.saved = s.serial
 }
 
-// restore fills the bucket from the file; it reports false when there is none.
-// What the bucket holds already stays: a restore that was interrupted goes on.
-func (r *Registry) restore(ctx context.Context) (bool, error) {
+// readFile reads the file; it reports false when there is none.
+func (r *Registry) readFile() (f metadataFile, there bool, err error) {
 	b, err := os.ReadFile(r.fileName())
 	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+		return f, false, nil
 	}
-	var f metadataFile
 	if err == nil {
 		err = json.Unmarshal(b, &f)
 	}
 	if err == nil && f.Version != metadataVersion {
 		err = fmt.Errorf("its version is %d, this server knows %d", f.Version, metadataVersion)
 	}
+	return f, true, err
+}
+
+// restore fills the bucket from the file; it reports false when there is none.
+// What the bucket holds already stays: a restore that was interrupted goes on.
+func (r *Registry) restore(ctx context.Context) (bool, error) {
+	f, there, err := r.readFile()
 	if err != nil {
 		return false, fmt.Errorf("the metadata is lost, and its copy %s cannot be read: repair it, or move it away to begin without applications and keys: %w", r.fileName(), err)
 	}
+	if !there {
+		return false, nil
+	}
+	if err := r.copyIn(ctx, f, func(old []byte) bool { return old == nil }); err != nil {
+		return false, err
+	}
+	r.log.Warn("the metadata was lost and is rebuilt from its copy", "file", r.fileName(), "records", len(f.Records))
+	return true, nil
+}
+
+// catchUp brings a bucket that is older than the file up to it: after the queue's
+// folder was replaced by an older copy, keys made since then must work and those
+// that were revoked must not. A file that cannot be read is made again.
+func (r *Registry) catchUp(ctx context.Context) error {
+	f, there, err := r.readFile()
+	if err != nil || !there || f.Revision <= r.current.Load().revision() {
+		return nil //nolint:nilerr // it is only a copy
+	}
+	r.log.Warn("the metadata is older than its copy and is brought up to it", "file", r.fileName(), "records", len(f.Records))
+	return r.copyIn(ctx, f, func([]byte) bool { return true })
+}
+
+// copyIn writes records of the file into the bucket, in the place of those that give
+// way.
+func (r *Registry) copyIn(ctx context.Context, f metadataFile, givesWay func(old []byte) bool) error {
 	for key, value := range f.Records {
 		if key == stateKey { // comes last, when all is there
 			continue
 		}
 		err := r.change(ctx, key, func(old []byte) (any, error) {
-			if old != nil {
+			if !givesWay(old) {
 				return nil, nil
 			}
 			return value, nil
 		})
 		if err != nil {
-			return false, fmt.Errorf("rebuild metadata: %w", err)
+			return fmt.Errorf("rebuild metadata: %w", err)
 		}
 	}
-	r.log.Warn("the metadata was lost and is rebuilt from its copy", "file", r.fileName(), "records", len(f.Records))
-	return true, nil
+	return nil
 }
 
 // writeDurably writes a file for its owner's eyes so that it is there, whole,

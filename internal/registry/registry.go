@@ -181,6 +181,8 @@ func (r *Registry) complete(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+	} else if err := r.catchUp(ctx); err != nil {
+		return err
 	}
 	if err := r.recordAdminKey(ctx); err != nil {
 		return err

@@ -3,6 +3,8 @@ package worker
 import (
 	"context"
 	"time"
+
+	"theeye/internal/queue"
 )
 
 // trimmer finds out what of the queue may go: what the store has flushed, but for
@@ -10,8 +12,9 @@ import (
 // built again (S9).
 type trimmer struct {
 	written []mark // ends of batches that are not flushed yet
-	flushed []mark // where flushes ended, of which frames are kept
+	flushed []mark // where flushes ended, of which frames are kept; oldest first
 	total   int64  // bytes written so far
+	trimmed uint64 // the frame up to which was trimmed
 }
 
 // mark is a frame with the bytes that were read up to it.
@@ -20,13 +23,26 @@ type mark struct {
 	bytes    int64
 }
 
-// begin is called with the position from which frames are read.
-func (t *trimmer) begin(position uint64) {
+// begin is called with the position from which frames are read, and with what the
+// queue holds. What lies behind the position at the start counts by its average.
+func (t *trimmer) begin(position uint64, held queue.State) {
 	t.written = nil
-	if len(t.flushed) == 0 {
-		t.flushed = []mark{{position, 0}}
+	if len(t.flushed) > 0 {
+		return
 	}
+	if last := min(position, held.Last); held.Frames > 0 && last >= held.First {
+		frames := last - held.First + 1
+		bytes := int64(held.Bytes / held.Frames * frames)
+		for i := range uint64(startMarks) {
+			t.flushed = append(t.flushed, mark{held.First - 1 + frames*i/startMarks, bytes*int64(i)/startMarks - bytes})
+		}
+	}
+	t.flushed = append(t.flushed, mark{position, 0})
 }
+
+// startMarks is into how many parts the frames are divided that are found behind
+// the position at the start.
+const startMarks = 16
 
 // wrote notes a batch.
 func (t *trimmer) wrote(last uint64, sizes []frameSize) {
@@ -37,18 +53,17 @@ func (t *trimmer) wrote(last uint64, sizes []frameSize) {
 }
 
 // next returns the frame up to which may be trimmed when the store has flushed up
-// to one and may keep so many bytes behind it; 0 for none.
+// to one and so many bytes may be kept behind it.
 func (t *trimmer) next(flushed uint64, keep int64) uint64 {
 	n := 0
 	for n < len(t.written) && t.written[n].sequence <= flushed {
 		n++
 	}
-	if n == 0 {
-		return 0
+	if n > 0 {
+		t.flushed = append(t.flushed, t.written[n-1])
+		t.written = t.written[n:]
 	}
-	newest := t.written[n-1]
-	t.written = t.written[n:]
-	t.flushed = append(t.flushed, newest)
+	newest := t.flushed[len(t.flushed)-1]
 	n = 0
 	for newest.bytes-t.flushed[n].bytes > keep {
 		n++
@@ -56,6 +71,9 @@ func (t *trimmer) next(flushed uint64, keep int64) uint64 {
 	t.flushed = t.flushed[n:]
 	return t.flushed[0].sequence
 }
+
+// trimTick is how often it is looked whether there is something to trim.
+const trimTick = time.Second
 
 // trimTimeout bounds a trim; what it leaves goes with the next one.
 const trimTimeout = 10 * time.Second
@@ -70,12 +88,14 @@ func (w *Worker) trim(ctx context.Context) {
 	if held := w.opts.Hold; held != nil {
 		upTo = min(upTo, held())
 	}
-	if upTo == 0 {
+	if upTo <= w.trimmer.trimmed {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, trimTimeout)
 	defer cancel()
 	if err := w.opts.Queue.Trim(ctx, upTo); err != nil {
-		w.opts.Logger.Warn("the queue was not trimmed; it is tried again after the next flush", "up_to", upTo, "error", err)
+		w.opts.Logger.Warn("the queue was not trimmed; it is tried again", "up_to", upTo, "error", err)
+		return
 	}
+	w.trimmer.trimmed = upTo
 }

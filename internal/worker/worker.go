@@ -33,6 +33,9 @@ type Options struct {
 	Queue *queue.Queue
 	Store store.Writer
 	Live  *live.Live
+	// Resets tells that the store's position went back without a Write that could
+	// have told it. It may be nil.
+	Resets <-chan struct{}
 	// Hold returns the last frame that may be trimmed now, math.MaxUint64 for
 	// any. It may be nil.
 	Hold       func() uint64
@@ -83,7 +86,12 @@ func (w *Worker) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.trimmer.begin(position)
+	w.opts.Live.Restart(position)
+	held, err := w.opts.Queue.State(ctx)
+	if err != nil {
+		w.opts.Logger.Warn("it is not known what the queue holds; all of that is kept until there is more", "error", err)
+	}
+	w.trimmer.begin(position, held)
 	reading, stop := context.WithCancel(ctx)
 	loads := make(chan load, readAhead)
 	go w.read(reading, position+1, loads)
@@ -92,7 +100,22 @@ func (w *Worker) follow(ctx context.Context) error {
 		for range loads { // let the reader end before its worker does
 		}
 	}()
-	for first := range loads {
+	tick := time.NewTicker(trimTick)
+	defer tick.Stop()
+	for {
+		var first load
+		select {
+		case <-w.opts.Resets:
+			return nil
+		case <-tick.C: // a flush makes room also when nothing comes, as in a queue that is full
+			w.trim(ctx)
+			continue
+		case l, ok := <-loads:
+			if !ok {
+				return nil
+			}
+			first = l
+		}
 		b, sizes := w.gather(first, loads)
 		outcomes, ok := w.write(ctx, b)
 		if !ok {
@@ -102,7 +125,6 @@ func (w *Worker) follow(ctx context.Context) error {
 		w.trimmer.wrote(b.Last, sizes)
 		w.trim(ctx)
 	}
-	return nil
 }
 
 // read decodes frames ahead of the store, and closes loads when ctx ends.

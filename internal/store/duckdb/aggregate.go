@@ -15,8 +15,12 @@ import (
 // Series implements store.Reader. A series by status has no conditions on
 // fields, because what was refused may have none.
 func (s *Store) Series(ctx context.Context, q query.Query, spec store.Series) ([]store.Point, error) {
-	p, q := s.read(q)
-	defer p.release()
+	return answer(ctx, s, q, func(p *snapshot, q query.Query) ([]store.Point, error) {
+		return p.series(ctx, q, spec)
+	})
+}
+
+func (p *snapshot) series(ctx context.Context, q query.Query, spec store.Series) ([]store.Point, error) {
 	width := spec.Interval.Micros()
 	if width == 0 {
 		return nil, fmt.Errorf("a series has no interval %q", spec.Interval)
@@ -47,7 +51,7 @@ func (s *Store) Series(ctx context.Context, q query.Query, spec store.Series) ([
 	step := strconv.FormatInt(int64(width), 10)
 	text := "SELECT " + group + " AS g, " + at + " - " + at + " % " + step + " AS t, count(*) " + from +
 		" GROUP BY g, t ORDER BY g, t" + limit(spec.MaxPoints+1)
-	points, err := queryAll(ctx, s, b.build("series", text), func(scan scanner) (p store.Point, err error) {
+	points, err := queryAll(ctx, p.store, b.build("series", text), func(scan scanner) (p store.Point, err error) {
 		err = scan(&p.Group, &p.At, &p.Count)
 		return p, err
 	})
@@ -80,8 +84,12 @@ func fateName() string {
 
 // Values implements store.Reader.
 func (s *Store) Values(ctx context.Context, q query.Query, f query.Field) (store.Values, error) {
-	p, q := s.read(q)
-	defer p.release()
+	return answer(ctx, s, q, func(p *snapshot, q query.Query) (store.Values, error) {
+		return p.values(ctx, q, f)
+	})
+}
+
+func (p *snapshot) values(ctx context.Context, q query.Query, f query.Field) (store.Values, error) {
 	b := newBuilder()
 	var values string
 	if f.Name == query.Data {
@@ -96,7 +104,7 @@ func (s *Store) Values(ctx context.Context, q query.Query, f query.Field) (store
 		store.Value
 		total int64
 	}
-	rows, err := queryAll(ctx, s, b.build("values", text), func(scan scanner) (r row, err error) {
+	rows, err := queryAll(ctx, p.store, b.build("values", text), func(scan scanner) (r row, err error) {
 		err = scan(&r.Value.Value, &r.Count, &r.total)
 		return r, err
 	})
@@ -114,8 +122,12 @@ func (s *Store) Values(ctx context.Context, q query.Query, f query.Field) (store
 // Receipt implements store.Reader. A replay has the position of what it replays
 // and is newer: the frame that carried it decides first.
 func (s *Store) Receipt(ctx context.Context, q query.Query, n int) ([]store.Arrival, error) {
-	p, q := s.read(q)
-	defer p.release()
+	return answer(ctx, s, q, func(p *snapshot, q query.Query) ([]store.Arrival, error) {
+		return p.receipt(ctx, q, n)
+	})
+}
+
+func (p *snapshot) receipt(ctx context.Context, q query.Query, n int) ([]store.Arrival, error) {
 	b := newBuilder()
 	// Rejections and duplicates name the event otherwise than events do.
 	byEvent := q
@@ -128,7 +140,7 @@ func (s *Store) Receipt(ctx context.Context, q query.Query, n int) ([]store.Arri
 		" UNION ALL SELECT app, event_id, client_id, received_at, carried_by, frame, frame_index, fate, problems FROM " +
 		p.selected(traceTable, query.Rejections, byEvent, b) +
 		") ORDER BY carried_by DESC, frame DESC, frame_index DESC" + limit(n)
-	return queryAll(ctx, s, b.build("receipt", text), func(scan scanner) (a store.Arrival, err error) {
+	return queryAll(ctx, p.store, b.build("receipt", text), func(scan scanner) (a store.Arrival, err error) {
 		var problems string
 		var fate int
 		err = scan(&a.App, &a.EventID, &a.ClientID, &a.ReceivedAt, &a.Position.Frame, &a.Position.Index, &fate, &problems)

@@ -17,8 +17,13 @@ import (
 // only, when it first arrived: it moves its rejection to stored or duplicate, and
 // leaves it where it is when it is refused again.
 func (s *Store) Books(ctx context.Context, apps []string) (store.Books, error) {
-	p, q := s.read(query.Query{Apps: apps})
-	defer p.release()
+	return answer(ctx, s, query.Query{Apps: apps}, func(p *snapshot, q query.Query) (store.Books, error) {
+		return p.books(ctx, q)
+	})
+}
+
+func (p *snapshot) books(ctx context.Context, q query.Query) (store.Books, error) {
+	apps := q.Apps
 	counts, err := p.hotCounts(ctx, q)
 	if err != nil {
 		return store.Books{}, err
@@ -113,10 +118,11 @@ func (p *snapshot) accounts(counts map[string]Counts, apps []string) []store.Acc
 			App: app, Stored: n.Stored, Rejected: n.Rejected, Duplicate: n.Duplicate, Erased: n.Erased, Expired: n.Expired,
 		}
 	}
+	lost := p.manifest.lost()
 	for app, n := range p.arrivals {
 		if apps == nil || slices.Contains(apps, app) {
 			a := byApp[app]
-			a.App, a.Received, a.Lost = app, n.Received, n.Lost
+			a.App, a.Received, a.Lost = app, n.Received, n.Lost+lost[app]
 			byApp[app] = a
 		}
 	}

@@ -33,7 +33,7 @@ func (s *Store) compactor(ctx context.Context) error {
 	tick := time.NewTicker(compactTick)
 	defer tick.Stop()
 	for {
-		err := errors.Join(s.Expire(ctx), s.Compact(ctx))
+		err := errors.Join(s.tended(ctx, s.Expire), s.tended(ctx, s.Compact))
 		if errors.Is(err, errUncertain) {
 			return err
 		}
@@ -147,7 +147,7 @@ func (s *Store) rewrite(ctx context.Context, inputs []*segment, rows source, set
 	began := time.Now()
 	heavy, err := s.openHeavy(ctx, inputs)
 	if err != nil {
-		return err
+		return &heavyError{err}
 	}
 	defer func() {
 		if err := heavy.close(); err != nil {
@@ -156,7 +156,7 @@ func (s *Store) rewrite(ctx context.Context, inputs []*segment, rows source, set
 	}()
 	pieces, err := s.plan(ctx, heavy, rows)
 	if err != nil {
-		return err
+		return &heavyError{err}
 	}
 	level := 0
 	for _, x := range inputs {
@@ -170,7 +170,7 @@ func (s *Store) rewrite(ctx context.Context, inputs []*segment, rows source, set
 		})
 		if err != nil {
 			s.unlinkAll(made)
-			return err
+			return &heavyError{err}
 		}
 		if info.Rows == (RowCounts{}) { // quantiles do not tell whether there is anything between two of them
 			s.unlink(info)
@@ -202,6 +202,13 @@ func (s *Store) openHeavy(ctx context.Context, inputs []*segment) (*instance, er
 	}
 	return heavy, nil
 }
+
+// heavyError is an error of such an instance, whatever it says of itself.
+type heavyError struct{ err error }
+
+func (e *heavyError) Error() string { return e.err.Error() }
+
+func (e *heavyError) Unwrap() error { return e.err }
 
 // heavyPart is the part of the memory that heavy work may take.
 const heavyPart = 4
@@ -307,6 +314,8 @@ const farWidths = 8
 func (s *Store) replace(ctx context.Context, out []*segment, in []SegmentInfo, settle func(*Manifest, []SegmentInfo)) error {
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
+	asked := len(out)
+	out = s.present(out)
 	var opened []*segment
 	giveBack := func(err error) error {
 		for _, x := range opened {
@@ -327,7 +336,7 @@ func (s *Store) replace(ctx context.Context, out []*segment, in []SegmentInfo, s
 	m.Segments = slices.DeleteFunc(slices.Clone(m.Segments), func(info SegmentInfo) bool {
 		return slices.ContainsFunc(out, func(x *segment) bool { return x.info.ID == info.ID })
 	})
-	if known-len(m.Segments) != len(out) {
+	if known-len(m.Segments) != asked {
 		return giveBack(errors.New("a segment that was merged is not there any more"))
 	}
 	m.Segments = append(m.Segments, in...)
@@ -343,6 +352,16 @@ func (s *Store) replace(ctx context.Context, out []*segment, in []SegmentInfo, s
 		next.manifest = s.committed(m)
 	})
 	return nil
+}
+
+// present returns the segments of the present view that have the ids of others,
+// which a reset may have replaced.
+func (s *Store) present(list []*segment) []*segment {
+	p := s.snapshot()
+	defer p.release()
+	return slices.DeleteFunc(slices.Clone(p.view.segments), func(x *segment) bool {
+		return !slices.ContainsFunc(list, func(y *segment) bool { return x.info.ID == y.info.ID })
+	})
 }
 
 func (s *Store) unlinkAll(list []SegmentInfo) {

@@ -54,6 +54,12 @@ func (s *Store) Erasing() bool { return len(s.current().manifest.Tombstones) > 0
 // of the tombstones, and the queue was trimmed up to them. Rows that are removed
 // leave a trace with the event's id and the fate erased.
 func (s *Store) Erase(ctx context.Context) (map[string]Erased, error) {
+	report := map[string]Erased{}
+	return report, s.tended(ctx, func(ctx context.Context) error { return s.eraseOpen(ctx, report) })
+}
+
+// eraseOpen is Erase; it adds to report.
+func (s *Store) eraseOpen(ctx context.Context, report map[string]Erased) error {
 	s.merging.Lock()
 	defer s.merging.Unlock()
 	p := s.snapshot()
@@ -64,24 +70,23 @@ func (s *Store) Erase(ctx context.Context) (map[string]Erased, error) {
 			open = append(open, t)
 		}
 	}
-	report := map[string]Erased{}
 	if len(open) == 0 {
-		return report, nil
+		return nil
 	}
 	for _, x := range p.view.segments {
 		graves, err := s.gravesIn(ctx, p.manifest, x, open)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if len(graves) == 0 {
 			continue
 		}
 		if err := s.step("before erasure"); err != nil {
-			return nil, err
+			return err
 		}
 		inputs := []*segment{x}
 		if err := s.rewrite(ctx, inputs, withoutGraves(rowsOf(inputs), graves), func(*Manifest, []SegmentInfo) {}); err != nil {
-			return nil, fmt.Errorf("erase from segment %s: %w", x.info.Data.Name, err)
+			return fmt.Errorf("erase from segment %s: %w", x.info.Data.Name, err)
 		}
 		for _, g := range graves {
 			n := report[g.app]
@@ -90,7 +95,7 @@ func (s *Store) Erase(ctx context.Context) (map[string]Erased, error) {
 			report[g.app] = n
 		}
 	}
-	return report, s.finish(open)
+	return s.finish(open)
 }
 
 // finish notes that erasures are done.

@@ -92,7 +92,7 @@ func buildFilters(lists [][]uint64) ([]byte, error) {
 func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
 // openFilters maps a file of n filters into memory. Its fingerprints are checked
-// by verifyFilters alone, which reads all of them.
+// by verify alone, which reads all of them.
 func openFilters(path string, n int) (*filters, error) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -40,16 +40,21 @@ func (s *Store) flusher(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case err := <-s.failed:
+			return err
 		case <-s.wake:
 		case <-tick.C:
 		}
 		s.lapse(time.Now())
-		err := s.flushDue(ctx)
+		err := s.tended(ctx, s.flushDue)
+		if err == nil {
+			err = s.tended(ctx, s.repair)
+		}
 		if errors.Is(err, errUncertain) {
 			return err
 		}
 		if err != nil && ctx.Err() == nil {
-			s.log.Error("the hot tables could not be flushed; it is tried again, and events wait in the queue meanwhile", "error", err)
+			s.log.Error("the store's files could not be changed; it is tried again, and events wait in the queue meanwhile", "error", err)
 			pause(ctx, flushRetry)
 		}
 	}
@@ -68,7 +73,7 @@ func pause(ctx context.Context, d time.Duration) {
 func (s *Store) flushDue(ctx context.Context) error {
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
-	if len(s.current().view.hot) < 2 {
+	if len(s.hot()) < 2 {
 		due := func(g *generation) bool {
 			return s.fullLocked(g) || !g.idle() && time.Since(g.began) >= s.opts.FlushAge
 		}
@@ -90,9 +95,13 @@ func (s *Store) Flush(ctx context.Context) error {
 	if !s.keeps() {
 		return nil
 	}
+	return s.tended(ctx, s.flushAll)
+}
+
+func (s *Store) flushAll(ctx context.Context) error {
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
-	if len(s.current().view.hot) > 1 {
+	if len(s.hot()) > 1 {
 		if err := s.flushOldest(ctx); err != nil {
 			return err
 		}
@@ -108,7 +117,7 @@ func (s *Store) Flush(ctx context.Context) error {
 func (s *Store) freeze(ctx context.Context, due func(*generation) bool) (frozen bool, err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	hot := s.current().view.hot
+	hot := s.hot()
 	if len(hot) > 1 {
 		return true, nil // the writer was faster
 	}
@@ -121,15 +130,15 @@ func (s *Store) freeze(ctx context.Context, due func(*generation) bool) (frozen 
 // freezeLocked begins a new generation behind the present one, which is to be
 // flushed then.
 func (s *Store) freezeLocked(ctx context.Context) error {
-	v := s.current().view
-	newest := v.hot[len(v.hot)-1]
+	hot := s.hot() // while writing is held only its first may go
+	newest := hot[len(hot)-1]
 	g, err := s.newGeneration(context.WithoutCancel(ctx), newest.number+1)
 	if err != nil {
 		return err
 	}
 	s.change(func(next *state) {
 		newest.position, newest.arrivals = next.position, next.arrivals
-		next.view = &view{hot: append(slices.Clone(v.hot), g), segments: next.view.segments}
+		next.view = &view{hot: append(slices.Clone(next.view.hot), g), segments: next.view.segments}
 	})
 	select {
 	case s.wake <- struct{}{}:
@@ -142,7 +151,7 @@ func (s *Store) freezeLocked(ctx context.Context) error {
 // place at once for the manifest and for readers. upkeep is held.
 func (s *Store) flushOldest(ctx context.Context) error {
 	began := time.Now()
-	g := s.current().view.hot[0]
+	g := s.hot()[0]
 	bounds, err := s.sliceBounds(ctx, s.reading, "SELECT occurred_at FROM "+hotName(eventTable, g.number), g.rows)
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/duckdb/duckdb-go/v2"
 )
@@ -17,7 +18,10 @@ const maxDefaultMemory = 8 << 30
 
 // instance is one DuckDB in memory, to which segments are attached. External
 // access and settings are an instance's own.
-type instance struct{ db *sql.DB }
+type instance struct {
+	db   *sql.DB
+	gone atomic.Bool // it is closed, with all that it held
+}
 
 // limits bound what an instance takes.
 type limits struct {
@@ -35,7 +39,7 @@ func openInstance(ctx context.Context, l limits) (*instance, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open DuckDB: %w", err)
 	}
-	i := &instance{sql.OpenDB(connector)}
+	i := &instance{db: sql.OpenDB(connector)}
 	i.db.SetMaxOpenConns(l.conns)
 	i.db.SetMaxIdleConns(l.conns)
 	dirs := make([]string, len(l.dirs))
@@ -65,7 +69,10 @@ func (i *instance) exec(ctx context.Context, statement string) error {
 	return err
 }
 
-func (i *instance) close() error { return i.db.Close() }
+func (i *instance) close() error {
+	i.gone.Store(true)
+	return i.db.Close()
+}
 
 // quoted writes text as a literal of SQL.
 func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }

@@ -2,6 +2,7 @@ package duckdb
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -24,17 +25,9 @@ func (s *Store) load(ctx context.Context) error {
 		}
 	}
 	s.lastID.Store(m.NextID - 1)
-	g, err := s.newGeneration(ctx, 1)
+	v, m, err := s.assemble(ctx, s.reading, m, 1)
 	if err != nil {
 		return err
-	}
-	v := &view{hot: []*generation{g}}
-	for _, info := range m.Segments {
-		x, err := s.openSegment(ctx, info)
-		if err != nil {
-			return err
-		}
-		v.segments = append(v.segments, x)
 	}
 	s.change(func(next *state) {
 		next.view, next.position, next.manifest = v, m.Flushed, &m
@@ -43,12 +36,58 @@ func (s *Store) load(ctx context.Context) error {
 	return nil
 }
 
+// assemble makes a view of what a manifest names in a new instance, with empty
+// hot tables of the given number. Segments that are damaged are left out, by a
+// manifest that is in force when it returns.
+func (s *Store) assemble(ctx context.Context, in *instance, m Manifest, number uint64) (*view, Manifest, error) {
+	g, err := makeGeneration(ctx, in, number)
+	if err != nil {
+		return nil, m, err
+	}
+	v := &view{hot: []*generation{g}}
+	whole := m
+	for _, info := range m.Segments {
+		x, err := s.attach(ctx, in, info)
+		if damage, ok := errors.AsType[*damageError](err); ok {
+			whole = whole.without(info.ID, damage.Error())
+			continue
+		}
+		if err != nil {
+			return nil, m, errors.Join(err, v.closeFilters())
+		}
+		v.segments = append(v.segments, x)
+	}
+	if len(whole.Segments) == len(m.Segments) {
+		return v, m, nil
+	}
+	if err := whole.write(s.opts.Dir); err != nil {
+		return nil, m, errors.Join(err, v.closeFilters())
+	}
+	s.putAside(whole.Damaged[len(m.Damaged):])
+	return v, whole, nil
+}
+
+// closeFilters closes the files of a view that nobody will have.
+func (v *view) closeFilters() error {
+	var err error
+	for _, x := range v.segments {
+		err = errors.Join(err, x.filters.Load().close())
+	}
+	return err
+}
+
 // sweep removes the files that no manifest names: what a crash left of a
-// segment that was being written, or of one whose rows are elsewhere by now.
+// segment that was being written, or of one whose rows are elsewhere by now. Files
+// that are in quarantine by name go there.
 func (s *Store) sweep(m Manifest) error {
 	named := map[string]bool{}
 	for _, info := range m.Segments {
 		named[info.Data.Name], named[info.Filter.Name] = true, true
+	}
+	for _, d := range m.Damaged {
+		if err := s.moveAside(d.Segment); err != nil {
+			return err
+		}
 	}
 	for _, dir := range []string{s.segmentDir(), s.opts.TempDir, s.exportDir()} {
 		entries, err := os.ReadDir(dir)

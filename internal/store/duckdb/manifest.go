@@ -29,6 +29,7 @@ type Manifest struct {
 	Flushed  uint64                    `json:"flushed"`  // the last frame whose records are in segments
 	Arrivals map[string]store.Arrivals `json:"arrivals"` // by application, up to Flushed
 	Segments []SegmentInfo             `json:"segments"`
+	Damaged  []DamagedSegment          `json:"damaged,omitempty"`
 	// Gone are the accounts of first arrivals whose rows were removed, by
 	// application: the expired, and the traces that went with them.
 	Gone map[string]Counts `json:"gone"`
@@ -175,10 +176,11 @@ func (m Manifest) write(dir string) error {
 		return err
 	}
 	path := filepath.Join(dir, manifestName)
-	if err := writeSynced(path+".tmp", b); err != nil {
-		return fmt.Errorf("write manifest: %w", err)
+	if err = writeSynced(path+".tmp", b); err == nil {
+		err = os.Rename(path+".tmp", path)
 	}
-	if err := os.Rename(path+".tmp", path); err != nil {
+	if err != nil {
+		_ = os.Remove(path + ".tmp") // it takes room, which may be what is missing
 		return fmt.Errorf("write manifest: %w", err)
 	}
 	if err := syncDir(dir); err != nil {

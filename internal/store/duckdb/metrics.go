@@ -78,10 +78,11 @@ func (m metrics) merged(made []SegmentInfo, took time.Duration) {
 // rowCollector counts rows when metrics are read.
 type rowCollector struct{ store *Store }
 
-func (c *rowCollector) descs() [2]*prometheus.Desc {
-	return [2]*prometheus.Desc{
+func (c *rowCollector) descs() [3]*prometheus.Desc {
+	return [3]*prometheus.Desc{
 		prometheus.NewDesc("eye_store_rows", "Rows in the store.", []string{"table", "place"}, nil),
 		prometheus.NewDesc("eye_store_segments", "Segments of the store.", nil, nil),
+		prometheus.NewDesc("eye_store_damaged_segments", "Segments that were damaged and are not served.", nil, nil),
 	}
 }
 
@@ -113,6 +114,7 @@ func (c *rowCollector) Collect(out chan<- prometheus.Metric) {
 	gauge(flushed.Rejections, rejectionTable, "segments")
 	gauge(flushed.Traces, traceTable, "segments")
 	out <- prometheus.MustNewConstMetric(descs[1], prometheus.GaugeValue, float64(len(p.view.segments)))
+	out <- prometheus.MustNewConstMetric(descs[2], prometheus.GaugeValue, float64(len(p.manifest.Damaged)))
 	for _, table := range dataTables() {
 		var total int64
 		for _, g := range p.view.hot {

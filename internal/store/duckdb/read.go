@@ -50,16 +50,16 @@ func page[T any](items []T, q query.Query) store.Page[T] {
 
 // Events implements store.Reader.
 func (s *Store) Events(ctx context.Context, q query.Query) (store.Page[event.Event], error) {
-	p, q := s.read(q)
-	defer p.release()
-	return search(ctx, p, q, eventListing())
+	return answer(ctx, s, q, func(p *snapshot, q query.Query) (store.Page[event.Event], error) {
+		return search(ctx, p, q, eventListing())
+	})
 }
 
 // Rejections implements store.Reader.
 func (s *Store) Rejections(ctx context.Context, q query.Query) (store.Page[event.Rejection], error) {
-	p, q := s.read(q)
-	defer p.release()
-	return search(ctx, p, q, rejectionListing())
+	return answer(ctx, s, q, func(p *snapshot, q query.Query) (store.Page[event.Rejection], error) {
+		return search(ctx, p, q, rejectionListing())
+	})
 }
 
 // selected renders the rows of a table that q selects.
@@ -69,11 +69,11 @@ func (p *snapshot) selected(table string, kind query.Kind, q query.Query, b buil
 
 // Count implements store.Reader.
 func (s *Store) Count(ctx context.Context, q query.Query) (int64, error) {
-	p, q := s.read(q)
-	defer p.release()
 	q.After = nil
-	b := newBuilder()
-	return s.one(ctx, b.build("count", "SELECT count(*) FROM "+p.selected(eventTable, query.Events, q, b)))
+	return answer(ctx, s, q, func(p *snapshot, q query.Query) (int64, error) {
+		b := newBuilder()
+		return s.one(ctx, b.build("count", "SELECT count(*) FROM "+p.selected(eventTable, query.Events, q, b)))
+	})
 }
 
 // one reads a single number.
@@ -90,15 +90,19 @@ func (s *Store) one(ctx context.Context, q statement) (int64, error) {
 
 // RejectionSummary implements store.Reader.
 func (s *Store) RejectionSummary(ctx context.Context, q query.Query) ([]store.RejectionGroup, error) {
-	p, q := s.read(q)
-	defer p.release()
+	return answer(ctx, s, q, func(p *snapshot, q query.Query) ([]store.RejectionGroup, error) {
+		return p.rejectionSummary(ctx, q)
+	})
+}
+
+func (p *snapshot) rejectionSummary(ctx context.Context, q query.Query) ([]store.RejectionGroup, error) {
 	b := newBuilder()
 	text := `SELECT app, category, name, code, pointer, count(*) AS n, min(received_at), max(received_at),
 			last(id ORDER BY received_at, frame, frame_index)
 		FROM (SELECT app, category, name, id, received_at, frame, frame_index, unnest(codes) AS code, unnest(pointers) AS pointer
 			FROM ` + p.selected(rejectionTable, query.Rejections, q, b) + `)
 		GROUP BY app, category, name, code, pointer ORDER BY n DESC, app, category, name, code, pointer` + limit(q.Limit)
-	return queryAll(ctx, s, b.build("summary", text), func(scan scanner) (g store.RejectionGroup, err error) {
+	return queryAll(ctx, p.store, b.build("summary", text), func(scan scanner) (g store.RejectionGroup, err error) {
 		err = scan(&g.App, &g.Category, &g.Name, &g.Code, &g.Pointer, &g.Count, &g.FirstSeen, &g.LastSeen, &g.Example)
 		return g, err
 	})

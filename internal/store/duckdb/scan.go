@@ -36,7 +36,7 @@ type scanner func(into ...any) error
 func queryAll[T any](ctx context.Context, s *Store, q statement, read func(scanner) (T, error)) (items []T, err error) {
 	began := time.Now()
 	defer func() { s.metrics.queried(q.kind, time.Since(began)) }()
-	run := s.reading.db.QueryContext
+	run := s.instance().db.QueryContext
 	if q.on != nil {
 		run = q.on.QueryContext
 	} else {

@@ -10,14 +10,16 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 )
 
 // segment is an immutable file of records that is attached to the reading
 // instance, with its filters.
 type segment struct {
 	info    SegmentInfo
-	filters *filters // nil when they could not be read: the segment may hold anything
-	views   int      // that have it; guarded by Store.mu
+	in      *instance               // that it is attached to
+	filters atomic.Pointer[filters] // nil while they cannot be read: the segment may hold anything
+	views   int                     // that have it; guarded by Store.mu
 	// condemned: its files go when the last view has left it. Guarded by Store.mu.
 	condemned bool
 }
@@ -36,46 +38,62 @@ func filterCount(slices int) int { return slices + 2 }
 
 // mayHoldSession reports whether a row of the session may be here.
 func (x *segment) mayHoldSession(key uint64) bool {
-	return x.filters == nil || x.filters.has(x.info.Slices+1, key)
+	f := x.filters.Load()
+	return f == nil || f.has(x.info.Slices+1, key)
 }
 
 // slicesOf returns the slices that may hold an event, and whether a rejection or
 // a trace of it may be here.
 func (x *segment) slicesOf(key uint64) (slices []int, others bool) {
+	f := x.filters.Load()
 	for i := range x.info.Slices {
-		if x.filters == nil || x.filters.has(i, key) {
+		if f == nil || f.has(i, key) {
 			slices = append(slices, i)
 		}
 	}
-	return slices, x.filters == nil || x.filters.has(x.info.Slices, key)
+	return slices, f == nil || f.has(x.info.Slices, key)
 }
 
-// open attaches a segment that the manifest names.
+// openSegment attaches a segment that the manifest names, or is to name.
 func (s *Store) openSegment(ctx context.Context, info SegmentInfo) (*segment, error) {
+	return s.attach(ctx, s.reading, info)
+}
+
+// attach opens a segment in an instance. The error is a *damageError when its
+// file is not what the manifest says.
+func (s *Store) attach(ctx context.Context, in *instance, info SegmentInfo) (*segment, error) {
 	path := s.segmentPath(info.Data.Name)
-	stat, err := os.Stat(path)
-	if err != nil {
+	if err := checkSize(path, info.Data); err != nil {
 		return nil, fmt.Errorf("open segment: %w", err)
 	}
-	if stat.Size() != info.Data.Bytes {
-		return nil, fmt.Errorf("open segment %s: it has %d bytes, the manifest says %d", info.Data.Name, stat.Size(), info.Data.Bytes)
-	}
-	if err := s.reading.exec(ctx, "ATTACH "+quoted(path)+" AS "+attachedName(info.ID)+" (READ_ONLY)"); err != nil {
+	if err := in.exec(ctx, "ATTACH "+quoted(path)+" AS "+attachedName(info.ID)+" (READ_ONLY)"); err != nil {
+		if damage := checkFile(path, info.Data); damage != nil {
+			err = damage
+		}
 		return nil, fmt.Errorf("open segment %s: %w", info.Data.Name, err)
 	}
-	x := &segment{info: info}
-	x.filters, err = openFilters(s.segmentPath(info.Filter.Name), filterCount(info.Slices))
+	x := &segment{info: info, in: in}
+	f, err := openFilters(s.segmentPath(info.Filter.Name), filterCount(info.Slices))
+	if err == nil {
+		err = f.verify()
+	}
 	if err != nil {
+		err = errors.Join(err, f.close())
 		s.log.Error("a segment's filter cannot be read; the segment is searched without it until it is rebuilt",
 			"segment", info.Data.Name, "error", err)
+		return x, nil
 	}
+	x.filters.Store(f)
 	return x, nil
 }
 
 // discard gives a segment's resources back; nobody reads it any more.
 func (s *Store) discardSegment(x *segment) {
-	err := s.reading.exec(context.Background(), "DETACH "+attachedName(x.info.ID))
-	if err = errors.Join(err, x.filters.close()); err != nil {
+	var err error
+	if !x.in.gone.Load() {
+		err = x.in.exec(context.Background(), "DETACH "+attachedName(x.info.ID))
+	}
+	if err = errors.Join(err, x.filters.Load().close()); err != nil {
 		s.log.Error("a segment was not given back", "segment", x.info.Data.Name, "error", err)
 	}
 	if x.condemned {

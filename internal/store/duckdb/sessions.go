@@ -16,13 +16,13 @@ import (
 
 // Sessions implements store.Reader.
 func (s *Store) Sessions(ctx context.Context, q query.Query) (store.Page[store.Session], error) {
-	p, q := s.read(q)
-	defer p.release()
-	if q.SessionIDs != nil || selects(q) {
-		items, err := p.summaries(ctx, q)
-		return page(items, q), err
-	}
-	return p.latestSessions(ctx, q)
+	return answer(ctx, s, q, func(p *snapshot, q query.Query) (store.Page[store.Session], error) {
+		if q.SessionIDs != nil || selects(q) {
+			items, err := p.summaries(ctx, q)
+			return page(items, q), err
+		}
+		return p.latestSessions(ctx, q)
+	})
 }
 
 // selects reports whether a query looks at single events of a session.

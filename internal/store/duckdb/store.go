@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"iter"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -26,6 +27,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
 
+	"theeye/internal/event"
 	"theeye/internal/store"
 )
 
@@ -70,8 +72,13 @@ type Options struct {
 	LeaseAge   time.Duration // how long a lease lasts that is not used; 0 for DefaultLeaseAge
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
+	// Frames reads frames again, from the first to the last, both included, and
+	// gives the records of each. It ends with an error that wraps ErrNoFrames when
+	// not all of them are there whole. nil: nothing damaged is rebuilt.
+	Frames func(ctx context.Context, first, last uint64) iter.Seq2[[]event.Record, error]
 	// Step is called at each named step of a change of files, for tests: an
-	// error ends the work there as a failure of the disk would.
+	// error ends the work there as a failure of the disk would, or of DuckDB when
+	// it wraps ErrFatal.
 	Step func(name string) error
 }
 
@@ -80,17 +87,21 @@ type Store struct {
 	opts    Options
 	log     *slog.Logger
 	metrics metrics
-	reading *instance           // hot tables and all segments
+	// reading has the hot tables and all segments. It is changed while upkeep,
+	// writing and mu are held, and may be used while any of them is.
+	reading *instance
 	readers *semaphore.Weighted // queries at once
 
 	writing sync.Mutex        // behind upkeep; guards what the writer uses, down to the blank line
 	writer  *sql.Conn         // of reading
+	lost    string            // why the position went back, until the writer has been told
 	seed    maphash.Seed      // of the hashes in seen
 	numbers map[string]uint32 // applications, to keep seen small
 
 	leases  leases        // of those who copy files
 	merging sync.Mutex    // held while segments are merged or rewritten; before upkeep
-	upkeep  sync.Mutex    // held while the manifest changes
+	mending sync.Mutex    // held while an error of a segment is looked into; before upkeep
+	upkeep  sync.Mutex    // held while the manifest changes; before writing
 	lastID  atomic.Uint64 // the last id of a segment that was given
 
 	mu    sync.Mutex // guards state and the counts of who holds what
@@ -98,6 +109,9 @@ type Store struct {
 
 	wake    chan struct{} // a flush may be due
 	flushed chan struct{} // closed and made anew, under mu, when a generation is gone
+	resets  chan struct{} // the position went back
+	failed  chan error    // the disk cannot be relied on any more
+	gaveUp  sync.Map      // damaged segments that cannot be rebuilt, by id
 }
 
 // Open opens a store's folder, or makes an empty store.
@@ -106,19 +120,18 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	s := &Store{
 		opts: opts, log: opts.Logger, readers: semaphore.NewWeighted(maxReaders), seed: maphash.MakeSeed(), numbers: map[string]uint32{},
 		wake: make(chan struct{}, 1), flushed: make(chan struct{}),
+		resets: make(chan struct{}, 1), failed: make(chan error, 1),
 	}
 	s.state = &state{view: &view{}, arrivals: map[string]store.Arrivals{}, manifest: &Manifest{}}
-	l := limits{memory: opts.MemoryLimit, threads: opts.Threads, tempDir: opts.TempDir, conns: maxReaders + upkeepConns + 1}
 	if opts.Dir != "" {
 		for _, dir := range []string{s.segmentDir(), opts.TempDir, s.exportDir()} {
 			if err := os.MkdirAll(dir, 0o700); err != nil {
 				return nil, fmt.Errorf("make the store's folder: %w", err)
 			}
 		}
-		l.dirs = []string{s.segmentDir(), s.exportDir()}
 	}
 	var err error
-	if s.reading, err = openInstance(ctx, l); err != nil {
+	if s.reading, err = openInstance(ctx, s.limits()); err != nil {
 		return nil, err
 	}
 	if s.writer, err = s.reading.db.Conn(ctx); err != nil {
@@ -129,6 +142,15 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	}
 	s.metrics = newMetrics(opts.Registerer, s)
 	return s, nil
+}
+
+// limits are those of the reading instance.
+func (s *Store) limits() limits {
+	l := limits{memory: s.opts.MemoryLimit, threads: s.opts.Threads, tempDir: s.opts.TempDir, conns: maxReaders + upkeepConns + 1}
+	if s.keeps() {
+		l.dirs = []string{s.segmentDir(), s.exportDir()}
+	}
+	return l
 }
 
 func (o Options) withDefaults() Options {
@@ -196,7 +218,7 @@ func (s *Store) Close() error {
 		err = s.writer.Close()
 	}
 	for _, x := range s.state.view.segments {
-		err = errors.Join(err, x.filters.close())
+		err = errors.Join(err, x.filters.Load().close())
 	}
 	return errors.Join(err, s.reading.close())
 }
@@ -225,10 +247,14 @@ func (s *Store) number(app string) uint32 {
 
 // newGeneration makes empty hot tables. writing is held, or nobody writes yet.
 func (s *Store) newGeneration(ctx context.Context, number uint64) (*generation, error) {
+	return makeGeneration(ctx, s.reading, number)
+}
+
+func makeGeneration(ctx context.Context, in *instance, number uint64) (*generation, error) {
 	for _, statement := range hotTables(number) {
-		if err := s.exec(ctx, statement); err != nil {
+		if err := in.exec(ctx, statement); err != nil {
 			return nil, storeError(ctx, "make hot tables", err)
 		}
 	}
-	return &generation{number: number, seen: map[idKey]arrival{}, refused: map[uuid.UUID]struct{}{}}, nil
+	return &generation{number: number, in: in, seen: map[idKey]arrival{}, refused: map[uuid.UUID]struct{}{}}, nil
 }

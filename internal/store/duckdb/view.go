@@ -15,6 +15,7 @@ import (
 // older one is being flushed.
 type generation struct {
 	number uint64
+	in     *instance // that has the tables
 	began  time.Time // when it got its first row
 
 	// The maps and counts are guarded by Store.writing.
@@ -51,12 +52,16 @@ type state struct {
 	position uint64
 	arrivals map[string]store.Arrivals
 	manifest *Manifest
+	// told is the position that readers may know: while it is ahead of position,
+	// after a reset, nothing is answered.
+	told uint64
 }
 
 // snapshot is a state that somebody reads. It must be released.
 type snapshot struct {
 	*state
 	store *Store
+	in    *instance // that the view's members belong to
 }
 
 // snapshot takes the state of this moment.
@@ -64,7 +69,7 @@ func (s *Store) snapshot() *snapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.state.view.holders++
-	return &snapshot{s.state, s}
+	return &snapshot{s.state, s, s.reading}
 }
 
 // release ends the reading.
@@ -105,8 +110,11 @@ func (s *Store) leaveLocked(v *view) (left leavings) {
 // discard gives back what nobody reads any more. mu is not held.
 func (s *Store) discard(left leavings) {
 	for _, g := range left.hot {
+		if g.in.gone.Load() {
+			continue
+		}
 		for _, table := range dataTables() {
-			if err := s.reading.exec(context.Background(), "DROP TABLE "+hotName(table, g.number)); err != nil {
+			if err := g.in.exec(context.Background(), "DROP TABLE "+hotName(table, g.number)); err != nil {
 				s.log.Error("hot tables were not given back", "table", hotName(table, g.number), "error", err)
 			}
 		}
@@ -139,6 +147,21 @@ func (s *Store) swap(how func(next *state)) leavings {
 	}
 	old.view.retired = true
 	return s.leaveLocked(old.view)
+}
+
+// instance is the DuckDB that is read at this moment.
+func (s *Store) instance() *instance {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reading
+}
+
+// hot returns the generations of this moment. A view that is not held may be taken
+// apart meanwhile.
+func (s *Store) hot() []*generation {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state.view.hot
 }
 
 // current is the state of this moment, for the parts of it that need no holding.

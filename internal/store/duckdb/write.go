@@ -16,15 +16,40 @@ import (
 	"theeye/internal/store"
 )
 
-// Write implements store.Writer.
+// Write implements store.Writer. A segment that turns out to be damaged is put
+// aside, and the batch decided without it.
 func (s *Store) Write(ctx context.Context, b store.Batch) ([]event.Outcome, error) {
-	if err := s.lockForWriting(ctx); err != nil {
-		return nil, err
+	for {
+		outcomes, again, err := s.tryWrite(ctx, b)
+		if !again {
+			return outcomes, err
+		}
 	}
-	defer s.writing.Unlock()
+}
+
+func (s *Store) tryWrite(ctx context.Context, b store.Batch) (outcomes []event.Outcome, again bool, err error) {
 	p := s.snapshot()
+	if err = s.lockForWriting(ctx); err == nil {
+		p.release()
+		p = s.snapshot()
+		outcomes, err = s.writeLocked(ctx, p, b)
+		s.writing.Unlock()
+	}
 	defer p.release()
+	again, err = s.mend(ctx, p, err)
+	return outcomes, again || errors.Is(err, errReopened), err // a reset is told by the next attempt
+}
+
+func (s *Store) writeLocked(ctx context.Context, p *snapshot, b store.Batch) ([]event.Outcome, error) {
 	switch {
+	case s.lost != "":
+		err := fmt.Errorf("%w: %s", store.ErrReset, s.lost)
+		s.lost = ""
+		select {
+		case <-s.resets:
+		default:
+		}
+		return nil, err
 	case b.First > b.Last || b.First == 0:
 		return nil, fmt.Errorf("%w: from frame %d to frame %d", store.ErrOutOfOrder, b.First, b.Last)
 	case b.Last <= p.position:

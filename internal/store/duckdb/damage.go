@@ -1,0 +1,217 @@
+package duckdb
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// DamagedSegment is one that was found to be damaged (S13). Its files lie in
+// quarantine, its rows are not served and count as lost.
+type DamagedSegment struct {
+	Segment SegmentInfo `json:"segment"`
+	Reason  string      `json:"reason"`
+	Found   time.Time   `json:"found"`
+}
+
+// String says what is not available.
+func (d DamagedSegment) String() string {
+	r := d.Segment.Rows
+	text := fmt.Sprintf("segment %s is damaged (%s): %d events, %d rejections and %d duplicates",
+		d.Segment.Data.Name, d.Reason, r.Events, r.Rejections, r.Traces)
+	if c := d.Segment.Carried; !c.empty() {
+		text += fmt.Sprintf(" of the frames %d to %d", *c.Min, *c.Max)
+	}
+	return text + " are not available"
+}
+
+// Damaged returns the segments that are damaged at this moment.
+func (s *Store) Damaged() []DamagedSegment { return slices.Clone(s.current().manifest.Damaged) }
+
+// lost counts the arrivals whose rows are in damaged segments, by application.
+func (m *Manifest) lost() map[string]int64 {
+	lost := map[string]int64{}
+	for _, d := range m.Damaged {
+		for app, n := range d.Segment.Apps {
+			lost[app] += n.total()
+		}
+	}
+	return lost
+}
+
+func (c *Counts) total() int64 { return c.Stored + c.Rejected + c.Duplicate + c.Erased + c.Expired }
+
+// without returns a manifest in which a segment is damaged.
+func (m *Manifest) without(id uint64, reason string) Manifest {
+	i := slices.IndexFunc(m.Segments, func(info SegmentInfo) bool { return info.ID == id })
+	next := *m
+	next.Damaged = append(slices.Clone(m.Damaged), DamagedSegment{m.Segments[i], reason, time.Now().UTC().Truncate(time.Second)})
+	next.Segments = slices.Delete(slices.Clone(m.Segments), i, i+1)
+	return next
+}
+
+// damageError tells that a file is not what the manifest says.
+type damageError struct{ text string }
+
+func (e *damageError) Error() string { return e.text }
+
+// checkSize finds out whether a file is there and has its size.
+func checkSize(path string, want FileInfo) error {
+	stat, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return &damageError{"its file is missing"}
+	case err != nil:
+		return err
+	case stat.Size() != want.Bytes:
+		return &damageError{fmt.Sprintf("its file has %d bytes instead of %d", stat.Size(), want.Bytes)}
+	}
+	return nil
+}
+
+// checkFile reads a whole file and finds out whether it is as it was written. A
+// file that cannot be read is damaged.
+func checkFile(path string, want FileInfo) error {
+	if err := checkSize(path, want); err != nil {
+		return err
+	}
+	var got FileInfo
+	if err := describe(path, &got); err != nil {
+		return &damageError{"its file cannot be read: " + err.Error()}
+	}
+	if got.SHA256 != want.SHA256 {
+		return &damageError{"its checksum does not match"}
+	}
+	return nil
+}
+
+// suspects returns the segments that an error of reading points to. DuckDB names
+// the file that it could not read; of a block whose checksum is wrong it tells
+// the place and what is written there, and that is looked up in each file.
+func (p *snapshot) suspects(err error) []*segment {
+	text := err.Error()
+	var computed, written uint64
+	var at int64
+	_, block, corrupt := strings.Cut(text, "Corrupt database file: ")
+	if corrupt {
+		_, scanErr := fmt.Sscanf(block, "computed checksum %d does not match stored checksum %d in block at location %d", &computed, &written, &at)
+		corrupt = scanErr == nil
+	}
+	var list []*segment
+	for _, x := range p.view.segments {
+		if strings.Contains(text, "/"+x.info.Data.Name+`"`) || corrupt && holdsAt(p.store.segmentPath(x.info.Data.Name), at, written) {
+			list = append(list, x)
+		}
+	}
+	return list
+}
+
+// holdsAt reports whether a file has a number at a place, or cannot be read there.
+func holdsAt(path string, at int64, number uint64) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return true
+	}
+	defer f.Close()
+	var b [8]byte
+	_, err = f.ReadAt(b[:], at)
+	return err != nil || binary.NativeEndian.Uint64(b[:]) == number
+}
+
+// checkSegment puts a segment into quarantine when its file is not what it was. It
+// reports whether the segment is out of the view now.
+func (s *Store) checkSegment(x *segment) (out bool, err error) {
+	s.mending.Lock()
+	defer s.mending.Unlock()
+	if !s.has(x) {
+		return true, nil
+	}
+	damage := checkFile(s.segmentPath(x.info.Data.Name), x.info.Data)
+	if damage == nil {
+		return false, nil
+	}
+	s.upkeep.Lock()
+	defer s.upkeep.Unlock()
+	if !s.has(x) {
+		return true, nil
+	}
+	m := s.current().manifest.without(x.info.ID, damage.Error())
+	if err := s.commit(m); err != nil {
+		if errors.Is(err, errUncertain) {
+			s.fail(err)
+		}
+		return false, fmt.Errorf("put segment %s aside: %w", x.info.Data.Name, err)
+	}
+	s.change(func(next *state) {
+		next.view = &view{hot: next.view.hot, segments: next.view.replaced([]*segment{x}, nil)}
+		next.manifest = s.committed(m)
+	})
+	s.putAside(m.Damaged[len(m.Damaged)-1:])
+	s.nudge()
+	return true, nil
+}
+
+// has reports whether a segment is in the present view.
+func (s *Store) has(x *segment) bool {
+	p := s.snapshot()
+	defer p.release()
+	return slices.Contains(p.view.segments, x)
+}
+
+// putAside tells of damaged segments that the manifest does not name any more, and
+// moves their files into quarantine. What stays where it was goes there at the
+// next start.
+func (s *Store) putAside(damaged []DamagedSegment) {
+	for _, d := range damaged {
+		err := s.moveAside(d.Segment)
+		s.log.Error("a segment is damaged and put aside; its rows count as lost, unless the queue still has them",
+			"segment", d.Segment.Data.Name, "reason", d.Reason, "rows", d.Segment.Rows, "apps", d.Segment.Apps,
+			"quarantine", s.quarantineDir(), "error", err)
+	}
+}
+
+func (s *Store) quarantineDir() string { return filepath.Join(s.opts.Dir, "quarantine") }
+
+// moveAside moves what there is of a segment's files into quarantine.
+func (s *Store) moveAside(info SegmentInfo) error {
+	moved := false
+	for _, name := range []string{info.Data.Name, info.Filter.Name} {
+		from := s.segmentPath(name)
+		if _, err := os.Lstat(from); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err := os.MkdirAll(s.quarantineDir(), 0o700); err != nil {
+			return fmt.Errorf("put %s aside: %w", name, err)
+		}
+		if err := os.Rename(from, filepath.Join(s.quarantineDir(), name)); err != nil {
+			return fmt.Errorf("put %s aside: %w", name, err)
+		}
+		moved = true
+	}
+	if !moved {
+		return nil
+	}
+	return errors.Join(syncDir(s.quarantineDir()), syncDir(s.segmentDir()))
+}
+
+// fail lets Run end.
+func (s *Store) fail(err error) {
+	select {
+	case s.failed <- err:
+	default:
+	}
+}
+
+// nudge lets Run look at once for what there is to do.
+func (s *Store) nudge() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,512 @@
+package duckdb_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"theeye/internal/event"
+	"theeye/internal/query"
+	"theeye/internal/store"
+	"theeye/internal/store/duckdb"
+)
+
+// threeSegments makes a store of three segments, of frames 1–2, 3–4 and 5–6, with
+// events, rejections and duplicates in each, and returns its frames.
+func threeSegments(t *testing.T, dir string) []store.Batch {
+	t.Helper()
+	var frames []store.Batch
+	s := open(t, duckdb.Options{Dir: dir})
+	for n := range 6 {
+		var records []event.Record
+		for i := range 50 {
+			records = append(records, pageView(100*n+i))
+		}
+		records = append(records, pageView(100*n), pageView(0), refusal(1000+n, "bad"), refusal(1000+n, "bad"))
+		if n%2 == 1 {
+			other := pageView(5000 + n)
+			other.Event.App = "other"
+			records = append(records, other)
+		}
+		frames = append(frames, frame(uint64(n+1), records...))
+		write(t, s, frames[n])
+		if n%2 == 1 {
+			if err := s.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return frames
+}
+
+// until polls until a condition holds, for at most a minute.
+func until(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("waited in vain for %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
+func uuids(n int) []uuid.UUID { return []uuid.UUID{numbered(n)} }
+
+// books reads the books and fails unless they balance.
+func books(t *testing.T, s store.Reader) map[string]store.Account {
+	t.Helper()
+	b, err := s.Books(t.Context(), nil)
+	if err != nil {
+		t.Fatal("books:", err)
+	}
+	accounts := map[string]store.Account{}
+	for _, a := range b.Accounts {
+		if a.Received != a.Stored+a.Rejected+a.Duplicate+a.Erased+a.Expired+a.Lost {
+			t.Errorf("the books do not balance: %+v", a)
+		}
+		accounts[a.App] = a
+	}
+	return accounts
+}
+
+// everyAnswer asks a reader everything and gives the answers as text.
+func everyAnswer(t *testing.T, s store.Reader) []string {
+	t.Helper()
+	ctx := t.Context()
+	var list []string
+	add := func(what string, answer any, err error) {
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		list = append(list, fmt.Sprintf("%s: %+v", what, answer))
+	}
+	all := query.Query{Limit: 1000}
+	n, err := s.Count(ctx, all)
+	add("count", n, err)
+	events, err := s.Events(ctx, all)
+	for _, e := range events.Items {
+		add("event", string(e.Data)+e.ID.String(), err)
+	}
+	rejections, err := s.Rejections(ctx, all)
+	add("rejections", len(rejections.Items), err)
+	sessions, err := s.Sessions(ctx, all)
+	add("sessions", sessions.Items, err)
+	groups, err := s.RejectionSummary(ctx, all)
+	add("summary", groups, err)
+	points, err := s.Series(ctx, all, store.Series{Interval: store.Minute, Group: store.ByStatus, MaxPoints: 1000})
+	add("series", points, err)
+	values, err := s.Values(ctx, query.Query{Limit: 1000}, query.Field{Name: query.Data, Path: []string{"path"}})
+	add("values", values, err)
+	for _, id := range []int{0, 210, 410, 1002} {
+		arrivals, err := s.Receipt(ctx, query.Query{IDs: uuids(id)}, 100)
+		add("receipt", arrivals, err)
+	}
+	b, err := s.Books(ctx, nil)
+	add("books", b, err)
+	return list
+}
+
+func gauge(t *testing.T, registry prometheus.Gatherer, name string) float64 {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() == name {
+			return family.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	t.Fatalf("no metric %s", name)
+	return 0
+}
+
+func segmentFile(dir string, id int, ending string) string {
+	return filepath.Join(dir, "segments", fmt.Sprintf("seg-%08d.%s", id, ending))
+}
+
+// flip damages a few bytes of a file.
+func flip(t *testing.T, name string, at int64) {
+	t.Helper()
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	b := make([]byte, 4)
+	if _, err := f.ReadAt(b, at); err != nil {
+		t.Fatal(err)
+	}
+	for i := range b {
+		b[i] ^= 0xa5
+	}
+	if _, err := f.WriteAt(b, at); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func size(t *testing.T, name string) int64 {
+	t.Helper()
+	info, err := os.Stat(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Size()
+}
+
+// Whatever happens to a segment's file, the others are served, the books balance,
+// and its bytes are kept.
+func TestDamagedSegment(t *testing.T) {
+	for name, test := range map[string]struct {
+		damage func(t *testing.T, file string)
+		reason string
+		gone   bool
+	}{
+		"missing":      {func(_ *testing.T, f string) { _ = os.Remove(f) }, "missing", true},
+		"truncated":    {func(_ *testing.T, f string) { _ = os.Truncate(f, 20_000) }, "bytes instead of", false},
+		"empty":        {func(_ *testing.T, f string) { _ = os.Truncate(f, 0) }, "bytes instead of", false},
+		"longer":       {func(t *testing.T, f string) { _ = os.Truncate(f, size(t, f)+1) }, "bytes instead of", false},
+		"first header": {func(t *testing.T, f string) { flip(t, f, 20) }, "checksum", false},
+		"zeros":        {func(t *testing.T, f string) { _ = os.WriteFile(f, make([]byte, size(t, f)), 0o600) }, "checksum", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			threeSegments(t, dir)
+			test.damage(t, segmentFile(dir, 2, "duckdb"))
+			for range 2 { // found, and as it was found
+				registry := prometheus.NewRegistry()
+				s := open(t, duckdb.Options{Dir: dir, Registerer: registry})
+				d := s.Damaged()
+				if len(d) != 1 || !strings.Contains(d[0].Reason, test.reason) || d[0].Segment.Data.Name != "seg-00000002.duckdb" || *d[0].Segment.Carried.Min != 3 {
+					t.Fatalf("damaged: %+v", d)
+				}
+				if got := books(t, s); got["shop"].Lost != 2*54 || got["other"].Lost != 1 || got["shop"].Stored != 200 {
+					t.Errorf("books %+v", got)
+				}
+				everyAnswer(t, s)
+				if n := gauge(t, registry, "eye_store_damaged_segments"); n != 1 {
+					t.Errorf("%v damaged segments in the metrics", n)
+				}
+				if err := s.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+			for _, ending := range []string{"duckdb", "filter"} {
+				_, err := os.Stat(filepath.Join(dir, "quarantine", "seg-00000002."+ending))
+				if wantGone := test.gone && ending == "duckdb"; (err != nil) != wantGone {
+					t.Errorf("in quarantine: %s: %v", ending, err)
+				}
+			}
+		})
+	}
+}
+
+// A file whose bytes are damaged anywhere is found out by the read that meets them,
+// which answers from the rest.
+func TestDamageMetByReading(t *testing.T) {
+	whole := t.TempDir()
+	threeSegments(t, whole)
+	s := open(t, duckdb.Options{Dir: whole})
+	want := everyAnswer(t, s)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	length := size(t, segmentFile(whole, 2, "duckdb"))
+	met := 0
+	for at := int64(1000); at < length-4; at += 3 * 4099 {
+		dir := t.TempDir()
+		if err := os.CopyFS(dir, os.DirFS(whole)); err != nil {
+			t.Fatal(err)
+		}
+		flip(t, segmentFile(dir, 2, "duckdb"), at)
+		s := open(t, duckdb.Options{Dir: dir})
+		first := everyAnswer(t, s)
+		switch damaged := s.Damaged(); {
+		case len(damaged) == 1:
+			met++
+			if n := count(t, s); n != 202 {
+				t.Errorf("byte %d: %d events", at, n)
+			}
+			if diff := cmp.Diff(everyAnswer(t, s)[0], "count: 202"); diff != "" {
+				t.Errorf("byte %d: %s", at, diff)
+			}
+			books(t, s)
+		default: // nothing that is read
+			if diff := cmp.Diff(want, first); diff != "" {
+				t.Errorf("byte %d (-whole +damaged):\n%s", at, diff)
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	t.Logf("met %d times of %d", met, length/(3*4099))
+	if met < 3 {
+		t.Errorf("only %d of the places were met", met)
+	}
+}
+
+// A write that has to compare with a damaged segment goes on without it.
+func TestDamageMetByWriting(t *testing.T) {
+	dir := t.TempDir()
+	frames := threeSegments(t, dir)
+	s := closed(t, open(t, duckdb.Options{Dir: dir}))
+	file := segmentFile(dir, 2, "duckdb")
+	for at := int64(3 * 4096); at < size(t, file)-4; at += 16384 {
+		flip(t, file, at+100)
+	}
+	again := frames[2]
+	again.First, again.Last = 7, 7
+	outcomes := write(t, s, again)
+	if outcomes[0].Fate != event.Stored || len(s.Damaged()) != 1 {
+		t.Errorf("%v, damaged %v", outcomes[0], s.Damaged())
+	}
+	books(t, s)
+}
+
+// fromFrames gives frames again from a list, without those that are trimmed.
+func fromFrames(frames []store.Batch, trimmed uint64) func(context.Context, uint64, uint64) iter.Seq2[[]event.Record, error] {
+	return func(_ context.Context, first, last uint64) iter.Seq2[[]event.Record, error] {
+		return func(yield func([]event.Record, error) bool) {
+			for n := first; n <= last; n++ {
+				if n <= trimmed {
+					yield(nil, duckdb.ErrNoFrames)
+					return
+				}
+				if !yield(slices.Clone(frames[n-1].Records), nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// While the queue has the frames of a damaged segment, everything comes back.
+func TestRebuild(t *testing.T) {
+	dir := t.TempDir()
+	frames := threeSegments(t, dir)
+	s := open(t, duckdb.Options{Dir: dir})
+	want := everyAnswer(t, s)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for id := 1; id <= 3; id++ {
+		if err := os.Truncate(segmentFile(dir, id, "duckdb"), 5000); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// All three at once: what the first holds decides about the others.
+	r := run(t, duckdb.Options{Dir: dir, Frames: fromFrames(frames, 0)}, false)
+	until(t, "the segments to be rebuilt", func() bool { return len(r.Damaged()) == 0 })
+	if diff := cmp.Diff(want, everyAnswer(t, r)); diff != "" {
+		t.Errorf("rebuilt (-want +got):\n%s", diff)
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+	again := closed(t, open(t, duckdb.Options{Dir: dir}))
+	if diff := cmp.Diff(want, everyAnswer(t, again)); diff != "" {
+		t.Errorf("rebuilt and opened again (-want +got):\n%s", diff)
+	}
+}
+
+// What was stored while a segment was missing stays as it is.
+func TestRebuildBehindOthers(t *testing.T) {
+	dir := t.TempDir()
+	frames := threeSegments(t, dir)
+	if err := os.Remove(segmentFile(dir, 2, "duckdb")); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, duckdb.Options{Dir: dir})
+	changed := pageView(201) // of the second segment, with another body
+	changed.Event.Name = "changed"
+	later := frame(7, pageView(200), changed)
+	for i, o := range write(t, s, later) {
+		if o.Fate != event.Stored {
+			t.Errorf("%d has the fate %v", i, o.Fate)
+		}
+	}
+	if err := s.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, duckdb.Options{Dir: dir, Frames: fromFrames(append(frames, later), 0)}, false)
+	defer r.Close()
+	until(t, "the segment to be rebuilt", func() bool { return len(r.Damaged()) == 0 })
+	b := books(t, r)
+	if b["shop"].Stored != 300 || b["shop"].Lost != 0 || b["shop"].Received != 6*54+2 {
+		t.Errorf("books %+v", b["shop"])
+	}
+	for _, id := range []int{200, 201} {
+		p, err := r.Events(t.Context(), query.Query{IDs: uuids(id)})
+		if err != nil || len(p.Items) != 1 || p.Items[0].CarriedBy != 7 {
+			t.Errorf("event %d: %v, %v", id, p.Items, err)
+		}
+	}
+}
+
+// What the queue does not have any more stays lost, and is tried once.
+func TestNotRebuilt(t *testing.T) {
+	dir := t.TempDir()
+	frames := threeSegments(t, dir)
+	if err := os.Remove(segmentFile(dir, 2, "duckdb")); err != nil {
+		t.Fatal(err)
+	}
+	asked := make(chan struct{}, 10)
+	trimmed := fromFrames(frames, 3)
+	r := run(t, duckdb.Options{Dir: dir, Frames: func(ctx context.Context, first, last uint64) iter.Seq2[[]event.Record, error] {
+		asked <- struct{}{}
+		return trimmed(ctx, first, last)
+	}}, false)
+	defer r.Close()
+	<-asked
+	write(t, r.Store, frame(7, pageView(1)))
+	if err := r.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if b := books(t, r); b["shop"].Lost != 108 || len(asked) != 0 {
+		t.Errorf("books %+v, asked %d times more", b, len(asked))
+	}
+}
+
+// A filter file that is missing or damaged costs time and nothing else, and is
+// built again.
+func TestDamagedFilter(t *testing.T) {
+	for name, damage := range map[string]func(t *testing.T, file string){
+		"missing":   func(_ *testing.T, f string) { _ = os.Remove(f) },
+		"empty":     func(_ *testing.T, f string) { _ = os.Truncate(f, 0) },
+		"truncated": func(t *testing.T, f string) { _ = os.Truncate(f, size(t, f)-2) },
+		"head":      func(t *testing.T, f string) { flip(t, f, 14) },
+		"prints":    func(t *testing.T, f string) { flip(t, f, size(t, f)-40) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			threeSegments(t, dir)
+			s := open(t, duckdb.Options{Dir: dir})
+			want := everyAnswer(t, s)
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			file := segmentFile(dir, 2, "filter")
+			damage(t, file)
+			without := open(t, duckdb.Options{Dir: dir})
+			if diff := cmp.Diff(want, everyAnswer(t, without)); diff != "" {
+				t.Errorf("without filter (-want +got):\n%s", diff)
+			}
+			if err := without.Close(); err != nil {
+				t.Fatal(err)
+			}
+			r := run(t, duckdb.Options{Dir: dir}, false)
+			until(t, "the filter to be whole", func() bool {
+				m, err := duckdb.ReadManifest(dir)
+				if err != nil {
+					t.Fatal(err)
+				}
+				b, err := os.ReadFile(file)
+				sum := sha256.Sum256(b)
+				return err == nil && hex.EncodeToString(sum[:]) == m.Segments[1].Filter.SHA256
+			})
+			if diff := cmp.Diff(want, everyAnswer(t, r)); diff != "" {
+				t.Errorf("with a new filter (-want +got):\n%s", diff)
+			}
+			if err := r.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A manifest that cannot be used is told with what to do, and nothing is changed.
+func TestDamagedManifest(t *testing.T) {
+	for name, test := range map[string]struct{ from, to, want string }{
+		"truncated":       {"\n}", "", "EOF"},
+		"another version": {`"version": 1`, `"version": 7`, "its version is 7, this program knows 1"},
+		"unknown field":   {`"version": 1`, `"version": 1, "compressed": true`, "compressed"},
+		"not JSON":        {"{", "<", "invalid character"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			threeSegments(t, dir)
+			path := filepath.Join(dir, "MANIFEST.json")
+			b, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			last := strings.LastIndex(string(b), test.from)
+			if name != "truncated" {
+				last = strings.Index(string(b), test.from)
+			}
+			bad := string(b[:last]) + test.to + string(b[last+len(test.from):])
+			if err := os.WriteFile(path, []byte(bad), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, err = duckdb.Open(t.Context(), duckdb.Options{Dir: dir})
+			var known *duckdb.ManifestError
+			if !errors.As(err, &known) || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "restore a backup") || !strings.Contains(err.Error(), path) {
+				t.Errorf("got %v", err)
+			}
+			if err := os.WriteFile(path, b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s := closed(t, open(t, duckdb.Options{Dir: dir}))
+			if n := count(t, s); n != 303 {
+				t.Errorf("%d events after the manifest was put back", n)
+			}
+		})
+	}
+}
+
+// A merge that has to read a damaged segment puts it aside and goes on without it.
+func TestDamageMetByMerging(t *testing.T) {
+	dir := t.TempDir()
+	frames := threeSegments(t, dir)
+	s := open(t, duckdb.Options{Dir: dir})
+	for n := range 2 { // of five segments four are left
+		write(t, s, frame(uint64(len(frames)+n+1), pageView(600+n), refusal(2000+n, "bad")))
+		if err := s.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	file := segmentFile(dir, 2, "duckdb")
+	for at := int64(3 * 4096); at < size(t, file)-4; at += 4096 {
+		flip(t, file, at+100)
+	}
+	r := run(t, duckdb.Options{Dir: dir, FlushRows: 1_000_000}, false)
+	until(t, "the others to be merged", func() bool {
+		m, err := duckdb.ReadManifest(dir)
+		return err == nil && len(m.Damaged) == 1 && len(m.Segments) > 0 && m.Segments[0].Level == 1
+	})
+	if n := count(t, r.Store); n != 204 {
+		t.Errorf("%d events", n)
+	}
+	books(t, r)
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,142 @@
+package duckdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"theeye/internal/event"
+)
+
+// ErrNoFrames tells that frames cannot be read again.
+var ErrNoFrames = errors.New("the frames are not in the queue any more")
+
+// rebuildRecords is how many records are decided about at once, about.
+const rebuildRecords = 10_000
+
+// rebuildDamaged makes those damaged segments again whose frames are still in the
+// queue. Only what a flush made can be: its frames are nobody else's.
+func (s *Store) rebuildDamaged(ctx context.Context) error {
+	if s.opts.Frames == nil {
+		return nil
+	}
+	for _, d := range s.current().manifest.Damaged {
+		if _, tried := s.gaveUp.Load(d.Segment.ID); tried || d.Segment.Level > 0 || d.Segment.Carried.empty() {
+			continue
+		}
+		began := time.Now()
+		made, err := s.rebuild(ctx, d.Segment)
+		switch {
+		case errors.Is(err, ErrNoFrames):
+			s.gaveUp.Store(d.Segment.ID, true)
+			s.log.Error("a damaged segment cannot be rebuilt; its rows are lost", "segment", d.Segment.Data.Name, "error", err)
+		case err != nil:
+			return fmt.Errorf("rebuild segment %s: %w", d.Segment.Data.Name, err)
+		default:
+			s.log.Info("a damaged segment was rebuilt from the queue; nothing of it is lost",
+				"segment", d.Segment.Data.Name, "now", made.Data.Name, "rows", made.Rows, "took", time.Since(began).String())
+		}
+	}
+	return nil
+}
+
+// rebuild writes the rows of a damaged segment again, into another one. Nothing
+// else is written meanwhile: what is decided must still hold when it is committed.
+func (s *Store) rebuild(ctx context.Context, damaged SegmentInfo) (SegmentInfo, error) {
+	s.upkeep.Lock()
+	defer s.upkeep.Unlock()
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	p := s.snapshot()
+	defer p.release()
+	g, err := s.newGeneration(ctx, p.view.hot[len(p.view.hot)-1].number+1)
+	if err != nil {
+		return SegmentInfo{}, err
+	}
+	defer s.discard(leavings{hot: []*generation{g}})
+	if err := s.decideAgain(ctx, p, g, damaged.Carried); err != nil {
+		return SegmentInfo{}, err
+	}
+	bounds, err := s.sliceBounds(ctx, s.reading, "SELECT occurred_at FROM "+hotName(eventTable, g.number), g.rows)
+	if err != nil {
+		return SegmentInfo{}, err
+	}
+	info, err := s.writeSegment(ctx, s.reading, draft{
+		id: s.reserveID(), bounds: bounds, large: g.rows >= largeRows,
+		rows: func(table string) string { return "SELECT " + columnsOf(table) + " FROM " + hotName(table, g.number) },
+	})
+	if err != nil {
+		return info, err
+	}
+	if !sameArrivals(info, damaged) {
+		s.unlink(info)
+		return info, fmt.Errorf("%w as they were: they give %v instead of %v", ErrNoFrames, info.Apps, damaged.Apps)
+	}
+	return info, s.putBack(ctx, *p.manifest, info, damaged.ID)
+}
+
+// decideAgain decides about the frames within bounds as if they came now, and puts
+// them into the tables of g. What came while they were missing has come first.
+func (s *Store) decideAgain(ctx context.Context, p *snapshot, g *generation, carried Bounds) error {
+	with := *p.state
+	with.view = &view{hot: append(slices.Clone(p.view.hot), g), segments: p.view.segments}
+	q := &snapshot{state: &with, store: s, in: p.in}
+	var waiting []event.Record
+	write := func() error {
+		d, err := q.decide(ctx, waiting)
+		if err == nil {
+			err = s.insert(ctx, g, d)
+		}
+		if err == nil {
+			s.remember(g, d)
+		}
+		waiting = nil
+		return err
+	}
+	for records, err := range s.opts.Frames(ctx, uint64(*carried.Min), uint64(*carried.Max)) {
+		if err != nil {
+			return err
+		}
+		if waiting = append(waiting, records...); len(waiting) >= rebuildRecords {
+			if err := write(); err != nil {
+				return err
+			}
+		}
+	}
+	return write()
+}
+
+// sameArrivals reports whether two segments account for the same arrivals,
+// whatever became of them.
+func sameArrivals(a, b SegmentInfo) bool {
+	totals := func(info SegmentInfo) map[string]int64 {
+		m := map[string]int64{}
+		for app, n := range info.Apps {
+			m[app] = n.total()
+		}
+		return m
+	}
+	return maps.Equal(totals(a), totals(b)) && a.Replays == b.Replays
+}
+
+// putBack commits a segment in the place of a damaged one. upkeep is held.
+func (s *Store) putBack(ctx context.Context, m Manifest, info SegmentInfo, damaged uint64) error {
+	x, err := s.openSegment(ctx, info)
+	if err != nil {
+		s.unlink(info)
+		return err
+	}
+	m.Segments = append(slices.Clone(m.Segments), info)
+	m.Damaged = slices.DeleteFunc(slices.Clone(m.Damaged), func(d DamagedSegment) bool { return d.Segment.ID == damaged })
+	if err := s.commit(m, x); err != nil {
+		return err
+	}
+	s.change(func(next *state) {
+		next.view = &view{hot: next.view.hot, segments: next.view.replaced(nil, []*segment{x})}
+		next.manifest = s.committed(m)
+	})
+	return nil
+}

@@ -1,0 +1,95 @@
+package duckdb
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+)
+
+// repair makes again what can be made again: filters from their segments, and
+// damaged segments from the queue.
+func (s *Store) repair(ctx context.Context) error {
+	for _, id := range s.withoutFilter() {
+		if err := s.repairFilter(ctx, id); err != nil {
+			return err
+		}
+	}
+	return s.rebuildDamaged(ctx)
+}
+
+// withoutFilter returns the ids of the segments that are searched without filter.
+func (s *Store) withoutFilter() (ids []uint64) {
+	p := s.snapshot()
+	defer p.release()
+	for _, x := range p.view.segments {
+		if x.filters.Load() == nil {
+			ids = append(ids, x.info.ID)
+		}
+	}
+	return ids
+}
+
+// repairFilter builds the filters of a segment from its rows. Until then it is
+// searched without.
+func (s *Store) repairFilter(ctx context.Context, id uint64) error {
+	s.upkeep.Lock()
+	defer s.upkeep.Unlock()
+	p := s.snapshot()
+	defer p.release()
+	i := slices.IndexFunc(p.view.segments, func(x *segment) bool { return x.info.ID == id })
+	if i < 0 {
+		return nil
+	}
+	x := p.view.segments[i]
+	keys, err := segmentKeys(ctx, s.reading, attachedName(id), x.info.Slices)
+	if err != nil {
+		return storeError(ctx, "read the keys of a filter", err)
+	}
+	info, err := s.writeFilter(x.info.Filter.Name, keys)
+	if err != nil {
+		return fmt.Errorf("write filter %s: %w", x.info.Filter.Name, err)
+	}
+	f, err := openFilters(s.segmentPath(info.Name), filterCount(x.info.Slices))
+	if err != nil {
+		return fmt.Errorf("open filter %s: %w", info.Name, err)
+	}
+	m := *p.manifest
+	m.Segments = slices.Clone(m.Segments)
+	for n := range m.Segments {
+		if m.Segments[n].ID == id {
+			m.Segments[n].Filter = info
+		}
+	}
+	if err := s.commit(m); err != nil {
+		_ = f.close()
+		return err
+	}
+	x.filters.Store(f)
+	s.change(func(next *state) { next.manifest = s.committed(m) })
+	s.log.Info("a segment's filter was built again", "segment", x.info.Data.Name)
+	return nil
+}
+
+// writeFilter puts a file of filters in the place of one that is not there or not
+// whole.
+func (s *Store) writeFilter(name string, keys [][]uint64) (FileInfo, error) {
+	packed, err := buildFilters(keys)
+	if err != nil {
+		return FileInfo{}, err
+	}
+	path := s.segmentPath(name)
+	info := FileInfo{Name: name}
+	err = writeSynced(path+".tmp", packed)
+	if err == nil {
+		err = describe(path+".tmp", &info)
+	}
+	if err == nil {
+		err = os.Rename(path+".tmp", path)
+	}
+	if err != nil {
+		_ = os.Remove(path + ".tmp")
+		return info, err
+	}
+	return info, syncDir(s.segmentDir())
+}

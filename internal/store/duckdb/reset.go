@@ -1,0 +1,116 @@
+package duckdb
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+
+	"github.com/duckdb/duckdb-go/v2"
+
+	"theeye/internal/store"
+)
+
+// ErrFatal stands for an error after which DuckDB refuses all further work.
+var ErrFatal = errors.New("DuckDB has given up")
+
+// errReopened tells that the instance was replaced. Trying again may help, once
+// the hot tables are rebuilt.
+var errReopened = fmt.Errorf("%w: DuckDB was opened anew after a fatal error", store.ErrUnavailable)
+
+// isFatal reports whether the reading instance is of no use any more.
+func isFatal(err error) bool {
+	if _, other := errors.AsType[*heavyError](err); other {
+		return false
+	}
+	if known, ok := errors.AsType[*duckdb.Error](err); ok && known.Type == duckdb.ErrorTypeFatal {
+		return true
+	}
+	// An appender tells its errors without their type.
+	return errors.Is(err, ErrFatal) || strings.Contains(err.Error(), "database has been invalidated because of a previous fatal error")
+}
+
+// Resets tells the writer that the position has gone back to what is flushed; the
+// next Write tells it too.
+func (s *Store) Resets() <-chan struct{} { return s.resets }
+
+// complete reports whether readers may be answered: not while the store has less
+// than it had told them before a reset.
+func (p *snapshot) complete() error {
+	if p.position >= p.told {
+		return nil
+	}
+	return fmt.Errorf("%w: it is being rebuilt from the queue after a fatal error: frame %d of %d", store.ErrUnavailable, p.position, p.told)
+}
+
+// Complete reports nil when reading works, and store.ErrUnavailable while the
+// store is rebuilt after a reset.
+func (s *Store) Complete() error {
+	p := s.snapshot()
+	defer p.release()
+	return p.complete()
+}
+
+// reset replaces an instance that is broken, unless that has happened, and returns
+// errReopened. What was not flushed is gone from the store and comes from the
+// queue again. upkeep and writing are not held.
+func (s *Store) reset(ctx context.Context, broken *instance, cause error) error {
+	s.upkeep.Lock()
+	defer s.upkeep.Unlock()
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if s.reading != broken {
+		return errReopened
+	}
+	if err := s.reopenLocked(context.WithoutCancel(ctx), cause); err != nil {
+		s.log.Error("DuckDB could not be opened anew; it is tried again", "error", err)
+		return fmt.Errorf("%w: open DuckDB anew: %w", store.ErrUnavailable, err)
+	}
+	return errReopened
+}
+
+// reopenLocked puts a new instance with all segments and empty hot tables in the
+// place of the present one. upkeep and writing are held.
+func (s *Store) reopenLocked(ctx context.Context, cause error) error {
+	now, hot := s.current(), s.hot()
+	in, err := openInstance(ctx, s.limits())
+	if err != nil {
+		return err
+	}
+	var writer *sql.Conn
+	v, m, err := s.assemble(ctx, in, *now.manifest, hot[len(hot)-1].number+1)
+	if err == nil {
+		if writer, err = in.db.Conn(ctx); err != nil {
+			err = errors.Join(err, v.closeFilters())
+		}
+	}
+	if err != nil {
+		if errors.Is(err, errUncertain) {
+			s.fail(err)
+		}
+		return errors.Join(err, in.close())
+	}
+	broken, oldWriter := s.reading, s.writer
+	// Before anything of it is given back: that must not be looked for in it.
+	broken.gone.Store(true)
+	s.writer, s.lost = writer, cause.Error()
+	s.change(func(next *state) {
+		s.reading = in
+		next.told = max(next.told, next.position)
+		next.view, next.position, next.manifest = v, m.Flushed, &m
+		next.arrivals = maps.Clone(m.Arrivals)
+		close(s.flushed)
+		s.flushed = make(chan struct{})
+	})
+	_ = oldWriter.Close()
+	_ = broken.close()
+	select {
+	case s.resets <- struct{}{}:
+	default:
+	}
+	s.log.Error("DuckDB reported a fatal error; it was opened anew, and what was not flushed comes from the queue again",
+		"error", cause, "from_frame", m.Flushed+1)
+	return nil
+}
