@@ -29,8 +29,6 @@ func TestConformance(t *testing.T) {
 		"no folder":              {},
 		"no flush":               {kept: true},
 		"flush of 3 rows":        {kept: true, rows: 3},
-		"flush each batch":       {kept: true, after: true},
-		"flush and merge":        {kept: true, after: true, rows: 4, largest: 1000},
 		"flush, merge and split": {kept: true, after: true, rows: 4, largest: 12},
 	} {
 		t.Run(name, func(t *testing.T) {
