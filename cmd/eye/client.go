@@ -182,6 +182,20 @@ type request struct {
 // do sends a request and returns the whole body of its answer. Any status but
 // 2xx, and those in also, is an *problemError.
 func (c *client) do(ctx context.Context, r request, also ...int) ([]byte, error) {
+	answer, err := c.open(ctx, r, also...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = answer.Body.Close() }()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return nil, connectionError(ctx, c.base, err)
+	}
+	return body, nil
+}
+
+// open is do for a body that the caller reads and closes.
+func (c *client) open(ctx context.Context, r request, also ...int) (*http.Response, error) {
 	target := c.base + r.path
 	if encoded := r.query.Encode(); encoded != "" {
 		target += "?" + encoded
@@ -206,15 +220,11 @@ func (c *client) do(ctx context.Context, r request, also ...int) ([]byte, error)
 	if err != nil {
 		return nil, connectionError(ctx, c.base, err)
 	}
-	defer func() { _ = answer.Body.Close() }()
 	if answer.StatusCode/100 != 2 && !slices.Contains(also, answer.StatusCode) {
+		defer func() { _ = answer.Body.Close() }()
 		return nil, readProblem(answer)
 	}
-	body, err := io.ReadAll(answer.Body)
-	if err != nil {
-		return nil, connectionError(ctx, c.base, err)
-	}
-	return body, nil
+	return answer, nil
 }
 
 // unreachableError is a request whose outcome is unknown, or that was never made.

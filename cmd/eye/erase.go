@@ -72,19 +72,22 @@ func (e *eraser) finish(ctx context.Context) (map[string]duckdb.Erased, error) {
 	if err := e.store.Flush(ctx); err != nil {
 		return nil, err
 	}
+	e.store.EndLeases() // of backups that would copy what is erased
 	if err := e.trim(ctx); err != nil {
 		return nil, err
 	}
+	defer e.store.EndLeases() // the segments of before go at once
 	return e.store.Erase(ctx)
 }
 
 // trim takes all that is flushed from the queue, also what is usually kept there.
+// A backup that began since then holds what came behind the erasure.
 func (e *eraser) trim(ctx context.Context) error {
 	flushed, err := e.store.Flushed(ctx)
 	if err != nil {
 		return err
 	}
-	return e.queue.Trim(ctx, flushed)
+	return e.queue.Trim(ctx, min(flushed, e.store.Held()))
 }
 
 // run finishes at a start what was begun before it. A trim may have been lost with

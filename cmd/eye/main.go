@@ -98,9 +98,10 @@ func newRoot(s streams) *cobra.Command {
 
 	root.AddCommand(newServeCommand(s))
 	root.AddCommand(
-		newSendCommand(s), newEventsCommand(s), newSessionsCommand(s), newSessionCommand(s), newCountCommand(s),
+		newSendCommand(s), newEventsCommand(s), newSessionsCommand(s), newSessionCommand(s), newCountCommand(s), newExportCommand(s),
 		newRejectionsCommand(s), newReceiptCommand(s), newBooksCommand(s), newEraseCommand(s),
 		newTypesCommand(s), newAppsCommand(s), newKeysCommand(s),
+		newBackupCommand(s), newRestoreCommand(s), newStoreCommand(s),
 		newHealthCommand(s), newBenchCommand(s), newVersionCommand(s),
 	)
 	return root

@@ -213,23 +213,32 @@ type bar struct {
 }
 
 // newBar returns a bar for so many bytes, -1 when that is not known.
-func newBar(to io.Writer, size int64) *bar {
+func newBar(to io.Writer, size int64, options ...progressbar.Option) *bar {
 	b := &bar{to: to}
-	if file, ok := to.(*os.File); ok {
-		if term.IsTerminal(int(file.Fd())) {
-			b.shown = progressbar.NewOptions64(size, progressbar.OptionSetWriter(to), progressbar.OptionShowBytes(true),
-				progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
-		}
+	if isTerminal(to) {
+		b.shown = progressbar.NewOptions64(size, append([]progressbar.Option{
+			progressbar.OptionSetWriter(to), progressbar.OptionShowBytes(true),
+			progressbar.OptionThrottle(100 * time.Millisecond), progressbar.OptionClearOnFinish(),
+		}, options...)...)
 	}
 	return b
 }
 
+func isTerminal(to io.Writer) bool {
+	file, ok := to.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}
+
 // Write counts the bytes that were read.
 func (b *bar) Write(p []byte) (int, error) {
-	if b.shown != nil {
-		_ = b.shown.Add(len(p))
-	}
+	b.add(len(p))
 	return len(p), nil
+}
+
+func (b *bar) add(bytes int) {
+	if b.shown != nil {
+		_ = b.shown.Add(bytes)
+	}
 }
 
 // print writes a line above the bar.

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
+	"theeye/internal/backup"
 	"theeye/internal/httpapi"
 	"theeye/internal/ingest"
 	"theeye/internal/live"
@@ -70,6 +71,9 @@ func (s *server) open(ctx context.Context) (err error) {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if s.unlock, err = lockDir(cfg.Data); err != nil {
+		return err
+	}
+	if err := backup.Unfinished(cfg.Data); err != nil {
 		return err
 	}
 	if s.listener, err = listen(cfg.Listen, "--listen"); err != nil {
@@ -134,11 +138,14 @@ func (s *server) connect(ctx context.Context, metrics *prometheus.Registry) erro
 		Registerer: metrics, AnswerFirst: answerFirst,
 	})
 	s.worker = worker.New(worker.Options{
-		Queue: s.queue, Store: s.store, Live: s.live, Resets: s.store.Resets(), Logger: s.log, Registerer: metrics,
+		Queue: s.queue, Store: s.store, Live: s.live, Hold: s.store.Held, Resets: s.store.Resets(), Logger: s.log, Registerer: metrics,
 	})
 	s.eraser = &eraser{store: s.store, queue: s.queue, live: s.live, log: s.log}
 	s.api = httpapi.New(httpapi.Options{
-		Registry: s.registry, Collector: s.collector, Queue: s.queue, Live: s.live, Reader: s.store,
+		Registry: s.registry, Collector: s.collector, Queue: s.queue, Live: s.live, Reader: s.store, Parquet: s.store.Parquet,
+		Backup: backup.NewSource(backup.Options{
+			Store: s.store, Queue: s.queue, Metadata: s.registry.Document, Tombstones: filepath.Join(s.cfg.Data, "tombstones"),
+		}),
 		CaughtUp: s.caughtUp, Missing: s.missing, Erase: s.eraser.erase, LegacyApp: s.cfg.LegacyApp, MaxRequestBytes: s.cfg.MaxRequestBytes,
 		Logger: s.log, Registerer: metrics, Gatherer: metrics,
 	})

@@ -66,3 +66,17 @@ func printable(text string, limit int) string {
 	}
 	return b.String()
 }
+
+// sizeText writes a number of bytes for people.
+func sizeText(n int64) string {
+	const unit = 1024
+	names := []string{"KiB", "MiB", "GiB", "TiB"}
+	if n < unit {
+		return fmt.Sprintf("%d B", n)
+	}
+	size := float64(n) / unit
+	for size >= unit && len(names) > 1 {
+		size, names = size/unit, names[1:]
+	}
+	return fmt.Sprintf("%.1f %s", size, names[0])
+}

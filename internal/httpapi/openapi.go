@@ -23,7 +23,8 @@ type doc struct {
 	body                   reflect.Type
 	bodyTypes              []string // media types of the body; application/json when nil
 	answers                []answer
-	errors                 []int // statuses that are answered with problem details
+	answerTypes            []string // media types of an answer that is no JSON document; not told when nil
+	errors                 []int    // statuses that are answered with problem details
 	hidden                 bool
 }
 
@@ -150,6 +151,12 @@ func operation(rt route, registry huma.Registry) *huma.Operation {
 	}
 	for _, a := range rt.doc.answers {
 		r := &huma.Response{Description: a.text}
+		if a.body == nil && rt.doc.answerTypes != nil {
+			r.Content = map[string]*huma.MediaType{}
+			for _, t := range rt.doc.answerTypes {
+				r.Content[t] = &huma.MediaType{}
+			}
+		}
 		if a.body != nil {
 			r.Content = map[string]*huma.MediaType{"application/json": {Schema: registry.Schema(a.body, true, "")}}
 		}

@@ -109,6 +109,10 @@ func (s *Server) problemOf(err error) *ProblemDetails {
 		return unavailable("it is not known whether the events were kept: send them again with the same ids, which is safe")
 	case errors.Is(err, store.ErrTooWide):
 		return problem(http.StatusBadRequest, err.Error())
+	case errors.Is(err, store.ErrLeaseEnded):
+		return problem(http.StatusGone, "the lease has ended, by its time or by an erasure: take the manifest again")
+	case errors.Is(err, store.ErrNotLeased):
+		return problem(http.StatusNotFound, "the lease does not name such a file")
 	case errors.Is(err, store.ErrUnavailable):
 		return unavailable("the store cannot answer at the moment; try again")
 	case errors.Is(err, context.DeadlineExceeded):

@@ -11,13 +11,17 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
 
+	"theeye/internal/backup"
 	"theeye/internal/ingest"
 	"theeye/internal/live"
+	"theeye/internal/query"
 	"theeye/internal/queue"
 	"theeye/internal/registry"
 	"theeye/internal/store"
@@ -30,6 +34,7 @@ const (
 	waitForStored          = 10 * time.Second
 	intakeDeadline         = 15 * time.Second
 	readDeadline           = 10 * time.Second
+	DefaultStallDeadline   = 60 * time.Second
 )
 
 // Options of a Server.
@@ -39,6 +44,10 @@ type Options struct {
 	Queue     *queue.Queue
 	Live      *live.Live
 	Reader    store.Reader
+	// Parquet writes the events that a query selects to a file that is gone when it
+	// is closed; nil when the store cannot.
+	Parquet func(context.Context, query.Query) (*os.File, error)
+	Backup  *backup.Source // nil when the store is elsewhere
 	// CaughtUp reports nil when the store holds all that was acknowledged before
 	// the start, else an error that says how far it has come.
 	CaughtUp func() error
@@ -52,6 +61,9 @@ type Options struct {
 	MaxRequestBytes int64  // unpacked; 0 for the default
 	BodyMemory      int64  // bytes of bodies at a time; 0 for the default
 	TrustedProxies  []netip.Prefix
+	// StallDeadline is how long the caller of an export may take nothing; 0 for the
+	// default.
+	StallDeadline time.Duration
 
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
@@ -66,6 +78,9 @@ type Server struct {
 	unpack  unpackers
 	metrics metrics
 	handler http.Handler
+
+	exporting *semaphore.Weighted // one export at a time
+	exports   atomic.Int32        // that run or wait
 }
 
 // New returns a server of all routes.
@@ -76,13 +91,16 @@ func New(opts Options) *Server {
 	if opts.BodyMemory == 0 {
 		opts.BodyMemory = DefaultBodyMemory
 	}
+	if opts.StallDeadline == 0 {
+		opts.StallDeadline = DefaultStallDeadline
+	}
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{
 		opts: opts, log: opts.Logger,
 		bodies:  semaphore.NewWeighted(max(opts.BodyMemory, opts.MaxRequestBytes)),
-		metrics: newMetrics(opts.Registerer),
+		metrics: newMetrics(opts.Registerer), exporting: semaphore.NewWeighted(1),
 	}
 	s.handler = s.mux()
 	return s
@@ -152,8 +170,10 @@ func otherMethods(mux *http.ServeMux, r *http.Request) []string {
 
 func (s *Server) routes() []route {
 	all := append(intakeRoutes(), readRoutes()...)
+	all = append(all, exportRoutes()...)
 	all = append(all, adminRoutes()...)
 	all = append(all, erasureRoutes()...)
+	all = append(all, backupRoutes()...)
 	all = append(all, operationRoutes()...)
 	if s.opts.LegacyApp != "" {
 		all = append(all, legacyRoutes()...)

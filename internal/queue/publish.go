@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -12,8 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// headerApp repeats a frame's counts beside its payload, one line for each
-// application, so that what a damaged payload held can still be counted.
+// headerApp is the name of the lines that countHeader makes.
 const headerApp = "Eye-App"
 
 // Server error codes that mean: no room by quota. See errors.json of nats-server.
@@ -34,10 +32,10 @@ func (q *Queue) Publish(ctx context.Context, f Frame) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	msg := &nats.Msg{Subject: subject, Data: payload, Header: nats.Header{}}
-	for _, c := range f.Counts {
-		msg.Header.Add(headerApp, c.App+" "+strconv.FormatUint(uint64(c.Received), 10)+" "+strconv.FormatUint(uint64(c.Rejected), 10))
-	}
+	return q.publish(ctx, &nats.Msg{Subject: subject, Data: payload, Header: countHeader(f.Counts)})
+}
+
+func (q *Queue) publish(ctx context.Context, msg *nats.Msg) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
 	// A server that is stuck answers nobody: no use in waiting.
@@ -50,7 +48,7 @@ func (q *Queue) Publish(ctx context.Context, f Frame) (uint64, error) {
 	}
 	q.confirm(ack.Sequence)
 	q.metrics.publish.Observe(time.Since(began).Seconds())
-	q.metrics.size.Observe(float64(len(payload)))
+	q.metrics.size.Observe(float64(len(msg.Data)))
 	return ack.Sequence, nil
 }
 

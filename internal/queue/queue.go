@@ -56,8 +56,10 @@ type Options struct {
 	// FirstSequence is the least sequence of the next frame: what a store has
 	// flushed plus one. A queue that ends before it begins there (Q6).
 	FirstSequence uint64
-	Logger        *slog.Logger
-	Registerer    prometheus.Registerer
+	// Fresh: the folder is new on purpose; that it is empty is not worth telling.
+	Fresh      bool
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
 	// Reserve is the free space in bytes below which nothing is published;
 	// 0 means the larger of 256 MiB and 2 % of the disk, at most a quarter of it.
 	Reserve int64
@@ -137,7 +139,7 @@ func (q *Queue) openStream(ctx context.Context) error {
 	info, err := q.info(ctx)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
-		if q.opts.FirstSequence > 1 {
+		if q.opts.FirstSequence > 1 && !q.opts.Fresh {
 			q.log.Error("the queue's folder is lost or was emptied; frames continue behind what the store holds",
 				"first_sequence", q.opts.FirstSequence)
 		}

@@ -32,6 +32,22 @@ const metadataVersion = 1
 
 func (r *Registry) fileName() string { return filepath.Join(r.opts.Dir, "metadata.json") }
 
+// document returns the content of the file.
+func (s *snapshot) document() ([]byte, error) {
+	f := metadataFile{Version: metadataVersion, Revision: s.revision(), Records: map[string]jsontext.Value{}}
+	for key, rec := range s.records {
+		if rec.value != nil {
+			f.Records[key] = rec.value
+		}
+	}
+	b, err := json.Marshal(f, json.Deterministic(true), jsontext.Multiline(true))
+	return append(b, '\n'), err
+}
+
+// Document returns what DIR/metadata.json would hold now, for a backup: a
+// registry that is opened with that file and without a bucket is the same.
+func (r *Registry) Document() ([]byte, error) { return r.current.Load().document() }
+
 // writeFile keeps the snapshot as a file, unless it is there already or the
 // bucket is still being filled. A failure is logged and tried again in the
 // background: the change is made and durable, only its copy is not.
@@ -42,15 +58,9 @@ func (r *Registry) writeFile() {
 	if !r.usable || s.serial == r.saved {
 		return
 	}
-	f := metadataFile{Version: metadataVersion, Revision: s.revision(), Records: map[string]jsontext.Value{}}
-	for key, rec := range s.records {
-		if rec.value != nil {
-			f.Records[key] = rec.value
-		}
-	}
-	b, err := json.Marshal(f, json.Deterministic(true), jsontext.Multiline(true))
+	b, err := s.document()
 	if err == nil {
-		err = writeDurably(r.fileName(), append(b, '\n'))
+		err = writeDurably(r.fileName(), b)
 	}
 	if err != nil {
 		r.log.Error("the copy of the metadata could not be written; it will be tried again", "file", r.fileName(), "error", err)

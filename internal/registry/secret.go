@@ -101,15 +101,24 @@ func (r *Registry) readAdminKey() error {
 	case given != "":
 		return nil
 	default:
-		r.first.AdminKey, r.first.AdminKeyMade = newSecret(Admin), true
-		if err := writeDurably(name, []byte(r.first.AdminKey+"\n")); err != nil {
-			return fmt.Errorf("keep the admin key: %w", err)
+		if r.first.AdminKey, err = MakeAdminKey(r.opts.Dir); err != nil {
+			return err
 		}
+		r.first.AdminKeyMade = true
 	}
 	if d := digestOf(r.first.AdminKey); len(r.own) == 0 || r.own[0].digest != d {
 		r.own = append(r.own, ownKey{d, "admin.key"})
 	}
 	return nil
+}
+
+// MakeAdminKey writes a new key into admin.key of a data directory, and returns it.
+func MakeAdminKey(dir string) (string, error) {
+	key := newSecret(Admin)
+	if err := writeDurably(filepath.Join(dir, "admin.key"), []byte(key+"\n")); err != nil {
+		return "", fmt.Errorf("keep the admin key: %w", err)
+	}
+	return key, nil
 }
 
 // recordAdminKey keeps the key of DIR/admin.key in the bucket, so that it stays

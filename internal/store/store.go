@@ -79,6 +79,11 @@ type Writer interface {
 type Reader interface {
 	// Events returns events in the total order R1, or exactly reversed.
 	Events(ctx context.Context, q query.Query) (Page[event.Event], error)
+	// Export calls each with every event that q selects, in the order of Events;
+	// Limit and After do not matter. What is written meanwhile is not among them.
+	// It takes bounded memory however many there are. The event belongs to each.
+	// An error of each ends the export and is returned.
+	Export(ctx context.Context, q query.Query, each func(*event.Event) error) error
 	// Count counts the events that q selects; Limit and After do not matter.
 	Count(ctx context.Context, q query.Query) (int64, error)
 	// Sessions returns the sessions that have at least one event that q selects,

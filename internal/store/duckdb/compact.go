@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"time"
@@ -188,7 +189,8 @@ func (s *Store) rewrite(ctx context.Context, inputs []*segment, rows source, set
 // others, with one thread and a part of the memory (S10).
 func (s *Store) openHeavy(ctx context.Context, inputs []*segment) (*instance, error) {
 	heavy, err := openInstance(ctx, limits{
-		memory: s.opts.MemoryLimit / heavyPart, threads: 1, tempDir: s.opts.TempDir, dirs: []string{s.segmentDir()}, conns: 2,
+		memory: s.opts.MemoryLimit / heavyPart, threads: 1, dirs: []string{s.segmentDir()}, conns: 2,
+		tempDir: filepath.Join(s.opts.TempDir, "heavy"), // two instances in one folder overwrite each other's files
 	})
 	if err != nil {
 		return nil, err

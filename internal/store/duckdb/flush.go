@@ -45,6 +45,7 @@ func (s *Store) flusher(ctx context.Context) error {
 		case <-s.wake:
 		case <-tick.C:
 		}
+		s.lapse(time.Now())
 		err := s.tended(ctx, s.flushDue)
 		if err == nil {
 			err = s.tended(ctx, s.repair)

@@ -89,7 +89,7 @@ func (s *Store) sweep(m Manifest) error {
 			return err
 		}
 	}
-	for _, dir := range []string{s.segmentDir(), s.opts.TempDir} {
+	for _, dir := range []string{s.segmentDir(), s.opts.TempDir, s.exportDir()} {
 		entries, err := os.ReadDir(dir)
 		if err != nil {
 			return fmt.Errorf("read the store's folder: %w", err)

@@ -159,16 +159,24 @@ func ReadManifest(dir string) (Manifest, error) {
 // leave. All files of both must be kept, and nothing may be written on top.
 var errUncertain = errors.New("the folder of the store could not be synced")
 
-// write makes m the manifest of the folder: fsync, rename, fsync of the folder.
-// After an error that is not errUncertain the old one is in force.
-func (m *Manifest) write(dir string) error {
+// encode returns the text of the file.
+func (m Manifest) encode() ([]byte, error) {
 	var b bytes.Buffer
 	if err := json.MarshalWrite(&b, m, jsontext.WithIndent(" "), json.Deterministic(true)); err != nil {
-		return fmt.Errorf("write manifest: %w", err)
+		return nil, fmt.Errorf("write manifest: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
+// write makes m the manifest of the folder: fsync, rename, fsync of the folder.
+// After an error that is not errUncertain the old one is in force.
+func (m Manifest) write(dir string) error {
+	b, err := m.encode()
+	if err != nil {
+		return err
 	}
 	path := filepath.Join(dir, manifestName)
-	err := writeSynced(path+".tmp", b.Bytes())
-	if err == nil {
+	if err = writeSynced(path+".tmp", b); err == nil {
 		err = os.Rename(path+".tmp", path)
 	}
 	if err != nil {

@@ -101,8 +101,11 @@ func (s *Store) discardSegment(x *segment) {
 	}
 }
 
-// unlink removes the files of a segment.
+// unlink removes the files of a segment, when no lease names it any more.
 func (s *Store) unlink(info SegmentInfo) {
+	if s.leases.keep(info) {
+		return
+	}
 	for _, name := range []string{info.Data.Name, info.Filter.Name} {
 		if err := os.Remove(s.segmentPath(name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			s.log.Error("a file of the store was not removed", "file", name, "error", err)

@@ -69,6 +69,7 @@ type Options struct {
 	// a folder in Dir, and without that nowhere: then a query that needs more
 	// fails with store.ErrUnavailable.
 	TempDir    string
+	LeaseAge   time.Duration // how long a lease lasts that is not used; 0 for DefaultLeaseAge
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 	// Frames reads frames again, from the first to the last, both included, and
@@ -97,6 +98,7 @@ type Store struct {
 	seed    maphash.Seed      // of the hashes in seen
 	numbers map[string]uint32 // applications, to keep seen small
 
+	leases  leases        // of those who copy files
 	merging sync.Mutex    // held while segments are merged or rewritten; before upkeep
 	mending sync.Mutex    // held while an error of a segment is looked into; before upkeep
 	upkeep  sync.Mutex    // held while the manifest changes; before writing
@@ -122,7 +124,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	}
 	s.state = &state{view: &view{}, arrivals: map[string]store.Arrivals{}, manifest: &Manifest{}}
 	if opts.Dir != "" {
-		for _, dir := range []string{s.segmentDir(), opts.TempDir} {
+		for _, dir := range []string{s.segmentDir(), opts.TempDir, s.exportDir()} {
 			if err := os.MkdirAll(dir, 0o700); err != nil {
 				return nil, fmt.Errorf("make the store's folder: %w", err)
 			}
@@ -146,7 +148,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 func (s *Store) limits() limits {
 	l := limits{memory: s.opts.MemoryLimit, threads: s.opts.Threads, tempDir: s.opts.TempDir, conns: maxReaders + upkeepConns + 1}
 	if s.keeps() {
-		l.dirs = []string{s.segmentDir()}
+		l.dirs = []string{s.segmentDir(), s.exportDir()}
 	}
 	return l
 }
@@ -175,6 +177,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MemoryLimit == 0 {
 		o.MemoryLimit = defaultMemory()
+	}
+	if o.LeaseAge == 0 {
+		o.LeaseAge = DefaultLeaseAge
 	}
 	if o.Threads == 0 {
 		o.Threads = runtime.GOMAXPROCS(0)
@@ -207,6 +212,7 @@ func (s *Store) Capabilities() store.Capabilities { return store.Capabilities{Vo
 // flushed is written again from the queue at the next start.
 func (s *Store) Close() error {
 	s.metrics.unregister()
+	s.EndLeases()
 	var err error
 	if s.writer != nil {
 		err = s.writer.Close()

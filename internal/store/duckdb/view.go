@@ -87,7 +87,9 @@ type leavings struct {
 	segments []*segment
 }
 
-// leaveLocked takes a view apart that nobody holds and nobody will. mu is held.
+// leaveLocked takes a view apart that nobody holds and nobody will: this happens
+// once. Its lists stay, for those who look at the current state without holding
+// it. mu is held.
 func (s *Store) leaveLocked(v *view) (left leavings) {
 	if !v.retired || v.holders > 0 {
 		return left
@@ -102,7 +104,6 @@ func (s *Store) leaveLocked(v *view) (left leavings) {
 			left.segments = append(left.segments, x)
 		}
 	}
-	v.hot, v.segments = nil, nil
 	return left
 }
 

@@ -93,6 +93,7 @@ func testCancelledReads(f *fixture) {
 	q := query.Query{IDs: []uuid.UUID{id(1)}}
 	for what, read := range map[string]func() error{
 		"events":     func() error { _, err := f.Events(ctx, q); return err },
+		"export":     func() error { return f.Export(ctx, q, func(*event.Event) error { return nil }) },
 		"count":      func() error { _, err := f.Count(ctx, q); return err },
 		"sessions":   func() error { _, err := f.Sessions(ctx, q); return err },
 		"rejections": func() error { _, err := f.Rejections(ctx, query.Query{}); return err },

@@ -71,6 +71,8 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"pages", testPages},
 		{"the horizon holds", testHorizon},
 		{"horizons of all readers", testHorizons},
+		{"exports", testExport},
+		{"exports while events arrive", testExportMeanwhile},
 		{"replays keep their place", testReplay},
 		{"replays among equals", testReplays},
 		{"replays in the books", testReplayBooks},

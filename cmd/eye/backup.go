@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/spf13/cobra"
+
+	"theeye/internal/backup"
+)
+
+const (
+	backupTries = 5 // when its lease ends
+	fetchTries  = 8 // of one file, when the server is away or busy
+)
+
+// newBackupCommand returns `eye backup`.
+func newBackupCommand(s streams) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "backup DIR", Short: "Copy everything of a running server into a folder", Args: args(cobra.ExactArgs(1)),
+		Long: "Copy everything of a running server into a folder, as it is at one moment. Takes an admin key.\n" +
+			"A backup into the folder of an earlier one copies what is new and takes its place; one that was interrupted goes on.\n" +
+			"No key is copied, only their hashes. `eye restore` makes a data directory of it.",
+	}
+	f := &backupFlags{clientFlags: newClientFlags(cmd, s), pause: pause}
+	cmd.RunE = func(cmd *cobra.Command, got []string) error { return f.run(cmd.Context(), got[0]) }
+	cmd.AddCommand(newBackupVerifyCommand(s, f.clientFlags))
+	return cmd
+}
+
+type backupFlags struct {
+	*clientFlags
+	pause func(context.Context, time.Duration) error
+}
+
+// backupSummary is what a backup did.
+type backupSummary struct {
+	TakenAt     time.Time `json:"taken_at"`
+	Files       int       `json:"files"`
+	Bytes       int64     `json:"bytes"`
+	CopiedFiles int       `json:"copied_files"`
+	CopiedBytes int64     `json:"copied_bytes"`
+	LastFrame   uint64    `json:"last_frame"`
+}
+
+func (f *backupFlags) run(ctx context.Context, dir string) (err error) {
+	c, err := f.client()
+	if err != nil {
+		return err
+	}
+	folder, err := backup.OpenFolder(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, folder.Close()) }()
+	sum := backupSummary{}
+	for try := 1; ; try++ {
+		err := f.copyAll(ctx, c, folder, &sum)
+		if p, ok := errors.AsType[*problemError](err); ok && p.Status == http.StatusGone && try < backupTries {
+			_, _ = fmt.Fprintln(f.err, "eye: the lease of the backup has ended; it begins again with what is copied")
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		break
+	}
+	if f.json {
+		b, err := json.Marshal(sum)
+		if err != nil {
+			return fmt.Errorf("print summary: %w", err)
+		}
+		return printDocument(f.clientFlags, b)
+	}
+	_, err = fmt.Fprintf(f.out, "backup of %s in %s: %d files, %s; %d files, %s were copied\n",
+		sum.TakenAt.Format(time.RFC3339), dir, sum.Files, sizeText(sum.Bytes), sum.CopiedFiles, sizeText(sum.CopiedBytes))
+	return err
+}
+
+// copyAll takes the manifest and copies what the folder does not have yet.
+func (f *backupFlags) copyAll(ctx context.Context, c *client, folder *backup.Folder, sum *backupSummary) error {
+	var x backup.Index
+	r := request{method: http.MethodGet, path: "/v1/backup/manifest"}
+	err := f.patiently(ctx, func() error {
+		body, err := c.do(ctx, r)
+		if err != nil {
+			return err
+		}
+		return decode(r.path, body, &x)
+	})
+	if err != nil {
+		return err
+	}
+	missing, err := folder.Missing(x)
+	if err != nil {
+		return err
+	}
+	bar := newBar(f.err, backup.Index{Files: missing}.Bytes())
+	defer bar.close()
+	for _, file := range missing {
+		r := request{method: http.MethodGet, path: "/v1/backup/files/" + url.PathEscape(file.Name), query: url.Values{"lease": {x.Lease}}}
+		err := f.patiently(ctx, func() error {
+			return c.stream(ctx, r, func(in io.Reader) error { return folder.Save(file, io.TeeReader(in, bar)) })
+		})
+		if errors.Is(err, backup.ErrContent) {
+			return fmt.Errorf("%w; `eye store verify` on the server's machine tells whether its files are damaged", err)
+		}
+		if err != nil {
+			return err
+		}
+		sum.CopiedFiles++
+		sum.CopiedBytes += file.Bytes
+	}
+	sum.TakenAt, sum.Files, sum.Bytes, sum.LastFrame = x.TakenAt, len(x.Files), x.Bytes(), x.Last
+	return folder.Finish(x)
+}
+
+// patiently tries again when the server is away or busy.
+func (f *backupFlags) patiently(ctx context.Context, do func() error) error {
+	for try := 0; ; try++ {
+		err := do()
+		if err == nil || !again(err) || try == fetchTries-1 {
+			return err
+		}
+		if err := f.pause(ctx, backoff(try, err)); err != nil {
+			return fmt.Errorf("interrupted: %w", err)
+		}
+	}
+}
+
+// stream sends a request and gives the body of its answer as it comes. A body that
+// ends early is an *unreachableError, whatever do makes of it.
+func (c *client) stream(ctx context.Context, r request, do func(io.Reader) error) error {
+	target := c.base + r.path + "?" + r.query.Encode()
+	req, err := http.NewRequestWithContext(ctx, r.method, target, http.NoBody)
+	if err != nil {
+		return fmt.Errorf("make request: %w", err)
+	}
+	if c.key != "" {
+		req.Header.Set("Authorization", "Bearer "+c.key)
+	}
+	answer, err := c.http.Do(req)
+	if err != nil {
+		return connectionError(ctx, c.base, err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	if answer.StatusCode != http.StatusOK {
+		return readProblem(answer)
+	}
+	body := &watched{in: answer.Body}
+	err = do(body)
+	if body.err != nil {
+		return connectionError(ctx, c.base, body.err)
+	}
+	return err
+}
+
+// watched keeps the error of reading.
+type watched struct {
+	in  io.Reader
+	err error
+}
+
+func (w *watched) Read(b []byte) (int, error) {
+	n, err := w.in.Read(b)
+	if err != nil && !errors.Is(err, io.EOF) {
+		w.err = err
+	}
+	return n, err
+}
+
+// newBackupVerifyCommand returns `eye backup verify`.
+func newBackupVerifyCommand(s streams, f *clientFlags) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "verify DIR", Short: "Check a backup: checksums of all files, and each frame", Args: args(cobra.ExactArgs(1)),
+		Long: "Check a backup: checksums of all files, and each frame. Exit code 1 when something is wrong.",
+	}
+	cmd.RunE = func(_ *cobra.Command, got []string) error {
+		x, err := backup.ReadIndex(got[0])
+		if err != nil {
+			return err
+		}
+		bar := newBar(s.err, x.Bytes())
+		_, faults, err := backup.Verify(got[0], bar)
+		bar.close()
+		if err != nil {
+			return err
+		}
+		found := make([]fault, len(faults))
+		for i, one := range faults {
+			found[i] = fault(one)
+		}
+		return f.verdict(found, fmt.Sprintf("backup of %s: %d files, %s, all as they were copied",
+			x.TakenAt.Format(time.RFC3339), len(x.Files), sizeText(x.Bytes())))
+	}
+	return cmd
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/spf13/cobra"
+
+	"theeye/internal/backup"
+)
+
+// fickle is a server whose leases end and whose answers break off.
+type fickle struct {
+	leases int
+	served []string // names that were answered whole
+	cut    map[string]int
+	gone   map[string]bool // a lease and a name that end the lease
+	wrong  string          // a name whose content is another
+}
+
+func contents() map[string]string {
+	return map[string]string{"a": strings.Repeat("a", 5000), "b": "b", "metadata.json": "{}", "MANIFEST.json": "{}"}
+}
+
+func (s *fickle) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	name, ok := strings.CutPrefix(r.URL.Path, "/v1/backup/files/")
+	if !ok {
+		s.leases++
+		x := backup.Index{Version: 1, TakenAt: time.Unix(0, 0).UTC(), Lease: fmt.Sprint(s.leases)}
+		for name, kind := range map[string]backup.Kind{"a": backup.Segment, "b": backup.Segment, "metadata.json": backup.Metadata, "MANIFEST.json": backup.Manifest} {
+			sum := sha256.Sum256([]byte(contents()[name]))
+			x.Files = append(x.Files, backup.File{Kind: kind, Name: name, Bytes: int64(len(contents()[name])), SHA256: hex.EncodeToString(sum[:])})
+		}
+		slices.SortFunc(x.Files, func(a, b backup.File) int { return -strings.Compare(a.Name, b.Name) })
+		_ = json.MarshalWrite(w, x)
+		return
+	}
+	content := contents()[name]
+	switch {
+	case s.gone[r.URL.Query().Get("lease")+name]:
+		w.WriteHeader(http.StatusGone)
+	case s.cut[name] > 0:
+		s.cut[name]--
+		w.Header().Set("Content-Length", fmt.Sprint(len(content)))
+		_, _ = io.WriteString(w, content[:len(content)/2])
+	case s.wrong == name:
+		_, _ = io.WriteString(w, strings.Repeat("x", len(content)))
+	default:
+		s.served = append(s.served, name)
+		_, _ = io.WriteString(w, content)
+	}
+}
+
+func (s *fickle) backup(t *testing.T, dir string) (string, error) {
+	t.Helper()
+	server := httptest.NewServer(s)
+	defer server.Close()
+	var out, errOut bytes.Buffer
+	f := &backupFlags{
+		clientFlags: newClientFlags(&cobra.Command{}, streams{nil, &out, &errOut}),
+		pause:       func(context.Context, time.Duration) error { return nil },
+	}
+	if err := f.cmd.PersistentFlags().Set("url", server.URL); err != nil {
+		t.Fatal(err)
+	}
+	err := f.run(t.Context(), dir)
+	return out.String() + errOut.String(), err
+}
+
+func TestBackupGoesOnAfterFaults(t *testing.T) {
+	s := &fickle{cut: map[string]int{"a": 2, "MANIFEST.json": 1}, gone: map[string]bool{"1a": true, "2metadata.json": true}}
+	dir := filepath.Join(t.TempDir(), "b")
+	out, err := s.backup(t, dir)
+	if err != nil || s.leases != 2 || strings.Count(out, "begins again") != 1 {
+		t.Fatalf("%d leases, %v:\n%s", s.leases, err, out)
+	}
+	slices.Sort(s.served)
+	if want := []string{"MANIFEST.json", "a", "b", "metadata.json"}; !slices.Equal(s.served, want) {
+		t.Errorf("copied %v, want each once", s.served)
+	}
+	if _, faults, err := backup.Verify(dir, nil); err != nil || faults != nil {
+		t.Errorf("%v, %v", faults, err)
+	}
+}
+
+func TestBackupGivesUp(t *testing.T) {
+	for name, c := range map[string]struct {
+		server fickle
+		want   string
+	}{
+		"lease that always ends": {fickle{gone: map[string]bool{"1a": true, "2a": true, "3a": true, "4a": true, "5a": true}}, "410 Gone"},
+		"server that breaks off": {fickle{cut: map[string]int{"a": 1000}}, "no answer from"},
+		"damaged file":           {fickle{wrong: "a"}, "the content is not what the index says: its checksum does not match; `eye store verify`"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "b")
+			if _, err := c.server.backup(t, dir); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v", err)
+			}
+			if _, err := backup.ReadIndex(dir); err == nil {
+				t.Error("taken for a whole backup")
+			}
+		})
+	}
+}
+
+func TestSizeText(t *testing.T) {
+	for n, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 1536 << 10: "1.5 MiB", 3 << 30: "3.0 GiB", 5 << 50: "5120.0 TiB"} {
+		if got := sizeText(n); got != want {
+			t.Errorf("%d: %s, want %s", n, got, want)
+		}
+	}
+}

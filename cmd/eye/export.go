@@ -1,0 +1,176 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+)
+
+// exportFlags are the flags of `eye export`.
+type exportFlags struct {
+	*clientFlags
+	filter         *filterFlags
+	format, output string
+}
+
+// newExportCommand returns `eye export`.
+func newExportCommand(s streams) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "export", Short: "Write all events that a filter selects", Args: args(cobra.NoArgs),
+		Long: "Write all events that a filter selects to standard output or to a file, which has its name only when it is whole.\n" +
+			"Exit code 0: all were written; 1: the export was cut off or could not begin.",
+	}
+	f := &exportFlags{clientFlags: newClientFlags(cmd, s)}
+	f.filter = newFilterFlags(cmd, filterOf{order: true})
+	cmd.Flags().StringVar(&f.format, "format", "", "`ndjson`, csv or parquet; else by the name of the file, else ndjson")
+	cmd.Flags().StringVarP(&f.output, "output", "o", "-", "`file` to write")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context()) }
+	return cmd
+}
+
+func (f *exportFlags) run(ctx context.Context) error {
+	if f.format == "" {
+		f.format = formatOf(f.output)
+	}
+	if f.format == "parquet" && f.output == "-" && isTerminal(f.out) {
+		return usagef("Parquet is not for a terminal; give --output")
+	}
+	c, err := f.client()
+	if err != nil {
+		return err
+	}
+	if f.output == "-" {
+		_, err := f.fetch(ctx, c, f.out)
+		return err
+	}
+	n, err := writeWhole(f.output, func(to io.Writer) (int64, error) { return f.fetch(ctx, c, to) })
+	if err == nil {
+		_, _ = fmt.Fprintf(f.err, "%s: %d bytes\n", f.output, n)
+	}
+	return err
+}
+
+// formatOf guesses a format by the name of a file.
+func formatOf(name string) string {
+	switch extension := strings.ToLower(strings.TrimPrefix(filepath.Ext(name), ".")); extension {
+	case "csv", "parquet":
+		return extension
+	}
+	return "ndjson"
+}
+
+// fetch writes the server's answer. An answer that was cut off is an error.
+func (f *exportFlags) fetch(ctx context.Context, c *client, to io.Writer) (int64, error) {
+	q := f.filter.query()
+	q.Set("format", f.format)
+	bar, count := f.bar(ctx, c)
+	defer bar.close()
+	answer, err := c.patient().open(ctx, request{method: http.MethodGet, path: "/v1/export", query: q})
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = answer.Body.Close() }()
+	if bar.shown != nil && answer.ContentLength > 0 {
+		bar.shown.ChangeMax64(answer.ContentLength)
+	}
+	n, err := io.Copy(io.MultiWriter(to, count), answer.Body)
+	switch {
+	case ctx.Err() != nil:
+		return n, connectionError(ctx, c.base, err)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return n, fmt.Errorf("the export was cut off after %d bytes; the server's log may tell why", n)
+	case err != nil:
+		return n, fmt.Errorf("export: %w", err)
+	}
+	return n, nil
+}
+
+// bar returns a bar of events, or of bytes for Parquet, and what counts them. It
+// is shown when nothing else is written to the terminal.
+func (f *exportFlags) bar(ctx context.Context, c *client) (*bar, io.Writer) {
+	if !isTerminal(f.err) || f.output == "-" && isTerminal(f.out) {
+		return &bar{to: f.err}, io.Discard
+	}
+	if f.format == "parquet" {
+		b := newBar(f.err, -1)
+		return b, b
+	}
+	total := int64(-1)
+	q := maps.Clone(f.filter.query())
+	q.Del("order")
+	if body, err := c.do(ctx, request{method: http.MethodGet, path: "/v1/count", query: q}); err == nil {
+		var answer struct {
+			Count int64 `json:"count"`
+		}
+		if decode("/v1/count", body, &answer) == nil {
+			total = answer.Count
+		}
+	}
+	b := newBar(f.err, total, progressbar.OptionShowBytes(false), progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("events"))
+	return b, lineCounter{b}
+}
+
+// lineCounter moves a bar by the lines that are written.
+type lineCounter struct{ bar *bar }
+
+// Write counts lines.
+func (l lineCounter) Write(p []byte) (int, error) {
+	_ = l.bar.shown.Add(bytes.Count(p, []byte{'\n'}))
+	return len(p), nil
+}
+
+// patient returns the client without a deadline for the first byte: a server
+// writes all of a Parquet file before it sends any, and exports wait for each other.
+func (c *client) patient() *client {
+	p := *c
+	if transport, ok := c.http.Transport.(*http.Transport); ok {
+		transport = transport.Clone()
+		transport.ResponseHeaderTimeout = 0
+		transport.DisableCompression = true
+		p.http = &http.Client{Transport: transport}
+	}
+	return &p
+}
+
+// writeWhole writes a file under another name until it is whole. What is no
+// regular file, a device or a pipe, is written as it is.
+func writeWhole(name string, write func(io.Writer) (int64, error)) (n int64, err error) {
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
+		file, err := os.OpenFile(name, os.O_WRONLY, 0)
+		if err != nil {
+			return 0, fmt.Errorf("write export: %w", err)
+		}
+		n, err := write(file)
+		return n, errors.Join(err, file.Close())
+	}
+	file, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*.part")
+	if err != nil {
+		return 0, fmt.Errorf("write export: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(file.Name())
+		}
+	}()
+	n, err = write(file)
+	if err == nil {
+		err = file.Sync()
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
+		return n, err
+	}
+	if err := os.Rename(file.Name(), name); err != nil {
+		return n, fmt.Errorf("write export: %w", err)
+	}
+	return n, nil
+}

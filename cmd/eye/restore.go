@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"theeye/internal/backup"
+	"theeye/internal/registry"
+	"theeye/internal/store/duckdb"
+)
+
+// newRestoreCommand returns `eye restore`.
+func newRestoreCommand(s streams) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "restore DIR --data NEW", Short: "Make a data directory of a backup", Args: args(cobra.ExactArgs(1)),
+		Long: "Make a data directory of a backup, without a server. `eye serve --data NEW` goes on from the moment of the backup.\n" +
+			"NEW must be empty or missing. A new admin key is made; all keys of then are valid too.\n" +
+			"What was erased since the backup comes back, unless --tombstones names the file `tombstones` of the data directory that\n" +
+			"the backup was taken of, as it was last.",
+	}
+	data := cmd.Flags().String("data", "", "data `directory` to be made")
+	tombstones := cmd.Flags().String("tombstones", "", "`file` of what was erased since the backup")
+	cmd.RunE = func(cmd *cobra.Command, got []string) error {
+		if *data == "" {
+			return usagef("give the data directory to be made with --data")
+		}
+		return restore(cmd.Context(), s, backup.RestoreOptions{From: got[0], To: *data, Tombstones: *tombstones})
+	}
+	return cmd
+}
+
+func restore(ctx context.Context, s streams, opts backup.RestoreOptions) error {
+	x, err := backup.ReadIndex(opts.From)
+	if err != nil {
+		return err
+	}
+	var key string
+	opts.Finish = func(dir string) (err error) {
+		if err := checkStore(filepath.Join(dir, "store")); err != nil {
+			return err
+		}
+		key, err = registry.MakeAdminKey(dir)
+		return err
+	}
+	bar := newBar(s.err, x.Bytes())
+	opts.Progress, opts.Logger = bar, newLogger(s.err, slog.LevelWarn)
+	x, err = backup.Restore(ctx, opts)
+	bar.close()
+	if err != nil {
+		return err
+	}
+	erased := "with the erasures of " + opts.Tombstones
+	if opts.Tombstones == "" {
+		erased = "ERASURES SINCE THEN ARE NOT APPLIED: what was erased after the backup is back;\n" +
+			"restore with --tombstones FILE to apply them"
+	}
+	_, err = fmt.Fprintf(s.out, "restored the backup of %s: %d files, %s\n%s\n\nadmin key   %s\n            also in %s; it is the only secret on disk\n\nStart it:  eye serve --data %s\n",
+		x.TakenAt.Format(time.RFC3339), len(x.Files), sizeText(x.Bytes()), erased, key, filepath.Join(opts.To, "admin.key"), opts.To)
+	return err
+}
+
+// checkStore reports whether this program can open a store that was copied.
+func checkStore(dir string) error {
+	m, err := duckdb.ReadManifest(dir)
+	if err != nil {
+		return err
+	}
+	for _, segment := range m.Segments {
+		for _, f := range []duckdb.FileInfo{segment.Data, segment.Filter} {
+			if info, err := os.Stat(filepath.Join(dir, "segments", f.Name)); err != nil || info.Size() != f.Bytes {
+				return fmt.Errorf("the backup does not hold %s as its manifest names it", f.Name)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/spf13/cobra"
+
+	"theeye/internal/store/duckdb"
+)
+
+// newStoreCommand returns `eye store`.
+func newStoreCommand(s streams) *cobra.Command {
+	group := newGroup("store", "Look into the embedded store of a data directory, also beside its server")
+	f := newClientFlags(group, s)
+	segments := &cobra.Command{Use: "segments", Short: "List the segments", Args: args(cobra.NoArgs)}
+	segments.RunE = func(*cobra.Command, []string) error { return showSegments(f) }
+	verify := &cobra.Command{
+		Use: "verify", Short: "Check all segments: checksums, order, counts", Args: args(cobra.NoArgs),
+		Long: "Check all segments: checksums of their files, the order of each table, rows, bounds and accounts against the manifest.\n" +
+			"Reads everything. Exit code 1 when something is wrong.",
+	}
+	memory := verify.Flags().String("store-memory", "512MiB", "memory to be used at most (`size`)")
+	verify.RunE = func(cmd *cobra.Command, _ []string) error {
+		limit, err := parseSize(*memory)
+		if err != nil || limit <= 0 {
+			return usagef("--store-memory %q is no size; write it as in 512MiB", *memory)
+		}
+		return verifyStore(cmd, f, limit)
+	}
+	group.AddCommand(segments, verify)
+	return group
+}
+
+// storeDir returns the folder of the store.
+func (f *clientFlags) storeDir() (string, error) {
+	data := f.value("data", "EYE_DATA")
+	dir := filepath.Join(data, "store")
+	if _, err := os.Stat(dir); err != nil {
+		return "", fmt.Errorf("there is no store in %s: give the data directory of a server on this machine with --data", data)
+	}
+	return dir, nil
+}
+
+func showSegments(f *clientFlags) error {
+	dir, err := f.storeDir()
+	if err != nil {
+		return err
+	}
+	m, err := duckdb.ReadManifest(dir)
+	if err != nil {
+		return err
+	}
+	if f.json {
+		b, err := json.Marshal(m, jsontext.WithIndent(" "), json.Deterministic(true))
+		if err != nil {
+			return fmt.Errorf("print manifest: %w", err)
+		}
+		return printDocument(f, b)
+	}
+	t := newTable(f.out, "ID", "LEVEL", "EVENTS", "REJECTIONS", "TRACES", "SESSIONS", "SIZE", "FROM", "TO", "APPS")
+	var rows, bytes int64
+	for _, x := range m.Segments {
+		size := x.Data.Bytes + x.Filter.Bytes
+		rows, bytes = rows+x.Rows.Events, bytes+size
+		row := []string{strconv.FormatUint(x.ID, 10), strconv.Itoa(x.Level)}
+		for _, n := range []int64{x.Rows.Events, x.Rows.Rejections, x.Rows.Traces, x.Rows.Sessions} {
+			row = append(row, strconv.FormatInt(n, 10))
+		}
+		t.row(append(row, sizeText(size), microsText(x.Occurred.Min), microsText(x.Occurred.Max),
+			strings.Join(slices.Sorted(maps.Keys(x.Apps)), ", "))...)
+	}
+	if err := t.flush(); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(f.out, "%d segments, %d events, %s, up to frame %d\n", len(m.Segments), rows, sizeText(bytes), m.Flushed)
+	return err
+}
+
+func microsText(at *int64) string {
+	if at == nil {
+		return "-"
+	}
+	return time.UnixMicro(*at).UTC().Format(time.RFC3339)
+}
+
+func verifyStore(cmd *cobra.Command, f *clientFlags, memory int64) error {
+	dir, err := f.storeDir()
+	if err != nil {
+		return err
+	}
+	m, err := duckdb.ReadManifest(dir)
+	if err != nil {
+		return err
+	}
+	var rows, bytes int64
+	for _, x := range m.Segments {
+		rows, bytes = rows+x.Rows.Events, bytes+x.Data.Bytes+x.Filter.Bytes
+	}
+	bar := newBar(f.err, bytes)
+	faults, err := duckdb.Verify(cmd.Context(), duckdb.VerifyOptions{Dir: dir, MemoryLimit: memory, Progress: bar.add})
+	bar.close()
+	if err != nil {
+		return err
+	}
+	found := make([]fault, len(faults))
+	for i, one := range faults {
+		found[i] = fault(one)
+	}
+	return f.verdict(found, fmt.Sprintf("%d segments, %d events, %s: all sound", len(m.Segments), rows, sizeText(bytes)))
+}

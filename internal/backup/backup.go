@@ -1,0 +1,159 @@
+// Package backup copies a data directory while its server works, checks such a
+// copy, and makes a data directory of it again. A Source gives what there is to
+// copy, a Folder keeps it, Verify and Restore read a folder.
+//
+// It copies files of the store under a lease, and frames of the queue one by one:
+// never the files of the queue. It knows no HTTP, and never sees a secret: of keys
+// the metadata holds hashes alone, and admin.key is not read.
+package backup
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Kind says what a file is.
+type Kind string
+
+// The kinds of files, in the order in which they are listed: what is named by one
+// was there when the one behind it was read.
+const (
+	Segment    Kind = "segment"    // of the store, with its filters
+	Frames     Kind = "frames"     // of the queue: what the segments do not hold yet
+	Metadata   Kind = "metadata"   // metadata.json
+	Tombstones Kind = "tombstones" // what was erased; absent when nothing was
+	Manifest   Kind = "manifest"   // of the store, names the segments
+)
+
+// File is a file of a backup.
+type File struct {
+	Kind   Kind   `json:"kind" enum:"segment,frames,metadata,tombstones,manifest"`
+	Name   string `json:"name" doc:"to be asked for at /v1/backup/files/{name}"`
+	Bytes  int64  `json:"bytes"`
+	SHA256 string `json:"sha256" doc:"in hex"`
+}
+
+// Index lists what a backup consists of. Together its files are one moment of the
+// data directory.
+type Index struct {
+	Version int       `json:"version"`
+	TakenAt time.Time `json:"taken_at"`
+	Lease   string    `json:"lease,omitzero" doc:"to be given with each file; it lasts 10 minutes from the last use"`
+	Flushed uint64    `json:"flushed" doc:"the last frame whose records are in segments"`
+	Last    uint64    `json:"last" doc:"the last frame of the backup"`
+	Files   []File    `json:"files"`
+}
+
+const (
+	indexVersion = 1
+	indexName    = "backup.json"
+	filesDir     = "files"
+)
+
+// ErrNoBackup means that a folder holds no backup that was finished.
+var ErrNoBackup = errors.New("no complete backup")
+
+// Bytes is the size of all files.
+func (x Index) Bytes() (n int64) {
+	for _, f := range x.Files {
+		n += f.Bytes
+	}
+	return n
+}
+
+// file is the name under which a folder keeps a file. It carries a part of the
+// checksum, so that files of the same name and other content do not take each
+// other's place, and what is there under its name is complete.
+func (f File) file() string { return filepath.Join(filesDir, f.Name+"."+f.SHA256[:12]) }
+
+// check refuses what could lead out of a folder.
+func (f File) check() error {
+	plain := regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$`)
+	if sum, err := hex.DecodeString(f.SHA256); err != nil || len(sum) != 32 || !plain.MatchString(f.Name) || f.Bytes < 0 {
+		return fmt.Errorf("%q is no file of a backup", f.Name)
+	}
+	return nil
+}
+
+// Check reports whether an index can be used by this program.
+func (x Index) Check() error {
+	if x.Version != indexVersion {
+		return fmt.Errorf("the backup's version is %d, this program knows %d", x.Version, indexVersion)
+	}
+	for _, f := range x.Files {
+		if err := f.check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ReadIndex reads the index of a folder. It returns ErrNoBackup when no backup
+// into the folder was finished.
+func ReadIndex(dir string) (Index, error) {
+	var x Index
+	name := filepath.Join(dir, indexName)
+	b, err := os.ReadFile(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return x, fmt.Errorf("%w in %s: it has no %s; `eye backup` begins one, or goes on with one that was interrupted", ErrNoBackup, dir, indexName)
+	}
+	if err == nil {
+		err = json.Unmarshal(b, &x)
+	}
+	if err == nil {
+		err = x.Check()
+	}
+	if err != nil {
+		return x, fmt.Errorf("read %s: %w", name, err)
+	}
+	return x, nil
+}
+
+// write makes x the index of a folder, at once or not at all.
+func (x Index) write(dir string) error {
+	x.Lease = ""
+	b, err := json.Marshal(x, jsontext.WithIndent(" "), json.Deterministic(true))
+	if err != nil {
+		return fmt.Errorf("write index: %w", err)
+	}
+	return writeFile(filepath.Join(dir, indexName), strings.NewReader(string(b)+"\n"))
+}
+
+// writeFile writes a file that is on disk, whole, when it returns nil, and under
+// its name only then. The name itself is durable after that.
+func writeFile(name string, content io.Reader) error {
+	f, err := os.OpenFile(name+".tmp", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, content)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(name+".tmp", name)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(name+".tmp"))
+	}
+	return syncDir(filepath.Dir(name))
+}
+
+// syncDir makes names in a folder durable.
+func syncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}

@@ -1,0 +1,150 @@
+package backup
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// lockName is the file that marks a folder as one of backups, and that who writes
+// it holds.
+const lockName = "backup.lock"
+
+// ErrContent means that what came is not what the index says.
+var ErrContent = errors.New("the content is not what the index says")
+
+// Folder keeps one backup:
+//
+//	DIR/backup.json  the index, written last
+//	DIR/files/       the files, each with a part of its checksum in its name
+//	DIR/backup.lock
+//
+// A backup into the folder adds files, and takes the place of the one before with
+// its index. When it is interrupted, the one before is still whole, and the next
+// one goes on with the files that are there.
+type Folder struct {
+	dir  string
+	lock *os.File
+}
+
+// OpenFolder takes a folder for writing, and makes it when it is missing. It
+// refuses one that holds something else.
+func OpenFolder(dir string) (*Folder, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("open the backup's folder: %w", err)
+	}
+	lock := filepath.Join(dir, lockName)
+	if _, err := os.Stat(lock); err != nil && len(entries) > 0 {
+		return nil, fmt.Errorf("%s holds something else than a backup: give an empty folder", dir)
+	}
+	if err := os.MkdirAll(filepath.Join(dir, filesDir), 0o700); err != nil {
+		return nil, fmt.Errorf("make the backup's folder: %w", err)
+	}
+	f, err := os.OpenFile(lock, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the backup's folder: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("another backup into %s is running", dir), f.Close())
+	}
+	return &Folder{dir, f}, nil
+}
+
+// Close lets others write the folder.
+func (d *Folder) Close() error { return d.lock.Close() }
+
+// Missing returns the files of an index that are not in the folder.
+func (d *Folder) Missing(x Index) (missing []File, err error) {
+	if err := x.Check(); err != nil {
+		return nil, err
+	}
+	for _, f := range x.Files {
+		info, err := os.Stat(filepath.Join(d.dir, f.file()))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("look for %s: %w", f.Name, err)
+		}
+		if err != nil || info.Size() != f.Bytes {
+			missing = append(missing, f)
+		}
+	}
+	return missing, nil
+}
+
+// Save keeps a file whose content is read from in, ErrContent when that is not
+// what the index says. It is on disk when Save returns nil.
+func (d *Folder) Save(f File, in io.Reader) error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	err := writeFile(filepath.Join(d.dir, f.file()), newChecked(in, f))
+	if err != nil {
+		return fmt.Errorf("keep %s: %w", f.Name, err)
+	}
+	return nil
+}
+
+// Finish makes x the backup of the folder, and removes what it does not list.
+func (d *Folder) Finish(x Index) error {
+	if err := syncDir(filepath.Join(d.dir, filesDir)); err != nil {
+		return fmt.Errorf("finish the backup: %w", err)
+	}
+	if err := x.write(d.dir); err != nil {
+		return fmt.Errorf("finish the backup: %w", err)
+	}
+	listed := map[string]bool{}
+	for _, f := range x.Files {
+		listed[filepath.Base(f.file())] = true
+	}
+	entries, err := os.ReadDir(filepath.Join(d.dir, filesDir))
+	if err != nil {
+		return fmt.Errorf("remove what is old: %w", err)
+	}
+	for _, e := range entries {
+		if !listed[e.Name()] {
+			err = errors.Join(err, os.Remove(filepath.Join(d.dir, filesDir, e.Name())))
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("remove what is old: %w", err)
+	}
+	return nil
+}
+
+// checked reads a file and compares it with its index at the end.
+type checked struct {
+	in   io.Reader
+	want File
+	sum  hash.Hash
+	read int64
+}
+
+func newChecked(in io.Reader, f File) *checked { return &checked{in: in, want: f, sum: sha256.New()} }
+
+func (c *checked) Read(b []byte) (int, error) {
+	n, err := c.in.Read(b)
+	_, _ = c.sum.Write(b[:n]) // never fails
+	c.read += int64(n)
+	if c.read > c.want.Bytes || errors.Is(err, io.EOF) && c.fault() != "" {
+		return n, fmt.Errorf("%w: %s", ErrContent, c.fault())
+	}
+	return n, err
+}
+
+// fault says what is wrong with what was read up to the end, "" for nothing.
+func (c *checked) fault() string {
+	if c.read != c.want.Bytes {
+		return fmt.Sprintf("it has %d bytes instead of %d", c.read, c.want.Bytes)
+	}
+	if !strings.EqualFold(hex.EncodeToString(c.sum.Sum(nil)), c.want.SHA256) {
+		return "its checksum does not match"
+	}
+	return ""
+}

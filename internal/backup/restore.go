@@ -1,0 +1,219 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"theeye/internal/queue"
+)
+
+// markName is the file of a data directory that is being restored.
+const markName = "restoring"
+
+// ErrNotEmpty is returned because a data directory is restored into an empty folder alone.
+var ErrNotEmpty = errors.New("the folder is not empty")
+
+// ErrUnfinished means that a restore into a data directory did not come to its end.
+var ErrUnfinished = errors.New("a restore into this folder was interrupted")
+
+// RestoreOptions of Restore.
+type RestoreOptions struct {
+	From, To string // the backup's folder, and the data directory to be made
+	// Tombstones is a file of what was erased since; empty for none.
+	Tombstones string
+	// Finish does what is left to be done with the data directory; when it fails,
+	// no server starts there. It may be nil.
+	Finish   func(dir string) error
+	Progress io.Writer // gets what was read; may be nil
+	Logger   *slog.Logger
+}
+
+// Restore makes a data directory of a backup: a server that is started there goes
+// on from the moment of the backup, with the sequences of then. Each file is
+// compared with the index as it is copied. A server refuses what an interrupted
+// Restore has left.
+func Restore(ctx context.Context, opts RestoreOptions) (Index, error) {
+	x, err := ReadIndex(opts.From)
+	if err != nil {
+		return x, err
+	}
+	given, err := readTombstones(opts.Tombstones)
+	if err != nil {
+		return x, err
+	}
+	if err := begin(opts.To); err != nil {
+		return x, err
+	}
+	if opts.Progress == nil {
+		opts.Progress = io.Discard
+	}
+	r := restoring{opts, x, given}
+	for _, step := range []func(context.Context) error{r.files, r.frames, r.tombstones} {
+		if err := step(ctx); err != nil {
+			return x, fmt.Errorf("restore: %w", err)
+		}
+	}
+	if opts.Finish != nil {
+		if err := opts.Finish(opts.To); err != nil {
+			return x, err
+		}
+	}
+	if err := errors.Join(syncDir(opts.To), os.Remove(filepath.Join(opts.To, markName)), syncDir(opts.To)); err != nil {
+		return x, fmt.Errorf("restore: %w", err)
+	}
+	return x, nil
+}
+
+// Unfinished returns ErrUnfinished for a data directory that is not whole.
+func Unfinished(dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, markName)); err == nil {
+		return fmt.Errorf("%w: remove %s and restore again", ErrUnfinished, dir)
+	}
+	return nil
+}
+
+// begin makes the data directory and its mark.
+func begin(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make the data directory: %w", err)
+	}
+	if err := Unfinished(dir); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("open the data directory: %w", err)
+	}
+	if len(entries) > 0 {
+		return fmt.Errorf("%w: %s; give another one with --data", ErrNotEmpty, dir)
+	}
+	return writeFile(filepath.Join(dir, markName), strings.NewReader("a backup is being restored here\n"))
+}
+
+type restoring struct {
+	RestoreOptions
+	index Index
+	given []string // tombstones
+}
+
+// files copies all but frames to where a server looks for them.
+func (r *restoring) files(ctx context.Context) error {
+	segments := filepath.Join(r.To, "store", "segments")
+	if err := os.MkdirAll(segments, 0o700); err != nil {
+		return err
+	}
+	places := map[Kind]string{Segment: segments, Manifest: filepath.Join(r.To, "store"), Metadata: r.To, Tombstones: r.To}
+	for _, f := range r.index.Files {
+		place, ok := places[f.Kind]
+		if f.Kind == Frames || ctx.Err() != nil {
+			continue
+		}
+		if !ok {
+			return fmt.Errorf("%s is of the kind %q, which this program does not know", f.Name, f.Kind)
+		}
+		err := r.read(f, func(in io.Reader) error { return writeFile(filepath.Join(place, f.Name), in) })
+		if err != nil {
+			return err
+		}
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return syncDir(filepath.Join(r.To, "store"))
+}
+
+// read gives the content of a file, and fails when that is not what the index says.
+func (r *restoring) read(f File, do func(io.Reader) error) error {
+	in, err := os.Open(filepath.Join(r.From, f.file()))
+	if err == nil {
+		err = do(io.TeeReader(newChecked(in, f), r.Progress))
+		err = errors.Join(err, in.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.Name, err)
+	}
+	return nil
+}
+
+// frames makes a queue of the frames, with the sequences that they had.
+func (r *restoring) frames(ctx context.Context) error {
+	var tail int64
+	for _, f := range r.index.Files {
+		if f.Kind == Frames {
+			tail += f.Bytes
+		}
+	}
+	q, err := queue.Open(ctx, queue.Options{
+		Dir: filepath.Join(r.To, "queue"), Logger: r.Logger, FirstSequence: r.index.Flushed + 1, Fresh: true,
+		MaxBytes: max(queue.DefaultMaxBytes, 2*tail), // a server sets its own
+	})
+	if err != nil {
+		return err
+	}
+	defer q.Close()
+	for _, f := range r.index.Files {
+		if f.Kind != Frames {
+			continue
+		}
+		if err := r.read(f, func(in io.Reader) error { return q.Restore(ctx, newTailReader(in).all()) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tombstones adds those that were given to those of the backup. The first line of
+// such a file tells to which store it belongs.
+func (r *restoring) tombstones(context.Context) error {
+	if len(r.given) == 0 {
+		return nil
+	}
+	name := filepath.Join(r.To, string(Tombstones))
+	had := []string{}
+	if _, err := os.Stat(name); err == nil {
+		if had, err = readTombstones(name); err != nil {
+			return err
+		}
+	}
+	if len(had) > 0 && had[0] != r.given[0] {
+		return fmt.Errorf("%s belongs to another store: its first line is not that of the backup's tombstones", r.Tombstones)
+	}
+	var all strings.Builder
+	seen := map[string]bool{}
+	for _, line := range append(had, r.given...) {
+		if !seen[line] {
+			seen[line] = true
+			all.WriteString(line + "\n")
+		}
+	}
+	return writeFile(name, strings.NewReader(all.String()))
+}
+
+// readTombstones reads a file of JSON objects, one in a line; none without a name.
+func readTombstones(name string) (lines []string, err error) {
+	if name == "" {
+		return nil, nil
+	}
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return nil, fmt.Errorf("read tombstones: %w", err)
+	}
+	for line := range strings.Lines(string(b)) {
+		line = strings.TrimSpace(line)
+		if v := jsontext.Value(line); line != "" && (v.Kind() != '{' || !v.IsValid()) {
+			return nil, fmt.Errorf("%s is no file of tombstones: %.60q is no JSON object", name, line)
+		}
+		if line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return lines, nil
+}

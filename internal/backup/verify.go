@@ -1,0 +1,82 @@
+package backup
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// Fault is something that is wrong with a backup.
+type Fault struct {
+	File string `json:"file"`
+	Text string `json:"text"`
+}
+
+// Verify reads a backup and compares it with its index: size and checksum of each
+// file, and each frame. What was read is written to progress too, which may be nil. An error means
+// that it could not be read as a backup at all.
+func Verify(dir string, progress io.Writer) (Index, []Fault, error) {
+	x, err := ReadIndex(dir)
+	if err != nil {
+		return x, nil, err
+	}
+	if progress == nil {
+		progress = io.Discard
+	}
+	var faults []Fault
+	kinds := map[Kind]int{}
+	for _, f := range x.Files {
+		kinds[f.Kind]++
+		for _, text := range verifyFile(dir, x, f, progress) {
+			faults = append(faults, Fault{f.file(), text})
+		}
+	}
+	for _, k := range []Kind{Metadata, Manifest} {
+		if kinds[k] != 1 {
+			faults = append(faults, Fault{indexName, fmt.Sprintf("lists %d files of the kind %s instead of one", kinds[k], k)})
+		}
+	}
+	return x, faults, nil
+}
+
+func verifyFile(dir string, x Index, f File, progress io.Writer) (faults []string) {
+	in, err := os.Open(filepath.Join(dir, f.file()))
+	if errors.Is(err, os.ErrNotExist) {
+		return []string{"is missing"}
+	}
+	if err != nil {
+		return []string{"cannot be read: " + err.Error()}
+	}
+	defer func() { _ = in.Close() }()
+	content := io.TeeReader(newChecked(in, f), progress)
+	if f.Kind == Frames {
+		faults = verifyFrames(x, content)
+	}
+	if _, err := io.Copy(io.Discard, content); errors.Is(err, ErrContent) {
+		return []string{err.Error()} // the frames suffer from it
+	} else if err != nil {
+		return []string{"cannot be read: " + err.Error()}
+	}
+	return faults
+}
+
+// verifyFrames reads frames as far as that is possible.
+func verifyFrames(x Index, in io.Reader) (faults []string) {
+	t := newTailReader(in)
+	for {
+		r, err := t.next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return faults
+		case err != nil:
+			return append(faults, fmt.Sprintf("cannot be read behind frame %d: %v", t.last, err))
+		case r.Sequence <= x.Flushed || r.Sequence > x.Last:
+			faults = append(faults, fmt.Sprintf("frame %d is not one of %d to %d", r.Sequence, x.Flushed+1, x.Last))
+		}
+		if err := r.Check(); err != nil {
+			faults = append(faults, fmt.Sprintf("%v; it was so when it was copied, and its events will be counted as lost", err))
+		}
+	}
+}

@@ -1,0 +1,83 @@
+package httpapi
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"theeye/internal/backup"
+)
+
+// writeStall is how long a client may take no byte of a file before it is given up,
+// so that it does not keep its lease for ever.
+const writeStall = time.Minute
+
+func backupRoutes() []route {
+	return []route{
+		{"GET", "/v1/backup/manifest", forAdmin, (*Server).backupManifest, doc{
+			id: "backupManifest", tag: "backup", summary: "What a backup consists of, under a new lease",
+			text: "Until the lease ends (10 minutes after its last use, or at an erasure) the files can be fetched: those of the store " +
+				"never change, and the queue keeps the frames behind them. `eye backup DIR` does all of it.",
+			answers: []answer{{200, "the files, in the order in which they were read", schemaOf[backup.Index]()}}, errors: []int{404, 503}}},
+		{"GET", "/v1/backup/files/{name}", forAdmin, (*Server).backupFile, doc{
+			id: "backupFile", tag: "backup", summary: "A file of a backup",
+			params: []param{
+				{name: "name", in: "path", text: "as the manifest lists it", required: true},
+				{name: "lease", text: "of the manifest; renewed by this", required: true},
+			},
+			answers: []answer{{200, "the content, application/octet-stream", nil}}, errors: []int{400, 404, 410, 503}}},
+	}
+}
+
+func (s *Server) backups() (*backup.Source, error) {
+	if s.opts.Backup == nil {
+		return nil, problem(http.StatusNotFound, "this server keeps its events elsewhere: back that up with its own tools")
+	}
+	return s.opts.Backup, nil
+}
+
+func (s *Server) backupManifest(c *call) error {
+	source, err := s.backups()
+	if err != nil {
+		return err
+	}
+	index, err := source.Take(c.ctx())
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.w, http.StatusOK, index)
+}
+
+func (s *Server) backupFile(c *call) error {
+	source, err := s.backups()
+	if err != nil {
+		return err
+	}
+	lease := c.URL.Query().Get("lease")
+	if lease == "" {
+		return problem(http.StatusBadRequest, "give the lease of the manifest as the parameter lease")
+	}
+	file, err := source.Open(lease, c.PathValue("name"))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }()
+	c.w.Header().Set("Content-Type", "application/octet-stream")
+	c.w.Header().Set("Content-Length", strconv.FormatInt(file.Bytes, 10))
+	to := &unstalled{c.w, http.NewResponseController(c.w)}
+	defer func() { _ = to.control.SetWriteDeadline(time.Time{}) }() // the connection serves others
+	return file.CopyTo(c.ctx(), to)
+}
+
+// unstalled gives up a client that takes nothing any more.
+type unstalled struct {
+	http.ResponseWriter
+	control *http.ResponseController
+}
+
+func (w *unstalled) Write(b []byte) (int, error) {
+	if err := w.control.SetWriteDeadline(time.Now().Add(writeStall)); err != nil {
+		return 0, err
+	}
+	return w.ResponseWriter.Write(b)
+}

@@ -1,0 +1,119 @@
+package httpapi
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+)
+
+// pieceBytes is what a caller must take before its deadline.
+const pieceBytes = 16 << 10
+
+// errGone is told when an answer cannot be sent: the caller is gone, or takes
+// nothing.
+var errGone = errors.New("the caller takes no more")
+
+// download is a long answer in the form of a file. The answer begins with its
+// first byte, so that an error before that has a status of its own.
+type download struct {
+	c        *call
+	conn     *http.ResponseController
+	format   format
+	stall    time.Duration
+	encoding string // of the content; empty for none
+	size     int64  // of the answer; 0 when it is not known
+	begun    bool
+}
+
+func newDownload(c *call, f format, stall time.Duration) *download {
+	d := &download{c: c, conn: http.NewResponseController(c.w), format: f, stall: stall}
+	if f.encode != nil {
+		d.encoding = acceptedEncoding(c.Header.Values("Accept-Encoding"))
+	}
+	return d
+}
+
+// begin sends the head. The connection ends with the answer, and so do the
+// deadlines that were set on it.
+func (d *download) begin() {
+	d.begun = true
+	h := d.c.w.Header()
+	h.Set("Connection", "close")
+	h.Set("Content-Type", d.format.mediaType)
+	h.Set("Content-Disposition", `attachment; filename="`+d.format.fileName(time.Now())+`"`)
+	if d.format.encode != nil {
+		h.Set("Vary", "Accept-Encoding")
+	}
+	if d.encoding != "" {
+		h.Set("Content-Encoding", d.encoding)
+	}
+	if d.size > 0 {
+		h.Set("Content-Length", strconv.FormatInt(d.size, 10))
+	}
+	d.c.w.WriteHeader(http.StatusOK)
+}
+
+// Write sends bytes piece by piece; each must be taken in time.
+func (d *download) Write(b []byte) (int, error) {
+	if !d.begun {
+		d.begin()
+	}
+	written := 0
+	for len(b) > 0 {
+		piece := b[:min(pieceBytes, len(b))]
+		_ = d.conn.SetWriteDeadline(time.Now().Add(d.stall))
+		n, err := d.c.w.Write(piece)
+		written += n
+		if err != nil {
+			return written, errors.Join(errGone, err)
+		}
+		b = b[len(piece):]
+	}
+	return written, nil
+}
+
+// packed returns a writer of the content in the encoding that the caller takes.
+// finish writes what it holds back.
+func (d *download) packed() (w io.Writer, finish func() error, err error) {
+	switch d.encoding {
+	case "zstd":
+		z, err := zstd.NewWriter(d, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
+		if err != nil {
+			return nil, nil, err
+		}
+		return z, z.Close, nil
+	case "gzip":
+		z, err := gzip.NewWriterLevel(d, gzip.BestSpeed)
+		if err != nil {
+			return nil, nil, err
+		}
+		return z, z.Close, nil
+	}
+	return d, func() error { return nil }, nil
+}
+
+// acceptedEncoding chooses among the encodings that a caller takes (RFC 9110,
+// 12.5.3); empty for none.
+func acceptedEncoding(headers []string) string {
+	accepted := map[string]bool{}
+	for item := range strings.SplitSeq(strings.Join(headers, ","), ",") {
+		name, parameter, _ := strings.Cut(item, ";")
+		weight := 1.0
+		if text, ok := strings.CutPrefix(strings.TrimSpace(parameter), "q="); ok {
+			weight, _ = strconv.ParseFloat(text, 64)
+		}
+		accepted[strings.ToLower(strings.TrimSpace(name))] = weight > 0
+	}
+	for _, name := range []string{"zstd", "gzip"} {
+		if accepted[name] {
+			return name
+		}
+	}
+	return ""
+}

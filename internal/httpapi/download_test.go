@@ -1,0 +1,167 @@
+package httpapi_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"theeye/internal/event"
+	"theeye/internal/httpapi"
+	"theeye/internal/query"
+	"theeye/internal/store"
+)
+
+// scripted is a store of which an export does what a test says.
+type scripted struct {
+	store.Reader
+	export func(context.Context, func(*event.Event) error) error
+}
+
+func (s *scripted) Export(ctx context.Context, _ query.Query, each func(*event.Event) error) error {
+	return s.export(ctx, each)
+}
+
+func startScripted(t *testing.T, export func(context.Context, func(*event.Event) error) error) *api {
+	t.Helper()
+	return startAPI(t, func(o *httpapi.Options) {
+		o.Reader = &scripted{o.Reader, export}
+		o.StallDeadline = 100 * time.Millisecond
+	})
+}
+
+// some hands n large events over.
+func some(n int, each func(*event.Event) error) error {
+	for i := range n {
+		e := simple(i, "shop")
+		e.Data = fmt.Appendf(nil, `{"text":%q}`, strings.Repeat("x", 10_000))
+		if err := each(&e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func TestExportThatFails(t *testing.T) {
+	fail := 0
+	a := startScripted(t, func(_ context.Context, each func(*event.Event) error) error {
+		if err := some(fail, each); err != nil {
+			return err
+		}
+		return store.ErrUnavailable
+	})
+	for _, encoding := range []string{"identity", "gzip", "zstd"} {
+		for _, format := range []string{"ndjson", "csv"} {
+			fail = 0
+			answer := a.get("", "/v1/export?format="+format, "Accept-Encoding", encoding)
+			body, err := io.ReadAll(answer.Body)
+			if err != nil || answer.StatusCode != http.StatusServiceUnavailable || answer.Header.Get("Content-Disposition") != "" ||
+				answer.Header.Get("Content-Type") != "application/problem+json" {
+				t.Errorf("before the first byte: %d %v %s, %v", answer.StatusCode, answer.Header, body, err)
+			}
+			fail = 1000
+			answer = a.get("", "/v1/export?format="+format, "Accept-Encoding", encoding)
+			if answer.StatusCode != http.StatusOK {
+				t.Errorf("status %d", answer.StatusCode)
+			}
+			if _, err := io.ReadAll(answer.Body); !errors.Is(err, io.ErrUnexpectedEOF) {
+				t.Errorf("%s in %s was taken for whole: %v", format, encoding, err)
+			}
+		}
+	}
+}
+
+func TestParquetThatFails(t *testing.T) {
+	a := startAPI(t, func(o *httpapi.Options) {
+		o.Parquet = func(context.Context, query.Query) (*os.File, error) { return nil, store.ErrUnavailable }
+	})
+	if answer := a.get("", "/v1/export?format=parquet"); answer.StatusCode != http.StatusServiceUnavailable || answer.Header.Get("Retry-After") == "" {
+		t.Errorf("%d %v", answer.StatusCode, answer.Header)
+	}
+	none := startAPI(t, func(o *httpapi.Options) { o.Parquet = nil })
+	if answer := none.get("", "/v1/export?format=parquet"); answer.StatusCode != http.StatusBadRequest {
+		t.Errorf("a store that writes none: %d", answer.StatusCode)
+	}
+}
+
+// An export outlives what the server gives a request to arrive, and ends when
+// its caller goes.
+func TestExportLastsAsLongAsItsCaller(t *testing.T) {
+	ended := make(chan error, 1)
+	a := startScripted(t, func(ctx context.Context, each func(*event.Event) error) error {
+		err := some(100, each)
+		long := time.NewTimer(3 * readTimeout)
+		defer long.Stop()
+		select {
+		case <-ctx.Done():
+			ended <- errors.New("it was ended")
+			return ctx.Err()
+		case <-long.C:
+		}
+		ended <- nil
+		<-ctx.Done()
+		ended <- nil
+		return err
+	})
+	answer := a.get("", "/v1/export")
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	_ = answer.Body.Close()
+	<-ended
+}
+
+func TestCallerWhoTakesNothingIsCutOff(t *testing.T) {
+	ended := make(chan error, 1)
+	a := startScripted(t, func(_ context.Context, each func(*event.Event) error) error {
+		err := some(100_000, each)
+		ended <- err
+		return err
+	})
+	conn, err := net.Dial("tcp", strings.TrimPrefix(a.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := fmt.Fprintf(conn, "GET /v1/export HTTP/1.1\r\nHost: eye\r\nAuthorization: Bearer %s\r\n\r\n", a.keys[""]); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("ended with %v", err)
+	}
+}
+
+func TestFewExportsWait(t *testing.T) {
+	begun, finish := make(chan struct{}), make(chan struct{})
+	a := startScripted(t, func(context.Context, func(*event.Event) error) error {
+		begun <- struct{}{}
+		<-finish
+		return nil
+	})
+	const most = 5 // one that runs and four that wait
+	statuses := make(chan int)
+	for range most + 3 {
+		go func() { statuses <- a.get("", "/v1/export").StatusCode }()
+	}
+	<-begun
+	for range 3 { // all but those who wait are refused while one runs
+		if got := <-statuses; got != http.StatusServiceUnavailable {
+			t.Errorf("status %d", got)
+		}
+	}
+	for i := range most {
+		finish <- struct{}{}
+		if got := <-statuses; got != http.StatusOK {
+			t.Errorf("status %d", got)
+		}
+		if i < most-1 {
+			<-begun
+		}
+	}
+}

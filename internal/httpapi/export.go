@@ -1,0 +1,160 @@
+package httpapi
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"time"
+
+	"theeye/internal/event"
+	"theeye/internal/query"
+)
+
+// Bounds of exports: each takes memory and a processor for as long as it runs.
+const (
+	exportsWaiting = 4 // while one runs
+	exportRetry    = "30"
+	exportBuffer   = 64 << 10 // bytes that are sent at once, at least
+)
+
+func exportRoutes() []route {
+	return []route{{"GET", "/v1/export", forRead, (*Server).export, doc{
+		id: "exportEvents", tag: "reading", summary: "All events that the filter selects, streamed",
+		text: "What is stored when the export begins, whatever arrives meanwhile. ndjson has one event in a line, in the form of GET /v1/events; " +
+			"csv has a line with the names of the fields, then one for each event, with data as JSON text and all values as they were sent; " +
+			"parquet has the same fields, times as instants, and no order. One export runs at a time and a few wait. " +
+			"An answer that ends early is torn: its last chunk, or the bytes of its Content-Length, are missing.",
+		params: slices.Concat(filterParams(query.Events), []param{
+			{name: "order", text: "by time; not for parquet", enum: []string{"asc", "desc"}},
+			{name: formatParam, text: "ndjson by default", enum: []string{"ndjson", "csv", "parquet"}}}),
+		answers: []answer{{200, "the events", nil}}, answerTypes: []string{"application/x-ndjson", "text/csv", "application/vnd.apache.parquet"},
+		errors: []int{400, 503}}}}
+}
+
+const formatParam = "format"
+
+// export streams. The deadline of other reads is not for it: it ends with its
+// last event, or when the caller is gone or takes nothing.
+func (s *Server) export(c *call) error {
+	r, err := s.read(c, query.Events, query.OrderParam, formatParam)
+	if err != nil {
+		return err
+	}
+	r.cancel()
+	f, err := s.exportFormat(&r)
+	if err != nil {
+		return err
+	}
+	out := newDownload(c, f, s.opts.StallDeadline)
+	if c.Method == http.MethodHead {
+		out.begin()
+		return nil
+	}
+	leave, err := s.exportTurn(c.ctx())
+	if err != nil {
+		return err
+	}
+	defer leave()
+	if f.encode == nil {
+		err = s.exportParquet(c.ctx(), r.Query, out)
+	} else {
+		err = s.exportText(c.ctx(), r.Query, out)
+	}
+	if err == nil {
+		if !out.begun {
+			out.begin()
+		}
+		return nil
+	}
+	if c.ctx().Err() == nil && !errors.Is(err, errGone) {
+		if !out.begun {
+			return err
+		}
+		s.log.Error("an export was cut off", "error", err)
+	}
+	// Only a torn answer can still say that it is not whole.
+	panic(http.ErrAbortHandler)
+}
+
+// exportTurn waits until no other export runs.
+func (s *Server) exportTurn(ctx context.Context) (leave func(), err error) {
+	if s.exports.Add(1) > exportsWaiting+1 {
+		s.exports.Add(-1)
+		p := unavailable("several exports wait already; try again when they are through")
+		p.retryAfter = exportRetry
+		return nil, p
+	}
+	if err := s.exporting.Acquire(ctx, 1); err != nil {
+		s.exports.Add(-1)
+		return nil, err
+	}
+	return func() {
+		s.exporting.Release(1)
+		s.exports.Add(-1)
+	}, nil
+}
+
+func (s *Server) exportText(ctx context.Context, q query.Query, out *download) error {
+	packed, finish, err := out.packed()
+	if err != nil {
+		return err
+	}
+	w := bufio.NewWriterSize(packed, exportBuffer)
+	write := out.format.encode(w)
+	if err := s.opts.Reader.Export(ctx, q, write); err != nil {
+		return err
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	return finish()
+}
+
+func (s *Server) exportParquet(ctx context.Context, q query.Query, out *download) error {
+	file, err := s.opts.Parquet(ctx, q)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	out.size = info.Size()
+	_, err = io.CopyBuffer(out, struct{ io.Reader }{file}, make([]byte, exportBuffer))
+	return err
+}
+
+// format is a form of an export.
+type format struct {
+	name, mediaType string
+	// encode begins a text and returns what adds an event. It is nil for Parquet,
+	// which the store writes.
+	encode func(*bufio.Writer) func(*event.Event) error
+}
+
+func (s *Server) exportFormat(r *reading) (format, error) {
+	switch r.values.Get(formatParam) {
+	case "", "ndjson":
+		return format{"ndjson", "application/x-ndjson", encodeNDJSON}, nil
+	case "csv":
+		return format{"csv", "text/csv; charset=utf-8", encodeCSV}, nil
+	case "parquet":
+		switch {
+		case s.opts.Parquet == nil:
+			return format{}, &query.ParamError{Parameter: formatParam, Message: "this store writes no Parquet; take ndjson or csv"}
+		case r.values.Has(query.OrderParam):
+			return format{}, &query.ParamError{Parameter: query.OrderParam, Message: "a Parquet file has no order; leave it out"}
+		}
+		return format{"parquet", "application/vnd.apache.parquet", nil}, nil
+	}
+	return format{}, &query.ParamError{Parameter: formatParam, Message: "must be ndjson, csv or parquet"}
+}
+
+// fileName is what a browser saves an export as.
+func (f format) fileName(at time.Time) string {
+	return "events-" + at.UTC().Format("20060102T150405Z") + "." + f.name
+}

@@ -1,0 +1,153 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"strconv"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// ErrEnd means that the queue has no frame at or behind a sequence.
+var ErrEnd = errors.New("end of the queue")
+
+// ErrSequence means that a frame was to be put back where the queue has one already, or
+// came out under another sequence than its own.
+var ErrSequence = errors.New("wrong sequence")
+
+// Raw is a frame as it lies in the queue, for copies: nothing of it was decoded,
+// so that a damaged one is copied with its damage.
+type Raw struct {
+	Sequence uint64
+	Counts   []Count // of the message's header
+	Payload  []byte
+}
+
+// Check reads the payload, and returns a *CorruptFrameError when that fails.
+func (r Raw) Check() error {
+	if _, err := decodeFrame(r.Payload); err != nil {
+		return &CorruptFrameError{Sequence: r.Sequence, Reason: err.Error()}
+	}
+	return nil
+}
+
+// Raw returns the first frame at or behind a sequence, ErrEnd when there is none.
+func (q *Queue) Raw(ctx context.Context, from uint64) (Raw, error) {
+	stream, err := q.stream(ctx)
+	if err != nil {
+		return Raw{}, fmt.Errorf("read frame %d: %w", from, err)
+	}
+	return rawFrom(ctx, stream, from)
+}
+
+// RawRange calls do for each frame from one sequence to another, both included,
+// in order, over gaps. It ends with the first error.
+func (q *Queue) RawRange(ctx context.Context, first, last uint64, do func(Raw) error) error {
+	stream, err := q.stream(ctx)
+	if err != nil {
+		return fmt.Errorf("read frames from %d: %w", first, err)
+	}
+	for next := first; next <= last; {
+		r, err := rawFrom(ctx, stream, next)
+		if errors.Is(err, ErrEnd) || err == nil && r.Sequence > last {
+			return nil
+		}
+		if err == nil {
+			err = do(r)
+		}
+		if err != nil {
+			return err
+		}
+		next = r.Sequence + 1
+	}
+	return nil
+}
+
+func (q *Queue) stream(ctx context.Context) (jetstream.Stream, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	return q.js.Stream(ctx, streamName)
+}
+
+func rawFrom(ctx context.Context, stream jetstream.Stream, from uint64) (Raw, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	// With a subject the server gives the first message at or behind a sequence.
+	msg, err := stream.GetMsg(ctx, max(from, 1), jetstream.WithGetMsgSubject(subject))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return Raw{}, ErrEnd
+	}
+	if err != nil {
+		return Raw{}, fmt.Errorf("read frame %d: %w", from, err)
+	}
+	return Raw{Sequence: msg.Sequence, Counts: headerCounts(msg.Header), Payload: msg.Data}, nil
+}
+
+// Restore puts frames back under the sequences that they had, and returns when
+// they are fsynced. They come in order, behind what the queue holds, and nobody
+// else writes it meanwhile; sequences that are left out stay empty. A queue whose
+// first frame is not the first of all is opened with FirstSequence. An error of
+// frames ends it.
+func (q *Queue) Restore(ctx context.Context, frames iter.Seq2[Raw, error]) error {
+	state, err := q.State(ctx)
+	if err != nil {
+		return err
+	}
+	last := state.Last
+	for r, err := range frames {
+		if err == nil {
+			err = q.Err()
+		}
+		if err != nil {
+			return err
+		}
+		if last >= r.Sequence || r.Sequence == math.MaxUint64 {
+			return fmt.Errorf("put frame %d back: %w: the queue ends with %d", r.Sequence, ErrSequence, last)
+		}
+		if err := q.leaveOut(ctx, last+1, r.Sequence); err != nil {
+			return err
+		}
+		if last, err = q.publish(ctx, &nats.Msg{Subject: subject, Data: r.Payload, Header: countHeader(r.Counts)}); err != nil {
+			return fmt.Errorf("put frame %d back: %w", r.Sequence, err)
+		}
+		if last != r.Sequence {
+			return fmt.Errorf("put frame %d back: %w: it has %d now", r.Sequence, ErrSequence, last)
+		}
+	}
+	return nil
+}
+
+// leaveOut makes a gap from one sequence to another, the second not included.
+func (q *Queue) leaveOut(ctx context.Context, from, to uint64) error {
+	if from >= to {
+		return nil
+	}
+	stream, err := q.stream(ctx)
+	if err != nil {
+		return fmt.Errorf("leave frame %d out: %w", from, err)
+	}
+	for ; from < to; from++ {
+		sequence, err := q.publish(ctx, nats.NewMsg(subject))
+		if err == nil {
+			err = stream.DeleteMsg(ctx, sequence)
+		}
+		if err != nil {
+			return fmt.Errorf("leave frame %d out: %w", from, err)
+		}
+	}
+	return nil
+}
+
+// countHeader repeats a frame's counts beside its payload, one line for each
+// application, so that what a damaged payload held can still be counted.
+func countHeader(counts []Count) nats.Header {
+	header := nats.Header{}
+	for _, c := range counts {
+		header.Add(headerApp, c.App+" "+strconv.FormatUint(uint64(c.Received), 10)+" "+strconv.FormatUint(uint64(c.Rejected), 10))
+	}
+	return header
+}

@@ -1,0 +1,213 @@
+package duckdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"theeye/internal/store"
+)
+
+// DefaultLeaseAge is how long a lease lasts that is not used.
+const DefaultLeaseAge = 10 * time.Minute
+
+// maxLeases bounds how many there are at a time: the one that was not used for
+// the longest time makes room.
+const maxLeases = 8
+
+// errNoFolder is told where there is nowhere to write.
+var errNoFolder = fmt.Errorf("%w: a store without a folder keeps no files", store.ErrUnavailable)
+
+// leases keep the files of segments for those who copy them. The zero value is
+// ready. A lease holds names alone: nothing of DuckDB is kept open for it.
+type leases struct {
+	mu sync.Mutex // guards what follows; it is taken before Store.mu
+	by map[string]*lease
+	// condemned are segments whose files would be gone but for a lease.
+	condemned []SegmentInfo
+}
+
+type lease struct {
+	flushed  uint64
+	segments map[uint64]bool // by id
+	files    map[string]bool
+	ends     time.Time
+	done     chan struct{} // closed when it is no more
+}
+
+// Lease implements store.Leaser. Nothing is flushed for it: what is hot is behind
+// its Flushed in the queue, of which Held keeps that part.
+func (s *Store) Lease(context.Context) (store.Lease, error) {
+	if !s.keeps() {
+		return store.Lease{}, errNoFolder
+	}
+	defer s.lapse(time.Now())
+	s.leases.mu.Lock()
+	defer s.leases.mu.Unlock()
+	m := s.current().manifest
+	document, err := m.encode()
+	if err != nil {
+		return store.Lease{}, err
+	}
+	l := &lease{
+		flushed: m.Flushed, segments: map[uint64]bool{}, files: map[string]bool{},
+		ends: time.Now().Add(s.opts.LeaseAge), done: make(chan struct{}),
+	}
+	given := store.Lease{ID: uuid.NewString(), Flushed: m.Flushed, Manifest: document, Done: l.done}
+	for _, info := range m.Segments {
+		l.segments[info.ID] = true
+		for _, f := range []FileInfo{info.Data, info.Filter} {
+			l.files[f.Name] = true
+			given.Files = append(given.Files, store.LeasedFile(f))
+		}
+	}
+	if s.leases.by == nil {
+		s.leases.by = map[string]*lease{}
+	}
+	s.leases.by[given.ID] = l
+	return given, nil
+}
+
+// ReadSegmentFile implements store.Leaser.
+func (s *Store) ReadSegmentFile(lease, name string) (io.ReadCloser, error) {
+	l, err := s.renewed(lease)
+	if err != nil {
+		return nil, err
+	}
+	if !l.files[name] {
+		return nil, fmt.Errorf("%w: %q", store.ErrNotLeased, name)
+	}
+	f, err := os.Open(filepath.Join(s.segmentDir(), name))
+	if errors.Is(err, os.ErrNotExist) { // it was put aside because it is damaged
+		return nil, fmt.Errorf("%w: %w", store.ErrLeaseEnded, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read a file of the store: %w", err)
+	}
+	return &leasedFile{f, s, lease}, nil
+}
+
+// leasedFile renews its lease as long as it is read.
+type leasedFile struct {
+	*os.File
+	store *Store
+	lease string
+}
+
+func (f *leasedFile) Read(b []byte) (int, error) {
+	if err := f.store.RenewLease(f.lease); err != nil {
+		return 0, err
+	}
+	return f.File.Read(b)
+}
+
+// RenewLease implements store.Leaser.
+func (s *Store) RenewLease(lease string) error {
+	_, err := s.renewed(lease)
+	return err
+}
+
+func (s *Store) renewed(id string) (*lease, error) {
+	s.leases.mu.Lock()
+	defer s.leases.mu.Unlock()
+	now := time.Now()
+	l := s.leases.by[id]
+	if l == nil || now.After(l.ends) {
+		return nil, store.ErrLeaseEnded
+	}
+	l.ends = now.Add(s.opts.LeaseAge)
+	return l, nil
+}
+
+// Held returns the last frame that no lease asks the queue for, math.MaxUint64
+// without leases: what is behind it must not be trimmed.
+func (s *Store) Held() uint64 {
+	s.leases.mu.Lock()
+	defer s.leases.mu.Unlock()
+	held, now := uint64(math.MaxUint64), time.Now()
+	for _, l := range s.leases.by {
+		if !now.After(l.ends) {
+			held = min(held, l.flushed)
+		}
+	}
+	return held
+}
+
+// EndLeases ends all leases, because what they name must not be copied any more.
+// Files that are being read end with store.ErrLeaseEnded.
+func (s *Store) EndLeases() {
+	s.leases.mu.Lock()
+	for id := range s.leases.by {
+		s.leases.endLocked(id)
+	}
+	gone := s.leases.leaveLocked()
+	s.leases.mu.Unlock()
+	s.unlinkAll(gone)
+}
+
+// lapse ends leases that were not used, and those that are too many.
+func (s *Store) lapse(now time.Time) {
+	s.leases.mu.Lock()
+	var oldest string
+	for id, l := range s.leases.by {
+		if now.After(l.ends) {
+			s.leases.endLocked(id)
+		} else if oldest == "" || l.ends.Before(s.leases.by[oldest].ends) {
+			oldest = id
+		}
+	}
+	if len(s.leases.by) > maxLeases {
+		s.leases.endLocked(oldest)
+	}
+	gone := s.leases.leaveLocked()
+	s.leases.mu.Unlock()
+	s.unlinkAll(gone)
+}
+
+func (l *leases) endLocked(id string) {
+	close(l.by[id].done)
+	delete(l.by, id)
+}
+
+// leaveLocked returns the condemned segments that no lease names any more. mu is
+// held.
+func (l *leases) leaveLocked() (gone []SegmentInfo) {
+	l.condemned = slices.DeleteFunc(l.condemned, func(info SegmentInfo) bool {
+		free := !l.namedLocked(info.ID)
+		if free {
+			gone = append(gone, info)
+		}
+		return free
+	})
+	return gone
+}
+
+func (l *leases) namedLocked(segment uint64) bool {
+	for _, one := range l.by {
+		if one.segments[segment] {
+			return true
+		}
+	}
+	return false
+}
+
+// keep reports whether the files of a segment have to stay for a lease, and sees
+// to it that they go afterwards.
+func (l *leases) keep(info SegmentInfo) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	named := l.namedLocked(info.ID)
+	if named {
+		l.condemned = append(l.condemned, info)
+	}
+	return named
+}

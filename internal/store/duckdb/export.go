@@ -1,0 +1,138 @@
+package duckdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"theeye/internal/query"
+)
+
+const (
+	// exportMemory is what an export may take of DuckDB's memory, in bytes, and no
+	// more than other heavy work.
+	exportMemory = 512 << 20
+	// exportConns are for the statement that runs and the one that is ending.
+	exportConns = 2
+)
+
+// export reads what a query selects. It has a DuckDB of its own (S10), to which
+// the segments are attached; what is hot when it begins is copied to a file. From
+// then on it needs nothing that anybody changes, and holds nobody up.
+type export struct {
+	store  *Store
+	in     *instance
+	q      query.Query
+	hot    string // what was hot
+	times  Bounds // of that
+	parts  []part
+	rows   int64  // how many events there are at most
+	most   int    // events of a window
+	all    span   // the times of these
+	dir    string // what it writes; empty for a store without a folder
+	finish func() // gives back what is not its own
+}
+
+func (s *Store) exportDir() string { return filepath.Join(s.opts.Dir, "export") }
+
+// beginExport takes what is written at this moment. The export must be closed.
+func (s *Store) beginExport(ctx context.Context, q query.Query) (_ *export, err error) {
+	p, q := s.read(q)
+	q.After = nil
+	e := &export{store: s, q: q, parts: p.sift(query.Events, q, spanOf(q)), most: windowRows, finish: func() {}}
+	defer func() {
+		if err != nil {
+			e.close()
+		}
+	}()
+	if !s.keeps() { // all is in memory, where it stays as long as the snapshot is held
+		e.in, e.finish = s.reading, p.release
+		return e, e.measure(ctx, union(eventTable, p.view.hot, nil))
+	}
+	defer p.release()
+	if e.dir, err = os.MkdirTemp(s.exportDir(), "export-"); err != nil {
+		return nil, fmt.Errorf("make an export's folder: %w", err)
+	}
+	if e.in, err = openInstance(ctx, limits{
+		memory: min(exportMemory, s.opts.MemoryLimit/heavyPart), threads: 1, conns: exportConns,
+		tempDir: filepath.Join(e.dir, "temp"), dirs: []string{s.segmentDir(), e.dir},
+	}); err != nil {
+		return nil, err
+	}
+	for _, x := range e.parts {
+		if err := e.in.exec(ctx, "ATTACH "+quoted(s.segmentPath(x.info.Data.Name))+" AS "+attachedName(x.info.ID)+" (READ_ONLY)"); err != nil {
+			return nil, storeError(ctx, "attach segment "+x.info.Data.Name, err)
+		}
+	}
+	return e, e.copyHot(ctx, p.view.hot)
+}
+
+// close gives everything back.
+func (e *export) close() {
+	e.finish()
+	if e.dir == "" {
+		return
+	}
+	var err error
+	if e.in != nil {
+		err = e.in.close()
+	}
+	if err = errors.Join(err, os.RemoveAll(e.dir)); err != nil {
+		e.store.log.Error("what an export took was not given back", "error", err)
+	}
+}
+
+// copyHot writes the hot rows that are selected to a file.
+func (e *export) copyHot(ctx context.Context, hot []*generation) error {
+	path := filepath.Join(e.dir, "hot.parquet")
+	b := newBuilder()
+	text := "SELECT " + eventColumns + " FROM " + union(eventTable, hot, nil) + where(query.Events, e.q, b)
+	if err := e.store.copyTo(ctx, e.store.reading, path, b.build("export", text)); err != nil {
+		return err
+	}
+	return e.measure(ctx, "read_parquet("+quoted(path)+")")
+}
+
+// measure finds out how much there is at most, and of which times.
+func (e *export) measure(ctx context.Context, hot string) error {
+	e.hot = hot
+	text := strings.Join([]string{"SELECT count(*), min(occurred_at), max(occurred_at) FROM", hot}, " ")
+	if err := e.in.db.QueryRowContext(ctx, text).Scan(&e.rows, &e.times.Min, &e.times.Max); err != nil {
+		return storeError(ctx, "look at hot rows", err)
+	}
+	e.all = span{math.MaxInt64, math.MinInt64}
+	add := func(times Bounds) {
+		if !times.empty() {
+			e.all = span{min(e.all.low, *times.Min), max(e.all.high, *times.Max)}
+		}
+	}
+	add(e.times)
+	for _, x := range e.parts {
+		add(x.info.Occurred)
+		e.rows += x.info.Rows.Events
+	}
+	asked := spanOf(e.q)
+	e.all = span{max(e.all.low, asked.low), min(e.all.high, asked.high)}
+	return nil
+}
+
+// from renders the rows that may be within a span.
+func (e *export) from(w span) string {
+	var parts []part
+	for _, x := range e.parts {
+		if x.info.Occurred.touches(w.low, w.high) {
+			parts = append(parts, x)
+		}
+	}
+	switch {
+	case parts == nil:
+		return e.hot
+	case e.times.touches(w.low, w.high):
+		return "(SELECT " + eventColumns + " FROM " + e.hot + " UNION ALL " + union(eventTable, nil, parts)[1:]
+	}
+	return union(eventTable, nil, parts)
+}

@@ -1,0 +1,65 @@
+package duckdb
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"theeye/internal/query"
+	"theeye/internal/store"
+)
+
+// parquetOptions bound the memory that a row group takes while it is written,
+// whatever the size of an event.
+const parquetOptions = " (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE_BYTES '16MB')"
+
+// parquetColumns are the fields of an event under the names of the interface.
+// Absent values are NULL, times are instants in UTC, ids and data are text.
+func parquetColumns() string {
+	field := query.FieldExpr
+	at := func(name string) string { return "make_timestamptz(" + field(name) + ") AS " + name }
+	text := func(name string) string { return field(name) + " AS " + name }
+	return strings.Join([]string{
+		"app", "CAST(id AS VARCHAR) AS id", text(query.ClientID), "session_id", "category", "name", "data", `"timestamp"`,
+		at(query.OccurredAt), at(query.ReceivedAt), at(query.SentAt), text(query.Seq), text(query.Sender), "schema_version",
+	}, ", ")
+}
+
+// copyTo writes what a statement selects to a file.
+func (s *Store) copyTo(ctx context.Context, in *instance, path string, q statement) error {
+	if _, err := in.db.ExecContext(ctx, "COPY ("+q.text+") TO "+quoted(path)+parquetOptions, q.args...); err != nil {
+		if ctx.Err() == nil && strings.Contains(err.Error(), "No space left") {
+			return fmt.Errorf("%w: write a Parquet file: the disk is full", store.ErrUnavailable)
+		}
+		return storeError(ctx, "write a Parquet file", err)
+	}
+	return nil
+}
+
+// Parquet writes the events that q selects to a Parquet file and returns it, open
+// at its beginning; Limit, After and Descending do not matter. The file has no
+// name any more, so that it is gone when the caller closes it, or dies. Each call
+// takes the memory of an export: the caller bounds how many run at once.
+func (s *Store) Parquet(ctx context.Context, q query.Query) (_ *os.File, err error) {
+	if !s.keeps() {
+		return nil, errNoFolder
+	}
+	e, err := s.beginExport(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	defer e.close()
+	b := newBuilder()
+	path := filepath.Join(e.dir, "events.parquet")
+	text := "SELECT " + parquetColumns() + " FROM " + e.from(e.all) + where(query.Events, e.q, b)
+	if err := s.copyTo(ctx, e.in, path, b.build("export", text)); err != nil {
+		return nil, err
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("open an export: %w", err)
+	}
+	return file, nil // its name goes with the export's folder
+}

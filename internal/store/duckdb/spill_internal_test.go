@@ -1,0 +1,49 @@
+package duckdb
+
+import (
+	"fmt"
+	"testing"
+
+	"theeye/internal/query"
+)
+
+// DuckDB names the files that it spills to by number alone: two instances that
+// spill into one folder overwrite each other's, and the process dies.
+func TestInstancesSpillApart(t *testing.T) {
+	s, err := Open(t.Context(), Options{Dir: t.TempDir(), MemoryLimit: 256 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	heavy, err := s.openHeavy(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer heavy.close()
+	e, err := s.beginExport(t.Context(), query.Query{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.close()
+	const rows = 2_000_000 // more than two of these instances hold in memory
+	instances := []*instance{heavy, e.in}
+	for i, in := range instances {
+		if err := in.exec(t.Context(), fmt.Sprintf("CREATE TABLE spilled AS SELECT i, hash(i + %d)::VARCHAR AS h FROM range(%d) r(i)", i, rows)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	folders := map[string]bool{}
+	for i, in := range append(instances, s.reading) {
+		var folder string
+		if err := in.db.QueryRowContext(t.Context(), "SELECT current_setting('temp_directory')").Scan(&folder); err != nil || folders[folder] {
+			t.Fatalf("instance %d spills into %q, which is not its own: %v", i, folder, err)
+		}
+		folders[folder] = true
+	}
+	for i, in := range instances {
+		var n int
+		if err := in.db.QueryRowContext(t.Context(), fmt.Sprintf("SELECT count(*) FROM spilled WHERE h = hash(i + %d)::VARCHAR", i)).Scan(&n); err != nil || n != rows {
+			t.Errorf("instance %d reads %d rows of %d, %v", i, n, rows, err)
+		}
+	}
+}

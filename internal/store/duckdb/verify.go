@@ -1,0 +1,205 @@
+package duckdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// VerifyOptions of Verify.
+type VerifyOptions struct {
+	Dir         string          // of the store
+	MemoryLimit int64           // bytes that DuckDB may take; 0 for half of the machine's, at most 8 GiB
+	Progress    func(bytes int) // called with what of the files is done; may be nil
+}
+
+// Fault is something that is not as the manifest says.
+type Fault struct {
+	File string `json:"file"`
+	Text string `json:"text"`
+}
+
+// Verify reads all that a store's manifest names, and compares it: checksums, the
+// order of each table, numbers of rows, bounds, and accounts. It changes nothing
+// and may run beside the store's own process; a segment that is merged away
+// meanwhile is passed over.
+func Verify(ctx context.Context, opts VerifyOptions) ([]Fault, error) {
+	m, err := ReadManifest(opts.Dir)
+	if err != nil {
+		return nil, err
+	}
+	if opts.MemoryLimit == 0 {
+		opts.MemoryLimit = defaultMemory()
+	}
+	if opts.Progress == nil {
+		opts.Progress = func(int) {}
+	}
+	faults := accountFaults(m)
+	for _, info := range m.Segments {
+		found, err := verifySegment(ctx, opts, info)
+		if err != nil {
+			return faults, err
+		}
+		if len(found) > 0 {
+			now, err := ReadManifest(opts.Dir)
+			if err != nil {
+				return faults, err
+			}
+			if !slices.ContainsFunc(now.Segments, func(x SegmentInfo) bool { return x.ID == info.ID }) {
+				continue
+			}
+		}
+		faults = append(faults, found...)
+	}
+	return faults, nil
+}
+
+// accountFaults compares what came in with what became of it.
+func accountFaults(m Manifest) (faults []Fault) {
+	sums := maps.Clone(m.Gone)
+	if sums == nil {
+		sums = map[string]Counts{}
+	}
+	for _, info := range m.Segments {
+		for app, n := range info.Apps {
+			c := sums[app]
+			c.sum(n)
+			sums[app] = c
+		}
+	}
+	for _, app := range slices.Sorted(maps.Keys(m.Arrivals)) {
+		a, c := m.Arrivals[app], sums[app]
+		if fates := c.Stored + c.Rejected + c.Duplicate + c.Erased + c.Expired + a.Lost; fates != a.Received {
+			faults = append(faults, Fault{manifestName, fmt.Sprintf("application %s: %d received, but %d are accounted for", app, a.Received, fates)})
+		}
+	}
+	return faults
+}
+
+func verifySegment(ctx context.Context, opts VerifyOptions, info SegmentInfo) ([]Fault, error) {
+	dir := filepath.Join(opts.Dir, "segments")
+	data, err := verifyFile(dir, info.Data, opts.Progress)
+	if err != nil {
+		return nil, err
+	}
+	filter, err := verifyFile(dir, info.Filter, opts.Progress)
+	if err != nil {
+		return nil, err
+	}
+	faults := slices.Concat(data, filter)
+	if len(filter) == 0 {
+		if err := verifyFilter(filepath.Join(dir, info.Filter.Name), info); err != nil {
+			faults = append(faults, Fault{info.Filter.Name, err.Error()})
+		}
+	}
+	if len(data) > 0 { // DuckDB must not meet damaged files
+		return faults, nil
+	}
+	found, err := verifyTables(ctx, opts, info)
+	return append(faults, found...), err
+}
+
+// verifyFile compares size and checksum.
+func verifyFile(dir string, want FileInfo, progress func(int)) ([]Fault, error) {
+	got := FileInfo{Name: want.Name}
+	err := describe(filepath.Join(dir, want.Name), &got)
+	progress(int(want.Bytes))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return []Fault{{want.Name, "is missing"}}, nil
+	case errors.Is(err, os.ErrPermission):
+		return nil, err
+	case err != nil:
+		return []Fault{{want.Name, "cannot be read: " + err.Error()}}, nil //nolint:nilerr // it is told as a fault
+	case got.Bytes != want.Bytes:
+		return []Fault{{want.Name, fmt.Sprintf("has %d bytes, the manifest says %d", got.Bytes, want.Bytes)}}, nil
+	case got.SHA256 != want.SHA256:
+		return []Fault{{want.Name, "does not have the checksum that the manifest says"}}, nil
+	}
+	return nil, nil
+}
+
+func verifyFilter(path string, info SegmentInfo) error {
+	x, err := openFilters(path, filterCount(info.Slices))
+	if err != nil {
+		return err
+	}
+	return errors.Join(x.verify(), x.close())
+}
+
+// verifyTables looks into a segment with a DuckDB of its own.
+func verifyTables(ctx context.Context, opts VerifyOptions, info SegmentInfo) (faults []Fault, err error) {
+	dir := filepath.Join(opts.Dir, "segments")
+	// One thread: rows come in the order in which they lie in the file.
+	in, err := openInstance(ctx, limits{memory: opts.MemoryLimit, threads: 1, dirs: []string{dir}, conns: 2})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, in.close()) }()
+	fault := func(format string, values ...any) {
+		faults = append(faults, Fault{info.Data.Name, fmt.Sprintf(format, values...)})
+	}
+	if err := in.exec(ctx, "ATTACH "+quoted(filepath.Join(dir, info.Data.Name))+" AS v (READ_ONLY)"); err != nil {
+		fault("cannot be opened: %v", err)
+		return faults, ctx.Err()
+	}
+	for _, table := range append(dataTables(), sessionTable) {
+		n, err := misplaced(ctx, in, "v."+table, orderOf(table))
+		switch {
+		case err != nil:
+			fault("table %s cannot be read: %v", table, err)
+		case n > 0:
+			fault("table %s is not sorted: %d rows stand before one that belongs in front of them", table, n)
+		}
+	}
+	var got SegmentInfo
+	if err := surveySegment(ctx, in, "v", &got); err != nil {
+		fault("cannot be counted: %v", err)
+		return faults, ctx.Err()
+	}
+	for _, c := range []struct {
+		what      string
+		got, want any
+	}{
+		{"rows", got.Rows, info.Rows},
+		{"frames", got.Carried, info.Carried},
+		{"times of events", got.Occurred, info.Occurred},
+		{"times of receipt", got.Received, info.Received},
+		{"times of sending", got.Sent, info.Sent},
+		{"accounts", got.Apps, info.Apps},
+		{"replays", got.Replays, info.Replays},
+		{"events by day", got.Days, info.Days},
+	} {
+		if !reflect.DeepEqual(c.got, c.want) {
+			fault("%s are %s, the manifest says %s", c.what, shown(c.got), shown(c.want))
+		}
+	}
+	return faults, ctx.Err()
+}
+
+// misplaced counts the rows of a table that belong in front of the row before.
+func misplaced(ctx context.Context, in *instance, table, order string) (n int64, err error) {
+	key := "row(" + order + ")"
+	// Without an order of its own, a window takes the rows as they come.
+	text := "SELECT count(*) FROM (SELECT " + key + " AS this, lag(" + key + ") OVER () AS before FROM " + table + ") WHERE this < before"
+	return n, in.db.QueryRowContext(ctx, text).Scan(&n)
+}
+
+// shown prints a value of the manifest.
+func shown(v any) string {
+	b, ok := v.(Bounds)
+	switch {
+	case !ok:
+		return strings.TrimPrefix(fmt.Sprintf("%+v", v), "map")
+	case b.empty():
+		return "none"
+	}
+	return fmt.Sprintf("%d to %d", *b.Min, *b.Max)
+}

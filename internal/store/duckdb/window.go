@@ -1,0 +1,207 @@
+package duckdb
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"theeye/internal/event"
+	"theeye/internal/query"
+	"theeye/internal/store"
+)
+
+// An export in order goes through time in windows, so that no sort is larger than
+// one of them. A window ends where its time ends, or with so many events; the
+// next one is made wider or narrower by what came.
+const (
+	windowRows      = 100_000
+	windowFirstRows = 5_000 // until the size of an event is known
+	windowMinRows   = 64
+	windowBytes     = 48 << 20 // of events, about
+	windowGrowth    = 16
+)
+
+// Chunks are what goes from the goroutine that reads to the one that writes.
+const (
+	chunkEvents = 1000
+	chunkBytes  = 1 << 20 // of data
+	chunksAhead = 4
+)
+
+// Export implements store.Reader. Each call takes the memory of an export: the
+// caller bounds how many run at once.
+func (s *Store) Export(ctx context.Context, q query.Query, each func(*event.Event) error) error {
+	began := time.Now()
+	defer func() { s.metrics.queried("export", time.Since(began)) }()
+	e, err := s.beginExport(ctx, q)
+	if err != nil {
+		return err
+	}
+	defer e.close()
+	ctx, cancel := context.WithCancel(ctx)
+	chunks := make(chan []event.Event, chunksAhead)
+	defer func() { // also when each panics: nobody may read when it is closed
+		cancel()
+		for range chunks {
+		}
+	}()
+	go func() {
+		defer close(chunks)
+		err = e.read(ctx, chunks)
+	}()
+	for chunk := range chunks {
+		for i := range chunk {
+			if err := each(&chunk[i]); err != nil {
+				return err
+			}
+		}
+	}
+	return err
+}
+
+// read reads everything, window by window.
+func (e *export) read(ctx context.Context, to chan<- []event.Event) error {
+	w := newWindow(e)
+	for w.left.low <= w.left.high {
+		got, err := e.readWindow(ctx, w, to)
+		switch {
+		case errors.Is(err, store.ErrUnavailable) && got.rows == 0 && w.rows > windowMinRows:
+			w.rows, w.width = w.rows/windowGrowth+1, w.width/windowGrowth+1 // it did not fit into memory
+		case err != nil:
+			return err
+		default:
+			w.pass(got)
+		}
+	}
+	return nil
+}
+
+// readWindow reads one window. After an error with which nothing was handed over
+// it may be read again.
+func (e *export) readWindow(ctx context.Context, w window, to chan<- []event.Event) (got passed, err error) {
+	now := w.times()
+	q := e.q
+	from, end := event.Micros(now.low), event.Micros(now.high+1)
+	q.From, q.To, q.After = &from, &end, w.after
+	b := newBuilder()
+	text := "SELECT " + eventColumns + " FROM " + e.from(now) + where(query.Events, q, b)
+	if behind := query.Behind(query.Events, q, b.Cond); behind != "" {
+		text += " AND " + behind
+	}
+	text += " ORDER BY " + strings.Join(query.Order(query.Events, q.Descending), ", ") + limit(w.rows)
+	statement := b.build("export", text)
+	rows, err := e.in.db.QueryContext(ctx, statement.text, statement.args...)
+	if err != nil {
+		return got, storeError(ctx, "export", err)
+	}
+	defer rows.Close()
+	var chunk []event.Event
+	size := 0
+	hand := func() error {
+		select {
+		case to <- chunk:
+			chunk, size = make([]event.Event, 0, chunkEvents), 0
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	for rows.Next() {
+		one, err := scanEvent(rows.Scan)
+		if err != nil {
+			return got, storeError(ctx, "export", err)
+		}
+		chunk = append(chunk, one)
+		size += len(one.Data)
+		got.add(&one)
+		if len(chunk) == chunkEvents || size >= chunkBytes {
+			if err := hand(); err != nil {
+				return got, err
+			}
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return got, storeError(ctx, "export", err)
+	}
+	if len(chunk) > 0 {
+		return got, hand()
+	}
+	return got, nil
+}
+
+// window is the part of an export that is read next.
+type window struct {
+	left       span // what is not read yet
+	descending bool
+	width      int64 // in microseconds, at most
+	rows, most int   // of this window and of any, at most
+	after      *query.After
+}
+
+// passed is what a window had.
+type passed struct {
+	rows  int
+	bytes int64
+	last  query.After
+}
+
+// eventBytes is what an event takes besides its data, about.
+const eventBytes = 400
+
+func (p *passed) add(e *event.Event) {
+	p.rows++
+	p.bytes += int64(len(e.Data)) + eventBytes
+	p.last = query.AfterEvent(e)
+}
+
+// newWindow returns the first window of an export.
+func newWindow(e *export) window {
+	w := window{left: e.all, descending: e.q.Descending, most: e.most, rows: min(e.most, windowFirstRows), width: 1}
+	if e.all.low <= e.all.high {
+		w.widen(float64(e.all.high-e.all.low+1) / float64(max(e.rows, 1)))
+	}
+	return w
+}
+
+// widen makes the window as wide as its rows want it, so that they are seldom
+// exceeded, when there is one in so many microseconds.
+func (w *window) widen(distance float64) {
+	const most = 1 << 60
+	w.width = int64(max(1, min(most, 0.8*distance*float64(w.rows))))
+}
+
+// times returns the window's own times.
+func (w *window) times() span {
+	if w.descending {
+		return span{w.left.high - min(w.width-1, w.left.high-w.left.low), w.left.high}
+	}
+	return span{w.left.low, w.left.low + min(w.width-1, w.left.high-w.left.low)}
+}
+
+// pass goes on to the next window.
+func (w *window) pass(got passed) {
+	seen := w.times()
+	full := got.rows == w.rows
+	at := int64(got.last.Key.OccurredAt)
+	switch {
+	case full && w.descending: // it goes on where this one was cut off
+		seen.low, w.left.high, w.after = at, at, &got.last
+	case full:
+		seen.high, w.left.low, w.after = at, at, &got.last
+	case w.descending:
+		w.left.high, w.after = seen.low-1, nil
+	default:
+		w.left.low, w.after = seen.high+1, nil
+	}
+	if got.rows == 0 {
+		w.width = min(w.width, 1<<56) * windowGrowth
+		return
+	}
+	before := w.width
+	w.rows = int(min(int64(w.most), max(windowMinRows, windowBytes/(got.bytes/int64(got.rows)))))
+	w.widen(float64(seen.high-seen.low+1) / float64(got.rows))
+	if !full {
+		w.width = min(w.width, min(before, 1<<56)*windowGrowth)
+	}
+}

@@ -1,0 +1,25 @@
+package memory
+
+import (
+	"context"
+	"math"
+
+	"theeye/internal/event"
+	"theeye/internal/query"
+)
+
+// Export hands every selected event over; see store.Reader. It takes the memory
+// of all of them.
+func (s *Store) Export(ctx context.Context, q query.Query, each func(*event.Event) error) error {
+	q.Limit, q.After = math.MaxInt, nil
+	page, err := s.Events(ctx, q)
+	if err != nil {
+		return err
+	}
+	for i := range page.Items {
+		if err := each(&page.Items[i]); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
