@@ -255,7 +255,7 @@ func TestInterruptedBackupGoesOn(t *testing.T) {
 
 	// What the next backup copies is what is new.
 	s.fill(1)
-	s.segments(b.Files/2 - 1)
+	s.waitForSegments(b.Files/2 - 1)
 	if n := s.backup(dir); n.CopiedFiles > 5 || n.CopiedFiles == 0 {
 		t.Errorf("%d files were copied after one flush", n.CopiedFiles)
 	}
