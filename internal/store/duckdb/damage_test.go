@@ -368,27 +368,35 @@ func TestRebuildBehindOthers(t *testing.T) {
 	}
 }
 
-// What the queue does not have any more stays lost, and is tried once.
+// What the queue does not have any more, or not as it was, stays lost, and is
+// tried once.
 func TestNotRebuilt(t *testing.T) {
-	dir := t.TempDir()
-	frames := threeSegments(t, dir)
-	if err := os.Remove(segmentFile(dir, 2, "duckdb")); err != nil {
-		t.Fatal(err)
-	}
-	asked := make(chan struct{}, 10)
-	trimmed := fromFrames(frames, 3)
-	r := run(t, duckdb.Options{Dir: dir, Frames: func(ctx context.Context, first, last uint64) iter.Seq2[[]event.Record, error] {
-		asked <- struct{}{}
-		return trimmed(ctx, first, last)
-	}}, false)
-	defer r.Close()
-	<-asked
-	write(t, r.Store, frame(7, pageView(1)))
-	if err := r.Flush(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if b := books(t, r); b["shop"].Lost != 108 || len(asked) != 0 {
-		t.Errorf("books %+v, asked %d times more", b, len(asked))
+	for name, change := range map[string]func(frames []store.Batch) (trimmed uint64){
+		"trimmed":       func([]store.Batch) uint64 { return 3 },
+		"a record less": func(frames []store.Batch) uint64 { frames[3].Records = frames[3].Records[1:]; return 0 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			frames := threeSegments(t, dir)
+			if err := os.Remove(segmentFile(dir, 2, "duckdb")); err != nil {
+				t.Fatal(err)
+			}
+			asked := make(chan struct{}, 10)
+			from := fromFrames(frames, change(frames))
+			r := run(t, duckdb.Options{Dir: dir, Frames: func(ctx context.Context, first, last uint64) iter.Seq2[[]event.Record, error] {
+				asked <- struct{}{}
+				return from(ctx, first, last)
+			}}, false)
+			defer r.Close()
+			<-asked
+			write(t, r.Store, frame(7, pageView(1)))
+			if err := r.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if b := books(t, r); b["shop"].Lost != 108 || len(asked) != 0 {
+				t.Errorf("books %+v, asked %d times more", b, len(asked))
+			}
+		})
 	}
 }
 
@@ -508,5 +516,25 @@ func TestDamageMetByMerging(t *testing.T) {
 	books(t, r)
 	if err := r.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A crash before the files of a damaged segment were moved does not remove them.
+func TestPuttingAsideIsFinished(t *testing.T) {
+	dir := t.TempDir()
+	threeSegments(t, dir)
+	file, aside := segmentFile(dir, 2, "duckdb"), filepath.Join(dir, "quarantine", "seg-00000002.duckdb")
+	if err := os.Truncate(file, 10_000); err != nil {
+		t.Fatal(err)
+	}
+	if err := open(t, duckdb.Options{Dir: dir}).Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(aside, file); err != nil {
+		t.Fatal(err)
+	}
+	s := closed(t, open(t, duckdb.Options{Dir: dir}))
+	if n := size(t, aside); n != 10_000 || len(s.Damaged()) != 1 {
+		t.Errorf("%d bytes in quarantine, damaged %v", n, s.Damaged())
 	}
 }

@@ -70,7 +70,13 @@ func files(t *testing.T, dir string) []string {
 func TestDiskFull(t *testing.T) {
 	const rows = 2000
 	dir := smallDisk(t, "16m")
-	s := open(t, duckdb.Options{Dir: dir})
+	fillAt := ""
+	s := open(t, duckdb.Options{Dir: dir, Step: func(step string) error {
+		if step == fillAt {
+			leave(t, dir, 1)
+		}
+		return nil
+	}})
 	number, failed := 0, 0
 	next := func() store.Batch {
 		var records []event.Record
@@ -106,6 +112,21 @@ func TestDiskFull(t *testing.T) {
 		if err := s.Flush(t.Context()); err != nil {
 			t.Fatalf("there is room again: %v", err)
 		}
+	}
+	for _, fillAt = range []string{"segment filled", "before manifest"} {
+		write(t, s, next())
+		before := files(t, dir)
+		if err := s.Flush(t.Context()); err == nil {
+			t.Errorf("a disk that is full at %q is no error", fillAt)
+		}
+		if diff := cmp.Diff(before, files(t, dir)); diff != "" {
+			t.Errorf("full at %q (-before +after):\n%s", fillAt, diff)
+		}
+		leave(t, dir, 0)
+	}
+	fillAt = ""
+	if err := s.Flush(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 	t.Logf("%d flushes failed; a segment has %d bytes", failed, segment)
 	if failed < 6 {

@@ -160,7 +160,7 @@ func ReadManifest(dir string) (Manifest, error) {
 var errUncertain = errors.New("the folder of the store could not be synced")
 
 // encode returns the text of the file.
-func (m Manifest) encode() ([]byte, error) {
+func (m *Manifest) encode() ([]byte, error) {
 	var b bytes.Buffer
 	if err := json.MarshalWrite(&b, m, jsontext.WithIndent(" "), json.Deterministic(true)); err != nil {
 		return nil, fmt.Errorf("write manifest: %w", err)
@@ -170,7 +170,7 @@ func (m Manifest) encode() ([]byte, error) {
 
 // write makes m the manifest of the folder: fsync, rename, fsync of the folder.
 // After an error that is not errUncertain the old one is in force.
-func (m Manifest) write(dir string) error {
+func (m *Manifest) write(dir string) error {
 	b, err := m.encode()
 	if err != nil {
 		return err

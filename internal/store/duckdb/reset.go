@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/duckdb/duckdb-go/v2"
@@ -75,12 +77,17 @@ func (s *Store) reset(ctx context.Context, broken *instance, cause error) error 
 // place of the present one. upkeep and writing are held.
 func (s *Store) reopenLocked(ctx context.Context, cause error) error {
 	now, hot := s.current(), s.hot()
-	in, err := openInstance(ctx, s.limits())
+	number := hot[len(hot)-1].number + 1
+	l := s.limits()
+	if l.tempDir != "" { // the old instance may still write into its own
+		l.tempDir = filepath.Join(l.tempDir, "instance-"+strconv.FormatUint(number, 10))
+	}
+	in, err := openInstance(ctx, l)
 	if err != nil {
 		return err
 	}
 	var writer *sql.Conn
-	v, m, err := s.assemble(ctx, in, *now.manifest, hot[len(hot)-1].number+1)
+	v, m, err := s.assemble(ctx, in, *now.manifest, number)
 	if err == nil {
 		if writer, err = in.db.Conn(ctx); err != nil {
 			err = errors.Join(err, v.closeFilters())

@@ -10,7 +10,10 @@ import (
 
 // Break closes the instance under a store, after which it refuses all work as it
 // does after a fatal error.
-func Break(s *Store) { _ = s.reading.close() }
+func Break(s *Store) {
+	_ = s.writer.Close()
+	_ = s.reading.close()
+}
 
 func TestIsFatal(t *testing.T) {
 	for _, test := range []struct {

@@ -128,6 +128,23 @@ func TestResetOfVolatileStore(t *testing.T) {
 	}
 }
 
+// A write that meets the fatal error tells it.
+func TestResetMetByWriting(t *testing.T) {
+	frames := manyFrames(3)
+	s := closed(t, open(t, duckdb.Options{Dir: t.TempDir()}))
+	feed(t, s, frames[:2])
+	duckdb.Break(s)
+	if _, err := s.Write(t.Context(), frames[2]); !errors.Is(err, store.ErrReset) {
+		t.Errorf("write: %v", err)
+	}
+	if n := feed(t, s, frames); n != 0 {
+		t.Errorf("told %d times more", n)
+	}
+	if b := books(t, s)["shop"]; b.Received != 15 {
+		t.Errorf("books %+v", b)
+	}
+}
+
 // Readers who never stop see no event vanish while DuckDB fails again and again.
 func TestResetsUnderReaders(t *testing.T) {
 	const readers, rounds = 4, 150
