@@ -4,12 +4,14 @@ GO ?= go
 FUZZTIME ?= 10s
 BENCH ?=
 KILLS ?= 300
+EVENTS ?= 100000000
+DIR ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo build test soak check bench generate fuzz
+.PHONY: help run demo build test soak check bench bench-store generate fuzz
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## start a server on ./eye-data
 	$(GO) run ./cmd/eye serve
@@ -32,6 +34,9 @@ check: ## formatting, vet, module files, linters, generated files
 
 bench: ## measure a new server; BENCH="--rate 10000" passes flags to eye bench
 	@script/bench $(BENCH)
+
+bench-store: ## fill a store with EVENTS (100000000) events and time questions; takes about an hour
+	EYE_BENCH_EVENTS=$(EVENTS) EYE_BENCH_DIR=$(DIR) $(GO) test -run '^$$' -bench Reading -benchtime 1x -timeout 6h ./internal/store/duckdb
 
 generate: ## rebuild generated files
 	$(GO) generate ./...

@@ -3,6 +3,7 @@ module theeye
 go 1.26.0
 
 require (
+	github.com/FastFilter/xorfilter v0.4.1 // filters of segments; Apache-2.0
 	github.com/andybalholm/brotli v1.2.8
 	github.com/danielgtaylor/huma/v2 v2.37.2
 	github.com/duckdb/duckdb-go/v2 v2.10506.0
@@ -33,7 +34,6 @@ require (
 )
 
 require (
-	github.com/FastFilter/xorfilter v0.4.1 // indirect
 	github.com/antithesishq/antithesis-sdk-go v0.8.0-default-no-op // indirect
 	github.com/apache/arrow-go/v18 v18.5.1 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect

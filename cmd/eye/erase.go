@@ -44,7 +44,7 @@ func (e *eraser) erase(ctx context.Context, apps []string, session string) (http
 	if err != nil {
 		return httpapi.Erasure{}, err
 	}
-	if err := e.store.Bury(ctx, apps, session, at, state.Last); err != nil {
+	if err := e.store.Bury(apps, session, at, state.Last); err != nil {
 		return httpapi.Erasure{}, fmt.Errorf("begin erasure: %w", err)
 	}
 	removed, err := e.finish(ctx)

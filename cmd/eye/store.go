@@ -1,7 +1,10 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -36,7 +39,13 @@ func newStoreCommand(s streams) *cobra.Command {
 		}
 		return verifyStore(cmd, f, limit)
 	}
-	group.AddCommand(segments, verify)
+	compact := &cobra.Command{
+		Use: "compact", Short: "Merge segments now, without a server", Args: args(cobra.NoArgs),
+		Long: "Merge segments as a server does in the background, until there is nothing to merge.\n" +
+			"The server of the data directory must have ended. It may be interrupted at any time.",
+	}
+	compact.RunE = func(cmd *cobra.Command, _ []string) error { return compactStore(cmd.Context(), f) }
+	group.AddCommand(segments, verify, compact)
 	return group
 }
 
@@ -83,6 +92,38 @@ func showSegments(f *clientFlags) error {
 	}
 	_, err = fmt.Fprintf(f.out, "%d segments, %d events, %s, up to frame %d\n", len(m.Segments), rows, sizeText(bytes), m.Flushed)
 	return err
+}
+
+// compactStore merges the segments of a data directory that no server uses.
+func compactStore(ctx context.Context, f *clientFlags) error {
+	dir, err := f.storeDir()
+	if err != nil {
+		return err
+	}
+	data := filepath.Dir(dir)
+	unlock, err := lockDir(data)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	before, err := duckdb.ReadManifest(dir)
+	if err != nil {
+		return err
+	}
+	st, err := duckdb.Open(ctx, duckdb.Options{
+		Dir: dir, Tombstones: filepath.Join(data, "tombstones"), Logger: newLogger(f.err, slog.LevelWarn),
+	})
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(st.Compact(ctx), st.Close()); err != nil {
+		return err
+	}
+	after, err := duckdb.ReadManifest(dir)
+	if err != nil {
+		return err
+	}
+	return f.say("%d segments were made %d", len(before.Segments), len(after.Segments))(nil)
 }
 
 func microsText(at *int64) string {

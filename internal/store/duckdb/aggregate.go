@@ -75,11 +75,11 @@ func (p *snapshot) arrivalRows(q query.Query, b builder) string {
 
 // fateName renders the name of a trace's fate.
 func fateName() string {
-	text := "CASE fate"
+	var cases []string
 	for _, fate := range []event.Fate{event.Duplicate, event.Erased, event.Expired} {
-		text += fmt.Sprintf(" WHEN %d THEN %s", fate, quoted(fate.String()))
+		cases = append(cases, fmt.Sprintf("WHEN %d THEN %s", fate, quoted(fate.String())))
 	}
-	return text + " END"
+	return "CASE fate " + strings.Join(cases, " ") + " END"
 }
 
 // Values implements store.Reader.

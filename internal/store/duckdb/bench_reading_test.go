@@ -1,7 +1,7 @@
 package duckdb
 
 import (
-	"crypto/md5" //nolint:gosec // only spreads
+	"crypto/md5"
 	"fmt"
 	"os"
 	"slices"
@@ -112,7 +112,7 @@ func (f *filled) day(day, n int64) {
 
 // sessionID returns the id of the nth session, as day writes it.
 func sessionID(n int64) string {
-	h := fmt.Sprintf("%x", md5.Sum([]byte(strconv.FormatInt(n, 10)))) //nolint:gosec // only spreads
+	h := fmt.Sprintf("%x", md5.Sum([]byte(strconv.FormatInt(n, 10))))
 	return h[:8] + "-" + h[8:12] + "-4" + h[13:16] + "-8" + h[17:20] + "-" + h[20:32]
 }
 
@@ -130,7 +130,7 @@ func (f *filled) report(days int64) {
 		bytes += info.Data.Bytes + info.Filter.Bytes
 	}
 	stored := books.Accounts[0].Stored
-	fmt.Printf("%d events in %d segments, %.1f bytes an event, opened in %s, %d MiB of memory\n", stored, len(f.current().manifest.Segments),
+	fmt.Fprintf(os.Stdout, "%d events in %d segments, %.1f bytes an event, opened in %s, %d MiB of memory\n", stored, len(f.current().manifest.Segments),
 		float64(bytes)/float64(stored), opened.Round(time.Millisecond), residentMiB())
 	pick := func(i int) int64 { return int64(i) * 7919 * 31 % (days * benchDay / benchSession) }
 	at := func(micros int64) *event.Micros { m := event.Micros(micros); return &m }
@@ -213,7 +213,7 @@ func (f *filled) ask(what string, question func(i int) error) {
 	first := took[0]
 	slices.Sort(took)
 	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-	fmt.Printf("| %s | %.1f ms | %.1f ms | %.1f ms |\n", what, ms(first), ms(took[len(took)/2]), ms(took[len(took)*99/100]))
+	fmt.Fprintf(os.Stdout, "| %s | %.1f ms | %.1f ms | %.1f ms |\n", what, ms(first), ms(took[len(took)/2]), ms(took[len(took)*99/100]))
 }
 
 // residentMiB is the memory of this process.

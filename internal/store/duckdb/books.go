@@ -75,17 +75,17 @@ func (p *snapshot) counted(ctx context.Context, q statement, counts map[string]C
 func (p *snapshot) hotCounts(ctx context.Context, q query.Query) (map[string]Counts, error) {
 	counts := map[string]Counts{}
 	b := newBuilder()
-	text := "SELECT app, fate::INTEGER, count(*) FROM (" + fates(p.from(eventTable, nil), p.from(rejectionTable, nil), p.from(traceTable, nil), q, b) +
+	text := "SELECT app, fate::INTEGER, count(*) FROM (" + fates(func(table string) string { return p.from(table, nil) }, q, b) +
 		") WHERE carried_by = frame GROUP BY app, fate"
 	return counts, p.counted(ctx, b.build("books", text), counts)
 }
 
-// fates renders the arrivals of three tables with their fates.
-func fates(events, rejections, traces string, q query.Query, b builder) string {
+// fates renders arrivals with their fates.
+func fates(rows source, q query.Query, b builder) string {
 	const place = "SELECT app, frame, frame_index, carried_by, "
-	return place + fmt.Sprintf("%d AS fate, FALSE AS refused FROM ", event.Stored) + events + where(query.Events, q, b) +
-		" UNION ALL " + place + fmt.Sprintf("%d, TRUE FROM ", event.Rejected) + rejections + where(query.Rejections, q, b) +
-		" UNION ALL " + place + "fate, problems <> '' FROM " + traces + where(query.Rejections, q, b)
+	return place + fmt.Sprintf("%d AS fate, FALSE AS refused FROM ", event.Stored) + rows(eventTable) + where(query.Events, q, b) +
+		" UNION ALL " + place + fmt.Sprintf("%d, TRUE FROM ", event.Rejected) + rows(rejectionTable) + where(query.Rejections, q, b) +
+		" UNION ALL " + place + "fate, problems <> '' FROM " + rows(traceTable) + where(query.Rejections, q, b)
 }
 
 // moveReplayed moves each rejection that a replay has brought through.
@@ -93,7 +93,7 @@ func (p *snapshot) moveReplayed(ctx context.Context, q query.Query, counts map[s
 	replays := func(x *segment) bool { return x.info.Replays > 0 }
 	b := newBuilder()
 	text := "WITH replayed AS (SELECT app, frame, frame_index, arg_min(fate, carried_by) AS fate FROM (" +
-		fates(p.all(eventTable, replays), p.all(rejectionTable, replays), p.all(traceTable, replays), q, b) +
+		fates(func(table string) string { return p.all(table, replays) }, q, b) +
 		") WHERE carried_by <> frame AND NOT refused GROUP BY app, frame, frame_index)" +
 		" SELECT app, fate::INTEGER, count(*) FROM replayed JOIN " + p.all(rejectionTable, everything) +
 		" AS refused USING (app, frame, frame_index) WHERE carried_by = frame GROUP BY app, fate"

@@ -161,7 +161,7 @@ func (x *decider) recallHot(ctx context.Context, records []event.Record) error {
 	for _, g := range x.view.hot {
 		b := newBuilder()
 		text := "SELECT " + eventColumns + " FROM " + hotName(eventTable, g.number) + " WHERE carried_by BETWEEN " + b.Var(from) + " AND " + b.Var(to) +
-			" AND " + b.idIn("id", ids)
+			" AND " + b.idIn(ids)
 		if err := x.recall(ctx, b.build("write", text)); err != nil {
 			return err
 		}

@@ -50,9 +50,10 @@ func TestDuplicatesForEver(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, o := range outcomes {
-				if o.Fate == event.Stored {
+				switch o.Fate {
+				case event.Stored:
 					stored++
-				} else if o.Fate == event.Duplicate {
+				case event.Duplicate:
 					duplicate++
 				}
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"theeye/internal/event"
 )
@@ -19,7 +20,7 @@ type Erased struct {
 // the fate erased. The tombstones are durable when it returns. frame is the last
 // frame that may hold something of the session; the erasure is finished by Erase
 // when the store has flushed it.
-func (s *Store) Bury(ctx context.Context, apps []string, session string, at event.Micros, frame uint64) error {
+func (s *Store) Bury(apps []string, session string, at event.Micros, frame uint64) error {
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
 	s.writing.Lock() // no batch is decided by what was before
@@ -171,15 +172,15 @@ func (g grave) condition(table string) string {
 // traces.
 func withoutGraves(rows source, graves []grave) source {
 	condition := func(table string) string {
-		text := "FALSE"
-		for _, g := range graves {
-			text += " OR " + g.condition(table)
+		terms := make([]string, len(graves))
+		for i, g := range graves {
+			terms[i] = g.condition(table)
 		}
-		return "(" + text + ")"
+		return "(" + strings.Join(terms, " OR ") + ")"
 	}
 	const blank = "'' AS client_id, '' AS session_id, '' AS category, '' AS name, received_at, frame, frame_index, carried_by, "
 	return func(table string) string {
-		text := "(SELECT * FROM " + rows(table) + " WHERE NOT " + condition(table)
+		text := "(SELECT " + columnsOf(table) + " FROM " + rows(table) + " WHERE NOT " + condition(table)
 		if table != traceTable {
 			return text + ")"
 		}

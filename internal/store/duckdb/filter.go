@@ -136,7 +136,7 @@ func (x *filters) read(n, head int) bool {
 			return false
 		}
 		if count > 0 {
-			f.Fingerprints = unsafe.Slice((*uint16)(unsafe.Pointer(&b[at])), count) // at is even: the prefix and the heads are
+			f.Fingerprints = unsafe.Slice((*uint16)(unsafe.Pointer(&b[at])), count) //nolint:gosec // at is even, as the prefix and the heads are, and the bytes are there: both were checked
 		}
 		at += 2 * count
 		x.sets = append(x.sets, f)

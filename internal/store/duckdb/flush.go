@@ -2,6 +2,7 @@ package duckdb
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -158,7 +159,7 @@ func (s *Store) flushOldest(ctx context.Context) error {
 	}
 	info, err := s.writeSegment(ctx, s.reading, draft{
 		id: s.reserveID(), bounds: bounds, large: g.rows >= largeRows,
-		rows: func(table string) string { return "SELECT * FROM " + hotName(table, g.number) },
+		rows: func(table string) string { return "SELECT " + columnsOf(table) + " FROM " + hotName(table, g.number) },
 	})
 	if err != nil {
 		return err
@@ -224,18 +225,15 @@ func (s *Store) sliceBounds(ctx context.Context, in *instance, times string, row
 		return nil, nil
 	}
 	text := fmt.Sprintf("SELECT DISTINCT unnest(quantile_disc(occurred_at, list_transform(range(1, %d), lambda i: i / %d))) AS b FROM (%s) ORDER BY b", n, n, times)
-	rowsOf, err := in.db.QueryContext(ctx, text)
+	var bounds []int64
+	err := eachRow(ctx, in, text, func(rows *sql.Rows) error {
+		var b int64
+		err := rows.Scan(&b)
+		bounds = append(bounds, b)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("find slices: %w", err)
 	}
-	defer rowsOf.Close()
-	var bounds []int64
-	for rowsOf.Next() {
-		var b int64
-		if err := rowsOf.Scan(&b); err != nil {
-			return nil, fmt.Errorf("find slices: %w", err)
-		}
-		bounds = append(bounds, b)
-	}
-	return bounds, rowsOf.Err()
+	return bounds, nil
 }

@@ -189,7 +189,7 @@ func (l *life) expire() {
 func (l *life) erase() {
 	session := rapid.SampledFrom([]string{"s", "t"}).Draw(l.T, "session")
 	at := event.Micros(l.now.Add(-time.Duration(rapid.IntRange(0, 40).Draw(l.T, "ago")) * 24 * time.Hour).UnixMicro())
-	l.do(l.store.Bury(l.Context(), []string{"shop", "blog"}, session, at, uint64(len(l.frames))))
+	l.do(l.store.Bury([]string{"shop", "blog"}, session, at, uint64(len(l.frames))))
 	for _, app := range []string{"shop", "blog"} {
 		l.erased[[2]string{app, session}] = max(at, l.erased[[2]string{app, session}])
 	}

@@ -44,7 +44,7 @@ func (x *decider) recallFlushed(ctx context.Context, records []event.Record) err
 		}
 		if len(w.others) > 0 {
 			b := newBuilder()
-			text := "SELECT id FROM " + segment.table(rejectionTable) + " WHERE " + b.idIn("id", w.others)
+			text := "SELECT id FROM " + segment.table(rejectionTable) + " WHERE " + b.idIn(w.others)
 			ids, err := queryAll(ctx, x.store, x.own(b.build("dedupe", text)), scanID)
 			if err != nil {
 				return err
@@ -65,7 +65,7 @@ func (x *decider) recallEvents(ctx context.Context, segment *segment, w *wanted)
 		ids[i] = e.ID
 	}
 	b := newBuilder()
-	text := "SELECT app, id, " + digestSQL + " FROM " + segment.table(eventTable) + " WHERE " + sliceIn(distinct(w.slices)) + " AND " + b.idIn("id", ids)
+	text := "SELECT app, id, " + digestSQL + " FROM " + segment.table(eventTable) + " WHERE " + sliceIn(distinct(w.slices)) + " AND " + b.idIn(ids)
 	stored := map[idKey]string{}
 	_, err := queryAll(ctx, x.store, x.own(b.build("dedupe", text)), func(scan scanner) (none struct{}, err error) {
 		var app, digest string
@@ -92,7 +92,7 @@ func (x *decider) recallEvents(ctx context.Context, segment *segment, w *wanted)
 		return nil
 	}
 	b = newBuilder()
-	text = "SELECT " + eventColumns + " FROM " + segment.table(eventTable) + " WHERE " + sliceIn(w.slices) + " AND " + b.idIn("id", others)
+	text = "SELECT " + eventColumns + " FROM " + segment.table(eventTable) + " WHERE " + sliceIn(w.slices) + " AND " + b.idIn(others)
 	return x.recall(ctx, b.build("dedupe", text))
 }
 
@@ -121,7 +121,9 @@ func (x *decider) repeats(key idKey, e *event.Event) bool {
 
 // lookFor notes the segments that may have something of a record.
 func (x *decider) lookFor(record event.Record, found map[*segment]*wanted) {
-	app, id, sent, received := record.App(), uuid.UUID{}, event.Micros(0), event.Micros(0)
+	app := record.App()
+	var id uuid.UUID
+	var sent, received event.Micros
 	if e := record.Event; e != nil {
 		id, sent, received = e.ID, e.SentTime, e.ReceivedAt
 		if _, hot := x.seenAs(idKey{x.store.number(app), id}); hot {
@@ -175,13 +177,13 @@ func distinct(list []int) []int {
 	return slices.Compact(list)
 }
 
-// idIn renders that a column of ids has one of a list, which may be long.
-func (b builder) idIn(column string, ids []uuid.UUID) string {
+// idIn renders that an id is one of a list, which may be long.
+func (b builder) idIn(ids []uuid.UUID) string {
 	list := make([]any, len(ids))
 	for i, id := range ids {
 		list[i] = id.String()
 	}
-	return column + " IN (SELECT CAST(unnest(" + b.Var(list) + "::VARCHAR[]) AS UUID))"
+	return "id IN (SELECT CAST(unnest(" + b.Var(list) + "::VARCHAR[]) AS UUID))"
 }
 
 func scanID(scan scanner) (id uuid.UUID, err error) {

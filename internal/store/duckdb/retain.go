@@ -76,7 +76,7 @@ func (s *Store) expire(ctx context.Context, x *segment) error {
 			return err
 		}
 		return s.rewrite(ctx, inputs, func(table string) string {
-			return "(SELECT * FROM " + all(table) + " WHERE NOT (" + now.condition(table) + "))"
+			return "(SELECT " + columnsOf(table) + " FROM " + all(table) + " WHERE NOT (" + now.condition(table) + "))"
 		}, settle)
 	}
 	return nil

@@ -3,6 +3,7 @@ package duckdb
 import (
 	"context"
 	"crypto/sha256"
+	"database/sql"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -143,7 +144,7 @@ func (s *Store) writeSegment(ctx context.Context, in *instance, d draft) (info S
 			err = fmt.Errorf("write segment %s: %w", info.Data.Name, err)
 		}
 	}()
-	keys, err := s.fillSegment(ctx, in, d, data+".tmp", &info)
+	keys, err := s.fillSegment(ctx, in, d, &info)
 	if err != nil {
 		return info, err
 	}
@@ -180,7 +181,8 @@ func (s *Store) writeSegment(ctx context.Context, in *instance, d draft) (info S
 
 // fillSegment writes the database file and reads back what the manifest and the
 // filters need: what is counted are the rows that were written.
-func (s *Store) fillSegment(ctx context.Context, in *instance, d draft, path string, info *SegmentInfo) (keys [][]uint64, err error) {
+func (s *Store) fillSegment(ctx context.Context, in *instance, d draft, info *SegmentInfo) (keys [][]uint64, err error) {
+	path := s.segmentPath(info.Data.Name) + ".tmp"
 	name := "w" + strconv.FormatUint(d.id, 10)
 	_ = os.Remove(path)
 	options := ""
@@ -237,27 +239,23 @@ func sliceExpr(bounds []int64) string {
 // segmentKeys reads the keys of a segment's filters.
 func segmentKeys(ctx context.Context, in *instance, name string, slices int) ([][]uint64, error) {
 	keys := make([][]uint64, filterCount(slices))
-	text := "SELECT slice::INTEGER, " + eventKeySQL("id") + " FROM " + name + "." + eventTable
+	selects := []string{"SELECT slice::INTEGER, " + eventKeySQL("id") + " FROM " + name + "." + eventTable}
 	for _, table := range []string{rejectionTable, traceTable} {
-		text += fmt.Sprintf(" UNION ALL SELECT %d, %s FROM %s.%s", slices, eventKeySQL("event_id"), name, table)
+		selects = append(selects, fmt.Sprintf("SELECT %d, %s FROM %s.%s", slices, eventKeySQL("event_id"), name, table))
 	}
 	for _, table := range []string{sessionTable, rejectionTable, traceTable} {
-		text += fmt.Sprintf(" UNION ALL SELECT DISTINCT %d, %s FROM %s.%s", slices+1, sessionKeySQL, name, table)
+		selects = append(selects, fmt.Sprintf("SELECT DISTINCT %d, %s FROM %s.%s", slices+1, sessionKeySQL, name, table))
 	}
-	rows, err := in.db.QueryContext(ctx, text)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
+	err := eachRow(ctx, in, strings.Join(selects, " UNION ALL "), func(rows *sql.Rows) error {
 		var i int
 		var key uint64
 		if err := rows.Scan(&i, &key); err != nil {
-			return nil, err
+			return err
 		}
 		keys[i] = append(keys[i], key)
-	}
-	return keys, rows.Err()
+		return nil
+	})
+	return keys, err
 }
 
 // describe fills in the size and the checksum of a file.

@@ -9,7 +9,6 @@ import (
 
 	"github.com/duckdb/duckdb-go/v2"
 
-	"theeye/internal/event"
 	"theeye/internal/query"
 	"theeye/internal/store"
 )
@@ -86,10 +85,7 @@ func (p *snapshot) sessionRows(q query.Query, hot []*generation, parts []part, b
 // after everything that was not looked at are complete; they are the page as soon
 // as they are enough.
 func (p *snapshot) latestSessions(ctx context.Context, q query.Query) (store.Page[store.Session], error) {
-	bound := int64(math.MaxInt64)
-	if q.After != nil {
-		bound = int64(q.After.Key.OccurredAt)
-	}
+	bound := latest(q)
 	parts := p.sift(query.Sessions, q, span{math.MinInt64, bound})
 	towards(parts, query.Sessions, true)
 	for looked, rows := 1, 2*(q.Limit+1); ; {
@@ -102,7 +98,7 @@ func (p *snapshot) latestSessions(ctx context.Context, q query.Query) (store.Pag
 			looked++
 			continue
 		}
-		starts, err := p.sessionStarts(ctx, q, now, bound, rows)
+		starts, err := p.sessionStarts(ctx, q, now, rows)
 		if err != nil {
 			return store.Page[store.Session]{}, err
 		}
@@ -125,17 +121,26 @@ func (p *snapshot) latestSessions(ctx context.Context, q query.Query) (store.Pag
 	}
 }
 
+// latest is the latest time at which a session of a list may begin.
+func latest(q query.Query) int64 {
+	if q.After != nil {
+		return int64(q.After.Key.OccurredAt)
+	}
+	return math.MaxInt64
+}
+
 // sessionStart is where a part of a session begins.
 type sessionStart struct {
 	id    string
 	first int64
 }
 
-// sessionStarts reads the n latest beginnings of parts of sessions up to a time.
-func (p *snapshot) sessionStarts(ctx context.Context, q query.Query, parts []part, bound int64, n int) ([]sessionStart, error) {
+// sessionStarts reads the n latest beginnings of parts of sessions, up to the
+// latest of the list.
+func (p *snapshot) sessionStarts(ctx context.Context, q query.Query, parts []part, n int) ([]sessionStart, error) {
 	b := newBuilder()
 	text := "SELECT session_id, first FROM " + p.sessionRows(query.Query{Apps: q.Apps, Horizon: q.Horizon}, p.view.hot, parts, b) +
-		" WHERE first <= " + b.Var(bound) + " ORDER BY first DESC, session_id" + limit(n)
+		" WHERE first <= " + b.Var(latest(q)) + " ORDER BY first DESC, session_id" + limit(n)
 	return queryAll(ctx, p.store, b.build("sessions", text), func(scan scanner) (x sessionStart, err error) {
 		err = scan(&x.id, &x.first)
 		return x, err
@@ -163,7 +168,7 @@ func (p *snapshot) sessionsAfter(ctx context.Context, q query.Query, starts []se
 	}
 	items = slices.DeleteFunc(items, func(x store.Session) bool {
 		return least != math.MinInt64 && int64(x.StartedAt) <= least ||
-			q.After != nil && compare(x, store.Session{ID: q.After.SessionID, StartedAt: event.Micros(q.After.Key.OccurredAt)}) <= 0
+			q.After != nil && compare(x, store.Session{ID: q.After.SessionID, StartedAt: q.After.Key.OccurredAt}) <= 0
 	})
 	return items, err
 }
