@@ -198,12 +198,11 @@ func (s *Store) fillSegment(ctx context.Context, in *instance, d draft, info *Se
 			_ = in.exec(context.WithoutCancel(ctx), "DETACH "+name)
 		}
 	}()
-	for _, table := range dataTables() {
-		columns := columnsOf(table)
-		if table == eventTable {
-			columns = sliceExpr(d.bounds) + " AS slice, " + columns
-		}
-		if err := in.exec(ctx, "CREATE TABLE "+name+"."+table+" AS SELECT "+columns+" FROM ("+d.rows(table)+") ORDER BY "+orderOf(table)); err != nil {
+	if err := fillSlices(ctx, in, d, name+"."+eventTable); err != nil {
+		return nil, err
+	}
+	for _, table := range []string{rejectionTable, traceTable} {
+		if err := in.exec(ctx, "CREATE TABLE "+name+"."+table+" AS SELECT "+columnsOf(table)+" FROM ("+d.rows(table)+") ORDER BY "+orderOf(table)); err != nil {
 			return nil, err
 		}
 	}
@@ -227,13 +226,30 @@ func (s *Store) fillSegment(ctx context.Context, in *instance, d draft, info *Se
 	return keys, in.exec(ctx, "DETACH "+name)
 }
 
-// sliceExpr numbers slices by occurred_at.
-func sliceExpr(bounds []int64) string {
-	terms := []string{"0::UTINYINT"}
-	for _, b := range bounds {
-		terms = append(terms, "(occurred_at >= "+strconv.FormatInt(b, 10)+")::UTINYINT")
+// fillSlices writes events slice by slice: to sort all of a large segment at once
+// takes more memory than heavy work has.
+func fillSlices(ctx context.Context, in *instance, d draft, table string) error {
+	for i := range len(d.bounds) + 1 {
+		var within []string
+		if i > 0 {
+			within = append(within, "occurred_at >= "+strconv.FormatInt(d.bounds[i-1], 10))
+		}
+		if i < len(d.bounds) {
+			within = append(within, "occurred_at < "+strconv.FormatInt(d.bounds[i], 10))
+		}
+		rows := "SELECT " + strconv.Itoa(i) + "::UTINYINT AS slice, " + eventColumns + " FROM (" + d.rows(eventTable) + ")"
+		if len(within) > 0 {
+			rows += " WHERE " + strings.Join(within, " AND ")
+		}
+		begin := "INSERT INTO " + table + " "
+		if i == 0 {
+			begin = "CREATE TABLE " + table + " AS "
+		}
+		if err := in.exec(ctx, begin+rows+" ORDER BY "+orderOf(eventTable)); err != nil {
+			return fmt.Errorf("sort slice %d of %d: %w", i, len(d.bounds)+1, err)
+		}
 	}
-	return strings.Join(terms, " + ")
+	return nil
 }
 
 // segmentKeys reads the keys of a segment's filters.
