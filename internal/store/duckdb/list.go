@@ -2,6 +2,8 @@ package duckdb
 
 import (
 	"context"
+	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -40,6 +42,12 @@ func search[T any](ctx context.Context, p *snapshot, q query.Query, l listing[T]
 	w := spanOf(q)
 	asked := w
 	left := p.sift(l.kind, q, w)
+	if l.kind == query.Events && len(q.SessionIDs) == 1 && w == (span{math.MinInt64, math.MaxInt64}) {
+		var err error
+		if left, err = p.whenever(ctx, q.SessionIDs[0], left); err != nil {
+			return store.Page[T]{}, err
+		}
+	}
 	towards(left, l.kind, q.Descending)
 	hot := p.view.hot
 	var items []T
@@ -66,6 +74,44 @@ func search[T any](ctx context.Context, p *snapshot, q query.Query, l listing[T]
 			left = slices.DeleteFunc(left, func(x part) bool { return !x.timesOf(l.kind).touches(w.low, w.high) })
 		}
 	}
+}
+
+// whenever asks the tables of sessions of large segments when a session was there:
+// then its events are looked for in the slices of that time alone.
+func (p *snapshot) whenever(ctx context.Context, session string, parts []part) ([]part, error) {
+	b := newBuilder()
+	id := b.Var(session)
+	var selects []string
+	for i, x := range parts {
+		if x.info.Slices > 1 {
+			selects = append(selects, fmt.Sprintf("SELECT %d AS part, first, last FROM %s WHERE session_id = %s", i, x.table(sessionTable), id))
+		}
+	}
+	if selects == nil {
+		return parts, nil
+	}
+	text := "SELECT part, min(first), max(last) FROM (" + strings.Join(selects, " UNION ALL ") + ") GROUP BY part"
+	found := map[int]*span{}
+	_, err := queryAll(ctx, p.store, b.build("session times", text), func(scan scanner) (none struct{}, err error) {
+		var i int
+		var w span
+		err = scan(&i, &w.low, &w.high)
+		found[i] = &w
+		return none, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	var kept []part
+	for i, x := range parts {
+		if x.info.Slices > 1 {
+			if x.within = found[i]; x.within == nil {
+				continue // the filter was wrong
+			}
+		}
+		kept = append(kept, x)
+	}
+	return kept, nil
 }
 
 // statement renders the search of some parts.

@@ -20,6 +20,9 @@ func (s *Store) load(ctx context.Context) error {
 		if err := m.addTombstones(s.opts.Tombstones); err != nil {
 			return err
 		}
+		if err := s.inPlace(m); err != nil {
+			return err
+		}
 		if err := s.sweep(m); err != nil {
 			return err
 		}
@@ -34,6 +37,21 @@ func (s *Store) load(ctx context.Context) error {
 		next.arrivals = maps.Clone(m.Arrivals)
 	})
 	return nil
+}
+
+// inPlace refuses a store of which every segment is missing: rather than all of
+// them being damaged at once, its folder is not there.
+func (s *Store) inPlace(m Manifest) error {
+	for _, info := range m.Segments {
+		if _, err := os.Stat(s.segmentPath(info.Data.Name)); !errors.Is(err, os.ErrNotExist) {
+			return nil
+		}
+	}
+	if len(m.Segments) < 2 { // a single one may well be lost
+		return nil
+	}
+	return fmt.Errorf("none of the %d segments of the store is in %s: put the folder back, or see whether its disk is mounted; to begin without them, remove %s",
+		len(m.Segments), s.segmentDir(), filepath.Join(s.opts.Dir, manifestName))
 }
 
 // assemble makes a view of what a manifest names in a new instance, with empty
