@@ -22,7 +22,7 @@ func TestErase(t *testing.T) {
 	for n := range 8 {
 		s.must(s.call("POST", "/v1/events?wait=stored", s.write, "["+about(mary, before, n)+","+about("other", before, n)+"]"), 201)
 	}
-	s.must(s.call("POST", "/v1/events", s.write, `{"session_id":"`+mary+`","category":"c","data":{},"timestamp":"2021-01-01T00:00:00Z"}`), 422)
+	s.must(s.call("POST", "/v1/events?wait=stored", s.write, `{"session_id":"`+mary+`","category":"c","data":{},"timestamp":"2021-01-01T00:00:00Z"}`), 422)
 	a := s.call("DELETE", "/v1/sessions/"+mary, s.admin, "")
 	s.must(a, 200)
 	if got := fmt.Sprint(a.json()["apps"]); got != "[map[app:shop events:8 rejections:1]]" {

@@ -109,7 +109,7 @@ func OpenAPI(legacy bool) *huma.OpenAPI {
 		// In the order in which a newcomer needs them.
 		Tags: []*huma.Tag{
 			{Name: "intake"}, {Name: "reading"}, {Name: "rejections"}, {Name: "event types"},
-			{Name: "applications and keys"}, {Name: "operation"},
+			{Name: "applications and keys"}, {Name: "backup"}, {Name: "operation"},
 		},
 		Components: &huma.Components{
 			Schemas: registry,
