@@ -2,7 +2,6 @@ package duckdb
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -21,163 +20,127 @@ type listing[T any] struct {
 	kind  query.Kind
 	table string
 	scan  func(scanner) (T, error)
-	key   func(*T) event.Key // OccurredAt is what the list is ordered by first
 }
 
 func eventListing() listing[event.Event] {
-	return listing[event.Event]{query.Events, eventTable, scanEvent, (*event.Event).Key}
+	return listing[event.Event]{query.Events, eventTable, scanEvent}
 }
 
 func rejectionListing() listing[event.Rejection] {
-	return listing[event.Rejection]{query.Rejections, rejectionTable, scanRejection, func(r *event.Rejection) event.Key {
-		return query.AfterRejection(r).Key
-	}}
+	return listing[event.Rejection]{query.Rejections, rejectionTable, scanRejection}
 }
 
-// search finds a page of a list. It goes through the segments in the direction of
-// the list, few at first, and ends as soon as what is left cannot come before what
-// it has, or when its time is over.
+// The first window of a list is as wide as a number of pages would be if all rows
+// were listed, and each further one is wider by stepGrowth. A window costs the times
+// of its slices whatever its width, and all columns of those rows alone that lie in it.
+const (
+	stepPages  = 64
+	stepGrowth = 16
+)
+
+// search finds a page of a list, window by window in the direction of the list.
+// Each looks only at the segments of its time. It ends when the page is full, when
+// there is nothing left, or when its time is over.
 func search[T any](ctx context.Context, p *snapshot, q query.Query, l listing[T]) (store.Page[T], error) {
 	began := time.Now()
-	w := spanOf(q)
-	asked := w
-	left := p.sift(l.kind, q, w)
-	if l.kind == query.Events && len(q.SessionIDs) == 1 && w == (span{math.MinInt64, math.MaxInt64}) {
-		var err error
-		if left, err = p.whenever(ctx, q.SessionIDs[0], left); err != nil {
-			return store.Page[T]{}, err
-		}
-	}
-	towards(left, l.kind, q.Descending)
-	hot := p.view.hot
+	asked := spanOf(q)
+	parts := p.sift(l.kind, q, asked)
 	var items []T
-	for step := 2; ; step *= 2 {
-		now := left[:min(step, len(left))]
-		left = left[len(now):]
-		found, err := queryAll(ctx, p.store, l.statement(q, w, hot, now), l.scan)
+	for w := newWindows(parts, asked, q, l.kind); ; {
+		now, last := w.next()
+		among := slices.DeleteFunc(slices.Clone(parts), func(x part) bool { return !x.timesOf(l.kind).touches(now.low, now.high) })
+		found, err := queryAll(ctx, p.store, l.statement(q, now, p.from(l.table, among), q.Limit+1-len(items)), l.scan)
 		if err != nil {
 			return store.Page[T]{}, err
 		}
-		items = l.merge(items, found, q)
-		hot = nil
-		at, some := horizonTime(left, l.kind, q.Descending)
+		items = append(items, found...)
 		switch {
-		case !some:
+		case last || len(items) > q.Limit:
 			return page(items, q), nil
-		case len(items) > q.Limit && l.before(&items[q.Limit], at, q.Descending):
-			return page(items, q), nil
-		case time.Since(began) > searchTime && (q.Descending && at < asked.high || !q.Descending && at > asked.low):
-			return l.partial(items, q, at), nil
-		}
-		if len(items) > q.Limit { // what comes behind the last of these is of no use
-			w = l.narrow(w, &items[q.Limit], q.Descending)
-			left = slices.DeleteFunc(left, func(x part) bool { return !x.timesOf(l.kind).touches(w.low, w.high) })
+		case time.Since(began) > searchTime:
+			to := event.Micros(w.edge)
+			return store.Page[T]{Items: items, More: true, Horizon: q.Horizon, SearchedTo: &to}, nil
 		}
 	}
 }
 
-// whenever asks the tables of sessions of large segments when a session was there:
-// then its events are looked for in the slices of that time alone.
-func (p *snapshot) whenever(ctx context.Context, session string, parts []part) ([]part, error) {
-	b := newBuilder()
-	id := b.Var(session)
-	var selects []string
-	for i, x := range parts {
-		if x.info.Slices > 1 {
-			selects = append(selects, fmt.Sprintf("SELECT %d AS part, first, last FROM %s WHERE session_id = %s", i, x.table(sessionTable), id))
-		}
-	}
-	if selects == nil {
-		return parts, nil
-	}
-	text := "SELECT part, min(first), max(last) FROM (" + strings.Join(selects, " UNION ALL ") + ") GROUP BY part"
-	found := map[int]*span{}
-	_, err := queryAll(ctx, p.store, b.build("session times", text), func(scan scanner) (none struct{}, err error) {
-		var i int
-		var w span
-		err = scan(&i, &w.low, &w.high)
-		found[i] = &w
-		return none, err
-	})
-	if err != nil {
-		return nil, err
-	}
-	var kept []part
-	for i, x := range parts {
-		if x.info.Slices > 1 {
-			if x.within = found[i]; x.within == nil {
-				continue // the filter was wrong
-			}
-		}
-		kept = append(kept, x)
-	}
-	return kept, nil
+// windows are the spans that a list looks at, one after the other.
+type windows struct {
+	descending bool
+	asked      span
+	held       span  // of the times in segments
+	edge, step int64 // where the next one begins, and how wide it is; no step means that it is the last
 }
 
-// statement renders the search of some parts.
-func (l listing[T]) statement(q query.Query, w span, hot []*generation, parts []part) statement {
-	b := newBuilder()
-	if bounds := spanOf(q); w != bounds {
-		low, high := event.Micros(w.low), event.Micros(w.high)
-		if w.low != bounds.low {
-			q.From = &low
-		} else {
-			high++
-			q.To = &high
-		}
+func newWindows(parts []part, asked span, q query.Query, kind query.Kind) *windows {
+	w := &windows{descending: q.Descending, asked: asked, edge: asked.low}
+	if w.descending {
+		w.edge = asked.high
 	}
-	text := "SELECT " + columnsOf(l.table) + " FROM " + union(l.table, hot, parts) + where(l.kind, q, b)
-	if behind := query.Behind(l.kind, q, b.Cond); behind != "" {
-		text += " AND " + behind
+	if len(parts) == 0 || q.SessionIDs != nil || q.IDs != nil || q.EventIDs != nil {
+		return w // few rows, wherever they are
 	}
-	text += " ORDER BY " + strings.Join(query.Order(l.kind, q.Descending), ", ") + limit(q.Limit+1)
-	return b.build(l.table, text)
-}
-
-// merge puts two sorted lists together and keeps one item more than a page.
-func (l listing[T]) merge(a, b []T, q query.Query) []T {
-	if len(a) == 0 {
-		return b
+	towards(parts, kind, q.Descending)
+	first := parts[0].timesOf(kind)
+	rows := parts[0].info.Rows.Events
+	if kind == query.Rejections {
+		rows = parts[0].info.Rows.Rejections
 	}
-	a = append(a, b...)
-	slices.SortFunc(a, func(x, y T) int {
-		order := l.key(&x).Compare(l.key(&y))
-		if q.Descending {
-			return -order
-		}
-		return order
-	})
-	return a[:min(len(a), q.Limit+1)]
-}
-
-// before reports whether an item comes before everything at the time at.
-func (l listing[T]) before(item *T, at int64, descending bool) bool {
-	mine := int64(l.key(item).OccurredAt)
-	return descending && mine > at || !descending && mine < at
-}
-
-// narrow leaves of a span what comes no later than an item.
-func (l listing[T]) narrow(w span, item *T, descending bool) span {
-	at := int64(l.key(item).OccurredAt)
-	if descending {
-		w.low = max(w.low, at)
-	} else {
-		w.high = min(w.high, at)
+	w.step = max((*first.Max-*first.Min)/max(rows, 1), 1) * int64(q.Limit+1) * stepPages
+	w.held = span{math.MaxInt64, math.MinInt64}
+	for _, x := range parts {
+		w.held.low, w.held.high = min(w.held.low, *x.timesOf(kind).Min), max(w.held.high, *x.timesOf(kind).Max)
 	}
 	return w
 }
 
-// partial is the page of a search that was ended: what comes before everything
-// that was not looked at.
-func (l listing[T]) partial(items []T, q query.Query, at int64) store.Page[T] {
-	n := 0
-	for n < min(len(items), q.Limit) && l.before(&items[n], at, q.Descending) {
-		n++
+// next returns the next window, and whether it is the last: that reaches to the end
+// of what was asked for, because hot rows may be anywhere.
+func (w *windows) next() (now span, last bool) {
+	now = w.asked
+	switch {
+	case w.step == 0:
+		if w.descending {
+			now.high = w.edge
+		} else {
+			now.low = w.edge
+		}
+		return now, true
+	case w.descending:
+		now.high = w.edge
+		now.low = max(min(w.edge, w.held.high)-w.step, w.asked.low)
+		if now.low <= max(w.held.low, w.asked.low) {
+			now.low, last = w.asked.low, true
+		}
+		w.edge = now.low - 1
+	default:
+		now.low = w.edge
+		now.high = min(max(w.edge, w.held.low)+w.step, w.asked.high)
+		if now.high >= min(w.held.high, w.asked.high) {
+			now.high, last = w.asked.high, true
+		}
+		w.edge = now.high + 1
 	}
-	to := event.Micros(at)
-	p := store.Page[T]{Items: items[:n], More: true, Horizon: q.Horizon, SearchedTo: &to}
-	if n < len(items) && l.before(&items[n], at, q.Descending) {
-		p.SearchedTo = nil // the page is full
+	if w.step < math.MaxInt64/(4*stepGrowth) {
+		w.step *= stepGrowth
 	}
-	return p
+	return now, last
+}
+
+// statement renders the search of rows within a window, for at most n of them.
+func (l listing[T]) statement(q query.Query, w span, rows string, n int) statement {
+	b := newBuilder()
+	if w.low != math.MinInt64 {
+		low := event.Micros(w.low)
+		q.From = &low
+	}
+	if w.high != math.MaxInt64 {
+		high := event.Micros(w.high + 1)
+		q.To = &high
+	}
+	text := "SELECT " + columnsOf(l.table) + " FROM " + rows + where(l.kind, q, b)
+	if behind := query.Behind(l.kind, q, b.Cond); behind != "" {
+		text += " AND " + behind
+	}
+	return b.build(l.table, text+" ORDER BY "+strings.Join(query.Order(l.kind, q.Descending), ", ")+limit(n))
 }

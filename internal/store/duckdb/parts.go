@@ -2,7 +2,6 @@ package duckdb
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -17,7 +16,6 @@ import (
 type part struct {
 	*segment
 	slices []int // of events; nil for all
-	within *span // of occurred_at; nil for any time
 }
 
 // everything is the condition of a query that looks at all segments.
@@ -48,27 +46,12 @@ func union(table string, hot []*generation, parts []part) string {
 	}
 	for _, x := range parts {
 		text := "SELECT " + columns + " FROM " + x.table(table)
-		if table == eventTable {
-			text += x.condition()
+		if x.slices != nil && table == eventTable {
+			text += " WHERE " + sliceIn(x.slices)
 		}
 		selects = append(selects, text)
 	}
 	return "(" + strings.Join(selects, " UNION ALL ") + ")"
-}
-
-// condition renders what is known of the rows of events that are looked for.
-func (x part) condition() string {
-	var terms []string
-	if x.slices != nil {
-		terms = append(terms, sliceIn(x.slices))
-	}
-	if x.within != nil {
-		terms = append(terms, fmt.Sprintf("occurred_at BETWEEN %d AND %d", x.within.low, x.within.high))
-	}
-	if terms == nil {
-		return ""
-	}
-	return " WHERE " + strings.Join(terms, " AND ")
 }
 
 // span is a range of times, inclusive on both sides, in microseconds.
