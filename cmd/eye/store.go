@@ -59,12 +59,16 @@ func (f *clientFlags) storeDir() (string, error) {
 	return dir, nil
 }
 
-func showSegments(f *clientFlags) error {
-	dir, err := f.storeDir()
-	if err != nil {
-		return err
+// manifest reads what the store consists of now, and where it is.
+func (f *clientFlags) manifest() (dir string, m duckdb.Manifest, err error) {
+	if dir, err = f.storeDir(); err == nil {
+		m, err = duckdb.ReadManifest(dir)
 	}
-	m, err := duckdb.ReadManifest(dir)
+	return dir, m, err
+}
+
+func showSegments(f *clientFlags) error {
+	_, m, err := f.manifest()
 	if err != nil {
 		return err
 	}
@@ -134,11 +138,7 @@ func microsText(at *int64) string {
 }
 
 func verifyStore(cmd *cobra.Command, f *clientFlags, memory int64) error {
-	dir, err := f.storeDir()
-	if err != nil {
-		return err
-	}
-	m, err := duckdb.ReadManifest(dir)
+	dir, m, err := f.manifest()
 	if err != nil {
 		return err
 	}

@@ -168,22 +168,32 @@ func (m *Manifest) encode() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// write makes m the manifest of the folder: fsync, rename, fsync of the folder.
+// write makes m the manifest of the folder.
 // After an error that is not errUncertain the old one is in force.
 func (m *Manifest) write(dir string) error {
 	b, err := m.encode()
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(dir, manifestName)
-	if err = writeSynced(path+".tmp", b); err == nil {
+	if err := replaceFile(filepath.Join(dir, manifestName), b); err != nil {
+		return fmt.Errorf("write manifest: %w", err)
+	}
+	return nil
+}
+
+// replaceFile puts a file in the place of another at once, and durably: fsync,
+// rename, fsync of the folder. After an error that is not errUncertain the old one
+// is there.
+func replaceFile(path string, b []byte) error {
+	err := writeSynced(path+".tmp", b)
+	if err == nil {
 		err = os.Rename(path+".tmp", path)
 	}
 	if err != nil {
 		_ = os.Remove(path + ".tmp") // it takes room, which may be what is missing
-		return fmt.Errorf("write manifest: %w", err)
+		return err
 	}
-	if err := syncDir(dir); err != nil {
+	if err := syncDir(filepath.Dir(path)); err != nil {
 		return fmt.Errorf("%w: %w", errUncertain, err)
 	}
 	return nil

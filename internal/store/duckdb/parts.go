@@ -146,15 +146,3 @@ func towards(parts []part, kind query.Kind, descending bool) {
 		return cmp.Compare(*a.timesOf(kind).Min, *b.timesOf(kind).Min)
 	})
 }
-
-// horizonTime is how near to its beginning a list may have rows in the parts that
-// are left, which are in its direction.
-func horizonTime(left []part, kind query.Kind, descending bool) (at int64, some bool) {
-	if len(left) == 0 {
-		return 0, false
-	}
-	if descending {
-		return *left[0].timesOf(kind).Max, true
-	}
-	return *left[0].timesOf(kind).Min, true
-}

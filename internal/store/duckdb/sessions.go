@@ -91,12 +91,11 @@ func (p *snapshot) latestSessions(ctx context.Context, q query.Query) (store.Pag
 	for looked, rows := 1, 2*(q.Limit+1); ; {
 		now := parts[:min(looked, len(parts))]
 		least := int64(math.MinInt64) // what is left is not later than this
-		if at, some := horizonTime(parts[len(now):], query.Sessions, true); some {
-			least = at
-		}
-		if least >= bound && len(now) < len(parts) {
-			looked++
-			continue
+		if len(now) < len(parts) {
+			if least = *parts[len(now)].info.Occurred.Max; least >= bound {
+				looked++
+				continue
+			}
 		}
 		starts, err := p.sessionStarts(ctx, q, now, rows)
 		if err != nil {

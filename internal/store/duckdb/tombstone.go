@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/go-json-experiment/json"
@@ -70,7 +69,7 @@ type keyLine struct {
 	Key string `json:"key"`
 }
 
-// writeTombstones replaces the file: fsync, rename, fsync of the folder.
+// writeTombstones replaces the file.
 func (m *Manifest) writeTombstones(path string) error {
 	var b bytes.Buffer
 	lines := []any{keyLine{m.TombstoneKey}}
@@ -83,13 +82,10 @@ func (m *Manifest) writeTombstones(path string) error {
 		}
 		b.WriteByte('\n')
 	}
-	if err := writeSynced(path+".tmp", b.Bytes()); err != nil {
+	if err := replaceFile(path, b.Bytes()); err != nil {
 		return fmt.Errorf("write tombstones: %w", err)
 	}
-	if err := os.Rename(path+".tmp", path); err != nil {
-		return fmt.Errorf("write tombstones: %w", err)
-	}
-	return syncDir(filepath.Dir(path))
+	return nil
 }
 
 // TombstoneError tells that the file of tombstones cannot be used.
