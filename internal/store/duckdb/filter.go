@@ -18,9 +18,9 @@ import (
 // A segment's filters tell what it may hold (S4). Each is a binary fuse filter
 // with 16-bit fingerprints: of 65,536 keys that are not there one is said to be.
 //
-// The filters 0 to slices−1 hold the events of a slice by (application, id), the
-// next one the event ids of rejections and traces, and the last one the sessions
-// of all rows.
+// They are two series, each of one for each slice of events and one for rejections
+// and traces together: the first of event ids by (application, id), the second of
+// sessions.
 type filters struct {
 	sets   []xorfilter.BinaryFuse[uint16]
 	mapped []byte
@@ -152,6 +152,20 @@ func (x *filters) verify() error {
 	}
 	return nil
 }
+
+// filterCount is how many filters a segment has.
+func filterCount(slices int) int { return 2 * (slices + 1) }
+
+// firstFilter is where a series begins.
+func firstFilter(of series, slices int) int { return int(of) * (slices + 1) }
+
+// series is what a series of filters holds.
+type series int
+
+const (
+	eventIDs series = iota
+	sessionIDs
+)
 
 // has reports whether filter i may hold a key.
 func (x *filters) has(i int, key uint64) bool {

@@ -12,9 +12,6 @@ import (
 	"theeye/internal/store"
 )
 
-// searchTime is how long a list searches before it answers with what it has.
-const searchTime = 2 * time.Second
-
 // listing is a kind of list.
 type listing[T any] struct {
 	kind  query.Kind
@@ -57,7 +54,7 @@ func search[T any](ctx context.Context, p *snapshot, q query.Query, l listing[T]
 		switch {
 		case last || len(items) > q.Limit:
 			return page(items, q), nil
-		case time.Since(began) > searchTime:
+		case time.Since(began) > p.store.opts.SearchTime:
 			to := event.Micros(w.edge)
 			return store.Page[T]{Items: items, More: true, Horizon: q.Horizon, SearchedTo: &to}, nil
 		}

@@ -15,7 +15,7 @@ import (
 // part is a segment that may hold what a query selects.
 type part struct {
 	*segment
-	slices []int // of events; nil for all
+	slices []int // of events and sessions; nil for all
 }
 
 // everything is the condition of a query that looks at all segments.
@@ -46,8 +46,8 @@ func union(table string, hot []*generation, parts []part) string {
 	}
 	for _, x := range parts {
 		text := "SELECT " + columns + " FROM " + x.table(table)
-		if x.slices != nil && table == eventTable {
-			text += " WHERE " + sliceIn(x.slices)
+		if table == eventTable {
+			text += whereAll(x.conditions())
 		}
 		selects = append(selects, text)
 	}
@@ -97,21 +97,32 @@ func (p *snapshot) sift(kind query.Kind, q query.Query, w span) []part {
 		if !x.timesOf(kind).touches(w.low, w.high) || uint64(*x.info.Carried.Min) > q.Horizon || !x.hasApp(q.Apps) {
 			continue
 		}
-		if q.SessionIDs != nil && !slices.ContainsFunc(sessions, x.mayHoldSession) {
-			continue
-		}
-		found := part{segment: x}
-		switch {
-		case kind != query.Rejections && q.IDs != nil:
-			if found.slices, _ = x.slicesOfAny(q.Apps, q.IDs); len(found.slices) == 0 {
-				continue
+		found, may := part{segment: x}, true
+		narrow := func(of series, keys []uint64) {
+			hits, others := x.slicesOf(of, keys...)
+			if kind == query.Rejections { // arrivals, whichever table has them
+				may = may && (others || of == sessionIDs && len(hits) > 0)
+				return
 			}
-		case kind == query.Rejections && q.EventIDs != nil:
-			if _, others := x.slicesOfAny(q.Apps, q.EventIDs); !others {
-				continue
+			if found.slices != nil {
+				hits = slices.DeleteFunc(hits, func(i int) bool { return !slices.Contains(found.slices, i) })
 			}
+			found.slices = hits
+			may = may && len(hits) > 0
 		}
-		parts = append(parts, found)
+		if q.SessionIDs != nil {
+			narrow(sessionIDs, sessions)
+		}
+		ids := q.IDs
+		if kind == query.Rejections {
+			ids = q.EventIDs
+		}
+		if ids != nil {
+			narrow(eventIDs, x.eventKeys(q.Apps, ids))
+		}
+		if may {
+			parts = append(parts, found)
+		}
 	}
 	return parts
 }
@@ -122,18 +133,26 @@ func (x *segment) hasApp(apps []string) bool {
 	return apps == nil || slices.ContainsFunc(apps, func(app string) bool { _, ok := x.info.Apps[app]; return ok })
 }
 
-// slicesOfAny is slicesOf for any of the ids in any of the applications.
-func (x *segment) slicesOfAny(apps []string, ids []uuid.UUID) (list []int, others bool) {
+// eventKeys returns the keys of ids in any of the applications; nil means all of
+// the segment.
+func (x *segment) eventKeys(apps []string, ids []uuid.UUID) (keys []uint64) {
 	if apps == nil {
 		apps = slices.Collect(maps.Keys(x.info.Apps))
 	}
 	for _, app := range apps {
 		for _, id := range ids {
-			some, other := x.slicesOf(eventKey(app, id))
-			list, others = append(list, some...), others || other
+			keys = append(keys, eventKey(app, id))
 		}
 	}
-	return distinct(list), others
+	return keys
+}
+
+// conditions render that a row is in one of the part's slices.
+func (x part) conditions() []string {
+	if x.slices == nil {
+		return nil
+	}
+	return []string{sliceIn(x.slices)}
 }
 
 // towards orders parts in the direction of a list: those first whose rows may

@@ -24,13 +24,17 @@ func (s *Store) read(q query.Query) (*snapshot, query.Query) {
 	return p, q
 }
 
-// where renders the conditions of a query. Before anything is written there is
-// no horizon and nothing to be seen.
-func where(kind query.Kind, q query.Query, b builder) string {
-	conditions := query.Conditions(query.DuckDB{}, kind, q, b.Cond)
+// where renders the conditions of a query, and more. Before anything is written
+// there is no horizon and nothing to be seen.
+func where(kind query.Kind, q query.Query, b builder, more ...string) string {
+	conditions := append(query.Conditions(query.DuckDB{}, kind, q, b.Cond), more...)
 	if q.Horizon == 0 {
 		conditions = append(conditions, "FALSE")
 	}
+	return whereAll(conditions)
+}
+
+func whereAll(conditions []string) string {
 	if len(conditions) == 0 {
 		return ""
 	}

@@ -139,7 +139,7 @@ func (x *decider) lookFor(record event.Record, found map[*segment]*wanted) {
 		if !inWindow && (sent == 0 || !segment.info.Sent.touches(int64(sent), int64(sent))) {
 			continue
 		}
-		hit, others := segment.slicesOf(key)
+		hit, others := segment.slicesOf(eventIDs, key)
 		if len(hit) == 0 && !others {
 			continue
 		}

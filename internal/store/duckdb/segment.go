@@ -33,26 +33,25 @@ func (x *segment) table(name string) string { return attachedName(x.info.ID) + "
 func dataName(id uint64) string   { return fmt.Sprintf("seg-%08d.duckdb", id) }
 func filterName(id uint64) string { return fmt.Sprintf("seg-%08d.filter", id) }
 
-// filterCount is how many filters a segment has: one for each slice, one for the
-// ids of rejections and traces, one for sessions.
-func filterCount(slices int) int { return slices + 2 }
-
-// mayHoldSession reports whether a row of the session may be here.
-func (x *segment) mayHoldSession(key uint64) bool {
+// slicesOf returns the slices that may hold events of any of the keys, and whether
+// a rejection or a trace of one may be here.
+func (x *segment) slicesOf(of series, keys ...uint64) (slices []int, others bool) {
 	f := x.filters.Load()
-	return f == nil || f.has(x.info.Slices+1, key)
-}
-
-// slicesOf returns the slices that may hold an event, and whether a rejection or
-// a trace of it may be here.
-func (x *segment) slicesOf(key uint64) (slices []int, others bool) {
-	f := x.filters.Load()
+	first := firstFilter(of, x.info.Slices)
+	may := func(i int) bool {
+		for _, key := range keys {
+			if f == nil || f.has(first+i, key) {
+				return true
+			}
+		}
+		return false
+	}
 	for i := range x.info.Slices {
-		if f == nil || f.has(i, key) {
+		if may(i) {
 			slices = append(slices, i)
 		}
 	}
-	return slices, f == nil || f.has(x.info.Slices, key)
+	return slices, may(x.info.Slices)
 }
 
 // openSegment attaches a segment that the manifest names, or is to name.
@@ -206,8 +205,8 @@ func (s *Store) fillSegment(ctx context.Context, in *instance, d draft, info *Se
 			return nil, err
 		}
 	}
-	if err := in.exec(ctx, "CREATE TABLE "+name+"."+sessionTable+" AS SELECT session_id, app, min(occurred_at) AS first, max(occurred_at) AS last, count(*) AS events FROM "+
-		name+"."+eventTable+" GROUP BY session_id, app ORDER BY "+orderOf(sessionTable)); err != nil {
+	if err := in.exec(ctx, "CREATE TABLE "+name+"."+sessionTable+" AS SELECT slice, session_id, app, min(occurred_at) AS first, max(occurred_at) AS last, count(*) AS events FROM "+
+		name+"."+eventTable+" GROUP BY slice, session_id, app ORDER BY "+orderOf(sessionTable)); err != nil {
 		return nil, err
 	}
 	if err := s.step("segment filled"); err != nil {
@@ -255,12 +254,15 @@ func fillSlices(ctx context.Context, in *instance, d draft, table string) error 
 // segmentKeys reads the keys of a segment's filters.
 func segmentKeys(ctx context.Context, in *instance, name string, slices int) ([][]uint64, error) {
 	keys := make([][]uint64, filterCount(slices))
-	selects := []string{"SELECT slice::INTEGER, " + eventKeySQL("id") + " FROM " + name + "." + eventTable}
-	for _, table := range []string{rejectionTable, traceTable} {
-		selects = append(selects, fmt.Sprintf("SELECT %d, %s FROM %s.%s", slices, eventKeySQL("event_id"), name, table))
+	sessions := firstFilter(sessionIDs, slices)
+	others := func(column string) string {
+		return fmt.Sprintf("(SELECT app, %[1]s FROM %[2]s.%[3]s UNION ALL SELECT app, %[1]s FROM %[2]s.%[4]s)", column, name, rejectionTable, traceTable)
 	}
-	for _, table := range []string{sessionTable, rejectionTable, traceTable} {
-		selects = append(selects, fmt.Sprintf("SELECT DISTINCT %d, %s FROM %s.%s", slices+1, sessionKeySQL, name, table))
+	selects := []string{
+		fmt.Sprintf("SELECT slice::INTEGER, %s FROM %s.%s", eventKeySQL("id"), name, eventTable),
+		fmt.Sprintf("SELECT %d, %s FROM %s", slices, eventKeySQL("event_id"), others("event_id")),
+		fmt.Sprintf("SELECT DISTINCT %d + slice, %s FROM %s.%s", sessions, sessionKeySQL, name, sessionTable),
+		fmt.Sprintf("SELECT DISTINCT %d, %s FROM %s", sessions+slices, sessionKeySQL, others("session_id")),
 	}
 	err := eachRow(ctx, in, strings.Join(selects, " UNION ALL "), func(rows *sql.Rows) error {
 		var i int

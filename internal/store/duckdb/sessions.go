@@ -1,22 +1,35 @@
 package duckdb
 
 import (
-	"cmp"
 	"context"
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/duckdb/duckdb-go/v2"
 
+	"theeye/internal/event"
 	"theeye/internal/query"
 	"theeye/internal/store"
+)
+
+// A list of sessions goes through time in windows, latest first. The first window
+// is as wide as the wanted number of sessions took in the newest segment, each
+// further one wider by stepGrowth.
+const (
+	// maxStarts bounds the sessions that are looked at together.
+	maxStarts = 2000
+	// After so many windows in vain a filter is taken for a rare one, and all its
+	// events are searched at once if they are at most bulkRows.
+	rareWindows = 3
+	bulkRows    = 20_000_000
 )
 
 // Sessions implements store.Reader.
 func (s *Store) Sessions(ctx context.Context, q query.Query) (store.Page[store.Session], error) {
 	return answer(ctx, s, q, func(p *snapshot, q query.Query) (store.Page[store.Session], error) {
-		if q.SessionIDs != nil || selects(q) {
+		if q.SessionIDs != nil || q.IDs != nil {
 			items, err := p.summaries(ctx, q)
 			return page(items, q), err
 		}
@@ -57,75 +70,127 @@ func (p *snapshot) summaries(ctx context.Context, q query.Query) ([]store.Sessio
 
 // sessionRows renders the parts of sessions that q, which has no filter but
 // applications and sessions, sees: several for a session. A segment's own table is
-// of all its frames; where the horizon cuts them, its events are summed up.
+// of all its frames; where the horizon cuts them, its events are summed up, from
+// q.From on.
 func (p *snapshot) sessionRows(q query.Query, hot []*generation, parts []part, b builder) string {
 	var selects []string
-	sumUp := func(name string) {
+	sumUp := func(name string, more ...string) {
 		selects = append(selects, "SELECT session_id, app, min(occurred_at) AS first, max(occurred_at) AS last, count(*) AS events FROM "+name+
-			where(query.Sessions, q, b)+" GROUP BY session_id, app")
+			where(query.Sessions, q, b, more...)+" GROUP BY session_id, app")
 	}
 	for _, g := range hot {
 		sumUp(hotName(eventTable, g.number))
 	}
 	for _, x := range parts {
 		if uint64(*x.info.Carried.Max) > q.Horizon {
-			sumUp(x.table(eventTable))
+			sumUp(x.table(eventTable), x.conditions()...)
 			continue
 		}
-		text := "SELECT " + sessionColumns + " FROM " + x.table(sessionTable)
-		if conditions := query.Conditions(query.DuckDB{}, query.Sessions, query.Query{Apps: q.Apps, SessionIDs: q.SessionIDs}, b.Cond); len(conditions) > 0 {
-			text += " WHERE " + strings.Join(conditions, " AND ")
-		}
-		selects = append(selects, text)
+		conditions := query.Conditions(query.DuckDB{}, query.Sessions, query.Query{Apps: q.Apps, SessionIDs: q.SessionIDs}, b.Cond)
+		selects = append(selects, "SELECT "+sessionColumns+" FROM "+x.table(sessionTable)+whereAll(append(conditions, x.conditions()...)))
 	}
 	return "(" + strings.Join(selects, " UNION ALL ") + ")"
 }
 
-// latestSessions lists sessions from the newest segments on. Those that begin
-// after everything that was not looked at are complete; they are the page as soon
-// as they are enough.
+// latestSessions lists sessions from the latest on, window by window. A session
+// belongs to the window in which it begins; what q.After says moves along.
 func (p *snapshot) latestSessions(ctx context.Context, q query.Query) (store.Page[store.Session], error) {
-	bound := latest(q)
-	parts := p.sift(query.Sessions, q, span{math.MinInt64, bound})
-	towards(parts, query.Sessions, true)
-	for looked, rows := 1, 2*(q.Limit+1); ; {
-		now := parts[:min(looked, len(parts))]
-		least := int64(math.MinInt64) // what is left is not later than this
-		if len(now) < len(parts) {
-			if least = *parts[len(now)].info.Occurred.Max; least >= bound {
-				looked++
+	began := time.Now()
+	asked := q.Limit
+	parts := p.sift(query.Sessions, query.Query{Apps: q.Apps, Horizon: q.Horizon}, span{math.MinInt64, latest(q)})
+	rare := selects(q) && p.eventsIn(q) <= bulkRows
+	rows := min(2*(asked+1), maxStarts)
+	step := sessionStep(parts, rows)
+	var items []store.Session
+	for round := 0; ; round++ {
+		q.Limit = asked - len(items)
+		if rare && round == rareWindows {
+			found, err := p.summaries(ctx, q)
+			q.Limit = asked
+			return page(append(items, found...), q), err
+		}
+		w := sessionWindow(parts, latest(q), step)
+		starts, err := p.sessionStarts(ctx, query.Query{Apps: q.Apps, Horizon: q.Horizon, Limit: rows}, parts, w)
+		if err != nil {
+			return store.Page[store.Session]{}, err
+		}
+		least := w.low - 1 // what is left begins at this time at the latest
+		if w.low == math.MinInt64 {
+			least = w.low
+		}
+		full := len(starts) == rows
+		if full {
+			least = starts[len(starts)-1].first
+			if least == w.high { // all of them at one time
+				rows *= 4
 				continue
 			}
 		}
-		starts, err := p.sessionStarts(ctx, q, now, rows)
+		found, err := p.sessionsAfter(ctx, q, starts, least)
 		if err != nil {
 			return store.Page[store.Session]{}, err
 		}
-		cut := len(starts) == rows
-		if cut {
-			least = max(least, starts[len(starts)-1].first)
+		items = append(items, found...)
+		if len(items) > asked || least == math.MinInt64 {
+			q.Limit = asked
+			return page(items[:min(len(items), asked+1)], q), nil
 		}
-		items, err := p.sessionsAfter(ctx, q, starts, least)
-		if err != nil {
-			return store.Page[store.Session]{}, err
+		if time.Since(began) > p.store.opts.SearchTime {
+			to := event.Micros(least)
+			return store.Page[store.Session]{Items: items, More: true, Horizon: q.Horizon, SearchedTo: &to}, nil
 		}
-		switch {
-		case len(items) > q.Limit, least == math.MinInt64:
-			return page(items[:min(len(items), q.Limit+1)], q), nil
-		case cut:
-			rows *= 4
-		default:
-			looked *= 2
+		after := query.AfterSession(event.Micros(least), "")
+		q.After = &after
+		rows = min(4*rows, maxStarts)
+		if !full && step < math.MaxInt64/(4*stepGrowth) {
+			step *= stepGrowth
 		}
 	}
 }
 
 // latest is the latest time at which a session of a list may begin.
 func latest(q query.Query) int64 {
-	if q.After != nil {
-		return int64(q.After.Key.OccurredAt)
+	at := int64(math.MaxInt64)
+	if q.To != nil {
+		at = int64(*q.To) - 1
 	}
-	return math.MaxInt64
+	if q.After != nil {
+		at = min(at, int64(q.After.Key.OccurredAt))
+	}
+	return at
+}
+
+// eventsIn tells how many events, at most, a query may have to look at in segments.
+func (p *snapshot) eventsIn(q query.Query) (n int64) {
+	w := spanOf(query.Query{From: q.From, To: q.To})
+	for _, x := range p.sift(query.Events, query.Query{Apps: q.Apps, Horizon: q.Horizon}, w) {
+		n += x.info.Rows.Events
+	}
+	return n
+}
+
+// sessionStep is the time in which about so many sessions began lately.
+func sessionStep(parts []part, sessions int) int64 {
+	if len(parts) == 0 {
+		return 1
+	}
+	towards(parts, query.Sessions, true)
+	x := parts[0].info
+	return max((*x.Occurred.Max-*x.Occurred.Min)/max(x.Rows.Sessions, 1), 1) * int64(sessions)
+}
+
+// sessionWindow is the next window of a list, ending at high. The last one has no
+// beginning.
+func sessionWindow(parts []part, high, step int64) span {
+	first, last := int64(math.MaxInt64), int64(math.MinInt64) // of the times in segments
+	for _, x := range parts {
+		first, last = min(first, *x.info.Occurred.Min), max(last, *x.info.Occurred.Max)
+	}
+	w := span{math.MinInt64, high}
+	if low := min(high, last) - step; len(parts) > 0 && low > first {
+		w.low = low
+	}
+	return w
 }
 
 // sessionStart is where a part of a session begins.
@@ -134,40 +199,36 @@ type sessionStart struct {
 	first int64
 }
 
-// sessionStarts reads the n latest beginnings of parts of sessions, up to the
-// latest of the list.
-func (p *snapshot) sessionStarts(ctx context.Context, q query.Query, parts []part, n int) ([]sessionStart, error) {
+// sessionStarts reads the q.Limit latest beginnings of parts of sessions in a window.
+func (p *snapshot) sessionStarts(ctx context.Context, q query.Query, parts []part, w span) ([]sessionStart, error) {
 	b := newBuilder()
-	text := "SELECT session_id, first FROM " + p.sessionRows(query.Query{Apps: q.Apps, Horizon: q.Horizon}, p.view.hot, parts, b) +
-		" WHERE first <= " + b.Var(latest(q)) + " ORDER BY first DESC, session_id" + limit(n)
+	among := slices.DeleteFunc(slices.Clone(parts), func(x part) bool { return !x.info.Occurred.touches(w.low, w.high) })
+	if w.low != math.MinInt64 { // what began before is found out by its summary
+		low := event.Micros(w.low)
+		q.From = &low
+	}
+	text := "SELECT session_id, first FROM " + p.sessionRows(q, p.view.hot, among, b) +
+		" WHERE first BETWEEN " + b.Var(w.low) + " AND " + b.Var(w.high) + " ORDER BY first DESC, session_id" + limit(q.Limit)
 	return queryAll(ctx, p.store, b.build("sessions", text), func(scan scanner) (x sessionStart, err error) {
 		err = scan(&x.id, &x.first)
 		return x, err
 	})
 }
 
-// sessionsAfter sums up those of the sessions that begin after a time, in order,
-// behind the place from which q continues.
+// sessionsAfter reads those of the sessions that begin after a time and that q
+// selects, in order.
 func (p *snapshot) sessionsAfter(ctx context.Context, q query.Query, starts []sessionStart, least int64) ([]store.Session, error) {
 	known := map[string]bool{}
-	whole := query.Query{Apps: q.Apps, Horizon: q.Horizon, SessionIDs: []string{}}
+	q.SessionIDs = []string{}
 	for _, x := range starts {
 		if !known[x.id] && (x.first > least || least == math.MinInt64) {
 			known[x.id] = true
-			whole.SessionIDs = append(whole.SessionIDs, x.id)
+			q.SessionIDs = append(q.SessionIDs, x.id)
 		}
 	}
-	if len(whole.SessionIDs) == 0 {
+	if len(q.SessionIDs) == 0 {
 		return nil, nil
 	}
-	whole.Limit = len(whole.SessionIDs)
-	items, err := p.summaries(ctx, whole)
-	compare := func(a, b store.Session) int {
-		return cmp.Or(cmp.Compare(b.StartedAt, a.StartedAt), strings.Compare(a.ID, b.ID))
-	}
-	items = slices.DeleteFunc(items, func(x store.Session) bool {
-		return least != math.MinInt64 && int64(x.StartedAt) <= least ||
-			q.After != nil && compare(x, store.Session{ID: q.After.SessionID, StartedAt: q.After.Key.OccurredAt}) <= 0
-	})
-	return items, err
+	items, err := p.summaries(ctx, q)
+	return slices.DeleteFunc(items, func(x store.Session) bool { return least != math.MinInt64 && int64(x.StartedAt) <= least }), err
 }

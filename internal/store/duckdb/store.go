@@ -36,6 +36,7 @@ const (
 	DefaultFlushRows    = 1_000_000
 	DefaultFlushAge     = 10 * time.Minute
 	DefaultDedupeWindow = 7 * 24 * time.Hour
+	DefaultSearchTime   = 2 * time.Second
 )
 
 const (
@@ -69,6 +70,7 @@ type Options struct {
 	// a folder in Dir, and without that nowhere: then a query that needs more
 	// fails with store.ErrUnavailable.
 	TempDir    string
+	SearchTime time.Duration // after which a list answers with what it has; 0 for DefaultSearchTime
 	LeaseAge   time.Duration // how long a lease lasts that is not used; 0 for DefaultLeaseAge
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
@@ -177,6 +179,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MemoryLimit == 0 {
 		o.MemoryLimit = defaultMemory()
+	}
+	if o.SearchTime == 0 {
+		o.SearchTime = DefaultSearchTime
 	}
 	if o.LeaseAge == 0 {
 		o.LeaseAge = DefaultLeaseAge

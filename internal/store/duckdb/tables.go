@@ -4,14 +4,14 @@ import "strconv"
 
 // The tables of a generation and of a segment. Columns are named like the fields
 // of package query; absent values are spelled as it says. A segment has besides a
-// column slice in events, and a table sessions.
+// column slice in events, and a table sessions: what a session has in a slice.
 const (
 	eventTable     = "events"
 	rejectionTable = "rejections"
 	// traceTable holds what is left of an arrival that is neither stored nor
 	// rejected: duplicates, and what was erased or had expired.
 	traceTable   = "traces"
-	sessionTable = "sessions" // session_id, app, first, last, events
+	sessionTable = "sessions" // slice, session_id, app, first, last, events
 )
 
 func dataTables() []string { return []string{eventTable, rejectionTable, traceTable} }
@@ -46,7 +46,7 @@ func orderOf(table string) string {
 	case eventTable:
 		return "slice, session_id, occurred_at, seq, frame, frame_index"
 	case sessionTable:
-		return "session_id, app"
+		return "slice, session_id, app"
 	}
 	return "received_at, frame, frame_index"
 }
