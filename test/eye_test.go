@@ -144,12 +144,22 @@ func (s *server) run() {
 // launch starts the process and returns when it answers.
 func (s *server) launch() {
 	s.t.Helper()
+	if !s.launched() {
+		s.t.Fatalf("the server ended:\n%s", s.output)
+	}
+}
+
+// launched starts the process and reports when it answers, or that it has ended.
+func (s *server) launched() (answers bool) {
+	s.t.Helper()
 	_ = os.Remove(filepath.Join(s.data, "address"))
 	s.run()
+	ended := false
 	s.eventually("the server to write its address", func() bool {
 		select {
 		case <-s.exited:
-			s.t.Fatalf("the server ended:\n%s", s.output)
+			ended = true
+			return true
 		default:
 		}
 		b, err := os.ReadFile(filepath.Join(s.data, "address"))
@@ -159,12 +169,25 @@ func (s *server) launch() {
 		}
 		return err == nil
 	})
+	if ended {
+		return false
+	}
 	b, err := os.ReadFile(filepath.Join(s.data, "admin.key"))
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	s.admin = strings.TrimSpace(string(b))
-	s.eventually("reading to work", func() bool { return s.call("GET", "/readyz", "", "").text("read") == "true" })
+	s.eventually("reading to work", func() bool {
+		select {
+		case <-s.exited:
+			ended = true
+			return true
+		default:
+		}
+		a, err := s.try("GET", "/readyz", "", nil)
+		return err == nil && a.text("read") == "true"
+	})
+	return !ended
 }
 
 // kill ends the process as a power cut would end it.

@@ -3,6 +3,7 @@ package test
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/google/uuid"
@@ -19,12 +20,18 @@ func killedAt() []struct {
 		step  string
 		times []int
 	}{
-		// Of a flush, and of a merge, which runs as soon as there are four segments.
+		// Of a flush, or of a merge, which comes when there are four segments.
 		{"segment filled", []int{1, 2, 5}},
 		{"segment written", []int{1, 3, 5}},
 		{"segment named", []int{1, 2, 5}},
 		{"before manifest", []int{1, 2, 5}},
 		{"manifest written", []int{1, 2, 5}},
+		{"before merge", []int{1}},
+		{"before merge>segment filled", []int{1}},
+		{"before merge>segment written", []int{1}},
+		{"before merge>segment named", []int{1}},
+		{"before merge>before manifest", []int{1}},
+		{"before merge>manifest written", []int{1}},
 	}
 }
 
@@ -43,10 +50,17 @@ func TestKilledAtEachStepOfTheStore(t *testing.T) {
 			seed := rand.Uint64()
 			t.Logf("seed %d", seed)
 			for i, n := range at.times {
+				if strings.HasPrefix(at.step, "before merge") {
+					s.env = nil
+					s.launch()
+					l.round(s, seed+50, l.acked.Load()+events, open)
+					s.shutDown()
+				}
 				s.env = []string{fmt.Sprintf("EYE_FAULT_KILL=%s:%d", at.step, n)}
-				s.launch()
-				// The fault ends it: there is more to send than that takes.
-				l.round(s, seed+uint64(i), 1<<62, open)
+				if s.launched() { // a start with four segments may not come so far
+					// The fault ends it: there is more to send than that takes.
+					l.round(s, seed+uint64(i), 1<<62, open)
+				}
 				<-s.exited
 			}
 			s.env = nil
@@ -56,4 +70,17 @@ func TestKilledAtEachStepOfTheStore(t *testing.T) {
 			l.check(s, len(at.times))
 		})
 	}
+}
+
+// killedByItself waits for a server that is to end at a step.
+func (s *server) killedByItself() {
+	s.t.Helper()
+	s.eventually("the step to be reached: "+strings.Join(s.env, " "), func() bool {
+		select {
+		case <-s.exited:
+			return true
+		default:
+			return false
+		}
+	})
 }

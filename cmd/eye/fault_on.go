@@ -19,7 +19,8 @@ var answerFirst = os.Getenv("EYE_FAULT_ANSWER_FIRST") != "" //nolint:gochecknogl
 
 // storeStep breaks the store at the nth time that a step of it is reached:
 // EYE_FAULT_KILL="step:n" ends the process there as SIGKILL does, and
-// EYE_FAULT_FATAL="step:n" is a fatal error of DuckDB.
+// EYE_FAULT_FATAL="step:n" is a fatal error of DuckDB. "first>step:n" counts from
+// when another step was reached.
 func storeStep() func(string) error {
 	kill := nth("EYE_FAULT_KILL", func() error {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
@@ -39,10 +40,19 @@ func nth(variable string, fault func() error) func(string) error {
 	if err != nil {
 		panic(variable + " is step:number")
 	}
+	first, then, ordered := strings.Cut(name, ">")
+	if !ordered {
+		then = name
+	}
+	var begun atomic.Bool
+	begun.Store(!ordered)
 	var left atomic.Int64
 	left.Store(n)
 	return func(step string) error {
-		if step == name && left.Add(-1) == 0 {
+		if step == first {
+			begun.Store(true)
+		}
+		if step == then && begun.Load() && left.Add(-1) == 0 {
 			return fault()
 		}
 		return nil

@@ -64,7 +64,10 @@ func (s *Store) Compact(ctx context.Context) error {
 			p.release()
 			return nil
 		}
-		err := s.rewrite(ctx, inputs, rowsOf(inputs), func(*Manifest, []SegmentInfo) {})
+		err := s.step("before merge")
+		if err == nil {
+			err = s.rewrite(ctx, inputs, rowsOf(inputs), func(*Manifest, []SegmentInfo) {})
+		}
 		p.release()
 		if err != nil {
 			return err

@@ -68,11 +68,17 @@ func (s *Store) expire(ctx context.Context, x *segment) error {
 	settle := func(m *Manifest, made []SegmentInfo) { m.bury(x.info, made) }
 	switch {
 	case len(now) == len(apps) && x.expiredBy(now):
+		if err := s.step("before expiry"); err != nil {
+			return err
+		}
 		return s.replace(ctx, []*segment{x}, nil, settle)
 	case x.someExpiredBy(late):
 		inputs := []*segment{x}
 		all := rowsOf(inputs)
 		if n, err := s.countExpired(ctx, all, now); n == 0 || err != nil {
+			return err
+		}
+		if err := s.step("before expiry"); err != nil {
 			return err
 		}
 		return s.rewrite(ctx, inputs, func(table string) string {
