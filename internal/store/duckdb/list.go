@@ -31,7 +31,7 @@ func rejectionListing() listing[event.Rejection] {
 // were listed, and each further one is wider by stepGrowth. A window costs the times
 // of its slices whatever its width, and all columns of those rows alone that lie in it.
 const (
-	stepPages  = 64
+	stepPages  = 16
 	stepGrowth = 16
 )
 
