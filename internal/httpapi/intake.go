@@ -20,12 +20,16 @@ func intakeRoutes() []route {
 			id: "sendEvents", tag: "intake", summary: "Send events",
 			text: "One event (an object), a batch (an array), or {\"events\":[…],\"sent_at\":…}; as application/x-ndjson one event in a line. " +
 				"The answer comes when every event, accepted or rejected, is fsynced. Content-Encoding may be gzip, deflate, br or zstd. " +
-				"The key may also be given as ?key=KEY.",
+				"The key may also be given as ?key=KEY. Pages of the origins that a key names may send (OPTIONS answers their preflights); " +
+				"a key that was made with signing takes requests signed as Standard Webhooks says: webhook-id is then the idempotency key.",
 			params: []param{
 				{name: "wait", text: "`stored`: answer 201 when all can be queried, with final statuses"},
 				{name: "quiet", text: "`1`: list only what was not accepted"},
 				{name: "key", text: "the write key, for senders that cannot set headers"},
 				{name: "Idempotency-Key", in: "header", text: "gives events without an id ids derived from it, so that sending again is safe; 1 to 200 characters"},
+				{name: "webhook-id", in: "header", text: "of a signed request: its own id, 1 to 200 characters; the same when it is sent again"},
+				{name: "webhook-timestamp", in: "header", text: "of a signed request: seconds since 1970, at most 5 minutes off"},
+				{name: "webhook-signature", in: "header", text: "of a signed request: v1,base64(HMAC-SHA256(signing secret, webhook-id.webhook-timestamp.body as sent)); several are separated by spaces"},
 			},
 			body: schemaOf[[]SentEvent](), bodyTypes: []string{"application/json", "application/x-ndjson"},
 			answers: []answer{
@@ -83,7 +87,12 @@ func (s *Server) takeEvents(c *call) error {
 	if quiet != "" && quiet != "1" && quiet != "0" {
 		return problem(http.StatusBadRequest, "quiet may be 1, 0 or absent")
 	}
-	receipt, err := s.collect(c, c.who.App, c.Header.Get("Idempotency-Key"))
+	idempotencyKey, free, err := s.verifySigned(c)
+	defer free()
+	if err != nil {
+		return err
+	}
+	receipt, err := s.collect(c, c.who.App, idempotencyKey)
 	if err != nil {
 		return err
 	}

@@ -1,8 +1,10 @@
 package httpapi
 
 import (
+	"encoding/base64"
 	"net/http"
 	"reflect"
+	"time"
 
 	"theeye/internal/registry"
 )
@@ -34,24 +36,38 @@ func keyRoutes() []route {
 
 // KeyRequest makes a key.
 type KeyRequest struct {
-	Kind registry.Kind `json:"kind" enum:"write,read,admin"`
+	Kind      registry.Kind `json:"kind" enum:"write,read,admin"`
+	ExpiresAt *time.Time    `json:"expires_at,omitempty" doc:"RFC 3339, in the future; the key is not valid from then on"`
+	Origins   []string      `json:"origins,omitempty" doc:"of a write key: the only origins that may use it, scheme://host or scheme://host:port, at most 50; an Origin is then required and must be one of them"`
+	Signing   bool          `json:"signing,omitzero" doc:"of a write key for servers: each request must be signed"`
 }
 
 // NewKey is a key with its secret.
 type NewKey struct {
-	KeyID string        `json:"key_id"`
-	App   *string       `json:"app" doc:"null for keys of all applications"`
-	Kind  registry.Kind `json:"kind" enum:"write,read,admin"`
-	Key   string        `json:"key" doc:"the secret; it is kept nowhere"`
+	KeyID         string        `json:"key_id"`
+	App           *string       `json:"app" doc:"null for keys of all applications"`
+	Kind          registry.Kind `json:"kind" enum:"write,read,admin"`
+	Key           string        `json:"key" doc:"the secret; it is kept nowhere"`
+	SigningSecret string        `json:"signing_secret,omitzero" doc:"of a key with signing: what its requests are signed with; it is kept nowhere"`
+	KeyRules
+}
+
+// KeyRules say when, from where and how a key may be used.
+type KeyRules struct {
+	ExpiresAt *string  `json:"expires_at" format:"date-time"`
+	Origins   []string `json:"origins" doc:"the only origins that may use it; empty when it asks for none"`
+	Signing   bool     `json:"signing" doc:"whether requests must be signed"`
 }
 
 // Key is a key without its secret.
 type Key struct {
-	KeyID     string        `json:"key_id"`
-	App       *string       `json:"app"`
-	Kind      registry.Kind `json:"kind" enum:"write,read,admin"`
-	CreatedAt string        `json:"created_at" format:"date-time"`
-	RevokedAt *string       `json:"revoked_at" format:"date-time"`
+	KeyID      string        `json:"key_id"`
+	App        *string       `json:"app"`
+	Kind       registry.Kind `json:"kind" enum:"write,read,admin"`
+	CreatedAt  string        `json:"created_at" format:"date-time"`
+	RevokedAt  *string       `json:"revoked_at" format:"date-time"`
+	LastUsedAt *string       `json:"last_used_at" format:"date-time" doc:"to the second; null when it was never used"`
+	KeyRules
 }
 
 // KeysAnswer lists keys.
@@ -60,12 +76,22 @@ type KeysAnswer struct {
 }
 
 func viewKey(k *registry.Key) Key {
-	v := Key{KeyID: k.ID, App: appOrNull(k.App), Kind: k.Kind, CreatedAt: rfc3339(k.CreatedAt)}
-	if k.RevokedAt != nil {
-		at := rfc3339(*k.RevokedAt)
-		v.RevokedAt = &at
+	return Key{
+		KeyID: k.ID, App: appOrNull(k.App), Kind: k.Kind, CreatedAt: rfc3339(k.CreatedAt),
+		RevokedAt: timeOrNull(k.RevokedAt), LastUsedAt: timeOrNull(k.LastUsedAt), KeyRules: viewRules(k.Restrictions),
 	}
-	return v
+}
+
+func viewRules(rules registry.Restrictions) KeyRules {
+	return KeyRules{timeOrNull(rules.ExpiresAt), rules.Origins, rules.Signing}
+}
+
+func timeOrNull(at *time.Time) *string {
+	if at == nil {
+		return nil
+	}
+	text := rfc3339(*at)
+	return &text
 }
 
 func appOrNull(name string) *string {
@@ -101,11 +127,17 @@ func (s *Server) createKey(c *call) error {
 	if err := readJSON(c, &req); err != nil {
 		return err
 	}
-	k, secret, err := s.opts.Registry.CreateKey(c.ctx(), app, req.Kind)
+	k, secret, err := s.opts.Registry.CreateRestrictedKey(c.ctx(), app, req.Kind, registry.Restrictions{
+		ExpiresAt: req.ExpiresAt, Origins: req.Origins, Signing: req.Signing,
+	})
 	if err != nil {
 		return err
 	}
-	return writeJSON(c.w, http.StatusCreated, NewKey{k.ID, appOrNull(k.App), k.Kind, secret})
+	made := NewKey{KeyID: k.ID, App: appOrNull(k.App), Kind: k.Kind, Key: secret, KeyRules: viewRules(k.Restrictions)}
+	if k.Signing {
+		made.SigningSecret = "whsec_" + base64.StdEncoding.EncodeToString(registry.SigningKey(secret))
+	}
+	return writeJSON(c.w, http.StatusCreated, made)
 }
 
 func (s *Server) revokeKey(c *call) error {
