@@ -219,21 +219,21 @@ func (s *server) everyKindOfKey() map[string]string {
 		"admin": s.admin, "write": s.write, "read": s.read,
 		"write-of-blog": s.key("blog", "write"), "read-of-blog": s.key("blog", "read"),
 	}
-	make := func(path, kind, more string) reply {
+	create := func(path, kind, more string) reply {
 		a := s.call("POST", path, s.admin, fmt.Sprintf(`{"kind":%q%s}`, kind, more))
 		s.must(a, 201)
 		return a
 	}
-	keys["read-all"] = make("/v1/keys", "read", "").text("key")
-	keys["page"] = make("/v1/apps/shop/keys", "write", `,"origins":["`+page+`"]`).text("key")
+	keys["read-all"] = create("/v1/keys", "read", "").text("key")
+	keys["page"] = create("/v1/apps/shop/keys", "write", `,"origins":["`+page+`"]`).text("key")
 	soon := time.Now().Add(time.Second).Format(time.RFC3339Nano)
 	for name, k := range map[string]struct{ path, kind string }{
 		"write": {"/v1/apps/shop/keys", "write"}, "read": {"/v1/apps/shop/keys", "read"}, "all": {"/v1/keys", "read"}, "admin": {"/v1/keys", "admin"},
 	} {
-		revoked := make(k.path, k.kind, "")
+		revoked := create(k.path, k.kind, "")
 		s.must(s.call("DELETE", k.path+"/"+revoked.text("key_id"), s.admin, ""), 204)
 		keys["revoked "+name] = revoked.text("key")
-		keys["expired "+name] = make(k.path, k.kind, `,"expires_at":"`+soon+`"`).text("key")
+		keys["expired "+name] = create(k.path, k.kind, `,"expires_at":"`+soon+`"`).text("key")
 	}
 	for name, key := range keys {
 		if strings.HasPrefix(name, "expired") {

@@ -74,7 +74,7 @@ func TestAKeyIsTakenFromItsOriginsAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = answer.Body.Close()
-	if answer.StatusCode != 403 {
+	if answer.StatusCode != http.StatusForbidden {
 		t.Errorf("two origins: %d", answer.StatusCode)
 	}
 	s.balanced(stored)
