@@ -86,7 +86,7 @@ func (s *server) readable(a reply, origin string) {
 	s.t.Helper()
 	h := a.header
 	exposed := strings.ToLower(strings.Join(h.Values("Access-Control-Expose-Headers"), ", "))
-	if h.Get("Access-Control-Allow-Origin") != origin || !slices.Contains(h.Values("Vary"), "Origin") ||
+	if h.Get("Access-Control-Allow-Origin") != origin || h.Get("Access-Control-Allow-Credentials") != "true" || !slices.Contains(h.Values("Vary"), "Origin") ||
 		!strings.Contains(exposed, "retry-after") || !strings.Contains(exposed, "ratelimit") {
 		s.t.Errorf("%d cannot be read by %s: %v", a.status, origin, h)
 	}
@@ -142,6 +142,7 @@ func TestPreflights(t *testing.T) {
 		s.must(a, 204)
 		if a.header.Get("Access-Control-Allow-Origin") != page || a.header.Get("Access-Control-Allow-Methods") != "POST" ||
 			a.header.Get("Access-Control-Allow-Headers") != "authorization,content-type" || a.header.Get("Access-Control-Max-Age") != "7200" ||
+			a.header.Get("Access-Control-Allow-Credentials") != "true" ||
 			!strings.Contains(a.header.Get("Vary"), "Origin") {
 			t.Errorf("%s: %v", path, a.header)
 		}
