@@ -167,6 +167,8 @@ func (s *Server) deleteApp(c *call) error {
 	if err := s.opts.CaughtUp(); err != nil {
 		return unavailable("whether it has events is not known yet: " + err.Error())
 	}
+	reopen := s.closeDoor(a.Name)
+	defer reopen()
 	books, err := s.opts.Reader.Books(c.ctx(), []string{a.Name})
 	if err != nil {
 		return err

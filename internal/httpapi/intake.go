@@ -115,7 +115,7 @@ func (s *Server) takeEvents(c *call) error {
 func (s *Server) collect(c *call, appName, idempotencyKey string) (ingest.Receipt, error) {
 	app, ok := s.opts.Registry.App(appName)
 	if !ok {
-		return ingest.Receipt{}, problem(http.StatusForbidden, "the application of this key does not exist any more")
+		return ingest.Receipt{}, applicationGone()
 	}
 	if len(idempotencyKey) > event.MaxTextCodePoints {
 		return ingest.Receipt{}, problemf(http.StatusBadRequest, "Idempotency-Key is longer than %d characters", event.MaxTextCodePoints)
@@ -127,6 +127,11 @@ func (s *Server) collect(c *call, appName, idempotencyKey string) (ingest.Receip
 	defer cancel()
 	b, err := s.readBody(c)
 	defer b.free()
+	leave, gone := s.enter(app)
+	if gone != nil {
+		return ingest.Receipt{}, gone
+	}
+	defer leave()
 	req := ingest.Request{
 		App: app.Name, Zone: app.Location(), RefuseUnknownTypes: app.UnknownTypes == registry.RejectUnknown,
 		Body: b.bytes, Lines: b.lines, IdempotencyKey: idempotencyKey, ReceivedAt: event.Now(),

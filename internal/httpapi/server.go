@@ -76,6 +76,7 @@ type Server struct {
 	log     *slog.Logger
 	bodies  *semaphore.Weighted // bytes
 	unpack  unpackers
+	doors   doors
 	metrics metrics
 	handler http.Handler
 
