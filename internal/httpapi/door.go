@@ -19,7 +19,7 @@ func (d *doors) of(app string) *sync.RWMutex {
 	if !ok {
 		door, _ = d.byApp.LoadOrStore(app, new(sync.RWMutex))
 	}
-	return door.(*sync.RWMutex) //nolint:forcetypeassert // nothing else is stored
+	return door.(*sync.RWMutex) //nolint:errcheck,forcetypeassert // nothing else is stored
 }
 
 // enter lets a request in for an application as it was found before; leave must be
