@@ -87,12 +87,7 @@ func (s *Server) takeEvents(c *call) error {
 	if quiet != "" && quiet != "1" && quiet != "0" {
 		return problem(http.StatusBadRequest, "quiet may be 1, 0 or absent")
 	}
-	idempotencyKey, free, err := s.verifySigned(c)
-	defer free()
-	if err != nil {
-		return err
-	}
-	receipt, err := s.collect(c, c.who.App, idempotencyKey)
+	receipt, err := s.collect(c, c.who.App, c.Header.Get("Idempotency-Key"))
 	if err != nil {
 		return err
 	}
@@ -125,6 +120,11 @@ func (s *Server) collect(c *call, appName, idempotencyKey string) (ingest.Receip
 	}
 	ctx, cancel := context.WithTimeout(c.ctx(), intakeDeadline)
 	defer cancel()
+	idempotencyKey, free, err := s.verifySigned(c, idempotencyKey)
+	defer free()
+	if err != nil {
+		return ingest.Receipt{}, err
+	}
 	b, err := s.readBody(c)
 	defer b.free()
 	leave, gone := s.enter(app)

@@ -20,13 +20,13 @@ const signedCopies = 3
 // verifySigned checks the signature of a request whose key asks for one, over the
 // body as it was sent, and puts the body back for readBody. A request that does
 // not pass leaves no trace in the books. It returns the request's idempotency
-// key: the webhook-id, which is signed, so that a request that is sent again, by
-// its sender or by someone who saw it, stores nothing twice. free must be called
-// when the body is no longer needed.
-func (s *Server) verifySigned(c *call) (idempotencyKey string, free func(), err error) {
+// key: given, or of a signed request its webhook-id, so that a request that is sent
+// again, by its sender or by someone who saw it, stores nothing twice. free must
+// be called when the body is no longer needed.
+func (s *Server) verifySigned(c *call, given string) (idempotencyKey string, free func(), err error) {
 	free = func() {}
 	if !c.who.Signing {
-		return c.Header.Get("Idempotency-Key"), free, nil
+		return given, free, nil
 	}
 	id := c.Header.Get(webhooks.HeaderWebhookID)
 	if utf8.RuneCountInString(id) > event.MaxTextCodePoints {
@@ -60,7 +60,7 @@ func (s *Server) verifySigned(c *call) (idempotencyKey string, free func(), err 
 	if err != nil {
 		return "", free, unsigned(faultOfSignature(err))
 	}
-	if key := c.Header.Get("Idempotency-Key"); key != "" && key != id {
+	if given != "" && given != id {
 		return "", free, problem(http.StatusBadRequest, "the webhook-id of a signed request is its idempotency key: leave Idempotency-Key out")
 	}
 	c.Body, c.ContentLength = io.NopCloser(bytes.NewReader(sent)), int64(len(sent))
