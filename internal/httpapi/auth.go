@@ -14,7 +14,7 @@ func (s *Server) authorize(c *call, need access) error {
 	if need == open {
 		return nil
 	}
-	who, ok := s.opts.Registry.Authenticate(secretOf(c.Request, need))
+	who, ok := s.opts.Registry.Authenticate(keyOf(c.Request, need))
 	if !ok {
 		return unauthorized("a valid key is needed: Authorization: Bearer KEY; " + needed(need))
 	}
@@ -55,9 +55,9 @@ func unauthorized(detail string) *ProblemDetails {
 	return p
 }
 
-// secretOf returns the key of a request, "" when there is none: of Authorization,
+// keyOf returns the key of a request, "" when there is none: of Authorization,
 // or where events are sent also of ?key=.
-func secretOf(r *http.Request, need access) string {
+func keyOf(r *http.Request, need access) string {
 	secret := bearer(r)
 	if secret == "" && need == forWrite {
 		secret = r.URL.Query().Get("key")

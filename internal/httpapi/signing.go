@@ -46,6 +46,7 @@ func (s *Server) verifySigned(c *call, given string) (idempotencyKey string, fre
 	}
 	free = func() { s.bodies.Release(need) }
 	sent, err := io.ReadAll(http.MaxBytesReader(c.w, c.Body, limit))
+	c.Body, c.ContentLength = io.NopCloser(bytes.NewReader(sent)), int64(len(sent))
 	var tooBig *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooBig):
@@ -53,7 +54,7 @@ func (s *Server) verifySigned(c *call, given string) (idempotencyKey string, fre
 	case err != nil:
 		return "", free, problemf(http.StatusBadRequest, "the body could not be read to its end: %d bytes came", len(sent))
 	}
-	check, err := webhooks.NewWebhookRaw(registry.SigningKey(secretOf(c.Request, forWrite)))
+	check, err := webhooks.NewWebhookRaw(registry.SigningKey(keyOf(c.Request, forWrite)))
 	if err == nil {
 		err = check.Verify(sent, c.Header)
 	}
@@ -63,7 +64,6 @@ func (s *Server) verifySigned(c *call, given string) (idempotencyKey string, fre
 	if given != "" && given != id {
 		return "", free, problem(http.StatusBadRequest, "the webhook-id of a signed request is its idempotency key: leave Idempotency-Key out")
 	}
-	c.Body, c.ContentLength = io.NopCloser(bytes.NewReader(sent)), int64(len(sent))
 	return id, free, nil
 }
 
