@@ -2,6 +2,7 @@ package test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -118,6 +119,44 @@ func TestNothingIsAcceptedAfterARevocation(t *testing.T) {
 	}
 	s.eventually("all to be stored", func() bool { return s.call("GET", "/v1/count", s.read, "").text("count") == fmt.Sprint(total) })
 	s.balanced(total)
+}
+
+// A request that began before the revocation is not taken when its body ends after it.
+func TestABodyThatComesAfterARevocation(t *testing.T) {
+	s := start(t)
+	made := s.keyWith("write", map[string]any{})
+	body, rest := io.Pipe()
+	answered := make(chan int, 1)
+	go func() {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/v1/events", body)
+		if err != nil {
+			answered <- -1
+			return
+		}
+		req.Header.Set("Authorization", "Bearer "+made.text("key"))
+		answer, err := http.DefaultClient.Do(req)
+		if err != nil {
+			answered <- -1
+			return
+		}
+		_ = answer.Body.Close()
+		answered <- answer.StatusCode
+	}()
+	_, _ = io.WriteString(rest, fine[:20])
+	path := "/v1/apps/shop/keys"
+	s.eventually("the key to be used", func() bool {
+		keys := s.call("GET", path, s.admin, "").json()["keys"].([]any)
+		return keys[len(keys)-1].(map[string]any)["last_used_at"] != nil
+	})
+	s.must(s.call("DELETE", path+"/"+made.text("key_id"), s.admin, ""), 204)
+	_, _ = io.WriteString(rest, fine[20:])
+	_ = rest.Close()
+	if status := <-answered; status != http.StatusUnauthorized {
+		t.Errorf("answered %d", status)
+	}
+	if a := s.call("GET", "/v1/books", s.read, ""); strings.Contains(string(a.body), `"received":1`) {
+		t.Errorf("it was taken: %s", a.body)
+	}
 }
 
 // A deletion of an application that races with its first events either meets

@@ -16,7 +16,7 @@ func (s *Server) authorize(c *call, need access) error {
 	}
 	who, ok := s.opts.Registry.Authenticate(keyOf(c.Request, need))
 	if !ok {
-		return unauthorized("a valid key is needed: Authorization: Bearer KEY; " + needed(need))
+		return invalidKey(need)
 	}
 	c.who = who
 	if opens(who, need) && fromItsOrigin(who, c.Request) {
@@ -47,6 +47,22 @@ func fromItsOrigin(who registry.Principal, r *http.Request) bool {
 		return who.From(origins[0])
 	}
 	return who.From("")
+}
+
+// recheck asks again whether a request's key is valid, when its body has come, which
+// may take seconds: what was sent after a revocation is not taken.
+func (s *Server) recheck(c *call) error {
+	if c.who.KeyID == "" { // an open route
+		return nil
+	}
+	if who, ok := s.opts.Registry.Peek(keyOf(c.Request, forWrite)); !ok || who.KeyID != c.who.KeyID {
+		return invalidKey(forWrite)
+	}
+	return nil
+}
+
+func invalidKey(need access) *ProblemDetails {
+	return unauthorized("a valid key is needed: Authorization: Bearer KEY; " + needed(need))
 }
 
 func unauthorized(detail string) *ProblemDetails {

@@ -127,6 +127,9 @@ func (s *Server) collect(c *call, appName, idempotencyKey string) (ingest.Receip
 	}
 	b, err := s.readBody(c)
 	defer b.free()
+	if err := s.recheck(c); err != nil {
+		return ingest.Receipt{}, err
+	}
 	leave, gone := s.enter(app)
 	if gone != nil {
 		return ingest.Receipt{}, gone
