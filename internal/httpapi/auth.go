@@ -8,36 +8,83 @@ import (
 )
 
 // authorize finds out who calls and whether the key may be used here. The
-// answers never say which applications or keys there are (P8).
+// answers never say which applications, keys or origins there are (P8). Whether a
+// request is signed is checked where its body is read.
 func (s *Server) authorize(c *call, need access) error {
 	if need == open {
 		return nil
 	}
-	secret := bearer(c.Request)
-	if secret == "" && need == forWrite {
-		secret = c.URL.Query().Get("key")
-	}
-	who, ok := s.opts.Registry.Authenticate(secret)
+	who, ok := s.opts.Registry.Authenticate(keyOf(c.Request, need))
 	if !ok {
-		p := problemf(http.StatusUnauthorized, "a valid key is needed: Authorization: Bearer KEY; %s", needed(need))
-		p.headers = map[string]string{"WWW-Authenticate": `Bearer realm="the eye"`}
-		return p
+		return invalidKey(need)
 	}
 	c.who = who
-	switch {
-	case need == forWrite && who.Kind == registry.Write,
-		need == forRead && (who.Kind == registry.Read || who.Kind == registry.Admin),
-		need == forAdmin && who.Kind == registry.Admin,
-		need == forMetric && (who.Kind == registry.Admin || who.Kind == registry.Read && who.App == ""):
+	if opens(who, need) && fromItsOrigin(who, c.Request) {
 		return nil
 	}
 	return problemf(http.StatusForbidden, "this key may not be used here: %s", needed(need))
 }
 
+// opens is the table of kinds of keys and what they are for.
+func opens(who registry.Principal, need access) bool {
+	switch need {
+	case forWrite:
+		return who.Kind == registry.Write
+	case forRead:
+		return who.Kind == registry.Read || who.Kind == registry.Admin
+	case forMetric:
+		return who.Kind == registry.Admin || who.Kind == registry.Read && who.App == ""
+	case forAdmin:
+		return who.Kind == registry.Admin
+	}
+	return false // a route that declares nothing serves nobody
+}
+
+// fromItsOrigin reports whether a key is used by a page that it names, if it
+// names any. Two Origin headers are none.
+func fromItsOrigin(who registry.Principal, r *http.Request) bool {
+	if origins := r.Header.Values("Origin"); len(origins) == 1 {
+		return who.From(origins[0])
+	}
+	return who.From("")
+}
+
+// recheck asks again whether a request's key is valid, when its body has come, which
+// may take seconds: what was sent after a revocation is not taken.
+func (s *Server) recheck(c *call) error {
+	if c.who.KeyID == "" { // an open route
+		return nil
+	}
+	if who, ok := s.opts.Registry.Peek(keyOf(c.Request, forWrite)); !ok || who.KeyID != c.who.KeyID {
+		return invalidKey(forWrite)
+	}
+	return nil
+}
+
+func invalidKey(need access) *ProblemDetails {
+	return unauthorized("a valid key is needed: Authorization: Bearer KEY; " + needed(need))
+}
+
+func unauthorized(detail string) *ProblemDetails {
+	p := problem(http.StatusUnauthorized, detail)
+	p.headers = map[string]string{"WWW-Authenticate": `Bearer realm="the eye"`}
+	return p
+}
+
+// keyOf returns the key of a request, "" when there is none: of Authorization,
+// or where events are sent also of ?key=.
+func keyOf(r *http.Request, need access) string {
+	secret := bearer(r)
+	if secret == "" && need == forWrite {
+		secret = r.URL.Query().Get("key")
+	}
+	return secret
+}
+
 func needed(need access) string {
 	switch need {
 	case forWrite:
-		return "sending takes a write key"
+		return "sending takes a write key, from one of its origins if it names any"
 	case forRead:
 		return "reading takes a read key or an admin key"
 	case forMetric:

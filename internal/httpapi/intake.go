@@ -20,12 +20,16 @@ func intakeRoutes() []route {
 			id: "sendEvents", tag: "intake", summary: "Send events",
 			text: "One event (an object), a batch (an array), or {\"events\":[…],\"sent_at\":…}; as application/x-ndjson one event in a line. " +
 				"The answer comes when every event, accepted or rejected, is fsynced. Content-Encoding may be gzip, deflate, br or zstd. " +
-				"The key may also be given as ?key=KEY.",
+				"The key may also be given as ?key=KEY. Pages of the origins that a key names may send (OPTIONS answers their preflights); " +
+				"a key that was made with signing takes requests signed as Standard Webhooks says: webhook-id is then the idempotency key.",
 			params: []param{
 				{name: "wait", text: "`stored`: answer 201 when all can be queried, with final statuses"},
 				{name: "quiet", text: "`1`: list only what was not accepted"},
 				{name: "key", text: "the write key, for senders that cannot set headers"},
 				{name: "Idempotency-Key", in: "header", text: "gives events without an id ids derived from it, so that sending again is safe; 1 to 200 characters"},
+				{name: "webhook-id", in: "header", text: "of a signed request: its own id, 1 to 200 characters; the same when it is sent again"},
+				{name: "webhook-timestamp", in: "header", text: "of a signed request: seconds since 1970, at most 5 minutes off"},
+				{name: "webhook-signature", in: "header", text: "of a signed request: v1,base64(HMAC-SHA256(signing secret, webhook-id.webhook-timestamp.body as sent)); several are separated by spaces"},
 			},
 			body: schemaOf[[]SentEvent](), bodyTypes: []string{"application/json", "application/x-ndjson"},
 			answers: []answer{
@@ -106,7 +110,7 @@ func (s *Server) takeEvents(c *call) error {
 func (s *Server) collect(c *call, appName, idempotencyKey string) (ingest.Receipt, error) {
 	app, ok := s.opts.Registry.App(appName)
 	if !ok {
-		return ingest.Receipt{}, problem(http.StatusForbidden, "the application of this key does not exist any more")
+		return ingest.Receipt{}, applicationGone()
 	}
 	if len(idempotencyKey) > event.MaxTextCodePoints {
 		return ingest.Receipt{}, problemf(http.StatusBadRequest, "Idempotency-Key is longer than %d characters", event.MaxTextCodePoints)
@@ -116,8 +120,21 @@ func (s *Server) collect(c *call, appName, idempotencyKey string) (ingest.Receip
 	}
 	ctx, cancel := context.WithTimeout(c.ctx(), intakeDeadline)
 	defer cancel()
+	idempotencyKey, free, err := s.verifySigned(c, idempotencyKey)
+	defer free()
+	if err != nil {
+		return ingest.Receipt{}, err
+	}
 	b, err := s.readBody(c)
 	defer b.free()
+	if err := s.recheck(c); err != nil {
+		return ingest.Receipt{}, err
+	}
+	leave, gone := s.enter(app)
+	if gone != nil {
+		return ingest.Receipt{}, gone
+	}
+	defer leave()
 	req := ingest.Request{
 		App: app.Name, Zone: app.Location(), RefuseUnknownTypes: app.UnknownTypes == registry.RejectUnknown,
 		Body: b.bytes, Lines: b.lines, IdempotencyKey: idempotencyKey, ReceivedAt: event.Now(),

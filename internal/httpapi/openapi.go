@@ -163,9 +163,10 @@ func operation(rt route, registry huma.Registry) *huma.Operation {
 		op.Responses[strconv.Itoa(a.status)] = r
 	}
 	errors := rt.doc.errors
+	op.Security = []map[string][]string{}
+	op.Extensions = map[string]any{"x-access": accessName(rt.access)}
 	if rt.access != open {
 		op.Security = []map[string][]string{{"bearer": {}}, {"basic": {}}}
-		op.Extensions = map[string]any{"x-access": accessName(rt.access)}
 		errors = append([]int{http.StatusUnauthorized, http.StatusForbidden}, errors...)
 	}
 	for _, status := range slices.Compact(errors) {
@@ -181,7 +182,7 @@ func operation(rt route, registry huma.Registry) *huma.Operation {
 }
 
 func accessName(a access) string {
-	return map[access]string{forWrite: "write", forRead: "read", forAdmin: "admin", forMetric: "metrics"}[a]
+	return map[access]string{open: "open", forWrite: "write", forRead: "read", forAdmin: "admin", forMetric: "metrics"}[a]
 }
 
 func parameter(p param) *huma.Param {

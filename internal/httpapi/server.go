@@ -76,6 +76,7 @@ type Server struct {
 	log     *slog.Logger
 	bodies  *semaphore.Weighted // bytes
 	unpack  unpackers
+	doors   doors
 	metrics metrics
 	handler http.Handler
 
@@ -99,7 +100,7 @@ func New(opts Options) *Server {
 	}
 	s := &Server{
 		opts: opts, log: opts.Logger,
-		bodies:  semaphore.NewWeighted(max(opts.BodyMemory, opts.MaxRequestBytes)),
+		bodies:  semaphore.NewWeighted(max(opts.BodyMemory, signedCopies*opts.MaxRequestBytes)),
 		metrics: newMetrics(opts.Registerer), exporting: semaphore.NewWeighted(1),
 	}
 	s.handler = s.mux()
@@ -113,11 +114,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.S
 type access int
 
 const (
-	open      access = iota
-	forWrite         // a write key
-	forRead          // a read key or an admin key
-	forAdmin         // an admin key
-	forMetric        // an admin key, or a read key of all applications
+	undeclared access = iota // serves nobody
+	open                     // everyone
+	forWrite                 // a write key
+	forRead                  // a read key or an admin key
+	forAdmin                 // an admin key
+	forMetric                // an admin key, or a read key of all applications
 )
 
 // route is one line of the table.
@@ -140,8 +142,14 @@ func (c *call) ctx() context.Context { return c.Context() }
 // mux makes a handler of the table.
 func (s *Server) mux() http.Handler {
 	mux := http.NewServeMux()
+	shared := s.crossOrigin()
 	for _, rt := range s.routes() {
-		mux.Handle(rt.method+" "+rt.path, s.serve(rt))
+		handler := s.serve(rt)
+		if rt.access == forWrite {
+			handler = shared.Handler(handler)
+			mux.Handle("OPTIONS "+rt.path, shared.Handler(http.HandlerFunc(intakeOptions)))
+		}
+		mux.Handle(rt.method+" "+rt.path, handler)
 	}
 	mux.HandleFunc(catchAll, func(w http.ResponseWriter, r *http.Request) {
 		if allowed := otherMethods(mux, r); allowed != nil {
@@ -172,6 +180,7 @@ func (s *Server) routes() []route {
 	all := append(intakeRoutes(), readRoutes()...)
 	all = append(all, exportRoutes()...)
 	all = append(all, adminRoutes()...)
+	all = append(all, keyRoutes()...)
 	all = append(all, erasureRoutes()...)
 	all = append(all, backupRoutes()...)
 	all = append(all, operationRoutes()...)

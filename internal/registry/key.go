@@ -29,6 +29,45 @@ type Key struct {
 	CreatedAt  time.Time  `json:"created_at"`
 	RevokedAt  *time.Time `json:"revoked_at"`
 	LastUsedAt *time.Time `json:"-"` // to the second; on other nodes a minute late
+	Restrictions
+}
+
+// Restrictions say when, from where and how a key may be used. The zero value
+// restricts nothing.
+type Restrictions struct {
+	// ExpiresAt ends the key; nil for a key that lasts until it is revoked.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+	// Origins are the only ones that may use the key, as browsers send them; nil
+	// for a key that asks for none. Only a write key may have some.
+	Origins []string `json:"origins,omitempty"`
+	// Signing asks each request to be signed with SigningKey. Only a write key may.
+	Signing bool `json:"signing,omitempty"`
+}
+
+// checked returns restrictions as they are kept.
+func (rules Restrictions) checked(kind Kind) (Restrictions, error) {
+	if rules.ExpiresAt != nil {
+		if !rules.ExpiresAt.After(time.Now()) {
+			return rules, &InvalidError{"expires_at", "is not in the future"}
+		}
+		at := rules.ExpiresAt.UTC().Truncate(time.Microsecond)
+		rules.ExpiresAt = &at
+	}
+	switch {
+	case rules.Origins != nil && kind != Write:
+		return rules, &InvalidError{"origins", "are for write keys alone: browsers of other origins send and do not read"}
+	case rules.Signing && kind != Write:
+		return rules, &InvalidError{"signing", "is for write keys alone"}
+	case rules.Signing && rules.Origins != nil:
+		return rules, &InvalidError{"signing", "is for servers, and origins are for browsers, where everyone can read the key: make two keys"}
+	case rules.Origins == nil:
+		return rules, nil
+	case len(rules.Origins) == 0:
+		return rules, &InvalidError{"origins", "is empty: name one at least, or leave it out for a key that asks for none"}
+	}
+	var err error
+	rules.Origins, err = checkedOrigins(rules.Origins)
+	return rules, err
 }
 
 // keyRecord is a key as it is kept, under the digest of its secret.
@@ -64,6 +103,20 @@ type Principal struct {
 	App   string // empty for all applications
 	Kind  Kind
 	KeyID string
+	// Signing says that the request must be signed with SigningKey.
+	Signing bool
+	origins *keyState // the key, when it names its origins
+}
+
+// From reports whether the key may be used by a page of an origin. A request
+// that names none is from "".
+func (p Principal) From(origin string) bool {
+	return p.origins == nil || p.Named(origin)
+}
+
+// Named reports whether the key names an origin.
+func (p Principal) Named(origin string) bool {
+	return p.origins != nil && slices.Contains(p.origins.Origins, origin)
 }
 
 // The lengths of secrets, in bytes. Longer ones are not even hashed.
@@ -73,29 +126,49 @@ const (
 )
 
 // Authenticate returns who a secret stands for; ok is false when it is unknown,
-// revoked, or its application is gone. It takes no lock and does no I/O, and by
-// looking up a digest it tells nothing by its timing. The use is noted, and
-// written in the background once a minute at most.
+// revoked, expired, or its application is gone. It takes no lock and does no I/O,
+// and by looking up a digest it tells nothing by its timing. The use is noted,
+// and written in the background once a minute at most.
 func (r *Registry) Authenticate(secret string) (who Principal, ok bool) {
+	who, k, ok := r.find(secret)
+	if ok && k != nil {
+		k.used.raise(time.Now().Unix())
+	}
+	return who, ok
+}
+
+// Peek is Authenticate for a request that does not use the key yet.
+func (r *Registry) Peek(secret string) (who Principal, ok bool) {
+	who, _, ok = r.find(secret)
+	return who, ok
+}
+
+// find returns who a secret stands for, and its key when that is kept.
+func (r *Registry) find(secret string) (who Principal, k *keyState, ok bool) {
 	if len(secret) < minSecret || len(secret) > maxSecret {
-		return Principal{}, false
+		return Principal{}, nil, false
 	}
 	d := digestOf(secret)
 	s := r.current.Load()
-	k := s.keys[d]
+	k = s.keys[d]
 	for _, own := range r.own {
 		if subtle.ConstantTimeCompare(own.digest[:], d[:]) == 1 {
-			if k != nil {
-				k.used.raise(time.Now().Unix())
-			}
-			return Principal{Kind: Admin, KeyID: own.id}, true
+			return Principal{Kind: Admin, KeyID: own.id}, k, true
 		}
 	}
-	if k == nil || k.RevokedAt != nil || !s.belongs(k) {
-		return Principal{}, false
+	if k == nil || !s.valid(k) {
+		return Principal{}, nil, false
 	}
-	k.used.raise(time.Now().Unix())
-	return Principal{App: k.App, Kind: k.Kind, KeyID: k.Key.ID}, true
+	who = Principal{App: k.App, Kind: k.Kind, KeyID: k.Key.ID, Signing: k.Signing}
+	if k.Origins != nil {
+		who.origins = k
+	}
+	return who, k, true
+}
+
+// valid reports whether a key may be used now.
+func (s *snapshot) valid(k *keyState) bool {
+	return k.RevokedAt == nil && (k.ExpiresAt == nil || time.Now().Before(*k.ExpiresAt)) && s.belongs(k)
 }
 
 // belongs reports whether the application of a key is still the one for which
@@ -127,10 +200,15 @@ func (r *Registry) Keys(app string) []Key {
 	return keys
 }
 
-// CreateKey makes a key and returns its secret, which is kept nowhere. A write
-// key needs an application, an admin key has none, and a read key may have one.
-// Errors: *InvalidError, ErrNotFound, ErrUnavailable.
+// CreateKey makes a key without restrictions.
 func (r *Registry) CreateKey(ctx context.Context, app string, kind Kind) (Key, string, error) {
+	return r.CreateRestrictedKey(ctx, app, kind, Restrictions{})
+}
+
+// CreateRestrictedKey makes a key and returns its secret, which is kept nowhere. A
+// write key needs an application, an admin key has none, and a read key may have
+// one. Errors: *InvalidError, ErrNotFound, ErrUnavailable.
+func (r *Registry) CreateRestrictedKey(ctx context.Context, app string, kind Kind, rules Restrictions) (Key, string, error) {
 	switch {
 	case kind != Write && kind != Read && kind != Admin:
 		return Key{}, "", &InvalidError{"kind", "may be write, read or admin"}
@@ -139,10 +217,14 @@ func (r *Registry) CreateKey(ctx context.Context, app string, kind Kind) (Key, s
 	case kind == Admin && app != "":
 		return Key{}, "", &InvalidError{"kind", "admin belongs to all applications: make it under /v1/keys"}
 	}
+	rules, err := rules.checked(kind)
+	if err != nil {
+		return Key{}, "", err
+	}
 	if err := r.checkRoom(); err != nil {
 		return Key{}, "", err
 	}
-	made := keyRecord{Key: Key{ID: newID("key"), App: app, Kind: kind, CreatedAt: now()}}
+	made := keyRecord{Key: Key{ID: newID("key"), App: app, Kind: kind, CreatedAt: now(), Restrictions: rules}}
 	if app != "" {
 		a, ok := r.current.Load().apps[app]
 		if !ok {

@@ -52,7 +52,9 @@ type snapshot struct {
 	apps    map[string]appState
 	keys    map[digest]*keyState
 	types   map[typeName]*typeState
+	origins originIndex
 	useNews bool // keys are to be told when they were used; for finish
+	keyNews bool // origins are to be indexed anew; for finish
 }
 
 func newSnapshot() *snapshot {
@@ -78,7 +80,7 @@ func (s *snapshot) copy() *snapshot {
 	return &snapshot{
 		serial: s.serial + 1, bytes: s.bytes,
 		records: maps.Clone(s.records), apps: maps.Clone(s.apps),
-		keys: maps.Clone(s.keys), types: maps.Clone(s.types),
+		keys: maps.Clone(s.keys), types: maps.Clone(s.types), origins: s.origins,
 	}
 }
 
@@ -140,6 +142,7 @@ func (s *snapshot) setKey(rest string, value []byte, removed bool) error {
 	if n, err := hex.Decode(d[:], []byte(rest)); err != nil || n != len(d) {
 		return errors.New("its name is no digest")
 	}
+	s.keyNews = true
 	if removed {
 		delete(s.keys, d)
 		return nil
@@ -175,6 +178,9 @@ func (s *snapshot) finish() (problems []error) {
 			}
 			s.types[name] = &next
 		}
+	}
+	if s.keyNews {
+		s.keyNews, s.origins = false, indexOrigins(s.keys)
 	}
 	if !s.useNews {
 		return problems

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/spf13/cobra"
+
+	"theeye/internal/event"
+)
+
+// keysPath is where the keys of an application are, or those of all ("").
+func keysPath(app string) string {
+	if app == "" {
+		return "/v1/keys"
+	}
+	return "/v1/apps/" + url.PathEscape(app) + "/keys"
+}
+
+type keyItem struct {
+	KeyID         string   `json:"key_id"`
+	App           *string  `json:"app"`
+	Kind          string   `json:"kind"`
+	Key           string   `json:"key"`            // only in the answer that makes it
+	SigningSecret string   `json:"signing_secret"` // as key
+	CreatedAt     string   `json:"created_at"`
+	LastUsedAt    *string  `json:"last_used_at"`
+	ExpiresAt     *string  `json:"expires_at"`
+	RevokedAt     *string  `json:"revoked_at"`
+	Origins       []string `json:"origins"`
+	Signing       bool     `json:"signing"`
+}
+
+// use says from where and how a key is to be used.
+func (k *keyItem) use() string {
+	if k.Signing {
+		return "signed"
+	}
+	if len(k.Origins) > 0 {
+		return "from " + strings.Join(k.Origins, " ")
+	}
+	return "-"
+}
+
+// newKeysCommand returns `eye keys`.
+func newKeysCommand(s streams) *cobra.Command {
+	group := newGroup("keys", "List, create and revoke keys")
+	f := newClientFlags(group, s)
+	app := group.PersistentFlags().String("app", "", "`application` of the key; without it, keys of all applications")
+
+	list := &cobra.Command{Use: "list", Short: "List keys, oldest first", Args: args(cobra.NoArgs)}
+	list.RunE = func(cmd *cobra.Command, _ []string) error {
+		return f.show(cmd.Context(), request{method: http.MethodGet, path: keysPath(*app)}, func(body []byte) error {
+			var answer struct {
+				Keys []keyItem `json:"keys"`
+			}
+			if err := decode(keysPath(*app), body, &answer); err != nil {
+				return err
+			}
+			t := newTable(f.out, "KEY ID", "APP", "KIND", "CREATED AT", "LAST USED AT", "EXPIRES AT", "REVOKED AT", "USE")
+			for _, k := range answer.Keys {
+				t.row(k.KeyID, orDash(k.App), k.Kind, k.CreatedAt, orDash(k.LastUsedAt), orDash(k.ExpiresAt), orDash(k.RevokedAt), k.use())
+			}
+			return t.flush()
+		})
+	}
+	revoke := &cobra.Command{Use: "revoke KEY_ID", Short: "Revoke a key", Args: args(cobra.ExactArgs(1))}
+	revoke.RunE = func(cmd *cobra.Command, got []string) error {
+		return f.show(cmd.Context(), request{method: http.MethodDelete, path: keysPath(*app) + "/" + url.PathEscape(got[0])}, f.say("revoked key %s", got[0]))
+	}
+	group.AddCommand(list, newKeysCreateCommand(f, app), revoke)
+	return group
+}
+
+// keyFlags are what a key is made of.
+type keyFlags struct {
+	Kind      string   `json:"kind"`
+	ExpiresAt string   `json:"expires_at,omitzero"`
+	Origins   []string `json:"origins,omitempty"`
+	Signing   bool     `json:"signing,omitzero"`
+	expiresIn string
+}
+
+// body returns the request, and tells what is wrong with the flags.
+func (k *keyFlags) body(now time.Time) ([]byte, error) {
+	if k.Kind == "" {
+		return nil, usagef("--kind is missing: write, read or admin")
+	}
+	if k.expiresIn != "" {
+		if k.ExpiresAt != "" {
+			return nil, usagef("give --expires-at or --expires-in, not both")
+		}
+		d, err := event.ParseDuration(k.expiresIn)
+		if err != nil || d <= 0 {
+			return nil, usagef("--expires-in %q is no duration: write it as in 720h or 90d", k.expiresIn)
+		}
+		k.ExpiresAt = now.Add(d).UTC().Format(time.RFC3339)
+	}
+	b, err := json.Marshal(k)
+	if err != nil {
+		return nil, usagef("the flags cannot be written as JSON: %s", err)
+	}
+	return b, nil
+}
+
+func newKeysCreateCommand(f *clientFlags, app *string) *cobra.Command {
+	create := &cobra.Command{Use: "create", Short: "Create a key; its secret is shown this once", Args: args(cobra.NoArgs)}
+	var k keyFlags
+	flags := create.Flags()
+	flags.StringVar(&k.Kind, "kind", "", "write, read or admin (`kind`)")
+	flags.StringVar(&k.ExpiresAt, "expires-at", "", "`time` from which on it is not valid, as in 2027-01-31T00:00:00Z")
+	flags.StringVar(&k.expiresIn, "expires-in", "", "the same as a `duration` from now, as in 720h or 90d")
+	flags.StringArrayVar(&k.Origins, "origin", nil, "`origin` of web pages that alone may use a write key, as in https://shop.example.com (repeatable)")
+	flags.BoolVar(&k.Signing, "signing", false, "a write key whose requests must be signed")
+	create.RunE = func(cmd *cobra.Command, _ []string) error {
+		body, err := k.body(time.Now())
+		if err != nil {
+			return err
+		}
+		return f.show(cmd.Context(), request{method: http.MethodPost, path: keysPath(*app), body: body}, func(body []byte) error {
+			var made keyItem
+			if err := decode(keysPath(*app), body, &made); err != nil {
+				return err
+			}
+			t := newTable(f.out)
+			t.row("key id", made.KeyID)
+			t.row("app", orDash(made.App))
+			t.row("kind", made.Kind)
+			if made.ExpiresAt != nil {
+				t.row("expires at", *made.ExpiresAt)
+			}
+			if use := made.use(); use != "-" {
+				t.row("use", use)
+			}
+			t.row("key", made.Key)
+			if made.SigningSecret != "" {
+				t.row("signing secret", made.SigningSecret)
+			}
+			return t.flush()
+		})
+	}
+	return create
+}

@@ -1,0 +1,47 @@
+package httpapi
+
+import (
+	"net/http"
+	"sync"
+
+	"theeye/internal/registry"
+)
+
+// doors are what requests go through on their way to the queue, one for each
+// application, so that a deletion sees all events that were taken in: it closes
+// the door, which waits for those inside, and only then looks for events.
+type doors struct {
+	byApp sync.Map // name → *sync.RWMutex; as many as there were applications
+}
+
+func (d *doors) of(app string) *sync.RWMutex {
+	door, ok := d.byApp.Load(app)
+	if !ok {
+		door, _ = d.byApp.LoadOrStore(app, new(sync.RWMutex))
+	}
+	return door.(*sync.RWMutex) //nolint:errcheck,forcetypeassert // nothing else is stored
+}
+
+// enter lets a request in for an application as it was found before; leave must be
+// called when its events are acknowledged. It waits while the door is closed.
+func (s *Server) enter(app registry.App) (leave func(), err error) {
+	door := s.doors.of(app.Name)
+	door.RLock()
+	if now, ok := s.opts.Registry.App(app.Name); !ok || !now.CreatedAt.Equal(app.CreatedAt) {
+		door.RUnlock()
+		return nil, applicationGone()
+	}
+	return door.RUnlock, nil
+}
+
+// closeDoor keeps requests of an application out until reopen is called. It waits for
+// those that are inside, for as long as an intake request may take.
+func (s *Server) closeDoor(app string) (reopen func()) {
+	door := s.doors.of(app)
+	door.Lock()
+	return door.Unlock
+}
+
+func applicationGone() *ProblemDetails {
+	return problem(http.StatusForbidden, "the application of this key does not exist any more")
+}

@@ -1,0 +1,84 @@
+package httpapi
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"unicode/utf8"
+
+	webhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
+	"theeye/internal/event"
+	"theeye/internal/registry"
+)
+
+// signedCopies is how often the body of a signed request is in memory at most:
+// as sent, as it is checked, and unpacked.
+const signedCopies = 3
+
+// verifySigned checks the signature of a request whose key asks for one, over the
+// body as it was sent, and puts the body back for readBody. A request that does
+// not pass leaves no trace in the books. It returns the request's idempotency
+// key: given, or of a signed request its webhook-id, so that a request that is sent
+// again, by its sender or by someone who saw it, stores nothing twice. free must
+// be called when the body is no longer needed.
+func (s *Server) verifySigned(c *call, given string) (idempotencyKey string, free func(), err error) {
+	free = func() {}
+	if !c.who.Signing {
+		return given, free, nil
+	}
+	id := c.Header.Get(webhooks.HeaderWebhookID)
+	if utf8.RuneCountInString(id) > event.MaxTextCodePoints {
+		return "", free, unsigned("webhook-id is longer than 200 characters")
+	}
+	limit := s.opts.MaxRequestBytes
+	if c.ContentLength > limit {
+		return "", free, s.tooLarge()
+	}
+	need := limit
+	if c.ContentLength >= 0 {
+		need = c.ContentLength
+	}
+	need *= signedCopies - 1 // readBody counts the one that is unpacked
+	if !s.bodies.TryAcquire(need) {
+		return "", free, unavailable("too many large requests at a time; try again")
+	}
+	free = func() { s.bodies.Release(need) }
+	sent, err := io.ReadAll(http.MaxBytesReader(c.w, c.Body, limit))
+	c.Body, c.ContentLength = io.NopCloser(bytes.NewReader(sent)), int64(len(sent))
+	var tooBig *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooBig):
+		return "", free, s.tooLarge()
+	case err != nil:
+		return "", free, problemf(http.StatusBadRequest, "the body could not be read to its end: %d bytes came", len(sent))
+	}
+	check, err := webhooks.NewWebhookRaw(registry.SigningKey(keyOf(c.Request, forWrite)))
+	if err == nil {
+		err = check.Verify(sent, c.Header)
+	}
+	if err != nil {
+		return "", free, unsigned(faultOfSignature(err))
+	}
+	if given != "" && given != id {
+		return "", free, problem(http.StatusBadRequest, "the webhook-id of a signed request is its idempotency key: leave Idempotency-Key out")
+	}
+	return id, free, nil
+}
+
+func unsigned(fault string) *ProblemDetails {
+	return unauthorized("requests with this key must be signed: " + fault)
+}
+
+func faultOfSignature(err error) string {
+	switch {
+	case errors.Is(err, webhooks.ErrRequiredHeaders):
+		return "send webhook-id, webhook-timestamp and webhook-signature"
+	case errors.Is(err, webhooks.ErrInvalidHeaders):
+		return "webhook-timestamp must be seconds since 1970"
+	case errors.Is(err, webhooks.ErrMessageTooOld), errors.Is(err, webhooks.ErrMessageTooNew):
+		return "webhook-timestamp is more than 5 minutes off; sign again when sending again"
+	}
+	return "no signature in webhook-signature is that of this id, this timestamp and this body as sent"
+}

@@ -1,0 +1,115 @@
+package registry
+
+import (
+	"fmt"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// MaxOrigins bounds the origins of one key.
+const MaxOrigins = 50
+
+// maxOrigin bounds the text of one origin, in bytes: a host name has 253 at most.
+const maxOrigin = 300
+
+// checkedOrigins returns origins as browsers send them, each once, in order.
+func checkedOrigins(given []string) ([]string, error) {
+	if len(given) > MaxOrigins {
+		return nil, &InvalidError{"origins", fmt.Sprintf("has %d entries: a key takes %d at most", len(given), MaxOrigins)}
+	}
+	origins := make([]string, 0, len(given))
+	for _, text := range given {
+		origin, fault := normalOrigin(text)
+		if fault != "" {
+			return nil, &InvalidError{"origins", fmt.Sprintf("cannot hold %.100q: %s", text, fault)}
+		}
+		origins = append(origins, origin)
+	}
+	slices.Sort(origins)
+	return slices.Compact(origins), nil
+}
+
+// normalOrigin returns an origin in the form of the Origin header (RFC 6454 §6.2,
+// and the URL standard's serialization of hosts), or what is wrong with it.
+func normalOrigin(text string) (origin, fault string) {
+	const form = "write scheme://host or scheme://host:port"
+	switch {
+	case len(text) > maxOrigin:
+		return "", fmt.Sprintf("it is longer than %d bytes", maxOrigin)
+	case text == "null":
+		return "", "null is what a browser sends for pages of no origin, and so stands for anyone"
+	case strings.Contains(text, "*"):
+		return "", "there are no wildcards; name each origin"
+	}
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme == "" || u.Scheme == "file":
+		return "", form
+	case u.User != nil || u.Path != "" || u.RawQuery != "" || u.ForceQuery || strings.Contains(text, "#"):
+		return "", "an origin ends behind the host or port, without a slash; " + form
+	}
+	host, fault := normalHost(u.Hostname(), strings.HasPrefix(u.Host, "["))
+	if fault != "" {
+		return "", fault
+	}
+	port := u.Port()
+	if port == "" && strings.HasSuffix(u.Host, ":") {
+		return "", form
+	}
+	if port != "" {
+		n, err := strconv.ParseUint(port, 10, 16)
+		if err != nil || n == 0 {
+			return "", "the port must be 1 to 65535"
+		}
+		port = ":" + strconv.FormatUint(n, 10)
+	}
+	if u.Scheme == "https" && port == ":443" || u.Scheme == "http" && port == ":80" {
+		port = "" // as browsers leave it out
+	}
+	return u.Scheme + "://" + host + port, ""
+}
+
+const hostCharacters = "abcdefghijklmnopqrstuvwxyz0123456789.-_"
+
+func normalHost(host string, bracketed bool) (normal, fault string) {
+	if bracketed {
+		ip, err := netip.ParseAddr(host)
+		if err != nil || !ip.Is6() || ip.Zone() != "" {
+			return "", "what stands in brackets must be an IPv6 address"
+		}
+		return "[" + ip.String() + "]", ""
+	}
+	host = strings.ToLower(host)
+	for _, c := range []byte(host) {
+		switch {
+		case c >= 0x80:
+			return "", "write the host as browsers send it, in ASCII (xn--…)"
+		case strings.IndexByte(hostCharacters, c) < 0:
+			return "", fmt.Sprintf("%q cannot stand in a host", c)
+		}
+	}
+	return host, ""
+}
+
+// originIndex are the keys that name an origin.
+type originIndex map[string][]*keyState
+
+func indexOrigins(keys map[digest]*keyState) originIndex {
+	index := originIndex{}
+	for _, k := range keys {
+		for _, origin := range k.Origins {
+			index[origin] = append(index[origin], k)
+		}
+	}
+	return index
+}
+
+// OriginNamed reports whether any valid key names an origin. It takes no lock,
+// and notes no use.
+func (r *Registry) OriginNamed(origin string) bool {
+	s := r.current.Load()
+	return slices.ContainsFunc(s.origins[origin], s.valid)
+}
