@@ -1,5 +1,7 @@
 package schema
 
+import "time"
+
 // The bounds of a schema. They are checked when it is registered; what is over
 // one is refused with a *CompileError that names it.
 const (
@@ -47,4 +49,15 @@ const (
 	// validator computes with their exact values.
 	MaxNumberDigits = 40
 	MaxExponent     = 308
+)
+
+// The bounds of a comparison of two versions. Beyond them it is not judged, which
+// counts as breaking.
+const (
+	// MaxReasons bounds the reasons that are told.
+	MaxReasons = 100
+	// MaxJudging bounds the time.
+	MaxJudging = 500 * time.Millisecond
+
+	maxComparisons = 200_000
 )

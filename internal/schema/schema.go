@@ -1,8 +1,7 @@
-// Package schema compiles the JSON Schema of an event type and checks event
-// data against it.
+// Package schema compiles the JSON Schema of an event type, checks event data
+// against it, and judges whether one version is compatible with another.
 //
-// It does not keep event types, choose their versions or judge whether one
-// version is compatible with another.
+// It does not keep event types or choose their versions.
 package schema
 
 import (
