@@ -61,3 +61,16 @@ const (
 
 	maxComparisons = 200_000
 )
+
+// The bounds of a proposal. What is beyond them is not described.
+const (
+	maxProposedDepth  = 16  // of members and items
+	maxProposedPlaces = 500 // members and items altogether
+	maxProposedNames  = 100 // members of one object
+	maxProposedName   = 200 // bytes of a name
+	maxProposedEnum   = 10  // values of an enum
+	maxProposedText   = 64  // bytes of a value of an enum
+	// minEvidence is how many texts a format needs, and each value of an enum on
+	// average.
+	minEvidence = 20
+)
