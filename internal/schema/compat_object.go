@@ -77,7 +77,7 @@ func (c *prover) objects(o known, m *jsonschema.Schema) bool {
 	ok := true
 	for _, name := range m.Required {
 		if !o.requires(name) {
-			ok = c.no(m, "required", "property %s is required now", quote(name))
+			ok = c.no(m, "required", "property %s is required now and was not", quote(name))
 		}
 	}
 	ok = c.counts(o, m) && ok
