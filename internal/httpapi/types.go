@@ -134,9 +134,13 @@ func (s *Server) listTypeVersions(c *call) error {
 	return writeJSON(c.w, http.StatusOK, TypeVersionsAnswer{category, name, viewAll(versions, viewTypeVersion)})
 }
 
+// maxSchemaBody is how much of a schema is read, in bytes. Much more than is taken,
+// so that what is too large is refused like all other schemas.
+const maxSchemaBody = 16 * schema.MaxDocumentBytes
+
 // readSchema reads the body of a request as it is.
 func readSchema(c *call) ([]byte, error) {
-	document, err := io.ReadAll(http.MaxBytesReader(c.w, c.Body, maxAdminBody))
+	document, err := io.ReadAll(http.MaxBytesReader(c.w, c.Body, maxSchemaBody))
 	if err != nil {
 		return nil, problemf(http.StatusRequestEntityTooLarge, "a schema may have %d bytes", schema.MaxDocumentBytes)
 	}

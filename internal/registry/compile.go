@@ -22,7 +22,7 @@ const (
 func (r *Registry) Compile(ctx context.Context, category, name string, document []byte) (*schema.Type, error) {
 	ctx, cancel := context.WithTimeout(ctx, maxCompileTime)
 	defer cancel()
-	return within(ctx, r.compiling, func() (*schema.Type, error) { return schema.Compile(category, name, 0, document) })
+	return within(ctx, r.compiling, func() (*schema.Type, error) { return schema.CompileDraft(category, name, 0, document) })
 }
 
 // within returns what compile returns, or an error when ctx ends before. A compile

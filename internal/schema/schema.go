@@ -5,7 +5,10 @@
 package schema
 
 import (
+	"errors"
 	"fmt"
+	"net/url"
+	"strings"
 	"sync/atomic"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -61,6 +64,10 @@ func Compile(category, name string, version uint32, document []byte) (t *Type, e
 		return nil, err
 	}
 	cost, err := measure(compiled)
+	if outside, ok := errors.AsType[*outsideError](err); ok {
+		target, _, _ := strings.Cut(outside.location, "#")
+		err = refuse(doc.reference(func(u *url.URL) bool { return withoutFragment(u) == target }), "%s", outside.Error())
+	}
 	if err != nil {
 		return nil, err
 	}
