@@ -145,6 +145,10 @@ func TestASchemaIsProposed(t *testing.T) {
 	s.pageviews(30, `{"path":"/","at":"2026-01-01T00:00:00Z"}`)
 	s.must(s.call("POST", "/v1/events", s.write, `{"session_id":"s","category":"page interaction","name":"pageview","data":[],"timestamp":1}`), 422)
 	s.eventually("all to be rejected", func() bool { return len(s.rejections("code=unknown_event_type")) == 31 })
+	tried := s.call("POST", pageview+"/try", s.admin, `{}`).json()["rejected"].(map[string]any)
+	if fmt.Sprint(tried["checked"], tried["would_pass"]) != "31 30" {
+		t.Errorf("with a type they are not unknown any more: %v", tried)
+	}
 	a := s.call("POST", pageview+"/propose", s.admin, "")
 	s.must(a, 200)
 	if a.text("source") != "rejected" || a.text("events") != "30" {

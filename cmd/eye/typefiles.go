@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
 )
@@ -207,7 +208,50 @@ func (f *clientFlags) exportTypes(ctx context.Context, dir string) error {
 			return err
 		}
 	}
+	if f.json {
+		return f.printReport(map[string]int{"written": len(list)})
+	}
 	return f.say("wrote %d event types to %s", len(list), dir)(nil)
+}
+
+// typeName names an event type in a report.
+type typeName struct {
+	Category string `json:"category"`
+	Name     string `json:"name"`
+}
+
+func namesOf(files []typeFile) []typeName {
+	names := make([]typeName, len(files))
+	for i, t := range files {
+		names[i] = typeName{t.category, t.name}
+	}
+	return names
+}
+
+func (f *clientFlags) printReport(report any) error {
+	b, err := json.Marshal(report)
+	if err != nil {
+		return err
+	}
+	return printDocument(f, b)
+}
+
+// typesDiff tells how files and a server differ.
+type typesDiff struct {
+	OnlyInFiles  []typeName `json:"only_in_files"`
+	Differs      []typeName `json:"differs"`
+	OnlyOnServer []typeName `json:"only_on_server"`
+	Alike        int        `json:"alike"`
+}
+
+// typesApplied tells what an apply did, or would do.
+type typesApplied struct {
+	Created   []typeName `json:"created"`
+	Changed   []typeName `json:"changed"`
+	Deleted   []typeName `json:"deleted"`
+	Unchanged int        `json:"unchanged"`
+	InNoFile  int        `json:"in_no_file"`
+	DryRun    bool       `json:"dry_run"`
 }
 
 func (f *clientFlags) diffTypes(ctx context.Context, dir string) (alike bool, err error) {
@@ -224,23 +268,32 @@ func (f *clientFlags) diffTypes(ctx context.Context, dir string) (alike bool, er
 		return false, err
 	}
 	added, changed, same, missing := compareTypes(files, list)
-	for _, t := range added {
-		err = errors.Join(err, f.typeLine("only in files", t.category, t.name))
-	}
-	for _, t := range changed {
-		err = errors.Join(err, f.typeLine("differs", t.category, t.name))
-	}
+	diff := typesDiff{OnlyInFiles: namesOf(added), Differs: namesOf(changed), OnlyOnServer: []typeName{}, Alike: len(same)}
 	for _, t := range missing {
-		err = errors.Join(err, f.typeLine("only on the server", t.Category, t.Name))
+		diff.OnlyOnServer = append(diff.OnlyOnServer, typeName{t.Category, t.Name})
 	}
-	if alike = len(added)+len(changed)+len(missing) == 0; alike {
+	alike = len(added)+len(changed)+len(missing) == 0
+	if f.json {
+		return alike, f.printReport(diff)
+	}
+	err = errors.Join(f.typeLines("only in files", diff.OnlyInFiles), f.typeLines("differs", diff.Differs), f.typeLines("only on the server", diff.OnlyOnServer))
+	if alike {
 		err = errors.Join(err, f.say("%d event types are alike", len(same))(nil))
 	}
 	return alike, err
 }
 
-func (f *clientFlags) typeLine(what, category, name string) error {
-	return f.say("%-20s%s / %s", what+":", printable(category, maxCell), printable(name, maxCell))(nil)
+// typeLines prints a line for each type; nothing with --json.
+func (f *clientFlags) typeLines(what string, types []typeName) error {
+	for _, t := range types {
+		if f.json {
+			break
+		}
+		if err := f.say("%-20s%s / %s", what+":", printable(t.Category, maxCell), printable(t.Name, maxCell))(nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 type applyOptions struct{ force, dryRun, remove bool }
@@ -262,40 +315,79 @@ func (f *clientFlags) applyTypes(ctx context.Context, dir string, o applyOptions
 	if err := f.judgeTypes(ctx, c, slices.Concat(added, changed), o.force); err != nil {
 		return err
 	}
-	done := map[bool]string{true: "would be ", false: ""}[o.dryRun]
-	for i, t := range slices.Concat(added, changed) {
-		what := done + "created"
-		if i >= len(added) {
-			what = done + "changed"
-		}
-		if !o.dryRun {
-			if _, err := c.do(ctx, putRequest(t.category, t.name, t.schema, putOptions{force: o.force})); err != nil {
-				return fmt.Errorf("%s: %w", t.path, f.told(err))
-			}
-		}
-		if err := f.typeLine(what, t.category, t.name); err != nil {
+	a := applying{clientFlags: f, client: c, options: o, report: typesApplied{
+		Created: namesOf(added), Changed: namesOf(changed), Deleted: []typeName{}, Unchanged: len(same), DryRun: o.dryRun,
+	}}
+	if !o.remove {
+		a.report.InNoFile, missing = len(missing), nil
+	}
+	if err := a.put(ctx, "created", added); err != nil {
+		return err
+	}
+	if err := a.put(ctx, "changed", changed); err != nil {
+		return err
+	}
+	if err := a.remove(ctx, missing); err != nil {
+		return err
+	}
+	report := a.report
+	if f.json {
+		return f.printReport(report)
+	}
+	if report.InNoFile > 0 {
+		if err := f.say("%d event types of the server are in no file; --delete ends them", report.InNoFile)(nil); err != nil {
 			return err
 		}
 	}
-	for _, t := range missing {
-		if !o.remove {
-			break
+	return f.say("%d unchanged", report.Unchanged)(nil)
+}
+
+// wording returns what is done, or would be.
+func wording(what string, dryRun bool) string {
+	if dryRun {
+		return "would be " + what
+	}
+	return what
+}
+
+// applying is an apply on its way.
+type applying struct {
+	*clientFlags
+
+	client  *client
+	options applyOptions
+	report  typesApplied
+}
+
+// put puts types that were tried, and tells each when it is put.
+func (a *applying) put(ctx context.Context, what string, files []typeFile) error {
+	for _, t := range files {
+		if !a.options.dryRun {
+			if _, err := a.client.do(ctx, putRequest(t.category, t.name, t.schema, putOptions{force: a.options.force})); err != nil {
+				return fmt.Errorf("%s: %w", t.path, a.told(err))
+			}
 		}
-		if !o.dryRun {
-			if _, err := c.do(ctx, request{method: http.MethodDelete, path: typePath(t.Category, t.Name)}); err != nil {
+		if err := a.typeLines(wording(what, a.options.dryRun), []typeName{{t.category, t.name}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *applying) remove(ctx context.Context, types []typeItem) error {
+	for _, t := range types {
+		if !a.options.dryRun {
+			if _, err := a.client.do(ctx, request{method: http.MethodDelete, path: typePath(t.Category, t.Name)}); err != nil {
 				return err
 			}
 		}
-		if err := f.typeLine(done+"deleted", t.Category, t.Name); err != nil {
+		name := typeName{t.Category, t.Name}
+		a.report.Deleted = append(a.report.Deleted, name)
+		if err := a.typeLines(wording("deleted", a.options.dryRun), []typeName{name}); err != nil {
 			return err
 		}
 	}
-	if !o.remove && len(missing) > 0 {
-		if err := f.say("%d event types of the server are in no file; --delete ends them", len(missing))(nil); err != nil {
-			return err
-		}
-	}
-	return f.say("%d unchanged", len(same))(nil)
+	return nil
 }
 
 // judgeTypes has all schemas tried and prints what is wrong with any.

@@ -32,6 +32,9 @@ func TestCompatibleMeansThatNothingBreaks(t *testing.T) {
 			if errA != nil || errB != nil {
 				continue
 			}
+			if again, _ := schema.Compile("c", "n", 2, text(before)); again.Breaks(a) != nil {
+				t.Fatalf("not compatible with itself: %s\n%v", text(before), again.Breaks(a))
+			}
 			reasons := b.Breaks(a)
 			broken := false
 			for range 12 {
@@ -101,6 +104,9 @@ func (d drawer) root() any {
 	s := d.schema(3)
 	if s, ok := s.(object); ok {
 		s["$defs"] = object{"d": d.schema(2)}
+		if d.chance(5) {
+			s["$schema"] = "http://json-schema.org/draft-07/schema#"
+		}
 	}
 	return s
 }
@@ -136,7 +142,7 @@ func (d drawer) keyword(depth int) object {
 		}
 		return branches
 	}
-	switch d.below(34) {
+	switch d.below(36) {
 	case 0, 1, 2:
 		return object{"type": d.types()}
 	case 3:
@@ -187,7 +193,11 @@ func (d drawer) keyword(depth int) object {
 		return object{"allOf": list()}
 	case 31:
 		return object{"not": sub()}
-	case 32:
+	case 32: // of draft-07; in others it is no schema
+		return object{"items": list(), "additionalItems": sub()}
+	case 33:
+		return object{"dependencies": object{d.name(): oneOf[any](d, sub(), []string{d.name()})}}
+	case 34:
 		return object{"if": sub(), oneOf(d, "then", "else"): sub()}
 	}
 	return oneOf(d, object{"$ref": "#/$defs/d"}, object{oneOf(d, "unevaluatedProperties", "unevaluatedItems"): false})
@@ -231,7 +241,7 @@ func (d drawer) changedValue(keyword string, v any, depth int) any {
 			}
 			return next
 		}
-		if keyword == "dependentRequired" {
+		if keyword == "dependentRequired" || keyword == "dependencies" {
 			return object{d.name(): []string{d.name()}}
 		}
 		return d.changed(v, max(depth-1, 1))
@@ -353,8 +363,14 @@ func (d drawer) object(o object, root any, depth int) any {
 func (d drawer) array(o object, root any, depth int) any {
 	v := []any{}
 	prefix, _ := o["prefixItems"].([]any)
+	if list, ok := o["items"].([]any); ok {
+		prefix = list
+	}
 	for i := range d.below(4) {
 		s := o["items"]
+		if _, list := s.([]any); list {
+			s = o["additionalItems"]
+		}
 		if i < len(prefix) {
 			s = prefix[i]
 		} else if c, ok := o["contains"]; ok && d.chance(2) {

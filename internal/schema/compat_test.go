@@ -152,3 +152,16 @@ func TestAfterAVersionThatCannotBeUsed(t *testing.T) {
 		t.Errorf("got %v", reasons)
 	}
 }
+
+// A large schema of a usual form is judged in a small part of the time.
+func TestALargeSchemaIsJudged(t *testing.T) {
+	properties := numbered(900, `"p%d":{"type":"object","required":["a"],"properties":{"a":{"type":"string","maxLength":9}},"additionalProperties":false}`)
+	values := numbered(schema.MaxEnum, `"v%d"`)
+	a := compile(t, `{"type":"object","properties":{"kind":{"enum":[`+values[:len(values)-7]+`]},`+properties+`},"additionalProperties":false}`)
+	b := compile(t, `{"type":"object","properties":{"kind":{"enum":[`+values+`]},"more":{},`+properties+`},"additionalProperties":false}`)
+	start := time.Now()
+	if reasons := b.Breaks(a); reasons != nil {
+		t.Errorf("after %v: %v", time.Since(start), reasons)
+	}
+	t.Log(time.Since(start))
+}
