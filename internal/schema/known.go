@@ -228,7 +228,7 @@ func (c *prover) impossible(o known, depth int) bool {
 	return false
 }
 
-// bound is one end of a range of numbers.
+// edge is one end of a range of numbers.
 type edge struct {
 	at   *big.Rat // nil: there is none
 	open bool     // at itself is outside
