@@ -7,10 +7,8 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"strconv"
 
 	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
 )
 
@@ -95,72 +93,6 @@ func orDash(text *string) string {
 		return "-"
 	}
 	return *text
-}
-
-func typePath(category, name string) string {
-	return "/v1/types/" + url.PathEscape(category) + "/" + url.PathEscape(name)
-}
-
-// newTypesCommand returns `eye types`.
-func newTypesCommand(s streams) *cobra.Command {
-	group := newGroup("types", "List, show, put and delete event types")
-	f := newClientFlags(group, s)
-
-	list := &cobra.Command{Use: "list", Short: "List event types", Args: args(cobra.NoArgs)}
-	list.RunE = func(cmd *cobra.Command, _ []string) error {
-		return f.show(cmd.Context(), request{method: http.MethodGet, path: "/v1/types"}, func(body []byte) error {
-			var answer struct {
-				Types []typeItem `json:"types"`
-			}
-			if err := decode("/v1/types", body, &answer); err != nil {
-				return err
-			}
-			t := newTable(f.out, "CATEGORY", "NAME", "VERSION", "CREATED AT")
-			for _, i := range answer.Types {
-				t.row(i.Category, i.Name, strconv.FormatUint(uint64(i.Version), 10), i.CreatedAt)
-			}
-			return t.flush()
-		})
-	}
-	get := &cobra.Command{Use: "get CATEGORY NAME", Short: "Print the schema of an event type", Args: args(cobra.ExactArgs(2))}
-	get.RunE = func(cmd *cobra.Command, got []string) error {
-		return f.show(cmd.Context(), request{method: http.MethodGet, path: typePath(got[0], got[1])}, func(body []byte) error {
-			var i typeItem
-			if err := decode("/v1/types", body, &i); err != nil {
-				return err
-			}
-			_ = i.Schema.Indent() // it was read as JSON
-			return printDocument(f, i.Schema)
-		})
-	}
-	put := &cobra.Command{Use: "put CATEGORY NAME [FILE]", Short: "Put the schema of an event type, from a file or standard input", Args: args(cobra.RangeArgs(2, 3))}
-	put.RunE = func(cmd *cobra.Command, got []string) error {
-		schema, err := readInput(f.in, got[2:])
-		if err != nil {
-			return err
-		}
-		return f.show(cmd.Context(), request{method: http.MethodPut, path: typePath(got[0], got[1]), body: schema}, func(body []byte) error {
-			var i typeItem
-			if err := decode("/v1/types", body, &i); err != nil {
-				return err
-			}
-			return f.say("%s / %s is in force as version %d", i.Category, i.Name, i.Version)(nil)
-		})
-	}
-	remove := &cobra.Command{Use: "delete CATEGORY NAME", Short: "Check events of a type no longer", Args: args(cobra.ExactArgs(2))}
-	remove.RunE = func(cmd *cobra.Command, got []string) error {
-		return f.show(cmd.Context(), request{method: http.MethodDelete, path: typePath(got[0], got[1])}, f.say("deleted the schema of %s / %s", got[0], got[1]))
-	}
-	group.AddCommand(list, get, put, remove)
-	return group
-}
-
-type typeItem struct {
-	Category  string         `json:"category"`
-	Name      string         `json:"name"`
-	Version   uint32         `json:"version"`
-	Schema    jsontext.Value `json:"schema"`
-	CreatedAt string         `json:"created_at"`
 }
 
 // readInput reads the file that is named, or standard input when none is, or -.

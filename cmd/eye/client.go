@@ -122,9 +122,10 @@ func newClient(base, key string, trust *tls.Config) (*client, error) {
 
 // problemError is an answer that is an error (RFC 9457).
 type problemError struct {
-	Title  string `json:"title"`
-	Status int    `json:"status"`
-	Detail string `json:"detail"`
+	Title   string        `json:"title"`
+	Status  int           `json:"status"`
+	Detail  string        `json:"detail"`
+	Reasons []breakReason `json:"reasons"` // of a schema that is not compatible
 
 	retryAfter string
 }

@@ -22,6 +22,7 @@ const (
 	exitFailed   = 1
 	exitUsage    = 2
 	exitRejected = 3 // eye send: delivered, but some events were rejected
+	exitBreaking = 3 // eye types put, apply: not compatible with the version in force
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }

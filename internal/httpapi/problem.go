@@ -27,7 +27,9 @@ type ProblemDetails struct {
 	Line   int    `json:"line,omitzero" doc:"where a body stops being JSON, from 1"`
 	Column int    `json:"column,omitzero" doc:"in code points, from 1"`
 	// Pointer is the place in a schema that cannot be used.
-	Pointer string `json:"pointer,omitzero" doc:"JSON Pointer into a schema that cannot be used"`
+	Pointer *string `json:"pointer,omitzero" doc:"JSON Pointer into a schema that cannot be used; empty for the whole"`
+	// Reasons are given for a schema that is not compatible.
+	Reasons []schema.Reason `json:"reasons,omitempty" doc:"why a schema is not compatible with the version in force"`
 
 	retryAfter string
 	headers    map[string]string
@@ -70,6 +72,7 @@ func (s *Server) problemOf(err error) *ProblemDetails {
 		param   *query.ParamError
 		compile *schema.CompileError
 		invalid *registry.InvalidError
+		breaks  *registry.BreakingError
 		tooBig  *http.MaxBytesError
 	)
 	switch {
@@ -87,7 +90,11 @@ func (s *Server) problemOf(err error) *ProblemDetails {
 		return problem(http.StatusBadRequest, param.Error())
 	case errors.As(err, &compile):
 		p := problem(http.StatusUnprocessableEntity, compile.Error())
-		p.Pointer = compile.Pointer
+		p.Pointer = &compile.Pointer
+		return p
+	case errors.As(err, &breaks):
+		p := problem(http.StatusConflict, breaks.Error())
+		p.Reasons = breaks.Reasons
 		return p
 	case errors.As(err, &invalid):
 		return problem(http.StatusUnprocessableEntity, invalid.Error())

@@ -181,6 +181,7 @@ func (s *Server) routes() []route {
 	all = append(all, exportRoutes()...)
 	all = append(all, adminRoutes()...)
 	all = append(all, keyRoutes()...)
+	all = append(all, typeRoutes()...)
 	all = append(all, erasureRoutes()...)
 	all = append(all, backupRoutes()...)
 	all = append(all, operationRoutes()...)

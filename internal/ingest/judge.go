@@ -1,15 +1,13 @@
 package ingest
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
 
 	"theeye/internal/event"
+	"theeye/internal/schema"
 )
 
 // judge turns one element into a record: an event, or a rejection with
@@ -72,7 +70,11 @@ func (c *Collector) checkType(r *request, e *element) uint32 {
 	if e.category == "" || e.name == "" {
 		return 0
 	}
-	t := c.opts.Types(e.category, e.name)
+	types := r.types
+	if types == nil {
+		types = c.opts.Types
+	}
+	t := types(e.category, e.name)
 	if t == nil {
 		if r.RefuseUnknownTypes {
 			e.problem(event.UnknownEventType, "", fmt.Sprintf("no event type %q / %q is registered, and this application takes no others", e.category, e.name))
@@ -80,7 +82,7 @@ func (c *Collector) checkType(r *request, e *element) uint32 {
 		return 0
 	}
 	if e.clean && e.data != nil {
-		e.problems = append(e.problems, t.Check(decodeAny(e.data))...)
+		e.problems = append(e.problems, t.Check(schema.Decode(e.data))...)
 	}
 	return t.Version
 }
@@ -100,48 +102,6 @@ func (r *request) reject(e element, raw []byte, index int, version uint32) event
 		SessionID: e.sessionID, Category: e.category, Name: e.name, SentTime: e.sentTime, SentAt: e.sentAt,
 		ReceivedAt: r.ReceivedAt, SchemaVersion: version, Problems: e.problems, Raw: raw,
 	}}
-}
-
-// decodeAny gives data the form that a validator takes: numbers keep their
-// literal. The value was read strictly before.
-func decodeAny(data jsontext.Value) any {
-	d := jsontext.NewDecoder(bytes.NewBuffer(data))
-	return anyValue(d)
-}
-
-func anyValue(d *jsontext.Decoder) any {
-	token, err := d.ReadToken()
-	if err != nil {
-		return nil
-	}
-	switch token.Kind() {
-	case '{':
-		object := map[string]any{}
-		for d.PeekKind() != '}' {
-			name, err := d.ReadToken()
-			if err != nil {
-				return object
-			}
-			key := name.String()
-			object[key] = anyValue(d)
-		}
-		_, _ = d.ReadToken()
-		return object
-	case '[':
-		array := []any{}
-		for d.PeekKind() != ']' {
-			array = append(array, anyValue(d))
-		}
-		_, _ = d.ReadToken()
-		return array
-	case '"':
-		return token.String()
-	case '0':
-		return json.Number(token.String())
-	case 't', 'f':
-		return token.Bool()
-	}
-	return nil
 }
 
 // repeated finds what one request sends twice under one id.

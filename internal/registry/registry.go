@@ -76,6 +76,8 @@ type Registry struct {
 	current atomic.Pointer[snapshot]
 	mu      sync.Mutex // guards the making of snapshots
 
+	compiling chan struct{} // a place for each schema of a user that is being compiled
+
 	stop    context.CancelFunc
 	running sync.WaitGroup
 	dirty   chan struct{} // a signal: metadata.json is behind the snapshot
@@ -118,7 +120,7 @@ func Open(ctx context.Context, js jetstream.JetStream, opts Options) (*Registry,
 	if opts.KeepInterval <= 0 {
 		opts.KeepInterval = time.Minute
 	}
-	r := &Registry{opts: opts, log: opts.Logger, js: js, dirty: make(chan struct{}, 1)}
+	r := &Registry{opts: opts, log: opts.Logger, js: js, dirty: make(chan struct{}, 1), compiling: make(chan struct{}, maxCompiling)}
 	r.current.Store(newSnapshot())
 	if err := r.readAdminKey(); err != nil {
 		return nil, err

@@ -26,7 +26,8 @@ type TypeVersion struct {
 	Version   uint32         `json:"version"`
 	Schema    jsontext.Value `json:"schema"` // must not be changed
 	CreatedAt time.Time      `json:"created_at"`
-	DeletedAt *time.Time     `json:"deleted_at"` // the type ended with this version
+	DeletedAt *time.Time     `json:"deleted_at"`      // the type ended with this version
+	Author    string         `json:"author,omitzero"` // the id of the key that made it; empty when it is not known
 }
 
 type typeName struct{ category, name string }
@@ -128,44 +129,100 @@ func typeError(category, name string, err error) error {
 	return fmt.Errorf("event type %.80q / %.80q: %w", category, name, err)
 }
 
-// PutType makes a schema the version in force of an event type, the next by
-// number, and returns it. A schema that equals the one in force, but for white
-// space and the order of keys, makes no version (made is false), nor does one
-// that is refused. Two nodes never make the same version of two schemas. Errors:
-// *schema.CompileError, *InvalidError, ErrUnavailable.
-func (r *Registry) PutType(ctx context.Context, category, name string, document []byte) (v TypeVersion, made bool, err error) {
-	if err := errors.Join(checkTypeText("category", category), checkTypeText("name", name)); err != nil {
-		return v, false, err
+// TypeChange is a schema that is to be the version in force of an event type.
+type TypeChange struct {
+	Category, Name string
+	Document       []byte // is copied
+	Author         string // the id of the key that asks for it
+	// Force makes a version that is not compatible with the one in force.
+	Force bool
+	// DryRun judges and makes nothing.
+	DryRun bool
+}
+
+// TypeOutcome is what became of a change.
+type TypeOutcome struct {
+	TypeVersion                 // in force now; of a dry run, what would be
+	Made        bool            // a new version; else it equals the one in force
+	Breaks      []schema.Reason // why it is not compatible with the version before
+}
+
+// BreakingError refuses a schema under which data may be refused that conforms
+// to the version in force.
+type BreakingError struct {
+	InForce uint32 // the version
+	Reasons []schema.Reason
+}
+
+// Error tells the first reason and what to do.
+func (e *BreakingError) Error() string {
+	more := ""
+	if n := len(e.Reasons) - 1; n > 0 {
+		more = fmt.Sprintf(" (and %d reasons more)", n)
 	}
-	if _, err := schema.Compile(category, name, 1, document); err != nil {
-		return v, false, err
+	return fmt.Sprintf("what conforms to version %d may not conform to this schema: at %q: %s%s; add ?force=1 to put it all the same",
+		e.InForce, e.Reasons[0].Pointer, e.Reasons[0].Reason, more)
+}
+
+// PutType is ChangeType with Force, of nobody.
+func (r *Registry) PutType(ctx context.Context, category, name string, document []byte) (v TypeVersion, made bool, err error) {
+	outcome, err := r.ChangeType(ctx, TypeChange{Category: category, Name: name, Document: document, Force: true})
+	return outcome.TypeVersion, outcome.Made, err
+}
+
+// ChangeType makes a schema the version in force of an event type, the next by
+// number, and returns it. A schema that equals the one in force, but for white
+// space and the order of keys, makes no version, nor does one that is refused.
+// One that equals an older version makes a new one: that is how to go back. It is
+// compared with the version in force, and with none when the type is new or was
+// deleted. Two nodes never make the same version of two schemas. Errors:
+// *schema.CompileError, *InvalidError, *BreakingError, ErrUnavailable.
+func (r *Registry) ChangeType(ctx context.Context, change TypeChange) (TypeOutcome, error) {
+	if err := errors.Join(checkTypeText("category", change.Category), checkTypeText("name", change.Name)); err != nil {
+		return TypeOutcome{}, err
+	}
+	document := bytes.Clone(change.Document)
+	compiled, err := r.Compile(ctx, change.Category, change.Name, document)
+	if err != nil {
+		return TypeOutcome{}, err
 	}
 	if err := r.checkRoom(); err != nil {
-		return v, false, err
+		return TypeOutcome{}, err
 	}
-	v = TypeVersion{Category: category, Name: name, Schema: bytes.Clone(document), CreatedAt: now()}
 	for range maxTries {
-		v.Version = 1
-		if t := r.current.Load().types[typeName{category, name}]; t != nil && len(t.versions) > 0 {
-			if last, ok := t.last(); ok && sameSchema(last.Schema, document) {
-				return last, false, nil
+		out := TypeOutcome{Made: true, TypeVersion: TypeVersion{
+			Category: change.Category, Name: change.Name, Version: 1, Schema: document, CreatedAt: now(), Author: change.Author,
+		}}
+		if t := r.current.Load().types[typeName{change.Category, change.Name}]; t != nil && len(t.versions) > 0 {
+			last, ok := t.last()
+			if ok && sameSchema(last.Schema, document) {
+				return TypeOutcome{TypeVersion: last}, nil
 			}
-			v.Version = t.versions[len(t.versions)-1].Version + 1
+			if ok {
+				out.Breaks = compiled.Breaks(t.compiled.schema)
+			}
+			if len(out.Breaks) > 0 && !change.Force {
+				return TypeOutcome{}, &BreakingError{last.Version, out.Breaks}
+			}
+			out.Version = last.Version + 1
 		}
-		err := r.change(ctx, typeKey(category, name, v.Version), func(old []byte) (any, error) {
+		if change.DryRun {
+			return out, nil
+		}
+		err := r.change(ctx, typeKey(out.Category, out.Name, out.Version), func(old []byte) (any, error) {
 			if old != nil { // another came first with this number
 				return nil, ErrExists
 			}
-			return v, nil
+			return out.TypeVersion, nil
 		})
 		if err == nil {
-			return v, true, nil
+			return out, nil
 		}
 		if !errors.Is(err, ErrExists) {
-			return v, false, typeError(category, name, err)
+			return TypeOutcome{}, typeError(change.Category, change.Name, err)
 		}
 	}
-	return v, false, typeError(category, name, fmt.Errorf("%w: others change it all the time", ErrUnavailable))
+	return TypeOutcome{}, typeError(change.Category, change.Name, fmt.Errorf("%w: others change it all the time", ErrUnavailable))
 }
 
 func checkTypeText(field, text string) error {

@@ -123,6 +123,9 @@ func explainCompile(doc *source, err error) error {
 	case errors.As(err, &pattern):
 		return refuse(documentPointer(pattern.URL), "%q is no pattern that can be used: %v", shorten(pattern.Regex), pattern.Err)
 	case errors.As(err, &load):
+		if at := doc.find("$schema", func(text string) bool { return strings.TrimSuffix(text, "#") == load.URL }); at != "" {
+			return refuse(at, "the dialect %q is not supported: %s", shorten(load.URL), dialects)
+		}
 		return refuse(doc.reference(func(u *url.URL) bool { return withoutFragment(u) == load.URL }),
 			"%q is not in this document: references must not lead out of it", shorten(strings.TrimPrefix(load.URL, scheme)))
 	case errors.As(err, &anchor):
@@ -160,16 +163,23 @@ func (s *source) reference(fits func(*url.URL) bool) string {
 			}
 		}
 	}
+	return s.find("$ref", func(text string) bool {
+		u, err := base.Parse(text)
+		return err == nil && fits(u)
+	})
+}
+
+// find returns the JSON Pointer of the first text under a key that fits, empty
+// when none does.
+func (s *source) find(key string, fits func(string) bool) string {
 	var find func(at string, v any) string
 	find = func(at string, v any) string {
 		switch v := v.(type) {
 		case map[string]any:
 			for _, name := range slices.Sorted(maps.Keys(v)) {
 				below := at + "/" + escape(name)
-				if text, ok := v[name].(string); ok && name == "$ref" {
-					if u, err := base.Parse(text); err == nil && fits(u) {
-						return below
-					}
+				if text, ok := v[name].(string); ok && name == key && fits(text) {
+					return below
 				}
 				if found := find(below, v[name]); found != "" {
 					return found

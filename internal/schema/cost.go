@@ -36,11 +36,17 @@ func measure(root *jsonschema.Schema) (cost, error) {
 			return cost{}, err
 		}
 		reached := m.reach[start]
-		if reached.steps > MaxSteps {
-			return cost{}, refuse("", "the schema takes more than %d steps for one value at depth %d: too many alternatives (anyOf, oneOf) or references meet there", MaxSteps, depth)
+		most := reached
+		if depth == 0 { // what any subschema does with its own value shows later, at some depth: told here it has a place
+			for _, l := range m.reach {
+				most = most.max(l)
+			}
 		}
-		if reached.pattern > MaxPatternLoad {
-			return cost{}, refuse("", "the patterns for one value at depth %d take more than %d steps: use fewer or simpler ones", depth, MaxPatternLoad)
+		if most.steps > MaxSteps {
+			return cost{}, refuse(m.first(func(l load) bool { return l.steps > MaxSteps }), "the schema takes more than %d steps for one value at depth %d: too many alternatives (anyOf, oneOf) or references meet there", MaxSteps, depth)
+		}
+		if most.pattern > MaxPatternLoad {
+			return cost{}, refuse(m.first(func(l load) bool { return l.pattern > MaxPatternLoad }), "the patterns for one value at depth %d take more than %d steps: use fewer or simpler ones", depth, MaxPatternLoad)
 		}
 		c.loads = append(c.loads, reached)
 		if depth >= 2 && slices.Equal(before, m.reach) {
@@ -59,6 +65,17 @@ type meter struct {
 	nodes []*node
 	reach []load // by place; of the depth before
 	work  int
+}
+
+// first returns the JSON Pointer of the innermost subschema whose load is over a
+// bound; in-place targets stand before those that apply them.
+func (m *meter) first(over func(load) bool) string {
+	for i, l := range m.reach {
+		if over(l) {
+			return m.nodes[i].at
+		}
+	}
+	return ""
 }
 
 // children are loads by name and index, and of what has no entry.

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -92,6 +93,13 @@ func (g *graph) list(schemas ...*jsonschema.Schema) []*node {
 	return nodes
 }
 
+// outsideError is a reference to one of the library's own documents.
+type outsideError struct{ location string }
+
+func (e *outsideError) Error() string {
+	return fmt.Sprintf("a reference leads to %s: references must stay inside the document", e.location)
+}
+
 // visit completes n, and before it all that it applies in place.
 func (g *graph) visit(n *node) error {
 	switch n.state {
@@ -102,7 +110,7 @@ func (g *graph) visit(n *node) error {
 	}
 	n.state = visiting
 	if !strings.HasPrefix(n.schema.Location, rootURL+"#") {
-		return refuse("", "a reference leads to %s: references must stay inside the document", n.schema.Location)
+		return &outsideError{n.schema.Location}
 	}
 	if err := n.checkKeywords(); err != nil {
 		return err

@@ -1,5 +1,7 @@
 package schema
 
+import "time"
+
 // The bounds of a schema. They are checked when it is registered; what is over
 // one is refused with a *CompileError that names it.
 const (
@@ -47,4 +49,29 @@ const (
 	// validator computes with their exact values.
 	MaxNumberDigits = 40
 	MaxExponent     = 308
+)
+
+// The bounds of a comparison of two versions. Beyond them it is not judged, which
+// counts as breaking.
+const (
+	// MaxReasons bounds the reasons that are told.
+	MaxReasons = 100
+	// maxComparisons bounds the work, in steps of about 5 µs. A schema of a thousand
+	// properties takes 10,000.
+	maxComparisons = 50_000
+	// MaxJudging bounds the time, on a machine that is slow or busy.
+	MaxJudging = 5 * time.Second
+)
+
+// The bounds of a proposal. What is beyond them is not described.
+const (
+	maxProposedDepth  = 16  // of members and items
+	maxProposedPlaces = 500 // members and items altogether
+	maxProposedNames  = 100 // members of one object
+	maxProposedName   = 200 // bytes of a name
+	maxProposedEnum   = 10  // values of an enum
+	maxProposedText   = 64  // bytes of a value of an enum
+	// minEvidence is how many texts a format needs, and each value of an enum on
+	// average.
+	minEvidence = 20
 )

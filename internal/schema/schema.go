@@ -1,12 +1,14 @@
-// Package schema compiles the JSON Schema of an event type and checks event
-// data against it.
+// Package schema compiles the JSON Schema of an event type, checks event data
+// against it, and judges whether one version is compatible with another.
 //
-// It does not keep event types, choose their versions or judge whether one
-// version is compatible with another.
+// It does not keep event types or choose their versions.
 package schema
 
 import (
+	"errors"
 	"fmt"
+	"net/url"
+	"strings"
 	"sync/atomic"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -62,6 +64,10 @@ func Compile(category, name string, version uint32, document []byte) (t *Type, e
 		return nil, err
 	}
 	cost, err := measure(compiled)
+	if outside, ok := errors.AsType[*outsideError](err); ok {
+		target, _, _ := strings.Cut(outside.location, "#")
+		err = refuse(doc.reference(func(u *url.URL) bool { return withoutFragment(u) == target }), "%s", outside.Error())
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/spf13/cobra"
+)
+
+func typePath(category, name string) string {
+	return "/v1/types/" + segment(category) + "/" + segment(name)
+}
+
+// segment returns text as one segment of a path, of a URL or of a file system.
+// Dots alone would be taken for the folder itself or the one above, and a file
+// whose name begins with one would be hidden.
+func segment(text string) string {
+	rest := strings.TrimLeft(text, ".")
+	return strings.Repeat("%2E", len(text)-len(rest)) + url.PathEscape(rest)
+}
+
+// newTypesCommand returns `eye types`.
+func newTypesCommand(s streams) *cobra.Command {
+	group := newGroup("types", "List, show, put, try and delete event types; keep them in files")
+	f := newClientFlags(group, s)
+
+	list := &cobra.Command{Use: "list", Short: "List event types", Args: args(cobra.NoArgs)}
+	list.RunE = func(cmd *cobra.Command, _ []string) error {
+		return f.show(cmd.Context(), request{method: http.MethodGet, path: "/v1/types"}, func(body []byte) error {
+			var answer struct {
+				Types []typeItem `json:"types"`
+			}
+			if err := decode("/v1/types", body, &answer); err != nil {
+				return err
+			}
+			t := newTable(f.out, "CATEGORY", "NAME", "VERSION", "CREATED AT")
+			for _, i := range answer.Types {
+				t.row(i.Category, i.Name, strconv.FormatUint(uint64(i.Version), 10), i.CreatedAt)
+			}
+			return t.flush()
+		})
+	}
+	get := &cobra.Command{Use: "get CATEGORY NAME", Short: "Print the schema of an event type", Args: args(cobra.ExactArgs(2))}
+	get.RunE = func(cmd *cobra.Command, got []string) error {
+		return f.show(cmd.Context(), request{method: http.MethodGet, path: typePath(got[0], got[1])}, func(body []byte) error {
+			var i typeItem
+			if err := decode("/v1/types", body, &i); err != nil {
+				return err
+			}
+			_ = i.Schema.Indent() // it was read as JSON
+			return printDocument(f, i.Schema)
+		})
+	}
+	put := &cobra.Command{
+		Use: "put CATEGORY NAME [FILE]", Short: "Put the schema of an event type, from a file or standard input", Args: args(cobra.RangeArgs(2, 3)),
+		Long: "Put the schema of an event type, from a file or standard input. Ends with code 3, and tells the reasons, when it is\nnot compatible with the version in force.",
+	}
+	force := put.Flags().Bool("force", false, "put it even when it is not compatible with the version in force")
+	put.RunE = func(cmd *cobra.Command, got []string) error {
+		schema, err := readInput(f.in, got[2:])
+		if err != nil {
+			return err
+		}
+		return f.told(f.show(cmd.Context(), putRequest(got[0], got[1], schema, putOptions{force: *force}), func(body []byte) error {
+			var i typeItem
+			if err := decode("/v1/types", body, &i); err != nil {
+				return err
+			}
+			return f.say("%s / %s is in force as version %d", i.Category, i.Name, i.Version)(nil)
+		}))
+	}
+	remove := &cobra.Command{Use: "delete CATEGORY NAME", Short: "Check events of a type no longer", Args: args(cobra.ExactArgs(2))}
+	remove.RunE = func(cmd *cobra.Command, got []string) error {
+		return f.show(cmd.Context(), request{method: http.MethodDelete, path: typePath(got[0], got[1])}, f.say("deleted the schema of %s / %s", got[0], got[1]))
+	}
+	group.AddCommand(list, get, put, remove, newVersionsCommand(f), newTryCommand(f), newProposeCommand(f))
+	group.AddCommand(newTypeFilesCommands(f)...)
+	return group
+}
+
+type typeItem struct {
+	Category  string         `json:"category"`
+	Name      string         `json:"name"`
+	Version   uint32         `json:"version"`
+	Schema    jsontext.Value `json:"schema"`
+	CreatedAt string         `json:"created_at"`
+}
+
+// putOptions are the parameters of a PUT of a type.
+type putOptions struct{ force, dryRun bool }
+
+func putRequest(category, name string, schema []byte, o putOptions) request {
+	q := url.Values{}
+	if o.force {
+		q.Set("force", "1")
+	}
+	if o.dryRun {
+		q.Set("dry_run", "1")
+	}
+	return request{method: http.MethodPut, path: typePath(category, name), query: q, body: schema}
+}
+
+// told prints the reasons of a schema that is not compatible, and ends with the
+// exit code for it. Other errors are returned.
+func (f *clientFlags) told(err error) error {
+	var p *problemError
+	if !errors.As(err, &p) || len(p.Reasons) == 0 {
+		return err
+	}
+	_, _ = fmt.Fprintln(f.err, "eye: not compatible with the version in force; --force puts it all the same")
+	for _, r := range p.Reasons {
+		_, _ = fmt.Fprintln(f.err, "  "+r.String())
+	}
+	return &exitError{exitBreaking}
+}
+
+// breakReason is why a schema is not compatible.
+type breakReason struct {
+	Pointer string `json:"pointer"`
+	Reason  string `json:"reason"`
+}
+
+// String returns the reason as a line.
+func (r breakReason) String() string {
+	return printable(fmt.Sprintf("at %q: %s", r.Pointer, r.Reason), 10*maxCell)
+}

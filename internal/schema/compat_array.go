@@ -1,0 +1,118 @@
+package schema
+
+import (
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+// itemsOf returns what s asks of the items one by one, and of all behind those;
+// nil for nothing.
+func itemsOf(s *jsonschema.Schema) (first []*jsonschema.Schema, rest *jsonschema.Schema) {
+	switch items := s.Items.(type) { // before 2020-12
+	case *jsonschema.Schema:
+		return nil, items
+	case []*jsonschema.Schema:
+		switch more := s.AdditionalItems.(type) {
+		case *jsonschema.Schema:
+			return items, more
+		case bool:
+			if !more {
+				return items, never(s, "additionalItems")
+			}
+		}
+		return items, nil
+	}
+	return s.PrefixItems, s.Items2020
+}
+
+// item returns what is asked of the item at an index.
+func (o known) item(index int) []*jsonschema.Schema {
+	var list []*jsonschema.Schema
+	for _, s := range o.schemas {
+		first, rest := itemsOf(s)
+		switch {
+		case index < len(first):
+			list = append(list, first[index])
+		case rest != nil:
+			list = append(list, rest)
+		}
+	}
+	return list
+}
+
+// arrays proves the keywords that look at arrays.
+func (c *prover) arrays(o known, m *jsonschema.Schema) bool {
+	if o.types&arrays == 0 {
+		return true
+	}
+	high := o.least(func(s *jsonschema.Schema) *int { return s.MaxItems })
+	ok := c.least(m, "minItems", m.MinItems, o.most(func(s *jsonschema.Schema) *int { return s.MinItems }))
+	ok = c.most(m, "maxItems", m.MaxItems, high) && ok
+	if m.UniqueItems && (high == nil || *high > 1) && !o.some(func(s *jsonschema.Schema) bool { return s.UniqueItems }) {
+		ok = c.no(m, "uniqueItems", "items must be unique now")
+	}
+	ok = c.items(o, m, high) && ok
+	ok = c.contains(o, m) && ok
+	if m.UnevaluatedItems != nil && !always(m.UnevaluatedItems) {
+		ok = c.unclear(m, "unevaluatedItems")
+	}
+	return ok
+}
+
+// items proves what m asks of each item; high bounds how many there are.
+func (c *prover) items(o known, m *jsonschema.Schema, high *int) bool {
+	first, rest := itemsOf(m)
+	last := len(first) // all items from here on are alike, on both sides
+	for _, s := range o.schemas {
+		one, _ := itemsOf(s)
+		last = max(last, len(one))
+	}
+	ok := true
+	for i := 0; i <= last; i++ {
+		n := rest
+		if i < len(first) {
+			n = first[i]
+		}
+		if n == nil {
+			continue
+		}
+		if high != nil && i >= *high {
+			break
+		}
+		before := c.known(o.item(i)...)
+		if c.impossible(before, maxLookAhead) {
+			break // there are no more items
+		}
+		ok = c.child(before, n) && ok
+	}
+	return ok
+}
+
+// contains proves how many items are of a kind.
+func (c *prover) contains(o known, m *jsonschema.Schema) bool {
+	if m.Contains == nil {
+		return true
+	}
+	low, high := fewest(m), m.MaxContains
+	enough := low == 0 || o.some(func(s *jsonschema.Schema) bool {
+		return s.Contains != nil && fewest(s) >= low && c.attempt(func() bool { return c.child(c.known(s.Contains), m.Contains) })
+	})
+	few := high == nil || o.some(func(s *jsonschema.Schema) bool {
+		return s.MaxItems != nil && *s.MaxItems <= *high ||
+			s.Contains != nil && s.MaxContains != nil && *s.MaxContains <= *high && c.attempt(func() bool { return c.child(c.known(m.Contains), s.Contains) })
+	})
+	if !enough {
+		return c.no(m, "contains", "items of a kind must be there now (contains)")
+	}
+	if !few {
+		return c.no(m, "maxContains", "fewer items of a kind may be there now (maxContains)")
+	}
+	return true
+}
+
+// fewest returns how many items must match contains.
+func fewest(s *jsonschema.Schema) int {
+	if s.MinContains != nil {
+		return *s.MinContains
+	}
+	return 1
+}

@@ -1,0 +1,167 @@
+package schema_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"theeye/internal/schema"
+)
+
+// The table that docs/guides/types.md tells in words. "forth" is the verdict on
+// replacing the first schema by the second, "back" on the other way: empty for
+// compatible, else the pointer and the beginning of the first reason.
+func TestCompatibility(t *testing.T) {
+	tests := []struct{ name, a, b, forth, back string }{
+		{"nothing changes", `{"type":"object","required":["a"]}`, `{"required":["a"],"type":"object"}`, "", ""},
+		{"words for people", `{"title":"a"}`, `{"title":"b","description":"c","examples":[1],"default":2,"$comment":"d"}`, "", ""},
+		{"a format that is not asserted", `{}`, `{"format":"colour"}`, "", ""},
+
+		// Properties.
+		{"a required property", `{"properties":{"a":true}}`, `{"properties":{"a":true},"required":["a"]}`, "/required property 'a' is required now", ""},
+		{"an optional property, closed", `{"properties":{"a":{}},"additionalProperties":false}`, `{"properties":{"a":{},"b":{}},"additionalProperties":false}`, "", "/additionalProperties property 'b' is no longer allowed"},
+		{"an optional property, open", `{"properties":{"a":{}}}`, `{"properties":{"a":{},"b":{"type":"string"}}}`, "/properties/b/type no longer taken", ""},
+		{"an optional property that takes anything, open", `{"properties":{"a":{}}}`, `{"properties":{"a":{},"b":true}}`, "", ""},
+		{"an optional property out of bounded others", `{"additionalProperties":{"type":"string"}}`, `{"properties":{"b":{"type":"string"}},"additionalProperties":{"type":"string"}}`, "", ""},
+		{"other properties end", `{"properties":{"a":{}}}`, `{"properties":{"a":{}},"additionalProperties":false}`, "/additionalProperties properties of other names are no longer allowed", ""},
+		{"other properties are bounded", `{}`, `{"additionalProperties":{"type":"string"}}`, "/additionalProperties properties of other names", ""},
+		{"other properties are bounded less", `{"additionalProperties":{"type":"integer"}}`, `{"additionalProperties":{"type":"number"}}`, "", "/additionalProperties properties of other names"},
+		{"a deep property", `{"properties":{"a":{"properties":{"b":{"maximum":5}}}}}`, `{"properties":{"a":{"properties":{"b":{"maximum":4}}}}}`, "/properties/a/properties/b/maximum maximum is 4 now", ""},
+		{"a name with a slash", `{"properties":{"a/b":{"type":["string","null"]}}}`, `{"properties":{"a/b":{"type":"string"}}}`, "/properties/a~1b/type no longer taken: null", ""},
+		{"a pattern of names", `{"patternProperties":{"^x-":{"type":"string"}},"additionalProperties":false}`, `{"patternProperties":{"^x-":{"type":["string","null"]}},"additionalProperties":false}`, "", "/patternProperties/^x- properties of other names"},
+		{"another pattern of names", `{"patternProperties":{"^x-":{}},"additionalProperties":false}`, `{"patternProperties":{"^y-":{}},"additionalProperties":false}`, "/additionalProperties properties of other names", "/additionalProperties properties of other names"},
+		{"names", `{"propertyNames":{"maxLength":5}}`, `{"propertyNames":{"maxLength":4}}`, "/propertyNames/maxLength maxLength was 5", ""},
+		{"names of a closed object", `{"properties":{"ab":{}},"additionalProperties":false}`, `{"properties":{"ab":{}},"additionalProperties":false,"propertyNames":{"maxLength":2}}`, "", ""},
+		{"how many", `{"maxProperties":3}`, `{"maxProperties":2,"minProperties":1}`, "/minProperties minProperties was 0", ""},
+		{"how many, as required", `{"type":"object","required":["a","b"]}`, `{"type":"object","minProperties":2}`, "", "/required property 'a'"},
+		{"required beside another", `{}`, `{"dependentRequired":{"a":["b"]}}`, "/dependentRequired property 'b' is required now beside 'a'", ""},
+		{"required beside another, always there", `{"required":["b"]}`, `{"dependentRequired":{"a":["b"]}}`, "", "/required property 'b'"},
+		{"a schema beside another", `{"dependentSchemas":{"a":{"required":["b"]}}}`, `{"dependentSchemas":{"a":{"required":["b","c"]}}}`, "/dependentSchemas/a/required property 'c'", ""},
+
+		// Types and values.
+		{"a type less", `{"type":["string","number"]}`, `{"type":"string"}`, "/type no longer taken: number", ""},
+		{"integers alone", `{"type":"number"}`, `{"type":"integer"}`, "/type numbers that are no integers", ""},
+		{"a type at all", `{}`, `{"type":"object"}`, "/type no longer taken: null, boolean, number, string, array", ""},
+		{"an enum", `{"type":"string"}`, `{"enum":["a","b"]}`, "/enum only some values", ""},
+		{"an enum of fewer", `{"enum":["a","b","c"]}`, `{"enum":["a","b"]}`, `/enum "c" is no longer taken`, ""},
+		{"an enum that ends", `{"enum":["a","b"]}`, `{"type":"string"}`, "", "/enum only some values"},
+		{"an enum and a length", `{"enum":["a","bb"]}`, `{"type":"string","maxLength":1}`, `/type "bb" is no longer taken`, "/enum only some values"},
+		{"a constant of an enum", `{"const":1.0}`, `{"enum":[1,2]}`, "", "/const 2 is no longer taken"},
+		{"booleans one by one", `{"type":"boolean"}`, `{"enum":[true,false]}`, "", ""},
+
+		// Numbers.
+		{"a minimum", `{}`, `{"minimum":0}`, "/minimum minimum is 0 now; there was none", ""},
+		{"a minimum where there are no numbers", `{"type":"string"}`, `{"type":"string","minimum":0}`, "", ""},
+		{"an exclusive minimum of integers", `{"type":"integer","exclusiveMinimum":0}`, `{"type":"integer","minimum":1}`, "", ""},
+		{"an exclusive minimum of numbers", `{"exclusiveMinimum":0}`, `{"minimum":0}`, "", "/exclusiveMinimum exclusiveMinimum is 0 now"},
+		{"multiples", `{"multipleOf":0.5}`, `{"multipleOf":0.25}`, "", "/multipleOf numbers must be multiples of 0.5"},
+		{"multiples of integers", `{"type":"integer"}`, `{"type":"integer","multipleOf":0.5}`, "", ""},
+		{"multiples of one are integers", `{"multipleOf":1}`, `{"type":["null","boolean","integer","string","array","object"]}`, "", ""},
+
+		// Texts.
+		{"lengths", `{"minLength":1,"maxLength":5}`, `{"minLength":2,"maxLength":6}`, "/minLength minLength was 1 and is 2", "/maxLength maxLength was 6 and is 5"},
+		{"a pattern", `{"pattern":"^a"}`, `{"pattern":"^b"}`, `/pattern texts must match "^b" now`, `/pattern texts must match "^a" now`},
+		{"a pattern that ends", `{"pattern":"^a"}`, `{"type":["null","boolean","number","string","array","object"]}`, "", "/pattern texts must match"},
+		{"a format", `{"type":"string"}`, `{"type":"string","format":"uuid"}`, "/format texts must be a uuid now", ""},
+		{"a format where there are no texts", `{"type":"number"}`, `{"type":"number","format":"uuid"}`, "", ""},
+
+		// Arrays.
+		{"items", `{"items":{"type":"string"}}`, `{"items":{"type":["string","null"]}}`, "", "/items/type no longer taken: null"},
+		{"items of an array that is always empty", `{"maxItems":0}`, `{"items":{"type":"string"}}`, "", "/maxItems maxItems is 0 now"},
+		{"the first items", `{"prefixItems":[{"type":"string"}],"items":{"type":"number"}}`, `{"items":{"type":["string","number"]}}`, "", "/prefixItems/0/type no longer taken: number"},
+		{"the first items alone", `{"prefixItems":[true],"items":false}`, `{"maxItems":1}`, "/maxItems maxItems is 1 now", ""},
+		{"unique items", `{}`, `{"uniqueItems":true}`, "/uniqueItems items must be unique now", ""},
+		{"items of a kind", `{"contains":{"const":1},"minContains":2}`, `{"contains":{"type":"number"}}`, "", "/contains items of a kind"},
+		{"at most so many of a kind", `{"contains":{"type":"number"},"maxContains":2}`, `{"contains":{"type":"integer"},"minContains":0,"maxContains":2}`, "", "/contains items of a kind"},
+		{"items of an old dialect", `{"$schema":"http://json-schema.org/draft-07/schema#","items":[{"type":"string"}],"additionalItems":false}`, `{"prefixItems":[{"type":"string"}],"items":false}`, "", ""},
+
+		// Combinations.
+		{"a reference to the same", `{"properties":{"a":{"type":"string"}}}`, `{"properties":{"a":{"$ref":"#/$defs/a"}},"$defs":{"a":{"type":"string"}}}`, "", ""},
+		{"a definition changes", `{"properties":{"a":{"$ref":"#/$defs/a"}},"$defs":{"a":{"type":"string"}}}`, `{"properties":{"a":{"$ref":"#/$defs/a"}},"$defs":{"a":{"type":"number"}}}`, "/$defs/a/type no longer taken: string", "/$defs/a/type no longer taken: number"},
+		{"a definition that nothing uses", `{"$defs":{"a":{"type":"string"}}}`, `{"$defs":{"a":{"type":"number"}}}`, "", ""},
+		{"a tree", `{"$ref":"#/$defs/t","$defs":{"t":{"type":"object","properties":{"l":{"$ref":"#/$defs/t"}},"additionalProperties":false}}}`, `{"$ref":"#/$defs/u","$defs":{"u":{"type":["object","null"],"properties":{"l":{"$ref":"#/$defs/u"}},"additionalProperties":false}}}`, "", "/$defs/t/type no longer taken: null"},
+		{"one schema more in allOf", `{"allOf":[{"minimum":1}]}`, `{"allOf":[{"minimum":1},{"maximum":5}]}`, "/allOf/1/maximum maximum is 5 now", ""},
+		{"allOf together", `{"allOf":[{"type":"string"},{"minLength":2}]}`, `{"type":"string","minLength":2}`, "", ""},
+		{"an alternative more", `{"anyOf":[{"type":"string"}]}`, `{"anyOf":[{"type":"string"},{"type":"null"}]}`, "", "/anyOf cannot be judged"},
+		{"alternatives or types", `{"type":["string","null"]}`, `{"anyOf":[{"type":"string"},{"type":"null"}]}`, "", ""},
+		{"other alternatives, some wider", `{"anyOf":[{"type":"integer"},{"type":"string","maxLength":3}]}`, `{"anyOf":[{"type":"string"},{"type":"number"}]}`, "", "/anyOf cannot be judged"},
+		{"exactly one, by a constant", `{"oneOf":[{"required":["k"],"properties":{"k":{"const":"a"}},"type":"object"}]}`, `{"oneOf":[{"required":["k"],"properties":{"k":{"const":"a"}},"type":"object"},{"required":["k"],"properties":{"k":{"const":"b"}},"type":"object"}]}`, "", "/oneOf cannot be judged"},
+		{"exactly one, that may be two", `{"oneOf":[{"type":"string"}]}`, `{"oneOf":[{"type":"string"},{"minLength":3}]}`, "/oneOf cannot be judged", "/oneOf cannot be judged"},
+		{"more is excluded", `{"not":{"const":1}}`, `{"not":{"enum":[1,2]}}`, "/not cannot be judged", ""},
+		{"nothing is excluded any more", `{"not":{"const":1}}`, `{}`, "", "/not cannot be judged"},
+		{"a condition", `{"if":{"required":["a"]},"then":{"required":["b"]}}`, `{"if":{"required":["a"]},"then":{"required":["b","c"]}}`, "/then/required property 'c'", ""},
+		{"a condition that always held", `{"required":["b"]}`, `{"if":{"required":["a"]},"then":{"required":["b"]}}`, "", "/required property 'b'"},
+		{"unevaluated, the same", `{"allOf":[{"properties":{"a":{}}}],"unevaluatedProperties":false}`, `{"allOf":[{"properties":{"a":{}}}],"unevaluatedProperties":false,"title":"x"}`, "", ""},
+		{"unevaluated, another", `{"allOf":[{"properties":{"a":{}}}],"unevaluatedProperties":false}`, `{"allOf":[{"properties":{"a":{},"b":{}}}],"unevaluatedProperties":false}`, "/unevaluatedProperties cannot be judged", "/unevaluatedProperties cannot be judged"},
+		{"everything", `{}`, `true`, "", ""},
+		{"nothing", `{"type":"string"}`, `false`, " what was taken here is no longer allowed", ""},
+		{"a property that cannot be there", `{"properties":{"a":false}}`, `{"properties":{"a":{"type":"string"}}}`, "", "/properties/a what was taken here is no longer allowed"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			a, b := compile(t, tt.a), compile(t, tt.b)
+			judged(t, "forth", b.Breaks(a), tt.forth)
+			judged(t, "back", a.Breaks(b), tt.back)
+			if reasons := a.Breaks(a); reasons != nil {
+				t.Errorf("not compatible with itself: %v", reasons)
+			}
+		})
+	}
+	t.Logf("%d pairs, each both ways", len(tests))
+}
+
+func judged(t *testing.T, way string, got []schema.Reason, want string) {
+	t.Helper()
+	text := ""
+	if len(got) > 0 {
+		text = got[0].Pointer + " " + got[0].Reason
+	}
+	if (want == "") != (text == "") || !strings.HasPrefix(text, want) {
+		t.Errorf("%s: got %q, want %q", way, got, want)
+	}
+}
+
+// However intricate, a judgement comes soon, and is then not "compatible".
+func TestJudgingEndsSoon(t *testing.T) {
+	branch := func(extra string) string {
+		return `{"anyOf":[` + numbered(30, `{"properties":{"p%d":{"anyOf":[{"$ref":"#"},{"minLength":1},{"maxLength":9}]}}`+extra+`}`) + `]}`
+	}
+	a, err := schema.Compile("c", "n", 1, []byte(branch("")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := schema.Compile("c", "n", 2, []byte(branch(`,"minProperties":1`)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	reasons := b.Breaks(a)
+	if took := time.Since(start); took > schema.MaxJudging+time.Second || len(reasons) == 0 {
+		t.Errorf("%v after %v", reasons, took)
+	}
+}
+
+// A version that this server could not use let nothing pass.
+func TestAfterAVersionThatCannotBeUsed(t *testing.T) {
+	before := schema.Unusable("c", "n", 1, &schema.CompileError{Reason: "too old"})
+	now := compile(t, `{"type":"object"}`)
+	if reasons := now.Breaks(before); reasons != nil {
+		t.Errorf("got %v", reasons)
+	}
+	if reasons := before.Breaks(now); len(reasons) != 1 {
+		t.Errorf("got %v", reasons)
+	}
+}
+
+// A large schema of a usual form is judged in a small part of the time.
+func TestALargeSchemaIsJudged(t *testing.T) {
+	properties := numbered(900, `"p%d":{"type":"object","required":["a"],"properties":{"a":{"type":"string","maxLength":9}},"additionalProperties":false}`)
+	values := numbered(schema.MaxEnum, `"v%d"`)
+	a := compile(t, `{"type":"object","properties":{"kind":{"enum":[`+values[:len(values)-7]+`]},`+properties+`},"additionalProperties":false}`)
+	b := compile(t, `{"type":"object","properties":{"kind":{"enum":[`+values+`]},"more":{},`+properties+`},"additionalProperties":false}`)
+	start := time.Now()
+	if reasons := b.Breaks(a); reasons != nil {
+		t.Errorf("after %v: %v", time.Since(start), reasons)
+	}
+	t.Log(time.Since(start))
+}

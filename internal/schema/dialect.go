@@ -1,0 +1,126 @@
+package schema
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// CompileDraft is Compile for a schema that a user wants to register. It refuses
+// besides what its dialect would silently pass over: keywords that another
+// dialect of JSON Schema judges by. A schema that looks strict and is not would
+// let bad events in. What is registered already is compiled with Compile, so that
+// this rule may grow.
+func CompileDraft(category, name string, version uint32, document []byte) (*Type, error) {
+	t, err := Compile(category, name, version, document)
+	if err != nil {
+		return nil, err
+	}
+	doc, err := parseDocument(document)
+	if err != nil {
+		return nil, err
+	}
+	g, err := newGraph(t.schema)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range g.nodes {
+		object, ok := doc.at(n.at).(map[string]any)
+		if !ok {
+			continue
+		}
+		for _, keyword := range slices.Sorted(maps.Keys(object)) {
+			if why := passedOver(keyword, object, n.schema.DraftVersion); why != "" {
+				return nil, refuse(n.at+"/"+escape(keyword), "%s", why)
+			}
+		}
+	}
+	return t, nil
+}
+
+// at returns the value at a JSON Pointer, nil when there is none.
+func (s *source) at(pointer string) any {
+	v := s.value
+	for token := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
+		if pointer == "" {
+			return v
+		}
+		token = strings.ReplaceAll(strings.ReplaceAll(token, "~1", "/"), "~0", "~")
+		switch parent := v.(type) {
+		case map[string]any:
+			v = parent[token]
+		case []any:
+			i, err := strconv.Atoi(token)
+			if err != nil || i < 0 || i >= len(parent) {
+				return nil
+			}
+			v = parent[i]
+		default:
+			return nil
+		}
+	}
+	return v
+}
+
+// passedOver says why a keyword has no effect in its dialect, though it would
+// have one in another; empty when it has, or is no keyword of any.
+func passedOver(keyword string, beside map[string]any, draft int) string {
+	const ours = "2020-12"
+	name := map[int]string{6: "draft-06", 7: "draft-07", 2019: "2019-09", 2020: ours}[draft]
+	instead := ""
+	switch keyword {
+	case "id":
+		if _, text := beside[keyword].(string); text {
+			instead = "write $id"
+		}
+	case "divisibleBy":
+		instead = "write multipleOf"
+	case "extends":
+		instead = "write allOf"
+	case "disallow":
+		instead = "write not"
+	case "additionalItems":
+		if draft >= 2020 {
+			instead = "write items beside prefixItems"
+		}
+	case "$dynamicRef":
+		if draft < 2020 {
+			instead = "write $ref"
+		}
+	case "prefixItems":
+		if draft < 2020 {
+			instead = "write items with a list, or take the dialect " + ours
+		}
+	case "dependentRequired", "dependentSchemas":
+		if draft < 2019 {
+			instead = "write dependencies, or take the dialect " + ours
+		}
+	case "unevaluatedItems", "unevaluatedProperties", "minContains", "maxContains":
+		if draft < 2019 {
+			instead = "take the dialect " + ours
+		}
+	case "if", "then", "else":
+		if draft < 7 {
+			instead = "take the dialect " + ours
+		}
+	}
+	if instead != "" {
+		return fmt.Sprintf("%s means nothing in the dialect %s and would not be checked: %s", keyword, name, instead)
+	}
+	if _, reference := beside["$ref"]; reference && draft < 2019 && judges(keyword) {
+		return fmt.Sprintf("%s beside $ref means nothing in the dialect %s and would not be checked: put both into allOf, or take the dialect %s", keyword, name, ours)
+	}
+	return ""
+}
+
+// judges reports whether a keyword of draft-06 or draft-07 judges data.
+func judges(keyword string) bool {
+	return slices.Contains([]string{
+		"type", "enum", "const", "multipleOf", "maximum", "exclusiveMaximum", "minimum", "exclusiveMinimum",
+		"maxLength", "minLength", "pattern", "format", "items", "additionalItems", "maxItems", "minItems", "uniqueItems", "contains",
+		"maxProperties", "minProperties", "required", "properties", "patternProperties", "additionalProperties", "dependencies", "propertyNames",
+		"if", "then", "else", "allOf", "anyOf", "oneOf", "not",
+	}, keyword)
+}

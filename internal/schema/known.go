@@ -1,0 +1,307 @@
+package schema
+
+import (
+	stdjson "encoding/json"
+	"fmt"
+	"math/big"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+// types is a set of the types of JSON values; numbers are parted into integers
+// (1.0 is one) and others.
+type types int
+
+const (
+	nulls types = 1 << iota
+	booleans
+	integers
+	fractions
+	texts
+	arrays
+	objects
+	allTypes = nulls | booleans | integers | fractions | texts | arrays | objects
+)
+
+// String lists the types as JSON Schema calls them.
+func (t types) String() string {
+	var names []string
+	for i, name := range []string{"null", "boolean", "integer", "number", "string", "array", "object"} {
+		if t&(1<<i) != 0 && (name != "integer" || t&fractions == 0) {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// typesOf returns the types that the keyword "type" of s lets pass.
+func typesOf(s *jsonschema.Schema) types {
+	switch {
+	case s.Bool != nil && !*s.Bool:
+		return 0
+	case s.Types == nil:
+		return allTypes
+	}
+	var t types
+	for _, name := range s.Types.ToStrings() {
+		switch name {
+		case "null":
+			t |= nulls
+		case "boolean":
+			t |= booleans
+		case "integer":
+			t |= integers
+		case "number":
+			t |= integers | fractions
+		case "string":
+			t |= texts
+		case "array":
+			t |= arrays
+		case "object":
+			t |= objects
+		}
+	}
+	return t
+}
+
+// known is what is known of a value: it conforms to all the schemas and has one
+// of the types.
+type known struct {
+	schemas []*jsonschema.Schema // with what they apply without condition
+	types   types
+	apart   []*jsonschema.Schema // their alternatives are among schemas already
+}
+
+// known returns what conforming to all of the schemas tells.
+func (c *prover) known(schemas ...*jsonschema.Schema) known {
+	return c.with(known{types: allTypes}, schemas...)
+}
+
+// with returns what is known when the value conforms to more schemas.
+func (c *prover) with(o known, more ...*jsonschema.Schema) known {
+	next := known{schemas: slices.Clone(o.schemas), types: o.types, apart: o.apart}
+	for _, s := range more {
+		for _, m := range flatten(s) {
+			if slices.Contains(next.schemas, m) {
+				continue
+			}
+			next.schemas = append(next.schemas, m)
+			next.types &= typesOf(m)
+			if m.MultipleOf != nil && m.MultipleOf.IsInt() {
+				next.types &^= fractions
+			}
+		}
+	}
+	return next
+}
+
+// flatten returns s and what it applies without condition: $ref and allOf.
+func flatten(s *jsonschema.Schema) []*jsonschema.Schema {
+	var all []*jsonschema.Schema
+	var add func(*jsonschema.Schema)
+	add = func(s *jsonschema.Schema) {
+		if s == nil || slices.Contains(all, s) {
+			return
+		}
+		all = append(all, s)
+		add(s.Ref)
+		for _, part := range s.AllOf {
+			add(part)
+		}
+	}
+	add(s)
+	return all
+}
+
+// key identifies what is known.
+func (o known) key() string {
+	names := make([]string, 0, len(o.schemas)+len(o.apart)+2)
+	for _, s := range o.schemas {
+		names = append(names, fmt.Sprintf("%p", s))
+	}
+	slices.Sort(names)
+	names = append(names, strconv.Itoa(int(o.types)))
+	for _, s := range o.apart {
+		names = append(names, fmt.Sprintf("%p", s))
+	}
+	return strings.Join(names, ",")
+}
+
+func (o known) some(holds func(*jsonschema.Schema) bool) bool {
+	return slices.ContainsFunc(o.schemas, holds)
+}
+
+// most and least return the largest and the smallest of a number that some of
+// the schemas have; nil when none has it.
+func (o known) most(of func(*jsonschema.Schema) *int) *int {
+	return o.extreme(of, func(a, b int) bool { return a > b })
+}
+
+func (o known) least(of func(*jsonschema.Schema) *int) *int {
+	return o.extreme(of, func(a, b int) bool { return a < b })
+}
+
+func (o known) extreme(of func(*jsonschema.Schema) *int, better func(a, b int) bool) *int {
+	var best *int
+	for _, s := range o.schemas {
+		if n := of(s); n != nil && (best == nil || better(*n, *best)) {
+			best = n
+		}
+	}
+	return best
+}
+
+// alternatives returns a schema whose anyOf or oneOf was not taken apart yet, and
+// its branches; nil when there is none.
+func (o known) alternatives() (*jsonschema.Schema, []*jsonschema.Schema) {
+	for _, s := range o.schemas {
+		if slices.Contains(o.apart, s) {
+			continue
+		}
+		if len(s.AnyOf) > 0 {
+			return s, s.AnyOf
+		}
+		if len(s.OneOf) > 0 {
+			return s, s.OneOf
+		}
+	}
+	return nil, nil
+}
+
+// values returns all values that there can be when enum or const leaves few.
+func (c *prover) values(o known) (values []any, few bool) {
+	for _, s := range o.schemas {
+		switch {
+		case s.Const != nil:
+			values, few = []any{*s.Const}, true
+		case s.Enum != nil && (!few || len(s.Enum.Values) < len(values)):
+			values, few = s.Enum.Values, true
+		}
+	}
+	if !few && o.types&^(nulls|booleans) == 0 {
+		values, few = []any{nil, true, false}, true
+	}
+	if !few {
+		return nil, false
+	}
+	var possible []any
+	for _, v := range values {
+		c.work += len(o.schemas)
+		if !o.some(func(s *jsonschema.Schema) bool { return s.Validate(v) != nil }) && o.types&typeOf(v) != 0 {
+			possible = append(possible, v)
+		}
+	}
+	return possible, true
+}
+
+// maxLookAhead is how many levels of members impossible looks into.
+const maxLookAhead = 3
+
+// impossible reports that no value is as o says. False says nothing.
+func (c *prover) impossible(o known, depth int) bool {
+	if o.types == 0 {
+		return true
+	}
+	if values, few := c.values(o); few && len(values) == 0 {
+		return true
+	}
+	if o.types&^(integers|fractions) == 0 {
+		low, high := o.bound(true), o.bound(false)
+		if low.at != nil && high.at != nil {
+			order := low.at.Cmp(high.at)
+			return order > 0 || order == 0 && (low.open || high.open)
+		}
+	}
+	if o.types != objects || depth == 0 {
+		return false
+	}
+	for _, s := range o.schemas {
+		for _, name := range s.Required {
+			if c.work++; c.impossible(c.known(o.member(name)...), depth-1) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// edge is one end of a range of numbers.
+type edge struct {
+	at   *big.Rat // nil: there is none
+	open bool     // at itself is outside
+}
+
+// bound returns the tightest lower or upper bound of numbers. Of integers it is
+// one that can be reached.
+func (o known) bound(lower bool) edge {
+	var b edge
+	take := func(at *big.Rat, open bool) {
+		if at == nil {
+			return
+		}
+		if o.types&fractions == 0 {
+			at, open = nextInteger(at, open, lower), false
+		}
+		order := 1
+		if b.at != nil {
+			if order = at.Cmp(b.at); !lower {
+				order = -order
+			}
+		}
+		if order > 0 || order == 0 && open {
+			b = edge{at, open}
+		}
+	}
+	for _, s := range o.schemas {
+		if lower {
+			take(s.Minimum, false)
+			take(s.ExclusiveMinimum, true)
+		} else {
+			take(s.Maximum, false)
+			take(s.ExclusiveMaximum, true)
+		}
+	}
+	return b
+}
+
+// nextInteger returns the first integer within a bound.
+func nextInteger(at *big.Rat, open, lower bool) *big.Rat {
+	floor := new(big.Int).Div(at.Num(), at.Denom()) // Euclidean: rounds down, as denominators are positive
+	switch {
+	case at.IsInt() && !open:
+		return at
+	case lower: // also of an integer that is outside
+		floor.Add(floor, big.NewInt(1))
+	case at.IsInt():
+		floor.Sub(floor, big.NewInt(1))
+	}
+	return new(big.Rat).SetInt(floor)
+}
+
+// typeOf returns the type of a decoded value.
+func typeOf(v any) types {
+	switch v.(type) {
+	case nil:
+		return nulls
+	case bool:
+		return booleans
+	case string:
+		return texts
+	case []any:
+		return arrays
+	case map[string]any:
+		return objects
+	}
+	return integers | fractions
+}
+
+func encode(v any) []byte {
+	b, err := stdjson.Marshal(v) // it knows its own numbers
+	if err != nil {
+		return []byte("a value")
+	}
+	return b
+}

@@ -1,0 +1,235 @@
+package schema_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"theeye/internal/schema"
+)
+
+func propose(t testing.TB, data ...string) schema.Proposal {
+	t.Helper()
+	p, err := schema.NewProposer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range data {
+		if !p.Add(schema.Decode([]byte(text))) {
+			t.Errorf("%s is not taken", text)
+		}
+	}
+	proposal, err := p.Propose()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return proposal
+}
+
+func TestProposal(t *testing.T) {
+	var data []string
+	for i := range 60 {
+		referrer := `"https://example.com/` + fmt.Sprint(i) + `"`
+		if i == 7 {
+			referrer = "null"
+		}
+		extra := ""
+		if i >= 2 {
+			extra = fmt.Sprintf(`,"host":"h%d.example"`, i)
+		}
+		data = append(data, fmt.Sprintf(`{"path":"/%d","element":%q,"n":%d.0,"share":%d.5,"at":"2026-01-01T00:00:%02dZ","referrer":%s,
+			"id":"e2085be5-9137-4e4e-80b5-f1ffddc254%02d","form":{"mail":"a%d@example.com","tags":["x%d"]}%s}`,
+			i, []string{"button", "link", "image"}[i%3], i, i, i, referrer, i, i, i, extra))
+	}
+	got := propose(t, data...)
+	if diff := cmp.Diff(strings.TrimSpace(`
+{
+  "$schema": "https://json-schema.org/draft/2020-12/schema",
+  "properties": {
+    "at": {
+      "format": "date-time",
+      "type": "string"
+    },
+    "element": {
+      "enum": [
+        "button",
+        "image",
+        "link"
+      ],
+      "type": "string"
+    },
+    "form": {
+      "properties": {
+        "mail": {
+          "format": "email",
+          "type": "string"
+        },
+        "tags": {
+          "items": {
+            "type": "string"
+          },
+          "type": "array"
+        }
+      },
+      "required": [
+        "mail",
+        "tags"
+      ],
+      "type": "object"
+    },
+    "host": {
+      "type": "string"
+    },
+    "id": {
+      "format": "uuid",
+      "type": "string"
+    },
+    "n": {
+      "type": "integer"
+    },
+    "path": {
+      "type": "string"
+    },
+    "referrer": {
+      "format": "uri",
+      "type": [
+        "null",
+        "string"
+      ]
+    },
+    "share": {
+      "type": "number"
+    }
+  },
+  "required": [
+    "at",
+    "element",
+    "form",
+    "id",
+    "n",
+    "path",
+    "referrer",
+    "share"
+  ],
+  "type": "object"
+}`), string(got.Schema)); diff != "" {
+		t.Error(diff)
+	}
+	var evidence []string
+	for _, e := range got.Evidence {
+		evidence = append(evidence, fmt.Sprintf("%s %s %d/%d -%d", e.Pointer, e.Statement, e.Seen, e.Of, e.Exceptions))
+	}
+	text := strings.Join(evidence, "\n")
+	for _, line := range []string{
+		" type: object 60/60 -0", "/properties/path required 60/60 -0", "/properties/host optional 58/60 -2", "/properties/host type: string 58/58 -0",
+		"/properties/referrer format: uri 59/59 -0", "/properties/element enum: 3 values 60/60 -0", "/properties/form/properties/tags/items type: string 60/60 -0",
+	} {
+		if !strings.Contains("\n"+text+"\n", "\n"+line+"\n") {
+			t.Errorf("the evidence lacks %q:\n%s", line, text)
+		}
+	}
+}
+
+// A few events are no evidence for a format or an enum.
+func TestProposalOfFewEvents(t *testing.T) {
+	var data []string
+	for range 10 {
+		data = append(data, `{"a":"x","at":"2026-01-01T00:00:00Z"}`, `{"a":"y","at":"2026-01-01T00:00:00Z"}`)
+	}
+	if got := string(propose(t, data[:19]...).Schema); strings.Contains(got, "format") || strings.Contains(got, "enum") {
+		t.Error(got)
+	}
+	if got := string(propose(t, data...).Schema); !strings.Contains(got, "date-time") || strings.Contains(got, "enum") {
+		t.Error(got)
+	}
+	if got := string(propose(t, append(data, data...)...).Schema); !strings.Contains(got, "enum") {
+		t.Error(got)
+	}
+}
+
+// Whatever events hold, the schema takes all that it was drawn from.
+func TestProposalTakesWhatItWasDrawnFrom(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		d := drawer{t}
+		p, err := schema.NewProposer()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var data []any
+		kinds := make([]any, 1+d.below(4)) // few kinds, often, so that there is evidence
+		for i := range kinds {
+			kinds[i] = value(text(object{d.name(): d.any(3), d.name(): d.any(2), "t": oneOf[any](d, "2021-01-01", "a@b.example", "x:y", "https://a.example", 1, nil)}))
+		}
+		for range 1 + d.below(120) {
+			v := oneOf(d, kinds...)
+			if d.chance(20) {
+				v = value(text(object{d.name(): d.any(3), "t": d.atom()}))
+			}
+			data = append(data, v)
+			p.Add(v)
+		}
+		proposal, err := p.Propose()
+		if err != nil {
+			t.Fatal(err)
+		}
+		typ, err := schema.Compile("c", "n", 1, proposal.Schema)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, proposal.Schema)
+		}
+		for _, v := range data {
+			if problems := typ.Check(v); problems != nil {
+				t.Fatalf("%s is not taken by\n%s\n%v", text(v), proposal.Schema, problems)
+			}
+		}
+	})
+}
+
+// The bounds hold for data that was made to break them, and the schema can be
+// used all the same.
+func TestProposalIsBounded(t *testing.T) {
+	wide, deep := object{}, any("x")
+	for i := range 3000 {
+		wide[fmt.Sprintf("%0180d", i)] = object{"v": i}
+	}
+	for range 60 {
+		deep = object{"a": deep}
+	}
+	p, err := schema.NewProposer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := []any{wide, deep, object{strings.Repeat("n", 5000): "x"}}
+	for i := range 400 {
+		texts := object{}
+		for j := range 90 {
+			texts[fmt.Sprintf("%0150d", j)] = strings.Repeat("ü", 30) + fmt.Sprint(i%10)
+		}
+		data = append(data, object{"texts": texts}, object{"long": strings.Repeat("y", i)})
+	}
+	for _, v := range data {
+		p.Add(value(text(v)))
+	}
+	if p.Add(map[string]any{"n": json.Number("1e999999")}) {
+		t.Error("a number that no schema takes was taken")
+	}
+	got, err := p.Propose()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Events != len(data) || len(got.Evidence) > 2000 {
+		t.Errorf("%d events, %d statements", got.Events, len(got.Evidence))
+	}
+	typ, err := schema.Compile("c", "n", 1, got.Schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range data {
+		if problems := typ.Check(value(text(v))); problems != nil {
+			t.Fatal(problems)
+		}
+	}
+}
