@@ -73,6 +73,7 @@ type App struct {
 	App          string                `json:"app"`
 	TimeZone     string                `json:"time_zone" doc:"IANA name; of timestamps without a zone"`
 	UnknownTypes registry.UnknownTypes `json:"unknown_types" enum:"accept,reject"`
+	Rate         int64                 `json:"rate" doc:"events per second that are taken on each node; 0 for as many as come"`
 	Retain       string                `json:"retain" doc:"how long events are kept, as in 720h or 30d; 0 is for ever, empty what the server was told with --retain"`
 	CreatedAt    string                `json:"created_at" format:"date-time"`
 }
@@ -86,6 +87,7 @@ type AppsAnswer struct {
 type AppChange struct {
 	TimeZone     *string                `json:"time_zone,omitempty"`
 	UnknownTypes *registry.UnknownTypes `json:"unknown_types,omitempty" enum:"accept,reject"`
+	Rate         *int64                 `json:"rate,omitempty" doc:"events per second that are taken; 0 for as many as come"`
 	Retain       *string                `json:"retain,omitempty" doc:"as in 720h or 30d; 0 keeps for ever, empty does what the server was told with --retain"`
 }
 
@@ -95,6 +97,9 @@ func (change AppChange) apply(s *registry.Settings) {
 	}
 	if change.UnknownTypes != nil {
 		s.UnknownTypes = *change.UnknownTypes
+	}
+	if change.Rate != nil {
+		s.Rate = *change.Rate
 	}
 	if change.Retain != nil {
 		s.Retain = *change.Retain
@@ -108,7 +113,7 @@ type AppRequest struct {
 }
 
 func viewApp(a *registry.App) App {
-	return App{a.Name, a.TimeZone, a.UnknownTypes, a.Retain, rfc3339(a.CreatedAt)}
+	return App{a.Name, a.TimeZone, a.UnknownTypes, a.Rate, a.Retain, rfc3339(a.CreatedAt)}
 }
 
 // maxAdminBody bounds the bodies of administration, in bytes.

@@ -33,7 +33,7 @@ func intakeRoutes() []route {
 				{201, "with wait=stored: every event can be queried", schemaOf[IntakeAnswer]()},
 				{422, "the body was a single event and it is rejected", schemaOf[IntakeAnswer]()},
 			},
-			errors: []int{400, 413, 415, 503},
+			errors: []int{400, 413, 415, 429, 503},
 		},
 	}}
 }
@@ -111,12 +111,18 @@ func (s *Server) collect(c *call, appName, idempotencyKey string) (ingest.Receip
 	if len(idempotencyKey) > event.MaxTextCodePoints {
 		return ingest.Receipt{}, problemf(http.StatusBadRequest, "Idempotency-Key is longer than %d characters", event.MaxTextCodePoints)
 	}
+	charge, err := s.admit(c, app) // before the work is done (P7)
+	if err != nil {
+		return ingest.Receipt{}, err
+	}
+	events := 1 // what cannot be read counts as one
+	defer func() { charge(events) }()
 	if err := s.opts.Queue.Err(); err != nil {
-		return ingest.Receipt{}, err // before the work is done (P7)
+		return ingest.Receipt{}, err
 	}
 	ctx, cancel := context.WithTimeout(c.ctx(), intakeDeadline)
 	defer cancel()
-	b, err := s.readBody(c)
+	b, err := s.readBody(c, app.Name)
 	defer b.free()
 	req := ingest.Request{
 		App: app.Name, Zone: app.Location(), RefuseUnknownTypes: app.UnknownTypes == registry.RejectUnknown,
@@ -125,6 +131,7 @@ func (s *Server) collect(c *call, appName, idempotencyKey string) (ingest.Receip
 	if err == nil {
 		var receipt ingest.Receipt
 		if receipt, err = s.opts.Collector.Collect(ctx, req); err == nil {
+			events = len(receipt.Items)
 			return receipt, nil
 		}
 	}

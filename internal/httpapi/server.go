@@ -74,7 +74,8 @@ type Options struct {
 type Server struct {
 	opts    Options
 	log     *slog.Logger
-	bodies  *semaphore.Weighted // bytes
+	bodies  *memory
+	buckets buckets
 	unpack  unpackers
 	metrics metrics
 	handler http.Handler
@@ -99,7 +100,7 @@ func New(opts Options) *Server {
 	}
 	s := &Server{
 		opts: opts, log: opts.Logger,
-		bodies:  semaphore.NewWeighted(max(opts.BodyMemory, opts.MaxRequestBytes)),
+		bodies:  newMemory(max(opts.BodyMemory, opts.MaxRequestBytes)),
 		metrics: newMetrics(opts.Registerer), exporting: semaphore.NewWeighted(1),
 	}
 	s.handler = s.mux()

@@ -29,10 +29,14 @@ const (
 type Settings struct {
 	TimeZone     string       `json:"time_zone"`     // IANA name, of timestamps without a zone; default UTC
 	UnknownTypes UnknownTypes `json:"unknown_types"` // default accept
+	Rate         int64        `json:"rate"`          // events per second that a node takes; 0 for as many as come
 	// Retain is how long events are kept, as event.ParseDuration reads it; 0 is for
 	// ever, and empty what the server was told.
 	Retain string `json:"retain"`
 }
+
+// MaxRate is the highest rate of an application, in events per second.
+const MaxRate = 100_000_000
 
 // minRetain keeps a typing error from removing everything at once.
 const minRetain = time.Minute
@@ -52,6 +56,9 @@ func (s Settings) checked() (Settings, error) {
 	}
 	if _, err := zone(s.TimeZone); err != nil {
 		return s, &InvalidError{"time_zone", fmt.Sprintf("%.60q is not known: give an IANA name like Europe/Berlin", s.TimeZone)}
+	}
+	if s.Rate < 0 || s.Rate > MaxRate {
+		return s, &InvalidError{"rate", fmt.Sprintf("may be 1 to %d events per second, or 0 for as many as come", MaxRate)}
 	}
 	if s.Retain != "" {
 		d, err := event.ParseDuration(s.Retain)
