@@ -222,11 +222,24 @@ func (s *Server) fail(c *call, rt route, err error) {
 	if c.w.status != 0 {
 		return
 	}
+	c.answerUnread()
 	if rt.path == legacyPath {
 		writeLegacyError(c, p)
 		return
 	}
 	writeProblem(c.w, p)
+}
+
+// unreadDeadline is how long the rest of a body may still come whose request was
+// answered already.
+const unreadDeadline = 5 * time.Second
+
+// answerUnread lets the answer go out although the body was not read. Without it
+// net/http waits for the body first, and a sender that is slow learns nothing.
+func (c *call) answerUnread() {
+	control := http.NewResponseController(c.w)
+	_ = control.EnableFullDuplex() // of HTTP/2 it is so anyway
+	_ = control.SetReadDeadline(time.Now().Add(unreadDeadline))
 }
 
 type statusRecorder struct {
