@@ -146,7 +146,7 @@ func (s *server) connect(ctx context.Context, metrics *prometheus.Registry) erro
 		Backup: backup.NewSource(backup.Options{
 			Store: s.store, Queue: s.queue, Metadata: s.registry.Document, Tombstones: filepath.Join(s.cfg.Data, "tombstones"),
 		}),
-		CaughtUp: s.caughtUp, Missing: s.missing, Erase: s.eraser.erase, LegacyApp: s.cfg.LegacyApp, MaxRequestBytes: s.cfg.MaxRequestBytes,
+		CaughtUp: s.caughtUp, Missing: s.missing, Erase: s.eraser.erase, LegacyApp: s.cfg.LegacyApp, MaxRequestBytes: s.cfg.MaxRequestBytes, TrustedProxies: s.cfg.TrustedProxies,
 		Logger: s.log, Registerer: metrics, Gatherer: metrics,
 	})
 	return nil

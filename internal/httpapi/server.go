@@ -57,10 +57,10 @@ type Options struct {
 	// Erase erases a session from applications; nil where that is not possible.
 	Erase func(ctx context.Context, apps []string, session string) (Erasure, error)
 
-	LegacyApp       string // serves /event/ for this application; empty for none
-	MaxRequestBytes int64  // unpacked; 0 for the default
-	BodyMemory      int64  // bytes of bodies at a time; 0 for the default
-	TrustedProxies  []netip.Prefix
+	LegacyApp       string         // serves /event/ for this application; empty for none
+	MaxRequestBytes int64          // unpacked; 0 for the default
+	BodyMemory      int64          // bytes of bodies at a time; 0 for the default
+	TrustedProxies  []netip.Prefix // whose X-Forwarded-For and Forwarded are believed
 	// StallDeadline is how long the caller of an export may take nothing; 0 for the
 	// default.
 	StallDeadline time.Duration
@@ -217,7 +217,7 @@ func (s *Server) guard(rt route, c *call) (err error) {
 func (s *Server) fail(c *call, rt route, err error) {
 	p := s.problemOf(err)
 	if p.Status >= 500 && p.Status != http.StatusServiceUnavailable {
-		s.log.Error("request failed", "method", c.Method, "path", c.URL.Path, "error", err)
+		s.log.Error("request failed", "method", c.Method, "path", c.URL.Path, "remote", s.remoteText(c.Request), "error", err)
 	}
 	if c.w.status != 0 {
 		return
