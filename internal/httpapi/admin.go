@@ -145,12 +145,14 @@ func (s *Server) createApp(c *call) error {
 	if err := readJSON(c, &req); err != nil {
 		return err
 	}
+	c.about(req.App)
 	var settings registry.Settings
 	req.apply(&settings)
 	a, err := s.opts.Registry.CreateApp(c.ctx(), req.App, settings)
 	if err != nil {
 		return err
 	}
+	c.note("after", a.Settings)
 	return writeJSON(c.w, http.StatusCreated, viewApp(&a))
 }
 
@@ -175,10 +177,16 @@ func (s *Server) updateApp(c *call) error {
 	if err := readJSON(c, &change); err != nil {
 		return err
 	}
-	a, err := s.opts.Registry.UpdateApp(c.ctx(), c.PathValue("app"), change.apply)
+	var before registry.Settings
+	a, err := s.opts.Registry.UpdateApp(c.ctx(), c.PathValue("app"), func(settings *registry.Settings) {
+		before = *settings
+		change.apply(settings)
+	})
 	if err != nil {
 		return err
 	}
+	c.note("before", before)
+	c.note("after", a.Settings)
 	return writeJSON(c.w, http.StatusOK, viewApp(&a))
 }
 
@@ -201,6 +209,7 @@ func (s *Server) deleteApp(c *call) error {
 	if err := s.opts.Registry.DeleteApp(c.ctx(), a.Name); err != nil {
 		return err
 	}
+	s.forgetApp(a.Name)
 	return noContent(c)
 }
 

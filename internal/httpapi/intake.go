@@ -146,6 +146,7 @@ func (s *Server) collect(c *call, appName, idempotencyKey string) (ingest.Receip
 	if _, keepErr := s.opts.Collector.Refuse(ctx, req, event.Problem{Code: code, Message: s.problemOf(err).Detail}); keepErr != nil {
 		return ingest.Receipt{}, keepErr
 	}
+	c.kept = true
 	return ingest.Receipt{}, err
 }
 

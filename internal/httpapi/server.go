@@ -72,13 +72,14 @@ type Options struct {
 
 // Server answers HTTP requests. It is safe for concurrent use.
 type Server struct {
-	opts    Options
-	log     *slog.Logger
-	bodies  *memory
-	buckets buckets
-	unpack  unpackers
-	metrics metrics
-	handler http.Handler
+	opts       Options
+	log        *slog.Logger
+	bodies     *memory
+	buckets    buckets
+	unreadable rings
+	unpack     unpackers
+	metrics    metrics
+	handler    http.Handler
 
 	exporting *semaphore.Weighted // one export at a time
 	exports   atomic.Int32        // that run or wait
@@ -132,8 +133,10 @@ type route struct {
 // call is one request on its way.
 type call struct {
 	*http.Request
-	w   *statusRecorder
-	who registry.Principal // the zero value on open routes
+	w     *statusRecorder
+	who   registry.Principal // the zero value on open routes
+	entry *registry.Entry    // of the audit trail; nil when this is not administration
+	kept  bool               // what could not be read is kept as a rejection
 }
 
 func (c *call) ctx() context.Context { return c.Context() }
@@ -175,6 +178,8 @@ func (s *Server) routes() []route {
 	all = append(all, adminRoutes()...)
 	all = append(all, erasureRoutes()...)
 	all = append(all, backupRoutes()...)
+	all = append(all, auditRoutes()...)
+	all = append(all, unreadableRoutes()...)
 	all = append(all, operationRoutes()...)
 	if s.opts.LegacyApp != "" {
 		all = append(all, legacyRoutes()...)
@@ -191,9 +196,10 @@ func (s *Server) serve(rt route) http.Handler {
 		c := &call{Request: r, w: recorder}
 		err := s.authorize(c, rt.access)
 		if err == nil {
-			err = s.guard(rt, c)
+			err = s.recorded(rt, c)
 		}
 		if err != nil {
+			s.noteUnreadable(rt, c, err)
 			s.fail(c, rt, err)
 		}
 		s.metrics.answered(name, recorder.status, time.Since(began))
@@ -222,7 +228,7 @@ func (s *Server) fail(c *call, rt route, err error) {
 	if c.w.status != 0 {
 		return
 	}
-	c.answerUnread()
+	_ = http.NewResponseController(c.w).SetReadDeadline(time.Now().Add(unreadDeadline))
 	if rt.path == legacyPath {
 		writeLegacyError(c, p)
 		return
@@ -230,17 +236,10 @@ func (s *Server) fail(c *call, rt route, err error) {
 	writeProblem(c.w, p)
 }
 
-// unreadDeadline is how long the rest of a body may still come whose request was
-// answered already.
-const unreadDeadline = 5 * time.Second
-
-// answerUnread lets the answer go out although the body was not read. Without it
-// net/http waits for the body first, and a sender that is slow learns nothing.
-func (c *call) answerUnread() {
-	control := http.NewResponseController(c.w)
-	_ = control.EnableFullDuplex() // of HTTP/2 it is so anyway
-	_ = control.SetReadDeadline(time.Now().Add(unreadDeadline))
-}
+// unreadDeadline is how long the rest of a body may still come whose request is
+// refused. net/http reads a little of it before it answers; when that does not come
+// in time, it answers and closes the connection.
+const unreadDeadline = 2 * time.Second
 
 type statusRecorder struct {
 	http.ResponseWriter
