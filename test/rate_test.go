@@ -27,7 +27,7 @@ func TestRate(t *testing.T) {
 	s := start(t)
 	a := s.call("POST", "/v1/events", s.write, many("s", 10))
 	s.must(a, 202)
-	if got := a.header.Get("RateLimit"); got != "" {
+	if got := a.header.Get("Ratelimit"); got != "" {
 		t.Errorf("an application without a rate is told %s", got)
 	}
 	s.must(s.call("PATCH", "/v1/apps/shop", s.admin, `{"rate":-1}`), 422)
@@ -39,10 +39,10 @@ func TestRate(t *testing.T) {
 
 	a = s.call("POST", "/v1/events", s.write, many("s", 500))
 	s.must(a, 202) // the bucket was positive
-	if got := a.header.Get("RateLimit-Policy"); got != `"default";q=10;w=2` {
+	if got := a.header.Get("Ratelimit-Policy"); got != `"default";q=10;w=2` {
 		t.Errorf("the policy is %s", got)
 	}
-	if got := a.header.Get("RateLimit"); !strings.HasPrefix(got, `"default";r=0;t=9`) {
+	if got := a.header.Get("Ratelimit"); !strings.HasPrefix(got, `"default";r=0;t=9`) {
 		t.Errorf("490 events of debt are told as %s", got)
 	}
 	a = s.call("POST", "/v1/events", s.write, many("s", 1))
@@ -51,7 +51,7 @@ func TestRate(t *testing.T) {
 	if err != nil || wait < 90 || wait > 99 {
 		t.Errorf("Retry-After is %q for a debt of 490 events at 5 a second", a.header.Get("Retry-After"))
 	}
-	if got, want := a.header.Get("RateLimit"), fmt.Sprintf(`"default";r=0;t=%d`, wait); got != want {
+	if got, want := a.header.Get("Ratelimit"), fmt.Sprintf(`"default";r=0;t=%d`, wait); got != want {
 		t.Errorf("RateLimit is %s, want %s", got, want)
 	}
 	if a.header.Get("Content-Type") != "application/problem+json" || a.text("status") != "429" {

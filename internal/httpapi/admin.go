@@ -28,7 +28,7 @@ func adminRoutes() []route {
 			answers: ok(201, "made", schemaOf[App]()), errors: []int{400, 409, 422, 503}}},
 		{"GET", "/v1/apps/{app}", forAdmin, (*Server).getApp, doc{
 			id: "getApp", tag: "applications and keys", summary: "One application", params: []param{app},
-			answers: ok(200, "the application", schemaOf[App]()), errors: []int{404}}},
+			answers: ok(200, "the application", schemaOf[AppAnswer]()), errors: []int{404}}},
 		{"PATCH", "/v1/apps/{app}", forAdmin, (*Server).updateApp, doc{
 			id: "updateApp", tag: "applications and keys", summary: "Change the settings of an application", params: []param{app}, body: schemaOf[AppChange](),
 			answers: ok(200, "changed", schemaOf[App]()), errors: []int{400, 404, 409, 422, 503}}},
@@ -76,6 +76,21 @@ type App struct {
 	Rate         int64                 `json:"rate" doc:"events per second that are taken on each node; 0 for as many as come"`
 	Retain       string                `json:"retain" doc:"how long events are kept, as in 720h or 30d; 0 is for ever, empty what the server was told with --retain"`
 	CreatedAt    string                `json:"created_at" format:"date-time"`
+}
+
+// AppAnswer is an application with what was seen of it.
+type AppAnswer struct {
+	App
+	Skew Skew `json:"skew"`
+}
+
+// Skew is how far the clocks of an application's senders were off, since the start.
+type Skew struct {
+	Events    int64   `json:"events" doc:"that say when they were sent (sent_at)"`
+	Corrected int64   `json:"corrected" doc:"whose time was corrected, because the clock was off by more than the tolerance"`
+	P50MS     float64 `json:"p50_ms" doc:"the size of received_at − sent_at; quantiles are at most an eighth too large"`
+	P99MS     float64 `json:"p99_ms"`
+	MaxMS     float64 `json:"max_ms"`
 }
 
 // AppsAnswer lists applications.
@@ -169,7 +184,9 @@ func (s *Server) getApp(c *call) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(c.w, http.StatusOK, viewApp(&a))
+	x := s.opts.Collector.Skew(a.Name)
+	skew := Skew{x.Events, x.Corrected, milliseconds(x.P50), milliseconds(x.P99), milliseconds(x.Max)}
+	return writeJSON(c.w, http.StatusOK, AppAnswer{viewApp(&a), skew})
 }
 
 func (s *Server) updateApp(c *call) error {

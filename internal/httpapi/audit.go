@@ -162,8 +162,10 @@ const maxShown = 300
 // shownText is a text of a request as it may be kept: short, and without keys that
 // got into it by mistake.
 func shownText(text string) string {
-	return secrets.ReplaceAllString(text[:min(len(text), maxShown)], "[key]")
+	return withoutKeys(text[:min(len(text), maxShown)])
 }
+
+func withoutKeys(text string) string { return secrets.ReplaceAllString(text, "[key]") }
 
 // heldAnswer holds an answer back.
 type heldAnswer struct {

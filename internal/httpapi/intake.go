@@ -143,7 +143,7 @@ func (s *Server) collect(c *call, appName, idempotencyKey string) (ingest.Receip
 		req.Body = prefix
 	}
 	req.IdempotencyKey = ""
-	if _, keepErr := s.opts.Collector.Refuse(ctx, req, event.Problem{Code: code, Message: s.problemOf(err).Detail}); keepErr != nil {
+	if _, keepErr := s.opts.Collector.Refuse(ctx, req, event.Problem{Code: code, Message: withoutKeys(s.problemOf(err).Detail)}); keepErr != nil {
 		return ingest.Receipt{}, keepErr
 	}
 	c.kept = true

@@ -137,7 +137,9 @@ func writeProblem(w http.ResponseWriter, p *ProblemDetails) {
 	for k, v := range p.headers {
 		w.Header().Set(k, v)
 	}
-	b, err := json.Marshal(p)
+	told := *p
+	told.Detail = withoutKeys(p.Detail)
+	b, err := json.Marshal(&told)
 	if err != nil {
 		b = []byte(`{"title":"Internal Server Error","status":500,"detail":"internal error"}`)
 	}

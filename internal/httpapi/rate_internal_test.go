@@ -136,10 +136,10 @@ func TestRateFields(t *testing.T) {
 		b.charge(now, step.events)
 		h := http.Header{}
 		b.state(now).announce(h)
-		if got := h.Get("RateLimit"); got != step.want {
+		if got := h.Get("Ratelimit"); got != step.want {
 			t.Errorf("after %d events: %s, want %s", step.events, got, step.want)
 		}
-		if got := h.Get("RateLimit-Policy"); got != `"default";q=20;w=2` {
+		if got := h.Get("Ratelimit-Policy"); got != `"default";q=20;w=2` {
 			t.Errorf("the policy is %s", got)
 		}
 	}

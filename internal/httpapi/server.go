@@ -223,7 +223,7 @@ func (s *Server) guard(rt route, c *call) (err error) {
 func (s *Server) fail(c *call, rt route, err error) {
 	p := s.problemOf(err)
 	if p.Status >= 500 && p.Status != http.StatusServiceUnavailable {
-		s.log.Error("request failed", "method", c.Method, "path", c.URL.Path, "remote", s.remoteText(c.Request), "error", err)
+		s.log.Error("request failed", "method", c.Method, "path", shownText(c.URL.Path), "remote", s.remoteText(c.Request), "error", err)
 	}
 	if c.w.status != 0 {
 		return
