@@ -140,13 +140,13 @@ func (s *server) connect(ctx context.Context, metrics *prometheus.Registry) erro
 	s.worker = worker.New(worker.Options{
 		Queue: s.queue, Store: s.store, Live: s.live, Hold: s.store.Held, Resets: s.store.Resets(), Logger: s.log, Registerer: metrics,
 	})
-	s.eraser = &eraser{store: s.store, queue: s.queue, live: s.live, log: s.log}
+	s.eraser = &eraser{store: s.store, queue: s.queue, live: s.live, apps: s.registry, log: s.log}
 	s.api = httpapi.New(httpapi.Options{
 		Registry: s.registry, Collector: s.collector, Queue: s.queue, Live: s.live, Reader: s.store, Parquet: s.store.Parquet,
 		Backup: backup.NewSource(backup.Options{
 			Store: s.store, Queue: s.queue, Metadata: s.registry.Document, Audit: s.registry.Trail().Document, Tombstones: filepath.Join(s.cfg.Data, "tombstones"),
 		}),
-		CaughtUp: s.caughtUp, Missing: s.missing, Erase: s.eraser.erase, LegacyApp: s.cfg.LegacyApp, MaxRequestBytes: s.cfg.MaxRequestBytes, TrustedProxies: s.cfg.TrustedProxies,
+		CaughtUp: s.caughtUp, Missing: s.missing, Erase: s.eraser.erase, EraseApp: s.eraser.eraseApp, LegacyApp: s.cfg.LegacyApp, MaxRequestBytes: s.cfg.MaxRequestBytes, TrustedProxies: s.cfg.TrustedProxies,
 		Logger: s.log, Registerer: metrics, Gatherer: metrics,
 	})
 	return nil

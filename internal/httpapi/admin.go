@@ -33,8 +33,13 @@ func adminRoutes() []route {
 			id: "updateApp", tag: "applications and keys", summary: "Change the settings of an application", params: []param{app}, body: schemaOf[AppChange](),
 			answers: ok(200, "changed", schemaOf[App]()), errors: []int{400, 404, 409, 422, 503}}},
 		{"DELETE", "/v1/apps/{app}", forAdmin, (*Server).deleteApp, doc{
-			id: "deleteApp", tag: "applications and keys", summary: "Remove an application that has no events; its keys end with it", params: []param{app},
-			answers: ok(204, "removed", nil), errors: []int{404, 409, 503}}},
+			id: "deleteApp", tag: "applications and keys", summary: "Remove an application; its keys end with it",
+			text: "An application that has events or rejections is removed with `erase=1` alone, which erases them: from the store and from the queue, so that they do not come " +
+				"back by a rebuild or a restore. The answer comes when all is removed, which may take minutes; it is finished also when the caller does not wait, or the server ends. " +
+				"Until then the application takes nothing and its name stays taken. An application of that name may be made again, and begins empty.",
+			params:  []param{app, {name: "erase", text: "`1`: with all that it sent"}},
+			answers: []answer{{204, "removed; there was nothing to erase", nil}, {200, "with erase=1: erased and removed", schemaOf[AppErasure]()}},
+			errors:  []int{400, 404, 409, 503}}},
 		{"GET", "/v1/apps/{app}/keys", forAdmin, (*Server).listKeys, doc{
 			id: "listAppKeys", tag: "applications and keys", summary: "The keys of an application", params: []param{app},
 			answers: ok(200, "oldest first", schemaOf[KeysAnswer]()), errors: []int{404}}},
@@ -76,6 +81,7 @@ type App struct {
 	Rate         int64                 `json:"rate" doc:"events per second that are taken on each node; 0 for as many as come"`
 	Retain       string                `json:"retain" doc:"how long events are kept, as in 720h or 30d; 0 is for ever, empty what the server was told with --retain"`
 	CreatedAt    string                `json:"created_at" format:"date-time"`
+	ErasingSince *string               `json:"erasing_since,omitempty" format:"date-time" doc:"all that it sent is being erased, and it takes nothing any more"`
 }
 
 // AppAnswer is an application with what was seen of it.
@@ -128,7 +134,12 @@ type AppRequest struct {
 }
 
 func viewApp(a *registry.App) App {
-	return App{a.Name, a.TimeZone, a.UnknownTypes, a.Rate, a.Retain, rfc3339(a.CreatedAt)}
+	v := App{App: a.Name, TimeZone: a.TimeZone, UnknownTypes: a.UnknownTypes, Rate: a.Rate, Retain: a.Retain, CreatedAt: rfc3339(a.CreatedAt)}
+	if a.ErasingSince != nil {
+		at := rfc3339(*a.ErasingSince)
+		v.ErasingSince = &at
+	}
+	return v
 }
 
 // maxAdminBody bounds the bodies of administration, in bytes.
@@ -205,29 +216,6 @@ func (s *Server) updateApp(c *call) error {
 	c.note("before", before)
 	c.note("after", a.Settings)
 	return writeJSON(c.w, http.StatusOK, viewApp(&a))
-}
-
-func (s *Server) deleteApp(c *call) error {
-	a, err := s.app(c)
-	if err != nil {
-		return err
-	}
-	if err := s.opts.CaughtUp(); err != nil {
-		return unavailable("whether it has events is not known yet: " + err.Error())
-	}
-	books, err := s.opts.Reader.Books(c.ctx(), []string{a.Name})
-	if err != nil {
-		return err
-	}
-	pending, _ := s.opts.Live.Pending(books.Position)
-	if len(books.Accounts) > 0 && books.Accounts[0].Received > 0 || pending[a.Name] > 0 {
-		return problemf(http.StatusConflict, "application %q has events, and erasing them is not available yet; revoke its keys instead", a.Name)
-	}
-	if err := s.opts.Registry.DeleteApp(c.ctx(), a.Name); err != nil {
-		return err
-	}
-	s.forgetApp(a.Name)
-	return noContent(c)
 }
 
 // KeyRequest makes a key.

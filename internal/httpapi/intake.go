@@ -105,8 +105,8 @@ func (s *Server) takeEvents(c *call) error {
 // read is kept as one rejection before the sender is told.
 func (s *Server) collect(c *call, appName, idempotencyKey string) (ingest.Receipt, error) {
 	app, ok := s.opts.Registry.App(appName)
-	if !ok {
-		return ingest.Receipt{}, problem(http.StatusForbidden, "the application of this key does not exist any more")
+	if !ok || !s.open(app) {
+		return ingest.Receipt{}, noApp()
 	}
 	if len(idempotencyKey) > event.MaxTextCodePoints {
 		return ingest.Receipt{}, problemf(http.StatusBadRequest, "Idempotency-Key is longer than %d characters", event.MaxTextCodePoints)
@@ -128,6 +128,9 @@ func (s *Server) collect(c *call, appName, idempotencyKey string) (ingest.Receip
 		App: app.Name, Zone: app.Location(), RefuseUnknownTypes: app.UnknownTypes == registry.RejectUnknown,
 		Body: b.bytes, Lines: b.lines, IdempotencyKey: idempotencyKey, ReceivedAt: event.Now(),
 	}
+	if !s.open(app) {
+		return ingest.Receipt{}, noApp()
+	}
 	if err == nil {
 		var receipt ingest.Receipt
 		if receipt, err = s.opts.Collector.Collect(ctx, req); err == nil {
@@ -148,6 +151,10 @@ func (s *Server) collect(c *call, appName, idempotencyKey string) (ingest.Receip
 	}
 	c.kept = true
 	return ingest.Receipt{}, err
+}
+
+func noApp() *ProblemDetails {
+	return problem(http.StatusForbidden, "the application of this key does not exist any more")
 }
 
 // codeOfUnreadable tells which errors mean that a body cannot be read as

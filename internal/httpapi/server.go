@@ -56,6 +56,9 @@ type Options struct {
 	Missing func() []string
 	// Erase erases a session from applications; nil where that is not possible.
 	Erase func(ctx context.Context, apps []string, session string) (Erasure, error)
+	// EraseApp erases all that an application sent, which takes nothing any more,
+	// and then deletes it; nil where that is not possible.
+	EraseApp func(ctx context.Context, app string) (Erasure, error)
 
 	LegacyApp       string         // serves /event/ for this application; empty for none
 	MaxRequestBytes int64          // unpacked; 0 for the default

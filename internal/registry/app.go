@@ -93,6 +93,9 @@ type App struct {
 	Name string `json:"app"`
 	Settings
 	CreatedAt time.Time `json:"created_at"`
+	// ErasingSince is set when all that it sent is being erased. It takes nothing
+	// from then on, no key of it is valid, and its name is still taken.
+	ErasingSince *time.Time `json:"erasing_since,omitempty"`
 
 	location *time.Location
 }
@@ -182,6 +185,21 @@ func (r *Registry) UpdateApp(ctx context.Context, name string, change func(*Sett
 		var err error
 		old.Settings, err = old.Settings.checked()
 		return old, err
+	})
+}
+
+// EraseApp begins the end of an application with all that it sent, see
+// App.ErasingSince; DeleteApp is to follow. Errors: ErrNotFound, ErrUnavailable.
+func (r *Registry) EraseApp(ctx context.Context, name string) (App, error) {
+	at := now()
+	return r.changeApp(ctx, name, func(old *appRecord) (*appRecord, error) {
+		if old == nil {
+			return nil, ErrNotFound
+		}
+		if old.ErasingSince == nil {
+			old.ErasingSince = &at
+		}
+		return old, nil
 	})
 }
 
