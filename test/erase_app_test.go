@@ -119,9 +119,9 @@ func TestEraseAppSurvivesKills(t *testing.T) {
 			s.launch()
 			s.eventually("the application to be gone", func() bool { return s.call("GET", "/v1/apps/shop", s.admin, "").status == 404 })
 			s.gone()
-			if got := actsOf(s.trail("&app=shop")[:2]); got != "finishErasure done, deleteApp begun" {
-				t.Errorf("the trail says %s", got)
-			}
+			s.eventually("the trail to tell of it", func() bool {
+				return actsOf(s.trail("&app=shop")[:2]) == "finishErasure done, deleteApp begun"
+			})
 		})
 	}
 }
