@@ -13,9 +13,12 @@ const (
 // differs from SentTime by the offset of the application's zone, and by what is
 // asked for.
 func (e *Event) CorrectedBy() time.Duration {
-	moved := e.OccurredAt - e.SentTime
-	if e.SentAt == 0 || moved%zoneStep == 0 && moved >= -maxZone && moved <= maxZone {
+	moved, skew := e.OccurredAt-e.SentTime, e.ReceivedAt-e.SentAt
+	if e.SentAt == 0 || isZone(moved) || !isZone(moved-skew) {
 		return 0
 	}
 	return e.ReceivedAt.Sub(e.SentAt)
 }
+
+// isZone reports whether a zone may have this offset.
+func isZone(m Micros) bool { return m%zoneStep == 0 && m >= -maxZone && m <= maxZone }

@@ -23,12 +23,13 @@ type Skew struct {
 
 // skews holds what was seen of each application.
 type skews struct {
-	of      sync.Map // by application: *skew
+	mu      sync.RWMutex // guards of
+	of      map[string]*skew
 	seconds *prometheus.HistogramVec
 }
 
 func newSkews(r prometheus.Registerer) *skews {
-	s := &skews{seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+	s := &skews{of: map[string]*skew{}, seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "eye_intake_skew_seconds", Help: "received_at − sent_at of events that say when they were sent: negative when the sender's clock is ahead.",
 		Buckets: []float64{-86400, -3600, -300, -60, -10, -1, 0, .1, 1, 10, 60, 300, 3600, 86400},
 	}, []string{"app"})}
@@ -46,12 +47,25 @@ type skew struct {
 	counts    [skewBuckets]atomic.Int64 // by bucketOf
 }
 
+// known returns what was seen of an application, nil for nothing.
+func (s *skews) known(app string) *skew {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.of[app]
+}
+
 func (s *skews) app(name string) *skew {
-	if one, ok := s.of.Load(name); ok {
-		return one.(*skew) //nolint:forcetypeassert // nothing else is stored
+	if one := s.known(name); one != nil {
+		return one
 	}
-	one, _ := s.of.LoadOrStore(name, &skew{seconds: s.seconds.WithLabelValues(name)})
-	return one.(*skew) //nolint:forcetypeassert // nothing else is stored
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	one := s.of[name]
+	if one == nil {
+		one = &skew{seconds: s.seconds.WithLabelValues(name)}
+		s.of[name] = one
+	}
+	return one
 }
 
 func (s *skew) saw(received, sent event.Micros, corrected bool) {
@@ -109,14 +123,16 @@ func (s *skew) summary() Skew {
 
 // Skew returns how far the clocks of an application's senders were off.
 func (c *Collector) Skew(app string) Skew {
-	if one, ok := c.skews.of.Load(app); ok {
-		return one.(*skew).summary() //nolint:forcetypeassert // nothing else is stored
+	if one := c.skews.known(app); one != nil {
+		return one.summary()
 	}
 	return Skew{}
 }
 
 // Forget forgets what was seen of an application that is gone.
 func (c *Collector) Forget(app string) {
-	c.skews.of.Delete(app)
+	c.skews.mu.Lock()
+	defer c.skews.mu.Unlock()
+	delete(c.skews.of, app)
 	c.skews.seconds.DeleteLabelValues(app)
 }
