@@ -189,6 +189,7 @@ func (h *heldAnswer) Write(b []byte) (int, error) {
 func (h *heldAnswer) Unwrap() http.ResponseWriter { return h.ResponseWriter }
 
 func (h *heldAnswer) release() {
+	h.WriteHeader(http.StatusOK) // unless there is another
 	h.ResponseWriter.WriteHeader(h.status)
 	_, _ = h.body.WriteTo(h.ResponseWriter) // a caller who is gone needs no error
 }
