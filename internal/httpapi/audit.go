@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 	"regexp"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -104,6 +105,11 @@ func (s *Server) recorded(rt route, c *call) error {
 		return s.guard(rt, c)
 	}
 	e := registry.Entry{KeyID: c.who.KeyID, Act: rt.doc.id, App: shownText(c.PathValue("app")), Subject: subjectOf(rt, c.Request), Remote: s.remoteText(c.Request)}
+	for _, name := range []string{"app", "erase", "force"} { // what changes the meaning of a request
+		if values := c.URL.Query()[name]; values != nil {
+			e.Note(name, shownText(strings.Join(values, ",")))
+		}
+	}
 	trail := s.opts.Registry.Trail()
 	if err := trail.Begin(c.ctx(), &e); err != nil {
 		s.log.Error("the audit trail cannot be written; nothing is administered", "error", err)
