@@ -91,7 +91,7 @@ func (s *server) unfinished(key string) string {
 // One application at many times its rate takes nothing from another.
 func TestNoisyNeighbour(t *testing.T) {
 	s := start(t)
-	s.must(s.call("POST", "/v1/apps", s.admin, `{"app":"noisy","rate":200}`), 201)
+	s.must(s.call("POST", "/v1/apps", s.admin, `{"app":"noisy","rate":100}`), 201)
 	noisy := s.key("noisy", "write")
 	stop := make(chan struct{})
 	var (
@@ -138,10 +138,10 @@ func TestNoisyNeighbour(t *testing.T) {
 		t.Fatalf("the flood got other answers than 202 and 429, as %v", others[0])
 	}
 	// Each of four senders may enter once more with a batch while the bucket is positive.
-	if most := 200*(took+2) + 4*20; float64(accepted) > most || float64(accepted) < 200*took/2 {
+	if most := 100*(took+2) + 4*20; float64(accepted) > most || float64(accepted) < 100*took/2 {
 		t.Errorf("of the noisy one %d events were taken in %.1f s, at most %.0f may be", accepted, took, most)
 	}
-	if offered := accepted + 20*tooMany; float64(offered) < 10*200*took {
+	if offered := accepted + 20*tooMany; float64(offered) < 10*100*took {
 		t.Errorf("it offered only %d events in %.1f s: that is no noise", offered, took)
 	}
 	s.eventually("all to be stored", func() bool {
