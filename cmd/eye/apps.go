@@ -33,8 +33,8 @@ func newAppShowCommand(f *clientFlags) *cobra.Command {
 			if a.ErasingSince != nil {
 				t.row("erasing since", *a.ErasingSince)
 			}
-			t.row("clocks", strconv.FormatInt(a.Skew.Events, 10)+" events told theirs, "+strconv.FormatInt(a.Skew.Corrected, 10)+" were corrected; off by "+
-				msText(a.Skew.P50MS)+" p50, "+msText(a.Skew.P99MS)+" p99, "+msText(a.Skew.MaxMS)+" at most")
+			t.row("clocks", strconv.FormatInt(a.Skew.Events, 10)+" events told theirs, "+strconv.FormatInt(a.Skew.Corrected, 10)+" were corrected")
+			t.row("clocks off by", msText(a.Skew.P50MS)+" p50, "+msText(a.Skew.P99MS)+" p99, "+msText(a.Skew.MaxMS)+" at most")
 			return t.flush()
 		})
 	}
