@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"os"
 
 	"github.com/go-json-experiment/json"
@@ -80,11 +79,7 @@ func newAppsCommand(s streams) *cobra.Command {
 		}
 		return f.show(cmd.Context(), request{method: http.MethodPost, path: "/v1/apps", body: body}, f.say("created application %s", got[0]))
 	}
-	remove := &cobra.Command{Use: "delete APP", Short: "Delete an application that has no events", Args: args(cobra.ExactArgs(1))}
-	remove.RunE = func(cmd *cobra.Command, got []string) error {
-		return f.show(cmd.Context(), request{method: http.MethodDelete, path: "/v1/apps/" + url.PathEscape(got[0])}, f.say("deleted application %s", got[0]))
-	}
-	group.AddCommand(list, create, remove)
+	group.AddCommand(list, create, newAppShowCommand(f), newAppUpdateCommand(f), newAppDeleteCommand(f))
 	return group
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -32,6 +33,8 @@ type Config struct {
 	LegacyApp     string // empty for none
 	TLSCert       string // a PEM file; empty for plain HTTP
 	TLSKey        string
+
+	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
 
 	MaxRequestBytes int64 // unpacked
 	MaxEventBytes   int64
@@ -79,6 +82,7 @@ func settings() []setting {
 		{"legacy-app", "", "`application` that the addresses of the first Eye serve", func(c *Config, s string) error { return setText(&c.LegacyApp, s) }},
 		{"tls-cert", "", "PEM `file` with the certificate", func(c *Config, s string) error { return setText(&c.TLSCert, s) }},
 		{"tls-key", "", "PEM `file` with the key of the certificate", func(c *Config, s string) error { return setText(&c.TLSKey, s) }},
+		{"trusted-proxies", "", "`networks` of proxies whose X-Forwarded-For is believed, as in 10.0.0.0/8,192.0.2.7", func(c *Config, s string) error { return setNetworks(&c.TrustedProxies, s) }},
 		{"log-level", "info", "debug, info, warn or error (`level`)", func(c *Config, s string) error { return setLevel(&c.LogLevel, s) }},
 		{"demo", "false", "add an application with live sample traffic", func(c *Config, s string) error { return setBool(&c.Demo, s) }},
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -71,6 +72,13 @@ func TestLoadConfig(t *testing.T) {
 			},
 		},
 		{
+			name:    "networks of proxies",
+			environ: []string{"EYE_TRUSTED_PROXIES=10.1.2.3/8, 192.0.2.7,2001:db8::/32"},
+			change: func(c *Config) {
+				c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("2001:db8::/32")}
+			},
+		},
+		{
 			name: "a flag with the default's value wins too",
 			yaml: "listen: 0.0.0.0:1\n", line: []string{"--config=FILE", "--listen=127.0.0.1:8080"},
 			change: func(*Config) {},
@@ -83,7 +91,7 @@ func TestLoadConfig(t *testing.T) {
 			}
 			want := defaults()
 			tc.change(&want)
-			if diff := cmp.Diff(want, got); diff != "" {
+			if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -93,7 +101,7 @@ func TestLoadConfig(t *testing.T) {
 func TestLoadConfigTellsAllFaultsAtOnce(t *testing.T) {
 	_, err := loadText(t, "lissen: x\nmax-batch-events: 0\nstore: {url: x}\nfuture-tolerance: 5\n",
 		[]string{"EYE_LOG_LEVEL=loud", "EYE_TLS_CERT=cert.pem"},
-		"--config=FILE", "--listen=8080", "--max-event-bytes=8MiB", "--queue=nats://x", "--store-memory=lots", "--admin-key=secret", "--data=")
+		"--config=FILE", "--listen=8080", "--max-event-bytes=8MiB", "--queue=nats://x", "--store-memory=lots", "--admin-key=secret", "--data=", "--trusted-proxies=10.0.0.0/8,proxy")
 	if err == nil {
 		t.Fatal("no error")
 	}
@@ -107,6 +115,7 @@ func TestLoadConfigTellsAllFaultsAtOnce(t *testing.T) {
 		`FILE: --max-batch-events "0" is out of range; write a number from 1 to 1000000`,
 		`--store-memory "lots" is no size`,
 		`FILE: --future-tolerance "5" is no duration; write a number with its unit`,
+		`--trusted-proxies "proxy" is no network; write networks or addresses with commas`,
 		`EYE_LOG_LEVEL: --log-level "loud" is no level`,
 		`--tls-cert and --tls-key go together`,
 		`--max-event-bytes (8388608) is larger than --max-request-bytes (4194304)`,

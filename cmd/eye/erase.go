@@ -18,15 +18,17 @@ import (
 	"theeye/internal/httpapi"
 	"theeye/internal/live"
 	"theeye/internal/queue"
+	"theeye/internal/registry"
 	"theeye/internal/store/duckdb"
 )
 
-// eraser erases sessions from all that a node holds: first it makes sure that they
+// eraser erases sessions and applications from all that a node holds: first it makes sure that they
 // cannot come back, then it removes them from the queue and from the store.
 type eraser struct {
 	store *duckdb.Store
 	queue *queue.Queue
 	live  *live.Live
+	apps  *registry.Registry
 	log   *slog.Logger
 
 	mu sync.Mutex // one erasure at a time
@@ -39,12 +41,33 @@ const eraseRetry = 10 * time.Second
 func (e *eraser) erase(ctx context.Context, apps []string, session string) (httpapi.Erasure, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	return e.buried(ctx, func(at event.Micros, frame uint64) error { return e.store.Bury(apps, session, at, frame) })
+}
+
+// eraseApp erases all that an application sent, and then deletes it. The
+// application takes nothing any more. It may be called again after an error.
+func (e *eraser) eraseApp(ctx context.Context, app string) (httpapi.Erasure, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.eraseAppLocked(ctx, app)
+}
+
+func (e *eraser) eraseAppLocked(ctx context.Context, app string) (httpapi.Erasure, error) {
+	done, err := e.buried(ctx, func(at event.Micros, frame uint64) error { return e.store.BuryApp(app, at, frame) })
+	if err != nil {
+		return done, err
+	}
+	return done, e.apps.DeleteApp(ctx, app)
+}
+
+// buried erases what bury sets tombstones for.
+func (e *eraser) buried(ctx context.Context, bury func(at event.Micros, frame uint64) error) (httpapi.Erasure, error) {
 	at := event.Now()
 	state, err := e.queue.State(ctx)
 	if err != nil {
 		return httpapi.Erasure{}, err
 	}
-	if err := e.store.Bury(apps, session, at, state.Last); err != nil {
+	if err := bury(at, state.Last); err != nil {
 		return httpapi.Erasure{}, fmt.Errorf("begin erasure: %w", err)
 	}
 	removed, err := e.finish(ctx)
@@ -95,11 +118,8 @@ func (e *eraser) trim(ctx context.Context) error {
 func (e *eraser) run(ctx context.Context) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if !e.store.Erasing() {
-		return nil
-	}
 	for ctx.Err() == nil {
-		_, err := e.finish(ctx)
+		err := e.resume(ctx)
 		if err == nil {
 			return nil
 		}
@@ -108,6 +128,30 @@ func (e *eraser) run(ctx context.Context) error {
 		}
 		if pause(ctx, eraseRetry) != nil {
 			break // it goes on at the next start
+		}
+	}
+	return nil
+}
+
+// resume finishes what is left over of erasures, of applications last.
+func (e *eraser) resume(ctx context.Context) error {
+	if e.store.Erasing() {
+		if _, err := e.finish(ctx); err != nil {
+			return err
+		}
+	}
+	for _, app := range e.apps.Apps() {
+		if app.ErasingSince == nil {
+			continue
+		}
+		done, err := e.eraseAppLocked(ctx, app.Name)
+		if err != nil {
+			return err
+		}
+		note := registry.Entry{Act: "finishErasure", App: app.Name}
+		note.Note("erased_at", done.ErasedAt.String())
+		if err := e.apps.Trail().Record(ctx, note); err != nil {
+			return err
 		}
 	}
 	return nil

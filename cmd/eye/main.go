@@ -102,7 +102,7 @@ func newRoot(s streams) *cobra.Command {
 		newSendCommand(s), newEventsCommand(s), newSessionsCommand(s), newSessionCommand(s), newCountCommand(s), newExportCommand(s),
 		newRejectionsCommand(s), newReceiptCommand(s), newBooksCommand(s), newEraseCommand(s),
 		newTypesCommand(s), newAppsCommand(s), newKeysCommand(s),
-		newBackupCommand(s), newRestoreCommand(s), newStoreCommand(s),
+		newAuditCommand(s), newUnreadableCommand(s), newBackupCommand(s), newRestoreCommand(s), newStoreCommand(s),
 		newHealthCommand(s), newBenchCommand(s), newVersionCommand(s),
 	)
 	return root

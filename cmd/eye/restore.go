@@ -45,6 +45,11 @@ func restore(ctx context.Context, s streams, opts backup.RestoreOptions) error {
 		if err := checkStore(filepath.Join(dir, "store")); err != nil {
 			return err
 		}
+		note := registry.Entry{Act: "restore"}
+		note.Note("taken_at", x.TakenAt)
+		if err := registry.AddToTrailFile(dir, note); err != nil {
+			return fmt.Errorf("write down the restore: %w", err)
+		}
 		key, err = registry.MakeAdminKey(dir)
 		return err
 	}

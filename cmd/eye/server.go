@@ -140,13 +140,13 @@ func (s *server) connect(ctx context.Context, metrics *prometheus.Registry) erro
 	s.worker = worker.New(worker.Options{
 		Queue: s.queue, Store: s.store, Live: s.live, Hold: s.store.Held, Resets: s.store.Resets(), Logger: s.log, Registerer: metrics,
 	})
-	s.eraser = &eraser{store: s.store, queue: s.queue, live: s.live, log: s.log}
+	s.eraser = &eraser{store: s.store, queue: s.queue, live: s.live, apps: s.registry, log: s.log}
 	s.api = httpapi.New(httpapi.Options{
 		Registry: s.registry, Collector: s.collector, Queue: s.queue, Live: s.live, Reader: s.store, Parquet: s.store.Parquet,
 		Backup: backup.NewSource(backup.Options{
-			Store: s.store, Queue: s.queue, Metadata: s.registry.Document, Tombstones: filepath.Join(s.cfg.Data, "tombstones"),
+			Store: s.store, Queue: s.queue, Metadata: s.registry.Document, Audit: s.registry.Trail().Document, Tombstones: filepath.Join(s.cfg.Data, "tombstones"),
 		}),
-		CaughtUp: s.caughtUp, Missing: s.missing, Erase: s.eraser.erase, LegacyApp: s.cfg.LegacyApp, MaxRequestBytes: s.cfg.MaxRequestBytes,
+		CaughtUp: s.caughtUp, Missing: s.missing, Erase: s.eraser.erase, EraseApp: s.eraser.eraseApp, LegacyApp: s.cfg.LegacyApp, MaxRequestBytes: s.cfg.MaxRequestBytes, TrustedProxies: s.cfg.TrustedProxies,
 		Logger: s.log, Registerer: metrics, Gatherer: metrics,
 	})
 	return nil
@@ -160,6 +160,9 @@ func (s *server) legacyApp(ctx context.Context) error {
 		return nil
 	}
 	if _, err := s.registry.CreateApp(ctx, s.cfg.LegacyApp, registry.Settings{}); err != nil {
+		return fmt.Errorf("--legacy-app: %w", err)
+	}
+	if err := s.registry.Trail().Record(ctx, registry.Entry{Act: "createApp", App: s.cfg.LegacyApp}); err != nil {
 		return fmt.Errorf("--legacy-app: %w", err)
 	}
 	return nil

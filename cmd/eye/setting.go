@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -50,6 +51,30 @@ func setAddress(to *string, text string) error {
 		return fmt.Errorf("%q is no address; write host:port, as in 127.0.0.1:8080", text)
 	}
 	*to = text
+	return nil
+}
+
+// setNetworks reads networks and single addresses, with commas between them.
+func setNetworks(to *[]netip.Prefix, text string) error {
+	if text == "" {
+		return nil
+	}
+	var networks []netip.Prefix
+	for part := range strings.SplitSeq(text, ",") {
+		part = strings.TrimSpace(part)
+		network, err := netip.ParsePrefix(part)
+		if err != nil {
+			var one netip.Addr
+			if one, err = netip.ParseAddr(part); err == nil {
+				network = netip.PrefixFrom(one, one.BitLen())
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("%q is no network; write networks or addresses with commas between them, as in 10.0.0.0/8,192.0.2.7", part)
+		}
+		networks = append(networks, network.Masked())
+	}
+	*to = networks
 	return nil
 }
 

@@ -31,13 +31,14 @@ const (
 	Segment    Kind = "segment"    // of the store, with its filters
 	Frames     Kind = "frames"     // of the queue: what the segments do not hold yet
 	Metadata   Kind = "metadata"   // metadata.json
+	Audit      Kind = "audit"      // what was administered, as registry.TrailFile
 	Tombstones Kind = "tombstones" // what was erased; absent when nothing was
 	Manifest   Kind = "manifest"   // of the store, names the segments
 )
 
 // File is a file of a backup.
 type File struct {
-	Kind   Kind   `json:"kind" enum:"segment,frames,metadata,tombstones,manifest"`
+	Kind   Kind   `json:"kind" enum:"segment,frames,metadata,audit,tombstones,manifest"`
 	Name   string `json:"name" doc:"to be asked for at /v1/backup/files/{name}"`
 	Bytes  int64  `json:"bytes"`
 	SHA256 string `json:"sha256" doc:"in hex"`

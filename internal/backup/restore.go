@@ -110,7 +110,7 @@ func (r *restoring) files(ctx context.Context) error {
 	if err := os.MkdirAll(segments, 0o700); err != nil {
 		return err
 	}
-	places := map[Kind]string{Segment: segments, Manifest: filepath.Join(r.To, "store"), Metadata: r.To, Tombstones: r.To}
+	places := map[Kind]string{Segment: segments, Manifest: filepath.Join(r.To, "store"), Metadata: r.To, Audit: r.To, Tombstones: r.To}
 	for _, f := range r.index.Files {
 		place, ok := places[f.Kind]
 		if f.Kind == Frames || ctx.Err() != nil {

@@ -20,12 +20,17 @@ import (
 // tailFile is how large a file of frames becomes, in bytes, about.
 const tailFile = 32 << 20
 
+// auditName is what a registry takes a trail over from.
+const auditName = "audit.ndjson"
+
 // Options of a Source.
 type Options struct {
-	Store      store.Leaser
-	Queue      *queue.Queue
-	Metadata   func() ([]byte, error) // the content of metadata.json
-	Tombstones string                 // the file of what was erased; it need not be there
+	Store    store.Leaser
+	Queue    *queue.Queue
+	Metadata func() ([]byte, error) // the content of metadata.json
+	// Audit returns the trail of what was administered; nil for none.
+	Audit      func(context.Context) ([]byte, error)
+	Tombstones string // the file of what was erased; it need not be there
 }
 
 // Source gives what a backup consists of. It may be used concurrently.
@@ -75,6 +80,13 @@ func (s *Source) Take(ctx context.Context) (Index, error) {
 		return Index{}, fmt.Errorf("read metadata: %w", err)
 	}
 	m.addText(&x, File{Kind: Metadata, Name: "metadata.json"}, metadata)
+	if s.opts.Audit != nil {
+		trail, err := s.opts.Audit(ctx)
+		if err != nil {
+			return Index{}, err
+		}
+		m.addText(&x, File{Kind: Audit, Name: auditName}, trail)
+	}
 	erased, err := os.ReadFile(s.opts.Tombstones)
 	switch {
 	case err == nil:

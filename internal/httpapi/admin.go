@@ -22,13 +22,18 @@ func adminRoutes() []route {
 			answers: ok(201, "made", schemaOf[App]()), errors: []int{400, 409, 422, 503}}},
 		{"GET", "/v1/apps/{app}", forAdmin, (*Server).getApp, doc{
 			id: "getApp", tag: "applications and keys", summary: "One application", params: []param{app},
-			answers: ok(200, "the application", schemaOf[App]()), errors: []int{404}}},
+			answers: ok(200, "the application", schemaOf[AppAnswer]()), errors: []int{404}}},
 		{"PATCH", "/v1/apps/{app}", forAdmin, (*Server).updateApp, doc{
 			id: "updateApp", tag: "applications and keys", summary: "Change the settings of an application", params: []param{app}, body: schemaOf[AppChange](),
 			answers: ok(200, "changed", schemaOf[App]()), errors: []int{400, 404, 409, 422, 503}}},
 		{"DELETE", "/v1/apps/{app}", forAdmin, (*Server).deleteApp, doc{
-			id: "deleteApp", tag: "applications and keys", summary: "Remove an application that has no events; its keys end with it", params: []param{app},
-			answers: ok(204, "removed", nil), errors: []int{404, 409, 503}}},
+			id: "deleteApp", tag: "applications and keys", summary: "Remove an application; its keys end with it",
+			text: "An application that has events or rejections is removed with `erase=1` alone, which erases them: from the store and from the queue, so that they do not come " +
+				"back by a rebuild or a restore. The answer comes when all is removed, which may take minutes; it is finished also when the caller does not wait, or the server ends. " +
+				"Until then the application takes nothing and its name stays taken. An application of that name may be made again, and begins empty.",
+			params:  []param{app, {name: "erase", text: "`1`: with all that it sent"}},
+			answers: []answer{{204, "removed; there was nothing to erase", nil}, {200, "with erase=1: erased and removed", schemaOf[AppErasure]()}},
+			errors:  []int{400, 404, 409, 503}}},
 	}
 }
 
@@ -37,8 +42,25 @@ type App struct {
 	App          string                `json:"app"`
 	TimeZone     string                `json:"time_zone" doc:"IANA name; of timestamps without a zone"`
 	UnknownTypes registry.UnknownTypes `json:"unknown_types" enum:"accept,reject"`
+	Rate         int64                 `json:"rate" doc:"events per second that are taken on each node; 0 for as many as come"`
 	Retain       string                `json:"retain" doc:"how long events are kept, as in 720h or 30d; 0 is for ever, empty what the server was told with --retain"`
 	CreatedAt    string                `json:"created_at" format:"date-time"`
+	ErasingSince *string               `json:"erasing_since,omitempty" format:"date-time" doc:"all that it sent is being erased, and it takes nothing any more"`
+}
+
+// AppAnswer is an application with what was seen of it.
+type AppAnswer struct {
+	App
+	Skew Skew `json:"skew"`
+}
+
+// Skew is how far the clocks of an application's senders were off, since the start.
+type Skew struct {
+	Events    int64   `json:"events" doc:"that say when they were sent (sent_at)"`
+	Corrected int64   `json:"corrected" doc:"whose time was corrected, because the clock was off by more than the tolerance"`
+	P50MS     float64 `json:"p50_ms" doc:"the size of received_at − sent_at; quantiles are at most an eighth too large"`
+	P99MS     float64 `json:"p99_ms"`
+	MaxMS     float64 `json:"max_ms"`
 }
 
 // AppsAnswer lists applications.
@@ -50,6 +72,7 @@ type AppsAnswer struct {
 type AppChange struct {
 	TimeZone     *string                `json:"time_zone,omitempty"`
 	UnknownTypes *registry.UnknownTypes `json:"unknown_types,omitempty" enum:"accept,reject"`
+	Rate         *int64                 `json:"rate,omitempty" doc:"events per second that are taken; 0 for as many as come"`
 	Retain       *string                `json:"retain,omitempty" doc:"as in 720h or 30d; 0 keeps for ever, empty does what the server was told with --retain"`
 }
 
@@ -59,6 +82,9 @@ func (change AppChange) apply(s *registry.Settings) {
 	}
 	if change.UnknownTypes != nil {
 		s.UnknownTypes = *change.UnknownTypes
+	}
+	if change.Rate != nil {
+		s.Rate = *change.Rate
 	}
 	if change.Retain != nil {
 		s.Retain = *change.Retain
@@ -72,7 +98,12 @@ type AppRequest struct {
 }
 
 func viewApp(a *registry.App) App {
-	return App{a.Name, a.TimeZone, a.UnknownTypes, a.Retain, rfc3339(a.CreatedAt)}
+	v := App{App: a.Name, TimeZone: a.TimeZone, UnknownTypes: a.UnknownTypes, Rate: a.Rate, Retain: a.Retain, CreatedAt: rfc3339(a.CreatedAt)}
+	if a.ErasingSince != nil {
+		at := rfc3339(*a.ErasingSince)
+		v.ErasingSince = &at
+	}
+	return v
 }
 
 // maxAdminBody bounds the bodies of administration, in bytes.
@@ -104,12 +135,14 @@ func (s *Server) createApp(c *call) error {
 	if err := readJSON(c, &req); err != nil {
 		return err
 	}
+	c.about(req.App)
 	var settings registry.Settings
 	req.apply(&settings)
 	a, err := s.opts.Registry.CreateApp(c.ctx(), req.App, settings)
 	if err != nil {
 		return err
 	}
+	c.note("after", a.Settings)
 	return writeJSON(c.w, http.StatusCreated, viewApp(&a))
 }
 
@@ -126,7 +159,9 @@ func (s *Server) getApp(c *call) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(c.w, http.StatusOK, viewApp(&a))
+	x := s.opts.Collector.Skew(a.Name)
+	skew := Skew{x.Events, x.Corrected, milliseconds(x.P50), milliseconds(x.P99), milliseconds(x.Max)}
+	return writeJSON(c.w, http.StatusOK, AppAnswer{viewApp(&a), skew})
 }
 
 func (s *Server) updateApp(c *call) error {
@@ -134,33 +169,15 @@ func (s *Server) updateApp(c *call) error {
 	if err := readJSON(c, &change); err != nil {
 		return err
 	}
-	a, err := s.opts.Registry.UpdateApp(c.ctx(), c.PathValue("app"), change.apply)
+	var before registry.Settings
+	a, err := s.opts.Registry.UpdateApp(c.ctx(), c.PathValue("app"), func(settings *registry.Settings) {
+		before = *settings
+		change.apply(settings)
+	})
 	if err != nil {
 		return err
 	}
+	c.note("before", before)
+	c.note("after", a.Settings)
 	return writeJSON(c.w, http.StatusOK, viewApp(&a))
-}
-
-func (s *Server) deleteApp(c *call) error {
-	a, err := s.app(c)
-	if err != nil {
-		return err
-	}
-	if err := s.opts.CaughtUp(); err != nil {
-		return unavailable("whether it has events is not known yet: " + err.Error())
-	}
-	reopen := s.closeDoor(a.Name)
-	defer reopen()
-	books, err := s.opts.Reader.Books(c.ctx(), []string{a.Name})
-	if err != nil {
-		return err
-	}
-	pending, _ := s.opts.Live.Pending(books.Position)
-	if len(books.Accounts) > 0 && books.Accounts[0].Received > 0 || pending[a.Name] > 0 {
-		return problemf(http.StatusConflict, "application %q has events, and erasing them is not available yet; revoke its keys instead", a.Name)
-	}
-	if err := s.opts.Registry.DeleteApp(c.ctx(), a.Name); err != nil {
-		return err
-	}
-	return noContent(c)
 }

@@ -40,6 +40,7 @@ type Event struct {
 	SentAt        *string        `json:"sent_at" format:"date-time"`
 	Seq           *int64         `json:"seq"`
 	Sender        *string        `json:"sender"`
+	CorrectedByMS float64        `json:"corrected_by_ms,omitzero" doc:"what was added to the timestamp to make occurred_at, because the sender's clock was wrong by more than the tolerance; absent when it was left alone"`
 	SchemaVersion uint32         `json:"schema_version" doc:"the version of its type's schema that it passed; 0 for none"`
 }
 
@@ -48,6 +49,7 @@ func viewEvent(e *event.Event) Event {
 		App: e.App, ID: e.ID, ClientID: e.ClientID, SessionID: e.SessionID, Category: e.Category, Name: e.Name,
 		Data: e.Data, Timestamp: timestampJSON(e), OccurredAt: e.OccurredAt.String(), ReceivedAt: e.ReceivedAt.String(),
 		SentAt: optionalTime(e.SentAt), SchemaVersion: e.SchemaVersion,
+		CorrectedByMS: milliseconds(e.CorrectedBy()),
 	}
 	if e.Seq != event.NoSeq {
 		v.Seq = &e.Seq
@@ -57,6 +59,9 @@ func viewEvent(e *event.Event) Event {
 	}
 	return v
 }
+
+// milliseconds is a duration for people, to the microsecond.
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 func timestampJSON(e *event.Event) jsontext.Value {
 	if e.TimestampIsNumber() {

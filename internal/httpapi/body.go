@@ -37,9 +37,9 @@ func (e *unreadableError) Error() string { return e.cause.Error() }
 func (e *unreadableError) Unwrap() error { return e.cause }
 
 // readBody reads and unpacks the body of an intake request. It holds at most
-// MaxRequestBytes, and BodyMemory for all requests together. free must be
-// called when the bytes are no longer needed.
-func (s *Server) readBody(c *call) (body, error) {
+// MaxRequestBytes, and BodyMemory for all requests together, of which app gets its
+// share. free must be called when the bytes are no longer needed.
+func (s *Server) readBody(c *call, app string) (body, error) {
 	b := body{free: func() {}}
 	form, err := contentForm(c.Request)
 	if err != nil {
@@ -55,14 +55,14 @@ func (s *Server) readBody(c *call) (body, error) {
 	if c.ContentLength >= 0 && (encoding == "" || encoding == "identity") {
 		need = c.ContentLength
 	}
-	if need > 0 && !s.bodies.TryAcquire(need) {
+	if need > 0 && !s.bodies.take(app, need) {
 		return b, unavailable("too many large requests at a time; try again")
 	}
 	buffer := s.unpack.buffer()
 	b.free = func() {
 		s.unpack.buffers.Put(buffer)
 		if need > 0 {
-			s.bodies.Release(need)
+			s.bodies.give(app, need)
 		}
 	}
 	packed := http.MaxBytesReader(c.w, c.Body, limit)

@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"net/http"
 	"sync"
 
 	"theeye/internal/registry"
@@ -27,9 +26,9 @@ func (d *doors) of(app string) *sync.RWMutex {
 func (s *Server) enter(app registry.App) (leave func(), err error) {
 	door := s.doors.of(app.Name)
 	door.RLock()
-	if now, ok := s.opts.Registry.App(app.Name); !ok || !now.CreatedAt.Equal(app.CreatedAt) {
+	if !s.open(app) {
 		door.RUnlock()
-		return nil, applicationGone()
+		return nil, noApp()
 	}
 	return door.RUnlock, nil
 }
@@ -40,8 +39,4 @@ func (s *Server) closeDoor(app string) (reopen func()) {
 	door := s.doors.of(app)
 	door.Lock()
 	return door.Unlock
-}
-
-func applicationGone() *ProblemDetails {
-	return problem(http.StatusForbidden, "the application of this key does not exist any more")
 }

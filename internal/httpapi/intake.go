@@ -37,7 +37,7 @@ func intakeRoutes() []route {
 				{201, "with wait=stored: every event can be queried", schemaOf[IntakeAnswer]()},
 				{422, "the body was a single event and it is rejected", schemaOf[IntakeAnswer]()},
 			},
-			errors: []int{400, 413, 415, 503},
+			errors: []int{400, 413, 415, 429, 503},
 		},
 	}}
 }
@@ -109,23 +109,29 @@ func (s *Server) takeEvents(c *call) error {
 // read is kept as one rejection before the sender is told.
 func (s *Server) collect(c *call, appName, idempotencyKey string) (ingest.Receipt, error) {
 	app, ok := s.opts.Registry.App(appName)
-	if !ok {
-		return ingest.Receipt{}, applicationGone()
+	if !ok || !s.open(app) {
+		return ingest.Receipt{}, noApp()
 	}
 	if len(idempotencyKey) > event.MaxTextCodePoints {
 		return ingest.Receipt{}, problemf(http.StatusBadRequest, "Idempotency-Key is longer than %d characters", event.MaxTextCodePoints)
 	}
+	charge, err := s.admit(c, app) // before the work is done (P7)
+	if err != nil {
+		return ingest.Receipt{}, err
+	}
+	events := 1 // what cannot be read counts as one
+	defer func() { charge(events) }()
 	if err := s.opts.Queue.Err(); err != nil {
-		return ingest.Receipt{}, err // before the work is done (P7)
+		return ingest.Receipt{}, err
 	}
 	ctx, cancel := context.WithTimeout(c.ctx(), intakeDeadline)
 	defer cancel()
-	idempotencyKey, free, err := s.verifySigned(c, idempotencyKey)
+	idempotencyKey, free, err := s.verifySigned(c, app.Name, idempotencyKey)
 	defer free()
 	if err != nil {
 		return ingest.Receipt{}, err
 	}
-	b, err := s.readBody(c)
+	b, err := s.readBody(c, app.Name)
 	defer b.free()
 	if err := s.recheck(c); err != nil {
 		return ingest.Receipt{}, err
@@ -142,6 +148,7 @@ func (s *Server) collect(c *call, appName, idempotencyKey string) (ingest.Receip
 	if err == nil {
 		var receipt ingest.Receipt
 		if receipt, err = s.opts.Collector.Collect(ctx, req); err == nil {
+			events = len(receipt.Items)
 			return receipt, nil
 		}
 	}
@@ -153,10 +160,15 @@ func (s *Server) collect(c *call, appName, idempotencyKey string) (ingest.Receip
 		req.Body = prefix
 	}
 	req.IdempotencyKey = ""
-	if _, keepErr := s.opts.Collector.Refuse(ctx, req, event.Problem{Code: code, Message: s.problemOf(err).Detail}); keepErr != nil {
+	if _, keepErr := s.opts.Collector.Refuse(ctx, req, event.Problem{Code: code, Message: withoutKeys(s.problemOf(err).Detail)}); keepErr != nil {
 		return ingest.Receipt{}, keepErr
 	}
+	c.kept = true
 	return ingest.Receipt{}, err
+}
+
+func noApp() *ProblemDetails {
+	return problem(http.StatusForbidden, "the application of this key does not exist any more")
 }
 
 // codeOfUnreadable tells which errors mean that a body cannot be read as

@@ -8,8 +8,10 @@ import (
 )
 
 type metrics struct {
-	seconds *prometheus.HistogramVec
-	answers *prometheus.CounterVec
+	seconds    *prometheus.HistogramVec
+	answers    *prometheus.CounterVec
+	unreadable *prometheus.CounterVec
+	overRate   *prometheus.CounterVec
 }
 
 func newMetrics(r prometheus.Registerer) metrics {
@@ -21,9 +23,15 @@ func newMetrics(r prometheus.Registerer) metrics {
 		answers: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "eye_http_answers_total", Help: "Answers, by route and status.",
 		}, []string{"route", "status"}),
+		overRate: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "eye_intake_over_rate_total", Help: "Requests that were answered 429 because their application sends more than its rate.",
+		}, []string{"app"}),
+		unreadable: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "eye_intake_unreadable_total", Help: "Requests to the intake that left no event and no rejection, by what /v1/unreadable tells of them.",
+		}, []string{"app", "reason"}),
 	}
 	if r != nil {
-		r.MustRegister(m.seconds, m.answers)
+		r.MustRegister(m.seconds, m.answers, m.overRate, m.unreadable)
 	}
 	return m
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"runtime/debug"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -33,6 +34,7 @@ type ProblemDetails struct {
 
 	retryAfter string
 	headers    map[string]string
+	reason     string // for the list of what could not be read; made of the status when empty
 }
 
 // Error implements error, so that a handler may return one.
@@ -142,12 +144,15 @@ func writeProblem(w http.ResponseWriter, p *ProblemDetails) {
 	for k, v := range p.headers {
 		w.Header().Set(k, v)
 	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(p.Status)
-	b, err := json.Marshal(p)
+	told := *p
+	told.Detail = withoutKeys(p.Detail)
+	b, err := json.Marshal(&told)
 	if err != nil {
 		b = []byte(`{"title":"Internal Server Error","status":500,"detail":"internal error"}`)
 	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
+	w.WriteHeader(p.Status)
 	_, _ = w.Write(b)
 }
 

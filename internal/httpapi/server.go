@@ -56,11 +56,14 @@ type Options struct {
 	Missing func() []string
 	// Erase erases a session from applications; nil where that is not possible.
 	Erase func(ctx context.Context, apps []string, session string) (Erasure, error)
+	// EraseApp erases all that an application sent, which takes nothing any more,
+	// and then deletes it; nil where that is not possible.
+	EraseApp func(ctx context.Context, app string) (Erasure, error)
 
-	LegacyApp       string // serves /event/ for this application; empty for none
-	MaxRequestBytes int64  // unpacked; 0 for the default
-	BodyMemory      int64  // bytes of bodies at a time; 0 for the default
-	TrustedProxies  []netip.Prefix
+	LegacyApp       string         // serves /event/ for this application; empty for none
+	MaxRequestBytes int64          // unpacked; 0 for the default
+	BodyMemory      int64          // bytes of bodies at a time; 0 for the default
+	TrustedProxies  []netip.Prefix // whose X-Forwarded-For and Forwarded are believed
 	// StallDeadline is how long the caller of an export may take nothing; 0 for the
 	// default.
 	StallDeadline time.Duration
@@ -72,13 +75,15 @@ type Options struct {
 
 // Server answers HTTP requests. It is safe for concurrent use.
 type Server struct {
-	opts    Options
-	log     *slog.Logger
-	bodies  *semaphore.Weighted // bytes
-	unpack  unpackers
-	doors   doors
-	metrics metrics
-	handler http.Handler
+	opts       Options
+	log        *slog.Logger
+	bodies     *memory
+	buckets    buckets
+	unreadable rings
+	unpack     unpackers
+	doors      doors
+	metrics    metrics
+	handler    http.Handler
 
 	exporting *semaphore.Weighted // one export at a time
 	exports   atomic.Int32        // that run or wait
@@ -100,7 +105,7 @@ func New(opts Options) *Server {
 	}
 	s := &Server{
 		opts: opts, log: opts.Logger,
-		bodies:  semaphore.NewWeighted(max(opts.BodyMemory, signedCopies*opts.MaxRequestBytes)),
+		bodies:  newMemory(max(opts.BodyMemory, signedCopies*opts.MaxRequestBytes)),
 		metrics: newMetrics(opts.Registerer), exporting: semaphore.NewWeighted(1),
 	}
 	s.handler = s.mux()
@@ -133,8 +138,10 @@ type route struct {
 // call is one request on its way.
 type call struct {
 	*http.Request
-	w   *statusRecorder
-	who registry.Principal // the zero value on open routes
+	w     *statusRecorder
+	who   registry.Principal // the zero value on open routes
+	entry *registry.Entry    // of the audit trail; nil when this is not administration
+	kept  bool               // what could not be read is kept as a rejection
 }
 
 func (c *call) ctx() context.Context { return c.Context() }
@@ -184,6 +191,8 @@ func (s *Server) routes() []route {
 	all = append(all, typeRoutes()...)
 	all = append(all, erasureRoutes()...)
 	all = append(all, backupRoutes()...)
+	all = append(all, auditRoutes()...)
+	all = append(all, unreadableRoutes()...)
 	all = append(all, operationRoutes()...)
 	if s.opts.LegacyApp != "" {
 		all = append(all, legacyRoutes()...)
@@ -200,9 +209,10 @@ func (s *Server) serve(rt route) http.Handler {
 		c := &call{Request: r, w: recorder}
 		err := s.authorize(c, rt.access)
 		if err == nil {
-			err = s.guard(rt, c)
+			err = s.recorded(rt, c)
 		}
 		if err != nil {
+			s.noteUnreadable(rt, c, err)
 			s.fail(c, rt, err)
 		}
 		s.metrics.answered(name, recorder.status, time.Since(began))
@@ -226,17 +236,23 @@ func (s *Server) guard(rt route, c *call) (err error) {
 func (s *Server) fail(c *call, rt route, err error) {
 	p := s.problemOf(err)
 	if p.Status >= 500 && p.Status != http.StatusServiceUnavailable {
-		s.log.Error("request failed", "method", c.Method, "path", c.URL.Path, "error", err)
+		s.log.Error("request failed", "method", c.Method, "path", shownText(c.URL.Path), "remote", s.remoteText(c.Request), "error", err)
 	}
 	if c.w.status != 0 {
 		return
 	}
+	_ = http.NewResponseController(c.w).SetReadDeadline(time.Now().Add(unreadDeadline))
 	if rt.path == legacyPath {
 		writeLegacyError(c, p)
 		return
 	}
 	writeProblem(c.w, p)
 }
+
+// unreadDeadline is how long the rest of a body may still come whose request is
+// refused. net/http reads a little of it before it answers; when that does not come
+// in time, it answers and closes the connection.
+const unreadDeadline = 2 * time.Second
 
 type statusRecorder struct {
 	http.ResponseWriter

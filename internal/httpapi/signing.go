@@ -23,7 +23,7 @@ const signedCopies = 3
 // key: given, or of a signed request its webhook-id, so that a request that is sent
 // again, by its sender or by someone who saw it, stores nothing twice. free must
 // be called when the body is no longer needed.
-func (s *Server) verifySigned(c *call, given string) (idempotencyKey string, free func(), err error) {
+func (s *Server) verifySigned(c *call, app, given string) (idempotencyKey string, free func(), err error) {
 	free = func() {}
 	if !c.who.Signing {
 		return given, free, nil
@@ -41,10 +41,10 @@ func (s *Server) verifySigned(c *call, given string) (idempotencyKey string, fre
 		need = c.ContentLength
 	}
 	need *= signedCopies - 1 // readBody counts the one that is unpacked
-	if !s.bodies.TryAcquire(need) {
+	if !s.bodies.take(app, need) {
 		return "", free, unavailable("too many large requests at a time; try again")
 	}
-	free = func() { s.bodies.Release(need) }
+	free = func() { s.bodies.give(app, need) }
 	sent, err := io.ReadAll(http.MaxBytesReader(c.w, c.Body, limit))
 	c.Body, c.ContentLength = io.NopCloser(bytes.NewReader(sent)), int64(len(sent))
 	var tooBig *http.MaxBytesError

@@ -48,6 +48,7 @@ type Collector struct {
 	decoders decoders
 	grouper  *grouper
 	metrics  metrics
+	skews    *skews
 }
 
 // New returns a collector.
@@ -59,7 +60,7 @@ func New(opts Options) *Collector {
 	if opts.Acknowledged == nil {
 		opts.Acknowledged = func(uint64, map[string]int64) {}
 	}
-	return &Collector{opts: opts, grouper: newGrouper(opts), metrics: newMetrics(opts.Registerer)}
+	return &Collector{opts: opts, grouper: newGrouper(opts), metrics: newMetrics(opts.Registerer), skews: newSkews(opts.Registerer)}
 }
 
 func orDefault[T ~int | ~int64](v *T, value T) {
@@ -90,6 +91,7 @@ type request struct {
 	sentAt      event.Micros // of the envelope; 0 when absent
 	sentAtFault string
 	types       func(category, name string) *schema.Type // nil: those in force
+	skew        *skew                                    // of the application
 }
 
 // Status is what an answer says of an event.
@@ -125,7 +127,7 @@ type Receipt struct {
 // *CountError for what cannot be read as events, of which nothing is kept yet
 // (see Refuse), and those of queue.Publish.
 func (c *Collector) Collect(ctx context.Context, req Request) (Receipt, error) {
-	r := &request{Request: req}
+	r := &request{Request: req, skew: c.skews.app(req.App)}
 	if r.Zone == nil {
 		r.Zone = time.UTC
 	}

@@ -28,7 +28,7 @@ func (c *Collector) judge(r *request, raw []byte, index int) event.Record {
 			e.problem(event.InvalidField, "/sent_at", r.sentAtFault)
 		}
 	}
-	occurredAt := c.correct(&e, r.ReceivedAt)
+	occurredAt := c.correct(r, &e)
 	version := c.checkType(r, &e)
 	if len(e.problems) > 0 {
 		return r.reject(e, raw, index, version)
@@ -44,15 +44,18 @@ func (c *Collector) judge(r *request, raw []byte, index int) event.Record {
 
 // correct returns when the event occurred by the server's clock: the sender's
 // clock is corrected only when it is further off than a slow network explains.
-func (c *Collector) correct(e *element, received event.Micros) event.Micros {
+func (c *Collector) correct(r *request, e *element) event.Micros {
 	if !e.timed {
 		return 0
 	}
-	at := e.occurredAt
+	at, received := e.occurredAt, r.ReceivedAt
 	if e.sentAt != 0 {
-		if skew := received.Sub(e.sentAt); skew.Abs() > c.opts.SkewTolerance {
+		skew := received.Sub(e.sentAt)
+		wrong := skew.Abs() > c.opts.SkewTolerance
+		if wrong {
 			at += event.Micros(skew / time.Microsecond)
 		}
+		r.skew.saw(received, e.sentAt, wrong)
 	}
 	switch {
 	case at < event.Earliest || at >= event.Latest:

@@ -175,7 +175,7 @@ func (p *parser) time(name string) *event.Micros {
 	if text == "" {
 		return nil
 	}
-	at, err := parseTime(text)
+	at, err := ParseTime(text)
 	if err != nil {
 		p.fail(name, err.Error())
 	}

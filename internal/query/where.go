@@ -140,7 +140,7 @@ func normalise(name string, operator Operator, value string) (string, error) {
 		}
 		return id.String(), nil
 	case timeField:
-		at, err := parseTime(value)
+		at, err := ParseTime(value)
 		if err != nil {
 			return "", fmt.Errorf("%s: %w", name, err)
 		}
@@ -161,8 +161,8 @@ const (
 	maxEpochExponent = 308
 )
 
-// parseTime reads a time as the intake does, without zone as UTC.
-func parseTime(text string) (event.Micros, error) {
+// ParseTime reads a time as the intake does, without zone as UTC.
+func ParseTime(text string) (event.Micros, error) {
 	if isNumber(text) {
 		if len(text) > maxEpochChars || !exponentWithin(text, maxEpochExponent) {
 			return 0, fmt.Errorf("a number has at most %d characters and an exponent within ±%d", maxEpochChars, maxEpochExponent)

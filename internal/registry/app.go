@@ -29,10 +29,14 @@ const (
 type Settings struct {
 	TimeZone     string       `json:"time_zone"`     // IANA name, of timestamps without a zone; default UTC
 	UnknownTypes UnknownTypes `json:"unknown_types"` // default accept
+	Rate         int64        `json:"rate"`          // events per second that a node takes; 0 for as many as come
 	// Retain is how long events are kept, as event.ParseDuration reads it; 0 is for
 	// ever, and empty what the server was told.
 	Retain string `json:"retain"`
 }
+
+// MaxRate is the highest rate of an application, in events per second.
+const MaxRate = 100_000_000
 
 // minRetain keeps a typing error from removing everything at once.
 const minRetain = time.Minute
@@ -52,6 +56,9 @@ func (s Settings) checked() (Settings, error) {
 	}
 	if _, err := zone(s.TimeZone); err != nil {
 		return s, &InvalidError{"time_zone", fmt.Sprintf("%.60q is not known: give an IANA name like Europe/Berlin", s.TimeZone)}
+	}
+	if s.Rate < 0 || s.Rate > MaxRate {
+		return s, &InvalidError{"rate", fmt.Sprintf("may be 1 to %d events per second, or 0 for as many as come", MaxRate)}
 	}
 	if s.Retain != "" {
 		d, err := event.ParseDuration(s.Retain)
@@ -86,6 +93,9 @@ type App struct {
 	Name string `json:"app"`
 	Settings
 	CreatedAt time.Time `json:"created_at"`
+	// ErasingSince is set when all that it sent is being erased. It takes nothing
+	// from then on, no key of it is valid, and its name is still taken.
+	ErasingSince *time.Time `json:"erasing_since,omitempty"`
 
 	location *time.Location
 }
@@ -175,6 +185,21 @@ func (r *Registry) UpdateApp(ctx context.Context, name string, change func(*Sett
 		var err error
 		old.Settings, err = old.Settings.checked()
 		return old, err
+	})
+}
+
+// EraseApp begins the end of an application with all that it sent, see
+// App.ErasingSince; DeleteApp is to follow. Errors: ErrNotFound, ErrUnavailable.
+func (r *Registry) EraseApp(ctx context.Context, name string) (App, error) {
+	at := now()
+	return r.changeApp(ctx, name, func(old *appRecord) (*appRecord, error) {
+		if old == nil {
+			return nil, ErrNotFound
+		}
+		if old.ErasingSince == nil {
+			old.ErasingSince = &at
+		}
+		return old, nil
 	})
 }
 

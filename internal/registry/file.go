@@ -152,6 +152,11 @@ func writeDurably(name string, content []byte) error {
 	if err := os.Rename(f.Name(), name); err != nil {
 		return err
 	}
+	return syncDir(folder)
+}
+
+// syncDir makes names in a folder durable.
+func syncDir(folder string) error {
 	d, err := os.Open(folder)
 	if err != nil {
 		return err

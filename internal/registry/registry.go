@@ -58,6 +58,9 @@ type Options struct {
 	// when 0. Three quarters are for what is made, the rest for changes of what
 	// there is: a key can always be revoked.
 	MaxBytes int64
+	// TrailBytes bounds the trail of what was administered; the constant of that
+	// name when 0.
+	TrailBytes int64
 	// Replicas of a bucket that is made, in a cluster; 1 when 0.
 	Replicas int
 }
@@ -70,6 +73,7 @@ type Registry struct {
 	log   *slog.Logger
 	js    jetstream.JetStream
 	kv    jetstream.KeyValue
+	trail *Trail
 	own   []ownKey // valid whatever the bucket says; fixed when Open returns
 	first FirstStart
 
@@ -117,6 +121,9 @@ func Open(ctx context.Context, js jetstream.JetStream, opts Options) (*Registry,
 	if opts.MaxBytes <= 0 {
 		opts.MaxBytes = defaultMaxBytes
 	}
+	if opts.TrailBytes <= 0 {
+		opts.TrailBytes = TrailBytes
+	}
 	if opts.KeepInterval <= 0 {
 		opts.KeepInterval = time.Minute
 	}
@@ -128,6 +135,9 @@ func Open(ctx context.Context, js jetstream.JetStream, opts Options) (*Registry,
 	var err error
 	if r.kv, err = openBucket(ctx, js, opts); err != nil {
 		return nil, fmt.Errorf("open metadata: %w", err)
+	}
+	if r.trail, err = openTrail(ctx, js, opts); err != nil {
+		return nil, fmt.Errorf("open the audit trail: %w", err)
 	}
 	reading, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
@@ -169,10 +179,20 @@ func (r *Registry) complete(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		made := Entry{Act: "rebuildMetadata"}
 		if !restored {
+			made = Entry{Act: "firstStart", App: DefaultApp}
 			if err := r.firstStart(ctx); err != nil {
 				return fmt.Errorf("make the first application: %w", err)
 			}
+			ids := []string{}
+			for _, k := range r.Keys(DefaultApp) {
+				ids = append(ids, k.ID)
+			}
+			made.Note("key_ids", ids)
+		}
+		if err := r.trail.Record(ctx, made); err != nil {
+			return err
 		}
 		err = r.change(ctx, stateKey, func(old []byte) (any, error) {
 			if old != nil {
@@ -209,6 +229,9 @@ func (r *Registry) firstStart(ctx context.Context) error {
 	_, r.first.ReadKey, err = r.CreateKey(ctx, DefaultApp, Read)
 	return err
 }
+
+// Trail returns the trail of what was administered.
+func (r *Registry) Trail() *Trail { return r.trail }
 
 // FirstStart returns the secrets that Open made.
 func (r *Registry) FirstStart() FirstStart { return r.first }

@@ -130,6 +130,13 @@ func (r *Registry) recordAdminKey(ctx context.Context) error {
 			continue
 		}
 		made := keyRecord{Key: Key{ID: newID("key"), Kind: Admin, CreatedAt: now()}}
+		if r.current.Load().keys[own.digest] == nil {
+			note := Entry{Act: "keepAdminKey"}
+			note.Note("key_id", made.Key.ID)
+			if err := r.trail.Record(ctx, note); err != nil {
+				return err
+			}
+		}
 		if err := r.keepKey(ctx, own.digest, made); err != nil {
 			return fmt.Errorf("keep the admin key: %w", err)
 		}

@@ -129,6 +129,9 @@ func (s *snapshot) setApp(value []byte, removed bool) error {
 	}
 	var err error
 	a.location, err = zone(a.TimeZone)
+	if a.ErasingSince != nil {
+		a.ID = "erasing " + a.ID // no key belongs to it any more
+	}
 	s.apps[a.Name] = appState{a.App, a.ID}
 	return err
 }

@@ -55,13 +55,14 @@ type decider struct {
 	d          decision
 	cutoffs    map[string]event.Micros // before which events have expired, as far as asked
 	erased     map[buried]event.Micros // when sessions of the batch were erased; 0 for never
+	erasedApps map[string]event.Micros // when applications of the batch were erased
 	tombstones map[string]event.Micros // by hash
 }
 
 // decide finds the fate of each record by R2 and R3, without writing.
 func (p *snapshot) decide(ctx context.Context, records []event.Record) (*decision, error) {
 	x := &decider{snapshot: p, stored: make(map[idKey]*event.Event, len(records)), refused: map[uuid.UUID]struct{}{}, repeated: map[idKey]string{},
-		cutoffs: map[string]event.Micros{}, erased: map[buried]event.Micros{}, tombstones: p.manifest.erasedAt(),
+		cutoffs: map[string]event.Micros{}, erased: map[buried]event.Micros{}, erasedApps: map[string]event.Micros{}, tombstones: p.manifest.erasedAt(),
 	}
 	x.d.outcomes = make([]event.Outcome, len(records))
 	if err := x.recallHot(ctx, records); err != nil {

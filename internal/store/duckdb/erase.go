@@ -21,6 +21,25 @@ type Erased struct {
 // frame that may hold something of the session; the erasure is finished by Erase
 // when the store has flushed it.
 func (s *Store) Bury(apps []string, session string, at event.Micros, frame uint64) error {
+	return s.bury(func(m *Manifest) (added []Tombstone) {
+		for _, app := range apps {
+			added = append(added, Tombstone{Hash: m.hashOf(buried{app, session}), At: at, Frame: frame})
+		}
+		return added
+	})
+}
+
+// BuryApp begins the erasure of all that an application sent: what was received
+// not after at has the fate erased, whatever time it tells. So what another
+// application of that name sends later is stored. The rest is as with Bury.
+func (s *Store) BuryApp(app string, at event.Micros, frame uint64) error {
+	return s.bury(func(m *Manifest) []Tombstone {
+		return []Tombstone{{Hash: m.hashOfApp(app), At: at, Frame: frame}}
+	})
+}
+
+// bury adds tombstones, which are durable when it returns.
+func (s *Store) bury(added func(*Manifest) []Tombstone) error {
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
 	s.writing.Lock() // no batch is decided by what was before
@@ -30,9 +49,7 @@ func (s *Store) Bury(apps []string, session string, at event.Micros, frame uint6
 	if err := m.needKey(); err != nil {
 		return err
 	}
-	for _, app := range apps {
-		m.Tombstones = append(m.Tombstones, Tombstone{Hash: m.hashOf(buried{app, session}), At: at, Frame: frame})
-	}
+	m.Tombstones = append(m.Tombstones, added(&m)...)
 	if err := s.step("before tombstone"); err != nil {
 		return err
 	}
@@ -117,9 +134,11 @@ func (s *Store) finish(open []Tombstone) error {
 	return nil
 }
 
-// grave is a session of one application in one segment that is to be erased.
+// grave is a session of one application in one segment that is to be erased, or
+// all of the application.
 type grave struct {
 	buried
+	whole                      bool
 	at                         event.Micros
 	events, rejections, traces int64
 }
@@ -131,7 +150,7 @@ func (s *Store) gravesIn(ctx context.Context, m *Manifest, x *segment, open []To
 	for _, t := range open {
 		byHash[t.Hash] = max(byHash[t.Hash], t.At)
 	}
-	text := fmt.Sprintf("SELECT DISTINCT app, session_id FROM (SELECT app, session_id FROM %s UNION ALL SELECT app, session_id FROM %s UNION ALL SELECT app, session_id FROM %s) WHERE session_id <> ''",
+	text := fmt.Sprintf("SELECT DISTINCT app, session_id FROM (SELECT app, session_id FROM %s UNION ALL SELECT app, session_id FROM %s UNION ALL SELECT app, session_id FROM %s)",
 		x.table(sessionTable), x.table(rejectionTable), x.table(traceTable))
 	found, err := queryAll(ctx, s, statement{kind: "erase", text: text}, func(scan scanner) (b buried, err error) {
 		err = scan(&b.app, &b.session)
@@ -140,13 +159,16 @@ func (s *Store) gravesIn(ctx context.Context, m *Manifest, x *segment, open []To
 	if err != nil {
 		return nil, err
 	}
-	var graves []grave
+	dug := map[grave]bool{}
 	for _, b := range found {
-		at, ok := byHash[m.hashOf(b)]
-		if !ok {
-			continue
+		if at, ok := byHash[m.hashOfApp(b.app)]; ok {
+			dug[grave{buried: buried{app: b.app}, whole: true, at: at}] = true
+		} else if at, ok := byHash[m.hashOf(b)]; ok && b.session != "" {
+			dug[grave{buried: b, at: at}] = true
 		}
-		g := grave{buried: b, at: at}
+	}
+	var graves []grave
+	for g := range dug {
 		for table, n := range map[string]*int64{eventTable: &g.events, rejectionTable: &g.rejections, traceTable: &g.traces} {
 			if *n, err = s.one(ctx, statement{kind: "erase", text: "SELECT count(*) FROM " + x.table(table) + " WHERE " + g.condition(table)}); err != nil {
 				return nil, err
@@ -161,6 +183,9 @@ func (s *Store) gravesIn(ctx context.Context, m *Manifest, x *segment, open []To
 
 // condition renders that a row of a table is to be erased.
 func (g grave) condition(table string) string {
+	if g.whole {
+		return fmt.Sprintf("(app = %s AND received_at <= %d)", quoted(g.app), int64(g.at))
+	}
 	sent := fmt.Sprintf("sent_time <= %d", int64(g.at)) // absent is 0
 	if table == traceTable {
 		sent = fmt.Sprintf("received_at <= %d", int64(g.at))
@@ -191,17 +216,20 @@ func withoutGraves(rows source, graves []grave) source {
 	}
 }
 
-// wasErased reports whether a record belongs to an erased session.
+// wasErased reports whether a record belongs to an erased session or application.
 func (x *decider) wasErased(r event.Record) bool {
 	if len(x.manifest.Tombstones) == 0 {
 		return false
 	}
 	var b buried
-	var sent event.Micros
+	var sent, received event.Micros
 	if e := r.Event; e != nil {
-		b, sent = buried{e.App, e.SessionID}, e.SentTime
+		b, sent, received = buried{e.App, e.SessionID}, e.SentTime, e.ReceivedAt
 	} else {
-		b, sent = buried{r.Rejection.App, r.Rejection.SessionID}, r.Rejection.SentTime
+		b, sent, received = buried{r.Rejection.App, r.Rejection.SessionID}, r.Rejection.SentTime, r.Rejection.ReceivedAt
+	}
+	if received <= x.appErased(b.app) {
+		return true
 	}
 	at, known := x.erased[b]
 	if !known {
@@ -209,4 +237,14 @@ func (x *decider) wasErased(r event.Record) bool {
 		x.erased[b] = at
 	}
 	return at > 0 && sent <= at
+}
+
+// appErased returns when an application was erased; 0 for never.
+func (x *decider) appErased(app string) event.Micros {
+	at, known := x.erasedApps[app]
+	if !known {
+		at = x.tombstones[x.manifest.hashOfApp(app)]
+		x.erasedApps[app] = at
+	}
+	return at
 }

@@ -19,7 +19,8 @@ import (
 )
 
 // Tombstone keeps a session from coming back: a keyed hash of its application and
-// its id, and when it was erased. It does not tell the session.
+// its id, and when it was erased. It does not tell the session. That of a whole
+// application is the keyed hash of its name.
 type Tombstone struct {
 	Hash  string       `json:"hash"` // HMAC-SHA256 in hexadecimal
 	At    event.Micros `json:"at"`
@@ -37,6 +38,15 @@ func (m *Manifest) hashOf(b buried) string {
 	mac.Write([]byte(b.app))
 	mac.Write([]byte{0})
 	mac.Write([]byte(b.session))
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+// hashOfApp returns the keyed hash of an application. It is none of a session:
+// those hold a zero byte behind the application.
+func (m *Manifest) hashOfApp(app string) string {
+	key, _ := hex.DecodeString(m.TombstoneKey)
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte(app))
 	return hex.EncodeToString(mac.Sum(nil))
 }
 

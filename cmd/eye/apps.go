@@ -1,0 +1,108 @@
+package main
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/go-json-experiment/json"
+	"github.com/spf13/cobra"
+
+	"theeye/internal/httpapi"
+	"theeye/internal/registry"
+)
+
+func appPath(app string) string { return "/v1/apps/" + url.PathEscape(app) }
+
+// newAppShowCommand returns `eye apps show`.
+func newAppShowCommand(f *clientFlags) *cobra.Command {
+	cmd := &cobra.Command{Use: "show APP", Short: "Show the settings of an application, and how wrong the clocks of its senders are", Args: args(cobra.ExactArgs(1))}
+	cmd.RunE = func(cmd *cobra.Command, got []string) error {
+		return f.show(cmd.Context(), request{method: http.MethodGet, path: appPath(got[0])}, func(body []byte) error {
+			var a httpapi.AppAnswer
+			if err := decode(appPath(got[0]), body, &a); err != nil {
+				return err
+			}
+			t := newTable(f.out)
+			t.row("app", a.App.App)
+			t.row("time zone", a.TimeZone)
+			t.row("unknown types", string(a.UnknownTypes))
+			t.row("rate", rateText(a.Rate))
+			t.row("retain", orDash(&a.Retain))
+			t.row("created at", a.CreatedAt)
+			if a.ErasingSince != nil {
+				t.row("erasing since", *a.ErasingSince)
+			}
+			t.row("clocks", strconv.FormatInt(a.Skew.Events, 10)+" events told theirs, "+strconv.FormatInt(a.Skew.Corrected, 10)+" were corrected")
+			t.row("clocks off by", msText(a.Skew.P50MS)+" p50, "+msText(a.Skew.P99MS)+" p99, "+msText(a.Skew.MaxMS)+" at most")
+			return t.flush()
+		})
+	}
+	return cmd
+}
+
+func rateText(perSec int64) string {
+	if perSec == 0 {
+		return "as many as come"
+	}
+	return strconv.FormatInt(perSec, 10) + " events per second"
+}
+
+func msText(ms float64) string { return strconv.FormatFloat(ms, 'f', -1, 64) + " ms" }
+
+// newAppUpdateCommand returns `eye apps update`.
+func newAppUpdateCommand(f *clientFlags) *cobra.Command {
+	cmd := &cobra.Command{Use: "update APP", Short: "Change settings of an application; those left out stay", Args: args(cobra.ExactArgs(1))}
+	zone := cmd.Flags().String("time-zone", "", "IANA `name`, of timestamps without a zone")
+	unknown := cmd.Flags().String("unknown-types", "", "`accept` or reject events of types without a schema")
+	rate := cmd.Flags().Int64("rate", 0, "`events` per second that are taken; 0 for as many as come")
+	retain := cmd.Flags().String("retain", "", "how long events are kept (`duration`), as in 720h or 30d; 0 keeps for ever")
+	cmd.RunE = func(cmd *cobra.Command, got []string) error {
+		var change httpapi.AppChange
+		flags := cmd.Flags()
+		if flags.Changed("time-zone") {
+			change.TimeZone = zone
+		}
+		if flags.Changed("unknown-types") {
+			change.UnknownTypes = (*registry.UnknownTypes)(unknown)
+		}
+		if flags.Changed("rate") {
+			change.Rate = rate
+		}
+		if flags.Changed("retain") {
+			change.Retain = retain
+		}
+		if change == (httpapi.AppChange{}) {
+			return usagef("nothing is to be changed; give --time-zone, --unknown-types, --rate or --retain")
+		}
+		body, err := json.Marshal(change)
+		if err != nil {
+			return usagef("the settings cannot be sent: %s", err)
+		}
+		return f.show(cmd.Context(), request{method: http.MethodPatch, path: appPath(got[0]), body: body}, f.say("changed application %s", got[0]))
+	}
+	return cmd
+}
+
+// newAppDeleteCommand returns `eye apps delete`.
+func newAppDeleteCommand(f *clientFlags) *cobra.Command {
+	cmd := &cobra.Command{Use: "delete APP", Short: "Delete an application", Args: args(cobra.ExactArgs(1))}
+	erase := cmd.Flags().Bool("erase", false, "erase all that it sent; this cannot be undone")
+	cmd.RunE = func(cmd *cobra.Command, got []string) error {
+		r := request{method: http.MethodDelete, path: appPath(got[0])}
+		if *erase {
+			r.query = url.Values{"erase": {"1"}}
+		}
+		return f.show(cmd.Context(), r, func(body []byte) error {
+			if len(body) == 0 {
+				return f.say("deleted application %s", got[0])(nil)
+			}
+			var done httpapi.AppErasure
+			if err := decode(r.path, body, &done); err != nil {
+				return err
+			}
+			return f.say("deleted application %s and erased %d events and %d rejections", done.App, done.Events, done.Rejections)(nil)
+		})
+	}
+	return cmd
+}

@@ -1,0 +1,227 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"regexp"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/uuid"
+
+	"theeye/internal/registry"
+)
+
+func auditRoutes() []route {
+	return []route{
+		{"GET", "/v1/audit", forAdmin, (*Server).listAudit, doc{
+			id: "listAudit", tag: "operation", summary: "What was administered, by whom and when",
+			text: "Each request that takes an admin key and is no GET gives an entry, also one that was refused for what it asked; and so does what the server does " +
+				"by itself at a start. That an act begins is on disk before it is made, and how it ended before it is answered. " +
+				"Entries are listed as they ended, the last first, so that one that has only begun stands where it began. " +
+				"The trail holds 32 MiB; then the oldest entries are given up, which the last page tells.",
+			params: []param{
+				{name: "app", text: "about this application"},
+				{name: "act", text: "of this kind: the operation's id in this document"},
+				{name: "key_id", text: "by this key; `server` for what no key was used for"},
+				{name: "from", text: "inclusive, of `at`; a time as in the intake"},
+				{name: "to", text: "exclusive, of `at`"},
+				limitParam(), cursorParam(),
+			},
+			answers: []answer{{200, "the last first", schemaOf[AuditAnswer]()}}, errors: []int{400, 503}}},
+	}
+}
+
+// AuditAnswer is a page of the trail.
+type AuditAnswer struct {
+	Entries []AuditEntry `json:"entries"`
+	Dropped bool         `json:"dropped,omitzero" doc:"on the last page: there were older entries, which were given up for want of room"`
+	Next
+}
+
+// AuditEntry is one administrative act.
+type AuditEntry struct {
+	ID      uuid.UUID                 `json:"id"`
+	At      string                    `json:"at" format:"date-time" doc:"when it began"`
+	KeyID   string                    `json:"key_id" doc:"who; server for what no key was used for"`
+	Act     string                    `json:"act" doc:"the operation's id in this document, or what the server did by itself"`
+	App     *string                   `json:"app" doc:"the application that it is about"`
+	Subject map[string]string         `json:"subject" doc:"what else the path named; not the session that was erased"`
+	Detail  map[string]jsontext.Value `json:"detail" doc:"what was changed; never a secret"`
+	Outcome registry.Outcome          `json:"outcome" enum:"begun,done,refused,failed" doc:"begun: it is being made, or the server ended in the middle and it may have been made or not"`
+	Status  *int                      `json:"status" doc:"of the answer"`
+	Remote  *string                   `json:"remote" doc:"the caller's address"`
+}
+
+func viewEntry(e *registry.Entry) AuditEntry {
+	v := AuditEntry{
+		ID: e.ID, At: rfc3339(e.At), KeyID: e.KeyID, Act: e.Act, App: textOrNull(e.App),
+		Subject: e.Subject, Detail: e.Detail, Outcome: e.Outcome, Remote: textOrNull(e.Remote),
+	}
+	if v.Subject == nil {
+		v.Subject = map[string]string{}
+	}
+	if v.Detail == nil {
+		v.Detail = map[string]jsontext.Value{}
+	}
+	if e.Status != 0 {
+		v.Status = &e.Status
+	}
+	return v
+}
+
+func textOrNull(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
+}
+
+func (s *Server) listAudit(c *call) error {
+	p := params{values: c.URL.Query()}
+	p.only("app", "act", "key_id", "from", "to", "limit", "cursor")
+	q := registry.TrailQuery{
+		App: p.text("app"), Act: p.text("act"), KeyID: p.text("key_id"),
+		From: p.time("from"), To: p.time("to"), Limit: p.limit(), Before: p.cursor(),
+	}
+	if p.err != nil {
+		return p.err
+	}
+	page, err := s.opts.Registry.Trail().Page(c.ctx(), q)
+	if err != nil {
+		return err
+	}
+	a := AuditAnswer{Entries: viewAll(page.Entries, viewEntry), Dropped: page.Dropped}
+	a.after(page.Next)
+	return writeJSON(c.w, http.StatusOK, a)
+}
+
+// recorded calls a route and writes down what is administered: that it begins
+// before, and how it ended before it is answered.
+func (s *Server) recorded(rt route, c *call) error {
+	if rt.access != forAdmin || rt.method == http.MethodGet {
+		return s.guard(rt, c)
+	}
+	e := registry.Entry{KeyID: c.who.KeyID, Act: rt.doc.id, App: shownText(c.PathValue("app")), Subject: subjectOf(rt, c.Request), Remote: s.remoteText(c.Request)}
+	for _, name := range []string{"app", "erase", "force"} { // what changes the meaning of a request
+		if values := c.URL.Query()[name]; values != nil {
+			e.Note(name, shownText(strings.Join(values, ",")))
+		}
+	}
+	trail := s.opts.Registry.Trail()
+	if err := trail.Begin(c.ctx(), &e); err != nil {
+		s.log.Error("the audit trail cannot be written; nothing is administered", "error", err)
+		return unavailable("what is administered is written down first, and that failed: nothing was changed; try again")
+	}
+	held := &heldAnswer{ResponseWriter: c.w.ResponseWriter}
+	c.w.ResponseWriter, c.entry = held, &e
+	if err := s.guard(rt, c); err != nil {
+		s.fail(c, rt, err)
+	}
+	c.w.ResponseWriter, c.entry = held.ResponseWriter, nil
+	held.describe(&e)
+	// It is finished also when the caller is gone.
+	if err := trail.End(context.WithoutCancel(c.ctx()), e, held.status); err != nil {
+		s.log.Error("how an administrative act ended could not be written down", "act", e.Act, "id", e.ID, "error", err)
+	}
+	held.release()
+	return nil
+}
+
+// note tells the audit trail what a request changed.
+func (c *call) note(name string, value any) {
+	if c.entry != nil {
+		c.entry.Note(name, value)
+	}
+}
+
+// about tells the audit trail which application a request is about whose path
+// does not say so.
+func (c *call) about(app string) {
+	if c.entry != nil {
+		c.entry.App = shownText(app)
+	}
+}
+
+// subjectOf returns what the path of a request names besides the application. A
+// session that is erased is not named: nothing of it may be left.
+func subjectOf(rt route, r *http.Request) map[string]string {
+	subject := map[string]string{}
+	for _, match := range pathNames.FindAllStringSubmatch(rt.path, -1) {
+		if name := match[1]; name != "app" && rt.doc.id != "eraseSession" {
+			subject[name] = shownText(r.PathValue(name))
+		}
+	}
+	return subject
+}
+
+var (
+	pathNames = regexp.MustCompile(`\{([a-z_]+)\}`)
+	secrets   = regexp.MustCompile(`eye_[a-z]_[0-9A-Za-z]{20,}(_[0-9A-Za-z]*)?`)
+)
+
+// maxShown bounds a text that is shown of a request, in bytes.
+const maxShown = 300
+
+// shownText is a text of a request as it may be kept: short, and without keys that
+// got into it by mistake.
+func shownText(text string) string {
+	return withoutKeys(text[:min(len(text), maxShown)])
+}
+
+func withoutKeys(text string) string { return secrets.ReplaceAllString(text, "[key]") }
+
+// heldAnswer holds an answer back.
+type heldAnswer struct {
+	http.ResponseWriter
+	status int
+	body   bytes.Buffer
+}
+
+func (h *heldAnswer) WriteHeader(status int) {
+	if h.status == 0 {
+		h.status = status
+	}
+}
+
+func (h *heldAnswer) Write(b []byte) (int, error) {
+	h.WriteHeader(http.StatusOK)
+	return h.body.Write(b)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (h *heldAnswer) Unwrap() http.ResponseWriter { return h.ResponseWriter }
+
+func (h *heldAnswer) release() {
+	h.WriteHeader(http.StatusOK) // unless there is another
+	h.ResponseWriter.WriteHeader(h.status)
+	_, _ = h.body.WriteTo(h.ResponseWriter) // a caller who is gone needs no error
+}
+
+// told are the fields of answers that are worth writing down. Secrets are not
+// among them.
+func told() []string {
+	return []string{"key_id", "kind", "origins", "expires_at", "version", "erased_at", "apps", "events", "rejections", "replay_id", "matched", "would_pass", "would_fail", "dry_run"}
+}
+
+// describe adds to an entry what the answer tells.
+func (h *heldAnswer) describe(e *registry.Entry) {
+	var answer map[string]jsontext.Value
+	if json.Unmarshal(h.body.Bytes(), &answer, jsontext.AllowDuplicateNames(true)) != nil {
+		return
+	}
+	if h.status >= http.StatusBadRequest {
+		var p ProblemDetails
+		if json.Unmarshal(h.body.Bytes(), &p) == nil {
+			e.Note("problem", shownText(p.Detail))
+		}
+		return
+	}
+	for _, name := range told() {
+		if value, ok := answer[name]; ok && e.Detail[name] == nil && string(value) != "null" {
+			e.Note(name, value)
+		}
+	}
+}

@@ -1,0 +1,98 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+
+	"theeye/internal/registry"
+)
+
+// AppErasure reports the erasure of an application.
+type AppErasure struct {
+	ErasedApp
+	ErasedAt string `json:"erased_at" format:"date-time"`
+}
+
+func (s *Server) deleteApp(c *call) error {
+	p := params{values: c.URL.Query()}
+	p.only("erase")
+	erase := p.text("erase")
+	if erase != "" && erase != "1" {
+		p.fail("erase", "may be 1, or absent")
+	}
+	if p.err != nil {
+		return p.err
+	}
+	a, err := s.app(c)
+	if err != nil {
+		return err
+	}
+	if err := s.opts.CaughtUp(); err != nil {
+		return unavailable("whether it has events is not known yet: " + err.Error())
+	}
+	if erase == "1" {
+		return s.eraseApp(c, a)
+	}
+	defer s.closeDoor(a.Name)()
+	has, err := s.hasEvents(c.ctx(), a.Name)
+	if err != nil {
+		return err
+	}
+	if has {
+		return problemf(http.StatusConflict, "application %q has events or rejections: erase=1 erases them with it, which cannot be undone; else revoke its keys", a.Name)
+	}
+	if err := s.opts.Registry.DeleteApp(c.ctx(), a.Name); err != nil {
+		return err
+	}
+	s.forgetApp(a.Name)
+	return noContent(c)
+}
+
+// hasEvents reports whether something that an application sent is kept.
+func (s *Server) hasEvents(ctx context.Context, app string) (bool, error) {
+	books, err := s.opts.Reader.Books(ctx, []string{app})
+	if err != nil {
+		return false, err
+	}
+	pending, _ := s.opts.Live.Pending(books.Position)
+	for _, account := range books.Accounts {
+		if account.Stored+account.Rejected > 0 {
+			return true, nil
+		}
+	}
+	return pending[app] > 0, nil
+}
+
+// eraseApp erases an application. First it takes nothing any more, so that what it
+// ever sent was received before its tombstone is set; its name is free when all
+// is gone. A server that ends in between goes on at its next start.
+func (s *Server) eraseApp(c *call, a registry.App) error {
+	if s.opts.EraseApp == nil {
+		return problem(http.StatusNotFound, "this server keeps its events elsewhere: erase them there")
+	}
+	ctx := context.WithoutCancel(c.ctx()) // it is finished also when the caller is gone
+	if _, err := s.opts.Registry.EraseApp(ctx, a.Name); err != nil {
+		return err
+	}
+	s.closeDoor(a.Name)() // those inside are through
+	done, err := s.opts.EraseApp(ctx, a.Name)
+	if err != nil {
+		return err
+	}
+	s.forgetApp(a.Name)
+	answer := AppErasure{ErasedApp: ErasedApp{App: a.Name}, ErasedAt: done.ErasedAt.String()}
+	for _, x := range done.Apps {
+		if x.App == a.Name { // others are of erasures that were left over
+			answer.ErasedApp = x
+		}
+	}
+	return writeJSON(c.w, http.StatusOK, answer)
+}
+
+// open reports whether an application is still the one that it was and takes
+// events. It is asked when a request was received: what passes was received
+// before an erasure of the application began.
+func (s *Server) open(a registry.App) bool {
+	now, ok := s.opts.Registry.App(a.Name)
+	return ok && now.ErasingSince == nil && now.CreatedAt.Equal(a.CreatedAt)
+}

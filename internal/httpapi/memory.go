@@ -1,0 +1,37 @@
+package httpapi
+
+import "sync"
+
+// memory shares a number of bytes between applications. One that holds something
+// gets more only up to what is free, so that a single one never holds more than
+// half, two a third each, and there is always room for one that comes new.
+type memory struct {
+	mu   sync.Mutex // guards what follows
+	free int64
+	held map[string]int64 // by application; those that hold nothing are not in it
+}
+
+func newMemory(bytes int64) *memory { return &memory{free: bytes, held: map[string]int64{}} }
+
+// take reports whether an application may have so many bytes. They are given
+// back with give.
+func (m *memory) take(app string, bytes int64) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	held := m.held[app]
+	if bytes > m.free || held > 0 && held+bytes > m.free {
+		return false
+	}
+	m.free -= bytes
+	m.held[app] = held + bytes
+	return true
+}
+
+func (m *memory) give(app string, bytes int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.free += bytes
+	if m.held[app] -= bytes; m.held[app] == 0 {
+		delete(m.held, app)
+	}
+}

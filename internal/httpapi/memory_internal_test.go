@@ -1,0 +1,61 @@
+package httpapi
+
+import (
+	"fmt"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// However applications take and give, nobody but a newcomer gets more than what is
+// free after it, and a newcomer gets what is free.
+func TestMemoryIsShared(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		const total = 1000
+		m := newMemory(total)
+		held := map[string][]int64{}
+		sum := func(app string) (n int64) {
+			for _, bytes := range held[app] {
+				n += bytes
+			}
+			return n
+		}
+		for range rapid.IntRange(1, 200).Draw(t, "steps") {
+			app := fmt.Sprint("app", rapid.IntRange(0, 4).Draw(t, "app"))
+			if n := len(held[app]); n > 0 && rapid.Bool().Draw(t, "give") {
+				m.give(app, held[app][n-1])
+				held[app] = held[app][:n-1]
+				continue
+			}
+			free := int64(total)
+			for other := range held {
+				free -= sum(other)
+			}
+			bytes, mine := rapid.Int64Range(1, 400).Draw(t, "bytes"), sum(app)
+			want := bytes <= free && (mine == 0 || mine+bytes <= free)
+			if got := m.take(app, bytes); got != want {
+				t.Fatalf("%s holds %d of %d free and asked for %d: %v", app, mine, free, bytes, got)
+			}
+			if want {
+				held[app] = append(held[app], bytes)
+			}
+		}
+	})
+}
+
+func TestMemoryOfAFlood(t *testing.T) {
+	m := newMemory(256)
+	for _, flood := range []string{"a", "b", "c"} {
+		n := 0
+		for m.take(flood, 4) {
+			n++
+		}
+		t.Logf("%s got %d of 64", flood, n)
+		if n > 32 {
+			t.Errorf("one application took %d bodies of 64", n)
+		}
+	}
+	if !m.take("quiet", 4) {
+		t.Error("no room is left for an application that comes new")
+	}
+}

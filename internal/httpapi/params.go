@@ -1,0 +1,93 @@
+package httpapi
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"theeye/internal/query"
+)
+
+// Next leads to the next page of a list that counts its items.
+type Next struct {
+	NextCursor *string `json:"next_cursor"`
+}
+
+func (n *Next) after(place uint64) {
+	if place > 0 {
+		text := strconv.FormatUint(place, 10)
+		n.NextCursor = &text
+	}
+}
+
+// params reads the parameters of a list that is no list of events, and keeps the
+// first error.
+type params struct {
+	values map[string][]string
+	err    error
+}
+
+func (p *params) fail(name, message string) {
+	if p.err == nil {
+		p.err = &query.ParamError{Parameter: name, Message: message}
+	}
+}
+
+func (p *params) only(known ...string) {
+	for name, values := range p.values {
+		switch {
+		case !slices.Contains(known, name):
+			p.fail(shownText(name), "unknown; known are "+strings.Join(known, ", "))
+		case len(values) > 1:
+			p.fail(name, "may be given only once")
+		case values[0] == "":
+			p.fail(name, "is empty; leave it out or give it a value")
+		}
+	}
+}
+
+func (p *params) text(name string) string {
+	if values := p.values[name]; len(values) > 0 {
+		return values[0]
+	}
+	return ""
+}
+
+func (p *params) time(name string) *time.Time {
+	text := p.text(name)
+	if text == "" {
+		return nil
+	}
+	at, err := query.ParseTime(text)
+	if err != nil {
+		p.fail(name, err.Error())
+		return nil
+	}
+	t := at.Time()
+	return &t
+}
+
+func (p *params) limit() int {
+	text := p.text("limit")
+	if text == "" {
+		return query.DefaultLimit
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > query.MaxLimit {
+		p.fail("limit", "must be an integer from 1 to "+strconv.Itoa(query.MaxLimit))
+	}
+	return n
+}
+
+func (p *params) cursor() uint64 {
+	text := p.text("cursor")
+	if text == "" {
+		return 0
+	}
+	n, err := strconv.ParseUint(text, 10, 63)
+	if err != nil || n == 0 {
+		p.fail("cursor", "is none of this list")
+	}
+	return n
+}

@@ -1,0 +1,147 @@
+package httpapi
+
+import (
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"theeye/internal/registry"
+)
+
+// rateWindow is how many seconds' worth of events a bucket holds.
+const rateWindow = 2
+
+// buckets hold what applications with a rate may still send, on this node.
+type buckets struct {
+	mu sync.Mutex // guards of
+	of map[string]*bucket
+}
+
+// bucket is what one application may still send, in events. It may owe: a
+// request is let in while there is something, and charged when its events are
+// known.
+type bucket struct {
+	mu      sync.Mutex // makes looking and taking one step, and guards limiter's change
+	perSec  int64
+	limiter *rate.Limiter
+}
+
+// bucket returns the bucket of an application with the rate that is in force,
+// nil when it has none. alive tells which applications there are: the buckets of
+// others are forgotten.
+func (b *buckets) bucket(app registry.App, now time.Time, alive func(name string) bool) *bucket {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	one := b.of[app.Name]
+	switch {
+	case app.Rate == 0:
+		delete(b.of, app.Name)
+		return nil
+	case one == nil:
+		for name := range b.of {
+			if !alive(name) {
+				delete(b.of, name)
+			}
+		}
+		one = &bucket{perSec: app.Rate, limiter: rate.NewLimiter(rate.Limit(app.Rate), burstOf(app.Rate))}
+		if b.of == nil {
+			b.of = map[string]*bucket{}
+		}
+		b.of[app.Name] = one
+	default:
+		one.setRate(now, app.Rate)
+	}
+	return one
+}
+
+func burstOf(perSec int64) int { return int(rateWindow * perSec) }
+
+func (b *bucket) setRate(now time.Time, perSec int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.perSec == perSec {
+		return
+	}
+	b.limiter.SetLimitAt(now, rate.Limit(perSec))
+	b.limiter.SetBurstAt(now, burstOf(perSec))
+	b.perSec = perSec
+}
+
+// enter lets a request in while the bucket is positive, and takes one event for
+// it, so that no more requests enter at a time than the bucket holds.
+func (b *bucket) enter(now time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.limiter.TokensAt(now) <= 0 {
+		return false
+	}
+	b.limiter.ReserveN(now, 1)
+	return true
+}
+
+// charge takes events from the bucket, which may then owe. The limiter gives at
+// most a burst at a time, but lends without end.
+func (b *bucket) charge(now time.Time, events int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for burst := b.limiter.Burst(); events > 0; events -= burst {
+		b.limiter.ReserveN(now, min(events, burst))
+	}
+}
+
+// rateState is what headers tell of a bucket.
+type rateState struct {
+	quota     int64 // events
+	remaining int64 // events, 0 when the next request is refused
+	reset     int64 // seconds until the bucket is positive, or full when it is that
+}
+
+func (b *bucket) state(now time.Time) rateState {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	tokens, perSec := b.limiter.TokensAt(now), float64(b.perSec)
+	s := rateState{quota: rateWindow * b.perSec}
+	if tokens <= 0 {
+		s.reset = int64(-tokens/perSec) + 1
+		return s
+	}
+	s.remaining = int64(math.Ceil(tokens))
+	s.reset = int64(math.Ceil((float64(s.quota) - tokens) / perSec))
+	return s
+}
+
+// announce sets the fields of draft-ietf-httpapi-ratelimit-headers. They count
+// events.
+func (s rateState) announce(h http.Header) {
+	h.Set("Ratelimit-Policy", fmt.Sprintf(`"default";q=%d;w=%d`, s.quota, rateWindow))
+	h.Set("Ratelimit", fmt.Sprintf(`"default";r=%d;t=%d`, s.remaining, s.reset))
+}
+
+// admit lets an intake request of an application in, or returns the 429. Nothing
+// was read of the request yet. charge is to be called when it is answered, with
+// how many events it brought; the headers then tell what is left.
+func (s *Server) admit(c *call, app registry.App) (charge func(events int), err error) {
+	known := func(name string) bool { _, ok := s.opts.Registry.App(name); return ok }
+	b := s.buckets.bucket(app, time.Now(), known)
+	if b == nil {
+		return func(int) {}, nil
+	}
+	now := time.Now()
+	if b.enter(now) {
+		return func(events int) {
+			b.charge(time.Now(), events-1)
+			b.state(time.Now()).announce(c.w.Header())
+		}, nil
+	}
+	state := b.state(now)
+	state.announce(c.w.Header())
+	s.metrics.overRate.WithLabelValues(app.Name).Inc()
+	p := problemf(http.StatusTooManyRequests, "application %q sends more than its rate of %d events per second: nothing of this request was kept; try again", app.Name, app.Rate)
+	p.retryAfter = strconv.FormatInt(max(state.reset, 1), 10)
+	return nil, p
+}

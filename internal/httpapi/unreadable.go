@@ -1,0 +1,231 @@
+package httpapi
+
+import (
+	"cmp"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"theeye/internal/ingest"
+	"theeye/internal/registry"
+)
+
+func unreadableRoutes() []route {
+	return []route{
+		{"GET", "/v1/unreadable", forAdmin, (*Server).listUnreadable, doc{
+			id: "listUnreadable", tag: "operation", summary: "Requests to the intake that left no event and no rejection",
+			text: "The place to look when nothing arrives: requests without a key or with one that may not be used, from a wrong origin, over a rate, with an unknown parameter. " +
+				"What came with a valid write key and could not be read is kept as a rejection and not listed here. " +
+				"The last 100 of each application and reason are kept, in memory, with their first 4 KiB and without any key; the counts are since the start.",
+			params: []param{
+				{name: "app", text: "of this application"},
+				{name: "reason", text: "with this reason"},
+				limitParam(), cursorParam(),
+			},
+			answers: []answer{{200, "newest first", schemaOf[UnreadableAnswer]()}}, errors: []int{400}}},
+	}
+}
+
+// UnreadableAnswer is a page of requests that could not be read, and how many
+// there were.
+type UnreadableAnswer struct {
+	Groups   []UnreadableGroup   `json:"groups" doc:"most frequent first; counts since the start"`
+	Requests []UnreadableRequest `json:"requests"`
+	Next
+}
+
+// UnreadableGroup counts requests since the start.
+type UnreadableGroup struct {
+	App       *string `json:"app" doc:"null when no key told it"`
+	Reason    string  `json:"reason" doc:"no_key, unknown_key, revoked_key, key_not_valid, wrong_kind, not_allowed, over_rate, or bad_request"`
+	Count     int64   `json:"count"`
+	FirstSeen string  `json:"first_seen" format:"date-time"`
+	LastSeen  string  `json:"last_seen" format:"date-time"`
+}
+
+// UnreadableRequest is a request that could not be read.
+type UnreadableRequest struct {
+	At         string            `json:"at" format:"date-time"`
+	App        *string           `json:"app"`
+	Reason     string            `json:"reason"`
+	Status     int               `json:"status" doc:"that it was answered with"`
+	Detail     string            `json:"detail" doc:"that it was answered with"`
+	Path       string            `json:"path"`
+	Remote     *string           `json:"remote" doc:"the caller's address"`
+	KeyIn      string            `json:"key_in" enum:"none,bearer,basic,query,other" doc:"where a key was looked for and something was found"`
+	KeyID      *string           `json:"key_id" doc:"of a key that is or was known"`
+	Headers    map[string]string `json:"headers" doc:"some of them; never a key, a cookie or a signature"`
+	Body       *string           `json:"body,omitempty" doc:"the first 4 KiB, as far as they came within two seconds; keys in it are replaced"`
+	BodyBase64 []byte            `json:"body_base64,omitempty" doc:"instead of body, when that is not UTF-8"`
+
+	serial uint64
+	at     time.Time
+}
+
+// Bounds of what is kept of requests that could not be read.
+const (
+	ringRequests = 100
+	ringBytes    = 16 << 20 // of all rings, about
+	maxRings     = 1024
+)
+
+// keptHeaders are shown. All others may hold secrets.
+func keptHeaders() []string {
+	return []string{"Content-Type", "Content-Encoding", "Content-Length", "User-Agent", "Origin", "Webhook-Id", "Webhook-Timestamp"}
+}
+
+// noteUnreadable keeps a request to the intake that was refused. It is called before
+// the answer, which ends the reading of the body.
+func (s *Server) noteUnreadable(rt route, c *call, err error) {
+	p := s.problemOf(err)
+	intake := rt.access == forWrite || rt.path == legacyPath && rt.method == http.MethodPost
+	if !intake || c.kept || p.Status >= http.StatusInternalServerError {
+		return
+	}
+	secret, in := secretOf(c.Request)
+	key, known := s.opts.Registry.Recognize(secret)
+	x := UnreadableRequest{
+		Status: p.Status, Detail: shownText(p.Detail), Reason: p.reason, Path: shownText(c.URL.Path),
+		Remote: textOrNull(s.remoteText(c.Request)), KeyIn: in, KeyID: textOrNull(key.ID), Headers: map[string]string{}, at: time.Now(),
+	}
+	if x.Reason == "" {
+		x.Reason = reasonOf(p.Status, secret, key, known)
+	}
+	app := key.App
+	if rt.path == legacyPath {
+		app = s.opts.LegacyApp
+	}
+	x.App, x.At = textOrNull(app), rfc3339(x.at)
+	for _, name := range keptHeaders() {
+		if value := c.Header.Get(name); value != "" {
+			x.Headers[name] = shownText(value)
+		}
+	}
+	if p.Status != http.StatusTooManyRequests { // these must cost little
+		x.setBody(s.beginning(c))
+	}
+	s.metrics.unreadable.WithLabelValues(app, x.Reason).Inc()
+	s.unreadable.add(app, x)
+}
+
+func reasonOf(status int, secret string, key registry.Key, known bool) string {
+	switch {
+	case status == http.StatusTooManyRequests:
+		return "over_rate"
+	case status == http.StatusUnauthorized && secret == "":
+		return "no_key"
+	case status == http.StatusUnauthorized && !known:
+		return "unknown_key"
+	case status == http.StatusUnauthorized && key.RevokedAt != nil:
+		return "revoked_key"
+	case status == http.StatusUnauthorized:
+		return "key_not_valid"
+	case status == http.StatusForbidden && known && key.Kind != registry.Write:
+		return "wrong_kind"
+	case status == http.StatusForbidden:
+		return "not_allowed"
+	}
+	return "bad_request"
+}
+
+// secretOf returns the key of a request to the intake, and where it stood.
+func secretOf(r *http.Request) (secret, in string) {
+	if secret := bearer(r); secret != "" {
+		if _, _, basic := r.BasicAuth(); basic {
+			return secret, "basic"
+		}
+		return secret, "bearer"
+	}
+	if secret := r.URL.Query().Get("key"); secret != "" {
+		return secret, "query"
+	}
+	if r.Header.Get("Authorization") != "" {
+		return "", "other"
+	}
+	return "", "none"
+}
+
+// beginning reads a little of a body, as far as it comes soon. Who waits to be
+// asked for it (Expect) is not asked.
+func (s *Server) beginning(c *call) []byte {
+	if c.Body == nil || c.Header.Get("Expect") != "" {
+		return nil
+	}
+	_ = http.NewResponseController(c.w).SetReadDeadline(time.Now().Add(unreadDeadline))
+	b, _ := io.ReadAll(io.LimitReader(c.Body, ingest.KeptOfUnreadable))
+	return b
+}
+
+func (x *UnreadableRequest) setBody(b []byte) {
+	b = secrets.ReplaceAll(b, []byte("[key]"))
+	whole := b
+	for n := range min(len(b), utf8.UTFMax) { // the cut may lie in a character
+		if tail := b[len(b)-n:]; n > 0 && utf8.RuneStart(tail[0]) && !utf8.FullRune(tail) {
+			whole = b[:len(b)-n]
+		}
+	}
+	switch {
+	case len(b) == 0:
+	case utf8.Valid(whole):
+		text := string(whole)
+		x.Body = &text
+	default:
+		x.BodyBase64 = b
+	}
+}
+
+// size is what a request takes in memory, about, in bytes.
+func (x *UnreadableRequest) size() int {
+	n := 512 + len(x.Detail) + len(x.Path) + len(x.BodyBase64)
+	if x.Body != nil {
+		n += len(*x.Body)
+	}
+	for name, value := range x.Headers {
+		n += len(name) + len(value)
+	}
+	return n
+}
+
+func (s *Server) listUnreadable(c *call) error {
+	p := params{values: c.URL.Query()}
+	p.only("app", "reason", "limit", "cursor")
+	app, reason, limit, before := p.text("app"), p.text("reason"), p.limit(), p.cursor()
+	if p.err != nil {
+		return p.err
+	}
+	a := UnreadableAnswer{Groups: []UnreadableGroup{}, Requests: []UnreadableRequest{}}
+	s.unreadable.each(func(of ringOf, r *ring) {
+		if app != "" && of.app != app || reason != "" && of.reason != reason {
+			return
+		}
+		a.Groups = append(a.Groups, UnreadableGroup{textOrNull(of.app), of.reason, r.count, rfc3339(r.first), rfc3339(r.last)})
+		for _, x := range r.requests {
+			if before == 0 || x.serial < before {
+				a.Requests = append(a.Requests, x)
+			}
+		}
+	})
+	slices.SortFunc(a.Groups, func(x, y UnreadableGroup) int {
+		return cmp.Or(cmp.Compare(y.Count, x.Count), strings.Compare(x.Reason, y.Reason))
+	})
+	slices.SortFunc(a.Requests, func(x, y UnreadableRequest) int { return cmp.Compare(y.serial, x.serial) })
+	if len(a.Requests) > limit {
+		a.Requests = a.Requests[:limit]
+		a.after(a.Requests[limit-1].serial)
+	}
+	return writeJSON(c.w, http.StatusOK, a)
+}
+
+// forgetApp forgets what is kept in memory of an application that is gone.
+func (s *Server) forgetApp(app string) {
+	s.unreadable.forget(app)
+	s.opts.Collector.Forget(app)
+	for _, vec := range []*prometheus.CounterVec{s.metrics.unreadable, s.metrics.overRate} {
+		vec.DeletePartialMatch(prometheus.Labels{"app": app})
+	}
+}

@@ -1,0 +1,138 @@
+package ingest
+
+import (
+	"math/bits"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"theeye/internal/event"
+)
+
+// Skew is how far the clocks of an application's senders were off, since the
+// start: the size of received − sent, of each event that says when it was sent.
+// Quantiles are at most an eighth too large.
+type Skew struct {
+	Events    int64
+	Corrected int64 // events whose time was corrected
+	P50, P99  time.Duration
+	Max       time.Duration
+}
+
+// skews holds what was seen of each application.
+type skews struct {
+	mu      sync.RWMutex // guards of
+	of      map[string]*skew
+	seconds *prometheus.HistogramVec
+}
+
+func newSkews(r prometheus.Registerer) *skews {
+	s := &skews{of: map[string]*skew{}, seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "eye_intake_skew_seconds", Help: "received_at − sent_at of events that say when they were sent: negative when the sender's clock is ahead.",
+		Buckets: []float64{-86400, -3600, -300, -60, -10, -1, 0, .1, 1, 10, 60, 300, 3600, 86400},
+	}, []string{"app"})}
+	if r != nil {
+		r.MustRegister(s.seconds)
+	}
+	return s
+}
+
+// skew is what was seen of one application.
+type skew struct {
+	seconds   prometheus.Observer
+	corrected atomic.Int64
+	max       atomic.Int64              // ms
+	counts    [skewBuckets]atomic.Int64 // by bucketOf
+}
+
+// known returns what was seen of an application, nil for nothing.
+func (s *skews) known(app string) *skew {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.of[app]
+}
+
+func (s *skews) app(name string) *skew {
+	if one := s.known(name); one != nil {
+		return one
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	one := s.of[name]
+	if one == nil {
+		one = &skew{seconds: s.seconds.WithLabelValues(name)}
+		s.of[name] = one
+	}
+	return one
+}
+
+func (s *skew) saw(received, sent event.Micros, corrected bool) {
+	d := received.Sub(sent)
+	s.seconds.Observe(d.Seconds())
+	ms := d.Abs().Milliseconds()
+	s.counts[bucketOf(ms)].Add(1)
+	if corrected {
+		s.corrected.Add(1)
+	}
+	for before := s.max.Load(); ms > before && !s.max.CompareAndSwap(before, ms); before = s.max.Load() {
+	}
+}
+
+// Buckets are as wide as an eighth of where they begin, from 8 ms on: the three
+// digits behind the first of the binary number count.
+const skewBuckets = 8 * (41 - 2) // up to 2^41 ms, seventy years
+
+func bucketOf(ms int64) int {
+	if ms < 8 {
+		return int(ms)
+	}
+	shift := bits.Len64(uint64(ms)) - 4
+	return min(8*(shift+1)+int(ms>>shift)-8, skewBuckets-1)
+}
+
+// endOf returns the largest value of a bucket, in ms.
+func endOf(bucket int) int64 {
+	if bucket < 8 {
+		return int64(bucket)
+	}
+	shift := bucket/8 - 1
+	return int64(bucket%8+9)<<shift - 1
+}
+
+func (s *skew) summary() Skew {
+	x := Skew{Corrected: s.corrected.Load(), Max: time.Duration(s.max.Load()) * time.Millisecond}
+	var counts [skewBuckets]int64
+	for i := range counts {
+		counts[i] = s.counts[i].Load()
+		x.Events += counts[i]
+	}
+	quantile := func(percent int64) time.Duration {
+		rest := (x.Events*percent + 99) / 100 // how many are not larger
+		for i, n := range counts {
+			if rest -= n; rest <= 0 {
+				return min(time.Duration(endOf(i))*time.Millisecond, x.Max)
+			}
+		}
+		return x.Max
+	}
+	x.P50, x.P99 = quantile(50), quantile(99)
+	return x
+}
+
+// Skew returns how far the clocks of an application's senders were off.
+func (c *Collector) Skew(app string) Skew {
+	if one := c.skews.known(app); one != nil {
+		return one.summary()
+	}
+	return Skew{}
+}
+
+// Forget forgets what was seen of an application that is gone.
+func (c *Collector) Forget(app string) {
+	c.skews.mu.Lock()
+	defer c.skews.mu.Unlock()
+	delete(c.skews.of, app)
+	c.skews.seconds.DeleteLabelValues(app)
+}

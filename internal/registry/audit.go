@@ -1,0 +1,334 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// The trail is a stream beside the bucket, with a subject for each entry, of which
+// the newest message alone is kept: that an act has begun is written before it,
+// and its end takes the place of that. So no act leaves no trace.
+const (
+	trailName    = "EYE_AUDIT"
+	trailSubject = "eye.audit."
+	// TrailBytes bounds the trail, beside the bucket and within the queue's
+	// reserve for metadata. Beyond, the oldest entries are given up.
+	TrailBytes = 32 << 20
+	// trailDetail bounds what an entry tells of an act, in bytes.
+	trailDetail = 8 << 10
+	trailSearch = 2 * time.Second // of one page
+)
+
+// TheServer is who did what no key was used for.
+const TheServer = "server"
+
+// Outcome says how an administrative act ended.
+type Outcome string
+
+// The outcomes of an act. What has only begun may have been done or not: the
+// server ended in the middle, or is at it.
+const (
+	Begun   Outcome = "begun"
+	Done    Outcome = "done"
+	Refused Outcome = "refused" // a 4xx: nothing was changed
+	Failed  Outcome = "failed"  // a 5xx
+)
+
+// Entry is one administrative act. It never holds a secret.
+type Entry struct {
+	ID      uuid.UUID                 `json:"id"`
+	At      time.Time                 `json:"at"`     // when it began
+	KeyID   string                    `json:"key_id"` // who; TheServer for none
+	Act     string                    `json:"act"`    // the operation's id in the interface's document
+	App     string                    `json:"app"`    // the application that it is about; empty for none
+	Subject map[string]string         `json:"subject,omitempty"`
+	Detail  map[string]jsontext.Value `json:"detail,omitempty"` // what was changed
+	Outcome Outcome                   `json:"outcome"`
+	Status  int                       `json:"status,omitzero"` // of the answer; 0 for none
+	Remote  string                    `json:"remote,omitzero"` // the caller's address
+	// First marks the entry with which a trail begins: without it in the trail,
+	// older ones were given up.
+	First bool `json:"first,omitzero"`
+}
+
+// Note adds to the detail of an entry.
+func (e *Entry) Note(name string, value any) {
+	b, err := json.Marshal(value)
+	if err != nil {
+		return
+	}
+	if e.Detail == nil {
+		e.Detail = map[string]jsontext.Value{}
+	}
+	e.Detail[name] = b
+}
+
+// Trail keeps what was administered. All methods may be called concurrently.
+type Trail struct {
+	js     jetstream.JetStream
+	stream jetstream.Stream
+}
+
+func openTrail(ctx context.Context, js jetstream.JetStream, opts Options) (*Trail, error) {
+	asking, cancel := context.WithTimeout(ctx, operationTimeout)
+	defer cancel()
+	stream, err := js.Stream(asking, trailName)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		stream, err = js.CreateStream(asking, jetstream.StreamConfig{
+			Name: trailName, Subjects: []string{trailSubject + "*"}, Storage: jetstream.FileStorage,
+			Discard: jetstream.DiscardOld, MaxBytes: opts.TrailBytes, MaxMsgsPerSubject: 1,
+			AllowDirect: true, Replicas: max(opts.Replicas, 1), Duplicates: time.Second,
+		})
+	}
+	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another node made it
+		stream, err = js.Stream(asking, trailName)
+	}
+	if err != nil {
+		return nil, err
+	}
+	t := &Trail{js, stream}
+	imported, err := t.takeOver(ctx, filepath.Join(opts.Dir, TrailFile))
+	if err != nil {
+		return nil, err
+	}
+	if stream.CachedInfo().State.LastSeq > 0 || imported {
+		return t, nil
+	}
+	return t, t.Record(ctx, Entry{Act: "beginTrail", First: true})
+}
+
+// Begin writes down that an act is about to be made. It gives the entry its id
+// and its time. Nothing may be done when it fails.
+func (t *Trail) Begin(ctx context.Context, e *Entry) error {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return err
+	}
+	e.ID, e.At, e.Outcome = id, now(), Begun
+	return t.write(ctx, *e)
+}
+
+// End writes down how an act ended.
+func (t *Trail) End(ctx context.Context, e Entry, status int) error {
+	e.Status, e.Outcome = status, Done
+	switch {
+	case status >= 500:
+		e.Outcome = Failed
+	case status >= 400:
+		e.Outcome = Refused
+	}
+	return t.write(ctx, e)
+}
+
+// Record writes down what the server does by itself.
+func (t *Trail) Record(ctx context.Context, e Entry) error {
+	e, err := ownEntry(e)
+	if err != nil {
+		return err
+	}
+	return t.write(ctx, e)
+}
+
+func ownEntry(e Entry) (Entry, error) {
+	id, err := uuid.NewV7()
+	e.ID, e.At, e.KeyID, e.Outcome = id, now(), TheServer, Done
+	return e, err
+}
+
+// write keeps an entry in the place of an earlier one of its id. It is on disk
+// when it returns nil.
+func (t *Trail) write(ctx context.Context, e Entry) error {
+	b, err := json.Marshal(e, json.Deterministic(true))
+	if err == nil && len(b) > trailDetail {
+		e.Detail = nil
+		e.Note("left_out", len(b))
+		b, err = json.Marshal(e, json.Deterministic(true))
+	}
+	if err != nil {
+		return fmt.Errorf("write down %s: %w", e.Act, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
+	defer cancel()
+	if _, err := t.js.Publish(ctx, trailSubject+e.ID.String(), b, jetstream.WithExpectStream(trailName)); err != nil {
+		return fmt.Errorf("write down %s: %w: %w", e.Act, ErrUnavailable, err)
+	}
+	return nil
+}
+
+// TrailQuery selects entries. Empty fields select all.
+type TrailQuery struct {
+	From, To        *time.Time // of the beginning of the act; To is exclusive
+	Act, KeyID, App string
+	Limit           int    // at least 1
+	Before          uint64 // the Next of the page before; 0 for the first page
+}
+
+func (q TrailQuery) selects(e Entry) bool {
+	return (q.From == nil || !e.At.Before(*q.From)) && (q.To == nil || e.At.Before(*q.To)) &&
+		(q.Act == "" || q.Act == e.Act) && (q.KeyID == "" || q.KeyID == e.KeyID) && (q.App == "" || q.App == e.App)
+}
+
+// TrailPage is a page of entries, the last to end first.
+type TrailPage struct {
+	Entries []Entry
+	Next    uint64 // 0 at the end. A page may be short before it: a search takes two seconds at most.
+	Dropped bool   // at the end: older entries were given up for want of room
+}
+
+// Page returns entries.
+func (t *Trail) Page(ctx context.Context, q TrailQuery) (TrailPage, error) {
+	info, err := t.stream.Info(ctx)
+	if err != nil {
+		return TrailPage{}, fmt.Errorf("read the trail: %w: %w", ErrUnavailable, err)
+	}
+	p := TrailPage{Entries: []Entry{}}
+	end, first := info.State.LastSeq+1, max(info.State.FirstSeq, 1)
+	if q.Before > 0 {
+		end = min(end, q.Before)
+	}
+	late := time.After(trailSearch)
+	oldest := Entry{First: true} // of an empty trail nothing is missing
+	for width := uint64(64); end > first; width = min(2*width, 1024) {
+		begin := max(first, end-min(width, end))
+		found, err := t.scan(ctx, begin, end)
+		if err != nil {
+			return TrailPage{}, err
+		}
+		for _, x := range slices.Backward(found) {
+			oldest = x.Entry
+			if q.From != nil && x.written.Before(*q.From) {
+				return p, nil // it began before it was written
+			}
+			if !q.selects(x.Entry) {
+				continue
+			}
+			if len(p.Entries) == q.Limit {
+				p.Next = x.sequence + 1
+				return p, nil
+			}
+			p.Entries = append(p.Entries, x.Entry)
+		}
+		end = begin
+		select {
+		case <-late:
+			if p.Next = end; end > first {
+				return p, nil
+			}
+		default:
+		}
+	}
+	p.Next, p.Dropped = 0, !oldest.First
+	return p, nil
+}
+
+// placed is an entry with its place in the stream.
+type placed struct {
+	Entry
+	sequence uint64
+	written  time.Time
+}
+
+// scan returns the entries from one sequence to another, exclusive, in order.
+func (t *Trail) scan(ctx context.Context, from, to uint64) ([]placed, error) {
+	var found []placed
+	for next := from; next < to; {
+		msg, err := t.stream.GetMsg(ctx, next, jetstream.WithGetMsgSubject(trailSubject+"*"))
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read the trail: %w: %w", ErrUnavailable, err)
+		}
+		if msg.Sequence >= to {
+			break
+		}
+		x := placed{sequence: msg.Sequence, written: msg.Time}
+		if err := json.Unmarshal(msg.Data, &x.Entry); err != nil {
+			return nil, fmt.Errorf("read the trail: entry %d: %w", msg.Sequence, err)
+		}
+		found = append(found, x)
+		next = msg.Sequence + 1
+	}
+	return found, nil
+}
+
+// TrailFile is the file of a data directory from which a trail is taken over, once,
+// when the server starts: JSON objects, one in a line, the oldest first.
+const TrailFile = "audit.ndjson"
+
+// Document returns the whole trail in the form of TrailFile, for a backup.
+func (t *Trail) Document(ctx context.Context) ([]byte, error) {
+	info, err := t.stream.Info(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the trail: %w", err)
+	}
+	entries, err := t.scan(ctx, max(info.State.FirstSeq, 1), info.State.LastSeq+1)
+	if err != nil {
+		return nil, err
+	}
+	var b []byte
+	for _, x := range entries {
+		line, err := json.Marshal(x.Entry, json.Deterministic(true))
+		if err != nil {
+			return nil, err
+		}
+		b = append(append(b, line...), '\n')
+	}
+	return b, nil
+}
+
+// takeOver writes the entries of a file into the stream, and removes the file. One
+// that was interrupted is made again: an entry takes its own place.
+func (t *Trail) takeOver(ctx context.Context, name string) (bool, error) {
+	b, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	for line := range strings.Lines(string(b)) {
+		var e Entry
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			return false, fmt.Errorf("%s cannot be read; move it away to begin without it: %w", name, err)
+		}
+		if err := t.write(ctx, e); err != nil {
+			return false, err
+		}
+	}
+	if err := os.Remove(name); err != nil {
+		return false, err
+	}
+	return true, syncDir(filepath.Dir(name))
+}
+
+// AddToTrailFile adds what was done with a data directory while no server runs.
+func AddToTrailFile(dir string, e Entry) error {
+	name := filepath.Join(dir, TrailFile)
+	b, err := os.ReadFile(name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	e.First = len(b) == 0
+	e, err = ownEntry(e)
+	if err != nil {
+		return err
+	}
+	line, err := json.Marshal(e, json.Deterministic(true))
+	if err != nil {
+		return err
+	}
+	return writeDurably(name, append(append(b, line...), '\n'))
+}
