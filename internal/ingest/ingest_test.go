@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -150,6 +151,10 @@ func describe(r ingest.Receipt, err error) string {
 }
 
 func TestEachRequestStaysWholeAndInOrder(t *testing.T) {
+	synctest.Test(t, testEachRequestStaysWhole)
+}
+
+func testEachRequestStaysWhole(t *testing.T) {
 	slow := make(chan struct{})
 	c, kept := start(t, ingest.Options{})
 	kept.publish = func(queue.Frame) { <-slow }
@@ -170,6 +175,7 @@ func TestEachRequestStaysWholeAndInOrder(t *testing.T) {
 			}
 		})
 	}
+	synctest.Wait() // until as many frames as may be are being written
 	close(slow)
 	wg.Wait()
 	byPosition := map[event.Position]*event.Event{}

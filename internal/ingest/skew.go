@@ -68,7 +68,11 @@ func (s *skews) app(name string) *skew {
 	return one
 }
 
+// saw counts how far a sender's clock was off; nil counts nothing.
 func (s *skew) saw(received, sent event.Micros, corrected bool) {
+	if s == nil {
+		return
+	}
 	d := received.Sub(sent)
 	s.seconds.Observe(d.Seconds())
 	ms := d.Abs().Milliseconds()
