@@ -220,8 +220,9 @@ func (h *heldAnswer) describe(e *registry.Entry) {
 		return
 	}
 	for _, name := range told() {
-		if value, ok := answer[name]; ok && e.Detail[name] == nil && string(value) != "null" {
-			e.Note(name, value)
+		value := string(answer[name])
+		if value != "" && value != "null" && value != "false" && e.Detail[name] == nil {
+			e.Note(name, answer[name])
 		}
 	}
 }
