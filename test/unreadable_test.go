@@ -30,6 +30,14 @@ func TestUnreadable(t *testing.T) {
 	s.must(s.call("POST", "/v1/events", everyone, body), 403)
 	s.must(s.call("POST", "/v1/events", s.admin, body), 403)
 	s.must(s.call("POST", "/v1/events?wait=yes", s.write, body), 400)
+	browser := s.call("POST", "/v1/apps/shop/keys", s.admin, `{"kind":"write","origins":["https://shop.example.com"]}`).text("key")
+	s.must(s.call("POST", "/v1/events", browser, body, "Origin", "https://shop.example.com.evil.com"), 403)
+	signed := s.call("POST", "/v1/apps/shop/keys", s.admin, `{"kind":"write","signing":true}`).text("key")
+	s.must(s.call("POST", "/v1/events", signed, body, secret...), 401)
+	end := time.Now().Add(500 * time.Millisecond)
+	brief := s.call("POST", "/v1/apps/shop/keys", s.admin, fmt.Sprintf(`{"kind":"write","expires_at":%q}`, end.UTC().Format(time.RFC3339Nano))).text("key")
+	s.eventually("the key to expire", func() bool { return time.Now().After(end) })
+	s.must(s.call("POST", "/v1/events", brief, body), 401)
 	s.must(s.call("PATCH", "/v1/apps/shop", s.admin, `{"rate":1}`), 200)
 	s.must(s.call("POST", "/v1/events", s.write, many("s", 100)), 202)
 	s.must(s.call("POST", "/v1/events", s.write, body), 429)
@@ -45,11 +53,12 @@ func TestUnreadable(t *testing.T) {
 	want := map[string]string{
 		"<nil> no_key": "2", "<nil> unknown_key": "3", "shop revoked_key": "1", "shop wrong_kind": "1",
 		"<nil> wrong_kind": "2", "shop bad_request": "1", "shop over_rate": "1",
+		"shop wrong_origin": "1", "shop bad_signature": "1", "shop expired_key": "1",
 	}
 	if fmt.Sprint(counts) != fmt.Sprint(want) {
 		t.Errorf("counted are %v, want %v", counts, want)
 	}
-	for _, secret := range []string{"secret-", s.write[6:30], unknown[6:30], revoked[6:30], s.read[6:30], s.admin[6:30]} {
+	for _, secret := range []string{"secret-", s.write[6:30], unknown[6:30], revoked[6:30], s.read[6:30], s.admin[6:30], browser[6:30], signed[6:30], brief[6:30]} {
 		if strings.Contains(string(a.body), secret) {
 			t.Errorf("%s is shown in %s", secret, a.body)
 		}
@@ -77,7 +86,7 @@ func TestUnreadable(t *testing.T) {
 		}
 		cursor = "&cursor=" + a.text("next_cursor")
 	}
-	if seen != len(requests) || seen != 11 {
+	if seen != len(requests) || seen != 14 {
 		t.Errorf("%d requests are seen page by page, %d at once", seen, len(requests))
 	}
 	if got := s.call("GET", "/v1/unreadable?app=shop&reason=wrong_kind", s.admin, "").json()["requests"].([]any); len(got) != 1 || got[0].(map[string]any)["key_id"] == nil {

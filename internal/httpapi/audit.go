@@ -159,7 +159,7 @@ func subjectOf(rt route, r *http.Request) map[string]string {
 
 var (
 	pathNames = regexp.MustCompile(`\{([a-z_]+)\}`)
-	secrets   = regexp.MustCompile(`eye_[a-z]_[0-9A-Za-z]{20,}(_[0-9A-Za-z]*)?`)
+	secrets   = regexp.MustCompile(`(?i)eye_[a-z]_[0-9a-z]{20,}(_[0-9a-z]*)?|whsec_[0-9a-z+/]{20,}=*`)
 )
 
 // maxShown bounds a text that is shown of a request, in bytes.

@@ -19,10 +19,15 @@ func (s *Server) authorize(c *call, need access) error {
 		return invalidKey(need)
 	}
 	c.who = who
-	if opens(who, need) && fromItsOrigin(who, c.Request) {
+	allowed := opens(who, need)
+	if allowed && fromItsOrigin(who, c.Request) {
 		return nil
 	}
-	return problemf(http.StatusForbidden, "this key may not be used here: %s", needed(need))
+	p := problemf(http.StatusForbidden, "this key may not be used here: %s", needed(need))
+	if allowed {
+		p.reason = "wrong_origin"
+	}
+	return p
 }
 
 // opens is the table of kinds of keys and what they are for.

@@ -68,7 +68,9 @@ func (s *Server) verifySigned(c *call, app, given string) (idempotencyKey string
 }
 
 func unsigned(fault string) *ProblemDetails {
-	return unauthorized("requests with this key must be signed: " + fault)
+	p := unauthorized("requests with this key must be signed: " + fault)
+	p.reason = "bad_signature"
+	return p
 }
 
 func faultOfSignature(err error) string {

@@ -42,7 +42,7 @@ type UnreadableAnswer struct {
 // UnreadableGroup counts requests since the start.
 type UnreadableGroup struct {
 	App       *string `json:"app" doc:"null when no key told it"`
-	Reason    string  `json:"reason" doc:"no_key, unknown_key, revoked_key, key_not_valid, wrong_kind, not_allowed, over_rate, or bad_request"`
+	Reason    string  `json:"reason" doc:"no_key, unknown_key, revoked_key, expired_key, key_not_valid, bad_signature, wrong_kind, wrong_origin, not_allowed, over_rate, or bad_request"`
 	Count     int64   `json:"count"`
 	FirstSeen string  `json:"first_seen" format:"date-time"`
 	LastSeen  string  `json:"last_seen" format:"date-time"`
@@ -123,6 +123,8 @@ func reasonOf(status int, secret string, key registry.Key, known bool) string {
 		return "unknown_key"
 	case status == http.StatusUnauthorized && key.RevokedAt != nil:
 		return "revoked_key"
+	case status == http.StatusUnauthorized && key.ExpiresAt != nil && time.Now().After(*key.ExpiresAt):
+		return "expired_key"
 	case status == http.StatusUnauthorized:
 		return "key_not_valid"
 	case status == http.StatusForbidden && known && key.Kind != registry.Write:
