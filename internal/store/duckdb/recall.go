@@ -178,12 +178,15 @@ func distinct(list []int) []int {
 }
 
 // idIn renders that an id is one of a list, which may be long.
-func (b builder) idIn(ids []uuid.UUID) string {
+func (b builder) idIn(ids []uuid.UUID) string { return b.among("id", ids) }
+
+// among is idIn for another column of ids.
+func (b builder) among(column string, ids []uuid.UUID) string {
 	list := make([]any, len(ids))
 	for i, id := range ids {
 		list[i] = id.String()
 	}
-	return "id IN (SELECT CAST(unnest(" + b.Var(list) + "::VARCHAR[]) AS UUID))"
+	return column + " IN (SELECT CAST(unnest(" + b.Var(list) + "::VARCHAR[]) AS UUID))"
 }
 
 func scanID(scan scanner) (id uuid.UUID, err error) {
