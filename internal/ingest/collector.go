@@ -89,6 +89,7 @@ type request struct {
 	cutting     cutting
 	sentAt      event.Micros // of the envelope; 0 when absent
 	sentAtFault string
+	types       func(category, name string) *schema.Type // nil: those in force
 }
 
 // Status is what an answer says of an event.

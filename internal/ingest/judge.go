@@ -72,7 +72,11 @@ func (c *Collector) checkType(r *request, e *element) uint32 {
 	if e.category == "" || e.name == "" {
 		return 0
 	}
-	t := c.opts.Types(e.category, e.name)
+	types := r.types
+	if types == nil {
+		types = c.opts.Types
+	}
+	t := types(e.category, e.name)
 	if t == nil {
 		if r.RefuseUnknownTypes {
 			e.problem(event.UnknownEventType, "", fmt.Sprintf("no event type %q / %q is registered, and this application takes no others", e.category, e.name))

@@ -1,0 +1,52 @@
+package ingest
+
+import (
+	"bytes"
+	"time"
+
+	"theeye/internal/event"
+	"theeye/internal/schema"
+)
+
+// Rejudging says by what a rejection is judged again.
+type Rejudging struct {
+	Zone               *time.Location // of timestamps without one; nil is UTC
+	RefuseUnknownTypes bool
+	// Types returns the event type to check by; nil takes those in force. It must
+	// not wait.
+	Types func(category, name string) *schema.Type
+}
+
+// Rejudge judges the body of a rejection again, as intake would if it came
+// alone: raw is the rejection's own body or a repaired one. The event keeps the
+// id, the time of arrival and the position of the rejection, and the time of its
+// sending when the body has none; rules about time go by the time of arrival.
+//
+// The answer is an event, or a rejection with what is wrong now; it shares the
+// memory of raw. Nothing is written, and whether the id is stored already with
+// another body (id_conflict) is for the store to say. Rejudge may be called
+// concurrently, also while Run does not run.
+func (c *Collector) Rejudge(rej *event.Rejection, raw []byte, how Rejudging) event.Record {
+	r := &request{
+		Request: Request{App: rej.App, Zone: how.Zone, RefuseUnknownTypes: how.RefuseUnknownTypes, ReceivedAt: rej.ReceivedAt},
+		sentAt:  rej.SentAt,
+		types:   how.Types,
+	}
+	if r.Zone == nil {
+		r.Zone = time.UTC
+	}
+	body := bytes.Trim(raw, " \t\r\n") // a body that was refused as a whole is kept with its white space
+	if fault := oneValue(body); fault != nil {
+		fault.Line = max(fault.Line, 1)
+		r.cutting.broken = map[int]*SyntaxError{0: fault}
+	}
+	record := c.judge(r, body, 0)
+	if e := record.Event; e != nil {
+		e.ID, e.ClientID, e.Position = rej.EventID, rej.ClientID, rej.Position
+		return record
+	}
+	again := record.Rejection
+	again.ID, again.EventID, again.ClientID = event.RejectionID(rej.App, rej.EventID, raw), rej.EventID, rej.ClientID
+	again.Position, again.Raw = rej.Position, raw
+	return record
+}
