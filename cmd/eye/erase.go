@@ -18,16 +18,18 @@ import (
 	"theeye/internal/httpapi"
 	"theeye/internal/live"
 	"theeye/internal/queue"
+	"theeye/internal/replay"
 	"theeye/internal/store/duckdb"
 )
 
 // eraser erases sessions from all that a node holds: first it makes sure that they
 // cannot come back, then it removes them from the queue and from the store.
 type eraser struct {
-	store *duckdb.Store
-	queue *queue.Queue
-	live  *live.Live
-	log   *slog.Logger
+	store   *duckdb.Store
+	queue   *queue.Queue
+	live    *live.Live
+	replays *replay.Runner
+	log     *slog.Logger
 
 	mu sync.Mutex // one erasure at a time
 }
@@ -39,6 +41,11 @@ const eraseRetry = 10 * time.Second
 func (e *eraser) erase(ctx context.Context, apps []string, session string) (httpapi.Erasure, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	release, err := e.replays.Hold(ctx)
+	if err != nil {
+		return httpapi.Erasure{}, err
+	}
+	defer release()
 	at := event.Now()
 	state, err := e.queue.State(ctx)
 	if err != nil {
@@ -98,6 +105,11 @@ func (e *eraser) run(ctx context.Context) error {
 	if !e.store.Erasing() {
 		return nil
 	}
+	release, err := e.replays.Hold(ctx)
+	if err != nil {
+		return nil // it goes on at the next start
+	}
+	defer release()
 	for ctx.Err() == nil {
 		_, err := e.finish(ctx)
 		if err == nil {

@@ -15,6 +15,7 @@ import (
 	"theeye/internal/query"
 	"theeye/internal/queue"
 	"theeye/internal/registry"
+	"theeye/internal/replay"
 	"theeye/internal/schema"
 	"theeye/internal/store"
 )
@@ -70,6 +71,7 @@ func (s *Server) problemOf(err error) *ProblemDetails {
 		param   *query.ParamError
 		compile *schema.CompileError
 		invalid *registry.InvalidError
+		request *replay.InvalidError
 		tooBig  *http.MaxBytesError
 	)
 	switch {
@@ -93,6 +95,14 @@ func (s *Server) problemOf(err error) *ProblemDetails {
 		return problem(http.StatusUnprocessableEntity, invalid.Error())
 	case errors.As(err, &tooBig):
 		return s.tooLarge()
+	case errors.As(err, &request):
+		return problem(http.StatusUnprocessableEntity, request.Error())
+	case errors.Is(err, replay.ErrBusy), errors.Is(err, replay.ErrEnded):
+		return problem(http.StatusConflict, err.Error())
+	case errors.Is(err, replay.ErrNotFound):
+		return problem(http.StatusNotFound, err.Error())
+	case errors.Is(err, replay.ErrClosed):
+		return unavailable(err.Error())
 	case errors.Is(err, registry.ErrExists):
 		return problem(http.StatusConflict, err.Error())
 	case errors.Is(err, registry.ErrNotFound):

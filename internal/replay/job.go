@@ -20,7 +20,6 @@ type job struct {
 	cancel chan struct{} // closed when it is to end
 	once   sync.Once
 
-	blind  bool   // no examples are kept; guarded by Runner.mu
 	status Status // guarded by Runner.mu; the goroutine that runs the job alone changes it
 }
 
@@ -138,24 +137,12 @@ func (j *job) keep() {
 func (j *job) walk(ctx context.Context) error {
 	q := j.query
 	q.After, q.Limit = j.status.After, firstPage
-	began := j.status.Until != 0
-	if !began { // once it has begun, some of the replayed are its own
+	if j.status.Until == 0 { // once it has begun, some of the replayed are its own
 		q.Replayed = new(bool)
 	}
 	for {
-		page, err := j.runner.opts.Reader.Rejections(ctx, q)
+		page, err := j.next(ctx, &q)
 		if err != nil {
-			return err
-		}
-		if q.Horizon = page.Horizon; !began && page.Horizon != 0 {
-			began = true
-			j.change(func(s *Status) { s.Until = page.Horizon })
-			j.keep()
-		}
-		if err := j.runner.opts.Step("replay page read"); err != nil {
-			return errors.Join(errFinal, err)
-		}
-		if err := j.page(ctx, page.Items); err != nil {
 			return err
 		}
 		if !page.More {
@@ -166,6 +153,25 @@ func (j *job) walk(ctx context.Context) error {
 		j.change(func(s *Status) { s.After, s.Error = q.After, "" })
 		j.keep()
 	}
+}
+
+// next reads a page and does what is to be done with it.
+func (j *job) next(ctx context.Context, q *query.Query) (page store.Page[event.Rejection], err error) {
+	if err := j.runner.gate.Acquire(ctx, 1); err != nil {
+		return page, err
+	}
+	defer j.runner.gate.Release(1)
+	if page, err = j.runner.opts.Reader.Rejections(ctx, *q); err != nil {
+		return page, err
+	}
+	if q.Horizon = page.Horizon; j.status.Until == 0 {
+		j.change(func(s *Status) { s.Until = page.Horizon })
+		j.keep()
+	}
+	if err := j.runner.opts.Step("replay page read"); err != nil {
+		return page, errors.Join(errFinal, err)
+	}
+	return page, j.page(ctx, page.Items)
 }
 
 func placeBehind(p store.Page[event.Rejection]) query.After {
@@ -231,11 +237,7 @@ func (j *job) page(ctx context.Context, items []event.Rejection) error {
 			return err
 		}
 	}
-	j.change(func(s *Status) {
-		if s.add(judged); j.blind {
-			s.Examples = nil
-		}
-	})
+	j.change(func(s *Status) { s.add(judged) })
 	return ctx.Err()
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
 
 	"theeye/internal/event"
 	"theeye/internal/ingest"
@@ -93,6 +94,7 @@ type Runner struct {
 	start   chan *job
 	open    chan struct{} // closed when Run takes jobs
 	closed  chan struct{} // closed when Run has ended
+	gate    *semaphore.Weighted
 
 	mu   sync.Mutex // guards jobs and what they tell
 	jobs []*job     // oldest first
@@ -109,6 +111,7 @@ func New(opts Options) (*Runner, error) {
 	r := &Runner{
 		opts: opts, log: opts.Logger, journal: journal{opts.Dir},
 		start: make(chan *job), open: make(chan struct{}), closed: make(chan struct{}),
+		gate: semaphore.NewWeighted(gateWidth),
 		counts: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "eye_replayed_events_total", Help: "Rejections that replays looked at, by what became of them.",
 		}, []string{"fate"}),
@@ -225,7 +228,7 @@ func (r *Runner) admit(j *job) error {
 // examples.
 func (r *Runner) forgetLocked() {
 	for _, j := range r.jobs[:max(0, len(r.jobs)-withExamples)] {
-		j.blind, j.status.Examples = true, nil
+		j.status.Examples = nil
 	}
 	for i := 0; len(r.jobs) > Remembered && i < len(r.jobs); {
 		j := r.jobs[i]
@@ -318,14 +321,24 @@ func (r *Runner) Of(frame uint64) (id uuid.UUID, at event.Micros, ok bool) {
 	return uuid.UUID{}, 0, false
 }
 
-// Forget drops what is kept of the bodies of events: after an erasure.
-func (r *Runner) Forget() {
+// Hold waits until no replay has anything of a rejection in its hands, and keeps them
+// from taking more until release is called: an erasure is then not overtaken by what
+// was read before it. What was kept of the bodies of events is dropped. The error is
+// that of ctx.
+func (r *Runner) Hold(ctx context.Context) (release func(), err error) {
+	if err := r.gate.Acquire(ctx, gateWidth); err != nil {
+		return nil, err
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, j := range r.jobs {
-		j.blind, j.status.Examples = true, nil
+		j.status.Examples = nil
 	}
+	return func() { r.gate.Release(gateWidth) }, nil
 }
+
+// gateWidth is more than there are replays at a time.
+const gateWidth = 64
 
 // pause waits, and reports false when ctx ended first.
 func pause(ctx context.Context, d time.Duration) bool {
