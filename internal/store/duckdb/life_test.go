@@ -53,7 +53,7 @@ func TestLife(t *testing.T) {
 		defer func() { l.do(l.store.Close()) }()
 		for range rapid.IntRange(1, 25).Draw(rt, "steps") {
 			rapid.SampledFrom([]func(){
-				l.write, l.write, l.write, l.write, l.flush, l.flush, l.compact, l.expire, l.erase, l.reopen, l.page, l.page,
+				l.write, l.write, l.write, l.write, l.replay, l.replay, l.replay, l.flush, l.flush, l.compact, l.expire, l.erase, l.reopen, l.page, l.page,
 			}).Draw(rt, "step")()
 			l.balance()
 		}
@@ -129,7 +129,9 @@ func (l *life) put(b store.Batch) {
 			if e != nil {
 				x = event.Conflict(e)
 			}
-			l.refused[x.ID] = x
+			if !r.IsReplay() {
+				l.refused[x.ID] = x
+			}
 		}
 	}
 }
@@ -144,8 +146,12 @@ func (l *life) decide(r event.Record) []event.Fate {
 	e := r.Event
 	first, again := l.stored[e.ID]
 	switch {
-	case l.isErased(e.App, e.SessionID, e.SentTime):
+	case l.isErased(e.App, e.SessionID, e.SentTime), e.IsReplay() && l.isErased(e.App, e.SessionID, e.ReceivedAt):
 		return []event.Fate{event.Erased}
+	case e.IsReplay() && again && l.expired(first):
+		return []event.Fate{event.Rejected, event.Duplicate, event.Expired, event.Stored}
+	case e.IsReplay() && again && !event.SameBody(first, e):
+		return []event.Fate{event.Rejected}
 	case again && l.expired(first): // it may be there still
 		if l.expired(e) {
 			return append(l.refuse(event.Conflict(e)), event.Duplicate, event.Expired)
@@ -303,9 +309,14 @@ func (l *life) balance() {
 	l.do(err)
 	var sent int64
 	for _, b := range l.frames {
-		sent += int64(len(b.Records))
+		for _, r := range b.Records {
+			if !r.IsReplay() {
+				sent++
+			}
+		}
 	}
-	if diff := cmp.Diff([]int64{int64(len(p.Items)), int64(len(r.Items)), sent}, []int64{stored, rejected, received}); diff != "" {
+	there := int64(len(p.Items)) - l.orphans(p.Items, r.Items)
+	if diff := cmp.Diff([]int64{there, l.unreplayed(r.Items), sent}, []int64{stored, rejected, received}); diff != "" {
 		l.Fatalf("events, rejections and arrivals (-there +books):\n%s", diff)
 	}
 	for _, e := range p.Items {
