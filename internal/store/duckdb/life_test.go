@@ -2,6 +2,7 @@ package duckdb_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -28,6 +29,7 @@ type life struct {
 	stored  map[uuid.UUID]*event.Event
 	refused map[uuid.UUID]*event.Rejection
 	erased  map[[2]string]event.Micros // by application and session
+	through map[event.Position]uint64  // the first replay that came through, by what it replays
 }
 
 func born() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) }
@@ -39,6 +41,7 @@ func TestLife(t *testing.T) {
 		l := &life{
 			T: rt, now: born(),
 			stored: map[uuid.UUID]*event.Event{}, refused: map[uuid.UUID]*event.Rejection{}, erased: map[[2]string]event.Micros{},
+			through: map[event.Position]uint64{},
 		}
 		l.opts = duckdb.Options{
 			Dir: t.TempDir(), FlushRows: 1000, MaxSegmentRows: 40, MemoryLimit: 512 << 20, Now: func() time.Time { return l.now },
@@ -93,6 +96,11 @@ func (l *life) write() {
 		app, session := []string{"shop", "blog"}[n%2], []string{"s", "t", "u"}[n%3]
 		at := event.Micros(born().Add(time.Duration(20-n/4*4) * 24 * time.Hour).UnixMicro()) // an id's own, and several's
 		if rapid.IntRange(0, 4).Draw(l.T, "kind") == 0 {
+			if rapid.Bool().Draw(l.T, "time to be repaired") {
+				n = repairedFrom + n%5*2 // of shop, of all sessions
+				app, session = "shop", []string{"s", "t", "u"}[n%3]
+				at = event.Micros(born().UnixMicro())
+			}
 			raw := fmt.Appendf(nil, `{"n":%d}`, n%7)
 			records = append(records, event.Record{Rejection: &event.Rejection{
 				ID: event.RejectionID(app, numbered(n), raw), EventID: numbered(n), App: app, SessionID: session, SentTime: at,
@@ -119,6 +127,7 @@ func (l *life) put(b store.Batch) {
 		if want := l.decide(r); !slices.Contains(want, outcomes[i].Fate) {
 			l.Fatalf("frame %d, record %d: %v, want one of %v", b.First, i, outcomes[i].Fate, want)
 		}
+		l.came(r, outcomes[i])
 		switch e := r.Event; outcomes[i].Fate {
 		case event.Stored:
 			l.stored[e.ID] = e
@@ -233,6 +242,7 @@ func (l *life) reopen() {
 			delete(l.refused, id)
 		}
 	}
+	maps.DeleteFunc(l.through, func(_ event.Position, frame uint64) bool { return frame > flushed })
 	for _, b := range l.frames[flushed:] {
 		l.put(b)
 	}
