@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -235,7 +236,11 @@ func (f *clientFlags) showReplays(body []byte) error {
 		if r.DryRun {
 			dry = "yes"
 		}
-		t.row(r.StartedAt, r.ReplayID.String(), string(r.State), dry, fmt.Sprint(r.Matched), fmt.Sprint(r.Stored), fmt.Sprint(r.Duplicates), fmt.Sprint(r.StillRejected))
+		cells := []string{r.StartedAt, r.ReplayID.String(), string(r.State), dry}
+		for _, n := range []int64{r.Matched, r.Stored, r.Duplicates, r.StillRejected} {
+			cells = append(cells, strconv.FormatInt(n, 10))
+		}
+		t.row(cells...)
 	}
 	return t.flush()
 }

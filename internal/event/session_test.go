@@ -120,7 +120,7 @@ func TestExamineByItsDefinition(t *testing.T) {
 		}
 		for _, sender := range []string{"", "web", "app"} {
 			there := map[int64]bool{}
-			least, most := int64(none), int64(-1)
+			least, most := none, int64(-1)
 			for _, s := range steps {
 				if s.Sender == sender && s.Seq != none {
 					there[s.Seq] = true

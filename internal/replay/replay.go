@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -263,8 +264,8 @@ func (r *Runner) list() []*job {
 func (r *Runner) List() []Status {
 	jobs := r.list()
 	list := make([]Status, 0, len(jobs))
-	for i := len(jobs) - 1; i >= 0; i-- {
-		list = append(list, jobs[i].tell())
+	for _, j := range slices.Backward(jobs) {
+		list = append(list, j.tell())
 	}
 	return list
 }

@@ -40,13 +40,13 @@ func (p *snapshot) sieve(q query.Query, rows string) string {
 	case q.Replayed == nil, !*q.Replayed && !p.replayed():
 		return rows
 	case !p.replayed():
-		return "(SELECT * FROM " + rows + " WHERE FALSE)"
+		return "(SELECT " + rejectionColumns + " FROM " + rows + " WHERE FALSE)"
 	}
 	is := " IN "
 	if !*q.Replayed {
 		is = " NOT IN "
 	}
-	return "(SELECT * FROM " + rows + " WHERE (app, frame, frame_index)" + is +
+	return "(SELECT " + rejectionColumns + " FROM " + rows + " WHERE (app, frame, frame_index)" + is +
 		"(SELECT (app, frame, frame_index) FROM " + p.replays(q.Horizon) + "))"
 }
 
