@@ -105,7 +105,7 @@ func (f *replayFlags) run(ctx context.Context, c *client, req httpapi.ReplayRequ
 		if dry.WouldPass == 0 {
 			return nil
 		}
-		if !f.ask(fmt.Sprintf("Replay %d events? [y/N] ", dry.WouldPass)) {
+		if !f.ask(fmt.Sprintf("Replay %s? [y/N] ", counted(dry.WouldPass, "event"))) {
 			return usagef("nothing was changed; answer y, or add --yes")
 		}
 		req.DryRun = false
@@ -172,9 +172,9 @@ func (f *clientFlags) showReplay(r httpapi.Replay) error {
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	switch {
 	case r.DryRun:
-		line("%d rejections: %d would pass, %d would fail.", r.Matched, r.WouldPass, r.WouldFail)
+		line("%s: %d would pass, %d would fail.", counted(r.Matched, "rejection"), r.WouldPass, r.WouldFail)
 	default:
-		line("%d rejections: %d stored, %d duplicates, %d still rejected, %d erased, %d expired.", r.Matched, r.Stored, r.Duplicates, r.StillRejected, r.Erased, r.Expired)
+		line("%s: %d stored, %d duplicates, %d still rejected, %d erased, %d expired.", counted(r.Matched, "rejection"), r.Stored, r.Duplicates, r.StillRejected, r.Erased, r.Expired)
 	}
 	if r.State != replay.Done {
 		line("The replay %s is %s. %s", r.ReplayID, r.State, printable(r.Error, maxMessage))
@@ -200,6 +200,14 @@ func (f *clientFlags) showReplay(r httpapi.Replay) error {
 	}
 	_, err := fmt.Fprint(f.out, b.String())
 	return err
+}
+
+// counted writes a number of things.
+func counted(n int64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return strconv.FormatInt(n, 10) + " " + what + "s"
 }
 
 // newReplaysCommand returns `eye rejections replays`.

@@ -188,9 +188,9 @@ func nextLimit(items []event.Rejection) int {
 		size += len(r.Raw) + 1<<10
 	}
 	if size == 0 {
-		return query.MaxLimit
+		return largestPage
 	}
-	return max(1, min(query.MaxLimit, pageBytes*len(items)/size))
+	return max(1, min(largestPage, pageBytes*len(items)/size))
 }
 
 // page judges the rejections of a page and has those that pass written.
