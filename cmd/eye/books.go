@@ -76,6 +76,9 @@ func newReceiptCommand(s streams) *cobra.Command {
 					ReceivedAt string        `json:"received_at"`
 					Fate       string        `json:"fate"`
 					Problems   []problemItem `json:"problems"`
+					Replay     *struct {
+						Frame uint64 `json:"frame"`
+					} `json:"replay"`
 				} `json:"arrivals"`
 			}
 			if err := decode("/v1/receipts", body, &r); err != nil {
@@ -86,6 +89,9 @@ func newReceiptCommand(s streams) *cobra.Command {
 			}
 			t := newTable(f.out, "RECEIVED AT", "FRAME", "INDEX", "FATE", "PROBLEMS")
 			for _, a := range r.Arrivals {
+				if a.Replay != nil {
+					a.Fate += " by a replay"
+				}
 				t.row(a.ReceivedAt, strconv.FormatUint(a.Position.Frame, 10), strconv.FormatUint(uint64(a.Position.Index), 10), a.Fate, problemLines(a.Problems))
 			}
 			return t.flush()

@@ -19,17 +19,19 @@ import (
 	"theeye/internal/live"
 	"theeye/internal/queue"
 	"theeye/internal/registry"
+	"theeye/internal/replay"
 	"theeye/internal/store/duckdb"
 )
 
 // eraser erases sessions and applications from all that a node holds: first it makes sure that they
 // cannot come back, then it removes them from the queue and from the store.
 type eraser struct {
-	store *duckdb.Store
-	queue *queue.Queue
-	live  *live.Live
-	apps  *registry.Registry
-	log   *slog.Logger
+	store   *duckdb.Store
+	queue   *queue.Queue
+	live    *live.Live
+	apps    *registry.Registry
+	replays *replay.Runner
+	log     *slog.Logger
 
 	mu sync.Mutex // one erasure at a time
 }
@@ -62,6 +64,11 @@ func (e *eraser) eraseAppLocked(ctx context.Context, app string) (httpapi.Erasur
 
 // buried erases what bury sets tombstones for.
 func (e *eraser) buried(ctx context.Context, bury func(at event.Micros, frame uint64) error) (httpapi.Erasure, error) {
+	release, err := e.replays.Hold(ctx)
+	if err != nil {
+		return httpapi.Erasure{}, err
+	}
+	defer release()
 	at := event.Now()
 	state, err := e.queue.State(ctx)
 	if err != nil {
@@ -136,7 +143,7 @@ func (e *eraser) run(ctx context.Context) error {
 // resume finishes what is left over of erasures, of applications last.
 func (e *eraser) resume(ctx context.Context) error {
 	if e.store.Erasing() {
-		if _, err := e.finish(ctx); err != nil {
+		if err := e.finishHeld(ctx); err != nil {
 			return err
 		}
 	}
@@ -155,6 +162,17 @@ func (e *eraser) resume(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// finishHeld is finish while no replay runs.
+func (e *eraser) finishHeld(ctx context.Context) error {
+	release, err := e.replays.Hold(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	_, err = e.finish(ctx)
+	return err
 }
 
 // newEraseCommand returns `eye erase`.

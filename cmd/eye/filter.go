@@ -43,6 +43,7 @@ func newFilterFlags(cmd *cobra.Command, of filterOf) *filterFlags {
 		list("code", "code", "`code` of a problem")
 		list("pointer", "pointer", "JSON `Pointer` of a problem")
 		list("event-id", "event_id", "`id` of the rejected event")
+		text("replayed", "`true` for those that a replay has brought through, false for those that are open")
 	}
 	if of.order {
 		text("order", "`asc` or desc")

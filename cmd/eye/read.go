@@ -29,11 +29,38 @@ type sessionItem struct {
 	StartedAt string   `json:"started_at"`
 	EndedAt   string   `json:"ended_at"`
 	Events    int64    `json:"events"`
+	Late      *int64   `json:"late"`
+	Missing   *int64   `json:"missing"`
+}
+
+// gapItem is a run of a sender's numbers that are missing.
+type gapItem struct {
+	Sender  string `json:"sender"`
+	FromSeq int64  `json:"from_seq"`
+	ToSeq   int64  `json:"to_seq"`
+	Count   int64  `json:"count"`
+	After   string `json:"after"`
+	Before  string `json:"before"`
+}
+
+// showGaps tells what is missing between the events of a page.
+func (f *clientFlags) showGaps(gaps []gapItem) error {
+	if len(gaps) == 0 {
+		return nil
+	}
+	t := newTable(f.out)
+	t.row()
+	t.row("MISSING", "SENDER", "FROM SEQ", "TO SEQ", "AFTER", "BEFORE")
+	for _, g := range gaps {
+		t.row(strconv.FormatInt(g.Count, 10), g.Sender, strconv.FormatInt(g.FromSeq, 10), strconv.FormatInt(g.ToSeq, 10), g.After, g.Before)
+	}
+	return t.flush()
 }
 
 type eventPage struct {
 	Session    *sessionItem `json:"session"` // of GET /v1/sessions/{id}
 	Events     []eventItem  `json:"events"`
+	Missing    []gapItem    `json:"missing"` // of the same
 	NextCursor *string      `json:"next_cursor"`
 }
 
@@ -126,12 +153,20 @@ func newSessionCommand(s streams) *cobra.Command {
 				t.row("started", i.StartedAt)
 				t.row("ended", i.EndedAt)
 				t.row("events", strconv.FormatInt(i.Events, 10))
+				if i.Late != nil && i.Missing != nil {
+					t.row("late", strconv.FormatInt(*i.Late, 10))
+					t.row("missing", strconv.FormatInt(*i.Missing, 10))
+				}
 				t.row()
 				if err := t.flush(); err != nil {
 					return nil, err
 				}
 			}
-			return f.showEvents(body)
+			next, err := f.showEvents(body)
+			if err == nil && !f.json {
+				err = f.showGaps(page.Missing)
+			}
+			return next, err
 		}})
 	}
 	return cmd

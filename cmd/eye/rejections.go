@@ -1,8 +1,8 @@
 package main
 
 import (
+	"fmt"
 	"net/url"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -32,7 +32,7 @@ func problemLines(problems []problemItem) string {
 	return strings.Join(lines, "; ")
 }
 
-// newRejectionsCommand returns `eye rejections` and `eye rejections summary`.
+// newRejectionsCommand returns `eye rejections` with what can be done with them.
 func newRejectionsCommand(s streams) *cobra.Command {
 	cmd := &cobra.Command{Use: "rejections [ID]", Short: "List what was refused, newest first, or show one", Args: args(cobra.MaximumNArgs(1))}
 	f := newClientFlags(cmd, s)
@@ -43,7 +43,7 @@ func newRejectionsCommand(s streams) *cobra.Command {
 		}
 		return pages(cmd.Context(), f, filter, listing{path: "/v1/rejections", show: f.showRejections})
 	}
-	cmd.AddCommand(newRejectionsSummaryCommand(f))
+	cmd.AddCommand(newRejectionsSummaryCommand(f), newReplayCommand(f), newReplaysCommand(f))
 	return cmd
 }
 
@@ -56,21 +56,24 @@ func (f *clientFlags) showRejections(body []byte) (*string, error) {
 			Name       string        `json:"name"`
 			ReceivedAt string        `json:"received_at"`
 			Problems   []problemItem `json:"problems"`
+			Became     struct {
+				Fate string `json:"fate"`
+			} `json:"became"`
 		} `json:"rejections"`
 		NextCursor *string `json:"next_cursor"`
 	}
 	if err := decode("/v1/rejections", body, &page); err != nil || f.json {
 		return page.NextCursor, err
 	}
-	t := newTable(f.out, "RECEIVED AT", "APP", "CATEGORY", "NAME", "REJECTION", "PROBLEMS")
+	t := newTable(f.out, "RECEIVED AT", "APP", "CATEGORY", "NAME", "REJECTION", "REPLAYED", "PROBLEMS")
 	for _, r := range page.Rejections {
-		t.row(r.ReceivedAt, r.App, r.Category, r.Name, r.ID, problemLines(r.Problems))
+		t.row(r.ReceivedAt, r.App, r.Category, r.Name, r.ID, r.Became.Fate, problemLines(r.Problems))
 	}
 	return page.NextCursor, t.flush()
 }
 
 func newRejectionsSummaryCommand(f *clientFlags) *cobra.Command {
-	cmd := &cobra.Command{Use: "summary", Short: "Count rejections by application, type, code and place", Args: args(cobra.NoArgs)}
+	cmd := &cobra.Command{Use: "summary", Short: "Tell what is rejected, most frequent first", Args: args(cobra.NoArgs)}
 	filter := newFilterFlags(cmd, filterOf{rejections: true})
 	limit := cmd.Flags().Int("limit", 0, "`number` of lines; the server's default is 100, its largest 1000")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -78,12 +81,7 @@ func newRejectionsSummaryCommand(f *clientFlags) *cobra.Command {
 		return pages(cmd.Context(), f, filter, listing{path: "/v1/rejections/summary", show: func(body []byte) (*string, error) {
 			var answer struct {
 				Groups []struct {
-					App      string `json:"app"`
-					Category string `json:"category"`
-					Name     string `json:"name"`
-					Code     string `json:"code"`
-					Pointer  string `json:"pointer"`
-					Count    int64  `json:"count"`
+					Text     string `json:"text"`
 					LastSeen string `json:"last_seen"`
 					Example  string `json:"example"`
 				} `json:"groups"`
@@ -91,11 +89,12 @@ func newRejectionsSummaryCommand(f *clientFlags) *cobra.Command {
 			if err := decode("/v1/rejections/summary", body, &answer); err != nil || f.json {
 				return nil, err
 			}
-			t := newTable(f.out, "COUNT", "APP", "CATEGORY", "NAME", "CODE", "POINTER", "LAST SEEN", "EXAMPLE")
+			var b strings.Builder
 			for _, g := range answer.Groups {
-				t.row(strconv.FormatInt(g.Count, 10), g.App, g.Category, g.Name, g.Code, g.Pointer, g.LastSeen, g.Example)
+				fmt.Fprintf(&b, "%s\n    last seen %s, as in %s\n", printable(g.Text, maxMessage), g.LastSeen, g.Example)
 			}
-			return nil, t.flush()
+			_, err := fmt.Fprint(f.out, b.String())
+			return nil, err
 		}})
 	}
 	return cmd

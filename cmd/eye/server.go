@@ -16,11 +16,13 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"theeye/internal/backup"
+	"theeye/internal/event"
 	"theeye/internal/httpapi"
 	"theeye/internal/ingest"
 	"theeye/internal/live"
 	"theeye/internal/queue"
 	"theeye/internal/registry"
+	"theeye/internal/replay"
 	"theeye/internal/store/duckdb"
 	"theeye/internal/worker"
 )
@@ -52,6 +54,7 @@ type server struct {
 	collector       *ingest.Collector
 	worker          *worker.Worker
 	eraser          *eraser
+	replays         *replay.Runner
 	api             *httpapi.Server
 	backlog         uint64 // the last frame that was there at the start
 }
@@ -140,13 +143,19 @@ func (s *server) connect(ctx context.Context, metrics *prometheus.Registry) erro
 	s.worker = worker.New(worker.Options{
 		Queue: s.queue, Store: s.store, Live: s.live, Hold: s.store.Held, Resets: s.store.Resets(), Logger: s.log, Registerer: metrics,
 	})
-	s.eraser = &eraser{store: s.store, queue: s.queue, live: s.live, apps: s.registry, log: s.log}
+	if s.replays, err = replay.New(replay.Options{
+		Reader: s.store, Collector: s.collector, App: s.judgingOf, Outcomes: s.outcomes, Ready: s.caughtUp,
+		Dir: filepath.Join(s.cfg.Data, "replays"), Step: storeStep(), Logger: s.log, Registerer: metrics,
+	}); err != nil {
+		return err
+	}
+	s.eraser = &eraser{store: s.store, queue: s.queue, live: s.live, apps: s.registry, replays: s.replays, log: s.log}
 	s.api = httpapi.New(httpapi.Options{
 		Registry: s.registry, Collector: s.collector, Queue: s.queue, Live: s.live, Reader: s.store, Parquet: s.store.Parquet,
 		Backup: backup.NewSource(backup.Options{
 			Store: s.store, Queue: s.queue, Metadata: s.registry.Document, Audit: s.registry.Trail().Document, Tombstones: filepath.Join(s.cfg.Data, "tombstones"),
 		}),
-		CaughtUp: s.caughtUp, Missing: s.missing, Erase: s.eraser.erase, EraseApp: s.eraser.eraseApp, LegacyApp: s.cfg.LegacyApp, MaxRequestBytes: s.cfg.MaxRequestBytes, TrustedProxies: s.cfg.TrustedProxies,
+		Replays: s.replays, CaughtUp: s.caughtUp, Missing: s.missing, Erase: s.eraser.erase, EraseApp: s.eraser.eraseApp, LegacyApp: s.cfg.LegacyApp, MaxRequestBytes: s.cfg.MaxRequestBytes, TrustedProxies: s.cfg.TrustedProxies,
 		Logger: s.log, Registerer: metrics, Gatherer: metrics,
 	})
 	return nil
@@ -181,6 +190,25 @@ func (s *server) missing() []string {
 func (s *server) retain(app string) time.Duration {
 	a, _ := s.registry.App(app)
 	return a.RetainFor(s.cfg.Retain)
+}
+
+// judgingOf returns how an application's events are judged now, if it takes any.
+func (s *server) judgingOf(app string) (replay.App, bool) {
+	a, ok := s.registry.App(app)
+	return replay.App{Zone: a.Location(), RefuseUnknownTypes: a.UnknownTypes == registry.RejectUnknown}, ok && a.ErasingSince == nil
+}
+
+// outcomes waits for a frame and returns what became of its first n records.
+func (s *server) outcomes(ctx context.Context, frame uint64, n int) ([]event.Outcome, error) {
+	all, err := s.live.Outcomes(ctx, frame)
+	if err != nil {
+		return nil, err
+	}
+	outcomes := make([]event.Outcome, n)
+	for i := range outcomes {
+		outcomes[i] = all.At(i)
+	}
+	return outcomes, nil
 }
 
 // caughtUp is nil when the store holds what was acknowledged before the start, and
@@ -219,6 +247,7 @@ func (s *server) run(ctx context.Context, ready func(address string) error) erro
 	part("store", func() error { return s.store.Run(drain) })
 	part("worker", func() error { return s.worker.Run(drain) })
 	part("erasure", func() error { return s.eraser.run(stages) })
+	part("replays", func() error { return s.replays.Run(stages) })
 	part("intake", func() error { return s.collector.Run(intake) })
 	part("queue", func() error { return s.queue.Run(drain) })
 	part("http", func() error { return web.Serve(s.listener) })

@@ -49,6 +49,10 @@ type Event struct {
 	SchemaVersion uint32 // the version that it passed; 0 when its type has no schema
 }
 
+// IsReplay reports whether a later frame than that of its first arrival carried
+// the event.
+func (e *Event) IsReplay() bool { return e.CarriedBy != e.Position.Frame }
+
 // Position is the place of a first arrival in the total order of receipt.
 type Position struct {
 	Frame uint64

@@ -24,6 +24,15 @@ func (r Record) App() string {
 	return r.Rejection.App
 }
 
+// IsReplay reports whether a later frame than that of its first arrival carried
+// the record.
+func (r Record) IsReplay() bool {
+	if r.Event != nil {
+		return r.Event.IsReplay()
+	}
+	return r.Rejection.CarriedBy != r.Rejection.Position.Frame
+}
+
 // Position returns the place of the record's first arrival.
 func (r Record) Position() Position {
 	if r.Event != nil {

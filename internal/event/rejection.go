@@ -57,6 +57,18 @@ type Rejection struct {
 	SchemaVersion uint32 // the version that judged it; 0 when none did
 	Problems      []Problem
 	Raw           []byte // as sent; any bytes
+
+	// Became is set when it is read: what a replay made of it, nil when none came
+	// through yet. It is not part of what is written.
+	Became *Became
+}
+
+// Became tells what the first replay that came through made of a rejection: an
+// event with the id EventID that was stored, or was a duplicate of one, or has
+// been erased or expired since.
+type Became struct {
+	Fate  Fate
+	Frame uint64 // that carried the replay
 }
 
 // Conflict returns the rejection that an event becomes when its id is already

@@ -114,6 +114,32 @@ type Rejection struct {
 	Problems      []event.Problem `json:"problems"`
 	Raw           *string         `json:"raw,omitempty" doc:"the event as sent"`
 	RawBase64     []byte          `json:"raw_base64,omitempty" doc:"instead of raw, when that is not UTF-8"`
+	Became        *Became         `json:"became,omitempty" doc:"what a replay made of it; absent while none came through"`
+}
+
+// Became is what a replay made of a rejection.
+type Became struct {
+	EventID uuid.UUID `json:"event_id"`
+	Fate    string    `json:"fate" enum:"stored,duplicate,erased,expired"`
+	ReplayedBy
+}
+
+// ReplayedBy names a replay.
+type ReplayedBy struct {
+	Frame    uint64     `json:"frame" doc:"the frame that carried it"`
+	ReplayID *uuid.UUID `json:"replay_id,omitempty" doc:"absent when the replay is no longer known"`
+	At       string     `json:"at,omitzero" format:"date-time" doc:"when the replay was started"`
+}
+
+// replayedBy names the replay that a frame belongs to.
+func (s *Server) replayedBy(frame uint64) ReplayedBy {
+	by := ReplayedBy{Frame: frame}
+	if s.opts.Replays != nil {
+		if id, at, ok := s.opts.Replays.Of(frame); ok {
+			by.ReplayID, by.At = &id, at.String()
+		}
+	}
+	return by
 }
 
 // Position is the place of an arrival.
@@ -128,6 +154,7 @@ type Arrival struct {
 	ReceivedAt string          `json:"received_at" format:"date-time"`
 	Fate       string          `json:"fate" enum:"pending,stored,rejected,duplicate,erased,expired"`
 	Problems   []event.Problem `json:"problems"`
+	Replay     *ReplayedBy     `json:"replay,omitempty" doc:"the replay that carried it once more from this position; absent for the arrival itself"`
 }
 
 func rfc3339(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z") }

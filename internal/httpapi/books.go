@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -50,21 +51,25 @@ func (s *Server) receipt(c *call) error {
 		return err
 	}
 	for _, a := range waiting {
-		if !slices.ContainsFunc(arrivals, func(b store.Arrival) bool { return b.App == a.App && b.Position == a.Position }) {
+		if !slices.ContainsFunc(arrivals, func(b store.Arrival) bool {
+			return b.App == a.App && b.Position == a.Position && b.CarriedBy == a.CarriedBy
+		}) {
 			arrivals = append(arrivals, a)
 		}
 	}
 	if len(arrivals) == 0 {
 		return problem(http.StatusNotFound, "nothing with this id ever came, as far as this key sees")
 	}
-	return writeJSON(c.w, http.StatusOK, receiptOf(arrivals))
+	return writeJSON(c.w, http.StatusOK, s.receiptOf(arrivals))
 }
 
 // receiptOf makes the receipt of arrivals that may be of several applications:
 // that of the one whose status ranks first is told.
-func receiptOf(arrivals []store.Arrival) ReceiptAnswer {
+func (s *Server) receiptOf(arrivals []store.Arrival) ReceiptAnswer {
 	ranks := []event.Fate{event.Stored, event.Pending, event.Rejected, event.Erased, event.Duplicate, event.Expired}
-	slices.SortStableFunc(arrivals, func(a, b store.Arrival) int { return b.Position.Compare(a.Position) })
+	slices.SortStableFunc(arrivals, func(a, b store.Arrival) int {
+		return cmp.Or(cmp.Compare(b.CarriedBy, a.CarriedBy), b.Position.Compare(a.Position))
+	})
 	best := slices.MinFunc(arrivals, func(a, b store.Arrival) int {
 		return slices.Index(ranks, a.Fate) - slices.Index(ranks, b.Fate)
 	})
@@ -76,8 +81,14 @@ func receiptOf(arrivals []store.Arrival) ReceiptAnswer {
 		if a.Problems == nil {
 			a.Problems = []event.Problem{}
 		}
-		answer.Arrivals = append(answer.Arrivals, Arrival{
-			Position{a.Position.Frame, a.Position.Index}, a.ReceivedAt.String(), a.Fate.String(), a.Problems})
+		line := Arrival{
+			Position: Position{a.Position.Frame, a.Position.Index}, ReceivedAt: a.ReceivedAt.String(), Fate: a.Fate.String(), Problems: a.Problems,
+		}
+		if a.CarriedBy != a.Position.Frame {
+			by := s.replayedBy(a.CarriedBy)
+			line.Replay = &by
+		}
+		answer.Arrivals = append(answer.Arrivals, line)
 	}
 	return answer
 }
@@ -105,7 +116,7 @@ func (s *Server) backlog(ctx context.Context, position uint64, q query.Query) ([
 			continue // the worker puts it into quarantine
 		}
 		for _, r := range records {
-			a := store.Arrival{App: r.App(), Position: r.Position(), Fate: event.Pending}
+			a := store.Arrival{App: r.App(), Position: r.Position(), CarriedBy: seq, Fate: event.Pending}
 			if r.Event != nil {
 				a.EventID, a.ClientID, a.ReceivedAt = r.Event.ID, r.Event.ClientID, r.Event.ReceivedAt
 			} else {

@@ -16,6 +16,7 @@ import (
 	"theeye/internal/query"
 	"theeye/internal/queue"
 	"theeye/internal/registry"
+	"theeye/internal/replay"
 	"theeye/internal/schema"
 	"theeye/internal/store"
 )
@@ -75,6 +76,7 @@ func (s *Server) problemOf(err error) *ProblemDetails {
 		compile *schema.CompileError
 		invalid *registry.InvalidError
 		breaks  *registry.BreakingError
+		request *replay.InvalidError
 		tooBig  *http.MaxBytesError
 	)
 	switch {
@@ -102,6 +104,14 @@ func (s *Server) problemOf(err error) *ProblemDetails {
 		return problem(http.StatusUnprocessableEntity, invalid.Error())
 	case errors.As(err, &tooBig):
 		return s.tooLarge()
+	case errors.As(err, &request):
+		return problem(http.StatusUnprocessableEntity, request.Error())
+	case errors.Is(err, replay.ErrBusy), errors.Is(err, replay.ErrEnded):
+		return problem(http.StatusConflict, err.Error())
+	case errors.Is(err, replay.ErrNotFound):
+		return problem(http.StatusNotFound, err.Error())
+	case errors.Is(err, replay.ErrClosed):
+		return unavailable(err.Error())
 	case errors.Is(err, registry.ErrExists):
 		return problem(http.StatusConflict, err.Error())
 	case errors.Is(err, registry.ErrNotFound):

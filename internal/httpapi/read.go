@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -42,7 +41,7 @@ func readRoutes() []route {
 			params: slices.Concat(filterParams(query.Rejections), []param{limitParam()}), answers: []answer{{200, "most frequent first", schemaOf[SummaryAnswer]()}}, errors: []int{400, 503}}},
 		{"GET", "/v1/rejections/{id}", forRead, (*Server).getRejection, doc{
 			id: "getRejection", tag: "rejections", summary: "One rejection",
-			params: []param{pathID("the rejection's id"), appParam()}, answers: []answer{{200, "the rejection", schemaOf[Rejection]()}}, errors: []int{400, 404, 503}}},
+			params: []param{pathID("the rejection's id"), appParam()}, answers: []answer{{200, "the rejection", schemaOf[RejectionAnswer]()}}, errors: []int{400, 404, 503}}},
 		{"GET", "/v1/series", forRead, (*Server).series, doc{
 			id: "series", tag: "reading", summary: "Counts over time",
 			text: "Events by occurred_at; with group_by=status arrivals by received_at. Empty steps are filled between the first and the last, or between from and to.",
@@ -247,50 +246,4 @@ func (s *Server) listSessions(c *call) error {
 	a := SessionsAnswer{Sessions: viewAll(page.Items, viewSession)}
 	a.NextCursor, a.SearchedTo = next(&r, page, func(x *store.Session) query.After { return query.AfterSession(x.StartedAt, x.ID) })
 	return writeJSON(c.w, http.StatusOK, a)
-}
-
-// SessionAnswer is a session with a page of its events.
-type SessionAnswer struct {
-	Session Session `json:"session"`
-	Events  []Event `json:"events"`
-	Searched
-}
-
-func (s *Server) getSession(c *call) error {
-	id := c.PathValue("id")
-	r, err := s.read(c, query.Events, query.OrderParam, query.LimitParam, query.CursorParam)
-	if err != nil {
-		return err
-	}
-	defer r.cancel()
-	if r.SessionIDs != nil && !slices.Equal(r.SessionIDs, []string{id}) {
-		return problem(http.StatusBadRequest, "session_id is in the path already; leave the parameter out")
-	}
-	if utf8.RuneCountInString(id) > event.MaxTextCodePoints {
-		return noSession()
-	}
-	r.SessionIDs = []string{id}
-	if err := r.resume(); err != nil {
-		return err
-	}
-	// The summary is of the whole session, whatever selects the events shown.
-	summary, err := s.opts.Reader.Sessions(r.ctx, query.Query{Apps: r.Apps, SessionIDs: r.SessionIDs, Limit: 1, Horizon: r.Horizon})
-	if err != nil {
-		return err
-	}
-	if len(summary.Items) == 0 {
-		return noSession()
-	}
-	q := r.Query
-	q.Horizon = summary.Horizon
-	page, err := s.opts.Reader.Events(r.ctx, q)
-	if err != nil {
-		return err
-	}
-	a := s.eventsAnswer(&r, page)
-	return writeJSON(c.w, http.StatusOK, SessionAnswer{viewSession(&summary.Items[0]), a.Events, a.Searched})
-}
-
-func noSession() *ProblemDetails {
-	return problem(http.StatusNotFound, "this key sees no event of such a session")
 }

@@ -1,7 +1,9 @@
 package httpapi
 
 import (
+	"fmt"
 	"net/http"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -17,7 +19,7 @@ type RejectionsAnswer struct {
 	Searched
 }
 
-func viewRejection(r *event.Rejection) Rejection {
+func (s *Server) viewRejection(r *event.Rejection) Rejection {
 	v := Rejection{
 		ID: r.ID, EventID: r.EventID, ClientID: r.ClientID, App: r.App,
 		SessionID: r.SessionID, Category: r.Category, Name: r.Name,
@@ -28,6 +30,9 @@ func viewRejection(r *event.Rejection) Rejection {
 		v.Raw = &raw
 	} else {
 		v.RawBase64 = r.Raw
+	}
+	if b := r.Became; b != nil {
+		v.Became = &Became{r.EventID, b.Fate.String(), s.replayedBy(b.Frame)}
 	}
 	return v
 }
@@ -45,7 +50,7 @@ func (s *Server) listRejections(c *call) error {
 	if err != nil {
 		return err
 	}
-	a := RejectionsAnswer{Rejections: viewAll(page.Items, viewRejection)}
+	a := RejectionsAnswer{Rejections: viewAll(page.Items, s.viewRejection)}
 	a.NextCursor, a.SearchedTo = next(&r, page, query.AfterRejection)
 	return writeJSON(c.w, http.StatusOK, a)
 }
@@ -71,7 +76,36 @@ func (s *Server) getRejection(c *call) error {
 	if len(page.Items) == 0 {
 		return problem(http.StatusNotFound, "there is no such rejection")
 	}
-	return writeJSON(c.w, http.StatusOK, viewRejection(&page.Items[0]))
+	return writeJSON(c.w, http.StatusOK, s.viewWhole(&page.Items[0]))
+}
+
+// RejectionAnswer is one rejection, whose problems say where in raw they are.
+type RejectionAnswer struct {
+	Rejection
+	Problems []LocatedProblem `json:"problems"`
+}
+
+// LocatedProblem is a problem with its place in the text that was sent.
+type LocatedProblem struct {
+	event.Problem
+	Line   int  `json:"line,omitzero" doc:"in raw, from 1: where the value that pointer names stands, or the nearest around what is missing; absent for the event as a whole"`
+	Column int  `json:"column,omitzero" doc:"in code points, from 1"`
+	Offset *int `json:"offset,omitempty" doc:"in bytes"`
+}
+
+func (s *Server) viewWhole(r *event.Rejection) RejectionAnswer {
+	a := RejectionAnswer{Rejection: s.viewRejection(r), Problems: make([]LocatedProblem, len(r.Problems))}
+	pointers := make([]string, len(r.Problems))
+	for i, p := range r.Problems {
+		pointers[i] = p.Pointer
+	}
+	for i, at := range event.Locate(r.Raw, pointers) {
+		a.Problems[i].Problem = r.Problems[i]
+		if at != nil {
+			a.Problems[i].Line, a.Problems[i].Column, a.Problems[i].Offset = at.Line, at.Column, &at.Offset
+		}
+	}
+	return a
 }
 
 // SummaryAnswer groups rejections as a person would.
@@ -90,6 +124,8 @@ type RejectionGroup struct {
 	FirstSeen string    `json:"first_seen" format:"date-time"`
 	LastSeen  string    `json:"last_seen" format:"date-time"`
 	Example   uuid.UUID `json:"example" doc:"the id of the newest rejection of the group"`
+	Message   string    `json:"message" doc:"what that one says of the problem"`
+	Text      string    `json:"text" doc:"the group in a sentence"`
 }
 
 func (s *Server) summarize(c *call) error {
@@ -103,6 +139,43 @@ func (s *Server) summarize(c *call) error {
 		return err
 	}
 	return writeJSON(c.w, http.StatusOK, SummaryAnswer{viewAll(groups, func(g *store.RejectionGroup) RejectionGroup {
-		return RejectionGroup{g.App, g.Category, g.Name, g.Code, g.Pointer, g.Count, g.FirstSeen.String(), g.LastSeen.String(), g.Example}
+		return RejectionGroup{
+			g.App, g.Category, g.Name, g.Code, g.Pointer, g.Count, g.FirstSeen.String(), g.LastSeen.String(), g.Example, g.Message, sentence(g, event.Now()),
+		}
 	})})
+}
+
+// sentence tells a group as a person would.
+func sentence(g *store.RejectionGroup, now event.Micros) string {
+	times := "once, at "
+	if g.Count > 1 {
+		times = fmt.Sprintf("%d times since ", g.Count)
+	}
+	const date = len("2006-01-02")
+	first, today := g.FirstSeen.String(), now.String()
+	at := first[:date] + " " + first[date+1:date+6]
+	if first[:date] == today[:date] {
+		at = first[date+1 : date+6]
+	}
+	what := "something that does not tell its type"
+	if g.Category != "" || g.Name != "" {
+		what = fmt.Sprintf("'%s/%s'", g.Category, g.Name)
+	}
+	return times + at + " UTC: " + what + " from " + g.App + " " + wrong(g)
+}
+
+// wrong says what is wrong with the events of a group.
+func wrong(g *store.RejectionGroup) string {
+	switch {
+	case g.Code == event.MissingField, g.Code == event.TimestampMissing,
+		g.Code == event.SchemaViolation && strings.HasPrefix(g.Message, "missing property"):
+		return "lacks " + g.Pointer
+	case g.Code == event.IDConflict:
+		return "uses an id again with another body"
+	case g.Code == event.UnknownEventType:
+		return "has no event type, which this application asks for"
+	case g.Pointer != "":
+		return "is wrong at " + g.Pointer + ": " + g.Message
+	}
+	return "cannot be taken: " + g.Message
 }

@@ -24,6 +24,7 @@ import (
 	"theeye/internal/query"
 	"theeye/internal/queue"
 	"theeye/internal/registry"
+	"theeye/internal/replay"
 	"theeye/internal/store"
 )
 
@@ -48,6 +49,7 @@ type Options struct {
 	// is closed; nil when the store cannot.
 	Parquet func(context.Context, query.Query) (*os.File, error)
 	Backup  *backup.Source // nil when the store is elsewhere
+	Replays *replay.Runner
 	// CaughtUp reports nil when the store holds all that was acknowledged before
 	// the start, else an error that says how far it has come.
 	CaughtUp func() error
@@ -190,6 +192,7 @@ func (s *Server) routes() []route {
 	all = append(all, keyRoutes()...)
 	all = append(all, typeRoutes()...)
 	all = append(all, erasureRoutes()...)
+	all = append(all, replayRoutes()...)
 	all = append(all, backupRoutes()...)
 	all = append(all, auditRoutes()...)
 	all = append(all, unreadableRoutes()...)

@@ -163,6 +163,12 @@ func fingerprint(q Query, kind Kind) [8]byte {
 	if q.Descending {
 		b = append(b, 1)
 	}
+	if q.Replayed != nil {
+		b = append(b, 'r')
+		if *q.Replayed {
+			b = append(b, 1)
+		}
+	}
 	sum := sha256.Sum256(b)
 	return [8]byte(sum[:])
 }

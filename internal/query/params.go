@@ -49,6 +49,7 @@ func Parse(values url.Values, kind Kind, also ...string) (Query, error) {
 		Names:      p.texts("name"),
 		Codes:      p.texts("code"),
 		Pointers:   p.texts("pointer"),
+		Replayed:   p.yesNo("replayed"),
 		From:       p.time("from"),
 		To:         p.time("to"),
 		Where:      p.conditions("where"),
@@ -92,7 +93,7 @@ func (q Query) Resume(kind Kind, text string) (Query, error) {
 func filterParams(kind Kind) []string {
 	names := []string{"app", "session_id", "category", "name", "from", "to", "where"}
 	if kind == Rejections {
-		names = append(names, "code", "pointer", "event_id")
+		names = append(names, "code", "pointer", "event_id", "replayed")
 	}
 	return names
 }
@@ -168,6 +169,20 @@ func (p *parser) ids(name string) []uuid.UUID {
 		ids = append(ids, id)
 	}
 	return ids
+}
+
+func (p *parser) yesNo(name string) *bool {
+	var yes bool
+	switch p.one(name) {
+	case "":
+		return nil
+	case "true":
+		yes = true
+	case "false":
+	default:
+		p.fail(name, "must be true or false")
+	}
+	return &yes
 }
 
 func (p *parser) time(name string) *event.Micros {

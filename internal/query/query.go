@@ -46,6 +46,10 @@ type Query struct {
 	Codes      []string    // rejections with a problem of any of these codes
 	Pointers   []string    // rejections with a problem at any of these pointers
 
+	// Replayed selects rejections of which a replay has made something, or of which
+	// none has; nil selects both. Stores render it themselves.
+	Replayed *bool
+
 	// From is inclusive, To exclusive; nil is open. They bound occurred_at of
 	// events and received_at of rejections.
 	From, To *event.Micros

@@ -61,6 +61,11 @@ type Writer interface {
 	// the same one again is a Duplicate, with its problems. Rejections never
 	// block an event id. Within a batch the order of Records counts.
 	//
+	// A replay (event.Record.IsReplay) is decided like any arrival, with two
+	// differences. With another body than the stored one it is Rejected and adds no
+	// rejection: the one that it replays stays as it is. And of a session that was
+	// erased since the first arrival it is Erased, whatever its sent time.
+	//
 	// The batch's memory must not be kept after the return.
 	Write(ctx context.Context, b Batch) ([]event.Outcome, error)
 
@@ -91,7 +96,8 @@ type Reader interface {
 	// events in q.Apps up to the horizon.
 	Sessions(ctx context.Context, q query.Query) (Page[Session], error)
 	// Rejections returns rejections, newest first by (received_at, position),
-	// or exactly reversed when q.Descending is false.
+	// or exactly reversed when q.Descending is false. Became is what the first
+	// replay up to the horizon that was not refused made of it.
 	Rejections(ctx context.Context, q query.Query) (Page[event.Rejection], error)
 	// RejectionSummary counts the problems of the rejections that q selects, by
 	// app, category, name, code and pointer; most frequent first, then by those
@@ -138,6 +144,7 @@ type RejectionGroup struct {
 	Count                              int64
 	FirstSeen, LastSeen                event.Micros // of received_at
 	Example                            uuid.UUID    // the id of the newest rejection of the group
+	Message                            string       // of that rejection's problem
 }
 
 // Interval is the width of a step of a series.
@@ -209,6 +216,7 @@ type Arrival struct {
 	EventID    uuid.UUID
 	ClientID   string
 	Position   event.Position
+	CarriedBy  uint64 // the frame: the position's, but for a replay
 	ReceivedAt event.Micros
 	Fate       event.Fate
 	Problems   []event.Problem

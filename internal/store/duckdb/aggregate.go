@@ -76,7 +76,7 @@ func (p *snapshot) arrivalRows(q query.Query, b builder) string {
 // fateName renders the name of a trace's fate.
 func fateName() string {
 	var cases []string
-	for _, fate := range []event.Fate{event.Duplicate, event.Erased, event.Expired} {
+	for _, fate := range []event.Fate{event.Rejected, event.Duplicate, event.Erased, event.Expired} {
 		cases = append(cases, fmt.Sprintf("WHEN %d THEN %s", fate, quoted(fate.String())))
 	}
 	return "CASE fate " + strings.Join(cases, " ") + " END"
@@ -132,7 +132,7 @@ func (p *snapshot) receipt(ctx context.Context, q query.Query, n int) ([]store.A
 	// Rejections and duplicates name the event otherwise than events do.
 	byEvent := q
 	byEvent.IDs, byEvent.EventIDs = nil, q.IDs
-	text := "SELECT app, event_id, client_id, received_at, frame, frame_index, fate, problems FROM (" +
+	text := "SELECT app, event_id, client_id, received_at, frame, frame_index, carried_by, fate, problems FROM (" +
 		fmt.Sprintf("SELECT app, id AS event_id, client_id, received_at, carried_by, frame, frame_index, %d AS fate, '' AS problems FROM ", event.Stored) +
 		p.selected(eventTable, query.Events, q, b) +
 		fmt.Sprintf(" UNION ALL SELECT app, event_id, client_id, received_at, carried_by, frame, frame_index, %d, problems FROM ", event.Rejected) +
@@ -143,7 +143,7 @@ func (p *snapshot) receipt(ctx context.Context, q query.Query, n int) ([]store.A
 	return queryAll(ctx, p.store, b.build("receipt", text), func(scan scanner) (a store.Arrival, err error) {
 		var problems string
 		var fate int
-		err = scan(&a.App, &a.EventID, &a.ClientID, &a.ReceivedAt, &a.Position.Frame, &a.Position.Index, &fate, &problems)
+		err = scan(&a.App, &a.EventID, &a.ClientID, &a.ReceivedAt, &a.Position.Frame, &a.Position.Index, &a.CarriedBy, &fate, &problems)
 		if err == nil {
 			a.Fate = event.Fate(fate)
 			a.Problems, err = parseProblems(problems)

@@ -35,9 +35,7 @@ func (p *snapshot) books(ctx context.Context, q query.Query) (store.Books, error
 			counts[app] = c
 		}
 	}
-	replayed := slices.ContainsFunc(p.view.hot, func(g *generation) bool { return g.replays.Load() > 0 })
 	for _, x := range p.view.segments {
-		replayed = replayed || x.info.Replays > 0
 		for app, n := range x.info.Apps {
 			if apps == nil || slices.Contains(apps, app) {
 				c := counts[app]
@@ -46,7 +44,7 @@ func (p *snapshot) books(ctx context.Context, q query.Query) (store.Books, error
 			}
 		}
 	}
-	if replayed {
+	if p.replayed() {
 		if err := p.moveReplayed(ctx, q, counts); err != nil {
 			return store.Books{}, err
 		}
@@ -82,32 +80,10 @@ func (p *snapshot) hotCounts(ctx context.Context, q query.Query) (map[string]Cou
 
 // fates renders arrivals with their fates.
 func fates(rows source, q query.Query, b builder) string {
-	const place = "SELECT app, frame, frame_index, carried_by, "
-	return place + fmt.Sprintf("%d AS fate, FALSE AS refused FROM ", event.Stored) + rows(eventTable) + where(query.Events, q, b) +
-		" UNION ALL " + place + fmt.Sprintf("%d, TRUE FROM ", event.Rejected) + rows(rejectionTable) + where(query.Rejections, q, b) +
-		" UNION ALL " + place + "fate, problems <> '' FROM " + rows(traceTable) + where(query.Rejections, q, b)
-}
-
-// moveReplayed moves each rejection that a replay has brought through.
-func (p *snapshot) moveReplayed(ctx context.Context, q query.Query, counts map[string]Counts) error {
-	replays := func(x *segment) bool { return x.info.Replays > 0 }
-	b := newBuilder()
-	text := "WITH replayed AS (SELECT app, frame, frame_index, arg_min(fate, carried_by) AS fate FROM (" +
-		fates(func(table string) string { return p.all(table, replays) }, q, b) +
-		") WHERE carried_by <> frame AND NOT refused GROUP BY app, frame, frame_index)" +
-		" SELECT app, fate::INTEGER, count(*) FROM replayed JOIN " + p.all(rejectionTable, everything) +
-		" AS refused USING (app, frame, frame_index) WHERE carried_by = frame GROUP BY app, fate"
-	moved := map[string]Counts{}
-	if err := p.counted(ctx, b.build("books", text), moved); err != nil {
-		return err
-	}
-	for app, n := range moved {
-		c := counts[app]
-		c.sum(n)
-		c.Rejected -= n.Stored + n.Duplicate + n.Erased + n.Expired
-		counts[app] = c
-	}
-	return nil
+	const place = "SELECT app, frame, carried_by, "
+	return place + fmt.Sprintf("%d AS fate FROM ", event.Stored) + rows(eventTable) + where(query.Events, q, b) +
+		" UNION ALL " + place + fmt.Sprintf("%d FROM ", event.Rejected) + rows(rejectionTable) + where(query.Rejections, q, b) +
+		" UNION ALL " + place + "fate FROM " + rows(traceTable) + where(query.Rejections, q, b)
 }
 
 // accounts puts what was received beside what was counted.

@@ -95,6 +95,10 @@ func (p *snapshot) decide(ctx context.Context, records []event.Record) (*decisio
 			x.stored[key] = e
 			x.d.outcomes[i] = event.Outcome{Fate: event.Stored}
 			x.d.events = append(x.d.events, e)
+		case e.IsReplay(): // its rejection is kept already
+			problems := event.Conflict(e).Problems
+			x.d.outcomes[i] = event.Outcome{Fate: event.Rejected, Problems: problems}
+			x.d.traces = append(x.d.traces, traceOf(record, event.Rejected, problems))
 		default:
 			x.refuse(i, record, event.Conflict(e))
 		}

@@ -193,6 +193,10 @@ func (g grave) condition(table string) string {
 	return "(app = " + quoted(g.app) + " AND session_id = " + quoted(g.session) + " AND " + sent + ")"
 }
 
+// blankColumns are those of a trace between the event's id and the fate, with
+// nothing of what was sent.
+const blankColumns = "'' AS client_id, '' AS session_id, '' AS category, '' AS name, received_at, frame, frame_index, carried_by, "
+
 // withoutGraves is a source of rows without those to be erased, and with their
 // traces.
 func withoutGraves(rows source, graves []grave) source {
@@ -203,20 +207,21 @@ func withoutGraves(rows source, graves []grave) source {
 		}
 		return "(" + strings.Join(terms, " OR ") + ")"
 	}
-	const blank = "'' AS client_id, '' AS session_id, '' AS category, '' AS name, received_at, frame, frame_index, carried_by, "
 	return func(table string) string {
 		text := "(SELECT " + columnsOf(table) + " FROM " + rows(table) + " WHERE NOT " + condition(table)
 		if table != traceTable {
 			return text + ")"
 		}
 		return text +
-			" UNION ALL SELECT app, event_id, " + blank + "fate, '' AS problems FROM " + rows(traceTable) + " WHERE " + condition(traceTable) +
-			fmt.Sprintf(" UNION ALL SELECT app, id, %s%d::UTINYINT, '' FROM ", blank, event.Erased) + rows(eventTable) + " WHERE " + condition(eventTable) +
-			fmt.Sprintf(" UNION ALL SELECT app, event_id, %s%d::UTINYINT, '' FROM ", blank, event.Erased) + rows(rejectionTable) + " WHERE " + condition(rejectionTable) + ")"
+			" UNION ALL SELECT app, event_id, " + blankColumns + "fate, '' AS problems FROM " + rows(traceTable) + " WHERE " + condition(traceTable) +
+			fmt.Sprintf(" UNION ALL SELECT app, id, %s%d::UTINYINT, '' FROM ", blankColumns, event.Erased) + rows(eventTable) + " WHERE " + condition(eventTable) +
+			fmt.Sprintf(" UNION ALL SELECT app, event_id, %s%d::UTINYINT, '' FROM ", blankColumns, event.Erased) + rows(rejectionTable) + " WHERE " + condition(rejectionTable) + ")"
 	}
 }
 
 // wasErased reports whether a record belongs to an erased session or application.
+// A replay does when its first arrival came before the erasure: its rejection is
+// gone, and its time may have been repaired.
 func (x *decider) wasErased(r event.Record) bool {
 	if len(x.manifest.Tombstones) == 0 {
 		return false
@@ -235,6 +240,9 @@ func (x *decider) wasErased(r event.Record) bool {
 	if !known {
 		at = x.tombstones[x.manifest.hashOf(b)]
 		x.erased[b] = at
+	}
+	if e := r.Event; e != nil && e.IsReplay() {
+		sent = min(sent, e.ReceivedAt)
 	}
 	return at > 0 && sent <= at
 }

@@ -2,6 +2,7 @@ package duckdb_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -28,6 +29,7 @@ type life struct {
 	stored  map[uuid.UUID]*event.Event
 	refused map[uuid.UUID]*event.Rejection
 	erased  map[[2]string]event.Micros // by application and session
+	through map[event.Position]uint64  // the first replay that came through, by what it replays
 }
 
 func born() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) }
@@ -39,6 +41,7 @@ func TestLife(t *testing.T) {
 		l := &life{
 			T: rt, now: born(),
 			stored: map[uuid.UUID]*event.Event{}, refused: map[uuid.UUID]*event.Rejection{}, erased: map[[2]string]event.Micros{},
+			through: map[event.Position]uint64{},
 		}
 		l.opts = duckdb.Options{
 			Dir: t.TempDir(), FlushRows: 1000, MaxSegmentRows: 40, MemoryLimit: 512 << 20, Now: func() time.Time { return l.now },
@@ -53,7 +56,7 @@ func TestLife(t *testing.T) {
 		defer func() { l.do(l.store.Close()) }()
 		for range rapid.IntRange(1, 25).Draw(rt, "steps") {
 			rapid.SampledFrom([]func(){
-				l.write, l.write, l.write, l.write, l.flush, l.flush, l.compact, l.expire, l.erase, l.reopen, l.page, l.page,
+				l.write, l.write, l.write, l.write, l.replay, l.replay, l.replay, l.flush, l.flush, l.compact, l.expire, l.erase, l.reopen, l.page, l.page,
 			}).Draw(rt, "step")()
 			l.balance()
 		}
@@ -93,6 +96,11 @@ func (l *life) write() {
 		app, session := []string{"shop", "blog"}[n%2], []string{"s", "t", "u"}[n%3]
 		at := event.Micros(born().Add(time.Duration(20-n/4*4) * 24 * time.Hour).UnixMicro()) // an id's own, and several's
 		if rapid.IntRange(0, 4).Draw(l.T, "kind") == 0 {
+			if rapid.Bool().Draw(l.T, "time to be repaired") {
+				n = repairedFrom + n%5*2 // of shop, of all sessions
+				app, session = "shop", []string{"s", "t", "u"}[n%3]
+				at = event.Micros(born().UnixMicro())
+			}
 			raw := fmt.Appendf(nil, `{"n":%d}`, n%7)
 			records = append(records, event.Record{Rejection: &event.Rejection{
 				ID: event.RejectionID(app, numbered(n), raw), EventID: numbered(n), App: app, SessionID: session, SentTime: at,
@@ -119,6 +127,7 @@ func (l *life) put(b store.Batch) {
 		if want := l.decide(r); !slices.Contains(want, outcomes[i].Fate) {
 			l.Fatalf("frame %d, record %d: %v, want one of %v", b.First, i, outcomes[i].Fate, want)
 		}
+		l.came(r, outcomes[i])
 		switch e := r.Event; outcomes[i].Fate {
 		case event.Stored:
 			l.stored[e.ID] = e
@@ -129,7 +138,9 @@ func (l *life) put(b store.Batch) {
 			if e != nil {
 				x = event.Conflict(e)
 			}
-			l.refused[x.ID] = x
+			if !r.IsReplay() {
+				l.refused[x.ID] = x
+			}
 		}
 	}
 }
@@ -144,8 +155,12 @@ func (l *life) decide(r event.Record) []event.Fate {
 	e := r.Event
 	first, again := l.stored[e.ID]
 	switch {
-	case l.isErased(e.App, e.SessionID, e.SentTime):
+	case l.isErased(e.App, e.SessionID, e.SentTime), e.IsReplay() && l.isErased(e.App, e.SessionID, e.ReceivedAt):
 		return []event.Fate{event.Erased}
+	case e.IsReplay() && again && l.expired(first):
+		return []event.Fate{event.Rejected, event.Duplicate, event.Expired, event.Stored}
+	case e.IsReplay() && again && !event.SameBody(first, e):
+		return []event.Fate{event.Rejected}
 	case again && l.expired(first): // it may be there still
 		if l.expired(e) {
 			return append(l.refuse(event.Conflict(e)), event.Duplicate, event.Expired)
@@ -227,6 +242,7 @@ func (l *life) reopen() {
 			delete(l.refused, id)
 		}
 	}
+	maps.DeleteFunc(l.through, func(_ event.Position, frame uint64) bool { return frame > flushed })
 	for _, b := range l.frames[flushed:] {
 		l.put(b)
 	}
@@ -303,9 +319,14 @@ func (l *life) balance() {
 	l.do(err)
 	var sent int64
 	for _, b := range l.frames {
-		sent += int64(len(b.Records))
+		for _, r := range b.Records {
+			if !r.IsReplay() {
+				sent++
+			}
+		}
 	}
-	if diff := cmp.Diff([]int64{int64(len(p.Items)), int64(len(r.Items)), sent}, []int64{stored, rejected, received}); diff != "" {
+	there := int64(len(p.Items)) - l.orphans(p.Items, r.Items)
+	if diff := cmp.Diff([]int64{there, l.unreplayed(r.Items), sent}, []int64{stored, rejected, received}); diff != "" {
 		l.Fatalf("events, rejections and arrivals (-there +books):\n%s", diff)
 	}
 	for _, e := range p.Items {

@@ -46,7 +46,11 @@ func search[T any](ctx context.Context, p *snapshot, q query.Query, l listing[T]
 	for w := newWindows(parts, asked, q, l.kind); ; {
 		now, last := w.next()
 		among := slices.DeleteFunc(slices.Clone(parts), func(x part) bool { return !x.timesOf(l.kind).touches(now.low, now.high) })
-		found, err := queryAll(ctx, p.store, l.statement(q, now, p.from(l.table, among), q.Limit+1-len(items)), l.scan)
+		rows := p.from(l.table, among)
+		if l.table == rejectionTable {
+			rows = p.sieve(q, rows)
+		}
+		found, err := queryAll(ctx, p.store, l.statement(q, now, rows, q.Limit+1-len(items)), l.scan)
 		if err != nil {
 			return store.Page[T]{}, err
 		}

@@ -62,13 +62,17 @@ func (s *Store) Events(ctx context.Context, q query.Query) (store.Page[event.Eve
 // Rejections implements store.Reader.
 func (s *Store) Rejections(ctx context.Context, q query.Query) (store.Page[event.Rejection], error) {
 	return answer(ctx, s, q, func(p *snapshot, q query.Query) (store.Page[event.Rejection], error) {
-		return search(ctx, p, q, rejectionListing())
+		return p.rejections(ctx, q)
 	})
 }
 
 // selected renders the rows of a table that q selects.
 func (p *snapshot) selected(table string, kind query.Kind, q query.Query, b builder) string {
-	return p.from(table, p.sift(kind, q, spanOf(q))) + where(kind, q, b)
+	rows := p.from(table, p.sift(kind, q, spanOf(q)))
+	if table == rejectionTable {
+		rows = p.sieve(q, rows)
+	}
+	return rows + where(kind, q, b)
 }
 
 // Count implements store.Reader.
@@ -102,12 +106,13 @@ func (s *Store) RejectionSummary(ctx context.Context, q query.Query) ([]store.Re
 func (p *snapshot) rejectionSummary(ctx context.Context, q query.Query) ([]store.RejectionGroup, error) {
 	b := newBuilder()
 	text := `SELECT app, category, name, code, pointer, count(*) AS n, min(received_at), max(received_at),
-			last(id ORDER BY received_at, frame, frame_index)
-		FROM (SELECT app, category, name, id, received_at, frame, frame_index, unnest(codes) AS code, unnest(pointers) AS pointer
+			last(id ORDER BY received_at, frame, frame_index), last(message ORDER BY received_at, frame, frame_index, i)
+		FROM (SELECT app, category, name, id, received_at, frame, frame_index, unnest(codes) AS code, unnest(pointers) AS pointer,
+				unnest(json_extract_string(problems, '$$[*].message')) AS message, unnest(range(len(codes))) AS i
 			FROM ` + p.selected(rejectionTable, query.Rejections, q, b) + `)
 		GROUP BY app, category, name, code, pointer ORDER BY n DESC, app, category, name, code, pointer` + limit(q.Limit)
 	return queryAll(ctx, p.store, b.build("summary", text), func(scan scanner) (g store.RejectionGroup, err error) {
-		err = scan(&g.App, &g.Category, &g.Name, &g.Code, &g.Pointer, &g.Count, &g.FirstSeen, &g.LastSeen, &g.Example)
+		err = scan(&g.App, &g.Category, &g.Name, &g.Code, &g.Pointer, &g.Count, &g.FirstSeen, &g.LastSeen, &g.Example, &g.Message)
 		return g, err
 	})
 }

@@ -22,7 +22,8 @@ type wanted struct {
 
 // recallFlushed reads what the segments hold of the records' ids (S6): from those
 // whose bounds hold an event's sent time, and from all that received anything
-// within the dedupe window. It asks filters first, and then each segment that may
+// within the dedupe window; a replay, which may come long after its time of receipt
+// and with a repaired timestamp, from all. It asks filters first, and then each segment that may
 // have something once.
 func (x *decider) recallFlushed(ctx context.Context, records []event.Record) error {
 	if len(x.view.segments) == 0 {
@@ -135,7 +136,7 @@ func (x *decider) lookFor(record event.Record, found map[*segment]*wanted) {
 	window := int64(received) - x.store.opts.DedupeWindow.Microseconds()
 	key := eventKey(app, id)
 	for _, segment := range x.view.segments {
-		inWindow := !segment.info.Received.empty() && *segment.info.Received.Max >= window
+		inWindow := record.IsReplay() || !segment.info.Received.empty() && *segment.info.Received.Max >= window
 		if !inWindow && (sent == 0 || !segment.info.Sent.touches(int64(sent), int64(sent))) {
 			continue
 		}
@@ -178,12 +179,15 @@ func distinct(list []int) []int {
 }
 
 // idIn renders that an id is one of a list, which may be long.
-func (b builder) idIn(ids []uuid.UUID) string {
+func (b builder) idIn(ids []uuid.UUID) string { return b.among("id", ids) }
+
+// among is idIn for another column of ids.
+func (b builder) among(column string, ids []uuid.UUID) string {
 	list := make([]any, len(ids))
 	for i, id := range ids {
 		list[i] = id.String()
 	}
-	return "id IN (SELECT CAST(unnest(" + b.Var(list) + "::VARCHAR[]) AS UUID))"
+	return column + " IN (SELECT CAST(unnest(" + b.Var(list) + "::VARCHAR[]) AS UUID))"
 }
 
 func scanID(scan scanner) (id uuid.UUID, err error) {

@@ -81,11 +81,23 @@ func (s *Store) expire(ctx context.Context, x *segment) error {
 		if err := s.step("before expiry"); err != nil {
 			return err
 		}
-		return s.rewrite(ctx, inputs, func(table string) string {
-			return "(SELECT " + columnsOf(table) + " FROM " + all(table) + " WHERE NOT (" + now.condition(table) + "))"
-		}, settle)
+		return s.rewrite(ctx, inputs, now.unexpired(all), settle)
 	}
 	return nil
+}
+
+// unexpired is a source of the rows that have not expired. An event that was
+// replayed leaves a trace for as long as its rejection may be kept, which would
+// seem never to have been replayed.
+func (c cutoffs) unexpired(rows source) source {
+	return func(table string) string {
+		text := "(SELECT " + columnsOf(table) + " FROM " + rows(table) + " WHERE NOT (" + c.condition(table) + ")"
+		if table == traceTable {
+			text += fmt.Sprintf(" UNION ALL SELECT app, id, %s%d::UTINYINT, '' FROM ", blankColumns, event.Expired) + rows(eventTable) +
+				" WHERE carried_by <> frame AND (" + c.condition(eventTable) + ") AND NOT (" + c.condition(traceTable) + ")"
+		}
+		return text + ")"
+	}
 }
 
 // countExpired counts rows that have expired.
@@ -107,7 +119,7 @@ func (x *segment) expiredBy(c cutoffs) bool {
 		least = min(least, int64(at))
 	}
 	return (x.info.Occurred.empty() || *x.info.Occurred.Max < least) &&
-		(x.info.Rows.Rejections+x.info.Rows.Traces == 0 || *x.info.Received.Max < least)
+		(x.info.Rows.Rejections+x.info.Rows.Traces+x.info.Replays == 0 || *x.info.Received.Max < least)
 }
 
 // someExpiredBy reports whether some rows may have expired.

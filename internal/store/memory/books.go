@@ -50,15 +50,30 @@ type place struct {
 	position event.Position
 }
 
+func placeOf(r event.Record) place { return place{r.App(), r.Position()} }
+
+// becameLocked returns what replays up to a frame made of rejections, by their
+// place.
+func (s *Store) becameLocked(horizon uint64) map[place]*event.Became {
+	became := map[place]*event.Became{}
+	for _, a := range s.arrivals {
+		frame := carriedBy(a.record)
+		if a.record.IsReplay() && frame <= horizon && len(a.outcome.Problems) == 0 && became[placeOf(a.record)] == nil {
+			became[placeOf(a.record)] = &event.Became{Fate: a.outcome.Fate, Frame: frame}
+		}
+	}
+	return became
+}
+
 // fatesLocked returns the one fate of each first arrival. A replay is received
 // once only: it moves what was rejected to stored or duplicate, or leaves it
 // rejected when it is refused again.
 func (s *Store) fatesLocked() map[place]event.Fate {
 	fates := map[place]event.Fate{}
 	for _, a := range s.arrivals {
-		at := place{a.record.App(), a.record.Position()}
+		at := placeOf(a.record)
 		switch before, known := fates[at]; {
-		case !isReplay(a.record), !known:
+		case !a.record.IsReplay(), !known:
 			fates[at] = a.outcome.Fate
 		case before == event.Rejected && len(a.outcome.Problems) == 0:
 			fates[at] = a.outcome.Fate

@@ -5,7 +5,6 @@ import (
 	"context"
 	"slices"
 
-	"theeye/internal/event"
 	"theeye/internal/query"
 	"theeye/internal/store"
 )
@@ -38,6 +37,7 @@ func line(a arrival) store.Arrival {
 	l := store.Arrival{
 		App:        a.record.App(),
 		Position:   a.record.Position(),
+		CarriedBy:  carriedBy(a.record),
 		ReceivedAt: receivedAt(a.record),
 		Fate:       a.outcome.Fate,
 		Problems:   copyProblems(a.outcome.Problems),
@@ -50,7 +50,3 @@ func line(a arrival) store.Arrival {
 	}
 	return l
 }
-
-// isReplay reports whether a record was carried again, by a later frame than
-// that of its first arrival.
-func isReplay(r event.Record) bool { return carriedBy(r) != r.Position().Frame }

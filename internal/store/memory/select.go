@@ -31,9 +31,14 @@ func (s *Store) selectEventsLocked(q query.Query) []*event.Event {
 
 func (s *Store) selectRejectionsLocked(q query.Query) []*event.Rejection {
 	var selected []*event.Rejection
+	became := s.becameLocked(s.horizonLocked(q))
 	for _, r := range s.refused {
 		if r.CarriedBy <= s.horizonLocked(q) && selectsRejection(q, r) {
-			selected = append(selected, r)
+			c := *r
+			c.Became = became[place{r.App, r.Position}]
+			if q.Replayed == nil || *q.Replayed == (c.Became != nil) {
+				selected = append(selected, &c)
+			}
 		}
 	}
 	return selected

@@ -28,7 +28,7 @@ func (s *Store) RejectionSummary(ctx context.Context, q query.Query) ([]store.Re
 				groups[n] = g
 			}
 			g.Count++
-			g.LastSeen, g.Example = r.ReceivedAt, r.ID // r is the newest so far
+			g.LastSeen, g.Example, g.Message = r.ReceivedAt, r.ID, p.Message // r is the newest so far
 		}
 	}
 	var sorted []store.RejectionGroup

@@ -79,6 +79,8 @@ func (s *Store) decideEventLocked(e *event.Event) event.Outcome {
 		return event.Outcome{Fate: event.Stored}
 	case event.SameBody(first, e):
 		return event.Outcome{Fate: event.Duplicate}
+	case e.IsReplay(): // its rejection is kept already
+		return event.Outcome{Fate: event.Rejected, Problems: event.Conflict(e).Problems}
 	default:
 		return s.refuseLocked(event.Conflict(e))
 	}

@@ -85,7 +85,7 @@ func replay(t *rapid.T, refused event.Record, frame uint64) event.Record {
 	r := drawEvent(t)
 	was := refused.Rejection
 	r.Event.App, r.Event.ID, r.Event.Position, r.Event.CarriedBy = was.App, was.EventID, was.Position, frame
-	r.Event.ReceivedAt = was.ReceivedAt + second // so that no two rejections have one place
+	r.Event.ReceivedAt = was.ReceivedAt
 	return r
 }
 

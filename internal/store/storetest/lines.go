@@ -60,7 +60,7 @@ func testReceiptLines(f *fixture) {
 	f.write(ev(2), ev(1, client), refused)
 	f.write(ev(1, later), ev(2), refused)
 	line := func(frame uint64, index uint32, fate event.Fate) store.Arrival {
-		return store.Arrival{App: "shop", EventID: id(1), ClientID: "order/1", Position: event.Position{Frame: frame, Index: index}, ReceivedAt: 50, Fate: fate}
+		return store.Arrival{App: "shop", EventID: id(1), ClientID: "order/1", Position: event.Position{Frame: frame, Index: index}, CarriedBy: frame, ReceivedAt: 50, Fate: fate}
 	}
 	want := []store.Arrival{line(2, 2, event.Duplicate), line(2, 0, event.Duplicate), line(1, 2, event.Rejected), line(1, 1, event.Stored)}
 	for _, i := range []int{0, 2} {

@@ -53,7 +53,7 @@ func testSessions(f *fixture) {
 }
 
 func testRejectionLists(f *fixture) {
-	missing := event.Problem{Code: event.MissingField, Pointer: "/data/a/b"}
+	missing := event.Problem{Code: event.MissingField, Pointer: "/data/a/b", Message: "it's \"missing\""}
 	future := event.Problem{Code: event.TimestampInFuture, Pointer: "/timestamp"}
 	f.write(rej(1, `{"data":{"a":1}}`, missing), rej(2, `{"data":{"a":2}}`, missing, future), rej(3, "no JSON", future))
 	f.write(rej(3, "again", future))
@@ -103,7 +103,7 @@ func testRejectionLists(f *fixture) {
 	at := 1_600_000_200 * second
 	f.same("summary", []store.RejectionGroup{
 		{App: "shop", Category: "page", Code: future.Code, Pointer: future.Pointer, Count: 3, FirstSeen: at + 2, LastSeen: at + 3, Example: rej(3, "again").Rejection.ID},
-		{App: "shop", Category: "page", Code: missing.Code, Pointer: missing.Pointer, Count: 2, FirstSeen: at + 1, LastSeen: at + 2, Example: rej(2, `{"data":{"a":2}}`).Rejection.ID},
+		{App: "shop", Category: "page", Code: missing.Code, Pointer: missing.Pointer, Count: 2, FirstSeen: at + 1, LastSeen: at + 2, Example: rej(2, `{"data":{"a":2}}`).Rejection.ID, Message: missing.Message},
 	}, groups)
 }
 
@@ -117,8 +117,11 @@ func testSummary(f *fixture) {
 	}
 	keep := func(*event.Rejection) {}
 	a, b, c := event.Problem{Code: "a", Pointer: "/x"}, event.Problem{Code: "b", Pointer: "/x"}, event.Problem{Code: "a", Pointer: "/y"}
+	a.Message = "first"
+	again := a
+	again.Message = "second"
 	f.write(
-		one(1, func(r *event.Rejection) { r.ReceivedAt = received + 9 }, a, b, a), // the newest, though first
+		one(1, func(r *event.Rejection) { r.ReceivedAt = received + 9 }, a, b, again), // the newest, though first
 		one(2, keep, a, c),
 		one(3, func(r *event.Rejection) { r.App = "blog" }, a),
 		one(4, func(r *event.Rejection) { r.Category = "form" }, a),
@@ -128,10 +131,11 @@ func testSummary(f *fixture) {
 	group := func(p event.Problem, count int64, example int) store.RejectionGroup {
 		at := received + event.Micros(example)
 		return store.RejectionGroup{App: "shop", Category: "page", Code: p.Code, Pointer: p.Pointer, Count: count,
-			FirstSeen: at, LastSeen: at, Example: rej(example, "x").Rejection.ID}
+			FirstSeen: at, LastSeen: at, Example: rej(example, "x").Rejection.ID, Message: p.Message}
 	}
 	want := []store.RejectionGroup{group(a, 3, 1), group(a, 1, 3), group(a, 1, 4), group(c, 1, 2), group(b, 1, 1), group(a, 1, 5)}
 	want[0].FirstSeen, want[0].LastSeen, want[4].FirstSeen, want[4].LastSeen = received+2, received+9, received+9, received+9
+	want[0].Message = again.Message
 	want[1].App, want[2].Category, want[5].Name = "blog", "form", "send"
 	summary := func(q query.Query) []store.RejectionGroup {
 		f.Helper()
@@ -145,6 +149,7 @@ func testSummary(f *fixture) {
 	f.same("at most so many", want[:2], summary(query.Query{Limit: 2}))
 	f.same("of one application", want[1:2], summary(query.Query{Apps: []string{"blog"}}))
 	ofFirst := group(a, 2, 1)
+	ofFirst.Message = again.Message
 	ofFirst.FirstSeen, ofFirst.LastSeen = received+9, received+9
 	f.same("all problems of those that have a code", []store.RejectionGroup{ofFirst, want[4]}, summary(query.Query{Codes: []string{"b"}}))
 	f.same("of none", 0, len(summary(query.Query{Apps: []string{}})))

@@ -223,5 +223,9 @@ func drawRejectionQuery(h *history) query.Query {
 	if chance(h.t, "by event", 4) {
 		q.EventIDs = []uuid.UUID{id(1), id(2), id(3)}
 	}
+	if chance(h.t, "by replay", 4) {
+		yes := rapid.Bool().Draw(h.t, "replayed")
+		q.Replayed = &yes
+	}
 	return q
 }

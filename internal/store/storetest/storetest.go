@@ -76,6 +76,8 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"replays keep their place", testReplay},
 		{"replays among equals", testReplays},
 		{"replays in the books", testReplayBooks},
+		{"rejections by their replays", testReplayed},
+		{"receipts of replays", testReplayReceipts},
 		{"filters", testFilters},
 		{"conditions on fields", testConditions},
 		{"conditions on arrays", testArrays},

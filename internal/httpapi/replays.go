@@ -1,0 +1,203 @@
+package httpapi
+
+import (
+	"bytes"
+	"net/http"
+	"net/url"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/uuid"
+	"github.com/rogpeppe/go-internal/diff"
+
+	"theeye/internal/event"
+	"theeye/internal/replay"
+)
+
+func replayRoutes() []route {
+	id := param{name: "replay_id", in: "path", text: "the replay's id", required: true}
+	one := func(status int, text string) []answer { return []answer{{status, text, schemaOf[Replay]()}} }
+	return []route{
+		{"POST", "/v1/rejections/replay", forAdmin, (*Server).startReplay, doc{
+			id: "replayRejections", tag: "rejections", summary: "Judge rejected events again",
+			text: "What the filter selects is judged by what is in force now, as it was sent or repaired by a JSON Patch (RFC 6902). What passes is stored with its own id, " +
+				"times and place. What is stored meanwhile with the same body becomes a duplicate, and with another body it stays rejected. " +
+				"A second replay of the same does nothing. With dry_run nothing is changed. The answer comes when all is done, or after two seconds with how far it has come; " +
+				"it goes on then, also over a restart of the server.",
+			body: schemaOf[ReplayRequest](), answers: one(202, "done, or under way"), errors: []int{400, 409, 422, 503}}},
+		{"GET", "/v1/replays", forAdmin, (*Server).listReplays, doc{
+			id: "listReplays", tag: "rejections", summary: "The newest replays, newest first", answers: []answer{{200, "all that are remembered", schemaOf[ReplaysAnswer]()}}}},
+		{"GET", "/v1/replays/{replay_id}", forAdmin, (*Server).getReplay, doc{
+			id: "getReplay", tag: "rejections", summary: "How far a replay has come", params: []param{id}, answers: one(200, "the replay"), errors: []int{404}}},
+		{"DELETE", "/v1/replays/{replay_id}", forAdmin, (*Server).cancelReplay, doc{
+			id: "cancelReplay", tag: "rejections", summary: "End a replay; what it has done stays", params: []param{id}, answers: one(200, "ended"), errors: []int{404, 409, 503}}},
+	}
+}
+
+// ReplayRequest says what to replay and how.
+type ReplayRequest struct {
+	Filter    map[string]jsontext.Value `json:"filter" doc:"the parameters of GET /v1/rejections that filter, each a text or an array of texts; {} is all"`
+	Patch     jsontext.Value            `json:"patch,omitzero" doc:"a JSON Patch (RFC 6902) for each body; it cannot change id"`
+	TimeZone  string                    `json:"time_zone,omitzero" doc:"IANA name; of timestamps without a zone, instead of the application's"`
+	SessionID string                    `json:"session_id,omitzero" doc:"the session of bodies that have none"`
+	DryRun    bool                      `json:"dry_run,omitzero" doc:"change nothing, and show examples"`
+}
+
+// Replay is a replay and how far it has come.
+type Replay struct {
+	ReplayID   uuid.UUID    `json:"replay_id"`
+	State      replay.State `json:"state" enum:"running,done,failed,cancelled"`
+	DryRun     bool         `json:"dry_run"`
+	StartedAt  string       `json:"started_at" format:"date-time"`
+	FinishedAt *string      `json:"finished_at" format:"date-time" doc:"null while it is at work"`
+	Error      string       `json:"error,omitzero" doc:"why it failed, or why it is held up"`
+
+	Matched   int64 `json:"matched" doc:"rejections that the filter selects and that were not replayed before; so far, while it is at work"`
+	WouldPass int64 `json:"would_pass"`
+	WouldFail int64 `json:"would_fail"`
+
+	Done          int64 `json:"done" doc:"of which it is known what became of them; 0 in a dry run"`
+	Stored        int64 `json:"stored"`
+	Duplicates    int64 `json:"duplicates" doc:"the same event was stored meanwhile"`
+	StillRejected int64 `json:"still_rejected" doc:"did not pass, or their id is stored with another body"`
+	Conflicts     int64 `json:"conflicts" doc:"of these, those whose id is stored with another body"`
+	Erased        int64 `json:"erased"`
+	Expired       int64 `json:"expired"`
+
+	Filter    url.Values     `json:"filter,omitzero" doc:"of a real replay only while it is at work"`
+	Patch     jsontext.Value `json:"patch,omitzero"`
+	TimeZone  string         `json:"time_zone,omitzero"`
+	SessionID string         `json:"session_id,omitzero"`
+
+	Left     []LeftProblem   `json:"left" doc:"what those that fail lack, most frequent first"`
+	Examples []ReplayExample `json:"examples" doc:"of a dry run: up to five that pass and five that fail"`
+}
+
+// LeftProblem counts a problem that stays.
+type LeftProblem struct {
+	Code    string `json:"code"`
+	Pointer string `json:"pointer"`
+	Count   int64  `json:"count"`
+}
+
+// ReplayExample shows what a replay does to one rejection.
+type ReplayExample struct {
+	RejectionID uuid.UUID       `json:"rejection_id"`
+	EventID     uuid.UUID       `json:"event_id"`
+	Passes      bool            `json:"passes"`
+	Before      string          `json:"before" doc:"the body as it was sent; bytes that are not UTF-8 are replaced"`
+	After       string          `json:"after" doc:"as it would be judged"`
+	Diff        string          `json:"diff" doc:"from before to after, both in lines; empty when nothing is changed"`
+	Problems    []event.Problem `json:"problems" doc:"what is left"`
+}
+
+// ReplaysAnswer lists replays.
+type ReplaysAnswer struct {
+	Replays []Replay `json:"replays"`
+}
+
+func viewReplay(s *replay.Status) Replay {
+	v := Replay{
+		ReplayID: s.ID, State: s.State, DryRun: s.DryRun, StartedAt: s.StartedAt.String(), FinishedAt: optionalTime(s.FinishedAt), Error: s.Error,
+		Matched: s.Matched, WouldPass: s.WouldPass, WouldFail: s.WouldFail,
+		Stored: s.Stored, Duplicates: s.Duplicates, Conflicts: s.Conflicts, Erased: s.Erased, Expired: s.Expired,
+		Filter: s.Filter, Patch: s.Patch, TimeZone: s.TimeZone, SessionID: s.SessionID,
+		Left: []LeftProblem{}, Examples: viewAll(s.Examples, viewExample),
+	}
+	if !s.DryRun {
+		v.StillRejected = s.WouldFail + s.Conflicts
+		v.Done = s.Stored + s.Duplicates + v.StillRejected + s.Erased + s.Expired
+	}
+	for _, l := range s.Left {
+		v.Left = append(v.Left, LeftProblem(l))
+	}
+	return v
+}
+
+func viewExample(x *replay.Example) ReplayExample {
+	v := ReplayExample{
+		RejectionID: x.RejectionID, EventID: x.EventID, Passes: x.Passes,
+		Before: string(bytes.ToValidUTF8(x.Before, []byte("\uFFFD"))), After: string(bytes.ToValidUTF8(x.After, []byte("\uFFFD"))),
+		Problems: x.Problems,
+	}
+	if v.Problems == nil {
+		v.Problems = []event.Problem{}
+	}
+	if !bytes.Equal(x.Before, x.After) {
+		v.Diff = string(diff.Diff("before", inLines(v.Before), "after", inLines(v.After)))
+	}
+	return v
+}
+
+// inLines writes JSON with each member in a line of its own.
+func inLines(text string) []byte {
+	v := jsontext.Value(text)
+	if v.Indent(jsontext.WithIndent("  "), jsontext.AllowDuplicateNames(true)) != nil {
+		v = jsontext.Value(text)
+	}
+	return append(v, '\n')
+}
+
+func (s *Server) startReplay(c *call) error {
+	var body ReplayRequest
+	if err := readJSON(c, &body); err != nil {
+		return err
+	}
+	if body.Filter == nil {
+		return problem(http.StatusUnprocessableEntity, `filter is missing; {"filter":{}} replays all that is rejected`)
+	}
+	req := replay.Request{Filter: url.Values{}, Patch: body.Patch, TimeZone: body.TimeZone, SessionID: body.SessionID, DryRun: body.DryRun}
+	for name, value := range body.Filter {
+		values, ok := filterValues(value)
+		if !ok {
+			return problemf(http.StatusBadRequest, "filter: %.40q must be a text or an array of texts", name)
+		}
+		req.Filter[name] = values
+	}
+	if !utf8.ValidString(req.SessionID) {
+		return problem(http.StatusUnprocessableEntity, "session_id must be UTF-8")
+	}
+	status, err := s.opts.Replays.Start(c.ctx(), req)
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.w, http.StatusAccepted, viewReplay(&status))
+}
+
+// filterValues reads what a filter has for one parameter.
+func filterValues(v jsontext.Value) (values []string, ok bool) {
+	var one string
+	if json.Unmarshal(v, &one) == nil && v.Kind() == '"' {
+		return []string{one}, true
+	}
+	return values, v.Kind() == '[' && json.Unmarshal(v, &values) == nil
+}
+
+func (s *Server) listReplays(c *call) error {
+	return writeJSON(c.w, http.StatusOK, ReplaysAnswer{viewAll(s.opts.Replays.List(), viewReplay)})
+}
+
+func (s *Server) getReplay(c *call) error {
+	id, ok := event.ParseUUID(c.PathValue("replay_id"))
+	if !ok {
+		return replay.ErrNotFound
+	}
+	status, err := s.opts.Replays.Status(id)
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.w, http.StatusOK, viewReplay(&status))
+}
+
+func (s *Server) cancelReplay(c *call) error {
+	id, ok := event.ParseUUID(c.PathValue("replay_id"))
+	if !ok {
+		return replay.ErrNotFound
+	}
+	status, err := s.opts.Replays.Cancel(c.ctx(), id)
+	if err != nil {
+		return err
+	}
+	return writeJSON(c.w, http.StatusOK, viewReplay(&status))
+}

@@ -1,0 +1,284 @@
+package replay
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+
+	"theeye/internal/event"
+	"theeye/internal/query"
+	"theeye/internal/store"
+)
+
+// job is one replay.
+type job struct {
+	runner *Runner
+	query  query.Query
+	how    rejudging
+	done   chan struct{} // closed when it has ended
+	cancel chan struct{} // closed when it is to end
+	once   sync.Once
+
+	status Status // guarded by Runner.mu; the goroutine that runs the job alone changes it
+}
+
+// newJob returns a job that has not begun.
+func (r *Runner) newJob(req Request) (*job, error) {
+	q, how, err := req.parse()
+	if err != nil {
+		return nil, err
+	}
+	return &job{
+		runner: r, query: q, how: how, done: make(chan struct{}), cancel: make(chan struct{}),
+		status: Status{Request: req, ID: event.NewID(), State: Running, StartedAt: event.Now()},
+	}, nil
+}
+
+// revive returns a job as it was written down. One that cannot go on has failed.
+func (r *Runner) revive(s Status) *job {
+	j, err := r.newJob(s.Request)
+	if err != nil {
+		j = &job{runner: r, done: make(chan struct{}), cancel: make(chan struct{})}
+		s.State, s.Error, s.FinishedAt = Failed, err.Error(), event.Now()
+	}
+	if j.status = s; s.State != Running {
+		close(j.done)
+	}
+	return j
+}
+
+func (j *job) endedLocked() bool { return j.status.State != Running }
+
+func (j *job) ended() bool {
+	j.runner.mu.Lock()
+	defer j.runner.mu.Unlock()
+	return j.endedLocked()
+}
+
+// cancelled returns the channel to be closed, another one when it is closed already.
+func (j *job) cancelled() chan struct{} {
+	c := make(chan struct{})
+	j.once.Do(func() { c = j.cancel })
+	return c
+}
+
+// tell returns a copy of the status.
+func (j *job) tell() Status {
+	j.runner.mu.Lock()
+	defer j.runner.mu.Unlock()
+	s := j.status
+	s.Left, s.Examples = slices.Clone(s.Left), slices.Clone(s.Examples)
+	slices.SortStableFunc(s.Left, func(a, b Left) int { return int(b.Count - a.Count) })
+	return s
+}
+
+// change changes the status.
+func (j *job) change(how func(s *Status)) {
+	j.runner.mu.Lock()
+	defer j.runner.mu.Unlock()
+	how(&j.status)
+}
+
+// run works until the replay has ended, or ctx: then it goes on at the next start.
+// What fails for a while, as a full queue does, is tried again.
+func (j *job) run(ctx context.Context) {
+	working, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() {
+		select {
+		case <-j.cancel:
+			stop()
+		case <-working.Done():
+		}
+	}()
+	state, text := Done, ""
+	for wait := retryAfter; ; wait = min(2*wait, retryAtMost) {
+		err := j.walk(working)
+		if err == nil {
+			break
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		if working.Err() != nil {
+			state = Cancelled
+			break
+		}
+		if errors.Is(err, errFinal) {
+			state, text = Failed, err.Error()
+			break
+		}
+		j.runner.log.Warn("a replay is held up; it is tried again", "replay", j.status.ID, "error", err)
+		j.change(func(s *Status) { s.Error = err.Error() })
+		pause(working, wait)
+	}
+	j.change(func(s *Status) { s.State, s.Error, s.FinishedAt = state, text, event.Now() })
+	j.keep()
+	close(j.done)
+}
+
+// errFinal is an error that trying again does not help.
+var errFinal = errors.New("replay failed")
+
+// keep writes the status down. One that is not kept is done again at the next
+// start, which does nothing.
+func (j *job) keep() {
+	s := j.tell()
+	if s.DryRun {
+		return
+	}
+	if err := j.runner.journal.write(s); err != nil {
+		j.runner.log.Warn("how far a replay has come is not kept", "replay", s.ID, "error", err)
+	}
+}
+
+// walk goes through the rejections page by page, from where the status says.
+func (j *job) walk(ctx context.Context) error {
+	q := j.query
+	q.After, q.Limit = j.status.After, firstPage
+	if j.status.Until == 0 { // once it has begun, some of the replayed are its own
+		q.Replayed = new(bool)
+	}
+	for {
+		page, err := j.next(ctx, &q)
+		if err != nil {
+			return err
+		}
+		if !page.More {
+			return nil
+		}
+		after := placeBehind(page)
+		q.After, q.Limit = &after, nextLimit(page.Items)
+		j.change(func(s *Status) { s.After, s.Error = q.After, "" })
+		j.keep()
+	}
+}
+
+// next reads a page and does what is to be done with it.
+func (j *job) next(ctx context.Context, q *query.Query) (page store.Page[event.Rejection], err error) {
+	if err := j.runner.gate.Acquire(ctx, 1); err != nil {
+		return page, err
+	}
+	defer j.runner.gate.Release(1)
+	if page, err = j.runner.opts.Reader.Rejections(ctx, *q); err != nil {
+		return page, err
+	}
+	if q.Horizon = page.Horizon; j.status.Until == 0 {
+		j.change(func(s *Status) { s.Until = page.Horizon })
+		j.keep()
+	}
+	if err := j.runner.opts.Step("replay page read"); err != nil {
+		return page, errors.Join(errFinal, err)
+	}
+	return page, j.page(ctx, page.Items)
+}
+
+func placeBehind(p store.Page[event.Rejection]) query.After {
+	if p.SearchedTo != nil {
+		return query.AfterTime(*p.SearchedTo, false)
+	}
+	return query.AfterRejection(&p.Items[len(p.Items)-1])
+}
+
+// nextLimit makes the next page as long as the bodies of this one allow.
+func nextLimit(items []event.Rejection) int {
+	size := 0
+	for _, r := range items {
+		size += len(r.Raw) + 1<<10
+	}
+	if size == 0 {
+		return largestPage
+	}
+	return max(1, min(largestPage, pageBytes*len(items)/size))
+}
+
+// page judges the rejections of a page and has those that pass written.
+func (j *job) page(ctx context.Context, items []event.Rejection) error {
+	var passed []*event.Event
+	size := 0
+	judged := Status{Examples: j.tell().Examples, Left: j.tell().Left}
+	for i := range items {
+		rej := &items[i]
+		if rej.CarriedBy > j.status.Until {
+			continue // it came after the replay began
+		}
+		if rej.Became != nil {
+			if rej.Became.Frame > j.status.Until { // its own, before it was cut off
+				judged.Matched, judged.WouldPass = judged.Matched+1, judged.WouldPass+1
+				judged.became(rej.Became.Fate)
+				judged.carried(rej.Became.Frame)
+			}
+			continue
+		}
+		v := j.runner.judge(rej, j.how)
+		judged.Matched++
+		if v.event == nil {
+			judged.WouldFail++
+			judged.tally(v.problems)
+		} else {
+			judged.WouldPass++
+			passed = append(passed, v.event)
+			size += len(v.body) + 1<<10
+		}
+		if j.status.DryRun {
+			judged.show(Example{rej.ID, rej.EventID, v.event != nil, rej.Raw, v.body, v.problems})
+			continue
+		}
+		if size >= frameBytes {
+			if err := j.publish(ctx, passed, &judged); err != nil {
+				return err
+			}
+			passed, size = nil, 0
+		}
+	}
+	if !j.status.DryRun && len(passed) > 0 {
+		if err := j.publish(ctx, passed, &judged); err != nil {
+			return err
+		}
+	}
+	j.change(func(s *Status) { s.add(judged) })
+	return ctx.Err()
+}
+
+// publish has events written as a frame and counts what the store makes of them.
+func (j *job) publish(ctx context.Context, events []*event.Event, judged *Status) error {
+	r := j.runner
+	frame, err := r.opts.Collector.Republish(ctx, events)
+	if err != nil {
+		return err
+	}
+	if err := r.opts.Step("replay published"); err != nil {
+		return errors.Join(errFinal, err)
+	}
+	outcomes, err := r.opts.Outcomes(ctx, frame, len(events))
+	if err != nil {
+		return err
+	}
+	for _, o := range outcomes {
+		judged.became(o.Fate)
+		r.counts.WithLabelValues(o.Fate.String()).Inc()
+	}
+	judged.carried(frame)
+	return r.opts.Step("replay counted")
+}
+
+// carried notes a frame of the replay.
+func (s *Status) carried(frame uint64) {
+	if s.FirstFrame == 0 || frame < s.FirstFrame {
+		s.FirstFrame = frame
+	}
+	s.LastFrame = max(s.LastFrame, frame)
+}
+
+// add adds what was found on a page.
+func (s *Status) add(p Status) {
+	s.Matched, s.WouldPass, s.WouldFail = s.Matched+p.Matched, s.WouldPass+p.WouldPass, s.WouldFail+p.WouldFail
+	s.Stored, s.Duplicates, s.Conflicts = s.Stored+p.Stored, s.Duplicates+p.Duplicates, s.Conflicts+p.Conflicts
+	s.Erased, s.Expired = s.Erased+p.Erased, s.Expired+p.Expired
+	s.Left, s.Examples = p.Left, p.Examples
+	if p.FirstFrame != 0 {
+		s.carried(p.FirstFrame)
+		s.carried(p.LastFrame)
+	}
+}

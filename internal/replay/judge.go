@@ -1,0 +1,104 @@
+package replay
+
+import (
+	"bytes"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"theeye/internal/event"
+	"theeye/internal/ingest"
+)
+
+// PatchFailed is the code of a problem that only replays have: the patch does not
+// fit the body.
+const PatchFailed = "patch_failed"
+
+// rejudging says how bodies are repaired and judged.
+type rejudging struct {
+	patch   *patch
+	zone    *time.Location // nil for the application's
+	session string         // of bodies that have none
+}
+
+// verdict is what a replay finds of one rejection.
+type verdict struct {
+	rejection *event.Rejection
+	body      []byte       // repaired
+	event     *event.Event // nil when it does not pass
+	problems  []event.Problem
+}
+
+// judge repairs a rejection and judges it by what is in force now.
+func (r *Runner) judge(rej *event.Rejection, how rejudging) verdict {
+	v := verdict{rejection: rej, body: rej.Raw}
+	app, ok := r.opts.App(rej.App)
+	if !ok {
+		v.problems = []event.Problem{{Code: PatchFailed, Message: "the application is gone"}}
+		return v
+	}
+	body, err := how.repair(rej)
+	if err != nil {
+		v.problems = []event.Problem{{Code: PatchFailed, Message: err.Error()}}
+		return v
+	}
+	v.body = body
+	if how.zone != nil {
+		app.Zone = how.zone
+	}
+	record := r.opts.Collector.Rejudge(rej, body, ingest.Rejudging{Zone: app.Zone, RefuseUnknownTypes: app.RefuseUnknownTypes})
+	v.event = record.Event
+	if record.Rejection != nil {
+		v.problems = record.Rejection.Problems
+	}
+	return v
+}
+
+// repair returns the body of a rejection with the patch applied and a session put
+// in.
+func (how rejudging) repair(rej *event.Rejection) ([]byte, error) {
+	body, err := how.patch.apply(rej.Raw)
+	if err != nil || how.session == "" || rej.SessionID != "" {
+		return body, err
+	}
+	return withSession(body, how.session), nil
+}
+
+// withSession adds a session to a body that has none, or null. Any other body stays
+// as it is.
+func withSession(body []byte, session string) []byte {
+	d := jsontext.NewDecoder(bytes.NewReader(body))
+	if token, err := d.ReadToken(); err != nil || token.Kind() != '{' {
+		return body
+	}
+	begin := d.InputOffset()
+	quoted, err := jsontext.AppendQuote(nil, session)
+	if err != nil {
+		return body
+	}
+	empty := d.PeekKind() == '}'
+	for d.PeekKind() == '"' {
+		name, err := d.ReadToken()
+		if err != nil {
+			return body
+		}
+		known := name.String() == "session_id"
+		value, err := d.ReadValue()
+		if err != nil {
+			return body
+		}
+		if !known {
+			continue
+		}
+		if value.Kind() != 'n' {
+			return body
+		}
+		end := d.InputOffset()
+		return bytes.Join([][]byte{body[:end-int64(len(value))], quoted, body[end:]}, nil)
+	}
+	member := append([]byte(`"session_id":`), quoted...)
+	if !empty {
+		member = append(member, ',')
+	}
+	return bytes.Join([][]byte{body[:begin], member, body[begin:]}, nil)
+}

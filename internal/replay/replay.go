@@ -1,0 +1,355 @@
+// Package replay judges rejected events again, as they are or repaired by a JSON
+// Patch, and has those that pass now written to the queue once more. They keep id,
+// times and place of their first arrival; the store decides about them as about any
+// arrival.
+//
+// It decides nothing itself and changes nothing that is stored: what became of a
+// rejection is read from the store. So a replay may be cut off anywhere and begun
+// again, and a second one does nothing.
+package replay
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
+
+	"theeye/internal/event"
+	"theeye/internal/ingest"
+	"theeye/internal/store"
+)
+
+// Bounds.
+const (
+	// Patience is how long Start waits for a replay to end before it tells how far
+	// it has come.
+	Patience = 2 * time.Second
+	// MaxDryRuns is how many dry runs may be at work at a time; of real replays one.
+	MaxDryRuns = 2
+	// Remembered is how many replays are remembered after their end.
+	Remembered = 200
+	// MaxExamples is how many examples a dry run shows of those that pass, and of
+	// those that fail.
+	MaxExamples = 5
+
+	withExamples = 8 // newest replays that keep them
+
+	pageBytes   = 8 << 20 // of the bodies of a page, about
+	firstPage   = 100     // rejections, until their size is known
+	largestPage = 5000
+	frameBytes  = 4 << 20 // of the bodies of a frame, about
+	retryAfter  = 100 * time.Millisecond
+	retryAtMost = 5 * time.Second
+)
+
+// Errors that callers tell apart, besides *InvalidError and *query.ParamError.
+var (
+	// ErrBusy is returned while as many replays are at work as may be.
+	ErrBusy = errors.New("another replay is at work; wait for its end, or cancel it")
+	// ErrNotFound is returned for a replay that never was or is forgotten.
+	ErrNotFound = errors.New("there is no such replay; the newest are at /v1/replays")
+	// ErrClosed is returned when Run does not run.
+	ErrClosed = errors.New("replays are not at work; the server starts or ends")
+	// ErrEnded is returned for what is to be cancelled and has ended.
+	ErrEnded = errors.New("the replay has ended already")
+)
+
+// App is what the judging needs of an application.
+type App struct {
+	Zone               *time.Location // of timestamps without one
+	RefuseUnknownTypes bool
+}
+
+// Options of a Runner.
+type Options struct {
+	Reader    store.Reader
+	Collector *ingest.Collector
+	// App returns an application's settings in force; false when it is gone. It must
+	// not wait.
+	App func(name string) (App, bool)
+	// Outcomes waits until the store has decided about a frame and returns what
+	// became of its first n records.
+	Outcomes func(ctx context.Context, frame uint64, n int) ([]event.Outcome, error)
+	// Ready reports nil when the store holds all that was acknowledged.
+	Ready func() error
+	// Dir keeps what is known of replays, so that one that was cut off goes on.
+	Dir string
+	// Step is called at named steps; its error ends the replay as a failure would.
+	// It may be nil.
+	Step       func(step string) error
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+// Runner runs replays. Its methods may be called concurrently.
+type Runner struct {
+	opts    Options
+	log     *slog.Logger
+	journal journal
+	counts  *prometheus.CounterVec
+	start   chan *job
+	open    chan struct{} // closed when Run takes jobs
+	closed  chan struct{} // closed when Run has ended
+	gate    *semaphore.Weighted
+
+	mu   sync.Mutex // guards jobs and what they tell
+	jobs []*job     // oldest first
+}
+
+// New returns a runner that knows what the folder tells.
+func New(opts Options) (*Runner, error) {
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	if opts.Step == nil {
+		opts.Step = func(string) error { return nil }
+	}
+	r := &Runner{
+		opts: opts, log: opts.Logger, journal: journal{opts.Dir},
+		start: make(chan *job), open: make(chan struct{}), closed: make(chan struct{}),
+		gate: semaphore.NewWeighted(gateWidth),
+		counts: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "eye_replayed_events_total", Help: "Rejections that replays looked at, by what became of them.",
+		}, []string{"fate"}),
+	}
+	if opts.Registerer != nil {
+		opts.Registerer.MustRegister(r.counts)
+	}
+	known, err := r.journal.read()
+	if err != nil {
+		return nil, err
+	}
+	for _, status := range known {
+		r.jobs = append(r.jobs, r.revive(status))
+	}
+	return r, nil
+}
+
+// Run goes on with the replays that were cut off, and then runs those that are
+// started, until ctx ends. What is not finished then goes on at the next start.
+func (r *Runner) Run(ctx context.Context) error {
+	var work sync.WaitGroup
+	defer work.Wait()
+	defer close(r.closed)
+	if !r.untilReady(ctx) {
+		return nil
+	}
+	for _, j := range r.list() {
+		if !j.ended() {
+			work.Go(func() { j.run(ctx) })
+		}
+	}
+	close(r.open)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case j := <-r.start:
+			work.Go(func() { j.run(ctx) })
+		}
+	}
+}
+
+// untilReady waits until the store holds everything: before, what a replay has
+// done would seem not to be done.
+func (r *Runner) untilReady(ctx context.Context) bool {
+	for r.opts.Ready() != nil {
+		if !pause(ctx, retryAfter) {
+			return false
+		}
+	}
+	return ctx.Err() == nil
+}
+
+// Start begins a replay and returns when it has ended, or after Patience how far
+// it has come. Errors: *InvalidError, *query.ParamError, ErrBusy, ErrClosed, and
+// that of writing down a replay that is to change something.
+func (r *Runner) Start(ctx context.Context, req Request) (Status, error) {
+	j, err := r.newJob(req)
+	if err != nil {
+		return Status{}, err
+	}
+	select {
+	case <-r.open:
+	default:
+		return Status{}, ErrClosed
+	}
+	if err := r.admit(j); err != nil {
+		return Status{}, err
+	}
+	select {
+	case r.start <- j:
+	case <-r.closed:
+		r.remove(j)
+		return Status{}, ErrClosed
+	}
+	timer := time.NewTimer(Patience)
+	defer timer.Stop()
+	select {
+	case <-j.done:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return j.tell(), nil
+}
+
+// admit takes a job among those at work, when there is room, and writes it down
+// when it is to change something.
+func (r *Runner) admit(j *job) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	atWork, most := 0, 1
+	if j.status.DryRun {
+		most = MaxDryRuns
+	}
+	for _, other := range r.jobs {
+		if other.status.DryRun == j.status.DryRun && !other.endedLocked() {
+			atWork++
+		}
+	}
+	if atWork >= most {
+		return ErrBusy
+	}
+	if !j.status.DryRun {
+		if err := r.journal.write(j.status); err != nil {
+			return err
+		}
+	}
+	r.jobs = append(r.jobs, j)
+	r.forgetLocked()
+	return nil
+}
+
+// forgetLocked drops the oldest replays that have ended, and before that their
+// examples.
+func (r *Runner) forgetLocked() {
+	for _, j := range r.jobs[:max(0, len(r.jobs)-withExamples)] {
+		j.status.Examples = nil
+	}
+	for i := 0; len(r.jobs) > Remembered && i < len(r.jobs); {
+		j := r.jobs[i]
+		if !j.endedLocked() {
+			i++
+			continue
+		}
+		r.journal.remove(j.status.ID)
+		r.jobs = append(r.jobs[:i:i], r.jobs[i+1:]...)
+	}
+}
+
+func (r *Runner) remove(j *job) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, other := range r.jobs {
+		if other == j {
+			r.journal.remove(j.status.ID)
+			r.jobs = append(r.jobs[:i:i], r.jobs[i+1:]...)
+			return
+		}
+	}
+}
+
+func (r *Runner) list() []*job {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]*job{}, r.jobs...)
+}
+
+// List returns what is known of the newest replays, newest first.
+func (r *Runner) List() []Status {
+	jobs := r.list()
+	list := make([]Status, 0, len(jobs))
+	for _, j := range slices.Backward(jobs) {
+		list = append(list, j.tell())
+	}
+	return list
+}
+
+// Status returns what is known of a replay, or ErrNotFound.
+func (r *Runner) Status(id uuid.UUID) (Status, error) {
+	j, err := r.find(id)
+	if err != nil {
+		return Status{}, err
+	}
+	return j.tell(), nil
+}
+
+// Cancel ends a replay; what it has done stays. It returns when it has ended.
+// Errors: ErrNotFound, ErrEnded, and that of ctx.
+func (r *Runner) Cancel(ctx context.Context, id uuid.UUID) (Status, error) {
+	j, err := r.find(id)
+	if err != nil {
+		return Status{}, err
+	}
+	if j.ended() {
+		return Status{}, ErrEnded
+	}
+	close(j.cancelled())
+	select {
+	case <-j.done:
+		return j.tell(), nil
+	case <-r.closed:
+		return Status{}, ErrClosed
+	case <-ctx.Done():
+		return Status{}, ctx.Err()
+	}
+}
+
+func (r *Runner) find(id uuid.UUID) (*job, error) {
+	for _, j := range r.list() {
+		if j.status.ID == id { // it never changes
+			return j, nil
+		}
+	}
+	return nil, ErrNotFound
+}
+
+// Of returns the replay that a frame belongs to, and when it was started; false
+// when it is forgotten.
+func (r *Runner) Of(frame uint64) (id uuid.UUID, at event.Micros, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, j := range r.jobs {
+		if s := &j.status; s.FirstFrame != 0 && s.FirstFrame <= frame && frame <= s.LastFrame {
+			return s.ID, s.StartedAt, true
+		}
+	}
+	return uuid.UUID{}, 0, false
+}
+
+// Hold waits until no replay has anything of a rejection in its hands, and keeps them
+// from taking more until release is called: an erasure is then not overtaken by what
+// was read before it. What was kept of the bodies of events is dropped. The error is
+// that of ctx.
+func (r *Runner) Hold(ctx context.Context) (release func(), err error) {
+	if err := r.gate.Acquire(ctx, gateWidth); err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, j := range r.jobs {
+		j.status.Examples = nil
+	}
+	return func() { r.gate.Release(gateWidth) }, nil
+}
+
+// gateWidth is more than there are replays at a time.
+const gateWidth = 64
+
+// pause waits, and reports false when ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}

@@ -1,0 +1,151 @@
+package replay
+
+import (
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/uuid"
+
+	"theeye/internal/event"
+	"theeye/internal/query"
+)
+
+// Request says what to replay and how.
+type Request struct {
+	Filter    url.Values     `json:"filter"`              // as the list of rejections takes it; empty for all
+	Patch     jsontext.Value `json:"patch,omitzero"`      // RFC 6902; empty for none
+	TimeZone  string         `json:"time_zone,omitzero"`  // of timestamps without one; empty for the application's
+	SessionID string         `json:"session_id,omitzero"` // of bodies that have none; empty for none
+	DryRun    bool           `json:"dry_run"`             // nothing is changed
+}
+
+// State is how far a replay is.
+type State string
+
+// The states of a replay.
+const (
+	Running   State = "running"
+	Done      State = "done"
+	Failed    State = "failed"
+	Cancelled State = "cancelled"
+)
+
+// Status is what is known of a replay.
+type Status struct {
+	Request
+	ID         uuid.UUID    `json:"replay_id"`
+	State      State        `json:"state"`
+	Error      string       `json:"error,omitzero"` // why it failed, or why it waits
+	StartedAt  event.Micros `json:"started_at"`
+	FinishedAt event.Micros `json:"finished_at"` // 0 while it is at work
+
+	Matched   int64 `json:"matched"` // so far, while it is at work
+	WouldPass int64 `json:"would_pass"`
+	WouldFail int64 `json:"would_fail"`
+
+	// What became of those that passed, by the store's decision. Conflicts stay
+	// rejected, because the id is stored with another body.
+	Stored     int64 `json:"stored"`
+	Duplicates int64 `json:"duplicates"`
+	Conflicts  int64 `json:"conflicts"`
+	Erased     int64 `json:"erased"`
+	Expired    int64 `json:"expired"`
+
+	Left     []Left    `json:"-"` // what those that fail lack, most frequent first
+	Examples []Example `json:"-"` // of a dry run
+
+	// Where it goes on after it was cut off: behind After, with what was rejected up
+	// to the frame Until. Its own frames lie behind that.
+	Until      uint64       `json:"until"`
+	After      *query.After `json:"after,omitzero"`
+	FirstFrame uint64       `json:"first_frame"`
+	LastFrame  uint64       `json:"last_frame"`
+}
+
+// Left is a problem that stays.
+type Left struct {
+	Code, Pointer string
+	Count         int64
+}
+
+// maxLeft bounds the problems that are told apart.
+const maxLeft = 100
+
+// Example shows what a replay does to one rejection.
+type Example struct {
+	RejectionID, EventID uuid.UUID
+	Passes               bool
+	Before, After        []byte          // bodies; After is Before when nothing is changed
+	Problems             []event.Problem // that are left
+}
+
+// parse reads a request. Errors: *InvalidError and *query.ParamError.
+func (req Request) parse() (q query.Query, how rejudging, err error) {
+	if req.Filter.Has("replayed") {
+		return q, how, invalidf("filter has no replayed: what was replayed is not replayed again")
+	}
+	if q, err = query.Parse(req.Filter, query.Rejections); err != nil {
+		return q, how, err
+	}
+	q.Descending = false // what came first is stored first
+	if how.patch, err = parsePatch(req.Patch); err != nil {
+		return q, how, err
+	}
+	if req.TimeZone != "" {
+		if how.zone, err = time.LoadLocation(req.TimeZone); err != nil || req.TimeZone == "Local" {
+			return q, how, invalidf("time_zone %.80q is no IANA name, as in Europe/Berlin", req.TimeZone)
+		}
+	}
+	how.session = req.SessionID
+	if n := len([]rune(how.session)); n > event.MaxTextCodePoints {
+		return q, how, invalidf("session_id has %d characters, at most %d are kept", n, event.MaxTextCodePoints)
+	}
+	return q, how, nil
+}
+
+// tally adds what stays of a rejection.
+func (s *Status) tally(problems []event.Problem) {
+	for _, p := range problems {
+		i := slices.IndexFunc(s.Left, func(l Left) bool { return l.Code == p.Code && l.Pointer == p.Pointer })
+		if i < 0 {
+			if len(s.Left) == maxLeft {
+				continue
+			}
+			i = len(s.Left)
+			s.Left = append(s.Left, Left{Code: p.Code, Pointer: p.Pointer})
+		}
+		s.Left[i].Count++
+	}
+}
+
+// show keeps an example while there are few of its kind.
+func (s *Status) show(x Example) {
+	alike := 0
+	for _, other := range s.Examples {
+		if other.Passes == x.Passes {
+			alike++
+		}
+	}
+	if alike < MaxExamples {
+		s.Examples = append(s.Examples, x)
+	}
+}
+
+// became counts the fate of a replay.
+func (s *Status) became(fate event.Fate) {
+	switch fate {
+	case event.Stored:
+		s.Stored++
+	case event.Duplicate:
+		s.Duplicates++
+	case event.Rejected:
+		s.Conflicts++
+	case event.Erased:
+		s.Erased++
+	case event.Expired:
+		s.Expired++
+	case event.Pending: // no store decides so
+	}
+}

@@ -1,0 +1,159 @@
+package duckdb
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"theeye/internal/event"
+	"theeye/internal/query"
+	"theeye/internal/store"
+)
+
+// replayed reports whether anything was replayed at all; most stores never do, and
+// pay nothing for it.
+func (p *snapshot) replayed() bool {
+	return slices.ContainsFunc(p.view.hot, func(g *generation) bool { return g.replays.Load() > 0 }) ||
+		slices.ContainsFunc(p.view.segments, hasReplays)
+}
+
+func hasReplays(x *segment) bool { return x.info.Replays > 0 }
+
+// replays renders the replays up to a horizon that came through: where their
+// rejections are, and what became of them.
+func (p *snapshot) replays(horizon uint64) string {
+	const place = "SELECT app, frame, frame_index, carried_by, "
+	condition := fmt.Sprintf(" WHERE carried_by <> frame AND carried_by <= %d", horizon)
+	return "(" + place + fmt.Sprintf("%d AS fate FROM ", event.Stored) + p.all(eventTable, hasReplays) + condition +
+		" UNION ALL " + place + "fate FROM " + p.all(traceTable, hasReplays) + condition + " AND " + cameThrough() + ")"
+}
+
+// cameThrough renders that a trace of a replay is none of one that was refused. An
+// erasure takes the problems.
+func cameThrough() string { return fmt.Sprintf("problems = '' AND fate <> %d", event.Rejected) }
+
+// sieve keeps the rejections that q.Replayed selects.
+func (p *snapshot) sieve(q query.Query, rows string) string {
+	switch {
+	case q.Replayed == nil, !*q.Replayed && !p.replayed():
+		return rows
+	case !p.replayed():
+		return "(SELECT " + rejectionColumns + " FROM " + rows + " WHERE FALSE)"
+	}
+	is := " IN "
+	if !*q.Replayed {
+		is = " NOT IN "
+	}
+	return "(SELECT " + rejectionColumns + " FROM " + rows + " WHERE (app, frame, frame_index)" + is +
+		"(SELECT (app, frame, frame_index) FROM " + p.replays(q.Horizon) + "))"
+}
+
+// place is where an arrival first was.
+type place struct {
+	app      string
+	position event.Position
+}
+
+// tellReplays sets what became of rejections up to the horizon of q.
+func (p *snapshot) tellReplays(ctx context.Context, q query.Query, rejections []event.Rejection) error {
+	if len(rejections) == 0 || !p.replayed() {
+		return nil
+	}
+	ids := make([]uuid.UUID, len(rejections))
+	for i, r := range rejections {
+		ids[i] = r.EventID
+	}
+	b := newBuilder()
+	events := query.Query{Apps: q.Apps, Horizon: q.Horizon, IDs: ids}
+	traces := query.Query{Apps: q.Apps, Horizon: q.Horizon, EventIDs: ids}
+	const row = "SELECT app, frame, frame_index, carried_by, "
+	text := "SELECT app, frame, frame_index, min(carried_by), arg_min(fate, carried_by)::INTEGER FROM (" +
+		row + fmt.Sprintf("%d AS fate FROM ", event.Stored) + p.from(eventTable, p.sift(query.Events, events, spanOf(events))) +
+		" WHERE carried_by <> frame AND " + b.among("id", ids) + fmt.Sprintf(" AND carried_by <= %d", q.Horizon) +
+		" UNION ALL " + row + "fate FROM " + p.from(traceTable, p.sift(query.Rejections, traces, spanOf(traces))) +
+		" WHERE carried_by <> frame AND " + cameThrough() + " AND " + b.among("event_id", ids) + fmt.Sprintf(" AND carried_by <= %d", q.Horizon) +
+		") GROUP BY app, frame, frame_index"
+	became := map[place]*event.Became{}
+	_, err := queryAll(ctx, p.store, b.build("replays", text), func(scan scanner) (none struct{}, err error) {
+		var at place
+		var fate int
+		var x event.Became
+		err = scan(&at.app, &at.position.Frame, &at.position.Index, &x.Frame, &fate)
+		x.Fate = event.Fate(fate)
+		became[at] = &x
+		return none, err
+	})
+	if err != nil {
+		return err
+	}
+	for i := range rejections {
+		r := &rejections[i]
+		r.Became = became[place{r.App, r.Position}]
+	}
+	return nil
+}
+
+// moveReplayed moves what replays have brought through: each was received once
+// only, as what it replays. That is a rejection, or what is left of an erased one,
+// whose event may be of another session and stay.
+func (p *snapshot) moveReplayed(ctx context.Context, q query.Query, counts map[string]Counts) error {
+	type move struct {
+		app      string
+		from, to event.Fate
+		n        int64
+	}
+	erased := func(x *segment) bool {
+		for _, n := range x.info.Apps {
+			if n.Erased > 0 {
+				return true
+			}
+		}
+		return false
+	}
+	b := newBuilder()
+	var ofApps string
+	if q.Apps != nil {
+		ofApps = " AND " + b.Cond.In("app", texts(q.Apps)...)
+	}
+	const first = "SELECT app, frame, frame_index, "
+	text := "WITH replayed AS (SELECT app, frame, frame_index, arg_min(fate, carried_by)::INTEGER AS fate FROM " + p.replays(p.position) +
+		" GROUP BY app, frame, frame_index)" +
+		", origins AS (" + first + fmt.Sprintf("%d AS fate FROM ", event.Rejected) + p.all(rejectionTable, everything) + " WHERE carried_by = frame" + ofApps +
+		" UNION ALL " + first + "fate FROM " + p.all(traceTable, erased) + fmt.Sprintf(" WHERE carried_by = frame AND fate = %d", event.Erased) + ofApps +
+		") SELECT app, origins.fate::INTEGER, replayed.fate, count(*) FROM replayed JOIN origins USING (app, frame, frame_index) GROUP BY ALL"
+	moves, err := queryAll(ctx, p.store, b.build("books", text), func(scan scanner) (m move, err error) {
+		var from, to int
+		err = scan(&m.app, &from, &to, &m.n)
+		m.from, m.to = event.Fate(from), event.Fate(to)
+		return m, err
+	})
+	if err != nil {
+		return err
+	}
+	for _, m := range moves {
+		c := counts[m.app]
+		c.add(m.from, -m.n)
+		c.add(m.to, m.n)
+		counts[m.app] = c
+	}
+	return nil
+}
+
+func texts(list []string) []any {
+	values := make([]any, len(list))
+	for i, text := range list {
+		values[i] = text
+	}
+	return values
+}
+
+// rejections implements the list of rejections.
+func (p *snapshot) rejections(ctx context.Context, q query.Query) (store.Page[event.Rejection], error) {
+	found, err := search(ctx, p, q, rejectionListing())
+	if err == nil {
+		err = p.tellReplays(ctx, q, found.Items)
+	}
+	return found, err
+}
