@@ -99,7 +99,7 @@ func (s *server) allReplayed(n int) {
 	s.same("books", [5]int{n, n, 0, 0, 0}, account)
 	l := &ledger{entries: map[uuid.UUID]*entry{}}
 	for i := range n {
-		l.entries[uuid.MustParse(eventID(i))] = &entry{data: fmt.Sprintf(`{"form":{"first_name":"J%d"},"price":1.50}`, i), acked: 1, good: true}
+		l.entries[uuid.MustParse(formID(i))] = &entry{data: fmt.Sprintf(`{"form":{"first_name":"J%d"},"price":1.50}`, i), acked: 1, good: true}
 	}
 	l.find(s)
 	for id, e := range l.entries {
