@@ -13,7 +13,7 @@ import (
 // A server that is killed at any step of a replay goes on with it when it starts
 // again: each event is stored once, nothing is counted twice, and the books balance.
 func TestKilledDuringAReplay(t *testing.T) {
-	const events = 3000
+	const events = 8000 // three pages
 	for _, at := range []string{
 		"replay page read:1", "replay page read:3", "replay published:1", "replay published:2", "replay counted:1", "replay counted:3", "segment named:1",
 	} {
