@@ -13,7 +13,7 @@ import (
 // A server that is killed at any step of a replay goes on with it when it starts
 // again: each event is stored once, nothing is counted twice, and the books balance.
 func TestKilledDuringAReplay(t *testing.T) {
-	const events = 3000
+	const events = 8000 // three pages
 	for _, at := range []string{
 		"replay page read:1", "replay page read:3", "replay published:1", "replay published:2", "replay counted:1", "replay counted:3", "segment named:1",
 	} {
@@ -99,7 +99,7 @@ func (s *server) allReplayed(n int) {
 	s.same("books", [5]int{n, n, 0, 0, 0}, account)
 	l := &ledger{entries: map[uuid.UUID]*entry{}}
 	for i := range n {
-		l.entries[uuid.MustParse(eventID(i))] = &entry{data: fmt.Sprintf(`{"form":{"first_name":"J%d"},"price":1.50}`, i), acked: 1, good: true}
+		l.entries[uuid.MustParse(formID(i))] = &entry{data: fmt.Sprintf(`{"form":{"first_name":"J%d"},"price":1.50}`, i), acked: 1, good: true}
 	}
 	l.find(s)
 	for id, e := range l.entries {

@@ -63,10 +63,10 @@ func submit(n int, session, last string) string {
 		last = `,"last_name":"` + last + `"`
 	}
 	return fmt.Sprintf(`{"id":%q,"session_id":%q,"category":"form interaction","name":"submit","data":{"form":{"first_name":"J%d"%s},"price":1.50},"timestamp":"2021-01-01T09:15:00Z","sender":"web","seq":%d}`,
-		eventID(n), session, n, last, n)
+		formID(n), session, n, last, n)
 }
 
-func eventID(n int) string { return fmt.Sprintf("00000000-0000-4000-8000-%012d", n) }
+func formID(n int) string { return fmt.Sprintf("00000000-0000-4000-8000-%012d", n) }
 
 func (s *server) putType(schema string) {
 	s.t.Helper()
@@ -131,7 +131,7 @@ func TestRejectionsAreReplayed(t *testing.T) {
 	if !strings.Contains(string(summary.body), "UTC: 'form interaction/submit' from shop lacks /data/form/last_name") {
 		t.Errorf("summary: %s", summary.body)
 	}
-	if a := s.call("GET", "/v1/sessions/s", s.read, ""); !strings.Contains(string(a.body), `"missing":[{"sender":"web","from_seq":2,"to_seq":3,"count":2,"after":"`+eventID(1)+`","before":"`+eventID(4)+`"}]`) {
+	if a := s.call("GET", "/v1/sessions/s", s.read, ""); !strings.Contains(string(a.body), `"missing":[{"sender":"web","from_seq":2,"to_seq":3,"count":2,"after":"`+formID(1)+`","before":"`+formID(4)+`"}]`) {
 		t.Errorf("session: %s", a.body)
 	}
 	bySession := `{"filter":{"code":"schema_violation","session_id":["s"]}`
@@ -152,18 +152,18 @@ func TestRejectionsAreReplayed(t *testing.T) {
 		s.same("books "+when, [5]int{5, 4, 1, 0, 0}, s.ledger())
 		s.same("session "+when, []int{1, 2, 3, 4}, s.sequence("s"))
 		open := s.call("GET", "/v1/rejections?replayed=false", s.read, "")
-		if n := strings.Count(string(open.body), `"became"`); n != 0 || !strings.Contains(string(open.body), eventID(5)) {
+		if n := strings.Count(string(open.body), `"became"`); n != 0 || !strings.Contains(string(open.body), formID(5)) {
 			t.Errorf("open %s: %s", when, open.body)
 		}
-		done := s.call("GET", "/v1/rejections?replayed=true&event_id="+eventID(2), s.read, "")
-		if want := `"became":{"event_id":"` + eventID(2) + `","fate":"stored"`; !strings.Contains(string(done.body), want) || !strings.Contains(string(done.body), first.ReplayID) {
+		done := s.call("GET", "/v1/rejections?replayed=true&event_id="+formID(2), s.read, "")
+		if want := `"became":{"event_id":"` + formID(2) + `","fate":"stored"`; !strings.Contains(string(done.body), want) || !strings.Contains(string(done.body), first.ReplayID) {
 			t.Errorf("became %s: %s", when, done.body)
 		}
-		receipt := s.call("GET", "/v1/receipts/"+eventID(3), s.read, "")
+		receipt := s.call("GET", "/v1/receipts/"+formID(3), s.read, "")
 		if receipt.text("status") != "stored" || !strings.Contains(string(receipt.body), `"fate":"rejected"`) || !strings.Contains(string(receipt.body), `"replay_id":"`+first.ReplayID+`"`) {
 			t.Errorf("receipt %s: %s", when, receipt.body)
 		}
-		if e := s.call("GET", "/v1/events/"+eventID(2), s.read, ""); e.text("schema_version") != "2" || !strings.Contains(string(e.body), `"price":1.50`) {
+		if e := s.call("GET", "/v1/events/"+formID(2), s.read, ""); e.text("schema_version") != "2" || !strings.Contains(string(e.body), `"price":1.50`) {
 			t.Errorf("event %s: %s", when, e.body)
 		}
 	}
@@ -181,7 +181,7 @@ func TestRejectionsAreReplayed(t *testing.T) {
 	for i := range 60 { // segments are written and merged
 		s.sendAll(submit(100+i, "u", "x"))
 	}
-	receipt := s.call("GET", "/v1/receipts/"+eventID(3), s.read, "")
+	receipt := s.call("GET", "/v1/receipts/"+formID(3), s.read, "")
 	if receipt.text("status") != "stored" || !strings.Contains(string(receipt.body), first.ReplayID) {
 		t.Errorf("receipt from segments: %s", receipt.body)
 	}
@@ -272,7 +272,7 @@ func TestErasedRejectionsAreNotReplayed(t *testing.T) {
 	// What a replay brought through is erased with its rejection.
 	s.must(s.call("DELETE", "/v1/sessions/t", s.admin, ""), 200)
 	s.same("books", [5]int{3, 0, 0, 0, 3}, s.ledger())
-	if a := s.call("GET", "/v1/receipts/"+eventID(3), s.read, ""); a.text("status") != "erased" {
+	if a := s.call("GET", "/v1/receipts/"+formID(3), s.read, ""); a.text("status") != "erased" {
 		t.Errorf("receipt: %s", a.body)
 	}
 	if a := s.call("GET", "/v1/rejections", s.read, ""); strings.Contains(string(a.body), "raw") {
