@@ -119,6 +119,8 @@ func (h *history) do(client int, input any, run func() any) {
 	h.ops = append(h.ops, porcupine.Operation{ClientId: client, Input: input, Call: call, Output: output, Return: back})
 }
 
+func eventID(id int) string { return fmt.Sprintf("01980c00-0000-7000-8000-%012d", id) }
+
 func (h *history) send(client int, op sendBody) {
 	h.do(client, op, func() any {
 		body := fmt.Sprintf(`{"id":%q,"session_id":"s","category":"c","name":"n","data":{"body":%d},"timestamp":"2021-01-01 09:00:00"}`, eventID(op.id), op.body)
