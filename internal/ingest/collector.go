@@ -90,7 +90,7 @@ type request struct {
 	cutting     cutting
 	sentAt      event.Micros // of the envelope; 0 when absent
 	sentAtFault string
-	skew        *skew // of the application
+	skew        *skew // of the application; nil for what is not counted
 }
 
 // Status is what an answer says of an event.

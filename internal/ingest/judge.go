@@ -57,7 +57,9 @@ func (c *Collector) correct(r *request, e *element) event.Micros {
 		if wrong {
 			at += event.Micros(skew / time.Microsecond)
 		}
-		r.skew.saw(received, e.sentAt, wrong)
+		if r.skew != nil {
+			r.skew.saw(received, e.sentAt, wrong)
+		}
 	}
 	switch {
 	case at < event.Earliest || at >= event.Latest:
