@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -29,8 +30,8 @@ const (
 )
 
 // BenchmarkReading fills a store through its segment writer, merges, and prints how
-// long questions take: the first of its kind after the store was opened, the median
-// and the 99th percentile.
+// long questions take: the median and the 99th percentile, of the first time that they
+// are asked and of the second.
 func BenchmarkReading(b *testing.B) {
 	total := benchSmallStore
 	if text := os.Getenv("EYE_BENCH_EVENTS"); text != "" {
@@ -50,18 +51,16 @@ func BenchmarkReading(b *testing.B) {
 	if days*benchDay >= total {
 		f.report(days)
 	}
+	var merging time.Duration
 	for next := int64(10); days*benchDay < total; {
 		began := time.Now()
 		f.day(days, min(benchDay, total-days*benchDay))
-		days++
-		if days%20 == 0 {
-			b.Logf("%d million events; the last day took %s", days, time.Since(began).Round(time.Millisecond))
-		}
-		if days == next || days*benchDay >= total {
+		filled := time.Since(began)
+		f.must(f.Compact(b.Context())) // as a server does that has the time
+		merging += time.Since(began) - filled
+		if days++; days == next || days*benchDay >= total {
 			next *= 3
-			began = time.Now()
-			f.must(f.Compact(b.Context()))
-			b.Logf("merged in %s", time.Since(began).Round(time.Second))
+			b.Logf("%d days; the last one took %s to fill, all merges %s", days, filled.Round(time.Millisecond), merging.Round(time.Second))
 			f.report(days)
 		}
 	}
@@ -208,24 +207,28 @@ func (f *filled) sized(n int, q query.Query) error {
 	return err
 }
 
-// ask asks the same kind of question again and again.
+// ask asks the same questions twice. The first time most of what they need is in the
+// pages of the operating system and not yet in DuckDB's memory.
 func (f *filled) ask(what string, question func(i int) error) {
-	var took []time.Duration
-	for i := range benchAsks {
-		if i > benchSlowAsks && took[i/2] > 50*time.Millisecond {
-			break
+	var medians [2]string
+	for pass := range medians {
+		var took []time.Duration
+		for i := range benchAsks {
+			if i > benchSlowAsks && took[i/2] > 50*time.Millisecond {
+				break
+			}
+			began := time.Now()
+			err := question(i)
+			took = append(took, time.Since(began))
+			if err != nil {
+				f.Fatalf("%s: %v", what, err)
+			}
 		}
-		began := time.Now()
-		err := question(i)
-		took = append(took, time.Since(began))
-		if err != nil {
-			f.Fatalf("%s: %v", what, err)
-		}
+		slices.Sort(took)
+		ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+		medians[pass] = fmt.Sprintf("%.1f ms | %.1f ms", ms(took[len(took)/2]), ms(took[len(took)*99/100]))
 	}
-	first := took[0]
-	slices.Sort(took)
-	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-	fmt.Fprintf(os.Stdout, "| %s | %.1f ms | %.1f ms | %.1f ms |\n", what, ms(first), ms(took[len(took)/2]), ms(took[len(took)*99/100]))
+	fmt.Fprintf(os.Stdout, "| %s | %s |\n", what, strings.Join(medians[:], " | "))
 }
 
 // residentMiB is the memory of this process.
