@@ -67,6 +67,8 @@ func TestRejectionsGuide(t *testing.T) {
 	const path = "OCCURRED AT                  APP      SESSION  CATEGORY          NAME      DATA\n" +
 		"2026-11-24T10:00:00.000000Z  default  a7       page interaction  pageview  {\"path\":\"/quote\"}\n"
 	run(0, "session a7", "missing  1\n", path+"2026-11-24T10:00:31", "1        web     2         2       d989a651-e266-5ffa-8c18-47a2b2c7a605")
+	run(0, "types propose 'form interaction' submit", "drawn from 2 rejections, as no event of the type is stored\n", "/properties/form/properties/first_name  type: string  2     2   0\n")
+	run(0, "types try 'form interaction' submit right.json", "0 of 0 stored events would fail\n2 of 2 rejections would pass\n")
 	run(0, "types put 'form interaction' submit right.json", "form interaction / submit is in force as version 2\n")
 	run(0, "rejections replay --code schema_violation --session a7 --dry-run", "1 rejection: 1 would pass, 0 would fail.\n")
 	run(0, "rejections replay --code schema_violation --session a7 --yes", "1 rejection: 1 stored, 0 duplicates, 0 still rejected, 0 erased, 0 expired.\n")

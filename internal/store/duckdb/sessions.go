@@ -141,8 +141,9 @@ func (p *snapshot) latestSessions(ctx context.Context, q query.Query) (store.Pag
 		}
 		after := query.AfterSession(event.Micros(least), "")
 		q.After = &after
-		rows = min(4*rows, maxStarts)
-		if !full && step < math.MaxInt64/(4*stepGrowth) {
+		if full { // few of them are selected
+			rows = min(4*rows, maxStarts)
+		} else if step < math.MaxInt64/(4*stepGrowth) {
 			step *= stepGrowth
 		}
 	}
