@@ -47,15 +47,19 @@ func (e *eraser) erase(ctx context.Context, apps []string, session string) (http
 }
 
 // eraseApp erases all that an application sent, and then deletes it. The
-// application takes nothing any more. It may be called again after an error.
-func (e *eraser) eraseApp(ctx context.Context, app string) (httpapi.Erasure, error) {
+// application takes nothing any more. It may be called again after an error; when the
+// application is gone meanwhile, the error is registry.ErrNotFound.
+func (e *eraser) eraseApp(ctx context.Context, app registry.App) (httpapi.Erasure, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.eraseAppLocked(ctx, app)
 }
 
-func (e *eraser) eraseAppLocked(ctx context.Context, app string) (httpapi.Erasure, error) {
-	done, err := e.buried(ctx, func(at event.Micros, frame uint64) error { return e.store.BuryApp(app, at, frame) })
+func (e *eraser) eraseAppLocked(ctx context.Context, app registry.App) (httpapi.Erasure, error) {
+	if now, ok := e.apps.App(app.Name); !ok || now.ErasingSince == nil || !now.CreatedAt.Equal(app.CreatedAt) {
+		return httpapi.Erasure{}, fmt.Errorf("application %q: %w", app.Name, registry.ErrNotFound)
+	}
+	done, err := e.buried(ctx, func(at event.Micros, frame uint64) error { return e.store.BuryApp(app.Name, at, frame) })
 	if err != nil {
 		return done, err
 	}
@@ -151,7 +155,7 @@ func (e *eraser) resume(ctx context.Context) error {
 		if app.ErasingSince == nil {
 			continue
 		}
-		done, err := e.eraseAppLocked(ctx, app.Name)
+		done, err := e.eraseAppLocked(ctx, app)
 		if err != nil {
 			return err
 		}

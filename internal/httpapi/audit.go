@@ -162,13 +162,16 @@ var (
 	secrets   = regexp.MustCompile(`(?i)eye_[a-z]_[0-9a-z]{20,}(_[0-9a-z]*)?|whsec_[0-9a-z+/]{20,}=*`)
 )
 
+// maxNoted bounds what is noted of an answer, in bytes of JSON; of more its beginning is.
+const maxNoted = 2 << 10
+
 // maxShown bounds a text that is shown of a request, in bytes.
 const maxShown = 300
 
 // shownText is a text of a request as it may be kept: short, and without keys that
 // got into it by mistake.
 func shownText(text string) string {
-	return withoutKeys(text[:min(len(text), maxShown)])
+	return strings.ToValidUTF8(withoutKeys(text[:min(len(text), maxShown)]), "\uFFFD")
 }
 
 func withoutKeys(text string) string { return secrets.ReplaceAllString(text, "[key]") }
@@ -222,6 +225,10 @@ func (h *heldAnswer) describe(e *registry.Entry) {
 	for _, name := range told() {
 		value := string(answer[name])
 		if value != "" && value != "null" && value != "false" && e.Detail[name] == nil {
+			if len(value) > maxNoted {
+				e.Note(name, shownText(value)+"…")
+				continue
+			}
 			e.Note(name, answer[name])
 		}
 	}

@@ -3,14 +3,9 @@ package httpapi
 import (
 	"net/http"
 	"strconv"
-	"time"
 
 	"theeye/internal/backup"
 )
-
-// writeStall is how long a client may take no byte of a file before it is given up,
-// so that it does not keep its lease for ever.
-const writeStall = time.Minute
 
 func backupRoutes() []route {
 	return []route{
@@ -64,20 +59,5 @@ func (s *Server) backupFile(c *call) error {
 	defer func() { _ = file.Close() }()
 	c.w.Header().Set("Content-Type", "application/octet-stream")
 	c.w.Header().Set("Content-Length", strconv.FormatInt(file.Bytes, 10))
-	to := &unstalled{c.w, http.NewResponseController(c.w)}
-	defer func() { _ = to.control.SetWriteDeadline(time.Time{}) }() // the connection serves others
-	return file.CopyTo(c.ctx(), to)
-}
-
-// unstalled gives up a client that takes nothing any more.
-type unstalled struct {
-	http.ResponseWriter
-	control *http.ResponseController
-}
-
-func (w *unstalled) Write(b []byte) (int, error) {
-	if err := w.control.SetWriteDeadline(time.Now().Add(writeStall)); err != nil {
-		return 0, err
-	}
-	return w.ResponseWriter.Write(b)
+	return file.CopyTo(c.ctx(), c.w)
 }

@@ -150,19 +150,28 @@ type Account struct {
 	Balanced  bool   `json:"balanced" doc:"received is the sum of all others"`
 }
 
+// account returns the books, and what was acknowledged and is not in them yet.
+func (s *Server) account(ctx context.Context, apps []string) (store.Books, map[string]int64, error) {
+	for {
+		b, err := s.opts.Reader.Books(ctx, apps)
+		if err != nil {
+			return b, nil, err
+		}
+		if pending, ok := s.opts.Live.Pending(b.Position); ok {
+			return b, pending, nil
+		}
+	}
+}
+
 func (s *Server) books(c *call) error {
 	r, err := s.readOne(c, query.Events)
 	if err != nil {
 		return err
 	}
 	defer r.cancel()
-	var b store.Books
-	var pending map[string]int64
-	for ok := false; !ok; {
-		if b, err = s.opts.Reader.Books(r.ctx, r.Apps); err != nil {
-			return err
-		}
-		pending, ok = s.opts.Live.Pending(b.Position)
+	b, pending, err := s.account(r.ctx, r.Apps)
+	if err != nil {
+		return err
 	}
 	a := BooksAnswer{Apps: []Account{}, Balanced: true}
 	add := func(x store.Account) {

@@ -23,24 +23,21 @@ var errGone = errors.New("the caller takes no more")
 // first byte, so that an error before that has a status of its own.
 type download struct {
 	c        *call
-	conn     *http.ResponseController
 	format   format
-	stall    time.Duration
 	encoding string // of the content; empty for none
 	size     int64  // of the answer; 0 when it is not known
 	begun    bool
 }
 
-func newDownload(c *call, f format, stall time.Duration) *download {
-	d := &download{c: c, conn: http.NewResponseController(c.w), format: f, stall: stall}
+func newDownload(c *call, f format) *download {
+	d := &download{c: c, format: f}
 	if f.encode != nil {
 		d.encoding = acceptedEncoding(c.Header.Values("Accept-Encoding"))
 	}
 	return d
 }
 
-// begin sends the head. The connection ends with the answer, and so do the
-// deadlines that were set on it.
+// begin sends the head. The connection ends with the answer.
 func (d *download) begin() {
 	d.begun = true
 	h := d.c.w.Header()
@@ -67,7 +64,6 @@ func (d *download) Write(b []byte) (int, error) {
 	written := 0
 	for len(b) > 0 {
 		piece := b[:min(pieceBytes, len(b))]
-		_ = d.conn.SetWriteDeadline(time.Now().Add(d.stall))
 		n, err := d.c.w.Write(piece)
 		written += n
 		if err != nil {

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"theeye/internal/registry"
 )
@@ -33,6 +34,9 @@ func (s *Server) deleteApp(c *call) error {
 	if erase == "1" {
 		return s.eraseApp(c, a)
 	}
+	if a.ErasingSince != nil {
+		return problemf(http.StatusConflict, "application %q is being erased", a.Name)
+	}
 	defer s.closeDoor(a.Name)()
 	has, err := s.hasEvents(c.ctx(), a.Name)
 	if err != nil {
@@ -41,20 +45,25 @@ func (s *Server) deleteApp(c *call) error {
 	if has {
 		return problemf(http.StatusConflict, "application %q has events or rejections: erase=1 erases them with it, which cannot be undone; else revoke its keys", a.Name)
 	}
-	if err := s.opts.Registry.DeleteApp(c.ctx(), a.Name); err != nil {
+	if err := s.opts.Registry.DeleteApp(c.ctx(), a); err != nil {
 		return err
 	}
 	s.forgetApp(a.Name)
 	return noContent(c)
 }
 
+// emptyDeadline bounds how long the intake of an application waits until it is known
+// whether it may be deleted.
+const emptyDeadline = 5 * time.Second
+
 // hasEvents reports whether something that an application sent is kept.
 func (s *Server) hasEvents(ctx context.Context, app string) (bool, error) {
-	books, err := s.opts.Reader.Books(ctx, []string{app})
+	ctx, cancel := context.WithTimeout(ctx, emptyDeadline)
+	defer cancel()
+	books, pending, err := s.account(ctx, []string{app})
 	if err != nil {
 		return false, err
 	}
-	pending, _ := s.opts.Live.Pending(books.Position)
 	for _, account := range books.Accounts {
 		if account.Stored+account.Rejected > 0 {
 			return true, nil
@@ -71,11 +80,12 @@ func (s *Server) eraseApp(c *call, a registry.App) error {
 		return problem(http.StatusNotFound, "this server keeps its events elsewhere: erase them there")
 	}
 	ctx := context.WithoutCancel(c.ctx()) // it is finished also when the caller is gone
-	if _, err := s.opts.Registry.EraseApp(ctx, a.Name); err != nil {
+	a, err := s.opts.Registry.EraseApp(ctx, a.Name)
+	if err != nil {
 		return err
 	}
 	s.closeDoor(a.Name)() // those inside are through
-	done, err := s.opts.EraseApp(ctx, a.Name)
+	done, err := s.opts.EraseApp(ctx, a)
 	if err != nil {
 		return err
 	}

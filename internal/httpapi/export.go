@@ -48,7 +48,7 @@ func (s *Server) export(c *call) error {
 	if err != nil {
 		return err
 	}
-	out := newDownload(c, f, s.opts.StallDeadline)
+	out := newDownload(c, f)
 	if c.Method == http.MethodHead {
 		out.begin()
 		return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -112,7 +113,7 @@ func (s *Server) collect(c *call, appName, idempotencyKey string) (ingest.Receip
 	if !ok || !s.open(app) {
 		return ingest.Receipt{}, noApp()
 	}
-	if len(idempotencyKey) > event.MaxTextCodePoints {
+	if utf8.RuneCountInString(idempotencyKey) > event.MaxTextCodePoints {
 		return ingest.Receipt{}, problemf(http.StatusBadRequest, "Idempotency-Key is longer than %d characters", event.MaxTextCodePoints)
 	}
 	charge, err := s.admit(c, app) // before the work is done (P7)

@@ -97,7 +97,7 @@ func writeLegacyError(c *call, p *ProblemDetails) {
 	if p.retryAfter != "" {
 		c.w.Header().Set("Retry-After", p.retryAfter)
 	}
-	_ = writeJSON(c.w, p.Status, LegacyMessage{withoutKeys(p.Detail)})
+	_ = writeJSON(c.w, p.Status, LegacyMessage{strings.ToValidUTF8(withoutKeys(p.Detail), "\uFFFD")})
 }
 
 func (s *Server) legacyList(c *call) error {

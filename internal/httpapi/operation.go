@@ -100,7 +100,7 @@ func (s *Server) Metrics() http.Handler {
 }
 
 func (s *Server) openAPI(c *call) error {
-	b, err := OpenAPI(s.opts.LegacyApp != "").MarshalJSON()
+	b, err := s.document()
 	if err != nil {
 		return err
 	}

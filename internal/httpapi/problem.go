@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"theeye/internal/ingest"
 	"theeye/internal/query"
@@ -156,7 +157,7 @@ func writeProblem(w http.ResponseWriter, p *ProblemDetails) {
 	}
 	told := *p
 	told.Detail = withoutKeys(p.Detail)
-	b, err := json.Marshal(&told)
+	b, err := json.Marshal(&told, jsontext.AllowInvalidUTF8(true))
 	if err != nil {
 		b = []byte(`{"title":"Internal Server Error","status":500,"detail":"internal error"}`)
 	}

@@ -22,6 +22,13 @@ type buckets struct {
 	of map[string]*bucket
 }
 
+// forget drops the bucket of an application that is gone, with what it owes.
+func (b *buckets) forget(app string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.of, app)
+}
+
 // bucket is what one application may still send, in events. It may owe: a
 // request is let in while there is something, and charged when its events are
 // known.

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -60,13 +61,13 @@ type Options struct {
 	Erase func(ctx context.Context, apps []string, session string) (Erasure, error)
 	// EraseApp erases all that an application sent, which takes nothing any more,
 	// and then deletes it; nil where that is not possible.
-	EraseApp func(ctx context.Context, app string) (Erasure, error)
+	EraseApp func(ctx context.Context, app registry.App) (Erasure, error)
 
 	LegacyApp       string         // serves /event/ for this application; empty for none
 	MaxRequestBytes int64          // unpacked; 0 for the default
 	BodyMemory      int64          // bytes of bodies at a time; 0 for the default
 	TrustedProxies  []netip.Prefix // whose X-Forwarded-For and Forwarded are believed
-	// StallDeadline is how long the caller of an export may take nothing; 0 for the
+	// StallDeadline is how long a caller may take nothing of an answer; 0 for the
 	// default.
 	StallDeadline time.Duration
 
@@ -86,6 +87,7 @@ type Server struct {
 	doors      doors
 	metrics    metrics
 	handler    http.Handler
+	document   func() ([]byte, error) // what /openapi.json tells
 
 	exporting *semaphore.Weighted // one export at a time
 	exports   atomic.Int32        // that run or wait
@@ -107,9 +109,10 @@ func New(opts Options) *Server {
 	}
 	s := &Server{
 		opts: opts, log: opts.Logger,
-		bodies:  newMemory(max(opts.BodyMemory, signedCopies*opts.MaxRequestBytes)),
+		bodies:  newMemory(max(opts.BodyMemory, leastBodies*opts.MaxRequestBytes)),
 		metrics: newMetrics(opts.Registerer), exporting: semaphore.NewWeighted(1),
 	}
+	s.document = sync.OnceValues(OpenAPI(opts.LegacyApp != "").MarshalJSON)
 	s.handler = s.mux()
 	return s
 }
@@ -208,7 +211,8 @@ func (s *Server) serve(rt route) http.Handler {
 	name := rt.method + " " + rt.path
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
-		recorder := &statusRecorder{ResponseWriter: w}
+		recorder := &statusRecorder{ResponseWriter: w, stall: s.opts.StallDeadline}
+		recorder.mayStall() // of what the server itself may write before
 		c := &call{Request: r, w: recorder}
 		err := s.authorize(c, rt.access)
 		if err == nil {
@@ -257,15 +261,24 @@ func (s *Server) fail(c *call, rt route, err error) {
 // in time, it answers and closes the connection.
 const unreadDeadline = 2 * time.Second
 
+// statusRecorder is an answer on its way. A caller who does not take it holds it up
+// no longer than stall at a time.
 type statusRecorder struct {
 	http.ResponseWriter
 	status int
+	stall  time.Duration
+}
+
+// mayStall moves the deadline of writing.
+func (r *statusRecorder) mayStall() {
+	_ = http.NewResponseController(r.ResponseWriter).SetWriteDeadline(time.Now().Add(r.stall)) // a test's recorder has none
 }
 
 func (r *statusRecorder) WriteHeader(status int) {
 	if r.status == 0 {
 		r.status = status
 	}
+	r.mayStall()
 	r.ResponseWriter.WriteHeader(status)
 }
 
@@ -273,6 +286,7 @@ func (r *statusRecorder) Write(b []byte) (int, error) {
 	if r.status == 0 {
 		r.status = http.StatusOK
 	}
+	r.mayStall()
 	return r.ResponseWriter.Write(b)
 }
 

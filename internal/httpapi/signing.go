@@ -14,8 +14,12 @@ import (
 )
 
 // signedCopies is how often the body of a signed request is in memory at most:
-// as sent, as it is checked, and unpacked.
-const signedCopies = 3
+// as sent, three times while it is checked, and unpacked.
+const signedCopies = 5
+
+// leastBodies is how many of the largest bodies the memory must hold for one signed
+// request, of which an application may have half.
+const leastBodies = 2*signedCopies - 1
 
 // verifySigned checks the signature of a request whose key asks for one, over the
 // body as it was sent, and puts the body back for readBody. A request that does

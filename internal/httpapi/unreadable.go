@@ -226,6 +226,7 @@ func (s *Server) listUnreadable(c *call) error {
 // forgetApp forgets what is kept in memory of an application that is gone.
 func (s *Server) forgetApp(app string) {
 	s.unreadable.forget(app)
+	s.buckets.forget(app)
 	s.opts.Collector.Forget(app)
 	for _, vec := range []*prometheus.CounterVec{s.metrics.unreadable, s.metrics.overRate} {
 		vec.DeletePartialMatch(prometheus.Labels{"app": app})

@@ -8,6 +8,7 @@ package ingest
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -178,6 +179,7 @@ const KeptOfUnreadable = 4 << 10
 // Refuse keeps a request that cannot be read as one rejection with its first
 // 4 KiB. It returns when that is durable, with the id that stands for it.
 func (c *Collector) Refuse(ctx context.Context, req Request, p event.Problem) (uuid.UUID, error) {
+	p.Message = strings.ToValidUTF8(p.Message, "\uFFFD")
 	r := &request{Request: req}
 	raw := req.Body[:min(len(req.Body), KeptOfUnreadable)]
 	record := r.reject(element{problems: []event.Problem{p}}, raw, 0, 0)

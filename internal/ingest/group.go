@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -83,11 +84,17 @@ func (g *grouper) submit(ctx context.Context, s *submission) (frame uint64, firs
 		return 1, 0, nil
 	}
 	select {
-	case <-s.done: // publishing has its own deadline, so this comes
+	case <-s.done:
 		return s.frame, s.first, s.err
 	case <-ctx.Done():
+	}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return 0, 0, ctx.Err()
 	}
+	// Nobody waits for the answer, but what was submitted is on its way: the caller
+	// may count on it that nothing comes after the return.
+	<-s.done // publishing has its own deadline, so this comes
+	return s.frame, s.first, s.err
 }
 
 // run gathers and publishes until ctx ends, and then until what was submitted

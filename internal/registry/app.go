@@ -203,13 +203,14 @@ func (r *Registry) EraseApp(ctx context.Context, name string) (App, error) {
 	})
 }
 
-// DeleteApp removes an application. None of its keys is valid from then on, also
-// when an application of that name is made again. What it sent is not touched:
-// the caller sees to that. Errors: ErrNotFound, ErrUnavailable.
-func (r *Registry) DeleteApp(ctx context.Context, name string) error {
+// DeleteApp removes an application as it was found: another one that has its name
+// by now, or one that is being erased by now, stays. None of its keys is valid from
+// then on, also when an application of that name is made again. What it sent is not
+// touched: the caller sees to that. Errors: ErrNotFound, ErrUnavailable.
+func (r *Registry) DeleteApp(ctx context.Context, app App) error {
 	at := now()
-	_, err := r.changeApp(ctx, name, func(old *appRecord) (*appRecord, error) {
-		if old == nil {
+	_, err := r.changeApp(ctx, app.Name, func(old *appRecord) (*appRecord, error) {
+		if old == nil || !old.CreatedAt.Equal(app.CreatedAt) || (old.ErasingSince == nil) != (app.ErasingSince == nil) {
 			return nil, ErrNotFound
 		}
 		old.DeletedAt = &at

@@ -151,3 +151,10 @@ func read(t testing.TB, name string) string {
 	}
 	return string(b)
 }
+
+// appOf returns an application as it is now; one that there is not has its name alone.
+func appOf(r *registry.Registry, name string) registry.App {
+	a, _ := r.App(name)
+	a.Name = name
+	return a
+}

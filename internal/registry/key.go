@@ -227,7 +227,7 @@ func (r *Registry) CreateRestrictedKey(ctx context.Context, app string, kind Kin
 	made := keyRecord{Key: Key{ID: newID("key"), App: app, Kind: kind, CreatedAt: now(), Restrictions: rules}}
 	if app != "" {
 		a, ok := r.current.Load().apps[app]
-		if !ok {
+		if !ok || a.ErasingSince != nil {
 			return Key{}, "", fmt.Errorf("application %.80q: %w", app, ErrNotFound)
 		}
 		made.AppID = a.id

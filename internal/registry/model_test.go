@@ -138,7 +138,7 @@ func (m *machine) updateApp(t *rapid.T) {
 
 func (m *machine) deleteApp(t *rapid.T) {
 	app := name(t)
-	err := m.r.DeleteApp(m.t.Context(), app)
+	err := m.r.DeleteApp(m.t.Context(), appOf(m.r, app))
 	if _, exists := m.model.apps[app]; !exists {
 		expect(t, err, registry.ErrNotFound)
 		return

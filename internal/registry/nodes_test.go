@@ -126,7 +126,7 @@ func TestKeysOfAnApplicationThatIsGoneStayInvalid(t *testing.T) {
 			secrets = append(secrets, secret)
 		})
 	}
-	if err := a.DeleteApp(t.Context(), "shop"); err != nil {
+	if err := a.DeleteApp(t.Context(), appOf(a, "shop")); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := a.CreateApp(t.Context(), "shop", registry.Settings{}); err != nil {

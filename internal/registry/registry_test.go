@@ -152,7 +152,7 @@ func TestApplications(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.DeleteApp(ctx, "shop"); err != nil {
+	if err := r.DeleteApp(ctx, appOf(r, "shop")); err != nil {
 		t.Fatal(err)
 	}
 	authenticate(t, r, secret, registry.Principal{}, false)
@@ -160,7 +160,7 @@ func TestApplications(t *testing.T) {
 		t.Errorf("made again: %v", err)
 	}
 	authenticate(t, r, secret, registry.Principal{}, false)
-	if err := r.DeleteApp(ctx, "none"); !errors.Is(err, registry.ErrNotFound) {
+	if err := r.DeleteApp(ctx, appOf(r, "none")); !errors.Is(err, registry.ErrNotFound) {
 		t.Errorf("deleting what is not there: %v", err)
 	}
 }
@@ -250,5 +250,40 @@ func TestTwoNodesSeeEachOther(t *testing.T) {
 	wg.Wait()
 	if diff := cmp.Diff([]int{1, 15}, []int{made, refused}); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// A deletion is of the application that was found, not of whichever has its name by
+// the time it comes.
+func TestDeletionIsOfOneApplication(t *testing.T) {
+	r := fresh(t)
+	ctx := t.Context()
+	found, err := r.CreateApp(ctx, "shop", registry.Settings{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	erasing, err := r.EraseApp(ctx, "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.DeleteApp(ctx, found); !errors.Is(err, registry.ErrNotFound) {
+		t.Errorf("one that is being erased was deleted as one that is not: %v", err)
+	}
+	if _, _, err := r.CreateKey(ctx, "shop", registry.Read); !errors.Is(err, registry.ErrNotFound) {
+		t.Errorf("it got a key: %v", err)
+	}
+	if err := r.DeleteApp(ctx, erasing); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.CreateApp(ctx, "shop", registry.Settings{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, before := range []registry.App{found, erasing} {
+		if err := r.DeleteApp(ctx, before); !errors.Is(err, registry.ErrNotFound) {
+			t.Errorf("its successor was deleted: %v", err)
+		}
+	}
+	if _, ok := r.App("shop"); !ok {
+		t.Error("the successor is gone")
 	}
 }

@@ -96,7 +96,7 @@ func TestNoSecondFirstStart(t *testing.T) {
 	js, _ := jetStream(t, t.TempDir())
 	dir := t.TempDir()
 	r := open(t, js, dir)
-	if err := r.DeleteApp(t.Context(), "default"); err != nil {
+	if err := r.DeleteApp(t.Context(), appOf(r, "default")); err != nil {
 		t.Fatal(err)
 	}
 	r.Close()

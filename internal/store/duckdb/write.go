@@ -11,6 +11,7 @@ import (
 
 	"github.com/duckdb/duckdb-go/v2"
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"theeye/internal/event"
 	"theeye/internal/store"
@@ -236,6 +237,6 @@ func problemsJSON(problems []event.Problem) (string, error) {
 	if len(problems) == 0 {
 		return "", nil
 	}
-	b, err := json.Marshal(problems)
+	b, err := json.Marshal(problems, jsontext.AllowInvalidUTF8(true)) // a frame must not be held up by a text
 	return string(b), err
 }
