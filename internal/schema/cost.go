@@ -230,6 +230,11 @@ func (s *scanner) load(depth int) load {
 	return s.cost.loads[min(depth, len(s.cost.loads)-1)]
 }
 
+// steps is the work for one value.
+func (s *scanner) steps(depth int) int {
+	return s.load(depth).steps * (1 + depth/16) // a deep place costs more to name
+}
+
 func (s *scanner) fail(message string) {
 	p := violation(dataPointer, message)
 	s.problem = &p
@@ -237,7 +242,7 @@ func (s *scanner) fail(message string) {
 
 func (s *scanner) value(v any, depth int) {
 	l := s.load(depth)
-	s.work += l.steps * (1 + depth/16) // a deep place costs more to name
+	s.work += s.steps(depth)
 	switch v := v.(type) {
 	case string:
 		s.work += len(v) * l.pattern / bytesPerStep
