@@ -89,6 +89,7 @@ type Server struct {
 
 	exporting *semaphore.Weighted // one export at a time
 	exports   atomic.Int32        // that run or wait
+	draftings *semaphore.Weighted // drafts that are tried or proposed
 }
 
 // New returns a server of all routes.
@@ -108,7 +109,7 @@ func New(opts Options) *Server {
 	s := &Server{
 		opts: opts, log: opts.Logger,
 		bodies:  newMemory(max(opts.BodyMemory, signedCopies*opts.MaxRequestBytes)),
-		metrics: newMetrics(opts.Registerer), exporting: semaphore.NewWeighted(1),
+		metrics: newMetrics(opts.Registerer), exporting: semaphore.NewWeighted(1), draftings: semaphore.NewWeighted(maxDrafting),
 	}
 	s.handler = s.mux()
 	return s
