@@ -205,6 +205,18 @@ func limited(l load) load {
 	return load{min(l.steps, 1<<30), min(l.pattern, 1<<30)}
 }
 
+// outgrows reports whether large data that was checked before may take too long now.
+// The root is a single value.
+func (c cost) outgrows(before cost) bool {
+	now, then := scanner{cost: c}, scanner{cost: before}
+	for depth := 1; depth < max(len(c.loads), len(before.loads)); depth++ {
+		if steps := now.steps(depth); steps >= 2*then.steps(depth) && steps*commonValues > MaxWork {
+			return true
+		}
+	}
+	return false
+}
+
 // bytesPerStep is how many bytes times instructions of patterns take as long
 // as one step.
 const bytesPerStep = 64
