@@ -237,7 +237,7 @@ func TestProposalOfLongNames(t *testing.T) {
 			for i := range 5 {
 				o := object{}
 				for j := range 99 {
-					o[fmt.Sprint(i, j, strings.Repeat(letter, 195))] = object{"a": 1}
+					o[fmt.Sprint(i, j, strings.Repeat(letter, 195))] = 1
 				}
 				data = append(data, string(text(object{fmt.Sprint("p", i): o})))
 			}
