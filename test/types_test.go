@@ -133,6 +133,13 @@ func TestADraftIsTried(t *testing.T) {
 		s.must(s.call("POST", pageview+"/try"+params, s.admin, `{}`), 400)
 	}
 	s.must(s.call("POST", pageview+"/try", s.read, `{}`), 403)
+
+	// What a replay has brought through is settled.
+	s.must(s.call("PUT", pageview, s.admin, `{}`), 200)
+	s.must(s.call("POST", "/v1/rejections/replay", s.admin, `{"filter":{}}`), 202)
+	if got := sum(try("", `{}`)["rejected"]); got != "1 <nil> 0 0 /timestamp 1" {
+		t.Errorf("after a replay: rejected %s", got)
+	}
 	s.balanced(16)
 }
 

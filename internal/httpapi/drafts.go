@@ -24,6 +24,8 @@ import (
 const (
 	defaultLast   = 10_000
 	maxLast       = 100_000
+	maxDrafting   = 2   // requests at a time
+	draftPage     = 200 // records that are in memory at a time, for each
 	draftDeadline = 30 * time.Second
 	maxExamples   = 10
 	maxPlaces     = 100   // that are told
@@ -78,9 +80,10 @@ type drafting struct {
 	category, name string
 	last           int
 	ctx            context.Context //nolint:containedctx // lives as long as its request
-	cancel         context.CancelFunc
+	end            func()
 }
 
+// drafting reads the request. Its end must be called.
 func (s *Server) drafting(c *call) (drafting, error) {
 	d := drafting{category: c.PathValue("category"), name: c.PathValue("name"), last: defaultLast}
 	for name, values := range c.URL.Query() {
@@ -95,15 +98,21 @@ func (s *Server) drafting(c *call) (drafting, error) {
 	if err := s.opts.CaughtUp(); err != nil {
 		return d, unavailable(err.Error())
 	}
-	d.ctx, d.cancel = context.WithTimeout(c.ctx(), draftDeadline)
+	if !s.draftings.TryAcquire(1) {
+		return d, unavailable("other drafts are being tried or proposed; try again when they are through")
+	}
+	ctx, cancel := context.WithTimeout(c.ctx(), draftDeadline)
+	d.ctx, d.end = ctx, func() { cancel(); s.draftings.Release(1) }
 	return d, nil
 }
 
 // newest calls each with the newest records of the type, d.last at most.
+// Rejections of which a replay has made something are not among them: they are
+// settled.
 func newest[T any](d *drafting, list func(context.Context, query.Query) (store.Page[T], error), after func(*T) query.After, each func(*T)) error {
-	q := query.Query{Categories: []string{d.category}, Names: []string{d.name}, Descending: true}
+	q := query.Query{Categories: []string{d.category}, Names: []string{d.name}, Descending: true, Replayed: new(bool)}
 	for left := d.last; left > 0; {
-		q.Limit = min(left, query.MaxLimit)
+		q.Limit = min(left, draftPage)
 		page, err := list(d.ctx, q)
 		if errors.Is(err, context.DeadlineExceeded) || d.ctx.Err() != nil && err == nil {
 			return unavailable("reading the newest events takes longer than " + draftDeadline.String() + ": ask for fewer with last")
@@ -129,7 +138,7 @@ func (s *Server) tryType(c *call) error {
 	if err != nil {
 		return err
 	}
-	defer d.cancel()
+	defer d.end()
 	document, err := readSchema(c)
 	if err != nil {
 		return err
@@ -247,7 +256,7 @@ func (s *Server) proposeType(c *call) error {
 	if err != nil {
 		return err
 	}
-	defer d.cancel()
+	defer d.end()
 	p, err := schema.NewProposer()
 	if err != nil {
 		return err

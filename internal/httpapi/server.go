@@ -91,6 +91,7 @@ type Server struct {
 
 	exporting *semaphore.Weighted // one export at a time
 	exports   atomic.Int32        // that run or wait
+	draftings *semaphore.Weighted // drafts that are tried or proposed
 }
 
 // New returns a server of all routes.
@@ -110,7 +111,7 @@ func New(opts Options) *Server {
 	s := &Server{
 		opts: opts, log: opts.Logger,
 		bodies:  newMemory(max(opts.BodyMemory, leastBodies*opts.MaxRequestBytes)),
-		metrics: newMetrics(opts.Registerer), exporting: semaphore.NewWeighted(1),
+		metrics: newMetrics(opts.Registerer), exporting: semaphore.NewWeighted(1), draftings: semaphore.NewWeighted(maxDrafting),
 	}
 	s.document = sync.OnceValues(OpenAPI(opts.LegacyApp != "").MarshalJSON)
 	s.handler = s.mux()

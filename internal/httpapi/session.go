@@ -17,6 +17,9 @@ import (
 // be told.
 const maxExamined = 10_000
 
+// examinedPage is how many of them are in memory at a time with their data.
+const examinedPage = 200
+
 // SessionAnswer is a session with a page of its events.
 type SessionAnswer struct {
 	Session ExaminedSession `json:"session"`
@@ -95,7 +98,7 @@ func (s *Server) getSession(c *call) error {
 // examine tells what is late and missing. It looks at the whole session, whatever
 // page of it is shown and whatever selects its events.
 func (s *Server) examine(r *reading, q query.Query, page store.Page[event.Event], a *SessionAnswer) error {
-	steps, err := s.steps(r.ctx, query.Query{Apps: q.Apps, SessionIDs: q.SessionIDs, Horizon: q.Horizon, Limit: query.MaxLimit})
+	steps, err := s.steps(r.ctx, query.Query{Apps: q.Apps, SessionIDs: q.SessionIDs, Horizon: q.Horizon, Limit: examinedPage})
 	if err != nil {
 		return err
 	}

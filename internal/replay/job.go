@@ -20,6 +20,8 @@ type job struct {
 	cancel chan struct{} // closed when it is to end
 	once   sync.Once
 
+	published uint64 // its newest frame since the start; 0 for none
+
 	status Status // guarded by Runner.mu; the goroutine that runs the job alone changes it
 }
 
@@ -135,6 +137,11 @@ func (j *job) keep() {
 
 // walk goes through the rejections page by page, from where the status says.
 func (j *job) walk(ctx context.Context) error {
+	if j.published != 0 { // what is still on its way would be published again
+		if _, err := j.runner.opts.Outcomes(ctx, j.published, 0); err != nil && ctx.Err() != nil {
+			return err // of a frame that is forgotten the store has decided
+		}
+	}
 	q := j.query
 	q.After, q.Limit = j.status.After, firstPage
 	if j.status.Until == 0 { // once it has begun, some of the replayed are its own
@@ -149,7 +156,7 @@ func (j *job) walk(ctx context.Context) error {
 			return nil
 		}
 		after := placeBehind(page)
-		q.After, q.Limit = &after, nextLimit(page.Items)
+		q.After, q.Limit = &after, nextLimit(q.Limit, page.Items)
 		j.change(func(s *Status) { s.After, s.Error = q.After, "" })
 		j.keep()
 	}
@@ -181,16 +188,17 @@ func placeBehind(p store.Page[event.Rejection]) query.After {
 	return query.AfterRejection(&p.Items[len(p.Items)-1])
 }
 
-// nextLimit makes the next page as long as the bodies of this one allow.
-func nextLimit(items []event.Rejection) int {
+// nextLimit makes the next page as long as the bodies of this one allow, and twice
+// as long at most: larger bodies may follow small ones.
+func nextLimit(limit int, items []event.Rejection) int {
 	size := 0
 	for _, r := range items {
 		size += len(r.Raw) + 1<<10
 	}
 	if size == 0 {
-		return largestPage
+		return limit
 	}
-	return max(1, min(largestPage, pageBytes*len(items)/size))
+	return max(1, min(largestPage, 2*limit, pageBytes*len(items)/size))
 }
 
 // page judges the rejections of a page and has those that pass written.
@@ -229,7 +237,9 @@ func (j *job) page(ctx context.Context, items []event.Rejection) error {
 			if err := j.publish(ctx, passed, &judged); err != nil {
 				return err
 			}
-			passed, size = nil, 0
+			if passed, size = nil, 0; ctx.Err() != nil {
+				break
+			}
 		}
 	}
 	if !j.status.DryRun && len(passed) > 0 {
@@ -248,10 +258,13 @@ func (j *job) publish(ctx context.Context, events []*event.Event, judged *Status
 	if err != nil {
 		return err
 	}
+	j.published = frame
+	judged.carried(frame)
+	j.change(func(s *Status) { s.carried(frame) }) // whatever becomes of the page
 	if err := r.opts.Step("replay published"); err != nil {
 		return errors.Join(errFinal, err)
 	}
-	outcomes, err := r.opts.Outcomes(ctx, frame, len(events))
+	outcomes, err := j.outcomes(ctx, frame, len(events))
 	if err != nil {
 		return err
 	}
@@ -259,8 +272,23 @@ func (j *job) publish(ctx context.Context, events []*event.Event, judged *Status
 		judged.became(o.Fate)
 		r.counts.WithLabelValues(o.Fate.String()).Inc()
 	}
-	judged.carried(frame)
 	return r.opts.Step("replay counted")
+}
+
+// outcomes waits for what becomes of a frame; a cancel does not end that at once, so
+// that what it has brought through is counted.
+func (j *job) outcomes(ctx context.Context, frame uint64, n int) ([]event.Outcome, error) {
+	outcomes, err := j.runner.opts.Outcomes(ctx, frame, n)
+	select {
+	case <-j.cancel:
+		if err != nil {
+			short, stop := context.WithTimeout(context.WithoutCancel(ctx), Patience)
+			defer stop()
+			return j.runner.opts.Outcomes(short, frame, n)
+		}
+	default:
+	}
+	return outcomes, err
 }
 
 // carried notes a frame of the replay.

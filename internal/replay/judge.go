@@ -10,9 +10,11 @@ import (
 	"theeye/internal/ingest"
 )
 
-// PatchFailed is the code of a problem that only replays have: the patch does not
-// fit the body.
-const PatchFailed = "patch_failed"
+// Codes of problems that only replays have.
+const (
+	PatchFailed = "patch_failed"     // the patch does not fit the body
+	AppGone     = "application_gone" // nobody says any more how to judge
+)
 
 // rejudging says how bodies are repaired and judged.
 type rejudging struct {
@@ -34,7 +36,7 @@ func (r *Runner) judge(rej *event.Rejection, how rejudging) verdict {
 	v := verdict{rejection: rej, body: rej.Raw}
 	app, ok := r.opts.App(rej.App)
 	if !ok {
-		v.problems = []event.Problem{{Code: PatchFailed, Message: "the application is gone"}}
+		v.problems = []event.Problem{{Code: AppGone, Message: "the application is gone"}}
 		return v
 	}
 	body, err := how.repair(rej)

@@ -42,7 +42,7 @@ const (
 
 	pageBytes   = 8 << 20 // of the bodies of a page, about
 	firstPage   = 100     // rejections, until their size is known
-	largestPage = 5000
+	largestPage = 1000    // larger bodies may follow small ones
 	frameBytes  = 4 << 20 // of the bodies of a frame, about
 	retryAfter  = 100 * time.Millisecond
 	retryAtMost = 5 * time.Second

@@ -36,8 +36,10 @@ type bench struct {
 	*testing.T
 	store     *memory.Store
 	collector *ingest.Collector
+	app       string // that sends
 	dir       string
 	ready     error
+	waits     func(context.Context) error // before outcomes are told; may be nil
 	step      func(string) error
 
 	mu       sync.Mutex // guards all below
@@ -49,7 +51,7 @@ type bench struct {
 }
 
 func newBench(t *testing.T) *bench {
-	b := &bench{T: t, store: memory.New(), dir: t.TempDir(), outcomes: map[uint64][]event.Outcome{}, types: map[string]*schema.Type{}}
+	b := &bench{T: t, app: "shop", store: memory.New(), dir: t.TempDir(), outcomes: map[uint64][]event.Outcome{}, types: map[string]*schema.Type{}}
 	b.collector = ingest.New(ingest.Options{Publish: b.publish, Types: func(_, name string) *schema.Type {
 		b.mu.Lock()
 		defer b.mu.Unlock()
@@ -95,7 +97,7 @@ func (b *bench) send(bodies ...string) {
 	ctx, stop := context.WithCancel(b.Context())
 	done := make(chan error, 1)
 	go func() { done <- b.collector.Run(ctx) }()
-	_, err := b.collector.Collect(b.Context(), ingest.Request{App: "shop", Body: []byte("[" + strings.Join(bodies, ",") + "]"), ReceivedAt: event.Now()})
+	_, err := b.collector.Collect(b.Context(), ingest.Request{App: b.app, Body: []byte("[" + strings.Join(bodies, ",") + "]"), ReceivedAt: event.Now()})
 	stop()
 	if err := errors.Join(err, <-done); err != nil {
 		b.Fatal(err)
@@ -113,7 +115,12 @@ func (b *bench) runner() (r *replay.Runner, stop func()) {
 		Reader: b.store, Collector: b.collector, Dir: b.dir, Step: b.step,
 		App:   func(name string) (replay.App, bool) { return replay.App{Zone: time.UTC}, name == "shop" },
 		Ready: func() error { return b.ready },
-		Outcomes: func(_ context.Context, frame uint64, _ int) ([]event.Outcome, error) {
+		Outcomes: func(ctx context.Context, frame uint64, _ int) ([]event.Outcome, error) {
+			if b.waits != nil {
+				if err := b.waits(ctx); err != nil {
+					return nil, err
+				}
+			}
 			b.mu.Lock()
 			defer b.mu.Unlock()
 			return b.outcomes[frame], nil
@@ -417,6 +424,78 @@ func TestCancel(t *testing.T) {
 	kept, err := os.ReadFile(filepath.Join(b.dir, s.ID.String()+".json"))
 	if err != nil || strings.Contains(string(kept), "session") || !strings.Contains(string(kept), `"cancelled"`) {
 		t.Errorf("kept of it: %s, %v", kept, err)
+	}
+}
+
+// A cancel, or a failure, that comes while the store decides loses no count.
+func TestInterruptedWhileTheStoreDecides(t *testing.T) {
+	for _, name := range []string{"a cancel", "a failure"} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.schema(needsPath)
+			b.send(body(1, `{}`))
+			b.schema(`{}`)
+			waiting := make(chan struct{})
+			first := sync.OnceValue(func() bool { close(waiting); return true })
+			asked := 0
+			b.waits = func(ctx context.Context) error {
+				first()
+				if asked++; asked > 1 {
+					return nil
+				}
+				if name == "a failure" {
+					return errors.New("not now")
+				}
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			r, stop := b.runner()
+			want := replay.Done
+			if name == "a cancel" {
+				want = replay.Cancelled
+				go func() {
+					<-waiting
+					_, _ = r.Cancel(context.Background(), r.List()[0].ID)
+				}()
+			}
+			s := b.start(r, replay.Request{})
+			stop()
+			if counts(s) != [5]int64{1, 1, 0, 1, 0} || s.State != want || s.Duplicates != 0 {
+				t.Errorf("%+v", s)
+			}
+			if id, _, ok := r.Of(s.LastFrame); s.LastFrame == 0 || !ok || id != s.ID {
+				t.Error("the frame does not tell its replay")
+			}
+		})
+	}
+}
+
+func TestAnApplicationThatIsGone(t *testing.T) {
+	b := newBench(t)
+	b.schema(needsPath)
+	b.app = "blog"
+	b.send(body(1, `{}`))
+	r, _ := b.runner()
+	s := b.start(r, replay.Request{DryRun: true})
+	if len(s.Left) != 1 || s.Left[0].Code != replay.AppGone {
+		t.Errorf("%+v", s.Left)
+	}
+}
+
+// Pages do not grow at once when bodies are small: larger ones may follow.
+func TestPagesGrowSlowly(t *testing.T) {
+	b := newBench(t)
+	b.schema(needsPath)
+	var bodies []string
+	for i := range 1500 {
+		bodies = append(bodies, body(i, `{}`))
+	}
+	b.send(bodies...)
+	pages := 0
+	b.step = func(string) error { pages++; return nil }
+	r, _ := b.runner()
+	if s := b.start(r, replay.Request{DryRun: true}); s.Matched != 1500 || pages != 4 {
+		t.Errorf("%d pages, %+v", pages, s)
 	}
 }
 

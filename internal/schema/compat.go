@@ -20,6 +20,11 @@ type Reason struct {
 // conforms to t as well, as Check would judge it. What the proof does not
 // understand counts as breaking, with a reason that begins "cannot be judged".
 //
+// That Check takes no data over MaxWork is judged roughly: a version counts as
+// breaking when it takes twice the steps for values at some depth and commonValues
+// of them would be over. Data nearer to that bound may conform to before and be
+// too large for t.
+//
 // At most MaxReasons are told, in the order of the new schema's keywords. It
 // takes MaxJudging at most and may be called concurrently.
 func (t *Type) Breaks(before *Type) (reasons []Reason) {
@@ -39,6 +44,8 @@ func (t *Type) Breaks(before *Type) (reasons []Reason) {
 	switch {
 	case c.over():
 		return []Reason{{"", "cannot be judged: the two schemas are too intricate to be compared"}}
+	case ok && t.cost.outgrows(before.cost):
+		return []Reason{{"", "cannot be judged: large data may take too long to be checked: more alternatives, references or names of required meet at one place"}}
 	case ok:
 		return nil
 	}

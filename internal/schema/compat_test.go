@@ -165,3 +165,28 @@ func TestALargeSchemaIsJudged(t *testing.T) {
 	}
 	t.Log(time.Since(start))
 }
+
+// Data that was checked before must not become too large for its schema.
+func TestCompatibilityOfLargeData(t *testing.T) {
+	anyOf := func(n int) string { return `{"anyOf":[true` + strings.Repeat(",true", n-1) + `]}` }
+	for name, c := range map[string]struct {
+		before, now string
+		breaks      bool
+	}{
+		"a hundred alternatives for items": {`{"properties":{"big":{"type":"array"}}}`, `{"properties":{"big":{"type":"array","items":` + anyOf(100) + `}}}`, true},
+		"a few":                            {`{"properties":{"big":{"type":"array"}}}`, `{"properties":{"big":{"type":"array","items":` + anyOf(10) + `}}}`, false},
+		"a hundred for the root":           {`{}`, anyOf(100), false},
+		"an optional property": {
+			`{"properties":{"a":{"type":"string"}},"additionalProperties":false}`,
+			`{"properties":{"a":{"type":"string"},"b":{"required":["c","d"],"properties":{"c":{"enum":["x","y"]}}}},"additionalProperties":false}`, false,
+		},
+		"one more of many": {`{"items":` + anyOf(99) + `}`, `{"items":` + anyOf(100) + `}`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			reasons := compile(t, c.now).Breaks(compile(t, c.before))
+			if (reasons != nil) != c.breaks || c.breaks && !strings.HasPrefix(reasons[0].Reason, "cannot be judged: large data") {
+				t.Errorf("%v", reasons)
+			}
+		})
+	}
+}

@@ -205,6 +205,18 @@ func limited(l load) load {
 	return load{min(l.steps, 1<<30), min(l.pattern, 1<<30)}
 }
 
+// outgrows reports whether large data that was checked before may take too long now.
+// The root is a single value.
+func (c cost) outgrows(before cost) bool {
+	now, then := scanner{cost: c}, scanner{cost: before}
+	for depth := 1; depth < max(len(c.loads), len(before.loads)); depth++ {
+		if steps := now.steps(depth); steps >= 2*then.steps(depth) && steps*commonValues > MaxWork {
+			return true
+		}
+	}
+	return false
+}
+
 // bytesPerStep is how many bytes times instructions of patterns take as long
 // as one step.
 const bytesPerStep = 64
@@ -230,6 +242,11 @@ func (s *scanner) load(depth int) load {
 	return s.cost.loads[min(depth, len(s.cost.loads)-1)]
 }
 
+// steps is the work for one value.
+func (s *scanner) steps(depth int) int {
+	return s.load(depth).steps * (1 + depth/16) // a deep place costs more to name
+}
+
 func (s *scanner) fail(message string) {
 	p := violation(dataPointer, message)
 	s.problem = &p
@@ -237,7 +254,7 @@ func (s *scanner) fail(message string) {
 
 func (s *scanner) value(v any, depth int) {
 	l := s.load(depth)
-	s.work += l.steps * (1 + depth/16) // a deep place costs more to name
+	s.work += s.steps(depth)
 	switch v := v.(type) {
 	case string:
 		s.work += len(v) * l.pattern / bytesPerStep

@@ -59,6 +59,10 @@ const (
 	// maxComparisons bounds the work, in steps of about 5 µs. A schema of a thousand
 	// properties takes 10,000.
 	maxComparisons = 50_000
+	// commonValues is how many values of one depth data may have for a version to
+	// take all that the one before took: those of an event of 256 KiB, at 26 bytes
+	// each. With more, everyday changes would count as breaking.
+	commonValues = 10_000
 	// MaxJudging bounds the time, on a machine that is slow or busy.
 	MaxJudging = 5 * time.Second
 )

@@ -22,7 +22,8 @@ type Evidence struct {
 
 // Proposer draws a schema from the data of events: types, what is required,
 // formats, small enums, members and items. The schema conforms to all data that
-// was added: a statement with a single exception is not made. It stays open:
+// was added, as Check judges it: a statement with a single exception is not
+// made, nor one under which large data would take too long. It stays open:
 // properties that were not seen are allowed.
 //
 // Its memory is bounded by the limits in limits.go, whatever is added: what is
@@ -31,6 +32,7 @@ type Proposer struct {
 	root    shape
 	events  int
 	places  int
+	most    [maxProposedDepth + 1]int // values of one event, by depth
 	formats []format
 }
 
@@ -76,7 +78,30 @@ func (p *Proposer) Add(data any) bool {
 	}
 	p.events++
 	p.add(&p.root, data, 0)
+	var counts [maxProposedDepth + 1]int
+	countByDepth(data, counts[:])
+	for depth, n := range counts {
+		p.most[depth] = max(p.most[depth], n)
+	}
 	return true
+}
+
+// countByDepth adds the values of v, as deep as there are counts.
+func countByDepth(v any, counts []int) {
+	if len(counts) == 0 {
+		return
+	}
+	counts[0]++
+	switch v := v.(type) {
+	case []any:
+		for _, item := range v {
+			countByDepth(item, counts[1:])
+		}
+	case map[string]any:
+		for _, member := range v {
+			countByDepth(member, counts[1:])
+		}
+	}
 }
 
 func (p *Proposer) add(s *shape, v any, depth int) {
@@ -172,36 +197,78 @@ type Proposal struct {
 	Evidence []Evidence // in the order of places
 }
 
-// Propose returns the schema of all that was added.
+// Propose returns the schema of all that was added. What would make it too large,
+// or a check of what was added too long, is left out.
 func (p *Proposer) Propose() (Proposal, error) {
-	var err error
-	for _, enums := range []bool{true, false} { // with them it may be too large
-		d := drafter{formats: p.formats, enums: enums}
-		s := d.draft(&p.root, "")
+	d := drafter{formats: p.formats, enums: true, optional: true, deepest: maxProposedDepth}
+	for {
+		d.evidence = nil
+		s := d.draft(&p.root, "", 0)
 		s["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-		var document []byte
-		if document, err = stdjson.MarshalIndent(s, "", "  "); err != nil {
-			break
+		document, err := stdjson.MarshalIndent(s, "", "  ")
+		if err == nil && len(document) > MaxDocumentBytes {
+			document, err = stdjson.Marshal(s)
 		}
-		if _, err = Compile("", "", 0, document); err == nil {
-			return Proposal{p.events, document, d.evidence}, nil
+		if err != nil {
+			return Proposal{}, fmt.Errorf("draw a schema from %d events: %w", p.events, err)
+		}
+		t, err := Compile("", "", 0, document)
+		switch {
+		case err == nil:
+			depth, over := p.heaviest(t.cost)
+			if !over {
+				return Proposal{p.events, document, d.evidence}, nil
+			}
+			d.relieve(depth)
+		case d.enums:
+			d.enums = false
+		case d.optional:
+			d.optional = false
+		case d.deepest > 0:
+			d.deepest--
+		default:
+			return Proposal{}, fmt.Errorf("draw a schema from %d events: %w", p.events, err)
 		}
 	}
-	return Proposal{}, fmt.Errorf("draw a schema from %d events: %w", p.events, err)
+}
+
+// heaviest returns the depth at which a check takes most steps, and whether one of
+// an event that was added may take more than MaxWork. Proposals have no patterns.
+func (p *Proposer) heaviest(c cost) (depth int, over bool) {
+	sum, most := 0, 0
+	s := scanner{cost: c}
+	for i, n := range p.most {
+		work := n * s.steps(i)
+		if sum += work; work > most {
+			depth, most = i, work
+		}
+	}
+	return depth, sum > MaxWork
 }
 
 // drafter writes the schema of a shape.
 type drafter struct {
 	formats  []format
 	enums    bool
+	optional bool                       // members that some lack are described
+	free     [maxProposedDepth + 1]bool // depths at which nothing is required
+	deepest  int                        // that is described
 	evidence []Evidence
+}
+
+// relieve leaves out what makes values at a depth expensive.
+func (d *drafter) relieve(depth int) {
+	if d.free[depth] {
+		d.deepest = depth - 1
+	}
+	d.free[depth] = true
 }
 
 func (d *drafter) state(at, statement string, seen, of int) {
 	d.evidence = append(d.evidence, Evidence{at, statement, seen, of, of - seen})
 }
 
-func (d *drafter) draft(s *shape, at string) map[string]any {
+func (d *drafter) draft(s *shape, at string, depth int) map[string]any {
 	doc := map[string]any{}
 	if s == nil || s.seen == 0 {
 		return doc
@@ -219,11 +286,11 @@ func (d *drafter) draft(s *shape, at string) map[string]any {
 	if s.types[texts] > 0 {
 		d.texts(s, at, doc, all)
 	}
-	if s.items != nil {
-		doc["items"] = d.draft(s.items, at+"/items")
+	if s.items != nil && depth < d.deepest {
+		doc["items"] = d.draft(s.items, at+"/items", depth+1)
 	}
 	if s.types[objects] > 0 {
-		d.members(s, at, doc)
+		d.members(s, at, doc, depth)
 	}
 	return doc
 }
@@ -256,22 +323,26 @@ func (d *drafter) texts(s *shape, at string, doc map[string]any, all types) {
 
 // members states the properties. An object with too many names is taken for a
 // table whose names are data: only what all of them have is described.
-func (d *drafter) members(s *shape, at string, doc map[string]any) {
+func (d *drafter) members(s *shape, at string, doc map[string]any, depth int) {
 	properties, required := map[string]any{}, []string{}
 	n := s.types[objects]
 	for _, name := range slices.Sorted(maps.Keys(s.members)) {
 		m := s.members[name]
 		below := at + "/properties/" + escape(name)
 		switch {
+		case m.seen == n && d.free[depth]:
+			d.state(below, "not required: large data would take too long to be checked", n, n)
 		case m.seen == n:
 			required = append(required, name)
 			d.state(below, "required", n, n)
-		case s.crowded:
+		case s.crowded || !d.optional:
 			continue
 		default:
 			d.state(below, "optional", m.seen, n)
 		}
-		properties[name] = d.draft(m, below)
+		if depth < d.deepest {
+			properties[name] = d.draft(m, below, depth+1)
+		}
 	}
 	if s.crowded {
 		d.state(at, fmt.Sprintf("open: more names than are described (%d in one object, %d places in all)", maxProposedNames, maxProposedPlaces), n, n)

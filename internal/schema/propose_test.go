@@ -3,6 +3,7 @@ package schema_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -172,6 +173,12 @@ func TestProposalTakesWhatItWasDrawnFrom(t *testing.T) {
 			data = append(data, v)
 			p.Add(v)
 		}
+		if d.chance(20) { // an event that is large under what others require
+			v := value(text(object{d.name(): full(d.below(150)), d.name(): object{d.name(): full(d.below(150))}})).(map[string]any)
+			v["big"] = slices.Repeat([]any{json.Number("0")}, d.below(20_000))
+			data = append(data, v)
+			p.Add(v)
+		}
 		proposal, err := p.Propose()
 		if err != nil {
 			t.Fatal(err)
@@ -186,6 +193,59 @@ func TestProposalTakesWhatItWasDrawnFrom(t *testing.T) {
 			}
 		}
 	})
+}
+
+// full is an object of n members.
+func full(n int) object {
+	o := object{}
+	for i := range n {
+		o[fmt.Sprintf("k%03d", i)] = i
+	}
+	return o
+}
+
+// What many values would be held against is not stated, so that a check of them
+// does not take too long.
+func TestProposalOfLargeData(t *testing.T) {
+	for name, data := range map[string]object{
+		"much is required beside many items":   {"big": make([]int, 20_000), "rec": object{"x": full(99)}},
+		"much is required of many items":       {"big": slices.Repeat([]any{full(99)}, 300), "rec": full(99)},
+		"a million values, with one step each": {"big": make([]int, 1_000_000), "rec": object{"x": 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := string(text(data))
+			got := propose(t, text)
+			typ, err := schema.Compile("c", "n", 1, got.Schema)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if problems := typ.Check(schema.Decode([]byte(text))); problems != nil {
+				t.Error(problems)
+			}
+			if !strings.Contains(string(got.Schema), `"rec"`) {
+				t.Error("what is cheap is not stated either")
+			}
+		})
+	}
+}
+
+// Names alone may fill more than a schema may have.
+func TestProposalOfLongNames(t *testing.T) {
+	for name, letter := range map[string]string{"plain": "n", "that are written longer": "<"} {
+		t.Run(name, func(t *testing.T) {
+			var data []string
+			for i := range 5 {
+				o := object{}
+				for j := range 99 {
+					o[fmt.Sprint(i, j, strings.Repeat(letter, 195))] = 1
+				}
+				data = append(data, string(text(object{fmt.Sprint("p", i): o})))
+			}
+			if got := propose(t, data...); got.Events != len(data) {
+				t.Errorf("%d events", got.Events)
+			}
+		})
+	}
 }
 
 // The bounds hold for data that was made to break them, and the schema can be
