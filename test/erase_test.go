@@ -5,13 +5,14 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 )
 
 // mary is what must never be seen again.
 const mary = "mary-e41c"
 
-func about(session, time string, n int) string {
-	return fmt.Sprintf(`{"id":"%s-%d","session_id":%q,"category":"c","name":"n","data":{"n":%d},"timestamp":%q}`, session, n, session, n, time)
+func about(session, at string, n int) string {
+	return fmt.Sprintf(`{"id":"%s-%d","session_id":%q,"category":"c","name":"n","data":{"n":%d},"timestamp":%q}`, session, n, session, n, at)
 }
 
 // An erased session is gone from every answer, and neither a retry nor a rebuild
@@ -110,4 +111,28 @@ func TestEraseSurvivesKills(t *testing.T) {
 			s.erased(6, 6)
 		})
 	}
+}
+
+// What came before an erasure goes, and stays away, whatever the clock or the zone of
+// its sender says.
+func TestErasedWhereItIsLater(t *testing.T) {
+	s := start(t, "--flush-rows", "3")
+	s.must(s.call("PATCH", "/v1/apps/shop", s.admin, `{"time_zone":"Asia/Tokyo"}`), 200)
+	tokyo := time.Now().UTC().Add(9*time.Hour - time.Second).Format("2006-01-02 15:04:05")
+	ahead := func() string { return time.Now().UTC().Add(time.Hour).Format(time.RFC3339Nano) } // a sender's clock
+	zoneless, at := about(mary, tokyo, 0), ahead()
+	corrected := func() string { return fmt.Sprintf(`{"events":[%s],"sent_at":%q}`, about(mary, at, 1), ahead()) }
+	rejected := fmt.Sprintf(`{"session_id":%q,"category":"c","data":{},"timestamp":%q}`, mary, tokyo)
+	s.must(s.call("POST", "/v1/events?wait=stored", s.write, zoneless), 201)
+	s.must(s.call("POST", "/v1/events?wait=stored", s.write, corrected()), 201)
+	s.must(s.call("POST", "/v1/events?wait=stored", s.write, rejected), 422)
+	a := s.call("DELETE", "/v1/sessions/"+mary, s.admin, "")
+	s.must(a, 200)
+	if got := fmt.Sprint(a.json()["apps"]); got != "[map[app:shop events:2 rejections:1]]" {
+		t.Errorf("the report says %s", got)
+	}
+	s.erased(0, 3)
+	s.must(s.call("POST", "/v1/events?wait=stored", s.write, zoneless), 201)
+	s.must(s.call("POST", "/v1/events?wait=stored", s.write, corrected()), 201)
+	s.erased(0, 5)
 }

@@ -451,8 +451,8 @@ func TestDamagedFilter(t *testing.T) {
 func TestDamagedManifest(t *testing.T) {
 	for name, test := range map[string]struct{ from, to, want string }{
 		"truncated":       {"\n}", "", "EOF"},
-		"another version": {`"version": 1`, `"version": 7`, "its version is 7, this program knows 1"},
-		"unknown field":   {`"version": 1`, `"version": 1, "compressed": true`, "compressed"},
+		"another version": {`"version": 2`, `"version": 7`, "its version is 7, this program knows 2"},
+		"unknown field":   {`"version": 2`, `"version": 2, "compressed": true`, "compressed"},
 		"not JSON":        {"{", "<", "invalid character"},
 	} {
 		t.Run(name, func(t *testing.T) {

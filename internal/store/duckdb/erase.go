@@ -186,11 +186,15 @@ func (g grave) condition(table string) string {
 	if g.whole {
 		return fmt.Sprintf("(app = %s AND received_at <= %d)", quoted(g.app), int64(g.at))
 	}
-	sent := fmt.Sprintf("sent_time <= %d", int64(g.at)) // absent is 0
-	if table == traceTable {
-		sent = fmt.Sprintf("received_at <= %d", int64(g.at))
+	// A clock, or a time zone, may be ahead: what came before the erasure goes.
+	times := []string{"received_at"}
+	switch table {
+	case eventTable:
+		times = append(times, "sent_time", "occurred_at")
+	case rejectionTable:
+		times = append(times, "sent_time") // absent is 0
 	}
-	return "(app = " + quoted(g.app) + " AND session_id = " + quoted(g.session) + " AND " + sent + ")"
+	return "(app = " + quoted(g.app) + " AND session_id = " + quoted(g.session) + fmt.Sprintf(" AND least(%s) <= %d)", strings.Join(times, ", "), int64(g.at))
 }
 
 // blankColumns are those of a trace between the event's id and the fate, with
@@ -220,8 +224,9 @@ func withoutGraves(rows source, graves []grave) source {
 }
 
 // wasErased reports whether a record belongs to an erased session or application.
-// A replay does when its first arrival came before the erasure: its rejection is
-// gone, and its time may have been repaired.
+// Of a session, all belongs to it that was received, sent or occurred before the
+// erasure: a retry repeats its sent time, which may be ahead of the server's clock, and
+// a replay its time of receipt, while its time may have been repaired.
 func (x *decider) wasErased(r event.Record) bool {
 	if len(x.manifest.Tombstones) == 0 {
 		return false
@@ -229,7 +234,7 @@ func (x *decider) wasErased(r event.Record) bool {
 	var b buried
 	var sent, received event.Micros
 	if e := r.Event; e != nil {
-		b, sent, received = buried{e.App, e.SessionID}, e.SentTime, e.ReceivedAt
+		b, sent, received = buried{e.App, e.SessionID}, min(e.SentTime, e.OccurredAt), e.ReceivedAt
 	} else {
 		b, sent, received = buried{r.Rejection.App, r.Rejection.SessionID}, r.Rejection.SentTime, r.Rejection.ReceivedAt
 	}
@@ -241,10 +246,7 @@ func (x *decider) wasErased(r event.Record) bool {
 		at = x.tombstones[x.manifest.hashOf(b)]
 		x.erased[b] = at
 	}
-	if e := r.Event; e != nil && e.IsReplay() {
-		sent = min(sent, e.ReceivedAt)
-	}
-	return at > 0 && sent <= at
+	return at > 0 && min(sent, received) <= at
 }
 
 // appErased returns when an application was erased; 0 for never.

@@ -81,9 +81,10 @@ func (l *life) cutoff() event.Micros { return event.Micros(l.now.Add(-lifeRetain
 
 func (l *life) expired(e *event.Event) bool { return e.App == "blog" && e.OccurredAt < l.cutoff() }
 
-func (l *life) isErased(app, session string, sent event.Micros) bool {
+// isErased tells it by any of the times of an arrival.
+func (l *life) isErased(app, session string, times ...event.Micros) bool {
 	at, ok := l.erased[[2]string{app, session}]
-	return ok && sent <= at
+	return ok && slices.Min(times) <= at
 }
 
 // write puts a few events and rejections into the next frame. Ids come again, with
@@ -147,7 +148,7 @@ func (l *life) put(b store.Batch) {
 
 func (l *life) decide(r event.Record) []event.Fate {
 	if x := r.Rejection; x != nil {
-		if l.isErased(x.App, x.SessionID, x.SentTime) {
+		if l.isErased(x.App, x.SessionID, x.SentTime, x.ReceivedAt) {
 			return []event.Fate{event.Erased}
 		}
 		return l.refuse(x)
@@ -155,7 +156,7 @@ func (l *life) decide(r event.Record) []event.Fate {
 	e := r.Event
 	first, again := l.stored[e.ID]
 	switch {
-	case l.isErased(e.App, e.SessionID, e.SentTime), e.IsReplay() && l.isErased(e.App, e.SessionID, e.ReceivedAt):
+	case l.isErased(e.App, e.SessionID, e.SentTime, e.OccurredAt, e.ReceivedAt):
 		return []event.Fate{event.Erased}
 	case e.IsReplay() && again && l.expired(first):
 		return []event.Fate{event.Rejected, event.Duplicate, event.Expired, event.Stored}
@@ -215,12 +216,12 @@ func (l *life) erase() {
 	_, err := l.store.Erase(l.Context())
 	l.do(err)
 	for id, e := range l.stored {
-		if l.isErased(e.App, e.SessionID, e.SentTime) {
+		if l.isErased(e.App, e.SessionID, e.SentTime, e.OccurredAt, e.ReceivedAt) {
 			delete(l.stored, id)
 		}
 	}
 	for id, r := range l.refused {
-		if l.isErased(r.App, r.SessionID, r.SentTime) {
+		if l.isErased(r.App, r.SessionID, r.SentTime, r.ReceivedAt) {
 			delete(l.refused, id)
 		}
 	}
@@ -284,19 +285,20 @@ func (l *life) page() {
 		}
 		seen[e.ID] = true
 	}
-	for id := range l.visible() {
-		if must[id] && !seen[id] && (q.SessionIDs == nil || l.stored[id].SessionID == "s") {
+	for id, frame := range l.visible() {
+		if must[id] == frame && !seen[id] && (q.SessionIDs == nil || l.stored[id].SessionID == "s") {
 			l.Fatalf("event %s is missing", id)
 		}
 	}
 }
 
-// visible are the events that have to be seen.
-func (l *life) visible() map[uuid.UUID]bool {
-	ids := map[uuid.UUID]bool{}
+// visible are the events that have to be seen, with the frames that stored them:
+// one that was erased and came again is another.
+func (l *life) visible() map[uuid.UUID]uint64 {
+	ids := map[uuid.UUID]uint64{}
 	for id, e := range l.stored {
 		if !l.expired(e) {
-			ids[id] = true
+			ids[id] = e.CarriedBy
 		}
 	}
 	return ids

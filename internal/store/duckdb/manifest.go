@@ -17,7 +17,7 @@ import (
 
 const (
 	manifestName    = "MANIFEST.json"
-	manifestVersion = 1
+	manifestVersion = 2
 )
 
 // Manifest says what a store consists of. What it does not name does not exist.

@@ -67,7 +67,7 @@ func (s *Store) expire(ctx context.Context, x *segment) error {
 	now, late := s.cutoffs(apps, false), s.cutoffs(apps, true)
 	settle := func(m *Manifest, made []SegmentInfo) { m.bury(x.info, made) }
 	switch {
-	case len(now) == len(apps) && x.expiredBy(now):
+	case len(now) == len(apps) && x.expiredBy(now, late):
 		if err := s.step("before expiry"); err != nil {
 			return err
 		}
@@ -81,22 +81,22 @@ func (s *Store) expire(ctx context.Context, x *segment) error {
 		if err := s.step("before expiry"); err != nil {
 			return err
 		}
-		return s.rewrite(ctx, inputs, now.unexpired(all), settle)
+		return s.rewrite(ctx, inputs, now.unexpired(all, late), settle)
 	}
 	return nil
 }
 
 // unexpired is a source of the rows that have not expired. An event that was
-// replayed leaves a trace for as long as its rejection may be kept, which would
-// seem never to have been replayed.
-func (c cutoffs) unexpired(rows source) source {
+// replayed leaves a trace for as long as its rejection may be kept, which is until
+// late: else that would seem never to have been replayed.
+func (c cutoffs) unexpired(rows source, late cutoffs) source {
 	return func(table string) string {
-		text := "(SELECT " + columnsOf(table) + " FROM " + rows(table) + " WHERE NOT (" + c.condition(table) + ")"
-		if table == traceTable {
-			text += fmt.Sprintf(" UNION ALL SELECT app, id, %s%d::UTINYINT, '' FROM ", blankColumns, event.Expired) + rows(eventTable) +
-				" WHERE carried_by <> frame AND (" + c.condition(eventTable) + ") AND NOT (" + c.condition(traceTable) + ")"
+		if table != traceTable {
+			return "(SELECT " + columnsOf(table) + " FROM " + rows(table) + " WHERE NOT (" + c.condition(table) + "))"
 		}
-		return text + ")"
+		return "(SELECT " + traceColumns + " FROM " + rows(table) + " WHERE NOT (carried_by = frame AND (" + c.condition(table) + ") OR " + late.condition(table) + ")" +
+			fmt.Sprintf(" UNION ALL SELECT app, id, %s%d::UTINYINT, '' FROM ", blankColumns, event.Expired) + rows(eventTable) +
+			" WHERE carried_by <> frame AND (" + c.condition(eventTable) + ") AND NOT (" + late.condition(traceTable) + "))"
 	}
 }
 
@@ -112,14 +112,23 @@ func (s *Store) countExpired(ctx context.Context, rows source, c cutoffs) (n int
 	return n, nil
 }
 
-// expiredBy reports whether all rows have expired.
-func (x *segment) expiredBy(c cutoffs) bool {
+// expiredBy reports whether all rows have expired, those of replays as late says.
+func (x *segment) expiredBy(now, late cutoffs) bool {
+	received := now
+	if x.info.Replays > 0 {
+		received = late
+	}
+	return (x.info.Occurred.empty() || *x.info.Occurred.Max < now.least()) &&
+		(x.info.Rows.Rejections+x.info.Rows.Traces+x.info.Replays == 0 || *x.info.Received.Max < received.least())
+}
+
+// least is the time before which rows of all applications have expired.
+func (c cutoffs) least() int64 {
 	least := int64(math.MaxInt64)
 	for _, at := range c {
 		least = min(least, int64(at))
 	}
-	return (x.info.Occurred.empty() || *x.info.Occurred.Max < least) &&
-		(x.info.Rows.Rejections+x.info.Rows.Traces+x.info.Replays == 0 || *x.info.Received.Max < least)
+	return least
 }
 
 // someExpiredBy reports whether some rows may have expired.
