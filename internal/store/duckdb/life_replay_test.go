@@ -30,7 +30,7 @@ func (l *life) replay() {
 			continue
 		}
 		places = append(places, r.Position)
-		at := min(r.SentTime, r.ReceivedAt)
+		at := r.SentTime // the id's own, as of the events that have it
 		if n := int(r.EventID[15]); n >= repairedFrom {
 			at = event.Micros(born().Add(time.Duration(n) * 24 * time.Hour).UnixMicro())
 		}

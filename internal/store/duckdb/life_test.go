@@ -125,8 +125,12 @@ func (l *life) put(b store.Batch) {
 	outcomes, err := l.store.Write(l.Context(), b)
 	l.do(err)
 	for i, r := range b.Records {
+		var first *event.Event
+		if r.Event != nil {
+			first = l.stored[r.Event.ID]
+		}
 		if want := l.decide(r); !slices.Contains(want, outcomes[i].Fate) {
-			l.Fatalf("frame %d, record %d: %v, want one of %v", b.First, i, outcomes[i].Fate, want)
+			l.Fatalf("frame %d, record %d: %v, want one of %v: %+v, stored before is %+v", b.First, i, outcomes[i].Fate, want, r.Event, first)
 		}
 		l.came(r, outcomes[i])
 		switch e := r.Event; outcomes[i].Fate {
