@@ -16,8 +16,8 @@ type Erased struct {
 }
 
 // Bury begins the erasure of a session (S11): what arrives from now on for it in
-// any of the applications with a sent time that is not after at, or with none, has
-// the fate erased. The tombstones are durable when it returns. frame is the last
+// any of the applications has the fate erased when it was received, was sent or
+// occurred not after at, or tells no sent time. The tombstones are durable when it returns. frame is the last
 // frame that may hold something of the session; the erasure is finished by Erase
 // when the store has flushed it.
 func (s *Store) Bury(apps []string, session string, at event.Micros, frame uint64) error {
