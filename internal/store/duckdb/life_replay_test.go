@@ -29,11 +29,13 @@ func (l *life) replay() {
 		if slices.Contains(places, r.Position) || r.Problems[0].Code == event.IDConflict {
 			continue
 		}
-		places = append(places, r.Position)
 		at := r.SentTime // the id's own, as of the events that have it
 		if n := int(r.EventID[15]); n >= repairedFrom {
 			at = event.Micros(born().Add(time.Duration(n) * 24 * time.Hour).UnixMicro())
+		} else if at > r.ReceivedAt { // no event is as far ahead
+			continue
 		}
+		places = append(places, r.Position)
 		records = append(records, event.Record{Event: &event.Event{
 			App: r.App, ID: r.EventID, SessionID: r.SessionID, Category: "c", Name: "n",
 			Data:      []byte(rapid.SampledFrom([]string{`{}`, `{}`, `{"a":1}`}).Draw(l.T, "data")),
