@@ -11,7 +11,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -20,6 +19,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"theeye/internal/durable"
 )
 
 // Kind says what a file is.
@@ -127,34 +128,5 @@ func (x Index) write(dir string) error {
 	if err != nil {
 		return fmt.Errorf("write index: %w", err)
 	}
-	return writeFile(filepath.Join(dir, indexName), strings.NewReader(string(b)+"\n"))
-}
-
-// writeFile writes a file that is on disk, whole, when it returns nil, and under
-// its name only then. The name itself is durable after that.
-func writeFile(name string, content io.Reader) error {
-	f, err := os.OpenFile(name+".tmp", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(f, content)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(name+".tmp", name)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(name+".tmp"))
-	}
-	return syncDir(filepath.Dir(name))
-}
-
-// syncDir makes names in a folder durable.
-func syncDir(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
+	return durable.Replace(filepath.Join(dir, indexName), strings.NewReader(string(b)+"\n"))
 }

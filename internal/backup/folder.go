@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"theeye/internal/durable"
 )
 
 // lockName is the file that marks a folder as one of backups, and that who writes
@@ -84,7 +86,7 @@ func (d *Folder) Save(f File, in io.Reader) error {
 	if err := f.check(); err != nil {
 		return err
 	}
-	err := writeFile(filepath.Join(d.dir, f.file()), newChecked(in, f))
+	err := durable.Replace(filepath.Join(d.dir, f.file()), newChecked(in, f))
 	if err != nil {
 		return fmt.Errorf("keep %s: %w", f.Name, err)
 	}
@@ -93,7 +95,7 @@ func (d *Folder) Save(f File, in io.Reader) error {
 
 // Finish makes x the backup of the folder, and removes what it does not list.
 func (d *Folder) Finish(x Index) error {
-	if err := syncDir(filepath.Join(d.dir, filesDir)); err != nil {
+	if err := durable.SyncDir(filepath.Join(d.dir, filesDir)); err != nil {
 		return fmt.Errorf("finish the backup: %w", err)
 	}
 	if err := x.write(d.dir); err != nil {

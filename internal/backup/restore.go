@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"theeye/internal/durable"
 	"theeye/internal/queue"
 )
 
@@ -66,7 +67,7 @@ func Restore(ctx context.Context, opts RestoreOptions) (Index, error) {
 			return x, err
 		}
 	}
-	if err := errors.Join(syncDir(opts.To), os.Remove(filepath.Join(opts.To, markName)), syncDir(opts.To)); err != nil {
+	if err := errors.Join(durable.SyncDir(opts.To), os.Remove(filepath.Join(opts.To, markName)), durable.SyncDir(opts.To)); err != nil {
 		return x, fmt.Errorf("restore: %w", err)
 	}
 	return x, nil
@@ -95,7 +96,7 @@ func begin(dir string) error {
 	if len(entries) > 0 {
 		return fmt.Errorf("%w: %s; give another one with --data", ErrNotEmpty, dir)
 	}
-	return writeFile(filepath.Join(dir, markName), strings.NewReader("a backup is being restored here\n"))
+	return durable.Replace(filepath.Join(dir, markName), strings.NewReader("a backup is being restored here\n"))
 }
 
 type restoring struct {
@@ -119,7 +120,7 @@ func (r *restoring) files(ctx context.Context) error {
 		if !ok {
 			return fmt.Errorf("%s is of the kind %q, which this program does not know", f.Name, f.Kind)
 		}
-		err := r.read(f, func(in io.Reader) error { return writeFile(filepath.Join(place, f.Name), in) })
+		err := r.read(f, func(in io.Reader) error { return durable.Replace(filepath.Join(place, f.Name), in) })
 		if err != nil {
 			return err
 		}
@@ -127,7 +128,7 @@ func (r *restoring) files(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return syncDir(filepath.Join(r.To, "store"))
+	return durable.SyncDir(filepath.Join(r.To, "store"))
 }
 
 // read gives the content of a file, and fails when that is not what the index says.
@@ -194,7 +195,7 @@ func (r *restoring) tombstones(context.Context) error {
 			all.WriteString(line + "\n")
 		}
 	}
-	return writeFile(name, strings.NewReader(all.String()))
+	return durable.Replace(name, strings.NewReader(all.String()))
 }
 
 // readTombstones reads a file of JSON objects, one in a line; none without a name.

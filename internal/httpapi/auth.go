@@ -79,9 +79,9 @@ func unauthorized(detail string) *ProblemDetails {
 // keyOf returns the key of a request, "" when there is none: of Authorization,
 // or where events are sent also of ?key=.
 func keyOf(r *http.Request, need access) string {
-	secret := bearer(r)
-	if secret == "" && need == forWrite {
-		secret = r.URL.Query().Get("key")
+	secret, in := secretOf(r)
+	if in == "query" && need != forWrite {
+		return ""
 	}
 	return secret
 }

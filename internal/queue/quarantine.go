@@ -1,11 +1,14 @@
 package queue
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
 
 	"github.com/nats-io/nats.go"
+
+	"theeye/internal/durable"
 )
 
 // Quarantine keeps a frame that cannot be read in a folder of its own, logs and
@@ -15,7 +18,11 @@ func (q *Queue) Quarantine(sequence uint64, header nats.Header, payload []byte, 
 	damage := &CorruptFrameError{Sequence: sequence, Reason: reason.Error()}
 	name := filepath.Join(q.QuarantineDir(), fmt.Sprintf("frame-%020d", sequence))
 	if _, err := os.Stat(name); err != nil {
-		if err := writeDurably(name, payload); err != nil {
+		err := os.MkdirAll(q.QuarantineDir(), 0o700)
+		if err == nil {
+			err = durable.Replace(name, bytes.NewReader(payload))
+		}
+		if err != nil {
 			return Delivery{}, fmt.Errorf("quarantine frame %d: %w", sequence, err)
 		}
 		q.metrics.damaged.Inc()
@@ -31,36 +38,4 @@ func (q *Queue) QuarantineBody(d Delivery, reason error) (Delivery, error) {
 	d, err := q.Quarantine(d.Sequence, nil, d.Body, reason)
 	d.Counts = counts
 	return d, err
-}
-
-// writeDurably writes a file so that it is there, whole, after a crash.
-func writeDurably(name string, content []byte) error {
-	folder := filepath.Dir(name)
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(folder, ".tmp-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(content)
-	if err == nil {
-		err = f.Sync()
-	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), name); err != nil {
-		return err
-	}
-	d, err := os.Open(folder)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }

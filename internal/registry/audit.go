@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"theeye/internal/durable"
 )
 
 // The trail is a stream beside the bucket, with a subject for each entry, of which
@@ -311,7 +314,7 @@ func (t *Trail) takeOver(ctx context.Context, name string) (bool, error) {
 	if err := os.Remove(name); err != nil {
 		return false, err
 	}
-	return true, syncDir(filepath.Dir(name))
+	return true, durable.SyncDir(filepath.Dir(name))
 }
 
 // AddToTrailFile adds what was done with a data directory while no server runs.
@@ -330,5 +333,5 @@ func AddToTrailFile(dir string, e Entry) error {
 	if err != nil {
 		return err
 	}
-	return writeDurably(name, append(append(b, line...), '\n'))
+	return durable.Replace(name, bytes.NewReader(append(append(b, line...), '\n')))
 }

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"theeye/internal/durable"
 )
 
 // metadataFile is the form of DIR/metadata.json, version 1: every record of the
@@ -60,7 +63,7 @@ func (r *Registry) writeFile() {
 	}
 	b, err := s.document()
 	if err == nil {
-		err = writeDurably(r.fileName(), b)
+		err = durable.Replace(r.fileName(), bytes.NewReader(b))
 	}
 	if err != nil {
 		r.log.Error("the copy of the metadata could not be written; it will be tried again", "file", r.fileName(), "error", err)
@@ -131,35 +134,4 @@ func (r *Registry) copyIn(ctx context.Context, f metadataFile, givesWay func(old
 		}
 	}
 	return nil
-}
-
-// writeDurably writes a file for its owner's eyes so that it is there, whole,
-// after a crash.
-func writeDurably(name string, content []byte) error {
-	folder := filepath.Dir(name)
-	f, err := os.CreateTemp(folder, ".tmp-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(f.Name()) }() // fails when it was renamed
-	_, err = f.Write(content)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), name); err != nil {
-		return err
-	}
-	return syncDir(folder)
-}
-
-// syncDir makes names in a folder durable.
-func syncDir(folder string) error {
-	d, err := os.Open(folder)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

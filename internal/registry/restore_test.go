@@ -149,7 +149,7 @@ func TestACopyThatCannotBeWrittenIsTriedAgain(t *testing.T) {
 	})
 	// A write that goes on has a temporary file; none may stay.
 	within(t, 10*time.Second, func() bool {
-		left, err := filepath.Glob(filepath.Join(dir, ".tmp-*"))
+		left, err := filepath.Glob(filepath.Join(dir, "*.tmp"))
 		return err == nil && len(left) == 0
 	})
 }

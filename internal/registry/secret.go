@@ -13,6 +13,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"theeye/internal/durable"
 )
 
 // digest is the SHA-256 of a secret.
@@ -115,7 +117,7 @@ func (r *Registry) readAdminKey() error {
 // MakeAdminKey writes a new key into admin.key of a data directory, and returns it.
 func MakeAdminKey(dir string) (string, error) {
 	key := newSecret(Admin)
-	if err := writeDurably(filepath.Join(dir, "admin.key"), []byte(key+"\n")); err != nil {
+	if err := durable.Replace(filepath.Join(dir, "admin.key"), strings.NewReader(key+"\n")); err != nil {
 		return "", fmt.Errorf("keep the admin key: %w", err)
 	}
 	return key, nil

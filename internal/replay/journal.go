@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
+
+	"theeye/internal/durable"
 )
 
 // journal keeps what is known of replays that change something: a file for each, so
@@ -65,8 +68,7 @@ func (j journal) write(s Status) error {
 	if err != nil {
 		return fmt.Errorf("write down a replay: %w", err)
 	}
-	temporary := j.path(s.ID) + ".tmp"
-	if err := errors.Join(writeSynced(temporary, b), os.Rename(temporary, j.path(s.ID)), syncDir(j.dir)); err != nil {
+	if err := durable.Replace(j.path(s.ID), bytes.NewReader(b)); err != nil {
 		return fmt.Errorf("write down a replay: %w", err)
 	}
 	return nil
@@ -77,21 +79,4 @@ func (j journal) remove(id uuid.UUID) {
 	if err := os.Remove(j.path(id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return
 	}
-}
-
-func writeSynced(path string, b []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	return errors.Join(err, f.Sync(), f.Close())
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"theeye/internal/durable"
 )
 
 // Compaction merges segments of about the same size that lie near each other in
@@ -34,7 +36,7 @@ func (s *Store) compactor(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		err := errors.Join(s.tended(ctx, s.Expire), s.tended(ctx, s.Compact))
-		if errors.Is(err, errUncertain) {
+		if errors.Is(err, durable.ErrUncertain) {
 			return err
 		}
 		if err != nil && ctx.Err() == nil {

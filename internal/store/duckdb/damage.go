@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"theeye/internal/durable"
 )
 
 // DamagedSegment is one that was found to be damaged (S13). Its files lie in
@@ -143,7 +145,7 @@ func (s *Store) checkSegment(x *segment) (out bool, err error) {
 	}
 	m := s.current().manifest.without(x.info.ID, damage.Error())
 	if err := s.commit(m); err != nil {
-		if errors.Is(err, errUncertain) {
+		if errors.Is(err, durable.ErrUncertain) {
 			s.fail(err)
 		}
 		return false, fmt.Errorf("put segment %s aside: %w", x.info.Data.Name, err)
@@ -197,7 +199,7 @@ func (s *Store) moveAside(info SegmentInfo) error {
 	if !moved {
 		return nil
 	}
-	return errors.Join(syncDir(s.quarantineDir()), syncDir(s.segmentDir()))
+	return errors.Join(durable.SyncDir(s.quarantineDir()), durable.SyncDir(s.segmentDir()))
 }
 
 // fail lets Run end.

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"theeye/internal/durable"
 )
 
 const (
@@ -51,7 +53,7 @@ func (s *Store) flusher(ctx context.Context) error {
 		if err == nil {
 			err = s.tended(ctx, s.repair)
 		}
-		if errors.Is(err, errUncertain) {
+		if errors.Is(err, durable.ErrUncertain) {
 			return err
 		}
 		if err != nil && ctx.Err() == nil {
@@ -206,12 +208,12 @@ func (s *Store) commit(m Manifest, made ...*segment) error {
 	}
 	if err == nil {
 		if err = s.step("manifest written"); err != nil {
-			err = fmt.Errorf("%w: %w", errUncertain, err)
+			err = fmt.Errorf("%w: %w", durable.ErrUncertain, err)
 		}
 	}
 	if err != nil {
 		for _, x := range made {
-			x.condemned = !errors.Is(err, errUncertain)
+			x.condemned = !errors.Is(err, durable.ErrUncertain)
 			s.discardSegment(x)
 		}
 	}

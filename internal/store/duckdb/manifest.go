@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"theeye/internal/durable"
 	"theeye/internal/event"
 	"theeye/internal/store"
 )
@@ -155,10 +156,6 @@ func ReadManifest(dir string) (Manifest, error) {
 	return m, nil
 }
 
-// errUncertain tells that it is not known which of two manifests a crash would
-// leave. All files of both must be kept, and nothing may be written on top.
-var errUncertain = errors.New("the folder of the store could not be synced")
-
 // encode returns the text of the file.
 func (m *Manifest) encode() ([]byte, error) {
 	var b bytes.Buffer
@@ -169,60 +166,14 @@ func (m *Manifest) encode() ([]byte, error) {
 }
 
 // write makes m the manifest of the folder.
-// After an error that is not errUncertain the old one is in force.
+// After an error that is not durable.ErrUncertain the old one is in force.
 func (m *Manifest) write(dir string) error {
 	b, err := m.encode()
 	if err != nil {
 		return err
 	}
-	if err := replaceFile(filepath.Join(dir, manifestName), b); err != nil {
+	if err := durable.Replace(filepath.Join(dir, manifestName), bytes.NewReader(b)); err != nil {
 		return fmt.Errorf("write manifest: %w", err)
 	}
 	return nil
-}
-
-// replaceFile puts a file in the place of another at once, and durably: fsync,
-// rename, fsync of the folder. After an error that is not errUncertain the old one
-// is there.
-func replaceFile(path string, b []byte) error {
-	err := writeSynced(path+".tmp", b)
-	if err == nil {
-		err = os.Rename(path+".tmp", path)
-	}
-	if err != nil {
-		_ = os.Remove(path + ".tmp") // it takes room, which may be what is missing
-		return err
-	}
-	if err := syncDir(filepath.Dir(path)); err != nil {
-		return fmt.Errorf("%w: %w", errUncertain, err)
-	}
-	return nil
-}
-
-// writeSynced writes a file that is on disk when it returns nil.
-func writeSynced(path string, b []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	return errors.Join(err, f.Sync(), f.Close())
-}
-
-// syncFile makes what was written into a file durable.
-func syncFile(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
-
-// syncDir makes names in a folder durable.
-func syncDir(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }

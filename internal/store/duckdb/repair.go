@@ -1,10 +1,13 @@
 package duckdb
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
 	"slices"
+
+	"theeye/internal/durable"
 )
 
 // repair makes again what can be made again: filters from their segments, and
@@ -80,7 +83,7 @@ func (s *Store) writeFilter(name string, keys [][]uint64) (FileInfo, error) {
 	}
 	path := s.segmentPath(name)
 	info := FileInfo{Name: name}
-	err = writeSynced(path+".tmp", packed)
+	err = durable.Write(path+".tmp", bytes.NewReader(packed))
 	if err == nil {
 		err = describe(path+".tmp", &info)
 	}
@@ -91,5 +94,5 @@ func (s *Store) writeFilter(name string, keys [][]uint64) (FileInfo, error) {
 		_ = os.Remove(path + ".tmp")
 		return info, err
 	}
-	return info, syncDir(s.segmentDir())
+	return info, durable.SyncDir(s.segmentDir())
 }

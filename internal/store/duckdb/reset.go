@@ -12,6 +12,7 @@ import (
 
 	"github.com/duckdb/duckdb-go/v2"
 
+	"theeye/internal/durable"
 	"theeye/internal/store"
 )
 
@@ -94,7 +95,7 @@ func (s *Store) reopenLocked(ctx context.Context, cause error) error {
 		}
 	}
 	if err != nil {
-		if errors.Is(err, errUncertain) {
+		if errors.Is(err, durable.ErrUncertain) {
 			s.fail(err)
 		}
 		return errors.Join(err, in.close())

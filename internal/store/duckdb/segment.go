@@ -1,6 +1,7 @@
 package duckdb
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"database/sql"
@@ -12,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+
+	"theeye/internal/durable"
 )
 
 // segment is an immutable file of records that is attached to the reading
@@ -151,10 +154,10 @@ func (s *Store) writeSegment(ctx context.Context, in *instance, d draft) (info S
 	if err != nil {
 		return info, err
 	}
-	if err := writeSynced(filter+".tmp", packed); err != nil {
+	if err := durable.Write(filter+".tmp", bytes.NewReader(packed)); err != nil {
 		return info, err
 	}
-	if err := syncFile(data + ".tmp"); err != nil {
+	if err := durable.SyncFile(data + ".tmp"); err != nil {
 		return info, err
 	}
 	if err := s.step("segment written"); err != nil {
@@ -172,7 +175,7 @@ func (s *Store) writeSegment(ctx context.Context, in *instance, d draft) (info S
 	if err := os.Rename(filter+".tmp", filter); err != nil {
 		return info, err
 	}
-	if err := syncDir(s.segmentDir()); err != nil {
+	if err := durable.SyncDir(s.segmentDir()); err != nil {
 		return info, err
 	}
 	return info, s.step("segment named")

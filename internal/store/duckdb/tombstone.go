@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"theeye/internal/durable"
 	"theeye/internal/event"
 )
 
@@ -92,7 +93,7 @@ func (m *Manifest) writeTombstones(path string) error {
 		}
 		b.WriteByte('\n')
 	}
-	if err := replaceFile(path, b.Bytes()); err != nil {
+	if err := durable.Replace(path, &b); err != nil {
 		return fmt.Errorf("write tombstones: %w", err)
 	}
 	return nil
