@@ -88,10 +88,12 @@ func lookAtSources(t *testing.T) {
 type server struct {
 	t    *testing.T
 	tags string
-	data string
-	args []string
-	env  []string // besides this process's own
-	url  string
+	// program is a binary that is there already; "" for the one built with tags.
+	program string
+	data    string
+	args    []string
+	env     []string // besides this process's own
+	url     string
 	// client verifies the server's certificate; nil for plain HTTP.
 	client *http.Client
 	// Keys: admin from the data directory, the others made for the application "shop".
@@ -128,7 +130,11 @@ func (s *server) prepare() {
 func (s *server) run() {
 	s.t.Helper()
 	s.output = &safeBuffer{}
-	s.cmd = exec.Command(binary(s.t, s.tags), append([]string{"serve", "--data", s.data, "--listen", "127.0.0.1:0"}, s.args...)...)
+	program := s.program
+	if program == "" {
+		program = binary(s.t, s.tags)
+	}
+	s.cmd = exec.Command(program, append([]string{"serve", "--data", s.data, "--listen", "127.0.0.1:0"}, s.args...)...)
 	s.cmd.Stdout, s.cmd.Stderr = s.output, s.output
 	s.cmd.Env = append(os.Environ(), s.env...)
 	if err := s.cmd.Start(); err != nil {
@@ -309,9 +315,14 @@ func (b *safeBuffer) String() string {
 // runEye runs a command to its end.
 func runEye(t *testing.T, env []string, args ...string) (code int, output string) {
 	t.Helper()
+	return runProgram(t, binary(t, ""), env, args...)
+}
+
+func runProgram(t *testing.T, program string, env []string, args ...string) (code int, output string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, binary(t, ""), args...)
+	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Env = append(os.Environ(), env...)
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
