@@ -107,21 +107,23 @@ func (e *eraser) finish(ctx context.Context) (map[string]duckdb.Erased, error) {
 		return nil, err
 	}
 	e.store.EndLeases() // of backups that would copy what is erased
-	if err := e.trim(ctx); err != nil {
+	trimmed, err := e.trim(ctx)
+	if err != nil {
 		return nil, err
 	}
 	defer e.store.EndLeases() // the segments of before go at once
-	return e.store.Erase(ctx)
+	return e.store.Erase(ctx, trimmed)
 }
 
 // trim takes all that is flushed from the queue, also what is usually kept there.
 // A backup that began since then holds what came behind the erasure.
-func (e *eraser) trim(ctx context.Context) error {
+func (e *eraser) trim(ctx context.Context) (uint64, error) {
 	flushed, err := e.store.Flushed(ctx)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	return e.queue.Trim(ctx, min(flushed, e.store.Held()))
+	upTo := min(flushed, e.store.Held())
+	return upTo, e.queue.Trim(ctx, upTo)
 }
 
 // run finishes at a start what was begun before it. A trim may have been lost with
@@ -146,7 +148,12 @@ func (e *eraser) run(ctx context.Context) error {
 
 // resume finishes what is left over of erasures, of applications last.
 func (e *eraser) resume(ctx context.Context) error {
-	if e.store.Erasing() {
+	if trimmed := e.store.Trimmed(); trimmed > 0 {
+		if err := e.queue.Trim(ctx, trimmed); err != nil {
+			return err
+		}
+	}
+	if e.store.Unfinished() {
 		if err := e.finishHeld(ctx); err != nil {
 			return err
 		}

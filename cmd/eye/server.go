@@ -111,6 +111,9 @@ func (s *server) open(ctx context.Context) (err error) {
 	}); err != nil {
 		return err
 	}
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
 	if s.registry, err = registry.Open(ctx, s.queue.JetStream(), registry.Options{
 		Dir: cfg.Data, AdminKey: cfg.AdminKey, Logger: log,
 	}); err != nil {
@@ -120,6 +123,22 @@ func (s *server) open(ctx context.Context) (err error) {
 		return err
 	}
 	return s.connect(ctx, metrics)
+}
+
+// begin commits the store's manifest, before anything of this version's forms is written. A store
+// without a manifest beside a queue that was trimmed for one has lost its folder.
+func (s *server) begin(ctx context.Context) error {
+	state, err := s.queue.State(ctx)
+	if err != nil {
+		return err
+	}
+	if !s.store.Begun() && state.First > 1 {
+		return fmt.Errorf("the store in %s is empty, but the queue begins with frame %d: what was before is missing; nothing was changed. "+
+			"Put the folder store back if it was moved, or restore a backup into another data directory; "+
+			"to begin an empty store with what the queue still holds, run `eye store recover --empty`",
+			s.cfg.Data, state.First)
+	}
+	return s.store.Begin()
 }
 
 // connect makes the parts that hold nothing open.

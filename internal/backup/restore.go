@@ -10,9 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"theeye/internal/durable"
+	"theeye/internal/erasure"
 	"theeye/internal/queue"
 )
 
@@ -102,7 +101,7 @@ func begin(dir string) error {
 type restoring struct {
 	RestoreOptions
 	index Index
-	given []string // tombstones
+	given erasure.Document // tombstones
 }
 
 // files copies all but frames to where a server looks for them.
@@ -171,50 +170,30 @@ func (r *restoring) frames(ctx context.Context) error {
 	return nil
 }
 
-// tombstones adds those that were given to those of the backup. The first line of
-// such a file tells to which store it belongs.
+// tombstones adds those that were given to those of the backup. They count as not finished: what
+// was erased is in the backup.
 func (r *restoring) tombstones(context.Context) error {
-	if len(r.given) == 0 {
+	if r.Tombstones == "" {
 		return nil
 	}
 	name := filepath.Join(r.To, string(Tombstones))
-	had := []string{}
-	if _, err := os.Stat(name); err == nil {
-		if had, err = readTombstones(name); err != nil {
-			return err
-		}
+	log, err := erasure.OpenLog(name, erasure.Digest{})
+	if err != nil {
+		return err
 	}
-	if len(had) > 0 && had[0] != r.given[0] {
-		return fmt.Errorf("%s belongs to another store: its first line is not that of the backup's tombstones", r.Tombstones)
+	if err := log.Add(r.given); err != nil {
+		return fmt.Errorf("add %s: %w", r.Tombstones, err)
 	}
-	var all strings.Builder
-	seen := map[string]bool{}
-	for _, line := range append(had, r.given...) {
-		if !seen[line] {
-			seen[line] = true
-			all.WriteString(line + "\n")
-		}
-	}
-	return durable.Replace(name, strings.NewReader(all.String()))
+	return nil
 }
 
-// readTombstones reads a file of JSON objects, one in a line; none without a name.
-func readTombstones(name string) (lines []string, err error) {
+// readTombstones reads a file that must be there; an empty name is none.
+func readTombstones(name string) (erasure.Document, error) {
 	if name == "" {
-		return nil, nil
+		return erasure.Document{}, nil
 	}
-	b, err := os.ReadFile(name)
-	if err != nil {
-		return nil, fmt.Errorf("read tombstones: %w", err)
+	if _, err := os.Stat(name); err != nil {
+		return erasure.Document{}, fmt.Errorf("read tombstones: %w", err)
 	}
-	for line := range strings.Lines(string(b)) {
-		line = strings.TrimSpace(line)
-		if v := jsontext.Value(line); line != "" && (v.Kind() != '{' || !v.IsValid()) {
-			return nil, fmt.Errorf("%s is no file of tombstones: %.60q is no JSON object", name, line)
-		}
-		if line != "" {
-			lines = append(lines, line)
-		}
-	}
-	return lines, nil
+	return erasure.Read(name, erasure.Digest{})
 }

@@ -9,40 +9,108 @@ import (
 	"github.com/google/uuid"
 )
 
-// Record is one arrival: an event that was accepted or a rejection. Exactly one
-// of the two is set.
+// Record is one arrival: an event that was accepted, a rejection, or what is left of one that
+// belongs to something erased. Exactly one of the three is set.
 type Record struct {
 	Event     *Event
 	Rejection *Rejection
+	Erased    *ErasedArrival
+}
+
+// ErasedArrival is an arrival of which intake kept nothing but its id, because it belongs to a session
+// or an application that had been erased when it came. Its fate is decided with it.
+type ErasedArrival struct {
+	App        string
+	EventID    uuid.UUID
+	ReceivedAt Micros
+	Position   Position
+	CarriedBy  uint64
 }
 
 // App returns the application that the record belongs to.
 func (r Record) App() string {
-	if r.Event != nil {
+	switch {
+	case r.Event != nil:
 		return r.Event.App
+	case r.Rejection != nil:
+		return r.Rejection.App
+	default:
+		return r.Erased.App
 	}
-	return r.Rejection.App
 }
 
-// IsReplay reports whether a later frame than that of its first arrival carried
-// the record.
-func (r Record) IsReplay() bool {
-	if r.Event != nil {
-		return r.Event.IsReplay()
+// EventID returns the id of the event that arrived.
+func (r Record) EventID() uuid.UUID {
+	switch {
+	case r.Event != nil:
+		return r.Event.ID
+	case r.Rejection != nil:
+		return r.Rejection.EventID
+	default:
+		return r.Erased.EventID
 	}
-	return r.Rejection.CarriedBy != r.Rejection.Position.Frame
+}
+
+// ClientID returns the event's id as the client sent it, when that was no UUID.
+func (r Record) ClientID() string {
+	switch {
+	case r.Event != nil:
+		return r.Event.ClientID
+	case r.Rejection != nil:
+		return r.Rejection.ClientID
+	default:
+		return ""
+	}
+}
+
+// ReceivedAt returns when the record arrived first.
+func (r Record) ReceivedAt() Micros {
+	switch {
+	case r.Event != nil:
+		return r.Event.ReceivedAt
+	case r.Rejection != nil:
+		return r.Rejection.ReceivedAt
+	default:
+		return r.Erased.ReceivedAt
+	}
 }
 
 // Position returns the place of the record's first arrival.
 func (r Record) Position() Position {
-	if r.Event != nil {
+	switch {
+	case r.Event != nil:
 		return r.Event.Position
+	case r.Rejection != nil:
+		return r.Rejection.Position
+	default:
+		return r.Erased.Position
 	}
-	return r.Rejection.Position
 }
 
-// ErrCorruptRecord is returned for bytes that are no records.
-var ErrCorruptRecord = errors.New("corrupt record")
+// CarriedBy returns the frame that carried the record.
+func (r Record) CarriedBy() uint64 {
+	switch {
+	case r.Event != nil:
+		return r.Event.CarriedBy
+	case r.Rejection != nil:
+		return r.Rejection.CarriedBy
+	default:
+		return r.Erased.CarriedBy
+	}
+}
+
+// IsReplay reports whether a later frame than that of its first arrival carried
+// the record.
+func (r Record) IsReplay() bool { return r.CarriedBy() != r.Position().Frame }
+
+// Errors of DecodeRecords.
+var (
+	// ErrCorruptRecord: the bytes are not records.
+	ErrCorruptRecord = errors.New("corrupt record")
+	// ErrNewerRecord: a record has a kind or a flag that this version does not know. The bytes
+	// come from a frame whose checksum is right, so a newer version wrote them.
+	ErrNewerRecord = errors.New("record written by a newer version of The Eye; start that version again")
+)
 
 // The binary form, little more than a list of length-prefixed fields, is
 // described in docs/format.md. A record that does not say its position takes
@@ -50,19 +118,50 @@ var ErrCorruptRecord = errors.New("corrupt record")
 const (
 	kindEvent     = 1
 	kindRejection = 2
+	kindErased    = 3 // since frame version 2
 
 	flagPositioned = 1 << 0 // position follows: a replay keeps its first one
-	flagSeq        = 1 << 1
+	flagSeq        = 1 << 1 // of an event
 )
+
+// flagsOf returns the flags that a kind of record may have; ok is false for an unknown kind.
+func flagsOf(kind byte) (flags byte, ok bool) {
+	switch kind {
+	case kindEvent:
+		return flagPositioned | flagSeq, true
+	case kindRejection, kindErased:
+		return flagPositioned, true
+	default:
+		return 0, false
+	}
+}
 
 // AppendRecord appends the binary form of r to b and returns the longer slice.
 // Position is written only when positioned is true; CarriedBy never is: it is the
 // frame that the record is read from.
 func AppendRecord(b []byte, r Record, positioned bool) []byte {
-	if r.Event != nil {
+	switch {
+	case r.Event != nil:
 		return appendEvent(b, r.Event, positioned)
+	case r.Rejection != nil:
+		return appendRejection(b, r.Rejection, positioned)
+	default:
+		return appendErased(b, r.Erased, positioned)
 	}
-	return appendRejection(b, r.Rejection, positioned)
+}
+
+func appendErased(b []byte, e *ErasedArrival, positioned bool) []byte {
+	var flags byte
+	if positioned {
+		flags |= flagPositioned
+	}
+	b = append(b, kindErased, flags)
+	if positioned {
+		b = appendPosition(b, e.Position)
+	}
+	b = appendText(b, e.App)
+	b = append(b, e.EventID[:]...)
+	return binary.AppendVarint(b, int64(e.ReceivedAt))
 }
 
 func appendEvent(b []byte, e *Event, positioned bool) []byte {
@@ -147,7 +246,8 @@ func appendPosition(b []byte, p Position) []byte {
 // DecodeRecords reads the records of one frame. Those without a position of
 // their own take (frame, index in the frame). The records share memory with
 // body, which must not be changed afterwards. Any input is safe: what is not a
-// list of records gives ErrCorruptRecord.
+// list of records gives ErrCorruptRecord, and a kind of record or a flag that is not known
+// gives ErrNewerRecord.
 func DecodeRecords(body []byte, frame uint64) ([]Record, error) {
 	d := decoder{bytes: body, text: string(body), frame: frame}
 	var records []Record
@@ -183,6 +283,11 @@ func (d *decoder) fail(what string) {
 
 func (d *decoder) record(index uint32) Record {
 	kind, flags := d.byte(), d.byte()
+	if known, ok := flagsOf(kind); d.err == nil && (!ok || flags&^known != 0) {
+		d.err = fmt.Errorf("%w: kind %d with flags %#x", ErrNewerRecord, kind, flags)
+		d.pos = len(d.bytes)
+		return Record{}
+	}
 	at := Position{Frame: d.frame, Index: index}
 	if flags&flagPositioned != 0 {
 		at = Position{Frame: d.uvarint(), Index: d.uint32()}
@@ -192,9 +297,13 @@ func (d *decoder) record(index uint32) Record {
 		return Record{Event: d.event(flags, at)}
 	case kindRejection:
 		return Record{Rejection: d.rejection(at)}
+	case kindErased:
+		e := &ErasedArrival{Position: at, CarriedBy: d.frame}
+		e.App, e.EventID, e.ReceivedAt = d.string(), d.uuid(), d.micros()
+		return Record{Erased: e}
+	default: // only after an error
+		return Record{}
 	}
-	d.fail("unknown kind of record")
-	return Record{}
 }
 
 func (d *decoder) event(flags byte, at Position) *Event {

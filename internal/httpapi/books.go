@@ -116,11 +116,9 @@ func (s *Server) backlog(ctx context.Context, position uint64, q query.Query) ([
 			continue // the worker puts it into quarantine
 		}
 		for _, r := range records {
-			a := store.Arrival{App: r.App(), Position: r.Position(), CarriedBy: seq, Fate: event.Pending}
-			if r.Event != nil {
-				a.EventID, a.ClientID, a.ReceivedAt = r.Event.ID, r.Event.ClientID, r.Event.ReceivedAt
-			} else {
-				a.EventID, a.ClientID, a.ReceivedAt = r.Rejection.EventID, r.Rejection.ClientID, r.Rejection.ReceivedAt
+			a := store.Arrival{
+				App: r.App(), EventID: r.EventID(), ClientID: r.ClientID(), ReceivedAt: r.ReceivedAt(),
+				Position: r.Position(), CarriedBy: seq, Fate: event.Pending,
 			}
 			if slices.Contains(q.IDs, a.EventID) && (q.Apps == nil || slices.Contains(q.Apps, a.App)) {
 				found = append(found, a)

@@ -48,20 +48,34 @@ func (e *CorruptFrameError) Error() string {
 // The form of a frame, in this order:
 //
 //	magic     4  "EYEF"
-//	version   1  1
+//	version   1  2
 //	codec     1  1: S2 block
-//	checksum  4  CRC-32C (Castagnoli), little endian, of all that follows
+//	checksum  4  CRC-32C (Castagnoli), little endian, of magic, version, codec and all that follows
 //	counts       uvarint n, then n × (uvarint length, application, uvarint received, uvarint rejected)
 //	length       uvarint, bytes of the unpacked body
 //	records      compressed
+//
+// In version 1 the checksum covered only what follows it. Every later version keeps the
+// first ten bytes and the checksum's coverage, so that a reader can tell a newer frame from a
+// damaged one.
 const (
 	magic        = "EYEF"
-	frameVersion = 1
+	frameVersion = 2
 	codecS2      = 1
-	prefixLength = len(magic) + 2 + crc32.Size
+	checksumAt   = len(magic) + 2
+	prefixLength = checksumAt + crc32.Size
 )
 
-func castagnoli(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
+// ErrNewer means that a frame was written by a newer version of The Eye. It is whole, and
+// must be left as it is for that version.
+var ErrNewer = errors.New("written by a newer version of The Eye; start that version again")
+
+// checksum returns the CRC-32C of a frame of version 2 or later, without the checksum's own
+// bytes. The payload has at least prefixLength bytes.
+func checksum(payload []byte) uint32 {
+	table := crc32.MakeTable(crc32.Castagnoli)
+	return crc32.Update(crc32.Checksum(payload[:checksumAt], table), table, payload[prefixLength:])
+}
 
 // encodeFrame returns the payload of a frame.
 func encodeFrame(f Frame) ([]byte, error) {
@@ -81,7 +95,7 @@ func encodeFrame(f Frame) ([]byte, error) {
 	b = binary.AppendUvarint(b, uint64(len(f.Body)))
 	packed := s2.Encode(b[len(b):cap(b)], f.Body)
 	b = append(b, packed...) // in place: Encode wrote into the free capacity
-	binary.LittleEndian.PutUint32(b[6:], castagnoli(b[prefixLength:]))
+	binary.LittleEndian.PutUint32(b[checksumAt:], checksum(b))
 	if len(b) > MaxPayload {
 		return nil, fmt.Errorf("%w: a frame of %d bytes, at most %d fit", ErrTooLarge, len(b), MaxPayload)
 	}
@@ -90,21 +104,36 @@ func encodeFrame(f Frame) ([]byte, error) {
 
 var errShort = errors.New("unexpected end")
 
-// decodeFrame reads a payload. Any input is safe.
+// checkPrefix verifies everything of a payload but its records.
+func checkPrefix(payload []byte) error {
+	if len(payload) < prefixLength || string(payload[:len(magic)]) != magic {
+		return errors.New("not a frame")
+	}
+	version, codec := payload[len(magic)], payload[len(magic)+1]
+	sum := checksum(payload)
+	if version == 1 {
+		sum = crc32.Checksum(payload[prefixLength:], crc32.MakeTable(crc32.Castagnoli))
+	}
+	switch {
+	case sum != binary.LittleEndian.Uint32(payload[checksumAt:]):
+		return errors.New("checksum does not match")
+	case version > frameVersion:
+		return fmt.Errorf("frame version %d: %w", version, ErrNewer)
+	case version == frameVersion && codec != codecS2:
+		return fmt.Errorf("frame compression %d: %w", codec, ErrNewer)
+	case version == 0, codec != codecS2:
+		return fmt.Errorf("unknown version %d or compression %d", version, codec)
+	}
+	return nil
+}
+
+// decodeFrame reads a payload. Any input is safe. The error wraps ErrNewer when the payload is
+// whole but of a newer version; every other error means damage.
 func decodeFrame(payload []byte) (Frame, error) {
-	if len(payload) < prefixLength || string(payload[:4]) != magic {
-		return Frame{}, errors.New("not a frame")
-	}
-	if payload[4] != frameVersion {
-		return Frame{}, fmt.Errorf("unknown version %d", payload[4])
-	}
-	if payload[5] != codecS2 {
-		return Frame{}, fmt.Errorf("unknown compression %d", payload[5])
+	if err := checkPrefix(payload); err != nil {
+		return Frame{}, err
 	}
 	rest := payload[prefixLength:]
-	if castagnoli(rest) != binary.LittleEndian.Uint32(payload[6:]) {
-		return Frame{}, errors.New("checksum does not match")
-	}
 	number := func(limit uint64) (uint64, error) {
 		v, n := binary.Uvarint(rest)
 		if n <= 0 || v > limit {

@@ -3,6 +3,8 @@ package queue
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
+	"hash/crc32"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -52,6 +54,43 @@ func TestDamagedByteIsFound(t *testing.T) {
 	}
 }
 
+// A frame of a newer version is told from a damaged one by its checksum alone, and frames of
+// version 1 are read.
+func TestFrameVersions(t *testing.T) {
+	whole, err := encodeFrame(Frame{Counts: []Count{{"shop", 2, 1}}, Body: []byte("records")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	variant := func(version, codec byte, seal func([]byte) uint32) []byte {
+		b := bytes.Clone(whole)
+		b[4], b[5] = version, codec
+		binary.LittleEndian.PutUint32(b[checksumAt:], seal(b))
+		return b
+	}
+	rest := func(b []byte) uint32 { return crc32.Checksum(b[prefixLength:], crc32.MakeTable(crc32.Castagnoli)) }
+	stale := func([]byte) uint32 { return checksum(whole) }
+	for name, test := range map[string]struct {
+		payload []byte
+		newer   bool
+		ok      bool
+	}{
+		"version 1":                         {variant(1, 1, rest), false, true},
+		"version 2":                         {whole, false, true},
+		"version 3":                         {variant(3, 1, checksum), true, false},
+		"version 2, another compression":    {variant(2, 9, checksum), true, false},
+		"version 1, another compression":    {variant(1, 9, rest), false, false},
+		"version 3 by a flipped bit":        {variant(3, 1, stale), false, false},
+		"version 1 by a flipped bit":        {variant(1, 1, stale), false, false},
+		"compression 9 by a flipped bit":    {variant(2, 9, stale), false, false},
+		"version 3 with a checksum as in 1": {variant(3, 1, rest), false, false},
+	} {
+		_, err := decodeFrame(test.payload)
+		if errors.Is(err, ErrNewer) != test.newer || (err == nil) != test.ok {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func FuzzDecodeFrame(f *testing.F) {
 	payload, err := encodeFrame(Frame{Counts: []Count{{"shop", 2, 1}}, Body: []byte("the records of a frame")})
 	if err != nil {
@@ -62,9 +101,9 @@ func FuzzDecodeFrame(f *testing.F) {
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0x0f})
 	f.Fuzz(func(t *testing.T, rest []byte) {
 		// A right checksum lets the fuzzer reach what lies behind it.
-		b := append([]byte(magic), frameVersion, codecS2, 0, 0, 0, 0)
-		binary.LittleEndian.PutUint32(b[6:], castagnoli(rest))
-		if frame, err := decodeFrame(append(b, rest...)); err == nil && len(frame.Body) > MaxBody {
+		b := append(append([]byte(magic), frameVersion, codecS2, 0, 0, 0, 0), rest...)
+		binary.LittleEndian.PutUint32(b[checksumAt:], checksum(b))
+		if frame, err := decodeFrame(b); err == nil && len(frame.Body) > MaxBody {
 			t.Errorf("a body of %d bytes", len(frame.Body))
 		}
 	})

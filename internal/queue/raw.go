@@ -27,9 +27,12 @@ type Raw struct {
 	Payload  []byte
 }
 
-// Check reads the payload, and returns a *CorruptFrameError when that fails.
+// Check reads the payload, and returns a *CorruptFrameError when that fails, or an error that
+// wraps ErrNewer for a frame of a newer version.
 func (r Raw) Check() error {
-	if _, err := decodeFrame(r.Payload); err != nil {
+	if _, err := decodeFrame(r.Payload); errors.Is(err, ErrNewer) {
+		return fmt.Errorf("frame %d: %w", r.Sequence, err)
+	} else if err != nil {
 		return &CorruptFrameError{Sequence: r.Sequence, Reason: err.Error()}
 	}
 	return nil

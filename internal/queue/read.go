@@ -42,7 +42,7 @@ type Reader struct {
 // Reader returns a reader whose first frame is the first at or behind from.
 func (q *Queue) Reader(from uint64) *Reader { return &Reader{queue: q, next: max(from, 1)} }
 
-// Next waits for the next frame. Only the end of ctx is returned as an error:
+// Next waits for the next frame. Only the end of ctx and ErrNewer are returned as errors:
 // whatever else happens is logged and tried again, because a worker that gives
 // up would stop the way of all events.
 func (r *Reader) Next(ctx context.Context) (Delivery, error) {
@@ -59,6 +59,9 @@ func (r *Reader) Next(ctx context.Context) (Delivery, error) {
 			return Delivery{}, ctx.Err()
 		}
 		r.Close()
+		if errors.Is(err, ErrNewer) {
+			return Delivery{}, err
+		}
 		r.queue.log.Warn("reading the queue is tried again", "sequence", r.next, "error", err)
 		select {
 		case <-ctx.Done():
@@ -107,6 +110,9 @@ func (q *Queue) decode(sequence uint64, header nats.Header, payload []byte) (Del
 	frame, err := decodeFrame(payload)
 	if err == nil {
 		return Delivery{Sequence: sequence, Frame: frame, Size: messageOverhead + len(payload)}, nil
+	}
+	if errors.Is(err, ErrNewer) {
+		return Delivery{}, fmt.Errorf("frame %d: %w", sequence, err)
 	}
 	d, err := q.Quarantine(sequence, header, payload, err)
 	d.Size = messageOverhead + len(payload)

@@ -63,13 +63,7 @@ func (m *metrics) writes(b store.Batch) {
 	if len(b.Records) == 0 {
 		return
 	}
-	received := m.started
-	if first := b.Records[0]; first.Event != nil {
-		received = max(received, first.Event.ReceivedAt)
-	} else {
-		received = max(received, first.Rejection.ReceivedAt)
-	}
-	m.waiting.Store(int64(received))
+	m.waiting.Store(int64(max(m.started, b.Records[0].ReceivedAt())))
 }
 
 func (m *metrics) wrote(outcomes []event.Outcome, took time.Duration) {

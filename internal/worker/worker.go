@@ -8,6 +8,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -69,7 +70,7 @@ type load struct {
 }
 
 // Run works until ctx ends; it returns the error of reading the store's
-// position, else nil. What it has read and not written is read again next time.
+// position, or of a frame that a newer version of The Eye wrote, else nil. What it has read and not written is read again next time.
 func (w *Worker) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if err := w.follow(ctx); err != nil {
@@ -94,7 +95,11 @@ func (w *Worker) follow(ctx context.Context) error {
 	w.trimmer.begin(position, held)
 	reading, stop := context.WithCancel(ctx)
 	loads := make(chan load, readAhead)
-	go w.read(reading, position+1, loads)
+	var readErr error // of the reader, to be looked at when loads is closed
+	go func() {
+		defer close(loads)
+		readErr = w.read(reading, position+1, loads)
+	}()
 	defer func() {
 		stop()
 		for range loads { // let the reader end before its worker does
@@ -112,7 +117,7 @@ func (w *Worker) follow(ctx context.Context) error {
 			continue
 		case l, ok := <-loads:
 			if !ok {
-				return nil
+				return readErr
 			}
 			first = l
 		}
@@ -127,30 +132,36 @@ func (w *Worker) follow(ctx context.Context) error {
 	}
 }
 
-// read decodes frames ahead of the store, and closes loads when ctx ends.
-func (w *Worker) read(ctx context.Context, from uint64, loads chan<- load) {
-	defer close(loads)
+// read decodes frames ahead of the store until ctx ends. It returns an error for a frame that a
+// newer version wrote: that frame and those behind it are left for that version.
+func (w *Worker) read(ctx context.Context, from uint64, loads chan<- load) error {
 	r := w.opts.Queue.Reader(from)
 	defer r.Close()
 	for {
 		d, err := r.Next(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
 		if err != nil {
-			return
+			return fmt.Errorf("read the queue: %w", err)
 		}
 		l, err := w.decode(d)
+		if errors.Is(err, event.ErrNewerRecord) {
+			return fmt.Errorf("read the queue: %w", err)
+		}
 		if err != nil {
 			w.opts.Logger.Error("a damaged frame could not be put aside; it is tried again", "sequence", d.Sequence, "error", err)
 			r.Close()
 			r = w.opts.Queue.Reader(d.Sequence)
 			if !pause(ctx, time.Second) {
-				return
+				return nil
 			}
 			continue
 		}
 		select {
 		case loads <- l:
 		case <-ctx.Done():
-			return
+			return nil
 		}
 	}
 }
@@ -159,7 +170,11 @@ func (w *Worker) decode(d queue.Delivery) (load, error) {
 	l := load{sequence: d.Sequence, bytes: len(d.Body), size: d.Size, damaged: d.Damage != nil}
 	if d.Damage == nil {
 		var err error
-		if l.records, err = event.DecodeRecords(d.Body, d.Sequence); err != nil {
+		l.records, err = event.DecodeRecords(d.Body, d.Sequence)
+		if errors.Is(err, event.ErrNewerRecord) {
+			return load{}, err
+		}
+		if err != nil {
 			if d, err = w.opts.Queue.QuarantineBody(d, err); err != nil {
 				return load{}, err
 			}

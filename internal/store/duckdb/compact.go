@@ -345,8 +345,12 @@ func (s *Store) replace(ctx context.Context, out []*segment, in []SegmentInfo, s
 		return giveBack(errors.New("a segment that was merged is not there any more"))
 	}
 	m.Segments = append(m.Segments, in...)
+	m.Obsolete = slices.Clone(m.Obsolete)
+	for _, x := range out {
+		m.Obsolete = append(m.Obsolete, x.info.Data.Name, x.info.Filter.Name)
+	}
 	settle(&m, in)
-	if err := s.commit(m, opened...); err != nil {
+	if err := s.commit(&m, opened...); err != nil {
 		return err
 	}
 	s.change(func(next *state) {
@@ -354,7 +358,7 @@ func (s *Store) replace(ctx context.Context, out []*segment, in []SegmentInfo, s
 			x.condemned = true
 		}
 		next.view = &view{hot: next.view.hot, segments: next.view.replaced(out, opened)}
-		next.manifest = s.committed(m)
+		next.manifest = &m
 	})
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -144,7 +145,7 @@ func (s *Store) checkSegment(x *segment) (out bool, err error) {
 		return true, nil
 	}
 	m := s.current().manifest.without(x.info.ID, damage.Error())
-	if err := s.commit(m); err != nil {
+	if err := s.commit(&m); err != nil {
 		if errors.Is(err, durable.ErrUncertain) {
 			s.fail(err)
 		}
@@ -152,7 +153,7 @@ func (s *Store) checkSegment(x *segment) (out bool, err error) {
 	}
 	s.change(func(next *state) {
 		next.view = &view{hot: next.view.hot, segments: next.view.replaced([]*segment{x}, nil)}
-		next.manifest = s.committed(m)
+		next.manifest = &m
 	})
 	s.putAside(m.Damaged[len(m.Damaged)-1:])
 	s.nudge()
@@ -171,7 +172,7 @@ func (s *Store) has(x *segment) bool {
 // next start.
 func (s *Store) putAside(damaged []DamagedSegment) {
 	for _, d := range damaged {
-		err := s.moveAside(d.Segment)
+		err := s.moveAside(d.Segment.Data.Name, d.Segment.Filter.Name)
 		s.log.Error("a segment is damaged and put aside; its rows count as lost, unless the queue still has them",
 			"segment", d.Segment.Data.Name, "reason", d.Reason, "rows", d.Segment.Rows, "apps", d.Segment.Apps,
 			"quarantine", s.quarantineDir(), "error", err)
@@ -180,10 +181,11 @@ func (s *Store) putAside(damaged []DamagedSegment) {
 
 func (s *Store) quarantineDir() string { return filepath.Join(s.opts.Dir, "quarantine") }
 
-// moveAside moves what there is of a segment's files into quarantine.
-func (s *Store) moveAside(info SegmentInfo) error {
+// moveAside moves what there is of some files into quarantine, where nothing takes the place of
+// another file.
+func (s *Store) moveAside(names ...string) error {
 	moved := false
-	for _, name := range []string{info.Data.Name, info.Filter.Name} {
+	for _, name := range names {
 		from := s.segmentPath(name)
 		if _, err := os.Lstat(from); errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -191,7 +193,7 @@ func (s *Store) moveAside(info SegmentInfo) error {
 		if err := os.MkdirAll(s.quarantineDir(), 0o700); err != nil {
 			return fmt.Errorf("put %s aside: %w", name, err)
 		}
-		if err := os.Rename(from, filepath.Join(s.quarantineDir(), name)); err != nil {
+		if err := os.Rename(from, freeName(filepath.Join(s.quarantineDir(), name))); err != nil {
 			return fmt.Errorf("put %s aside: %w", name, err)
 		}
 		moved = true
@@ -200,6 +202,17 @@ func (s *Store) moveAside(info SegmentInfo) error {
 		return nil
 	}
 	return errors.Join(durable.SyncDir(s.quarantineDir()), durable.SyncDir(s.segmentDir()))
+}
+
+// freeName returns a path, with a number behind it when there is such a file already.
+func freeName(path string) string {
+	free := path
+	for n := 2; ; n++ {
+		if _, err := os.Lstat(free); err != nil {
+			return free
+		}
+		free = path + "." + strconv.Itoa(n)
+	}
 }
 
 // fail lets Run end.

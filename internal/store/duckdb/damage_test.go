@@ -1,11 +1,13 @@
 package duckdb_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
 	"os"
 	"path/filepath"
@@ -449,11 +451,22 @@ func TestDamagedFilter(t *testing.T) {
 
 // A manifest that cannot be used is told with what to do, and nothing is changed.
 func TestDamagedManifest(t *testing.T) {
-	for name, test := range map[string]struct{ from, to, want string }{
-		"truncated":       {"\n}", "", "EOF"},
-		"another version": {`"version": 2`, `"version": 7`, "its version is 7, this program knows 2"},
-		"unknown field":   {`"version": 2`, `"version": 2, "compressed": true`, "compressed"},
-		"not JSON":        {"{", "<", "invalid character"},
+	replace := func(from, to string) func([]byte) []byte {
+		return func(b []byte) []byte { return bytes.Replace(b, []byte(from), []byte(to), 1) }
+	}
+	const recover, newer = "eye store recover", "newer version of The Eye"
+	for name, test := range map[string]struct {
+		change func([]byte) []byte
+		want   []string
+	}{
+		"truncated":                   {func(b []byte) []byte { return b[:len(b)-3] }, []string{"EOF", recover}},
+		"not JSON":                    {replace("{", "<"), []string{"invalid character", recover}},
+		"a digit of the version":      {replace(`"version":3`, `"version":7`), []string{"checksum", recover}},
+		"version 2 by a flipped bit":  {replace(`"version":3`, `"version":2`), []string{"damaged", recover}},
+		"a digit of a count":          {replace(`"level": 0`, `"level": 1`), []string{"checksum", recover}},
+		"a newer version":             {func(b []byte) []byte { return duckdb.Reseal(b, 4, "", "") }, []string{"version 4", newer}},
+		"a newer format of a segment": {func(b []byte) []byte { return duckdb.Reseal(b, 3, `"format": 1`, `"format": 99`) }, []string{"format 99", newer}},
+		"an unknown field":            {func(b []byte) []byte { return duckdb.Reseal(b, 3, `"next_id"`, `"compressed": true, "next_id"`) }, []string{"compressed"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -463,18 +476,26 @@ func TestDamagedManifest(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			last := strings.LastIndex(string(b), test.from)
-			if name != "truncated" {
-				last = strings.Index(string(b), test.from)
+			bad := test.change(bytes.Clone(b))
+			if bytes.Equal(bad, b) {
+				t.Fatal("the manifest was not changed")
 			}
-			bad := string(b[:last]) + test.to + string(b[last+len(test.from):])
-			if err := os.WriteFile(path, []byte(bad), 0o600); err != nil {
+			if err := os.WriteFile(path, bad, 0o600); err != nil {
 				t.Fatal(err)
 			}
+			before := listing(t, dir)
 			_, err = duckdb.Open(t.Context(), duckdb.Options{Dir: dir})
 			var known *duckdb.ManifestError
-			if !errors.As(err, &known) || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "restore a backup") || !strings.Contains(err.Error(), path) {
-				t.Errorf("got %v", err)
+			if !errors.As(err, &known) || !strings.Contains(err.Error(), path) {
+				t.Fatalf("got %v", err)
+			}
+			for _, want := range test.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("%q is not in: %v", want, err)
+				}
+			}
+			if diff := cmp.Diff(before, listing(t, dir)); diff != "" {
+				t.Errorf("the refused start changed files (-before +after):\n%s", diff)
 			}
 			if err := os.WriteFile(path, b, 0o600); err != nil {
 				t.Fatal(err)
@@ -484,6 +505,124 @@ func TestDamagedManifest(t *testing.T) {
 				t.Errorf("%d events after the manifest was put back", n)
 			}
 		})
+	}
+}
+
+// listing returns the files below a folder with their sizes.
+func listing(t *testing.T, dir string) map[string]int64 {
+	t.Helper()
+	files := map[string]int64{}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		files[path] = info.Size()
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// Segments without a manifest are refused and stay where they are (C1).
+func TestMissingManifest(t *testing.T) {
+	dir := t.TempDir()
+	threeSegments(t, dir)
+	path := filepath.Join(dir, "MANIFEST.json")
+	if err := os.Rename(path, path+".away"); err != nil {
+		t.Fatal(err)
+	}
+	before := listing(t, dir)
+	for range 2 {
+		_, err := duckdb.Open(t.Context(), duckdb.Options{Dir: dir})
+		var missing *duckdb.MissingManifestError
+		if !errors.As(err, &missing) || !strings.Contains(err.Error(), "eye store recover") {
+			t.Fatalf("opened without a manifest: %v", err)
+		}
+	}
+	if diff := cmp.Diff(before, listing(t, dir)); diff != "" {
+		t.Errorf("the refused start changed files (-before +after):\n%s", diff)
+	}
+	if err := os.Rename(path+".away", path); err != nil {
+		t.Fatal(err)
+	}
+	if s := closed(t, open(t, duckdb.Options{Dir: dir})); count(t, s) != 303 {
+		t.Errorf("%d events after the manifest was put back", count(t, s))
+	}
+}
+
+// An older manifest does not know the newest segment: the file goes into quarantine, and only
+// what the store itself noted as unfinished or obsolete is deleted.
+func TestOlderManifestDeletesNothing(t *testing.T) {
+	dir := t.TempDir()
+	frames := threeSegments(t, dir)
+	path := filepath.Join(dir, "MANIFEST.json")
+	older, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, duckdb.Options{Dir: dir})
+	write(t, s, frame(uint64(len(frames)+1), pageView(900)))
+	if err := errors.Join(s.Flush(t.Context()), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	segments := filepath.Join(dir, "segments")
+	for name, content := range map[string]string{
+		filepath.Join(dir, "MANIFEST.json"):             string(older),
+		filepath.Join(dir, "INTENT"):                    `["seg-00000090.duckdb","../notes","notes"]`,
+		filepath.Join(segments, "seg-00000090.duckdb"):  "being made",
+		filepath.Join(segments, "seg-00000091.filter"):  "unknown",
+		filepath.Join(segments, "seg-9.duckdb.tmp.wal"): "unfinished",
+		filepath.Join(segments, "notes"):                "somebody's",
+		filepath.Join(dir, "notes"):                     "somebody's",
+		filepath.Join(dir, "temp", "notes"):             "somebody's",
+		filepath.Join(dir, "export", "notes"):           "somebody's",
+	} {
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s = open(t, duckdb.Options{Dir: dir})
+	if n := count(t, s); n != 303 {
+		t.Errorf("%d events by the older manifest", n)
+	}
+	write(t, s, frame(uint64(len(frames)+1), pageView(901)))
+	if err := errors.Join(s.Flush(t.Context()), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{
+		"quarantine/seg-00000004.duckdb": true, "quarantine/seg-00000004.filter": true, "quarantine/seg-00000091.filter": true,
+		"segments/notes": true, "temp/notes": true, "export/notes": true, "notes": true,
+		"segments/seg-00000090.duckdb": false, "segments/seg-9.duckdb.tmp.wal": false, "quarantine/seg-00000090.duckdb": false, "INTENT": false,
+		"segments/seg-00000092.duckdb": true, // no id is used twice
+	} {
+		if _, err := os.Stat(filepath.Join(dir, name)); (err == nil) != want {
+			t.Errorf("%s: there %v, want %v", name, err == nil, want)
+		}
+	}
+}
+
+// The intent is on disk before a segment's file has its name, and gone when a manifest has it.
+func TestIntentComesFirst(t *testing.T) {
+	dir := t.TempDir()
+	var noted []string
+	s := open(t, duckdb.Options{Dir: dir, Step: func(name string) error {
+		if b, err := os.ReadFile(filepath.Join(dir, "INTENT")); err == nil && name == "before manifest" {
+			noted = append(noted, string(b))
+		}
+		return nil
+	}})
+	write(t, s, frame(1, pageView(1)))
+	if err := errors.Join(s.Flush(t.Context()), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{`["seg-00000001.duckdb","seg-00000001.filter"]`}, noted); diff != "" {
+		t.Error(diff)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "INTENT")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the intent is still there: %v", err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"theeye/internal/erasure"
 	"theeye/internal/event"
 	"theeye/internal/store"
 )
@@ -36,6 +37,9 @@ func traceOf(r event.Record, fate event.Fate, problems []event.Problem) trace {
 	if e := r.Event; e != nil {
 		return trace{e.App, e.ID, e.ClientID, e.SessionID, e.Category, e.Name, e.ReceivedAt, e.Position, e.CarriedBy, fate, problems}
 	}
+	if e := r.Erased; e != nil {
+		return trace{app: e.App, eventID: e.EventID, receivedAt: e.ReceivedAt, position: e.Position, carriedBy: e.CarriedBy, fate: fate}
+	}
 	x := r.Rejection
 	return trace{x.App, x.EventID, x.ClientID, x.SessionID, x.Category, x.Name, x.ReceivedAt, x.Position, x.CarriedBy, fate, problems}
 }
@@ -49,20 +53,18 @@ func (t trace) blank() trace {
 // decider holds what records are compared with. The writer's lock is held.
 type decider struct {
 	*snapshot
-	stored     map[idKey]*event.Event // whose bodies have to be compared
-	repeated   map[idKey]string       // digests of events of segments, as far as some record has the same
-	refused    map[uuid.UUID]struct{} // rejections of segments, and of this batch
-	d          decision
-	cutoffs    map[string]event.Micros // before which events have expired, as far as asked
-	erased     map[buried]event.Micros // when sessions of the batch were erased; 0 for never
-	erasedApps map[string]event.Micros // when applications of the batch were erased
-	tombstones map[string]event.Micros // by hash
+	stored   map[idKey]*event.Event // whose bodies have to be compared
+	repeated map[idKey]string       // digests of events of segments, as far as some record has the same
+	refused  map[uuid.UUID]struct{} // rejections of segments, and of this batch
+	d        decision
+	cutoffs  map[string]event.Micros      // before which events have expired, as far as asked
+	covers   map[appSession]erasure.Cover // what was erased of the sessions of the batch
 }
 
 // decide finds the fate of each record by R2 and R3, without writing.
 func (p *snapshot) decide(ctx context.Context, records []event.Record) (*decision, error) {
 	x := &decider{snapshot: p, stored: make(map[idKey]*event.Event, len(records)), refused: map[uuid.UUID]struct{}{}, repeated: map[idKey]string{},
-		cutoffs: map[string]event.Micros{}, erased: map[buried]event.Micros{}, erasedApps: map[string]event.Micros{}, tombstones: p.manifest.erasedAt(),
+		cutoffs: map[string]event.Micros{}, covers: map[appSession]erasure.Cover{},
 	}
 	x.d.outcomes = make([]event.Outcome, len(records))
 	if err := x.recallHot(ctx, records); err != nil {
@@ -228,15 +230,9 @@ func (p *snapshot) again(ctx context.Context, b store.Batch) ([]event.Outcome, e
 	}
 	outcomes := make([]event.Outcome, len(b.Records))
 	for i, r := range b.Records {
-		var carriedBy uint64
-		if r.Event != nil {
-			carriedBy = r.Event.CarriedBy
-		} else {
-			carriedBy = r.Rejection.CarriedBy
-		}
-		outcome, ok := byPlace[place{carriedBy, r.Position()}]
+		outcome, ok := byPlace[place{r.CarriedBy(), r.Position()}]
 		if !ok {
-			return nil, fmt.Errorf("a record of frame %d that was written before is not there", carriedBy)
+			return nil, fmt.Errorf("a record of frame %d that was written before is not there", r.CarriedBy())
 		}
 		outcomes[i] = outcome
 	}

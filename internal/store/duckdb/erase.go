@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/google/uuid"
+
+	"theeye/internal/erasure"
 	"theeye/internal/event"
 )
 
@@ -15,84 +18,115 @@ type Erased struct {
 	Rejections int64
 }
 
-// Bury begins the erasure of a session (S11): what arrives from now on for it in
-// any of the applications has the fate erased when it was received, was sent or
-// occurred not after at, or tells no sent time. The tombstones are durable when it returns. frame is the last
-// frame that may hold something of the session; the erasure is finished by Erase
-// when the store has flushed it.
+// Bury begins the erasure of a session (S11) in one application, or in all with
+// erasure.AllApps: what arrives from now on for it has the fate erased when it was received, was
+// sent or occurred not after at, or tells no sent time. The tombstone is durable when Bury
+// returns. frame is the last frame that was acknowledged; the erasure is finished by Erase.
 func (s *Store) Bury(apps []string, session string, at event.Micros, frame uint64) error {
-	return s.bury(func(m *Manifest) (added []Tombstone) {
+	return s.bury(func() (added []erasure.Tombstone, err error) {
+		key, err := s.tombstones.SessionKey(session)
 		for _, app := range apps {
-			added = append(added, Tombstone{Hash: m.hashOf(buried{app, session}), At: at, Frame: frame})
+			added = append(added, erasure.Tombstone{App: app, Session: key, At: at, Frame: frame})
 		}
-		return added
+		return added, err
 	})
 }
 
-// BuryApp begins the erasure of all that an application sent: what was received
-// not after at has the fate erased, whatever time it tells. So what another
-// application of that name sends later is stored. The rest is as with Bury.
+// BuryApp begins the erasure of all that frames up to one carried for an application, whatever
+// time it tells. So what another application of that name sends later is stored. The rest is
+// as with Bury.
 func (s *Store) BuryApp(app string, at event.Micros, frame uint64) error {
-	return s.bury(func(m *Manifest) []Tombstone {
-		return []Tombstone{{Hash: m.hashOfApp(app), At: at, Frame: frame}}
+	return s.bury(func() ([]erasure.Tombstone, error) {
+		return []erasure.Tombstone{{App: app, At: at, Frame: frame}}, nil
 	})
 }
 
 // bury adds tombstones, which are durable when it returns.
-func (s *Store) bury(added func(*Manifest) []Tombstone) error {
+func (s *Store) bury(added func() ([]erasure.Tombstone, error)) error {
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
 	s.writing.Lock() // no batch is decided by what was before
 	defer s.writing.Unlock()
-	m := *s.current().manifest
-	m.Tombstones = slices.Clone(m.Tombstones)
-	if err := m.needKey(); err != nil {
+	list, err := added()
+	if err != nil {
 		return err
 	}
-	m.Tombstones = append(m.Tombstones, added(&m)...)
+	now := s.current()
+	for i := range list {
+		list[i].ID, list[i].Timeline, list[i].Visible = uuid.NewString(), now.manifest.Timeline, now.position
+	}
 	if err := s.step("before tombstone"); err != nil {
 		return err
 	}
-	if err := m.writeTombstones(s.opts.Tombstones); err != nil {
+	if err := s.tombstones.Begin(list...); err != nil {
 		return err
 	}
-	if err := s.commit(m); err != nil {
+	if err := s.commitTombstones(); err != nil {
 		return err
 	}
-	s.change(func(next *state) { next.manifest = s.committed(m) })
 	return s.step("tombstone written")
 }
 
-// Erasing reports whether anything was ever erased: then the queue may hold
-// something of it, until it is trimmed.
-func (s *Store) Erasing() bool { return len(s.current().manifest.Tombstones) > 0 }
+// commitTombstones lets the manifest know of the lines of tombstones. They are in force even
+// when that fails. upkeep is held.
+func (s *Store) commitTombstones() error {
+	m := *s.current().manifest
+	m.Tombstones = s.tombstones.Digest()
+	set := erasure.NewSet(s.tombstones.Document(), m.lineage())
+	s.change(func(next *state) { next.erased = set })
+	if err := s.commit(&m); err != nil {
+		return err
+	}
+	s.change(func(next *state) { next.manifest = &m })
+	return nil
+}
+
+// Erasures returns what was erased so far. Intake and store ask it alike.
+func (s *Store) Erasures() *erasure.Set { return s.current().erased }
+
+// Unfinished reports whether an erasure was begun and is not finished.
+func (s *Store) Unfinished() bool {
+	return slices.ContainsFunc(s.current().erased.Tombstones(), func(t erasure.Tombstone) bool { return !t.Finished })
+}
+
+// Trimmed returns the frame up to which finished erasures have trimmed the queue, 0 for none. A
+// trim is not fsynced, so it is made again at a start.
+func (s *Store) Trimmed() (frame uint64) {
+	for _, t := range s.current().erased.Tombstones() {
+		if t.Timeline == s.current().manifest.Timeline {
+			frame = max(frame, t.Trimmed)
+		}
+	}
+	return frame
+}
 
 // Erase removes from the segments all that has a tombstone, and returns what it
 // removed by application. It must be called when the store has flushed the frames
-// of the tombstones, and the queue was trimmed up to them. Rows that are removed
+// that may hold what is erased, and the queue was trimmed up to trimmed. Rows that are removed
 // leave a trace with the event's id and the fate erased.
-func (s *Store) Erase(ctx context.Context) (map[string]Erased, error) {
+func (s *Store) Erase(ctx context.Context, trimmed uint64) (map[string]Erased, error) {
 	report := map[string]Erased{}
-	return report, s.tended(ctx, func(ctx context.Context) error { return s.eraseOpen(ctx, report) })
+	return report, s.tended(ctx, func(ctx context.Context) error { return s.eraseOpen(ctx, trimmed, report) })
 }
 
 // eraseOpen is Erase; it adds to report.
-func (s *Store) eraseOpen(ctx context.Context, report map[string]Erased) error {
+func (s *Store) eraseOpen(ctx context.Context, trimmed uint64, report map[string]Erased) error {
 	s.merging.Lock()
 	defer s.merging.Unlock()
 	p := s.snapshot()
 	defer p.release()
-	var open []Tombstone
-	for _, t := range p.manifest.Tombstones {
-		if !t.Done && t.Frame <= p.manifest.Flushed {
+	var open []erasure.Tombstone
+	for _, t := range p.erased.Tombstones() {
+		if last, ok := p.erased.LastFrame(t); !t.Finished && (!ok || last <= p.manifest.Flushed) {
 			open = append(open, t)
 		}
 	}
 	if len(open) == 0 {
 		return nil
 	}
+	set := p.erased.Only(open)
 	for _, x := range p.view.segments {
-		graves, err := s.gravesIn(ctx, p.manifest, x, open)
+		graves, err := s.gravesIn(ctx, set, x)
 		if err != nil {
 			return err
 		}
@@ -113,59 +147,45 @@ func (s *Store) eraseOpen(ctx context.Context, report map[string]Erased) error {
 			report[g.app] = n
 		}
 	}
-	return s.finish(open)
-}
-
-// finish notes that erasures are done.
-func (s *Store) finish(open []Tombstone) error {
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
-	m := *s.current().manifest
-	m.Tombstones = slices.Clone(m.Tombstones)
-	for i, t := range m.Tombstones {
-		if slices.Contains(open, t) {
-			m.Tombstones[i].Done = true
-		}
-	}
-	if err := s.commit(m); err != nil {
+	if err := s.tombstones.Finish(open, trimmed); err != nil {
 		return err
 	}
-	s.change(func(next *state) { next.manifest = s.committed(m) })
-	return nil
+	return s.commitTombstones()
 }
 
-// grave is a session of one application in one segment that is to be erased, or
-// all of the application.
+// grave is a session of one application in one segment that is to be erased, or, without a
+// session, what is to be erased of an application.
 type grave struct {
-	buried
-	whole                      bool
-	at                         event.Micros
+	app, session               string
+	cover                      erasure.Cover
 	events, rejections, traces int64
 }
 
-// gravesIn finds the sessions of a segment that have open tombstones. A hash does
+// gravesIn finds the sessions of a segment that have tombstones. A hash does
 // not tell its session: those of the segment are hashed and compared.
-func (s *Store) gravesIn(ctx context.Context, m *Manifest, x *segment, open []Tombstone) ([]grave, error) {
-	byHash := map[string]event.Micros{}
-	for _, t := range open {
-		byHash[t.Hash] = max(byHash[t.Hash], t.At)
-	}
+func (s *Store) gravesIn(ctx context.Context, set *erasure.Set, x *segment) ([]grave, error) {
 	text := fmt.Sprintf("SELECT DISTINCT app, session_id FROM (SELECT app, session_id FROM %s UNION ALL SELECT app, session_id FROM %s UNION ALL SELECT app, session_id FROM %s)",
 		x.table(sessionTable), x.table(rejectionTable), x.table(traceTable))
-	found, err := queryAll(ctx, s, statement{kind: "erase", text: text}, func(scan scanner) (b buried, err error) {
-		err = scan(&b.app, &b.session)
-		return b, err
+	dug := map[grave]bool{}
+	_, err := queryAll(ctx, s, statement{kind: "erase", text: text}, func(scan scanner) (none struct{}, err error) {
+		var g grave
+		if err := scan(&g.app, &g.session); err != nil {
+			return none, err
+		}
+		if g.cover = set.Cover(g.app, ""); !g.cover.Empty() {
+			dug[grave{app: g.app, cover: g.cover}] = true
+		}
+		if g.session != "" {
+			if g.cover = set.Cover(g.app, g.session).SessionOnly(); !g.cover.Empty() {
+				dug[g] = true
+			}
+		}
+		return none, nil
 	})
 	if err != nil {
 		return nil, err
-	}
-	dug := map[grave]bool{}
-	for _, b := range found {
-		if at, ok := byHash[m.hashOfApp(b.app)]; ok {
-			dug[grave{buried: buried{app: b.app}, whole: true, at: at}] = true
-		} else if at, ok := byHash[m.hashOf(b)]; ok && b.session != "" {
-			dug[grave{buried: b, at: at}] = true
-		}
 	}
 	var graves []grave
 	for g := range dug {
@@ -183,8 +203,13 @@ func (s *Store) gravesIn(ctx context.Context, m *Manifest, x *segment, open []To
 
 // condition renders that a row of a table is to be erased.
 func (g grave) condition(table string) string {
-	if g.whole {
-		return fmt.Sprintf("(app = %s AND received_at <= %d)", quoted(g.app), int64(g.at))
+	session, frame, app := g.cover.Bounds()
+	if g.session == "" {
+		text := fmt.Sprintf("(app = %s AND (carried_by <= %d", quoted(g.app), frame)
+		if app > 0 {
+			text += fmt.Sprintf(" OR received_at <= %d", int64(app))
+		}
+		return text + "))"
 	}
 	// A clock, or a time zone, may be ahead: what came before the erasure goes.
 	times := []string{"received_at"}
@@ -194,7 +219,7 @@ func (g grave) condition(table string) string {
 	case rejectionTable:
 		times = append(times, "sent_time") // absent is 0
 	}
-	return "(app = " + quoted(g.app) + " AND session_id = " + quoted(g.session) + fmt.Sprintf(" AND least(%s) <= %d)", strings.Join(times, ", "), int64(g.at))
+	return "(app = " + quoted(g.app) + " AND session_id = " + quoted(g.session) + fmt.Sprintf(" AND least(%s) <= %d)", strings.Join(times, ", "), int64(session))
 }
 
 // blankColumns are those of a trace between the event's id and the fate, with
@@ -223,38 +248,27 @@ func withoutGraves(rows source, graves []grave) source {
 	}
 }
 
-// wasErased reports whether a record belongs to an erased session or application.
-// Of a session, all belongs to it that was received, sent or occurred before the
-// erasure: a retry repeats its sent time, which may be ahead of the server's clock, and
-// a replay its time of receipt, while its time may have been repaired.
+// wasErased reports whether a record belongs to an erased session or application. It remembers
+// what the tombstones say of each session of the batch.
 func (x *decider) wasErased(r event.Record) bool {
-	if len(x.manifest.Tombstones) == 0 {
-		return false
+	if r.Erased != nil || x.erased.Len() == 0 {
+		return r.Erased != nil
 	}
-	var b buried
-	var sent, received event.Micros
-	if e := r.Event; e != nil {
-		b, sent, received = buried{e.App, e.SessionID}, min(e.SentTime, e.OccurredAt), e.ReceivedAt
-	} else {
-		b, sent, received = buried{r.Rejection.App, r.Rejection.SessionID}, r.Rejection.SentTime, r.Rejection.ReceivedAt
-	}
-	if received <= x.appErased(b.app) {
-		return true
-	}
-	at, known := x.erased[b]
+	key := sessionOf(r)
+	cover, known := x.covers[key]
 	if !known {
-		at = x.tombstones[x.manifest.hashOf(b)]
-		x.erased[b] = at
+		cover = x.erased.Cover(key.app, key.session)
+		x.covers[key] = cover
 	}
-	return at > 0 && min(sent, received) <= at
+	return cover.Has(r)
 }
 
-// appErased returns when an application was erased; 0 for never.
-func (x *decider) appErased(app string) event.Micros {
-	at, known := x.erasedApps[app]
-	if !known {
-		at = x.tombstones[x.manifest.hashOfApp(app)]
-		x.erasedApps[app] = at
+// appSession is a session of one application.
+type appSession struct{ app, session string }
+
+func sessionOf(r event.Record) appSession {
+	if r.Event != nil {
+		return appSession{r.Event.App, r.Event.SessionID}
 	}
-	return at
+	return appSession{r.Rejection.App, r.Rejection.SessionID}
 }

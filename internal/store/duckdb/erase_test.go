@@ -43,7 +43,7 @@ func TestEraseWhatClaimsToBeLater(t *testing.T) {
 	if err := s.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	removed, err := s.Erase(t.Context())
+	removed, err := s.Erase(t.Context(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"slices"
 	"time"
 
@@ -174,12 +176,12 @@ func (s *Store) flushOldest(ctx context.Context) error {
 		s.unlink(info)
 		return err
 	}
-	if err := s.commit(m, x); err != nil {
+	if err := s.commit(&m, x); err != nil {
 		return err
 	}
 	s.change(func(next *state) {
 		next.view = &view{hot: next.view.hot[1:], segments: next.view.replaced(nil, []*segment{x})}
-		next.manifest = s.committed(m)
+		next.manifest = &m
 		close(s.flushed)
 		s.flushed = make(chan struct{})
 	})
@@ -193,18 +195,17 @@ const largeRows = 100_000
 // reserveID returns the id of a segment that is to be made.
 func (s *Store) reserveID() uint64 { return s.lastID.Add(1) }
 
-// committed is a manifest with the ids that are taken by now.
-func (s *Store) committed(m Manifest) *Manifest {
-	m.NextID = s.lastID.Load() + 1
-	return &m
-}
-
 // commit makes m the manifest, or gives the segments back that it would have
-// named. upkeep is held.
-func (s *Store) commit(m Manifest, made ...*segment) error {
-	err := s.step("before manifest")
+// named. It fills in the ids that are taken by now, and leaves out obsolete files that are gone.
+// upkeep is held.
+func (s *Store) commit(m *Manifest, made ...*segment) error {
+	m.NextID = s.lastID.Load() + 1
+	err := s.forgetObsolete(m)
 	if err == nil {
-		err = s.committed(m).write(s.opts.Dir)
+		err = s.step("before manifest")
+	}
+	if err == nil {
+		err = m.write(s.opts.Dir)
 	}
 	if err == nil {
 		if err = s.step("manifest written"); err != nil {
@@ -216,8 +217,34 @@ func (s *Store) commit(m Manifest, made ...*segment) error {
 			x.condemned = !errors.Is(err, durable.ErrUncertain)
 			s.discardSegment(x)
 		}
+		return err
 	}
-	return err
+	var names []string
+	for _, x := range made {
+		names = append(names, x.info.Data.Name, x.info.Filter.Name)
+	}
+	if err := s.intents.end(names...); err != nil {
+		s.log.Warn("an intent stays noted until the next one", "error", err)
+	}
+	return nil
+}
+
+// forgetObsolete takes the files out of a manifest that are durably gone.
+func (s *Store) forgetObsolete(m *Manifest) error {
+	var left []string
+	for _, name := range m.Obsolete {
+		if _, err := os.Lstat(s.segmentPath(name)); !errors.Is(err, fs.ErrNotExist) {
+			left = append(left, name)
+		}
+	}
+	if len(left) == len(m.Obsolete) {
+		return nil
+	}
+	m.Obsolete = left
+	if err := durable.SyncDir(s.segmentDir()); err != nil {
+		return fmt.Errorf("sync the store's folder: %w", err)
+	}
+	return nil
 }
 
 // sliceBounds finds the times at which slices of about sliceRows rows begin.

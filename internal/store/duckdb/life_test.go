@@ -217,7 +217,7 @@ func (l *life) erase() {
 		l.reopen()
 	}
 	l.flush()
-	_, err := l.store.Erase(l.Context())
+	_, err := l.store.Erase(l.Context(), 0)
 	l.do(err)
 	for id, e := range l.stored {
 		if l.isErased(e.App, e.SessionID, e.SentTime, e.OccurredAt, e.ReceivedAt) {

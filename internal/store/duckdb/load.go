@@ -4,38 +4,94 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
+	"strings"
+
+	"theeye/internal/durable"
+	"theeye/internal/erasure"
 )
 
-// load opens what the manifest names and removes what it does not.
+// MissingManifestError tells that a store's folder has files, but no manifest that names them.
+type MissingManifestError struct{ Dir string }
+
+func (e *MissingManifestError) Error() string {
+	return fmt.Sprintf("the store's folder %s has segments, but no %s that names them; nothing was changed. "+
+		"Put the file back if it was moved; or see with `eye store recover` what can be brought back; "+
+		"or restore a backup into another data directory", e.Dir, manifestName)
+}
+
+// load opens what the manifest names. Of other files it deletes only what it knows to be
+// unfinished or obsolete.
 func (s *Store) load(ctx context.Context) error {
-	m := emptyManifest()
+	m := read{Manifest: emptyManifest()}
 	if s.keeps() {
 		var err error
-		if m, err = ReadManifest(s.opts.Dir); err != nil {
+		if m, err = s.readFolder(); err != nil {
 			return err
 		}
-		if err := m.addTombstones(s.opts.Tombstones); err != nil {
-			return err
-		}
-		if err := s.inPlace(m); err != nil {
-			return err
-		}
-		if err := s.sweep(m); err != nil {
+		if err := s.settleFiles(&m.Manifest); err != nil {
 			return err
 		}
 	}
-	s.lastID.Store(m.NextID - 1)
-	v, m, err := s.assemble(ctx, s.reading, m, 1)
+	if m.Timeline == "" {
+		m.branch(m.Flushed)
+	}
+	s.begun = m.version > 0
+	s.lastID.Store(max(m.NextID, s.greatestID()+1) - 1)
+	v, whole, err := s.assemble(ctx, s.reading, m.Manifest, 1)
 	if err != nil {
 		return err
 	}
 	s.change(func(next *state) {
-		next.view, next.position, next.manifest = v, m.Flushed, &m
-		next.arrivals = maps.Clone(m.Arrivals)
+		next.view, next.position, next.manifest = v, whole.Flushed, &whole
+		next.arrivals = maps.Clone(whole.Arrivals)
+		next.erased = erasure.NewSet(s.tombstones.Document(), whole.lineage())
 	})
+	if s.begun && m.version < manifestVersion {
+		return s.Begin()
+	}
+	return nil
+}
+
+// readFolder reads the manifest and the tombstones, and refuses what would lose data.
+func (s *Store) readFolder() (read, error) {
+	m, there, err := readManifest(filepath.Join(s.opts.Dir, manifestName))
+	if err != nil {
+		return m, err
+	}
+	if !there && s.greatestID() > 0 {
+		return m, &MissingManifestError{s.opts.Dir}
+	}
+	if s.tombstones, err = erasure.OpenLog(s.opts.Tombstones, m.Tombstones); err != nil {
+		return m, err
+	}
+	if err := s.tombstones.Add(erasure.Document{Key: m.key, Tombstones: m.tombstones}); err != nil {
+		return m, err
+	}
+	return m, s.inPlace(m.Manifest)
+}
+
+// Begun reports whether the folder had a manifest when it was opened. A store that has not begun
+// is empty, and must not be begun while there are frames that an earlier one has trimmed.
+func (s *Store) Begun() bool { return s.begun }
+
+// Begin makes the store's manifest durable in the present form, before anything refers to it.
+// After that, versions that do not know the form refuse the folder.
+func (s *Store) Begin() error {
+	if !s.keeps() {
+		return nil
+	}
+	s.upkeep.Lock()
+	defer s.upkeep.Unlock()
+	m := *s.current().manifest
+	m.Tombstones = s.tombstones.Digest()
+	if err := s.commit(&m); err != nil {
+		return err
+	}
+	s.change(func(next *state) { next.manifest = &m })
 	return nil
 }
 
@@ -50,8 +106,8 @@ func (s *Store) inPlace(m Manifest) error {
 	if len(m.Segments) < 2 { // a single one may well be lost
 		return nil
 	}
-	return fmt.Errorf("none of the %d segments of the store is in %s: put the folder back, or see whether its disk is mounted; to begin without them, remove %s",
-		len(m.Segments), s.segmentDir(), filepath.Join(s.opts.Dir, manifestName))
+	return fmt.Errorf("none of the %d segments of the store is in %s: put the folder back, or see whether its disk is mounted; "+
+		"nothing was changed. To begin without them, run `eye store recover --empty`", len(m.Segments), s.segmentDir())
 }
 
 // assemble makes a view of what a manifest names in a new instance, with empty
@@ -94,33 +150,102 @@ func (v *view) closeFilters() error {
 	return err
 }
 
-// sweep removes the files that no manifest names: what a crash left of a
-// segment that was being written, or of one whose rows are elsewhere by now. Files
-// that are in quarantine by name go there.
-func (s *Store) sweep(m Manifest) error {
-	named := map[string]bool{}
+// settleFiles brings the folder into accord with the manifest. It deletes what the manifest
+// calls obsolete, what the intent says was being made, and temporary files; it moves other files
+// of segments into quarantine, and leaves alone what it does not know.
+func (s *Store) settleFiles(m *Manifest) error {
+	named, unwanted := map[string]bool{}, map[string]bool{}
 	for _, info := range m.Segments {
 		named[info.Data.Name], named[info.Filter.Name] = true, true
 	}
+	for _, name := range append(readIntent(s.opts.Dir), m.Obsolete...) {
+		unwanted[name] = !named[name]
+	}
 	for _, d := range m.Damaged {
-		if err := s.moveAside(d.Segment); err != nil {
+		if err := s.moveAside(d.Segment.Data.Name, d.Segment.Filter.Name); err != nil {
 			return err
 		}
 	}
-	for _, dir := range []string{s.segmentDir(), s.opts.TempDir, s.exportDir()} {
-		entries, err := os.ReadDir(dir)
-		if err != nil {
-			return fmt.Errorf("read the store's folder: %w", err)
+	entries, err := os.ReadDir(s.segmentDir())
+	if err != nil {
+		return fmt.Errorf("read the store's folder: %w", err)
+	}
+	var strays []string
+	for _, entry := range entries {
+		name := entry.Name()
+		switch {
+		case named[name]:
+		case unwanted[name], isUnfinished(name):
+			s.log.Info("removing an unfinished or obsolete file", "file", name)
+			if err := os.Remove(filepath.Join(s.segmentDir(), name)); err != nil {
+				return fmt.Errorf("remove an obsolete file: %w", err)
+			}
+		case isSegmentFile(name):
+			strays = append(strays, name)
+			s.log.Error("a segment's file is not named by the manifest; it is put into quarantine",
+				"file", name, "quarantine", s.quarantineDir())
+		default:
+			s.log.Warn("a file in the store's folder is not known and left alone", "file", filepath.Join(s.segmentDir(), name))
 		}
-		for _, entry := range entries {
-			if named[entry.Name()] {
-				continue
-			}
-			s.log.Info("a file that belongs to nothing is removed", "file", entry.Name())
-			if err := os.RemoveAll(filepath.Join(dir, entry.Name())); err != nil {
-				return fmt.Errorf("remove what belongs to nothing: %w", err)
-			}
+	}
+	if err := s.moveAside(strays...); err != nil {
+		return err
+	}
+	if err := durable.SyncDir(s.segmentDir()); err != nil {
+		return fmt.Errorf("sync the store's folder: %w", err)
+	}
+	m.Obsolete = nil
+	if err := os.Remove(filepath.Join(s.opts.Dir, intentName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("clear the intent: %w", err)
+	}
+	return errors.Join(s.clear(s.opts.TempDir, isSpill), s.clear(s.exportDir(), isExport))
+}
+
+// isUnfinished reports whether a name is that of a segment's file before its rename.
+func isUnfinished(name string) bool {
+	rest, ok := strings.CutSuffix(strings.TrimSuffix(name, ".wal"), ".tmp")
+	return ok && isSegmentFile(rest)
+}
+
+// isSpill reports whether an entry of the temporary folder is one that DuckDB or the store made.
+func isSpill(name string) bool {
+	return strings.HasPrefix(name, "duckdb_temp_") || strings.HasPrefix(name, "instance-") || strings.HasPrefix(name, "heavy")
+}
+
+func isExport(name string) bool { return strings.HasPrefix(name, "export-") }
+
+// clear removes the known entries of a folder for temporary files.
+func (s *Store) clear(dir string, known func(name string) bool) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("read the store's folder: %w", err)
+	}
+	for _, entry := range entries {
+		path := filepath.Join(dir, entry.Name())
+		if !known(entry.Name()) {
+			s.log.Warn("a file in the store's folder is not known and left alone", "file", path)
+			continue
+		}
+		if err := os.RemoveAll(path); err != nil {
+			return fmt.Errorf("remove a temporary file: %w", err)
 		}
 	}
 	return nil
+}
+
+// greatestID returns the greatest id of a segment of which there is a file, 0 for none, so that
+// no id is given twice.
+func (s *Store) greatestID() (greatest uint64) {
+	for _, dir := range []string{s.segmentDir(), s.quarantineDir()} {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			continue
+		}
+		for _, entry := range entries {
+			if id, ok := segmentID(entry.Name()); ok {
+				greatest = max(greatest, id)
+			}
+		}
+	}
+	return greatest
 }

@@ -1,49 +1,52 @@
 package duckdb
 
 import (
-	"bytes"
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
-
-	"theeye/internal/durable"
+	"theeye/internal/erasure"
 	"theeye/internal/event"
 	"theeye/internal/store"
-)
-
-const (
-	manifestName    = "MANIFEST.json"
-	manifestVersion = 2
 )
 
 // Manifest says what a store consists of. What it does not name does not exist.
 // It is a value: a change makes another one, which takes the place of the old one
 // in the file at once or not at all.
 type Manifest struct {
-	Version  int                       `json:"version"`
 	NextID   uint64                    `json:"next_id"`  // of segments
 	Flushed  uint64                    `json:"flushed"`  // the last frame whose records are in segments
 	Arrivals map[string]store.Arrivals `json:"arrivals"` // by application, up to Flushed
 	Segments []SegmentInfo             `json:"segments"`
 	Damaged  []DamagedSegment          `json:"damaged,omitempty"`
+	// Obsolete names files whose rows are elsewhere by now, or are gone. They are deleted
+	// when nobody reads them any more, at the next start at the latest.
+	Obsolete []string `json:"obsolete,omitempty"`
 	// Gone are the accounts of first arrivals whose rows were removed, by
 	// application: the expired, and the traces that went with them.
 	Gone map[string]Counts `json:"gone"`
-	// Tombstones are the sessions that were erased; TombstoneKey is the key of
-	// their hashes, in hexadecimal.
-	Tombstones   []Tombstone `json:"tombstones"`
-	TombstoneKey string      `json:"tombstone_key"`
+	// Tombstones tells which file of tombstones belongs to this manifest. That file may have
+	// more lines.
+	Tombstones erasure.Digest `json:"tombstones"`
+	// Timeline identifies the sequence of frames that the store holds, and Timelines has the
+	// last frame of each earlier one, oldest first.
+	Timeline  string     `json:"timeline"`
+	Timelines []Timeline `json:"timelines,omitempty"`
+	// Upgraded reports that a version before 3 began the directory.
+	Upgraded bool `json:"upgraded,omitzero"`
 }
+
+// Timeline is a sequence of frames that came to its end: the frames behind Last are others.
+type Timeline struct {
+	ID   string `json:"id"`
+	Last uint64 `json:"last"`
+}
+
+// segmentFormat is the form of the segments that this program writes. Every later form takes a
+// new number.
+const segmentFormat = 1
 
 // SegmentInfo is what the manifest says of a segment.
 type SegmentInfo struct {
 	ID       uint64    `json:"id"`
-	Level    int       `json:"level"` // 0 from a flush, else how often its rows were merged
+	Format   int       `json:"format"` // of the tables in Data, and of Filter; see segmentFormat
+	Level    int       `json:"level"`  // 0 from a flush, else how often its rows were merged
 	Data     FileInfo  `json:"data"`
 	Filter   FileInfo  `json:"filter"`
 	Slices   int       `json:"slices"` // of events, numbered from 0
@@ -117,63 +120,4 @@ func (c *Counts) sum(d Counts) {
 	c.Duplicate += d.Duplicate
 	c.Erased += d.Erased
 	c.Expired += d.Expired
-}
-
-// ManifestError tells that a manifest cannot be used.
-type ManifestError struct {
-	Path string
-	Err  error
-}
-
-func (e *ManifestError) Error() string {
-	return fmt.Sprintf("the store's manifest %s cannot be used: %v; restore a backup, or put it aside to begin an empty store with what the queue still holds", e.Path, e.Err)
-}
-
-func (e *ManifestError) Unwrap() error { return e.Err }
-
-func emptyManifest() Manifest {
-	return Manifest{Version: manifestVersion, NextID: 1, Arrivals: map[string]store.Arrivals{}}
-}
-
-// ReadManifest reads the manifest of a store's folder. A folder without one is
-// an empty store.
-func ReadManifest(dir string) (Manifest, error) {
-	m := emptyManifest()
-	path := filepath.Join(dir, manifestName)
-	b, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return m, nil
-	}
-	if err == nil {
-		err = json.Unmarshal(b, &m, json.RejectUnknownMembers(true))
-	}
-	if err == nil && m.Version != manifestVersion {
-		err = fmt.Errorf("its version is %d, this program knows %d", m.Version, manifestVersion)
-	}
-	if err != nil {
-		return Manifest{}, &ManifestError{path, err}
-	}
-	return m, nil
-}
-
-// encode returns the text of the file.
-func (m *Manifest) encode() ([]byte, error) {
-	var b bytes.Buffer
-	if err := json.MarshalWrite(&b, m, jsontext.WithIndent(" "), json.Deterministic(true)); err != nil {
-		return nil, fmt.Errorf("write manifest: %w", err)
-	}
-	return b.Bytes(), nil
-}
-
-// write makes m the manifest of the folder.
-// After an error that is not durable.ErrUncertain the old one is in force.
-func (m *Manifest) write(dir string) error {
-	b, err := m.encode()
-	if err != nil {
-		return err
-	}
-	if err := durable.Replace(filepath.Join(dir, manifestName), bytes.NewReader(b)); err != nil {
-		return fmt.Errorf("write manifest: %w", err)
-	}
-	return nil
 }

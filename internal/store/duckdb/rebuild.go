@@ -131,12 +131,12 @@ func (s *Store) putBack(ctx context.Context, m Manifest, info SegmentInfo, damag
 	}
 	m.Segments = append(slices.Clone(m.Segments), info)
 	m.Damaged = slices.DeleteFunc(slices.Clone(m.Damaged), func(d DamagedSegment) bool { return d.Segment.ID == damaged })
-	if err := s.commit(m, x); err != nil {
+	if err := s.commit(&m, x); err != nil {
 		return err
 	}
 	s.change(func(next *state) {
 		next.view = &view{hot: next.view.hot, segments: next.view.replaced(nil, []*segment{x})}
-		next.manifest = s.committed(m)
+		next.manifest = &m
 	})
 	return nil
 }

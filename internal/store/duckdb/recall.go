@@ -31,7 +31,9 @@ func (x *decider) recallFlushed(ctx context.Context, records []event.Record) err
 	}
 	found := map[*segment]*wanted{}
 	for _, record := range records {
-		x.lookFor(record, found)
+		if record.Erased == nil {
+			x.lookFor(record, found)
+		}
 	}
 	for _, segment := range x.view.segments {
 		w := found[segment]

@@ -64,12 +64,12 @@ func (s *Store) repairFilter(ctx context.Context, id uint64) error {
 			m.Segments[n].Filter = info
 		}
 	}
-	if err := s.commit(m); err != nil {
+	if err := s.commit(&m); err != nil {
 		_ = f.close()
 		return err
 	}
 	x.filters.Store(f)
-	s.change(func(next *state) { next.manifest = s.committed(m) })
+	s.change(func(next *state) { next.manifest = &m })
 	s.log.Info("a segment's filter was built again", "segment", x.info.Data.Name)
 	return nil
 }

@@ -1,11 +1,13 @@
 package duckdb
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"testing"
 
 	"github.com/duckdb/duckdb-go/v2"
+	"github.com/go-json-experiment/json"
 )
 
 // Break closes the instance under a store, after which it refuses all work as it
@@ -13,6 +15,17 @@ import (
 func Break(s *Store) {
 	_ = s.writer.Close()
 	_ = s.reading.close()
+}
+
+// Reseal returns a manifest's file with another version and a replacement in the manifest, and
+// with the digest of that.
+func Reseal(file []byte, version int, from, to string) []byte {
+	var e envelope
+	if err := json.Unmarshal(file, &e); err != nil {
+		panic(err)
+	}
+	e.Version, e.Manifest = version, bytes.Replace(e.Manifest, []byte(from), []byte(to), 1)
+	return fmt.Appendf(nil, "{\"version\":%d,\"sha256\":\"%s\",\"manifest\":%s}\n", e.Version, e.digest(), e.Manifest)
 }
 
 func TestIsFatal(t *testing.T) {

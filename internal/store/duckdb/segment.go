@@ -114,6 +114,9 @@ func (s *Store) unlink(info SegmentInfo) {
 			s.log.Error("a file of the store was not removed", "file", name, "error", err)
 		}
 	}
+	if err := s.intents.end(info.Data.Name, info.Filter.Name); err != nil {
+		s.log.Warn("an intent stays noted until the next one", "error", err)
+	}
 }
 
 // draft is a segment to be written.
@@ -134,7 +137,7 @@ const smallBlock = 16384
 // it returns, and do not count before a manifest names them. After an error there
 // are none.
 func (s *Store) writeSegment(ctx context.Context, in *instance, d draft) (info SegmentInfo, err error) {
-	info = SegmentInfo{ID: d.id, Level: d.level, Slices: len(d.bounds) + 1}
+	info = SegmentInfo{ID: d.id, Format: segmentFormat, Level: d.level, Slices: len(d.bounds) + 1}
 	info.Data.Name, info.Filter.Name = dataName(d.id), filterName(d.id)
 	data := s.segmentPath(info.Data.Name)
 	filter := s.segmentPath(info.Filter.Name)
@@ -143,6 +146,7 @@ func (s *Store) writeSegment(ctx context.Context, in *instance, d draft) (info S
 			for _, path := range []string{data + ".tmp", data + ".tmp.wal", filter + ".tmp", data, filter} {
 				_ = os.Remove(path)
 			}
+			_ = s.intents.end(info.Data.Name, info.Filter.Name)
 			err = fmt.Errorf("write segment %s: %w", info.Data.Name, err)
 		}
 	}()
@@ -167,6 +171,9 @@ func (s *Store) writeSegment(ctx context.Context, in *instance, d draft) (info S
 		return info, err
 	}
 	if err := describe(filter+".tmp", &info.Filter); err != nil {
+		return info, err
+	}
+	if err := s.intents.begin(info.Data.Name, info.Filter.Name); err != nil {
 		return info, err
 	}
 	if err := os.Rename(data+".tmp", data); err != nil {

@@ -27,6 +27,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
 
+	"theeye/internal/erasure"
 	"theeye/internal/event"
 	"theeye/internal/store"
 )
@@ -105,6 +106,10 @@ type Store struct {
 	mending sync.Mutex    // held while an error of a segment is looked into; before upkeep
 	upkeep  sync.Mutex    // held while the manifest changes; before writing
 	lastID  atomic.Uint64 // the last id of a segment that was given
+	intents intents       // of files that no manifest names yet
+
+	tombstones *erasure.Log // guarded by upkeep
+	begun      bool         // there was a manifest when the store was opened
 
 	mu    sync.Mutex // guards state and the counts of who holds what
 	state *state
@@ -123,8 +128,9 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		opts: opts, log: opts.Logger, readers: semaphore.NewWeighted(maxReaders), seed: maphash.MakeSeed(), numbers: map[string]uint32{},
 		wake: make(chan struct{}, 1), flushed: make(chan struct{}),
 		resets: make(chan struct{}, 1), failed: make(chan error, 1),
+		intents: intents{dir: opts.Dir}, tombstones: &erasure.Log{},
 	}
-	s.state = &state{view: &view{}, arrivals: map[string]store.Arrivals{}, manifest: &Manifest{}}
+	s.state = &state{view: &view{}, arrivals: map[string]store.Arrivals{}, manifest: &Manifest{}, erased: &erasure.Set{}}
 	if opts.Dir != "" {
 		for _, dir := range []string{s.segmentDir(), opts.TempDir, s.exportDir()} {
 			if err := os.MkdirAll(dir, 0o700); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"theeye/internal/erasure"
 	"theeye/internal/store"
 )
 
@@ -52,6 +53,7 @@ type state struct {
 	position uint64
 	arrivals map[string]store.Arrivals
 	manifest *Manifest
+	erased   *erasure.Set
 	// told is the position that readers may know: while it is ahead of position,
 	// after a reset, nothing is answered.
 	told uint64

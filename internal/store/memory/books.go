@@ -57,7 +57,7 @@ func placeOf(r event.Record) place { return place{r.App(), r.Position()} }
 func (s *Store) becameLocked(horizon uint64) map[place]*event.Became {
 	became := map[place]*event.Became{}
 	for _, a := range s.arrivals {
-		frame := carriedBy(a.record)
+		frame := a.record.CarriedBy()
 		if a.record.IsReplay() && frame <= horizon && len(a.outcome.Problems) == 0 && became[placeOf(a.record)] == nil {
 			became[placeOf(a.record)] = &event.Became{Fate: a.outcome.Fate, Frame: frame}
 		}

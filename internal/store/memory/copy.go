@@ -10,10 +10,16 @@ import (
 // Nothing is shared with the writer's batch, nor with what readers get.
 
 func copyRecord(r event.Record) event.Record {
-	if r.Event != nil {
+	switch {
+	case r.Event != nil:
 		return event.Record{Event: copyEvent(r.Event)}
+	case r.Rejection != nil:
+		return event.Record{Rejection: copyRejection(r.Rejection)}
+	default:
+		c := *r.Erased
+		c.App = strings.Clone(c.App)
+		return event.Record{Erased: &c}
 	}
-	return event.Record{Rejection: copyRejection(r.Rejection)}
 }
 
 func copyEvent(e *event.Event) *event.Event {

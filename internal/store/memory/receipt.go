@@ -17,13 +17,13 @@ func (s *Store) Receipt(ctx context.Context, q query.Query, limit int) ([]store.
 	defer s.mu.Unlock()
 	var found []arrival
 	for _, a := range s.arrivals {
-		if carriedBy(a.record) <= s.horizonLocked(q) && among(q.Apps, a.record.App()) &&
+		if a.record.CarriedBy() <= s.horizonLocked(q) && among(q.Apps, a.record.App()) &&
 			slices.Contains(q.IDs, line(a).EventID) {
 			found = append(found, a)
 		}
 	}
 	slices.SortFunc(found, func(a, b arrival) int {
-		return cmp.Or(cmp.Compare(carriedBy(b.record), carriedBy(a.record)),
+		return cmp.Or(cmp.Compare(b.record.CarriedBy(), a.record.CarriedBy()),
 			b.record.Position().Compare(a.record.Position()))
 	})
 	var lines []store.Arrival
@@ -34,19 +34,14 @@ func (s *Store) Receipt(ctx context.Context, q query.Query, limit int) ([]store.
 }
 
 func line(a arrival) store.Arrival {
-	l := store.Arrival{
+	return store.Arrival{
 		App:        a.record.App(),
+		EventID:    a.record.EventID(),
+		ClientID:   a.record.ClientID(),
 		Position:   a.record.Position(),
-		CarriedBy:  carriedBy(a.record),
-		ReceivedAt: receivedAt(a.record),
+		CarriedBy:  a.record.CarriedBy(),
+		ReceivedAt: a.record.ReceivedAt(),
 		Fate:       a.outcome.Fate,
 		Problems:   copyProblems(a.outcome.Problems),
 	}
-	if e := a.record.Event; e != nil {
-		l.EventID, l.ClientID = e.ID, e.ClientID
-	}
-	if r := a.record.Rejection; r != nil {
-		l.EventID, l.ClientID = r.EventID, r.ClientID
-	}
-	return l
 }

@@ -25,8 +25,8 @@ func (s *Store) Series(ctx context.Context, q query.Query, by store.Series) ([]s
 	}
 	if by.Group == store.ByStatus {
 		for _, a := range s.arrivals {
-			if carriedBy(a.record) <= s.horizonLocked(q) && selectsArrival(q, a.record) {
-				add(a.outcome.Fate.String(), receivedAt(a.record))
+			if a.record.CarriedBy() <= s.horizonLocked(q) && selectsArrival(q, a.record) {
+				add(a.outcome.Fate.String(), a.record.ReceivedAt())
 			}
 		}
 	} else {
@@ -66,14 +66,10 @@ func selectsArrival(q query.Query, r event.Record) bool {
 	if r.Rejection != nil {
 		return selectsRejection(q, r.Rejection)
 	}
+	if r.Erased != nil {
+		r.Event = &event.Event{App: r.Erased.App, ID: r.Erased.EventID, ReceivedAt: r.Erased.ReceivedAt, Position: r.Erased.Position, CarriedBy: r.Erased.CarriedBy}
+	}
 	received := *r.Event
 	received.OccurredAt = received.ReceivedAt
 	return selectsEvent(q, &received)
-}
-
-func receivedAt(r event.Record) event.Micros {
-	if r.Event != nil {
-		return r.Event.ReceivedAt
-	}
-	return r.Rejection.ReceivedAt
 }

@@ -28,7 +28,7 @@ func (s *Store) Write(ctx context.Context, b store.Batch) ([]event.Outcome, erro
 	for _, r := range b.Records {
 		outcome := s.decideLocked(r)
 		outcomes = append(outcomes, outcome)
-		frame := carriedBy(r)
+		frame := r.CarriedBy()
 		s.outcomes[frame] = append(s.outcomes[frame], outcome)
 	}
 	for app, a := range b.Arrivals {
@@ -47,7 +47,7 @@ func (s *Store) repeatedLocked(b store.Batch) ([]event.Outcome, error) {
 	outcomes := make([]event.Outcome, 0, len(b.Records))
 	seen := map[uint64]int{} // records of a frame
 	for _, r := range b.Records {
-		frame := carriedBy(r)
+		frame := r.CarriedBy()
 		if seen[frame] == len(s.outcomes[frame]) {
 			return nil, fmt.Errorf("frame %d came with fewer records before", frame)
 		}
@@ -61,10 +61,13 @@ func (s *Store) repeatedLocked(b store.Batch) ([]event.Outcome, error) {
 func (s *Store) decideLocked(r event.Record) event.Outcome {
 	r = copyRecord(r)
 	var outcome event.Outcome
-	if r.Event != nil {
+	switch {
+	case r.Event != nil:
 		outcome = s.decideEventLocked(r.Event)
-	} else {
+	case r.Rejection != nil:
 		outcome = s.refuseLocked(r.Rejection)
+	default:
+		outcome = event.Outcome{Fate: event.Erased}
 	}
 	s.arrivals = append(s.arrivals, arrival{r, outcome})
 	return outcome
@@ -92,12 +95,4 @@ func (s *Store) refuseLocked(r *event.Rejection) event.Outcome {
 	}
 	s.refused[r.ID] = r
 	return event.Outcome{Fate: event.Rejected, Problems: r.Problems}
-}
-
-// carriedBy returns the frame that brought the record.
-func carriedBy(r event.Record) uint64 {
-	if r.Event != nil {
-		return r.Event.CarriedBy
-	}
-	return r.Rejection.CarriedBy
 }

@@ -1,0 +1,219 @@
+// Package erasure remembers what was erased, so that it does not come back: by a retry, by a
+// replay, or with a backup that is older than the erasure. One function, Set.Covers, decides
+// for the intake and for the store whether an arrival belongs to something erased.
+//
+// It does not erase anything itself, and it keeps no session ids: only keyed hashes of them.
+package erasure
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+
+	"theeye/internal/event"
+)
+
+// AllApps is the application of a tombstone that holds for every application.
+const AllApps = "*"
+
+// Tombstone records that a session, or all of an application, was erased.
+type Tombstone struct {
+	ID string // unique among all tombstones
+	// App is the application, or AllApps. It is empty in tombstones of the first form, which
+	// have Hash instead of App and Session.
+	App string
+	// Session is the hex HMAC-SHA256 of the session id, empty for a whole application.
+	Session string
+	// Hash is the hex HMAC-SHA256 of application, NUL and session id, or of the application
+	// alone. It is used by tombstones of the first form only.
+	Hash string
+	At   event.Micros
+	// Frame is the queue's last frame, and Visible the store's, when the tombstone was written.
+	Frame, Visible uint64
+	Timeline       string // to which the frames belong; empty in the first form
+	// Finished reports that everything covered is gone; the queue was trimmed up to Trimmed.
+	Finished bool
+	Trimmed  uint64
+}
+
+// Lineage is the timeline of a data directory, with the last frame of each earlier one.
+type Lineage struct {
+	Timeline string
+	Ended    map[string]uint64
+}
+
+// Set is the tombstones of a data directory, ready to be asked. It does not change and may be
+// used concurrently. The zero value is empty.
+type Set struct {
+	key      []byte
+	list     []Tombstone
+	lineage  Lineage
+	sessions map[string][]int // indexes of list by Session
+	apps     map[string][]int // of whole applications, by name
+	hashes   map[string][]int // by Hash
+}
+
+// NewSet returns the set of a document in the directory with the given lineage.
+func NewSet(d Document, lineage Lineage) *Set {
+	s := &Set{lineage: lineage, list: d.Tombstones, sessions: map[string][]int{}, apps: map[string][]int{}, hashes: map[string][]int{}}
+	s.key, _ = hex.DecodeString(d.Key) // checked when it was read
+	for i, t := range s.list {
+		switch {
+		case t.Hash != "":
+			s.hashes[t.Hash] = append(s.hashes[t.Hash], i)
+		case t.Session != "":
+			s.sessions[t.Session] = append(s.sessions[t.Session], i)
+		default:
+			s.apps[t.App] = append(s.apps[t.App], i)
+		}
+	}
+	return s
+}
+
+// Only returns a set of some of the tombstones.
+func (s *Set) Only(list []Tombstone) *Set {
+	return NewSet(Document{Key: hex.EncodeToString(s.key), Tombstones: list}, s.lineage)
+}
+
+// Len returns the number of tombstones.
+func (s *Set) Len() int { return len(s.list) }
+
+// Tombstones returns the tombstones in the order in which they were written. The caller must
+// not change them.
+func (s *Set) Tombstones() []Tombstone { return s.list }
+
+// LastFrame returns the last frame of this directory's queue that t can concern: t.Frame, or
+// the end of the earlier timeline that t belongs to. ok is false when t belongs to a timeline
+// that this directory has no part of; only t.At can be compared then.
+func (s *Set) LastFrame(t Tombstone) (frame uint64, ok bool) {
+	if t.Timeline == s.lineage.Timeline {
+		return t.Frame, true
+	}
+	end, ok := s.lineage.Ended[t.Timeline]
+	return min(t.Frame, end), ok
+}
+
+// Greatest returns the last frame that any tombstone concerns, 0 when there is none.
+func (s *Set) Greatest() (frame uint64) {
+	for _, t := range s.list {
+		if last, ok := s.LastFrame(t); ok {
+			frame = max(frame, last)
+		}
+	}
+	return frame
+}
+
+// Covers reports whether a record belongs to a session or an application that was erased.
+//
+// Of a session, everything belongs to it that was received, was sent or occurred not after the
+// erasure: a retry repeats its sent time, which may be ahead of the server's clock, and a replay
+// its time of receipt, while its time may have been repaired. Of an application, everything
+// belongs to it that a frame up to the tombstone's carried; a record that has no frame yet comes
+// after them all.
+//
+// A decider that asks for many records of one session should keep what it was told; see Cover.
+func (s *Set) Covers(r event.Record) bool {
+	if s.Len() == 0 || r.Erased != nil {
+		return r.Erased != nil
+	}
+	app, session := subject(r)
+	return s.Cover(app, session).Has(r)
+}
+
+// Cover is what the tombstones say of one session of one application. The zero value covers
+// nothing.
+type Cover struct {
+	session event.Micros // sessions: erased up to here; 0 for never
+	frame   uint64       // the application: erased up to this frame
+	app     event.Micros // the application, by tombstones of unknown timelines: received up to here
+}
+
+// Cover looks up the tombstones of a session, which costs one or two HMACs.
+func (s *Set) Cover(app, session string) (c Cover) {
+	if s.Len() == 0 {
+		return c
+	}
+	for _, name := range [...]string{app, AllApps} {
+		for _, i := range s.apps[name] {
+			c.addApp(s, s.list[i])
+		}
+	}
+	if len(s.hashes) > 0 {
+		for _, i := range s.hashes[s.hash(app)] {
+			c.addApp(s, s.list[i])
+		}
+	}
+	if session == "" {
+		return c
+	}
+	if len(s.sessions) > 0 {
+		for _, i := range s.sessions[s.hash(session)] {
+			if t := s.list[i]; t.App == app || t.App == AllApps {
+				c.session = max(c.session, t.At)
+			}
+		}
+	}
+	if len(s.hashes) > 0 {
+		for _, i := range s.hashes[s.hash(app+"\x00"+session)] {
+			c.session = max(c.session, s.list[i].At)
+		}
+	}
+	return c
+}
+
+func (c *Cover) addApp(s *Set, t Tombstone) {
+	if last, ok := s.LastFrame(t); ok && t.Hash == "" {
+		c.frame = max(c.frame, last)
+		return
+	}
+	c.app = max(c.app, t.At)
+}
+
+// Has reports whether a record of the session is covered.
+func (c Cover) Has(r event.Record) bool {
+	received, carriedBy := r.ReceivedAt(), r.CarriedBy()
+	if c.app > 0 && received <= c.app || carriedBy > 0 && carriedBy <= c.frame {
+		return true
+	}
+	if c.session == 0 {
+		return false
+	}
+	at := received
+	if e := r.Event; e != nil {
+		at = min(at, e.SentTime, e.OccurredAt)
+	} else {
+		at = min(at, r.Rejection.SentTime)
+	}
+	return at <= c.session
+}
+
+// Bounds returns up to when rows of the session are covered by any of their times (0 for none),
+// and up to which frame and which time of receipt rows of the whole application are.
+func (c Cover) Bounds() (session event.Micros, frame uint64, app event.Micros) {
+	return c.session, c.frame, c.app
+}
+
+// SessionOnly is the cover without what it says of the whole application.
+func (c Cover) SessionOnly() Cover { return Cover{session: c.session} }
+
+// Empty reports whether nothing is covered.
+func (c Cover) Empty() bool { return c == Cover{} }
+
+// SessionKey returns the keyed hash by which a session is known to those who must not learn its
+// id: the Session of a tombstone.
+func (s *Set) SessionKey(session string) string { return s.hash(session) }
+
+func (s *Set) hash(text string) string { return keyedHash(s.key, text) }
+
+func keyedHash(key []byte, text string) string {
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte(text))
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+func subject(r event.Record) (app, session string) {
+	if r.Event != nil {
+		return r.Event.App, r.Event.SessionID
+	}
+	return r.Rejection.App, r.Rejection.SessionID
+}

@@ -1,0 +1,289 @@
+package erasure
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"hash/crc32"
+	"io/fs"
+	"math"
+	"os"
+	"slices"
+	"strconv"
+
+	"github.com/go-json-experiment/json"
+	"github.com/google/uuid"
+
+	"theeye/internal/durable"
+	"theeye/internal/event"
+)
+
+// The file of tombstones has one JSON object in a line. Each ends with the member crc, the
+// CRC-32C in hex of the line's text before the comma in front of it. Lines are only ever added.
+//
+//	{"version":2,"key":"…","crc":"…"}                                        the key of all hashes
+//	{"begun":"ID","app":"shop","session":"…","frame":17,"visible":15,"at":…,"timeline":"…","crc":"…"}
+//	{"begun":"ID","hash":"…","frame":17,"at":…,"crc":"…"}                    of the first form
+//	{"finished":"ID","trimmed":19,"crc":"…"}
+//
+// In the first form of the file the first line had only the key, and each other line was
+// {"hash":"…","at":…,"frame":17,"done":true}, without a checksum.
+const version = 2
+
+type header struct {
+	Version int    `json:"version,omitzero"`
+	Key     string `json:"key"`
+}
+
+type line struct {
+	Begun    string       `json:"begun,omitzero"`
+	App      string       `json:"app,omitzero"`
+	Session  string       `json:"session,omitzero"`
+	Hash     string       `json:"hash,omitzero"`
+	Frame    uint64       `json:"frame,omitzero"`
+	Visible  uint64       `json:"visible,omitzero"`
+	At       event.Micros `json:"at,omitzero"`
+	Timeline string       `json:"timeline,omitzero"`
+
+	Finished string `json:"finished,omitzero"`
+	Trimmed  uint64 `json:"trimmed,omitzero"`
+}
+
+// Digest tells how many lines of a file are known, and what they are.
+type Digest struct {
+	Lines  int    `json:"lines"`  // with the header
+	SHA256 string `json:"sha256"` // of these lines, in hex
+}
+
+// Document is the content of a file of tombstones.
+type Document struct {
+	Key        string // of the hashes, in hex; empty when there is no file
+	Tombstones []Tombstone
+	first      bool // it has the first form
+	lines      int
+	size       int64          // of these lines, in bytes
+	sum        hash.Hash      // of the lines
+	begun      map[string]int // indexes of Tombstones by ID
+}
+
+// Error tells that a file of tombstones cannot be used.
+type Error struct {
+	Path string
+	Err  error
+}
+
+func (e *Error) Error() string {
+	return fmt.Sprintf("the file of erased sessions %s cannot be used: %v", e.Path, e.Err)
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// ErrNewer means that a newer version of The Eye wrote the file.
+var ErrNewer = errors.New("written by a newer version of The Eye; start that version again")
+
+// Read reads a file. One that does not exist is empty. A last line that a crash cut off was
+// never acknowledged and is left out. known is the part of the file that was committed, whose
+// loss or change is an error; whatever is finished behind it counts as not finished.
+func Read(path string, known Digest) (Document, error) {
+	b, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return Document{}, &Error{path, err}
+	}
+	d, err := Parse(b, known)
+	if err != nil {
+		return Document{}, &Error{path, err}
+	}
+	return d, nil
+}
+
+// Parse is Read for the content of a file.
+func Parse(b []byte, known Digest) (Document, error) {
+	d := Document{sum: sha256.New(), begun: map[string]int{}}
+	if err := d.parse(b, known); err != nil {
+		return Document{}, err
+	}
+	if d.lines < known.Lines {
+		return Document{}, fmt.Errorf("it has %d lines instead of %d", d.lines, known.Lines)
+	}
+	return d, nil
+}
+
+// extend adds lines that were just written.
+func (d *Document) extend(b []byte) error {
+	if d.sum == nil {
+		d.sum, d.begun = sha256.New(), map[string]int{}
+	}
+	d.Tombstones = slices.Clone(d.Tombstones) // a Set has the list of before
+	return d.parse(b, Digest{Lines: math.MaxInt})
+}
+
+// parse reads lines. Those up to known.Lines were committed.
+func (d *Document) parse(b []byte, known Digest) error {
+	for text := range bytes.Lines(b) {
+		if text[len(text)-1] != '\n' {
+			break
+		}
+		if err := d.add(text[:len(text)-1], d.lines < known.Lines); err != nil {
+			return fmt.Errorf("line %d: %w", d.lines+1, err)
+		}
+		d.sum.Write(text)
+		d.size += int64(len(text))
+		if d.lines++; d.lines == known.Lines && d.digest() != known {
+			return fmt.Errorf("its first %d lines are not those that were written", known.Lines)
+		}
+	}
+	return nil
+}
+
+func (d *Document) add(text []byte, committed bool) error {
+	if d.lines == 0 {
+		var h header
+		if err := json.Unmarshal(text, &h); err != nil {
+			return err
+		}
+		d.Key, d.first = h.Key, h.Version == 0
+		if key, err := hex.DecodeString(h.Key); err != nil || len(key) != sha256.Size {
+			return errors.New("it has no key")
+		}
+		switch {
+		case d.first:
+			return nil
+		case !sealed(text):
+			return errors.New("its checksum does not match")
+		case h.Version > version:
+			return ErrNewer
+		}
+		return nil
+	}
+	if d.first {
+		var t struct {
+			Hash  string       `json:"hash"`
+			At    event.Micros `json:"at"`
+			Frame uint64       `json:"frame"`
+		}
+		if err := json.Unmarshal(text, &t); err != nil {
+			return err
+		}
+		d.Tombstones = append(d.Tombstones, FirstForm(t.Hash, t.At, t.Frame))
+		return nil
+	}
+	if !sealed(text) {
+		return errors.New("its checksum does not match")
+	}
+	var l line
+	if err := json.Unmarshal(text, &l); err != nil {
+		return err
+	}
+	i, known := d.begun[l.Finished]
+	switch {
+	case l.Begun != "":
+		d.begun[l.Begun] = len(d.Tombstones)
+		d.Tombstones = append(d.Tombstones, Tombstone{
+			ID: l.Begun, App: l.App, Session: l.Session, Hash: l.Hash, At: l.At, Frame: l.Frame, Visible: l.Visible, Timeline: l.Timeline,
+		})
+	case l.Finished == "":
+		return ErrNewer
+	case known && committed:
+		d.Tombstones[i].Finished, d.Tombstones[i].Trimmed = true, l.Trimmed
+	}
+	return nil
+}
+
+// FirstForm returns a tombstone of the first form. The same arguments give the same ID.
+func FirstForm(hash string, at event.Micros, frame uint64) Tombstone {
+	id := uuid.NewSHA1(uuid.NameSpaceOID, []byte(hash+" "+strconv.FormatInt(int64(at), 10)))
+	return Tombstone{ID: id.String(), Hash: hash, At: at, Frame: frame}
+}
+
+const crcMember = `,"crc":"`
+
+func seal(object []byte) []byte {
+	text := object[:len(object)-1]
+	sum := crc32.Checksum(text, crc32.MakeTable(crc32.Castagnoli))
+	return fmt.Appendf(text, "%s%08x\"}\n", crcMember, sum)
+}
+
+func sealed(text []byte) bool {
+	i := bytes.LastIndex(text, []byte(crcMember))
+	if i < 0 {
+		return false
+	}
+	want := fmt.Sprintf("%s%08x\"}", crcMember, crc32.Checksum(text[:i], crc32.MakeTable(crc32.Castagnoli)))
+	return string(text[i:]) == want
+}
+
+func (d *Document) digest() Digest {
+	if d.lines == 0 {
+		return Digest{}
+	}
+	return Digest{d.lines, hex.EncodeToString(d.sum.Sum(nil))}
+}
+
+// Merge returns the document that has the tombstones of d and those of another that d does not
+// have, which count as not finished. Both must have the same key, unless one has none.
+func (d Document) Merge(other Document) (Document, error) {
+	if d.Key != "" && other.Key != "" && d.Key != other.Key {
+		return Document{}, errors.New("it belongs to another data directory")
+	}
+	merged := Document{Key: d.Key, Tombstones: slices.Clone(d.Tombstones)}
+	if merged.Key == "" {
+		merged.Key = other.Key
+	}
+	seen := map[string]bool{}
+	for _, t := range d.Tombstones {
+		seen[t.ID] = true
+	}
+	for _, t := range other.Tombstones {
+		if !seen[t.ID] {
+			t.Finished, t.Trimmed = false, 0
+			merged.Tombstones = append(merged.Tombstones, t)
+		}
+	}
+	return merged, nil
+}
+
+// encode renders the whole file, in the present form.
+func (d *Document) encode() ([]byte, error) {
+	if d.Key == "" {
+		return nil, nil
+	}
+	all := []any{header{version, d.Key}}
+	for _, t := range d.Tombstones {
+		all = append(all, t.begun())
+		if t.Finished {
+			all = append(all, line{Finished: t.ID, Trimmed: t.Trimmed})
+		}
+	}
+	return encodeLines(all)
+}
+
+func (t Tombstone) begun() line {
+	return line{Begun: t.ID, App: t.App, Session: t.Session, Hash: t.Hash, Frame: t.Frame, Visible: t.Visible, At: t.At, Timeline: t.Timeline}
+}
+
+func encodeLines(all []any) ([]byte, error) {
+	var b []byte
+	for _, one := range all {
+		text, err := json.Marshal(one)
+		if err != nil {
+			return nil, fmt.Errorf("write tombstones: %w", err)
+		}
+		b = append(b, seal(text)...)
+	}
+	return b, nil
+}
+
+// Write makes d the content of a file, in the present form, at once or not at all.
+func (d *Document) Write(path string) error {
+	b, err := d.encode()
+	if err != nil {
+		return err
+	}
+	if err := durable.Replace(path, bytes.NewReader(b)); err != nil {
+		return fmt.Errorf("write tombstones: %w", err)
+	}
+	return nil
+}

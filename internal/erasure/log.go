@@ -1,0 +1,146 @@
+package erasure
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"theeye/internal/durable"
+)
+
+// Log adds lines to a file of tombstones. One goroutine at a time may use it.
+type Log struct {
+	path string
+	doc  Document
+	torn bool // the file may have more than doc: an append failed
+}
+
+// OpenLog opens a file for adding; it need not exist. See Read for known.
+func OpenLog(path string, known Digest) (*Log, error) {
+	d, err := Read(path, known)
+	if err != nil {
+		return nil, err
+	}
+	return &Log{path: path, doc: d, torn: true}, nil
+}
+
+// Document returns what the file holds. Its list must not be changed.
+func (l *Log) Document() Document { return l.doc }
+
+// Digest returns the digest of what the file holds.
+func (l *Log) Digest() Digest { return l.doc.digest() }
+
+// Key returns the key of the hashes, in hex; it is made when the file has none yet.
+func (l *Log) key() error {
+	if l.doc.Key != "" {
+		return nil
+	}
+	key := make([]byte, sha256.Size)
+	if _, err := rand.Read(key); err != nil {
+		return err
+	}
+	l.doc.Key = hex.EncodeToString(key)
+	return nil
+}
+
+// SessionKey returns the keyed hash of a session. The key is made when there is none yet.
+func (l *Log) SessionKey(session string) (string, error) {
+	if err := l.key(); err != nil {
+		return "", err
+	}
+	key, err := hex.DecodeString(l.doc.Key)
+	return keyedHash(key, session), err
+}
+
+// Begin adds tombstones, which are durable when it returns. After an error none of them counts.
+func (l *Log) Begin(added ...Tombstone) error {
+	if len(added) == 0 {
+		return nil
+	}
+	if err := l.key(); err != nil {
+		return err
+	}
+	var lines []any
+	for _, t := range added {
+		lines = append(lines, t.begun())
+	}
+	return l.append(lines)
+}
+
+// Finish notes that all that the tombstones cover is gone, and that the queue was trimmed up to
+// a frame. It is durable when Finish returns.
+func (l *Log) Finish(finished []Tombstone, trimmed uint64) error {
+	var lines []any
+	for _, t := range finished {
+		lines = append(lines, line{Finished: t.ID, Trimmed: trimmed})
+	}
+	return l.append(lines)
+}
+
+// Add adds the tombstones of another document that the file does not have, as not finished, and
+// brings a file of the first form into the present one. It writes nothing when nothing changes.
+func (l *Log) Add(other Document) error {
+	merged, err := l.doc.Merge(other)
+	if err != nil {
+		return &Error{l.path, err}
+	}
+	if l.doc.first {
+		if err := merged.Write(l.path); err != nil {
+			return err
+		}
+		l.doc, err = Read(l.path, Digest{})
+		return err
+	}
+	l.doc.Key = merged.Key
+	return l.Begin(merged.Tombstones[len(l.doc.Tombstones):]...)
+}
+
+func (l *Log) append(lines []any) error {
+	if len(lines) == 0 {
+		return nil
+	}
+	if l.doc.lines == 0 {
+		lines = append([]any{header{version, l.doc.Key}}, lines...)
+	}
+	b, err := encodeLines(lines)
+	if err != nil {
+		return err
+	}
+	if err := l.write(b); err != nil {
+		return fmt.Errorf("write tombstones: %w", err)
+	}
+	return l.doc.extend(b)
+}
+
+// write adds bytes to the file and makes them durable. What an earlier call or a crash left
+// half written is cut off first.
+func (l *Log) write(b []byte) (err error) {
+	_, err = os.Stat(l.path)
+	if errors.Is(err, fs.ErrNotExist) && l.doc.size == 0 {
+		return durable.Replace(l.path, bytes.NewReader(b))
+	}
+	f, err := os.OpenFile(l.path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if l.torn {
+		if err := f.Truncate(l.doc.size); err != nil {
+			return err
+		}
+	}
+	l.torn = true
+	if _, err := f.WriteAt(b, l.doc.size); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	l.torn = false
+	return nil
+}

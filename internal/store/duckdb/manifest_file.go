@@ -1,0 +1,240 @@
+package duckdb
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/uuid"
+
+	"theeye/internal/durable"
+	"theeye/internal/erasure"
+	"theeye/internal/event"
+	"theeye/internal/store"
+)
+
+const (
+	manifestName = "MANIFEST.json"
+	// previousName is the manifest before the present one. Only Recover reads it.
+	previousName    = "MANIFEST.json.1"
+	manifestVersion = 3
+)
+
+// envelope is the content of the file. SHA256 is the digest, in hex, of the version in decimal,
+// a line feed and the text of Manifest. Every later version keeps this form, so that a newer
+// manifest can be told from a damaged one.
+type envelope struct {
+	Version  int            `json:"version"`
+	SHA256   string         `json:"sha256"`
+	Manifest jsontext.Value `json:"manifest"`
+}
+
+func (e *envelope) digest() string {
+	sum := sha256.New()
+	sum.Write([]byte(strconv.Itoa(e.Version) + "\n"))
+	sum.Write(e.Manifest)
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+// ErrNewer means that a newer version of The Eye wrote something that the store consists of.
+// Nothing was touched.
+var ErrNewer = errors.New("written by a newer version of The Eye; start that version again")
+
+// errDamagedManifest: the file is there, but it is not what was written.
+var errDamagedManifest = errors.New("it is damaged")
+
+// ManifestError tells that a manifest cannot be used.
+type ManifestError struct {
+	Path string
+	Err  error
+}
+
+func (e *ManifestError) Error() string {
+	text := fmt.Sprintf("the store's manifest %s cannot be used: %v", e.Path, e.Err)
+	if errors.Is(e.Err, ErrNewer) {
+		return text
+	}
+	return text + "; nothing was changed. `eye store recover` shows what can be brought back from the manifest before it; " +
+		"or restore a backup into another data directory"
+}
+
+func (e *ManifestError) Unwrap() error { return e.Err }
+
+func emptyManifest() Manifest {
+	return Manifest{NextID: 1, Arrivals: map[string]store.Arrivals{}}
+}
+
+// ReadManifest reads the manifest of a store's folder. A folder without one is
+// an empty store. It changes nothing.
+func ReadManifest(dir string) (Manifest, error) {
+	m, _, err := readManifest(filepath.Join(dir, manifestName))
+	return m.Manifest, err
+}
+
+// read is a manifest as it was found.
+type read struct {
+	Manifest
+	version    int                 // 0 when there is none
+	tombstones []erasure.Tombstone // of a version before 3, which held them itself
+	key        string              // of their hashes
+}
+
+// readManifest reads a manifest of any version. there is false when there is no such file.
+func readManifest(path string) (m read, there bool, err error) {
+	m.Manifest = emptyManifest()
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return m, false, nil
+	}
+	if err == nil {
+		err = m.parse(b)
+	}
+	if err != nil {
+		return read{}, true, &ManifestError{path, err}
+	}
+	return m, true, nil
+}
+
+func (m *read) parse(b []byte) error {
+	var e envelope
+	if err := json.Unmarshal(b, &e); err != nil {
+		return fmt.Errorf("%w: %w", errDamagedManifest, err)
+	}
+	if m.version = e.Version; e.Version == 2 {
+		return m.parseVersion2(b)
+	}
+	if e.SHA256 != e.digest() {
+		return fmt.Errorf("%w: its checksum does not match", errDamagedManifest)
+	}
+	if e.Version > manifestVersion {
+		return fmt.Errorf("version %d is %w", e.Version, ErrNewer)
+	}
+	if e.Version < 2 {
+		return fmt.Errorf("its version is %d, this program knows 2 and %d", e.Version, manifestVersion)
+	}
+	if err := json.Unmarshal(e.Manifest, &m.Manifest, json.RejectUnknownMembers(true)); err != nil {
+		return fmt.Errorf("%w: %w", errDamagedManifest, err)
+	}
+	for _, info := range m.Segments {
+		if info.Format < 1 || info.Format > segmentFormat {
+			return fmt.Errorf("segment %s has format %d: %w", info.Data.Name, info.Format, ErrNewer)
+		}
+	}
+	return nil
+}
+
+// parseVersion2 reads the form that had no digest, no formats and no timelines, and that held
+// the tombstones itself.
+func (m *read) parseVersion2(b []byte) error {
+	var old struct {
+		Version  int                       `json:"version"`
+		NextID   uint64                    `json:"next_id"`
+		Flushed  uint64                    `json:"flushed"`
+		Arrivals map[string]store.Arrivals `json:"arrivals"`
+		Segments []SegmentInfo             `json:"segments"`
+		Damaged  []DamagedSegment          `json:"damaged"`
+		Gone     map[string]Counts         `json:"gone"`
+		Tomb     []struct {
+			Hash  string       `json:"hash"`
+			At    event.Micros `json:"at"`
+			Frame uint64       `json:"frame"`
+			Done  bool         `json:"done"` // the queue may hold remnants all the same
+		} `json:"tombstones"`
+		Key string `json:"tombstone_key"`
+	}
+	if err := json.Unmarshal(b, &old, json.RejectUnknownMembers(true)); err != nil {
+		return fmt.Errorf("%w: %w", errDamagedManifest, err)
+	}
+	m.Manifest = Manifest{
+		NextID: old.NextID, Flushed: old.Flushed, Arrivals: old.Arrivals, Segments: old.Segments, Damaged: old.Damaged, Gone: old.Gone,
+		Upgraded: true,
+	}
+	if m.Arrivals == nil {
+		m.Arrivals = map[string]store.Arrivals{}
+	}
+	for i := range m.Segments {
+		m.Segments[i].Format = 1
+	}
+	for i := range m.Damaged {
+		m.Damaged[i].Segment.Format = 1
+	}
+	m.key = old.Key
+	for _, t := range old.Tomb {
+		m.tombstones = append(m.tombstones, erasure.FirstForm(t.Hash, t.At, t.Frame))
+	}
+	return nil
+}
+
+// encode returns the text of the file.
+func (m *Manifest) encode() ([]byte, error) {
+	text, err := json.Marshal(m, jsontext.WithIndent(" "), json.Deterministic(true))
+	if err != nil {
+		return nil, fmt.Errorf("write manifest: %w", err)
+	}
+	e := envelope{Version: manifestVersion, Manifest: text}
+	return fmt.Appendf(nil, "{\"version\":%d,\"sha256\":\"%s\",\"manifest\":%s}\n", e.Version, e.digest(), e.Manifest), nil
+}
+
+// write makes m the manifest of the folder, and keeps the one of before as MANIFEST.json.1.
+// After an error that is not durable.ErrUncertain the old one is in force.
+func (m *Manifest) write(dir string) error {
+	b, err := m.encode()
+	if err != nil {
+		return err
+	}
+	if err := keepPrevious(dir); err != nil {
+		return fmt.Errorf("keep the manifest of before: %w", err)
+	}
+	if err := durable.Replace(filepath.Join(dir, manifestName), bytes.NewReader(b)); err != nil {
+		return fmt.Errorf("write manifest: %w", err)
+	}
+	return nil
+}
+
+// keepPrevious gives the present manifest a second name.
+func keepPrevious(dir string) error {
+	next := filepath.Join(dir, previousName+".tmp")
+	if err := os.Remove(next); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	present := filepath.Join(dir, manifestName)
+	err := os.Link(present, next)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // not every file system has hard links
+		var b []byte
+		if b, err = os.ReadFile(present); err == nil {
+			err = durable.Write(next, bytes.NewReader(b))
+		}
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = os.Rename(next, filepath.Join(dir, previousName))
+	}
+	return err
+}
+
+// lineage is what the tombstones' frames are compared by.
+func (m *Manifest) lineage() erasure.Lineage {
+	l := erasure.Lineage{Timeline: m.Timeline, Ended: map[string]uint64{}}
+	for _, t := range m.Timelines {
+		l.Ended[t.ID] = t.Last
+	}
+	return l
+}
+
+// branch begins a new timeline behind a frame.
+func (m *Manifest) branch(last uint64) {
+	if m.Timeline != "" {
+		m.Timelines = append(m.Timelines[:len(m.Timelines):len(m.Timelines)], Timeline{m.Timeline, last})
+	}
+	m.Timeline = uuid.NewString()
+}
