@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -347,4 +348,19 @@ func (s *server) memory() int64 {
 		s.t.Fatal(err)
 	}
 	return kib << 10
+}
+
+// eye returns a command that was not started, and what it prints.
+func (s *server) eye(args ...string) (*exec.Cmd, *safeBuffer) {
+	s.t.Helper()
+	cmd, output := exec.CommandContext(s.t.Context(), binary(s.t, ""), args...), &safeBuffer{}
+	cmd.Stdout, cmd.Stderr = output, output
+	return cmd, output
+}
+
+// dialSocket returns a dialer that connects to a socket, whatever it is asked for.
+func dialSocket(name string) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", name)
+	}
 }

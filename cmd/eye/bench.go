@@ -135,6 +135,9 @@ func (f *benchFlags) attack(ctx context.Context, c *client) (*benchReport, error
 	options := []func(*vegeta.Attacker){
 		vegeta.Connections(f.connections), vegeta.Timeout(benchTimeout), vegeta.MaxBody(maxBenchAnswer),
 	}
+	if transport, ok := c.http.Transport.(*http.Transport); ok && c.socket != "" {
+		options = append([]func(*vegeta.Attacker){vegeta.Client(&http.Client{Transport: transport.Clone()})}, options...)
+	}
 	pace := vegeta.Rate{Freq: f.rate, Per: time.Second * time.Duration(f.batch)}
 	var plan schedule
 	if f.rate == 0 {

@@ -1,37 +1,36 @@
 package main
 
 import (
-	"bytes"
-	"crypto/tls"
-	"encoding/pem"
+	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
-	"strings"
+	"syscall"
+	"time"
 )
 
-// What a server writes into its data directory for commands that are run beside it.
+// What a server puts into its data directory for its own machine.
 const (
-	addressFile     = "address"         // host:port
-	certificateFile = "certificate.pem" // there when the server speaks TLS
+	addressFile = "address"  // host:port of the listener, for people and scripts
+	socketFile  = "eye.sock" // the same interface, for commands that are run beside the server
 )
 
-// announce writes where a server answers. certificate is the file that it was
-// given, empty for plain HTTP. After an error there is nothing of it, nor of a
-// server that was killed.
-func announce(dir, address, certificate string) error {
-	retract(dir)
-	if certificate != "" {
-		text, err := os.ReadFile(certificate)
-		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, certificateFile), text, 0o600) //nolint:gosec // the operator names both
-		}
-		if err != nil {
-			retract(dir)
-			return fmt.Errorf("write the certificate: %w", err)
-		}
-	}
+const (
+	maxSocketPath = 103                   // bytes of a socket's path that every system takes
+	backlogPause  = 10 * time.Millisecond // between two tries to connect while the backlog is full
+)
+
+// announce writes where a server answers. After an error there is nothing of it,
+// nor of a server that was killed.
+//
+// Nothing that holds a secret may go to the address: it outlives a server that is
+// killed, and its port is then anybody's.
+func announce(dir, address string) error {
+	_ = os.Remove(filepath.Join(dir, addressFile))
+	_ = os.Remove(filepath.Join(dir, "certificate.pem")) // an earlier program wrote it for clients that called the address
 	temporary := filepath.Join(dir, addressFile+".tmp")
 	err := os.WriteFile(temporary, []byte(address+"\n"), 0o600)
 	if err == nil {
@@ -39,55 +38,104 @@ func announce(dir, address, certificate string) error {
 	}
 	if err != nil {
 		_ = os.Remove(temporary)
-		retract(dir)
 		return fmt.Errorf("write the address: %w", err)
 	}
 	return nil
 }
 
-// retract undoes announce.
+// retract undoes announce and listenBeside.
 func retract(dir string) {
 	_ = os.Remove(filepath.Join(dir, addressFile))
-	_ = os.Remove(filepath.Join(dir, certificateFile))
+	if name := filepath.Join(dir, socketFile); isSocket(name) {
+		_ = os.Remove(name)
+	}
 }
 
-// beside returns the address of the server of a data directory, and what trusts
-// it when it speaks TLS, else nil.
-func beside(dir string) (base string, trust *tls.Config, err error) {
-	text, err := os.ReadFile(filepath.Join(dir, addressFile))
-	if err != nil {
-		return "", nil, fmt.Errorf("no server found: %s has no address file; give --url or EYE_URL, or --data of a running server", dir)
+func isSocket(name string) bool {
+	info, err := os.Lstat(name)
+	return err == nil && info.Mode().Type() == fs.ModeSocket
+}
+
+// listenBeside opens the socket of a data directory, which only the user of this
+// process may connect to. The caller holds the directory's lock, so a socket that
+// is there was left by a server that was killed, and is replaced.
+func listenBeside(ctx context.Context, dir string) (net.Listener, error) {
+	name := filepath.Join(dir, socketFile)
+	if isSocket(name) {
+		if err := os.Remove(name); err != nil {
+			return nil, fmt.Errorf("remove the socket of an earlier server: %w", err)
+		}
 	}
-	address := reachable(strings.TrimSpace(string(text)))
-	trust, err = trustOnly(filepath.Join(dir, certificateFile))
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		return "http://" + address, nil, nil
-	case err != nil:
+	path, release, err := socketPath(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		// On Linux the file is made with the mode of the descriptor, so that it
+		// never has another one. Elsewhere this may fail, and Chmod below does it.
+		return c.Control(func(fd uintptr) { _ = syscall.Fchmod(int(fd), 0o600) })
+	}}
+	l, err := config.Listen(ctx, "unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", name, err)
+	}
+	if unix, ok := l.(*net.UnixListener); ok {
+		unix.SetUnlinkOnClose(false) // retract does it: the path may be one of a descriptor
+	}
+	if err := os.Chmod(name, 0o600); err != nil {
+		_ = l.Close()
+		_ = os.Remove(name)
+		return nil, fmt.Errorf("protect the socket: %w", err)
+	}
+	return l, nil
+}
+
+// socketPath returns a path of a directory's socket that is short enough for a
+// socket's address. It is valid until release is called.
+func socketPath(dir string) (path string, release func(), err error) {
+	path = filepath.Join(dir, socketFile)
+	if len(path) <= maxSocketPath {
+		return path, func() {}, nil
+	}
+	d, err := os.Open(dir)
+	if err != nil {
 		return "", nil, err
 	}
-	return "https://" + address, trust, nil
+	short := fmt.Sprintf("/proc/self/fd/%d", d.Fd())
+	if _, err := os.Stat(short); err != nil {
+		_ = d.Close()
+		return "", nil, fmt.Errorf("%s is longer than the %d bytes that a socket's path may have", path, maxSocketPath)
+	}
+	return filepath.Join(short, socketFile), func() { _ = d.Close() }, nil
 }
 
-// trustOnly trusts the server that has the certificate in a file, whatever name it
-// is called by: on its own machine that is not the one in the certificate.
-func trustOnly(file string) (*tls.Config, error) {
-	text, err := os.ReadFile(file)
+// dialBeside connects to the server of a data directory. The error says what to do.
+func dialBeside(ctx context.Context, dir string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	path, release, err := socketPath(dir)
 	if err != nil {
-		return nil, fmt.Errorf("read the server's certificate: %w", err)
+		return nil, besideError(dir, err)
 	}
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return nil, fmt.Errorf("%s holds no certificate", file)
+	defer release()
+	for {
+		conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
+		if !errors.Is(err, syscall.EAGAIN) || pause(ctx, backlogPause) != nil {
+			return conn, besideError(dir, err)
+		}
 	}
-	return &tls.Config{
-		MinVersion:         tls.VersionTLS12,
-		InsecureSkipVerify: true, //nolint:gosec // replaced by VerifyConnection, which is stricter
-		VerifyConnection: func(state tls.ConnectionState) error {
-			if !bytes.Equal(state.PeerCertificates[0].Raw, block.Bytes) {
-				return errors.New("it has another certificate than the server of this data directory")
-			}
-			return nil
-		},
-	}, nil
+}
+
+// besideError says what it means that nobody can be reached through a socket.
+func besideError(dir string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("no server is running on %s, or it could not make its socket, which its log then says: start one, or give --url and --key", dir)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("this user may not use %s: %w; be the user of the server, or give --url and --key", filepath.Join(dir, socketFile), err)
+	}
+	return fmt.Errorf("%w; give --url and --key", err)
 }

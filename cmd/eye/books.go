@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -105,7 +106,7 @@ func newHealthCommand(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "health", Short: "Ask the server whether intake and reading work; exit 0 when both do", Args: args(cobra.NoArgs),
 		Long: "Ask the server whether intake and reading work; exit 0 when both do, else 1.\n" +
-			"Without --url and without a data directory that holds an address, the server of EYE_LISTEN on this machine is asked.",
+			"Without --url and without a data directory that holds a socket, the server of EYE_LISTEN on this machine is asked, else 127.0.0.1:8080.",
 	}
 	f := newClientFlags(cmd, s)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -147,15 +148,17 @@ func newHealthCommand(s streams) *cobra.Command {
 // maxMessage bounds a message of the server, in code points.
 const maxMessage = 500
 
-// ownClient returns a client for a server that need not have written its address
-// where this process can read it.
+// ownClient returns a client for a server that need not have made its socket where
+// this process can use it. Only a server that is named is sent a key.
 func (f *clientFlags) ownClient() (*client, error) {
 	listen := f.getenv("EYE_LISTEN")
 	if base, _ := f.named(); base != "" {
 		return f.client()
 	}
-	if base, trust, err := beside(f.value("data", "EYE_DATA")); err == nil {
-		return newClient(base, "", trust)
+	dir := f.value("data", "EYE_DATA")
+	named := f.cmd.PersistentFlags().Changed("data") && listen == ""
+	if named || isSocket(filepath.Join(dir, socketFile)) {
+		return newBesideClient(dir, ""), nil
 	}
 	if listen == "" {
 		listen = "127.0.0.1:8080"
@@ -164,7 +167,13 @@ func (f *clientFlags) ownClient() (*client, error) {
 	if f.getenv("EYE_TLS_CERT") != "" {
 		scheme = "https://"
 	}
-	// A certificate does not name the loopback address, and no key is sent.
-	trust := &tls.Config{InsecureSkipVerify: true} //nolint:gosec // see above
-	return newClient(scheme+reachable(listen), "", trust)
+	c, err := newClient(scheme+reachable(listen), "")
+	if err != nil {
+		return nil, err
+	}
+	if t, ok := c.http.Transport.(*http.Transport); ok {
+		// A certificate does not name the loopback address, and no key is sent.
+		t.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // see above
+	}
+	return c, nil
 }

@@ -1,13 +1,16 @@
 package main
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -17,14 +20,27 @@ func TestMain(m *testing.M) {
 }
 
 // TestCommands runs the sessions in testdata/cli against a server whose answers
-// stand in the session itself: a file "answers/GET /v1/apps.txt" begins with the
+// stand in the session itself and which is the server of its directory eye-data, too:
+// a file "answers/GET /v1/apps.txt" begins with the
 // status and holds the body. Requests are added to requests.txt.
 func TestCommands(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/cli",
 		Setup: func(env *testscript.Env) error {
-			server := httptest.NewServer(&canned{dir: env.WorkDir})
+			answers := &canned{dir: env.WorkDir}
+			server := httptest.NewServer(answers)
 			env.Defer(server.Close)
+			data := filepath.Join(env.WorkDir, "eye-data")
+			if err := os.Mkdir(data, 0o700); err != nil {
+				return err
+			}
+			socket, err := listenBeside(context.Background(), data)
+			if err != nil {
+				return err
+			}
+			beside := &httptest.Server{Listener: socket, Config: &http.Server{Handler: answers, ReadHeaderTimeout: time.Minute}}
+			beside.Start()
+			env.Defer(beside.Close)
 			env.Setenv("EYE_URL", server.URL)
 			env.Setenv("EYE_KEY", "eye_r_test")
 			env.Setenv("ADDRESS", strings.TrimPrefix(server.URL, "http://"))

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -75,31 +74,31 @@ func (f *clientFlags) client() (*client, error) {
 	base, key := f.named()
 	dir := f.value("data", "EYE_DATA")
 	if base != "" {
-		return newClient(base, key, nil)
-	}
-	base, trust, err := beside(dir)
-	if err != nil {
-		return nil, err
+		return newClient(base, key)
 	}
 	if key == "" {
-		// Only the key of the same directory, so that no key goes to another server.
+		// Only the key of the same directory, and only through the socket in it, so
+		// that no key goes to another server.
 		if b, err := os.ReadFile(filepath.Join(dir, "admin.key")); err == nil {
 			key = strings.TrimSpace(string(b))
 		}
 	}
-	return newClient(base, key, trust)
+	return newBesideClient(dir, key), nil
 }
 
 // client talks to one server. It is safe for concurrent use.
 type client struct {
-	base string // without a slash at its end
-	key  string // empty for none
-	http *http.Client
+	base  string // without a slash at its end
+	shown string // where the server is, in messages
+	key   string // empty for none
+	http  *http.Client
+	// socket is the directory through whose socket the server is reached, empty
+	// for an address.
+	socket string
 }
 
-// newClient returns a client for a server at a URL or at host:port. It trusts
-// what the machine trusts when trust is nil.
-func newClient(base, key string, trust *tls.Config) (*client, error) {
+// newClient returns a client for a server at a URL or at host:port.
+func newClient(base, key string) (*client, error) {
 	if !strings.Contains(base, "://") {
 		base = "http://" + base
 	}
@@ -107,17 +106,28 @@ func newClient(base, key string, trust *tls.Config) (*client, error) {
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
 		return nil, usagef("%q is no address of a server; write it as in http://127.0.0.1:8080", base)
 	}
+	base = strings.TrimRight(base, "/")
+	t := newTransport((&net.Dialer{Timeout: dialTimeout}).DialContext)
+	t.Proxy = http.ProxyFromEnvironment
+	return &client{base: base, shown: base, key: key, http: &http.Client{Transport: t}}, nil
+}
+
+// newBesideClient returns a client for the server of a data directory.
+func newBesideClient(dir, key string) *client {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return dialBeside(ctx, dir) }
 	return &client{
-		base: strings.TrimRight(base, "/"), key: key,
-		http: &http.Client{Transport: &http.Transport{
-			Proxy:                 http.ProxyFromEnvironment,
-			DialContext:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
-			ResponseHeaderTimeout: answerTimeout,
-			MaxIdleConnsPerHost:   8,
-			ForceAttemptHTTP2:     true,
-			TLSClientConfig:       trust,
-		}},
-	}, nil
+		base: "http://localhost", shown: filepath.Join(dir, socketFile), key: key, socket: dir,
+		http: &http.Client{Transport: newTransport(dial)},
+	}
+}
+
+func newTransport(dial func(ctx context.Context, network, address string) (net.Conn, error)) *http.Transport {
+	return &http.Transport{
+		DialContext:           dial,
+		ResponseHeaderTimeout: answerTimeout,
+		MaxIdleConnsPerHost:   8,
+		ForceAttemptHTTP2:     true,
+	}
 }
 
 // problemError is an answer that is an error (RFC 9457).
@@ -190,7 +200,7 @@ func (c *client) do(ctx context.Context, r request, also ...int) ([]byte, error)
 	defer func() { _ = answer.Body.Close() }()
 	body, err := io.ReadAll(answer.Body)
 	if err != nil {
-		return nil, connectionError(ctx, c.base, err)
+		return nil, connectionError(ctx, c.shown, err)
 	}
 	return body, nil
 }
@@ -219,7 +229,7 @@ func (c *client) open(ctx context.Context, r request, also ...int) (*http.Respon
 	}
 	answer, err := c.http.Do(req)
 	if err != nil {
-		return nil, connectionError(ctx, c.base, err)
+		return nil, connectionError(ctx, c.shown, err)
 	}
 	if answer.StatusCode/100 != 2 && !slices.Contains(also, answer.StatusCode) {
 		defer func() { _ = answer.Body.Close() }()
@@ -230,24 +240,24 @@ func (c *client) open(ctx context.Context, r request, also ...int) (*http.Respon
 
 // unreachableError is a request whose outcome is unknown, or that was never made.
 type unreachableError struct {
-	base string
-	err  error
+	server string
+	err    error
 }
 
 func (e *unreachableError) Error() string {
-	return fmt.Sprintf("no answer from %s: %s", e.base, e.err)
+	return fmt.Sprintf("no answer from %s: %s", e.server, e.err)
 }
 
 func (e *unreachableError) Unwrap() error { return e.err }
 
-func connectionError(ctx context.Context, base string, err error) error {
+func connectionError(ctx context.Context, server string, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("interrupted: %w", ctx.Err())
 	}
 	if inURL, ok := errors.AsType[*url.Error](err); ok {
 		err = inURL.Err // its text repeats method and address
 	}
-	return &unreachableError{base, err}
+	return &unreachableError{server, err}
 }
 
 // decode reads the JSON document that a path answered.

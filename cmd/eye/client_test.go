@@ -26,14 +26,14 @@ func TestReachable(t *testing.T) {
 }
 
 func TestWhichServerAndKey(t *testing.T) {
-	type target struct{ Base, Key string }
+	type target struct{ Server, Key string }
 	dir := t.TempDir()
 	for name, text := range map[string]string{"address": "[::]:9\n", "admin.key": "eye_a_own\n"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	own := "http://127.0.0.1:9"
+	own := filepath.Join(dir, "eye.sock")
 	for _, tc := range []struct {
 		name string
 		line []string
@@ -61,7 +61,7 @@ func TestWhichServerAndKey(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(tc.want, target{c.base, c.key}); diff != "" {
+			if diff := cmp.Diff(tc.want, target{c.shown, c.key}); diff != "" {
 				t.Error(diff)
 			}
 		})

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -22,11 +21,9 @@ const (
 
 // demoOptions say where the demo sends to.
 type demoOptions struct {
-	BaseURL     string
-	Certificate string // PEM file of the server's; empty for what the machine trusts
-	AdminKey    string
-	Logger      *slog.Logger // nil discards
-	Seed        uint64       // of the choices; 0 is a seed like others
+	Client *client      // with an admin key
+	Logger *slog.Logger // nil discards
+	Seed   uint64       // of the choices; 0 is a seed like others
 }
 
 // runDemo makes an application "demo" with the challenge's event types and sends
@@ -37,17 +34,7 @@ func runDemo(ctx context.Context, o demoOptions) error {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	var trust *tls.Config
-	if o.Certificate != "" {
-		var err error
-		if trust, err = trustOnly(o.Certificate); err != nil {
-			return err
-		}
-	}
-	c, err := newClient(o.BaseURL, o.AdminKey, trust)
-	if err != nil {
-		return err
-	}
+	c := o.Client
 	revoke, err := c.prepare(ctx, demoApp)
 	if err != nil {
 		if ctx.Err() != nil {

@@ -67,7 +67,11 @@ func TestDemoPreparesSendsAndRevokes(t *testing.T) {
 		}
 	}))
 	defer server.Close()
-	if err := runDemo(ctx, demoOptions{BaseURL: server.URL, AdminKey: "eye_a_x"}); err != nil {
+	c, err := newClient(server.URL, "eye_a_x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := runDemo(ctx, demoOptions{Client: c}); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{

@@ -86,7 +86,7 @@ func (f *exportFlags) fetch(ctx context.Context, c *client, to io.Writer) (int64
 	n, err := io.Copy(io.MultiWriter(to, count), answer.Body)
 	switch {
 	case ctx.Err() != nil:
-		return n, connectionError(ctx, c.base, err)
+		return n, connectionError(ctx, c.shown, err)
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return n, fmt.Errorf("the export was cut off after %d bytes; the server's log may tell why", n)
 	case err != nil:

@@ -111,7 +111,7 @@ func collect(t *testing.T, handler http.HandlerFunc, in string) (s *sender, wait
 	t.Helper()
 	server := httptest.NewServer(handler)
 	defer server.Close()
-	c, err := newClient(server.URL, "eye_w_test", nil)
+	c, err := newClient(server.URL, "eye_w_test")
 	if err != nil {
 		t.Fatal(err)
 	}

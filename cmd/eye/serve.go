@@ -50,7 +50,7 @@ func serve(ctx context.Context, cfg Config, s streams) error {
 		greet(s.out, base, cfg.Data, srv.registry.FirstStart())
 		if cfg.Demo {
 			demo.Go(func() error {
-				return runDemo(ctx, demoOptions{BaseURL: base, Certificate: cfg.TLSCert, AdminKey: srv.registry.FirstStart().AdminKey, Logger: log})
+				return runDemo(ctx, demoOptions{Client: srv.insideClient(srv.registry.FirstStart().AdminKey), Logger: log})
 			})
 		}
 		return nil

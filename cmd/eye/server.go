@@ -47,6 +47,7 @@ type server struct {
 
 	listener        net.Listener
 	metricsListener net.Listener
+	inside          *insideListener // nil unless this process calls itself
 	queue           *queue.Queue
 	registry        *registry.Registry
 	store           *duckdb.Store
@@ -270,6 +271,16 @@ func (s *server) run(ctx context.Context, ready func(address string) error) erro
 	part("intake", func() error { return s.collector.Run(intake) })
 	part("queue", func() error { return s.queue.Run(drain) })
 	part("http", func() error { return web.Serve(s.listener) })
+	if s.cfg.Demo {
+		s.inside = newInsideListener()
+		part("inside", func() error { return web.Serve(s.inside) })
+	}
+	// A full disk, or one that has no sockets, must not keep anyone from reading.
+	if socket, err := listenBeside(ctx, s.cfg.Data); err != nil {
+		s.log.Warn("there is no socket for commands run beside this server; they need --url and --key", "error", err)
+	} else {
+		part("socket", func() error { return web.Serve(socket) })
+	}
 	metricsMux := http.NewServeMux()
 	metricsMux.Handle("GET /metrics", s.api.Metrics())
 	metricsWeb := newHTTPServer(metricsMux, s.log)
@@ -278,8 +289,8 @@ func (s *server) run(ctx context.Context, ready func(address string) error) erro
 		part("metrics", func() error { return metricsWeb.Serve(s.metricsListener) })
 	}
 	address := s.listener.Addr().String()
-	if err := announce(s.cfg.Data, address, s.cfg.TLSCert); err != nil { // a full disk must not keep anyone from reading
-		s.log.Warn("commands run beside this server need --url", "error", err)
+	if err := announce(s.cfg.Data, address); err != nil {
+		s.log.Warn("the address of this server is not in its data directory", "error", err)
 	}
 	if err := ready(address); err != nil {
 		stop(err)
@@ -349,6 +360,12 @@ func (s *server) close() {
 	if s.unlock != nil {
 		s.unlock()
 	}
+}
+
+// insideClient returns a client for this server. The server must be running, with
+// an inside listener.
+func (s *server) insideClient(key string) *client {
+	return &client{base: "http://localhost", shown: "this server", key: key, http: &http.Client{Transport: newTransport(s.inside.dial)}}
 }
 
 func listen(address, flag string) (net.Listener, error) {

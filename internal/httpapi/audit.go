@@ -52,7 +52,7 @@ type AuditEntry struct {
 	Detail  map[string]jsontext.Value `json:"detail" doc:"what was changed; never a secret"`
 	Outcome registry.Outcome          `json:"outcome" enum:"begun,done,refused,failed" doc:"begun: it is being made, or the server ended in the middle and it may have been made or not"`
 	Status  *int                      `json:"status" doc:"of the answer"`
-	Remote  *string                   `json:"remote" doc:"the caller's address"`
+	Remote  *string                   `json:"remote" doc:"the caller's address; local for the socket in the data directory"`
 }
 
 func viewEntry(e *registry.Entry) AuditEntry {

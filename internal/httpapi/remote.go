@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"net"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -77,8 +78,15 @@ func parseHop(text string) (netip.Addr, bool) {
 	return at.Unmap().WithZone(""), err == nil
 }
 
-// remoteText is remote for people.
+// local stands for the address of a caller on the server's own machine that came
+// through the socket in the data directory.
+const local = "local"
+
+// remoteText is remote for people: an address, local, or "" when neither is known.
 func (s *Server) remoteText(r *http.Request) string {
+	if at, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && at.Network() == "unix" {
+		return local
+	}
 	if at := s.remote(r); at.IsValid() {
 		return at.String()
 	}

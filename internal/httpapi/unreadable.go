@@ -56,7 +56,7 @@ type UnreadableRequest struct {
 	Status     int               `json:"status" doc:"that it was answered with"`
 	Detail     string            `json:"detail" doc:"that it was answered with"`
 	Path       string            `json:"path"`
-	Remote     *string           `json:"remote" doc:"the caller's address"`
+	Remote     *string           `json:"remote" doc:"the caller's address; local for the socket in the data directory"`
 	KeyIn      string            `json:"key_in" enum:"none,bearer,basic,query,other" doc:"where a key was looked for and something was found"`
 	KeyID      *string           `json:"key_id" doc:"of a key that is or was known"`
 	Headers    map[string]string `json:"headers" doc:"some of them; never a key, a cookie or a signature"`

@@ -60,7 +60,7 @@ type Entry struct {
 	Detail  map[string]jsontext.Value `json:"detail,omitempty"` // what was changed
 	Outcome Outcome                   `json:"outcome"`
 	Status  int                       `json:"status,omitzero"` // of the answer; 0 for none
-	Remote  string                    `json:"remote,omitzero"` // the caller's address
+	Remote  string                    `json:"remote,omitzero"` // the caller's address, or local
 	// First marks the entry with which a trail begins: without it in the trail,
 	// older ones were given up.
 	First bool `json:"first,omitzero"`
