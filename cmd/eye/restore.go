@@ -25,17 +25,18 @@ func newRestoreCommand(s streams) *cobra.Command {
 			"the backup was taken of, as it was last.",
 	}
 	data := cmd.Flags().String("data", "", "data `directory` to be made")
+	printKeys := cmd.Flags().Bool("print-keys", false, "print the admin key also when the standard output is no terminal, which may be a log")
 	tombstones := cmd.Flags().String("tombstones", "", "`file` of what was erased since the backup")
 	cmd.RunE = func(cmd *cobra.Command, got []string) error {
 		if *data == "" {
 			return usagef("give the data directory to be made with --data")
 		}
-		return restore(cmd.Context(), s, backup.RestoreOptions{From: got[0], To: *data, Tombstones: *tombstones})
+		return restore(cmd.Context(), s, *printKeys || isTerminal(s.out), backup.RestoreOptions{From: got[0], To: *data, Tombstones: *tombstones})
 	}
 	return cmd
 }
 
-func restore(ctx context.Context, s streams, opts backup.RestoreOptions) error {
+func restore(ctx context.Context, s streams, printKeys bool, opts backup.RestoreOptions) error {
 	x, err := backup.ReadIndex(opts.From)
 	if err != nil {
 		return err
@@ -65,8 +66,8 @@ func restore(ctx context.Context, s streams, opts backup.RestoreOptions) error {
 		erased = "ERASURES SINCE THEN ARE NOT APPLIED: what was erased after the backup is back;\n" +
 			"restore with --tombstones FILE to apply them"
 	}
-	_, err = fmt.Fprintf(s.out, "restored the backup of %s: %d files, %s\n%s\n\nadmin key   %s\n            also in %s; it is the only secret on disk\n\nStart it:  eye serve --data %s\n",
-		x.TakenAt.Format(time.RFC3339), len(x.Files), sizeText(x.Bytes()), erased, key, filepath.Join(opts.To, "admin.key"), opts.To)
+	_, err = fmt.Fprintf(s.out, "restored the backup of %s: %d files, %s\n%s\n\n%s\nStart it:  eye serve --data %s\n",
+		x.TakenAt.Format(time.RFC3339), len(x.Files), sizeText(x.Bytes()), erased, adminKeyText(key, opts.To, printKeys), shellWord(opts.To))
 	return err
 }
 

@@ -8,6 +8,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -37,6 +39,8 @@ func newServeCommand(s streams) *cobra.Command {
 
 func serve(ctx context.Context, cfg Config, s streams) error {
 	log := newLogger(s.err, cfg.LogLevel)
+	// What goes to a log is read by more people than may have keys.
+	cfg.PrintKeys = cfg.PrintKeys || isTerminal(s.out)
 	srv, err := openServer(ctx, cfg, log)
 	if err != nil {
 		return err
@@ -47,7 +51,7 @@ func serve(ctx context.Context, cfg Config, s streams) error {
 	err = srv.run(ctx, func(address string) error {
 		base := baseURL(address, cfg.TLSCert != "")
 		log.Info("ready", "address", address, "data", cfg.Data)
-		greet(s.out, base, cfg.Data, srv.registry.FirstStart())
+		greet(s.out, base, cfg, srv.registry.FirstStart())
 		if cfg.Demo {
 			demo.Go(func() error {
 				return runDemo(ctx, demoOptions{Client: srv.insideClient(srv.registry.FirstStart().AdminKey), Logger: log})
@@ -79,11 +83,22 @@ func baseURL(address string, secure bool) string {
 }
 
 // greet prints where the server is and, once, the secrets that a first start
-// made. They go to the standard output and never through the log.
-func greet(out io.Writer, base, data string, first registry.FirstStart) {
+// made, or how to come by them. They go to the standard output and never through
+// the log.
+func greet(out io.Writer, base string, cfg Config, first registry.FirstStart) {
 	fmt.Fprintf(out, "The Eye answers at %s (interface: %s/docs)\n", base, base)
 	if first.AdminKeyMade {
-		fmt.Fprintf(out, "\nadmin key   %s\n            also in %s; it is the only secret on disk\n", first.AdminKey, filepath.Join(data, "admin.key"))
+		fmt.Fprint(out, "\n"+adminKeyText(first.AdminKey, cfg.Data, cfg.PrintKeys))
+	}
+	if first.Made && first.WriteKey == "" {
+		fmt.Fprintf(out, `
+application %s
+            it has no keys yet, because the standard output is no terminal; these commands make them:
+
+  eye keys create --data %[2]s --app %[1]s --kind write
+  eye keys create --data %[2]s --app %[1]s --kind read
+
+`, registry.DefaultApp, shellWord(cfg.Data))
 	}
 	if first.WriteKey == "" {
 		return
@@ -101,6 +116,27 @@ Send an event, and see it:
   curl -s %s/v1/sessions/s1 -H 'Authorization: Bearer %s'
 
 `, registry.DefaultApp, first.WriteKey, first.ReadKey, base, first.WriteKey, base, first.ReadKey)
+}
+
+// adminKeyText tells of an admin key that was made: the key itself where it may be
+// printed, else where it is.
+func adminKeyText(key, data string, mayPrint bool) string {
+	file := filepath.Join(data, "admin.key")
+	if !mayPrint {
+		return fmt.Sprintf("admin key   in %s; it is the only secret on disk\n", file)
+	}
+	return fmt.Sprintf("admin key   %s\n            also in %s; it is the only secret on disk\n", key, file)
+}
+
+// shellWord quotes a text that is not one plain word of a shell.
+func shellWord(text string) string {
+	plain := func(r rune) bool {
+		return r < unicode.MaxASCII && (unicode.IsLetter(r) || unicode.IsDigit(r)) || strings.ContainsRune("/._-+:@%", r)
+	}
+	if text != "" && strings.IndexFunc(text, func(r rune) bool { return !plain(r) }) < 0 {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
 
 // newLogger logs as text to a terminal, and as JSON to anything else.

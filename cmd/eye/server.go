@@ -116,7 +116,7 @@ func (s *server) open(ctx context.Context) (err error) {
 		return err
 	}
 	if s.registry, err = registry.Open(ctx, s.queue.JetStream(), registry.Options{
-		Dir: cfg.Data, AdminKey: cfg.AdminKey, Logger: log,
+		Dir: cfg.Data, AdminKey: cfg.AdminKey, WithoutKeys: !cfg.PrintKeys, Logger: log,
 	}); err != nil {
 		return err
 	}

@@ -50,7 +50,10 @@ type Options struct {
 	// AdminKey is a secret that is valid as an admin key besides those that are
 	// kept: 20 to 512 bytes of any form; empty for none. It is never written.
 	AdminKey string
-	Logger   *slog.Logger // nothing is logged when nil
+	// WithoutKeys makes the application "default" of a first start without keys,
+	// where nobody could be shown them.
+	WithoutKeys bool
+	Logger      *slog.Logger // nothing is logged when nil
 	// KeepInterval is how often the last use of keys is written, and a
 	// metadata.json that could not be written is tried again; 1 minute when 0.
 	KeepInterval time.Duration
@@ -98,7 +101,8 @@ type Registry struct {
 // server can be used all the same: DIR/admin.key was written before, and makes
 // other keys. A crash while they are made has the next start make others.
 type FirstStart struct {
-	WriteKey, ReadKey string // of the application "default"; empty when it was no first start
+	Made              bool   // the application "default" was made: this is a first start
+	WriteKey, ReadKey string // of that application; empty when none were made
 	AdminKeyMade      bool   // DIR/admin.key is new
 	AdminKey          string // the content of DIR/admin.key; else Options.AdminKey
 }
@@ -216,11 +220,15 @@ func (r *Registry) complete(ctx context.Context) error {
 	return nil
 }
 
-// firstStart makes the application "default" and its keys. Some may be there,
-// of a first start that was interrupted.
+// firstStart makes the application "default" and, unless they are not wanted, its
+// keys. Some may be there, of a first start that was interrupted.
 func (r *Registry) firstStart(ctx context.Context) error {
 	if _, err := r.CreateApp(ctx, DefaultApp, Settings{}); err != nil && !errors.Is(err, ErrExists) {
 		return err
+	}
+	r.first.Made = true
+	if r.opts.WithoutKeys {
+		return nil
 	}
 	var err error
 	if _, r.first.WriteKey, err = r.CreateKey(ctx, DefaultApp, Write); err != nil {
