@@ -4,6 +4,7 @@ GO ?= go
 FUZZTIME ?= 10s
 BENCH ?=
 KILLS ?= 300
+CUTS ?= 20
 EVENTS ?= 100000000
 DIR ?=
 
@@ -26,8 +27,9 @@ test: ## prepare this machine, then run all tests with the race detector
 	@script/setup
 	$(GO) test -race -vet=off -timeout 15m ./...
 
-soak: ## kill a server under load KILLS (300) times; each event must be there once
-	EYE_TEST_KILLS=$(KILLS) EYE_TEST_EVENTS=$$((5000 * $(KILLS))) $(GO) test -count 1 -v -run NothingAcknowledgedIsLost -timeout 3h ./test
+soak: ## kill a server under load KILLS (300) times and cut its power CUTS (20) times; each event must be there once
+	EYE_TEST_KILLS=$(KILLS) EYE_TEST_EVENTS=$$((5000 * $(KILLS))) EYE_TEST_CUTS=$(CUTS) \
+		$(GO) test -count 1 -v -run 'NothingAcknowledgedIsLost|PowerCut' -timeout 3h ./test
 
 check: ## formatting, vet, module files, linters, generated files
 	@script/check

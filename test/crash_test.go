@@ -53,6 +53,7 @@ type ledger struct {
 	mu      sync.Mutex // guards entries
 	entries map[uuid.UUID]*entry
 	acked   atomic.Int64 // arrivals, for the moment of the kill
+	late    atomic.Bool  // answers promise nothing: the power is being cut
 }
 
 // batch is one request, sent again with the same ids when it had no answer.
@@ -85,20 +86,20 @@ func (l *ledger) newBatch(r *rand.Rand, sender int) batch {
 // send sends a batch once and writes down what the answer says.
 func (l *ledger) send(s *server, b batch) (answered bool) {
 	a, err := s.try("POST", "/v1/events", s.write, b.body, "Content-Type", "application/x-ndjson")
+	answered = err == nil && a.status == 202 && !l.late.Load()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, id := range b.ids {
-		if err != nil || a.status != 202 {
+		if !answered {
 			l.entries[id].unknown++
 		} else {
 			l.entries[id].acked++
 		}
 	}
-	if err == nil && a.status == 202 {
+	if answered {
 		l.acked.Add(int64(len(b.ids)))
-		return true
 	}
-	return false
+	return answered
 }
 
 // round sends until the ledger has so many acknowledged arrivals, or the server
