@@ -132,6 +132,9 @@ func newHealthCommand(s streams) *cobra.Command {
 			err = printDocument(f, body)
 		case r.Ready:
 			_, err = fmt.Fprintln(f.out, "ready")
+			for _, reason := range r.Reasons { // what should be known while all works
+				_, _ = fmt.Fprintln(f.out, "  "+printable(reason, maxMessage))
+			}
 		default:
 			for _, reason := range r.Reasons {
 				_, _ = fmt.Fprintln(f.err, "not ready: "+printable(reason, maxMessage))

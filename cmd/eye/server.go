@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"theeye/internal/backup"
+	"theeye/internal/clock"
 	"theeye/internal/event"
 	"theeye/internal/httpapi"
 	"theeye/internal/ingest"
@@ -56,6 +58,7 @@ type server struct {
 	worker          *worker.Worker
 	eraser          *eraser
 	replays         *replay.Runner
+	clock           *clock.Clock // of retention
 	api             *httpapi.Server
 	backlog         uint64 // the last frame that was there at the start
 }
@@ -99,7 +102,7 @@ func (s *server) open(ctx context.Context) (err error) {
 	}
 	if s.store, err = duckdb.Open(ctx, duckdb.Options{
 		Dir: filepath.Join(cfg.Data, "store"), FlushRows: cfg.FlushRows, FlushAge: cfg.FlushAge, DedupeWindow: cfg.DedupeWindow,
-		MemoryLimit: cfg.StoreMemory, Logger: log, Registerer: metrics, Frames: s.frames, Step: storeStep(), Retain: s.retain, Tombstones: filepath.Join(cfg.Data, "tombstones"),
+		MemoryLimit: cfg.StoreMemory, Logger: log, Registerer: metrics, Frames: s.frames, Step: storeStep(), Retain: s.retain, Clock: func() (time.Time, bool) { return s.clock.Now() }, Tombstones: filepath.Join(cfg.Data, "tombstones"),
 	}); err != nil {
 		return err
 	}
@@ -149,6 +152,12 @@ func (s *server) connect(ctx context.Context, metrics *prometheus.Registry) erro
 		return err
 	}
 	s.backlog = state.Last
+	if s.clock, err = clock.Open(clock.Options{
+		File: filepath.Join(s.cfg.Data, "clock"), Newest: later(s.store.Newest(), state.Newest),
+		System: func() time.Time { return event.Now().Time() }, Logger: s.log, Registerer: metrics,
+	}); err != nil {
+		return err
+	}
 	position, err := s.store.Position(ctx)
 	if err != nil {
 		return err
@@ -175,7 +184,7 @@ func (s *server) connect(ctx context.Context, metrics *prometheus.Registry) erro
 		Backup: backup.NewSource(backup.Options{
 			Store: s.store, Queue: s.queue, Metadata: s.registry.Document, Audit: s.registry.Trail().Document, Tombstones: filepath.Join(s.cfg.Data, "tombstones"),
 		}),
-		Replays: s.replays, CaughtUp: s.caughtUp, Missing: s.missing, Erase: s.eraser.erase, EraseApp: s.eraser.eraseApp, LegacyApp: s.cfg.LegacyApp, MaxRequestBytes: s.cfg.MaxRequestBytes, TrustedProxies: s.cfg.TrustedProxies,
+		Replays: s.replays, CaughtUp: s.caughtUp, Missing: s.missing, Notices: s.notices, AcceptClock: s.clock.Accept, Erase: s.eraser.erase, EraseApp: s.eraser.eraseApp, LegacyApp: s.cfg.LegacyApp, MaxRequestBytes: s.cfg.MaxRequestBytes, TrustedProxies: s.cfg.TrustedProxies,
 		Logger: s.log, Registerer: metrics, Gatherer: metrics,
 	})
 	return nil
@@ -195,6 +204,26 @@ func (s *server) legacyApp(ctx context.Context) error {
 		return fmt.Errorf("--legacy-app: %w", err)
 	}
 	return nil
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
+
+// notices tells what the operator should know while all works.
+func (s *server) notices() []string {
+	if reason := s.clock.Reason(); reason != "" && s.expires() {
+		return []string{"retention: " + reason}
+	}
+	return nil
+}
+
+// expires reports whether any application has a retention.
+func (s *server) expires() bool {
+	return slices.ContainsFunc(s.registry.Apps(), func(a registry.App) bool { return a.RetainFor(s.cfg.Retain) > 0 })
 }
 
 // missing names the segments that are damaged.
@@ -266,6 +295,7 @@ func (s *server) run(ctx context.Context, ready func(address string) error) erro
 	}
 	part("store", func() error { return s.store.Run(drain) })
 	part("worker", func() error { return s.worker.Run(drain) })
+	part("clock", func() error { return s.clock.Run(drain) })
 	part("erasure", func() error { return s.eraser.run(stages) })
 	part("replays", func() error { return s.replays.Run(stages) })
 	part("intake", func() error { return s.collector.Run(intake) })

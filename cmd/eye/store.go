@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +18,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
 
+	"theeye/internal/httpapi"
 	"theeye/internal/store/duckdb"
 )
 
@@ -45,7 +47,14 @@ func newStoreCommand(s streams) *cobra.Command {
 			"The server of the data directory must have ended. It may be interrupted at any time.",
 	}
 	compact.RunE = func(cmd *cobra.Command, _ []string) error { return compactStore(cmd.Context(), f) }
-	group.AddCommand(segments, verify, compact)
+	acceptClock := &cobra.Command{
+		Use: "accept-clock", Short: "Let retention go by the system's clock from now on, when it has jumped", Args: args(cobra.NoArgs),
+		Long: "Let retention go by the system's clock from now on. While that is more than a day ahead of the clock that the server keeps,\n" +
+			"nothing expires, until the server has run for 24 hours more. Look at the time first: with this command, what is older than\n" +
+			"its application's retention expires within seconds. Works beside a running server, or with --url and an admin key.",
+	}
+	acceptClock.RunE = func(cmd *cobra.Command, _ []string) error { return f.acceptClock(cmd.Context()) }
+	group.AddCommand(segments, verify, compact, acceptClock)
 	return group
 }
 
@@ -128,6 +137,17 @@ func compactStore(ctx context.Context, f *clientFlags) error {
 		return err
 	}
 	return f.say("%d segments were made %d", len(before.Segments), len(after.Segments))(nil)
+}
+
+func (f *clientFlags) acceptClock(ctx context.Context) error {
+	r := request{method: http.MethodPost, path: "/v1/store/accept-clock"}
+	return f.show(ctx, r, func(body []byte) error {
+		var answer httpapi.ClockAnswer
+		if err := decode(r.path, body, &answer); err != nil {
+			return err
+		}
+		return f.say("retention goes by %s now; before, by %s", answer.After, answer.Before)(nil)
+	})
 }
 
 func microsText(at *int64) string {

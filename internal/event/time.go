@@ -24,7 +24,7 @@ var (
 )
 
 // Now returns the time of the system's clock.
-func Now() Micros { return Micros(time.Now().UnixMicro()) }
+func Now() Micros { return Micros(systemNow().UnixMicro()) }
 
 // Time returns m as a time in UTC.
 func (m Micros) Time() time.Time { return time.UnixMicro(int64(m)).UTC() }

@@ -42,7 +42,7 @@ type Readiness struct {
 	Ready   bool     `json:"ready"`
 	Intake  bool     `json:"intake"`
 	Read    bool     `json:"read"`
-	Reasons []string `json:"reasons" doc:"what does not work and why; also, while all works, which stored events are not available because their file is damaged"`
+	Reasons []string `json:"reasons" doc:"what does not work and why; also, while all works, which stored events are not available because their file is damaged, and that nothing expires because the system's clock has jumped"`
 }
 
 func (s *Server) readyz(c *call) error {
@@ -80,6 +80,9 @@ func (s *Server) Readiness(ctx context.Context) Readiness {
 		for _, text := range s.opts.Missing() {
 			r.Reasons = append(r.Reasons, "read: "+text)
 		}
+	}
+	if s.opts.Notices != nil {
+		r.Reasons = append(r.Reasons, s.opts.Notices()...)
 	}
 	r.Ready = r.Intake && r.Read
 	return r

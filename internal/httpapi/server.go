@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"theeye/internal/backup"
+	"theeye/internal/clock"
 	"theeye/internal/ingest"
 	"theeye/internal/live"
 	"theeye/internal/query"
@@ -57,6 +58,10 @@ type Options struct {
 	// Missing names what the store cannot answer from, while the rest is served. It
 	// may be nil.
 	Missing func() []string
+	// Notices tells what the operator should know while all works. It may be nil.
+	Notices func() []string
+	// AcceptClock sets retention's clock to the system's; nil where there is none.
+	AcceptClock func() (clock.Change, error)
 	// Erase erases a session from applications; nil where that is not possible.
 	Erase func(ctx context.Context, apps []string, session string) (Erasure, error)
 	// EraseApp erases all that an application sent, which takes nothing any more,
@@ -198,6 +203,7 @@ func (s *Server) routes() []route {
 	all = append(all, erasureRoutes()...)
 	all = append(all, replayRoutes()...)
 	all = append(all, backupRoutes()...)
+	all = append(all, clockRoutes()...)
 	all = append(all, auditRoutes()...)
 	all = append(all, unreadableRoutes()...)
 	all = append(all, operationRoutes()...)

@@ -199,6 +199,7 @@ type State struct {
 	Bytes       uint64
 	Quota       int64     // bytes
 	Oldest      time.Time // of First; zero when it is empty
+	Newest      time.Time // when the last frame was published; zero when there was none
 }
 
 // State returns what the queue holds now.
@@ -209,7 +210,7 @@ func (q *Queue) State(ctx context.Context) (State, error) {
 	}
 	s := State{
 		First: info.State.FirstSeq, Last: info.State.LastSeq,
-		Frames: info.State.Msgs, Bytes: info.State.Bytes, Quota: q.opts.MaxBytes,
+		Frames: info.State.Msgs, Bytes: info.State.Bytes, Quota: q.opts.MaxBytes, Newest: info.State.LastTime,
 	}
 	if s.Frames > 0 {
 		s.Oldest = info.State.FirstTime

@@ -53,6 +53,7 @@ func (t trace) blank() trace {
 // decider holds what records are compared with. The writer's lock is held.
 type decider struct {
 	*snapshot
+	moment   moment
 	stored   map[idKey]*event.Event // whose bodies have to be compared
 	repeated map[idKey]string       // digests of events of segments, as far as some record has the same
 	refused  map[uuid.UUID]struct{} // rejections of segments, and of this batch
@@ -63,7 +64,7 @@ type decider struct {
 
 // decide finds the fate of each record by R2 and R3, without writing.
 func (p *snapshot) decide(ctx context.Context, records []event.Record) (*decision, error) {
-	x := &decider{snapshot: p, stored: make(map[idKey]*event.Event, len(records)), refused: map[uuid.UUID]struct{}{}, repeated: map[idKey]string{},
+	x := &decider{snapshot: p, moment: p.store.moment(), stored: make(map[idKey]*event.Event, len(records)), refused: map[uuid.UUID]struct{}{}, repeated: map[idKey]string{},
 		cutoffs: map[string]event.Micros{}, covers: map[appSession]erasure.Cover{},
 	}
 	x.d.outcomes = make([]event.Outcome, len(records))

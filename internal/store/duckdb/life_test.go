@@ -44,7 +44,7 @@ func TestLife(t *testing.T) {
 			through: map[event.Position]uint64{},
 		}
 		l.opts = duckdb.Options{
-			Dir: t.TempDir(), FlushRows: 1000, MaxSegmentRows: 40, MemoryLimit: 512 << 20, Now: func() time.Time { return l.now },
+			Dir: t.TempDir(), FlushRows: 1000, MaxSegmentRows: 40, MemoryLimit: 512 << 20, Clock: func() (time.Time, bool) { return l.now, false },
 			Retain: func(app string) time.Duration {
 				if app == "blog" {
 					return lifeRetain

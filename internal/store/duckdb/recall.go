@@ -135,7 +135,9 @@ func (x *decider) lookFor(record event.Record, found map[*segment]*wanted) {
 	} else {
 		id, sent, received = record.Rejection.EventID, record.Rejection.SentTime, record.Rejection.ReceivedAt
 	}
-	window := int64(received) - x.store.opts.DedupeWindow.Microseconds()
+	// A system clock that has jumped ahead must not make the window pass over what
+	// came before the jump.
+	window := min(int64(received), x.moment.now.UnixMicro()) - x.store.opts.DedupeWindow.Microseconds()
 	key := eventKey(app, id)
 	for _, segment := range x.view.segments {
 		inWindow := record.IsReplay() || !segment.info.Received.empty() && *segment.info.Received.Max >= window

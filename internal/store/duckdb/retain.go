@@ -21,27 +21,50 @@ const (
 	maxRetainSlack = 24 * time.Hour
 )
 
+// moment is a time of the clock by which rows expire.
+type moment struct {
+	opts *Options
+	now  time.Time
+	held bool // nothing expires
+}
+
+func (s *Store) moment() moment {
+	now, held := s.opts.Clock()
+	return moment{&s.opts, now, held}
+}
+
 // cutoffs are the times before which rows have expired, by application.
 type cutoffs map[string]event.Micros
 
 // cutoffs returns those of all applications that have a retention now, moved back
-// by a slack.
-func (s *Store) cutoffs(apps []string, slack bool) cutoffs {
-	if s.opts.Retain == nil {
+// by a slack. There are none while nothing expires.
+func (t moment) cutoffs(apps []string, slack bool) cutoffs {
+	if t.opts.Retain == nil || t.held {
 		return nil
 	}
 	c := cutoffs{}
 	for _, app := range apps {
-		d := s.opts.Retain(app)
+		d := t.opts.Retain(app)
 		if d <= 0 {
 			continue
 		}
 		if slack {
 			d += min(d/retainSlack, maxRetainSlack)
 		}
-		c[app] = event.Micros(s.opts.Now().Add(-d).UnixMicro())
+		c[app] = event.Micros(t.now.Add(-d).UnixMicro())
 	}
 	return c
+}
+
+// Newest returns the greatest time of receipt in the segments; zero without any.
+func (s *Store) Newest() time.Time {
+	newest := time.Time{}
+	for _, info := range s.current().manifest.Segments {
+		if at := info.Received.Max; at != nil && time.UnixMicro(*at).After(newest) {
+			newest = time.UnixMicro(*at)
+		}
+	}
+	return newest
 }
 
 // Expire removes what has expired. Writing, flushing and reading go on meanwhile.
@@ -64,7 +87,11 @@ func (s *Store) Expire(ctx context.Context) error {
 // expire removes a segment, or the rows of it that have expired.
 func (s *Store) expire(ctx context.Context, x *segment) error {
 	apps := slices.Sorted(maps.Keys(x.info.Apps))
-	now, late := s.cutoffs(apps, false), s.cutoffs(apps, true)
+	at := s.moment()
+	if at.held {
+		return nil
+	}
+	now, late := at.cutoffs(apps, false), at.cutoffs(apps, true)
 	settle := func(m *Manifest, made []SegmentInfo) { m.bury(x.info, made) }
 	switch {
 	case len(now) == len(apps) && x.expiredBy(now, late):
@@ -184,7 +211,7 @@ func (x *decider) expired(e *event.Event) bool {
 	at, known := x.cutoffs[e.App]
 	if !known {
 		at = event.Micros(math.MinInt64)
-		if c, some := x.store.cutoffs([]string{e.App}, false)[e.App]; some {
+		if c, some := x.moment.cutoffs([]string{e.App}, false)[e.App]; some {
 			at = c
 		}
 		x.cutoffs[e.App] = at

@@ -63,10 +63,12 @@ type Options struct {
 	Retain func(app string) time.Duration
 	// Tombstones is the file that keeps what was erased beside the manifest; empty
 	// for one in Dir.
-	Tombstones  string
-	Now         func() time.Time // nil for time.Now
-	MemoryLimit int64            // bytes that DuckDB may take; 0 for half of the machine's, at most 8 GiB
-	Threads     int              // of DuckDB; 0 for one for each processor
+	Tombstones string
+	// Clock returns the time by which rows expire; while held is true nothing
+	// expires. It is called often; nil for time.Now.
+	Clock       func() (now time.Time, held bool)
+	MemoryLimit int64 // bytes that DuckDB may take; 0 for half of the machine's, at most 8 GiB
+	Threads     int   // of DuckDB; 0 for one for each processor
 	// TempDir is where DuckDB puts what does not fit into memory. Empty for
 	// a folder in Dir, and without that nowhere: then a query that needs more
 	// fails with store.ErrUnavailable.
@@ -171,8 +173,8 @@ func (o Options) withDefaults() Options {
 	if o.FlushAge == 0 {
 		o.FlushAge = DefaultFlushAge
 	}
-	if o.Now == nil {
-		o.Now = time.Now
+	if o.Clock == nil {
+		o.Clock = func() (time.Time, bool) { return time.Now(), false }
 	}
 	if o.Tombstones == "" {
 		o.Tombstones = filepath.Join(o.Dir, "tombstones")

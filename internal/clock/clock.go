@@ -1,0 +1,277 @@
+// Package clock keeps the time by which retention deletes. The system's clock may
+// jump: a host that boots in 2099 must not expire what is two days old. So this
+// clock advances with the time for which the server has run, is kept in a file
+// between runs, and follows a system clock that is ahead only after a while.
+//
+// It does not know what expires, and timestamps nothing.
+package clock
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+const (
+	// MaxAhead is how far the system's clock may be ahead before nothing expires.
+	MaxAhead = 24 * time.Hour
+	// AcceptAfter is the running time after which a system clock that is ahead is
+	// believed.
+	AcceptAfter = 24 * time.Hour
+	// settle is how far the system's clock may be ahead and be followed at once: a
+	// restart, a correction by NTP.
+	settle = time.Minute
+
+	lookEvery = 10 * time.Second
+	saveEvery = time.Minute // what a crash may take from the kept time
+)
+
+// Options of a Clock.
+type Options struct {
+	File string // where the time is kept
+	// Newest is the greatest time found in the data, from which a clock without a
+	// file begins; zero for a server that has no data.
+	Newest     time.Time
+	System     func() time.Time     // the system's clock; nil for time.Now
+	Running    func() time.Duration // time that has passed, whatever the system's clock says; nil for the monotonic clock
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+// Clock is the time by which retention deletes. All methods may be called
+// concurrently.
+type Clock struct {
+	opts Options
+	log  *slog.Logger
+
+	mu     sync.Mutex // guards what follows
+	state  state
+	looked time.Duration // Running, when the state was brought up to date
+	saved  time.Time     // Kept of the file
+	held   bool          // as it was told last
+}
+
+// state is what is kept between runs.
+type state struct {
+	Kept   time.Time // never goes back by itself
+	System time.Time // the system's clock at the same moment
+	// Waited is the running time for which the system's clock has been ahead, since
+	// it was last set by more than MaxAhead.
+	Waited time.Duration
+}
+
+// unknown is the state of a clock whose file was damaged: any system's clock is
+// ahead of it.
+func unknown() state { return state{Kept: time.Unix(0, 0).UTC(), System: time.Unix(0, 0).UTC()} }
+
+// Open reads the file of a clock. Without one the clock begins with Options.Newest.
+// When it is damaged nothing expires for AcceptAfter. A file of a newer version is an
+// error.
+func Open(opts Options) (*Clock, error) {
+	if opts.System == nil {
+		opts.System = time.Now
+	}
+	if opts.Running == nil {
+		began := time.Now()
+		opts.Running = func() time.Duration { return time.Since(began) }
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	c := &Clock{opts: opts, log: opts.Logger}
+	var err error
+	var found bool
+	if c.state, found, err = read(opts.File, c.log); err != nil {
+		return nil, err
+	}
+	if !found {
+		system := c.system()
+		c.state = state{Kept: opts.Newest.Round(0).UTC(), System: system}
+		if opts.Newest.IsZero() {
+			c.state.Kept = system
+		}
+	}
+	c.looked = opts.Running()
+	c.look()
+	if err := c.save(); err != nil { // a full disk must not keep the server from starting
+		c.log.Warn("the time of retention could not be kept; it is tried again", "error", err)
+	}
+	register(opts.Registerer, c)
+	return c, nil
+}
+
+// system returns the system's clock without its monotonic reading.
+func (c *Clock) system() time.Time { return c.opts.System().Round(0).UTC() }
+
+// look brings the clock up to date and returns its state.
+func (c *Clock) look() state {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	system, running := c.system(), c.opts.Running()
+	if c.state.advance(system, running-c.looked) {
+		c.log.Warn("the system's clock has been ahead of retention's for 24 h of running; it is believed now", "clock", system)
+	}
+	c.looked = running
+	if held := c.state.held(); held != c.held {
+		c.held = held
+		if held {
+			c.log.Warn("the system's clock is more than a day ahead of retention's; nothing expires", "clock", system, "kept", c.state.Kept)
+		} else {
+			c.log.Info("events expire again", "clock", system, "kept", c.state.Kept)
+		}
+	}
+	return c.state
+}
+
+// advance is called with the system's clock and the time that has passed since the
+// call before. It reports whether a clock that was ahead is believed from now on.
+func (s *state) advance(system time.Time, passed time.Duration) (believed bool) {
+	step := system.Sub(s.System) - passed
+	s.System = system
+	s.Kept = s.Kept.Add(passed)
+	switch ahead := s.ahead(); {
+	case ahead <= settle:
+		if ahead > 0 {
+			s.Kept = system
+		}
+		s.Waited = 0
+	case step > MaxAhead || step < -MaxAhead: // set to another time, which has to prove itself
+		s.Waited = 0
+	default:
+		if s.Waited += passed; s.Waited >= AcceptAfter {
+			s.Kept, s.Waited = system, 0
+			return true
+		}
+	}
+	return false
+}
+
+// ahead returns how far the system's clock is ahead; negative when it is behind.
+func (s *state) ahead() time.Duration { return s.System.Sub(s.Kept) }
+
+func (s *state) held() bool { return s.ahead() > MaxAhead }
+
+// Now returns the time by which rows expire: the kept time, or the system's when
+// that is behind. While held is true the system's clock is more than MaxAhead ahead,
+// and nothing may expire.
+func (c *Clock) Now() (now time.Time, held bool) {
+	s := c.look()
+	if s.System.Before(s.Kept) {
+		return s.System, false
+	}
+	return s.Kept, s.held()
+}
+
+// Reason says why nothing expires, or that the system's clock is more than
+// MaxAhead behind; empty when neither is so.
+func (c *Clock) Reason() string {
+	const form = time.RFC3339
+	s := c.look()
+	switch ahead := s.ahead(); {
+	case s.held() && s.Kept.Before(time.Unix(0, 0).Add(AcceptAfter)): // see unknown
+		return fmt.Sprintf("nothing expires, because the file of retention's clock was damaged: the system's clock, which says %s, is believed after %s more of running, or by `eye store accept-clock`",
+			s.System.Format(form), span(AcceptAfter-s.Waited))
+	case s.held():
+		return fmt.Sprintf("nothing expires: the system's clock says %s, %s ahead of %s, which retention goes by; it is believed after %s more of running, or by `eye store accept-clock`",
+			s.System.Format(form), span(ahead), s.Kept.Format(form), span(AcceptAfter-s.Waited))
+	case ahead < -MaxAhead:
+		return fmt.Sprintf("the system's clock says %s, %s behind %s, which retention has reached: events expire by the system's clock; if that is right, run `eye store accept-clock`",
+			s.System.Format(form), span(-ahead), s.Kept.Format(form))
+	}
+	return ""
+}
+
+func span(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%d min", int64(d.Minutes()))
+	case d < 2*day:
+		return fmt.Sprintf("%d h", int64(d.Hours()))
+	}
+	return fmt.Sprintf("%d days", int64(d/day))
+}
+
+// Change is what Accept did.
+type Change struct{ Before, After time.Time }
+
+// Accept sets the clock to the system's, also back, which nothing else does. The
+// change is durable when it returns; after an error nothing has changed.
+func (c *Clock) Accept() (Change, error) {
+	c.look()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	next := state{Kept: c.state.System, System: c.state.System}
+	if err := next.write(c.opts.File); err != nil {
+		return Change{}, err
+	}
+	done := Change{c.state.Kept, next.Kept}
+	c.state, c.saved, c.held = next, next.Kept, false
+	c.log.Info("the system's clock was accepted for retention", "before", done.Before, "clock", done.After)
+	return done, nil
+}
+
+// Run keeps the time in the file until ctx ends.
+func (c *Clock) Run(ctx context.Context) error {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	failing := false
+	for {
+		ending := false
+		select {
+		case <-ctx.Done():
+			ending = true
+		case <-tick.C:
+		}
+		if s := c.look(); !ending && s.Kept.Sub(c.lastSaved()) < saveEvery {
+			continue
+		}
+		err := c.save()
+		if err != nil && !failing {
+			c.log.Warn("the time of retention could not be kept; it is tried again", "error", err)
+		}
+		failing = err != nil
+		if ending {
+			return nil
+		}
+	}
+}
+
+func (c *Clock) lastSaved() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.saved
+}
+
+func (c *Clock) save() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.state.write(c.opts.File); err != nil {
+		return err
+	}
+	c.saved = c.state.Kept
+	return nil
+}
+
+func register(r prometheus.Registerer, c *Clock) {
+	if r == nil {
+		return
+	}
+	r.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "eye_retention_held", Help: "1 while nothing expires because the system's clock is more than a day ahead, else 0.",
+		}, func() float64 {
+			if _, held := c.Now(); held {
+				return 1
+			}
+			return 0
+		}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "eye_retention_clock_ahead_seconds", Help: "How far the system's clock is ahead of the time that retention goes by; negative when it is behind.",
+		}, func() float64 { s := c.look(); return s.ahead().Seconds() }),
+	)
+}
