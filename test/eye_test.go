@@ -338,11 +338,17 @@ func basic(user string) string { return base64.StdEncoding.EncodeToString([]byte
 // memory returns the resident set of the process, in bytes.
 func (s *server) memory() int64 {
 	s.t.Helper()
+	return s.memoryLine("VmRSS:")
+}
+
+// memoryLine returns a line of what Linux tells of the process's memory, in bytes.
+func (s *server) memoryLine(name string) int64 {
+	s.t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(b), "VmRSS:")
+	_, rest, _ := strings.Cut(string(b), name)
 	var kib int64
 	if _, err := fmt.Sscan(rest, &kib); err != nil {
 		s.t.Fatal(err)

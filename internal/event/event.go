@@ -53,6 +53,14 @@ type Event struct {
 // the event.
 func (e *Event) IsReplay() bool { return e.CarriedBy != e.Position.Frame }
 
+// Size is what the event takes in memory, in bytes, about.
+func (e *Event) Size() int {
+	return rowSize + len(e.App) + len(e.ClientID) + len(e.SessionID) + len(e.Category) + len(e.Name) + len(e.Data) + len(e.Timestamp) + len(e.Sender)
+}
+
+// rowSize is what a record takes besides its texts, in bytes, about.
+const rowSize = 256
+
 // Position is the place of a first arrival in the total order of receipt.
 type Position struct {
 	Frame uint64

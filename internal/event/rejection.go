@@ -71,6 +71,19 @@ type Became struct {
 	Frame uint64 // that carried the replay
 }
 
+// Size is what the rejection takes in memory, in bytes, about.
+func (r *Rejection) Size() int {
+	return rowSize + len(r.App) + len(r.ClientID) + len(r.SessionID) + len(r.Category) + len(r.Name) + len(r.Raw) + ProblemsSize(r.Problems)
+}
+
+// ProblemsSize is what problems take in memory, in bytes, about.
+func ProblemsSize(problems []Problem) (n int) {
+	for i := range problems {
+		n += len(problems[i].Code) + len(problems[i].Pointer) + len(problems[i].Message)
+	}
+	return n
+}
+
 // Conflict returns the rejection that an event becomes when its id is already
 // stored with another body (R2). Its raw body is the event as JSON, with data
 // as sent and without sent_at, so that a retry leads to the same rejection.

@@ -15,11 +15,14 @@ import (
 
 // Limits of a query that comes from outside.
 const (
-	DefaultLimit  = 100  // items of a page when none is asked for
-	MaxLimit      = 1000 // items of a page
-	MaxValues     = 100  // values of one repeatable parameter
-	MaxConditions = 20   // conditions of where
-	MaxPathSteps  = 5    // keys of a path into data
+	DefaultLimit = 100  // items of a page when none is asked for
+	MaxLimit     = 1000 // items of a page
+	// PageBytes is where a page ends when no other bound is asked for, in bytes of
+	// its items.
+	PageBytes     = 8 << 20
+	MaxValues     = 100 // values of one repeatable parameter
+	MaxConditions = 20  // conditions of where
+	MaxPathSteps  = 5   // keys of a path into data
 )
 
 // Kind is what a query asks for. It decides which filters and which order there
@@ -58,6 +61,10 @@ type Query struct {
 
 	Descending bool
 	Limit      int // at most so many items; 0 means DefaultLimit
+	// MaxBytes bounds a page as Limit does: it ends before the item with which the
+	// sizes of its items would exceed so many bytes; 0 means PageBytes. The first
+	// item always fits.
+	MaxBytes int
 
 	After *After // continue behind this place
 

@@ -101,24 +101,27 @@ type Reader interface {
 	Rejections(ctx context.Context, q query.Query) (Page[event.Rejection], error)
 	// RejectionSummary counts the problems of the rejections that q selects, by
 	// app, category, name, code and pointer; most frequent first, then by those
-	// fields. At most q.Limit groups.
+	// fields. At most q.Limit groups, and within q.MaxBytes as a page is.
 	RejectionSummary(ctx context.Context, q query.Query) ([]RejectionGroup, error)
 	// Series counts over time. Steps without events are left out here.
 	Series(ctx context.Context, q query.Query, s Series) ([]Point, error)
 	// Values returns the q.Limit most frequent values of a field, then by value,
-	// among the events that q selects, and how many events have others. Objects
+	// among the events that q selects, and how many events have others. There are
+	// fewer when their texts exceed q.MaxBytes, but at least one. Objects
 	// and arrays count by their JSON text, each element of an array on the path
 	// by itself; absent and null do not count.
 	Values(ctx context.Context, q query.Query, f query.Field) (Values, error)
 	// Receipt returns the newest arrivals, at most limit, of any of the event
-	// ids q.IDs in q.Apps, newest first.
+	// ids q.IDs in q.Apps, newest first. There are fewer when their problems exceed
+	// q.MaxBytes, but at least one.
 	Receipt(ctx context.Context, q query.Query, limit int) ([]Arrival, error)
 	// Books returns the account of each application that ever sent something
 	// and is in apps (nil for all), by name, and the position it belongs to.
 	Books(ctx context.Context, apps []string) (Books, error)
 }
 
-// Page is one page of a list.
+// Page is one page of a list. It ends with Limit items, or where MaxBytes of the
+// query end it; one item of any size fits.
 type Page[T any] struct {
 	Items   []T
 	More    bool   // there is a next page
@@ -138,6 +141,15 @@ type Session struct {
 	Events    int64
 }
 
+// Size is what the session takes in memory, in bytes, about.
+func (s *Session) Size() int {
+	n := 128 + len(s.ID)
+	for _, app := range s.Apps {
+		n += 16 + len(app)
+	}
+	return n
+}
+
 // RejectionGroup is one line of the summary of rejections.
 type RejectionGroup struct {
 	App, Category, Name, Code, Pointer string
@@ -145,6 +157,11 @@ type RejectionGroup struct {
 	FirstSeen, LastSeen                event.Micros // of received_at
 	Example                            uuid.UUID    // the id of the newest rejection of the group
 	Message                            string       // of that rejection's problem
+}
+
+// Size is what the group takes in memory, in bytes, about.
+func (g *RejectionGroup) Size() int {
+	return 128 + len(g.App) + len(g.Category) + len(g.Name) + len(g.Code) + len(g.Pointer) + len(g.Message)
 }
 
 // Interval is the width of a step of a series.
@@ -210,6 +227,9 @@ type Value struct {
 	Count int64
 }
 
+// Size is what the value takes in memory, in bytes, about.
+func (v *Value) Size() int { return 24 + len(v.Value) }
+
 // Arrival is one line of a receipt.
 type Arrival struct {
 	App        string
@@ -220,6 +240,11 @@ type Arrival struct {
 	ReceivedAt event.Micros
 	Fate       event.Fate
 	Problems   []event.Problem
+}
+
+// Size is what the arrival takes in memory, in bytes, about.
+func (a *Arrival) Size() int {
+	return 128 + len(a.App) + len(a.ClientID) + event.ProblemsSize(a.Problems)
 }
 
 // Books are the accounts of a store up to a position.

@@ -112,10 +112,14 @@ func (p *snapshot) values(ctx context.Context, q query.Query, f query.Field) (st
 		return store.Values{}, err
 	}
 	v := store.Values{Other: rows[0].total}
+	top := store.NewPager(q, (*store.Value).Size)
 	for _, r := range rows {
-		v.Top = append(v.Top, r.Value)
+		if !top.Add(r.Value) {
+			break
+		}
 		v.Other -= r.Count
 	}
+	v.Top = top.Items
 	return v, nil
 }
 
@@ -132,15 +136,22 @@ func (p *snapshot) receipt(ctx context.Context, q query.Query, n int) ([]store.A
 	// Rejections and duplicates name the event otherwise than events do.
 	byEvent := q
 	byEvent.IDs, byEvent.EventIDs = nil, q.IDs
-	text := "SELECT app, event_id, client_id, received_at, frame, frame_index, carried_by, fate, problems FROM (" +
+	const columns = "app, event_id, client_id, received_at, frame, frame_index, carried_by, fate"
+	rows := "(" +
 		fmt.Sprintf("SELECT app, id AS event_id, client_id, received_at, carried_by, frame, frame_index, %d AS fate, '' AS problems FROM ", event.Stored) +
 		p.selected(eventTable, query.Events, q, b) +
 		fmt.Sprintf(" UNION ALL SELECT app, event_id, client_id, received_at, carried_by, frame, frame_index, %d, problems FROM ", event.Rejected) +
 		p.selected(rejectionTable, query.Rejections, byEvent, b) +
 		" UNION ALL SELECT app, event_id, client_id, received_at, carried_by, frame, frame_index, fate, problems FROM " +
 		p.selected(traceTable, query.Rejections, byEvent, b) +
-		") ORDER BY carried_by DESC, frame DESC, frame_index DESC" + limit(n)
-	return queryAll(ctx, p.store, b.build("receipt", text), func(scan scanner) (a store.Arrival, err error) {
+		")"
+	// The sizes are summed up first, so that no more problems are read than fit.
+	const newestFirst = "carried_by DESC, frame DESC, frame_index DESC"
+	text := "SELECT " + columns + ", problems FROM (SELECT *, sum(size) OVER (ORDER BY " + newestFirst + ") - size AS before FROM (SELECT *, strlen(problems) AS size FROM " + rows +
+		" ORDER BY " + newestFirst + limit(n) + ")) WHERE before <= " + b.Var(pageBytes(q)) + " ORDER BY " + newestFirst
+	q.Limit = n
+	lines := store.NewPager(q, (*store.Arrival).Size)
+	arrivals, err := queryAll(ctx, p.store, b.build("receipt", text), func(scan scanner) (a store.Arrival, err error) {
 		var problems string
 		var fate int
 		err = scan(&a.App, &a.EventID, &a.ClientID, &a.ReceivedAt, &a.Position.Frame, &a.Position.Index, &a.CarriedBy, &fate, &problems)
@@ -150,4 +161,6 @@ func (p *snapshot) receipt(ctx context.Context, q query.Query, n int) ([]store.A
 		}
 		return a, err
 	})
+	lines.AddAll(arrivals)
+	return lines.Items, err
 }

@@ -17,14 +17,24 @@ type listing[T any] struct {
 	kind  query.Kind
 	table string
 	scan  func(scanner) (T, error)
+	size  func(*T) int
+
+	whole, bare string // columns, with and without the payload
+	payload     payload[T]
 }
 
 func eventListing() listing[event.Event] {
-	return listing[event.Event]{query.Events, eventTable, scanEvent}
+	return listing[event.Event]{
+		kind: query.Events, table: eventTable, scan: scanEvent, size: (*event.Event).Size,
+		whole: eventColumns, bare: strings.Replace(eventColumns, "data", "''", 1), payload: eventPayload(),
+	}
 }
 
 func rejectionListing() listing[event.Rejection] {
-	return listing[event.Rejection]{query.Rejections, rejectionTable, scanRejection}
+	return listing[event.Rejection]{
+		kind: query.Rejections, table: rejectionTable, scan: scanRejection, size: (*event.Rejection).Size,
+		whole: listedRejection, bare: strings.Replace(listedRejection, "problems, raw", "'', ''::BLOB", 1), payload: rejectionPayload(),
+	}
 }
 
 // The first window of a list is as wide as a number of pages would be if all rows
@@ -42,7 +52,7 @@ func search[T any](ctx context.Context, p *snapshot, q query.Query, l listing[T]
 	began := time.Now()
 	asked := spanOf(q)
 	parts := p.sift(l.kind, q, asked)
-	var items []T
+	found := store.NewPager(q, l.size)
 	for w := newWindows(parts, asked, q, l.kind); ; {
 		now, last := w.next()
 		among := slices.DeleteFunc(slices.Clone(parts), func(x part) bool { return !x.timesOf(l.kind).touches(now.low, now.high) })
@@ -50,19 +60,36 @@ func search[T any](ctx context.Context, p *snapshot, q query.Query, l listing[T]
 		if l.table == rejectionTable {
 			rows = p.sieve(q, rows)
 		}
-		found, err := queryAll(ctx, p.store, l.statement(q, now, rows, q.Limit+1-len(items)), l.scan)
-		if err != nil {
+		if err := gather(ctx, p, q, l, among, rows, now, found); err != nil {
 			return store.Page[T]{}, err
 		}
-		items = append(items, found...)
 		switch {
-		case last || len(items) > q.Limit:
-			return page(items, q), nil
+		case last || found.More:
+			return found.Page(q.Horizon), nil
 		case time.Since(began) > p.store.opts.SearchTime:
 			to := event.Micros(w.edge)
-			return store.Page[T]{Items: items, More: true, Horizon: q.Horizon, SearchedTo: &to}, nil
+			return store.Page[T]{Items: found.Items, More: true, Horizon: q.Horizon, SearchedTo: &to}, nil
 		}
 	}
+}
+
+// gather adds the rows of a window to a page until it is full.
+func gather[T any](ctx context.Context, p *snapshot, q query.Query, l listing[T], parts []part, rows string, w span, found *store.Pager[T]) error {
+	room, _ := found.Room()
+	largest, err := p.largest(ctx, l.table, parts)
+	if err != nil {
+		return err
+	}
+	if int64(room+1)*largest <= bareFactor*pageBytes(q) {
+		items, err := queryAll(ctx, p.store, l.statement(q, w, rows, room+1, l.whole), l.scan)
+		found.AddAll(items)
+		return err
+	}
+	items, err := queryAll(ctx, p.store, l.statement(q, w, rows, room+1, l.bare), l.scan)
+	if err != nil {
+		return err
+	}
+	return fill(ctx, p, l, parts, items, max(1, int(pageBytes(q)/largest)), found)
 }
 
 // windows are the spans that a list looks at, one after the other.
@@ -129,7 +156,7 @@ func (w *windows) next() (now span, last bool) {
 }
 
 // statement renders the search of rows within a window, for at most n of them.
-func (l listing[T]) statement(q query.Query, w span, rows string, n int) statement {
+func (l listing[T]) statement(q query.Query, w span, rows string, n int, columns string) statement {
 	b := newBuilder()
 	if w.low != math.MinInt64 {
 		low := event.Micros(w.low)
@@ -139,7 +166,7 @@ func (l listing[T]) statement(q query.Query, w span, rows string, n int) stateme
 		high := event.Micros(w.high + 1)
 		q.To = &high
 	}
-	text := "SELECT " + columnsOf(l.table) + " FROM " + rows + where(l.kind, q, b)
+	text := "SELECT " + columns + " FROM " + rows + where(l.kind, q, b)
 	if behind := query.Behind(l.kind, q, b.Cond); behind != "" {
 		text += " AND " + behind
 	}

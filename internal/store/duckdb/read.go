@@ -43,13 +43,11 @@ func whereAll(conditions []string) string {
 
 func limit(n int) string { return " LIMIT " + strconv.Itoa(n) }
 
-// page cuts the one item off that shows that there is more.
-func page[T any](items []T, q query.Query) store.Page[T] {
-	p := store.Page[T]{Items: items, Horizon: q.Horizon}
-	if len(items) > q.Limit {
-		p.Items, p.More = items[:q.Limit], true
-	}
-	return p
+// page cuts off what does not fit on a page.
+func page[T any](items []T, q query.Query, size func(*T) int) store.Page[T] {
+	p := store.NewPager(q, size)
+	p.AddAll(items)
+	return p.Page(q.Horizon)
 }
 
 // Events implements store.Reader.
@@ -111,8 +109,9 @@ func (p *snapshot) rejectionSummary(ctx context.Context, q query.Query) ([]store
 				unnest(json_extract_string(problems, '$$[*].message')) AS message, unnest(range(len(codes))) AS i
 			FROM ` + p.selected(rejectionTable, query.Rejections, q, b) + `)
 		GROUP BY app, category, name, code, pointer ORDER BY n DESC, app, category, name, code, pointer` + limit(q.Limit)
-	return queryAll(ctx, p.store, b.build("summary", text), func(scan scanner) (g store.RejectionGroup, err error) {
+	groups, err := queryAll(ctx, p.store, b.build("summary", text), func(scan scanner) (g store.RejectionGroup, err error) {
 		err = scan(&g.App, &g.Category, &g.Name, &g.Code, &g.Pointer, &g.Count, &g.FirstSeen, &g.LastSeen, &g.Example, &g.Message)
 		return g, err
 	})
+	return page(groups, q, (*store.RejectionGroup).Size).Items, err
 }

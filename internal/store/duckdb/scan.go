@@ -72,20 +72,24 @@ func scanEvent(scan scanner) (event.Event, error) {
 	return e, err
 }
 
+// listedRejection are the columns of a rejection that are answered; data, codes and
+// pointers are there for conditions.
+const listedRejection = `app, id, event_id, client_id, session_id, category, name, sent_time, sent_at, received_at,
+	frame, frame_index, carried_by, schema_version, problems, raw`
+
 func scanRejection(scan scanner) (event.Rejection, error) {
 	var r event.Rejection
-	var problems string
-	var data, codes, pointers any // columns for conditions
-	err := scan(&r.App, &r.ID, &r.EventID, &r.ClientID, &r.SessionID, &r.Category, &r.Name, &data, &r.SentTime, &r.SentAt, &r.ReceivedAt,
-		&r.Position.Frame, &r.Position.Index, &r.CarriedBy, &r.SchemaVersion, &codes, &pointers, &problems, &r.Raw)
+	var problems sql.RawBytes
+	err := scan(&r.App, &r.ID, &r.EventID, &r.ClientID, &r.SessionID, &r.Category, &r.Name, &r.SentTime, &r.SentAt, &r.ReceivedAt,
+		&r.Position.Frame, &r.Position.Index, &r.CarriedBy, &r.SchemaVersion, &problems, &r.Raw)
 	if err == nil {
 		r.Problems, err = parseProblems(problems)
 	}
 	return r, err
 }
 
-func parseProblems(text string) ([]event.Problem, error) {
-	if text == "" {
+func parseProblems[T ~string | ~[]byte](text T) ([]event.Problem, error) {
+	if len(text) == 0 {
 		return nil, nil
 	}
 	var problems []event.Problem

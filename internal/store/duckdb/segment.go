@@ -24,8 +24,18 @@ type segment struct {
 	in      *instance               // that it is attached to
 	filters atomic.Pointer[filters] // nil while they cannot be read: the segment may hold anything
 	views   int                     // that have it; guarded by Store.mu
+	// The sizes of its largest payloads, in bytes; 0 while nobody asked.
+	largestEvent, largestRejection atomic.Int64
 	// condemned: its files go when the last view has left it. Guarded by Store.mu.
 	condemned bool
+}
+
+// largest tells the size of the largest payload of a table, 0 while it is not known.
+func (x *segment) largest(table string) *atomic.Int64 {
+	if table == rejectionTable {
+		return &x.largestRejection
+	}
+	return &x.largestEvent
 }
 
 // attachedName is the name under which a segment is attached.

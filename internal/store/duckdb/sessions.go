@@ -31,7 +31,7 @@ func (s *Store) Sessions(ctx context.Context, q query.Query) (store.Page[store.S
 	return answer(ctx, s, q, func(p *snapshot, q query.Query) (store.Page[store.Session], error) {
 		if q.SessionIDs != nil || q.IDs != nil {
 			items, err := p.summaries(ctx, q)
-			return page(items, q), err
+			return page(items, q, (*store.Session).Size), err
 		}
 		return p.latestSessions(ctx, q)
 	})
@@ -107,7 +107,7 @@ func (p *snapshot) latestSessions(ctx context.Context, q query.Query) (store.Pag
 		if rare && round == rareWindows {
 			found, err := p.summaries(ctx, q)
 			q.Limit = asked
-			return page(append(items, found...), q), err
+			return page(append(items, found...), q, (*store.Session).Size), err
 		}
 		w := sessionWindow(parts, latest(q), step)
 		starts, err := p.sessionStarts(ctx, query.Query{Apps: q.Apps, Horizon: q.Horizon, Limit: rows}, parts, w)
@@ -133,7 +133,7 @@ func (p *snapshot) latestSessions(ctx context.Context, q query.Query) (store.Pag
 		items = append(items, found...)
 		if len(items) > asked || least == math.MinInt64 {
 			q.Limit = asked
-			return page(items[:min(len(items), asked+1)], q), nil
+			return page(items, q, (*store.Session).Size), nil
 		}
 		if time.Since(began) > p.store.opts.SearchTime {
 			to := event.Micros(least)

@@ -27,11 +27,21 @@ type generation struct {
 
 	replays atomic.Int64
 
+	largestEvent, largestRejection atomic.Int64 // payloads, in bytes
+
 	// Set when it is frozen: what it holds everything up to.
 	position uint64
 	arrivals map[string]store.Arrivals
 
 	views int // that have it; guarded by Store.mu
+}
+
+// largest tells the size of the largest payload of a table.
+func (g *generation) largest(table string) *atomic.Int64 {
+	if table == rejectionTable {
+		return &g.largestRejection
+	}
+	return &g.largestEvent
 }
 
 // idle reports whether nothing was written.

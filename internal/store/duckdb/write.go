@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/duckdb/duckdb-go/v2"
@@ -111,6 +112,7 @@ func (s *Store) remember(g *generation, d *decision) {
 	for _, e := range d.events {
 		g.seen[idKey{s.number(e.App), e.ID}] = arrival{carriedBy: e.CarriedBy, body: s.bodyHash(e)}
 		g.bytes += int64(len(e.Data)) + rowBytes
+		grow(&g.largestEvent, len(e.Data))
 		if e.CarriedBy != e.Position.Frame {
 			g.replays.Add(1)
 		}
@@ -118,11 +120,19 @@ func (s *Store) remember(g *generation, d *decision) {
 	for _, r := range d.rejections {
 		g.refused[r.ID] = struct{}{}
 		g.bytes += int64(len(r.Raw)) + rowBytes
+		grow(&g.largestRejection, len(r.Raw)+event.ProblemsSize(r.Problems))
 	}
 	for _, t := range d.traces {
 		if t.carriedBy != t.position.Frame {
 			g.replays.Add(1)
 		}
+	}
+}
+
+// grow makes a number at least n. One goroutine at a time may call it.
+func grow(number *atomic.Int64, n int) {
+	if int64(n) > number.Load() {
+		number.Store(int64(n))
 	}
 }
 

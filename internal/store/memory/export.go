@@ -11,7 +11,7 @@ import (
 // Export hands every selected event over; see store.Reader. It takes the memory
 // of all of them.
 func (s *Store) Export(ctx context.Context, q query.Query, each func(*event.Event) error) error {
-	q.Limit, q.After = math.MaxInt, nil
+	q.Limit, q.MaxBytes, q.After = math.MaxInt, math.MaxInt, nil
 	page, err := s.Events(ctx, q)
 	if err != nil {
 		return err

@@ -21,7 +21,7 @@ func (s *Store) Events(ctx context.Context, q query.Query) (store.Page[event.Eve
 	}
 	selected := s.selectEventsLocked(q)
 	slices.SortFunc(selected, compare)
-	page := cut(selected, q, behind, copyEvent)
+	page := cut(selected, q, behind, copyEvent, (*event.Event).Size)
 	page.Horizon = s.horizonLocked(q)
 	return page, ctx.Err()
 }
@@ -45,7 +45,7 @@ func (s *Store) Rejections(ctx context.Context, q query.Query) (store.Page[event
 	}
 	selected := s.selectRejectionsLocked(q)
 	slices.SortFunc(selected, compare)
-	page := cut(selected, q, behind, copyRejection)
+	page := cut(selected, q, behind, copyRejection, (*event.Rejection).Size)
 	page.Horizon = s.horizonLocked(q)
 	return page, ctx.Err()
 }
@@ -57,24 +57,15 @@ func keyOf(r *event.Rejection) event.Key {
 
 // cut returns the page of a sorted list that begins behind q.After: with the
 // first item for which behind is positive.
-func cut[T any](items []*T, q query.Query, behind func(*T) int, copied func(*T) *T) store.Page[T] {
-	var page store.Page[T]
+func cut[T any](items []*T, q query.Query, behind func(*T) int, copied func(*T) *T, size func(*T) int) store.Page[T] {
+	page := store.NewPager(q, size)
 	for _, item := range items {
 		if q.After != nil && behind(item) <= 0 {
 			continue
 		}
-		if len(page.Items) == limit(q) {
-			page.More = true
+		if !page.Add(*copied(item)) {
 			break
 		}
-		page.Items = append(page.Items, *copied(item))
 	}
-	return page
-}
-
-func limit(q query.Query) int {
-	if q.Limit == 0 {
-		return query.DefaultLimit
-	}
-	return q.Limit
+	return page.Page(0)
 }

@@ -26,11 +26,14 @@ func (s *Store) Receipt(ctx context.Context, q query.Query, limit int) ([]store.
 		return cmp.Or(cmp.Compare(b.record.CarriedBy(), a.record.CarriedBy()),
 			b.record.Position().Compare(a.record.Position()))
 	})
-	var lines []store.Arrival
-	for _, a := range found[:min(len(found), limit)] {
-		lines = append(lines, line(a))
+	q.Limit = limit
+	lines := store.NewPager(q, (*store.Arrival).Size)
+	for _, a := range found {
+		if !lines.Add(line(a)) {
+			break
+		}
 	}
-	return lines, ctx.Err()
+	return lines.Items, ctx.Err()
 }
 
 func line(a arrival) store.Arrival {

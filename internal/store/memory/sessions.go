@@ -34,7 +34,7 @@ func (s *Store) Sessions(ctx context.Context, q query.Query) (store.Page[store.S
 	behind := func(x *store.Session) int {
 		return compare(x, &store.Session{ID: q.After.SessionID, StartedAt: q.After.Key.OccurredAt})
 	}
-	page := cut(sessions, q, behind, func(x *store.Session) *store.Session { return x })
+	page := cut(sessions, q, behind, func(x *store.Session) *store.Session { return x }, (*store.Session).Size)
 	page.Horizon = s.horizonLocked(q)
 	return page, ctx.Err()
 }

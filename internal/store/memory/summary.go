@@ -40,5 +40,7 @@ func (s *Store) RejectionSummary(ctx context.Context, q query.Query) ([]store.Re
 			cmp.Compare(a.Category, b.Category), cmp.Compare(a.Name, b.Name),
 			cmp.Compare(a.Code, b.Code), cmp.Compare(a.Pointer, b.Pointer))
 	})
-	return sorted[:min(len(sorted), limit(q))], ctx.Err()
+	page := store.NewPager(q, (*store.RejectionGroup).Size)
+	page.AddAll(sorted)
+	return page.Items, ctx.Err()
 }

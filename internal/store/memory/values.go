@@ -28,10 +28,11 @@ func (s *Store) Values(ctx context.Context, q query.Query, f query.Field) (store
 	slices.SortFunc(sorted, func(a, b store.Value) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Value, b.Value))
 	})
-	top := min(len(sorted), limit(q))
+	top := store.NewPager(q, (*store.Value).Size)
+	top.AddAll(sorted)
 	var other int64
-	for _, v := range sorted[top:] {
+	for _, v := range sorted[len(top.Items):] {
 		other += v.Count
 	}
-	return store.Values{Top: sorted[:top], Other: other}, ctx.Err()
+	return store.Values{Top: top.Items, Other: other}, ctx.Err()
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"testing"
 
@@ -148,7 +149,7 @@ type list[T any] struct {
 // what the model had when the first was read: nothing is skipped or repeated.
 func page[T any](h *history, q query.Query, l list[T]) []T {
 	whole := q
-	whole.Limit = query.MaxLimit
+	whole.Limit, whole.MaxBytes = query.MaxLimit, math.MaxInt
 	want, err := l.read(h.model, h.ctx, whole)
 	if err != nil {
 		h.t.Fatal("the model:", err)
@@ -169,6 +170,7 @@ func page[T any](h *history, q query.Query, l list[T]) []T {
 		place := l.after(&p.Items[len(p.Items)-1])
 		q.After, q.Horizon = &place, p.Horizon
 		q.Limit = rapid.IntRange(1, 7).Draw(h.t, "limit")
+		q.MaxBytes = draw(h.t, "bytes", 0, 1, 700, 1500)
 		if chance(h.t, "write between pages", 3) {
 			h.write()
 		}

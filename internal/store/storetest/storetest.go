@@ -69,6 +69,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"batches become visible as a whole", testVisible},
 		{"events come in total order", testOrder},
 		{"pages", testPages},
+		{"pages by bytes", testPagesByBytes},
 		{"the horizon holds", testHorizon},
 		{"horizons of all readers", testHorizons},
 		{"exports", testExport},

@@ -1,0 +1,185 @@
+package duckdb
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"theeye/internal/event"
+	"theeye/internal/query"
+	"theeye/internal/store"
+)
+
+// A list whose rows may be large is read in two steps: first the rows without their
+// payloads, in order, then the payloads of those that fit on the page, a few at a
+// time. DuckDB holds all that one statement returns, so nothing less bounds what a
+// page takes. Where all rows are small, one statement reads the whole page.
+
+// bareFactor is how many pages the rows of one statement may take at most.
+const bareFactor = 2
+
+// payload is the part of a row that may be large.
+type payload[T any] struct {
+	columns string // besides frame and frame_index
+	scan    func(scanner, *event.Position) (func(*T), error)
+	// place says where a row is: among other things its time, by which it is ordered.
+	place func(*T) (id uuid.UUID, at event.Micros, position event.Position)
+	time  string // the column of that time
+}
+
+func eventPayload() payload[event.Event] {
+	return payload[event.Event]{
+		columns: "data", time: "occurred_at",
+		place: func(e *event.Event) (uuid.UUID, event.Micros, event.Position) { return e.ID, e.OccurredAt, e.Position },
+		scan: func(scan scanner, at *event.Position) (func(*event.Event), error) {
+			var data []byte
+			err := scan(&at.Frame, &at.Index, &data)
+			return func(e *event.Event) { e.Data = data }, err
+		},
+	}
+}
+
+func rejectionPayload() payload[event.Rejection] {
+	return payload[event.Rejection]{
+		columns: "problems, raw", time: "received_at",
+		place: func(r *event.Rejection) (uuid.UUID, event.Micros, event.Position) { return r.ID, r.ReceivedAt, r.Position },
+		scan: func(scan scanner, at *event.Position) (func(*event.Rejection), error) {
+			var text sql.RawBytes
+			var raw []byte
+			if err := scan(&at.Frame, &at.Index, &text, &raw); err != nil {
+				return nil, err
+			}
+			problems, err := parseProblems(text)
+			return func(r *event.Rejection) { r.Problems, r.Raw = problems, raw }, err
+		},
+	}
+}
+
+// largest returns the size of the largest payload of a table, in bytes, among hot
+// tables and some segments.
+func (p *snapshot) largest(ctx context.Context, table string, parts []part) (int64, error) {
+	var size int64
+	for _, g := range p.view.hot {
+		size = max(size, g.largest(table).Load())
+	}
+	var unknown []string
+	for _, x := range parts {
+		if n := x.largest(table).Load(); n > 0 {
+			size = max(size, n)
+			continue
+		}
+		unknown = append(unknown, "SELECT "+strconv.FormatUint(x.info.ID, 10)+", "+largestSQL(table)+" FROM "+x.table(table)+" WHERE rowid = 0")
+	}
+	if unknown == nil {
+		return size, nil
+	}
+	told := map[uint64]int64{}
+	_, err := queryAll(ctx, p.store, newBuilder().build("sizes", strings.Join(unknown, " UNION ALL ")), func(scan scanner) (none struct{}, err error) {
+		var id uint64
+		var n int64
+		err = scan(&id, &n)
+		told[id] = n
+		return none, err
+	})
+	if err != nil {
+		return 0, err
+	}
+	for _, x := range parts {
+		if x.largest(table).Load() == 0 {
+			n := max(told[x.info.ID], 1)
+			x.largest(table).Store(n)
+			size = max(size, n)
+		}
+	}
+	return size, nil
+}
+
+// largestSQL renders the size of the largest payload as a column's statistics tell.
+// They are there as long as a column is: a segment never changes.
+func largestSQL(table string) string {
+	length := func(column string) string {
+		return fmt.Sprintf("coalesce(TRY_CAST(regexp_extract(stats(%s), 'Max String Length: ([0-9]+)', 1) AS BIGINT), %d)", column, math.MaxInt32)
+	}
+	if table == rejectionTable {
+		return length("raw") + " + " + length("problems")
+	}
+	return length("data")
+}
+
+// fill reads the payloads of rows and adds them to a page, in their order, until it
+// is full. Rows are read in batches: as many as fit on a page when each is as large
+// as the largest, and then up to twice as many while they turn out smaller.
+func fill[T any](ctx context.Context, p *snapshot, l listing[T], parts []part, rows []T, least int, page *store.Pager[T]) error {
+	for n := least; len(rows) > 0 && !page.More; n = min(2*n, bareFactor*least) {
+		room, _ := page.Room()
+		if room == 0 { // the row shows that there is more
+			page.More = true
+			return nil
+		}
+		batch := rows[:min(n, room, len(rows))]
+		if err := readPayloads(ctx, p, l, parts, batch); err != nil {
+			return err
+		}
+		page.AddAll(batch)
+		rows = rows[len(batch):]
+	}
+	return nil
+}
+
+// readPayloads sets the payloads of rows.
+func readPayloads[T any](ctx context.Context, p *snapshot, l listing[T], parts []part, rows []T) error {
+	wanted := make(map[event.Position]*T, len(rows))
+	var ids []string
+	w := span{math.MaxInt64, math.MinInt64}
+	for i := range rows {
+		id, at, position := l.payload.place(&rows[i])
+		wanted[position] = &rows[i]
+		ids = append(ids, quoted(id.String()))
+		w = span{min(w.low, int64(at)), max(w.high, int64(at))}
+	}
+	// The inner statement finds the rows by small columns alone. A condition beside a
+	// payload would read those of all rows around.
+	condition := fmt.Sprintf("%s BETWEEN %d AND %d AND id IN (%s)", l.payload.time, w.low, w.high, strings.Join(ids, ", "))
+	var selects []string
+	find := func(table string, more ...string) {
+		selects = append(selects, "SELECT frame, frame_index, "+l.payload.columns+" FROM "+table+
+			" WHERE rowid IN (SELECT rowid FROM "+table+whereAll(append(more, condition))+")")
+	}
+	for _, g := range p.view.hot {
+		find(hotName(l.table, g.number))
+	}
+	for _, x := range parts {
+		if x.timesOf(l.kind).touches(w.low, w.high) {
+			var more []string
+			if l.table == eventTable {
+				more = x.conditions()
+			}
+			find(x.table(l.table), more...)
+		}
+	}
+	_, err := queryAll(ctx, p.store, newBuilder().build(l.table, strings.Join(selects, " UNION ALL ")), func(scan scanner) (none struct{}, err error) {
+		var at event.Position
+		set, err := l.payload.scan(scan, &at)
+		if row := wanted[at]; row != nil && err == nil {
+			set(row)
+			delete(wanted, at)
+		}
+		return none, err
+	})
+	if err == nil && len(wanted) > 0 {
+		err = fmt.Errorf("read %s: the payloads of %d rows are not there", l.table, len(wanted))
+	}
+	return err
+}
+
+func pageBytes(q query.Query) int64 {
+	if q.MaxBytes == 0 {
+		return query.PageBytes
+	}
+	return int64(q.MaxBytes)
+}

@@ -1,0 +1,56 @@
+package store
+
+import "theeye/internal/query"
+
+// Pager gathers the items of a page up to its bounds, for the stores.
+type Pager[T any] struct {
+	Items []T
+	More  bool // an item did not fit any more
+
+	limit, left int
+	size        func(*T) int
+}
+
+// NewPager returns an empty page with the bounds of a query. size tells what an
+// item takes, in bytes.
+func NewPager[T any](q query.Query, size func(*T) int) *Pager[T] {
+	p := &Pager[T]{limit: q.Limit, left: q.MaxBytes, size: size}
+	if p.limit == 0 {
+		p.limit = query.DefaultLimit
+	}
+	if p.left == 0 {
+		p.left = query.PageBytes
+	}
+	return p
+}
+
+// Add takes the next item, unless the page is full: then it says so, and More is
+// true.
+func (p *Pager[T]) Add(item T) (fits bool) {
+	n := p.size(&item)
+	if len(p.Items) >= p.limit || len(p.Items) > 0 && n > p.left {
+		p.More = true
+		return false
+	}
+	p.Items = append(p.Items, item)
+	p.left -= n
+	return true
+}
+
+// AddAll takes the next items, as far as they fit.
+func (p *Pager[T]) AddAll(items []T) {
+	for _, item := range items {
+		if !p.Add(item) {
+			return
+		}
+	}
+}
+
+// Room returns how many items fit by their number alone, and how many bytes of
+// them.
+func (p *Pager[T]) Room() (items, bytes int) { return p.limit - len(p.Items), max(p.left, 0) }
+
+// Page returns the page as it is, at a horizon.
+func (p *Pager[T]) Page(horizon uint64) Page[T] {
+	return Page[T]{Items: p.Items, More: p.More, Horizon: horizon}
+}
