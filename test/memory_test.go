@@ -1,11 +1,13 @@
 package test
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/base64"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -76,18 +78,21 @@ func (t *tail) Write(b []byte) (int, error) {
 func sendLarge(s *server) {
 	s.t.Helper()
 	old := s.key("old", "write")
-	for i := range 160 {
-		text := largeText(uint64(i), 250_000)
-		s.must(s.call("POST", "/v1/events?wait=stored&quiet=1", s.write, fmt.Sprintf(
-			`[{"session_id":"large","category":"c","name":"n","data":{"i":%d,"x":%q},"timestamp":"2021-01-01T00:00:00Z"},
-			{"session_id":"large","category":"c","name":"r","data":{"i":%d,"x":%q}}]`, i, text, i, text)), 201)
-		s.must(s.call("POST", "/v1/events?wait=stored&quiet=1", old, fmt.Sprintf(
-			`[{"session_id":"old","category":"o","name":"n","data":{"i":%d,"x":%q},"timestamp":"2021-01-01T00:00:00Z"}]`, i, text)), 201)
+	for i := 0; i < 160; i += 8 {
+		var shop, first []string
+		for n := i; n < i+8; n++ {
+			text := largeText(uint64(n), 250_000)
+			shop = append(shop, fmt.Sprintf(`{"session_id":"large","category":"c","name":"n","data":{"i":%d,"x":%q},"timestamp":"2021-01-01T00:00:00Z"}`, n, text),
+				fmt.Sprintf(`{"session_id":"large","category":"c","name":"r","data":{"i":%d,"x":%q}}`, n, text))
+			first = append(first, fmt.Sprintf(`{"session_id":"old","category":"o","name":"n","data":{"i":%d,"x":%q},"timestamp":"2021-01-01T00:00:00Z"}`, n, text))
+		}
+		s.must(s.call("POST", "/v1/events?wait=stored&quiet=1", s.write, "["+strings.Join(shop, ",")+"]"), 201)
+		s.must(s.call("POST", "/v1/events?wait=stored&quiet=1", old, "["+strings.Join(first, ",")+"]"), 201)
 	}
 	for i := range 100 {
 		var fields []string
 		for n := range 48 {
-			fields = append(fields, fmt.Sprintf(`"%02d%s":%d`, n, strings.Repeat("k", 5_000), i))
+			fields = append(fields, fmt.Sprintf(`"%02d%s":%d`, n, strings.Repeat("k", 2_000), i))
 		}
 		s.must(s.call("POST", "/v1/events?wait=stored&quiet=1", s.write, `[{"id":"again",`+strings.Join(fields, ",")+`}]`), 201)
 	}
@@ -111,7 +116,7 @@ func TestAnswersTakeLittleMemory(t *testing.T) {
 				{"session", "GET", "/v1/sessions/large?limit=1000", s.read, ""},
 				{"sessions", "GET", "/v1/sessions?limit=1000", s.read, ""},
 				{"rejections", "GET", "/v1/rejections?limit=1000&name=r", s.read, ""},
-				{"problems", "GET", "/v1/rejections?limit=1000&event_id=again", s.read, ""},
+				{"problems", "GET", "/v1/rejections?limit=1000&code=invalid_field", s.read, ""},
 				{"summary", "GET", "/v1/rejections/summary?limit=1000", s.read, ""},
 				{"values", "GET", "/v1/values?limit=1000&field=data.x", s.read, ""},
 				{"receipt", "GET", "/v1/receipts/again", s.read, ""},
@@ -137,5 +142,61 @@ func TestAnswersTakeLittleMemory(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Those who ask for long answers and do not take them hold memory up to the budget;
+// then one is told to try again, and when they are gone it is answered.
+func TestLongAnswersShareABudget(t *testing.T) {
+	const budget = 256 << 20
+	s := start(t)
+	other := s.key("shop", "read")
+	for i := 0; i < 48; i += 8 {
+		var events []string
+		for n := i; n < i+8; n++ {
+			events = append(events, fmt.Sprintf(`{"session_id":"large","category":"c","name":"n","data":{"x":%q},"timestamp":"2021-01-01T00:00:00Z"}`, largeText(uint64(n), 250_000)))
+		}
+		s.must(s.call("POST", "/v1/events?wait=stored&quiet=1", s.write, "["+strings.Join(events, ",")+"]"), 201)
+	}
+	s.discard("GET", "/v1/events", s.read, "")
+	var held []net.Conn
+	grown := s.peak(func() {
+		for len(held) < 100 {
+			conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			held = append(held, conn)
+			fmt.Fprintf(conn, "GET /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", s.read)
+			a, err := http.ReadResponse(bufio.NewReaderSize(conn, 16), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if a.StatusCode == http.StatusServiceUnavailable {
+				if a.Header.Get("Retry-After") == "" {
+					t.Error("503 without Retry-After")
+				}
+				break
+			}
+		}
+	})
+	t.Logf("%d answers are held, %.1f MiB taken", len(held)-1, float64(grown)/(1<<20))
+	if n := len(held) - 1; n < 8 || n >= 99 {
+		t.Errorf("%d answers are held", n)
+	}
+	if grown > budget {
+		t.Errorf("they take %d MiB", grown>>20)
+	}
+	if status, _, _ := s.discard("GET", "/v1/events", other, ""); status != 200 { // there is room for another key
+		t.Errorf("another key is answered %d", status)
+	}
+	for _, conn := range held {
+		_ = conn.Close()
+	}
+	s.eventually("the memory to be given back", func() bool {
+		return strings.Contains(string(s.call("GET", "/metrics", s.admin, "").body), "\neye_http_read_memory_bytes 0\n")
+	})
+	if status, _, _ := s.discard("GET", "/v1/events", s.read, ""); status != 200 {
+		t.Errorf("when they are gone, the answer is %d", status)
 	}
 }

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bufio"
 	"net/http"
 	"time"
 
@@ -23,6 +24,35 @@ func writeJSON(w http.ResponseWriter, status int, v any) error {
 	w.WriteHeader(status)
 	_, _ = w.Write(append(b, '\n')) // a caller who is gone needs no error
 	return nil
+}
+
+// answerBuffer is how much of a long answer is sent at once, in bytes.
+const answerBuffer = 64 << 10
+
+// streamJSON answers with a JSON document that may be long: it is sent while it is
+// made, and never in memory as a whole. An answer that cannot be finished is torn.
+func (s *Server) streamJSON(c *call, v any) error {
+	c.w.Header().Set("Content-Type", "application/json")
+	w := bufio.NewWriterSize(c.w, answerBuffer)
+	err := json.MarshalWrite(w, v, jsontext.PreserveRawStrings(true), jsontext.AllowDuplicateNames(true))
+	if err == nil {
+		_ = w.WriteByte('\n')
+		_ = w.Flush() // a caller who is gone needs no error
+		return nil
+	}
+	return s.tear(c, w, err)
+}
+
+// tear ends an answer that cannot be finished. Once something of it is sent, only a
+// torn answer can still say that it is not whole.
+func (s *Server) tear(c *call, w *bufio.Writer, err error) error {
+	if c.w.status == 0 {
+		return err
+	}
+	if gone := w.Flush(); gone == nil {
+		s.log.Error("an answer was cut off", "path", shownText(c.URL.Path), "error", err)
+	}
+	panic(http.ErrAbortHandler)
 }
 
 // Event is an event as it is answered.

@@ -95,7 +95,7 @@ func (s *Server) listAudit(c *call) error {
 	}
 	a := AuditAnswer{Entries: viewAll(page.Entries, viewEntry), Dropped: page.Dropped}
 	a.after(page.Next)
-	return writeJSON(c.w, http.StatusOK, a)
+	return s.streamJSON(c, a)
 }
 
 // recorded calls a route and writes down what is administered: that it begins

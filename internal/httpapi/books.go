@@ -29,7 +29,7 @@ type ReceiptAnswer struct {
 	ClientID string    `json:"client_id,omitzero"`
 	App      string    `json:"app"`
 	Status   string    `json:"status" enum:"stored,pending,rejected,erased" doc:"the first of these that holds"`
-	Arrivals []Arrival `json:"arrivals" doc:"the newest 100, newest first"`
+	Arrivals []Arrival `json:"arrivals" doc:"the newest 100, newest first; fewer when their problems exceed about 8 MiB"`
 }
 
 func (s *Server) receipt(c *call) error {
@@ -60,7 +60,8 @@ func (s *Server) receipt(c *call) error {
 	if len(arrivals) == 0 {
 		return problem(http.StatusNotFound, "nothing with this id ever came, as far as this key sees")
 	}
-	return writeJSON(c.w, http.StatusOK, s.receiptOf(arrivals))
+	keepPage(r.memory, arrivals, (*store.Arrival).Size)
+	return s.streamJSON(c, s.receiptOf(arrivals))
 }
 
 // receiptOf makes the receipt of arrivals that may be of several applications:

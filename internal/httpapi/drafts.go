@@ -98,11 +98,16 @@ func (s *Server) drafting(c *call) (drafting, error) {
 	if err := s.opts.CaughtUp(); err != nil {
 		return d, unavailable(err.Error())
 	}
+	memory, err := s.allow(c)
+	if err != nil {
+		return d, err
+	}
 	if !s.draftings.TryAcquire(1) {
+		memory.end()
 		return d, unavailable("other drafts are being tried or proposed; try again when they are through")
 	}
 	ctx, cancel := context.WithTimeout(c.ctx(), draftDeadline)
-	d.ctx, d.end = ctx, func() { cancel(); s.draftings.Release(1) }
+	d.ctx, d.end = ctx, func() { cancel(); s.draftings.Release(1); memory.end() }
 	return d, nil
 }
 

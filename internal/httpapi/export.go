@@ -39,11 +39,10 @@ const formatParam = "format"
 // export streams. The deadline of other reads is not for it: it ends with its
 // last event, or when the caller is gone or takes nothing.
 func (s *Server) export(c *call) error {
-	r, err := s.read(c, query.Events, query.OrderParam, formatParam)
+	r, err := s.parse(c, query.Events, query.OrderParam, formatParam)
 	if err != nil {
 		return err
 	}
-	r.cancel()
 	f, err := s.exportFormat(&r)
 	if err != nil {
 		return err

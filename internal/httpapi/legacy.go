@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -14,14 +15,13 @@ import (
 
 	"theeye/internal/event"
 	"theeye/internal/query"
+	"theeye/internal/store"
 )
 
 // legacyPath is the one address of the service that The Eye replaces. Its
 // callers must not notice the change: this file keeps to its manners, which are
 // not those of the rest.
 const legacyPath = "/event/"
-
-const legacyPage = query.MaxLimit
 
 func legacyRoutes() []route {
 	filter := []param{
@@ -108,23 +108,24 @@ func (s *Server) legacyList(c *call) error {
 	if err != nil {
 		return err
 	}
-	q.Apps, q.Limit = []string{s.opts.LegacyApp}, legacyPage
-	page, err := s.opts.Reader.Events(c.ctx(), q)
+	q.Apps, q.Limit = []string{s.opts.LegacyApp}, query.MaxLimit
+	memory, err := s.allow(c) // of one page; the list is sent page by page
+	if err != nil {
+		return err
+	}
+	defer memory.end()
+	page, err := s.legacyPage(c.ctx(), q)
 	if err != nil {
 		return err
 	}
 	c.w.Header().Set("Content-Type", "application/json")
-	if _, err := io.WriteString(c.w, `{"events":[`); err != nil {
-		return nil //nolint:nilerr // the caller is gone
-	}
+	w := bufio.NewWriterSize(c.w, answerBuffer)
+	_, _ = w.WriteString(`{"events":[`) // an error stays in w
 	for separator := ""; ; {
 		for i := range page.Items {
-			b, err := json.Marshal(viewLegacy(&page.Items[i]), jsontext.PreserveRawStrings(true))
-			if err != nil {
-				return err
-			}
-			if _, err := io.WriteString(c.w, separator+string(b)); err != nil {
-				return nil //nolint:nilerr // the caller is gone
+			_, _ = w.WriteString(separator)
+			if err := json.MarshalWrite(w, viewLegacy(&page.Items[i]), jsontext.PreserveRawStrings(true)); err != nil {
+				return s.tear(c, w, err)
 			}
 			separator = ","
 		}
@@ -133,17 +134,19 @@ func (s *Server) legacyList(c *call) error {
 		}
 		after := placeBehind(page, query.AfterEvent, q.Descending)
 		q.After, q.Horizon = &after, page.Horizon
-		ctx, cancel := context.WithTimeout(c.ctx(), readDeadline)
-		page, err = s.opts.Reader.Events(ctx, q)
-		cancel()
-		if err != nil {
-			// The status is sent; only a torn answer can still say that it is not whole.
-			s.log.Error("a streamed answer was cut off", "path", legacyPath, "error", err)
-			panic(http.ErrAbortHandler)
+		if page, err = s.legacyPage(c.ctx(), q); err != nil {
+			return s.tear(c, w, err)
 		}
 	}
-	_, _ = io.WriteString(c.w, "]}\n")
+	_, _ = w.WriteString("]}\n")
+	_ = w.Flush() // a caller who is gone needs no error
 	return nil
+}
+
+func (s *Server) legacyPage(ctx context.Context, q query.Query) (store.Page[event.Event], error) {
+	ctx, cancel := context.WithTimeout(ctx, readDeadline)
+	defer cancel()
+	return s.opts.Reader.Events(ctx, q)
 }
 
 func viewLegacy(e *event.Event) LegacyEvent {

@@ -12,9 +12,10 @@ type metrics struct {
 	answers    *prometheus.CounterVec
 	unreadable *prometheus.CounterVec
 	overRate   *prometheus.CounterVec
+	noMemory   prometheus.Counter
 }
 
-func newMetrics(r prometheus.Registerer) metrics {
+func newMetrics(r prometheus.Registerer, reads *memory) metrics {
 	m := metrics{
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "eye_http_seconds", Help: "Time to answer a request, by route.",
@@ -29,9 +30,14 @@ func newMetrics(r prometheus.Registerer) metrics {
 		unreadable: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "eye_intake_unreadable_total", Help: "Requests to the intake that left no event and no rejection, by what /v1/unreadable tells of them.",
 		}, []string{"app", "reason"}),
+		noMemory: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "eye_http_read_memory_refused_total", Help: "Reads that were answered 503 because the memory for answers was used up.",
+		}),
 	}
 	if r != nil {
-		r.MustRegister(m.seconds, m.answers, m.overRate, m.unreadable)
+		r.MustRegister(m.seconds, m.answers, m.overRate, m.unreadable, m.noMemory, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "eye_http_read_memory_bytes", Help: "Memory that answers which are read or sent hold of their budget.",
+		}, func() float64 { return float64(reads.used()) }))
 	}
 	return m
 }

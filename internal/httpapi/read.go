@@ -69,11 +69,26 @@ type reading struct {
 	values url.Values
 	ctx    context.Context //nolint:containedctx // lives as long as its request
 	cancel context.CancelFunc
+	memory *allowance
 }
 
-// read parses a request's parameters, bounds them by what the key may see, and
-// begins the deadline; cancel ends it.
+// read parses a request's parameters, bounds them by what the key may see, takes the
+// memory of an answer and begins the deadline; cancel ends both.
 func (s *Server) read(c *call, kind query.Kind, also ...string) (reading, error) {
+	r, err := s.parse(c, kind, also...)
+	if err != nil {
+		return r, err
+	}
+	if r.memory, err = s.allow(c); err != nil {
+		return r, err
+	}
+	ctx, cancel := context.WithTimeout(c.ctx(), readDeadline)
+	r.ctx, r.cancel = ctx, func() { cancel(); r.memory.end() }
+	return r, nil
+}
+
+// parse parses a request's parameters, and bounds them by what the key may see.
+func (s *Server) parse(c *call, kind query.Kind, also ...string) (reading, error) {
 	if err := s.opts.CaughtUp(); err != nil {
 		return reading{}, unavailable(err.Error())
 	}
@@ -88,9 +103,7 @@ func (s *Server) read(c *call, kind query.Kind, also ...string) (reading, error)
 		}
 		q.Apps = []string{c.who.App}
 	}
-	r := reading{Query: q, kind: kind, values: values}
-	r.ctx, r.cancel = context.WithTimeout(c.ctx(), readDeadline)
-	return r, nil
+	return reading{Query: q, kind: kind, values: values}, nil
 }
 
 // resume continues where the cursor says, once the query is complete.
@@ -159,10 +172,11 @@ func (s *Server) listEvents(c *call) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(c.w, http.StatusOK, s.eventsAnswer(&r, page))
+	return s.streamJSON(c, s.eventsAnswer(&r, page))
 }
 
 func (s *Server) eventsAnswer(r *reading, page store.Page[event.Event]) EventsAnswer {
+	keepPage(r.memory, page.Items, (*event.Event).Size)
 	a := EventsAnswer{Events: viewAll(page.Items, viewEvent)}
 	a.NextCursor, a.SearchedTo = next(r, page, query.AfterEvent)
 	return a
@@ -245,5 +259,6 @@ func (s *Server) listSessions(c *call) error {
 	}
 	a := SessionsAnswer{Sessions: viewAll(page.Items, viewSession)}
 	a.NextCursor, a.SearchedTo = next(&r, page, func(x *store.Session) query.After { return query.AfterSession(x.StartedAt, x.ID) })
-	return writeJSON(c.w, http.StatusOK, a)
+	keepPage(r.memory, page.Items, (*store.Session).Size)
+	return s.streamJSON(c, a)
 }

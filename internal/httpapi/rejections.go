@@ -52,7 +52,8 @@ func (s *Server) listRejections(c *call) error {
 	}
 	a := RejectionsAnswer{Rejections: viewAll(page.Items, s.viewRejection)}
 	a.NextCursor, a.SearchedTo = next(&r, page, query.AfterRejection)
-	return writeJSON(c.w, http.StatusOK, a)
+	keepPage(r.memory, page.Items, (*event.Rejection).Size)
+	return s.streamJSON(c, a)
 }
 
 func (s *Server) getRejection(c *call) error {
@@ -138,7 +139,8 @@ func (s *Server) summarize(c *call) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(c.w, http.StatusOK, SummaryAnswer{viewAll(groups, func(g *store.RejectionGroup) RejectionGroup {
+	keepPage(r.memory, groups, (*store.RejectionGroup).Size)
+	return s.streamJSON(c, SummaryAnswer{viewAll(groups, func(g *store.RejectionGroup) RejectionGroup {
 		return RejectionGroup{
 			g.App, g.Category, g.Name, g.Code, g.Pointer, g.Count, g.FirstSeen.String(), g.LastSeen.String(), g.Example, g.Message, sentence(g, event.Now()),
 		}

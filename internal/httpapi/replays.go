@@ -12,7 +12,9 @@ import (
 	"github.com/rogpeppe/go-internal/diff"
 
 	"theeye/internal/event"
+	"theeye/internal/query"
 	"theeye/internal/replay"
+	"theeye/internal/store"
 )
 
 func replayRoutes() []route {
@@ -27,7 +29,8 @@ func replayRoutes() []route {
 				"it goes on then, also over a restart of the server.",
 			body: schemaOf[ReplayRequest](), answers: one(202, "done, or under way"), errors: []int{400, 409, 422, 503}}},
 		{"GET", "/v1/replays", forAdmin, (*Server).listReplays, doc{
-			id: "listReplays", tag: "rejections", summary: "The newest replays, newest first", answers: []answer{{200, "all that are remembered", schemaOf[ReplaysAnswer]()}}}},
+			id: "listReplays", tag: "rejections", summary: "The newest replays, newest first", params: []param{cursorParam()},
+			answers: []answer{{200, "those that are remembered", schemaOf[ReplaysAnswer]()}}, errors: []int{400}}},
 		{"GET", "/v1/replays/{replay_id}", forAdmin, (*Server).getReplay, doc{
 			id: "getReplay", tag: "rejections", summary: "How far a replay has come", params: []param{id}, answers: one(200, "the replay"), errors: []int{404}}},
 		{"DELETE", "/v1/replays/{replay_id}", forAdmin, (*Server).cancelReplay, doc{
@@ -71,7 +74,7 @@ type Replay struct {
 	SessionID string         `json:"session_id,omitzero"`
 
 	Left     []LeftProblem   `json:"left" doc:"what those that fail lack, most frequent first"`
-	Examples []ReplayExample `json:"examples" doc:"of a dry run: up to five that pass and five that fail"`
+	Examples []ReplayExample `json:"examples" doc:"of a dry run: up to five that pass and five that fail, with bodies of up to 512 KiB together"`
 }
 
 // LeftProblem counts a problem that stays.
@@ -94,7 +97,8 @@ type ReplayExample struct {
 
 // ReplaysAnswer lists replays.
 type ReplaysAnswer struct {
-	Replays []Replay `json:"replays"`
+	Replays    []Replay `json:"replays"`
+	NextCursor *string  `json:"next_cursor"`
 }
 
 func viewReplay(s *replay.Status) Replay {
@@ -175,7 +179,38 @@ func filterValues(v jsontext.Value) (values []string, ok bool) {
 }
 
 func (s *Server) listReplays(c *call) error {
-	return writeJSON(c.w, http.StatusOK, ReplaysAnswer{viewAll(s.opts.Replays.List(), viewReplay)})
+	p := params{values: c.URL.Query()}
+	p.only("cursor")
+	list := s.opts.Replays.List()
+	if text := p.text("cursor"); text != "" {
+		after, ok := event.ParseUUID(text)
+		if !ok {
+			p.fail("cursor", "is none of this list")
+		}
+		list = behind(list, after)
+	}
+	if p.err != nil {
+		return p.err
+	}
+	page := store.NewPager(query.Query{Limit: query.MaxLimit}, (*replay.Status).Size)
+	page.AddAll(list)
+	a := ReplaysAnswer{Replays: viewAll(page.Items, viewReplay)}
+	if page.More {
+		last := page.Items[len(page.Items)-1].ID.String()
+		a.NextCursor = &last
+	}
+	return s.streamJSON(c, a)
+}
+
+// behind returns the replays that are older than one. When it is forgotten, so are
+// they.
+func behind(list []replay.Status, id uuid.UUID) []replay.Status {
+	for i := range list {
+		if list[i].ID == id {
+			return list[i+1:]
+		}
+	}
+	return nil
 }
 
 func (s *Server) getReplay(c *call) error {

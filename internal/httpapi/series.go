@@ -57,7 +57,7 @@ func (s *Server) series(c *call) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(c.w, http.StatusOK, SeriesAnswer{string(spec.Interval), groups})
+	return s.streamJSON(c, SeriesAnswer{string(spec.Interval), groups})
 }
 
 // fillSeries puts empty steps between those that were counted. All groups have
@@ -133,7 +133,8 @@ func (s *Server) values(c *call) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(c.w, http.StatusOK, ValuesAnswer{text, viewAll(values.Top, func(v *store.Value) Value {
+	keepPage(r.memory, values.Top, (*store.Value).Size)
+	return s.streamJSON(c, ValuesAnswer{text, viewAll(values.Top, func(v *store.Value) Value {
 		return Value{v.Value, v.Count}
 	}), values.Other})
 }

@@ -71,6 +71,7 @@ type Options struct {
 	LegacyApp       string         // serves /event/ for this application; empty for none
 	MaxRequestBytes int64          // unpacked; 0 for the default
 	BodyMemory      int64          // bytes of bodies at a time; 0 for the default
+	ReadMemory      int64          // bytes of answers that are read and sent at a time; 0 for the default
 	TrustedProxies  []netip.Prefix // whose X-Forwarded-For and Forwarded are believed
 	// StallDeadline is how long a caller may take nothing of an answer; 0 for the
 	// default.
@@ -86,6 +87,7 @@ type Server struct {
 	opts       Options
 	log        *slog.Logger
 	bodies     *memory
+	reads      *memory // of answers, by key
 	buckets    buckets
 	unreadable rings
 	unpack     unpackers
@@ -107,16 +109,20 @@ func New(opts Options) *Server {
 	if opts.BodyMemory == 0 {
 		opts.BodyMemory = DefaultBodyMemory
 	}
+	if opts.ReadMemory == 0 {
+		opts.ReadMemory = DefaultReadMemory
+	}
 	if opts.StallDeadline == 0 {
 		opts.StallDeadline = DefaultStallDeadline
 	}
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
+	reads := newMemory(max(opts.ReadMemory, pageMemory))
 	s := &Server{
 		opts: opts, log: opts.Logger,
-		bodies:  newMemory(max(opts.BodyMemory, leastBodies*opts.MaxRequestBytes)),
-		metrics: newMetrics(opts.Registerer), exporting: semaphore.NewWeighted(1), draftings: semaphore.NewWeighted(maxDrafting),
+		bodies: newMemory(max(opts.BodyMemory, leastBodies*opts.MaxRequestBytes)), reads: reads,
+		metrics: newMetrics(opts.Registerer, reads), exporting: semaphore.NewWeighted(1), draftings: semaphore.NewWeighted(maxDrafting),
 	}
 	s.document = sync.OnceValues(OpenAPI(opts.LegacyApp != "").MarshalJSON)
 	s.handler = s.mux()

@@ -92,7 +92,7 @@ func (s *Server) getSession(c *call) error {
 			return err
 		}
 	}
-	return writeJSON(c.w, http.StatusOK, a)
+	return s.streamJSON(c, a)
 }
 
 // examine tells what is late and missing. It looks at the whole session, whatever

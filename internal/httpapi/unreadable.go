@@ -12,7 +12,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"theeye/internal/ingest"
+	"theeye/internal/query"
 	"theeye/internal/registry"
+	"theeye/internal/store"
 )
 
 func unreadableRoutes() []route {
@@ -216,11 +218,12 @@ func (s *Server) listUnreadable(c *call) error {
 		return cmp.Or(cmp.Compare(y.Count, x.Count), strings.Compare(x.Reason, y.Reason))
 	})
 	slices.SortFunc(a.Requests, func(x, y UnreadableRequest) int { return cmp.Compare(y.serial, x.serial) })
-	if len(a.Requests) > limit {
-		a.Requests = a.Requests[:limit]
-		a.after(a.Requests[limit-1].serial)
+	page := store.NewPager(query.Query{Limit: limit}, (*UnreadableRequest).size)
+	page.AddAll(a.Requests)
+	if a.Requests = page.Items; page.More {
+		a.after(a.Requests[len(a.Requests)-1].serial)
 	}
-	return writeJSON(c.w, http.StatusOK, a)
+	return s.streamJSON(c, a)
 }
 
 // forgetApp forgets what is kept in memory of an application that is gone.

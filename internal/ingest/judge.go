@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -90,6 +91,21 @@ func (c *Collector) checkType(r *request, e *element) uint32 {
 	return t.Version
 }
 
+// MaxProblemText bounds the pointer and the message of a problem, in bytes each: a
+// sender's names may be as long as its event.
+const MaxProblemText = 2 << 10
+
+// shorten bounds the texts of a problem. Instead of a place whose pointer is too long
+// the nearest around it is told.
+func shorten(p *event.Problem) {
+	for len(p.Pointer) > MaxProblemText {
+		p.Pointer = p.Pointer[:max(0, strings.LastIndexByte(p.Pointer, '/'))]
+	}
+	if len(p.Message) > MaxProblemText {
+		p.Message = strings.ToValidUTF8(p.Message[:MaxProblemText], "") + "…"
+	}
+}
+
 // MaxProblems is how many problems of one event are told; the last then says
 // how many there are beyond.
 const MaxProblems = 50
@@ -98,6 +114,9 @@ func (r *request) reject(e element, raw []byte, index int, version uint32) event
 	if n := len(e.problems); n > MaxProblems {
 		e.problems[MaxProblems-1].Message += fmt.Sprintf(" (and %d problems more)", n-MaxProblems)
 		e.problems = e.problems[:MaxProblems]
+	}
+	for i := range e.problems {
+		shorten(&e.problems[i])
 	}
 	id, clientID := e.key(r.App, r.IdempotencyKey, index)
 	return event.Record{Rejection: &event.Rejection{

@@ -37,6 +37,8 @@ const (
 	// MaxExamples is how many examples a dry run shows of those that pass, and of
 	// those that fail.
 	MaxExamples = 5
+	// MaxExampleBytes bounds both bodies of an example together.
+	MaxExampleBytes = 512 << 10
 
 	withExamples = 8 // newest replays that keep them
 

@@ -81,6 +81,18 @@ type Example struct {
 	Problems             []event.Problem // that are left
 }
 
+// Size is what the status takes in an answer, in bytes, about.
+func (s *Status) Size() int {
+	n := 1<<10 + len(s.Patch)
+	for _, l := range s.Left {
+		n += len(l.Code) + len(l.Pointer)
+	}
+	for _, x := range s.Examples {
+		n += 2*(len(x.Before)+len(x.After)) + event.ProblemsSize(x.Problems) // the diff has both once more
+	}
+	return n
+}
+
 // parse reads a request. Errors: *InvalidError and *query.ParamError.
 func (req Request) parse() (q query.Query, how rejudging, err error) {
 	if req.Filter.Has("replayed") {
@@ -120,8 +132,11 @@ func (s *Status) tally(problems []event.Problem) {
 	}
 }
 
-// show keeps an example while there are few of its kind.
+// show keeps an example while there are few of its kind, unless its bodies are large.
 func (s *Status) show(x Example) {
+	if len(x.Before)+len(x.After) > MaxExampleBytes {
+		return
+	}
 	alike := 0
 	for _, other := range s.Examples {
 		if other.Passes == x.Passes {

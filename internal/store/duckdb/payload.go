@@ -47,7 +47,9 @@ func eventPayload() payload[event.Event] {
 func rejectionPayload() payload[event.Rejection] {
 	return payload[event.Rejection]{
 		columns: "problems, raw", time: "received_at",
-		place: func(r *event.Rejection) (uuid.UUID, event.Micros, event.Position) { return r.ID, r.ReceivedAt, r.Position },
+		place: func(r *event.Rejection) (uuid.UUID, event.Micros, event.Position) {
+			return r.ID, r.ReceivedAt, r.Position
+		},
 		scan: func(scan scanner, at *event.Position) (func(*event.Rejection), error) {
 			var text sql.RawBytes
 			var raw []byte
