@@ -46,9 +46,8 @@ func (p *Pager[T]) AddAll(items []T) {
 	}
 }
 
-// Room returns how many items fit by their number alone, and how many bytes of
-// them.
-func (p *Pager[T]) Room() (items, bytes int) { return p.limit - len(p.Items), max(p.left, 0) }
+// Room returns how many items fit by their number alone.
+func (p *Pager[T]) Room() int { return p.limit - len(p.Items) }
 
 // Page returns the page as it is, at a horizon.
 func (p *Pager[T]) Page(horizon uint64) Page[T] {

@@ -147,8 +147,9 @@ func (p *snapshot) receipt(ctx context.Context, q query.Query, n int) ([]store.A
 		")"
 	// The sizes are summed up first, so that no more problems are read than fit.
 	const newestFirst = "carried_by DESC, frame DESC, frame_index DESC"
-	text := "SELECT " + columns + ", problems FROM (SELECT *, sum(size) OVER (ORDER BY " + newestFirst + ") - size AS before FROM (SELECT *, strlen(problems) AS size FROM " + rows +
-		" ORDER BY " + newestFirst + limit(n) + ")) WHERE before <= " + b.Var(pageBytes(q)) + " ORDER BY " + newestFirst
+	newest := "(SELECT " + columns + ", problems, strlen(problems) AS size FROM " + rows + " ORDER BY " + newestFirst + limit(n) + ")"
+	summed := "(SELECT " + columns + ", problems, sum(size) OVER (ORDER BY " + newestFirst + ") - size AS before FROM " + newest + ")"
+	text := "SELECT " + columns + ", problems FROM " + summed + " WHERE before <= " + b.Var(pageBytes(q)) + " ORDER BY " + newestFirst
 	q.Limit = n
 	lines := store.NewPager(q, (*store.Arrival).Size)
 	arrivals, err := queryAll(ctx, p.store, b.build("receipt", text), func(scan scanner) (a store.Arrival, err error) {

@@ -52,44 +52,51 @@ func search[T any](ctx context.Context, p *snapshot, q query.Query, l listing[T]
 	began := time.Now()
 	asked := spanOf(q)
 	parts := p.sift(l.kind, q, asked)
-	found := store.NewPager(q, l.size)
+	found := &finder[T]{listing: l, p: p, q: q, page: store.NewPager(q, l.size)}
 	for w := newWindows(parts, asked, q, l.kind); ; {
 		now, last := w.next()
-		among := slices.DeleteFunc(slices.Clone(parts), func(x part) bool { return !x.timesOf(l.kind).touches(now.low, now.high) })
-		rows := p.from(l.table, among)
-		if l.table == rejectionTable {
-			rows = p.sieve(q, rows)
-		}
-		if err := gather(ctx, p, q, l, among, rows, now, found); err != nil {
+		if err := found.within(ctx, now, parts); err != nil {
 			return store.Page[T]{}, err
 		}
 		switch {
-		case last || found.More:
-			return found.Page(q.Horizon), nil
+		case last || found.page.More:
+			return found.page.Page(q.Horizon), nil
 		case time.Since(began) > p.store.opts.SearchTime:
 			to := event.Micros(w.edge)
-			return store.Page[T]{Items: found.Items, More: true, Horizon: q.Horizon, SearchedTo: &to}, nil
+			return store.Page[T]{Items: found.page.Items, More: true, Horizon: q.Horizon, SearchedTo: &to}, nil
 		}
 	}
 }
 
-// gather adds the rows of a window to a page until it is full.
-func gather[T any](ctx context.Context, p *snapshot, q query.Query, l listing[T], parts []part, rows string, w span, found *store.Pager[T]) error {
-	room, _ := found.Room()
-	largest, err := p.largest(ctx, l.table, parts)
+// finder is the search for one page.
+type finder[T any] struct {
+	listing[T]
+	p    *snapshot
+	q    query.Query
+	page *store.Pager[T]
+}
+
+// within adds the rows of a window to the page until it is full.
+func (f *finder[T]) within(ctx context.Context, w span, parts []part) error {
+	among := slices.DeleteFunc(slices.Clone(parts), func(x part) bool { return !x.timesOf(f.kind).touches(w.low, w.high) })
+	rows := f.p.from(f.table, among)
+	if f.table == rejectionTable {
+		rows = f.p.sieve(f.q, rows)
+	}
+	largest, err := f.p.largest(ctx, f.table, among)
 	if err != nil {
 		return err
 	}
-	if int64(room+1)*largest <= bareFactor*pageBytes(q) {
-		items, err := queryAll(ctx, p.store, l.statement(q, w, rows, room+1, l.whole), l.scan)
-		found.AddAll(items)
+	if items := f.page.Room(); int64(items+1)*largest <= bareFactor*pageBytes(f.q) {
+		found, err := queryAll(ctx, f.p.store, f.statement(w, rows, f.whole), f.scan)
+		f.page.AddAll(found)
 		return err
 	}
-	items, err := queryAll(ctx, p.store, l.statement(q, w, rows, room+1, l.bare), l.scan)
+	found, err := queryAll(ctx, f.p.store, f.statement(w, rows, f.bare), f.scan)
 	if err != nil {
 		return err
 	}
-	return fill(ctx, p, l, parts, items, max(1, int(pageBytes(q)/largest)), found)
+	return f.fill(ctx, among, found, max(1, int(pageBytes(f.q)/largest)))
 }
 
 // windows are the spans that a list looks at, one after the other.
@@ -155,9 +162,10 @@ func (w *windows) next() (now span, last bool) {
 	return now, last
 }
 
-// statement renders the search of rows within a window, for at most n of them.
-func (l listing[T]) statement(q query.Query, w span, rows string, n int, columns string) statement {
-	b := newBuilder()
+// statement renders the search of rows within a window: of as many as fit on the page,
+// and one that shows that there are more.
+func (f *finder[T]) statement(w span, rows, columns string) statement {
+	b, q := newBuilder(), f.q
 	if w.low != math.MinInt64 {
 		low := event.Micros(w.low)
 		q.From = &low
@@ -166,9 +174,10 @@ func (l listing[T]) statement(q query.Query, w span, rows string, n int, columns
 		high := event.Micros(w.high + 1)
 		q.To = &high
 	}
-	text := "SELECT " + columns + " FROM " + rows + where(l.kind, q, b)
-	if behind := query.Behind(l.kind, q, b.Cond); behind != "" {
+	text := "SELECT " + columns + " FROM " + rows + where(f.kind, q, b)
+	if behind := query.Behind(f.kind, q, b.Cond); behind != "" {
 		text += " AND " + behind
 	}
-	return b.build(l.table, text+" ORDER BY "+strings.Join(query.Order(l.kind, q.Descending), ", ")+limit(n))
+	items := f.page.Room()
+	return b.build(f.table, text+" ORDER BY "+strings.Join(query.Order(f.kind, q.Descending), ", ")+limit(items+1))
 }

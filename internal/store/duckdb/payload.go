@@ -12,7 +12,6 @@ import (
 
 	"theeye/internal/event"
 	"theeye/internal/query"
-	"theeye/internal/store"
 )
 
 // A list whose rows may be large is read in two steps: first the rows without their
@@ -113,60 +112,60 @@ func largestSQL(table string) string {
 	return length("data")
 }
 
-// fill reads the payloads of rows and adds them to a page, in their order, until it
+// fill reads the payloads of rows and adds them to the page, in their order, until it
 // is full. Rows are read in batches: as many as fit on a page when each is as large
 // as the largest, and then up to twice as many while they turn out smaller.
-func fill[T any](ctx context.Context, p *snapshot, l listing[T], parts []part, rows []T, least int, page *store.Pager[T]) error {
-	for n := least; len(rows) > 0 && !page.More; n = min(2*n, bareFactor*least) {
-		room, _ := page.Room()
+func (f *finder[T]) fill(ctx context.Context, parts []part, rows []T, least int) error {
+	for n := least; len(rows) > 0 && !f.page.More; n = min(2*n, bareFactor*least) {
+		room := f.page.Room()
 		if room == 0 { // the row shows that there is more
-			page.More = true
+			f.page.More = true
 			return nil
 		}
 		batch := rows[:min(n, room, len(rows))]
-		if err := readPayloads(ctx, p, l, parts, batch); err != nil {
+		if err := f.readPayloads(ctx, parts, batch); err != nil {
 			return err
 		}
-		page.AddAll(batch)
+		f.page.AddAll(batch)
 		rows = rows[len(batch):]
 	}
 	return nil
 }
 
 // readPayloads sets the payloads of rows.
-func readPayloads[T any](ctx context.Context, p *snapshot, l listing[T], parts []part, rows []T) error {
+func (f *finder[T]) readPayloads(ctx context.Context, parts []part, rows []T) error {
 	wanted := make(map[event.Position]*T, len(rows))
 	var ids []string
 	w := span{math.MaxInt64, math.MinInt64}
 	for i := range rows {
-		id, at, position := l.payload.place(&rows[i])
+		id, at, position := f.payload.place(&rows[i])
 		wanted[position] = &rows[i]
 		ids = append(ids, quoted(id.String()))
 		w = span{min(w.low, int64(at)), max(w.high, int64(at))}
 	}
 	// The inner statement finds the rows by small columns alone. A condition beside a
 	// payload would read those of all rows around.
-	condition := fmt.Sprintf("%s BETWEEN %d AND %d AND id IN (%s)", l.payload.time, w.low, w.high, strings.Join(ids, ", "))
+	condition := fmt.Sprintf("%s BETWEEN %d AND %d AND id IN (%s)", f.payload.time, w.low, w.high, strings.Join(ids, ", "))
 	var selects []string
 	find := func(table string, more ...string) {
-		selects = append(selects, "SELECT frame, frame_index, "+l.payload.columns+" FROM "+table+
+		selects = append(selects, "SELECT frame, frame_index, "+f.payload.columns+" FROM "+table+
 			" WHERE rowid IN (SELECT rowid FROM "+table+whereAll(append(more, condition))+")")
 	}
-	for _, g := range p.view.hot {
-		find(hotName(l.table, g.number))
+	for _, g := range f.p.view.hot {
+		find(hotName(f.table, g.number))
 	}
 	for _, x := range parts {
-		if x.timesOf(l.kind).touches(w.low, w.high) {
+		if x.timesOf(f.kind).touches(w.low, w.high) {
 			var more []string
-			if l.table == eventTable {
+			if f.table == eventTable {
 				more = x.conditions()
 			}
-			find(x.table(l.table), more...)
+			find(x.table(f.table), more...)
 		}
 	}
-	_, err := queryAll(ctx, p.store, newBuilder().build(l.table, strings.Join(selects, " UNION ALL ")), func(scan scanner) (none struct{}, err error) {
+	_, err := queryAll(ctx, f.p.store, newBuilder().build(f.table, strings.Join(selects, " UNION ALL ")), func(scan scanner) (none struct{}, err error) {
 		var at event.Position
-		set, err := l.payload.scan(scan, &at)
+		set, err := f.payload.scan(scan, &at)
 		if row := wanted[at]; row != nil && err == nil {
 			set(row)
 			delete(wanted, at)
@@ -174,7 +173,7 @@ func readPayloads[T any](ctx context.Context, p *snapshot, l listing[T], parts [
 		return none, err
 	})
 	if err == nil && len(wanted) > 0 {
-		err = fmt.Errorf("read %s: the payloads of %d rows are not there", l.table, len(wanted))
+		err = fmt.Errorf("read %s: the payloads of %d rows are not there", f.table, len(wanted))
 	}
 	return err
 }

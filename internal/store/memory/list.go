@@ -21,9 +21,10 @@ func (s *Store) Events(ctx context.Context, q query.Query) (store.Page[event.Eve
 	}
 	selected := s.selectEventsLocked(q)
 	slices.SortFunc(selected, compare)
-	page := cut(selected, q, behind, copyEvent, (*event.Event).Size)
-	page.Horizon = s.horizonLocked(q)
-	return page, ctx.Err()
+	if q.After == nil {
+		behind = nil
+	}
+	return cut(selected, behind, copyEvent, store.NewPager(q, (*event.Event).Size)).Page(s.horizonLocked(q)), ctx.Err()
 }
 
 // Count counts events; see store.Reader.
@@ -45,9 +46,10 @@ func (s *Store) Rejections(ctx context.Context, q query.Query) (store.Page[event
 	}
 	selected := s.selectRejectionsLocked(q)
 	slices.SortFunc(selected, compare)
-	page := cut(selected, q, behind, copyRejection, (*event.Rejection).Size)
-	page.Horizon = s.horizonLocked(q)
-	return page, ctx.Err()
+	if q.After == nil {
+		behind = nil
+	}
+	return cut(selected, behind, copyRejection, store.NewPager(q, (*event.Rejection).Size)).Page(s.horizonLocked(q)), ctx.Err()
 }
 
 // keyOf returns the place of a rejection in lists of rejections.
@@ -55,17 +57,16 @@ func keyOf(r *event.Rejection) event.Key {
 	return event.Key{OccurredAt: r.ReceivedAt, Position: r.Position}
 }
 
-// cut returns the page of a sorted list that begins behind q.After: with the
-// first item for which behind is positive.
-func cut[T any](items []*T, q query.Query, behind func(*T) int, copied func(*T) *T, size func(*T) int) store.Page[T] {
-	page := store.NewPager(q, size)
+// cut fills a page with the items of a sorted list for which behind is positive; nil
+// means all of them.
+func cut[T any](items []*T, behind func(*T) int, copied func(*T) *T, page *store.Pager[T]) *store.Pager[T] {
 	for _, item := range items {
-		if q.After != nil && behind(item) <= 0 {
+		if behind != nil && behind(item) <= 0 {
 			continue
 		}
 		if !page.Add(*copied(item)) {
 			break
 		}
 	}
-	return page.Page(0)
+	return page
 }

@@ -34,9 +34,11 @@ func (s *Store) Sessions(ctx context.Context, q query.Query) (store.Page[store.S
 	behind := func(x *store.Session) int {
 		return compare(x, &store.Session{ID: q.After.SessionID, StartedAt: q.After.Key.OccurredAt})
 	}
-	page := cut(sessions, q, behind, func(x *store.Session) *store.Session { return x }, (*store.Session).Size)
-	page.Horizon = s.horizonLocked(q)
-	return page, ctx.Err()
+	if q.After == nil {
+		behind = nil
+	}
+	same := func(x *store.Session) *store.Session { return x }
+	return cut(sessions, behind, same, store.NewPager(q, (*store.Session).Size)).Page(s.horizonLocked(q)), ctx.Err()
 }
 
 // summary sums up the events of one session, of which there is at least one.
