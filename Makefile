@@ -9,7 +9,7 @@ EVENTS ?= 100000000
 DIR ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo build test soak check bench bench-store generate fuzz
+.PHONY: help run demo build test soak check bench bench-check bench-store generate fuzz
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ check: ## formatting, vet, module files, linters, generated files
 
 bench: ## measure a new server; BENCH="--rate 10000" passes flags to eye bench
 	@script/bench $(BENCH)
+
+bench-check: ## compare the speed of HEAD with BASE (origin/main, else main), PAIRS (9) times in turn; 20 minutes
+	@script/bench-check
 
 bench-store: ## fill a store with EVENTS (100000000) events and time questions; takes about an hour
 	EYE_BENCH_EVENTS=$(EVENTS) EYE_BENCH_DIR=$(DIR) $(GO) test -run '^$$' -bench Reading -benchtime 1x -timeout 6h ./internal/store/duckdb

@@ -197,12 +197,15 @@ func (m *oldMaker) pack(name, folder string) {
 		if err != nil {
 			return err
 		}
+		if !info.IsDir() && !info.Mode().IsRegular() { // the server's socket
+			return nil
+		}
 		rest, err := filepath.Rel(folder, path)
 		if err != nil {
 			return err
 		}
 		var content []byte
-		if info.Mode().IsRegular() {
+		if !info.IsDir() {
 			if content, err = os.ReadFile(path); err != nil {
 				return err
 			}
