@@ -20,6 +20,9 @@ import (
 // tolerance is how much longer this program may take for what is judged.
 const tolerance = 1.03
 
+// leastEvents fill enough sessions to be asked for.
+const leastEvents = 10_000
+
 var errSlower = errors.New("slower than BASE by more than 3 %")
 
 func main() {
@@ -52,8 +55,8 @@ func run(ctx context.Context, out io.Writer) error {
 	flag.IntVar(&c.events, "events", 1_000_000, "events of the store that is read")
 	flag.IntVar(&c.tombstones, "tombstones", 10_000, "erased sessions")
 	flag.Parse()
-	if c.base == "" || c.this == "" || c.dir == "" || c.pairs < 1 {
-		return errors.New("-base, -this and -dir are needed, and -pairs of 1 or more")
+	if c.base == "" || c.this == "" || c.dir == "" || c.pairs < 1 || c.events < leastEvents {
+		return fmt.Errorf("-base, -this and -dir are needed, -pairs of 1 or more and -events of %d or more", leastEvents)
 	}
 	for _, step := range []func(context.Context) error{c.intake, c.reads, c.withTombstones} {
 		if err := step(ctx); err != nil {

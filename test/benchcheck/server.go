@@ -38,6 +38,7 @@ const (
 type server struct {
 	program, dir, url string
 	admin, write      string
+	sessions          int // of what it was filled with
 	cmd               *exec.Cmd
 	client            *http.Client
 }
@@ -218,7 +219,10 @@ func filled(ctx context.Context, program, dir string, n int) (*server, error) {
 	if out, err := exec.CommandContext(ctx, program, "store", "compact", "--data", dir).CombinedOutput(); err != nil { //nolint:gosec // as above
 		return nil, fmt.Errorf("merge segments: %w: %s", err, out)
 	}
-	return open(ctx, program, dir)
+	if s, err = open(ctx, program, dir); err == nil {
+		s.sessions = n / sessionEvents
+	}
+	return s, err
 }
 
 func questions() []string {
@@ -230,7 +234,9 @@ func (s *server) reads(ctx context.Context, t *times, side, pair int) error {
 		n    int
 		path func(n int) string
 	}{
-		{sessionReads, func(n int) string { return fmt.Sprintf("/v1/sessions/session-%d", 100+(pair*sessionReads+n)*7) }},
+		{sessionReads, func(n int) string { // those of the first hundred may be erased
+			return fmt.Sprintf("/v1/sessions/session-%d", 100+(pair*sessionReads+n)*7%(s.sessions-100))
+		}},
 		{listReads, func(n int) string {
 			return fmt.Sprintf("/v1/events?category=page+interaction&name=click&order=desc&from=2021-01-01T%02d:00:00Z&to=2021-01-01T%02d:00:00Z", n%23, n%23+1)
 		}},
