@@ -29,6 +29,7 @@ func newBackupCommand(s streams) *cobra.Command {
 			"No key is copied, only their hashes. `eye restore` makes a data directory of it.",
 	}
 	f := &backupFlags{clientFlags: newClientFlags(cmd, s), pause: pause}
+	cmd.Flags().BoolVar(&f.verify, "verify", false, "read the files of the earlier backup first, and copy again those whose checksums do not match")
 	cmd.RunE = func(cmd *cobra.Command, got []string) error { return f.run(cmd.Context(), got[0]) }
 	cmd.AddCommand(newBackupVerifyCommand(s, f.clientFlags))
 	return cmd
@@ -36,7 +37,8 @@ func newBackupCommand(s streams) *cobra.Command {
 
 type backupFlags struct {
 	*clientFlags
-	pause func(context.Context, time.Duration) error
+	pause  func(context.Context, time.Duration) error
+	verify bool
 }
 
 // backupSummary is what a backup did.
@@ -47,6 +49,7 @@ type backupSummary struct {
 	CopiedFiles int       `json:"copied_files"`
 	CopiedBytes int64     `json:"copied_bytes"`
 	LastFrame   uint64    `json:"last_frame"`
+	RottenFiles int       `json:"rotten_files"` // found with --verify
 }
 
 func (f *backupFlags) run(ctx context.Context, dir string) (err error) {
@@ -60,6 +63,11 @@ func (f *backupFlags) run(ctx context.Context, dir string) (err error) {
 	}
 	defer func() { err = errors.Join(err, folder.Close()) }()
 	sum := backupSummary{}
+	if f.verify { // before there is a lease: it takes as long as reading everything
+		if sum.RottenFiles, err = f.checkKept(folder); err != nil {
+			return err
+		}
+	}
 	for try := 1; ; try++ {
 		err := f.copyAll(ctx, c, folder, &sum)
 		if p, ok := errors.AsType[*problemError](err); ok && p.Status == http.StatusGone && try < backupTries {
@@ -81,6 +89,21 @@ func (f *backupFlags) run(ctx context.Context, dir string) (err error) {
 	_, err = fmt.Fprintf(f.out, "backup of %s in %s: %d files, %s; %d files, %s were copied\n",
 		sum.TakenAt.Format(time.RFC3339), dir, sum.Files, sizeText(sum.Bytes), sum.CopiedFiles, sizeText(sum.CopiedBytes))
 	return err
+}
+
+// checkKept reads what a folder holds, and names what is to be copied again.
+func (f *backupFlags) checkKept(folder *backup.Folder) (int, error) {
+	n, err := folder.Kept()
+	if err != nil {
+		return 0, err
+	}
+	bar := newBar(f.err, n)
+	rotten, err := folder.CheckKept(bar)
+	bar.close()
+	for _, name := range rotten {
+		_, _ = fmt.Fprintf(f.err, "eye: %s is not what was copied\n", name)
+	}
+	return len(rotten), err
 }
 
 // copyAll takes the manifest and copies what the folder does not have yet.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -63,7 +64,7 @@ func (s *fickle) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *fickle) backup(t *testing.T, dir string) (string, error) {
+func (s *fickle) backup(t *testing.T, dir string, flags ...func(*backupFlags)) (string, error) {
 	t.Helper()
 	server := httptest.NewServer(s)
 	defer server.Close()
@@ -74,6 +75,9 @@ func (s *fickle) backup(t *testing.T, dir string) (string, error) {
 	}
 	if err := f.cmd.PersistentFlags().Set("url", server.URL); err != nil {
 		t.Fatal(err)
+	}
+	for _, set := range flags {
+		set(f)
 	}
 	err := f.run(t.Context(), dir)
 	return out.String() + errOut.String(), err
@@ -92,6 +96,40 @@ func TestBackupGoesOnAfterFaults(t *testing.T) {
 	}
 	if _, faults, err := backup.Verify(dir, nil); err != nil || faults != nil {
 		t.Errorf("%v, %v", faults, err)
+	}
+}
+
+// A file whose bytes have changed on the disk keeps its size. With --verify it is told
+// and copied again, and nothing else is.
+func TestBackupVerifiesWhatItKeeps(t *testing.T) {
+	s := &fickle{}
+	dir := filepath.Join(t.TempDir(), "b")
+	if _, err := s.backup(t, dir); err != nil {
+		t.Fatal(err)
+	}
+	kept, err := filepath.Glob(filepath.Join(dir, "files", "a.*"))
+	if err != nil || len(kept) != 1 {
+		t.Fatalf("%v, %v", kept, err)
+	}
+	if err := os.WriteFile(kept[0], bytes.Repeat([]byte("b"), 5000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "files", "torn.tmp"), []byte("to"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.served = nil
+	out, err := s.backup(t, dir, func(f *backupFlags) { f.verify, f.json = true, true })
+	if err != nil || !strings.Contains(out, filepath.Base(kept[0])+" is not what was copied") || !strings.Contains(out, `"rotten_files":1`) {
+		t.Errorf("%v:\n%s", err, out)
+	}
+	if want := []string{"a"}; !slices.Equal(s.served, want) {
+		t.Errorf("copied %v, want %v", s.served, want)
+	}
+	if _, faults, err := backup.Verify(dir, nil); err != nil || faults != nil {
+		t.Errorf("%v, %v", faults, err)
+	}
+	if left, err := os.ReadDir(filepath.Join(dir, "files")); err != nil || len(left) != 4 {
+		t.Errorf("left are %v, %v", left, err)
 	}
 }
 

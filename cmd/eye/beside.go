@@ -34,7 +34,7 @@ func announce(dir, address string) error {
 	temporary := filepath.Join(dir, addressFile+".tmp")
 	err := os.WriteFile(temporary, []byte(address+"\n"), 0o600)
 	if err == nil {
-		err = os.Rename(temporary, filepath.Join(dir, addressFile))
+		err = os.Rename(temporary, filepath.Join(dir, addressFile)) //nolint:forbidigo // the next start writes it again
 	}
 	if err != nil {
 		_ = os.Remove(temporary)

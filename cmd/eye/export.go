@@ -14,6 +14,8 @@ import (
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
+
+	"theeye/internal/durable"
 )
 
 // exportFlags are the flags of `eye export`.
@@ -169,7 +171,7 @@ func writeWhole(name string, write func(io.Writer) (int64, error)) (n int64, err
 	if err = errors.Join(err, file.Close()); err != nil {
 		return n, err
 	}
-	if err := os.Rename(file.Name(), name); err != nil {
+	if err := durable.Rename(file.Name(), name); err != nil {
 		return n, fmt.Errorf("write export: %w", err)
 	}
 	return n, nil

@@ -7,12 +7,14 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"theeye/internal/durable"
 )
 
 // lockDir takes the data directory for this process (S14), and makes it when
 // it is missing. The lock ends with the process, however that ends.
 func lockDir(dir string) (release func(), err error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("the data directory cannot be made: %w; choose another with --data", err)
 	}
 	name := filepath.Join(dir, "lock")

@@ -201,7 +201,7 @@ func (f *clientFlags) exportTypes(ctx context.Context, dir string) error {
 		if err := t.Schema.Indent(jsontext.WithIndent("  ")); err != nil {
 			return fmt.Errorf("write %s: %w", path, err)
 		}
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // files to be shared
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec,forbidigo // files to be shared, which can be written again
 			return err
 		}
 		if err := os.WriteFile(path, append(t.Schema, '\n'), 0o644); err != nil { //nolint:gosec // as above

@@ -60,6 +60,7 @@ const (
 	indexVersion = 1
 	indexName    = "backup.json"
 	filesDir     = "files"
+	sumPart      = 12 // hex digits of the checksum in the name of a file
 )
 
 // ErrNoBackup means that a folder holds no backup that was finished.
@@ -76,7 +77,7 @@ func (x Index) Bytes() (n int64) {
 // file is the name under which a folder keeps a file. It carries a part of the
 // checksum, so that files of the same name and other content do not take each
 // other's place, and what is there under its name is complete.
-func (f File) file() string { return filepath.Join(filesDir, f.Name+"."+f.SHA256[:12]) }
+func (f File) file() string { return filepath.Join(filesDir, f.Name+"."+f.SHA256[:sumPart]) }
 
 // check refuses what could lead out of a folder.
 func (f File) check() error {

@@ -32,8 +32,9 @@ var ErrContent = errors.New("the content is not what the index says")
 // its index. When it is interrupted, the one before is still whole, and the next
 // one goes on with the files that are there.
 type Folder struct {
-	dir  string
-	lock *os.File
+	dir    string
+	lock   *os.File
+	rotten map[string]bool // names in filesDir, found by CheckKept
 }
 
 // OpenFolder takes a folder for writing, and makes it when it is missing. It
@@ -47,7 +48,7 @@ func OpenFolder(dir string) (*Folder, error) {
 	if _, err := os.Stat(lock); err != nil && len(entries) > 0 {
 		return nil, fmt.Errorf("%s holds something else than a backup: give an empty folder", dir)
 	}
-	if err := os.MkdirAll(filepath.Join(dir, filesDir), 0o700); err != nil {
+	if err := durable.MkdirAll(filepath.Join(dir, filesDir), 0o700); err != nil {
 		return nil, fmt.Errorf("make the backup's folder: %w", err)
 	}
 	f, err := os.OpenFile(lock, os.O_RDWR|os.O_CREATE, 0o600)
@@ -57,13 +58,67 @@ func OpenFolder(dir string) (*Folder, error) {
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return nil, errors.Join(fmt.Errorf("another backup into %s is running", dir), f.Close())
 	}
-	return &Folder{dir, f}, nil
+	return &Folder{dir: dir, lock: f, rotten: map[string]bool{}}, nil
 }
 
 // Close lets others write the folder.
 func (d *Folder) Close() error { return d.lock.Close() }
 
-// Missing returns the files of an index that are not in the folder.
+// Kept is the size of the files in the folder, in bytes.
+func (d *Folder) Kept() (n int64, err error) {
+	entries, err := os.ReadDir(filepath.Join(d.dir, filesDir))
+	if err != nil {
+		return 0, fmt.Errorf("look at what is kept: %w", err)
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil {
+			return 0, fmt.Errorf("look at what is kept: %w", err)
+		}
+		n += info.Size()
+	}
+	return n, nil
+}
+
+// CheckKept reads all files in the folder, and returns the names of those that are not
+// what was copied. They stay where they are, and are missing from now on: saved
+// again, they are replaced. What was read is written to progress too, which may be nil.
+func (d *Folder) CheckKept(progress io.Writer) (rotten []string, err error) {
+	entries, err := os.ReadDir(filepath.Join(d.dir, filesDir))
+	if err != nil {
+		return nil, fmt.Errorf("check what is kept: %w", err)
+	}
+	if progress == nil {
+		progress = io.Discard
+	}
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), ".tmp") { // was being written when a backup ended
+			continue
+		}
+		sum := sha256.New()
+		err := readFile(filepath.Join(d.dir, filesDir, e.Name()), io.MultiWriter(sum, progress))
+		if err != nil && !errors.Is(err, syscall.EIO) {
+			return nil, fmt.Errorf("check what is kept: %w", err)
+		}
+		if err != nil || !strings.HasSuffix(strings.ToLower(e.Name()), "."+hex.EncodeToString(sum.Sum(nil))[:sumPart]) {
+			d.rotten[e.Name()] = true
+			rotten = append(rotten, e.Name())
+		}
+	}
+	return rotten, nil
+}
+
+func readFile(name string, to io.Writer) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(to, f)
+	return errors.Join(err, f.Close())
+}
+
+// Missing returns the files of an index that are not in the folder: those that are not
+// there, have another size, or were found rotten by CheckKept.
 func (d *Folder) Missing(x Index) (missing []File, err error) {
 	if err := x.Check(); err != nil {
 		return nil, err
@@ -73,7 +128,7 @@ func (d *Folder) Missing(x Index) (missing []File, err error) {
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return nil, fmt.Errorf("look for %s: %w", f.Name, err)
 		}
-		if err != nil || info.Size() != f.Bytes {
+		if err != nil || info.Size() != f.Bytes || d.rotten[filepath.Base(f.file())] {
 			missing = append(missing, f)
 		}
 	}
@@ -90,6 +145,7 @@ func (d *Folder) Save(f File, in io.Reader) error {
 	if err != nil {
 		return fmt.Errorf("keep %s: %w", f.Name, err)
 	}
+	delete(d.rotten, filepath.Base(f.file()))
 	return nil
 }
 

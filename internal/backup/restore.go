@@ -82,7 +82,7 @@ func Unfinished(dir string) error {
 
 // begin makes the data directory and its mark.
 func begin(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("make the data directory: %w", err)
 	}
 	if err := Unfinished(dir); err != nil {
@@ -107,7 +107,7 @@ type restoring struct {
 // files copies all but frames to where a server looks for them.
 func (r *restoring) files(ctx context.Context) error {
 	segments := filepath.Join(r.To, "store", "segments")
-	if err := os.MkdirAll(segments, 0o700); err != nil {
+	if err := durable.MkdirAll(segments, 0o700); err != nil {
 		return err
 	}
 	places := map[Kind]string{Segment: segments, Manifest: filepath.Join(r.To, "store"), Metadata: r.To, Audit: r.To, Tombstones: r.To}

@@ -46,6 +46,9 @@ func (q *Queue) publish(ctx context.Context, msg *nats.Msg) (uint64, error) {
 		q.metrics.failed.Inc()
 		return 0, q.publishError(err)
 	}
+	if err := q.keepNames(ctx); err != nil {
+		return 0, err
+	}
 	q.confirm(ack.Sequence)
 	q.metrics.publish.Observe(time.Since(began).Seconds())
 	q.metrics.size.Observe(float64(len(msg.Data)))

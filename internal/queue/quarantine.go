@@ -18,7 +18,7 @@ func (q *Queue) Quarantine(sequence uint64, header nats.Header, payload []byte, 
 	damage := &CorruptFrameError{Sequence: sequence, Reason: reason.Error()}
 	name := filepath.Join(q.QuarantineDir(), fmt.Sprintf("frame-%020d", sequence))
 	if _, err := os.Stat(name); err != nil {
-		err := os.MkdirAll(q.QuarantineDir(), 0o700)
+		err := durable.MkdirAll(q.QuarantineDir(), 0o700)
 		if err == nil {
 			err = durable.Replace(name, bytes.NewReader(payload))
 		}

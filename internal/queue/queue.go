@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -21,6 +20,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"theeye/internal/durable"
 )
 
 // Errors of a queue.
@@ -71,6 +72,7 @@ type Queue struct {
 	log     *slog.Logger
 	metrics metrics
 	disk    disk
+	folder  *folder // of the blocks
 
 	generation atomic.Pointer[generation]
 	conn       *nats.Conn
@@ -88,11 +90,12 @@ func Open(ctx context.Context, opts Options) (*Queue, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	if err := os.MkdirAll(opts.Dir, 0o700); err != nil {
+	if err := durable.MkdirAll(opts.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make queue folder: %w", err)
 	}
 	q := &Queue{opts: opts, log: opts.Logger, failed: make(chan struct{})}
 	q.disk = disk{dir: opts.Dir, reserve: opts.Reserve}
+	q.folder = newFolder(opts.Dir)
 	q.opts.MaxBytes = q.disk.quota(opts.MaxBytes)
 	q.metrics = newMetrics(opts.Registerer, q)
 	g, err := q.startServer()

@@ -27,7 +27,7 @@ func (j journal) path(id uuid.UUID) string { return filepath.Join(j.dir, id.Stri
 // read returns what is kept, oldest first. A file that cannot be read is an error:
 // it may tell of a replay that is to go on.
 func (j journal) read() ([]Status, error) {
-	if err := os.MkdirAll(j.dir, 0o700); err != nil {
+	if err := durable.MkdirAll(j.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder of replays: %w", err)
 	}
 	entries, err := os.ReadDir(j.dir) // by name, and ids are made in the order of time

@@ -190,7 +190,7 @@ func (s *Store) moveAside(names ...string) error {
 		if _, err := os.Lstat(from); errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		if err := os.MkdirAll(s.quarantineDir(), 0o700); err != nil {
+		if err := durable.MkdirAll(s.quarantineDir(), 0o700); err != nil {
 			return fmt.Errorf("put %s aside: %w", name, err)
 		}
 		if err := os.Rename(from, freeName(filepath.Join(s.quarantineDir(), name))); err != nil {

@@ -79,6 +79,7 @@ func (s *Store) attach(ctx context.Context, in *instance, info SegmentInfo) (*se
 	if err := checkSize(path, info.Data); err != nil {
 		return nil, fmt.Errorf("open segment: %w", err)
 	}
+	keepPrivate(path)
 	if err := in.exec(ctx, "ATTACH "+quoted(path)+" AS "+attachedName(info.ID)+" (READ_ONLY)"); err != nil {
 		if damage := checkFile(path, info.Data); damage != nil {
 			err = damage
@@ -98,6 +99,15 @@ func (s *Store) attach(ctx context.Context, in *instance, info SegmentInfo) (*se
 	}
 	x.filters.Store(f)
 	return x, nil
+}
+
+// keepPrivate takes a file of an earlier program from those who are not its owner:
+// DuckDB makes files that everyone may read. One that belongs to somebody else is left
+// as it is.
+func keepPrivate(path string) {
+	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {
+		_ = os.Chmod(path, 0o600)
+	}
 }
 
 // discard gives a segment's resources back; nobody reads it any more.
@@ -169,6 +179,11 @@ func (s *Store) writeSegment(ctx context.Context, in *instance, d draft) (info S
 		return info, err
 	}
 	if err := durable.Write(filter+".tmp", bytes.NewReader(packed)); err != nil {
+		return info, err
+	}
+	// DuckDB makes files that everyone may read. Copies of them leave the folder that
+	// keeps others out.
+	if err := os.Chmod(data+".tmp", 0o600); err != nil {
 		return info, err
 	}
 	if err := durable.SyncFile(data + ".tmp"); err != nil {

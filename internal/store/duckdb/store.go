@@ -15,7 +15,6 @@ import (
 	"hash/maphash"
 	"iter"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -27,6 +26,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
 
+	"theeye/internal/durable"
 	"theeye/internal/erasure"
 	"theeye/internal/event"
 	"theeye/internal/store"
@@ -135,7 +135,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	s.state = &state{view: &view{}, arrivals: map[string]store.Arrivals{}, manifest: &Manifest{}, erased: &erasure.Set{}}
 	if opts.Dir != "" {
 		for _, dir := range []string{s.segmentDir(), opts.TempDir, s.exportDir()} {
-			if err := os.MkdirAll(dir, 0o700); err != nil {
+			if err := durable.MkdirAll(dir, 0o700); err != nil {
 				return nil, fmt.Errorf("make the store's folder: %w", err)
 			}
 		}

@@ -1,0 +1,116 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"theeye/internal/durable"
+)
+
+// settle is the time after which a change to a folder is certain to get another
+// modification time than the one before: twice the tick of Linux's coarsest clock.
+const settle = 20 * time.Millisecond
+
+// folder makes durable the names of the block files that frames are written to. The
+// embedded server syncs what it writes into a block before it acknowledges it, but
+// syncs the folder of blocks only later, if at all: without its name a block is gone
+// after a power cut, and its frames with it. All methods may be called concurrently.
+type folder struct {
+	root   string                 // above which nothing is synced
+	path   string                 // of the blocks, somewhere below root
+	settle time.Duration          // as the constant, but in tests
+	sync   func(dir string) error // durable.SyncDir, but in tests
+
+	mu      sync.Mutex // guards what follows
+	seen    stamp      // of path, when it was last synced
+	since   time.Time  // when seen was first seen
+	began   time.Time  // when the last sync that succeeded began
+	settled bool       // that was so long after since that any later change shows in the stamp
+}
+
+// stamp changes with the names in a folder, and with the folder itself: a purge
+// puts a new one in its place.
+type stamp struct {
+	device, inode uint64
+	modified      syscall.Timespec
+}
+
+func newFolder(dir string) *folder {
+	path := filepath.Join(dir, server.JetStreamStoreDir, server.DEFAULT_GLOBAL_ACCOUNT, "streams", streamName, "msgs")
+	return &folder{root: dir, path: path, settle: settle, sync: durable.SyncDir}
+}
+
+// keep returns when every name that is in the folder now is durable. It costs one
+// stat, and an fsync when names have changed: about once in 8 MiB of frames. After an
+// error what is in the newest block may not be durable.
+func (d *folder) keep(ctx context.Context) error {
+	called := time.Now()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for {
+		if d.began.After(called) { // this call needs no other
+			return nil
+		}
+		err := d.pass()
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		select { // a purge puts another folder in its place at this moment
+		case <-ctx.Done():
+			return err
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+func (d *folder) pass() error {
+	began := time.Now()
+	var st syscall.Stat_t
+	if err := syscall.Stat(d.path, &st); err != nil {
+		return &fs.PathError{Op: "stat", Path: d.path, Err: err}
+	}
+	before, now := d.seen, stamp{st.Dev, st.Ino, st.Mtim}
+	if now == before && d.settled {
+		return nil
+	}
+	if d.settled = false; now != before {
+		d.seen, d.since = now, time.Now()
+	}
+	last := d.path
+	if now.inode != before.inode || now.device != before.device {
+		last = d.root
+	}
+	for dir := d.path; ; dir = filepath.Dir(dir) {
+		if err := d.sync(dir); err != nil {
+			d.seen = stamp{}
+			return fmt.Errorf("sync the queue's folder: %w", err)
+		}
+		if dir == last {
+			break
+		}
+	}
+	d.began, d.settled = began, began.Sub(d.since) >= d.settle
+	return nil
+}
+
+// keepNames is called when a frame was acknowledged, before anybody is told. An fsync
+// that failed is not tried again: the queue is broken then (Q3).
+func (q *Queue) keepNames(ctx context.Context) error {
+	err := q.folder.keep(ctx)
+	if err == nil {
+		return nil
+	}
+	q.metrics.failed.Inc()
+	if ctx.Err() == nil {
+		q.breakWith(err)
+	}
+	return fmt.Errorf("%w: %w", ErrUnknown, err)
+}
