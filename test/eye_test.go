@@ -94,7 +94,10 @@ type server struct {
 	data    string
 	args    []string
 	env     []string // besides this process's own
-	url     string
+	// limit bounds the process's file descriptors, as ulimit takes it; empty for
+	// what the test itself may have.
+	limit string
+	url   string
 	// client verifies the server's certificate; nil for plain HTTP.
 	client *http.Client
 	// Keys: admin from the data directory, the others made for the application "shop".
@@ -136,6 +139,9 @@ func (s *server) run() {
 		program = binary(s.t, s.tags)
 	}
 	s.cmd = exec.Command(program, append([]string{"serve", "--data", s.data, "--listen", "127.0.0.1:0"}, s.args...)...)
+	if s.limit != "" {
+		s.cmd = exec.Command("bash", append([]string{"-c", "ulimit " + s.limit + ` && exec "$@"`, "bash"}, s.cmd.Args...)...)
+	}
 	s.cmd.Stdout, s.cmd.Stderr = s.output, s.output
 	s.cmd.Env = append(os.Environ(), s.env...)
 	if err := s.cmd.Start(); err != nil {

@@ -22,6 +22,7 @@ import (
 	"theeye/internal/httpapi"
 	"theeye/internal/ingest"
 	"theeye/internal/live"
+	"theeye/internal/nofile"
 	"theeye/internal/queue"
 	"theeye/internal/registry"
 	"theeye/internal/replay"
@@ -83,13 +84,21 @@ func (s *server) open(ctx context.Context) (err error) {
 	if err := backup.Unfinished(cfg.Data); err != nil {
 		return err
 	}
+	connections, err := connectionsOf(cfg, nofile.Limit(), log)
+	if err != nil {
+		return err
+	}
 	if s.listener, err = listen(cfg.Listen, "--listen"); err != nil {
 		return err
 	}
+	s.listener = httpapi.NewConnections(httpapi.ConnectionOptions{
+		Max: connections, Trusted: cfg.TrustedProxies, Encrypted: cfg.TLSCert != "", Registerer: metrics,
+	}).Listener(s.listener)
 	if cfg.MetricsListen != "" {
 		if s.metricsListener, err = listen(cfg.MetricsListen, "--metrics-listen"); err != nil {
 			return err
 		}
+		s.metricsListener = httpapi.NewConnections(httpapi.ConnectionOptions{Max: metricsConnections}).Listener(s.metricsListener)
 	}
 	if cfg.TLSCert != "" {
 		cert, err := tls.LoadX509KeyPair(cfg.TLSCert, cfg.TLSKey)
@@ -309,6 +318,7 @@ func (s *server) run(ctx context.Context, ready func(address string) error) erro
 	if socket, err := listenBeside(ctx, s.cfg.Data); err != nil {
 		s.log.Warn("there is no socket for commands run beside this server; they need --url and --key", "error", err)
 	} else {
+		socket = httpapi.NewConnections(httpapi.ConnectionOptions{Max: socketConnections}).Listener(socket)
 		part("socket", func() error { return web.Serve(socket) })
 	}
 	metricsMux := http.NewServeMux()

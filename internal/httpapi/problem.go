@@ -14,6 +14,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"theeye/internal/ingest"
+	"theeye/internal/nofile"
 	"theeye/internal/query"
 	"theeye/internal/queue"
 	"theeye/internal/registry"
@@ -133,6 +134,8 @@ func (s *Server) problemOf(err error) *ProblemDetails {
 		return problem(http.StatusGone, "the lease has ended, by its time or by an erasure: take the manifest again")
 	case errors.Is(err, store.ErrNotLeased):
 		return problem(http.StatusNotFound, "the lease does not name such a file")
+	case errors.Is(err, nofile.ErrShort):
+		return unavailable("the server has too few file descriptors left for this; try again, and raise its limit (ulimit -n)")
 	case errors.Is(err, store.ErrUnavailable):
 		return unavailable("the store cannot answer at the moment; try again")
 	case errors.Is(err, context.DeadlineExceeded):

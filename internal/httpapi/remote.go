@@ -38,8 +38,10 @@ func (s *Server) remote(r *http.Request) netip.Addr {
 	return peer
 }
 
-func (s *Server) trusts(a netip.Addr) bool {
-	return slices.ContainsFunc(s.opts.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(a) })
+func (s *Server) trusts(a netip.Addr) bool { return within(a, s.opts.TrustedProxies) }
+
+func within(a netip.Addr, list []netip.Prefix) bool {
+	return slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
 // split returns the elements of a list that may stand in several lines.

@@ -86,6 +86,9 @@ func (s *Store) ReadSegmentFile(lease, name string) (io.ReadCloser, error) {
 	if !l.files[name] {
 		return nil, fmt.Errorf("%w: %q", store.ErrNotLeased, name)
 	}
+	if err := needDescriptors(1); err != nil {
+		return nil, err
+	}
 	f, err := os.Open(filepath.Join(s.segmentDir(), name))
 	if errors.Is(err, os.ErrNotExist) { // it was put aside because it is damaged
 		return nil, fmt.Errorf("%w: %w", store.ErrLeaseEnded, err)

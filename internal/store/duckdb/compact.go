@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"time"
@@ -148,15 +147,15 @@ func rowsOf(inputs []*segment) source {
 // rewrite writes rows that come from some segments into new ones, which take
 // their place; settle notes in the manifest what became of the rows that are not
 // among them. merging is held, and the segments are held by a snapshot.
-func (s *Store) rewrite(ctx context.Context, inputs []*segment, rows source, settle func(m *Manifest, made []SegmentInfo)) error {
+func (s *Store) rewrite(ctx context.Context, inputs []*segment, rows source, settle func(m *Manifest, made []SegmentInfo)) (failed error) {
 	began := time.Now()
-	heavy, err := s.openHeavy(ctx, inputs)
+	heavy, err := s.merger.begin(ctx, inputs)
 	if err != nil {
 		return &heavyError{err}
 	}
 	defer func() {
-		if err := heavy.close(); err != nil {
-			s.log.Error("the instance of a compaction did not close", "error", err)
+		if err := s.merger.end(inputs, failed != nil); err != nil {
+			s.log.Error("the instance of a compaction was not given back", "error", err)
 		}
 	}()
 	pieces, err := s.plan(ctx, heavy, rows)
@@ -190,33 +189,12 @@ func (s *Store) rewrite(ctx context.Context, inputs []*segment, rows source, set
 	return nil
 }
 
-// openHeavy starts an instance of its own for work that reads segments and writes
-// others, with one thread and a part of the memory (S10).
-func (s *Store) openHeavy(ctx context.Context, inputs []*segment) (*instance, error) {
-	heavy, err := openInstance(ctx, limits{
-		memory: s.opts.MemoryLimit / heavyPart, threads: 1, dirs: []string{s.segmentDir()}, conns: 2,
-		tempDir: filepath.Join(s.opts.TempDir, "heavy"), // two instances in one folder overwrite each other's files
-	})
-	if err != nil {
-		return nil, err
-	}
-	for _, x := range inputs {
-		if err := heavy.exec(ctx, "ATTACH "+quoted(s.segmentPath(x.info.Data.Name))+" AS "+attachedName(x.info.ID)+" (READ_ONLY)"); err != nil {
-			return nil, errors.Join(fmt.Errorf("open segment %s: %w", x.info.Data.Name, err), heavy.close())
-		}
-	}
-	return heavy, nil
-}
-
 // heavyError is an error of such an instance, whatever it says of itself.
 type heavyError struct{ err error }
 
 func (e *heavyError) Error() string { return e.err.Error() }
 
 func (e *heavyError) Unwrap() error { return e.err }
-
-// heavyPart is the part of the memory that heavy work may take.
-const heavyPart = 4
 
 // piece is what becomes one segment of a merge: a range of times of events, and in
 // one piece the rejections and traces.

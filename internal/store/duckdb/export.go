@@ -20,12 +20,13 @@ const (
 	exportConns = 2
 )
 
-// export reads what a query selects. It has a DuckDB of its own (S10), to which
+// export reads what a query selects. It has a DuckDB for itself (S10), to which
 // the segments are attached; what is hot when it begins is copied to a file. From
 // then on it needs nothing that anybody changes, and holds nobody up.
 type export struct {
 	store  *Store
 	in     *instance
+	heavy  *heavy // that in belongs to; nil for a store without a folder
 	q      query.Query
 	hot    string // what was hot
 	times  Bounds // of that
@@ -34,16 +35,35 @@ type export struct {
 	most   int    // events of a window
 	all    span   // the times of these
 	dir    string // what it writes; empty for a store without a folder
+	whole  bool   // it has come to its end
 	finish func() // gives back what is not its own
+}
+
+// segments are those that are attached.
+func (e *export) segments() []*segment {
+	list := make([]*segment, len(e.parts))
+	for i, x := range e.parts {
+		list[i] = x.segment
+	}
+	return list
 }
 
 func (s *Store) exportDir() string { return filepath.Join(s.opts.Dir, "export") }
 
-// beginExport takes what is written at this moment. The export must be closed.
+// beginExport waits until one of MaxExports may begin, and takes what is written at
+// that moment. The export must be closed.
 func (s *Store) beginExport(ctx context.Context, q query.Query) (_ *export, err error) {
+	e := &export{store: s, most: windowRows, finish: func() {}}
+	if s.keeps() {
+		select {
+		case e.heavy = <-s.exporters:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 	p, q := s.read(q)
 	q.After = nil
-	e := &export{store: s, q: q, parts: p.sift(query.Events, q, spanOf(q)), most: windowRows, finish: func() {}}
+	e.q, e.parts = q, p.sift(query.Events, q, spanOf(q))
 	defer func() {
 		if err != nil {
 			e.close()
@@ -57,16 +77,8 @@ func (s *Store) beginExport(ctx context.Context, q query.Query) (_ *export, err 
 	if e.dir, err = os.MkdirTemp(s.exportDir(), "export-"); err != nil {
 		return nil, fmt.Errorf("make an export's folder: %w", err)
 	}
-	if e.in, err = openInstance(ctx, limits{
-		memory: min(exportMemory, s.opts.MemoryLimit/heavyPart), threads: 1, conns: exportConns,
-		tempDir: filepath.Join(e.dir, "temp"), dirs: []string{s.segmentDir(), e.dir},
-	}); err != nil {
-		return nil, err
-	}
-	for _, x := range e.parts {
-		if err := e.in.exec(ctx, "ATTACH "+quoted(s.segmentPath(x.info.Data.Name))+" AS "+attachedName(x.info.ID)+" (READ_ONLY)"); err != nil {
-			return nil, storeError(ctx, "attach segment "+x.info.Data.Name, err)
-		}
+	if e.in, err = e.heavy.begin(ctx, e.segments()); err != nil {
+		return nil, storeError(ctx, "begin an export", err)
 	}
 	return e, e.copyHot(ctx, p.view.hot)
 }
@@ -74,16 +86,17 @@ func (s *Store) beginExport(ctx context.Context, q query.Query) (_ *export, err 
 // close gives everything back.
 func (e *export) close() {
 	e.finish()
-	if e.dir == "" {
+	if e.heavy == nil {
 		return
 	}
-	var err error
-	if e.in != nil {
-		err = e.in.close()
+	err := e.heavy.end(e.segments(), !e.whole)
+	if e.dir != "" {
+		err = errors.Join(err, os.RemoveAll(e.dir))
 	}
-	if err = errors.Join(err, os.RemoveAll(e.dir)); err != nil {
+	if err != nil {
 		e.store.log.Error("what an export took was not given back", "error", err)
 	}
+	e.store.exporters <- e.heavy
 }
 
 // copyHot writes the hot rows that are selected to a file.

@@ -33,8 +33,12 @@ type limits struct {
 }
 
 // openInstance starts a DuckDB that reaches nothing but its folders, and whose
-// settings are locked (S12).
+// settings are locked (S12). The error is store.ErrUnavailable when too few file
+// descriptors are free.
 func openInstance(ctx context.Context, l limits) (*instance, error) {
+	if err := needDescriptors(instanceDescriptors); err != nil {
+		return nil, fmt.Errorf("open DuckDB: %w", err)
+	}
 	connector, err := duckdb.NewConnector("", nil)
 	if err != nil {
 		return nil, fmt.Errorf("open DuckDB: %w", err)
@@ -53,6 +57,7 @@ func openInstance(ctx context.Context, l limits) (*instance, error) {
 		"SET preserve_insertion_order = false", // every list says its order
 		"SET autoinstall_known_extensions = false",
 		"SET autoload_known_extensions = false",
+		"SET enable_external_file_cache = false", // of Parquet files that are gone soon
 		"SET allowed_directories = [" + strings.Join(dirs, ", ") + "]",
 		"SET enable_external_access = false",
 		"SET lock_configuration = true",

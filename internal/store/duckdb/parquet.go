@@ -40,8 +40,8 @@ func (s *Store) copyTo(ctx context.Context, in *instance, path string, q stateme
 
 // Parquet writes the events that q selects to a Parquet file and returns it, open
 // at its beginning; Limit, After and Descending do not matter. The file has no
-// name any more, so that it is gone when the caller closes it, or dies. Each call
-// takes the memory of an export: the caller bounds how many run at once.
+// name any more, so that it is gone when the caller closes it, or dies. It waits while
+// MaxExports run.
 func (s *Store) Parquet(ctx context.Context, q query.Query) (_ *os.File, err error) {
 	if !s.keeps() {
 		return nil, errNoFolder
@@ -61,5 +61,6 @@ func (s *Store) Parquet(ctx context.Context, q query.Query) (_ *os.File, err err
 	if err != nil {
 		return nil, fmt.Errorf("open an export: %w", err)
 	}
+	e.whole = true
 	return file, nil // its name goes with the export's folder
 }

@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 
 	"theeye/internal/durable"
+	"theeye/internal/nofile"
 )
 
 // segment is an immutable file of records that is attached to the reading
@@ -80,7 +81,10 @@ func (s *Store) attach(ctx context.Context, in *instance, info SegmentInfo) (*se
 		return nil, fmt.Errorf("open segment: %w", err)
 	}
 	keepPrivate(path)
-	if err := in.exec(ctx, "ATTACH "+quoted(path)+" AS "+attachedName(info.ID)+" (READ_ONLY)"); err != nil {
+	if err := in.attach(ctx, path, attachedName(info.ID)); err != nil {
+		if errors.Is(err, nofile.ErrShort) {
+			return nil, fmt.Errorf("open segment %s: %w", info.Data.Name, err)
+		}
 		if damage := checkFile(path, info.Data); damage != nil {
 			err = damage
 		}
@@ -219,6 +223,9 @@ func (s *Store) fillSegment(ctx context.Context, in *instance, d draft, info *Se
 	path := s.segmentPath(info.Data.Name) + ".tmp"
 	name := "w" + strconv.FormatUint(d.id, 10)
 	_ = os.Remove(path)
+	if err := needDescriptors(instanceDescriptors); err != nil {
+		return nil, err
+	}
 	options := ""
 	if !d.large {
 		options = " (BLOCK_SIZE " + strconv.Itoa(smallBlock) + ")"

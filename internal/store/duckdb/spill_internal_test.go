@@ -15,18 +15,20 @@ func TestInstancesSpillApart(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	heavy, err := s.openHeavy(t.Context(), nil)
+	merger, err := s.merger.begin(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer heavy.close()
-	e, err := s.beginExport(t.Context(), query.Query{})
-	if err != nil {
-		t.Fatal(err)
+	instances := []*instance{merger}
+	for range MaxExports {
+		e, err := s.beginExport(t.Context(), query.Query{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer e.close()
+		instances = append(instances, e.in)
 	}
-	defer e.close()
 	const rows = 2_000_000 // more than two of these instances hold in memory
-	instances := []*instance{heavy, e.in}
 	for i, in := range instances {
 		if err := in.exec(t.Context(), fmt.Sprintf("CREATE TABLE spilled AS SELECT i, hash(i + %d)::VARCHAR AS h FROM range(%d) r(i)", i, rows)); err != nil {
 			t.Fatal(err)

@@ -97,6 +97,9 @@ type Store struct {
 	reading *instance
 	readers *semaphore.Weighted // queries at once
 
+	exporters chan *heavy // those that no export uses
+	merger    *heavy      // guarded by merging
+
 	writing sync.Mutex        // behind upkeep; guards what the writer uses, down to the blank line
 	writer  *sql.Conn         // of reading
 	lost    string            // why the position went back, until the writer has been told
@@ -132,6 +135,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		resets: make(chan struct{}, 1), failed: make(chan error, 1),
 		intents: intents{dir: opts.Dir}, tombstones: &erasure.Log{},
 	}
+	s.merger, s.exporters = s.newMerger(), s.newExporters()
 	s.state = &state{view: &view{}, arrivals: map[string]store.Arrivals{}, manifest: &Manifest{}, erased: &erasure.Set{}}
 	if opts.Dir != "" {
 		for _, dir := range []string{s.segmentDir(), opts.TempDir, s.exportDir()} {
@@ -232,6 +236,10 @@ func (s *Store) Close() error {
 	}
 	for _, x := range s.state.view.segments {
 		err = errors.Join(err, x.filters.Load().close())
+	}
+	err = errors.Join(err, s.merger.close())
+	for range MaxExports {
+		err = errors.Join(err, (<-s.exporters).close())
 	}
 	return errors.Join(err, s.reading.close())
 }

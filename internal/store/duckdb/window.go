@@ -29,8 +29,7 @@ const (
 	chunksAhead = 4
 )
 
-// Export implements store.Reader. Each call takes the memory of an export: the
-// caller bounds how many run at once.
+// Export implements store.Reader. It waits while MaxExports run.
 func (s *Store) Export(ctx context.Context, q query.Query, each func(*event.Event) error) error {
 	began := time.Now()
 	defer func() { s.metrics.queried("export", time.Since(began)) }()
@@ -57,6 +56,7 @@ func (s *Store) Export(ctx context.Context, q query.Query, each func(*event.Even
 			}
 		}
 	}
+	e.whole = err == nil
 	return err
 }
 

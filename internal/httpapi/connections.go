@@ -1,0 +1,205 @@
+package httpapi
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+const (
+	// MaxConnections is how many connections are served at most, however many file
+	// descriptors there are.
+	MaxConnections = 10_000
+	// addressPart is the part of all connections that one address may have.
+	addressPart = 4
+	// maxRefusing bounds the connections that are being told that there is no room;
+	// others are closed without a word.
+	maxRefusing = 16
+	refuseTime  = time.Second
+)
+
+// ConnectionOptions of Connections.
+type ConnectionOptions struct {
+	Max int // 0 for MaxConnections
+	// Trusted are proxies, which may have as many connections as all together.
+	Trusted []netip.Prefix
+	// Encrypted connections are refused without an answer: they would not
+	// understand it.
+	Encrypted  bool
+	Registerer prometheus.Registerer
+}
+
+// Connections bounds the connections that are open at a time: in all, and from one
+// address, which for IPv6 is a network of 64 bits. One that is too many is answered 503
+// and closed.
+type Connections struct {
+	opts     ConnectionOptions
+	refusing chan struct{} // a place for each
+	gauge    prometheus.Gauge
+	refused  *prometheus.CounterVec
+
+	mu        sync.Mutex // guards what follows
+	open      int
+	byNetwork map[netip.Addr]int
+}
+
+// NewConnections returns bounds of no connections yet.
+func NewConnections(opts ConnectionOptions) *Connections {
+	if opts.Max == 0 {
+		opts.Max = MaxConnections
+	}
+	c := &Connections{
+		opts: opts, refusing: make(chan struct{}, maxRefusing), byNetwork: map[netip.Addr]int{},
+		gauge: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "eye_http_connections", Help: "Connections that are open.",
+		}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "eye_http_connections_refused_total", Help: "Connections that were refused: too many in all, or from one address.",
+		}, []string{"bound"}),
+	}
+	for _, bound := range []string{"all", "address"} {
+		c.refused.WithLabelValues(bound)
+	}
+	if opts.Registerer != nil {
+		opts.Registerer.MustRegister(c.gauge, c.refused)
+	}
+	return c
+}
+
+// PerAddress is how many connections one address may have.
+func (c *Connections) PerAddress() int { return max(1, c.opts.Max/addressPart) }
+
+// Listener returns a listener that gives the connections of l within the bounds.
+func (c *Connections) Listener(l net.Listener) net.Listener { return &boundListener{l, c} }
+
+type boundListener struct {
+	net.Listener
+	bounds *Connections
+}
+
+// Accept implements net.Listener.
+func (l *boundListener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		peer := peerOf(conn)
+		if bound := l.bounds.enter(peer); bound != "" {
+			l.bounds.refuse(conn, bound)
+			continue
+		}
+		return &boundConn{Conn: conn, leave: sync.OnceFunc(func() { l.bounds.leave(peer) })}, nil
+	}
+}
+
+// peerOf returns the address of the other end, the zero value when it has none, as
+// on a socket of this machine: then only the bound of all counts.
+func peerOf(c net.Conn) netip.Addr {
+	at, err := netip.ParseAddrPort(c.RemoteAddr().String())
+	if err != nil {
+		return netip.Addr{}
+	}
+	return at.Addr().Unmap().WithZone("")
+}
+
+// networkOf returns whom a connection counts for.
+func networkOf(peer netip.Addr) netip.Addr {
+	if peer.Is6() {
+		return netip.PrefixFrom(peer, 64).Masked().Addr()
+	}
+	return peer
+}
+
+// enter counts a connection, or returns the bound that it would exceed.
+func (c *Connections) enter(peer netip.Addr) (bound string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.open >= c.opts.Max:
+		return "all"
+	case peer.IsValid() && c.byNetwork[networkOf(peer)] >= c.PerAddress() && !within(peer, c.opts.Trusted):
+		return "address"
+	}
+	c.open++
+	c.byNetwork[networkOf(peer)]++
+	c.gauge.Set(float64(c.open))
+	return ""
+}
+
+func (c *Connections) leave(peer netip.Addr) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.open--
+	if c.byNetwork[networkOf(peer)]--; c.byNetwork[networkOf(peer)] == 0 {
+		delete(c.byNetwork, networkOf(peer))
+	}
+	c.gauge.Set(float64(c.open))
+}
+
+// refuse answers a connection that there is no room for, and closes it.
+func (c *Connections) refuse(conn net.Conn, bound string) {
+	c.refused.WithLabelValues(bound).Inc()
+	select {
+	case c.refusing <- struct{}{}:
+	default:
+		_ = conn.Close()
+		return
+	}
+	go func() {
+		defer func() { <-c.refusing }()
+		defer conn.Close()
+		if c.opts.Encrypted {
+			return
+		}
+		_ = conn.SetDeadline(time.Now().Add(refuseTime))
+		if _, err := conn.Write(noRoom(bound)); err != nil {
+			return
+		}
+		// Closed with something unread, it would be reset before the answer is read.
+		if half, ok := conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
+			_, _ = io.Copy(io.Discard, io.LimitReader(conn, unreadBytes))
+		}
+	}()
+}
+
+// unreadBytes is what is read of a request that is refused with its connection.
+const unreadBytes = 64 << 10
+
+// noRoom is the answer to a connection that is one too many.
+func noRoom(bound string) []byte {
+	detail := "the server has as many connections as it can serve; try again"
+	if bound == "address" {
+		detail = "there are too many connections from this address; use those that are open, or name the proxy with --trusted-proxies"
+	}
+	body, _ := json.Marshal(problem(http.StatusServiceUnavailable, detail))
+	return fmt.Appendf(nil, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+}
+
+// boundConn makes room when it is closed.
+type boundConn struct {
+	net.Conn
+	leave func()
+}
+
+// Close implements net.Conn.
+func (c *boundConn) Close() error {
+	defer c.leave()
+	return c.Conn.Close()
+}
+
+// CloseWrite lets net/http close a connection whose request was not read to its end
+// without losing the answer.
+func (c *boundConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return c.Conn.Close()
+}

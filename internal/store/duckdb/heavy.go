@@ -1,0 +1,126 @@
+package duckdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strconv"
+
+	"theeye/internal/nofile"
+	"theeye/internal/store"
+)
+
+const (
+	// heavyPart is the part of the memory that heavy work may take.
+	heavyPart = 4
+	// MaxExports is how many exports run at once; others wait.
+	MaxExports = 2
+	// spareDescriptors are never used up by the store, in number: DuckDB may end the
+	// process when it finds none left.
+	spareDescriptors = 16
+)
+
+// heavy is a DuckDB for work that reads segments and writes files (S10): one is for
+// merges and erasures, and one for each export that runs. It is opened when it is first
+// needed and then used again. Only one goroutine may use it at a time.
+type heavy struct {
+	store  *Store
+	limits limits
+	in     *instance // nil while it is not open
+}
+
+// newMerger returns the heavy instance of merges and erasures.
+func (s *Store) newMerger() *heavy {
+	return &heavy{store: s, limits: limits{
+		memory: s.opts.MemoryLimit / heavyPart, threads: 1, dirs: []string{s.segmentDir()}, conns: 2,
+		tempDir: filepath.Join(s.opts.TempDir, "heavy"), // two instances in one folder overwrite each other's files
+	}}
+}
+
+// newExporters returns the heavy instances of exports.
+func (s *Store) newExporters() chan *heavy {
+	list := make(chan *heavy, MaxExports)
+	for i := range MaxExports {
+		list <- &heavy{store: s, limits: limits{
+			memory: min(exportMemory, s.opts.MemoryLimit/heavyPart), threads: 1, conns: exportConns,
+			dirs:    []string{s.segmentDir(), s.exportDir()},
+			tempDir: filepath.Join(s.opts.TempDir, "export-"+strconv.Itoa(i+1)),
+		}}
+	}
+	return list
+}
+
+// begin returns the instance with segments attached to it.
+func (h *heavy) begin(ctx context.Context, segments []*segment) (*instance, error) {
+	if h.in == nil {
+		in, err := openInstance(ctx, h.limits)
+		if err != nil {
+			return nil, err
+		}
+		h.in = in
+	}
+	for _, x := range segments {
+		if err := h.in.attach(ctx, h.store.segmentPath(x.info.Data.Name), attachedName(x.info.ID)); err != nil {
+			return nil, errors.Join(fmt.Errorf("open segment %s: %w", x.info.Data.Name, err), h.close())
+		}
+	}
+	return h.in, nil
+}
+
+// end takes the segments off again. An instance whose work failed is closed, because
+// what it holds is not known; the next begin opens another.
+func (h *heavy) end(segments []*segment, failed bool) error {
+	if h.in == nil {
+		return nil
+	}
+	var err error
+	for i := 0; i < len(segments) && !failed && err == nil; i++ {
+		err = h.in.exec(context.Background(), "DETACH "+attachedName(segments[i].info.ID))
+	}
+	if failed || err != nil {
+		err = errors.Join(err, h.close())
+	}
+	return err
+}
+
+// close gives the instance back. The next begin opens another.
+func (h *heavy) close() error {
+	if h.in == nil {
+		return nil
+	}
+	in := h.in
+	h.in = nil
+	return in.close()
+}
+
+// attach opens a database file under a name, read-only.
+func (i *instance) attach(ctx context.Context, path, name string) error {
+	if err := needDescriptors(1); err != nil {
+		return err
+	}
+	return i.exec(ctx, "ATTACH "+quoted(path)+" AS "+name+" (READ_ONLY)")
+}
+
+// needDescriptors returns an error that wraps store.ErrUnavailable unless n file
+// descriptors, and those to spare, are free.
+func needDescriptors(n int) error {
+	if err := nofile.Need(n + spareDescriptors); err != nil {
+		return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+	}
+	return nil
+}
+
+// instanceDescriptors are what an instance takes while it opens and works, besides
+// attached segments: files that it writes and spills to.
+const instanceDescriptors = 8
+
+// Descriptors returns how many file descriptors a store in dir takes to be opened and
+// to merge, without exports; each export takes as many again as there are segments.
+func Descriptors(dir string) (open, export int, err error) {
+	m, err := ReadManifest(dir)
+	if err != nil {
+		return 0, 0, err
+	}
+	return len(m.Segments) + mergeFan + 2*instanceDescriptors + spareDescriptors, len(m.Segments) + instanceDescriptors, nil
+}
