@@ -57,6 +57,9 @@ type Options struct {
 	// FirstSequence is the least sequence of the next frame: what a store has
 	// flushed plus one. A queue that ends before it begins there (Q6).
 	FirstSequence uint64
+	// Unclean: the process before did not end in order, and every file of the queue's streams is
+	// checked before it is opened. That reads all of them.
+	Unclean bool
 	// Fresh: the folder is new on purpose; that it is empty is not worth telling.
 	Fresh      bool
 	Logger     *slog.Logger
@@ -97,6 +100,12 @@ func Open(ctx context.Context, opts Options) (*Queue, error) {
 	q.disk = disk{dir: opts.Dir, reserve: opts.Reserve}
 	q.folder = newFolder(opts.Dir)
 	q.opts.MaxBytes = q.disk.quota(opts.MaxBytes)
+	if opts.Unclean {
+		w := &walker{dir: opts.Dir, quarantine: q.QuarantineDir(), log: q.log}
+		if err := w.walk(ctx); err != nil {
+			return nil, err
+		}
+	}
 	q.metrics = newMetrics(opts.Registerer, q)
 	g, err := q.startServer()
 	if err != nil {
