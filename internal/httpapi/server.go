@@ -130,7 +130,15 @@ func New(opts Options) *Server {
 }
 
 // ServeHTTP implements http.Handler.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// A chunked request may have had a Content-Length too, which net/http drops. Whoever went
+	// by that takes what comes next on the connection for a part of the body, so nothing may
+	// (RFC 9112, 6.1).
+	if len(r.TransferEncoding) > 0 {
+		w.Header().Set("Connection", "close")
+	}
+	s.handler.ServeHTTP(w, r)
+}
 
 // access says who may call a route.
 type access int
