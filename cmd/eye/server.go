@@ -48,6 +48,8 @@ type server struct {
 	log    *slog.Logger
 	unlock func()
 
+	running *running
+
 	listener        net.Listener
 	metricsListener net.Listener
 	inside          *insideListener // nil unless this process calls itself
@@ -88,6 +90,9 @@ func (s *server) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if s.running, err = beginRunning(cfg.Data); err != nil {
+		return err
+	}
 	if s.listener, err = listen(cfg.Listen, "--listen"); err != nil {
 		return err
 	}
@@ -120,7 +125,7 @@ func (s *server) open(ctx context.Context) (err error) {
 		return err
 	}
 	if s.queue, err = queue.Open(ctx, queue.Options{
-		Dir: filepath.Join(cfg.Data, "queue"), MaxBytes: cfg.QueueMaxBytes, FirstSequence: flushed + 1, Logger: log, Registerer: metrics,
+		Dir: filepath.Join(cfg.Data, "queue"), Confirmed: filepath.Join(cfg.Data, "confirmed"), Unclean: s.running.unclean, MaxBytes: cfg.QueueMaxBytes, FirstSequence: flushed + 1, Logger: log, Registerer: metrics,
 	}); err != nil {
 		return err
 	}
@@ -135,7 +140,18 @@ func (s *server) open(ctx context.Context) (err error) {
 	if err := s.legacyApp(ctx); err != nil {
 		return err
 	}
-	return s.connect(ctx, metrics)
+	if err := s.connect(ctx, metrics); err != nil {
+		return err
+	}
+	if err := s.running.mark(); err != nil {
+		return err
+	}
+	if err := s.reconcile(ctx); err != nil {
+		return err
+	}
+	state, err := s.queue.State(ctx)
+	s.backlog = state.Last
+	return err
 }
 
 // begin commits the store's manifest, before anything of this version's forms is written. A store
@@ -145,11 +161,11 @@ func (s *server) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !s.store.Begun() && state.First > 1 {
-		return fmt.Errorf("the store in %s is empty, but the queue begins with frame %d: what was before is missing; nothing was changed. "+
+	if !s.store.Begun() && (state.First > 1 || s.queue.LastConfirmed() > 0) {
+		return fmt.Errorf("the store in %s is empty, but events up to frame %d were acknowledged, and the queue begins with frame %d; nothing was changed. "+
 			"Put the folder store back if it was moved, or restore a backup into another data directory; "+
 			"to begin an empty store with what the queue still holds, run `eye store recover --empty`",
-			s.cfg.Data, state.First)
+			s.cfg.Data, max(state.Last, s.queue.LastConfirmed()), state.First)
 	}
 	return s.store.Begin()
 }
@@ -160,7 +176,6 @@ func (s *server) connect(ctx context.Context, metrics *prometheus.Registry) erro
 	if err != nil {
 		return err
 	}
-	s.backlog = state.Last
 	if s.clock, err = clock.Open(clock.Options{
 		File: filepath.Join(s.cfg.Data, "clock"), Newest: later(s.store.Newest(), state.Newest),
 		System: func() time.Time { return event.Now().Time() }, Logger: s.log, Registerer: metrics,
@@ -179,7 +194,7 @@ func (s *server) connect(ctx context.Context, metrics *prometheus.Registry) erro
 		Registerer: metrics, AnswerFirst: answerFirst,
 	})
 	s.worker = worker.New(worker.Options{
-		Queue: s.queue, Store: s.store, Live: s.live, Hold: s.store.Held, Resets: s.store.Resets(), Logger: s.log, Registerer: metrics,
+		Queue: s.queue, Store: s.store, Live: s.live, Hold: s.store.Held, Resets: s.store.Resets(), Lost: s.lost, Logger: s.log, Registerer: metrics,
 	})
 	if s.replays, err = replay.New(replay.Options{
 		Reader: s.store, Collector: s.collector, App: s.judgingOf, Outcomes: s.outcomes, Ready: s.caughtUp,
@@ -224,10 +239,11 @@ func later(a, b time.Time) time.Time {
 
 // notices tells what the operator should know while all works.
 func (s *server) notices() []string {
+	list := s.running.list()
 	if reason := s.clock.Reason(); reason != "" && s.expires() {
-		return []string{"retention: " + reason}
+		list = append(list, "retention: "+reason)
 	}
-	return nil
+	return list
 }
 
 // expires reports whether any application has a retention.
@@ -350,6 +366,11 @@ func (s *server) run(ctx context.Context, ready func(address string) error) erro
 	runErr := g.Wait()
 	s.flush()
 	retract(s.cfg.Data)
+	if runErr == nil {
+		if err := s.running.end(); err != nil {
+			s.log.Warn("the next start takes this end for an unordered one", "error", err)
+		}
+	}
 	if cause := context.Cause(stages); cause != nil && !errors.Is(cause, context.Canceled) {
 		return cause
 	}

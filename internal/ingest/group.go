@@ -164,8 +164,8 @@ func (g *grouper) publish(current group) {
 			byApp[s.app] = i
 			f.Counts = append(f.Counts, queue.Count{App: s.app})
 		}
-		f.Counts[i].Received += s.received
-		f.Counts[i].Rejected += s.rejected
+		f.Counts[i].Received += uint64(s.received)
+		f.Counts[i].Rejected += uint64(s.rejected)
 	}
 	// The senders' contexts do not count here: others share the frame.
 	sequence, err := g.opts.Publish(context.Background(), f)

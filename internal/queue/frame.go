@@ -25,8 +25,8 @@ const MaxBody = 64 << 20
 // Count says how much of a frame belongs to one application.
 type Count struct {
 	App      string
-	Received uint32 // all arrivals
-	Rejected uint32 // those of them that were refused at intake
+	Received uint64 // all arrivals; of one frame at most 2³²−1
+	Rejected uint64 // those of them that were refused at intake
 }
 
 // Frame is the unit of the queue: what one or more requests brought, in order.
@@ -89,8 +89,8 @@ func encodeFrame(f Frame) ([]byte, error) {
 	for _, c := range f.Counts {
 		b = binary.AppendUvarint(b, uint64(len(c.App)))
 		b = append(b, c.App...)
-		b = binary.AppendUvarint(b, uint64(c.Received))
-		b = binary.AppendUvarint(b, uint64(c.Rejected))
+		b = binary.AppendUvarint(b, c.Received)
+		b = binary.AppendUvarint(b, c.Rejected)
 	}
 	b = binary.AppendUvarint(b, uint64(len(f.Body)))
 	packed := s2.Encode(b[len(b):cap(b)], f.Body)
@@ -159,7 +159,7 @@ func decodeFrame(payload []byte) (Frame, error) {
 		if err := errors.Join(err1, err2); err != nil {
 			return Frame{}, err
 		}
-		c.Received, c.Rejected = uint32(received), uint32(rejected)
+		c.Received, c.Rejected = received, rejected
 		f.Counts = append(f.Counts, c)
 	}
 	size, err := number(MaxBody)

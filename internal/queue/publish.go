@@ -32,7 +32,13 @@ func (q *Queue) Publish(ctx context.Context, f Frame) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return q.publish(ctx, &nats.Msg{Subject: subject, Data: payload, Header: countHeader(f.Counts)})
+	sequence, err := q.publish(ctx, &nats.Msg{Subject: subject, Data: payload, Header: countHeader(f.Counts)})
+	if err == nil && q.confirmed != nil {
+		if err := q.confirmed.add(sequence, f.Counts); err != nil { // the frame is there, but nobody may rely on it
+			return 0, fmt.Errorf("%w: %w", ErrUnknown, err)
+		}
+	}
+	return sequence, err
 }
 
 func (q *Queue) publish(ctx context.Context, msg *nats.Msg) (uint64, error) {
@@ -71,8 +77,8 @@ func (q *Queue) publishError(err error) error {
 
 func (q *Queue) confirm(sequence uint64) {
 	for {
-		before := q.confirmed.Load()
-		if sequence <= before || q.confirmed.CompareAndSwap(before, sequence) {
+		before := q.highest.Load()
+		if sequence <= before || q.highest.CompareAndSwap(before, sequence) {
 			return
 		}
 	}
