@@ -35,7 +35,10 @@ type Options struct {
 	MaxBatchEvents  int           // 10,000
 	FutureTolerance time.Duration // 5 min
 	SkewTolerance   time.Duration // 60 s
-	Registerer      prometheus.Registerer
+	// LargeBytes is how much of rejected bodies beyond MaxEventBytes is kept whole, for each
+	// application and UTC day, in bytes as they are stored; 0 for DefaultLargeBytes.
+	LargeBytes int64
+	Registerer prometheus.Registerer
 
 	// AnswerFirst answers before the frame is durable and so breaks promise P1.
 	// It exists to show that the crash test notices.
@@ -50,6 +53,7 @@ type Collector struct {
 	grouper  *grouper
 	metrics  metrics
 	skews    *skews
+	larges   *larges
 }
 
 // New returns a collector.
@@ -58,10 +62,11 @@ func New(opts Options) *Collector {
 	orDefault(&opts.MaxBatchEvents, 10_000)
 	orDefault(&opts.FutureTolerance, 5*time.Minute)
 	orDefault(&opts.SkewTolerance, time.Minute)
+	orDefault(&opts.LargeBytes, DefaultLargeBytes)
 	if opts.Acknowledged == nil {
 		opts.Acknowledged = func(uint64, map[string]int64) {}
 	}
-	return &Collector{opts: opts, grouper: newGrouper(opts), metrics: newMetrics(opts.Registerer), skews: newSkews(opts.Registerer)}
+	return &Collector{opts: opts, grouper: newGrouper(opts), metrics: newMetrics(opts.Registerer), skews: newSkews(opts.Registerer), larges: newLarges(opts.LargeBytes)}
 }
 
 func orDefault[T ~int | ~int64](v *T, value T) {
@@ -155,6 +160,9 @@ func (c *Collector) Collect(ctx context.Context, req Request) (Receipt, error) {
 	s := submission{app: r.App, body: make([]byte, 0, len(r.Body)+128*len(r.cutting.elements))}
 	for i, raw := range r.cutting.elements {
 		record := c.judge(r, raw, i)
+		if record.Rejection != nil {
+			c.abridge(record.Rejection)
+		}
 		s.add(record)
 		item := Item{}
 		item.Status, item.Problems = again.status(record)

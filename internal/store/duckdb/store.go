@@ -96,6 +96,7 @@ type Store struct {
 	// writing and mu are held, and may be used while any of them is.
 	reading *instance
 	readers *semaphore.Weighted // queries at once
+	packer  packer              // of the bodies of rejections
 
 	exporters chan *heavy // those that no export uses
 	merger    *heavy      // guarded by merging
@@ -145,6 +146,9 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		}
 	}
 	var err error
+	if s.packer, err = newPacker(); err != nil {
+		return nil, err
+	}
 	if s.reading, err = openInstance(ctx, s.limits()); err != nil {
 		return nil, err
 	}
