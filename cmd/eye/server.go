@@ -106,12 +106,12 @@ func (s *server) open(ctx context.Context) (err error) {
 		s.metricsListener = httpapi.NewConnections(httpapi.ConnectionOptions{Max: metricsConnections}).Listener(s.metricsListener)
 	}
 	if cfg.TLSCert != "" {
-		cert, err := tls.LoadX509KeyPair(cfg.TLSCert, cfg.TLSKey)
+		cert, err := newCertificate(cfg.TLSCert, cfg.TLSKey, log)
 		if err != nil {
-			return fmt.Errorf("the certificate cannot be used: %w; check --tls-cert and --tls-key", err)
+			return err
 		}
 		s.listener = tls.NewListener(s.listener, &tls.Config{
-			Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
+			GetCertificate: cert.get, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
 		})
 	}
 	if s.store, err = duckdb.Open(ctx, duckdb.Options{
