@@ -325,6 +325,7 @@ func (s *server) run(ctx context.Context, ready func(address string) error) erro
 	part("replays", func() error { return s.replays.Run(stages) })
 	part("intake", func() error { return s.collector.Run(intake) })
 	part("queue", func() error { return s.queue.Run(drain) })
+	part("api", func() error { return s.api.Run(drain) })
 	part("http", func() error { return web.Serve(s.listener) })
 	if s.cfg.Demo {
 		s.inside = newInsideListener()

@@ -22,7 +22,7 @@ const (
 
 func exportRoutes() []route {
 	return []route{{"GET", "/v1/export", forRead, (*Server).export, doc{
-		id: "exportEvents", tag: "reading", summary: "All events that the filter selects, streamed",
+		id: "exportEvents", tag: "reading", audited: true, summary: "All events that the filter selects, streamed",
 		text: "What is stored when the export begins, whatever arrives meanwhile. ndjson has one event in a line, in the form of GET /v1/events; " +
 			"csv has a line with the names of the fields, then one for each event, with data as JSON text and all values as they were sent; " +
 			"parquet has the same fields, times as instants, and no order. One export runs at a time and a few wait. " +

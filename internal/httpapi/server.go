@@ -92,6 +92,7 @@ type Server struct {
 	unreadable rings
 	unpack     unpackers
 	doors      doors
+	sums       sums
 	metrics    metrics
 	handler    http.Handler
 	document   func() ([]byte, error) // what /openapi.json tells
@@ -129,7 +130,8 @@ func New(opts Options) *Server {
 	return s
 }
 
-// ServeHTTP implements http.Handler.
+// ServeHTTP implements http.Handler. It may be called while Run does not run; then
+// no sums are written into the audit trail.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// A chunked request may have had a Content-Length too, which net/http drops. Whoever went
 	// by that takes what comes next on the connection for a part of the body, so nothing may
@@ -241,6 +243,7 @@ func (s *Server) serve(rt route) http.Handler {
 		}
 		if err != nil {
 			s.noteUnreadable(rt, c, err)
+			s.noteRefusedKey(rt, c, err)
 			s.fail(c, rt, err)
 		}
 		s.metrics.answered(name, recorder.status, time.Since(began))

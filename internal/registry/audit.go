@@ -135,6 +135,30 @@ func (t *Trail) End(ctx context.Context, e Entry, status int) error {
 	return t.write(ctx, e)
 }
 
+// Withdraw removes an entry of an act that has begun and changed nothing, whose
+// end is summed up instead.
+func (t *Trail) Withdraw(ctx context.Context, e Entry) error {
+	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
+	defer cancel()
+	if err := t.stream.Purge(ctx, jetstream.WithPurgeSubject(trailSubject+e.ID.String())); err != nil {
+		return fmt.Errorf("withdraw %s: %w: %w", e.Act, ErrUnavailable, err)
+	}
+	return nil
+}
+
+// Sum writes down what is summed up, in the place of what it was before. It gives
+// a new entry its id and its time.
+func (t *Trail) Sum(ctx context.Context, e *Entry) error {
+	if e.ID == uuid.Nil {
+		id, err := uuid.NewV7()
+		if err != nil {
+			return err
+		}
+		e.ID, e.At = id, now()
+	}
+	return t.write(ctx, *e)
+}
+
 // Record writes down what the server does by itself.
 func (t *Trail) Record(ctx context.Context, e Entry) error {
 	e, err := ownEntry(e)
