@@ -30,7 +30,8 @@ const (
 	// reserve for metadata. Beyond, the oldest entries are given up.
 	TrailBytes = 32 << 20
 	// trailDetail bounds what an entry tells of an act, in bytes.
-	trailDetail = 8 << 10
+	trailDetail   = 8 << 10
+	refusedDetail = 4 << 10 // the same of one that was refused
 	trailSearch = 2 * time.Second // of one page
 )
 
@@ -177,8 +178,12 @@ func ownEntry(e Entry) (Entry, error) {
 // write keeps an entry in the place of an earlier one of its id. It is on disk
 // when it returns nil.
 func (t *Trail) write(ctx context.Context, e Entry) error {
+	limit := trailDetail
+	if e.Outcome == Refused {
+		limit = refusedDetail
+	}
 	b, err := json.Marshal(e, json.Deterministic(true))
-	if err == nil && len(b) > trailDetail {
+	if err == nil && len(b) > limit {
 		e.Detail = nil
 		e.Note("left_out", len(b))
 		b, err = json.Marshal(e, json.Deterministic(true))
