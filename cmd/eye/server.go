@@ -188,7 +188,7 @@ func (s *server) connect(ctx context.Context, metrics *prometheus.Registry) erro
 	}
 	s.live = live.New(position)
 	s.collector = ingest.New(ingest.Options{
-		Publish: s.queue.Publish, Acknowledged: s.live.Acknowledged, Types: s.registry.Type,
+		Publish: s.queue.Publish, Acknowledged: s.live.Acknowledged, Erasures: s.store.Erasures, Types: s.registry.Type,
 		MaxEventBytes: int(s.cfg.MaxEventBytes), MaxBatchEvents: s.cfg.MaxBatchEvents,
 		FutureTolerance: s.cfg.FutureTolerance, SkewTolerance: s.cfg.SkewTolerance,
 		Registerer: metrics, AnswerFirst: answerFirst,
@@ -202,13 +202,15 @@ func (s *server) connect(ctx context.Context, metrics *prometheus.Registry) erro
 	}); err != nil {
 		return err
 	}
-	s.eraser = &eraser{store: s.store, queue: s.queue, live: s.live, apps: s.registry, replays: s.replays, log: s.log}
+	s.eraser = newEraser(&eraser{
+		store: s.store, queue: s.queue, live: s.live, collector: s.collector, apps: s.registry, replays: s.replays, log: s.log, step: storeStep(),
+	})
 	s.api = httpapi.New(httpapi.Options{
 		Registry: s.registry, Collector: s.collector, Queue: s.queue, Live: s.live, Reader: s.store, Parquet: s.store.Parquet,
 		Backup: backup.NewSource(backup.Options{
 			Store: s.store, Queue: s.queue, Metadata: s.registry.Document, Audit: s.registry.Trail().Document, Tombstones: filepath.Join(s.cfg.Data, "tombstones"),
 		}),
-		Replays: s.replays, CaughtUp: s.caughtUp, Missing: s.missing, Notices: s.notices, AcceptClock: s.clock.Accept, Erase: s.eraser.erase, EraseApp: s.eraser.eraseApp, LegacyApp: s.cfg.LegacyApp, MaxRequestBytes: s.cfg.MaxRequestBytes, TrustedProxies: s.cfg.TrustedProxies,
+		Replays: s.replays, CaughtUp: s.caughtUp, Missing: s.missing, Notices: s.notices, AcceptClock: s.clock.Accept, Erase: s.eraser.erase, EraseApp: s.eraser.eraseApp, EmptyQuarantine: s.eraser.emptyQuarantine, LegacyApp: s.cfg.LegacyApp, MaxRequestBytes: s.cfg.MaxRequestBytes, TrustedProxies: s.cfg.TrustedProxies,
 		Logger: s.log, Registerer: metrics, Gatherer: metrics,
 	})
 	return nil

@@ -64,6 +64,8 @@ type Options struct {
 	AcceptClock func() (clock.Change, error)
 	// Erase erases a session from applications; nil where that is not possible.
 	Erase func(ctx context.Context, apps []string, session string) (Erasure, error)
+	// EmptyQuarantine deletes all files that were put aside as damaged. It may be nil.
+	EmptyQuarantine func(context.Context) error
 	// EraseApp erases all that an application sent, which takes nothing any more,
 	// and then deletes it; nil where that is not possible.
 	EraseApp func(ctx context.Context, app registry.App) (Erasure, error)

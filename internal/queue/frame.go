@@ -49,7 +49,7 @@ func (e *CorruptFrameError) Error() string {
 //
 //	magic     4  "EYEF"
 //	version   1  2
-//	codec     1  1: S2 block
+//	codec     1  1: S2 block; 2: padding, the frame has no records
 //	checksum  4  CRC-32C (Castagnoli), little endian, of magic, version, codec and all that follows
 //	counts       uvarint n, then n × (uvarint length, application, uvarint received, uvarint rejected)
 //	length       uvarint, bytes of the unpacked body
@@ -62,6 +62,7 @@ const (
 	magic        = "EYEF"
 	frameVersion = 2
 	codecS2      = 1
+	codecPadding = 2
 	checksumAt   = len(magic) + 2
 	prefixLength = checksumAt + crc32.Size
 )
@@ -102,6 +103,15 @@ func encodeFrame(f Frame) ([]byte, error) {
 	return b, nil
 }
 
+// paddingFrame returns the payload of a frame without records that takes size bytes.
+func paddingFrame(size int) []byte {
+	b := make([]byte, max(size, prefixLength))
+	copy(b, magic)
+	b[len(magic)], b[len(magic)+1] = frameVersion, codecPadding
+	binary.LittleEndian.PutUint32(b[checksumAt:], checksum(b))
+	return b
+}
+
 var errShort = errors.New("unexpected end")
 
 // checkPrefix verifies everything of a payload but its records.
@@ -119,9 +129,9 @@ func checkPrefix(payload []byte) error {
 		return errors.New("checksum does not match")
 	case version > frameVersion:
 		return fmt.Errorf("frame version %d: %w", version, ErrNewer)
-	case version == frameVersion && codec != codecS2:
+	case version == frameVersion && codec != codecS2 && codec != codecPadding:
 		return fmt.Errorf("frame compression %d: %w", codec, ErrNewer)
-	case version == 0, codec != codecS2:
+	case version == 0, version == 1 && codec != codecS2:
 		return fmt.Errorf("unknown version %d or compression %d", version, codec)
 	}
 	return nil
@@ -132,6 +142,9 @@ func checkPrefix(payload []byte) error {
 func decodeFrame(payload []byte) (Frame, error) {
 	if err := checkPrefix(payload); err != nil {
 		return Frame{}, err
+	}
+	if payload[len(magic)+1] == codecPadding {
+		return Frame{}, nil
 	}
 	rest := payload[prefixLength:]
 	number := func(limit uint64) (uint64, error) {

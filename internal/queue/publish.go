@@ -33,12 +33,21 @@ func (q *Queue) Publish(ctx context.Context, f Frame) (uint64, error) {
 		return 0, err
 	}
 	sequence, err := q.publish(ctx, &nats.Msg{Subject: subject, Data: payload, Header: countHeader(f.Counts)})
-	if err == nil && q.confirmed != nil {
-		if err := q.confirmed.add(sequence, f.Counts); err != nil { // the frame is there, but nobody may rely on it
-			return 0, fmt.Errorf("%w: %w", ErrUnknown, err)
-		}
+	if err == nil {
+		err = q.confirmFrame(sequence, f.Counts)
 	}
 	return sequence, err
+}
+
+// confirmFrame records a frame that is durable. Without that nobody may rely on it.
+func (q *Queue) confirmFrame(sequence uint64, counts []Count) error {
+	if q.confirmed == nil {
+		return nil
+	}
+	if err := q.confirmed.add(sequence, counts); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnknown, err)
+	}
+	return nil
 }
 
 func (q *Queue) publish(ctx context.Context, msg *nats.Msg) (uint64, error) {
