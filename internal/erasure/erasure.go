@@ -116,7 +116,7 @@ func (s *Set) Covers(r event.Record) bool {
 	if s.Len() == 0 || r.Erased != nil {
 		return r.Erased != nil
 	}
-	app, session := Subject(r)
+	app, session := subject(r)
 	return s.Cover(app, session).Has(r)
 }
 
@@ -211,8 +211,7 @@ func keyedHash(key []byte, text string) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// Subject returns the application and the session of a record that is an event or a rejection.
-func Subject(r event.Record) (app, session string) {
+func subject(r event.Record) (app, session string) {
 	if r.Event != nil {
 		return r.Event.App, r.Event.SessionID
 	}

@@ -119,7 +119,6 @@ const (
 	kindEvent     = 1
 	kindRejection = 2
 	kindErased    = 3 // since frame version 2
-	kindTruncated = 4 // a rejection whose raw is the beginning of its body; since frame version 2
 
 	flagPositioned = 1 << 0 // position follows: a replay keeps its first one
 	flagSeq        = 1 << 1 // of an event
@@ -130,7 +129,7 @@ func flagsOf(kind byte) (flags byte, ok bool) {
 	switch kind {
 	case kindEvent:
 		return flagPositioned | flagSeq, true
-	case kindRejection, kindErased, kindTruncated:
+	case kindRejection, kindErased:
 		return flagPositioned, true
 	default:
 		return 0, false
@@ -200,11 +199,7 @@ func appendRejection(b []byte, r *Rejection, positioned bool) []byte {
 	if positioned {
 		flags |= flagPositioned
 	}
-	kind := byte(kindRejection)
-	if r.Truncated() {
-		kind = kindTruncated
-	}
-	b = append(b, kind, flags)
+	b = append(b, kindRejection, flags)
 	if positioned {
 		b = appendPosition(b, r.Position)
 	}
@@ -225,12 +220,7 @@ func appendRejection(b []byte, r *Rejection, positioned bool) []byte {
 		b = appendText(b, p.Pointer)
 		b = appendText(b, p.Message)
 	}
-	b = appendText(b, string(r.Raw))
-	if r.Truncated() {
-		b = binary.AppendUvarint(b, uint64(r.Whole.Bytes))
-		b = append(b, r.Whole.SHA256[:]...)
-	}
-	return b
+	return appendText(b, string(r.Raw))
 }
 
 func appendText(b []byte, s string) []byte {
@@ -307,10 +297,6 @@ func (d *decoder) record(index uint32) Record {
 		return Record{Event: d.event(flags, at)}
 	case kindRejection:
 		return Record{Rejection: d.rejection(at)}
-	case kindTruncated:
-		r := d.rejection(at)
-		r.Whole = d.body()
-		return Record{Rejection: r}
 	case kindErased:
 		e := &ErasedArrival{Position: at, CarriedBy: d.frame}
 		e.App, e.EventID, e.ReceivedAt = d.string(), d.uuid(), d.micros()
@@ -358,15 +344,6 @@ func (d *decoder) rejection(at Position) *Rejection {
 	}
 	r.Raw = d.slice()
 	return r
-}
-
-func (d *decoder) body() (b Body) {
-	if b.Bytes = int64(d.uvarint()); b.Bytes <= 0 && d.err == nil {
-		d.fail("bad size of a body")
-	}
-	from, to := d.span(uint64(len(b.SHA256)))
-	copy(b.SHA256[:], d.bytes[from:to])
-	return b
 }
 
 func (d *decoder) byte() byte {

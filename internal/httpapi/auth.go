@@ -99,18 +99,14 @@ func needed(need access) string {
 }
 
 // bearer returns the key of the Authorization header: of Bearer, or the user
-// name of Basic. Several headers are none: a proxy may have looked at another one.
+// name of Basic.
 func bearer(r *http.Request) string {
-	values := r.Header.Values("Authorization")
-	if len(values) != 1 {
-		return ""
-	}
 	if user, _, ok := r.BasicAuth(); ok {
 		return user
 	}
-	scheme, token, ok := strings.Cut(values[0], " ")
+	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !ok || !strings.EqualFold(scheme, "Bearer") {
 		return ""
 	}
-	return strings.Trim(token, " \t")
+	return strings.TrimSpace(token)
 }
