@@ -326,3 +326,69 @@ func (s *server) goesOn(keys oldKeys) {
 	s.same("books", [5]int{before[0] + 6, before[1] + 1, before[2], before[3] + 4, before[4] + 1}, s.ledger())
 	s.must(s.call("GET", "/v1/events/"+url.PathEscape("new"), s.read, ""), 200)
 }
+
+// The manifest of the present version is on disk before anything else changes at the
+// first start, so that an earlier program, which refuses it, never meets what it would
+// take for damage.
+func TestTheManifestComesFirst(t *testing.T) {
+	for _, name := range []string{"killed", "ended", "erasing"} {
+		t.Run(name, func(t *testing.T) {
+			fixture := filepath.Join("testdata", "old", "1454d48")
+			s := &server{t: t, tags: "eyefault"}
+			data, keys := unpack(t, filepath.Join(fixture, name+".tar.zst"))
+			s.data = data
+			before := s.files()
+			for _, step := range []string{"before manifest:1", "manifest written:1"} {
+				s.env = []string{"EYE_FAULT_KILL=" + step}
+				if s.launched() {
+					t.Fatalf("the server was not killed at %q", step)
+				}
+				after := s.files()
+				for name := range before {
+					manifest := name == filepath.Join("store", "MANIFEST.json") && step != "before manifest:1"
+					if changed := after[name] != before[name]; changed != manifest {
+						t.Errorf("killed at %q: %s changed: %v", step, name, changed)
+					}
+				}
+				for name := range after {
+					if _, there := before[name]; !there && strings.Contains(name, "jetstream") {
+						t.Errorf("killed at %q: %s is new", step, name)
+					}
+				}
+			}
+			s.env = nil
+			s.launch()
+			s.read = keys.Read
+			s.eventually("the erasure to be finished", func() bool { return s.call("GET", "/v1/sessions/"+between, s.admin, "").status == 404 })
+			want := golden(t, filepath.Join(fixture, "golden.json"))
+			if name == "erasing" {
+				withErased(want, betweenEvents)
+			}
+			for _, d := range differences("", want, s.answers(slices.Sorted(maps.Keys(want)))) {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+// files returns the digest of each file of the data directory but those that tell which
+// process uses it.
+func (s *server) files() map[string][sha256.Size]byte {
+	s.t.Helper()
+	list := map[string][sha256.Size]byte{}
+	if err := filepath.WalkDir(s.data, func(path string, d os.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() || d.Name() == "lock" || d.Name() == "address" {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(s.data, path)
+		list[name] = sha256.Sum256(b)
+		return err
+	}); err != nil {
+		s.t.Fatal(err)
+	}
+	return list
+}

@@ -184,7 +184,7 @@ func (r *restoring) tombstones(context.Context) error {
 	if err := log.Add(r.given); err != nil {
 		return fmt.Errorf("add %s: %w", r.Tombstones, err)
 	}
-	return nil
+	return log.Settle() // nothing was served from this directory yet
 }
 
 // readTombstones reads a file that must be there; an empty name is none.

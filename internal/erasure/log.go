@@ -18,6 +18,32 @@ type Log struct {
 	path string
 	doc  Document
 	torn bool // the file may have more than doc: an append failed
+	next bool // doc is in the file beside it, which Settle puts in its place
+}
+
+// nextSuffix is of the file in the present form that is to take the place of one of the first.
+const nextSuffix = ".next"
+
+// Settle finishes a change of form, which Add or an earlier process began: the file that was
+// written beside the one at path takes its place, durably.
+func Settle(path string) error {
+	if _, err := os.Stat(path + nextSuffix); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err := durable.Rename(path+nextSuffix, path); err != nil {
+		return fmt.Errorf("write tombstones: %w", err)
+	}
+	return nil
+}
+
+// Settle is the function of that name for this file.
+func (l *Log) Settle() error {
+	if !l.next {
+		return nil
+	}
+	err := Settle(l.path)
+	l.next = err != nil
+	return err
 }
 
 // OpenLog opens a file for adding; it need not exist. See Read for known.
@@ -83,17 +109,19 @@ func (l *Log) Finish(finished []Tombstone, trimmed uint64) error {
 }
 
 // Add adds the tombstones of another document that the file does not have, as not finished, and
-// brings a file of the first form into the present one. It writes nothing when nothing changes.
+// brings a file of the first form into the present one, which Settle puts in its place: an earlier
+// program would misread it, and is to be kept out first. It writes nothing when nothing changes.
 func (l *Log) Add(other Document) error {
 	merged, err := l.doc.Merge(other)
 	if err != nil {
 		return &Error{l.path, err}
 	}
 	if l.doc.first {
-		if err := merged.Write(l.path); err != nil {
+		if err := merged.Write(l.path + nextSuffix); err != nil {
 			return err
 		}
-		l.doc, err = Read(l.path, Digest{})
+		l.next = true
+		l.doc, err = Read(l.path+nextSuffix, Digest{})
 		return err
 	}
 	l.doc.Key = merged.Key
@@ -103,6 +131,9 @@ func (l *Log) Add(other Document) error {
 func (l *Log) append(lines []any) error {
 	if len(lines) == 0 {
 		return nil
+	}
+	if err := l.Settle(); err != nil {
+		return err
 	}
 	if l.doc.lines == 0 {
 		lines = append([]any{header{version, l.doc.Key}}, lines...)

@@ -65,6 +65,11 @@ func (s *Store) readFolder() (read, error) {
 	if !there && s.greatestID() > 0 {
 		return m, &MissingManifestError{s.opts.Dir}
 	}
+	if m.version >= manifestVersion { // else a file of this form is none yet
+		if err := erasure.Settle(s.opts.Tombstones); err != nil {
+			return m, err
+		}
+	}
 	if s.tombstones, err = erasure.OpenLog(s.opts.Tombstones, m.Tombstones); err != nil {
 		return m, err
 	}
@@ -92,7 +97,7 @@ func (s *Store) Begin() error {
 		return err
 	}
 	s.change(func(next *state) { next.manifest = &m })
-	return nil
+	return s.tombstones.Settle()
 }
 
 // inPlace refuses a store of which every segment is missing: rather than all of
