@@ -125,9 +125,6 @@ func TestAnswersTakeLittleMemory(t *testing.T) {
 				{"propose", "POST", "/v1/types/c/n/propose", s.admin, ""},
 				{"dry run", "POST", "/v1/rejections/replay", s.admin, `{"filter":{"name":"r"},"dry_run":true}`},
 				{"replays", "GET", "/v1/replays", s.admin, ""},
-				{"ndjson", "GET", "/v1/export?format=ndjson", s.read, ""},
-				{"csv", "GET", "/v1/export?format=csv", s.read, ""},
-				{"parquet", "GET", "/v1/export?format=parquet", s.read, ""},
 			} {
 				s.discard(ask.method, ask.path, ask.key, ask.body)
 				var status int

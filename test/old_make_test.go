@@ -190,7 +190,7 @@ func (m *oldMaker) pack(name, folder string) {
 	}
 	entry("keys.json", 0o600, keys)
 	if err := filepath.WalkDir(folder, func(path string, d os.DirEntry, err error) error {
-		if err != nil || strings.HasSuffix(d.Name(), "lock") {
+		if err != nil || strings.HasSuffix(d.Name(), "lock") || d.Type()&os.ModeSocket != 0 {
 			return err
 		}
 		info, err := d.Info()

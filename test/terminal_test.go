@@ -1,12 +1,17 @@
 package test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
+	"github.com/go-json-experiment/json"
 	"golang.org/x/sys/unix"
 )
 
@@ -46,5 +51,57 @@ func onTerminal(t *testing.T, cmd *exec.Cmd) (shown func() string) {
 		_ = terminal.Close()
 		<-read
 		return out.String()
+	}
+}
+
+// No command writes to a terminal what strangers make of it; what goes to a file
+// or a pipe is left as it is (L21).
+func TestNothingControlsATerminal(t *testing.T) {
+	s := start(t)
+	evil := "\x1b]0;owned\x07\x1b[2J\r\u009b31m\u007f\u202e\u2066\b"
+	escaped, err := json.Marshal(evil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Trim(string(escaped), `"`)
+	id := "01980c00-0000-7000-8000-000000000001"
+	event := func(id, at string) string {
+		return strings.NewReplacer("EVIL", text, "ID", id, "AT", at).Replace(
+			`{"id":"ID","session_id":"sEVIL","category":"cEVIL","name":"nEVIL","sender":"EVIL","data":{"kEVIL":"vEVIL"},"timestamp":"AT"}`)
+	}
+	s.must(s.call("POST", "/v1/events?wait=stored", s.write, event(id, "2026-01-01T00:00:00Z")), 201)
+	s.must(s.call("POST", "/v1/events?wait=stored", s.write, event("x"+text, "never"+text)), 422)
+	s.must(s.call("POST", "/v1/events", "k", "x", "User-Agent", "\u009b31m", "Content-Type", "\u009b31m"), 401)
+	rejection := s.call("GET", "/v1/rejections", s.read, "").json()["rejections"].([]any)[0].(map[string]any)["id"].(string)
+	file := filepath.Join(t.TempDir(), "evil.json")
+	if err := os.WriteFile(file, []byte(event("y", "never"+text)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"events"}, {"events", "--json"}, {"events", id}, {"events", id, "--json"}, {"sessions"}, {"sessions", "--json"}, {"session", "s" + evil}, {"session", "s" + evil, "--json"},
+		{"export"}, {"export", "--format", "csv"}, {"rejections"}, {"rejections", "--json"}, {"rejections", rejection}, {"rejections", "summary"},
+		{"receipt", id, "--json"}, {"unreadable"}, {"unreadable", "--json"}, {"values" + evil}, {"session", "none" + evil}, {"send", "--app", "shop", file},
+		{"events", "--where", "data." + evil}, {"types", "get", evil, evil}, {"keys", "revoke", evil}, {"apps", "create", evil}, {"backup", "verify", evil}, {"serve", "--listen", evil}, {"serve", "--data", file + "/" + evil},
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, binary(t, ""), args...)
+		cmd.Env = append(os.Environ(), "EYE_URL="+s.url, "EYE_KEY="+s.admin)
+		shown := onTerminal(t, cmd)
+		_ = cmd.Run() // some are meant to fail
+		out := shown()
+		if strings.TrimSpace(out) == "" {
+			t.Errorf("eye %q shows nothing", args)
+		}
+		for at, r := range strings.NewReplacer("\r\r\n", "\n", "\r\n", "\n").Replace(out) {
+			if r != '\n' && r != '\t' && (r < 0x20 || r >= 0x7f && r < 0xa0 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 || r == 0xfffd) {
+				t.Errorf("eye %q shows %q at %d of %q", args, r, at, out)
+				break
+			}
+		}
+	}
+	out, err := exec.CommandContext(t.Context(), binary(t, ""), "export", "--format", "csv", "--url", s.url, "--key", s.admin).Output()
+	if err != nil || !strings.Contains(string(out), "s"+evil) {
+		t.Errorf("an export into a pipe: %v: %q", err, out)
 	}
 }

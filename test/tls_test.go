@@ -101,6 +101,76 @@ func TestTLS(t *testing.T) {
 	}
 }
 
+// A certificate that was renewed is used from the next connection on, one that
+// cannot be used is not, and connections that are open go on (L22).
+func TestARenewedCertificateIsUsed(t *testing.T) {
+	certFile, keyFile := certificate(t, "127.0.0.1")
+	s := &server{t: t, data: t.TempDir(), args: []string{"--tls-cert", certFile, "--tls-key", keyFile}, client: trusting(t, certFile)}
+	s.launch() // its connection stays open
+	answers := func(certFile string) error {
+		client := trusting(t, certFile)
+		resp, err := client.Get(s.url + "/healthz")
+		if err == nil {
+			_ = resp.Body.Close()
+		}
+		return err
+	}
+	put := func(from, to string) {
+		t.Helper()
+		text, err := os.ReadFile(from)
+		if err == nil {
+			err = os.WriteFile(to+".new", text, 0o600)
+		}
+		if err == nil {
+			err = os.Rename(to+".new", to)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	first := filepath.Join(t.TempDir(), "first.pem")
+	put(certFile, first)
+	for range 2 {
+		nextCert, nextKey := certificate(t, "127.0.0.1")
+		// The files change one after the other: half a renewal is no certificate.
+		put(nextCert, certFile)
+		if err := answers(first); err != nil {
+			t.Errorf("in the middle of a renewal: %v", err)
+		}
+		put(nextKey, keyFile)
+		if err := answers(nextCert); err != nil {
+			t.Errorf("after a renewal: %v", err)
+		}
+		if answers(first) == nil {
+			t.Error("the old certificate is still used")
+		}
+		put(nextCert, first)
+	}
+	for _, broken := range []string{"", "no PEM"} {
+		if err := os.WriteFile(certFile, []byte(broken), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := answers(first); err != nil {
+			t.Errorf("with %q as certificate: %v", broken, err)
+		}
+	}
+	if err := os.Remove(certFile); err != nil {
+		t.Fatal(err)
+	}
+	if err := answers(first); err != nil {
+		t.Errorf("without the file: %v", err)
+	}
+	if err := answers(first); err != nil {
+		t.Error(err)
+	}
+	told := func() int { return strings.Count(s.output.String(), "the certificate has changed and cannot be used") }
+	s.eventually("the log", func() bool { return told() >= 5 })
+	if got := told(); got != 5 {
+		t.Errorf("what could not be used was told %d times, want 5: once each\n%s", got, s.output)
+	}
+	s.must(s.call("GET", "/healthz", "", ""), 200)
+}
+
 // A certificate that cannot be used ends the start, with one line that says why.
 func TestCertificatesThatCannotBeUsed(t *testing.T) {
 	certFile, keyFile := certificate(t, "eye.example")

@@ -2,77 +2,102 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"theeye/internal/erasure"
 	"theeye/internal/event"
 	"theeye/internal/httpapi"
+	"theeye/internal/ingest"
 	"theeye/internal/live"
 	"theeye/internal/queue"
 	"theeye/internal/registry"
 	"theeye/internal/replay"
+	"theeye/internal/store"
 	"theeye/internal/store/duckdb"
 )
 
-// eraser erases sessions and applications from all that a node holds: first it makes sure that they
-// cannot come back, then it removes them from the queue and from the store.
+// eraser erases sessions and applications from all that a node holds. First a tombstone keeps
+// them from coming back; then a pass removes what there is. Erasures that wait share a pass.
 type eraser struct {
-	store   *duckdb.Store
-	queue   *queue.Queue
-	live    *live.Live
-	apps    *registry.Registry
-	replays *replay.Runner
-	log     *slog.Logger
+	store     *duckdb.Store
+	queue     *queue.Queue
+	live      *live.Live
+	collector *ingest.Collector
+	apps      *registry.Registry
+	replays   *replay.Runner
+	log       *slog.Logger
+	step      func(name string) error // for tests; see duckdb.Options.Step
 
-	mu sync.Mutex // one erasure at a time
+	erasingApp sync.Mutex    // one application at a time
+	wake       chan struct{} // a pass is wanted
+
+	mu    sync.Mutex // guards what follows
+	next  *erasePass // the pass that those who ask now wait for
+	ended bool
+}
+
+// erasePass removes all that had a tombstone when it began.
+type erasePass struct {
+	done    chan struct{} // closed when the rest is set
+	removed []duckdb.Erased
+	err     error
+}
+
+// newEraser completes an eraser that has the parts of its server.
+func newEraser(e *eraser) *eraser {
+	e.wake = make(chan struct{}, 1)
+	if e.step == nil {
+		e.step = func(string) error { return nil }
+	}
+	return e
 }
 
 const eraseRetry = 10 * time.Second
 
-// erase erases a session. After an error it is finished at the next start at the
-// latest.
+var errErasing = fmt.Errorf("%w: the erasure goes on when the server has started again", store.ErrUnavailable)
+
+// erase erases a session in some applications, nil for all. After an error it goes on in the
+// background, at the next start at the latest.
 func (e *eraser) erase(ctx context.Context, apps []string, session string) (httpapi.Erasure, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.buried(ctx, func(at event.Micros, frame uint64) error { return e.store.Bury(apps, session, at, frame) })
+	buried := apps
+	if buried == nil {
+		buried = []string{erasure.AllApps}
+	}
+	return e.erased(ctx, func(at event.Micros, frame uint64) error { return e.store.Bury(buried, session, at, frame) }, func(one duckdb.Erased) bool {
+		return one.SessionKey == e.store.Erasures().SessionKey(session) && (apps == nil || slices.Contains(apps, one.App))
+	})
 }
 
 // eraseApp erases all that an application sent, and then deletes it. The
 // application takes nothing any more. It may be called again after an error; when the
 // application is gone meanwhile, the error is registry.ErrNotFound.
 func (e *eraser) eraseApp(ctx context.Context, app registry.App) (httpapi.Erasure, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.eraseAppLocked(ctx, app)
-}
-
-func (e *eraser) eraseAppLocked(ctx context.Context, app registry.App) (httpapi.Erasure, error) {
+	e.erasingApp.Lock()
+	defer e.erasingApp.Unlock()
 	if now, ok := e.apps.App(app.Name); !ok || now.ErasingSince == nil || !now.CreatedAt.Equal(app.CreatedAt) {
 		return httpapi.Erasure{}, fmt.Errorf("application %q: %w", app.Name, registry.ErrNotFound)
 	}
-	done, err := e.buried(ctx, func(at event.Micros, frame uint64) error { return e.store.BuryApp(app.Name, at, frame) })
+	done, err := e.erased(ctx, func(at event.Micros, frame uint64) error { return e.store.BuryApp(app.Name, at, frame) },
+		func(one duckdb.Erased) bool { return one.App == app.Name })
 	if err != nil {
 		return done, err
 	}
 	return done, e.apps.DeleteApp(ctx, app)
 }
 
-// buried erases what bury sets tombstones for.
-func (e *eraser) buried(ctx context.Context, bury func(at event.Micros, frame uint64) error) (httpapi.Erasure, error) {
-	release, err := e.replays.Hold(ctx)
-	if err != nil {
-		return httpapi.Erasure{}, err
-	}
-	defer release()
+// erased sets a tombstone, waits for a pass, and reports what it removed that is counted.
+func (e *eraser) erased(ctx context.Context, bury func(at event.Micros, frame uint64) error, counts func(duckdb.Erased) bool) (httpapi.Erasure, error) {
 	at := event.Now()
 	state, err := e.queue.State(ctx)
 	if err != nil {
@@ -81,89 +106,257 @@ func (e *eraser) buried(ctx context.Context, bury func(at event.Micros, frame ui
 	if err := bury(at, state.Last); err != nil {
 		return httpapi.Erasure{}, fmt.Errorf("begin erasure: %w", err)
 	}
-	removed, err := e.finish(ctx)
-	if err != nil {
-		return httpapi.Erasure{}, fmt.Errorf("erase: %w", err)
+	p := e.join()
+	select {
+	case <-p.done:
+	case <-ctx.Done():
+		return httpapi.Erasure{}, ctx.Err()
+	}
+	if p.err != nil {
+		return httpapi.Erasure{}, fmt.Errorf("erase: %w", p.err)
 	}
 	done := httpapi.Erasure{ErasedAt: at}
-	for _, app := range slices.Sorted(maps.Keys(removed)) {
-		done.Apps = append(done.Apps, httpapi.ErasedApp{App: app, Events: removed[app].Events, Rejections: removed[app].Rejections})
+	byApp := map[string]int{}
+	for _, one := range p.removed {
+		if !counts(one) {
+			continue
+		}
+		i, ok := byApp[one.App]
+		if !ok {
+			i = len(done.Apps)
+			byApp[one.App] = i
+			done.Apps = append(done.Apps, httpapi.ErasedApp{App: one.App})
+		}
+		done.Apps[i].Events += one.Events
+		done.Apps[i].Rejections += one.Rejections
 	}
-	return done, nil
+	slices.SortFunc(done.Apps, func(a, b httpapi.ErasedApp) int { return strings.Compare(a.App, b.App) })
+	done.Unsearched, err = e.unsearched()
+	return done, err
 }
 
-// finish removes what has been begun to be erased: all that came before is brought
-// from the queue to segments, the queue is trimmed behind it, and the segments are
-// written without it.
-func (e *eraser) finish(ctx context.Context) (map[string]duckdb.Erased, error) {
+// unsearched tells what an erasure does not look into.
+func (e *eraser) unsearched() ([]httpapi.Unsearched, error) {
+	var list []httpapi.Unsearched
+	inStore, err1 := e.store.Quarantined()
+	inQueue, err2 := e.queue.Quarantined()
+	if inStore.Files > 0 {
+		list = append(list, httpapi.Unsearched{Where: "store/quarantine", Files: inStore.Files, Bytes: inStore.Bytes})
+	}
+	if inQueue.Files > 0 {
+		list = append(list, httpapi.Unsearched{Where: "queue/quarantine", Files: inQueue.Files, Bytes: inQueue.Bytes})
+	}
+	return list, errors.Join(err1, err2)
+}
+
+// emptyQuarantine deletes what is quarantined in store and queue.
+func (e *eraser) emptyQuarantine(context.Context) error {
+	return errors.Join(e.store.EmptyQuarantine(), e.queue.EmptyQuarantine())
+}
+
+// join returns the next pass.
+func (e *eraser) join() *erasePass {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.next == nil {
+		e.next = &erasePass{done: make(chan struct{})}
+	}
+	p := e.next
+	if e.ended {
+		e.next = nil
+		p.err = errErasing
+		close(p.done)
+		return p
+	}
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+	return p
+}
+
+// take begins a pass: who asks from now on waits for another.
+func (e *eraser) take() *erasePass {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	p := e.next
+	if e.next = nil; p == nil {
+		p = &erasePass{done: make(chan struct{})}
+	}
+	return p
+}
+
+// run makes passes until ctx ends. At first it finishes what was begun before the start.
+func (e *eraser) run(ctx context.Context) error {
+	defer e.end()
+	var background sync.WaitGroup
+	defer background.Wait()
+	background.Go(func() { e.finishApps(ctx) })
+	retry := time.NewTimer(0) // what is left over
+	defer retry.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-e.wake:
+		case <-retry.C:
+		}
+		p := e.take()
+		if p.err = e.retrim(ctx); p.err == nil && e.store.Unfinished() {
+			p.removed, p.err = e.pass(ctx)
+		}
+		if p.err != nil && ctx.Err() == nil {
+			e.log.Error("an erasure could not be finished; it is tried again", "error", p.err)
+			retry.Reset(eraseRetry)
+		}
+		if ctx.Err() != nil {
+			p.err = errErasing
+		}
+		close(p.done)
+	}
+}
+
+// end answers those who wait when there will be no more passes.
+func (e *eraser) end() {
+	e.mu.Lock()
+	e.ended = true
+	p := e.next
+	e.next = nil
+	e.mu.Unlock()
+	if p != nil {
+		p.err = errErasing
+		close(p.done)
+	}
+}
+
+// retrim trims the queue again to where finished erasures have trimmed it: a trim is not fsynced.
+func (e *eraser) retrim(ctx context.Context) error {
+	trimmed := e.store.Trimmed()
 	state, err := e.queue.State(ctx)
+	if err != nil || trimmed < state.First {
+		return err
+	}
+	return e.queue.Trim(ctx, trimmed)
+}
+
+// pass removes what has a tombstone: from the queue, and then from the segments. It ends with
+// nothing of it left in a file that the queue or the store still has.
+func (e *eraser) pass(ctx context.Context) (removed []duckdb.Erased, err error) {
+	release, err := e.replays.Hold(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := e.live.WaitFor(ctx, state.Last); err != nil {
+	defer release()
+	if err := e.step("tombstone known"); err != nil {
 		return nil, err
 	}
-	if err := e.store.Flush(ctx); err != nil {
+	if err := e.collector.Settle(ctx); err != nil {
 		return nil, err
 	}
-	e.store.EndLeases() // of backups that would copy what is erased
-	trimmed, err := e.trim(ctx)
+	if err := e.step("intake settled"); err != nil {
+		return nil, err
+	}
+	trimmed, err := e.clearQueue(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer e.store.EndLeases()  // the segments of before go at once
-	defer e.store.EndExports() // of what was there before
+	if err := e.step("queue cleared"); err != nil {
+		return nil, err
+	}
+	defer e.endReaders() // so that the segments of before go at once
 	return e.store.Erase(ctx, trimmed)
 }
 
-// trim takes all that is flushed from the queue, also what is usually kept there.
-// A backup that began since then holds what came behind the erasure.
-func (e *eraser) trim(ctx context.Context) (uint64, error) {
+// endReaders ends backups and exports that would copy what is erased.
+func (e *eraser) endReaders() {
+	e.store.EndLeases()
+}
+
+// clearQueue brings what the queue holds into segments, and deletes every file of the queue that
+// has anything from before. It returns the frame up to which it has trimmed.
+func (e *eraser) clearQueue(ctx context.Context) (trimmed uint64, err error) {
+	blocks, err := e.queue.Blocks()
+	if err != nil {
+		return 0, err
+	}
+	if trimmed, err = e.trimFlushed(ctx); err != nil {
+		return 0, err
+	}
+	state, err := e.queue.State(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if state.Frames == 0 {
+		if gone, err := e.queue.Gone(ctx, blocks); gone || err != nil {
+			return trimmed, err
+		}
+	}
+	// Others send meanwhile: their frames lie behind the erased ones in the same file.
+	if _, err = e.queue.Pad(ctx); err != nil {
+		return 0, err
+	}
+	if err := e.step("queue padded"); err != nil {
+		return 0, err
+	}
+	if trimmed, err = e.trimFlushed(ctx); err != nil {
+		return 0, err
+	}
+	gone, err := e.queue.Gone(ctx, blocks)
+	if err == nil && !gone {
+		err = fmt.Errorf("%w: the queue has not deleted trimmed files yet", store.ErrUnavailable)
+	}
+	return trimmed, err
+}
+
+// trimFlushed flushes what the queue holds now, checks the segments made of it, and trims it.
+func (e *eraser) trimFlushed(ctx context.Context) (trimmed uint64, err error) {
+	state, err := e.queue.State(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if err := e.live.WaitFor(ctx, state.Last); err != nil {
+		return 0, err
+	}
+	if err := e.store.Flush(ctx); err != nil {
+		return 0, err
+	}
+	if err := e.step("queue flushed"); err != nil {
+		return 0, err
+	}
 	flushed, err := e.store.Flushed(ctx)
 	if err != nil {
 		return 0, err
 	}
-	upTo := min(flushed, e.store.Held())
-	return upTo, e.queue.Trim(ctx, upTo)
+	if err := e.store.CheckCarried(ctx, state.First, flushed); err != nil {
+		return 0, err
+	}
+	e.endReaders()
+	return flushed, e.queue.Trim(ctx, flushed)
 }
 
-// run finishes at a start what was begun before it. A trim may have been lost with
-// a crash: it is made again.
-func (e *eraser) run(ctx context.Context) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
+// finishApps erases the applications whose erasure was begun before the start.
+func (e *eraser) finishApps(ctx context.Context) {
 	for ctx.Err() == nil {
-		err := e.resume(ctx)
+		err := e.resumeApps(ctx)
 		if err == nil {
-			return nil
+			return
 		}
 		if ctx.Err() == nil {
-			e.log.Error("an erasure could not be finished; it is tried again", "error", err)
+			e.log.Error("the erasure of an application could not be finished; it is tried again", "error", err)
 		}
-		if pause(ctx, eraseRetry) != nil {
-			break // it goes on at the next start
-		}
+		_ = pause(ctx, eraseRetry)
 	}
-	return nil
 }
 
-// resume finishes what is left over of erasures, of applications last.
-func (e *eraser) resume(ctx context.Context) error {
-	if trimmed := e.store.Trimmed(); trimmed > 0 {
-		if err := e.queue.Trim(ctx, trimmed); err != nil {
-			return err
-		}
-	}
-	if e.store.Unfinished() {
-		if err := e.finishHeld(ctx); err != nil {
-			return err
-		}
-	}
+func (e *eraser) resumeApps(ctx context.Context) error {
 	for _, app := range e.apps.Apps() {
 		if app.ErasingSince == nil {
 			continue
 		}
-		done, err := e.eraseAppLocked(ctx, app)
+		done, err := e.eraseApp(ctx, app)
+		if errors.Is(err, registry.ErrNotFound) { // somebody asked for it again
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -176,17 +369,6 @@ func (e *eraser) resume(ctx context.Context) error {
 	return nil
 }
 
-// finishHeld is finish while no replay runs.
-func (e *eraser) finishHeld(ctx context.Context) error {
-	release, err := e.replays.Hold(ctx)
-	if err != nil {
-		return err
-	}
-	defer release()
-	_, err = e.finish(ctx)
-	return err
-}
-
 // newEraseCommand returns `eye erase`.
 func newEraseCommand(s streams) *cobra.Command {
 	cmd := &cobra.Command{
@@ -196,12 +378,17 @@ func newEraseCommand(s streams) *cobra.Command {
 	f := newClientFlags(cmd, s)
 	session := cmd.Flags().String("session", "", "`id` of the session")
 	apps := cmd.Flags().StringArray("app", nil, "`application` to erase it from; repeatable; all when left out")
+	quarantine := cmd.Flags().Bool("quarantine", false, "also delete all files that were put aside as damaged; nothing can be brought back from them then")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if *session == "" {
 			return usagef("--session is missing; give the id of the session to erase")
 		}
 		path := "/v1/sessions/" + url.PathEscape(*session)
-		return f.show(cmd.Context(), request{method: http.MethodDelete, path: path, query: url.Values{"app": *apps}}, func(body []byte) error {
+		query := url.Values{"app": *apps}
+		if *quarantine {
+			query.Set("quarantine", "1")
+		}
+		return f.show(cmd.Context(), request{method: http.MethodDelete, path: path, query: query}, func(body []byte) error {
 			var answer httpapi.ErasureAnswer
 			if err := decode(path, body, &answer); err != nil {
 				return err
@@ -212,6 +399,11 @@ func newEraseCommand(s streams) *cobra.Command {
 			}
 			if err := t.flush(); err != nil {
 				return err
+			}
+			for _, u := range answer.Unsearched {
+				if _, err := fmt.Fprintf(f.err, "eye: %s was not searched: %d files, %s; `eye erase --quarantine` deletes them\n", u.Where, u.Files, sizeText(u.Bytes)); err != nil {
+					return err
+				}
 			}
 			return f.say("erased session %s at %s", answer.SessionID, answer.ErasedAt)(nil)
 		})

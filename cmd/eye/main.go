@@ -25,9 +25,16 @@ const (
 	exitBreaking = 3 // eye types put, apply: not compatible with the version in force
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+func main() {
+	out, errOut := shownOn(os.Stdout), shownOn(os.Stderr)
+	code := run(os.Args[1:], os.Stdin, out, errOut)
+	finish(out)
+	finish(errOut)
+	os.Exit(code)
+}
 
-// streams are what a command reads from and writes to.
+// streams are what a command reads from and writes to. An output that is a terminal
+// is one that shownOn returned.
 type streams struct {
 	in       io.Reader
 	out, err io.Writer

@@ -15,7 +15,6 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 )
 
 const (
@@ -206,7 +205,8 @@ func (c *client) borrowWriteKey(ctx context.Context, app string) (revoke func(),
 	}, nil
 }
 
-// bar shows progress on a terminal, and nothing elsewhere.
+// bar shows progress on a terminal, and nothing elsewhere. What it writes moves the
+// cursor and holds no text of others.
 type bar struct {
 	to    io.Writer
 	shown *progressbar.ProgressBar // nil when the output is no terminal
@@ -215,18 +215,13 @@ type bar struct {
 // newBar returns a bar for so many bytes, -1 when that is not known.
 func newBar(to io.Writer, size int64, options ...progressbar.Option) *bar {
 	b := &bar{to: to}
-	if isTerminal(to) {
+	if t, ok := to.(*terminal); ok {
 		b.shown = progressbar.NewOptions64(size, append([]progressbar.Option{
-			progressbar.OptionSetWriter(to), progressbar.OptionShowBytes(true),
+			progressbar.OptionSetWriter(t.to), progressbar.OptionShowBytes(true),
 			progressbar.OptionThrottle(100 * time.Millisecond), progressbar.OptionClearOnFinish(),
 		}, options...)...)
 	}
 	return b
-}
-
-func isTerminal(to io.Writer) bool {
-	file, ok := to.(*os.File)
-	return ok && term.IsTerminal(int(file.Fd()))
 }
 
 // Write counts the bytes that were read.

@@ -116,7 +116,7 @@ func (s *Set) Covers(r event.Record) bool {
 	if s.Len() == 0 || r.Erased != nil {
 		return r.Erased != nil
 	}
-	app, session := subject(r)
+	app, session := Subject(r)
 	return s.Cover(app, session).Has(r)
 }
 
@@ -211,7 +211,8 @@ func keyedHash(key []byte, text string) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-func subject(r event.Record) (app, session string) {
+// Subject returns the application and the session of a record that is an event or a rejection.
+func Subject(r event.Record) (app, session string) {
 	if r.Event != nil {
 		return r.Event.App, r.Event.SessionID
 	}

@@ -119,6 +119,7 @@ const (
 	kindEvent     = 1
 	kindRejection = 2
 	kindErased    = 3 // since frame version 2
+	kindTruncated = 4 // a rejection whose raw is the beginning of its body; since frame version 2
 
 	flagPositioned = 1 << 0 // position follows: a replay keeps its first one
 	flagSeq        = 1 << 1 // of an event
@@ -129,7 +130,7 @@ func flagsOf(kind byte) (flags byte, ok bool) {
 	switch kind {
 	case kindEvent:
 		return flagPositioned | flagSeq, true
-	case kindRejection, kindErased:
+	case kindRejection, kindErased, kindTruncated:
 		return flagPositioned, true
 	default:
 		return 0, false
@@ -199,7 +200,11 @@ func appendRejection(b []byte, r *Rejection, positioned bool) []byte {
 	if positioned {
 		flags |= flagPositioned
 	}
-	b = append(b, kindRejection, flags)
+	kind := byte(kindRejection)
+	if r.Truncated() {
+		kind = kindTruncated
+	}
+	b = append(b, kind, flags)
 	if positioned {
 		b = appendPosition(b, r.Position)
 	}
@@ -220,7 +225,12 @@ func appendRejection(b []byte, r *Rejection, positioned bool) []byte {
 		b = appendText(b, p.Pointer)
 		b = appendText(b, p.Message)
 	}
-	return appendText(b, string(r.Raw))
+	b = appendText(b, string(r.Raw))
+	if r.Truncated() {
+		b = binary.AppendUvarint(b, uint64(r.Whole.Bytes))
+		b = append(b, r.Whole.SHA256[:]...)
+	}
+	return b
 }
 
 func appendText(b []byte, s string) []byte {
@@ -297,6 +307,10 @@ func (d *decoder) record(index uint32) Record {
 		return Record{Event: d.event(flags, at)}
 	case kindRejection:
 		return Record{Rejection: d.rejection(at)}
+	case kindTruncated:
+		r := d.rejection(at)
+		r.Whole = d.body()
+		return Record{Rejection: r}
 	case kindErased:
 		e := &ErasedArrival{Position: at, CarriedBy: d.frame}
 		e.App, e.EventID, e.ReceivedAt = d.string(), d.uuid(), d.micros()
@@ -344,6 +358,15 @@ func (d *decoder) rejection(at Position) *Rejection {
 	}
 	r.Raw = d.slice()
 	return r
+}
+
+func (d *decoder) body() (b Body) {
+	if b.Bytes = int64(d.uvarint()); b.Bytes <= 0 && d.err == nil {
+		d.fail("bad size of a body")
+	}
+	from, to := d.span(uint64(len(b.SHA256)))
+	copy(b.SHA256[:], d.bytes[from:to])
+	return b
 }
 
 func (d *decoder) byte() byte {

@@ -46,6 +46,9 @@ func records() *rapid.Generator[event.Record] {
 				Position: positions().Draw(t, "position"), SchemaVersion: rapid.Uint32().Draw(t, "version"),
 				Raw: rapid.SliceOf(rapid.Byte()).Draw(t, "raw"),
 			}
+			if rapid.Bool().Draw(t, "truncated") {
+				r.Whole = event.BodyOf(rapid.SliceOfN(rapid.Byte(), 1, 9).Draw(t, "whole"))
+			}
 			for range rapid.IntRange(0, 3).Draw(t, "problems") {
 				r.Problems = append(r.Problems, event.Problem{Code: text("code"), Pointer: text("pointer"), Message: text("message")})
 			}

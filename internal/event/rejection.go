@@ -1,6 +1,8 @@
 package event
 
 import (
+	"crypto/sha256"
+
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
@@ -39,7 +41,7 @@ type Problem struct {
 // Rejection is an arrival that was refused. It is kept with its reasons and its
 // bytes (R3).
 type Rejection struct {
-	ID       uuid.UUID // RejectionID of App, EventID and Raw
+	ID       uuid.UUID // RejectionID of App, EventID and the whole body
 	EventID  uuid.UUID
 	ClientID string
 	App      string
@@ -57,6 +59,7 @@ type Rejection struct {
 	SchemaVersion uint32 // the version that judged it; 0 when none did
 	Problems      []Problem
 	Raw           []byte // as sent; any bytes
+	Whole         Body   // of which Raw is the beginning; the zero value when Raw is all of it
 
 	// Became is set when it is read: what a replay made of it, nil when none came
 	// through yet. It is not part of what is written.
@@ -70,6 +73,22 @@ type Became struct {
 	Fate  Fate
 	Frame uint64 // that carried the replay
 }
+
+// Body describes a body that is not kept.
+type Body struct {
+	Bytes  int64 // more than are kept
+	SHA256 [sha256.Size]byte
+}
+
+// BodyOf describes a body.
+func BodyOf(raw []byte) Body { return Body{int64(len(raw)), sha256.Sum256(raw)} }
+
+// Truncated reports whether only the beginning of the body is kept.
+func (r *Rejection) Truncated() bool { return r.Whole.Bytes > 0 }
+
+// MaxSearched bounds the bodies of rejections that are searched by their payload, in
+// bytes.
+const MaxSearched = 256 << 10
 
 // Size is what the rejection takes in memory, in bytes, about.
 func (r *Rejection) Size() int {
@@ -109,9 +128,12 @@ func Conflict(e *Event) *Rejection {
 }
 
 // Data returns the data member of the raw body when the body is one strict JSON
-// object and the member an object, so that a rejection can be searched by its
-// payload. Else it returns nil.
+// object of at most MaxSearched bytes and the member an object, so that a rejection
+// can be searched by its payload. Else it returns nil.
 func (r *Rejection) Data() jsontext.Value {
+	if r.Truncated() || len(r.Raw) > MaxSearched {
+		return nil
+	}
 	var body struct {
 		Data jsontext.Value `json:"data"`
 	}

@@ -144,6 +144,9 @@ type Rejection struct {
 	Problems      []event.Problem `json:"problems"`
 	Raw           *string         `json:"raw,omitempty" doc:"the event as sent"`
 	RawBase64     []byte          `json:"raw_base64,omitempty" doc:"instead of raw, when that is not UTF-8"`
+	Truncated     bool            `json:"truncated,omitzero" doc:"raw is only the beginning of the event, which was too large; it cannot be replayed"`
+	Bytes         int64           `json:"bytes,omitzero" doc:"of the whole event, when it is truncated"`
+	SHA256        string          `json:"sha256,omitzero" doc:"of the whole event, in hexadecimal, when it is truncated"`
 	Became        *Became         `json:"became,omitempty" doc:"what a replay made of it; absent while none came through"`
 }
 

@@ -3,9 +3,12 @@ package httpapi
 import (
 	"bytes"
 	"context"
+	"maps"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -18,8 +21,9 @@ func auditRoutes() []route {
 	return []route{
 		{"GET", "/v1/audit", forAdmin, (*Server).listAudit, doc{
 			id: "listAudit", tag: "operation", summary: "What was administered, by whom and when",
-			text: "Each request that takes an admin key and is no GET gives an entry, also one that was refused for what it asked; and so does what the server does " +
-				"by itself at a start. That an act begins is on disk before it is made, and how it ended before it is answered. " +
+			text: "Each request that takes an admin key and is no GET gives an entry, also one that was refused for what it asked; so does each export and each backup " +
+				"of an admin key, and what the server does by itself at a start. That an act begins is on disk before it is made, and how it ended before it is answered. " +
+				"What changed nothing has 100 entries for each key and day (UTC); what is beyond is summed up in one, `refusedActs` or `repeatedActs`, and requests outside the intake whose key was refused in `refusedKeys`. " +
 				"Entries are listed as they ended, the last first, so that one that has only begun stands where it began. " +
 				"The trail holds 32 MiB; then the oldest entries are given up, which the last page tells.",
 			params: []param{
@@ -101,10 +105,13 @@ func (s *Server) listAudit(c *call) error {
 // recorded calls a route and writes down what is administered: that it begins
 // before, and how it ended before it is answered.
 func (s *Server) recorded(rt route, c *call) error {
-	if rt.access != forAdmin || rt.method == http.MethodGet {
+	switch {
+	case rt.doc.audited && c.who.Kind == registry.Admin:
+		return s.watched(rt, c)
+	case rt.access != forAdmin || rt.method == http.MethodGet:
 		return s.guard(rt, c)
 	}
-	e := registry.Entry{KeyID: c.who.KeyID, Act: rt.doc.id, App: shownText(c.PathValue("app")), Subject: subjectOf(rt, c.Request), Remote: s.remoteText(c.Request)}
+	e := s.entryOf(rt, c)
 	for _, name := range []string{"app", "erase", "force"} { // what changes the meaning of a request
 		if values := c.URL.Query()[name]; values != nil {
 			e.Note(name, shownText(strings.Join(values, ",")))
@@ -122,11 +129,70 @@ func (s *Server) recorded(rt route, c *call) error {
 	}
 	c.w.ResponseWriter, c.entry = held.ResponseWriter, nil
 	held.describe(&e)
-	// It is finished also when the caller is gone.
-	if err := trail.End(context.WithoutCancel(c.ctx()), e, held.status); err != nil {
-		s.log.Error("how an administrative act ended could not be written down", "act", e.Act, "id", e.ID, "error", err)
+	of, now := sumOf{e.KeyID, refusedActs}, time.Now()
+	if held.status/100 == 4 && !s.sums.alone(of, now) {
+		s.sums.add(of, e.Act, e.Remote, "", now)
+		s.ended(e, trail.Withdraw(context.WithoutCancel(c.ctx()), e))
+	} else {
+		// It is finished also when the caller is gone.
+		s.ended(e, trail.End(context.WithoutCancel(c.ctx()), e, held.status))
 	}
 	held.release()
+	return nil
+}
+
+func (s *Server) entryOf(rt route, c *call) registry.Entry {
+	return registry.Entry{KeyID: c.who.KeyID, Act: rt.doc.id, App: shownText(c.PathValue("app")), Subject: subjectOf(rt, c.Request), Remote: s.remoteText(c.Request)}
+}
+
+func (s *Server) ended(e registry.Entry, err error) {
+	if err != nil {
+		s.log.Error("how an administrative act ended could not be written down", "act", e.Act, "id", e.ID, "error", err)
+	}
+}
+
+// watched calls a route that changes nothing and gives much away, and writes down
+// that it begins and how it ended. Values of parameters are not written down: they
+// may name what is erased later.
+func (s *Server) watched(rt route, c *call) (err error) {
+	lease := c.URL.Query().Get("lease")
+	if rt.doc.id == "backupFile" && lease != "" && !s.sums.took(lease, c.who.KeyID) {
+		return s.guard(rt, c)
+	}
+	of, now := sumOf{c.who.KeyID, repeatedActs}, time.Now()
+	e := s.entryOf(rt, c)
+	if !s.sums.alone(of, now) {
+		s.sums.add(of, e.Act, e.Remote, "", now)
+		return s.guard(rt, c)
+	}
+	e.Subject = nil
+	if apps := c.URL.Query()["app"]; apps != nil {
+		e.App = shownText(strings.Join(apps, ","))
+	}
+	if names := slices.Sorted(maps.Keys(c.URL.Query())); len(names) > 0 {
+		e.Note("parameters", strings.Split(shownText(strings.Join(names, " ")), " "))
+	}
+	trail := s.opts.Registry.Trail()
+	if err := trail.Begin(c.ctx(), &e); err != nil {
+		s.log.Error("the audit trail cannot be written; nothing is given away", "error", err)
+		return unavailable("what is taken is written down first, and that failed; try again")
+	}
+	c.entry = &e
+	defer func() {
+		p := recover()
+		status := c.w.status
+		if p != nil { // the answer was torn
+			e.Note("cut_off", true)
+			status = http.StatusInternalServerError
+		}
+		s.ended(e, trail.End(context.WithoutCancel(c.ctx()), e, status))
+		if p != nil {
+			panic(p)
+		}
+	}()
+	if err := s.guard(rt, c); err != nil {
+		s.fail(c, rt, err)
+	}
 	return nil
 }
 

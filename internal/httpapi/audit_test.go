@@ -83,3 +83,46 @@ func TestNothingIsDoneWithoutTheTrail(t *testing.T) {
 		t.Errorf("the rate is %d", shop.Rate)
 	}
 }
+
+// Requests of an admin key that are refused do not push out what was changed,
+// however many and however long they are (M19).
+func TestRefusedActsDoNotPushTheTrailOut(t *testing.T) {
+	var keys *registry.Registry
+	a := startAPI(t, func(opts *httpapi.Options) {
+		q, err := queue.Open(t.Context(), queue.Options{Dir: t.TempDir(), MaxBytes: 16 << 20})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(q.Close)
+		if keys, err = registry.Open(t.Context(), q.JetStream(), registry.Options{
+			Dir: t.TempDir(), AdminKey: strings.Repeat("k", 30), MaxBytes: 16 << 20, TrailBytes: 1 << 20,
+		}); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(keys.Close)
+		opts.Registry = keys
+	})
+	if got := a.send("POST", "/v1/apps", `{"app":"shop"}`); got != 201 {
+		t.Fatalf("answered %d", got)
+	}
+	long := strings.Repeat("%01", 300)
+	for range 600 {
+		if got := a.send("DELETE", "/v1/apps/"+long+"/keys/"+long+"?erase="+long, ""); got != 404 {
+			t.Fatalf("answered %d", got)
+		}
+	}
+	if got := a.send("PATCH", "/v1/apps/shop", `{"rate":7}`); got != 200 {
+		t.Fatalf("answered %d", got)
+	}
+	page, err := keys.Trail().Page(t.Context(), registry.TrailQuery{Limit: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	acts := map[string]int{}
+	for _, e := range page.Entries {
+		acts[e.Act+" "+string(e.Outcome)]++
+	}
+	if page.Dropped || acts["createApp done"] != 1 || acts["updateApp done"] != 1 || acts["beginTrail done"] != 1 || acts["revokeAppKey refused"] != 100 {
+		t.Errorf("the trail has %v, older entries given up: %v", acts, page.Dropped)
+	}
+}

@@ -99,14 +99,18 @@ func needed(need access) string {
 }
 
 // bearer returns the key of the Authorization header: of Bearer, or the user
-// name of Basic.
+// name of Basic. Several headers are none: a proxy may have looked at another one.
 func bearer(r *http.Request) string {
+	values := r.Header.Values("Authorization")
+	if len(values) != 1 {
+		return ""
+	}
 	if user, _, ok := r.BasicAuth(); ok {
 		return user
 	}
-	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
+	scheme, token, ok := strings.Cut(values[0], " ")
 	if !ok || !strings.EqualFold(scheme, "Bearer") {
 		return ""
 	}
-	return strings.TrimSpace(token)
+	return strings.Trim(token, " \t")
 }

@@ -10,12 +10,12 @@ import (
 func backupRoutes() []route {
 	return []route{
 		{"GET", "/v1/backup/manifest", forAdmin, (*Server).backupManifest, doc{
-			id: "backupManifest", tag: "backup", summary: "What a backup consists of, under a new lease",
+			id: "backupManifest", tag: "backup", audited: true, summary: "What a backup consists of, under a new lease",
 			text: "Until the lease ends (10 minutes after its last use, or at an erasure) the files can be fetched: those of the store " +
 				"never change, and the queue keeps the frames behind them. `eye backup DIR` does all of it.",
 			answers: []answer{{200, "the files, in the order in which they were read", schemaOf[backup.Index]()}}, errors: []int{404, 503}}},
 		{"GET", "/v1/backup/files/{name}", forAdmin, (*Server).backupFile, doc{
-			id: "backupFile", tag: "backup", summary: "A file of a backup",
+			id: "backupFile", tag: "backup", audited: true, summary: "A file of a backup",
 			params: []param{
 				{name: "name", in: "path", text: "as the manifest lists it", required: true},
 				{name: "lease", text: "of the manifest; renewed by this", required: true},
@@ -40,6 +40,9 @@ func (s *Server) backupManifest(c *call) error {
 	if err != nil {
 		return err
 	}
+	s.sums.took(index.Lease, c.who.KeyID) // its files need no entry of their own
+	c.note("files", len(index.Files))
+	c.note("bytes", index.Bytes())
 	return writeJSON(c.w, http.StatusOK, index)
 }
 

@@ -12,6 +12,9 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
+// pieceBytes is what a caller must take before its deadline.
+const pieceBytes = 16 << 10
+
 // errGone is told when an answer cannot be sent: the caller is gone, or takes
 // nothing.
 var errGone = errors.New("the caller takes no more")
@@ -53,16 +56,22 @@ func (d *download) begin() {
 	d.c.w.WriteHeader(http.StatusOK)
 }
 
-// Write sends bytes.
+// Write sends bytes piece by piece; each must be taken in time.
 func (d *download) Write(b []byte) (int, error) {
 	if !d.begun {
 		d.begin()
 	}
-	n, err := d.c.w.Write(b)
-	if err != nil {
-		return n, errors.Join(errGone, err)
+	written := 0
+	for len(b) > 0 {
+		piece := b[:min(pieceBytes, len(b))]
+		n, err := d.c.w.Write(piece)
+		written += n
+		if err != nil {
+			return written, errors.Join(errGone, err)
+		}
+		b = b[len(piece):]
 	}
-	return n, nil
+	return written, nil
 }
 
 // packed returns a writer of the content in the encoding that the caller takes.

@@ -56,6 +56,7 @@ type TriedStored struct {
 // TriedRejected is what a draft would do to rejections if they came again.
 type TriedRejected struct {
 	Checked   int          `json:"checked"`
+	Truncated int          `json:"truncated,omitzero" doc:"how many of them were not tried, because only the beginning of their body is kept"`
 	WouldPass int          `json:"would_pass"`
 	Pointers  []PlaceCount `json:"pointers" doc:"where the others would fail still, most frequent first"`
 	Examples  []Tried      `json:"examples" doc:"up to 10 rejections that would pass, newest first, with the problems that they were rejected for"`
@@ -197,6 +198,11 @@ func (s *Server) tryRejected(d *drafting, draft *schema.Type, into *TriedRejecte
 	into.Examples = []Tried{}
 	err := newest(d, s.opts.Reader.Rejections, query.AfterRejection, func(r *event.Rejection) {
 		into.Checked++
+		if r.Truncated() {
+			into.Truncated++
+			places.add(r.Problems)
+			return
+		}
 		how := ingest.Rejudging{Types: types}
 		if app, ok := s.opts.Registry.App(r.App); ok {
 			how.Zone, how.RefuseUnknownTypes = app.Location(), app.UnknownTypes == registry.RejectUnknown

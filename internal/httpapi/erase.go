@@ -15,22 +15,32 @@ func erasureRoutes() []route {
 			text: "Its events and rejections are removed from the store and from the queue, and do not come back by a retry, a rebuild or a restore. " +
 				"What is sent later with a time before the erasure is answered accepted and not kept; later events of the session are stored. " +
 				"The answer comes when all is removed, which may take minutes; it is removed also when the caller does not wait.",
-			params:  []param{pathID("the session id"), appParam()},
+			params: []param{pathID("the session id"), appParam(), {name: "quarantine", in: "query",
+				text: "1: also delete all files that were put aside as damaged, whatever they hold"}},
 			answers: []answer{{200, "erased", schemaOf[ErasureAnswer]()}}, errors: []int{400, 404, 503}}},
 	}
 }
 
 // Erasure is what an erasure did.
 type Erasure struct {
-	ErasedAt event.Micros
-	Apps     []ErasedApp
+	ErasedAt   event.Micros
+	Apps       []ErasedApp
+	Unsearched []Unsearched
+}
+
+// Unsearched is a place that an erasure does not look into.
+type Unsearched struct {
+	Where string `json:"where" enum:"store/quarantine,queue/quarantine" doc:"the folder in the data directory"`
+	Files int    `json:"files"`
+	Bytes int64  `json:"bytes"`
 }
 
 // ErasureAnswer reports an erasure.
 type ErasureAnswer struct {
-	SessionID string      `json:"session_id"`
-	ErasedAt  string      `json:"erased_at" format:"date-time"`
-	Apps      []ErasedApp `json:"apps"`
+	SessionID  string       `json:"session_id"`
+	ErasedAt   string       `json:"erased_at" format:"date-time"`
+	Apps       []ErasedApp  `json:"apps"`
+	Unsearched []Unsearched `json:"unsearched" doc:"where files lie that were put aside as damaged; quarantine=1 deletes them"`
 }
 
 // ErasedApp is what was removed from one application.
@@ -45,9 +55,13 @@ func (s *Server) eraseSession(c *call) error {
 		return unavailable(err.Error())
 	}
 	for name := range c.URL.Query() {
-		if name != "app" {
-			return problemf(http.StatusBadRequest, "unknown parameter %.40q: only app is known here", name)
+		if name != "app" && name != "quarantine" {
+			return problemf(http.StatusBadRequest, "unknown parameter %.40q: app and quarantine are known here", name)
 		}
+	}
+	quarantine := c.URL.Query().Get("quarantine")
+	if quarantine != "" && quarantine != "1" {
+		return problem(http.StatusBadRequest, "quarantine may be 1, or absent")
 	}
 	session := c.PathValue("id")
 	if session == "" || utf8.RuneCountInString(session) > event.MaxTextCodePoints {
@@ -59,9 +73,9 @@ func (s *Server) eraseSession(c *call) error {
 			return problemf(http.StatusNotFound, "there is no application %.80q", app)
 		}
 	}
-	if apps == nil {
-		for _, app := range s.opts.Registry.Apps() {
-			apps = append(apps, app.Name)
+	if quarantine == "1" {
+		if err := s.opts.EmptyQuarantine(c.ctx()); err != nil {
+			return err
 		}
 	}
 	// It is finished also when the caller is gone.
@@ -72,5 +86,8 @@ func (s *Server) eraseSession(c *call) error {
 	if done.Apps == nil {
 		done.Apps = []ErasedApp{}
 	}
-	return writeJSON(c.w, http.StatusOK, ErasureAnswer{session, done.ErasedAt.String(), done.Apps})
+	if done.Unsearched == nil {
+		done.Unsearched = []Unsearched{}
+	}
+	return writeJSON(c.w, http.StatusOK, ErasureAnswer{session, done.ErasedAt.String(), done.Apps, done.Unsearched})
 }

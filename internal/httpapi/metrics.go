@@ -13,6 +13,8 @@ type metrics struct {
 	unreadable *prometheus.CounterVec
 	overRate   *prometheus.CounterVec
 	noMemory   prometheus.Counter
+
+	refusedKeys *prometheus.CounterVec
 }
 
 func newMetrics(r prometheus.Registerer, reads *memory) metrics {
@@ -34,8 +36,11 @@ func newMetrics(r prometheus.Registerer, reads *memory) metrics {
 			Name: "eye_http_read_memory_refused_total", Help: "Reads that were answered 503 because the memory for answers was used up.",
 		}),
 	}
+	m.refusedKeys = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "eye_http_keys_refused_total", Help: "Requests, other than to the intake, that were answered 401 or 403, by reason.",
+	}, []string{"reason"})
 	if r != nil {
-		r.MustRegister(m.seconds, m.answers, m.overRate, m.unreadable, m.noMemory, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		r.MustRegister(m.refusedKeys, m.seconds, m.answers, m.overRate, m.unreadable, m.noMemory, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "eye_http_read_memory_bytes", Help: "Memory that answers which are read or sent hold of their budget.",
 		}, func() float64 { return float64(reads.used()) }))
 	}

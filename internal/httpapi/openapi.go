@@ -26,6 +26,7 @@ type doc struct {
 	answerTypes            []string // media types of an answer that is no JSON document; not told when nil
 	errors                 []int    // statuses that are answered with problem details
 	hidden                 bool
+	audited                bool // a GET that is in the audit trail when an admin key makes it
 }
 
 type param struct {

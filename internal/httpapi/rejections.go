@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"encoding/hex"
 	"fmt"
 	"net/http"
 	"strings"
@@ -30,6 +31,9 @@ func (s *Server) viewRejection(r *event.Rejection) Rejection {
 		v.Raw = &raw
 	} else {
 		v.RawBase64 = r.Raw
+	}
+	if r.Truncated() {
+		v.Truncated, v.Bytes, v.SHA256 = true, r.Whole.Bytes, hex.EncodeToString(r.Whole.SHA256[:])
 	}
 	if b := r.Became; b != nil {
 		v.Became = &Became{r.EventID, b.Fate.String(), s.replayedBy(b.Frame)}

@@ -50,10 +50,6 @@ type Options struct {
 	// Parquet writes the events that a query selects to a file that is gone when it
 	// is closed; nil when the store cannot.
 	Parquet func(context.Context, query.Query) (*os.File, error)
-	// ExportsEnded returns a channel that is closed when exports that have begun must
-	// not go on, because something was erased; nil where that does not happen.
-	ExportsEnded func() <-chan struct{}
-
 	Backup  *backup.Source // nil when the store is elsewhere
 	Replays *replay.Runner
 	// CaughtUp reports nil when the store holds all that was acknowledged before
@@ -68,6 +64,8 @@ type Options struct {
 	AcceptClock func() (clock.Change, error)
 	// Erase erases a session from applications; nil where that is not possible.
 	Erase func(ctx context.Context, apps []string, session string) (Erasure, error)
+	// EmptyQuarantine deletes all files that were put aside as damaged. It may be nil.
+	EmptyQuarantine func(context.Context) error
 	// EraseApp erases all that an application sent, which takes nothing any more,
 	// and then deletes it; nil where that is not possible.
 	EraseApp func(ctx context.Context, app registry.App) (Erasure, error)
@@ -96,6 +94,7 @@ type Server struct {
 	unreadable rings
 	unpack     unpackers
 	doors      doors
+	sums       sums
 	metrics    metrics
 	handler    http.Handler
 	document   func() ([]byte, error) // what /openapi.json tells
@@ -133,8 +132,17 @@ func New(opts Options) *Server {
 	return s
 }
 
-// ServeHTTP implements http.Handler.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+// ServeHTTP implements http.Handler. It may be called while Run does not run; then
+// no sums are written into the audit trail.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// A chunked request may have had a Content-Length too, which net/http drops. Whoever went
+	// by that takes what comes next on the connection for a part of the body, so nothing may
+	// (RFC 9112, 6.1).
+	if len(r.TransferEncoding) > 0 {
+		w.Header().Set("Connection", "close")
+	}
+	s.handler.ServeHTTP(w, r)
+}
 
 // access says who may call a route.
 type access int
@@ -163,8 +171,6 @@ type call struct {
 	who   registry.Principal // the zero value on open routes
 	entry *registry.Entry    // of the audit trail; nil when this is not administration
 	kept  bool               // what could not be read is kept as a rejection
-	// lastLook calls w.end when there is a reason to; nil for none.
-	lastLook func()
 }
 
 func (c *call) ctx() context.Context { return c.Context() }
@@ -230,15 +236,16 @@ func (s *Server) serve(rt route) http.Handler {
 	name := rt.method + " " + rt.path
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
-		recorder := newStatusRecorder(w, s.opts.StallDeadline)
-		_ = recorder.mayStall() // of what the server itself may write before
+		recorder := &statusRecorder{ResponseWriter: w, stall: s.opts.StallDeadline}
+		recorder.mayStall() // of what the server itself may write before
 		c := &call{Request: r, w: recorder}
 		err := s.authorize(c, rt.access)
 		if err == nil {
-			err = s.whileValid(rt, c)
+			err = s.recorded(rt, c)
 		}
 		if err != nil {
 			s.noteUnreadable(rt, c, err)
+			s.noteRefusedKey(rt, c, err)
 			s.fail(c, rt, err)
 		}
 		s.metrics.answered(name, recorder.status, time.Since(began))
@@ -279,6 +286,38 @@ func (s *Server) fail(c *call, rt route, err error) {
 // refused. net/http reads a little of it before it answers; when that does not come
 // in time, it answers and closes the connection.
 const unreadDeadline = 2 * time.Second
+
+// statusRecorder is an answer on its way. A caller who does not take it holds it up
+// no longer than stall at a time.
+type statusRecorder struct {
+	http.ResponseWriter
+	status int
+	stall  time.Duration
+}
+
+// mayStall moves the deadline of writing.
+func (r *statusRecorder) mayStall() {
+	_ = http.NewResponseController(r.ResponseWriter).SetWriteDeadline(time.Now().Add(r.stall)) // a test's recorder has none
+}
+
+func (r *statusRecorder) WriteHeader(status int) {
+	if r.status == 0 {
+		r.status = status
+	}
+	r.mayStall()
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *statusRecorder) Write(b []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	r.mayStall()
+	return r.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (r *statusRecorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
 // secured adds the headers that cost nothing and prevent much.
 func secured(next http.Handler) http.Handler {

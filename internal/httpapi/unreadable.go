@@ -85,8 +85,7 @@ func keptHeaders() []string {
 // the answer, which ends the reading of the body.
 func (s *Server) noteUnreadable(rt route, c *call, err error) {
 	p := s.problemOf(err)
-	intake := rt.access == forWrite || rt.path == legacyPath && rt.method == http.MethodPost
-	if !intake || c.kept || p.Status >= http.StatusInternalServerError {
+	if !isIntake(rt) || c.kept || p.Status >= http.StatusInternalServerError {
 		return
 	}
 	secret, in := secretOf(c.Request)
@@ -113,6 +112,10 @@ func (s *Server) noteUnreadable(rt route, c *call, err error) {
 	}
 	s.metrics.unreadable.WithLabelValues(app, x.Reason).Inc()
 	s.unreadable.add(app, x)
+}
+
+func isIntake(rt route) bool {
+	return rt.access == forWrite || rt.path == legacyPath && rt.method == http.MethodPost
 }
 
 func reasonOf(status int, secret string, key registry.Key, known bool) string {

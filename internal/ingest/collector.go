@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"theeye/internal/erasure"
 	"theeye/internal/event"
 	"theeye/internal/queue"
 	"theeye/internal/schema"
@@ -30,12 +31,17 @@ type Options struct {
 	// Types returns the event type with its schema, nil when there is none. It
 	// is called for each event and must not wait.
 	Types func(category, name string) *schema.Type
+	// Erasures returns what was erased so far. It is called for each request; nil for none.
+	Erasures func() *erasure.Set
 
 	MaxEventBytes   int           // 256 KiB
 	MaxBatchEvents  int           // 10,000
 	FutureTolerance time.Duration // 5 min
 	SkewTolerance   time.Duration // 60 s
-	Registerer      prometheus.Registerer
+	// LargeBytes is how much of rejected bodies beyond MaxEventBytes is kept whole, for each
+	// application and UTC day, in bytes as they are stored; 0 for DefaultLargeBytes.
+	LargeBytes int64
+	Registerer prometheus.Registerer
 
 	// AnswerFirst answers before the frame is durable and so breaks promise P1.
 	// It exists to show that the crash test notices.
@@ -50,6 +56,8 @@ type Collector struct {
 	grouper  *grouper
 	metrics  metrics
 	skews    *skews
+	larges   *larges
+	judging  barrier // those who judge records, until their frame's outcome is known
 }
 
 // New returns a collector.
@@ -58,10 +66,15 @@ func New(opts Options) *Collector {
 	orDefault(&opts.MaxBatchEvents, 10_000)
 	orDefault(&opts.FutureTolerance, 5*time.Minute)
 	orDefault(&opts.SkewTolerance, time.Minute)
+	orDefault(&opts.LargeBytes, DefaultLargeBytes)
 	if opts.Acknowledged == nil {
 		opts.Acknowledged = func(uint64, map[string]int64) {}
 	}
-	return &Collector{opts: opts, grouper: newGrouper(opts), metrics: newMetrics(opts.Registerer), skews: newSkews(opts.Registerer)}
+	if opts.Erasures == nil {
+		none := &erasure.Set{}
+		opts.Erasures = func() *erasure.Set { return none }
+	}
+	return &Collector{opts: opts, grouper: newGrouper(opts), metrics: newMetrics(opts.Registerer), skews: newSkews(opts.Registerer), larges: newLarges(opts.LargeBytes)}
 }
 
 func orDefault[T ~int | ~int64](v *T, value T) {
@@ -152,10 +165,20 @@ func (c *Collector) Collect(ctx context.Context, req Request) (Receipt, error) {
 	if len(r.cutting.elements) > 1 {
 		again.seen = make(map[uuid.UUID]*event.Event, len(r.cutting.elements))
 	}
-	s := submission{app: r.App, body: make([]byte, 0, len(r.Body)+128*len(r.cutting.elements))}
+	s := submission{app: r.App, body: make([]byte, 0, len(r.Body)+128*len(r.cutting.elements)), leave: c.judging.enter()}
+	defer func() {
+		if !s.sent {
+			s.leave()
+		}
+	}()
+	erased := covered{set: c.opts.Erasures()} // after enter: Settle then waits for all that is judged without a tombstone
 	for i, raw := range r.cutting.elements {
 		record := c.judge(r, raw, i)
-		s.add(record)
+		kept := erased.blank(record)
+		if kept.Rejection != nil {
+			c.abridge(kept.Rejection)
+		}
+		s.add(kept)
 		item := Item{}
 		item.Status, item.Problems = again.status(record)
 		if e := record.Event; e != nil {
@@ -171,6 +194,37 @@ func (c *Collector) Collect(ctx context.Context, req Request) (Receipt, error) {
 	}
 	c.metrics.took(receipt.Items, len(r.Body))
 	return receipt, nil
+}
+
+// Settle returns when every frame is acknowledged, or its outcome is unknown, that has a record
+// which was judged before Settle was called. So what is published after that was judged by the
+// tombstones that were there. The error is that of ctx.
+func (c *Collector) Settle(ctx context.Context) error { return c.judging.wait(ctx) }
+
+// covered finds the records of a request that belong to something erased.
+type covered struct {
+	set    *erasure.Set
+	covers map[string]erasure.Cover // by session
+}
+
+// blank returns what is kept of a record: nothing but its id when it belongs to something erased.
+func (x *covered) blank(r event.Record) event.Record {
+	if x.set.Len() == 0 {
+		return r
+	}
+	app, session := erasure.Subject(r)
+	cover, known := x.covers[session]
+	if !known {
+		if x.covers == nil {
+			x.covers = map[string]erasure.Cover{}
+		}
+		cover = x.set.Cover(app, session)
+		x.covers[session] = cover
+	}
+	if !cover.Has(r) {
+		return r
+	}
+	return event.Record{Erased: &event.ErasedArrival{App: app, EventID: r.EventID(), ReceivedAt: r.ReceivedAt()}}
 }
 
 // KeptOfUnreadable is how much of a request that cannot be read is kept, in bytes.

@@ -27,6 +27,8 @@ type submission struct {
 	received uint32
 	rejected uint32
 
+	leave func()        // called when the frame's outcome is known; nil when nobody waits for that
+	sent  bool          // it will be part of a frame
 	done  chan struct{} // closed when the outcome is known
 	first int           // index of its first record in the frame
 	frame uint64
@@ -75,6 +77,7 @@ func (g *grouper) submit(ctx context.Context, s *submission) (frame uint64, firs
 	s.done = make(chan struct{})
 	select {
 	case g.in <- s:
+		s.sent = true
 	case <-g.closed:
 		return 0, 0, ErrClosed
 	case <-ctx.Done():
@@ -164,8 +167,8 @@ func (g *grouper) publish(current group) {
 			byApp[s.app] = i
 			f.Counts = append(f.Counts, queue.Count{App: s.app})
 		}
-		f.Counts[i].Received += s.received
-		f.Counts[i].Rejected += s.rejected
+		f.Counts[i].Received += uint64(s.received)
+		f.Counts[i].Rejected += uint64(s.rejected)
 	}
 	// The senders' contexts do not count here: others share the frame.
 	sequence, err := g.opts.Publish(context.Background(), f)
@@ -178,6 +181,9 @@ func (g *grouper) publish(current group) {
 	}
 	for _, s := range current.members {
 		s.frame, s.err = sequence, err
+		if s.leave != nil {
+			s.leave()
+		}
 		close(s.done)
 	}
 }

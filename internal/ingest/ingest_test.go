@@ -190,7 +190,7 @@ func testEachRequestStaysWhole(t *testing.T) {
 			}
 		}
 	}
-	var counted uint32
+	var counted uint64
 	for _, f := range kept.list {
 		for _, n := range f.Counts {
 			counted += n.Received

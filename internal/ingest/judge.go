@@ -18,7 +18,7 @@ func (c *Collector) judge(r *request, raw []byte, index int) event.Record {
 		return r.reject(element{problems: []event.Problem{{Code: event.InvalidJSON, Message: broken.Error()}}}, raw, index, 0)
 	}
 	if len(raw) > c.opts.MaxEventBytes {
-		e := element{}
+		e := element{id: idIn(raw)}
 		e.problem(event.EventTooLarge, "", fmt.Sprintf("the event has %d bytes, at most %d are taken (--max-event-bytes)", len(raw), c.opts.MaxEventBytes))
 		return r.reject(e, raw, index, 0)
 	}

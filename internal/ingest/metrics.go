@@ -13,6 +13,8 @@ type metrics struct {
 	problems *prometheus.CounterVec
 	requests *prometheus.CounterVec
 	bytes    prometheus.Counter
+
+	truncated prometheus.Counter
 }
 
 func newMetrics(r prometheus.Registerer) metrics {
@@ -29,9 +31,12 @@ func newMetrics(r prometheus.Registerer) metrics {
 		bytes: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "eye_intake_bytes_total", Help: "Unpacked bytes of bodies that were acknowledged.",
 		}),
+		truncated: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "eye_intake_truncated_total", Help: "Rejected events of which only the beginning is kept, because they were too large.",
+		}),
 	}
 	if r != nil {
-		r.MustRegister(m.events, m.problems, m.requests, m.bytes)
+		r.MustRegister(m.events, m.problems, m.requests, m.bytes, m.truncated)
 	}
 	return m
 }

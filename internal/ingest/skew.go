@@ -135,6 +135,7 @@ func (c *Collector) Skew(app string) Skew {
 
 // Forget forgets what was seen of an application that is gone.
 func (c *Collector) Forget(app string) {
+	c.larges.forget(app)
 	c.skews.mu.Lock()
 	defer c.skews.mu.Unlock()
 	delete(c.skews.of, app)

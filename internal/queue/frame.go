@@ -25,8 +25,8 @@ const MaxBody = 64 << 20
 // Count says how much of a frame belongs to one application.
 type Count struct {
 	App      string
-	Received uint32 // all arrivals
-	Rejected uint32 // those of them that were refused at intake
+	Received uint64 // all arrivals; of one frame at most 2³²−1
+	Rejected uint64 // those of them that were refused at intake
 }
 
 // Frame is the unit of the queue: what one or more requests brought, in order.
@@ -49,7 +49,7 @@ func (e *CorruptFrameError) Error() string {
 //
 //	magic     4  "EYEF"
 //	version   1  2
-//	codec     1  1: S2 block
+//	codec     1  1: S2 block; 2: padding, the frame has no records
 //	checksum  4  CRC-32C (Castagnoli), little endian, of magic, version, codec and all that follows
 //	counts       uvarint n, then n × (uvarint length, application, uvarint received, uvarint rejected)
 //	length       uvarint, bytes of the unpacked body
@@ -62,6 +62,7 @@ const (
 	magic        = "EYEF"
 	frameVersion = 2
 	codecS2      = 1
+	codecPadding = 2
 	checksumAt   = len(magic) + 2
 	prefixLength = checksumAt + crc32.Size
 )
@@ -89,8 +90,8 @@ func encodeFrame(f Frame) ([]byte, error) {
 	for _, c := range f.Counts {
 		b = binary.AppendUvarint(b, uint64(len(c.App)))
 		b = append(b, c.App...)
-		b = binary.AppendUvarint(b, uint64(c.Received))
-		b = binary.AppendUvarint(b, uint64(c.Rejected))
+		b = binary.AppendUvarint(b, c.Received)
+		b = binary.AppendUvarint(b, c.Rejected)
 	}
 	b = binary.AppendUvarint(b, uint64(len(f.Body)))
 	packed := s2.Encode(b[len(b):cap(b)], f.Body)
@@ -100,6 +101,15 @@ func encodeFrame(f Frame) ([]byte, error) {
 		return nil, fmt.Errorf("%w: a frame of %d bytes, at most %d fit", ErrTooLarge, len(b), MaxPayload)
 	}
 	return b, nil
+}
+
+// paddingFrame returns the payload of a frame without records that takes size bytes.
+func paddingFrame(size int) []byte {
+	b := make([]byte, max(size, prefixLength))
+	copy(b, magic)
+	b[len(magic)], b[len(magic)+1] = frameVersion, codecPadding
+	binary.LittleEndian.PutUint32(b[checksumAt:], checksum(b))
+	return b
 }
 
 var errShort = errors.New("unexpected end")
@@ -119,9 +129,9 @@ func checkPrefix(payload []byte) error {
 		return errors.New("checksum does not match")
 	case version > frameVersion:
 		return fmt.Errorf("frame version %d: %w", version, ErrNewer)
-	case version == frameVersion && codec != codecS2:
+	case version == frameVersion && codec != codecS2 && codec != codecPadding:
 		return fmt.Errorf("frame compression %d: %w", codec, ErrNewer)
-	case version == 0, codec != codecS2:
+	case version == 0, version == 1 && codec != codecS2:
 		return fmt.Errorf("unknown version %d or compression %d", version, codec)
 	}
 	return nil
@@ -132,6 +142,9 @@ func checkPrefix(payload []byte) error {
 func decodeFrame(payload []byte) (Frame, error) {
 	if err := checkPrefix(payload); err != nil {
 		return Frame{}, err
+	}
+	if payload[len(magic)+1] == codecPadding {
+		return Frame{}, nil
 	}
 	rest := payload[prefixLength:]
 	number := func(limit uint64) (uint64, error) {
@@ -159,7 +172,7 @@ func decodeFrame(payload []byte) (Frame, error) {
 		if err := errors.Join(err1, err2); err != nil {
 			return Frame{}, err
 		}
-		c.Received, c.Rejected = uint32(received), uint32(rejected)
+		c.Received, c.Rejected = received, rejected
 		f.Counts = append(f.Counts, c)
 	}
 	size, err := number(MaxBody)

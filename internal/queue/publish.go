@@ -32,7 +32,22 @@ func (q *Queue) Publish(ctx context.Context, f Frame) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return q.publish(ctx, &nats.Msg{Subject: subject, Data: payload, Header: countHeader(f.Counts)})
+	sequence, err := q.publish(ctx, &nats.Msg{Subject: subject, Data: payload, Header: countHeader(f.Counts)})
+	if err == nil {
+		err = q.confirmFrame(sequence, f.Counts)
+	}
+	return sequence, err
+}
+
+// confirmFrame records a frame that is durable. Without that nobody may rely on it.
+func (q *Queue) confirmFrame(sequence uint64, counts []Count) error {
+	if q.confirmed == nil {
+		return nil
+	}
+	if err := q.confirmed.add(sequence, counts); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnknown, err)
+	}
+	return nil
 }
 
 func (q *Queue) publish(ctx context.Context, msg *nats.Msg) (uint64, error) {
@@ -71,8 +86,8 @@ func (q *Queue) publishError(err error) error {
 
 func (q *Queue) confirm(sequence uint64) {
 	for {
-		before := q.confirmed.Load()
-		if sequence <= before || q.confirmed.CompareAndSwap(before, sequence) {
+		before := q.highest.Load()
+		if sequence <= before || q.highest.CompareAndSwap(before, sequence) {
 			return
 		}
 	}

@@ -57,6 +57,12 @@ type Options struct {
 	// FirstSequence is the least sequence of the next frame: what a store has
 	// flushed plus one. A queue that ends before it begins there (Q6).
 	FirstSequence uint64
+	// Unclean: the process before did not end in order, and every file of the queue's streams is
+	// checked before it is opened. That reads all of them.
+	Unclean bool
+	// Confirmed is the folder of the record of what was acknowledged, outside Dir; made when
+	// missing. Empty: there is none, and lost frames are not noticed.
+	Confirmed string
 	// Fresh: the folder is new on purpose; that it is empty is not worth telling.
 	Fresh      bool
 	Logger     *slog.Logger
@@ -77,7 +83,12 @@ type Queue struct {
 	generation atomic.Pointer[generation]
 	conn       *nats.Conn
 	js         jetstream.JetStream
-	confirmed  atomic.Uint64 // the highest sequence that was acknowledged
+	highest    atomic.Uint64 // sequence that was acknowledged
+
+	confirmed   *confirmed // nil without a folder for it
+	unconfirmed bool       // nothing was confirmed before this start
+	began       bool       // the stream of frames was made by Open
+	missing     Loss       // found by Reconcile
 
 	failed chan struct{} // closed when broken is set
 	once   sync.Once     // guards the closing of failed
@@ -97,6 +108,19 @@ func Open(ctx context.Context, opts Options) (*Queue, error) {
 	q.disk = disk{dir: opts.Dir, reserve: opts.Reserve}
 	q.folder = newFolder(opts.Dir)
 	q.opts.MaxBytes = q.disk.quota(opts.MaxBytes)
+	if opts.Unclean {
+		w := &walker{dir: opts.Dir, quarantine: q.QuarantineDir(), log: q.log}
+		if err := w.walk(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if opts.Confirmed != "" {
+		c, there, err := openConfirmed(opts.Confirmed)
+		if err != nil {
+			return nil, err
+		}
+		q.confirmed, q.unconfirmed = c, !there
+	}
 	q.metrics = newMetrics(opts.Registerer, q)
 	g, err := q.startServer()
 	if err != nil {
@@ -148,12 +172,14 @@ func (q *Queue) openStream(ctx context.Context) error {
 		}
 		want.FirstSeq = max(q.opts.FirstSequence, 1)
 		_, err = q.js.CreateStream(ctx, want)
+		q.began = true
 	case err == nil && info.State.LastSeq+1 < q.opts.FirstSequence:
 		q.log.Error("the queue is older than the store; it is begun anew behind what the store holds",
 			"last_sequence", info.State.LastSeq, "first_sequence", q.opts.FirstSequence)
 		if err = q.js.DeleteStream(ctx, streamName); err == nil {
 			want.FirstSeq = q.opts.FirstSequence
 			_, err = q.js.CreateStream(ctx, want)
+			q.began = true
 		}
 	case err == nil && !asWanted(info.Config, want): // when it is, a full disk does not matter
 		want.FirstSeq = info.Config.FirstSeq
@@ -188,6 +214,9 @@ func (q *Queue) info(ctx context.Context) (*jetstream.StreamInfo, error) {
 	}
 	return stream.CachedInfo(), nil
 }
+
+// Began reports whether Open found no frames to go on with, so that those to come are the first.
+func (q *Queue) Began() bool { return q.began }
 
 // JetStream returns the handle to the server, for metadata.
 func (q *Queue) JetStream() jetstream.JetStream { return q.js }
@@ -268,6 +297,11 @@ func (q *Queue) Close() {
 		q.conn.Close()
 	}
 	q.generation.Load().close()
+	if q.confirmed != nil {
+		if err := q.confirmed.close(); err != nil {
+			q.log.Warn("the record of confirmed frames did not close", "error", err)
+		}
+	}
 	q.metrics.unregister(q.opts.Registerer)
 }
 

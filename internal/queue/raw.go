@@ -150,7 +150,7 @@ func (q *Queue) leaveOut(ctx context.Context, from, to uint64) error {
 func countHeader(counts []Count) nats.Header {
 	header := nats.Header{}
 	for _, c := range counts {
-		header.Add(headerApp, c.App+" "+strconv.FormatUint(uint64(c.Received), 10)+" "+strconv.FormatUint(uint64(c.Rejected), 10))
+		header.Add(headerApp, c.App+" "+strconv.FormatUint(c.Received, 10)+" "+strconv.FormatUint(c.Rejected, 10))
 	}
 	return header
 }

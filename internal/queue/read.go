@@ -146,7 +146,7 @@ func headerCounts(header nats.Header) []Count {
 		received, err1 := strconv.ParseUint(fields[1], 10, 32)
 		rejected, err2 := strconv.ParseUint(fields[2], 10, 32)
 		if errors.Join(err1, err2) == nil {
-			counts = append(counts, Count{App: fields[0], Received: uint32(received), Rejected: uint32(rejected)})
+			counts = append(counts, Count{App: fields[0], Received: received, Rejected: rejected})
 		}
 	}
 	return counts

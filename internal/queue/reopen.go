@@ -32,6 +32,9 @@ func (q *Queue) Run(ctx context.Context) error {
 			return *q.broken.Load()
 		case <-tick.C:
 		}
+		if err := q.syncConfirmed(); err != nil {
+			return err
+		}
 		low, _ := q.disk.low()
 		if q.generation.Load().stuck.Err() == nil || low || time.Since(last) < reopenWait {
 			continue
@@ -41,6 +44,19 @@ func (q *Queue) Run(ctx context.Context) error {
 			return fmt.Errorf("reopen queue after the disk was full: %w", err)
 		}
 	}
+}
+
+// syncConfirmed makes the record of confirmed frames durable. An fsync that fails is never tried
+// again (Q3).
+func (q *Queue) syncConfirmed() error {
+	if q.confirmed == nil {
+		return nil
+	}
+	if err := q.confirmed.sync(); err != nil {
+		q.breakWith(err)
+		return *q.broken.Load()
+	}
+	return nil
 }
 
 // reopen replaces the server. While it does, the queue takes nothing.
@@ -86,7 +102,7 @@ func (q *Queue) complete(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if last, confirmed := info.State.LastSeq, q.confirmed.Load(); last < confirmed {
+	if last, confirmed := info.State.LastSeq, q.highest.Load(); last < confirmed {
 		return fmt.Errorf("%w: the last is %d, and %d was acknowledged", errLost, last, confirmed)
 	}
 	return nil

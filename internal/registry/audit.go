@@ -30,7 +30,8 @@ const (
 	// reserve for metadata. Beyond, the oldest entries are given up.
 	TrailBytes = 32 << 20
 	// trailDetail bounds what an entry tells of an act, in bytes.
-	trailDetail = 8 << 10
+	trailDetail   = 8 << 10
+	refusedDetail = 4 << 10 // the same of one that was refused
 	trailSearch = 2 * time.Second // of one page
 )
 
@@ -135,6 +136,30 @@ func (t *Trail) End(ctx context.Context, e Entry, status int) error {
 	return t.write(ctx, e)
 }
 
+// Withdraw removes an entry of an act that has begun and changed nothing, whose
+// end is summed up instead.
+func (t *Trail) Withdraw(ctx context.Context, e Entry) error {
+	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
+	defer cancel()
+	if err := t.stream.Purge(ctx, jetstream.WithPurgeSubject(trailSubject+e.ID.String())); err != nil {
+		return fmt.Errorf("withdraw %s: %w: %w", e.Act, ErrUnavailable, err)
+	}
+	return nil
+}
+
+// Sum writes down what is summed up, in the place of what it was before. It gives
+// a new entry its id and its time.
+func (t *Trail) Sum(ctx context.Context, e *Entry) error {
+	if e.ID == uuid.Nil {
+		id, err := uuid.NewV7()
+		if err != nil {
+			return err
+		}
+		e.ID, e.At = id, now()
+	}
+	return t.write(ctx, *e)
+}
+
 // Record writes down what the server does by itself.
 func (t *Trail) Record(ctx context.Context, e Entry) error {
 	e, err := ownEntry(e)
@@ -153,8 +178,12 @@ func ownEntry(e Entry) (Entry, error) {
 // write keeps an entry in the place of an earlier one of its id. It is on disk
 // when it returns nil.
 func (t *Trail) write(ctx context.Context, e Entry) error {
+	limit := trailDetail
+	if e.Outcome == Refused {
+		limit = refusedDetail
+	}
 	b, err := json.Marshal(e, json.Deterministic(true))
-	if err == nil && len(b) > trailDetail {
+	if err == nil && len(b) > limit {
 		e.Detail = nil
 		e.Note("left_out", len(b))
 		b, err = json.Marshal(e, json.Deterministic(true))

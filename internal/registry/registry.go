@@ -82,7 +82,6 @@ type Registry struct {
 
 	current atomic.Pointer[snapshot]
 	mu      sync.Mutex // guards the making of snapshots
-	inUse   validities
 
 	compiling chan struct{} // a place for each schema of a user that is being compiled
 

@@ -2,6 +2,7 @@ package replay
 
 import (
 	"bytes"
+	"fmt"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -14,6 +15,7 @@ import (
 const (
 	PatchFailed = "patch_failed"     // the patch does not fit the body
 	AppGone     = "application_gone" // nobody says any more how to judge
+	Truncated   = "truncated"        // only the beginning of the body is kept
 )
 
 // rejudging says how bodies are repaired and judged.
@@ -37,6 +39,11 @@ func (r *Runner) judge(rej *event.Rejection, how rejudging) verdict {
 	app, ok := r.opts.App(rej.App)
 	if !ok {
 		v.problems = []event.Problem{{Code: AppGone, Message: "the application is gone"}}
+		return v
+	}
+	if rej.Truncated() {
+		v.problems = []event.Problem{{Code: Truncated, Message: fmt.Sprintf(
+			"only the first %d of the %d bytes of this event are kept, because it was too large: it cannot be replayed, and has to be sent again", len(rej.Raw), rej.Whole.Bytes)}}
 		return v
 	}
 	body, err := how.repair(rej)

@@ -14,6 +14,7 @@ type metrics struct {
 	fates    *prometheus.CounterVec
 	seconds  prometheus.Histogram
 	failures prometheus.Counter
+	lost     prometheus.Counter
 	position prometheus.Gauge
 
 	started event.Micros
@@ -34,6 +35,9 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		failures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "eye_worker_failures_total", Help: "Batches that the store did not take at once.",
 		}),
+		lost: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "eye_worker_lost_events_total", Help: "Acknowledged events that could not be read any more, and were counted as lost.",
+		}),
 		position: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "eye_worker_position", Help: "Sequence of the last stored frame.",
 		}),
@@ -43,7 +47,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		Help: "How long the oldest record has waited that is being stored, since its receipt or the start; between two batches, that of the last.",
 	}, m.lagSeconds)
 	if r != nil {
-		r.MustRegister(m.fates, m.seconds, lag, m.failures, m.position)
+		r.MustRegister(m.fates, m.seconds, lag, m.failures, m.lost, m.position)
 	}
 	return m
 }

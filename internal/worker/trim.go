@@ -84,6 +84,9 @@ func (w *Worker) trim(ctx context.Context) {
 	if err != nil {
 		return
 	}
+	if err := w.opts.Queue.Forget(flushed); err != nil {
+		w.opts.Logger.Warn("old files of confirmed frames stay; it is tried again", "error", err)
+	}
 	upTo := w.trimmer.next(flushed, w.opts.Queue.Quota()/2)
 	if held := w.opts.Hold; held != nil {
 		upTo = min(upTo, held())

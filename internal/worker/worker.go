@@ -39,7 +39,10 @@ type Options struct {
 	Resets <-chan struct{}
 	// Hold returns the last frame that may be trimmed now, math.MaxUint64 for
 	// any. It may be nil.
-	Hold       func() uint64
+	Hold func() uint64
+	// Lost is told of acknowledged events that cannot be read any more, after they were
+	// counted as lost. It may be nil.
+	Lost       func(queue.Loss)
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 }
@@ -67,6 +70,18 @@ type load struct {
 	bytes    int // of records
 	size     int // in the queue
 	damaged  bool
+	lost     queue.Loss // what it held, when it is damaged
+	before   queue.Loss // what frames held that are missing before it
+}
+
+// losses returns what is lost in and before the frame.
+func (l load) losses() (found []queue.Loss) {
+	for _, one := range []queue.Loss{l.before, l.lost} {
+		if len(one.Counts) > 0 {
+			found = append(found, one)
+		}
+	}
+	return found
 }
 
 // Run works until ctx ends; it returns the error of reading the store's
@@ -121,12 +136,18 @@ func (w *Worker) follow(ctx context.Context) error {
 			}
 			first = l
 		}
-		b, sizes := w.gather(first, loads)
+		b, sizes, losses := w.gather(first, loads)
 		outcomes, ok := w.write(ctx, b)
 		if !ok {
 			return nil
 		}
 		w.tell(b.Last, sizes, outcomes)
+		for _, one := range losses {
+			w.metrics.lost.Add(float64(one.Events()))
+			if w.opts.Lost != nil {
+				w.opts.Lost(one)
+			}
+		}
 		w.trimmer.wrote(b.Last, sizes)
 		w.trim(ctx)
 	}
@@ -137,7 +158,7 @@ func (w *Worker) follow(ctx context.Context) error {
 func (w *Worker) read(ctx context.Context, from uint64, loads chan<- load) error {
 	r := w.opts.Queue.Reader(from)
 	defer r.Close()
-	for {
+	for next := from; ; {
 		d, err := r.Next(ctx)
 		if ctx.Err() != nil {
 			return nil
@@ -146,11 +167,14 @@ func (w *Worker) read(ctx context.Context, from uint64, loads chan<- load) error
 			return fmt.Errorf("read the queue: %w", err)
 		}
 		l, err := w.decode(d)
+		if err == nil && (next == from || d.Sequence > next) {
+			l.before, err = w.opts.Queue.Lost(next, d.Sequence-1)
+		}
 		if errors.Is(err, event.ErrNewerRecord) {
 			return fmt.Errorf("read the queue: %w", err)
 		}
 		if err != nil {
-			w.opts.Logger.Error("a damaged frame could not be put aside; it is tried again", "sequence", d.Sequence, "error", err)
+			w.opts.Logger.Error("a frame could not be read, or a damaged one not be put aside; it is tried again", "sequence", d.Sequence, "error", err)
 			r.Close()
 			r = w.opts.Queue.Reader(d.Sequence)
 			if !pause(ctx, time.Second) {
@@ -158,6 +182,7 @@ func (w *Worker) read(ctx context.Context, from uint64, loads chan<- load) error
 			}
 			continue
 		}
+		next = d.Sequence + 1
 		select {
 		case loads <- l:
 		case <-ctx.Done():
@@ -166,10 +191,9 @@ func (w *Worker) read(ctx context.Context, from uint64, loads chan<- load) error
 	}
 }
 
-func (w *Worker) decode(d queue.Delivery) (load, error) {
-	l := load{sequence: d.Sequence, bytes: len(d.Body), size: d.Size, damaged: d.Damage != nil}
+func (w *Worker) decode(d queue.Delivery) (l load, err error) {
+	l = load{sequence: d.Sequence, bytes: len(d.Body), size: d.Size, damaged: d.Damage != nil}
 	if d.Damage == nil {
-		var err error
 		l.records, err = event.DecodeRecords(d.Body, d.Sequence)
 		if errors.Is(err, event.ErrNewerRecord) {
 			return load{}, err
@@ -181,27 +205,39 @@ func (w *Worker) decode(d queue.Delivery) (load, error) {
 			l.damaged = true
 		}
 	}
-	l.counts = d.Counts
-	return l, nil
+	if l.counts = d.Counts; !l.damaged {
+		return l, nil
+	}
+	l.lost, err = w.opts.Queue.Lost(d.Sequence, d.Sequence) // more certain than what lies beside the damage
+	if len(l.lost.Counts) == 0 {
+		l.lost.Counts = d.Counts
+	}
+	l.counts = nil
+	return l, err
 }
 
 // gather makes a batch of the first load and of those that wait behind it. It
-// returns how many records each frame has.
-func (w *Worker) gather(first load, loads <-chan load) (store.Batch, []frameSize) {
-	b := store.Batch{First: first.sequence, Arrivals: map[string]store.Arrivals{}}
-	var sizes []frameSize
+// returns how many records each frame has, and what the batch counts as lost.
+func (w *Worker) gather(first load, loads <-chan load) (b store.Batch, sizes []frameSize, losses []queue.Loss) {
+	b = store.Batch{First: first.sequence, Arrivals: map[string]store.Arrivals{}}
 	bytes := 0
 	add := func(l load) {
 		b.Last = l.sequence
+		for _, one := range l.losses() {
+			losses = append(losses, one)
+			for _, c := range one.Counts {
+				a := b.Arrivals[c.App]
+				a.Received += int64(c.Received)
+				a.Lost += int64(c.Received)
+				b.Arrivals[c.App] = a
+			}
+		}
 		b.Records = append(b.Records, l.records...)
 		sizes = append(sizes, frameSize{l.sequence, len(l.records), l.size})
 		bytes += l.bytes
 		for _, c := range l.counts {
 			a := b.Arrivals[c.App]
 			a.Received += int64(c.Received)
-			if l.damaged {
-				a.Lost += int64(c.Received)
-			}
 			b.Arrivals[c.App] = a
 		}
 	}
@@ -210,14 +246,14 @@ func (w *Worker) gather(first load, loads <-chan load) (store.Batch, []frameSize
 		select {
 		case l, ok := <-loads:
 			if !ok {
-				return b, sizes
+				return b, sizes, losses
 			}
 			add(l)
 		default:
-			return b, sizes
+			return b, sizes, losses
 		}
 	}
-	return b, sizes
+	return b, sizes, losses
 }
 
 type frameSize struct {

@@ -46,7 +46,7 @@ type server struct {
 // open starts a server on a directory and makes what is needed to send.
 func open(ctx context.Context, program, dir string) (*server, error) {
 	s := &server{program: program, dir: dir, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections}}}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil { //nolint:forbidigo // it goes with the run
 		return nil, err
 	}
 	log, err := os.OpenFile(dir+".log", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)

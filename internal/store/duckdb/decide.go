@@ -17,6 +17,7 @@ type decision struct {
 	events     []*event.Event
 	rejections []*event.Rejection
 	traces     []trace
+	stored     int64 // bytes of the rejections' bodies as they are stored, once they are inserted
 }
 
 // trace is what is left of an arrival that adds nothing.

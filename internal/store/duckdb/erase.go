@@ -2,18 +2,26 @@ package duckdb
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
 	"theeye/internal/erasure"
 	"theeye/internal/event"
+	"theeye/internal/store"
 )
 
-// Erased counts what an erasure has removed from one application.
+// Erased counts what an erasure has removed of one session of an application, or, without a
+// session, of the whole application.
 type Erased struct {
+	App        string
+	SessionKey string // erasure.Set.SessionKey of the session; empty for the whole application
 	Events     int64
 	Rejections int64
 }
@@ -101,58 +109,120 @@ func (s *Store) Trimmed() (frame uint64) {
 }
 
 // Erase removes from the segments all that has a tombstone, and returns what it
-// removed by application. It must be called when the store has flushed the frames
+// removed. It must be called when the store has flushed the frames
 // that may hold what is erased, and the queue was trimmed up to trimmed. Rows that are removed
 // leave a trace with the event's id and the fate erased.
-func (s *Store) Erase(ctx context.Context, trimmed uint64) (map[string]Erased, error) {
-	report := map[string]Erased{}
-	return report, s.tended(ctx, func(ctx context.Context) error { return s.eraseOpen(ctx, trimmed, report) })
+func (s *Store) Erase(ctx context.Context, trimmed uint64) (report []Erased, err error) {
+	var open []erasure.Tombstone
+	err = s.tended(ctx, func(ctx context.Context) (err error) {
+		open, err = s.eraseOpen(ctx, &report)
+		return err
+	})
+	if err == nil {
+		err = s.awaitObsolete(ctx)
+	}
+	if err != nil || len(open) == 0 {
+		return report, err
+	}
+	s.upkeep.Lock()
+	defer s.upkeep.Unlock()
+	if err := s.tombstones.Finish(open, trimmed); err != nil {
+		return report, err
+	}
+	return report, s.commitTombstones()
 }
 
-// eraseOpen is Erase; it adds to report.
-func (s *Store) eraseOpen(ctx context.Context, trimmed uint64, report map[string]Erased) error {
+// Bounds of the wait for files that readers still hold. A query takes at most ten seconds.
+const (
+	obsoleteTimeout = 30 * time.Second
+	obsoleteEvery   = 5 * time.Millisecond
+)
+
+// awaitObsolete waits until the files are gone whose rows are elsewhere by now.
+func (s *Store) awaitObsolete(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, obsoleteTimeout)
+	defer cancel()
+	for _, name := range s.current().manifest.Obsolete {
+		for {
+			if _, err := os.Lstat(s.segmentPath(name)); errors.Is(err, fs.ErrNotExist) {
+				break
+			}
+			select {
+			case <-ctx.Done():
+				return fmt.Errorf("%w: %s is still being read", store.ErrUnavailable, name)
+			case <-time.After(obsoleteEvery):
+			}
+		}
+	}
+	return nil
+}
+
+// eraseOpen removes what has a tombstone that is not finished, adds to report, and returns these
+// tombstones.
+func (s *Store) eraseOpen(ctx context.Context, report *[]Erased) (open []erasure.Tombstone, err error) {
 	s.merging.Lock()
 	defer s.merging.Unlock()
 	p := s.snapshot()
 	defer p.release()
-	var open []erasure.Tombstone
 	for _, t := range p.erased.Tombstones() {
 		if last, ok := p.erased.LastFrame(t); !t.Finished && (!ok || last <= p.manifest.Flushed) {
 			open = append(open, t)
 		}
 	}
 	if len(open) == 0 {
-		return nil
+		return nil, nil
 	}
 	set := p.erased.Only(open)
 	for _, x := range p.view.segments {
 		graves, err := s.gravesIn(ctx, set, x)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if len(graves) == 0 {
 			continue
 		}
 		if err := s.step("before erasure"); err != nil {
-			return err
+			return nil, err
 		}
 		inputs := []*segment{x}
 		if err := s.rewrite(ctx, inputs, withoutGraves(rowsOf(inputs), graves), func(*Manifest, []SegmentInfo) {}); err != nil {
-			return fmt.Errorf("erase from segment %s: %w", x.info.Data.Name, err)
+			return nil, fmt.Errorf("erase from segment %s: %w", x.info.Data.Name, err)
 		}
 		for _, g := range graves {
-			n := report[g.app]
-			n.Events += g.events
-			n.Rejections += g.rejections
-			report[g.app] = n
+			one := Erased{App: g.app, Events: g.events, Rejections: g.rejections}
+			if g.session != "" {
+				one.SessionKey = set.SessionKey(g.session)
+			}
+			*report = append(*report, one)
 		}
 	}
-	s.upkeep.Lock()
-	defer s.upkeep.Unlock()
-	if err := s.tombstones.Finish(open, trimmed); err != nil {
-		return err
+	return open, nil
+}
+
+// CheckCarried reads the segments whole that were made of frames from one sequence to another, and
+// compares their digests. One that is damaged is put aside and rebuilt from the queue, which must
+// still hold these frames.
+func (s *Store) CheckCarried(ctx context.Context, first, last uint64) error {
+	p := s.snapshot()
+	defer p.release()
+	damaged := false
+	for _, x := range p.view.segments {
+		if !x.info.Carried.touches(int64(first), int64(last)) {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		out, err := s.checkSegment(x)
+		if err != nil {
+			return err
+		}
+		damaged = damaged || out
 	}
-	return s.commitTombstones()
+	if !damaged {
+		return nil
+	}
+	return s.tended(ctx, s.repair)
 }
 
 // grave is a session of one application in one segment that is to be erased, or, without a
@@ -254,7 +324,8 @@ func (x *decider) wasErased(r event.Record) bool {
 	if r.Erased != nil || x.erased.Len() == 0 {
 		return r.Erased != nil
 	}
-	key := sessionOf(r)
+	var key appSession
+	key.app, key.session = erasure.Subject(r)
 	cover, known := x.covers[key]
 	if !known {
 		cover = x.erased.Cover(key.app, key.session)
@@ -265,10 +336,3 @@ func (x *decider) wasErased(r event.Record) bool {
 
 // appSession is a session of one application.
 type appSession struct{ app, session string }
-
-func sessionOf(r event.Record) appSession {
-	if r.Event != nil {
-		return appSession{r.Event.App, r.Event.SessionID}
-	}
-	return appSession{r.Rejection.App, r.Rejection.SessionID}
-}

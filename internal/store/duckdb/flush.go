@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"theeye/internal/durable"
+	"theeye/internal/erasure"
 )
 
 const (
@@ -111,7 +112,8 @@ func (s *Store) flushAll(ctx context.Context) error {
 			return err
 		}
 	}
-	written := func(g *generation) bool { return !g.idle() }
+	// Frames without records move the position as well.
+	written := func(g *generation) bool { return !g.idle() || s.current().position > s.current().manifest.Flushed }
 	if frozen, err := s.freeze(ctx, written); !frozen {
 		return err
 	}
@@ -157,6 +159,11 @@ func (s *Store) freezeLocked(ctx context.Context) error {
 func (s *Store) flushOldest(ctx context.Context) error {
 	began := time.Now()
 	g := s.hot()[0]
+	if g.idle() {
+		m := *s.current().manifest
+		m.Flushed, m.Arrivals = g.position, g.arrivals
+		return s.commitFlush(&m, nil)
+	}
 	bounds, err := s.sliceBounds(ctx, s.reading, "SELECT occurred_at FROM "+hotName(eventTable, g.number), g.rows)
 	if err != nil {
 		return err
@@ -176,17 +183,36 @@ func (s *Store) flushOldest(ctx context.Context) error {
 		s.unlink(info)
 		return err
 	}
-	if err := s.commit(&m, x); err != nil {
+	if err := s.commitFlush(&m, []*segment{x}); err != nil {
+		return err
+	}
+	s.metrics.flushed(info, time.Since(began))
+	return nil
+}
+
+// commitFlush makes a manifest that has what the oldest generation held, in the segments made of
+// it. upkeep is held.
+func (s *Store) commitFlush(m *Manifest, made []*segment) error {
+	if err := s.commit(m, made...); err != nil {
 		return err
 	}
 	s.change(func(next *state) {
-		next.view = &view{hot: next.view.hot[1:], segments: next.view.replaced(nil, []*segment{x})}
-		next.manifest = &m
+		next.view = &view{hot: next.view.hot[1:], segments: next.view.replaced(nil, made)}
+		next.manifest = m
 		close(s.flushed)
 		s.flushed = make(chan struct{})
 	})
-	s.metrics.flushed(info, time.Since(began))
 	return nil
+}
+
+// Branch begins a new timeline behind a frame. It is durable with the next flush that commits.
+func (s *Store) Branch(last uint64) {
+	s.upkeep.Lock()
+	defer s.upkeep.Unlock()
+	m := *s.current().manifest
+	m.branch(last)
+	set := erasure.NewSet(s.tombstones.Document(), m.lineage())
+	s.change(func(next *state) { next.manifest, next.erased = &m, set })
 }
 
 // largeRows is from where on a segment takes DuckDB's own block size.

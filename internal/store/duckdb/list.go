@@ -30,10 +30,10 @@ func eventListing() listing[event.Event] {
 	}
 }
 
-func rejectionListing() listing[event.Rejection] {
+func (s *Store) rejectionListing() listing[event.Rejection] {
 	return listing[event.Rejection]{
-		kind: query.Rejections, table: rejectionTable, scan: scanRejection, size: (*event.Rejection).Size,
-		whole: listedRejection, bare: strings.Replace(listedRejection, "problems, raw", "'', ''::BLOB", 1), payload: rejectionPayload(),
+		kind: query.Rejections, table: rejectionTable, scan: s.scanRejection, size: (*event.Rejection).Size,
+		whole: listedRejection, bare: strings.Replace(listedRejection, rejectionPayloadColumns, "'', ''::BLOB, FALSE, 0, ''::BLOB", 1), payload: s.rejectionPayload(),
 	}
 }
 

@@ -39,8 +39,8 @@ type Timeline struct {
 }
 
 // segmentFormat is the form of the segments that this program writes. Every later form takes a
-// new number.
-const segmentFormat = 1
+// new number. In format 1 the bodies of rejections are all whole and not compressed.
+const segmentFormat = 2
 
 // SegmentInfo is what the manifest says of a segment.
 type SegmentInfo struct {

@@ -45,7 +45,7 @@ func union(table string, hot []*generation, parts []part) string {
 		selects = append(selects, "SELECT "+columns+" FROM "+hotName(table, g.number))
 	}
 	for _, x := range parts {
-		text := "SELECT " + columns + " FROM " + x.table(table)
+		text := "SELECT " + x.columnsOf(table) + " FROM " + x.table(table)
 		if table == eventTable {
 			text += whereAll(x.conditions())
 		}

@@ -43,20 +43,24 @@ func eventPayload() payload[event.Event] {
 	}
 }
 
-func rejectionPayload() payload[event.Rejection] {
+func (s *Store) rejectionPayload() payload[event.Rejection] {
 	return payload[event.Rejection]{
-		columns: "problems, raw", time: "received_at",
+		columns: rejectionPayloadColumns, time: "received_at",
 		place: func(r *event.Rejection) (uuid.UUID, event.Micros, event.Position) {
 			return r.ID, r.ReceivedAt, r.Position
 		},
 		scan: func(scan scanner, at *event.Position) (func(*event.Rejection), error) {
 			var text sql.RawBytes
-			var raw []byte
-			if err := scan(&at.Frame, &at.Index, &text, &raw); err != nil {
+			var b body
+			if err := scan(&at.Frame, &at.Index, &text, &b.stored, &b.packed, &b.whole, &b.sha256); err != nil {
 				return nil, err
 			}
+			var read event.Rejection
 			problems, err := parseProblems(text)
-			return func(r *event.Rejection) { r.Problems, r.Raw = problems, raw }, err
+			if err == nil {
+				err = s.packer.unpack(b, &read)
+			}
+			return func(r *event.Rejection) { r.Problems, r.Raw, r.Whole = problems, read.Raw, read.Whole }, err
 		},
 	}
 }
@@ -74,7 +78,7 @@ func (p *snapshot) largest(ctx context.Context, table string, parts []part) (int
 			size = max(size, n)
 			continue
 		}
-		unknown = append(unknown, "SELECT "+strconv.FormatUint(x.info.ID, 10)+", "+largestSQL(table)+" FROM "+x.table(table)+" WHERE rowid = 0")
+		unknown = append(unknown, "SELECT "+strconv.FormatUint(x.info.ID, 10)+", "+x.largestSQL(table)+" FROM "+x.table(table)+" WHERE rowid = 0")
 	}
 	if unknown == nil {
 		return size, nil
@@ -102,14 +106,18 @@ func (p *snapshot) largest(ctx context.Context, table string, parts []part) (int
 
 // largestSQL renders the size of the largest payload as a column's statistics tell.
 // They are there as long as a column is: a segment never changes.
-func largestSQL(table string) string {
-	length := func(column string) string {
-		return fmt.Sprintf("coalesce(TRY_CAST(regexp_extract(stats(%s), 'Max String Length: ([0-9]+)', 1) AS BIGINT), %d)", column, math.MaxInt32)
+func (x *segment) largestSQL(table string) string {
+	told := func(name, column string) string {
+		return fmt.Sprintf("coalesce(TRY_CAST(regexp_extract(stats(%s), '%s: ([0-9]+)', 1) AS BIGINT), %d)", column, name, math.MaxInt32)
 	}
-	if table == rejectionTable {
-		return length("raw") + " + " + length("problems")
+	const length = "Max String Length"
+	switch {
+	case table == eventTable:
+		return told(length, "data")
+	case x.info.Format == 1:
+		return told(length, "raw") + " + " + told(length, "problems")
 	}
-	return length("data")
+	return told("Max", "raw_size") + " + " + told(length, "problems")
 }
 
 // fill reads the payloads of rows and adds them to the page, in their order, until it
@@ -147,12 +155,12 @@ func (f *finder[T]) readPayloads(ctx context.Context, parts []part, rows []T) er
 	// payload would read those of all rows around.
 	condition := fmt.Sprintf("%s BETWEEN %d AND %d AND id IN (%s)", f.payload.time, w.low, w.high, strings.Join(ids, ", "))
 	var selects []string
-	find := func(table string, more ...string) {
-		selects = append(selects, "SELECT frame, frame_index, "+f.payload.columns+" FROM "+table+
-			" WHERE rowid IN (SELECT rowid FROM "+table+whereAll(append(more, condition))+")")
+	find := func(table, columns string, more ...string) {
+		selects = append(selects, "SELECT frame, frame_index, "+f.payload.columns+" FROM (SELECT "+columns+" FROM "+table+
+			" WHERE rowid IN (SELECT rowid FROM "+table+whereAll(append(more, condition))+"))")
 	}
 	for _, g := range f.p.view.hot {
-		find(hotName(f.table, g.number))
+		find(hotName(f.table, g.number), columnsOf(f.table))
 	}
 	for _, x := range parts {
 		if x.timesOf(f.kind).touches(w.low, w.high) {
@@ -160,7 +168,7 @@ func (f *finder[T]) readPayloads(ctx context.Context, parts []part, rows []T) er
 			if f.table == eventTable {
 				more = x.conditions()
 			}
-			find(x.table(f.table), more...)
+			find(x.table(f.table), x.columnsOf(f.table), more...)
 		}
 	}
 	_, err := queryAll(ctx, f.p.store, newBuilder().build(f.table, strings.Join(selects, " UNION ALL ")), func(scan scanner) (none struct{}, err error) {

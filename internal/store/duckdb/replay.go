@@ -151,7 +151,7 @@ func texts(list []string) []any {
 
 // rejections implements the list of rejections.
 func (p *snapshot) rejections(ctx context.Context, q query.Query) (store.Page[event.Rejection], error) {
-	found, err := search(ctx, p, q, rejectionListing())
+	found, err := search(ctx, p, q, p.store.rejectionListing())
 	if err == nil {
 		err = p.tellReplays(ctx, q, found.Items)
 	}

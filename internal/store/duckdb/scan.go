@@ -75,15 +75,21 @@ func scanEvent(scan scanner) (event.Event, error) {
 // listedRejection are the columns of a rejection that are answered; data, codes and
 // pointers are there for conditions.
 const listedRejection = `app, id, event_id, client_id, session_id, category, name, sent_time, sent_at, received_at,
-	frame, frame_index, carried_by, schema_version, problems, raw`
+	frame, frame_index, carried_by, schema_version, ` + rejectionPayloadColumns
 
-func scanRejection(scan scanner) (event.Rejection, error) {
+const rejectionPayloadColumns = "problems, raw, packed, whole_size, whole_sha256"
+
+func (s *Store) scanRejection(scan scanner) (event.Rejection, error) {
 	var r event.Rejection
+	var b body
 	var problems sql.RawBytes
 	err := scan(&r.App, &r.ID, &r.EventID, &r.ClientID, &r.SessionID, &r.Category, &r.Name, &r.SentTime, &r.SentAt, &r.ReceivedAt,
-		&r.Position.Frame, &r.Position.Index, &r.CarriedBy, &r.SchemaVersion, &problems, &r.Raw)
+		&r.Position.Frame, &r.Position.Index, &r.CarriedBy, &r.SchemaVersion, &problems, &b.stored, &b.packed, &b.whole, &b.sha256)
 	if err == nil {
 		r.Problems, err = parseProblems(problems)
+	}
+	if err == nil {
+		err = s.packer.unpack(b, &r)
 	}
 	return r, err
 }

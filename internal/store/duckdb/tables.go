@@ -1,6 +1,9 @@
 package duckdb
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
 
 // The tables of a generation and of a segment. Columns are named like the fields
 // of package query; absent values are spelled as it says. A segment has besides a
@@ -20,7 +23,15 @@ const eventColumns = `app, id, client_id, session_id, category, name, data, "tim
 	occurred_at, received_at, frame, frame_index, carried_by, schema_version`
 
 const rejectionColumns = `app, id, event_id, client_id, session_id, category, name, data, sent_time, sent_at, received_at,
-	frame, frame_index, carried_by, schema_version, codes, pointers, problems, raw`
+	frame, frame_index, carried_by, schema_version, codes, pointers, problems, ` + bodyColumns
+
+// bodyColumns are those of a rejection's body: what is kept of it, whether that is
+// compressed (zstd) and its size before; size and digest of the whole body when only
+// its beginning is kept, else 0 and empty.
+const bodyColumns = "raw, packed, raw_size, whole_size, whole_sha256"
+
+// bodyColumnsOf1 renders them for a segment of format 1.
+const bodyColumnsOf1 = "raw, FALSE AS packed, octet_length(raw) AS raw_size, 0::BIGINT AS whole_size, ''::BLOB AS whole_sha256"
 
 const traceColumns = `app, event_id, client_id, session_id, category, name, received_at,
 	frame, frame_index, carried_by, fate, problems`
@@ -38,6 +49,14 @@ func columnsOf(table string) string {
 		return sessionColumns
 	}
 	return traceColumns
+}
+
+// columnsOf renders the columns of a segment's table as columnsOf names them.
+func (x *segment) columnsOf(table string) string {
+	if table == rejectionTable && x.info.Format == 1 {
+		return strings.Replace(rejectionColumns, bodyColumns, bodyColumnsOf1, 1)
+	}
+	return columnsOf(table)
 }
 
 // orderOf returns the order in which a segment's table is sorted (S3, S8).
@@ -68,7 +87,8 @@ func hotTables(generation uint64) []string {
 			session_id VARCHAR NOT NULL, category VARCHAR NOT NULL, name VARCHAR NOT NULL, data VARCHAR,
 			sent_time BIGINT NOT NULL, sent_at BIGINT NOT NULL, received_at BIGINT NOT NULL,
 			frame UBIGINT NOT NULL, frame_index UINTEGER NOT NULL, carried_by UBIGINT NOT NULL, schema_version UINTEGER NOT NULL,
-			codes VARCHAR[] NOT NULL, pointers VARCHAR[] NOT NULL, problems VARCHAR NOT NULL, raw BLOB NOT NULL)`,
+			codes VARCHAR[] NOT NULL, pointers VARCHAR[] NOT NULL, problems VARCHAR NOT NULL,
+			raw BLOB NOT NULL, packed BOOLEAN NOT NULL, raw_size BIGINT NOT NULL, whole_size BIGINT NOT NULL, whole_sha256 BLOB NOT NULL)`,
 		"CREATE OR REPLACE TABLE " + hotName(traceTable, generation) + ` (app VARCHAR NOT NULL, event_id UUID NOT NULL, client_id VARCHAR NOT NULL,
 			session_id VARCHAR NOT NULL, category VARCHAR NOT NULL, name VARCHAR NOT NULL, received_at BIGINT NOT NULL,
 			frame UBIGINT NOT NULL, frame_index UINTEGER NOT NULL, carried_by UBIGINT NOT NULL, fate UTINYINT NOT NULL, problems VARCHAR NOT NULL)`,

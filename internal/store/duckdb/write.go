@@ -119,9 +119,10 @@ func (s *Store) remember(g *generation, d *decision) {
 	}
 	for _, r := range d.rejections {
 		g.refused[r.ID] = struct{}{}
-		g.bytes += int64(len(r.Raw)) + rowBytes
+		g.bytes += int64(event.ProblemsSize(r.Problems)) + rowBytes
 		grow(&g.largestRejection, len(r.Raw)+event.ProblemsSize(r.Problems))
 	}
+	g.bytes += d.stored
 	for _, t := range d.traces {
 		if t.carriedBy != t.position.Frame {
 			g.replays.Add(1)
@@ -167,7 +168,11 @@ func (s *Store) insert(ctx context.Context, g *generation, d *decision) error {
 		if err := appendRows(c, hotName(eventTable, g.number), d.events, eventRow); err != nil {
 			return err
 		}
-		if err := appendRows(c, hotName(rejectionTable, g.number), d.rejections, rejectionRow); err != nil {
+		if err := appendRows(c, hotName(rejectionTable, g.number), d.rejections, func(a *duckdb.Appender, r *event.Rejection) error {
+			stored, err := s.rejectionRow(a, r)
+			d.stored += int64(stored)
+			return err
+		}); err != nil {
 			return err
 		}
 		return appendRows(c, hotName(traceTable, g.number), d.traces, traceRow)
@@ -215,7 +220,8 @@ func eventRow(a *duckdb.Appender, e *event.Event) error {
 		e.Position.Frame, e.Position.Index, e.CarriedBy, e.SchemaVersion)
 }
 
-func rejectionRow(a *duckdb.Appender, r *event.Rejection) error {
+// rejectionRow also tells the size of the body as it is stored.
+func (s *Store) rejectionRow(a *duckdb.Appender, r *event.Rejection) (stored int, err error) {
 	var data any
 	if d := r.Data(); d != nil {
 		data = []byte(d)
@@ -226,11 +232,16 @@ func rejectionRow(a *duckdb.Appender, r *event.Rejection) error {
 	}
 	problems, err := problemsJSON(r.Problems)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	return a.AppendRow(r.App, duckdb.UUID(r.ID), duckdb.UUID(r.EventID), r.ClientID, r.SessionID, r.Category, r.Name, data,
+	raw, packed := s.packer.pack(r.Raw)
+	digest := []byte{}
+	if r.Truncated() {
+		digest = r.Whole.SHA256[:]
+	}
+	return len(raw), a.AppendRow(r.App, duckdb.UUID(r.ID), duckdb.UUID(r.EventID), r.ClientID, r.SessionID, r.Category, r.Name, data,
 		int64(r.SentTime), int64(r.SentAt), int64(r.ReceivedAt), r.Position.Frame, r.Position.Index, r.CarriedBy, r.SchemaVersion,
-		codes, pointers, problems, r.Raw)
+		codes, pointers, problems, raw, packed, int64(len(r.Raw)), r.Whole.Bytes, digest)
 }
 
 func traceRow(a *duckdb.Appender, t trace) error {

@@ -44,6 +44,9 @@ func drawRejection(t *rapid.T) event.Record {
 	default:
 		r = rej(n, raw, missing, future)
 	}
+	if chance(t, "truncated", 4) {
+		r.Rejection.Whole = event.BodyOf([]byte("the whole"))
+	}
 	r.Rejection.SessionID = draw(t, "session", "", "s", "t")
 	r.Rejection.Category = draw(t, "category", "", "page")
 	r.Rejection.ReceivedAt = minute * event.Micros(rapid.IntRange(0, 3).Draw(t, "received"))

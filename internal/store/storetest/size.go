@@ -1,7 +1,9 @@
 package storetest
 
 import (
+	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 
 	"theeye/internal/event"
@@ -44,6 +46,38 @@ func testMany(f *fixture) {
 	f.same("sessions", sessions, len(f.sessions(query.Query{}).Items))
 	f.same("books", []store.Account{{App: "shop", Received: int64(len(want) + len(again)), Stored: int64(len(want)), Duplicate: int64(len(again))}},
 		f.books(nil).Accounts)
+}
+
+// testRefusedBodies has bodies of rejections that are kept in each way. What is not kept
+// whole, or is too large, is not searched by its payload.
+func testRefusedBodies(f *fixture) {
+	body := func(size int) string { return `{"data":{"n":1,"v":"` + strings.Repeat("x", size) + `"}}` }
+	noise := make([]byte, 100<<10)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(noise)
+	cut := rej(3, body(0))
+	cut.Rejection.Whole = event.BodyOf([]byte(body(9)))
+	want := []event.Record{rej(1, body(10)), rej(2, body(4<<20)), cut, rej(4, string(noise)), rej(5, ""), rej(6, body(1000))}
+	f.write(want...)
+	f.write(rej(2, body(4<<20)), cut) // duplicates
+	p, err := f.Rejections(f.Context(), query.Query{})
+	if err != nil || len(p.Items) != len(want) {
+		f.Fatalf("%d rejections, %v", len(p.Items), err)
+	}
+	for i, got := range p.Items {
+		r := want[i].Rejection
+		if !bytes.Equal(got.Raw, r.Raw) || got.Whole != r.Whole {
+			f.Errorf("the body of rejection %d came back as %d bytes of %d", i+1, len(got.Raw), got.Whole.Bytes)
+		}
+	}
+	found, err := f.Rejections(f.Context(), query.Query{Where: f.where(query.Rejections, "data.n=1")})
+	if err != nil {
+		f.Fatal(err)
+	}
+	var numbers []int
+	for _, r := range found.Items {
+		numbers = append(numbers, number(r.EventID))
+	}
+	f.same("found by the payload", []int{1, 6}, numbers)
 }
 
 // testLarge has as much data as is accepted, and raw bytes with zeros.

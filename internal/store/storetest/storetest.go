@@ -58,6 +58,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"queries are not changed", testQueryMemory},
 		{"many events", testMany},
 		{"a large event", testLarge},
+		{"bodies of rejections", testRefusedBodies},
 		{"the first body wins", testFates},
 		{"what makes another body", testBodies},
 		{"rejections are kept once", testRejections},

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"theeye/internal/queue"
+	"theeye/internal/store"
+)
+
+// reconcile compares what was acknowledged with what queue and store have. When the queue ends
+// before what was acknowledged, its sequences would be given again: what is left of it is stored
+// and flushed, what is missing is counted as lost, and the queue goes on beyond it, on another
+// timeline. Nothing is taken in meanwhile.
+func (s *server) reconcile(ctx context.Context) error {
+	flushed, err := s.store.Flushed(ctx)
+	if err != nil {
+		return err
+	}
+	books, err := s.store.Books(ctx, nil)
+	if err != nil {
+		return err
+	}
+	stored := map[string]uint64{}
+	for _, account := range books.Accounts {
+		stored[account.App] = uint64(account.Received)
+	}
+	if err := s.queue.Reconcile(ctx, flushed, stored); err != nil {
+		return err
+	}
+	state, err := s.queue.State(ctx)
+	if err != nil {
+		return err
+	}
+	if s.queue.Began() && flushed > 0 {
+		s.store.Branch(flushed)
+		if err := s.store.Begin(); err != nil {
+			return err
+		}
+	}
+	readable, err := s.queue.LastReadable(ctx)
+	if err != nil {
+		return err
+	}
+	last := max(state.Last, flushed, s.queue.LastConfirmed(), s.store.Erasures().Greatest())
+	if max(readable, flushed) < last {
+		if err := s.drainBefore(ctx, readable, last); err != nil {
+			return err
+		}
+	}
+	if state.Last >= last {
+		return nil
+	}
+	s.log.Error("the queue ended before what was acknowledged; it goes on beyond that", "queue_end", state.Last, "goes_on_beyond", last)
+	return s.queue.GoOn(ctx, last)
+}
+
+// drainBefore stores and flushes what the queue can read, and counts what is missing up to last.
+func (s *server) drainBefore(ctx context.Context, readable, last uint64) error {
+	position, err := s.store.Position(ctx)
+	if err != nil {
+		return err
+	}
+	if readable > position {
+		if err := s.storeUpTo(ctx, readable); err != nil {
+			return fmt.Errorf("store what the queue holds: %w", err)
+		}
+		position = readable
+	}
+	lost, err := s.queue.Lost(position+1, last)
+	if err != nil {
+		return err
+	}
+	b := store.Batch{First: position + 1, Last: last, Arrivals: map[string]store.Arrivals{}}
+	for _, c := range lost.Counts {
+		b.Arrivals[c.App] = store.Arrivals{Received: int64(c.Received), Lost: int64(c.Received)}
+	}
+	if _, err := s.store.Write(ctx, b); err != nil {
+		return fmt.Errorf("count what is lost: %w", err)
+	}
+	s.live.Stored(last, nil)
+	s.store.Branch(position)
+	if err := s.store.Flush(ctx); err != nil {
+		return fmt.Errorf("count what is lost: %w", err)
+	}
+	if len(lost.Counts) > 0 {
+		s.lost(lost)
+	}
+	return nil
+}
+
+// storeUpTo lets worker and store work until a frame is stored.
+func (s *server) storeUpTo(ctx context.Context, frame uint64) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.store.Run(ctx) })
+	g.Go(func() error { return s.worker.Run(ctx) })
+	g.Go(func() error {
+		defer stop()
+		return s.live.WaitFor(ctx, frame)
+	})
+	return g.Wait()
+}
+
+// lost tells of acknowledged events that cannot be read any more.
+func (s *server) lost(l queue.Loss) {
+	apps := make([]string, 0, len(l.Counts))
+	for _, c := range l.Counts {
+		apps = append(apps, fmt.Sprintf("%s %d", c.App, c.Received))
+	}
+	text := fmt.Sprintf("%d acknowledged events of the frames %d to %d are lost, because files of the queue or of the store are damaged or missing (%s); "+
+		"see the log and queue/quarantine, and confirm with `eye store acknowledge`", l.Events(), l.First, l.Last, strings.Join(apps, ", "))
+	s.log.Error("acknowledged events are lost", "first_frame", l.First, "last_frame", l.Last, "events", l.Events(), "apps", apps)
+	if err := s.running.note(text); err != nil {
+		s.log.Error("what is lost could not be noted", "error", err)
+	}
+}

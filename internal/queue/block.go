@@ -1,0 +1,277 @@
+package queue
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/minio/highwayhash"
+)
+
+// A block is a file of the server's file store, N.blk in the folder msgs of a stream: a list of
+// records, each little endian and in this order, as in writeMsgRecordLocked of filestore.go in
+// nats-server 2.15:
+//
+//	length    4  of the whole record; the high bit tells that there is a header
+//	sequence  8  the high bit marks an erased record, the next one a tombstone
+//	time      8  nanoseconds since 1970
+//	subject   2  its length
+//	subject
+//	header    4  its length, only when there is one
+//	header
+//	payload
+//	checksum  8  HighwayHash-64 of sequence, time, subject, header and payload
+//
+// The key of the checksum is the SHA-256 of the stream's name, "-" and N. The checksum leaves out
+// the lengths; this reader checks them by what they delimit.
+const (
+	recordHead     = 22
+	recordChecksum = 8
+	recordLeast    = recordHead + recordChecksum
+	recordMost     = 32 << 20 // the server takes no longer record either
+	recordHeadered = 1 << 31
+	recordErased   = 1 << 63
+	recordTomb     = 1 << 62
+	searchBytes    = 1 << 30 // a second of work
+)
+
+// The first and the last bytes of a message's header.
+const (
+	headerBegin = "NATS/1.0"
+	headerEnd   = "\r\n\r\n"
+)
+
+// blockRecord is one record of a block. It shares memory with the block.
+type blockRecord struct {
+	size     int // bytes of the whole record
+	sequence uint64
+	at       int64 // nanoseconds since 1970
+	removed  bool  // erased, or a tombstone: there is no message
+	subject  string
+	header   []byte
+	payload  []byte
+}
+
+// errCut means that bytes end before the record that they begin with.
+var errCut = errors.New("the record is cut off")
+
+// blockReader reads the records of one block. Only one goroutine may use it.
+type blockReader struct {
+	sum      hash.Hash
+	subjects []string // that messages may have, as a stream's configuration names them; nil for any
+	digest   [recordChecksum]byte
+}
+
+func newBlockReader(stream string, index uint32, subjects []string) *blockReader {
+	key := sha256.Sum256(fmt.Appendf(nil, "%s-%d", stream, index))
+	sum, err := highwayhash.New64(key[:])
+	if err != nil { // only for a key of another length
+		panic(err)
+	}
+	return &blockReader{sum: sum, subjects: subjects}
+}
+
+// record reads the record that b begins with. Any input is safe. It returns errCut when all that
+// is there of the record is as it would be if the rest had not been written, and another
+// error for a record that does not verify.
+func (r *blockReader) record(b []byte) (blockRecord, error) {
+	if len(b) < recordHead {
+		return blockRecord{}, r.cut(b)
+	}
+	length := binary.LittleEndian.Uint32(b)
+	headered := length&recordHeadered != 0
+	size := int(length &^ recordHeadered)
+	flags := binary.LittleEndian.Uint64(b[4:])
+	x := blockRecord{
+		size: size, sequence: flags &^ (recordErased | recordTomb), removed: flags&(recordErased|recordTomb) != 0,
+		at: int64(binary.LittleEndian.Uint64(b[12:])),
+	}
+	subject := recordHead + int(binary.LittleEndian.Uint16(b[20:]))
+	data := subject
+	if headered {
+		data += 4
+	}
+	if size > recordMost || size < data+recordChecksum {
+		return x, fmt.Errorf("its length is %d bytes", size)
+	}
+	if size > len(b) {
+		return x, r.cut(b)
+	}
+	end := size - recordChecksum
+	if !r.verifies(b, subject, data, end) {
+		return x, errors.New("its checksum does not match")
+	}
+	if x.removed { // what was there is overwritten with noise
+		if subject != recordHead {
+			return x, errors.New("it is erased and has a subject")
+		}
+		return x, nil
+	}
+	x.subject = string(b[recordHead:subject])
+	if err := r.checkSubject(x.subject); err != nil {
+		return x, err
+	}
+	body := data
+	if headered {
+		n := binary.LittleEndian.Uint32(b[subject:])
+		if uint64(n) > uint64(end-data) {
+			return x, fmt.Errorf("its header has %d bytes, and only %d are there", n, end-data)
+		}
+		body += int(n)
+		if x.header = b[data:body]; !bytes.HasPrefix(x.header, []byte(headerBegin)) || !bytes.HasSuffix(x.header, []byte(headerEnd)) {
+			return x, errors.New("its header does not begin and end as one does")
+		}
+	}
+	x.payload = b[body:end]
+	return x, nil
+}
+
+// cut tells whether bytes that are too few for a record are the beginning of one.
+func (r *blockReader) cut(b []byte) error {
+	if len(b) < recordHead {
+		if n := binary.LittleEndian.Uint32(append(bytes.Clone(b), 0, 0, 0, 0)) &^ recordHeadered; len(b) >= 4 && (n < recordLeast || n > recordMost) {
+			return fmt.Errorf("its length is %d bytes", n)
+		}
+		return errCut
+	}
+	headered := binary.LittleEndian.Uint32(b)&recordHeadered != 0
+	subject := recordHead + int(binary.LittleEndian.Uint16(b[20:]))
+	if r.ends(b, subject, headered) || r.next(b) >= 0 {
+		return errors.New("its length is wrong")
+	}
+	if len(b) < subject || binary.LittleEndian.Uint64(b[4:])&(recordErased|recordTomb) != 0 {
+		return errCut
+	}
+	if err := r.checkSubject(string(b[recordHead:subject])); err != nil {
+		return err
+	}
+	if data := subject + 4; headered && len(b) > data {
+		begin := b[data:min(len(b), data+len(headerBegin))]
+		if !strings.HasPrefix(headerBegin, string(begin)) {
+			return errors.New("its header does not begin as one does")
+		}
+	}
+	return errCut
+}
+
+// ends reports whether b is a whole record but for its length.
+func (r *blockReader) ends(b []byte, subject int, headered bool) bool {
+	data := subject
+	if headered {
+		data += 4
+	}
+	end := len(b) - recordChecksum
+	return data <= end && r.verifies(b, subject, data, end)
+}
+
+// verifies compares the checksum at end with what it is of.
+func (r *blockReader) verifies(b []byte, subject, data, end int) bool {
+	r.sum.Reset()
+	_, _ = r.sum.Write(b[4:20])
+	_, _ = r.sum.Write(b[recordHead:subject])
+	_, _ = r.sum.Write(b[data:end])
+	return bytes.Equal(r.sum.Sum(r.digest[:0]), b[end:end+recordChecksum])
+}
+
+// next returns where in b, behind its first record, another one begins, -1 for nowhere. It does
+// not need the length of the first. Senders may fill a payload with what looks like records: after
+// searchBytes of checksums the next place that does is returned unverified.
+func (r *blockReader) next(b []byte) int {
+	budget := searchBytes
+	for at := recordLeast; at+recordLeast <= len(b); at++ {
+		if !r.plausible(b[at:]) {
+			continue
+		}
+		x, err := r.record(b[at:])
+		if budget -= x.size; err == nil || budget < 0 {
+			return at
+		}
+	}
+	return -1
+}
+
+// plausible tells cheaply what is not worth a checksum.
+func (r *blockReader) plausible(b []byte) bool {
+	size := int(binary.LittleEndian.Uint32(b) &^ recordHeadered)
+	subject := recordHead + int(binary.LittleEndian.Uint16(b[20:]))
+	if size < subject+recordChecksum || size > len(b) {
+		return false
+	}
+	if binary.LittleEndian.Uint64(b[4:])&(recordErased|recordTomb) != 0 {
+		return subject == recordHead && (size == recordLeast || binary.LittleEndian.Uint64(b[12:]) == 0)
+	}
+	return r.checkSubject(string(b[recordHead:subject])) == nil
+}
+
+// checkSubject finds a wrong length of a subject, which the checksum of a record without a header
+// does not.
+func (r *blockReader) checkSubject(s string) error {
+	if s == "" || !utf8.ValidString(s) || strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || unicode.IsControl(c) }) {
+		return errors.New("its subject is none")
+	}
+	if r.subjects == nil {
+		return nil
+	}
+	for _, filter := range r.subjects {
+		if matches(s, filter) {
+			return nil
+		}
+	}
+	return errors.New("its subject is not one of the stream")
+}
+
+// matches reports whether a subject is one of those that a filter names, in which * is any one
+// token, and > at the end any that follow.
+func matches(subject, filter string) bool {
+	for {
+		token, rest, more := strings.Cut(filter, ".")
+		if token == ">" && !more {
+			return subject != ""
+		}
+		got, left, further := strings.Cut(subject, ".")
+		if got == "" || token != "*" && token != got || more != further {
+			return false
+		}
+		if !more {
+			return true
+		}
+		filter, subject = rest, left
+	}
+}
+
+// BlockError tells that a block does not verify.
+type BlockError struct {
+	Offset int // of the record
+	Reason string
+	// Torn is set when the block ends within a record that is right as far as it goes, as after
+	// a crash while it was written.
+	Torn bool
+	// Sequence is that of the record, 0 when it is not known.
+	Sequence uint64
+}
+
+func (e *BlockError) Error() string {
+	return fmt.Sprintf("the record at byte %d does not verify: %s", e.Offset, e.Reason)
+}
+
+// walk calls do for each record of a block, in order, with its offset. It returns a *BlockError
+// when one does not verify; do may be nil.
+func (r *blockReader) walk(block []byte, do func(offset int, x blockRecord)) error {
+	for at := 0; at < len(block); {
+		x, err := r.record(block[at:])
+		if err != nil {
+			return &BlockError{Offset: at, Reason: err.Error(), Torn: errors.Is(err, errCut), Sequence: x.sequence}
+		}
+		if do != nil {
+			do(at, x)
+		}
+		at += x.size
+	}
+	return nil
+}

@@ -1,0 +1,107 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// The server drops a block of frames as a whole when all frames in it are trimmed, and leaves the
+// bytes of trimmed frames in a block that has others. So that nothing of what was published is
+// left, blocks must end behind it: that is what padding is for.
+
+// Pad publishes two frames without records, each as large as a block, and returns the sequence of
+// the second: it lies in a block in which nothing is that was published before the first. Errors
+// are those of Publish.
+func (q *Queue) Pad(ctx context.Context) (sequence uint64, err error) {
+	// A block takes a quarter of the quota, at most 8 MiB; see dynBlkSize in the server.
+	payload := paddingFrame(int(min(MaxPayload, q.opts.MaxBytes/4+noiseMargin)))
+	for range 2 {
+		if err := q.Err(); err != nil {
+			return 0, err
+		}
+		if sequence, err = q.publish(ctx, &nats.Msg{Subject: subject, Data: payload}); err != nil {
+			return 0, err
+		}
+		if err := q.confirmFrame(sequence, nil); err != nil {
+			return 0, err
+		}
+	}
+	return sequence, nil
+}
+
+// noiseMargin makes a padding frame larger than a block whose size the server has rounded up.
+const noiseMargin = 1 << 10
+
+// Blocks lists the files that hold frames, and that hold what was trimmed and is not deleted yet.
+func (q *Queue) Blocks() (names []string, err error) {
+	streams, err := filepath.Glob(filepath.Join(q.opts.Dir, "jetstream", "*", "streams", streamName))
+	if err != nil {
+		return nil, err
+	}
+	for _, stream := range streams {
+		err := filepath.WalkDir(stream, func(name string, d fs.DirEntry, err error) error {
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil // deleted meanwhile
+			}
+			if err == nil && !d.IsDir() && strings.HasSuffix(name, ".blk") {
+				names = append(names, name)
+			}
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("list the blocks of the queue: %w", err)
+		}
+	}
+	return names, nil
+}
+
+// Gone waits until none of some files exists, nor a folder of trimmed blocks. It reports false
+// when some are still there after a while.
+func (q *Queue) Gone(ctx context.Context, names []string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, goneTimeout)
+	defer cancel()
+	for {
+		left, err := q.left(names)
+		if err != nil || !left {
+			return !left, err
+		}
+		select {
+		case <-ctx.Done():
+			return false, nil
+		case <-time.After(goneEvery):
+		}
+	}
+}
+
+const (
+	goneTimeout = 5 * time.Second
+	goneEvery   = 10 * time.Millisecond
+)
+
+func (q *Queue) left(names []string) (bool, error) {
+	for _, name := range names {
+		if _, err := os.Lstat(name); err == nil {
+			return true, nil
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return true, err
+		}
+	}
+	now, err := q.Blocks()
+	if err != nil {
+		return true, err
+	}
+	for _, name := range now {
+		if filepath.Base(filepath.Dir(name)) != "msgs" {
+			return true, nil
+		}
+	}
+	return false, nil
+}

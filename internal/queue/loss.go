@@ -1,0 +1,158 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Loss is what frames held that were acknowledged and are not there any more.
+type Loss struct {
+	First, Last uint64  // the sequences that are missing
+	Counts      []Count // by application; empty when nothing is known to be lost
+}
+
+// Events returns how many events are lost.
+func (l Loss) Events() (n uint64) {
+	for _, c := range l.Counts {
+		n += c.Received
+	}
+	return n
+}
+
+// Reconcile compares what was confirmed with what there is. stored is what the store has
+// received of each application in the frames up to flushed. What frames behind that had brought
+// that are neither in the queue nor among the confirmed, because a store older than the queue
+// was put in its place, is told by Lost from then on. A queue that has confirmed nothing yet, as
+// in a directory of an earlier version, begins with what is stored and what it holds.
+//
+// It must be called once, before the first Publish.
+func (q *Queue) Reconcile(ctx context.Context, flushed uint64, stored map[string]uint64) error {
+	if q.confirmed == nil {
+		return nil
+	}
+	known := map[string]Count{}
+	for app, n := range stored {
+		known[app] = Count{App: app, Received: n}
+	}
+	lines, err := q.confirmed.between(flushed+1, ^uint64(0))
+	if err != nil {
+		return err
+	}
+	has := make(map[uint64]bool, len(lines))
+	for _, e := range lines {
+		has[e.sequence] = true
+		e.addTo(known)
+	}
+	// Frames that have no line are there all the same: those of an earlier version, or those of
+	// the last second before a power cut.
+	err = q.RawRange(ctx, flushed+1, ^uint64(0)-1, func(r Raw) error {
+		if has[r.Sequence] {
+			return nil
+		}
+		entry{r.Sequence, r.Counts}.addTo(known)
+		return q.confirmed.add(r.Sequence, r.Counts)
+	})
+	if err != nil {
+		return err
+	}
+	totals, _ := q.confirmed.total()
+	if q.unconfirmed {
+		q.confirmed.correct(known)
+		return nil
+	}
+	q.missing = Loss{First: flushed + 1, Last: flushed + 1}
+	for app, want := range totals {
+		if got := known[app].Received; got < want.Received {
+			q.missing.Counts = append(q.missing.Counts, Count{App: app, Received: want.Received - got})
+		}
+	}
+	for app, n := range known {
+		totals[app] = Count{App: app, Received: max(n.Received, totals[app].Received), Rejected: max(n.Rejected, totals[app].Rejected)}
+	}
+	q.confirmed.correct(totals)
+	return nil
+}
+
+// Lost returns what was confirmed of the frames from one sequence to another, both included, which
+// cannot be read. Frames that were never confirmed, such as those that a restore leaves out, are
+// no loss.
+func (q *Queue) Lost(first, last uint64) (Loss, error) {
+	l := Loss{First: first, Last: last}
+	if q.confirmed == nil {
+		return l, nil
+	}
+	sum := map[string]Count{}
+	if first == q.missing.First {
+		entry{counts: q.missing.Counts}.addTo(sum)
+	}
+	if first <= last {
+		lines, err := q.confirmed.between(first, last)
+		if err != nil {
+			return l, err
+		}
+		for _, e := range lines {
+			e.addTo(sum)
+		}
+	}
+	for _, app := range slices.Sorted(maps.Keys(sum)) {
+		l.Counts = append(l.Counts, sum[app])
+	}
+	return l, nil
+}
+
+// LastConfirmed returns the greatest sequence that was confirmed and is known, 0 for none.
+func (q *Queue) LastConfirmed() uint64 {
+	if q.confirmed == nil {
+		return 0
+	}
+	_, last := q.confirmed.total()
+	return last
+}
+
+// LastReadable returns the sequence of the last frame that the queue can read, 0 for none.
+func (q *Queue) LastReadable(ctx context.Context) (uint64, error) {
+	stream, err := q.stream(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("find the last frame: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	msg, err := stream.GetLastMsgForSubject(ctx, subject)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("find the last frame: %w", err)
+	}
+	return msg.Sequence, nil
+}
+
+// GoOn empties the queue and lets the next frame have a sequence beyond last, which must not be
+// less than that of any frame.
+func (q *Queue) GoOn(ctx context.Context, last uint64) error {
+	if err := q.Trim(ctx, last); err != nil {
+		return err
+	}
+	state, err := q.State(ctx)
+	if err != nil {
+		return err
+	}
+	if state.Last < last {
+		return fmt.Errorf("the queue ends with %d after it was told to go on beyond %d", state.Last, last)
+	}
+	q.confirm(last)
+	return nil
+}
+
+// Forget lets the queue forget what it has confirmed of frames that are flushed.
+func (q *Queue) Forget(flushed uint64) error {
+	if q.confirmed == nil {
+		return nil
+	}
+	return q.confirmed.forget(flushed)
+}

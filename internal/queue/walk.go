@@ -1,0 +1,284 @@
+package queue
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"theeye/internal/durable"
+)
+
+// walker looks at every block of every stream after a stop that was not in order, before the
+// server opens them: what the server cannot read it cuts away, or passes over in silence. A
+// block that does not verify is copied to the quarantine, whole.
+//
+// It changes nothing else, and does not decide what is lost: the record of what was confirmed does.
+type walker struct {
+	dir        string // of the queue
+	quarantine string
+	// confirmed is the greatest sequence of a frame that was acknowledged, as far as it is known.
+	confirmed uint64
+	log       *slog.Logger
+
+	blocks, bytes, copied int
+}
+
+// quarantinedBlock begins the name of a copy, which goes on with the stream, the block's number and
+// the beginning of the copy's SHA-256.
+const quarantinedBlock = "block-"
+
+// walkPage is the unit in which a block is read around places that its disk cannot read, in bytes.
+const walkPage = 4 << 10
+
+// blockMost bounds what is read as a block, in bytes. The server begins another one at 8 MiB.
+const blockMost = 64 << 20
+
+var (
+	// errUnreadable is the reason of a block that its disk cannot read as a whole.
+	errUnreadable = errors.New("the disk cannot read all of it")
+	errNoBlock    = fmt.Errorf("no block has more than %d MiB, and each is a regular file", blockMost>>20)
+)
+
+// walk does the work. It returns an error when a block that does not verify cannot be copied,
+// because the server would then destroy the only one, and for what is no damage, such as a
+// missing permission.
+func (w *walker) walk(ctx context.Context) error {
+	began := time.Now()
+	streams, err := filepath.Glob(filepath.Join(quoteGlob(w.dir), "jetstream", "*", "streams", "*"))
+	if err != nil {
+		return fmt.Errorf("find the streams: %w", err)
+	}
+	for _, dir := range streams {
+		if err := w.stream(ctx, dir); err != nil {
+			return fmt.Errorf("check the blocks of the stream %s after a stop that was not in order: %w", filepath.Base(dir), err)
+		}
+	}
+	w.log.Info("the queue's files were checked, because the server before did not end in order",
+		"blocks", w.blocks, "bytes", w.bytes, "copied_to_quarantine", w.copied, "took", time.Since(began).Round(time.Millisecond))
+	return nil
+}
+
+func quoteGlob(path string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
+}
+
+// stream walks one stream.
+func (w *walker) stream(ctx context.Context, dir string) error {
+	name := filepath.Base(dir)
+	form, subjects, err := streamForm(dir)
+	if err != nil {
+		return err
+	}
+	msgs, indexes, err := blocksOf(dir)
+	if err != nil {
+		return err
+	}
+	for i, index := range indexes {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		b := block{stream: name, index: index, path: filepath.Join(msgs, blockName(index)), last: i == len(indexes)-1}
+		if err := w.block(b, form, subjects); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// block is one file.
+type block struct {
+	stream string
+	index  uint32
+	path   string
+	last   bool // the one that the server writes
+}
+
+func blockName(index uint32) string { return strconv.FormatUint(uint64(index), 10) + ".blk" }
+
+// blocksOf returns the folder of a stream's blocks and their numbers, in order. A purge that was
+// interrupted when its new folder had a block is finished by the server: the new folder counts.
+func blocksOf(dir string) (msgs string, indexes []uint32, err error) {
+	for _, folder := range []string{"__new_msgs__", "msgs"} {
+		msgs = filepath.Join(dir, folder)
+		entries, err := os.ReadDir(msgs)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return msgs, nil, err
+		}
+		for _, e := range entries {
+			if number, ok := strings.CutSuffix(e.Name(), ".blk"); ok {
+				if n, err := strconv.ParseUint(number, 10, 32); err == nil {
+					indexes = append(indexes, uint32(n))
+				}
+			}
+		}
+		if indexes != nil {
+			break
+		}
+	}
+	slices.Sort(indexes)
+	return msgs, indexes, nil
+}
+
+// streamForm looks into the description of a stream. form says what is unknown about the form of
+// its blocks, nil when it is the one that is read here. Without a description that can be read,
+// which the server tells, the common form is tried.
+func streamForm(dir string) (form error, subjects []string, err error) {
+	if _, err := os.Stat(filepath.Join(dir, "meta.key")); err == nil {
+		return errors.New("the stream is encrypted"), nil, nil
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "meta.inf"))
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.EIO) {
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	var meta struct {
+		Name        string   `json:"name"`
+		Subjects    []string `json:"subjects"`
+		Compression string   `json:"compression"`
+	}
+	if err := json.Unmarshal(b, &meta); err != nil {
+		return nil, nil, nil //nolint:nilerr // the server tells
+	}
+	switch {
+	case meta.Compression != "" && meta.Compression != "none":
+		return fmt.Errorf("the stream is compressed with %.20q", meta.Compression), nil, nil
+	case meta.Name != filepath.Base(dir):
+		return fmt.Errorf("the stream calls itself %.80q", meta.Name), nil, nil
+	}
+	return nil, meta.Subjects, nil
+}
+
+// block walks one block.
+func (w *walker) block(b block, form error, subjects []string) error {
+	content, err := readBlock(b.path)
+	if errors.Is(err, errNoBlock) {
+		w.log.Warn("a file of the queue is no block, so that damage to it is not noticed; it was not copied", "file", b.path, "reason", err)
+		return nil
+	}
+	if err != nil && !errors.Is(err, errUnreadable) {
+		return err
+	}
+	w.blocks++
+	w.bytes += len(content)
+	if form == nil {
+		form = blockForm(b.path, content)
+	}
+	if form != nil {
+		w.unknown(b, content, form)
+		return nil
+	}
+	if err == nil {
+		err = newBlockReader(b.stream, b.index, subjects).walk(content, nil)
+		if bad, ok := errors.AsType[*BlockError](err); err == nil || ok && w.ordinary(b, bad) {
+			return nil
+		}
+	}
+	name, copyErr := w.keep(b, content)
+	if copyErr != nil {
+		return fmt.Errorf("%s does not verify (%w) and cannot be copied to %s, and the server would destroy what is left of it: %w; make room, or copy the data directory, and start again",
+			b.path, err, w.quarantine, copyErr)
+	}
+	w.log.Warn("a block of the queue does not verify; it was copied before the server opens it", "file", b.path, "copy", name, "reason", err)
+	return nil
+}
+
+// ordinary tells whether a block ends as one does after the server was killed while it wrote a
+// record. Nobody was told that such a record is durable, unless it was confirmed: then it was
+// whole once.
+func (w *walker) ordinary(b block, bad *BlockError) bool {
+	return bad.Torn && b.last && b.stream == streamName && (bad.Sequence == 0 || bad.Sequence > w.confirmed)
+}
+
+// blockForm says what is unknown about the form of a block.
+func blockForm(path string, content []byte) error {
+	if _, err := os.Stat(strings.TrimSuffix(path, ".blk") + ".key"); err == nil {
+		return errors.New("the block is encrypted")
+	}
+	// A record may begin with the same three bytes, and is then followed by the high byte of its
+	// length, which is 0 or the bit of a header alone.
+	if len(content) > 3 && string(content[:3]) == "cmp" && content[3]&0x7f != 0 {
+		return errors.New("the block is compressed")
+	}
+	return nil
+}
+
+// unknown keeps a copy of a block whose form is not known. It is no reason not to start.
+func (w *walker) unknown(b block, content []byte, form error) {
+	name, err := w.keep(b, content)
+	if err != nil {
+		w.log.Warn("a block of the queue has a form that is not known, so that damage to it is not noticed, and it could not be copied", "file", b.path, "reason", form, "error", err)
+		return
+	}
+	w.log.Warn("a block of the queue has a form that is not known, so that damage to it is not noticed; it was copied", "file", b.path, "copy", name, "reason", form)
+}
+
+// keep copies a block durably, unless the same bytes were copied before, and returns the name.
+func (w *walker) keep(b block, content []byte) (string, error) {
+	sum := sha256.Sum256(content)
+	name := filepath.Join(w.quarantine, fmt.Sprintf("%s%s-%d-%x.blk", quarantinedBlock, b.stream, b.index, sum[:8]))
+	if info, err := os.Stat(name); err == nil && info.Size() == int64(len(content)) {
+		return name, nil
+	}
+	if err := durable.MkdirAll(w.quarantine, 0o700); err != nil {
+		return "", err
+	}
+	if err := durable.Replace(name, bytes.NewReader(content)); err != nil {
+		return "", err
+	}
+	w.copied++
+	return name, nil
+}
+
+// readBlock reads a file. With errUnreadable it returns it with zeros in the places that the disk
+// cannot read.
+func readBlock(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > blockMost {
+		return nil, errNoBlock
+	}
+	return readAround(f, info.Size())
+}
+
+func readAround(r io.ReaderAt, size int64) ([]byte, error) {
+	b := make([]byte, size)
+	n, err := r.ReadAt(b, 0)
+	if err == nil || errors.Is(err, io.EOF) {
+		return b[:n], nil
+	}
+	if !errors.Is(err, syscall.EIO) {
+		return nil, err
+	}
+	for at := int64(0); at < size; at += walkPage {
+		page := b[at:min(at+walkPage, size)]
+		if _, err := r.ReadAt(page, at); errors.Is(err, syscall.EIO) {
+			clear(page)
+		} else if err != nil && !errors.Is(err, io.EOF) {
+			return nil, err
+		}
+	}
+	return b, errUnreadable
+}

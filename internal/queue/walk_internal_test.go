@@ -1,0 +1,327 @@
+package queue
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// logged keeps the warnings of a logger.
+type logged struct {
+	slog.Handler
+
+	text bytes.Buffer
+}
+
+func newLogged() *logged {
+	l := &logged{}
+	l.Handler = slog.NewTextHandler(&l.text, &slog.HandlerOptions{Level: slog.LevelWarn})
+	return l
+}
+
+// written makes a queue's folder with six frames, in blocks of one frame or all in one, and
+// returns it and its blocks.
+func written(t *testing.T, blockOfEach bool) (dir string, blocks []string) {
+	t.Helper()
+	dir = t.TempDir()
+	q, err := Open(t.Context(), Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	random := rand.NewChaCha8([32]byte{})
+	for i := range 6 {
+		body := bytes.Repeat([]byte{byte('a' + i)}, 100)
+		if blockOfEach { // that S2 cannot pack, and larger than half of a block
+			body = make([]byte, 5<<20)
+			_, _ = random.Read(body)
+		}
+		if _, err := q.Publish(t.Context(), Frame{Counts: []Count{{App: "shop", Received: 3}}, Body: body}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	q.Close()
+	return dir, blockFiles(t, dir, streamName)
+}
+
+func blockFiles(t *testing.T, dir, stream string) []string {
+	t.Helper()
+	blocks, err := filepath.Glob(filepath.Join(dir, "jetstream", "$G", "streams", stream, "msgs", "*.blk"))
+	if err != nil || len(blocks) == 0 {
+		t.Fatal(blocks, err)
+	}
+	slices.Sort(blocks)
+	return blocks
+}
+
+// change replaces the content of a file.
+func change(t *testing.T, name string, by func([]byte) []byte) []byte {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b = by(b)
+	if err := os.WriteFile(name, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// quarantined returns the files in a queue's quarantine, by content.
+func quarantined(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Join(dir, "quarantine"))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	files := map[string]string{}
+	for _, e := range entries {
+		b, err := os.ReadFile(filepath.Join(dir, "quarantine", e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[string(b)] = e.Name()
+	}
+	return files
+}
+
+// offsets returns where the records of a block of frames begin.
+func offsets(t *testing.T, b []byte) (list []int) {
+	t.Helper()
+	if err := newBlockReader(streamName, 2, nil).walk(b, func(at int, _ blockRecord) { list = append(list, at) }); err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+// C2: a block that does not verify is copied as a whole; one that a crash tore is not, unless its
+// last record was acknowledged.
+func TestWalkCopiesDamage(t *testing.T) {
+	last := func(b []byte) int { o := offsets(t, b); return o[len(o)-1] }
+	for _, c := range []struct {
+		name      string
+		confirmed uint64
+		damage    func(b []byte) []byte
+		copied    bool
+	}{
+		{"sound", 6, func(b []byte) []byte { return b }, false},
+		{"one bit of a payload", 6, func(b []byte) []byte { b[last(b)-40] ^= 1; return b }, true},
+		{"one bit of the last record", 6, func(b []byte) []byte { b[len(b)-20] ^= 1; return b }, true},
+		{"the length of the last record", 0, func(b []byte) []byte { b[last(b)+1] ^= 1; return b }, true},
+		{"the length of the first record", 0, func(b []byte) []byte { b[2] ^= 1; return b }, true},
+		{"a byte is missing", 6, func(b []byte) []byte { return slices.Delete(b, 300, 301) }, true},
+		{"zeros in the middle", 6, func(b []byte) []byte { clear(b[200:400]); return b }, true},
+		{"all is zero", 6, func(b []byte) []byte { clear(b); return b }, true},
+		{"empty", 6, func(b []byte) []byte { return b[:0] }, false},
+		{"the last record is torn", 5, func(b []byte) []byte { return b[:len(b)-30] }, false},
+		{"the last record is torn in its head", 5, func(b []byte) []byte { return b[:last(b)+9] }, false},
+		{"the last record is torn and was acknowledged", 6, func(b []byte) []byte { return b[:len(b)-30] }, true},
+		{"the last record is torn and zeros follow", 5, func(b []byte) []byte { clear(b[len(b)-50:]); return b }, true},
+		{"noise follows", 6, func(b []byte) []byte { return append(b, "no record has this beginning"...) }, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir, blocks := written(t, false)
+			want := change(t, blocks[0], c.damage)
+			for range 2 { // again adds nothing
+				w := &walker{dir: dir, quarantine: filepath.Join(dir, "quarantine"), confirmed: c.confirmed, log: slog.New(slog.DiscardHandler)}
+				if err := w.walk(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			got := quarantined(t, dir)
+			if name, copied := got[string(want)]; copied != c.copied || len(got) > 1 || copied && !strings.HasPrefix(name, "block-EYE_FRAMES-2-") {
+				t.Errorf("in quarantine: %q", slices.Sorted(func(yield func(string) bool) {
+					for _, name := range got {
+						if !yield(name) {
+							return
+						}
+					}
+				}))
+			}
+			if is, err := os.ReadFile(blocks[0]); err != nil || !bytes.Equal(is, want) {
+				t.Error("the block was changed", err)
+			}
+		})
+	}
+}
+
+// A record that is cut off in a block behind which others were written is damage.
+func TestWalkCutInTheMiddle(t *testing.T) {
+	dir, blocks := written(t, true)
+	if len(blocks) < 3 {
+		t.Fatalf("only the blocks %v", blocks)
+	}
+	want := change(t, blocks[1], func(b []byte) []byte { return b[:len(b)-30] })
+	q, err := Open(t.Context(), Options{Dir: dir, Unclean: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.Close()
+	if got := quarantined(t, dir); len(got) != 1 || got[string(want)] == "" {
+		t.Errorf("%d files in quarantine", len(got))
+	}
+}
+
+// C2: what the server cuts away when it opens a damaged block was copied before, after a stop that
+// was not in order.
+func TestOpenKeepsWhatTheServerCutsAway(t *testing.T) {
+	dir, blocks := written(t, false)
+	for _, index := range []string{"index.db"} { // with it the server does not read old records
+		if err := os.Remove(filepath.Join(filepath.Dir(blocks[0]), index)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := change(t, blocks[0], func(b []byte) []byte { b[offsets(t, b)[3]+60] ^= 1; return b })
+	log := newLogged()
+	q, err := Open(t.Context(), Options{Dir: dir, Unclean: true, Logger: slog.New(log)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, err := q.State(t.Context())
+	if err != nil || state.Last >= 6 {
+		t.Fatalf("the server did not cut the block: %+v, %v", state, err)
+	}
+	q.Close()
+	got := quarantined(t, dir)
+	if got[string(want)] == "" || !strings.Contains(log.text.String(), got[string(want)]) {
+		t.Errorf("%d files in quarantine; log:\n%s", len(got), &log.text)
+	}
+}
+
+// The metadata is walked as well.
+func TestWalkMetadata(t *testing.T) {
+	dir := t.TempDir()
+	q, err := Open(t.Context(), Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	kv, err := q.js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "EYE_METADATA"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"state", "app.1"} {
+		if _, err := kv.Create(t.Context(), key, []byte(`{"app":"shop"}`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	q.Close()
+	name := blockFiles(t, dir, "KV_EYE_METADATA")[0]
+	want := change(t, name, func(b []byte) []byte { return b[:len(b)-3] }) // it may be torn: it is not known what was acknowledged
+	q, err = Open(t.Context(), Options{Dir: dir, Unclean: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.Close()
+	if got := quarantined(t, dir); !strings.HasPrefix(got[string(want)], "block-KV_EYE_METADATA-1-") {
+		t.Errorf("in quarantine: %v", len(got))
+	}
+}
+
+// A form that is not known is told and copied, and never a reason not to start.
+func TestWalkUnknownForm(t *testing.T) {
+	for name, change := range map[string]func(stream, block string) error{
+		"encrypted":       func(stream, _ string) error { return os.WriteFile(filepath.Join(stream, "meta.key"), nil, 0o600) },
+		"block encrypted": func(_, block string) error { return os.WriteFile(strings.TrimSuffix(block, "blk")+"key", nil, 0o600) },
+		"compressed": func(_, block string) error {
+			return os.WriteFile(block, []byte("cmp\x01\x20 and what s2 makes of records"), 0o600)
+		},
+		"stream compressed": func(stream, _ string) error {
+			return os.WriteFile(filepath.Join(stream, "meta.inf"), []byte(`{"name":"EYE_FRAMES","compression":"s2"}`), 0o600)
+		},
+		"another name": func(stream, _ string) error {
+			return os.WriteFile(filepath.Join(stream, "meta.inf"), []byte(`{"name":"OTHER"}`), 0o600)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, blocks := written(t, false)
+			if err := change(filepath.Dir(filepath.Dir(blocks[0])), blocks[0]); err != nil {
+				t.Fatal(err)
+			}
+			want, err := os.ReadFile(blocks[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, blocked := range []bool{false, true} {
+				log := newLogged()
+				w := &walker{dir: dir, quarantine: filepath.Join(dir, "quarantine"), log: slog.New(log)}
+				if blocked { // that it cannot be copied is no reason either
+					w.quarantine = blocks[0]
+				}
+				if err := w.walk(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if got := log.text.String(); strings.Count(got, "has a form that is not known") != 1 {
+					t.Errorf("log: %s", got)
+				}
+			}
+			if got := quarantined(t, dir); len(got) != 1 || got[string(want)] == "" {
+				t.Errorf("%d files in quarantine", len(got))
+			}
+		})
+	}
+}
+
+// A damaged block that cannot be copied is not opened: the server would destroy what is left.
+func TestWalkRefusesWithoutACopy(t *testing.T) {
+	dir, blocks := written(t, false)
+	want := change(t, blocks[0], func(b []byte) []byte { b[len(b)-20] ^= 1; return b })
+	if err := os.WriteFile(filepath.Join(dir, "quarantine"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), Options{Dir: dir, Unclean: true}); err == nil || !strings.Contains(err.Error(), "cannot be copied") {
+		t.Fatal(err)
+	}
+	if is, err := os.ReadFile(blocks[0]); err != nil || !bytes.Equal(is, want) {
+		t.Error("the block was changed", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Open(ctx, Options{Dir: dir, Unclean: true}); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+// badDisk cannot read one of its pages.
+type badDisk struct {
+	*bytes.Reader
+
+	bad int64
+	err error
+}
+
+func (d badDisk) ReadAt(b []byte, at int64) (int, error) {
+	if at <= d.bad && d.bad < at+int64(len(b)) {
+		return 0, d.err
+	}
+	return d.Reader.ReadAt(b, at)
+}
+
+// What a disk can still read of a block is kept.
+func TestWalkBadDisk(t *testing.T) {
+	content := bytes.Repeat([]byte("x"), 3*walkPage+100)
+	want := bytes.Clone(content)
+	clear(want[walkPage : 2*walkPage])
+	d := badDisk{bytes.NewReader(content), walkPage + 5, syscall.EIO}
+	got, err := readAround(d, int64(len(content)))
+	if diff := cmp.Diff(want, got); diff != "" || !errors.Is(err, errUnreadable) {
+		t.Error(err, diff)
+	}
+	d.err = io.ErrClosedPipe
+	if _, err := readAround(d, int64(len(content))); !errors.Is(err, io.ErrClosedPipe) {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,273 @@
+package test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// blocks returns the files of frames in the queue.
+func (s *server) blocks() []string {
+	s.t.Helper()
+	list, err := filepath.Glob(filepath.Join(s.data, "queue", "jetstream", "*", "streams", "EYE_FRAMES", "msgs", "*.blk"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return list
+}
+
+// framesOf sends n frames of one event each and returns how they were told.
+func (s *server) framesOf(n int) {
+	s.t.Helper()
+	for i := range n {
+		s.post(fmt.Sprintf(`{"id":"e%d","session_id":"s","category":"c","name":"n","data":{},"timestamp":"2021-01-01T00:00:00Z"}`, i+1))
+	}
+}
+
+// marked returns the offset of an id in a file of the queue, whose frames have one record each.
+func marked(t *testing.T, file string, n int) int64 {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := 0
+	for range n {
+		i := bytes.Index(b[at:], []byte("EYEF"))
+		if i < 0 {
+			t.Fatal("the file has too few frames")
+		}
+		at += i + 1
+	}
+	return int64(at + 20)
+}
+
+func flipBit(t *testing.T, file string, at int64) {
+	t.Helper()
+	f, err := os.OpenFile(file, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var b [1]byte
+	if _, err := f.ReadAt(b[:], at); err != nil {
+		t.Fatal(err)
+	}
+	b[0] ^= 1
+	if _, err := f.WriteAt(b[:], at); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *server) sums(received, stored, lost int) {
+	s.t.Helper()
+	a := s.account()
+	if a["received"] != float64(received) || a["stored"] != float64(stored) || a["lost"] != float64(lost) || a["balanced"] != true {
+		s.t.Errorf("want received %d, stored %d, lost %d; the books say %v", received, stored, lost, a)
+	}
+}
+
+// reasons returns what /readyz tells while everything works.
+func (s *server) reasons() string {
+	s.t.Helper()
+	a := s.call("GET", "/readyz", "", "")
+	s.must(a, 200)
+	return a.text("reasons")
+}
+
+// A flipped bit in the queue's newest file makes JetStream cut it there. What was acknowledged
+// behind it is counted as lost and told, its sequences are not given again, and the count stays
+// through kills (C2).
+func TestLostFramesAreCounted(t *testing.T) {
+	s := start(t)
+	s.framesOf(6)
+	s.kill()
+	flipBit(t, s.blocks()[0], marked(t, s.blocks()[0], 3))
+	s.launch()
+	s.sums(6, 2, 4)
+	if got := s.reasons(); !strings.Contains(got, "4 acknowledged events of the frames 3 to 6 are lost") {
+		t.Errorf("readyz tells %s", got)
+	}
+	if !strings.Contains(s.output.String(), `"level":"ERROR","msg":"acknowledged events are lost"`) {
+		t.Error("no line of the log tells it")
+	}
+	s.post(`{"id":"later","session_id":"s","category":"c","name":"n","data":{},"timestamp":"2021-01-01T00:00:00Z"}`)
+	s.sums(7, 3, 4)
+	var receipt struct {
+		Arrivals []struct {
+			Position struct{ Frame int } `json:"position"`
+		} `json:"arrivals"`
+	}
+	a := s.call("GET", "/v1/receipts/later", s.read, "")
+	if err := json.Unmarshal(a.body, &receipt); err != nil || len(receipt.Arrivals) != 1 || receipt.Arrivals[0].Position.Frame <= 6 {
+		t.Errorf("the frame behind the lost ones: %s", a.body)
+	}
+	s.framesOf(6) // sent again
+	s.sums(13, 7, 4)
+	for range 2 {
+		s.kill()
+		s.launch()
+		s.sums(13, 7, 4)
+		if !strings.Contains(s.reasons(), "are lost") {
+			t.Error("the reason is gone after a kill")
+		}
+	}
+	s.shutDown()
+	s.launch()
+	s.sums(13, 7, 4)
+	if got := s.reasons(); got != "[]" {
+		t.Errorf("after an ordered end readyz tells %s", got)
+	}
+}
+
+// A queue whose folder is gone, or is an earlier copy, has lost what was acknowledged since.
+func TestLostQueue(t *testing.T) {
+	for _, old := range []bool{false, true} {
+		t.Run(map[bool]string{false: "no folder", true: "an earlier copy"}[old], func(t *testing.T) {
+			s := start(t)
+			s.framesOf(2)
+			s.kill()
+			queue, copied := filepath.Join(s.data, "queue"), filepath.Join(t.TempDir(), "queue")
+			if err := os.CopyFS(copied, os.DirFS(queue)); err != nil {
+				t.Fatal(err)
+			}
+			s.launch()
+			for i := range 5 {
+				s.post(fmt.Sprintf(`{"id":"x%d","session_id":"s","category":"c","name":"n","data":{},"timestamp":"2021-01-01T00:00:00Z"}`, i))
+			}
+			s.kill()
+			if err := os.RemoveAll(queue); err != nil {
+				t.Fatal(err)
+			}
+			if old {
+				if err := os.CopyFS(queue, os.DirFS(copied)); err != nil {
+					t.Fatal(err)
+				}
+				s.launch()
+				s.sums(7, 2, 5)
+				return
+			}
+			s.launch()
+			s.sums(7, 0, 7)
+		})
+	}
+}
+
+// A store that is older than the queue lacks what the queue has trimmed since; the totals of
+// what was confirmed tell how much that is.
+func TestOlderStore(t *testing.T) {
+	s := start(t, "--queue-max-bytes", "16MiB")
+	s.framesOf(3)
+	s.shutDown()
+	dir, copied := filepath.Join(s.data, "store"), filepath.Join(t.TempDir(), "store")
+	if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	s.launch()
+	for i := range 4 {
+		s.post(fmt.Sprintf(`{"id":"y%d","session_id":"t","category":"c","name":"n","data":{},"timestamp":"2021-01-01T00:00:00Z"}`, i))
+	}
+	s.must(s.call("DELETE", "/v1/sessions/nobody", s.admin, ""), 200) // trims the queue
+	s.post(`{"id":"z","session_id":"t","category":"c","name":"n","data":{},"timestamp":"2021-01-01T00:00:00Z"}`)
+	s.shutDown()
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(dir, os.DirFS(copied)); err != nil {
+		t.Fatal(err)
+	}
+	tombstones := filepath.Join(s.data, "tombstones")
+	if _, err := os.Stat(tombstones); err != nil {
+		t.Fatal(err)
+	}
+	s.launch()
+	a := s.account()
+	if a["received"] != 8.0 || a["lost"] == 0.0 || a["balanced"] != true || a["stored"].(float64)+a["lost"].(float64) != 8 {
+		t.Errorf("the books say %v", a)
+	}
+	if !strings.Contains(s.reasons(), "are lost") {
+		t.Errorf("readyz tells %s", s.reasons())
+	}
+}
+
+// Damage to the record of what was confirmed loses nothing when the frames are there.
+func TestDamagedConfirmed(t *testing.T) {
+	s := start(t)
+	s.framesOf(6)
+	s.kill()
+	files, err := filepath.Glob(filepath.Join(s.data, "confirmed", "*"))
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		flipBit(t, file, 40)
+	}
+	s.launch()
+	s.sums(6, 6, 0)
+	s.kill()
+	if err := os.RemoveAll(filepath.Join(s.data, "confirmed")); err != nil {
+		t.Fatal(err)
+	}
+	s.launch()
+	s.sums(6, 6, 0)
+	if got := s.reasons(); got != "[]" {
+		t.Errorf("readyz tells %s", got)
+	}
+	s.framesOf(6)
+	s.sums(12, 6, 0)
+}
+
+// A store without its manifest, or without its folder, is refused as long as anything tells that
+// there was one, and nothing is deleted (C1).
+func TestMissingStore(t *testing.T) {
+	for name, remove := range map[string]string{"manifest": "store/MANIFEST.json", "folder": "store"} {
+		t.Run(name, func(t *testing.T) {
+			s := start(t)
+			s.post(numbered(0, 77))
+			s.shutDown()
+			away := filepath.Join(t.TempDir(), "away")
+			if err := os.Rename(filepath.Join(s.data, remove), away); err != nil {
+				t.Fatal(err)
+			}
+			before := fileNames(t, filepath.Join(s.data, "store"))
+			for range 2 {
+				if s.launched() {
+					t.Fatal("the server started")
+				}
+				if !strings.Contains(s.output.String(), "eye store recover") || !strings.Contains(s.output.String(), "nothing was changed") {
+					t.Errorf("it says %s", s.output)
+				}
+			}
+			for _, name := range before {
+				if _, err := os.Stat(name); err != nil {
+					t.Errorf("deleted: %v", err)
+				}
+			}
+			_ = os.RemoveAll(filepath.Join(s.data, remove))
+			if err := os.Rename(away, filepath.Join(s.data, remove)); err != nil {
+				t.Fatal(err)
+			}
+			s.launch()
+			s.sums(77, 77, 0)
+		})
+	}
+}
+
+func fileNames(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			names = append(names, name)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}

@@ -1,0 +1,305 @@
+package test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/base64"
+	binaryform "encoding/binary"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	_ "github.com/duckdb/duckdb-go/v2"
+	"github.com/klauspost/compress/s2"
+	"github.com/klauspost/compress/zstd"
+)
+
+// markers are random texts that stand where people's data stands. They do not compress, so that
+// they can be found in what is compressed as a whole.
+type markers struct{ session, data, client, raw string }
+
+func newMarkers() markers {
+	text := func() string {
+		b := make([]byte, 24)
+		_, _ = rand.Read(b)
+		return base64.RawURLEncoding.EncodeToString(b)
+	}
+	return markers{text(), text(), text(), text()}
+}
+
+func (m markers) all() []string { return []string{m.session, m.data, m.client, m.raw} }
+
+// events are one that is stored and one that is rejected, with a given amount of other data.
+func (m markers) events(n, size int) string {
+	fill := strings.Repeat("f", size)
+	return fmt.Sprintf(`[{"id":"%s%d","session_id":%q,"category":"c","name":"n","data":{"who":%q,"fill":%q},"timestamp":"2021-01-01T00:00:00Z"},`+
+		`{"session_id":%q,"category":"c","name":"n","data":{"who":%q},"timestamp":"%d"}]`, m.client, n, m.session, m.data, fill, m.session, m.raw, -n)
+}
+
+// residue returns where in a data directory any of the texts is found: in raw bytes, in frames
+// and rejections that are unpacked, and in the tables of each segment.
+func residue(t *testing.T, dir string, texts []string) (found []string) {
+	t.Helper()
+	has := func(where string, b []byte) {
+		for _, text := range texts {
+			if bytes.Contains(b, []byte(text)) {
+				found = append(found, where)
+				return
+			}
+		}
+	}
+	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return nil // gone meanwhile, or a socket
+		}
+		b, err := os.ReadFile(name)
+		if err != nil {
+			return nil
+		}
+		rest, _ := filepath.Rel(dir, name)
+		has(rest, b)
+		for _, body := range unpackedFrames(b) {
+			has(rest+" (unpacked)", body)
+		}
+		if strings.HasSuffix(name, ".duckdb") {
+			for _, value := range segmentValues(t, name) {
+				has(rest+" (rows)", value)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// unpackedFrames returns the records of all frames in a block of the queue, which is a list of
+// messages that each begin with their length.
+func unpackedFrames(b []byte) (bodies [][]byte) {
+	for len(b) >= 30 {
+		n := int(binaryform.LittleEndian.Uint32(b) &^ (1 << 31))
+		if n < 30 || n > len(b) {
+			return bodies
+		}
+		if i := bytes.Index(b[:n], []byte("EYEF")); i > 0 && b[i+5] == 1 {
+			bodies = append(bodies, unpacked(b[i+10:n-8]))
+		}
+		b = b[n:]
+	}
+	return bodies
+}
+
+// unpacked returns the records of a frame, given what follows its checksum.
+func unpacked(frame []byte) []byte {
+	number := func() int {
+		n, size := binaryform.Uvarint(frame)
+		frame = frame[max(size, 0):]
+		return int(n)
+	}
+	for apps := number(); apps > 0; apps-- {
+		frame = frame[number():]
+		number()
+		number()
+	}
+	number()
+	body, err := s2.Decode(nil, frame)
+	if err != nil {
+		return nil
+	}
+	return body
+}
+
+// segmentValues returns every text and every blob of a DuckDB file, unpacked when it is zstd.
+func segmentValues(t *testing.T, name string) (values [][]byte) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	db, err := sql.Open("duckdb", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(ctx, "ATTACH '"+name+"' AS s (READ_ONLY)"); err != nil {
+		return nil // damaged, or removed meanwhile: its raw bytes were searched
+	}
+	tables, err := db.QueryContext(ctx, "SELECT table_name FROM duckdb_tables() WHERE database_name = 's'")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for tables.Next() {
+		var n string
+		if err := tables.Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, n)
+	}
+	_ = tables.Close()
+	unpack, err := zstd.NewReader(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unpack.Close()
+	for _, table := range names {
+		rows, err := db.QueryContext(ctx, "SELECT * FROM s."+table)
+		if err != nil {
+			t.Fatal(err)
+		}
+		columns, _ := rows.Columns()
+		for rows.Next() {
+			row := make([]any, len(columns))
+			to := make([]any, len(columns))
+			for i := range row {
+				to[i] = &row[i]
+			}
+			if err := rows.Scan(to...); err != nil {
+				t.Fatal(err)
+			}
+			for _, v := range row {
+				switch v := v.(type) {
+				case string:
+					values = append(values, []byte(v))
+				case []byte:
+					values = append(values, v)
+					if plain, err := unpack.DecodeAll(v, nil); err == nil {
+						values = append(values, plain)
+					}
+				}
+			}
+		}
+		_ = rows.Close()
+	}
+	return values
+}
+
+// traffic sends events of other sessions until stop is called: one at a time, and batches of about
+// half a megabyte.
+func (s *server) traffic() (stop func()) {
+	var ended atomic.Bool
+	var senders sync.WaitGroup
+	fill := strings.Repeat("x", 4000)
+	url, key := s.url, s.write
+	for sender := range 3 {
+		senders.Go(func() {
+			other := &server{t: s.t, url: url}
+			for n := 0; !ended.Load(); n++ {
+				size := 1
+				if sender == 0 {
+					size = 128
+				}
+				var b strings.Builder
+				for i := range size {
+					fmt.Fprintf(&b, `{"session_id":"other %d","category":"c","name":"n","data":{"n":%d,"fill":%q},"timestamp":"2021-01-01T00:00:00Z"}`+"\n", n%50, i, fill)
+				}
+				if _, err := other.try("POST", "/v1/events", key, []byte(b.String()), "Content-Type", "application/x-ndjson"); err != nil {
+					return // the server was killed
+				}
+			}
+		})
+	}
+	return func() {
+		ended.Store(true)
+		senders.Wait()
+	}
+}
+
+func erasureTrials(t *testing.T, usual int) int {
+	t.Helper()
+	text := os.Getenv("EYE_TEST_ERASURES")
+	if text == "" {
+		return usual
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("EYE_TEST_ERASURES is %q", text)
+	}
+	return n
+}
+
+// When an erasure is answered, nothing of the session is left in any file, also while others send
+// (H8), whatever is sent again for it (M9).
+func TestErasureLeavesNothing(t *testing.T) {
+	s := start(t, "--flush-rows", "20000")
+	stop := s.traffic()
+	defer func() { stop() }()
+	for n := range erasureTrials(t, 5) {
+		m := newMarkers()
+		for i, size := range []int{0, 200_000} {
+			s.must(s.call("POST", "/v1/events", s.write, m.events(i, size)), 202)
+		}
+		if got := residue(t, s.data, m.all()); len(got) == 0 {
+			t.Fatal("the search finds nothing before the erasure")
+		}
+		a := s.call("DELETE", "/v1/sessions/"+m.session, s.admin, "")
+		s.must(a, 200)
+		if got := fmt.Sprint(a.json()["apps"]); got != "[map[app:shop events:2 rejections:2]]" {
+			t.Errorf("trial %d: the report says %s", n, got)
+		}
+		if got := residue(t, s.data, m.all()); len(got) > 0 {
+			t.Fatalf("trial %d: after the answer it is in %v", n, got)
+		}
+		s.must(s.call("POST", "/v1/events", s.write, m.events(0, 1000)), 202)
+		s.must(s.call("POST", "/v1/events?wait=stored", s.write, m.events(7, 0)), 201)
+		if got := residue(t, s.data, m.all()); len(got) > 0 {
+			t.Fatalf("trial %d: after it was sent again it is in %v", n, got)
+		}
+		s.must(s.call("GET", "/v1/sessions/"+m.session, s.admin, ""), 404)
+	}
+	stop()
+	stop = func() {}
+	if account := s.account(); account["balanced"] != true || account["lost"] != 0.0 {
+		t.Errorf("the books say %v", account)
+	}
+}
+
+// A server that is killed in any step of an erasure finishes it at the next start; then nothing
+// is left either.
+func TestErasureIsFinishedAfterAKill(t *testing.T) {
+	steps := []string{
+		"tombstone written:1", "tombstone known:1", "intake settled:1", "queue flushed:1", "queue padded:1", "queue cleared:1", "before erasure:1",
+		"queue flushed:2", "tombstone written>manifest written:1",
+	}
+	for _, step := range steps {
+		t.Run(step, func(t *testing.T) {
+			s := &server{t: t, tags: "eyefault", data: t.TempDir(), env: []string{"EYE_FAULT_KILL=" + step}, args: []string{"--flush-rows", "20000"}}
+			s.launch()
+			s.prepare()
+			stop := s.traffic()
+			m := newMarkers()
+			s.must(s.call("POST", "/v1/events", s.write, m.events(1, 1000)), 202)
+			if a, err := s.try("DELETE", "/v1/sessions/"+m.session, s.admin, nil); err == nil {
+				t.Fatalf("the erasure was answered: %d %s", a.status, a.body)
+			}
+			<-s.exited
+			stop()
+			s.env = nil
+			s.launch()
+			stop = s.traffic()
+			defer stop()
+			s.eventually("the erasure to be finished", func() bool {
+				return strings.Contains(read(t, filepath.Join(s.data, "tombstones")), `"finished"`)
+			})
+			if got := residue(t, s.data, m.all()); len(got) > 0 {
+				t.Fatalf("after the restart it is in %v", got)
+			}
+		})
+	}
+}
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
