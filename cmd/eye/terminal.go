@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"unicode/utf8"
 
@@ -40,9 +41,9 @@ func isTerminal(to io.Writer) bool {
 func (t *terminal) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	text := append(t.rest, p...)
+	text := slices.Concat(t.rest, p)
 	shown, rest := escapeControls(text)
-	t.rest = append([]byte(nil), rest...)
+	t.rest = rest
 	if _, err := t.to.Write(shown); err != nil {
 		return 0, err
 	}

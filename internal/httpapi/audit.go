@@ -131,7 +131,7 @@ func (s *Server) recorded(rt route, c *call) error {
 	held.describe(&e)
 	of, now := sumOf{e.KeyID, refusedActs}, time.Now()
 	if held.status/100 == 4 && !s.sums.alone(of, now) {
-		s.sums.add(of, e.Act, e.Remote, "", now)
+		s.sums.add(of, summed{name: e.Act, remote: e.Remote, at: now})
 		s.ended(e, trail.Withdraw(context.WithoutCancel(c.ctx()), e))
 	} else {
 		// It is finished also when the caller is gone.
@@ -162,7 +162,7 @@ func (s *Server) watched(rt route, c *call) (err error) {
 	of, now := sumOf{c.who.KeyID, repeatedActs}, time.Now()
 	e := s.entryOf(rt, c)
 	if !s.sums.alone(of, now) {
-		s.sums.add(of, e.Act, e.Remote, "", now)
+		s.sums.add(of, summed{name: e.Act, remote: e.Remote, at: now})
 		return s.guard(rt, c)
 	}
 	e.Subject = nil

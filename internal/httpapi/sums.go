@@ -93,19 +93,26 @@ func (s *sums) alone(of sumOf, now time.Time) bool {
 	return true
 }
 
-// add counts a request under a name.
-func (s *sums) add(of sumOf, name, remote, keyID string, now time.Time) {
+// summed is a request that is summed up.
+type summed struct {
+	name          string // the act, or why the key was refused
+	remote, keyID string // empty when they are not known, or told already
+	at            time.Time
+}
+
+// add counts a request.
+func (s *sums) add(of sumOf, r summed) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	x := s.today(of, now)
+	x := s.today(of, r.at)
 	if x.total == 0 {
-		x.first = now
+		x.first = r.at
 	}
 	x.total++
-	x.last = now
-	x.counts[name]++
-	x.remotes = withName(x.remotes, remote)
-	x.ids = withName(x.ids, keyID)
+	x.last = r.at
+	x.counts[r.name]++
+	x.remotes = withName(x.remotes, r.remote)
+	x.ids = withName(x.ids, r.keyID)
 }
 
 // withName adds a name to the first few.
@@ -256,7 +263,7 @@ func (s *Server) noteRefusedKey(rt route, c *call, err error) {
 		return
 	}
 	now, remote := time.Now(), s.remoteText(c.Request)
-	s.sums.add(sumOf{registry.TheServer, refusedKeys}, reason, remote, key.ID, now)
+	s.sums.add(sumOf{registry.TheServer, refusedKeys}, summed{reason, remote, key.ID, now})
 	if count, ok := s.sums.log(now); ok {
 		s.log.Warn("keys were refused", "count", count, "last_reason", reason, "last_key_id", key.ID, "last_remote", remote, "last_operation", rt.doc.id)
 	}

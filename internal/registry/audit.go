@@ -31,8 +31,8 @@ const (
 	TrailBytes = 32 << 20
 	// trailDetail bounds what an entry tells of an act, in bytes.
 	trailDetail   = 8 << 10
-	refusedDetail = 4 << 10 // the same of one that was refused
-	trailSearch = 2 * time.Second // of one page
+	refusedDetail = 4 << 10         // the same of one that was refused
+	trailSearch   = 2 * time.Second // of one page
 )
 
 // TheServer is who did what no key was used for.
