@@ -270,6 +270,7 @@ func (e *eraser) pass(ctx context.Context) (removed []duckdb.Erased, err error) 
 // endReaders ends backups and exports that would copy what is erased.
 func (e *eraser) endReaders() {
 	e.store.EndLeases()
+	e.store.EndExports()
 }
 
 // clearQueue brings what the queue holds into segments, and deletes every file of the queue that

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
@@ -89,8 +90,8 @@ func (f *exportFlags) fetch(ctx context.Context, c *client, to io.Writer) (int64
 	switch {
 	case ctx.Err() != nil:
 		return n, connectionError(ctx, c.shown, err)
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return n, fmt.Errorf("the export was cut off after %d bytes; the server's log may tell why", n)
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
+		return n, fmt.Errorf("the export was cut off after %d bytes, by an erasure or because its key ended or too little of it was taken; the server's log may tell why: start it again", n)
 	case err != nil:
 		return n, fmt.Errorf("export: %w", err)
 	}

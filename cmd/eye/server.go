@@ -206,7 +206,7 @@ func (s *server) connect(ctx context.Context, metrics *prometheus.Registry) erro
 		store: s.store, queue: s.queue, live: s.live, collector: s.collector, apps: s.registry, replays: s.replays, log: s.log, step: storeStep(),
 	})
 	s.api = httpapi.New(httpapi.Options{
-		Registry: s.registry, Collector: s.collector, Queue: s.queue, Live: s.live, Reader: s.store, Parquet: s.store.Parquet,
+		Registry: s.registry, Collector: s.collector, Queue: s.queue, Live: s.live, Reader: s.store, Parquet: s.store.Parquet, ExportsEnded: s.store.ExportsEnded,
 		Backup: backup.NewSource(backup.Options{
 			Store: s.store, Queue: s.queue, Metadata: s.registry.Document, Audit: s.registry.Trail().Document, Tombstones: filepath.Join(s.cfg.Data, "tombstones"),
 		}),

@@ -195,6 +195,14 @@ func (c *boundConn) Close() error {
 	return c.Conn.Close()
 }
 
+// SetLinger is that of a TCP connection; others have nothing to throw away.
+func (c *boundConn) SetLinger(seconds int) error {
+	if tcp, ok := c.Conn.(*net.TCPConn); ok {
+		return tcp.SetLinger(seconds)
+	}
+	return nil
+}
+
 // CloseWrite lets net/http close a connection whose request was not read to its end
 // without losing the answer.
 func (c *boundConn) CloseWrite() error {

@@ -12,9 +12,6 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// pieceBytes is what a caller must take before its deadline.
-const pieceBytes = 16 << 10
-
 // errGone is told when an answer cannot be sent: the caller is gone, or takes
 // nothing.
 var errGone = errors.New("the caller takes no more")
@@ -56,22 +53,16 @@ func (d *download) begin() {
 	d.c.w.WriteHeader(http.StatusOK)
 }
 
-// Write sends bytes piece by piece; each must be taken in time.
+// Write sends bytes.
 func (d *download) Write(b []byte) (int, error) {
 	if !d.begun {
 		d.begin()
 	}
-	written := 0
-	for len(b) > 0 {
-		piece := b[:min(pieceBytes, len(b))]
-		n, err := d.c.w.Write(piece)
-		written += n
-		if err != nil {
-			return written, errors.Join(errGone, err)
-		}
-		b = b[len(piece):]
+	n, err := d.c.w.Write(b)
+	if err != nil {
+		return n, errors.Join(errGone, err)
 	}
-	return written, nil
+	return n, nil
 }
 
 // packed returns a writer of the content in the encoding that the caller takes.

@@ -11,6 +11,7 @@ import (
 
 	"theeye/internal/event"
 	"theeye/internal/query"
+	"theeye/internal/store"
 )
 
 // Bounds of exports: each takes memory and a processor for as long as it runs.
@@ -26,7 +27,8 @@ func exportRoutes() []route {
 		text: "What is stored when the export begins, whatever arrives meanwhile. ndjson has one event in a line, in the form of GET /v1/events; " +
 			"csv has a line with the names of the fields, then one for each event, with data as JSON text and all values as they were sent; " +
 			"parquet has the same fields, times as instants, and no order. One export runs at a time and a few wait. " +
-			"An answer that ends early is torn: its last chunk, or the bytes of its Content-Length, are missing.",
+			"An answer that ends early is torn: its last chunk, or the bytes of its Content-Length, are missing. " +
+			"An erasure tears it, and so does the end of the key: start again.",
 		params: slices.Concat(filterParams(query.Events), []param{
 			{name: "order", text: "by time; not for parquet", enum: []string{"asc", "desc"}},
 			{name: formatParam, text: "ndjson by default", enum: []string{"ndjson", "csv", "parquet"}}}),
@@ -57,6 +59,7 @@ func (s *Server) export(c *call) error {
 		return err
 	}
 	defer leave()
+	defer s.endWithErasure(c)()
 	if f.encode == nil {
 		err = s.exportParquet(c.ctx(), r.Query, out)
 	} else {
@@ -76,6 +79,32 @@ func (s *Server) export(c *call) error {
 	}
 	// Only a torn answer can still say that it is not whole.
 	panic(http.ErrAbortHandler)
+}
+
+// endWithErasure ends an answer when something is erased, until stop is called.
+func (s *Server) endWithErasure(c *call) (stop func()) {
+	if s.opts.ExportsEnded == nil {
+		return func() {}
+	}
+	ended, over := s.opts.ExportsEnded(), make(chan struct{})
+	look := func() {
+		select {
+		case <-ended:
+			c.w.end(store.ErrExportEnded)
+		default:
+		}
+	}
+	go func() {
+		select {
+		case <-ended:
+			look()
+		case <-over:
+		}
+	}()
+	return func() {
+		look()
+		close(over)
+	}
 }
 
 // exportTurn waits until no other export runs.

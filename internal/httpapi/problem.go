@@ -132,6 +132,8 @@ func (s *Server) problemOf(err error) *ProblemDetails {
 		return problem(http.StatusBadRequest, err.Error())
 	case errors.Is(err, store.ErrLeaseEnded):
 		return problem(http.StatusGone, "the lease has ended, by its time or by an erasure: take the manifest again")
+	case errors.Is(err, store.ErrExportEnded):
+		return unavailable("an erasure ended the export: start it again")
 	case errors.Is(err, store.ErrNotLeased):
 		return problem(http.StatusNotFound, "the lease does not name such a file")
 	case errors.Is(err, nofile.ErrShort):

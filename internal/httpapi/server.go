@@ -50,6 +50,10 @@ type Options struct {
 	// Parquet writes the events that a query selects to a file that is gone when it
 	// is closed; nil when the store cannot.
 	Parquet func(context.Context, query.Query) (*os.File, error)
+	// ExportsEnded returns a channel that is closed when exports that have begun must
+	// not go on, because something was erased; nil where that does not happen.
+	ExportsEnded func() <-chan struct{}
+
 	Backup  *backup.Source // nil when the store is elsewhere
 	Replays *replay.Runner
 	// CaughtUp reports nil when the store holds all that was acknowledged before
@@ -171,6 +175,8 @@ type call struct {
 	who   registry.Principal // the zero value on open routes
 	entry *registry.Entry    // of the audit trail; nil when this is not administration
 	kept  bool               // what could not be read is kept as a rejection
+	// lastLook calls w.end when there is a reason to; nil for none.
+	lastLook func()
 }
 
 func (c *call) ctx() context.Context { return c.Context() }
@@ -236,12 +242,12 @@ func (s *Server) serve(rt route) http.Handler {
 	name := rt.method + " " + rt.path
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
-		recorder := &statusRecorder{ResponseWriter: w, stall: s.opts.StallDeadline}
-		recorder.mayStall() // of what the server itself may write before
+		recorder := newStatusRecorder(w, s.opts.StallDeadline)
+		_ = recorder.mayStall() // of what the server itself may write before
 		c := &call{Request: r, w: recorder}
 		err := s.authorize(c, rt.access)
 		if err == nil {
-			err = s.recorded(rt, c)
+			err = s.whileValid(rt, c)
 		}
 		if err != nil {
 			s.noteUnreadable(rt, c, err)
@@ -286,38 +292,6 @@ func (s *Server) fail(c *call, rt route, err error) {
 // refused. net/http reads a little of it before it answers; when that does not come
 // in time, it answers and closes the connection.
 const unreadDeadline = 2 * time.Second
-
-// statusRecorder is an answer on its way. A caller who does not take it holds it up
-// no longer than stall at a time.
-type statusRecorder struct {
-	http.ResponseWriter
-	status int
-	stall  time.Duration
-}
-
-// mayStall moves the deadline of writing.
-func (r *statusRecorder) mayStall() {
-	_ = http.NewResponseController(r.ResponseWriter).SetWriteDeadline(time.Now().Add(r.stall)) // a test's recorder has none
-}
-
-func (r *statusRecorder) WriteHeader(status int) {
-	if r.status == 0 {
-		r.status = status
-	}
-	r.mayStall()
-	r.ResponseWriter.WriteHeader(status)
-}
-
-func (r *statusRecorder) Write(b []byte) (int, error) {
-	if r.status == 0 {
-		r.status = http.StatusOK
-	}
-	r.mayStall()
-	return r.ResponseWriter.Write(b)
-}
-
-// Unwrap lets http.ResponseController reach the connection.
-func (r *statusRecorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
 // secured adds the headers that cost nothing and prevent much.
 func secured(next http.Handler) http.Handler {

@@ -82,6 +82,7 @@ type Registry struct {
 
 	current atomic.Pointer[snapshot]
 	mu      sync.Mutex // guards the making of snapshots
+	inUse   validities
 
 	compiling chan struct{} // a place for each schema of a user that is being compiled
 

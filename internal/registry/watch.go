@@ -53,6 +53,7 @@ func (r *Registry) startWatch(ctx context.Context) error {
 	r.apply(entries...)
 	r.running.Go(func() { r.follow(background, w) })
 	r.running.Go(func() { r.keep(background) })
+	r.running.Go(func() { r.watchClock(background) })
 	return nil
 }
 
@@ -197,6 +198,7 @@ func (r *Registry) take(records map[string]record) {
 		r.log.Error("metadata cannot be used", "error", err)
 	}
 	r.current.Store(next)
+	r.endInvalid()
 	if onFile {
 		select {
 		case r.dirty <- struct{}{}:

@@ -6,6 +6,10 @@ import (
 	"io"
 )
 
+// ErrExportEnded is returned by an export that was ended because something was erased
+// since it began. It may be started again.
+var ErrExportEnded = errors.New("export ended by an erasure")
+
 // ErrLeaseEnded is returned for a lease that has lapsed or was ended: what it
 // named may be gone. Take another one.
 var ErrLeaseEnded = errors.New("lease ended")

@@ -40,12 +40,19 @@ func (s *Store) copyTo(ctx context.Context, in *instance, path string, q stateme
 
 // Parquet writes the events that q selects to a Parquet file and returns it, open
 // at its beginning; Limit, After and Descending do not matter. The file has no
-// name any more, so that it is gone when the caller closes it, or dies. It waits while
-// MaxExports run.
+// name any more, so that it is gone when it is closed: by the caller, when ctx ends, or
+// by EndExports. It waits while MaxExports run.
 func (s *Store) Parquet(ctx context.Context, q query.Query) (_ *os.File, err error) {
 	if !s.keeps() {
 		return nil, errNoFolder
 	}
+	ctx, leave := s.endings.begin(ctx)
+	defer func() {
+		if err != nil {
+			err = endOf(ctx, err)
+			leave()
+		}
+	}()
 	e, err := s.beginExport(ctx, q)
 	if err != nil {
 		return nil, err
@@ -62,5 +69,9 @@ func (s *Store) Parquet(ctx context.Context, q query.Query) (_ *os.File, err err
 		return nil, fmt.Errorf("open an export: %w", err)
 	}
 	e.whole = true
+	context.AfterFunc(ctx, func() {
+		_ = file.Close() // the caller may have done it
+		leave()
+	})
 	return file, nil // its name goes with the export's folder
 }

@@ -100,6 +100,7 @@ type Store struct {
 
 	exporters chan *heavy // those that no export uses
 	merger    *heavy      // guarded by merging
+	endings   *endings    // of exports
 
 	writing sync.Mutex        // behind upkeep; guards what the writer uses, down to the blank line
 	writer  *sql.Conn         // of reading
@@ -136,7 +137,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		resets: make(chan struct{}, 1), failed: make(chan error, 1),
 		intents: intents{dir: opts.Dir}, tombstones: &erasure.Log{},
 	}
-	s.merger, s.exporters = s.newMerger(), s.newExporters()
+	s.merger, s.exporters, s.endings = s.newMerger(), s.newExporters(), newEndings()
 	s.state = &state{view: &view{}, arrivals: map[string]store.Arrivals{}, manifest: &Manifest{}, erased: &erasure.Set{}}
 	if opts.Dir != "" {
 		for _, dir := range []string{s.segmentDir(), opts.TempDir, s.exportDir()} {
@@ -234,6 +235,7 @@ func (s *Store) Capabilities() store.Capabilities { return store.Capabilities{Vo
 func (s *Store) Close() error {
 	s.metrics.unregister()
 	s.EndLeases()
+	s.EndExports()
 	var err error
 	if s.writer != nil {
 		err = s.writer.Close()

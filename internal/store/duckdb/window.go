@@ -33,30 +33,38 @@ const (
 func (s *Store) Export(ctx context.Context, q query.Query, each func(*event.Event) error) error {
 	began := time.Now()
 	defer func() { s.metrics.queried("export", time.Since(began)) }()
+	ctx, leave := s.endings.begin(ctx)
 	e, err := s.beginExport(ctx, q)
 	if err != nil {
+		err = endOf(ctx, err)
+		leave()
 		return err
 	}
-	defer e.close()
-	ctx, cancel := context.WithCancel(ctx)
 	chunks := make(chan []event.Event, chunksAhead)
-	defer func() { // also when each panics: nobody may read when it is closed
+	reading, cancel := context.WithCancel(ctx)
+	defer func() { // also when each panics
 		cancel()
 		for range chunks {
 		}
 	}()
-	go func() {
+	go func() { // it gives back what the export took, whatever holds each up
 		defer close(chunks)
-		err = e.read(ctx, chunks)
+		defer leave()
+		defer e.close()
+		err = e.read(reading, chunks)
+		e.whole = err == nil
+		err = endOf(ctx, err)
 	}()
 	for chunk := range chunks {
 		for i := range chunk {
+			if ctx.Err() != nil && errors.Is(context.Cause(ctx), store.ErrExportEnded) {
+				return store.ErrExportEnded
+			}
 			if err := each(&chunk[i]); err != nil {
 				return err
 			}
 		}
 	}
-	e.whole = err == nil
 	return err
 }
 
