@@ -10,9 +10,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"theeye/internal/durable"
+	"theeye/internal/store"
 )
 
 // DamagedSegment is one that was found to be damaged (S13). Its files lie in
@@ -78,15 +80,19 @@ func checkSize(path string, want FileInfo) error {
 	return nil
 }
 
-// checkFile reads a whole file and finds out whether it is as it was written. A
-// file that cannot be read is damaged.
+// checkFile reads a whole file and finds out whether it is as it was written. The error is a
+// *damageError when it is not; any other error, such as a right or a descriptor that is wanting,
+// tells nothing about the file.
 func checkFile(path string, want FileInfo) error {
 	if err := checkSize(path, want); err != nil {
 		return err
 	}
 	var got FileInfo
-	if err := describe(path, &got); err != nil {
+	switch err := describe(path, &got); {
+	case errors.Is(err, syscall.EIO), errors.Is(err, fs.ErrNotExist):
 		return &damageError{"its file cannot be read: " + err.Error()}
+	case err != nil:
+		return fmt.Errorf("%w: check whether a file is damaged: %w", store.ErrUnavailable, err)
 	}
 	if got.SHA256 != want.SHA256 {
 		return &damageError{"its checksum does not match"}
@@ -135,9 +141,10 @@ func (s *Store) checkSegment(x *segment) (out bool, err error) {
 	if !s.has(x) {
 		return true, nil
 	}
-	damage := checkFile(s.segmentPath(x.info.Data.Name), x.info.Data)
-	if damage == nil {
-		return false, nil
+	err = checkFile(s.segmentPath(x.info.Data.Name), x.info.Data)
+	damage, ok := errors.AsType[*damageError](err)
+	if !ok {
+		return false, err
 	}
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()

@@ -465,7 +465,7 @@ func TestDamagedManifest(t *testing.T) {
 		"version 2 by a flipped bit":  {replace(`"version":3`, `"version":2`), []string{"damaged", recover}},
 		"a digit of a count":          {replace(`"level": 0`, `"level": 1`), []string{"checksum", recover}},
 		"a newer version":             {func(b []byte) []byte { return duckdb.Reseal(b, 4, "", "") }, []string{"version 4", newer}},
-		"a newer format of a segment": {func(b []byte) []byte { return duckdb.Reseal(b, 3, `"format": 1`, `"format": 99`) }, []string{"format 99", newer}},
+		"a newer format of a segment": {func(b []byte) []byte { return duckdb.Reseal(b, 3, `"format": `, `"format": 9`) }, []string{"has format 9", newer}},
 		"an unknown field":            {func(b []byte) []byte { return duckdb.Reseal(b, 3, `"next_id"`, `"compressed": true, "next_id"`) }, []string{"compressed"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -47,7 +47,7 @@ func TestEraseWhatClaimsToBeLater(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(map[string]duckdb.Erased{"shop": {Events: 2, Rejections: 1}}, removed); diff != "" {
+	if diff := cmp.Diff([]duckdb.Erased{{App: "shop", SessionKey: s.Erasures().SessionKey("s"), Events: 2, Rejections: 1}}, removed); diff != "" {
 		t.Errorf("removed (-want +got):\n%s", diff)
 	}
 	outcomes, err := s.Write(t.Context(), frame(2, visit(1, ahead, at-1, at+2), visit(5, ahead, at+2, at+2)))

@@ -164,14 +164,7 @@ func (s *Store) flushOldest(ctx context.Context) error {
 		m.Flushed, m.Arrivals = g.position, g.arrivals
 		return s.commitFlush(&m, nil)
 	}
-	bounds, err := s.sliceBounds(ctx, s.reading, "SELECT occurred_at FROM "+hotName(eventTable, g.number), g.rows)
-	if err != nil {
-		return err
-	}
-	info, err := s.writeSegment(ctx, s.reading, draft{
-		id: s.reserveID(), bounds: bounds, large: g.rows >= largeRows,
-		rows: func(table string) string { return "SELECT " + columnsOf(table) + " FROM " + hotName(table, g.number) },
-	})
+	info, err := s.writeGeneration(ctx, g)
 	if err != nil {
 		return err
 	}

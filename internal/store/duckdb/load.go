@@ -43,7 +43,7 @@ func (s *Store) load(ctx context.Context) error {
 	s.lastID.Store(max(m.NextID, s.greatestID()+1) - 1)
 	v, whole, err := s.assemble(ctx, s.reading, m.Manifest, 1)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w; nothing was changed: give this user the right to read all files in %s, or raise its limits, and start again", err, s.opts.Dir)
 	}
 	s.change(func(next *state) {
 		next.view, next.position, next.manifest = v, whole.Flushed, &whole

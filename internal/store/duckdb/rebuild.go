@@ -20,14 +20,28 @@ const rebuildRecords = 10_000
 // rebuildDamaged makes those damaged segments again whose frames are still in the
 // queue. Only what a flush made can be: its frames are nobody else's.
 func (s *Store) rebuildDamaged(ctx context.Context) error {
-	if s.opts.Frames == nil {
-		return nil
-	}
 	for _, d := range s.current().manifest.Damaged {
-		if _, tried := s.gaveUp.Load(d.Segment.ID); tried || d.Segment.Level > 0 || d.Segment.Carried.empty() {
+		if _, tried := s.gaveUp.Load(d.Segment.ID); tried {
 			continue
 		}
 		began := time.Now()
+		if file := s.wholeAside(d.Segment); file != "" {
+			switch err := s.readmit(ctx, d.Segment, file); {
+			case errors.Is(err, ErrNoFrames):
+				s.gaveUp.Store(d.Segment.ID, true)
+				s.log.Error("a file in quarantine is whole, but cannot be taken back", "file", file, "error", err)
+			case err != nil:
+				return fmt.Errorf("take segment %s back: %w", d.Segment.Data.Name, err)
+			default:
+				s.log.Info("a segment that was put aside is whole and was taken back; nothing of it is lost",
+					"segment", d.Segment.Data.Name, "rows", d.Segment.Rows, "took", time.Since(began).String())
+			}
+			continue
+		}
+		if s.opts.Frames == nil || d.Segment.Level > 0 || d.Segment.Carried.empty() {
+			s.gaveUp.Store(d.Segment.ID, true)
+			continue
+		}
 		made, err := s.rebuild(ctx, d.Segment)
 		switch {
 		case errors.Is(err, ErrNoFrames):
@@ -60,14 +74,7 @@ func (s *Store) rebuild(ctx context.Context, damaged SegmentInfo) (SegmentInfo, 
 	if err := s.decideAgain(ctx, p, g, damaged.Carried); err != nil {
 		return SegmentInfo{}, err
 	}
-	bounds, err := s.sliceBounds(ctx, s.reading, "SELECT occurred_at FROM "+hotName(eventTable, g.number), g.rows)
-	if err != nil {
-		return SegmentInfo{}, err
-	}
-	info, err := s.writeSegment(ctx, s.reading, draft{
-		id: s.reserveID(), bounds: bounds, large: g.rows >= largeRows,
-		rows: func(table string) string { return "SELECT " + columnsOf(table) + " FROM " + hotName(table, g.number) },
-	})
+	info, err := s.writeGeneration(ctx, g)
 	if err != nil {
 		return info, err
 	}
@@ -75,7 +82,19 @@ func (s *Store) rebuild(ctx context.Context, damaged SegmentInfo) (SegmentInfo, 
 		s.unlink(info)
 		return info, fmt.Errorf("%w as they were: they give %v instead of %v", ErrNoFrames, info.Apps, damaged.Apps)
 	}
-	return info, s.putBack(ctx, *p.manifest, info, damaged.ID)
+	return info, s.putBack(ctx, *p.manifest, []SegmentInfo{info}, damaged.ID)
+}
+
+// writeGeneration makes a segment of hot tables.
+func (s *Store) writeGeneration(ctx context.Context, g *generation) (SegmentInfo, error) {
+	bounds, err := s.sliceBounds(ctx, s.reading, "SELECT occurred_at FROM "+hotName(eventTable, g.number), g.rows)
+	if err != nil {
+		return SegmentInfo{}, err
+	}
+	return s.writeSegment(ctx, s.reading, draft{
+		id: s.reserveID(), bounds: bounds, large: g.rows >= largeRows,
+		rows: func(table string) string { return "SELECT " + columnsOf(table) + " FROM " + hotName(table, g.number) },
+	})
 }
 
 // decideAgain decides about the frames within bounds as if they came now, and puts
@@ -122,20 +141,27 @@ func sameArrivals(a, b SegmentInfo) bool {
 	return maps.Equal(totals(a), totals(b)) && a.Replays == b.Replays
 }
 
-// putBack commits a segment in the place of a damaged one. upkeep is held.
-func (s *Store) putBack(ctx context.Context, m Manifest, info SegmentInfo, damaged uint64) error {
-	x, err := s.openSegment(ctx, info)
-	if err != nil {
-		s.unlink(info)
-		return err
+// putBack commits segments in the place of a damaged one. upkeep is held.
+func (s *Store) putBack(ctx context.Context, m Manifest, made []SegmentInfo, damaged uint64) error {
+	var opened []*segment
+	for _, info := range made {
+		x, err := s.openSegment(ctx, info)
+		if err != nil {
+			for _, x := range opened {
+				s.discardSegment(x)
+			}
+			s.unlinkAll(made)
+			return err
+		}
+		opened = append(opened, x)
 	}
-	m.Segments = append(slices.Clone(m.Segments), info)
+	m.Segments = append(slices.Clone(m.Segments), made...)
 	m.Damaged = slices.DeleteFunc(slices.Clone(m.Damaged), func(d DamagedSegment) bool { return d.Segment.ID == damaged })
-	if err := s.commit(&m, x); err != nil {
+	if err := s.commit(&m, opened...); err != nil {
 		return err
 	}
 	s.change(func(next *state) {
-		next.view = &view{hot: next.view.hot, segments: next.view.replaced(nil, []*segment{x})}
+		next.view = &view{hot: next.view.hot, segments: next.view.replaced(nil, opened)}
 		next.manifest = &m
 	})
 	return nil

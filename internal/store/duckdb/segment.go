@@ -85,8 +85,8 @@ func (s *Store) attach(ctx context.Context, in *instance, info SegmentInfo) (*se
 		if errors.Is(err, nofile.ErrShort) {
 			return nil, fmt.Errorf("open segment %s: %w", info.Data.Name, err)
 		}
-		if damage := checkFile(path, info.Data); damage != nil {
-			err = damage
+		if found := checkFile(path, info.Data); found != nil {
+			err = found
 		}
 		return nil, fmt.Errorf("open segment %s: %w", info.Data.Name, err)
 	}

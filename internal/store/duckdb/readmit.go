@@ -1,0 +1,259 @@
+package duckdb
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"theeye/internal/event"
+)
+
+// readmitRows is how many rows of a segment that is taken back become one segment, about.
+const readmitRows = 200_000
+
+// Readmitted is a damaged segment whose file is whole again.
+type Readmitted struct {
+	Segment string    `json:"segment"`
+	Rows    RowCounts `json:"rows"`
+}
+
+// Readmit takes back what can be: damaged segments whose file in quarantine is what the manifest
+// says, or whose frames the queue still has. What it held is decided about as if it came now, so
+// that nothing is there twice, and nothing comes back that was erased or has expired. It returns
+// what was taken back, and what is still damaged.
+func (s *Store) Readmit(ctx context.Context) (back []Readmitted, left []DamagedSegment, err error) {
+	if !s.keeps() {
+		return nil, nil, errNoFolder
+	}
+	s.gaveUp.Clear()
+	before := s.Damaged()
+	if err := s.tended(ctx, s.rebuildDamaged); err != nil {
+		return nil, nil, err
+	}
+	left = s.Damaged()
+	for _, d := range before {
+		if !slices.ContainsFunc(left, func(l DamagedSegment) bool { return l.Segment.ID == d.Segment.ID }) {
+			back = append(back, Readmitted{d.Segment.Data.Name, d.Segment.Rows})
+		}
+	}
+	return back, left, nil
+}
+
+// wholeAside returns the file in quarantine that is what the manifest says of a segment, empty
+// when there is none.
+func (s *Store) wholeAside(info SegmentInfo) string {
+	names, err := filepath.Glob(filepath.Join(s.quarantineDir(), info.Data.Name+"*"))
+	if err != nil {
+		return ""
+	}
+	for _, name := range names {
+		if checkFile(name, info.Data) == nil {
+			return name
+		}
+	}
+	return ""
+}
+
+// readmit writes the rows of a whole file in quarantine into new segments, which take the place of
+// the damaged one. Nothing else is written meanwhile.
+func (s *Store) readmit(ctx context.Context, damaged SegmentInfo, file string) (err error) {
+	s.upkeep.Lock()
+	defer s.upkeep.Unlock()
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	p := s.snapshot()
+	defer p.release()
+	// DuckDB may read this folder alone. A start deletes what has this ending.
+	link := s.segmentPath(damaged.Data.Name) + ".tmp"
+	_ = os.Remove(link)
+	if err := os.Link(file, link); err != nil {
+		return fmt.Errorf("take %s back: %w", file, err)
+	}
+	defer func() { err = errors.Join(err, os.Remove(link)) }()
+	name := "r" + strconv.FormatUint(damaged.ID, 10)
+	if err := s.reading.exec(ctx, "ATTACH "+quoted(link)+" AS "+name+" (READ_ONLY)"); err != nil {
+		return fmt.Errorf("take %s back: %w", file, err)
+	}
+	defer func() { err = errors.Join(err, s.reading.exec(context.WithoutCancel(ctx), "DETACH "+name)) }()
+
+	r := &readmission{store: s, p: p, from: &segment{info: damaged, in: s.reading}, name: name}
+	defer r.discard()
+	if err := r.all(ctx); err != nil {
+		s.unlinkAll(r.made)
+		return err
+	}
+	var accounts SegmentInfo
+	accounts.Apps = map[string]Counts{}
+	for _, info := range r.made {
+		accounts.Replays += info.Replays
+		for app, n := range info.Apps {
+			sum := accounts.Apps[app]
+			sum.sum(n)
+			accounts.Apps[app] = sum
+		}
+	}
+	if !sameArrivals(accounts, damaged) {
+		s.unlinkAll(r.made)
+		return fmt.Errorf("%w as they were: %s gives %v instead of %v", ErrNoFrames, file, accounts.Apps, damaged.Apps)
+	}
+	if err := s.putBack(ctx, *p.manifest, r.made, damaged.ID); err != nil {
+		return err
+	}
+	for _, one := range []FileInfo{damaged.Data, damaged.Filter} { // an erasure would not find them
+		if err := os.Remove(filepath.Join(filepath.Dir(file), strings.Replace(filepath.Base(file), damaged.Data.Name, one.Name, 1))); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			s.log.Warn("a file that was taken back stays in quarantine", "file", one.Name, "error", err)
+		}
+	}
+	return nil
+}
+
+// readmission is the work of readmit. upkeep and writing are held.
+type readmission struct {
+	store *Store
+	p     *snapshot
+	from  *segment
+	name  string // under which its file is attached
+	g     *generation
+	made  []SegmentInfo
+}
+
+func (r *readmission) discard() {
+	if r.g != nil {
+		r.store.discard(leavings{hot: []*generation{r.g}})
+		r.g = nil
+	}
+}
+
+// all reads the tables and writes what becomes of their rows.
+func (r *readmission) all(ctx context.Context) error {
+	var waiting []event.Record
+	decide := func() error {
+		records := waiting
+		waiting = nil
+		return r.add(ctx, func(q *snapshot) (*decision, error) { return q.decide(ctx, records) })
+	}
+	each := func(record event.Record) error {
+		if waiting = append(waiting, record); len(waiting) < rebuildRecords {
+			return nil
+		}
+		return decide()
+	}
+	order := " ORDER BY carried_by, frame, frame_index"
+	err := r.rows(ctx, "SELECT "+eventColumns+" FROM "+r.name+"."+eventTable+order, func(scan scanner) error {
+		e, err := scanEvent(scan)
+		if err != nil {
+			return err
+		}
+		return each(event.Record{Event: &e})
+	})
+	if err != nil {
+		return err
+	}
+	body := "(SELECT " + r.from.columnsOf(rejectionTable) + " FROM " + r.name + "." + rejectionTable + ")"
+	err = r.rows(ctx, "SELECT "+listedRejection+" FROM "+body+order, func(scan scanner) error {
+		x, err := r.store.scanRejection(scan)
+		if err != nil {
+			return err
+		}
+		return each(event.Record{Rejection: &x})
+	})
+	if err != nil {
+		return err
+	}
+	if err := decide(); err != nil {
+		return err
+	}
+	var traces []trace
+	err = r.rows(ctx, "SELECT "+traceColumns+" FROM "+r.name+"."+traceTable, func(scan scanner) error {
+		t, err := scanTrace(scan)
+		if err != nil {
+			return err
+		}
+		session, frame, app := r.p.erased.Cover(t.app, t.sessionID).Bounds()
+		if t.receivedAt <= max(session, app) || t.carriedBy <= frame {
+			t = t.blank()
+			t.problems = nil
+		}
+		traces = append(traces, t)
+		if len(traces) < rebuildRecords {
+			return nil
+		}
+		batch := traces
+		traces = nil
+		return r.add(ctx, func(*snapshot) (*decision, error) { return asTraces(batch), nil })
+	})
+	if err == nil {
+		err = r.add(ctx, func(*snapshot) (*decision, error) { return asTraces(traces), nil })
+	}
+	if err == nil {
+		err = r.write(ctx)
+	}
+	return err
+}
+
+func asTraces(list []trace) *decision {
+	return &decision{traces: list, outcomes: make([]event.Outcome, len(list))}
+}
+
+func scanTrace(scan scanner) (t trace, err error) {
+	var fate int
+	var problems sql.RawBytes
+	err = scan(&t.app, &t.eventID, &t.clientID, &t.sessionID, &t.category, &t.name, &t.receivedAt,
+		&t.position.Frame, &t.position.Index, &t.carriedBy, &fate, &problems)
+	if err == nil {
+		t.fate = event.Fate(fate)
+		t.problems, err = parseProblems(problems)
+	}
+	return t, err
+}
+
+// rows calls each for every row of a query.
+func (r *readmission) rows(ctx context.Context, text string, each func(scanner) error) error {
+	return eachRow(ctx, r.store.reading, text, func(rows *sql.Rows) error { return each(rows.Scan) })
+}
+
+// add puts what was decided into hot tables of its own, which become a segment when they are full.
+func (r *readmission) add(ctx context.Context, decide func(*snapshot) (*decision, error)) error {
+	if r.g == nil {
+		g, err := r.store.newGeneration(ctx, r.p.view.hot[len(r.p.view.hot)-1].number+1)
+		if err != nil {
+			return err
+		}
+		r.g = g
+	}
+	with := *r.p.state
+	with.view = &view{hot: append(slices.Clone(r.p.view.hot), r.g), segments: r.p.view.segments}
+	d, err := decide(&snapshot{state: &with, store: r.store, in: r.p.in})
+	if err == nil {
+		err = r.store.insert(ctx, r.g, d)
+	}
+	if err != nil {
+		return err
+	}
+	r.store.remember(r.g, d)
+	if r.g.rows < readmitRows {
+		return nil
+	}
+	return r.write(ctx)
+}
+
+// write makes a segment of what was added.
+func (r *readmission) write(ctx context.Context) error {
+	if r.g == nil || r.g.idle() {
+		return nil
+	}
+	info, err := r.store.writeGeneration(ctx, r.g)
+	if err != nil {
+		return err
+	}
+	r.made = append(r.made, info)
+	r.discard()
+	return nil
+}

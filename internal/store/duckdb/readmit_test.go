@@ -1,0 +1,118 @@
+package duckdb_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"theeye/internal/event"
+	"theeye/internal/store/duckdb"
+)
+
+// A segment whose file was away, and was put back where it had been, is taken back whole.
+func TestFileThatWasAwayIsTakenBack(t *testing.T) {
+	dir := t.TempDir()
+	threeSegments(t, dir)
+	s := open(t, duckdb.Options{Dir: dir})
+	want, accounts := everyAnswer(t, s), books(t, s)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	file, away := segmentFile(dir, 2, "duckdb"), filepath.Join(t.TempDir(), "away")
+	if err := os.Rename(file, away); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, duckdb.Options{Dir: dir})
+	if got := books(t, s); got["shop"].Lost == 0 {
+		t.Errorf("nothing is lost while a file is away: %+v", got)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(away, file); err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, duckdb.Options{Dir: dir}, false)
+	until(t, "the segment to be taken back", func() bool { return len(r.Damaged()) == 0 })
+	if diff := cmp.Diff(want, everyAnswer(t, r.Store)); diff != "" {
+		t.Errorf("answers (-before +after):\n%s", diff)
+	}
+	if diff := cmp.Diff(accounts, books(t, r)); diff != "" {
+		t.Errorf("books (-before +after):\n%s", diff)
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, "quarantine", "*")); err != nil || len(left) > 0 {
+		t.Errorf("left in quarantine: %v, %v", left, err)
+	}
+	s = closed(t, open(t, duckdb.Options{Dir: dir}))
+	if diff := cmp.Diff(want, everyAnswer(t, s)); diff != "" {
+		t.Errorf("after another start (-before +after):\n%s", diff)
+	}
+}
+
+// What was sent again meanwhile is there once, and what was erased meanwhile does not come back.
+func TestWhatIsTakenBackIsDecidedAgain(t *testing.T) {
+	dir := t.TempDir()
+	threeSegments(t, dir)
+	file, away := segmentFile(dir, 2, "duckdb"), filepath.Join(t.TempDir(), "away")
+	if err := os.Rename(file, away); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, duckdb.Options{Dir: dir})
+	again := pageView(205) // of the segment that is away
+	last, err := s.Position(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out := write(t, s, frame(last+1, again)); out[0].Fate != event.Stored {
+		t.Fatalf("sent again while the segment is away: %v", out)
+	}
+	gone := pageView(240).Event.SessionID
+	if err := errors.Join(s.Flush(t.Context()), s.Bury([]string{"shop"}, gone, event.Now(), last+1)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Erase(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(away, file); err != nil {
+		t.Fatal(err)
+	}
+	s = closed(t, open(t, duckdb.Options{Dir: dir}))
+	back, left, err := s.Readmit(t.Context())
+	if err != nil || len(back) != 1 || len(left) != 0 {
+		t.Fatalf("back %v, left %v, %v", back, left, err)
+	}
+	accounts := books(t, s)
+	if a := accounts["shop"]; a.Lost != 0 || a.Erased != 10 { // 240 to 249; the rest of the session is in other segments or never came
+		t.Errorf("the books say %+v", a)
+	}
+	if n := count(t, s); n != 303-10 {
+		t.Errorf("%d events", n)
+	}
+}
+
+// A damaged file stays where it is, and Readmit says so.
+func TestDamagedFileIsNotTakenBack(t *testing.T) {
+	dir := t.TempDir()
+	threeSegments(t, dir)
+	flip(t, segmentFile(dir, 2, "duckdb"), 5000)
+	if err := os.Truncate(segmentFile(dir, 2, "duckdb"), 10_000); err != nil {
+		t.Fatal(err)
+	}
+	s := closed(t, open(t, duckdb.Options{Dir: dir}))
+	back, left, err := s.Readmit(t.Context())
+	if err != nil || len(back) != 0 || len(left) != 1 {
+		t.Errorf("back %v, left %v, %v", back, left, err)
+	}
+	if a := books(t, s)["shop"]; a.Lost == 0 {
+		t.Errorf("the books say %+v", a)
+	}
+}
