@@ -17,8 +17,8 @@ import (
 // be told.
 const maxExamined = 10_000
 
-// examinedPage is how many of them are in memory at a time with their data.
-const examinedPage = 200
+// examinedPage is how many of them are in memory at a time.
+const examinedPage = query.MaxLimit
 
 // SessionAnswer is a session with a page of its events.
 type SessionAnswer struct {
@@ -98,7 +98,7 @@ func (s *Server) getSession(c *call) error {
 // examine tells what is late and missing. It looks at the whole session, whatever
 // page of it is shown and whatever selects its events.
 func (s *Server) examine(r *reading, q query.Query, page store.Page[event.Event], a *SessionAnswer) error {
-	steps, err := s.steps(r.ctx, query.Query{Apps: q.Apps, SessionIDs: q.SessionIDs, Horizon: q.Horizon, Limit: examinedPage})
+	steps, err := s.steps(r.ctx, query.Query{Apps: q.Apps, SessionIDs: q.SessionIDs, Horizon: q.Horizon, Limit: examinedPage, Bare: true})
 	if err != nil {
 		return err
 	}

@@ -65,6 +65,8 @@ type Query struct {
 	// sizes of its items would exceed so many bytes; 0 means PageBytes. The first
 	// item always fits.
 	MaxBytes int
+	// Bare leaves out the data of events.
+	Bare bool
 
 	After *After // continue behind this place
 

@@ -16,6 +16,8 @@ const (
 	// exportMemory is what an export may take of DuckDB's memory, in bytes, and no
 	// more than other heavy work.
 	exportMemory = 512 << 20
+	// pieceBytes are of large hot events that are copied at a time, about.
+	pieceBytes = 2 << 20
 	// exportConns are for the statement that runs and the one that is ending.
 	exportConns = 2
 )
@@ -24,19 +26,21 @@ const (
 // the segments are attached; what is hot when it begins is copied to a file. From
 // then on it needs nothing that anybody changes, and holds nobody up.
 type export struct {
-	store  *Store
-	in     *instance
-	heavy  *heavy // that in belongs to; nil for a store without a folder
-	q      query.Query
-	hot    string // what was hot
-	times  Bounds // of that
-	parts  []part
-	rows   int64  // how many events there are at most
-	most   int    // events of a window
-	all    span   // the times of these
-	dir    string // what it writes; empty for a store without a folder
-	whole  bool   // it has come to its end
-	finish func() // gives back what is not its own
+	store *Store
+	in    *instance
+	heavy *heavy // that in belongs to; nil for a store without a folder
+	q     query.Query
+	hot   string // what was hot
+	times Bounds // of that
+	parts []part
+	rows  int64 // how many events there are at most
+	most  int   // events of a window
+	// largest is the size of the largest data, in bytes.
+	largest int64
+	all     span   // the times of these
+	dir     string // what it writes; empty for a store without a folder
+	whole   bool   // it has come to its end
+	finish  func() // gives back what is not its own
 }
 
 // segments are those that are attached.
@@ -69,6 +73,13 @@ func (s *Store) beginExport(ctx context.Context, q query.Query) (_ *export, err 
 			e.close()
 		}
 	}()
+	if e.largest, err = p.largest(ctx, eventTable, e.parts); err != nil {
+		p.release()
+		return nil, err
+	}
+	if e.large() {
+		e.most = windowFirstRows
+	}
 	if !s.keeps() { // all is in memory, where it stays as long as the snapshot is held
 		e.in, e.finish = s.reading, p.release
 		return e, e.measure(ctx, union(eventTable, p.view.hot, nil))
@@ -99,15 +110,43 @@ func (e *export) close() {
 	e.store.exporters <- e.heavy
 }
 
-// copyHot writes the hot rows that are selected to a file.
+// copyHot writes the hot rows that are selected to files. Large ones come in pieces:
+// DuckDB takes as much memory as a piece to write it, and to read it again.
 func (e *export) copyHot(ctx context.Context, hot []*generation) error {
-	path := filepath.Join(e.dir, "hot.parquet")
-	b := newBuilder()
-	text := "SELECT " + eventColumns + " FROM " + union(eventTable, hot, nil) + where(query.Events, e.q, b)
-	if err := e.store.copyTo(ctx, e.store.reading, path, b.build("export", text)); err != nil {
-		return err
+	var paths []string
+	write := func(rows string) error {
+		path := filepath.Join(e.dir, fmt.Sprintf("hot-%d.parquet", len(paths)))
+		paths = append(paths, quoted(path))
+		b := newBuilder()
+		text := "SELECT " + eventColumns + " FROM " + rows + where(query.Events, e.q, b)
+		return e.store.copyTo(ctx, e.store.reading, path, b.build("export", text))
 	}
-	return e.measure(ctx, "read_parquet("+quoted(path)+")")
+	if !e.large() {
+		if err := write(union(eventTable, hot, nil)); err != nil {
+			return err
+		}
+	}
+	for _, g := range hot {
+		if !e.large() {
+			break
+		}
+		table := hotName(eventTable, g.number)
+		pieces, err := queryAll(ctx, e.store, newBuilder().build("export", fmt.Sprintf(
+			"SELECT min(r), max(r) FROM (SELECT rowid AS r, sum(strlen(data) + %d) OVER (ORDER BY rowid) // %d AS piece FROM %s) GROUP BY piece ORDER BY piece",
+			eventBytes, pieceBytes, table)), func(scan scanner) (rows span, err error) {
+			err = scan(&rows.low, &rows.high)
+			return rows, err
+		})
+		if err != nil {
+			return err
+		}
+		for _, rows := range append(pieces, span{1, 0}) { // there is a file, also of no rows
+			if err := write(fmt.Sprintf("(SELECT %s FROM %s WHERE rowid BETWEEN %d AND %d)", eventColumns, table, rows.low, rows.high)); err != nil {
+				return err
+			}
+		}
+	}
+	return e.measure(ctx, "read_parquet(["+strings.Join(paths, ", ")+"])")
 }
 
 // measure finds out how much there is at most, and of which times.

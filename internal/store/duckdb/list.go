@@ -87,6 +87,11 @@ func (f *finder[T]) within(ctx context.Context, w span, parts []part) error {
 	if err != nil {
 		return err
 	}
+	if f.q.Bare {
+		found, err := queryAll(ctx, f.p.store, f.statement(w, rows, f.bare), f.scan)
+		f.page.AddAll(found)
+		return err
+	}
 	if items := f.page.Room(); int64(items+1)*largest <= bareFactor*pageBytes(f.q) {
 		found, err := queryAll(ctx, f.p.store, f.statement(w, rows, f.whole), f.scan)
 		f.page.AddAll(found)

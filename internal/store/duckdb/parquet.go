@@ -38,6 +38,31 @@ func (s *Store) copyTo(ctx context.Context, in *instance, path string, q stateme
 	return nil
 }
 
+// maxPieces bounds what one statement reads by itself.
+const maxPieces = 1000
+
+// inPieces renders all rows. Those of segments with large events come in pieces of
+// about a page each: DuckDB takes as much memory as a piece in each of its steps.
+func (e *export) inPieces() string {
+	if !e.large() {
+		return e.from(e.all)
+	}
+	var bytes int64
+	for _, x := range e.parts {
+		bytes += x.info.Data.Bytes
+	}
+	size := max(query.PageBytes, bytes/maxPieces)
+	selects := []string{"SELECT " + eventColumns + " FROM " + e.hot}
+	for _, x := range e.parts {
+		rows := max(1, x.info.Rows.Events*size/max(x.info.Data.Bytes, 1))
+		for first := int64(0); first < x.info.Rows.Events; first += rows {
+			conditions := append(x.conditions(), fmt.Sprintf("rowid >= %d AND rowid < %d", first, first+rows))
+			selects = append(selects, "SELECT "+eventColumns+" FROM "+x.table(eventTable)+whereAll(conditions))
+		}
+	}
+	return "(" + strings.Join(selects, " UNION ALL ") + ")"
+}
+
 // Parquet writes the events that q selects to a Parquet file and returns it, open
 // at its beginning; Limit, After and Descending do not matter. The file has no
 // name any more, so that it is gone when it is closed: by the caller, when ctx ends, or
@@ -60,7 +85,7 @@ func (s *Store) Parquet(ctx context.Context, q query.Query) (_ *os.File, err err
 	defer e.close()
 	b := newBuilder()
 	path := filepath.Join(e.dir, "events.parquet")
-	text := "SELECT " + parquetColumns() + " FROM " + e.from(e.all) + where(query.Events, e.q, b)
+	text := "SELECT " + parquetColumns() + " FROM " + e.inPieces() + where(query.Events, e.q, b)
 	if err := s.copyTo(ctx, e.in, path, b.build("export", text)); err != nil {
 		return nil, err
 	}

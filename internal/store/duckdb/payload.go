@@ -142,38 +142,39 @@ func (f *finder[T]) fill(ctx context.Context, parts []part, rows []T, least int)
 
 // readPayloads sets the payloads of rows.
 func (f *finder[T]) readPayloads(ctx context.Context, parts []part, rows []T) error {
+	from := payloads[T]{listing: f.listing, store: f.p.store, hot: f.p.view.hot, parts: parts}
+	return from.read(ctx, rows)
+}
+
+// payloads says where the payloads of rows are.
+type payloads[T any] struct {
+	listing[T]
+	store *Store
+	on    *sql.Conn // as of a statement
+	hot   []*generation
+	file  string // renders further rows, which are in no table; empty for none
+	parts []part
+}
+
+// read sets the payloads of rows.
+func (s *payloads[T]) read(ctx context.Context, rows []T) error {
 	wanted := make(map[event.Position]*T, len(rows))
 	var ids []string
 	w := span{math.MaxInt64, math.MinInt64}
+	first, last := uint64(math.MaxUint64), uint64(0)
 	for i := range rows {
-		id, at, position := f.payload.place(&rows[i])
+		id, at, position := s.payload.place(&rows[i])
+		first, last = min(first, position.Frame), max(last, position.Frame)
 		wanted[position] = &rows[i]
 		ids = append(ids, quoted(id.String()))
 		w = span{min(w.low, int64(at)), max(w.high, int64(at))}
 	}
-	// The inner statement finds the rows by small columns alone. A condition beside a
-	// payload would read those of all rows around.
-	condition := fmt.Sprintf("%s BETWEEN %d AND %d AND id IN (%s)", f.payload.time, w.low, w.high, strings.Join(ids, ", "))
-	var selects []string
-	find := func(table, columns string, more ...string) {
-		selects = append(selects, "SELECT frame, frame_index, "+f.payload.columns+" FROM (SELECT "+columns+" FROM "+table+
-			" WHERE rowid IN (SELECT rowid FROM "+table+whereAll(append(more, condition))+"))")
-	}
-	for _, g := range f.p.view.hot {
-		find(hotName(f.table, g.number), columnsOf(f.table))
-	}
-	for _, x := range parts {
-		if x.timesOf(f.kind).touches(w.low, w.high) {
-			var more []string
-			if f.table == eventTable {
-				more = x.conditions()
-			}
-			find(x.table(f.table), x.columnsOf(f.table), more...)
-		}
-	}
-	_, err := queryAll(ctx, f.p.store, newBuilder().build(f.table, strings.Join(selects, " UNION ALL ")), func(scan scanner) (none struct{}, err error) {
+	condition := fmt.Sprintf("%s BETWEEN %d AND %d AND frame BETWEEN %d AND %d AND id IN (%s)", s.payload.time, w.low, w.high, first, last, strings.Join(ids, ", "))
+	q := newBuilder().build(s.table, s.statement(w, condition))
+	q.on = s.on
+	_, err := queryAll(ctx, s.store, q, func(scan scanner) (none struct{}, err error) {
 		var at event.Position
-		set, err := f.payload.scan(scan, &at)
+		set, err := s.payload.scan(scan, &at)
 		if row := wanted[at]; row != nil && err == nil {
 			set(row)
 			delete(wanted, at)
@@ -181,9 +182,37 @@ func (f *finder[T]) readPayloads(ctx context.Context, parts []part, rows []T) er
 		return none, err
 	})
 	if err == nil && len(wanted) > 0 {
-		err = fmt.Errorf("read %s: the payloads of %d rows are not there", f.table, len(wanted))
+		err = fmt.Errorf("read %s: the payloads of %d rows are not there", s.table, len(wanted))
 	}
 	return err
+}
+
+// statement renders the reading of payloads of rows within w. An inner statement finds
+// the rows by small columns alone: a condition beside a payload would read those of
+// all rows around.
+func (s *payloads[T]) statement(w span, condition string) string {
+	columns := "SELECT frame, frame_index, " + s.payload.columns + " FROM "
+	var selects []string
+	find := func(table, all string, more ...string) {
+		selects = append(selects, columns+"(SELECT "+all+" FROM "+table+
+			" WHERE rowid IN (SELECT rowid FROM "+table+whereAll(append(more, condition))+"))")
+	}
+	for _, g := range s.hot {
+		find(hotName(s.table, g.number), columnsOf(s.table))
+	}
+	if s.file != "" {
+		selects = append(selects, columns+s.file+" WHERE "+condition)
+	}
+	for _, x := range s.parts {
+		if x.timesOf(s.kind).touches(w.low, w.high) {
+			var more []string
+			if s.table == eventTable {
+				more = x.conditions()
+			}
+			find(x.table(s.table), x.columnsOf(s.table), more...)
+		}
+	}
+	return strings.Join(selects, " UNION ALL ")
 }
 
 func pageBytes(q query.Query) int64 {

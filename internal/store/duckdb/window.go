@@ -87,55 +87,122 @@ func (e *export) read(ctx context.Context, to chan<- []event.Event) error {
 
 // readWindow reads one window. After an error with which nothing was handed over
 // it may be read again.
-func (e *export) readWindow(ctx context.Context, w window, to chan<- []event.Event) (got passed, err error) {
+func (e *export) readWindow(ctx context.Context, w window, to chan<- []event.Event) (passed, error) {
+	out := &sender{to: to}
+	read := e.readWhole
+	if e.large() {
+		read = e.readBare
+	}
+	err := read(ctx, w, out)
+	if err == nil && len(out.chunk) > 0 {
+		err = out.hand(ctx)
+	}
+	return out.got, err
+}
+
+// statement renders the reading of a window.
+func (e *export) statement(w window, columns string) statement {
 	now := w.times()
 	q := e.q
 	from, end := event.Micros(now.low), event.Micros(now.high+1)
 	q.From, q.To, q.After = &from, &end, w.after
 	b := newBuilder()
-	text := "SELECT " + eventColumns + " FROM " + e.from(now) + where(query.Events, q, b)
+	text := "SELECT " + columns + " FROM " + e.from(now) + where(query.Events, q, b)
 	if behind := query.Behind(query.Events, q, b.Cond); behind != "" {
 		text += " AND " + behind
 	}
-	text += " ORDER BY " + strings.Join(query.Order(query.Events, q.Descending), ", ") + limit(w.rows)
-	statement := b.build("export", text)
+	return b.build("export", text+" ORDER BY "+strings.Join(query.Order(query.Events, q.Descending), ", ")+limit(w.rows))
+}
+
+// readWhole reads the events of a window with all that they have.
+func (e *export) readWhole(ctx context.Context, w window, out *sender) error {
+	statement := e.statement(w, eventColumns)
 	rows, err := e.in.db.QueryContext(ctx, statement.text, statement.args...)
 	if err != nil {
-		return got, storeError(ctx, "export", err)
+		return storeError(ctx, "export", err)
 	}
 	defer rows.Close()
-	var chunk []event.Event
-	size := 0
-	hand := func() error {
-		select {
-		case to <- chunk:
-			chunk, size = make([]event.Event, 0, chunkEvents), 0
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
 	for rows.Next() {
 		one, err := scanEvent(rows.Scan)
 		if err != nil {
-			return got, storeError(ctx, "export", err)
+			return storeError(ctx, "export", err)
 		}
-		chunk = append(chunk, one)
-		size += len(one.Data)
-		got.add(&one)
-		if len(chunk) == chunkEvents || size >= chunkBytes {
-			if err := hand(); err != nil {
-				return got, err
-			}
+		if err := out.add(ctx, one); err != nil {
+			return err
 		}
 	}
 	if err := rows.Err(); err != nil {
-		return got, storeError(ctx, "export", err)
+		return storeError(ctx, "export", err)
 	}
-	if len(chunk) > 0 {
-		return got, hand()
+	return nil
+}
+
+// largeEvent is the size of data, in bytes, from where on an export reads events as a
+// list of large ones does: see payload.go.
+const largeEvent = 64 << 10
+
+func (e *export) large() bool { return e.largest > largeEvent }
+
+// readBare reads the events of a window without their data, and then that, a few
+// events at a time.
+func (e *export) readBare(ctx context.Context, w window, out *sender) error {
+	conn, err := e.in.db.Conn(ctx)
+	if err != nil {
+		return storeError(ctx, "export", err)
 	}
-	return got, nil
+	defer conn.Close()
+	from := payloads[event.Event]{listing: eventListing(), store: e.store, on: conn, file: e.hot, parts: e.parts}
+	statement := e.statement(w, from.bare)
+	statement.on = conn
+	events, err := queryAll(ctx, e.store, statement, scanEvent)
+	if err != nil {
+		return err
+	}
+	least := max(1, int(query.PageBytes/4/e.largest)) // one batch is read while others are sent
+	for n := least; len(events) > 0; {
+		batch := events[:min(n, len(events))]
+		if err := from.read(ctx, batch); err != nil {
+			return err
+		}
+		size := 1
+		for _, one := range batch {
+			size += len(one.Data)
+			if err := out.add(ctx, one); err != nil {
+				return err
+			}
+		}
+		events = events[len(batch):]
+		n = max(least, min(2*n, bareFactor*least, query.PageBytes/(size/len(batch)+1)))
+	}
+	return nil
+}
+
+// sender hands events over in chunks.
+type sender struct {
+	to    chan<- []event.Event
+	chunk []event.Event
+	size  int // of the chunk's data, in bytes
+	got   passed
+}
+
+func (s *sender) add(ctx context.Context, e event.Event) error {
+	s.chunk = append(s.chunk, e)
+	s.size += len(e.Data)
+	s.got.add(&e)
+	if len(s.chunk) == chunkEvents || s.size >= chunkBytes {
+		return s.hand(ctx)
+	}
+	return nil
+}
+
+func (s *sender) hand(ctx context.Context) error {
+	select {
+	case s.to <- s.chunk:
+		s.chunk, s.size = nil, 0
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // window is the part of an export that is read next.
@@ -165,7 +232,11 @@ func (p *passed) add(e *event.Event) {
 
 // newWindow returns the first window of an export.
 func newWindow(e *export) window {
-	w := window{left: e.all, descending: e.q.Descending, most: e.most, rows: min(e.most, windowFirstRows), width: 1}
+	first := min(e.most, windowFirstRows)
+	if !e.large() {
+		first = min(first, max(windowMinRows, int(windowBytes/(e.largest+eventBytes))))
+	}
+	w := window{left: e.all, descending: e.q.Descending, most: e.most, rows: first, width: 1}
 	if e.all.low <= e.all.high {
 		w.widen(float64(e.all.high-e.all.low+1) / float64(max(e.rows, 1)))
 	}

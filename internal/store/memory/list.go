@@ -24,7 +24,15 @@ func (s *Store) Events(ctx context.Context, q query.Query) (store.Page[event.Eve
 	if q.After == nil {
 		behind = nil
 	}
-	return cut(selected, behind, copyEvent, store.NewPager(q, (*event.Event).Size)).Page(s.horizonLocked(q)), ctx.Err()
+	copied := copyEvent
+	if q.Bare {
+		copied = func(e *event.Event) *event.Event {
+			c := copyEvent(e)
+			c.Data = nil
+			return c
+		}
+	}
+	return cut(selected, behind, copied, store.NewPager(q, (*event.Event).Size)).Page(s.horizonLocked(q)), ctx.Err()
 }
 
 // Count counts events; see store.Reader.

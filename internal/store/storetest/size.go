@@ -88,6 +88,11 @@ func testLarge(f *fixture) {
 	if len(events) != 2 || string(events[0].Data) != string(b.Records[0].Event.Data) {
 		f.Errorf("the data of %d events came back changed", len(events))
 	}
+	for _, e := range f.events(query.Query{Bare: true}) {
+		if len(e.Data) > 0 || e.SessionID != "s" {
+			f.Errorf("without its data an event is %+v", e)
+		}
+	}
 	f.same("found by what is in it", []int{1}, f.numbers(query.Query{Where: f.where(query.Events, "data.v~éé")}))
 	p, err := f.Rejections(f.Context(), query.Query{})
 	if err != nil || len(p.Items) != 1 || string(p.Items[0].Raw) != string(b.Records[2].Rejection.Raw) {
