@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -18,6 +20,9 @@ import (
 const (
 	backupTries = 5 // when its lease ends
 	fetchTries  = 8 // of one file, when the server is away or busy
+	// prepareTime is how long a backup waits for its server, which writes everything
+	// into segments first. That takes seconds, or minutes when much is in the queue.
+	prepareTime = time.Hour
 )
 
 // newBackupCommand returns `eye backup`.
@@ -108,15 +113,7 @@ func (f *backupFlags) checkKept(folder *backup.Folder) (int, error) {
 
 // copyAll takes the manifest and copies what the folder does not have yet.
 func (f *backupFlags) copyAll(ctx context.Context, c *client, folder *backup.Folder, sum *backupSummary) error {
-	var x backup.Index
-	r := request{method: http.MethodGet, path: "/v1/backup/manifest"}
-	err := f.patiently(ctx, func() error {
-		body, err := c.do(ctx, r)
-		if err != nil {
-			return err
-		}
-		return decode(r.path, body, &x)
-	})
+	x, err := f.manifest(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -124,6 +121,11 @@ func (f *backupFlags) copyAll(ctx context.Context, c *client, folder *backup.Fol
 	if err != nil {
 		return err
 	}
+	// The queue keeps its frames until another file is asked for.
+	slices.SortStableFunc(missing, func(a, b backup.File) int {
+		rank := map[bool]int{false: 1}
+		return cmp.Compare(rank[a.Kind == backup.Frames], rank[b.Kind == backup.Frames])
+	})
 	bar := newBar(f.err, backup.Index{Files: missing}.Bytes())
 	defer bar.close()
 	for _, file := range missing {
@@ -143,6 +145,43 @@ func (f *backupFlags) copyAll(ctx context.Context, c *client, folder *backup.Fol
 	sum.TakenAt, sum.Files, sum.Bytes, sum.LastFrame = x.TakenAt, len(x.Files), x.Bytes(), x.Last
 	return folder.Finish(x)
 }
+
+// manifest asks for a backup until it is prepared.
+func (f *backupFlags) manifest(ctx context.Context, c *client) (x backup.Index, err error) {
+	r := request{method: http.MethodGet, path: "/v1/backup/manifest"}
+	told := ""
+	for waited := time.Duration(0); ; {
+		err := f.patiently(ctx, func() error {
+			body, err := c.do(ctx, r)
+			if p, ok := errors.AsType[*problemError](err); ok && p.Status == http.StatusServiceUnavailable && p.retryAfter != "" {
+				return &preparingError{p}
+			}
+			if err != nil {
+				return err
+			}
+			return decode(r.path, body, &x)
+		})
+		p, ok := errors.AsType[*preparingError](err)
+		if !ok {
+			return x, err
+		}
+		if waited > prepareTime {
+			return x, p.problemError
+		}
+		if p.Detail != told {
+			told = p.Detail
+			_, _ = fmt.Fprintln(f.err, "eye: "+printable(told, maxMessage))
+		}
+		delay := max(firstBackoff, retryAfter(p.retryAfter, time.Now()))
+		waited += delay
+		if err := f.pause(ctx, delay); err != nil {
+			return x, fmt.Errorf("interrupted: %w", err)
+		}
+	}
+}
+
+// preparingError is an answer that asks to ask again.
+type preparingError struct{ *problemError }
 
 // patiently tries again when the server is away or busy.
 func (f *backupFlags) patiently(ctx context.Context, do func() error) error {

@@ -62,6 +62,7 @@ type server struct {
 	eraser          *eraser
 	replays         *replay.Runner
 	clock           *clock.Clock // of retention
+	backups         *backup.Source
 	api             *httpapi.Server
 	backlog         uint64 // the last frame that was there at the start
 }
@@ -194,7 +195,7 @@ func (s *server) connect(ctx context.Context, metrics *prometheus.Registry) erro
 		Registerer: metrics, AnswerFirst: answerFirst,
 	})
 	s.worker = worker.New(worker.Options{
-		Queue: s.queue, Store: s.store, Live: s.live, Hold: s.store.Held, Resets: s.store.Resets(), Lost: s.lost, Logger: s.log, Registerer: metrics,
+		Queue: s.queue, Store: s.store, Live: s.live, Hold: s.store.Held, EndHolds: s.store.EndHolds, Resets: s.store.Resets(), Lost: s.lost, Logger: s.log, Registerer: metrics,
 	})
 	if s.replays, err = replay.New(replay.Options{
 		Reader: s.store, Collector: s.collector, App: s.judgingOf, Outcomes: s.outcomes, Ready: s.caughtUp,
@@ -205,12 +206,13 @@ func (s *server) connect(ctx context.Context, metrics *prometheus.Registry) erro
 	s.eraser = newEraser(&eraser{
 		store: s.store, queue: s.queue, live: s.live, collector: s.collector, apps: s.registry, replays: s.replays, log: s.log, step: storeStep(),
 	})
+	s.backups = backup.NewSource(backup.Options{
+		Store: s.store, Queue: s.queue, Flush: s.flushAll, Metadata: s.registry.Document, Audit: s.registry.Trail().Document,
+		Tombstones: filepath.Join(s.cfg.Data, "tombstones"), Logger: s.log,
+	})
 	s.api = httpapi.New(httpapi.Options{
 		Registry: s.registry, Collector: s.collector, Queue: s.queue, Live: s.live, Reader: s.store, Parquet: s.store.Parquet, ExportsEnded: s.store.ExportsEnded,
-		Backup: backup.NewSource(backup.Options{
-			Store: s.store, Queue: s.queue, Metadata: s.registry.Document, Audit: s.registry.Trail().Document, Tombstones: filepath.Join(s.cfg.Data, "tombstones"),
-		}),
-		Replays: s.replays, CaughtUp: s.caughtUp, Missing: s.missing, Notices: s.notices, AcceptClock: s.clock.Accept, Erase: s.eraser.erase, EraseApp: s.eraser.eraseApp, EmptyQuarantine: s.eraser.emptyQuarantine, LegacyApp: s.cfg.LegacyApp, MaxRequestBytes: s.cfg.MaxRequestBytes, TrustedProxies: s.cfg.TrustedProxies,
+		Backup: s.backups, Replays: s.replays, CaughtUp: s.caughtUp, Missing: s.missing, Notices: s.notices, AcceptClock: s.clock.Accept, Erase: s.eraser.erase, EraseApp: s.eraser.eraseApp, EmptyQuarantine: s.eraser.emptyQuarantine, LegacyApp: s.cfg.LegacyApp, MaxRequestBytes: s.cfg.MaxRequestBytes, TrustedProxies: s.cfg.TrustedProxies,
 		Logger: s.log, Registerer: metrics, Gatherer: metrics,
 	})
 	return nil
@@ -251,6 +253,25 @@ func (s *server) notices() []string {
 // expires reports whether any application has a retention.
 func (s *server) expires() bool {
 	return slices.ContainsFunc(s.registry.Apps(), func(a registry.App) bool { return a.RetainFor(s.cfg.Retain) > 0 })
+}
+
+// flushAll brings all that is acknowledged by now into segments.
+func (s *server) flushAll(ctx context.Context, doing func(string)) error {
+	state, err := s.queue.State(ctx)
+	if err != nil {
+		return err
+	}
+	for at := s.live.Position(); at < state.Last; at = s.live.Position() {
+		doing(fmt.Sprintf("the store takes what is in the queue, frame %d of %d", at, state.Last))
+		some, cancel := context.WithTimeout(ctx, time.Second)
+		err := s.live.WaitFor(some, state.Last)
+		cancel()
+		if err != nil && ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	doing("the store is flushed")
+	return s.store.Flush(ctx)
 }
 
 // missing names the segments that are damaged.
@@ -322,6 +343,7 @@ func (s *server) run(ctx context.Context, ready func(address string) error) erro
 	}
 	part("store", func() error { return s.store.Run(drain) })
 	part("worker", func() error { return s.worker.Run(drain) })
+	part("backups", func() error { return s.backups.Run(stages) })
 	part("clock", func() error { return s.clock.Run(drain) })
 	part("erasure", func() error { return s.eraser.run(stages) })
 	part("replays", func() error { return s.replays.Run(stages) })

@@ -26,11 +26,11 @@ import (
 // Kind says what a file is.
 type Kind string
 
-// The kinds of files, in the order in which they are listed: what is named by one
-// was there when the one behind it was read.
+// The kinds of files, in the order in which they are listed and copied. Frames come
+// first, because the queue keeps them only until another file is asked for.
 const (
-	Segment    Kind = "segment"    // of the store, with its filters
 	Frames     Kind = "frames"     // of the queue: what the segments do not hold yet
+	Segment    Kind = "segment"    // of the store, with its filters
 	Metadata   Kind = "metadata"   // metadata.json
 	Audit      Kind = "audit"      // what was administered, as registry.TrailFile
 	Tombstones Kind = "tombstones" // what was erased; absent when nothing was

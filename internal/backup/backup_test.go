@@ -10,7 +10,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
@@ -39,16 +41,24 @@ type rig struct {
 	queue  *queue.Queue
 	source *backup.Source
 	frame  uint64
+	// flushing is what the source does first.
+	flushing func(ctx context.Context, doing func(string)) error
 }
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	r := &rig{t: t, dir: t.TempDir()}
+	r := &rig{t: t, dir: t.TempDir(), flushing: func(context.Context, func(string)) error { return nil }}
 	r.open()
 	r.source = backup.NewSource(backup.Options{
 		Store: r.store, Queue: r.queue, Tombstones: filepath.Join(r.dir, "tombstones"),
 		Metadata: func() ([]byte, error) { return fmt.Appendf(nil, `{"frame":%d}`, r.frame), nil },
+		Flush:    func(ctx context.Context, doing func(string)) error { return r.flushing(ctx, doing) },
+		Wait:     50 * time.Millisecond,
 	})
+	ctx, cancel := context.WithCancel(t.Context())
+	var ended sync.WaitGroup
+	ended.Go(func() { _ = r.source.Run(ctx) })
+	t.Cleanup(func() { cancel(); ended.Wait() }) // before the store is closed
 	return r
 }
 
@@ -107,11 +117,27 @@ func (r *rig) flush() {
 
 func (r *rig) take() backup.Index {
 	r.t.Helper()
-	x, err := r.source.Take(r.t.Context())
-	if err != nil {
-		r.t.Fatal(err)
+	deadline := time.Now().Add(time.Minute)
+	for {
+		x, err := r.source.Take(r.t.Context())
+		if _, ok := errors.AsType[*backup.PreparingError](err); ok && time.Now().Before(deadline) {
+			continue
+		}
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		return x
 	}
-	return x
+}
+
+// wait polls until a condition holds.
+func (r *rig) wait(holds func() bool) {
+	r.t.Helper()
+	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			r.t.Fatal("waited in vain")
+		}
+	}
 }
 
 // save copies at most n of the files that are missing, and returns their names.
@@ -124,7 +150,7 @@ func (r *rig) save(d *backup.Folder, x backup.Index, n int) (names []string) {
 	for _, f := range missing[:min(n, len(missing))] {
 		names = append(names, f.Name)
 		var b bytes.Buffer
-		c, err := r.source.Open(x.Lease, f.Name)
+		c, err := r.source.Open(r.t.Context(), x.Lease, f.Name)
 		if err == nil {
 			err = errors.Join(c.CopyTo(r.t.Context(), &b), c.Close())
 		}
@@ -293,7 +319,7 @@ func TestSecondBackupCopiesWhatIsNew(t *testing.T) {
 	r.flush()
 	_, second := r.backup(dir)
 	want := [][]string{
-		{"seg-00000001.duckdb", "seg-00000001.filter", "frames-00000000000000000003", "metadata.json", "MANIFEST.json"},
+		{"frames-00000000000000000003", "seg-00000001.duckdb", "seg-00000001.filter", "metadata.json", "MANIFEST.json"},
 		{"seg-00000002.duckdb", "seg-00000002.filter", "MANIFEST.json"},
 	}
 	if diff := cmp.Diff(want, [][]string{first, second}); diff != "" {
@@ -395,15 +421,15 @@ func TestLeaseThatEndsBeginsAnew(t *testing.T) {
 	r.flush()
 	x := r.take()
 	r.store.EndLeases()
-	if _, err := r.source.Open(x.Lease, x.Files[0].Name); !errors.Is(err, store.ErrLeaseEnded) {
+	if _, err := r.source.Open(r.t.Context(), x.Lease, x.Files[0].Name); !errors.Is(err, store.ErrLeaseEnded) {
 		t.Errorf("got %v", err)
 	}
 	y := r.take()
-	if _, err := r.source.Open(y.Lease, "../admin.key"); !errors.Is(err, store.ErrNotLeased) {
+	if _, err := r.source.Open(r.t.Context(), y.Lease, "../admin.key"); !errors.Is(err, store.ErrNotLeased) {
 		t.Errorf("got %v", err)
 	}
 	for _, f := range y.Files {
-		c, err := r.source.Open(y.Lease, f.Name)
+		c, err := r.source.Open(r.t.Context(), y.Lease, f.Name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -418,20 +444,20 @@ func TestWhatIsGoneIsTold(t *testing.T) {
 	r.flush()
 	r.add(2)
 	x := r.take()
-	if err := r.queue.Trim(t.Context(), 2); err != nil { // against the lease
+	c, err := r.source.Open(r.t.Context(), x.Lease, "frames-00000000000000000002")
+	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := r.source.Open(x.Lease, "frames-00000000000000000002")
-	if err != nil {
+	if err := r.queue.Trim(t.Context(), 2); err != nil { // against the lease
 		t.Fatal(err)
 	}
 	if err := c.CopyTo(t.Context(), io.Discard); !errors.Is(err, backup.ErrContent) {
 		t.Errorf("got %v", err)
 	}
-	if err := os.Remove(filepath.Join(r.dir, "store", "segments", x.Files[0].Name)); err != nil {
+	if err := os.Remove(filepath.Join(r.dir, "store", "segments", x.Files[1].Name)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.source.Open(x.Lease, x.Files[0].Name); !errors.Is(err, store.ErrLeaseEnded) {
+	if _, err := r.source.Open(r.t.Context(), x.Lease, x.Files[1].Name); !errors.Is(err, store.ErrLeaseEnded) {
 		t.Errorf("got %v", err)
 	}
 }

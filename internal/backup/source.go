@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"log/slog"
 	"os"
 	"sync"
 	"time"
@@ -25,20 +26,52 @@ const auditName = "audit.ndjson"
 
 // Options of a Source.
 type Options struct {
-	Store    store.Leaser
-	Queue    *queue.Queue
+	Store store.Leaser
+	Queue *queue.Queue
+	// Flush brings all that is in the queue when it is called into segments. It
+	// reports what it is doing.
+	Flush    func(ctx context.Context, doing func(string)) error
 	Metadata func() ([]byte, error) // the content of metadata.json
 	// Audit returns the trail of what was administered; nil for none.
 	Audit      func(context.Context) ([]byte, error)
-	Tombstones string // the file of what was erased; it need not be there
+	Tombstones string        // the file of what was erased; it need not be there
+	Wait       time.Duration // for which Take waits before it says that it prepares; 0 for DefaultWait
+	Logger     *slog.Logger
 }
+
+// DefaultWait is for how long Take waits before it says that it prepares.
+const DefaultWait = 5 * time.Second
+
+// takeAge is how long what was prepared waits for who asked for it. The frames that
+// come meanwhile are read while a request waits.
+const takeAge = 20 * time.Second
+
+// PreparingError is returned by Take while what it lists is not ready: ask again.
+type PreparingError struct{ Doing string }
+
+func (e *PreparingError) Error() string { return "the backup is being prepared: " + e.Doing }
 
 // Source gives what a backup consists of. It may be used concurrently.
 type Source struct {
 	opts Options
 
-	mu    sync.Mutex // guards taken
-	taken map[string]*moment
+	wanted chan struct{} // a moment is to be prepared
+
+	mu        sync.Mutex // guards what follows
+	taken     map[string]*moment
+	preparing bool
+	doing     string        // while preparing
+	ready     *prepared     // nobody has taken it
+	changed   chan struct{} // closed and made anew when a preparation has ended
+}
+
+// prepared is what a preparation gave: a lease, and an index of the frames behind it.
+type prepared struct {
+	lease  store.Lease
+	index  Index
+	moment *moment
+	err    error
+	at     time.Time
 }
 
 // moment is what an index lists, by name.
@@ -51,62 +84,168 @@ type moment struct {
 
 type span struct{ first, last uint64 }
 
-// NewSource returns a source.
-func NewSource(opts Options) *Source { return &Source{opts: opts, taken: map[string]*moment{}} }
+// NewSource returns a source. It prepares nothing until Run is called.
+func NewSource(opts Options) *Source {
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	if opts.Wait == 0 {
+		opts.Wait = DefaultWait
+	}
+	return &Source{opts: opts, taken: map[string]*moment{}, wanted: make(chan struct{}, 1), changed: make(chan struct{})}
+}
 
-// Take takes a lease and lists what there is: first the segments, then the frames
-// behind them up to the last one, then the metadata. So what a frame refers to is
-// in the metadata. It reads all these frames, for their checksums.
+// Run prepares what Take asks for, until ctx ends.
+func (s *Source) Run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.wanted:
+		}
+		p := s.prepare(ctx)
+		s.mu.Lock()
+		s.preparing, s.ready = false, p
+		close(s.changed)
+		s.changed = make(chan struct{})
+		s.mu.Unlock()
+	}
+}
+
+// Take takes a lease and lists what there is: all that was acknowledged when it is
+// called, and what came until the list was made. That is prepared meanwhile; when it
+// takes longer than a few seconds, Take returns a *PreparingError and is to be called
+// again. Two calls never get the same lease.
 func (s *Source) Take(ctx context.Context) (Index, error) {
+	wait := time.NewTimer(s.opts.Wait)
+	defer wait.Stop()
+	for {
+		p, changed := s.pick()
+		if p != nil {
+			x, err := s.finish(ctx, p)
+			if errors.Is(err, store.ErrLeaseEnded) { // by an erasure, or because the queue is filling
+				continue
+			}
+			return x, err
+		}
+		select {
+		case <-ctx.Done():
+			return Index{}, ctx.Err()
+		case <-changed:
+		case <-wait.C:
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return Index{}, &PreparingError{s.doing}
+		}
+	}
+}
+
+// pick returns what is ready, else what is closed when something may be.
+func (s *Source) pick() (*prepared, <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.ready
+	s.ready = nil
+	if p != nil && p.err == nil && (p.moment.over() || time.Since(p.at) > takeAge) {
+		s.opts.Store.EndLease(p.lease.ID)
+		p = nil
+	}
+	if p == nil && !s.preparing {
+		s.preparing = true
+		s.wanted <- struct{}{} // never waits: only one is asked for at a time
+	}
+	for id, m := range s.taken {
+		if m.over() {
+			delete(s.taken, id)
+		}
+	}
+	return p, s.changed
+}
+
+func (s *Source) tell(doing string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.doing = doing
+}
+
+// prepare brings the queue into segments, takes a lease, and lists the frames behind
+// it. They are few, unless the store could not be flushed, as on a full disk.
+func (s *Source) prepare(ctx context.Context) *prepared {
+	if err := s.opts.Flush(ctx, s.tell); err != nil {
+		if ctx.Err() != nil {
+			return &prepared{err: ctx.Err()}
+		}
+		s.opts.Logger.Warn("the store could not be flushed for a backup, which copies the frames of the queue instead", "error", err)
+	}
+	s.tell("frames of the queue are read")
 	lease, err := s.opts.Store.Lease(ctx)
 	if err != nil {
-		return Index{}, err
+		return &prepared{err: err}
 	}
-	x := Index{Version: indexVersion, TakenAt: time.Now().UTC().Truncate(time.Microsecond), Lease: lease.ID, Flushed: lease.Flushed}
-	m := &moment{done: lease.Done, files: map[string]File{}, frames: map[string]span{}, texts: map[string][]byte{}}
-	for _, f := range lease.Files {
-		x.Files = append(x.Files, File{Kind: Segment, Name: f.Name, Bytes: f.Bytes, SHA256: f.SHA256})
+	p := &prepared{
+		lease: lease, index: Index{Version: indexVersion, Lease: lease.ID, Flushed: lease.Flushed, Last: lease.Flushed},
+		moment: &moment{done: lease.Done, files: map[string]File{}, frames: map[string]span{}, texts: map[string][]byte{}},
 	}
-	state, err := s.opts.Queue.State(ctx)
+	if p.err = s.listFrames(ctx, &p.index, p.moment); p.err != nil {
+		s.opts.Store.EndLease(lease.ID)
+	}
+	p.at = time.Now()
+	return p
+}
+
+// finish adds to what was prepared the frames that came since, and then the metadata,
+// so that what a frame refers to is in the metadata.
+func (s *Source) finish(ctx context.Context, p *prepared) (Index, error) {
+	if p.err != nil {
+		return Index{}, p.err
+	}
+	x := &p.index
+	x.TakenAt = time.Now().UTC().Truncate(time.Microsecond)
+	err := s.listFrames(ctx, x, p.moment)
+	if err == nil {
+		err = s.listFiles(ctx, x, p)
+	}
 	if err != nil {
+		s.opts.Store.EndLease(x.Lease)
 		return Index{}, err
 	}
-	x.Last = max(state.Last, lease.Flushed)
-	if err := s.listFrames(ctx, &x, m); err != nil {
-		return Index{}, err
+	for _, f := range x.Files {
+		p.moment.files[f.Name] = f
+	}
+	if len(p.moment.frames) == 0 {
+		s.opts.Store.ReleaseFrames(x.Lease)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.taken[x.Lease] = p.moment
+	return *x, nil
+}
+
+func (s *Source) listFiles(ctx context.Context, x *Index, p *prepared) error {
+	for _, f := range p.lease.Files {
+		x.Files = append(x.Files, File{Kind: Segment, Name: f.Name, Bytes: f.Bytes, SHA256: f.SHA256})
 	}
 	metadata, err := s.opts.Metadata()
 	if err != nil {
-		return Index{}, fmt.Errorf("read metadata: %w", err)
+		return fmt.Errorf("read metadata: %w", err)
 	}
-	m.addText(&x, File{Kind: Metadata, Name: "metadata.json"}, metadata)
+	p.moment.addText(x, File{Kind: Metadata, Name: "metadata.json"}, metadata)
 	if s.opts.Audit != nil {
 		trail, err := s.opts.Audit(ctx)
 		if err != nil {
-			return Index{}, err
+			return err
 		}
-		m.addText(&x, File{Kind: Audit, Name: auditName}, trail)
+		p.moment.addText(x, File{Kind: Audit, Name: auditName}, trail)
 	}
 	erased, err := os.ReadFile(s.opts.Tombstones)
 	switch {
 	case err == nil:
-		m.addText(&x, File{Kind: Tombstones, Name: "tombstones"}, erased)
+		p.moment.addText(x, File{Kind: Tombstones, Name: "tombstones"}, erased)
 	case !errors.Is(err, os.ErrNotExist):
-		return Index{}, fmt.Errorf("read tombstones: %w", err)
+		return fmt.Errorf("read tombstones: %w", err)
 	}
-	m.addText(&x, File{Kind: Manifest, Name: "MANIFEST.json"}, lease.Manifest)
-	for _, f := range x.Files {
-		m.files[f.Name] = f
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for id, old := range s.taken {
-		if old.over() {
-			delete(s.taken, id)
-		}
-	}
-	s.taken[lease.ID] = m
-	return x, nil
+	p.moment.addText(x, File{Kind: Manifest, Name: "MANIFEST.json"}, p.lease.Manifest)
+	return nil
 }
 
 func (m *moment) over() bool {
@@ -125,8 +264,15 @@ func (m *moment) addText(x *Index, f File, text []byte) {
 	x.Files = append(x.Files, f)
 }
 
-// listFrames lists files of the frames that the segments do not hold.
+// listFrames adds files of the frames behind the index's last one, up to the queue's,
+// which becomes the index's.
 func (s *Source) listFrames(ctx context.Context, x *Index, m *moment) error {
+	state, err := s.opts.Queue.State(ctx)
+	if err != nil {
+		return err
+	}
+	first := x.Last + 1
+	x.Last = max(x.Last, state.Last)
 	var (
 		sum  hash.Hash
 		file File
@@ -141,7 +287,7 @@ func (s *Source) listFrames(ctx context.Context, x *Index, m *moment) error {
 		sum = nil
 	}
 	var b []byte
-	err := s.opts.Queue.RawRange(ctx, x.Flushed+1, x.Last, func(r queue.Raw) error {
+	err = s.opts.Queue.RawRange(ctx, first, x.Last, func(r queue.Raw) error {
 		b = b[:0]
 		if sum == nil {
 			sum, held = sha256.New(), span{first: r.Sequence}
@@ -168,8 +314,9 @@ type Content struct {
 }
 
 // Open opens a file of a lease, which it renews: store.ErrLeaseEnded when there is
-// none, store.ErrNotLeased for what its index did not list.
-func (s *Source) Open(lease, name string) (*Content, error) {
+// none, store.ErrNotLeased for what its index did not list. Files are opened in the
+// order of the index: when another one than of frames is, the queue may forget its frames.
+func (s *Source) Open(ctx context.Context, lease, name string) (*Content, error) {
 	s.mu.Lock()
 	m := s.taken[lease]
 	s.mu.Unlock()
@@ -184,8 +331,16 @@ func (s *Source) Open(lease, name string) (*Content, error) {
 		return nil, fmt.Errorf("%w: %q", store.ErrNotLeased, name)
 	}
 	if held, ok := m.frames[name]; ok {
+		state, err := s.opts.Queue.State(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if state.First > held.first {
+			return nil, fmt.Errorf("%w: the frames are not in the queue any more", store.ErrLeaseEnded)
+		}
 		return &Content{File: f, copy: func(ctx context.Context, to io.Writer) error { return s.copyFrames(ctx, to, lease, held) }}, nil
 	}
+	s.opts.Store.ReleaseFrames(lease) // they come first, and whoever asks for something else has them
 	if text, ok := m.texts[name]; ok {
 		return &Content{File: f, from: io.NopCloser(bytes.NewReader(text))}, nil
 	}

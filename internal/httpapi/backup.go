@@ -11,9 +11,11 @@ func backupRoutes() []route {
 	return []route{
 		{"GET", "/v1/backup/manifest", forAdmin, (*Server).backupManifest, doc{
 			id: "backupManifest", tag: "backup", audited: true, summary: "What a backup consists of, under a new lease",
-			text: "Until the lease ends (10 minutes after its last use, or at an erasure) the files can be fetched: those of the store " +
-				"never change, and the queue keeps the frames behind them. `eye backup DIR` does all of it.",
-			answers: []answer{{200, "the files, in the order in which they were read", schemaOf[backup.Index]()}}, errors: []int{404, 503}}},
+			text: "All that was acknowledged is brought into segments first. While that takes longer than some seconds the answer is 503 with Retry-After; its detail says what is being done: ask again. " +
+				"Until the lease ends (10 minutes after its last use, or at an erasure) the files can be fetched, in their order: segments " +
+				"never change, and the queue keeps the frames behind them until a file of another kind is asked for, or until three quarters of its quota are taken: then the lease ends. " +
+				"`eye backup DIR` does all of it.",
+			answers: []answer{{200, "the files, in the order in which they are to be fetched", schemaOf[backup.Index]()}}, errors: []int{404, 503}}},
 		{"GET", "/v1/backup/files/{name}", forAdmin, (*Server).backupFile, doc{
 			id: "backupFile", tag: "backup", audited: true, summary: "A file of a backup",
 			params: []param{
@@ -55,7 +57,7 @@ func (s *Server) backupFile(c *call) error {
 	if lease == "" {
 		return problem(http.StatusBadRequest, "give the lease of the manifest as the parameter lease")
 	}
-	file, err := source.Open(lease, c.PathValue("name"))
+	file, err := source.Open(c.ctx(), lease, c.PathValue("name"))
 	if err != nil {
 		return err
 	}

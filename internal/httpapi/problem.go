@@ -13,6 +13,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"theeye/internal/backup"
 	"theeye/internal/ingest"
 	"theeye/internal/nofile"
 	"theeye/internal/query"
@@ -80,6 +81,8 @@ func (s *Server) problemOf(err error) *ProblemDetails {
 		breaks  *registry.BreakingError
 		request *replay.InvalidError
 		tooBig  *http.MaxBytesError
+
+		prepares *backup.PreparingError
 	)
 	switch {
 	case errors.As(err, &own):
@@ -130,8 +133,10 @@ func (s *Server) problemOf(err error) *ProblemDetails {
 		return unavailable("it is not known whether the events were kept: send them again with the same ids, which is safe")
 	case errors.Is(err, store.ErrTooWide):
 		return problem(http.StatusBadRequest, err.Error())
+	case errors.As(err, &prepares):
+		return unavailable(prepares.Error())
 	case errors.Is(err, store.ErrLeaseEnded):
-		return problem(http.StatusGone, "the lease has ended, by its time or by an erasure: take the manifest again")
+		return problem(http.StatusGone, "the lease has ended, by its time, by an erasure, or because the queue needs the room: take the manifest again")
 	case errors.Is(err, store.ErrExportEnded):
 		return unavailable("an erasure ended the export: start it again")
 	case errors.Is(err, store.ErrNotLeased):

@@ -44,4 +44,9 @@ type Leaser interface {
 	ReadSegmentFile(lease, name string) (io.ReadCloser, error)
 	// RenewLease begins the time of a lease anew.
 	RenewLease(lease string) error
+	// ReleaseFrames tells that the frames behind Lease.Flushed are not needed any more
+	// for a lease, whose files stay. It does nothing for a lease that has ended.
+	ReleaseFrames(lease string)
+	// EndLease ends a lease before its time.
+	EndLease(lease string)
 }

@@ -78,6 +78,29 @@ const trimTick = time.Second
 // trimTimeout bounds a trim; what it leaves goes with the next one.
 const trimTimeout = 10 * time.Second
 
+// maxHeld is the part of the quota, in hundredths, beyond which nothing holds frames.
+const maxHeld = 75
+
+// held returns the last frame that nothing holds. When more would be trimmed and the
+// queue is filling, what holds it ends.
+func (w *Worker) held(ctx context.Context, upTo uint64) uint64 {
+	if w.opts.Hold == nil {
+		return upTo
+	}
+	held := w.opts.Hold()
+	if held >= upTo {
+		return held
+	}
+	state, err := w.opts.Queue.State(ctx)
+	if err != nil || state.Bytes <= uint64(state.Quota)/100*maxHeld {
+		return held
+	}
+	w.opts.Logger.Warn("frames are not held for a backup any more, because the queue is filling; the backup begins again",
+		"bytes", state.Bytes, "quota", state.Quota)
+	w.opts.EndHolds()
+	return upTo
+}
+
 // trim takes from the queue what is flushed and need not be kept.
 func (w *Worker) trim(ctx context.Context) {
 	flushed, err := w.opts.Store.Flushed(ctx)
@@ -88,9 +111,7 @@ func (w *Worker) trim(ctx context.Context) {
 		w.opts.Logger.Warn("old files of confirmed frames stay; it is tried again", "error", err)
 	}
 	upTo := w.trimmer.next(flushed, w.opts.Queue.Quota()/2)
-	if held := w.opts.Hold; held != nil {
-		upTo = min(upTo, held())
-	}
+	upTo = min(upTo, w.held(ctx, upTo))
 	if upTo <= w.trimmer.trimmed {
 		return
 	}

@@ -40,6 +40,9 @@ type Options struct {
 	// Hold returns the last frame that may be trimmed now, math.MaxUint64 for
 	// any. It may be nil.
 	Hold func() uint64
+	// EndHolds makes Hold return math.MaxUint64, because the queue has passed three
+	// quarters of its quota. It is not nil when Hold is not.
+	EndHolds func()
 	// Lost is told of acknowledged events that cannot be read any more, after they were
 	// counted as lost. It may be nil.
 	Lost       func(queue.Loss)

@@ -37,7 +37,7 @@ type leases struct {
 }
 
 type lease struct {
-	flushed  uint64
+	flushed  uint64          // frames behind it are held; math.MaxUint64 when they are released
 	segments map[uint64]bool // by id
 	files    map[string]bool
 	ends     time.Time
@@ -45,7 +45,7 @@ type lease struct {
 }
 
 // Lease implements store.Leaser. Nothing is flushed for it: what is hot is behind
-// its Flushed in the queue, of which Held keeps that part.
+// its Flushed in the queue, of which Held keeps that part until ReleaseFrames.
 func (s *Store) Lease(context.Context) (store.Lease, error) {
 	if !s.keeps() {
 		return store.Lease{}, errNoFolder
@@ -131,8 +131,17 @@ func (s *Store) renewed(id string) (*lease, error) {
 	return l, nil
 }
 
+// ReleaseFrames implements store.Leaser.
+func (s *Store) ReleaseFrames(lease string) {
+	s.leases.mu.Lock()
+	defer s.leases.mu.Unlock()
+	if l := s.leases.by[lease]; l != nil {
+		l.flushed = math.MaxUint64
+	}
+}
+
 // Held returns the last frame that no lease asks the queue for, math.MaxUint64
-// without leases: what is behind it must not be trimmed.
+// without leases that do: what is behind it must not be trimmed.
 func (s *Store) Held() uint64 {
 	s.leases.mu.Lock()
 	defer s.leases.mu.Unlock()
@@ -147,10 +156,24 @@ func (s *Store) Held() uint64 {
 
 // EndLeases ends all leases, because what they name must not be copied any more.
 // Files that are being read end with store.ErrLeaseEnded.
-func (s *Store) EndLeases() {
+func (s *Store) EndLeases() { s.endLeases(func(string, *lease) bool { return true }) }
+
+// EndLease implements store.Leaser.
+func (s *Store) EndLease(which string) {
+	s.endLeases(func(id string, _ *lease) bool { return id == which })
+}
+
+// EndHolds ends the leases for which frames are held, because the queue needs the room.
+func (s *Store) EndHolds() {
+	s.endLeases(func(_ string, l *lease) bool { return l.flushed < math.MaxUint64 })
+}
+
+func (s *Store) endLeases(which func(id string, l *lease) bool) {
 	s.leases.mu.Lock()
-	for id := range s.leases.by {
-		s.leases.endLocked(id)
+	for id, l := range s.leases.by {
+		if which(id, l) {
+			s.leases.endLocked(id)
+		}
 	}
 	gone := s.leases.leaveLocked()
 	s.leases.mu.Unlock()
