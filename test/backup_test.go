@@ -36,7 +36,7 @@ type backupSummary struct {
 func (s *server) backup(dir string) (b backupSummary) {
 	s.t.Helper()
 	code, out := runEye(s.t, nil, "backup", dir, "--data", s.data, "--json")
-	if err := json.Unmarshal([]byte(out), &b); code != 0 || err != nil {
+	if err := json.Unmarshal([]byte(out[strings.LastIndex(out, "\n{")+1:]), &b); code != 0 || err != nil {
 		s.t.Fatalf("backup ended with %d, %v:\n%s", code, err, out)
 	}
 	return b
@@ -311,49 +311,188 @@ func flip(t *testing.T, name string) {
 	}
 }
 
-// While a lease lives, the queue keeps the frames that it lists, also when it
-// would have trimmed them.
-func TestQueueIsNotTrimmedPastALease(t *testing.T) {
-	s := start(t, "--flush-rows", "100", "--queue-max-bytes", "8MiB")
-	s.must(s.call("POST", "/v1/events?wait=stored", s.write, `{"session_id":"s","category":"c","name":"n","data":{},"timestamp":"2021-01-01T00:00:00Z"}`), 201)
-	manifest := s.call("GET", "/v1/backup/manifest", s.admin, "")
-	s.must(manifest, 200)
-	var x struct {
-		Lease string
-		Files []struct{ Name, SHA256 string }
+// leased is a manifest of a backup.
+type leased struct {
+	Lease         string
+	Flushed, Last uint64
+	Files         []struct{ Kind, Name, SHA256 string }
+}
+
+// manifest begins a backup, and waits until that is prepared.
+func (s *server) manifest() (x leased) {
+	s.t.Helper()
+	s.eventually("a backup to be prepared", func() bool {
+		a := s.call("GET", "/v1/backup/manifest", s.admin, "")
+		if a.status == 503 && a.header.Get("Retry-After") != "" {
+			return false
+		}
+		s.must(a, 200)
+		if err := json.Unmarshal(a.body, &x, json.MatchCaseInsensitiveNames(true)); err != nil {
+			s.t.Fatal(err)
+		}
+		return true
+	})
+	return x
+}
+
+// manifestWithFrames begins backups under load until one has frames, which come
+// between the flush and the answer.
+func (s *server) manifestWithFrames() (x leased) {
+	s.t.Helper()
+	stop := make(chan struct{})
+	var load sync.WaitGroup
+	for range 4 {
+		load.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					s.must(s.call("POST", "/v1/events", s.write, fine), 202)
+				}
+			}
+		})
 	}
-	if err := json.Unmarshal(manifest.body, &x, json.MatchCaseInsensitiveNames(true)); err != nil {
-		t.Fatal(err)
-	}
-	i := slices.IndexFunc(x.Files, func(f struct{ Name, SHA256 string }) bool { return strings.HasPrefix(f.Name, "frames-") })
-	if i < 0 {
-		t.Fatalf("no frames in %s", manifest.body)
-	}
-	// More than half of the quota, flushed in between; it cannot be compressed.
+	s.eventually("a backup with frames", func() bool {
+		x = s.manifest()
+		return x.Files[0].Kind == "frames"
+	})
+	close(stop)
+	load.Wait()
+	return x
+}
+
+// flood sends and stores so many bytes, which cannot be compressed. Each request must
+// be taken.
+func (s *server) flood(bytes int) {
+	s.t.Helper()
 	noise := rand.NewChaCha8([32]byte{1})
 	text := make([]byte, 45<<10)
-	for range 6 << 20 / (20 * 60 << 10) {
+	for sent := 0; sent < bytes; sent += 20 * len(text) {
 		var body []string
 		for range 20 {
 			_, _ = noise.Read(text)
 			body = append(body, fmt.Sprintf(`{"session_id":"s","category":"c","name":"n","data":{"x":"%s"},"timestamp":"2021-01-01T00:00:00Z"}`, base64.StdEncoding.EncodeToString(text)))
 		}
 		s.must(s.call("POST", "/v1/events?wait=stored", s.write, "["+strings.Join(body, ",")+"]"), 201)
-		s.fill(2)
+		s.fill(2) // the rows that make a segment
 	}
-	s.flushed(500)
-	s.fill(1) // a batch behind the flushes: trimming is considered
-	path := "/v1/backup/files/" + x.Files[i].Name + "?lease="
-	a := s.call("GET", path+x.Lease, s.admin, "")
-	s.must(a, 200)
-	if sum := sha256.Sum256(a.body); hex.EncodeToString(sum[:]) != x.Files[i].SHA256 {
-		t.Errorf("%s has another content than the manifest says", x.Files[i].Name)
-	}
+}
 
+// A backup may take as long as it wants: the queue is held for its frames alone, and
+// not when that would fill it. So intake goes on.
+func TestSlowBackupDoesNotHoldUpIntake(t *testing.T) {
+	s := start(t, "--flush-rows", "100", "--queue-max-bytes", "16MiB")
+	const twice = 32 << 20 // of the quota, as it comes
+	s.fill(1)
+	t.Run("that copies segments", func(t *testing.T) {
+		s.t = t
+		x := s.manifestWithFrames()
+		for _, f := range x.Files { // frames, and then something else
+			a := s.call("GET", "/v1/backup/files/"+f.Name+"?lease="+x.Lease, s.admin, "")
+			s.must(a, 200)
+			if sum := sha256.Sum256(a.body); hex.EncodeToString(sum[:]) != f.SHA256 {
+				t.Errorf("%s has another content than the manifest says", f.Name)
+			}
+			if f.Kind != "frames" {
+				break
+			}
+		}
+		s.flood(twice)
+		for _, f := range x.Files { // merged meanwhile, and still there
+			want := 200
+			if f.Kind == "frames" {
+				want = 410
+			}
+			if a := s.call("GET", "/v1/backup/files/"+f.Name+"?lease="+x.Lease, s.admin, ""); a.status != want {
+				t.Errorf("%s: %d, want %d: %s", f.Name, a.status, want, a.body)
+			}
+		}
+	})
+	t.Run("that copies nothing", func(t *testing.T) {
+		s.t = t
+		x := s.manifestWithFrames()
+		s.flood(twice)
+		for _, f := range x.Files {
+			if a := s.call("GET", "/v1/backup/files/"+f.Name+"?lease="+x.Lease, s.admin, ""); a.status != 410 {
+				t.Errorf("%s: %d of a lease that held the queue: %s", f.Name, a.status, a.body)
+			}
+		}
+	})
+	s.t = t
+	s.eventually("the rest to be stored", func() bool { return fmt.Sprint(s.account()["pending"]) == "0" })
+	if b := s.account(); b["balanced"] != true || fmt.Sprint(b["lost"]) != "0" {
+		t.Errorf("the books say %v", b)
+	}
+}
+
+// However small the frames are, and however many come meanwhile, what was
+// acknowledged before a backup is in its segments.
+func TestBackupUnderSmallFrames(t *testing.T) {
+	s := start(t)
+	stop := make(chan struct{})
+	var sent atomic.Int64
+	var load sync.WaitGroup
+	for range 8 {
+		load.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					s.must(s.call("POST", "/v1/events", s.write, fine), 202)
+					sent.Add(1)
+				}
+			}
+		})
+	}
+	s.eventually("some load", func() bool { return sent.Load() > 2000 })
+	metric := func() (frames uint64) {
+		a := s.call("GET", "/metrics", s.admin, "")
+		_, rest, _ := strings.Cut(string(a.body), "\neye_queue_frames ")
+		if _, err := fmt.Sscan(rest, &frames); err != nil {
+			t.Fatal(err)
+		}
+		return frames
+	}
+	before, events := metric(), sent.Load()
+	dir := filepath.Join(t.TempDir(), "backup")
+	s.backup(dir)
+	during := sent.Load() - events
+	close(stop)
+	load.Wait()
+	var x leased
+	text, err := os.ReadFile(filepath.Join(dir, "backup.json"))
+	if err == nil {
+		err = json.Unmarshal(text, &x, json.MatchCaseInsensitiveNames(true))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d frames before the backup, %d in segments, %d behind them; %d events during it", before, x.Flushed, x.Last-x.Flushed, during)
+	if x.Flushed < before {
+		t.Errorf("of %d frames that were there when the backup began, %d are in segments", before, x.Flushed)
+	}
+	if code, out := runEye(t, nil, "backup", "verify", dir); code != 0 {
+		t.Errorf("verify ended with %d:\n%s", code, out)
+	}
+	r := s.restored(dir)
+	if b := r.account(); b["received"].(float64) < float64(events) || b["balanced"] != true || fmt.Sprint(b["lost"]) != "0" {
+		t.Errorf("%d events were acknowledged before the backup, and the books say %v", events, b)
+	}
+}
+
+// Who may fetch what of a backup.
+func TestFilesOfABackup(t *testing.T) {
+	s := start(t)
+	s.fill(1)
+	x := s.manifest()
+	path := "/v1/backup/files/" + x.Files[0].Name + "?lease="
 	for _, c := range []struct {
 		path, key string
 		want      int
 	}{
+		{path + x.Lease, s.admin, 200},
 		{path + x.Lease, s.read, 403},
 		{path + x.Lease, "", 401},
 		{"/v1/backup/manifest", s.write, 403},

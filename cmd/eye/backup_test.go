@@ -29,6 +29,9 @@ type fickle struct {
 	cut    map[string]int
 	gone   map[string]bool // a lease and a name that end the lease
 	wrong  string          // a name whose content is another
+	// preparing is how often it says that a backup is being prepared.
+	preparing int
+	frames    string // a name that is listed as frames
 }
 
 func contents() map[string]string {
@@ -37,10 +40,21 @@ func contents() map[string]string {
 
 func (s *fickle) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	name, ok := strings.CutPrefix(r.URL.Path, "/v1/backup/files/")
+	if !ok && s.preparing > 0 {
+		s.preparing--
+		w.Header().Set("Retry-After", "1")
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = fmt.Fprintf(w, `{"detail":"step %d"}`, s.preparing/10)
+		return
+	}
 	if !ok {
 		s.leases++
 		x := backup.Index{Version: 1, TakenAt: time.Unix(0, 0).UTC(), Lease: fmt.Sprint(s.leases)}
 		for name, kind := range map[string]backup.Kind{"a": backup.Segment, "b": backup.Segment, "metadata.json": backup.Metadata, "MANIFEST.json": backup.Manifest} {
+			if name == s.frames {
+				kind = backup.Frames
+			}
 			sum := sha256.Sum256([]byte(contents()[name]))
 			x.Files = append(x.Files, backup.File{Kind: kind, Name: name, Bytes: int64(len(contents()[name])), SHA256: hex.EncodeToString(sum[:])})
 		}
@@ -130,6 +144,26 @@ func TestBackupVerifiesWhatItKeeps(t *testing.T) {
 	}
 	if left, err := os.ReadDir(filepath.Join(dir, "files")); err != nil || len(left) != 4 {
 		t.Errorf("left are %v, %v", left, err)
+	}
+}
+
+// A backup waits for its server to prepare it, however often it is told so, and tells
+// each step once. Frames are fetched first, also when another server lists them later.
+func TestBackupWaits(t *testing.T) {
+	s := &fickle{preparing: 25, frames: "b"}
+	out, err := s.backup(t, filepath.Join(t.TempDir(), "b"))
+	if err != nil || s.leases != 1 {
+		t.Fatalf("%d leases, %v", s.leases, err)
+	}
+	if want := "eye: step 2\neye: step 1\neye: step 0\n"; !strings.HasSuffix(out, want) {
+		t.Errorf("it said %q", out)
+	}
+	if s.served[0] != "b" {
+		t.Errorf("copied %v", s.served)
+	}
+	s.preparing = 1_000_000
+	if _, err := s.backup(t, filepath.Join(t.TempDir(), "b")); err == nil || !strings.Contains(err.Error(), "step 99") {
+		t.Errorf("of a server that is never ready: %v", err)
 	}
 }
 
