@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -170,7 +171,14 @@ func TestBackupEndsWithItsKey(t *testing.T) {
 		if !ok {
 			t.Fatal("the store has no leases")
 		}
-		o.Backup = backup.NewSource(backup.Options{Store: leaser, Queue: o.Queue, Metadata: keys.Document, Tombstones: filepath.Join(t.TempDir(), "none")})
+		o.Backup = backup.NewSource(backup.Options{
+			Store: leaser, Queue: o.Queue, Metadata: keys.Document, Tombstones: filepath.Join(t.TempDir(), "none"),
+			Flush: func(context.Context, func(string)) error { return nil }, // a.flush has done it
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		var ended sync.WaitGroup
+		ended.Go(func() { _ = o.Backup.Run(ctx) })
+		t.Cleanup(func() { cancel(); ended.Wait() })
 	})
 	random := rand.NewChaCha8([32]byte{})
 	var events []event.Event
