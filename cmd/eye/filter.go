@@ -42,7 +42,7 @@ func newFilterFlags(cmd *cobra.Command, of filterOf) *filterFlags {
 	if of.rejections {
 		list("code", "code", "`code` of a problem")
 		list("pointer", "pointer", "JSON `Pointer` of a problem")
-		list("event-id", "event_id", "`id` of the rejected event")
+		list("event-id", "event_id", "`id` of the rejected event, also as its sender wrote it")
 		text("replayed", "`true` for those that a replay has brought through, false for those that are open")
 	}
 	if of.order {

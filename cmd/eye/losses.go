@@ -37,7 +37,7 @@ func (s *server) reconcile(ctx context.Context) error {
 	}
 	if s.queue.Began() && flushed > 0 {
 		s.store.Branch(flushed)
-		if err := s.store.Begin(); err != nil {
+		if err := s.store.Begin(false); err != nil {
 			return err
 		}
 	}

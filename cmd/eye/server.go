@@ -168,7 +168,7 @@ func (s *server) begin(ctx context.Context) error {
 			"to begin an empty store with what the queue still holds, run `eye store recover --empty`",
 			s.cfg.Data, max(state.Last, s.queue.LastConfirmed()), state.First)
 	}
-	return s.store.Begin()
+	return s.store.Begin(!s.store.Begun() && state.Frames > 0)
 }
 
 // connect makes the parts that hold nothing open.
@@ -192,7 +192,7 @@ func (s *server) connect(ctx context.Context, metrics *prometheus.Registry) erro
 		Publish: s.queue.Publish, Acknowledged: s.live.Acknowledged, Erasures: s.store.Erasures, Types: s.registry.Type,
 		MaxEventBytes: int(s.cfg.MaxEventBytes), MaxBatchEvents: s.cfg.MaxBatchEvents,
 		FutureTolerance: s.cfg.FutureTolerance, SkewTolerance: s.cfg.SkewTolerance,
-		Registerer: metrics, AnswerFirst: answerFirst,
+		Upgraded: s.store.Upgraded(), Registerer: metrics, AnswerFirst: answerFirst,
 	})
 	s.worker = worker.New(worker.Options{
 		Queue: s.queue, Store: s.store, Live: s.live, Hold: s.store.Held, EndHolds: s.store.EndHolds, Resets: s.store.Resets(), Lost: s.lost, Logger: s.log, Registerer: metrics,

@@ -27,9 +27,12 @@ const MaxSeq int64 = 1<<53 - 1
 // Strings and Data may share memory with the frame they were read from: keep a
 // copy when only a part is kept for long.
 type Event struct {
-	App       string
-	ID        uuid.UUID
-	ClientID  string // the id as sent, when it was not a UUID; else empty
+	App      string
+	ID       uuid.UUID
+	ClientID string // the id as sent, when it was not a UUID; else empty
+	// FormerID is what a version before gave it as id, when that may be stored and differs;
+	// else zero. It is kept in frames alone, until the event's fate is decided.
+	FormerID  uuid.UUID
 	SessionID string
 	Category  string
 	Name      string

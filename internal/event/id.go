@@ -1,6 +1,7 @@
 package event
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/google/uuid"
@@ -32,6 +33,42 @@ func ParseID(app, text string) (id uuid.UUID, clientID string) {
 	}
 	return DeriveID(app, text), text
 }
+
+// ParseOriginID is ParseID for keys with origins. Those are public, so texts that are not
+// UUIDs have a namespace of their own: a page cannot take the id of what a server sends.
+func ParseOriginID(app, text string) (id uuid.UUID, clientID string) {
+	if id, ok := ParseUUID(text); ok {
+		return id, ""
+	}
+	return DeriveID(app, originNamespace, text), text
+}
+
+// IdempotentID returns the id of the event with an index in a request that has an
+// idempotency key and gives it none; OriginIdempotentID is that for keys with origins.
+func IdempotentID(app, key string, index int) uuid.UUID {
+	return DeriveID(app, idempotencyNamespace, key, strconv.Itoa(index))
+}
+
+// OriginIdempotentID is described with IdempotentID.
+func OriginIdempotentID(app, key string, index int) uuid.UUID {
+	return DeriveID(app, originNamespace, idempotencyNamespace, key, strconv.Itoa(index))
+}
+
+// FormerID returns the id that versions before keys with origins had a namespace of their
+// own gave to a client's id. It is the zero UUID when that is the same.
+func FormerID(app string, id uuid.UUID, clientID string) uuid.UUID {
+	if clientID == "" || id != DeriveID(app, originNamespace, clientID) {
+		return uuid.UUID{}
+	}
+	return DeriveID(app, clientID)
+}
+
+// The first parts of names that are not a client's id alone. They are part of the stored
+// format, as the namespace is.
+const (
+	originNamespace      = "origin"
+	idempotencyNamespace = "idempotency key"
+)
 
 // ParseUUID reads the 36-character form alone; braces, urn: and bare hex, which
 // uuid.Parse takes too, are no UUIDs here.

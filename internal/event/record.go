@@ -63,6 +63,23 @@ func (r Record) ClientID() string {
 	}
 }
 
+// Former returns the record as it would be under the id that a version before gave it; ok
+// is false when that is the same.
+func (r Record) Former() (former Record, ok bool) {
+	switch {
+	case r.Event != nil && r.Event.FormerID != uuid.UUID{}:
+		e := *r.Event
+		e.ID, e.FormerID = e.FormerID, uuid.UUID{}
+		return Record{Event: &e}, true
+	case r.Rejection != nil && r.Rejection.FormerID != uuid.UUID{} && !r.Rejection.Truncated(): // its id comes from the whole body
+		x := *r.Rejection
+		x.ID, x.EventID, x.FormerID = RejectionID(x.App, x.FormerID, x.Raw), x.FormerID, uuid.UUID{}
+		return Record{Rejection: &x}, true
+	default:
+		return Record{}, false
+	}
+}
+
 // ReceivedAt returns when the record arrived first.
 func (r Record) ReceivedAt() Micros {
 	switch {
@@ -123,14 +140,17 @@ const (
 
 	flagPositioned = 1 << 0 // position follows: a replay keeps its first one
 	flagSeq        = 1 << 1 // of an event
+	flagFormer     = 1 << 2 // FormerID follows; since frame version 2
 )
 
 // flagsOf returns the flags that a kind of record may have; ok is false for an unknown kind.
 func flagsOf(kind byte) (flags byte, ok bool) {
 	switch kind {
 	case kindEvent:
-		return flagPositioned | flagSeq, true
-	case kindRejection, kindErased, kindTruncated:
+		return flagPositioned | flagSeq | flagFormer, true
+	case kindRejection, kindTruncated:
+		return flagPositioned | flagFormer, true
+	case kindErased:
 		return flagPositioned, true
 	default:
 		return 0, false
@@ -173,12 +193,18 @@ func appendEvent(b []byte, e *Event, positioned bool) []byte {
 	if e.Seq != NoSeq {
 		flags |= flagSeq
 	}
+	if e.FormerID != (uuid.UUID{}) {
+		flags |= flagFormer
+	}
 	b = append(b, kindEvent, flags)
 	if positioned {
 		b = appendPosition(b, e.Position)
 	}
 	if e.Seq != NoSeq {
 		b = binary.AppendUvarint(b, uint64(e.Seq))
+	}
+	if flags&flagFormer != 0 {
+		b = append(b, e.FormerID[:]...)
 	}
 	b = appendText(b, e.App)
 	b = append(b, e.ID[:]...)
@@ -200,6 +226,9 @@ func appendRejection(b []byte, r *Rejection, positioned bool) []byte {
 	if positioned {
 		flags |= flagPositioned
 	}
+	if r.FormerID != (uuid.UUID{}) {
+		flags |= flagFormer
+	}
 	kind := byte(kindRejection)
 	if r.Truncated() {
 		kind = kindTruncated
@@ -207,6 +236,9 @@ func appendRejection(b []byte, r *Rejection, positioned bool) []byte {
 	b = append(b, kind, flags)
 	if positioned {
 		b = appendPosition(b, r.Position)
+	}
+	if flags&flagFormer != 0 {
+		b = append(b, r.FormerID[:]...)
 	}
 	b = appendText(b, r.App)
 	b = append(b, r.ID[:]...)
@@ -306,9 +338,9 @@ func (d *decoder) record(index uint32) Record {
 	case kindEvent:
 		return Record{Event: d.event(flags, at)}
 	case kindRejection:
-		return Record{Rejection: d.rejection(at)}
+		return Record{Rejection: d.rejection(flags, at)}
 	case kindTruncated:
-		r := d.rejection(at)
+		r := d.rejection(flags, at)
 		r.Whole = d.body()
 		return Record{Rejection: r}
 	case kindErased:
@@ -327,6 +359,9 @@ func (d *decoder) event(flags byte, at Position) *Event {
 			d.fail("seq out of range")
 		}
 	}
+	if flags&flagFormer != 0 {
+		e.FormerID = d.uuid()
+	}
 	e.App = d.string()
 	e.ID = d.uuid()
 	e.ClientID = d.string()
@@ -342,8 +377,11 @@ func (d *decoder) event(flags byte, at Position) *Event {
 	return e
 }
 
-func (d *decoder) rejection(at Position) *Rejection {
+func (d *decoder) rejection(flags byte, at Position) *Rejection {
 	r := &Rejection{Position: at, CarriedBy: d.frame}
+	if flags&flagFormer != 0 {
+		r.FormerID = d.uuid()
+	}
 	r.App = d.string()
 	r.ID = d.uuid()
 	r.EventID = d.uuid()

@@ -49,13 +49,20 @@ func records() *rapid.Generator[event.Record] {
 			if rapid.Bool().Draw(t, "truncated") {
 				r.Whole = event.BodyOf(rapid.SliceOfN(rapid.Byte(), 1, 9).Draw(t, "whole"))
 			}
+			if rapid.Bool().Draw(t, "has a former id") {
+				r.FormerID = ids().Draw(t, "former id")
+			}
 			for range rapid.IntRange(0, 3).Draw(t, "problems") {
 				r.Problems = append(r.Problems, event.Problem{Code: text("code"), Pointer: text("pointer"), Message: text("message")})
 			}
 			return event.Record{Rejection: r}
 		}
+		var former uuid.UUID
+		if rapid.Bool().Draw(t, "has a former id") {
+			former = ids().Draw(t, "former id")
+		}
 		return event.Record{Event: &event.Event{
-			App: text("app"), ID: ids().Draw(t, "id"), ClientID: text("client id"), SessionID: text("session"),
+			App: text("app"), ID: ids().Draw(t, "id"), FormerID: former, ClientID: text("client id"), SessionID: text("session"),
 			Category: text("category"), Name: text("name"), Data: rapid.SliceOf(rapid.Byte()).Draw(t, "data"),
 			Timestamp: text("timestamp"), Sender: text("sender"),
 			Seq:      rapid.OneOf(rapid.Just(event.NoSeq), rapid.Int64Range(0, event.MaxSeq)).Draw(t, "seq"),

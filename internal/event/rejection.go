@@ -44,6 +44,7 @@ type Rejection struct {
 	ID       uuid.UUID // RejectionID of App, EventID and the whole body
 	EventID  uuid.UUID
 	ClientID string
+	FormerID uuid.UUID // of the event; as in Event
 	App      string
 
 	// What could be read of the event; empty otherwise.

@@ -25,11 +25,12 @@ const (
 
 // ReceiptAnswer is the whole history of an event id.
 type ReceiptAnswer struct {
-	ID       uuid.UUID `json:"id"`
-	ClientID string    `json:"client_id,omitzero"`
-	App      string    `json:"app"`
-	Status   string    `json:"status" enum:"stored,pending,rejected,erased" doc:"the first of these that holds"`
-	Arrivals []Arrival `json:"arrivals" doc:"the newest 100, newest first; fewer when their problems exceed about 8 MiB"`
+	ID       uuid.UUID  `json:"id"`
+	ClientID string     `json:"client_id,omitzero"`
+	App      string     `json:"app"`
+	AlsoID   *uuid.UUID `json:"also_id,omitzero" doc:"another event of the application whose sender called it the same: one of the two came from a page, with a key that names origins"`
+	Status   string     `json:"status" enum:"stored,pending,rejected,erased" doc:"the first of these that holds"`
+	Arrivals []Arrival  `json:"arrivals" doc:"the newest 100, newest first; fewer when their problems exceed about 8 MiB"`
 }
 
 func (s *Server) receipt(c *call) error {
@@ -38,7 +39,8 @@ func (s *Server) receipt(c *call) error {
 		return err
 	}
 	defer r.cancel()
-	r.IDs = s.eventIDs(r.Apps, c.PathValue("id"))
+	list := s.candidates(r.Apps, c.PathValue("id"))
+	r.IDs = idsOf(list)
 	// What waits is looked up first: an arrival that is stored meanwhile is then
 	// found twice and told once, and never missed.
 	behind := s.opts.Live.Position()
@@ -46,26 +48,106 @@ func (s *Server) receipt(c *call) error {
 	if err != nil {
 		return err
 	}
-	arrivals, err := s.opts.Reader.Receipt(r.ctx, r.Query, receiptArrivals)
+	arrivals, one, also, err := s.history(&r, list, waiting)
 	if err != nil {
 		return err
-	}
-	for _, a := range waiting {
-		if !slices.ContainsFunc(arrivals, func(b store.Arrival) bool {
-			return b.App == a.App && b.Position == a.Position && b.CarriedBy == a.CarriedBy
-		}) {
-			arrivals = append(arrivals, a)
-		}
 	}
 	if len(arrivals) == 0 {
 		return problem(http.StatusNotFound, "nothing with this id ever came, as far as this key sees")
 	}
 	keepPage(r.memory, arrivals, (*store.Arrival).Size)
-	return s.streamJSON(c, s.receiptOf(arrivals))
+	answer := s.receiptOf(arrivals)
+	answer.ID, answer.AlsoID = one.id, also
+	return s.streamJSON(c, answer)
 }
 
-// receiptOf makes the receipt of arrivals that may be of several applications:
-// that of the one whose status ranks first is told.
+// history returns the newest arrivals of the event that is meant, which event that is, and
+// the other id that the same text has in its application. Waiting are arrivals that are
+// not stored yet.
+func (s *Server) history(r *reading, list []candidate, waiting []store.Arrival) (arrivals []store.Arrival, one candidate, also *uuid.UUID, err error) {
+	all, err := s.opts.Reader.Receipt(r.ctx, r.Query, receiptArrivals)
+	if err != nil {
+		return nil, one, nil, err
+	}
+	var found []candidate
+	for _, a := range slices.Concat(all, waiting) {
+		found = append(found, candidate{a.App, a.EventID})
+	}
+	if len(found) == 0 {
+		return nil, one, nil, nil
+	}
+	cut := mayBeCut(all) // what is meant may be older than all of them
+	if cut {
+		if found, err = s.lookForEach(r, list, found); err != nil {
+			return nil, one, nil, err
+		}
+	}
+	one, also = meant(list, found)
+	isMeant := func(a store.Arrival) bool { return one == candidate{a.App, a.EventID} }
+	if cut {
+		q := r.Query
+		q.Apps, q.IDs = []string{one.app}, []uuid.UUID{one.id}
+		if all, err = s.opts.Reader.Receipt(r.ctx, q, receiptArrivals); err != nil {
+			return nil, one, nil, err
+		}
+	}
+	arrivals = slices.DeleteFunc(all, func(a store.Arrival) bool { return !isMeant(a) })
+	for _, a := range waiting {
+		if isMeant(a) && !slices.ContainsFunc(arrivals, func(b store.Arrival) bool {
+			return b.Position == a.Position && b.CarriedBy == a.CarriedBy
+		}) {
+			arrivals = append(arrivals, a)
+		}
+	}
+	return arrivals, one, also, nil
+}
+
+// mayBeCut reports whether there may be more arrivals than those that a store returned.
+func mayBeCut(arrivals []store.Arrival) bool {
+	const large = 1 << 20 // bytes; no page that ends by its size has less
+	size := 0
+	for i := range arrivals {
+		size += arrivals[i].Size()
+	}
+	return len(arrivals) == receiptArrivals || size >= large
+}
+
+// lookForEach returns which candidates of the first application exist, one by one. Found
+// are some that do.
+func (s *Server) lookForEach(r *reading, list, found []candidate) ([]candidate, error) {
+	all := slices.Clone(found)
+	for _, c := range list {
+		if c.app != "" {
+			all = append(all, c)
+			continue
+		}
+		for _, app := range s.opts.Registry.Apps() { // a UUID may be that of any
+			all = append(all, candidate{app.Name, c.id})
+		}
+	}
+	slices.SortFunc(all, func(a, b candidate) int { return strings.Compare(a.app, b.app) })
+	var there []candidate
+	for _, c := range slices.Compact(all) {
+		if len(there) > 0 && there[0].app != c.app {
+			break
+		}
+		q := r.Query
+		q.Apps, q.IDs = []string{c.app}, []uuid.UUID{c.id}
+		if r.Apps != nil && !slices.Contains(r.Apps, c.app) {
+			continue
+		}
+		arrivals, err := s.opts.Reader.Receipt(r.ctx, q, 1)
+		if err != nil {
+			return nil, err
+		}
+		if len(arrivals) > 0 || slices.Contains(found, c) {
+			there = append(there, c)
+		}
+	}
+	return there, nil
+}
+
+// receiptOf makes the receipt of the arrivals of one event.
 func (s *Server) receiptOf(arrivals []store.Arrival) ReceiptAnswer {
 	ranks := []event.Fate{event.Stored, event.Pending, event.Rejected, event.Erased, event.Duplicate, event.Expired}
 	slices.SortStableFunc(arrivals, func(a, b store.Arrival) int {
@@ -75,10 +157,7 @@ func (s *Server) receiptOf(arrivals []store.Arrival) ReceiptAnswer {
 		return slices.Index(ranks, a.Fate) - slices.Index(ranks, b.Fate)
 	})
 	answer := ReceiptAnswer{ID: best.EventID, ClientID: best.ClientID, App: best.App, Status: best.Fate.String(), Arrivals: []Arrival{}}
-	for _, a := range arrivals {
-		if a.App != best.App || len(answer.Arrivals) == receiptArrivals {
-			continue
-		}
+	for _, a := range arrivals[:min(len(arrivals), receiptArrivals)] {
 		if a.Problems == nil {
 			a.Problems = []event.Problem{}
 		}

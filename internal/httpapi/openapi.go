@@ -82,7 +82,7 @@ func filterParams(kind query.Kind) []param {
 		params = append(params,
 			param{name: "code", text: "with a problem of any of these codes", repeatable: true},
 			param{name: "pointer", text: "with a problem at any of these JSON Pointers", repeatable: true},
-			param{name: "event_id", text: "of any of these events", repeatable: true},
+			param{name: "event_id", text: "of any of these events: their ids, or the ids as their senders wrote them", repeatable: true},
 			param{name: "replayed", text: "true for those that a replay has brought through, false for those that are still open; both when left out", enum: []string{"true", "false"}})
 	}
 	return params

@@ -21,7 +21,7 @@ func readRoutes() []route {
 			params: slices.Concat(filterParams(query.Events), list), answers: []answer{{200, "a page", schemaOf[EventsAnswer]()}}, errors: []int{400, 503}}},
 		{"GET", "/v1/events/{id}", forRead, (*Server).getEvent, doc{
 			id: "getEvent", tag: "reading", summary: "One event",
-			params: []param{pathID("the event's id, or the id as its sender wrote it"), appParam()}, answers: []answer{{200, "the event", schemaOf[Event]()}}, errors: []int{400, 404, 503}}},
+			params: []param{pathID("the event's id, or the id as its sender wrote it"), appParam()}, answers: []answer{{200, "the event", schemaOf[EventAnswer]()}}, errors: []int{400, 404, 503}}},
 		{"GET", "/v1/count", forRead, (*Server).count, doc{
 			id: "countEvents", tag: "reading", summary: "How many events there are",
 			params: filterParams(query.Events), answers: []answer{{200, "the count", schemaOf[CountAnswer]()}}, errors: []int{400, 503}}},
@@ -103,6 +103,7 @@ func (s *Server) parse(c *call, kind query.Kind, also ...string) (reading, error
 		}
 		q.Apps = []string{c.who.App}
 	}
+	s.resolveEvents(&q)
 	return reading{Query: q, kind: kind, values: values}, nil
 }
 
@@ -182,14 +183,32 @@ func (s *Server) eventsAnswer(r *reading, page store.Page[event.Event]) EventsAn
 	return a
 }
 
+// EventAnswer is one event.
+type EventAnswer struct {
+	Event
+	AlsoID *uuid.UUID `json:"also_id,omitzero" doc:"of another event of the application that has the same client_id: one of the two came from a page, with a key that names origins"`
+}
+
 func (s *Server) getEvent(c *call) error {
 	r, err := s.readOne(c, query.Events)
 	if err != nil {
 		return err
 	}
 	defer r.cancel()
-	r.IDs, r.Limit = s.eventIDs(r.Apps, c.PathValue("id")), 1
+	list := s.candidates(r.Apps, c.PathValue("id"))
+	r.IDs, r.Limit = idsOf(list), query.MaxLimit
 	page, err := s.opts.Reader.Events(r.ctx, r.Query)
+	for _, app := range s.opts.Registry.Apps() {
+		if err != nil || !page.More || r.Apps != nil {
+			break
+		}
+		q := r.Query // one at a time, then
+		q.Apps = []string{app.Name}
+		if first, e := s.opts.Reader.Events(r.ctx, q); e != nil || len(first.Items) > 0 {
+			page, err = first, e
+			page.More = false
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -199,25 +218,14 @@ func (s *Server) getEvent(c *call) error {
 	if len(page.Items) == 0 {
 		return problem(http.StatusNotFound, "no stored event has this id; GET /v1/receipts/{id} tells what became of it")
 	}
-	return writeJSON(c.w, http.StatusOK, viewEvent(&page.Items[0]))
-}
-
-// eventIDs returns the ids that a text may stand for: a UUID, or what a client
-// called the event, for each application that may be meant.
-func (s *Server) eventIDs(apps []string, text string) []uuid.UUID {
-	if id, ok := event.ParseUUID(text); ok {
-		return []uuid.UUID{id}
+	var found []candidate
+	for i := range page.Items {
+		found = append(found, candidate{page.Items[i].App, page.Items[i].ID})
 	}
-	if apps == nil {
-		for _, app := range s.opts.Registry.Apps() {
-			apps = append(apps, app.Name)
-		}
-	}
-	ids := make([]uuid.UUID, len(apps))
-	for i, app := range apps {
-		ids[i], _ = event.ParseID(app, text)
-	}
-	return ids
+	one, also := meant(list, found)
+	first := slices.Index(found, one)
+	keepPage(r.memory, page.Items[first:first+1], (*event.Event).Size)
+	return writeJSON(c.w, http.StatusOK, EventAnswer{viewEvent(&page.Items[first]), also})
 }
 
 // CountAnswer is a count.

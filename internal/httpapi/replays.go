@@ -162,6 +162,9 @@ func (s *Server) startReplay(c *call) error {
 	if !utf8.ValidString(req.SessionID) {
 		return problem(http.StatusUnprocessableEntity, "session_id must be UTF-8")
 	}
+	if err := s.resolveFilter(req.Filter); err != nil {
+		return err
+	}
 	status, err := s.opts.Replays.Start(c.ctx(), req)
 	if err != nil {
 		return err

@@ -34,6 +34,10 @@ type Options struct {
 	// Erasures returns what was erased so far. It is called for each request; nil for none.
 	Erasures func() *erasure.Set
 
+	// Upgraded: the store may hold events of keys with origins under the ids that versions
+	// before gave them. They are looked for there too.
+	Upgraded bool
+
 	MaxEventBytes   int           // 256 KiB
 	MaxBatchEvents  int           // 10,000
 	FutureTolerance time.Duration // 5 min
@@ -95,6 +99,7 @@ type Request struct {
 	Body               []byte // must not be changed until Collect returns
 	Lines              bool   // the body is NDJSON
 	IdempotencyKey     string
+	Public             bool // whoever looks at a page has its key: what is no UUID is named apart
 	ReceivedAt         event.Micros
 }
 
@@ -106,6 +111,7 @@ type request struct {
 	sentAtFault string
 	types       func(category, name string) *schema.Type // nil: those in force
 	skew        *skew                                    // of the application
+	upgraded    bool                                     // as in Options
 }
 
 // Status is what an answer says of an event.
@@ -141,7 +147,7 @@ type Receipt struct {
 // *CountError for what cannot be read as events, of which nothing is kept yet
 // (see Refuse), and those of queue.Publish.
 func (c *Collector) Collect(ctx context.Context, req Request) (Receipt, error) {
-	r := &request{Request: req, skew: c.skews.app(req.App)}
+	r := &request{Request: req, skew: c.skews.app(req.App), upgraded: c.opts.Upgraded}
 	if r.Zone == nil {
 		r.Zone = time.UTC
 	}

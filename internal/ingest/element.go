@@ -262,15 +262,32 @@ func (e *element) required() {
 	}
 }
 
-// key returns the id of the event and what its sender calls it.
-func (e *element) key(app, idempotencyKey string, index int) (uuid.UUID, string) {
+// naming is how an event is named: its id, what its sender calls it, and what a version
+// before would have given it as id, zero when that is the same or cannot be stored here.
+type naming struct {
+	id, former uuid.UUID
+	clientID   string
+}
+
+func (r *request) name(e *element, index int) (n naming) {
 	switch {
+	case e.id != "" && r.Public:
+		n.id, n.clientID = event.ParseOriginID(r.App, e.id)
+		n.former, _ = event.ParseID(r.App, e.id)
 	case e.id != "":
-		return event.ParseID(app, e.id)
-	case idempotencyKey != "":
-		return event.DeriveID(app, "idempotency key", idempotencyKey, strconv.Itoa(index)), ""
+		n.id, n.clientID = event.ParseID(r.App, e.id)
+	case r.IdempotencyKey != "" && r.Public:
+		n.id = event.OriginIdempotentID(r.App, r.IdempotencyKey, index)
+		n.former = event.IdempotentID(r.App, r.IdempotencyKey, index)
+	case r.IdempotencyKey != "":
+		n.id = event.IdempotentID(r.App, r.IdempotencyKey, index)
+	default:
+		n.id = event.NewID()
 	}
-	return event.NewID(), ""
+	if !r.upgraded || n.former == n.id {
+		n.former = uuid.UUID{}
+	}
+	return n
 }
 
 // unquote returns the text of a JSON string.

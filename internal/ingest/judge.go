@@ -34,9 +34,9 @@ func (c *Collector) judge(r *request, raw []byte, index int) event.Record {
 	if len(e.problems) > 0 {
 		return r.reject(e, raw, index, version)
 	}
-	id, clientID := e.key(r.App, r.IdempotencyKey, index)
+	n := r.name(&e, index)
 	return event.Record{Event: &event.Event{
-		App: r.App, ID: id, ClientID: clientID,
+		App: r.App, ID: n.id, ClientID: n.clientID, FormerID: n.former,
 		SessionID: e.sessionID, Category: e.category, Name: e.name, Data: e.data,
 		Timestamp: e.timestamp, SentTime: e.sentTime, SentAt: e.sentAt, Seq: e.seq, Sender: e.sender,
 		OccurredAt: occurredAt, ReceivedAt: r.ReceivedAt, SchemaVersion: version,
@@ -118,9 +118,9 @@ func (r *request) reject(e element, raw []byte, index int, version uint32) event
 	for i := range e.problems {
 		shorten(&e.problems[i])
 	}
-	id, clientID := e.key(r.App, r.IdempotencyKey, index)
+	n := r.name(&e, index)
 	return event.Record{Rejection: &event.Rejection{
-		ID: event.RejectionID(r.App, id, raw), EventID: id, ClientID: clientID, App: r.App,
+		ID: event.RejectionID(r.App, n.id, raw), EventID: n.id, ClientID: n.clientID, FormerID: n.former, App: r.App,
 		SessionID: e.sessionID, Category: e.category, Name: e.name, SentTime: e.sentTime, SentAt: e.sentAt,
 		ReceivedAt: r.ReceivedAt, SchemaVersion: version, Problems: e.problems, Raw: raw,
 	}}

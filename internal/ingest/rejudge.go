@@ -43,6 +43,9 @@ func (c *Collector) Rejudge(rej *event.Rejection, raw []byte, how Rejudging) eve
 	record := c.judge(r, body, 0)
 	if e := record.Event; e != nil {
 		e.ID, e.ClientID, e.Position = rej.EventID, rej.ClientID, rej.Position
+		if c.opts.Upgraded {
+			e.FormerID = event.FormerID(rej.App, rej.EventID, rej.ClientID)
+		}
 		return record
 	}
 	again := record.Rejection

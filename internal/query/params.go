@@ -43,7 +43,6 @@ func Parse(values url.Values, kind Kind, also ...string) (Query, error) {
 	p.checkNames(also)
 	q := Query{
 		Apps:       p.texts("app"),
-		EventIDs:   p.ids("event_id"),
 		SessionIDs: p.texts("session_id"),
 		Categories: p.texts("category"),
 		Names:      p.texts("name"),
@@ -56,6 +55,7 @@ func Parse(values url.Values, kind Kind, also ...string) (Query, error) {
 		Descending: p.descending(),
 		Limit:      p.limit(),
 	}
+	q.EventIDs, q.EventTexts = p.eventIDs()
 	if q.From != nil && q.To != nil && *q.From > *q.To {
 		p.fail("from", "from is after to")
 	}
@@ -158,17 +158,16 @@ func (p *parser) texts(name string) []string {
 	return slices.Clone(p.values[name])
 }
 
-func (p *parser) ids(name string) []uuid.UUID {
-	var ids []uuid.UUID
-	for _, text := range p.texts(name) {
-		id, ok := event.ParseUUID(text)
-		if !ok {
-			p.fail(name, "needs the 36-character form of a UUID; for an id of another form use where=client_id="+shorten(text))
-			return nil
+// eventIDs parts UUIDs from what clients called events otherwise.
+func (p *parser) eventIDs() (ids []uuid.UUID, texts []string) {
+	for _, text := range p.texts(EventID) {
+		if id, ok := event.ParseUUID(text); ok {
+			ids = append(ids, id)
+		} else {
+			texts = append(texts, text)
 		}
-		ids = append(ids, id)
 	}
-	return ids
+	return ids, texts
 }
 
 func (p *parser) yesNo(name string) *bool {

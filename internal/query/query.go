@@ -43,6 +43,7 @@ type Query struct {
 	Apps       []string    // any of these; nil means all, empty means none
 	IDs        []uuid.UUID // any of these ids: of events, or of rejections
 	EventIDs   []uuid.UUID // rejections of any of these events
+	EventTexts []string    // as their clients called them, when that is no UUID; the caller adds the ids
 	SessionIDs []string    // any of these
 	Categories []string    // any of these
 	Names      []string    // any of these

@@ -114,6 +114,10 @@ func (p Principal) From(origin string) bool {
 	return p.origins == nil || p.Named(origin)
 }
 
+// Public reports whether the key names origins. The pages of those origins hold it, and
+// whoever looks at one of them.
+func (p Principal) Public() bool { return p.origins != nil }
+
 // Named reports whether the key names an origin.
 func (p Principal) Named(origin string) bool {
 	return p.origins != nil && slices.Contains(p.origins.Origins, origin)

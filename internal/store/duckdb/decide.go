@@ -3,6 +3,7 @@ package duckdb
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -69,10 +70,11 @@ func (p *snapshot) decide(ctx context.Context, records []event.Record) (*decisio
 		cutoffs: map[string]event.Micros{}, covers: map[appSession]erasure.Cover{},
 	}
 	x.d.outcomes = make([]event.Outcome, len(records))
-	if err := x.recallHot(ctx, records); err != nil {
+	asked := withFormer(records)
+	if err := x.recallHot(ctx, asked); err != nil {
 		return nil, err
 	}
-	if err := x.recallFlushed(ctx, records); err != nil {
+	if err := x.recallFlushed(ctx, asked); err != nil {
 		return nil, err
 	}
 	for i, record := range records {
@@ -87,9 +89,10 @@ func (p *snapshot) decide(ctx context.Context, records []event.Record) (*decisio
 			continue
 		}
 		key := idKey{p.store.number(e.App), e.ID}
-		first, again := x.stored[key]
+		_, again := x.stored[key]
+		former, _ := record.Former()
 		switch {
-		case !again && x.repeats(key, e), again && event.SameBody(first, e):
+		case x.isStored(e), former.Event != nil && x.isStored(former.Event):
 			x.d.outcomes[i] = event.Outcome{Fate: event.Duplicate}
 			x.d.traces = append(x.d.traces, traceOf(record, event.Duplicate, nil))
 		case !again && x.expired(e):
@@ -110,15 +113,42 @@ func (p *snapshot) decide(ctx context.Context, records []event.Record) (*decisio
 	return &x.d, nil
 }
 
-// refuse decides about a rejection that record i is or becomes.
-func (x *decider) refuse(i int, record event.Record, r *event.Rejection) {
-	_, before := x.refused[r.ID]
-	for _, g := range x.view.hot {
-		if _, hot := g.refused[r.ID]; hot {
-			before = true
+// withFormer adds to records what they would be under the ids that versions before gave
+// them.
+func withFormer(records []event.Record) []event.Record {
+	all := slices.Clip(records)
+	for _, record := range records {
+		if former, ok := record.Former(); ok {
+			all = append(all, former)
 		}
 	}
-	if before {
+	return all
+}
+
+// isStored reports whether an event with the same id and the same body is stored.
+func (x *decider) isStored(e *event.Event) bool {
+	key := idKey{x.store.number(e.App), e.ID}
+	if first, again := x.stored[key]; again {
+		return event.SameBody(first, e)
+	}
+	return x.repeats(key, e)
+}
+
+// isRefused reports whether a rejection is kept.
+func (x *decider) isRefused(id uuid.UUID) bool {
+	if _, before := x.refused[id]; before {
+		return true
+	}
+	return slices.ContainsFunc(x.view.hot, func(g *generation) bool {
+		_, hot := g.refused[id]
+		return hot
+	})
+}
+
+// refuse decides about a rejection that record i is or becomes.
+func (x *decider) refuse(i int, record event.Record, r *event.Rejection) {
+	former, _ := record.Former()
+	if x.isRefused(r.ID) || former.Rejection != nil && x.isRefused(former.Rejection.ID) {
 		x.d.outcomes[i] = event.Outcome{Fate: event.Duplicate, Problems: r.Problems}
 		x.d.traces = append(x.d.traces, traceOf(record, event.Duplicate, r.Problems))
 		return

@@ -51,7 +51,7 @@ func (s *Store) load(ctx context.Context) error {
 		next.erased = erasure.NewSet(s.tombstones.Document(), whole.lineage())
 	})
 	if s.begun && m.version < manifestVersion {
-		return s.Begin()
+		return s.Begin(false)
 	}
 	return nil
 }
@@ -84,8 +84,9 @@ func (s *Store) readFolder() (read, error) {
 func (s *Store) Begun() bool { return s.begun }
 
 // Begin makes the store's manifest durable in the present form, before anything refers to it.
-// After that, versions that do not know the form refuse the folder.
-func (s *Store) Begin() error {
+// After that, versions that do not know the form refuse the folder. upgraded says that a store
+// without a manifest belongs to a queue that a version before this form began.
+func (s *Store) Begin(upgraded bool) error {
 	if !s.keeps() {
 		return nil
 	}
@@ -93,12 +94,17 @@ func (s *Store) Begin() error {
 	defer s.upkeep.Unlock()
 	m := *s.current().manifest
 	m.Tombstones = s.tombstones.Digest()
+	m.Upgraded = m.Upgraded || upgraded
 	if err := s.commit(&m); err != nil {
 		return err
 	}
 	s.change(func(next *state) { next.manifest = &m })
 	return s.tombstones.Settle()
 }
+
+// Upgraded reports whether a version before 3 of the manifest began the directory, so that
+// what is stored may have ids of then.
+func (s *Store) Upgraded() bool { return s.current().manifest.Upgraded }
 
 // inPlace refuses a store of which every segment is missing: rather than all of
 // them being damaged at once, its folder is not there.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/google/uuid"
+
 	"theeye/internal/event"
 	"theeye/internal/store"
 )
@@ -60,8 +62,19 @@ func (s *Store) repeatedLocked(b store.Batch) ([]event.Outcome, error) {
 // decideLocked decides the fate of a record and keeps what there is to keep.
 func (s *Store) decideLocked(r event.Record) event.Outcome {
 	r = copyRecord(r)
+	former, _ := r.Former()
+	switch { // it is not kept
+	case r.Event != nil:
+		r.Event.FormerID = uuid.UUID{}
+	case r.Rejection != nil:
+		r.Rejection.FormerID = uuid.UUID{}
+	}
 	var outcome event.Outcome
 	switch {
+	case former.Event != nil && s.storedLocked(former.Event):
+		outcome = event.Outcome{Fate: event.Duplicate}
+	case former.Rejection != nil && s.refused[former.Rejection.ID] != nil:
+		outcome = event.Outcome{Fate: event.Duplicate, Problems: r.Rejection.Problems}
 	case r.Event != nil:
 		outcome = s.decideEventLocked(r.Event)
 	case r.Rejection != nil:
@@ -71,6 +84,12 @@ func (s *Store) decideLocked(r event.Record) event.Outcome {
 	}
 	s.arrivals = append(s.arrivals, arrival{r, outcome})
 	return outcome
+}
+
+// storedLocked reports whether an event with the same id and the same body is stored.
+func (s *Store) storedLocked(e *event.Event) bool {
+	first, ok := s.events[eventKey{e.App, e.ID}]
+	return ok && event.SameBody(first, e)
 }
 
 func (s *Store) decideEventLocked(e *event.Event) event.Outcome {

@@ -22,6 +22,9 @@ func chance(t *rapid.T, what string, n int) bool { return rapid.IntRange(1, n).D
 func drawEvent(t *rapid.T) event.Record {
 	return ev(rapid.IntRange(1, 12).Draw(t, "id"), func(e *event.Event) {
 		e.App = draw(t, "app", "shop", "shop", "blog")
+		if chance(t, "has a former id", 4) {
+			e.FormerID = id(rapid.IntRange(1, 12).Draw(t, "former id"))
+		}
 		e.SessionID = draw(t, "session", "s", "t", "é")
 		e.Category = draw(t, "category", "page", "form")
 		e.OccurredAt = hour * event.Micros(rapid.IntRange(0, 2).Draw(t, "time"))
@@ -46,6 +49,9 @@ func drawRejection(t *rapid.T) event.Record {
 	}
 	if chance(t, "truncated", 4) {
 		r.Rejection.Whole = event.BodyOf([]byte("the whole"))
+	}
+	if chance(t, "has a former id", 4) {
+		r.Rejection.FormerID = id(rapid.IntRange(1, 12).Draw(t, "former id"))
 	}
 	r.Rejection.SessionID = draw(t, "session", "", "s", "t")
 	r.Rejection.Category = draw(t, "category", "", "page")

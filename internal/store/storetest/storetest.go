@@ -61,6 +61,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"bodies of rejections", testRefusedBodies},
 		{"the first body wins", testFates},
 		{"what makes another body", testBodies},
+		{"ids of earlier versions", testFormer},
 		{"rejections are kept once", testRejections},
 		{"a batch may be repeated", testRepeat},
 		{"frames may be cut otherwise", testFrames},

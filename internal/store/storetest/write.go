@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 
+	"github.com/google/uuid"
+
 	"theeye/internal/event"
 	"theeye/internal/query"
 	"theeye/internal/store"
@@ -42,6 +44,36 @@ func testFates(f *fixture) {
 	want := event.Conflict(ev(1, other).Event)
 	if got := p.Items[1]; string(got.Raw) != string(want.Raw) || got.ID != want.ID || got.Problems[0].Code != event.IDConflict {
 		f.Errorf("the conflict is kept as %+v", got)
+	}
+}
+
+// Where a version before gave another id, the same body under that id is what came
+// first, and another body there is no conflict.
+func testFormer(f *fixture) {
+	other := func(e *event.Event) { e.Data = []byte(`{"n":-2}`) }
+	third := func(e *event.Event) { e.Data = []byte(`{"n":3}`) }
+	former := func(n int) func(*event.Event) {
+		return func(e *event.Event) { e.FormerID, e.Data = id(n), ev(n).Event.Data }
+	}
+	refused := func(n, formerly int, raw string) event.Record {
+		r := rej(n, raw)
+		r.Rejection.FormerID = id(formerly)
+		return r
+	}
+	f.same("by the version before", []string{"stored", "stored", "rejected missing_field"}, fates(f.write(ev(1), ev(2), rej(3, "a"))))
+	f.same("sent again", []string{"duplicate", "stored", "duplicate missing_field", "rejected missing_field"},
+		fates(f.write(ev(11, former(1)), ev(12, former(2), other), refused(13, 3, "a"), refused(13, 3, "b"))))
+	f.same("and again", []string{"duplicate", "duplicate", "duplicate missing_field", "rejected id_conflict", "duplicate"},
+		fates(f.write(ev(11, former(1)), ev(12, former(2), other), refused(13, 3, "b"), ev(12, former(2), third), ev(2))))
+	f.same("in one batch", []string{"stored", "duplicate", "stored", "duplicate"},
+		fates(f.write(ev(4), ev(14, former(4)), ev(14, former(4), other), ev(14, former(4), other))))
+	f.same("without an id of before", []string{"stored"}, fates(f.write(ev(15))))
+	f.same("in another application", []string{"stored"}, fates(f.write(ev(16, former(1), func(e *event.Event) { e.App = "blog" }))))
+	f.same("what is stored", []int{1, 2, 12, 4, 14, 15, 16}, f.numbers(query.Query{}))
+	// The id that was answered has a history of its own.
+	a, err := f.Receipt(f.Context(), query.Query{IDs: []uuid.UUID{id(11)}}, 10)
+	if err != nil || len(a) != 2 || a[0].Fate != event.Duplicate || a[1].Fate != event.Duplicate {
+		f.Errorf("the receipt of a duplicate: %+v, %v", a, err)
 	}
 }
 

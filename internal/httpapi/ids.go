@@ -1,0 +1,93 @@
+package httpapi
+
+import (
+	"cmp"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"theeye/internal/event"
+	"theeye/internal/query"
+)
+
+// candidate is an id that a text may stand for in one application.
+type candidate struct {
+	app string // empty for a UUID, which may be that of any
+	id  uuid.UUID
+}
+
+// candidates returns what a text may stand for: a UUID, or in each application what a
+// client without origins, and what a page, called an event. The first that exists is meant.
+func (s *Server) candidates(apps []string, text string) []candidate {
+	if id, ok := event.ParseUUID(text); ok {
+		return []candidate{{id: id}}
+	}
+	if apps == nil {
+		for _, app := range s.opts.Registry.Apps() {
+			apps = append(apps, app.Name)
+		}
+	}
+	apps = slices.Sorted(slices.Values(apps))
+	list := make([]candidate, 0, 2*len(apps))
+	for _, app := range apps {
+		id, _ := event.ParseID(app, text)
+		ofPages, _ := event.ParseOriginID(app, text)
+		list = append(list, candidate{app, id}, candidate{app, ofPages})
+	}
+	if len(list) == 0 { // no application: the id of nothing, because no ids would be all
+		return []candidate{{}}
+	}
+	return list
+}
+
+func idsOf(list []candidate) []uuid.UUID {
+	ids := make([]uuid.UUID, len(list))
+	for i, c := range list {
+		ids[i] = c.id
+	}
+	return ids
+}
+
+// meant returns which of the ids that were found a text means: of the application that
+// comes first by name, that of clients without origins first. also is the other one of
+// the same application, nil when there is none.
+func meant(list, found []candidate) (one candidate, also *uuid.UUID) {
+	rank := func(c candidate) int { return slices.IndexFunc(list, func(l candidate) bool { return l.id == c.id }) }
+	found = slices.SortedFunc(slices.Values(found), func(a, b candidate) int {
+		return cmp.Or(strings.Compare(a.app, b.app), cmp.Compare(rank(a), rank(b)))
+	})
+	for _, c := range found[1:] {
+		if c.app == found[0].app && c.id != found[0].id {
+			also = &c.id
+		}
+	}
+	return found[0], also
+}
+
+// resolveEvents adds the ids that the texts of a query may stand for, once it is known
+// whose applications it may see.
+func (s *Server) resolveEvents(q *query.Query) {
+	for _, text := range q.EventTexts {
+		q.EventIDs = append(q.EventIDs, idsOf(s.candidates(q.Apps, text))...)
+	}
+}
+
+// resolveFilter does so for a filter that is kept, and has UUIDs for the texts then.
+func (s *Server) resolveFilter(values url.Values) error {
+	q, err := query.Parse(values, query.Rejections)
+	if err != nil || q.EventTexts == nil {
+		return err
+	}
+	s.resolveEvents(&q)
+	if len(q.EventIDs) > query.MaxValues {
+		return problem(http.StatusBadRequest, "event_id: an id that is no UUID may be that of any application; name one with app")
+	}
+	values.Del(query.EventID)
+	for _, id := range q.EventIDs {
+		values.Add(query.EventID, id.String())
+	}
+	return nil
+}
