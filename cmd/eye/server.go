@@ -211,7 +211,7 @@ func (s *server) connect(ctx context.Context, metrics *prometheus.Registry) erro
 		Tombstones: filepath.Join(s.cfg.Data, "tombstones"), Logger: s.log,
 	})
 	s.api = httpapi.New(httpapi.Options{
-		Registry: s.registry, Collector: s.collector, Queue: s.queue, Live: s.live, Reader: s.store, Parquet: s.store.Parquet, ExportsEnded: s.store.ExportsEnded,
+		Registry: s.registry, Collector: s.collector, Queue: s.queue, Live: s.live, Reader: s.store, Parquet: s.store.Parquet, ExportsEnded: s.store.ExportsEnded, Ping: s.store.Ping,
 		Backup: s.backups, Replays: s.replays, CaughtUp: s.caughtUp, Missing: s.missing, Notices: s.notices, AcceptClock: s.clock.Accept, Erase: s.eraser.erase, EraseApp: s.eraser.eraseApp, EmptyQuarantine: s.eraser.emptyQuarantine, LegacyApp: s.cfg.LegacyApp, MaxRequestBytes: s.cfg.MaxRequestBytes, TrustedProxies: s.cfg.TrustedProxies,
 		Logger: s.log, Registerer: metrics, Gatherer: metrics,
 	})

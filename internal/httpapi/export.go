@@ -10,13 +10,15 @@ import (
 	"time"
 
 	"theeye/internal/event"
+	"theeye/internal/fair"
 	"theeye/internal/query"
 	"theeye/internal/store"
 )
 
 // Bounds of exports: each takes memory and a processor for as long as it runs.
 const (
-	exportsWaiting = 4 // while one runs
+	exportsRunning = 2 // of different applications
+	exportsWaiting = 4 // of one application
 	exportRetry    = "30"
 	exportBuffer   = 64 << 10 // bytes that are sent at once, at least
 )
@@ -26,7 +28,7 @@ func exportRoutes() []route {
 		id: "exportEvents", tag: "reading", audited: true, summary: "All events that the filter selects, streamed",
 		text: "What is stored when the export begins, whatever arrives meanwhile. ndjson has one event in a line, in the form of GET /v1/events; " +
 			"csv has a line with the names of the fields, then one for each event, with data as JSON text and all values as they were sent; " +
-			"parquet has the same fields, times as instants, and no order. One export runs at a time and a few wait. " +
+			"parquet has the same fields, times as instants, and no order. One export of an application runs at a time, two in all, and a few wait. " +
 			"An answer that ends early is torn: its last chunk, or the bytes of its Content-Length, are missing. " +
 			"An erasure tears it, and so does the end of the key: start again.",
 		params: slices.Concat(filterParams(query.Events), []param{
@@ -54,7 +56,7 @@ func (s *Server) export(c *call) error {
 		out.begin()
 		return nil
 	}
-	leave, err := s.exportTurn(c.ctx())
+	leave, err := s.exportTurn(c)
 	if err != nil {
 		return err
 	}
@@ -107,22 +109,20 @@ func (s *Server) endWithErasure(c *call) (stop func()) {
 	}
 }
 
-// exportTurn waits until no other export runs.
-func (s *Server) exportTurn(ctx context.Context) (leave func(), err error) {
-	if s.exports.Add(1) > exportsWaiting+1 {
-		s.exports.Add(-1)
-		p := unavailable("several exports wait already; try again when they are through")
+func newExporting() *fair.Semaphore {
+	return fair.New(fair.Options{Places: exportsRunning, PerKey: 1, PerApp: 1, Waiting: exportsWaiting})
+}
+
+// exportTurn waits until another export may run: one of an application at a time, and
+// keys of all applications count as one.
+func (s *Server) exportTurn(c *call) (leave func(), err error) {
+	leave, err = s.exporting.Acquire(c.ctx(), fair.Caller{App: c.who.App, Key: c.who.App + "/"})
+	if errors.Is(err, fair.ErrFull) {
+		p := unavailable("several exports of this application wait already; try again when they are through")
 		p.retryAfter = exportRetry
 		return nil, p
 	}
-	if err := s.exporting.Acquire(ctx, 1); err != nil {
-		s.exports.Add(-1)
-		return nil, err
-	}
-	return func() {
-		s.exporting.Release(1)
-		s.exports.Add(-1)
-	}, nil
+	return leave, err
 }
 
 func (s *Server) exportText(ctx context.Context, q query.Query, out *download) error {

@@ -46,12 +46,26 @@ type Readiness struct {
 }
 
 func (s *Server) readyz(c *call) error {
-	r := s.Readiness(c.ctx())
+	r := s.known(c.ctx())
 	status := http.StatusOK
 	if !r.Ready {
 		status = http.StatusServiceUnavailable
 	}
 	return writeJSON(c.w, status, r)
+}
+
+// readyAge is how old an answer of /readyz may be.
+const readyAge = time.Second
+
+// known is Readiness, found out once in a readyAge however many ask.
+func (s *Server) known(ctx context.Context) Readiness {
+	s.readyMu.Lock()
+	defer s.readyMu.Unlock()
+	if time.Since(s.readyAt) >= readyAge {
+		s.ready = s.Readiness(context.WithoutCancel(ctx)) // others wait for it too
+		s.readyAt = time.Now()
+	}
+	return s.ready
 }
 
 // Readiness finds out what works. It takes at most two seconds.
@@ -72,7 +86,7 @@ func (s *Server) Readiness(ctx context.Context) Readiness {
 	if err := s.opts.CaughtUp(); err != nil {
 		r.Read = false
 		r.Reasons = append(r.Reasons, "read: "+err.Error())
-	} else if _, err := s.opts.Reader.Books(ctx, []string{}); err != nil {
+	} else if err := s.ping(ctx); err != nil {
 		r.Read = false
 		r.Reasons = append(r.Reasons, "read: the store does not answer")
 	}
@@ -86,6 +100,15 @@ func (s *Server) Readiness(ctx context.Context) Readiness {
 	}
 	r.Ready = r.Intake && r.Read
 	return r
+}
+
+// ping asks the store for something that it always has.
+func (s *Server) ping(ctx context.Context) error {
+	if s.opts.Ping != nil {
+		return s.opts.Ping(ctx)
+	}
+	_, err := s.opts.Reader.Books(ctx, []string{})
+	return err
 }
 
 // queueHeadroom is how near to its quota a queue counts as full, in bytes.

@@ -13,7 +13,6 @@ import (
 	"net/netip"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,6 +20,7 @@ import (
 
 	"theeye/internal/backup"
 	"theeye/internal/clock"
+	"theeye/internal/fair"
 	"theeye/internal/ingest"
 	"theeye/internal/live"
 	"theeye/internal/query"
@@ -59,6 +59,9 @@ type Options struct {
 	// CaughtUp reports nil when the store holds all that was acknowledged before
 	// the start, else an error that says how far it has come.
 	CaughtUp func() error
+	// Ping reports whether the store answers, without waiting for other readers; nil
+	// to read the books instead.
+	Ping func(context.Context) error
 	// Missing names what the store cannot answer from, while the rest is served. It
 	// may be nil.
 	Missing func() []string
@@ -103,9 +106,12 @@ type Server struct {
 	handler    http.Handler
 	document   func() ([]byte, error) // what /openapi.json tells
 
-	exporting *semaphore.Weighted // one export at a time
-	exports   atomic.Int32        // that run or wait
+	exporting *fair.Semaphore     // exports at a time
 	draftings *semaphore.Weighted // drafts that are tried or proposed
+
+	readyMu sync.Mutex // guards what /readyz knows
+	ready   Readiness
+	readyAt time.Time
 }
 
 // New returns a server of all routes.
@@ -129,7 +135,7 @@ func New(opts Options) *Server {
 	s := &Server{
 		opts: opts, log: opts.Logger,
 		bodies: newMemory(max(opts.BodyMemory, leastBodies*opts.MaxRequestBytes)), reads: reads,
-		metrics: newMetrics(opts.Registerer, reads), exporting: semaphore.NewWeighted(1), draftings: semaphore.NewWeighted(maxDrafting),
+		metrics: newMetrics(opts.Registerer, reads), exporting: newExporting(), draftings: semaphore.NewWeighted(maxDrafting),
 	}
 	s.document = sync.OnceValues(OpenAPI(opts.LegacyApp != "").MarshalJSON)
 	s.handler = s.mux()
@@ -247,6 +253,7 @@ func (s *Server) serve(rt route) http.Handler {
 		c := &call{Request: r, w: recorder}
 		err := s.authorize(c, rt.access)
 		if err == nil {
+			c.Request = c.WithContext(fair.With(c.ctx(), s.callerOf(rt, c)))
 			err = s.whileValid(rt, c)
 		}
 		if err != nil {
@@ -256,6 +263,14 @@ func (s *Server) serve(rt route) http.Handler {
 		}
 		s.metrics.answered(name, recorder.status, time.Since(began))
 	})
+}
+
+// callerOf is for whom the store works. Whoever needs no key counts as one key.
+func (s *Server) callerOf(rt route, c *call) fair.Caller {
+	if rt.access == open {
+		return fair.Caller{App: s.opts.LegacyApp, Key: rt.path}
+	}
+	return fair.Caller{App: c.who.App, Key: c.who.KeyID}
 }
 
 // guard keeps a panic of one request from the others.

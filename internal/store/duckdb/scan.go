@@ -3,12 +3,16 @@ package duckdb
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/huandu/go-sqlbuilder"
 
 	"theeye/internal/event"
+	"theeye/internal/fair"
+	"theeye/internal/store"
 )
 
 // builder collects the arguments of one statement.
@@ -40,10 +44,14 @@ func queryAll[T any](ctx context.Context, s *Store, q statement, read func(scann
 	if q.on != nil {
 		run = q.on.QueryContext
 	} else {
-		if err := s.readers.Acquire(ctx, 1); err != nil {
+		leave, err := s.readers.Acquire(ctx, fair.Of(ctx))
+		if errors.Is(err, fair.ErrFull) {
+			err = fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+		}
+		if err != nil {
 			return nil, err
 		}
-		defer s.readers.Release(1)
+		defer leave()
 	}
 	rows, err := run(ctx, q.text, q.args...)
 	if err != nil {

@@ -24,11 +24,11 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/semaphore"
 
 	"theeye/internal/durable"
 	"theeye/internal/erasure"
 	"theeye/internal/event"
+	"theeye/internal/fair"
 	"theeye/internal/store"
 )
 
@@ -42,10 +42,13 @@ const (
 
 const (
 	// maxReaders is how many queries run at once; others wait until their
-	// context ends. The writer has a connection of its own and never waits.
+	// context ends. One key has at most half of them, and one application three
+	// quarters (fair.With). The writer has a connection of its own and never waits.
 	maxReaders = 16
+	// maxWaiting is how many queries of one key wait; more are unavailable at once.
+	maxWaiting = 256
 	// upkeepConns are for flushes and for what is given back.
-	upkeepConns = 4
+	upkeepConns = 5
 )
 
 // Options of a store. The zero value works.
@@ -95,8 +98,8 @@ type Store struct {
 	// reading has the hot tables and all segments. It is changed while upkeep,
 	// writing and mu are held, and may be used while any of them is.
 	reading *instance
-	readers *semaphore.Weighted // queries at once
-	packer  packer              // of the bodies of rejections
+	readers *fair.Semaphore // queries at once
+	packer  packer          // of the bodies of rejections
 
 	exporters chan *heavy // those that no export uses
 	merger    *heavy      // guarded by merging
@@ -132,7 +135,7 @@ type Store struct {
 func Open(ctx context.Context, opts Options) (*Store, error) {
 	opts = opts.withDefaults()
 	s := &Store{
-		opts: opts, log: opts.Logger, readers: semaphore.NewWeighted(maxReaders), seed: maphash.MakeSeed(), numbers: map[string]uint32{},
+		opts: opts, log: opts.Logger, readers: newReaders(), seed: maphash.MakeSeed(), numbers: map[string]uint32{},
 		wake: make(chan struct{}, 1), flushed: make(chan struct{}),
 		resets: make(chan struct{}, 1), failed: make(chan error, 1),
 		intents: intents{dir: opts.Dir}, tombstones: &erasure.Log{},
@@ -161,6 +164,16 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	}
 	s.metrics = newMetrics(opts.Registerer, s)
 	return s, nil
+}
+
+func newReaders() *fair.Semaphore {
+	return fair.New(fair.Options{Places: maxReaders, PerKey: maxReaders / 2, PerApp: maxReaders / 4 * 3, Waiting: maxWaiting})
+}
+
+// Ping reports whether the store answers. It waits for no reader.
+func (s *Store) Ping(ctx context.Context) error {
+	var one int
+	return s.instance().db.QueryRowContext(ctx, "SELECT 1").Scan(&one)
 }
 
 // limits are those of the reading instance.

@@ -1,0 +1,163 @@
+// Package fair shares a number of places between callers, so that none of them keeps
+// the others waiting.
+//
+// It does not know what a place is for.
+package fair
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+)
+
+// ErrFull is returned when as many requests of a key wait as may.
+var ErrFull = errors.New("too many requests of this key wait")
+
+// Caller is on whose behalf a place is taken. The zero value is the server itself, for
+// which only the number of places counts.
+type Caller struct {
+	App string // empty for keys of all applications, which count as one
+	Key string
+}
+
+type callerKey struct{}
+
+// With returns a context that names its caller.
+func With(ctx context.Context, c Caller) context.Context {
+	return context.WithValue(ctx, callerKey{}, c)
+}
+
+// Of returns the caller that a context names.
+func Of(ctx context.Context) Caller {
+	c, _ := ctx.Value(callerKey{}).(Caller)
+	return c
+}
+
+// Options of a Semaphore. All must be positive.
+type Options struct {
+	Places  int // in all
+	PerKey  int // of them, for one key at most
+	PerApp  int // for all keys of one application
+	Waiting int // requests of one key that wait
+}
+
+// Semaphore has places. Who waits for one is served in turn by key, and within a key in
+// the order of asking. It may be used concurrently.
+type Semaphore struct {
+	opts Options
+
+	mu    sync.Mutex // guards what follows
+	used  int
+	byKey map[Caller]int
+	byApp map[string]int
+	turns []*line // of those who wait, the next first; none is empty
+}
+
+// line is those of one caller who wait.
+type line struct {
+	caller Caller
+	calls  []chan struct{} // closed when a place is given
+}
+
+// New returns a semaphore of which no place is taken.
+func New(opts Options) *Semaphore {
+	return &Semaphore{opts: opts, byKey: map[Caller]int{}, byApp: map[string]int{}}
+}
+
+// Acquire waits for a place, until ctx ends. It fails with ErrFull or the error of ctx.
+// release must be called once.
+func (s *Semaphore) Acquire(ctx context.Context, c Caller) (release func(), err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	at := slices.IndexFunc(s.turns, func(l *line) bool { return l.caller == c })
+	if at < 0 && s.fitsLocked(c) { // who waits is held up by a bound of its own, or by that of all
+		s.takeLocked(c)
+		s.mu.Unlock()
+		return func() { s.release(c) }, nil
+	}
+	if at < 0 {
+		at = len(s.turns)
+		s.turns = append(s.turns, &line{caller: c})
+	}
+	l := s.turns[at]
+	if len(l.calls) >= s.opts.Waiting {
+		s.mu.Unlock()
+		return nil, ErrFull
+	}
+	given := make(chan struct{})
+	l.calls = append(l.calls, given)
+	s.mu.Unlock()
+	select {
+	case <-given:
+		return func() { s.release(c) }, nil
+	case <-ctx.Done():
+	}
+	s.mu.Lock()
+	select {
+	case <-given: // at the same moment
+		s.mu.Unlock()
+		s.release(c)
+	default:
+		l.calls = slices.DeleteFunc(l.calls, func(x chan struct{}) bool { return x == given })
+		if len(l.calls) == 0 {
+			s.turns = slices.DeleteFunc(s.turns, func(x *line) bool { return x == l })
+		}
+		s.mu.Unlock()
+	}
+	return nil, ctx.Err()
+}
+
+// Waiting returns how many places are taken and how many requests wait.
+func (s *Semaphore) Waiting() (used, waiting int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.turns {
+		waiting += len(l.calls)
+	}
+	return s.used, waiting
+}
+
+func (s *Semaphore) fitsLocked(c Caller) bool {
+	return s.used < s.opts.Places &&
+		(c == Caller{} || s.byKey[c] < s.opts.PerKey && s.byApp[c.App] < s.opts.PerApp)
+}
+
+func (s *Semaphore) takeLocked(c Caller) {
+	s.used++
+	if c != (Caller{}) {
+		s.byKey[c]++
+		s.byApp[c.App]++
+	}
+}
+
+// release gives a place back, and to the next who may have it.
+func (s *Semaphore) release(c Caller) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.used--
+	if c != (Caller{}) {
+		if s.byKey[c]--; s.byKey[c] == 0 {
+			delete(s.byKey, c)
+		}
+		if s.byApp[c.App]--; s.byApp[c.App] == 0 {
+			delete(s.byApp, c.App)
+		}
+	}
+	for i := 0; i < len(s.turns); {
+		l := s.turns[i]
+		if !s.fitsLocked(l.caller) {
+			i++
+			continue
+		}
+		s.takeLocked(l.caller)
+		close(l.calls[0])
+		l.calls = l.calls[1:]
+		s.turns = slices.Delete(s.turns, i, i+1)
+		if len(l.calls) > 0 {
+			s.turns = append(s.turns, l) // behind all others
+		}
+	}
+}

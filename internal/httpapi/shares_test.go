@@ -1,0 +1,78 @@
+package httpapi_test
+
+import (
+	"context"
+	"net/http"
+	"testing"
+
+	"theeye/internal/event"
+	"theeye/internal/httpapi"
+	"theeye/internal/query"
+	"theeye/internal/store"
+)
+
+// gated is a store whose exports begin and wait.
+type gated struct {
+	store.Reader
+	began chan string // the application
+	gate  chan struct{}
+}
+
+func (x *gated) Export(ctx context.Context, q query.Query, _ func(*event.Event) error) error {
+	x.began <- q.Apps[0]
+	select {
+	case <-x.gate:
+	case <-ctx.Done():
+	}
+	return ctx.Err()
+}
+
+// The exports of one application leave a place to another's (M17).
+func TestExportsOfTwoApplications(t *testing.T) {
+	x := &gated{began: make(chan string, 10), gate: make(chan struct{})}
+	a := startAPI(t, func(o *httpapi.Options) { x.Reader, o.Reader = o.Reader, x })
+	statuses := make(chan int, 10)
+	export := func(app string) {
+		go func() {
+			answer := a.get(app, "/v1/export")
+			statuses <- answer.StatusCode
+		}()
+	}
+	for range 6 { // one runs, four wait
+		export("shop")
+	}
+	if status := <-statuses; status != http.StatusServiceUnavailable {
+		t.Errorf("the sixth export of an application is answered %d", status)
+	}
+	export("blog")
+	got := map[string]int{}
+	for range 2 {
+		got[<-x.began]++
+	}
+	if got["shop"] != 1 || got["blog"] != 1 {
+		t.Errorf("exports run: %v, want one of each application", got)
+	}
+	close(x.gate)
+	for range 6 {
+		if status := <-statuses; status != http.StatusOK {
+			t.Errorf("an export is answered %d", status)
+		}
+	}
+}
+
+// However many ask whether the server is ready, the store is asked once a second, and
+// not as a reader (M16).
+func TestReadinessIsKnown(t *testing.T) {
+	asked := 0
+	a := startAPI(t, func(o *httpapi.Options) {
+		o.Ping = func(context.Context) error { asked++; return nil }
+	})
+	for range 50 {
+		if answer := a.get("", "/readyz"); answer.StatusCode != http.StatusOK {
+			t.Fatalf("/readyz answers %d", answer.StatusCode)
+		}
+	}
+	if asked == 0 || asked > 25 {
+		t.Errorf("50 requests asked the store %d times", asked)
+	}
+}
