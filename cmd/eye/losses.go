@@ -119,3 +119,12 @@ func (s *server) lost(l queue.Loss) {
 		s.log.Error("what is lost could not be noted", "error", err)
 	}
 }
+
+// acknowledge drops what is told of losses. They are flushed first: else a start that stores the
+// same frames again would find and tell them again.
+func (s *server) acknowledge(ctx context.Context) ([]string, error) {
+	if err := s.store.Flush(ctx); err != nil {
+		return nil, err
+	}
+	return s.running.acknowledge()
+}

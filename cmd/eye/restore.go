@@ -46,6 +46,9 @@ func restore(ctx context.Context, s streams, printKeys bool, opts backup.Restore
 		if err := checkStore(filepath.Join(dir, "store")); err != nil {
 			return err
 		}
+		if err := duckdb.BeginTimeline(filepath.Join(dir, "store"), x.Last); err != nil {
+			return err
+		}
 		note := registry.Entry{Act: "restore"}
 		note.Note("taken_at", x.TakenAt)
 		if err := registry.AddToTrailFile(dir, note); err != nil {

@@ -212,7 +212,12 @@ func (s *server) connect(ctx context.Context, metrics *prometheus.Registry) erro
 	})
 	s.api = httpapi.New(httpapi.Options{
 		Registry: s.registry, Collector: s.collector, Queue: s.queue, Live: s.live, Reader: s.store, Parquet: s.store.Parquet, ExportsEnded: s.store.ExportsEnded, Ping: s.store.Ping,
-		Backup: s.backups, Replays: s.replays, CaughtUp: s.caughtUp, Missing: s.missing, Notices: s.notices, AcceptClock: s.clock.Accept, Erase: s.eraser.erase, EraseApp: s.eraser.eraseApp, EmptyQuarantine: s.eraser.emptyQuarantine, LegacyApp: s.cfg.LegacyApp, MaxRequestBytes: s.cfg.MaxRequestBytes, TrustedProxies: s.cfg.TrustedProxies,
+		Backup: s.backups, Replays: s.replays, CaughtUp: s.caughtUp, Missing: s.missing, Notices: s.notices, AcceptClock: s.clock.Accept,
+		Mending: httpapi.Mending{
+			Acknowledge: s.acknowledge,
+			Readmit:     func(ctx context.Context) (httpapi.ReadmittedAnswer, error) { return readmitted(ctx, s.store) },
+		},
+		Erase: s.eraser.erase, EraseApp: s.eraser.eraseApp, EmptyQuarantine: s.eraser.emptyQuarantine, LegacyApp: s.cfg.LegacyApp, MaxRequestBytes: s.cfg.MaxRequestBytes, TrustedProxies: s.cfg.TrustedProxies,
 		Logger: s.log, Registerer: metrics, Gatherer: metrics,
 	})
 	return nil

@@ -54,7 +54,19 @@ func newStoreCommand(s streams) *cobra.Command {
 			"its application's retention expires within seconds. Works beside a running server, or with --url and an admin key.",
 	}
 	acceptClock.RunE = func(cmd *cobra.Command, _ []string) error { return f.acceptClock(cmd.Context()) }
-	group.AddCommand(segments, verify, compact, acceptClock)
+	readmit := &cobra.Command{
+		Use: "readmit", Short: "Take damaged segments back whose files are whole again", Args: args(cobra.NoArgs),
+		Long: "Take damaged segments back whose files are whole again: put the file into store/segments or store/quarantine first.\n" +
+			"A start does so by itself. Works beside a running server, with --url and an admin key, and without a server.",
+	}
+	readmit.RunE = func(cmd *cobra.Command, _ []string) error { return f.readmit(cmd.Context()) }
+	acknowledge := &cobra.Command{
+		Use: "acknowledge", Short: "Acknowledge lost events, so that /readyz tells of them no more", Args: args(cobra.NoArgs),
+		Long: "Acknowledge lost events, so that /readyz tells of them no more. The books and the metrics keep the counts.\n" +
+			"Works beside a running server, or with --url and an admin key.",
+	}
+	acknowledge.RunE = func(cmd *cobra.Command, _ []string) error { return f.acknowledge(cmd.Context()) }
+	group.AddCommand(segments, verify, compact, newRecoverCommand(f), readmit, acknowledge, acceptClock)
 	return group
 }
 

@@ -67,6 +67,7 @@ type Options struct {
 	Missing func() []string
 	// Notices tells what the operator should know while all works. It may be nil.
 	Notices func() []string
+	Mending Mending
 	// AcceptClock sets retention's clock to the system's; nil where there is none.
 	AcceptClock func() (clock.Change, error)
 	// Erase erases a session from applications; nil where that is not possible.
@@ -234,6 +235,7 @@ func (s *Server) routes() []route {
 	all = append(all, replayRoutes()...)
 	all = append(all, backupRoutes()...)
 	all = append(all, clockRoutes()...)
+	all = append(all, mendingRoutes()...)
 	all = append(all, auditRoutes()...)
 	all = append(all, unreadableRoutes()...)
 	all = append(all, operationRoutes()...)

@@ -1,0 +1,72 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+)
+
+func mendingRoutes() []route {
+	return []route{
+		{"POST", "/v1/store/acknowledge", forAdmin, (*Server).acknowledge, doc{
+			id: "acknowledgeLosses", tag: "operation", summary: "Acknowledge what /readyz tells of lost events",
+			text:    "The reasons go from /readyz. The books and the metrics keep the counts.",
+			answers: []answer{{200, "what was acknowledged", schemaOf[AcknowledgedAnswer]()}}, errors: []int{404, 503}}},
+		{"POST", "/v1/store/readmit", forAdmin, (*Server).readmit, doc{
+			id: "readmitSegments", tag: "operation", summary: "Take damaged segments back whose files are whole again",
+			text: "A file in store/quarantine that is what the manifest says is taken back, and so are segments whose frames the queue still holds. " +
+				"What they hold is decided about as if it came now: nothing is there twice, and nothing comes back that was erased or has expired. `lost` in the books goes down by it.",
+			answers: []answer{{200, "what was taken back, and what is still damaged", schemaOf[ReadmittedAnswer]()}}, errors: []int{404, 503}}},
+	}
+}
+
+// AcknowledgedAnswer lists the reasons that were acknowledged.
+type AcknowledgedAnswer struct {
+	Acknowledged []string `json:"acknowledged"`
+}
+
+// ReadmittedAnswer tells which damaged segments are back.
+type ReadmittedAnswer struct {
+	Readmitted []ReadmittedSegment `json:"readmitted"`
+	Damaged    []string            `json:"damaged" doc:"what is still damaged, in words"`
+}
+
+// ReadmittedSegment is a segment that was taken back.
+type ReadmittedSegment struct {
+	Segment    string `json:"segment"`
+	Events     int64  `json:"events"`
+	Rejections int64  `json:"rejections"`
+}
+
+// Mending are the means against damage of a node that keeps its events itself.
+type Mending struct {
+	Acknowledge func(context.Context) ([]string, error)
+	Readmit     func(context.Context) (ReadmittedAnswer, error)
+}
+
+func (s *Server) acknowledge(c *call) error {
+	if s.opts.Mending.Acknowledge == nil {
+		return problem(http.StatusNotFound, "this server keeps its events elsewhere")
+	}
+	list, err := s.opts.Mending.Acknowledge(c.ctx())
+	if err != nil {
+		s.log.Error("what was acknowledged could not be written", "error", err)
+		return unavailable("it could not be written to the disk; try again")
+	}
+	if list == nil {
+		list = []string{}
+	}
+	c.note("acknowledged", list)
+	return writeJSON(c.w, http.StatusOK, AcknowledgedAnswer{list})
+}
+
+func (s *Server) readmit(c *call) error {
+	if s.opts.Mending.Readmit == nil {
+		return problem(http.StatusNotFound, "this server keeps its events elsewhere")
+	}
+	answer, err := s.opts.Mending.Readmit(context.WithoutCancel(c.ctx()))
+	if err != nil {
+		return err
+	}
+	c.note("readmitted", len(answer.Readmitted))
+	return writeJSON(c.w, http.StatusOK, answer)
+}
