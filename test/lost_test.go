@@ -100,7 +100,9 @@ func TestLostFramesAreCounted(t *testing.T) {
 	s.sums(7, 3, 4)
 	var receipt struct {
 		Arrivals []struct {
-			Position struct{ Frame int } `json:"position"`
+			Position struct {
+				Frame int `json:"frame"`
+			} `json:"position"`
 		} `json:"arrivals"`
 	}
 	a := s.call("GET", "/v1/receipts/later", s.read, "")

@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"encoding/base64"
 	binaryform "encoding/binary"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -57,12 +58,18 @@ func residue(t *testing.T, dir string, texts []string) (found []string) {
 		}
 	}
 	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
+		if errors.Is(err, fs.ErrNotExist) || err == nil && !d.Type().IsRegular() {
 			return nil // gone meanwhile, or a socket
 		}
-		b, err := os.ReadFile(name)
 		if err != nil {
+			return err
+		}
+		b, err := os.ReadFile(name)
+		if errors.Is(err, fs.ErrNotExist) {
 			return nil
+		}
+		if err != nil {
+			return err
 		}
 		rest, _ := filepath.Rel(dir, name)
 		has(rest, b)
@@ -131,52 +138,53 @@ func segmentValues(t *testing.T, name string) (values [][]byte) {
 	if _, err := db.ExecContext(ctx, "ATTACH '"+name+"' AS s (READ_ONLY)"); err != nil {
 		return nil // damaged, or removed meanwhile: its raw bytes were searched
 	}
-	tables, err := db.QueryContext(ctx, "SELECT table_name FROM duckdb_tables() WHERE database_name = 's'")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	for tables.Next() {
-		var n string
-		if err := tables.Scan(&n); err != nil {
-			t.Fatal(err)
-		}
-		names = append(names, n)
-	}
-	_ = tables.Close()
 	unpack, err := zstd.NewReader(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer unpack.Close()
-	for _, table := range names {
-		rows, err := db.QueryContext(ctx, "SELECT * FROM s."+table)
-		if err != nil {
+	for _, table := range column(t, db, "SELECT table_name FROM duckdb_tables() WHERE database_name = 's'") {
+		for _, value := range column(t, db, "FROM s."+string(table)) {
+			values = append(values, value)
+			if plain, err := unpack.DecodeAll(value, nil); err == nil {
+				values = append(values, plain)
+			}
+		}
+	}
+	return values
+}
+
+// column returns all texts and blobs of the rows that a query gives.
+func column(t *testing.T, db *sql.DB, query string) (values [][]byte) {
+	t.Helper()
+	rows, err := db.QueryContext(context.Background(), query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	columns, err := rows.Columns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for rows.Next() {
+		row, to := make([]any, len(columns)), make([]any, len(columns))
+		for i := range row {
+			to[i] = &row[i]
+		}
+		if err := rows.Scan(to...); err != nil {
 			t.Fatal(err)
 		}
-		columns, _ := rows.Columns()
-		for rows.Next() {
-			row := make([]any, len(columns))
-			to := make([]any, len(columns))
-			for i := range row {
-				to[i] = &row[i]
-			}
-			if err := rows.Scan(to...); err != nil {
-				t.Fatal(err)
-			}
-			for _, v := range row {
-				switch v := v.(type) {
-				case string:
-					values = append(values, []byte(v))
-				case []byte:
-					values = append(values, v)
-					if plain, err := unpack.DecodeAll(v, nil); err == nil {
-						values = append(values, plain)
-					}
-				}
+		for _, v := range row {
+			switch v := v.(type) {
+			case string:
+				values = append(values, []byte(v))
+			case []byte:
+				values = append(values, v)
 			}
 		}
-		_ = rows.Close()
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
 	}
 	return values
 }

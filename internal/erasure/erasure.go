@@ -135,12 +135,12 @@ func (s *Set) Cover(app, session string) (c Cover) {
 	}
 	for _, name := range [...]string{app, AllApps} {
 		for _, i := range s.apps[name] {
-			c.addApp(s, s.list[i])
+			c = s.withApp(c, s.list[i])
 		}
 	}
 	if len(s.hashes) > 0 {
 		for _, i := range s.hashes[s.hash(app)] {
-			c.addApp(s, s.list[i])
+			c = s.withApp(c, s.list[i])
 		}
 	}
 	if session == "" {
@@ -161,12 +161,14 @@ func (s *Set) Cover(app, session string) (c Cover) {
 	return c
 }
 
-func (c *Cover) addApp(s *Set, t Tombstone) {
+// withApp returns a cover with a tombstone of the whole application added.
+func (s *Set) withApp(c Cover, t Tombstone) Cover {
 	if last, ok := s.LastFrame(t); ok && t.Hash == "" {
 		c.frame = max(c.frame, last)
-		return
+	} else {
+		c.app = max(c.app, t.At)
 	}
-	c.app = max(c.app, t.At)
+	return c
 }
 
 // Has reports whether a record of the session is covered.

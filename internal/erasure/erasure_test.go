@@ -88,7 +88,7 @@ func TestDamageIsNoticed(t *testing.T) {
 			t.Errorf("byte %d was changed: %q", i, b[max(i-10, 0):i+1])
 		}
 	}
-	for i := range len(b) {
+	for i := range b {
 		if _, err := erasure.Parse(b[:i], l.Digest()); err == nil {
 			t.Errorf("cut to %d of %d bytes and not noticed", i, len(b))
 		}

@@ -224,7 +224,7 @@ func (d *Document) digest() Digest {
 
 // Merge returns the document that has the tombstones of d and those of another that d does not
 // have, which count as not finished. Both must have the same key, unless one has none.
-func (d Document) Merge(other Document) (Document, error) {
+func (d *Document) Merge(other Document) (Document, error) {
 	if d.Key != "" && other.Key != "" && d.Key != other.Key {
 		return Document{}, errors.New("it belongs to another data directory")
 	}

@@ -61,7 +61,7 @@ const (
 // openConfirmed opens the folder; there is false when it has no file yet.
 func openConfirmed(dir string) (c *confirmed, there bool, err error) {
 	c = &confirmed{dir: dir, totals: map[string]Count{}}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return nil, false, fmt.Errorf("make the folder of confirmed frames: %w", err)
 	}
 	numbers, err := confirmedNumbers(dir)

@@ -26,7 +26,7 @@ func ended(t *testing.T, ctx context.Context) {
 func TestWhileValid(t *testing.T) {
 	r := fresh(t)
 	soon := time.Now().Add(time.Second)
-	make := func(app string, kind registry.Kind, rules registry.Restrictions) (id, secret string) {
+	issue := func(app string, kind registry.Kind, rules registry.Restrictions) (id, secret string) {
 		t.Helper()
 		k, secret, err := r.CreateRestrictedKey(t.Context(), app, kind, rules)
 		if err != nil {
@@ -43,17 +43,17 @@ func TestWhileValid(t *testing.T) {
 		key   func() (id, secret string)
 		ended func(id string) error
 	}{
-		{"a key that is revoked", func() (string, string) { return make("shop", registry.Read, registry.Restrictions{}) },
+		{"a key that is revoked", func() (string, string) { return issue("shop", registry.Read, registry.Restrictions{}) },
 			func(id string) error { return r.RevokeKey(t.Context(), "shop", id) }},
-		{"an admin key that is revoked", func() (string, string) { return make("", registry.Admin, registry.Restrictions{}) },
+		{"an admin key that is revoked", func() (string, string) { return issue("", registry.Admin, registry.Restrictions{}) },
 			func(id string) error { return r.RevokeKey(t.Context(), "", id) }},
-		{"a key that expires", func() (string, string) { return make("shop", registry.Read, registry.Restrictions{ExpiresAt: &soon}) },
+		{"a key that expires", func() (string, string) { return issue("shop", registry.Read, registry.Restrictions{ExpiresAt: &soon}) },
 			func(string) error { return nil }},
-		{"a key whose application is deleted", func() (string, string) { return make("shop", registry.Read, registry.Restrictions{}) },
+		{"a key whose application is deleted", func() (string, string) { return issue("shop", registry.Read, registry.Restrictions{}) },
 			func(string) error { return r.DeleteApp(t.Context(), app) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, other := make("", registry.Read, registry.Restrictions{})
+			_, other := issue("", registry.Read, registry.Restrictions{})
 			id, secret := c.key()
 			ctx, release := r.WhileValid(t.Context(), secret)
 			defer release()

@@ -454,16 +454,16 @@ func TestDamagedManifest(t *testing.T) {
 	replace := func(from, to string) func([]byte) []byte {
 		return func(b []byte) []byte { return bytes.Replace(b, []byte(from), []byte(to), 1) }
 	}
-	const recover, newer = "eye store recover", "newer version of The Eye"
+	const advice, newer = "eye store recover", "newer version of The Eye"
 	for name, test := range map[string]struct {
 		change func([]byte) []byte
 		want   []string
 	}{
-		"truncated":                   {func(b []byte) []byte { return b[:len(b)-3] }, []string{"EOF", recover}},
-		"not JSON":                    {replace("{", "<"), []string{"invalid character", recover}},
-		"a digit of the version":      {replace(`"version":3`, `"version":7`), []string{"checksum", recover}},
-		"version 2 by a flipped bit":  {replace(`"version":3`, `"version":2`), []string{"damaged", recover}},
-		"a digit of a count":          {replace(`"level": 0`, `"level": 1`), []string{"checksum", recover}},
+		"truncated":                   {func(b []byte) []byte { return b[:len(b)-3] }, []string{"EOF", advice}},
+		"not JSON":                    {replace("{", "<"), []string{"invalid character", advice}},
+		"a digit of the version":      {replace(`"version":3`, `"version":7`), []string{"checksum", advice}},
+		"version 2 by a flipped bit":  {replace(`"version":3`, `"version":2`), []string{"damaged", advice}},
+		"a digit of a count":          {replace(`"level": 0`, `"level": 1`), []string{"checksum", advice}},
 		"a newer version":             {func(b []byte) []byte { return duckdb.Reseal(b, 4, "", "") }, []string{"version 4", newer}},
 		"a newer format of a segment": {func(b []byte) []byte { return duckdb.Reseal(b, 3, `"format": `, `"format": 9`) }, []string{"has format 9", newer}},
 		"an unknown field":            {func(b []byte) []byte { return duckdb.Reseal(b, 3, `"next_id"`, `"compressed": true, "next_id"`) }, []string{"compressed"}},

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"github.com/go-json-experiment/json"
@@ -234,7 +235,7 @@ func (m *Manifest) lineage() erasure.Lineage {
 // branch begins a new timeline behind a frame.
 func (m *Manifest) branch(last uint64) {
 	if m.Timeline != "" {
-		m.Timelines = append(m.Timelines[:len(m.Timelines):len(m.Timelines)], Timeline{m.Timeline, last})
+		m.Timelines = append(slices.Clip(m.Timelines), Timeline{m.Timeline, last})
 	}
 	m.Timeline = uuid.NewString()
 }

@@ -103,7 +103,7 @@ func PlanRecovery(opts RecoverOptions) (*Recovery, error) {
 func (r *Recovery) Do() error {
 	s := &Store{opts: Options{Dir: r.opts.Dir}}
 	for _, dir := range []string{s.quarantineDir(), s.segmentDir()} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
+		if err := durable.MkdirAll(dir, 0o700); err != nil {
 			return fmt.Errorf("recover the store: %w", err)
 		}
 	}
