@@ -269,6 +269,34 @@ func TestErasureLeavesNothing(t *testing.T) {
 	}
 }
 
+// What lies in quarantine is not searched, and is told; it goes when that is asked for.
+func TestErasureTellsOfQuarantine(t *testing.T) {
+	s := twoSegments(t)
+	if err := os.Truncate(s.segments()[0], 10_000); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(s.data, "queue")); err != nil { // it is not rebuilt
+		t.Fatal(err)
+	}
+	s.launch()
+	a := s.call("DELETE", "/v1/sessions/s1", s.admin, "")
+	s.must(a, 200)
+	if !strings.Contains(string(a.body), `"unsearched":[{"where":"store/quarantine","files":2,`) {
+		t.Errorf("the report says %s", a.body)
+	}
+	if m := string(s.call("GET", "/metrics", s.admin, "").body); !strings.Contains(m, `eye_quarantine_files{folder="store/quarantine"} 2`) {
+		t.Error("the metrics do not tell of the quarantine")
+	}
+	s.must(s.call("DELETE", "/v1/sessions/s1?quarantine=yes", s.admin, ""), 400)
+	if out := s.beside(0, "erase", "--session", "s2", "--quarantine"); strings.Contains(out, "not searched") {
+		t.Errorf("it says %s", out)
+	}
+	if left, err := filepath.Glob(filepath.Join(s.data, "store", "quarantine", "*")); err != nil || len(left) > 0 {
+		t.Errorf("left in quarantine: %v, %v", left, err)
+	}
+	s.sums(200, 100, 100)
+}
+
 // A server that is killed in any step of an erasure finishes it at the next start; then nothing
 // is left either.
 func TestErasureIsFinishedAfterAKill(t *testing.T) {

@@ -13,8 +13,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
+	"theeye/internal/durable"
 	"theeye/internal/erasure"
 	"theeye/internal/event"
 	"theeye/internal/httpapi"
@@ -138,20 +140,50 @@ func (e *eraser) erased(ctx context.Context, bury func(at event.Micros, frame ui
 // unsearched tells what an erasure does not look into.
 func (e *eraser) unsearched() ([]httpapi.Unsearched, error) {
 	var list []httpapi.Unsearched
-	inStore, err1 := e.store.Quarantined()
-	inQueue, err2 := e.queue.Quarantined()
-	if inStore.Files > 0 {
-		list = append(list, httpapi.Unsearched{Where: "store/quarantine", Files: inStore.Files, Bytes: inStore.Bytes})
+	for _, q := range e.quarantines() {
+		u, err := durable.UsageOf(q.dir)
+		if err != nil {
+			return nil, err
+		}
+		if u.Files > 0 {
+			list = append(list, httpapi.Unsearched{Where: q.where, Files: u.Files, Bytes: u.Bytes})
+		}
 	}
-	if inQueue.Files > 0 {
-		list = append(list, httpapi.Unsearched{Where: "queue/quarantine", Files: inQueue.Files, Bytes: inQueue.Bytes})
+	return list, nil
+}
+
+// quarantine is a folder of what was put aside.
+type quarantine struct{ where, dir string }
+
+func (e *eraser) quarantines() []quarantine {
+	return []quarantine{{"store/quarantine", e.store.QuarantineDir()}, {"queue/quarantine", e.queue.QuarantineDir()}}
+}
+
+// Describe implements prometheus.Collector: an eraser tells what lies in quarantine.
+func (e *eraser) Describe(to chan<- *prometheus.Desc) { prometheus.DescribeByCollect(e, to) }
+
+// Collect implements prometheus.Collector.
+func (e *eraser) Collect(to chan<- prometheus.Metric) {
+	files := prometheus.NewDesc("eye_quarantine_files", "Files that were put aside as damaged, by folder.", []string{"folder"}, nil)
+	bytes := prometheus.NewDesc("eye_quarantine_bytes", "Bytes of files that were put aside as damaged, by folder.", []string{"folder"}, nil)
+	for _, q := range e.quarantines() {
+		u, err := durable.UsageOf(q.dir)
+		if err != nil {
+			e.log.Warn("a quarantine cannot be read", "folder", q.dir, "error", err)
+			continue
+		}
+		to <- prometheus.MustNewConstMetric(files, prometheus.GaugeValue, float64(u.Files), q.where)
+		to <- prometheus.MustNewConstMetric(bytes, prometheus.GaugeValue, float64(u.Bytes), q.where)
 	}
-	return list, errors.Join(err1, err2)
 }
 
 // emptyQuarantine deletes what is quarantined in store and queue.
 func (e *eraser) emptyQuarantine(context.Context) error {
-	return errors.Join(e.store.EmptyQuarantine(), e.queue.EmptyQuarantine())
+	var err error
+	for _, q := range e.quarantines() {
+		err = errors.Join(err, durable.Empty(q.dir))
+	}
+	return err
 }
 
 // join returns the next pass.

@@ -206,6 +206,7 @@ func (s *server) connect(ctx context.Context, metrics *prometheus.Registry) erro
 	s.eraser = newEraser(&eraser{
 		store: s.store, queue: s.queue, live: s.live, collector: s.collector, apps: s.registry, replays: s.replays, log: s.log, step: storeStep(),
 	})
+	metrics.MustRegister(s.eraser)
 	s.backups = backup.NewSource(backup.Options{
 		Store: s.store, Queue: s.queue, Flush: s.flushAll, Metadata: s.registry.Document, Audit: s.registry.Trail().Document,
 		Tombstones: filepath.Join(s.cfg.Data, "tombstones"), Logger: s.log,

@@ -186,6 +186,10 @@ func (s *Store) putAside(damaged []DamagedSegment) {
 	}
 }
 
+// QuarantineDir is the folder for damaged segments and for files that no manifest names. Nothing
+// reads it by itself but Readmit; it is never emptied by itself, and no erasure searches it.
+func (s *Store) QuarantineDir() string { return s.quarantineDir() }
+
 func (s *Store) quarantineDir() string { return filepath.Join(s.opts.Dir, "quarantine") }
 
 // moveAside moves what there is of some files into quarantine, where nothing takes the place of
