@@ -2,9 +2,11 @@ package test
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // fillTwo sends events and rejections of two applications.
@@ -124,4 +126,57 @@ func TestEraseAppSurvivesKills(t *testing.T) {
 			})
 		})
 	}
+}
+
+// An application that was erased while the clock was ahead, and made again, keeps what it sends
+// when the clock is right again: what is erased goes by frames, not by times (M10).
+func TestErasedApplicationIsMadeAgainAfterAWrongClock(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "off")
+	setClock(t, file, 24*time.Hour)
+	s := &server{t: t, tags: "eyefault", data: t.TempDir(), env: []string{"EYE_FAULT_CLOCK=" + file}}
+	s.launch()
+	s.prepare()
+	s.post(numbered(0, 10))
+	s.must(s.call("DELETE", "/v1/apps/shop?erase=1", s.admin, ""), 200)
+	setClock(t, file, 0)
+	s.prepare()
+	s.post(numbered(0, 10))
+	s.counts(10)
+	s.kill()
+	s.launch()
+	s.counts(10)
+	s.must(s.call("DELETE", "/v1/sessions/s0", s.admin, ""), 200) // a pass over everything
+	s.post(numbered(20, 30))
+	s.kill()
+	s.launch()
+	if got := s.call("GET", "/v1/count?session_id=s2", s.read, "").text("count"); got != "10" {
+		t.Errorf("%s events of a session that was never erased", got)
+	}
+}
+
+// After a finished erasure a start trims the queue to where that has trimmed it, and no further:
+// what a damaged segment can be rebuilt from stays (M11).
+func TestAnErasureTrimsOnce(t *testing.T) {
+	s := start(t)
+	s.post(about(mary, "2021-01-01T00:00:00Z", 1))
+	s.must(s.call("DELETE", "/v1/sessions/"+mary, s.admin, ""), 200)
+	s.post(numbered(0, 100))
+	s.shutDown() // flushes
+	s.launch()
+	s.eventually("erasures to have been looked at", func() bool { return s.call("GET", "/v1/books", s.read, "").status == 200 })
+	for range 2 {
+		s.must(s.call("DELETE", "/v1/sessions/nobody", s.read, ""), 403)
+		if m := string(s.call("GET", "/metrics", s.admin, "").body); strings.Contains(m, "\neye_queue_frames 0\n") {
+			t.Error("the start has trimmed what came after the erasure")
+		}
+		s.kill()
+		s.launch()
+	}
+	s.shutDown()
+	if err := os.Truncate(s.segments()[len(s.segments())-1], 10_000); err != nil {
+		t.Fatal(err)
+	}
+	s.launch()
+	s.eventually("the segment to be rebuilt", func() bool { return s.account()["lost"] == 0.0 })
+	s.counts(100)
 }

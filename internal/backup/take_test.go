@@ -147,7 +147,8 @@ func TestTakeHoldsWhatCameMeanwhile(t *testing.T) {
 	r.wait(func() bool { return r.store.Held() == 2 })
 	r.add(1)
 	x := r.take()
-	if x.Flushed != 2 || x.Last != 4 || kinds(x)[backup.Frames] != 2 {
+	// One file of frames, or two: the last frame may have come before the first were listed.
+	if n := kinds(x)[backup.Frames]; x.Flushed != 2 || x.Last != 4 || n != 1 && n != 2 {
 		t.Errorf("the backup is of the frames to %d, %d of them in segments: %v", x.Last, x.Flushed, kinds(x))
 	}
 	dir := filepath.Join(t.TempDir(), "backup")
