@@ -5,6 +5,7 @@ FUZZTIME ?= 10s
 BENCH ?=
 KILLS ?= 300
 CUTS ?= 20
+ERASURES ?= 50
 EVENTS ?= 100000000
 DIR ?=
 
@@ -25,11 +26,11 @@ build: ## build bin/eye
 
 test: ## prepare this machine, then run all tests with the race detector
 	@script/setup
-	$(GO) test -race -vet=off -timeout 15m ./...
+	$(GO) test -race -vet=off -timeout 40m ./...
 
-soak: ## kill a server under load KILLS (300) times and cut its power CUTS (20) times; each event must be there once
-	EYE_TEST_KILLS=$(KILLS) EYE_TEST_EVENTS=$$((5000 * $(KILLS))) EYE_TEST_CUTS=$(CUTS) \
-		$(GO) test -count 1 -v -run 'NothingAcknowledgedIsLost|PowerCut' -timeout 3h ./test
+soak: ## the tests of promises, long: KILLS (300), power CUTS (20) and ERASURES (50) under load
+	EYE_TEST_KILLS=$(KILLS) EYE_TEST_EVENTS=$$((5000 * $(KILLS))) EYE_TEST_CUTS=$(CUTS) EYE_TEST_ERASURES=$(ERASURES) \
+		$(GO) test -count 1 -v -run 'NothingAcknowledgedIsLost|PowerCut|ErasureLeavesNothing' -timeout 3h ./test
 
 check: ## formatting, vet, module files, linters, generated files
 	@script/check
