@@ -127,6 +127,21 @@ func TestLostFramesAreCounted(t *testing.T) {
 	}
 }
 
+// What the queue holds before the lost frames may fill more of the store's memory than there is
+// without a flush. A start that has to count what is lost must not wait for one in vain.
+func TestLostFramesBehindMuch(t *testing.T) {
+	const frames, events = 8, 50
+	s := start(t)
+	for i := range frames {
+		s.post(numbered(events*i, events*(i+1)))
+	}
+	s.kill()
+	flipBit(t, s.blocks()[0], marked(t, s.blocks()[0], frames))
+	s.args = []string{"--flush-rows", "10"}
+	s.launch()
+	s.sums(frames*events, (frames-1)*events, events)
+}
+
 // A queue whose folder is gone, or is an earlier copy, has lost what was acknowledged since.
 func TestLostQueue(t *testing.T) {
 	for _, old := range []bool{false, true} {

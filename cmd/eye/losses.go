@@ -69,6 +69,10 @@ func (s *server) drainBefore(ctx context.Context, readable, last uint64) error {
 			return fmt.Errorf("store what the queue holds: %w", err)
 		}
 		position = readable
+		// A write waits while two generations are full, and nothing flushes them any more.
+		if err := s.store.Flush(ctx); err != nil {
+			return fmt.Errorf("store what the queue holds: %w", err)
+		}
 	}
 	lost, err := s.queue.Lost(position+1, last)
 	if err != nil {
