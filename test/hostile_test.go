@@ -92,8 +92,9 @@ func TestHostileKeys(t *testing.T) {
 	}
 	t.Logf("%d texts, %d requests", len(hostile), requests)
 
-	if got := len(s.trail("")); got != acts {
-		t.Errorf("the audit trail has %d entries, want %d", got, acts)
+	entries := slices.DeleteFunc(s.trail(""), func(e map[string]any) bool { return e["act"] == "refusedKeys" }) // a sum, now and then
+	if len(entries) != acts {
+		t.Errorf("the audit trail has %d entries, want %d", len(entries), acts)
 	}
 	s.counts(0)
 	shown := s.output.String() + string(s.call("GET", "/v1/unreadable?limit=1000", s.admin, "").body) + string(s.call("GET", "/metrics", s.admin, "").body)

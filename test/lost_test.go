@@ -207,9 +207,7 @@ func TestOlderStore(t *testing.T) {
 	if a["received"] != 8.0 || a["lost"] == 0.0 || a["balanced"] != true || a["stored"].(float64)+a["lost"].(float64) != 8 {
 		t.Errorf("the books say %v", a)
 	}
-	if !strings.Contains(s.reasons(), "are lost") {
-		t.Errorf("readyz tells %s", s.reasons())
-	}
+	s.eventually("readyz to tell of the loss", func() bool { return strings.Contains(s.reasons(), "are lost") })
 }
 
 // Damage to the record of what was confirmed loses nothing when the frames are there.

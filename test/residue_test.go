@@ -253,7 +253,8 @@ func TestErasureLeavesNothing(t *testing.T) {
 			t.Errorf("trial %d: the report says %s", n, got)
 		}
 		if got := residue(t, s.data, m.all()); len(got) > 0 {
-			t.Fatalf("trial %d: after the answer it is in %v", n, got)
+			t.Fatalf("trial %d: after the answer it is in %v, and then in %v; the manifest is %s", n, got, residue(t, s.data, m.all()),
+				read(t, filepath.Join(s.data, "store", "MANIFEST.json")))
 		}
 		s.must(s.call("POST", "/v1/events", s.write, m.events(0, 1000)), 202)
 		s.must(s.call("POST", "/v1/events?wait=stored", s.write, m.events(7, 0)), 201)

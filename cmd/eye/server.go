@@ -144,8 +144,8 @@ func (s *server) open(ctx context.Context) (err error) {
 	if err := s.connect(ctx, metrics); err != nil {
 		return err
 	}
-	if err := s.running.mark(); err != nil {
-		return err
+	if err := s.running.mark(); err != nil { // a full disk must not keep anyone from reading
+		s.log.Warn("the data directory is not marked as used; damage by an unordered end may not be looked for", "error", err)
 	}
 	if err := s.reconcile(ctx); err != nil {
 		return err

@@ -204,6 +204,7 @@ func (s *Store) Branch(last uint64) {
 	defer s.upkeep.Unlock()
 	m := *s.current().manifest
 	m.branch(last)
+	s.settled = false
 	set := erasure.NewSet(s.tombstones.Document(), m.lineage())
 	s.change(func(next *state) { next.manifest, next.erased = &m, set })
 }
@@ -238,6 +239,7 @@ func (s *Store) commit(m *Manifest, made ...*segment) error {
 		}
 		return err
 	}
+	s.settled = true
 	var names []string
 	for _, x := range made {
 		names = append(names, x.info.Data.Name, x.info.Filter.Name)

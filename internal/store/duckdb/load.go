@@ -39,7 +39,7 @@ func (s *Store) load(ctx context.Context) error {
 	if m.Timeline == "" {
 		m.branch(m.Flushed)
 	}
-	s.begun = m.version > 0
+	s.begun, s.settled = m.version > 0, m.version == manifestVersion
 	s.lastID.Store(max(m.NextID, s.greatestID()+1) - 1)
 	v, whole, err := s.assemble(ctx, s.reading, m.Manifest, 1)
 	if err != nil {
@@ -93,6 +93,10 @@ func (s *Store) Begin(upgraded bool) error {
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
 	m := *s.current().manifest
+	// A disk that is full must not keep anyone from reading what is there.
+	if s.settled && m.Tombstones == s.tombstones.Digest() && (m.Upgraded || !upgraded) {
+		return s.tombstones.Settle()
+	}
 	m.Tombstones = s.tombstones.Digest()
 	m.Upgraded = m.Upgraded || upgraded
 	if err := s.commit(&m); err != nil {

@@ -120,6 +120,7 @@ type Store struct {
 
 	tombstones *erasure.Log // guarded by upkeep
 	begun      bool         // there was a manifest when the store was opened
+	settled    bool         // the file has the present form and the present timeline; guarded by upkeep
 
 	mu    sync.Mutex // guards state and the counts of who holds what
 	state *state
