@@ -6,6 +6,7 @@ BENCH ?=
 KILLS ?= 300
 CUTS ?= 20
 ERASURES ?= 50
+DAMAGES ?= 200
 EVENTS ?= 100000000
 DIR ?=
 
@@ -28,9 +29,9 @@ test: ## prepare this machine, then run all tests with the race detector
 	@script/setup
 	$(GO) test -race -vet=off -timeout 40m ./...
 
-soak: ## the tests of promises, long: KILLS (300), power CUTS (20) and ERASURES (50) under load
-	EYE_TEST_KILLS=$(KILLS) EYE_TEST_EVENTS=$$((5000 * $(KILLS))) EYE_TEST_CUTS=$(CUTS) EYE_TEST_ERASURES=$(ERASURES) \
-		$(GO) test -count 1 -v -run 'NothingAcknowledgedIsLost|PowerCut|ErasureLeavesNothing' -timeout 3h ./test
+soak: ## the tests of promises, long: KILLS (300), power CUTS (20), ERASURES (50) under load, DAMAGES (200) to files
+	EYE_TEST_KILLS=$(KILLS) EYE_TEST_EVENTS=$$((5000 * $(KILLS))) EYE_TEST_CUTS=$(CUTS) EYE_TEST_ERASURES=$(ERASURES) EYE_TEST_DAMAGES=$(DAMAGES) \
+		$(GO) test -count 1 -v -run 'NothingAcknowledgedIsLost|PowerCut|ErasureLeavesNothing|TestDamage$$' -timeout 3h ./test
 
 check: ## formatting, vet, module files, linters, generated files
 	@script/check

@@ -2,6 +2,7 @@ package test
 
 import (
 	"bytes"
+	binaryform "encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io/fs"
@@ -285,4 +286,51 @@ func fileNames(t *testing.T, dir string) (names []string) {
 		t.Fatal(err)
 	}
 	return names
+}
+
+// Damage to a block of metadata costs neither a key nor an application, after whichever end: they
+// are made again from metadata.json. The embedded server must not look for ever for what its index
+// says the block holds.
+func TestDamagedMetadata(t *testing.T) {
+	for name, end := range map[string]func(*server){"killed": (*server).kill, "ended in order": (*server).shutDown} {
+		t.Run(name, func(t *testing.T) {
+			s := start(t)
+			a := s.call("POST", "/v1/apps/shop/keys", s.admin, `{"kind":"read"}`)
+			s.must(a, 201)
+			s.must(s.call("DELETE", "/v1/apps/shop/keys/"+a.text("key_id"), s.admin, ""), 204)
+			s.shutDown()
+			for record := range 6 {
+				s.launch()
+				end(s)
+				block := s.metadataBlock()
+				b, err := os.ReadFile(block)
+				if err != nil {
+					t.Fatal(err)
+				}
+				at := 0
+				for range record {
+					at += int(binaryform.LittleEndian.Uint32(b[at:]) &^ (1 << 31))
+				}
+				flipBit(t, block, int64(at+3)) // of the record's length
+				s.launch()
+				if !strings.Contains(s.output.String(), "a block of the queue does not verify") {
+					t.Errorf("record %d: nothing tells it", record)
+				}
+				s.must(s.call("GET", "/v1/events", s.read, ""), 200)
+				s.must(s.call("GET", "/v1/events", a.text("key"), ""), 401)
+				s.must(s.call("GET", "/v1/events", s.key("shop", "read"), ""), 200)
+				s.shutDown()
+			}
+		})
+	}
+}
+
+// metadataBlock returns the first file of metadata in the queue.
+func (s *server) metadataBlock() string {
+	s.t.Helper()
+	list, err := filepath.Glob(filepath.Join(s.data, "queue", "jetstream", "*", "streams", "KV_EYE_METADATA", "msgs", "*.blk"))
+	if err != nil || len(list) == 0 {
+		s.t.Fatal(list, err)
+	}
+	return list[0]
 }

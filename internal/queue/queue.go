@@ -58,7 +58,7 @@ type Options struct {
 	// flushed plus one. A queue that ends before it begins there (Q6).
 	FirstSequence uint64
 	// Unclean: the process before did not end in order, and every file of the queue's streams is
-	// checked before it is opened. That reads all of them.
+	// checked before it is opened. That reads all of them. Otherwise the frames are left out.
 	Unclean bool
 	// Confirmed is the folder of the record of what was acknowledged, outside Dir; made when
 	// missing. Empty: there is none, and lost frames are not noticed.
@@ -108,11 +108,9 @@ func Open(ctx context.Context, opts Options) (*Queue, error) {
 	q.disk = disk{dir: opts.Dir, reserve: opts.Reserve}
 	q.folder = newFolder(opts.Dir)
 	q.opts.MaxBytes = q.disk.quota(opts.MaxBytes)
-	if opts.Unclean {
-		w := &walker{dir: opts.Dir, quarantine: q.QuarantineDir(), log: q.log}
-		if err := w.walk(ctx); err != nil {
-			return nil, err
-		}
+	w := &walker{dir: opts.Dir, frames: opts.Unclean, quarantine: q.QuarantineDir(), log: q.log}
+	if err := w.walk(ctx); err != nil {
+		return nil, err
 	}
 	if opts.Confirmed != "" {
 		c, there, err := openConfirmed(opts.Confirmed)

@@ -22,13 +22,22 @@ import (
 	"theeye/internal/durable"
 )
 
-// walker looks at every block of every stream after a stop that was not in order, before the
-// server opens them: what the server cannot read it cuts away, or passes over in silence. A
-// block that does not verify is copied to the quarantine, whole.
+// walker looks at the blocks of the streams before the server opens them: what the server cannot
+// read it cuts away, or passes over in silence. A block that does not verify is copied to the
+// quarantine, whole. After a stop that was not in order it looks at every block, after another at
+// those of metadata and of the audit trail, which are small, and of which no other record tells
+// what they had.
+//
+// The server keeps beside the blocks an index of what they hold, and believes it. When a block of
+// a stream that limits the messages of a subject holds less, it looks for them for ever. So the
+// index of such a stream is removed when one of its blocks does not verify: the server makes it
+// again from the blocks. The stream of frames has no such limit and keeps its index, by which the
+// frames behind a damaged one can still be read.
 //
 // It changes nothing else, and does not decide what is lost: the record of what was confirmed does.
 type walker struct {
 	dir        string // of the queue
+	frames     bool   // the frames are looked at, too
 	quarantine string
 	// confirmed is the greatest sequence of a frame that was acknowledged, as far as it is known.
 	confirmed uint64
@@ -63,9 +72,15 @@ func (w *walker) walk(ctx context.Context) error {
 		return fmt.Errorf("find the streams: %w", err)
 	}
 	for _, dir := range streams {
-		if err := w.stream(ctx, dir); err != nil {
-			return fmt.Errorf("check the blocks of the stream %s after a stop that was not in order: %w", filepath.Base(dir), err)
+		if !w.frames && filepath.Base(dir) == streamName {
+			continue
 		}
+		if err := w.stream(ctx, dir); err != nil {
+			return fmt.Errorf("check the blocks of the stream %s: %w", filepath.Base(dir), err)
+		}
+	}
+	if !w.frames {
+		return nil
 	}
 	w.log.Info("the queue's files were checked, because the server before did not end in order",
 		"blocks", w.blocks, "bytes", w.bytes, "copied_to_quarantine", w.copied, "took", time.Since(began).Round(time.Millisecond))
@@ -195,6 +210,12 @@ func (w *walker) block(b block, form error, subjects []string) error {
 			b.path, err, w.quarantine, copyErr)
 	}
 	w.log.Warn("a block of the queue does not verify; it was copied before the server opens it", "file", b.path, "copy", name, "reason", err)
+	if b.stream == streamName {
+		return nil
+	}
+	if err := os.Remove(filepath.Join(filepath.Dir(b.path), "index.db")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove the index of a damaged stream: %w", err)
+	}
 	return nil
 }
 

@@ -136,7 +136,7 @@ func TestWalkCopiesDamage(t *testing.T) {
 			dir, blocks := written(t, false)
 			want := change(t, blocks[0], c.damage)
 			for range 2 { // again adds nothing
-				w := &walker{dir: dir, quarantine: filepath.Join(dir, "quarantine"), confirmed: c.confirmed, log: slog.New(slog.DiscardHandler)}
+				w := &walker{dir: dir, frames: true, quarantine: filepath.Join(dir, "quarantine"), confirmed: c.confirmed, log: slog.New(slog.DiscardHandler)}
 				if err := w.walk(t.Context()); err != nil {
 					t.Fatal(err)
 				}
@@ -257,7 +257,7 @@ func TestWalkUnknownForm(t *testing.T) {
 			}
 			for _, blocked := range []bool{false, true} {
 				log := newLogged()
-				w := &walker{dir: dir, quarantine: filepath.Join(dir, "quarantine"), log: slog.New(log)}
+				w := &walker{dir: dir, frames: true, quarantine: filepath.Join(dir, "quarantine"), log: slog.New(log)}
 				if blocked { // that it cannot be copied is no reason either
 					w.quarantine = blocks[0]
 				}
