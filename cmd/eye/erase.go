@@ -41,8 +41,12 @@ type eraser struct {
 	log       *slog.Logger
 	step      func(name string) error // for tests; see duckdb.Options.Step
 
-	erasingApp sync.Mutex    // one application at a time
-	wake       chan struct{} // a pass is wanted
+	erasingApp sync.Mutex // one application at a time
+	rescuing   sync.Mutex // one file at a time
+	// looking is held while a tombstone is set, and by a rescue from its look at the tombstones until
+	// what it looked at is published: that is then a frame which the tombstone covers.
+	looking sync.Mutex
+	wake    chan struct{} // a pass is wanted
 
 	mu    sync.Mutex // guards what follows
 	next  *erasePass // the pass that those who ask now wait for
@@ -100,13 +104,9 @@ func (e *eraser) eraseApp(ctx context.Context, app registry.App) (httpapi.Erasur
 
 // erased sets a tombstone, waits for a pass, and reports what it removed that is counted.
 func (e *eraser) erased(ctx context.Context, bury func(at event.Micros, frame uint64) error, counts func(duckdb.Erased) bool) (httpapi.Erasure, error) {
-	at := event.Now()
-	state, err := e.queue.State(ctx)
+	at, err := e.begin(ctx, bury)
 	if err != nil {
 		return httpapi.Erasure{}, err
-	}
-	if err := bury(at, state.Last); err != nil {
-		return httpapi.Erasure{}, fmt.Errorf("begin erasure: %w", err)
 	}
 	p := e.join()
 	select {
@@ -135,6 +135,21 @@ func (e *eraser) erased(ctx context.Context, bury func(at event.Micros, frame ui
 	slices.SortFunc(done.Apps, func(a, b httpapi.ErasedApp) int { return strings.Compare(a.App, b.App) })
 	done.Unsearched, err = e.unsearched()
 	return done, err
+}
+
+// begin sets a tombstone.
+func (e *eraser) begin(ctx context.Context, bury func(at event.Micros, frame uint64) error) (event.Micros, error) {
+	e.looking.Lock()
+	defer e.looking.Unlock()
+	at := event.Now()
+	state, err := e.queue.State(ctx)
+	if err != nil {
+		return at, err
+	}
+	if err := bury(at, state.Last); err != nil {
+		return at, fmt.Errorf("begin erasure: %w", err)
+	}
+	return at, nil
 }
 
 // unsearched tells what an erasure does not look into.

@@ -94,12 +94,14 @@ func (s *server) open(ctx context.Context) (err error) {
 	if s.running, err = beginRunning(cfg.Data); err != nil {
 		return err
 	}
-	if s.listener, err = listen(cfg.Listen, "--listen"); err != nil {
-		return err
+	if cfg.Listen != "" { // else nobody is served
+		if s.listener, err = listen(cfg.Listen, "--listen"); err != nil {
+			return err
+		}
+		s.listener = httpapi.NewConnections(httpapi.ConnectionOptions{
+			Max: connections, Trusted: cfg.TrustedProxies, Encrypted: cfg.TLSCert != "", Registerer: metrics,
+		}).Listener(s.listener)
 	}
-	s.listener = httpapi.NewConnections(httpapi.ConnectionOptions{
-		Max: connections, Trusted: cfg.TrustedProxies, Encrypted: cfg.TLSCert != "", Registerer: metrics,
-	}).Listener(s.listener)
 	if cfg.MetricsListen != "" {
 		if s.metricsListener, err = listen(cfg.MetricsListen, "--metrics-listen"); err != nil {
 			return err
@@ -213,7 +215,7 @@ func (s *server) connect(ctx context.Context, metrics *prometheus.Registry) erro
 	})
 	s.api = httpapi.New(httpapi.Options{
 		Registry: s.registry, Collector: s.collector, Queue: s.queue, Live: s.live, Reader: s.store, Parquet: s.store.Parquet, ExportsEnded: s.store.ExportsEnded, Ping: s.store.Ping,
-		Backup: s.backups, Replays: s.replays, CaughtUp: s.caughtUp, Missing: s.missing, Notices: s.notices, AcceptClock: s.clock.Accept,
+		Backup: s.backups, Replays: s.replays, CaughtUp: s.caughtUp, Missing: s.missing, Notices: s.notices, AcceptClock: s.clock.Accept, Rescue: s.rescue,
 		Mending: httpapi.Mending{
 			Acknowledge: s.acknowledge,
 			Readmit:     func(ctx context.Context) (httpapi.ReadmittedAnswer, error) { return readmitted(ctx, s.store) },

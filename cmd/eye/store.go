@@ -66,7 +66,7 @@ func newStoreCommand(s streams) *cobra.Command {
 			"Works beside a running server, or with --url and an admin key.",
 	}
 	acknowledge.RunE = func(cmd *cobra.Command, _ []string) error { return f.acknowledge(cmd.Context()) }
-	group.AddCommand(segments, verify, compact, newRecoverCommand(f), readmit, acknowledge, acceptClock)
+	group.AddCommand(segments, verify, compact, newRecoverCommand(f), readmit, acknowledge, acceptClock, newRescueCommand(f))
 	return group
 }
 

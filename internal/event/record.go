@@ -15,6 +15,10 @@ type Record struct {
 	Event     *Event
 	Rejection *Rejection
 	Erased    *ErasedArrival
+	// Rescued reports that the frame which brought the record first was lost, and that the record
+	// was found and sent again: it has been counted as received, and as lost, unless nobody
+	// noticed the loss.
+	Rescued bool
 }
 
 // ErasedArrival is an arrival of which intake kept nothing but its id, because it belongs to a session
@@ -141,17 +145,18 @@ const (
 	flagPositioned = 1 << 0 // position follows: a replay keeps its first one
 	flagSeq        = 1 << 1 // of an event
 	flagFormer     = 1 << 2 // FormerID follows; since frame version 2
+	flagRescued    = 1 << 3 // since frame version 2
 )
 
 // flagsOf returns the flags that a kind of record may have; ok is false for an unknown kind.
 func flagsOf(kind byte) (flags byte, ok bool) {
 	switch kind {
 	case kindEvent:
-		return flagPositioned | flagSeq | flagFormer, true
+		return flagPositioned | flagSeq | flagFormer | flagRescued, true
 	case kindRejection, kindTruncated:
-		return flagPositioned | flagFormer, true
+		return flagPositioned | flagFormer | flagRescued, true
 	case kindErased:
-		return flagPositioned, true
+		return flagPositioned | flagRescued, true
 	default:
 		return 0, false
 	}
@@ -161,14 +166,19 @@ func flagsOf(kind byte) (flags byte, ok bool) {
 // Position is written only when positioned is true; CarriedBy never is: it is the
 // frame that the record is read from.
 func AppendRecord(b []byte, r Record, positioned bool) []byte {
+	flags := len(b) + 1
 	switch {
 	case r.Event != nil:
-		return appendEvent(b, r.Event, positioned)
+		b = appendEvent(b, r.Event, positioned)
 	case r.Rejection != nil:
-		return appendRejection(b, r.Rejection, positioned)
+		b = appendRejection(b, r.Rejection, positioned)
 	default:
-		return appendErased(b, r.Erased, positioned)
+		b = appendErased(b, r.Erased, positioned)
 	}
+	if r.Rescued {
+		b[flags] |= flagRescued
+	}
+	return b
 }
 
 func appendErased(b []byte, e *ErasedArrival, positioned bool) []byte {
@@ -334,19 +344,20 @@ func (d *decoder) record(index uint32) Record {
 	if flags&flagPositioned != 0 {
 		at = Position{Frame: d.uvarint(), Index: d.uint32()}
 	}
+	rescued := flags&flagRescued != 0
 	switch kind {
 	case kindEvent:
-		return Record{Event: d.event(flags, at)}
+		return Record{Event: d.event(flags, at), Rescued: rescued}
 	case kindRejection:
-		return Record{Rejection: d.rejection(flags, at)}
+		return Record{Rejection: d.rejection(flags, at), Rescued: rescued}
 	case kindTruncated:
 		r := d.rejection(flags, at)
 		r.Whole = d.body()
-		return Record{Rejection: r}
+		return Record{Rejection: r, Rescued: rescued}
 	case kindErased:
 		e := &ErasedArrival{Position: at, CarriedBy: d.frame}
 		e.App, e.EventID, e.ReceivedAt = d.string(), d.uuid(), d.micros()
-		return Record{Erased: e}
+		return Record{Erased: e, Rescued: rescued}
 	default: // only after an error
 		return Record{}
 	}

@@ -70,6 +70,10 @@ type Options struct {
 	Mending Mending
 	// AcceptClock sets retention's clock to the system's; nil where there is none.
 	AcceptClock func() (clock.Change, error)
+	// Rescue sends in again what a file of the queue's quarantine holds and the store does not; nil
+	// where there is no such file. Errors: fs.ErrNotExist, queue.ErrNoFrames, queue.ErrNewer, and
+	// those of publishing.
+	Rescue func(ctx context.Context, file string) (RescueAnswer, error)
 	// Erase erases a session from applications; nil where that is not possible.
 	Erase func(ctx context.Context, apps []string, session string) (Erasure, error)
 	// EmptyQuarantine deletes all files that were put aside as damaged. It may be nil.
@@ -236,6 +240,7 @@ func (s *Server) routes() []route {
 	all = append(all, backupRoutes()...)
 	all = append(all, clockRoutes()...)
 	all = append(all, mendingRoutes()...)
+	all = append(all, rescueRoutes()...)
 	all = append(all, auditRoutes()...)
 	all = append(all, unreadableRoutes()...)
 	all = append(all, operationRoutes()...)

@@ -14,17 +14,38 @@ import (
 // It shares the deadline and the errors of queue.Publish; after queue.ErrUnknown the
 // frame may be there. It may be called concurrently, also while Run does not run.
 func (c *Collector) Republish(ctx context.Context, events []*event.Event) (frame uint64, err error) {
+	records := make([]event.Record, len(events))
+	for i, e := range events {
+		records[i] = event.Record{Event: e}
+	}
+	return c.again(ctx, records, func(event.Record) bool { return true })
+}
+
+// Rescue writes records that were lost with the frame that had brought them, as one frame of their
+// own, and returns its sequence when it is durable. They count as received when they first were:
+// the frame counts 0. Those that were replays stay so, and the others arrive with the new frame, as
+// they were received. Deadline, errors and concurrency are those of Republish.
+func (c *Collector) Rescue(ctx context.Context, records []event.Record) (frame uint64, err error) {
+	marked := make([]event.Record, len(records))
+	for i, r := range records {
+		r.Rescued = !r.IsReplay()
+		marked[i] = r
+	}
+	return c.again(ctx, marked, event.Record.IsReplay)
+}
+
+func (c *Collector) again(ctx context.Context, records []event.Record, positioned func(event.Record) bool) (frame uint64, err error) {
 	f := queue.Frame{}
 	counted := map[string]bool{}
-	for _, e := range events {
-		f.Body = event.AppendRecord(f.Body, event.Record{Event: e}, true)
-		if !counted[e.App] {
-			counted[e.App] = true
-			f.Counts = append(f.Counts, queue.Count{App: e.App})
+	for _, r := range records {
+		f.Body = event.AppendRecord(f.Body, r, positioned(r))
+		if app := r.App(); !counted[app] {
+			counted[app] = true
+			f.Counts = append(f.Counts, queue.Count{App: app})
 		}
 	}
 	if len(f.Body) > queue.MaxBody/2 {
-		return 0, fmt.Errorf("%w: the events take %d bytes", queue.ErrTooLarge, len(f.Body))
+		return 0, fmt.Errorf("%w: they take %d bytes", queue.ErrTooLarge, len(f.Body))
 	}
 	if frame, err = c.opts.Publish(ctx, f); err != nil {
 		return 0, err

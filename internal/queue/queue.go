@@ -108,16 +108,16 @@ func Open(ctx context.Context, opts Options) (*Queue, error) {
 	q.disk = disk{dir: opts.Dir, reserve: opts.Reserve}
 	q.folder = newFolder(opts.Dir)
 	q.opts.MaxBytes = q.disk.quota(opts.MaxBytes)
-	w := &walker{dir: opts.Dir, frames: opts.Unclean, quarantine: q.QuarantineDir(), log: q.log}
-	if err := w.walk(ctx); err != nil {
-		return nil, err
-	}
 	if opts.Confirmed != "" {
 		c, there, err := openConfirmed(opts.Confirmed)
 		if err != nil {
 			return nil, err
 		}
 		q.confirmed, q.unconfirmed = c, !there
+	}
+	w := &walker{dir: opts.Dir, frames: opts.Unclean, quarantine: q.QuarantineDir(), confirmed: q.LastConfirmed(), log: q.log}
+	if err := w.walk(ctx); err != nil {
+		return nil, err
 	}
 	q.metrics = newMetrics(opts.Registerer, q)
 	g, err := q.startServer()

@@ -45,6 +45,17 @@ type Arrivals struct {
 	Lost     int64 `json:"lost"`     // what frames held that could not be read
 }
 
+// Add returns the sum of what came before and what a batch brings. Less than 0 in b.Lost is
+// what was lost and is there again; as far as that is more than what is known to be lost, nobody
+// noticed that it was, and it counts as received.
+func (a Arrivals) Add(b Arrivals) Arrivals {
+	a.Received += b.Received
+	if a.Lost += b.Lost; a.Lost < 0 {
+		a.Received, a.Lost = a.Received-a.Lost, 0
+	}
+	return a
+}
+
 // Writer decides and keeps. One goroutine at a time may call it.
 type Writer interface {
 	// Write keeps the batch and returns the outcome of each of its records, in

@@ -243,6 +243,13 @@ func (w *Worker) gather(first load, loads <-chan load) (b store.Batch, sizes []f
 			a.Received += int64(c.Received)
 			b.Arrivals[c.App] = a
 		}
+		for _, r := range l.records {
+			if r.Rescued { // counted as received and lost before
+				a := b.Arrivals[r.App()]
+				a.Lost--
+				b.Arrivals[r.App()] = a
+			}
+		}
 	}
 	add(first)
 	for len(b.Records) < batchRecords && bytes < batchBytes {

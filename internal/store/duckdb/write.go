@@ -145,8 +145,7 @@ func (s *Store) advance(b store.Batch) {
 	s.change(func(next *state) {
 		arrivals := maps.Clone(next.arrivals)
 		for app, a := range b.Arrivals {
-			sum := arrivals[app]
-			arrivals[strings.Clone(app)] = store.Arrivals{Received: sum.Received + a.Received, Lost: sum.Lost + a.Lost}
+			arrivals[strings.Clone(app)] = arrivals[app].Add(a)
 		}
 		next.position, next.arrivals = b.Last, arrivals
 	})

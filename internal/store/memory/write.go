@@ -34,10 +34,7 @@ func (s *Store) Write(ctx context.Context, b store.Batch) ([]event.Outcome, erro
 		s.outcomes[frame] = append(s.outcomes[frame], outcome)
 	}
 	for app, a := range b.Arrivals {
-		sum := s.counts[app]
-		sum.Received += a.Received
-		sum.Lost += a.Lost
-		s.counts[app] = sum
+		s.counts[app] = s.counts[app].Add(a)
 	}
 	s.position = b.Last
 	return copyOutcomes(outcomes), nil

@@ -93,7 +93,7 @@ func testBooks(f *fixture) {
 	books := func(apps []string) []store.Account {
 		f.Helper()
 		b, err := f.Books(f.Context(), apps)
-		if err != nil || b.Position != 2 {
+		if err != nil || b.Position != f.last {
 			f.Fatalf("books at %d: %v", b.Position, err)
 		}
 		return b.Accounts
@@ -104,6 +104,16 @@ func testBooks(f *fixture) {
 	f.same("of all", []store.Account{blog, gone, shop}, books(nil))
 	f.same("of some", []store.Account{shop}, books([]string{"shop", "none"}))
 	f.same("of none", []store.Account(nil), books([]string{}))
+	found := f.batch(ev(11), ev(12), ev(13))
+	found.Arrivals = map[string]store.Arrivals{"shop": {Lost: -3}}
+	f.put(found)
+	shop.Stored, shop.Lost = 4, 2
+	f.same("after some of the lost were found", []store.Account{shop}, books([]string{"shop"}))
+	found = f.batch(ev(14), ev(15), ev(16))
+	found.Arrivals = map[string]store.Arrivals{"shop": {Lost: -3}}
+	f.put(found)
+	shop.Received, shop.Stored, shop.Lost = 9, 7, 0
+	f.same("after more was found than was known to be lost", []store.Account{shop}, books([]string{"shop"}))
 }
 
 // testMoreValues counts values of each kind, the cut between equals, and what the

@@ -19,8 +19,7 @@ func join(batches ...store.Batch) store.Batch {
 		all.Last = b.Last
 		all.Records = append(all.Records, b.Records...)
 		for app, a := range b.Arrivals {
-			sum := all.Arrivals[app]
-			all.Arrivals[app] = store.Arrivals{Received: sum.Received + a.Received, Lost: sum.Lost + a.Lost}
+			all.Arrivals[app] = all.Arrivals[app].Add(a)
 		}
 	}
 	return all

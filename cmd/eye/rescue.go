@@ -1,0 +1,324 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"math"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/sync/errgroup"
+
+	"theeye/internal/event"
+	"theeye/internal/httpapi"
+	"theeye/internal/query"
+	"theeye/internal/queue"
+)
+
+// Bounds of what is sent at a time. A frame that is found is not split.
+const (
+	rescueRecords = 2_000
+	rescueBytes   = 8 << 20
+	rescueReceipt = 100_000 // arrivals that are looked through for those records
+)
+
+// rescuer brings what one file of the queue's quarantine holds back. A frame was written as a
+// whole, so one of which any record is there is not lost.
+type rescuer struct {
+	server *server
+	answer httpapi.RescueAnswer
+
+	frames [][]event.Record // that are to be looked up and sent together
+	size   int              // of their records
+	bytes  int
+}
+
+// rescue is httpapi.Options.Rescue. One file at a time is rescued.
+func (s *server) rescue(ctx context.Context, file string) (httpapi.RescueAnswer, error) {
+	if file == "" || file != filepath.Base(file) || strings.HasPrefix(file, ".") {
+		return httpapi.RescueAnswer{}, fmt.Errorf("file %q of the quarantine: %w", file, fs.ErrNotExist)
+	}
+	content, err := os.ReadFile(filepath.Join(s.queue.QuarantineDir(), file))
+	if err != nil {
+		return httpapi.RescueAnswer{}, fmt.Errorf("rescue: %w", err)
+	}
+	s.eraser.rescuing.Lock()
+	defer s.eraser.rescuing.Unlock()
+	state, err := s.queue.State(ctx)
+	if err != nil {
+		return httpapi.RescueAnswer{}, err
+	}
+	if err := s.live.WaitFor(ctx, state.Last); err != nil {
+		return httpapi.RescueAnswer{}, err
+	}
+	r := &rescuer{server: s, answer: httpapi.RescueAnswer{File: file}}
+	// All of it is read before anything is sent, so that nothing is when a newer version wrote it.
+	if _, err := queue.Rescue(file, content, func(f queue.Rescued) error {
+		_, err := event.DecodeRecords(f.Body, f.Sequence)
+		return newer(err)
+	}); err != nil {
+		return r.answer, err
+	}
+	damaged, err := queue.Rescue(file, content, func(f queue.Rescued) error { return r.frame(ctx, f) })
+	if err == nil {
+		err = r.send(ctx)
+	}
+	r.answer.Damaged += damaged
+	s.log.Info("a file of the quarantine was looked through for lost events", "file", file, "frames", r.answer.Frames, "damaged", r.answer.Damaged,
+		"sent", r.answer.Sent, "stored", r.answer.Stored, "error", err)
+	return r.answer, err
+}
+
+// newer keeps of an error that a newer version wrote something.
+func newer(err error) error {
+	if errors.Is(err, event.ErrNewerRecord) {
+		return fmt.Errorf("%w: %w", queue.ErrNewer, err)
+	}
+	return nil
+}
+
+// frame takes a frame that was found.
+func (r *rescuer) frame(ctx context.Context, f queue.Rescued) error {
+	records, err := event.DecodeRecords(f.Body, f.Sequence)
+	if err != nil {
+		r.answer.Damaged++
+		return newer(err)
+	}
+	r.answer.Frames++
+	if len(records) == 0 {
+		return nil
+	}
+	if r.size > 0 && (r.size+len(records) > rescueRecords || r.bytes+len(f.Body) > rescueBytes) {
+		if err := r.send(ctx); err != nil {
+			return err
+		}
+	}
+	r.frames = append(r.frames, records)
+	r.size += len(records)
+	r.bytes += len(f.Body)
+	return nil
+}
+
+// arrivalKey tells an arrival from others, wherever it was put.
+type arrivalKey struct {
+	app string
+	id  uuid.UUID
+	at  event.Micros
+}
+
+// send looks up what has been gathered, and sends what is not there.
+func (r *rescuer) send(ctx context.Context) error {
+	there, err := r.there(ctx)
+	if err != nil {
+		return err
+	}
+	for _, records := range r.frames {
+		if slices.ContainsFunc(records, func(x event.Record) bool { return there[arrivalKey{x.App(), x.EventID(), x.ReceivedAt()}] }) {
+			r.answer.There += len(records)
+			continue
+		}
+		if err := r.sendFrame(ctx, records); err != nil {
+			return err
+		}
+	}
+	r.frames, r.size, r.bytes = nil, 0, 0
+	return nil
+}
+
+// there returns the arrivals of the gathered events that the store has.
+func (r *rescuer) there(ctx context.Context) (map[arrivalKey]bool, error) {
+	q := query.Query{MaxBytes: math.MaxInt32}
+	for _, records := range r.frames {
+		for _, x := range records {
+			q.IDs = append(q.IDs, x.EventID())
+		}
+	}
+	if len(q.IDs) == 0 {
+		return nil, nil
+	}
+	arrivals, err := r.server.store.Receipt(ctx, q, rescueReceipt)
+	there := make(map[arrivalKey]bool, len(arrivals))
+	for _, a := range arrivals {
+		there[arrivalKey{a.App, a.EventID, a.ReceivedAt}] = true
+	}
+	return there, err
+}
+
+// sendFrame sends the records of a lost frame in again, and waits until they are stored.
+func (r *rescuer) sendFrame(ctx context.Context, records []event.Record) error {
+	frame, sent, err := r.publish(ctx, records)
+	if err != nil || sent == 0 {
+		return err
+	}
+	r.answer.Sent += sent
+	outcomes, err := r.server.outcomes(ctx, frame, sent)
+	if err != nil {
+		return err
+	}
+	for _, o := range outcomes {
+		switch o.Fate {
+		case event.Stored:
+			r.answer.Stored++
+		case event.Rejected:
+			r.answer.Rejected++
+		case event.Duplicate:
+			r.answer.Duplicate++
+		case event.Erased, event.Expired, event.Pending: // not among what was kept, but for a race of clocks
+		}
+	}
+	return nil
+}
+
+// publish sends those of some records that were neither erased nor would expire.
+func (r *rescuer) publish(ctx context.Context, records []event.Record) (frame uint64, sent int, err error) {
+	s := r.server
+	s.eraser.looking.Lock()
+	defer s.eraser.looking.Unlock()
+	erased := s.store.Erasures()
+	var kept []event.Record
+	for _, x := range records {
+		if _, takes := s.judgingOf(x.App()); !takes || erased.Covers(x) {
+			r.answer.Erased++
+			continue
+		}
+		if s.tooOld(x) {
+			r.answer.Expired++
+			continue
+		}
+		kept = append(kept, x)
+	}
+	if len(kept) == 0 {
+		return 0, 0, nil
+	}
+	frame, err = s.collector.Rescue(ctx, kept)
+	return frame, len(kept), err
+}
+
+// tooOld reports whether a record would have expired by now.
+func (s *server) tooOld(r event.Record) bool {
+	keep := s.retain(r.App())
+	now, held := s.clock.Now()
+	if keep == 0 || held {
+		return false
+	}
+	at := r.ReceivedAt()
+	if r.Event != nil {
+		at = min(at, r.Event.OccurredAt)
+	}
+	return int64(at) < now.Add(-keep).UnixMicro()
+}
+
+func newRescueCommand(f *clientFlags) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "rescue FILE", Short: "Bring lost events back from a file of the queue's quarantine", Args: args(cobra.ExactArgs(1)),
+		Long: "Bring lost events back from a file in queue/quarantine: the name of one, or its path.\n" +
+			"Every frame whose own checksum is right is taken, and what is not there is sent in again.\n" +
+			"Beside a server it does so, else this command. It may be repeated.",
+	}
+	cmd.RunE = func(cmd *cobra.Command, list []string) error { return f.rescue(cmd, list[0]) }
+	return cmd
+}
+
+func (f *clientFlags) rescue(cmd *cobra.Command, file string) error {
+	ctx := cmd.Context()
+	tell := func(body []byte) error {
+		var a httpapi.RescueAnswer
+		if err := decode("/v1/store/rescue", body, &a); err != nil {
+			return err
+		}
+		return f.say("%s: %d frames, %d damaged places; %d records are there already, %d were sent: %d stored, %d rejected, %d duplicates; %d were erased, %d expired",
+			a.File, a.Frames, a.Damaged, a.There, a.Sent, a.Stored, a.Rejected, a.Duplicate, a.Erased, a.Expired)(nil)
+	}
+	data := f.value("data", "EYE_DATA")
+	name := filepath.Base(file)
+	if base, _ := f.named(); base == "" {
+		inside := filepath.Join(data, "queue", "quarantine", name)
+		if file != name && !sameFile(file, inside) {
+			return usagef("%s is not in %s; copy it there first", file, filepath.Dir(inside))
+		}
+		unlock, err := lockDir(data)
+		if err == nil {
+			unlock()
+			return f.rescueAlone(ctx, data, name, tell)
+		}
+	}
+	body, err := json.Marshal(httpapi.RescueRequest{File: name})
+	if err != nil {
+		return err
+	}
+	return f.show(ctx, request{method: http.MethodPost, path: "/v1/store/rescue", body: body}, tell)
+}
+
+func sameFile(a, b string) bool {
+	x, err1 := os.Stat(a)
+	y, err2 := os.Stat(b)
+	return err1 == nil && err2 == nil && os.SameFile(x, y)
+}
+
+// rescueAlone opens the data directory as a server does, without serving.
+func (f *clientFlags) rescueAlone(ctx context.Context, data, file string, tell func([]byte) error) error {
+	if _, err := os.Stat(filepath.Join(data, "queue")); err != nil {
+		return fmt.Errorf("there is no queue in %s: give the data directory of a server with --data", data)
+	}
+	settings := pflag.NewFlagSet("serve", pflag.ContinueOnError)
+	addServeFlags(settings)
+	if err := settings.Set("data", data); err != nil {
+		return err
+	}
+	cfg, err := loadConfig(settings, os.Environ())
+	if err != nil {
+		return err
+	}
+	cfg.Listen, cfg.MetricsListen, cfg.TLSCert, cfg.TLSKey, cfg.LegacyApp = "", "", "", "", ""
+	s, err := openServer(ctx, cfg, newLogger(f.err, slog.LevelWarn))
+	if err != nil {
+		return err
+	}
+	var answer httpapi.RescueAnswer
+	if err := s.alone(ctx, func(ctx context.Context) (err error) {
+		answer, err = s.rescue(ctx, file)
+		return err
+	}); err != nil {
+		return err
+	}
+	body, err := json.Marshal(answer)
+	if err != nil {
+		return err
+	}
+	if f.json {
+		return printDocument(f, body)
+	}
+	return tell(body)
+}
+
+// alone runs what carries events on while do runs, without serving, and closes the server.
+func (s *server) alone(ctx context.Context, do func(context.Context) error) error {
+	defer s.close()
+	parts, stop := context.WithCancel(ctx)
+	defer stop()
+	g, parts := errgroup.WithContext(parts)
+	g.Go(func() error { return s.store.Run(parts) })
+	g.Go(func() error { return s.worker.Run(parts) })
+	g.Go(func() error { return s.queue.Run(parts) })
+	g.Go(func() error {
+		defer stop()
+		return do(parts)
+	})
+	err := g.Wait()
+	s.flush()
+	// What operators have to know stays for the next server to tell.
+	if err == nil && len(s.running.list()) == 0 {
+		err = s.running.end()
+	}
+	return err
+}

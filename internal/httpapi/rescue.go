@@ -1,0 +1,68 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net/http"
+
+	"theeye/internal/queue"
+)
+
+func rescueRoutes() []route {
+	return []route{
+		{"POST", "/v1/store/rescue", forAdmin, (*Server).rescue, doc{
+			id: "rescue", tag: "operation", summary: "Bring lost events back from a file of the queue's quarantine",
+			text: "After a stop that was not in order, blocks of the queue that do not verify are copied to queue/quarantine before they are opened. This takes every frame out of such a copy " +
+				"whose own checksum is right, and sends the records that are not there in again. `lost` in the books is lowered by what is there again. " +
+				"What was erased meanwhile, and what would have expired, stays away. It may be repeated: what is there already is not sent.",
+			body:    schemaOf[RescueRequest](),
+			answers: []answer{{200, "what was found", schemaOf[RescueAnswer]()}}, errors: []int{400, 404, 422, 503}}},
+	}
+}
+
+// RescueRequest names a file.
+type RescueRequest struct {
+	File string `json:"file" doc:"the name of a file in queue/quarantine, without a folder"`
+}
+
+// RescueAnswer tells what was found in a file.
+type RescueAnswer struct {
+	File    string `json:"file"`
+	Frames  int    `json:"frames" doc:"frames whose checksum is right"`
+	Damaged int    `json:"damaged" doc:"places that held a frame, or several, which cannot be read"`
+	There   int    `json:"there" doc:"records that are there already"`
+	Erased  int    `json:"erased" doc:"records of what was erased meanwhile; they were not sent"`
+	Expired int    `json:"expired" doc:"records older than their application keeps them; they were not sent"`
+	Sent    int    `json:"sent" doc:"records that were sent in again"`
+
+	Stored    int `json:"stored" doc:"events of those sent that are stored now"`
+	Rejected  int `json:"rejected" doc:"of those sent"`
+	Duplicate int `json:"duplicate" doc:"of those sent: the sender repeated them since"`
+}
+
+func (s *Server) rescue(c *call) error {
+	if s.opts.Rescue == nil {
+		return problem(http.StatusNotFound, "this server keeps its events elsewhere: there is no quarantine")
+	}
+	if err := s.opts.CaughtUp(); err != nil {
+		return unavailable(err.Error())
+	}
+	var body RescueRequest
+	if err := readJSON(c, &body); err != nil {
+		return err
+	}
+	c.note("file", shownText(body.File))
+	// It goes on also when the caller is gone: what was sent is sent.
+	done, err := s.opts.Rescue(context.WithoutCancel(c.ctx()), body.File)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return problemf(http.StatusNotFound, "there is no file %.200q in queue/quarantine", body.File)
+	case errors.Is(err, queue.ErrNoFrames), errors.Is(err, queue.ErrNewer):
+		return problem(http.StatusUnprocessableEntity, err.Error())
+	case err != nil:
+		return err
+	}
+	c.note("sent", done.Sent)
+	return writeJSON(c.w, http.StatusOK, done)
+}
