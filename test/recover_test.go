@@ -18,7 +18,7 @@ func (s *server) beside(want int, args ...string) string {
 	return out
 }
 
-// A store whose manifest is damaged comes back from the one before, and what that does not know
+// A store whose manifest is damaged comes back from its copy, and what that does not know
 // from the queue; erasures since are applied, and nothing is deleted.
 func TestRecover(t *testing.T) {
 	for _, missing := range []bool{false, true} {
@@ -46,7 +46,7 @@ func TestRecover(t *testing.T) {
 			}
 			before := listed(t, s.data)
 			out := s.beside(0, "store", "recover")
-			if !strings.Contains(out, "comes back      1 segments, 100 events") || !strings.Contains(out, "nothing was changed") {
+			if !strings.Contains(out, "comes back      2 segments, 151 events") || !strings.Contains(out, "nothing was changed") {
 				t.Errorf("it says %s", out)
 			}
 			if after := listed(t, s.data); before != after {

@@ -94,12 +94,36 @@ func (e *eraser) eraseApp(ctx context.Context, app registry.App) (httpapi.Erasur
 	if now, ok := e.apps.App(app.Name); !ok || now.ErasingSince == nil || !now.CreatedAt.Equal(app.CreatedAt) {
 		return httpapi.Erasure{}, fmt.Errorf("application %q: %w", app.Name, registry.ErrNotFound)
 	}
-	done, err := e.erased(ctx, func(at event.Micros, frame uint64) error { return e.store.BuryApp(app.Name, at, frame) },
-		func(one duckdb.Erased) bool { return one.App == app.Name })
+	done, err := e.erased(ctx, func(at event.Micros, _ uint64) error {
+		frame, release, err := e.boundary(ctx)
+		if err != nil {
+			return err
+		}
+		defer release()
+		return e.store.BuryApp(app.Name, at, frame)
+	}, func(one duckdb.Erased) bool { return one.App == app.Name })
 	if err != nil {
 		return done, err
 	}
 	return done, e.apps.DeleteApp(ctx, app)
+}
+
+// boundary returns a frame behind everything that is on its way to the queue now, and keeps replays
+// from sending more until release is called. What the application sends, and what replays of it
+// brought, lies before it: nothing of an application is taken any more when it is called.
+func (e *eraser) boundary(ctx context.Context) (frame uint64, release func(), err error) {
+	if release, err = e.replays.Hold(ctx); err != nil {
+		return 0, nil, err
+	}
+	if err = e.collector.Settle(ctx); err == nil {
+		// A frame of unknown outcome comes before this one, or never.
+		frame, err = e.queue.Publish(ctx, queue.Frame{})
+	}
+	if err != nil {
+		release()
+		return 0, nil, err
+	}
+	return frame, release, nil
 }
 
 // erased sets a tombstone, waits for a pass, and reports what it removed that is counted.

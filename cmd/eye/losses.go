@@ -74,7 +74,7 @@ func (s *server) drainBefore(ctx context.Context, readable, last uint64) error {
 			return fmt.Errorf("store what the queue holds: %w", err)
 		}
 	}
-	lost, err := s.queue.Lost(position+1, last)
+	lost, err := s.queue.LostBefore(position+1, last)
 	if err != nil {
 		return err
 	}
@@ -85,13 +85,13 @@ func (s *server) drainBefore(ctx context.Context, readable, last uint64) error {
 	if _, err := s.store.Write(ctx, b); err != nil {
 		return fmt.Errorf("count what is lost: %w", err)
 	}
+	if len(lost.Counts) > 0 { // told before it is counted for good
+		s.lost(lost)
+	}
 	s.live.Stored(last, nil)
 	s.store.Branch(position)
 	if err := s.store.Flush(ctx); err != nil {
 		return fmt.Errorf("count what is lost: %w", err)
-	}
-	if len(lost.Counts) > 0 {
-		s.lost(lost)
 	}
 	return nil
 }

@@ -47,6 +47,7 @@ func (c *Collector) again(ctx context.Context, records []event.Record, positione
 	if len(f.Body) > queue.MaxBody/2 {
 		return 0, fmt.Errorf("%w: they take %d bytes", queue.ErrTooLarge, len(f.Body))
 	}
+	defer c.judging.enter()() // Settle waits for it
 	if frame, err = c.opts.Publish(ctx, f); err != nil {
 		return 0, err
 	}

@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 
 	"theeye/internal/durable"
 )
@@ -220,11 +221,17 @@ func (c *confirmed) forget(flushed uint64) error {
 	return nil
 }
 
-// correct sets the totals, in a file of their own that the next line begins.
-func (c *confirmed) correct(totals map[string]Count) {
+// correct sets the totals, in a file of their own. When that cannot be written now, the next line
+// begins it.
+func (c *confirmed) correct(totals map[string]Count) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.totals, c.full = totals, true
+	err := c.roomLocked()
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return nil // a full disk must not keep anyone from reading
+	}
+	return err
 }
 
 // between returns the lines of the frames from one sequence to another, both included.

@@ -42,11 +42,12 @@ const noiseMargin = 1 << 10
 
 // Blocks lists the files that hold frames, and that hold what was trimmed and is not deleted yet.
 func (q *Queue) Blocks() (names []string, err error) {
-	streams, err := filepath.Glob(filepath.Join(q.opts.Dir, "jetstream", "*", "streams", streamName))
+	accounts, err := os.ReadDir(filepath.Join(q.opts.Dir, "jetstream"))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("list the blocks of the queue: %w", err)
 	}
-	for _, stream := range streams {
+	for _, account := range accounts {
+		stream := filepath.Join(q.opts.Dir, "jetstream", account.Name(), "streams", streamName)
 		err := filepath.WalkDir(stream, func(name string, d fs.DirEntry, err error) error {
 			if errors.Is(err, fs.ErrNotExist) {
 				return nil // deleted meanwhile

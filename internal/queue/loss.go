@@ -35,6 +35,7 @@ func (q *Queue) Reconcile(ctx context.Context, flushed uint64, stored map[string
 	if q.confirmed == nil {
 		return nil
 	}
+	want, _ := q.confirmed.total()
 	known := map[string]Count{}
 	for app, n := range stored {
 		known[app] = Count{App: app, Received: n}
@@ -48,34 +49,49 @@ func (q *Queue) Reconcile(ctx context.Context, flushed uint64, stored map[string
 		has[e.sequence] = true
 		e.addTo(known)
 	}
-	// Frames that have no line are there all the same: those of an earlier version, or those of
-	// the last second before a power cut.
+	// Frames that have no line are there all the same: those of an earlier version, those of the
+	// last second before a power cut, and those whose line is damaged.
 	err = q.RawRange(ctx, flushed+1, ^uint64(0)-1, func(r Raw) error {
 		if has[r.Sequence] {
 			return nil
 		}
 		entry{r.Sequence, r.Counts}.addTo(known)
-		return q.confirmed.add(r.Sequence, r.Counts)
+		if err := q.confirmed.add(r.Sequence, r.Counts); err != nil { // such as on a full disk
+			q.log.Warn("a frame is not recorded as confirmed; its loss would not be noticed", "sequence", r.Sequence, "error", err)
+		}
+		return nil
 	})
 	if err != nil {
 		return err
 	}
-	totals, _ := q.confirmed.total()
-	if q.unconfirmed {
-		q.confirmed.correct(known)
-		return nil
-	}
-	q.missing = Loss{First: flushed + 1, Last: flushed + 1}
-	for app, want := range totals {
-		if got := known[app].Received; got < want.Received {
-			q.missing.Counts = append(q.missing.Counts, Count{App: app, Received: want.Received - got})
+	totals := maps.Clone(known)
+	if !q.unconfirmed {
+		q.missing = Loss{First: flushed + 1, Last: flushed + 1}
+		for app, n := range want {
+			if got := known[app].Received; got < n.Received {
+				q.missing.Counts = append(q.missing.Counts, Count{App: app, Received: n.Received - got})
+				totals[app] = n
+			}
 		}
 	}
-	for app, n := range known {
-		totals[app] = Count{App: app, Received: max(n.Received, totals[app].Received), Rejected: max(n.Rejected, totals[app].Rejected)}
+	return q.confirmed.correct(totals)
+}
+
+// LostBefore is Lost for the frames behind what the store has flushed up to the first that can be
+// read, with what Reconcile found to be missing besides.
+func (q *Queue) LostBefore(first, last uint64) (Loss, error) {
+	l, err := q.Lost(first, last)
+	if err != nil || first != q.missing.First || len(q.missing.Counts) == 0 {
+		return l, err
 	}
-	q.confirmed.correct(totals)
-	return nil
+	sum := map[string]Count{}
+	entry{counts: l.Counts}.addTo(sum)
+	entry{counts: q.missing.Counts}.addTo(sum)
+	l.Counts = nil
+	for _, app := range slices.Sorted(maps.Keys(sum)) {
+		l.Counts = append(l.Counts, sum[app])
+	}
+	return l, nil
 }
 
 // Lost returns what was confirmed of the frames from one sequence to another, both included, which
@@ -87,9 +103,6 @@ func (q *Queue) Lost(first, last uint64) (Loss, error) {
 		return l, nil
 	}
 	sum := map[string]Count{}
-	if first == q.missing.First {
-		entry{counts: q.missing.Counts}.addTo(sum)
-	}
 	if first <= last {
 		lines, err := q.confirmed.between(first, last)
 		if err != nil {

@@ -171,7 +171,7 @@ func (w *Worker) read(ctx context.Context, from uint64, loads chan<- load) error
 		}
 		l, err := w.decode(d)
 		if err == nil && (next == from || d.Sequence > next) {
-			l.before, err = w.opts.Queue.Lost(next, d.Sequence-1)
+			l.before, err = w.opts.Queue.LostBefore(next, d.Sequence-1)
 		}
 		if errors.Is(err, event.ErrNewerRecord) {
 			return fmt.Errorf("read the queue: %w", err)

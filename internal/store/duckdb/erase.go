@@ -119,6 +119,8 @@ func (s *Store) Erase(ctx context.Context, trimmed uint64) (report []Erased, err
 		return err
 	})
 	if err == nil {
+		s.EndLeases() // of those who began meanwhile
+		s.EndExports()
 		err = s.awaitObsolete(ctx)
 	}
 	if err != nil || len(open) == 0 {

@@ -232,6 +232,9 @@ func (s *Store) commit(m *Manifest, made ...*segment) error {
 			err = fmt.Errorf("%w: %w", durable.ErrUncertain, err)
 		}
 	}
+	if errors.Is(err, durable.ErrUncertain) {
+		s.fail(err) // whoever asked for it: the process must not go on
+	}
 	if err != nil {
 		for _, x := range made {
 			x.condemned = !errors.Is(err, durable.ErrUncertain)
@@ -240,6 +243,9 @@ func (s *Store) commit(m *Manifest, made ...*segment) error {
 		return err
 	}
 	s.settled = true
+	if err := m.writeCopy(s.opts.Dir); err != nil {
+		s.log.Warn("the copy of the manifest is an earlier one, until the next is written", "error", err)
+	}
 	var names []string
 	for _, x := range made {
 		names = append(names, x.info.Data.Name, x.info.Filter.Name)

@@ -24,7 +24,8 @@ import (
 
 const (
 	manifestName = "MANIFEST.json"
-	// previousName is the manifest before the present one. Only Recover reads it.
+	// previousName is a copy of the manifest, or of the one before it while that is written. Only
+	// PlanRecovery reads it.
 	previousName    = "MANIFEST.json.1"
 	manifestVersion = 3
 )
@@ -63,7 +64,7 @@ func (e *ManifestError) Error() string {
 	if errors.Is(e.Err, ErrNewer) {
 		return text
 	}
-	return text + "; nothing was changed. `eye store recover` shows what can be brought back from the manifest before it; " +
+	return text + "; nothing was changed. `eye store recover` shows what can be brought back from its copy; " +
 		"or restore a backup into another data directory"
 }
 
@@ -184,15 +185,12 @@ func (m *Manifest) encode() ([]byte, error) {
 	return fmt.Appendf(nil, "{\"version\":%d,\"sha256\":\"%s\",\"manifest\":%s}\n", e.Version, e.digest(), e.Manifest), nil
 }
 
-// write makes m the manifest of the folder, and keeps the one of before as MANIFEST.json.1.
+// write makes m the manifest of the folder.
 // After an error that is not durable.ErrUncertain the old one is in force.
 func (m *Manifest) write(dir string) error {
 	b, err := m.encode()
 	if err != nil {
 		return err
-	}
-	if err := keepPrevious(dir); err != nil {
-		return fmt.Errorf("keep the manifest of before: %w", err)
 	}
 	if err := durable.Replace(filepath.Join(dir, manifestName), bytes.NewReader(b)); err != nil {
 		return fmt.Errorf("write manifest: %w", err)
@@ -200,25 +198,11 @@ func (m *Manifest) write(dir string) error {
 	return nil
 }
 
-// keepPrevious gives the present manifest a second name.
-func keepPrevious(dir string) error {
-	next := filepath.Join(dir, previousName+".tmp")
-	if err := os.Remove(next); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	present := filepath.Join(dir, manifestName)
-	err := os.Link(present, next)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) { // not every file system has hard links
-		var b []byte
-		if b, err = os.ReadFile(present); err == nil {
-			err = durable.Write(next, bytes.NewReader(b))
-		}
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+// writeCopy makes m the second copy of the manifest, before files go that only an earlier one names.
+func (m *Manifest) writeCopy(dir string) error {
+	b, err := m.encode()
 	if err == nil {
-		err = os.Rename(next, filepath.Join(dir, previousName))
+		err = durable.Replace(filepath.Join(dir, previousName), bytes.NewReader(b))
 	}
 	return err
 }

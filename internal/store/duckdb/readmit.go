@@ -12,11 +12,15 @@ import (
 	"strconv"
 	"strings"
 
+	"theeye/internal/durable"
 	"theeye/internal/event"
 )
 
 // readmitRows is how many rows of a segment that is taken back become one segment, about.
 const readmitRows = 200_000
+
+// readmitBytes is how much payload of a segment that is taken back is decided about at once.
+const readmitBytes = 16 << 20
 
 // Readmitted is a damaged segment whose file is whole again.
 type Readmitted struct {
@@ -49,13 +53,14 @@ func (s *Store) Readmit(ctx context.Context) (back []Readmitted, left []DamagedS
 // wholeAside returns the file in quarantine that is what the manifest says of a segment, empty
 // when there is none.
 func (s *Store) wholeAside(info SegmentInfo) string {
-	names, err := filepath.Glob(filepath.Join(s.quarantineDir(), info.Data.Name+"*"))
+	entries, err := os.ReadDir(s.quarantineDir())
 	if err != nil {
 		return ""
 	}
-	for _, name := range names {
-		if checkFile(name, info.Data) == nil {
-			return name
+	for _, e := range entries {
+		path := filepath.Join(s.quarantineDir(), e.Name())
+		if strings.HasPrefix(e.Name(), info.Data.Name) && checkFile(path, info.Data) == nil {
+			return path
 		}
 	}
 	return ""
@@ -73,7 +78,7 @@ func (s *Store) readmit(ctx context.Context, damaged SegmentInfo, file string) (
 	// DuckDB may read this folder alone. A start deletes what has this ending.
 	link := s.segmentPath(damaged.Data.Name) + ".tmp"
 	_ = os.Remove(link)
-	if err := os.Link(file, link); err != nil {
+	if err := linkOrCopy(file, link); err != nil {
 		return fmt.Errorf("take %s back: %w", file, err)
 	}
 	defer func() { err = errors.Join(err, os.Remove(link)) }()
@@ -134,13 +139,19 @@ func (r *readmission) discard() {
 // all reads the tables and writes what becomes of their rows.
 func (r *readmission) all(ctx context.Context) error {
 	var waiting []event.Record
+	var bytes int // of their payloads
 	decide := func() error {
 		records := waiting
-		waiting = nil
+		waiting, bytes = nil, 0
 		return r.add(ctx, func(q *snapshot) (*decision, error) { return q.decide(ctx, records) })
 	}
 	each := func(record event.Record) error {
-		if waiting = append(waiting, record); len(waiting) < rebuildRecords {
+		if e := record.Event; e != nil {
+			bytes += len(e.Data)
+		} else {
+			bytes += len(record.Rejection.Raw)
+		}
+		if waiting = append(waiting, record); len(waiting) < rebuildRecords && bytes < readmitBytes {
 			return nil
 		}
 		return decide()
@@ -238,7 +249,7 @@ func (r *readmission) add(ctx context.Context, decide func(*snapshot) (*decision
 		return err
 	}
 	r.store.remember(r.g, d)
-	if r.g.rows < readmitRows {
+	if r.g.rows < readmitRows && r.g.bytes < r.store.opts.MemoryLimit/flushByteRate {
 		return nil
 	}
 	return r.write(ctx)
@@ -256,4 +267,17 @@ func (r *readmission) write(ctx context.Context) error {
 	r.made = append(r.made, info)
 	r.discard()
 	return nil
+}
+
+// linkOrCopy gives a file a second name; where there are no hard links, it is copied.
+func linkOrCopy(from, to string) error {
+	if os.Link(from, to) == nil {
+		return nil
+	}
+	f, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return durable.Write(to, f)
 }

@@ -30,6 +30,9 @@ func (s *Store) rebuildDamaged(ctx context.Context) error {
 			case errors.Is(err, ErrNoFrames):
 				s.gaveUp.Store(d.Segment.ID, true)
 				s.log.Error("a file in quarantine is whole, but cannot be taken back", "file", file, "error", err)
+			case err != nil && ctx.Err() == nil: // not again before the next start, or until it is asked for
+				s.gaveUp.Store(d.Segment.ID, true)
+				s.log.Error("a file in quarantine is whole, but could not be taken back; `eye store readmit` tries again", "file", file, "error", err)
 			case err != nil:
 				return fmt.Errorf("take segment %s back: %w", d.Segment.Data.Name, err)
 			default:
