@@ -37,11 +37,13 @@ func (j journal) read() ([]Status, error) {
 	var list []Status
 	for _, entry := range entries {
 		path := filepath.Join(j.dir, entry.Name())
-		if !strings.HasSuffix(entry.Name(), journalSuffix) { // one that was being written
+		if isUnfinished(entry.Name()) {
 			if err := os.Remove(path); err != nil {
 				return nil, fmt.Errorf("remove what is left of a replay: %w", err)
 			}
-			continue
+		}
+		if !strings.HasSuffix(entry.Name(), journalSuffix) {
+			continue // not one of ours
 		}
 		b, err := os.ReadFile(path)
 		var status Status
@@ -55,6 +57,12 @@ func (j journal) read() ([]Status, error) {
 	}
 	slices.SortStableFunc(list, func(a, b Status) int { return int(a.StartedAt - b.StartedAt) })
 	return list, nil
+}
+
+// isUnfinished reports whether a name is that of a status that was being written.
+func isUnfinished(name string) bool {
+	id, ok := strings.CutSuffix(name, journalSuffix+".tmp")
+	return ok && uuid.Validate(id) == nil
 }
 
 // write keeps a status: durably, and as a whole or not at all. Of one that has ended

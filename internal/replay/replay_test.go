@@ -529,6 +529,8 @@ func TestStatesOnDisk(t *testing.T) {
 	}
 	id := uuid.NewString()
 	write(id+".json.tmp", `{"state":"running"`)
+	write("notes.txt", "somebody's")
+	write("notes.json.tmp", "somebody's")
 	write(id+".json", `{"replay_id":"`+id+`","state":"running","filter":{"color":["red"]},"started_at":1}`)
 	r, err := replay.New(replay.Options{Dir: dir})
 	if err != nil || len(r.List()) != 1 || r.List()[0].State != replay.Failed || !strings.Contains(r.List()[0].Error, "color") {
@@ -536,6 +538,11 @@ func TestStatesOnDisk(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, id+".json.tmp")); err == nil {
 		t.Error("what was being written stays")
+	}
+	for _, name := range []string{"notes.txt", "notes.json.tmp"} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			t.Errorf("a file that is not known was deleted: %v", err)
+		}
 	}
 	write(id+".json", `{"state":`)
 	if _, err := replay.New(replay.Options{Dir: dir}); err == nil || !strings.Contains(err.Error(), id) {
