@@ -251,6 +251,11 @@ func TestMissingStore(t *testing.T) {
 				t.Fatal(err)
 			}
 			before := fileNames(t, filepath.Join(s.data, "store"))
+			if name == "manifest" {
+				if out := s.beside(1, "store", "verify"); !strings.Contains(out, "MANIFEST.json") || !strings.Contains(out, "is missing") {
+					t.Errorf("eye store verify says %s", out)
+				}
+			}
 			for range 2 {
 				if s.launched() {
 					t.Fatal("the server started")

@@ -128,6 +128,9 @@ func TestReadmit(t *testing.T) {
 			}
 			s.launch()
 			s.sums(200, 100, 100)
+			if out := s.beside(1, "store", "verify"); !strings.Contains(out, "is damaged (its file is missing): 100 events") || strings.Contains(out, "accounted for") {
+				t.Errorf("eye store verify says %s", out)
+			}
 			back := filepath.Join(s.data, "store", "quarantine", filepath.Base(file))
 			if !beside {
 				s.shutDown()

@@ -179,7 +179,7 @@ func verifyStore(cmd *cobra.Command, f *clientFlags, memory int64) error {
 		rows, bytes = rows+x.Rows.Events, bytes+x.Data.Bytes+x.Filter.Bytes
 	}
 	bar := newBar(f.err, bytes)
-	faults, err := duckdb.Verify(cmd.Context(), duckdb.VerifyOptions{Dir: dir, MemoryLimit: memory, Progress: bar.add})
+	faults, err := duckdb.Verify(cmd.Context(), duckdb.VerifyOptions{Dir: dir, Tombstones: filepath.Join(filepath.Dir(dir), "tombstones"), MemoryLimit: memory, Progress: bar.add})
 	bar.close()
 	if err != nil {
 		return err

@@ -11,11 +11,14 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"theeye/internal/erasure"
 )
 
 // VerifyOptions of Verify.
 type VerifyOptions struct {
 	Dir         string          // of the store
+	Tombstones  string          // the file of tombstones; empty when it is not to be checked
 	MemoryLimit int64           // bytes that DuckDB may take; 0 for half of the machine's, at most 8 GiB
 	Progress    func(bytes int) // called with what of the files is done; may be nil
 }
@@ -31,9 +34,13 @@ type Fault struct {
 // and may run beside the store's own process; a segment that is merged away
 // meanwhile is passed over.
 func Verify(ctx context.Context, opts VerifyOptions) ([]Fault, error) {
-	m, err := ReadManifest(opts.Dir)
+	found, there, err := readManifest(filepath.Join(opts.Dir, manifestName))
 	if err != nil {
 		return nil, err
+	}
+	m := found.Manifest
+	if s := (&Store{opts: Options{Dir: opts.Dir}}); !there && s.greatestID() > 0 {
+		return []Fault{{manifestName, "is missing, and there are segments; see `eye store recover`"}}, nil
 	}
 	if opts.MemoryLimit == 0 {
 		opts.MemoryLimit = defaultMemory()
@@ -42,12 +49,20 @@ func Verify(ctx context.Context, opts VerifyOptions) ([]Fault, error) {
 		opts.Progress = func(int) {}
 	}
 	faults := accountFaults(m)
+	if opts.Tombstones != "" {
+		if _, err := erasure.Read(opts.Tombstones, m.Tombstones); err != nil {
+			faults = append(faults, Fault{filepath.Base(opts.Tombstones), err.Error()})
+		}
+	}
+	for _, d := range m.Damaged {
+		faults = append(faults, Fault{d.Segment.Data.Name, d.String()})
+	}
 	for _, info := range m.Segments {
-		found, err := verifySegment(ctx, opts, info)
+		wrong, err := verifySegment(ctx, opts, info)
 		if err != nil {
 			return faults, err
 		}
-		if len(found) > 0 {
+		if len(wrong) > 0 {
 			now, err := ReadManifest(opts.Dir)
 			if err != nil {
 				return faults, err
@@ -56,7 +71,7 @@ func Verify(ctx context.Context, opts VerifyOptions) ([]Fault, error) {
 				continue
 			}
 		}
-		faults = append(faults, found...)
+		faults = append(faults, wrong...)
 	}
 	return faults, nil
 }
@@ -74,9 +89,10 @@ func accountFaults(m Manifest) (faults []Fault) {
 			sums[app] = c
 		}
 	}
+	lost := m.lost()
 	for _, app := range slices.Sorted(maps.Keys(m.Arrivals)) {
 		a, c := m.Arrivals[app], sums[app]
-		if fates := c.Stored + c.Rejected + c.Duplicate + c.Erased + c.Expired + a.Lost; fates != a.Received {
+		if fates := c.total() + a.Lost + lost[app]; fates != a.Received {
 			faults = append(faults, Fault{manifestName, fmt.Sprintf("application %s: %d received, but %d are accounted for", app, a.Received, fates)})
 		}
 	}
