@@ -32,10 +32,14 @@ type keyItem struct {
 	RevokedAt     *string  `json:"revoked_at"`
 	Origins       []string `json:"origins"`
 	Signing       bool     `json:"signing"`
+	Unknown       []string `json:"unknown"`
 }
 
 // use says from where and how a key is to be used.
 func (k *keyItem) use() string {
+	if len(k.Unknown) > 0 {
+		return "refused: restrictions of a newer version (" + strings.Join(k.Unknown, ", ") + ")"
+	}
 	if k.Signing {
 		return "signed"
 	}

@@ -129,6 +129,12 @@ func (s *server) open(ctx context.Context) (err error) {
 	}
 	if s.queue, err = queue.Open(ctx, queue.Options{
 		Dir: filepath.Join(cfg.Data, "queue"), Confirmed: filepath.Join(cfg.Data, "confirmed"), Unclean: s.running.unclean, MaxBytes: cfg.QueueMaxBytes, FirstSequence: flushed + 1, Logger: log, Registerer: metrics,
+		Damaged: func(stream string) error {
+			if stream != registry.Stream {
+				return nil
+			}
+			return registry.CheckCopy(cfg.Data)
+		},
 	}); err != nil {
 		return err
 	}

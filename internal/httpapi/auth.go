@@ -14,8 +14,12 @@ func (s *Server) authorize(c *call, need access) error {
 	if need == open {
 		return nil
 	}
-	who, ok := s.opts.Registry.Authenticate(keyOf(c.Request, need))
+	secret := keyOf(c.Request, need)
+	who, ok := s.opts.Registry.Authenticate(secret)
 	if !ok {
+		if why := s.opts.Registry.Refusal(secret); why != "" { // told to who has the secret alone
+			return unauthorized(why)
+		}
 		return invalidKey(need)
 	}
 	c.who = who

@@ -67,6 +67,7 @@ type Key struct {
 	CreatedAt  string        `json:"created_at" format:"date-time"`
 	RevokedAt  *string       `json:"revoked_at" format:"date-time"`
 	LastUsedAt *string       `json:"last_used_at" format:"date-time" doc:"to the second; null when it was never used"`
+	Unknown    []string      `json:"unknown,omitempty" doc:"restrictions by a newer version that this one does not know: the key is refused"`
 	KeyRules
 }
 
@@ -78,7 +79,7 @@ type KeysAnswer struct {
 func viewKey(k *registry.Key) Key {
 	return Key{
 		KeyID: k.ID, App: appOrNull(k.App), Kind: k.Kind, CreatedAt: rfc3339(k.CreatedAt),
-		RevokedAt: timeOrNull(k.RevokedAt), LastUsedAt: timeOrNull(k.LastUsedAt), KeyRules: viewRules(k.Restrictions),
+		RevokedAt: timeOrNull(k.RevokedAt), LastUsedAt: timeOrNull(k.LastUsedAt), Unknown: k.Unknown, KeyRules: viewRules(k.Restrictions),
 	}
 }
 

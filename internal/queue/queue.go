@@ -63,6 +63,9 @@ type Options struct {
 	// Confirmed is the folder of the record of what was acknowledged, outside Dir; made when
 	// missing. Empty: there is none, and lost frames are not noticed.
 	Confirmed string
+	// Damaged is called with the name of a stream other than that of the frames, before the server
+	// opens it, when one of its files is damaged. Its error ends Open. It may be nil.
+	Damaged func(stream string) error
 	// Fresh: the folder is new on purpose; that it is empty is not worth telling.
 	Fresh      bool
 	Logger     *slog.Logger
@@ -115,7 +118,7 @@ func Open(ctx context.Context, opts Options) (*Queue, error) {
 		}
 		q.confirmed, q.unconfirmed = c, !there
 	}
-	w := &walker{dir: opts.Dir, frames: opts.Unclean, quarantine: q.QuarantineDir(), confirmed: q.LastConfirmed(), log: q.log}
+	w := &walker{dir: opts.Dir, frames: opts.Unclean, quarantine: q.QuarantineDir(), confirmed: q.LastConfirmed(), damaged: opts.Damaged, log: q.log}
 	if err := w.walk(ctx); err != nil {
 		return nil, err
 	}

@@ -41,7 +41,10 @@ type walker struct {
 	quarantine string
 	// confirmed is the greatest sequence of a frame that was acknowledged, as far as it is known.
 	confirmed uint64
-	log       *slog.Logger
+	// damaged is called with the name of a stream other than that of the frames, when one of its
+	// blocks does not verify and no write was merely cut off; its error ends the walk. It may be nil.
+	damaged func(stream string) error
+	log     *slog.Logger
 
 	blocks, bytes, copied int
 }
@@ -76,7 +79,7 @@ func (w *walker) walk(ctx context.Context) error {
 			continue
 		}
 		if err := w.stream(ctx, dir); err != nil {
-			return fmt.Errorf("check the blocks of the stream %s: %w", filepath.Base(dir), err)
+			return fmt.Errorf("check the files of %s in the queue: %w", filepath.Base(dir), err)
 		}
 	}
 	if !w.frames {
@@ -212,6 +215,11 @@ func (w *walker) block(b block, form error, subjects []string) error {
 	w.log.Warn("a block of the queue does not verify; it was copied before the server opens it", "file", b.path, "copy", name, "reason", err)
 	if b.stream == streamName {
 		return nil
+	}
+	if bad, ok := errors.AsType[*BlockError](err); w.damaged != nil && !(ok && bad.Torn && b.last) {
+		if err := w.damaged(b.stream); err != nil {
+			return err
+		}
 	}
 	if err := os.Remove(filepath.Join(filepath.Dir(b.path), "index.db")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove the index of a damaged stream: %w", err)

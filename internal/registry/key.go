@@ -4,11 +4,13 @@ import (
 	"context"
 	"crypto/subtle"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Kind says what a key may be used for.
@@ -29,6 +31,9 @@ type Key struct {
 	CreatedAt  time.Time  `json:"created_at"`
 	RevokedAt  *time.Time `json:"revoked_at"`
 	LastUsedAt *time.Time `json:"-"` // to the second; on other nodes a minute late
+	// Unknown names what a newer version of The Eye kept with the key and this one does not know,
+	// sorted. It may restrict the key, which is therefore refused.
+	Unknown []string `json:"-"`
 	Restrictions
 }
 
@@ -73,7 +78,20 @@ func (rules Restrictions) checked(kind Kind) (Restrictions, error) {
 // keyRecord is a key as it is kept, under the digest of its secret.
 type keyRecord struct {
 	Key
-	AppID string `json:"app_id"` // of the application for which it was made
+	AppID string                    `json:"app_id"` // of the application for which it was made
+	More  map[string]jsontext.Value `json:",embed"` // what is not known; it is kept when the record changes
+}
+
+// parseKey reads a record.
+func parseKey(value []byte) (k keyRecord, err error) {
+	if err := json.Unmarshal(value, &k); err != nil {
+		return k, err
+	}
+	k.Unknown = slices.Sorted(maps.Keys(k.More))
+	if k.Kind != Write && k.Kind != Read && k.Kind != Admin {
+		k.Unknown = append(k.Unknown, fmt.Sprintf("kind %.40q", k.Kind))
+	}
+	return k, nil
 }
 
 // keyState is a key with its last use, which outlives snapshots.
@@ -147,6 +165,21 @@ func (r *Registry) Peek(secret string) (who Principal, ok bool) {
 	return who, ok
 }
 
+// Refusal says why a secret is refused that belongs to a key of a newer version of The Eye; "" for
+// every other secret.
+func (r *Registry) Refusal(secret string) string {
+	if len(secret) < minSecret || len(secret) > maxSecret {
+		return ""
+	}
+	s := r.current.Load()
+	k := s.keys[digestOf(secret)]
+	if k == nil || len(k.Unknown) == 0 || k.RevokedAt != nil || !s.belongs(k) {
+		return ""
+	}
+	return fmt.Sprintf("this key has restrictions that this version of The Eye does not know (%s), and is refused: it was written by a newer version; start that version again, or make another key",
+		strings.Join(k.Unknown, ", "))
+}
+
 // find returns who a secret stands for, and its key when that is kept.
 func (r *Registry) find(secret string) (who Principal, k *keyState, ok bool) {
 	if len(secret) < minSecret || len(secret) > maxSecret {
@@ -172,7 +205,7 @@ func (r *Registry) find(secret string) (who Principal, k *keyState, ok bool) {
 
 // valid reports whether a key may be used now.
 func (s *snapshot) valid(k *keyState) bool {
-	return k.RevokedAt == nil && (k.ExpiresAt == nil || time.Now().Before(*k.ExpiresAt)) && s.belongs(k)
+	return k.RevokedAt == nil && len(k.Unknown) == 0 && (k.ExpiresAt == nil || time.Now().Before(*k.ExpiresAt)) && s.belongs(k)
 }
 
 // belongs reports whether the application of a key is still the one for which
@@ -269,8 +302,8 @@ func (r *Registry) RevokeKey(ctx context.Context, app, id string) error {
 		}
 		at := now()
 		err := r.change(ctx, d.record(), func(value []byte) (any, error) {
-			var old keyRecord
-			if err := json.Unmarshal(value, &old); err != nil {
+			old, err := parseKey(value)
+			if err != nil {
 				return nil, fmt.Errorf("%w: the record cannot be read: %w", ErrUnavailable, err)
 			}
 			if old.RevokedAt != nil {

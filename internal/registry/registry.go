@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"theeye/internal/envelope"
 )
 
 // Errors of a registry. Their text is meant for users.
@@ -32,6 +34,9 @@ type InvalidError struct{ Field, Reason string }
 
 // Error returns field and reason.
 func (e *InvalidError) Error() string { return e.Field + " " + e.Reason }
+
+// Stream is the name of the stream that keeps the metadata.
+const Stream = "KV_" + bucketName
 
 const (
 	bucketName = "EYE_METADATA"
@@ -141,19 +146,30 @@ func Open(ctx context.Context, js jetstream.JetStream, opts Options) (*Registry,
 	if r.kv, err = openBucket(ctx, js, opts); err != nil {
 		return nil, fmt.Errorf("open metadata: %w", err)
 	}
-	if r.trail, err = openTrail(ctx, js, opts); err != nil {
-		return nil, fmt.Errorf("open the audit trail: %w", err)
-	}
 	reading, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	if err := r.startWatch(reading); err != nil {
 		return nil, fmt.Errorf("read metadata: %w", err)
 	}
-	if err := r.complete(ctx); err != nil {
+	if err := r.begin(ctx); err != nil {
 		r.end()
 		return nil, err
 	}
 	return r, nil
+}
+
+// begin makes a registry of what was read. It changes nothing when a newer version wrote it.
+func (r *Registry) begin(ctx context.Context) (err error) {
+	if err := r.current.Load().written(); err != nil {
+		return fmt.Errorf("read metadata: %w", err)
+	}
+	if _, _, err := r.readFile(); errors.Is(err, envelope.ErrNewer) {
+		return fmt.Errorf("the copy of the metadata %s cannot be used: %w", r.fileName(), err)
+	}
+	if r.trail, err = openTrail(ctx, r.js, r.opts); err != nil {
+		return fmt.Errorf("open the audit trail: %w", err)
+	}
+	return r.complete(ctx)
 }
 
 func openBucket(ctx context.Context, js jetstream.JetStream, opts Options) (jetstream.KeyValue, error) {

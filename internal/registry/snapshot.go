@@ -6,9 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"theeye/internal/envelope"
 )
 
 // The records of the bucket. Keys of a bucket take few characters and keep few
@@ -53,14 +57,15 @@ type snapshot struct {
 	keys    map[digest]*keyState
 	types   map[typeName]*typeState
 	origins originIndex
-	useNews bool // keys are to be told when they were used; for finish
-	keyNews bool // origins are to be indexed anew; for finish
+	newer   map[string]error // records that a newer version wrote, by their keys
+	useNews bool             // keys are to be told when they were used; for finish
+	keyNews bool             // origins are to be indexed anew; for finish
 }
 
 func newSnapshot() *snapshot {
 	return &snapshot{
 		records: map[string]record{}, apps: map[string]appState{},
-		keys: map[digest]*keyState{}, types: map[typeName]*typeState{},
+		keys: map[digest]*keyState{}, types: map[typeName]*typeState{}, newer: map[string]error{},
 	}
 }
 
@@ -80,7 +85,7 @@ func (s *snapshot) copy() *snapshot {
 	return &snapshot{
 		serial: s.serial + 1, bytes: s.bytes,
 		records: maps.Clone(s.records), apps: maps.Clone(s.apps),
-		keys: maps.Clone(s.keys), types: maps.Clone(s.types), origins: s.origins,
+		keys: maps.Clone(s.keys), types: maps.Clone(s.types), origins: s.origins, newer: maps.Clone(s.newer),
 	}
 }
 
@@ -101,6 +106,12 @@ func (s *snapshot) set(key string, next record) (news bool, err error) {
 			return true, nil
 		}
 	}
+	delete(s.newer, key)
+	if !removed {
+		if err := known(key, value); errors.Is(err, envelope.ErrNewer) {
+			s.newer[key] = err
+		}
+	}
 	kind, rest, _ := strings.Cut(key, ".")
 	switch kind {
 	case appRecords:
@@ -112,10 +123,48 @@ func (s *snapshot) set(key string, next record) (news bool, err error) {
 	case usedKey:
 		s.useNews = true
 	case stateKey:
-	default:
-		err = errors.New("unknown kind of record")
+	default: // told as one of a newer version
 	}
 	return true, err
+}
+
+// known returns an error for a record that this program cannot use as it is meant: envelope.ErrNewer
+// when it has members that this program does not know, or is of an unknown kind. Keys are left out:
+// such a key is refused, and all else works.
+func known(key string, value []byte) error {
+	kind, _, _ := strings.Cut(key, ".")
+	switch kind {
+	case appRecords:
+		var a appRecord
+		if err := envelope.Decode(value, &a); err != nil {
+			return err
+		}
+		if u := a.UnknownTypes; u != "" && u != AcceptUnknown && u != RejectUnknown {
+			return fmt.Errorf("unknown_types %.40q: %w", u, envelope.ErrNewer)
+		}
+		return nil
+	case typeRecords:
+		return envelope.Decode(value, new(TypeVersion))
+	case stateKey:
+		return envelope.Decode(value, new(stateRecord))
+	case usedKey:
+		if _, err := parseUses(value); err != nil && jsontext.Value(value).IsValid() {
+			return fmt.Errorf("%w: %w", envelope.ErrNewer, err)
+		}
+		return nil
+	case keyRecords:
+		return nil
+	}
+	return fmt.Errorf("records of this kind are unknown: %w", envelope.ErrNewer)
+}
+
+// written returns an error that wraps envelope.ErrNewer when a newer version wrote a record other
+// than a key.
+func (s *snapshot) written() error {
+	for _, key := range slices.Sorted(maps.Keys(s.newer)) {
+		return fmt.Errorf("the record %s of the metadata cannot be used: %w", key, s.newer[key])
+	}
+	return nil
 }
 
 func (s *snapshot) setApp(value []byte, removed bool) error {
@@ -137,15 +186,16 @@ func (s *snapshot) setApp(value []byte, removed bool) error {
 }
 
 func (s *snapshot) setKey(rest string, value []byte, removed bool) error {
-	var k keyRecord
-	if err := json.Unmarshal(value, &k); err != nil {
-		return err
-	}
 	var d digest
 	if n, err := hex.Decode(d[:], []byte(rest)); err != nil || n != len(d) {
 		return errors.New("its name is no digest")
 	}
 	s.keyNews = true
+	k, err := parseKey(value)
+	if err != nil { // the key as it was before must not stay in force
+		delete(s.keys, d)
+		return err
+	}
 	if removed {
 		delete(s.keys, d)
 		return nil

@@ -195,7 +195,7 @@ func (r *Registry) ChangeType(ctx context.Context, change TypeChange) (TypeOutco
 		}}
 		if t := r.current.Load().types[typeName{change.Category, change.Name}]; t != nil && len(t.versions) > 0 {
 			last, ok := t.last()
-			if ok && sameSchema(last.Schema, document) {
+			if ok && sameJSON(last.Schema, document) {
 				return TypeOutcome{TypeVersion: last}, nil
 			}
 			if ok {
@@ -233,9 +233,9 @@ func checkTypeText(field, text string) error {
 	return nil
 }
 
-// sameSchema compares JSON without regard to white space and the order of keys.
+// sameJSON compares JSON without regard to white space and the order of keys.
 // Numbers count as they are written: rounding could make two schemas one.
-func sameSchema(a, b jsontext.Value) bool {
+func sameJSON(a, b jsontext.Value) bool {
 	x, y := a.Clone(), b.Clone()
 	for _, v := range []*jsontext.Value{&x, &y} {
 		err := v.Format(jsontext.ReorderRawObjects(true), jsontext.PreserveRawStrings(false),

@@ -2,8 +2,10 @@ package registry
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -188,6 +190,9 @@ func (r *Registry) take(records map[string]record) {
 		if err != nil {
 			r.log.Error("a record of metadata cannot be read and is passed over", "record", key, "error", err)
 		}
+		if news {
+			r.tellNewer(next, key)
+		}
 		changed = changed || news
 		onFile = onFile || news && key != usedKey
 	}
@@ -207,13 +212,33 @@ func (r *Registry) take(records map[string]record) {
 	}
 }
 
+// tellNewer logs what a newer version wrote and this one cannot use as it is meant.
+func (r *Registry) tellNewer(s *snapshot, key string) {
+	if err := s.newer[key]; err != nil {
+		r.log.Error("a record of metadata is not used as it is meant, and is left as it is", "record", key, "error", err)
+	}
+	rest, ok := strings.CutPrefix(key, keyRecords+".")
+	var d digest
+	if n, err := hex.Decode(d[:], []byte(rest)); !ok || err != nil || n != len(d) {
+		return
+	}
+	if k := s.keys[d]; k != nil && len(k.Unknown) > 0 && k.RevokedAt == nil {
+		r.log.Warn("a key is refused: a newer version of The Eye wrote it, with restrictions that are not known",
+			"key_id", k.Key.ID, "app", k.App, "unknown", k.Unknown)
+	}
+}
+
 // change replaces one record. decide is told the value that there is (nil for
 // none) and returns what is to be there instead, or nil to leave it; it is asked
 // again when another node came before. When change returns nil, the record is on
 // disk and in force here.
 func (r *Registry) change(ctx context.Context, key string, decide func(old []byte) (any, error)) error {
 	for range maxTries {
-		old := r.current.Load().record(key)
+		s := r.current.Load()
+		if err := s.newer[key]; err != nil {
+			return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		old := s.record(key)
 		wanted, err := decide(old.value)
 		if err != nil || wanted == nil {
 			return err

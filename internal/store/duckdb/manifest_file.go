@@ -2,21 +2,19 @@ package duckdb
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
 
 	"theeye/internal/durable"
+	"theeye/internal/envelope"
 	"theeye/internal/erasure"
 	"theeye/internal/event"
 	"theeye/internal/store"
@@ -28,30 +26,12 @@ const (
 	// PlanRecovery reads it.
 	previousName    = "MANIFEST.json.1"
 	manifestVersion = 3
+	manifestMember  = "manifest" // of the envelope
 )
-
-// envelope is the content of the file. SHA256 is the digest, in hex, of the version in decimal,
-// a line feed and the text of Manifest. Every later version keeps this form, so that a newer
-// manifest can be told from a damaged one.
-type envelope struct {
-	Version  int            `json:"version"`
-	SHA256   string         `json:"sha256"`
-	Manifest jsontext.Value `json:"manifest"`
-}
-
-func (e *envelope) digest() string {
-	sum := sha256.New()
-	sum.Write([]byte(strconv.Itoa(e.Version) + "\n"))
-	sum.Write(e.Manifest)
-	return hex.EncodeToString(sum.Sum(nil))
-}
 
 // ErrNewer means that a newer version of The Eye wrote something that the store consists of.
 // Nothing was touched.
-var ErrNewer = errors.New("written by a newer version of The Eye; start that version again")
-
-// errDamagedManifest: the file is there, but it is not what was written.
-var errDamagedManifest = errors.New("it is damaged")
+var ErrNewer = envelope.ErrNewer
 
 // ManifestError tells that a manifest cannot be used.
 type ManifestError struct {
@@ -106,24 +86,17 @@ func readManifest(path string) (m read, there bool, err error) {
 }
 
 func (m *read) parse(b []byte) error {
-	var e envelope
-	if err := json.Unmarshal(b, &e); err != nil {
-		return fmt.Errorf("%w: %w", errDamagedManifest, err)
-	}
-	if m.version = e.Version; e.Version == 2 {
+	version, text, err := envelope.Open(b, manifestMember, manifestVersion-1, manifestVersion)
+	switch m.version = version; {
+	case err != nil:
+		return err
+	case version == 2:
 		return m.parseVersion2(b)
+	case text == nil:
+		return fmt.Errorf("its version is %d, this program knows 2 and %d", version, manifestVersion)
 	}
-	if e.SHA256 != e.digest() {
-		return fmt.Errorf("%w: its checksum does not match", errDamagedManifest)
-	}
-	if e.Version > manifestVersion {
-		return fmt.Errorf("version %d is %w", e.Version, ErrNewer)
-	}
-	if e.Version < 2 {
-		return fmt.Errorf("its version is %d, this program knows 2 and %d", e.Version, manifestVersion)
-	}
-	if err := json.Unmarshal(e.Manifest, &m.Manifest, json.RejectUnknownMembers(true)); err != nil {
-		return fmt.Errorf("%w: %w", errDamagedManifest, err)
+	if err := json.Unmarshal(text, &m.Manifest, json.RejectUnknownMembers(true)); err != nil {
+		return fmt.Errorf("%w: %w", envelope.ErrDamaged, err)
 	}
 	for _, info := range m.Segments {
 		if info.Format < 1 || info.Format > segmentFormat {
@@ -153,7 +126,7 @@ func (m *read) parseVersion2(b []byte) error {
 		Key string `json:"tombstone_key"`
 	}
 	if err := json.Unmarshal(b, &old, json.RejectUnknownMembers(true)); err != nil {
-		return fmt.Errorf("%w: %w", errDamagedManifest, err)
+		return fmt.Errorf("%w: %w", envelope.ErrDamaged, err)
 	}
 	m.Manifest = Manifest{
 		NextID: old.NextID, Flushed: old.Flushed, Arrivals: old.Arrivals, Segments: old.Segments, Damaged: old.Damaged, Gone: old.Gone,
@@ -181,8 +154,7 @@ func (m *Manifest) encode() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write manifest: %w", err)
 	}
-	e := envelope{Version: manifestVersion, Manifest: text}
-	return fmt.Appendf(nil, "{\"version\":%d,\"sha256\":\"%s\",\"manifest\":%s}\n", e.Version, e.digest(), e.Manifest), nil
+	return envelope.Seal(manifestVersion, manifestMember, text), nil
 }
 
 // write makes m the manifest of the folder.

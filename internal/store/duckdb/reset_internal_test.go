@@ -8,6 +8,9 @@ import (
 
 	"github.com/duckdb/duckdb-go/v2"
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"theeye/internal/envelope"
 )
 
 // Break closes the instance under a store, after which it refuses all work as it
@@ -20,12 +23,13 @@ func Break(s *Store) {
 // Reseal returns a manifest's file with another version and a replacement in the manifest, and
 // with the digest of that.
 func Reseal(file []byte, version int, from, to string) []byte {
-	var e envelope
+	var e struct {
+		Manifest jsontext.Value `json:"manifest"`
+	}
 	if err := json.Unmarshal(file, &e); err != nil {
 		panic(err)
 	}
-	e.Version, e.Manifest = version, bytes.Replace(e.Manifest, []byte(from), []byte(to), 1)
-	return fmt.Appendf(nil, "{\"version\":%d,\"sha256\":\"%s\",\"manifest\":%s}\n", e.Version, e.digest(), e.Manifest)
+	return envelope.Seal(version, manifestMember, bytes.Replace(e.Manifest, []byte(from), []byte(to), 1))
 }
 
 func TestIsFatal(t *testing.T) {
