@@ -2,6 +2,7 @@ package test
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -114,10 +115,165 @@ func TestRecoverEmpty(t *testing.T) {
 	}
 }
 
+// The way to an empty store says what that leaves out. What it leaves out cannot be taken back, and
+// readmit says so.
+func TestRecoverEmptyTellsWhatItLeavesOut(t *testing.T) {
+	s := twoSegments(t)
+	if err := os.Remove(filepath.Join(s.data, "store", "MANIFEST.json")); err != nil {
+		t.Fatal(err)
+	}
+	out := s.beside(0, "store", "recover", "--empty")
+	for _, want := range []string{"comes back      0 segments, 0 events", "left out        2 segments, 200 events", filepath.Join(s.data, "store", "MANIFEST.json.1")} {
+		if !strings.Contains(out, want) {
+			t.Errorf("want %s; it says %s", want, out)
+		}
+	}
+	s.beside(0, "store", "recover", "--empty", "--yes")
+	s.launch()
+	if out := s.beside(0, "store", "readmit"); !strings.Contains(out, "no segment is damaged\nleft alone      4 files in store/quarantine") {
+		t.Errorf("it says %s", out)
+	}
+}
+
+// Without its tombstones a store is refused, with the way out and what that costs.
+func TestForgottenTombstones(t *testing.T) {
+	for _, missing := range []bool{false, true} {
+		t.Run(map[bool]string{false: "damaged", true: "missing"}[missing], func(t *testing.T) {
+			s := start(t)
+			s.post(numbered(0, 50))
+			s.must(s.call("DELETE", "/v1/sessions/nobody", s.admin, ""), 200)
+			s.shutDown()
+			file := filepath.Join(s.data, "tombstones")
+			if missing {
+				if err := os.Remove(file); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				flipBit(t, file, 30)
+			}
+			if s.launched() {
+				t.Fatal("the server started")
+			}
+			want := "`eye store recover --forget-tombstones --data " + s.data + "`"
+			if out := s.output.String(); !strings.Contains(out, want) || !strings.Contains(out, "can then come back") {
+				t.Errorf("want %s; it says %s", want, out)
+			}
+			if out := s.beside(1, "store", "recover"); !strings.Contains(out, want) {
+				t.Errorf("want %s; it says %s", want, out)
+			}
+			out := s.beside(0, "store", "recover", "--forget-tombstones", "--yes")
+			if !strings.Contains(out, "FORGOTTEN") || !strings.Contains(out, "WARNING") {
+				t.Errorf("it says %s", out)
+			}
+			s.launch()
+			s.sums(50, 50, 0)
+			s.must(s.call("DELETE", "/v1/sessions/nobody", s.admin, ""), 200)
+		})
+	}
+}
+
+// A recovery that is killed in the middle is done again.
+func TestRecoveryIsKilled(t *testing.T) {
+	for _, step := range []string{"segments moved", "manifest kept", "tombstones moved"} {
+		t.Run(step, func(t *testing.T) {
+			s := start(t)
+			s.post(numbered(0, 50))
+			s.must(s.call("DELETE", "/v1/sessions/nobody", s.admin, ""), 200)
+			s.shutDown()
+			if err := os.Remove(filepath.Join(s.data, "tombstones")); err != nil {
+				t.Fatal(err)
+			}
+			args := []string{"store", "recover", "--forget-tombstones", "--yes", "--data", s.data}
+			if code, out := runProgram(t, binary(t, "eyefault"), []string{"EYE_FAULT_KILL=recovery " + step + ":1"}, args...); code != -1 {
+				t.Fatalf("it ended with %d: %s", code, out)
+			}
+			if s.launched() {
+				t.Fatal("the server started")
+			}
+			if out := s.output.String(); !strings.Contains(out, "`eye store recover --forget-tombstones --data ") {
+				t.Errorf("it says %s", out)
+			}
+			s.beside(0, "store", "recover", "--forget-tombstones", "--yes")
+			s.launch()
+			s.sums(50, 50, 0)
+		})
+	}
+}
+
+// A damaged segment is a reason of /readyz that names the next step, until it is acknowledged; it
+// stays lost in the books, and is known to be damaged.
+func TestDamagedSegmentIsAcknowledged(t *testing.T) {
+	s := twoSegments(t)
+	for _, name := range []string{s.segments()[0], filepath.Join(s.data, "queue")} {
+		if err := os.RemoveAll(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.launch()
+	s.eventually("readyz to name the next steps", func() bool {
+		got := s.reasons()
+		return strings.Contains(got, "`eye store readmit`") && strings.Contains(got, "`eye store acknowledge`")
+	})
+	if out := s.beside(0, "health"); !strings.Contains(out, "`eye store readmit --data "+s.data+"`") {
+		t.Errorf("eye health says %s", out)
+	}
+	if out := s.beside(0, "store", "acknowledge"); !strings.Contains(out, "segment seg-00000001.duckdb is damaged") || strings.Contains(out, "eye store") {
+		t.Errorf("it says %s", out)
+	}
+	if got := s.reasons(); got != "[]" { // at once
+		t.Errorf("after that readyz tells %s", got)
+	}
+	s.kill()
+	s.launch()
+	if got := s.reasons(); got != "[]" {
+		t.Errorf("after a kill readyz tells %s", got)
+	}
+	s.sums(200, 100, 100)
+	if out := s.beside(1, "store", "readmit"); !strings.Contains(out, "still damaged   segment seg-00000001.duckdb is damaged (its file is neither in store/segments nor in store/quarantine): 100 events") {
+		t.Errorf("it says %s", out)
+	}
+}
+
+// A file of a segment that nothing names is put aside by an erasure, which tells of it, and goes when
+// that is asked for.
+func TestErasureTellsOfStrays(t *testing.T) {
+	s := twoSegments(t)
+	s.launch()
+	stray := filepath.Join(s.data, "store", "segments", "seg-00000777.duckdb")
+	put := func() {
+		if err := os.WriteFile(stray, []byte("stray"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put()
+	a := s.call("DELETE", "/v1/sessions/nobody", s.admin, "")
+	s.must(a, 200)
+	if !strings.Contains(string(a.body), `"unsearched":[{"where":"store/quarantine","files":1,"bytes":5}]`) {
+		t.Errorf("the report says %s", a.body)
+	}
+	put()
+	if out := s.beside(0, "erase", "--session", "other", "--quarantine"); strings.Contains(out, "not searched") {
+		t.Errorf("it says %s", out)
+	}
+	for _, dir := range []string{"segments", "quarantine"} {
+		if left, err := filepath.Glob(filepath.Join(s.data, "store", dir, "seg-00000777*")); err != nil || len(left) > 0 {
+			t.Errorf("left: %v, %v", left, err)
+		}
+	}
+	s.sums(200, 200, 0)
+	s.counts(200)
+}
+
 // A segment's file that is put back is taken back, beside a server and without one.
 func TestReadmit(t *testing.T) {
-	for _, beside := range []bool{false, true} {
-		t.Run(map[bool]string{false: "without a server", true: "beside a server"}[beside], func(t *testing.T) {
+	for name, where := range map[string]struct {
+		beside bool
+		folder string
+	}{
+		"without a server": {false, "segments"}, "beside a server": {true, "quarantine"}, "beside a server, in its place": {true, "segments"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			beside := where.beside
 			s := twoSegments(t)
 			file, away := s.segments()[0], filepath.Join(t.TempDir(), "away")
 			if err := os.Rename(file, away); err != nil {
@@ -131,13 +287,20 @@ func TestReadmit(t *testing.T) {
 			if out := s.beside(1, "store", "verify"); !strings.Contains(out, "is damaged (its file is missing): 100 events") || strings.Contains(out, "accounted for") {
 				t.Errorf("eye store verify says %s", out)
 			}
-			back := filepath.Join(s.data, "store", "quarantine", filepath.Base(file))
+			back := filepath.Join(s.data, "store", where.folder, filepath.Base(file))
 			if !beside {
 				s.shutDown()
-				back = file
 			}
 			if err := os.MkdirAll(filepath.Dir(back), 0o700); err != nil {
 				t.Fatal(err)
+			}
+			wrong := filepath.Join(s.data, "store", "quarantine", filepath.Base(file)+".2")
+			if err := errors.Join(os.MkdirAll(filepath.Dir(wrong), 0o700), os.WriteFile(wrong, []byte("another"), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+			want := "still damaged   segment seg-00000001.duckdb is damaged (store/quarantine/seg-00000001.duckdb.2: it has 7 bytes instead of "
+			if out := s.beside(1, "store", "readmit"); !strings.Contains(out, want) {
+				t.Errorf("of another file it says %s", out)
 			}
 			if err := os.Rename(away, back); err != nil {
 				t.Fatal(err)

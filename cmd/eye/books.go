@@ -133,11 +133,11 @@ func newHealthCommand(s streams) *cobra.Command {
 		case r.Ready:
 			_, err = fmt.Fprintln(f.out, "ready")
 			for _, reason := range r.Reasons { // what should be known while all works
-				_, _ = fmt.Fprintln(f.out, "  "+printable(reason, maxMessage))
+				_, _ = fmt.Fprintln(f.out, "  "+printable(advise(reason, f.where()), maxMessage))
 			}
 		default:
 			for _, reason := range r.Reasons {
-				_, _ = fmt.Fprintln(f.err, "not ready: "+printable(reason, maxMessage))
+				_, _ = fmt.Fprintln(f.err, "not ready: "+printable(advise(reason, f.where()), maxMessage))
 			}
 		}
 		if err == nil && !r.Ready {
@@ -149,7 +149,7 @@ func newHealthCommand(s streams) *cobra.Command {
 }
 
 // maxMessage bounds a message of the server, in code points.
-const maxMessage = 500
+const maxMessage = 1000
 
 // ownClient returns a client for a server that need not have made its socket where
 // this process can use it. Only a server that is named is sent a key.

@@ -48,7 +48,7 @@ func newClientFlags(cmd *cobra.Command, s streams) *clientFlags {
 
 // value returns a flag, else its environment variable, else the flag's default.
 func (f *clientFlags) value(name, env string) string {
-	flag := f.cmd.PersistentFlags().Lookup(name)
+	flag := f.cmd.Flag(name)
 	if !flag.Changed {
 		if v := f.getenv(env); v != "" {
 			return v
@@ -62,8 +62,7 @@ func (f *clientFlags) value(name, env string) string {
 // and that server's key is then not sent either.
 func (f *clientFlags) named() (base, key string) {
 	base, key = f.value("url", "EYE_URL"), f.value("key", "EYE_KEY")
-	fs := f.cmd.PersistentFlags()
-	if base != "" && fs.Changed("data") && !fs.Changed("url") {
+	if base != "" && f.cmd.Flag("data").Changed && !f.cmd.Flag("url").Changed {
 		return "", f.key
 	}
 	return base, key

@@ -22,6 +22,7 @@ import (
 	"theeye/internal/httpapi"
 	"theeye/internal/ingest"
 	"theeye/internal/live"
+	"theeye/internal/plural"
 	"theeye/internal/queue"
 	"theeye/internal/registry"
 	"theeye/internal/replay"
@@ -178,6 +179,9 @@ func (e *eraser) begin(ctx context.Context, bury func(at event.Micros, frame uin
 
 // unsearched tells what an erasure does not look into.
 func (e *eraser) unsearched() ([]httpapi.Unsearched, error) {
+	if err := e.store.PutStraysAside(); err != nil { // nothing searches them where they are
+		return nil, err
+	}
 	var list []httpapi.Unsearched
 	for _, q := range e.quarantines() {
 		u, err := durable.UsageOf(q.dir)
@@ -216,9 +220,10 @@ func (e *eraser) Collect(to chan<- prometheus.Metric) {
 	}
 }
 
-// emptyQuarantine deletes what is quarantined in store and queue.
+// emptyQuarantine deletes what is quarantined in store and queue, and files of segments that nothing
+// names.
 func (e *eraser) emptyQuarantine(context.Context) error {
-	var err error
+	err := e.store.PutStraysAside()
 	for _, q := range e.quarantines() {
 		err = errors.Join(err, durable.Empty(q.dir))
 	}
@@ -473,7 +478,9 @@ func newEraseCommand(s streams) *cobra.Command {
 				return err
 			}
 			for _, u := range answer.Unsearched {
-				if _, err := fmt.Fprintf(f.err, "eye: %s was not searched: %d files, %s; `eye erase --quarantine` deletes them\n", u.Where, u.Files, sizeText(u.Bytes)); err != nil {
+				text := fmt.Sprintf("eye: %s was not searched: %s, %s; `eye erase --session %s --quarantine` deletes them",
+					u.Where, plural.Count(u.Files, "file"), sizeText(u.Bytes), shellWord(*session))
+				if _, err := fmt.Fprintln(f.err, printable(advise(text, f.where()), maxMessage)); err != nil {
 					return err
 				}
 			}

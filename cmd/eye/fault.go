@@ -37,7 +37,7 @@ func (f *clientFlags) verdict(faults []fault, sound string) error {
 		return err
 	}
 	for _, one := range faults {
-		if _, err := fmt.Fprintln(f.out, printable(one.File+" "+one.Text, maxMessage)); err != nil {
+		if _, err := fmt.Fprintln(f.out, printable(one.File+" "+advise(one.Text, f.where()), maxMessage)); err != nil {
 			return err
 		}
 	}

@@ -116,19 +116,53 @@ func (s *server) lost(l queue.Loss) {
 	for _, c := range l.Counts {
 		apps = append(apps, fmt.Sprintf("%s %d", c.App, c.Received))
 	}
-	text := fmt.Sprintf("%d acknowledged events of the frames %d to %d are lost, because files of the queue or of the store are damaged or missing (%s); "+
-		"see the log and queue/quarantine, and confirm with `eye store acknowledge`", l.Events(), l.First, l.Last, strings.Join(apps, ", "))
+	text := fmt.Sprintf("%d acknowledged events of the frames %d to %d are lost, because files of the queue or of the store are damaged or missing (%s)", l.Events(), l.First, l.Last, strings.Join(apps, ", "))
 	s.log.Error("acknowledged events are lost", "first_frame", l.First, "last_frame", l.Last, "events", l.Events(), "apps", apps)
 	if err := s.running.note(text); err != nil {
 		s.log.Error("what is lost could not be noted", "error", err)
 	}
 }
 
-// acknowledge drops what is told of losses. They are flushed first: else a start that stores the
-// same frames again would find and tell them again.
+// acknowledge drops what is told of losses and of damaged segments, and returns it. Lost frames are
+// flushed first: else a start that stores the same frames again would find and tell them again.
 func (s *server) acknowledge(ctx context.Context) ([]string, error) {
 	if err := s.store.Flush(ctx); err != nil {
 		return nil, err
 	}
-	return s.running.acknowledge()
+	list, err := s.running.acknowledge()
+	if err != nil {
+		return nil, err
+	}
+	damaged, err := s.store.AcknowledgeDamage()
+	for _, d := range damaged {
+		list = append(list, d.String())
+	}
+	return list, err
+}
+
+// notices tells what the operator should know while all works.
+func (s *server) notices() []string {
+	var list []string
+	for _, text := range s.running.list() {
+		list = append(list, text+"; what a file in queue/quarantine still holds comes back by `eye store rescue FILE`; `eye store acknowledge` ends this message")
+	}
+	if reason := s.clock.Reason(); reason != "" && s.expires() {
+		list = append(list, "retention: "+reason)
+	}
+	return list
+}
+
+// missing names the segments that are damaged, and says what to do, until they are acknowledged.
+func (s *server) missing() []string {
+	var list []string
+	for _, d := range s.store.Damaged() {
+		switch {
+		case d.Acknowledged:
+		case s.store.Rebuilds(d):
+			list = append(list, d.String()+"; it is being rebuilt from the queue, if that still holds them")
+		default:
+			list = append(list, d.String()+"; put a whole copy of the file into store/quarantine and run `eye store readmit`, or end this message with `eye store acknowledge`")
+		}
+	}
+	return list
 }

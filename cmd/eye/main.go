@@ -48,7 +48,11 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 
 	root := newRoot(streams{in: in, out: out, err: errOut})
 	root.SetArgs(args)
-	return report(root.ExecuteContext(ctx), errOut)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err != nil && cmd.Flag("url") != nil { // a command of the client side
+		err = advising(err, (&clientFlags{cmd: cmd, getenv: os.Getenv}).where())
+	}
+	return report(err, errOut)
 }
 
 // interruptible returns a context that the first SIGINT or SIGTERM cancels. The

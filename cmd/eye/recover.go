@@ -9,9 +9,11 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/go-json-experiment/json"
 	"github.com/spf13/cobra"
 
 	"theeye/internal/httpapi"
+	"theeye/internal/plural"
 	"theeye/internal/store/duckdb"
 )
 
@@ -39,29 +41,50 @@ func recoverStore(f *clientFlags, opts duckdb.RecoverOptions, yes bool) error {
 	}
 	defer unlock()
 	opts.Dir, opts.Tombstones = filepath.Join(data, "store"), filepath.Join(data, "tombstones")
+	opts.Step = storeStep()
 	r, err := duckdb.PlanRecovery(opts)
 	if err != nil {
 		return err
 	}
-	var events, bytes int64
-	for _, x := range r.Segments {
-		events, bytes = events+x.Rows.Events, bytes+x.Data.Bytes
-	}
-	fmt.Fprintf(f.out, "comes back      %d segments, %d events, %s, up to frame %d\n", len(r.Segments), events, sizeText(bytes), r.Flushed)
-	fmt.Fprintf(f.out, "erasures        %d are applied\n", r.Tombstones)
-	events = 0
-	for _, x := range r.Missing {
-		events += x.Rows.Events
-	}
-	fmt.Fprintf(f.out, "missing         %d segments, %d events\n", len(r.Missing), events)
-	fmt.Fprintf(f.out, "to quarantine   %d files that the manifest does not name\n", len(r.Unnamed))
+	f.showRecovery(r)
 	if !yes {
 		return f.say("nothing was changed; do it with --yes")(nil)
 	}
 	if err := r.Do(); err != nil {
 		return err
 	}
-	return f.say("done; start the server: it takes what is behind frame %d from the queue, and counts what is missing as lost", r.Flushed)(nil)
+	if r.Forgets {
+		_, _ = fmt.Fprintln(f.err, "eye: WARNING: this data directory does not know any more what was erased; erase it again when it comes back")
+	}
+	return f.say("done; start the server: it takes what comes after frame %d from the queue, and counts what is missing as lost", r.Flushed)(nil)
+}
+
+// showRecovery prints what a recovery would bring back and what it would not.
+func (f *clientFlags) showRecovery(r *duckdb.Recovery) {
+	line := func(name, format string, args ...any) {
+		_, _ = fmt.Fprintf(f.out, "%-15s "+format+"\n", append([]any{name}, args...)...)
+	}
+	sum := func(list []duckdb.SegmentInfo) (text string, bytes int64) {
+		var events int64
+		for _, x := range list {
+			events, bytes = events+x.Rows.Events, bytes+x.Data.Bytes
+		}
+		return plural.Count(len(list), "segment") + ", " + plural.Count(events, "event"), bytes
+	}
+	back, bytes := sum(r.Segments)
+	line("comes back", "%s, %s, up to frame %d", back, sizeText(bytes), r.Flushed)
+	if len(r.LeftOut) > 0 {
+		out, bytes := sum(r.LeftOut)
+		line("left out", "%s, %s, which %s names: without --empty they come back", out, sizeText(bytes), r.LeftOutBy)
+	}
+	if missing, _ := sum(r.Missing); len(r.Missing) > 0 || len(r.LeftOut) == 0 {
+		line("missing", "%s", missing)
+	}
+	line("erasures", "%s", map[bool]string{
+		true:  "FORGOTTEN: what was erased can come back, when it is sent again or from a backup",
+		false: plural.Count(r.Tombstones, "erasure") + ", applied",
+	}[r.Forgets])
+	line("to quarantine", "%s that the manifest does not name", plural.Count(len(r.Unnamed), "file"))
 }
 
 // acknowledge drops what readyz tells of losses.
@@ -83,30 +106,24 @@ func (f *clientFlags) acknowledge(ctx context.Context) error {
 // one, under the lock of the data directory.
 func (f *clientFlags) readmit(ctx context.Context) error {
 	r := request{method: http.MethodPost, path: "/v1/store/readmit"}
-	show := func(answer httpapi.ReadmittedAnswer) error {
-		for _, x := range answer.Readmitted {
-			fmt.Fprintf(f.out, "taken back      %s: %d events, %d rejections\n", x.Segment, x.Events, x.Rejections)
-		}
-		for _, text := range answer.Damaged {
-			fmt.Fprintf(f.out, "still damaged   %s\n", text)
-		}
-		if len(answer.Readmitted)+len(answer.Damaged) == 0 {
-			return f.say("no segment is damaged")(nil)
-		}
-		return nil
-	}
 	unlock, err := f.lockWithoutServer()
 	if err != nil {
 		return err
 	}
 	if unlock == nil {
-		return f.show(ctx, r, func(body []byte) error {
-			var answer httpapi.ReadmittedAnswer
-			if err := decode(r.path, body, &answer); err != nil {
-				return err
-			}
-			return show(answer)
-		})
+		c, err := f.client()
+		if err != nil {
+			return err
+		}
+		body, err := c.do(ctx, r)
+		if err != nil {
+			return err
+		}
+		var answer httpapi.ReadmittedAnswer
+		if err := decode(r.path, body, &answer); err != nil {
+			return err
+		}
+		return f.showReadmitted(answer)
 	}
 	defer unlock()
 	dir, err := f.storeDir()
@@ -121,7 +138,40 @@ func (f *clientFlags) readmit(ctx context.Context) error {
 	if err = errors.Join(err, st.Close()); err != nil {
 		return err
 	}
-	return show(answer)
+	if err := f.showReadmitted(answer); err != nil || f.json || len(answer.Readmitted) == 0 {
+		return err
+	}
+	return f.say("what has expired meanwhile is removed when the server has started")(nil)
+}
+
+// showReadmitted prints what was taken back. With something still damaged the command ends with
+// exit code 1.
+func (f *clientFlags) showReadmitted(answer httpapi.ReadmittedAnswer) error {
+	var exit error
+	if len(answer.Damaged) > 0 {
+		exit = &exitError{exitFailed}
+	}
+	if f.json {
+		body, err := json.Marshal(answer)
+		if err == nil {
+			err = printDocument(f, body)
+		}
+		return errors.Join(err, exit)
+	}
+	for _, x := range answer.Readmitted {
+		_, _ = fmt.Fprintf(f.out, "taken back      %s: %s, %s\n", x.Segment, plural.Count(x.Events, "event"), plural.Count(x.Rejections, "rejection"))
+	}
+	for _, text := range answer.Damaged {
+		_, _ = fmt.Fprintf(f.out, "still damaged   %s\n", printable(text, maxMessage))
+	}
+	if len(answer.Readmitted)+len(answer.Damaged) == 0 {
+		_, _ = fmt.Fprintln(f.out, "no segment is damaged")
+	}
+	if n := len(answer.Unnamed); n > 0 {
+		_, _ = fmt.Fprintf(f.out, "left alone      %s in store/quarantine of which this store's manifest knows nothing, as after `eye store recover --empty`: "+
+			"they cannot be checked. Their manifest may be in store/quarantine as well; a backup is the way to them\n", plural.Count(n, "file"))
+	}
+	return exit
 }
 
 // lockWithoutServer takes the data directory, unless a server is asked for or has it: then release
@@ -141,7 +191,7 @@ func (f *clientFlags) lockWithoutServer() (release func(), err error) {
 }
 
 func readmitted(ctx context.Context, st *duckdb.Store) (httpapi.ReadmittedAnswer, error) {
-	answer := httpapi.ReadmittedAnswer{Readmitted: []httpapi.ReadmittedSegment{}, Damaged: []string{}}
+	answer := httpapi.ReadmittedAnswer{Readmitted: []httpapi.ReadmittedSegment{}, Damaged: []string{}, Unnamed: []string{}}
 	back, left, err := st.Readmit(ctx)
 	for _, x := range back {
 		answer.Readmitted = append(answer.Readmitted, httpapi.ReadmittedSegment{Segment: x.Segment, Events: x.Rows.Events, Rejections: x.Rows.Rejections})
@@ -149,5 +199,6 @@ func readmitted(ctx context.Context, st *duckdb.Store) (httpapi.ReadmittedAnswer
 	for _, d := range left {
 		answer.Damaged = append(answer.Damaged, d.String())
 	}
+	answer.Unnamed = append(answer.Unnamed, st.Unnamed()...)
 	return answer, err
 }

@@ -42,7 +42,7 @@ func serve(ctx context.Context, cfg Config, s streams) error {
 	cfg.PrintKeys = cfg.PrintKeys || isTerminal(s.out)
 	srv, err := openServer(ctx, cfg, log)
 	if err != nil {
-		return err
+		return advising(err, dataFlag(cfg.Data))
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -255,15 +255,6 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// notices tells what the operator should know while all works.
-func (s *server) notices() []string {
-	list := s.running.list()
-	if reason := s.clock.Reason(); reason != "" && s.expires() {
-		list = append(list, "retention: "+reason)
-	}
-	return list
-}
-
 // expires reports whether any application has a retention.
 func (s *server) expires() bool {
 	return slices.ContainsFunc(s.registry.Apps(), func(a registry.App) bool { return a.RetainFor(s.cfg.Retain) > 0 })
@@ -286,15 +277,6 @@ func (s *server) flushAll(ctx context.Context, doing func(string)) error {
 	}
 	doing("the store is flushed")
 	return s.store.Flush(ctx)
-}
-
-// missing names the segments that are damaged.
-func (s *server) missing() []string {
-	var list []string
-	for _, d := range s.store.Damaged() {
-		list = append(list, d.String())
-	}
-	return list
 }
 
 // retain returns how long an application's events are kept, 0 for ever.

@@ -30,6 +30,7 @@ func (s *Server) acceptClock(c *call) error {
 		s.log.Error("retention's clock could not be set", "error", err)
 		return unavailable("the time could not be written to the disk, and retention's clock is as before; try again")
 	}
+	s.forgetReadiness()
 	a := ClockAnswer{rfc3339(change.Before), rfc3339(change.After)}
 	c.note("before", a.Before)
 	c.note("after", a.After)

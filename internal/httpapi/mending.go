@@ -8,12 +8,12 @@ import (
 func mendingRoutes() []route {
 	return []route{
 		{"POST", "/v1/store/acknowledge", forAdmin, (*Server).acknowledge, doc{
-			id: "acknowledgeLosses", tag: "operation", summary: "Acknowledge what /readyz tells of lost events",
+			id: "acknowledgeLosses", tag: "operation", summary: "Acknowledge what /readyz tells of lost events and damaged segments",
 			text:    "The reasons go from /readyz. The books and the metrics keep the counts.",
 			answers: []answer{{200, "what was acknowledged", schemaOf[AcknowledgedAnswer]()}}, errors: []int{404, 503}}},
 		{"POST", "/v1/store/readmit", forAdmin, (*Server).readmit, doc{
 			id: "readmitSegments", tag: "operation", summary: "Take damaged segments back whose files are whole again",
-			text: "A file in store/quarantine that is what the manifest says is taken back, and so are segments whose frames the queue still holds. " +
+			text: "A file in store/quarantine, or back in store/segments, that is what the manifest says is taken back, and so are segments whose frames the queue still holds. " +
 				"What they hold is decided about as if it came now: nothing is there twice, and nothing comes back that was erased or has expired. `lost` in the books goes down by it.",
 			answers: []answer{{200, "what was taken back, and what is still damaged", schemaOf[ReadmittedAnswer]()}}, errors: []int{404, 503}}},
 	}
@@ -27,7 +27,8 @@ type AcknowledgedAnswer struct {
 // ReadmittedAnswer tells which damaged segments are back.
 type ReadmittedAnswer struct {
 	Readmitted []ReadmittedSegment `json:"readmitted"`
-	Damaged    []string            `json:"damaged" doc:"what is still damaged, in words"`
+	Damaged    []string            `json:"damaged" doc:"what is still damaged and why, in words"`
+	Unnamed    []string            `json:"unnamed" doc:"files of segments in store/quarantine that belong to none that is damaged; they are left alone"`
 }
 
 // ReadmittedSegment is a segment that was taken back.
@@ -55,6 +56,7 @@ func (s *Server) acknowledge(c *call) error {
 	if list == nil {
 		list = []string{}
 	}
+	s.forgetReadiness()
 	c.note("acknowledged", list)
 	return writeJSON(c.w, http.StatusOK, AcknowledgedAnswer{list})
 }
@@ -67,6 +69,7 @@ func (s *Server) readmit(c *call) error {
 	if err != nil {
 		return err
 	}
+	s.forgetReadiness()
 	c.note("readmitted", len(answer.Readmitted))
 	return writeJSON(c.w, http.StatusOK, answer)
 }

@@ -68,6 +68,13 @@ func (s *Server) known(ctx context.Context) Readiness {
 	return s.ready
 }
 
+// forgetReadiness lets the next answer of /readyz be found out anew, after a change that it tells of.
+func (s *Server) forgetReadiness() {
+	s.readyMu.Lock()
+	defer s.readyMu.Unlock()
+	s.readyAt = time.Time{}
+}
+
 // Readiness finds out what works. It takes at most two seconds.
 func (s *Server) Readiness(ctx context.Context) Readiness {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"theeye/internal/durable"
+	"theeye/internal/plural"
 	"theeye/internal/store"
 )
 
@@ -23,14 +24,20 @@ type DamagedSegment struct {
 	Segment SegmentInfo `json:"segment"`
 	Reason  string      `json:"reason"`
 	Found   time.Time   `json:"found"`
+	// Acknowledged: operators know of it.
+	Acknowledged bool `json:"acknowledged,omitzero"`
 }
 
 // String says what is not available.
 func (d DamagedSegment) String() string {
 	r := d.Segment.Rows
-	text := fmt.Sprintf("segment %s is damaged (%s): %d events, %d rejections and %d duplicates",
-		d.Segment.Data.Name, d.Reason, r.Events, r.Rejections, r.Traces)
-	if c := d.Segment.Carried; !c.empty() {
+	text := fmt.Sprintf("segment %s is damaged (%s): %s, %s and %s", d.Segment.Data.Name, d.Reason,
+		plural.Count(r.Events, "event"), plural.Count(r.Rejections, "rejection"), plural.Count(r.Traces, "duplicate"))
+	switch c := d.Segment.Carried; {
+	case c.empty():
+	case *c.Min == *c.Max:
+		text += fmt.Sprintf(" of frame %d", *c.Min)
+	default:
 		text += fmt.Sprintf(" of the frames %d to %d", *c.Min, *c.Max)
 	}
 	return text + " are not available"
@@ -38,6 +45,41 @@ func (d DamagedSegment) String() string {
 
 // Damaged returns the segments that are damaged at this moment.
 func (s *Store) Damaged() []DamagedSegment { return slices.Clone(s.current().manifest.Damaged) }
+
+// AcknowledgeDamage notes that operators know of the segments that are damaged now, and returns
+// those that were not acknowledged before. It is durable when AcknowledgeDamage returns.
+func (s *Store) AcknowledgeDamage() (list []DamagedSegment, err error) {
+	s.upkeep.Lock()
+	defer s.upkeep.Unlock()
+	m := *s.current().manifest
+	m.Damaged = slices.Clone(m.Damaged)
+	for i, d := range m.Damaged {
+		if !d.Acknowledged {
+			list = append(list, d)
+			m.Damaged[i].Acknowledged = true
+		}
+	}
+	if len(list) == 0 {
+		return nil, nil
+	}
+	if err := s.commit(&m); err != nil {
+		return nil, err
+	}
+	s.change(func(next *state) { next.manifest = &m })
+	return list, nil
+}
+
+// Rebuilds reports whether a damaged segment is still to be rebuilt from the queue.
+func (s *Store) Rebuilds(d DamagedSegment) bool {
+	_, tried := s.gaveUp.Load(d.Segment.ID)
+	return !tried && s.rebuildable(d.Segment)
+}
+
+// rebuildable reports whether the frames that a segment was made of may be in the queue. Only what
+// a flush made can be rebuilt: its frames are nobody else's.
+func (s *Store) rebuildable(info SegmentInfo) bool {
+	return s.opts.Frames != nil && info.Level == 0 && !info.Carried.empty()
+}
 
 // lost counts the arrivals whose rows are in damaged segments, by application.
 func (m *Manifest) lost() map[string]int64 {
@@ -56,7 +98,7 @@ func (c *Counts) total() int64 { return c.Stored + c.Rejected + c.Duplicate + c.
 func (m *Manifest) without(id uint64, reason string) Manifest {
 	i := slices.IndexFunc(m.Segments, func(info SegmentInfo) bool { return info.ID == id })
 	next := *m
-	next.Damaged = append(slices.Clone(m.Damaged), DamagedSegment{m.Segments[i], reason, time.Now().UTC().Truncate(time.Second)})
+	next.Damaged = append(slices.Clone(m.Damaged), DamagedSegment{Segment: m.Segments[i], Reason: reason, Found: time.Now().UTC().Truncate(time.Second)})
 	next.Segments = slices.Delete(slices.Clone(m.Segments), i, i+1)
 	return next
 }
@@ -213,6 +255,40 @@ func (s *Store) moveAside(names ...string) error {
 		return nil
 	}
 	return errors.Join(durable.SyncDir(s.quarantineDir()), durable.SyncDir(s.segmentDir()))
+}
+
+// PutStraysAside moves the files of segments into quarantine that nothing names: not the manifest,
+// and nothing that is being made. A start does so, too.
+func (s *Store) PutStraysAside() error {
+	if !s.keeps() {
+		return nil
+	}
+	s.upkeep.Lock()
+	defer s.upkeep.Unlock()
+	entries, err := os.ReadDir(s.segmentDir())
+	if err != nil {
+		return fmt.Errorf("read the store's folder: %w", err)
+	}
+	// In this order: what was being made when the folder was read is noted until a manifest has it,
+	// and none is committed meanwhile.
+	known := s.intents.list()
+	m := s.current().manifest
+	for _, info := range m.Segments {
+		known[info.Data.Name], known[info.Filter.Name] = true, true
+	}
+	for _, name := range m.Obsolete {
+		known[name] = true
+	}
+	var strays []string
+	for _, e := range entries {
+		if isSegmentFile(e.Name()) && !known[e.Name()] {
+			strays = append(strays, e.Name())
+		}
+	}
+	if len(strays) > 0 {
+		s.log.Warn("files of segments that the manifest does not name are put into quarantine", "files", strays, "quarantine", s.quarantineDir())
+	}
+	return s.moveAside(strays...)
 }
 
 // freeName returns a path, with a number behind it when there is such a file already.

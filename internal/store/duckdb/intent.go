@@ -58,6 +58,15 @@ func (i *intents) end(names ...string) error {
 	return i.writeLocked()
 }
 
+// list returns the files that are noted now.
+func (i *intents) list() map[string]bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	names := map[string]bool{}
+	maps.Copy(names, i.names)
+	return names
+}
+
 func (i *intents) writeLocked() error {
 	path := filepath.Join(i.dir, intentName)
 	if len(i.names) == 0 {

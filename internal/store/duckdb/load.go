@@ -71,7 +71,7 @@ func (s *Store) readFolder() (read, error) {
 		}
 	}
 	if s.tombstones, err = erasure.OpenLog(s.opts.Tombstones, m.Tombstones); err != nil {
-		return m, err
+		return m, tombstonesError(err)
 	}
 	if err := s.tombstones.Add(erasure.Document{Key: m.key, Tombstones: m.tombstones}); err != nil {
 		return m, err
@@ -197,7 +197,7 @@ func (s *Store) settleFiles(m *Manifest) error {
 			}
 		case isSegmentFile(name):
 			strays = append(strays, name)
-			s.log.Error("a segment's file is not named by the manifest; it is put into quarantine",
+			s.log.Warn("a segment's file is not named by the manifest; it is put into quarantine",
 				"file", name, "quarantine", s.quarantineDir())
 		default:
 			s.log.Warn("a file in the store's folder is not known and left alone", "file", filepath.Join(s.segmentDir(), name))

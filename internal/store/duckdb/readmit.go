@@ -28,10 +28,10 @@ type Readmitted struct {
 	Rows    RowCounts `json:"rows"`
 }
 
-// Readmit takes back what can be: damaged segments whose file in quarantine is what the manifest
-// says, or whose frames the queue still has. What it held is decided about as if it came now, so
-// that nothing is there twice, and nothing comes back that was erased or has expired. It returns
-// what was taken back, and what is still damaged.
+// Readmit takes back what can be: damaged segments whose file, in quarantine or back in its place,
+// is what the manifest says, or whose frames the queue still has. What it held is decided about as
+// if it came now, so that nothing is there twice, and nothing comes back that was erased or has
+// expired. It returns what was taken back, and what is still damaged, with the reason of now.
 func (s *Store) Readmit(ctx context.Context) (back []Readmitted, left []DamagedSegment, err error) {
 	if !s.keeps() {
 		return nil, nil, errNoFolder
@@ -47,26 +47,88 @@ func (s *Store) Readmit(ctx context.Context) (back []Readmitted, left []DamagedS
 			back = append(back, Readmitted{d.Segment.Data.Name, d.Segment.Rows})
 		}
 	}
+	for i := range left {
+		left[i].Reason = s.whyAside(left[i].Segment)
+	}
 	return back, left, nil
 }
 
-// wholeAside returns the file in quarantine that is what the manifest says of a segment, empty
-// when there is none.
-func (s *Store) wholeAside(info SegmentInfo) string {
+// candidates returns the paths at which the file of a damaged segment may lie.
+func (s *Store) candidates(info SegmentInfo) (paths []string) {
+	if _, err := os.Lstat(s.segmentPath(info.Data.Name)); err == nil {
+		paths = append(paths, s.segmentPath(info.Data.Name))
+	}
 	entries, err := os.ReadDir(s.quarantineDir())
 	if err != nil {
-		return ""
+		return paths
 	}
 	for _, e := range entries {
-		path := filepath.Join(s.quarantineDir(), e.Name())
-		if strings.HasPrefix(e.Name(), info.Data.Name) && checkFile(path, info.Data) == nil {
+		if strings.HasPrefix(e.Name(), info.Data.Name) {
+			paths = append(paths, filepath.Join(s.quarantineDir(), e.Name()))
+		}
+	}
+	return paths
+}
+
+// wholeAside returns the file that is what the manifest says of a damaged segment, empty when there
+// is none.
+func (s *Store) wholeAside(info SegmentInfo) string {
+	for _, path := range s.candidates(info) {
+		if checkFile(path, info.Data) == nil {
 			return path
 		}
 	}
 	return ""
 }
 
-// readmit writes the rows of a whole file in quarantine into new segments, which take the place of
+// whyAside says why a damaged segment cannot be taken back.
+func (s *Store) whyAside(info SegmentInfo) string {
+	var reasons []string
+	for _, path := range s.candidates(info) {
+		text := "it is whole, but could not be taken back; see the log"
+		if err := checkFile(path, info.Data); err != nil {
+			text = strings.Replace(err.Error(), "its file", "it", 1)
+		}
+		reasons = append(reasons, "store/"+filepath.Base(filepath.Dir(path))+"/"+filepath.Base(path)+": "+text)
+	}
+	if len(reasons) == 0 {
+		return "its file is neither in store/segments nor in store/quarantine"
+	}
+	return strings.Join(reasons, "; ")
+}
+
+// Unnamed returns the names of the files of segments in quarantine that belong to no damaged
+// segment. Nothing knows what they should be, so Readmit passes them over.
+func (s *Store) Unnamed() []string {
+	entries, err := os.ReadDir(s.quarantineDir())
+	if err != nil {
+		return nil
+	}
+	damaged := s.Damaged()
+	var names []string
+	for _, e := range entries {
+		if _, ok := segmentID(unnumbered(e.Name())); !ok {
+			continue
+		}
+		if !slices.ContainsFunc(damaged, func(d DamagedSegment) bool {
+			return strings.HasPrefix(e.Name(), d.Segment.Data.Name) || strings.HasPrefix(e.Name(), d.Segment.Filter.Name)
+		}) {
+			names = append(names, e.Name())
+		}
+	}
+	return names
+}
+
+// unnumbered returns a name without the number that freeName gave it.
+func unnumbered(name string) string {
+	ext := filepath.Ext(name)
+	if _, err := strconv.ParseUint(strings.TrimPrefix(ext, "."), 10, 64); err != nil {
+		return name
+	}
+	return strings.TrimSuffix(name, ext)
+}
+
+// readmit writes the rows of a file, which is whole, into new segments, which take the place of
 // the damaged one. Nothing else is written meanwhile.
 func (s *Store) readmit(ctx context.Context, damaged SegmentInfo, file string) (err error) {
 	s.upkeep.Lock()
@@ -111,9 +173,10 @@ func (s *Store) readmit(ctx context.Context, damaged SegmentInfo, file string) (
 	if err := s.putBack(ctx, *p.manifest, r.made, damaged.ID); err != nil {
 		return err
 	}
-	for _, one := range []FileInfo{damaged.Data, damaged.Filter} { // an erasure would not find them
-		if err := os.Remove(filepath.Join(filepath.Dir(file), strings.Replace(filepath.Base(file), damaged.Data.Name, one.Name, 1))); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			s.log.Warn("a file that was taken back stays in quarantine", "file", one.Name, "error", err)
+	filter := damaged.Filter.Name + strings.TrimPrefix(filepath.Base(file), damaged.Data.Name)
+	for _, path := range []string{file, s.segmentPath(filter), filepath.Join(s.quarantineDir(), filter)} { // an erasure would not find them
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			s.log.Warn("a file of a segment that was taken back was not deleted", "file", path, "error", err)
 		}
 	}
 	return nil

@@ -17,8 +17,8 @@ var ErrNoFrames = errors.New("the frames are not in the queue any more")
 // rebuildRecords is how many records are decided about at once, about.
 const rebuildRecords = 10_000
 
-// rebuildDamaged makes those damaged segments again whose frames are still in the
-// queue. Only what a flush made can be: its frames are nobody else's.
+// rebuildDamaged makes those damaged segments again whose frames are still in the queue, and takes
+// back those whose file is whole.
 func (s *Store) rebuildDamaged(ctx context.Context) error {
 	for _, d := range s.current().manifest.Damaged {
 		if _, tried := s.gaveUp.Load(d.Segment.ID); tried {
@@ -32,7 +32,7 @@ func (s *Store) rebuildDamaged(ctx context.Context) error {
 				s.log.Error("a file in quarantine is whole, but cannot be taken back", "file", file, "error", err)
 			case err != nil && ctx.Err() == nil: // not again before the next start, or until it is asked for
 				s.gaveUp.Store(d.Segment.ID, true)
-				s.log.Error("a file in quarantine is whole, but could not be taken back; `eye store readmit` tries again", "file", file, "error", err)
+				s.log.Error("a file in quarantine is whole, but could not be taken back; it is tried again at the next start, or when that is asked for", "file", file, "error", err)
 			case err != nil:
 				return fmt.Errorf("take segment %s back: %w", d.Segment.Data.Name, err)
 			default:
@@ -41,7 +41,7 @@ func (s *Store) rebuildDamaged(ctx context.Context) error {
 			}
 			continue
 		}
-		if s.opts.Frames == nil || d.Segment.Level > 0 || d.Segment.Carried.empty() {
+		if !s.rebuildable(d.Segment) {
 			s.gaveUp.Store(d.Segment.ID, true)
 			continue
 		}

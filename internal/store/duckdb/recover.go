@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"theeye/internal/durable"
 	"theeye/internal/erasure"
@@ -20,6 +21,9 @@ type RecoverOptions struct {
 	// ForgetTombstones: go on without a file of tombstones that is missing or damaged. What was
 	// erased then comes back when it is sent again, or with what is recovered.
 	ForgetTombstones bool
+	// Step is called between two changes of files, for tests: an error ends the work there, as a
+	// crash would.
+	Step func(name string) error
 }
 
 // Recovery is what can be brought back of a store whose manifest is missing or damaged.
@@ -29,6 +33,12 @@ type Recovery struct {
 	Missing    []SegmentInfo // that the manifest names, and that are not
 	Unnamed    []string      // files of segments that it does not name; they go into quarantine
 	Tombstones int           // that are applied
+	Forgets    bool          // the file of tombstones is put aside
+
+	// LeftOut are the segments that are there and that an empty store leaves out. LeftOutBy is the
+	// path of the manifest that names them, empty when there is none.
+	LeftOut   []SegmentInfo
+	LeftOutBy string
 
 	opts     RecoverOptions
 	manifest Manifest
@@ -38,6 +48,26 @@ type Recovery struct {
 // ErrNothingToRecover tells that the manifest can be used as it is.
 var ErrNothingToRecover = errors.New("the store's manifest can be used; there is nothing to recover")
 
+// TombstonesError tells that the file of tombstones is missing or damaged.
+type TombstonesError struct{ Err error }
+
+func (e *TombstonesError) Error() string {
+	return e.Err.Error() + "; nothing was changed. Put the file back, or its copy from a backup. " +
+		"`eye store recover --forget-tombstones` goes on without it: what was erased can then come back, when it is sent again or from a backup"
+}
+
+func (e *TombstonesError) Unwrap() error { return e.Err }
+
+// tombstonesError makes a *TombstonesError of an error of reading the tombstones, unless that tells
+// nothing of the file, such as a missing right, or that a newer version wrote it.
+func tombstonesError(err error) error {
+	_, system := errors.AsType[*fs.PathError](err)
+	if err == nil || errors.Is(err, erasure.ErrNewer) || system && !errors.Is(err, syscall.EIO) {
+		return err
+	}
+	return &TombstonesError{err}
+}
+
 // PlanRecovery finds out what can be brought back. It changes nothing.
 func PlanRecovery(opts RecoverOptions) (*Recovery, error) {
 	r := &Recovery{opts: opts, aside: map[string]string{}}
@@ -46,13 +76,12 @@ func PlanRecovery(opts RecoverOptions) (*Recovery, error) {
 	if errors.Is(presentErr, ErrNewer) {
 		return nil, presentErr
 	}
-	m := read{Manifest: emptyManifest()}
+	m, usable := read{Manifest: emptyManifest()}, false
 	switch {
 	case opts.Empty:
-	case there && presentErr == nil && !opts.ForgetTombstones:
-		return nil, ErrNothingToRecover
+		r.leaveOut(s)
 	case there && presentErr == nil:
-		m = present
+		m, usable = present, true
 	default:
 		var err error
 		if m, there, err = readManifest(filepath.Join(opts.Dir, previousName)); err != nil {
@@ -63,25 +92,27 @@ func PlanRecovery(opts RecoverOptions) (*Recovery, error) {
 		}
 	}
 	tombstones, err := erasure.Read(opts.Tombstones, m.Tombstones)
+	err = tombstonesError(err)
+	_, damaged := errors.AsType[*TombstonesError](err)
 	switch {
+	case err == nil && usable:
+		return nil, ErrNothingToRecover
 	case err == nil:
 		r.Tombstones = len(tombstones.Tombstones)
-	case opts.ForgetTombstones:
-		m.Tombstones = erasure.Digest{}
+	case damaged && opts.ForgetTombstones:
+		m.Tombstones, r.Forgets = erasure.Digest{}, true
 	default:
-		return nil, fmt.Errorf("%w; put the file of a backup in its place, or go on without (--forget-tombstones): what was erased may then come back", err)
+		return nil, err
 	}
 	named := map[string]bool{}
 	for _, info := range m.Segments {
 		named[info.Data.Name], named[info.Filter.Name] = true, true
-		aside := s.wholeAside(info)
-		switch {
-		case checkSize(s.segmentPath(info.Data.Name), info.Data) == nil:
-		case aside != "":
-			r.aside[info.Data.Name] = aside
-		default:
+		switch there, aside := s.find(info); {
+		case !there:
 			r.Missing = append(r.Missing, info)
 			continue
+		case aside != "":
+			r.aside[info.Data.Name] = aside
 		}
 		r.Segments = append(r.Segments, info)
 	}
@@ -98,8 +129,37 @@ func PlanRecovery(opts RecoverOptions) (*Recovery, error) {
 	return r, nil
 }
 
-// Do brings it back. The manifest of before is kept in quarantine, as everything else is that the
-// new one does not name. What is missing is counted as lost at the next start.
+// find reports whether the file of a segment is there; when it is in quarantine, aside is its path.
+func (s *Store) find(info SegmentInfo) (there bool, aside string) {
+	if checkSize(s.segmentPath(info.Data.Name), info.Data) == nil {
+		return true, ""
+	}
+	aside = s.wholeAside(info)
+	return aside != "", aside
+}
+
+// leaveOut finds what an empty store leaves out: the segments of the manifest, or of its copy when
+// the manifest cannot be used.
+func (r *Recovery) leaveOut(s *Store) {
+	for _, name := range []string{manifestName, previousName} {
+		path := filepath.Join(r.opts.Dir, name)
+		m, there, err := readManifest(path)
+		if !there || err != nil {
+			continue
+		}
+		r.LeftOutBy = path
+		for _, info := range m.Segments {
+			if there, _ := s.find(info); there {
+				r.LeftOut = append(r.LeftOut, info)
+			}
+		}
+		return
+	}
+}
+
+// Do brings it back. The manifest of before and its copy are kept in quarantine, as everything else
+// is that the new one does not name. What is missing is counted as lost at the next start. When Do
+// fails or the process ends in the middle, it can be planned and done again.
 func (r *Recovery) Do() error {
 	s := &Store{opts: Options{Dir: r.opts.Dir}}
 	for _, dir := range []string{s.quarantineDir(), s.segmentDir()} {
@@ -122,17 +182,44 @@ func (r *Recovery) Do() error {
 	r.manifest.NextID = max(r.manifest.NextID, s.lastID.Load()+1)
 	r.manifest.Obsolete = nil // those files went into quarantine as well
 	r.manifest.branch(r.manifest.Flushed)
-	aside := []string{filepath.Join(r.opts.Dir, manifestName)}
-	if r.opts.ForgetTombstones {
-		aside = append(aside, r.opts.Tombstones)
+	if err := r.step("segments moved"); err != nil {
+		return err
 	}
-	for _, path := range aside {
-		err := os.Rename(path, freeName(filepath.Join(s.quarantineDir(), filepath.Base(path))))
+	// The manifest stays in its place until the new one takes it: without any, nothing would tell
+	// what the store consists of.
+	for _, name := range []string{manifestName, previousName} {
+		path := filepath.Join(r.opts.Dir, name)
+		err := linkOrCopy(path, freeName(filepath.Join(s.quarantineDir(), name)))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("keep %s: %w", path, err)
+		}
+	}
+	if err := durable.SyncDir(s.quarantineDir()); err != nil {
+		return fmt.Errorf("recover the store: %w", err)
+	}
+	if err := r.step("manifest kept"); err != nil {
+		return err
+	}
+	if r.Forgets {
+		err := os.Rename(r.opts.Tombstones, freeName(filepath.Join(s.quarantineDir(), filepath.Base(r.opts.Tombstones))))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("recover the store: %w", err)
 		}
+		if err := durable.SyncDir(filepath.Dir(r.opts.Tombstones)); err != nil {
+			return fmt.Errorf("recover the store: %w", err)
+		}
+		if err := r.step("tombstones moved"); err != nil {
+			return err
+		}
 	}
 	return r.manifest.write(r.opts.Dir)
+}
+
+func (r *Recovery) step(name string) error {
+	if r.opts.Step == nil {
+		return nil
+	}
+	return r.opts.Step("recovery " + name)
 }
 
 // BeginTimeline lets the store in a folder, which nobody uses, go on with another timeline behind a

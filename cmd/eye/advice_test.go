@@ -1,0 +1,27 @@
+package main
+
+import (
+	"errors"
+	"testing"
+)
+
+func TestAdvise(t *testing.T) {
+	for text, want := range map[string]string{
+		"run `eye store recover --empty`; or not":    "run `eye store recover --empty --data '/my data'`; or not",
+		"`eye store rescue FILE`, `eye keys`":        "`eye store rescue FILE --data '/my data'`, `eye keys --data '/my data'`",
+		"see `eye restore`, `eye --help`, `eyeball`": "see `eye restore`, `eye --help`, `eyeball`",
+		"`eye store readmit --data there`":           "`eye store readmit --data there`",
+	} {
+		if got := advise(text, dataFlag("/my data")); got != want {
+			t.Errorf("got %s\nwant %s", got, want)
+		}
+	}
+	if err := advising(errUnreadable, "--data x"); !errors.Is(err, errUnreadable) || err.Error() != "run `eye store readmit --data x`" {
+		t.Error(err)
+	}
+	if advising(nil, "--data x") != nil {
+		t.Error("an error of none")
+	}
+}
+
+var errUnreadable = errors.New("run `eye store readmit`")

@@ -1,0 +1,149 @@
+package duckdb_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"theeye/internal/event"
+	"theeye/internal/store/duckdb"
+)
+
+// remembering makes a store of three segments that has erased something, closed.
+func remembering(t *testing.T) (dir, tombstones string) {
+	t.Helper()
+	dir, tombstones = filepath.Join(t.TempDir(), "store"), filepath.Join(t.TempDir(), "tombstones")
+	threeSegments(t, dir)
+	s := open(t, duckdb.Options{Dir: dir, Tombstones: tombstones})
+	if err := s.Bury([]string{"shop"}, "nobody", event.Now(), 6); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Erase(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return dir, tombstones
+}
+
+// A crash at any step of a recovery leaves a folder that opens, or that refuses and can be recovered.
+func TestRecoveryCanBeDoneAgain(t *testing.T) {
+	for name, c := range map[string]struct {
+		opts   duckdb.RecoverOptions
+		damage func(t *testing.T, dir, tombstones string)
+		events int64
+	}{
+		"manifest": {damage: func(t *testing.T, dir, _ string) { flip(t, filepath.Join(dir, "MANIFEST.json"), 300) }, events: 303},
+		"tombstones": {
+			opts:   duckdb.RecoverOptions{ForgetTombstones: true},
+			damage: func(t *testing.T, _, tombstones string) { flip(t, tombstones, 30) }, events: 303,
+		},
+		"no copy of the manifest": {
+			opts: duckdb.RecoverOptions{ForgetTombstones: true}, events: 303,
+			damage: func(t *testing.T, dir, tombstones string) {
+				if err := errors.Join(os.Remove(tombstones), os.Remove(filepath.Join(dir, "MANIFEST.json.1"))); err != nil {
+					t.Fatal(err)
+				}
+			},
+		},
+	} {
+		for _, at := range []string{"segments moved", "manifest kept", "tombstones moved", ""} {
+			t.Run(name+" "+at, func(t *testing.T) {
+				dir, tombstones := remembering(t)
+				c.damage(t, dir, tombstones)
+				opts := c.opts
+				opts.Dir, opts.Tombstones = dir, tombstones
+				broken := errors.New("the process ends here")
+				opts.Step = func(step string) error {
+					if step == "recovery "+at {
+						return broken
+					}
+					return nil
+				}
+				r, err := duckdb.PlanRecovery(opts)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := r.Do(); err != nil && !errors.Is(err, broken) {
+					t.Fatal(err)
+				}
+				if s, err := duckdb.Open(t.Context(), duckdb.Options{Dir: dir, Tombstones: tombstones}); err == nil {
+					if err := s.Close(); err != nil {
+						t.Fatal(err)
+					}
+				} else if !strings.Contains(err.Error(), "`eye store recover") {
+					t.Errorf("after the crash a start says %v", err)
+				}
+				opts.Step = nil
+				if r, err = duckdb.PlanRecovery(opts); err == nil {
+					err = r.Do()
+				}
+				if err != nil && !errors.Is(err, duckdb.ErrNothingToRecover) {
+					t.Fatal(err)
+				}
+				s := closed(t, open(t, duckdb.Options{Dir: dir, Tombstones: tombstones}))
+				if n := count(t, s); n != c.events {
+					t.Errorf("%d events", n)
+				}
+			})
+		}
+	}
+}
+
+// What cannot be read for want of a right is not forgotten, and neither is what is whole.
+func TestTombstonesAreForgottenOnlyWhenDamaged(t *testing.T) {
+	dir, tombstones := remembering(t)
+	opts := duckdb.RecoverOptions{Dir: dir, Tombstones: tombstones, ForgetTombstones: true}
+	if _, err := duckdb.PlanRecovery(opts); !errors.Is(err, duckdb.ErrNothingToRecover) {
+		t.Errorf("whole tombstones: %v", err)
+	}
+	if err := os.Remove(tombstones); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(tombstones, tombstones); err != nil { // ELOOP, for root too
+		t.Fatal(err)
+	}
+	var path *fs.PathError
+	if _, err := duckdb.PlanRecovery(opts); !errors.As(err, &path) {
+		t.Errorf("tombstones that cannot be read: %v", err)
+	}
+	_, err := duckdb.Open(t.Context(), duckdb.Options{Dir: dir, Tombstones: tombstones})
+	if err == nil || strings.Contains(err.Error(), "forget-tombstones") {
+		t.Errorf("a start says %v", err)
+	}
+}
+
+// An empty store leaves out what the copy of the manifest names, and says so; the manifests are kept.
+func TestEmptyStoreTellsWhatItLeavesOut(t *testing.T) {
+	dir, tombstones := remembering(t)
+	if err := os.Remove(filepath.Join(dir, "MANIFEST.json")); err != nil {
+		t.Fatal(err)
+	}
+	r, err := duckdb.PlanRecovery(duckdb.RecoverOptions{Dir: dir, Tombstones: tombstones, Empty: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.LeftOut) != 3 || r.LeftOutBy != filepath.Join(dir, "MANIFEST.json.1") || len(r.Segments)+len(r.Missing) != 0 {
+		t.Errorf("left out %v by %s", r.LeftOut, r.LeftOutBy)
+	}
+	if err := r.Do(); err != nil {
+		t.Fatal(err)
+	}
+	s := closed(t, open(t, duckdb.Options{Dir: dir, Tombstones: tombstones}))
+	if n := count(t, s); n != 0 {
+		t.Errorf("%d events", n)
+	}
+	if back, left, err := s.Readmit(t.Context()); err != nil || len(back)+len(left) != 0 {
+		t.Errorf("readmitted %v, left %v, %v", back, left, err)
+	}
+	if got := s.Unnamed(); len(got) != 6 {
+		t.Errorf("in quarantine: %v", got)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "quarantine", "MANIFEST.json.1")); err != nil {
+		t.Error(err)
+	}
+}
