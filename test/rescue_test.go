@@ -1,6 +1,7 @@
 package test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -47,7 +48,7 @@ func TestRescue(t *testing.T) {
 		s.must(s.call("GET", "/v1/events/"+id, s.read, ""), 200)
 	}
 	code, out := runEye(t, nil, "store", "rescue", name, "--data", s.data)
-	if code != 0 || !strings.Contains(out, "5 records are there already, 0 were sent") {
+	if code != 0 || !strings.Contains(out, "already there: 5; sent: 0 (") {
 		t.Errorf("again: %d: %s", code, out)
 	}
 	s.sums(6, 5, 1)
@@ -88,7 +89,7 @@ func TestRescueWithoutAServer(t *testing.T) {
 	path := damagedBlock(t, s)
 	s.kill()
 	code, out := runEye(t, nil, "store", "rescue", path, "--data", s.data)
-	if code != 0 || !strings.Contains(out, "3 were sent: 3 stored") {
+	if code != 0 || !strings.Contains(out, "sent: 3 (3 stored, 0 rejected, 0 duplicates)") {
 		t.Errorf("%d: %s", code, out)
 	}
 	elsewhere := filepath.Join(t.TempDir(), filepath.Base(path))
@@ -102,5 +103,50 @@ func TestRescueWithoutAServer(t *testing.T) {
 	s.sums(6, 5, 1)
 	if got := s.reasons(); !strings.Contains(got, "are lost") { // nobody has seen it yet
 		t.Errorf("readyz tells %s", got)
+	}
+}
+
+// A rejection that was lost comes back as one, and is counted as such; what has expired since, and
+// what an erased application sent, does not come back.
+func TestRescueOfRejectionsAndOfWhatMayNotComeBack(t *testing.T) {
+	s := start(t)
+	for i := range 3 {
+		s.must(s.call("POST", "/v1/events", s.write, fmt.Sprintf(`{"id":"bad%d","session_id":"s","category":"c","name":"n","data":{},"timestamp":"never"}`, i)), 422)
+		s.post(fmt.Sprintf(`{"id":"good%d","session_id":"s","category":"c","name":"n","data":{},"timestamp":"2021-01-01T00:00:00Z"}`, i))
+	}
+	s.must(s.call("POST", "/v1/apps", s.admin, `{"app":"doomed"}`), 201)
+	doomed := s.key("doomed", "write")
+	for i := range 2 {
+		s.must(s.call("POST", "/v1/events?wait=stored", doomed, fmt.Sprintf(`{"id":"d%d","session_id":"s","category":"c","name":"n","data":{},"timestamp":"2021-01-01T00:00:00Z"}`, i)), 201)
+	}
+	s.kill()
+	flipBit(t, s.blocks()[0], marked(t, s.blocks()[0], 1)) // nothing is left of the queue
+	s.launch()
+	list, err := filepath.Glob(filepath.Join(s.data, "queue", "quarantine", "block-EYE_FRAMES-*.blk"))
+	if err != nil || len(list) != 1 {
+		t.Fatalf("in quarantine: %v, %v", list, err)
+	}
+	s.sums(6, 0, 6)
+	s.must(s.call("DELETE", "/v1/apps/doomed?erase=1", s.admin, ""), 200)
+	s.must(s.call("PATCH", "/v1/apps/shop", s.admin, `{"retain":"720h"}`), 200)
+	a := s.call("POST", "/v1/store/rescue", s.admin, `{"file":"`+filepath.Base(list[0])+`"}`)
+	s.must(a, 200)
+	// The first frame, a rejection, is the damaged one. Rejections are as old as their receipt.
+	want := `"frames":7,"damaged":1,"there":0,"erased":2,"expired":3,"sent":2,"stored":0,"rejected":2,"duplicate":0`
+	if !strings.Contains(string(a.body), want) {
+		t.Errorf("want %s; the answer is %s", want, a.body)
+	}
+	if got := s.account(); got["received"] != 6.0 || got["rejected"] != 2.0 || got["lost"] != 4.0 || got["balanced"] != true {
+		t.Errorf("the books say %v", got)
+	}
+	if a := s.call("GET", "/v1/rejections", s.read, ""); strings.Count(string(a.body), `"raw":`) != 2 || !strings.Contains(string(a.body), "bad2") {
+		t.Errorf("rejections: %s", a.body)
+	}
+	s.must(s.call("GET", "/v1/events/good1", s.read, ""), 404)
+	s.must(s.call("GET", "/v1/events/d1", s.admin, ""), 404)
+	s.kill()
+	s.launch()
+	if got := s.account(); got["received"] != 6.0 || got["rejected"] != 2.0 || got["lost"] != 4.0 || got["balanced"] != true {
+		t.Errorf("after a kill the books say %v", got)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"theeye/internal/httpapi"
+	"theeye/internal/plural"
 	"theeye/internal/registry"
 )
 
@@ -101,7 +102,7 @@ func newAppDeleteCommand(f *clientFlags) *cobra.Command {
 			if err := decode(r.path, body, &done); err != nil {
 				return err
 			}
-			return f.say("deleted application %s and erased %d events and %d rejections", done.App, done.Events, done.Rejections)(nil)
+			return f.say("deleted application %s and erased %s and %s", done.App, plural.Count(done.Events, "event"), plural.Count(done.Rejections, "rejection"))(nil)
 		})
 	}
 	return cmd

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"theeye/internal/backup"
+	"theeye/internal/plural"
 )
 
 const (
@@ -44,6 +45,7 @@ type backupFlags struct {
 	*clientFlags
 	pause  func(context.Context, time.Duration) error
 	verify bool
+	waited string // the last reason to wait that was printed
 }
 
 // backupSummary is what a backup did.
@@ -91,8 +93,8 @@ func (f *backupFlags) run(ctx context.Context, dir string) (err error) {
 		}
 		return printDocument(f.clientFlags, b)
 	}
-	_, err = fmt.Fprintf(f.out, "backup of %s in %s: %d files, %s; %d files, %s were copied\n",
-		sum.TakenAt.Format(time.RFC3339), dir, sum.Files, sizeText(sum.Bytes), sum.CopiedFiles, sizeText(sum.CopiedBytes))
+	_, err = fmt.Fprintf(f.out, "backup of %s in %s: %s, %s; %s, %s were copied\n", sum.TakenAt.Format(time.RFC3339), dir,
+		plural.Count(sum.Files, "file"), sizeText(sum.Bytes), plural.Count(sum.CopiedFiles, "file"), sizeText(sum.CopiedBytes))
 	return err
 }
 
@@ -126,6 +128,7 @@ func (f *backupFlags) copyAll(ctx context.Context, c *client, folder *backup.Fol
 		rank := map[bool]int{false: 1}
 		return cmp.Compare(rank[a.Kind == backup.Frames], rank[b.Kind == backup.Frames])
 	})
+	f.waited = ""
 	bar := newBar(f.err, backup.Index{Files: missing}.Bytes())
 	defer bar.close()
 	for _, file := range missing {
@@ -190,6 +193,10 @@ func (f *backupFlags) patiently(ctx context.Context, do func() error) error {
 		if err == nil || !again(err) || try == fetchTries-1 {
 			return err
 		}
+		if text := err.Error(); text != f.waited { // that of before is still true
+			f.waited = text
+			_, _ = fmt.Fprintln(f.err, "eye: "+printable(advise(text, f.where()), maxMessage)+"; trying again")
+		}
 		if err := f.pause(ctx, backoff(try, err)); err != nil {
 			return fmt.Errorf("interrupted: %w", err)
 		}
@@ -212,8 +219,8 @@ func (c *client) stream(ctx context.Context, r request, do func(io.Reader) error
 		return connectionError(ctx, c.base, err)
 	}
 	defer func() { _ = answer.Body.Close() }()
-	if answer.StatusCode != http.StatusOK {
-		return readProblem(answer)
+	if err := c.checkAnswer(answer); err != nil {
+		return err
 	}
 	body := &watched{in: answer.Body}
 	err = do(body)
@@ -258,8 +265,8 @@ func newBackupVerifyCommand(s streams, f *clientFlags) *cobra.Command {
 		for i, one := range faults {
 			found[i] = fault(one)
 		}
-		return f.verdict(found, fmt.Sprintf("backup of %s: %d files, %s, all as they were copied",
-			x.TakenAt.Format(time.RFC3339), len(x.Files), sizeText(x.Bytes())))
+		return f.verdict(found, fmt.Sprintf("backup of %s: %s, %s, all as they were copied",
+			x.TakenAt.Format(time.RFC3339), plural.Count(len(x.Files), "file"), sizeText(x.Bytes())))
 	}
 	return cmd
 }

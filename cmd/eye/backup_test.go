@@ -195,3 +195,35 @@ func TestSizeText(t *testing.T) {
 		}
 	}
 }
+
+// A server that does not answer is told at once, and what was made for the backup is removed.
+func TestBackupOfADeadServer(t *testing.T) {
+	var out, errOut bytes.Buffer
+	told := ""
+	f := &backupFlags{
+		clientFlags: newClientFlags(&cobra.Command{}, streams{nil, &out, &errOut}),
+		pause: func(context.Context, time.Duration) error {
+			if told == "" {
+				told = errOut.String()
+			}
+			return nil
+		},
+	}
+	data := t.TempDir()
+	if err := f.cmd.PersistentFlags().Set("data", data); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "backup")
+	if err := f.run(t.Context(), dir); err == nil {
+		t.Error("a backup without a server")
+	}
+	if !strings.Contains(told, "no server is running on "+data) || !strings.HasSuffix(told, "; trying again\n") {
+		t.Errorf("before the first pause it says %q", told)
+	}
+	if n := strings.Count(errOut.String(), "\n"); n != 1 {
+		t.Errorf("%d lines:\n%s", n, errOut.String())
+	}
+	if _, err := os.Stat(dir); !os.IsNotExist(err) {
+		t.Errorf("the folder is left: %v", err)
+	}
+}

@@ -2,10 +2,13 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"mime"
 	"net"
 	"net/http"
 	"net/url"
@@ -39,7 +42,7 @@ type clientFlags struct {
 func newClientFlags(cmd *cobra.Command, s streams) *clientFlags {
 	f := &clientFlags{streams: s, cmd: cmd, getenv: os.Getenv}
 	fs := cmd.PersistentFlags()
-	fs.StringVar(&f.url, "url", "", "`URL` of the server (EYE_URL); else the server of --data")
+	fs.StringVar(&f.url, "url", "", "`URL` of the server (EYE_URL); else the server of --data. A --data on the command line counts more than EYE_URL")
 	fs.StringVar(&f.key, "key", "", "`key` to use (EYE_KEY); else the admin key of --data")
 	fs.StringVar(&f.data, "data", "./eye-data", "data `directory` of a server on this machine (EYE_DATA)")
 	fs.BoolVar(&f.json, "json", false, "print the server's own documents")
@@ -75,14 +78,27 @@ func (f *clientFlags) client() (*client, error) {
 	if base != "" {
 		return newClient(base, key)
 	}
+	var keyless string
 	if key == "" {
 		// Only the key of the same directory, and only through the socket in it, so
 		// that no key goes to another server.
 		if b, err := os.ReadFile(filepath.Join(dir, "admin.key")); err == nil {
 			key = strings.TrimSpace(string(b))
+		} else {
+			keyless = fmt.Sprintf("%s cannot be read (%v): be the user of the server, give a key with --key or EYE_KEY, or, when the file is gone, start the server again: it makes another", filepath.Join(dir, "admin.key"), pathless(err))
 		}
 	}
-	return newBesideClient(dir, key), nil
+	c := newBesideClient(dir, key)
+	c.keyless = keyless
+	return c, nil
+}
+
+// pathless returns the reason of an error without the path that its text names.
+func pathless(err error) error {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
+		return p.Err
+	}
+	return err
 }
 
 // client talks to one server. It is safe for concurrent use.
@@ -94,6 +110,8 @@ type client struct {
 	// socket is the directory through whose socket the server is reached, empty
 	// for an address.
 	socket string
+	// keyless says what to do when a key is needed and there is none; it may be empty.
+	keyless string
 }
 
 // newClient returns a client for a server at a URL or at host:port.
@@ -137,6 +155,7 @@ type problemError struct {
 	Reasons []breakReason `json:"reasons"` // of a schema that is not compatible
 
 	retryAfter string
+	advice     string // what to do
 }
 
 // Error returns the problem as one line.
@@ -146,23 +165,47 @@ func (p *problemError) Error() string {
 		text += ": " + p.Detail
 	}
 	if p.Status == http.StatusUnauthorized {
-		text += " (give a valid key with --key or EYE_KEY)"
+		text += " (" + cmp.Or(p.advice, "give a valid key with --key or EYE_KEY") + ")"
 	}
 	return strings.Join(strings.Fields(text), " ")
 }
 
 // readProblem makes an error of an answer, whatever its body is.
-func readProblem(r *http.Response) *problemError {
+func (c *client) readProblem(r *http.Response) *problemError {
 	body, _ := io.ReadAll(io.LimitReader(r.Body, maxProblem))
 	p := &problemError{}
-	if json.Unmarshal(body, p) != nil {
+	switch {
+	case isPage(r):
+		p.Detail = pageText(r)
+	case json.Unmarshal(body, p) != nil:
 		p.Detail = string(body[:min(200, len(body))]) // from a proxy, perhaps
 	}
-	p.Status, p.retryAfter = r.StatusCode, r.Header.Get("Retry-After")
+	p.Status, p.retryAfter, p.advice = r.StatusCode, r.Header.Get("Retry-After"), c.keyless
 	if p.Title == "" {
 		p.Title = http.StatusText(r.StatusCode)
 	}
 	return p
+}
+
+// isPage reports whether an answer is a web page, which The Eye's interface for commands never gives.
+func isPage(r *http.Response) bool {
+	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return kind == "text/html"
+}
+
+func pageText(r *http.Response) string {
+	return fmt.Sprintf("a web page came from %s, which is not The Eye's API; check --url and the proxies in between", r.Request.URL.Host)
+}
+
+// checkAnswer returns the error that an answer is, unless its status is 2xx or among also.
+func (c *client) checkAnswer(r *http.Response, also ...int) error {
+	switch {
+	case r.StatusCode/100 != 2 && !slices.Contains(also, r.StatusCode):
+		return c.readProblem(r)
+	case isPage(r):
+		return fmt.Errorf("the server answered %d %s: %s", r.StatusCode, http.StatusText(r.StatusCode), pageText(r))
+	}
+	return nil
 }
 
 // reachable turns an address to listen on into one to call. A server that listens
@@ -230,9 +273,9 @@ func (c *client) open(ctx context.Context, r request, also ...int) (*http.Respon
 	if err != nil {
 		return nil, connectionError(ctx, c.shown, err)
 	}
-	if answer.StatusCode/100 != 2 && !slices.Contains(also, answer.StatusCode) {
-		defer func() { _ = answer.Body.Close() }()
-		return nil, readProblem(answer)
+	if err := c.checkAnswer(answer, also...); err != nil {
+		_ = answer.Body.Close()
+		return nil, err
 	}
 	return answer, nil
 }

@@ -1,8 +1,14 @@
 package main
 
 import (
+	"bytes"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -65,5 +71,42 @@ func TestWhichServerAndKey(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// A web page is no answer, whatever its status: it is not printed, and the message says what it is.
+func TestPageIsNoAnswer(t *testing.T) {
+	for _, status := range []int{200, 404, 502} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, "<html><body>welcome</body></html>")
+		}))
+		var out, errOut bytes.Buffer
+		code := run([]string{"apps", "list", "--json", "--url", server.URL, "--key", "x"}, nil, &out, &errOut)
+		server.Close()
+		got := errOut.String()
+		if code != exitFailed || out.Len() > 0 || strings.Contains(got, "<html>") || !strings.Contains(got, "is not The Eye's API") || !strings.Contains(got, strconv.Itoa(status)) {
+			t.Errorf("%d: %d %q %q", status, code, out.String(), got)
+		}
+	}
+}
+
+// Without the admin key of its directory a command says what to do.
+func TestMissingAdminKey(t *testing.T) {
+	f := newClientFlags(&cobra.Command{}, streams{})
+	data := t.TempDir()
+	if err := f.cmd.PersistentFlags().Set("data", data); err != nil {
+		t.Fatal(err)
+	}
+	c, err := f.client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := httptest.NewRecorder()
+	answer.WriteHeader(http.StatusUnauthorized)
+	got := c.readProblem(answer.Result()).Error()
+	if !strings.Contains(got, filepath.Join(data, "admin.key")+" cannot be read") || !strings.Contains(got, "start the server again") {
+		t.Error(got)
 	}
 }

@@ -470,19 +470,24 @@ func newEraseCommand(s streams) *cobra.Command {
 			if err := decode(path, body, &answer); err != nil {
 				return err
 			}
-			t := newTable(f.out, "APP", "EVENTS", "REJECTIONS")
-			for _, a := range answer.Apps {
-				t.row(a.App, strconv.FormatInt(a.Events, 10), strconv.FormatInt(a.Rejections, 10))
-			}
-			if err := t.flush(); err != nil {
-				return err
+			if len(answer.Apps) > 0 {
+				t := newTable(f.out, "APP", "EVENTS", "REJECTIONS")
+				for _, a := range answer.Apps {
+					t.row(a.App, strconv.FormatInt(a.Events, 10), strconv.FormatInt(a.Rejections, 10))
+				}
+				if err := t.flush(); err != nil {
+					return err
+				}
 			}
 			for _, u := range answer.Unsearched {
-				text := fmt.Sprintf("eye: %s was not searched: %s, %s; `eye erase --session %s --quarantine` deletes them",
+				text := fmt.Sprintf("eye: %s was not searched: %s, %s; `eye erase --session %s --quarantine` deletes what is there",
 					u.Where, plural.Count(u.Files, "file"), sizeText(u.Bytes), shellWord(*session))
 				if _, err := fmt.Fprintln(f.err, printable(advise(text, f.where()), maxMessage)); err != nil {
 					return err
 				}
+			}
+			if len(answer.Apps) == 0 {
+				return f.say("nothing was stored of session %s; what arrives of it from before %s is not stored", answer.SessionID, answer.ErasedAt)(nil)
 			}
 			return f.say("erased session %s at %s", answer.SessionID, answer.ErasedAt)(nil)
 		})

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"theeye/internal/plural"
 	"theeye/internal/queue"
 	"theeye/internal/store"
 )
@@ -116,7 +117,16 @@ func (s *server) lost(l queue.Loss) {
 	for _, c := range l.Counts {
 		apps = append(apps, fmt.Sprintf("%s %d", c.App, c.Received))
 	}
-	text := fmt.Sprintf("%d acknowledged events of the frames %d to %d are lost, because files of the queue or of the store are damaged or missing (%s)", l.Events(), l.First, l.Last, strings.Join(apps, ", "))
+	frames := fmt.Sprintf("the frames %d to %d", l.First, l.Last)
+	if l.First == l.Last {
+		frames = fmt.Sprintf("frame %d", l.First)
+	}
+	verb := "are"
+	if l.Events() == 1 {
+		verb = "is"
+	}
+	text := fmt.Sprintf("%s of %s %s lost, because files of the queue or of the store are damaged, missing, or older than what was acknowledged (%s)",
+		plural.Count(l.Events(), "acknowledged event"), frames, verb, strings.Join(apps, ", "))
 	s.log.Error("acknowledged events are lost", "first_frame", l.First, "last_frame", l.Last, "events", l.Events(), "apps", apps)
 	if err := s.running.note(text); err != nil {
 		s.log.Error("what is lost could not be noted", "error", err)

@@ -49,7 +49,8 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	root := newRoot(streams{in: in, out: out, err: errOut})
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
-	if err != nil && cmd.Flag("url") != nil { // a command of the client side
+	var usage *usageError
+	if err != nil && !errors.As(err, &usage) && cmd.Flag("url") != nil { // a command of the client side
 		err = advising(err, (&clientFlags{cmd: cmd, getenv: os.Getenv}).where())
 	}
 	return report(err, errOut)

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"theeye/internal/httpapi"
+	"theeye/internal/plural"
 	"theeye/internal/replay"
 )
 
@@ -105,7 +106,7 @@ func (f *replayFlags) run(ctx context.Context, c *client, req httpapi.ReplayRequ
 		if dry.WouldPass == 0 {
 			return nil
 		}
-		if !f.ask(fmt.Sprintf("Replay %s? [y/N] ", counted(dry.WouldPass, "event"))) {
+		if !f.ask(fmt.Sprintf("Replay %s? [y/N] ", plural.Count(dry.WouldPass, "event"))) {
 			return usagef("nothing was changed; answer y, or add --yes")
 		}
 		req.DryRun = false
@@ -172,9 +173,9 @@ func (f *clientFlags) showReplay(r httpapi.Replay) error {
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	switch {
 	case r.DryRun:
-		line("%s: %d would pass, %d would fail.", counted(r.Matched, "rejection"), r.WouldPass, r.WouldFail)
+		line("%s: %d would pass, %d would fail.", plural.Count(r.Matched, "rejection"), r.WouldPass, r.WouldFail)
 	default:
-		line("%s: %d stored, %d duplicates, %d still rejected, %d erased, %d expired.", counted(r.Matched, "rejection"), r.Stored, r.Duplicates, r.StillRejected, r.Erased, r.Expired)
+		line("%s: %d stored, %s, %d still rejected, %d erased, %d expired.", plural.Count(r.Matched, "rejection"), r.Stored, plural.Count(r.Duplicates, "duplicate"), r.StillRejected, r.Erased, r.Expired)
 	}
 	if r.State != replay.Done {
 		line("The replay %s is %s. %s", r.ReplayID, r.State, printable(r.Error, maxMessage))
@@ -200,14 +201,6 @@ func (f *clientFlags) showReplay(r httpapi.Replay) error {
 	}
 	_, err := fmt.Fprint(f.out, b.String())
 	return err
-}
-
-// counted writes a number of things.
-func counted(n int64, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return strconv.FormatInt(n, 10) + " " + what + "s"
 }
 
 // newReplaysCommand returns `eye rejections replays`.

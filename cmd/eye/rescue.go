@@ -21,6 +21,7 @@ import (
 
 	"theeye/internal/event"
 	"theeye/internal/httpapi"
+	"theeye/internal/plural"
 	"theeye/internal/query"
 	"theeye/internal/queue"
 )
@@ -236,8 +237,10 @@ func (f *clientFlags) rescue(cmd *cobra.Command, file string) error {
 		if err := decode("/v1/store/rescue", body, &a); err != nil {
 			return err
 		}
-		return f.say("%s: %d frames, %d damaged places; %d records are there already, %d were sent: %d stored, %d rejected, %d duplicates; %d were erased, %d expired",
-			a.File, a.Frames, a.Damaged, a.There, a.Sent, a.Stored, a.Rejected, a.Duplicate, a.Erased, a.Expired)(nil)
+		return f.say("%s: %s, %s\n"+
+			"already there: %d; sent: %d (%d stored, %d rejected, %s); not sent: %d erased, %d expired",
+			a.File, plural.Count(a.Frames, "frame"), plural.Count(a.Damaged, "damaged place"),
+			a.There, a.Sent, a.Stored, a.Rejected, plural.Count(a.Duplicate, "duplicate"), a.Erased, a.Expired)(nil)
 	}
 	data := f.value("data", "EYE_DATA")
 	name := filepath.Base(file)

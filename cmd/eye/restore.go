@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"theeye/internal/backup"
+	"theeye/internal/plural"
 	"theeye/internal/registry"
 	"theeye/internal/store/duckdb"
 )
@@ -69,8 +70,8 @@ func restore(ctx context.Context, s streams, printKeys bool, opts backup.Restore
 		erased = "ERASURES SINCE THEN ARE NOT APPLIED: what was erased after the backup is back;\n" +
 			"restore with --tombstones FILE to apply them"
 	}
-	_, err = fmt.Fprintf(s.out, "restored the backup of %s: %d files, %s\n%s\n\n%s\nStart it:  eye serve --data %s\n",
-		x.TakenAt.Format(time.RFC3339), len(x.Files), sizeText(x.Bytes()), erased, adminKeyText(key, opts.To, printKeys), shellWord(opts.To))
+	_, err = fmt.Fprintf(s.out, "restored the backup of %s: %s, %s\n%s\n\n%s\nStart it:  eye serve --data %s\n",
+		x.TakenAt.Format(time.RFC3339), plural.Count(len(x.Files), "file"), sizeText(x.Bytes()), erased, adminKeyText(key, opts.To, printKeys), shellWord(opts.To))
 	return err
 }
 

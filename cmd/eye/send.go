@@ -15,6 +15,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
+
+	"theeye/internal/plural"
 )
 
 const (
@@ -180,7 +182,7 @@ func (f *sendFlags) printTotals(t totals) error {
 		}
 		return printDocument(f.clientFlags, b)
 	}
-	_, err := fmt.Fprintf(f.out, "%d accepted, %d rejected, %d duplicates\n", t.Accepted, t.Rejected, t.Duplicates)
+	_, err := fmt.Fprintf(f.out, "%d accepted, %d rejected, %s\n", t.Accepted, t.Rejected, plural.Count(t.Duplicates, "duplicate"))
 	return err
 }
 

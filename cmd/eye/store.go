@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"theeye/internal/httpapi"
+	"theeye/internal/plural"
 	"theeye/internal/store/duckdb"
 )
 
@@ -115,7 +116,7 @@ func showSegments(f *clientFlags) error {
 	if err := t.flush(); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(f.out, "%d segments, %d events, %s, up to frame %d\n", len(m.Segments), rows, sizeText(bytes), m.Flushed)
+	_, err = fmt.Fprintf(f.out, "%s, %s, %s, up to frame %d\n", plural.Count(len(m.Segments), "segment"), plural.Count(rows, "event"), sizeText(bytes), m.Flushed)
 	return err
 }
 
@@ -148,7 +149,7 @@ func compactStore(ctx context.Context, f *clientFlags) error {
 	if err != nil {
 		return err
 	}
-	return f.say("%d segments were made %d", len(before.Segments), len(after.Segments))(nil)
+	return f.say("compacted %s into %d", plural.Count(len(before.Segments), "segment"), len(after.Segments))(nil)
 }
 
 func (f *clientFlags) acceptClock(ctx context.Context) error {
@@ -188,5 +189,5 @@ func verifyStore(cmd *cobra.Command, f *clientFlags, memory int64) error {
 	for i, one := range faults {
 		found[i] = fault(one)
 	}
-	return f.verdict(found, fmt.Sprintf("%d segments, %d events, %s: all sound", len(m.Segments), rows, sizeText(bytes)))
+	return f.verdict(found, fmt.Sprintf("%s, %s, %s: all sound", plural.Count(len(m.Segments), "segment"), plural.Count(rows, "event"), sizeText(bytes)))
 }

@@ -33,6 +33,7 @@ var ErrContent = errors.New("the content is not what the index says")
 // one goes on with the files that are there.
 type Folder struct {
 	dir    string
+	made   bool // by OpenFolder
 	lock   *os.File
 	rotten map[string]bool // names in filesDir, found by CheckKept
 }
@@ -41,7 +42,8 @@ type Folder struct {
 // refuses one that holds something else.
 func OpenFolder(dir string) (*Folder, error) {
 	entries, err := os.ReadDir(dir)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
+	missing := errors.Is(err, os.ErrNotExist)
+	if err != nil && !missing {
 		return nil, fmt.Errorf("open the backup's folder: %w", err)
 	}
 	lock := filepath.Join(dir, lockName)
@@ -58,11 +60,19 @@ func OpenFolder(dir string) (*Folder, error) {
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return nil, errors.Join(fmt.Errorf("another backup into %s is running", dir), f.Close())
 	}
-	return &Folder{dir: dir, lock: f, rotten: map[string]bool{}}, nil
+	return &Folder{dir: dir, made: missing, lock: f, rotten: map[string]bool{}}, nil
 }
 
-// Close lets others write the folder.
-func (d *Folder) Close() error { return d.lock.Close() }
+// Close lets others write the folder. A folder that OpenFolder made and in which nothing was saved
+// is removed.
+func (d *Folder) Close() error {
+	if d.made && os.Remove(filepath.Join(d.dir, filesDir)) == nil { // it was empty
+		if os.Remove(filepath.Join(d.dir, lockName)) == nil {
+			_ = os.Remove(d.dir)
+		}
+	}
+	return d.lock.Close()
+}
 
 // Kept is the size of the files in the folder, in bytes.
 func (d *Folder) Kept() (n int64, err error) {

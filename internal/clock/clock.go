@@ -119,7 +119,7 @@ func (c *Clock) look() state {
 	if held := c.state.held(); held != c.held {
 		c.held = held
 		if held {
-			c.log.Warn("the system's clock is more than a day ahead of retention's; nothing expires", "clock", system, "kept", c.state.Kept)
+			c.log.Warn("retention: "+c.state.reason(), "clock", system, "kept", c.state.Kept)
 		} else {
 			c.log.Info("events expire again", "clock", system, "kept", c.state.Kept)
 		}
@@ -169,8 +169,12 @@ func (c *Clock) Now() (now time.Time, held bool) {
 // Reason says why nothing expires, or that the system's clock is more than
 // MaxAhead behind; empty when neither is so.
 func (c *Clock) Reason() string {
-	const form = time.RFC3339
 	s := c.look()
+	return s.reason()
+}
+
+func (s *state) reason() string {
+	const form = time.RFC3339
 	switch ahead := s.ahead(); {
 	case s.held() && s.Kept.Before(time.Unix(0, 0).Add(AcceptAfter)): // see unknown
 		return fmt.Sprintf("nothing expires, because the file of retention's clock was damaged: the system's clock, which says %s, is believed after %s more of running, or by `eye store accept-clock`",

@@ -2,6 +2,7 @@ package clock_test
 
 import (
 	"context"
+	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -272,7 +273,12 @@ func TestFileOfTheClock(t *testing.T) {
 			if err := os.WriteFile(h.opts.File, []byte(damaged), 0o600); err != nil {
 				t.Fatal(err)
 			}
+			var log strings.Builder
+			h.opts.Logger = slog.New(slog.NewTextHandler(&log, nil))
 			h.boot()
+			if !strings.Contains(log.String(), "retention: "+h.Reason()) {
+				t.Errorf("the log says something else than %q:\n%s", h.Reason(), log.String())
+			}
 			if now, held := h.Now(); !held || now.Year() != 1970 || !strings.Contains(h.Reason(), "was damaged") {
 				t.Errorf("byte %d %s: retention goes by %s, %q", i, what, now, h.Reason())
 			}

@@ -86,7 +86,7 @@ func (w *walker) walk(ctx context.Context) error {
 		return nil
 	}
 	w.log.Info("the queue's files were checked, because the server before did not end in order",
-		"blocks", w.blocks, "bytes", w.bytes, "copied_to_quarantine", w.copied, "took", time.Since(began).Round(time.Millisecond))
+		"blocks", w.blocks, "bytes", w.bytes, "copied_to_quarantine", w.copied, "took", time.Since(began).Round(time.Millisecond).String())
 	return nil
 }
 
