@@ -5,6 +5,7 @@ import (
 	binaryform "encoding/binary"
 	"encoding/json"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -231,11 +232,59 @@ func TestDamagedConfirmed(t *testing.T) {
 	}
 	s.launch()
 	s.sums(6, 6, 0)
-	if got := s.reasons(); got != "[]" {
+	if got := s.reasons(); !strings.Contains(got, "the record of what was acknowledged, "+filepath.Join(s.data, "confirmed")+", is missing, which was kept since frame 1") {
 		t.Errorf("readyz tells %s", got)
+	}
+	if !strings.Contains(s.output.String(), `"level":"ERROR","msg":"the record of what was acknowledged is missing`) {
+		t.Error("no line of the log tells it")
 	}
 	s.framesOf(6)
 	s.sums(12, 6, 0)
+	s.shutDown()
+	s.launch()
+	s.sums(12, 6, 0)
+	if got := s.reasons(); got != "[]" {
+		t.Errorf("after an ordered end readyz tells %s", got)
+	}
+
+	// Moved away while the server was stopped in order, and once more.
+	for range 2 {
+		s.shutDown()
+		if err := os.RemoveAll(filepath.Join(s.data, "confirmed")); err != nil {
+			t.Fatal(err)
+		}
+		s.launch()
+		if got := s.reasons(); !strings.Contains(got, "is missing") {
+			t.Errorf("readyz tells %s", got)
+		}
+	}
+
+	// Its absence is in order in what was restored.
+	backup, restored := filepath.Join(t.TempDir(), "backup"), &server{t: t, data: filepath.Join(t.TempDir(), "restored")}
+	for _, args := range [][]string{{"backup", backup, "--data", s.data}, {"restore", backup, "--data", restored.data}} {
+		if code, out := runEye(t, nil, args...); code != 0 {
+			t.Fatal(out)
+		}
+	}
+	restored.launch()
+	if got := restored.reasons(); got != "[]" {
+		t.Errorf("restored, readyz tells %s", got)
+	}
+	restored.shutDown()
+
+	// A file of a newer version ends the start, and stays as it is.
+	s.shutDown()
+	file := filepath.Join(s.data, "confirmed", "confirmed-00000000000000000099")
+	sum := fmt.Sprintf("version 3 %08x\n", crc32.Checksum([]byte("version 3"), crc32.MakeTable(crc32.Castagnoli)))
+	if err := os.WriteFile(file, []byte(sum), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s.launched() || !strings.Contains(s.output.String(), "written by a newer version") {
+		t.Errorf("a newer file: %s", s.output)
+	}
+	if b, err := os.ReadFile(file); err != nil || string(b) != sum {
+		t.Errorf("it was changed: %s, %v", b, err)
+	}
 }
 
 // A store without its manifest, or without its folder, is refused as long as anything tells that

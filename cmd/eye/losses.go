@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -29,8 +30,16 @@ func (s *server) reconcile(ctx context.Context) error {
 	for _, account := range books.Accounts {
 		stored[account.App] = uint64(account.Received)
 	}
+	if since := s.store.ConfirmedSince(); since > 0 && s.queue.Unconfirmed() {
+		s.unconfirmed(since)
+	}
 	if err := s.queue.Reconcile(ctx, flushed, stored); err != nil {
 		return err
+	}
+	if s.store.ConfirmedSince() == 0 || s.queue.Unconfirmed() {
+		if err := s.store.Confirmed(flushed + 1); err != nil { // a full disk must not keep anyone from reading
+			s.log.Warn("it is not kept that there is a record of what was acknowledged; that it is missing would not be noticed", "error", err)
+		}
 	}
 	state, err := s.queue.State(ctx)
 	if err != nil {
@@ -57,6 +66,21 @@ func (s *server) reconcile(ctx context.Context) error {
 	}
 	s.log.Error("the queue ended before what was acknowledged; it goes on beyond that", "queue_end", state.Last, "goes_on_beyond", last)
 	return s.queue.GoOn(ctx, last)
+}
+
+// unconfirmed tells that the record of what was acknowledged is missing.
+func (s *server) unconfirmed(since uint64) {
+	dir := filepath.Join(s.cfg.Data, confirmedDir)
+	s.log.Error("the record of what was acknowledged is missing; whether events were lost before this start cannot be told", "folder", dir, "kept_since_frame", since)
+	s.note(fmt.Sprintf("the record of what was acknowledged, %s, is missing, which was kept since frame %d: events that were lost before it began again would not be counted as lost; "+
+		"put the folder back if it was moved, with the server stopped, and confirm with `eye store acknowledge`", dir, since))
+}
+
+// note keeps a text that /readyz tells.
+func (s *server) note(text string) {
+	if err := s.running.note(text); err != nil {
+		s.log.Error("what /readyz is to tell could not be kept", "text", text, "error", err)
+	}
 }
 
 // drainBefore stores and flushes what the queue can read, and counts what is missing up to last.
@@ -128,9 +152,7 @@ func (s *server) lost(l queue.Loss) {
 	text := fmt.Sprintf("%s of %s %s lost, because files of the queue or of the store are damaged, missing, or older than what was acknowledged (%s)",
 		plural.Count(l.Events(), "acknowledged event"), frames, verb, strings.Join(apps, ", "))
 	s.log.Error("acknowledged events are lost", "first_frame", l.First, "last_frame", l.Last, "events", l.Events(), "apps", apps)
-	if err := s.running.note(text); err != nil {
-		s.log.Error("what is lost could not be noted", "error", err)
-	}
+	s.note(text)
 }
 
 // acknowledge drops what is told of losses and of damaged segments, and returns it. Lost frames are

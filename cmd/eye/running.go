@@ -5,15 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/go-json-experiment/json"
 
 	"theeye/internal/durable"
+	"theeye/internal/envelope"
 )
 
 // running is a file in the data directory as long as a server uses it. When a start finds it,
@@ -27,27 +30,60 @@ type running struct {
 	notes []string
 }
 
+// runningFile is what the file holds, in an envelope. Before version 1 there was none.
 type runningFile struct {
 	Since time.Time `json:"since"`
 	Notes []string  `json:"notes"`
 }
 
+const (
+	runningVersion = 1
+	runningMember  = "running" // of the envelope
+)
+
+func parseRunning(b []byte) (f runningFile, err error) {
+	_, text, err := envelope.Open(b, runningMember, 0, runningVersion)
+	if err != nil {
+		return f, err
+	}
+	if text == nil {
+		text = b
+	}
+	return f, envelope.Decode(text, &f)
+}
+
 // maxNotes bounds what is kept; the oldest go first. The log and the books have all.
 const maxNotes = 100
 
-// beginRunning marks a data directory as used. Notes of a server that did not end in order are
-// kept.
-func beginRunning(dir string) (*running, error) {
+// beginRunning looks whether the server before ended in order, and takes over its notes. A file that
+// is damaged is moved to the quarantine, and told. The error wraps envelope.ErrNewer for one of a
+// newer version.
+func beginRunning(dir string, log *slog.Logger) (*running, error) {
 	r := &running{path: filepath.Join(dir, "running")}
 	b, err := os.ReadFile(r.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return r, nil
+	}
+	r.unclean = true
+	var before runningFile
 	if err == nil {
-		r.unclean = true
-		var before runningFile
-		if json.Unmarshal(b, &before) == nil { // one that cannot be read is a mark all the same
-			r.notes = before.Notes
-		}
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read whether the server before ended in order: %w", err)
+		before, err = parseRunning(b)
+	}
+	switch {
+	case err == nil:
+		r.notes = before.Notes
+		return r, nil
+	case !errors.Is(err, envelope.ErrDamaged) && !errors.Is(err, syscall.EIO):
+		return nil, fmt.Errorf("read %s, which says whether the server before ended in order: %w", r.path, err)
+	}
+	moved, moveErr := durable.SetAside(r.path)
+	if moveErr != nil {
+		return nil, fmt.Errorf("%s cannot be read (%w) and cannot be moved away: %w", r.path, err, moveErr)
+	}
+	log.Error("what was told of losses before may be gone: its file is damaged and was moved to the quarantine", "file", r.path, "moved_to", moved, "error", err)
+	r.notes = []string{fmt.Sprintf("%s was damaged: what was told here of losses may be gone; see the log and `eye books`, and confirm with `eye store acknowledge`", r.path)}
+	if err := r.mark(); err != nil { // as in connect; without the file a next start would take the last end for an ordered one
+		log.Warn("the data directory is not marked as used; damage by an unordered end may not be looked for", "error", err)
 	}
 	return r, nil
 }
@@ -62,7 +98,7 @@ func (r *running) mark() error {
 func (r *running) writeLocked() error {
 	b, err := json.Marshal(runningFile{Since: time.Now().UTC().Truncate(time.Second), Notes: r.notes})
 	if err == nil {
-		err = durable.Replace(r.path, bytes.NewReader(b))
+		err = durable.Replace(r.path, bytes.NewReader(envelope.Seal(runningVersion, runningMember, b)))
 	}
 	if err != nil {
 		return fmt.Errorf("mark the data directory as used: %w", err)

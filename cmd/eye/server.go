@@ -67,6 +67,9 @@ type server struct {
 	backlog         uint64 // the last frame that was there at the start
 }
 
+// confirmedDir is the folder of the record of what was acknowledged, in the data directory.
+const confirmedDir = "confirmed"
+
 // openServer opens all parts. What it opened is closed when it fails.
 func openServer(ctx context.Context, cfg Config, log *slog.Logger) (*server, error) {
 	s := &server{cfg: cfg, log: log}
@@ -91,7 +94,7 @@ func (s *server) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if s.running, err = beginRunning(cfg.Data); err != nil {
+	if s.running, err = beginRunning(cfg.Data, log); err != nil {
 		return err
 	}
 	if cfg.Listen != "" { // else nobody is served
@@ -128,7 +131,7 @@ func (s *server) open(ctx context.Context) (err error) {
 		return err
 	}
 	if s.queue, err = queue.Open(ctx, queue.Options{
-		Dir: filepath.Join(cfg.Data, "queue"), Confirmed: filepath.Join(cfg.Data, "confirmed"), Unclean: s.running.unclean, MaxBytes: cfg.QueueMaxBytes, FirstSequence: flushed + 1, Logger: log, Registerer: metrics,
+		Dir: filepath.Join(cfg.Data, "queue"), Confirmed: filepath.Join(cfg.Data, confirmedDir), Unclean: s.running.unclean, MaxBytes: cfg.QueueMaxBytes, FirstSequence: flushed + 1, Logger: log, Registerer: metrics,
 		Damaged: func(stream string) error {
 			if stream != registry.Stream {
 				return nil

@@ -28,10 +28,12 @@ import (
 //
 // The folder has files confirmed-N, where N grows. Each is a list of lines of text:
 //
-//	totals APP RECEIVED REJECTED … CRC      first, what all lines of earlier files add up to
+//	version 2 CRC                           first; version 1 has no such line
+//	totals APP RECEIVED REJECTED … CRC      what all lines of earlier files add up to
 //	SEQUENCE APP RECEIVED REJECTED … CRC    one for each frame
 //
-// CRC is the CRC-32C of the text before it, in hex. A line that is damaged counts for nothing.
+// CRC is the CRC-32C of the text before it, in hex. A line that is damaged counts for nothing. One
+// that is whole and has another form, or another version, was written by a newer version of The Eye.
 type confirmed struct {
 	dir string
 
@@ -54,6 +56,9 @@ type confirmedFile struct {
 const (
 	confirmedPrefix = "confirmed-"
 	totalsWord      = "totals"
+	versionWord     = "version"
+	// confirmedVersion is the version of the files that are written.
+	confirmedVersion = 2
 	// confirmedBytes is the size at which another file is begun, unless the totals alone take
 	// an eighth of it.
 	confirmedBytes = 4 << 20
@@ -95,7 +100,7 @@ func (c *confirmed) path(number uint64) string {
 func confirmedNumbers(dir string) (numbers []uint64, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, fmt.Errorf("read the folder of confirmed frames: %w", err)
+		return nil, unreadable(dir, err)
 	}
 	for _, e := range entries {
 		rest, ok := strings.CutPrefix(e.Name(), confirmedPrefix)
@@ -144,7 +149,7 @@ func (c *confirmed) roomLocked() error {
 	if c.file != nil && c.size < confirmedBytes && !c.full {
 		return nil
 	}
-	first := confirmedLine(totalsWord, slices.Collect(maps.Values(c.totals)))
+	first := slices.Concat(confirmedLine(fmt.Sprintf("%s %d", versionWord, confirmedVersion), nil), confirmedLine(totalsWord, slices.Collect(maps.Values(c.totals))))
 	if c.file != nil && c.size < 8*int64(len(first)) && !c.full {
 		return nil
 	}
@@ -285,15 +290,25 @@ func confirmedLine(head string, counts []Count) []byte {
 	return fmt.Appendf(b, " %08x\n", crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)))
 }
 
+// unreadable is the error of a file, or of the folder, that is there and cannot be read.
+func unreadable(path string, err error) error {
+	advice := "make it readable for the server's user, and start again"
+	if errors.Is(err, syscall.EIO) {
+		advice = "its disk cannot read it: copy the data directory to another disk and start there; without that file, moved away, events that were lost may not be counted as lost"
+	}
+	return fmt.Errorf("the record of what was acknowledged, %s, cannot be read: %w; %s", path, err, advice)
+}
+
 // scanConfirmed reads a file. It passes over lines that are damaged or cut off, and returns the
-// totals of its first line, nil when that cannot be read.
+// totals that its beginning has, nil when they cannot be read. The error wraps ErrNewer for a file of
+// a newer version.
 func scanConfirmed(path string, each func(entry)) (totals map[string]Count, err error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil // it was removed meanwhile, because it is flushed
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read confirmed frames: %w", err)
+		return nil, unreadable(path, err)
 	}
 	defer f.Close()
 	r := bufio.NewReaderSize(f, 64<<10)
@@ -303,43 +318,59 @@ func scanConfirmed(path string, each func(entry)) (totals map[string]Count, err 
 			return totals, nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read confirmed frames: %w", err)
+			return nil, unreadable(path, err)
 		}
-		head, counts, ok := parseConfirmed(line)
+		text, ok := wholeLine(line)
 		if !ok {
 			continue
 		}
-		if head == totalsWord {
+		head, e, known := parseConfirmed(text)
+		switch {
+		case !known:
+			return nil, fmt.Errorf("read confirmed frames: %s, which has the line %.40q, was %w", path, text, ErrNewer)
+		case head == totalsWord:
 			totals = map[string]Count{}
-			entry{0, counts}.addTo(totals)
-			continue
-		}
-		if sequence, err := strconv.ParseUint(head, 10, 64); err == nil {
-			each(entry{sequence, counts})
+			e.addTo(totals)
+		case head == "":
+			each(e)
 		}
 	}
 }
 
-func parseConfirmed(line string) (head string, counts []Count, ok bool) {
+// wholeLine returns the text of a line without its checksum, and false when that does not match.
+func wholeLine(line string) (text string, ok bool) {
 	i := strings.LastIndexByte(strings.TrimSuffix(line, "\n"), ' ')
 	if i < 0 {
-		return "", nil, false
+		return "", false
 	}
-	text := line[:i]
-	if want := fmt.Sprintf("%08x\n", crc32.Checksum([]byte(text), crc32.MakeTable(crc32.Castagnoli))); line[i+1:] != want {
-		return "", nil, false
+	text = line[:i]
+	return text, line[i+1:] == fmt.Sprintf("%08x\n", crc32.Checksum([]byte(text), crc32.MakeTable(crc32.Castagnoli)))
+}
+
+// parseConfirmed reads the text of a line, and returns false when its form is not known. head is its
+// word, and empty for that of a frame.
+func parseConfirmed(text string) (head string, e entry, known bool) {
+	if text == fmt.Sprintf("%s %d", versionWord, confirmedVersion) {
+		return versionWord, e, true
 	}
 	fields := strings.Fields(text)
 	if len(fields)%3 != 1 {
-		return "", nil, false
+		return "", e, false
+	}
+	if head = fields[0]; head != totalsWord {
+		var err error
+		if e.sequence, err = strconv.ParseUint(head, 10, 64); err != nil {
+			return "", e, false
+		}
+		head = ""
 	}
 	for f := fields[1:]; len(f) > 0; f = f[3:] {
 		received, err1 := strconv.ParseUint(f[1], 10, 64)
 		rejected, err2 := strconv.ParseUint(f[2], 10, 64)
 		if errors.Join(err1, err2) != nil {
-			return "", nil, false
+			return "", e, false
 		}
-		counts = append(counts, Count{App: f[0], Received: received, Rejected: rejected})
+		e.counts = append(e.counts, Count{App: f[0], Received: received, Rejected: rejected})
 	}
-	return fields[0], counts, true
+	return head, e, true
 }

@@ -2,8 +2,11 @@ package queue
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -137,4 +140,61 @@ func must(numbers []uint64, err error) []uint64 {
 		panic(err)
 	}
 	return numbers
+}
+
+// Files of the version before have no line of their version. Whatever has another form, and is
+// whole, was written by a newer version.
+func TestConfirmedOfOtherVersions(t *testing.T) {
+	line := func(head string, counts ...Count) string { return string(confirmedLine(head, counts)) }
+	old := line("totals", Count{"shop", 5, 0}) + line("7", Count{"shop", 2, 1})
+	for name, test := range map[string]struct {
+		content string
+		want    uint64 // received
+		err     error
+	}{
+		"without a version":    {old, 7, nil},
+		"this version":         {line("version 2") + old, 7, nil},
+		"a newer version":      {line("version 3") + old, 0, ErrNewer},
+		"a newer line":         {old + line("8", Count{"shop", 2, 1}) + line("9 shop 3 1 17"), 0, ErrNewer},
+		"a newer word":         {old + line("sums", Count{"shop", 2, 1}), 0, ErrNewer},
+		"a newer, damaged":     {"version 3 00000000\n" + old, 7, nil},
+		"a damaged line in it": {old + "9 shop 3 1 17 00000000\n", 7, nil},
+	} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "confirmed-00000000000000000001"), []byte(test.content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, _, err := openConfirmed(dir)
+		if !errors.Is(err, test.err) || (err == nil) != (test.err == nil) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err != nil {
+			continue
+		}
+		if totals, last := c.total(); totals["shop"].Received != test.want || last != 7 {
+			t.Errorf("%s: %v up to %d", name, totals, last)
+		}
+		addLine(t, c, 8, Count{"shop", 1, 0}) // begins another file, in the present form
+		c = reopened(t, dir)
+		if totals, last := c.total(); totals["shop"].Received != test.want+1 || last != 8 {
+			t.Errorf("%s, and one more: %v up to %d", name, totals, last)
+		}
+		if b, err := os.ReadFile(filepath.Join(dir, "confirmed-00000000000000000002")); err != nil || !bytes.HasPrefix(b, []byte("version 2 ")) {
+			t.Errorf("%s: the new file is %s, %v", name, b, err)
+		}
+	}
+}
+
+// A file that cannot be read is refused with what to do.
+func TestConfirmedThatCannotBeRead(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "confirmed-00000000000000000001"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := openConfirmed(dir); err == nil || !strings.Contains(err.Error(), "make it readable") {
+		t.Errorf("got %v", err)
+	}
+	if err := unreadable("file", syscall.EIO); !strings.Contains(err.Error(), "copy the data directory") {
+		t.Errorf("got %v", err)
+	}
 }

@@ -24,6 +24,9 @@ func (l Loss) Events() (n uint64) {
 	return n
 }
 
+// Unconfirmed reports whether Open found no record of what was acknowledged.
+func (q *Queue) Unconfirmed() bool { return q.unconfirmed }
+
 // Reconcile compares what was confirmed with what there is. stored is what the store has
 // received of each application in the frames up to flushed. What frames behind that had brought
 // that are neither in the queue nor among the confirmed, because a store older than the queue

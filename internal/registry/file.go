@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -192,7 +191,7 @@ func (r *Registry) catchUp(ctx context.Context) error {
 	f, there, err := r.readFile()
 	switch {
 	case errors.Is(err, envelope.ErrDamaged):
-		name, moveErr := r.setAside()
+		name, moveErr := durable.SetAside(r.fileName())
 		if moveErr != nil {
 			return fmt.Errorf("the copy of the metadata %s is damaged (%w) and cannot be moved away: %w", r.fileName(), err, moveErr)
 		}
@@ -210,19 +209,6 @@ func (r *Registry) catchUp(ctx context.Context) error {
 	}
 	r.log.Warn("the metadata has lost changes and is brought up to its copy", "file", r.fileName(), "records", len(lost))
 	return r.copyIn(ctx, lost)
-}
-
-// setAside moves the file to DIR/quarantine.
-func (r *Registry) setAside() (name string, err error) {
-	dir := filepath.Join(r.opts.Dir, "quarantine")
-	if err := durable.MkdirAll(dir, 0o700); err != nil {
-		return "", err
-	}
-	name = filepath.Join(dir, "metadata-"+time.Now().UTC().Format("20060102T150405.000000000")+".json")
-	if err := os.Rename(r.fileName(), name); err != nil {
-		return "", err
-	}
-	return name, errors.Join(durable.SyncDir(dir), durable.SyncDir(r.opts.Dir))
 }
 
 // lost returns the records of a file that the bucket does not have, or has as they were before. One

@@ -106,6 +106,29 @@ func (s *Store) Begin(upgraded bool) error {
 	return s.tombstones.Settle()
 }
 
+// ConfirmedSince returns what was last given to Confirmed, 0 for nothing.
+func (s *Store) ConfirmedSince() uint64 { return s.current().manifest.ConfirmedSince }
+
+// Confirmed makes durable that the record of what was acknowledged, which is kept outside the
+// store, tells of each frame from since on: that it is missing can be noticed from then on.
+func (s *Store) Confirmed(since uint64) error {
+	if !s.keeps() {
+		return nil
+	}
+	s.upkeep.Lock()
+	defer s.upkeep.Unlock()
+	m := *s.current().manifest
+	if m.ConfirmedSince == since {
+		return nil
+	}
+	m.ConfirmedSince = since
+	if err := s.commit(&m); err != nil {
+		return err
+	}
+	s.change(func(next *state) { next.manifest = &m })
+	return nil
+}
+
 // Upgraded reports whether a version before 3 of the manifest began the directory, so that
 // what is stored may have ids of then.
 func (s *Store) Upgraded() bool { return s.current().manifest.Upgraded }

@@ -28,6 +28,9 @@ type Manifest struct {
 	// last frame of each earlier one, oldest first.
 	Timeline  string     `json:"timeline"`
 	Timelines []Timeline `json:"timelines,omitempty"`
+	// ConfirmedSince is the first frame of which the record of what was acknowledged, which is kept
+	// outside the store, tells; 0 when there is none.
+	ConfirmedSince uint64 `json:"confirmed_since,omitzero"`
 	// Upgraded reports that a version before 3 began the directory.
 	Upgraded bool `json:"upgraded,omitzero"`
 }
