@@ -162,6 +162,10 @@ func (s *Store) rewrite(ctx context.Context, inputs []*segment, rows source, set
 	if err != nil {
 		return &heavyError{err}
 	}
+	sizes, err := blockSizes(ctx, heavy, inputs)
+	if err != nil {
+		return &heavyError{err}
+	}
 	level := 0
 	for _, x := range inputs {
 		level = max(level, x.info.Level+1)
@@ -169,7 +173,7 @@ func (s *Store) rewrite(ctx context.Context, inputs []*segment, rows source, set
 	var made []SegmentInfo
 	for _, r := range pieces {
 		info, err := s.writeSegment(ctx, heavy, draft{
-			id: s.reserveID(), level: level, bounds: r.bounds, large: r.rows >= largeRows,
+			id: s.reserveID(), level: level, bounds: r.bounds, block: blockSize(r.rows, sizes),
 			rows: func(table string) string { return r.of(table, rows) },
 		})
 		if err != nil {

@@ -95,7 +95,7 @@ func (s *Store) writeGeneration(ctx context.Context, g *generation) (SegmentInfo
 		return SegmentInfo{}, err
 	}
 	return s.writeSegment(ctx, s.reading, draft{
-		id: s.reserveID(), bounds: bounds, large: g.rows >= largeRows,
+		id: s.reserveID(), bounds: bounds, block: blockSize(g.rows, nil),
 		rows: func(table string) string { return "SELECT " + columnsOf(table) + " FROM " + hotName(table, g.number) },
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -151,11 +152,42 @@ type draft struct {
 	rows func(table string) string
 	// bounds are the least occurred_at of each slice but the first, ascending.
 	bounds []int64
-	large  bool // many rows: DuckDB's own block size
+	block  int // bytes of a block of the file
 }
 
-// smallBlock keeps small segments small, in bytes; see architecture.md §6.
-const smallBlock = 16384
+// smallBlock keeps small segments small, in bytes; largeBlock is DuckDB's default.
+const smallBlock, largeBlock = 16384, 262144
+
+// blockSize returns the size of the blocks of a segment of about some number of rows, in bytes. It
+// is none of those of the files that the rows come from: when memory is short, DuckDB takes the
+// buffer of a block for one of the same size without clearing it, and a part that no value fills
+// would keep what an input had there. Inputs have at most mergeFan sizes, and there is one more.
+func blockSize(rows int64, inputs []int) int {
+	sizes := []int{smallBlock, 2 * smallBlock, 4 * smallBlock, 8 * smallBlock, largeBlock}
+	if rows >= largeRows {
+		slices.Reverse(sizes)
+	}
+	return sizes[slices.IndexFunc(sizes, func(size int) bool { return !slices.Contains(inputs, size) })]
+}
+
+// blockSizes returns the size of the blocks of each of some segments that are attached to an
+// instance, in bytes.
+func blockSizes(ctx context.Context, in *instance, segments []*segment) (sizes []int, err error) {
+	names := make([]string, len(segments))
+	for i, x := range segments {
+		names[i] = quoted(attachedName(x.info.ID))
+	}
+	err = eachRow(ctx, in, "SELECT block_size FROM pragma_database_size() WHERE database_name IN ("+strings.Join(names, ", ")+")", func(rows *sql.Rows) error {
+		var size int
+		err := rows.Scan(&size)
+		sizes = append(sizes, size)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("ask for the sizes of blocks: %w", err)
+	}
+	return sizes, nil
+}
 
 // writeSegment writes a segment's files under their names. They are durable when
 // it returns, and do not count before a manifest names them. After an error there
@@ -174,8 +206,11 @@ func (s *Store) writeSegment(ctx context.Context, in *instance, d draft) (info S
 			err = fmt.Errorf("write segment %s: %w", info.Data.Name, err)
 		}
 	}()
-	keys, err := s.fillSegment(ctx, in, d, &info)
-	if err != nil {
+	var keys [][]uint64
+	if err := zeroed(func() error {
+		keys, err = s.fillSegment(ctx, in, d, &info)
+		return err
+	}); err != nil {
 		return info, err
 	}
 	packed, err := buildFilters(keys)
@@ -226,11 +261,7 @@ func (s *Store) fillSegment(ctx context.Context, in *instance, d draft, info *Se
 	if err := needDescriptors(instanceDescriptors); err != nil {
 		return nil, err
 	}
-	options := ""
-	if !d.large {
-		options = " (BLOCK_SIZE " + strconv.Itoa(smallBlock) + ")"
-	}
-	if err := in.exec(ctx, "ATTACH "+quoted(path)+" AS "+name+options); err != nil {
+	if err := in.exec(ctx, "ATTACH "+quoted(path)+" AS "+name+" (BLOCK_SIZE "+strconv.Itoa(d.block)+")"); err != nil {
 		return nil, err
 	}
 	attached := true
