@@ -2,6 +2,8 @@ package main
 
 import (
 	"errors"
+	"log/slog"
+	"strings"
 	"testing"
 )
 
@@ -25,3 +27,12 @@ func TestAdvise(t *testing.T) {
 }
 
 var errUnreadable = errors.New("run `eye store readmit`")
+
+// A line of the log can be copied as well.
+func TestLogAdvises(t *testing.T) {
+	var b strings.Builder
+	newLogger(&b, slog.LevelInfo, "--data x").Warn("believed by `eye store accept-clock`", "file", "`eye store`")
+	if got := b.String(); !strings.Contains(got, "`eye store accept-clock --data x`") || !strings.Contains(got, "\"`eye store`\"") {
+		t.Error(got)
+	}
+}

@@ -130,7 +130,7 @@ func (f *clientFlags) readmit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	st, err := duckdb.Open(ctx, duckdb.Options{Dir: dir, Tombstones: filepath.Join(filepath.Dir(dir), "tombstones"), Logger: newLogger(f.err, slog.LevelWarn)})
+	st, err := duckdb.Open(ctx, duckdb.Options{Dir: dir, Tombstones: filepath.Join(filepath.Dir(dir), "tombstones"), Logger: newLogger(f.err, slog.LevelWarn, f.where())})
 	if err != nil {
 		return err
 	}
@@ -168,8 +168,8 @@ func (f *clientFlags) showReadmitted(answer httpapi.ReadmittedAnswer) error {
 		_, _ = fmt.Fprintln(f.out, "no segment is damaged")
 	}
 	if n := len(answer.Unnamed); n > 0 {
-		_, _ = fmt.Fprintf(f.out, "left alone      %s in store/quarantine of which this store's manifest knows nothing, as after `eye store recover --empty`: "+
-			"they cannot be checked. Their manifest may be in store/quarantine as well; a backup is the way to them\n", plural.Count(n, "file"))
+		_, _ = fmt.Fprintf(f.out, "left alone      %s in store/quarantine that no damaged segment names: remains of a segment that is back, or what a recovery left out, "+
+			"which cannot be checked and comes back only from a backup\n", plural.Count(n, "file"))
 	}
 	return exit
 }

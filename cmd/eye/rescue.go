@@ -283,7 +283,7 @@ func (f *clientFlags) rescueAlone(ctx context.Context, data, file string, tell f
 		return err
 	}
 	cfg.Listen, cfg.MetricsListen, cfg.TLSCert, cfg.TLSKey, cfg.LegacyApp = "", "", "", "", ""
-	s, err := openServer(ctx, cfg, newLogger(f.err, slog.LevelWarn))
+	s, err := openServer(ctx, cfg, newLogger(f.err, slog.LevelWarn, f.where()))
 	if err != nil {
 		return err
 	}

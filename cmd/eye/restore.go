@@ -59,7 +59,7 @@ func restore(ctx context.Context, s streams, printKeys bool, opts backup.Restore
 		return err
 	}
 	bar := newBar(s.err, x.Bytes())
-	opts.Progress, opts.Logger = bar, newLogger(s.err, slog.LevelWarn)
+	opts.Progress, opts.Logger = bar, newLogger(s.err, slog.LevelWarn, dataFlag(opts.To))
 	x, err = backup.Restore(ctx, opts)
 	bar.close()
 	if err != nil {

@@ -37,7 +37,7 @@ func newServeCommand(s streams) *cobra.Command {
 }
 
 func serve(ctx context.Context, cfg Config, s streams) error {
-	log := newLogger(s.err, cfg.LogLevel)
+	log := newLogger(s.err, cfg.LogLevel, dataFlag(cfg.Data))
 	// What goes to a log is read by more people than may have keys.
 	cfg.PrintKeys = cfg.PrintKeys || isTerminal(s.out)
 	srv, err := openServer(ctx, cfg, log)
@@ -138,9 +138,15 @@ func shellWord(text string) string {
 	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
 
-// newLogger logs as text to a terminal, and as JSON to anything else.
-func newLogger(w io.Writer, level slog.Level) *slog.Logger {
-	opts := &slog.HandlerOptions{Level: level}
+// newLogger logs as text to a terminal, and as JSON to anything else. Commands that a message advises
+// are completed by flags; see advise.
+func newLogger(w io.Writer, level slog.Level, flags string) *slog.Logger {
+	opts := &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.MessageKey {
+			a.Value = slog.StringValue(advise(a.Value.String(), flags))
+		}
+		return a
+	}}
 	if isTerminal(w) {
 		return slog.New(slog.NewTextHandler(w, opts))
 	}

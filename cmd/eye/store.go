@@ -137,7 +137,7 @@ func compactStore(ctx context.Context, f *clientFlags) error {
 		return err
 	}
 	st, err := duckdb.Open(ctx, duckdb.Options{
-		Dir: dir, Tombstones: filepath.Join(data, "tombstones"), Logger: newLogger(f.err, slog.LevelWarn),
+		Dir: dir, Tombstones: filepath.Join(data, "tombstones"), Logger: newLogger(f.err, slog.LevelWarn, f.where()),
 	})
 	if err != nil {
 		return err

@@ -88,7 +88,7 @@ func PlanRecovery(opts RecoverOptions) (*Recovery, error) {
 			return nil, err
 		}
 		if !there {
-			return nil, fmt.Errorf("there is no %s in %s: restore a backup, or begin an empty store with what the queue still holds (--empty)", previousName, opts.Dir)
+			return nil, fmt.Errorf("there is no %s in %s: restore a backup into another data directory, or begin an empty store with what the queue still holds: `eye store recover --empty`", previousName, opts.Dir)
 		}
 	}
 	tombstones, err := erasure.Read(opts.Tombstones, m.Tombstones)

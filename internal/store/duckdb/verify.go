@@ -55,7 +55,7 @@ func Verify(ctx context.Context, opts VerifyOptions) ([]Fault, error) {
 		}
 	}
 	for _, d := range m.Damaged {
-		faults = append(faults, Fault{d.Segment.Data.Name, d.String()})
+		faults = append(faults, Fault{d.Segment.Data.Name, strings.TrimPrefix(d.String(), "segment "+d.Segment.Data.Name+" ")})
 	}
 	for _, info := range m.Segments {
 		wrong, err := verifySegment(ctx, opts, info)
