@@ -133,9 +133,9 @@ func besideError(dir string, err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("no server is running on %s, or it could not make its socket, which its log then says: start one, or give --url and --key", dir)
+		return fmt.Errorf("no server is running on %s, or it could not create its socket (its log says so): start one, or give --url and --key", dir)
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("this user may not use %s: %w; be the user of the server, or give --url and --key", filepath.Join(dir, socketFile), err)
+		return fmt.Errorf("this user may not use %s: %w; run the command as the server's user, or give --url and --key", filepath.Join(dir, socketFile), err)
 	}
 	return fmt.Errorf("%w; give --url and --key", err)
 }

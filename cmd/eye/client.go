@@ -85,7 +85,7 @@ func (f *clientFlags) client() (*client, error) {
 		if b, err := os.ReadFile(filepath.Join(dir, "admin.key")); err == nil {
 			key = strings.TrimSpace(string(b))
 		} else {
-			keyless = fmt.Sprintf("%s cannot be read (%v): be the user of the server, give a key with --key or EYE_KEY, or, when the file is gone, start the server again: it makes another", filepath.Join(dir, "admin.key"), pathless(err))
+			keyless = fmt.Sprintf("%s cannot be read (%v): run the command as the server's user, or give a key with --key or EYE_KEY; if the file is gone, start the server again: it makes another", filepath.Join(dir, "admin.key"), pathless(err))
 		}
 	}
 	c := newBesideClient(dir, key)

@@ -51,7 +51,7 @@ func (s *server) frame(ctx context.Context, r *queue.Reader, sequence uint64) ([
 	case err != nil:
 		return nil, fmt.Errorf("read frame %d again: %w", sequence, err)
 	case d.Sequence != sequence:
-		return nil, fmt.Errorf("%w: behind frame %d comes %d", duckdb.ErrNoFrames, sequence-1, d.Sequence)
+		return nil, fmt.Errorf("%w: after frame %d comes %d", duckdb.ErrNoFrames, sequence-1, d.Sequence)
 	case d.Damage != nil:
 		return nil, fmt.Errorf("%w: %w", duckdb.ErrNoFrames, d.Damage)
 	}

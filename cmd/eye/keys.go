@@ -111,7 +111,7 @@ func (k *keyFlags) body(now time.Time) ([]byte, error) {
 }
 
 func newKeysCreateCommand(f *clientFlags, app *string) *cobra.Command {
-	create := &cobra.Command{Use: "create", Short: "Create a key; its secret is shown this once", Args: args(cobra.NoArgs)}
+	create := &cobra.Command{Use: "create", Short: "Create a key; its secret is shown only once", Args: args(cobra.NoArgs)}
 	var k keyFlags
 	flags := create.Flags()
 	flags.StringVar(&k.Kind, "kind", "", "write, read or admin (`kind`)")

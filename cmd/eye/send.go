@@ -211,7 +211,7 @@ func (c *client) borrowWriteKey(ctx context.Context, app string) (revoke func(),
 // cursor and holds no text of others.
 type bar struct {
 	to    io.Writer
-	shown *progressbar.ProgressBar // nil when the output is no terminal
+	shown *progressbar.ProgressBar // nil when the output is not a terminal
 }
 
 // newBar returns a bar for so many bytes, -1 when that is not known.

@@ -92,7 +92,7 @@ func greet(out io.Writer, base string, cfg Config, first registry.FirstStart) {
 	if first.Made && first.WriteKey == "" {
 		fmt.Fprintf(out, `
 application %s
-            it has no keys yet, because the standard output is no terminal; these commands make them:
+            it has no keys yet, because the standard output is not a terminal; these commands make them:
 
   eye keys create --data %[2]s --app %[1]s --kind write
   eye keys create --data %[2]s --app %[1]s --kind read
@@ -106,7 +106,7 @@ application %s
 application %s
 write key   %s
 read key    %s
-            these two are shown this once; eye keys makes others
+            these two are shown only once; eye keys create makes others
 
 Send an event, and see it:
 

@@ -174,7 +174,7 @@ func (s *server) begin(ctx context.Context) error {
 		return err
 	}
 	if !s.store.Begun() && (state.First > 1 || s.queue.LastConfirmed() > 0) {
-		return fmt.Errorf("the store in %s is empty, but events up to frame %d were acknowledged, and the queue begins with frame %d; nothing was changed. "+
+		return fmt.Errorf("the store in %s is empty, although events up to frame %d were acknowledged and the queue begins only at frame %d; nothing was changed. "+
 			"Put the folder store back if it was moved, or restore a backup into another data directory; "+
 			"to begin an empty store with what the queue still holds, run `eye store recover --empty`",
 			s.cfg.Data, max(state.Last, s.queue.LastConfirmed()), state.First)

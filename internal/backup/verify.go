@@ -71,7 +71,7 @@ func verifyFrames(x Index, in io.Reader) (faults []string) {
 		case errors.Is(err, io.EOF):
 			return faults
 		case err != nil:
-			return append(faults, fmt.Sprintf("cannot be read behind frame %d: %v", t.last, err))
+			return append(faults, fmt.Sprintf("cannot be read after frame %d: %v", t.last, err))
 		case r.Sequence <= x.Flushed || r.Sequence > x.Last:
 			faults = append(faults, fmt.Sprintf("frame %d is not one of %d to %d", r.Sequence, x.Flushed+1, x.Last))
 		}

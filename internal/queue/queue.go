@@ -168,14 +168,14 @@ func (q *Queue) openStream(ctx context.Context) error {
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		if q.opts.FirstSequence > 1 && !q.opts.Fresh {
-			q.log.Error("the queue's folder is lost or was emptied; frames continue behind what the store holds",
+			q.log.Error("the queue's folder is lost or was emptied; frames continue after what the store holds",
 				"first_sequence", q.opts.FirstSequence)
 		}
 		want.FirstSeq = max(q.opts.FirstSequence, 1)
 		_, err = q.js.CreateStream(ctx, want)
 		q.began = true
 	case err == nil && info.State.LastSeq+1 < q.opts.FirstSequence:
-		q.log.Error("the queue is older than the store; it is begun anew behind what the store holds",
+		q.log.Error("the queue is older than the store; it is begun anew after what the store holds",
 			"last_sequence", info.State.LastSeq, "first_sequence", q.opts.FirstSequence)
 		if err = q.js.DeleteStream(ctx, streamName); err == nil {
 			want.FirstSeq = q.opts.FirstSequence

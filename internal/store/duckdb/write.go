@@ -57,7 +57,7 @@ func (s *Store) writeLocked(ctx context.Context, p *snapshot, b store.Batch) ([]
 	case b.Last <= p.position:
 		return p.again(ctx, b)
 	case b.First <= p.position:
-		return nil, fmt.Errorf("%w: frames %d to %d behind frame %d", store.ErrOutOfOrder, b.First, b.Last, p.position)
+		return nil, fmt.Errorf("%w: frames %d to %d after frame %d", store.ErrOutOfOrder, b.First, b.Last, p.position)
 	}
 	d, err := p.decide(ctx, b.Records)
 	if err != nil {
