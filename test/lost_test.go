@@ -98,6 +98,9 @@ func TestLostFramesAreCounted(t *testing.T) {
 	if !strings.Contains(s.output.String(), `"level":"ERROR","msg":"acknowledged events are lost"`) {
 		t.Error("no line of the log tells it")
 	}
+	if got := string(s.call("GET", "/metrics", s.admin, "").body); !strings.Contains(got, "\neye_worker_lost_events_total 4\n") {
+		t.Error("the metric does not count 4 lost events")
+	}
 	s.post(`{"id":"later","session_id":"s","category":"c","name":"n","data":{},"timestamp":"2021-01-01T00:00:00Z"}`)
 	s.sums(7, 3, 4)
 	var receipt struct {

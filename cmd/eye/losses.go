@@ -111,7 +111,7 @@ func (s *server) drainBefore(ctx context.Context, readable, last uint64) error {
 		return fmt.Errorf("count what is lost: %w", err)
 	}
 	if len(lost.Counts) > 0 { // told before it is counted for good
-		s.lost(lost)
+		s.worker.Lose(lost)
 	}
 	s.live.Stored(last, nil)
 	s.store.Branch(position)

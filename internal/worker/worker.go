@@ -55,6 +55,7 @@ type Worker struct {
 	opts    Options
 	metrics *metrics
 	trimmer trimmer
+	lostTo  uint64 // the last frame of the losses that were counted
 }
 
 // New returns a worker.
@@ -146,13 +147,24 @@ func (w *Worker) follow(ctx context.Context) error {
 		}
 		w.tell(b.Last, sizes, outcomes)
 		for _, one := range losses {
-			w.metrics.lost.Add(float64(one.Events()))
-			if w.opts.Lost != nil {
-				w.opts.Lost(one)
-			}
+			w.Lose(one)
 		}
 		w.trimmer.wrote(b.Last, sizes)
 		w.trim(ctx)
+	}
+}
+
+// Lose counts acknowledged events as lost and calls the Lost of the options. Losses come in the
+// order of their frames; one that comes again, because a store that lost what it had not flushed
+// is written again, is not counted twice. Run calls it, too; it must not be called meanwhile.
+func (w *Worker) Lose(l queue.Loss) {
+	if l.Last <= w.lostTo {
+		return
+	}
+	w.lostTo = l.Last
+	w.metrics.lost.Add(float64(l.Events()))
+	if w.opts.Lost != nil {
+		w.opts.Lost(l)
 	}
 }
 

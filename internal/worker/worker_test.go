@@ -90,15 +90,38 @@ func TestLagGrowsWhileTheStoreTakesNothing(t *testing.T) {
 
 func lag(t *testing.T, r *prometheus.Registry) float64 {
 	t.Helper()
+	return value(t, r, "eye_worker_lag_seconds")
+}
+
+// value returns what a gauge or a counter without labels has.
+func value(t *testing.T, r *prometheus.Registry, name string) float64 {
+	t.Helper()
 	families, err := r.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range families {
-		if f.GetName() == "eye_worker_lag_seconds" {
-			return f.GetMetric()[0].GetGauge().GetValue()
+		if f.GetName() == name {
+			m := f.GetMetric()[0]
+			return m.GetGauge().GetValue() + m.GetCounter().GetValue()
 		}
 	}
-	t.Fatal("there is no lag")
+	t.Fatalf("there is no %s", name)
 	return 0
+}
+
+// A store that lost what it had not flushed is written again, and what is lost is found again.
+func TestLossesAreCountedOnce(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	told := 0
+	w := worker.New(worker.Options{Registerer: registry, Lost: func(queue.Loss) { told++ }})
+	loss := func(first, last, events uint64) queue.Loss {
+		return queue.Loss{First: first, Last: last, Counts: []queue.Count{{App: "shop", Received: events}}}
+	}
+	for _, l := range []queue.Loss{loss(3, 6, 4), loss(3, 6, 4), loss(9, 9, 2), loss(3, 6, 4), loss(9, 9, 2)} {
+		w.Lose(l)
+	}
+	if got := value(t, registry, "eye_worker_lost_events_total"); got != 6 || told != 2 {
+		t.Errorf("%v events are counted as lost and %d losses told, want 6 and 2", got, told)
+	}
 }
