@@ -198,3 +198,37 @@ func revocation(subject []byte) func([]byte) []int {
 
 // everywhere returns a place in each record, nearly.
 func everywhere(b []byte) (found []int) { return places(b, []byte("$KV."), 0) }
+
+// The file of a replay that cannot be used is named by /v1/replays and by the report of an erasure,
+// which does not look into it, and goes with the quarantines.
+func TestUnusableReplays(t *testing.T) {
+	s := start(t)
+	s.post(numbered(0, 3))
+	s.shutDown()
+	const id = "0198a000-0000-7000-8000-000000000001"
+	file := filepath.Join(s.data, "replays", id+".json")
+	content := string(envelope.Seal(9, "replay", []byte(`{"of":"s"}`)))
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.launch()
+	a := s.call("GET", "/v1/replays/"+id, s.admin, "")
+	s.must(a, 200)
+	if a.text("state") != "failed" || !strings.Contains(a.text("error"), "written by a newer version") {
+		t.Errorf("it is told as %s", a.body)
+	}
+	want := fmt.Sprintf(`"unsearched":[{"where":"replays","files":1,"bytes":%d}]`, len(content))
+	if a = s.call("DELETE", "/v1/sessions/s", s.admin, ""); a.status != 200 || !strings.Contains(string(a.body), want) {
+		t.Errorf("the report is %s", a.body)
+	}
+	if b, err := os.ReadFile(file); err != nil || string(b) != content {
+		t.Errorf("the file has %s, %v", b, err)
+	}
+	if a = s.call("DELETE", "/v1/sessions/s?quarantine=1", s.admin, ""); a.status != 200 || strings.Contains(string(a.body), `"where"`) {
+		t.Errorf("the report is %s", a.body)
+	}
+	if _, err := os.Stat(file); !os.IsNotExist(err) {
+		t.Error("the file is still there")
+	}
+	s.must(s.call("GET", "/v1/replays/"+id, s.admin, ""), 404)
+}

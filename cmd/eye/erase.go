@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -81,6 +82,11 @@ func (e *eraser) erase(ctx context.Context, apps []string, session string) (http
 	if buried == nil {
 		buried = []string{erasure.AllApps}
 	}
+	release, err := e.replays.EraseSession(ctx, session) // of the tombstone a later start knows a hash alone
+	if err != nil {
+		return httpapi.Erasure{}, err
+	}
+	defer release()
 	return e.erased(ctx, func(at event.Micros, frame uint64) error { return e.store.Bury(buried, session, at, frame) }, func(one duckdb.Erased) bool {
 		return one.SessionKey == e.store.Erasures().SessionKey(session) && (apps == nil || slices.Contains(apps, one.App))
 	})
@@ -95,6 +101,11 @@ func (e *eraser) eraseApp(ctx context.Context, app registry.App) (httpapi.Erasur
 	if now, ok := e.apps.App(app.Name); !ok || now.ErasingSince == nil || !now.CreatedAt.Equal(app.CreatedAt) {
 		return httpapi.Erasure{}, fmt.Errorf("application %q: %w", app.Name, registry.ErrNotFound)
 	}
+	free, err := e.replays.EraseApp(ctx, app.Name)
+	if err != nil {
+		return httpapi.Erasure{}, err
+	}
+	defer free()
 	done, err := e.erased(ctx, func(at event.Micros, _ uint64) error {
 		frame, release, err := e.boundary(ctx)
 		if err != nil {
@@ -192,6 +203,16 @@ func (e *eraser) unsearched() ([]httpapi.Unsearched, error) {
 			list = append(list, httpapi.Unsearched{Where: q.where, Files: u.Files, Bytes: u.Bytes})
 		}
 	}
+	unusable := httpapi.Unsearched{Where: "replays"}
+	for _, file := range e.replays.Unusable() {
+		if info, err := os.Stat(file); err == nil {
+			unusable.Files++
+			unusable.Bytes += info.Size()
+		}
+	}
+	if unusable.Files > 0 {
+		list = append(list, unusable)
+	}
 	return list, nil
 }
 
@@ -220,10 +241,10 @@ func (e *eraser) Collect(to chan<- prometheus.Metric) {
 	}
 }
 
-// emptyQuarantine deletes what is quarantined in store and queue, and files of segments that nothing
-// names.
+// emptyQuarantine deletes what is quarantined in store and queue, files of segments that nothing
+// names, and files of replays that cannot be used.
 func (e *eraser) emptyQuarantine(context.Context) error {
-	err := e.store.PutStraysAside()
+	err := errors.Join(e.store.PutStraysAside(), e.replays.RemoveUnusable())
 	for _, q := range e.quarantines() {
 		err = errors.Join(err, durable.Empty(q.dir))
 	}

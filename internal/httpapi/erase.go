@@ -30,7 +30,7 @@ type Erasure struct {
 
 // Unsearched is a place that an erasure does not look into.
 type Unsearched struct {
-	Where string `json:"where" enum:"store/quarantine,queue/quarantine" doc:"the folder in the data directory"`
+	Where string `json:"where" enum:"store/quarantine,queue/quarantine,replays" doc:"the folder in the data directory"`
 	Files int    `json:"files"`
 	Bytes int64  `json:"bytes"`
 }

@@ -111,7 +111,7 @@ func (s *Server) problemOf(err error) *ProblemDetails {
 		return s.tooLarge()
 	case errors.As(err, &request):
 		return problem(http.StatusUnprocessableEntity, request.Error())
-	case errors.Is(err, replay.ErrBusy), errors.Is(err, replay.ErrEnded):
+	case errors.Is(err, replay.ErrBusy), errors.Is(err, replay.ErrErasing), errors.Is(err, replay.ErrEnded):
 		return problem(http.StatusConflict, err.Error())
 	case errors.Is(err, replay.ErrNotFound):
 		return problem(http.StatusNotFound, err.Error())

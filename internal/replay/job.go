@@ -20,9 +20,12 @@ type job struct {
 	cancel chan struct{} // closed when it is to end
 	once   sync.Once
 
+	foreign   bool   // its file cannot be used, and is left as it is
 	published uint64 // its newest frame since the start; 0 for none
 
 	status Status // guarded by Runner.mu; the goroutine that runs the job alone changes it
+	begun  bool   // guarded by Runner.mu; a goroutine runs it
+	why    string // guarded by Runner.mu; why it was cancelled, empty when a user did
 }
 
 // newJob returns a job that has not begun.
@@ -48,6 +51,23 @@ func (r *Runner) revive(s Status) *job {
 		close(j.done)
 	}
 	return j
+}
+
+// begin reports whether the job is to be run, which happens once.
+func (j *job) begin() bool {
+	j.runner.mu.Lock()
+	defer j.runner.mu.Unlock()
+	if j.begun || j.endedLocked() {
+		return false
+	}
+	j.begun = true
+	return true
+}
+
+func (j *job) reason() string {
+	j.runner.mu.Lock()
+	defer j.runner.mu.Unlock()
+	return j.why
 }
 
 func (j *job) endedLocked() bool { return j.status.State != Running }
@@ -104,7 +124,7 @@ func (j *job) run(ctx context.Context) {
 			return
 		}
 		if working.Err() != nil {
-			state = Cancelled
+			state, text = Cancelled, j.reason()
 			break
 		}
 		if errors.Is(err, errFinal) {

@@ -2,6 +2,7 @@ package replay
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,11 +10,14 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
 
 	"theeye/internal/durable"
+	"theeye/internal/envelope"
+	"theeye/internal/event"
 )
 
 // journal keeps what is known of replays that change something: a file for each, so
@@ -24,39 +28,89 @@ const journalSuffix = ".json"
 
 func (j journal) path(id uuid.UUID) string { return filepath.Join(j.dir, id.String()+journalSuffix) }
 
-// read returns what is kept, oldest first. A file that cannot be read is an error:
-// it may tell of a replay that is to go on.
-func (j journal) read() ([]Status, error) {
+const (
+	journalVersion = 1
+	journalMember  = "replay" // of the envelope
+)
+
+// read returns what is kept, oldest first. Of a file that is damaged, or that a newer version wrote,
+// it returns a status that says so: the file is left as it is, and its replay does not go on.
+func (j journal) read() (list []Status, unusable map[uuid.UUID]error, err error) {
 	if err := durable.MkdirAll(j.dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make the folder of replays: %w", err)
+		return nil, nil, fmt.Errorf("make the folder of replays: %w", err)
 	}
 	entries, err := os.ReadDir(j.dir) // by name, and ids are made in the order of time
 	if err != nil {
-		return nil, fmt.Errorf("read the folder of replays: %w", err)
+		return nil, nil, fmt.Errorf("read the folder of replays: %w", err)
 	}
-	var list []Status
+	unusable = map[uuid.UUID]error{}
 	for _, entry := range entries {
-		path := filepath.Join(j.dir, entry.Name())
 		if isUnfinished(entry.Name()) {
-			if err := os.Remove(path); err != nil {
-				return nil, fmt.Errorf("remove what is left of a replay: %w", err)
+			if err := os.Remove(filepath.Join(j.dir, entry.Name())); err != nil {
+				return nil, nil, fmt.Errorf("remove what is left of a replay: %w", err)
 			}
 		}
-		if !strings.HasSuffix(entry.Name(), journalSuffix) {
+		name, ok := strings.CutSuffix(entry.Name(), journalSuffix)
+		id, err := uuid.Parse(name)
+		if !ok || err != nil || j.path(id) != filepath.Join(j.dir, entry.Name()) {
 			continue // not one of ours
 		}
-		b, err := os.ReadFile(path)
-		var status Status
-		if err == nil {
-			err = json.Unmarshal(b, &status)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read the replay %s: %w; to forget it, remove the file", path, err)
+		status, err := j.readOne(id)
+		switch {
+		case errors.Is(err, envelope.ErrDamaged), errors.Is(err, envelope.ErrNewer):
+			unusable[id] = err
+		case err != nil:
+			return nil, nil, fmt.Errorf("read the replay %s: %w; make the file readable, or remove it to forget the replay", j.path(id), err)
 		}
 		list = append(list, status)
 	}
-	slices.SortStableFunc(list, func(a, b Status) int { return int(a.StartedAt - b.StartedAt) })
-	return list, nil
+	slices.SortStableFunc(list, func(a, b Status) int { return cmp.Compare(a.StartedAt, b.StartedAt) })
+	return list, unusable, nil
+}
+
+// readOne reads a file. With envelope.ErrDamaged and envelope.ErrNewer the status is one that has
+// failed.
+func (j journal) readOne(id uuid.UUID) (Status, error) {
+	b, err := os.ReadFile(j.path(id))
+	if errors.Is(err, syscall.EIO) {
+		err = fmt.Errorf("%w: %w", envelope.ErrDamaged, err)
+	}
+	var status Status
+	if err == nil {
+		status, err = parseStatus(b)
+	}
+	if err == nil && status.ID != id {
+		err = fmt.Errorf("%w: it is that of another replay", envelope.ErrDamaged)
+	}
+	if err == nil {
+		return status, nil
+	}
+	status = Status{ID: id, State: Failed, Error: "its file cannot be used, and was left as it is: " + err.Error() +
+		"; begin the replay again, which leaves out what it has done"}
+	if info, err := os.Stat(j.path(id)); err == nil {
+		status.StartedAt = event.Micros(info.ModTime().UnixMicro())
+		status.FinishedAt = status.StartedAt
+	}
+	return status, err
+}
+
+// parseStatus reads the content of a file. Before version 1 it had no envelope.
+func parseStatus(b []byte) (s Status, err error) {
+	_, text, err := envelope.Open(b, journalMember, 0, journalVersion)
+	if err != nil {
+		return s, err
+	}
+	if text == nil {
+		text = b
+	}
+	if err := envelope.Decode(text, &s); err != nil {
+		return s, err
+	}
+	switch s.State {
+	case Running, Done, Failed, Cancelled:
+		return s, nil
+	}
+	return s, fmt.Errorf("the state %.40q: %w", s.State, envelope.ErrNewer)
 }
 
 // isUnfinished reports whether a name is that of a status that was being written.
@@ -76,15 +130,16 @@ func (j journal) write(s Status) error {
 	if err != nil {
 		return fmt.Errorf("write down a replay: %w", err)
 	}
-	if err := durable.Replace(j.path(s.ID), bytes.NewReader(b)); err != nil {
+	if err := durable.Replace(j.path(s.ID), bytes.NewReader(envelope.Seal(journalVersion, journalMember, b))); err != nil {
 		return fmt.Errorf("write down a replay: %w", err)
 	}
 	return nil
 }
 
 // remove forgets a replay. One that stays is forgotten later.
-func (j journal) remove(id uuid.UUID) {
+func (j journal) remove(id uuid.UUID) error {
 	if err := os.Remove(j.path(id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return
+		return err
 	}
+	return nil
 }

@@ -54,6 +54,8 @@ const (
 var (
 	// ErrBusy is returned while as many replays are at work as may be.
 	ErrBusy = errors.New("another replay is at work; wait for its end, or cancel it")
+	// ErrErasing is returned while an erasure goes on that may concern what the replay names.
+	ErrErasing = errors.New("an erasure is at work that may concern what this replay names; try again when it has ended")
 	// ErrNotFound is returned for a replay that never was or is forgotten.
 	ErrNotFound = errors.New("there is no such replay; the newest are at /v1/replays")
 	// ErrClosed is returned when Run does not run.
@@ -100,8 +102,9 @@ type Runner struct {
 	closed  chan struct{} // closed when Run has ended
 	gate    *semaphore.Weighted
 
-	mu   sync.Mutex // guards jobs and what they tell
+	mu   sync.Mutex // guards jobs, what they tell, and bars
 	jobs []*job     // oldest first
+	bars []*barrier // of erasures that go on
 }
 
 // New returns a runner that knows what the folder tells.
@@ -123,12 +126,17 @@ func New(opts Options) (*Runner, error) {
 	if opts.Registerer != nil {
 		opts.Registerer.MustRegister(r.counts)
 	}
-	known, err := r.journal.read()
+	known, unusable, err := r.journal.read()
 	if err != nil {
 		return nil, err
 	}
 	for _, status := range known {
-		r.jobs = append(r.jobs, r.revive(status))
+		j := r.revive(status)
+		if err := unusable[status.ID]; err != nil {
+			j.foreign = true
+			r.log.Error("what is known of a replay cannot be used; its file is left as it is, and the replay does not go on", "file", r.journal.path(status.ID), "error", err)
+		}
+		r.jobs = append(r.jobs, j)
 	}
 	return r, nil
 }
@@ -143,7 +151,7 @@ func (r *Runner) Run(ctx context.Context) error {
 		return nil
 	}
 	for _, j := range r.list() {
-		if !j.ended() {
+		if j.begin() {
 			work.Go(func() { j.run(ctx) })
 		}
 	}
@@ -153,7 +161,9 @@ func (r *Runner) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case j := <-r.start:
-			work.Go(func() { j.run(ctx) })
+			if j.begin() {
+				work.Go(func() { j.run(ctx) })
+			}
 		}
 	}
 }
@@ -170,7 +180,7 @@ func (r *Runner) untilReady(ctx context.Context) bool {
 }
 
 // Start begins a replay and returns when it has ended, or after Patience how far
-// it has come. Errors: *InvalidError, *query.ParamError, ErrBusy, ErrClosed, and
+// it has come. Errors: *InvalidError, *query.ParamError, ErrBusy, ErrErasing, ErrClosed, and
 // that of writing down a replay that is to change something.
 func (r *Runner) Start(ctx context.Context, req Request) (Status, error) {
 	j, err := r.newJob(req)
@@ -218,6 +228,9 @@ func (r *Runner) admit(j *job) error {
 	if atWork >= most {
 		return ErrBusy
 	}
+	if r.barredLocked(&j.status.Request) {
+		return ErrErasing
+	}
 	if !j.status.DryRun {
 		if err := r.journal.write(j.status); err != nil {
 			return err
@@ -236,11 +249,11 @@ func (r *Runner) forgetLocked() {
 	}
 	for i := 0; len(r.jobs) > Remembered && i < len(r.jobs); {
 		j := r.jobs[i]
-		if !j.endedLocked() {
+		if !j.endedLocked() || j.foreign {
 			i++
 			continue
 		}
-		r.journal.remove(j.status.ID)
+		_ = r.journal.remove(j.status.ID) // else the next start forgets it
 		r.jobs = append(r.jobs[:i:i], r.jobs[i+1:]...)
 	}
 }
@@ -250,7 +263,7 @@ func (r *Runner) remove(j *job) {
 	defer r.mu.Unlock()
 	for i, other := range r.jobs {
 		if other == j {
-			r.journal.remove(j.status.ID)
+			_ = r.journal.remove(j.status.ID) // else it fails at the next start
 			r.jobs = append(r.jobs[:i:i], r.jobs[i+1:]...)
 			return
 		}

@@ -1,9 +1,11 @@
 package replay_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -18,6 +20,7 @@ import (
 	"github.com/google/uuid"
 	"go.uber.org/goleak"
 
+	"theeye/internal/envelope"
 	"theeye/internal/event"
 	"theeye/internal/ingest"
 	"theeye/internal/query"
@@ -48,10 +51,12 @@ type bench struct {
 	refusal  error // of the queue
 	types    map[string]*schema.Type
 	counts   []queue.Count // of the last frame
+
+	log *bytes.Buffer
 }
 
 func newBench(t *testing.T) *bench {
-	b := &bench{T: t, app: "shop", store: memory.New(), dir: t.TempDir(), outcomes: map[uint64][]event.Outcome{}, types: map[string]*schema.Type{}}
+	b := &bench{T: t, app: "shop", log: new(bytes.Buffer), store: memory.New(), dir: t.TempDir(), outcomes: map[uint64][]event.Outcome{}, types: map[string]*schema.Type{}}
 	b.collector = ingest.New(ingest.Options{Publish: b.publish, Types: func(_, name string) *schema.Type {
 		b.mu.Lock()
 		defer b.mu.Unlock()
@@ -112,7 +117,7 @@ func body(n int, data string) string {
 func (b *bench) runner() (r *replay.Runner, stop func()) {
 	b.Helper()
 	r, err := replay.New(replay.Options{
-		Reader: b.store, Collector: b.collector, Dir: b.dir, Step: b.step,
+		Reader: b.store, Collector: b.collector, Dir: b.dir, Step: b.step, Logger: slog.New(slog.NewTextHandler(b.log, nil)),
 		App:   func(name string) (replay.App, bool) { return replay.App{Zone: time.UTC}, name == "shop" },
 		Ready: func() error { return b.ready },
 		Outcomes: func(ctx context.Context, frame uint64, _ int) ([]event.Outcome, error) {
@@ -544,8 +549,151 @@ func TestStatesOnDisk(t *testing.T) {
 			t.Errorf("a file that is not known was deleted: %v", err)
 		}
 	}
-	write(id+".json", `{"state":`)
-	if _, err := replay.New(replay.Options{Dir: dir}); err == nil || !strings.Contains(err.Error(), id) {
-		t.Errorf("a file that cannot be read: %v", err)
+}
+
+// A file that is damaged, or that a newer version wrote, is left as it is and told, and its replay
+// does not go on; the others do.
+func TestFilesOfReplaysThatCannotBeUsed(t *testing.T) {
+	const id, other = "0198a000-0000-7000-8000-000000000001", "0198a000-0000-7000-8000-000000000002"
+	sealed := func(version int, text string) string {
+		return string(envelope.Seal(version, "replay", []byte(text)))
+	}
+	whole := `{"replay_id":"` + id + `","state":"running","filter":{},"dry_run":false,"until":7}`
+	for name, test := range map[string]struct {
+		content string
+		reason  string // "" when it can be used
+	}{
+		"whole":               {sealed(1, whole), ""},
+		"without an envelope": {whole, ""},
+		"cut":                 {sealed(1, whole)[:60], "it is damaged"},
+		"empty":               {"", "it is damaged"},
+		"a digit changed":     {strings.Replace(sealed(1, whole), `"until":7`, `"until":8`, 1), "it is damaged"},
+		"of another replay":   {strings.Replace(whole, id, other, 1), "it is damaged"},
+		"a newer version":     {sealed(2, whole), "newer version"},
+		"a newer member":      {sealed(1, strings.Replace(whole, `"until"`, `"shard":1,"until"`, 1)), "newer version"},
+		"a newer state":       {sealed(1, strings.Replace(whole, "running", "paused", 1)), "newer version"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			file := filepath.Join(b.dir, id+".json")
+			if err := os.WriteFile(file, []byte(test.content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			b.log.Reset()
+			r, _ := b.runner()
+			s, err := r.Status(uuid.MustParse(id))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if test.reason == "" {
+				if s.State == replay.Failed || len(r.Unusable()) != 0 {
+					t.Errorf("%+v", s)
+				}
+				return
+			}
+			if s.State != replay.Failed || !strings.Contains(s.Error, test.reason) || !strings.Contains(b.log.String(), "level=ERROR") || len(r.Unusable()) != 1 {
+				t.Errorf("%+v, told: %s", s, b.log)
+			}
+			for range replay.Remembered + 1 { // as many as are remembered push it out of memory
+				if name != "cut" {
+					break
+				}
+				b.start(r, replay.Request{})
+			}
+			if got, err := os.ReadFile(file); err != nil || string(got) != test.content || len(r.Unusable()) != 1 {
+				t.Errorf("it was changed: %s, %v", got, err)
+			}
+		})
+	}
+}
+
+// What names an erased session is ended and forgotten, in memory and on disk, and not begun as long
+// as the erasure goes on. Other replays go on.
+func TestErase(t *testing.T) {
+	const session, app = "s-7f3a\u00e9", "shop"
+	filter := func(name, value string) url.Values { return url.Values{name: {value}} }
+	for name, test := range map[string]struct {
+		req   replay.Request
+		app   bool // the application is erased, not the session
+		ended bool
+	}{
+		"a filter":          {replay.Request{Filter: filter("session_id", session)}, false, true},
+		"a session put in":  {replay.Request{SessionID: session}, false, true},
+		"a patch":           {replay.Request{Patch: jsontext.Value(`[{"op":"add","path":"/data/x","value":{"of":"` + strings.Replace(session, "7", `\u0037`, 1) + `"}}]`)}, false, true},
+		"an event's id":     {replay.Request{Filter: filter("event_id", uuid.NewString())}, false, true},
+		"a value":           {replay.Request{Filter: filter("where", `data.mail="x"`)}, false, true},
+		"another session":   {replay.Request{Filter: filter("session_id", "other")}, false, false},
+		"all":               {replay.Request{}, false, false},
+		"the application":   {replay.Request{Filter: filter("app", app)}, true, true},
+		"another one":       {replay.Request{Filter: filter("app", "blog")}, true, false},
+		"all, for its sake": {replay.Request{Patch: jsontext.Value(`[{"op":"add","path":"/data/x","value":1}]`)}, true, false},
+	} {
+		for _, at := range []string{"at work", "before it goes on"} {
+			t.Run(name+", "+at, func(t *testing.T) {
+				b := newBench(t)
+				b.schema(needsPath)
+				b.send(body(1, `{}`))
+				b.schema(`{}`)
+				r, stop := b.runner()
+				release, err := r.Hold(t.Context()) // it waits at its first page
+				if err != nil {
+					t.Fatal(err)
+				}
+				short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+				defer cancel()
+				begun, err := r.Start(short, test.req)
+				for errors.Is(err, replay.ErrClosed) {
+					begun, err = r.Start(short, test.req)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				id := begun.ID
+				if at != "at work" {
+					stop()
+					b.ready = errors.New("not yet")
+					r, _ = b.runner()
+				}
+				erase := func() (func(), error) {
+					if test.app {
+						return r.EraseApp(t.Context(), app)
+					}
+					return r.EraseSession(t.Context(), session)
+				}
+				finish, err := erase()
+				if err != nil {
+					t.Fatal(err)
+				}
+				s, err := r.Status(id)
+				if err != nil {
+					t.Fatal(err)
+				}
+				file, err := os.ReadFile(filepath.Join(b.dir, id.String()+".json"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !test.ended {
+					if s.State != replay.Running {
+						t.Errorf("another replay: %+v", s)
+					}
+				} else if s.State != replay.Cancelled || !strings.Contains(s.Error, "an erasure has ended it") || len(s.Filter) != 0 || s.SessionID != "" || s.Patch != nil {
+					t.Errorf("it is %+v", s)
+				} else if !strings.Contains(string(file), `"state":"cancelled"`) || strings.Contains(string(file), "s-7") || strings.Contains(string(file), `"patch"`) {
+					t.Errorf("its file has %s", file)
+				}
+				if at == "at work" && test.ended {
+					if _, err := r.Start(t.Context(), test.req); !errors.Is(err, replay.ErrErasing) {
+						t.Errorf("begun meanwhile: %v", err)
+					}
+					finish()
+					release()
+					if _, err := r.Start(t.Context(), test.req); err != nil {
+						t.Errorf("begun afterwards: %v", err)
+					}
+					return
+				}
+				release()
+			})
+		}
 	}
 }

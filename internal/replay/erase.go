@@ -1,0 +1,182 @@
+package replay
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"theeye/internal/durable"
+	"theeye/internal/event"
+	"theeye/internal/query"
+)
+
+// endedByErasure is told of a replay that an erasure has ended.
+const endedByErasure = "an erasure has ended it, because its filter or its patch may name what was erased; begin it again without that"
+
+// EraseSession removes a session from what is known of replays. Those at work that name it, or that
+// select by ids or values of events, which may be its, are ended, and none is begun until release is
+// called. When it returns no error, no file of a replay that can be read has the session any more.
+func (r *Runner) EraseSession(ctx context.Context, session string) (release func(), err error) {
+	return r.erase(ctx, func(req *Request) bool { return req.selectsByContent() || req.names(session) })
+}
+
+// EraseApp does the same for an application. Replays of all applications stay: they do not name it.
+func (r *Runner) EraseApp(ctx context.Context, app string) (release func(), err error) {
+	return r.erase(ctx, func(req *Request) bool { return slices.Contains(req.Filter[query.App], app) })
+}
+
+// barrier keeps replays from being begun.
+type barrier struct{ concerns func(*Request) bool }
+
+func (r *Runner) erase(ctx context.Context, concerns func(*Request) bool) (release func(), err error) {
+	bar := &barrier{concerns}
+	r.mu.Lock()
+	r.bars = append(r.bars, bar)
+	r.mu.Unlock()
+	release = func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.bars = slices.DeleteFunc(r.bars, func(other *barrier) bool { return other == bar })
+	}
+	if err := r.endAll(ctx, concerns); err != nil {
+		release()
+		return nil, err
+	}
+	return release, nil
+}
+
+// barredLocked reports whether an erasure concerns a request.
+func (r *Runner) barredLocked(req *Request) bool {
+	return slices.ContainsFunc(r.bars, func(b *barrier) bool { return b.concerns(req) })
+}
+
+func (r *Runner) endAll(ctx context.Context, concerns func(*Request) bool) error {
+	for _, j := range r.list() {
+		r.mu.Lock()
+		concerned := concerns(&j.status.Request)
+		r.mu.Unlock()
+		if !concerned {
+			continue
+		}
+		if err := j.end(ctx, endedByErasure); err != nil {
+			return fmt.Errorf("end the replay %s, which may name what is erased: %w", j.status.ID, err)
+		}
+		j.change(func(s *Status) { s.Request, s.After, s.Examples = Request{DryRun: s.DryRun}, nil, nil })
+		if err := j.runner.discard(j); err != nil {
+			return fmt.Errorf("remove from the replay %s what is erased: %w", j.status.ID, err)
+		}
+	}
+	return nil
+}
+
+// end cancels a job, which may have ended, and waits for its end.
+func (j *job) end(ctx context.Context, why string) error {
+	r := j.runner
+	r.mu.Lock()
+	waits := !j.begun && !j.endedLocked()
+	if waits { // nothing runs it yet
+		j.begun = true
+		j.status.State, j.status.Error, j.status.FinishedAt = Cancelled, why, event.Now()
+		close(j.done)
+	} else if !j.endedLocked() {
+		j.why = why
+	}
+	r.mu.Unlock()
+	if waits {
+		return nil
+	}
+	close(j.cancelled())
+	select {
+	case <-j.done:
+		return nil
+	case <-r.closed:
+		return ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// discard writes a job that has ended without what it was asked for, or removes its file.
+func (r *Runner) discard(j *job) error {
+	s := j.tell()
+	if s.DryRun || j.foreign {
+		return nil
+	}
+	if r.journal.write(s) == nil {
+		return nil
+	}
+	if err := r.journal.remove(s.ID); err != nil {
+		return err
+	}
+	return durable.SyncDir(r.journal.dir)
+}
+
+// Unusable returns the files of replays that cannot be used, because they are damaged or a newer
+// version wrote them. An erasure does not look into them.
+func (r *Runner) Unusable() (files []string) {
+	for _, j := range r.list() {
+		if j.foreign {
+			files = append(files, r.journal.path(j.status.ID))
+		}
+	}
+	return files
+}
+
+// RemoveUnusable forgets the replays of these files and deletes the files, durably.
+func (r *Runner) RemoveUnusable() error {
+	removed := false
+	for _, j := range r.list() {
+		if !j.foreign {
+			continue
+		}
+		if err := r.journal.remove(j.status.ID); err != nil {
+			return err
+		}
+		removed = true
+		r.mu.Lock()
+		r.jobs = slices.DeleteFunc(slices.Clone(r.jobs), func(other *job) bool { return other == j })
+		r.mu.Unlock()
+	}
+	if !removed {
+		return nil
+	}
+	return durable.SyncDir(r.journal.dir)
+}
+
+// selectsByContent reports whether the filter has ids or values of events.
+func (req *Request) selectsByContent() bool {
+	return req.Filter.Has(query.EventID) || req.Filter.Has("where")
+}
+
+// names reports whether a text is part of any that the request has.
+func (req *Request) names(text string) bool {
+	if strings.Contains(req.SessionID, text) {
+		return true
+	}
+	for _, values := range req.Filter {
+		if slices.ContainsFunc(values, func(value string) bool { return strings.Contains(value, text) }) {
+			return true
+		}
+	}
+	return patchNames(req.Patch, text)
+}
+
+// patchNames reports whether a text is part of a string in a patch. It says so of one that is no JSON.
+func patchNames(patch jsontext.Value, text string) bool {
+	if len(patch) == 0 {
+		return false
+	}
+	d := jsontext.NewDecoder(strings.NewReader(string(patch)), jsontext.AllowDuplicateNames(true))
+	for {
+		token, err := d.ReadToken()
+		if err != nil {
+			return d.StackDepth() > 0 || d.InputOffset() < int64(len(patch))
+		}
+		if token.Kind() == '"' && strings.Contains(token.String(), text) {
+			return true
+		}
+	}
+}
