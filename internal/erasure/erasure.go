@@ -31,15 +31,27 @@ type Tombstone struct {
 	// Frame is the queue's last frame, and Visible the store's, when the tombstone was written.
 	Frame, Visible uint64
 	Timeline       string // to which the frames belong; empty in the first form
-	// Finished reports that everything covered is gone; the queue was trimmed up to Trimmed.
-	Finished bool
-	Trimmed  uint64
+	// Finished reports that everything covered is gone; the queue was trimmed up to Trimmed, a
+	// frame of the timeline TrimmedOn.
+	Finished  bool
+	Trimmed   uint64
+	TrimmedOn string
 }
 
 // Lineage is the timeline of a data directory, with the last frame of each earlier one.
 type Lineage struct {
 	Timeline string
 	Ended    map[string]uint64
+}
+
+// here returns what of the frames of a timeline up to some frame a directory has: up to the end of
+// the timeline, when that is an earlier one. ok is false when it has none of that timeline.
+func (l Lineage) here(frame uint64, timeline string) (last uint64, ok bool) {
+	if timeline == l.Timeline {
+		return frame, true
+	}
+	end, ok := l.Ended[timeline]
+	return min(frame, end), ok
 }
 
 // Set is the tombstones of a data directory, ready to be asked. It does not change and may be
@@ -86,11 +98,18 @@ func (s *Set) Tombstones() []Tombstone { return s.list }
 // the end of the earlier timeline that t belongs to. ok is false when t belongs to a timeline
 // that this directory has no part of; only t.At can be compared then.
 func (s *Set) LastFrame(t Tombstone) (frame uint64, ok bool) {
-	if t.Timeline == s.lineage.Timeline {
-		return t.Frame, true
+	return s.lineage.here(t.Frame, t.Timeline)
+}
+
+// Trimmed returns the frame up to which finished erasures have trimmed this directory's queue, 0
+// for none.
+func (s *Set) Trimmed() (frame uint64) {
+	for _, t := range s.list {
+		if last, ok := s.lineage.here(t.Trimmed, t.TrimmedOn); ok {
+			frame = max(frame, last)
+		}
 	}
-	end, ok := s.lineage.Ended[t.Timeline]
-	return min(t.Frame, end), ok
+	return frame
 }
 
 // Greatest returns the last frame that any tombstone concerns, 0 when there is none.

@@ -74,7 +74,7 @@ func TestDamageIsNoticed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tombstones")
 	l := log(t, path, erasure.Digest{})
 	begin(t, l, two...)
-	if err := l.Finish(two[:1], 9); err != nil {
+	if err := l.Finish(two[:1], 9, "T"); err != nil {
 		t.Fatal(err)
 	}
 	b, err := os.ReadFile(path)
@@ -105,7 +105,7 @@ func TestFinished(t *testing.T) {
 	l := log(t, path, erasure.Digest{})
 	begin(t, l, two...)
 	before := l.Digest()
-	if err := l.Finish(two[:1], 9); err != nil {
+	if err := l.Finish(two[:1], 9, "T"); err != nil {
 		t.Fatal(err)
 	}
 	finished := func(known erasure.Digest) (list []bool) {
@@ -235,5 +235,29 @@ func TestCovers(t *testing.T) {
 	}
 	if new(erasure.Set).Covers(arrival("shop", "s", 1, 1, 1)) {
 		t.Error("an empty set covers something")
+	}
+}
+
+// A trim is repeated by whoever has the frames that were trimmed: on the timeline on which it was
+// done, and on later ones up to where that ended.
+func TestTrimmed(t *testing.T) {
+	l := log(t, filepath.Join(t.TempDir(), "tombstones"), erasure.Digest{})
+	begin(t, l, two...)
+	if err := errors.Join(l.Finish(two[:1], 9, "T"), l.Finish(two[1:], 20, "U")); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		lineage erasure.Lineage
+		want    uint64
+	}{
+		{erasure.Lineage{Timeline: "T"}, 9},
+		{erasure.Lineage{Timeline: "U", Ended: map[string]uint64{"T": 12}}, 20},
+		{erasure.Lineage{Timeline: "V", Ended: map[string]uint64{"T": 12, "U": 17}}, 17},
+		{erasure.Lineage{Timeline: "V", Ended: map[string]uint64{"T": 5}}, 5},
+		{erasure.Lineage{Timeline: "V"}, 0},
+	} {
+		if got := erasure.NewSet(l.Document(), c.lineage).Trimmed(); got != c.want {
+			t.Errorf("%+v: %d, want %d", c.lineage, got, c.want)
+		}
 	}
 }

@@ -27,7 +27,7 @@ import (
 //	{"version":2,"key":"…","crc":"…"}                                        the key of all hashes
 //	{"begun":"ID","app":"shop","session":"…","frame":17,"visible":15,"at":…,"timeline":"…","crc":"…"}
 //	{"begun":"ID","hash":"…","frame":17,"at":…,"crc":"…"}                    of the first form
-//	{"finished":"ID","trimmed":19,"crc":"…"}
+//	{"finished":"ID","trimmed":19,"timeline":"…","crc":"…"}
 //
 // In the first form of the file the first line had only the key, and each other line was
 // {"hash":"…","at":…,"frame":17,"done":true}, without a checksum.
@@ -187,7 +187,8 @@ func (d *Document) add(text []byte, committed bool) error {
 	case l.Finished == "":
 		return ErrNewer
 	case known && committed:
-		d.Tombstones[i].Finished, d.Tombstones[i].Trimmed = true, l.Trimmed
+		t := &d.Tombstones[i]
+		t.Finished, t.Trimmed, t.TrimmedOn = true, l.Trimmed, l.Timeline
 	}
 	return nil
 }

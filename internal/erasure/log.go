@@ -99,11 +99,11 @@ func (l *Log) Begin(added ...Tombstone) error {
 }
 
 // Finish notes that all that the tombstones cover is gone, and that the queue was trimmed up to
-// a frame. It is durable when Finish returns.
-func (l *Log) Finish(finished []Tombstone, trimmed uint64) error {
+// a frame of the present timeline. It is durable when Finish returns.
+func (l *Log) Finish(finished []Tombstone, trimmed uint64, timeline string) error {
 	var lines []any
 	for _, t := range finished {
-		lines = append(lines, line{Finished: t.ID, Trimmed: trimmed})
+		lines = append(lines, line{Finished: t.ID, Trimmed: trimmed, Timeline: timeline})
 	}
 	return l.append(lines)
 }

@@ -97,16 +97,8 @@ func (s *Store) Unfinished() bool {
 	return slices.ContainsFunc(s.current().erased.Tombstones(), func(t erasure.Tombstone) bool { return !t.Finished })
 }
 
-// Trimmed returns the frame up to which finished erasures have trimmed the queue, 0 for none. A
-// trim is not fsynced, so it is made again at a start.
-func (s *Store) Trimmed() (frame uint64) {
-	for _, t := range s.current().erased.Tombstones() {
-		if t.Timeline == s.current().manifest.Timeline {
-			frame = max(frame, t.Trimmed)
-		}
-	}
-	return frame
-}
+// Trimmed returns the frame up to which finished erasures have trimmed the queue, 0 for none.
+func (s *Store) Trimmed() uint64 { return s.current().erased.Trimmed() }
 
 // Erase removes from the segments all that has a tombstone, and returns what it
 // removed. It must be called when the store has flushed the frames
@@ -128,7 +120,7 @@ func (s *Store) Erase(ctx context.Context, trimmed uint64) (report []Erased, err
 	}
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
-	if err := s.tombstones.Finish(open, trimmed); err != nil {
+	if err := s.tombstones.Finish(open, trimmed, s.current().manifest.Timeline); err != nil {
 		return report, err
 	}
 	return report, s.commitTombstones()
