@@ -40,7 +40,7 @@ type ErasureAnswer struct {
 	SessionID  string       `json:"session_id"`
 	ErasedAt   string       `json:"erased_at" format:"date-time"`
 	Apps       []ErasedApp  `json:"apps"`
-	Unsearched []Unsearched `json:"unsearched" doc:"where files lie that were put aside as damaged; quarantine=1 deletes them"`
+	Unsearched []Unsearched `json:"unsearched" doc:"where files lie that were put aside because they are damaged or no manifest names them; quarantine=1 deletes them"`
 }
 
 // ErasedApp is what was removed from one application.

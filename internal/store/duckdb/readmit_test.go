@@ -116,3 +116,57 @@ func TestDamagedFileIsNotTakenBack(t *testing.T) {
 		t.Errorf("the books say %+v", a)
 	}
 }
+
+// A damaged segment is to be rebuilt until that was tried in vain, or there is nothing to rebuild it
+// from.
+func TestRebuilds(t *testing.T) {
+	dir := t.TempDir()
+	frames := threeSegments(t, dir)
+	if err := os.Truncate(segmentFile(dir, 2, "duckdb"), 5000); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, duckdb.Options{Dir: dir})
+	if d := s.Damaged(); len(d) != 1 || s.Rebuilds(d[0]) {
+		t.Errorf("without a queue %v is to be rebuilt", d)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	opts := duckdb.Options{Dir: dir, Frames: fromFrames(frames, 6)} // all are trimmed
+	s = open(t, opts)
+	if d := s.Damaged(); len(d) != 1 || !s.Rebuilds(d[0]) {
+		t.Errorf("beside a queue %v is not to be rebuilt", d)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, opts, false)
+	until(t, "the rebuild to be given up", func() bool { return !r.Rebuilds(r.Damaged()[0]) })
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// An acknowledgement of damage is durable, is made once, and is none of the next damage.
+func TestDamageIsAcknowledged(t *testing.T) {
+	dir := t.TempDir()
+	threeSegments(t, dir)
+	for i, id := range []int{2, 3} {
+		if err := os.Truncate(segmentFile(dir, id, "duckdb"), 5000); err != nil {
+			t.Fatal(err)
+		}
+		s := open(t, duckdb.Options{Dir: dir})
+		d := s.Damaged()
+		if len(d) != i+1 || d[i].Acknowledged || i > 0 && !d[0].Acknowledged {
+			t.Errorf("damaged: %v", d)
+		}
+		for _, want := range []int{1, 0} {
+			if list, err := s.AcknowledgeDamage(); err != nil || len(list) != want {
+				t.Errorf("acknowledged %v, want %d, %v", list, want, err)
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
