@@ -6,7 +6,7 @@ import (
 )
 
 // advisedCommand matches a command in back quotes that takes the flags of the client side.
-var advisedCommand = regexp.MustCompile("`eye (?:store|erase|backup|keys|apps|types|health)\\b[^`]*`") //nolint:gochecknoglobals // compiled once
+var advisedCommand = regexp.MustCompile("`eye (?:store|erase|backup|keys|apps|types|health|books)\\b[^`]*`")
 
 // advise completes the commands that a text advises by flags, such as "--data DIR", so that they can
 // be copied as they are printed. Whoever writes such a text need not know where the server is.

@@ -73,7 +73,7 @@ func (s *server) unconfirmed(since uint64) {
 	dir := filepath.Join(s.cfg.Data, confirmedDir)
 	s.log.Error("the record of what was acknowledged is missing; whether events were lost before this start cannot be told", "folder", dir, "kept_since_frame", since)
 	s.note(fmt.Sprintf("the record of what was acknowledged, %s, is missing, which was kept since frame %d: events that were lost before it began again would not be counted as lost; "+
-		"put the folder back if it was moved, with the server stopped, and confirm with `eye store acknowledge`", dir, since))
+		"put the folder back if it was moved, with the server stopped", dir, since))
 }
 
 // note keeps a text that /readyz tells.
@@ -149,7 +149,8 @@ func (s *server) lost(l queue.Loss) {
 	if l.Events() == 1 {
 		verb = "is"
 	}
-	text := fmt.Sprintf("%s of %s %s lost, because files of the queue or of the store are damaged, missing, or older than what was acknowledged (%s)",
+	text := fmt.Sprintf("%s of %s %s lost, because files of the queue or of the store are damaged, missing, or older than what was acknowledged (%s); "+
+		"what a file in queue/quarantine still holds comes back by `eye store rescue FILE`",
 		plural.Count(l.Events(), "acknowledged event"), frames, verb, strings.Join(apps, ", "))
 	s.log.Error("acknowledged events are lost", "first_frame", l.First, "last_frame", l.Last, "events", l.Events(), "apps", apps)
 	s.note(text)
@@ -176,7 +177,7 @@ func (s *server) acknowledge(ctx context.Context) ([]string, error) {
 func (s *server) notices() []string {
 	var list []string
 	for _, text := range s.running.list() {
-		list = append(list, text+"; what a file in queue/quarantine still holds comes back by `eye store rescue FILE`; `eye store acknowledge` ends this message")
+		list = append(list, text+"; `eye store acknowledge` ends this message")
 	}
 	if reason := s.clock.Reason(); reason != "" && s.expires() {
 		list = append(list, "retention: "+reason)

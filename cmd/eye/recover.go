@@ -98,7 +98,7 @@ func (f *clientFlags) acknowledge(ctx context.Context) error {
 		if len(answer.Acknowledged) == 0 {
 			return f.say("there was nothing to acknowledge")(nil)
 		}
-		return f.say("acknowledged:\n%s", strings.Join(answer.Acknowledged, "\n"))(nil)
+		return f.say("acknowledged:\n%s", advise(strings.Join(answer.Acknowledged, "\n"), f.where()))(nil)
 	})
 }
 

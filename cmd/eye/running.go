@@ -81,7 +81,7 @@ func beginRunning(dir string, log *slog.Logger) (*running, error) {
 		return nil, fmt.Errorf("%s cannot be read (%w) and cannot be moved away: %w", r.path, err, moveErr)
 	}
 	log.Error("what was told of losses before may be gone: its file is damaged and was moved to the quarantine", "file", r.path, "moved_to", moved, "error", err)
-	r.notes = []string{fmt.Sprintf("%s was damaged: what was told here of losses may be gone; see the log and `eye books`, and confirm with `eye store acknowledge`", r.path)}
+	r.notes = []string{r.path + " was damaged: reports of earlier losses may be gone with it; see the log and `eye books`"}
 	if err := r.mark(); err != nil { // as in connect; without the file a next start would take the last end for an ordered one
 		log.Warn("the data directory is not marked as used; damage by an unordered end may not be looked for", "error", err)
 	}
