@@ -391,3 +391,43 @@ func (s *server) metadataBlock() string {
 	}
 	return list[0]
 }
+
+// A queue that is begun again has a timeline of its own, also when the start that begins it is
+// killed at any time.
+func TestLostQueueBeginsATimeline(t *testing.T) {
+	s := &server{t: t, tags: "eyefault", data: t.TempDir()}
+	s.launch()
+	s.must(s.call("POST", "/v1/apps", s.admin, `{"app":"shop"}`), 201)
+	s.write, s.read = s.key("shop", "write"), s.key("shop", "read")
+	s.framesOf(2)
+	s.shutDown()
+	if err := os.RemoveAll(filepath.Join(s.data, "queue")); err != nil {
+		t.Fatal(err)
+	}
+	timelines := func() (n int) {
+		var m struct {
+			Manifest struct {
+				Timelines []struct{} `json:"timelines"`
+			} `json:"manifest"`
+		}
+		b, err := os.ReadFile(filepath.Join(s.data, "store", "MANIFEST.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(b, &m); err != nil {
+			t.Fatal(err)
+		}
+		return len(m.Manifest.Timelines)
+	}
+	before := timelines()
+	s.env = []string{"EYE_FAULT_KILL=before manifest:1"}
+	if s.launched() {
+		t.Fatal("the server was not killed")
+	}
+	s.env = nil
+	s.launch()
+	s.sums(2, 2, 0)
+	if got := timelines(); got != before+1 {
+		t.Errorf("there are %d earlier timelines, want %d", got, before+1)
+	}
+}

@@ -45,12 +45,6 @@ func (s *server) reconcile(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.queue.Began() && flushed > 0 {
-		s.store.Branch(flushed)
-		if err := s.store.Begin(false); err != nil {
-			return err
-		}
-	}
 	readable, err := s.queue.LastReadable(ctx)
 	if err != nil {
 		return err

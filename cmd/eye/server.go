@@ -132,6 +132,7 @@ func (s *server) open(ctx context.Context) (err error) {
 	}
 	if s.queue, err = queue.Open(ctx, queue.Options{
 		Dir: filepath.Join(cfg.Data, "queue"), Confirmed: filepath.Join(cfg.Data, confirmedDir), Unclean: s.running.unclean, MaxBytes: cfg.QueueMaxBytes, FirstSequence: flushed + 1, Logger: log, Registerer: metrics,
+		Beginning: func() error { return s.branch(flushed) },
 		Damaged: func(stream string) error {
 			if stream != registry.Stream {
 				return nil
@@ -164,6 +165,16 @@ func (s *server) open(ctx context.Context) (err error) {
 	state, err := s.queue.State(ctx)
 	s.backlog = state.Last
 	return err
+}
+
+// branch begins a timeline when a queue is made for a store that has flushed frames, durably and
+// before the queue is there: its frames are not those of the queue that is lost.
+func (s *server) branch(flushed uint64) error {
+	if flushed == 0 {
+		return nil
+	}
+	s.store.Branch(flushed)
+	return s.store.Begin(false)
 }
 
 // begin commits the store's manifest, before anything of this version's forms is written. A store

@@ -66,6 +66,9 @@ type Options struct {
 	// Damaged is called with the name of a stream other than that of the frames, before the server
 	// opens it, when one of its files is damaged. Its error ends Open. It may be nil.
 	Damaged func(stream string) error
+	// Beginning is called before the stream of frames is made, so that those to come are the first.
+	// It may be called again when it was not made after all. Its error ends Open. It may be nil.
+	Beginning func() error
 	// Fresh: the folder is new on purpose; that it is empty is not worth telling.
 	Fresh      bool
 	Logger     *slog.Logger
@@ -90,7 +93,6 @@ type Queue struct {
 
 	confirmed   *confirmed // nil without a folder for it
 	unconfirmed bool       // nothing was confirmed before this start
-	began       bool       // the stream of frames was made by Open
 	missing     Loss       // found by Reconcile
 
 	failed chan struct{} // closed when broken is set
@@ -171,16 +173,12 @@ func (q *Queue) openStream(ctx context.Context) error {
 			q.log.Error("the queue's folder is lost or was emptied; frames continue after what the store holds",
 				"first_sequence", q.opts.FirstSequence)
 		}
-		want.FirstSeq = max(q.opts.FirstSequence, 1)
-		_, err = q.js.CreateStream(ctx, want)
-		q.began = true
+		err = q.create(ctx, want)
 	case err == nil && info.State.LastSeq+1 < q.opts.FirstSequence:
 		q.log.Error("the queue is older than the store; it is begun anew after what the store holds",
 			"last_sequence", info.State.LastSeq, "first_sequence", q.opts.FirstSequence)
 		if err = q.js.DeleteStream(ctx, streamName); err == nil {
-			want.FirstSeq = q.opts.FirstSequence
-			_, err = q.js.CreateStream(ctx, want)
-			q.began = true
+			err = q.create(ctx, want)
 		}
 	case err == nil && !asWanted(info.Config, want): // when it is, a full disk does not matter
 		want.FirstSeq = info.Config.FirstSeq
@@ -199,6 +197,18 @@ func (q *Queue) openStream(ctx context.Context) error {
 	return nil
 }
 
+// create makes the stream of frames, which begins with the first sequence of the options.
+func (q *Queue) create(ctx context.Context, want jetstream.StreamConfig) error {
+	if q.opts.Beginning != nil {
+		if err := q.opts.Beginning(); err != nil {
+			return err
+		}
+	}
+	want.FirstSeq = max(q.opts.FirstSequence, 1)
+	_, err := q.js.CreateStream(ctx, want)
+	return err
+}
+
 // asWanted compares what the durability of frames hangs on.
 func asWanted(got, want jetstream.StreamConfig) bool {
 	return slices.Equal(got.Subjects, want.Subjects) && got.Storage == want.Storage && got.Retention == want.Retention &&
@@ -215,9 +225,6 @@ func (q *Queue) info(ctx context.Context) (*jetstream.StreamInfo, error) {
 	}
 	return stream.CachedInfo(), nil
 }
-
-// Began reports whether Open found no frames to go on with, so that those to come are the first.
-func (q *Queue) Began() bool { return q.began }
 
 // JetStream returns the handle to the server, for metadata.
 func (q *Queue) JetStream() jetstream.JetStream { return q.js }
