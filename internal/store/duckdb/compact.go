@@ -9,6 +9,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"theeye/internal/durable"
@@ -24,9 +25,12 @@ const (
 	DefaultMaxSegmentRows = 16_000_000
 	// maxSegmentBytes bounds a segment that is merged further.
 	maxSegmentBytes = 1 << 30
-	compactTick     = 10 * time.Second
-	compactRetry    = time.Minute
-	quantiles       = 64 // by which the times of a merge are known
+	// pieceMemory is the part of the memory of merges and erasures that the events of one segment
+	// may take which they write, when events are large; see mostRows.
+	pieceMemory  = 4
+	compactTick  = 10 * time.Second
+	compactRetry = time.Minute
+	quantiles    = 64 // by which the times of a merge are known
 )
 
 // compactor runs compactions, one at a time, until ctx ends.
@@ -70,6 +74,14 @@ func (s *Store) Compact(ctx context.Context) error {
 			err = s.rewrite(ctx, inputs, rowsOf(inputs), func(*Manifest, []SegmentInfo) {})
 		}
 		p.release()
+		if isOutOfMemory(err) && ctx.Err() == nil {
+			s.log.Warn("segments do not fit into memory together and stay as they are until the next start; "+
+				"with more memory (--store-memory) they can be merged", "segments", namesOf(inputs), "error", firstLine(err))
+			for _, x := range inputs {
+				s.unmerged[x.info.ID] = true
+			}
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -82,7 +94,7 @@ func (s *Store) Compact(ctx context.Context) error {
 func (s *Store) pick(segments []*segment) []*segment {
 	classes := map[int][]*segment{}
 	for _, x := range segments {
-		if class, ok := s.class(x.info); ok {
+		if class, ok := s.class(x.info); ok && !s.unmerged[x.info.ID] {
 			classes[class] = append(classes[class], x)
 		}
 	}
@@ -100,12 +112,33 @@ const minClass = -4
 // means that it has the largest size already.
 func (s *Store) class(info SegmentInfo) (class int, ok bool) {
 	rows := info.Rows.Events + info.Rows.Rejections + info.Rows.Traces
-	if rows > s.opts.MaxSegmentRows/mergeFan*3 || info.Data.Bytes > maxSegmentBytes/mergeFan*3 {
+	if rows > s.mostRows(info)/mergeFan*3 || info.Data.Bytes > maxSegmentBytes/mergeFan*3 {
 		return 0, false
 	}
 	size := float64(max(rows, 1)) / (float64(s.opts.FlushRows) / 2)
 	return max(int(math.Floor(math.Log(size)/math.Log(mergeFan))), minClass), true
 }
+
+// mostRows returns how many rows a segment may have that is made of others. DuckDB reads and writes
+// vectors of vectorRows rows, and holds all the text of one in memory, whatever it spills. Where
+// such a vector would not fit, a segment has only as many rows as do. The size of a row is taken
+// from the files; where that is misleading, rewrite divides further.
+func (s *Store) mostRows(inputs ...SegmentInfo) int64 {
+	var bytes, rows int64
+	for _, info := range inputs {
+		bytes += info.Data.Bytes
+		rows += info.Rows.Events + info.Rows.Rejections + info.Rows.Traces
+	}
+	budget := s.merger.limits.memory / pieceMemory
+	size := bytes / max(rows, 1)
+	if size*vectorRows <= budget {
+		return s.opts.MaxSegmentRows
+	}
+	return max(1, min(s.opts.MaxSegmentRows, budget/size))
+}
+
+// vectorRows is how many rows DuckDB reads and writes at once.
+const vectorRows = 2048
 
 // nearest returns the mergeFan segments of a list that span the least time. Those
 // without events count as of the time of their receipt.
@@ -147,6 +180,9 @@ func rowsOf(inputs []*segment) source {
 // rewrite writes rows that come from some segments into new ones, which take
 // their place; settle notes in the manifest what became of the rows that are not
 // among them. merging is held, and the segments are held by a snapshot.
+//
+// Where memory does not suffice for what comes from one segment, that is divided into
+// several. A merge fails then: its result would be merged again.
 func (s *Store) rewrite(ctx context.Context, inputs []*segment, rows source, settle func(m *Manifest, made []SegmentInfo)) (failed error) {
 	began := time.Now()
 	heavy, err := s.merger.begin(ctx, inputs)
@@ -158,7 +194,7 @@ func (s *Store) rewrite(ctx context.Context, inputs []*segment, rows source, set
 			s.log.Error("the instance of a compaction was not given back", "error", err)
 		}
 	}()
-	pieces, err := s.plan(ctx, heavy, rows)
+	pieces, err := s.plan(ctx, heavy, inputs, rows)
 	if err != nil {
 		return &heavyError{err}
 	}
@@ -171,15 +207,24 @@ func (s *Store) rewrite(ctx context.Context, inputs []*segment, rows source, set
 		level = max(level, x.info.Level+1)
 	}
 	var made []SegmentInfo
-	for _, r := range pieces {
+	for len(pieces) > 0 {
+		r := pieces[0]
 		info, err := s.writeSegment(ctx, heavy, draft{
 			id: s.reserveID(), level: level, bounds: r.bounds, block: blockSize(r.rows, sizes),
 			rows: func(table string) string { return r.of(table, rows) },
 		})
+		if isOutOfMemory(err) && len(inputs) == 1 && ctx.Err() == nil {
+			var halves []piece
+			if heavy, halves, err = s.divide(ctx, inputs, r, rows, err); err == nil {
+				pieces = append(halves, pieces[1:]...)
+				continue
+			}
+		}
 		if err != nil {
 			s.unlinkAll(made)
 			return &heavyError{err}
 		}
+		pieces = pieces[1:]
 		if info.Rows == (RowCounts{}) { // quantiles do not tell whether there is anything between two of them
 			s.unlink(info)
 			continue
@@ -193,6 +238,42 @@ func (s *Store) rewrite(ctx context.Context, inputs []*segment, rows source, set
 	return nil
 }
 
+// divide divides a piece that could not be written, and returns the instance in which to go on: what
+// one holds after it ran out of memory is not known. cause is the error when the piece cannot
+// be divided.
+func (s *Store) divide(ctx context.Context, inputs []*segment, r piece, rows source, cause error) (*instance, []piece, error) {
+	if err := s.merger.end(inputs, true); err != nil {
+		return nil, nil, errors.Join(cause, err)
+	}
+	heavy, err := s.merger.begin(ctx, inputs)
+	if err != nil {
+		return nil, nil, errors.Join(cause, err)
+	}
+	halves, err := r.halve(ctx, heavy, rows)
+	if err != nil {
+		return nil, nil, errors.Join(cause, err)
+	}
+	if halves == nil {
+		return nil, nil, cause
+	}
+	for i := range halves {
+		half := &halves[i]
+		if half.bounds, err = s.sliceBounds(ctx, heavy, half.of(eventTable, rows), half.rows); err != nil {
+			return nil, nil, errors.Join(cause, err)
+		}
+	}
+	s.log.Info("rows of a segment do not fit into memory together; they are written in two", "segment", namesOf(inputs), "rows", r.rows)
+	return heavy, halves, nil
+}
+
+func namesOf(list []*segment) string {
+	names := make([]string, len(list))
+	for i, x := range list {
+		names[i] = x.info.Data.Name
+	}
+	return strings.Join(names, " ")
+}
+
 // heavyError is an error of such an instance, whatever it says of itself.
 type heavyError struct{ err error }
 
@@ -201,30 +282,60 @@ func (e *heavyError) Error() string { return e.err.Error() }
 func (e *heavyError) Unwrap() error { return e.err }
 
 // piece is what becomes one segment of a merge: a range of times of events, and in
-// one piece the rejections and traces.
+// one piece the rejections and traces. A piece that was divided has the rows of some frames.
 type piece struct {
 	from, to int64 // of occurred_at, to exclusive
 	rows     int64 // about
 	bounds   []int64
 	others   bool
+	frames   *frames // nil for all
 }
+
+// frames are those from one to another, both included.
+type frames struct{ first, last uint64 }
 
 // of renders the rows of a table that a piece takes from a source.
 func (r piece) of(table string, rows source) string {
-	text := "SELECT " + columnsOf(table) + " FROM " + rows(table)
+	var conditions []string
 	switch {
 	case table == eventTable:
-		text += " WHERE occurred_at >= " + strconv.FormatInt(r.from, 10) + " AND occurred_at < " + strconv.FormatInt(r.to, 10)
+		conditions = append(conditions, "occurred_at >= "+strconv.FormatInt(r.from, 10), "occurred_at < "+strconv.FormatInt(r.to, 10))
 	case !r.others:
-		text += " WHERE FALSE"
+		conditions = append(conditions, "FALSE")
 	}
-	return text
+	if r.frames != nil { // DuckDB reads the text of these rows alone
+		conditions = append(conditions, "frame >= "+strconv.FormatUint(r.frames.first, 10), "frame <= "+strconv.FormatUint(r.frames.last, 10))
+	}
+	return "SELECT " + columnsOf(table) + " FROM " + rows(table) + whereAll(conditions)
+}
+
+// halve divides a piece into two with about as many rows each; nil when all of its rows are of one
+// frame.
+func (r piece) halve(ctx context.Context, in *instance, rows source) ([]piece, error) {
+	var selects []string
+	for _, table := range dataTables() {
+		selects = append(selects, "SELECT frame FROM ("+r.of(table, rows)+")")
+	}
+	var first, last, middle sql.Null[uint64]
+	var n int64
+	text := "SELECT min(frame), max(frame), quantile_disc(frame, 0.5), count(*) FROM (" + strings.Join(selects, " UNION ALL ") + ")"
+	if err := in.db.QueryRowContext(ctx, text).Scan(&first, &last, &middle, &n); err != nil {
+		return nil, fmt.Errorf("find frames: %w", err)
+	}
+	if first.V == last.V {
+		return nil, nil
+	}
+	r.rows = n / 2
+	end := min(middle.V, last.V-1)
+	low, high := r, r
+	low.frames, high.frames = &frames{first.V, end}, &frames{end + 1, last.V}
+	return []piece{low, high}, nil
 }
 
 // plan divides the times of a merge: so that no piece is too large, and so that
 // the few events that lie far from the others, as late ones do, get pieces of their
 // own, where they later meet others of their time.
-func (s *Store) plan(ctx context.Context, heavy *instance, rows source) ([]piece, error) {
+func (s *Store) plan(ctx context.Context, heavy *instance, inputs []*segment, rows source) ([]piece, error) {
 	times, total, err := timesOf(ctx, heavy, rows(eventTable))
 	if err != nil {
 		return nil, err
@@ -232,7 +343,11 @@ func (s *Store) plan(ctx context.Context, heavy *instance, rows source) ([]piece
 	if total == 0 {
 		return []piece{{from: math.MinInt64, to: math.MaxInt64, others: true}}, nil
 	}
-	pieces := cut(times, total, s.opts.MaxSegmentRows)
+	infos := make([]SegmentInfo, len(inputs))
+	for i, x := range inputs {
+		infos[i] = x.info
+	}
+	pieces := cut(times, total, s.mostRows(infos...))
 	for i := range pieces {
 		r := &pieces[i]
 		if r.bounds, err = s.sliceBounds(ctx, heavy, r.of(eventTable, rows), r.rows); err != nil {

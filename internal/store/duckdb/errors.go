@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/duckdb/duckdb-go/v2"
@@ -18,11 +19,16 @@ func storeError(ctx context.Context, what string, err error) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case isTemporary(err):
-		// DuckDB's further lines are advice about settings that are locked.
-		text, _, _ := strings.Cut(err.Error(), "\n")
-		return fmt.Errorf("%w: %s: %s", store.ErrUnavailable, what, text)
+		return fmt.Errorf("%w: %s: %s", store.ErrUnavailable, what, firstLine(err))
 	}
 	return fmt.Errorf("%s: %w", what, err)
+}
+
+// firstLine returns what an error of DuckDB says: its further lines are advice about settings
+// that are locked.
+func firstLine(err error) string {
+	text, _, _ := strings.Cut(err.Error(), "\n")
+	return text
 }
 
 // isTemporary reports whether an error comes from a lack of memory, an
@@ -30,10 +36,23 @@ func storeError(ctx context.Context, what string, err error) error {
 func isTemporary(err error) bool {
 	if known, ok := errors.AsType[*duckdb.Error](err); ok {
 		switch known.Type {
-		case duckdb.ErrorTypeOutOfMemory, duckdb.ErrorTypeInterrupt, duckdb.ErrorTypeTransaction:
+		case duckdb.ErrorTypeInterrupt, duckdb.ErrorTypeTransaction:
 			return true
 		}
 	}
-	// An appender tells its errors without their type.
-	return strings.Contains(err.Error(), "could not allocate") || strings.Contains(err.Error(), "failed to allocate")
+	return isOutOfMemory(err)
+}
+
+// isOutOfMemory reports whether DuckDB did not have the memory for a statement.
+func isOutOfMemory(err error) bool {
+	if err == nil {
+		return false
+	}
+	if known, ok := errors.AsType[*duckdb.Error](err); ok && known.Type == duckdb.ErrorTypeOutOfMemory {
+		return true
+	}
+	// Appenders, commits and checkpoints tell their errors without that type.
+	return slices.ContainsFunc([]string{"could not allocate", "failed to allocate", "failed to pin"}, func(text string) bool {
+		return strings.Contains(err.Error(), text)
+	})
 }

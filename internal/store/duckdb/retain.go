@@ -2,6 +2,7 @@ package duckdb
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"theeye/internal/durable"
 	"theeye/internal/event"
 )
 
@@ -67,7 +69,8 @@ func (s *Store) Newest() time.Time {
 	return newest
 }
 
-// Expire removes what has expired. Writing, flushing and reading go on meanwhile.
+// Expire removes what has expired. Writing, flushing and reading go on meanwhile. After an error
+// with one segment it goes on with the others.
 func (s *Store) Expire(ctx context.Context) error {
 	if !s.keeps() || s.opts.Retain == nil {
 		return nil
@@ -76,12 +79,23 @@ func (s *Store) Expire(ctx context.Context) error {
 	defer s.merging.Unlock()
 	p := s.snapshot()
 	defer p.release()
+	var failed error
 	for _, x := range p.view.segments {
-		if err := s.expire(ctx, x); err != nil {
-			return fmt.Errorf("remove what has expired from segment %s: %w", x.info.Data.Name, err)
+		err := s.expire(ctx, x)
+		if err == nil {
+			continue
+		}
+		failed = errors.Join(failed, fmt.Errorf("remove what has expired from segment %s: %w", x.info.Data.Name, err))
+		if p.stops(ctx, err) {
+			break
 		}
 	}
-	return nil
+	return failed
+}
+
+// stops reports whether work on other segments is of no use after an error with one.
+func (p *snapshot) stops(ctx context.Context, err error) bool {
+	return ctx.Err() != nil || isFatal(err) || p.in.gone.Load() || errors.Is(err, durable.ErrUncertain)
 }
 
 // expire removes a segment, or the rows of it that have expired.

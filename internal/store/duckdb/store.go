@@ -101,9 +101,10 @@ type Store struct {
 	readers *fair.Semaphore // queries at once
 	packer  packer          // of the bodies of rejections
 
-	exporters chan *heavy // those that no export uses
-	merger    *heavy      // guarded by merging
-	endings   *endings    // of exports
+	exporters chan *heavy     // those that no export uses
+	merger    *heavy          // guarded by merging
+	unmerged  map[uint64]bool // segments that did not fit into memory with others, by id; guarded by merging
+	endings   *endings        // of exports
 
 	writing sync.Mutex        // behind upkeep; guards what the writer uses, down to the blank line
 	writer  *sql.Conn         // of reading
@@ -141,6 +142,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		resets: make(chan struct{}, 1), failed: make(chan error, 1),
 		intents: intents{dir: opts.Dir}, tombstones: &erasure.Log{},
 	}
+	s.unmerged = map[uint64]bool{}
 	s.merger, s.exporters, s.endings = s.newMerger(), s.newExporters(), newEndings()
 	s.state = &state{view: &view{}, arrivals: map[string]store.Arrivals{}, manifest: &Manifest{}, erased: &erasure.Set{}}
 	if opts.Dir != "" {
