@@ -136,3 +136,28 @@ func TestErasedWhereItIsLater(t *testing.T) {
 	s.must(s.call("POST", "/v1/events?wait=stored", s.write, corrected()), 201)
 	s.erased(0, 5)
 }
+
+// An erasure that cannot be finished is answered with 503 and tried again; it does not keep others
+// from being finished.
+func TestEraseWhileAnotherFails(t *testing.T) {
+	s := &server{t: t, tags: "eyefault", data: t.TempDir(), args: []string{"--flush-rows", "1000"}}
+	s.launch()
+	s.must(s.call("POST", "/v1/apps", s.admin, `{"app":"shop"}`), 201)
+	s.write, s.read = s.key("shop", "write"), s.key("shop", "read")
+	for _, session := range []string{mary, "second"} { // a segment each
+		s.must(s.call("POST", "/v1/events?wait=stored", s.write, "["+about(session, "2021-01-01T00:00:00Z", 1)+","+about("other", "2021-01-01T00:00:00Z", len(session))+"]"), 201)
+		s.shutDown()
+		s.env = []string{"EYE_FAULT_FAIL=before erasure:2"}
+		s.launch()
+	}
+	a := s.call("DELETE", "/v1/sessions/"+mary, s.admin, "")
+	s.must(a, 503)
+	if a.header.Get("Retry-After") == "" || !strings.Contains(a.text("detail"), "tried again") {
+		t.Errorf("the answer is %v %s", a.header, a.body)
+	}
+	s.must(s.call("DELETE", "/v1/sessions/second", s.admin, ""), 200)
+	s.must(s.call("GET", "/v1/sessions/second", s.read, ""), 404)
+	s.must(s.call("GET", "/v1/sessions/"+mary, s.read, ""), 200)
+	s.must(s.call("DELETE", "/v1/sessions/"+mary, s.admin, ""), 200)
+	s.must(s.call("GET", "/v1/sessions/"+mary, s.read, ""), 404)
+}

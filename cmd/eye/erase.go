@@ -71,12 +71,17 @@ func newEraser(e *eraser) *eraser {
 	return e
 }
 
-const eraseRetry = 10 * time.Second
+// After an error a pass is made again: soon at first, and then after twice as long each time, up to
+// mostEraseRetry, because each ends the backups and exports that run.
+const (
+	eraseRetry     = 10 * time.Second
+	mostEraseRetry = time.Hour
+)
 
 var errErasing = fmt.Errorf("%w: the erasure goes on when the server has started again", store.ErrUnavailable)
 
-// erase erases a session in some applications, nil for all. After an error it goes on in the
-// background, at the next start at the latest.
+// erase erases a session in some applications, nil for all. The error is erasure.ErrUnfinished when
+// it has begun; it goes on in the background then, at the next start at the latest.
 func (e *eraser) erase(ctx context.Context, apps []string, session string) (httpapi.Erasure, error) {
 	buried := apps
 	if buried == nil {
@@ -87,7 +92,7 @@ func (e *eraser) erase(ctx context.Context, apps []string, session string) (http
 		return httpapi.Erasure{}, err
 	}
 	defer release()
-	return e.erased(ctx, func(at event.Micros, frame uint64) error { return e.store.Bury(buried, session, at, frame) }, func(one duckdb.Erased) bool {
+	return e.erased(ctx, func(at event.Micros, frame uint64) ([]string, error) { return e.store.Bury(buried, session, at, frame) }, func(one duckdb.Erased) bool {
 		return one.SessionKey == e.store.Erasures().SessionKey(session) && (apps == nil || slices.Contains(apps, one.App))
 	})
 }
@@ -106,10 +111,10 @@ func (e *eraser) eraseApp(ctx context.Context, app registry.App) (httpapi.Erasur
 		return httpapi.Erasure{}, err
 	}
 	defer free()
-	done, err := e.erased(ctx, func(at event.Micros, _ uint64) error {
+	done, err := e.erased(ctx, func(at event.Micros, _ uint64) ([]string, error) {
 		frame, release, err := e.boundary(ctx)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		defer release()
 		return e.store.BuryApp(app.Name, at, frame)
@@ -138,9 +143,13 @@ func (e *eraser) boundary(ctx context.Context) (frame uint64, release func(), er
 	return frame, release, nil
 }
 
-// erased sets a tombstone, waits for a pass, and reports what it removed that is counted.
-func (e *eraser) erased(ctx context.Context, bury func(at event.Micros, frame uint64) error, counts func(duckdb.Erased) bool) (httpapi.Erasure, error) {
-	at, err := e.begin(ctx, bury)
+// burial sets tombstones, of what came up to now, and returns their ids.
+type burial func(at event.Micros, frame uint64) (ids []string, err error)
+
+// erased sets a tombstone, waits for a pass, and reports what it removed that is counted. What
+// else the pass could not finish is no concern of it.
+func (e *eraser) erased(ctx context.Context, bury burial, counts func(duckdb.Erased) bool) (httpapi.Erasure, error) {
+	at, ids, err := e.begin(ctx, bury)
 	if err != nil {
 		return httpapi.Erasure{}, err
 	}
@@ -150,8 +159,8 @@ func (e *eraser) erased(ctx context.Context, bury func(at event.Micros, frame ui
 	case <-ctx.Done():
 		return httpapi.Erasure{}, ctx.Err()
 	}
-	if p.err != nil {
-		return httpapi.Erasure{}, fmt.Errorf("erase: %w", p.err)
+	if !e.store.Finished(ids) {
+		return httpapi.Erasure{}, errors.Join(erasure.ErrUnfinished, p.err)
 	}
 	done := httpapi.Erasure{ErasedAt: at}
 	byApp := map[string]int{}
@@ -173,19 +182,19 @@ func (e *eraser) erased(ctx context.Context, bury func(at event.Micros, frame ui
 	return done, err
 }
 
-// begin sets a tombstone.
-func (e *eraser) begin(ctx context.Context, bury func(at event.Micros, frame uint64) error) (event.Micros, error) {
+// begin sets tombstones.
+func (e *eraser) begin(ctx context.Context, bury burial) (at event.Micros, ids []string, err error) {
 	e.looking.Lock()
 	defer e.looking.Unlock()
-	at := event.Now()
+	at = event.Now()
 	state, err := e.queue.State(ctx)
 	if err != nil {
-		return at, err
+		return at, nil, err
 	}
-	if err := bury(at, state.Last); err != nil {
-		return at, fmt.Errorf("begin erasure: %w", err)
+	if ids, err = bury(at, state.Last); err != nil {
+		return at, nil, fmt.Errorf("begin erasure: %w", err)
 	}
-	return at, nil
+	return at, ids, nil
 }
 
 // unsearched tells what an erasure does not look into.
@@ -289,7 +298,7 @@ func (e *eraser) run(ctx context.Context) error {
 	var background sync.WaitGroup
 	defer background.Wait()
 	background.Go(func() { e.finishApps(ctx) })
-	retry := time.NewTimer(0) // what is left over
+	retry, wait := time.NewTimer(0), eraseRetry // what is left over
 	defer retry.Stop()
 	for {
 		select {
@@ -302,9 +311,13 @@ func (e *eraser) run(ctx context.Context) error {
 		if p.err = e.retrim(ctx); p.err == nil && e.store.Unfinished() {
 			p.removed, p.err = e.pass(ctx)
 		}
-		if p.err != nil && ctx.Err() == nil {
-			e.log.Error("an erasure could not be finished; it is tried again", "error", p.err)
-			retry.Reset(eraseRetry)
+		switch {
+		case p.err == nil:
+			wait = eraseRetry
+		case ctx.Err() == nil:
+			e.log.Error("an erasure could not be finished; it is tried again", "after", wait.String(), "error", p.err)
+			retry.Reset(wait)
+			wait = min(2*wait, mostEraseRetry)
 		}
 		if ctx.Err() != nil {
 			p.err = errErasing
@@ -337,7 +350,8 @@ func (e *eraser) retrim(ctx context.Context) error {
 }
 
 // pass removes what has a tombstone: from the queue, and then from the segments. It ends with
-// nothing of it left in a file that the queue or the store still has.
+// nothing of it left in a file that the queue or the store still has, but for tombstones that are
+// not finished, of which the error tells.
 func (e *eraser) pass(ctx context.Context) (removed []duckdb.Erased, err error) {
 	release, err := e.replays.Hold(ctx)
 	if err != nil {
@@ -360,14 +374,7 @@ func (e *eraser) pass(ctx context.Context) (removed []duckdb.Erased, err error) 
 	if err := e.step("queue cleared"); err != nil {
 		return nil, err
 	}
-	defer e.endReaders() // so that the segments of before go at once
 	return e.store.Erase(ctx, trimmed)
-}
-
-// endReaders ends backups and exports that would copy what is erased.
-func (e *eraser) endReaders() {
-	e.store.EndLeases()
-	e.store.EndExports()
 }
 
 // clearQueue brings what the queue holds into segments, and deletes every file of the queue that
@@ -428,13 +435,14 @@ func (e *eraser) trimFlushed(ctx context.Context) (trimmed uint64, err error) {
 	if err := e.store.CheckCarried(ctx, state.First, flushed); err != nil {
 		return 0, err
 	}
-	e.endReaders()
+	e.store.EndLeases() // they would copy what is erased
+	e.store.EndExports()
 	return flushed, e.queue.Trim(ctx, flushed)
 }
 
 // finishApps erases the applications whose erasure was begun before the start.
 func (e *eraser) finishApps(ctx context.Context) {
-	for ctx.Err() == nil {
+	for wait := eraseRetry; ctx.Err() == nil; wait = min(2*wait, mostEraseRetry) {
 		err := e.resumeApps(ctx)
 		if err == nil {
 			return
@@ -442,11 +450,11 @@ func (e *eraser) finishApps(ctx context.Context) {
 		if ctx.Err() == nil {
 			e.log.Error("the erasure of an application could not be finished; it is tried again", "error", err)
 		}
-		_ = pause(ctx, eraseRetry)
+		_ = pause(ctx, wait)
 	}
 }
 
-func (e *eraser) resumeApps(ctx context.Context) error {
+func (e *eraser) resumeApps(ctx context.Context) (failed error) {
 	for _, app := range e.apps.Apps() {
 		if app.ErasingSince == nil {
 			continue
@@ -456,15 +464,16 @@ func (e *eraser) resumeApps(ctx context.Context) error {
 			continue
 		}
 		if err != nil {
-			return err
+			failed = errors.Join(failed, fmt.Errorf("erase application %q: %w", app.Name, err))
+			continue
 		}
 		note := registry.Entry{Act: "finishErasure", App: app.Name}
 		note.Note("erased_at", done.ErasedAt.String())
 		if err := e.apps.Trail().Record(ctx, note); err != nil {
-			return err
+			failed = errors.Join(failed, err)
 		}
 	}
-	return nil
+	return failed
 }
 
 // newEraseCommand returns `eye erase`.

@@ -20,14 +20,26 @@ var answerFirst = os.Getenv("EYE_FAULT_ANSWER_FIRST") != "" //nolint:gochecknogl
 // storeStep breaks the store at the nth time that a step of it is reached:
 // EYE_FAULT_KILL="step:n" ends the process there as SIGKILL does, and
 // EYE_FAULT_FATAL="step:n" is a fatal error of DuckDB. "first>step:n" counts from
-// when another step was reached.
+// when another step was reached. EYE_FAULT_FAIL="step:n" is an error at the first n times.
 func storeStep() func(string) error {
 	kill := nth("EYE_FAULT_KILL", func() error {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {}
 	})
 	fatal := nth("EYE_FAULT_FATAL", func() error { return fmt.Errorf("%w: for a test", duckdb.ErrFatal) })
-	return func(step string) error { return errors.Join(kill(step), fatal(step)) }
+	fail := func(string) error { return nil }
+	if name, times, ok := strings.Cut(os.Getenv("EYE_FAULT_FAIL"), ":"); ok {
+		var left atomic.Int64
+		n, _ := strconv.Atoi(times)
+		left.Store(int64(n))
+		fail = func(step string) error {
+			if step == name && left.Add(-1) >= 0 {
+				return errors.New("it failed for a test")
+			}
+			return nil
+		}
+	}
+	return func(step string) error { return errors.Join(kill(step), fatal(step), fail(step)) }
 }
 
 // nth returns what runs a fault at the nth time of the step that a variable names.

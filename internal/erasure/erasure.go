@@ -9,12 +9,17 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
+	"iter"
 
 	"theeye/internal/event"
 )
 
 // AllApps is the application of a tombstone that holds for every application.
 const AllApps = "*"
+
+// ErrUnfinished tells that an erasure has begun and something of it is left. It goes on by itself.
+var ErrUnfinished = errors.New("the erasure is not finished")
 
 // Tombstone records that a session, or all of an application, was erased.
 type Tombstone struct {
@@ -57,29 +62,56 @@ func (l Lineage) here(frame uint64, timeline string) (last uint64, ok bool) {
 // Set is the tombstones of a data directory, ready to be asked. It does not change and may be
 // used concurrently. The zero value is empty.
 type Set struct {
-	key      []byte
-	list     []Tombstone
-	lineage  Lineage
-	sessions map[string][]int // indexes of list by Session
+	key     []byte
+	list    []Tombstone
+	lineage Lineage
+	indexed int      // list[:indexed] is in the first index, which sets share, and the rest in the second
+	indexes [2]index // of list
+}
+
+// index finds tombstones of a list: their places in it.
+type index struct {
+	sessions map[string][]int // by Session
 	apps     map[string][]int // of whole applications, by name
 	hashes   map[string][]int // by Hash
 }
 
-// NewSet returns the set of a document in the directory with the given lineage.
-func NewSet(d Document, lineage Lineage) *Set {
-	s := &Set{lineage: lineage, list: d.Tombstones, sessions: map[string][]int{}, apps: map[string][]int{}, hashes: map[string][]int{}}
-	s.key, _ = hex.DecodeString(d.Key) // checked when it was read
-	for i, t := range s.list {
-		switch {
+// newIndex returns the index of list[from:].
+func newIndex(list []Tombstone, from int) index {
+	x := index{sessions: map[string][]int{}, apps: map[string][]int{}, hashes: map[string][]int{}}
+	for i := from; i < len(list); i++ {
+		switch t := &list[i]; {
 		case t.Hash != "":
-			s.hashes[t.Hash] = append(s.hashes[t.Hash], i)
+			x.hashes[t.Hash] = append(x.hashes[t.Hash], i)
 		case t.Session != "":
-			s.sessions[t.Session] = append(s.sessions[t.Session], i)
+			x.sessions[t.Session] = append(x.sessions[t.Session], i)
 		default:
-			s.apps[t.App] = append(s.apps[t.App], i)
+			x.apps[t.App] = append(x.apps[t.App], i)
 		}
 	}
+	return x
+}
+
+// NewSet returns the set of a document in the directory with the given lineage.
+func NewSet(d Document, lineage Lineage) *Set {
+	s := &Set{lineage: lineage, list: d.Tombstones, indexed: len(d.Tombstones)}
+	s.key, _ = hex.DecodeString(d.Key) // checked when it was read
+	s.indexes[0] = newIndex(s.list, 0)
 	return s
+}
+
+// maxUnshared is how many tombstones With indexes anew at most.
+const maxUnshared = 256
+
+// With returns the set of the document that the document of s has become by lines that were added.
+// Most calls take no time for the tombstones that s has.
+func (s *Set) With(d Document, lineage Lineage) *Set {
+	if s.indexed == 0 || len(d.Tombstones) > s.indexed+maxUnshared {
+		return NewSet(d, lineage)
+	}
+	next := &Set{key: s.key, lineage: lineage, list: d.Tombstones, indexed: s.indexed}
+	next.indexes = [2]index{s.indexes[0], newIndex(d.Tombstones, s.indexed)}
+	return next
 }
 
 // Only returns a set of some of the tombstones.
@@ -153,31 +185,50 @@ func (s *Set) Cover(app, session string) (c Cover) {
 		return c
 	}
 	for _, name := range [...]string{app, AllApps} {
-		for _, i := range s.apps[name] {
-			c = s.withApp(c, s.list[i])
+		for t := range s.found(ofApps, func() string { return name }) {
+			c = s.withApp(c, t)
 		}
 	}
-	if len(s.hashes) > 0 {
-		for _, i := range s.hashes[s.hash(app)] {
-			c = s.withApp(c, s.list[i])
-		}
+	for t := range s.found(ofHashes, func() string { return s.hash(app) }) {
+		c = s.withApp(c, t)
 	}
 	if session == "" {
 		return c
 	}
-	if len(s.sessions) > 0 {
-		for _, i := range s.sessions[s.hash(session)] {
-			if t := s.list[i]; t.App == app || t.App == AllApps {
-				c.session = max(c.session, t.At)
+	for t := range s.found(ofSessions, func() string { return s.hash(session) }) {
+		if t.App == app || t.App == AllApps {
+			c.session = max(c.session, t.At)
+		}
+	}
+	for t := range s.found(ofHashes, func() string { return s.hash(app + "\x00" + session) }) {
+		c.session = max(c.session, t.At)
+	}
+	return c
+}
+
+func ofApps(x *index) map[string][]int     { return x.apps }
+func ofSessions(x *index) map[string][]int { return x.sessions }
+func ofHashes(x *index) map[string][]int   { return x.hashes }
+
+// found returns the tombstones with a key, which is only made when there are any in the maps.
+func (s *Set) found(in func(*index) map[string][]int, key func() string) iter.Seq[Tombstone] {
+	return func(yield func(Tombstone) bool) {
+		var made string
+		for k := range s.indexes {
+			m := in(&s.indexes[k])
+			if len(m) == 0 {
+				continue
+			}
+			if made == "" {
+				made = key()
+			}
+			for _, i := range m[made] {
+				if !yield(s.list[i]) {
+					return
+				}
 			}
 		}
 	}
-	if len(s.hashes) > 0 {
-		for _, i := range s.hashes[s.hash(app+"\x00"+session)] {
-			c.session = max(c.session, s.list[i].At)
-		}
-	}
-	return c
 }
 
 // withApp returns a cover with a tombstone of the whole application added.

@@ -14,6 +14,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"theeye/internal/backup"
+	"theeye/internal/erasure"
 	"theeye/internal/ingest"
 	"theeye/internal/nofile"
 	"theeye/internal/query"
@@ -131,6 +132,8 @@ func (s *Server) problemOf(err error) *ProblemDetails {
 		return unavailable("the server is stopping: nothing of this request was kept; try again")
 	case errors.Is(err, queue.ErrUnknown):
 		return unavailable("it is not known whether the events were kept: send them again with the same ids, which is safe")
+	case errors.Is(err, erasure.ErrUnfinished):
+		return unavailable("the erasure is not finished, and is tried again by itself: send the request again until it is answered with 200; the server's log says what to do if it stays so")
 	case errors.Is(err, store.ErrTooWide):
 		return problem(http.StatusBadRequest, err.Error())
 	case errors.As(err, &prepares):

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/google/uuid"
@@ -29,8 +30,9 @@ type Erased struct {
 // Bury begins the erasure of a session (S11) in one application, or in all with
 // erasure.AllApps: what arrives from now on for it has the fate erased when it was received, was
 // sent or occurred not after at, or tells no sent time. The tombstone is durable when Bury
-// returns. frame is the last frame that was acknowledged; the erasure is finished by Erase.
-func (s *Store) Bury(apps []string, session string, at event.Micros, frame uint64) error {
+// returns. frame is the last frame that was acknowledged; the erasure is finished by Erase. Bury
+// returns the ids of the tombstones, one for each application.
+func (s *Store) Bury(apps []string, session string, at event.Micros, frame uint64) (ids []string, err error) {
 	return s.bury(func() (added []erasure.Tombstone, err error) {
 		key, err := s.tombstones.SessionKey(session)
 		for _, app := range apps {
@@ -43,36 +45,37 @@ func (s *Store) Bury(apps []string, session string, at event.Micros, frame uint6
 // BuryApp begins the erasure of all that frames up to one carried for an application, whatever
 // time it tells. So what another application of that name sends later is stored. The rest is
 // as with Bury.
-func (s *Store) BuryApp(app string, at event.Micros, frame uint64) error {
+func (s *Store) BuryApp(app string, at event.Micros, frame uint64) (ids []string, err error) {
 	return s.bury(func() ([]erasure.Tombstone, error) {
 		return []erasure.Tombstone{{App: app, At: at, Frame: frame}}, nil
 	})
 }
 
 // bury adds tombstones, which are durable when it returns.
-func (s *Store) bury(added func() ([]erasure.Tombstone, error)) error {
+func (s *Store) bury(added func() ([]erasure.Tombstone, error)) (ids []string, err error) {
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
 	s.writing.Lock() // no batch is decided by what was before
 	defer s.writing.Unlock()
 	list, err := added()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	now := s.current()
 	for i := range list {
 		list[i].ID, list[i].Timeline, list[i].Visible = uuid.NewString(), now.manifest.Timeline, now.position
+		ids = append(ids, list[i].ID)
 	}
 	if err := s.step("before tombstone"); err != nil {
-		return err
+		return nil, err
 	}
 	if err := s.tombstones.Begin(list...); err != nil {
-		return err
+		return nil, err
 	}
 	if err := s.commitTombstones(); err != nil {
-		return err
+		return nil, err
 	}
-	return s.step("tombstone written")
+	return ids, s.step("tombstone written")
 }
 
 // commitTombstones lets the manifest know of the lines of tombstones. They are in force even
@@ -80,7 +83,7 @@ func (s *Store) bury(added func() ([]erasure.Tombstone, error)) error {
 func (s *Store) commitTombstones() error {
 	m := *s.current().manifest
 	m.Tombstones = s.tombstones.Digest()
-	set := erasure.NewSet(s.tombstones.Document(), m.lineage())
+	set := s.current().erased.With(s.tombstones.Document(), m.lineage())
 	s.change(func(next *state) { next.erased = set })
 	if err := s.commit(&m); err != nil {
 		return err
@@ -97,6 +100,17 @@ func (s *Store) Unfinished() bool {
 	return slices.ContainsFunc(s.current().erased.Tombstones(), func(t erasure.Tombstone) bool { return !t.Finished })
 }
 
+// Finished reports whether the erasures whose tombstones have the given ids are finished.
+func (s *Store) Finished(ids []string) bool {
+	n := 0
+	for _, t := range s.current().erased.Tombstones() {
+		if t.Finished && slices.Contains(ids, t.ID) {
+			n++
+		}
+	}
+	return n == len(ids)
+}
+
 // Trimmed returns the frame up to which finished erasures have trimmed the queue, 0 for none.
 func (s *Store) Trimmed() uint64 { return s.current().erased.Trimmed() }
 
@@ -104,26 +118,51 @@ func (s *Store) Trimmed() uint64 { return s.current().erased.Trimmed() }
 // removed. It must be called when the store has flushed the frames
 // that may hold what is erased, and the queue was trimmed up to trimmed. Rows that are removed
 // leave a trace with the event's id and the fate erased.
+//
+// After an error with one segment it goes on with the others. Tombstones that concern nothing in
+// such a segment are finished; the others are left for the next call. Both the report and the
+// error are returned then. Backups and exports that run are ended, so that what they read goes.
 func (s *Store) Erase(ctx context.Context, trimmed uint64) (report []Erased, err error) {
-	var open []erasure.Tombstone
+	var done []erasure.Tombstone
+	var left []unerased
 	err = s.tended(ctx, func(ctx context.Context) (err error) {
-		open, err = s.eraseOpen(ctx, &report)
+		done, left, err = s.eraseOpen(ctx, &report)
 		return err
 	})
-	if err == nil {
-		s.EndLeases() // of those who began meanwhile
-		s.EndExports()
-		err = s.awaitObsolete(ctx)
+	for _, u := range left {
+		s.log.Error("what was erased is still in a segment, and it is tried again; "+u.advice(), "segment", u.segment.info.Data.Name, "error", firstLine(u.err))
 	}
-	if err != nil || len(open) == 0 {
+	s.EndLeases()
+	s.EndExports()
+	if len(done) == 0 {
 		return report, err
+	}
+	if waited := s.awaitObsolete(ctx); waited != nil {
+		return report, errors.Join(err, waited)
 	}
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
-	if err := s.tombstones.Finish(open, trimmed, s.current().manifest.Timeline); err != nil {
-		return report, err
+	if finished := s.tombstones.Finish(done, trimmed, s.current().manifest.Timeline); finished != nil {
+		return report, errors.Join(err, finished)
 	}
-	return report, s.commitTombstones()
+	return report, errors.Join(err, s.commitTombstones())
+}
+
+// unerased is a segment from which something could not be erased.
+type unerased struct {
+	segment *segment
+	err     error
+}
+
+// advice says what the user is to do.
+func (u unerased) advice() string {
+	switch {
+	case isOutOfMemory(u.err):
+		return "give the store more memory (--store-memory) and start again"
+	case errors.Is(u.err, syscall.ENOSPC), strings.Contains(u.err.Error(), "No space left"):
+		return "free some disk space"
+	}
+	return "`eye store verify` tells whether the segment is damaged"
 }
 
 // Bounds of the wait for files that readers still hold. A query takes at most ten seconds.
@@ -151,46 +190,61 @@ func (s *Store) awaitObsolete(ctx context.Context) error {
 	return nil
 }
 
-// eraseOpen removes what has a tombstone that is not finished, adds to report, and returns these
-// tombstones.
-func (s *Store) eraseOpen(ctx context.Context, report *[]Erased) (open []erasure.Tombstone, err error) {
+// eraseOpen removes what has a tombstone that is not finished and adds to report. It returns
+// those of these tombstones of which nothing is left, and the segments that still hold something.
+func (s *Store) eraseOpen(ctx context.Context, report *[]Erased) (done []erasure.Tombstone, left []unerased, err error) {
 	s.merging.Lock()
 	defer s.merging.Unlock()
 	p := s.snapshot()
 	defer p.release()
 	for _, t := range p.erased.Tombstones() {
 		if last, ok := p.erased.LastFrame(t); !t.Finished && (!ok || last <= p.manifest.Flushed) {
-			open = append(open, t)
+			done = append(done, t)
 		}
 	}
-	if len(open) == 0 {
-		return nil, nil
+	if len(done) == 0 {
+		return nil, nil, nil
 	}
-	set := p.erased.Only(open)
+	set := p.erased.Only(slices.Clone(done)) // it keeps its list
 	for _, x := range p.view.segments {
-		graves, err := s.gravesIn(ctx, set, x)
-		if err != nil {
-			return nil, err
-		}
-		if len(graves) == 0 {
+		graves, failed := s.eraseFrom(ctx, set, x, report)
+		if failed == nil {
 			continue
 		}
-		if err := s.step("before erasure"); err != nil {
-			return nil, err
+		left = append(left, unerased{x, failed})
+		err = errors.Join(err, fmt.Errorf("erase from segment %s: %w", x.info.Data.Name, failed))
+		if p.stops(ctx, failed) {
+			return nil, left, err
 		}
-		inputs := []*segment{x}
-		if err := s.rewrite(ctx, inputs, withoutGraves(rowsOf(inputs), graves), func(*Manifest, []SegmentInfo) {}); err != nil {
-			return nil, fmt.Errorf("erase from segment %s: %w", x.info.Data.Name, err)
-		}
-		for _, g := range graves {
-			one := Erased{App: g.app, Events: g.events, Rejections: g.rejections}
-			if g.session != "" {
-				one.SessionKey = set.SessionKey(g.session)
-			}
-			*report = append(*report, one)
-		}
+		done = slices.DeleteFunc(done, func(t erasure.Tombstone) bool {
+			return graves == nil || slices.ContainsFunc(graves, func(g grave) bool { return g.of(p.erased.Only([]erasure.Tombstone{t})) })
+		})
 	}
-	return open, nil
+	return done, left, err
+}
+
+// eraseFrom removes what a set covers from a segment. After an error it returns what was to be
+// removed, nil when that is not known.
+func (s *Store) eraseFrom(ctx context.Context, set *erasure.Set, x *segment, report *[]Erased) ([]grave, error) {
+	graves, err := s.gravesIn(ctx, set, x)
+	if err != nil || len(graves) == 0 {
+		return nil, err
+	}
+	if err := s.step("before erasure"); err != nil {
+		return graves, err
+	}
+	inputs := []*segment{x}
+	if err := s.rewrite(ctx, inputs, withoutGraves(rowsOf(inputs), graves), func(*Manifest, []SegmentInfo) {}); err != nil {
+		return graves, err
+	}
+	for _, g := range graves {
+		one := Erased{App: g.app, Events: g.events, Rejections: g.rejections}
+		if g.session != "" {
+			one.SessionKey = set.SessionKey(g.session)
+		}
+		*report = append(*report, one)
+	}
+	return graves, nil
 }
 
 // CheckCarried reads the segments whole that were made of frames from one sequence to another, and
@@ -225,6 +279,14 @@ type grave struct {
 	app, session               string
 	cover                      erasure.Cover
 	events, rejections, traces int64
+}
+
+// of reports whether a set covers any of what is to be erased.
+func (g grave) of(set *erasure.Set) bool {
+	if g.session == "" {
+		return !set.Cover(g.app, "").Empty()
+	}
+	return !set.Cover(g.app, g.session).SessionOnly().Empty()
 }
 
 // gravesIn finds the sessions of a segment that have tombstones. A hash does

@@ -1,7 +1,12 @@
 package duckdb_test
 
 import (
+	"bytes"
+	"errors"
+	"log/slog"
 	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -37,7 +42,7 @@ func TestEraseWhatClaimsToBeLater(t *testing.T) {
 		visit(3, ahead, ahead, at+1), // received after the erasure
 		refused,
 	))
-	if err := s.Bury([]string{"shop"}, "s", at, 1); err != nil {
+	if _, err := s.Bury([]string{"shop"}, "s", at, 1); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Flush(t.Context()); err != nil {
@@ -63,5 +68,60 @@ func TestEraseWhatClaimsToBeLater(t *testing.T) {
 	}
 	if len(p.Items) != 2 || slices.ContainsFunc(p.Items, func(e event.Event) bool { return e.ID != numbered(3) && e.ID != numbered(5) }) {
 		t.Errorf("%d events are left, want the two later ones", len(p.Items))
+	}
+}
+
+// An error with one segment leaves the tombstones open that concern it. Others are finished, and
+// those are when the error has gone.
+func TestErasureOfOthersIsFinished(t *testing.T) {
+	dir := t.TempDir()
+	var fails atomic.Bool
+	var log bytes.Buffer
+	inBroken := 0
+	s := closed(t, open(t, duckdb.Options{Dir: dir, Logger: slog.New(slog.NewTextHandler(&log, nil)), Step: func(name string) error {
+		if name == "before erasure" && fails.Load() {
+			if inBroken++; inBroken == 1 { // of the first segment
+				return errors.New("the segment cannot be written")
+			}
+		}
+		return nil
+	}}))
+	of := func(session string, n int) event.Record {
+		r := pageView(n)
+		r.Event.SessionID = session
+		return r
+	}
+	for i, sessions := range [][]string{{"broken", "stays"}, {"other", "stays"}, {"broken", "other"}} {
+		write(t, s, frame(uint64(i+1), of(sessions[0], 2*i), of(sessions[1], 2*i+1)))
+		if err := s.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bury := func(session string) []string {
+		t.Helper()
+		ids, err := s.Bury([]string{"shop"}, session, event.Now(), 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ids
+	}
+	broken, other := bury("broken"), bury("other")
+	fails.Store(true)
+	removed, err := s.Erase(t.Context(), 3)
+	if err == nil || s.Finished(broken) || !s.Finished(other) || !s.Unfinished() {
+		t.Fatalf("removed %v, %v; finished: %v, and the other %v", removed, err, s.Finished(broken), s.Finished(other))
+	}
+	if text := log.String(); !strings.Contains(text, "level=ERROR") || !strings.Contains(text, "segment=seg-00000001.duckdb") || !strings.Contains(text, "eye store verify") {
+		t.Errorf("the log says %s", text)
+	}
+	if n := count(t, s); n != 3 {
+		t.Errorf("%d events are left, want 3: two that stay and one that could not be erased", n)
+	}
+	fails.Store(false)
+	if _, err := s.Erase(t.Context(), 3); err != nil || !s.Finished(broken) || s.Unfinished() {
+		t.Errorf("the second time: %v", err)
+	}
+	if n := count(t, s); n != 2 {
+		t.Errorf("%d events are left, want 2", n)
 	}
 }

@@ -209,7 +209,8 @@ func (l *life) expire() {
 func (l *life) erase() {
 	session := rapid.SampledFrom([]string{"s", "t"}).Draw(l.T, "session")
 	at := event.Micros(l.now.Add(-time.Duration(rapid.IntRange(0, 40).Draw(l.T, "ago")) * 24 * time.Hour).UnixMicro())
-	l.do(l.store.Bury([]string{"shop", "blog"}, session, at, uint64(len(l.frames))))
+	_, err := l.store.Bury([]string{"shop", "blog"}, session, at, uint64(len(l.frames)))
+	l.do(err)
 	for _, app := range []string{"shop", "blog"} {
 		l.erased[[2]string{app, session}] = max(at, l.erased[[2]string{app, session}])
 	}
@@ -217,7 +218,7 @@ func (l *life) erase() {
 		l.reopen()
 	}
 	l.flush()
-	_, err := l.store.Erase(l.Context(), 0)
+	_, err = l.store.Erase(l.Context(), 0)
 	l.do(err)
 	for id, e := range l.stored {
 		if l.isErased(e.App, e.SessionID, e.SentTime, e.OccurredAt, e.ReceivedAt) {

@@ -73,7 +73,8 @@ func TestWhatIsTakenBackIsDecidedAgain(t *testing.T) {
 		t.Fatalf("sent again while the segment is away: %v", out)
 	}
 	gone := pageView(240).Event.SessionID
-	if err := errors.Join(s.Flush(t.Context()), s.Bury([]string{"shop"}, gone, event.Now(), last+1)); err != nil {
+	_, err = s.Bury([]string{"shop"}, gone, event.Now(), last+1)
+	if err := errors.Join(s.Flush(t.Context()), err); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Erase(t.Context(), 0); err != nil {

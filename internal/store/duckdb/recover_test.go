@@ -18,7 +18,7 @@ func remembering(t *testing.T) (dir, tombstones string) {
 	dir, tombstones = filepath.Join(t.TempDir(), "store"), filepath.Join(t.TempDir(), "tombstones")
 	threeSegments(t, dir)
 	s := open(t, duckdb.Options{Dir: dir, Tombstones: tombstones})
-	if err := s.Bury([]string{"shop"}, "nobody", event.Now(), 6); err != nil {
+	if _, err := s.Bury([]string{"shop"}, "nobody", event.Now(), 6); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Erase(t.Context(), 0); err != nil {
