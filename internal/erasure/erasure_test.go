@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -259,5 +260,47 @@ func TestTrimmed(t *testing.T) {
 		if got := erasure.NewSet(l.Document(), c.lineage).Trimmed(); got != c.want {
 			t.Errorf("%+v: %d, want %d", c.lineage, got, c.want)
 		}
+	}
+}
+
+// A set that grew with its log, a few tombstones at a time, covers what one does that is made of the
+// whole log.
+func TestSetGrows(t *testing.T) {
+	l := log(t, filepath.Join(t.TempDir(), "tombstones"), erasure.Digest{})
+	lineage := erasure.Lineage{Timeline: "T"}
+	set := &erasure.Set{}
+	for n := range 700 {
+		name := strconv.Itoa(n)
+		session, err := l.SessionKey("session" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		one := erasure.Tombstone{ID: name, App: "shop", Session: session, At: event.Micros(n + 1), Frame: uint64(n + 1), Timeline: "T"}
+		switch n % 3 {
+		case 1:
+			one = erasure.Tombstone{ID: name, App: "app" + name, At: event.Micros(n + 1), Frame: uint64(n + 1), Timeline: "T"}
+		case 2:
+			one = erasure.FirstForm(session, event.Micros(n+1), uint64(n+1)) // the hash of an application with that name
+		}
+		begin(t, l, one)
+		if n%7 == 0 {
+			if err := l.Finish([]erasure.Tombstone{one}, uint64(n), "T"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		set = set.With(l.Document(), lineage)
+	}
+	whole := erasure.NewSet(l.Document(), lineage)
+	for n := range 700 {
+		name := strconv.Itoa(n)
+		for _, ask := range [][2]string{{"shop", "session" + name}, {"app" + name, ""}, {"session" + name, "x"}, {"blog", "session" + name}} {
+			got, want := set.Cover(ask[0], ask[1]), whole.Cover(ask[0], ask[1])
+			if got != want || got.Empty() != (ask[0] == "blog" || ask[0] == "shop" && n%3 > 0 || ask[0] == "app"+name && n%3 != 1 || ask[0] == "session"+name && n%3 != 2) {
+				t.Fatalf("%v is covered by %+v, want %+v", ask, got, want)
+			}
+		}
+	}
+	if set.Len() != whole.Len() || set.Greatest() != whole.Greatest() {
+		t.Errorf("the set has %d tombstones up to frame %d", set.Len(), set.Greatest())
 	}
 }
