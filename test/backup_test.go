@@ -461,11 +461,14 @@ func TestBackupUnderSmallFrames(t *testing.T) {
 	during := sent.Load() - events
 	close(stop)
 	load.Wait()
-	var x leased
+	var file struct {
+		Backup leased `json:"backup"`
+	}
 	text, err := os.ReadFile(filepath.Join(dir, "backup.json"))
 	if err == nil {
-		err = json.Unmarshal(text, &x, json.MatchCaseInsensitiveNames(true))
+		err = json.Unmarshal(text, &file, json.MatchCaseInsensitiveNames(true))
 	}
+	x := file.Backup
 	if err != nil {
 		t.Fatal(err)
 	}

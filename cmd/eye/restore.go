@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -47,6 +49,9 @@ func restore(ctx context.Context, s streams, printKeys bool, opts backup.Restore
 		if err := checkStore(filepath.Join(dir, "store")); err != nil {
 			return err
 		}
+		if err := checkMetadata(dir); err != nil {
+			return err
+		}
 		if err := duckdb.BeginTimeline(filepath.Join(dir, "store"), x.Last); err != nil {
 			return err
 		}
@@ -73,6 +78,23 @@ func restore(ctx context.Context, s streams, printKeys bool, opts backup.Restore
 	_, err = fmt.Fprintf(s.out, "restored the backup of %s: %s, %s\n%s\n\n%s\nStart it:  eye serve --data %s\n",
 		x.TakenAt.Format(time.RFC3339), plural.Count(len(x.Files), "file"), sizeText(x.Bytes()), erased, adminKeyText(key, opts.To, printKeys), shellWord(opts.To))
 	return err
+}
+
+// checkMetadata reports whether this program can open metadata and audit trail that were copied.
+func checkMetadata(dir string) error {
+	for name, check := range map[string]func([]byte) error{"metadata.json": registry.CheckDocument, registry.TrailFile: registry.CheckTrail} {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if errors.Is(err, fs.ErrNotExist) { // the index tells of it
+			continue
+		}
+		if err == nil {
+			err = check(b)
+		}
+		if err != nil {
+			return fmt.Errorf("the backup's %s cannot be used: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // checkStore reports whether this program can open a store that was copied.

@@ -8,19 +8,21 @@
 package backup
 
 import (
+	"bytes"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"theeye/internal/durable"
+	"theeye/internal/envelope"
 )
 
 // Kind says what a file is.
@@ -57,10 +59,14 @@ type Index struct {
 }
 
 const (
-	indexVersion = 1
-	indexName    = "backup.json"
-	filesDir     = "files"
-	sumPart      = 12 // hex digits of the checksum in the name of a file
+	indexVersion = 1 // of an Index, which servers give
+	// fileVersion is the version of the file in a folder: an Index in an envelope. In version 1 there
+	// was the Index alone.
+	fileVersion = 2
+	fileMember  = "backup" // of the envelope
+	indexName   = "backup.json"
+	filesDir    = "files"
+	sumPart     = 12 // hex digits of the checksum in the name of a file
 )
 
 // ErrNoBackup means that a folder holds no backup that was finished.
@@ -90,10 +96,16 @@ func (f File) check() error {
 
 // Check reports whether an index can be used by this program.
 func (x Index) Check() error {
+	if x.Version > indexVersion {
+		return fmt.Errorf("the backup's version is %d, this program knows %d: it was %w", x.Version, indexVersion, envelope.ErrNewer)
+	}
 	if x.Version != indexVersion {
 		return fmt.Errorf("the backup's version is %d, this program knows %d", x.Version, indexVersion)
 	}
 	for _, f := range x.Files {
+		if !slices.Contains([]Kind{Frames, Segment, Metadata, Audit, Tombstones, Manifest}, f.Kind) {
+			return fmt.Errorf("%s is of the kind %.40q: the backup was %w", f.Name, f.Kind, envelope.ErrNewer)
+		}
 		if err := f.check(); err != nil {
 			return err
 		}
@@ -111,15 +123,28 @@ func ReadIndex(dir string) (Index, error) {
 		return x, fmt.Errorf("%w in %s: it has no %s; `eye backup` begins one, or goes on with one that was interrupted", ErrNoBackup, dir, indexName)
 	}
 	if err == nil {
-		err = json.Unmarshal(b, &x)
-	}
-	if err == nil {
-		err = x.Check()
+		x, err = parseIndex(b)
 	}
 	if err != nil {
 		return x, fmt.Errorf("read %s: %w", name, err)
 	}
 	return x, nil
+}
+
+// parseIndex reads the content of a folder's index. Errors: envelope.ErrNewer, envelope.ErrDamaged, and
+// that of Check.
+func parseIndex(b []byte) (x Index, err error) {
+	_, text, err := envelope.Open(b, fileMember, fileVersion-1, fileVersion)
+	if err != nil {
+		return x, err
+	}
+	if text == nil {
+		text = b
+	}
+	if err := envelope.Decode(text, &x); err != nil {
+		return x, err
+	}
+	return x, x.Check()
 }
 
 // write makes x the index of a folder, at once or not at all.
@@ -129,5 +154,5 @@ func (x Index) write(dir string) error {
 	if err != nil {
 		return fmt.Errorf("write index: %w", err)
 	}
-	return durable.Replace(filepath.Join(dir, indexName), strings.NewReader(string(b)+"\n"))
+	return durable.Replace(filepath.Join(dir, indexName), bytes.NewReader(envelope.Seal(fileVersion, fileMember, b)))
 }

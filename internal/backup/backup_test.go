@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"theeye/internal/backup"
+	"theeye/internal/envelope"
 	"theeye/internal/erasure"
 	"theeye/internal/event"
 	"theeye/internal/query"
@@ -534,4 +535,55 @@ func read(t *testing.T, name string) string {
 		t.Fatal(err)
 	}
 	return string(b)
+}
+
+// The index has a checksum; that of a newer version is refused, and its folder is left as it is.
+func TestIndexOfOtherVersions(t *testing.T) {
+	r := newRig(t)
+	r.add(2)
+	r.flush()
+	r.add(2)
+	dir := filepath.Join(t.TempDir(), "backup")
+	r.backup(dir)
+	name := filepath.Join(dir, "backup.json")
+	whole := read(t, name)
+	inner := whole[strings.Index(whole, `"backup":`)+len(`"backup":`) : len(whole)-2]
+	sealed := func(version int, from, to string) string {
+		if !strings.Contains(inner, from) {
+			t.Fatalf("no %s in %s", from, inner)
+		}
+		return string(envelope.Seal(version, "backup", []byte(strings.Replace(inner, from, to, 1))))
+	}
+	for title, test := range map[string]struct {
+		content string
+		err     error
+	}{
+		"whole":               {whole, nil},
+		"without an envelope": {inner, nil},
+		"a digit changed":     {strings.Replace(whole, `"flushed": 2`, `"flushed": 3`, 1), envelope.ErrDamaged},
+		"cut":                 {whole[:len(whole)/2], envelope.ErrDamaged},
+		"a newer version":     {sealed(3, "{", "{"), envelope.ErrNewer},
+		"a newer member":      {sealed(2, `"flushed"`, `"shards":2,"flushed"`), envelope.ErrNewer},
+		"a newer kind":        {sealed(2, `"kind": "metadata"`, `"kind": "policy"`), envelope.ErrNewer},
+		"a newer index":       {sealed(2, `"version": 1`, `"version": 2`), envelope.ErrNewer},
+	} {
+		t.Run(title, func(t *testing.T) {
+			write(t, name, test.content)
+			_, _, err := backup.Verify(dir, nil)
+			_, restoreErr := restore(t, dir)
+			if !errors.Is(err, test.err) || !errors.Is(restoreErr, test.err) || (err == nil) != (test.err == nil) || (restoreErr == nil) != (test.err == nil) {
+				t.Errorf("verified: %v; restored: %v", err, restoreErr)
+			}
+			d, err := backup.OpenFolder(dir)
+			if newer := errors.Is(test.err, envelope.ErrNewer); errors.Is(err, envelope.ErrNewer) != newer || (err == nil) == newer {
+				t.Errorf("opened: %v", err)
+			}
+			if err == nil {
+				_ = d.Close()
+			}
+			if read(t, name) != test.content {
+				t.Error("it was changed")
+			}
+		})
+	}
 }

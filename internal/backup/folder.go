@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"theeye/internal/durable"
+	"theeye/internal/envelope"
 )
 
 // lockName is the file that marks a folder as one of backups, and that who writes
@@ -39,7 +40,7 @@ type Folder struct {
 }
 
 // OpenFolder takes a folder for writing, and makes it when it is missing. It
-// refuses one that holds something else.
+// refuses one that holds something else, or a backup of a newer version (envelope.ErrNewer).
 func OpenFolder(dir string) (*Folder, error) {
 	entries, err := os.ReadDir(dir)
 	missing := errors.Is(err, os.ErrNotExist)
@@ -59,6 +60,10 @@ func OpenFolder(dir string) (*Folder, error) {
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return nil, errors.Join(fmt.Errorf("another backup into %s is running", dir), f.Close())
+	}
+	// One that is damaged, or was not finished, is replaced by the next.
+	if _, err := ReadIndex(dir); errors.Is(err, envelope.ErrNewer) {
+		return nil, errors.Join(err, f.Close())
 	}
 	return &Folder{dir: dir, made: missing, lock: f, rotten: map[string]bool{}}, nil
 }

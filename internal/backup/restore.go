@@ -117,7 +117,7 @@ func (r *restoring) files(ctx context.Context) error {
 			continue
 		}
 		if !ok {
-			return fmt.Errorf("%s is of the kind %q, which this program does not know", f.Name, f.Kind)
+			return fmt.Errorf("%s is of the kind %q, which has no place", f.Name, f.Kind)
 		}
 		err := r.read(f, func(in io.Reader) error { return durable.Replace(filepath.Join(place, f.Name), in) })
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 	"iter"
 	"strings"
 
+	"theeye/internal/envelope"
 	"theeye/internal/queue"
 )
 
@@ -64,7 +65,13 @@ func newTailReader(in io.Reader) *tailReader { return &tailReader{in: bufio.NewR
 func (t *tailReader) next() (r queue.Raw, err error) {
 	if !t.begun {
 		head := make([]byte, len(tailMagic))
-		if _, err := io.ReadFull(t.in, head); err != nil || string(head) != tailMagic {
+		if _, err := io.ReadFull(t.in, head); err != nil {
+			return r, errTail
+		}
+		if kind := tailMagic[:len(tailMagic)-1]; string(head) != tailMagic && strings.HasPrefix(string(head), kind) {
+			return r, fmt.Errorf("%w, or it was %w", errTail, envelope.ErrNewer)
+		}
+		if string(head) != tailMagic {
 			return r, errTail
 		}
 		t.begun = true

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -18,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"theeye/internal/durable"
+	"theeye/internal/envelope"
 )
 
 // The trail is a stream beside the bucket, with a subject for each entry, of which
@@ -268,6 +268,7 @@ func (t *Trail) Page(ctx context.Context, q TrailQuery) (TrailPage, error) {
 // placed is an entry with its place in the stream.
 type placed struct {
 	Entry
+	data     []byte // as it was written, also by a newer version
 	sequence uint64
 	written  time.Time
 }
@@ -286,7 +287,7 @@ func (t *Trail) scan(ctx context.Context, from, to uint64) ([]placed, error) {
 		if msg.Sequence >= to {
 			break
 		}
-		x := placed{sequence: msg.Sequence, written: msg.Time}
+		x := placed{data: msg.Data, sequence: msg.Sequence, written: msg.Time}
 		if err := json.Unmarshal(msg.Data, &x.Entry); err != nil {
 			return nil, fmt.Errorf("read the trail: entry %d: %w", msg.Sequence, err)
 		}
@@ -312,13 +313,35 @@ func (t *Trail) Document(ctx context.Context) ([]byte, error) {
 	}
 	var b []byte
 	for _, x := range entries {
-		line, err := json.Marshal(x.Entry, json.Deterministic(true))
-		if err != nil {
+		line := jsontext.Value(x.data)
+		if err := line.Compact(); err != nil {
 			return nil, err
 		}
 		b = append(append(b, line...), '\n')
 	}
 	return b, nil
+}
+
+// CheckTrail reports whether this program can use the content of a TrailFile. Errors:
+// envelope.ErrNewer, envelope.ErrDamaged.
+func CheckTrail(b []byte) error {
+	_, err := parseTrail(b)
+	return err
+}
+
+func parseTrail(b []byte) (entries []Entry, err error) {
+	for line := range bytes.Lines(b) {
+		var e Entry
+		err := envelope.Decode(line, &e)
+		if err == nil && (e.ID == uuid.Nil || e.Act == "") {
+			err = fmt.Errorf("%w: it has no id or no act", envelope.ErrDamaged)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("entry %d: %w", len(entries)+1, err)
+		}
+		entries = append(entries, e)
+	}
+	return entries, nil
 }
 
 // takeOver writes the entries of a file into the stream, and removes the file. One
@@ -331,11 +354,14 @@ func (t *Trail) takeOver(ctx context.Context, name string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	for line := range strings.Lines(string(b)) {
-		var e Entry
-		if err := json.Unmarshal([]byte(line), &e); err != nil {
-			return false, fmt.Errorf("%s cannot be read; move it away to begin without it: %w", name, err)
-		}
+	entries, err := parseTrail(b)
+	if errors.Is(err, envelope.ErrNewer) {
+		return false, fmt.Errorf("%s cannot be used: %w", name, err)
+	}
+	if err != nil {
+		return false, fmt.Errorf("%s cannot be read; move it away to begin without it: %w", name, err)
+	}
+	for _, e := range entries {
 		if err := t.write(ctx, e); err != nil {
 			return false, err
 		}

@@ -279,3 +279,43 @@ func TestALostChangeComesBack(t *testing.T) {
 	}
 	authenticate(t, r, secret, registry.Principal{}, false)
 }
+
+// A trail with an entry of a newer version is not taken over, and a backup of such a trail has the
+// entry as it was.
+func TestATrailOfANewerVersion(t *testing.T) {
+	js, _ := jetStream(t, t.TempDir())
+	first := open(t, js, t.TempDir())
+	document, err := first.Trail().Document(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	newer := strings.Replace(string(document), `"outcome"`, `"approved_by":"k","outcome"`, 1)
+	dir := t.TempDir()
+	name := filepath.Join(dir, registry.TrailFile)
+	if err := os.WriteFile(name, []byte(string(document)+newer), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	other, _ := jetStream(t, t.TempDir())
+	if _, err := registry.Open(t.Context(), other, registry.Options{Dir: dir}); !errors.Is(err, envelope.ErrNewer) || strings.Contains(err.Error(), "move it away") {
+		t.Errorf("got %v", err)
+	}
+	stream, err := other.Stream(t.Context(), "EYE_AUDIT")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := stream.CachedInfo().State.Msgs; n != 0 || read(t, name) != string(document)+newer {
+		t.Errorf("%d entries were taken over", n)
+	}
+	for text, want := range map[string]error{"": nil, string(document): nil, newer: envelope.ErrNewer, "{}\n": envelope.ErrDamaged, string(document[:len(document)-4]): envelope.ErrDamaged} {
+		if err := registry.CheckTrail([]byte(text)); !errors.Is(err, want) || (err == nil) != (want == nil) {
+			t.Errorf("%.60q: %v", text, err)
+		}
+	}
+	line, _, _ := strings.Cut(newer, "\n")
+	if _, err := js.Publish(t.Context(), "eye.audit.one", []byte(line)); err != nil {
+		t.Fatal(err)
+	}
+	if document, err = first.Trail().Document(t.Context()); err != nil || !strings.Contains(string(document), line+"\n") {
+		t.Errorf("%s, %v", document, err)
+	}
+}
