@@ -80,32 +80,27 @@ func (q *Queue) Reconcile(ctx context.Context, flushed uint64, stored map[string
 	return q.confirmed.correct(totals)
 }
 
-// LostBefore is Lost for the frames behind what the store has flushed up to the first that can be
-// read, with what Reconcile found to be missing besides.
-func (q *Queue) LostBefore(first, last uint64) (Loss, error) {
-	l, err := q.Lost(first, last)
-	if err != nil || first != q.missing.First || len(q.missing.Counts) == 0 {
-		return l, err
-	}
-	sum := map[string]Count{}
-	entry{counts: l.Counts}.addTo(sum)
-	entry{counts: q.missing.Counts}.addTo(sum)
-	l.Counts = nil
-	for _, app := range slices.Sorted(maps.Keys(sum)) {
-		l.Counts = append(l.Counts, sum[app])
-	}
-	return l, nil
-}
-
 // Lost returns what was confirmed of the frames from one sequence to another, both included, which
 // cannot be read. Frames that were never confirmed, such as those that a restore leaves out, are
 // no loss.
-func (q *Queue) Lost(first, last uint64) (Loss, error) {
+func (q *Queue) Lost(first, last uint64) (Loss, error) { return q.lost(first, last, nil) }
+
+// LostBefore is Lost for the frames after what the store has flushed up to the first that can be
+// read, with what Reconcile found to be missing besides.
+func (q *Queue) LostBefore(first, last uint64) (Loss, error) {
+	if first != q.missing.First {
+		return q.Lost(first, last)
+	}
+	return q.lost(first, last, q.missing.Counts)
+}
+
+func (q *Queue) lost(first, last uint64, besides []Count) (Loss, error) {
 	l := Loss{First: first, Last: last}
 	if q.confirmed == nil {
 		return l, nil
 	}
 	sum := map[string]Count{}
+	entry{counts: besides}.addTo(sum)
 	if first <= last {
 		lines, err := q.confirmed.between(first, last)
 		if err != nil {

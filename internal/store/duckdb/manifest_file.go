@@ -22,9 +22,9 @@ import (
 
 const (
 	manifestName = "MANIFEST.json"
-	// previousName is a copy of the manifest, or of the one before it while that is written. Only
+	// copyName is a copy of the manifest, or of the one before it while that is written. Only
 	// PlanRecovery reads it.
-	previousName    = "MANIFEST.json.1"
+	copyName        = "MANIFEST.json.1"
 	manifestVersion = 3
 	manifestMember  = "manifest" // of the envelope
 )
@@ -174,7 +174,7 @@ func (m *Manifest) write(dir string) error {
 func (m *Manifest) writeCopy(dir string) error {
 	b, err := m.encode()
 	if err == nil {
-		err = durable.Replace(filepath.Join(dir, previousName), bytes.NewReader(b))
+		err = durable.Replace(filepath.Join(dir, copyName), bytes.NewReader(b))
 	}
 	return err
 }

@@ -84,11 +84,11 @@ func PlanRecovery(opts RecoverOptions) (*Recovery, error) {
 		m, usable = present, true
 	default:
 		var err error
-		if m, there, err = readManifest(filepath.Join(opts.Dir, previousName)); err != nil {
+		if m, there, err = readManifest(filepath.Join(opts.Dir, copyName)); err != nil {
 			return nil, err
 		}
 		if !there {
-			return nil, fmt.Errorf("there is no %s in %s: restore a backup into another data directory, or begin an empty store with what the queue still holds: `eye store recover --empty`", previousName, opts.Dir)
+			return nil, fmt.Errorf("there is no %s in %s: restore a backup into another data directory, or begin an empty store with what the queue still holds: `eye store recover --empty`", copyName, opts.Dir)
 		}
 	}
 	tombstones, err := erasure.Read(opts.Tombstones, m.Tombstones)
@@ -141,7 +141,7 @@ func (s *Store) find(info SegmentInfo) (there bool, aside string) {
 // leaveOut finds what an empty store leaves out: the segments of the manifest, or of its copy when
 // the manifest cannot be used.
 func (r *Recovery) leaveOut(s *Store) {
-	for _, name := range []string{manifestName, previousName} {
+	for _, name := range []string{manifestName, copyName} {
 		path := filepath.Join(r.opts.Dir, name)
 		m, there, err := readManifest(path)
 		if !there || err != nil {
@@ -187,7 +187,7 @@ func (r *Recovery) Do() error {
 	}
 	// The manifest stays in its place until the new one takes it: without any, nothing would tell
 	// what the store consists of.
-	for _, name := range []string{manifestName, previousName} {
+	for _, name := range []string{manifestName, copyName} {
 		path := filepath.Join(r.opts.Dir, name)
 		err := linkOrCopy(path, freeName(filepath.Join(s.quarantineDir(), name)))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
