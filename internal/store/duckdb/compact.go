@@ -214,11 +214,12 @@ func (s *Store) rewrite(ctx context.Context, inputs []*segment, rows source, set
 			rows: func(table string) string { return r.of(table, rows) },
 		})
 		if isOutOfMemory(err) && len(inputs) == 1 && ctx.Err() == nil {
-			var halves []piece
-			if heavy, halves, err = s.divide(ctx, inputs, r, rows, err); err == nil {
-				pieces = append(halves, pieces[1:]...)
+			in, halves, failed := s.divide(ctx, inputs, r, rows)
+			if halves != nil {
+				heavy, pieces = in, append(halves, pieces[1:]...)
 				continue
 			}
+			err = errors.Join(err, failed)
 		}
 		if err != nil {
 			s.unlinkAll(made)
@@ -239,27 +240,22 @@ func (s *Store) rewrite(ctx context.Context, inputs []*segment, rows source, set
 }
 
 // divide divides a piece that could not be written, and returns the instance in which to go on: what
-// one holds after it ran out of memory is not known. cause is the error when the piece cannot
-// be divided.
-func (s *Store) divide(ctx context.Context, inputs []*segment, r piece, rows source, cause error) (*instance, []piece, error) {
+// one holds after it ran out of memory is not known. There are no halves when the piece cannot be
+// divided.
+func (s *Store) divide(ctx context.Context, inputs []*segment, r piece, rows source) (heavy *instance, halves []piece, err error) {
 	if err := s.merger.end(inputs, true); err != nil {
-		return nil, nil, errors.Join(cause, err)
+		return nil, nil, err
 	}
-	heavy, err := s.merger.begin(ctx, inputs)
-	if err != nil {
-		return nil, nil, errors.Join(cause, err)
+	if heavy, err = s.merger.begin(ctx, inputs); err != nil {
+		return nil, nil, err
 	}
-	halves, err := r.halve(ctx, heavy, rows)
-	if err != nil {
-		return nil, nil, errors.Join(cause, err)
-	}
-	if halves == nil {
-		return nil, nil, cause
+	if halves, err = r.halve(ctx, heavy, rows); err != nil || halves == nil {
+		return nil, nil, err
 	}
 	for i := range halves {
 		half := &halves[i]
 		if half.bounds, err = s.sliceBounds(ctx, heavy, half.of(eventTable, rows), half.rows); err != nil {
-			return nil, nil, errors.Join(cause, err)
+			return nil, nil, err
 		}
 	}
 	s.log.Info("rows of a segment do not fit into memory together; they are written in two", "segment", namesOf(inputs), "rows", r.rows)
