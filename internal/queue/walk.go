@@ -216,7 +216,7 @@ func (w *walker) block(b block, form error, subjects []string) error {
 	if b.stream == streamName {
 		return nil
 	}
-	if bad, ok := errors.AsType[*BlockError](err); w.damaged != nil && !(ok && bad.Torn && b.last) {
+	if bad, ok := errors.AsType[*BlockError](err); w.damaged != nil && (!ok || !bad.Torn || !b.last) {
 		if err := w.damaged(b.stream); err != nil {
 			return err
 		}

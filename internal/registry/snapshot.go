@@ -69,15 +69,6 @@ func newSnapshot() *snapshot {
 	}
 }
 
-// revision is that of the newest record.
-func (s *snapshot) revision() uint64 {
-	var newest uint64
-	for _, rec := range s.records {
-		newest = max(newest, rec.revision)
-	}
-	return newest
-}
-
 func (s *snapshot) record(key string) record { return s.records[key] }
 
 // copy returns a snapshot that may be changed with set and then finish.

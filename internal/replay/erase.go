@@ -20,18 +20,18 @@ const endedByErasure = "an erasure has ended it, because its filter or its patch
 // select by ids or values of events, which may be its, are ended, and none is begun until release is
 // called. When it returns no error, no file of a replay that can be read has the session any more.
 func (r *Runner) EraseSession(ctx context.Context, session string) (release func(), err error) {
-	return r.erase(ctx, func(req *Request) bool { return req.selectsByContent() || req.names(session) })
+	return r.erase(ctx, func(req Request) bool { return req.selectsByContent() || req.names(session) })
 }
 
 // EraseApp does the same for an application. Replays of all applications stay: they do not name it.
 func (r *Runner) EraseApp(ctx context.Context, app string) (release func(), err error) {
-	return r.erase(ctx, func(req *Request) bool { return slices.Contains(req.Filter[query.App], app) })
+	return r.erase(ctx, func(req Request) bool { return slices.Contains(req.Filter[query.App], app) })
 }
 
 // barrier keeps replays from being begun.
-type barrier struct{ concerns func(*Request) bool }
+type barrier struct{ concerns func(Request) bool }
 
-func (r *Runner) erase(ctx context.Context, concerns func(*Request) bool) (release func(), err error) {
+func (r *Runner) erase(ctx context.Context, concerns func(Request) bool) (release func(), err error) {
 	bar := &barrier{concerns}
 	r.mu.Lock()
 	r.bars = append(r.bars, bar)
@@ -49,14 +49,14 @@ func (r *Runner) erase(ctx context.Context, concerns func(*Request) bool) (relea
 }
 
 // barredLocked reports whether an erasure concerns a request.
-func (r *Runner) barredLocked(req *Request) bool {
+func (r *Runner) barredLocked(req Request) bool {
 	return slices.ContainsFunc(r.bars, func(b *barrier) bool { return b.concerns(req) })
 }
 
-func (r *Runner) endAll(ctx context.Context, concerns func(*Request) bool) error {
+func (r *Runner) endAll(ctx context.Context, concerns func(Request) bool) error {
 	for _, j := range r.list() {
 		r.mu.Lock()
-		concerned := concerns(&j.status.Request)
+		concerned := concerns(j.status.Request)
 		r.mu.Unlock()
 		if !concerned {
 			continue
@@ -147,12 +147,12 @@ func (r *Runner) RemoveUnusable() error {
 }
 
 // selectsByContent reports whether the filter has ids or values of events.
-func (req *Request) selectsByContent() bool {
+func (req Request) selectsByContent() bool {
 	return req.Filter.Has(query.EventID) || req.Filter.Has("where")
 }
 
 // names reports whether a text is part of any that the request has.
-func (req *Request) names(text string) bool {
+func (req Request) names(text string) bool {
 	if strings.Contains(req.SessionID, text) {
 		return true
 	}

@@ -228,7 +228,7 @@ func (r *Runner) admit(j *job) error {
 	if atWork >= most {
 		return ErrBusy
 	}
-	if r.barredLocked(&j.status.Request) {
+	if r.barredLocked(j.status.Request) {
 		return ErrErasing
 	}
 	if !j.status.DryRun {
