@@ -58,12 +58,13 @@ func newStoreCommand(s streams) *cobra.Command {
 	readmit := &cobra.Command{
 		Use: "readmit", Short: "Take damaged segments back whose files are whole again", Args: args(cobra.NoArgs),
 		Long: "Take damaged segments back whose files are whole again: put the file into store/segments or store/quarantine first.\n" +
-			"A start does so by itself. Works beside a running server, with --url and an admin key, and without a server.",
+			"A start does so by itself. Exit code 1 when a segment is still damaged. Works beside a running server, with --url and an admin key,\n" +
+			"and without a server: then what has expired is removed after the next start.",
 	}
 	readmit.RunE = func(cmd *cobra.Command, _ []string) error { return f.readmit(cmd.Context()) }
 	acknowledge := &cobra.Command{
-		Use: "acknowledge", Short: "Acknowledge lost events, so that /readyz tells of them no more", Args: args(cobra.NoArgs),
-		Long: "Acknowledge lost events, so that /readyz tells of them no more. The books and the metrics keep the counts.\n" +
+		Use: "acknowledge", Short: "Acknowledge lost events and damaged segments, so that /readyz no longer reports them", Args: args(cobra.NoArgs),
+		Long: "Acknowledge lost events and damaged segments, so that /readyz no longer reports them. The books and the metrics keep the counts.\n" +
 			"Works beside a running server, or with --url and an admin key.",
 	}
 	acknowledge.RunE = func(cmd *cobra.Command, _ []string) error { return f.acknowledge(cmd.Context()) }
