@@ -128,6 +128,22 @@ func TestEraseAppSurvivesKills(t *testing.T) {
 	}
 }
 
+// An erasure that cannot be finished is answered with 503 and goes on: the application goes without
+// another request.
+func TestEraseAppGoesOn(t *testing.T) {
+	s := &server{t: t, tags: "eyefault", data: t.TempDir(), args: []string{"--flush-rows", "1000"}}
+	s.launch()
+	s.prepare()
+	s.fillTwo()
+	s.shutDown()
+	s.env = []string{"EYE_FAULT_FAIL=before erasure:1"}
+	s.launch()
+	s.must(s.call("DELETE", "/v1/apps/shop?erase=1", s.admin, ""), 503)
+	s.must(s.call("GET", "/v1/apps/shop", s.admin, ""), 200)
+	s.eventually("the application to be gone", func() bool { return s.call("GET", "/v1/apps/shop", s.admin, "").status == 404 })
+	s.gone()
+}
+
 // An application that was erased while the clock was ahead, and made again, keeps what it sends
 // when the clock is right again: what is erased goes by frames, not by times (M10).
 func TestErasedApplicationIsMadeAgainAfterAWrongClock(t *testing.T) {

@@ -49,6 +49,7 @@ type eraser struct {
 	// what it looked at is published: that is then a frame which the tombstone covers.
 	looking sync.Mutex
 	wake    chan struct{} // a pass is wanted
+	appLeft chan struct{} // the erasure of an application has begun and is not finished
 
 	mu    sync.Mutex // guards what follows
 	next  *erasePass // the pass that those who ask now wait for
@@ -64,7 +65,7 @@ type erasePass struct {
 
 // newEraser completes an eraser that has the parts of its server.
 func newEraser(e *eraser) *eraser {
-	e.wake = make(chan struct{}, 1)
+	e.wake, e.appLeft = make(chan struct{}, 1), make(chan struct{}, 1)
 	if e.step == nil {
 		e.step = func(string) error { return nil }
 	}
@@ -100,9 +101,14 @@ func (e *eraser) erase(ctx context.Context, apps []string, session string) (http
 // eraseApp erases all that an application sent, and then deletes it. The
 // application takes nothing any more. It may be called again after an error; when the
 // application is gone meanwhile, the error is registry.ErrNotFound.
-func (e *eraser) eraseApp(ctx context.Context, app registry.App) (httpapi.Erasure, error) {
+func (e *eraser) eraseApp(ctx context.Context, app registry.App) (_ httpapi.Erasure, err error) {
 	e.erasingApp.Lock()
 	defer e.erasingApp.Unlock()
+	defer func() {
+		if err != nil && !errors.Is(err, registry.ErrNotFound) {
+			notify(e.appLeft)
+		}
+	}()
 	if now, ok := e.apps.App(app.Name); !ok || now.ErasingSince == nil || !now.CreatedAt.Equal(app.CreatedAt) {
 		return httpapi.Erasure{}, fmt.Errorf("application %q: %w", app.Name, registry.ErrNotFound)
 	}
@@ -274,11 +280,16 @@ func (e *eraser) join() *erasePass {
 		close(p.done)
 		return p
 	}
+	notify(e.wake)
+	return p
+}
+
+// notify leaves word in a channel of one.
+func notify(to chan struct{}) {
 	select {
-	case e.wake <- struct{}{}:
+	case to <- struct{}{}:
 	default:
 	}
-	return p
 }
 
 // take begins a pass: who asks from now on waits for another.
@@ -440,17 +451,25 @@ func (e *eraser) trimFlushed(ctx context.Context) (trimmed uint64, err error) {
 	return flushed, e.queue.Trim(ctx, flushed)
 }
 
-// finishApps erases the applications whose erasure was begun before the start.
+// finishApps erases the applications whose erasure was begun and is not finished: before the start,
+// or by a request that could not wait for it.
 func (e *eraser) finishApps(ctx context.Context) {
-	for wait := eraseRetry; ctx.Err() == nil; wait = min(2*wait, mostEraseRetry) {
+	for wait := eraseRetry; ; {
 		err := e.resumeApps(ctx)
 		if err == nil {
+			wait = eraseRetry
+			select {
+			case <-ctx.Done():
+				return
+			case <-e.appLeft:
+			}
+		} else if ctx.Err() == nil {
+			e.log.Error("the erasure of an application could not be finished; it is tried again", "after", wait.String(), "error", err)
+		}
+		if pause(ctx, wait) != nil {
 			return
 		}
-		if ctx.Err() == nil {
-			e.log.Error("the erasure of an application could not be finished; it is tried again", "error", err)
-		}
-		_ = pause(ctx, wait)
+		wait = min(2*wait, mostEraseRetry)
 	}
 }
 
