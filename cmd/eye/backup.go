@@ -57,6 +57,10 @@ type backupSummary struct {
 	CopiedBytes int64     `json:"copied_bytes"`
 	LastFrame   uint64    `json:"last_frame"`
 	RottenFiles int       `json:"rotten_files"` // found with --verify
+	// DamagedSegments are damaged on the server; KeptSegments of them are in the backup, from an
+	// earlier one.
+	DamagedSegments int `json:"damaged_segments"`
+	KeptSegments    int `json:"kept_segments"`
 }
 
 func (f *backupFlags) run(ctx context.Context, dir string) (err error) {
@@ -69,14 +73,17 @@ func (f *backupFlags) run(ctx context.Context, dir string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, folder.Close()) }()
-	sum := backupSummary{}
+	var (
+		sum     backupSummary
+		damaged damagedInBackup
+	)
 	if f.verify { // before there is a lease: it takes as long as reading everything
 		if sum.RottenFiles, err = f.checkKept(folder); err != nil {
 			return err
 		}
 	}
 	for try := 1; ; try++ {
-		err := f.copyAll(ctx, c, folder, &sum)
+		damaged, err = f.copyAll(ctx, c, folder, &sum)
 		if p, ok := errors.AsType[*problemError](err); ok && p.Status == http.StatusGone && try < backupTries {
 			_, _ = fmt.Fprintln(f.err, "eye: the lease of the backup has ended; it begins again with what is copied")
 			continue
@@ -86,6 +93,19 @@ func (f *backupFlags) run(ctx context.Context, dir string) (err error) {
 		}
 		break
 	}
+	if err := f.summarize(sum, dir); err != nil {
+		return err
+	}
+	for _, line := range damaged.lines(dir) {
+		_, _ = fmt.Fprintln(f.err, "eye: "+printable(advise(line, f.where()), maxMessage))
+	}
+	if damaged.unknown() > 0 {
+		return &exitError{exitFailed}
+	}
+	return nil
+}
+
+func (f *backupFlags) summarize(sum backupSummary, dir string) error {
 	if f.json {
 		b, err := json.Marshal(sum)
 		if err != nil {
@@ -93,7 +113,7 @@ func (f *backupFlags) run(ctx context.Context, dir string) (err error) {
 		}
 		return printDocument(f.clientFlags, b)
 	}
-	_, err = fmt.Fprintf(f.out, "backup of %s in %s: %s, %s; %s, %s were copied\n", sum.TakenAt.Format(time.RFC3339), dir,
+	_, err := fmt.Fprintf(f.out, "backup of %s in %s: %s, %s; %s, %s were copied\n", sum.TakenAt.Format(time.RFC3339), dir,
 		plural.Count(sum.Files, "file"), sizeText(sum.Bytes), plural.Count(sum.CopiedFiles, "file"), sizeText(sum.CopiedBytes))
 	return err
 }
@@ -113,26 +133,54 @@ func (f *backupFlags) checkKept(folder *backup.Folder) (int, error) {
 	return len(rotten), err
 }
 
-// copyAll takes the manifest and copies what the folder does not have yet.
-func (f *backupFlags) copyAll(ctx context.Context, c *client, folder *backup.Folder, sum *backupSummary) error {
+// copyAll takes the manifest and copies what the folder does not have yet. It removes what was
+// copied before and is of no use any more.
+func (f *backupFlags) copyAll(ctx context.Context, c *client, folder *backup.Folder, sum *backupSummary) (d damagedInBackup, err error) {
 	x, err := f.manifest(ctx, c)
 	if err != nil {
-		return err
+		return d, err
 	}
 	missing, err := folder.Missing(x)
 	if err != nil {
-		return err
+		return d, err
 	}
-	// The queue keeps its frames until another file is asked for.
+	// The queue keeps its frames until another file is asked for. The manifest tells whether the
+	// backup may take the place of the earlier one.
 	slices.SortStableFunc(missing, func(a, b backup.File) int {
-		rank := map[bool]int{false: 1}
-		return cmp.Compare(rank[a.Kind == backup.Frames], rank[b.Kind == backup.Frames])
+		rank := map[backup.Kind]int{backup.Frames: -2, backup.Manifest: -1}
+		return cmp.Compare(rank[a.Kind], rank[b.Kind])
 	})
+	first := slices.IndexFunc(missing, func(f backup.File) bool { return f.Kind != backup.Frames && f.Kind != backup.Manifest })
+	if first < 0 {
+		first = len(missing)
+	}
 	f.waited = ""
 	bar := newBar(f.err, backup.Index{Files: missing}.Bytes())
 	defer bar.close()
-	for _, file := range missing {
-		r := request{method: http.MethodGet, path: "/v1/backup/files/" + url.PathEscape(file.Name), query: url.Values{"lease": {x.Lease}}}
+	if err := f.copyFiles(ctx, c, folder, x.Lease, missing[:first], bar, sum); err != nil {
+		return d, err
+	}
+	m, err := manifestOf(folder.Dir(), x)
+	if err == nil {
+		err = checkLineage(folder.Dir(), m)
+	}
+	if err != nil {
+		return d, err
+	}
+	if err := f.copyFiles(ctx, c, folder, x.Lease, missing[first:], bar, sum); err != nil {
+		return d, err
+	}
+	if d, err = keepDamaged(folder, &x, m); err != nil {
+		return d, err
+	}
+	sum.TakenAt, sum.Files, sum.Bytes, sum.LastFrame = x.TakenAt, len(x.Files), x.Bytes(), x.Last
+	sum.DamagedSegments, sum.KeptSegments = len(m.Damaged), len(d.kept)
+	return d, folder.Finish(x)
+}
+
+func (f *backupFlags) copyFiles(ctx context.Context, c *client, folder *backup.Folder, lease string, files []backup.File, bar *bar, sum *backupSummary) error {
+	for _, file := range files {
+		r := request{method: http.MethodGet, path: "/v1/backup/files/" + url.PathEscape(file.Name), query: url.Values{"lease": {lease}}}
 		err := f.patiently(ctx, func() error {
 			return c.stream(ctx, r, func(in io.Reader) error { return folder.Save(file, io.TeeReader(in, bar)) })
 		})
@@ -145,8 +193,7 @@ func (f *backupFlags) copyAll(ctx context.Context, c *client, folder *backup.Fol
 		sum.CopiedFiles++
 		sum.CopiedBytes += file.Bytes
 	}
-	sum.TakenAt, sum.Files, sum.Bytes, sum.LastFrame = x.TakenAt, len(x.Files), x.Bytes(), x.Last
-	return folder.Finish(x)
+	return nil
 }
 
 // manifest asks for a backup until it is prepared.
@@ -264,6 +311,17 @@ func newBackupVerifyCommand(s streams, f *clientFlags) *cobra.Command {
 		found := make([]fault, len(faults))
 		for i, one := range faults {
 			found[i] = fault(one)
+		}
+		if m, err := manifestOf(got[0], x); err == nil { // else it is among the faults, or is of a newer version
+			damaged := damagedOf(x, m)
+			for _, line := range damaged.lines(got[0]) {
+				_, _ = fmt.Fprintln(s.err, "eye: "+printable(line, maxMessage))
+			}
+			for _, one := range damaged.absent {
+				if !one.Acknowledged {
+					found = append(found, fault{one.Segment.Data.Name, "was damaged on the server and is not in this backup"})
+				}
+			}
 		}
 		return f.verdict(found, fmt.Sprintf("backup of %s: %s, %s, all as they were copied",
 			x.TakenAt.Format(time.RFC3339), plural.Count(len(x.Files), "file"), sizeText(x.Bytes())))

@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"theeye/internal/backup"
+	"theeye/internal/envelope"
 )
 
 // fickle is a server whose leases end and whose answers break off.
@@ -35,7 +36,7 @@ type fickle struct {
 }
 
 func contents() map[string]string {
-	return map[string]string{"a": strings.Repeat("a", 5000), "b": "b", "metadata.json": "{}", "MANIFEST.json": "{}"}
+	return map[string]string{"a": strings.Repeat("a", 5000), "b": "b", "metadata.json": "{}", "MANIFEST.json": string(envelope.Seal(3, "manifest", []byte("{}")))}
 }
 
 func (s *fickle) ServeHTTP(w http.ResponseWriter, r *http.Request) {

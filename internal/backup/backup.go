@@ -80,6 +80,15 @@ func (x Index) Bytes() (n int64) {
 	return n
 }
 
+// Of returns the first file of a kind.
+func (x Index) Of(k Kind) (File, bool) {
+	i := slices.IndexFunc(x.Files, func(f File) bool { return f.Kind == k })
+	if i < 0 {
+		return File{}, false
+	}
+	return x.Files[i], true
+}
+
 // file is the name under which a folder keeps a file. It carries a part of the
 // checksum, so that files of the same name and other content do not take each
 // other's place, and what is there under its name is complete.

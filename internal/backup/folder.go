@@ -68,6 +68,9 @@ func OpenFolder(dir string) (*Folder, error) {
 	return &Folder{dir: dir, made: missing, lock: f, rotten: map[string]bool{}}, nil
 }
 
+// Dir is the path of the folder.
+func (d *Folder) Dir() string { return d.dir }
+
 // Close lets others write the folder. A folder that OpenFolder made and in which nothing was saved
 // is removed.
 func (d *Folder) Close() error {
@@ -162,6 +165,23 @@ func (d *Folder) Save(f File, in io.Reader) error {
 	}
 	delete(d.rotten, filepath.Base(f.file()))
 	return nil
+}
+
+// ReadFile returns the content of a file that the folder keeps. The error wraps fs.ErrNotExist when it
+// keeps none, and ErrContent when that is not what was copied.
+func ReadFile(dir string, f File) (content []byte, err error) {
+	if err := f.check(); err != nil {
+		return nil, err
+	}
+	in, err := os.Open(filepath.Join(dir, f.file()))
+	if err == nil {
+		content, err = io.ReadAll(newChecked(in, f))
+		err = errors.Join(err, in.Close())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", f.file(), err)
+	}
+	return content, nil
 }
 
 // Finish makes x the backup of the folder, and removes what it does not list.

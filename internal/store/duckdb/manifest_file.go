@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -59,6 +60,23 @@ func emptyManifest() Manifest {
 func ReadManifest(dir string) (Manifest, error) {
 	m, _, err := readManifest(filepath.Join(dir, manifestName))
 	return m.Manifest, err
+}
+
+// ParseManifest reads the content of a manifest. The error wraps ErrNewer for one of a newer version.
+func ParseManifest(b []byte) (Manifest, error) {
+	m := read{Manifest: emptyManifest()}
+	err := m.parse(b)
+	return m.Manifest, err
+}
+
+// LastOf returns the last frame of a timeline that the store has had, the greatest number for the
+// present timeline. ok is false when it has none of it.
+func (m *Manifest) LastOf(timeline string) (last uint64, ok bool) {
+	if timeline == m.Timeline {
+		return math.MaxUint64, true
+	}
+	last, ok = m.lineage().Ended[timeline]
+	return last, ok
 }
 
 // read is a manifest as it was found.

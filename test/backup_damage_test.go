@@ -1,0 +1,132 @@
+package test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// lostSegment is a server that was backed up twice before its first segment was damaged, for good.
+// It returns the segment's file in one of the two backups.
+func lostSegment(t *testing.T, dir string) (s *server, kept string) {
+	t.Helper()
+	s = twoSegments(t)
+	s.launch()
+	s.backup(dir)
+	s.shutDown()
+	flipBit(t, s.segments()[0], 5000)
+	if err := os.RemoveAll(filepath.Join(s.data, "queue")); err != nil {
+		t.Fatal(err)
+	}
+	s.launch()
+	s.beside(1, "store", "verify")
+	s.call("GET", "/v1/events", s.read, "") // finds the damage
+	s.eventually("readyz to tell of the damage", func() bool { return strings.Contains(s.reasons(), "is damaged") })
+	names, err := filepath.Glob(filepath.Join(dir, "files", "seg-00000001.duckdb.*"))
+	if err != nil || len(names) != 1 {
+		t.Fatalf("the backup has %v, %v", names, err)
+	}
+	return s, names[0]
+}
+
+// A backup keeps the last good copy of a segment that is damaged on the server, and says so. What is
+// restored has its rows.
+func TestBackupKeepsWhatIsDamaged(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "backup")
+	s, kept := lostSegment(t, dir)
+	for range 2 { // the second time it is kept from a backup that kept it
+		out := s.beside(0, "backup", dir)
+		if !strings.Contains(out, "eye: 1 segment is damaged on the server and kept from an earlier backup: seg-00000001.duckdb (100 events); copy "+dir+"/files/seg-00000001.duckdb.* ") {
+			t.Errorf("it says %s", out)
+		}
+		if _, err := os.Stat(kept); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if code, out := runEye(t, nil, "backup", "verify", dir); code != 0 || !strings.Contains(out, "kept from an earlier backup: seg-00000001.duckdb") {
+		t.Errorf("eye backup verify ended with %d: %s", code, out)
+	}
+	r := s.restored(dir)
+	r.eventually("the segment to be taken back", func() bool { return r.account()["lost"] == 0.0 })
+	r.sums(200, 200, 0)
+	r.counts(200)
+
+	content, err := os.ReadFile(kept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	back := filepath.Join(s.data, "store", "quarantine", filepath.Base(kept))
+	if err := os.WriteFile(back, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.beside(0, "store", "readmit")
+	s.sums(200, 200, 0)
+	if out := s.beside(0, "backup", dir); strings.Contains(out, "damaged") {
+		t.Errorf("it says %s", out)
+	}
+	if _, err := os.Stat(kept); err == nil {
+		t.Error("the file is kept although nothing names it")
+	}
+}
+
+// A damaged segment that no earlier backup has is told with exit code 1, until it is acknowledged.
+func TestBackupTellsWhatItLacks(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "backup")
+	s, kept := lostSegment(t, dir)
+	if err := os.WriteFile(kept, []byte("another"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const want = "eye: 1 segment is damaged on the server and not in this backup: seg-00000001.duckdb (100 events)"
+	if out := s.beside(1, "backup", dir); !strings.Contains(out, want) || !strings.Contains(out, "\nbackup of ") && !strings.HasPrefix(out, "backup of ") {
+		t.Errorf("it says %s", out)
+	}
+	if code, out := runEye(t, nil, "backup", "verify", dir); code != 1 || !strings.Contains(out, want) {
+		t.Errorf("eye backup verify ended with %d: %s", code, out)
+	}
+	s.beside(0, "store", "acknowledge")
+	if out := s.beside(0, "backup", dir); !strings.Contains(out, want+", acknowledged") {
+		t.Errorf("it says %s", out)
+	}
+	if code, out := runEye(t, nil, "backup", "verify", dir); code != 0 {
+		t.Errorf("eye backup verify ended with %d: %s", code, out)
+	}
+}
+
+// A backup does not take the place of one that holds what the server does not have: of another data
+// directory, of one that was begun anew, or that went on from an earlier moment.
+func TestBackupOfAnotherServerIsRefused(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "backup")
+	s := start(t)
+	s.post(numbered(0, 50))
+	s.backup(dir)
+	old := filepath.Join(t.TempDir(), "old")
+	copyDir(t, dir, old)
+	s.post(numbered(50, 100))
+	s.backup(dir)
+	refused := func(s *server, want string) {
+		t.Helper()
+		before := listed(t, dir)
+		if out := s.beside(1, "backup", dir); !strings.Contains(out, want) || !strings.Contains(out, "it stays as it is: give another folder") {
+			t.Errorf("it says %s", out)
+		}
+		if code, out := runEye(t, nil, "backup", "verify", dir); code != 0 {
+			t.Errorf("eye backup verify ended with %d: %s", code, out)
+		}
+		for name := range strings.Lines(before) {
+			if !strings.Contains(listed(t, dir), name) {
+				t.Errorf("%s is gone", name)
+			}
+		}
+	}
+	other := start(t)
+	other.post(numbered(0, 50))
+	refused(other, "is of another data directory")
+	r := s.restored(old)
+	r.post(numbered(100, 110))
+	refused(r, "goes up to frame 2, of which the server, which was restored or recovered since, has those up to 1 alone")
+	r.beside(0, "backup", old)
+	again := s.restored(dir)
+	again.post(numbered(100, 110))
+	again.beside(0, "backup", dir)
+}
