@@ -151,7 +151,16 @@ func (s *server) run() {
 	s.exited = exited
 	cmd := s.cmd
 	go func() { _ = cmd.Wait(); close(exited) }()
-	s.t.Cleanup(func() { _ = cmd.Process.Kill(); <-exited })
+	output := s.output
+	s.t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		<-exited
+		for line := range strings.Lines(output.String()) {
+			if strings.Contains(line, `"error":null`) {
+				s.t.Errorf("a line of the log tells of an error that is none: %s", line)
+			}
+		}
+	})
 }
 
 // launch starts the process and returns when it answers.

@@ -92,7 +92,7 @@ func TestLostFramesAreCounted(t *testing.T) {
 	flipBit(t, s.blocks()[0], marked(t, s.blocks()[0], 3))
 	s.launch()
 	s.sums(6, 2, 4)
-	if got := s.reasons(); !strings.Contains(got, "4 acknowledged events of the frames 3 to 6 are lost") {
+	if got := s.reasons(); !strings.Contains(got, "4 acknowledged events (shop 4) in frames 3 to 6 are lost: files of the queue or the store are damaged, missing or out of date. If queue/quarantine holds a copy, `eye store rescue FILE` may bring some back") {
 		t.Errorf("readyz tells %s", got)
 	}
 	if !strings.Contains(s.output.String(), `"level":"ERROR","msg":"acknowledged events are lost"`) {
@@ -176,6 +176,9 @@ func TestLostQueue(t *testing.T) {
 			}
 			s.launch()
 			s.sums(7, 0, 7)
+			if got := s.reasons(); !strings.Contains(got, "7 acknowledged events (shop 7) in frames 1 to 7 are lost") || strings.Contains(got, "rescue") {
+				t.Errorf("readyz tells %s", got)
+			}
 		})
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"theeye/internal/durable"
 	"theeye/internal/plural"
 	"theeye/internal/queue"
 	"theeye/internal/store"
@@ -135,17 +136,22 @@ func (s *server) lost(l queue.Loss) {
 	for _, c := range l.Counts {
 		apps = append(apps, fmt.Sprintf("%s %d", c.App, c.Received))
 	}
-	frames := fmt.Sprintf("the frames %d to %d", l.First, l.Last)
-	if l.First == l.Last {
-		frames = fmt.Sprintf("frame %d", l.First)
+	frames := fmt.Sprintf("in frames %d to %d", l.First, l.Last)
+	switch {
+	case l.First == l.Last:
+		frames = fmt.Sprintf("in frame %d", l.First)
+	case l.First > l.Last: // of none in particular: the sums tell
+		frames = fmt.Sprintf("before frame %d", l.First)
 	}
 	verb := "are"
 	if l.Events() == 1 {
 		verb = "is"
 	}
-	text := fmt.Sprintf("%s of %s %s lost, because files of the queue or of the store are damaged, missing, or older than what was acknowledged (%s); "+
-		"what a file in queue/quarantine still holds comes back by `eye store rescue FILE`",
-		plural.Count(l.Events(), "acknowledged event"), frames, verb, strings.Join(apps, ", "))
+	text := fmt.Sprintf("%s (%s) %s %s lost: files of the queue or the store are damaged, missing or out of date",
+		plural.Count(l.Events(), "acknowledged event"), strings.Join(apps, ", "), frames, verb)
+	if u, err := durable.UsageOf(s.queue.QuarantineDir()); err == nil && u.Files > 0 {
+		text += ". If queue/quarantine holds a copy, `eye store rescue FILE` may bring some back"
+	}
 	s.log.Error("acknowledged events are lost", "first_frame", l.First, "last_frame", l.Last, "events", l.Events(), "apps", apps)
 	s.note(text)
 }

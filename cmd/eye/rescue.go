@@ -75,8 +75,11 @@ func (s *server) rescue(ctx context.Context, file string) (httpapi.RescueAnswer,
 		err = r.send(ctx)
 	}
 	r.answer.Damaged += damaged
-	s.log.Info("a file of the quarantine was looked through for lost events", "file", file, "frames", r.answer.Frames, "damaged", r.answer.Damaged,
-		"sent", r.answer.Sent, "stored", r.answer.Stored, "error", err)
+	log := s.log.With("file", file, "frames", r.answer.Frames, "damaged", r.answer.Damaged, "sent", r.answer.Sent, "stored", r.answer.Stored)
+	if err != nil {
+		log = log.With("error", err)
+	}
+	log.Info("a file of the quarantine was looked through for lost events")
 	return r.answer, err
 }
 

@@ -53,7 +53,7 @@ func (s *Server) receipt(c *call) error {
 		return err
 	}
 	if len(arrivals) == 0 {
-		return problem(http.StatusNotFound, "nothing with this id ever came, as far as this key sees")
+		return problem(http.StatusNotFound, "nothing with this id is known to this key; what was lost or erased leaves no receipt")
 	}
 	keepPage(r.memory, arrivals, (*store.Arrival).Size)
 	answer := s.receiptOf(arrivals)

@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -194,6 +195,10 @@ func TestReceiptOfAReplay(t *testing.T) {
 	}
 	if answer := a.get("blog", "/v1/receipts/"+number(1).String()); answer.StatusCode != http.StatusNotFound {
 		t.Errorf("another application sees it: %d", answer.StatusCode)
+	}
+	unknown := a.get("shop", "/v1/receipts/"+number(77).String())
+	if b, err := io.ReadAll(unknown.Body); err != nil || !strings.Contains(string(b), "nothing with this id is known to this key; what was lost or erased leaves no receipt") {
+		t.Errorf("what is not known: %s, %v", b, err)
 	}
 }
 

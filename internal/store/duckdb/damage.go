@@ -221,10 +221,11 @@ func (s *Store) has(x *segment) bool {
 // next start.
 func (s *Store) putAside(damaged []DamagedSegment) {
 	for _, d := range damaged {
-		err := s.moveAside(d.Segment.Data.Name, d.Segment.Filter.Name)
-		s.log.Error("a segment is damaged and put aside; its rows count as lost, unless the queue still has them",
-			"segment", d.Segment.Data.Name, "reason", d.Reason, "rows", d.Segment.Rows, "apps", d.Segment.Apps,
-			"quarantine", s.quarantineDir(), "error", err)
+		log := s.log.With("segment", d.Segment.Data.Name, "reason", d.Reason, "rows", d.Segment.Rows, "apps", d.Segment.Apps, "quarantine", s.quarantineDir())
+		if err := s.moveAside(d.Segment.Data.Name, d.Segment.Filter.Name); err != nil {
+			log = log.With("error", err)
+		}
+		log.Error("a segment is damaged and put aside; its rows count as lost, unless the queue still has them")
 	}
 }
 
