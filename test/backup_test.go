@@ -560,8 +560,14 @@ func TestErasureSinceABackup(t *testing.T) {
 			if told := strings.Contains(out, "NOT APPLIED"); code != 0 || told != (c.args == nil) {
 				t.Fatalf("restore ended with %d:\n%s", code, out)
 			}
+			if c.args != nil && !strings.Contains(out, "\n2 erasures of "+c.args[1]+", 1 of them after the backup\n") {
+				t.Errorf("restore says %s", out)
+			}
 			r := &server{t: t, data: data, args: s.args, read: s.read}
 			r.launch()
+			if out := r.output.String(); strings.Contains(out, "WARN") {
+				t.Errorf("the first start says %s", out)
+			}
 			r.eventually("the erasure to be made again", func() bool { return r.call("GET", "/v1/sessions/b", r.read, "").status == c.b })
 			for session, want := range map[string]int{"a": 404, "c": 200} {
 				if a := r.call("GET", "/v1/sessions/"+session, r.read, ""); a.status != want {

@@ -65,12 +65,15 @@ func restore(ctx context.Context, s streams, printKeys bool, opts backup.Restore
 	}
 	bar := newBar(s.err, x.Bytes())
 	opts.Progress, opts.Logger = bar, newLogger(s.err, slog.LevelWarn, dataFlag(opts.To))
-	x, err = backup.Restore(ctx, opts)
+	done, err := backup.Restore(ctx, opts)
 	bar.close()
 	if err != nil {
 		return err
 	}
-	erased := "with the erasures of " + opts.Tombstones
+	erased := fmt.Sprintf("%s of %s, %d of them after the backup", plural.Count(done.Erasures, "erasure"), opts.Tombstones, done.Later)
+	if done.Torn {
+		erased += "\nthe last line of the file is cut off and was left out: a crash leaves it so, and so does a copy that is not whole"
+	}
 	if opts.Tombstones == "" {
 		erased = "ERASURES SINCE THEN ARE NOT APPLIED: what was erased after the backup is back;\n" +
 			"restore with --tombstones FILE to apply them"

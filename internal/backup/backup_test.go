@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"math"
 	"os"
@@ -245,7 +246,7 @@ func TestRestoredIsWhatWasTaken(t *testing.T) {
 	given := filepath.Join(t.TempDir(), "given")
 	bury(t, given, "second")
 	_, err := restore(t, dir, func(o *backup.RestoreOptions) { o.Tombstones = given })
-	if err == nil || !strings.Contains(err.Error(), "belongs to another data directory") {
+	if !errors.Is(err, erasure.ErrOtherKey) || !strings.Contains(err.Error(), given) {
 		t.Errorf("tombstones of another store: %v", err)
 	}
 	write(t, given, read(t, filepath.Join(r.dir, "tombstones")))
@@ -492,6 +493,14 @@ func TestFoldersThatAreRefused(t *testing.T) {
 			t.Errorf("tombstones in %s: %v", given, err)
 		}
 	}
+	key := `{"version":2,"key":"` + strings.Repeat("0", 64) + `"`
+	for name, text := range map[string]string{"empty": "", "a line without its end": "{", "a key alone": sealed(key)} {
+		write(t, filepath.Join(full, "x"), text)
+		to, err := restore(t, dir, func(o *backup.RestoreOptions) { o.Tombstones = filepath.Join(full, "x") })
+		if _, statErr := os.Stat(to); err == nil || !strings.Contains(err.Error(), "it holds no erasure") || statErr == nil {
+			t.Errorf("tombstones that are %s: %v", name, err)
+		}
+	}
 	write(t, filepath.Join(full, "x"), "{}\nno JSON")
 	if _, err := restore(t, dir, func(o *backup.RestoreOptions) { o.Tombstones = filepath.Join(full, "x") }); err == nil || !strings.Contains(err.Error(), "cannot be used") {
 		t.Errorf("bad tombstones: %v", err)
@@ -503,6 +512,49 @@ func TestFoldersThatAreRefused(t *testing.T) {
 	}
 	if _, err := restore(t, dir, func(o *backup.RestoreOptions) { o.To = to }); !errors.Is(err, backup.ErrUnfinished) {
 		t.Errorf("restored onto half a restore: %v", err)
+	}
+}
+
+// sealed ends a line of a file of tombstones with its checksum.
+func sealed(text string) string {
+	return fmt.Sprintf("%s,\"crc\":\"%08x\"}\n", text, crc32.Checksum([]byte(text), crc32.MakeTable(crc32.Castagnoli)))
+}
+
+// The tombstones that are given have all those of the backup; how many more is told. A last line
+// that is cut off is left out, and told.
+func TestTombstonesThatAreGiven(t *testing.T) {
+	r := newRig(t)
+	r.add(1)
+	own, copied := filepath.Join(r.dir, "tombstones"), filepath.Join(t.TempDir(), "copied")
+	bury(t, own, "first")
+	first := read(t, own)
+	bury(t, own, "second")
+	dir := filepath.Join(t.TempDir(), "backup")
+	r.backup(dir)
+	second := read(t, own)
+	bury(t, own, "third")
+	third := read(t, own)
+	give := func(text string) (done backup.Restored, to string, err error) {
+		write(t, copied, text)
+		to = filepath.Join(t.TempDir(), "new")
+		done, err = backup.Restore(t.Context(), backup.RestoreOptions{From: dir, To: to, Tombstones: copied})
+		return done, to, err
+	}
+	for name, text := range map[string]string{"older": first, "cut off": second[:len(second)-1], "cut off early": first[:len(first)-1]} {
+		_, to, err := give(text)
+		if _, statErr := os.Stat(to); err == nil || statErr == nil || !strings.Contains(err.Error(), copied+" cannot be used: it ") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name, c := range map[string]struct {
+		text     string
+		all, new int
+		torn     bool
+	}{"the same": {second, 2, 0, false}, "newer": {third, 3, 1, false}, "newer and torn": {third[:len(third)-1], 2, 0, true}} {
+		done, _, err := give(c.text)
+		if err != nil || done.Erasures != c.all || done.Later != c.new || done.Torn != c.torn {
+			t.Errorf("%s: %d erasures, %d later, torn %t, %v", name, done.Erasures, done.Later, done.Torn, err)
+		}
 	}
 }
 

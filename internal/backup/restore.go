@@ -12,6 +12,7 @@ import (
 
 	"theeye/internal/durable"
 	"theeye/internal/erasure"
+	"theeye/internal/plural"
 	"theeye/internal/queue"
 )
 
@@ -36,40 +37,48 @@ type RestoreOptions struct {
 	Logger   *slog.Logger
 }
 
+// Restored is what a Restore has done.
+type Restored struct {
+	Index
+	Erasures int  // in the file of RestoreOptions.Tombstones
+	Later    int  // of them, those that the backup does not have
+	Torn     bool // that file ended within a line, which was left out
+}
+
 // Restore makes a data directory of a backup: a server that is started there goes
 // on from the moment of the backup, with the sequences of then. Each file is
 // compared with the index as it is copied. A server refuses what an interrupted
 // Restore has left.
-func Restore(ctx context.Context, opts RestoreOptions) (Index, error) {
-	x, err := ReadIndex(opts.From)
-	if err != nil {
-		return x, err
+func Restore(ctx context.Context, opts RestoreOptions) (done Restored, err error) {
+	if done.Index, err = ReadIndex(opts.From); err != nil {
+		return done, err
 	}
-	given, err := readTombstones(opts.Tombstones)
+	given, err := readTombstones(opts.Tombstones, opts.From, done.Index)
 	if err != nil {
-		return x, err
+		return done, err
 	}
+	done.Erasures, done.Later, done.Torn = len(given.Tombstones), given.later, given.Torn()
 	if err := begin(opts.To); err != nil {
-		return x, err
+		return done, err
 	}
 	if opts.Progress == nil {
 		opts.Progress = io.Discard
 	}
-	r := restoring{opts, x, given}
+	r := restoring{opts, done.Index, given.Document}
 	for _, step := range []func(context.Context) error{r.files, r.frames, r.tombstones} {
 		if err := step(ctx); err != nil {
-			return x, fmt.Errorf("restore: %w", err)
+			return done, fmt.Errorf("restore: %w", err)
 		}
 	}
 	if opts.Finish != nil {
 		if err := opts.Finish(opts.To); err != nil {
-			return x, err
+			return done, err
 		}
 	}
 	if err := errors.Join(durable.SyncDir(opts.To), os.Remove(filepath.Join(opts.To, markName)), durable.SyncDir(opts.To)); err != nil {
-		return x, fmt.Errorf("restore: %w", err)
+		return done, fmt.Errorf("restore: %w", err)
 	}
-	return x, nil
+	return done, nil
 }
 
 // Unfinished returns ErrUnfinished for a data directory that is not whole.
@@ -187,13 +196,55 @@ func (r *restoring) tombstones(context.Context) error {
 	return log.Settle() // nothing was served from this directory yet
 }
 
-// readTombstones reads a file that must be there; an empty name is none.
-func readTombstones(name string) (erasure.Document, error) {
+// given is a file of tombstones that may be added to those of a backup.
+type given struct {
+	erasure.Document
+	later int // tombstones that the backup does not have
+}
+
+// readTombstones reads a file that must hold all tombstones of the backup in a folder; an empty name
+// is none.
+func readTombstones(name, folder string, x Index) (g given, err error) {
 	if name == "" {
-		return erasure.Document{}, nil
+		return g, nil
 	}
-	if _, err := os.Stat(name); err != nil {
-		return erasure.Document{}, fmt.Errorf("read tombstones: %w", err)
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return g, fmt.Errorf("read tombstones: %w", err)
 	}
-	return erasure.Read(name, erasure.Digest{})
+	refused := func(err error) (given, error) { return g, &erasure.Error{Path: name, Err: err} }
+	if g.Document, err = erasure.Parse(b, erasure.Digest{}); err != nil {
+		return refused(err)
+	}
+	if len(g.Tombstones) == 0 {
+		return refused(errors.New("it holds no erasure: it is empty, or cut off"))
+	}
+	own, err := ownTombstones(folder, x)
+	if err != nil {
+		return g, err
+	}
+	if _, err := own.Merge(g.Document); err != nil {
+		return refused(err)
+	}
+	if n := g.Lacks(own); n > 0 {
+		return refused(fmt.Errorf("it lacks %s that the backup has: it is older than the backup, or cut off", plural.Count(n, "erasure")))
+	}
+	g.later = own.Lacks(g.Document)
+	return g, nil
+}
+
+// ownTombstones returns the tombstones of a backup, none when nothing was erased before it.
+func ownTombstones(folder string, x Index) (d erasure.Document, err error) {
+	f, ok := x.Of(Tombstones)
+	if !ok {
+		return d, nil
+	}
+	b, err := ReadFile(folder, f)
+	if err == nil {
+		d, err = erasure.Parse(b, erasure.Digest{})
+	}
+	if err != nil {
+		return d, fmt.Errorf("the backup's tombstones cannot be used: %w", err)
+	}
+	return d, nil
 }

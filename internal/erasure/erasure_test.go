@@ -94,6 +94,12 @@ func TestDamageIsNoticed(t *testing.T) {
 			t.Errorf("cut to %d of %d bytes and not noticed", i, len(b))
 		}
 	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := erasure.Read(path, l.Digest()); !errors.Is(err, erasure.ErrMissing) {
+		t.Errorf("the file is missing: %v", err)
+	}
 	lines := strings.SplitAfter(string(b), "\n")
 	if _, err := erasure.Parse([]byte(lines[0]+lines[2]+lines[1]+lines[3]), l.Digest()); err == nil {
 		t.Error("two lines were exchanged and it was not noticed")

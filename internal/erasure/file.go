@@ -63,6 +63,7 @@ type Document struct {
 	Key        string // of the hashes, in hex; empty when there is no file
 	Tombstones []Tombstone
 	first      bool // it has the first form
+	torn       bool // a last line without its end was left out
 	lines      int
 	size       int64          // of these lines, in bytes
 	sum        hash.Hash      // of the lines
@@ -84,13 +85,23 @@ func (e *Error) Unwrap() error { return e.Err }
 // ErrNewer means that a newer version of The Eye wrote the file.
 var ErrNewer = errors.New("written by a newer version of The Eye; start that version again")
 
+// ErrMissing means that there is no file, although lines of it were committed.
+var ErrMissing = errors.New("it is missing")
+
+// ErrOtherKey means that two files have different keys: the hashes of one mean nothing in the other.
+var ErrOtherKey = errors.New("its key is another one: it belongs to another data directory, or to this one before or after its erasures were forgotten")
+
 // Read reads a file. One that does not exist is empty. A last line that a crash cut off was
 // never acknowledged and is left out. known is the part of the file that was committed, whose
 // loss or change is an error; whatever is finished behind it counts as not finished.
 func Read(path string, known Digest) (Document, error) {
 	b, err := os.ReadFile(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	missing := errors.Is(err, fs.ErrNotExist)
+	if err != nil && !missing {
 		return Document{}, &Error{path, err}
+	}
+	if missing && known.Lines > 0 {
+		return Document{}, &Error{path, ErrMissing}
 	}
 	d, err := Parse(b, known)
 	if err != nil {
@@ -124,6 +135,7 @@ func (d *Document) extend(b []byte) error {
 func (d *Document) parse(b []byte, known Digest) error {
 	for text := range bytes.Lines(b) {
 		if text[len(text)-1] != '\n' {
+			d.torn = true
 			break
 		}
 		if err := d.add(text[:len(text)-1], d.lines < known.Lines); err != nil {
@@ -227,7 +239,7 @@ func (d *Document) digest() Digest {
 // have, which count as not finished. Both must have the same key, unless one has none.
 func (d *Document) Merge(other Document) (Document, error) {
 	if d.Key != "" && other.Key != "" && d.Key != other.Key {
-		return Document{}, errors.New("it belongs to another data directory")
+		return Document{}, ErrOtherKey
 	}
 	merged := Document{Key: d.Key, Tombstones: slices.Clone(d.Tombstones)}
 	if merged.Key == "" {
@@ -244,6 +256,24 @@ func (d *Document) Merge(other Document) (Document, error) {
 		}
 	}
 	return merged, nil
+}
+
+// Torn reports whether the file ended within a line, which was left out: a crash leaves a line so
+// that was not acknowledged.
+func (d *Document) Torn() bool { return d.torn }
+
+// Lacks returns how many tombstones of another document d does not have.
+func (d *Document) Lacks(other Document) (n int) {
+	has := map[string]bool{}
+	for _, t := range d.Tombstones {
+		has[t.ID] = true
+	}
+	for _, t := range other.Tombstones {
+		if !has[t.ID] {
+			n++
+		}
+	}
+	return n
 }
 
 // encode renders the whole file, in the present form.

@@ -83,6 +83,9 @@ func (e *Entry) Note(name string, value any) {
 type Trail struct {
 	js     jetstream.JetStream
 	stream jetstream.Stream
+	// takenOver reports that entries were just read from TrailFile: the directory was restored, and
+	// has a copy of the metadata alone.
+	takenOver bool
 }
 
 func openTrail(ctx context.Context, js jetstream.JetStream, opts Options) (*Trail, error) {
@@ -102,12 +105,11 @@ func openTrail(ctx context.Context, js jetstream.JetStream, opts Options) (*Trai
 	if err != nil {
 		return nil, err
 	}
-	t := &Trail{js, stream}
-	imported, err := t.takeOver(ctx, filepath.Join(opts.Dir, TrailFile))
-	if err != nil {
+	t := &Trail{js: js, stream: stream}
+	if t.takenOver, err = t.takeOver(ctx, filepath.Join(opts.Dir, TrailFile)); err != nil {
 		return nil, err
 	}
-	if stream.CachedInfo().State.LastSeq > 0 || imported {
+	if stream.CachedInfo().State.LastSeq > 0 || t.takenOver {
 		return t, nil
 	}
 	return t, t.Record(ctx, Entry{Act: "beginTrail", First: true})

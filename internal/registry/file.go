@@ -180,6 +180,10 @@ func (r *Registry) restore(ctx context.Context) (bool, error) {
 	if err := r.copyIn(ctx, f.Records); err != nil {
 		return false, err
 	}
+	if r.trail.takenOver {
+		r.log.Info("the metadata of the backup is taken over", "file", r.fileName(), "records", len(f.Records))
+		return true, nil
+	}
 	r.log.Warn("the metadata was lost and is rebuilt from its copy", "file", r.fileName(), "records", len(f.Records))
 	return true, nil
 }
