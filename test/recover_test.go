@@ -130,7 +130,7 @@ func TestRecoverEmptyTellsWhatItLeavesOut(t *testing.T) {
 	}
 	s.beside(0, "store", "recover", "--empty", "--yes")
 	s.launch()
-	if out := s.beside(0, "store", "readmit"); !strings.Contains(out, "no segment is damaged\nleft alone      4 files in store/quarantine") {
+	if out := s.beside(0, "store", "readmit"); !strings.Contains(out, "no segment is damaged\nnot used        4 files in store/quarantine") {
 		t.Errorf("it says %s", out)
 	}
 }
@@ -314,5 +314,105 @@ func TestReadmit(t *testing.T) {
 			s.sums(200, 200, 0)
 			s.counts(200)
 		})
+	}
+}
+
+// A store that is lost is told as such by the commands that look into it, and a start that refuses
+// makes no folder in its place.
+func TestLostStoreIsNotSound(t *testing.T) {
+	s := twoSegments(t)
+	s.launch()
+	s.must(s.call("DELETE", "/v1/sessions/nobody", s.admin, ""), 200) // trims the queue
+	s.shutDown()
+	dir, away := filepath.Join(s.data, "store"), filepath.Join(s.data, "away")
+	manifest := filepath.Join(dir, "MANIFEST.json")
+	if err := os.Rename(manifest, away); err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range []string{"segments", "verify", "compact"} {
+		if out := s.beside(1, "store", command); !strings.Contains(out, "no MANIFEST.json") || !strings.Contains(out, "`eye store recover --data ") {
+			t.Errorf("eye store %s says %s", command, out)
+		}
+	}
+	if err := errors.Join(os.Rename(away, manifest), os.Rename(dir, away)); err != nil {
+		t.Fatal(err)
+	}
+	if s.launched() {
+		t.Fatal("the server started")
+	}
+	if _, err := os.Stat(dir); err == nil {
+		t.Error("the start that was refused made the folder")
+	}
+	if out := s.beside(0, "store", "recover", "--empty"); !strings.Contains(out, "left out        whatever the store held") {
+		t.Errorf("eye store recover --empty says %s", out)
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range []string{"segments", "verify", "compact", "readmit"} {
+		if out := s.beside(1, "store", command); !strings.Contains(out, "has no MANIFEST.json") {
+			t.Errorf("of an empty folder eye store %s says %s", command, out)
+		}
+	}
+	if err := errors.Join(os.Remove(dir), os.Rename(away, dir)); err != nil {
+		t.Fatal(err)
+	}
+	if out := s.beside(1, "store", "recover", "--empty"); !strings.Contains(out, "nothing to recover") {
+		t.Errorf("of a whole store eye store recover --empty says %s", out)
+	}
+	s.launch()
+	s.counts(200)
+}
+
+// Without any manifest the preview does not say that nothing is missing.
+func TestRecoverEmptyWithoutAnyManifest(t *testing.T) {
+	s := twoSegments(t)
+	for _, name := range []string{"MANIFEST.json", "MANIFEST.json.1"} {
+		if err := os.Remove(filepath.Join(s.data, "store", name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out := s.beside(0, "store", "recover", "--empty")
+	if !strings.Contains(out, "left out        4 files of segments") || strings.Contains(out, "missing") {
+		t.Errorf("it says %s", out)
+	}
+}
+
+// A data directory that is not there is not made.
+func TestRecoverMakesNoDataDirectory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "typo")
+	code, out := runEye(t, nil, "store", "recover", "--data", dir)
+	if _, err := os.Stat(dir); code != 1 || err == nil || !strings.Contains(out, "there is no data directory") {
+		t.Errorf("%d, %v: %s", code, err, out)
+	}
+}
+
+// Damage beside a running server: verify names the next step, and that finds it.
+func TestDamageBesideAServer(t *testing.T) {
+	s := twoSegments(t)
+	if err := os.RemoveAll(filepath.Join(s.data, "queue")); err != nil { // it is not rebuilt
+		t.Fatal(err)
+	}
+	s.launch()
+	for _, dir := range []string{"store", "queue"} {
+		if info, err := os.Stat(filepath.Join(s.data, dir, "quarantine")); err != nil || info.Mode().Perm() != 0o700 {
+			t.Errorf("quarantine: %v, %v", info, err)
+		}
+	}
+	file := s.segments()[0]
+	info, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	flipBit(t, file, info.Size()/2)
+	if out := s.beside(1, "store", "verify"); !strings.Contains(out, "`eye store readmit --data ") {
+		t.Errorf("eye store verify says %s", out)
+	}
+	if out := s.beside(1, "store", "readmit"); !strings.Contains(out, "still damaged   segment seg-00000001.duckdb") {
+		t.Errorf("eye store readmit says %s", out)
+	}
+	s.sums(200, 100, 100)
+	if out := s.beside(0, "store", "segments"); !strings.Contains(out, "segment seg-00000001.duckdb is damaged") {
+		t.Errorf("eye store segments says %s", out)
 	}
 }

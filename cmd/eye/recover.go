@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -21,7 +22,7 @@ import (
 func newRecoverCommand(f *clientFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "recover", Short: "Bring back a store whose manifest is missing or damaged, without a server", Args: args(cobra.NoArgs),
-		Long: "Show what can be brought back of a store whose manifest is missing or damaged, from the manifest before it; with --yes, do it.\n" +
+		Long: "Show what can be brought back of a store whose manifest is missing or damaged, from its copy, MANIFEST.json.1; with --yes, do it.\n" +
 			"What the recovered manifest does not name goes into quarantine, nothing is deleted. What is missing is counted as lost at\n" +
 			"the next start, unless the queue still holds it. A backup is the better way when there is one: see `eye restore`.",
 	}
@@ -35,6 +36,9 @@ func newRecoverCommand(f *clientFlags) *cobra.Command {
 
 func recoverStore(f *clientFlags, opts duckdb.RecoverOptions, yes bool) error {
 	data := f.value("data", "EYE_DATA")
+	if _, err := os.Stat(data); err != nil {
+		return fmt.Errorf("there is no data directory %s: give the one of the server with --data", data)
+	}
 	unlock, err := lockDir(data)
 	if err != nil {
 		return err
@@ -54,7 +58,7 @@ func recoverStore(f *clientFlags, opts duckdb.RecoverOptions, yes bool) error {
 		return err
 	}
 	if r.Forgets {
-		_, _ = fmt.Fprintln(f.err, "eye: WARNING: this data directory does not know any more what was erased; erase it again when it comes back")
+		_, _ = fmt.Fprintln(f.err, "eye: WARNING: this data directory no longer knows what was erased. If erased data comes back, erase it again")
 	}
 	return f.say("done; start the server: it takes what comes after frame %d from the queue, and counts what is missing as lost", r.Flushed)(nil)
 }
@@ -77,8 +81,14 @@ func (f *clientFlags) showRecovery(r *duckdb.Recovery) {
 		out, bytes := sum(r.LeftOut)
 		line("left out", "%s, %s, which %s names: without --empty they come back", out, sizeText(bytes), r.LeftOutBy)
 	}
-	if missing, _ := sum(r.Missing); len(r.Missing) > 0 || len(r.LeftOut) == 0 {
+	switch missing, _ := sum(r.Missing); {
+	case !r.Empty:
 		line("missing", "%s", missing)
+	case len(r.LeftOut) > 0:
+	case len(r.Unnamed) > 0:
+		line("left out", "%s of segments; without a manifest it is not known how many events they hold", plural.Count(len(r.Unnamed), "file"))
+	default:
+		line("left out", "whatever the store held and the queue does not; without a manifest it is not known how much")
 	}
 	line("erasures", "%s", map[bool]string{
 		true:  "FORGOTTEN: what was erased can come back, when it is sent again or from a backup",
@@ -126,7 +136,7 @@ func (f *clientFlags) readmit(ctx context.Context) error {
 		return f.showReadmitted(answer)
 	}
 	defer unlock()
-	dir, err := f.storeDir()
+	dir, _, err := f.manifest()
 	if err != nil {
 		return err
 	}
@@ -168,8 +178,7 @@ func (f *clientFlags) showReadmitted(answer httpapi.ReadmittedAnswer) error {
 		_, _ = fmt.Fprintln(f.out, "no segment is damaged")
 	}
 	if n := len(answer.Unnamed); n > 0 {
-		_, _ = fmt.Fprintf(f.out, "left alone      %s in store/quarantine that no damaged segment names: remains of a segment that is back, or what a recovery left out, "+
-			"which cannot be checked and comes back only from a backup\n", plural.Count(n, "file"))
+		_, _ = fmt.Fprintf(f.out, "not used        %s in store/quarantine that no damaged segment names: leftovers of a repair or a recovery, which cannot be checked\n", plural.Count(n, "file"))
 	}
 	return exit
 }

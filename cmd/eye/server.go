@@ -18,6 +18,7 @@ import (
 
 	"theeye/internal/backup"
 	"theeye/internal/clock"
+	"theeye/internal/durable"
 	"theeye/internal/event"
 	"theeye/internal/httpapi"
 	"theeye/internal/ingest"
@@ -141,6 +142,9 @@ func (s *server) open(ctx context.Context) (err error) {
 		},
 	}); err != nil {
 		return err
+	}
+	if err := durable.MkdirAll(s.queue.QuarantineDir(), 0o700); err != nil { // the store makes its own
+		return fmt.Errorf("make the queue's quarantine: %w", err)
 	}
 	if err := s.begin(ctx); err != nil {
 		return err

@@ -58,7 +58,7 @@ func newStoreCommand(s streams) *cobra.Command {
 	readmit := &cobra.Command{
 		Use: "readmit", Short: "Take damaged segments back whose files are whole again", Args: args(cobra.NoArgs),
 		Long: "Take damaged segments back whose files are whole again: put the file into store/segments or store/quarantine first.\n" +
-			"A start does so by itself. Exit code 1 when a segment is still damaged. Works beside a running server, with --url and an admin key,\n" +
+			"All segments are read, and those that are damaged are put aside first. A start takes segments back by itself. Exit code 1 when a segment is still damaged. Works beside a running server, with --url and an admin key,\n" +
 			"and without a server: then what has expired is removed after the next start.",
 	}
 	readmit.RunE = func(cmd *cobra.Command, _ []string) error { return f.readmit(cmd.Context()) }
@@ -82,10 +82,10 @@ func (f *clientFlags) storeDir() (string, error) {
 	return dir, nil
 }
 
-// manifest reads what the store consists of now, and where it is.
+// manifest reads what the store consists of now, and where it is. It refuses a store that is lost.
 func (f *clientFlags) manifest() (dir string, m duckdb.Manifest, err error) {
 	if dir, err = f.storeDir(); err == nil {
-		m, err = duckdb.ReadManifest(dir)
+		m, err = duckdb.PresentManifest(dir)
 	}
 	return dir, m, err
 }
@@ -117,6 +117,9 @@ func showSegments(f *clientFlags) error {
 	if err := t.flush(); err != nil {
 		return err
 	}
+	for _, d := range m.Damaged {
+		_, _ = fmt.Fprintln(f.out, d.String())
+	}
 	_, err = fmt.Fprintf(f.out, "%s, %s, %s, up to frame %d\n", plural.Count(len(m.Segments), "segment"), plural.Count(rows, "event"), sizeText(bytes), m.Flushed)
 	return err
 }
@@ -133,7 +136,7 @@ func compactStore(ctx context.Context, f *clientFlags) error {
 		return err
 	}
 	defer unlock()
-	before, err := duckdb.ReadManifest(dir)
+	before, err := duckdb.PresentManifest(dir)
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ func mendingRoutes() []route {
 			answers: []answer{{200, "what was acknowledged", schemaOf[AcknowledgedAnswer]()}}, errors: []int{404, 503}}},
 		{"POST", "/v1/store/readmit", forAdmin, (*Server).readmit, doc{
 			id: "readmitSegments", tag: "operation", summary: "Take damaged segments back whose files are whole again",
-			text: "A file in store/quarantine, or back in store/segments, that is what the manifest says is taken back, and so are segments whose frames the queue still holds. " +
+			text: "All segments are read, and those that are damaged are put aside. A file in store/quarantine, or back in store/segments, that is what the manifest says is taken back, and so are segments whose frames the queue still holds. " +
 				"What they hold is decided about as if it came now: nothing is there twice, and nothing comes back that was erased or has expired. `lost` in the books goes down by it.",
 			answers: []answer{{200, "what was taken back, and what is still damaged", schemaOf[ReadmittedAnswer]()}}, errors: []int{404, 503}}},
 	}

@@ -31,8 +31,8 @@ type DamagedSegment struct {
 // String says what is not available.
 func (d DamagedSegment) String() string {
 	r := d.Segment.Rows
-	text := fmt.Sprintf("segment %s is damaged (%s): %s, %s and %s", d.Segment.Data.Name, d.Reason,
-		plural.Count(r.Events, "event"), plural.Count(r.Rejections, "rejection"), plural.Count(r.Traces, "duplicate"))
+	text := fmt.Sprintf("segment %s is damaged (%s): %s, %s and %s without content", d.Segment.Data.Name, d.Reason,
+		plural.Count(r.Events, "event"), plural.Count(r.Rejections, "rejection"), plural.Count(r.Traces, "arrival"))
 	switch c := d.Segment.Carried; {
 	case c.empty():
 	case *c.Min == *c.Max:
@@ -178,10 +178,17 @@ func holdsAt(path string, at int64, number uint64) bool {
 // checkSegment puts a segment into quarantine when its file is not what it was. It
 // reports whether the segment is out of the view now.
 func (s *Store) checkSegment(x *segment) (out bool, err error) {
+	damaged, err := s.findDamage(x)
+	return damaged || err == nil && !s.has(x), err
+}
+
+// findDamage puts a segment into quarantine when its file is not what it was, and reports whether
+// it did.
+func (s *Store) findDamage(x *segment) (damaged bool, err error) {
 	s.mending.Lock()
 	defer s.mending.Unlock()
 	if !s.has(x) {
-		return true, nil
+		return false, nil
 	}
 	err = checkFile(s.segmentPath(x.info.Data.Name), x.info.Data)
 	damage, ok := errors.AsType[*damageError](err)
@@ -191,7 +198,7 @@ func (s *Store) checkSegment(x *segment) (out bool, err error) {
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
 	if !s.has(x) {
-		return true, nil
+		return false, nil
 	}
 	m := s.current().manifest.without(x.info.ID, damage.Error())
 	if err := s.commit(&m); err != nil {

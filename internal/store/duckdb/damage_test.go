@@ -677,3 +677,85 @@ func TestPuttingAsideIsFinished(t *testing.T) {
 		t.Errorf("%d bytes in quarantine, damaged %v", n, s.Damaged())
 	}
 }
+
+// An export that meets a damaged segment puts it aside and gives the rest.
+func TestDamageMetByExporting(t *testing.T) {
+	for _, form := range []string{"lines", "Parquet"} {
+		t.Run(form, func(t *testing.T) {
+			dir := t.TempDir()
+			threeSegments(t, dir)
+			s := closed(t, open(t, duckdb.Options{Dir: dir}))
+			file := segmentFile(dir, 2, "duckdb")
+			for at := int64(3 * 4096); at < size(t, file)-4; at += 4096 {
+				flip(t, file, at+100)
+			}
+			n := 0
+			var err error
+			if form == "lines" {
+				err = s.Export(t.Context(), query.Query{}, func(*event.Event) error { n++; return nil })
+			} else {
+				var f *os.File
+				if f, err = s.Parquet(t.Context(), query.Query{}); err == nil {
+					n = 202
+					_ = f.Close()
+				}
+			}
+			if err != nil || n != 202 || len(s.Damaged()) != 1 {
+				t.Errorf("%d events, %d segments damaged: %v", n, len(s.Damaged()), err)
+			}
+		})
+	}
+}
+
+// A file that is damaged while nobody reads it is found by Readmit.
+func TestReadmitFindsDamage(t *testing.T) {
+	dir := t.TempDir()
+	threeSegments(t, dir)
+	s := closed(t, open(t, duckdb.Options{Dir: dir}))
+	file := segmentFile(dir, 2, "duckdb")
+	whole, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	flip(t, file, size(t, file)/2)
+	back, left, err := s.Readmit(t.Context())
+	if err != nil || len(back) != 0 || len(left) != 1 || !strings.Contains(left[0].Reason, "checksum does not match") {
+		t.Fatalf("back %v, left %v: %v", back, left, err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "quarantine", filepath.Base(file)+".whole"), whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if back, left, err = s.Readmit(t.Context()); err != nil || len(back) != 1 || len(left) != 0 {
+		t.Errorf("back %v, left %v: %v", back, left, err)
+	}
+	books(t, s)
+}
+
+// What Open made of folders is gone when the store was refused, or never begun: the folder that
+// belongs there can be put back.
+func TestRefusedStoreLeavesNoFolders(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "store")
+	s := open(t, duckdb.Options{Dir: dir})
+	if _, err := os.Stat(filepath.Join(dir, "quarantine")); err != nil {
+		t.Error(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a store that was not begun left its folder: %v", err)
+	}
+	threeSegments(t, dir)
+	if err := os.RemoveAll(filepath.Join(dir, "segments")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := duckdb.Open(t.Context(), duckdb.Options{Dir: dir}); err == nil {
+		t.Fatal("it opened")
+	}
+	if _, err := os.Stat(filepath.Join(dir, "segments")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a refused store has made the folder: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "export")); err != nil {
+		t.Errorf("what was there before is gone: %v", err)
+	}
+}

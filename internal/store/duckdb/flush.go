@@ -242,7 +242,7 @@ func (s *Store) commit(m *Manifest, made ...*segment) error {
 		}
 		return err
 	}
-	s.settled = true
+	s.settled, s.made = true, nil
 	if err := m.writeCopy(s.opts.Dir); err != nil {
 		s.log.Warn("the copy of the manifest is an earlier one, until the next is written", "error", err)
 	}

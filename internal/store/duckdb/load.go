@@ -14,10 +14,18 @@ import (
 	"theeye/internal/erasure"
 )
 
-// MissingManifestError tells that a store's folder has files, but no manifest that names them.
-type MissingManifestError struct{ Dir string }
+// MissingManifestError tells that a store's folder has no manifest.
+type MissingManifestError struct {
+	Dir      string
+	Segments bool // files of segments are there
+}
 
 func (e *MissingManifestError) Error() string {
+	if !e.Segments {
+		return fmt.Sprintf("the store's folder %s has no %s: it is not the folder that a server used, or no server has used it yet. "+
+			"Put the folder store back if it was moved; or see with `eye store recover` what can be brought back; "+
+			"or restore a backup into another data directory", e.Dir, manifestName)
+	}
 	return fmt.Sprintf("the store's folder %s has segments, but no %s that names them; nothing was changed. "+
 		"Put the file back if it was moved; or see with `eye store recover` what can be brought back; "+
 		"or restore a backup into another data directory", e.Dir, manifestName)
@@ -63,7 +71,7 @@ func (s *Store) readFolder() (read, error) {
 		return m, err
 	}
 	if !there && s.greatestID() > 0 {
-		return m, &MissingManifestError{s.opts.Dir}
+		return m, &MissingManifestError{Dir: s.opts.Dir, Segments: true}
 	}
 	if m.version >= manifestVersion { // else a file of this form is none yet
 		if err := erasure.Settle(s.opts.Tombstones); err != nil {

@@ -79,6 +79,17 @@ func (m *Manifest) LastOf(timeline string) (last uint64, ok bool) {
 	return last, ok
 }
 
+// PresentManifest reads the manifest of a store's folder that a server has used. The error is a
+// *MissingManifestError when there is none. It changes nothing.
+func PresentManifest(dir string) (Manifest, error) {
+	m, there, err := readManifest(filepath.Join(dir, manifestName))
+	if err == nil && !there {
+		s := &Store{opts: Options{Dir: dir}}
+		err = &MissingManifestError{Dir: dir, Segments: s.greatestID() > 0}
+	}
+	return m.Manifest, err
+}
+
 // read is a manifest as it was found.
 type read struct {
 	Manifest

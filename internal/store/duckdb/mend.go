@@ -69,6 +69,12 @@ func (s *Store) mend(ctx context.Context, p *snapshot, err error) (again bool, _
 	case ctx.Err() != nil:
 		return false, err
 	}
+	return s.mendSegments(p, err)
+}
+
+// mendSegments puts the damaged segments aside that an error of reading points to. again tells that
+// the same may succeed now.
+func (s *Store) mendSegments(p *snapshot, err error) (again bool, _ error) {
 	suspects := p.suspects(err)
 	for _, x := range suspects {
 		out, checkErr := s.checkSegment(x)

@@ -66,11 +66,22 @@ func (e *export) inPieces() string {
 // Parquet writes the events that q selects to a Parquet file and returns it, open
 // at its beginning; Limit, After and Descending do not matter. The file has no
 // name any more, so that it is gone when it is closed: by the caller, when ctx ends, or
-// by EndExports. It waits while MaxExports run.
-func (s *Store) Parquet(ctx context.Context, q query.Query) (_ *os.File, err error) {
+// by EndExports. It waits while MaxExports run. When it meets a damaged segment, it begins
+// again without that.
+func (s *Store) Parquet(ctx context.Context, q query.Query) (*os.File, error) {
 	if !s.keeps() {
 		return nil, errNoFolder
 	}
+	for {
+		file, err := s.parquet(ctx, q)
+		again, err := s.mendExport(ctx, err)
+		if !again {
+			return file, err
+		}
+	}
+}
+
+func (s *Store) parquet(ctx context.Context, q query.Query) (_ *os.File, err error) {
 	ctx, leave := s.endings.begin(ctx)
 	defer func() {
 		if err != nil {

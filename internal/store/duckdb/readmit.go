@@ -28,7 +28,8 @@ type Readmitted struct {
 	Rows    RowCounts `json:"rows"`
 }
 
-// Readmit takes back what can be: damaged segments whose file, in quarantine or back in its place,
+// Readmit reads all segments and puts the damaged ones into quarantine. Then it takes back what can
+// be: damaged segments whose file, in quarantine or back in its place,
 // is what the manifest says, or whose frames the queue still has. What it held is decided about as
 // if it came now, so that nothing is there twice, and nothing comes back that was erased or has
 // expired. It returns what was taken back, and what is still damaged, with the reason of now.
@@ -38,6 +39,11 @@ func (s *Store) Readmit(ctx context.Context) (back []Readmitted, left []DamagedS
 	}
 	s.gaveUp.Clear()
 	before := s.Damaged()
+	found, err := s.putDamagedAside(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	before = append(before, found...)
 	if err := s.tended(ctx, s.rebuildDamaged); err != nil {
 		return nil, nil, err
 	}
@@ -51,6 +57,26 @@ func (s *Store) Readmit(ctx context.Context) (back []Readmitted, left []DamagedS
 		left[i].Reason = s.whyAside(left[i].Segment)
 	}
 	return back, left, nil
+}
+
+// putDamagedAside compares the files of all segments with their checksums, and puts those into
+// quarantine that are damaged. It returns these.
+func (s *Store) putDamagedAside(ctx context.Context) (list []DamagedSegment, err error) {
+	p := s.snapshot()
+	defer p.release()
+	for _, x := range p.view.segments {
+		if err := ctx.Err(); err != nil {
+			return list, err
+		}
+		damaged, err := s.findDamage(x)
+		if err != nil {
+			return list, err
+		}
+		if damaged {
+			list = append(list, DamagedSegment{Segment: x.info})
+		}
+	}
+	return list, nil
 }
 
 // candidates returns the paths at which the file of a damaged segment may lie.

@@ -39,6 +39,8 @@ type Recovery struct {
 	// path of the manifest that names them, empty when there is none.
 	LeftOut   []SegmentInfo
 	LeftOutBy string
+	// Empty: nothing of the store comes back.
+	Empty bool
 
 	opts     RecoverOptions
 	manifest Manifest
@@ -70,7 +72,7 @@ func tombstonesError(err error) error {
 
 // PlanRecovery finds out what can be brought back. It changes nothing.
 func PlanRecovery(opts RecoverOptions) (*Recovery, error) {
-	r := &Recovery{opts: opts, aside: map[string]string{}}
+	r := &Recovery{opts: opts, Empty: opts.Empty, aside: map[string]string{}}
 	s := &Store{opts: Options{Dir: opts.Dir}}
 	present, there, presentErr := readManifest(filepath.Join(opts.Dir, manifestName))
 	if errors.Is(presentErr, ErrNewer) {
@@ -78,6 +80,8 @@ func PlanRecovery(opts RecoverOptions) (*Recovery, error) {
 	}
 	m, usable := read{Manifest: emptyManifest()}, false
 	switch {
+	case opts.Empty && there && presentErr == nil && s.inPlace(present.Manifest) == nil:
+		m, usable = present, true
 	case opts.Empty:
 		r.leaveOut(s)
 	case there && presentErr == nil:
@@ -97,6 +101,8 @@ func PlanRecovery(opts RecoverOptions) (*Recovery, error) {
 	switch {
 	case err == nil && usable:
 		return nil, ErrNothingToRecover
+	case opts.Empty && usable: // it comes back without Empty
+		return nil, err
 	case err == nil:
 		r.Tombstones = len(tombstones.Tombstones)
 	case damaged && opts.ForgetTombstones:

@@ -13,10 +13,13 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"io/fs"
 	"iter"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -121,6 +124,7 @@ type Store struct {
 
 	tombstones *erasure.Log // guarded by upkeep
 	begun      bool         // there was a manifest when the store was opened
+	made       []string     // folders that Open made, until there is a manifest; guarded by upkeep
 	settled    bool         // the file has the present form and the present timeline; guarded by upkeep
 
 	mu    sync.Mutex // guards state and the counts of who holds what
@@ -145,12 +149,8 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	s.unmerged = map[uint64]bool{}
 	s.merger, s.exporters, s.endings = s.newMerger(), s.newExporters(), newEndings()
 	s.state = &state{view: &view{}, arrivals: map[string]store.Arrivals{}, manifest: &Manifest{}, erased: &erasure.Set{}}
-	if opts.Dir != "" {
-		for _, dir := range []string{s.segmentDir(), opts.TempDir, s.exportDir()} {
-			if err := durable.MkdirAll(dir, 0o700); err != nil {
-				return nil, fmt.Errorf("make the store's folder: %w", err)
-			}
-		}
+	if err := s.makeFolders(); err != nil {
+		return nil, err
 	}
 	var err error
 	if s.packer, err = newPacker(); err != nil {
@@ -165,8 +165,35 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	if err := s.load(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
+	if s.begun {
+		s.made = nil
+	}
 	s.metrics = newMetrics(opts.Registerer, s)
 	return s, nil
+}
+
+// makeFolders makes the folders that are missing.
+func (s *Store) makeFolders() error {
+	if !s.keeps() {
+		return nil
+	}
+	for _, dir := range []string{s.opts.Dir, s.segmentDir(), s.opts.TempDir, s.exportDir(), s.quarantineDir()} {
+		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+			s.made = append(s.made, dir)
+		}
+		if err := durable.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("make the store's folder: %w", err)
+		}
+	}
+	return nil
+}
+
+// removeFolders removes the folders that Open made for a store that was refused, so that the folder
+// that belongs there can be put back. One that is not empty stays.
+func (s *Store) removeFolders() {
+	for _, dir := range slices.Backward(s.made) {
+		_ = os.Remove(dir)
+	}
 }
 
 func newReaders() *fair.Semaphore {
@@ -263,7 +290,9 @@ func (s *Store) Close() error {
 	for range MaxExports {
 		err = errors.Join(err, (<-s.exporters).close())
 	}
-	return errors.Join(err, s.reading.close())
+	err = errors.Join(err, s.reading.close())
+	s.removeFolders()
+	return err
 }
 
 // Position implements store.Writer.

@@ -32,15 +32,11 @@ type Fault struct {
 // Verify reads all that a store's manifest names, and compares it: checksums, the
 // order of each table, numbers of rows, bounds, and accounts. It changes nothing
 // and may run beside the store's own process; a segment that is merged away
-// meanwhile is passed over.
+// meanwhile is passed over. The error is a *MissingManifestError when there is no manifest.
 func Verify(ctx context.Context, opts VerifyOptions) ([]Fault, error) {
-	found, there, err := readManifest(filepath.Join(opts.Dir, manifestName))
+	m, err := PresentManifest(opts.Dir)
 	if err != nil {
 		return nil, err
-	}
-	m := found.Manifest
-	if s := (&Store{opts: Options{Dir: opts.Dir}}); !there && s.greatestID() > 0 {
-		return []Fault{{manifestName, "is missing, and there are segments; see `eye store recover`"}}, nil
 	}
 	if opts.MemoryLimit == 0 {
 		opts.MemoryLimit = defaultMemory()
@@ -109,17 +105,22 @@ func verifySegment(ctx context.Context, opts VerifyOptions, info SegmentInfo) ([
 	if err != nil {
 		return nil, err
 	}
-	faults := slices.Concat(data, filter)
 	if len(filter) == 0 {
 		if err := verifyFilter(filepath.Join(dir, info.Filter.Name), info); err != nil {
-			faults = append(faults, Fault{info.Filter.Name, err.Error()})
+			filter = append(filter, Fault{info.Filter.Name, err.Error()})
 		}
 	}
+	for i := range filter {
+		filter[i].Text += "; the next start of the server builds it again"
+	}
 	if len(data) > 0 { // DuckDB must not meet damaged files
-		return faults, nil
+		for i := range data {
+			data[i].Text += "; `eye store readmit` puts the segment aside, and takes it back from the queue or from a whole copy in store/quarantine"
+		}
+		return slices.Concat(data, filter), nil
 	}
 	found, err := verifyTables(ctx, opts, info)
-	return append(faults, found...), err
+	return slices.Concat(filter, found), err
 }
 
 // verifyFile compares size and checksum.

@@ -3,6 +3,7 @@ package duckdb
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -29,10 +30,39 @@ const (
 	chunksAhead = 4
 )
 
-// Export implements store.Reader. It waits while MaxExports run.
+// Export implements store.Reader. It waits while MaxExports run. When it meets a damaged segment
+// before each is called, it begins again without that.
 func (s *Store) Export(ctx context.Context, q query.Query, each func(*event.Event) error) error {
 	began := time.Now()
 	defer func() { s.metrics.queried("export", time.Since(began)) }()
+	handed := false
+	for {
+		err := s.export(ctx, q, func(e *event.Event) error {
+			handed = true
+			return each(e)
+		})
+		again, err := s.mendExport(ctx, err)
+		if !again || handed {
+			return err
+		}
+	}
+}
+
+// mendExport is mend for an error of an export. The instance was its own and is closed.
+func (s *Store) mendExport(ctx context.Context, err error) (again bool, _ error) {
+	if err == nil || ctx.Err() != nil || errors.Is(err, store.ErrExportEnded) {
+		return false, err
+	}
+	p := s.snapshot() // with all that the export may have read
+	defer p.release()
+	again, err = s.mendSegments(p, err)
+	if again {
+		err = fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+	}
+	return again, err
+}
+
+func (s *Store) export(ctx context.Context, q query.Query, each func(*event.Event) error) error {
 	ctx, leave := s.endings.begin(ctx)
 	e, err := s.beginExport(ctx, q)
 	if err != nil {
