@@ -94,7 +94,7 @@ func newAppDeleteCommand(f *clientFlags) *cobra.Command {
 		if *erase {
 			r.query = url.Values{"erase": {"1"}}
 		}
-		return f.show(cmd.Context(), r, func(body []byte) error {
+		err := f.show(cmd.Context(), r, func(body []byte) error {
 			if len(body) == 0 {
 				return f.say("deleted application %s", got[0])(nil)
 			}
@@ -104,6 +104,10 @@ func newAppDeleteCommand(f *clientFlags) *cobra.Command {
 			}
 			return f.say("deleted application %s and erased %s and %s", done.App, plural.Count(done.Events, "event"), plural.Count(done.Rejections, "rejection"))(nil)
 		})
+		if *erase {
+			return goesOn(err)
+		}
+		return err
 	}
 	return cmd
 }

@@ -180,11 +180,23 @@ func (c *client) readProblem(r *http.Response) *problemError {
 	case json.Unmarshal(body, p) != nil:
 		p.Detail = string(body[:min(200, len(body))]) // from a proxy, perhaps
 	}
+	p.Detail = asFlags(p.Detail)
 	p.Status, p.retryAfter, p.advice = r.StatusCode, r.Header.Get("Retry-After"), c.keyless
 	if p.Title == "" {
 		p.Title = http.StatusText(r.StatusCode)
 	}
 	return p
+}
+
+// asFlags replaces what a problem advises those to do who call over HTTP by what the commands have
+// for it.
+func asFlags(detail string) string {
+	return strings.NewReplacer(
+		"GET /v1/receipts/{id} tells", "`eye receipt ID` tells",
+		"erase=1 erases", "--erase erases",
+		"make it under /v1/apps/{app}/keys", "give that with --app",
+		"make it under /v1/keys", "leave out --app",
+	).Replace(detail)
 }
 
 // isPage reports whether an answer is a web page, which The Eye's interface for commands never gives.

@@ -110,3 +110,45 @@ func TestMissingAdminKey(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// What a problem advises to those who call over HTTP is told in flags and commands.
+func TestProblemsAdviseCommands(t *testing.T) {
+	for detail, want := range map[string]string{
+		"no stored event has this id; GET /v1/receipts/{id} tells what became of it":         "no stored event has this id; `eye receipt ID` tells what became of it",
+		"kind write belongs to one application: make it under /v1/apps/{app}/keys":           "kind write belongs to one application: give that with --app",
+		"kind admin belongs to all applications: make it under /v1/keys":                     "kind admin belongs to all applications: leave out --app",
+		"application \"shop\" has events or rejections: erase=1 erases them with it, or not": "application \"shop\" has events or rejections: --erase erases them with it, or not",
+	} {
+		body := `{"title":"Conflict","detail":` + strconv.Quote(detail) + `}`
+		answer := &http.Response{StatusCode: http.StatusConflict, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}
+		if got := new(client).readProblem(answer).Detail; got != want {
+			t.Errorf("got %s\nwant %s", got, want)
+		}
+	}
+}
+
+// An erasure during which the server ends goes on, and the command says so.
+func TestErasureGoesOn(t *testing.T) {
+	if err := goesOn(&unreachableError{"here", io.EOF}); !strings.Contains(err.Error(), "goes on when it is started again") {
+		t.Error(err)
+	}
+	if err := goesOn(nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// After an ordered end the lock names nobody.
+func TestLockNamesNobodyAfterwards(t *testing.T) {
+	dir := t.TempDir()
+	release, err := lockDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lockDir(dir); err == nil || !strings.Contains(err.Error(), "is in use by process ") {
+		t.Errorf("a second one: %v", err)
+	}
+	release()
+	if b, err := os.ReadFile(filepath.Join(dir, "lock")); err != nil || len(b) > 0 {
+		t.Errorf("%q, %v", b, err)
+	}
+}

@@ -85,7 +85,7 @@ func settings() []setting {
 		{"tls-key", "", "PEM `file` with the key of the certificate", func(c *Config, s string) error { return setText(&c.TLSKey, s) }},
 		{"trusted-proxies", "", "`networks` of proxies whose X-Forwarded-For is believed, as in 10.0.0.0/8,192.0.2.7", func(c *Config, s string) error { return setNetworks(&c.TrustedProxies, s) }},
 		{"log-level", "info", "debug, info, warn or error (`level`)", func(c *Config, s string) error { return setLevel(&c.LogLevel, s) }},
-		{"print-keys", "false", "print the keys that a first start makes also when the standard output is not a terminal but perhaps a log", func(c *Config, s string) error { return setBool(&c.PrintKeys, s) }},
+		{"print-keys", "false", "print the first start's keys even if standard output is not a terminal", func(c *Config, s string) error { return setBool(&c.PrintKeys, s) }},
 		{"demo", "false", "add an application with live sample traffic", func(c *Config, s string) error { return setBool(&c.Demo, s) }},
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -12,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -499,7 +501,8 @@ func (e *eraser) resumeApps(ctx context.Context) (failed error) {
 func newEraseCommand(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "erase --session ID", Short: "Erase a session everywhere", Args: args(cobra.NoArgs),
-		Long: "Erase a session everywhere: from the store and from the queue. It does not come back by a retry, a rebuild or a restore.\nThis cannot be undone.",
+		Long: "Erase a session everywhere: from the store and from the queue. It does not come back by a retry or a rebuild.\n" +
+			"A backup that was taken before still holds it: give `eye restore` the file `tombstones` of this data directory with --tombstones.\nThis cannot be undone.",
 	}
 	f := newClientFlags(cmd, s)
 	session := cmd.Flags().String("session", "", "`id` of the session")
@@ -514,7 +517,7 @@ func newEraseCommand(s streams) *cobra.Command {
 		if *quarantine {
 			query.Set("quarantine", "1")
 		}
-		return f.show(cmd.Context(), request{method: http.MethodDelete, path: path, query: query}, func(body []byte) error {
+		err := f.show(cmd.Context(), request{method: http.MethodDelete, path: path, query: query}, func(body []byte) error {
 			var answer httpapi.ErasureAnswer
 			if err := decode(path, body, &answer); err != nil {
 				return err
@@ -536,10 +539,19 @@ func newEraseCommand(s streams) *cobra.Command {
 				}
 			}
 			if len(answer.Apps) == 0 {
-				return f.say("nothing was stored of session %s; what arrives of it from before %s is not stored", answer.SessionID, answer.ErasedAt)(nil)
+				return f.say("no events of session %s are stored. Events of it from before %s will not be stored; later ones will", answer.SessionID, answer.ErasedAt)(nil)
 			}
 			return f.say("erased session %s at %s", answer.SessionID, answer.ErasedAt)(nil)
 		})
+		return goesOn(err)
 	}
 	return cmd
+}
+
+// goesOn adds to the error of an erasure what becomes of that when the server ends during it.
+func goesOn(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) {
+		return fmt.Errorf("%w; the server ended during the erasure, which goes on when it is started again", err)
+	}
+	return err
 }

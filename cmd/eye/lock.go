@@ -32,7 +32,10 @@ func lockDir(dir string) (release func(), err error) {
 	if err := f.Truncate(0); err == nil {
 		_, _ = f.WriteAt([]byte(holder), 0)
 	}
-	return func() { _ = f.Close() }, nil
+	return func() {
+		_ = f.Truncate(0) // it names nobody after an ordered end
+		_ = f.Close()
+	}, nil
 }
 
 func orUnknown(holder []byte) string {

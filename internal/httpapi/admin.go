@@ -29,7 +29,7 @@ func adminRoutes() []route {
 		{"DELETE", "/v1/apps/{app}", forAdmin, (*Server).deleteApp, doc{
 			id: "deleteApp", tag: "applications and keys", summary: "Remove an application; its keys end with it",
 			text: "An application that has events or rejections is removed with `erase=1` alone, which erases them: from the store and from the queue, so that they do not come " +
-				"back by a rebuild or a restore. The answer comes when all is removed, which may take minutes; it is finished also when the caller does not wait, or the server ends. " +
+				"back by a rebuild. A backup that was taken before still holds them: `eye restore --tombstones` leaves them out. The answer comes when all is removed, which may take minutes; it is finished also when the caller does not wait, or the server ends. " +
 				"Until then the application takes nothing and its name stays taken. An application of that name may be made again, and begins empty.",
 			params:  []param{app, {name: "erase", text: "`1`: with all that it sent"}},
 			answers: []answer{{204, "removed; there was nothing to erase", nil}, {200, "with erase=1: erased and removed", schemaOf[AppErasure]()}},

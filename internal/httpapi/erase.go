@@ -12,7 +12,7 @@ func erasureRoutes() []route {
 	return []route{
 		{"DELETE", "/v1/sessions/{id}", forAdmin, (*Server).eraseSession, doc{
 			id: "eraseSession", tag: "reading", summary: "Erase a session everywhere",
-			text: "Its events and rejections are removed from the store and from the queue, and do not come back by a retry, a rebuild or a restore. " +
+			text: "Its events and rejections are removed from the store and from the queue, and do not come back by a retry or a rebuild. A backup that was taken before still holds them: `eye restore --tombstones` leaves them out. " +
 				"What is sent later with a time before the erasure is answered accepted and not kept; later events of the session are stored. " +
 				"The answer comes when all is removed, which may take minutes; it is removed also when the caller does not wait.",
 			params: []param{pathID("the session id"), appParam(), {name: "quarantine", in: "query",
