@@ -416,3 +416,28 @@ func TestDamageBesideAServer(t *testing.T) {
 		t.Errorf("eye store segments says %s", out)
 	}
 }
+
+// The manifest of a backup does for one that is lost without its copy, as far as the queue still holds
+// what came since.
+func TestManifestOfABackup(t *testing.T) {
+	s := start(t)
+	s.post(numbered(0, 100))
+	s.shutDown()
+	s.launch()
+	dir := filepath.Join(t.TempDir(), "backup")
+	s.beside(0, "backup", dir)
+	s.post(numbered(100, 150))
+	s.shutDown()
+	kept, err := filepath.Glob(filepath.Join(dir, "files", "MANIFEST.json.*"))
+	if err != nil || len(kept) != 1 {
+		t.Fatal(kept, err)
+	}
+	manifest := filepath.Join(s.data, "store", "MANIFEST.json")
+	b, err := os.ReadFile(kept[0])
+	if err := errors.Join(err, os.Remove(manifest+".1"), os.WriteFile(manifest, b, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	s.launch()
+	s.sums(150, 150, 0)
+	s.counts(150)
+}
