@@ -178,7 +178,7 @@ func TestQueueLostOrOld(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.launch()
-			if !strings.Contains(s.output.String(), "behind what the store holds") {
+			if !strings.Contains(s.output.String(), "after what the store holds") {
 				t.Errorf("the log does not tell of the gap:\n%s", s.output)
 			}
 			s.counts(60)
