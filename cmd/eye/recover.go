@@ -169,7 +169,7 @@ func (f *clientFlags) showReadmitted(answer httpapi.ReadmittedAnswer) error {
 		return errors.Join(err, exit)
 	}
 	for _, x := range answer.Readmitted {
-		_, _ = fmt.Fprintf(f.out, "taken back      %s: %s, %s\n", x.Segment, plural.Count(x.Events, "event"), plural.Count(x.Rejections, "rejection"))
+		_, _ = fmt.Fprintf(f.out, "taken back      %s: %s, %s in its file; what was erased or has expired since does not come back\n", x.Segment, plural.Count(x.Events, "event"), plural.Count(x.Rejections, "rejection"))
 	}
 	for _, text := range answer.Damaged {
 		_, _ = fmt.Fprintf(f.out, "still damaged   %s\n", printable(text, maxMessage))
