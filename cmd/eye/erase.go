@@ -321,7 +321,7 @@ func (e *eraser) run(ctx context.Context) error {
 		case <-retry.C:
 		}
 		p := e.take()
-		if p.err = e.retrim(ctx); p.err == nil && e.store.Unfinished() {
+		if p.err = e.retrim(ctx); p.err == nil {
 			p.removed, p.err = e.pass(ctx)
 		}
 		switch {
@@ -362,10 +362,15 @@ func (e *eraser) retrim(ctx context.Context) error {
 	return e.queue.Trim(ctx, trimmed)
 }
 
-// pass removes what has a tombstone: from the queue, and then from the segments. It ends with
-// nothing of it left in a file that the queue or the store still has, but for tombstones that are
-// not finished, of which the error tells.
+// pass removes what has a tombstone when it begins: from the queue, and then from the segments. It
+// ends with nothing of it left in a file that the queue or the store still has, but for tombstones
+// that are not finished, of which the error tells. A tombstone that is set meanwhile is for the
+// next pass: records that were judged before it was known may come behind the trim of this one.
 func (e *eraser) pass(ctx context.Context) (removed []duckdb.Erased, err error) {
+	open := e.store.Unfinished()
+	if len(open) == 0 {
+		return nil, nil
+	}
 	release, err := e.replays.Hold(ctx)
 	if err != nil {
 		return nil, err
@@ -387,7 +392,7 @@ func (e *eraser) pass(ctx context.Context) (removed []duckdb.Erased, err error) 
 	if err := e.step("queue cleared"); err != nil {
 		return nil, err
 	}
-	return e.store.Erase(ctx, trimmed)
+	return e.store.Erase(ctx, open, trimmed)
 }
 
 // clearQueue brings what the queue holds into segments, and deletes every file of the queue that

@@ -156,11 +156,11 @@ func (s *Set) Greatest() (frame uint64) {
 
 // Covers reports whether a record belongs to a session or an application that was erased.
 //
-// Of a session, everything belongs to it that was received, was sent or occurred not after the
-// erasure: a retry repeats its sent time, which may be ahead of the server's clock, and a replay
-// its time of receipt, while its time may have been repaired. Of an application, everything
-// belongs to it that a frame up to the tombstone's carried; a record that has no frame yet comes
-// after them all.
+// Of a session, everything belongs to it that a frame up to the tombstone's carried, whatever the
+// clocks said, and what was received, was sent or occurred not after the erasure: a retry repeats
+// its sent time, which may be ahead of the server's clock, and a replay its time of receipt, while
+// its time may have been repaired. Of an application, everything belongs to it that a frame up to
+// the tombstone's carried; a record that has no frame yet comes after them all.
 //
 // A decider that asks for many records of one session should keep what it was told; see Cover.
 func (s *Set) Covers(r event.Record) bool {
@@ -174,7 +174,8 @@ func (s *Set) Covers(r event.Record) bool {
 // Cover is what the tombstones say of one session of one application. The zero value covers
 // nothing.
 type Cover struct {
-	session event.Micros // sessions: erased up to here; 0 for never
+	session event.Micros // the session: erased up to here; 0 for never
+	carried uint64       // the session: erased up to this frame
 	frame   uint64       // the application: erased up to this frame
 	app     event.Micros // the application, by tombstones of unknown timelines: received up to here
 }
@@ -198,6 +199,9 @@ func (s *Set) Cover(app, session string) (c Cover) {
 	for t := range s.found(ofSessions, func() string { return s.hash(session) }) {
 		if t.App == app || t.App == AllApps {
 			c.session = max(c.session, t.At)
+			if last, ok := s.LastFrame(t); ok {
+				c.carried = max(c.carried, last)
+			}
 		}
 	}
 	for t := range s.found(ofHashes, func() string { return s.hash(app + "\x00" + session) }) {
@@ -244,7 +248,7 @@ func (s *Set) withApp(c Cover, t Tombstone) Cover {
 // Has reports whether a record of the session is covered.
 func (c Cover) Has(r event.Record) bool {
 	received, carriedBy := r.ReceivedAt(), r.CarriedBy()
-	if c.app > 0 && received <= c.app || carriedBy > 0 && carriedBy <= c.frame {
+	if c.app > 0 && received <= c.app || carriedBy > 0 && carriedBy <= max(c.frame, c.carried) {
 		return true
 	}
 	if c.session == 0 {
@@ -259,14 +263,19 @@ func (c Cover) Has(r event.Record) bool {
 	return at <= c.session
 }
 
-// Bounds returns up to when rows of the session are covered by any of their times (0 for none),
-// and up to which frame and which time of receipt rows of the whole application are.
-func (c Cover) Bounds() (session event.Micros, frame uint64, app event.Micros) {
-	return c.session, c.frame, c.app
+// Bounds are up to where rows are covered: those of the session by any of their times or by
+// their frame, and those of the whole application by their time of receipt or by their frame. 0
+// is for none.
+type Bounds struct {
+	Session, App           event.Micros
+	SessionFrame, AppFrame uint64
 }
 
+// Bounds returns the bounds of the cover.
+func (c Cover) Bounds() Bounds { return Bounds{c.session, c.app, c.carried, c.frame} }
+
 // SessionOnly is the cover without what it says of the whole application.
-func (c Cover) SessionOnly() Cover { return Cover{session: c.session} }
+func (c Cover) SessionOnly() Cover { return Cover{session: c.session, carried: c.carried} }
 
 // Empty reports whether nothing is covered.
 func (c Cover) Empty() bool { return c == Cover{} }

@@ -219,7 +219,8 @@ func TestCovers(t *testing.T) {
 	}{
 		"received before":                   {arrival("shop", "s", 300, 100, 0), true},
 		"sent before":                       {arrival("shop", "s", 100, 300, 20), true},
-		"sent and received later":           {arrival("shop", "s", 101, 101, 5), false},
+		"sent and received later":           {arrival("shop", "s", 101, 101, 20), false},
+		"carried before, by a later clock":  {arrival("shop", "s", 500, 500, 5), true},
 		"a rejection without a sent time":   {refused, true},
 		"another application":               {arrival("blog", "s", 1, 1, 5), false},
 		"another session":                   {arrival("shop", "t", 1, 1, 5), false},

@@ -60,33 +60,38 @@ func (s *Store) Compact(ctx context.Context) error {
 	if !s.keeps() {
 		return nil
 	}
-	s.merging.Lock()
-	defer s.merging.Unlock()
 	for ctx.Err() == nil {
-		p := s.snapshot()
-		inputs := s.pick(p.view.segments)
-		if len(inputs) == 0 {
-			p.release()
-			return nil
-		}
-		err := s.step("before merge")
-		if err == nil {
-			err = s.rewrite(ctx, inputs, rowsOf(inputs), func(*Manifest, []SegmentInfo) {})
-		}
-		p.release()
-		if isOutOfMemory(err) && ctx.Err() == nil {
-			s.log.Warn("segments do not fit into memory together and stay as they are until the next start; "+
-				"with more memory (--store-memory) they can be merged", "segments", namesOf(inputs), "error", firstLine(err))
-			for _, x := range inputs {
-				s.unmerged[x.info.ID] = true
-			}
-			continue
-		}
-		if err != nil {
+		if merged, err := s.merge(ctx); !merged || err != nil {
 			return err
 		}
 	}
 	return ctx.Err()
+}
+
+// merge makes one merge. It gives merging back after each, so that an erasure waits for one merge
+// only, and not until there is nothing to merge. It reports whether there was something to merge.
+func (s *Store) merge(ctx context.Context) (merged bool, err error) {
+	s.merging.Lock()
+	defer s.merging.Unlock()
+	p := s.snapshot()
+	defer p.release()
+	inputs := s.pick(p.view.segments)
+	if len(inputs) == 0 {
+		return false, nil
+	}
+	if err := s.step("before merge"); err != nil {
+		return true, err
+	}
+	err = s.rewrite(ctx, inputs, rowsOf(inputs), func(*Manifest, []SegmentInfo) {})
+	if isOutOfMemory(err) && ctx.Err() == nil {
+		s.log.Warn("segments do not fit into memory together and stay as they are until the next start; "+
+			"with more memory (--store-memory) they can be merged", "segments", namesOf(inputs), "error", firstLine(err))
+		for _, x := range inputs {
+			s.unmerged[x.info.ID] = true
+		}
+		return true, nil
+	}
+	return true, err
 }
 
 // pick chooses mergeFan segments of one class of sizes, the smallest class first,

@@ -95,9 +95,14 @@ func (s *Store) commitTombstones() error {
 // Erasures returns what was erased so far. Intake and store ask it alike.
 func (s *Store) Erasures() *erasure.Set { return s.current().erased }
 
-// Unfinished reports whether an erasure was begun and is not finished.
-func (s *Store) Unfinished() bool {
-	return slices.ContainsFunc(s.current().erased.Tombstones(), func(t erasure.Tombstone) bool { return !t.Finished })
+// Unfinished returns the tombstones of erasures that were begun and are not finished.
+func (s *Store) Unfinished() (list []erasure.Tombstone) {
+	for _, t := range s.current().erased.Tombstones() {
+		if !t.Finished {
+			list = append(list, t)
+		}
+	}
+	return list
 }
 
 // Finished reports whether the erasures whose tombstones have the given ids are finished.
@@ -114,19 +119,20 @@ func (s *Store) Finished(ids []string) bool {
 // Trimmed returns the frame up to which finished erasures have trimmed the queue, 0 for none.
 func (s *Store) Trimmed() uint64 { return s.current().erased.Trimmed() }
 
-// Erase removes from the segments all that has a tombstone, and returns what it
-// removed. It must be called when the store has flushed the frames
-// that may hold what is erased, and the queue was trimmed up to trimmed. Rows that are removed
-// leave a trace with the event's id and the fate erased.
+// Erase removes from the segments all that some unfinished tombstones cover, and returns what it
+// removed. It must be called when no record is on its way to the queue that was judged before
+// these tombstones were known, and the queue was flushed and trimmed up to trimmed, which is a
+// frame behind all such records. Tombstones of later frames are left for the next call. Rows that
+// are removed leave a trace with the event's id and the fate erased.
 //
 // After an error with one segment it goes on with the others. Tombstones that concern nothing in
 // such a segment are finished; the others are left for the next call. Both the report and the
 // error are returned then. Backups and exports that run are ended, so that what they read goes.
-func (s *Store) Erase(ctx context.Context, trimmed uint64) (report []Erased, err error) {
+func (s *Store) Erase(ctx context.Context, open []erasure.Tombstone, trimmed uint64) (report []Erased, err error) {
 	var done []erasure.Tombstone
 	var left []unerased
 	err = s.tended(ctx, func(ctx context.Context) (err error) {
-		done, left, err = s.eraseOpen(ctx, &report)
+		done, left, err = s.eraseOpen(ctx, open, trimmed, &report)
 		return err
 	})
 	for _, u := range left {
@@ -190,15 +196,15 @@ func (s *Store) awaitObsolete(ctx context.Context) error {
 	return nil
 }
 
-// eraseOpen removes what has a tombstone that is not finished and adds to report. It returns
-// those of these tombstones of which nothing is left, and the segments that still hold something.
-func (s *Store) eraseOpen(ctx context.Context, report *[]Erased) (done []erasure.Tombstone, left []unerased, err error) {
+// eraseOpen removes what the tombstones of frames up to trimmed cover and adds to report. It
+// returns those of them of which nothing is left, and the segments that still hold something.
+func (s *Store) eraseOpen(ctx context.Context, open []erasure.Tombstone, trimmed uint64, report *[]Erased) (done []erasure.Tombstone, left []unerased, err error) {
 	s.merging.Lock()
 	defer s.merging.Unlock()
 	p := s.snapshot()
 	defer p.release()
-	for _, t := range p.erased.Tombstones() {
-		if last, ok := p.erased.LastFrame(t); !t.Finished && (!ok || last <= p.manifest.Flushed) {
+	for _, t := range open {
+		if last, ok := p.erased.LastFrame(t); !ok || last <= min(trimmed, p.manifest.Flushed) {
 			done = append(done, t)
 		}
 	}
@@ -329,11 +335,11 @@ func (s *Store) gravesIn(ctx context.Context, set *erasure.Set, x *segment) ([]g
 
 // condition renders that a row of a table is to be erased.
 func (g grave) condition(table string) string {
-	session, frame, app := g.cover.Bounds()
+	b := g.cover.Bounds()
 	if g.session == "" {
-		text := fmt.Sprintf("(app = %s AND (carried_by <= %d", quoted(g.app), frame)
-		if app > 0 {
-			text += fmt.Sprintf(" OR received_at <= %d", int64(app))
+		text := fmt.Sprintf("(app = %s AND (carried_by <= %d", quoted(g.app), b.AppFrame)
+		if b.App > 0 {
+			text += fmt.Sprintf(" OR received_at <= %d", int64(b.App))
 		}
 		return text + "))"
 	}
@@ -345,7 +351,8 @@ func (g grave) condition(table string) string {
 	case rejectionTable:
 		times = append(times, "sent_time") // absent is 0
 	}
-	return "(app = " + quoted(g.app) + " AND session_id = " + quoted(g.session) + fmt.Sprintf(" AND least(%s) <= %d)", strings.Join(times, ", "), int64(session))
+	return fmt.Sprintf("(app = %s AND session_id = %s AND (carried_by <= %d OR least(%s) <= %d))",
+		quoted(g.app), quoted(g.session), b.SessionFrame, strings.Join(times, ", "), int64(b.Session))
 }
 
 // blankColumns are those of a trace between the event's id and the fate, with

@@ -28,8 +28,8 @@ type life struct {
 	frames  []store.Batch
 	stored  map[uuid.UUID]*event.Event
 	refused map[uuid.UUID]*event.Rejection
-	erased  map[[2]string]event.Micros // by application and session
-	through map[event.Position]uint64  // the first replay that came through, by what it replays
+	erased  map[[2]string]grave       // by application and session
+	through map[event.Position]uint64 // the first replay that came through, by what it replays
 }
 
 func born() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) }
@@ -40,7 +40,7 @@ func TestLife(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		l := &life{
 			T: rt, now: born(),
-			stored: map[uuid.UUID]*event.Event{}, refused: map[uuid.UUID]*event.Rejection{}, erased: map[[2]string]event.Micros{},
+			stored: map[uuid.UUID]*event.Event{}, refused: map[uuid.UUID]*event.Rejection{}, erased: map[[2]string]grave{},
 			through: map[event.Position]uint64{},
 		}
 		l.opts = duckdb.Options{
@@ -81,10 +81,16 @@ func (l *life) cutoff() event.Micros { return event.Micros(l.now.Add(-lifeRetain
 
 func (l *life) expired(e *event.Event) bool { return e.App == "blog" && e.OccurredAt < l.cutoff() }
 
-// isErased tells it by any of the times of an arrival.
-func (l *life) isErased(app, session string, times ...event.Micros) bool {
-	at, ok := l.erased[[2]string{app, session}]
-	return ok && slices.Min(times) <= at
+// grave is up to when and up to which frame a session was erased.
+type grave struct {
+	at    event.Micros
+	frame uint64
+}
+
+// isErased tells it by the frame, or by any of the times, of an arrival.
+func (l *life) isErased(app, session string, carriedBy uint64, times ...event.Micros) bool {
+	g, ok := l.erased[[2]string{app, session}]
+	return ok && (carriedBy <= g.frame || slices.Min(times) <= g.at)
 }
 
 // write puts a few events and rejections into the next frame. Ids come again, with
@@ -152,7 +158,7 @@ func (l *life) put(b store.Batch) {
 
 func (l *life) decide(r event.Record) []event.Fate {
 	if x := r.Rejection; x != nil {
-		if l.isErased(x.App, x.SessionID, x.SentTime, x.ReceivedAt) {
+		if l.isErased(x.App, x.SessionID, x.CarriedBy, x.SentTime, x.ReceivedAt) {
 			return []event.Fate{event.Erased}
 		}
 		return l.refuse(x)
@@ -160,7 +166,7 @@ func (l *life) decide(r event.Record) []event.Fate {
 	e := r.Event
 	first, again := l.stored[e.ID]
 	switch {
-	case l.isErased(e.App, e.SessionID, e.SentTime, e.OccurredAt, e.ReceivedAt):
+	case l.isErased(e.App, e.SessionID, e.CarriedBy, e.SentTime, e.OccurredAt, e.ReceivedAt):
 		return []event.Fate{event.Erased}
 	case e.IsReplay() && again && l.expired(first):
 		return []event.Fate{event.Rejected, event.Duplicate, event.Expired, event.Stored}
@@ -209,24 +215,26 @@ func (l *life) expire() {
 func (l *life) erase() {
 	session := rapid.SampledFrom([]string{"s", "t"}).Draw(l.T, "session")
 	at := event.Micros(l.now.Add(-time.Duration(rapid.IntRange(0, 40).Draw(l.T, "ago")) * 24 * time.Hour).UnixMicro())
-	_, err := l.store.Bury([]string{"shop", "blog"}, session, at, uint64(len(l.frames)))
+	frame := uint64(rapid.IntRange(0, len(l.frames)).Draw(l.T, "frame"))
+	_, err := l.store.Bury([]string{"shop", "blog"}, session, at, frame)
 	l.do(err)
 	for _, app := range []string{"shop", "blog"} {
-		l.erased[[2]string{app, session}] = max(at, l.erased[[2]string{app, session}])
+		key := [2]string{app, session}
+		l.erased[key] = grave{max(at, l.erased[key].at), max(frame, l.erased[key].frame)}
 	}
 	if rapid.Bool().Draw(l.T, "interrupted") {
 		l.reopen()
 	}
 	l.flush()
-	_, err = l.store.Erase(l.Context(), 0)
+	_, err = l.store.Erase(l.Context(), l.store.Unfinished(), uint64(len(l.frames)))
 	l.do(err)
 	for id, e := range l.stored {
-		if l.isErased(e.App, e.SessionID, e.SentTime, e.OccurredAt, e.ReceivedAt) {
+		if l.isErased(e.App, e.SessionID, e.CarriedBy, e.SentTime, e.OccurredAt, e.ReceivedAt) {
 			delete(l.stored, id)
 		}
 	}
 	for id, r := range l.refused {
-		if l.isErased(r.App, r.SessionID, r.SentTime, r.ReceivedAt) {
+		if l.isErased(r.App, r.SessionID, r.CarriedBy, r.SentTime, r.ReceivedAt) {
 			delete(l.refused, id)
 		}
 	}

@@ -276,8 +276,8 @@ func (r *readmission) all(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		session, frame, app := r.p.erased.Cover(t.app, t.sessionID).Bounds()
-		if t.receivedAt <= max(session, app) || t.carriedBy <= frame {
+		b := r.p.erased.Cover(t.app, t.sessionID).Bounds()
+		if t.receivedAt <= max(b.Session, b.App) || t.carriedBy <= max(b.SessionFrame, b.AppFrame) {
 			t = t.blank()
 			t.problems = nil
 		}

@@ -77,7 +77,7 @@ func TestWhatIsTakenBackIsDecidedAgain(t *testing.T) {
 	if err := errors.Join(s.Flush(t.Context()), err); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Erase(t.Context(), 0); err != nil {
+	if _, err := eraseOpen(t, s); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {

@@ -21,7 +21,7 @@ func remembering(t *testing.T) (dir, tombstones string) {
 	if _, err := s.Bury([]string{"shop"}, "nobody", event.Now(), 6); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Erase(t.Context(), 0); err != nil {
+	if _, err := eraseOpen(t, s); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
