@@ -43,7 +43,8 @@ type ErasureAnswer struct {
 	Unsearched []Unsearched `json:"unsearched" doc:"where files lie that were put aside because they are damaged or no manifest names them; quarantine=1 deletes them"`
 }
 
-// ErasedApp is what was removed from one application.
+// ErasedApp is what was removed from one application. What the store had not yet taken from the queue
+// is erased too, and not counted.
 type ErasedApp struct {
 	App        string `json:"app"`
 	Events     int64  `json:"events"`

@@ -127,6 +127,45 @@ func TestErasureOfOthersIsFinished(t *testing.T) {
 	}
 }
 
+// A pass finishes the tombstones for which the queue was cleared, and no others: those that were
+// set after it began, or whose frames it has not trimmed, are for the next one.
+func TestErasePassFinishesItsOwn(t *testing.T) {
+	s := open(t, duckdb.Options{Dir: t.TempDir()})
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	of := func(session string, n int) event.Record {
+		r := pageView(n)
+		r.Event.SessionID = session
+		return r
+	}
+	write(t, s, frame(1, of("first", 1), of("later", 2), of("untrimmed", 3)))
+	write(t, s, frame(2, of("untrimmed", 4)))
+	if err := s.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	bury := func(session string, frame uint64) []string {
+		t.Helper()
+		ids, err := s.Bury([]string{"shop"}, session, event.Now(), frame)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ids
+	}
+	first, untrimmed := bury("first", 1), bury("untrimmed", 2)
+	begun := s.Unfinished()
+	later := bury("later", 1)
+	removed, err := s.Erase(t.Context(), begun, 1)
+	if err != nil || len(removed) != 1 || !s.Finished(first) || s.Finished(untrimmed) || s.Finished(later) {
+		t.Errorf("removed %v, %v; finished: %v, the untrimmed %v, the later %v", removed, err, s.Finished(first), s.Finished(untrimmed), s.Finished(later))
+	}
+	if _, err := eraseOpen(t, s); err != nil || len(s.Unfinished()) > 0 || count(t, s) != 0 {
+		t.Errorf("after another pass: %v, %d unfinished, %d events", err, len(s.Unfinished()), count(t, s))
+	}
+}
+
 // eraseOpen makes a pass for all erasures that are not finished, up to what is flushed.
 func eraseOpen(t *testing.T, s *duckdb.Store) ([]duckdb.Erased, error) {
 	t.Helper()
