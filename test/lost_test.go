@@ -238,10 +238,10 @@ func TestDamagedConfirmed(t *testing.T) {
 	}
 	s.launch()
 	s.sums(6, 6, 0)
-	if got := s.reasons(); !strings.Contains(got, "the record of what was acknowledged, "+filepath.Join(s.data, "confirmed")+", is missing, which was kept since frame 1") {
+	if got := s.reasons(); !strings.Contains(got, "the record of acknowledged events, "+filepath.Join(s.data, "confirmed")+", is missing. A new one was begun; events lost before this start cannot be counted") {
 		t.Errorf("readyz tells %s", got)
 	}
-	if !strings.Contains(s.output.String(), `"level":"ERROR","msg":"the record of what was acknowledged is missing`) {
+	if !strings.Contains(s.output.String(), `"level":"ERROR","msg":"the record of acknowledged events cannot be relied on`) {
 		t.Error("no line of the log tells it")
 	}
 	s.framesOf(6)
@@ -281,7 +281,7 @@ func TestDamagedConfirmed(t *testing.T) {
 	// A file of a newer version ends the start, and stays as it is.
 	s.shutDown()
 	file := filepath.Join(s.data, "confirmed", "confirmed-00000000000000000099")
-	sum := fmt.Sprintf("version 3 %08x\n", crc32.Checksum([]byte("version 3"), crc32.MakeTable(crc32.Castagnoli)))
+	sum := fmt.Sprintf("version 4 %08x\n", crc32.Checksum([]byte("version 4"), crc32.MakeTable(crc32.Castagnoli)))
 	if err := os.WriteFile(file, []byte(sum), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -432,5 +432,124 @@ func TestLostQueueBeginsATimeline(t *testing.T) {
 	s.sums(2, 2, 0)
 	if got := timelines(); got != before+1 {
 		t.Errorf("there are %d earlier timelines, want %d", got, before+1)
+	}
+}
+
+// A record of what was acknowledged that is empty, zero or cut back is told as one that is missing
+// is, and once. Ends of every kind are quiet, and so is what a power cut leaves of the last second.
+func TestDamagedRecordIsTold(t *testing.T) {
+	s := start(t)
+	newest := func() string {
+		t.Helper()
+		files, err := filepath.Glob(filepath.Join(s.data, "confirmed", "confirmed-*"))
+		if err != nil || len(files) == 0 {
+			t.Fatal(files, err)
+		}
+		return files[len(files)-1]
+	}
+	quiet := func(when string) {
+		t.Helper()
+		s.launch()
+		if got := s.reasons(); got != "[]" {
+			t.Fatalf("%s, readyz tells %s", when, got)
+		}
+	}
+	s.framesOf(6)
+	s.kill()
+	quiet("after a kill")
+	s.framesOf(6)
+	s.shutDown()
+	quiet("after an ordered end")
+	s.framesOf(6)
+	s.kill()
+	b, err := os.ReadFile(newest())
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear(b[len(b)-25:]) // the last line, and the end of the one before
+	if err := os.WriteFile(newest(), b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	quiet("after a power cut")
+	s.sums(18, 6, 0)
+
+	for name, damage := range map[string]func(string) error{
+		"empty": func(file string) error { return os.Truncate(file, 0) },
+		"zero":  func(file string) error { b := make([]byte, 200); return os.WriteFile(file, b, 0o600) },
+		"cut back": func(file string) error {
+			b, err := os.ReadFile(file)
+			if err != nil {
+				return err
+			}
+			at := bytes.Index(b, []byte("\nlast ")) + 1
+			return os.Truncate(file, int64(at))
+		},
+	} {
+		s.shutDown()
+		files, err := filepath.Glob(filepath.Join(s.data, "confirmed", "confirmed-*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			if err := damage(file); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.launch()
+		if got := s.reasons(); !strings.Contains(got, "the record of acknowledged events, "+filepath.Join(s.data, "confirmed")+", is ") {
+			t.Errorf("%s: readyz tells %s", name, got)
+		}
+		if !strings.Contains(s.output.String(), `"level":"ERROR","msg":"the record of acknowledged events cannot be relied on`) {
+			t.Errorf("%s: no line of the log tells it", name)
+		}
+		s.kill()
+		s.launch()
+		if got := s.reasons(); strings.Count(got, "the record of acknowledged events") != 1 {
+			t.Errorf("%s, after a kill readyz tells %s", name, got)
+		}
+		s.shutDown()
+		quiet("after an ordered end")
+	}
+	s.sums(18, 6, 0)
+}
+
+// A record that was moved away and comes back is another one by then: it is told, and nothing is
+// counted by it, whether frames came in between or not.
+func TestRecordThatWasPutBack(t *testing.T) {
+	for _, between := range []int{0, 3} {
+		t.Run(fmt.Sprintf("%d frames between", between), func(t *testing.T) {
+			s := start(t)
+			s.framesOf(6)
+			s.kill()
+			dir, away := filepath.Join(s.data, "confirmed"), filepath.Join(t.TempDir(), "away")
+			if err := os.Rename(dir, away); err != nil {
+				t.Fatal(err)
+			}
+			flipBit(t, s.blocks()[0], marked(t, s.blocks()[0], 3))
+			s.launch()
+			if got := s.reasons(); !strings.Contains(got, "is missing") || strings.Contains(got, "put the folder back") {
+				t.Errorf("readyz tells %s", got)
+			}
+			for i := range between {
+				s.post(fmt.Sprintf(`{"id":"x%d","session_id":"s","category":"c","name":"n","data":{},"timestamp":"2021-01-01T00:00:00Z"}`, i))
+			}
+			s.shutDown()
+			if err := os.RemoveAll(dir); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Rename(away, dir); err != nil {
+				t.Fatal(err)
+			}
+			s.launch()
+			if got := s.reasons(); !strings.Contains(got, "is not the one that the store knows") || strings.Contains(got, "are lost") {
+				t.Errorf("readyz tells %s", got)
+			}
+			s.sums(2+between, 2+between, 0)
+			s.shutDown()
+			s.launch()
+			if got := s.reasons(); got != "[]" {
+				t.Errorf("after an ordered end readyz tells %s", got)
+			}
+		})
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -117,6 +118,9 @@ func TestNothingAcknowledgedIsLostToAPowerCut(t *testing.T) {
 		disk.restore()
 		l.late.Store(false)
 		s.launch()
+		if got := s.reasons(); strings.Contains(got, "record of acknowledged events") {
+			t.Errorf("after a power cut readyz tells %s", got)
+		}
 	}
 	l.round(s, r.Uint64(), l.acked.Load()+1000, open)
 	l.find(s)

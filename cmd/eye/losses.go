@@ -31,14 +31,19 @@ func (s *server) reconcile(ctx context.Context) error {
 	for _, account := range books.Accounts {
 		stored[account.App] = uint64(account.Received)
 	}
-	if since := s.store.ConfirmedSince(); since > 0 && s.queue.Unconfirmed() {
-		s.unconfirmed(since)
+	since, record := s.store.ConfirmedSince()
+	damage := s.queue.RecordDamage()
+	if since > 0 && damage != "" {
+		s.recordDamaged(since, damage)
 	}
 	if err := s.queue.Reconcile(ctx, flushed, stored); err != nil {
 		return err
 	}
-	if s.store.ConfirmedSince() == 0 || s.queue.Unconfirmed() {
-		if err := s.store.Confirmed(flushed + 1); err != nil { // a full disk must not keep anyone from reading
+	if since == 0 || damage != "" {
+		since = flushed + 1
+	}
+	if got := s.queue.Record(); got != record || damage != "" {
+		if err := s.store.Confirmed(since, got); err != nil { // a full disk must not keep anyone from reading
 			s.log.Warn("it is not kept that there is a record of what was acknowledged; that it is missing would not be noticed", "error", err)
 		}
 	}
@@ -63,12 +68,15 @@ func (s *server) reconcile(ctx context.Context) error {
 	return s.queue.GoOn(ctx, last)
 }
 
-// unconfirmed tells that the record of what was acknowledged is missing.
-func (s *server) unconfirmed(since uint64) {
+// recordDamaged tells what is wrong with the record of what was acknowledged.
+func (s *server) recordDamaged(since uint64, damage string) {
 	dir := filepath.Join(s.cfg.Data, confirmedDir)
-	s.log.Error("the record of what was acknowledged is missing; whether events were lost before this start cannot be told", "folder", dir, "kept_since_frame", since)
-	s.note(fmt.Sprintf("the record of what was acknowledged, %s, is missing, which was kept since frame %d: events that were lost before it began again would not be counted as lost; "+
-		"put the folder back if it was moved, with the server stopped", dir, since))
+	s.log.Error("the record of acknowledged events cannot be relied on; a new one is begun", "folder", dir, "damage", damage, "kept_since_frame", since)
+	counted := "cannot be counted"
+	if damage != queue.MissingRecord {
+		counted = "may not all be counted"
+	}
+	s.note(fmt.Sprintf("the record of acknowledged events, %s, %s. A new one was begun; events lost before this start %s", dir, damage, counted))
 }
 
 // note keeps a text that /readyz tells.

@@ -123,7 +123,7 @@ func (s *server) open(ctx context.Context) (err error) {
 	}
 	if s.store, err = duckdb.Open(ctx, duckdb.Options{
 		Dir: filepath.Join(cfg.Data, "store"), FlushRows: cfg.FlushRows, FlushAge: cfg.FlushAge, DedupeWindow: cfg.DedupeWindow,
-		MemoryLimit: cfg.StoreMemory, Logger: log, Registerer: metrics, Frames: s.frames, Step: storeStep(), Retain: s.retain, Clock: func() (time.Time, bool) { return s.clock.Now() }, Tombstones: filepath.Join(cfg.Data, "tombstones"),
+		MemoryLimit: cfg.StoreMemory, Logger: log, Registerer: metrics, Frames: s.frames, Flushing: func(frame uint64) error { return s.queue.Reach(frame) }, Step: storeStep(), Retain: s.retain, Clock: func() (time.Time, bool) { return s.clock.Now() }, Tombstones: filepath.Join(cfg.Data, "tombstones"),
 	}); err != nil {
 		return err
 	}
@@ -131,8 +131,9 @@ func (s *server) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	_, record := s.store.ConfirmedSince()
 	if s.queue, err = queue.Open(ctx, queue.Options{
-		Dir: filepath.Join(cfg.Data, "queue"), Confirmed: filepath.Join(cfg.Data, confirmedDir), Unclean: s.running.unclean, MaxBytes: cfg.QueueMaxBytes, FirstSequence: flushed + 1, Logger: log, Registerer: metrics,
+		Dir: filepath.Join(cfg.Data, "queue"), Confirmed: filepath.Join(cfg.Data, confirmedDir), Record: record, Unclean: s.running.unclean, MaxBytes: cfg.QueueMaxBytes, FirstSequence: flushed + 1, Logger: log, Registerer: metrics,
 		Beginning: func() error { return s.branch(flushed) },
 		Damaged: func(stream string) error {
 			if stream != registry.Stream {

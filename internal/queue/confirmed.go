@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -28,14 +29,22 @@ import (
 //
 // The folder has files confirmed-N, where N grows. Each is a list of lines of text:
 //
-//	version 2 CRC                           first; version 1 has no such line
+//	version 3 CRC                           first; version 1 has no such line
+//	record ID CRC                           which record the file is of, since version 3
 //	totals APP RECEIVED REJECTED … CRC      what all lines of earlier files add up to
+//	last SEQUENCE CRC                       no frame before this line has a greater one, since version 3
 //	SEQUENCE APP RECEIVED REJECTED … CRC    one for each frame
 //
 // CRC is the CRC-32C of the text before it, in hex. A line that is damaged counts for nothing. One
 // that is whole and has another form, or another version, was written by a newer version of The Eye.
+//
+// A file begins whole, and nothing is written into it after the process that began it has ended. So
+// a crash may leave it shorter, or cut off within a line, or with zeros instead of its last lines,
+// and nothing else. Before the store flushes a frame, a line that reaches it is synced.
 type confirmed struct {
 	dir string
+
+	syncing sync.Mutex // held by sync, before mu
 
 	mu      sync.Mutex // guards what follows
 	file    *os.File
@@ -46,6 +55,14 @@ type confirmed struct {
 	last    uint64
 	unsaved bool // lines were written since the last sync
 	closed  bool
+
+	// id is that of the record; damage says what is wrong with the one that was found, and renews
+	// that it is to be written anew. They are fixed when openConfirmed and renew return.
+	id     string
+	damage string
+	renews bool
+	next   uint64   // the number of the next file
+	aside  []uint64 // files that are damaged, or of another record
 }
 
 type confirmedFile struct {
@@ -53,44 +70,83 @@ type confirmedFile struct {
 	last   uint64 // greatest sequence of its lines
 }
 
+// MissingRecord is what RecordDamage returns when there is no file.
+const MissingRecord = "is missing"
+
 const (
 	confirmedPrefix = "confirmed-"
 	totalsWord      = "totals"
 	versionWord     = "version"
+	recordWord      = "record"
+	lastWord        = "last"
 	// confirmedVersion is the version of the files that are written.
-	confirmedVersion = 2
+	confirmedVersion = 3
 	// confirmedBytes is the size at which another file is begun, unless the totals alone take
 	// an eighth of it.
 	confirmedBytes = 4 << 20
 )
 
-// openConfirmed opens the folder; there is false when it has no file yet.
-func openConfirmed(dir string) (c *confirmed, there bool, err error) {
-	c = &confirmed{dir: dir, totals: map[string]Count{}}
+// openConfirmed opens the folder. record is the id that the record should have, empty when that is
+// not known, and flushed the last frame that the store has flushed.
+func openConfirmed(dir, record string, flushed uint64) (*confirmed, error) {
+	c := &confirmed{dir: dir, totals: map[string]Count{}, id: record, next: 1}
 	if err := durable.MkdirAll(dir, 0o700); err != nil {
-		return nil, false, fmt.Errorf("make the folder of confirmed frames: %w", err)
+		return nil, fmt.Errorf("make the folder of confirmed frames: %w", err)
 	}
 	numbers, err := confirmedNumbers(dir)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	for _, n := range numbers {
+	if len(numbers) == 0 {
+		c.damage, c.id = MissingRecord, "" // should the one that is missing come back, it is another
+	}
+	tells := false // the newest file tells the last sequence
+	for i, n := range numbers {
 		f, sum := confirmedFile{number: n}, map[string]Count{}
-		totals, err := scanConfirmed(c.path(n), func(e entry) {
+		h, err := scanConfirmed(c.path(n), func(e entry) {
 			f.last = max(f.last, e.sequence)
 			e.addTo(sum)
 		})
 		if err != nil {
-			return nil, false, err
+			return nil, err
 		}
-		if totals != nil { // exact, also when lines of earlier files are damaged
-			c.totals = totals
+		c.next = n + 1
+		tells = h.tells
+		if c.id == "" {
+			c.id = h.record
+		}
+		switch {
+		case h.record != c.id && (h.record != "" || h.damage == ""):
+			c.spoiled(n, "is not the one that the store knows")
+			continue
+		case h.damage != "": // its whole lines count
+			c.spoiled(n, "is damaged: "+h.damage)
+		case i > 0 && c.last < h.began && h.began > flushed:
+			c.wrong(fmt.Sprintf("is damaged: before %s it ends with frame %d instead of %d", filepath.Base(c.path(n)), c.last, h.began))
+		}
+		c.renews = c.renews || h.record == ""
+		if h.totals != nil { // exact, also when lines of earlier files are damaged
+			c.totals = h.totals
 		}
 		entry{counts: slices.Collect(maps.Values(sum))}.addTo(c.totals)
 		c.files = append(c.files, f)
-		c.last = max(c.last, f.last)
+		c.last = max(c.last, f.last, h.last)
 	}
-	return c, len(numbers) > 0, nil
+	if tells && c.last < flushed {
+		c.wrong(fmt.Sprintf("is out of date or damaged: it ends with frame %d, and the store has flushed up to frame %d", c.last, flushed))
+	}
+	return c, nil
+}
+
+// spoiled notes a file that is to be moved away.
+func (c *confirmed) spoiled(number uint64, damage string) {
+	c.aside = append(c.aside, number)
+	c.wrong(fmt.Sprintf("%s (%s)", damage, filepath.Base(c.path(number))))
+}
+
+// wrong notes what is wrong with the record. What was noted first is told.
+func (c *confirmed) wrong(damage string) {
+	c.damage, c.renews = cmp.Or(c.damage, damage), true
 }
 
 func (c *confirmed) path(number uint64) string {
@@ -149,17 +205,33 @@ func (c *confirmed) roomLocked() error {
 	if c.file != nil && c.size < confirmedBytes && !c.full {
 		return nil
 	}
-	first := slices.Concat(confirmedLine(fmt.Sprintf("%s %d", versionWord, confirmedVersion), nil), confirmedLine(totalsWord, slices.Collect(maps.Values(c.totals))))
+	first := c.headLocked(c.totals)
 	if c.file != nil && c.size < 8*int64(len(first)) && !c.full {
 		return nil
-	}
-	next := uint64(1)
-	if len(c.files) > 0 {
-		next = c.files[len(c.files)-1].number + 1
 	}
 	if err := c.syncLocked(); err != nil {
 		return err
 	}
+	return c.beginLocked(first, 0)
+}
+
+// headLocked returns how a file begins.
+func (c *confirmed) headLocked(totals map[string]Count) []byte {
+	if c.id == "" {
+		c.id = rand.Text()
+	}
+	return slices.Concat(
+		confirmedLine(fmt.Sprintf("%s %d", versionWord, confirmedVersion), nil), confirmedLine(recordWord+" "+c.id, nil),
+		confirmedLine(totalsWord, slices.Collect(maps.Values(totals))), lastLine(c.last))
+}
+
+func lastLine(sequence uint64) []byte {
+	return confirmedLine(fmt.Sprintf("%s %d", lastWord, sequence), nil)
+}
+
+// beginLocked begins another file, which has lines up to a sequence already.
+func (c *confirmed) beginLocked(first []byte, last uint64) error {
+	next := c.next
 	if err := durable.Replace(c.path(next), bytes.NewReader(first)); err != nil {
 		return fmt.Errorf("begin a file of confirmed frames: %w", err)
 	}
@@ -170,19 +242,20 @@ func (c *confirmed) roomLocked() error {
 	if c.file != nil {
 		_ = c.file.Close()
 	}
-	c.file, c.size, c.full = f, int64(len(first)), false
-	c.files = append(c.files, confirmedFile{number: next})
+	c.file, c.size, c.full, c.next = f, int64(len(first)), false, next+1
+	c.files = append(c.files, confirmedFile{number: next, last: last})
 	return nil
 }
 
-// writeLocked adds a line. One that was cut off is ended, so that the next can be read.
+// writeLocked adds a line. One that was cut off is taken back, so that the next can be read.
 func (c *confirmed) writeLocked(line []byte) error {
 	n, err := c.file.Write(line)
 	c.size += int64(n)
 	c.unsaved = true
 	if err != nil {
 		if n > 0 {
-			_, _ = c.file.WriteString("\n")
+			c.size -= int64(n)
+			c.full = c.file.Truncate(c.size) != nil
 		}
 		return fmt.Errorf("confirm a frame: %w", err)
 	}
@@ -191,6 +264,8 @@ func (c *confirmed) writeLocked(line []byte) error {
 
 // sync makes what was written durable.
 func (c *confirmed) sync() error {
+	c.syncing.Lock()
+	defer c.syncing.Unlock()
 	c.mu.Lock()
 	f, unsaved := c.file, c.unsaved
 	c.unsaved = false
@@ -206,11 +281,30 @@ func (c *confirmed) sync() error {
 }
 
 func (c *confirmed) syncLocked() error {
-	if c.file == nil || !c.unsaved {
+	if c.file == nil {
 		return nil
 	}
 	c.unsaved = false
-	return c.file.Sync()
+	return c.file.Sync() // also when sync says that it will: it cannot when the file is closed before
+}
+
+// reach makes durable what was written, and that the record reaches a frame, which the store is
+// about to flush.
+func (c *confirmed) reach(frame uint64) error {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return nil
+	}
+	var err error
+	if c.last < frame { // by frames of which nobody was told
+		c.last = frame
+		if err = c.roomLocked(); err == nil {
+			err = c.writeLocked(lastLine(frame))
+		}
+	}
+	c.mu.Unlock()
+	return errors.Join(unlessFull(err), c.sync())
 }
 
 // forget removes the files whose frames are all flushed. The totals stay.
@@ -226,15 +320,56 @@ func (c *confirmed) forget(flushed uint64) error {
 	return nil
 }
 
-// correct sets the totals, in a file of their own. When that cannot be written now, the next line
-// begins it.
-func (c *confirmed) correct(totals map[string]Count) error {
+// correct sets the totals, and the last frame at least, in a file of their own. When that cannot be
+// written now, the next line begins it.
+func (c *confirmed) correct(totals map[string]Count, last uint64) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.totals, c.full = totals, true
-	err := c.roomLocked()
+	c.totals, c.full, c.last = totals, true, max(c.last, last)
+	return unlessFull(c.roomLocked())
+}
+
+// renew does the same, and makes another record of it, which has the lines given. Files that were
+// damaged, or of another record, are moved away, and the others go.
+func (c *confirmed) renew(totals map[string]Count, last uint64, lines []entry) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before, sum, greatest := c.files, map[string]Count{}, uint64(0)
+	c.totals, c.full, c.last, c.id = totals, true, max(c.last, last), ""
+	for _, e := range lines {
+		e.addTo(sum)
+		greatest = max(greatest, e.sequence)
+	}
+	earlier := maps.Clone(totals)
+	for app, n := range sum {
+		earlier[app] = Count{app, earlier[app].Received - n.Received, earlier[app].Rejected - min(n.Rejected, earlier[app].Rejected)}
+	}
+	c.last = max(c.last, greatest)
+	content := c.headLocked(earlier)
+	for _, e := range lines {
+		content = append(content, confirmedLine(strconv.FormatUint(e.sequence, 10), e.counts)...)
+	}
+	if err := c.beginLocked(content, greatest); err != nil {
+		return unlessFull(err)
+	}
+	c.files = c.files[len(c.files)-1:]
+	for _, n := range c.aside {
+		if _, err := durable.SetAside(c.path(n)); err != nil {
+			return unlessFull(fmt.Errorf("move away a file of confirmed frames: %w", err))
+		}
+	}
+	for _, f := range before {
+		if err := os.Remove(c.path(f.number)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("remove a file of confirmed frames: %w", err)
+		}
+	}
+	return nil
+}
+
+// unlessFull returns no error when the disk is full: that must not keep anyone from reading.
+func unlessFull(err error) error {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		return nil // a full disk must not keep anyone from reading
+		return nil
 	}
 	return err
 }
@@ -299,38 +434,60 @@ func unreadable(path string, err error) error {
 	return fmt.Errorf("the record of what was acknowledged, %s, cannot be read: %w; %s", path, err, advice)
 }
 
-// scanConfirmed reads a file. It passes over lines that are damaged or cut off, and returns the
-// totals that its beginning has, nil when they cannot be read. The error wraps ErrNewer for a file of
-// a newer version.
-func scanConfirmed(path string, each func(entry)) (totals map[string]Count, err error) {
+// confirmedHead is what a file has besides the lines of frames.
+type confirmedHead struct {
+	record string
+	totals map[string]Count // nil when they cannot be read
+	began  uint64           // the last sequence that it begins with
+	last   uint64           // the greatest that any line of that kind has
+	tells  bool             // there is such a line
+	damage string           // what no crash leaves; empty for nothing
+}
+
+// scanConfirmed reads a file. It passes over lines that are damaged or cut off. The error wraps
+// ErrNewer for a file of a newer version.
+func scanConfirmed(path string, each func(entry)) (h confirmedHead, err error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil // it was removed meanwhile, because it is flushed
+		return h, nil // it was removed meanwhile, because it is flushed
 	}
 	if err != nil {
-		return nil, unreadable(path, err)
+		return h, unreadable(path, err)
 	}
 	defer f.Close()
 	r := bufio.NewReaderSize(f, 64<<10)
-	for {
+	for number := 1; ; number++ {
 		line, err := r.ReadString('\n')
 		if errors.Is(err, io.EOF) {
-			return totals, nil
+			if (h.totals == nil || h.record != "" && !h.tells) && h.damage == "" {
+				h.damage = "it does not have its first lines"
+			}
+			return h, nil
 		}
 		if err != nil {
-			return nil, unreadable(path, err)
+			return h, unreadable(path, err)
 		}
 		text, ok := wholeLine(line)
 		if !ok {
+			if h.damage == "" {
+				h.damage = fmt.Sprintf("line %d is not what was written", number)
+			}
 			continue
 		}
 		head, e, known := parseConfirmed(text)
 		switch {
 		case !known:
-			return nil, fmt.Errorf("read confirmed frames: %s, which has the line %.40q, was %w", path, text, ErrNewer)
+			return h, fmt.Errorf("read confirmed frames: %s, which has the line %.40q, was %w", path, text, ErrNewer)
 		case head == totalsWord:
-			totals = map[string]Count{}
-			e.addTo(totals)
+			h.totals = map[string]Count{}
+			e.addTo(h.totals)
+		case head == recordWord:
+			h.record = strings.TrimPrefix(text, recordWord+" ")
+		case head == lastWord:
+			if !h.tells {
+				h.began = e.sequence
+			}
+			h.tells, h.last = true, max(h.last, e.sequence)
 		case head == "":
 			each(e)
 		}
@@ -350,10 +507,18 @@ func wholeLine(line string) (text string, ok bool) {
 // parseConfirmed reads the text of a line, and returns false when its form is not known. head is its
 // word, and empty for that of a frame.
 func parseConfirmed(text string) (head string, e entry, known bool) {
-	if text == fmt.Sprintf("%s %d", versionWord, confirmedVersion) {
-		return versionWord, e, true
-	}
 	fields := strings.Fields(text)
+	if len(fields) == 2 {
+		n, err := strconv.ParseUint(fields[1], 10, 64)
+		switch fields[0] {
+		case versionWord:
+			return versionWord, e, err == nil && n >= 2 && n <= confirmedVersion
+		case recordWord:
+			return recordWord, e, true
+		case lastWord:
+			return lastWord, entry{sequence: n}, err == nil
+		}
+	}
 	if len(fields)%3 != 1 {
 		return "", e, false
 	}

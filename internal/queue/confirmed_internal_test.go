@@ -14,7 +14,7 @@ import (
 
 func reopened(t *testing.T, dir string) *confirmed {
 	t.Helper()
-	c, _, err := openConfirmed(dir)
+	c, err := openConfirmed(dir, "", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func TestConfirmedForgets(t *testing.T) {
 	for n := range uint64(3) {
 		addLine(t, c, n+1, Count{"shop", 10, 0})
 		totals, _ := c.total()
-		if err := c.correct(totals); err != nil { // the next line is in another file
+		if err := c.correct(totals, 0); err != nil { // the next line is in another file
 			t.Fatal(err)
 		}
 	}
@@ -109,7 +109,7 @@ func TestConfirmedIsDamaged(t *testing.T) {
 			t.Fatal(err)
 		}
 		c := reopened(t, dir)
-		if got := lines(t, c, 1, 100); len(got) < 2 && bytes.Count(bad, []byte("\n")) > 3 {
+		if got := lines(t, c, 1, 100); len(got) < 2 && bytes.Count(bad, []byte("\n")) > 6 {
 			t.Errorf("%s: only %v are left", what, got)
 		}
 		for _, e := range lines(t, c, 1, 1<<62) {
@@ -153,18 +153,19 @@ func TestConfirmedOfOtherVersions(t *testing.T) {
 		err     error
 	}{
 		"without a version":    {old, 7, nil},
-		"this version":         {line("version 2") + old, 7, nil},
-		"a newer version":      {line("version 3") + old, 0, ErrNewer},
+		"this version":         {line("version 3") + line("record R") + old + line("last 7"), 7, nil},
+		"the version before":   {line("version 2") + old, 7, nil},
+		"a newer version":      {line("version 4") + old, 0, ErrNewer},
 		"a newer line":         {old + line("8", Count{"shop", 2, 1}) + line("9 shop 3 1 17"), 0, ErrNewer},
 		"a newer word":         {old + line("sums", Count{"shop", 2, 1}), 0, ErrNewer},
-		"a newer, damaged":     {"version 3 00000000\n" + old, 7, nil},
+		"a newer, damaged":     {"version 4 00000000\n" + old, 7, nil},
 		"a damaged line in it": {old + "9 shop 3 1 17 00000000\n", 7, nil},
 	} {
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, "confirmed-00000000000000000001"), []byte(test.content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		c, _, err := openConfirmed(dir)
+		c, err := openConfirmed(dir, "", 0)
 		if !errors.Is(err, test.err) || (err == nil) != (test.err == nil) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -179,7 +180,7 @@ func TestConfirmedOfOtherVersions(t *testing.T) {
 		if totals, last := c.total(); totals["shop"].Received != test.want+1 || last != 8 {
 			t.Errorf("%s, and one more: %v up to %d", name, totals, last)
 		}
-		if b, err := os.ReadFile(filepath.Join(dir, "confirmed-00000000000000000002")); err != nil || !bytes.HasPrefix(b, []byte("version 2 ")) {
+		if b, err := os.ReadFile(filepath.Join(dir, "confirmed-00000000000000000002")); err != nil || !bytes.HasPrefix(b, []byte("version 3 ")) {
 			t.Errorf("%s: the new file is %s, %v", name, b, err)
 		}
 	}
@@ -191,10 +192,120 @@ func TestConfirmedThatCannotBeRead(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "confirmed-00000000000000000001"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := openConfirmed(dir); err == nil || !strings.Contains(err.Error(), "make it readable") {
+	if _, err := openConfirmed(dir, "", 0); err == nil || !strings.Contains(err.Error(), "make it readable") {
 		t.Errorf("got %v", err)
 	}
 	if err := unreadable("file", syscall.EIO); !strings.Contains(err.Error(), "copy the data directory") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// What a crash or a power cut leaves is no damage: a file that is shorter, cut off within a line, or
+// has zeros instead of its last lines. All else is.
+func TestDamageOfTheRecord(t *testing.T) {
+	made := t.TempDir()
+	c := reopened(t, made)
+	for n := range uint64(6) {
+		addLine(t, c, n+1, Count{"shop", 1, 0})
+		if n == 2 {
+			totals, _ := c.total()
+			if err := c.correct(totals, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := c.close(); err != nil {
+		t.Fatal(err)
+	}
+	numbers := must(confirmedNumbers(made))
+	last := len(numbers) - 1
+	var files [][]byte
+	for _, n := range numbers {
+		b, err := os.ReadFile(c.path(n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, b)
+	}
+	zeros := func(b []byte, from, to int) []byte {
+		b = bytes.Clone(b)
+		clear(b[from:to])
+		return b
+	}
+	size := len(files[last])
+	for name, test := range map[string]struct {
+		file    int
+		content []byte // nil: it is removed
+		record  string
+		flushed uint64
+		want    string // empty: nothing is wrong
+	}{
+		"as it was":                       {last, files[last], c.id, 6, ""},
+		"a line cut off":                  {last, files[last][:size-5], c.id, 5, ""},
+		"the last line zero":              {last, zeros(files[last], size-14, size), c.id, 5, ""},
+		"zeros behind":                    {last, append(bytes.Clone(files[last]), make([]byte, 3000)...), c.id, 6, ""},
+		"two lines gone":                  {last, files[last][:size-34], c.id, 4, ""},
+		"cut before what is flushed":      {last, files[last][:size-5], c.id, 6, "it ends with frame 5, and the store has flushed up to frame 6"},
+		"zeros before what is flushed":    {last, zeros(files[last], size-14, size), c.id, 6, "it ends with frame 5"},
+		"cut to its first lines":          {last, files[last][:bytes.Index(files[last], []byte("last "))], c.id, 0, "it does not have its first lines"},
+		"empty":                           {last, []byte{}, c.id, 0, "it does not have its first lines"},
+		"all zeros":                       {last, make([]byte, size), c.id, 0, "it does not have its first lines"},
+		"zeros in the middle":             {last, zeros(files[last], size-30, size-20), c.id, 0, "is not what was written"},
+		"the beginning zero":              {last, zeros(files[last], 0, 20), c.id, 0, "line 1 is not what was written"},
+		"an earlier file cut":             {0, files[0][:len(files[0])-20], c.id, 0, "it ends with frame 2 instead of 3"},
+		"an earlier file cut, flushed":    {0, files[0][:len(files[0])-20], c.id, 3, ""},
+		"an earlier file, of another one": {0, files[0], "another", 0, "is not the one that the store knows"},
+	} {
+		dir := t.TempDir()
+		for i, n := range numbers {
+			b := files[i]
+			if i == test.file {
+				b = test.content
+			}
+			if err := os.WriteFile(filepath.Join(dir, filepath.Base(c.path(n))), b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := openConfirmed(dir, test.record, test.flushed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if test.want == "" && got.damage != "" || !strings.Contains(got.damage, test.want) {
+			t.Errorf("%s: %q", name, got.damage)
+		}
+		if got.damage == "" {
+			continue
+		}
+		found, err := got.between(1, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		totals, _ := got.total()
+		if err := got.renew(totals, 6, found); err != nil {
+			t.Fatal(err)
+		}
+		addLine(t, got, 7, Count{"shop", 1, 0})
+		totals, _ = got.total()
+		again, err := openConfirmed(dir, got.id, 6)
+		if err != nil {
+			t.Fatal(err)
+		}
+		after, end := again.total()
+		if diff := cmp.Diff(totals, after); diff != "" || again.damage != "" || end != 7 || len(lines(t, again, 1, 100)) != len(found)+1 {
+			t.Errorf("%s, mended: %q, up to %d, %s", name, again.damage, end, diff)
+		}
+	}
+}
+
+// Before the store flushes a frame the record reaches it, also when nobody was told of it.
+func TestTheRecordReachesWhatIsFlushed(t *testing.T) {
+	dir := t.TempDir()
+	c := reopened(t, dir)
+	addLine(t, c, 2, Count{"shop", 1, 0})
+	if err := c.reach(5); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := openConfirmed(dir, c.id, 5); err != nil || got.damage != "" || got.last != 5 || c.unsaved {
+		t.Errorf("%q, up to %d, %v", got.damage, got.last, err)
 	}
 }

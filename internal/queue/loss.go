@@ -24,8 +24,35 @@ func (l Loss) Events() (n uint64) {
 	return n
 }
 
-// Unconfirmed reports whether Open found no record of what was acknowledged.
-func (q *Queue) Unconfirmed() bool { return q.unconfirmed }
+// RecordDamage says what is wrong with the record of what was acknowledged that Open found, such as
+// that it is missing; empty when nothing is.
+func (q *Queue) RecordDamage() string {
+	if q.confirmed == nil {
+		return ""
+	}
+	return q.confirmed.damage
+}
+
+// Record returns the id of the record of what was acknowledged, after Reconcile.
+func (q *Queue) Record() string {
+	if q.confirmed == nil {
+		return ""
+	}
+	return q.confirmed.id
+}
+
+// Reach makes the record of what was acknowledged durable up to a frame. It must be called before
+// the store flushes that frame: a record that ends before is damaged.
+func (q *Queue) Reach(frame uint64) error {
+	if q.confirmed == nil {
+		return nil
+	}
+	if err := q.confirmed.reach(frame); err != nil { // never tried again, as in syncConfirmed
+		q.breakWith(err)
+		return *q.broken.Load()
+	}
+	return nil
+}
 
 // Reconcile compares what was confirmed with what there is. stored is what the store has
 // received of each application in the frames up to flushed. What frames behind that had brought
@@ -59,6 +86,10 @@ func (q *Queue) Reconcile(ctx context.Context, flushed uint64, stored map[string
 			return nil
 		}
 		entry{r.Sequence, r.Counts}.addTo(known)
+		if q.confirmed.renews {
+			lines = append(lines, entry{r.Sequence, r.Counts})
+			return nil
+		}
 		if err := q.confirmed.add(r.Sequence, r.Counts); err != nil { // such as on a full disk
 			q.log.Warn("a frame is not recorded as confirmed; its loss would not be noticed", "sequence", r.Sequence, "error", err)
 		}
@@ -68,7 +99,7 @@ func (q *Queue) Reconcile(ctx context.Context, flushed uint64, stored map[string
 		return err
 	}
 	totals := maps.Clone(known)
-	if !q.unconfirmed {
+	if len(q.confirmed.files) > 0 {
 		q.missing = Loss{First: flushed + 1, Last: flushed + 1}
 		for app, n := range want {
 			if got := known[app].Received; got < n.Received {
@@ -77,7 +108,10 @@ func (q *Queue) Reconcile(ctx context.Context, flushed uint64, stored map[string
 			}
 		}
 	}
-	return q.confirmed.correct(totals)
+	if q.confirmed.renews {
+		return q.confirmed.renew(totals, flushed, lines)
+	}
+	return q.confirmed.correct(totals, flushed)
 }
 
 // Lost returns what was confirmed of the frames from one sequence to another, both included, which

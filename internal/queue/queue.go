@@ -63,6 +63,8 @@ type Options struct {
 	// Confirmed is the folder of the record of what was acknowledged, outside Dir; made when
 	// missing. Empty: there is none, and lost frames are not noticed.
 	Confirmed string
+	// Record is the id that this record should have; empty when that is not known.
+	Record string
 	// Damaged is called with the name of a stream other than that of the frames, before the server
 	// opens it, when one of its files is damaged. Its error ends Open. It may be nil.
 	Damaged func(stream string) error
@@ -91,9 +93,8 @@ type Queue struct {
 	js         jetstream.JetStream
 	highest    atomic.Uint64 // sequence that was acknowledged
 
-	confirmed   *confirmed // nil without a folder for it
-	unconfirmed bool       // nothing was confirmed before this start
-	missing     Loss       // found by Reconcile
+	confirmed *confirmed // nil without a folder for it
+	missing   Loss       // found by Reconcile
 
 	failed chan struct{} // closed when broken is set
 	once   sync.Once     // guards the closing of failed
@@ -114,11 +115,10 @@ func Open(ctx context.Context, opts Options) (*Queue, error) {
 	q.folder = newFolder(opts.Dir)
 	q.opts.MaxBytes = q.disk.quota(opts.MaxBytes)
 	if opts.Confirmed != "" {
-		c, there, err := openConfirmed(opts.Confirmed)
-		if err != nil {
+		var err error
+		if q.confirmed, err = openConfirmed(opts.Confirmed, opts.Record, max(opts.FirstSequence, 1)-1); err != nil {
 			return nil, err
 		}
-		q.confirmed, q.unconfirmed = c, !there
 	}
 	w := &walker{dir: opts.Dir, frames: opts.Unclean, quarantine: q.QuarantineDir(), confirmed: q.LastConfirmed(), damaged: opts.Damaged, log: q.log}
 	if err := w.walk(ctx); err != nil {

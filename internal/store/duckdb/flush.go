@@ -186,6 +186,15 @@ func (s *Store) flushOldest(ctx context.Context) error {
 // commitFlush makes a manifest that has what the oldest generation held, in the segments made of
 // it. upkeep is held.
 func (s *Store) commitFlush(m *Manifest, made []*segment) error {
+	if s.opts.Flushing != nil {
+		if err := s.opts.Flushing(m.Flushed); err != nil {
+			for _, x := range made {
+				x.condemned = true
+				s.discardSegment(x)
+			}
+			return err
+		}
+	}
 	if err := s.commit(m, made...); err != nil {
 		return err
 	}

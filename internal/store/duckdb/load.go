@@ -114,22 +114,26 @@ func (s *Store) Begin(upgraded bool) error {
 	return s.tombstones.Settle()
 }
 
-// ConfirmedSince returns what was last given to Confirmed, 0 for nothing.
-func (s *Store) ConfirmedSince() uint64 { return s.current().manifest.ConfirmedSince }
+// ConfirmedSince returns what was last given to Confirmed, 0 and nothing before.
+func (s *Store) ConfirmedSince() (frame uint64, record string) {
+	m := s.current().manifest
+	return m.ConfirmedSince, m.ConfirmedRecord
+}
 
 // Confirmed makes durable that the record of what was acknowledged, which is kept outside the
-// store, tells of each frame from since on: that it is missing can be noticed from then on.
-func (s *Store) Confirmed(since uint64) error {
+// store, tells of each frame from since on, and which one it is: that it is missing, or another,
+// can be noticed from then on.
+func (s *Store) Confirmed(since uint64, record string) error {
 	if !s.keeps() {
 		return nil
 	}
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
 	m := *s.current().manifest
-	if m.ConfirmedSince == since {
+	if m.ConfirmedSince == since && m.ConfirmedRecord == record {
 		return nil
 	}
-	m.ConfirmedSince = since
+	m.ConfirmedSince, m.ConfirmedRecord = since, record
 	if err := s.commit(&m); err != nil {
 		return err
 	}

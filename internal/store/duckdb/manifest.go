@@ -31,6 +31,8 @@ type Manifest struct {
 	// ConfirmedSince is the first frame of which the record of what was acknowledged, which is kept
 	// outside the store, tells; 0 when there is none.
 	ConfirmedSince uint64 `json:"confirmed_since,omitzero"`
+	// ConfirmedRecord is the id of that record, empty when it has none.
+	ConfirmedRecord string `json:"confirmed_record,omitzero"`
 	// Upgraded reports that a version before 3 began the directory.
 	Upgraded bool `json:"upgraded,omitzero"`
 }

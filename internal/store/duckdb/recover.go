@@ -237,6 +237,6 @@ func BeginTimeline(dir string, last uint64) error {
 		return err
 	}
 	m.branch(last)
-	m.ConfirmedSince = 0 // a backup does not have that record
+	m.ConfirmedSince, m.ConfirmedRecord = 0, "" // a backup does not have that record
 	return m.write(dir)
 }

@@ -87,6 +87,9 @@ type Options struct {
 	// gives the records of each. It ends with an error that wraps ErrNoFrames when
 	// not all of them are there whole. nil: nothing damaged is rebuilt.
 	Frames func(ctx context.Context, first, last uint64) iter.Seq2[[]event.Record, error]
+	// Flushing is called before a flush up to a frame is made durable; its error ends the flush,
+	// which is tried again. It may be nil.
+	Flushing func(frame uint64) error
 	// Step is called at each named step of a change of files, for tests: an
 	// error ends the work there as a failure of the disk would, or of DuckDB when
 	// it wraps ErrFatal.
