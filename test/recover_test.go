@@ -172,31 +172,155 @@ func TestForgottenTombstones(t *testing.T) {
 	}
 }
 
-// A recovery that is killed in the middle is done again.
-func TestRecoveryIsKilled(t *testing.T) {
-	for _, step := range []string{"segments moved", "manifest kept", "tombstones moved"} {
-		t.Run(step, func(t *testing.T) {
-			s := start(t)
-			s.post(numbered(0, 50))
-			s.must(s.call("DELETE", "/v1/sessions/nobody", s.admin, ""), 200)
-			s.shutDown()
-			if err := os.Remove(filepath.Join(s.data, "tombstones")); err != nil {
-				t.Fatal(err)
+// threeErasures is a server that has ended after three erasures and a backup that has the first two.
+// The events that were erased are sent again by again.
+func threeErasures(t *testing.T, dir string) (s *server, again func(*server)) {
+	t.Helper()
+	s = start(t)
+	s.post(numbered(0, 50))
+	for n, session := range []string{"a", "b", "c"} {
+		s.post(inSession(session))
+		s.must(s.call("DELETE", "/v1/sessions/"+session, s.admin, ""), 200)
+		if n == 1 {
+			s.backup(dir)
+		}
+	}
+	s.shutDown()
+	return s, func(s *server) {
+		for _, session := range []string{"a", "b", "c"} {
+			s.post(inSession(session))
+		}
+	}
+}
+
+func inSession(session string) string {
+	return `{"id":"` + session + `","session_id":"` + session + `","category":"c","name":"n","data":{},"timestamp":"2021-01-01T00:00:00Z"}`
+}
+
+// stays checks which sessions the erasures cover.
+func (s *server) stays(erased map[string]bool) {
+	s.t.Helper()
+	for _, session := range []string{"a", "b", "c"} {
+		want := map[bool]int{true: 404, false: 200}[erased[session]]
+		if a := s.call("GET", "/v1/sessions/"+session, s.read, ""); a.status != want {
+			s.t.Errorf("session %s: %d, want %d", session, a.status, want)
+		}
+	}
+}
+
+// damageLine changes the line of a file of tombstones that begins the nth erasure, 0 for the key.
+func damageLine(t *testing.T, file string, n int) {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := 0
+	for range n {
+		at += bytes.Index(b[at+1:], []byte(`{"begun"`)) + 1
+	}
+	flipBit(t, file, int64(at)+20)
+}
+
+// What is whole of a damaged file of tombstones goes on to hold, alone and with the copy of a backup
+// that is older. What is missing is told before.
+func TestKeptTombstones(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "backup")
+	built, again := threeErasures(t, dir)
+	copies, err := filepath.Glob(filepath.Join(dir, "files", "tombstones.*"))
+	if err != nil || len(copies) != 1 {
+		t.Fatalf("%v, %v", copies, err)
+	}
+	for name, c := range map[string]struct {
+		damage func(file string)
+		args   []string
+		says   string
+		erased map[string]bool
+	}{
+		"a damaged line": {
+			func(file string) { damageLine(t, file, 1) }, nil,
+			"2 erasures, applied again; 1 OF 7 lines MISSING", map[string]bool{"b": true, "c": true},
+		},
+		"a damaged line, with a copy": {
+			func(file string) { damageLine(t, file, 1) }, []string{"--tombstones", copies[0]},
+			"3 erasures, applied again; no line is missing", map[string]bool{"a": true, "b": true, "c": true},
+		},
+		"a damaged key, with a copy": {
+			func(file string) { damageLine(t, file, 0) }, []string{"--tombstones", copies[0]},
+			"3 erasures, applied again; no line is missing", map[string]bool{"a": true, "b": true, "c": true},
+		},
+		"a missing file, with a copy": {
+			func(file string) { _ = os.Remove(file) }, []string{"--tombstones", copies[0]},
+			"2 erasures, applied again; 2 OF 7 lines MISSING", map[string]bool{"a": true, "b": true},
+		},
+		"the copy in its place": {
+			func(file string) {
+				b, err := os.ReadFile(copies[0])
+				if err == nil {
+					err = os.WriteFile(file, b, 0o600)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}, nil, "2 erasures, applied again; 2 OF 7 lines MISSING", map[string]bool{"a": true, "b": true},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &server{t: t, data: filepath.Join(t.TempDir(), "data"), args: built.args, write: built.write, read: built.read, admin: built.admin}
+			copyDir(t, built.data, s.data)
+			c.damage(filepath.Join(s.data, "tombstones"))
+			if s.launched() {
+				t.Fatal("the server started")
 			}
-			args := []string{"store", "recover", "--forget-tombstones", "--yes", "--data", s.data}
-			if code, out := runProgram(t, binary(t, "eyefault"), []string{"EYE_FAULT_KILL=recovery " + step + ":1"}, args...); code != -1 {
-				t.Fatalf("it ended with %d: %s", code, out)
+			out := s.output.String()
+			keep, forget := strings.Index(out, "`eye store recover --keep-tombstones --data "), strings.Index(out, "`eye store recover --forget-tombstones --data ")
+			if keep < 0 || forget < keep {
+				t.Errorf("it says %s", out)
+			}
+			args := append([]string{"store", "recover", "--keep-tombstones"}, c.args...)
+			if out := s.beside(0, args...); !strings.Contains(out, c.says) || !strings.Contains(out, "nothing was changed") {
+				t.Errorf("it says %s", out)
 			}
 			if s.launched() {
 				t.Fatal("the server started")
 			}
-			if out := s.output.String(); !strings.Contains(out, "`eye store recover --forget-tombstones --data ") {
-				t.Errorf("it says %s", out)
-			}
-			s.beside(0, "store", "recover", "--forget-tombstones", "--yes")
+			s.beside(0, append(args, "--yes")...)
 			s.launch()
-			s.sums(50, 50, 0)
+			again(s)
+			s.stays(c.erased)
+			if files, err := filepath.Glob(filepath.Join(s.data, "store", "quarantine", "tombstones")); err != nil || name != "a missing file, with a copy" && len(files) != 1 {
+				t.Errorf("in quarantine: %v, %v", files, err)
+			}
 		})
+	}
+}
+
+// A recovery that is killed in the middle is done again.
+func TestRecoveryIsKilled(t *testing.T) {
+	built, again := threeErasures(t, filepath.Join(t.TempDir(), "backup"))
+	for _, way := range []string{"--forget-tombstones", "--keep-tombstones"} {
+		for _, step := range []string{"segments moved", "manifest kept", "tombstones kept", "tombstones moved"} {
+			t.Run(way+" "+step, func(t *testing.T) {
+				s := &server{t: t, data: filepath.Join(t.TempDir(), "data"), args: built.args, write: built.write, read: built.read, admin: built.admin}
+				copyDir(t, built.data, s.data)
+				damageLine(t, filepath.Join(s.data, "tombstones"), 1)
+				args := []string{"store", "recover", way, "--yes", "--data", s.data}
+				if code, out := runProgram(t, binary(t, "eyefault"), []string{"EYE_FAULT_KILL=recovery " + step + ":1"}, args...); code != -1 {
+					t.Fatalf("it ended with %d: %s", code, out)
+				}
+				if s.launched() {
+					t.Fatal("the server started")
+				}
+				if out := s.output.String(); !strings.Contains(out, "`eye store recover "+way+" --data ") {
+					t.Errorf("it says %s", out)
+				}
+				s.beside(0, "store", "recover", way, "--yes")
+				s.launch()
+				again(s)
+				kept := way == "--keep-tombstones"
+				s.stays(map[string]bool{"b": kept, "c": kept})
+			})
+		}
 	}
 }
 

@@ -29,8 +29,16 @@ func newRecoverCommand(f *clientFlags) *cobra.Command {
 	var opts duckdb.RecoverOptions
 	cmd.Flags().BoolVar(&opts.Empty, "empty", false, "begin an empty store with what the queue still holds")
 	cmd.Flags().BoolVar(&opts.ForgetTombstones, "forget-tombstones", false, "go on without a file of tombstones that is missing or damaged; what was erased may come back")
+	cmd.Flags().BoolVar(&opts.KeepTombstones, "keep-tombstones", false, "go on with the lines that are whole of a file of tombstones that is missing or damaged")
+	cmd.Flags().StringVar(&opts.TombstonesCopy, "tombstones", "", "`file` that is a copy of the tombstones, perhaps older, such as a backup's: with --keep-tombstones its lines are kept too")
 	yes := cmd.Flags().Bool("yes", false, "do it")
-	cmd.RunE = func(*cobra.Command, []string) error { return recoverStore(f, opts, *yes) }
+	cmd.MarkFlagsMutuallyExclusive("keep-tombstones", "forget-tombstones")
+	cmd.RunE = func(*cobra.Command, []string) error {
+		if opts.TombstonesCopy != "" && !opts.KeepTombstones {
+			return usagef("--tombstones needs --keep-tombstones")
+		}
+		return recoverStore(f, opts, *yes)
+	}
 	return cmd
 }
 
@@ -58,7 +66,8 @@ func recoverStore(f *clientFlags, opts duckdb.RecoverOptions, yes bool) error {
 		return err
 	}
 	if r.Forgets {
-		_, _ = fmt.Fprintln(f.err, "eye: WARNING: this data directory no longer knows what was erased. If erased data comes back, erase it again")
+		_, _ = fmt.Fprintln(f.err, "eye: WARNING: this data directory no longer knows what was erased. If erased data comes back, erase it again\n"+
+			"eye: the next erasure makes a new key: take a new backup, because later erasures cannot be applied to the backups that exist (`eye restore --tombstones`)")
 	}
 	return f.say("done; start the server: it takes what comes after frame %d from the queue, and counts what is missing as lost", r.Flushed)(nil)
 }
@@ -90,11 +99,23 @@ func (f *clientFlags) showRecovery(r *duckdb.Recovery) {
 	default:
 		line("left out", "whatever the store held and the queue does not; without a manifest it is not known how much")
 	}
-	line("erasures", "%s", map[bool]string{
-		true:  "FORGOTTEN: what was erased can come back, when it is sent again or from a backup",
-		false: plural.Count(r.Tombstones, "erasure") + ", applied",
-	}[r.Forgets])
+	line("erasures", "%s", erasuresText(r))
 	line("to quarantine", "%s that the manifest does not name", plural.Count(len(r.Unnamed), "file"))
+}
+
+// erasuresText says what becomes of the erasures.
+func erasuresText(r *duckdb.Recovery) string {
+	text := plural.Count(r.Tombstones, "erasure") + ", applied"
+	switch {
+	case r.Forgets:
+		return "FORGOTTEN: what was erased can come back, when it is sent again or from a backup"
+	case r.Keeps && r.KeptLines < r.Lines:
+		return text + fmt.Sprintf(" again; %d OF %s MISSING: each may be an erasure that is forgotten, or the note that one was finished.\n%-15s What a forgotten one erased can come back, when it is sent again or from a backup",
+			r.Lines-r.KeptLines, plural.Count(r.Lines, "line"), "")
+	case r.Keeps:
+		return text + " again; no line is missing"
+	}
+	return text
 }
 
 // acknowledge drops what readyz tells of losses.

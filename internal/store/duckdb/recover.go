@@ -1,6 +1,7 @@
 package duckdb
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -21,6 +22,10 @@ type RecoverOptions struct {
 	// ForgetTombstones: go on without a file of tombstones that is missing or damaged. What was
 	// erased then comes back when it is sent again, or with what is recovered.
 	ForgetTombstones bool
+	// KeepTombstones: go on with the lines that are whole of a file of tombstones that is missing or
+	// damaged, and of TombstonesCopy, the path of a copy of it, which may be older; empty for none.
+	KeepTombstones bool
+	TombstonesCopy string
 	// Step is called between two changes of files, for tests: an error ends the work there, as a
 	// crash would.
 	Step func(name string) error
@@ -34,6 +39,9 @@ type Recovery struct {
 	Unnamed    []string      // files of segments that it does not name; they go into quarantine
 	Tombstones int           // that are applied
 	Forgets    bool          // the file of tombstones is put aside
+	// Keeps: the file of tombstones is made anew of KeptLines of the Lines that it had.
+	Keeps            bool
+	KeptLines, Lines int
 
 	// LeftOut are the segments that are there and that an empty store leaves out. LeftOutBy is the
 	// path of the manifest that names them, empty when there is none.
@@ -45,6 +53,7 @@ type Recovery struct {
 	opts     RecoverOptions
 	manifest Manifest
 	aside    map[string]string // files of Segments that lie in quarantine, by name
+	kept     erasure.Document  // with Keeps
 }
 
 // ErrNothingToRecover tells that the manifest can be used as it is.
@@ -54,8 +63,9 @@ var ErrNothingToRecover = errors.New("the store's manifest can be used; there is
 type TombstonesError struct{ Err error }
 
 func (e *TombstonesError) Error() string {
-	return e.Err.Error() + "; nothing was changed. Put the file back, or its copy from a backup. " +
-		"`eye store recover --forget-tombstones` goes on without it: what was erased can then come back, when it is sent again or from a backup"
+	return e.Err.Error() + "; nothing was changed. Put the file back, or a copy that was made after the last erasure. " +
+		"`eye store recover --keep-tombstones` goes on with the lines that are whole, and shows how many are not; an older copy, such as files/tombstones.* of a backup, helps with --tombstones FILE. " +
+		"When nothing of it is left, `eye store recover --forget-tombstones` goes on without it: what was erased can then come back, when it is sent again or from a backup"
 }
 
 func (e *TombstonesError) Unwrap() error { return e.Err }
@@ -105,6 +115,13 @@ func PlanRecovery(opts RecoverOptions) (*Recovery, error) {
 		return nil, err
 	case err == nil:
 		r.Tombstones = len(tombstones.Tombstones)
+	case damaged && opts.KeepTombstones:
+		if err := r.keepTombstones(m.Tombstones.Lines); err != nil {
+			return nil, err
+		}
+		if m.Tombstones, err = r.kept.Digest(); err != nil {
+			return nil, err
+		}
 	case damaged && opts.ForgetTombstones:
 		m.Tombstones, r.Forgets = erasure.Digest{}, true
 	default:
@@ -133,6 +150,36 @@ func PlanRecovery(opts RecoverOptions) (*Recovery, error) {
 	}
 	r.Flushed, r.manifest = m.Flushed, m.Manifest
 	return r, nil
+}
+
+// keepTombstones finds the lines of tombstones that are whole. committed is how many lines the
+// manifest knows.
+func (r *Recovery) keepTombstones(committed int) error {
+	var copies [][]byte
+	lines := committed
+	for _, path := range []string{r.opts.TombstonesCopy, r.opts.Tombstones} {
+		if path == "" {
+			continue
+		}
+		b, err := os.ReadFile(path) // of a file that can be read in part it returns that part
+		absent := errors.Is(err, fs.ErrNotExist) && path == r.opts.Tombstones
+		if err != nil && !absent && !errors.Is(err, syscall.EIO) {
+			return fmt.Errorf("read tombstones: %w", err)
+		}
+		copies = append(copies, b)
+		lines = max(lines, bytes.Count(b, []byte("\n")))
+	}
+	kept, err := erasure.Salvage(copies...)
+	if errors.Is(err, erasure.ErrNothingWhole) {
+		return fmt.Errorf("nothing of the file of erased sessions %s can be kept: %w; nothing was changed. Give a copy of it with --tombstones FILE, "+
+			"or go on without it: `eye store recover --forget-tombstones`", r.opts.Tombstones, err)
+	}
+	if errors.Is(err, erasure.ErrOtherKey) {
+		err = &erasure.Error{Path: r.opts.TombstonesCopy, Err: err}
+	}
+	r.kept, r.Keeps, r.Tombstones = kept.Document, true, len(kept.Tombstones)
+	r.KeptLines, r.Lines = kept.Whole, max(lines, kept.Whole)
+	return err
 }
 
 // find reports whether the file of a segment is there; when it is in quarantine, aside is its path.
@@ -206,19 +253,44 @@ func (r *Recovery) Do() error {
 	if err := r.step("manifest kept"); err != nil {
 		return err
 	}
-	if r.Forgets {
-		err := os.Rename(r.opts.Tombstones, freeName(filepath.Join(s.quarantineDir(), filepath.Base(r.opts.Tombstones))))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("recover the store: %w", err)
-		}
-		if err := durable.SyncDir(filepath.Dir(r.opts.Tombstones)); err != nil {
-			return fmt.Errorf("recover the store: %w", err)
-		}
-		if err := r.step("tombstones moved"); err != nil {
-			return err
-		}
+	if err := r.replaceTombstones(s.quarantineDir()); err != nil {
+		return err
 	}
 	return r.manifest.write(r.opts.Dir)
+}
+
+// replaceTombstones keeps the file of tombstones in quarantine, and removes it or puts what is whole
+// of it in its place. Until the manifest is written that is refused as well, and can be done again.
+func (r *Recovery) replaceTombstones(quarantine string) error {
+	if !r.Forgets && !r.Keeps {
+		return nil
+	}
+	path := r.opts.Tombstones
+	err := linkOrCopy(path, freeName(filepath.Join(quarantine, filepath.Base(path))))
+	if errors.Is(err, syscall.EIO) { // it is of no use beyond what was read
+		err = nil
+	}
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		err = durable.SyncDir(quarantine)
+	}
+	if err != nil {
+		return fmt.Errorf("keep %s: %w", path, err)
+	}
+	if err := r.step("tombstones kept"); err != nil {
+		return err
+	}
+	if r.Keeps {
+		err = r.kept.Write(path)
+	} else if err = os.Remove(path); errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	if err == nil {
+		err = durable.SyncDir(filepath.Dir(path))
+	}
+	if err != nil {
+		return fmt.Errorf("recover the store: %w", err)
+	}
+	return r.step("tombstones moved")
 }
 
 func (r *Recovery) step(name string) error {

@@ -42,6 +42,10 @@ func TestRecoveryCanBeDoneAgain(t *testing.T) {
 			opts:   duckdb.RecoverOptions{ForgetTombstones: true},
 			damage: func(t *testing.T, _, tombstones string) { flip(t, tombstones, 30) }, events: 303,
 		},
+		"tombstones that are kept": {
+			opts:   duckdb.RecoverOptions{KeepTombstones: true},
+			damage: func(t *testing.T, _, tombstones string) { truncate(t, tombstones, 3) }, events: 303,
+		},
 		"no copy of the manifest": {
 			opts: duckdb.RecoverOptions{ForgetTombstones: true}, events: 303,
 			damage: func(t *testing.T, dir, tombstones string) {
@@ -51,7 +55,7 @@ func TestRecoveryCanBeDoneAgain(t *testing.T) {
 			},
 		},
 	} {
-		for _, at := range []string{"segments moved", "manifest kept", "tombstones moved", ""} {
+		for _, at := range []string{"segments moved", "manifest kept", "tombstones kept", "tombstones moved", ""} {
 			t.Run(name+" "+at, func(t *testing.T) {
 				dir, tombstones := remembering(t)
 				c.damage(t, dir, tombstones)
@@ -91,6 +95,18 @@ func TestRecoveryCanBeDoneAgain(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// truncate takes bytes off the end of a file.
+func truncate(t *testing.T, path string, n int64) {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err == nil {
+		err = os.Truncate(path, info.Size()-n)
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
