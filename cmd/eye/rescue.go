@@ -323,8 +323,6 @@ func (s *server) alone(ctx context.Context, do func(context.Context) error) erro
 	err := g.Wait()
 	s.flush()
 	// What operators have to know stays for the next server to tell.
-	if err == nil && len(s.running.list()) == 0 {
-		err = s.running.end()
-	}
+	s.ordered = err == nil && len(s.running.list()) == 0
 	return err
 }

@@ -62,6 +62,7 @@ func beginRunning(dir string, log *slog.Logger) (*running, error) {
 	r := &running{path: filepath.Join(dir, "running")}
 	b, err := os.ReadFile(r.path)
 	if errors.Is(err, fs.ErrNotExist) {
+		r.unclean = unrecorded(dir)
 		return r, nil
 	}
 	r.unclean = true
@@ -86,6 +87,15 @@ func beginRunning(dir string, log *slog.Logger) (*running, error) {
 		log.Warn("the data directory is not marked as used; damage by an unordered end may not be looked for", "error", err)
 	}
 	return r, nil
+}
+
+// unrecorded reports whether a directory has a queue and no record of what was acknowledged, as that
+// of an earlier version. Such a version left no mark, and what its queue has lost is not counted:
+// its files are looked through, so that what is damaged is copied before it is cut off.
+func unrecorded(dir string) bool {
+	_, queue := os.Stat(filepath.Join(dir, "queue", "jetstream"))
+	_, record := os.Stat(filepath.Join(dir, confirmedDir))
+	return queue == nil && errors.Is(record, fs.ErrNotExist)
 }
 
 // mark writes the file.

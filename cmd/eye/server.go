@@ -50,6 +50,7 @@ type server struct {
 	unlock func()
 
 	running *running
+	ordered bool // it ended in order, and close says so
 
 	listener        net.Listener
 	metricsListener net.Listener
@@ -406,11 +407,7 @@ func (s *server) run(ctx context.Context, ready func(address string) error) erro
 	runErr := g.Wait()
 	s.flush()
 	retract(s.cfg.Data)
-	if runErr == nil {
-		if err := s.running.end(); err != nil {
-			s.log.Warn("the next start takes this end for an unordered one", "error", err)
-		}
-	}
+	s.ordered = runErr == nil
 	if cause := context.Cause(stages); cause != nil && !errors.Is(cause, context.Canceled) {
 		return cause
 	}
@@ -456,6 +453,11 @@ func (s *server) close() {
 	if s.store != nil {
 		if err := s.store.Close(); err != nil {
 			s.log.Error("the store did not close", "error", err)
+		}
+	}
+	if s.ordered { // when all is closed: a kill before that is no ordered end
+		if err := s.running.end(); err != nil {
+			s.log.Warn("the next start takes this end for an unordered one", "error", err)
 		}
 	}
 	if s.unlock != nil {
