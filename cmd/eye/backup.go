@@ -157,7 +157,8 @@ func (f *backupFlags) copyAll(ctx context.Context, c *client, folder *backup.Fol
 	f.waited = ""
 	bar := newBar(f.err, backup.Index{Files: missing}.Bytes())
 	defer bar.close()
-	if err := f.copyFiles(ctx, c, folder, x.Lease, missing[:first], bar, sum); err != nil {
+	work := copying{f, c, folder, x.Lease, bar, sum}
+	if err := work.files(ctx, missing[:first]); err != nil {
 		return d, err
 	}
 	m, err := manifestOf(folder.Dir(), x)
@@ -167,7 +168,7 @@ func (f *backupFlags) copyAll(ctx context.Context, c *client, folder *backup.Fol
 	if err != nil {
 		return d, err
 	}
-	if err := f.copyFiles(ctx, c, folder, x.Lease, missing[first:], bar, sum); err != nil {
+	if err := work.files(ctx, missing[first:]); err != nil {
 		return d, err
 	}
 	if d, err = keepDamaged(folder, &x, m); err != nil {
@@ -178,11 +179,22 @@ func (f *backupFlags) copyAll(ctx context.Context, c *client, folder *backup.Fol
 	return d, folder.Finish(x)
 }
 
-func (f *backupFlags) copyFiles(ctx context.Context, c *client, folder *backup.Folder, lease string, files []backup.File, bar *bar, sum *backupSummary) error {
+// copying is what the files of one backup are copied with.
+type copying struct {
+	flags  *backupFlags
+	client *client
+	folder *backup.Folder
+	lease  string
+	bar    *bar
+	sum    *backupSummary
+}
+
+// files copies some files into the folder.
+func (w copying) files(ctx context.Context, files []backup.File) error {
 	for _, file := range files {
-		r := request{method: http.MethodGet, path: "/v1/backup/files/" + url.PathEscape(file.Name), query: url.Values{"lease": {lease}}}
-		err := f.patiently(ctx, func() error {
-			return c.stream(ctx, r, func(in io.Reader) error { return folder.Save(file, io.TeeReader(in, bar)) })
+		r := request{method: http.MethodGet, path: "/v1/backup/files/" + url.PathEscape(file.Name), query: url.Values{"lease": {w.lease}}}
+		err := w.flags.patiently(ctx, func() error {
+			return w.client.stream(ctx, r, func(in io.Reader) error { return w.folder.Save(file, io.TeeReader(in, w.bar)) })
 		})
 		if errors.Is(err, backup.ErrContent) {
 			return fmt.Errorf("%w; `eye store verify` on the server's machine tells whether its files are damaged", err)
@@ -190,8 +202,8 @@ func (f *backupFlags) copyFiles(ctx context.Context, c *client, folder *backup.F
 		if err != nil {
 			return err
 		}
-		sum.CopiedFiles++
-		sum.CopiedBytes += file.Bytes
+		w.sum.CopiedFiles++
+		w.sum.CopiedBytes += file.Bytes
 	}
 	return nil
 }
@@ -308,9 +320,9 @@ func newBackupVerifyCommand(s streams, f *clientFlags) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		found := make([]fault, len(faults))
-		for i, one := range faults {
-			found[i] = fault(one)
+		found := make([]fault, 0, len(faults))
+		for _, one := range faults {
+			found = append(found, fault(one))
 		}
 		if m, err := manifestOf(got[0], x); err == nil { // else it is among the faults, or is of a newer version
 			damaged := damagedOf(x, m)
