@@ -55,7 +55,7 @@ type Worker struct {
 	opts    Options
 	metrics *metrics
 	trimmer trimmer
-	lostTo  uint64 // the last frame of the losses that were counted
+	lost    map[[2]uint64]bool // losses that were counted, by their first and last frame
 }
 
 // New returns a worker.
@@ -63,7 +63,7 @@ func New(opts Options) *Worker {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Worker{opts: opts, metrics: newMetrics(opts.Registerer)}
+	return &Worker{opts: opts, metrics: newMetrics(opts.Registerer), lost: map[[2]uint64]bool{}}
 }
 
 // load is a frame on its way to the store.
@@ -154,14 +154,15 @@ func (w *Worker) follow(ctx context.Context) error {
 	}
 }
 
-// Lose counts acknowledged events as lost and calls the Lost of the options. Losses come in the
-// order of their frames; one that comes again, because a store that lost what it had not flushed
-// is written again, is not counted twice. Run calls it, too; it must not be called meanwhile.
+// Lose counts acknowledged events as lost and calls the Lost of the options. A loss of the same
+// frames that comes again, because a store that lost what it had not flushed is written again, is
+// not counted twice. Run calls it, too; it must not be called meanwhile.
 func (w *Worker) Lose(l queue.Loss) {
-	if l.Last <= w.lostTo {
+	frames := [2]uint64{l.First, l.Last}
+	if w.lost[frames] {
 		return
 	}
-	w.lostTo = l.Last
+	w.lost[frames] = true
 	w.metrics.lost.Add(float64(l.Events()))
 	if w.opts.Lost != nil {
 		w.opts.Lost(l)
