@@ -26,15 +26,18 @@ func hostileKeys(keys ...string) []string {
 	}
 	for _, key := range keys {
 		digest := sha256.Sum256([]byte(key))
-		last := "0"
-		if strings.HasSuffix(key, last) {
-			last = "1"
+		other := func(at int) string { // the key with another character
+			c := "0"
+			if key[at:at+1] == c {
+				c = "1"
+			}
+			return key[:at] + c + key[at+1:]
 		}
 		for _, n := range []int{7, 20, 48, 49, 50, len(key) - 1} {
 			list = append(list, key[:n])
 		}
 		list = append(list,
-			key[1:], key[:len(key)-1]+last, key[:10]+last+key[11:], key+key, key+" "+key, key+", "+key, key+","+key, key+";"+key, key+"x", "x"+key, key+"_000000",
+			key[1:], other(len(key)-1), other(10), key+key, key+" "+key, key+", "+key, key+","+key, key+";"+key, key+"x", "x"+key, key+"_000000",
 			key+"\x00", "\x00"+key, key[:20]+"\x00"+key[20:], key[:20]+"\x00"+key[21:], key+"\r", key+"\n", key+"\nX", key+"\xff", "\xc0\x80"+key, key+"\u00a0", "\u2003"+key, key+"\u0085", key+"\u202e",
 			"\ufeff"+key, key[:9]+"\u200d"+key[9:], strings.Replace(key, "e", "\u0435", 1), strings.Replace(key, "eye", "\uff45\uff59\uff45", 1), key+"\u0301",
 			strings.ToUpper(key), strings.ToLower(key), strings.Replace(key, "eye", "Eye", 1), strings.ReplaceAll(key, "_", "-"), strings.ReplaceAll(key, "_", "__"), "eye_x"+key[5:], "eye_A"+key[5:],
