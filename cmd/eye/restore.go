@@ -28,7 +28,7 @@ func newRestoreCommand(s streams) *cobra.Command {
 			"the backup was taken of, as it was last.",
 	}
 	data := cmd.Flags().String("data", "", "data `directory` to be made")
-	printKeys := cmd.Flags().Bool("print-keys", false, "print the admin key also when the standard output is not a terminal but perhaps a log")
+	printKeys := cmd.Flags().Bool("print-keys", false, "print the admin key even if standard output is not a terminal")
 	tombstones := cmd.Flags().String("tombstones", "", "`file` of what was erased since the backup")
 	cmd.RunE = func(cmd *cobra.Command, got []string) error {
 		if *data == "" {

@@ -52,6 +52,11 @@ type line struct {
 	Trimmed  uint64 `json:"trimmed,omitzero"`
 }
 
+// tombstone returns what a line begins; it counts as not finished.
+func (l line) tombstone() Tombstone {
+	return Tombstone{ID: l.Begun, App: l.App, Session: l.Session, Hash: l.Hash, At: l.At, Frame: l.Frame, Visible: l.Visible, Timeline: l.Timeline}
+}
+
 // Digest tells how many lines of a file are known, and what they are.
 type Digest struct {
 	Lines  int    `json:"lines"`  // with the header
@@ -193,9 +198,7 @@ func (d *Document) add(text []byte, committed bool) error {
 	switch {
 	case l.Begun != "":
 		d.begun[l.Begun] = len(d.Tombstones)
-		d.Tombstones = append(d.Tombstones, Tombstone{
-			ID: l.Begun, App: l.App, Session: l.Session, Hash: l.Hash, At: l.At, Frame: l.Frame, Visible: l.Visible, Timeline: l.Timeline,
-		})
+		d.Tombstones = append(d.Tombstones, l.tombstone())
 	case l.Finished == "":
 		return ErrNewer
 	case known && committed:

@@ -55,9 +55,7 @@ func Salvage(copies ...[]byte) (s Salvaged, err error) {
 			seen[l.text] = true
 			s.Whole++
 			if l.Begun != "" {
-				s.Tombstones = append(s.Tombstones, Tombstone{
-					ID: l.Begun, App: l.App, Session: l.Session, Hash: l.Hash, At: l.At, Frame: l.Frame, Visible: l.Visible, Timeline: l.Timeline,
-				})
+				s.Tombstones = append(s.Tombstones, l.tombstone())
 			}
 		}
 	}
