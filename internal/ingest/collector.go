@@ -172,11 +172,7 @@ func (c *Collector) Collect(ctx context.Context, req Request) (Receipt, error) {
 		again.seen = make(map[uuid.UUID]*event.Event, len(r.cutting.elements))
 	}
 	s := submission{app: r.App, body: make([]byte, 0, len(r.Body)+128*len(r.cutting.elements)), leave: c.judging.enter()}
-	defer func() {
-		if !s.sent {
-			s.leave()
-		}
-	}()
+	defer s.abandon()
 	erased := covered{set: c.opts.Erasures()} // after enter: Settle then waits for all that is judged without a tombstone
 	for i, raw := range r.cutting.elements {
 		record := c.judge(r, raw, i)
@@ -243,7 +239,8 @@ func (c *Collector) Refuse(ctx context.Context, req Request, p event.Problem) (u
 	r := &request{Request: req}
 	raw := req.Body[:min(len(req.Body), KeptOfUnreadable)]
 	record := r.reject(element{problems: []event.Problem{p}}, raw, 0, 0)
-	s := submission{app: r.App}
+	s := submission{app: r.App, leave: c.judging.enter()}
+	defer s.abandon()
 	s.add(record)
 	if _, _, err := c.grouper.submit(ctx, &s); err != nil {
 		c.metrics.failed(err)

@@ -27,7 +27,7 @@ type submission struct {
 	received uint32
 	rejected uint32
 
-	leave func()        // called when the frame's outcome is known; nil when nobody waits for that
+	leave func()        // called when the frame's outcome is known
 	sent  bool          // it will be part of a frame
 	done  chan struct{} // closed when the outcome is known
 	first int           // index of its first record in the frame
@@ -40,6 +40,13 @@ func (s *submission) add(r event.Record) {
 	s.received++
 	if r.Rejection != nil {
 		s.rejected++
+	}
+}
+
+// abandon lets nobody wait for a submission that will be part of no frame.
+func (s *submission) abandon() {
+	if !s.sent {
+		s.leave()
 	}
 }
 
@@ -181,9 +188,7 @@ func (g *grouper) publish(current group) {
 	}
 	for _, s := range current.members {
 		s.frame, s.err = sequence, err
-		if s.leave != nil {
-			s.leave()
-		}
+		s.leave()
 		close(s.done)
 	}
 }

@@ -321,3 +321,46 @@ func FuzzCollect(f *testing.F) {
 		}
 	})
 }
+
+// What an erasure waits for includes requests whose sender no longer waits: their frame may still come.
+func TestSettleWaitsForWhatIsOnItsWay(t *testing.T) {
+	for name, send := range map[string]func(context.Context, *ingest.Collector) error{
+		"events": func(ctx context.Context, c *ingest.Collector) error {
+			_, err := c.Collect(ctx, request(`{}`))
+			return err
+		},
+		"unreadable": func(ctx context.Context, c *ingest.Collector) error {
+			_, err := c.Refuse(ctx, request(`{`), event.Problem{Code: event.InvalidJSON})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				leave := make(chan struct{})
+				c, kept := start(t, ingest.Options{})
+				kept.publish = func(queue.Frame) { <-leave }
+				sending, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				if err := send(sending, c); !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("got %v", err)
+				}
+				settled := false
+				go func() {
+					if err := c.Settle(context.Background()); err != nil {
+						t.Error(err)
+					}
+					settled = true
+				}()
+				synctest.Wait()
+				if settled {
+					t.Error("settled while a frame was being written")
+				}
+				close(leave)
+				synctest.Wait()
+				if !settled {
+					t.Error("not settled although nothing is being written")
+				}
+			})
+		})
+	}
+}
