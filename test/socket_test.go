@@ -2,6 +2,7 @@ package test
 
 import (
 	"bytes"
+	"encoding/json"
 	"io"
 	"net"
 	"net/http"
@@ -179,5 +180,21 @@ func TestSendFindsTheNextServer(t *testing.T) {
 	}
 	if a := s.call("GET", "/v1/books", s.read, ""); !strings.Contains(string(a.body), `"received":1`) {
 		t.Errorf("books %s", a.body)
+	}
+}
+
+// The load of a benchmark with its defaults gets through the socket.
+func TestBenchBesideAServer(t *testing.T) {
+	s := start(t)
+	out := s.beside(0, "bench", "--duration", "1s", "--json")
+	var report struct {
+		Requests int            `json:"requests"`
+		Codes    map[string]int `json:"answers_by_code"`
+	}
+	if err := json.Unmarshal([]byte(out), &report); err != nil {
+		t.Fatal(err)
+	}
+	if report.Requests < 1 || report.Codes["202"] != report.Requests {
+		t.Errorf("of %d requests: %v", report.Requests, report.Codes)
 	}
 }

@@ -17,12 +17,18 @@ const (
 	connectionPart = 2
 	// metricsConnections bounds those to --metrics-listen.
 	metricsConnections = 8
-	// socketConnections bounds those of commands beside the server, which strangers
-	// cannot take.
-	socketConnections = 32
+	// fewSocketConnections are always for commands beside the server, which strangers cannot take.
+	fewSocketConnections = 32
+	// socketPart is the part of all connections that may come by the socket, if that is more.
+	socketPart = 4
 	// fewDescriptors is a limit that is told at the start.
 	fewDescriptors = 4096
 )
+
+// socketConnections returns how many connections the socket in the data directory serves.
+func socketConnections(connections int) int {
+	return max(fewSocketConnections, connections/socketPart)
+}
 
 // connectionsOf returns how many connections a server may serve within its limit of
 // file descriptors. It is an error when the limit is too small for the data directory,

@@ -52,6 +52,7 @@ type server struct {
 	running *running
 	ordered bool // it ended in order, and close says so
 
+	connections     int // served at a time
 	listener        net.Listener
 	metricsListener net.Listener
 	inside          *insideListener // nil unless this process calls itself
@@ -92,8 +93,7 @@ func (s *server) open(ctx context.Context) (err error) {
 	if err := backup.Unfinished(cfg.Data); err != nil {
 		return err
 	}
-	connections, err := connectionsOf(cfg, nofile.Limit(), log)
-	if err != nil {
+	if s.connections, err = connectionsOf(cfg, nofile.Limit(), log); err != nil {
 		return err
 	}
 	if s.running, err = beginRunning(cfg.Data, log); err != nil {
@@ -104,7 +104,7 @@ func (s *server) open(ctx context.Context) (err error) {
 			return err
 		}
 		s.listener = httpapi.NewConnections(httpapi.ConnectionOptions{
-			Max: connections, Trusted: cfg.TrustedProxies, Encrypted: cfg.TLSCert != "", Registerer: metrics,
+			Max: s.connections, Trusted: cfg.TrustedProxies, Encrypted: cfg.TLSCert != "", Registerer: metrics,
 		}).Listener(s.listener)
 	}
 	if cfg.MetricsListen != "" {
@@ -375,7 +375,7 @@ func (s *server) run(ctx context.Context, ready func(address string) error) erro
 	if socket, err := listenBeside(ctx, s.cfg.Data); err != nil {
 		s.log.Warn("there is no socket for commands run beside this server; they need --url and --key", "error", err)
 	} else {
-		socket = httpapi.NewConnections(httpapi.ConnectionOptions{Max: socketConnections}).Listener(socket)
+		socket = httpapi.NewConnections(httpapi.ConnectionOptions{Max: socketConnections(s.connections)}).Listener(socket)
 		part("socket", func() error { return web.Serve(socket) })
 	}
 	metricsMux := http.NewServeMux()
