@@ -323,6 +323,89 @@ func TestErasureTellsOfQuarantine(t *testing.T) {
 	s.sums(200, 100, 100)
 }
 
+// A session whose erasure is asked for while a pass for another one goes on is not answered with that:
+// its events may lie behind what the pass has trimmed from the queue.
+func TestErasureDuringAnother(t *testing.T) {
+	for _, step := range []string{"tombstone known", "intake settled", "queue cleared", "before erasure"} {
+		t.Run(step, func(t *testing.T) {
+			paused := filepath.Join(t.TempDir(), "paused")
+			s := &server{t: t, tags: "eyefault", data: t.TempDir(), env: []string{"EYE_FAULT_PAUSE=" + step + ":1", "EYE_FAULT_PAUSED=" + paused}, args: []string{"--flush-rows", "100"}}
+			s.launch()
+			s.prepare()
+			var answers sync.WaitGroup
+			erase := func(m markers) {
+				answers.Go(func() {
+					a, err := s.try("DELETE", "/v1/sessions/"+m.session, s.admin, nil)
+					if err != nil || a.status != 200 {
+						t.Errorf("the erasure was answered with %d %s, %v", a.status, a.body, err)
+						return
+					}
+					if got := residue(t, s.data, m.all()); len(got) > 0 {
+						t.Errorf("after the answer it is in %v", got)
+					}
+				})
+			}
+			first, second := newMarkers(), newMarkers()
+			s.must(s.call("POST", "/v1/events", s.write, first.events(1, 1000)), 202)
+			erase(first)
+			s.eventually("the first pass to be held", func() bool { _, err := os.Stat(paused); return err == nil })
+			s.must(s.call("POST", "/v1/events?wait=stored", s.write, second.events(1, 1000)), 201)
+			erase(second)
+			s.eventually("the second erasure to begin", func() bool {
+				return strings.Count(read(t, filepath.Join(s.data, "tombstones")), `"begun"`) == 2
+			})
+			flushes := func() float64 {
+				return s.call("GET", "/metrics", s.admin, "").values(t)["eye_store_flush_seconds_count"]
+			}
+			before := flushes()
+			stop := s.traffic()
+			s.eventually("a flush of what came since", func() bool { return flushes() > before+1 })
+			stop()
+			if err := os.Remove(paused); err != nil {
+				t.Fatal(err)
+			}
+			answers.Wait()
+		})
+	}
+}
+
+// While the store cannot write its files, that is told, and an erasure is not waited for without end;
+// it is finished when the store works again.
+func TestErasureOfAStoreThatCannotWrite(t *testing.T) {
+	s := &server{t: t, tags: "eyefault", data: t.TempDir(), env: []string{"EYE_FAULT_FAIL=segment filled:1000000"}, args: []string{"--flush-rows", "100"}}
+	s.launch()
+	s.prepare()
+	m := newMarkers()
+	s.must(s.call("POST", "/v1/events", s.write, m.events(1, 1000)), 202)
+	others := strings.Repeat(`{"session_id":"other","category":"c","name":"n","data":{},"timestamp":"2021-01-01T00:00:00Z"}`+"\n", 100)
+	for _, query := range []string{"?wait=stored", "?wait=stored", ""} { // two generations wait for a flush, and so does the third batch
+		a := s.call("POST", "/v1/events"+query, s.write, others, "Content-Type", "application/x-ndjson")
+		if a.status != 201 && a.status != 202 {
+			t.Fatalf("answered with %d %s", a.status, a.body)
+		}
+	}
+	a := s.call("DELETE", "/v1/sessions/"+m.session, s.admin, "")
+	s.must(a, 503)
+	if !strings.Contains(string(a.body), "the erasure is not finished") {
+		t.Errorf("the erasure was answered with %s", a.body)
+	}
+	s.eventually("the reason to be told", func() bool {
+		return strings.Contains(s.reasons(), "writing the store's files fails since")
+	})
+	s.kill()
+	s.env = nil
+	s.launch()
+	s.eventually("the erasure to be finished", func() bool {
+		return strings.Contains(read(t, filepath.Join(s.data, "tombstones")), `"finished"`)
+	})
+	if got := residue(t, s.data, m.all()); len(got) > 0 {
+		t.Errorf("after it was finished it is in %v", got)
+	}
+	if got := s.reasons(); got != "[]" {
+		t.Errorf("/readyz says %s", got)
+	}
+}
+
 // A server that is killed in any step of an erasure finishes it at the next start; then nothing
 // is left either.
 func TestErasureIsFinishedAfterAKill(t *testing.T) {

@@ -73,7 +73,7 @@ func settings() []setting {
 		{"max-event-bytes", "256KiB", "largest event (`size`)", func(c *Config, s string) error { return setSize(&c.MaxEventBytes, s, 1) }},
 		{"max-batch-events", "10000", "most events of one request (`number`)", func(c *Config, s string) error { return setCount(&c.MaxBatchEvents, s) }},
 		{"queue-max-bytes", "0", "largest queue on disk (`size`); 0 goes by the disk", func(c *Config, s string) error { return setSize(&c.QueueMaxBytes, s, 0) }},
-		{"store-memory", "0", "memory of the store (`size`); 0 takes half of the machine's, at most 8GiB", func(c *Config, s string) error { return setSize(&c.StoreMemory, s, 0) }},
+		{"store-memory", "0", "memory of the store (`size`), at least 128MiB; 0 takes half of the machine's, at most 8GiB", func(c *Config, s string) error { return setStoreMemory(&c.StoreMemory, s) }},
 		{"flush-rows", "1000000", "rows in memory that become a segment on disk (`number`)", func(c *Config, s string) error { return setRows(&c.FlushRows, s) }},
 		{"flush-age", "10m", "age of rows in memory at which they become a segment (`duration`)", func(c *Config, s string) error { return setDuration(&c.FlushAge, s, time.Second) }},
 		{"retain", "0", "how long events are kept (`duration`), as in 720h or 30d; 0 keeps for ever; an application may have its own", func(c *Config, s string) error { return setRetain(&c.Retain, s) }},

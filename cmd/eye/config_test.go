@@ -101,7 +101,7 @@ func TestLoadConfig(t *testing.T) {
 func TestLoadConfigTellsAllFaultsAtOnce(t *testing.T) {
 	_, err := loadText(t, "lissen: x\nmax-batch-events: 0\nstore: {url: x}\nfuture-tolerance: 5\n",
 		[]string{"EYE_LOG_LEVEL=loud", "EYE_TLS_CERT=cert.pem"},
-		"--config=FILE", "--listen=8080", "--max-event-bytes=8MiB", "--queue=nats://x", "--store-memory=lots", "--admin-key=secret", "--data=", "--trusted-proxies=10.0.0.0/8,proxy")
+		"--config=FILE", "--listen=8080", "--max-event-bytes=8MiB", "--queue=nats://x", "--queue-max-bytes=lots", "--store-memory=64MiB", "--admin-key=secret", "--data=", "--trusted-proxies=10.0.0.0/8,proxy")
 	if err == nil {
 		t.Fatal("no error")
 	}
@@ -113,7 +113,8 @@ func TestLoadConfigTellsAllFaultsAtOnce(t *testing.T) {
 		`--admin-key is too weak or has odd characters; use at least 32 ASCII characters`,
 		`--queue "nats://x" is not available: only the embedded one exists so far; leave it out`,
 		`FILE: --max-batch-events "0" is out of range; write a number from 1 to 1000000`,
-		`--store-memory "lots" is no size`,
+		`--queue-max-bytes "lots" is no size`,
+		`--store-memory "64MiB" is too small; the least is 128.0 MiB`,
 		`FILE: --future-tolerance "5" is no duration; write a number with its unit`,
 		`--trusted-proxies "proxy" is no network; write networks or addresses with commas`,
 		`EYE_LOG_LEVEL: --log-level "loud" is no level`,

@@ -42,6 +42,7 @@ type eraser struct {
 	collector *ingest.Collector
 	apps      *registry.Registry
 	replays   *replay.Runner
+	stalled   func() error // why the store does not take what is in the queue
 	log       *slog.Logger
 	step      func(name string) error // for tests; see duckdb.Options.Step
 
@@ -120,7 +121,12 @@ func (e *eraser) eraseApp(ctx context.Context, app registry.App) (_ httpapi.Eras
 	}
 	defer free()
 	done, err := e.erased(ctx, func(at event.Micros, _ uint64) ([]string, error) {
-		frame, release, err := e.boundary(ctx)
+		var frame uint64
+		var release func()
+		err := e.working(ctx, func(ctx context.Context) (err error) {
+			frame, release, err = e.boundary(ctx)
+			return err
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -131,6 +137,17 @@ func (e *eraser) eraseApp(ctx context.Context, app registry.App) (_ httpapi.Eras
 		return done, err
 	}
 	return done, e.apps.DeleteApp(ctx, app)
+}
+
+// working runs what waits for the store, and ends it when the store has stalled.
+func (e *eraser) working(ctx context.Context, work func(context.Context) error) error {
+	ctx, release := whileWorking(ctx, e.stalled)
+	defer release()
+	err := work(ctx)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return err
 }
 
 // boundary returns a frame behind everything that is on its way to the queue now, and keeps replays
@@ -322,7 +339,10 @@ func (e *eraser) run(ctx context.Context) error {
 		}
 		p := e.take()
 		if p.err = e.retrim(ctx); p.err == nil {
-			p.removed, p.err = e.pass(ctx)
+			p.err = e.working(ctx, func(ctx context.Context) (err error) {
+				p.removed, err = e.pass(ctx)
+				return err
+			})
 		}
 		switch {
 		case p.err == nil:

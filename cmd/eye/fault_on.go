@@ -5,11 +5,13 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"theeye/internal/store/duckdb"
 )
@@ -20,13 +22,26 @@ var answerFirst = os.Getenv("EYE_FAULT_ANSWER_FIRST") != "" //nolint:gochecknogl
 // storeStep breaks the store at the nth time that a step of it is reached:
 // EYE_FAULT_KILL="step:n" ends the process there as SIGKILL does, and
 // EYE_FAULT_FATAL="step:n" is a fatal error of DuckDB. "first>step:n" counts from
-// when another step was reached. EYE_FAULT_FAIL="step:n" is an error at the first n times.
+// when another step was reached. EYE_FAULT_PAUSE="step:n" makes the file that EYE_FAULT_PAUSED names and goes on when
+// that is removed. EYE_FAULT_FAIL="step:n" is an error at the first n times.
 func storeStep() func(string) error {
 	kill := nth("EYE_FAULT_KILL", func() error {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {}
 	})
 	fatal := nth("EYE_FAULT_FATAL", func() error { return fmt.Errorf("%w: for a test", duckdb.ErrFatal) })
+	hold := nth("EYE_FAULT_PAUSE", func() error {
+		file := os.Getenv("EYE_FAULT_PAUSED")
+		err := os.WriteFile(file, nil, 0o600)
+		for err == nil {
+			time.Sleep(10 * time.Millisecond)
+			_, err = os.Stat(file)
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	})
 	fail := func(string) error { return nil }
 	if name, times, ok := strings.Cut(os.Getenv("EYE_FAULT_FAIL"), ":"); ok {
 		var left atomic.Int64
@@ -39,7 +54,7 @@ func storeStep() func(string) error {
 			return nil
 		}
 	}
-	return func(step string) error { return errors.Join(kill(step), fatal(step), fail(step)) }
+	return func(step string) error { return errors.Join(hold(step), kill(step), fatal(step), fail(step)) }
 }
 
 // nth returns what runs a fault at the nth time of the step that a variable names.

@@ -126,14 +126,17 @@ func (s *server) drainBefore(ctx context.Context, readable, last uint64) error {
 
 // storeUpTo lets worker and store work until a frame is stored.
 func (s *server) storeUpTo(ctx context.Context, frame uint64) error {
-	ctx, stop := context.WithCancel(ctx)
+	working, stop := whileWorking(ctx, s.stalled)
 	defer stop()
-	g, ctx := errgroup.WithContext(ctx)
+	g, ctx := errgroup.WithContext(working)
 	g.Go(func() error { return s.store.Run(ctx) })
 	g.Go(func() error { return s.worker.Run(ctx) })
 	g.Go(func() error {
 		defer stop()
-		return s.live.WaitFor(ctx, frame)
+		if err := s.live.WaitFor(ctx, frame); err != nil {
+			return context.Cause(working)
+		}
+		return nil
 	})
 	return g.Wait()
 }
@@ -186,6 +189,12 @@ func (s *server) notices() []string {
 	var list []string
 	for _, text := range s.running.list() {
 		list = append(list, text+"; `eye store acknowledge` ends this message")
+	}
+	if err := s.stalled(); err != nil {
+		list = append(list, "store: "+err.Error()+"; it is tried again, and new events wait in the queue and are not found yet")
+	}
+	if err := s.store.NotTidying(stallPatience); err != nil {
+		list = append(list, "store: merging segments and removing what has expired "+err.Error()+"; it is tried again")
 	}
 	if reason := s.clock.Reason(); reason != "" && s.expires() {
 		list = append(list, "retention: "+reason)

@@ -27,6 +27,7 @@ import (
 	"theeye/internal/queue"
 	"theeye/internal/registry"
 	"theeye/internal/replay"
+	"theeye/internal/store"
 	"theeye/internal/store/duckdb"
 	"theeye/internal/worker"
 )
@@ -62,6 +63,7 @@ type server struct {
 	live            *live.Live
 	collector       *ingest.Collector
 	worker          *worker.Worker
+	stalled         func() error // why the store does not take what is in the queue
 	eraser          *eraser
 	replays         *replay.Runner
 	clock           *clock.Clock // of retention
@@ -225,6 +227,7 @@ func (s *server) connect(ctx context.Context, metrics *prometheus.Registry) erro
 	s.worker = worker.New(worker.Options{
 		Queue: s.queue, Store: s.store, Live: s.live, Hold: s.store.Held, EndHolds: s.store.EndHolds, Resets: s.store.Resets(), Lost: s.lost, Logger: s.log, Registerer: metrics,
 	})
+	s.stalled = stalled(s.store, s.worker)
 	if s.replays, err = replay.New(replay.Options{
 		Reader: s.store, Collector: s.collector, App: s.judgingOf, Outcomes: s.outcomes, Ready: s.caughtUp,
 		Dir: filepath.Join(s.cfg.Data, "replays"), Step: storeStep(), Logger: s.log, Registerer: metrics,
@@ -232,7 +235,7 @@ func (s *server) connect(ctx context.Context, metrics *prometheus.Registry) erro
 		return err
 	}
 	s.eraser = newEraser(&eraser{
-		store: s.store, queue: s.queue, live: s.live, collector: s.collector, apps: s.registry, replays: s.replays, log: s.log, step: storeStep(),
+		store: s.store, queue: s.queue, live: s.live, collector: s.collector, apps: s.registry, replays: s.replays, stalled: s.stalled, log: s.log, step: storeStep(),
 	})
 	metrics.MustRegister(s.eraser)
 	s.backups = backup.NewSource(backup.Options{
@@ -287,6 +290,9 @@ func (s *server) flushAll(ctx context.Context, doing func(string)) error {
 		return err
 	}
 	for at := s.live.Position(); at < state.Last; at = s.live.Position() {
+		if err := s.stalled(); err != nil {
+			return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+		}
 		doing(fmt.Sprintf("the store takes what is in the queue, frame %d of %d", at, state.Last))
 		some, cancel := context.WithTimeout(ctx, time.Second)
 		err := s.live.WaitFor(some, state.Last)

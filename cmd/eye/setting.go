@@ -13,6 +13,7 @@ import (
 	"unicode"
 
 	"theeye/internal/event"
+	"theeye/internal/store/duckdb"
 )
 
 // The functions below read the text of one setting. An error completes a
@@ -124,10 +125,19 @@ func setSize(to *int64, text string, least int64) error {
 		return err
 	}
 	if n < least {
-		return fmt.Errorf("%q is too small; the least is %d", text, least)
+		return fmt.Errorf("%q is too small; the least is %s", text, sizeText(least))
 	}
 	*to = n
 	return nil
+}
+
+// setStoreMemory takes 0, or enough memory to flush, merge and erase events of the largest size.
+func setStoreMemory(to *int64, text string) error {
+	if n, err := parseSize(text); err != nil || n == 0 {
+		*to = 0
+		return err
+	}
+	return setSize(to, text, duckdb.MinMemory)
 }
 
 // parseSize reads 4MiB, 512KiB, 8GiB or plain bytes.

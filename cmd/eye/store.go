@@ -36,9 +36,9 @@ func newStoreCommand(s streams) *cobra.Command {
 	}
 	memory := verify.Flags().String("store-memory", "512MiB", "memory to be used at most (`size`)")
 	verify.RunE = func(cmd *cobra.Command, _ []string) error {
-		limit, err := parseSize(*memory)
-		if err != nil || limit <= 0 {
-			return usagef("--store-memory %q is no size; write it as in 512MiB", *memory)
+		var limit int64
+		if err := setSize(&limit, *memory, duckdb.MinMemory); err != nil {
+			return usagef("--store-memory %s", err)
 		}
 		return verifyStore(cmd, f, limit)
 	}

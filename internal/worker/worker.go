@@ -56,6 +56,7 @@ type Worker struct {
 	metrics *metrics
 	trimmer trimmer
 	lost    map[[2]uint64]bool // losses that were counted, by their first and last frame
+	failing store.Failing      // writes
 }
 
 // New returns a worker.
@@ -153,6 +154,9 @@ func (w *Worker) follow(ctx context.Context) error {
 		w.trim(ctx)
 	}
 }
+
+// NotWriting returns why the store has not taken a batch for so long, else nil.
+func (w *Worker) NotWriting(patience time.Duration) error { return w.failing.Err(patience) }
 
 // Lose counts acknowledged events as lost and calls the Lost of the options. A loss of the same
 // frames that comes again, because a store that lost what it had not flushed is written again, is
@@ -292,6 +296,9 @@ func (w *Worker) write(ctx context.Context, b store.Batch) (outcomes []event.Out
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		began := time.Now()
 		outcomes, err := w.opts.Store.Write(ctx, b)
+		if ctx.Err() == nil {
+			w.failing.Note(err)
+		}
 		if err == nil {
 			w.metrics.wrote(outcomes, time.Since(began))
 			return outcomes, true

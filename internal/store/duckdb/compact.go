@@ -42,6 +42,9 @@ func (s *Store) compactor(ctx context.Context) error {
 		if errors.Is(err, durable.ErrUncertain) {
 			return err
 		}
+		if ctx.Err() == nil {
+			s.tidying.Note(err)
+		}
 		if err != nil && ctx.Err() == nil {
 			s.log.Error("segments could not be merged; they stay as they are, and it is tried again", "error", err)
 			pause(ctx, compactRetry)

@@ -2,12 +2,15 @@ package duckdb_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -164,6 +167,64 @@ func TestErasePassFinishesItsOwn(t *testing.T) {
 	if _, err := eraseOpen(t, s); err != nil || len(s.Unfinished()) > 0 || count(t, s) != 0 {
 		t.Errorf("after another pass: %v, %d unfinished, %d events", err, len(s.Unfinished()), count(t, s))
 	}
+}
+
+// An erasure gets its turn although there is always something to merge.
+func TestEraseBetweenMerges(t *testing.T) {
+	var s *duckdb.Store
+	var last uint64
+	flushed := func() {
+		last++
+		if _, err := s.Write(t.Context(), frame(last, pageView(int(last)))); err != nil {
+			t.Error(err)
+		}
+		if err := s.Flush(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	erased := make(chan error, 1)
+	var first sync.Once
+	s = open(t, duckdb.Options{Dir: t.TempDir(), Step: func(step string) error {
+		if step != "before merge" {
+			return nil
+		}
+		first.Do(func() { // a merge is under way when the erasure comes
+			if _, err := s.Bury([]string{"shop"}, pageView(1).Event.SessionID, event.Now(), 1); err != nil {
+				t.Error(err)
+			}
+			open := s.Unfinished()
+			go func() {
+				_, err := s.Erase(t.Context(), open, 1)
+				erased <- err
+			}()
+		})
+		for range 4 { // what makes another merge
+			flushed()
+		}
+		return nil
+	}})
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	for range 4 {
+		flushed()
+	}
+	merging, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
+	done := make(chan error, 1)
+	go func() { done <- s.Compact(merging) }()
+	select {
+	case err := <-erased:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-merging.Done():
+		t.Error("the erasure waited until nothing was left to merge")
+	}
+	stop()
+	<-done
 }
 
 // eraseOpen makes a pass for all erasures that are not finished, up to what is flushed.

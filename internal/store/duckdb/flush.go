@@ -59,12 +59,23 @@ func (s *Store) flusher(ctx context.Context) error {
 		if errors.Is(err, durable.ErrUncertain) {
 			return err
 		}
+		if ctx.Err() == nil {
+			s.flushing.Note(err)
+		}
 		if err != nil && ctx.Err() == nil {
 			s.log.Error("the store's files could not be changed; it is tried again, and events wait in the queue meanwhile", "error", err)
 			pause(ctx, flushRetry)
 		}
 	}
 }
+
+// NotFlushing returns why nothing that is written has become a segment for so long, as far as Run
+// tried, else nil. Write waits meanwhile when it has written what fits into memory.
+func (s *Store) NotFlushing(patience time.Duration) error { return s.flushing.Err(patience) }
+
+// NotTidying returns why segments have not been merged, and what has expired has not been removed,
+// for so long, else nil.
+func (s *Store) NotTidying(patience time.Duration) error { return s.tidying.Err(patience) }
 
 func pause(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)

@@ -82,6 +82,9 @@ func (i *instance) close() error {
 // quoted writes text as a literal of SQL.
 func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
 
+// MinMemory is the least memory, in bytes, with which a store can always write its segments.
+const MinMemory = 128 << 20
+
 // defaultMemory asks the machine; a container's limit counts.
 func defaultMemory() int64 {
 	memory := int64(4 << 30)
@@ -96,5 +99,5 @@ func defaultMemory() int64 {
 			memory = min(memory, limit)
 		}
 	}
-	return min(memory/2, maxDefaultMemory)
+	return max(MinMemory, min(memory/2, maxDefaultMemory))
 }

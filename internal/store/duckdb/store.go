@@ -138,6 +138,8 @@ type Store struct {
 	resets  chan struct{} // the position went back
 	failed  chan error    // the disk cannot be relied on any more
 	gaveUp  sync.Map      // damaged segments that cannot be rebuilt, by id
+
+	flushing, tidying store.Failing // flushes; merges and retention
 }
 
 // Open opens a store's folder, or makes an empty store.

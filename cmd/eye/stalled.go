@@ -1,0 +1,46 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"theeye/internal/store"
+	"theeye/internal/store/duckdb"
+	"theeye/internal/worker"
+)
+
+const (
+	// stallPatience is how long the store may fail to take events before that is told, and before
+	// what waits for it ends.
+	stallPatience = 10 * time.Second
+	stallPoll     = time.Second
+)
+
+// stalled returns a function that tells why the store has not taken what is in the queue for
+// stallPatience, and returns nil while it works.
+func stalled(st *duckdb.Store, w *worker.Worker) func() error {
+	return func() error {
+		if err := st.NotFlushing(stallPatience); err != nil {
+			return fmt.Errorf("writing the store's files %w", err)
+		}
+		if err := w.NotWriting(stallPatience); err != nil {
+			return fmt.Errorf("writing to the store %w", err)
+		}
+		return nil
+	}
+}
+
+// whileWorking returns a context that ends with ctx, and when the store has stalled, which is then
+// its cause and a store.ErrUnavailable. release must be called.
+func whileWorking(ctx context.Context, stalled func() error) (_ context.Context, release func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	go func() {
+		for pause(ctx, stallPoll) == nil {
+			if err := stalled(); err != nil {
+				cancel(fmt.Errorf("%w: %w", store.ErrUnavailable, err))
+			}
+		}
+	}()
+	return ctx, func() { cancel(nil) }
+}

@@ -1,0 +1,33 @@
+package store_test
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"theeye/internal/store"
+)
+
+func TestFailing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var f store.Failing
+		fault := errors.New("no room")
+		if err := f.Err(0); err != nil {
+			t.Errorf("at first: %v", err)
+		}
+		f.Note(errors.New("another"))
+		time.Sleep(time.Second)
+		f.Note(fault)
+		if err := f.Err(2 * time.Second); err != nil {
+			t.Errorf("too soon: %v", err)
+		}
+		if err := f.Err(time.Second); !errors.Is(err, fault) {
+			t.Errorf("after a second: %v", err)
+		}
+		f.Note(nil)
+		if err := f.Err(0); err != nil {
+			t.Errorf("after it worked: %v", err)
+		}
+	})
+}
