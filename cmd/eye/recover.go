@@ -15,34 +15,38 @@ import (
 
 	"theeye/internal/httpapi"
 	"theeye/internal/plural"
+	"theeye/internal/registry"
 	"theeye/internal/store/duckdb"
 )
 
 // newRecoverCommand returns `eye store recover`.
 func newRecoverCommand(f *clientFlags) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "recover", Short: "Bring back a store whose manifest is missing or damaged, without a server", Args: args(cobra.NoArgs),
+		Use: "recover", Short: "Bring back a store whose manifest is missing or damaged, or go on without lost metadata, without a server", Args: args(cobra.NoArgs),
 		Long: "Show what can be brought back of a store whose manifest is missing or damaged, from its copy, MANIFEST.json.1; with --yes, do it.\n" +
 			"What the recovered manifest does not name goes into quarantine, nothing is deleted. What is missing is counted as lost at\n" +
-			"the next start, unless the queue still holds it. A backup is the better way when there is one: see `eye restore`.",
+			"the next start, unless the queue still holds it. A backup is the better way when there is one: see `eye restore`.\n" +
+			"--forget-metadata goes on without applications, keys and event types when a start says that they are lost or damaged, also\n" +
+			"when the store is whole. What is left of them goes into quarantine; events and audit trail stay.",
 	}
 	var opts duckdb.RecoverOptions
 	cmd.Flags().BoolVar(&opts.Empty, "empty", false, "begin an empty store with what the queue still holds")
 	cmd.Flags().BoolVar(&opts.ForgetTombstones, "forget-tombstones", false, "go on without a file of tombstones that is missing or damaged; what was erased may come back")
 	cmd.Flags().BoolVar(&opts.KeepTombstones, "keep-tombstones", false, "go on with the lines that are whole of a file of tombstones that is missing or damaged")
 	cmd.Flags().StringVar(&opts.TombstonesCopy, "tombstones", "", "`file` that is a copy of the tombstones, perhaps older, such as a backup's: with --keep-tombstones its lines are kept too")
+	forget := cmd.Flags().Bool("forget-metadata", false, "begin without applications, keys and event types, when they can be read neither from the queue nor from metadata.json")
 	yes := cmd.Flags().Bool("yes", false, "do it")
 	cmd.MarkFlagsMutuallyExclusive("keep-tombstones", "forget-tombstones")
 	cmd.RunE = func(*cobra.Command, []string) error {
 		if opts.TombstonesCopy != "" && !opts.KeepTombstones {
 			return usagef("--tombstones needs --keep-tombstones")
 		}
-		return recoverStore(f, opts, *yes)
+		return recoverData(f, opts, *forget, *yes)
 	}
 	return cmd
 }
 
-func recoverStore(f *clientFlags, opts duckdb.RecoverOptions, yes bool) error {
+func recoverData(f *clientFlags, opts duckdb.RecoverOptions, forget, yes bool) error {
 	data := f.value("data", "EYE_DATA")
 	if _, err := os.Stat(data); err != nil {
 		return fmt.Errorf("there is no data directory %s: give the one of the server with --data", data)
@@ -54,14 +58,45 @@ func recoverStore(f *clientFlags, opts duckdb.RecoverOptions, yes bool) error {
 	defer unlock()
 	opts.Dir, opts.Tombstones = filepath.Join(data, "store"), filepath.Join(data, "tombstones")
 	opts.Step = storeStep()
+	var metadata *registry.Forgetting
+	if forget {
+		if metadata, err = registry.PlanForgetting(data); err != nil {
+			return err
+		}
+	}
 	r, err := duckdb.PlanRecovery(opts)
-	if err != nil {
+	switch {
+	case err == nil:
+		f.showRecovery(r)
+	case metadata == nil || !errors.Is(err, duckdb.ErrNothingToRecover):
 		return err
 	}
-	f.showRecovery(r)
+	if metadata != nil {
+		f.showForgetting(metadata)
+	}
 	if !yes {
 		return f.say("nothing was changed; do it with --yes")(nil)
 	}
+	if metadata != nil {
+		if err := metadata.Do(opts.Step); err != nil {
+			return err
+		}
+	}
+	if r == nil {
+		return f.say("done; start the server, and make the applications again under the same names: their events are still there; the key in %s is valid", filepath.Join(data, "admin.key"))(nil)
+	}
+	return f.doRecovery(r)
+}
+
+// showForgetting prints what becomes of the metadata.
+func (f *clientFlags) showForgetting(x *registry.Forgetting) {
+	_, _ = fmt.Fprintf(f.out, "%-15s FORGOTTEN: applications with their settings, keys and event types; the server begins without applications and keys\n", "metadata")
+	for _, name := range x.Moves {
+		_, _ = fmt.Fprintf(f.out, "%-15s %s\n", "to quarantine", name)
+	}
+}
+
+func (f *clientFlags) doRecovery(r *duckdb.Recovery) error {
 	if err := r.Do(); err != nil {
 		return err
 	}

@@ -134,7 +134,12 @@ func (s *server) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	_, record := s.store.ConfirmedSince()
+	since, record := s.store.ConfirmedSince()
+	if since > 0 || flushed > 0 {
+		if err := registry.CheckPresent(cfg.Data); err != nil {
+			return err
+		}
+	}
 	if s.queue, err = queue.Open(ctx, queue.Options{
 		Dir: filepath.Join(cfg.Data, "queue"), Confirmed: filepath.Join(cfg.Data, confirmedDir), Record: record, Unclean: s.running.unclean, MaxBytes: cfg.QueueMaxBytes, FirstSequence: flushed + 1, Logger: log, Registerer: metrics,
 		Beginning: func() error { return s.branch(flushed) },
@@ -153,8 +158,14 @@ func (s *server) open(ctx context.Context) (err error) {
 	if err := s.begin(ctx); err != nil {
 		return err
 	}
+	state, err := s.queue.State(ctx)
+	if err != nil {
+		return err
+	}
 	if s.registry, err = registry.Open(ctx, s.queue.JetStream(), registry.Options{
-		Dir: cfg.Data, AdminKey: cfg.AdminKey, WithoutKeys: !cfg.PrintKeys, Logger: log,
+		Dir: cfg.Data, AdminKey: cfg.AdminKey, WithoutKeys: !cfg.PrintKeys, Logger: log, Note: s.note,
+		// A first start lets the store know of the record when the metadata is complete.
+		Begun: since > 0 || state.Last > 0 || s.queue.LastConfirmed() > 0,
 	}); err != nil {
 		return err
 	}
@@ -170,9 +181,11 @@ func (s *server) open(ctx context.Context) (err error) {
 	if err := s.reconcile(ctx); err != nil {
 		return err
 	}
-	state, err := s.queue.State(ctx)
+	if state, err = s.queue.State(ctx); err != nil {
+		return err
+	}
 	s.backlog = state.Last
-	return err
+	return nil
 }
 
 // branch begins a timeline when a queue is made for a store that has flushed frames, durably and

@@ -63,8 +63,8 @@ func newStoreCommand(s streams) *cobra.Command {
 	}
 	readmit.RunE = func(cmd *cobra.Command, _ []string) error { return f.readmit(cmd.Context()) }
 	acknowledge := &cobra.Command{
-		Use: "acknowledge", Short: "Acknowledge lost events and damaged segments, so that /readyz no longer reports them", Args: args(cobra.NoArgs),
-		Long: "Acknowledge lost events and damaged segments, so that /readyz no longer reports them. The books and the metrics keep the counts.\n" +
+		Use: "acknowledge", Short: "Acknowledge lost events and damaged files, so that /readyz no longer reports them", Args: args(cobra.NoArgs),
+		Long: "Acknowledge lost events, damaged segments and lost files, so that /readyz no longer reports them. The books and the metrics keep the counts.\n" +
 			"Works beside a running server, or with --url and an admin key.",
 	}
 	acknowledge.RunE = func(cmd *cobra.Command, _ []string) error { return f.acknowledge(cmd.Context()) }

@@ -11,10 +11,13 @@ import (
 // quarantineName is the folder beside a damaged file into which it is moved.
 const quarantineName = "quarantine"
 
-// SetAside moves a file into the folder quarantine beside it, durably, and returns its name there,
-// which has the time of the move. The folder is made when it is missing.
-func SetAside(name string) (moved string, err error) {
-	dir := filepath.Join(filepath.Dir(name), quarantineName)
+// SetAside moves a file into the folder quarantine beside it, as SetAsideIn does.
+func SetAside(name string) (moved string, err error) { return SetAsideIn(filepath.Dir(name), name) }
+
+// SetAsideIn moves a file or a folder into the folder quarantine of dir, durably, and returns its
+// name there, which has the time of the move. The quarantine is made when it is missing.
+func SetAsideIn(dir, name string) (moved string, err error) {
+	dir = filepath.Join(dir, quarantineName)
 	if err := MkdirAll(dir, 0o700); err != nil {
 		return "", err
 	}

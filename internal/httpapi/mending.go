@@ -8,7 +8,7 @@ import (
 func mendingRoutes() []route {
 	return []route{
 		{"POST", "/v1/store/acknowledge", forAdmin, (*Server).acknowledge, doc{
-			id: "acknowledgeLosses", tag: "operation", summary: "Acknowledge what /readyz tells of lost events and damaged segments",
+			id: "acknowledgeLosses", tag: "operation", summary: "Acknowledge what /readyz tells of lost events and of damaged and lost files",
 			text:    "The reasons go from /readyz. The books and the metrics keep the counts.",
 			answers: []answer{{200, "what was acknowledged", schemaOf[AcknowledgedAnswer]()}}, errors: []int{404, 503}}},
 		{"POST", "/v1/store/readmit", forAdmin, (*Server).readmit, doc{

@@ -42,7 +42,7 @@ type Readiness struct {
 	Ready   bool     `json:"ready"`
 	Intake  bool     `json:"intake"`
 	Read    bool     `json:"read"`
-	Reasons []string `json:"reasons" doc:"what does not work and why; also, while all works, which stored events are not available because their file is damaged, and that nothing expires because the system's clock has jumped"`
+	Reasons []string `json:"reasons" doc:"what does not work and why; also, while all works, which stored events are not available because their file is damaged, which files of the data directory were lost, and that nothing expires because the system's clock has jumped"`
 }
 
 func (s *Server) readyz(c *call) error {

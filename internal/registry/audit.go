@@ -83,6 +83,7 @@ func (e *Entry) Note(name string, value any) {
 type Trail struct {
 	js     jetstream.JetStream
 	stream jetstream.Stream
+	empty  bool // it was made just now, or has lost all
 	// takenOver reports that entries were just read from TrailFile: the directory was restored, and
 	// has a copy of the metadata alone.
 	takenOver bool
@@ -109,10 +110,20 @@ func openTrail(ctx context.Context, js jetstream.JetStream, opts Options) (*Trai
 	if t.takenOver, err = t.takeOver(ctx, filepath.Join(opts.Dir, TrailFile)); err != nil {
 		return nil, err
 	}
-	if stream.CachedInfo().State.LastSeq > 0 || t.takenOver {
-		return t, nil
+	t.empty = stream.CachedInfo().State.LastSeq == 0 && !t.takenOver
+	return t, nil
+}
+
+// beginTrail writes the first entry. lost says that there were earlier ones, which is told before:
+// after a crash in between the trail is still empty.
+func (r *Registry) beginTrail(ctx context.Context, lost bool) error {
+	first := Entry{Act: "beginTrail", First: true}
+	if lost {
+		r.log.Error("the audit trail was missing from the queue; a new one is begun")
+		r.opts.Note("the audit trail was missing from the queue at a start: what was administered before is not in the new one. A backup has the trail of its time")
+		first.Note("earlier_entries", "lost")
 	}
-	return t, t.Record(ctx, Entry{Act: "beginTrail", First: true})
+	return r.trail.Record(ctx, first)
 }
 
 // Begin writes down that an act is about to be made. It gives the entry its id

@@ -28,6 +28,9 @@ type metadataFile struct {
 	Records map[string]fileRecord `json:"records"`
 }
 
+// forgotten reports whether the file was read and has no record: see Forgetting.
+func (f metadataFile) forgotten() bool { return f.Records != nil && len(f.Records) == 0 }
+
 // fileRecord is a record with its revision in the bucket when the file was written. A bucket that
 // has an earlier one has lost a change.
 type fileRecord struct {
@@ -105,9 +108,43 @@ func CheckCopy(dir string) error {
 	case errors.Is(err, fs.ErrNotExist):
 		err = errors.New("it is missing")
 	}
-	return fmt.Errorf("the metadata in the queue is damaged, and so keys that were revoked may seem valid again; its copy %s cannot be used: %w. "+
-		"Put the metadata.json of a backup there, and revoke again what was revoked since; or, to begin without applications and keys, "+
-		"move that file and the folder KV_EYE_METADATA in %s away", name, err, filepath.Join(dir, "queue", "jetstream", "$G", "streams"))
+	return fmt.Errorf("the metadata in the queue is damaged, and so keys that were revoked may seem valid again; its copy %s cannot be used: %w. %s", name, err, wayOn)
+}
+
+// wayOn says what to do when the metadata can be read neither from the queue nor from its copy.
+const wayOn = "Put the metadata.json of a backup there (files/metadata.json.* of it), and revoke again what was revoked since; " +
+	"or, to begin without applications and keys, run `eye store recover --forget-metadata --yes`"
+
+func lostError(name string) error {
+	return fmt.Errorf("the metadata is lost: neither the queue has the applications, keys and event types, nor is there their copy %s; nothing was changed. "+
+		"Put the folder queue or that file back if it was moved. %s", name, wayOn)
+}
+
+func lostAndDamaged(name string, err error) error {
+	return fmt.Errorf("the metadata is lost, and its copy %s cannot be read: %w. %s", name, err, wayOn)
+}
+
+// CheckPresent returns an error that says what to do when a data directory that a server has used
+// has no stream of metadata, and no copy from which it can be made again. Open would say so too, but
+// the queue is made before that.
+func CheckPresent(dir string) error {
+	if _, err := os.Stat(bucketDir(dir)); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	r := &Registry{opts: Options{Dir: dir}}
+	_, there, err := r.readFile()
+	if errors.Is(err, envelope.ErrDamaged) {
+		return lostAndDamaged(r.fileName(), err)
+	}
+	if !there {
+		return lostError(r.fileName())
+	}
+	return nil // what else may be wrong with it, Open tells
+}
+
+// bucketDir is the folder of the metadata's stream in a data directory.
+func bucketDir(dir string) string {
+	return filepath.Join(dir, "queue", "jetstream", "$G", "streams", Stream)
 }
 
 func (r *Registry) fileName() string { return filepath.Join(r.opts.Dir, metadataName) }
@@ -161,31 +198,45 @@ func (r *Registry) readFile() (f metadataFile, there bool, err error) {
 	case err != nil:
 		return f, true, err
 	}
-	f, err = parseFile(b)
-	return f, true, err
+	if f, err = parseFile(b); err != nil {
+		return metadataFile{}, true, err
+	}
+	return f, true, nil
 }
 
-// restore fills the bucket from the file; it reports false when there is none. What is in the
-// bucket already is of a restore that was interrupted, or is what damage has left.
-func (r *Registry) restore(ctx context.Context) (bool, error) {
+// source is where the metadata of a bucket came from that was not complete.
+type source int
+
+const (
+	nothing source = iota // a first start
+	theCopy               // metadata.json
+	givenUp               // there is none, because it was given up: see Forgetting
+)
+
+// restore fills the bucket from the file, when there is one. What is in the bucket already is of a
+// restore that was interrupted, or is what damage has left.
+func (r *Registry) restore(ctx context.Context) (source, error) {
 	f, there, err := r.readFile()
 	switch {
 	case errors.Is(err, envelope.ErrDamaged):
-		return false, fmt.Errorf("the metadata is lost, and its copy %s cannot be read: repair it, or move it away to begin without applications and keys: %w", r.fileName(), err)
+		return nothing, lostAndDamaged(r.fileName(), err)
 	case err != nil:
-		return false, fmt.Errorf("the metadata is lost, and its copy %s cannot be used: %w", r.fileName(), err)
+		return nothing, fmt.Errorf("the metadata is lost, and its copy %s cannot be used: %w", r.fileName(), err)
 	case !there:
-		return false, nil
+		return nothing, nil
+	case f.forgotten():
+		r.log.Warn("the metadata was given up: the server begins without applications and keys")
+		return givenUp, nil
 	}
 	if err := r.copyIn(ctx, f.Records); err != nil {
-		return false, err
+		return nothing, err
 	}
 	if r.trail.takenOver {
 		r.log.Info("the metadata of the backup is taken over", "file", r.fileName(), "records", len(f.Records))
-		return true, nil
+	} else {
+		r.log.Warn("the metadata was lost and is rebuilt from its copy", "file", r.fileName(), "records", len(f.Records))
 	}
-	r.log.Warn("the metadata was lost and is rebuilt from its copy", "file", r.fileName(), "records", len(f.Records))
-	return true, nil
+	return theCopy, nil
 }
 
 // catchUp brings a bucket that has lost changes up to the file: after the queue's folder was
@@ -195,6 +246,7 @@ func (r *Registry) catchUp(ctx context.Context) error {
 	f, there, err := r.readFile()
 	switch {
 	case errors.Is(err, envelope.ErrDamaged):
+		r.opts.Note(r.withoutCopy("damaged"))
 		name, moveErr := durable.SetAside(r.fileName())
 		if moveErr != nil {
 			return fmt.Errorf("the copy of the metadata %s is damaged (%w) and cannot be moved away: %w", r.fileName(), err, moveErr)
@@ -204,6 +256,9 @@ func (r *Registry) catchUp(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("the copy of the metadata %s cannot be used, and nothing was changed: %w", r.fileName(), err)
 	case !there:
+		if r.opts.Begun { // else a first start was interrupted
+			r.opts.Note(r.withoutCopy("missing"))
+		}
 		r.log.Warn("the copy of the metadata was missing; it is made again from the metadata", "file", r.fileName())
 		return nil
 	}
@@ -213,6 +268,12 @@ func (r *Registry) catchUp(ctx context.Context) error {
 	}
 	r.log.Warn("the metadata has lost changes and is brought up to its copy", "file", r.fileName(), "records", len(lost))
 	return r.copyIn(ctx, lost)
+}
+
+// withoutCopy says what is not known when there was no copy to compare a bucket with. The queue
+// takes a torn end of it for that of a write that a crash cut off.
+func (r *Registry) withoutCopy(what string) string {
+	return fmt.Sprintf("the copy of the metadata, %s, was %s at a start, and was made again from the queue. If the queue was damaged too, keys that were revoked shortly before may be valid again: look at `eye keys list`", r.fileName(), what)
 }
 
 // lost returns the records of a file that the bucket does not have, or has as they were before. One

@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"theeye/internal/envelope"
@@ -58,7 +59,13 @@ type Options struct {
 	// WithoutKeys makes the application "default" of a first start without keys,
 	// where nobody could be shown them.
 	WithoutKeys bool
-	Logger      *slog.Logger // nothing is logged when nil
+	// Begun says that a server has used the directory before, so that metadata which
+	// is neither in the bucket nor in metadata.json is lost, and this is no first start.
+	Begun  bool
+	Logger *slog.Logger // nothing is logged when nil
+	// Note is called, while Open runs, with what operators should know of damage;
+	// the same may be told again. It may be nil.
+	Note func(text string)
 	// KeepInterval is how often the last use of keys is written, and a
 	// metadata.json that could not be written is tried again; 1 minute when 0.
 	KeepInterval time.Duration
@@ -120,7 +127,8 @@ const DefaultApp = "default"
 //
 // A bucket that is missing or empty is filled from DIR/metadata.json when that
 // is there (Q7); without the file it is a first start. Both go on where they
-// were when the process ends in the middle. DIR/admin.key is made when there is
+// were when the process ends in the middle. With Options.Begun, or a file that is
+// damaged, an error says what to do instead. DIR/admin.key is made when there is
 // none and Options.AdminKey is empty.
 //
 // The registry must be closed before the server behind js is.
@@ -136,6 +144,9 @@ func Open(ctx context.Context, js jetstream.JetStream, opts Options) (*Registry,
 	}
 	if opts.KeepInterval <= 0 {
 		opts.KeepInterval = time.Minute
+	}
+	if opts.Note == nil {
+		opts.Note = func(string) {}
 	}
 	r := &Registry{opts: opts, log: opts.Logger, js: js, dirty: make(chan struct{}, 1), compiling: make(chan struct{}, maxCompiling)}
 	r.current.Store(newSnapshot())
@@ -158,16 +169,27 @@ func Open(ctx context.Context, js jetstream.JetStream, opts Options) (*Registry,
 	return r, nil
 }
 
-// begin makes a registry of what was read. It changes nothing when a newer version wrote it.
-func (r *Registry) begin(ctx context.Context) (err error) {
-	if err := r.current.Load().written(); err != nil {
+// begin makes a registry of what was read. It changes nothing when a newer version wrote it, or
+// when all of it is lost.
+func (r *Registry) begin(ctx context.Context) error {
+	s := r.current.Load()
+	if err := s.written(); err != nil {
 		return fmt.Errorf("read metadata: %w", err)
 	}
-	if _, _, err := r.readFile(); errors.Is(err, envelope.ErrNewer) {
+	f, there, err := r.readFile()
+	switch {
+	case errors.Is(err, envelope.ErrNewer):
 		return fmt.Errorf("the copy of the metadata %s cannot be used: %w", r.fileName(), err)
+	case s.record(stateKey).value == nil && !there && r.opts.Begun:
+		return lostError(r.fileName())
 	}
 	if r.trail, err = openTrail(ctx, r.js, r.opts); err != nil {
 		return fmt.Errorf("open the audit trail: %w", err)
+	}
+	if r.trail.empty {
+		if err := r.beginTrail(ctx, hadTrail(s.record(stateKey).value) || hadTrail(f.Records[stateKey].Value) || f.forgotten()); err != nil {
+			return err
+		}
 	}
 	return r.complete(ctx)
 }
@@ -191,18 +213,30 @@ func openBucket(ctx context.Context, js jetstream.JetStream, opts Options) (jets
 // stateRecord is written last, when everything else of a new bucket is there.
 type stateRecord struct {
 	CompleteSince time.Time `json:"complete_since"`
+	// Trail says that there is a trail: when it is missing or empty, it is lost. Before
+	// this member there was no telling, and before that no trail.
+	Trail bool `json:"trail,omitzero"`
+}
+
+// hadTrail reports whether there was a trail, by the record of the state; nil for none.
+func hadTrail(state []byte) bool {
+	var s stateRecord
+	return json.Unmarshal(state, &s) == nil && s.Trail
 }
 
 // complete makes of a new or half-made bucket one that can be used.
 func (r *Registry) complete(ctx context.Context) error {
 	if r.current.Load().record(stateKey).value == nil {
-		restored, err := r.restore(ctx)
+		from, err := r.restore(ctx)
 		if err != nil {
 			return err
 		}
 		made := Entry{Act: "rebuildMetadata"}
-		if !restored {
+		if from != theCopy {
 			made = Entry{Act: "firstStart", App: DefaultApp}
+			if from == givenUp {
+				made.Note("metadata", "forgotten")
+			}
 			if err := r.firstStart(ctx); err != nil {
 				return fmt.Errorf("make the first application: %w", err)
 			}
@@ -219,13 +253,16 @@ func (r *Registry) complete(ctx context.Context) error {
 			if old != nil {
 				return nil, nil
 			}
-			return stateRecord{now()}, nil
+			return stateRecord{now(), true}, nil
 		})
 		if err != nil {
 			return err
 		}
-	} else if err := r.catchUp(ctx); err != nil {
-		return err
+	} else {
+		if err := r.catchUp(ctx); err != nil {
+			return err
+		}
+		r.keepTrail(ctx)
 	}
 	if err := r.recordAdminKey(ctx); err != nil {
 		return err
@@ -235,6 +272,22 @@ func (r *Registry) complete(ctx context.Context) error {
 	r.fileMu.Unlock()
 	r.writeFile()
 	return nil
+}
+
+// keepTrail keeps in a bucket of an earlier version that there is a trail. A full disk must not keep
+// anyone from reading.
+func (r *Registry) keepTrail(ctx context.Context) {
+	err := r.change(ctx, stateKey, func(old []byte) (any, error) {
+		var s stateRecord
+		if err := json.Unmarshal(old, &s); err != nil || s.Trail {
+			return nil, err
+		}
+		s.Trail = true
+		return s, nil
+	})
+	if err != nil {
+		r.log.Warn("it is not kept that there is an audit trail; that it is missing would not be noticed", "error", err)
+	}
 }
 
 // firstStart makes the application "default" and, unless they are not wanted, its

@@ -113,7 +113,7 @@ func TestACopyThatCannotBeRead(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			js, _ := jetStream(t, t.TempDir())
 			_, err := registry.Open(t.Context(), js, registry.Options{Dir: writeCopy(t, content)})
-			if err == nil || !strings.Contains(err.Error(), "repair it, or move it away") {
+			if err == nil || !strings.Contains(err.Error(), "`eye store recover --forget-metadata --yes`") {
 				t.Errorf("got %v", err)
 			}
 		})

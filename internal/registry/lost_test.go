@@ -1,0 +1,154 @@
+package registry_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"theeye/internal/registry"
+)
+
+// A bucket without its state and without a copy is a first start only in a directory that no server
+// has used.
+func TestLostMetadataIsNoFirstStart(t *testing.T) {
+	js, _ := jetStream(t, t.TempDir())
+	dir := t.TempDir()
+	_, err := registry.Open(t.Context(), js, registry.Options{Dir: dir, Begun: true})
+	if err == nil || !strings.Contains(err.Error(), "`eye store recover --forget-metadata --yes`") || !strings.Contains(err.Error(), filepath.Join(dir, "metadata.json")) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := js.Stream(t.Context(), "EYE_AUDIT"); !errors.Is(err, jetstream.ErrStreamNotFound) {
+		t.Errorf("a trail was begun: %v", err)
+	}
+	if r := open(t, js, dir); !r.FirstStart().Made {
+		t.Error("no first start")
+	}
+}
+
+// What is told of a copy or a trail that is missing: nothing after a first start that was interrupted
+// at its end, or of a directory of an earlier version, which had no trail.
+func TestWhatIsMissingIsTold(t *testing.T) {
+	for name, c := range map[string]struct {
+		missing string
+		begun   bool
+		want    string
+	}{
+		"a first start that ended before its copy": {"metadata.json", false, ""},
+		"a copy":             {"metadata.json", true, "the copy of the metadata, "},
+		"a trail":            {"EYE_AUDIT", true, "the audit trail was missing"},
+		"an earlier version": {"a trail that there was", true, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			js, _ := jetStream(t, t.TempDir())
+			dir := t.TempDir()
+			file := filepath.Join(dir, "metadata.json")
+			r := open(t, js, dir)
+			if c.missing == "a trail that there was" {
+				_, state := recordOf(t, bucket(t, js), "complete_since")
+				put(t, bucket(t, js), "state", strings.Replace(state, `,"trail":true`, "", 1))
+				within(t, 10*time.Second, func() bool { return !strings.Contains(read(t, file), `"trail"`) })
+			}
+			r.Close()
+			var err error
+			if c.missing == "metadata.json" {
+				err = os.Remove(file)
+			} else {
+				err = js.DeleteStream(t.Context(), "EYE_AUDIT")
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			var told []string
+			opts := registry.Options{Dir: dir, Begun: c.begun, Note: func(text string) { told = append(told, text) }}
+			openWith(t, js, opts).Close()
+			if text := strings.Join(told, "\n"); !strings.HasPrefix(text, c.want) || (c.want == "") != (text == "") {
+				t.Errorf("told is %q, want %q", told, c.want)
+			}
+			told = nil
+			openWith(t, js, opts).Close()
+			if told != nil {
+				t.Errorf("told again is %q", told)
+			}
+			// From then on it is known that there is a trail.
+			if err := js.DeleteStream(t.Context(), "EYE_AUDIT"); err != nil {
+				t.Fatal(err)
+			}
+			openWith(t, js, opts).Close()
+			if len(told) != 1 || !strings.Contains(told[0], "audit trail") {
+				t.Errorf("told is %q", told)
+			}
+		})
+	}
+}
+
+// A start that was killed after it had told of the loss, and before it wrote it down, is made again.
+func TestALossIsToldAgain(t *testing.T) {
+	js, _ := jetStream(t, t.TempDir())
+	dir := t.TempDir()
+	open(t, js, dir).Close()
+	stream, err := js.Stream(t.Context(), "EYE_AUDIT")
+	if err == nil {
+		err = js.DeleteStream(t.Context(), "EYE_AUDIT")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateStream(t.Context(), stream.CachedInfo().Config); err != nil {
+		t.Fatal(err)
+	}
+	var told []string
+	r := openWith(t, js, registry.Options{Dir: dir, Begun: true, Note: func(text string) { told = append(told, text) }})
+	if len(told) != 1 {
+		t.Errorf("told is %q", told)
+	}
+	got, dropped := acts(t, r.Trail(), registry.TrailQuery{Limit: 10})
+	if !slices.Equal(got, []string{"beginTrail:done"}) || dropped {
+		t.Errorf("the trail is %v, dropped %v", got, dropped)
+	}
+}
+
+// What is forgotten goes to the quarantine, and the directory begins as a first start does, with the
+// trail that it has.
+func TestForgetting(t *testing.T) {
+	js, _ := jetStream(t, t.TempDir())
+	dir := t.TempDir()
+	file := filepath.Join(dir, "metadata.json")
+	r := open(t, js, dir)
+	secret := r.FirstStart().WriteKey
+	r.Close()
+	if _, err := registry.PlanForgetting(dir); !errors.Is(err, registry.ErrNothingToForget) {
+		t.Errorf("of a whole copy: %v", err)
+	}
+	if err := os.WriteFile(file, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := js.DeleteKeyValue(t.Context(), "EYE_METADATA"); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range [][]string{{file}, nil} {
+		f, err := registry.PlanForgetting(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, f.Moves); diff != "" {
+			t.Error(diff)
+		}
+		if err := f.Do(nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r = openWith(t, js, registry.Options{Dir: dir, Begun: true})
+	authenticate(t, r, secret, registry.Principal{}, false)
+	authenticate(t, r, r.FirstStart().WriteKey, registry.Principal{App: "default", Kind: registry.Write}, true)
+	page, err := r.Trail().Page(t.Context(), registry.TrailQuery{Act: "firstStart", Limit: 10})
+	if err != nil || len(page.Entries) != 2 || string(page.Entries[0].Detail["metadata"]) != `"forgotten"` {
+		t.Errorf("the trail has %+v, %v", page.Entries, err)
+	}
+}
