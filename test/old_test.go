@@ -419,4 +419,7 @@ func TestDamagedQueueOfAnEarlierProgram(t *testing.T) {
 	if copies, err := filepath.Glob(filepath.Join(s.data, "queue", "quarantine", "*.blk")); err != nil || len(copies) != 1 {
 		t.Errorf("copies: %v, %v", copies, err)
 	}
+	if got := s.reasons(); !strings.Contains(got, "acknowledged events may be lost") {
+		t.Errorf("/readyz says %s", got)
+	}
 }

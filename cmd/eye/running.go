@@ -25,6 +25,10 @@ import (
 type running struct {
 	path    string
 	unclean bool // the server before did not end in order
+	// unrecorded: there is a queue and no record of what was acknowledged, as in a directory of an
+	// earlier version. Such a version left no mark, and what its queue has lost is not counted: its
+	// files are looked through, so that what is damaged is copied before it is cut off, and told.
+	unrecorded bool
 
 	mu    sync.Mutex // guards notes and the file
 	notes []string
@@ -59,10 +63,10 @@ const maxNotes = 100
 // is damaged is moved to the quarantine, and told. The error wraps envelope.ErrNewer for one of a
 // newer version.
 func beginRunning(dir string, log *slog.Logger) (*running, error) {
-	r := &running{path: filepath.Join(dir, "running")}
+	r := &running{path: filepath.Join(dir, "running"), unrecorded: unrecorded(dir)}
 	b, err := os.ReadFile(r.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		r.unclean = unrecorded(dir)
+		r.unclean = r.unrecorded
 		return r, nil
 	}
 	r.unclean = true
@@ -89,9 +93,6 @@ func beginRunning(dir string, log *slog.Logger) (*running, error) {
 	return r, nil
 }
 
-// unrecorded reports whether a directory has a queue and no record of what was acknowledged, as that
-// of an earlier version. Such a version left no mark, and what its queue has lost is not counted:
-// its files are looked through, so that what is damaged is copied before it is cut off.
 func unrecorded(dir string) bool {
 	_, queue := os.Stat(filepath.Join(dir, "queue", "jetstream"))
 	_, record := os.Stat(filepath.Join(dir, confirmedDir))

@@ -144,10 +144,14 @@ func (s *server) open(ctx context.Context) (err error) {
 		Dir: filepath.Join(cfg.Data, "queue"), Confirmed: filepath.Join(cfg.Data, confirmedDir), Record: record, Unclean: s.running.unclean, MaxBytes: cfg.QueueMaxBytes, FirstSequence: flushed + 1, Logger: log, Registerer: metrics,
 		Beginning: func() error { return s.branch(flushed) },
 		Damaged: func(stream string) error {
-			if stream != registry.Stream {
-				return nil
+			switch {
+			case stream == registry.Stream:
+				return registry.CheckCopy(cfg.Data)
+			case stream == queue.Stream && s.running.unrecorded:
+				s.note("a file of the queue is damaged, and there is no record of what it held: acknowledged events may be lost, " +
+					"and the books do not count them. A copy of the file is in queue/quarantine; `eye store rescue FILE` may bring some back")
 			}
-			return registry.CheckCopy(cfg.Data)
+			return nil
 		},
 	}); err != nil {
 		return err

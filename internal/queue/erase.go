@@ -47,7 +47,7 @@ func (q *Queue) Blocks() (names []string, err error) {
 		return nil, fmt.Errorf("list the blocks of the queue: %w", err)
 	}
 	for _, account := range accounts {
-		stream := filepath.Join(q.opts.Dir, "jetstream", account.Name(), "streams", streamName)
+		stream := filepath.Join(q.opts.Dir, "jetstream", account.Name(), "streams", Stream)
 		err := filepath.WalkDir(stream, func(name string, d fs.DirEntry, err error) error {
 			if errors.Is(err, fs.ErrNotExist) {
 				return nil // deleted meanwhile

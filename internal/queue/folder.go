@@ -44,7 +44,7 @@ type stamp struct {
 }
 
 func newFolder(dir string) *folder {
-	path := filepath.Join(dir, server.JetStreamStoreDir, server.DEFAULT_GLOBAL_ACCOUNT, "streams", streamName, "msgs")
+	path := filepath.Join(dir, server.JetStreamStoreDir, server.DEFAULT_GLOBAL_ACCOUNT, "streams", Stream, "msgs")
 	return &folder{root: dir, path: path, settle: settle, sync: durable.SyncDir}
 }
 

@@ -56,7 +56,7 @@ func (q *Queue) publish(ctx context.Context, msg *nats.Msg) (uint64, error) {
 	// A server that is stuck answers nobody: no use in waiting.
 	defer context.AfterFunc(q.generation.Load().stuck, cancel)()
 	began := time.Now()
-	ack, err := q.js.PublishMsg(ctx, msg, jetstream.WithExpectStream(streamName), jetstream.WithRetryAttempts(0))
+	ack, err := q.js.PublishMsg(ctx, msg, jetstream.WithExpectStream(Stream), jetstream.WithRetryAttempts(0))
 	if err != nil {
 		q.metrics.failed.Inc()
 		return 0, q.publishError(err)

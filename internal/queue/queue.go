@@ -40,8 +40,9 @@ var (
 )
 
 const (
-	streamName = "EYE_FRAMES"
-	subject    = "eye.frames"
+	// Stream is the name of the stream of frames.
+	Stream  = "EYE_FRAMES"
+	subject = "eye.frames"
 	// MetadataReserve is what metadata may take beside the frames, so that a key
 	// can be revoked when the queue is full (Q2).
 	MetadataReserve = 256 << 20
@@ -65,8 +66,8 @@ type Options struct {
 	Confirmed string
 	// Record is the id that this record should have; empty when that is not known.
 	Record string
-	// Damaged is called with the name of a stream other than that of the frames, before the server
-	// opens it, when one of its files is damaged. Its error ends Open. It may be nil.
+	// Damaged is called with the name of a stream, before the server opens it, when one of its files
+	// is damaged, and was not merely cut off in its last write. Its error ends Open. It may be nil.
 	Damaged func(stream string) error
 	// Beginning is called before the stream of frames is made, so that those to come are the first.
 	// It may be called again when it was not made after all. Its error ends Open. It may be nil.
@@ -154,7 +155,7 @@ func (q *Queue) connect(ctx context.Context) error {
 
 func (q *Queue) openStream(ctx context.Context) error {
 	want := jetstream.StreamConfig{
-		Name:        streamName,
+		Name:        Stream,
 		Subjects:    []string{subject},
 		Storage:     jetstream.FileStorage,
 		Retention:   jetstream.LimitsPolicy,
@@ -177,7 +178,7 @@ func (q *Queue) openStream(ctx context.Context) error {
 	case err == nil && info.State.LastSeq+1 < q.opts.FirstSequence:
 		q.log.Error("the queue is older than the store; it is begun anew after what the store holds",
 			"last_sequence", info.State.LastSeq, "first_sequence", q.opts.FirstSequence)
-		if err = q.js.DeleteStream(ctx, streamName); err == nil {
+		if err = q.js.DeleteStream(ctx, Stream); err == nil {
 			err = q.create(ctx, want)
 		}
 	case err == nil && !asWanted(info.Config, want): // when it is, a full disk does not matter
@@ -219,7 +220,7 @@ func asWanted(got, want jetstream.StreamConfig) bool {
 func (q *Queue) info(ctx context.Context) (*jetstream.StreamInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	stream, err := q.js.Stream(ctx, streamName)
+	stream, err := q.js.Stream(ctx, Stream)
 	if err != nil {
 		return nil, err
 	}
@@ -262,7 +263,7 @@ func (q *Queue) State(ctx context.Context) (State, error) {
 func (q *Queue) Trim(ctx context.Context, upTo uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	stream, err := q.js.Stream(ctx, streamName)
+	stream, err := q.js.Stream(ctx, Stream)
 	if err != nil {
 		return fmt.Errorf("trim queue: %w", err)
 	}

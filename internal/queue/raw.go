@@ -73,7 +73,7 @@ func (q *Queue) RawRange(ctx context.Context, first, last uint64, do func(Raw) e
 func (q *Queue) stream(ctx context.Context) (jetstream.Stream, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	return q.js.Stream(ctx, streamName)
+	return q.js.Stream(ctx, Stream)
 }
 
 func rawFrom(ctx context.Context, stream jetstream.Stream, from uint64) (Raw, error) {

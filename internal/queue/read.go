@@ -72,7 +72,7 @@ func (r *Reader) Next(ctx context.Context) (Delivery, error) {
 
 func (r *Reader) message(ctx context.Context) (jetstream.Msg, error) {
 	if r.messages == nil {
-		consumer, err := r.queue.js.OrderedConsumer(ctx, streamName, jetstream.OrderedConsumerConfig{
+		consumer, err := r.queue.js.OrderedConsumer(ctx, Stream, jetstream.OrderedConsumerConfig{
 			DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
 			OptStartSeq:   r.next,
 			// By default it tries for ever, and does not end with ctx.
@@ -124,7 +124,7 @@ func (q *Queue) decode(sequence uint64, header nats.Header, payload []byte) (Del
 func (q *Queue) Get(ctx context.Context, sequence uint64) (Delivery, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	stream, err := q.js.Stream(ctx, streamName)
+	stream, err := q.js.Stream(ctx, Stream)
 	if err != nil {
 		return Delivery{}, fmt.Errorf("read frame %d: %w", sequence, err)
 	}

@@ -77,7 +77,7 @@ func findFrames(name string, content []byte) (found []candidate, damaged int, er
 	if err != nil {
 		return nil, 0, err
 	}
-	r := newBlockReader(streamName, index, []string{subject})
+	r := newBlockReader(Stream, index, []string{subject})
 	last := uint64(0)
 	for at := 0; at < len(content); {
 		rest := content[at:]
@@ -103,9 +103,9 @@ func findFrames(name string, content []byte) (found []candidate, damaged int, er
 
 // indexOf reads the number of a block from the name that a walker gave its copy.
 func indexOf(name string) (uint32, error) {
-	rest, ok := strings.CutPrefix(name, quarantinedBlock+streamName+"-")
+	rest, ok := strings.CutPrefix(name, quarantinedBlock+Stream+"-")
 	if !ok {
-		return 0, fmt.Errorf("%w: its name begins with neither frame- nor %s%s-", ErrNoFrames, quarantinedBlock, streamName)
+		return 0, fmt.Errorf("%w: its name begins with neither frame- nor %s%s-", ErrNoFrames, quarantinedBlock, Stream)
 	}
 	number, _, _ := strings.Cut(rest, "-")
 	index, err := strconv.ParseUint(number, 10, 32)

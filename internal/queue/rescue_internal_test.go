@@ -73,7 +73,7 @@ func TestRescuePlanted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := newBlockReader(streamName, 2, []string{subject})
+	r := newBlockReader(Stream, 2, []string{subject})
 	inner := sealRecord(r, 1, planted)
 	block := append(sealRecord(r, 1, append([]byte("noise "), inner...)), sealRecord(r, 2, planted)...)
 	for _, flip := range []int{-1, 60, len(block) - len(sealRecord(r, 2, planted)) - 1} {
@@ -112,7 +112,7 @@ func TestRescueRefuses(t *testing.T) {
 	newer := bytes.Clone(old)
 	newer[4] = frameVersion + 1
 	binary.LittleEndian.PutUint32(newer[checksumAt:], checksum(newer))
-	r := newBlockReader(streamName, 2, nil)
+	r := newBlockReader(Stream, 2, nil)
 	for _, c := range []struct {
 		name    string
 		content []byte
@@ -150,7 +150,7 @@ func FuzzRescue(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	r := newBlockReader(streamName, 2, nil)
+	r := newBlockReader(Stream, 2, nil)
 	f.Add(append(sealRecord(r, 1, payload), sealRecord(r, 2, payload)...))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if _, err := Rescue(rescueName, b, func(Rescued) error { return nil }); err != nil && !errors.Is(err, ErrNewer) {

@@ -41,8 +41,8 @@ type walker struct {
 	quarantine string
 	// confirmed is the greatest sequence of a frame that was acknowledged, as far as it is known.
 	confirmed uint64
-	// damaged is called with the name of a stream other than that of the frames, when one of its
-	// blocks does not verify and no write was merely cut off; its error ends the walk. It may be nil.
+	// damaged is called with the name of a stream when one of its blocks does not verify and no write
+	// was merely cut off; its error ends the walk. It may be nil.
 	damaged func(stream string) error
 	log     *slog.Logger
 
@@ -75,7 +75,7 @@ func (w *walker) walk(ctx context.Context) error {
 		return fmt.Errorf("find the streams: %w", err)
 	}
 	for _, dir := range streams {
-		if !w.frames && filepath.Base(dir) == streamName {
+		if !w.frames && filepath.Base(dir) == Stream {
 			continue
 		}
 		if err := w.stream(ctx, dir); err != nil {
@@ -213,13 +213,14 @@ func (w *walker) block(b block, form error, subjects []string) error {
 			b.path, err, w.quarantine, copyErr)
 	}
 	w.log.Warn("a block of the queue does not verify; it was copied before the server opens it", "file", b.path, "copy", name, "reason", err)
-	if b.stream == streamName {
-		return nil
-	}
-	if bad, ok := errors.AsType[*BlockError](err); w.damaged != nil && (!ok || !bad.Torn || !b.last) {
+	bad, ok := errors.AsType[*BlockError](err)
+	if cutOff := ok && bad.Torn && b.last; w.damaged != nil && !cutOff {
 		if err := w.damaged(b.stream); err != nil {
 			return err
 		}
+	}
+	if b.stream == Stream {
+		return nil
 	}
 	if err := os.Remove(filepath.Join(filepath.Dir(b.path), "index.db")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove the index of a damaged stream: %w", err)
@@ -231,7 +232,7 @@ func (w *walker) block(b block, form error, subjects []string) error {
 // record. Nobody was told that such a record is durable, unless it was confirmed: then it was
 // whole once.
 func (w *walker) ordinary(b block, bad *BlockError) bool {
-	return bad.Torn && b.last && b.stream == streamName && (bad.Sequence == 0 || bad.Sequence > w.confirmed)
+	return bad.Torn && b.last && b.stream == Stream && (bad.Sequence == 0 || bad.Sequence > w.confirmed)
 }
 
 // blockForm says what is unknown about the form of a block.

@@ -53,7 +53,7 @@ func written(t *testing.T, blockOfEach bool) (dir string, blocks []string) {
 		}
 	}
 	q.Close()
-	return dir, blockFiles(t, dir, streamName)
+	return dir, blockFiles(t, dir, Stream)
 }
 
 func blockFiles(t *testing.T, dir, stream string) []string {
@@ -101,7 +101,7 @@ func quarantined(t *testing.T, dir string) map[string]string {
 // offsets returns where the records of a block of frames begin.
 func offsets(t *testing.T, b []byte) (list []int) {
 	t.Helper()
-	if err := newBlockReader(streamName, 2, nil).walk(b, func(at int, _ blockRecord) { list = append(list, at) }); err != nil {
+	if err := newBlockReader(Stream, 2, nil).walk(b, func(at int, _ blockRecord) { list = append(list, at) }); err != nil {
 		t.Fatal(err)
 	}
 	return list
