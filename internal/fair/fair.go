@@ -9,6 +9,8 @@ import (
 	"errors"
 	"slices"
 	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // ErrFull is returned when as many requests of a key wait as may.
@@ -118,6 +120,18 @@ func (s *Semaphore) Waiting() (used, waiting int) {
 		waiting += len(l.calls)
 	}
 	return s.used, waiting
+}
+
+// Gauges returns two metrics, name_running and name_waiting, of what the places are for.
+func (s *Semaphore) Gauges(name, what string) []prometheus.Collector {
+	gauge := func(state, help string, value func() int) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name + state, Help: what + help},
+			func() float64 { return float64(value()) })
+	}
+	return []prometheus.Collector{
+		gauge("_running", " that run.", func() int { used, _ := s.Waiting(); return used }),
+		gauge("_waiting", " that wait for a place.", func() int { _, waiting := s.Waiting(); return waiting }),
+	}
 }
 
 func (s *Semaphore) fitsLocked(c Caller) bool {

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"theeye/internal/fair"
 )
 
 type metrics struct {
@@ -17,7 +19,7 @@ type metrics struct {
 	refusedKeys *prometheus.CounterVec
 }
 
-func newMetrics(r prometheus.Registerer, reads *memory) metrics {
+func newMetrics(r prometheus.Registerer, reads *memory, exporting *fair.Semaphore) metrics {
 	m := metrics{
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "eye_http_seconds", Help: "Time to answer a request, by route.",
@@ -40,6 +42,7 @@ func newMetrics(r prometheus.Registerer, reads *memory) metrics {
 		Name: "eye_http_keys_refused_total", Help: "Requests, other than to the intake, that were answered 401 or 403, by reason.",
 	}, []string{"reason"})
 	if r != nil {
+		r.MustRegister(exporting.Gauges("eye_http_exports", "Exports")...)
 		r.MustRegister(m.refusedKeys, m.seconds, m.answers, m.overRate, m.unreadable, m.noMemory, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "eye_http_read_memory_bytes", Help: "Memory that answers which are read or sent hold of their budget.",
 		}, func() float64 { return float64(reads.used()) }))

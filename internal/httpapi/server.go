@@ -137,10 +137,11 @@ func New(opts Options) *Server {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
 	reads := newMemory(max(opts.ReadMemory, pageMemory))
+	exporting := newExporting()
 	s := &Server{
 		opts: opts, log: opts.Logger,
 		bodies: newMemory(max(opts.BodyMemory, leastBodies*opts.MaxRequestBytes)), reads: reads,
-		metrics: newMetrics(opts.Registerer, reads), exporting: newExporting(), draftings: semaphore.NewWeighted(maxDrafting),
+		metrics: newMetrics(opts.Registerer, reads, exporting), exporting: exporting, draftings: semaphore.NewWeighted(maxDrafting),
 	}
 	s.document = sync.OnceValues(OpenAPI(opts.LegacyApp != "").MarshalJSON)
 	s.handler = s.mux()

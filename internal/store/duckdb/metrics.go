@@ -13,6 +13,7 @@ type metrics struct {
 	merges     prometheus.Histogram
 	written    prometheus.Counter
 	rows       prometheus.Collector
+	queries    []prometheus.Collector
 	registerer prometheus.Registerer
 }
 
@@ -33,7 +34,7 @@ func newMetrics(r prometheus.Registerer, s *Store) metrics {
 		written: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "eye_store_written_bytes_total", Help: "Bytes of segments and filters that were written.",
 		}),
-		rows: &rowCollector{s}, registerer: r,
+		rows: &rowCollector{s}, queries: s.readers.Gauges("eye_store_queries", "Queries of the store"), registerer: r,
 	}
 	if r != nil {
 		r.MustRegister(m.all()...)
@@ -50,7 +51,7 @@ func (m metrics) unregister() {
 }
 
 func (m metrics) all() []prometheus.Collector {
-	return []prometheus.Collector{m.seconds, m.flushes, m.merges, m.written, m.rows}
+	return append([]prometheus.Collector{m.seconds, m.flushes, m.merges, m.written, m.rows}, m.queries...)
 }
 
 func (m metrics) flushed(info SegmentInfo, took time.Duration) {
