@@ -49,7 +49,7 @@ func TestReadersAreFree(t *testing.T) {
 	s.fillLarge(s.write)
 	blog := s.keyOf("blog", "read")
 	for range 12 {
-		if rest := s.unread("/v1/events?limit=1000", s.read); rest.StatusCode != 200 {
+		if rest := s.unread("/v1/events?limit=1000", s.read); rest.StatusCode != http.StatusOK {
 			t.Fatalf("answered %d", rest.StatusCode)
 		}
 	}
@@ -75,7 +75,7 @@ func TestExportOfAClientThatTakesNothing(t *testing.T) {
 	made := s.call("POST", "/v1/apps/shop/keys", s.admin, `{"kind":"read"}`)
 	s.must(made, 201)
 	rest := s.unread("/v1/export", made.text("key"))
-	if rest.StatusCode != 200 {
+	if rest.StatusCode != http.StatusOK {
 		t.Fatalf("answered %d", rest.StatusCode)
 	}
 	if a := s.call("GET", "/v1/export", s.keyOf("blog", "read"), ""); a.status != 200 || strings.Count(string(a.body), "\n") != 1 {
