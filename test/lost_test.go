@@ -334,6 +334,79 @@ func TestMissingStore(t *testing.T) {
 	}
 }
 
+// A store, a queue and a record of what was acknowledged that are gone together, as with a disk that is
+// not mounted, are no first start either.
+func TestAllFoldersAreMissing(t *testing.T) {
+	for _, how := range []string{"killed", "ended"} {
+		t.Run(how, func(t *testing.T) {
+			s := start(t)
+			s.post(numbered(0, 77))
+			if how == "killed" {
+				s.kill()
+			} else {
+				s.shutDown()
+			}
+			for _, name := range []string{"store", "queue", "confirmed"} {
+				if err := os.RemoveAll(filepath.Join(s.data, name)); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.Mkdir(filepath.Join(s.data, name), 0o700); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if s.launched() {
+				t.Fatal("the server started")
+			}
+			if out := s.output.String(); !strings.Contains(out, "the store in ") || !strings.Contains(out, "eye store recover --empty") {
+				t.Errorf("it says %s", out)
+			}
+			if out := s.beside(0, "store", "recover", "--empty", "--yes"); how == "ended" && !strings.Contains(out, "done; start the server") {
+				t.Errorf("it says %s", out)
+			}
+			s.launch()
+			if got := s.reasons(); !strings.Contains(got, "events lost before this start") {
+				t.Errorf("/readyz says %s", got)
+			}
+			s.post(numbered(100, 110))
+		})
+	}
+}
+
+// A store that begins empty without the record of what was acknowledged says that it cannot count.
+func TestEmptyStoreWithoutARecord(t *testing.T) {
+	s := start(t)
+	s.post(numbered(0, 77))
+	s.shutDown()
+	for _, name := range []string{"store", "confirmed"} {
+		if err := os.RemoveAll(filepath.Join(s.data, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out := s.beside(0, "store", "recover", "--empty", "--yes"); !strings.Contains(out, "cannot count what is missing") {
+		t.Errorf("it says %s", out)
+	}
+	s.launch()
+	if got := s.reasons(); !strings.Contains(got, "events lost before this start cannot be counted") {
+		t.Errorf("/readyz says %s", got)
+	}
+}
+
+// The file running is not the only witness of a kill: without it damaged files of the queue are
+// copied all the same.
+func TestKillWithoutItsMark(t *testing.T) {
+	s := start(t)
+	s.framesOf(6)
+	s.kill()
+	if err := os.Remove(filepath.Join(s.data, "running")); err != nil {
+		t.Fatal(err)
+	}
+	flipBit(t, s.blocks()[0], marked(t, s.blocks()[0], 3))
+	s.launch()
+	if copies, err := filepath.Glob(filepath.Join(s.data, "queue", "quarantine", "block-*")); err != nil || len(copies) != 1 {
+		t.Errorf("copies: %v, %v", copies, err)
+	}
+}
+
 func fileNames(t *testing.T, dir string) (names []string) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {

@@ -14,19 +14,27 @@ import (
 // lockDir takes the data directory for this process (S14), and makes it when
 // it is missing. The lock ends with the process, however that ends.
 func lockDir(dir string) (release func(), err error) {
+	release, _, err = lockAfter(dir)
+	return release, err
+}
+
+// lockAfter is lockDir that tells whether the process that had the directory before ended without
+// giving it back.
+func lockAfter(dir string) (release func(), killed bool, err error) {
 	if err := durable.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("the data directory cannot be made: %w; choose another with --data", err)
+		return nil, false, fmt.Errorf("the data directory cannot be made: %w; choose another with --data", err)
 	}
 	name := filepath.Join(dir, "lock")
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("the data directory cannot be written: %w; give this user the right to, or choose another with --data", err)
+		return nil, false, fmt.Errorf("the data directory cannot be written: %w; give this user the right to, or choose another with --data", err)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		holder, _ := os.ReadFile(name)
 		_ = f.Close()
-		return nil, fmt.Errorf("the data directory %s is in use by %s; stop that server, or choose another with --data", dir, orUnknown(holder))
+		return nil, false, fmt.Errorf("the data directory %s is in use by %s; stop that server, or choose another with --data", dir, orUnknown(holder))
 	}
+	before, _ := os.ReadFile(name)
 	host, _ := os.Hostname()
 	holder := fmt.Sprintf("process %d on %s since %s\n", os.Getpid(), host, time.Now().UTC().Format(time.RFC3339))
 	if err := f.Truncate(0); err == nil {
@@ -35,7 +43,7 @@ func lockDir(dir string) (release func(), err error) {
 	return func() {
 		_ = f.Truncate(0) // it names nobody after an ordered end
 		_ = f.Close()
-	}, nil
+	}, len(before) > 0, nil
 }
 
 func orUnknown(holder []byte) string {

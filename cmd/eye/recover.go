@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"os"
@@ -36,8 +37,10 @@ func newRecoverCommand(f *clientFlags) *cobra.Command {
 	cmd.Flags().StringVar(&opts.TombstonesCopy, "tombstones", "", "`file` that is a copy of the tombstones, perhaps older, such as a backup's: with --keep-tombstones its lines are kept too")
 	forget := cmd.Flags().Bool("forget-metadata", false, "begin without applications, keys and event types, when they can be read neither from the queue nor from metadata.json")
 	yes := cmd.Flags().Bool("yes", false, "do it")
-	cmd.MarkFlagsMutuallyExclusive("keep-tombstones", "forget-tombstones")
 	cmd.RunE = func(*cobra.Command, []string) error {
+		if opts.KeepTombstones && opts.ForgetTombstones {
+			return usagef("--keep-tombstones and --forget-tombstones exclude each other")
+		}
 		if opts.TombstonesCopy != "" && !opts.KeepTombstones {
 			return usagef("--tombstones needs --keep-tombstones")
 		}
@@ -65,27 +68,80 @@ func recoverData(f *clientFlags, opts duckdb.RecoverOptions, forget, yes bool) e
 		}
 	}
 	r, err := duckdb.PlanRecovery(opts)
-	switch {
-	case err == nil:
-		f.showRecovery(r)
-	case metadata == nil || !errors.Is(err, duckdb.ErrNothingToRecover):
+	if err != nil && (metadata == nil || !errors.Is(err, duckdb.ErrNothingToRecover)) {
 		return err
 	}
-	if metadata != nil {
+	if !f.json && r != nil {
+		f.showRecovery(r)
+	}
+	if !f.json && metadata != nil {
 		f.showForgetting(metadata)
 	}
-	if !yes {
-		return f.say("nothing was changed; do it with --yes")(nil)
-	}
-	if metadata != nil {
+	if yes && metadata != nil {
 		if err := metadata.Do(opts.Step); err != nil {
 			return err
 		}
 	}
-	if r == nil {
+	if yes && r != nil {
+		if err := r.Do(); err != nil {
+			return err
+		}
+	}
+	switch {
+	case f.json:
+		b, err := json.Marshal(documentOf(r, metadata, yes))
+		if err != nil {
+			return err
+		}
+		return printDocument(f, b)
+	case !yes:
+		return f.say("nothing was changed; do it with --yes")(nil)
+	case r == nil:
 		return f.say("done; start the server, and make the applications again under the same names: their events are still there; the key in %s is valid", filepath.Join(data, "admin.key"))(nil)
 	}
-	return f.doRecovery(r)
+	return f.sayRecovered(r, data)
+}
+
+// recoveryDocument is what --json prints. The members of a store that is whole are left out.
+type recoveryDocument struct {
+	Done         bool        `json:"done"`
+	Flushed      uint64      `json:"flushed,omitzero"` // the last frame that is in segments
+	Segments     *segmentSum `json:"segments,omitzero"`
+	Missing      *segmentSum `json:"missing,omitzero"`
+	LeftOut      *segmentSum `json:"left_out,omitzero"`
+	Erasures     int         `json:"erasures,omitzero"`
+	MissingLines int         `json:"missing_lines_of_erasures,omitzero"`
+	Forgotten    []string    `json:"forgotten,omitempty"` // erasures, metadata
+	ToQuarantine []string    `json:"to_quarantine,omitempty"`
+}
+
+type segmentSum struct {
+	Segments int   `json:"segments"`
+	Events   int64 `json:"events"`
+	Bytes    int64 `json:"bytes"`
+}
+
+func sumOf(list []duckdb.SegmentInfo) (s segmentSum) {
+	for _, x := range list {
+		s.Segments, s.Events, s.Bytes = s.Segments+1, s.Events+x.Rows.Events, s.Bytes+x.Data.Bytes
+	}
+	return s
+}
+
+func documentOf(r *duckdb.Recovery, metadata *registry.Forgetting, done bool) recoveryDocument {
+	d := recoveryDocument{Done: done}
+	if r != nil {
+		segments, missing, leftOut := sumOf(r.Segments), sumOf(r.Missing), sumOf(r.LeftOut)
+		d.Flushed, d.Segments, d.Missing, d.LeftOut = r.Flushed, &segments, &missing, &leftOut
+		d.Erasures, d.MissingLines, d.ToQuarantine = r.Tombstones, r.Lines-r.KeptLines, r.Unnamed
+		if r.Forgets {
+			d.Forgotten = append(d.Forgotten, "erasures")
+		}
+	}
+	if metadata != nil {
+		d.Forgotten, d.ToQuarantine = append(d.Forgotten, "metadata"), append(d.ToQuarantine, metadata.Moves...)
+	}
+	return d
 }
 
 // showForgetting prints what becomes of the metadata.
@@ -96,15 +152,17 @@ func (f *clientFlags) showForgetting(x *registry.Forgetting) {
 	}
 }
 
-func (f *clientFlags) doRecovery(r *duckdb.Recovery) error {
-	if err := r.Do(); err != nil {
-		return err
-	}
+// sayRecovered says what was done, and what comes next.
+func (f *clientFlags) sayRecovered(r *duckdb.Recovery, data string) error {
 	if r.Forgets {
 		_, _ = fmt.Fprintln(f.err, "eye: WARNING: this data directory no longer knows what was erased. If erased data comes back, erase it again\n"+
 			"eye: the next erasure makes a new key: take a new backup, because later erasures cannot be applied to the backups that exist (`eye restore --tombstones`)")
 	}
-	return f.say("done; start the server: it takes what comes after frame %d from the queue, and counts what is missing as lost", r.Flushed)(nil)
+	counted := "counts what is missing as lost"
+	if _, err := os.Stat(filepath.Join(data, confirmedDir)); errors.Is(err, fs.ErrNotExist) {
+		counted = "cannot count what is missing, because the record of acknowledged events is missing, too"
+	}
+	return f.say("done; start the server: it takes what comes after frame %d from the queue, and %s", r.Flushed, counted)(nil)
 }
 
 // showRecovery prints what a recovery would bring back and what it would not.
@@ -113,11 +171,8 @@ func (f *clientFlags) showRecovery(r *duckdb.Recovery) {
 		_, _ = fmt.Fprintf(f.out, "%-15s "+format+"\n", append([]any{name}, args...)...)
 	}
 	sum := func(list []duckdb.SegmentInfo) (text string, bytes int64) {
-		var events int64
-		for _, x := range list {
-			events, bytes = events+x.Rows.Events, bytes+x.Data.Bytes
-		}
-		return plural.Count(len(list), "segment") + ", " + plural.Count(events, "event"), bytes
+		s := sumOf(list)
+		return plural.Count(s.Segments, "segment") + ", " + plural.Count(s.Events, "event"), s.Bytes
 	}
 	back, bytes := sum(r.Segments)
 	line("comes back", "%s, %s, up to frame %d", back, sizeText(bytes), r.Flushed)

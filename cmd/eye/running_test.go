@@ -16,20 +16,20 @@ import (
 func TestRunningIsReadAgain(t *testing.T) {
 	dir := t.TempDir()
 	log := slog.New(slog.DiscardHandler)
-	r, err := beginRunning(dir, log)
+	r, err := beginRunning(dir, false, log)
 	if err != nil || r.unclean {
 		t.Fatal(r, err)
 	}
 	if err := errors.Join(r.mark(), r.note("one"), r.note("two"), r.note("one")); err != nil {
 		t.Fatal(err)
 	}
-	if r, err = beginRunning(dir, log); err != nil || !r.unclean || cmp.Diff([]string{"one", "two"}, r.list()) != "" {
+	if r, err = beginRunning(dir, false, log); err != nil || !r.unclean || cmp.Diff([]string{"one", "two"}, r.list()) != "" {
 		t.Fatal(r, err)
 	}
 	if err := r.end(); err != nil {
 		t.Fatal(err)
 	}
-	if r, err = beginRunning(dir, log); err != nil || r.unclean || len(r.list()) != 0 {
+	if r, err = beginRunning(dir, false, log); err != nil || r.unclean || len(r.list()) != 0 {
 		t.Fatal(r, err)
 	}
 }
@@ -58,7 +58,7 @@ func TestRunningOfOtherVersions(t *testing.T) {
 			t.Fatal(err)
 		}
 		var log strings.Builder
-		r, err := beginRunning(dir, slog.New(slog.NewTextHandler(&log, nil)))
+		r, err := beginRunning(dir, false, slog.New(slog.NewTextHandler(&log, nil)))
 		if !errors.Is(err, test.err) || (err == nil) != (test.err == nil) {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -80,7 +80,7 @@ func TestRunningOfOtherVersions(t *testing.T) {
 		if err != nil || len(kept) != 1 || !strings.Contains(log.String(), "level=ERROR") {
 			t.Errorf("%s: kept are %v, told %s", name, kept, log.String())
 		}
-		if again, err := beginRunning(dir, slog.New(slog.DiscardHandler)); err != nil || !again.unclean || len(again.list()) != 1 {
+		if again, err := beginRunning(dir, false, slog.New(slog.DiscardHandler)); err != nil || !again.unclean || len(again.list()) != 1 {
 			t.Errorf("%s: at the next start: %+v, %v", name, again, err)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -75,6 +76,9 @@ type server struct {
 // confirmedDir is the folder of the record of what was acknowledged, in the data directory.
 const confirmedDir = "confirmed"
 
+// clockName is the file of retention's clock, which each server keeps.
+const clockName = "clock"
+
 // openServer opens all parts. What it opened is closed when it fails.
 func openServer(ctx context.Context, cfg Config, log *slog.Logger) (*server, error) {
 	s := &server{cfg: cfg, log: log}
@@ -89,7 +93,8 @@ func (s *server) open(ctx context.Context) (err error) {
 	cfg, log := s.cfg, s.log
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	if s.unlock, err = lockDir(cfg.Data); err != nil {
+	var killed bool
+	if s.unlock, killed, err = lockAfter(cfg.Data); err != nil {
 		return err
 	}
 	if err := backup.Unfinished(cfg.Data); err != nil {
@@ -98,7 +103,7 @@ func (s *server) open(ctx context.Context) (err error) {
 	if s.connections, err = connectionsOf(cfg, nofile.Limit(), log); err != nil {
 		return err
 	}
-	if s.running, err = beginRunning(cfg.Data, log); err != nil {
+	if s.running, err = beginRunning(cfg.Data, killed, log); err != nil {
 		return err
 	}
 	if cfg.Listen != "" { // else nobody is served
@@ -128,6 +133,9 @@ func (s *server) open(ctx context.Context) (err error) {
 		Dir: filepath.Join(cfg.Data, "store"), FlushRows: cfg.FlushRows, FlushAge: cfg.FlushAge, DedupeWindow: cfg.DedupeWindow,
 		MemoryLimit: cfg.StoreMemory, Logger: log, Registerer: metrics, Frames: s.frames, Flushing: func(frame uint64) error { return s.queue.Reach(frame) }, Step: storeStep(), Retain: s.retain, Clock: func() (time.Time, bool) { return s.clock.Now() }, Tombstones: filepath.Join(cfg.Data, "tombstones"),
 	}); err != nil {
+		return err
+	}
+	if err := s.checkStore(); err != nil {
 		return err
 	}
 	flushed, err := s.store.Flushed(ctx)
@@ -202,6 +210,29 @@ func (s *server) branch(flushed uint64) error {
 	return s.store.Begin(false)
 }
 
+// checkStore returns an error when the store has no manifest, although a server of this data
+// directory has committed one. A version that kept no clock may have had none until its first flush.
+func (s *server) checkStore() error {
+	if s.store.Begun() {
+		return nil
+	}
+	if s.store.Erasures().Greatest() > 0 {
+		return s.storeLost("something was erased from it")
+	}
+	for _, name := range []string{runningName, clockName} {
+		if _, err := os.Stat(filepath.Join(s.cfg.Data, name)); err == nil {
+			return s.storeLost(fmt.Sprintf("a server has used this data directory before: the file %s is there", name))
+		}
+	}
+	return nil
+}
+
+func (s *server) storeLost(although string) error {
+	return fmt.Errorf("the store in %s is empty, although %s; nothing was changed. "+
+		"If the folder store was moved, put it back, and queue and %s with it; or restore a backup into another data directory; "+
+		"or, to begin an empty store with what the queue still holds, run `eye store recover --empty`", s.cfg.Data, although, confirmedDir)
+}
+
 // begin commits the store's manifest, before anything of this version's forms is written. A store
 // without a manifest beside a queue that was trimmed for one has lost its folder.
 func (s *server) begin(ctx context.Context) error {
@@ -209,11 +240,8 @@ func (s *server) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !s.store.Begun() && (state.First > 1 || s.queue.LastConfirmed() > 0) {
-		return fmt.Errorf("the store in %s is empty, although events up to frame %d were acknowledged and the queue begins only at frame %d; nothing was changed. "+
-			"Put the folder store back if it was moved, or restore a backup into another data directory; "+
-			"to begin an empty store with what the queue still holds, run `eye store recover --empty`",
-			s.cfg.Data, max(state.Last, s.queue.LastConfirmed()), state.First)
+	if last := max(state.Last, s.queue.LastConfirmed()); !s.store.Begun() && (state.First > 1 || s.queue.LastConfirmed() > 0) {
+		return s.storeLost(fmt.Sprintf("events up to frame %d were acknowledged", last))
 	}
 	return s.store.Begin(!s.store.Begun() && state.Frames > 0)
 }
@@ -225,7 +253,7 @@ func (s *server) connect(ctx context.Context, metrics *prometheus.Registry) erro
 		return err
 	}
 	if s.clock, err = clock.Open(clock.Options{
-		File: filepath.Join(s.cfg.Data, "clock"), Newest: later(s.store.Newest(), state.Newest),
+		File: filepath.Join(s.cfg.Data, clockName), Newest: later(s.store.Newest(), state.Newest),
 		System: func() time.Time { return event.Now().Time() }, Logger: s.log, Registerer: metrics,
 	}); err != nil {
 		return err

@@ -60,12 +60,16 @@ type Recovery struct {
 var ErrNothingToRecover = errors.New("the store's manifest can be used; there is nothing to recover")
 
 // TombstonesError tells that the file of tombstones is missing or damaged.
-type TombstonesError struct{ Err error }
+type TombstonesError struct {
+	Err   error
+	empty bool // the store is to begin empty
+}
 
 func (e *TombstonesError) Error() string {
+	command := RecoverOptions{Empty: e.empty}.command
 	return e.Err.Error() + "; nothing was changed. Put the file back, or a copy that was made after the last erasure. " +
-		"`eye store recover --keep-tombstones` goes on with the lines that are whole, and shows how many are not; an older copy, such as files/tombstones.* of a backup, helps with --tombstones FILE. " +
-		"When nothing of it is left, `eye store recover --forget-tombstones` goes on without it: what was erased can then come back, when it is sent again or from a backup"
+		command("--keep-tombstones") + " goes on with the lines that are whole, and shows how many are not; an older copy, such as files/tombstones.* of a backup, helps with --tombstones FILE. " +
+		"When nothing of it is left, " + command("--forget-tombstones") + " goes on without it: what was erased can then come back, when it is sent again or from a backup"
 }
 
 func (e *TombstonesError) Unwrap() error { return e.Err }
@@ -77,7 +81,21 @@ func tombstonesError(err error) error {
 	if err == nil || errors.Is(err, erasure.ErrNewer) || system && !errors.Is(err, syscall.EIO) {
 		return err
 	}
-	return &TombstonesError{err}
+	return &TombstonesError{Err: err}
+}
+
+// command is the command with these options and one flag more, as it stands in advice.
+func (o RecoverOptions) command(flag string) string {
+	text := "`eye store recover"
+	for _, f := range []struct {
+		set  bool
+		flag string
+	}{{o.Empty, "--empty"}, {o.KeepTombstones, "--keep-tombstones"}, {o.ForgetTombstones, "--forget-tombstones"}} {
+		if f.set {
+			text += " " + f.flag
+		}
+	}
+	return text + " " + flag + "`"
 }
 
 // PlanRecovery finds out what can be brought back. It changes nothing.
@@ -89,6 +107,7 @@ func PlanRecovery(opts RecoverOptions) (*Recovery, error) {
 		return nil, presentErr
 	}
 	m, usable := read{Manifest: emptyManifest()}, false
+	m.ConfirmedSince = 1 // there should be such a record: a start tells when it is missing
 	switch {
 	case opts.Empty && there && presentErr == nil && s.inPlace(present.Manifest) == nil:
 		m, usable = present, true
@@ -102,12 +121,15 @@ func PlanRecovery(opts RecoverOptions) (*Recovery, error) {
 			return nil, err
 		}
 		if !there {
-			return nil, fmt.Errorf("there is no %s in %s: restore a backup into another data directory, or begin an empty store with what the queue still holds: `eye store recover --empty`", copyName, opts.Dir)
+			return nil, fmt.Errorf("there is no %s in %s: restore a backup into another data directory, or begin an empty store with what the queue still holds: %s", copyName, opts.Dir, opts.command("--empty"))
 		}
 	}
 	tombstones, err := erasure.Read(opts.Tombstones, m.Tombstones)
 	err = tombstonesError(err)
-	_, damaged := errors.AsType[*TombstonesError](err)
+	lost, damaged := errors.AsType[*TombstonesError](err)
+	if damaged {
+		lost.empty = opts.Empty
+	}
 	switch {
 	case err == nil && usable:
 		return nil, ErrNothingToRecover
@@ -172,7 +194,7 @@ func (r *Recovery) keepTombstones(committed int) error {
 	kept, err := erasure.Salvage(copies...)
 	if errors.Is(err, erasure.ErrNothingWhole) {
 		return fmt.Errorf("nothing of the file of erased sessions %s can be kept: %w; nothing was changed. Give a copy of it with --tombstones FILE, "+
-			"or go on without it: `eye store recover --forget-tombstones`", r.opts.Tombstones, err)
+			"or go on without it: %s", r.opts.Tombstones, err, RecoverOptions{Empty: r.opts.Empty}.command("--forget-tombstones"))
 	}
 	if errors.Is(err, erasure.ErrOtherKey) {
 		err = &erasure.Error{Path: r.opts.TombstonesCopy, Err: err}

@@ -163,3 +163,33 @@ func TestEmptyStoreTellsWhatItLeavesOut(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Advice has the options that were given already.
+func TestAdviceOfRecovery(t *testing.T) {
+	dir := t.TempDir()
+	plan := func(opts duckdb.RecoverOptions) error {
+		t.Helper()
+		opts.Dir, opts.Tombstones = filepath.Join(dir, "store"), filepath.Join(dir, "tombstones")
+		_, err := duckdb.PlanRecovery(opts)
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "tombstones"), []byte("no tombstones\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		opts duckdb.RecoverOptions
+		want string
+	}{
+		{duckdb.RecoverOptions{}, "`eye store recover --empty`"},
+		{duckdb.RecoverOptions{Empty: true}, "`eye store recover --empty --keep-tombstones`"},
+		{duckdb.RecoverOptions{KeepTombstones: true}, "`eye store recover --keep-tombstones --empty`"},
+		{duckdb.RecoverOptions{Empty: true, KeepTombstones: true}, "`eye store recover --empty --forget-tombstones`"},
+	} {
+		if err := plan(tc.opts); err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%+v: %v, want %s", tc.opts, err, tc.want)
+		}
+	}
+	if err := plan(duckdb.RecoverOptions{Empty: true, ForgetTombstones: true}); err != nil {
+		t.Error(err)
+	}
+}
