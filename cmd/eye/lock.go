@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +11,8 @@ import (
 
 	"theeye/internal/durable"
 )
+
+const lockName = "lock"
 
 // lockDir takes the data directory for this process (S14), and makes it when
 // it is missing. The lock ends with the process, however that ends.
@@ -24,15 +27,28 @@ func lockAfter(dir string) (release func(), killed bool, err error) {
 	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return nil, false, fmt.Errorf("the data directory cannot be made: %w; choose another with --data", err)
 	}
-	name := filepath.Join(dir, "lock")
+	name := filepath.Join(dir, lockName)
+	inUse := func() error {
+		holder, _ := os.ReadFile(name)
+		return fmt.Errorf("the data directory %s is in use by %s; stop that server, or choose another with --data", dir, orUnknown(holder))
+	}
+	// The folder itself is locked too: the file may be removed by who takes it for a leftover.
+	folder, err := os.Open(dir)
+	if err != nil {
+		return nil, false, fmt.Errorf("the data directory cannot be read: %w; give this user the right to, or choose another with --data", err)
+	}
+	if err := flock(folder); errors.Is(err, syscall.EWOULDBLOCK) { // some file systems cannot lock a folder
+		_ = folder.Close()
+		return nil, false, inUse()
+	}
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
+		_ = folder.Close()
 		return nil, false, fmt.Errorf("the data directory cannot be written: %w; give this user the right to, or choose another with --data", err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		holder, _ := os.ReadFile(name)
-		_ = f.Close()
-		return nil, false, fmt.Errorf("the data directory %s is in use by %s; stop that server, or choose another with --data", dir, orUnknown(holder))
+	if err := flock(f); err != nil {
+		_, _ = f.Close(), folder.Close()
+		return nil, false, inUse()
 	}
 	before, _ := os.ReadFile(name)
 	host, _ := os.Hostname()
@@ -42,8 +58,12 @@ func lockAfter(dir string) (release func(), killed bool, err error) {
 	}
 	return func() {
 		_ = f.Truncate(0) // it names nobody after an ordered end
-		_ = f.Close()
+		_, _ = f.Close(), folder.Close()
 	}, len(before) > 0, nil
+}
+
+func flock(f *os.File) error {
+	return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 }
 
 func orUnknown(holder []byte) string {
