@@ -13,6 +13,7 @@ func TestAdvise(t *testing.T) {
 		"`eye store rescue FILE`, `eye keys`":        "`eye store rescue FILE --data '/my data'`, `eye keys --data '/my data'`",
 		"see `eye restore`, `eye --help`, `eyeball`": "see `eye restore`, `eye --help`, `eyeball`",
 		"`eye store readmit --data there`":           "`eye store readmit --data there`",
+		"`eye backup DIR` begins one":                "`eye backup DIR` begins one", // where the server is, a folder does not tell
 	} {
 		if got := advise(text, dataFlag("/my data")); got != want {
 			t.Errorf("got %s\nwant %s", got, want)

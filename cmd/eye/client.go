@@ -196,6 +196,8 @@ func asFlags(detail string) string {
 		"erase=1 erases", "--erase erases",
 		"make it under /v1/apps/{app}/keys", "give that with --app",
 		"make it under /v1/keys", "leave out --app",
+		"revoke it under /v1/apps/{app}/keys", "give that with --app",
+		"revoke it under /v1/keys", "leave out --app",
 	).Replace(detail)
 }
 

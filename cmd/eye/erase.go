@@ -556,10 +556,14 @@ func newEraseCommand(s streams) *cobra.Command {
 					return err
 				}
 			}
+			again := "eye erase " + f.where() + " --session " + shellWord(*session)
+			for _, app := range *apps {
+				again += " --app " + shellWord(app)
+			}
+			again += " --quarantine"
 			for _, u := range answer.Unsearched {
-				text := fmt.Sprintf("eye: %s was not searched: %s, %s; `eye erase --session %s --quarantine` deletes what is there",
-					u.Where, plural.Count(u.Files, "file"), sizeText(u.Bytes), shellWord(*session))
-				if _, err := fmt.Fprintln(f.err, printable(advise(text, f.where()), maxMessage)); err != nil {
+				found := fmt.Sprintf("eye: %s was not searched: %s, %s", u.Where, plural.Count(u.Files, "file"), sizeText(u.Bytes))
+				if _, err := fmt.Fprintf(f.err, "%s; `%s` deletes what is there\n", printable(found, maxMessage), again); err != nil {
 					return err
 				}
 			}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -127,7 +128,8 @@ func adminKeyText(key, data string, mayPrint bool) string {
 	return fmt.Sprintf("admin key   %s\n            also in %s; it is the only secret on disk\n", key, file)
 }
 
-// shellWord quotes a text that is not one plain word of a shell.
+// shellWord quotes a text that is not one plain word of a shell. The result is graphic, so that it is
+// printed as it is.
 func shellWord(text string) string {
 	plain := func(r rune) bool {
 		return r < unicode.MaxASCII && (unicode.IsLetter(r) || unicode.IsDigit(r)) || strings.ContainsRune("/._-+:@%", r)
@@ -135,7 +137,26 @@ func shellWord(text string) string {
 	if text != "" && strings.IndexFunc(text, func(r rune) bool { return !plain(r) }) < 0 {
 		return text
 	}
-	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+	if utf8.ValidString(text) && strings.IndexFunc(text, func(r rune) bool { return !unicode.IsGraphic(r) }) < 0 {
+		return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+	}
+	var b strings.Builder
+	for i := 0; i < len(text); {
+		r, size := utf8.DecodeRuneInString(text[i:])
+		switch {
+		case r == utf8.RuneError && size == 1, !unicode.IsGraphic(r):
+			for _, c := range []byte(text[i : i+size]) {
+				fmt.Fprintf(&b, `\x%02x`, c)
+			}
+		case r == '\'', r == '\\':
+			b.WriteByte('\\')
+			fallthrough
+		default:
+			b.WriteRune(r)
+		}
+		i += size
+	}
+	return "$'" + b.String() + "'"
 }
 
 // newLogger logs as text to a terminal, and as JSON to anything else. Commands that a message advises

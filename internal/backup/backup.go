@@ -129,7 +129,7 @@ func ReadIndex(dir string) (Index, error) {
 	name := filepath.Join(dir, indexName)
 	b, err := os.ReadFile(name)
 	if errors.Is(err, os.ErrNotExist) {
-		return x, fmt.Errorf("%w in %s: it has no %s; `eye backup` begins one, or goes on with one that was interrupted", ErrNoBackup, dir, indexName)
+		return x, fmt.Errorf("%w in %s: it has no %s; `eye backup DIR` begins one, or goes on with one that was interrupted", ErrNoBackup, dir, indexName)
 	}
 	if err == nil {
 		x, err = parseIndex(b)

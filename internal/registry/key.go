@@ -317,5 +317,22 @@ func (r *Registry) RevokeKey(ctx context.Context, app, id string) error {
 		}
 		return nil
 	}
+	for _, k := range s.keys {
+		if k.Key.ID == id && s.belongs(k) {
+			place := "/v1/keys"
+			if k.App != "" {
+				place = "/v1/apps/{app}/keys"
+			}
+			return fmt.Errorf("key %.40q: %w among the keys of %s; it is one of %s: revoke it under %s", id, ErrNotFound, keysOf(app), keysOf(k.App), place)
+		}
+	}
 	return fmt.Errorf("key %.40q: %w", id, ErrNotFound)
+}
+
+// keysOf names whose keys those of an application are.
+func keysOf(app string) string {
+	if app == "" {
+		return "all applications"
+	}
+	return fmt.Sprintf("the application %q", app)
 }
