@@ -130,3 +130,22 @@ func TestBackupOfAnotherServerIsRefused(t *testing.T) {
 	again.post(numbered(100, 110))
 	again.beside(0, "backup", dir)
 }
+
+// A segment that goes while the server runs does not keep a backup from its end, which says what it
+// lacks.
+func TestBackupOfASegmentThatIsGone(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "backup")
+	s := twoSegments(t)
+	if err := os.RemoveAll(filepath.Join(s.data, "queue")); err != nil { // else it is made again
+		t.Fatal(err)
+	}
+	s.launch()
+	if err := os.Remove(s.segments()[0]); err != nil {
+		t.Fatal(err)
+	}
+	out := s.beside(1, "backup", dir)
+	if !strings.Contains(out, "eye: 1 segment is damaged on the server and not in this backup: seg-00000001.duckdb (100 events)") || strings.Contains(out, "lease") {
+		t.Errorf("it says %s", out)
+	}
+	s.eventually("readyz to tell of the damage", func() bool { return strings.Contains(s.reasons(), "segment seg-00000001.duckdb is damaged") })
+}

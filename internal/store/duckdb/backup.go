@@ -7,9 +7,9 @@ import (
 	"io"
 	"math"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/google/uuid"
@@ -39,16 +39,19 @@ type leases struct {
 type lease struct {
 	flushed  uint64          // frames behind it are held; math.MaxUint64 when they are released
 	segments map[uint64]bool // by id
-	files    map[string]bool
+	files    map[string]FileInfo
 	ends     time.Time
 	done     chan struct{} // closed when it is no more
 }
 
 // Lease implements store.Leaser. Nothing is flushed for it: what is hot is behind
 // its Flushed in the queue, of which Held keeps that part until ReleaseFrames.
-func (s *Store) Lease(context.Context) (store.Lease, error) {
+func (s *Store) Lease(ctx context.Context) (store.Lease, error) {
 	if !s.keeps() {
 		return store.Lease{}, errNoFolder
+	}
+	if err := s.tended(ctx, s.checkFiles); err != nil {
+		return store.Lease{}, err
 	}
 	defer s.lapse(time.Now())
 	s.leases.mu.Lock()
@@ -59,14 +62,14 @@ func (s *Store) Lease(context.Context) (store.Lease, error) {
 		return store.Lease{}, err
 	}
 	l := &lease{
-		flushed: m.Flushed, segments: map[uint64]bool{}, files: map[string]bool{},
+		flushed: m.Flushed, segments: map[uint64]bool{}, files: map[string]FileInfo{},
 		ends: time.Now().Add(s.opts.LeaseAge), done: make(chan struct{}),
 	}
 	given := store.Lease{ID: uuid.NewString(), Flushed: m.Flushed, Manifest: document, Done: l.done}
 	for _, info := range m.Segments {
 		l.segments[info.ID] = true
 		for _, f := range []FileInfo{info.Data, info.Filter} {
-			l.files[f.Name] = true
+			l.files[f.Name] = f
 			given.Files = append(given.Files, store.LeasedFile(f))
 		}
 	}
@@ -83,20 +86,58 @@ func (s *Store) ReadSegmentFile(lease, name string) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !l.files[name] {
+	want, ok := l.files[name]
+	if !ok {
 		return nil, fmt.Errorf("%w: %q", store.ErrNotLeased, name)
 	}
 	if err := needDescriptors(1); err != nil {
 		return nil, err
 	}
-	f, err := os.Open(filepath.Join(s.segmentDir(), name))
-	if errors.Is(err, os.ErrNotExist) { // it was put aside because it is damaged
-		return nil, fmt.Errorf("%w: %w", store.ErrLeaseEnded, err)
+	path := s.segmentPath(name)
+	err = checkSize(path, want)
+	if _, ok := errors.AsType[*damageError](err); ok { // the next lease does without it
+		s.EndLease(lease)
+		return nil, fmt.Errorf("%w: segment file %s: %w", store.ErrLeaseEnded, name, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read a file of the store: %w", err)
 	}
-	return &leasedFile{f, s, lease}, nil
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read a file of the store: %w", err)
+	}
+	return &leasedFile{f, s, lease, name}, nil
+}
+
+// checkFiles looks for files of segments that are missing or have another size. It puts segments
+// into quarantine, and builds filters again.
+func (s *Store) checkFiles(ctx context.Context) error {
+	p := s.snapshot()
+	defer p.release()
+	infos := map[uint64]SegmentInfo{}
+	for _, info := range p.manifest.Segments {
+		infos[info.ID] = info
+	}
+	for _, x := range p.view.segments {
+		info := infos[x.info.ID]
+		err := checkSize(s.segmentPath(info.Data.Name), info.Data)
+		if _, ok := errors.AsType[*damageError](err); ok {
+			if _, err := s.checkSegment(x); err != nil {
+				return err
+			}
+			continue
+		}
+		if err == nil {
+			err = checkSize(s.segmentPath(info.Filter.Name), info.Filter)
+			if _, ok := errors.AsType[*damageError](err); ok {
+				err = s.repairFilter(ctx, info.ID) // what others may still use stays mapped
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // leasedFile renews its lease as long as it is read.
@@ -104,13 +145,32 @@ type leasedFile struct {
 	*os.File
 	store *Store
 	lease string
+	name  string
 }
 
 func (f *leasedFile) Read(b []byte) (int, error) {
 	if err := f.store.RenewLease(f.lease); err != nil {
 		return 0, err
 	}
-	return f.File.Read(b)
+	n, err := f.File.Read(b)
+	if errors.Is(err, syscall.EIO) {
+		err = errors.Join(err, f.store.unreadable(f.name))
+		f.store.EndLease(f.lease)
+	}
+	return n, err
+}
+
+// unreadable puts the segment aside whose file cannot be read.
+func (s *Store) unreadable(name string) error {
+	p := s.snapshot()
+	defer p.release()
+	for _, x := range p.view.segments {
+		if x.info.Data.Name == name {
+			_, err := s.checkSegment(x)
+			return err
+		}
+	}
+	return nil
 }
 
 // RenewLease implements store.Leaser.

@@ -2,13 +2,17 @@ package duckdb
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -267,5 +271,88 @@ func TestVerifySeesTheOrder(t *testing.T) {
 	}
 	if !strings.Contains(plan, "STREAMING_WINDOW") {
 		t.Errorf("the window holds the whole table in memory:\n%s", plan)
+	}
+}
+
+// A lease does not name files that are gone: a segment is put aside, and a filter is built again. One
+// that goes later ends the lease, and the next one does without it.
+func TestLeaseOfFilesThatAreGone(t *testing.T) {
+	gone := func(_ *testing.T, name string) error { return os.Remove(name) }
+	cut := func(_ *testing.T, name string) error { return os.Truncate(name, 100) }
+	for name, damage := range map[string]func(*testing.T, string) error{"gone": gone, "cut": cut} {
+		for _, later := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, during a lease: %t", name, later), func(t *testing.T) {
+				s := kept(t, Options{}, 3)
+				m := s.current().manifest
+				data, filter := m.Segments[0].Data.Name, m.Segments[1].Filter.Name
+				lost, err := s.Lease(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, name := range []string{data, filter} {
+					if err := damage(t, s.segmentPath(name)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if later {
+					for _, name := range []string{data, filter} {
+						if _, err := s.ReadSegmentFile(lost.ID, name); !errors.Is(err, store.ErrLeaseEnded) {
+							t.Errorf("%s: %v", name, err)
+						}
+					}
+					if err := s.RenewLease(lost.ID); !errors.Is(err, store.ErrLeaseEnded) {
+						t.Errorf("the lease has not ended: %v", err)
+					}
+				}
+				l, err := s.Lease(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(l.Files) != 4 || len(s.Damaged()) != 1 || s.Damaged()[0].Segment.Data.Name != data {
+					t.Errorf("the lease has %+v, damaged are %v", l.Files, s.Damaged())
+				}
+				for _, want := range l.Files {
+					r, err := s.ReadSegmentFile(l.ID, want.Name)
+					if err != nil {
+						t.Fatal(err)
+					}
+					sum := sha256.New()
+					if _, err := io.Copy(sum, r); err != nil || hex.EncodeToString(sum.Sum(nil)) != want.SHA256 {
+						t.Errorf("%s is not what the lease says: %v", want.Name, err)
+					}
+					_ = r.Close()
+				}
+			})
+		}
+	}
+}
+
+// A file that its disk cannot read ends the lease as one that is gone.
+func TestLeaseOfAFileThatCannotBeRead(t *testing.T) {
+	s := kept(t, Options{}, 2)
+	l, err := s.Lease(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := l.Files[0].Name
+	r, err := s.ReadSegmentFile(l.ID, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = r.Close()
+	f, err := os.Open("/proc/self/mem") // its first bytes give EIO
+	if err != nil {
+		t.Skip(err)
+	}
+	r.(*leasedFile).File = f
+	defer r.Close()
+	if err := os.Truncate(s.segmentPath(name), 100); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Read(make([]byte, 10)); !errors.Is(err, syscall.EIO) {
+		t.Errorf("reading ends with %v", err)
+	}
+	if err := s.RenewLease(l.ID); !errors.Is(err, store.ErrLeaseEnded) || len(s.Damaged()) != 1 {
+		t.Errorf("the lease: %v; damaged: %v", err, s.Damaged())
 	}
 }
