@@ -26,7 +26,7 @@ build: ## build bin/eye
 	CGO_ENABLED=1 $(GO) build -trimpath -o bin/eye ./cmd/eye
 
 test: ## prepare this machine, then run all tests with the race detector
-	@script/setup
+	@script/setup test
 	$(GO) test -race -vet=off -timeout 40m ./...
 
 soak: ## the tests of promises, long: KILLS (300), power CUTS (20), ERASURES (50) under load, DAMAGES (200) to files

@@ -247,7 +247,7 @@ http {
 	cmd := exec.Command(program, "-p", dir, "-e", "stderr", "-c", filepath.Join(dir, "config"))
 	cmd.Stdout, cmd.Stderr = &output, &output
 	if err := cmd.Start(); err != nil {
-		t.Fatal("nginx, which script/setup installs: ", err)
+		t.Fatal("nginx, which `script/setup test` installs: ", err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Signal(syscall.SIGTERM); _ = cmd.Wait() })
 	(&server{t: t, output: &safeBuffer{}}).eventually("nginx to listen", func() bool {

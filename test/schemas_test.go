@@ -57,7 +57,7 @@ func hostile(marker, address string) []struct{ name, schema, pointer string } {
 // them are compiled the process opens none of the files and calls nobody.
 func TestHostileSchemas(t *testing.T) {
 	if _, err := exec.LookPath("strace"); err != nil {
-		t.Fatal("strace is missing: script/setup installs it")
+		t.Fatal("strace is missing: `script/setup test` installs it")
 	}
 	marker := t.TempDir()
 	for _, name := range []string{"a.json", "b.json"} {
