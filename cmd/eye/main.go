@@ -153,14 +153,43 @@ func report(err error, to io.Writer) int {
 	return exitFailed
 }
 
-// args makes a check of positional arguments a usage error that shows the form.
+// args makes a check of positional arguments a usage error that names what is missing or too much,
+// and shows the form.
 func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, got []string) error {
-		if err := check(cmd, got); err != nil {
-			return usagef("%s; the form is `%s`", err, cmd.UseLine())
+		err := check(cmd, got)
+		if err == nil {
+			return nil
 		}
-		return nil
+		text := err.Error()
+		names, required := positionals(cmd)
+		switch {
+		case len(got) < required:
+			verb := "is"
+			if required-len(got) > 1 {
+				verb = "are"
+			}
+			text = fmt.Sprintf("%s %s missing", strings.Join(names[len(got):required], " and "), verb)
+		case len(got) > len(names):
+			text = fmt.Sprintf("%q is one argument too many", got[len(names)])
+		}
+		return usagef("%s; the form is `%s`", text, cmd.UseLine())
 	}
+}
+
+// positionals returns the names of a command's positional arguments, and how many of them are
+// required: the first ones, which stand in its form without brackets.
+func positionals(cmd *cobra.Command) (names []string, required int) {
+	for _, word := range strings.Fields(cmd.Use)[1:] {
+		if strings.HasPrefix(word, "--") {
+			break
+		}
+		names = append(names, word)
+		if !strings.HasPrefix(word, "[") {
+			required++
+		}
+	}
+	return names, required
 }
 
 // newGroup returns a command that only holds others.

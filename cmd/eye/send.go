@@ -65,12 +65,16 @@ func (f *sendFlags) run(ctx context.Context, names []string) (err error) {
 	if err != nil {
 		return err
 	}
+	admin := strings.HasPrefix(c.key, adminKeyPrefix)
+	if !admin && f.cmd.Flag("app").Changed {
+		return usagef("--app needs an admin key (eye_a_…); a write key sends to its own application: leave out --app")
+	}
 	in, size, err := f.open(names)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = in.Close() }()
-	if strings.HasPrefix(c.key, adminKeyPrefix) {
+	if admin {
 		revoke, err := c.borrowWriteKey(ctx, f.app)
 		if err != nil {
 			return err

@@ -24,7 +24,7 @@ func newServeCommand(s streams) *cobra.Command {
 		Short: "Run the server",
 		Long: "Run the server: intake, queue, store and reading in one process.\n" +
 			"Each flag may also be given as an environment variable (EYE_DATA for --data)\nor in a YAML file (--config).",
-		Args: cobra.NoArgs,
+		Args: args(cobra.NoArgs),
 	}
 	addServeFlags(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

@@ -153,6 +153,16 @@ func compactStore(ctx context.Context, f *clientFlags) error {
 	if err != nil {
 		return err
 	}
+	if f.json {
+		b, err := json.Marshal(struct {
+			Before int `json:"segments_before"`
+			After  int `json:"segments_after"`
+		}{len(before.Segments), len(after.Segments)})
+		if err != nil {
+			return fmt.Errorf("print the counts of segments: %w", err)
+		}
+		return printDocument(f, b)
+	}
 	return f.say("compacted %s into %d", plural.Count(len(before.Segments), "segment"), len(after.Segments))(nil)
 }
 

@@ -6,20 +6,35 @@ import (
 	"runtime/debug"
 	"slices"
 
+	"github.com/go-json-experiment/json"
 	"github.com/spf13/cobra"
 )
 
 // newVersionCommand returns `eye version`.
 func newVersionCommand(s streams) *cobra.Command {
-	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version",
-		Args:  args(cobra.NoArgs),
-		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(s.out, "eye %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	cmd := &cobra.Command{Use: "version", Short: "Print the version", Args: args(cobra.NoArgs)}
+	asJSON := cmd.Flags().Bool("json", false, "print a JSON document")
+	cmd.RunE = func(*cobra.Command, []string) error {
+		v := versionDocument{version(), runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
+		if *asJSON {
+			b, err := json.Marshal(v)
+			if err != nil {
+				return fmt.Errorf("print version: %w", err)
+			}
+			_, err = fmt.Fprintf(s.out, "%s\n", b)
 			return err
-		},
+		}
+		_, err := fmt.Fprintf(s.out, "eye %s %s %s\n", v.Version, v.Go, v.Platform)
+		return err
 	}
+	return cmd
+}
+
+// versionDocument is what `eye version --json` prints.
+type versionDocument struct {
+	Version  string `json:"version"`
+	Go       string `json:"go"`
+	Platform string `json:"platform"`
 }
 
 // version returns the module's version and the revision that it was built from,

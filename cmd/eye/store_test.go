@@ -1,0 +1,33 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"theeye/internal/store"
+	"theeye/internal/store/duckdb"
+)
+
+// `eye store compact --json` prints a document, too.
+func TestCompactPrintsJSON(t *testing.T) {
+	data := t.TempDir()
+	st, err := duckdb.Open(t.Context(), duckdb.Options{Dir: filepath.Join(data, "store"), Tombstones: filepath.Join(data, "tombstones")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := store.Batch{First: 1, Last: 1, Arrivals: map[string]store.Arrivals{"shop": {Received: 1, Lost: 1}}}
+	if _, err := st.Write(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(st.Flush(t.Context()), st.Close()); err != nil {
+		t.Fatal(err)
+	}
+	var out, errOut bytes.Buffer
+	code := run([]string{"store", "compact", "--json", "--data", data}, strings.NewReader(""), &out, &errOut)
+	if want := `{"segments_before":0,"segments_after":0}` + "\n"; code != 0 || out.String() != want || errOut.Len() > 0 {
+		t.Errorf("got %d, %q, %q; want %q", code, out.String(), errOut.String(), want)
+	}
+}
