@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -52,7 +53,7 @@ func newStoreCommand(s streams) *cobra.Command {
 		Use: "accept-clock", Short: "Let retention go by the system's clock from now on, when it has jumped", Args: args(cobra.NoArgs),
 		Long: "Let retention go by the system's clock from now on. While that is more than a day ahead of the clock that the server keeps,\n" +
 			"nothing expires, until the server has run for 24 hours more. Look at the time first: with this command, what is older than\n" +
-			"its application's retention expires within seconds. Works beside a running server, or with --url and an admin key.",
+			"its application's retention expires within about ten seconds. Works beside a running server, or with --url and an admin key.",
 	}
 	acceptClock.RunE = func(cmd *cobra.Command, _ []string) error { return f.acceptClock(cmd.Context()) }
 	readmit := &cobra.Command{
@@ -173,7 +174,7 @@ func (f *clientFlags) acceptClock(ctx context.Context) error {
 		if err := decode(r.path, body, &answer); err != nil {
 			return err
 		}
-		return f.say("retention goes by %s now; before, by %s", answer.After, answer.Before)(nil)
+		return f.say("retention goes by %s now; before, by %s", answer.After, cmp.Or(answer.Before, "an unknown time"))(nil)
 	})
 }
 

@@ -119,9 +119,9 @@ func (c *Clock) look() state {
 	if held := c.state.held(); held != c.held {
 		c.held = held
 		if held {
-			c.log.Warn("retention: "+c.state.reason(), "clock", system, "kept", c.state.Kept)
+			c.log.Warn("retention: "+c.state.reason(), "clock", system, "kept", c.state.kept())
 		} else {
-			c.log.Info("events expire again", "clock", system, "kept", c.state.Kept)
+			c.log.Info("events expire again", "clock", system, "kept", c.state.kept())
 		}
 	}
 	return c.state
@@ -155,6 +155,17 @@ func (s *state) ahead() time.Duration { return s.System.Sub(s.Kept) }
 
 func (s *state) held() bool { return s.ahead() > MaxAhead }
 
+// known reports whether the kept time is one: see unknown.
+func (s *state) known() bool { return !s.Kept.Before(time.Unix(0, 0).Add(AcceptAfter)) }
+
+// kept returns the kept time for a log.
+func (s *state) kept() any {
+	if !s.known() {
+		return "unknown"
+	}
+	return s.Kept
+}
+
 // Now returns the time by which rows expire: the kept time, or the system's when
 // that is behind. While held is true the system's clock is more than MaxAhead ahead,
 // and nothing may expire.
@@ -176,17 +187,26 @@ func (c *Clock) Reason() string {
 func (s *state) reason() string {
 	const form = time.RFC3339
 	switch ahead := s.ahead(); {
-	case s.held() && s.Kept.Before(time.Unix(0, 0).Add(AcceptAfter)): // see unknown
+	case s.held() && !s.known():
 		return fmt.Sprintf("nothing expires, because the file of retention's clock was damaged: the system's clock, which says %s, is believed after %s more of running, or by `eye store accept-clock`",
-			s.System.Format(form), span(AcceptAfter-s.Waited))
+			s.System.Format(form), remaining(AcceptAfter-s.Waited))
 	case s.held():
 		return fmt.Sprintf("nothing expires: the system's clock says %s, %s ahead of %s, which retention goes by; it is believed after %s more of running, or by `eye store accept-clock`",
-			s.System.Format(form), span(ahead), s.Kept.Format(form), span(AcceptAfter-s.Waited))
+			s.System.Format(form), span(ahead), s.Kept.Format(form), remaining(AcceptAfter-s.Waited))
 	case ahead < -MaxAhead:
 		return fmt.Sprintf("the system's clock says %s, %s behind %s, which retention has reached: events expire by the system's clock; if that is right, run `eye store accept-clock`",
 			s.System.Format(form), span(-ahead), s.Kept.Format(form))
 	}
 	return ""
+}
+
+// remaining returns the span of a time to wait: rounded up.
+func remaining(d time.Duration) string {
+	unit := time.Hour
+	if d < 2*time.Hour {
+		unit = time.Minute
+	}
+	return span((d + unit - 1).Truncate(unit))
 }
 
 func span(d time.Duration) string {
@@ -200,7 +220,7 @@ func span(d time.Duration) string {
 	return fmt.Sprintf("%d days", int64(d/day))
 }
 
-// Change is what Accept did.
+// Change is what Accept did. Before is zero when it is not known, because the file was damaged.
 type Change struct{ Before, After time.Time }
 
 // Accept sets the clock to the system's, also back, which nothing else does. The
@@ -213,9 +233,12 @@ func (c *Clock) Accept() (Change, error) {
 	if err := next.write(c.opts.File); err != nil {
 		return Change{}, err
 	}
-	done := Change{c.state.Kept, next.Kept}
+	done, before := Change{After: next.Kept}, c.state.kept()
+	if c.state.known() {
+		done.Before = c.state.Kept
+	}
 	c.state, c.saved, c.held = next, next.Kept, false
-	c.log.Info("the system's clock was accepted for retention", "before", done.Before, "clock", done.After)
+	c.log.Info("the system's clock was accepted for retention", "before", before, "clock", done.After)
 	return done, nil
 }
 

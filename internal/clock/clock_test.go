@@ -231,6 +231,10 @@ func TestPause(t *testing.T) {
 	if want := "after 24 h more of running"; !strings.Contains(h.Reason(), want) || !strings.Contains(h.Reason(), "7 days ahead") {
 		t.Errorf("the reason is %q", h.Reason())
 	}
+	h.passed += time.Second
+	if want := "after 24 h more of running"; !strings.Contains(h.Reason(), want) {
+		t.Errorf("after a second the reason is %q", h.Reason())
+	}
 	h.run(day)
 	h.want(0, false)
 }
@@ -282,6 +286,13 @@ func TestFileOfTheClock(t *testing.T) {
 			if now, held := h.Now(); !held || now.Year() != 1970 || !strings.Contains(h.Reason(), "was damaged") {
 				t.Errorf("byte %d %s: retention goes by %s, %q", i, what, now, h.Reason())
 			}
+			if change, err := h.Accept(); err != nil || !change.Before.IsZero() || strings.Contains(log.String(), "1970") {
+				t.Errorf("before it was %s, %v; the log: %s", change.Before, err, log.String())
+			}
+			if err := os.WriteFile(h.opts.File, []byte(damaged), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			h.boot()
 		}
 	}
 	h.run(day)

@@ -10,14 +10,14 @@ func clockRoutes() []route {
 			id: "acceptClock", tag: "operation", summary: "Let retention go by the system's clock from now on",
 			text: "Retention has a clock of its own, which advances while the server runs. While the system's clock is more than 24 hours ahead of it nothing expires, and /readyz " +
 				"says so; after 24 hours of running the system's clock is believed. This believes it at once, also when it is behind. " +
-				"What is older than its application's retention then expires within seconds: look at the time first.",
+				"What is older than its application's retention then expires within about ten seconds: look at the time first.",
 			answers: []answer{{200, "both times", schemaOf[ClockAnswer]()}}, errors: []int{404, 503}}},
 	}
 }
 
 // ClockAnswer tells how retention's clock was set.
 type ClockAnswer struct {
-	Before string `json:"before" format:"date-time" doc:"what retention went by"`
+	Before string `json:"before,omitzero" format:"date-time" doc:"what retention went by; absent when that is not known, because its file was damaged"`
 	After  string `json:"after" format:"date-time" doc:"the system's clock"`
 }
 
@@ -31,8 +31,11 @@ func (s *Server) acceptClock(c *call) error {
 		return unavailable("the time could not be written to the disk, and retention's clock is as before; try again")
 	}
 	s.forgetReadiness()
-	a := ClockAnswer{rfc3339(change.Before), rfc3339(change.After)}
-	c.note("before", a.Before)
+	a := ClockAnswer{After: rfc3339(change.After)}
+	if !change.Before.IsZero() {
+		a.Before = rfc3339(change.Before)
+		c.note("before", a.Before)
+	}
 	c.note("after", a.After)
 	return writeJSON(c.w, http.StatusOK, a)
 }

@@ -171,7 +171,7 @@ func (q *Queue) openStream(ctx context.Context) error {
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		if q.opts.FirstSequence > 1 && !q.opts.Fresh {
-			q.log.Error("the queue's folder is lost or was emptied; frames continue after what the store holds",
+			q.log.Warn("the queue's stream of frames is missing or cannot be read; it is begun anew after what the store holds",
 				"first_sequence", q.opts.FirstSequence)
 		}
 		err = q.create(ctx, want)

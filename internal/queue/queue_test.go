@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -282,5 +283,29 @@ func TestGetReadsOneFrame(t *testing.T) {
 	}
 	if _, err := q.Get(t.Context(), 3); !errors.Is(err, jetstream.ErrMsgNotFound) {
 		t.Errorf("absent frame: %v", err)
+	}
+}
+
+// Without its description the stream is begun anew, which the log does not call a loss: whether
+// anything is lost is told by comparing with what was confirmed.
+func TestStreamWithoutItsDescription(t *testing.T) {
+	dir := t.TempDir()
+	q := open(t, queue.Options{Dir: dir})
+	publish(t, q, "flushed")
+	q.Close()
+	found, err := filepath.Glob(filepath.Join(dir, "jetstream", "*", "streams", queue.Stream, "meta.inf"))
+	if err != nil || len(found) != 1 {
+		t.Fatal(found, err)
+	}
+	if err := os.Remove(found[0]); err != nil {
+		t.Fatal(err)
+	}
+	var log strings.Builder
+	q = open(t, queue.Options{Dir: dir, FirstSequence: 2, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if sequence := publish(t, q, "next"); sequence != 2 {
+		t.Errorf("the next frame is %d", sequence)
+	}
+	if text := log.String(); strings.Contains(text, "ERROR") || strings.Contains(text, "lost") || !strings.Contains(text, "the queue's stream of frames is missing or cannot be read") {
+		t.Errorf("the log says %s", text)
 	}
 }

@@ -129,6 +129,9 @@ func (r *Registry) follow(ctx context.Context, w jetstream.KeyWatcher) {
 			if w, err = r.watchAll(ctx); err == nil {
 				break
 			}
+			if ctx.Err() != nil {
+				return
+			}
 			r.log.Warn("metadata is not being watched; it will be tried again", "error", err)
 		}
 	}

@@ -115,10 +115,12 @@ func (w *Worker) trim(ctx context.Context) {
 	if upTo <= w.trimmer.trimmed {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, trimTimeout)
+	trimming, cancel := context.WithTimeout(ctx, trimTimeout)
 	defer cancel()
-	if err := w.opts.Queue.Trim(ctx, upTo); err != nil {
-		w.opts.Logger.Warn("the queue was not trimmed; it is tried again", "up_to", upTo, "error", err)
+	if err := w.opts.Queue.Trim(trimming, upTo); err != nil {
+		if ctx.Err() == nil { // else the worker ends
+			w.opts.Logger.Warn("the queue was not trimmed; it is tried again", "up_to", upTo, "error", err)
+		}
 		return
 	}
 	w.trimmer.trimmed = upTo

@@ -1,9 +1,13 @@
 package worker
 
 import (
+	"context"
+	"log/slog"
+	"strings"
 	"testing"
 
 	"theeye/internal/queue"
+	"theeye/internal/store/memory"
 )
 
 func TestTrimmer(t *testing.T) {
@@ -50,5 +54,28 @@ func TestTrimmerAtStart(t *testing.T) {
 		if got := x.next(test.position, 1000); got != test.upTo {
 			t.Errorf("%s: trimmed up to %d, want %d", name, got, test.upTo)
 		}
+	}
+}
+
+// A trim that the end of the worker interrupts is not told; one that fails is.
+func TestTrimThatIsInterrupted(t *testing.T) {
+	q, err := queue.Open(t.Context(), queue.Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	var log strings.Builder
+	w := New(Options{Queue: q, Store: memory.New(), Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	w.trimmer.begin(1, queue.State{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	w.trim(ctx)
+	if log.Len() > 0 {
+		t.Errorf("the log says %s", log.String())
+	}
+	q.Close()
+	w.trim(t.Context())
+	if !strings.Contains(log.String(), "the queue was not trimmed") {
+		t.Errorf("of a queue that is closed the log says %q", log.String())
 	}
 }

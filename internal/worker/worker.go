@@ -109,7 +109,7 @@ func (w *Worker) follow(ctx context.Context) error {
 	}
 	w.opts.Live.Restart(position)
 	held, err := w.opts.Queue.State(ctx)
-	if err != nil {
+	if err != nil && ctx.Err() == nil {
 		w.opts.Logger.Warn("it is not known what the queue holds; all of that is kept until there is more", "error", err)
 	}
 	w.trimmer.begin(position, held)

@@ -217,9 +217,9 @@ func TestVerify(t *testing.T) {
 	}{
 		"rows":     {func(m *Manifest) { m.Segments[0].Rows.Events++ }, "rows are"},
 		"bounds":   {func(m *Manifest) { at := int64(1); m.Segments[0].Occurred.Min = &at }, "times of events are"},
-		"accounts": {func(m *Manifest) { m.Arrivals = map[string]store.Arrivals{"shop": {Received: 64}} }, "64 received, but 63 are accounted for"},
+		"accounts": {func(m *Manifest) { m.Arrivals = map[string]store.Arrivals{"shop": {Received: 64}} }, "MANIFEST.json does not balance: application shop: 64 received, but 63 are accounted for"},
 		"checksum": {func(m *Manifest) { m.Segments[0].Data.SHA256 = "00" }, "does not have the checksum"},
-		"filter":   {func(m *Manifest) { m.Segments[0].Filter.Bytes = 1 }, "the manifest says 1"},
+		"filter":   {func(m *Manifest) { m.Segments[0].Filter.Bytes = 1 }, "the manifest says 1; the server builds it again soon after its next start"},
 		"missing":  {func(m *Manifest) { m.Segments[0].Data.Name = "seg-99999999.duckdb" }, "is missing"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -234,8 +234,25 @@ func TestVerify(t *testing.T) {
 			}
 		})
 	}
+	whole := m.Segments[0]
+	damaged := m.without(whole.ID, "its file is missing")
+	damaged.Damaged[0].Acknowledged = true
+	if err := damaged.write(dir); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(faultsOf(t, dir), "\n"); !strings.Contains(got, "are not available; its loss was acknowledged; a whole copy of the file in store/quarantine and `eye store readmit` bring it back") {
+		t.Errorf("of a damaged segment it says %q", got)
+	}
 	if err := m.write(dir); err != nil {
 		t.Fatal(err)
+	}
+	tombstones := filepath.Join(t.TempDir(), "tombstones")
+	if err := os.WriteFile(tombstones, []byte("damaged\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	faults, err := Verify(t.Context(), VerifyOptions{Dir: dir, Tombstones: tombstones})
+	if err != nil || len(faults) != 1 || faults[0].File != "tombstones" || !strings.HasPrefix(faults[0].Text, "cannot be used: ") || !strings.Contains(faults[0].Text, "eye store recover --keep-tombstones") {
+		t.Errorf("of damaged tombstones it says %v, %v", faults, err)
 	}
 }
 

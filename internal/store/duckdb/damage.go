@@ -38,7 +38,7 @@ func (d DamagedSegment) String() string {
 	case *c.Min == *c.Max:
 		text += fmt.Sprintf(" of frame %d", *c.Min)
 	default:
-		text += fmt.Sprintf(" of the frames %d to %d", *c.Min, *c.Max)
+		text += fmt.Sprintf(" of frames %d to %d", *c.Min, *c.Max)
 	}
 	return text + " are not available"
 }

@@ -47,11 +47,16 @@ func Verify(ctx context.Context, opts VerifyOptions) ([]Fault, error) {
 	faults := accountFaults(m)
 	if opts.Tombstones != "" {
 		if _, err := erasure.Read(opts.Tombstones, m.Tombstones); err != nil {
-			faults = append(faults, Fault{filepath.Base(opts.Tombstones), err.Error()})
+			faults = append(faults, Fault{filepath.Base(opts.Tombstones), tombstonesFault(err)})
 		}
 	}
 	for _, d := range m.Damaged {
-		faults = append(faults, Fault{d.Segment.Data.Name, strings.TrimPrefix(d.String(), "segment "+d.Segment.Data.Name+" ")})
+		text := strings.TrimPrefix(d.String(), "segment "+d.Segment.Data.Name+" ")
+		if d.Acknowledged {
+			text += "; its loss was acknowledged"
+		}
+		text += "; a whole copy of the file in store/quarantine and `eye store readmit` bring it back"
+		faults = append(faults, Fault{d.Segment.Data.Name, text})
 	}
 	for _, info := range m.Segments {
 		wrong, err := verifySegment(ctx, opts, info)
@@ -72,6 +77,19 @@ func Verify(ctx context.Context, opts VerifyOptions) ([]Fault, error) {
 	return faults, nil
 }
 
+// tombstonesFault says what is wrong with the file of tombstones, and what to do.
+func tombstonesFault(err error) string {
+	reason := err
+	if e, ok := errors.AsType[*erasure.Error](err); ok {
+		reason = e.Err
+	}
+	text := fmt.Sprintf("cannot be used: %v", reason)
+	if _, ok := errors.AsType[*TombstonesError](tombstonesError(err)); ok {
+		text += "; put the file back, or a copy that was made after the last erasure, or see with `eye store recover --keep-tombstones` which lines are whole"
+	}
+	return text
+}
+
 // accountFaults compares what came in with what became of it.
 func accountFaults(m Manifest) (faults []Fault) {
 	sums := maps.Clone(m.Gone)
@@ -89,7 +107,7 @@ func accountFaults(m Manifest) (faults []Fault) {
 	for _, app := range slices.Sorted(maps.Keys(m.Arrivals)) {
 		a, c := m.Arrivals[app], sums[app]
 		if fates := c.total() + a.Lost + lost[app]; fates != a.Received {
-			faults = append(faults, Fault{manifestName, fmt.Sprintf("application %s: %d received, but %d are accounted for", app, a.Received, fates)})
+			faults = append(faults, Fault{manifestName, fmt.Sprintf("does not balance: application %s: %d received, but %d are accounted for", app, a.Received, fates)})
 		}
 	}
 	return faults
@@ -111,7 +129,7 @@ func verifySegment(ctx context.Context, opts VerifyOptions, info SegmentInfo) ([
 		}
 	}
 	for i := range filter {
-		filter[i].Text += "; the next start of the server builds it again"
+		filter[i].Text += "; the server builds it again soon after its next start"
 	}
 	if len(data) > 0 { // DuckDB must not meet damaged files
 		for i := range data {
