@@ -30,7 +30,8 @@ type heavy struct {
 	in     *instance // nil while it is not open
 }
 
-// newMerger returns the heavy instance of merges and erasures.
+// newMerger returns the heavy instance of merges and erasures. It spills nothing of what is erased:
+// no merge runs during an erasure, which sorts what stays, and its files end with each.
 func (s *Store) newMerger() *heavy {
 	return &heavy{store: s, limits: limits{
 		memory: s.opts.MemoryLimit / heavyPart, threads: 1, dirs: []string{s.segmentDir()}, conns: 2,
@@ -45,7 +46,7 @@ func (s *Store) newExporters() chan *heavy {
 		list <- &heavy{store: s, limits: limits{
 			memory: min(exportMemory, s.opts.MemoryLimit/heavyPart), threads: 1, conns: exportConns,
 			dirs:    []string{s.segmentDir(), s.exportDir()},
-			tempDir: filepath.Join(s.opts.TempDir, "export-"+strconv.Itoa(i+1)),
+			tempDir: filepath.Join(s.opts.TempDir, "export-"+strconv.Itoa(i+1)), encrypt: true,
 		}}
 	}
 	return list

@@ -27,7 +27,11 @@ type instance struct {
 type limits struct {
 	memory  int64 // bytes
 	threads int
-	tempDir string   // empty: nothing is spilled
+	tempDir string // empty: nothing is spilled
+	// encrypt: what is spilled is encrypted with a key that is kept in memory alone, so that what an
+	// erasure removes cannot be read from there, nor what a kill leaves. Spilling takes several times
+	// as long then. The key is not made by a generator of cryptographic strength.
+	encrypt bool
 	dirs    []string // folders whose files may be attached, read and written
 	conns   int      // statements at once
 }
@@ -54,6 +58,8 @@ func openInstance(ctx context.Context, l limits) (*instance, error) {
 		"SET memory_limit = '" + strconv.FormatInt(l.memory, 10) + "B'",
 		"SET threads = " + strconv.Itoa(l.threads),
 		"SET temp_directory = " + quoted(l.tempDir),
+		"SET force_mbedtls_unsafe = 'true'", // else DuckDB wants an extension that has another generator
+		"SET temp_file_encryption = " + strconv.FormatBool(l.encrypt),
 		"SET preserve_insertion_order = false", // every list says its order
 		"SET autoinstall_known_extensions = false",
 		"SET autoload_known_extensions = false",

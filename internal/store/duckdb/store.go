@@ -213,7 +213,7 @@ func (s *Store) Ping(ctx context.Context) error {
 
 // limits are those of the reading instance.
 func (s *Store) limits() limits {
-	l := limits{memory: s.opts.MemoryLimit, threads: s.opts.Threads, tempDir: s.opts.TempDir, conns: maxReaders + upkeepConns + 1}
+	l := limits{memory: s.opts.MemoryLimit, threads: s.opts.Threads, tempDir: s.opts.TempDir, encrypt: true, conns: maxReaders + upkeepConns + 1}
 	if s.keeps() {
 		l.dirs = []string{s.segmentDir(), s.exportDir()}
 	}
