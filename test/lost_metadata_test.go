@@ -68,7 +68,7 @@ func TestLostMetadataIsNoFirstStart(t *testing.T) {
 			}
 			command := "`eye store recover --forget-metadata --yes --data " + s.data + "`"
 			for range 2 {
-				s.refused(c.says, command, filepath.Join(s.data, "metadata.json"), "files/metadata.json.*")
+				s.refused(c.says, command, filepath.Join(s.data, "metadata.json"), "eye backup extract BACKUP metadata.json FILE")
 			}
 			if _, err := os.Stat(filepath.Join(s.data, "queue", "jetstream")); strings.HasPrefix(name, "no queue") && err == nil {
 				t.Error("a start that was refused made a queue")

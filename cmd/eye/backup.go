@@ -37,7 +37,7 @@ func newBackupCommand(s streams) *cobra.Command {
 	f := &backupFlags{clientFlags: newClientFlags(cmd, s), pause: pause}
 	cmd.Flags().BoolVar(&f.verify, "verify", false, "read the files of the earlier backup first, and copy again those whose checksums do not match")
 	cmd.RunE = func(cmd *cobra.Command, got []string) error { return f.run(cmd.Context(), got[0]) }
-	cmd.AddCommand(newBackupVerifyCommand(s, f.clientFlags))
+	cmd.AddCommand(newBackupVerifyCommand(s, f.clientFlags), newBackupExtractCommand(f.clientFlags))
 	return cmd
 }
 
@@ -165,8 +165,8 @@ func (f *backupFlags) copyAll(ctx context.Context, c *client, folder *backup.Fol
 	if err == nil {
 		err = checkLineage(folder.Dir(), m)
 	}
-	if err != nil {
-		return d, err
+	if err != nil { // what was copied belongs to no backup of the folder
+		return d, errors.Join(err, folder.Discard(missing[:first]))
 	}
 	if err := work.files(ctx, missing[first:]); err != nil {
 		return d, err
@@ -337,6 +337,23 @@ func newBackupVerifyCommand(s streams, f *clientFlags) *cobra.Command {
 		}
 		return f.verdict(found, fmt.Sprintf("backup of %s: %s, %s, all as they were copied",
 			x.TakenAt.Format(time.RFC3339), plural.Count(len(x.Files), "file"), sizeText(x.Bytes())))
+	}
+	return cmd
+}
+
+// newBackupExtractCommand returns `eye backup extract`.
+func newBackupExtractCommand(f *clientFlags) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "extract DIR NAME FILE", Short: "Copy one file out of a backup: NAME, such as metadata.json, as FILE", Args: args(cobra.ExactArgs(3)),
+		Long: "Copy one file of the finished backup in DIR: NAME, such as MANIFEST.json, metadata.json or tombstones, as FILE, which must not exist.\n" +
+			"Its checksum is compared. DIR/files may have other files of that name, of a backup that was interrupted.",
+	}
+	cmd.RunE = func(_ *cobra.Command, got []string) error {
+		x, err := backup.Extract(got[0], got[1], got[2])
+		if err != nil {
+			return err
+		}
+		return f.say("copied %s of the backup of %s to %s", got[1], x.TakenAt.Format(time.RFC3339), got[2])(nil)
 	}
 	return cmd
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -33,10 +34,13 @@ type fickle struct {
 	// preparing is how often it says that a backup is being prepared.
 	preparing int
 	frames    string // a name that is listed as frames
+	timeline  string // of the manifest
+	flushed   int    // likewise
 }
 
-func contents() map[string]string {
-	return map[string]string{"a": strings.Repeat("a", 5000), "b": "b", "metadata.json": "{}", "MANIFEST.json": string(envelope.Seal(3, "manifest", []byte("{}")))}
+func (s *fickle) contents() map[string]string {
+	manifest := envelope.Seal(3, "manifest", fmt.Appendf(nil, `{"timeline":%q,"flushed":%d}`, s.timeline, s.flushed))
+	return map[string]string{"a": strings.Repeat("a", 5000), "b": "b" + s.timeline, "metadata.json": "{}", "MANIFEST.json": string(manifest)}
 }
 
 func (s *fickle) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -56,14 +60,14 @@ func (s *fickle) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			if name == s.frames {
 				kind = backup.Frames
 			}
-			sum := sha256.Sum256([]byte(contents()[name]))
-			x.Files = append(x.Files, backup.File{Kind: kind, Name: name, Bytes: int64(len(contents()[name])), SHA256: hex.EncodeToString(sum[:])})
+			sum := sha256.Sum256([]byte(s.contents()[name]))
+			x.Files = append(x.Files, backup.File{Kind: kind, Name: name, Bytes: int64(len(s.contents()[name])), SHA256: hex.EncodeToString(sum[:])})
 		}
 		slices.SortFunc(x.Files, func(a, b backup.File) int { return -strings.Compare(a.Name, b.Name) })
 		_ = json.MarshalWrite(w, x)
 		return
 	}
-	content := contents()[name]
+	content := s.contents()[name]
 	switch {
 	case s.gone[r.URL.Query().Get("lease")+name]:
 		w.WriteHeader(http.StatusGone)
@@ -111,6 +115,90 @@ func TestBackupGoesOnAfterFaults(t *testing.T) {
 	}
 	if _, faults, err := backup.Verify(dir, nil); err != nil || faults != nil {
 		t.Errorf("%v, %v", faults, err)
+	}
+}
+
+// filesOf returns the names of what a backup's folder keeps.
+func filesOf(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Join(dir, "files"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+// A backup that is refused leaves the folder as it was.
+func TestRefusedBackupLeavesNothing(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "b")
+	if _, err := (&fickle{frames: "b", timeline: "one"}).backup(t, dir); err != nil {
+		t.Fatal(err)
+	}
+	before := filesOf(t, dir)
+	if _, err := (&fickle{frames: "b", timeline: "two"}).backup(t, dir); err == nil || !strings.Contains(err.Error(), "of another data directory") {
+		t.Fatalf("it ended with %v", err)
+	}
+	if after := filesOf(t, dir); !slices.Equal(before, after) {
+		t.Errorf("there are %v, there were %v", after, before)
+	}
+}
+
+// A file of a finished backup can be had, also when another backup was interrupted and left a file of
+// the same name. Nothing is overwritten.
+func TestExtract(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "b")
+	first := &fickle{timeline: "one"}
+	if _, err := first.backup(t, dir); err != nil {
+		t.Fatal(err)
+	}
+	later := &fickle{timeline: "one", flushed: 1, gone: map[string]bool{}}
+	if err := os.Remove(filepath.Join(dir, "files", filesOf(t, dir)[1])); err != nil { // a: it is to be copied again
+		t.Fatal(err)
+	}
+	for lease := range backupTries {
+		later.gone[fmt.Sprint(lease+1)+"a"] = true
+	}
+	if _, err := later.backup(t, dir); err == nil {
+		t.Fatal("it was not interrupted")
+	}
+	if both, err := filepath.Glob(filepath.Join(dir, "files", "MANIFEST.json.*")); err != nil || len(both) != 2 {
+		t.Fatalf("there are %v, %v", both, err)
+	}
+	to := filepath.Join(t.TempDir(), "MANIFEST.json")
+	extract := func(name, to string) (string, error) {
+		var out bytes.Buffer
+		cmd := newBackupCommand(streams{out: &out, err: &out})
+		cmd.SetArgs([]string{"extract", dir, name, to})
+		cmd.SilenceErrors, cmd.SilenceUsage = true, true
+		return out.String(), cmd.ExecuteContext(t.Context())
+	}
+	if out, err := extract("MANIFEST.json", to); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if got, err := os.ReadFile(to); err != nil || string(got) != first.contents()["MANIFEST.json"] {
+		t.Errorf("it gave %q, %v", got, err)
+	}
+	if _, err := extract("metadata.json", to); err == nil || !strings.Contains(err.Error(), to+" is there already") {
+		t.Errorf("over another file: %v", err)
+	}
+	if _, err := extract("c", to+"2"); err == nil || !strings.Contains(err.Error(), `has no file "c"`) {
+		t.Errorf("of a name that it does not have: %v", err)
+	}
+	damaged, err := filepath.Glob(filepath.Join(dir, "files", "b.*"))
+	if err != nil || len(damaged) != 1 {
+		t.Fatalf("%v, %v", damaged, err)
+	}
+	if err := os.WriteFile(damaged[0], []byte("oops"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := extract("b", to+"2"); !errors.Is(err, backup.ErrContent) {
+		t.Errorf("of a damaged file: %v", err)
+	}
+	if _, err := os.Stat(to + "2"); err == nil {
+		t.Error("a file was left")
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -165,6 +166,39 @@ func (d *Folder) Save(f File, in io.Reader) error {
 	}
 	delete(d.rotten, filepath.Base(f.file()))
 	return nil
+}
+
+// Discard removes files that were saved for a backup that is not finished.
+func (d *Folder) Discard(files []File) error {
+	for _, f := range files {
+		if err := os.Remove(filepath.Join(d.dir, f.file())); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("remove what was copied: %w", err)
+		}
+	}
+	return nil
+}
+
+// Extract makes a copy, durably, of a file of the backup in a folder. It overwrites nothing.
+func Extract(dir, name, to string) (x Index, err error) {
+	if x, err = ReadIndex(dir); err != nil {
+		return x, err
+	}
+	i := slices.IndexFunc(x.Files, func(f File) bool { return f.Name == name })
+	if i < 0 {
+		return x, fmt.Errorf("the backup in %s has no file %q; its %s lists those that it has", dir, name, indexName)
+	}
+	if _, err := os.Lstat(to); err == nil {
+		return x, fmt.Errorf("%s is there already: move it away first, or give another name", to)
+	}
+	f := x.Files[i]
+	in, err := os.Open(filepath.Join(dir, f.file()))
+	if err == nil {
+		err = errors.Join(durable.Replace(to, newChecked(in, f)), in.Close())
+	}
+	if err != nil {
+		return x, fmt.Errorf("extract %s: %w", f.file(), err)
+	}
+	return x, nil
 }
 
 // ReadFile returns the content of a file that the folder keeps. The error wraps fs.ErrNotExist when it

@@ -112,7 +112,7 @@ func CheckCopy(dir string) error {
 }
 
 // wayOn says what to do when the metadata can be read neither from the queue nor from its copy.
-const wayOn = "Put the metadata.json of a backup there (files/metadata.json.* of it), and revoke again what was revoked since; " +
+const wayOn = "Put the metadata.json of a backup there (`eye backup extract BACKUP metadata.json FILE`), and revoke again what was revoked since; " +
 	"or, to begin without applications and keys, run `eye store recover --forget-metadata --yes`"
 
 func lostError(name string) error {

@@ -68,7 +68,7 @@ type TombstonesError struct {
 func (e *TombstonesError) Error() string {
 	command := RecoverOptions{Empty: e.empty}.command
 	return e.Err.Error() + "; nothing was changed. Put the file back, or a copy that was made after the last erasure. " +
-		command("--keep-tombstones") + " goes on with the lines that are whole, and shows how many are not; an older copy, such as files/tombstones.* of a backup, helps with --tombstones FILE. " +
+		command("--keep-tombstones") + " goes on with the lines that are whole, and shows how many are not; an older copy, such as that of a backup (`eye backup extract BACKUP tombstones FILE`), helps with --tombstones FILE. " +
 		"When nothing of it is left, " + command("--forget-tombstones") + " goes on without it: what was erased can then come back, when it is sent again or from a backup"
 }
 
