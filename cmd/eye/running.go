@@ -65,7 +65,7 @@ const maxNotes = 100
 // told. The error wraps envelope.ErrNewer for one of a newer version.
 func beginRunning(dir string, killed bool, log *slog.Logger) (*running, error) {
 	r := &running{path: filepath.Join(dir, runningName), unrecorded: unrecorded(dir)}
-	b, err := os.ReadFile(r.path)
+	b, err := durable.ReadFile(r.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		r.unclean = killed || r.unrecorded
 		return r, nil

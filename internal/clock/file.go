@@ -7,7 +7,7 @@ import (
 	"hash/crc32"
 	"io/fs"
 	"log/slog"
-	"os"
+	"syscall"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -28,11 +28,11 @@ type document struct {
 
 // read returns the state that a file holds, and whether there is one.
 func read(name string, log *slog.Logger) (s state, found bool, err error) {
-	b, err := os.ReadFile(name)
+	b, err := durable.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, false, nil
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, syscall.EIO) {
 		return s, false, fmt.Errorf("read retention's clock: %w", err)
 	}
 	line, _, _ := bytes.Cut(b, []byte("\n"))

@@ -1,6 +1,6 @@
 // Package durable writes files that are there, whole, after a crash.
 //
-// It does not read them, and does not know what they hold.
+// It does not know what they hold.
 package durable
 
 import (

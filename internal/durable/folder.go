@@ -41,7 +41,11 @@ func mkdirAll(dir string, perm fs.FileMode, sync func(dir string) error) error {
 	if err := mkdirAll(above, perm, sync); err != nil {
 		return err
 	}
-	if err := os.Mkdir(dir, perm); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := os.Mkdir(dir, perm); errors.Is(err, fs.ErrExist) { // somebody else made it, or it is a link to nothing
+		if _, err := os.Stat(dir); err != nil {
+			return err
+		}
+	} else if err != nil {
 		return err
 	}
 	if err := sync(above); err != nil {

@@ -10,7 +10,6 @@ import (
 	"hash/crc32"
 	"io/fs"
 	"math"
-	"os"
 	"slices"
 	"strconv"
 
@@ -100,7 +99,7 @@ var ErrOtherKey = errors.New("its key is another one: it belongs to another data
 // never acknowledged and is left out. known is the part of the file that was committed, whose
 // loss or change is an error; whatever is finished behind it counts as not finished.
 func Read(path string, known Digest) (Document, error) {
-	b, err := os.ReadFile(path)
+	b, err := durable.ReadFile(path)
 	missing := errors.Is(err, fs.ErrNotExist)
 	if err != nil && !missing {
 		return Document{}, &Error{path, err}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 )
@@ -21,12 +22,12 @@ type generation struct {
 	// on this server confirms nothing.
 	stuck  context.Context //nolint:containedctx // the life of the generation, not of a call
 	stick  context.CancelFunc
-	serves atomic.Bool // the stream was looked at, and is as it must be
-	fatal  error       // why the server did not start; written by it while it starts
+	serves atomic.Bool           // the stream was looked at, and is as it must be
+	fatal  atomic.Pointer[error] // why the server did not start, when it has told
 }
 
 func newGeneration(ns *server.Server) *generation {
-	g := &generation{server: ns, fatal: errors.New("see the log for the reason")}
+	g := &generation{server: ns}
 	g.stuck, g.stick = context.WithCancel(context.Background())
 	return g
 }
@@ -59,11 +60,20 @@ func (q *Queue) startServer() (*generation, error) {
 }
 
 func (g *generation) check(dir string) error {
-	if !g.server.ReadyForConnections(startTimeout) {
-		return errors.New("queue did not start within a minute")
+	for end := time.Now().Add(startTimeout); ; {
+		ready := g.server.ReadyForConnections(startPoll)
+		if fatal := g.fatal.Load(); fatal != nil {
+			return fmt.Errorf("queue could not open its folder %s: %w", dir, *fatal)
+		}
+		if ready {
+			break
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("queue did not open its folder %s within a minute", dir)
+		}
 	}
 	if !g.server.JetStreamEnabled() {
-		return fmt.Errorf("queue could not open its folder %s: %w", dir, g.fatal)
+		return fmt.Errorf("queue could not open its folder %s: see the log for the reason", dir)
 	}
 	if cfg := g.server.JetStreamConfig(); cfg == nil || !cfg.SyncAlways {
 		return errors.New("queue would acknowledge before it syncs: refusing to start")
@@ -114,7 +124,7 @@ func (l *serverLog) Fatalf(format string, v ...any) {
 		l.queue.breakWith(err)
 		return
 	}
-	l.generation.fatal = err
+	l.generation.fatal.Store(&err)
 }
 
 // judge looks for a file system's error among the arguments of a log line. An

@@ -47,6 +47,7 @@ const (
 	// can be revoked when the queue is full (Q2).
 	MetadataReserve = 256 << 20
 	startTimeout    = 60 * time.Second
+	startPoll       = 100 * time.Millisecond // for a reason why it does not start
 	publishTimeout  = 10 * time.Second
 	requestTimeout  = 10 * time.Second
 )

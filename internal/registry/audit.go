@@ -360,7 +360,7 @@ func parseTrail(b []byte) (entries []Entry, err error) {
 // takeOver writes the entries of a file into the stream, and removes the file. One
 // that was interrupted is made again: an entry takes its own place.
 func (t *Trail) takeOver(ctx context.Context, name string) (bool, error) {
-	b, err := os.ReadFile(name)
+	b, err := durable.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -388,7 +388,7 @@ func (t *Trail) takeOver(ctx context.Context, name string) (bool, error) {
 // AddToTrailFile adds what was done with a data directory while no server runs.
 func AddToTrailFile(dir string, e Entry) error {
 	name := filepath.Join(dir, TrailFile)
-	b, err := os.ReadFile(name)
+	b, err := durable.ReadFile(name)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

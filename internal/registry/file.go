@@ -96,14 +96,14 @@ func CheckDocument(b []byte) error {
 // error says what to do when the metadata itself is damaged.
 func CheckCopy(dir string) error {
 	name := filepath.Join(dir, metadataName)
-	b, err := os.ReadFile(name)
+	b, err := durable.ReadFile(name)
 	if err == nil {
 		err = CheckDocument(b)
 	}
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, envelope.ErrNewer):
+	case errors.Is(err, envelope.ErrNewer), durable.Denied(err):
 		return fmt.Errorf("%s cannot be used: %w", name, err)
 	case errors.Is(err, fs.ErrNotExist):
 		err = errors.New("it is missing")
@@ -189,7 +189,7 @@ func (r *Registry) writeFile() {
 // readFile reads the file; it reports false when there is none. A file that its disk cannot read is
 // damaged.
 func (r *Registry) readFile() (f metadataFile, there bool, err error) {
-	b, err := os.ReadFile(r.fileName())
+	b, err := durable.ReadFile(r.fileName())
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return f, false, nil

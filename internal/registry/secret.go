@@ -10,7 +10,6 @@ import (
 	"hash/crc32"
 	"io/fs"
 	"math/big"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -91,7 +90,7 @@ func (r *Registry) readAdminKey() error {
 		r.own = append(r.own, ownKey{digestOf(given), "--admin-key"})
 	}
 	name := filepath.Join(r.opts.Dir, "admin.key")
-	b, err := os.ReadFile(name)
+	b, err := durable.ReadFile(name)
 	switch {
 	case err == nil:
 		r.first.AdminKey = strings.TrimSpace(string(b))

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 
@@ -44,6 +43,9 @@ func (e *ManifestError) Error() string {
 	text := fmt.Sprintf("the store's manifest %s cannot be used: %v", e.Path, e.Err)
 	if errors.Is(e.Err, ErrNewer) {
 		return text
+	}
+	if durable.Denied(e.Err) {
+		return text + "; nothing was changed"
 	}
 	return text + "; nothing was changed. `eye store recover` shows what can be brought back from its copy; " +
 		"or restore a backup into another data directory"
@@ -101,7 +103,7 @@ type read struct {
 // readManifest reads a manifest of any version. there is false when there is no such file.
 func readManifest(path string) (m read, there bool, err error) {
 	m.Manifest = emptyManifest()
-	b, err := os.ReadFile(path)
+	b, err := durable.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return m, false, nil
 	}

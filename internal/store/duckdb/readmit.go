@@ -97,14 +97,18 @@ func (s *Store) candidates(info SegmentInfo) (paths []string) {
 }
 
 // wholeAside returns the file that is what the manifest says of a damaged segment, empty when there
-// is none.
-func (s *Store) wholeAside(info SegmentInfo) string {
+// is none. The error is that of a file of which it could not be found out.
+func (s *Store) wholeAside(info SegmentInfo) (path string, unknown error) {
 	for _, path := range s.candidates(info) {
-		if checkFile(path, info.Data) == nil {
-			return path
+		err := checkFile(path, info.Data)
+		if err == nil {
+			return path, nil
+		}
+		if _, damaged := errors.AsType[*damageError](err); !damaged && unknown == nil {
+			unknown = err
 		}
 	}
-	return ""
+	return "", unknown
 }
 
 // whyAside says why a damaged segment cannot be taken back.

@@ -25,7 +25,7 @@ func (s *Store) rebuildDamaged(ctx context.Context) error {
 			continue
 		}
 		began := time.Now()
-		if file := s.wholeAside(d.Segment); file != "" {
+		if file, _ := s.wholeAside(d.Segment); file != "" { // Readmit tells what could not be read
 			switch err := s.readmit(ctx, d.Segment, file); {
 			case errors.Is(err, ErrNoFrames):
 				s.gaveUp.Store(d.Segment.ID, true)

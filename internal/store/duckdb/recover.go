@@ -77,8 +77,7 @@ func (e *TombstonesError) Unwrap() error { return e.Err }
 // tombstonesError makes a *TombstonesError of an error of reading the tombstones, unless that tells
 // nothing of the file, such as a missing right, or that a newer version wrote it.
 func tombstonesError(err error) error {
-	_, system := errors.AsType[*fs.PathError](err)
-	if err == nil || errors.Is(err, erasure.ErrNewer) || system && !errors.Is(err, syscall.EIO) {
+	if err == nil || errors.Is(err, erasure.ErrNewer) || durable.Denied(err) {
 		return err
 	}
 	return &TombstonesError{Err: err}
@@ -103,7 +102,7 @@ func PlanRecovery(opts RecoverOptions) (*Recovery, error) {
 	r := &Recovery{opts: opts, Empty: opts.Empty, aside: map[string]string{}}
 	s := &Store{opts: Options{Dir: opts.Dir}}
 	present, there, presentErr := readManifest(filepath.Join(opts.Dir, manifestName))
-	if errors.Is(presentErr, ErrNewer) {
+	if errors.Is(presentErr, ErrNewer) || durable.Denied(presentErr) {
 		return nil, presentErr
 	}
 	m, usable := read{Manifest: emptyManifest()}, false
@@ -112,7 +111,9 @@ func PlanRecovery(opts RecoverOptions) (*Recovery, error) {
 	case opts.Empty && there && presentErr == nil && s.inPlace(present.Manifest) == nil:
 		m, usable = present, true
 	case opts.Empty:
-		r.leaveOut(s)
+		if err := r.leaveOut(s); err != nil {
+			return nil, err
+		}
 	case there && presentErr == nil:
 		m, usable = present, true
 	default:
@@ -152,7 +153,9 @@ func PlanRecovery(opts RecoverOptions) (*Recovery, error) {
 	named := map[string]bool{}
 	for _, info := range m.Segments {
 		named[info.Data.Name], named[info.Filter.Name] = true, true
-		switch there, aside := s.find(info); {
+		switch there, aside, err := s.find(info); {
+		case err != nil:
+			return nil, err
 		case !there:
 			r.Missing = append(r.Missing, info)
 			continue
@@ -205,31 +208,40 @@ func (r *Recovery) keepTombstones(committed int) error {
 }
 
 // find reports whether the file of a segment is there; when it is in quarantine, aside is its path.
-func (s *Store) find(info SegmentInfo) (there bool, aside string) {
-	if checkSize(s.segmentPath(info.Data.Name), info.Data) == nil {
-		return true, ""
+func (s *Store) find(info SegmentInfo) (there bool, aside string, err error) {
+	err = checkSize(s.segmentPath(info.Data.Name), info.Data)
+	if _, damaged := errors.AsType[*damageError](err); damaged {
+		aside, err = s.wholeAside(info)
+		return aside != "", aside, err
 	}
-	aside = s.wholeAside(info)
-	return aside != "", aside
+	return err == nil, "", err
 }
 
 // leaveOut finds what an empty store leaves out: the segments of the manifest, or of its copy when
 // the manifest cannot be used.
-func (r *Recovery) leaveOut(s *Store) {
+func (r *Recovery) leaveOut(s *Store) error {
 	for _, name := range []string{manifestName, copyName} {
 		path := filepath.Join(r.opts.Dir, name)
 		m, there, err := readManifest(path)
+		if durable.Denied(err) {
+			return err
+		}
 		if !there || err != nil {
 			continue
 		}
 		r.LeftOutBy = path
 		for _, info := range m.Segments {
-			if there, _ := s.find(info); there {
+			there, _, err := s.find(info)
+			if err != nil {
+				return err
+			}
+			if there {
 				r.LeftOut = append(r.LeftOut, info)
 			}
 		}
-		return
+		return nil
 	}
+	return nil
 }
 
 // Do brings it back. The manifest of before and its copy are kept in quarantine, as everything else
