@@ -127,7 +127,7 @@ func (x Index) Check() error {
 func ReadIndex(dir string) (Index, error) {
 	var x Index
 	name := filepath.Join(dir, indexName)
-	b, err := os.ReadFile(name)
+	b, err := durable.ReadFile(name)
 	if errors.Is(err, os.ErrNotExist) {
 		return x, fmt.Errorf("%w in %s: it has no %s; `eye backup DIR` begins one, or goes on with one that was interrupted", ErrNoBackup, dir, indexName)
 	}

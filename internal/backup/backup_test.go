@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -637,5 +638,22 @@ func TestIndexOfOtherVersions(t *testing.T) {
 				t.Error("it was changed")
 			}
 		})
+	}
+}
+
+// The index of a folder that cannot be read for another reason than damage is not replaced.
+func TestFolderWhoseIndexCannotBeRead(t *testing.T) {
+	dir := t.TempDir()
+	for name, to := range map[string]string{"backup.lock": "", "backup.json": "backup.json"} { // a link to itself
+		if to == "" {
+			if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		} else if err := os.Symlink(to, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := backup.OpenFolder(dir); !errors.Is(err, syscall.ELOOP) {
+		t.Errorf("it is opened: %v", err)
 	}
 }

@@ -63,7 +63,7 @@ func OpenFolder(dir string) (*Folder, error) {
 		return nil, errors.Join(fmt.Errorf("another backup into %s is running", dir), f.Close())
 	}
 	// One that is damaged, or was not finished, is replaced by the next.
-	if _, err := ReadIndex(dir); errors.Is(err, envelope.ErrNewer) {
+	if _, err := ReadIndex(dir); errors.Is(err, envelope.ErrNewer) || durable.Denied(err) {
 		return nil, errors.Join(err, f.Close())
 	}
 	return &Folder{dir: dir, made: missing, lock: f, rotten: map[string]bool{}}, nil

@@ -309,6 +309,18 @@ func TestFileOfTheClock(t *testing.T) {
 	}
 }
 
+// A file that its disk cannot read is damaged.
+func TestFileOnADamagedDisk(t *testing.T) {
+	h := newHost(t)
+	if err := os.Symlink("/proc/self/mem", h.opts.File); err != nil { // its first bytes give EIO
+		t.Skip(err)
+	}
+	c, err := clock.Open(h.opts)
+	if err != nil || !strings.Contains(c.Reason(), "was damaged") {
+		t.Errorf("%v, %v", c, err)
+	}
+}
+
 // What cannot be read is not taken for damaged.
 func TestFileThatCannotBeRead(t *testing.T) {
 	h := newHost(t)
