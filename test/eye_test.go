@@ -174,6 +174,27 @@ func (s *server) launch() {
 // launched starts the process and reports when it answers, or that it has ended.
 func (s *server) launched() (answers bool) {
 	s.t.Helper()
+	if !s.listening() {
+		return false
+	}
+	ended := false
+	s.eventually("reading to work", func() bool {
+		select {
+		case <-s.exited:
+			ended = true
+			return true
+		default:
+		}
+		a, err := s.try("GET", "/readyz", "", nil)
+		return err == nil && a.text("read") == "true"
+	})
+	return !ended
+}
+
+// listening starts the process and reports when it listens, or that it has ended. Reading may not
+// work yet.
+func (s *server) listening() bool {
+	s.t.Helper()
 	_ = os.Remove(filepath.Join(s.data, "address"))
 	s.run()
 	ended := false
@@ -199,17 +220,7 @@ func (s *server) launched() (answers bool) {
 		s.t.Fatal(err)
 	}
 	s.admin = strings.TrimSpace(string(b))
-	s.eventually("reading to work", func() bool {
-		select {
-		case <-s.exited:
-			ended = true
-			return true
-		default:
-		}
-		a, err := s.try("GET", "/readyz", "", nil)
-		return err == nil && a.text("read") == "true"
-	})
-	return !ended
+	return true
 }
 
 // kill ends the process as a power cut would end it.

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -54,6 +55,12 @@ type eraser struct {
 	wake    chan struct{} // a pass is wanted
 	appLeft chan struct{} // the erasure of an application has begun and is not finished
 
+	// left is how many erasures the server before had not finished; tried tells that a pass was made
+	// for them.
+	left    int
+	tried   atomic.Bool
+	failing store.Failing // passes
+
 	mu    sync.Mutex // guards what follows
 	next  *erasePass // the pass that those who ask now wait for
 	ended bool
@@ -69,6 +76,7 @@ type erasePass struct {
 // newEraser completes an eraser that has the parts of its server.
 func newEraser(e *eraser) *eraser {
 	e.wake, e.appLeft = make(chan struct{}, 1), make(chan struct{}, 1)
+	e.left = len(e.store.Unfinished())
 	if e.step == nil {
 		e.step = func(string) error { return nil }
 	}
@@ -344,6 +352,10 @@ func (e *eraser) run(ctx context.Context) error {
 				return err
 			})
 		}
+		if ctx.Err() == nil {
+			e.failing.Note(p.err)
+			e.tried.Store(true)
+		}
 		switch {
 		case p.err == nil:
 			wait = eraseRetry
@@ -357,6 +369,26 @@ func (e *eraser) run(ctx context.Context) error {
 		}
 		close(p.done)
 	}
+}
+
+// begun is nil when a pass was made for what the server before had not finished: until then what was
+// erased may be there, such as after a restore with later tombstones.
+func (e *eraser) begun() error {
+	if e.left == 0 || e.tried.Load() {
+		return nil
+	}
+	return fmt.Errorf("%s from before the start must be finished first; intake works meanwhile", plural.Count(e.left, "erasure"))
+}
+
+// notice tells of erasures that could not be finished, empty when there are none.
+func (e *eraser) notice() string {
+	err := e.failing.Err(0)
+	n := len(e.store.Unfinished())
+	if err == nil || n == 0 {
+		return ""
+	}
+	text, _, _ := strings.Cut(err.Error(), "\n") // DuckDB goes on about settings
+	return fmt.Sprintf("erasure: %s cannot be finished, and what is to be erased may still be found: finishing %s; it is tried again", plural.Count(n, "erasure"), text)
 }
 
 // end answers those who wait when there will be no more passes.

@@ -193,6 +193,9 @@ func (s *server) notices() []string {
 	if err := s.stalled(); err != nil {
 		list = append(list, "store: "+err.Error()+"; it is tried again, and new events wait in the queue and are not found yet")
 	}
+	if text := s.eraser.notice(); text != "" {
+		list = append(list, text)
+	}
 	if err := s.store.NotTidying(stallPatience); err != nil {
 		list = append(list, "store: merging segments and removing what has expired "+err.Error()+"; it is tried again")
 	}
