@@ -3,6 +3,7 @@ package test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -148,4 +149,48 @@ func TestBackupOfASegmentThatIsGone(t *testing.T) {
 		t.Errorf("it says %s", out)
 	}
 	s.eventually("readyz to tell of the damage", func() bool { return strings.Contains(s.reasons(), "segment seg-00000001.duckdb is damaged") })
+}
+
+// A backup whose index is missing or damaged is not replaced by that of another server, and is by one
+// of its own.
+func TestBackupWithoutItsIndex(t *testing.T) {
+	s, other := start(t), start(t)
+	s.post(numbered(0, 20))
+	other.post(numbered(0, 5))
+	dir := filepath.Join(t.TempDir(), "bk")
+	s.beside(0, "backup", dir)
+	index := filepath.Join(dir, "backup.json")
+	for name, spoil := range map[string]func() error{
+		"missing": func() error { return os.Remove(index) },
+		"empty":   func() error { return os.Truncate(index, 0) },
+		"flipped": func() error { flipBit(t, index, 100); return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := spoil(); err != nil {
+				t.Fatal(err)
+			}
+			before := fileNames(t, filepath.Join(dir, "files"))
+			if out := other.beside(1, "backup", dir); !strings.Contains(out, "of another data directory") {
+				t.Errorf("it says %s", out)
+			}
+			if after := fileNames(t, filepath.Join(dir, "files")); !slices.Equal(before, after) {
+				t.Errorf("files %v became %v", before, after)
+			}
+			s.beside(0, "backup", dir)
+			s.beside(0, "backup", "verify", dir)
+		})
+	}
+	if err := os.Remove(index); err != nil {
+		t.Fatal(err)
+	}
+	manifests, err := filepath.Glob(filepath.Join(dir, "files", "MANIFEST.json.*"))
+	if err != nil || len(manifests) != 1 {
+		t.Fatal(manifests, err)
+	}
+	if err := os.Remove(manifests[0]); err != nil {
+		t.Fatal(err)
+	}
+	if out := other.beside(1, "backup", dir); !strings.Contains(out, "it is not known of which server") {
+		t.Errorf("it says %s", out)
+	}
 }

@@ -163,7 +163,7 @@ func (f *backupFlags) copyAll(ctx context.Context, c *client, folder *backup.Fol
 	}
 	m, err := manifestOf(folder.Dir(), x)
 	if err == nil {
-		err = checkLineage(folder.Dir(), m)
+		err = checkLineage(folder.Dir(), m, missing[:first])
 	}
 	if err != nil { // what was copied belongs to no backup of the folder
 		return d, errors.Join(err, folder.Discard(missing[:first]))

@@ -113,24 +113,58 @@ func manifestOf(dir string, x backup.Index) (m duckdb.Manifest, err error) {
 }
 
 // checkLineage refuses to replace the backup in a folder by one of a server that does not have what
-// that backup holds: of another data directory, or of one that has lost frames since.
-func checkLineage(dir string, now duckdb.Manifest) error {
+// that backup holds: of another data directory, or of one that has lost frames since. copied is what
+// was just copied into the folder.
+func checkLineage(dir string, now duckdb.Manifest, copied []backup.File) error {
 	x, err := backup.ReadIndex(dir)
-	if err != nil { // none was finished, or it is of no use
-		return nil //nolint:nilerr // the backup that is being made takes its place
+	if err != nil {
+		return checkUnlisted(dir, now, copied, err)
 	}
 	before, err := manifestOf(dir, x)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, backup.ErrContent) || err == nil && before.Timeline == "" {
-		return nil // of no use, or of a version that had no timelines
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, backup.ErrContent) {
+		return checkUnlisted(dir, now, copied, err)
 	}
 	if err != nil {
 		return err
 	}
+	return checkTimeline(dir, now, before, x.Last)
+}
+
+// checkTimeline refuses when the manifest of a server does not have what an earlier one has, up to a
+// frame. One of a version that had no timelines tells nothing.
+func checkTimeline(dir string, now, before duckdb.Manifest, end uint64) error {
+	if before.Timeline == "" {
+		return nil
+	}
 	switch last, ok := now.LastOf(before.Timeline); {
 	case !ok:
 		return fmt.Errorf("the backup in %s is of another data directory than the server's, or of before its store was begun anew; it stays as it is: give another folder", dir)
-	case last < x.Last:
-		return fmt.Errorf("the backup in %s goes up to frame %d, of which the server, which was restored or recovered since, has those up to %d alone; it stays as it is: give another folder", dir, x.Last, last)
+	case last < end:
+		return fmt.Errorf("the backup in %s goes up to frame %d, and the server, which was restored or recovered since, has frames only up to %d; it stays as it is: give another folder", dir, end, last)
+	}
+	return nil
+}
+
+// checkUnlisted is checkLineage for a folder whose index is missing or of no use, because of err. Its
+// manifests tell whose files it has; a backup that was interrupted before it had one has no segments.
+func checkUnlisted(dir string, now duckdb.Manifest, copied []backup.File, err error) error {
+	manifests, segments, readErr := backup.Unlisted(dir, copied)
+	if readErr != nil {
+		return readErr
+	}
+	known := false
+	for _, b := range manifests {
+		before, err := duckdb.ParseManifest(b)
+		if err != nil {
+			continue
+		}
+		if err := checkTimeline(dir, now, before, before.Flushed); err != nil {
+			return err
+		}
+		known = true
+	}
+	if !known && segments {
+		return fmt.Errorf("the folder %s has segments, and it is not known of which server, because %w; it stays as it is: give another folder", dir, err)
 	}
 	return nil
 }

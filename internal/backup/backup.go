@@ -66,7 +66,9 @@ const (
 	fileMember  = "backup" // of the envelope
 	indexName   = "backup.json"
 	filesDir    = "files"
-	sumPart     = 12 // hex digits of the checksum in the name of a file
+	// manifestName is the name of the file of the kind Manifest.
+	manifestName = "MANIFEST.json"
+	sumPart      = 12 // hex digits of the checksum in the name of a file
 )
 
 // ErrNoBackup means that a folder holds no backup that was finished.

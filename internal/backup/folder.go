@@ -218,6 +218,30 @@ func ReadFile(dir string, f File) (content []byte, err error) {
 	return content, nil
 }
 
+// Unlisted returns the manifests that lie in a folder, whatever its index says, without those just
+// copied, and whether there are segments.
+func Unlisted(dir string, copied []File) (manifests [][]byte, segments bool, err error) {
+	entries, err := os.ReadDir(filepath.Join(dir, filesDir))
+	if err != nil {
+		return nil, false, err
+	}
+	for _, e := range entries {
+		isNew := slices.ContainsFunc(copied, func(f File) bool { return filepath.Base(f.file()) == e.Name() })
+		switch {
+		case isNew:
+		case strings.HasPrefix(e.Name(), manifestName+"."):
+			b, err := os.ReadFile(filepath.Join(dir, filesDir, e.Name()))
+			if err != nil {
+				return nil, false, err
+			}
+			manifests = append(manifests, b)
+		case strings.Contains(e.Name(), ".duckdb."):
+			segments = true
+		}
+	}
+	return manifests, segments, nil
+}
+
 // Finish makes x the backup of the folder, and removes what it does not list.
 func (d *Folder) Finish(x Index) error {
 	if err := durable.SyncDir(filepath.Join(d.dir, filesDir)); err != nil {

@@ -244,7 +244,7 @@ func (s *Source) listFiles(ctx context.Context, x *Index, p *prepared) error {
 	case !errors.Is(err, os.ErrNotExist):
 		return fmt.Errorf("read tombstones: %w", err)
 	}
-	p.moment.addText(x, File{Kind: Manifest, Name: "MANIFEST.json"}, p.lease.Manifest)
+	p.moment.addText(x, File{Kind: Manifest, Name: manifestName}, p.lease.Manifest)
 	return nil
 }
 
