@@ -161,3 +161,45 @@ func TestEraseWhileAnotherFails(t *testing.T) {
 	s.must(s.call("DELETE", "/v1/sessions/"+mary, s.admin, ""), 200)
 	s.must(s.call("GET", "/v1/sessions/"+mary, s.read, ""), 404)
 }
+
+// An erasure finds what was rejected by the session that it names, wherever in the body that
+// stands, and says how many rejections have none.
+func TestEraseFindsRejectionsThatCouldNotBeRead(t *testing.T) {
+	s := start(t)
+	send := func(body string, headers ...string) {
+		t.Helper()
+		if a := s.call("POST", "/v1/events?wait=stored", s.write, body, headers...); !strings.Contains(string(a.body), `"status":"rejected"`) && a.status != 400 {
+			t.Fatalf("%s was answered %d %s", body[:min(len(body), 100)], a.status, a.body)
+		}
+	}
+	const rest = `"category":"c","name":"n","timestamp":"2021-01-01T00:00:00Z"`
+	bodies := []string{
+		`{"session_id":"` + mary + `","data":{"x":1,"x":2},` + rest + `}`,
+		`{"data":{"x":1,"x":2},` + rest + `,"session_id":"` + mary + `"}`,
+		`{"data":{"x":"\ud800"},` + rest + `,"session_id":"` + mary + `"}`,
+		`{"data":{"x":"` + strings.Repeat("x", 300_000) + `"},"session_id":"` + mary + `"}`,
+	}
+	line := `{"session_id":"` + mary + `","data":{"x":1`
+	all := func() {
+		t.Helper()
+		for _, body := range bodies {
+			send(body)
+		}
+		send(line)
+		send(line, "Content-Type", "application/x-ndjson")
+	}
+	all()
+	send(`{"data":{},` + rest + `,"session_id":["another"]}`)
+	a := s.call("DELETE", "/v1/sessions/"+mary, s.admin, "")
+	s.must(a, 200)
+	if got := fmt.Sprint(a.json()["apps"], a.json()["rejections_without_session"]); got != "[map[app:shop events:0 rejections:6]] 1" {
+		t.Errorf("the report says %s", got)
+	}
+	if got := residue(t, s.data, []string{mary}); len(got) > 0 {
+		t.Errorf("it is still in %v", got)
+	}
+	code, out := runEye(t, nil, "erase", "--session", "nobody", "--data", s.data)
+	if code != 0 || !strings.Contains(out, "eye: 1 rejection without a session could not be searched: ") {
+		t.Errorf("eye erase printed %s", out)
+	}
+}

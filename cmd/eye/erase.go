@@ -105,7 +105,7 @@ func (e *eraser) erase(ctx context.Context, apps []string, session string) (http
 	}
 	defer release()
 	return e.erased(ctx, func(at event.Micros, frame uint64) ([]string, error) { return e.store.Bury(buried, session, at, frame) }, func(one duckdb.Erased) bool {
-		return one.SessionKey == e.store.Erasures().SessionKey(session) && (apps == nil || slices.Contains(apps, one.App))
+		return (one.Sessionless > 0 || one.SessionKey == e.store.Erasures().SessionKey(session)) && (apps == nil || slices.Contains(apps, one.App))
 	})
 }
 
@@ -199,6 +199,10 @@ func (e *eraser) erased(ctx context.Context, bury burial, counts func(duckdb.Era
 	byApp := map[string]int{}
 	for _, one := range p.removed {
 		if !counts(one) {
+			continue
+		}
+		if one.Sessionless > 0 {
+			done.Sessionless += one.Sessionless
 			continue
 		}
 		i, ok := byApp[one.App]
@@ -596,6 +600,12 @@ func newEraseCommand(s streams) *cobra.Command {
 			for _, u := range answer.Unsearched {
 				found := fmt.Sprintf("eye: %s was not searched: %s, %s", u.Where, plural.Count(u.Files, "file"), sizeText(u.Bytes))
 				if _, err := fmt.Fprintf(f.err, "%s; `%s` deletes what is there\n", printable(found, maxMessage), again); err != nil {
+					return err
+				}
+			}
+			if n := answer.Sessionless; n > 0 {
+				text := plural.Count(n, "rejection") + " without a session could not be searched: `eye rejections` lists them with others, and shows what was sent"
+				if _, err := fmt.Fprintln(f.err, "eye: "+advise(text, f.where())); err != nil {
 					return err
 				}
 			}

@@ -26,6 +26,9 @@ type Erasure struct {
 	ErasedAt   event.Micros
 	Apps       []ErasedApp
 	Unsearched []Unsearched
+	// Sessionless counts the rejections that have no session, which the erasure of a session does
+	// not search.
+	Sessionless int64
 }
 
 // Unsearched is a place that an erasure does not look into.
@@ -41,6 +44,8 @@ type ErasureAnswer struct {
 	ErasedAt   string       `json:"erased_at" format:"date-time"`
 	Apps       []ErasedApp  `json:"apps"`
 	Unsearched []Unsearched `json:"unsearched" doc:"where files lie that were put aside because they are damaged or no manifest names them; quarantine=1 deletes them"`
+
+	Sessionless int64 `json:"rejections_without_session" doc:"rejections that stay, because what was sent could not be read as far as a session; it may name the session all the same"`
 }
 
 // ErasedApp is what was removed from one application. What the store had not yet taken from the queue
@@ -90,5 +95,5 @@ func (s *Server) eraseSession(c *call) error {
 	if done.Unsearched == nil {
 		done.Unsearched = []Unsearched{}
 	}
-	return writeJSON(c.w, http.StatusOK, ErasureAnswer{session, done.ErasedAt.String(), done.Apps, done.Unsearched})
+	return writeJSON(c.w, http.StatusOK, ErasureAnswer{session, done.ErasedAt.String(), done.Apps, done.Unsearched, done.Sessionless})
 }

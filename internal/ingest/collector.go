@@ -233,15 +233,21 @@ func (x *covered) blank(r event.Record) event.Record {
 const KeptOfUnreadable = 4 << 10
 
 // Refuse keeps a request that cannot be read as one rejection with its first
-// 4 KiB. It returns when that is durable, with the id that stands for it.
+// 4 KiB. It returns when that is durable, with the id that stands for it. Of NDJSON it has
+// no session: the lines may be of many.
 func (c *Collector) Refuse(ctx context.Context, req Request, p event.Problem) (uuid.UUID, error) {
 	p.Message = strings.ToValidUTF8(p.Message, "\uFFFD")
 	r := &request{Request: req}
 	raw := req.Body[:min(len(req.Body), KeptOfUnreadable)]
-	record := r.reject(element{problems: []event.Problem{p}}, raw, 0, 0)
+	e := element{problems: []event.Problem{p}}
+	if !r.Lines {
+		e.sessionID = labelsIn(raw).sessionID
+	}
+	record := r.reject(e, raw, 0, 0)
 	s := submission{app: r.App, leave: c.judging.enter()}
 	defer s.abandon()
-	s.add(record)
+	erased := covered{set: c.opts.Erasures()} // after enter, as in Collect
+	s.add(erased.blank(record))
 	if _, _, err := c.grouper.submit(ctx, &s); err != nil {
 		c.metrics.failed(err)
 		return uuid.UUID{}, err

@@ -88,8 +88,12 @@ func (p *decoders) read(raw []byte, zone *time.Location) element {
 	d := p.get(raw)
 	defer p.put(d)
 	if err := e.members(d.strict, zone); err != nil {
-		// What was read before stays as a label of the rejection.
+		// What was read before stays as a label of the rejection. Its session is looked for in
+		// the rest too: an erasure finds it by nothing else.
 		e.clean = false
+		if e.sessionID == "" {
+			e.sessionID = labelsIn(raw).sessionID
+		}
 		if !e.tooDeep() { // a strict reader gives up on that as well
 			e.problems = append(e.problems, strictProblem(err))
 		}

@@ -15,10 +15,13 @@ import (
 // everything that is wrong in it. The record shares the memory of raw.
 func (c *Collector) judge(r *request, raw []byte, index int) event.Record {
 	if broken := r.cutting.broken[index]; broken != nil {
-		return r.reject(element{problems: []event.Problem{{Code: event.InvalidJSON, Message: broken.Error()}}}, raw, index, 0)
+		e := element{sessionID: labelsIn(raw).sessionID}
+		e.problem(event.InvalidJSON, "", broken.Error())
+		return r.reject(e, raw, index, 0)
 	}
 	if len(raw) > c.opts.MaxEventBytes {
-		e := element{id: idIn(raw)}
+		known := labelsIn(raw)
+		e := element{id: known.id, sessionID: known.sessionID} // the id, so that it is a duplicate when it comes again
 		e.problem(event.EventTooLarge, "", fmt.Sprintf("the event has %d bytes, at most %d are taken (--max-event-bytes)", len(raw), c.opts.MaxEventBytes))
 		return r.reject(e, raw, index, 0)
 	}

@@ -1,12 +1,10 @@
 package ingest
 
 import (
-	"bytes"
 	"sync"
 	"time"
 	"unicode/utf8"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/klauspost/compress/zstd"
 
 	"theeye/internal/event"
@@ -68,34 +66,4 @@ func (c *Collector) abridge(r *event.Rejection) {
 	}
 	r.Raw = r.Raw[:end]
 	c.metrics.truncated.Inc()
-}
-
-// idIn returns the id of an event that is too large to be read, so that it is found
-// by it and is a duplicate when it comes again.
-func idIn(raw []byte) string {
-	d := jsontext.NewDecoder(bytes.NewReader(raw))
-	if token, err := d.ReadToken(); err != nil || token.Kind() != '{' {
-		return ""
-	}
-	for d.PeekKind() == '"' {
-		name, err := d.ReadValue()
-		if err != nil {
-			return ""
-		}
-		if field := string(name); field != `"id"` {
-			if d.SkipValue() != nil {
-				return ""
-			}
-			continue
-		}
-		value, err := d.ReadValue()
-		if err != nil || value.Kind() != '"' {
-			return ""
-		}
-		if text := unquote(value); utf8.RuneCountInString(text) <= event.MaxTextCodePoints {
-			return text
-		}
-		return ""
-	}
-	return ""
 }

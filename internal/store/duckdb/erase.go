@@ -25,6 +25,9 @@ type Erased struct {
 	SessionKey string // erasure.Set.SessionKey of the session; empty for the whole application
 	Events     int64
 	Rejections int64
+	// Sessionless counts the rejections of the application in a segment that have no session, so
+	// that no erasure of one finds them. An entry that has it has nothing else.
+	Sessionless int64
 }
 
 // Bury begins the erasure of a session (S11) in one application, or in all with
@@ -233,6 +236,9 @@ func (s *Store) eraseOpen(ctx context.Context, open []erasure.Tombstone, trimmed
 // removed, nil when that is not known.
 func (s *Store) eraseFrom(ctx context.Context, set *erasure.Set, x *segment, report *[]Erased) ([]grave, error) {
 	graves, err := s.gravesIn(ctx, set, x)
+	if err == nil {
+		err = s.countSessionless(ctx, x, report)
+	}
 	if err != nil || len(graves) == 0 {
 		return nil, err
 	}
@@ -251,6 +257,16 @@ func (s *Store) eraseFrom(ctx context.Context, set *erasure.Set, x *segment, rep
 		*report = append(*report, one)
 	}
 	return graves, nil
+}
+
+// countSessionless adds to a report the rejections of a segment that have no session.
+func (s *Store) countSessionless(ctx context.Context, x *segment, report *[]Erased) error {
+	text := "SELECT app, count(*) FROM " + x.table(rejectionTable) + " WHERE session_id = '' GROUP BY app"
+	counts, err := queryAll(ctx, s, statement{kind: "erase", text: text}, func(scan scanner) (one Erased, err error) {
+		return one, scan(&one.App, &one.Sessionless)
+	})
+	*report = append(*report, counts...)
+	return err
 }
 
 // CheckCarried reads the segments whole that were made of frames from one sequence to another, and
