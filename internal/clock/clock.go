@@ -34,7 +34,8 @@ const (
 type Options struct {
 	File string // where the time is kept
 	// Newest is the greatest time found in the data, from which a clock without a
-	// file begins; zero for a server that has no data.
+	// file begins, unless it is more than MaxAhead ahead of the system's clock; zero for a
+	// server that has no data.
 	Newest     time.Time
 	System     func() time.Time     // the system's clock; nil for time.Now
 	Running    func() time.Duration // time that has passed, whatever the system's clock says; nil for the monotonic clock
@@ -64,12 +65,12 @@ type state struct {
 	Waited time.Duration
 }
 
-// unknown is the state of a clock whose file was damaged: any system's clock is
-// ahead of it.
+// unknown is the state of a clock whose file was damaged, or of one without a file in a
+// directory with data of the future: the system's clock is ahead of it, and proves itself.
 func unknown() state { return state{Kept: time.Unix(0, 0).UTC(), System: time.Unix(0, 0).UTC()} }
 
 // Open reads the file of a clock. Without one the clock begins with Options.Newest.
-// When it is damaged nothing expires for AcceptAfter. A file of a newer version is an
+// When the file is damaged, or Newest lies in the future, nothing expires for AcceptAfter. A file of a newer version is an
 // error.
 func Open(opts Options) (*Clock, error) {
 	if opts.System == nil {
@@ -90,9 +91,13 @@ func Open(opts Options) (*Clock, error) {
 	}
 	if !found {
 		system := c.system()
-		c.state = state{Kept: opts.Newest.Round(0).UTC(), System: system}
-		if opts.Newest.IsZero() {
-			c.state.Kept = system
+		switch {
+		case opts.Newest.IsZero():
+			c.state = state{Kept: system, System: system}
+		case opts.Newest.Sub(system) > MaxAhead: // either of them is wrong
+			c.state = unknown()
+		default:
+			c.state = state{Kept: opts.Newest.Round(0).UTC(), System: system}
 		}
 	}
 	c.looked = opts.Running()
@@ -188,7 +193,7 @@ func (s *state) reason() string {
 	const form = time.RFC3339
 	switch ahead := s.ahead(); {
 	case s.held() && !s.known():
-		return fmt.Sprintf("nothing expires, because the file of retention's clock was damaged: the system's clock, which says %s, is believed after %s more of running, or by `eye store accept-clock`",
+		return fmt.Sprintf("nothing expires, because the time that retention has reached is not known: its file was damaged, or is missing while there are events of the future; the system's clock, which says %s, is believed after %s more of running, or by `eye store accept-clock`",
 			s.System.Format(form), remaining(AcceptAfter-s.Waited))
 	case s.held():
 		return fmt.Sprintf("nothing expires: the system's clock says %s, %s ahead of %s, which retention goes by; it is believed after %s more of running, or by `eye store accept-clock`",
