@@ -150,3 +150,41 @@ func TestRescueOfRejectionsAndOfWhatMayNotComeBack(t *testing.T) {
 		t.Errorf("after a kill the books say %v", got)
 	}
 }
+
+// What was received before the erasure of an application is not brought back, also when its
+// frames are of before a restore, with greater numbers than that of the erasure.
+func TestRescueAfterARestoreAndAnErasure(t *testing.T) {
+	s := start(t)
+	send := func(s *server, n int) {
+		t.Helper()
+		for range n {
+			s.post(`{"session_id":"s","category":"c","name":"n","data":{},"timestamp":"2021-01-01T00:00:00Z"}`)
+		}
+	}
+	send(s, 2)
+	dir := filepath.Join(t.TempDir(), "backup")
+	s.backup(dir)
+	send(s, 12)
+	s.kill()
+	block, err := os.ReadFile(s.blocks()[len(s.blocks())-1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := s.restored(dir)
+	send(r, 1)
+	r.must(r.call("DELETE", "/v1/apps/shop?erase=1", r.admin, ""), 200)
+	r.prepare()
+	send(r, 1)
+	const name = "block-EYE_FRAMES-2-found.blk"
+	if err := os.WriteFile(filepath.Join(r.data, "queue", "quarantine", name), block, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a := r.call("POST", "/v1/store/rescue", r.admin, `{"file":"`+name+`"}`)
+	r.must(a, 200)
+	if !strings.Contains(string(a.body), `"erased":12,"expired":0,"sent":0,`) {
+		t.Errorf("the answer is %s", a.body)
+	}
+	if got := r.call("GET", "/v1/count", r.read, "").text("count"); got != "1" {
+		t.Errorf("%s events are there", got)
+	}
+}

@@ -191,7 +191,7 @@ func (r *rescuer) publish(ctx context.Context, records []event.Record) (frame ui
 	erased := s.store.Erasures()
 	var kept []event.Record
 	for _, x := range records {
-		if _, takes := s.judgingOf(x.App()); !takes || erased.Covers(x) {
+		if _, takes := s.judgingOf(x.App()); !takes || erased.CoversFound(x) {
 			r.answer.Erased++
 			continue
 		}

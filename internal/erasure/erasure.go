@@ -171,6 +171,24 @@ func (s *Set) Covers(r event.Record) bool {
 	return s.Cover(app, session).Has(r)
 }
 
+// CoversFound reports the same of a record that was found outside the queue and the store. Its
+// frame may be one of another timeline, and then says nothing: of an erased application, what was
+// received up to the erasure belongs to it as well.
+func (s *Set) CoversFound(r event.Record) bool {
+	if s.Covers(r) {
+		return true
+	}
+	app, _ := Subject(r)
+	for _, name := range [...]string{app, AllApps} {
+		for t := range s.found(ofApps, func() string { return name }) {
+			if r.ReceivedAt() <= t.At {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // Cover is what the tombstones say of one session of one application. The zero value covers
 // nothing.
 type Cover struct {

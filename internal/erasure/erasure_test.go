@@ -238,6 +238,23 @@ func TestCovers(t *testing.T) {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
+	for name, test := range map[string]struct {
+		record event.Record
+		want   bool
+	}{
+		"application, received before":        {arrival("gone", "x", 500, 100, 11), true},
+		"application, received later":         {arrival("gone", "x", 1, 101, 11), false},
+		"application, by its frame":           {arrival("gone", "x", 500, 500, 10), true},
+		"application of an earlier timeline":  {arrival("before", "x", 500, 100, 7), true},
+		"another application":                 {arrival("blog", "x", 1, 1, 11), false},
+		"session, received before":            {arrival("shop", "s", 300, 100, 20), true},
+		"session, sent and received later":    {arrival("shop", "s", 101, 101, 20), false},
+		"a session of it, erased and not now": {arrival("shop", "t", 1, 1, 11), false},
+	} {
+		if got := set.CoversFound(test.record); got != test.want {
+			t.Errorf("found, %s: %v", name, got)
+		}
+	}
 	if got := set.Greatest(); got != 10 {
 		t.Errorf("the greatest frame is %d", got)
 	}
