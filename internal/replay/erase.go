@@ -23,9 +23,15 @@ func (r *Runner) EraseSession(ctx context.Context, session string) (release func
 	return r.erase(ctx, func(req Request) bool { return req.selectsByContent() || req.names(session) })
 }
 
-// EraseApp does the same for an application. Replays of all applications stay: they do not name it.
+// EraseApp does the same for an application. Those that name other applications stay, and those of
+// all that say nothing of what was sent.
 func (r *Runner) EraseApp(ctx context.Context, app string) (release func(), err error) {
-	return r.erase(ctx, func(req Request) bool { return slices.Contains(req.Filter[query.App], app) })
+	return r.erase(ctx, func(req Request) bool {
+		if apps := req.Filter[query.App]; len(apps) > 0 {
+			return slices.Contains(apps, app)
+		}
+		return req.tellsOfContent()
+	})
 }
 
 // barrier keeps replays from being begun.
@@ -149,6 +155,16 @@ func (r *Runner) RemoveUnusable() error {
 // selectsByContent reports whether the filter has ids or values of events.
 func (req Request) selectsByContent() bool {
 	return req.Filter.Has(query.EventID) || req.Filter.Has("where")
+}
+
+// tellsOfContent reports whether the request has anything that may be of what was sent.
+func (req Request) tellsOfContent() bool {
+	for name := range req.Filter {
+		if !slices.Contains([]string{"code", "from", "to", "replayed"}, name) {
+			return true
+		}
+	}
+	return req.SessionID != "" || len(req.Patch) > 0
 }
 
 // names reports whether a text is part of any that the request has.

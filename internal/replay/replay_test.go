@@ -626,7 +626,16 @@ func TestErase(t *testing.T) {
 		"all":               {replay.Request{}, false, false},
 		"the application":   {replay.Request{Filter: filter("app", app)}, true, true},
 		"another one":       {replay.Request{Filter: filter("app", "blog")}, true, false},
-		"all, for its sake": {replay.Request{Patch: jsontext.Value(`[{"op":"add","path":"/data/x","value":1}]`)}, true, false},
+		"all, for its sake": {replay.Request{}, true, false},
+
+		"of all, a session":         {replay.Request{Filter: filter("session_id", session)}, true, true},
+		"of all, a session put in":  {replay.Request{SessionID: session}, true, true},
+		"of all, a patch":           {replay.Request{Patch: jsontext.Value(`[{"op":"add","path":"/data/x","value":1}]`)}, true, true},
+		"of all, an event's id":     {replay.Request{Filter: filter("event_id", uuid.NewString())}, true, true},
+		"of all, a value":           {replay.Request{Filter: filter("where", `data.mail="x"`)}, true, true},
+		"of all, a place":           {replay.Request{Filter: filter("pointer", "/data/x")}, true, true},
+		"of all, by code":           {replay.Request{Filter: filter("code", "schema_violation")}, true, false},
+		"of another one, a session": {replay.Request{Filter: url.Values{"app": {"blog"}, "session_id": {session}}}, true, false},
 	} {
 		for _, at := range []string{"at work", "before it goes on"} {
 			t.Run(name+", "+at, func(t *testing.T) {
