@@ -139,3 +139,41 @@ func TestAuditOfAFullQueue(t *testing.T) {
 		t.Errorf("the trail is %s", got)
 	}
 }
+
+// The trail has no text of a request that was refused: it may name what is erased later, also in
+// the wrong place.
+func TestTheTrailHasNoTextOfRefusedRequests(t *testing.T) {
+	s := start(t)
+	refused := 0
+	send := func(method, path, body string) {
+		t.Helper()
+		if a := s.call(method, path, s.admin, body); a.status/100 != 4 {
+			t.Fatalf("%s %s was answered %d %s", path, body, a.status, a.body)
+		}
+		refused++
+	}
+	for _, body := range []string{
+		`{"filter":{"where":"session_id ` + mary + `"}}`, `{"filter":{"from":"` + mary + `"}}`,
+		`{"filter":{"` + mary + `":"x"}}`, `{"filter":{"app":"` + mary + `"}}`, `{"filter":{},"time_zone":"` + mary + `"}`, `{"` + mary + `":1}`,
+		`{"filter":{},"patch":[{"op":"replace","path":"session_id/` + mary + `","value":1}]}`,
+	} {
+		send("POST", "/v1/rejections/replay", body)
+	}
+	for _, query := range []string{"apps=" + mary, mary + "=1", "app=" + mary, "erase=" + mary + "&app=shop"} {
+		send("DELETE", "/v1/sessions/s?"+query, "")
+	}
+	send("DELETE", "/v1/apps/shop?erase="+mary, "")
+	send("POST", "/v1/store/rescue", `{"file":"`+mary+`"}`)
+	for _, query := range []string{"app=" + mary, "session_id%20" + mary + "=1", "where=" + mary} {
+		send("GET", "/v1/export?"+query, "")
+	}
+	list := s.trail("")[:refused]
+	for _, e := range list {
+		if e["outcome"] != "refused" || strings.Contains(fmt.Sprint(e), mary) {
+			t.Errorf("it is written down as %v", e)
+		}
+	}
+	if got := list[len(list)-1]["detail"]; fmt.Sprint(got) != "map[problem:Bad Request]" {
+		t.Errorf("the detail of a typing error is %v", got)
+	}
+}

@@ -3,7 +3,6 @@ package httpapi
 import (
 	"bytes"
 	"context"
-	"maps"
 	"net/http"
 	"regexp"
 	"slices"
@@ -112,9 +111,12 @@ func (s *Server) recorded(rt route, c *call) error {
 		return s.guard(rt, c)
 	}
 	e := s.entryOf(rt, c)
-	for _, name := range []string{"app", "erase", "force"} { // what changes the meaning of a request
-		if values := c.URL.Query()[name]; values != nil {
-			e.Note(name, shownText(strings.Join(values, ",")))
+	if apps := s.appsNamed(c); apps != "" {
+		e.Note("app", apps)
+	}
+	for _, name := range []string{"erase", "force"} { // what else changes the meaning of a request
+		if c.URL.Query().Get(name) == "1" {
+			e.Note(name, "1")
 		}
 	}
 	trail := s.opts.Registry.Trail()
@@ -145,6 +147,18 @@ func (s *Server) entryOf(rt route, c *call) registry.Entry {
 	return registry.Entry{KeyID: c.who.KeyID, Act: rt.doc.id, App: shownText(c.PathValue("app")), Subject: subjectOf(rt, c.Request), Remote: s.remoteText(c.Request)}
 }
 
+// appsNamed returns the applications that the query of a request names, without those that are not
+// there: what stands in their place may be anything.
+func (s *Server) appsNamed(c *call) string {
+	var apps []string
+	for _, name := range c.URL.Query()["app"] {
+		if _, ok := s.opts.Registry.App(name); ok {
+			apps = append(apps, name)
+		}
+	}
+	return shownText(strings.Join(apps, ","))
+}
+
 func (s *Server) ended(e registry.Entry, err error) {
 	if err != nil {
 		s.log.Error("how an administrative act ended could not be written down", "act", e.Act, "id", e.ID, "error", err)
@@ -166,11 +180,17 @@ func (s *Server) watched(rt route, c *call) (err error) {
 		return s.guard(rt, c)
 	}
 	e.Subject = nil
-	if apps := c.URL.Query()["app"]; apps != nil {
-		e.App = shownText(strings.Join(apps, ","))
+	if apps := s.appsNamed(c); apps != "" {
+		e.App = apps
 	}
-	if names := slices.Sorted(maps.Keys(c.URL.Query())); len(names) > 0 {
-		e.Note("parameters", strings.Split(shownText(strings.Join(names, " ")), " "))
+	var names []string
+	for _, p := range rt.doc.params {
+		if c.URL.Query().Has(p.name) {
+			names = append(names, p.name)
+		}
+	}
+	if slices.Sort(names); len(names) > 0 {
+		e.Note("parameters", names)
 	}
 	trail := s.opts.Registry.Trail()
 	if err := trail.Begin(c.ctx(), &e); err != nil {
@@ -275,17 +295,15 @@ func told() []string {
 	return []string{"key_id", "kind", "origins", "expires_at", "version", "erased_at", "apps", "events", "rejections", "replay_id", "matched", "would_pass", "would_fail", "dry_run"}
 }
 
-// describe adds to an entry what the answer tells.
+// describe adds to an entry what the answer tells: of a problem its kind alone, because its detail
+// repeats the request, which may name what is erased later.
 func (h *heldAnswer) describe(e *registry.Entry) {
-	var answer map[string]jsontext.Value
-	if json.Unmarshal(h.body.Bytes(), &answer, jsontext.AllowDuplicateNames(true)) != nil {
+	if h.status >= http.StatusBadRequest {
+		e.Note("problem", http.StatusText(h.status))
 		return
 	}
-	if h.status >= http.StatusBadRequest {
-		var p ProblemDetails
-		if json.Unmarshal(h.body.Bytes(), &p) == nil {
-			e.Note("problem", shownText(p.Detail))
-		}
+	var answer map[string]jsontext.Value
+	if json.Unmarshal(h.body.Bytes(), &answer, jsontext.AllowDuplicateNames(true)) != nil {
 		return
 	}
 	for _, name := range told() {

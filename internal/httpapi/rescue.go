@@ -52,12 +52,13 @@ func (s *Server) rescue(c *call) error {
 	if err := readJSON(c, &body); err != nil {
 		return err
 	}
-	c.note("file", shownText(body.File))
 	// It goes on also when the caller is gone: what was sent is sent.
 	done, err := s.opts.Rescue(context.WithoutCancel(c.ctx()), body.File)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	if errors.Is(err, fs.ErrNotExist) {
 		return problemf(http.StatusNotFound, "there is no file %.200q in queue/quarantine", body.File)
+	}
+	c.note("file", shownText(body.File))
+	switch {
 	case errors.Is(err, queue.ErrNoFrames), errors.Is(err, queue.ErrNewer):
 		return problem(http.StatusUnprocessableEntity, err.Error())
 	case err != nil:
