@@ -140,17 +140,15 @@ func TestAuditOfAFullQueue(t *testing.T) {
 	}
 }
 
-// The trail has no text of a request that was refused: it may name what is erased later, also in
-// the wrong place.
-func TestTheTrailHasNoTextOfRefusedRequests(t *testing.T) {
+// The trail has no text that stands in the wrong place of a request: it may name what is erased
+// later.
+func TestTheTrailHasNoTextInTheWrongPlace(t *testing.T) {
 	s := start(t)
-	refused := 0
+	sent := 0
 	send := func(method, path, body string) {
 		t.Helper()
-		if a := s.call(method, path, s.admin, body); a.status/100 != 4 {
-			t.Fatalf("%s %s was answered %d %s", path, body, a.status, a.body)
-		}
-		refused++
+		s.call(method, path, s.admin, body)
+		sent++
 	}
 	for _, body := range []string{
 		`{"filter":{"where":"session_id ` + mary + `"}}`, `{"filter":{"from":"` + mary + `"}}`,
@@ -167,13 +165,13 @@ func TestTheTrailHasNoTextOfRefusedRequests(t *testing.T) {
 	for _, query := range []string{"app=" + mary, "session_id%20" + mary + "=1", "where=" + mary} {
 		send("GET", "/v1/export?"+query, "")
 	}
-	list := s.trail("")[:refused]
+	list := s.trail("")[:sent]
 	for _, e := range list {
-		if e["outcome"] != "refused" || strings.Contains(fmt.Sprint(e), mary) {
+		if strings.Contains(fmt.Sprint(e), mary) {
 			t.Errorf("it is written down as %v", e)
 		}
 	}
-	if got := list[len(list)-1]["detail"]; fmt.Sprint(got) != "map[problem:Bad Request]" {
-		t.Errorf("the detail of a typing error is %v", got)
+	if e := list[len(list)-1]; fmt.Sprint(e["outcome"], " ", e["detail"]) != "refused map[problem:Bad Request]" {
+		t.Errorf("a typing error is written down as %v", e)
 	}
 }
