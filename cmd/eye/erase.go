@@ -592,22 +592,8 @@ func newEraseCommand(s streams) *cobra.Command {
 					return err
 				}
 			}
-			again := "eye erase " + f.where() + " --session " + shellWord(*session)
-			for _, app := range *apps {
-				again += " --app " + shellWord(app)
-			}
-			again += " --quarantine"
-			for _, u := range answer.Unsearched {
-				found := fmt.Sprintf("eye: %s was not searched: %s, %s", u.Where, plural.Count(u.Files, "file"), sizeText(u.Bytes))
-				if _, err := fmt.Fprintf(f.err, "%s; `%s` deletes what is there\n", printable(found, maxMessage), again); err != nil {
-					return err
-				}
-			}
-			if n := answer.Sessionless; n > 0 {
-				text := plural.Count(n, "rejection") + " without a session could not be searched: `eye rejections` lists them with others, and shows what was sent"
-				if _, err := fmt.Fprintln(f.err, "eye: "+advise(text, f.where())); err != nil {
-					return err
-				}
+			if err := f.tellUnsearched(answer, *apps); err != nil {
+				return err
 			}
 			if len(answer.Apps) == 0 {
 				return f.say("no events of session %s are stored. Events of it from before %s will not be stored; later ones will", answer.SessionID, answer.ErasedAt)(nil)
@@ -617,6 +603,28 @@ func newEraseCommand(s streams) *cobra.Command {
 		return goesOn(err)
 	}
 	return cmd
+}
+
+// tellUnsearched says what an erasure in some applications did not look into.
+func (f *clientFlags) tellUnsearched(answer httpapi.ErasureAnswer, apps []string) error {
+	again := []string{"eye erase", f.where(), "--session", shellWord(answer.SessionID)}
+	for _, app := range apps {
+		again = append(again, "--app", shellWord(app))
+	}
+	again = append(again, "--quarantine")
+	for _, u := range answer.Unsearched {
+		found := fmt.Sprintf("eye: %s was not searched: %s, %s", u.Where, plural.Count(u.Files, "file"), sizeText(u.Bytes))
+		if _, err := fmt.Fprintf(f.err, "%s; `%s` deletes what is there\n", printable(found, maxMessage), strings.Join(again, " ")); err != nil {
+			return err
+		}
+	}
+	if n := answer.Sessionless; n > 0 {
+		text := plural.Count(n, "rejection") + " without a session could not be searched: `eye rejections` lists them with others, and shows what was sent"
+		if _, err := fmt.Fprintln(f.err, "eye: "+advise(text, f.where())); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // goesOn adds to the error of an erasure what becomes of that when the server ends during it.
