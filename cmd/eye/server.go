@@ -150,11 +150,15 @@ func (s *server) open(ctx context.Context) (err error) {
 	}
 	if s.queue, err = queue.Open(ctx, queue.Options{
 		Dir: filepath.Join(cfg.Data, "queue"), Confirmed: filepath.Join(cfg.Data, confirmedDir), Record: record, Unclean: s.running.unclean, MaxBytes: cfg.QueueMaxBytes, FirstSequence: flushed + 1, Logger: log, Registerer: metrics,
+		Streams:   registry.Streams(registry.Options{}),
 		Beginning: func() error { return s.branch(flushed) },
 		Damaged: func(stream string) error {
 			switch {
 			case stream == registry.Stream:
 				return registry.CheckCopy(cfg.Data)
+			case stream == registry.TrailStream:
+				s.note("a file of the audit trail in the queue was damaged at a start: entries of `eye audit` may be missing. " +
+					"A copy of the file is in queue/quarantine, and a backup has the trail of its time")
 			case stream == queue.Stream && s.running.unrecorded:
 				s.note("a file of the queue is damaged, and there is no record of what it held: acknowledged events may be lost, " +
 					"and the books do not count them. A copy of the file is in queue/quarantine; `eye store rescue FILE` may bring some back")

@@ -275,3 +275,26 @@ func (r *blockReader) walk(block []byte, do func(offset int, x blockRecord)) err
 	}
 	return nil
 }
+
+// sound returns the records of a block that verify, as a block.
+func (r *blockReader) sound(block []byte) []byte {
+	sound := make([]byte, 0, len(block))
+	for at := 0; at < len(block); {
+		x, err := r.record(block[at:])
+		if err == nil {
+			sound = append(sound, block[at:at+x.size]...)
+			at += x.size
+			continue
+		}
+		piece, _ := r.damagedPart(block[at:], x.size)
+		at += len(piece)
+	}
+	return sound
+}
+
+// holds reports whether a block may have messages: one that is not a tombstone, or is damaged.
+func (r *blockReader) holds(block []byte) bool {
+	some := false
+	err := r.walk(block, func(_ int, x blockRecord) { some = some || !x.removed })
+	return some || err != nil
+}

@@ -57,10 +57,11 @@ type confirmed struct {
 	closed  bool
 
 	// id is that of the record; damage says what is wrong with the one that was found, and renews
-	// that it is to be written anew. They are fixed when openConfirmed and renew return.
+	// that it is to be written anew. They are fixed when Open and renew return.
 	id     string
 	damage string
 	renews bool
+	tells  bool     // the newest file that was found tells the last sequence
 	next   uint64   // the number of the next file
 	aside  []uint64 // files that are damaged, or of another record
 }
@@ -100,7 +101,6 @@ func openConfirmed(dir, record string, flushed uint64) (*confirmed, error) {
 	if len(numbers) == 0 {
 		c.damage, c.id = MissingRecord, "" // should the one that is missing come back, it is another
 	}
-	tells := false // the newest file tells the last sequence
 	for i, n := range numbers {
 		f, sum := confirmedFile{number: n}, map[string]Count{}
 		h, err := scanConfirmed(c.path(n), func(e entry) {
@@ -111,7 +111,7 @@ func openConfirmed(dir, record string, flushed uint64) (*confirmed, error) {
 			return nil, err
 		}
 		c.next = n + 1
-		tells = h.tells
+		c.tells = h.tells
 		if c.id == "" {
 			c.id = h.record
 		}
@@ -132,10 +132,15 @@ func openConfirmed(dir, record string, flushed uint64) (*confirmed, error) {
 		c.files = append(c.files, f)
 		c.last = max(c.last, f.last, h.last)
 	}
-	if tells && c.last < flushed {
-		c.wrong(fmt.Sprintf("is out of date or damaged: it ends with frame %d, and the store has flushed up to frame %d", c.last, flushed))
-	}
+	c.behind(flushed, "the store has flushed up to")
 	return c, nil
+}
+
+// behind notes that the record ends before a frame that what is there could not go beyond otherwise.
+func (c *confirmed) behind(frame uint64, why string) {
+	if c.tells && c.last < frame {
+		c.wrong(fmt.Sprintf("is out of date or damaged: it ends with frame %d, and %s frame %d", c.last, why, frame))
+	}
 }
 
 // spoiled notes a file that is to be moved away.

@@ -309,3 +309,39 @@ func TestTheRecordReachesWhatIsFlushed(t *testing.T) {
 		t.Errorf("%q, up to %d, %v", got.damage, got.last, err)
 	}
 }
+
+// A record that ends before what was trimmed is of an earlier time, whatever the store has flushed.
+func TestRecordBehindTheQueue(t *testing.T) {
+	dir := t.TempDir()
+	opts := Options{Dir: filepath.Join(dir, "queue"), Confirmed: filepath.Join(dir, "confirmed")}
+	earlier := filepath.Join(dir, "earlier")
+	for round, damage := range []string{"", "", "is out of date or damaged: it ends with frame 2, and the queue was trimmed up to frame 4"} {
+		q, err := Open(t.Context(), opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := q.RecordDamage(); round > 0 && got != damage {
+			t.Errorf("round %d: %q", round, got)
+		}
+		err = q.Reconcile(t.Context(), 0, nil)
+		for range 2 {
+			if err == nil {
+				_, err = q.Publish(t.Context(), Frame{Counts: []Count{{App: "shop", Received: 1}}, Body: []byte("a")})
+			}
+		}
+		if round == 1 && err == nil {
+			err = q.Trim(t.Context(), 4)
+		}
+		q.Close()
+		switch {
+		case err != nil:
+		case round == 0:
+			err = os.CopyFS(earlier, os.DirFS(opts.Confirmed))
+		case round == 1:
+			err = errors.Join(os.RemoveAll(opts.Confirmed), os.Rename(earlier, opts.Confirmed))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}

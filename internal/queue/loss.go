@@ -98,6 +98,11 @@ func (q *Queue) Reconcile(ctx context.Context, flushed uint64, stored map[string
 	if err != nil {
 		return err
 	}
+	state, err := q.State(ctx)
+	if err != nil {
+		return err
+	}
+	last := max(flushed, state.First-1) // what was trimmed was recorded once
 	totals := maps.Clone(known)
 	if len(q.confirmed.files) > 0 {
 		q.missing = Loss{First: flushed + 1, Last: flushed + 1}
@@ -109,9 +114,9 @@ func (q *Queue) Reconcile(ctx context.Context, flushed uint64, stored map[string
 		}
 	}
 	if q.confirmed.renews {
-		return q.confirmed.renew(totals, flushed, lines)
+		return q.confirmed.renew(totals, last, lines)
 	}
-	return q.confirmed.correct(totals, flushed)
+	return q.confirmed.correct(totals, last)
 }
 
 // Lost returns what was confirmed of the frames from one sequence to another, both included, which

@@ -2,7 +2,9 @@ package queue
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -38,4 +40,36 @@ func (q *Queue) QuarantineBody(d Delivery, reason error) (Delivery, error) {
 	d, err := q.Quarantine(d.Sequence, nil, d.Body, reason)
 	d.Counts = counts
 	return d, err
+}
+
+// keepBlocks links the blocks of frames that the folder of the queue has into the quarantine, where
+// `eye store rescue` reads them, before the stream is deleted or another is made over them.
+func (q *Queue) keepBlocks() error {
+	msgs, indexes, err := blocksOf(filepath.Dir(q.folder.path))
+	if err != nil || len(indexes) == 0 {
+		return err
+	}
+	if err := durable.MkdirAll(q.QuarantineDir(), 0o700); err != nil {
+		return fmt.Errorf("keep the blocks of the queue: %w", err)
+	}
+	kept := 0
+	for _, index := range indexes {
+		b := block{stream: Stream, index: index, path: filepath.Join(msgs, blockName(index))}
+		content, err := readBlock(b.path)
+		if err != nil && !errors.Is(err, errUnreadable) && !errors.Is(err, errNoBlock) {
+			return fmt.Errorf("keep the blocks of the queue: %w", err)
+		}
+		if err == nil && !newBlockReader(Stream, index, nil).holds(content) {
+			continue
+		}
+		err = os.Link(b.path, filepath.Join(q.QuarantineDir(), b.copyName(content)))
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("keep the blocks of the queue: %w", err)
+		}
+		kept++
+	}
+	if kept > 0 {
+		q.log.Warn("the frames that the queue's folder held are kept in the quarantine", "folder", q.QuarantineDir(), "blocks", kept)
+	}
+	return durable.SyncDir(q.QuarantineDir())
 }

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -70,6 +71,9 @@ type Options struct {
 	// Damaged is called with the name of a stream, before the server opens it, when one of its files
 	// is damaged, and was not merely cut off in its last write. Its error ends Open. It may be nil.
 	Damaged func(stream string) error
+	// Streams are the other streams of this server. With it, a description that is damaged is written
+	// again.
+	Streams []jetstream.StreamConfig
 	// Beginning is called before the stream of frames is made, so that those to come are the first.
 	// It may be called again when it was not made after all. Its error ends Open. It may be nil.
 	Beginning func() error
@@ -122,7 +126,7 @@ func Open(ctx context.Context, opts Options) (*Queue, error) {
 			return nil, err
 		}
 	}
-	w := &walker{dir: opts.Dir, frames: opts.Unclean, quarantine: q.QuarantineDir(), confirmed: q.LastConfirmed(), damaged: opts.Damaged, log: q.log}
+	w := &walker{dir: opts.Dir, frames: opts.Unclean, quarantine: q.QuarantineDir(), confirmed: q.LastConfirmed(), streams: append(slices.Clone(opts.Streams), q.config()), damaged: opts.Damaged, log: q.log}
 	if err := w.walk(ctx); err != nil {
 		return nil, err
 	}
@@ -154,8 +158,9 @@ func (q *Queue) connect(ctx context.Context) error {
 	return q.openStream(ctx)
 }
 
-func (q *Queue) openStream(ctx context.Context) error {
-	want := jetstream.StreamConfig{
+// config is what the stream of frames is.
+func (q *Queue) config() jetstream.StreamConfig {
+	return jetstream.StreamConfig{
 		Name:        Stream,
 		Subjects:    []string{subject},
 		Storage:     jetstream.FileStorage,
@@ -168,6 +173,10 @@ func (q *Queue) openStream(ctx context.Context) error {
 		Duplicates:  time.Second, // frames carry no message id; the least window costs least
 		Replicas:    1,
 	}
+}
+
+func (q *Queue) openStream(ctx context.Context) error {
+	want := q.config()
 	info, err := q.info(ctx)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
@@ -175,11 +184,19 @@ func (q *Queue) openStream(ctx context.Context) error {
 			q.log.Warn("the queue's stream of frames is missing or cannot be read; it is begun anew after what the store holds",
 				"first_sequence", q.opts.FirstSequence)
 		}
-		err = q.create(ctx, want)
+		if err = q.keepBlocks(); err == nil {
+			err = os.RemoveAll(filepath.Dir(q.folder.path)) // that the server did not open
+		}
+		if err == nil {
+			err = q.create(ctx, want)
+		}
 	case err == nil && info.State.LastSeq+1 < q.opts.FirstSequence:
 		q.log.Error("the queue is older than the store; it is begun anew after what the store holds",
 			"last_sequence", info.State.LastSeq, "first_sequence", q.opts.FirstSequence)
-		if err = q.js.DeleteStream(ctx, Stream); err == nil {
+		if err = q.keepBlocks(); err == nil {
+			err = q.js.DeleteStream(ctx, Stream)
+		}
+		if err == nil {
 			err = q.create(ctx, want)
 		}
 	case err == nil && !asWanted(info.Config, want): // when it is, a full disk does not matter
@@ -194,6 +211,9 @@ func (q *Queue) openStream(ctx context.Context) error {
 	}
 	if !asWanted(info.Config, want) {
 		return fmt.Errorf("the stream of frames is not configured as asked: %+v", info.Config)
+	}
+	if q.confirmed != nil { // a frame is trimmed when it is flushed, and recorded before that
+		q.confirmed.behind(max(info.State.FirstSeq, 1)-1, "the queue was trimmed up to")
 	}
 	q.confirm(info.State.LastSeq)
 	return nil

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"theeye/internal/durable"
 )
@@ -31,14 +32,18 @@ import (
 // The server keeps beside the blocks an index of what they hold, and believes it. When a block of
 // a stream that limits the messages of a subject holds less, it looks for them for ever. So the
 // index of such a stream is removed when one of its blocks does not verify: the server makes it
-// again from the blocks. The stream of frames has no such limit and keeps its index, by which the
-// frames behind a damaged one can still be read.
+// again from the blocks. Such a block is replaced by those of its records that verify, because the
+// server cuts away all behind a damaged one, or keeps it and waits for ever to deliver it. The stream
+// of frames has no such limit and keeps its index and its blocks, by which the frames behind a damaged
+// one can still be read.
 //
-// It changes nothing else, and does not decide what is lost: the record of what was confirmed does.
+// A description of a stream that is damaged is written again. The walker changes nothing else, and does
+// not decide what is lost: the record of what was confirmed does.
 type walker struct {
 	dir        string // of the queue
 	frames     bool   // the frames are looked at, too
 	quarantine string
+	streams    []jetstream.StreamConfig // of which the description can be written again
 	// confirmed is the greatest sequence of a frame that was acknowledged, as far as it is known.
 	confirmed uint64
 	// damaged is called with the name of a stream when one of its blocks does not verify and no write
@@ -75,10 +80,11 @@ func (w *walker) walk(ctx context.Context) error {
 		return fmt.Errorf("find the streams: %w", err)
 	}
 	for _, dir := range streams {
-		if !w.frames && filepath.Base(dir) == Stream {
-			continue
+		described, err := w.describe(dir)
+		if err == nil && (w.frames || described || filepath.Base(dir) != Stream) {
+			err = w.stream(ctx, dir)
 		}
-		if err := w.stream(ctx, dir); err != nil {
+		if err != nil {
 			return fmt.Errorf("check the files of %s in the queue: %w", filepath.Base(dir), err)
 		}
 	}
@@ -126,6 +132,12 @@ type block struct {
 }
 
 func blockName(index uint32) string { return strconv.FormatUint(uint64(index), 10) + ".blk" }
+
+// copyName is the name of a copy of a block in the quarantine.
+func (b block) copyName(content []byte) string {
+	sum := sha256.Sum256(content)
+	return fmt.Sprintf("%s%s-%d-%x.blk", quarantinedBlock, b.stream, b.index, sum[:8])
+}
 
 // blocksOf returns the folder of a stream's blocks and their numbers, in order. A purge that was
 // interrupted when its new folder had a block is finished by the server: the new folder counts.
@@ -222,8 +234,22 @@ func (w *walker) block(b block, form error, subjects []string) error {
 	if b.stream == Stream {
 		return nil
 	}
-	if err := os.Remove(filepath.Join(filepath.Dir(b.path), "index.db")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	return mend(b, newBlockReader(b.stream, b.index, subjects).sound(content))
+}
+
+// mend replaces a block, of which there is a copy, by its sound records. The index goes first, because
+// nothing would remove it later.
+func mend(b block, sound []byte) error {
+	dir := filepath.Dir(b.path)
+	err := os.Remove(filepath.Join(dir, "index.db"))
+	if err == nil {
+		err = durable.SyncDir(dir)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove the index of a damaged stream: %w", err)
+	}
+	if err := durable.Replace(b.path, bytes.NewReader(sound)); err != nil {
+		return fmt.Errorf("replace a damaged block by its sound records: %w", err)
 	}
 	return nil
 }
@@ -260,8 +286,7 @@ func (w *walker) unknown(b block, content []byte, form error) {
 
 // keep copies a block durably, unless the same bytes were copied before, and returns the name.
 func (w *walker) keep(b block, content []byte) (string, error) {
-	sum := sha256.Sum256(content)
-	name := filepath.Join(w.quarantine, fmt.Sprintf("%s%s-%d-%x.blk", quarantinedBlock, b.stream, b.index, sum[:8]))
+	name := filepath.Join(w.quarantine, b.copyName(content))
 	if info, err := os.Stat(name); err == nil && info.Size() == int64(len(content)) {
 		return name, nil
 	}

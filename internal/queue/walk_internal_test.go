@@ -6,10 +6,12 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -323,5 +325,120 @@ func TestWalkBadDisk(t *testing.T) {
 	d.err = io.ErrClosedPipe
 	if _, err := readAround(d, int64(len(content))); !errors.Is(err, io.ErrClosedPipe) {
 		t.Error(err)
+	}
+}
+
+// A description that is missing or damaged is written again, whatever the store has flushed, and the
+// stream has what it had.
+func TestDescriptionIsWrittenAgain(t *testing.T) {
+	for _, file := range []string{"meta.inf", "meta.sum"} {
+		for way, by := range map[string]func([]byte) []byte{
+			"missing": nil,
+			"empty":   func([]byte) []byte { return nil },
+			"flipped": func(b []byte) []byte { b[len(b)/2] ^= 4; return b },
+			"cut":     func(b []byte) []byte { return b[:len(b)-1] },
+		} {
+			t.Run(file+" "+way, func(t *testing.T) {
+				dir, blocks := written(t, true)
+				name := filepath.Join(filepath.Dir(filepath.Dir(blocks[0])), file)
+				left := []byte(nil)
+				if by == nil {
+					if err := os.Remove(name); err != nil {
+						t.Fatal(err)
+					}
+				} else if left = change(t, name, by); file == "meta.sum" {
+					left = nil
+				}
+				q, err := Open(t.Context(), Options{Dir: dir, FirstSequence: 4})
+				if err != nil {
+					t.Fatal(err)
+				}
+				state, err := q.State(t.Context())
+				if err != nil || state.First != 1 || state.Last != 6 || state.Frames != 6 {
+					t.Errorf("it holds %+v, %v", state, err)
+				}
+				q.Close()
+				if kept := quarantined(t, dir); left != nil && kept[string(left)] == "" {
+					t.Errorf("kept are %v", slices.Collect(maps.Values(kept)))
+				}
+				if damage, err := descriptionDamage(filepath.Dir(name)); damage != "" || err != nil {
+					t.Errorf("after that %q, %v", damage, err)
+				}
+			})
+		}
+	}
+}
+
+// Before a stream of frames is deleted, or made over blocks that the server does not open, its blocks
+// go to the quarantine, where Rescue finds all frames.
+func TestBlocksAreKept(t *testing.T) {
+	for name, before := range map[string]func(dir string) error{
+		"older than the store": func(string) error { return nil },
+		"no JSON": func(dir string) error {
+			return errors.Join(os.WriteFile(filepath.Join(dir, "meta.inf"), []byte("["), 0o600), os.WriteFile(filepath.Join(dir, "meta.sum"), descriptionSum(Stream, []byte("[")), 0o600))
+		},
+		"encrypted": func(dir string) error {
+			return errors.Join(os.Remove(filepath.Join(dir, "meta.sum")), os.WriteFile(filepath.Join(dir, "meta.key"), []byte("key"), 0o600))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, blocks := written(t, false)
+			want, err := os.ReadFile(blocks[0])
+			if err == nil {
+				err = before(filepath.Dir(filepath.Dir(blocks[0])))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			q, err := Open(t.Context(), Options{Dir: dir, FirstSequence: 100})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := q.Publish(t.Context(), Frame{Body: []byte("later")}); err != nil {
+				t.Error(err)
+			}
+			state, err := q.State(t.Context())
+			if err != nil || state.First != 100 || state.Last != 100 {
+				t.Errorf("it holds %+v, %v", state, err)
+			}
+			q.Close()
+			kept, found := quarantined(t, dir)[string(want)], 0
+			damaged, err := Rescue(kept, want, func(Rescued) error { found++; return nil })
+			if damaged != 0 || found != 6 || err != nil {
+				t.Errorf("of %q are rescued %d frames, %d damaged, %v", kept, found, damaged, err)
+			}
+		})
+	}
+}
+
+// A record that does not verify costs no other one of its block.
+func TestSoundRecords(t *testing.T) {
+	_, blocks := written(t, false)
+	whole, err := os.ReadFile(blocks[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	index, err := strconv.ParseUint(strings.TrimSuffix(filepath.Base(blocks[0]), ".blk"), 10, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newBlockReader(Stream, uint32(index), []string{subject})
+	var ends []int
+	if err := r.walk(whole, func(at int, x blockRecord) { ends = append(ends, at+x.size) }); err != nil {
+		t.Fatal(err)
+	}
+	begin := 0
+	for i, end := range ends {
+		for at := begin; at < end; at++ {
+			b := bytes.Clone(whole)
+			b[at] ^= 4
+			if got := r.sound(b); !bytes.Equal(got, slices.Concat(whole[:begin], whole[end:])) {
+				t.Fatalf("with byte %d of record %d changed %d bytes are left", at-begin, i, len(got))
+			}
+		}
+		begin = end
+	}
+	if got := r.sound(whole); !bytes.Equal(got, whole) {
+		t.Error("a whole block changes")
 	}
 }

@@ -24,7 +24,8 @@ import (
 // the newest message alone is kept: that an act has begun is written before it,
 // and its end takes the place of that. So no act leaves no trace.
 const (
-	trailName    = "EYE_AUDIT"
+	// TrailStream is the name of that stream.
+	TrailStream  = "EYE_AUDIT"
 	trailSubject = "eye.audit."
 	// TrailBytes bounds the trail, beside the bucket and within the queue's
 	// reserve for metadata. Beyond, the oldest entries are given up.
@@ -92,16 +93,12 @@ type Trail struct {
 func openTrail(ctx context.Context, js jetstream.JetStream, opts Options) (*Trail, error) {
 	asking, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
-	stream, err := js.Stream(asking, trailName)
+	stream, err := js.Stream(asking, TrailStream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		stream, err = js.CreateStream(asking, jetstream.StreamConfig{
-			Name: trailName, Subjects: []string{trailSubject + "*"}, Storage: jetstream.FileStorage,
-			Discard: jetstream.DiscardOld, MaxBytes: opts.TrailBytes, MaxMsgsPerSubject: 1,
-			AllowDirect: true, Replicas: max(opts.Replicas, 1), Duplicates: time.Second,
-		})
+		stream, err = js.CreateStream(asking, trailConfig(opts))
 	}
 	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another node made it
-		stream, err = js.Stream(asking, trailName)
+		stream, err = js.Stream(asking, TrailStream)
 	}
 	if err != nil {
 		return nil, err
@@ -112,6 +109,14 @@ func openTrail(ctx context.Context, js jetstream.JetStream, opts Options) (*Trai
 	}
 	t.empty = stream.CachedInfo().State.LastSeq == 0 && !t.takenOver
 	return t, nil
+}
+
+func trailConfig(opts Options) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name: TrailStream, Subjects: []string{trailSubject + "*"}, Storage: jetstream.FileStorage,
+		Discard: jetstream.DiscardOld, MaxBytes: opts.TrailBytes, MaxMsgsPerSubject: 1,
+		AllowDirect: true, Replicas: max(opts.Replicas, 1), Duplicates: time.Second,
+	}
 }
 
 // beginTrail writes the first entry. lost says that there were earlier ones, which is told before:
@@ -206,7 +211,7 @@ func (t *Trail) write(ctx context.Context, e Entry) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
-	if _, err := t.js.Publish(ctx, trailSubject+e.ID.String(), b, jetstream.WithExpectStream(trailName)); err != nil {
+	if _, err := t.js.Publish(ctx, trailSubject+e.ID.String(), b, jetstream.WithExpectStream(TrailStream)); err != nil {
 		return fmt.Errorf("write down %s: %w: %w", e.Act, ErrUnavailable, err)
 	}
 	return nil

@@ -115,6 +115,11 @@ func CheckCopy(dir string) error {
 const wayOn = "Put the metadata.json of a backup there (`eye backup extract BACKUP metadata.json FILE`), and revoke again what was revoked since; " +
 	"or, to begin without applications and keys, run `eye store recover --forget-metadata --yes`"
 
+func unanswered(dir string, err error) error {
+	return fmt.Errorf("the queue did not deliver the metadata in time, as when it is damaged or its disk is slow: %w. Start again; if it stays so, move the folder %s away: "+
+		"the metadata is made again from its copy %s", err, bucketDir(dir), filepath.Join(dir, metadataName))
+}
+
 func lostError(name string) error {
 	return fmt.Errorf("the metadata is lost: neither the queue has the applications, keys and event types, nor is there their copy %s; nothing was changed. "+
 		"Put the folder queue or that file back if it was moved. %s", name, wayOn)

@@ -1,6 +1,7 @@
 package registry_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -150,5 +151,48 @@ func TestForgetting(t *testing.T) {
 	page, err := r.Trail().Page(t.Context(), registry.TrailQuery{Act: "firstStart", Limit: 10})
 	if err != nil || len(page.Entries) != 2 || string(page.Entries[0].Detail["metadata"]) != `"forgotten"` {
 		t.Errorf("the trail has %+v, %v", page.Entries, err)
+	}
+}
+
+// A server that never delivers a record, as JetStream does when the length of its header is damaged,
+// does not keep a start waiting: it ends with what to do.
+func TestMetadataIsNotDelivered(t *testing.T) {
+	store, dir := t.TempDir(), t.TempDir()
+	n, stop := newNode(t, store)
+	open(t, n.js, dir).Close()
+	stop()
+	bucket := filepath.Join("jetstream", "$G", "streams", "KV_EYE_METADATA")
+	block := filepath.Join(store, bucket, "msgs", "1.blk")
+	b := []byte(read(t, block))
+	b[22+int(b[20])+1] ^= 4 // of the first record
+	if err := errors.Join(os.WriteFile(block, b, 0o600), os.Remove(filepath.Join(filepath.Dir(block), "index.db"))); err != nil {
+		t.Fatal(err)
+	}
+	js, _ := jetStream(t, store)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	_, err := registry.Open(ctx, js, registry.Options{Dir: dir, Begun: true})
+	if err == nil || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "move the folder "+filepath.Join(dir, "queue", bucket)+" away") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Streams describes what Open makes.
+func TestStreams(t *testing.T) {
+	js, _ := jetStream(t, t.TempDir())
+	open(t, js, t.TempDir())
+	described, _ := jetStream(t, t.TempDir())
+	for _, want := range registry.Streams(registry.Options{}) {
+		made, err := js.Stream(t.Context(), want.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := described.CreateStream(t.Context(), want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(made.CachedInfo().Config, again.CachedInfo().Config); diff != "" {
+			t.Error(diff)
+		}
 	}
 }

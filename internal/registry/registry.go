@@ -7,6 +7,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -133,14 +134,9 @@ const DefaultApp = "default"
 //
 // The registry must be closed before the server behind js is.
 func Open(ctx context.Context, js jetstream.JetStream, opts Options) (*Registry, error) {
+	opts = opts.withDefaults()
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
-	}
-	if opts.MaxBytes <= 0 {
-		opts.MaxBytes = defaultMaxBytes
-	}
-	if opts.TrailBytes <= 0 {
-		opts.TrailBytes = TrailBytes
 	}
 	if opts.KeepInterval <= 0 {
 		opts.KeepInterval = time.Minute
@@ -159,7 +155,9 @@ func Open(ctx context.Context, js jetstream.JetStream, opts Options) (*Registry,
 	}
 	reading, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	if err := r.startWatch(reading); err != nil {
+	if err := r.startWatch(reading); errors.Is(err, context.DeadlineExceeded) {
+		return nil, unanswered(opts.Dir, err)
+	} else if err != nil {
 		return nil, fmt.Errorf("read metadata: %w", err)
 	}
 	if err := r.begin(ctx); err != nil {
@@ -167,6 +165,23 @@ func Open(ctx context.Context, js jetstream.JetStream, opts Options) (*Registry,
 		return nil, err
 	}
 	return r, nil
+}
+
+func (o Options) withDefaults() Options {
+	o.MaxBytes = cmp.Or(max(o.MaxBytes, 0), defaultMaxBytes)
+	o.TrailBytes = cmp.Or(max(o.TrailBytes, 0), TrailBytes)
+	return o
+}
+
+// Streams returns what the streams are that Open makes with the options.
+func Streams(opts Options) []jetstream.StreamConfig {
+	opts = opts.withDefaults()
+	bucket := jetstream.StreamConfig{ // as CreateKeyValue makes it
+		Name: Stream, Subjects: []string{"$KV." + bucketName + ".>"}, Storage: jetstream.FileStorage,
+		Discard: jetstream.DiscardNew, MaxBytes: opts.MaxBytes, MaxMsgs: -1, MaxMsgSize: -1, MaxMsgsPerSubject: 1, MaxConsumers: -1,
+		AllowRollup: true, DenyDelete: true, AllowDirect: true, Replicas: max(opts.Replicas, 1), Duplicates: 2 * time.Minute,
+	}
+	return []jetstream.StreamConfig{bucket, trailConfig(opts)}
 }
 
 // begin makes a registry of what was read. It changes nothing when a newer version wrote it, or
