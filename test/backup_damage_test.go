@@ -108,7 +108,7 @@ func TestBackupOfAnotherServerIsRefused(t *testing.T) {
 	refused := func(s *server, want string) {
 		t.Helper()
 		before := listed(t, dir)
-		if out := s.beside(1, "backup", dir); !strings.Contains(out, want) || !strings.Contains(out, "it stays as it is: give another folder") {
+		if out := s.beside(1, "backup", dir); !strings.Contains(out, want) || !strings.Contains(out, "stays as it is: give another folder") {
 			t.Errorf("it says %s", out)
 		}
 		if code, out := runEye(t, nil, "backup", "verify", dir); code != 0 {
@@ -125,7 +125,7 @@ func TestBackupOfAnotherServerIsRefused(t *testing.T) {
 	refused(other, "is of another data directory")
 	r := s.restored(old)
 	r.post(numbered(100, 110))
-	refused(r, "goes up to frame 2, of which the server, which was restored or recovered since, has those up to 1 alone")
+	refused(r, "goes up to frame 2; the server was restored or recovered since and has frames only up to 1;")
 	r.beside(0, "backup", old)
 	again := s.restored(dir)
 	again.post(numbered(100, 110))

@@ -81,6 +81,13 @@ func TestRescueAfterAnErasure(t *testing.T) {
 		t.Errorf("the answer is %s", a.body)
 	}
 	s.must(s.call("GET", "/v1/events/e5", s.read, ""), 404)
+	if got := s.reasons(); !strings.Contains(got, "are lost: files of") || !strings.Contains(got, "eye store rescue FILE") {
+		t.Errorf("with a file in quarantine /readyz tells %s", got)
+	}
+	s.beside(0, "erase", "--session", "s", "--quarantine")
+	if got := s.reasons(); !strings.Contains(got, "are lost: files of") || strings.Contains(got, "rescue") {
+		t.Errorf("without a file in quarantine /readyz tells %s", got)
+	}
 }
 
 // Without a server the command does the same under the lock.

@@ -235,21 +235,21 @@ func (e *eraser) begin(ctx context.Context, bury burial) (at event.Micros, ids [
 }
 
 // unsearched tells what an erasure does not look into.
-func (e *eraser) unsearched() ([]httpapi.Unsearched, error) {
+func (e *eraser) unsearched() ([]httpapi.PutAside, error) {
 	if err := e.store.PutStraysAside(); err != nil { // nothing searches them where they are
 		return nil, err
 	}
-	var list []httpapi.Unsearched
+	var list []httpapi.PutAside
 	for _, q := range e.quarantines() {
 		u, err := durable.UsageOf(q.dir)
 		if err != nil {
 			return nil, err
 		}
 		if u.Files > 0 {
-			list = append(list, httpapi.Unsearched{Where: q.where, Files: u.Files, Bytes: u.Bytes})
+			list = append(list, httpapi.PutAside{Where: q.where, Files: u.Files, Bytes: u.Bytes})
 		}
 	}
-	unusable := httpapi.Unsearched{Where: "replays"}
+	unusable := httpapi.PutAside{Where: "replays"}
 	for _, file := range e.replays.Unusable() {
 		if info, err := os.Stat(file); err == nil {
 			unusable.Files++
@@ -288,13 +288,17 @@ func (e *eraser) Collect(to chan<- prometheus.Metric) {
 }
 
 // emptyQuarantine deletes what is quarantined in store and queue, files of segments that nothing
-// names, and files of replays that cannot be used.
-func (e *eraser) emptyQuarantine(context.Context) error {
-	err := errors.Join(e.store.PutStraysAside(), e.replays.RemoveUnusable())
+// names, and files of replays that cannot be used. It returns what there was.
+func (e *eraser) emptyQuarantine(context.Context) ([]httpapi.PutAside, error) {
+	there, err := e.unsearched()
+	if err != nil {
+		return nil, err
+	}
+	err = e.replays.RemoveUnusable()
 	for _, q := range e.quarantines() {
 		err = errors.Join(err, durable.Empty(q.dir))
 	}
-	return err
+	return there, err
 }
 
 // join returns the next pass.
@@ -589,6 +593,11 @@ func newEraseCommand(s streams) *cobra.Command {
 					t.row(a.App, strconv.FormatInt(a.Events, 10), strconv.FormatInt(a.Rejections, 10))
 				}
 				if err := t.flush(); err != nil {
+					return err
+				}
+			}
+			for _, d := range answer.Deleted {
+				if err := f.say("deleted from %s: %s, %s", d.Where, plural.Count(d.Files, "file"), sizeText(d.Bytes))(nil); err != nil {
 					return err
 				}
 			}

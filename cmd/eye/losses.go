@@ -44,7 +44,7 @@ func (s *server) reconcile(ctx context.Context) error {
 	}
 	if got := s.queue.Record(); got != record || damage != "" {
 		if err := s.store.Confirmed(since, got); err != nil { // a full disk must not keep anyone from reading
-			s.log.Warn("it is not kept that there is a record of what was acknowledged; that it is missing would not be noticed", "error", err)
+			s.log.Warn("the store could not note that there is a record of acknowledged events: if that record went missing, it would not be noticed", "error", err)
 		}
 	}
 	state, err := s.queue.State(ctx)
@@ -160,11 +160,19 @@ func (s *server) lost(l queue.Loss) {
 	}
 	text := fmt.Sprintf("%s (%s) %s %s lost: files of the queue or the store are damaged, missing or out of date",
 		plural.Count(l.Events(), "acknowledged event"), strings.Join(apps, ", "), frames, verb)
-	if u, err := durable.UsageOf(s.queue.QuarantineDir()); err == nil && u.Files > 0 {
-		text += ". If queue/quarantine holds a copy, `eye store rescue FILE` may bring some back"
+	if s.mayRescue() {
+		text += rescueAdvice
 	}
 	s.log.Error("acknowledged events are lost", "first_frame", l.First, "last_frame", l.Last, "events", l.Events(), "apps", apps)
 	s.note(text)
+}
+
+// rescueAdvice goes on with what is told of lost events while there is something in quarantine.
+const rescueAdvice = ". If queue/quarantine holds a copy, `eye store rescue FILE` may bring some back"
+
+func (s *server) mayRescue() bool {
+	u, err := durable.UsageOf(s.queue.QuarantineDir())
+	return err == nil && u.Files > 0
 }
 
 // acknowledge drops what is told of losses and of damaged segments, and returns it. Lost frames are
@@ -187,7 +195,11 @@ func (s *server) acknowledge(ctx context.Context) ([]string, error) {
 // notices tells what the operator should know while all works.
 func (s *server) notices() []string {
 	var list []string
+	rescue := s.mayRescue()
 	for _, text := range s.running.list() {
+		if !rescue { // it was deleted since
+			text = strings.Replace(text, rescueAdvice, "", 1)
+		}
 		list = append(list, text+"; `eye store acknowledge` ends this message")
 	}
 	if err := s.stalled(); err != nil {

@@ -86,7 +86,7 @@ func beginRunning(dir string, killed bool, log *slog.Logger) (*running, error) {
 	if moveErr != nil {
 		return nil, fmt.Errorf("%s cannot be read (%w) and cannot be moved away: %w", r.path, err, moveErr)
 	}
-	log.Error("what was told of losses before may be gone: its file is damaged and was moved to the quarantine", "file", r.path, "moved_to", moved, "error", err)
+	log.Error("earlier reports of losses may be gone: their file is damaged and was moved to the quarantine", "file", r.path, "moved_to", moved, "error", err)
 	r.notes = []string{r.path + " was damaged: reports of earlier losses may be gone with it; see the log and `eye books`"}
 	if err := r.mark(); err != nil { // as in connect; without the file a next start would take the last end for an ordered one
 		log.Warn("the data directory is not marked as used; damage by an unordered end may not be looked for", "error", err)

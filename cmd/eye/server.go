@@ -161,7 +161,7 @@ func (s *server) open(ctx context.Context) (err error) {
 					"A copy of the file is in queue/quarantine, and a backup has the trail of its time")
 			case stream == queue.Stream && s.running.unrecorded:
 				s.note("a file of the queue is damaged, and there is no record of what it held: acknowledged events may be lost, " +
-					"and the books do not count them. A copy of the file is in queue/quarantine; `eye store rescue FILE` may bring some back")
+					"and the books do not count them" + rescueAdvice)
 			}
 			return nil
 		},

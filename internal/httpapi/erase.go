@@ -25,14 +25,14 @@ func erasureRoutes() []route {
 type Erasure struct {
 	ErasedAt   event.Micros
 	Apps       []ErasedApp
-	Unsearched []Unsearched
+	Unsearched []PutAside
 	// Sessionless counts the rejections that have no session, which the erasure of a session does
 	// not search.
 	Sessionless int64
 }
 
-// Unsearched is a place that an erasure does not look into.
-type Unsearched struct {
+// PutAside are files that were put aside in a place, into which an erasure does not look.
+type PutAside struct {
 	Where string `json:"where" enum:"store/quarantine,queue/quarantine,replays" doc:"the folder in the data directory"`
 	Files int    `json:"files"`
 	Bytes int64  `json:"bytes"`
@@ -40,10 +40,11 @@ type Unsearched struct {
 
 // ErasureAnswer reports an erasure.
 type ErasureAnswer struct {
-	SessionID  string       `json:"session_id"`
-	ErasedAt   string       `json:"erased_at" format:"date-time"`
-	Apps       []ErasedApp  `json:"apps"`
-	Unsearched []Unsearched `json:"unsearched" doc:"where files lie that were put aside because they are damaged or no manifest names them; quarantine=1 deletes them"`
+	SessionID  string      `json:"session_id"`
+	ErasedAt   string      `json:"erased_at" format:"date-time"`
+	Apps       []ErasedApp `json:"apps"`
+	Unsearched []PutAside  `json:"unsearched" doc:"where files lie that were put aside because they are damaged or no manifest names them; quarantine=1 deletes them"`
+	Deleted    []PutAside  `json:"deleted,omitempty" doc:"with quarantine=1, what was deleted of such files"`
 
 	Sessionless int64 `json:"rejections_without_session" doc:"rejections that stay, because what was sent could not be read as far as a session; it may name the session all the same"`
 }
@@ -79,10 +80,13 @@ func (s *Server) eraseSession(c *call) error {
 			return problemf(http.StatusNotFound, "there is no application %.80q", app)
 		}
 	}
+	var deleted []PutAside
 	if quarantine == "1" {
-		if err := s.opts.EmptyQuarantine(c.ctx()); err != nil {
+		var err error
+		if deleted, err = s.opts.EmptyQuarantine(c.ctx()); err != nil {
 			return err
 		}
+		s.forgetReadiness() // what it advises may be gone
 	}
 	// It is finished also when the caller is gone.
 	done, err := s.opts.Erase(context.WithoutCancel(c.ctx()), apps, session)
@@ -93,7 +97,7 @@ func (s *Server) eraseSession(c *call) error {
 		done.Apps = []ErasedApp{}
 	}
 	if done.Unsearched == nil {
-		done.Unsearched = []Unsearched{}
+		done.Unsearched = []PutAside{}
 	}
-	return writeJSON(c.w, http.StatusOK, ErasureAnswer{session, done.ErasedAt.String(), done.Apps, done.Unsearched, done.Sessionless})
+	return writeJSON(c.w, http.StatusOK, ErasureAnswer{session, done.ErasedAt.String(), done.Apps, done.Unsearched, deleted, done.Sessionless})
 }

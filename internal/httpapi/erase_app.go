@@ -11,8 +11,8 @@ import (
 // AppErasure reports the erasure of an application.
 type AppErasure struct {
 	ErasedApp
-	ErasedAt   string       `json:"erased_at" format:"date-time"`
-	Unsearched []Unsearched `json:"unsearched" doc:"where files lie that were put aside as damaged"`
+	ErasedAt   string     `json:"erased_at" format:"date-time"`
+	Unsearched []PutAside `json:"unsearched" doc:"where files lie that were put aside as damaged"`
 }
 
 func (s *Server) deleteApp(c *call) error {
@@ -93,7 +93,7 @@ func (s *Server) eraseApp(c *call, a registry.App) error {
 	s.forgetApp(a.Name)
 	answer := AppErasure{ErasedApp: ErasedApp{App: a.Name}, ErasedAt: done.ErasedAt.String(), Unsearched: done.Unsearched}
 	if answer.Unsearched == nil {
-		answer.Unsearched = []Unsearched{}
+		answer.Unsearched = []PutAside{}
 	}
 	for _, x := range done.Apps {
 		if x.App == a.Name { // others are of erasures that were left over

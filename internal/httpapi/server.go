@@ -76,8 +76,9 @@ type Options struct {
 	Rescue func(ctx context.Context, file string) (RescueAnswer, error)
 	// Erase erases a session from applications; nil where that is not possible.
 	Erase func(ctx context.Context, apps []string, session string) (Erasure, error)
-	// EmptyQuarantine deletes all files that were put aside as damaged. It may be nil.
-	EmptyQuarantine func(context.Context) error
+	// EmptyQuarantine deletes all files that were put aside as damaged, and returns what there was.
+	// It may be nil.
+	EmptyQuarantine func(context.Context) ([]PutAside, error)
 	// EraseApp erases all that an application sent, which takes nothing any more,
 	// and then deletes it; nil where that is not possible.
 	EraseApp func(ctx context.Context, app registry.App) (Erasure, error)

@@ -121,7 +121,7 @@ func unanswered(dir string, err error) error {
 }
 
 func lostError(name string) error {
-	return fmt.Errorf("the metadata is lost: neither the queue has the applications, keys and event types, nor is there their copy %s; nothing was changed. "+
+	return fmt.Errorf("the metadata is lost: neither the queue nor %s has the applications, keys and event types; nothing was changed. "+
 		"Put the folder queue or that file back if it was moved. %s", name, wayOn)
 }
 

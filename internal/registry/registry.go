@@ -301,7 +301,7 @@ func (r *Registry) keepTrail(ctx context.Context) {
 		return s, nil
 	})
 	if err != nil {
-		r.log.Warn("it is not kept that there is an audit trail; that it is missing would not be noticed", "error", err)
+		r.log.Warn("the queue could not note that there is an audit trail: if the trail went missing, it would not be noticed", "error", err)
 	}
 }
 
