@@ -294,8 +294,16 @@ func TestInterruptedBackupGoesOn(t *testing.T) {
 	_ = os.Remove(names[3])
 	code, out := runEye(t, nil, "backup", "verify", dir)
 	lines := strings.Split(strings.TrimSpace(out), "\n")
-	if code != 1 || len(lines) != 2 || !strings.Contains(lines[0], filepath.Base(names[0])+" ") || !strings.HasSuffix(lines[1], filepath.Base(names[3])+" is missing") {
+	if code != 1 || len(lines) != 3 || !strings.Contains(lines[1], filepath.Base(names[0])+" ") || !strings.HasSuffix(lines[2], filepath.Base(names[3])+" is missing") {
 		t.Errorf("verify of damage ended with %d:\n%s", code, out)
+	}
+	advice := "`eye backup --verify " + dir + "`"
+	if !strings.Contains(lines[0], advice) {
+		t.Errorf("it does not advise %s:\n%s", advice, out)
+	}
+	to := filepath.Join(t.TempDir(), "new")
+	if code, out := runEye(t, nil, "restore", dir, "--data", to); code != 1 || !strings.Contains(out, advice) || !strings.Contains(out, "remove "+to+" before you restore again") {
+		t.Errorf("restore of damage ended with %d:\n%s", code, out)
 	}
 }
 

@@ -303,6 +303,11 @@ func (w *watched) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// copyAgain says what to do about damaged files of a backup.
+func copyAgain(dir string) string {
+	return fmt.Sprintf("`eye backup --verify %s` copies damaged files again, where the server runs that still has them", shellWord(dir))
+}
+
 // newBackupVerifyCommand returns `eye backup verify`.
 func newBackupVerifyCommand(s streams, f *clientFlags) *cobra.Command {
 	cmd := &cobra.Command{
@@ -319,6 +324,9 @@ func newBackupVerifyCommand(s streams, f *clientFlags) *cobra.Command {
 		bar.close()
 		if err != nil {
 			return err
+		}
+		if len(faults) > 0 {
+			_, _ = fmt.Fprintln(s.err, "eye: "+copyAgain(got[0]))
 		}
 		found := make([]fault, 0, len(faults))
 		for _, one := range faults {

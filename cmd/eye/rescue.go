@@ -252,6 +252,9 @@ func (f *clientFlags) rescue(cmd *cobra.Command, file string) error {
 		if file != name && !sameFile(file, inside) {
 			return usagef("%s is not in %s; copy it there first", file, filepath.Dir(inside))
 		}
+		if _, err := os.Stat(filepath.Join(data, "queue")); err != nil { // the lock would make the directory
+			return fmt.Errorf("there is no queue in %s: give the data directory of a server with --data", data)
+		}
 		unlock, err := lockDir(data)
 		if err == nil {
 			unlock()
@@ -273,9 +276,6 @@ func sameFile(a, b string) bool {
 
 // rescueAlone opens the data directory as a server does, without serving.
 func (f *clientFlags) rescueAlone(ctx context.Context, data, file string, tell func([]byte) error) error {
-	if _, err := os.Stat(filepath.Join(data, "queue")); err != nil {
-		return fmt.Errorf("there is no queue in %s: give the data directory of a server with --data", data)
-	}
 	settings := pflag.NewFlagSet("serve", pflag.ContinueOnError)
 	addServeFlags(settings)
 	if err := settings.Set("data", data); err != nil {

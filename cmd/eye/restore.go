@@ -67,6 +67,9 @@ func restore(ctx context.Context, s streams, printKeys bool, opts backup.Restore
 	opts.Progress, opts.Logger = bar, newLogger(s.err, slog.LevelWarn, dataFlag(opts.To))
 	done, err := backup.Restore(ctx, opts)
 	bar.close()
+	if errors.Is(err, backup.ErrContent) {
+		err = fmt.Errorf("%w; %s", err, copyAgain(opts.From))
+	}
 	if err != nil {
 		return err
 	}

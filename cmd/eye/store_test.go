@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"errors"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -29,5 +31,15 @@ func TestCompactPrintsJSON(t *testing.T) {
 	code := run([]string{"store", "compact", "--json", "--data", data}, strings.NewReader(""), &out, &errOut)
 	if want := `{"segments_before":0,"segments_after":0}` + "\n"; code != 0 || out.String() != want || errOut.Len() > 0 {
 		t.Errorf("got %d, %q, %q; want %q", code, out.String(), errOut.String(), want)
+	}
+}
+
+// Where there is no queue, a rescue says so and makes nothing.
+func TestRescueMakesNoFolder(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "none")
+	var out, errOut bytes.Buffer
+	code := run([]string{"store", "rescue", "x", "--data", data}, strings.NewReader(""), &out, &errOut)
+	if _, err := os.Stat(data); code != 1 || !errors.Is(err, fs.ErrNotExist) || !strings.Contains(errOut.String(), "there is no queue in "+data) {
+		t.Errorf("got %d, %q; the folder: %v", code, errOut.String(), err)
 	}
 }

@@ -64,10 +64,15 @@ func Restore(ctx context.Context, opts RestoreOptions) (done Restored, err error
 	if opts.Progress == nil {
 		opts.Progress = io.Discard
 	}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("restore: %w; remove %s before you restore again", err, opts.To)
+		}
+	}()
 	r := restoring{opts, done.Index, given.Document}
 	for _, step := range []func(context.Context) error{r.files, r.frames, r.tombstones} {
 		if err := step(ctx); err != nil {
-			return done, fmt.Errorf("restore: %w", err)
+			return done, err
 		}
 	}
 	if opts.Finish != nil {
@@ -76,7 +81,7 @@ func Restore(ctx context.Context, opts RestoreOptions) (done Restored, err error
 		}
 	}
 	if err := errors.Join(durable.SyncDir(opts.To), os.Remove(filepath.Join(opts.To, markName)), durable.SyncDir(opts.To)); err != nil {
-		return done, fmt.Errorf("restore: %w", err)
+		return done, err
 	}
 	return done, nil
 }
@@ -142,6 +147,9 @@ func (r *restoring) files(ctx context.Context) error {
 // read gives the content of a file, and fails when that is not what the index says.
 func (r *restoring) read(f File, do func(io.Reader) error) error {
 	in, err := os.Open(filepath.Join(r.From, f.file()))
+	if errors.Is(err, os.ErrNotExist) {
+		err = fmt.Errorf("%w: the file is missing", ErrContent)
+	}
 	if err == nil {
 		err = do(io.TeeReader(newChecked(in, f), r.Progress))
 		err = errors.Join(err, in.Close())

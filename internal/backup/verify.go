@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // Fault is something that is wrong with a backup.
@@ -55,7 +56,7 @@ func verifyFile(dir string, x Index, f File, progress io.Writer) (faults []strin
 		faults = verifyFrames(x, content)
 	}
 	if _, err := io.Copy(io.Discard, content); errors.Is(err, ErrContent) {
-		return []string{err.Error()} // the frames suffer from it
+		return []string{strings.TrimPrefix(err.Error(), "the content ")} // the frames suffer from it
 	} else if err != nil {
 		return []string{"cannot be read: " + err.Error()}
 	}
@@ -73,10 +74,10 @@ func verifyFrames(x Index, in io.Reader) (faults []string) {
 		case err != nil:
 			return append(faults, fmt.Sprintf("cannot be read after frame %d: %v", t.last, err))
 		case r.Sequence <= x.Flushed || r.Sequence > x.Last:
-			faults = append(faults, fmt.Sprintf("frame %d is not one of %d to %d", r.Sequence, x.Flushed+1, x.Last))
+			faults = append(faults, fmt.Sprintf("has frame %d, which is not one of %d to %d", r.Sequence, x.Flushed+1, x.Last))
 		}
 		if err := r.Check(); err != nil {
-			faults = append(faults, fmt.Sprintf("%v; it was so when it was copied, and its events will be counted as lost", err))
+			faults = append(faults, fmt.Sprintf("has a damaged frame: %v; it was so when it was copied, and its events will be counted as lost", err))
 		}
 	}
 }
