@@ -601,7 +601,7 @@ func newEraseCommand(s streams) *cobra.Command {
 					return err
 				}
 			}
-			if err := f.tellUnsearched(answer, *apps); err != nil {
+			if err := f.tellUnsearched(answer, *session, *apps); err != nil {
 				return err
 			}
 			if len(answer.Apps) == 0 {
@@ -615,8 +615,8 @@ func newEraseCommand(s streams) *cobra.Command {
 }
 
 // tellUnsearched says what an erasure in some applications did not look into.
-func (f *clientFlags) tellUnsearched(answer httpapi.ErasureAnswer, apps []string) error {
-	again := []string{"eye erase", f.where(), "--session", shellWord(answer.SessionID)}
+func (f *clientFlags) tellUnsearched(answer httpapi.ErasureAnswer, session string, apps []string) error {
+	again := []string{"eye erase", f.where(), "--session", shellWord(session)}
 	for _, app := range apps {
 		again = append(again, "--app", shellWord(app))
 	}
