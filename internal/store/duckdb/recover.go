@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"theeye/internal/durable"
@@ -85,16 +86,16 @@ func tombstonesError(err error) error {
 
 // command is the command with these options and one flag more, as it stands in advice.
 func (o RecoverOptions) command(flag string) string {
-	text := "`eye store recover"
+	words := []string{"eye store recover"}
 	for _, f := range []struct {
 		set  bool
 		flag string
 	}{{o.Empty, "--empty"}, {o.KeepTombstones, "--keep-tombstones"}, {o.ForgetTombstones, "--forget-tombstones"}} {
 		if f.set {
-			text += " " + f.flag
+			words = append(words, f.flag)
 		}
 	}
-	return text + " " + flag + "`"
+	return "`" + strings.Join(append(words, flag), " ") + "`"
 }
 
 // PlanRecovery finds out what can be brought back. It changes nothing.
