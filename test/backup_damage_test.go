@@ -125,7 +125,7 @@ func TestBackupOfAnotherServerIsRefused(t *testing.T) {
 	refused(other, "is of another data directory")
 	r := s.restored(old)
 	r.post(numbered(100, 110))
-	refused(r, "goes up to frame 2; the server was restored or recovered since and has frames only up to 1;")
+	refused(r, "goes up to frame 2, and the server, which was restored or recovered since, has frames only up to 1;")
 	r.beside(0, "backup", old)
 	again := s.restored(dir)
 	again.post(numbered(100, 110))

@@ -274,7 +274,9 @@ func (q *Queue) State(ctx context.Context) (State, error) {
 		First: info.State.FirstSeq, Last: info.State.LastSeq,
 		Frames: info.State.Msgs, Bytes: info.State.Bytes, Quota: q.opts.MaxBytes, Newest: info.State.LastTime,
 	}
-	if s.Frames > 0 {
+	if s.Frames == 0 {
+		s.First = s.Last + 1 // the server says 0 of a stream that it found without any block's content
+	} else {
 		s.Oldest = info.State.FirstTime
 	}
 	return s, nil

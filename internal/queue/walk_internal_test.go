@@ -369,6 +369,35 @@ func TestDescriptionIsWrittenAgain(t *testing.T) {
 	}
 }
 
+// A server that is killed while it makes the stream leaves an empty block, of which the pinned server
+// says that the first sequence is 0.
+func TestStreamThatHasJustBegun(t *testing.T) {
+	dir := t.TempDir()
+	opts := Options{Dir: filepath.Join(dir, "queue"), Confirmed: filepath.Join(dir, "confirmed")}
+	for range 2 {
+		q, err := Open(t.Context(), opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := q.Reconcile(t.Context(), 0, nil); err != nil {
+			t.Error(err)
+		}
+		if state, err := q.State(t.Context()); err != nil || state.First != 1 || state.Last != 0 || q.LastConfirmed() != 0 {
+			t.Errorf("the stream has %+v, %v, and %d is confirmed", state, err, q.LastConfirmed())
+		}
+		q.Close()
+		stream := filepath.Join(opts.Dir, "jetstream", "$G", "streams", Stream)
+		for _, file := range []string{filepath.Join(stream, "meta.sum"), filepath.Join(stream, "msgs"), opts.Confirmed} {
+			if err := os.RemoveAll(file); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := errors.Join(os.Mkdir(filepath.Join(stream, "msgs"), 0o700), os.WriteFile(filepath.Join(stream, "msgs", "1.blk"), nil, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // Before a stream of frames is deleted, or made over blocks that the server does not open, its blocks
 // go to the quarantine, where Rescue finds all frames.
 func TestBlocksAreKept(t *testing.T) {
