@@ -177,18 +177,14 @@ func (s *server) launched() (answers bool) {
 	if !s.listening() {
 		return false
 	}
-	ended := false
 	s.eventually("reading to work", func() bool {
-		select {
-		case <-s.exited:
-			ended = true
+		if !s.runs() {
 			return true
-		default:
 		}
 		a, err := s.try("GET", "/readyz", "", nil)
 		return err == nil && a.text("read") == "true"
 	})
-	return !ended
+	return s.runs()
 }
 
 // listening starts the process and reports when it listens, or that it has ended. Reading may not
@@ -197,13 +193,9 @@ func (s *server) listening() bool {
 	s.t.Helper()
 	_ = os.Remove(filepath.Join(s.data, "address"))
 	s.run()
-	ended := false
 	s.eventually("the server to write its address", func() bool {
-		select {
-		case <-s.exited:
-			ended = true
+		if !s.runs() {
 			return true
-		default:
 		}
 		b, err := os.ReadFile(filepath.Join(s.data, "address"))
 		s.url = "http://" + strings.TrimSpace(string(b))
@@ -212,7 +204,7 @@ func (s *server) listening() bool {
 		}
 		return err == nil
 	})
-	if ended {
+	if !s.runs() {
 		return false
 	}
 	b, err := os.ReadFile(filepath.Join(s.data, "admin.key"))

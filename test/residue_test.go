@@ -428,7 +428,7 @@ func TestErasureOfAStoreThatCannotWrite(t *testing.T) {
 		t.Errorf("the erasure was answered with %s", a.body)
 	}
 	s.eventually("the reason to be told", func() bool {
-		return strings.Contains(s.reasons(), "writing the store's files fails since")
+		return strings.Contains(s.reasons(), "writing the store's files has been failing since")
 	})
 	s.kill()
 	s.env = nil

@@ -104,9 +104,14 @@ func (e *eraser) erase(ctx context.Context, apps []string, session string) (http
 		return httpapi.Erasure{}, err
 	}
 	defer release()
-	return e.erased(ctx, func(at event.Micros, frame uint64) ([]string, error) { return e.store.Bury(buried, session, at, frame) }, func(one duckdb.Erased) bool {
-		return (one.Sessionless > 0 || one.SessionKey == e.store.Erasures().SessionKey(session)) && (apps == nil || slices.Contains(apps, one.App))
+	done, err := e.erased(ctx, func(at event.Micros, frame uint64) ([]string, error) { return e.store.Bury(buried, session, at, frame) }, func(one duckdb.Erased) bool {
+		return one.SessionKey == e.store.Erasures().SessionKey(session) && (apps == nil || slices.Contains(apps, one.App))
 	})
+	if err != nil {
+		return done, err
+	}
+	done.Sessionless, err = e.store.Sessionless(ctx, apps)
+	return done, err
 }
 
 // eraseApp erases all that an application sent, and then deletes it. The
@@ -131,7 +136,7 @@ func (e *eraser) eraseApp(ctx context.Context, app registry.App) (_ httpapi.Eras
 	done, err := e.erased(ctx, func(at event.Micros, _ uint64) ([]string, error) {
 		var frame uint64
 		var release func()
-		err := e.working(ctx, func(ctx context.Context) (err error) {
+		err := whileWorking(ctx, e.stalled, func(ctx context.Context) (err error) {
 			frame, release, err = e.boundary(ctx)
 			return err
 		})
@@ -145,17 +150,6 @@ func (e *eraser) eraseApp(ctx context.Context, app registry.App) (_ httpapi.Eras
 		return done, err
 	}
 	return done, e.apps.DeleteApp(ctx, app)
-}
-
-// working runs what waits for the store, and ends it when the store has stalled.
-func (e *eraser) working(ctx context.Context, work func(context.Context) error) error {
-	ctx, release := whileWorking(ctx, e.stalled)
-	defer release()
-	err := work(ctx)
-	if err != nil && ctx.Err() != nil {
-		err = context.Cause(ctx)
-	}
-	return err
 }
 
 // boundary returns a frame behind everything that is on its way to the queue now, and keeps replays
@@ -199,10 +193,6 @@ func (e *eraser) erased(ctx context.Context, bury burial, counts func(duckdb.Era
 	byApp := map[string]int{}
 	for _, one := range p.removed {
 		if !counts(one) {
-			continue
-		}
-		if one.Sessionless > 0 {
-			done.Sessionless += one.Sessionless
 			continue
 		}
 		i, ok := byApp[one.App]
@@ -355,7 +345,7 @@ func (e *eraser) run(ctx context.Context) error {
 		}
 		p := e.take()
 		if p.err = e.retrim(ctx); p.err == nil {
-			p.err = e.working(ctx, func(ctx context.Context) (err error) {
+			p.err = whileWorking(ctx, e.stalled, func(ctx context.Context) (err error) {
 				p.removed, err = e.pass(ctx)
 				return err
 			})
@@ -379,9 +369,9 @@ func (e *eraser) run(ctx context.Context) error {
 	}
 }
 
-// begun is nil when a pass was made for what the server before had not finished: until then what was
+// ready is nil when a pass was made for what the server before had not finished: until then what was
 // erased may be there, such as after a restore with later tombstones.
-func (e *eraser) begun() error {
+func (e *eraser) ready() error {
 	if e.left == 0 || e.tried.Load() {
 		return nil
 	}
@@ -391,8 +381,11 @@ func (e *eraser) begun() error {
 // notice tells of erasures that could not be finished, empty when there are none.
 func (e *eraser) notice() string {
 	err := e.failing.Err(0)
+	if err == nil {
+		return ""
+	}
 	n := len(e.store.Unfinished())
-	if err == nil || n == 0 {
+	if n == 0 {
 		return ""
 	}
 	text, _, _ := strings.Cut(err.Error(), "\n") // DuckDB goes on about settings

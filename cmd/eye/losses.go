@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -126,19 +127,18 @@ func (s *server) drainBefore(ctx context.Context, readable, last uint64) error {
 
 // storeUpTo lets worker and store work until a frame is stored.
 func (s *server) storeUpTo(ctx context.Context, frame uint64) error {
-	working, stop := whileWorking(ctx, s.stalled)
-	defer stop()
-	g, ctx := errgroup.WithContext(working)
-	g.Go(func() error { return s.store.Run(ctx) })
-	g.Go(func() error { return s.worker.Run(ctx) })
-	g.Go(func() error {
+	return whileWorking(ctx, s.stalled, func(ctx context.Context) error {
+		ctx, stop := context.WithCancel(ctx)
 		defer stop()
-		if err := s.live.WaitFor(ctx, frame); err != nil {
-			return context.Cause(working)
-		}
-		return nil
+		g, ctx := errgroup.WithContext(ctx)
+		g.Go(func() error { return s.store.Run(ctx) })
+		g.Go(func() error { return s.worker.Run(ctx) })
+		g.Go(func() error {
+			defer stop()
+			return s.live.WaitFor(ctx, frame)
+		})
+		return g.Wait()
 	})
-	return g.Wait()
 }
 
 // lost tells of acknowledged events that cannot be read any more.
@@ -195,9 +195,9 @@ func (s *server) acknowledge(ctx context.Context) ([]string, error) {
 // notices tells what the operator should know while all works.
 func (s *server) notices() []string {
 	var list []string
-	rescue := s.mayRescue()
+	mayRescue := sync.OnceValue(s.mayRescue)
 	for _, text := range s.running.list() {
-		if !rescue { // it was deleted since
+		if strings.Contains(text, rescueAdvice) && !mayRescue() { // it was deleted since
 			text = strings.Replace(text, rescueAdvice, "", 1)
 		}
 		list = append(list, text+"; `eye store acknowledge` ends this message")
@@ -209,7 +209,7 @@ func (s *server) notices() []string {
 		list = append(list, text)
 	}
 	if err := s.store.NotTidying(stallPatience); err != nil {
-		list = append(list, "store: merging segments and removing what has expired "+err.Error()+"; it is tried again")
+		list = append(list, "store: upkeep (merging segments, removing what has expired) "+err.Error()+"; it is tried again")
 	}
 	if reason := s.clock.Reason(); reason != "" && s.expires() {
 		list = append(list, "retention: "+reason)

@@ -385,7 +385,7 @@ func (s *server) caughtUp() error {
 	if at := s.live.Position(); at < s.backlog {
 		return fmt.Errorf("the store is being rebuilt from the queue: frame %d of %d; intake works meanwhile", at, s.backlog)
 	}
-	if err := s.eraser.begun(); err != nil {
+	if err := s.eraser.ready(); err != nil {
 		return err
 	}
 	return s.store.Complete()

@@ -31,10 +31,11 @@ func stalled(st *duckdb.Store, w *worker.Worker) func() error {
 	}
 }
 
-// whileWorking returns a context that ends with ctx, and when the store has stalled, which is then
-// its cause and a store.ErrUnavailable. release must be called.
-func whileWorking(ctx context.Context, stalled func() error) (_ context.Context, release func()) {
+// whileWorking runs work that waits for the store. Its context ends with ctx, and when the store has
+// stalled: the error is then why, and a store.ErrUnavailable.
+func whileWorking(ctx context.Context, stalled func() error, work func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	go func() {
 		for pause(ctx, stallPoll) == nil {
 			if err := stalled(); err != nil {
@@ -42,5 +43,9 @@ func whileWorking(ctx context.Context, stalled func() error) (_ context.Context,
 			}
 		}
 	}()
-	return ctx, func() { cancel(nil) }
+	err := work(ctx)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return err
 }

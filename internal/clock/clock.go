@@ -70,8 +70,8 @@ type state struct {
 func unknown() state { return state{Kept: time.Unix(0, 0).UTC(), System: time.Unix(0, 0).UTC()} }
 
 // Open reads the file of a clock. Without one the clock begins with Options.Newest.
-// When the file is damaged, or Newest lies in the future, nothing expires for AcceptAfter. A file of a newer version is an
-// error.
+// When the file is damaged, or Newest lies in the future, nothing expires for AcceptAfter.
+// A file of a newer version is an error.
 func Open(opts Options) (*Clock, error) {
 	if opts.System == nil {
 		opts.System = time.Now

@@ -135,15 +135,6 @@ const DefaultApp = "default"
 // The registry must be closed before the server behind js is.
 func Open(ctx context.Context, js jetstream.JetStream, opts Options) (*Registry, error) {
 	opts = opts.withDefaults()
-	if opts.Logger == nil {
-		opts.Logger = slog.New(slog.DiscardHandler)
-	}
-	if opts.KeepInterval <= 0 {
-		opts.KeepInterval = time.Minute
-	}
-	if opts.Note == nil {
-		opts.Note = func(string) {}
-	}
 	r := &Registry{opts: opts, log: opts.Logger, js: js, dirty: make(chan struct{}, 1), compiling: make(chan struct{}, maxCompiling)}
 	r.current.Store(newSnapshot())
 	if err := r.readAdminKey(); err != nil {
@@ -170,6 +161,13 @@ func Open(ctx context.Context, js jetstream.JetStream, opts Options) (*Registry,
 func (o Options) withDefaults() Options {
 	o.MaxBytes = cmp.Or(max(o.MaxBytes, 0), defaultMaxBytes)
 	o.TrailBytes = cmp.Or(max(o.TrailBytes, 0), TrailBytes)
+	o.KeepInterval = cmp.Or(max(o.KeepInterval, 0), time.Minute)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Note == nil {
+		o.Note = func(string) {}
+	}
 	return o
 }
 

@@ -34,5 +34,5 @@ func (f *Failing) Err(patience time.Duration) error {
 	if f.err == nil || time.Since(f.since) < patience {
 		return nil
 	}
-	return fmt.Errorf("fails since %s: %w", f.since.UTC().Format(time.RFC3339), f.err)
+	return fmt.Errorf("has been failing since %s: %w", f.since.UTC().Format(time.RFC3339), f.err)
 }

@@ -15,6 +15,7 @@ import (
 
 	"theeye/internal/erasure"
 	"theeye/internal/event"
+	"theeye/internal/query"
 	"theeye/internal/store"
 )
 
@@ -25,9 +26,6 @@ type Erased struct {
 	SessionKey string // erasure.Set.SessionKey of the session; empty for the whole application
 	Events     int64
 	Rejections int64
-	// Sessionless counts the rejections of the application in a segment that have no session, so
-	// that no erasure of one finds them. An entry that has it has nothing else.
-	Sessionless int64
 }
 
 // Bury begins the erasure of a session (S11) in one application, or in all with
@@ -236,9 +234,6 @@ func (s *Store) eraseOpen(ctx context.Context, open []erasure.Tombstone, trimmed
 // removed, nil when that is not known.
 func (s *Store) eraseFrom(ctx context.Context, set *erasure.Set, x *segment, report *[]Erased) ([]grave, error) {
 	graves, err := s.gravesIn(ctx, set, x)
-	if err == nil {
-		err = s.countSessionless(ctx, x, report)
-	}
 	if err != nil || len(graves) == 0 {
 		return nil, err
 	}
@@ -259,14 +254,14 @@ func (s *Store) eraseFrom(ctx context.Context, set *erasure.Set, x *segment, rep
 	return graves, nil
 }
 
-// countSessionless adds to a report the rejections of a segment that have no session.
-func (s *Store) countSessionless(ctx context.Context, x *segment, report *[]Erased) error {
-	text := "SELECT app, count(*) FROM " + x.table(rejectionTable) + " WHERE session_id = '' GROUP BY app"
-	counts, err := queryAll(ctx, s, statement{kind: "erase", text: text}, func(scan scanner) (one Erased, err error) {
-		return one, scan(&one.App, &one.Sessionless)
+// Sessionless counts the rejections of applications, nil for all, that have no session, so that no
+// erasure of one finds them. It reads the applications and sessions of all rejections.
+func (s *Store) Sessionless(ctx context.Context, apps []string) (int64, error) {
+	return answer(ctx, s, query.Query{Apps: apps}, func(p *snapshot, q query.Query) (int64, error) {
+		b := newBuilder()
+		rows := p.selected(rejectionTable, query.Rejections, q, b)
+		return s.one(ctx, b.build("erase", "SELECT count(*) FROM (SELECT session_id FROM "+rows+") WHERE session_id = ''"))
 	})
-	*report = append(*report, counts...)
-	return err
 }
 
 // CheckCarried reads the segments whole that were made of frames from one sequence to another, and
