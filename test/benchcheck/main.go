@@ -54,12 +54,19 @@ func run(ctx context.Context, out io.Writer) error {
 	flag.IntVar(&c.pairs, "pairs", 9, "how often each work is done by both")
 	flag.IntVar(&c.events, "events", 1_000_000, "events of the store that is read")
 	flag.IntVar(&c.tombstones, "tombstones", 10_000, "erased sessions")
+	only := flag.String("only", "", "the one part to run: intake, reads, or tombstones, which needs what reads leaves")
 	flag.Parse()
 	if c.base == "" || c.this == "" || c.dir == "" || c.pairs < 1 || c.events < leastEvents {
 		return fmt.Errorf("-base, -this and -dir are needed, -pairs of 1 or more and -events of %d or more", leastEvents)
 	}
-	for _, step := range []func(context.Context) error{c.intake, c.reads, c.withTombstones} {
-		if err := step(ctx); err != nil {
+	for _, step := range []struct {
+		name string
+		run  func(context.Context) error
+	}{{"intake", c.intake}, {"reads", c.reads}, {"tombstones", c.withTombstones}} {
+		if *only != "" && *only != step.name {
+			continue
+		}
+		if err := step.run(ctx); err != nil {
 			return err
 		}
 	}
@@ -71,14 +78,13 @@ func run(ctx context.Context, out io.Writer) error {
 
 // intake gives each program a new data directory and a fixed number of events.
 func (c *check) intake(ctx context.Context) error {
-	times := newTimes("batches of 500, until acknowledged", "batches of 500, until stored", "single events, until acknowledged")
+	times := newTimes(intakeWork...)
 	for pair := range c.pairs {
 		if err := c.both(pair, func(side int, program string) error {
 			s, err := open(ctx, program, filepath.Join(c.dir, fmt.Sprint("intake-", pair, "-", side)))
 			if err != nil {
 				return err
 			}
-			defer s.close()
 			return s.intake(ctx, times, side)
 		}); err != nil {
 			return err
@@ -137,7 +143,7 @@ func (c *check) withTombstones(ctx context.Context) error {
 	}
 	fmt.Fprintf(c.out, "%d sessions were erased in %v\n", n, time.Since(began).Round(time.Second))
 
-	intake := newTimes("batches of 500, until acknowledged", "batches of 500, until stored", "single events, until acknowledged")
+	intake := newTimes(intakeWork...)
 	for pair := range c.pairs {
 		if err := c.both(pair, func(side int, _ string) error {
 			dir := filepath.Join(c.dir, fmt.Sprint("erased-intake-", pair, "-", side))
@@ -150,7 +156,6 @@ func (c *check) withTombstones(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			defer s.close()
 			return s.intake(ctx, intake, side)
 		}); err != nil {
 			return err
@@ -203,12 +208,16 @@ func newTimes(names ...string) *times {
 	return t
 }
 
+func (t *times) add(name string, side int, d time.Duration) {
+	t.taken[name][side] = append(t.taken[name][side], d)
+}
+
 func (t *times) take(name string, side int, work func() error) error {
 	began := time.Now()
 	if err := work(); err != nil {
 		return err
 	}
-	t.taken[name][side] = append(t.taken[name][side], time.Since(began))
+	t.add(name, side, time.Since(began))
 	return nil
 }
 
@@ -226,7 +235,7 @@ func (c *check) report(title string, t *times, judged bool) {
 			verdict = "  SLOWER"
 			c.slower = append(c.slower, name)
 		}
-		fmt.Fprintf(c.out, "  %-40s median %.3f%s  (%v against %v)  pairs", name, median(ratios), verdict, median(taken[1]).Round(10*time.Microsecond), median(taken[0]).Round(10*time.Microsecond))
+		fmt.Fprintf(c.out, "  %-42s median %.3f%s  (%v against %v)  pairs", name, median(ratios), verdict, median(taken[1]).Round(10*time.Microsecond), median(taken[0]).Round(10*time.Microsecond))
 		for _, r := range ratios {
 			fmt.Fprintf(c.out, " %.2f", r)
 		}

@@ -20,9 +20,9 @@ import (
 
 // The work of one pair.
 const (
-	intakeBatches = 400
+	intakeBatches = 1600
 	batchEvents   = 500
-	intakeSingles = 4000
+	intakeSingles = 12_000
 	connections   = 16
 	sessionReads  = 200
 	listReads     = 50
@@ -179,7 +179,13 @@ func (s *server) stored(ctx context.Context) error {
 	})
 }
 
+var intakeWork = []string{
+	"batches of 500, until acknowledged", "batches of 500, until stored", "single events, until acknowledged", "processor time of the server for all that",
+}
+
+// intake sends batches and single events, and ends the server.
 func (s *server) intake(ctx context.Context, t *times, side int) error {
+	defer s.close()
 	batches, singles := make([][]byte, intakeBatches), make([][]byte, intakeSingles)
 	for i := range batches {
 		batches[i] = events("batch", i*batchEvents, (i+1)*batchEvents)
@@ -187,15 +193,20 @@ func (s *server) intake(ctx context.Context, t *times, side int) error {
 	for i := range singles {
 		singles[i] = events("single", i, i+1)
 	}
-	if err := t.take("batches of 500, until stored", side, func() error {
-		if err := t.take("batches of 500, until acknowledged", side, func() error { return s.send(ctx, batches) }); err != nil {
+	if err := t.take(intakeWork[1], side, func() error {
+		if err := t.take(intakeWork[0], side, func() error { return s.send(ctx, batches) }); err != nil {
 			return err
 		}
 		return s.stored(ctx)
 	}); err != nil {
 		return err
 	}
-	return t.take("single events, until acknowledged", side, func() error { return s.send(ctx, singles) })
+	if err := t.take(intakeWork[2], side, func() error { return s.send(ctx, singles) }); err != nil {
+		return err
+	}
+	s.close()
+	t.add(intakeWork[3], side, s.cmd.ProcessState.UserTime()+s.cmd.ProcessState.SystemTime())
+	return nil
 }
 
 // filled returns a server on a directory that holds n events in merged segments.
