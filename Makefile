@@ -39,7 +39,7 @@ check: ## formatting, vet, module files, linters, generated files
 bench: ## measure a new server; BENCH="--rate 10000" passes flags to eye bench
 	@script/bench $(BENCH)
 
-bench-check: ## compare the speed of HEAD with BASE (origin/main, else main), PAIRS (9) times in turn; 20 minutes
+bench-check: ## compare the speed of HEAD with BASE (origin/main, else main), PAIRS (9) times in turn; 30 minutes
 	@script/bench-check
 
 bench-store: ## fill a store with EVENTS (100000000) events and time questions; takes about an hour

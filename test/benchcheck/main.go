@@ -54,19 +54,21 @@ func run(ctx context.Context, out io.Writer) error {
 	flag.IntVar(&c.pairs, "pairs", 9, "how often each work is done by both")
 	flag.IntVar(&c.events, "events", 1_000_000, "events of the store that is read")
 	flag.IntVar(&c.tombstones, "tombstones", 10_000, "erased sessions")
-	only := flag.String("only", "", "the one part to run: intake, reads, or tombstones, which needs what reads leaves")
+	only := flag.String("only", "", "the one part to run: intake, reads or tombstones; all when left out")
 	flag.Parse()
 	if c.base == "" || c.this == "" || c.dir == "" || c.pairs < 1 || c.events < leastEvents {
 		return fmt.Errorf("-base, -this and -dir are needed, -pairs of 1 or more and -events of %d or more", leastEvents)
 	}
-	for _, step := range []struct {
-		name string
-		run  func(context.Context) error
-	}{{"intake", c.intake}, {"reads", c.reads}, {"tombstones", c.withTombstones}} {
-		if *only != "" && *only != step.name {
-			continue
+	parts, names := map[string]func(context.Context) error{"intake": c.intake, "reads": c.reads, "tombstones": c.withTombstones}, []string{"intake", "reads", "tombstones"}
+	if *only != "" {
+		names = []string{*only}
+	}
+	for _, name := range names {
+		part, ok := parts[name]
+		if !ok {
+			return fmt.Errorf("there is no part %q; -only may be intake, reads or tombstones", name)
 		}
-		if err := step.run(ctx); err != nil {
+		if err := part(ctx); err != nil {
 			return err
 		}
 	}
@@ -78,7 +80,7 @@ func run(ctx context.Context, out io.Writer) error {
 
 // intake gives each program a new data directory and a fixed number of events.
 func (c *check) intake(ctx context.Context) error {
-	times := newTimes(intakeWork...)
+	times := newTimes(intakeWork()...)
 	for pair := range c.pairs {
 		if err := c.both(pair, func(side int, program string) error {
 			s, err := open(ctx, program, filepath.Join(c.dir, fmt.Sprint("intake-", pair, "-", side)))
@@ -143,7 +145,7 @@ func (c *check) withTombstones(ctx context.Context) error {
 	}
 	fmt.Fprintf(c.out, "%d sessions were erased in %v\n", n, time.Since(began).Round(time.Second))
 
-	intake := newTimes(intakeWork...)
+	intake := newTimes(intakeWork()...)
 	for pair := range c.pairs {
 		if err := c.both(pair, func(side int, _ string) error {
 			dir := filepath.Join(c.dir, fmt.Sprint("erased-intake-", pair, "-", side))

@@ -179,13 +179,15 @@ func (s *server) stored(ctx context.Context) error {
 	})
 }
 
-var intakeWork = []string{
-	"batches of 500, until acknowledged", "batches of 500, until stored", "single events, until acknowledged", "processor time of the server for all that",
+// intakeWork names what is measured of an intake.
+func intakeWork() []string {
+	return []string{"batches of 500, until acknowledged", "batches of 500, until stored", "single events, until acknowledged", "processor time of the server for all that"}
 }
 
 // intake sends batches and single events, and ends the server.
 func (s *server) intake(ctx context.Context, t *times, side int) error {
 	defer s.close()
+	work := intakeWork()
 	batches, singles := make([][]byte, intakeBatches), make([][]byte, intakeSingles)
 	for i := range batches {
 		batches[i] = events("batch", i*batchEvents, (i+1)*batchEvents)
@@ -193,19 +195,19 @@ func (s *server) intake(ctx context.Context, t *times, side int) error {
 	for i := range singles {
 		singles[i] = events("single", i, i+1)
 	}
-	if err := t.take(intakeWork[1], side, func() error {
-		if err := t.take(intakeWork[0], side, func() error { return s.send(ctx, batches) }); err != nil {
+	if err := t.take(work[1], side, func() error {
+		if err := t.take(work[0], side, func() error { return s.send(ctx, batches) }); err != nil {
 			return err
 		}
 		return s.stored(ctx)
 	}); err != nil {
 		return err
 	}
-	if err := t.take(intakeWork[2], side, func() error { return s.send(ctx, singles) }); err != nil {
+	if err := t.take(work[2], side, func() error { return s.send(ctx, singles) }); err != nil {
 		return err
 	}
 	s.close()
-	t.add(intakeWork[3], side, s.cmd.ProcessState.UserTime()+s.cmd.ProcessState.SystemTime())
+	t.add(work[3], side, s.cmd.ProcessState.UserTime()+s.cmd.ProcessState.SystemTime())
 	return nil
 }
 
