@@ -326,3 +326,25 @@ func TestLostAuditTrailIsTold(t *testing.T) {
 		})
 	}
 }
+
+// After an ordered stop nothing is cut off: a trail that is, has lost entries. After a kill the record
+// that was being written is.
+func TestCutAuditTrailIsTold(t *testing.T) {
+	s := start(t)
+	s.post(numbered(0, 3))
+	s.must(s.call("DELETE", "/v1/sessions/other", s.admin, ""), 200)
+	s.shutDown()
+	block := filepath.Join(s.stream("EYE_AUDIT"), "msgs", "1.blk")
+	info, err := os.Stat(block)
+	if err == nil {
+		err = os.Truncate(block, info.Size()-5)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.launch()
+	if got := s.reasons(); !strings.Contains(got, "a file of the audit trail") {
+		t.Errorf("readyz tells %s", got)
+	}
+	s.sums(3, 3, 0)
+}

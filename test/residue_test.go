@@ -486,3 +486,38 @@ func read(t *testing.T, name string) string {
 	}
 	return string(b)
 }
+
+// The quarantine is emptied once the erasure is done, and the trail says so: what it holds may be all
+// that a rescue could use.
+func TestQuarantineOutlivesAFailedErasure(t *testing.T) {
+	s := &server{t: t, data: t.TempDir(), tags: "eyefault", env: []string{"EYE_FAULT_FAIL=tombstone known:1"}}
+	s.launch()
+	s.prepare()
+	s.post(numbered(0, 3))
+	file := filepath.Join(s.data, "queue", "quarantine", "found.blk")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte("x"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	s.must(s.call("DELETE", "/v1/sessions/other?quarantine=1", s.admin, ""), 503)
+	if _, err := os.Stat(file); err != nil {
+		t.Error(err)
+	}
+	var a reply
+	s.eventually("the erasure to be finished", func() bool {
+		a = s.call("DELETE", "/v1/sessions/other?quarantine=1", s.admin, "")
+		return a.status == 200
+	})
+	const deleted = `"deleted":[{"where":"queue/quarantine","files":1,"bytes":1}]`
+	if !strings.Contains(string(a.body), `"unsearched":[],`+deleted) {
+		t.Errorf("the report is %s", a.body)
+	}
+	if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the file is there: %v", err)
+	}
+	entries := s.trail("&act=eraseSession")
+	if !slices.ContainsFunc(entries, func(e map[string]any) bool {
+		return e["outcome"] == "done" && strings.Contains(fmt.Sprint(e["detail"]), "queue/quarantine")
+	}) {
+		t.Errorf("the trail has %v", entries)
+	}
+}

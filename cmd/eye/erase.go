@@ -110,8 +110,12 @@ func (e *eraser) erase(ctx context.Context, apps []string, session string) (http
 	if err != nil {
 		return done, err
 	}
-	done.Sessionless, err = e.store.Sessionless(ctx, apps)
-	return done, err
+	if n, err := e.store.Sessionless(ctx, apps); err != nil { // what is erased is erased all the same
+		e.log.Warn("the rejections without a session could not be counted for the report of an erasure", "error", err)
+	} else {
+		done.Sessionless = &n
+	}
+	return done, nil
 }
 
 // eraseApp erases all that an application sent, and then deletes it. The
@@ -620,7 +624,11 @@ func (f *clientFlags) tellUnsearched(answer httpapi.ErasureAnswer, session strin
 			return err
 		}
 	}
-	if n := answer.Sessionless; n > 0 {
+	if answer.Sessionless == nil {
+		if _, err := fmt.Fprintln(f.err, "eye: rejections without a session are not searched, and could not be counted"); err != nil {
+			return err
+		}
+	} else if n := *answer.Sessionless; n > 0 {
 		text := plural.Count(n, "rejection") + " without a session could not be searched: `eye rejections` lists them with others, and shows what was sent"
 		if _, err := fmt.Fprintln(f.err, "eye: "+advise(text, f.where())); err != nil {
 			return err

@@ -292,7 +292,7 @@ func (h *heldAnswer) release() {
 // told are the fields of answers that are worth writing down. Secrets are not
 // among them.
 func told() []string {
-	return []string{"key_id", "kind", "origins", "expires_at", "version", "erased_at", "apps", "events", "rejections", "replay_id", "matched", "would_pass", "would_fail", "dry_run"}
+	return []string{"key_id", "kind", "origins", "expires_at", "version", "erased_at", "apps", "deleted", "events", "rejections", "replay_id", "matched", "would_pass", "would_fail", "dry_run"}
 }
 
 // describe adds to an entry what the answer tells: of a problem its kind alone, because its detail

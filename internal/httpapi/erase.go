@@ -27,8 +27,8 @@ type Erasure struct {
 	Apps       []ErasedApp
 	Unsearched []PutAside
 	// Sessionless counts the rejections that have no session, which the erasure of a session does
-	// not search.
-	Sessionless int64
+	// not search; nil when they could not be counted.
+	Sessionless *int64
 }
 
 // PutAside are files that were put aside in a place, into which an erasure does not look.
@@ -46,7 +46,7 @@ type ErasureAnswer struct {
 	Unsearched []PutAside  `json:"unsearched" doc:"where files lie that were put aside because they are damaged or no manifest names them; quarantine=1 deletes them"`
 	Deleted    []PutAside  `json:"deleted,omitempty" doc:"with quarantine=1, what was deleted of such files"`
 
-	Sessionless int64 `json:"rejections_without_session" doc:"rejections that stay, because what was sent could not be read as far as a session; it may name the session all the same"`
+	Sessionless *int64 `json:"rejections_without_session,omitempty" doc:"rejections that stay, because what was sent could not be read as far as a session; it may name the session all the same; absent when they could not be counted"`
 }
 
 // ErasedApp is what was removed from one application. What the store had not yet taken from the queue
@@ -80,18 +80,18 @@ func (s *Server) eraseSession(c *call) error {
 			return problemf(http.StatusNotFound, "there is no application %.80q", app)
 		}
 	}
-	var deleted []PutAside
-	if quarantine == "1" {
-		var err error
-		if deleted, err = s.opts.EmptyQuarantine(c.ctx()); err != nil {
-			return err
-		}
-		s.forgetReadiness() // what it advises may be gone
-	}
 	// It is finished also when the caller is gone.
 	done, err := s.opts.Erase(context.WithoutCancel(c.ctx()), apps, session)
 	if err != nil {
 		return err
+	}
+	var deleted []PutAside
+	if quarantine == "1" { // last, so that the answer which tells what was deleted is one of success
+		if deleted, err = s.opts.EmptyQuarantine(context.WithoutCancel(c.ctx())); err != nil {
+			return err
+		}
+		done.Unsearched = nil
+		s.forgetReadiness() // what it advises may be gone
 	}
 	if done.Apps == nil {
 		done.Apps = []ErasedApp{}

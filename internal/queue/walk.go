@@ -226,7 +226,8 @@ func (w *walker) block(b block, form error, subjects []string) error {
 	}
 	w.log.Warn("a block of the queue does not verify; it was copied before the server opens it", "file", b.path, "copy", name, "reason", err)
 	bad, ok := errors.AsType[*BlockError](err)
-	if cutOff := ok && bad.Torn && b.last; w.damaged != nil && !cutOff {
+	// Only a server that was killed leaves a record cut off.
+	if cutOff := w.frames && ok && bad.Torn && b.last; w.damaged != nil && !cutOff {
 		if err := w.damaged(b.stream); err != nil {
 			return err
 		}

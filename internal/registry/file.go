@@ -173,12 +173,12 @@ func (r *Registry) Document() ([]byte, error) { return r.current.Load().document
 // writeFile keeps the snapshot as a file, unless it is there already or the
 // bucket is still being filled. A failure is logged and tried again in the
 // background: the change is made and durable, only its copy is not.
-func (r *Registry) writeFile() {
+func (r *Registry) writeFile() error {
 	r.fileMu.Lock()
 	defer r.fileMu.Unlock()
 	s := r.current.Load()
 	if !r.usable || s.serial == r.saved {
-		return
+		return nil
 	}
 	b, err := s.document()
 	if err == nil {
@@ -186,9 +186,10 @@ func (r *Registry) writeFile() {
 	}
 	if err != nil {
 		r.log.Error("the copy of the metadata could not be written; it will be tried again", "file", r.fileName(), "error", err)
-		return
+		return fmt.Errorf("write the copy of the metadata: %w", err)
 	}
 	r.saved = s.serial
+	return nil
 }
 
 // readFile reads the file; it reports false when there is none. A file that its disk cannot read is

@@ -1,6 +1,7 @@
 package registry_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -194,5 +195,34 @@ func TestStreams(t *testing.T) {
 		if diff := cmp.Diff(made.CachedInfo().Config, again.CachedInfo().Config); diff != "" {
 			t.Error(diff)
 		}
+	}
+}
+
+// A change is answered once its copy is written: the bucket alone may lose it to damage.
+func TestAChangeWithoutItsCopyIsNotAnswered(t *testing.T) {
+	dir := t.TempDir()
+	js, _ := jetStream(t, t.TempDir())
+	r := open(t, js, dir)
+	k, _, err := r.CreateKey(t.Context(), registry.DefaultApp, registry.Read)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(dir, "metadata.json")
+	if err := errors.Join(os.Remove(name), os.Mkdir(name, 0o700), os.WriteFile(filepath.Join(name, "x"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second one finds nothing to change
+		if err := r.RevokeKey(t.Context(), registry.DefaultApp, k.ID); !errors.Is(err, registry.ErrUnavailable) {
+			t.Errorf("the revocation ended with %v", err)
+		}
+	}
+	if err := os.RemoveAll(name); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.RevokeKey(t.Context(), registry.DefaultApp, k.ID); err != nil {
+		t.Error(err)
+	}
+	if b, err := os.ReadFile(name); err != nil || !bytes.Contains(b, []byte("revoked_at")) {
+		t.Errorf("the copy has %s, %v", b, err)
 	}
 }

@@ -283,7 +283,7 @@ func (r *Registry) complete(ctx context.Context) error {
 	r.fileMu.Lock()
 	r.usable = true
 	r.fileMu.Unlock()
-	r.writeFile()
+	_ = r.writeFile() // it is logged, and tried again; a full disk must not keep anyone from reading
 	return nil
 }
 
@@ -337,7 +337,7 @@ func (r *Registry) Close() {
 		r.log.Warn("the last use of keys could not be written", "error", err)
 	}
 	r.end()
-	r.writeFile()
+	_ = r.writeFile() // it is logged; the next start writes it
 }
 
 func (r *Registry) end() {

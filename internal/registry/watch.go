@@ -243,8 +243,11 @@ func (r *Registry) change(ctx context.Context, key string, decide func(old []byt
 		}
 		old := s.record(key)
 		wanted, err := decide(old.value)
-		if err != nil || wanted == nil {
+		if err != nil {
 			return err
+		}
+		if wanted == nil {
+			return r.copied(key)
 		}
 		value, err := json.Marshal(wanted)
 		if err != nil {
@@ -253,10 +256,7 @@ func (r *Registry) change(ctx context.Context, key string, decide func(old []byt
 		revision, err := r.write(ctx, key, value, old)
 		if err == nil {
 			r.take(map[string]record{key: {value, revision}})
-			if key != usedKey {
-				r.writeFile()
-			}
-			return nil
+			return r.copied(key)
 		}
 		if !errors.Is(err, jetstream.ErrKeyExists) && !errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
 			return fmt.Errorf("%w: %w", ErrUnavailable, err)
@@ -312,6 +312,18 @@ func (r *Registry) keep(ctx context.Context) {
 				r.log.Warn("the last use of keys could not be written; it will be tried again", "error", err)
 			}
 		}
-		r.writeFile()
+		_ = r.writeFile() // it is logged, and tried again
 	}
+}
+
+// copied writes the copy of the metadata after a change: without it, damage to the queue's files could
+// undo what was answered. Of the last use of keys it may be behind.
+func (r *Registry) copied(key string) error {
+	if key == usedKey {
+		return nil
+	}
+	if err := r.writeFile(); err != nil {
+		return fmt.Errorf("%w: the change is made, but not in its copy yet; repeat it: %w", ErrUnavailable, err)
+	}
+	return nil
 }
