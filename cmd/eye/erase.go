@@ -620,7 +620,7 @@ func (f *clientFlags) tellUnsearched(answer httpapi.ErasureAnswer, session strin
 	again = append(again, "--quarantine")
 	for _, u := range answer.Unsearched {
 		found := fmt.Sprintf("eye: %s was not searched: %s, %s", u.Where, plural.Count(u.Files, "file"), sizeText(u.Bytes))
-		if _, err := fmt.Fprintf(f.err, "%s; `%s` deletes what is there\n", printable(found, maxMessage), strings.Join(again, " ")); err != nil {
+		if _, err := fmt.Fprintf(f.err, "%s; `%s` deletes all that is there, of every session\n", printable(found, maxMessage), strings.Join(again, " ")); err != nil {
 			return err
 		}
 	}
