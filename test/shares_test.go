@@ -13,9 +13,8 @@ import (
 	"time"
 )
 
-// unread sends a request and reads the beginning of the answer alone, so that the server, which has
-// more to send than the connection holds, keeps what the answer takes.
-func (s *server) unread(path, key string) *http.Response {
+// ask sends a request and returns the connection, from which the answer comes.
+func (s *server) ask(path, key string) net.Conn {
 	s.t.Helper()
 	c, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
 	if err != nil {
@@ -24,7 +23,14 @@ func (s *server) unread(path, key string) *http.Response {
 	s.t.Cleanup(func() { _ = c.Close() })
 	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: eye\r\nAuthorization: Bearer %s\r\n\r\n", path, key)
-	rest, err := http.ReadResponse(bufio.NewReader(c), nil)
+	return c
+}
+
+// unread sends a request and reads the beginning of the answer alone, so that the server, which has
+// more to send than the connection holds, keeps what the answer takes.
+func (s *server) unread(path, key string) *http.Response {
+	s.t.Helper()
+	rest, err := http.ReadResponse(bufio.NewReader(s.ask(path, key)), nil)
 	if err != nil {
 		s.t.Fatalf("GET %s: %v", path, err)
 	}
@@ -78,9 +84,14 @@ func TestExportOfAClientThatTakesNothing(t *testing.T) {
 	if rest.StatusCode != http.StatusOK {
 		t.Fatalf("answered %d", rest.StatusCode)
 	}
+	waiting := s.ask("/v1/export", s.read)
+	s.eventually("another export of the application to wait", func() bool {
+		return s.call("GET", "/metrics", s.admin, "").values(t)["eye_http_exports_waiting"] == 1
+	})
 	if a := s.call("GET", "/v1/export", s.keyOf("blog", "read"), ""); a.status != 200 || strings.Count(string(a.body), "\n") != 1 {
 		t.Errorf("the export of another application is answered %d %.200s", a.status, a.body)
 	}
+	_ = waiting.Close()
 	s.must(s.call("DELETE", "/v1/apps/shop/keys/"+made.text("key_id"), s.admin, ""), 204)
 	s.eventually("the export to end", func() bool {
 		return s.call("GET", "/metrics", s.admin, "").values(t)["eye_http_exports_running"] == 0
