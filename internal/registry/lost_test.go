@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -175,6 +176,21 @@ func TestMetadataIsNotDelivered(t *testing.T) {
 	_, err := registry.Open(ctx, js, registry.Options{Dir: dir, Begun: true})
 	if err == nil || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "move the folder "+filepath.Join(dir, "queue", bucket)+" away") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A copy that may not be read is neither missing nor damaged, and is not given up.
+func TestCopyThatMayNotBeRead(t *testing.T) {
+	dir := t.TempDir()
+	name, advice := filepath.Join(dir, "metadata.json"), "`eye store recover --forget-metadata --yes`"
+	if err := registry.CheckCopy(dir); err == nil || !strings.Contains(err.Error(), advice) {
+		t.Errorf("of a copy that is missing it says %v", err)
+	}
+	if err := os.Symlink(name, name); err != nil { // ELOOP, for root too
+		t.Fatal(err)
+	}
+	if err := registry.CheckCopy(dir); !errors.Is(err, syscall.ELOOP) || strings.Contains(err.Error(), advice) {
+		t.Errorf("of a copy that may not be read it says %v", err)
 	}
 }
 

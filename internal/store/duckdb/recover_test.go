@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"theeye/internal/event"
@@ -130,6 +131,34 @@ func TestTombstonesAreForgottenOnlyWhenDamaged(t *testing.T) {
 	_, err := duckdb.Open(t.Context(), duckdb.Options{Dir: dir, Tombstones: tombstones})
 	if err == nil || strings.Contains(err.Error(), "forget-tombstones") {
 		t.Errorf("a start says %v", err)
+	}
+}
+
+// A file that may not be read is neither missing nor damaged: what it holds is not known, so nothing is
+// planned without it.
+func TestRecoveryNeedsWhatMayNotBeRead(t *testing.T) {
+	for name, c := range map[string]struct {
+		file  string
+		empty bool
+	}{
+		"the copy": {"MANIFEST.json.1", false}, "the copy, to begin empty": {"MANIFEST.json.1", true},
+		"a segment": {"segments/*.duckdb", false}, "a segment, to begin empty": {"segments/*.duckdb", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, tombstones := remembering(t)
+			files, err := filepath.Glob(filepath.Join(dir, c.file))
+			if err != nil || len(files) == 0 {
+				t.Fatal(files, err)
+			}
+			// ELOOP, for root too
+			if err := errors.Join(os.Remove(filepath.Join(dir, "MANIFEST.json")), os.Remove(files[0]), os.Symlink(files[0], files[0])); err != nil {
+				t.Fatal(err)
+			}
+			r, err := duckdb.PlanRecovery(duckdb.RecoverOptions{Dir: dir, Tombstones: tombstones, Empty: c.empty})
+			if !errors.Is(err, syscall.ELOOP) {
+				t.Errorf("planned %+v, %v", r, err)
+			}
+		})
 	}
 }
 
