@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -76,6 +77,13 @@ func restore(ctx context.Context, s streams, printKeys bool, opts backup.Restore
 	erased := fmt.Sprintf("%s of %s, %d of them after the backup", plural.Count(done.Erasures, "erasure"), opts.Tombstones, done.Later)
 	if done.Torn {
 		erased += "\nthe last line of the file is cut off and was left out: a crash leaves it so, and so does a copy that is not whole"
+	}
+	if done.Unrelated {
+		erased += "\nthe backup has no erasures, so nothing tells whether the file is of the same data directory"
+	}
+	if len(done.Apps) > 0 {
+		erased += "\nthese applications were erased after the backup, and are there again without their events, with their keys: " +
+			strings.Join(done.Apps, ", ") + "; delete them with `eye apps delete APP`"
 	}
 	if opts.Tombstones == "" {
 		erased = "ERASURES SINCE THEN ARE NOT APPLIED: what was erased after the backup is back;\n" +

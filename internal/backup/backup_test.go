@@ -553,9 +553,29 @@ func TestTombstonesThatAreGiven(t *testing.T) {
 		torn     bool
 	}{"the same": {second, 2, 0, false}, "newer": {third, 3, 1, false}, "newer and torn": {third[:len(third)-1], 2, 0, true}} {
 		done, _, err := give(c.text)
-		if err != nil || done.Erasures != c.all || done.Later != c.new || done.Torn != c.torn {
+		if err != nil || done.Erasures != c.all || done.Later != c.new || done.Torn != c.torn || done.Unrelated || done.Apps != nil {
 			t.Errorf("%s: %d erasures, %d later, torn %t, %v", name, done.Erasures, done.Later, done.Torn, err)
 		}
+	}
+}
+
+// Nothing ties a file of tombstones to a backup that has none: that is told, and so are the
+// applications that the backup brings back.
+func TestTombstonesBesideABackupWithout(t *testing.T) {
+	r := newRig(t)
+	r.add(1)
+	dir, tombstones := filepath.Join(t.TempDir(), "backup"), filepath.Join(t.TempDir(), "tombstones")
+	r.backup(dir)
+	log, err := erasure.OpenLog(tombstones, erasure.Digest{})
+	if err == nil {
+		err = log.Begin(erasure.Tombstone{ID: "1", App: "shop", Session: "00"}, erasure.Tombstone{ID: "2", App: "blog"}, erasure.Tombstone{ID: "3", App: "blog"})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	done, err := backup.Restore(t.Context(), backup.RestoreOptions{From: dir, To: filepath.Join(t.TempDir(), "new"), Tombstones: tombstones})
+	if err != nil || !done.Unrelated || !slices.Equal(done.Apps, []string{"blog"}) {
+		t.Errorf("restored %+v, %v", done, err)
 	}
 }
 

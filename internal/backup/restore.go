@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"theeye/internal/durable"
@@ -43,6 +44,10 @@ type Restored struct {
 	Erasures int  // in the file of RestoreOptions.Tombstones
 	Later    int  // of them, those that the backup does not have
 	Torn     bool // that file ended within a line, which was left out
+	// Unrelated reports that nothing tells whether that file is of the backup's data directory, which
+	// had erased nothing.
+	Unrelated bool
+	Apps      []string // that were erased after the backup, which has them
 }
 
 // Restore makes a data directory of a backup: a server that is started there goes
@@ -58,6 +63,7 @@ func Restore(ctx context.Context, opts RestoreOptions) (done Restored, err error
 		return done, err
 	}
 	done.Erasures, done.Later, done.Torn = len(given.Tombstones), given.later, given.Torn()
+	done.Unrelated, done.Apps = given.unrelated, given.apps
 	if err := begin(opts.To); err != nil {
 		return done, err
 	}
@@ -207,7 +213,9 @@ func (r *restoring) tombstones(context.Context) error {
 // given is a file of tombstones that may be added to those of a backup.
 type given struct {
 	erasure.Document
-	later int // tombstones that the backup does not have
+	later     int      // tombstones that the backup does not have
+	unrelated bool     // the backup has none
+	apps      []string // that were erased later
 }
 
 // readTombstones reads a file that must hold all tombstones of the backup in a folder; an empty name
@@ -234,10 +242,16 @@ func readTombstones(name, folder string, x Index) (g given, err error) {
 	if _, err := own.Merge(g.Document); err != nil {
 		return refused(err)
 	}
-	if n := g.Lacks(own); n > 0 {
+	if n := len(g.Missing(own)); n > 0 {
 		return refused(fmt.Errorf("it lacks %s that the backup has: it is older than the backup, or cut off", plural.Count(n, "erasure")))
 	}
-	g.later = own.Lacks(g.Document)
+	later := own.Missing(g.Document)
+	g.later, g.unrelated = len(later), own.Key == ""
+	for _, t := range later {
+		if t.OfApp() && !slices.Contains(g.apps, t.App) {
+			g.apps = append(g.apps, t.App)
+		}
+	}
 	return g, nil
 }
 

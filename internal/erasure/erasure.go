@@ -43,6 +43,10 @@ type Tombstone struct {
 	TrimmedOn string
 }
 
+// OfApp reports whether all of an application was erased, App. A tombstone of the first form does not
+// tell.
+func (t Tombstone) OfApp() bool { return t.App != "" && t.Session == "" }
+
 // Lineage is the timeline of a data directory, with the last frame of each earlier one.
 type Lineage struct {
 	Timeline string

@@ -264,18 +264,18 @@ func (d *Document) Merge(other Document) (Document, error) {
 // that was not acknowledged.
 func (d *Document) Torn() bool { return d.torn }
 
-// Lacks returns how many tombstones of another document d does not have.
-func (d *Document) Lacks(other Document) (n int) {
+// Missing returns the tombstones of another document that d does not have.
+func (d *Document) Missing(other Document) (missing []Tombstone) {
 	has := map[string]bool{}
 	for _, t := range d.Tombstones {
 		has[t.ID] = true
 	}
 	for _, t := range other.Tombstones {
 		if !has[t.ID] {
-			n++
+			missing = append(missing, t)
 		}
 	}
-	return n
+	return missing
 }
 
 // encode renders the whole file, in the present form.

@@ -66,7 +66,7 @@ func (s *Store) load(ctx context.Context) error {
 
 // readFolder reads the manifest and the tombstones, and refuses what would lose data.
 func (s *Store) readFolder() (read, error) {
-	m, there, err := readManifest(filepath.Join(s.opts.Dir, manifestName))
+	m, there, err := readPresent(s.opts.Dir)
 	if err != nil {
 		return m, err
 	}

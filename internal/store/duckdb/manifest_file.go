@@ -47,6 +47,10 @@ func (e *ManifestError) Error() string {
 	if durable.Denied(e.Err) {
 		return text + "; nothing was changed"
 	}
+	if filepath.Base(e.Path) == copyName {
+		return text + "; nothing was changed. Move it away, put the manifest of a backup into the folder (`eye backup extract BACKUP MANIFEST.json FILE`) and start the server; " +
+			"or restore the backup into another data directory; or begin an empty store with what the queue still holds: `eye store recover --empty`"
+	}
 	return text + "; nothing was changed. `eye store recover` shows what can be brought back from its copy; " +
 		"or restore a backup into another data directory"
 }
@@ -84,7 +88,7 @@ func (m *Manifest) LastOf(timeline string) (last uint64, ok bool) {
 // PresentManifest reads the manifest of a store's folder that a server has used. The error is a
 // *MissingManifestError when there is none. It changes nothing.
 func PresentManifest(dir string) (Manifest, error) {
-	m, there, err := readManifest(filepath.Join(dir, manifestName))
+	m, there, err := readPresent(dir)
 	if err == nil && !there {
 		s := &Store{opts: Options{Dir: dir}}
 		err = &MissingManifestError{Dir: dir, Segments: s.greatestID() > 0}
@@ -114,6 +118,29 @@ func readManifest(path string) (m read, there bool, err error) {
 		return read{}, true, &ManifestError{path, err}
 	}
 	return m, true, nil
+}
+
+// readPresent reads the manifest of a store's folder. The error is a *ManifestError when its copy has
+// gone further: then an earlier manifest took its place, which names segments that are no more.
+func readPresent(dir string) (m read, there bool, err error) {
+	path := filepath.Join(dir, manifestName)
+	// The copy is written last, so it is read first: a server may be running.
+	after, isCopy, copyErr := readManifest(filepath.Join(dir, copyName))
+	m, there, err = readManifest(path)
+	if err == nil && there && copyErr == nil && isCopy && after.continues(m) {
+		return read{}, true, &ManifestError{path, fmt.Errorf("it is an earlier one: its copy, %s, goes on from it", copyName)}
+	}
+	return m, there, err
+}
+
+// continues reports whether m was committed after an earlier manifest of the same folder.
+func (m *read) continues(earlier read) bool {
+	if m.version != earlier.version {
+		return m.version > earlier.version
+	}
+	_, was := m.lineage().Ended[earlier.Timeline]
+	further := m.NextID > earlier.NextID || m.Flushed > earlier.Flushed || m.Tombstones.Lines > earlier.Tombstones.Lines
+	return was || further && m.Timeline != "" && m.Timeline == earlier.Timeline
 }
 
 func (m *read) parse(b []byte) error {

@@ -102,7 +102,7 @@ func (o RecoverOptions) command(flag string) string {
 func PlanRecovery(opts RecoverOptions) (*Recovery, error) {
 	r := &Recovery{opts: opts, Empty: opts.Empty, aside: map[string]string{}}
 	s := &Store{opts: Options{Dir: opts.Dir}}
-	present, there, presentErr := readManifest(filepath.Join(opts.Dir, manifestName))
+	present, there, presentErr := readPresent(opts.Dir)
 	if errors.Is(presentErr, ErrNewer) || durable.Denied(presentErr) {
 		return nil, presentErr
 	}
@@ -224,6 +224,9 @@ func (r *Recovery) leaveOut(s *Store) error {
 	for _, name := range []string{manifestName, copyName} {
 		path := filepath.Join(r.opts.Dir, name)
 		m, there, err := readManifest(path)
+		if name == manifestName {
+			m, there, err = readPresent(r.opts.Dir)
+		}
 		if durable.Denied(err) {
 			return err
 		}

@@ -193,6 +193,55 @@ func TestEmptyStoreTellsWhatItLeavesOut(t *testing.T) {
 	}
 }
 
+// An earlier manifest names segments that are no more: it is not taken for the present one.
+func TestEarlierManifest(t *testing.T) {
+	dir, tombstones := remembering(t)
+	opts := duckdb.Options{Dir: dir, Tombstones: tombstones}
+	manifest := filepath.Join(dir, "MANIFEST.json")
+	earlier, err := os.ReadFile(manifest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, opts)
+	write(t, s, frame(7, pageView(9000), pageView(9001)))
+	if err := errors.Join(s.Flush(t.Context()), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(manifest, earlier, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := duckdb.Open(t.Context(), opts); err == nil || !strings.Contains(err.Error(), "it is an earlier one") || !strings.Contains(err.Error(), "`eye store recover`") {
+		t.Fatalf("a start says %v", err)
+	}
+	if _, err := duckdb.PresentManifest(dir); err == nil {
+		t.Error("it is the present one")
+	}
+	r, err := duckdb.PlanRecovery(duckdb.RecoverOptions{Dir: dir, Tombstones: tombstones, Empty: true})
+	if err != nil || len(r.LeftOut) != 4 {
+		t.Errorf("to begin empty leaves out %v, %v", r.LeftOut, err)
+	}
+	if r, err = duckdb.PlanRecovery(duckdb.RecoverOptions{Dir: dir, Tombstones: tombstones}); err == nil {
+		err = r.Do()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := count(t, closed(t, open(t, opts))); n != 305 {
+		t.Errorf("%d events", n)
+	}
+}
+
+// When the copy is damaged too, the advice does not lead back to it.
+func TestNoCopyThatCanBeUsed(t *testing.T) {
+	dir, tombstones := remembering(t)
+	flip(t, filepath.Join(dir, "MANIFEST.json"), 300)
+	flip(t, filepath.Join(dir, "MANIFEST.json.1"), 300)
+	_, err := duckdb.PlanRecovery(duckdb.RecoverOptions{Dir: dir, Tombstones: tombstones})
+	if err == nil || !strings.Contains(err.Error(), "`eye backup extract BACKUP MANIFEST.json FILE`") || strings.Contains(err.Error(), "`eye store recover`") {
+		t.Errorf("it says %v", err)
+	}
+}
+
 // Advice has the options that were given already.
 func TestAdviceOfRecovery(t *testing.T) {
 	dir := t.TempDir()
