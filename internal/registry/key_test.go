@@ -151,7 +151,16 @@ func TestTheAdminKeyInTheFile(t *testing.T) {
 	}
 	r.Close()
 
-	for _, content := range []string{"", "short", strings.Repeat("x", 513)} {
+	flipped := func(i int) string {
+		b := []byte(old)
+		b[i] ^= 4
+		return string(b)
+	}
+	unusable := []string{"", "short", strings.Repeat("x", 513), "a key\twith a tab in the middle of it", r.FirstStart().WriteKey}
+	for i := range old {
+		unusable = append(unusable, flipped(i))
+	}
+	for _, content := range unusable {
 		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -12,6 +12,7 @@ import (
 	"math/big"
 	"path/filepath"
 	"strings"
+	"unicode"
 
 	"theeye/internal/durable"
 )
@@ -78,13 +79,31 @@ func base62(n *big.Int, digits int) string {
 	return string(b)
 }
 
+// secretProblem says what is wrong with an admin key that was chosen or read, nothing if it may be used.
+func secretProblem(secret string) string {
+	const second, third = len("eye_a"), len("eye_a_") + secretDigits
+	made := len(secret) == third+1+crcDigits && secret[second] == '_' && secret[third] == '_'
+	kind, ok := ParseKey(secret)
+	switch {
+	case len(secret) < minSecret || len(secret) > maxSecret:
+		return fmt.Sprintf("has %d bytes: give %d to %d", len(secret), minSecret, maxSecret)
+	case strings.ContainsFunc(secret, unicode.IsControl):
+		return "has a control character, which no header carries"
+	case ok && kind != Admin:
+		return "is a key of another kind"
+	case !ok && (made || strings.HasPrefix(secret, "eye_")):
+		return "is damaged: its check sum does not match"
+	}
+	return ""
+}
+
 // readAdminKey reads DIR/admin.key, or makes it when there is none and no other
 // was given. What is in it is valid whatever the bucket says.
 func (r *Registry) readAdminKey() error {
 	given := r.opts.AdminKey
 	if given != "" {
-		if len(given) < minSecret || len(given) > maxSecret {
-			return &InvalidError{"--admin-key", fmt.Sprintf("has %d bytes: give %d to %d", len(given), minSecret, maxSecret)}
+		if problem := secretProblem(given); problem != "" {
+			return &InvalidError{"--admin-key", problem}
 		}
 		r.first.AdminKey = given
 		r.own = append(r.own, ownKey{digestOf(given), "--admin-key"})
@@ -94,8 +113,8 @@ func (r *Registry) readAdminKey() error {
 	switch {
 	case err == nil:
 		r.first.AdminKey = strings.TrimSpace(string(b))
-		if n := len(r.first.AdminKey); n < minSecret || n > maxSecret {
-			return fmt.Errorf("%s holds no key of %d to %d bytes: remove it, and another is made", name, minSecret, maxSecret)
+		if problem := secretProblem(r.first.AdminKey); problem != "" {
+			return fmt.Errorf("the admin key in %s %s. Put the file back, or remove it, and another key is made", name, problem)
 		}
 	case !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("read the admin key: %w", err)

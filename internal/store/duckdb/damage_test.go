@@ -553,8 +553,8 @@ func TestMissingManifest(t *testing.T) {
 	}
 }
 
-// An older manifest does not know the newest segment: the file goes into quarantine, and only
-// what the store itself noted as unfinished or obsolete is deleted.
+// An older manifest, when no copy tells that it is one, does not know the newest segment: the file goes
+// into quarantine, and only what the store itself noted as unfinished or obsolete is deleted.
 func TestOlderManifestDeletesNothing(t *testing.T) {
 	dir := t.TempDir()
 	frames := threeSegments(t, dir)
@@ -565,7 +565,7 @@ func TestOlderManifestDeletesNothing(t *testing.T) {
 	}
 	s := open(t, duckdb.Options{Dir: dir})
 	write(t, s, frame(uint64(len(frames)+1), pageView(900)))
-	if err := errors.Join(s.Flush(t.Context()), s.Close()); err != nil {
+	if err := errors.Join(s.Flush(t.Context()), s.Close(), os.Remove(filepath.Join(dir, "MANIFEST.json.1"))); err != nil {
 		t.Fatal(err)
 	}
 	segments := filepath.Join(dir, "segments")
@@ -722,7 +722,7 @@ func TestReadmitFindsDamage(t *testing.T) {
 	if err != nil || len(back) != 0 || len(left) != 1 || !strings.Contains(left[0].Reason, "checksum does not match") {
 		t.Fatalf("back %v, left %v: %v", back, left, err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "quarantine", filepath.Base(file)+".whole"), whole, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "quarantine", "a copy"), whole, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if back, left, err = s.Readmit(t.Context()); err != nil || len(back) != 1 || len(left) != 0 {

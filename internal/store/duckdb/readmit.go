@@ -79,7 +79,8 @@ func (s *Store) putDamagedAside(ctx context.Context) (list []DamagedSegment, err
 	return list, nil
 }
 
-// candidates returns the paths at which the file of a damaged segment may lie.
+// candidates returns the paths at which the file of a damaged segment may lie: of a copy by its size,
+// whatever its name is.
 func (s *Store) candidates(info SegmentInfo) (paths []string) {
 	if _, err := os.Lstat(s.segmentPath(info.Data.Name)); err == nil {
 		paths = append(paths, s.segmentPath(info.Data.Name))
@@ -89,7 +90,8 @@ func (s *Store) candidates(info SegmentInfo) (paths []string) {
 		return paths
 	}
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), info.Data.Name) {
+		found, err := e.Info()
+		if strings.HasPrefix(e.Name(), info.Data.Name) || err == nil && found.Size() == info.Data.Bytes {
 			paths = append(paths, filepath.Join(s.quarantineDir(), e.Name()))
 		}
 	}
