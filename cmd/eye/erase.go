@@ -526,6 +526,7 @@ func (e *eraser) finishApps(ctx context.Context) {
 			case <-ctx.Done():
 				return
 			case <-e.appLeft:
+			case <-time.After(mostEraseRetry): // one may have begun without an answer
 			}
 		} else if ctx.Err() == nil {
 			e.log.Error("the erasure of an application could not be finished; it is tried again", "after", wait.String(), "error", err)

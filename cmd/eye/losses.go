@@ -205,6 +205,9 @@ func (s *server) notices() []string {
 	if err := s.stalled(); err != nil {
 		list = append(list, "store: "+err.Error()+"; it is tried again, and new events wait in the queue and are not found yet")
 	}
+	if err := s.registry.CopyError(); err != nil {
+		list = append(list, "metadata: "+err.Error()+"; it is tried again. Until then applications, keys and event types can be made, but not changed, revoked or deleted")
+	}
 	if text := s.eraser.notice(); text != "" {
 		list = append(list, text)
 	}

@@ -122,6 +122,8 @@ func (s *Server) problemOf(err error) *ProblemDetails {
 		return problem(http.StatusConflict, err.Error())
 	case errors.Is(err, registry.ErrNotFound):
 		return problem(http.StatusNotFound, err.Error())
+	case errors.Is(err, registry.ErrNotCopied):
+		return unavailable("metadata.json in the data directory cannot be written, so nothing was changed: make room, or let the server write there, and try again")
 	case errors.Is(err, registry.ErrUnavailable):
 		return unavailable("the metadata cannot be written at the moment; try again")
 	case errors.Is(err, queue.ErrTooLarge):

@@ -6,16 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"theeye/internal/durable"
 	"theeye/internal/envelope"
+	"theeye/internal/plural"
 )
 
 // metadataFile is what DIR/metadata.json holds, in an envelope: every record of the bucket by its
@@ -154,41 +157,59 @@ func bucketDir(dir string) string {
 
 func (r *Registry) fileName() string { return filepath.Join(r.opts.Dir, metadataName) }
 
-// document returns the content of the file.
-func (s *snapshot) document() ([]byte, error) {
+// document returns the content of the file, with some records as they are going to be.
+func (s *snapshot) document(next map[string]fileRecord) ([]byte, error) {
 	f := metadataFile{map[string]fileRecord{}}
 	for key, rec := range s.records {
 		if rec.value != nil {
 			f.Records[key] = fileRecord{rec.revision, rec.value}
 		}
 	}
+	maps.Copy(f.Records, next)
 	b, err := json.Marshal(f, json.Deterministic(true), jsontext.Multiline(true))
 	return envelope.Seal(metadataVersion, metadataMember, b), err
 }
 
 // Document returns what DIR/metadata.json would hold now, for a backup: a
 // registry that is opened with that file and without a bucket is the same.
-func (r *Registry) Document() ([]byte, error) { return r.current.Load().document() }
+func (r *Registry) Document() ([]byte, error) { return r.current.Load().document(nil) }
 
-// writeFile keeps the snapshot as a file, unless it is there already or the
-// bucket is still being filled. A failure is logged and tried again in the
-// background: the change is made and durable, only its copy is not.
-func (r *Registry) writeFile() error {
+// writeFile keeps the snapshot as a file. A failure is logged, told by CopyError and tried again in
+// the background.
+func (r *Registry) writeFile() {
 	r.fileMu.Lock()
 	defer r.fileMu.Unlock()
+	_ = r.writeFileLocked(nil)
+}
+
+// writeFileLocked keeps the snapshot as a file, with some records as they are going to be, unless it
+// is there already or the bucket is still being filled.
+func (r *Registry) writeFileLocked(next map[string]fileRecord) error {
 	s := r.current.Load()
-	if !r.usable || s.serial == r.saved {
+	if !r.usable || s.serial == r.saved && len(next) == 0 {
 		return nil
 	}
-	b, err := s.document()
+	b, err := s.document(next)
 	if err == nil {
 		err = durable.Replace(r.fileName(), bytes.NewReader(b))
 	}
 	if err != nil {
 		r.log.Error("the copy of the metadata could not be written; it will be tried again", "file", r.fileName(), "error", err)
-		return fmt.Errorf("write the copy of the metadata: %w", err)
+		err = fmt.Errorf("write the copy of the metadata: %w", err)
+		r.copyErr.Store(&err)
+		r.saved = 0 // it may have been written all the same
+		return err
 	}
+	r.copyErr.Store(nil)
 	r.saved = s.serial
+	return nil
+}
+
+// CopyError returns why metadata.json could not be written when it was last tried, nil when it was.
+func (r *Registry) CopyError() error {
+	if err := r.copyErr.Load(); err != nil {
+		return *err
+	}
 	return nil
 }
 
@@ -247,18 +268,13 @@ func (r *Registry) restore(ctx context.Context) (source, error) {
 
 // catchUp brings a bucket that has lost changes up to the file: after the queue's folder was
 // replaced by an older copy, or blocks of it were damaged, keys made since then must work and those
-// that were revoked must not. A file that is damaged goes to the quarantine and is made again.
+// that were revoked must not. A file that is damaged, or is the copy of an earlier bucket, goes to the
+// quarantine and is made again.
 func (r *Registry) catchUp(ctx context.Context) error {
 	f, there, err := r.readFile()
 	switch {
 	case errors.Is(err, envelope.ErrDamaged):
-		r.opts.Note(r.withoutCopy("damaged"))
-		name, moveErr := durable.SetAside(r.fileName())
-		if moveErr != nil {
-			return fmt.Errorf("the copy of the metadata %s is damaged (%w) and cannot be moved away: %w", r.fileName(), err, moveErr)
-		}
-		r.log.Error("the copy of the metadata was damaged; it was moved to the quarantine and is made again from the metadata", "file", r.fileName(), "moved_to", name, "error", err)
-		return nil
+		return r.copyAside("damaged", err)
 	case err != nil:
 		return fmt.Errorf("the copy of the metadata %s cannot be used, and nothing was changed: %w", r.fileName(), err)
 	case !there:
@@ -268,12 +284,46 @@ func (r *Registry) catchUp(ctx context.Context) error {
 		r.log.Warn("the copy of the metadata was missing; it is made again from the metadata", "file", r.fileName())
 		return nil
 	}
-	lost := r.current.Load().lost(f.Records)
+	s := r.current.Load()
+	switch bucket, copied := completeSince(s.record(stateKey).value), completeSince(f.Records[stateKey].Value); {
+	case f.forgotten():
+		return nil
+	case copied.After(bucket):
+		return fmt.Errorf("the metadata in the queue is of %s, and its copy %s of a later beginning, %s; nothing was changed. If an older folder queue was put in place, put the present one back, "+
+			"or move %s away: the metadata is made again from the copy. If the copy is that of another data directory, move the copy away: it is made again from the queue",
+			shownTime(bucket), r.fileName(), shownTime(copied), bucketDir(r.opts.Dir))
+	case copied.Before(bucket):
+		return r.copyAside("that of earlier metadata, or of another data directory",
+			fmt.Errorf("the metadata begins at %s, and this copy at %s", shownTime(bucket), shownTime(copied)))
+	}
+	lost := s.lost(f.Records)
 	if len(lost) == 0 {
 		return nil
 	}
 	r.log.Warn("the metadata has lost changes and is brought up to its copy", "file", r.fileName(), "records", len(lost))
+	r.opts.Note(fmt.Sprintf("the copy of the metadata, %s, had %s that the queue had not, as after damage to it; they were taken over: look at `eye apps list` and `eye keys list`",
+		r.fileName(), plural.Count(len(lost), "change")))
 	return r.copyIn(ctx, lost)
+}
+
+// completeSince returns since when the bucket of a state record is complete, by which it is known.
+func completeSince(state []byte) time.Time {
+	var s stateRecord
+	_ = json.Unmarshal(state, &s) // the record was checked when it was read
+	return s.CompleteSince
+}
+
+func shownTime(at time.Time) string { return at.UTC().Format(time.RFC3339) }
+
+// copyAside moves a metadata.json that is of no use to the quarantine. It is made again from the bucket.
+func (r *Registry) copyAside(what string, why error) error {
+	r.opts.Note(r.withoutCopy(what))
+	name, err := durable.SetAside(r.fileName())
+	if err != nil {
+		return fmt.Errorf("the copy of the metadata %s is %s (%w) and cannot be moved away: %w", r.fileName(), what, why, err)
+	}
+	r.log.Error("the copy of the metadata was "+what+"; it was moved to the quarantine and is made again from the metadata", "file", r.fileName(), "moved_to", name, "error", why)
+	return nil
 }
 
 // withoutCopy says what is not known when there was no copy to compare a bucket with. The queue

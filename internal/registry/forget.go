@@ -66,7 +66,7 @@ func (f *Forgetting) Do(step func(string) error) error {
 			return err
 		}
 	}
-	b, err := newSnapshot().document()
+	b, err := newSnapshot().document(nil)
 	if err == nil {
 		err = durable.Replace(filepath.Join(f.dir, metadataName), bytes.NewReader(b))
 	}

@@ -214,12 +214,13 @@ func TestStreams(t *testing.T) {
 	}
 }
 
-// A change is answered once its copy is written: the bucket alone may lose it to damage.
-func TestAChangeWithoutItsCopyIsNotAnswered(t *testing.T) {
+// What replaces a record is in the copy first, because the bucket alone may lose it to damage: without
+// a copy nothing changes. What is new is made all the same.
+func TestAChangeWithoutItsCopyIsNotMade(t *testing.T) {
 	dir := t.TempDir()
 	js, _ := jetStream(t, t.TempDir())
 	r := open(t, js, dir)
-	k, _, err := r.CreateKey(t.Context(), registry.DefaultApp, registry.Read)
+	k, secret, err := r.CreateKey(t.Context(), registry.DefaultApp, registry.Read)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,10 +228,17 @@ func TestAChangeWithoutItsCopyIsNotAnswered(t *testing.T) {
 	if err := errors.Join(os.Remove(name), os.Mkdir(name, 0o700), os.WriteFile(filepath.Join(name, "x"), nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	for range 2 { // the second one finds nothing to change
-		if err := r.RevokeKey(t.Context(), registry.DefaultApp, k.ID); !errors.Is(err, registry.ErrUnavailable) {
+	for range 2 {
+		if err := r.RevokeKey(t.Context(), registry.DefaultApp, k.ID); !errors.Is(err, registry.ErrNotCopied) || !errors.Is(err, registry.ErrUnavailable) {
 			t.Errorf("the revocation ended with %v", err)
 		}
+	}
+	authenticate(t, r, secret, registry.Principal{App: registry.DefaultApp, Kind: registry.Read}, true)
+	if r.CopyError() == nil {
+		t.Error("nothing tells that the copy is not written")
+	}
+	if _, err := r.CreateApp(t.Context(), "shop", registry.Settings{}); err != nil {
+		t.Errorf("the creation ended with %v", err)
 	}
 	if err := os.RemoveAll(name); err != nil {
 		t.Fatal(err)
@@ -238,7 +246,68 @@ func TestAChangeWithoutItsCopyIsNotAnswered(t *testing.T) {
 	if err := r.RevokeKey(t.Context(), registry.DefaultApp, k.ID); err != nil {
 		t.Error(err)
 	}
-	if b, err := os.ReadFile(name); err != nil || !bytes.Contains(b, []byte("revoked_at")) {
+	authenticate(t, r, secret, registry.Principal{}, false)
+	if b, err := os.ReadFile(name); err != nil || !bytes.Contains(b, []byte("revoked_at")) || !bytes.Contains(b, []byte(`"shop"`)) || r.CopyError() != nil {
 		t.Errorf("the copy has %s, %v", b, err)
+	}
+}
+
+// The copy of an earlier bucket, as in a backup of before a restore, or of another data directory,
+// brings nothing back: what was deleted since stays so. A later one is not passed over either.
+func TestACopyOfAnotherBucket(t *testing.T) {
+	earlierDir, dir := t.TempDir(), t.TempDir()
+	earlierJS, _ := jetStream(t, t.TempDir())
+	r := open(t, earlierJS, earlierDir)
+	secret := r.FirstStart().WriteKey
+	app, err := r.CreateApp(t.Context(), "old", registry.Settings{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 20 { // revisions beyond those of the bucket that is made of the copy
+		if _, err := r.UpdateApp(t.Context(), "old", func(s *registry.Settings) { s.Rate++ }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.Close()
+	earlier := read(t, filepath.Join(earlierDir, "metadata.json"))
+	name := filepath.Join(dir, "metadata.json")
+	if err := os.WriteFile(name, []byte(earlier), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	js, _ := jetStream(t, t.TempDir())
+	r = open(t, js, dir)
+	revoke(t, r, secret)
+	if err := r.DeleteApp(t.Context(), app); err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+	later := read(t, name)
+
+	if err := os.WriteFile(name, []byte(earlier), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var notes []string
+	r, err = registry.Open(t.Context(), js, registry.Options{Dir: dir, Begun: true, Note: func(text string) { notes = append(notes, text) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	authenticate(t, r, secret, registry.Principal{}, false)
+	if _, ok := r.App("old"); ok {
+		t.Error("a deleted application is there again")
+	}
+	r.Close()
+	kept, err := filepath.Glob(filepath.Join(dir, "quarantine", "metadata-*.json"))
+	if err != nil || len(kept) != 1 || read(t, kept[0]) != earlier || len(notes) != 1 || !strings.Contains(notes[0], "of earlier metadata") {
+		t.Errorf("kept are %v, told is %q, %v", kept, notes, err)
+	}
+	if read(t, name) != later {
+		t.Error("the copy was not made again")
+	}
+
+	if err := os.WriteFile(filepath.Join(earlierDir, "metadata.json"), []byte(later), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := registry.Open(t.Context(), earlierJS, registry.Options{Dir: earlierDir, Begun: true}); err == nil || !strings.Contains(err.Error(), "of a later beginning") {
+		t.Errorf("beside an older bucket: %v, %v", r, err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -267,7 +268,14 @@ func TestALostChangeComesBack(t *testing.T) {
 	for range 20 { // beyond the revisions of the copy
 		put(t, kv, "used", `{}`)
 	}
-	r = open(t, full, dir)
+	var notes []string
+	r, err = registry.Open(t.Context(), full, registry.Options{Dir: dir, Note: func(text string) { notes = append(notes, text) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(notes, func(text string) bool { return strings.Contains(text, "had 1 change that the queue had not") }) {
+		t.Errorf("told: %q", notes)
+	}
 	authenticate(t, r, secret, registry.Principal{}, false)
 	if _, err := r.UpdateApp(t.Context(), "shop", func(s *registry.Settings) { s.Rate = 5 }); err != nil {
 		t.Fatal(err)

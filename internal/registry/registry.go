@@ -29,6 +29,9 @@ var (
 	// ErrUnavailable: the server of the metadata did not answer, or not as it
 	// should. It is not known whether the change was made; making it again is safe.
 	ErrUnavailable = errors.New("metadata cannot be read or written at the moment")
+	// ErrNotCopied, which is an ErrUnavailable too: metadata.json could not be written, so nothing
+	// was changed.
+	ErrNotCopied = errors.New("the copy of the metadata cannot be written: nothing was changed")
 )
 
 // InvalidError tells which value is not taken, and what would be.
@@ -105,7 +108,9 @@ type Registry struct {
 
 	fileMu sync.Mutex // guards metadata.json and what follows
 	usable bool       // the bucket is complete: metadata.json may be written
-	saved  uint64     // the serial of the snapshot in metadata.json
+	saved  uint64     // the serial of the snapshot in metadata.json, or the one before
+	// copyErr is why metadata.json could not be written, nil when it was.
+	copyErr atomic.Pointer[error]
 }
 
 // FirstStart are the secrets that were made because the metadata was new. They
@@ -262,11 +267,17 @@ func (r *Registry) complete(ctx context.Context) error {
 		if err := r.trail.Record(ctx, made); err != nil {
 			return err
 		}
+		state := stateRecord{now(), true}
+		if from == theCopy { // which becomes that of this bucket
+			if err := r.copyBegins(state); err != nil {
+				return err
+			}
+		}
 		err = r.change(ctx, stateKey, func(old []byte) (any, error) {
 			if old != nil {
 				return nil, nil
 			}
-			return stateRecord{now(), true}, nil
+			return state, nil
 		})
 		if err != nil {
 			return err
@@ -283,7 +294,21 @@ func (r *Registry) complete(ctx context.Context) error {
 	r.fileMu.Lock()
 	r.usable = true
 	r.fileMu.Unlock()
-	_ = r.writeFile() // it is logged, and tried again; a full disk must not keep anyone from reading
+	r.writeFile() // a full disk must not keep anyone from reading
+	return nil
+}
+
+// copyBegins writes metadata.json with the state that the bucket is about to have: by that it is known
+// whose copy it is. A full disk must not keep anyone from reading.
+func (r *Registry) copyBegins(state stateRecord) error {
+	value, err := json.Marshal(state)
+	if err != nil {
+		return fmt.Errorf("encode metadata: %w", err)
+	}
+	r.fileMu.Lock()
+	defer r.fileMu.Unlock()
+	r.usable = true
+	_ = r.writeFileLocked(map[string]fileRecord{stateKey: {1, value}}) // it is logged, and tried again
 	return nil
 }
 
@@ -337,7 +362,7 @@ func (r *Registry) Close() {
 		r.log.Warn("the last use of keys could not be written", "error", err)
 	}
 	r.end()
-	_ = r.writeFile() // it is logged; the next start writes it
+	r.writeFile() // when it fails, the next start writes it
 }
 
 func (r *Registry) end() {

@@ -208,10 +208,15 @@ func (r *Registry) take(records map[string]record) {
 	r.current.Store(next)
 	r.endInvalid()
 	if onFile {
-		select {
-		case r.dirty <- struct{}{}:
-		default:
-		}
+		r.behind()
+	}
+}
+
+// behind has metadata.json written soon.
+func (r *Registry) behind() {
+	select {
+	case r.dirty <- struct{}{}:
+	default:
 	}
 }
 
@@ -235,37 +240,73 @@ func (r *Registry) tellNewer(s *snapshot, key string) {
 // none) and returns what is to be there instead, or nil to leave it; it is asked
 // again when another node came before. When change returns nil, the record is on
 // disk and in force here.
+//
+// What replaces a record is in metadata.json before it is in the bucket: damage to the queue's
+// files must not undo a revocation. What is new comes there soon after. Errors: ErrNotCopied,
+// ErrUnavailable, those of decide.
 func (r *Registry) change(ctx context.Context, key string, decide func(old []byte) (any, error)) error {
 	for range maxTries {
-		s := r.current.Load()
-		if err := s.newer[key]; err != nil {
-			return fmt.Errorf("%w: %w", ErrUnavailable, err)
-		}
-		old := s.record(key)
-		wanted, err := decide(old.value)
-		if err != nil {
+		if done, err := r.tryChange(ctx, key, decide); done {
 			return err
-		}
-		if wanted == nil {
-			return r.copied(key)
-		}
-		value, err := json.Marshal(wanted)
-		if err != nil {
-			return fmt.Errorf("encode metadata: %w", err)
-		}
-		revision, err := r.write(ctx, key, value, old)
-		if err == nil {
-			r.take(map[string]record{key: {value, revision}})
-			return r.copied(key)
-		}
-		if !errors.Is(err, jetstream.ErrKeyExists) && !errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
-			return fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
 		if err := r.refresh(ctx, key); err != nil {
 			return err
 		}
 	}
 	return fmt.Errorf("%w: others change %s all the time", ErrUnavailable, key)
+}
+
+// tryChange reports false when the record is not the one any more that decide was told.
+func (r *Registry) tryChange(ctx context.Context, key string, decide func(old []byte) (any, error)) (done bool, err error) {
+	replaces := key != usedKey && r.current.Load().record(key).value != nil
+	if replaces {
+		r.fileMu.Lock()
+		defer r.fileMu.Unlock()
+	}
+	s := r.current.Load()
+	if err := s.newer[key]; err != nil {
+		return true, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	old := s.record(key)
+	wanted, err := decide(old.value)
+	if err != nil {
+		return true, err
+	}
+	var value []byte
+	if wanted != nil {
+		if value, err = json.Marshal(wanted); err != nil {
+			return true, fmt.Errorf("encode metadata: %w", err)
+		}
+	}
+	switch {
+	case replaces:
+		next := map[string]fileRecord{}
+		if wanted != nil {
+			next[key] = fileRecord{old.revision + 1, value}
+		}
+		if err := r.writeFileLocked(next); err != nil {
+			return true, fmt.Errorf("%w: %w: %w", ErrNotCopied, ErrUnavailable, err)
+		}
+	case old.value != nil && key != usedKey: // another node has just made it
+		return false, nil
+	}
+	if wanted == nil {
+		return true, nil
+	}
+	revision, err := r.write(ctx, key, value, old)
+	if err == nil {
+		r.take(map[string]record{key: {value, revision}})
+		return true, nil
+	}
+	if replaces {
+		r.saved = 0 // the file is to have what is in force, whatever that is
+		r.behind()
+	}
+	if !errors.Is(err, jetstream.ErrKeyExists) && !errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
+		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return true, err
+	}
+	return false, nil
 }
 
 // write puts a record when the one that there is has the revision of old.
@@ -312,18 +353,6 @@ func (r *Registry) keep(ctx context.Context) {
 				r.log.Warn("the last use of keys could not be written; it will be tried again", "error", err)
 			}
 		}
-		_ = r.writeFile() // it is logged, and tried again
+		r.writeFile()
 	}
-}
-
-// copied writes the copy of the metadata after a change: without it, damage to the queue's files could
-// undo what was answered. Of the last use of keys it may be behind.
-func (r *Registry) copied(key string) error {
-	if key == usedKey {
-		return nil
-	}
-	if err := r.writeFile(); err != nil {
-		return fmt.Errorf("%w: the change is made, but not in its copy yet; repeat it: %w", ErrUnavailable, err)
-	}
-	return nil
 }
