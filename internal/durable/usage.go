@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 )
 
-// Usage is what a folder takes, without the folders in it.
+// Usage is what a folder takes, with the folders in it. A link counts as a file without a size.
 type Usage struct {
 	Files int
 	Bytes int64
@@ -16,27 +16,34 @@ type Usage struct {
 // UsageOf returns what a folder takes; nothing when it does not exist. Files that go meanwhile are
 // passed over.
 func UsageOf(dir string) (u Usage, err error) {
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return u, nil
-	}
-	for _, e := range entries {
-		if info, err := e.Info(); err == nil && info.Mode().IsRegular() {
-			u.Files++
+	err = filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil
+		case err != nil || e.IsDir():
+			return err
+		}
+		info, err := e.Info()
+		if err != nil {
+			return nil //nolint:nilerr // it went meanwhile
+		}
+		u.Files++
+		if info.Mode().IsRegular() {
 			u.Bytes += info.Size()
 		}
-	}
+		return nil
+	})
 	return u, err
 }
 
-// Empty deletes the files in a folder, durably. One that does not exist is empty.
+// Empty deletes what is in a folder, durably, and follows no links. One that does not exist is empty.
 func Empty(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	for _, e := range entries {
-		err = errors.Join(err, os.Remove(filepath.Join(dir, e.Name())))
+		err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
 	}
 	return errors.Join(err, SyncDir(dir))
 }

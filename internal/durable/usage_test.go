@@ -1,6 +1,7 @@
 package durable_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -24,13 +25,21 @@ func TestUsageAndEmpty(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if u, err := durable.UsageOf(dir); u != (durable.Usage{Files: 2, Bytes: 6}) || err != nil {
-		t.Errorf("two files: %+v, %v", u, err)
+	outside, within := filepath.Join(t.TempDir(), "outside"), filepath.Join(dir, "within", "deeper")
+	if err := errors.Join(os.MkdirAll(within, 0o700), os.WriteFile(filepath.Join(within, "c"), []byte("x"), 0o600),
+		os.WriteFile(outside, []byte("xyz"), 0o600), os.Symlink(outside, filepath.Join(dir, "link"))); err != nil {
+		t.Fatal(err)
+	}
+	if u, err := durable.UsageOf(dir); u != (durable.Usage{Files: 4, Bytes: 7}) || err != nil {
+		t.Errorf("three files and a link: %+v, %v", u, err)
 	}
 	if err := durable.Empty(dir); err != nil {
 		t.Fatal(err)
 	}
 	if u, err := durable.UsageOf(dir); u != (durable.Usage{}) || err != nil {
 		t.Errorf("emptied: %+v, %v", u, err)
+	}
+	if _, err := os.Stat(outside); err != nil {
+		t.Errorf("what a link leads to: %v", err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -150,6 +151,8 @@ func (s *Server) problemOf(err error) *ProblemDetails {
 		return unavailable("the server has too few file descriptors left for this; try again, and raise its limit (ulimit -n)")
 	case errors.Is(err, store.ErrUnavailable):
 		return unavailable("the store cannot answer at the moment; try again")
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return unavailable("the disk of the data directory is full: make room and try again")
 	case errors.Is(err, context.DeadlineExceeded):
 		return unavailable("this took longer than the server allows; narrow it by time, session or category, or try again")
 	case errors.Is(err, context.Canceled), errors.Is(err, io.ErrUnexpectedEOF):

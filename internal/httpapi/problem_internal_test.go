@@ -1,0 +1,19 @@
+package httpapi
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"syscall"
+	"testing"
+)
+
+// A full disk is told as such, whatever met it.
+func TestFullDisk(t *testing.T) {
+	for _, full := range []error{syscall.ENOSPC, syscall.EDQUOT} {
+		err := fmt.Errorf("begin erasure: %w", &os.PathError{Op: "write", Path: "tombstones", Err: full})
+		if p := new(Server).problemOf(err); p.Status != http.StatusServiceUnavailable || p.Detail != "the disk of the data directory is full: make room and try again" {
+			t.Errorf("%v is answered with %d %s", err, p.Status, p.Detail)
+		}
+	}
+}
