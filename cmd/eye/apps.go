@@ -13,7 +13,7 @@ import (
 	"theeye/internal/registry"
 )
 
-func appPath(app string) string { return "/v1/apps/" + url.PathEscape(app) }
+func appPath(app string) string { return "/v1/apps/" + segment(app) }
 
 // newAppShowCommand returns `eye apps show`.
 func newAppShowCommand(f *clientFlags) *cobra.Command {

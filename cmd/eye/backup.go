@@ -192,7 +192,7 @@ type copying struct {
 // files copies some files into the folder.
 func (w copying) files(ctx context.Context, files []backup.File) error {
 	for _, file := range files {
-		r := request{method: http.MethodGet, path: "/v1/backup/files/" + url.PathEscape(file.Name), query: url.Values{"lease": {w.lease}}}
+		r := request{method: http.MethodGet, path: "/v1/backup/files/" + segment(file.Name), query: url.Values{"lease": {w.lease}}}
 		err := w.flags.patiently(ctx, func() error {
 			return w.client.stream(ctx, r, func(in io.Reader) error { return w.folder.Save(file, io.TeeReader(in, w.bar)) })
 		})

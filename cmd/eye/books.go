@@ -64,7 +64,7 @@ func newReceiptCommand(s streams) *cobra.Command {
 		if *app != "" {
 			q.Set("app", *app)
 		}
-		return f.show(cmd.Context(), request{method: "GET", path: "/v1/receipts/" + url.PathEscape(got[0]), query: q}, func(body []byte) error {
+		return f.show(cmd.Context(), request{method: "GET", path: "/v1/receipts/" + segment(got[0]), query: q}, func(body []byte) error {
 			var r struct {
 				ID       string `json:"id"`
 				App      string `json:"app"`

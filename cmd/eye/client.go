@@ -126,7 +126,7 @@ func newClient(base, key string) (*client, error) {
 	base = strings.TrimRight(base, "/")
 	t := newTransport((&net.Dialer{Timeout: dialTimeout}).DialContext)
 	t.Proxy = http.ProxyFromEnvironment
-	return &client{base: base, shown: base, key: key, http: &http.Client{Transport: t}}, nil
+	return &client{base: base, shown: base, key: key, http: &http.Client{Transport: t, CheckRedirect: readsAlone}}, nil
 }
 
 // newBesideClient returns a client for the server of a data directory.
@@ -134,8 +134,16 @@ func newBesideClient(dir, key string) *client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return dialBeside(ctx, dir) }
 	return &client{
 		base: "http://localhost", shown: filepath.Join(dir, socketFile), key: key, socket: dir,
-		http: &http.Client{Transport: newTransport(dial)},
+		http: &http.Client{Transport: newTransport(dial), CheckRedirect: readsAlone},
 	}
+}
+
+// readsAlone lets redirects be followed of what reads alone: what is to be changed is what was asked for.
+func readsAlone(_ *http.Request, via []*http.Request) error {
+	if first := via[0].Method; first != http.MethodGet && first != http.MethodHead {
+		return http.ErrUseLastResponse
+	}
+	return nil
 }
 
 func newTransport(dial func(ctx context.Context, network, address string) (net.Conn, error)) *http.Transport {

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -88,6 +89,25 @@ func TestPageIsNoAnswer(t *testing.T) {
 		got := errOut.String()
 		if code != exitFailed || out.Len() > 0 || strings.Contains(got, "<html>") || !strings.Contains(got, "is not The Eye's API") || !strings.Contains(got, strconv.Itoa(status)) {
 			t.Errorf("%d: %d %q %q", status, code, out.String(), got)
+		}
+	}
+}
+
+// A redirect never changes something else.
+func TestRedirectOfAChange(t *testing.T) {
+	for _, status := range []int{301, 302, 307, 308} {
+		var asked []string
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			asked = append(asked, r.Method+" "+r.URL.Path)
+			if r.URL.Path != "/elsewhere" {
+				http.Redirect(w, r, "/elsewhere", status)
+			}
+		}))
+		var out, errOut bytes.Buffer
+		code := run([]string{"keys", "revoke", "key_1", "--app", "shop", "--url", server.URL, "--key", "x"}, nil, &out, &errOut)
+		server.Close()
+		if code != exitFailed || !slices.Equal(asked, []string{"DELETE /v1/apps/shop/keys/key_1"}) || !strings.Contains(errOut.String(), strconv.Itoa(status)) {
+			t.Errorf("%d: %d, asked %q, said %q", status, code, asked, errOut.String())
 		}
 	}
 }

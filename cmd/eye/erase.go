@@ -575,7 +575,7 @@ func newEraseCommand(s streams) *cobra.Command {
 		if *session == "" {
 			return usagef("--session is missing; give the id of the session to erase")
 		}
-		path := "/v1/sessions/" + url.PathEscape(*session)
+		path := "/v1/sessions/" + segment(*session)
 		query := url.Values{"app": *apps}
 		if *quarantine {
 			query.Set("quarantine", "1")

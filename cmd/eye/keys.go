@@ -2,7 +2,6 @@ package main
 
 import (
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -17,7 +16,7 @@ func keysPath(app string) string {
 	if app == "" {
 		return "/v1/keys"
 	}
-	return "/v1/apps/" + url.PathEscape(app) + "/keys"
+	return "/v1/apps/" + segment(app) + "/keys"
 }
 
 type keyItem struct {
@@ -73,7 +72,7 @@ func newKeysCommand(s streams) *cobra.Command {
 	}
 	revoke := &cobra.Command{Use: "revoke KEY_ID", Short: "Revoke a key", Args: args(cobra.ExactArgs(1))}
 	revoke.RunE = func(cmd *cobra.Command, got []string) error {
-		return f.show(cmd.Context(), request{method: http.MethodDelete, path: keysPath(*app) + "/" + url.PathEscape(got[0])}, f.say("revoked key %s", got[0]))
+		return f.show(cmd.Context(), request{method: http.MethodDelete, path: keysPath(*app) + "/" + segment(got[0])}, f.say("revoked key %s", got[0]))
 	}
 	group.AddCommand(list, newKeysCreateCommand(f, app), revoke)
 	return group

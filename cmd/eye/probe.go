@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/url"
 	"slices"
 	"sync"
 	"time"
@@ -67,7 +66,7 @@ func (p *probe) one(ctx context.Context, body []byte) {
 		p.failed++
 		return
 	}
-	path := "/v1/events/" + url.PathEscape(a.Events[0].ID)
+	path := "/v1/events/" + segment(a.Events[0].ID)
 	for {
 		_, err := p.reader.do(ctx, request{method: http.MethodGet, path: path})
 		if err == nil {

@@ -71,7 +71,7 @@ func newEventsCommand(s streams) *cobra.Command {
 	filter := newFilterFlags(cmd, filterOf{order: true, limit: true})
 	cmd.RunE = func(cmd *cobra.Command, got []string) error {
 		if len(got) == 1 {
-			return showOne(cmd.Context(), f, "/v1/events/"+url.PathEscape(got[0]), filter.query())
+			return showOne(cmd.Context(), f, "/v1/events/"+segment(got[0]), filter.query())
 		}
 		return pages(cmd.Context(), f, filter, listing{path: "/v1/events", show: f.showEvents})
 	}
@@ -140,7 +140,7 @@ func newSessionCommand(s streams) *cobra.Command {
 	filter := newFilterFlags(cmd, filterOf{order: true, limit: true})
 	cmd.RunE = func(cmd *cobra.Command, got []string) error {
 		first := true
-		return pages(cmd.Context(), f, filter, listing{path: "/v1/sessions/" + url.PathEscape(got[0]), show: func(body []byte) (*string, error) {
+		return pages(cmd.Context(), f, filter, listing{path: "/v1/sessions/" + segment(got[0]), show: func(body []byte) (*string, error) {
 			var page eventPage
 			if err := decode("/v1/sessions", body, &page); err != nil || f.json {
 				return page.NextCursor, err

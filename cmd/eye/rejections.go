@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"net/url"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -39,7 +38,7 @@ func newRejectionsCommand(s streams) *cobra.Command {
 	filter := newFilterFlags(cmd, filterOf{order: true, limit: true, rejections: true})
 	cmd.RunE = func(cmd *cobra.Command, got []string) error {
 		if len(got) == 1 {
-			return showOne(cmd.Context(), f, "/v1/rejections/"+url.PathEscape(got[0]), filter.query())
+			return showOne(cmd.Context(), f, "/v1/rejections/"+segment(got[0]), filter.query())
 		}
 		return pages(cmd.Context(), f, filter, listing{path: "/v1/rejections", show: f.showRejections})
 	}

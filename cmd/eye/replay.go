@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -146,7 +145,7 @@ func (f *replayFlags) replay(ctx context.Context, c *client, req httpapi.ReplayR
 		if err := pause(ctx, replayPoll); err != nil {
 			return now, fmt.Errorf("interrupted; the server goes on, see eye rejections replays %s: %w", now.ReplayID, err)
 		}
-		one := "/v1/replays/" + url.PathEscape(now.ReplayID.String())
+		one := "/v1/replays/" + segment(now.ReplayID.String())
 		if body, err = c.do(ctx, request{method: http.MethodGet, path: one}); err != nil {
 			return now, err
 		}
@@ -211,7 +210,7 @@ func newReplaysCommand(f *clientFlags) *cobra.Command {
 		if len(got) == 0 {
 			return f.show(cmd.Context(), request{method: http.MethodGet, path: "/v1/replays"}, f.showReplays)
 		}
-		r := request{method: http.MethodGet, path: "/v1/replays/" + url.PathEscape(got[0])}
+		r := request{method: http.MethodGet, path: "/v1/replays/" + segment(got[0])}
 		if *end {
 			r.method = http.MethodDelete
 		}

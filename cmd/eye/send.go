@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -207,7 +206,7 @@ func (c *client) borrowWriteKey(ctx context.Context, app string) (revoke func(),
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeDeadline)
 		defer cancel()
 		// When this fails the key stays; `eye keys list` shows it.
-		_, _ = admin.do(ctx, request{method: http.MethodDelete, path: keysPath(app) + "/" + url.PathEscape(k.KeyID)})
+		_, _ = admin.do(ctx, request{method: http.MethodDelete, path: keysPath(app) + "/" + segment(k.KeyID)})
 	}, nil
 }
 
