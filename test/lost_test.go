@@ -130,6 +130,9 @@ func TestLostFramesAreCounted(t *testing.T) {
 	if got := s.reasons(); got != "[]" {
 		t.Errorf("after an ordered end readyz tells %s", got)
 	}
+	if got := s.call("GET", "/metrics", s.admin, "").values(t)["eye_worker_lost_events_total"]; got != 4 {
+		t.Errorf("after an ordered end the metric counts %v lost events", got)
+	}
 }
 
 // What the queue holds before the lost frames may fill more of the store's memory than there is

@@ -31,6 +31,7 @@ func (s *server) reconcile(ctx context.Context) error {
 	stored := map[string]uint64{}
 	for _, account := range books.Accounts {
 		stored[account.App] = uint64(account.Received)
+		s.worker.LostBefore(account.Lost)
 	}
 	since, record := s.store.ConfirmedSince()
 	damage := s.queue.RecordDamage()

@@ -51,8 +51,8 @@ func newRecoverCommand(f *clientFlags) *cobra.Command {
 
 func recoverData(f *clientFlags, opts duckdb.RecoverOptions, forget, yes bool) error {
 	data := f.value("data", "EYE_DATA")
-	if _, err := os.Stat(data); err != nil {
-		return fmt.Errorf("there is no data directory %s: give the one of the server with --data", data)
+	if err := checkThere(data, fmt.Sprintf("there is no data directory %s: give the one of the server with --data", data)); err != nil {
+		return err
 	}
 	unlock, err := lockDir(data)
 	if err != nil {

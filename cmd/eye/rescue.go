@@ -252,8 +252,9 @@ func (f *clientFlags) rescue(cmd *cobra.Command, file string) error {
 		if file != name && !sameFile(file, inside) {
 			return usagef("%s is not in %s; copy it there first", file, filepath.Dir(inside))
 		}
-		if _, err := os.Stat(filepath.Join(data, "queue")); err != nil { // the lock would make the directory
-			return fmt.Errorf("there is no queue in %s: give the data directory of a server with --data", data)
+		// The lock would make the directory.
+		if err := checkThere(filepath.Join(data, "queue"), fmt.Sprintf("there is no queue in %s: give the data directory of a server with --data", data)); err != nil {
+			return err
 		}
 		unlock, err := lockDir(data)
 		if err == nil {

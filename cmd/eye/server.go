@@ -162,6 +162,8 @@ func (s *server) open(ctx context.Context) (err error) {
 			case stream == queue.Stream && s.running.unrecorded:
 				s.note("a file of the queue is damaged, and there is no record of what it held: acknowledged events may be lost, " +
 					"and the books do not count them" + rescueAdvice)
+			case stream == queue.Stream:
+				s.note("a file of the queue was damaged at a start: what the record of acknowledged events knows of it and the store has not is counted as lost" + rescueAdvice)
 			}
 			return nil
 		},

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -77,10 +78,17 @@ func newStoreCommand(s streams) *cobra.Command {
 func (f *clientFlags) storeDir() (string, error) {
 	data := f.value("data", "EYE_DATA")
 	dir := filepath.Join(data, "store")
-	if _, err := os.Stat(dir); err != nil {
-		return "", fmt.Errorf("there is no store in %s: give the data directory of a server on this machine with --data", data)
+	return dir, checkThere(dir, fmt.Sprintf("there is no store in %s: give the data directory of a server on this machine with --data", data))
+}
+
+// checkThere returns an error with a text when there is nothing at a path. Whatever else keeps it from
+// being looked at is an error of its own.
+func checkThere(path, missing string) error {
+	_, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return errors.New(missing)
 	}
-	return dir, nil
+	return err
 }
 
 // manifest reads what the store consists of now, and where it is. It refuses a store that is lost.

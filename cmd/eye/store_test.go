@@ -43,3 +43,19 @@ func TestRescueMakesNoFolder(t *testing.T) {
 		t.Errorf("got %d, %q; the folder: %v", code, errOut.String(), err)
 	}
 }
+
+// A folder that may not be looked at is not said to be missing.
+func TestFolderThatMayNotBeLookedAt(t *testing.T) {
+	for _, name := range []string{"store", "queue"} {
+		data := t.TempDir()
+		path := filepath.Join(data, name)
+		if err := os.Symlink(path, path); err != nil { // ELOOP, for root too
+			t.Fatal(err)
+		}
+		args := map[string][]string{"store": {"store", "verify"}, "queue": {"store", "rescue", "block-EYE_FRAMES-1-found.blk"}}[name]
+		var out, errOut bytes.Buffer
+		if code := run(append(args, "--data", data), nil, &out, &errOut); code != exitFailed || !strings.Contains(errOut.String(), "too many levels of symbolic links") {
+			t.Errorf("%s: %d %q", name, code, errOut.String())
+		}
+	}
+}

@@ -36,7 +36,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name: "eye_worker_failures_total", Help: "Batches that the store did not take at once.",
 		}),
 		lost: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "eye_worker_lost_events_total", Help: "Acknowledged events that could not be read any more, and were counted as lost.",
+			Name: "eye_worker_lost_events_total", Help: "Acknowledged events that could not be read any more and were counted as lost, by the books at the start and since.",
 		}),
 		position: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "eye_worker_position", Help: "Sequence of the last stored frame.",

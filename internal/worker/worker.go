@@ -158,6 +158,10 @@ func (w *Worker) follow(ctx context.Context) error {
 // NotWriting returns why the store has not taken a batch for so long, else nil.
 func (w *Worker) NotWriting(patience time.Duration) error { return w.failing.Err(patience) }
 
+// LostBefore adds to the metric what the books say was lost before this start. It must be called once,
+// before Run.
+func (w *Worker) LostBefore(events int64) { w.metrics.lost.Add(float64(events)) }
+
 // Lose counts acknowledged events as lost and calls the Lost of the options. A loss of the same
 // frames that comes again, because a store that lost what it had not flushed is written again, is
 // not counted twice. Run calls it, too; it must not be called meanwhile.
