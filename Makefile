@@ -27,7 +27,7 @@ build: ## build bin/eye
 
 test: ## prepare this machine, then run all tests with the race detector
 	@script/setup test
-	$(GO) test -race -vet=off -timeout 40m ./...
+	$(GO) test -race -vet=off -parallel 4 -timeout 40m ./...
 
 soak: ## the tests of promises, long: KILLS (300), power CUTS (20), ERASURES (50) under load, DAMAGES (200) to files
 	EYE_TEST_KILLS=$(KILLS) EYE_TEST_EVENTS=$$((5000 * $(KILLS))) EYE_TEST_CUTS=$(CUTS) EYE_TEST_ERASURES=$(ERASURES) EYE_TEST_DAMAGES=$(DAMAGES) \

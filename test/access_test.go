@@ -138,6 +138,7 @@ func (s *server) callers(keys map[string]string, o operation) []caller {
 // tells succeed (P8). A route that declares nothing, or another access than the
 // contract, fails.
 func TestAccess(t *testing.T) {
+	t.Parallel()
 	s := start(t, "--legacy-app", "legacy")
 	keys := s.everyKindOfKey()
 	columns, rows := table()

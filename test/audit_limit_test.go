@@ -9,6 +9,7 @@ import (
 
 // What is refused beyond the first entries of a day is summed up (M19).
 func TestRefusedActsAreSummedUp(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	for range 300 {
 		s.must(s.call("DELETE", "/v1/apps/shop/keys/none", s.admin, ""), 404)
@@ -32,6 +33,7 @@ func TestRefusedActsAreSummedUp(t *testing.T) {
 
 // Keys that are refused are counted, logged and summed up, whoever tries how often.
 func TestRefusedKeysAreSummedUp(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	unknown := "eye_a_" + strings.Repeat("a", 43) + "_abcdef"
 	revoked := s.call("POST", "/v1/keys", s.admin, `{"kind":"admin"}`)
@@ -78,6 +80,7 @@ func TestRefusedKeysAreSummedUp(t *testing.T) {
 // Who takes all data with an admin key is written down, once for each backup, and
 // not what was asked for: a session that is erased later must not be named.
 func TestBackupsAndExportsAreWrittenDown(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.must(s.call("POST", "/v1/events?wait=stored", s.write, about(mary, "2021-01-01T00:00:00Z", 1)), 201)
 	before := len(s.trail(""))

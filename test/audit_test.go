@@ -31,6 +31,7 @@ func actsOf(entries []map[string]any) string {
 // What is administered is written down with who, what and how it ended, is there
 // after a kill, and goes with a backup.
 func TestAudit(t *testing.T) {
+	t.Parallel()
 	s := start(t, "--trusted-proxies", "127.0.0.0/8")
 	if got, want := actsOf(s.trail("")), "createAppKey done, createAppKey done, createApp done, keepAdminKey done, firstStart done, beginTrail done"; got != want {
 		t.Fatalf("after a start and three acts the trail is %s, want %s", got, want)
@@ -131,6 +132,7 @@ func TestAudit(t *testing.T) {
 
 // A full queue keeps nobody from administering, and from finding it written down.
 func TestAuditOfAFullQueue(t *testing.T) {
+	t.Parallel()
 	s := start(t, "--queue-max-bytes", "1MiB")
 	for s.call("POST", "/v1/events", s.write, many("s", 2000)).status == 202 {
 	}
@@ -143,6 +145,7 @@ func TestAuditOfAFullQueue(t *testing.T) {
 // The trail has no text that stands in the wrong place of a request: it may name what is erased
 // later.
 func TestTheTrailHasNoTextInTheWrongPlace(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	sent := 0
 	send := func(method, path, body string) {

@@ -34,6 +34,7 @@ func lostSegment(t *testing.T, dir string) (s *server, kept string) {
 // A backup keeps the last good copy of a segment that is damaged on the server, and says so. What is
 // restored has its rows.
 func TestBackupKeepsWhatIsDamaged(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "backup")
 	s, kept := lostSegment(t, dir)
 	for range 2 { // the second time it is kept from a backup that kept it
@@ -73,6 +74,7 @@ func TestBackupKeepsWhatIsDamaged(t *testing.T) {
 
 // A damaged segment that no earlier backup has is told with exit code 1, until it is acknowledged.
 func TestBackupTellsWhatItLacks(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "backup")
 	s, kept := lostSegment(t, dir)
 	if err := os.WriteFile(kept, []byte("another"), 0o600); err != nil {
@@ -97,6 +99,7 @@ func TestBackupTellsWhatItLacks(t *testing.T) {
 // A backup does not take the place of one that holds what the server does not have: of another data
 // directory, of one that was begun anew, or that went on from an earlier moment.
 func TestBackupOfAnotherServerIsRefused(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "backup")
 	s := start(t)
 	s.post(numbered(0, 50))
@@ -135,6 +138,7 @@ func TestBackupOfAnotherServerIsRefused(t *testing.T) {
 // A segment that goes while the server runs does not keep a backup from its end, which says what it
 // lacks.
 func TestBackupOfASegmentThatIsGone(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "backup")
 	s := twoSegments(t)
 	if err := os.RemoveAll(filepath.Join(s.data, "queue")); err != nil { // else it is made again
@@ -154,6 +158,7 @@ func TestBackupOfASegmentThatIsGone(t *testing.T) {
 // A backup whose index is missing or damaged is not replaced by that of another server, and is by one
 // of its own.
 func TestBackupWithoutItsIndex(t *testing.T) {
+	t.Parallel()
 	s, other := start(t), start(t)
 	s.post(numbered(0, 20))
 	other.post(numbered(0, 5))

@@ -90,6 +90,7 @@ func (l *ledger) kept(t *testing.T, before map[uuid.UUID]bool, sent [][]batch) (
 }
 
 func TestBackupUnderLoad(t *testing.T) {
+	t.Parallel()
 	s := start(t, "--flush-rows", "5000")
 	l := &ledger{entries: map[uuid.UUID]*entry{}}
 	var stop atomic.Bool
@@ -239,6 +240,7 @@ func (s *server) flushed(events int64) {
 
 // A backup that is killed is no backup, and the next one copies only the rest.
 func TestInterruptedBackupGoesOn(t *testing.T) {
+	t.Parallel()
 	s := start(t, "--flush-rows", "50")
 	for n := range int64(3) {
 		s.fill(1)
@@ -390,6 +392,7 @@ func (s *server) flood(bytes int) {
 // A backup may take as long as it wants: the queue is held for its frames alone, and
 // not when that would fill it. So intake goes on.
 func TestSlowBackupDoesNotHoldUpIntake(t *testing.T) {
+	t.Parallel()
 	s := start(t, "--flush-rows", "100", "--queue-max-bytes", "16MiB")
 	const twice = 32 << 20 // of the quota, as it comes
 	s.fill(1)
@@ -437,6 +440,7 @@ func TestSlowBackupDoesNotHoldUpIntake(t *testing.T) {
 // However small the frames are, and however many come meanwhile, what was
 // acknowledged before a backup is in its segments.
 func TestBackupUnderSmallFrames(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	stop := make(chan struct{})
 	var sent atomic.Int64
@@ -495,6 +499,7 @@ func TestBackupUnderSmallFrames(t *testing.T) {
 
 // Who may fetch what of a backup.
 func TestFilesOfABackup(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.fill(1)
 	x := s.manifest()
@@ -523,6 +528,7 @@ func TestFilesOfABackup(t *testing.T) {
 // tombstones are given, neither from its segments nor from its frames; what was
 // erased before never does.
 func TestErasureSinceABackup(t *testing.T) {
+	t.Parallel()
 	s := start(t, "--flush-rows", "50")
 	event := func(session string) string {
 		return `{"session_id":"` + session + `","category":"c","name":"n","data":{},"timestamp":"2021-01-01T00:00:00Z"},`

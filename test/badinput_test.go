@@ -19,6 +19,7 @@ import (
 const fine = `{"session_id":"s","category":"c","name":"n","data":{},"timestamp":"2021-01-01 09:15:27.243860"}`
 
 func TestTrailingCommaOfTheChallenge(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	body := "{\"session_id\":\"s\",\"category\":\"page interaction\",\"name\":\"pageview\",\n\"data\":{\"host\":\"h\",\"path\": \"/\",},\"timestamp\":\"2021-01-01 09:15:27.243860\"}"
 	a := s.call("POST", "/v1/events", s.write, body)
@@ -60,6 +61,7 @@ func (s *server) balanced(received int) {
 }
 
 func TestOneBrokenLine(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	a := s.call("POST", "/v1/events?wait=stored", s.write, fine+"\n{\"session_id\":\n"+fine+"\n", "Content-Type", "application/x-ndjson")
 	s.must(a, 201)
@@ -90,6 +92,7 @@ func statuses(a reply) string {
 
 // Each bad element stands between two good ones, which must not suffer.
 func TestBadElements(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	with := func(field, value string) string {
 		fields := map[string]string{"session_id": `"s"`, "category": `"c"`, "name": `"n"`, "data": `{}`, "timestamp": `"2021-01-01 09:15:27.243860"`}
@@ -166,6 +169,7 @@ func TestBadElements(t *testing.T) {
 }
 
 func TestThreeFaultsAgainstTheSchema(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	schema := `{"type":"object","required":["host","path"],"properties":{"host":{"type":"string"},"n":{"type":"integer"}},"additionalProperties":true}`
 	s.must(s.call("PUT", "/v1/types/page%20interaction/pageview", s.admin, schema), 200)
@@ -182,6 +186,7 @@ func TestThreeFaultsAgainstTheSchema(t *testing.T) {
 }
 
 func TestSameIDAgain(t *testing.T) {
+	t.Parallel()
 	body := func(extra, data string) string {
 		return `{"id":"order-1","session_id":"s","category":"c","name":"n","data":` + data + `,"timestamp":"2021-01-01 09:15:27"` + extra + `}`
 	}
@@ -223,6 +228,7 @@ func TestSameIDAgain(t *testing.T) {
 }
 
 func TestKeys(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	for _, c := range []struct {
 		name, method, path, key string
@@ -250,6 +256,7 @@ func TestKeys(t *testing.T) {
 }
 
 func TestBodies(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	bomb := &bytes.Buffer{}
 	z := gzip.NewWriter(bomb)
@@ -304,6 +311,7 @@ func TestBodies(t *testing.T) {
 }
 
 func TestParameters(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.must(s.call("POST", "/v1/events?wait=stored", s.write, "["+fine+","+fine+"]"), 201)
 	page := s.call("GET", "/v1/events?limit=1", s.read, "")
@@ -329,6 +337,7 @@ func TestParameters(t *testing.T) {
 }
 
 func TestStartThatCannotBe(t *testing.T) {
+	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -30,6 +30,7 @@ func (s *server) raw(text string) int {
 
 // Headers may hold any bytes. None holds up what comes behind it, or a list that shows it.
 func TestBytesThatAreNoText(t *testing.T) {
+	t.Parallel()
 	s := start(t, "--legacy-app", "old")
 	for _, header := range []string{"Content-Type: \xff", "Content-Encoding: \xff", "User-Agent: " + strings.Repeat("a", 299) + "\u00e9", "Origin: \xff", "Webhook-Id: \xff"} {
 		for path, key := range map[string]string{"/v1/events": "Authorization: Bearer " + s.write + "\r\n", "/event/": "", "/v1/events?": ""} {

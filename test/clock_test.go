@@ -27,6 +27,7 @@ func setClock(t *testing.T, file string, by time.Duration) {
 // server starts with it. Nothing expires, nothing is lost and the books balance,
 // until the clock is accepted.
 func TestClockThatJumpsExpiresNothing(t *testing.T) {
+	t.Parallel()
 	const jump = 70 * 365 * 24 * time.Hour
 	file := filepath.Join(t.TempDir(), "off")
 	setClock(t, file, 0)

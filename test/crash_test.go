@@ -230,6 +230,7 @@ func (l *ledger) judge() verdict {
 }
 
 func TestNothingAcknowledgedIsLostToAKill(t *testing.T) {
+	t.Parallel()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	s := start(t, "--flush-rows", "5000")
@@ -281,6 +282,7 @@ func (l *ledger) checkBooks(s *server) {
 // The same test, with the answer sent before the frame is published, must see
 // losses: else it could not see them either when they are real.
 func TestTheCrashTestNoticesLosses(t *testing.T) {
+	t.Parallel()
 	for try := range 5 {
 		s := &server{t: t, tags: "eyefault", data: t.TempDir(), env: []string{"EYE_FAULT_ANSWER_FIRST=1"}}
 		s.launch()

@@ -469,6 +469,7 @@ func (w *wreck) try(r *rand.Rand, d damage) (o outcome) {
 // counted as lost and told; or the server refuses to start, changes nothing, and says which file
 // it is.
 func TestDamage(t *testing.T) {
+	t.Parallel()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	w := newWreck(t, seed)

@@ -31,6 +31,7 @@ func unflushed(t *testing.T) (s *server, revoked string) {
 
 // A stream of which the description is damaged loses nothing, and no one has to do anything.
 func TestDamagedDescription(t *testing.T) {
+	t.Parallel()
 	built, revoked := unflushed(t)
 	for _, stream := range []string{"EYE_FRAMES", "KV_EYE_METADATA", "EYE_AUDIT"} {
 		for _, file := range []string{"meta.inf", "meta.sum"} {
@@ -83,6 +84,7 @@ func headerLengths(b []byte) (at []int) {
 // One bit of the metadata, or of the audit trail, costs at most its own record, and no start waits
 // for it.
 func TestOneBitOfTheMetadata(t *testing.T) {
+	t.Parallel()
 	killed, revoked := unflushed(t)
 	ended := &server{t: t, data: filepath.Join(t.TempDir(), "data"), write: killed.write, read: killed.read}
 	copyDir(t, killed.data, ended.data)

@@ -18,6 +18,7 @@ import (
 // with the number that it needs, or answers: what is stored stays readable, and
 // an export gives its events or a 503. It never dies (H4).
 func TestFewDescriptors(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		limit         string // as ulimit takes it
 		refuse, merge bool

@@ -83,6 +83,7 @@ func (l *diskLedger) check(s *server) {
 // A disk that is full is answered with 503, never with a 2xx that is lost, and
 // with room again the same process goes on (Q3).
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	dir := smallDisk(t, "64m")
 	s := startIn(t, filepath.Join(dir, "data"))
 	l := &diskLedger{acked: map[string]bool{}}
@@ -139,6 +140,7 @@ func TestFullDisk(t *testing.T) {
 
 // A server that is started on a full disk lets people read.
 func TestStartOnAFullDisk(t *testing.T) {
+	t.Parallel()
 	dir := smallDisk(t, "64m")
 	s := startIn(t, filepath.Join(dir, "data"))
 	l := &diskLedger{acked: map[string]bool{}}

@@ -10,6 +10,7 @@ import (
 // The page of the interface comes from this server alone, and knows where to put
 // each operation.
 func TestDocs(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	page := s.call("GET", "/docs", "", "")
 	s.must(page, 200)

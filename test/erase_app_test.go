@@ -56,6 +56,7 @@ func (s *server) gone() {
 // An application goes with all that it sent; another one of its name begins empty,
 // and may be sent the same again.
 func TestEraseApp(t *testing.T) {
+	t.Parallel()
 	s := start(t, "--flush-rows", "3")
 	s.fillTwo()
 	s.must(s.call("DELETE", "/v1/apps/shop", s.admin, ""), 409)
@@ -104,8 +105,10 @@ func TestEraseApp(t *testing.T) {
 
 // A kill at any step of it does not end it.
 func TestEraseAppSurvivesKills(t *testing.T) {
+	t.Parallel()
 	for _, step := range []string{"before tombstone:1", "before manifest:1", "tombstone written:1", "before erasure:1", "segment written:1", "manifest written:3"} {
 		t.Run(step, func(t *testing.T) {
+			t.Parallel()
 			s := &server{t: t, tags: "eyefault", data: t.TempDir(), args: []string{"--flush-rows", "1000"}}
 			s.launch()
 			s.prepare()
@@ -131,6 +134,7 @@ func TestEraseAppSurvivesKills(t *testing.T) {
 // An erasure that cannot be finished is answered with 503 and goes on: the application goes without
 // another request.
 func TestEraseAppGoesOn(t *testing.T) {
+	t.Parallel()
 	s := &server{t: t, tags: "eyefault", data: t.TempDir(), args: []string{"--flush-rows", "1000"}}
 	s.launch()
 	s.prepare()
@@ -147,6 +151,7 @@ func TestEraseAppGoesOn(t *testing.T) {
 // An application that was erased while the clock was ahead, and made again, keeps what it sends
 // when the clock is right again: what is erased goes by frames, not by times (M10).
 func TestErasedApplicationIsMadeAgainAfterAWrongClock(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "off")
 	setClock(t, file, 24*time.Hour)
 	s := &server{t: t, tags: "eyefault", data: t.TempDir(), env: []string{"EYE_FAULT_CLOCK=" + file}}
@@ -173,6 +178,7 @@ func TestErasedApplicationIsMadeAgainAfterAWrongClock(t *testing.T) {
 // After a finished erasure a start trims the queue to where that has trimmed it, and no further:
 // what a damaged segment can be rebuilt from stays (M11).
 func TestAnErasureTrimsOnce(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.post(about(mary, "2021-01-01T00:00:00Z", 1))
 	s.must(s.call("DELETE", "/v1/sessions/"+mary, s.admin, ""), 200)

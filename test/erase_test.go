@@ -18,6 +18,7 @@ func about(session, at string, n int) string {
 // An erased session is gone from every answer, and neither a retry nor a rebuild
 // brings it back; what happens later in it is stored.
 func TestErase(t *testing.T) {
+	t.Parallel()
 	s := start(t, "--flush-rows", "3")
 	const before, after = "2021-01-01T00:00:00Z", "2021-01-01T00:00:01Z"
 	for n := range 8 {
@@ -80,11 +81,13 @@ func (s *server) erased(others, erased int) {
 
 // A kill at any step of an erasure does not end it: it is finished at the next start.
 func TestEraseSurvivesKills(t *testing.T) {
+	t.Parallel()
 	for _, step := range []string{
 		"before manifest:1", "manifest written:1", "tombstone written:1", "before erasure:1", "segment filled:1", "segment written:2",
 		"segment named:2", "before manifest:3", "manifest written:3", "before erasure:3", "before manifest:5", "manifest written:5",
 	} {
 		t.Run(step, func(t *testing.T) {
+			t.Parallel()
 			s := &server{t: t, tags: "eyefault", data: t.TempDir(), args: []string{"--flush-rows", "1000"}}
 			s.launch()
 			s.must(s.call("POST", "/v1/apps", s.admin, `{"app":"shop"}`), 201)
@@ -116,6 +119,7 @@ func TestEraseSurvivesKills(t *testing.T) {
 // What came before an erasure goes, and stays away, whatever the clock or the zone of
 // its sender says.
 func TestErasedWhereItIsLater(t *testing.T) {
+	t.Parallel()
 	s := start(t, "--flush-rows", "3")
 	s.must(s.call("PATCH", "/v1/apps/shop", s.admin, `{"time_zone":"Asia/Tokyo"}`), 200)
 	tokyo := time.Now().UTC().Add(9*time.Hour - time.Second).Format("2006-01-02 15:04:05")
@@ -140,6 +144,7 @@ func TestErasedWhereItIsLater(t *testing.T) {
 // An erasure that cannot be finished is answered with 503 and tried again; it does not keep others
 // from being finished.
 func TestEraseWhileAnotherFails(t *testing.T) {
+	t.Parallel()
 	s := &server{t: t, tags: "eyefault", data: t.TempDir(), args: []string{"--flush-rows", "1000"}}
 	s.launch()
 	s.must(s.call("POST", "/v1/apps", s.admin, `{"app":"shop"}`), 201)
@@ -165,6 +170,7 @@ func TestEraseWhileAnotherFails(t *testing.T) {
 // An erasure finds what was rejected by the session that it names, wherever in the body that
 // stands, and says how many rejections have none.
 func TestEraseFindsRejectionsThatCouldNotBeRead(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	send := func(body string, headers ...string) {
 		t.Helper()

@@ -105,7 +105,7 @@ type server struct {
 
 	cmd    *exec.Cmd
 	exited chan struct{} // closed when the process has ended
-	output *safeBuffer
+	output fmt.Stringer
 }
 
 // start runs a server on a new data directory and makes the application "shop".
@@ -133,7 +133,8 @@ func (s *server) prepare() {
 // run starts the process.
 func (s *server) run() {
 	s.t.Helper()
-	s.output = &safeBuffer{}
+	log := newTranscript(s.t)
+	s.output = log
 	program := s.program
 	if program == "" {
 		program = binary(s.t, s.tags)
@@ -142,7 +143,7 @@ func (s *server) run() {
 	if s.limit != "" {
 		s.cmd = exec.Command("bash", append([]string{"-c", "ulimit " + s.limit + ` && exec "$@"`, "bash"}, s.cmd.Args...)...)
 	}
-	s.cmd.Stdout, s.cmd.Stderr = s.output, s.output
+	s.cmd.Stdout, s.cmd.Stderr = log.file, log.file
 	s.cmd.Env = append(os.Environ(), s.env...)
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
@@ -311,6 +312,31 @@ func (s *server) try(method, path, key string, body []byte, header ...string) (r
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
 	return reply{resp.StatusCode, resp.Header, b}, err
+}
+
+// transcript is a file to which a process writes by itself: what it wrote before it did anything else
+// can be read.
+type transcript struct {
+	t    *testing.T
+	file *os.File
+}
+
+func newTranscript(t *testing.T) transcript {
+	t.Helper()
+	f, err := os.CreateTemp(t.TempDir(), "output-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	return transcript{t, f}
+}
+
+func (x transcript) String() string {
+	b, err := os.ReadFile(x.file.Name())
+	if err != nil {
+		x.t.Error(err)
+	}
+	return string(b)
 }
 
 // safeBuffer is written by the process and read by the test.

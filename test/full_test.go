@@ -10,6 +10,7 @@ import (
 // A full queue answers 503 and keeps nothing of the request; a key can still be
 // revoked, and that is in force.
 func TestFullQueue(t *testing.T) {
+	t.Parallel()
 	s := start(t, "--queue-max-bytes", "2MiB")
 	noise := rand.NewChaCha8([32]byte{7})
 	accepted := 0

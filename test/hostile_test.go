@@ -51,6 +51,7 @@ func hostileKeys(keys ...string) []string {
 // Texts that are no keys, wherever a key may be given or looked for, open nothing, break
 // nothing and are not written down.
 func TestHostileKeys(t *testing.T) {
+	t.Parallel()
 	s := start(t, "--log-level", "debug")
 	revoked := s.call("POST", "/v1/apps/shop/keys", s.admin, `{"kind":"write"}`)
 	s.must(s.call("DELETE", "/v1/apps/shop/keys/"+revoked.text("key_id"), s.admin, ""), 204)

@@ -33,6 +33,7 @@ func (s *server) sendAs(key, body string, header ...string) []map[string]any {
 // A page's key is public. Whatever is sent with it first, a server's event of the same
 // name is stored, and the page learns nothing about it (M15).
 func TestAPageCannotTakeTheIDsOfAServer(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	pages := s.keyWith("write", map[string]any{"origins": []string{page}}).text("key")
 	from := []string{"Origin", page}
@@ -114,6 +115,7 @@ func (s *server) found(text string, ofServer, ofPage any) {
 
 // UUIDs are taken from pages as they are; idempotency keys are not shared.
 func TestWhatElseNamesEvents(t *testing.T) {
+	t.Parallel()
 	s := start(t, "--legacy-app", "old")
 	pages := s.keyWith("write", map[string]any{"origins": []string{page}}).text("key")
 	id := uuid.NewString()
@@ -141,6 +143,7 @@ func TestWhatElseNamesEvents(t *testing.T) {
 // A page that sends the same again and again does not push a server's event of the same
 // name out of its receipt.
 func TestAReceiptThatAPageFills(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	pages := s.keyWith("write", map[string]any{"origins": []string{page}}).text("key")
 	server := s.sendAs(s.write, order("order-1", 1))
@@ -160,6 +163,7 @@ func TestAReceiptThatAPageFills(t *testing.T) {
 
 // The application that comes first by name is told, whatever became of its event.
 func TestAnIDThatSeveralApplicationsUse(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.must(s.call("POST", "/v1/apps", s.admin, `{"app":"blog"}`), 201)
 	blog := s.key("blog", "write")
@@ -184,6 +188,7 @@ func TestAnIDThatSeveralApplicationsUse(t *testing.T) {
 // In data of a program that gave pages the ids of servers, what a page sent then is
 // recognised, and keeps nothing from being stored now.
 func TestPagesOfEarlierPrograms(t *testing.T) {
+	t.Parallel()
 	for _, archive := range []string{"killed", "backup"} {
 		t.Run(archive, func(t *testing.T) {
 			data, keys := unpack(t, filepath.Join("testdata", "old", "1454d48", archive+".tar.zst"))

@@ -17,6 +17,7 @@ const nonroot = 65532 // of the image
 // What Dockerfile and compose.yaml set is known, and with it the server runs for
 // a user without rights and the health check finds it.
 func TestEnvironmentOfTheImage(t *testing.T) {
+	t.Parallel()
 	dockerfile, err := os.ReadFile("../Dockerfile")
 	if err != nil {
 		t.Fatal(err)
@@ -66,8 +67,9 @@ func TestEnvironmentOfTheImage(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	serve := run(ctx, "serve")
-	s.output = &safeBuffer{}
-	serve.Stdout, serve.Stderr = s.output, s.output
+	log := newTranscript(t)
+	s.output = log
+	serve.Stdout, serve.Stderr = log.file, log.file
 	if err := serve.Start(); err != nil {
 		t.Fatal(err)
 	}

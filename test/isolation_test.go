@@ -32,6 +32,7 @@ func (s *server) sendPlanted(blogWrite string) (event, rejection string) {
 // of the document is asked, also those that come later; shop's own key must see
 // what is planted on those that show data.
 func TestAReadKeySeesItsApplicationAlone(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.must(s.call("POST", "/v1/apps", s.admin, `{"app":"blog"}`), 201)
 	blog := s.key("blog", "read")

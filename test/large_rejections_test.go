@@ -38,6 +38,7 @@ func (s *server) hot(table string) bool {
 // A few kilobytes of a web page's key become as many on disk, however large they are
 // unpacked.
 func TestPackedRequestsDoNotFillTheDisk(t *testing.T) {
+	t.Parallel()
 	s := start(t, "--flush-age", "1s")
 	a := s.call("POST", "/v1/apps/shop/keys", s.admin, `{"kind":"write","origins":["https://shop.example"]}`)
 	s.must(a, 201)
@@ -86,6 +87,7 @@ func TestPackedRequestsDoNotFillTheDisk(t *testing.T) {
 // Beyond a budget for each day only the beginning of a large event is kept, with what
 // tells whether it is the same: in memory, in a segment, and after a rebuild.
 func TestLargeRejectionsAreTruncatedBeyondABudget(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	body := func(n int) string {
 		return fmt.Sprintf(`{"session_id":"s","id":"large-%d","category":"c","name":"n","data":{"x":"%s"}}`, n, largeText(uint64(n), 4_000_000))

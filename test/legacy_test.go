@@ -8,6 +8,7 @@ import (
 const legacyEvent = `{"session_id":"x","category":"page, interaction","name":"n","data":{"a":1.50},"timestamp":"2021-01-01 09:15:27.243860"}`
 
 func TestTheFirstEye(t *testing.T) {
+	t.Parallel()
 	s := start(t, "--legacy-app", "old")
 	saved := s.call("POST", "/event/", "", legacyEvent, "Content-Type", "application/json")
 	s.must(saved, 201)

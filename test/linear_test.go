@@ -77,6 +77,7 @@ func idOf(input any) int {
 
 // The model tells histories that can be from those that cannot.
 func TestTheModelOfAnEventID(t *testing.T) {
+	t.Parallel()
 	op := func(call, back int64, input, output any) porcupine.Operation {
 		return porcupine.Operation{Input: input, Call: call, Output: output, Return: back}
 	}
@@ -165,6 +166,7 @@ func (h *history) readReceipt(client, id int) {
 // stored, and every answer agrees with that in an order that real time allows,
 // also while segments are written and merged.
 func TestOneOfManyWithTheSameID(t *testing.T) {
+	t.Parallel()
 	const senders, readers, ids = 8, 4, 60
 	s := start(t, "--flush-rows", "25")
 	h := &history{server: s, began: time.Now()}

@@ -39,6 +39,7 @@ func used(t *testing.T) *server {
 // Metadata that is neither in the queue nor in its copy is no first start. The way on keeps events
 // and audit trail.
 func TestLostMetadataIsNoFirstStart(t *testing.T) {
+	t.Parallel()
 	built := used(t)
 	unused := start(t)
 	unused.shutDown()
@@ -140,6 +141,7 @@ func damageBucket(s *server) error {
 
 // A recovery that is killed between its steps is done again.
 func TestForgettingMetadataIsKilled(t *testing.T) {
+	t.Parallel()
 	built := used(t)
 	for _, step := range []string{"bucket moved", "copy moved"} {
 		t.Run(step, func(t *testing.T) {
@@ -166,6 +168,7 @@ func TestForgettingMetadataIsKilled(t *testing.T) {
 
 // The store and the metadata come back together, and each alone.
 func TestForgetMetadataOfADamagedStore(t *testing.T) {
+	t.Parallel()
 	s := used(t)
 	if err := errors.Join(os.RemoveAll(filepath.Join(s.data, "queue")), os.Remove(filepath.Join(s.data, "metadata.json")),
 		os.Remove(filepath.Join(s.data, "store", "MANIFEST.json"))); err != nil {
@@ -182,6 +185,7 @@ func TestForgetMetadataOfADamagedStore(t *testing.T) {
 // A first start that is killed at any time is followed by another one, of which nothing is told but
 // that it is one.
 func TestFirstStartIsKilled(t *testing.T) {
+	t.Parallel()
 	check := func(t *testing.T, s *server) {
 		t.Helper()
 		s.env, s.tags = nil, ""
@@ -227,6 +231,7 @@ func TestFirstStartIsKilled(t *testing.T) {
 // While the metadata has no copy, damage to it may go unnoticed: that is told, until it is
 // acknowledged or the server has ended in order.
 func TestMissingCopyOfTheMetadataIsTold(t *testing.T) {
+	t.Parallel()
 	built := used(t)
 	for name, damage := range map[string]func(string) error{
 		"missing": os.Remove,
@@ -266,6 +271,7 @@ func TestMissingCopyOfTheMetadataIsTold(t *testing.T) {
 // A key that was revoked last is valid again when the revocation is torn off and the copy is gone,
 // as a crash might leave it: then it is told.
 func TestTornRevocationIsTold(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	a := s.call("POST", "/v1/apps/shop/keys", s.admin, `{"kind":"read"}`)
 	s.must(a, 201)
@@ -287,6 +293,7 @@ func TestTornRevocationIsTold(t *testing.T) {
 
 // A trail that is gone is told, in the new one as well. One that begins is not.
 func TestLostAuditTrailIsTold(t *testing.T) {
+	t.Parallel()
 	built := used(t)
 	for name, lose := range map[string]func(*server) error{
 		"the stream": func(s *server) error { return os.RemoveAll(s.stream("EYE_AUDIT")) },
@@ -330,6 +337,7 @@ func TestLostAuditTrailIsTold(t *testing.T) {
 // After an ordered stop nothing is cut off: a trail that is, has lost entries. After a kill the record
 // that was being written is.
 func TestCutAuditTrailIsTold(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.post(numbered(0, 3))
 	s.must(s.call("DELETE", "/v1/sessions/other", s.admin, ""), 200)

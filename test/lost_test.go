@@ -86,6 +86,7 @@ func (s *server) reasons() string {
 // behind it is counted as lost and told, its sequences are not given again, and the count stays
 // through kills (C2).
 func TestLostFramesAreCounted(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.framesOf(6)
 	s.kill()
@@ -138,6 +139,7 @@ func TestLostFramesAreCounted(t *testing.T) {
 // What the queue holds before the lost frames may fill more of the store's memory than there is
 // without a flush. A start that has to count what is lost must not wait for one in vain.
 func TestLostFramesBehindMuch(t *testing.T) {
+	t.Parallel()
 	const frames, events = 8, 50
 	s := start(t)
 	for i := range frames {
@@ -152,6 +154,7 @@ func TestLostFramesBehindMuch(t *testing.T) {
 
 // A queue whose folder is gone, or is an earlier copy, has lost what was acknowledged since.
 func TestLostQueue(t *testing.T) {
+	t.Parallel()
 	for _, old := range []bool{false, true} {
 		t.Run(map[bool]string{false: "no folder", true: "an earlier copy"}[old], func(t *testing.T) {
 			s := start(t)
@@ -189,6 +192,7 @@ func TestLostQueue(t *testing.T) {
 // A store that is older than the queue lacks what the queue has trimmed since; the totals of
 // what was confirmed tell how much that is.
 func TestOlderStore(t *testing.T) {
+	t.Parallel()
 	s := start(t, "--queue-max-bytes", "16MiB")
 	s.framesOf(3)
 	s.shutDown()
@@ -223,6 +227,7 @@ func TestOlderStore(t *testing.T) {
 
 // Damage to the record of what was confirmed loses nothing when the frames are there.
 func TestDamagedConfirmed(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.framesOf(6)
 	s.kill()
@@ -299,6 +304,7 @@ func TestDamagedConfirmed(t *testing.T) {
 // A store without its manifest, or without its folder, is refused as long as anything tells that
 // there was one, and nothing is deleted (C1).
 func TestMissingStore(t *testing.T) {
+	t.Parallel()
 	for name, remove := range map[string]string{"manifest": "store/MANIFEST.json", "folder": "store"} {
 		t.Run(name, func(t *testing.T) {
 			s := start(t)
@@ -340,6 +346,7 @@ func TestMissingStore(t *testing.T) {
 // A store, a queue and a record of what was acknowledged that are gone together, as with a disk that is
 // not mounted, are no first start either.
 func TestAllFoldersAreMissing(t *testing.T) {
+	t.Parallel()
 	for _, how := range []string{"killed", "ended"} {
 		t.Run(how, func(t *testing.T) {
 			s := start(t)
@@ -377,6 +384,7 @@ func TestAllFoldersAreMissing(t *testing.T) {
 
 // A store that begins empty without the record of what was acknowledged says that it cannot count.
 func TestEmptyStoreWithoutARecord(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.post(numbered(0, 77))
 	s.shutDown()
@@ -397,6 +405,7 @@ func TestEmptyStoreWithoutARecord(t *testing.T) {
 // The file running is not the only witness of a kill: without it damaged files of the queue are
 // copied all the same.
 func TestKillWithoutItsMark(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.framesOf(6)
 	s.kill()
@@ -428,6 +437,7 @@ func fileNames(t *testing.T, dir string) (names []string) {
 // are made again from metadata.json. The embedded server must not look for ever for what its index
 // says the block holds.
 func TestDamagedMetadata(t *testing.T) {
+	t.Parallel()
 	for name, end := range map[string]func(*server){"killed": (*server).kill, "ended in order": (*server).shutDown} {
 		t.Run(name, func(t *testing.T) {
 			s := start(t)
@@ -474,6 +484,7 @@ func (s *server) metadataBlock() string {
 // A queue that is begun again has a timeline of its own, also when the start that begins it is
 // killed at any time.
 func TestLostQueueBeginsATimeline(t *testing.T) {
+	t.Parallel()
 	s := &server{t: t, tags: "eyefault", data: t.TempDir()}
 	s.launch()
 	s.must(s.call("POST", "/v1/apps", s.admin, `{"app":"shop"}`), 201)
@@ -514,6 +525,7 @@ func TestLostQueueBeginsATimeline(t *testing.T) {
 // A record of what was acknowledged that is empty, zero or cut back is told as one that is missing
 // is, and once. Ends of every kind are quiet, and so is what a power cut leaves of the last second.
 func TestDamagedRecordIsTold(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	newest := func() string {
 		t.Helper()
@@ -592,6 +604,7 @@ func TestDamagedRecordIsTold(t *testing.T) {
 // A record that was moved away and comes back is another one by then: it is told, and nothing is
 // counted by it, whether frames came in between or not.
 func TestRecordThatWasPutBack(t *testing.T) {
+	t.Parallel()
 	for _, between := range []int{0, 3} {
 		t.Run(fmt.Sprintf("%d frames between", between), func(t *testing.T) {
 			s := start(t)

@@ -104,8 +104,10 @@ func sendLarge(s *server) {
 }
 
 func TestAnswersTakeLittleMemory(t *testing.T) {
+	t.Parallel()
 	for name, args := range map[string][]string{"hot": nil, "segments": {"--flush-age", "1s"}} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := start(t, append(args, "--legacy-app", "old")...)
 			sendLarge(s)
 			if args != nil {
@@ -159,6 +161,7 @@ func TestAnswersTakeLittleMemory(t *testing.T) {
 // Those who ask for long answers and do not take them hold memory up to the budget;
 // then one is told to try again, and when they are gone it is answered.
 func TestLongAnswersShareABudget(t *testing.T) {
+	t.Parallel()
 	const budget = 256 << 20
 	s := start(t)
 	other := s.key("shop", "read")

@@ -37,6 +37,7 @@ func (s *server) stored() {
 }
 
 func TestMetricsNeedAKey(t *testing.T) {
+	t.Parallel()
 	s := start(t, "--metrics-listen", "127.0.0.1:0")
 	all := s.call("POST", "/v1/keys", s.admin, `{"kind":"read"}`)
 	s.must(all, 201)
@@ -75,6 +76,7 @@ func TestMetricsNeedAKey(t *testing.T) {
 
 // Each series moves by what was sent.
 func TestMetricsMove(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.must(s.call("POST", "/v1/events", s.write, fine), 202)
 	s.stored()

@@ -10,6 +10,7 @@ import (
 // Nothing in a data directory can be read by others, wherever a file of it is copied
 // to: what was just written, and the segments of a program that left them readable.
 func TestOnlyTheOwnerReadsADataDirectory(t *testing.T) {
+	t.Parallel()
 	s := twoSegments(t)
 	old := s.segments()[0]
 	if err := os.Chmod(old, 0o644); err != nil {

@@ -19,6 +19,7 @@ import (
 // A key with a restriction that this version does not know is refused and says so, also when it
 // comes from metadata.json; a copy or a record of a newer version ends the start.
 func TestKeysOfANewerVersion(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	a := s.call("POST", "/v1/apps/shop/keys", s.admin, `{"kind":"read"}`)
 	s.must(a, 201)
@@ -85,6 +86,7 @@ func (s *server) editMetadata(version int, from, to string) {
 // Damage to the blocks that hold a key's revocation, or to all of them, does not make the key valid
 // again: the copy has it. Without a copy that can be used the server refuses to start, each time.
 func TestARevocationOutlivesDamage(t *testing.T) {
+	t.Parallel()
 	whole := start(t)
 	a := whole.call("POST", "/v1/apps/shop/keys", whole.admin, `{"kind":"read"}`)
 	whole.must(a, 201)
@@ -202,6 +204,7 @@ func everywhere(b []byte) (found []int) { return places(b, []byte("$KV."), 0) }
 // The file of a replay that cannot be used is named by /v1/replays and by the report of an erasure,
 // which does not look into it, and goes with the quarantines.
 func TestUnusableReplays(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.post(numbered(0, 3))
 	s.shutDown()

@@ -195,6 +195,7 @@ func those(list, other []any, field string) (rest []any) {
 // they did, are merged, backed up and restored. What the present program writes is
 // held to the same, so that the test can make the next fixture: script/fixture.
 func TestDataOfEarlierPrograms(t *testing.T) {
+	t.Parallel()
 	fixtures, err := filepath.Glob(filepath.Join("testdata", "old", "*", "golden.json"))
 	if err != nil || len(fixtures) == 0 {
 		t.Fatal("no fixtures", err)
@@ -211,6 +212,7 @@ func TestDataOfEarlierPrograms(t *testing.T) {
 		fixture := filepath.Dir(file)
 		for _, name := range []string{"killed", "ended", "erasing", "backup"} {
 			t.Run(filepath.Base(fixture)+"/"+name, func(t *testing.T) {
+				t.Parallel()
 				s := &server{t: t}
 				var keys oldKeys
 				s.data, keys = unpack(t, filepath.Join(fixture, name+".tar.zst"))
@@ -338,6 +340,7 @@ func (s *server) goesOn(keys oldKeys) {
 // first start, so that an earlier program, which refuses it, never meets what it would
 // take for damage.
 func TestTheManifestComesFirst(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"killed", "ended", "erasing"} {
 		t.Run(name, func(t *testing.T) {
 			fixture := filepath.Join("testdata", "old", "1454d48")
@@ -403,6 +406,7 @@ func (s *server) files() map[string][sha256.Size]byte {
 // The queue of an earlier version has no record of what was acknowledged. What is damaged in it is
 // copied before the embedded server cuts it off.
 func TestDamagedQueueOfAnEarlierProgram(t *testing.T) {
+	t.Parallel()
 	s := &server{t: t}
 	s.data, _ = unpack(t, filepath.Join("testdata", "old", "1454d48", "killed.tar.zst"))
 	blocks := s.blocks()

@@ -38,6 +38,7 @@ func lookAlikes() []string {
 }
 
 func TestAKeyIsTakenFromItsOriginsAlone(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	key := s.keyWith("write", map[string]any{"origins": []string{page, "http://localhost:5173"}}).text("key")
 	refused := s.call("POST", "/v1/events", s.read, fine) // of the wrong kind
@@ -102,6 +103,7 @@ func (s *server) unreadable(a reply) {
 }
 
 func TestErrorsOfTheIntakeCanBeReadByAPage(t *testing.T) {
+	t.Parallel()
 	s := start(t, "--max-request-bytes", "1000", "--max-event-bytes", "500")
 	key := s.keyWith("write", map[string]any{"origins": []string{page}}).text("key")
 	for body, want := range map[string]int{
@@ -132,6 +134,7 @@ func (s *server) preflight(path, origin string, header ...string) reply {
 }
 
 func TestPreflights(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	made := s.keyWith("write", map[string]any{"origins": []string{page}})
 	other := s.keyWith("write", map[string]any{"origins": []string{"https://blog.example.com"}}).text("key")
@@ -172,6 +175,7 @@ func TestPreflights(t *testing.T) {
 }
 
 func TestKeysAreListedWithTheirRestrictionsAndUse(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	expires := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
 	made := []reply{
@@ -217,6 +221,7 @@ func TestKeysAreListedWithTheirRestrictionsAndUse(t *testing.T) {
 
 // Several keys are valid at once, so that one follows another without a gap.
 func TestRotation(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	old := s.keyWith("write", map[string]any{})
 	next := s.keyWith("write", map[string]any{})

@@ -9,6 +9,7 @@ import (
 // Every text that the intake takes for a session, and every argument, is one segment of a path for the
 // command: what is asked for is what is erased, shown or revoked.
 func TestTextsInPaths(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	for _, session := range []string{".", "..", "...", "..a", "a/..", "../shop", "%", "%2E%2E", "a b", "a?b#c", "-x", "ü", "\\", strings.Repeat("😀", 200)} {
 		s.must(s.call("POST", "/v1/events?wait=stored", s.write, fmt.Sprintf(`{"session_id":%q,"category":"c","name":"n","data":{},"timestamp":"2021-01-01T00:00:00Z"}`, session)), 201)

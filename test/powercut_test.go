@@ -95,6 +95,7 @@ func (d *journaled) restore() {
 // What was acknowledged before the power was cut is there, once (P1). An answer that
 // comes later promises nothing: see TestFsyncDuringAPowerCut.
 func TestNothingAcknowledgedIsLostToAPowerCut(t *testing.T) {
+	t.Parallel()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 99))
@@ -136,6 +137,7 @@ func TestNothingAcknowledgedIsLostToAPowerCut(t *testing.T) {
 // is being made says so too, and sometimes nothing of it is there: this is why such
 // answers are not counted above.
 func TestFsyncDuringAPowerCut(t *testing.T) {
+	t.Parallel()
 	const writers, recordBytes = 4, 512
 	disk := newJournaled(t)
 	r := rand.New(rand.NewPCG(rand.Uint64(), 1))

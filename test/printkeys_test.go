@@ -14,6 +14,7 @@ var anyKey = regexp.MustCompile(`eye_[awr]_\w{20,}`)
 // Where the standard output may be a log, no key is in it, and what is printed
 // instead leads to keys (L20).
 func TestNoKeyGoesToALog(t *testing.T) {
+	t.Parallel()
 	s := &server{t: t, data: filepath.Join(t.TempDir(), "da ta")}
 	s.launch()
 	output := s.output.String()
@@ -73,6 +74,7 @@ func TestNoKeyGoesToALog(t *testing.T) {
 
 // Keys are printed to who asks for it, and to a terminal, which nobody keeps.
 func TestKeysArePrinted(t *testing.T) {
+	t.Parallel()
 	config := filepath.Join(t.TempDir(), "eye.yaml")
 	if err := os.WriteFile(config, []byte("print-keys: true\n"), 0o600); err != nil {
 		t.Fatal(err)

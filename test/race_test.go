@@ -105,6 +105,7 @@ func endsAt(t *testing.T, all []sent, end time.Time) (accepted []string) {
 // A revocation is in force before its answer: nothing sent after it is accepted,
 // and what was accepted before it is stored.
 func TestNothingIsAcceptedAfterARevocation(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	total := 0
 	for round := range 5 {
@@ -123,6 +124,7 @@ func TestNothingIsAcceptedAfterARevocation(t *testing.T) {
 
 // A request that began before the revocation is not taken when its body ends after it.
 func TestABodyThatComesAfterARevocation(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	made := s.keyWith("write", map[string]any{})
 	body, rest := io.Pipe()
@@ -162,6 +164,7 @@ func TestABodyThatComesAfterARevocation(t *testing.T) {
 // A deletion of an application that races with its first events either meets
 // them, and is refused, or none of them is ever accepted.
 func TestNothingIsAcceptedForADeletedApplication(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	deleted := 0
 	for round := 0; round < 12 || deleted == 0 && round < 200; round++ { // until a deletion came first, too
@@ -216,6 +219,7 @@ func parity(n int) string { return []string{"even", "odd"}[n%2] }
 // them, which is named on it, and its verdict is that version's: an event with
 // the property "odd" is stored under an odd version, or rejected under an even one.
 func TestEachEventIsJudgedByOneVersion(t *testing.T) {
+	t.Parallel()
 	const versions = 25
 	s := start(t)
 	put := func(version int) {

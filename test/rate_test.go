@@ -24,6 +24,7 @@ func many(session string, n int) string {
 // An application over its rate is answered 429 with what a sender needs to know.
 // A change of the rate is in force with its answer.
 func TestRate(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	a := s.call("POST", "/v1/events", s.write, many("s", 10))
 	s.must(a, 202)
@@ -90,6 +91,7 @@ func (s *server) unfinished(key string) string {
 
 // One application at many times its rate takes nothing from another.
 func TestNoisyNeighbour(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.must(s.call("POST", "/v1/apps", s.admin, `{"app":"noisy","rate":100}`), 201)
 	noisy := s.key("noisy", "write")
@@ -155,6 +157,7 @@ func TestNoisyNeighbour(t *testing.T) {
 
 // An application that has no rate cannot hold all the memory for bodies.
 func TestBodiesOfAFlood(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.must(s.call("POST", "/v1/apps", s.admin, `{"app":"noisy"}`), 201)
 	noisy := s.key("noisy", "write")

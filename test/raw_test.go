@@ -161,6 +161,7 @@ func exchange(t *testing.T, network, address, text string) string {
 // clearly sent and nothing else, and no proxy of another mind about where a request
 // ends lets a second one through.
 func TestRawRequests(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	type front struct{ name, network, address string }
 	fronts := []front{{"direct", "tcp", strings.TrimPrefix(s.url, "http://")}}

@@ -22,6 +22,7 @@ func (s *server) beside(want int, args ...string) string {
 // A store whose manifest is damaged comes back from its copy, and what that does not know
 // from the queue; erasures since are applied, and nothing is deleted.
 func TestRecover(t *testing.T) {
+	t.Parallel()
 	for _, missing := range []bool{false, true} {
 		t.Run(map[bool]string{false: "damaged", true: "missing"}[missing], func(t *testing.T) {
 			s := start(t)
@@ -76,6 +77,7 @@ func listed(t *testing.T, dir string) string {
 // With nothing to come back from, an empty store takes what the queue holds; the rest is lost, and
 // told until it is acknowledged.
 func TestRecoverEmpty(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.post(numbered(0, 60))
 	s.must(s.call("DELETE", "/v1/sessions/nobody", s.admin, ""), 200) // trims the queue
@@ -118,6 +120,7 @@ func TestRecoverEmpty(t *testing.T) {
 // The way to an empty store says what that leaves out. What it leaves out cannot be taken back, and
 // readmit says so.
 func TestRecoverEmptyTellsWhatItLeavesOut(t *testing.T) {
+	t.Parallel()
 	s := twoSegments(t)
 	if err := os.Remove(filepath.Join(s.data, "store", "MANIFEST.json")); err != nil {
 		t.Fatal(err)
@@ -137,6 +140,7 @@ func TestRecoverEmptyTellsWhatItLeavesOut(t *testing.T) {
 
 // Without its tombstones a store is refused, with the way out and what that costs.
 func TestForgottenTombstones(t *testing.T) {
+	t.Parallel()
 	for _, missing := range []bool{false, true} {
 		t.Run(map[bool]string{false: "damaged", true: "missing"}[missing], func(t *testing.T) {
 			s := start(t)
@@ -225,6 +229,7 @@ func damageLine(t *testing.T, file string, n int) {
 // What is whole of a damaged file of tombstones goes on to hold, alone and with the copy of a backup
 // that is older. What is missing is told before.
 func TestKeptTombstones(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "backup")
 	built, again := threeErasures(t, dir)
 	copies, err := filepath.Glob(filepath.Join(dir, "files", "tombstones.*"))
@@ -297,6 +302,7 @@ func TestKeptTombstones(t *testing.T) {
 
 // A recovery that is killed in the middle is done again.
 func TestRecoveryIsKilled(t *testing.T) {
+	t.Parallel()
 	built, again := threeErasures(t, filepath.Join(t.TempDir(), "backup"))
 	for _, way := range []string{"--forget-tombstones", "--keep-tombstones"} {
 		for _, step := range []string{"segments moved", "manifest kept", "tombstones kept", "tombstones moved"} {
@@ -327,6 +333,7 @@ func TestRecoveryIsKilled(t *testing.T) {
 // A damaged segment is a reason of /readyz that names the next step, until it is acknowledged; it
 // stays lost in the books, and is known to be damaged.
 func TestDamagedSegmentIsAcknowledged(t *testing.T) {
+	t.Parallel()
 	s := twoSegments(t)
 	for _, name := range []string{s.segments()[0], filepath.Join(s.data, "queue")} {
 		if err := os.RemoveAll(name); err != nil {
@@ -361,6 +368,7 @@ func TestDamagedSegmentIsAcknowledged(t *testing.T) {
 // A file of a segment that nothing names is put aside by an erasure, which tells of it, and goes when
 // that is asked for.
 func TestErasureTellsOfStrays(t *testing.T) {
+	t.Parallel()
 	s := twoSegments(t)
 	s.launch()
 	stray := filepath.Join(s.data, "store", "segments", "seg-00000777.duckdb")
@@ -390,6 +398,7 @@ func TestErasureTellsOfStrays(t *testing.T) {
 
 // A segment's file that is put back is taken back, beside a server and without one.
 func TestReadmit(t *testing.T) {
+	t.Parallel()
 	for name, where := range map[string]struct {
 		beside bool
 		folder string
@@ -444,6 +453,7 @@ func TestReadmit(t *testing.T) {
 // A store that is lost is told as such by the commands that look into it, and a start that refuses
 // makes no folder in its place.
 func TestLostStoreIsNotSound(t *testing.T) {
+	t.Parallel()
 	s := twoSegments(t)
 	s.launch()
 	s.must(s.call("DELETE", "/v1/sessions/nobody", s.admin, ""), 200) // trims the queue
@@ -490,6 +500,7 @@ func TestLostStoreIsNotSound(t *testing.T) {
 
 // Without any manifest the preview does not say that nothing is missing.
 func TestRecoverEmptyWithoutAnyManifest(t *testing.T) {
+	t.Parallel()
 	s := twoSegments(t)
 	for _, name := range []string{"MANIFEST.json", "MANIFEST.json.1"} {
 		if err := os.Remove(filepath.Join(s.data, "store", name)); err != nil {
@@ -504,6 +515,7 @@ func TestRecoverEmptyWithoutAnyManifest(t *testing.T) {
 
 // A data directory that is not there is not made.
 func TestRecoverMakesNoDataDirectory(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "typo")
 	code, out := runEye(t, nil, "store", "recover", "--data", dir)
 	if _, err := os.Stat(dir); code != 1 || err == nil || !strings.Contains(out, "there is no data directory") {
@@ -513,6 +525,7 @@ func TestRecoverMakesNoDataDirectory(t *testing.T) {
 
 // Damage beside a running server: verify names the next step, and that finds it.
 func TestDamageBesideAServer(t *testing.T) {
+	t.Parallel()
 	s := twoSegments(t)
 	if err := os.RemoveAll(filepath.Join(s.data, "queue")); err != nil { // it is not rebuilt
 		t.Fatal(err)
@@ -544,6 +557,7 @@ func TestDamageBesideAServer(t *testing.T) {
 // The manifest of a backup does for one that is lost without its copy, as far as the queue still holds
 // what came since.
 func TestManifestOfABackup(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.post(numbered(0, 100))
 	s.shutDown()

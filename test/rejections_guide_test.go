@@ -10,6 +10,7 @@ import (
 // TestRejectionsGuide runs the commands of docs/guides/rejections.md with the files
 // that it shows, and compares what they print where that does not depend on the time.
 func TestRejectionsGuide(t *testing.T) {
+	t.Parallel()
 	text, err := os.ReadFile("../docs/guides/rejections.md")
 	if err != nil {
 		t.Fatal(err)

@@ -13,11 +13,13 @@ import (
 // A server that is killed at any step of a replay goes on with it when it starts
 // again: each event is stored once, nothing is counted twice, and the books balance.
 func TestKilledDuringAReplay(t *testing.T) {
+	t.Parallel()
 	const events = 8000 // three pages
 	for _, at := range []string{
 		"replay page read:1", "replay page read:3", "replay published:1", "replay published:2", "replay counted:1", "replay counted:3", "segment named:1",
 	} {
 		t.Run(at, func(t *testing.T) {
+			t.Parallel()
 			s := &server{t: t, tags: "eyefault", data: t.TempDir(), args: []string{"--flush-rows", "2000"}}
 			s.launch()
 			s.prepare()
@@ -42,6 +44,7 @@ func TestKilledDuringAReplay(t *testing.T) {
 
 // The same at random moments, with events that arrive meanwhile.
 func TestKilledAtAnyMomentOfAReplay(t *testing.T) {
+	t.Parallel()
 	const events, kills = 20_000, 5
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)

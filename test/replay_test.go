@@ -123,6 +123,7 @@ func (s *server) same(what string, want, got any) {
 // What a wrong schema refused is found, understood, and stored where it belongs
 // once the schema is right.
 func TestRejectionsAreReplayed(t *testing.T) {
+	t.Parallel()
 	s := start(t, "--flush-rows", "20")
 	s.putType(strict)
 	s.sendAll(submit(1, "s", "Doe"), submit(2, "s", ""), submit(3, "s", ""), submit(4, "s", "Roe"), submit(5, "t", ""))
@@ -191,6 +192,7 @@ func TestRejectionsAreReplayed(t *testing.T) {
 
 // A patch repairs what was sent; what is stored meanwhile decides.
 func TestPatchedReplays(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.putType(strict)
 	s.sendAll(submit(1, "s", ""), submit(2, "s", ""), submit(3, "s", ""), `{"category":"c","name":"n","data":{},"timestamp":1,"id":"mine"}`)
@@ -221,6 +223,7 @@ func TestPatchedReplays(t *testing.T) {
 }
 
 func TestReplaysThatAreRefused(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.putType(strict)
 	s.sendAll(submit(1, "s", ""))
@@ -259,6 +262,7 @@ func TestReplaysThatAreRefused(t *testing.T) {
 
 // What is erased is not replayed into existence.
 func TestErasedRejectionsAreNotReplayed(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.putType(strict)
 	s.sendAll(submit(1, "s", ""), submit(2, "s", "Doe"), submit(3, "t", ""))
@@ -282,6 +286,7 @@ func TestErasedRejectionsAreNotReplayed(t *testing.T) {
 
 // A rejection says where in the text its problems are.
 func TestRejectionsSayWhere(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.must(s.call("POST", "/v1/events?wait=stored", s.write, "{\n \"session_id\": \"s\",\n \"category\":\"c\", \"nam\":\"n\", \"data\":{},\"timestamp\":1}"), 422)
 	list := s.call("GET", "/v1/rejections?"+url.Values{"code": {"invalid_field"}, "pointer": {"/nam"}, "category": {"c"}, "session_id": {"s"}}.Encode(), s.read, "")

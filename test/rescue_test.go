@@ -35,6 +35,7 @@ func damagedBlock(t *testing.T, s *server) (copied string) {
 // C2: what is whole in the copy of a damaged block comes back, once, and lost in the books is
 // lowered by that.
 func TestRescue(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	name := filepath.Base(damagedBlock(t, s))
 	a := s.call("POST", "/v1/store/rescue", s.admin, `{"file":"`+name+`"}`)
@@ -72,6 +73,7 @@ func TestRescue(t *testing.T) {
 
 // What was erased since it was lost does not come back.
 func TestRescueAfterAnErasure(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	name := filepath.Base(damagedBlock(t, s))
 	s.must(s.call("DELETE", "/v1/sessions/s", s.admin, ""), 200)
@@ -92,6 +94,7 @@ func TestRescueAfterAnErasure(t *testing.T) {
 
 // Without a server the command does the same under the lock.
 func TestRescueWithoutAServer(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	path := damagedBlock(t, s)
 	s.kill()
@@ -116,6 +119,7 @@ func TestRescueWithoutAServer(t *testing.T) {
 // A rejection that was lost comes back as one, and is counted as such; what has expired since, and
 // what an erased application sent, does not come back.
 func TestRescueOfRejectionsAndOfWhatMayNotComeBack(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	for i := range 3 {
 		s.must(s.call("POST", "/v1/events", s.write, fmt.Sprintf(`{"id":"bad%d","session_id":"s","category":"c","name":"n","data":{},"timestamp":"never"}`, i)), 422)
@@ -161,6 +165,7 @@ func TestRescueOfRejectionsAndOfWhatMayNotComeBack(t *testing.T) {
 // What was received before the erasure of an application is not brought back, also when its
 // frames are of before a restore, with greater numbers than that of the erasure.
 func TestRescueAfterARestoreAndAnErasure(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	send := func(s *server, n int) {
 		t.Helper()

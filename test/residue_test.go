@@ -242,6 +242,7 @@ var counted = regexp.MustCompile(`^\[map\[app:shop events:[0-2] rejections:[0-2]
 // (H8), whatever is sent again for it (M9). Each server serves a few trials only, since every trial
 // searches all that its server has stored.
 func TestErasureLeavesNothing(t *testing.T) {
+	t.Parallel()
 	const trialsOfAServer = 5
 	for trials := erasureTrials(t, 5); trials > 0; trials -= trialsOfAServer {
 		t.Run("server", func(t *testing.T) {
@@ -297,6 +298,7 @@ func (s *server) eraseAndSearch() {
 
 // What lies in quarantine is not searched, and is told; it goes when that is asked for.
 func TestErasureTellsOfQuarantine(t *testing.T) {
+	t.Parallel()
 	s := twoSegments(t)
 	if err := os.Truncate(s.segments()[0], 10_000); err != nil {
 		t.Fatal(err)
@@ -326,6 +328,7 @@ func TestErasureTellsOfQuarantine(t *testing.T) {
 // A session whose erasure is asked for while a pass for another one goes on is not answered with that:
 // its events may lie behind what the pass has trimmed from the queue.
 func TestErasureDuringAnother(t *testing.T) {
+	t.Parallel()
 	for _, step := range []string{"tombstone known", "intake settled", "queue cleared", "before erasure"} {
 		t.Run(step, func(t *testing.T) {
 			paused := filepath.Join(t.TempDir(), "paused")
@@ -372,6 +375,7 @@ func TestErasureDuringAnother(t *testing.T) {
 // What an earlier server has not erased yet, as after a restore with later tombstones, is not shown
 // while a pass is made for it; when that fails, it is told.
 func TestErasureBeforeReads(t *testing.T) {
+	t.Parallel()
 	s := &server{t: t, tags: "eyefault", data: t.TempDir(), env: []string{"EYE_FAULT_KILL=before erasure:1"}}
 	s.launch()
 	s.prepare()
@@ -410,6 +414,7 @@ func TestErasureBeforeReads(t *testing.T) {
 // While the store cannot write its files, that is told, and an erasure is not waited for without end;
 // it is finished when the store works again.
 func TestErasureOfAStoreThatCannotWrite(t *testing.T) {
+	t.Parallel()
 	s := &server{t: t, tags: "eyefault", data: t.TempDir(), env: []string{"EYE_FAULT_FAIL=segment filled:1000000"}, args: []string{"--flush-rows", "100"}}
 	s.launch()
 	s.prepare()
@@ -447,12 +452,14 @@ func TestErasureOfAStoreThatCannotWrite(t *testing.T) {
 // A server that is killed in any step of an erasure finishes it at the next start; then nothing
 // is left either.
 func TestErasureIsFinishedAfterAKill(t *testing.T) {
+	t.Parallel()
 	steps := []string{
 		"tombstone written:1", "tombstone known:1", "intake settled:1", "queue flushed:1", "queue padded:1", "queue cleared:1", "before erasure:1",
 		"queue flushed:2", "tombstone written>manifest written:1",
 	}
 	for _, step := range steps {
 		t.Run(step, func(t *testing.T) {
+			t.Parallel()
 			s := &server{t: t, tags: "eyefault", data: t.TempDir(), env: []string{"EYE_FAULT_KILL=" + step}, args: []string{"--flush-rows", "20000"}}
 			s.launch()
 			s.prepare()
@@ -490,6 +497,7 @@ func read(t *testing.T, name string) string {
 // The quarantine is emptied once the erasure is done, and the trail says so: what it holds may be all
 // that a rescue could use.
 func TestQuarantineOutlivesAFailedErasure(t *testing.T) {
+	t.Parallel()
 	s := &server{t: t, data: t.TempDir(), tags: "eyefault", env: []string{"EYE_FAULT_FAIL=tombstone known:1"}}
 	s.launch()
 	s.prepare()

@@ -9,6 +9,7 @@ import (
 // What is older on arrival than it would be kept is accepted and not stored; an
 // application may keep longer than the server.
 func TestRetention(t *testing.T) {
+	t.Parallel()
 	s := start(t, "--retain", "30d")
 	old := fmt.Sprintf(`{"session_id":"s","category":"c","name":"n","data":{},"timestamp":%q}`, time.Now().UTC().AddDate(0, -2, 0).Format(time.RFC3339))
 	a := s.call("POST", "/v1/events?wait=stored", s.write, old)
@@ -37,6 +38,7 @@ func TestRetention(t *testing.T) {
 // A kill at any step of an expiry changes nothing of what is left in the end: what
 // has expired is counted once, and the rest is there once.
 func TestExpirySurvivesKills(t *testing.T) {
+	t.Parallel()
 	recent := time.Now().UTC().Format(time.RFC3339)
 	for _, step := range []string{
 		"before expiry:1", "before expiry>before manifest:1", "before expiry>manifest written:1", "before expiry:2",

@@ -56,6 +56,7 @@ func hostile(marker, address string) []struct{ name, schema, pointer string } {
 // Each is refused with its place, a reason and within a second, and while all of
 // them are compiled the process opens none of the files and calls nobody.
 func TestHostileSchemas(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("strace"); err != nil {
 		t.Fatal("strace is missing: `script/setup test` installs it")
 	}

@@ -15,6 +15,7 @@ import (
 // afterwards neither in the log, nor in an answer, nor in a metric, nor in a
 // backup, nor on disk but for admin.key.
 func TestSecretsAreNowhere(t *testing.T) {
+	t.Parallel()
 	s := &asked{server: start(t, "--log-level", "debug", "--flush-age", "1s")}
 	signing := s.call("POST", "/v1/apps/shop/keys", s.admin, `{"kind":"write","signing":true}`)
 	made := s.call("POST", "/v1/apps/shop/keys", s.admin, `{"kind":"write"}`)

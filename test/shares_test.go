@@ -51,6 +51,7 @@ func (s *server) fillLarge(write string) {
 
 // Clients that take nothing of their answers hold no readers of the store: others are answered (M16).
 func TestReadersAreFree(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.fillLarge(s.write)
 	blog := s.keyOf("blog", "read")
@@ -75,6 +76,7 @@ func TestReadersAreFree(t *testing.T) {
 // An export whose client takes nothing leaves a place to another application (M17), and ends with
 // its key (M18).
 func TestExportOfAClientThatTakesNothing(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.fillLarge(s.write)
 	s.must(s.call("POST", "/v1/events?wait=stored", s.keyOf("blog", "write"), about("s", "2021-01-01T00:00:00Z", 1)), 201)

@@ -67,6 +67,7 @@ func (s *server) exitCode() int {
 
 // The first signal stops listening, lets requests finish, and ends with code 0.
 func TestASignalLetsRequestsFinish(t *testing.T) {
+	t.Parallel()
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(signal.String(), func(t *testing.T) {
 			s := start(t)
@@ -103,6 +104,7 @@ func TestASignalLetsRequestsFinish(t *testing.T) {
 
 // The second signal does not wait for what the first one waits for.
 func TestASecondSignalEndsAtOnce(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.sendHalf(fine)
 	s.signal(syscall.SIGTERM)

@@ -52,6 +52,7 @@ func (s signer) send(id string, body []byte, header ...string) reply {
 
 // What is not signed as it should be is refused, and leaves nothing behind.
 func TestSignedRequests(t *testing.T) {
+	t.Parallel()
 	s := start(t, "--max-request-bytes", "2000", "--max-event-bytes", "1000")
 	k := s.signer()
 	other := s.signer()
@@ -105,6 +106,7 @@ func (s signer) sendSigned(at int64, id string, body []byte, header ...string) r
 
 // The body is signed as it is sent: packed, and before it is read as events.
 func TestSignedAsSent(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	k := s.signer()
 	var packed bytes.Buffer
@@ -123,6 +125,7 @@ func TestSignedAsSent(t *testing.T) {
 // someone who saw it pass, stores nothing twice, also across a restart. What was
 // refused is taken when it is sent again.
 func TestSendingASignedRequestAgainStoresNothingTwice(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	k := s.signer()
 	body := []byte("[" + fine + "," + strings.Replace(fine, `"n"`, `"m"`, 1) + "]")

@@ -9,6 +9,7 @@ import (
 
 // Wrong clocks are corrected, which the event shows, and are told of in numbers.
 func TestSkew(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.must(s.call("PATCH", "/v1/apps/shop", s.admin, `{"time_zone":"Asia/Kolkata"}`), 200)
 	now := time.Now().UTC()

@@ -56,6 +56,7 @@ func besideCommands(t *testing.T) [][]string {
 // The port of a server that was killed is anybody's: what listens there is told
 // nothing (H13).
 func TestNothingIsSentToThePortOfADeadServer(t *testing.T) {
+	t.Parallel()
 	certFile, keyFile := certificate(t, "127.0.0.1")
 	for name, args := range map[string][]string{"plain": nil, "TLS": {"--tls-cert", certFile, "--tls-key", keyFile}} {
 		t.Run(name, func(t *testing.T) {
@@ -96,6 +97,7 @@ func TestNothingIsSentToThePortOfADeadServer(t *testing.T) {
 
 // Beside a server the address is not even read: a wrong one changes nothing.
 func TestTheSocketAloneIsUsed(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	info, err := os.Stat(filepath.Join(s.data, "eye.sock"))
 	if err != nil || info.Mode() != os.ModeSocket|0o600 {
@@ -134,6 +136,7 @@ func TestTheSocketAloneIsUsed(t *testing.T) {
 // A path that is too long for a socket's address is reached all the same, and one
 // where a socket cannot be is told at both ends.
 func TestSocketsInOddPlaces(t *testing.T) {
+	t.Parallel()
 	long := filepath.Join(t.TempDir(), strings.Repeat("long/", 30), "data")
 	s := startIn(t, long)
 	if info, err := os.Stat(filepath.Join(long, "eye.sock")); err != nil || info.Mode() != os.ModeSocket|0o600 {
@@ -164,6 +167,7 @@ func TestSocketsInOddPlaces(t *testing.T) {
 
 // eye send goes on when the server comes back, also when the socket is another.
 func TestSendFindsTheNextServer(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.kill()
 	var once bytes.Buffer
@@ -185,6 +189,7 @@ func TestSendFindsTheNextServer(t *testing.T) {
 
 // The load of a benchmark with its defaults gets through the socket.
 func TestBenchBesideAServer(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	out := s.beside(0, "bench", "--duration", "1s", "--json")
 	var report struct {

@@ -38,9 +38,11 @@ func killedAt() []struct {
 // A server that ends at any step of a change of its files holds each event once
 // afterwards, whatever it was about to do.
 func TestKilledAtEachStepOfTheStore(t *testing.T) {
+	t.Parallel()
 	const events = 30_000
 	for _, at := range killedAt() {
 		t.Run(at.step, func(t *testing.T) {
+			t.Parallel()
 			s := &server{t: t, tags: "eyefault", data: t.TempDir(), args: []string{"--flush-rows", "5000"}}
 			s.launch()
 			s.prepare()

@@ -71,6 +71,7 @@ func twoSegments(t *testing.T) *server {
 // A damaged segment comes back from the queue; meanwhile, and where the queue has
 // it no more, the rest is served and what is missing is told.
 func TestDamagedSegment(t *testing.T) {
+	t.Parallel()
 	t.Run("in the queue", func(t *testing.T) {
 		s := twoSegments(t)
 		if err := os.Truncate(s.segments()[0], 10_000); err != nil {
@@ -148,6 +149,7 @@ func TestDamagedSegment(t *testing.T) {
 // When the queue's folder is lost, or an older one is put in its place, nothing new
 // is skipped, the gap is told, and keys work (Q6).
 func TestQueueLostOrOld(t *testing.T) {
+	t.Parallel()
 	for name, damage := range map[string]func(queue, older string) error{
 		"lost": func(queue, _ string) error { return os.RemoveAll(queue) },
 		"older": func(queue, older string) error {
@@ -199,6 +201,7 @@ func TestQueueLostOrOld(t *testing.T) {
 // While the store's disk is full, intake goes on until the queue has reached its
 // quota, and reading always; with room again the same process takes up all of it.
 func TestStoreOnAFullDisk(t *testing.T) {
+	t.Parallel()
 	data := t.TempDir()
 	disk := smallDisk(t, "16m")
 	if err := os.Symlink(disk, filepath.Join(data, "store")); err != nil {
@@ -257,6 +260,7 @@ func TestStoreOnAFullDisk(t *testing.T) {
 // After a fatal error of DuckDB intake goes on, readers see 503 and never less than
 // before, and everything is there in the end.
 func TestFatalErrorOfDuckDB(t *testing.T) {
+	t.Parallel()
 	s := &server{t: t, tags: "eyefault", data: t.TempDir(), args: []string{"--flush-rows", "1000"}, env: []string{"EYE_FAULT_FATAL=segment filled:3"}}
 	s.launch()
 	s.prepare()
@@ -303,6 +307,7 @@ func TestFatalErrorOfDuckDB(t *testing.T) {
 // A second server on a data directory refuses to start, names the first, and does
 // it no harm.
 func TestTwoServersOnOneFolder(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.post(numbered(0, 10))
 	code, output := runEye(t, nil, "serve", "--data", s.data, "--listen", "127.0.0.1:0")

@@ -57,6 +57,7 @@ func onTerminal(t *testing.T, cmd *exec.Cmd) (shown func() string) {
 // No command writes to a terminal what strangers make of it; what goes to a file
 // or a pipe is left as it is (L21).
 func TestNothingControlsATerminal(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	evil := "\x1b]0;owned\x07\x1b[2J\r\u009b31m\u007f\u202e\u2066\b"
 	escaped, err := json.Marshal(evil)

@@ -71,6 +71,7 @@ func trusting(t *testing.T, certFile string) *http.Client {
 }
 
 func TestTLS(t *testing.T) {
+	t.Parallel()
 	certFile, keyFile := certificate(t, "127.0.0.1")
 	s := &server{t: t, data: t.TempDir(), args: []string{"--tls-cert", certFile, "--tls-key", keyFile}, client: trusting(t, certFile)}
 	s.launch()
@@ -104,6 +105,7 @@ func TestTLS(t *testing.T) {
 // A certificate that was renewed is used from the next connection on, one that
 // cannot be used is not, and connections that are open go on (L22).
 func TestARenewedCertificateIsUsed(t *testing.T) {
+	t.Parallel()
 	certFile, keyFile := certificate(t, "127.0.0.1")
 	s := &server{t: t, data: t.TempDir(), args: []string{"--tls-cert", certFile, "--tls-key", keyFile}, client: trusting(t, certFile)}
 	s.launch() // its connection stays open
@@ -173,6 +175,7 @@ func TestARenewedCertificateIsUsed(t *testing.T) {
 
 // A certificate that cannot be used ends the start, with one line that says why.
 func TestCertificatesThatCannotBeUsed(t *testing.T) {
+	t.Parallel()
 	certFile, keyFile := certificate(t, "eye.example")
 	_, otherKey := certificate(t, "eye.example")
 	dir := t.TempDir()
@@ -203,6 +206,7 @@ func TestCertificatesThatCannotBeUsed(t *testing.T) {
 
 // The demo finds its own server, whatever name the certificate has.
 func TestDemoOverTLS(t *testing.T) {
+	t.Parallel()
 	certFile, keyFile := certificate(t, "eye.example")
 	pool := trusting(t, certFile)
 	pool.Transport.(*http.Transport).TLSClientConfig.ServerName = "eye.example"

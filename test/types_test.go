@@ -19,6 +19,7 @@ func (s *server) pageviews(n int, data string) {
 }
 
 func TestVersionsOfATypeAreKept(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	const narrow, wide = `{"type":"object","required":["path"]}`, `{"type":"object"}`
 	put := func(params, schema string, status int) reply {
@@ -81,6 +82,7 @@ func TestVersionsOfATypeAreKept(t *testing.T) {
 }
 
 func TestADraftIsTried(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.pageviews(9, `{"path":"/","n":1}`)
 	s.must(s.call("PUT", pageview, s.admin, `{"properties":{"path":{"type":"string"}},"required":["path"]}`), 200)
@@ -144,6 +146,7 @@ func TestADraftIsTried(t *testing.T) {
 }
 
 func TestASchemaIsProposed(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.must(s.call("POST", pageview+"/propose", s.admin, ""), 404)
 

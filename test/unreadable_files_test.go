@@ -73,6 +73,7 @@ func (s *server) asNobody() (run func(args ...string) (code int, output string))
 // A segment that this user may not read is not damaged: the start is refused, and nothing is
 // changed; with the right to read it everything is there (H3).
 func TestUnreadableSegmentIsNotDamaged(t *testing.T) {
+	t.Parallel()
 	s := twoSegments(t)
 	run := s.asNobody()
 	segment := s.segments()[0]
@@ -94,6 +95,7 @@ func TestUnreadableSegmentIsNotDamaged(t *testing.T) {
 // What this user may not read or write is told at once, with its path and what to do. It is not
 // damaged: nothing takes its place, and nothing is brought back from a copy of it.
 func TestUnreadableFilesAreNotDamaged(t *testing.T) {
+	t.Parallel()
 	s := twoSegments(t)
 	s.launch()
 	s.must(s.call("DELETE", "/v1/sessions/nobody", s.admin, ""), 200) // makes the file of erasures

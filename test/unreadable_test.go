@@ -11,6 +11,7 @@ import (
 
 // The first place to look when nothing arrives tells why, and never shows a key.
 func TestUnreadable(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	made := s.call("POST", "/v1/apps/shop/keys", s.admin, `{"kind":"write"}`)
 	revoked := made.text("key")
@@ -116,6 +117,7 @@ func TestUnreadable(t *testing.T) {
 // Who has no key is answered soon, whatever of the body comes, and cannot hold a
 // connection, nor memory.
 func TestUnreadableCannotHold(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
 	if err != nil {
