@@ -18,7 +18,6 @@ import (
 
 	"theeye/internal/durable"
 	"theeye/internal/envelope"
-	"theeye/internal/plural"
 )
 
 // metadataFile is what DIR/metadata.json holds, in an envelope: every record of the bucket by its
@@ -301,8 +300,8 @@ func (r *Registry) catchUp(ctx context.Context) error {
 		return nil
 	}
 	r.log.Warn("the metadata has lost changes and is brought up to its copy", "file", r.fileName(), "records", len(lost))
-	r.opts.Note(fmt.Sprintf("the copy of the metadata, %s, had %s that the queue had not, as after damage to it; they were taken over: look at `eye apps list` and `eye keys list`",
-		r.fileName(), plural.Count(len(lost), "change")))
+	r.opts.Note(fmt.Sprintf("the copy of the metadata, %s, had changes that the queue had not (%d), as after damage to it; they were taken over: look at `eye apps list` and `eye keys list`",
+		r.fileName(), len(lost)))
 	return r.copyIn(ctx, lost)
 }
 

@@ -273,7 +273,7 @@ func TestALostChangeComesBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.ContainsFunc(notes, func(text string) bool { return strings.Contains(text, "had 1 change that the queue had not") }) {
+	if !slices.ContainsFunc(notes, func(text string) bool { return strings.Contains(text, "had changes that the queue had not (1)") }) {
 		t.Errorf("told: %q", notes)
 	}
 	authenticate(t, r, secret, registry.Principal{}, false)
