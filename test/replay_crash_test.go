@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,14 +28,16 @@ func TestKilledDuringAReplay(t *testing.T) {
 			s.shutDown()
 			s.env = []string{"EYE_FAULT_KILL=" + at}
 			s.launch()
-			go func() {
+			var asked sync.WaitGroup
+			asked.Go(func() {
 				_, _ = s.try("POST", "/v1/rejections/replay", s.admin, []byte(`{"filter":{"code":"schema_violation"}}`))
-			}()
+			})
 			select {
 			case <-s.exited:
 			case <-time.After(time.Minute):
 				t.Fatal("it was not killed")
 			}
+			asked.Wait()
 			s.env = nil
 			s.launch()
 			s.allReplayed(events)
@@ -51,7 +54,8 @@ func TestKilledAtAnyMomentOfAReplay(t *testing.T) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	s := start(t, "--flush-rows", "5000")
 	s.refuse(events)
-	go func() { _, _ = s.try("POST", "/v1/rejections/replay", s.admin, []byte(`{"filter":{}}`)) }()
+	var asked sync.WaitGroup
+	asked.Go(func() { _, _ = s.try("POST", "/v1/rejections/replay", s.admin, []byte(`{"filter":{}}`)) })
 	midway := 0
 	for range kills {
 		s.eventually("the replay to be known", func() bool {
@@ -62,6 +66,7 @@ func TestKilledAtAnyMomentOfAReplay(t *testing.T) {
 			midway++
 		}
 		s.kill()
+		asked.Wait()
 		s.launch()
 	}
 	t.Logf("%d of %d kills were midway", midway, kills)

@@ -242,8 +242,8 @@ func (r *Registry) tellNewer(s *snapshot, key string) {
 // disk and in force here.
 //
 // What replaces a record is in metadata.json before it is in the bucket: damage to the queue's
-// files must not undo a revocation. What is new comes there soon after. Errors: ErrNotCopied,
-// ErrUnavailable, those of decide.
+// files must not undo a revocation. What is new comes there afterwards, and is made also while the file
+// cannot be written. Errors: ErrNotCopied, ErrUnavailable, those of decide.
 func (r *Registry) change(ctx context.Context, key string, decide func(old []byte) (any, error)) error {
 	for range maxTries {
 		if done, err := r.tryChange(ctx, key, decide); done {
@@ -296,6 +296,9 @@ func (r *Registry) tryChange(ctx context.Context, key string, decide func(old []
 	revision, err := r.write(ctx, key, value, old)
 	if err == nil {
 		r.take(map[string]record{key: {value, revision}})
+		if !replaces && key != usedKey {
+			r.writeFile()
+		}
 		return true, nil
 	}
 	if replaces {
