@@ -227,9 +227,26 @@ func (q *Queue) create(ctx context.Context, want jetstream.StreamConfig) error {
 		}
 	}
 	want.FirstSeq = max(q.opts.FirstSequence, 1)
-	_, err := q.js.CreateStream(ctx, want)
-	return err
+	// The server removes the folder of a deleted stream in the background, and with it that of all
+	// streams when it was the only one: a stream that is made at the same time fails then.
+	for tries := 1; ; tries++ {
+		_, err := q.js.CreateStream(ctx, want)
+		if api, ok := errors.AsType[*jetstream.APIError](err); !ok || api.ErrorCode != createFailed || tries == createTries {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(createPause):
+		}
+	}
 }
+
+const (
+	createFailed jetstream.ErrorCode = 10049 // JSStreamCreateErrF of the server
+	createTries                      = 5
+	createPause                      = 50 * time.Millisecond
+)
 
 // asWanted compares what the durability of frames hangs on.
 func asWanted(got, want jetstream.StreamConfig) bool {
