@@ -40,7 +40,10 @@ require (
 
 require github.com/anishathalye/porcupine v1.3.1 // histories of tests; MIT
 
-require golang.org/x/sys v0.49.0
+require (
+	github.com/go-chi/chi/v5 v5.5.0
+	golang.org/x/sys v0.49.0
+)
 
 require (
 	github.com/antithesishq/antithesis-sdk-go v0.8.0-default-no-op // indirect

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"unicode/utf8"
 
@@ -18,7 +19,19 @@ func erasureRoutes() []route {
 			params: []param{pathID("the session id"), appParam(), {name: "quarantine", in: "query",
 				text: "1: also delete all files that were put aside as damaged, whatever they hold"}},
 			answers: []answer{{200, "erased", schemaOf[ErasureAnswer]()}}, errors: []int{400, 404, 503}}},
+		{"DELETE", "/v1/sessions", forAdmin, (*Server).eraseExactly, doc{
+			id: "eraseSessionExactly", tag: "reading", summary: "Erase a session from one application",
+			text:    "As DELETE /v1/sessions/{id}, for clients that cannot send every id in a path: browsers resolve `.` and `..`. All three parameters are needed, each once.",
+			params:  []param{{name: "session_id", required: true, text: "the session id"}, exactParam(true), {name: "app", required: true, text: "the application"}},
+			answers: []answer{{200, "erased", schemaOf[ErasureAnswer]()}}, errors: []int{400, 404, 503}}},
 	}
+}
+
+// exact is the parameter that names one session in a query.
+const exact = "exact"
+
+func exactParam(required bool) param {
+	return param{name: exact, required: required, enum: []string{"1"}, text: "1: the session with this very id"}
 }
 
 // Erasure is what an erasure did.
@@ -80,13 +93,49 @@ func (s *Server) eraseSession(c *call) error {
 			return problemf(http.StatusNotFound, "there is no application %.80q", app)
 		}
 	}
+	return s.answerErasure(c, session, apps, quarantine == "1")
+}
+
+// eraseExactly erases a session that the query names.
+func (s *Server) eraseExactly(c *call) error {
+	values := c.URL.Query()
+	p := params{values: values}
+	p.only("session_id", exact, "app")
+	for _, name := range []string{"session_id", exact, "app"} {
+		if !values.Has(name) {
+			p.fail(name, "is missing: give session_id, exact=1 and app")
+		}
+	}
+	if p.err == nil && p.text(exact) != "1" {
+		p.fail(exact, "must be 1")
+	}
+	if p.err == nil && utf8.RuneCountInString(p.text("session_id")) > event.MaxTextCodePoints {
+		p.fail("session_id", fmt.Sprintf("has more than %d code points", event.MaxTextCodePoints))
+	}
+	if p.err == nil && !utf8.ValidString(p.text("session_id")) {
+		p.fail("session_id", "is not UTF-8")
+	}
+	if p.err != nil {
+		return p.err
+	}
+	if err := s.opts.CaughtUp(); err != nil {
+		return unavailable(err.Error())
+	}
+	if _, ok := s.opts.Registry.App(p.text("app")); !ok {
+		return problemf(http.StatusNotFound, "there is no application %.80q", p.text("app"))
+	}
+	return s.answerErasure(c, p.text("session_id"), []string{p.text("app")}, false)
+}
+
+// answerErasure erases a session and tells what that did.
+func (s *Server) answerErasure(c *call, session string, apps []string, quarantine bool) error {
 	// It is finished also when the caller is gone.
 	done, err := s.opts.Erase(context.WithoutCancel(c.ctx()), apps, session)
 	if err != nil {
 		return err
 	}
 	var deleted []PutAside
-	if quarantine == "1" { // last, so that the answer which tells what was deleted is one of success
+	if quarantine { // last, so that the answer which tells what was deleted is one of success
 		if deleted, err = s.opts.EmptyQuarantine(context.WithoutCancel(c.ctx())); err != nil {
 			return err
 		}

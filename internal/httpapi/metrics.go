@@ -15,6 +15,7 @@ type metrics struct {
 	unreadable *prometheus.CounterVec
 	overRate   *prometheus.CounterVec
 	noMemory   prometheus.Counter
+	malformed  prometheus.Counter
 
 	refusedKeys *prometheus.CounterVec
 }
@@ -38,12 +39,15 @@ func newMetrics(r prometheus.Registerer, reads *memory, exporting *fair.Semaphor
 			Name: "eye_http_read_memory_refused_total", Help: "Reads that were answered 503 because the memory for answers was used up.",
 		}),
 	}
+	m.malformed = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "eye_http_malformed_total", Help: "Requests that were answered 400 because their path or query cannot be read.",
+	})
 	m.refusedKeys = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "eye_http_keys_refused_total", Help: "Requests, other than to the intake, that were answered 401 or 403, by reason.",
 	}, []string{"reason"})
 	if r != nil {
 		r.MustRegister(exporting.Gauges("eye_http_exports", "Exports")...)
-		r.MustRegister(m.refusedKeys, m.seconds, m.answers, m.overRate, m.unreadable, m.noMemory, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		r.MustRegister(m.refusedKeys, m.seconds, m.answers, m.overRate, m.unreadable, m.noMemory, m.malformed, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "eye_http_read_memory_bytes", Help: "Memory that answers which are read or sent hold of their budget.",
 		}, func() float64 { return float64(reads.used()) }))
 	}

@@ -27,8 +27,9 @@ func readRoutes() []route {
 			params: filterParams(query.Events), answers: []answer{{200, "the count", schemaOf[CountAnswer]()}}, errors: []int{400, 503}}},
 		{"GET", "/v1/sessions", forRead, (*Server).listSessions, doc{
 			id: "listSessions", tag: "reading", summary: "Sessions, latest start first",
-			text:   "Filters select the sessions that have at least one such event; the summary is always of the whole session.",
-			params: slices.Concat(filterParams(query.Sessions), []param{limitParam(), cursorParam()}), answers: []answer{{200, "a page", schemaOf[SessionsAnswer]()}}, errors: []int{400, 503}}},
+			text: "Filters select the sessions that have at least one such event; the summary is always of the whole session. " +
+				"With exact=1 and one session_id the answer is that of GET /v1/sessions/{id}, with its parameters: for clients that cannot send every id in a path, as browsers resolve `.` and `..`.",
+			params: slices.Concat(filterParams(query.Sessions), []param{exactParam(false), limitParam(), cursorParam()}), answers: []answer{{200, "a page", schemaOf[SessionsAnswer]()}}, errors: []int{400, 404, 503}}},
 		{"GET", "/v1/sessions/{id}", forRead, (*Server).getSession, doc{
 			id: "getSession", tag: "reading", summary: "A session's summary and its events in order",
 			params:  slices.Concat([]param{pathID("the session id")}, filterParams(query.Events), list),
@@ -253,6 +254,12 @@ type SessionsAnswer struct {
 }
 
 func (s *Server) listSessions(c *call) error {
+	if values := c.URL.Query(); values.Has(exact) {
+		if len(values[exact]) != 1 || values.Get(exact) != "1" || len(values["session_id"]) != 1 || values.Get("session_id") == "" {
+			return problem(http.StatusBadRequest, "exact may be 1, beside one session_id")
+		}
+		return s.sessionOf(c, values.Get("session_id"), exact)
+	}
 	r, err := s.read(c, query.Sessions, query.LimitParam, query.CursorParam)
 	if err != nil {
 		return err

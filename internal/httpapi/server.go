@@ -145,7 +145,7 @@ func New(opts Options) *Server {
 		metrics: newMetrics(opts.Registerer, reads, exporting), exporting: exporting, draftings: semaphore.NewWeighted(maxDrafting),
 	}
 	s.document = sync.OnceValues(OpenAPI(opts.LegacyApp != "").MarshalJSON)
-	s.handler = s.mux()
+	s.handler = s.router()
 	return s
 }
 
@@ -194,43 +194,6 @@ type call struct {
 
 func (c *call) ctx() context.Context { return c.Context() }
 
-// mux makes a handler of the table.
-func (s *Server) mux() http.Handler {
-	mux := http.NewServeMux()
-	shared := s.crossOrigin()
-	for _, rt := range s.routes() {
-		handler := s.serve(rt)
-		if rt.access == forWrite {
-			handler = shared.Handler(handler)
-			mux.Handle("OPTIONS "+rt.path, shared.Handler(http.HandlerFunc(intakeOptions)))
-		}
-		mux.Handle(rt.method+" "+rt.path, handler)
-	}
-	mux.HandleFunc(catchAll, func(w http.ResponseWriter, r *http.Request) {
-		if allowed := otherMethods(mux, r); allowed != nil {
-			methodNotAllowed(w, r, allowed)
-			return
-		}
-		writeProblem(w, problem(http.StatusNotFound, "there is nothing at "+r.URL.Path+"; /docs lists what there is"))
-	})
-	return secured(mux)
-}
-
-const catchAll = "/"
-
-// otherMethods returns the methods that are served at a request's path.
-func otherMethods(mux *http.ServeMux, r *http.Request) []string {
-	var allowed []string
-	for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} {
-		other := r.Clone(r.Context())
-		other.Method = method
-		if _, pattern := mux.Handler(other); pattern != catchAll && pattern != "" {
-			allowed = append(allowed, method)
-		}
-	}
-	return allowed
-}
-
 func (s *Server) routes() []route {
 	all := append(intakeRoutes(), readRoutes()...)
 	all = append(all, exportRoutes()...)
@@ -260,7 +223,10 @@ func (s *Server) serve(rt route) http.Handler {
 		recorder := newStatusRecorder(w, s.opts.StallDeadline)
 		_ = recorder.mayStall() // of what the server itself may write before
 		c := &call{Request: r, w: recorder}
-		err := s.authorize(c, rt.access)
+		err := unescape(r)
+		if err == nil {
+			err = s.authorize(c, rt.access)
+		}
 		if err == nil {
 			c.Request = c.WithContext(fair.With(c.ctx(), s.callerOf(rt, c)))
 			err = s.whileValid(rt, c)

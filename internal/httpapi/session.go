@@ -52,8 +52,12 @@ type Gap struct {
 }
 
 func (s *Server) getSession(c *call) error {
-	id := c.PathValue("id")
-	r, err := s.read(c, query.Events, query.OrderParam, query.LimitParam, query.CursorParam)
+	return s.sessionOf(c, c.PathValue("id"))
+}
+
+// sessionOf answers with a session. More parameters than those of events may be there.
+func (s *Server) sessionOf(c *call, id string, also ...string) error {
+	r, err := s.read(c, query.Events, append(also, query.OrderParam, query.LimitParam, query.CursorParam)...)
 	if err != nil {
 		return err
 	}

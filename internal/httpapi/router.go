@@ -1,0 +1,88 @@
+package httpapi
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/go-chi/chi/v5"
+)
+
+// router makes a handler of the table. Paths are taken as they are written: a segment is what stands
+// between two slashes, whatever it is when it is unescaped, and nothing is cleaned or redirected. So
+// every text can be addressed (http.ServeMux resolves dots, and takes %2F for the end of the path).
+func (s *Server) router() http.Handler {
+	mux := chi.NewRouter()
+	shared := s.crossOrigin()
+	for _, rt := range s.routes() {
+		handler := s.serve(rt)
+		paths := []string{rt.path}
+		if rt.access == forWrite || rt.path == legacyPath { // senders' base addresses end with a slash, or do not
+			paths = []string{strings.TrimSuffix(rt.path, "/"), strings.TrimSuffix(rt.path, "/") + "/"}
+		}
+		for _, path := range paths {
+			switch {
+			case rt.access == forWrite:
+				mux.Method(rt.method, path, shared.Handler(handler))
+				mux.Method(http.MethodOptions, path, shared.Handler(http.HandlerFunc(intakeOptions)))
+			case rt.method == http.MethodGet:
+				mux.Method(http.MethodHead, path, handler)
+				fallthrough
+			default:
+				mux.Method(rt.method, path, handler)
+			}
+		}
+	}
+	mux.MethodNotAllowed(func(w http.ResponseWriter, r *http.Request) {
+		methodNotAllowed(w, r, allowedAt(mux, r.URL.RawPath))
+	})
+	mux.NotFound(func(w http.ResponseWriter, r *http.Request) {
+		writeProblem(w, problem(http.StatusNotFound, "there is nothing at "+r.URL.Path+"; /docs lists what there is"))
+	})
+	return secured(s.wellFormed(mux))
+}
+
+// allowedAt returns the methods that are served at an escaped path.
+func allowedAt(mux chi.Routes, path string) []string {
+	var allowed []string
+	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} {
+		if mux.Match(chi.NewRouteContext(), method, path) {
+			allowed = append(allowed, method)
+		}
+	}
+	return allowed
+}
+
+// wellFormed refuses a request whose path or query is not what its sender meant: net/http drops a
+// parameter that cannot be read, and what is left would select more. Nothing of it is read or kept.
+func (s *Server) wellFormed(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var p *ProblemDetails
+		if _, err := url.ParseQuery(r.URL.RawQuery); err != nil {
+			p = problemf(http.StatusBadRequest, "the query cannot be read (%v): write & between parameters, and %%25, %%26 and %%3B for a percent sign, an ampersand and a semicolon within one", err)
+		} else if !utf8.ValidString(r.URL.Path) {
+			p = problem(http.StatusBadRequest, "the path is not UTF-8")
+		}
+		if p != nil {
+			s.metrics.malformed.Inc()
+			writeProblem(w, p)
+			return
+		}
+		r.URL.RawPath = r.URL.EscapedPath() // by which the router goes
+		next.ServeHTTP(w, r)
+	})
+}
+
+// unescape makes the values of a request's path those that its sender meant. It fails when one is
+// empty.
+func unescape(r *http.Request) error {
+	for _, name := range chi.RouteContext(r.Context()).URLParams.Keys {
+		value, err := url.PathUnescape(r.PathValue(name))
+		if err != nil || value == "" {
+			return problem(http.StatusNotFound, "there is nothing at "+r.URL.Path+"; /docs lists what there is")
+		}
+		r.SetPathValue(name, value)
+	}
+	return nil
+}
