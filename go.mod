@@ -8,6 +8,7 @@ require (
 	github.com/danielgtaylor/huma/v2 v2.37.2
 	github.com/duckdb/duckdb-go/v2 v2.10506.0
 	github.com/evanphx/json-patch/v5 v5.9.11 // RFC 6902 for replays; keeps numbers and the order of keys; BSD-3-Clause
+	github.com/go-chi/chi/v5 v5.5.0 // routes by the escaped path; MIT
 	github.com/go-json-experiment/json v1.27.2
 	github.com/google/go-cmp v0.7.0
 	github.com/google/uuid v1.6.0
@@ -40,10 +41,7 @@ require (
 
 require github.com/anishathalye/porcupine v1.3.1 // histories of tests; MIT
 
-require (
-	github.com/go-chi/chi/v5 v5.5.0
-	golang.org/x/sys v0.49.0
-)
+require golang.org/x/sys v0.49.0
 
 require (
 	github.com/antithesishq/antithesis-sdk-go v0.8.0-default-no-op // indirect
