@@ -380,3 +380,28 @@ func TestStartThatCannotBe(t *testing.T) {
 		})
 	}
 }
+
+// What says of itself that it is JSON, by the ending of its media type, is read; a byte order mark
+// before a body, a schema or a file is passed over.
+func TestJSONByAnotherName(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	const one = `{"session_id":"s","category":"c","name":"n","data":{"a":1},"timestamp":"2021-01-01T00:00:00Z"}`
+	for _, kind := range []string{"application/vnd.api+json", "application/cloudevents+json; charset=utf-8", "Application/LD+JSON", "application/json"} {
+		s.must(s.call("POST", "/v1/events?wait=stored", s.write, "\ufeff"+one, "Content-Type", kind), 201)
+	}
+	for _, kind := range []string{"application/vnd.api+xml", "application/jsonx", "text/csv"} {
+		s.must(s.call("POST", "/v1/events", s.write, one, "Content-Type", kind), 415)
+	}
+	s.must(s.call("PUT", "/v1/types/c/n", s.admin, "\ufeff"+`{"type":"object","required":["b"]}`), 200)
+	s.must(s.call("POST", "/v1/apps", s.admin, "\ufeff"+`{"app":"blog"}`), 201)
+	s.must(s.call("POST", "/v1/events", s.write, one), 422)
+	file := filepath.Join(t.TempDir(), "events.ndjson")
+	if err := os.WriteFile(file, []byte("\ufeff"+strings.ReplaceAll(one, `"a"`, `"b"`)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd, out := s.eye("send", file, "--url", s.url, "--key", s.write)
+	if err := cmd.Run(); err != nil || !strings.Contains(out.String(), "1 accepted") {
+		t.Errorf("eye send: %v, %s", err, out)
+	}
+}

@@ -26,6 +26,9 @@ func TestTheFirstEye(t *testing.T) {
 			t.Errorf("%s: %s", c.name, a.body)
 		}
 	}
+	if a := s.call("POST", "/event/", "", "["+legacyEvent+","+legacyEvent+"]"); a.status != 400 || a.text("message") != "send one event, an object" {
+		t.Errorf("a list: %d %s", a.status, a.body)
+	}
 	const found = `{"events":[{"session_id":"x","category":"page, interaction","name":"n","data":{"a":1.50},"timestamp":"2021-01-01 09:15:27.243860"}]}` + "\n"
 	const none = `{"events":[]}` + "\n"
 	at := url.Values{"filter": {"time"}, "init_time": {"2021-01-01 09:15:27.243860"}, "end_time": {"2021-01-01 09:15:27.243860"}}.Encode()

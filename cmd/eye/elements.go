@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"theeye/internal/event"
 )
 
 // maxElement bounds one event, one line and one envelope, in bytes, and with it
@@ -41,6 +43,9 @@ type elements struct {
 func newElements(in io.Reader, asLines bool) (*elements, error) {
 	e := &elements{in: &budgetReader{r: in, left: maxElement}}
 	buffered := bufio.NewReaderSize(e.in, 256<<10)
+	if head, _ := buffered.Peek(3); len(head) == 3 && len(event.WithoutBOM(head)) == 0 {
+		_, _ = buffered.Discard(3)
+	}
 	if !asLines {
 		head, err := peekLine(buffered)
 		if err != nil {

@@ -17,6 +17,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
+
+	"theeye/internal/event"
 )
 
 // Event types in files: DIR/<category>/<name>.json, both percent-encoded as in a
@@ -95,6 +97,7 @@ func readTypeFile(dir, path string) (f typeFile, err error) {
 		return f, usagef("%s: its name is not percent-encoded as in a URL: %s", path, err)
 	}
 	f.schema, err = os.ReadFile(path)
+	f.schema = event.WithoutBOM(f.schema)
 	return f, err
 }
 

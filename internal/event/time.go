@@ -38,16 +38,19 @@ func (m Micros) String() string { return m.Time().Format("2006-01-02T15:04:05.00
 // ParseTime reads a time of R5: RFC 3339 or "2006-01-02 15:04:05[.ffffff]", each
 // with or without zone, which loc stands in for. Digits beyond the microsecond
 // are cut off. There is no guessing: anything else is ErrUnparsable.
+//
+// Of a local time that occurs twice, when clocks are put back, the earlier is taken. One that never
+// occurs, when they are put forward, is moved forward by as much, as java.time, RFC 5545 and Temporal
+// ("compatible") do.
 func ParseTime(text string, loc *time.Location) (Micros, error) {
 	c, ok := scanClock(text)
 	if !ok {
 		return 0, ErrUnparsable
 	}
-	if c.zoned {
-		loc = time.UTC
+	t := c.utc()
+	if !c.zoned {
+		t = localTime(t, loc)
 	}
-	t := time.Date(c.year, time.Month(c.month), c.day, c.hour, c.minute, min(c.second, 59), c.micro*1000, loc)
-	t = t.Add(-time.Duration(c.offset) * time.Minute)
 	if c.second == 60 {
 		if u := t.UTC(); u.Hour() != 23 || u.Minute() != 59 {
 			return 0, ErrUnparsable // a leap second ends a UTC day
@@ -55,6 +58,41 @@ func ParseTime(text string, loc *time.Location) (Micros, error) {
 		t = t.Add(time.Second)
 	}
 	return inRange(t)
+}
+
+// ParseSentTime reads a time that ParseTime can read, as if it were UTC when it has no zone.
+func ParseSentTime(text string) (Micros, error) {
+	c, ok := scanClock(text)
+	if !ok {
+		return 0, ErrUnparsable
+	}
+	t := c.utc()
+	if c.second == 60 { // it ended a UTC day where it was read
+		t = t.Add(time.Second)
+	}
+	return inRange(t)
+}
+
+// utc returns the time with its offset, UTC when it has none, a leap second as the one before.
+func (c clock) utc() time.Time {
+	return time.Date(c.year, time.Month(c.month), c.day, c.hour, c.minute-c.offset, min(c.second, 59), c.micro*1000, time.UTC)
+}
+
+// localTime returns the time at which clocks in loc show what those in UTC show at u. time.Date does
+// not say which it takes when there are two or none.
+func localTime(u time.Time, loc *time.Location) time.Time {
+	const day = 24 * time.Hour // more than any offset, and than any change of one
+	before, after := offset(u.Add(-day), loc), offset(u.Add(day), loc)
+	first, second := u.Add(-before), u.Add(-after)
+	if second.Before(first) && offset(second, loc) == after || offset(first, loc) != before && offset(second, loc) == after {
+		return second
+	}
+	return first
+}
+
+func offset(t time.Time, loc *time.Location) time.Duration {
+	_, seconds := t.In(loc).Zone()
+	return time.Duration(seconds) * time.Second
 }
 
 func inRange(t time.Time) (Micros, error) {

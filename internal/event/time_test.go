@@ -66,6 +66,54 @@ func TestParseTimeInLocation(t *testing.T) {
 	}
 }
 
+// Of a local time that occurs twice the earlier is taken, one that never occurs is moved forward by what
+// is left out, and a leap second is one where it ends a day of UTC.
+func TestLocalTimes(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ zone, text, want string }{
+		{"America/New_York", "2021-01-01 00:00:00", "2021-01-01T05:00:00Z"},
+		{"America/New_York", "2021-07-01 00:00:00", "2021-07-01T04:00:00Z"},
+		{"America/New_York", "2021-03-14 01:59:59", "2021-03-14T06:59:59Z"},
+		{"America/New_York", "2021-03-14 02:00:00", "2021-03-14T07:00:00Z"}, // never: 03:00
+		{"America/New_York", "2021-03-14 02:30:00", "2021-03-14T07:30:00Z"}, // never: 03:30
+		{"America/New_York", "2021-03-14 03:00:00", "2021-03-14T07:00:00Z"},
+		{"America/New_York", "2021-11-07 00:59:59", "2021-11-07T04:59:59Z"},
+		{"America/New_York", "2021-11-07 01:30:00", "2021-11-07T05:30:00Z"}, // twice
+		{"America/New_York", "2021-11-07 02:00:00", "2021-11-07T07:00:00Z"},
+		{"Europe/Berlin", "2021-03-28 02:30:00", "2021-03-28T01:30:00Z"},       // never: 03:30
+		{"Europe/Berlin", "2021-10-31 02:30:00", "2021-10-31T00:30:00Z"},       // twice
+		{"Europe/Dublin", "2021-10-31 01:30:00", "2021-10-31T00:30:00Z"},       // twice
+		{"Australia/Lord_Howe", "2021-10-03 02:15:00", "2021-10-02T15:45:00Z"}, // never, by half an hour: 02:45
+		{"Australia/Lord_Howe", "2021-04-04 01:45:00", "2021-04-03T14:45:00Z"}, // twice
+		{"Pacific/Apia", "2011-12-30 12:00:00", "2011-12-30T22:00:00Z"},        // a day that never was
+		{"Pacific/Apia", "2011-12-31 00:00:00", "2011-12-30T10:00:00Z"},
+		{"Pacific/Kiritimati", "2021-01-01 00:00:00", "2020-12-31T10:00:00Z"},
+		{"America/New_York", "2016-12-31 18:59:60", "2017-01-01T00:00:00Z"}, // a leap second
+		{"Asia/Kolkata", "2017-01-01 05:29:60", "2017-01-01T00:00:00Z"},
+		{"America/New_York", "2021-11-07 01:30:00-05:00", "2021-11-07T06:30:00Z"}, // as written
+	} {
+		loc, err := time.LoadLocation(c.zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := time.Parse(time.RFC3339, c.want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := event.ParseTime(c.text, loc); err != nil || !got.Time().Equal(want) {
+			t.Errorf("%s in %s: %v, %v, want %s", c.text, c.zone, got, err, c.want)
+		}
+	}
+	if _, err := event.ParseTime("2016-12-31 23:59:60", time.FixedZone("", 3600)); !errors.Is(err, event.ErrUnparsable) {
+		t.Errorf("a leap second that ends no day: %v", err)
+	}
+	for text, want := range map[string]event.Micros{"2016-12-31 18:59:60": 1483210800_000000, "2021-01-01 00:00:00": newYear, "2021-01-01T01:00:00+01:00": newYear} {
+		if got, err := event.ParseSentTime(text); err != nil || got != want {
+			t.Errorf("sent at %s: %v, %v", text, got, err)
+		}
+	}
+}
+
 func TestParseTimeRefuses(t *testing.T) {
 	t.Parallel()
 	for want, texts := range map[error][]string{

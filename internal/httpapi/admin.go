@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"theeye/internal/event"
 	"theeye/internal/registry"
 	"theeye/internal/schema"
 )
@@ -40,7 +41,7 @@ func adminRoutes() []route {
 // App is an application with its settings.
 type App struct {
 	App          string                `json:"app"`
-	TimeZone     string                `json:"time_zone" doc:"IANA name; of timestamps without a zone"`
+	TimeZone     string                `json:"time_zone" doc:"IANA name; of timestamp and sent_at without a zone. Of a local time that occurs twice the earlier is taken; one that never occurs is moved forward by what is left out"`
 	UnknownTypes registry.UnknownTypes `json:"unknown_types" enum:"accept,reject"`
 	Rate         int64                 `json:"rate" doc:"events per second that are taken on each node; 0 for as many as come"`
 	Retain       string                `json:"retain" doc:"how long events are kept, as in 720h or 30d; 0 is for ever, empty what the server was told with --retain"`
@@ -112,6 +113,7 @@ const maxAdminBody = 2 * schema.MaxDocumentBytes
 // readJSON reads a small JSON body strictly.
 func readJSON(c *call, into any) error {
 	b, err := io.ReadAll(http.MaxBytesReader(c.w, c.Body, maxAdminBody))
+	b = event.WithoutBOM(b)
 	if err != nil {
 		return problemf(http.StatusRequestEntityTooLarge, "the body is larger than %d bytes", maxAdminBody)
 	}

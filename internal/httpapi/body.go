@@ -115,12 +115,12 @@ func contentForm(r *http.Request) (bodyForm, error) {
 	if err != nil {
 		return 0, unsupportedType(header)
 	}
-	switch kind {
-	case "application/json", "text/plain", "text/json":
+	switch {
+	case kind == "application/json", kind == "text/plain", kind == "text/json", strings.HasSuffix(kind, "+json"): // RFC 6839
 		return formJSON, nil
-	case "application/x-ndjson", "application/ndjson", "application/jsonl":
+	case kind == "application/x-ndjson", kind == "application/ndjson", kind == "application/jsonl":
 		return formLines, nil
-	case "application/x-www-form-urlencoded":
+	case kind == "application/x-www-form-urlencoded":
 		return formForm, nil
 	}
 	return 0, unsupportedType(header)
@@ -132,7 +132,7 @@ func unsupportedType(kind string) error {
 }
 
 func looksLikeJSON(b []byte) bool {
-	b = bytes.TrimLeft(b, " \t\r\n")
+	b = bytes.TrimLeft(event.WithoutBOM(b), " \t\r\n")
 	return len(b) > 0 && (b[0] == '{' || b[0] == '[')
 }
 

@@ -145,6 +145,7 @@ func (s *Server) collect(c *call, appName, idempotencyKey string) (ingest.Receip
 	req := ingest.Request{
 		App: app.Name, Zone: app.Location(), RefuseUnknownTypes: app.UnknownTypes == registry.RejectUnknown,
 		Body: b.bytes, Lines: b.lines, IdempotencyKey: idempotencyKey, ReceivedAt: event.Now(),
+		Single: c.who.KeyID == "",                   // the first Eye takes no batches
 		Public: c.who.Public() || c.who.KeyID == "", // without a key at the first Eye's address
 	}
 	if err == nil {

@@ -64,9 +64,6 @@ func (s *Server) legacySave(c *call) error {
 	if err != nil {
 		return err
 	}
-	if !receipt.Single {
-		return problem(http.StatusBadRequest, "send one event")
-	}
 	if err := s.settle(c.ctx(), &receipt); err != nil { // a 201 could be read at once
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"theeye/internal/event"
 	"theeye/internal/registry"
 	"theeye/internal/schema"
 )
@@ -141,6 +142,7 @@ const maxSchemaBody = 16 * schema.MaxDocumentBytes
 // readSchema reads the body of a request as it is.
 func readSchema(c *call) ([]byte, error) {
 	document, err := io.ReadAll(http.MaxBytesReader(c.w, c.Body, maxSchemaBody))
+	document = event.WithoutBOM(document)
 	if err != nil {
 		return nil, problemf(http.StatusRequestEntityTooLarge, "a schema may have %d bytes", schema.MaxDocumentBytes)
 	}

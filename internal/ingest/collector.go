@@ -98,6 +98,7 @@ type Request struct {
 	RefuseUnknownTypes bool
 	Body               []byte // must not be changed until Collect returns
 	Lines              bool   // the body is NDJSON
+	Single             bool   // the body must be one event
 	IdempotencyKey     string
 	Public             bool // whoever looks at a page has its key: what is no UUID is named apart
 	ReceivedAt         event.Micros
@@ -152,16 +153,19 @@ func (c *Collector) Collect(ctx context.Context, req Request) (Receipt, error) {
 		r.Zone = time.UTC
 	}
 	var err error
-	if r.Lines {
-		r.cutting, err = cutLines(r.Body, c.opts.MaxBatchEvents)
+	if body := event.WithoutBOM(r.Body); r.Lines {
+		r.cutting, err = cutLines(body, c.opts.MaxBatchEvents)
 	} else {
-		r.cutting, err = cut(r.Body, c.opts.MaxBatchEvents)
+		r.cutting, err = cut(body, c.opts.MaxBatchEvents)
 	}
 	if err != nil {
 		return Receipt{}, err
 	}
+	if r.Single && !r.cutting.single {
+		return Receipt{}, &ShapeError{"send one event, an object"}
+	}
 	if r.cutting.sentAt != nil && string(r.cutting.sentAt) != "null" {
-		r.sentAt, r.sentAtFault = readTime(r.cutting.sentAt)
+		r.sentAt, r.sentAtFault = readTime(r.cutting.sentAt, r.Zone)
 	}
 	receipt := Receipt{Single: r.cutting.single, Items: make([]Item, 0, len(r.cutting.elements))}
 	if len(r.cutting.elements) == 0 {

@@ -151,7 +151,7 @@ func (e *element) member(field string, value jsontext.Value, zone *time.Location
 	case "timestamp":
 		e.readTimestamp(value, zone)
 	case "sent_at":
-		if at, message := readTime(value); message != "" {
+		if at, message := readTime(value, zone); message != "" {
 			e.problem(event.InvalidField, "/sent_at", message)
 		} else {
 			e.sentAt = at
@@ -201,7 +201,7 @@ func (e *element) readTimestamp(value jsontext.Value, zone *time.Location) {
 		e.timestamp = unquote(value)
 		if e.occurredAt, err = event.ParseTime(e.timestamp, zone); err == nil {
 			// UTC stands in here so that a retry after a change of the zone is found (S6).
-			e.sentTime, err = event.ParseTime(e.timestamp, time.UTC)
+			e.sentTime, err = event.ParseSentTime(e.timestamp)
 		}
 	case '0':
 		e.timestamp, e.isNumber = string(value), true
@@ -224,13 +224,13 @@ func (e *element) readTimestamp(value jsontext.Value, zone *time.Location) {
 	}
 }
 
-// readTime reads a time that is not the timestamp: text or number, in UTC.
-func readTime(value jsontext.Value) (event.Micros, string) {
+// readTime reads a time that is not the timestamp: text, in a zone when it names none, or a number.
+func readTime(value jsontext.Value, zone *time.Location) (event.Micros, string) {
 	var at event.Micros
 	err := event.ErrUnparsable
 	switch value.Kind() {
 	case '"':
-		at, err = event.ParseTime(unquote(value), time.UTC)
+		at, err = event.ParseTime(unquote(value), zone)
 	case '0':
 		if numberFault(string(value)) == "" {
 			at, err = event.ParseEpoch(string(value))

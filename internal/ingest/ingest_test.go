@@ -291,6 +291,92 @@ func TestZoneStandsInForAbsentOnes(t *testing.T) {
 	}
 }
 
+// A sent_at without a zone, of an event or of the envelope, is in the application's zone too.
+func TestSentAtIsInTheZoneOfTheApplication(t *testing.T) {
+	newYork, err := time.LoadLocation("America/New_York")
+	if err != nil {
+		t.Fatal(err)
+	}
+	local := received.Time().In(newYork).Format("2006-01-02 15:04:05.000000")
+	own := fmt.Sprintf(`{"session_id":"s","category":"c","name":"n","data":{},"timestamp":%q,"sent_at":%q}`, local, local)
+	bare := fmt.Sprintf(`{"session_id":"s","category":"c","name":"n","data":{},"timestamp":%q}`, local)
+	for name, body := range map[string]string{"own": own, "of the envelope": fmt.Sprintf(`{"events":[%s],"sent_at":%q}`, bare, local)} {
+		c, kept := start(t, ingest.Options{})
+		req := request(body)
+		req.Zone = newYork
+		if _, err := c.Collect(t.Context(), req); err != nil {
+			t.Fatal(err)
+		}
+		e := kept.records(t)[0].Event
+		if e == nil || e.OccurredAt != received || e.SentAt != received || e.SentTime != received-event.Micros(5*time.Hour/time.Microsecond) && e.SentTime != received-event.Micros(4*time.Hour/time.Microsecond) {
+			t.Errorf("%s: %+v, %+v", name, e, kept.records(t)[0].Rejection)
+		}
+		if skew := c.Skew("shop"); skew.Events != 1 || skew.Corrected != 0 || skew.Max != 0 {
+			t.Errorf("%s: the clock counts as %+v", name, skew)
+		}
+	}
+}
+
+// A local leap second is taken as the one of UTC is.
+func TestLocalLeapSecond(t *testing.T) {
+	c, kept := start(t, ingest.Options{})
+	req := request(`{"session_id":"s","category":"c","name":"n","data":{},"timestamp":"2016-12-31 18:59:60","sent_at":"2016-12-31 18:59:60"}`)
+	req.Zone, req.ReceivedAt = time.FixedZone("", -5*3600), 1483228800_000000
+	if _, err := c.Collect(t.Context(), req); err != nil {
+		t.Fatal(err)
+	}
+	if e := kept.records(t)[0].Event; e == nil || e.OccurredAt != req.ReceivedAt || e.SentAt != req.ReceivedAt {
+		t.Errorf("%+v, %+v", e, kept.records(t)[0].Rejection)
+	}
+}
+
+// A byte order mark before a body is passed over, and is a part of nothing.
+func TestByteOrderMark(t *testing.T) {
+	const one = `{"session_id":"s","category":"c","name":"n","data":{},"timestamp":"2025-07-01T12:00:00Z"}`
+	for name, body := range map[string]string{"one": one, "a list": "[" + one + "]", "lines": one + "\n" + one, "an envelope": `{"events":[` + one + `]}`} {
+		c, kept := start(t, ingest.Options{})
+		req := request("\ufeff" + body)
+		req.Lines = name == "lines"
+		if r, err := c.Collect(t.Context(), req); err != nil || len(r.Items) == 0 {
+			t.Fatal(name, r, err)
+		}
+		for _, record := range kept.records(t) {
+			if record.Event == nil {
+				t.Errorf("%s: rejected: %+v", name, record.Rejection.Problems)
+			}
+		}
+	}
+	c, kept := start(t, ingest.Options{})
+	req := request("\ufeff" + one + "\n\ufeff" + one) // in the middle it is none
+	req.Lines = true
+	if _, err := c.Collect(t.Context(), req); err != nil {
+		t.Fatal(err)
+	}
+	if records := kept.records(t); records[0].Event == nil || records[1].Rejection == nil {
+		t.Errorf("of two lines %+v", records)
+	}
+	// As versions before kept it.
+	old := &event.Rejection{App: "shop", EventID: event.NewID(), ReceivedAt: received, Raw: []byte("\ufeff" + one)}
+	if again := c.Rejudge(old, old.Raw, ingest.Rejudging{}); again.Event == nil {
+		t.Errorf("judged again: %+v", again.Rejection.Problems)
+	}
+}
+
+// A request that must be one event is refused before anything of it is taken in.
+func TestSingleEvent(t *testing.T) {
+	c, kept := start(t, ingest.Options{})
+	for _, body := range []string{`[{"session_id":"s","category":"c","name":"n","data":{},"timestamp":"2025-07-01T12:00:00Z"}]`, `[]`, `{"events":[]}`} {
+		req := request(body)
+		req.Single = true
+		if _, err := c.Collect(t.Context(), req); !errors.As(err, new(*ingest.ShapeError)) {
+			t.Errorf("%s: %v", body, err)
+		}
+	}
+	if records := kept.records(t); len(records) != 0 {
+		t.Errorf("taken in: %+v", records)
+	}
+}
+
 func FuzzCollect(f *testing.F) {
 	archive, err := txtar.ParseFile("testdata/problems.txtar")
 	if err != nil {

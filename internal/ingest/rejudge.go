@@ -35,7 +35,7 @@ func (c *Collector) Rejudge(rej *event.Rejection, raw []byte, how Rejudging) eve
 	if r.Zone == nil {
 		r.Zone = time.UTC
 	}
-	body := bytes.Trim(raw, " \t\r\n") // a body that was refused as a whole is kept with its white space
+	body := bytes.Trim(event.WithoutBOM(raw), " \t\r\n") // a body that was refused as a whole is kept as it came
 	if fault := oneValue(body); fault != nil {
 		fault.Line = max(fault.Line, 1)
 		r.cutting.broken = map[int]*SyntaxError{0: fault}
