@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -94,6 +95,7 @@ type server struct {
 	data    string
 	args    []string
 	env     []string // besides this process's own
+	wrap    []string // a command that runs the server; nil for none
 	// limit bounds the process's file descriptors, as ulimit takes it; empty for
 	// what the test itself may have.
 	limit string
@@ -139,7 +141,8 @@ func (s *server) run() {
 	if program == "" {
 		program = binary(s.t, s.tags)
 	}
-	s.cmd = exec.Command(program, append([]string{"serve", "--data", s.data, "--listen", "127.0.0.1:0"}, s.args...)...)
+	line := append(append(slices.Clone(s.wrap), program, "serve", "--data", s.data, "--listen", "127.0.0.1:0"), s.args...)
+	s.cmd = exec.Command(line[0], line[1:]...)
 	if s.limit != "" {
 		s.cmd = exec.Command("bash", append([]string{"-c", "ulimit " + s.limit + ` && exec "$@"`, "bash"}, s.cmd.Args...)...)
 	}

@@ -68,7 +68,7 @@ func (s *server) exitCode() int {
 // The first signal stops listening, lets requests finish, and ends with code 0.
 func TestASignalLetsRequestsFinish(t *testing.T) {
 	t.Parallel()
-	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
 		t.Run(signal.String(), func(t *testing.T) {
 			s := start(t)
 			begun := s.sendHalf(fine)
@@ -118,4 +118,15 @@ func TestASecondSignalEndsAtOnce(t *testing.T) {
 		t.Errorf("it took %v", took)
 	}
 	s.launch()
+}
+
+// A server that was started with nohup outlives its terminal.
+func TestIgnoredHangUp(t *testing.T) {
+	t.Parallel()
+	s := &server{t: t, data: t.TempDir(), wrap: []string{"nohup"}}
+	s.launch()
+	s.signal(syscall.SIGHUP)
+	s.prepare()
+	s.post(numbered(0, 1))
+	s.shutDown()
 }

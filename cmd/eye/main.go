@@ -40,8 +40,8 @@ type streams struct {
 	out, err io.Writer
 }
 
-// run executes one command line and returns its exit code. The first SIGINT or
-// SIGTERM cancels the command's context, a second one exits at once.
+// run executes one command line and returns its exit code. The first SIGINT,
+// SIGTERM or SIGHUP cancels the command's context, a second one exits at once.
 func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	ctx, stop := interruptible(context.Background())
 	defer stop()
@@ -56,12 +56,15 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	return report(err, errOut)
 }
 
-// interruptible returns a context that the first SIGINT or SIGTERM cancels. The
-// second one ends the process with the code that a shell gives to such an end.
+// interruptible returns a context that the first SIGINT, SIGTERM or SIGHUP cancels; a SIGHUP that the
+// process was started to ignore, as by nohup, stays ignored. The second one ends the process with the code that a shell gives to such an end.
 func interruptible(parent context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(parent)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	done := make(chan struct{})
 	go func() {
 		select {

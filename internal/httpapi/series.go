@@ -3,6 +3,7 @@ package httpapi
 import (
 	"net/http"
 	"slices"
+	"strconv"
 
 	"theeye/internal/event"
 	"theeye/internal/query"
@@ -115,6 +116,18 @@ type Value struct {
 	Count int64  `json:"count"`
 }
 
+// shownValue returns a value of a field as events show it: the store has times as numbers.
+func shownValue(f query.Field, text string) string {
+	if f.Name != query.OccurredAt && f.Name != query.ReceivedAt && f.Name != query.SentAt {
+		return text
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return text
+	}
+	return event.Micros(n).String()
+}
+
 func (s *Server) values(c *call) error {
 	r, err := s.read(c, query.Events, query.LimitParam, "field")
 	if err != nil {
@@ -135,6 +148,6 @@ func (s *Server) values(c *call) error {
 	}
 	keepPage(r.memory, values.Top, (*store.Value).Size)
 	return s.streamJSON(c, ValuesAnswer{text, viewAll(values.Top, func(v *store.Value) Value {
-		return Value{v.Value, v.Count}
+		return Value{shownValue(field, v.Value), v.Count}
 	}), values.Other})
 }
