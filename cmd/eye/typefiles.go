@@ -397,11 +397,16 @@ func (a *applying) remove(ctx context.Context, types []typeItem) error {
 func (f *clientFlags) judgeTypes(ctx context.Context, c *client, files []typeFile, force bool) error {
 	refused, unusable := false, false
 	for _, t := range files {
-		_, err := c.do(ctx, putRequest(t.category, t.name, t.schema, putOptions{force: force, dryRun: true}))
+		r := putRequest(t.category, t.name, t.schema, putOptions{force: force, dryRun: true})
+		body, err := c.do(ctx, r)
 		var p *problemError
 		switch {
 		case err == nil:
-			continue
+			var tried typeItem
+			if err := decode(r.path, body, &tried); err != nil {
+				return err
+			}
+			f.warn(t.path+": ", tried.Warnings)
 		case errors.As(err, &p) && len(p.Reasons) > 0:
 			refused = true
 			_, _ = fmt.Fprintf(f.err, "eye: %s: not compatible with the version in force:\n", t.path)

@@ -71,6 +71,7 @@ func newTypesCommand(s streams) *cobra.Command {
 			if err := decode("/v1/types", body, &i); err != nil {
 				return err
 			}
+			f.warn("", i.Warnings)
 			return f.say("%s / %s is in force as version %d", i.Category, i.Name, i.Version)(nil)
 		}))
 	}
@@ -89,6 +90,20 @@ type typeItem struct {
 	Version   uint32         `json:"version"`
 	Schema    jsontext.Value `json:"schema"`
 	CreatedAt string         `json:"created_at"`
+	Warnings  []typeWarning  `json:"warnings"`
+}
+
+// typeWarning tells what a schema has and does not judge by.
+type typeWarning struct {
+	Pointer string `json:"pointer"`
+	Message string `json:"message"`
+}
+
+// warn prints the warnings of a schema, with the file that holds it.
+func (f *clientFlags) warn(path string, warnings []typeWarning) {
+	for _, w := range warnings {
+		_, _ = fmt.Fprintln(f.err, printable(fmt.Sprintf("eye: warning: %sat %q: %s", path, w.Pointer, w.Message), 10*maxCell))
+	}
 }
 
 // putOptions are the parameters of a PUT of a type.

@@ -151,7 +151,7 @@ func (s *Server) createApp(c *call) error {
 func (s *Server) app(c *call) (registry.App, error) {
 	a, ok := s.opts.Registry.App(c.PathValue("app"))
 	if !ok {
-		return a, problemf(http.StatusNotFound, "there is no application %.80q", c.PathValue("app"))
+		return a, s.noSuchApp(c.PathValue("app"))
 	}
 	return a, nil
 }

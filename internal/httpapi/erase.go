@@ -90,7 +90,7 @@ func (s *Server) eraseSession(c *call) error {
 	apps := c.URL.Query()["app"]
 	for _, app := range apps {
 		if _, ok := s.opts.Registry.App(app); !ok {
-			return problemf(http.StatusNotFound, "there is no application %.80q", app)
+			return s.noSuchApp(app)
 		}
 	}
 	return s.answerErasure(c, session, apps, quarantine == "1")
@@ -122,7 +122,7 @@ func (s *Server) eraseExactly(c *call) error {
 		return unavailable(err.Error())
 	}
 	if _, ok := s.opts.Registry.App(p.text("app")); !ok {
-		return problemf(http.StatusNotFound, "there is no application %.80q", p.text("app"))
+		return s.noSuchApp(p.text("app"))
 	}
 	return s.answerErasure(c, p.text("session_id"), []string{p.text("app")}, false)
 }

@@ -104,8 +104,33 @@ func (s *Server) parse(c *call, kind query.Kind, also ...string) (reading, error
 		}
 		q.Apps = []string{c.who.App}
 	}
+	if err := s.checkApps(q.Apps); err != nil {
+		return reading{}, err
+	}
 	s.resolveEvents(&q)
 	return reading{Query: q, kind: kind, values: values}, nil
+}
+
+// checkApps refuses names that are of no application: nothing would be found, without a word.
+func (s *Server) checkApps(names []string) error {
+	for _, name := range names {
+		if _, ok := s.opts.Registry.App(name); !ok {
+			return s.noSuchApp(name)
+		}
+	}
+	return nil
+}
+
+// noSuchApp tells a key of all applications that there is no such one, and which was meant.
+func (s *Server) noSuchApp(name string) error {
+	var names []string
+	for _, app := range s.opts.Registry.Apps() {
+		names = append(names, app.Name)
+	}
+	if near := event.Nearest(name, names); near != "" {
+		return problemf(http.StatusNotFound, "there is no application %.80q; did you mean %q?", name, near)
+	}
+	return problemf(http.StatusNotFound, "there is no application %.80q", name)
 }
 
 // resume continues where the cursor says, once the query is complete.

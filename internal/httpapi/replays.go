@@ -165,6 +165,9 @@ func (s *Server) startReplay(c *call) error {
 	if err := s.resolveFilter(req.Filter); err != nil {
 		return err
 	}
+	if err := s.checkApps(req.Filter[query.App]); err != nil {
+		return err
+	}
 	status, err := s.opts.Replays.Start(c.ctx(), req)
 	if err != nil {
 		return err

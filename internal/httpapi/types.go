@@ -76,6 +76,8 @@ type TypePut struct {
 	Made    bool            `json:"made" doc:"false when it equals the version in force"`
 	DryRun  bool            `json:"dry_run"`
 	Reasons []schema.Reason `json:"reasons" doc:"why it is not compatible with the version before; only with force"`
+
+	Warnings []schema.Warning `json:"warnings" doc:"keywords and formats that are not known and are not checked, and whether no event can pass"`
 }
 
 // TypeVersion is one of the versions of an event type.
@@ -180,7 +182,10 @@ func (s *Server) putType(c *call) error {
 	if err != nil {
 		return err
 	}
-	answer := TypePut{viewType(&out.TypeVersion), out.Made, on["dry_run"], out.Breaks}
+	answer := TypePut{viewType(&out.TypeVersion), out.Made, on["dry_run"], out.Breaks, out.Warnings}
+	if answer.Warnings == nil {
+		answer.Warnings = []schema.Warning{}
+	}
 	if answer.Reasons == nil {
 		answer.Reasons = []schema.Reason{}
 	}

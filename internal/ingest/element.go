@@ -170,7 +170,7 @@ func (e *element) member(field string, value jsontext.Value, zone *time.Location
 
 func (e *element) unknown(field string) {
 	message := "unknown field; an event has " + strings.Join(knownFields(), ", ")
-	if near := nearest(field, knownFields()); near != "" {
+	if near := event.Nearest(field, knownFields()); near != "" {
 		message = fmt.Sprintf("unknown field; did you mean %q?", near)
 	}
 	e.problem(event.InvalidField, "/"+escapePointer(field), message)
@@ -325,39 +325,4 @@ func kindName(value []byte) string {
 
 func escapePointer(token string) string {
 	return strings.NewReplacer("~", "~0", "/", "~1").Replace(token)
-}
-
-// nearest returns the candidate that a word was probably meant to be: the one
-// with the fewest single changes, at most two and less than half of its length.
-func nearest(word string, candidates []string) string {
-	best, fewest := "", 3
-	for _, c := range candidates {
-		if d := distance(word, c); d < fewest && 2*d < len(c) {
-			best, fewest = c, d
-		}
-	}
-	return best
-}
-
-// distance is Levenshtein's, in bytes.
-func distance(a, b string) int {
-	if len(a) > 2*event.MaxSenderCodePoints {
-		return len(a)
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
 }

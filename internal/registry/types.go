@@ -145,6 +145,7 @@ type TypeOutcome struct {
 	TypeVersion                 // in force now; of a dry run, what would be
 	Made        bool            // a new version; else it equals the one in force
 	Breaks      []schema.Reason // why it is not compatible with the version before
+	Warnings    []schema.Warning
 }
 
 // BreakingError refuses a schema under which data may be refused that conforms
@@ -190,13 +191,13 @@ func (r *Registry) ChangeType(ctx context.Context, change TypeChange) (TypeOutco
 		return TypeOutcome{}, err
 	}
 	for range maxTries {
-		out := TypeOutcome{Made: true, TypeVersion: TypeVersion{
+		out := TypeOutcome{Made: true, Warnings: compiled.Warnings(), TypeVersion: TypeVersion{
 			Category: change.Category, Name: change.Name, Version: 1, Schema: document, CreatedAt: now(), Author: change.Author,
 		}}
 		if t := r.current.Load().types[typeName{change.Category, change.Name}]; t != nil && len(t.versions) > 0 {
 			last, ok := t.last()
 			if ok && sameJSON(last.Schema, document) {
-				return TypeOutcome{TypeVersion: last}, nil
+				return TypeOutcome{TypeVersion: last, Warnings: compiled.Warnings()}, nil
 			}
 			if ok {
 				out.Breaks = compiled.Breaks(t.compiled.schema)

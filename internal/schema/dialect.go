@@ -37,6 +37,7 @@ func CompileDraft(category, name string, version uint32, document []byte) (*Type
 			}
 		}
 	}
+	t.warnings = warningsOf(doc, g, t.schema)
 	return t, nil
 }
 

@@ -32,6 +32,7 @@ type Type struct {
 	schema   *jsonschema.Schema
 	cost     cost
 	printer  *message.Printer
+	warnings []Warning
 	unusable string // why every check fails; else empty
 	failures atomic.Uint64
 }
