@@ -47,6 +47,6 @@ func TestBytesThatAreNoText(t *testing.T) {
 	long := "/v1/types/" + strings.Repeat("%D1%8F", 200) + "/a"
 	s.must(s.call("PUT", long, s.admin, `{"type":"object"}`), 200)
 	s.must(s.call("DELETE", long, s.admin, ""), 204)
-	s.must(s.call("DELETE", "/v1/apps/%ff", s.admin, ""), 404)
+	s.must(s.call("DELETE", "/v1/apps/%ff", s.admin, ""), 400)
 	s.must(s.call("GET", "/v1/audit", s.admin, ""), 200)
 }

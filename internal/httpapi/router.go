@@ -63,6 +63,9 @@ func (s *Server) wellFormed(next http.Handler) http.Handler {
 			p = problemf(http.StatusBadRequest, "the query cannot be read (%v): write & between parameters, and %%25, %%26 and %%3B for a percent sign, an ampersand and a semicolon within one", err)
 		} else if !utf8.ValidString(r.URL.Path) {
 			p = problem(http.StatusBadRequest, "the path is not UTF-8")
+		} else if r.RequestURI == "*" { // as of the preface of HTTP/2, of which more would follow
+			p = problem(http.StatusBadRequest, "there is no path")
+			w.Header().Set("Connection", "close")
 		}
 		if p != nil {
 			s.metrics.malformed.Inc()
