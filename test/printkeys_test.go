@@ -137,3 +137,14 @@ func (s *server) printsKeys(output string) {
 		}
 	}
 }
+
+// A setting that cannot be used is refused before anything is made: the keys that a first start shows
+// are shown once.
+func TestBadSettingMakesNothing(t *testing.T) {
+	t.Parallel()
+	data := filepath.Join(t.TempDir(), "data")
+	code, out := runEye(t, nil, "serve", "--data", data, "--print-keys", "--legacy-app", "Shop")
+	if _, err := os.Stat(data); code == 0 || !strings.Contains(out, `--legacy-app "Shop" is no name`) || !os.IsNotExist(err) {
+		t.Errorf("it ends with %d and says %s; the directory: %v", code, out, err)
+	}
+}

@@ -80,7 +80,7 @@ func settings() []setting {
 		{"future-tolerance", "5m", "how far ahead a timestamp may be (`duration`)", func(c *Config, s string) error { return setDuration(&c.FutureTolerance, s, 0) }},
 		{"skew-tolerance", "60s", "how wrong a sender's clock may be before it is corrected (`duration`)", func(c *Config, s string) error { return setDuration(&c.SkewTolerance, s, 0) }},
 		{"dedupe-window", "168h", "how long an id is remembered whatever its time (`duration`)", func(c *Config, s string) error { return setDuration(&c.DedupeWindow, s, time.Second) }},
-		{"legacy-app", "", "`application` that the addresses of the first Eye serve", func(c *Config, s string) error { return setText(&c.LegacyApp, s) }},
+		{"legacy-app", "", "`application` that the addresses of the first Eye serve", func(c *Config, s string) error { return setApp(&c.LegacyApp, s) }},
 		{"tls-cert", "", "PEM `file` with the certificate", func(c *Config, s string) error { return setText(&c.TLSCert, s) }},
 		{"tls-key", "", "PEM `file` with the key of the certificate", func(c *Config, s string) error { return setText(&c.TLSKey, s) }},
 		{"trusted-proxies", "", "`networks` of proxies whose X-Forwarded-For is believed, as in 10.0.0.0/8,192.0.2.7", func(c *Config, s string) error { return setNetworks(&c.TrustedProxies, s) }},

@@ -101,7 +101,7 @@ func TestLoadConfig(t *testing.T) {
 func TestLoadConfigTellsAllFaultsAtOnce(t *testing.T) {
 	_, err := loadText(t, "lissen: x\nmax-batch-events: 0\nstore: {url: x}\nfuture-tolerance: 5\n",
 		[]string{"EYE_LOG_LEVEL=loud", "EYE_TLS_CERT=cert.pem"},
-		"--config=FILE", "--listen=8080", "--max-event-bytes=8MiB", "--queue=nats://x", "--queue-max-bytes=lots", "--store-memory=64MiB", "--admin-key=secret", "--data=", "--trusted-proxies=10.0.0.0/8,proxy")
+		"--config=FILE", "--listen=8080", "--max-event-bytes=8MiB", "--queue=nats://x", "--queue-max-bytes=lots", "--store-memory=64MiB", "--admin-key=secret", "--data=", "--trusted-proxies=10.0.0.0/8,proxy", "--legacy-app=Shop")
 	if err == nil {
 		t.Fatal("no error")
 	}
@@ -116,6 +116,7 @@ func TestLoadConfigTellsAllFaultsAtOnce(t *testing.T) {
 		`--queue-max-bytes "lots" is no size`,
 		`--store-memory "64MiB" is too small; the least is 128.0 MiB`,
 		`FILE: --future-tolerance "5" is no duration; write a number with its unit`,
+		`--legacy-app "Shop" is no name: use 1 to 64 of a-z, 0-9, dot, underscore and hyphen`,
 		`--trusted-proxies "proxy" is no network; write networks or addresses with commas`,
 		`EYE_LOG_LEVEL: --log-level "loud" is no level`,
 		`--tls-cert and --tls-key go together`,

@@ -13,6 +13,7 @@ import (
 	"unicode"
 
 	"theeye/internal/event"
+	"theeye/internal/registry"
 	"theeye/internal/store/duckdb"
 )
 
@@ -76,6 +77,14 @@ func setNetworks(to *[]netip.Prefix, text string) error {
 		networks = append(networks, network.Masked())
 	}
 	*to = networks
+	return nil
+}
+
+func setApp(to *string, text string) error {
+	if invalid, ok := errors.AsType[*registry.InvalidError](registry.CheckAppName(text)); ok && text != "" {
+		return errors.New(invalid.Reason)
+	}
+	*to = text
 	return nil
 }
 

@@ -125,7 +125,8 @@ type appState struct {
 // MaxAppName bounds the name of an application, in bytes.
 const MaxAppName = 64
 
-func checkAppName(name string) error {
+// CheckAppName returns an *InvalidError for what cannot be the name of an application.
+func CheckAppName(name string) error {
 	const later = ".-_"
 	valid := name != "" && len(name) <= MaxAppName && !strings.ContainsAny(name[:1], later)
 	for _, c := range []byte(name) {
@@ -155,7 +156,7 @@ func (r *Registry) App(name string) (App, bool) {
 
 // CreateApp makes an application. Errors: ErrExists, *InvalidError, ErrUnavailable.
 func (r *Registry) CreateApp(ctx context.Context, name string, settings Settings) (App, error) {
-	if err := checkAppName(name); err != nil {
+	if err := CheckAppName(name); err != nil {
 		return App{}, err
 	}
 	settings, err := settings.checked()
