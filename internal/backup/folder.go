@@ -41,8 +41,11 @@ type Folder struct {
 }
 
 // OpenFolder takes a folder for writing, and makes it when it is missing. It
-// refuses one that holds something else, or a backup of a newer version (envelope.ErrNewer).
+// refuses one that holds something else, or lies in a data directory, or a backup of a newer version (envelope.ErrNewer).
 func OpenFolder(dir string) (*Folder, error) {
+	if err := checkPlace(dir, false); err != nil {
+		return nil, err
+	}
 	entries, err := os.ReadDir(dir)
 	missing := errors.Is(err, os.ErrNotExist)
 	if err != nil && !missing {

@@ -102,6 +102,9 @@ func Unfinished(dir string) error {
 
 // begin makes the data directory and its mark.
 func begin(dir string) error {
+	if err := checkPlace(dir, true); err != nil && Unfinished(dir) == nil {
+		return err
+	}
 	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("make the data directory: %w", err)
 	}

@@ -192,6 +192,9 @@ func (r *Recovery) keepTombstones(committed int) error {
 		if err != nil && !absent && !errors.Is(err, syscall.EIO) {
 			return fmt.Errorf("read tombstones: %w", err)
 		}
+		if len(b) == 0 && path == r.opts.TombstonesCopy {
+			return &erasure.Error{Path: path, Err: errors.New("it is empty, and no copy of the tombstones")}
+		}
 		copies = append(copies, b)
 		lines = max(lines, bytes.Count(b, []byte("\n")))
 	}

@@ -271,3 +271,17 @@ func TestAdviceOfRecovery(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A copy of the tombstones that is empty is none.
+func TestEmptyCopyOfTombstones(t *testing.T) {
+	dir, tombstones := remembering(t)
+	truncate(t, tombstones, 3)
+	empty := filepath.Join(t.TempDir(), "empty")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := duckdb.PlanRecovery(duckdb.RecoverOptions{Dir: dir, Tombstones: tombstones, KeepTombstones: true, TombstonesCopy: empty})
+	if err == nil || !strings.Contains(err.Error(), empty+" cannot be used: it is empty") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,63 @@
+package backup
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// errInside is returned for a folder that lies within something that is not its.
+var errInside = errors.New("give a folder outside of it")
+
+// checkPlace refuses a folder that is, or lies within, a data directory or, unless backups is false,
+// a backup: what is written there would be taken for a part of it, and go with it.
+func checkPlace(dir string, backups bool) error {
+	at, err := resolved(dir)
+	if err != nil {
+		return err
+	}
+	for {
+		switch {
+		case has(at, "queue", "store"):
+			return fmt.Errorf("%s lies in the data directory %s: %w", dir, at, errInside)
+		case backups && has(at, lockName, filesDir):
+			return fmt.Errorf("%s lies in the backup %s: %w", dir, at, errInside)
+		}
+		up := filepath.Dir(at)
+		if up == at {
+			return nil
+		}
+		at = up
+	}
+}
+
+// resolved returns the absolute path of a folder that may not exist yet, without links.
+func resolved(dir string) (string, error) {
+	at, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	var missing []string
+	for {
+		real, err := filepath.EvalSymlinks(at)
+		if err == nil {
+			slices.Reverse(missing)
+			return filepath.Join(append([]string{real}, missing...)...), nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) || filepath.Dir(at) == at {
+			return "", err
+		}
+		missing, at = append(missing, filepath.Base(at)), filepath.Dir(at)
+	}
+}
+
+// has reports whether a folder has all of these.
+func has(dir string, names ...string) bool {
+	return !slices.ContainsFunc(names, func(name string) bool {
+		_, err := os.Lstat(filepath.Join(dir, name))
+		return err != nil
+	})
+}
