@@ -1,6 +1,7 @@
 package test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -72,5 +73,26 @@ func TestWarningsOfASchema(t *testing.T) {
 		if err := cmd.Run(); err != nil || strings.Count(out.String(), `did you mean "minLength"?`) != 1 || !strings.Contains(out.String(), "eye: warning: ") {
 			t.Errorf("eye %s: %v, %s", strings.Join(args, " "), err, out)
 		}
+	}
+}
+
+// `eye rejections` shows a rejection by its id, or that of its event, which `eye send` tells.
+func TestRejectionOfAnEvent(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	bad := `{"id":"it's mine","session_id":"s","category":"c","name":"n","data":{},"timestamp":"%s"}`
+	for _, at := range []string{"yesterday", "today"} {
+		s.must(s.call("POST", "/v1/events?wait=stored", s.write, fmt.Sprintf(bad, at)), 422)
+	}
+	newest := s.rejections("limit=10")[0]
+	for _, id := range []string{fmt.Sprint(newest["id"]), fmt.Sprint(newest["event_id"]), "it's mine"} {
+		cmd, out := s.eye("rejections", id, "--app", "shop", "--data", s.data)
+		if err := cmd.Run(); err != nil || !strings.Contains(out.String(), fmt.Sprintf(`"id": %q`, newest["id"])) || strings.Contains(out.String(), "more than once") != (id != newest["id"]) {
+			t.Errorf("of %s: %v, %s", id, err, out)
+		}
+	}
+	cmd, out := s.eye("rejections", "nothing", "--app", "shop", "--data", s.data)
+	if err := cmd.Run(); err == nil || !strings.Contains(out.String(), "none is of an event with it") {
+		t.Errorf("of nothing: %v, %s", err, out)
 	}
 }

@@ -1,7 +1,12 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -33,17 +38,52 @@ func problemLines(problems []problemItem) string {
 
 // newRejectionsCommand returns `eye rejections` with what can be done with them.
 func newRejectionsCommand(s streams) *cobra.Command {
-	cmd := &cobra.Command{Use: "rejections [ID]", Short: "List what was refused, newest first, or show one", Args: args(cobra.MaximumNArgs(1))}
+	cmd := &cobra.Command{Use: "rejections [ID]", Short: "List what was refused, newest first, or show one by its id or that of its event", Args: args(cobra.MaximumNArgs(1))}
 	f := newClientFlags(cmd, s)
 	filter := newFilterFlags(cmd, filterOf{order: true, limit: true, rejections: true})
 	cmd.RunE = func(cmd *cobra.Command, got []string) error {
 		if len(got) == 1 {
-			return showOne(cmd.Context(), f, "/v1/rejections/"+segment(got[0]), filter.query())
+			return showRejection(cmd.Context(), f, got[0], filter.query())
 		}
 		return pages(cmd.Context(), f, filter, listing{path: "/v1/rejections", show: f.showRejections})
 	}
 	cmd.AddCommand(newRejectionsSummaryCommand(f), newReplayCommand(f), newReplaysCommand(f))
 	return cmd
+}
+
+// showRejection shows a rejection by its own id, or the newest one by that of its event.
+func showRejection(ctx context.Context, f *clientFlags, id string, q url.Values) error {
+	own := showOne(ctx, f, "/v1/rejections/"+segment(id), q)
+	p, ok := errors.AsType[*problemError](own)
+	if !ok || p.Status != http.StatusNotFound && p.Status != http.StatusBadRequest {
+		return own
+	}
+	c, err := f.client()
+	if err != nil {
+		return err
+	}
+	of := maps.Clone(q)
+	of.Set("event_id", id)
+	body, err := c.do(ctx, request{method: http.MethodGet, path: "/v1/rejections", query: of})
+	if err != nil {
+		return own
+	}
+	var page struct {
+		Rejections []struct {
+			ID string `json:"id"`
+		} `json:"rejections"`
+		NextCursor *string `json:"next_cursor"`
+	}
+	if err := decode("/v1/rejections", body, &page); err != nil {
+		return err
+	}
+	switch n := len(page.Rejections); {
+	case n == 0:
+		return fmt.Errorf("no rejection has this id, and none is of an event with it: %w", own)
+	case n > 1:
+		_, _ = fmt.Fprintf(f.err, "eye: the event was refused more than once; this is the newest, `eye rejections --event-id %s` lists all\n", shellWord(id))
+	}
+	return showOne(ctx, f, "/v1/rejections/"+page.Rejections[0].ID, q)
 }
 
 func (f *clientFlags) showRejections(body []byte) (*string, error) {
