@@ -102,21 +102,21 @@ func Unfinished(dir string) error {
 
 // begin makes the data directory and its mark.
 func begin(dir string) error {
-	if err := checkPlace(dir, true); err != nil && Unfinished(dir) == nil {
-		return err
-	}
-	if err := durable.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("make the data directory: %w", err)
-	}
 	if err := Unfinished(dir); err != nil {
 		return err
 	}
 	entries, err := os.ReadDir(dir)
-	if err != nil {
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("open the data directory: %w", err)
 	}
 	if len(entries) > 0 {
 		return fmt.Errorf("%w: %s; give another one with --data", ErrNotEmpty, dir)
+	}
+	if err := checkPlace(dir, true); err != nil {
+		return err
+	}
+	if err := durable.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make the data directory: %w", err)
 	}
 	return durable.Replace(filepath.Join(dir, markName), strings.NewReader("a backup is being restored here\n"))
 }
