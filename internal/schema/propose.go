@@ -7,6 +7,7 @@ import (
 	"math/big"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
@@ -66,6 +67,7 @@ type shape struct {
 	items   *shape
 	texts   map[string]int // nil when there were too many, or a long one
 	varied  bool
+	newest  int // which of the texts brought the last new one of texts
 	misfits int // a bit for each format that some text does not have
 }
 
@@ -173,6 +175,9 @@ func (p *Proposer) text(s *shape, v string) {
 	}
 	if s.texts == nil {
 		s.texts = map[string]int{}
+	}
+	if s.texts[v] == 0 {
+		s.newest = s.types[texts]
 	}
 	if s.texts[v]++; len(s.texts) > maxProposedEnum || len(v) > maxProposedText {
 		s.texts, s.varied = nil, true
@@ -310,6 +315,9 @@ func (d *drafter) texts(s *shape, at string, doc map[string]any, all types) {
 	if !d.enums || s.varied || len(s.texts) < 2 || n < minEvidence*len(s.texts) || all&^(texts|nulls) != 0 {
 		return
 	}
+	if 10*s.newest > 9*n || isOpen(at[strings.LastIndexByte(at, '/')+1:], s.texts) {
+		return
+	}
 	values := []any{}
 	for _, text := range slices.Sorted(maps.Keys(s.texts)) {
 		values = append(values, text)
@@ -319,6 +327,24 @@ func (d *drafter) texts(s *shape, at string, doc map[string]any, all types) {
 	}
 	doc["enum"] = values
 	d.state(at, fmt.Sprintf("enum: %d values", len(values)), s.seen, s.seen)
+}
+
+// isOpen reports whether a member's name or its values tell that others will come: those that were
+// seen are then no enum. Paths, URLs, addresses, ids and names are of this kind.
+func isOpen(name string, values map[string]int) bool {
+	words := strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return r == '_' || r == '-' || r == '.' || r == ' ' })
+	if len(words) > 0 && slices.Contains([]string{
+		"id", "ids", "uuid", "key", "token", "hash", "name", "title", "label", "path", "url", "uri", "href", "link", "referrer", "referer", "page",
+		"email", "mail", "phone", "user", "username", "author", "query", "search", "text", "message", "comment", "description", "file", "filename", "version",
+	}, words[len(words)-1]) || strings.HasSuffix(name, "Id") || strings.HasSuffix(name, "ID") || strings.HasSuffix(name, "Name") || strings.HasSuffix(name, "Url") || strings.HasSuffix(name, "URL") {
+		return true
+	}
+	for text := range values {
+		if strings.ContainsAny(text, `/\@?&=#`) || strings.IndexFunc(text, unicode.IsDigit) >= 0 && strings.Trim(text, "0123456789abcdefABCDEF-") == "" {
+			return true
+		}
+	}
+	return false
 }
 
 // members states the properties. An object with too many names is taken for a

@@ -152,6 +152,48 @@ func TestProposalOfFewEvents(t *testing.T) {
 	}
 }
 
+// Values that look as if others will come, or that still come new at the end, are no enum.
+func TestOpenValuesAreNoEnum(t *testing.T) {
+	for name, c := range map[string]struct {
+		member string
+		values []string
+		enum   bool
+	}{
+		"a state":          {"state", []string{"open", "closed", "on hold"}, true},
+		"paths":            {"where", []string{"/", "/cart", "/about"}, false},
+		"paths by name":    {"path", []string{"home", "cart"}, false},
+		"addresses":        {"who", []string{"a@example.com", "b@example.com"}, false},
+		"queries":          {"what", []string{"a=1", "b=2"}, false},
+		"numbers":          {"what", []string{"1001", "1002", "1003"}, false},
+		"ids by name":      {"order_id", []string{"alpha", "beta"}, false},
+		"ids by name too":  {"orderId", []string{"alpha", "beta"}, false},
+		"a grid of plans":  {"plan", []string{"free", "team", "enterprise"}, true},
+		"names":            {"product.name", []string{"lamp", "chair"}, false},
+		"a word like a id": {"paid", []string{"yes", "no"}, true},
+	} {
+		var data []string
+		for i := range 60 * len(c.values) {
+			data = append(data, fmt.Sprintf(`{%q:%q}`, c.member, c.values[i%len(c.values)]))
+		}
+		if got := string(propose(t, data...).Schema); strings.Contains(got, "enum") != c.enum {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	var growing []string
+	for range 200 {
+		growing = append(growing, `{"state":"open"}`)
+	}
+	for _, late := range []int{150, 190} { // the last tenth begins at 180
+		data := slices.Clone(growing)
+		for i := late; i < len(data); i++ {
+			data[i] = `{"state":"closed"}`
+		}
+		if got := string(propose(t, slices.Concat(data[:1], data)...).Schema); strings.Contains(got, "enum") != (late == 150) {
+			t.Errorf("new from %d of %d on: %s", late, len(data), got)
+		}
+	}
+}
+
 // Whatever events hold, the schema takes all that it was drawn from.
 func TestProposalTakesWhatItWasDrawnFrom(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
