@@ -42,10 +42,10 @@ func resolved(dir string) (string, error) {
 	}
 	var missing []string
 	for {
-		real, err := filepath.EvalSymlinks(at)
+		whole, err := filepath.EvalSymlinks(at)
 		if err == nil {
 			slices.Reverse(missing)
-			return filepath.Join(append([]string{real}, missing...)...), nil
+			return filepath.Join(append([]string{whole}, missing...)...), nil
 		}
 		if !errors.Is(err, fs.ErrNotExist) || filepath.Dir(at) == at {
 			return "", err
