@@ -10,6 +10,8 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
+
+	"theeye/internal/schema"
 )
 
 func typePath(category, name string) string {
@@ -62,11 +64,11 @@ func newTypesCommand(s streams) *cobra.Command {
 	}
 	force := put.Flags().Bool("force", false, "put it even when it is not compatible with the version in force")
 	put.RunE = func(cmd *cobra.Command, got []string) error {
-		schema, err := readInput(f.in, got[2:])
+		document, err := readInput(f.in, got[2:])
 		if err != nil {
 			return err
 		}
-		return f.told(f.show(cmd.Context(), putRequest(got[0], got[1], schema, putOptions{force: *force}), func(body []byte) error {
+		return f.told(f.show(cmd.Context(), putRequest(got[0], got[1], document, putOptions{force: *force}), func(body []byte) error {
 			var i typeItem
 			if err := decode("/v1/types", body, &i); err != nil {
 				return err
@@ -85,22 +87,16 @@ func newTypesCommand(s streams) *cobra.Command {
 }
 
 type typeItem struct {
-	Category  string         `json:"category"`
-	Name      string         `json:"name"`
-	Version   uint32         `json:"version"`
-	Schema    jsontext.Value `json:"schema"`
-	CreatedAt string         `json:"created_at"`
-	Warnings  []typeWarning  `json:"warnings"`
-}
-
-// typeWarning tells what a schema has and does not judge by.
-type typeWarning struct {
-	Pointer string `json:"pointer"`
-	Message string `json:"message"`
+	Category  string           `json:"category"`
+	Name      string           `json:"name"`
+	Version   uint32           `json:"version"`
+	Schema    jsontext.Value   `json:"schema"`
+	CreatedAt string           `json:"created_at"`
+	Warnings  []schema.Warning `json:"warnings"`
 }
 
 // warn prints the warnings of a schema, with the file that holds it.
-func (f *clientFlags) warn(path string, warnings []typeWarning) {
+func (f *clientFlags) warn(path string, warnings []schema.Warning) {
 	for _, w := range warnings {
 		_, _ = fmt.Fprintln(f.err, printable(fmt.Sprintf("eye: warning: %sat %q: %s", path, w.Pointer, w.Message), 10*maxCell))
 	}
@@ -109,7 +105,7 @@ func (f *clientFlags) warn(path string, warnings []typeWarning) {
 // putOptions are the parameters of a PUT of a type.
 type putOptions struct{ force, dryRun bool }
 
-func putRequest(category, name string, schema []byte, o putOptions) request {
+func putRequest(category, name string, document []byte, o putOptions) request {
 	q := url.Values{}
 	if o.force {
 		q.Set("force", "1")
@@ -117,7 +113,7 @@ func putRequest(category, name string, schema []byte, o putOptions) request {
 	if o.dryRun {
 		q.Set("dry_run", "1")
 	}
-	return request{method: http.MethodPut, path: typePath(category, name), query: q, body: schema}
+	return request{method: http.MethodPut, path: typePath(category, name), query: q, body: document}
 }
 
 // told prints the reasons of a schema that is not compatible, and ends with the

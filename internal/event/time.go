@@ -84,7 +84,8 @@ func localTime(u time.Time, loc *time.Location) time.Time {
 	const day = 24 * time.Hour // more than any offset, and than any change of one
 	before, after := offset(u.Add(-day), loc), offset(u.Add(day), loc)
 	first, second := u.Add(-before), u.Add(-after)
-	if second.Before(first) && offset(second, loc) == after || offset(first, loc) != before && offset(second, loc) == after {
+	shown := offset(second, loc) == after
+	if shown && (second.Before(first) || offset(first, loc) != before) {
 		return second
 	}
 	return first

@@ -88,10 +88,8 @@ func (s *Server) eraseSession(c *call) error {
 		return problemf(http.StatusBadRequest, "a session id has 1 to %d code points", event.MaxTextCodePoints)
 	}
 	apps := c.URL.Query()["app"]
-	for _, app := range apps {
-		if _, ok := s.opts.Registry.App(app); !ok {
-			return s.noSuchApp(app)
-		}
+	if err := s.checkApps(apps); err != nil {
+		return err
 	}
 	return s.answerErasure(c, session, apps, quarantine == "1")
 }
@@ -121,10 +119,11 @@ func (s *Server) eraseExactly(c *call) error {
 	if err := s.opts.CaughtUp(); err != nil {
 		return unavailable(err.Error())
 	}
-	if _, ok := s.opts.Registry.App(p.text("app")); !ok {
-		return s.noSuchApp(p.text("app"))
+	apps := []string{p.text("app")}
+	if err := s.checkApps(apps); err != nil {
+		return err
 	}
-	return s.answerErasure(c, p.text("session_id"), []string{p.text("app")}, false)
+	return s.answerErasure(c, p.text("session_id"), apps, false)
 }
 
 // answerErasure erases a session and tells what that did.
