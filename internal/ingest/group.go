@@ -55,6 +55,18 @@ type group struct {
 	members []*submission
 	bytes   int
 	records int
+	counts  []queue.Count
+	apps    map[string]int // indexes of counts
+	header  int            // bytes that the counts take of the frame's header
+}
+
+// fits reports whether a frame can hold a submission besides what is there. A group of nothing holds any.
+func (g *group) fits(s *submission) bool {
+	header := g.header
+	if _, ok := g.apps[s.app]; !ok {
+		header += queue.Count{App: s.app}.HeaderBytes()
+	}
+	return g.bytes+len(s.body) <= groupMaxBytes && header <= queue.MaxCounts
 }
 
 func (g *group) add(s *submission) {
@@ -62,6 +74,18 @@ func (g *group) add(s *submission) {
 	g.members = append(g.members, s)
 	g.bytes += len(s.body)
 	g.records += int(s.received)
+	i, ok := g.apps[s.app]
+	if !ok {
+		if g.apps == nil {
+			g.apps = map[string]int{}
+		}
+		i = len(g.counts)
+		g.apps[s.app] = i
+		g.counts = append(g.counts, queue.Count{App: s.app})
+		g.header += g.counts[i].HeaderBytes()
+	}
+	g.counts[i].Received += uint64(s.received)
+	g.counts[i].Rejected += uint64(s.rejected)
 }
 
 // grouper merges submissions into frames and has them published.
@@ -150,7 +174,7 @@ func (g *grouper) fill(current *group, slots chan struct{}) (held *submission) {
 		}
 		select {
 		case s := <-in:
-			if current.bytes+len(s.body) > groupMaxBytes {
+			if !current.fits(s) {
 				held, ripe = s, true
 				continue
 			}
@@ -164,18 +188,9 @@ func (g *grouper) fill(current *group, slots chan struct{}) (held *submission) {
 }
 
 func (g *grouper) publish(current group) {
-	f := queue.Frame{Body: make([]byte, 0, current.bytes)}
-	byApp := map[string]int{}
+	f := queue.Frame{Counts: current.counts, Body: make([]byte, 0, current.bytes)}
 	for _, s := range current.members {
 		f.Body = append(f.Body, s.body...)
-		i, ok := byApp[s.app]
-		if !ok {
-			i = len(f.Counts)
-			byApp[s.app] = i
-			f.Counts = append(f.Counts, queue.Count{App: s.app})
-		}
-		f.Counts[i].Received += uint64(s.received)
-		f.Counts[i].Rejected += uint64(s.rejected)
 	}
 	// The senders' contexts do not count here: others share the frame.
 	sequence, err := g.opts.Publish(context.Background(), f)

@@ -21,7 +21,12 @@ import (
 	"theeye/internal/schema"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		// Loops of the queue's server, which end some time after its shutdown.
+		goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server.(*fileStore).flushStreamStateLoop"),
+		goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server/stree.init"))
+}
 
 // received is the clock of all tests here: 2026-01-01T12:00:00Z.
 const received event.Micros = 1767268800_000000

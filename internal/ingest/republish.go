@@ -10,7 +10,7 @@ import (
 
 // Republish writes events that were rejected when they first arrived, as one frame
 // of their own, and returns its sequence when it is durable. Each keeps the position
-// of its first arrival, and counts as received when it first was: the frame counts 0.
+// of its first arrival, and counts as received when it first was: the frame has no counts.
 // It shares the deadline and the errors of queue.Publish; after queue.ErrUnknown the
 // frame may be there. It may be called concurrently, also while Run does not run.
 func (c *Collector) Republish(ctx context.Context, events []*event.Event) (frame uint64, err error) {
@@ -23,7 +23,7 @@ func (c *Collector) Republish(ctx context.Context, events []*event.Event) (frame
 
 // Rescue writes records that were lost with the frame that had brought them, as one frame of their
 // own, and returns its sequence when it is durable. They count as received when they first were:
-// the frame counts 0. Those that were replays stay so, and the others arrive with the new frame, as
+// the frame has no counts. Those that were replays stay so, and the others arrive with the new frame, as
 // they were received. Deadline, errors and concurrency are those of Republish.
 func (c *Collector) Rescue(ctx context.Context, records []event.Record) (frame uint64, err error) {
 	marked := make([]event.Record, len(records))
@@ -36,13 +36,8 @@ func (c *Collector) Rescue(ctx context.Context, records []event.Record) (frame u
 
 func (c *Collector) again(ctx context.Context, records []event.Record, positioned func(event.Record) bool) (frame uint64, err error) {
 	f := queue.Frame{}
-	counted := map[string]bool{}
 	for _, r := range records {
 		f.Body = event.AppendRecord(f.Body, r, positioned(r))
-		if app := r.App(); !counted[app] {
-			counted[app] = true
-			f.Counts = append(f.Counts, queue.Count{App: app})
-		}
 	}
 	if len(f.Body) > queue.MaxBody/2 {
 		return 0, fmt.Errorf("%w: they take %d bytes", queue.ErrTooLarge, len(f.Body))

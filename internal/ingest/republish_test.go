@@ -25,8 +25,8 @@ func TestRepublish(t *testing.T) {
 	if err != nil || frame != 1 {
 		t.Fatal(frame, err)
 	}
-	if diff := cmp.Diff([]queue.Count{{App: "shop"}, {App: "blog"}}, kept.list[0].Counts); diff != "" {
-		t.Error(diff)
+	if counts := kept.list[0].Counts; len(counts) != 0 {
+		t.Errorf("the frame counts %v", counts)
 	}
 	if diff := cmp.Diff(map[uint64]int{1: 0}, acknowledged); diff != "" {
 		t.Error(diff)

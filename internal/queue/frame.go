@@ -10,12 +10,14 @@ import (
 	"github.com/klauspost/compress/s2"
 )
 
-// The server takes messages of 8 MiB with their headers; MaxPayload bounds a
-// frame as it is published, in bytes.
+// The server takes messages of 8 MiB with their headers, and headers below 64 KiB. MaxPayload
+// bounds a frame as it is published, and MaxCounts the lines of its header that repeat its counts,
+// in bytes.
 const (
 	maxMessage = 8 << 20
 	maxHeader  = 64 << 10
 	MaxPayload = maxMessage - maxHeader
+	MaxCounts  = maxHeader - 1<<10 // the rest is for lines of NATS
 )
 
 // MaxBody bounds the unpacked records of a frame, in bytes. It guards a reader
@@ -28,6 +30,9 @@ type Count struct {
 	Received uint64 // all arrivals; of one frame at most 2³²−1
 	Rejected uint64 // those of them that were refused at intake
 }
+
+// HeaderBytes returns how many of MaxCounts a count takes at most, whatever its numbers are.
+func (c Count) HeaderBytes() int { return len(headerApp+":  4294967295 4294967295\r\n") + len(c.App) }
 
 // Frame is the unit of the queue: what one or more requests brought, in order.
 type Frame struct {
@@ -82,6 +87,13 @@ func checksum(payload []byte) uint32 {
 func encodeFrame(f Frame) ([]byte, error) {
 	if len(f.Body) > MaxBody {
 		return nil, fmt.Errorf("%w: %d bytes of records, at most %d fit", ErrTooLarge, len(f.Body), MaxBody)
+	}
+	header := 0
+	for _, c := range f.Counts {
+		header += c.HeaderBytes()
+	}
+	if header > MaxCounts {
+		return nil, fmt.Errorf("%w: the counts of %d applications take %d bytes, at most %d fit", ErrTooLarge, len(f.Counts), header, MaxCounts)
 	}
 	b := make([]byte, prefixLength, prefixLength+64*len(f.Counts)+16+s2.MaxEncodedLen(len(f.Body)))
 	copy(b, magic)

@@ -14,8 +14,11 @@ import (
 // headerApp is the name of the lines that countHeader makes.
 const headerApp = "Eye-App"
 
-// Server error codes that mean: no room by quota. See errors.json of nats-server.
+// Server error codes that mean that nothing was written: by its size, or by quota. See errors.json of
+// nats-server.
 const (
+	codeMessageTooLarge       = 10054
+	codeHeaderTooLarge        = 10097
 	codeInsufficientResources = 10023
 	codeStorageExceeded       = 10047
 	codeStreamStoreFailed     = 10077
@@ -73,6 +76,8 @@ func (q *Queue) publish(ctx context.Context, msg *nats.Msg) (uint64, error) {
 func (q *Queue) publishError(err error) error {
 	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
 		switch api.ErrorCode {
+		case codeMessageTooLarge, codeHeaderTooLarge:
+			return fmt.Errorf("%w: %w", ErrTooLarge, err)
 		case codeInsufficientResources, codeStorageExceeded:
 			return fmt.Errorf("%w: %w", ErrFull, err)
 		case codeStreamStoreFailed:

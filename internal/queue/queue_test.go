@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -270,6 +271,35 @@ func TestDamagedFrameIsQuarantinedAndNeverBlocks(t *testing.T) {
 	kept, err := os.ReadFile(filepath.Join(q.QuarantineDir(), "frame-00000000000000000002"))
 	if err != nil || !bytes.Equal(kept, msg.Data) {
 		t.Errorf("quarantine holds %q, %v", kept, err)
+	}
+}
+
+// A frame whose counts the server's header cannot hold is refused by what is wrong with it, and one
+// that it can hold just so is taken.
+func TestFrameOfManyApplications(t *testing.T) {
+	q := open(t, queue.Options{})
+	for name, pattern := range map[string]string{"short names": "a%d", "long names": "a%063d"} {
+		f, size := queue.Frame{Body: []byte("many")}, 0
+		for {
+			c := queue.Count{App: fmt.Sprintf(pattern, len(f.Counts)), Received: math.MaxUint32, Rejected: math.MaxUint32}
+			if size += c.HeaderBytes(); size > queue.MaxCounts {
+				break
+			}
+			f.Counts = append(f.Counts, c)
+		}
+		seq, err := q.Publish(t.Context(), f)
+		if err != nil {
+			t.Fatalf("%s: a frame of %d applications: %v", name, len(f.Counts), err)
+		}
+		if d := read(t, q, seq, 1)[0]; len(d.Counts) != len(f.Counts) {
+			t.Errorf("%s: %d of %d counts came back", name, len(d.Counts), len(f.Counts))
+		}
+		for i := range 3000 {
+			f.Counts = append(f.Counts, queue.Count{App: fmt.Sprintf("more%d", i)})
+		}
+		if _, err := q.Publish(t.Context(), f); !errors.Is(err, queue.ErrTooLarge) {
+			t.Errorf("%s: a frame of %d applications: %v", name, len(f.Counts), err)
+		}
 	}
 }
 
