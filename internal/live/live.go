@@ -63,8 +63,8 @@ type Live struct {
 	outcomes map[uint64]Outcomes
 	stored   []uint64 // the frames in outcomes, oldest first
 
-	acked   map[uint64]map[string]int64 // arrivals per application of acknowledged frames
-	ackHigh uint64                      // all frames ≤ this minus CountedFrames are forgotten
+	acknowledged arrivals
+	forgotten    uint64 // arrivals of this frame and earlier ones are no longer counted
 }
 
 // New returns a Live at a position: that of the store.
@@ -73,7 +73,6 @@ func New(position uint64) *Live {
 		position: position,
 		moved:    make(chan struct{}),
 		outcomes: map[uint64]Outcomes{},
-		acked:    map[uint64]map[string]int64{},
 	}
 }
 
@@ -158,21 +157,15 @@ func (l *Live) Outcomes(ctx context.Context, frame uint64) (Outcomes, error) {
 func (l *Live) Acknowledged(frame uint64, received map[string]int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.acked[frame] = maps.Clone(received)
+	l.acknowledged.add(frame, received)
 }
 
 // forgetLocked drops the counts of frames that were stored long ago. The newest
 // are kept, because books that were read a moment ago may be behind position.
 func (l *Live) forgetLocked() {
-	if l.position < CountedFrames {
-		return
+	if l.position > CountedFrames {
+		l.forgotten = max(l.forgotten, l.acknowledged.forget(l.position-CountedFrames))
 	}
-	limit := l.position - CountedFrames
-	if limit < l.ackHigh+CountedFrames/4 {
-		return // seldom, because it looks at all of them
-	}
-	l.ackHigh = limit
-	maps.DeleteFunc(l.acked, func(frame uint64, _ map[string]int64) bool { return frame <= limit })
 }
 
 // Pending returns, per application, what was acknowledged behind a position and
@@ -180,19 +173,12 @@ func (l *Live) forgetLocked() {
 // too old to be answered.
 func (l *Live) Pending(position uint64) (pending map[string]int64, ok bool) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if position < l.ackHigh {
+	forgotten, count := position < l.forgotten, l.acknowledged.behind(position)
+	l.mu.Unlock() // the rest takes longer, and each acknowledged frame waits for it
+	if forgotten {
 		return nil, false
 	}
-	pending = map[string]int64{}
-	for frame, received := range l.acked {
-		if frame > position {
-			for app, n := range received {
-				pending[app] += n
-			}
-		}
-	}
-	return pending, true
+	return count(), true
 }
 
 func sortedKeys(frames map[uint64]Outcomes) []uint64 {
