@@ -96,6 +96,7 @@ type Queue struct {
 
 	generation atomic.Pointer[generation]
 	conn       *nats.Conn
+	connection atomic.Pointer[connection]
 	js         jetstream.JetStream
 	highest    atomic.Uint64 // sequence that was acknowledged
 
@@ -105,6 +106,12 @@ type Queue struct {
 	failed chan struct{} // closed when broken is set
 	once   sync.Once     // guards the closing of failed
 	broken atomic.Pointer[error]
+}
+
+// connection is one connection of the client. It ends when there is another.
+type connection struct {
+	ctx context.Context //nolint:containedctx // the life of the connection, not of a call
+	end context.CancelFunc
 }
 
 // Open starts the queue and checks that it is as durable as it must be. It
@@ -146,8 +153,10 @@ func Open(ctx context.Context, opts Options) (*Queue, error) {
 }
 
 func (q *Queue) connect(ctx context.Context) error {
+	q.newConnection()
 	conn, err := nats.Connect("", nats.InProcessServer(currentServer{q}),
-		nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond), nats.Timeout(requestTimeout))
+		nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond), nats.Timeout(requestTimeout), nats.ErrorHandler(q.asyncError),
+		nats.ReconnectHandler(func(*nats.Conn) { q.newConnection() }))
 	if err != nil {
 		return fmt.Errorf("connect to queue: %w", err)
 	}
@@ -156,6 +165,25 @@ func (q *Queue) connect(ctx context.Context) error {
 		return fmt.Errorf("connect to queue: %w", err)
 	}
 	return q.openStream(ctx)
+}
+
+// newConnection ends the context of the connection before and begins another.
+func (q *Queue) newConnection() {
+	ctx, end := context.WithCancel(context.Background())
+	if before := q.connection.Swap(&connection{ctx, end}); before != nil {
+		before.end()
+	}
+}
+
+// asyncError logs what the client could not return to a caller. Without it the client writes to
+// standard error.
+func (q *Queue) asyncError(_ *nats.Conn, sub *nats.Subscription, err error) {
+	if errors.Is(err, nats.ErrSlowConsumer) && sub != nil {
+		dropped, _ := sub.Dropped()
+		q.log.Warn("a reader of the queue was slower than the queue delivered; what was dropped is read again", "subscription", sub.Subject, "dropped", dropped)
+		return
+	}
+	q.log.Warn("the client of the queue reports an error", "error", err)
 }
 
 // config is what the stream of frames is.
@@ -344,6 +372,9 @@ func (q *Queue) breakWith(cause error) {
 func (q *Queue) Close() {
 	if q.conn != nil {
 		q.conn.Close()
+	}
+	if c := q.connection.Load(); c != nil {
+		c.end()
 	}
 	q.generation.Load().close()
 	if q.confirmed != nil {

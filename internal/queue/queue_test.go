@@ -143,6 +143,37 @@ func TestReaderThatFailsEndsWithItsContext(t *testing.T) {
 	}
 }
 
+// TestSlowReaderDropsNothing reads a backlog with a store that is slower than the queue.
+func TestSlowReaderDropsNothing(t *testing.T) {
+	told := make(signal, 1)
+	q := open(t, queue.Options{Logger: slog.New(slog.NewTextHandler(told, nil))})
+	var publishers sync.WaitGroup
+	const each, frames = 100, 800
+	for range frames / each {
+		publishers.Go(func() {
+			for range each {
+				publish(t, q, "x")
+			}
+		})
+	}
+	publishers.Wait()
+	r := q.Reader(1)
+	defer r.Close()
+	for i := range uint64(frames) {
+		if d, err := r.Next(t.Context()); err != nil || d.Sequence != i+1 {
+			t.Fatalf("frame %d: got %d: %v", i+1, d.Sequence, err)
+		}
+		if _, err := q.State(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case <-told:
+		t.Error("something was dropped, or read a second time")
+	default:
+	}
+}
+
 // signal is a log that tells when something is written.
 type signal chan struct{}
 

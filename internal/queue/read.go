@@ -29,14 +29,21 @@ const messageOverhead = 100
 const (
 	readAheadFrames = 64
 	readAheadBytes  = 2 * maxMessage
+	readerIdle      = 5 * time.Minute // after which the server forgets a reader that asks for nothing
 )
 
 // Reader gives frames in the order of their sequences. Only one goroutine may
 // use it at a time.
 type Reader struct {
-	queue    *Queue
-	next     uint64
-	messages jetstream.MessagesContext
+	queue *Queue
+	next  uint64
+
+	consumer  jetstream.Consumer // nil until something is read
+	delivered uint64             // the number of messages that the consumer gave
+	batch     jetstream.MessageBatch
+	end       context.CancelFunc // of the batch
+	// connection ends when the client had to connect anew, which consumers do not survive.
+	connection context.Context //nolint:containedctx // the life of the connection, not of a call
 }
 
 // Reader returns a reader whose first frame is the first at or behind from.
@@ -70,31 +77,83 @@ func (r *Reader) Next(ctx context.Context) (Delivery, error) {
 	}
 }
 
+// message returns the next message. It asks for a bounded batch at a time, for which the client has
+// room: of a subscription that goes on by itself the client drops what comes while its room is taken.
 func (r *Reader) message(ctx context.Context) (jetstream.Msg, error) {
-	if r.messages == nil {
-		consumer, err := r.queue.js.OrderedConsumer(ctx, Stream, jetstream.OrderedConsumerConfig{
-			DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
-			OptStartSeq:   r.next,
-			// By default it tries for ever, and does not end with ctx.
-			MaxResetAttempts: 1,
-		})
-		if err != nil {
-			return nil, fmt.Errorf("open reader of frames: %w", err)
+	for {
+		if err := r.fetch(ctx); err != nil {
+			return nil, err
 		}
-		r.messages, err = consumer.Messages(
-			jetstream.PullMaxMessagesWithBytesLimit(readAheadFrames, readAheadBytes))
-		if err != nil {
-			return nil, fmt.Errorf("open reader of frames: %w", err)
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case msg, ok := <-r.batch.Messages():
+			if ok {
+				return msg, r.follows(msg)
+			}
+			if err := r.batch.Error(); err != nil && r.connection.Err() == nil {
+				return nil, fmt.Errorf("read frames: %w", err)
+			}
+			r.endBatch()
 		}
 	}
-	return r.messages.Next(jetstream.NextContext(ctx))
+}
+
+// fetch asks for a batch unless there is one.
+func (r *Reader) fetch(ctx context.Context) (err error) {
+	if r.batch != nil {
+		return nil
+	}
+	if r.consumer == nil || r.connection.Err() != nil {
+		if err := r.open(ctx); err != nil {
+			return fmt.Errorf("open reader of frames: %w", err)
+		}
+	}
+	reading, cancel := context.WithCancel(r.connection)
+	r.batch, err = r.consumer.Fetch(readAheadFrames, jetstream.FetchMaxBytes(readAheadBytes), jetstream.FetchContext(reading))
+	if err != nil {
+		cancel()
+		r.batch = nil
+		return fmt.Errorf("read frames: %w", err)
+	}
+	r.end = cancel
+	return nil
+}
+
+func (r *Reader) open(ctx context.Context) (err error) {
+	r.connection, r.delivered = r.queue.connection.Load().ctx, 0
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	defer context.AfterFunc(r.connection, cancel)() // an answer would not come
+	r.consumer, err = r.queue.js.CreateConsumer(ctx, Stream, jetstream.ConsumerConfig{
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: r.next,
+		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, InactiveThreshold: readerIdle,
+	})
+	return err
+}
+
+// follows returns an error when messages before this one were delivered and did not arrive.
+func (r *Reader) follows(msg jetstream.Msg) error {
+	meta, err := msg.Metadata()
+	if err != nil {
+		return fmt.Errorf("read frame's metadata: %w", err)
+	}
+	if r.delivered++; meta.Sequence.Consumer != r.delivered {
+		return fmt.Errorf("frames before %d were delivered and did not arrive", meta.Sequence.Stream)
+	}
+	return nil
 }
 
 // Close gives back what the reader holds; Next opens it again.
 func (r *Reader) Close() {
-	if r.messages != nil {
-		r.messages.Stop()
-		r.messages = nil
+	r.endBatch()
+	r.consumer = nil
+}
+
+func (r *Reader) endBatch() {
+	if r.batch != nil {
+		r.end()
+		r.batch = nil
 	}
 }
 
