@@ -126,9 +126,13 @@ type benchReport struct {
 // attack sends the load and gathers the answers.
 func (f *benchFlags) attack(ctx context.Context, c *client) (*benchReport, error) {
 	events := newLoad(f.batch)
-	header := http.Header{"Content-Type": {"application/json"}, "Authorization": {"Bearer " + c.key}}
 	target := func(t *vegeta.Target) error {
-		t.Method, t.URL, t.Header = http.MethodPost, c.base+"/v1/events?quiet=1", header
+		key, err := c.secret(ctx)
+		if err != nil {
+			return err
+		}
+		t.Method, t.URL = http.MethodPost, c.base+"/v1/events?quiet=1"
+		t.Header = http.Header{"Content-Type": {"application/json"}, "Authorization": {"Bearer " + key}}
 		t.Body = events.body(time.Now())
 		return nil
 	}

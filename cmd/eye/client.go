@@ -106,7 +106,9 @@ type client struct {
 	base  string // without a slash at its end
 	shown string // where the server is, in messages
 	key   string // empty for none
-	http  *http.Client
+	// borrowed is what is used instead of key, nil for nothing.
+	borrowed *borrowedKey
+	http     *http.Client
 	// socket is the directory through whose socket the server is reached, empty
 	// for an address.
 	socket string
@@ -279,8 +281,12 @@ func (c *client) open(ctx context.Context, r request, also ...int) (*http.Respon
 	if err != nil {
 		return nil, fmt.Errorf("make request: %w", err)
 	}
-	if c.key != "" {
-		req.Header.Set("Authorization", "Bearer "+c.key)
+	key, err := c.secret(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if key != "" {
+		req.Header.Set("Authorization", "Bearer "+key)
 	}
 	if r.idempotency != "" {
 		req.Header.Set("Idempotency-Key", r.idempotency)
@@ -300,6 +306,14 @@ func (c *client) open(ctx context.Context, r request, also ...int) (*http.Respon
 		return nil, err
 	}
 	return answer, nil
+}
+
+// secret returns the key to use now, empty for none.
+func (c *client) secret(ctx context.Context) (string, error) {
+	if c.borrowed != nil {
+		return c.borrowed.secret(ctx)
+	}
+	return c.key, nil
 }
 
 // unreachableError is a request whose outcome is unknown, or that was never made.

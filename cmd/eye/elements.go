@@ -21,7 +21,17 @@ const maxElement = 64 << 20
 type element struct {
 	raw    []byte // owned by the receiver
 	number int    // of the line, from 1; of the event, from 0, when there are no lines
+	line   bool   // of NDJSON
 	broken bool   // not one JSON value; only lines may be that
+	sentAt []byte // of the envelope that it came in; nil for none
+}
+
+// place says where the element stands in the input.
+func (e *element) place() string {
+	if e.line {
+		return fmt.Sprintf("line %d", e.number)
+	}
+	return fmt.Sprintf("event %d", e.number)
 }
 
 // elements reads events one by one from NDJSON, from an array, from objects, or
@@ -35,16 +45,17 @@ type elements struct {
 
 	number int
 	queued []element // of an envelope
-	sentAt []byte    // of the envelope that the last element came from; nil for none
 }
 
-// newElements looks at the beginning of the input. asLines says that the input
-// is NDJSON whatever it looks like.
+// newElements looks at the beginning of the input and reads no further than the end of its first
+// line. asLines says that the input is NDJSON whatever it looks like.
 func newElements(in io.Reader, asLines bool) (*elements, error) {
 	e := &elements{in: &budgetReader{r: in, left: maxElement}}
 	buffered := bufio.NewReaderSize(e.in, 256<<10)
-	if head, _ := buffered.Peek(3); len(head) == 3 && len(event.WithoutBOM(head)) == 0 {
-		_, _ = buffered.Discard(3)
+	if head, _ := buffered.Peek(1); len(head) == 1 && head[0] == 0xef {
+		if head, _ = buffered.Peek(3); len(head) == 3 && len(event.WithoutBOM(head)) == 0 {
+			_, _ = buffered.Discard(3)
+		}
 	}
 	if !asLines {
 		head, err := peekLine(buffered)
@@ -68,22 +79,28 @@ func newElements(in io.Reader, asLines bool) (*elements, error) {
 }
 
 // peekLine returns the first line that is not empty, without reading it; only its
-// beginning when it is longer than the buffer.
+// beginning when it is longer than the buffer. It waits for no more than that line.
 func peekLine(r *bufio.Reader) ([]byte, error) {
-	for n := 4 << 10; ; n *= 4 {
-		n = min(n, r.Size())
-		head, err := r.Peek(n)
-		text := bytes.TrimLeft(head, " \t\r\n")
-		if line, _, found := bytes.Cut(text, []byte("\n")); found {
-			return line, nil
+	begin, looked := 0, 0 // of the line; how much was looked at
+	for {
+		_, err := r.Peek(looked + 1)
+		head, _ := r.Peek(r.Buffered())
+		for begin < len(head) && strings.IndexByte(" \t\r\n", head[begin]) >= 0 {
+			begin++
 		}
+		if begin < len(head) && head[begin] == '[' { // that is enough to know, and may be all for now
+			return head[begin:], nil
+		}
+		looked = max(looked, begin)
+		if end := bytes.IndexByte(head[looked:], '\n'); end >= 0 {
+			return head[begin : looked+end], nil
+		}
+		looked = len(head)
 		switch {
-		case errors.Is(err, io.EOF):
-			return text, nil
+		case errors.Is(err, io.EOF), looked == r.Size():
+			return head[begin:], nil
 		case err != nil:
 			return nil, fmt.Errorf("read input: %w", err)
-		case n == r.Size():
-			return text, nil
 		}
 	}
 }
@@ -126,14 +143,6 @@ func (e *elements) next() (element, error) {
 	return first, nil
 }
 
-// unit is what the numbers of the elements count.
-func (e *elements) unit() string {
-	if e.lines != nil {
-		return "line"
-	}
-	return "event"
-}
-
 func (e *elements) nextLine() (element, error) {
 	for {
 		var line []byte
@@ -153,7 +162,7 @@ func (e *elements) nextLine() (element, error) {
 		}
 		e.number++
 		if line = bytes.Trim(line, " \t\r\n"); len(line) > 0 {
-			return element{raw: line, number: e.number, broken: !oneValue(line)}, nil
+			return element{raw: line, number: e.number, line: true, broken: !oneValue(line)}, nil
 		}
 	}
 }
@@ -180,11 +189,13 @@ func (e *elements) nextValue() error {
 		if errors.Is(err, io.EOF) && !e.array {
 			return io.EOF
 		}
+		if errors.Is(err, errInterrupted) {
+			return err
+		}
 		if err != nil {
 			return fmt.Errorf("the input is not JSON after event %d: %s", e.number, strings.TrimPrefix(err.Error(), "jsontext: "))
 		}
 		if e.array || value.Kind() != '{' || !hasMember(value, "events") {
-			e.sentAt = nil
 			e.queue(value)
 			continue
 		}
@@ -202,7 +213,8 @@ func (e *elements) queue(raw []byte) {
 
 // openEnvelope queues the events of an envelope.
 func (e *elements) openEnvelope(value []byte) error {
-	e.sentAt = nil
+	var sentAt []byte
+	from := len(e.queued)
 	d := lax(value)
 	if _, err := d.ReadToken(); err != nil {
 		return fmt.Errorf("read envelope: %w", err)
@@ -232,10 +244,13 @@ func (e *elements) openEnvelope(value []byte) error {
 				e.queue(raw)
 			}
 		case "sent_at":
-			e.sentAt = bytes.Clone(member)
+			sentAt = bytes.Clone(member)
 		default:
 			return fmt.Errorf(`unknown member %q beside the events: only "events" and "sent_at" are known`, name)
 		}
+	}
+	for i := range e.queued[from:] {
+		e.queued[from+i].sentAt = sentAt
 	}
 	return nil
 }

@@ -2,13 +2,12 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -21,18 +20,20 @@ import (
 const (
 	maxBatchBytes  = 3 << 20 // below what a server accepts by default
 	shownProblems  = 20      // rejected events that are printed
-	revokeDeadline = 5 * time.Second
 	adminKeyPrefix = "eye_a_"
+	// linger is how long an event of an input that may pause waits for others to be sent with it.
+	linger = 250 * time.Millisecond
 )
 
 // sendFlags are the flags of `eye send`.
 type sendFlags struct {
 	*clientFlags
-	app      string
-	batch    int
-	wait     bool
-	retryFor time.Duration
-	shown    int // rejected events printed so far
+	app        string
+	batch      int
+	wait       bool
+	contentIDs bool
+	retryFor   time.Duration
+	shown      int // rejected events printed so far
 }
 
 // newSendCommand returns `eye send`.
@@ -40,14 +41,19 @@ func newSendCommand(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "send [FILE]", Short: "Send events from a file or standard input", Args: args(cobra.MaximumNArgs(1)),
 		Long: "Send events from a file or standard input: one event, an array, {\"events\":[…]} or NDJSON.\n" +
-			"Events without an id get one before they are first sent, so that sending again after a fault stores nothing twice.\n" +
-			"Sending takes a write key. With an admin key, one is made for --app and revoked at the end.\n" +
+			"Events without an id get one. In a file it comes from the application that --app names, from the event's text and from how often\n" +
+			"that text came before in the file: sending the file again stores nothing twice. Equal events in two files are one event, unless\n" +
+			"they have ids. Events of standard input and of pipes get new ids, unless --ids-from-content is given.\n" +
+			"An event that is read from a pipe is sent within half a second. The first Ctrl-C sends what was read, and tells how far that was;\n" +
+			"the second one ends at once.\n" +
+			"Sending takes a write key. With an admin key, one is made for --app, which expires by itself and is revoked at the end.\n" +
 			"Exit code 0: all accepted; 3: delivered, and some were rejected; 1: not all could be delivered.",
 	}
 	f := &sendFlags{clientFlags: newClientFlags(cmd, s)}
 	fs := cmd.Flags()
 	fs.StringVar(&f.app, "app", "default", "`application` to send to, when the key is an admin key")
 	fs.IntVar(&f.batch, "batch", 500, "events of one request (`number`)")
+	fs.BoolVar(&f.contentIDs, "ids-from-content", false, "give events without an id one that comes from their content; the default for files")
 	fs.BoolVar(&f.wait, "wait", false, "wait until the events can be queried")
 	fs.DurationVar(&f.retryFor, "retry-for", 5*time.Minute, "how long to try a batch again when the server is away or busy (`duration`)")
 	cmd.RunE = func(cmd *cobra.Command, got []string) error {
@@ -73,31 +79,38 @@ func (f *sendFlags) run(ctx context.Context, names []string) (err error) {
 		return err
 	}
 	defer func() { _ = in.Close() }()
+	var app string
 	if admin {
-		revoke, err := c.borrowWriteKey(ctx, f.app)
+		app = f.app
+		giveBack, err := c.borrowWriteKey(ctx, app)
 		if err != nil {
 			return err
 		}
-		defer revoke()
+		defer giveBack()
 	}
 	bar := newBar(f.err, size)
 	defer bar.close()
-	asLines := len(names) > 0 && (filepath.Ext(names[0]) == ".ndjson" || filepath.Ext(names[0]) == ".jsonl")
-	input, err := newElements(io.TeeReader(in, bar), asLines)
-	if err != nil {
-		return err
-	}
 	s := &sender{
 		client: c, wait: f.wait, retryFor: f.retryFor, pause: pause,
+		newID: randomID, newRequest: randomRequest,
 		notice: func(text string) { bar.print("eye: " + text) },
 	}
-	s.reject = func(e element, id string, problems []problemItem) {
-		f.showRejected(bar, fmt.Sprintf("%s %d", input.unit(), e.number), id, problems)
+	isFile := size >= 0
+	if !isFile {
+		s.linger = linger
 	}
-	return f.finish(bar, s, sendAll(ctx, s, input, f.batch))
+	if f.contentIDs || isFile && !f.cmd.Flag("ids-from-content").Changed {
+		ids := newContentIDs(app)
+		s.newID, s.newRequest = ids.id, ids.request
+	}
+	s.reject = func(e element, id string, problems []problemItem) { f.showRejected(bar, e.place(), id, problems) }
+	asLines := len(names) > 0 && (filepath.Ext(names[0]) == ".ndjson" || filepath.Ext(names[0]) == ".jsonl")
+	stopTelling := context.AfterFunc(ctx, func() { s.notice("interrupted: sending what was read; press Ctrl-C again to end at once") })
+	defer stopTelling()
+	return f.finish(bar, s, s.sendAll(ctx, io.TeeReader(in, bar), sendOptions{asLines: asLines, limit: f.batch}))
 }
 
-// open returns the input and its size in bytes, -1 when that is not known.
+// open returns the input and its size in bytes, -1 when it is no file.
 func (f *sendFlags) open(names []string) (io.ReadCloser, int64, error) {
 	if len(names) == 0 || names[0] == "-" {
 		return io.NopCloser(f.in), -1, nil
@@ -111,44 +124,6 @@ func (f *sendFlags) open(names []string) (io.ReadCloser, int64, error) {
 		size = info.Size()
 	}
 	return file, size, nil
-}
-
-// sendAll sends the input batch by batch and holds one batch at a time.
-func sendAll(ctx context.Context, s *sender, input *elements, limit int) error {
-	var b batch
-	send := func() error {
-		if len(b.elements) == 0 {
-			return nil
-		}
-		err := s.send(ctx, b)
-		b = batch{}
-		return err
-	}
-	for {
-		e, err := input.next()
-		if err != nil {
-			if sendErr := send(); sendErr != nil {
-				return sendErr
-			}
-			if errors.Is(err, io.EOF) {
-				return nil
-			}
-			return err
-		}
-		if !e.broken {
-			e.raw = identify(e.raw)
-		}
-		full := len(b.elements) == limit || b.bytes+len(e.raw) > maxBatchBytes
-		otherEnvelope := string(b.sentAt) != string(input.sentAt)
-		if full || otherEnvelope {
-			if err := send(); err != nil {
-				return err
-			}
-		}
-		b.elements = append(b.elements, e)
-		b.bytes += len(e.raw)
-		b.sentAt, b.lines = input.sentAt, input.lines != nil
-	}
 }
 
 // showRejected prints a rejected event, but only the first of many.
@@ -189,31 +164,13 @@ func (f *sendFlags) printTotals(t totals) error {
 	return err
 }
 
-// borrowWriteKey makes the client use a new write key of an application. The
-// returned function revokes it.
-func (c *client) borrowWriteKey(ctx context.Context, app string) (revoke func(), err error) {
-	admin := *c
-	body, err := c.do(ctx, request{method: http.MethodPost, path: keysPath(app), body: []byte(`{"kind":"write"}`)})
-	if err != nil {
-		return nil, fmt.Errorf("make a write key for application %q: %w", app, err)
-	}
-	var k keyItem
-	if err := decode(keysPath(app), body, &k); err != nil {
-		return nil, err
-	}
-	c.key = k.Key
-	return func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeDeadline)
-		defer cancel()
-		// When this fails the key stays; `eye keys list` shows it.
-		_, _ = admin.do(ctx, request{method: http.MethodDelete, path: keysPath(app) + "/" + segment(k.KeyID)})
-	}, nil
-}
-
 // bar shows progress on a terminal, and nothing elsewhere. What it writes moves the
 // cursor and holds no text of others.
+//
+// It is safe for concurrent use.
 type bar struct {
 	to    io.Writer
+	mu    sync.Mutex               // guards shown
 	shown *progressbar.ProgressBar // nil when the output is not a terminal
 }
 
@@ -236,6 +193,8 @@ func (b *bar) Write(p []byte) (int, error) {
 }
 
 func (b *bar) add(bytes int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if b.shown != nil {
 		_ = b.shown.Add(bytes)
 	}
@@ -243,6 +202,8 @@ func (b *bar) add(bytes int) {
 
 // print writes a line above the bar.
 func (b *bar) print(line string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if b.shown != nil {
 		_ = b.shown.Clear()
 	}
@@ -250,6 +211,8 @@ func (b *bar) print(line string) {
 }
 
 func (b *bar) close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if b.shown != nil {
 		_ = b.shown.Finish()
 		b.shown = nil

@@ -94,7 +94,11 @@ func TestIdentify(t *testing.T) {
 		{`[1]`, `[1]`},
 		{`7`, `7`},
 	} {
-		got := string(identify([]byte(tc.in)))
+		identified, err := identify([]byte(tc.in), randomID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := string(identified)
 		if head := len(`{"id":"`); len(got) > head+36 {
 			if id, err := uuid.Parse(got[head : head+36]); err == nil && id.Version() == 7 {
 				got = got[:head] + "ID" + got[head+36:]
@@ -117,18 +121,14 @@ func collect(t *testing.T, handler http.HandlerFunc, in string) (s *sender, wait
 	}
 	// On a kept connection the transport itself repeats a request once.
 	c.http = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	input, err := newElements(strings.NewReader(in), false)
-	if err != nil {
-		t.Fatal(err)
-	}
 	s = &sender{
-		client: c, retryFor: time.Hour, notice: func(string) {},
+		client: c, retryFor: time.Hour, notice: func(string) {}, newID: randomID, newRequest: randomRequest,
 		pause: func(_ context.Context, d time.Duration) error { waits = append(waits, d); return nil },
 		reject: func(e element, _ string, p []problemItem) {
 			rejected = append(rejected, fmt.Sprint(e.number, " ", problemLines(p)))
 		},
 	}
-	err = sendAll(t.Context(), s, input, 2)
+	err = s.sendAll(t.Context(), strings.NewReader(in), sendOptions{limit: 2})
 	return s, waits, rejected, err
 }
 
@@ -217,8 +217,8 @@ func FuzzElements(f *testing.F) {
 		for n := 0; err == nil; n++ {
 			var e element
 			if e, err = input.next(); err == nil && !e.broken {
-				if id := identify(e.raw); !oneValue(id) {
-					t.Errorf("%q became %q", e.raw, id)
+				if id, err := identify(e.raw, randomID); err != nil || !oneValue(id) {
+					t.Errorf("%q became %q, %v", e.raw, id, err)
 				}
 			}
 			if n > len(text) {

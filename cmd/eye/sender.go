@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +11,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"theeye/internal/plural"
 )
 
 // Waiting times between the tries of one batch.
@@ -20,37 +21,6 @@ const (
 	maxBackoff   = 30 * time.Second
 	maxAsked     = 5 * time.Minute // a Retry-After beyond is cut to it
 )
-
-// batch is what goes into one request.
-type batch struct {
-	elements []element
-	bytes    int
-	sentAt   []byte // of their envelope; nil for none
-	lines    bool   // NDJSON
-}
-
-// body returns the batch as a request body. The elements are not altered.
-func (b *batch) body() (contentType string, body []byte) {
-	var buf bytes.Buffer
-	buf.Grow(b.bytes + len(b.elements) + len(b.sentAt) + 32)
-	opening, between, closing := "[", ",", "]"
-	contentType = "application/json"
-	switch {
-	case b.lines:
-		contentType, opening, between, closing = "application/x-ndjson", "", "\n", "\n"
-	case b.sentAt != nil:
-		opening, closing = `{"sent_at":`+string(b.sentAt)+`,"events":[`, "]}"
-	}
-	buf.WriteString(opening)
-	for i, e := range b.elements {
-		if i > 0 {
-			buf.WriteString(between)
-		}
-		buf.Write(e.raw)
-	}
-	buf.WriteString(closing)
-	return contentType, buf.Bytes()
-}
 
 // totals are the sums of all answers.
 type totals struct {
@@ -77,20 +47,26 @@ type sender struct {
 	client   *client
 	wait     bool          // for stored
 	retryFor time.Duration // since the first try of a batch
+	linger   time.Duration // how long an element waits for others of its batch; 0 for as long as it takes
 	pause    func(ctx context.Context, d time.Duration) error
 	notice   func(text string) // says why it waits; once for each batch
 	reject   func(e element, id string, problems []problemItem)
-	sums     totals
+
+	newID      func(text []byte) (uuid.UUID, error) // for an event that has none
+	newRequest func(first int, body []byte) string  // an Idempotency-Key, for broken lines, which carry no id
+
+	sums totals
+	last *element // of those that were answered; nil for none
 }
 
 // send delivers one batch. Its elements carry ids, so that a repeated request
-// stores nothing twice.
+// stores nothing twice. When ctx ends, what is under way is still sent, but nothing a
+// second time.
 func (s *sender) send(ctx context.Context, b batch) error {
 	contentType, body := b.body()
 	r := request{
 		method: http.MethodPost, path: "/v1/events", query: url.Values{"quiet": {"1"}},
-		contentType: contentType, body: body,
-		idempotency: uuid.NewString(), // for broken lines, which carry no id
+		contentType: contentType, body: body, idempotency: s.newRequest(b.elements[0].number, body),
 	}
 	if s.wait {
 		r.query.Set("wait", "stored")
@@ -108,6 +84,7 @@ func (s *sender) send(ctx context.Context, b batch) error {
 		return err
 	}
 	s.sums.add(a.totals)
+	s.last = &b.elements[len(b.elements)-1]
 	for _, e := range a.Events {
 		if e.Status == "rejected" && e.Index >= 0 && e.Index < len(b.elements) {
 			s.reject(b.elements[e.Index], e.ID, e.Problems)
@@ -128,36 +105,37 @@ func (t *totals) add(o totals) {
 func (s *sender) sendHalves(ctx context.Context, b batch, p *problemError) error {
 	if len(b.elements) == 1 {
 		s.sums.add(totals{Received: 1, Rejected: 1})
+		s.last = &b.elements[0]
 		s.reject(b.elements[0], "", []problemItem{{Code: "event_too_large", Message: p.Detail}})
 		return nil
 	}
 	half := len(b.elements) / 2
 	for _, part := range [][]element{b.elements[:half], b.elements[half:]} {
-		if err := s.send(ctx, batch{elements: part, bytes: b.bytes, sentAt: b.sentAt, lines: b.lines}); err != nil {
+		if err := s.send(ctx, batch{elements: part, bytes: b.bytes}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// deliver sends one request until it is answered with something else than "later".
+// deliver sends one request until it is answered with something else than "later", or ctx ends: then
+// it is tried once more.
 func (s *sender) deliver(ctx context.Context, r request) ([]byte, error) {
 	deadline := time.Now().Add(s.retryFor)
 	for try := 0; ; try++ {
-		answer, err := s.client.do(ctx, r, http.StatusUnprocessableEntity)
+		ended := ctx.Err() != nil
+		answer, err := s.client.do(context.WithoutCancel(ctx), r, http.StatusUnprocessableEntity)
 		if err == nil || !again(err) {
 			return answer, err
 		}
 		delay := backoff(try, err)
-		if time.Now().Add(delay).After(deadline) {
-			return nil, fmt.Errorf("given up after %d tries: %w", try+1, err)
+		if ended || time.Now().Add(delay).After(deadline) {
+			return nil, fmt.Errorf("given up after %s: %w", plural.Count(try+1, "try"), err)
 		}
 		if try == 0 {
 			s.notice(err.Error() + "; trying again")
 		}
-		if err := s.pause(ctx, delay); err != nil {
-			return nil, fmt.Errorf("interrupted: %w", err)
-		}
+		_ = s.pause(ctx, delay)
 	}
 }
 

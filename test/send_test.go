@@ -1,0 +1,141 @@
+package test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// A line that comes through a pipe is sent while the pipe is open, and an interruption sends what was
+// read. The key for it would expire by itself.
+func TestSendFromAnOpenPipe(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	cmd, output := s.eye("send", "--app", "shop", "--data", s.data)
+	pipe, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pipe.Write([]byte(fine + "\n")); err != nil {
+		t.Fatal(err)
+	}
+	s.eventually("the line to be stored", func() bool {
+		return s.call("GET", "/v1/count", s.read, "").text("count") == "1"
+	})
+	borrowed := s.keys("shop")
+	last := borrowed[len(borrowed)-1]
+	if last["expires_at"] == nil {
+		t.Errorf("the key of eye send does not expire: %v", last)
+	}
+	if _, err := pipe.Write([]byte(fine[:10])); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	text := output.String()
+	if code := cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(text, "1 accepted") || !strings.Contains(text, "what comes after line 1 was not sent") {
+		t.Errorf("exit code %d: %s", code, text)
+	}
+	after := s.keys("shop")
+	if last := after[len(after)-1]; last["revoked_at"] == nil {
+		t.Errorf("the key of eye send is valid: %v", last)
+	}
+}
+
+// keys lists the keys of an application, oldest first.
+func (s *server) keys(app string) (list []map[string]any) {
+	s.t.Helper()
+	found, _ := s.call("GET", "/v1/apps/"+app+"/keys", s.admin, "").json()["keys"].([]any)
+	for _, each := range found {
+		k, _ := each.(map[string]any)
+		list = append(list, k)
+	}
+	return list
+}
+
+// A file that is sent twice is stored once, whatever equal events are in it and however it is cut
+// into requests. What comes through a pipe is new each time, unless asked otherwise.
+func TestSendTwice(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	const same = `{"session_id":"s","category":"c","name":"n","data":{},"timestamp":"2026-01-01T00:00:00Z"}`
+	lines := strings.Join([]string{same, strings.Replace(same, `"c"`, `"d"`, 1), same, `{"broken`, same}, "\n") + "\n"
+	for _, tc := range []struct {
+		name, text    string
+		first, second string
+	}{
+		{"lines.ndjson", lines, "4 accepted, 1 rejected, 0 duplicates", "0 accepted, 1 rejected, 4 duplicates"},
+		{"array.json", "[" + same + ",\n" + same + "]", "2 accepted, 0 rejected, 0 duplicates", "0 accepted, 0 rejected, 2 duplicates"},
+		{"envelope.json", `{"events":[` + same + "," + same + `],"sent_at":"2026-01-01T00:00:00Z"}`, "2 accepted, 0 rejected, 0 duplicates", "0 accepted, 0 rejected, 2 duplicates"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			app := strings.TrimSuffix(tc.name, filepath.Ext(tc.name))
+			s.must(s.call("POST", "/v1/apps", s.admin, `{"app":"`+app+`"}`), 201)
+			write := s.key(app, "write")
+			name := filepath.Join(t.TempDir(), tc.name)
+			if err := os.WriteFile(name, []byte(tc.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			send := func(key, stdin string, want string, args ...string) {
+				t.Helper()
+				cmd, output := s.eye(append([]string{"send", "--wait", "--data", s.data}, args...)...)
+				cmd.Stdin = strings.NewReader(stdin)
+				if key != "" {
+					cmd.Args = append(cmd.Args, "--key", key)
+				}
+				_ = cmd.Run()
+				if text := output.String(); !strings.Contains(text, want) {
+					t.Errorf("eye %q: %s", cmd.Args[1:], text)
+				}
+			}
+			send("", "", tc.first, "--app", app, name)
+			send("", "", tc.second, "--app", app, name)
+			send("", tc.text, tc.second, "--app", app, "--ids-from-content")
+			send("", tc.text, tc.first, "--app", app)
+			send("", tc.text, tc.first, "--app", app)
+			send("", "", tc.first, "--app", app, "--ids-from-content=false", name)
+			send(write, "", tc.first, name)
+			send(write, "", tc.second, name)
+		})
+	}
+	if a := s.call("GET", "/v1/rejections?app=lines", s.admin, ""); strings.Count(string(a.body), `"invalid_json"`) != 5 {
+		t.Errorf("a broken line is kept each time it is sent: %s", a.body)
+	}
+}
+
+// TestSendingGuide runs the commands of docs/guides/sending.md.
+func TestSendingGuide(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../docs/guides/sending.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(text), "$ cat lines.ndjson\n")
+	lines, session, _ := strings.Cut(after, "$ ")
+	session, _, _ = strings.Cut(session, "```")
+	s := &server{t: t, data: t.TempDir()}
+	s.launch()
+	name := filepath.Join(t.TempDir(), "lines.ndjson")
+	if err := os.WriteFile(name, []byte(lines), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ran := 0
+	for each := range strings.SplitSeq(session, "$ ") {
+		line, want, _ := strings.Cut(each, "\n")
+		args := strings.Fields(strings.Replace(line, "lines.ndjson", name, 1))
+		if _, out := runEye(t, []string{"EYE_DATA=" + s.data}, args[1:]...); out != want {
+			t.Errorf("%s prints %s, want %s", line, out, want)
+		}
+		ran++
+	}
+	if ran != 2 {
+		t.Errorf("%d commands were run", ran)
+	}
+}
