@@ -141,6 +141,60 @@ func TestErasedWhereItIsLater(t *testing.T) {
 	s.erased(0, 5)
 }
 
+// What happens in a session after its erasure is stored, and so is what is rejected of it, also when
+// the clock of its application shows an earlier hour than UTC. What came before stays away: sent
+// again, sent again with another sent_at or after the zone has changed, and as a replay.
+func TestErasedWhereItIsEarlier(t *testing.T) {
+	t.Parallel()
+	s := start(t, "--flush-rows", "3")
+	s.must(s.call("PATCH", "/v1/apps/shop", s.admin, `{"time_zone":"America/Los_Angeles"}`), 200)
+	zone, err := time.LoadLocation("America/Los_Angeles")
+	if err != nil {
+		t.Fatal(err)
+	}
+	local := func(d time.Duration) string { return time.Now().Add(d).In(zone).Format("2006-01-02 15:04:05.000000") }
+	send := func(status int, body string) reply {
+		t.Helper()
+		a := s.call("POST", "/v1/events?wait=stored", s.write, body)
+		s.must(a, status)
+		return a
+	}
+	first, at := about(mary, local(-time.Second), 1), local(-time.Second)
+	send(201, first)
+	send(201, fmt.Sprintf(`{"events":[%s],"sent_at":%q}`, about(mary, at, 2), at))
+	send(422, fmt.Sprintf(`{"id":"%s-3","session_id":%q,"category":"c","data":{},"timestamp":%q}`, mary, mary, at))
+	s.must(s.call("DELETE", "/v1/sessions/"+mary+"?app=shop", s.admin, ""), 200)
+	s.erased(0, 3)
+
+	send(201, about(mary, local(0), 4))
+	rejected := fmt.Sprintf(`{"id":"%s-5","session_id":%q,"category":"c","data":{},"timestamp":%q}`, mary, mary, local(0))
+	send(422, rejected)
+	left := func(events, rejections int) {
+		t.Helper()
+		for list, want := range map[string]int{"events": events, "rejections": rejections} {
+			a := s.call("GET", "/v1/"+list+"?session_id="+mary, s.read, "")
+			s.must(a, 200)
+			if items, _ := a.json()[list].([]any); len(items) != want {
+				t.Errorf("%d %s are left, want %d: %s", len(items), list, want, a.body)
+			}
+		}
+	}
+	left(1, 1)
+
+	send(201, first)
+	send(201, fmt.Sprintf(`{"events":[%s],"sent_at":%q}`, about(mary, at, 2), local(0)))
+	s.must(s.call("PATCH", "/v1/apps/shop", s.admin, `{"time_zone":"America/New_York"}`), 200)
+	send(201, first)
+	left(1, 1)
+
+	// A replay keeps its time of receipt, which is after the first erasure and before the second.
+	s.must(s.call("PATCH", "/v1/apps/shop", s.admin, `{"time_zone":"America/Los_Angeles"}`), 200)
+	s.must(s.call("DELETE", "/v1/sessions/"+mary+"?app=shop", s.admin, ""), 200)
+	left(0, 0)
+	send(201, strings.Replace(rejected, `"data"`, `"name":"n","data"`, 1))
+	left(0, 0)
+}
+
 // An erasure that cannot be finished is answered with 503 and tried again; it does not keep others
 // from being finished.
 func TestEraseWhileAnotherFails(t *testing.T) {

@@ -161,9 +161,9 @@ func (s *Set) Greatest() (frame uint64) {
 // Covers reports whether a record belongs to a session or an application that was erased.
 //
 // Of a session, everything belongs to it that a frame up to the tombstone's carried, whatever the
-// clocks said, and what was received, was sent or occurred not after the erasure: a retry repeats
-// its sent time, which may be ahead of the server's clock, and a replay its time of receipt, while
-// its time may have been repaired. Of an application, everything belongs to it that a frame up to
+// clocks said, and what has an own time (event.Event.Own) that is not after the erasure: a retry
+// repeats its timestamp, and a replay keeps its time of receipt, while its timestamp may have been
+// repaired. Of an application, everything belongs to it that a frame up to
 // the tombstone's carried; a record that has no frame yet comes after them all.
 //
 // A decider that asks for many records of one session should keep what it was told; see Cover.
@@ -273,16 +273,7 @@ func (c Cover) Has(r event.Record) bool {
 	if c.app > 0 && received <= c.app || carriedBy > 0 && carriedBy <= max(c.frame, c.carried) {
 		return true
 	}
-	if c.session == 0 {
-		return false
-	}
-	at := received
-	if e := r.Event; e != nil {
-		at = min(at, e.SentTime, e.OccurredAt)
-	} else {
-		at = min(at, r.Rejection.SentTime)
-	}
-	return at <= c.session
+	return c.session > 0 && r.Own() <= c.session
 }
 
 // Bounds are up to where rows are covered: those of the session by any of their times or by

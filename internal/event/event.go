@@ -46,10 +46,27 @@ type Event struct {
 
 	OccurredAt Micros
 	ReceivedAt Micros
+	OwnTime    Micros // what Own returns; 0 when that follows from the other times
 	Position   Position
 	CarriedBy  uint64 // the frame that stored it: Position.Frame, but for replays
 
 	SchemaVersion uint32 // the version that it passed; 0 when its type has no schema
+}
+
+// Own returns the time by which an erasure of its session covers the event: the least of its
+// timestamp, read in the zone of its application and not corrected, OccurredAt and ReceivedAt.
+func (e *Event) Own() Micros {
+	if e.OwnTime != 0 {
+		return e.OwnTime
+	}
+	return min(e.SentTime, e.OccurredAt, e.ReceivedAt)
+}
+
+// SetOwn keeps what Own is to return.
+func (e *Event) SetOwn(at Micros) {
+	if e.OwnTime = 0; e.Own() != at {
+		e.OwnTime = at
+	}
 }
 
 // IsReplay reports whether a later frame than that of its first arrival carried

@@ -96,6 +96,18 @@ func (r Record) ReceivedAt() Micros {
 	}
 }
 
+// Own returns the time by which an erasure of its session covers the record; see Event.Own.
+func (r Record) Own() Micros {
+	switch {
+	case r.Event != nil:
+		return r.Event.Own()
+	case r.Rejection != nil:
+		return r.Rejection.Own()
+	default:
+		return r.Erased.ReceivedAt
+	}
+}
+
 // Position returns the place of the record's first arrival.
 func (r Record) Position() Position {
 	switch {
@@ -146,15 +158,16 @@ const (
 	flagSeq        = 1 << 1 // of an event
 	flagFormer     = 1 << 2 // FormerID follows; since frame version 2
 	flagRescued    = 1 << 3 // since frame version 2
+	flagOwnTime    = 1 << 4 // OwnTime follows
 )
 
 // flagsOf returns the flags that a kind of record may have; ok is false for an unknown kind.
 func flagsOf(kind byte) (flags byte, ok bool) {
 	switch kind {
 	case kindEvent:
-		return flagPositioned | flagSeq | flagFormer | flagRescued, true
+		return flagPositioned | flagSeq | flagFormer | flagRescued | flagOwnTime, true
 	case kindRejection, kindTruncated:
-		return flagPositioned | flagFormer | flagRescued, true
+		return flagPositioned | flagFormer | flagRescued | flagOwnTime, true
 	case kindErased:
 		return flagPositioned | flagRescued, true
 	default:
@@ -206,6 +219,9 @@ func appendEvent(b []byte, e *Event, positioned bool) []byte {
 	if e.FormerID != (uuid.UUID{}) {
 		flags |= flagFormer
 	}
+	if e.OwnTime != 0 {
+		flags |= flagOwnTime
+	}
 	b = append(b, kindEvent, flags)
 	if positioned {
 		b = appendPosition(b, e.Position)
@@ -215,6 +231,9 @@ func appendEvent(b []byte, e *Event, positioned bool) []byte {
 	}
 	if flags&flagFormer != 0 {
 		b = append(b, e.FormerID[:]...)
+	}
+	if e.OwnTime != 0 {
+		b = binary.AppendVarint(b, int64(e.OwnTime))
 	}
 	b = appendText(b, e.App)
 	b = append(b, e.ID[:]...)
@@ -239,6 +258,9 @@ func appendRejection(b []byte, r *Rejection, positioned bool) []byte {
 	if r.FormerID != (uuid.UUID{}) {
 		flags |= flagFormer
 	}
+	if r.OwnTime != 0 {
+		flags |= flagOwnTime
+	}
 	kind := byte(kindRejection)
 	if r.Truncated() {
 		kind = kindTruncated
@@ -249,6 +271,9 @@ func appendRejection(b []byte, r *Rejection, positioned bool) []byte {
 	}
 	if flags&flagFormer != 0 {
 		b = append(b, r.FormerID[:]...)
+	}
+	if r.OwnTime != 0 {
+		b = binary.AppendVarint(b, int64(r.OwnTime))
 	}
 	b = appendText(b, r.App)
 	b = append(b, r.ID[:]...)
@@ -373,6 +398,9 @@ func (d *decoder) event(flags byte, at Position) *Event {
 	if flags&flagFormer != 0 {
 		e.FormerID = d.uuid()
 	}
+	if flags&flagOwnTime != 0 {
+		e.OwnTime = d.micros()
+	}
 	e.App = d.string()
 	e.ID = d.uuid()
 	e.ClientID = d.string()
@@ -392,6 +420,9 @@ func (d *decoder) rejection(flags byte, at Position) *Rejection {
 	r := &Rejection{Position: at, CarriedBy: d.frame}
 	if flags&flagFormer != 0 {
 		r.FormerID = d.uuid()
+	}
+	if flags&flagOwnTime != 0 {
+		r.OwnTime = d.micros()
 	}
 	r.App = d.string()
 	r.ID = d.uuid()

@@ -55,6 +55,7 @@ type Rejection struct {
 	SentAt    Micros
 
 	ReceivedAt    Micros
+	OwnTime       Micros // what Own returns; 0 when that follows from the other times
 	Position      Position
 	CarriedBy     uint64
 	SchemaVersion uint32 // the version that judged it; 0 when none did
@@ -84,6 +85,22 @@ type Body struct {
 // BodyOf describes a body.
 func BodyOf(raw []byte) Body { return Body{int64(len(raw)), sha256.Sum256(raw)} }
 
+// Own returns the time by which an erasure of its session covers the rejection; see Event.Own. It
+// is 0 when the timestamp could not be read: then every erasure covers it.
+func (r *Rejection) Own() Micros {
+	if r.OwnTime != 0 {
+		return r.OwnTime
+	}
+	return min(r.SentTime, r.ReceivedAt)
+}
+
+// SetOwn keeps what Own is to return.
+func (r *Rejection) SetOwn(at Micros) {
+	if r.OwnTime = 0; r.Own() != at {
+		r.OwnTime = at
+	}
+}
+
 // Truncated reports whether only the beginning of the body is kept.
 func (r *Rejection) Truncated() bool { return r.Whole.Bytes > 0 }
 
@@ -109,7 +126,7 @@ func ProblemsSize(problems []Problem) (n int) {
 // as sent and without sent_at, so that a retry leads to the same rejection.
 func Conflict(e *Event) *Rejection {
 	raw := e.appendBody(nil)
-	return &Rejection{
+	r := &Rejection{
 		ID:            RejectionID(e.App, e.ID, raw),
 		EventID:       e.ID,
 		ClientID:      e.ClientID,
@@ -126,6 +143,8 @@ func Conflict(e *Event) *Rejection {
 		Problems:      []Problem{{Code: IDConflict, Pointer: "/id", Message: "this id is already stored with another body; the first write wins"}},
 		Raw:           raw,
 	}
+	r.SetOwn(e.Own())
+	return r
 }
 
 // Data returns the data member of the raw body when the body is one strict JSON

@@ -38,12 +38,14 @@ func (c *Collector) judge(r *request, raw []byte, index int) event.Record {
 		return r.reject(e, raw, index, version)
 	}
 	n := r.name(&e, index)
-	return event.Record{Event: &event.Event{
+	accepted := &event.Event{
 		App: r.App, ID: n.id, ClientID: n.clientID, FormerID: n.former,
 		SessionID: e.sessionID, Category: e.category, Name: e.name, Data: e.data,
 		Timestamp: e.timestamp, SentTime: e.sentTime, SentAt: e.sentAt, Seq: e.seq, Sender: e.sender,
 		OccurredAt: occurredAt, ReceivedAt: r.ReceivedAt, SchemaVersion: version,
-	}}
+	}
+	accepted.SetOwn(min(e.occurredAt, occurredAt, r.ReceivedAt))
+	return event.Record{Event: accepted}
 }
 
 // correct returns when the event occurred by the server's clock: the sender's
@@ -122,11 +124,15 @@ func (r *request) reject(e element, raw []byte, index int, version uint32) event
 		shorten(&e.problems[i])
 	}
 	n := r.name(&e, index)
-	return event.Record{Rejection: &event.Rejection{
+	rejection := &event.Rejection{
 		ID: event.RejectionID(r.App, n.id, raw), EventID: n.id, ClientID: n.clientID, FormerID: n.former, App: r.App,
 		SessionID: e.sessionID, Category: e.category, Name: e.name, SentTime: e.sentTime, SentAt: e.sentAt,
 		ReceivedAt: r.ReceivedAt, SchemaVersion: version, Problems: e.problems, Raw: raw,
-	}}
+	}
+	if e.timed {
+		rejection.SetOwn(min(e.occurredAt, r.ReceivedAt))
+	}
+	return event.Record{Rejection: rejection}
 }
 
 // repeated finds what one request sends twice under one id.

@@ -43,6 +43,7 @@ func (c *Collector) Rejudge(rej *event.Rejection, raw []byte, how Rejudging) eve
 	record := c.judge(r, body, 0)
 	if e := record.Event; e != nil {
 		e.ID, e.ClientID, e.Position = rej.EventID, rej.ClientID, rej.Position
+		e.SetOwn(min(e.Own(), rej.Own()))
 		if c.opts.Upgraded {
 			e.FormerID = event.FormerID(rej.App, rej.EventID, rej.ClientID)
 		}
@@ -51,5 +52,6 @@ func (c *Collector) Rejudge(rej *event.Rejection, raw []byte, how Rejudging) eve
 	again := record.Rejection
 	again.ID, again.EventID, again.ClientID = event.RejectionID(rej.App, rej.EventID, raw), rej.EventID, rej.ClientID
 	again.Position, again.Raw = rej.Position, raw
+	again.SetOwn(min(again.Own(), rej.Own()))
 	return record
 }

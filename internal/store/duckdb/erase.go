@@ -333,7 +333,7 @@ func (s *Store) gravesIn(ctx context.Context, set *erasure.Set, x *segment) ([]g
 	var graves []grave
 	for g := range dug {
 		for table, n := range map[string]*int64{eventTable: &g.events, rejectionTable: &g.rejections, traceTable: &g.traces} {
-			if *n, err = s.one(ctx, statement{kind: "erase", text: "SELECT count(*) FROM " + x.table(table) + " WHERE " + g.condition(table)}); err != nil {
+			if *n, err = s.one(ctx, statement{kind: "erase", text: "SELECT count(*) FROM " + rowsOf([]*segment{x})(table) + " WHERE " + g.condition(table)}); err != nil {
 				return nil, err
 			}
 		}
@@ -354,16 +354,8 @@ func (g grave) condition(table string) string {
 		}
 		return text + "))"
 	}
-	// A clock, or a time zone, may be ahead: what came before the erasure goes.
-	times := []string{"received_at"}
-	switch table {
-	case eventTable:
-		times = append(times, "sent_time", "occurred_at")
-	case rejectionTable:
-		times = append(times, "sent_time") // absent is 0
-	}
-	return fmt.Sprintf("(app = %s AND session_id = %s AND (carried_by <= %d OR least(%s) <= %d))",
-		quoted(g.app), quoted(g.session), b.SessionFrame, strings.Join(times, ", "), int64(b.Session))
+	return fmt.Sprintf("(app = %s AND session_id = %s AND (carried_by <= %d OR %s <= %d))",
+		quoted(g.app), quoted(g.session), b.SessionFrame, ownTime(table), int64(b.Session))
 }
 
 // blankColumns are those of a trace between the event's id and the fate, with

@@ -44,8 +44,9 @@ type Timeline struct {
 }
 
 // segmentFormat is the form of the segments that this program writes. Every later form takes a
-// new number. In format 1 the bodies of rejections are all whole and not compressed.
-const segmentFormat = 2
+// new number. Before format 3 there is no column own_time, and in format 1 the bodies of rejections
+// are all whole and not compressed.
+const segmentFormat = 3
 
 // SegmentInfo is what the manifest says of a segment.
 type SegmentInfo struct {

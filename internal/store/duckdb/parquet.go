@@ -57,7 +57,7 @@ func (e *export) inPieces() string {
 		rows := max(1, x.info.Rows.Events*size/max(x.info.Data.Bytes, 1))
 		for first := int64(0); first < x.info.Rows.Events; first += rows {
 			conditions := append(x.conditions(), fmt.Sprintf("rowid >= %d AND rowid < %d", first, first+rows))
-			selects = append(selects, "SELECT "+eventColumns+" FROM "+x.table(eventTable)+whereAll(conditions))
+			selects = append(selects, "SELECT "+x.columnsOf(eventTable)+" FROM "+x.table(eventTable)+whereAll(conditions))
 		}
 	}
 	return "(" + strings.Join(selects, " UNION ALL ") + ")"

@@ -252,7 +252,7 @@ func (r *readmission) all(ctx context.Context) error {
 		return decide()
 	}
 	order := " ORDER BY carried_by, frame, frame_index"
-	err := r.rows(ctx, "SELECT "+eventColumns+" FROM "+r.name+"."+eventTable+order, func(scan scanner) error {
+	err := r.rows(ctx, "SELECT "+r.from.columnsOf(eventTable)+" FROM "+r.name+"."+eventTable+order, func(scan scanner) error {
 		e, err := scanEvent(scan)
 		if err != nil {
 			return err

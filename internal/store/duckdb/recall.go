@@ -95,7 +95,7 @@ func (x *decider) recallEvents(ctx context.Context, segment *segment, w *wanted)
 		return nil
 	}
 	b = newBuilder()
-	text = "SELECT " + eventColumns + " FROM " + segment.table(eventTable) + " WHERE " + sliceIn(w.slices) + " AND " + b.idIn(others)
+	text = "SELECT " + segment.columnsOf(eventTable) + " FROM " + segment.table(eventTable) + " WHERE " + sliceIn(w.slices) + " AND " + b.idIn(others)
 	return x.recall(ctx, b.build("dedupe", text))
 }
 

@@ -75,14 +75,14 @@ func scanEvent(scan scanner) (event.Event, error) {
 	var e event.Event
 	var data sql.RawBytes
 	err := scan(&e.App, &e.ID, &e.ClientID, &e.SessionID, &e.Category, &e.Name, &data, &e.Timestamp, &e.SentTime, &e.SentAt,
-		&e.Seq, &e.Sender, &e.OccurredAt, &e.ReceivedAt, &e.Position.Frame, &e.Position.Index, &e.CarriedBy, &e.SchemaVersion)
+		&e.Seq, &e.Sender, &e.OccurredAt, &e.ReceivedAt, &e.OwnTime, &e.Position.Frame, &e.Position.Index, &e.CarriedBy, &e.SchemaVersion)
 	e.Data = append(e.Data, data...)
 	return e, err
 }
 
 // listedRejection are the columns of a rejection that are answered; data, codes and
 // pointers are there for conditions.
-const listedRejection = `app, id, event_id, client_id, session_id, category, name, sent_time, sent_at, received_at,
+const listedRejection = `app, id, event_id, client_id, session_id, category, name, sent_time, sent_at, received_at, own_time,
 	frame, frame_index, carried_by, schema_version, ` + rejectionPayloadColumns
 
 const rejectionPayloadColumns = "problems, raw, packed, whole_size, whole_sha256"
@@ -91,7 +91,7 @@ func (s *Store) scanRejection(scan scanner) (event.Rejection, error) {
 	var r event.Rejection
 	var b body
 	var problems sql.RawBytes
-	err := scan(&r.App, &r.ID, &r.EventID, &r.ClientID, &r.SessionID, &r.Category, &r.Name, &r.SentTime, &r.SentAt, &r.ReceivedAt,
+	err := scan(&r.App, &r.ID, &r.EventID, &r.ClientID, &r.SessionID, &r.Category, &r.Name, &r.SentTime, &r.SentAt, &r.ReceivedAt, &r.OwnTime,
 		&r.Position.Frame, &r.Position.Index, &r.CarriedBy, &r.SchemaVersion, &problems, &b.stored, &b.packed, &b.whole, &b.sha256)
 	if err == nil {
 		r.Problems, err = parseProblems(problems)

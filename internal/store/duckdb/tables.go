@@ -20,10 +20,10 @@ const (
 func dataTables() []string { return []string{eventTable, rejectionTable, traceTable} }
 
 const eventColumns = `app, id, client_id, session_id, category, name, data, "timestamp", sent_time, sent_at, seq, sender,
-	occurred_at, received_at, frame, frame_index, carried_by, schema_version`
+	occurred_at, received_at, own_time, frame, frame_index, carried_by, schema_version`
 
 const rejectionColumns = `app, id, event_id, client_id, session_id, category, name, data, sent_time, sent_at, received_at,
-	frame, frame_index, carried_by, schema_version, codes, pointers, problems, ` + bodyColumns
+	own_time, frame, frame_index, carried_by, schema_version, codes, pointers, problems, ` + bodyColumns
 
 // bodyColumns are those of a rejection's body: what is kept of it, whether that is
 // compressed (zstd) and its size before; size and digest of the whole body when only
@@ -52,11 +52,28 @@ func columnsOf(table string) string {
 }
 
 // columnsOf renders the columns of a segment's table as columnsOf names them.
-func (x *segment) columnsOf(table string) string {
-	if table == rejectionTable && x.info.Format == 1 {
-		return strings.Replace(rejectionColumns, bodyColumns, bodyColumnsOf1, 1)
+func (x *segment) columnsOf(table string) string { return x.info.columnsOf(table) }
+
+func (info *SegmentInfo) columnsOf(table string) string {
+	columns := columnsOf(table)
+	if table == rejectionTable && info.Format == 1 {
+		columns = strings.Replace(columns, bodyColumns, bodyColumnsOf1, 1)
 	}
-	return columnsOf(table)
+	if info.Format < 3 {
+		columns = strings.Replace(columns, "own_time", "0::BIGINT AS own_time", 1)
+	}
+	return columns
+}
+
+// ownTime renders what Own returns for a row of a table.
+func ownTime(table string) string {
+	switch table {
+	case eventTable:
+		return "CASE own_time WHEN 0 THEN least(sent_time, occurred_at, received_at) ELSE own_time END"
+	case rejectionTable:
+		return "CASE own_time WHEN 0 THEN least(sent_time, received_at) ELSE own_time END"
+	}
+	return "received_at"
 }
 
 // orderOf returns the order in which a segment's table is sorted (S3, S8).
@@ -81,11 +98,11 @@ func hotTables(generation uint64) []string {
 		"CREATE OR REPLACE TABLE " + hotName(eventTable, generation) + ` (app VARCHAR NOT NULL, id UUID NOT NULL, client_id VARCHAR NOT NULL,
 			session_id VARCHAR NOT NULL, category VARCHAR NOT NULL, name VARCHAR NOT NULL, data VARCHAR NOT NULL,
 			"timestamp" VARCHAR NOT NULL, sent_time BIGINT NOT NULL, sent_at BIGINT NOT NULL, seq BIGINT NOT NULL,
-			sender VARCHAR NOT NULL, occurred_at BIGINT NOT NULL, received_at BIGINT NOT NULL,
+			sender VARCHAR NOT NULL, occurred_at BIGINT NOT NULL, received_at BIGINT NOT NULL, own_time BIGINT NOT NULL,
 			frame UBIGINT NOT NULL, frame_index UINTEGER NOT NULL, carried_by UBIGINT NOT NULL, schema_version UINTEGER NOT NULL)`,
 		"CREATE OR REPLACE TABLE " + hotName(rejectionTable, generation) + ` (app VARCHAR NOT NULL, id UUID NOT NULL, event_id UUID NOT NULL, client_id VARCHAR NOT NULL,
 			session_id VARCHAR NOT NULL, category VARCHAR NOT NULL, name VARCHAR NOT NULL, data VARCHAR,
-			sent_time BIGINT NOT NULL, sent_at BIGINT NOT NULL, received_at BIGINT NOT NULL,
+			sent_time BIGINT NOT NULL, sent_at BIGINT NOT NULL, received_at BIGINT NOT NULL, own_time BIGINT NOT NULL,
 			frame UBIGINT NOT NULL, frame_index UINTEGER NOT NULL, carried_by UBIGINT NOT NULL, schema_version UINTEGER NOT NULL,
 			codes VARCHAR[] NOT NULL, pointers VARCHAR[] NOT NULL, problems VARCHAR NOT NULL,
 			raw BLOB NOT NULL, packed BOOLEAN NOT NULL, raw_size BIGINT NOT NULL, whole_size BIGINT NOT NULL, whole_sha256 BLOB NOT NULL)`,

@@ -215,7 +215,7 @@ func appendRows[T any](conn driver.Conn, table string, items []T, write func(*du
 
 func eventRow(a *duckdb.Appender, e *event.Event) error {
 	return a.AppendRow(e.App, duckdb.UUID(e.ID), e.ClientID, e.SessionID, e.Category, e.Name, []byte(e.Data),
-		e.Timestamp, int64(e.SentTime), int64(e.SentAt), e.Seq, e.Sender, int64(e.OccurredAt), int64(e.ReceivedAt),
+		e.Timestamp, int64(e.SentTime), int64(e.SentAt), e.Seq, e.Sender, int64(e.OccurredAt), int64(e.ReceivedAt), int64(e.OwnTime),
 		e.Position.Frame, e.Position.Index, e.CarriedBy, e.SchemaVersion)
 }
 
@@ -239,7 +239,7 @@ func (s *Store) rejectionRow(a *duckdb.Appender, r *event.Rejection) (stored int
 		digest = r.Whole.SHA256[:]
 	}
 	return len(raw), a.AppendRow(r.App, duckdb.UUID(r.ID), duckdb.UUID(r.EventID), r.ClientID, r.SessionID, r.Category, r.Name, data,
-		int64(r.SentTime), int64(r.SentAt), int64(r.ReceivedAt), r.Position.Frame, r.Position.Index, r.CarriedBy, r.SchemaVersion,
+		int64(r.SentTime), int64(r.SentAt), int64(r.ReceivedAt), int64(r.OwnTime), r.Position.Frame, r.Position.Index, r.CarriedBy, r.SchemaVersion,
 		codes, pointers, problems, raw, packed, int64(len(r.Raw)), r.Whole.Bytes, digest)
 }
 
