@@ -59,6 +59,7 @@ type decider struct {
 	stored   map[idKey]*event.Event // whose bodies have to be compared
 	repeated map[idKey]string       // digests of events of segments, as far as some record has the same
 	refused  map[uuid.UUID]struct{} // rejections of segments, and of this batch
+	gone     map[idKey]erasedID     // what was erased: ids of segments, and of this batch
 	d        decision
 	cutoffs  map[string]event.Micros      // before which events have expired, as far as asked
 	covers   map[appSession]erasure.Cover // what was erased of the sessions of the batch
@@ -66,7 +67,7 @@ type decider struct {
 
 // decide finds the fate of each record by R2 and R3, without writing.
 func (p *snapshot) decide(ctx context.Context, records []event.Record) (*decision, error) {
-	x := &decider{snapshot: p, moment: p.store.moment(), stored: make(map[idKey]*event.Event, len(records)), refused: map[uuid.UUID]struct{}{}, repeated: map[idKey]string{},
+	x := &decider{snapshot: p, moment: p.store.moment(), stored: make(map[idKey]*event.Event, len(records)), refused: map[uuid.UUID]struct{}{}, repeated: map[idKey]string{}, gone: map[idKey]erasedID{},
 		cutoffs: map[string]event.Micros{}, covers: map[appSession]erasure.Cover{},
 	}
 	x.d.outcomes = make([]event.Outcome, len(records))
@@ -80,8 +81,7 @@ func (p *snapshot) decide(ctx context.Context, records []event.Record) (*decisio
 	for i, record := range records {
 		e := record.Event
 		if x.wasErased(record) {
-			x.d.outcomes[i] = event.Outcome{Fate: event.Erased}
-			x.d.traces = append(x.d.traces, traceOf(record, event.Erased, nil).blank())
+			x.erase(i, record)
 			continue
 		}
 		if e == nil {
@@ -93,8 +93,14 @@ func (p *snapshot) decide(ctx context.Context, records []event.Record) (*decisio
 		former, _ := record.Former()
 		switch {
 		case x.isStored(e), former.Event != nil && x.isStored(former.Event):
+			t := traceOf(record, event.Duplicate, nil)
+			if !x.cover(appSession{e.App, e.SessionID}).Empty() { // what it repeats may be about to go
+				t = t.blank()
+			}
 			x.d.outcomes[i] = event.Outcome{Fate: event.Duplicate}
-			x.d.traces = append(x.d.traces, traceOf(record, event.Duplicate, nil))
+			x.d.traces = append(x.d.traces, t)
+		case !again && x.idWasErased(record), former.Event != nil && x.idWasErased(former):
+			x.erase(i, record)
 		case !again && x.expired(e):
 			x.d.outcomes[i] = event.Outcome{Fate: event.Expired}
 			x.d.traces = append(x.d.traces, traceOf(record, event.Expired, nil).blank())
@@ -145,12 +151,49 @@ func (x *decider) isRefused(id uuid.UUID) bool {
 	})
 }
 
+// erase decides that nothing is kept of record i.
+func (x *decider) erase(i int, record event.Record) {
+	t := traceOf(record, event.Erased, nil).blank()
+	x.gone[idKey{x.store.number(t.app), t.eventID}] = t.erasedID()
+	x.d.outcomes[i] = event.Outcome{Fate: event.Erased}
+	x.d.traces = append(x.d.traces, t)
+}
+
+// idWasErased reports whether an event with the id of a record went by the erasure of a session, and
+// was received within the dedupe window. What went with a whole application does not count: the ids
+// of its successor are its own.
+func (x *decider) idWasErased(record event.Record) bool {
+	if x.erased.Len() == 0 {
+		return false
+	}
+	key := idKey{x.store.number(record.App()), record.EventID()}
+	e := x.gone[key]
+	for _, g := range x.view.hot {
+		e = e.later(g.erased[key])
+	}
+	if e.carriedBy == 0 || int64(e.receivedAt) < x.window(record.ReceivedAt()) {
+		return false
+	}
+	app := x.cover(appSession{app: record.App()}).Bounds()
+	return e.carriedBy > app.AppFrame && e.receivedAt > app.App
+}
+
+// window returns the time at which the dedupe window of an arrival begins, in microseconds. A system
+// clock that has jumped ahead must not make the window pass over what came before the jump.
+func (x *decider) window(received event.Micros) int64 {
+	return min(int64(received), x.moment.now.UnixMicro()) - x.store.opts.DedupeWindow.Microseconds()
+}
+
 // refuse decides about a rejection that record i is or becomes.
 func (x *decider) refuse(i int, record event.Record, r *event.Rejection) {
 	former, _ := record.Former()
 	if x.isRefused(r.ID) || former.Rejection != nil && x.isRefused(former.Rejection.ID) {
 		x.d.outcomes[i] = event.Outcome{Fate: event.Duplicate, Problems: r.Problems}
 		x.d.traces = append(x.d.traces, traceOf(record, event.Duplicate, r.Problems))
+		return
+	}
+	if record.Event == nil && (x.idWasErased(record) || former.Rejection != nil && x.idWasErased(former)) {
+		x.erase(i, record)
 		return
 	}
 	x.refused[r.ID] = struct{}{}

@@ -384,21 +384,25 @@ func withoutGraves(rows source, graves []grave) source {
 	}
 }
 
-// wasErased reports whether a record belongs to an erased session or application. It remembers
-// what the tombstones say of each session of the batch.
+// wasErased reports whether a record belongs to an erased session or application.
 func (x *decider) wasErased(r event.Record) bool {
 	if r.Erased != nil || x.erased.Len() == 0 {
 		return r.Erased != nil
 	}
 	var key appSession
 	key.app, key.session = erasure.Subject(r)
+	return x.cover(key).Has(r)
+}
+
+// cover returns what the tombstones say of a session, and remembers it for the batch.
+func (x *decider) cover(key appSession) erasure.Cover {
 	cover, known := x.covers[key]
 	if !known {
 		cover = x.erased.Cover(key.app, key.session)
 		x.covers[key] = cover
 	}
-	return cover.Has(r)
+	return cover
 }
 
-// appSession is a session of one application.
+// appSession is a session of one application, or the application when it is empty.
 type appSession struct{ app, session string }

@@ -75,6 +75,79 @@ func TestEraseWhatClaimsToBeLater(t *testing.T) {
 	}
 }
 
+// An id that went by the erasure of a session stays erased within the dedupe window, whatever the
+// clock of its sender says: as an event, as a rejection, in hot tables and in segments. After the
+// window, and for the successor of an erased application, it is free.
+func TestErasedIDs(t *testing.T) {
+	const day = 24 * time.Hour
+	start := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	var now atomic.Int64
+	at := func(d time.Duration) event.Micros { return event.Micros(start.Add(d).UnixMicro()) }
+	visit := func(n int, received time.Duration) event.Record {
+		r := dated(n, start.Add(received+4*time.Minute), start.Add(received)) // a clock that is ahead
+		r.Event.SessionID = "s"
+		return r
+	}
+	for name, flushed := range map[string]bool{"hot": false, "flushed": true} {
+		t.Run(name, func(t *testing.T) {
+			now.Store(start.UnixNano())
+			s := closed(t, open(t, duckdb.Options{
+				Dir: t.TempDir(), DedupeWindow: day,
+				Clock: func() (time.Time, bool) { return time.Unix(0, now.Load()), false },
+			}))
+			last := uint64(0)
+			want := func(fate event.Fate, r event.Record) {
+				t.Helper()
+				last++
+				if flushed && last > 1 {
+					if err := s.Flush(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if o := write(t, s, frame(last, r)); o[0].Fate != fate {
+					t.Errorf("frame %d: the fate is %v, want %v", last, o[0].Fate, fate)
+				}
+			}
+			erase := func(bury func() ([]string, error)) {
+				t.Helper()
+				if _, err := bury(); err != nil {
+					t.Fatal(err)
+				}
+				if err := s.Flush(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := eraseOpen(t, s); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want(event.Stored, visit(1, 0))
+			want(event.Stored, visit(2, 0))
+			erase(func() ([]string, error) { return s.Bury([]string{"shop"}, "s", at(time.Second), last) })
+			covered := visit(3, 2*time.Second)
+			covered.Event.SetOwn(at(0))
+			want(event.Erased, covered)
+			for _, n := range []int{1, 2, 3} {
+				want(event.Erased, visit(n, time.Minute))
+				want(event.Erased, visit(n, 2*time.Minute)) // again
+			}
+			refused := event.Record{Rejection: event.Conflict(visit(1, time.Minute).Event)}
+			want(event.Erased, refused)
+			want(event.Stored, visit(4, time.Minute))
+
+			now.Store(start.Add(day + time.Hour).UnixNano())
+			want(event.Stored, visit(2, day+time.Hour))
+			erase(func() ([]string, error) { return s.BuryApp("shop", at(day+2*time.Hour), last) })
+			want(event.Stored, visit(2, day+3*time.Hour))
+			want(event.Stored, visit(1, day+3*time.Hour))
+			for app, b := range books(t, s) {
+				if b.Received != b.Stored+b.Rejected+b.Duplicate+b.Erased+b.Expired {
+					t.Errorf("%s does not balance: %+v", app, b)
+				}
+			}
+		})
+	}
+}
+
 // An error with one segment leaves the tombstones open that concern it. Others are finished, and
 // those are when the error has gone.
 func TestErasureOfOthersIsFinished(t *testing.T) {

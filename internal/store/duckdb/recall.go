@@ -18,6 +18,7 @@ type wanted struct {
 	slices []int
 	events []*event.Event // that may be stored there
 	others []uuid.UUID    // ids of rejections that may be kept there
+	gone   []uuid.UUID    // ids of events that may have been erased there
 }
 
 // recallFlushed reads what the segments hold of the records' ids (S6): from those
@@ -45,6 +46,11 @@ func (x *decider) recallFlushed(ctx context.Context, records []event.Record) err
 				return err
 			}
 		}
+		if len(w.gone) > 0 {
+			if err := x.recallErased(ctx, segment, w.gone); err != nil {
+				return err
+			}
+		}
 		if len(w.others) > 0 {
 			b := newBuilder()
 			text := "SELECT id FROM " + segment.table(rejectionTable) + " WHERE " + b.idIn(w.others)
@@ -58,6 +64,20 @@ func (x *decider) recallFlushed(ctx context.Context, records []event.Record) err
 		}
 	}
 	return nil
+}
+
+// recallErased finds which ids of events were erased from a segment, or when they came.
+func (x *decider) recallErased(ctx context.Context, segment *segment, ids []uuid.UUID) error {
+	b := newBuilder()
+	text := "SELECT app, event_id, carried_by, received_at FROM " + segment.table(traceTable) + " WHERE fate = " + strconv.Itoa(int(event.Erased)) + " AND " + b.among("event_id", ids)
+	_, err := queryAll(ctx, x.store, x.own(b.build("dedupe", text)), func(scan scanner) (none struct{}, err error) {
+		var t trace
+		err = scan(&t.app, &t.eventID, &t.carriedBy, &t.receivedAt)
+		key := idKey{x.store.number(t.app), t.eventID}
+		x.gone[key] = x.gone[key].later(t.erasedID())
+		return none, err
+	})
+	return err
 }
 
 // recallEvents finds which events a segment has. Most are repeated byte for byte,
@@ -135,9 +155,7 @@ func (x *decider) lookFor(record event.Record, found map[*segment]*wanted) {
 	} else {
 		id, sent, received = record.Rejection.EventID, record.Rejection.SentTime, record.Rejection.ReceivedAt
 	}
-	// A system clock that has jumped ahead must not make the window pass over what
-	// came before the jump.
-	window := min(int64(received), x.moment.now.UnixMicro()) - x.store.opts.DedupeWindow.Microseconds()
+	window := x.window(received)
 	key := eventKey(app, id)
 	for _, segment := range x.view.segments {
 		inWindow := record.IsReplay() || !segment.info.Received.empty() && *segment.info.Received.Max >= window
@@ -152,6 +170,9 @@ func (x *decider) lookFor(record event.Record, found map[*segment]*wanted) {
 		if w == nil {
 			w = &wanted{}
 			found[segment] = w
+		}
+		if others && x.erased.Len() > 0 && segment.info.Rows.Traces > 0 {
+			w.gone = append(w.gone, id)
 		}
 		switch e := record.Event; {
 		case e == nil && others:

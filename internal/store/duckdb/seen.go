@@ -22,6 +22,22 @@ type arrival struct {
 	body      uint64 // bodyHash
 }
 
+// erasedID is what is known of an arrival that was erased.
+type erasedID struct {
+	carriedBy  uint64
+	receivedAt event.Micros
+}
+
+func (t trace) erasedID() erasedID { return erasedID{t.carriedBy, t.receivedAt} }
+
+// later returns that of two arrivals with one id which came later.
+func (e erasedID) later(f erasedID) erasedID {
+	if f.carriedBy > e.carriedBy {
+		return f
+	}
+	return e
+}
+
 // bodyHash is equal for events whose bodies are the same byte for byte, which
 // is how a sender repeats them. Bodies that differ are equal once in 2^64; nobody
 // can bring that about without knowing the seed, which is made at each start.

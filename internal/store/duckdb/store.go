@@ -333,5 +333,5 @@ func makeGeneration(ctx context.Context, in *instance, number uint64) (*generati
 			return nil, storeError(ctx, "make hot tables", err)
 		}
 	}
-	return &generation{number: number, in: in, seen: map[idKey]arrival{}, refused: map[uuid.UUID]struct{}{}}, nil
+	return &generation{number: number, in: in, seen: map[idKey]arrival{}, refused: map[uuid.UUID]struct{}{}, erased: map[idKey]erasedID{}}, nil
 }

@@ -22,6 +22,7 @@ type generation struct {
 	// The maps and counts are guarded by Store.writing.
 	seen    map[idKey]arrival      // events by id
 	refused map[uuid.UUID]struct{} // rejections by their id, which the application is part of
+	erased  map[idKey]erasedID     // arrivals that were erased when they came
 	rows    int64
 	bytes   int64 // of payloads, about
 

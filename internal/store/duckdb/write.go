@@ -124,6 +124,9 @@ func (s *Store) remember(g *generation, d *decision) {
 	}
 	g.bytes += d.stored
 	for _, t := range d.traces {
+		if t.fate == event.Erased {
+			g.erased[idKey{s.number(t.app), t.eventID}] = t.erasedID()
+		}
 		if t.carriedBy != t.position.Frame {
 			g.replays.Add(1)
 		}
