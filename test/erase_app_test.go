@@ -69,7 +69,7 @@ func TestEraseApp(t *testing.T) {
 	if code, out := runEye(t, nil, "backup", backup, "--data", s.data); code != 0 {
 		t.Fatal(out)
 	}
-	code, out := runEye(t, nil, "apps", "delete", "shop", "--erase", "--data", s.data)
+	code, out := runEye(t, nil, "apps", "delete", "shop", "--erase", "--yes", "--data", s.data)
 	if code != 0 || !strings.Contains(out, "erased 8 events and 2 rejections") {
 		t.Fatalf("eye apps delete printed %s", out)
 	}

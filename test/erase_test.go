@@ -258,7 +258,7 @@ func TestEraseFindsRejectionsThatCouldNotBeRead(t *testing.T) {
 	if got := residue(t, s.data, []string{mary}); len(got) > 0 {
 		t.Errorf("it is still in %v", got)
 	}
-	code, out := runEye(t, nil, "erase", "--session", "nobody", "--data", s.data)
+	code, out := runEye(t, nil, "erase", "--session", "nobody", "--yes", "--data", s.data)
 	if code != 0 || !strings.Contains(out, "eye: 1 rejection without a session could not be searched: ") {
 		t.Errorf("eye erase printed %s", out)
 	}

@@ -139,7 +139,7 @@ func TestTextsInPaths(t *testing.T) {
 		if err := cmd.Run(); err != nil || !strings.Contains(out.String(), "2021-01-01") {
 			t.Errorf("session %.20q: %v, %s", session, err, out)
 		}
-		cmd, out = s.eye("erase", "--data", s.data, "--session="+session)
+		cmd, out = s.eye("erase", "--yes", "--data", s.data, "--session="+session)
 		if err := cmd.Run(); err != nil || !strings.Contains(out.String(), "shop  1 ") {
 			t.Errorf("erase %.20q: %v, %s", session, err, out)
 		}

@@ -102,7 +102,7 @@ func TestKeysArePrinted(t *testing.T) {
 	t.Run("terminal", func(t *testing.T) {
 		s := &server{t: t, data: t.TempDir()}
 		cmd := exec.CommandContext(t.Context(), binary(t, ""), "serve", "--data", s.data, "--listen", "127.0.0.1:0")
-		shown := onTerminal(t, cmd)
+		screen := onTerminal(t, cmd)
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -120,7 +120,7 @@ func TestKeysArePrinted(t *testing.T) {
 		if err := cmd.Wait(); err != nil {
 			t.Error(err)
 		}
-		s.printsKeys(shown())
+		s.printsKeys(screen.shown())
 	})
 }
 

@@ -384,7 +384,7 @@ func TestErasureTellsOfStrays(t *testing.T) {
 		t.Errorf("the report says %s", a.body)
 	}
 	put()
-	if out := s.beside(0, "erase", "--session", "other", "--quarantine"); strings.Contains(out, "not searched") {
+	if out := s.beside(0, "erase", "--session", "other", "--quarantine", "--yes"); strings.Contains(out, "not searched") {
 		t.Errorf("it says %s", out)
 	}
 	for _, dir := range []string{"segments", "quarantine"} {

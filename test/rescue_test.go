@@ -86,7 +86,7 @@ func TestRescueAfterAnErasure(t *testing.T) {
 	if got := s.reasons(); !strings.Contains(got, "are lost: files of") || !strings.Contains(got, "eye store rescue FILE") {
 		t.Errorf("with a file in quarantine /readyz tells %s", got)
 	}
-	s.beside(0, "erase", "--session", "s", "--quarantine")
+	s.beside(0, "erase", "--session", "s", "--quarantine", "--yes")
 	if got := s.reasons(); !strings.Contains(got, "are lost: files of") || strings.Contains(got, "rescue") {
 		t.Errorf("without a file in quarantine /readyz tells %s", got)
 	}

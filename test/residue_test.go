@@ -316,7 +316,7 @@ func TestErasureTellsOfQuarantine(t *testing.T) {
 		t.Error("the metrics do not tell of the quarantine")
 	}
 	s.must(s.call("DELETE", "/v1/sessions/s1?quarantine=yes", s.admin, ""), 400)
-	if out := s.beside(0, "erase", "--session", "s2", "--quarantine"); strings.Contains(out, "not searched") || !strings.Contains(out, "deleted from store/quarantine: 2 files, ") {
+	if out := s.beside(0, "erase", "--session", "s2", "--quarantine", "--yes"); strings.Contains(out, "not searched") || !strings.Contains(out, "deleted from store/quarantine: 2 files, ") {
 		t.Errorf("it says %s", out)
 	}
 	if left, err := filepath.Glob(filepath.Join(s.data, "store", "quarantine", "*")); err != nil || len(left) > 0 {

@@ -48,7 +48,7 @@ func besideCommands(t *testing.T) [][]string {
 		{"types", "list"}, {"types", "get", "c", "n"}, {"types", "export", t.TempDir()},
 		{"events"}, {"sessions"}, {"session", "s"}, {"count"}, {"receipt", "x"}, {"books"},
 		{"rejections"}, {"rejections", "summary"}, {"rejections", "replay", "--yes"},
-		{"send", "--retry-for", "0s", file}, {"export"}, {"erase", "--session", "s"}, {"audit"}, {"unreadable"},
+		{"send", "--retry-for", "0s", file}, {"export"}, {"erase", "--session", "s", "--yes"}, {"audit"}, {"unreadable"},
 		{"backup", filepath.Join(t.TempDir(), "b")}, {"bench", "--duration", "1s"}, {"health"},
 	}
 }

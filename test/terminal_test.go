@@ -15,9 +15,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// onTerminal makes a command's standard output and error a terminal of its own,
-// and returns what it is shown. shown waits for the command to have ended.
-func onTerminal(t *testing.T, cmd *exec.Cmd) (shown func() string) {
+// screen is a terminal of a command's own.
+type screen struct {
+	keyboard *os.File // what is written here is typed
+	terminal *os.File
+	text     safeBuffer
+	read     chan struct{} // closed when nobody has the terminal open
+}
+
+// onTerminal makes a command's standard streams a terminal that controls it.
+func onTerminal(t *testing.T, cmd *exec.Cmd) *screen {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
@@ -40,18 +47,21 @@ func onTerminal(t *testing.T, cmd *exec.Cmd) (shown func() string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = terminal.Close() })
-	cmd.Stdout, cmd.Stderr = terminal, terminal
-	var out safeBuffer
-	read := make(chan struct{})
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = terminal, terminal, terminal
+	cmd.SysProcAttr = &unix.SysProcAttr{Setsid: true, Setctty: true}
+	s := &screen{keyboard: master, terminal: terminal, read: make(chan struct{})}
 	go func() {
-		defer close(read)
-		_, _ = io.Copy(&out, master) // ends with EIO when nobody has the terminal open
+		defer close(s.read)
+		_, _ = io.Copy(&s.text, master) // ends with EIO when nobody has the terminal open
 	}()
-	return func() string {
-		_ = terminal.Close()
-		<-read
-		return out.String()
-	}
+	return s
+}
+
+// shown returns what the command has shown. The command must have ended.
+func (s *screen) shown() string {
+	_ = s.terminal.Close()
+	<-s.read
+	return s.text.String()
 }
 
 // No command writes to a terminal what strangers make of it; what goes to a file
@@ -88,9 +98,9 @@ func TestNothingControlsATerminal(t *testing.T) {
 		defer cancel()
 		cmd := exec.CommandContext(ctx, binary(t, ""), args...)
 		cmd.Env = append(os.Environ(), "EYE_URL="+s.url, "EYE_KEY="+s.admin)
-		shown := onTerminal(t, cmd)
+		screen := onTerminal(t, cmd)
 		_ = cmd.Run() // some are meant to fail
-		out := shown()
+		out := screen.shown()
 		if strings.TrimSpace(out) == "" {
 			t.Errorf("eye %q shows nothing", args)
 		}

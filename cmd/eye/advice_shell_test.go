@@ -51,7 +51,7 @@ func TestAdvisedErasureCanBePasted(t *testing.T) {
 	for _, word := range strangeWords[1:] {
 		var out, warned bytes.Buffer
 		cmd := newEraseCommand(streams{out: &out, err: &warned})
-		cmd.SetArgs([]string{"--session", word, "--app", "shop", "--url", server.URL})
+		cmd.SetArgs([]string{"--yes", "--session", word, "--app", "shop", "--url", server.URL})
 		cmd.SetOut(io.Discard)
 		if err := cmd.ExecuteContext(t.Context()); err != nil {
 			t.Fatal(err)

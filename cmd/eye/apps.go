@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -87,12 +89,27 @@ func newAppUpdateCommand(f *clientFlags) *cobra.Command {
 
 // newAppDeleteCommand returns `eye apps delete`.
 func newAppDeleteCommand(f *clientFlags) *cobra.Command {
-	cmd := &cobra.Command{Use: "delete APP", Short: "Delete an application", Args: args(cobra.ExactArgs(1))}
+	cmd := &cobra.Command{
+		Use: "delete APP", Short: "Delete an application", Args: args(cobra.ExactArgs(1)),
+		Long: "Delete an application. One that has events or rejections is deleted with --erase alone, which shows how many there are, and asks.\n" +
+			"With --yes, which is needed without a terminal, it does not ask.",
+	}
 	erase := cmd.Flags().Bool("erase", false, "erase all that it sent; this cannot be undone")
+	confirm := newConfirmFlags(cmd, f)
 	cmd.RunE = func(cmd *cobra.Command, got []string) error {
 		r := request{method: http.MethodDelete, path: appPath(got[0])}
 		if *erase {
 			r.query = url.Values{"erase": {"1"}}
+		}
+		if confirm.dryRun || *erase && !confirm.yes {
+			has, err := f.appErasable(cmd.Context(), got[0])
+			if err != nil {
+				return err
+			}
+			question := fmt.Sprintf("Delete application %s and erase all that it sent?", shellWord(got[0]))
+			if ok, err := confirm.confirm(cmd.Context(), question, []erasable{has}); !ok {
+				return err
+			}
 		}
 		err := f.show(cmd.Context(), r, func(body []byte) error {
 			if len(body) == 0 {
@@ -110,4 +127,33 @@ func newAppDeleteCommand(f *clientFlags) *cobra.Command {
 		return err
 	}
 	return cmd
+}
+
+// appErasable returns what an application has.
+func (f *clientFlags) appErasable(ctx context.Context, app string) (erasable, error) {
+	c, err := f.client()
+	if err != nil {
+		return erasable{}, err
+	}
+	const path = "/v1/books"
+	body, err := c.do(ctx, request{method: http.MethodGet, path: path, query: url.Values{"app": {app}}})
+	if err != nil {
+		return erasable{}, err
+	}
+	var answer struct {
+		Apps []struct {
+			App                       string
+			Stored, Rejected, Pending int64
+		}
+	}
+	if err := decodeAnyCase(path, body, &answer); err != nil {
+		return erasable{}, err
+	}
+	has := erasable{App: app}
+	for _, a := range answer.Apps {
+		if a.App == app {
+			has.Events, has.Rejections = a.Stored+a.Pending, a.Rejected
+		}
+	}
+	return has, nil
 }

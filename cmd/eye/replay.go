@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"net/http"
@@ -105,20 +104,13 @@ func (f *replayFlags) run(ctx context.Context, c *client, req httpapi.ReplayRequ
 		if dry.WouldPass == 0 {
 			return nil
 		}
-		if !f.ask(fmt.Sprintf("Replay %s? [y/N] ", plural.Count(dry.WouldPass, "event"))) {
+		if !f.ask(ctx, fmt.Sprintf("Replay %s? [y/N] ", plural.Count(dry.WouldPass, "event"))) {
 			return usagef("nothing was changed; answer y, or add --yes")
 		}
 		req.DryRun = false
 	}
 	_, err := f.replay(ctx, c, req)
 	return err
-}
-
-// ask puts a question and reports whether the answer is yes.
-func (f *replayFlags) ask(question string) bool {
-	_, _ = fmt.Fprint(f.err, question)
-	answer, _ := bufio.NewReader(f.in).ReadString('\n')
-	return strings.EqualFold(strings.TrimSpace(answer), "y")
 }
 
 // replay starts a replay, waits for its end and shows it.

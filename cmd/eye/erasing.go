@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"theeye/internal/httpapi"
+	"theeye/internal/plural"
+)
+
+// newEraseCommand returns `eye erase`.
+func newEraseCommand(s streams) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "erase --session ID", Short: "Erase a session everywhere", Args: args(cobra.NoArgs),
+		Long: "Erase a session everywhere: from the store and from the queue. It does not come back by a retry or a rebuild.\n" +
+			"Shows how many events there are in which applications, and asks. With --yes, which is needed without a terminal, it does not ask.\n" +
+			"A backup that was taken before still holds it: give `eye restore` the file `tombstones` of this data directory with --tombstones.\nThis cannot be undone.",
+	}
+	f := newClientFlags(cmd, s)
+	session := cmd.Flags().String("session", "", "`id` of the session")
+	apps := cmd.Flags().StringArray("app", nil, "`application` to erase it from; repeatable; all when left out")
+	confirm := newConfirmFlags(cmd, f)
+	quarantine := cmd.Flags().Bool("quarantine", false, "also delete all files that were put aside as damaged; nothing can be brought back from them then")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if *session == "" {
+			return usagef("--session is missing; give the id of the session to erase")
+		}
+		path := "/v1/sessions/" + segment(*session)
+		query := url.Values{"app": *apps}
+		if *quarantine {
+			query.Set("quarantine", "1")
+		}
+		if !confirm.yes || confirm.dryRun {
+			all, err := f.sessionErasable(cmd.Context(), *session, *apps)
+			if err != nil {
+				return err
+			}
+			what := fmt.Sprintf("Erase session %s?", shellWord(*session))
+			if *quarantine {
+				what = fmt.Sprintf("Erase session %s, and delete all files in quarantine, of every session?", shellWord(*session))
+			}
+			if ok, err := confirm.confirm(cmd.Context(), what, all); !ok {
+				return err
+			}
+		}
+		err := f.show(cmd.Context(), request{method: http.MethodDelete, path: path, query: query}, func(body []byte) error {
+			var answer httpapi.ErasureAnswer
+			if err := decode(path, body, &answer); err != nil {
+				return err
+			}
+			if len(answer.Apps) > 0 {
+				t := newTable(f.out, "APP", "EVENTS", "REJECTIONS")
+				for _, a := range answer.Apps {
+					t.row(a.App, strconv.FormatInt(a.Events, 10), strconv.FormatInt(a.Rejections, 10))
+				}
+				if err := t.flush(); err != nil {
+					return err
+				}
+			}
+			for _, d := range answer.Deleted {
+				if err := f.say("deleted from %s: %s, %s", d.Where, plural.Count(d.Files, "file"), sizeText(d.Bytes))(nil); err != nil {
+					return err
+				}
+			}
+			if err := f.tellUnsearched(answer, *session, *apps); err != nil {
+				return err
+			}
+			if len(answer.Apps) == 0 {
+				return f.say("no events of session %s are stored. Events of it from before %s will not be stored; later ones will", answer.SessionID, answer.ErasedAt)(nil)
+			}
+			return f.say("erased session %s at %s", answer.SessionID, answer.ErasedAt)(nil)
+		})
+		return goesOn(err)
+	}
+	return cmd
+}
+
+// countedRejections is how many rejections of a session are counted at most before it is erased.
+const countedRejections = 100
+
+// sessionErasable returns what the applications, all when none are named, have of a session.
+func (f *clientFlags) sessionErasable(ctx context.Context, session string, apps []string) ([]erasable, error) {
+	c, err := f.client()
+	if err != nil {
+		return nil, err
+	}
+	query := url.Values{"session_id": {session}, "app": apps, "field": {"app"}, "limit": {strconv.Itoa(1000)}}
+	get := func(path string, into any) error {
+		body, err := c.do(ctx, request{method: http.MethodGet, path: path, query: query})
+		if err != nil {
+			return err
+		}
+		return decode(path, body, into)
+	}
+	var events struct {
+		Values []struct {
+			Value string `json:"value"`
+			Count int64  `json:"count"`
+		} `json:"values"`
+	}
+	if err := get("/v1/values", &events); err != nil {
+		return nil, err
+	}
+	var rejections struct {
+		Rejections []struct {
+			App string `json:"app"`
+		} `json:"rejections"`
+	}
+	query.Del("field")
+	query.Set("limit", strconv.Itoa(countedRejections))
+	if err := get("/v1/rejections", &rejections); err != nil {
+		return nil, err
+	}
+	found := map[string]*erasable{}
+	of := func(app string) *erasable {
+		if found[app] == nil {
+			found[app] = &erasable{App: app, MoreRejections: len(rejections.Rejections) == countedRejections}
+		}
+		return found[app]
+	}
+	for _, v := range events.Values {
+		of(v.Value).Events += v.Count
+	}
+	for _, r := range rejections.Rejections {
+		of(r.App).Rejections++
+	}
+	var all []erasable
+	for _, app := range slices.Sorted(maps.Keys(found)) {
+		all = append(all, *found[app])
+	}
+	return all, nil
+}
+
+// tellUnsearched says what an erasure in some applications did not look into.
+func (f *clientFlags) tellUnsearched(answer httpapi.ErasureAnswer, session string, apps []string) error {
+	again := []string{"eye erase", f.where(), "--session", shellWord(session)}
+	for _, app := range apps {
+		again = append(again, "--app", shellWord(app))
+	}
+	again = append(again, "--quarantine")
+	for _, u := range answer.Unsearched {
+		found := fmt.Sprintf("eye: %s was not searched: %s, %s", u.Where, plural.Count(u.Files, "file"), sizeText(u.Bytes))
+		if _, err := fmt.Fprintf(f.err, "%s; `%s` deletes all that is there, of every session\n", printable(found, maxMessage), strings.Join(again, " ")); err != nil {
+			return err
+		}
+	}
+	if answer.Sessionless == nil {
+		if _, err := fmt.Fprintln(f.err, "eye: rejections without a session are not searched, and could not be counted"); err != nil {
+			return err
+		}
+	} else if n := *answer.Sessionless; n > 0 {
+		text := plural.Count(n, "rejection") + " without a session could not be searched: `eye rejections` lists them with others, and shows what was sent"
+		if _, err := fmt.Fprintln(f.err, "eye: "+advise(text, f.where())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// goesOn adds to the error of an erasure what becomes of that when the server ends during it.
+func goesOn(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) {
+		return fmt.Errorf("%w; the server ended during the erasure, which goes on when it is started again", err)
+	}
+	return err
+}
