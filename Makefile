@@ -33,7 +33,7 @@ soak: ## the tests of promises, long: KILLS (300), power CUTS (20), ERASURES (50
 	EYE_TEST_KILLS=$(KILLS) EYE_TEST_EVENTS=$$((5000 * $(KILLS))) EYE_TEST_CUTS=$(CUTS) EYE_TEST_ERASURES=$(ERASURES) EYE_TEST_DAMAGES=$(DAMAGES) \
 		$(GO) test -count 1 -v -run 'NothingAcknowledgedIsLost|PowerCut|ErasureLeavesNothing|TestDamage$$' -timeout 3h ./test
 
-check: ## formatting, vet, module files, linters, generated files
+check: ## formatting, vet, module files, linters, generated files, the OpenAPI document
 	@script/check
 
 bench: ## measure a new server; BENCH="--rate 10000" passes flags to eye bench

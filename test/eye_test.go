@@ -293,6 +293,9 @@ func (s *server) call(method, path, key, body string, header ...string) reply {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	if what := undeclared(method, path, a); what != "" {
+		s.t.Errorf("%s %s: api/openapi.yaml does not declare %s", method, path, what)
+	}
 	return a
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"unicode/utf8"
 
+	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
 
 	"theeye/internal/event"
@@ -19,20 +20,27 @@ func intakeRoutes() []route {
 		method: "POST", path: "/v1/events", access: forWrite, handle: (*Server).takeEvents,
 		doc: doc{
 			id: "sendEvents", tag: "intake", summary: "Send events",
-			text: "One event (an object), a batch (an array), or {\"events\":[…],\"sent_at\":…}; as application/x-ndjson one event in a line. " +
+			text: "One event (an object), a batch (an array), or {\"events\":[…],\"sent_at\":…}; as application/x-ndjson one event per line. " +
 				"The answer comes when every event, accepted or rejected, is fsynced. Content-Encoding may be gzip, deflate, br or zstd. " +
 				"The key may also be given as ?key=KEY. Pages of the origins that a key names may send (OPTIONS answers their preflights); " +
 				"a key that was made with signing takes requests signed as Standard Webhooks says: webhook-id is then the idempotency key.",
 			params: []param{
-				{name: "wait", text: "`stored`: answer 201 when all can be queried, with final statuses"},
-				{name: "quiet", text: "`1`: list only what was not accepted"},
+				{name: "wait", text: "answer 201 when all can be queried, with final statuses", enum: []string{"stored"}},
+				{name: "quiet", text: "1 lists only what was not accepted", enum: []string{"0", "1"}},
 				{name: "key", text: "the write key, for senders that cannot set headers"},
 				{name: "Idempotency-Key", in: "header", text: "gives events without an id ids derived from it, so that sending again is safe; 1 to 200 characters"},
 				{name: "webhook-id", in: "header", text: "of a signed request: its own id, 1 to 200 characters; the same when it is sent again"},
 				{name: "webhook-timestamp", in: "header", text: "of a signed request: seconds since 1970, at most 5 minutes off"},
 				{name: "webhook-signature", in: "header", text: "of a signed request: v1,base64(HMAC-SHA256(signing secret, webhook-id.webhook-timestamp.body as sent)); several are separated by spaces"},
 			},
-			body: schemaOf[[]SentEvent](), bodyTypes: []string{"application/json", "application/x-ndjson"},
+			body: schemaOf[SentEvents](),
+			examples: map[string]any{
+				"event":    exampleEvent("pageview"),
+				"list":     []any{exampleEvent("pageview"), exampleEvent("cta click")},
+				"envelope": map[string]any{"events": []any{exampleEvent("pageview"), exampleEvent("cta click")}, "sent_at": "2021-01-01T09:15:28Z"},
+			},
+			lines: `{"session_id":"e2085be5","category":"page interaction","name":"pageview","data":{"path":"/"},"timestamp":"2021-01-01T09:15:27Z"}` + "\n" +
+				`{"session_id":"e2085be5","category":"page interaction","name":"cta click","data":{"path":"/"},"timestamp":"2021-01-01T09:15:28Z"}` + "\n",
 			answers: []answer{
 				{202, "every event is durable", schemaOf[IntakeAnswer]()},
 				{201, "with wait=stored: every event can be queried", schemaOf[IntakeAnswer]()},
@@ -41,6 +49,34 @@ func intakeRoutes() []route {
 			errors: []int{400, 413, 415, 429, 503},
 		},
 	}}
+}
+
+func exampleEvent(name string) map[string]any {
+	return map[string]any{
+		"session_id": "e2085be5-9137-4e4e-80b5-f1ffddc25423", "category": "page interaction", "name": name,
+		"data": map[string]any{"host": "www.consumeraffairs.com", "path": "/"}, "timestamp": "2021-01-01T09:15:27.243860Z",
+	}
+}
+
+// SentEvents is the body of a request: one event, a list of them, or a SentEnvelope.
+type SentEvents struct{}
+
+// Schema implements huma.SchemaProvider.
+func (SentEvents) Schema(registry huma.Registry) *huma.Schema {
+	list := "SentList"
+	registry.Map()[list] = registry.Schema(schemaOf[[]SentEvent](), true, "")
+	registry.Map()["SentEvents"] = &huma.Schema{OneOf: []*huma.Schema{
+		registry.Schema(schemaOf[SentEvent](), true, ""),
+		{Ref: "#/components/schemas/" + list},
+		registry.Schema(schemaOf[SentEnvelope](), true, ""),
+	}}
+	return &huma.Schema{Ref: "#/components/schemas/SentEvents"}
+}
+
+// SentEnvelope is a list of events and when its sender sent it.
+type SentEnvelope struct {
+	Events []SentEvent `json:"events"`
+	SentAt any         `json:"sent_at,omitzero" doc:"the sender's clock at sending, for the events that have no sent_at of their own; a time like timestamp"`
 }
 
 // SentEvent is an event as a sender writes it.

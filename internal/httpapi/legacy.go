@@ -23,6 +23,8 @@ import (
 // not those of the rest.
 const legacyPath = "/event/"
 
+const legacyTag = "the first Eye"
+
 func legacyRoutes() []route {
 	filter := []param{
 		{name: "filter", text: "`session_id,<id>`, `category,<category>` or `time`"},
@@ -31,11 +33,11 @@ func legacyRoutes() []route {
 	}
 	return []route{
 		{"POST", legacyPath, open, (*Server).legacySave, doc{
-			id: "legacySave", tag: "the first Eye", summary: "Save one event, as the first Eye did",
-			body: schemaOf[SentEvent](), bodyTypes: []string{"application/json"},
+			id: "legacySave", tag: legacyTag, summary: "Save one event, as the first Eye did",
+			body:    schemaOf[SentEvent](),
 			answers: []answer{{201, "saved", schemaOf[LegacyMessage]()}, {400, "refused", schemaOf[LegacyMessage]()}}}},
 		{"GET", legacyPath, open, (*Server).legacyList, doc{
-			id: "legacyList", tag: "the first Eye", summary: "List events, as the first Eye did", params: filter,
+			id: "legacyList", tag: legacyTag, summary: "List events, as the first Eye did", params: filter,
 			answers: []answer{{200, "the events by time", schemaOf[LegacyEvents]()}, {400, "refused", schemaOf[LegacyMessage]()}}}},
 	}
 }

@@ -21,10 +21,11 @@ type doc struct {
 	id, tag, summary, text string
 	params                 []param
 	body                   reflect.Type
-	bodyTypes              []string // media types of the body; application/json when nil
+	examples               map[string]any // of the body, by summary
+	lines                  string         // an example of the body as application/x-ndjson; "" where that is not read
 	answers                []answer
-	answerTypes            []string // media types of an answer that is no JSON document; not told when nil
-	errors                 []int    // statuses that are answered with problem details
+	answerTypes            []string // media types of an answer that is not a JSON document; left out when nil
+	errors                 []int    // statuses answered with problem details, besides those that operation adds
 	hidden                 bool
 	audited                bool // a GET that is in the audit trail when an admin key makes it
 }
@@ -40,7 +41,7 @@ type param struct {
 type answer struct {
 	status int
 	text   string
-	body   reflect.Type // nil for something else than JSON
+	body   reflect.Type // nil for anything but JSON
 }
 
 func schemaOf[T any]() reflect.Type { return reflect.TypeFor[T]() }
@@ -105,13 +106,22 @@ func OpenAPI(legacy bool) *huma.OpenAPI {
 		OpenAPI: "3.1.0",
 		Info: &huma.Info{
 			Title: "The Eye", Version: "1",
-			Description: "Collects the events of web applications and lets people ask for them.",
-			License:     &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"},
+			Description: "Collects the events of web applications, stores them and lets people query them.",
+			License:     &huma.License{Name: "Apache-2.0", URL: "https://www.apache.org/licenses/LICENSE-2.0"},
+		},
+		Servers: []*huma.Server{
+			{URL: "/", Description: "the server that this document comes from"},
+			{URL: "http://127.0.0.1:8080", Description: "eye serve with its default address"},
 		},
 		// In the order in which a newcomer needs them.
 		Tags: []*huma.Tag{
-			{Name: "intake"}, {Name: "reading"}, {Name: "rejections"}, {Name: "event types"},
-			{Name: "applications and keys"}, {Name: "backup"}, {Name: "operation"},
+			{Name: "intake", Description: "Sending events."},
+			{Name: "reading", Description: "Events, sessions, counts and receipts."},
+			{Name: "rejections", Description: "Events that were refused, and replaying them."},
+			{Name: "event types", Description: "Categories and names, and the JSON Schemas of their data."},
+			{Name: "applications and keys", Description: "Who may send and read, settings, and the audit trail."},
+			{Name: "backup", Description: "What eye backup fetches."},
+			{Name: "operation", Description: "Health, metrics, and this document."},
 		},
 		Components: &huma.Components{
 			Schemas: registry,
@@ -124,13 +134,31 @@ func OpenAPI(legacy bool) *huma.OpenAPI {
 	s := &Server{}
 	if legacy {
 		s.opts.LegacyApp = "legacy"
+		api.Tags = append(api.Tags, &huma.Tag{Name: legacyTag, Description: "The one address of the service that The Eye replaces, as its callers know it."})
 	}
 	for _, rt := range s.routes() {
 		if !rt.doc.hidden {
 			api.AddOperation(operation(rt, registry))
 		}
 	}
+	for _, schema := range registry.Map() {
+		withoutNullLists(schema)
+	}
 	return api
+}
+
+// withoutNullLists states that a list is a list: no answer has null for one, and no body may.
+func withoutNullLists(schema *huma.Schema) {
+	if schema == nil {
+		return
+	}
+	if schema.Type == huma.TypeArray {
+		schema.Nullable = false
+	}
+	withoutNullLists(schema.Items)
+	for _, property := range schema.Properties {
+		withoutNullLists(property)
+	}
 }
 
 func operation(rt route, registry huma.Registry) *huma.Operation {
@@ -142,13 +170,11 @@ func operation(rt route, registry huma.Registry) *huma.Operation {
 		op.Parameters = append(op.Parameters, parameter(p))
 	}
 	if rt.doc.body != nil {
-		op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{}}
-		types := rt.doc.bodyTypes
-		if types == nil {
-			types = []string{"application/json"}
-		}
-		for _, t := range types {
-			op.RequestBody.Content[t] = &huma.MediaType{Schema: registry.Schema(rt.doc.body, true, "")}
+		op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
+			"application/json": {Schema: registry.Schema(rt.doc.body, true, ""), Examples: examples(rt.doc.examples)},
+		}}
+		if rt.doc.lines != "" {
+			op.RequestBody.Content["application/x-ndjson"] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString}, Example: rt.doc.lines}
 		}
 	}
 	for _, a := range rt.doc.answers {
@@ -164,14 +190,17 @@ func operation(rt route, registry huma.Registry) *huma.Operation {
 		}
 		op.Responses[strconv.Itoa(a.status)] = r
 	}
-	errors := rt.doc.errors
+	errors := append([]int{http.StatusBadRequest}, rt.doc.errors...) // of a query that is not well-formed
+	if strings.Contains(rt.path, "{") || slices.ContainsFunc(rt.doc.params, func(p param) bool { return p.name == "app" }) {
+		errors = append(errors, http.StatusNotFound)
+	}
 	op.Security = []map[string][]string{}
 	op.Extensions = map[string]any{"x-access": accessName(rt.access)}
 	if rt.access != open {
 		op.Security = []map[string][]string{{"bearer": {}}, {"basic": {}}}
 		errors = append([]int{http.StatusUnauthorized, http.StatusForbidden}, errors...)
 	}
-	for _, status := range slices.Compact(errors) {
+	for _, status := range errors {
 		key := strconv.Itoa(status)
 		if op.Responses[key] == nil {
 			op.Responses[key] = &huma.Response{
@@ -181,6 +210,14 @@ func operation(rt route, registry huma.Registry) *huma.Operation {
 		}
 	}
 	return op
+}
+
+func examples(values map[string]any) map[string]*huma.Example {
+	named := map[string]*huma.Example{}
+	for name, value := range values {
+		named[name] = &huma.Example{Value: value}
+	}
+	return named
 }
 
 func accessName(a access) string {
