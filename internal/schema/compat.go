@@ -236,7 +236,9 @@ func (c *prover) general(o known, m *jsonschema.Schema) bool {
 		}
 	}
 	for _, extension := range m.Extensions {
-		if _, known := extension.(propertyNames); !known { // checked by its keyword
+		switch extension.(type) {
+		case propertyNames, uniqueItems: // checked by their keywords
+		default:
 			ok = c.unclear(m, "$schema")
 		}
 	}

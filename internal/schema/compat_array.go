@@ -47,7 +47,7 @@ func (c *prover) arrays(o known, m *jsonschema.Schema) bool {
 	high := o.least(func(s *jsonschema.Schema) *int { return s.MaxItems })
 	ok := c.least(m, "minItems", m.MinItems, o.most(func(s *jsonschema.Schema) *int { return s.MinItems }))
 	ok = c.most(m, "maxItems", m.MaxItems, high) && ok
-	if m.UniqueItems && (high == nil || *high > 1) && !o.some(func(s *jsonschema.Schema) bool { return s.UniqueItems }) {
+	if unique(m) && (high == nil || *high > 1) && !o.some(unique) {
 		ok = c.no(m, "uniqueItems", "items must be unique now")
 	}
 	ok = c.items(o, m, high) && ok

@@ -3,7 +3,6 @@ package schema_test
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"theeye/internal/schema"
 )
@@ -121,8 +120,8 @@ func judged(t *testing.T, way string, got []schema.Reason, want string) {
 	}
 }
 
-// However intricate, a judgement comes soon, and is then not "compatible".
-func TestJudgingEndsSoon(t *testing.T) {
+// A judgement that would take too many steps ends, and is then not "compatible".
+func TestJudgingEnds(t *testing.T) {
 	branch := func(extra string) string {
 		return `{"anyOf":[` + numbered(30, `{"properties":{"p%d":{"anyOf":[{"$ref":"#"},{"minLength":1},{"maxLength":9}]}}`+extra+`}`) + `]}`
 	}
@@ -134,10 +133,9 @@ func TestJudgingEndsSoon(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	start := time.Now()
 	reasons := b.Breaks(a)
-	if took := time.Since(start); took > schema.MaxJudging+time.Second || len(reasons) == 0 {
-		t.Errorf("%v after %v", reasons, took)
+	if len(reasons) != 1 || reasons[0].Reason != "cannot be judged: the two schemas are too intricate to be compared" {
+		t.Errorf("got %v", reasons)
 	}
 }
 
@@ -153,17 +151,15 @@ func TestAfterAVersionThatCannotBeUsed(t *testing.T) {
 	}
 }
 
-// A large schema of a usual form is judged in a small part of the time.
+// A large schema of a usual form is judged within the steps that there are.
 func TestALargeSchemaIsJudged(t *testing.T) {
 	properties := numbered(900, `"p%d":{"type":"object","required":["a"],"properties":{"a":{"type":"string","maxLength":9}},"additionalProperties":false}`)
 	values := numbered(schema.MaxEnum, `"v%d"`)
 	a := compile(t, `{"type":"object","properties":{"kind":{"enum":[`+values[:len(values)-7]+`]},`+properties+`},"additionalProperties":false}`)
 	b := compile(t, `{"type":"object","properties":{"kind":{"enum":[`+values+`]},"more":{},`+properties+`},"additionalProperties":false}`)
-	start := time.Now()
 	if reasons := b.Breaks(a); reasons != nil {
-		t.Errorf("after %v: %v", time.Since(start), reasons)
+		t.Errorf("got %v", reasons)
 	}
-	t.Log(time.Since(start))
 }
 
 // Data that was checked before must not become too large for its schema.

@@ -22,11 +22,7 @@ import (
 type cost struct{ loads []load }
 
 // measure computes the cost of a schema, and refuses one that is over a bound.
-func measure(root *jsonschema.Schema) (cost, error) {
-	g, err := newGraph(root)
-	if err != nil {
-		return cost{}, err
-	}
+func measure(g *graph, root *jsonschema.Schema) (cost, error) {
 	m := meter{nodes: g.nodes, reach: make([]load, len(g.nodes))}
 	start := g.index[root].place
 	var c cost
@@ -42,11 +38,11 @@ func measure(root *jsonschema.Schema) (cost, error) {
 				most = most.max(l)
 			}
 		}
-		if most.steps > MaxSteps {
-			return cost{}, refuse(m.first(func(l load) bool { return l.steps > MaxSteps }), "the schema takes more than %d steps for one value at depth %d: too many alternatives (anyOf, oneOf) or references meet there", MaxSteps, depth)
+		if most[loadSteps] > MaxSteps {
+			return cost{}, refuse(m.first(func(l load) bool { return l[loadSteps] > MaxSteps }), "the schema takes more than %d steps for one value at depth %d: too many alternatives (anyOf, oneOf) or references meet there", MaxSteps, depth)
 		}
-		if most.pattern > MaxPatternLoad {
-			return cost{}, refuse(m.first(func(l load) bool { return l.pattern > MaxPatternLoad }), "the patterns for one value at depth %d take more than %d steps: use fewer or simpler ones", depth, MaxPatternLoad)
+		if most[loadPattern] > MaxPatternLoad {
+			return cost{}, refuse(m.first(func(l load) bool { return l[loadPattern] > MaxPatternLoad }), "the patterns for one value at depth %d take more than %d steps: use fewer or simpler ones", depth, MaxPatternLoad)
 		}
 		c.loads = append(c.loads, reached)
 		if depth >= 2 && slices.Equal(before, m.reach) {
@@ -78,6 +74,14 @@ func (m *meter) first(over func(load) bool) string {
 	return ""
 }
 
+// addUp computes the load of n on its own value. Those that it applies in place have theirs.
+func (n *node) addUp() {
+	n.total = n.own
+	for _, target := range n.inPlace {
+		n.total = n.total.plus(target.total)
+	}
+}
+
 // children are loads by name and index, and of what has no entry.
 type children struct {
 	members map[string]load
@@ -89,10 +93,7 @@ type children struct {
 func (m *meter) descend(depth int) error {
 	if depth == 0 {
 		for i, n := range m.nodes {
-			n.total = n.own
-			for _, target := range n.inPlace {
-				n.total = limited(n.total.plus(target.total))
-			}
+			n.addUp()
 			m.reach[i] = n.total
 		}
 		return nil
@@ -121,24 +122,25 @@ func (m *meter) own(n *node, depth int) children {
 		always = always.plus(m.reach[target.place])
 	}
 	if n.rehashed {
-		always.steps += 2
+		always = always.plus(load{loadSteps: 2, loadValue: workHash, loadNumber: 2 * workNumber, loadBytes: 2})
 	}
 	ofNames := load{}
 	if depth == 1 {
 		if n.rescanned {
-			always.steps += n.total.steps
+			always = always.plus(load{loadSteps: n.total[loadSteps], loadValue: n.total[loadValue] / 4})
 		}
 		ofNames = n.namesOwn
 		for _, target := range n.everyName { // checked twice, see names.go
-			ofNames = ofNames.plus(target.total).plus(target.total)
+			ofNames = ofNames.plus(target.total.times(2))
 		}
+		ofNames[loadValue] += ofNames[loadText] // whatever the value of the name is
 	}
 	sum := func(base load, targets []*node) load {
 		for _, target := range targets {
 			base = base.plus(m.reach[target.place])
 		}
 		m.work += 1 + len(targets)
-		return limited(base)
+		return base
 	}
 	c := children{
 		other: sum(always.plus(ofNames), n.others),
@@ -164,7 +166,7 @@ func (m *meter) merge(c, o *children) {
 	}
 	for name, l := range c.members {
 		if _, both := o.members[name]; !both {
-			c.members[name] = limited(l.plus(o.other))
+			c.members[name] = l.plus(o.other)
 		}
 	}
 	for name, l := range o.members {
@@ -172,7 +174,7 @@ func (m *meter) merge(c, o *children) {
 		if !both {
 			mine = c.other
 		}
-		c.members[name] = limited(mine.plus(l))
+		c.members[name] = mine.plus(l)
 	}
 	for i := range max(len(c.items), len(o.items)) {
 		mine, theirs := c.rest, o.rest
@@ -180,13 +182,13 @@ func (m *meter) merge(c, o *children) {
 			theirs = o.items[i]
 		}
 		if i < len(c.items) {
-			c.items[i] = limited(c.items[i].plus(theirs))
+			c.items[i] = c.items[i].plus(theirs)
 		} else {
-			c.items = append(c.items, limited(mine.plus(theirs)))
+			c.items = append(c.items, mine.plus(theirs))
 		}
 	}
-	c.other = limited(c.other.plus(o.other))
-	c.rest = limited(c.rest.plus(o.rest))
+	c.other = c.other.plus(o.other)
+	c.rest = c.rest.plus(o.rest)
 }
 
 func (c *children) most() load {
@@ -200,51 +202,47 @@ func (c *children) most() load {
 	return l
 }
 
-// limited keeps loads that double at each level from overflowing.
-func limited(l load) load {
-	return load{min(l.steps, 1<<30), min(l.pattern, 1<<30)}
-}
-
 // outgrows reports whether large data that was checked before may take too long now.
 // The root is a single value.
 func (c cost) outgrows(before cost) bool {
-	now, then := scanner{cost: c}, scanner{cost: before}
 	for depth := 1; depth < max(len(c.loads), len(before.loads)); depth++ {
-		if steps := now.steps(depth); steps >= 2*then.steps(depth) && steps*commonValues > MaxWork {
+		if work := c.value(depth); work >= 2*before.value(depth) && work*commonValues > MaxWork {
 			return true
 		}
 	}
 	return false
 }
 
-// bytesPerStep is how many bytes times instructions of patterns take as long
-// as one step.
-const bytesPerStep = 64
+func (c cost) at(depth int) load { return c.loads[min(depth, len(c.loads)-1)] }
+
+// value is the work for one value at a depth, as load.value.
+func (c cost) value(depth int) int { return c.at(depth).value() * farther(depth, 0) }
+
+// farther is how many times a value costs more than at the root: its place is written down where it
+// is wrong. path is the length of that, in bytes.
+func farther(depth, path int) int { return 1 + depth/16 + path/256 }
 
 // scan returns a problem when the validator must not see data: it is too deep,
 // holds a number that is too large, or would take too long.
 func (c cost) scan(data any) *event.Problem {
 	s := scanner{cost: c}
-	s.value(data, 0)
+	s.value(data, 0, 0)
 	if s.problem == nil && s.work > MaxWork {
-		s.fail(fmt.Sprintf("the data is too large for its schema to be checked (%d steps, at most %d are taken)", s.work, MaxWork))
+		s.fail(TooMuchWork)
 	}
 	return s.problem
 }
 
+// TooMuchWork is the message of the problem that a check would take more than MaxWork.
+const TooMuchWork = "the data is too large to be checked against its schema: that would take more than 1,000,000 steps, about 50 ms. " +
+	"Send less data in an event, or make the schema simpler where much of the data is: fewer alternatives (anyOf, oneOf), " +
+	"shorter lists in enum, simpler patterns"
+
+// scanner adds up the work of a check, and ends when it is too much.
 type scanner struct {
 	cost    cost
 	work    int
 	problem *event.Problem
-}
-
-func (s *scanner) load(depth int) load {
-	return s.cost.loads[min(depth, len(s.cost.loads)-1)]
-}
-
-// steps is the work for one value.
-func (s *scanner) steps(depth int) int {
-	return s.load(depth).steps * (1 + depth/16) // a deep place costs more to name
 }
 
 func (s *scanner) fail(message string) {
@@ -252,44 +250,61 @@ func (s *scanner) fail(message string) {
 	s.problem = &p
 }
 
-func (s *scanner) value(v any, depth int) {
-	l := s.load(depth)
-	s.work += s.steps(depth)
+// value adds the work for v, whose place takes path bytes.
+func (s *scanner) value(v any, depth, path int) {
+	l := s.cost.at(depth)
+	s.work += l[loadValue] * farther(depth, path)
 	switch v := v.(type) {
 	case string:
-		s.work += len(v) * l.pattern / bytesPerStep
+		s.work += l[loadText] + l.ofBytes(v)
+		if l[loadRegex] > 0 {
+			s.work += l[loadRegex] * regexWork(v)
+		}
 	case stdjson.Number:
+		s.work += l[loadNumber] * sizeOf(v)
 		if !numberInRange(string(v)) {
 			s.fail(fmt.Sprintf("a number may have %d digits and an exponent of at most %d", MaxNumberDigits, MaxExponent))
 		}
 	case map[string]any:
-		if depth >= MaxDataDepth {
-			s.fail(fmt.Sprintf("objects and arrays may lie %d deep in one another", MaxDataDepth))
+		s.work += l[loadObject] + len(v)*l[loadMember]*farther(0, path)
+		if s.tooDeep(depth) {
 			return
 		}
-		names := s.load(depth + 1).pattern
+		names := s.cost.at(depth + 1)
 		for name, member := range v {
-			if s.work += len(name) * names / bytesPerStep; s.work > MaxWork {
+			if s.work += names.ofBytes(name); s.work > MaxWork {
 				return
 			}
-			if s.value(member, depth+1); s.problem != nil {
+			if s.value(member, depth+1, path+len(name)); s.problem != nil {
 				s.problem.Pointer = dataPointer + "/" + escape(name) + s.problem.Pointer[len(dataPointer):]
 				return
 			}
 		}
 	case []any:
-		if depth >= MaxDataDepth {
-			s.fail(fmt.Sprintf("objects and arrays may lie %d deep in one another", MaxDataDepth))
+		if s.tooDeep(depth) {
 			return
 		}
 		for i, item := range v {
 			if s.work > MaxWork {
 				return
 			}
-			if s.value(item, depth+1); s.problem != nil {
+			if s.value(item, depth+1, path); s.problem != nil {
 				s.problem.Pointer = fmt.Sprintf("%s/%d%s", dataPointer, i, s.problem.Pointer[len(dataPointer):])
 				return
 			}
 		}
 	}
+}
+
+// ofBytes is the work that grows with the length of a text.
+func (l load) ofBytes(text string) int {
+	return len(text)*l[loadPattern]/patternRate + len(text)*l[loadBytes]/64
+}
+
+func (s *scanner) tooDeep(depth int) bool {
+	if depth >= MaxDataDepth {
+		s.fail(fmt.Sprintf("objects and arrays may lie %d deep in one another", MaxDataDepth))
+		return true
+	}
+	return false
 }

@@ -57,7 +57,7 @@ func TestCostIsAnUpperBound(t *testing.T) {
 			count.n = 0
 			_ = counting.Validate(data)
 			s := scanner{cost: typ.cost}
-			s.value(data, 0)
+			s.value(data, 0, 0)
 			if count.n > s.work {
 				t.Fatalf("%d evaluations, the cost said %d\nschema %s\ndata %v", count.n, s.work, text, data)
 			}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"time"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
@@ -25,7 +24,6 @@ func FuzzCompile(f *testing.F) {
 	}
 	data := decode(f, typicalData)
 	f.Fuzz(func(t *testing.T, document string) {
-		start := time.Now()
 		typ, err := schema.Compile("c", "n", 1, []byte(document))
 		var refused *schema.CompileError
 		switch {
@@ -40,9 +38,6 @@ func FuzzCompile(f *testing.F) {
 			t.Errorf("the compiler panicked: %v", err)
 		case len(refused.Reason) > 4*schema.MaxMessageBytes:
 			t.Errorf("a reason of %d bytes", len(refused.Reason))
-		}
-		if took := time.Since(start); took > slow {
-			t.Errorf("took %v", took)
 		}
 	})
 }
@@ -62,11 +57,7 @@ func FuzzCheck(f *testing.F) {
 		if !ok {
 			return
 		}
-		start := time.Now()
 		problems := typ.Check(data)
-		if took := time.Since(start); took > slow {
-			t.Errorf("took %v", took)
-		}
 		if typ.Failures() != 0 {
 			t.Error("the validator panicked")
 		}

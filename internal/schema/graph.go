@@ -33,7 +33,7 @@ type node struct {
 	prefix     [][]*node          // by index
 	rest       []*node            // items behind the prefix
 	everyChild []*node            // of unevaluated…, contains
-	rehashed   bool               // uniqueItems: everything below is hashed
+	rehashed   bool               // uniqueItems: everything below is written out
 	rescanned  bool               // unevaluated…: each subschema copies the names
 
 	state int // of the search for circles
@@ -44,16 +44,6 @@ const (
 	visiting
 	visited
 )
-
-// load is what a subschema costs where it is applied.
-type load struct {
-	steps   int // evaluations, compared values
-	pattern int // RE2 instructions per byte of text
-}
-
-func (l load) plus(o load) load { return load{l.steps + o.steps, l.pattern + o.pattern} }
-
-func (l load) max(o load) load { return load{max(l.steps, o.steps), max(l.pattern, o.pattern)} }
 
 // newGraph walks what the root reaches and refuses what must not be used.
 func newGraph(root *jsonschema.Schema) (*graph, error) {
@@ -189,7 +179,7 @@ func (g *graph) items(n *node) {
 	}
 	n.rest = append(n.rest, g.list(s.Items2020)...)
 	n.everyChild = g.list(s.Contains, s.UnevaluatedItems, s.UnevaluatedProperties)
-	n.rehashed = s.UniqueItems
+	n.rehashed = unique(s)
 	n.rescanned = s.UnevaluatedItems != nil || s.UnevaluatedProperties != nil
 }
 
@@ -209,63 +199,9 @@ func (n *node) checkKeywords() error {
 			return refuse(n.at+"/"+keyword, "%s has %d branches; at most %d are allowed", keyword, branches, MaxBranches)
 		}
 	}
-	n.own = load{steps: 1 + len(s.Required)}
-	for _, names := range s.DependentRequired {
-		n.own.steps += 1 + len(names)
+	if s.Enum != nil && len(s.Enum.Values) > MaxEnum {
+		return refuse(n.at+"/enum", "enum has %d values; at most %d are allowed", len(s.Enum.Values), MaxEnum)
 	}
-	for _, dependency := range s.Dependencies {
-		if names, ok := dependency.([]string); ok {
-			n.own.steps += 1 + len(names)
-		}
-	}
-	if s.Enum != nil {
-		if len(s.Enum.Values) > MaxEnum {
-			return refuse(n.at+"/enum", "enum has %d values; at most %d are allowed", len(s.Enum.Values), MaxEnum)
-		}
-		n.own.steps += comparison(s.Enum.Values)
-	}
-	if s.Const != nil {
-		n.own.steps += comparison([]any{*s.Const})
-	}
-	if s.Pattern != nil {
-		n.own = n.own.plus(patternLoad(s.Pattern))
-	}
+	n.own = loadOf(s)
 	return nil
-}
-
-// comparison weighs values that data is compared with: texts are cheap, and
-// numbers are computed each time.
-func comparison(values []any) int {
-	texts, steps := 0, 0
-	for _, v := range values {
-		if _, ok := v.(string); ok {
-			texts++
-		} else {
-			steps += countValues(v)
-		}
-	}
-	return steps + texts/16
-}
-
-func countValues(v any) int {
-	n := 1
-	switch v := v.(type) {
-	case map[string]any:
-		for _, member := range v {
-			n += countValues(member)
-		}
-	case []any:
-		for _, item := range v {
-			n += countValues(item)
-		}
-	}
-	return n
-}
-
-func patternLoad(expression jsonschema.Regexp) load {
-	size, err := patternSize(expression.String())
-	if err != nil {
-		size = MaxPatternSize
-	}
-	return load{steps: 1, pattern: size}
 }

@@ -2,6 +2,7 @@ package schema
 
 import (
 	"cmp"
+	stdjson "encoding/json"
 	"errors"
 	"fmt"
 	"math/big"
@@ -133,6 +134,10 @@ func (e *explainer) text(v *jsonschema.ValidationError, at string) string {
 		return "matches what the schema excludes (not)"
 	case *kind.FalseSchema:
 		return "not allowed here"
+	case *kind.Enum:
+		return "value must be " + oneOf(k.Want)
+	case *kind.Const:
+		return "value must be " + oneOf([]any{k.Want})
 	case *kind.Pattern:
 		return (&kind.Pattern{Got: excerpt(k.Got), Want: k.Want}).LocalizedString(e.printer)
 	case *kind.Format:
@@ -181,6 +186,34 @@ func (e *explainer) summary(causes []*jsonschema.ValidationError, at string) str
 		parts = append(parts, text)
 	}
 	return strings.Join(parts, "; ")
+}
+
+// oneOf names values, as many as a message has room for.
+func oneOf(values []any) string {
+	var b strings.Builder
+	if len(values) > 1 {
+		b.WriteString("one of ")
+	}
+	for i, v := range values {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		switch text, ok := v.(string); {
+		case b.Len() > MaxMessageBytes:
+			return b.String()
+		case ok:
+			b.WriteString(quote(text))
+		case countValues(v) > MaxMessageBytes/4:
+			b.WriteString("a large value")
+		default:
+			var written strings.Builder
+			e := stdjson.NewEncoder(&written)
+			e.SetEscapeHTML(false)
+			_ = e.Encode(v) // which was read from JSON
+			b.WriteString(excerpt(strings.TrimSpace(written.String())))
+		}
+	}
+	return b.String()
 }
 
 // bound writes the library's sentence with exact numbers: rounded ones may look

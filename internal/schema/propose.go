@@ -75,7 +75,7 @@ type shape struct {
 // false for what no schema takes: too deep, or with a number out of range.
 func (p *Proposer) Add(data any) bool {
 	s := scanner{cost: cost{loads: []load{{}}}}
-	if s.value(data, 0); s.problem != nil {
+	if s.value(data, 0, 0); s.problem != nil {
 		return false
 	}
 	p.events++
@@ -237,13 +237,12 @@ func (p *Proposer) Propose() (Proposal, error) {
 	}
 }
 
-// heaviest returns the depth at which a check takes most steps, and whether one of
+// heaviest returns the depth at which a check takes most work, and whether one of
 // an event that was added may take more than MaxWork. Proposals have no patterns.
 func (p *Proposer) heaviest(c cost) (depth int, over bool) {
 	sum, most := 0, 0
-	s := scanner{cost: c}
 	for i, n := range p.most {
-		work := n * s.steps(i)
+		work := n * c.value(i)
 		if sum += work; work > most {
 			depth, most = i, work
 		}

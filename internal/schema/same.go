@@ -86,6 +86,9 @@ func sameFields(a, b any, met map[pair]bool) bool {
 	case []jsonschema.SchemaExt:
 		b, ok := b.([]jsonschema.SchemaExt)
 		return ok && slices.EqualFunc(a, b, func(x, y jsonschema.SchemaExt) bool {
+			if x == jsonschema.SchemaExt(uniqueItems{}) {
+				return x == y
+			}
 			one, ok := x.(propertyNames)
 			other, alike := y.(propertyNames)
 			return ok && alike && sameSchemas(one.schema, other.schema, met)

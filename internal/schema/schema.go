@@ -64,7 +64,7 @@ func Compile(category, name string, version uint32, document []byte) (t *Type, e
 	if err != nil {
 		return nil, err
 	}
-	cost, err := measure(compiled)
+	g, err := newGraph(compiled)
 	if outside, ok := errors.AsType[*outsideError](err); ok {
 		target, _, _ := strings.Cut(outside.location, "#")
 		err = refuse(doc.reference(func(u *url.URL) bool { return withoutFragment(u) == target }), "%s", outside.Error())
@@ -72,6 +72,11 @@ func Compile(category, name string, version uint32, document []byte) (t *Type, e
 	if err != nil {
 		return nil, err
 	}
+	cost, err := measure(g, compiled)
+	if err != nil {
+		return nil, err
+	}
+	replaceUnique(g)
 	return &Type{
 		Category: category,
 		Name:     name,

@@ -70,6 +70,8 @@ func TestCheck(t *testing.T) {
 		{"1.0 is an integer", `{"properties":{"a":{"type":"integer"}}}`, `{"a":1.0}`, nil},
 		{"enum", `{"properties":{"a":{"enum":["x","y",1]}}}`, `{"a":"z"}`, []string{"/data/a: value must be one of 'x', 'y', 1"}},
 		{"const", `{"properties":{"a":{"const":"x"}}}`, `{"a":"z"}`, []string{"/data/a: value must be 'x'"}},
+		{"enum of any values", `{"properties":{"a":{"enum":[1,null,true,{"b":[1,"<"]}]}}}`, `{"a":"z"}`, []string{"/data/a: value must be one of 1, null, true, {\"b\":[1,\"<\"]}"}},
+		{"const of a list", `{"properties":{"a":{"const":[1,null]}}}`, `{"a":"z"}`, []string{"/data/a: value must be [1,null]"}},
 		{"pattern", `{"properties":{"a":{"pattern":"^/"}}}`, `{"a":"z"}`, []string{"/data/a: 'z' does not match pattern '^/'"}},
 		{"lengths count characters", `{"properties":{"a":{"maxLength":3},"b":{"minLength":2}}}`, `{"a":"äöü","b":"ß"}`,
 			[]string{"/data/b: minLength: got 1, want 2"}},

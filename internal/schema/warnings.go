@@ -14,14 +14,14 @@ import (
 // MaxWarnings is how many warnings of one schema are told.
 const MaxWarnings = 50
 
-// Warning tells what in a schema has no effect, or none that can be meant.
+// Warning tells what in a schema has no effect, or none that can be meant, and what is too costly to check.
 type Warning struct {
 	Pointer string `json:"pointer" doc:"JSON Pointer into the schema"`
 	Message string `json:"message"`
 }
 
 // Warnings returns what a schema that CompileDraft took has and does not judge by, in the order of the
-// document's subschemas, and whether no event can pass it.
+// document's subschemas, whether no event can pass it, and which places are too costly for events of ordinary size.
 func (t *Type) Warnings() []Warning { return t.warnings }
 
 // warningsOf looks at all subschemas that judge something.
@@ -30,18 +30,22 @@ func warningsOf(doc *source, g *graph, root *jsonschema.Schema) []Warning {
 	if !takesObjects(root, maxDepth) {
 		list = append(list, Warning{"", "no event can pass: data is always an object, and this schema takes none"})
 	}
+	heavy := workWarnings(g)
 	for _, n := range slices.SortedFunc(slices.Values(g.nodes), func(a, b *node) int { return strings.Compare(a.at, b.at) }) {
 		object, ok := doc.at(n.at).(map[string]any)
 		if !ok {
 			continue
 		}
+		if message := heavy[n]; message != "" {
+			list = append(list, Warning{n.at, message})
+		}
 		for _, keyword := range slices.Sorted(maps.Keys(object)) {
 			if message := warningOf(keyword, object, n.schema); message != "" {
 				list = append(list, Warning{n.at + "/" + escape(keyword), message})
 			}
-			if len(list) == MaxWarnings {
-				return list
-			}
+		}
+		if len(list) >= MaxWarnings {
+			return list[:MaxWarnings]
 		}
 	}
 	return list
@@ -65,6 +69,41 @@ func meant(word string, known []string) string {
 		return fmt.Sprintf("; did you mean %q?", near)
 	}
 	return ""
+}
+
+// workWarnings tells which data of ordinary size would take more than MaxWork, and would be rejected.
+func workWarnings(g *graph) map[*node]string {
+	warnings := map[*node]string{}
+	for _, n := range g.nodes {
+		n.addUp()
+		most := MaxWork * patternRate / max(n.total[loadPattern], 1) // bytes of a text
+		told := slices.ContainsFunc(n.inPlace, func(target *node) bool { return warnings[target] != "" })
+		if most < commonText && !told && (n.schema.MaxLength == nil || *n.schema.MaxLength > most) {
+			warnings[n] = fmt.Sprintf("a text of more than %d bytes here is rejected, because its patterns would take too long: make them simpler, or set maxLength", most)
+		}
+	}
+	for _, n := range g.nodes {
+		for _, target := range slices.Concat(n.rest, n.others, n.everyChild) {
+			most := MaxWork / max(target.weight(map[*node]bool{}), 1)
+			if most < commonValues && warnings[target] == "" {
+				warnings[target] = fmt.Sprintf("an event with more than about %d values here is rejected, because checking them would take too long: use fewer alternatives (anyOf, oneOf) and shorter lists in enum", most)
+			}
+		}
+	}
+	return warnings
+}
+
+// weight is about the work for one value with every member that n describes.
+func (n *node) weight(counted map[*node]bool) int {
+	if counted[n] {
+		return 0
+	}
+	counted[n] = true
+	w := n.own.value()
+	for _, target := range slices.Concat(append(slices.Collect(maps.Values(n.members)), append(n.prefix, n.inPlace)...)...) {
+		w += target.weight(counted)
+	}
+	return w
 }
 
 // takesObjects reports false only for a schema that no object can pass.

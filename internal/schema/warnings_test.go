@@ -1,6 +1,7 @@
 package schema_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -27,7 +28,15 @@ func TestWarnings(t *testing.T) {
 		`{"allOf":[{},{"type":"string"}]}`:  {none},
 		`{"anyOf":[false,{"type":"null"}]}`: {none},
 		`{"$ref":"#/$defs/a","$defs":{"a":{"type":"integer"}}}`: {none},
+		`{"properties":{"a":{"pattern":"(x?y?){200}b"}}}`: {
+			`/properties/a a text of more than 6650 bytes here is rejected, because its patterns would take too long: make them simpler, or set maxLength`,
+		},
+		`{"items":{"properties":{"a":{"anyOf":[` + numbered(100, `{"const":%d}`) + `]}}}}`: {
+			`/items an event with more than about 226 values here is rejected, because checking them would take too long: use fewer alternatives (anyOf, oneOf) and shorter lists in enum`,
+		},
 		// None of these has any.
+		`{"properties":{"a":{"pattern":"(x?y?){200}b","maxLength":900}}}`:                                       nil,
+		`{"properties":{"a":{"anyOf":[` + numbered(100, `{"const":%d}`) + `]}},"items":{"enum":[1,2,"a","b"]}}`: nil,
 		`true`: nil,
 		`{}`:   nil,
 		`{"anyOf":[false,{"type":"object"}],"properties":{"a":{"$ref":"#"}}}`:                                                                                                                            nil,
@@ -67,5 +76,28 @@ func TestWhatIsKnown(t *testing.T) {
 	typ, err := schema.CompileDraft("c", "n", 1, []byte(`{"type":"object"`+many.String()+`}`))
 	if err != nil || len(typ.Warnings()) != schema.MaxWarnings {
 		t.Errorf("%d warnings, %v", len(typ.Warnings()), err)
+	}
+}
+
+// The sizes that a warning names are those that are rejected.
+func TestWarnedSizes(t *testing.T) {
+	pattern := compile(t, `{"properties":{"a":{"pattern":"(x?y?){200}b"}}}`)
+	items := compile(t, `{"items":{"properties":{"a":{"anyOf":[`+numbered(100, `{"const":%d}`)+`]}}}}`)
+	item := map[string]any{"a": json.Number("-1")}
+	for name, c := range map[string]struct {
+		typ      *schema.Type
+		data     any
+		rejected bool
+	}{
+		"a text":         {pattern, map[string]any{"a": strings.Repeat("x", 6600)}, false},
+		"a longer text":  {pattern, map[string]any{"a": strings.Repeat("x", 6700)}, true},
+		"a list":         {items, array(220, item), false},
+		"a longer list":  {items, array(235, item), true},
+		"a list of none": {items, array(20_000, map[string]any{}), false},
+	} {
+		problems := c.typ.Check(c.data)
+		if rejected := len(problems) == 1 && problems[0].Message == schema.TooMuchWork; rejected != c.rejected {
+			t.Errorf("%s: %.200v", name, problems)
+		}
 	}
 }

@@ -1,0 +1,213 @@
+package schema
+
+import (
+	stdjson "encoding/json"
+	"strings"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+// load is what a subschema costs where it is applied to a value.
+type load [loads]int
+
+// The first two bound a schema. The others are what MaxWork counts, in its unit.
+const (
+	loadSteps   = iota // evaluations, compared values
+	loadPattern        // RE2 instructions per byte of a text
+	loadValue          // of any value
+	loadNumber         // of a number besides
+	loadObject         // of an object besides
+	loadMember         // of each member of an object: to look it up
+	loadText           // of a text besides
+	loadBytes          // of each 64 bytes of a text
+	loadRegex          // formats that compile a text as a pattern
+	loads
+)
+
+// What the validator does, in units of MaxWork.
+const (
+	workEvaluation  = 10 // one subschema
+	workName        = 2  // one name of required
+	workMember      = 1  // one member, by one subschema
+	workExtra       = 4  // one member where no others are allowed
+	workExpression  = 3  // one pattern, and one name
+	workNumber      = 14 // a number is read exactly
+	workBound       = 4  // it is compared with a bound
+	workDivision    = 24 // multipleOf
+	workComparison  = 34 // of two numbers
+	workFormat      = 24
+	workFormatBytes = 26
+	workLength      = 3      // of 64 bytes, where characters are counted
+	workHash        = 8      // one value below uniqueItems
+	workRegex       = 10_000 // the largest pattern is compiled
+	longNumber      = 4      // times as much for a number of many digits or with an exponent
+	// patternRate is how many bytes times instructions of patterns are one unit.
+	patternRate = 8
+)
+
+func (l load) plus(o load) load {
+	for i := range l {
+		l[i] = min(l[i]+o[i], 1<<30) // loads may double at each level
+	}
+	return l
+}
+
+func (l load) times(n int) load {
+	for i := range l {
+		l[i] = min(l[i]*n, 1<<30)
+	}
+	return l
+}
+
+func (l load) max(o load) load {
+	for i := range l {
+		l[i] = max(l[i], o[i])
+	}
+	return l
+}
+
+// value is the work for one value of the costliest kind without its members and its length.
+func (l load) value() int { return l[loadValue] + max(l[loadNumber], l[loadText], l[loadObject]) }
+
+// loadOf weighs what s itself does with a value.
+func loadOf(s *jsonschema.Schema) load {
+	l := load{loadSteps: 1 + len(s.Required), loadValue: workEvaluation}
+	required := len(s.Required)
+	for _, names := range s.DependentRequired {
+		l[loadSteps] += 1 + len(names)
+		required += 1 + len(names)
+	}
+	for _, dependency := range s.Dependencies {
+		if names, ok := dependency.([]string); ok {
+			l[loadSteps] += 1 + len(names)
+			required += 1 + len(names)
+		}
+	}
+	var compared []any
+	if s.Enum != nil {
+		compared = append(compared, s.Enum.Values...)
+	}
+	if s.Const != nil {
+		compared = append(compared, *s.Const)
+	}
+	l[loadSteps] += comparison(compared)
+	names := 0
+	for _, v := range compared {
+		switch v := v.(type) {
+		case stdjson.Number:
+			l[loadNumber] += workComparison
+		case string:
+			names++
+		default:
+			l[loadValue] += workComparison * (countValues(v) - 1)
+		}
+	}
+	l[loadText] += names / 4
+	if s.Pattern != nil {
+		l = l.plus(patternLoad(s.Pattern))
+	}
+	if s.Bool != nil {
+		return l
+	}
+	passes := typesOf(s)
+	if passes&objects != 0 {
+		l[loadObject] = workName * required
+		l[loadMember] = workMember
+		if s.AdditionalProperties == false {
+			l[loadMember] = workExtra
+		}
+	}
+	if passes&(integers|fractions) != 0 {
+		l[loadNumber] += workOfNumber(s, passes)
+	}
+	if passes&texts != 0 {
+		l[loadBytes]++ // they are copied
+		if s.MinLength != nil || s.MaxLength != nil {
+			l[loadBytes] += workLength
+		}
+		switch {
+		case s.Format == nil:
+		case s.Format.Name == "regex":
+			l[loadRegex]++
+		default:
+			l[loadText] += workFormat
+			l[loadBytes] += workFormatBytes
+		}
+	}
+	return l
+}
+
+func workOfNumber(s *jsonschema.Schema, passes types) (work int) {
+	if passes&fractions == 0 {
+		work += workNumber
+	}
+	bounds := 0
+	for _, set := range []bool{s.Minimum != nil, s.Maximum != nil, s.ExclusiveMinimum != nil, s.ExclusiveMaximum != nil} {
+		if set {
+			bounds++
+		}
+	}
+	if bounds > 0 || s.MultipleOf != nil {
+		work += workNumber + workBound*bounds
+	}
+	if s.MultipleOf != nil {
+		work += workDivision
+	}
+	return work
+}
+
+// sizeOf returns by how much a number costs more than a short one.
+func sizeOf(n stdjson.Number) int {
+	if len(n) <= 16 && !strings.ContainsAny(string(n), "eE") {
+		return 1
+	}
+	return longNumber
+}
+
+// comparison weighs values that data is compared with, for MaxSteps: texts are cheap, and
+// numbers are computed each time.
+func comparison(values []any) int {
+	texts, steps := 0, 0
+	for _, v := range values {
+		if _, ok := v.(string); ok {
+			texts++
+		} else {
+			steps += countValues(v)
+		}
+	}
+	return steps + texts/16
+}
+
+func countValues(v any) int {
+	n := 1
+	switch v := v.(type) {
+	case map[string]any:
+		for _, member := range v {
+			n += countValues(member)
+		}
+	case []any:
+		for _, item := range v {
+			n += countValues(item)
+		}
+	}
+	return n
+}
+
+func patternLoad(expression jsonschema.Regexp) load {
+	size, err := patternSize(expression.String())
+	if err != nil {
+		size = MaxPatternSize
+	}
+	return load{loadSteps: 1, loadPattern: size, loadText: workExpression}
+}
+
+// regexWork is the work to compile a text as a pattern: repetitions make it large.
+func regexWork(text string) int {
+	switch {
+	case len(text) > MaxPatternBytes: // refused as it is
+		return 1
+	case strings.ContainsRune(text, '{'):
+		return workRegex
+	}
+	return workRegex * (64 + len(text)) / MaxPatternBytes
+}
