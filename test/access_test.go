@@ -227,7 +227,7 @@ func (s *server) everyKindOfKey() map[string]string {
 	}
 	keys["read-all"] = create("/v1/keys", "read", "").text("key")
 	keys["page"] = create("/v1/apps/shop/keys", "write", `,"origins":["`+page+`"]`).text("key")
-	soon := time.Now().Add(time.Second).Format(time.RFC3339Nano)
+	soon := time.Now().Add(10 * time.Second).Format(time.RFC3339Nano)
 	for name, k := range map[string]struct{ path, kind string }{
 		"write": {"/v1/apps/shop/keys", "write"}, "read": {"/v1/apps/shop/keys", "read"}, "all": {"/v1/keys", "read"}, "admin": {"/v1/keys", "admin"},
 	} {

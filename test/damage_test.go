@@ -386,7 +386,7 @@ func (w *wreck) sums(dir string) map[string][32]byte {
 // starts reports whether the server starts. One that does neither start nor end is made to tell
 // where it waits, which is no refusal.
 func (w *wreck) starts(s *server) bool {
-	const patience = 40 * time.Second
+	const patience = 2 * time.Minute
 	hangs := time.AfterFunc(patience, func() { _ = s.cmd.Process.Signal(syscall.SIGQUIT) })
 	defer hangs.Stop()
 	return s.launched()

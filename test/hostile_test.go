@@ -55,7 +55,7 @@ func TestHostileKeys(t *testing.T) {
 	s := start(t, "--log-level", "debug")
 	revoked := s.call("POST", "/v1/apps/shop/keys", s.admin, `{"kind":"write"}`)
 	s.must(s.call("DELETE", "/v1/apps/shop/keys/"+revoked.text("key_id"), s.admin, ""), 204)
-	expired := s.keyWith("write", map[string]any{"expires_at": time.Now().Add(time.Second).Format(time.RFC3339Nano)}).text("key")
+	expired := s.keyWith("write", map[string]any{"expires_at": time.Now().Add(5 * time.Second).Format(time.RFC3339Nano)}).text("key")
 	s.eventually("the key to expire", func() bool { return s.call("POST", "/v1/events", expired, "[]").status == 401 })
 	acts := len(s.trail(""))
 	keys := []string{s.write, s.read, s.admin}

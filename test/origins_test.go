@@ -231,7 +231,7 @@ func TestRotation(t *testing.T) {
 	s.must(s.call("DELETE", "/v1/apps/shop/keys/"+old.text("key_id"), s.admin, ""), 204)
 	s.must(s.call("POST", "/v1/events", old.text("key"), fine), 401)
 	s.must(s.call("POST", "/v1/events", next.text("key"), fine), 202)
-	soon := s.keyWith("write", map[string]any{"expires_at": time.Now().Add(300 * time.Millisecond).Format(time.RFC3339Nano)})
+	soon := s.keyWith("write", map[string]any{"expires_at": time.Now().Add(5 * time.Second).Format(time.RFC3339Nano)})
 	s.must(s.call("POST", "/v1/events", soon.text("key"), fine), 202)
 	var last reply
 	s.eventually("the key to expire", func() bool { last = s.call("POST", "/v1/events", soon.text("key"), fine); return last.status != 202 })

@@ -61,7 +61,7 @@ func TestWaitersWakeWhenTheirFrameIsStored(t *testing.T) {
 
 func TestWaitEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		if _, err := live.New(0).Outcomes(ctx, 1); !errors.Is(err, context.DeadlineExceeded) {
 			t.Error(err)

@@ -27,20 +27,19 @@ func TestAFullDiskIsSurvived(t *testing.T) {
 	f.publish(5)
 	release := fill(t, f.dir, 5*noiseBytes)
 	var publishers sync.WaitGroup
-	began := time.Now()
 	for range 4 {
 		publishers.Go(func() { f.publish(100) })
 	}
 	publishers.Wait()
-	if took := time.Since(began); took > 5*time.Second {
-		t.Errorf("publishers that met the end of the disk waited %v", took)
-	}
 	if len(f.refused) != 4 || !errors.Is(errors.Join(f.refused...), queue.ErrUnknown) {
 		t.Errorf("no publisher met the end of the disk: %v", f.refused)
 	}
 	for _, err := range f.refused {
 		if !errors.Is(err, queue.ErrFull) && !errors.Is(err, queue.ErrUnknown) {
 			t.Errorf("a full disk gave %v", err)
+		}
+		if errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a publisher waited for a server that answers nobody: %v", err)
 		}
 	}
 	f.recover(release)
@@ -290,7 +289,7 @@ func fill(t *testing.T, dir string, left int64) (release func()) {
 
 func eventually(t *testing.T, holds func() bool) {
 	t.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(time.Minute)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for !holds() {

@@ -59,7 +59,7 @@ func publish(t *testing.T, q *queue.Queue, text string) uint64 {
 
 func read(t *testing.T, q *queue.Queue, from uint64, n int) []queue.Delivery {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	r := q.Reader(from)
 	defer r.Close()
@@ -125,7 +125,7 @@ func TestReaderThatFailsEndsWithItsContext(t *testing.T) {
 	if err := q.JetStream().DeleteStream(t.Context(), "EYE_FRAMES"); err != nil {
 		t.Fatal(err)
 	}
-	timeout, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	timeout, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
 	select {
 	case <-failing:

@@ -49,7 +49,7 @@ func (n *node) start() {
 		n.t.Fatal(err)
 	}
 	ns.Start()
-	if !ns.ReadyForConnections(20 * time.Second) {
+	if !ns.ReadyForConnections(time.Minute) {
 		n.t.Fatal("the server did not start")
 	}
 	n.server.Store(ns)

@@ -56,7 +56,7 @@ func TestWhatIsMissingIsTold(t *testing.T) {
 			if c.missing == "a trail that there was" {
 				_, state := recordOf(t, bucket(t, js), "complete_since")
 				put(t, bucket(t, js), "state", strings.Replace(state, `,"trail":true`, "", 1))
-				within(t, 10*time.Second, func() bool { return !strings.Contains(read(t, file), `"trail"`) })
+				within(t, time.Minute, func() bool { return !strings.Contains(read(t, file), `"trail"`) })
 			}
 			r.Close()
 			var err error

@@ -44,7 +44,7 @@ func TestChangesOfBothNodesAreKept(t *testing.T) {
 	wg.Wait()
 	want := registry.Settings{TimeZone: "Asia/Tokyo", UnknownTypes: registry.RejectUnknown}
 	for _, r := range []*registry.Registry{a, b} {
-		within(t, 10*time.Second, func() bool { app, _ := r.App("default"); return app.Settings == want })
+		within(t, time.Minute, func() bool { app, _ := r.App("default"); return app.Settings == want })
 	}
 }
 
@@ -78,7 +78,7 @@ func TestVersionsOfBothNodesAreOneAfterTheOther(t *testing.T) {
 		t.Errorf("versions (-want +got):\n%s", diff)
 	}
 	for _, r := range []*registry.Registry{a, b} {
-		within(t, 10*time.Second, func() bool { v, err := r.TypeVersions("c", "n"); return err == nil && len(v) == 2*each })
+		within(t, time.Minute, func() bool { v, err := r.TypeVersions("c", "n"); return err == nil && len(v) == 2*each })
 	}
 }
 
@@ -111,7 +111,7 @@ func TestKeysOfAnApplicationThatIsGoneStayInvalid(t *testing.T) {
 	if _, err := a.CreateApp(t.Context(), "shop", registry.Settings{}); err != nil {
 		t.Fatal(err)
 	}
-	within(t, 10*time.Second, func() bool { _, ok := b.App("shop"); return ok })
+	within(t, time.Minute, func() bool { _, ok := b.App("shop"); return ok })
 	var mu sync.Mutex
 	var secrets []string
 	var wg sync.WaitGroup
@@ -137,7 +137,7 @@ func TestKeysOfAnApplicationThatIsGoneStayInvalid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	within(t, 10*time.Second, func() bool { _, ok := b.Authenticate(last); return ok })
+	within(t, time.Minute, func() bool { _, ok := b.Authenticate(last); return ok })
 	for _, r := range []*registry.Registry{a, b} {
 		valid := 0
 		for _, secret := range secrets {
@@ -177,7 +177,7 @@ func TestVersionsOfADeletedTypeCanBeRead(t *testing.T) {
 func TestReadingWhileWriting(t *testing.T) {
 	a, b := two(t)
 	secret := a.FirstStart().WriteKey
-	within(t, 10*time.Second, func() bool { _, ok := b.Authenticate(secret); return ok })
+	within(t, time.Minute, func() bool { _, ok := b.Authenticate(secret); return ok })
 	done := make(chan struct{})
 	var readers sync.WaitGroup
 	for _, r := range []*registry.Registry{a, b} {

@@ -127,7 +127,7 @@ func TestTheCopyFollowsChangesOfOtherNodes(t *testing.T) {
 	if _, err := a.CreateApp(t.Context(), "shop", registry.Settings{TimeZone: "Asia/Tokyo"}); err != nil {
 		t.Fatal(err)
 	}
-	within(t, 10*time.Second, func() bool { return strings.Contains(read(t, filepath.Join(dir, "metadata.json")), "Asia/Tokyo") })
+	within(t, time.Minute, func() bool { return strings.Contains(read(t, filepath.Join(dir, "metadata.json")), "Asia/Tokyo") })
 }
 
 func TestACopyThatCannotBeWrittenIsTriedAgain(t *testing.T) {
@@ -141,16 +141,16 @@ func TestACopyThatCannotBeWrittenIsTriedAgain(t *testing.T) {
 	if _, err := r.CreateApp(t.Context(), "shop", registry.Settings{}); err != nil {
 		t.Errorf("the creation ended with %v", err)
 	}
-	within(t, 10*time.Second, func() bool { return r.CopyError() != nil })
+	within(t, time.Minute, func() bool { return r.CopyError() != nil })
 	if err := os.RemoveAll(name); err != nil {
 		t.Fatal(err)
 	}
-	within(t, 10*time.Second, func() bool {
+	within(t, time.Minute, func() bool {
 		b, err := os.ReadFile(name)
 		return err == nil && strings.Contains(string(b), `"shop"`) && r.CopyError() == nil
 	})
 	// A write that goes on has a temporary file; none may stay.
-	within(t, 10*time.Second, func() bool {
+	within(t, time.Minute, func() bool {
 		left, err := filepath.Glob(filepath.Join(dir, "*.tmp"))
 		return err == nil && len(left) == 0
 	})
@@ -174,7 +174,7 @@ func TestRecordsThatCannotBeRead(t *testing.T) {
 	}
 	check := func(r *registry.Registry) {
 		t.Helper()
-		within(t, 10*time.Second, func() bool { return r.Type("c", "n") != nil })
+		within(t, time.Minute, func() bool { return r.Type("c", "n") != nil })
 		if problems := r.Type("c", "n").Check(map[string]any{}); len(problems) != 1 {
 			t.Errorf("a schema that cannot be used let data pass: %v", problems)
 		}
@@ -205,7 +205,7 @@ func TestRecordsThatWereRemoved(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	within(t, 10*time.Second, func() bool {
+	within(t, time.Minute, func() bool {
 		_, valid := r.Authenticate(r.FirstStart().WriteKey)
 		return !valid && len(r.Apps()) == 0 && len(r.Keys("")) == 0 && r.Type("c", "n") == nil
 	})
@@ -244,6 +244,6 @@ func TestAServerThatDoesNotAnswer(t *testing.T) {
 	if _, err := other.CreateApp(t.Context(), "blog", registry.Settings{}); err != nil {
 		t.Fatal(err)
 	}
-	within(t, 10*time.Second, func() bool { _, ok := r.App("blog"); return ok })
+	within(t, time.Minute, func() bool { _, ok := r.App("blog"); return ok })
 	t.Logf("a change was seen after %v", time.Since(start))
 }

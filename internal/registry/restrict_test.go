@@ -112,7 +112,7 @@ func TestRestrictionsThatCannotBe(t *testing.T) {
 
 func TestAKeyExpires(t *testing.T) {
 	r := fresh(t)
-	at := time.Now().Add(150 * time.Millisecond)
+	at := time.Now().Add(3 * time.Second)
 	named := []string{"https://shop.example.com"}
 	k, secret := restricted(t, r, registry.Restrictions{ExpiresAt: &at, Origins: named})
 	_, peeked := r.Peek(secret)
@@ -120,7 +120,7 @@ func TestAKeyExpires(t *testing.T) {
 	if !ok || !peeked || !r.OriginNamed(named[0]) {
 		t.Fatalf("not valid before it expires: %+v", who)
 	}
-	within(t, 10*time.Second, func() bool { _, ok := r.Authenticate(secret); return !ok })
+	within(t, time.Minute, func() bool { _, ok := r.Authenticate(secret); return !ok })
 	if time.Now().Before(*k.ExpiresAt) {
 		t.Errorf("it ended before %v", k.ExpiresAt)
 	}

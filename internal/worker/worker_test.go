@@ -52,7 +52,7 @@ func TestLagGrowsWhileTheStoreTakesNothing(t *testing.T) {
 	s.closed.Store(true)
 	l := live.New(0)
 	w := worker.New(worker.Options{Queue: q, Store: s, Live: l, Registerer: registry})
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	done := make(chan error)
 	go func() { done <- w.Run(ctx) }()
