@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,8 +41,9 @@ func newBenchCommand(s streams) *cobra.Command {
 			"so that it holds the waiting of a request that was sent late. With --rate 0 each connection sends when its last\n" +
 			"request was answered, and latency is counted from the sending: it does not tell what a user would wait.\n" +
 			"Latency ends with the last byte of the answer; p99 and p99.9 are estimated by a t-digest.\n" +
-			"With an admin key an application \"bench\" is made and the event types of the examples are put; with a write key\n" +
-			"its application is used, and when events become visible is not measured. The events stay.",
+			"With an admin key an application \"bench\" is made, with the event types of the examples in categories of its own, and all of it\n" +
+			"is removed at the end. With a write key its application is used, where the events stay, no event type is put, and when events\n" +
+			"become visible is not measured.",
 	}
 	f := &benchFlags{clientFlags: newClientFlags(cmd, s)}
 	fs := cmd.Flags()
@@ -73,11 +75,11 @@ func (f *benchFlags) run(ctx context.Context) error {
 	var p *probe
 	if !strings.HasPrefix(writer.key, "eye_w_") {
 		reader := *writer
-		revoke, err := writer.prepare(ctx, benchApp)
+		remove, err := f.prepare(ctx, writer)
 		if err != nil {
 			return err
 		}
-		defer revoke()
+		defer remove()
 		p = &probe{writer: writer, reader: &reader}
 	}
 
@@ -100,6 +102,47 @@ func (f *benchFlags) run(ctx context.Context) error {
 		r.Visible = p.result()
 	}
 	return f.print(r)
+}
+
+// prepare makes what a bench needs and makes the client use a write key of its application. The
+// returned function removes all that was made.
+func (f *benchFlags) prepare(ctx context.Context, c *client) (remove func(), err error) {
+	err = c.createApp(ctx, benchApp)
+	if isConflict(err) {
+		return nil, fmt.Errorf("there is an application %q already, of another bench that runs, or was killed; `eye apps delete %[1]s --erase` removes it", benchApp)
+	}
+	if err != nil {
+		return nil, err
+	}
+	admin := *c
+	remove = func() {
+		if err := admin.removeBench(context.WithoutCancel(ctx)); err != nil {
+			_, _ = fmt.Fprintf(f.err, "eye: the bench could not remove all that it made: %s\n", printable(advise(err.Error(), f.where()), maxMessage))
+		}
+	}
+	if err = c.putSampleTypes(ctx, benchApp); err == nil {
+		_, err = c.borrowWriteKey(ctx, benchApp) // it ends with its application
+	}
+	if err != nil {
+		remove()
+		return nil, err
+	}
+	return remove, nil
+}
+
+// removeBench removes the application of a bench with all that it sent, and its event types.
+func (c *client) removeBench(ctx context.Context) error {
+	_, failed := c.do(ctx, request{method: http.MethodDelete, path: appPath(benchApp), query: url.Values{"erase": {"1"}}})
+	if failed != nil {
+		failed = fmt.Errorf("%w; `eye apps delete %s --erase` does it", failed, benchApp)
+	}
+	for _, t := range sampleTypes(benchApp) {
+		_, err := c.do(ctx, request{method: http.MethodDelete, path: typePath(t.Category, t.Name)})
+		if err != nil && failed == nil {
+			failed = fmt.Errorf("delete event type %s / %s: %w", t.Category, t.Name, err)
+		}
+	}
+	return failed
 }
 
 // benchReport is the result of a bench.

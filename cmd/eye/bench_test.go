@@ -14,13 +14,12 @@ import (
 	"github.com/google/uuid"
 	vegeta "github.com/tsenart/vegeta/v12/lib"
 
-	"theeye/examples"
 	"theeye/internal/schema"
 )
 
 func TestLoadMakesEventsThatPass(t *testing.T) {
 	types := map[string]*schema.Type{}
-	for _, each := range examples.Types() {
+	for _, each := range sampleTypes(benchApp) {
 		compiled, err := schema.Compile(each.Category, each.Name, 1, each.Schema)
 		if err != nil {
 			t.Fatal(err)

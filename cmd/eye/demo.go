@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
 
 	"theeye/examples"
+	"theeye/internal/registry"
 )
 
 const (
@@ -26,7 +27,7 @@ type demoOptions struct {
 	Seed   uint64       // of the choices; 0 is a seed like others
 }
 
-// runDemo makes an application "demo" with the challenge's event types and sends
+// runDemo makes an application "demo" with the challenge's event types, in categories of its own, and sends
 // it sample traffic until the context ends, which is no error. The key that it
 // makes is revoked at the end.
 func runDemo(ctx context.Context, o demoOptions) error {
@@ -35,14 +36,14 @@ func runDemo(ctx context.Context, o demoOptions) error {
 		log = slog.New(slog.DiscardHandler)
 	}
 	c := o.Client
-	revoke, err := c.prepare(ctx, demoApp)
+	giveBack, err := c.prepareDemo(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil
 		}
 		return fmt.Errorf("prepare the demo: %w", err)
 	}
-	defer revoke()
+	defer giveBack()
 	log.Info("demo traffic", "app", demoApp)
 
 	s := newSampler(o.Seed)
@@ -58,6 +59,18 @@ func runDemo(ctx context.Context, o demoOptions) error {
 	}
 }
 
+// prepareDemo makes the demo's application and types unless they exist, and makes the client use a
+// write key of it. The returned function revokes the key.
+func (c *client) prepareDemo(ctx context.Context) (giveBack func(), err error) {
+	if err := c.createApp(ctx, demoApp); err != nil && !isConflict(err) {
+		return nil, err
+	}
+	if err := c.putSampleTypes(ctx, demoApp); err != nil {
+		return nil, err
+	}
+	return c.borrowWriteKey(ctx, demoApp)
+}
+
 func (c *client) sendSample(ctx context.Context, e sampleEvent) error {
 	body, err := json.Marshal(e, json.Deterministic(true))
 	if err != nil {
@@ -67,25 +80,64 @@ func (c *client) sendSample(ctx context.Context, e sampleEvent) error {
 	return err
 }
 
-// prepare makes an application unless it exists, puts the example types, and
-// makes the client use a write key of it. The returned function revokes the key.
-func (c *client) prepare(ctx context.Context, app string) (revoke func(), err error) {
+// sampleTypes returns the types of the examples for an application that sends them, in categories of
+// its own: event types hold for all applications.
+func sampleTypes(app string) []examples.Type {
+	types := examples.Types()
+	for i := range types {
+		types[i].Category = sampleCategory(app, types[i].Category)
+	}
+	return types
+}
+
+func sampleCategory(app, category string) string { return app + " " + category }
+
+// createApp makes an application. One that exists is a *problemError with the status 409.
+func (c *client) createApp(ctx context.Context, app string) error {
 	body, err := json.Marshal(map[string]string{"app": app})
 	if err != nil {
-		return nil, fmt.Errorf("write request: %w", err)
+		return fmt.Errorf("write request: %w", err)
 	}
-	if _, err := c.do(ctx, request{method: http.MethodPost, path: "/v1/apps", body: body}, http.StatusConflict); err != nil {
-		return nil, err
-	}
-	for _, t := range examples.Types() {
+	_, err = c.do(ctx, request{method: http.MethodPost, path: "/v1/apps", body: body})
+	return err
+}
+
+// putSampleTypes puts the sample types of an application into force.
+func (c *client) putSampleTypes(ctx context.Context, app string) error {
+	for _, t := range sampleTypes(app) {
 		_, err := c.do(ctx, request{method: http.MethodPut, path: typePath(t.Category, t.Name), body: t.Schema})
-		var p *problemError
-		if errors.As(err, &p) && p.Status == http.StatusConflict {
+		if isConflict(err) {
 			continue // someone has put another schema; it stays
 		}
 		if err != nil {
-			return nil, fmt.Errorf("put event type %s/%s: %w", url.PathEscape(t.Category), url.PathEscape(t.Name), err)
+			return fmt.Errorf("put event type %s / %s: %w", t.Category, t.Name, err)
 		}
 	}
-	return c.borrowWriteKey(ctx, app)
+	return nil
+}
+
+func isConflict(err error) bool {
+	var p *problemError
+	return errors.As(err, &p) && p.Status == http.StatusConflict
+}
+
+// checkDemo returns an error when a demo would put its sample traffic beside applications of others.
+// With an application of its name there, somebody has agreed to that.
+func checkDemo(apps []registry.App) error {
+	var others []string
+	for _, app := range apps {
+		switch app.Name {
+		case demoApp:
+			return nil
+		case registry.DefaultApp:
+		default:
+			others = append(others, app.Name)
+		}
+	}
+	if len(others) == 0 {
+		return nil
+	}
+	return fmt.Errorf("this data directory has applications already (%s), and --demo would fill another one, %s, with sample traffic: "+
+		"give the demo a directory of its own with --data; or start without --demo and make its application with `eye apps create %[2]s`, and it is taken for wanted",
+		strings.Join(others[:min(len(others), 3)], ", "), demoApp)
 }

@@ -11,18 +11,17 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
 
-	"theeye/examples"
 	"theeye/internal/schema"
 )
 
 func TestSamplesAreMostlyRight(t *testing.T) {
 	types := map[string]*schema.Type{}
-	for _, each := range examples.Types() {
+	for _, each := range sampleTypes(demoApp) {
 		compiled, err := schema.Compile(each.Category, each.Name, 1, each.Schema)
 		if err != nil {
 			t.Fatal(err)
 		}
-		types[each.Name] = compiled
+		types[each.Category+"/"+each.Name] = compiled
 	}
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	s := newSampler(1)
@@ -32,7 +31,7 @@ func TestSamplesAreMostlyRight(t *testing.T) {
 		e := s.next(now)
 		names[e.Name]++
 		sessions[e.SessionID]++
-		if at, err := time.Parse(time.RFC3339Nano, e.Timestamp); err != nil || !at.Equal(now) || len(types[e.Name].Check(e.Data)) > 0 {
+		if at, err := time.Parse(time.RFC3339Nano, e.Timestamp); err != nil || !at.Equal(now) || len(types[e.Category+"/"+e.Name].Check(e.Data)) > 0 {
 			wrong++
 		}
 	}
@@ -76,9 +75,9 @@ func TestDemoPreparesSendsAndRevokes(t *testing.T) {
 	}
 	want := []string{
 		"POST /v1/apps Bearer eye_a_x",
-		"PUT /v1/types/page%20interaction/pageview Bearer eye_a_x",
-		"PUT /v1/types/page%20interaction/cta%20click Bearer eye_a_x",
-		"PUT /v1/types/form%20interaction/submit Bearer eye_a_x",
+		"PUT /v1/types/demo%20page%20interaction/pageview Bearer eye_a_x",
+		"PUT /v1/types/demo%20page%20interaction/cta%20click Bearer eye_a_x",
+		"PUT /v1/types/demo%20form%20interaction/submit Bearer eye_a_x",
 		"POST /v1/apps/demo/keys Bearer eye_a_x",
 		"POST /v1/events Bearer eye_w_demo",
 		"DELETE /v1/apps/demo/keys/k1 Bearer eye_a_x",

@@ -48,7 +48,7 @@ const (
 func newLoad(batch int) *load {
 	l := &load{batch: batch}
 	add := func(weight int, category, name, data string) {
-		v := variant{`","category":"` + category + `","name":"` + name + `","data":` + data + `,"timestamp":"`}
+		v := variant{`","category":"` + sampleCategory(benchApp, category) + `","name":"` + name + `","data":` + data + `,"timestamp":"`}
 		for range weight {
 			l.variants = append(l.variants, v)
 		}

@@ -77,7 +77,7 @@ func (s *sampler) pick(from ...string) string { return from[s.rand.IntN(len(from
 
 // act returns what a visitor does next.
 func (s *sampler) act(v *visitor) sampleEvent {
-	e := sampleEvent{SessionID: v.session, Sender: v.sender, Seq: v.seq, Category: "page interaction"}
+	e := sampleEvent{SessionID: v.session, Sender: v.sender, Seq: v.seq, Category: sampleCategory(demoApp, "page interaction")}
 	switch chance := s.rand.IntN(100); {
 	case v.seq == 0 || chance < 55:
 		if v.seq > 0 {
@@ -88,7 +88,7 @@ func (s *sampler) act(v *visitor) sampleEvent {
 		element := s.pick("chat bubble", "get quotes", "read more", "compare", "call now", "newsletter")
 		e.Name, e.Data = "cta click", map[string]any{"host": sampleHost, "path": v.path, "element": element}
 	default:
-		e.Category, e.Name = "form interaction", "submit"
+		e.Category, e.Name = sampleCategory(demoApp, "form interaction"), "submit"
 		e.Data = map[string]any{"host": sampleHost, "path": v.path, "form": map[string]any{
 			"first_name": s.pick("John", "Ada", "Grace", "Alan", "Edsger", "Barbara"),
 			"last_name":  s.pick("Doe", "Miller", "Garcia", "Kim", "Novak", "Okafor"),

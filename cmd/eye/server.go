@@ -187,6 +187,11 @@ func (s *server) open(ctx context.Context) (err error) {
 	}); err != nil {
 		return err
 	}
+	if cfg.Demo {
+		if err := checkDemo(s.registry.Apps()); err != nil {
+			return err
+		}
+	}
 	if err := s.legacyApp(ctx); err != nil {
 		return err
 	}
