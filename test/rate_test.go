@@ -149,35 +149,57 @@ func TestNoisyNeighbour(t *testing.T) {
 	}
 }
 
-// An application that has no rate cannot hold all the memory for bodies.
+// An application that has no rate cannot hold all the memory for bodies, and senders of which little has
+// come hold next to nothing of it.
 func TestBodiesOfAFlood(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	s.must(s.call("POST", "/v1/apps", s.admin, `{"app":"noisy"}`), 201)
-	noisy := s.key("noisy", "write")
-	var (
-		refused atomic.Int32
-		waiting sync.WaitGroup
-	)
-	for range 80 { // the memory is for 64 of unknown size
+	var refused atomic.Int32
+	begin := func(key, header, sent string) {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer conn.Close()
-		fmt.Fprintf(conn, "POST /v1/events HTTP/1.1\r\nHost: eye\r\nAuthorization: Bearer %s\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n[\r\n", noisy)
-		waiting.Go(func() {
-			_ = conn.SetReadDeadline(time.Now().Add(8 * time.Second))
+		t.Cleanup(func() { _ = conn.Close() })
+		go func() {
 			b := make([]byte, 12)
 			if n, _ := io.ReadFull(conn, b); string(b[:n]) == "HTTP/1.1 503" {
 				refused.Add(1)
 			}
-		})
+		}()
+		go fmt.Fprintf(conn, "POST /v1/events HTTP/1.1\r\nHost: eye\r\nAuthorization: Bearer %s\r\n%s\r\n\r\n%s", key, header, sent)
 	}
-	waiting.Wait() // the others hold what they have
-	if n := refused.Load(); n < 40 || n > 60 {
+	apps := map[string]string{}
+	for _, app := range []string{"noisy", "other"} {
+		s.must(s.call("POST", "/v1/apps", s.admin, `{"app":"`+app+`"}`), 201)
+		apps[app] = s.key(app, "write")
+	}
+	taken := func() {
+		t.Helper()
+		for _, key := range []string{apps["noisy"], apps["other"], s.write} {
+			s.must(s.call("POST", "/v1/events", key, fine), 202)
+			s.must(s.call("POST", "/v1/events", key, fine, "Transfer-Encoding", "chunked", "Content-Encoding", "identity"), 202)
+		}
+	}
+	for _, key := range apps {
+		for _, encoding := range []string{"gzip", "deflate", "br", "zstd", "identity"} {
+			for range 15 {
+				begin(key, "Content-Encoding: "+encoding+"\r\nContent-Length: 4000000", "1234567890")
+			}
+		}
+	}
+	taken()
+	if n := refused.Load(); n > 0 {
+		t.Errorf("%d slow uploads were refused", n)
+	}
+	for range 80 { // the memory is for 64 of these, which never end
+		begin(apps["noisy"], "Content-Length: 4000001", strings.Repeat(" ", 4_000_000))
+	}
+	s.eventually("some of the bodies to be refused", func() bool { return refused.Load() >= 40 })
+	for range 10 {
+		s.must(s.call("POST", "/v1/events", s.write, fine), 202)
+	}
+	if n := refused.Load(); n > 60 {
 		t.Errorf("of 80 bodies that never end %d were refused, want about 48", n)
 	}
-	s.must(s.call("POST", "/v1/events", s.write, fine), 202)
-	s.must(s.call("POST", "/v1/events", s.write, fine, "Transfer-Encoding", "chunked", "Content-Encoding", "identity"), 202)
 }

@@ -139,6 +139,8 @@ func (s *Server) problemOf(err error) *ProblemDetails {
 		return unavailable("the erasure is not finished, and is tried again by itself: send the request again until it is answered with 200; the server's log says what to do if it stays so")
 	case errors.Is(err, store.ErrTooWide):
 		return problem(http.StatusBadRequest, err.Error())
+	case errors.Is(err, errBusy):
+		return unavailable(err.Error())
 	case errors.As(err, &prepares):
 		return unavailable(prepares.Error())
 	case errors.Is(err, store.ErrLeaseEnded):

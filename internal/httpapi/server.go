@@ -141,7 +141,7 @@ func New(opts Options) *Server {
 	exporting := newExporting()
 	s := &Server{
 		opts: opts, log: opts.Logger,
-		bodies: newMemory(max(opts.BodyMemory, leastBodies*opts.MaxRequestBytes)), reads: reads,
+		bodies: newMemory(max(opts.BodyMemory, leastBodies*opts.MaxRequestBytes+2*windowOf("br"))), reads: reads,
 		metrics: newMetrics(opts.Registerer, reads, exporting), exporting: exporting, draftings: semaphore.NewWeighted(maxDrafting),
 	}
 	s.document = sync.OnceValues(OpenAPI(opts.LegacyApp != "").MarshalJSON)

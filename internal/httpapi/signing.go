@@ -40,19 +40,17 @@ func (s *Server) verifySigned(c *call, app, given string) (idempotencyKey string
 	if c.ContentLength > limit {
 		return "", free, s.tooLarge()
 	}
-	need := limit
-	if c.ContentLength >= 0 {
-		need = c.ContentLength
+	h := &hold{server: s, app: app}
+	free = h.free
+	sent, err := h.read(http.MaxBytesReader(c.w, c.Body, limit), limit)
+	if err == nil && !h.take((signedCopies-2)*int64(len(sent))) { // readBody counts the one that is unpacked
+		err = errBusy
 	}
-	need *= signedCopies - 1 // readBody counts the one that is unpacked
-	if !s.bodies.take(app, need) {
-		return "", free, unavailable("too many large requests at a time; try again")
-	}
-	free = func() { s.bodies.give(app, need) }
-	sent, err := io.ReadAll(http.MaxBytesReader(c.w, c.Body, limit))
 	c.Body, c.ContentLength = io.NopCloser(bytes.NewReader(sent)), int64(len(sent))
 	var tooBig *http.MaxBytesError
 	switch {
+	case errors.Is(err, errBusy):
+		return "", free, err
 	case errors.As(err, &tooBig):
 		return "", free, s.tooLarge()
 	case err != nil:

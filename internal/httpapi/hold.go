@@ -1,0 +1,119 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"time"
+)
+
+const (
+	firstStep  = 4 << 10  // bytes for a body of which nothing has come
+	pooledStep = 64 << 10 // bytes from which on a buffer of the pool is taken
+	keptBuffer = 1 << 20  // bounds the buffers of the pool
+	unpackWait = 2 * time.Second
+)
+
+// errBusy means that the application has its share of the memory for bodies.
+var errBusy = errors.New("too many large requests at a time; try again")
+
+// hold is what one request has of the memory for bodies.
+type hold struct {
+	server  *Server
+	app     string
+	bytes   int64
+	buffers [][]byte // to be given back to the pool
+}
+
+// take reports whether the application may have so many bytes more.
+func (h *hold) take(bytes int64) bool {
+	if !h.server.bodies.take(h.app, bytes) {
+		return false
+	}
+	h.bytes += bytes
+	return true
+}
+
+func (h *hold) give(bytes int64) {
+	h.bytes -= bytes
+	h.server.bodies.give(h.app, bytes)
+}
+
+// free gives everything back. What read and unpack returned must not be used any more.
+func (h *hold) free() {
+	for _, b := range h.buffers {
+		h.server.unpack.keep(b)
+	}
+	if h.bytes > 0 {
+		h.give(h.bytes)
+	}
+	h.buffers = nil
+}
+
+// read reads to the end, or one byte beyond a limit. It returns what it has read with any error, which
+// is errBusy when there is no memory for more.
+func (h *hold) read(r io.Reader, limit int64) (b []byte, err error) {
+	defer func() { h.buffers = append(h.buffers, b) }()
+	for {
+		if len(b) == cap(b) {
+			if int64(len(b)) > limit {
+				return b, nil
+			}
+			if b, err = h.grown(b, limit); err != nil {
+				return b, err
+			}
+		}
+		n, err := r.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		if errors.Is(err, io.EOF) {
+			return b, nil
+		}
+		if err != nil {
+			return b, err
+		}
+	}
+}
+
+// grown returns b with twice the room, or with some more than a limit.
+func (h *hold) grown(b []byte, limit int64) ([]byte, error) {
+	var larger []byte
+	size := max(2*cap(b), firstStep)
+	if cap(b) >= pooledStep {
+		if pooled := h.server.unpack.buffer(); cap(pooled) > cap(b) {
+			larger, size = pooled, cap(pooled)
+		} else {
+			h.server.unpack.keep(pooled)
+		}
+	}
+	if larger == nil {
+		size = int(min(int64(size), limit+1))
+	}
+	if !h.take(int64(size)) {
+		return b, errBusy
+	}
+	if larger == nil {
+		larger = make([]byte, 0, size)
+	}
+	larger = append(larger, b...)
+	if cap(b) > 0 {
+		h.server.unpack.keep(b)
+		h.give(int64(cap(b)))
+	}
+	return larger, nil
+}
+
+// unpack returns what is packed, as far as it can be unpacked, and one byte more than a request may have at
+// most. Much memory is needed for a moment alone, so it waits for that.
+func (h *hold) unpack(ctx context.Context, encoding string, packed []byte) ([]byte, error) {
+	window := windowOf(encoding)
+	ctx, cancel := context.WithTimeout(ctx, unpackWait)
+	defer cancel()
+	if !h.server.bodies.takeSoon(ctx, h.app, window) {
+		return nil, errBusy
+	}
+	defer h.server.bodies.give(h.app, window)
+	r, done := h.server.unpack.reader(encoding, bytes.NewReader(packed))
+	defer done()
+	return h.read(r, h.server.opts.MaxRequestBytes)
+}
