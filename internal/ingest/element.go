@@ -40,6 +40,7 @@ type element struct {
 	timed      bool         // occurredAt and sentTime could be read
 	clean      bool         // data may be given to a validator
 	problems   []event.Problem
+	more       int // unknown members beyond MaxProblems, which are counted alone
 }
 
 func (e *element) problem(code, pointer, message string) {
@@ -125,11 +126,11 @@ func (e *element) members(d *jsontext.Decoder, zone *time.Location) error {
 }
 
 func (e *element) member(field string, value jsontext.Value, zone *time.Location) {
-	if value.Kind() == 'n' && field != "data" {
-		if !isKnown(field) {
-			e.unknown(field)
+	if value.Kind() == 'n' {
+		switch field {
+		case "id", "session_id", "category", "name", "sender", "timestamp", "sent_at", "seq":
+			return // null is as good as absent
 		}
-		return // null is as good as absent
 	}
 	switch field {
 	case "id":
@@ -169,6 +170,10 @@ func (e *element) member(field string, value jsontext.Value, zone *time.Location
 }
 
 func (e *element) unknown(field string) {
+	if len(e.problems) >= MaxProblems {
+		e.more++
+		return
+	}
 	message := "unknown field; an event has " + strings.Join(knownFields(), ", ")
 	if near := event.Nearest(field, knownFields()); near != "" {
 		message = fmt.Sprintf("unknown field; did you mean %q?", near)
@@ -301,10 +306,6 @@ func unquote(value jsontext.Value) string {
 	}
 	text, _ := jsontext.AppendUnquote(nil, value) // strictly read before
 	return string(text)
-}
-
-func isKnown(field string) bool {
-	return slices.Contains(knownFields(), field)
 }
 
 func kindName(value []byte) string {

@@ -116,7 +116,7 @@ func shorten(p *event.Problem) {
 const MaxProblems = 50
 
 func (r *request) reject(e element, raw []byte, index int, version uint32) event.Record {
-	if n := len(e.problems); n > MaxProblems {
+	if n := len(e.problems) + e.more; n > MaxProblems {
 		e.problems[MaxProblems-1].Message += fmt.Sprintf(" (and %d problems more)", n-MaxProblems)
 		e.problems = e.problems[:MaxProblems]
 	}

@@ -209,7 +209,9 @@ func oneOf(values []any) string {
 			var written strings.Builder
 			e := stdjson.NewEncoder(&written)
 			e.SetEscapeHTML(false)
-			_ = e.Encode(v) // which was read from JSON
+			if err := e.Encode(v); err != nil { // never: it was read from JSON
+				return b.String()
+			}
 			b.WriteString(excerpt(strings.TrimSpace(written.String())))
 		}
 	}
