@@ -124,6 +124,82 @@ func TestKeysArePrinted(t *testing.T) {
 	})
 }
 
+// Keys that a first start made and could not show, because it was killed or nothing could be written,
+// are no use to anyone: the next start revokes them, and makes and shows others.
+func TestKeysThatWereNotShown(t *testing.T) {
+	t.Parallel()
+	for name, stdout := range map[string]func() *os.File{
+		"killed": func() *os.File { // while it waits to write into a pipe
+			from, into, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = from.Close() })
+			if _, err := into.Write(make([]byte, 64<<10)); err != nil { // as much as a pipe holds
+				t.Fatal(err)
+			}
+			return into
+		},
+		"nothing can be written": func() *os.File {
+			full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return full
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &server{t: t, data: t.TempDir()}
+			cmd := exec.CommandContext(t.Context(), binary(t, ""), "serve", "--data", s.data, "--listen", "127.0.0.1:0", "--print-keys")
+			into := stdout()
+			defer func() { _ = into.Close() }()
+			cmd.Stdout = into
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			s.cmd, s.output = cmd, &safeBuffer{}
+			s.eventually("the server to answer", func() bool {
+				code, _ := runEye(t, nil, "health", "--data", s.data)
+				return code == 0
+			})
+			admin, err := os.ReadFile(filepath.Join(s.data, "admin.key"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if out := s.beside(0, "keys", "list", "--app", "default"); strings.Count(out, "key_") != 2 {
+				t.Errorf("a first start makes %s", out)
+			}
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+
+			s.args = []string{"--print-keys"}
+			s.launch()
+			s.eventually("the keys to be printed", func() bool { return len(anyKey.FindAllString(s.output.String(), -1)) >= 2 })
+			for _, want := range []string{`write key +eye_w_`, `read key +eye_r_`} {
+				if !regexp.MustCompile(want).MatchString(s.output.String()) {
+					t.Errorf("the next start does not show %q:\n%s", want, s.output)
+				}
+			}
+			var valid, revoked int
+			for _, k := range s.keys("default") {
+				if k["revoked_at"] == nil {
+					valid++
+				} else {
+					revoked++
+				}
+			}
+			if valid != 2 || revoked != 2 || s.admin != strings.TrimSpace(string(admin)) {
+				t.Errorf("%d keys are valid and %d revoked; the admin key was %s and is %s", valid, revoked, admin, s.admin)
+			}
+			s.shutDown()
+			s.launch()
+			if found := anyKey.FindString(s.output.String()); found != "" || len(s.keys("default")) != 4 {
+				t.Errorf("a third start makes keys: %v\n%s", s.keys("default"), s.output)
+			}
+		})
+	}
+}
+
 // printsKeys looks for the three keys of a first start.
 func (s *server) printsKeys(output string) {
 	s.t.Helper()

@@ -51,7 +51,11 @@ func serve(ctx context.Context, cfg Config, s streams) error {
 	err = srv.run(ctx, func(address string) error {
 		base := baseURL(address, cfg.TLSCert != "")
 		log.Info("ready", "address", address, "data", cfg.Data)
-		greet(s.out, base, cfg, srv.registry.FirstStart())
+		if err := greet(s.out, base, cfg, srv.registry.FirstStart()); err != nil {
+			log.Warn("nothing could be printed; keys that were to be shown are made anew at the next start", "error", err)
+		} else if err := srv.registry.FirstKeysShown(context.WithoutCancel(ctx)); err != nil {
+			log.Warn("the keys that were printed are valid until the next start, which makes others", "error", err)
+		}
 		if cfg.Demo {
 			demo.Go(func() error {
 				return runDemo(ctx, demoOptions{Client: srv.insideClient(srv.registry.FirstStart().AdminKey), Logger: log})
@@ -84,14 +88,15 @@ func baseURL(address string, secure bool) string {
 
 // greet prints where the server is and, once, the secrets that a first start
 // made, or how to come by them. They go to the standard output and never through
-// the log.
-func greet(out io.Writer, base string, cfg Config, first registry.FirstStart) {
-	fmt.Fprintf(out, "The Eye answers at %s (interface: %s/docs)\n", base, base)
+// the log. It returns when they are written.
+func greet(to io.Writer, base string, cfg Config, first registry.FirstStart) error {
+	var out strings.Builder
+	fmt.Fprintf(&out, "The Eye answers at %s (interface: %s/docs)\n", base, base)
 	if first.AdminKeyMade {
-		fmt.Fprint(out, "\n"+adminKeyText(first.AdminKey, cfg.Data, cfg.PrintKeys))
+		fmt.Fprint(&out, "\n"+adminKeyText(first.AdminKey, cfg.Data, cfg.PrintKeys))
 	}
 	if first.Made && first.WriteKey == "" {
-		fmt.Fprintf(out, `
+		fmt.Fprintf(&out, `
 application %s
             it has no keys yet, because the standard output is not a terminal; these commands make them:
 
@@ -100,10 +105,8 @@ application %s
 
 `, registry.DefaultApp, shellWord(cfg.Data))
 	}
-	if first.WriteKey == "" {
-		return
-	}
-	fmt.Fprintf(out, `
+	if first.WriteKey != "" {
+		fmt.Fprintf(&out, `
 application %s
 write key   %s
 read key    %s
@@ -116,6 +119,9 @@ Send an event, and see it:
   curl -s %s/v1/sessions/s1 -H 'Authorization: Bearer %s'
 
 `, registry.DefaultApp, first.WriteKey, first.ReadKey, base, first.WriteKey, base, first.ReadKey)
+	}
+	_, err := io.WriteString(to, out.String())
+	return err
 }
 
 // adminKeyText tells of an admin key that was made: the key itself where it may be

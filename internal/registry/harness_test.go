@@ -100,6 +100,9 @@ func openWith(t testing.TB, js jetstream.JetStream, opts registry.Options) *regi
 		t.Fatal(err)
 	}
 	t.Cleanup(r.Close)
+	if err := r.FirstKeysShown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	return r
 }
 

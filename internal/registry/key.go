@@ -31,6 +31,8 @@ type Key struct {
 	CreatedAt  time.Time  `json:"created_at"`
 	RevokedAt  *time.Time `json:"revoked_at"`
 	LastUsedAt *time.Time `json:"-"` // to the second; on other nodes a minute late
+	// Unshown says that a first start made the key and has not shown it: nobody has its secret.
+	Unshown bool `json:"unshown,omitzero"`
 	// Unknown names what a newer version of The Eye kept with the key and this one does not know,
 	// sorted. It may restrict the key, which is therefore refused.
 	Unknown []string `json:"-"`
@@ -246,6 +248,13 @@ func (r *Registry) CreateKey(ctx context.Context, app string, kind Kind) (Key, s
 // write key needs an application, an admin key has none, and a read key may have
 // one. Errors: *InvalidError, ErrNotFound, ErrUnavailable.
 func (r *Registry) CreateRestrictedKey(ctx context.Context, app string, kind Kind, rules Restrictions) (Key, string, error) {
+	return r.createKey(ctx, Key{App: app, Kind: kind, Restrictions: rules})
+}
+
+// createKey makes a key of what wanted says of its application, its kind, its restrictions and whether
+// it is shown.
+func (r *Registry) createKey(ctx context.Context, wanted Key) (Key, string, error) {
+	app, kind := wanted.App, wanted.Kind
 	switch {
 	case kind != Write && kind != Read && kind != Admin:
 		return Key{}, "", &InvalidError{"kind", "may be write, read or admin"}
@@ -254,14 +263,14 @@ func (r *Registry) CreateRestrictedKey(ctx context.Context, app string, kind Kin
 	case kind == Admin && app != "":
 		return Key{}, "", &InvalidError{"kind", "admin belongs to all applications: make it under /v1/keys"}
 	}
-	rules, err := rules.checked(kind)
+	rules, err := wanted.checked(kind)
 	if err != nil {
 		return Key{}, "", err
 	}
 	if err := r.checkRoom(); err != nil {
 		return Key{}, "", err
 	}
-	made := keyRecord{Key: Key{ID: newID("key"), App: app, Kind: kind, CreatedAt: now(), Restrictions: rules}}
+	made := keyRecord{Key: Key{ID: newID("key"), App: app, Kind: kind, CreatedAt: now(), Unshown: wanted.Unshown, Restrictions: rules}}
 	if app != "" {
 		a, ok := r.current.Load().apps[app]
 		if !ok || a.ErasingSince != nil {

@@ -81,7 +81,10 @@ func (m *machine) replace() {
 
 func (m *machine) open(t *rapid.T) {
 	var err error
-	if m.r, err = registry.Open(m.t.Context(), m.js, registry.Options{Dir: m.dir}); err != nil {
+	if m.r, err = registry.Open(m.t.Context(), m.js, registry.Options{Dir: m.dir}); err == nil {
+		err = m.r.FirstKeysShown(m.t.Context())
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 }

@@ -114,13 +114,12 @@ type Registry struct {
 }
 
 // FirstStart are the secrets that were made because the metadata was new. They
-// are told this once and are kept nowhere.
+// are told this once and are kept nowhere but in DIR/admin.key.
 //
-// A crash after they were made and before they were printed loses them. The
-// server can be used all the same: DIR/admin.key was written before, and makes
-// other keys. A crash while they are made has the next start make others.
+// The write and the read key have been made to be shown: FirstKeysShown says that
+// they were. After a crash before it, the next start revokes them and makes others.
 type FirstStart struct {
-	Made              bool   // the application "default" was made: this is a first start
+	Made              bool   // the application "default" was made, or its keys anew
 	WriteKey, ReadKey string // of that application; empty when none were made
 	AdminKeyMade      bool   // DIR/admin.key is new
 	AdminKey          string // the content of DIR/admin.key; else Options.AdminKey
@@ -287,6 +286,7 @@ func (r *Registry) complete(ctx context.Context) error {
 			return err
 		}
 		r.keepTrail(ctx)
+		r.replaceUnshown(ctx)
 	}
 	if err := r.recordAdminKey(ctx); err != nil {
 		return err
@@ -334,15 +334,7 @@ func (r *Registry) firstStart(ctx context.Context) error {
 	if _, err := r.CreateApp(ctx, DefaultApp, Settings{}); err != nil && !errors.Is(err, ErrExists) {
 		return err
 	}
-	r.first.Made = true
-	if r.opts.WithoutKeys {
-		return nil
-	}
-	var err error
-	if _, r.first.WriteKey, err = r.CreateKey(ctx, DefaultApp, Write); err != nil {
-		return err
-	}
-	_, r.first.ReadKey, err = r.CreateKey(ctx, DefaultApp, Read)
+	_, err := r.makeFirstKeys(ctx)
 	return err
 }
 
