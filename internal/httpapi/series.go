@@ -112,8 +112,17 @@ type ValuesAnswer struct {
 
 // Value is one value with its count.
 type Value struct {
-	Value string `json:"value"`
+	Value string `json:"value" doc:"a string by its content, a number by its exact value, all else as JSON"`
+	Type  string `json:"type,omitzero" enum:"number,boolean,object,array" doc:"the JSON type; absent for a string"`
 	Count int64  `json:"count"`
+}
+
+func viewValue(f query.Field, v *store.Value) Value {
+	view := Value{Value: shownValue(f, v.Value), Count: v.Count}
+	if v.Type != query.String {
+		view.Type = string(v.Type)
+	}
+	return view
 }
 
 // shownValue returns a value of a field as events show it: the store has times as numbers.
@@ -147,7 +156,5 @@ func (s *Server) values(c *call) error {
 		return err
 	}
 	keepPage(r.memory, values.Top, (*store.Value).Size)
-	return s.streamJSON(c, ValuesAnswer{text, viewAll(values.Top, func(v *store.Value) Value {
-		return Value{shownValue(field, v.Value), v.Count}
-	}), values.Other})
+	return s.streamJSON(c, ValuesAnswer{text, viewAll(values.Top, func(v *store.Value) Value { return viewValue(field, v) }), values.Other})
 }

@@ -1,8 +1,6 @@
 package query
 
 import (
-	"math"
-	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -25,10 +23,10 @@ const (
 // Condition is one filter on a field.
 //
 // A value that reads as a JSON number, true, false or null also equals that
-// type. Less and greater compare numbers with numbers (as 64-bit floating
-// point), else text with text. An absent field matches NotEqual alone. A path
-// that meets an array looks at each of its elements; NotEqual is the negation
-// of Equal.
+// type. Less and greater compare numbers with numbers, else text with text.
+// Numbers compare by their exact values: 1, 1.0 and 10e-1 are equal. An absent
+// field matches NotEqual alone. A path that meets an array looks at each of its
+// elements; NotEqual is the negation of Equal.
 type Condition struct {
 	Field    Field
 	Operator Operator
@@ -64,48 +62,5 @@ func (f Field) String() string {
 // microseconds here.
 func (c Condition) String() string { return c.Field.String() + string(c.Operator) + c.Value }
 
-// Number returns the value as a number when it reads as a JSON number that a
-// 64-bit floating point number can hold.
-func (c Condition) Number() (float64, bool) {
-	if !isNumber(c.Value) {
-		return 0, false
-	}
-	n, err := strconv.ParseFloat(c.Value, 64)
-	return n, err == nil && !math.IsInf(n, 0)
-}
-
-// isNumber reports whether text is a number of the JSON grammar.
-func isNumber(text string) bool {
-	s := strings.TrimPrefix(text, "-")
-	whole := leadingDigits(s)
-	if whole == 0 || whole > 1 && s[0] == '0' {
-		return false
-	}
-	s = s[whole:]
-	if rest, ok := strings.CutPrefix(s, "."); ok {
-		n := leadingDigits(rest)
-		if n == 0 {
-			return false
-		}
-		s = rest[n:]
-	}
-	if s == "" {
-		return true
-	}
-	if s[0] != 'e' && s[0] != 'E' {
-		return false
-	}
-	s = s[1:]
-	if s != "" && (s[0] == '+' || s[0] == '-') {
-		s = s[1:]
-	}
-	return s != "" && leadingDigits(s) == len(s)
-}
-
-func leadingDigits(s string) int {
-	n := 0
-	for n < len(s) && s[n] >= '0' && s[n] <= '9' {
-		n++
-	}
-	return n
-}
+// Number returns the value when it reads as a JSON number.
+func (c Condition) Number() (Number, bool) { return ParseNumber(c.Value) }

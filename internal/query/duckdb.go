@@ -1,6 +1,7 @@
 package query
 
 import (
+	"math"
 	"strings"
 
 	"github.com/huandu/go-sqlbuilder"
@@ -9,9 +10,34 @@ import (
 // DuckDB is the dialect of DuckDB 1.5: data and the lists of problems are
 // columns VARCHAR and VARCHAR[], ids are UUID. The zero value is ready.
 //
-// DuckDB reads numbers before it writes them: where their text counts, to
-// Contains and in lists of values, 1e1 is 10.0 and 1.50 is 1.5.
+// DuckDB reads numbers with a fraction or an exponent as 64-bit floating point,
+// also before it compares or writes them as text. They decide where they differ; where
+// they do not, or where the text counts, the functions HoldsFunction and ValuesFunction
+// read data itself.
 type DuckDB struct{}
+
+// Functions that a store registers with DuckDB.
+const (
+	// HoldsFunction (data, condition as String writes it) returns a BOOLEAN: whether
+	// Condition.Holds.
+	HoldsFunction = "eye_holds"
+	// ValuesFunction (data, field as String writes it) returns VARCHAR[]: each of CountedAt
+	// as Tagged writes it.
+	ValuesFunction = "eye_values"
+)
+
+// Tagged writes a value as one text: the first letter of its type, then its text.
+func (v Value) Tagged() string { return string(v.Type[:1]) + v.Text }
+
+// Untag reads what Tagged wrote.
+func Untag(text string) Value {
+	for _, t := range []ValueType{String, NumberType, Boolean, Object, Array} {
+		if text != "" && text[0] == t[0] {
+			return Value{t, text[1:]}
+		}
+	}
+	return Value{}
+}
 
 // Flavor numbers arguments as $1, $2.
 func (DuckDB) Flavor() sqlbuilder.Flavor { return sqlbuilder.PostgreSQL }
@@ -45,12 +71,20 @@ func (d DuckDB) Data(c Condition, cond *sqlbuilder.Cond) string {
 		" ELSE " + duckMatch(value, c, cond) + " END)"
 }
 
-// Elements renders the list of the JSON values at a path, with each element of
-// an array on the path, the last key's too, by itself. Nothing there gives an
-// empty list or one of NULL.
-func (d DuckDB) Elements(path []string, cond *sqlbuilder.Cond) string {
-	return "CASE WHEN " + arrayOnPath(path, cond) + " THEN " + elements(path, cond) +
-		" ELSE [json_extract(\"data\", " + cond.Var(pointer(path)) + ")] END"
+// Values renders a query for the values at a path in the column data of rows, what follows FROM:
+// one column v of values as Tagged writes them, NULL for what does not count.
+func (d DuckDB) Values(path []string, rows string, cond *sqlbuilder.Cond) string {
+	const text = "CAST(x AS VARCHAR)"
+	exact := ValuesFunction + `("data", ` + cond.Var(Field{Name: Data, Path: path}.String()) + ")"
+	return "SELECT unnest(CASE WHEN " + arrayOnPath(path, cond) + " THEN " + exact +
+		" WHEN json_type(x) = 'VARCHAR' THEN ['s' || json_extract_string(x, '$$')]" +
+		" WHEN json_type(x) IN ('UBIGINT', 'BIGINT') THEN ['n' || " + text + "]" +
+		" WHEN json_type(x) = 'BOOLEAN' THEN ['b' || " + text + "]" +
+		" WHEN json_type(x) = 'NULL' THEN [NULL]" +
+		" WHEN json_type(x) = 'DOUBLE' AND " + fewDigits + " AND " + text + " NOT IN ('0.0', '-0.0') AND NOT contains(" + text + ", 'e')" +
+		" THEN ['n' || regexp_replace(" + text + `, '\.0$$', '')]` +
+		" ELSE " + exact + " END) AS v" +
+		` FROM (SELECT "data", json_extract("data", ` + cond.Var(pointer(path)) + ") AS x FROM " + rows + ") WHERE x IS NOT NULL OR contains(\"data\", '[')"
 }
 
 // arrayOnPath tells whether the value at the path or at a beginning of it is an
@@ -85,22 +119,70 @@ func duckMatch(x string, c Condition, cond *sqlbuilder.Cond) string {
 	text := "json_extract_string(" + x + ", '$$')"
 	literal := "CAST(" + x + " AS VARCHAR)"
 	number, isNumber := c.Number()
-	asNumber := func() string {
-		return "TRY_CAST(" + literal + " AS DOUBLE) " + string(c.Operator) + " " + cond.Var(number)
-	}
 	switch {
+	case c.Operator == Contains && strings.Trim(c.Value, "0123456789.eE+-") == "":
+		types := "'DOUBLE'"
+		if strings.Contains(c.Value, "-") {
+			types += ", 'UBIGINT'" // -0 becomes 0
+		}
+		return "CASE WHEN json_type(" + x + ") IN ('OBJECT', 'ARRAY') THEN FALSE WHEN json_type(" + x + ") IN (" + types + ") THEN " + exactly(c, cond) +
+			" ELSE contains(" + text + ", " + cond.Var(c.Value) + ") END"
 	case c.Operator == Contains:
 		return "json_type(" + x + ") NOT IN ('OBJECT', 'ARRAY') AND contains(" + text + ", " + cond.Var(c.Value) + ")"
-	case c.Operator == Equal && isNumber:
-		return "(" + text + " = " + cond.Var(c.Value) + " OR " + asNumber() + ")"
+	case isNumber:
+		return duckNumber(literal, number, c, cond)
 	case c.Operator == Equal && c.Value == "null":
 		return literal + ` IN ('null', '"null"')`
 	case c.Operator == Equal && !strings.HasPrefix(c.Value, "{") && !strings.HasPrefix(c.Value, "["):
 		return text + " = " + cond.Var(c.Value) // no object or array reads so
-	case isNumber:
-		return asNumber()
 	}
 	return "json_type(" + x + ") = 'VARCHAR' AND " + text + " " + string(c.Operator) + " " + cond.Var(c.Value)
+}
+
+// fewDigits is true when no number in data has more than 15 digits. Numbers of so few digits are equal
+// exactly when their nearest 64-bit floating point numbers are, but near 0 (IEEE 754-2019, 5.12.2).
+const fewDigits = `NOT regexp_matches("data", '[0-9.]{16}')`
+
+// duckNumber compares the JSON of a value with a number. The nearest 64-bit floating point numbers
+// are in the same order as the numbers, or equal; only where they are equal, more is asked. DuckDB
+// computes an expression each time that it is written, so that all rows are judged by one.
+func duckNumber(literal string, n Number, c Condition, cond *sqlbuilder.Cond) string {
+	equal := "FALSE"
+	if c.Operator.Holds(0) {
+		equal = "TRUE"
+	}
+	float := n.Float()
+	near := exactly(c, cond)
+	if len(n.digits) <= 15 && math.Abs(float) >= smallestNormal && !math.IsInf(float, 0) {
+		near = "CASE WHEN " + fewDigits + " THEN " + equal + " ELSE " + near + " END"
+	}
+	plain := n.String() // integers are written so, but for those with an exponent or a fraction
+	asNumber := "TRY_CAST(" + literal + " AS DOUBLE)"
+	if c.Operator == Equal {
+		same := cond.Var(`"` + c.Value + `"`)
+		if isInteger(plain) {
+			same += ", " + cond.Var(plain)
+		}
+		return "CASE WHEN " + literal + " IN (" + same + ") THEN TRUE WHEN " + asNumber + " = " + cond.Var(float) + " THEN " + near + " ELSE FALSE END"
+	}
+	if isInteger(plain) {
+		near = "CASE WHEN " + literal + " = " + cond.Var(plain) + " THEN " + equal + " ELSE " + near + " END"
+	}
+	answers := "[FALSE, NULL, TRUE, FALSE]" // for less, equal, greater, no number
+	if c.Operator.Holds(-1) {
+		answers = "[TRUE, NULL, FALSE, FALSE]"
+	}
+	return "COALESCE(" + answers + "[COALESCE(sign(" + asNumber + " - " + cond.Var(float) + ") + 2, 4)], " + near + ")"
+}
+
+func isInteger(number string) bool { return !strings.ContainsAny(number, ".e") }
+
+// smallestNormal is the least number above 0 to which 64-bit floating point numbers are precise.
+const smallestNormal = 0x1p-1022
+
+// exactly asks for the condition as a whole: if it holds, then for any of the values at the path.
+func exactly(c Condition, cond *sqlbuilder.Cond) string {
+	return HoldsFunction + `("data", ` + cond.Var(c.String()) + ")"
 }
 
 // pointer writes a path as a JSON Pointer, which DuckDB takes for every key,

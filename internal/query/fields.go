@@ -46,6 +46,14 @@ func typeOf(name string) fieldType {
 	return textField
 }
 
+// Type returns the type of an own field in lists of values: times are texts there.
+func (f Field) Type() ValueType {
+	if typeOf(f.Name) == numberField {
+		return NumberType
+	}
+	return String
+}
+
 // ownFields returns the own fields of what a query of the kind filters.
 func ownFields(kind Kind) []string {
 	if kind == Rejections {

@@ -122,9 +122,12 @@ func cutQuotedKey(text string) (key, rest string, err error) {
 
 func isBareKey(key string) bool { return key != "" && !strings.ContainsAny(key, outsideBareKey) }
 
-// normalise checks that the operator and the value fit an own field and returns
-// the value in the one form that stores get.
+// normalise checks that the operator and the value fit a field and returns the
+// value in the one form that stores get.
 func normalise(name string, operator Operator, value string) (string, error) {
+	if name == Data && operator != Contains && isNumber(value) {
+		return value, checkNumber(value)
+	}
 	kind := typeOf(name)
 	if kind == textField {
 		return value, nil
@@ -154,18 +157,11 @@ func normalise(name string, operator Operator, value string) (string, error) {
 	}
 }
 
-// Bounds of a time that is written as a number: event.ParseEpoch computes
-// exactly, which a large exponent would make slow.
-const (
-	maxEpochChars    = 40
-	maxEpochExponent = 308
-)
-
 // ParseTime reads a time as the intake does, without zone as UTC.
 func ParseTime(text string) (event.Micros, error) {
 	if isNumber(text) {
-		if len(text) > maxEpochChars || !exponentWithin(text, maxEpochExponent) {
-			return 0, fmt.Errorf("a number has at most %d characters and an exponent within ±%d", maxEpochChars, maxEpochExponent)
+		if err := checkNumber(text); err != nil { // event.ParseEpoch computes exactly
+			return 0, err
 		}
 		return event.ParseEpoch(text)
 	}
@@ -174,15 +170,6 @@ func ParseTime(text string) (event.Micros, error) {
 		return 0, fmt.Errorf("%w; in a URL the + of a zone is written %%2B", err)
 	}
 	return at, err
-}
-
-func exponentWithin(number string, limit int) bool {
-	i := strings.IndexAny(number, "eE")
-	if i < 0 {
-		return true
-	}
-	n, err := strconv.Atoi(number[i+1:])
-	return err == nil && n >= -limit && n <= limit
 }
 
 // lostPlus reports whether text looks like a time whose "+01:00" became " 01:00"

@@ -116,11 +116,12 @@ type Reader interface {
 	RejectionSummary(ctx context.Context, q query.Query) ([]RejectionGroup, error)
 	// Series counts over time. Steps without events are left out here.
 	Series(ctx context.Context, q query.Query, s Series) ([]Point, error)
-	// Values returns the q.Limit most frequent values of a field, then by value,
-	// among the events that q selects, and how many events have others. There are
-	// fewer when their texts exceed q.MaxBytes, but at least one. Objects
-	// and arrays count by their JSON text, each element of an array on the path
-	// by itself; absent and null do not count.
+	// Values returns the q.Limit most frequent values of a field, then by value
+	// and type, among the events that q selects, and how many events have others.
+	// There are fewer when their texts exceed q.MaxBytes, but at least one. Equal
+	// numbers are one value, however they are written. Objects and arrays count by
+	// their JSON text, each element of an array on the path by itself; absent and
+	// null do not count. Values of different types are different.
 	Values(ctx context.Context, q query.Query, f query.Field) (Values, error)
 	// Receipt returns the newest arrivals, at most limit, of any of the event
 	// ids q.IDs in q.Apps, newest first. There are fewer when their problems exceed
@@ -232,8 +233,9 @@ type Values struct {
 }
 
 // Value is a value of a field with its count. JSON strings are given as their
-// text, all else as JSON.
+// text, numbers as query.Number writes them, all else as JSON.
 type Value struct {
+	Type  query.ValueType
 	Value string
 	Count int64
 }

@@ -93,19 +93,21 @@ func (p *snapshot) values(ctx context.Context, q query.Query, f query.Field) (st
 	b := newBuilder()
 	var values string
 	if f.Name == query.Data {
-		values = `SELECT CASE json_type(x) WHEN 'VARCHAR' THEN json_extract_string(x, '$$') ELSE CAST(x AS VARCHAR) END AS v
-			FROM (SELECT unnest(` + query.DuckDB{}.Elements(f.Path, b.Cond) + `) AS x FROM ` + p.selected(eventTable, query.Events, q, b) + `)
-			WHERE x IS NOT NULL AND json_type(x) <> 'NULL'`
+		values = query.DuckDB{}.Values(f.Path, p.selected(eventTable, query.Events, q, b), b.Cond)
 	} else {
-		values = "SELECT v FROM (SELECT CAST(" + query.FieldExpr(f.Name) + " AS VARCHAR) AS v FROM " + p.selected(eventTable, query.Events, q, b) + ") WHERE v IS NOT NULL"
+		values = "SELECT " + quoted(query.Value{Type: f.Type()}.Tagged()) + " || CAST(" + query.FieldExpr(f.Name) + " AS VARCHAR) AS v FROM " +
+			p.selected(eventTable, query.Events, q, b)
 	}
-	text := "SELECT v, count(*) AS n, CAST(sum(count(*)) OVER () AS BIGINT) FROM (" + values + ") GROUP BY v ORDER BY n DESC, v" + limit(q.Limit)
+	text := "SELECT v, count(*) AS n, CAST(sum(count(*)) OVER () AS BIGINT) FROM (" + values + ") WHERE v IS NOT NULL GROUP BY v ORDER BY n DESC, v[2:], v" + limit(q.Limit)
 	type row struct {
 		store.Value
 		total int64
 	}
 	rows, err := queryAll(ctx, p.store, b.build("values", text), func(scan scanner) (r row, err error) {
-		err = scan(&r.Value.Value, &r.Count, &r.total)
+		var tagged string
+		err = scan(&tagged, &r.Count, &r.total)
+		v := query.Untag(tagged)
+		r.Type, r.Value.Value = v.Type, v.Text
 		return r, err
 	})
 	if err != nil || len(rows) == 0 {

@@ -19,7 +19,8 @@ import (
 // that mean something in a JSON Pointer or in a path of DuckDB.
 func member(depth int) *rapid.Generator[string] {
 	scalars := []string{
-		`"x"`, `"10"`, `10`, `9`, `-3`, `0.1`, `12345678901234567890`, `true`, `"true"`, `false`, `null`, `"null"`,
+		`"x"`, `"10"`, `10`, `9`, `-3`, `0.1`, `12345678901234567890`, `12345678901234567891`, `1e1`, `1.50`,
+		`0.12345678901234567`, `-0`, `[1.0]`, `true`, `"true"`, `false`, `null`, `"null"`,
 		`""`, `"a\"b\\"`, `"é"`, `"[1]"`, `"m"`, `[]`, `{}`,
 	}
 	return rapid.Custom(func(t *rapid.T) string {
@@ -62,7 +63,7 @@ func TestConditionsOnAnyData(t *testing.T) {
 		query.Equal, query.NotEqual, query.Less, query.LessOrEqual, query.Greater, query.GreaterOrEqual, query.Contains,
 	}
 	values := []string{
-		"10", "10.0", "1e1", "x", "true", "null", "é", `a"b\`, `"`, "", "[1]", "{}", "1", "-3", "0.1", "12345678901234567890", "m", "n",
+		"10", "10.0", "1e1", "x", "true", "null", "é", `a"b\`, `"`, "", "[1]", "{}", "1", "-3", "0.1", "12345678901234567890", "1.5", "0", "7", "-0", "m", "n",
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		path := append([]string{rapid.SampledFrom([]string{"a", "a", "a", "*"}).Draw(t, "first")},

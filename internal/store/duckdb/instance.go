@@ -72,6 +72,9 @@ func openInstance(ctx context.Context, l limits) (*instance, error) {
 			return nil, errors.Join(fmt.Errorf("configure DuckDB: %w", err), i.close())
 		}
 	}
+	if err := i.register(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("register functions with DuckDB: %w", err), i.close())
+	}
 	return i, nil
 }
 

@@ -1,45 +1,28 @@
 package memory
 
 import (
-	"bytes"
 	"strconv"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"theeye/internal/event"
-	"theeye/internal/query"
 )
 
-// kind tells how a value is compared.
-type kind int
-
-const (
-	ownText    kind = iota // a text of the event itself
-	ownInteger             // a number or time of the event itself
-	jsonString
-	jsonNumber
-	jsonLiteral // true or false
-	jsonNull
-	jsonComposite // an object or array
-)
-
-// value is one thing that a field holds: for text and strings their content, for
-// all else its decimal or JSON text.
+// value is what an own field holds.
 type value struct {
-	kind kind
-	text string
+	integer bool // a number or time
+	text    string
 }
 
-// fields returns what a field holds: nothing when it is absent, several values
-// when arrays lie on a path.
-type fields func(query.Field) []value
+// fields are an event's or a rejection's.
+type fields struct {
+	data jsontext.Value
+	own  func(name string) []value // nothing when it is absent
+}
 
 func fieldsOfEvent(e *event.Event) fields {
-	return func(f query.Field) []value {
-		switch f.Name {
-		case "data":
-			return valuesAt(e.Data, f.Path)
+	return fields{e.Data, func(name string) []value {
+		switch name {
 		case "app":
 			return text(e.App)
 		case "id":
@@ -71,14 +54,12 @@ func fieldsOfEvent(e *event.Event) fields {
 			return integer(int64(e.SchemaVersion))
 		}
 		return nil
-	}
+	}}
 }
 
 func fieldsOfRejection(r *event.Rejection) fields {
-	return func(f query.Field) []value {
-		switch f.Name {
-		case "data":
-			return valuesAt(r.Data(), f.Path)
+	return fields{r.Data(), func(name string) []value {
+		switch name {
 		case "app":
 			return text(r.App)
 		case "id":
@@ -101,7 +82,7 @@ func fieldsOfRejection(r *event.Rejection) fields {
 			return integer(int64(r.SchemaVersion))
 		}
 		return nil
-	}
+	}}
 }
 
 // text returns an own text; the empty one stands for absent.
@@ -109,68 +90,14 @@ func text(s string) []value {
 	if s == "" {
 		return nil
 	}
-	return []value{{ownText, s}}
+	return []value{{false, s}}
 }
 
-func integer(n int64) []value { return []value{{ownInteger, strconv.FormatInt(n, 10)}} }
+func integer(n int64) []value { return []value{{true, strconv.FormatInt(n, 10)}} }
 
 func sentAt(t event.Micros) []value {
 	if t == 0 {
 		return nil
 	}
 	return integer(int64(t))
-}
-
-// valuesAt follows path through data. Behind each step, the last one too, an
-// array stands for its elements; an array among these is a value of its own.
-func valuesAt(data jsontext.Value, path []string) []value {
-	at := []jsontext.Value{data}
-	for _, key := range path {
-		var below []jsontext.Value
-		for _, v := range at {
-			below = append(below, step(v, key)...)
-		}
-		at = below
-	}
-	values := make([]value, 0, len(at))
-	for _, v := range at {
-		values = append(values, valueOf(v))
-	}
-	return values
-}
-
-func step(v jsontext.Value, key string) []jsontext.Value {
-	var object map[string]jsontext.Value
-	if v.Kind() != '{' || json.Unmarshal(v, &object) != nil {
-		return nil
-	}
-	member, ok := object[key]
-	if !ok {
-		return nil
-	}
-	if member.Kind() != '[' {
-		return []jsontext.Value{member}
-	}
-	var elements []jsontext.Value
-	if json.Unmarshal(member, &elements) != nil {
-		return nil
-	}
-	return elements
-}
-
-func valueOf(v jsontext.Value) value {
-	switch v.Kind() {
-	case '"':
-		content, _ := jsontext.AppendUnquote(nil, bytes.TrimSpace(v)) // valid since the intake
-		return value{jsonString, string(content)}
-	case '0':
-		return value{jsonNumber, string(bytes.TrimSpace(v))}
-	case 't', 'f':
-		return value{jsonLiteral, string(bytes.TrimSpace(v))}
-	case 'n':
-		return value{jsonNull, "null"}
-	}
-	compact := v.Clone()
-	_ = compact.Compact() // valid since the intake
-	return value{jsonComposite, string(compact)}
 }

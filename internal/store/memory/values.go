@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 
+	"theeye/internal/event"
 	"theeye/internal/query"
 	"theeye/internal/store"
 )
@@ -13,20 +14,18 @@ import (
 func (s *Store) Values(ctx context.Context, q query.Query, f query.Field) (store.Values, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	counts := map[string]int64{}
+	counts := map[query.Value]int64{}
 	for _, e := range s.selectEventsLocked(q) {
-		for _, v := range fieldsOfEvent(e)(f) {
-			if v.kind != jsonNull {
-				counts[v.text]++
-			}
+		for _, v := range countedValues(e, f) {
+			counts[v]++
 		}
 	}
 	var sorted []store.Value
-	for text, n := range counts {
-		sorted = append(sorted, store.Value{Value: text, Count: n})
+	for v, n := range counts {
+		sorted = append(sorted, store.Value{Type: v.Type, Value: v.Text, Count: n})
 	}
 	slices.SortFunc(sorted, func(a, b store.Value) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Value, b.Value))
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Value, b.Value), cmp.Compare(a.Type, b.Type))
 	})
 	top := store.NewPager(q, (*store.Value).Size)
 	top.AddAll(sorted)
@@ -35,4 +34,16 @@ func (s *Store) Values(ctx context.Context, q query.Query, f query.Field) (store
 		other += v.Count
 	}
 	return store.Values{Top: top.Items, Other: other}, ctx.Err()
+}
+
+func countedValues(e *event.Event, f query.Field) []query.Value {
+	fields := fieldsOfEvent(e)
+	if f.Name == query.Data {
+		return query.CountedAt(fields.data, f.Path)
+	}
+	var values []query.Value
+	for _, v := range fields.own(f.Name) {
+		values = append(values, query.Value{Type: f.Type(), Text: v.text})
+	}
+	return values
 }

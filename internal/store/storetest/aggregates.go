@@ -38,6 +38,12 @@ func testSeries(f *fixture) {
 	}
 }
 
+func value(v string, n int64) store.Value { return typed(query.String, v, n) }
+
+func typed(t query.ValueType, v string, n int64) store.Value {
+	return store.Value{Type: t, Value: v, Count: n}
+}
+
 func testValues(f *fixture) {
 	f.write(ev(1, data(`{"v":"a"}`)), ev(2, data(`{"v":"a","o":{"k":1}}`)), ev(3, data(`{"v":1}`)), ev(4, data(`{"v":null}`)),
 		ev(5, data(`{}`)), ev(6, data(`{"v":["a",true,{"k":1}]}`)), ev(7, func(e *event.Event) { e.Name = "other" }))
@@ -53,9 +59,8 @@ func testValues(f *fixture) {
 		}
 		return v
 	}
-	value := func(v string, n int64) store.Value { return store.Value{Value: v, Count: n} }
-	f.same("of a path", store.Values{Top: []store.Value{value("a", 3), value("1", 1), value("true", 1), value(`{"k":1}`, 1)}}, values("data.v", 10))
-	f.same("with others", store.Values{Top: []store.Value{value("a", 3), value("1", 1)}, Other: 2}, values("data.v", 2))
+	f.same("of a path", store.Values{Top: []store.Value{value("a", 3), typed(query.NumberType, "1", 1), typed(query.Boolean, "true", 1), typed(query.Object, `{"k":1}`, 1)}}, values("data.v", 10))
+	f.same("with others", store.Values{Top: []store.Value{value("a", 3), typed(query.NumberType, "1", 1)}, Other: 2}, values("data.v", 2))
 	f.same("of an own field", store.Values{Top: []store.Value{value("view", 6), value("other", 1)}}, values("name", 10))
 	f.same("of nothing", store.Values{}, values("data.none", 10))
 }
@@ -128,22 +133,21 @@ func testMoreValues(f *fixture) {
 		ev(6, data(`{"v":10}`)),
 		ev(7, data(`{"v":"10"}`)),
 	)
-	value := func(v string, n int64) store.Value { return store.Value{Value: v, Count: n} }
 	for _, c := range []struct {
 		field string
 		q     query.Query
 		want  store.Values
 	}{
-		{"data.v", query.Query{}, store.Values{Top: []store.Value{value("10", 2), value("ab", 2), value("", 1), value("a", 1), value("b", 1)}}},
-		{"data.v", query.Query{Limit: 1}, store.Values{Top: []store.Value{value("10", 2)}, Other: 5}},
-		{"data.v", query.Query{Limit: 4}, store.Values{Top: []store.Value{value("10", 2), value("ab", 2), value("", 1), value("a", 1)}, Other: 1}},
+		{"data.v", query.Query{}, store.Values{Top: []store.Value{value("ab", 2), value("", 1), typed(query.NumberType, "10", 1), value("10", 1), value("a", 1), value("b", 1)}}},
+		{"data.v", query.Query{Limit: 1}, store.Values{Top: []store.Value{value("ab", 2)}, Other: 5}},
+		{"data.v", query.Query{Limit: 4}, store.Values{Top: []store.Value{value("ab", 2), value("", 1), typed(query.NumberType, "10", 1), value("10", 1)}, Other: 2}},
 		{"data.v", query.Query{Apps: []string{"blog"}}, store.Values{Top: []store.Value{value("a", 1)}}},
 		{"data.v", query.Query{Apps: []string{}}, store.Values{}},
-		{"data.w", query.Query{}, store.Values{Top: []store.Value{value("[1,2]", 3), value(`{"k":[3]}`, 1)}}},
-		{"data.w.k", query.Query{}, store.Values{Top: []store.Value{value("3", 1)}}},
-		{"data.n.v", query.Query{}, store.Values{Top: []store.Value{value("true", 3)}}},
+		{"data.w", query.Query{}, store.Values{Top: []store.Value{typed(query.Array, "[1,2]", 2), value("[1,2]", 1), typed(query.Object, `{"k":[3]}`, 1)}}},
+		{"data.w.k", query.Query{}, store.Values{Top: []store.Value{typed(query.NumberType, "3", 1)}}},
+		{"data.n.v", query.Query{}, store.Values{Top: []store.Value{typed(query.Boolean, "true", 2), value("true", 1)}}},
 		{query.App, query.Query{}, store.Values{Top: []store.Value{value("shop", 6), value("blog", 1)}}},
-		{query.Seq, query.Query{}, store.Values{Top: []store.Value{value("5", 1)}}},
+		{query.Seq, query.Query{}, store.Values{Top: []store.Value{typed(query.NumberType, "5", 1)}}},
 		{query.SentAt, query.Query{}, store.Values{Top: []store.Value{value("12", 1)}}},
 		{query.Sender, query.Query{}, store.Values{}},
 		{query.ID, query.Query{Limit: 2, From: ptr(0)}, store.Values{Top: []store.Value{value(id(1).String(), 1), value(id(2).String(), 1)}, Other: 5}},

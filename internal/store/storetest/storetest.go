@@ -86,6 +86,8 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"conditions on arrays", testArrays},
 		{"conditions on scalars", testScalars},
 		{"conditions on own fields", testOwnFields},
+		{"conditions on numbers", testNumbers},
+		{"numbers are exact", testExactNumbers},
 		{"sessions", testSessions},
 		{"pages of sessions", testSessionPages},
 		{"lists of rejections", testRejectionLists},

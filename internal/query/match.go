@@ -1,0 +1,163 @@
+package query
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// ValueType is the type of a value in data, as JSON names it.
+type ValueType string
+
+// The types of values.
+const (
+	String     ValueType = "string"
+	NumberType ValueType = "number"
+	Boolean    ValueType = "boolean"
+	Null       ValueType = "null"
+	Object     ValueType = "object"
+	Array      ValueType = "array"
+)
+
+// Value is a value in data.
+type Value struct {
+	Type ValueType
+	Text string // of a string its content, of all else the JSON as it was sent, without spaces
+}
+
+// Holds reports whether the condition holds for an object, of which it looks at the values at the
+// field's path. It is the exact meaning of a condition on data.
+func (c Condition) Holds(data jsontext.Value) bool {
+	return c.HoldsAny(ValuesAt(data, c.Field.Path))
+}
+
+// HoldsAny reports whether the condition holds for any of the values that a path into data leads
+// to. NotEqual is the negation of Equal, and so holds without any value, too.
+func (c Condition) HoldsAny(values []Value) bool {
+	if c.Operator == NotEqual {
+		c.Operator = Equal
+		return !c.HoldsAny(values)
+	}
+	return slices.ContainsFunc(values, c.matches)
+}
+
+func (c Condition) matches(v Value) bool {
+	switch {
+	case v.Type == Object || v.Type == Array:
+		return false
+	case c.Operator == Contains:
+		return v.Type != Null && strings.Contains(v.Text, c.Value)
+	case v.Type == NumberType:
+		mine, ok := c.Number()
+		its, _ := ParseNumber(v.Text)
+		return ok && c.Operator.Holds(its.Compare(mine))
+	case c.Operator == Equal:
+		return v.Text == c.Value
+	}
+	_, isNumber := c.Number()
+	return v.Type == String && !isNumber && c.Operator.Holds(strings.Compare(v.Text, c.Value))
+}
+
+// Holds reports whether an operator that compares holds for an order, which is less than 0, 0 or
+// more than 0.
+func (o Operator) Holds(order int) bool {
+	switch o {
+	case Equal:
+		return order == 0
+	case NotEqual:
+		return order != 0
+	case Less:
+		return order < 0
+	case LessOrEqual:
+		return order <= 0
+	case GreaterOrEqual:
+		return order >= 0
+	case Greater:
+		return order > 0
+	}
+	return false
+}
+
+// ValuesAt follows a path through an object. Behind each key, the last one too, an array stands for
+// its elements; an array among these is a value of its own. Of a name that occurs twice the first
+// counts.
+func ValuesAt(data jsontext.Value, path []string) []Value {
+	at := []jsontext.Value{data}
+	for _, key := range path {
+		var below []jsontext.Value
+		for _, v := range at {
+			below = append(below, step(v, key)...)
+		}
+		at = below
+	}
+	values := make([]Value, 0, len(at))
+	for _, v := range at {
+		values = append(values, valueOf(v))
+	}
+	return values
+}
+
+// CountedAt returns the values at a path that count in a list of values: null does not, and numbers
+// are written alike when they are equal.
+func CountedAt(data jsontext.Value, path []string) []Value {
+	values := slices.DeleteFunc(ValuesAt(data, path), func(v Value) bool { return v.Type == Null })
+	for i, v := range values {
+		if n, ok := ParseNumber(v.Text); ok && v.Type == NumberType {
+			values[i].Text = n.String()
+		}
+	}
+	return values
+}
+
+// step returns what stands behind a key of an object.
+func step(v jsontext.Value, key string) (below []jsontext.Value) {
+	d := jsontext.NewDecoder(bytes.NewReader(v), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if t, err := d.ReadToken(); err != nil || t.Kind() != '{' {
+		return nil
+	}
+	for d.PeekKind() == '"' {
+		name, err := d.ReadToken()
+		if err != nil {
+			return nil
+		}
+		if name.String() != key {
+			if d.SkipValue() != nil {
+				return nil
+			}
+			continue
+		}
+		if d.PeekKind() != '[' {
+			member, _ := d.ReadValue()
+			return []jsontext.Value{member.Clone()}
+		}
+		_, _ = d.ReadToken()
+		for kind := d.PeekKind(); kind != ']' && kind != 0; kind = d.PeekKind() {
+			element, _ := d.ReadValue()
+			below = append(below, element.Clone())
+		}
+		return below
+	}
+	return nil
+}
+
+func valueOf(v jsontext.Value) Value {
+	switch v.Kind() {
+	case '"':
+		content, _ := jsontext.AppendUnquote(nil, v) // valid since the intake
+		return Value{String, string(content)}
+	case '0':
+		return Value{NumberType, string(v)}
+	case 't', 'f':
+		return Value{Boolean, string(v)}
+	case 'n':
+		return Value{Null, string(v)}
+	}
+	compact := v.Clone()
+	_ = compact.Compact(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true), jsontext.PreserveRawStrings(true), jsontext.CanonicalizeRawInts(false))
+	if v.Kind() == '[' {
+		return Value{Array, string(compact)}
+	}
+	return Value{Object, string(compact)}
+}

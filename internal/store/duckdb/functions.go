@@ -1,0 +1,84 @@
+package duckdb
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+
+	"github.com/duckdb/duckdb-go/v2"
+
+	"theeye/internal/query"
+)
+
+// register adds the functions that query.DuckDB calls.
+func (i *instance) register(ctx context.Context) (err error) {
+	text, err := duckdb.NewTypeInfo(duckdb.TYPE_VARCHAR)
+	if err != nil {
+		return err
+	}
+	truth, err := duckdb.NewTypeInfo(duckdb.TYPE_BOOLEAN)
+	if err != nil {
+		return err
+	}
+	texts, err := duckdb.NewListInfo(text)
+	if err != nil {
+		return err
+	}
+	conn, err := i.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	return errors.Join(
+		duckdb.RegisterScalarUDF(conn, query.HoldsFunction, function{
+			duckdb.ScalarFuncConfig{InputTypeInfos: []duckdb.TypeInfo{text, text}, ResultTypeInfo: truth}, holds,
+		}),
+		duckdb.RegisterScalarUDF(conn, query.ValuesFunction, function{
+			duckdb.ScalarFuncConfig{InputTypeInfos: []duckdb.TypeInfo{text, text}, ResultTypeInfo: texts}, countedValues,
+		}),
+	)
+}
+
+// function is a function of two texts: data, and what is asked of it, which is parsed by ask. NULL gives
+// NULL.
+type function struct {
+	config duckdb.ScalarFuncConfig
+	ask    func(text string) (func(data []byte) any, error)
+}
+
+func (f function) Config() duckdb.ScalarFuncConfig { return f.config }
+
+// Executor is called for each chunk of rows, most of which ask the same.
+func (f function) Executor() duckdb.ScalarFuncExecutor {
+	var last string
+	var answer func(data []byte) any
+	return duckdb.ScalarFuncExecutor{RowExecutor: func(values []driver.Value) (any, error) {
+		data, _ := values[0].(string)
+		asked, _ := values[1].(string)
+		if answer == nil || asked != last {
+			var err error
+			if answer, err = f.ask(asked); err != nil {
+				return nil, fmt.Errorf("read %q: %w", asked, err)
+			}
+			last = asked
+		}
+		return answer([]byte(data)), nil
+	}}
+}
+
+func holds(condition string) (func([]byte) any, error) {
+	c, err := query.ParseCondition(condition, query.Events)
+	return func(data []byte) any { return c.Holds(data) }, err
+}
+
+func countedValues(field string) (func([]byte) any, error) {
+	f, err := query.ParseField(field, query.Events)
+	return func(data []byte) any {
+		var tagged []any
+		for _, v := range query.CountedAt(data, f.Path) {
+			tagged = append(tagged, v.Tagged())
+		}
+		return tagged
+	}, err
+}
