@@ -97,7 +97,7 @@ func newAppDeleteCommand(f *clientFlags) *cobra.Command {
 	erase := cmd.Flags().Bool("erase", false, "erase all that it sent; this cannot be undone")
 	confirm := newConfirmFlags(cmd, f)
 	cmd.RunE = func(cmd *cobra.Command, got []string) error {
-		r := request{method: http.MethodDelete, path: appPath(got[0])}
+		r := request{method: http.MethodDelete, path: appPath(got[0]), patient: true}
 		if *erase {
 			r.query = url.Values{"erase": {"1"}}
 		}

@@ -132,7 +132,7 @@ func (f *benchFlags) prepare(ctx context.Context, c *client) (remove func(), err
 
 // removeBench removes the application of a bench with all that it sent, and its event types.
 func (c *client) removeBench(ctx context.Context) error {
-	_, failed := c.do(ctx, request{method: http.MethodDelete, path: appPath(benchApp), query: url.Values{"erase": {"1"}}})
+	_, failed := c.do(ctx, request{method: http.MethodDelete, path: appPath(benchApp), query: url.Values{"erase": {"1"}}, patient: true})
 	if failed != nil {
 		failed = fmt.Errorf("%w; `eye apps delete %s --erase` does it", failed, benchApp)
 	}

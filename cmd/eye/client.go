@@ -25,7 +25,7 @@ import (
 // Limits of the client side.
 const (
 	dialTimeout   = 5 * time.Second
-	answerTimeout = 60 * time.Second // until the headers of an answer
+	answerTimeout = 60 * time.Second // until the headers of an answer that is not patiently waited for
 	maxProblem    = 64 << 10         // bytes read of an answer that is an error
 )
 
@@ -254,6 +254,7 @@ type request struct {
 	contentType  string // of the body; empty for JSON
 	body         []byte // nil for none
 	idempotency  string // the Idempotency-Key; empty for none
+	patient      bool   // the server may work for minutes before it answers
 }
 
 // do sends a request and returns the whole body of its answer. Any status but
@@ -297,7 +298,11 @@ func (c *client) open(ctx context.Context, r request, also ...int) (*http.Respon
 		}
 		req.Header.Set("Content-Type", r.contentType)
 	}
-	answer, err := c.http.Do(req)
+	doer := c.http
+	if r.patient {
+		doer = c.patient().http
+	}
+	answer, err := doer.Do(req)
 	if err != nil {
 		return nil, connectionError(ctx, c.shown, err)
 	}

@@ -54,7 +54,7 @@ func newEraseCommand(s streams) *cobra.Command {
 				return err
 			}
 		}
-		err := f.show(cmd.Context(), request{method: http.MethodDelete, path: path, query: query}, func(body []byte) error {
+		err := f.show(cmd.Context(), request{method: http.MethodDelete, path: path, query: query, patient: true}, func(body []byte) error {
 			var answer httpapi.ErasureAnswer
 			if err := decode(path, body, &answer); err != nil {
 				return err

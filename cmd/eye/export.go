@@ -133,14 +133,14 @@ func (l lineCounter) Write(p []byte) (int, error) {
 }
 
 // patient returns the client without a deadline for the first byte: a server
-// writes all of a Parquet file before it sends any, and exports wait for each other.
+// writes all of a Parquet file before it sends any, exports wait for each other, and so do erasures.
 func (c *client) patient() *client {
 	p := *c
 	if transport, ok := c.http.Transport.(*http.Transport); ok {
 		transport = transport.Clone()
 		transport.ResponseHeaderTimeout = 0
 		transport.DisableCompression = true
-		p.http = &http.Client{Transport: transport}
+		p.http = &http.Client{Transport: transport, CheckRedirect: c.http.CheckRedirect}
 	}
 	return &p
 }

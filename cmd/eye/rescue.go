@@ -266,7 +266,7 @@ func (f *clientFlags) rescue(cmd *cobra.Command, file string) error {
 	if err != nil {
 		return err
 	}
-	return f.show(ctx, request{method: http.MethodPost, path: "/v1/store/rescue", body: body}, tell)
+	return f.show(ctx, request{method: http.MethodPost, path: "/v1/store/rescue", body: body, patient: true}, tell)
 }
 
 func sameFile(a, b string) bool {

@@ -30,6 +30,9 @@ type statusRecorder struct {
 	http.ResponseWriter
 	status int
 	stall  time.Duration
+	// stream: the answer is a stream of HTTP/2, which is reset when its deadline passes, also while
+	// nothing is being written.
+	stream bool
 
 	blocked time.Duration // in this window, while writing
 	taken   int64         // meanwhile, in bytes
@@ -44,6 +47,16 @@ func newStatusRecorder(w http.ResponseWriter, stall time.Duration) *statusRecord
 	return &statusRecorder{ResponseWriter: w, stall: stall, conn: w}
 }
 
+// begin sets a deadline for what net/http writes by itself before the answer.
+func (r *statusRecorder) begin() {
+	if !r.stream {
+		_ = r.mayStall()
+	}
+}
+
+// rest sets a deadline for what net/http still has to write when the handler is done.
+func (r *statusRecorder) rest() { _ = r.mayStall() }
+
 // mayStall moves the deadline of writing.
 func (r *statusRecorder) mayStall() error {
 	wait := r.stall
@@ -57,6 +70,18 @@ func (r *statusRecorder) mayStall() error {
 	}
 	_ = http.NewResponseController(r.conn).SetWriteDeadline(time.Now().Add(wait)) // a test's recorder has none
 	return nil
+}
+
+// wrote takes the deadline away while nothing is being written, where that matters.
+func (r *statusRecorder) wrote() {
+	if !r.stream {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ended == nil {
+		_ = http.NewResponseController(r.conn).SetWriteDeadline(time.Time{})
+	}
 }
 
 // end lets what is being written fail, and all that is to be written. It may be called
@@ -83,13 +108,24 @@ func (r *statusRecorder) WriteHeader(status int) {
 		r.status = status
 	}
 	_ = r.mayStall()
+	defer r.wrote()
 	r.ResponseWriter.WriteHeader(status)
+}
+
+// FlushError sends what was written.
+func (r *statusRecorder) FlushError() error {
+	if err := r.mayStall(); err != nil {
+		return err
+	}
+	defer r.wrote()
+	return http.NewResponseController(r.ResponseWriter).Flush()
 }
 
 func (r *statusRecorder) Write(b []byte) (int, error) {
 	if r.status == 0 {
 		r.status = http.StatusOK
 	}
+	defer r.wrote()
 	written := 0
 	for {
 		if err := r.mayStall(); err != nil {

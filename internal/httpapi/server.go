@@ -221,7 +221,9 @@ func (s *Server) serve(rt route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
 		recorder := newStatusRecorder(w, s.opts.StallDeadline)
-		_ = recorder.mayStall() // of what the server itself may write before
+		recorder.stream = r.ProtoMajor > 1
+		recorder.begin()
+		defer recorder.rest()
 		c := &call{Request: r, w: recorder}
 		err := unescape(r)
 		if err == nil {

@@ -1,0 +1,95 @@
+package httpapi_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"theeye/internal/event"
+	"theeye/internal/httpapi"
+)
+
+// An answer may take its time, before its first byte and within, over HTTP/1 and HTTP/2: only a caller who
+// takes nothing of what is there is cut off.
+func TestSlowAnswer(t *testing.T) {
+	const stall = 500 * time.Millisecond
+	for name, http2 := range map[string]bool{"HTTP/1": false, "HTTP/2": true} {
+		t.Run(name, func(t *testing.T) {
+			handled := httpapi.Options{}
+			a := startAPI(t, func(o *httpapi.Options) {
+				o.Reader = &scripted{o.Reader, func(_ context.Context, each func(*event.Event) error) error {
+					for range 2 {
+						time.Sleep(2 * stall)
+						if err := some(100, each); err != nil {
+							return err
+						}
+					}
+					return nil
+				}}
+				o.StallDeadline = stall
+				handled = *o
+			})
+			server := httptest.NewUnstartedServer(httpapi.New(handled))
+			server.EnableHTTP2 = http2
+			server.StartTLS()
+			defer server.Close()
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/v1/export", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("Authorization", "Bearer "+a.keys[""])
+	r.Header.Set("Accept-Encoding", "identity")
+			answer, err := server.Client().Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer answer.Body.Close()
+			body, err := io.ReadAll(answer.Body)
+			if lines := strings.Count(string(body), "\n"); err != nil || lines != 200 || answer.ProtoMajor == 2 != http2 {
+				t.Errorf("%s %d: %d lines, %v", answer.Proto, answer.StatusCode, lines, err)
+			}
+		})
+	}
+}
+
+// One who takes nothing of an answer holds it up no longer over HTTP/2 than over HTTP/1.
+func TestStalledStream(t *testing.T) {
+	ended := make(chan error, 1)
+	handled := httpapi.Options{}
+	a := startAPI(t, func(o *httpapi.Options) {
+		o.Reader = &scripted{o.Reader, func(_ context.Context, each func(*event.Event) error) error {
+			for {
+				if err := some(100, each); err != nil {
+					ended <- err
+					return err
+				}
+			}
+		}}
+		o.StallDeadline = 200 * time.Millisecond
+		handled = *o
+	})
+	server := httptest.NewUnstartedServer(httpapi.New(handled))
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	defer server.Close()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/v1/export", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+a.keys[""])
+	r.Header.Set("Accept-Encoding", "identity")
+	answer, err := server.Client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	select {
+	case <-ended:
+	case <-time.After(time.Minute):
+		t.Error("the answer goes on for one who takes nothing")
+	}
+}
