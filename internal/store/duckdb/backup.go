@@ -57,7 +57,7 @@ func (s *Store) Lease(ctx context.Context) (store.Lease, error) {
 	s.leases.mu.Lock()
 	defer s.leases.mu.Unlock()
 	m := s.current().manifest
-	document, err := m.encode()
+	document, err := s.encoder.encode(m)
 	if err != nil {
 		return store.Lease{}, err
 	}

@@ -241,11 +241,15 @@ func (s *Store) reserveID() uint64 { return s.lastID.Add(1) }
 func (s *Store) commit(m *Manifest, made ...*segment) error {
 	m.NextID = s.lastID.Load() + 1
 	err := s.forgetObsolete(m)
+	var text []byte
+	if err == nil {
+		text, err = s.encoder.encode(m)
+	}
 	if err == nil {
 		err = s.step("before manifest")
 	}
 	if err == nil {
-		err = m.write(s.opts.Dir)
+		err = writeManifest(s.opts.Dir, text)
 	}
 	if err == nil {
 		if err = s.step("manifest written"); err != nil {
@@ -263,7 +267,7 @@ func (s *Store) commit(m *Manifest, made ...*segment) error {
 		return err
 	}
 	s.settled, s.made = true, nil
-	if err := m.writeCopy(s.opts.Dir); err != nil {
+	if err := writeCopy(s.opts.Dir, text); err != nil {
 		s.log.Warn("the copy of the manifest is an earlier one, until the next is written", "error", err)
 	}
 	var names []string

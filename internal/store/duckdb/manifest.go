@@ -1,6 +1,8 @@
 package duckdb
 
 import (
+	"github.com/go-json-experiment/json/jsontext"
+
 	"theeye/internal/erasure"
 	"theeye/internal/event"
 	"theeye/internal/store"
@@ -63,9 +65,10 @@ type SegmentInfo struct {
 	Sent     Bounds    `json:"sent"`     // of the sent times that could be read
 	// Apps are the accounts of the first arrivals whose rows are here, by
 	// application; Replays counts the rows that are none.
-	Apps    map[string]Counts           `json:"apps"`
-	Replays int64                       `json:"replays"`
-	Days    map[string]map[string]int64 `json:"days"` // events by UTC day, then by application
+	Apps    map[string]Counts `json:"apps"`
+	Replays int64             `json:"replays"`
+	// Days is what programs before format 3 wrote. Nothing uses it.
+	Days jsontext.Value `json:"days,omitzero"`
 }
 
 // FileInfo names a file in the store's folder.
@@ -97,11 +100,11 @@ func (b Bounds) touches(low, high int64) bool { return b.Min != nil && *b.Min <=
 
 // Counts are arrivals by fate.
 type Counts struct {
-	Stored    int64 `json:"stored"`
-	Rejected  int64 `json:"rejected"`
-	Duplicate int64 `json:"duplicate"`
-	Erased    int64 `json:"erased"`
-	Expired   int64 `json:"expired"`
+	Stored    int64 `json:"stored,omitzero"`
+	Rejected  int64 `json:"rejected,omitzero"`
+	Duplicate int64 `json:"duplicate,omitzero"`
+	Erased    int64 `json:"erased,omitzero"`
+	Expired   int64 `json:"expired,omitzero"`
 }
 
 func (c *Counts) add(fate event.Fate, n int64) {

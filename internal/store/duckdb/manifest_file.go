@@ -8,6 +8,7 @@ import (
 	"math"
 	"path/filepath"
 	"slices"
+	"sync"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -161,7 +162,18 @@ func (m *read) parse(b []byte) error {
 			return fmt.Errorf("segment %s has format %d: %w", info.Data.Name, info.Format, ErrNewer)
 		}
 	}
+	m.dropDays()
 	return nil
+}
+
+// dropDays removes what nothing uses any more.
+func (m *read) dropDays() {
+	for i := range m.Segments {
+		m.Segments[i].Days = nil
+	}
+	for i := range m.Damaged {
+		m.Damaged[i].Segment.Days = nil
+	}
 }
 
 // parseVersion2 reads the form that had no digest, no formats and no timelines, and that held
@@ -199,6 +211,7 @@ func (m *read) parseVersion2(b []byte) error {
 	for i := range m.Damaged {
 		m.Damaged[i].Segment.Format = 1
 	}
+	m.dropDays()
 	m.key = old.Key
 	for _, t := range old.Tomb {
 		m.tombstones = append(m.tombstones, erasure.FirstForm(t.Hash, t.At, t.Frame))
@@ -206,35 +219,67 @@ func (m *read) parseVersion2(b []byte) error {
 	return nil
 }
 
+// encoder encodes manifests. It keeps the text of each segment, which has all applications and is
+// the same in every manifest until its filter is built again. It may be used concurrently.
+type encoder struct {
+	mu    sync.Mutex
+	texts map[segmentFiles]jsontext.Value
+}
+
+// segmentFiles are the digests of a segment's files.
+type segmentFiles struct{ data, filter string }
+
 // encode returns the text of the file.
-func (m *Manifest) encode() ([]byte, error) {
-	text, err := json.Marshal(m, jsontext.WithIndent(" "), json.Deterministic(true))
+func (e *encoder) encode(m *Manifest) ([]byte, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	document := struct {
+		*Manifest
+		Segments []jsontext.Value `json:"segments"`
+	}{Manifest: m, Segments: make([]jsontext.Value, len(m.Segments))}
+	texts := make(map[segmentFiles]jsontext.Value, len(m.Segments))
+	for i, info := range m.Segments {
+		key := segmentFiles{info.Data.SHA256, info.Filter.SHA256}
+		text, known := e.texts[key]
+		if !known {
+			var err error
+			if text, err = json.Marshal(info, json.Deterministic(true)); err != nil {
+				return nil, fmt.Errorf("write manifest: segment %s: %w", info.Data.Name, err)
+			}
+		}
+		texts[key], document.Segments[i] = text, text
+	}
+	text, err := json.Marshal(document, json.Deterministic(true), jsontext.SpaceAfterColon(true), jsontext.SpaceAfterComma(true),
+		jsontext.AllowDuplicateNames(true)) // it takes long to look for them, and maps have none
 	if err != nil {
 		return nil, fmt.Errorf("write manifest: %w", err)
 	}
+	e.texts = texts
 	return envelope.Seal(manifestVersion, manifestMember, text), nil
 }
 
 // write makes m the manifest of the folder.
 // After an error that is not durable.ErrUncertain the old one is in force.
 func (m *Manifest) write(dir string) error {
-	b, err := m.encode()
+	b, err := new(encoder).encode(m)
 	if err != nil {
 		return err
 	}
-	if err := durable.Replace(filepath.Join(dir, manifestName), bytes.NewReader(b)); err != nil {
+	return writeManifest(dir, b)
+}
+
+// writeManifest makes a text the manifest of the folder; see Manifest.write.
+func writeManifest(dir string, text []byte) error {
+	if err := durable.Replace(filepath.Join(dir, manifestName), bytes.NewReader(text)); err != nil {
 		return fmt.Errorf("write manifest: %w", err)
 	}
 	return nil
 }
 
-// writeCopy makes m the second copy of the manifest, before files go that only an earlier one names.
-func (m *Manifest) writeCopy(dir string) error {
-	b, err := m.encode()
-	if err == nil {
-		err = durable.Replace(filepath.Join(dir, copyName), bytes.NewReader(b))
-	}
-	return err
+// writeCopy makes a text the second copy of the manifest, before files go that only an earlier one
+// names.
+func writeCopy(dir string, text []byte) error {
+	return durable.Replace(filepath.Join(dir, copyName), bytes.NewReader(text))
 }
 
 // lineage is what the tombstones' frames are compared by.

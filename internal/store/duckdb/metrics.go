@@ -11,6 +11,7 @@ type metrics struct {
 	seconds    *prometheus.HistogramVec
 	flushes    prometheus.Histogram
 	merges     prometheus.Histogram
+	trims      prometheus.Counter
 	written    prometheus.Counter
 	rows       prometheus.Collector
 	queries    []prometheus.Collector
@@ -30,6 +31,9 @@ func newMetrics(r prometheus.Registerer, s *Store) metrics {
 		merges: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "eye_store_merge_seconds", Help: "Time to merge segments.",
 			Buckets: []float64{.1, .5, 1, 5, 10, 30, 60, 120, 300},
+		}),
+		trims: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "eye_store_retention_rewrites_total", Help: "Segments that were written again without what had expired.",
 		}),
 		written: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "eye_store_written_bytes_total", Help: "Bytes of segments and filters that were written.",
@@ -51,13 +55,19 @@ func (m metrics) unregister() {
 }
 
 func (m metrics) all() []prometheus.Collector {
-	return append([]prometheus.Collector{m.seconds, m.flushes, m.merges, m.written, m.rows}, m.queries...)
+	return append([]prometheus.Collector{m.seconds, m.flushes, m.merges, m.trims, m.written, m.rows}, m.queries...)
 }
 
 func (m metrics) flushed(info SegmentInfo, took time.Duration) {
 	if m.flushes != nil {
 		m.flushes.Observe(took.Seconds())
 		m.written.Add(float64(info.Data.Bytes + info.Filter.Bytes))
+	}
+}
+
+func (m metrics) trimmed() {
+	if m.trims != nil {
+		m.trims.Inc()
 	}
 }
 

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -40,12 +42,12 @@ type cutoffs map[string]event.Micros
 
 // cutoffs returns those of all applications that have a retention now, moved back
 // by a slack. There are none while nothing expires.
-func (t moment) cutoffs(apps []string, slack bool) cutoffs {
+func (t moment) cutoffs(apps iter.Seq[string], slack bool) cutoffs {
 	if t.opts.Retain == nil || t.held {
 		return nil
 	}
 	c := cutoffs{}
-	for _, app := range apps {
+	for app := range apps {
 		d := t.opts.Retain(app)
 		if d <= 0 {
 			continue
@@ -79,9 +81,14 @@ func (s *Store) Expire(ctx context.Context) error {
 	defer s.merging.Unlock()
 	p := s.snapshot()
 	defer p.release()
+	at := s.moment()
+	newest := at.cutoffs(maps.Keys(p.arrivals), true).greatest()
 	var failed error
 	for _, x := range p.view.segments {
-		err := s.expire(ctx, x)
+		if !x.reachesBehind(newest) {
+			continue
+		}
+		err := s.expire(ctx, at, x)
 		if err == nil {
 			continue
 		}
@@ -98,33 +105,78 @@ func (p *snapshot) stops(ctx context.Context, err error) bool {
 	return ctx.Err() != nil || isFatal(err) || p.in.gone.Load() || errors.Is(err, durable.ErrUncertain)
 }
 
-// expire removes a segment, or the rows of it that have expired.
-func (s *Store) expire(ctx context.Context, x *segment) error {
-	apps := slices.Sorted(maps.Keys(x.info.Apps))
-	at := s.moment()
-	if at.held {
-		return nil
-	}
-	now, late := at.cutoffs(apps, false), at.cutoffs(apps, true)
+// expire removes a segment, or writes it again without the rows that have expired when rows of some
+// application are as old as they may become.
+func (s *Store) expire(ctx context.Context, at moment, x *segment) error {
+	now, late := at.cutoffs(maps.Keys(x.info.Apps), false), at.cutoffs(maps.Keys(x.info.Apps), true)
 	settle := func(m *Manifest, made []SegmentInfo) { m.bury(x.info, made) }
-	switch {
-	case len(now) == len(apps) && x.expiredBy(now, late):
+	if len(now) == len(x.info.Apps) && x.expiredBy(now, late) {
 		if err := s.step("before expiry"); err != nil {
 			return err
 		}
 		return s.replace(ctx, []*segment{x}, nil, settle)
-	case x.someExpiredBy(late):
-		inputs := []*segment{x}
-		all := rowsOf(inputs)
-		if n, err := s.countExpired(ctx, all, now); n == 0 || err != nil {
-			return err
-		}
-		if err := s.step("before expiry"); err != nil {
-			return err
-		}
-		return s.rewrite(ctx, inputs, now.unexpired(all, late), settle)
 	}
+	oldest, err := s.oldestIn(ctx, x)
+	if err != nil || !oldest.before(late) {
+		return err
+	}
+	if err := s.step("before expiry"); err != nil {
+		return err
+	}
+	inputs := []*segment{x}
+	if err := s.rewrite(ctx, inputs, oldest.reached(now).unexpired(rowsOf(inputs), oldest.reached(late)), settle); err != nil {
+		return err
+	}
+	s.metrics.trimmed()
 	return nil
+}
+
+// oldest are the least times by which rows of an application expire: those of its events, and those
+// of its rejections and traces. The greatest number is for none.
+type oldest struct{ event, other event.Micros }
+
+// oldestRows are those of all applications in a segment.
+type oldestRows map[string]oldest
+
+// before reports whether rows of some application are older than its cutoff.
+func (o oldestRows) before(c cutoffs) bool {
+	for app, at := range c {
+		if rows, ok := o[app]; ok && min(rows.event, rows.other) < at {
+			return true
+		}
+	}
+	return false
+}
+
+// reached returns the cutoffs of the applications that have rows before them.
+func (o oldestRows) reached(c cutoffs) cutoffs {
+	c = maps.Clone(c)
+	maps.DeleteFunc(c, func(app string, at event.Micros) bool { return !o.before(cutoffs{app: at}) })
+	return c
+}
+
+// oldestIn returns the oldest rows of a segment. It reads them once; Store.merging is held.
+func (s *Store) oldestIn(ctx context.Context, x *segment) (oldestRows, error) {
+	if x.oldest != nil {
+		return x.oldest, nil
+	}
+	none := strconv.FormatInt(math.MaxInt64, 10)
+	text := "SELECT app, min(event), min(other) FROM (SELECT app, min(occurred_at) AS event, " + none + " AS other FROM " + x.table(eventTable) + " GROUP BY app"
+	for _, table := range []string{rejectionTable, traceTable} {
+		text += " UNION ALL SELECT app, " + none + ", min(received_at) FROM " + x.table(table) + " GROUP BY app"
+	}
+	found := oldestRows{}
+	_, err := queryAll(ctx, s, statement{kind: "expire", text: text + ") GROUP BY app"}, func(scan scanner) (struct{}, error) {
+		var app string
+		var o oldest
+		err := scan(&app, &o.event, &o.other)
+		found[app] = o
+		return struct{}{}, err
+	})
+	if err == nil {
+		x.oldest = found
+	}
+	return found, err
 }
 
 // unexpired is a source of the rows that have not expired. An event that was
@@ -139,18 +191,6 @@ func (c cutoffs) unexpired(rows source, late cutoffs) source {
 			fmt.Sprintf(" UNION ALL SELECT app, id, %s%d::UTINYINT, '' FROM ", blankColumns, event.Expired) + rows(eventTable) +
 			" WHERE carried_by <> frame AND (" + c.condition(eventTable) + ") AND NOT (" + late.condition(traceTable) + "))"
 	}
-}
-
-// countExpired counts rows that have expired.
-func (s *Store) countExpired(ctx context.Context, rows source, c cutoffs) (n int64, err error) {
-	for _, table := range dataTables() {
-		some, err := s.one(ctx, statement{kind: "expire", text: "SELECT count(*) FROM " + rows(table) + " WHERE " + c.condition(table)})
-		if err != nil {
-			return 0, err
-		}
-		n += some
-	}
-	return n, nil
 }
 
 // expiredBy reports whether all rows have expired, those of replays as late says.
@@ -172,26 +212,34 @@ func (c cutoffs) least() int64 {
 	return least
 }
 
-// someExpiredBy reports whether some rows may have expired.
-func (x *segment) someExpiredBy(c cutoffs) bool {
+// greatest is the time from which on rows of no application have expired.
+func (c cutoffs) greatest() int64 {
+	greatest := int64(math.MinInt64)
 	for _, at := range c {
-		if !x.info.Occurred.empty() && *x.info.Occurred.Min < int64(at) ||
-			x.info.Rows.Rejections+x.info.Rows.Traces > 0 && *x.info.Received.Min < int64(at) {
-			return true
-		}
+		greatest = max(greatest, int64(at))
 	}
-	return false
+	return greatest
 }
 
-// condition renders that a row of a table has expired.
+// reachesBehind reports whether some rows are older than a time.
+func (x *segment) reachesBehind(at int64) bool {
+	return !x.info.Occurred.empty() && *x.info.Occurred.Min < at || x.info.Rows.Rejections+x.info.Rows.Traces > 0 && *x.info.Received.Min < at
+}
+
+// condition renders that a row of a table has expired. Applications with one cutoff are in one term.
 func (c cutoffs) condition(table string) string {
 	column := "received_at"
 	if table == eventTable {
 		column = "occurred_at"
 	}
+	apps := map[event.Micros][]string{}
+	for app, at := range c {
+		apps[at] = append(apps[at], quoted(app))
+	}
 	terms := []string{"FALSE"}
-	for _, app := range slices.Sorted(maps.Keys(c)) {
-		terms = append(terms, fmt.Sprintf("(app = %s AND %s < %d)", quoted(app), column, int64(c[app])))
+	for _, at := range slices.Sorted(maps.Keys(apps)) {
+		slices.Sort(apps[at])
+		terms = append(terms, fmt.Sprintf("(%s < %d AND app IN (%s))", column, int64(at), strings.Join(apps[at], ", ")))
 	}
 	return strings.Join(terms, " OR ")
 }
@@ -225,7 +273,7 @@ func (x *decider) expired(e *event.Event) bool {
 	at, known := x.cutoffs[e.App]
 	if !known {
 		at = event.Micros(math.MinInt64)
-		if c, some := x.moment.cutoffs([]string{e.App}, false)[e.App]; some {
+		if c, some := x.moment.cutoffs(slices.Values([]string{e.App}), false)[e.App]; some {
 			at = c
 		}
 		x.cutoffs[e.App] = at

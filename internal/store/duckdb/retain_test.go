@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"theeye/internal/event"
+	"theeye/internal/query"
 	"theeye/internal/store/duckdb"
 )
 
@@ -52,6 +53,76 @@ func TestNothingExpiresWhileTheClockIsHeld(t *testing.T) {
 	want(1, 3)
 	if o := write(t, s, frame(3, dated(5, old, now))); o[0].Fate != event.Expired {
 		t.Errorf("what arrives expired has the fate %v", o[0].Fate)
+	}
+}
+
+// A segment is written again when rows of one of its applications are as old as they may become, and
+// not because those of others are: over two days of ticks each rewrite removes something, and there
+// are few.
+func TestRetentionsOfOneSegment(t *testing.T) {
+	const day = 24 * time.Hour
+	begin := time.Date(2026, 3, 10, 0, 0, 0, 0, time.UTC)
+	now := begin
+	retentions := map[string]time.Duration{"week": 7 * day, "month": 30 * day, "ever": 0}
+	rewrites := 0
+	s := closed(t, open(t, duckdb.Options{
+		Dir: t.TempDir(), Clock: func() (time.Time, bool) { return now, false },
+		Retain: func(app string) time.Duration { return retentions[app] },
+		Step: func(name string) error {
+			if name == "before expiry" {
+				rewrites++
+			}
+			return nil
+		},
+	}))
+	frames := uint64(0)
+	for segment := range 3 { // each has events of nine days of each application
+		var batch []event.Record
+		for hour := range 9 * 24 {
+			for app := range retentions {
+				r := dated(segment*100_000+len(batch), begin.Add(time.Duration(-hour)*time.Hour), begin.Add(-time.Hour))
+				r.Event.App = app
+				batch = append(batch, r)
+			}
+		}
+		frames++
+		write(t, s, frame(frames, batch...))
+		if err := s.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expired := func() (n int64) {
+		for _, b := range books(t, s) {
+			n += b.Expired
+		}
+		return n
+	}
+	before := expired()
+	for now.Sub(begin) < 2*day {
+		did := rewrites
+		if err := s.Expire(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if did = rewrites - did; did > 0 {
+			removed := expired() - before
+			before += removed
+			if removed < int64(did) {
+				t.Errorf("%s: %d rewrites removed %d events", now, did, removed)
+			}
+		}
+		if now = now.Add(10 * time.Minute); now.Minute() != 0 {
+			continue
+		}
+		p, err := s.Events(t.Context(), query.Query{Apps: []string{"week"}, Limit: 1})
+		if err != nil || len(p.Items) != 1 {
+			t.Fatal(p, err)
+		}
+		if age := now.Sub(p.Items[0].OccurredAt.Time()); age > 7*day+7*day/20+10*time.Minute {
+			t.Errorf("%s: an event is %s old", now, age)
+		}
+	}
+	if most := 3 * (1 + int(2*day/(7*day/20))); rewrites == 0 || rewrites > most {
+		t.Errorf("%d rewrites in two days, want at most %d", rewrites, most)
 	}
 }
 

@@ -26,6 +26,7 @@ type segment struct {
 	in      *instance               // that it is attached to
 	filters atomic.Pointer[filters] // nil while they cannot be read: the segment may hold anything
 	views   int                     // that have it; guarded by Store.mu
+	oldest  oldestRows              // nil while nobody asked; guarded by Store.merging
 	// The sizes of its largest payloads, in bytes; 0 while nobody asked.
 	largestEvent, largestRejection atomic.Int64
 	// condemned: its files go when the last view has left it. Guarded by Store.mu.

@@ -124,6 +124,7 @@ type Store struct {
 	upkeep  sync.Mutex    // held while the manifest changes; before writing
 	lastID  atomic.Uint64 // the last id of a segment that was given
 	intents intents       // of files that no manifest names yet
+	encoder encoder
 
 	tombstones *erasure.Log // guarded by upkeep
 	begun      bool         // there was a manifest when the store was opened

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"time"
 
 	"theeye/internal/event"
 )
@@ -12,9 +11,6 @@ import (
 // surveySegment reads from a segment's tables what the manifest says of them.
 func surveySegment(ctx context.Context, in *instance, name string, info *SegmentInfo) error {
 	if err := surveyBounds(ctx, in, name, info); err != nil {
-		return err
-	}
-	if err := surveyDays(ctx, in, name, info); err != nil {
 		return err
 	}
 	return surveyFates(ctx, in, name, info)
@@ -33,24 +29,6 @@ func surveyBounds(ctx context.Context, in *instance, name string, info *SegmentI
 		&info.Carried.Min, &info.Carried.Max, &info.Occurred.Min, &info.Occurred.Max,
 		&info.Received.Min, &info.Received.Max, &info.Sent.Min, &info.Sent.Max,
 		&info.Rows.Events, &info.Rows.Rejections, &info.Rows.Traces, &info.Rows.Sessions)
-}
-
-func surveyDays(ctx context.Context, in *instance, name string, info *SegmentInfo) error {
-	info.Days = map[string]map[string]int64{}
-	text := "SELECT occurred_at // 86400000000 AS day, app, count(*) FROM " + name + ".events GROUP BY day, app"
-	return eachRow(ctx, in, text, func(rows *sql.Rows) error {
-		var day, n int64
-		var app string
-		if err := rows.Scan(&day, &app, &n); err != nil {
-			return err
-		}
-		text := time.Unix(day*86400, 0).UTC().Format(time.DateOnly)
-		if info.Days[text] == nil {
-			info.Days[text] = map[string]int64{}
-		}
-		info.Days[text][app] += n
-		return nil
-	})
 }
 
 func surveyFates(ctx context.Context, in *instance, name string, info *SegmentInfo) error {
