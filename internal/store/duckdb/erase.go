@@ -36,6 +36,7 @@ type Erased struct {
 func (s *Store) Bury(apps []string, session string, at event.Micros, frame uint64) (ids []string, err error) {
 	return s.bury(func() (added []erasure.Tombstone, err error) {
 		key, err := s.tombstones.SessionKey(session)
+		s.buried.Store(key, session)
 		for _, app := range apps {
 			added = append(added, erasure.Tombstone{App: app, Session: key, At: at, Frame: frame})
 		}
@@ -149,6 +150,9 @@ func (s *Store) Erase(ctx context.Context, open []erasure.Tombstone, trimmed uin
 	}
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
+	for _, t := range done {
+		s.buried.Delete(t.Session)
+	}
 	if finished := s.tombstones.Finish(done, trimmed, s.current().manifest.Timeline); finished != nil {
 		return report, errors.Join(err, finished)
 	}
@@ -306,13 +310,19 @@ func (g grave) of(set *erasure.Set) bool {
 	return !set.Cover(g.app, g.session).SessionOnly().Empty()
 }
 
-// gravesIn finds the sessions of a segment that have tombstones. A hash does
-// not tell its session: those of the segment are hashed and compared.
+// gravesIn finds the sessions of a segment that have tombstones, among those that may have some.
 func (s *Store) gravesIn(ctx context.Context, set *erasure.Set, x *segment) ([]grave, error) {
-	text := fmt.Sprintf("SELECT DISTINCT app, session_id FROM (SELECT app, session_id FROM %s UNION ALL SELECT app, session_id FROM %s UNION ALL SELECT app, session_id FROM %s)",
-		x.table(sessionTable), x.table(rejectionTable), x.table(traceTable))
+	condition, some := s.erasedIn(set, x)
+	if !some {
+		return nil, nil
+	}
+	b := newBuilder()
+	var selects []string
+	for _, table := range []string{sessionTable, rejectionTable, traceTable} {
+		selects = append(selects, "SELECT app, session_id FROM "+x.table(table)+condition(b))
+	}
 	dug := map[grave]bool{}
-	_, err := queryAll(ctx, s, statement{kind: "erase", text: text}, func(scan scanner) (none struct{}, err error) {
+	_, err := queryAll(ctx, s, b.build("erase", "SELECT DISTINCT app, session_id FROM ("+strings.Join(selects, " UNION ALL ")+")"), func(scan scanner) (none struct{}, err error) {
 		var g grave
 		if err := scan(&g.app, &g.session); err != nil {
 			return none, err
@@ -342,6 +352,37 @@ func (s *Store) gravesIn(ctx context.Context, set *erasure.Set, x *segment) ([]g
 		}
 	}
 	return graves, nil
+}
+
+// erasedIn returns the condition of rows of a segment that may be covered by a set, and whether there
+// may be some. A hash does not tell its session: where a session is not known, because the
+// tombstone was set before the start, all rows may be.
+func (s *Store) erasedIn(set *erasure.Set, x *segment) (condition func(builder) string, some bool) {
+	all := func(builder) string { return "" }
+	apps, sessions := []any{}, []any{}
+	var keys []uint64
+	for _, t := range set.Tombstones() {
+		session, known := s.buried.Load(t.Session)
+		switch {
+		case t.OfApp() && t.App != erasure.AllApps:
+			if x.hasApp([]string{t.App}) {
+				apps = append(apps, t.App)
+			}
+		case !known:
+			return all, true
+		default:
+			sessions, keys = append(sessions, session), append(keys, sessionKey(session.(string))) //nolint:forcetypeassert // Bury stores nothing else
+		}
+	}
+	if slices, others := x.slicesOfSessions(keys); len(slices) == 0 && !others {
+		sessions = nil
+	}
+	if len(apps)+len(sessions) == 0 {
+		return all, false
+	}
+	return func(b builder) string {
+		return " WHERE app IN (SELECT unnest(" + b.Var(apps) + "::VARCHAR[])) OR session_id IN (SELECT unnest(" + b.Var(sessions) + "::VARCHAR[]))"
+	}, true
 }
 
 // condition renders that a row of a table is to be erased.

@@ -1,12 +1,15 @@
 package duckdb
 
 import (
+	"context"
 	"crypto/md5" //nolint:gosec // spreads keys, guards nothing; DuckDB has the same
+	"database/sql"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"math/bits"
 	"os"
 	"syscall"
 	"unsafe"
@@ -15,30 +18,52 @@ import (
 	"github.com/google/uuid"
 )
 
-// A segment's filters tell what it may hold (S4). Each is a binary fuse filter
-// with 16-bit fingerprints: of 65,536 keys that are not there one is said to be.
+// A segment's filters tell what it may hold (S4). Each is a binary fuse filter. The front filters
+// have the ids of all events, rejections and traces, spread over as many filters as there are slices
+// by their keys: most ids are not in a segment, and one look says so. The others tell the slice: of
+// event ids and of sessions there is a filter for each slice of events, and one for rejections and
+// traces together.
 //
-// They are two series, each of one for each slice of events and one for rejections
-// and traces together: the first of event ids by (application, id), the second of
-// sessions.
+// With 16 bits, as front filters and those of sessions have, one of 65,536 keys that are not there
+// is said to be. Those of ids have 8: they are asked about keys that passed a front filter.
 type filters struct {
-	sets   []xorfilter.BinaryFuse[uint16]
-	mapped []byte
+	front, sessions, ids []filter
+	former               bool // of version 1
+	mapped               []byte
 }
+
+// filter is one of them; nil is empty.
+type filter interface{ Contains(key uint64) bool }
 
 // The form of the file: magic, number of filters, then for each seed, segment
 // length, segment count, and the number of fingerprints; CRC-32C of all that; the
-// fingerprints of all filters; CRC-32C of these. Numbers are little endian.
+// fingerprints of all filters; CRC-32C of these. Numbers are little endian. The order is front,
+// sessions, ids.
+//
+// Version 1 has no front filters, ids come before sessions, all have 16 bits, and the key of an id
+// is formerKey.
 const (
-	filterMagic  = "EYEFLT1\n"
+	filterMagic  = "EYEFLT2\n"
+	formerMagic  = "EYEFLT1\n"
 	filterHead   = 8 + 4 + 4 + 4
 	filterPrefix = len(filterMagic) + 4
 )
 
 var errDamagedFilter = errors.New("damaged filter file")
 
-// eventKey is the key of an event id. eventKeySQL renders the same.
-func eventKey(app string, id uuid.UUID) uint64 {
+// idFilterKey is the key of an event id. The application is no part of it: ids are UUIDs.
+func idFilterKey(id uuid.UUID) uint64 {
+	return binary.BigEndian.Uint64(id[:8]) ^ binary.BigEndian.Uint64(id[8:])
+}
+
+// shard returns which of n front filters has a key.
+func shard(key uint64, n int) int {
+	high, _ := bits.Mul64(key*0x9E3779B97F4A7C15, uint64(n)) // Fibonacci hashing: ids may count
+	return int(high)
+}
+
+// formerKey is the key of an event id in version 1.
+func formerKey(app string, id uuid.UUID) uint64 {
 	var buffer [128]byte
 	b := append(append(buffer[:0], app...), '/')
 	b = hex.AppendEncode(b, id[:4])
@@ -46,10 +71,6 @@ func eventKey(app string, id uuid.UUID) uint64 {
 		b = hex.AppendEncode(append(b, '-'), group)
 	}
 	return textKey(b)
-}
-
-func eventKeySQL(id string) string {
-	return "md5_number_lower(concat(app, '/', CAST(" + id + " AS VARCHAR)))"
 }
 
 // sessionKey is the key of a session. sessionKeySQL renders the same.
@@ -62,38 +83,131 @@ func textKey(b []byte) uint64 {
 	return binary.LittleEndian.Uint64(sum[8:])
 }
 
-// buildFilters makes filters of lists of keys, which it changes.
-func buildFilters(lists [][]uint64) ([]byte, error) {
-	var builder xorfilter.BinaryFuseBuilder
-	b := append([]byte(filterMagic), 0, 0, 0, 0)
-	binary.LittleEndian.PutUint32(b[len(filterMagic):], uint32(len(lists)))
-	var prints []byte
-	for _, keys := range lists {
-		var f xorfilter.BinaryFuse[uint16]
-		if len(keys) > 0 {
-			var err error
-			if f, err = xorfilter.BuildBinaryFuse[uint16](&builder, keys); err != nil {
-				return nil, fmt.Errorf("build filter of %d keys: %w", len(keys), err)
-			}
-		}
-		b = binary.LittleEndian.AppendUint64(b, f.Seed)
-		b = binary.LittleEndian.AppendUint32(b, f.SegmentLength)
-		b = binary.LittleEndian.AppendUint32(b, f.SegmentCount)
-		b = binary.LittleEndian.AppendUint32(b, uint32(len(f.Fingerprints)))
-		for _, p := range f.Fingerprints {
-			prints = binary.LittleEndian.AppendUint16(prints, p)
+// filterWriter writes a file of filters.
+type filterWriter struct {
+	builder *xorfilter.BinaryFuseBuilder // many share it
+	n       uint32
+	heads   []byte
+	prints  []byte
+}
+
+// addFilter adds a filter of keys, which it changes.
+func addFilter[T uint8 | uint16](w *filterWriter, keys []uint64) error {
+	var f xorfilter.BinaryFuse[T]
+	if len(keys) > 0 {
+		var err error
+		if f, err = xorfilter.BuildBinaryFuse[T](w.builder, keys); err != nil {
+			return fmt.Errorf("build filter of %d keys: %w", len(keys), err)
 		}
 	}
+	w.n++
+	w.heads = binary.LittleEndian.AppendUint64(w.heads, f.Seed)
+	w.heads = binary.LittleEndian.AppendUint32(w.heads, f.SegmentLength)
+	w.heads = binary.LittleEndian.AppendUint32(w.heads, f.SegmentCount)
+	w.heads = binary.LittleEndian.AppendUint32(w.heads, uint32(len(f.Fingerprints)))
+	switch prints := any(f.Fingerprints).(type) {
+	case []uint8:
+		w.prints = append(w.prints, prints...)
+	case []uint16:
+		for _, p := range prints {
+			w.prints = binary.LittleEndian.AppendUint16(w.prints, p)
+		}
+	}
+	return nil
+}
+
+// append adds the filters of others.
+func (w *filterWriter) append(others ...*filterWriter) {
+	for _, x := range others {
+		w.n += x.n
+		w.heads, w.prints = append(w.heads, x.heads...), append(w.prints, x.prints...)
+	}
+}
+
+// bytes returns the content of the file.
+func (w *filterWriter) bytes() []byte {
+	b := binary.LittleEndian.AppendUint32([]byte(filterMagic), w.n)
+	b = append(b, w.heads...)
 	b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli()))
-	b = append(b, prints...)
-	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(prints, castagnoli())), nil
+	b = append(b, w.prints...)
+	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(w.prints, castagnoli()))
+}
+
+// filterSegment reads the keys of a segment's tables and returns the content of its file of filters.
+func filterSegment(ctx context.Context, in *instance, name string, info *SegmentInfo) ([]byte, error) {
+	f := &filtering{in: in, name: name, front: make([][]uint64, info.Slices)}
+	for i := range f.front {
+		f.front[i] = make([]uint64, 0, int(info.Rows.Events+info.Rows.Rejections+info.Rows.Traces)/info.Slices*17/16)
+	}
+	var builder xorfilter.BinaryFuseBuilder
+	sessions, ids, w := filterWriter{builder: &builder}, filterWriter{builder: &builder}, filterWriter{builder: &builder}
+	for i := range info.Slices {
+		if err := f.add(ctx, &sessions, &ids, "SELECT id FROM %[1]s."+eventTable+" WHERE slice = %[2]d",
+			"SELECT DISTINCT "+sessionKeySQL+" FROM %[1]s."+sessionTable+" WHERE slice = %[2]d", i); err != nil {
+			return nil, err
+		}
+	}
+	const others = " FROM (SELECT app, event_id, session_id FROM %[1]s." + rejectionTable + " UNION ALL SELECT app, event_id, session_id FROM %[1]s." + traceTable + ")"
+	if err := f.add(ctx, &sessions, &ids, "SELECT event_id"+others, "SELECT DISTINCT "+sessionKeySQL+others, info.Slices); err != nil {
+		return nil, err
+	}
+	f.keys = nil
+	for i, keys := range f.front {
+		if err := addFilter[uint16](&w, keys); err != nil {
+			return nil, err
+		}
+		f.front[i] = nil
+	}
+	w.append(&sessions, &ids)
+	return w.bytes(), nil
+}
+
+// filtering reads the keys of filters.
+type filtering struct {
+	in    *instance
+	name  string
+	front [][]uint64
+	keys  []uint64 // of one filter
+}
+
+// add adds the filters of a slice, or of rejections and traces.
+func (f *filtering) add(ctx context.Context, sessions, ids *filterWriter, idText, sessionText string, slice int) error {
+	f.keys = f.keys[:0]
+	err := eachRow(ctx, f.in, fmt.Sprintf(idText, f.name, slice), func(rows *sql.Rows) error {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return err
+		}
+		key := idFilterKey(id)
+		f.keys = append(f.keys, key)
+		i := shard(key, len(f.front))
+		f.front[i] = append(f.front[i], key)
+		return nil
+	})
+	if err == nil {
+		err = addFilter[uint8](ids, f.keys)
+	}
+	if err != nil {
+		return err
+	}
+	f.keys = f.keys[:0]
+	err = eachRow(ctx, f.in, fmt.Sprintf(sessionText, f.name, slice), func(rows *sql.Rows) error {
+		var key uint64
+		err := rows.Scan(&key)
+		f.keys = append(f.keys, key)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return addFilter[uint16](sessions, f.keys)
 }
 
 func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
-// openFilters maps a file of n filters into memory. Its fingerprints are checked
+// openFilters maps the file of the filters of a segment into memory. Its fingerprints are checked
 // by verify alone, which reads all of them.
-func openFilters(path string, n int) (*filters, error) {
+func openFilters(path string, slices int) (*filters, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -103,8 +217,7 @@ func openFilters(path string, n int) (*filters, error) {
 	if err != nil {
 		return nil, err
 	}
-	head := filterPrefix + n*filterHead
-	if info.Size() < int64(head+8) {
+	if info.Size() < int64(filterPrefix) {
 		return nil, errDamagedFilter
 	}
 	b, err := syscall.Mmap(int(f.Fd()), 0, int(info.Size()), syscall.PROT_READ, syscall.MAP_SHARED)
@@ -112,65 +225,88 @@ func openFilters(path string, n int) (*filters, error) {
 		return nil, fmt.Errorf("map %s: %w", path, err)
 	}
 	x := &filters{mapped: b}
-	if !x.read(n, head) {
+	if !x.read(slices) {
 		return nil, errors.Join(errDamagedFilter, x.close())
 	}
 	return x, nil
 }
 
-func (x *filters) read(n, head int) bool {
-	b := x.mapped
-	if string(b[:len(filterMagic)]) != filterMagic || binary.LittleEndian.Uint32(b[len(filterMagic):]) != uint32(n) ||
-		binary.LittleEndian.Uint32(b[head:]) != crc32.Checksum(b[:head], castagnoli()) {
+func (x *filters) read(slices int) bool {
+	r := filterReader{bytes: x.mapped, n: 3*slices + 2}
+	x.former = string(x.mapped[:len(formerMagic)]) == formerMagic
+	if x.former {
+		r.n = 2 * (slices + 1)
+	}
+	if !r.begin(x.former) {
 		return false
 	}
-	at := head + 4
-	for i := range n {
-		h := b[filterPrefix+i*filterHead:]
-		f := xorfilter.BinaryFuse[uint16]{
+	if x.former {
+		x.ids, x.sessions = take[uint16](&r, slices+1), take[uint16](&r, slices+1)
+	} else {
+		x.front, x.sessions, x.ids = take[uint16](&r, slices), take[uint16](&r, slices+1), take[uint8](&r, slices+1)
+	}
+	return !r.wrong && r.at == len(r.bytes)-4
+}
+
+// filterReader reads a file of n filters.
+type filterReader struct {
+	bytes    []byte
+	n        int
+	next, at int // of a filter: its number, and where its fingerprints are
+	wrong    bool
+}
+
+// begin checks what comes before the fingerprints.
+func (r *filterReader) begin(former bool) bool {
+	b, head := r.bytes, filterPrefix+r.n*filterHead
+	r.at = head + 4
+	magic := filterMagic
+	if former {
+		magic = formerMagic
+	}
+	return len(b) >= r.at+4 && string(b[:len(magic)]) == magic && binary.LittleEndian.Uint32(b[len(magic):]) == uint32(r.n) &&
+		binary.LittleEndian.Uint32(b[head:]) == crc32.Checksum(b[:head], castagnoli())
+}
+
+// take reads some filters. They share the memory of the file.
+func take[T uint8 | uint16](r *filterReader, n int) []filter {
+	list := make([]filter, n)
+	for i := range list {
+		h := r.bytes[filterPrefix+r.next*filterHead:]
+		r.next++
+		f := xorfilter.BinaryFuse[T]{
 			Seed: binary.LittleEndian.Uint64(h), SegmentLength: binary.LittleEndian.Uint32(h[8:]), SegmentCount: binary.LittleEndian.Uint32(h[12:]),
 		}
 		f.SegmentLengthMask, f.SegmentCountLength = f.SegmentLength-1, f.SegmentLength*f.SegmentCount
 		count := int(binary.LittleEndian.Uint32(h[16:]))
-		if at+2*count > len(b)-4 {
-			return false
+		size := count * int(unsafe.Sizeof(T(0)))
+		if r.at+size > len(r.bytes)-4 {
+			r.wrong = true
+			return list
 		}
 		if count > 0 {
-			f.Fingerprints = unsafe.Slice((*uint16)(unsafe.Pointer(&b[at])), count) //nolint:gosec // at is even, as the prefix and the heads are, and the bytes are there: both were checked
+			f.Fingerprints = unsafe.Slice((*T)(unsafe.Pointer(&r.bytes[r.at])), count) //nolint:gosec // the bytes are there, and those of 16 bits come first, at even places: the prefix and the heads have even sizes
+			list[i] = &f
 		}
-		at += 2 * count
-		x.sets = append(x.sets, f)
+		r.at += size
 	}
-	return at == len(b)-4
+	return list
 }
 
 // verify reads all fingerprints.
 func (x *filters) verify() error {
 	n := len(x.mapped) - 4
-	if binary.LittleEndian.Uint32(x.mapped[n:]) != crc32.Checksum(x.mapped[filterPrefix+len(x.sets)*filterHead+4:n], castagnoli()) {
+	heads := len(x.front) + len(x.sessions) + len(x.ids)
+	if binary.LittleEndian.Uint32(x.mapped[n:]) != crc32.Checksum(x.mapped[filterPrefix+heads*filterHead+4:n], castagnoli()) {
 		return errDamagedFilter
 	}
 	return nil
 }
 
-// filterCount is how many filters a segment has.
-func filterCount(slices int) int { return 2 * (slices + 1) }
+// mayHave reports whether the segment may have a key of an id, of the present version.
+func (x *filters) mayHave(key uint64) bool { return has(x.front[shard(key, len(x.front))], key) }
 
-// firstFilter is where a series begins.
-func firstFilter(of series, slices int) int { return int(of) * (slices + 1) }
-
-// series is what a series of filters holds.
-type series int
-
-const (
-	eventIDs series = iota
-	sessionIDs
-)
-
-// has reports whether filter i may hold a key.
-func (x *filters) has(i int, key uint64) bool {
-	return len(x.sets[i].Fingerprints) > 0 && x.sets[i].Contains(key)
-}
+func has(f filter, key uint64) bool { return f != nil && f.Contains(key) }
 
 // close unmaps the file. Nobody may use the filters meanwhile.
 func (x *filters) close() error {
@@ -178,6 +314,6 @@ func (x *filters) close() error {
 		return nil
 	}
 	err := syscall.Munmap(x.mapped)
-	x.mapped, x.sets = nil, nil
+	*x = filters{}
 	return err
 }

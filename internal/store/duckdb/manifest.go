@@ -1,6 +1,9 @@
 package duckdb
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/go-json-experiment/json/jsontext"
 
 	"theeye/internal/erasure"
@@ -70,6 +73,9 @@ type SegmentInfo struct {
 	// Days is what programs before format 3 wrote. Nothing uses it.
 	Days jsontext.Value `json:"days,omitzero"`
 }
+
+// apps returns the applications that have rows.
+func (info *SegmentInfo) apps() []string { return slices.Collect(maps.Keys(info.Apps)) }
 
 // FileInfo names a file in the store's folder.
 type FileInfo struct {

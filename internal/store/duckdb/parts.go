@@ -2,12 +2,9 @@ package duckdb
 
 import (
 	"cmp"
-	"maps"
 	"math"
 	"slices"
 	"strings"
-
-	"github.com/google/uuid"
 
 	"theeye/internal/query"
 )
@@ -98,10 +95,9 @@ func (p *snapshot) sift(kind query.Kind, q query.Query, w span) []part {
 			continue
 		}
 		found, may := part{segment: x}, true
-		narrow := func(of series, keys []uint64) {
-			hits, others := x.slicesOf(of, keys...)
+		narrow := func(hits []int, others, inEvents bool) {
 			if kind == query.Rejections { // arrivals, whichever table has them
-				may = may && (others || of == sessionIDs && len(hits) > 0)
+				may = may && (others || inEvents && len(hits) > 0)
 				return
 			}
 			if found.slices != nil {
@@ -111,14 +107,16 @@ func (p *snapshot) sift(kind query.Kind, q query.Query, w span) []part {
 			may = may && len(hits) > 0
 		}
 		if q.SessionIDs != nil {
-			narrow(sessionIDs, sessions)
+			hits, others := x.slicesOfSessions(sessions)
+			narrow(hits, others, true)
 		}
 		ids := q.IDs
 		if kind == query.Rejections {
 			ids = q.EventIDs
 		}
 		if ids != nil {
-			narrow(eventIDs, x.eventKeys(q.Apps, ids))
+			hits, others := x.slicesOfIDs(q.Apps, ids...)
+			narrow(hits, others, false)
 		}
 		if may {
 			parts = append(parts, found)
@@ -131,20 +129,6 @@ func (p *snapshot) sift(kind query.Kind, q query.Query, w span) []part {
 // means all.
 func (x *segment) hasApp(apps []string) bool {
 	return apps == nil || slices.ContainsFunc(apps, func(app string) bool { _, ok := x.info.Apps[app]; return ok })
-}
-
-// eventKeys returns the keys of ids in any of the applications; nil means all of
-// the segment.
-func (x *segment) eventKeys(apps []string, ids []uuid.UUID) (keys []uint64) {
-	if apps == nil {
-		apps = slices.Collect(maps.Keys(x.info.Apps))
-	}
-	for _, app := range apps {
-		for _, id := range ids {
-			keys = append(keys, eventKey(app, id))
-		}
-	}
-	return keys
 }
 
 // conditions render that a row is in one of the part's slices.

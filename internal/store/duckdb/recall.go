@@ -156,13 +156,13 @@ func (x *decider) lookFor(record event.Record, found map[*segment]*wanted) {
 		id, sent, received = record.Rejection.EventID, record.Rejection.SentTime, record.Rejection.ReceivedAt
 	}
 	window := x.window(received)
-	key := eventKey(app, id)
+	apps := []string{app}
 	for _, segment := range x.view.segments {
 		inWindow := record.IsReplay() || !segment.info.Received.empty() && *segment.info.Received.Max >= window
 		if !inWindow && (sent == 0 || !segment.info.Sent.touches(int64(sent), int64(sent))) {
 			continue
 		}
-		hit, others := segment.slicesOf(eventIDs, key)
+		hit, others := segment.slicesOfIDs(apps, id)
 		if len(hit) == 0 && !others {
 			continue
 		}

@@ -45,15 +45,15 @@ func (s *Store) repairFilter(ctx context.Context, id uint64) error {
 		return nil
 	}
 	x := p.view.segments[i]
-	keys, err := segmentKeys(ctx, s.reading, attachedName(id), x.info.Slices)
+	packed, err := filterSegment(ctx, s.reading, attachedName(id), &x.info)
 	if err != nil {
 		return storeError(ctx, "read the keys of a filter", err)
 	}
-	info, err := s.writeFilter(x.info.Filter.Name, keys)
+	info, err := s.writeFilter(x.info.Filter.Name, packed)
 	if err != nil {
 		return fmt.Errorf("write filter %s: %w", x.info.Filter.Name, err)
 	}
-	f, err := openFilters(s.segmentPath(info.Name), filterCount(x.info.Slices))
+	f, err := openFilters(s.segmentPath(info.Name), x.info.Slices)
 	if err != nil {
 		return fmt.Errorf("open filter %s: %w", info.Name, err)
 	}
@@ -76,14 +76,10 @@ func (s *Store) repairFilter(ctx context.Context, id uint64) error {
 
 // writeFilter puts a file of filters in the place of one that is not there or not
 // whole.
-func (s *Store) writeFilter(name string, keys [][]uint64) (FileInfo, error) {
-	packed, err := buildFilters(keys)
-	if err != nil {
-		return FileInfo{}, err
-	}
+func (s *Store) writeFilter(name string, packed []byte) (FileInfo, error) {
 	path := s.segmentPath(name)
 	info := FileInfo{Name: name}
-	err = durable.Write(path+".tmp", bytes.NewReader(packed))
+	err := durable.Write(path+".tmp", bytes.NewReader(packed))
 	if err == nil {
 		err = describe(path+".tmp", &info)
 	}

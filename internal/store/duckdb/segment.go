@@ -15,6 +15,8 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/google/uuid"
+
 	"theeye/internal/durable"
 	"theeye/internal/nofile"
 )
@@ -49,25 +51,76 @@ func (x *segment) table(name string) string { return attachedName(x.info.ID) + "
 func dataName(id uint64) string   { return fmt.Sprintf("seg-%08d.duckdb", id) }
 func filterName(id uint64) string { return fmt.Sprintf("seg-%08d.filter", id) }
 
-// slicesOf returns the slices that may hold events of any of the keys, and whether
-// a rejection or a trace of one may be here.
-func (x *segment) slicesOf(of series, keys ...uint64) (slices []int, others bool) {
+// slicesOfSessions returns the slices that may hold events of any of the sessions, by their keys, and
+// whether a rejection or a trace of one may be here.
+func (x *segment) slicesOfSessions(keys []uint64) (slices []int, others bool) {
 	f := x.filters.Load()
-	first := firstFilter(of, x.info.Slices)
-	may := func(i int) bool {
-		for _, key := range keys {
-			if f == nil || f.has(first+i, key) {
-				return true
+	if f == nil {
+		return x.allSlices()
+	}
+	return f.slicesOf(f.sessions, keys)
+}
+
+// slicesOfIDs returns the slices that may hold events with any of the ids in any of the applications,
+// nil for all, and whether a rejection or a trace of one may be here.
+func (x *segment) slicesOfIDs(apps []string, ids ...uuid.UUID) (slices []int, others bool) {
+	f := x.filters.Load()
+	if f == nil {
+		return x.allSlices()
+	}
+	var keys []uint64
+	if f.former {
+		if apps == nil {
+			apps = x.info.apps()
+		}
+		if len(apps)*len(ids) > maxFormerKeys {
+			return x.allSlices()
+		}
+		for _, app := range apps {
+			for _, id := range ids {
+				keys = append(keys, formerKey(app, id))
 			}
 		}
-		return false
+		return f.slicesOf(f.ids, keys)
 	}
-	for i := range x.info.Slices {
-		if may(i) {
-			slices = append(slices, i)
+	for _, id := range ids {
+		if key := idFilterKey(id); f.mayHave(key) {
+			keys = append(keys, key)
 		}
 	}
-	return slices, may(x.info.Slices)
+	if keys == nil {
+		return nil, false
+	}
+	return f.slicesOf(f.ids, keys)
+}
+
+// maxFormerKeys bounds how many keys of a filter of version 1 are made for one question: each takes
+// an MD5 sum. With more the segment is searched.
+const maxFormerKeys = 10_000
+
+func (x *segment) allSlices() (slices []int, others bool) {
+	for i := range x.info.Slices {
+		slices = append(slices, i)
+	}
+	return slices, true
+}
+
+// slicesOf returns the slices whose filter may hold any of the keys, and whether the last one, which is
+// of rejections and traces, may.
+func (x *filters) slicesOf(list []filter, keys []uint64) (slices []int, others bool) {
+	for i, f := range list {
+		for _, key := range keys {
+			if !has(f, key) {
+				continue
+			}
+			if i == len(list)-1 {
+				return slices, true
+			}
+			slices = append(slices, i)
+			break
+		}
+	}
+	return slices, false
 }
 
 // openSegment attaches a segment that the manifest names, or is to name.
@@ -93,7 +146,7 @@ func (s *Store) attach(ctx context.Context, in *instance, info SegmentInfo) (*se
 		return nil, fmt.Errorf("open segment %s: %w", info.Data.Name, err)
 	}
 	x := &segment{info: info, in: in}
-	f, err := openFilters(s.segmentPath(info.Filter.Name), filterCount(info.Slices))
+	f, err := openFilters(s.segmentPath(info.Filter.Name), info.Slices)
 	if err == nil {
 		err = f.verify()
 	}
@@ -207,15 +260,11 @@ func (s *Store) writeSegment(ctx context.Context, in *instance, d draft) (info S
 			err = fmt.Errorf("write segment %s: %w", info.Data.Name, err)
 		}
 	}()
-	var keys [][]uint64
+	var packed []byte
 	if err := zeroed(func() error {
-		keys, err = s.fillSegment(ctx, in, d, &info)
+		packed, err = s.fillSegment(ctx, in, d, &info)
 		return err
 	}); err != nil {
-		return info, err
-	}
-	packed, err := buildFilters(keys)
-	if err != nil {
 		return info, err
 	}
 	if err := durable.Write(filter+".tmp", bytes.NewReader(packed)); err != nil {
@@ -253,9 +302,9 @@ func (s *Store) writeSegment(ctx context.Context, in *instance, d draft) (info S
 	return info, s.step("segment named")
 }
 
-// fillSegment writes the database file and reads back what the manifest and the
-// filters need: what is counted are the rows that were written.
-func (s *Store) fillSegment(ctx context.Context, in *instance, d draft, info *SegmentInfo) (keys [][]uint64, err error) {
+// fillSegment writes the database file and reads back what the manifest needs, and the filters,
+// which it returns as a file has them: what is counted are the rows that were written.
+func (s *Store) fillSegment(ctx context.Context, in *instance, d draft, info *SegmentInfo) (packed []byte, err error) {
 	path := s.segmentPath(info.Data.Name) + ".tmp"
 	name := "w" + strconv.FormatUint(d.id, 10)
 	_ = os.Remove(path)
@@ -292,11 +341,11 @@ func (s *Store) fillSegment(ctx context.Context, in *instance, d draft, info *Se
 	if err := surveySegment(ctx, in, name, info); err != nil {
 		return nil, err
 	}
-	if keys, err = segmentKeys(ctx, in, name, info.Slices); err != nil {
+	if packed, err = filterSegment(ctx, in, name, info); err != nil {
 		return nil, err
 	}
 	attached = false
-	return keys, in.exec(ctx, "DETACH "+name)
+	return packed, in.exec(ctx, "DETACH "+name)
 }
 
 // fillSlices writes events slice by slice: to sort all of a large segment at once
@@ -323,31 +372,6 @@ func fillSlices(ctx context.Context, in *instance, d draft, table string) error 
 		}
 	}
 	return nil
-}
-
-// segmentKeys reads the keys of a segment's filters.
-func segmentKeys(ctx context.Context, in *instance, name string, slices int) ([][]uint64, error) {
-	keys := make([][]uint64, filterCount(slices))
-	sessions := firstFilter(sessionIDs, slices)
-	others := func(column string) string {
-		return fmt.Sprintf("(SELECT app, %[1]s FROM %[2]s.%[3]s UNION ALL SELECT app, %[1]s FROM %[2]s.%[4]s)", column, name, rejectionTable, traceTable)
-	}
-	selects := []string{
-		fmt.Sprintf("SELECT slice::INTEGER, %s FROM %s.%s", eventKeySQL("id"), name, eventTable),
-		fmt.Sprintf("SELECT %d, %s FROM %s", slices, eventKeySQL("event_id"), others("event_id")),
-		fmt.Sprintf("SELECT DISTINCT %d + slice, %s FROM %s.%s", sessions, sessionKeySQL, name, sessionTable),
-		fmt.Sprintf("SELECT DISTINCT %d, %s FROM %s", sessions+slices, sessionKeySQL, others("session_id")),
-	}
-	err := eachRow(ctx, in, strings.Join(selects, " UNION ALL "), func(rows *sql.Rows) error {
-		var i int
-		var key uint64
-		if err := rows.Scan(&i, &key); err != nil {
-			return err
-		}
-		keys[i] = append(keys[i], key)
-		return nil
-	})
-	return keys, err
 }
 
 // describe fills in the size and the checksum of a file.

@@ -125,6 +125,7 @@ type Store struct {
 	lastID  atomic.Uint64 // the last id of a segment that was given
 	intents intents       // of files that no manifest names yet
 	encoder encoder
+	buried  sync.Map // sessions by their hash, of erasures that were begun and are not finished
 
 	tombstones *erasure.Log // guarded by upkeep
 	begun      bool         // there was a manifest when the store was opened

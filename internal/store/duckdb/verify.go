@@ -162,7 +162,7 @@ func verifyFile(dir string, want FileInfo, progress func(int)) ([]Fault, error) 
 }
 
 func verifyFilter(path string, info SegmentInfo) error {
-	x, err := openFilters(path, filterCount(info.Slices))
+	x, err := openFilters(path, info.Slices)
 	if err != nil {
 		return err
 	}
