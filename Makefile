@@ -11,7 +11,7 @@ EVENTS ?= 100000000
 DIR ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo build test soak check bench bench-check bench-store generate fuzz
+.PHONY: help run demo build test soak check messages bench bench-check bench-store generate fuzz
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,3 +50,7 @@ generate: ## rebuild generated files
 
 fuzz: ## run every fuzz target for FUZZTIME (10s)
 	@FUZZTIME=$(FUZZTIME) script/fuzz
+
+messages: ## write down anew what users are told, in test/testdata/messages; read the difference
+	EYE_TEST_UPDATE=1 $(GO) test -count 1 -run 'TestMessages$$' ./test
+	@git diff --stat -- test/testdata/messages

@@ -18,7 +18,7 @@ func TestTheFirstEye(t *testing.T) {
 	for _, c := range []struct{ name, body, want string }{
 		{"the first missing field is named", `{"name":"n","data":{}}`, `{"message":{"session_id":"missing field 'session_id'"}}`},
 		{"a missing time", `{"session_id":"x","category":"c","name":"n","data":{}}`, `{"message":{"timestamp":"missing field 'timestamp'"}}`},
-		{"what validation refuses", `{"session_id":"x","category":"c","name":"n","data":[],"timestamp":1}`, `{"message":"data: data must be a JSON object, this is an array"}`},
+		{"what validation refuses", `{"session_id":"x","category":"c","name":"n","data":[],"timestamp":1}`, `{"message":"data: data must be a JSON object, not an array"}`},
 	} {
 		a := s.call("POST", "/event/", "", c.body)
 		s.must(a, 400)

@@ -75,7 +75,7 @@ func newAppsCommand(s streams) *cobra.Command {
 	create.RunE = func(cmd *cobra.Command, got []string) error {
 		body, err := json.Marshal(map[string]string{"app": got[0]})
 		if err != nil {
-			return usagef("%q is no name of an application", got[0])
+			return usagef("%q is not the name of an application", got[0])
 		}
 		return f.show(cmd.Context(), request{method: http.MethodPost, path: "/v1/apps", body: body}, f.say("created application %s", got[0]))
 	}

@@ -123,7 +123,7 @@ func newClient(base, key string) (*client, error) {
 	}
 	u, err := url.Parse(base)
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return nil, usagef("%q is no address of a server; write it as in http://127.0.0.1:8080", base)
+		return nil, usagef("%q is not the URL of a server; use one such as http://127.0.0.1:8080", base)
 	}
 	base = strings.TrimRight(base, "/")
 	t := newTransport((&net.Dialer{Timeout: dialTimeout}).DialContext)
@@ -202,10 +202,10 @@ func (c *client) readProblem(r *http.Response) *problemError {
 // for it.
 func asFlags(detail string) string {
 	return strings.NewReplacer(
-		"GET /v1/receipts/{id} tells", "`eye receipt ID` tells",
+		"GET /v1/receipts/{id} shows", "`eye receipt ID` shows",
 		"erase=1 erases", "--erase erases",
-		"make it under /v1/apps/{app}/keys", "give that with --app",
-		"make it under /v1/keys", "leave out --app",
+		"make the key under /v1/apps/{app}/keys", "give that with --app",
+		"make the key under /v1/keys", "leave out --app",
 		"revoke it under /v1/apps/{app}/keys", "give that with --app",
 		"revoke it under /v1/keys", "leave out --app",
 	).Replace(detail)

@@ -134,10 +134,10 @@ func TestMissingAdminKey(t *testing.T) {
 // What a problem advises to those who call over HTTP is told in flags and commands.
 func TestProblemsAdviseCommands(t *testing.T) {
 	for detail, want := range map[string]string{
-		"no stored event has this id; GET /v1/receipts/{id} tells what became of it":         "no stored event has this id; `eye receipt ID` tells what became of it",
-		"kind write belongs to one application: make it under /v1/apps/{app}/keys":           "kind write belongs to one application: give that with --app",
-		"kind admin belongs to all applications: make it under /v1/keys":                     "kind admin belongs to all applications: leave out --app",
-		"application \"shop\" has events or rejections: erase=1 erases them with it, or not": "application \"shop\" has events or rejections: --erase erases them with it, or not",
+		"no stored event has this id; GET /v1/receipts/{id} shows what became of it":     "no stored event has this id; `eye receipt ID` shows what became of it",
+		"kind write belongs to one application; make the key under /v1/apps/{app}/keys":  "kind write belongs to one application; give that with --app",
+		"kind admin belongs to all applications; make the key under /v1/keys":            "kind admin belongs to all applications; leave out --app",
+		"application \"shop\" has events or rejections: erase=1 erases them too, or not": "application \"shop\" has events or rejections: --erase erases them too, or not",
 	} {
 		body := `{"title":"Conflict","detail":` + strconv.Quote(detail) + `}`
 		answer := &http.Response{StatusCode: http.StatusConflict, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}

@@ -246,7 +246,7 @@ func (e *elements) openEnvelope(value []byte) error {
 		case "sent_at":
 			sentAt = bytes.Clone(member)
 		default:
-			return fmt.Errorf(`unknown member %q beside the events: only "events" and "sent_at" are known`, name)
+			return fmt.Errorf(`unknown member %q; a batch has "events" and "sent_at"`, name)
 		}
 	}
 	for i := range e.queued[from:] {

@@ -98,7 +98,7 @@ func (k *keyFlags) body(now time.Time) ([]byte, error) {
 		}
 		d, err := event.ParseDuration(k.expiresIn)
 		if err != nil || d <= 0 {
-			return nil, usagef("--expires-in %q is no duration: write it as in 720h or 90d", k.expiresIn)
+			return nil, usagef("--expires-in %q is not a valid duration; use a number and a unit, such as 720h or 90d", k.expiresIn)
 		}
 		k.ExpiresAt = now.Add(d).UTC().Format(time.RFC3339)
 	}

@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // Exit codes.
@@ -109,7 +110,7 @@ func newRoot(s streams) *cobra.Command {
 	root.SetOut(s.out)
 	root.SetErr(s.err)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usagef("%s; see `%s --help`", err, cmd.CommandPath())
+		return usagef("%s; see `%s --help`", flagFault(err), cmd.CommandPath())
 	})
 
 	root.AddCommand(newServeCommand(s))
@@ -121,6 +122,21 @@ func newRoot(s streams) *cobra.Command {
 		newHealthCommand(s), newBenchCommand(s), newVersionCommand(s),
 	)
 	return root
+}
+
+// flagFault says what is wrong with a flag without the words of the library's parsers.
+func flagFault(err error) string {
+	invalid, ok := errors.AsType[*pflag.InvalidValueError](err)
+	if !ok {
+		return err.Error()
+	}
+	kinds := map[string]string{"bool": "true or false", "duration": "a duration such as 90s, 5m or 168h", "int": "a whole number", "int64": "a whole number", "uint32": "a whole number that is not negative", "float64": "a number"}
+	flag := invalid.GetFlag()
+	kind, known := kinds[flag.Value.Type()]
+	if !known {
+		return err.Error()
+	}
+	return fmt.Sprintf("--%s %q is not valid; use %s", flag.Name, invalid.GetValue(), kind)
 }
 
 // usageError is a fault in how the command was called.

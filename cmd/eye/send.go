@@ -117,7 +117,7 @@ func (f *sendFlags) open(names []string) (io.ReadCloser, int64, error) {
 	}
 	file, err := os.Open(names[0])
 	if err != nil {
-		return nil, 0, fmt.Errorf("open events: %w", err)
+		return nil, 0, err
 	}
 	size := int64(-1)
 	if info, err := file.Stat(); err == nil && info.Mode().IsRegular() {

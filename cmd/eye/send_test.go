@@ -188,9 +188,9 @@ func TestSendCutsWhatIsTooLarge(t *testing.T) {
 func TestSendStopsAtWhatWillNotPass(t *testing.T) {
 	_, waits, _, err := collect(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusForbidden)
-		_, _ = io.WriteString(w, `{"title":"Forbidden","status":403,"detail":"sending takes a write key"}`)
+		_, _ = io.WriteString(w, `{"title":"Forbidden","status":403,"detail":"sending requires a write key"}`)
 	}, `{}`)
-	if err == nil || err.Error() != "the server answered 403 Forbidden: sending takes a write key" || waits != nil {
+	if err == nil || err.Error() != "the server answered 403 Forbidden: sending requires a write key" || waits != nil {
 		t.Errorf("got %v after %v", err, waits)
 	}
 }

@@ -35,7 +35,7 @@ func setRequired(to *string, text string) error {
 
 func setListen(to *string, text string) error {
 	if text == "" {
-		return errors.New("is empty; write host:port, as in 127.0.0.1:8080")
+		return errors.New("is empty; use host:port, such as 127.0.0.1:8080")
 	}
 	return setAddress(to, text)
 }
@@ -50,7 +50,7 @@ func setAddress(to *string, text string) error {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
 	if err != nil {
-		return fmt.Errorf("%q is no address; write host:port, as in 127.0.0.1:8080", text)
+		return fmt.Errorf("%q is not a valid address; use host:port, such as 127.0.0.1:8080", text)
 	}
 	*to = text
 	return nil
@@ -72,7 +72,7 @@ func setNetworks(to *[]netip.Prefix, text string) error {
 			}
 		}
 		if err != nil {
-			return fmt.Errorf("%q is no network; write networks or addresses with commas between them, as in 10.0.0.0/8,192.0.2.7", part)
+			return fmt.Errorf("%q is not a valid network; use networks or addresses separated by commas, such as 10.0.0.0/8,192.0.2.7", part)
 		}
 		networks = append(networks, network.Masked())
 	}
@@ -96,7 +96,7 @@ func setAdminKey(to *string, text string) error {
 		return nil
 	}
 	if len(text) < minAdminKey || strings.ContainsFunc(text, func(r rune) bool { return r > unicode.MaxASCII || !unicode.IsGraphic(r) || r == ' ' }) {
-		return fmt.Errorf("is too weak or has odd characters; use at least %d ASCII characters without spaces, or leave it out and one is made", minAdminKey)
+		return fmt.Errorf("is too short or has characters that are not allowed; use at least %d ASCII characters without spaces, or leave it out to have one made", minAdminKey)
 	}
 	*to = text
 	return nil
@@ -104,7 +104,7 @@ func setAdminKey(to *string, text string) error {
 
 func setEmbedded(to *string, text string) error {
 	if text != "" {
-		return fmt.Errorf("%q is not available: only the embedded one exists so far; leave it out", text)
+		return fmt.Errorf("%q is not available; only the embedded one exists so far, so leave it out", text)
 	}
 	*to = text
 	return nil
@@ -113,7 +113,7 @@ func setEmbedded(to *string, text string) error {
 func setCount(to *int, text string) error {
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 || n > 1_000_000 {
-		return fmt.Errorf("%q is out of range; write a number from 1 to 1000000", text)
+		return fmt.Errorf("%q is not valid; use a whole number from 1 to 1000000", text)
 	}
 	*to = n
 	return nil
@@ -122,7 +122,7 @@ func setCount(to *int, text string) error {
 func setRows(to *int64, text string) error {
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || n < 1 || n > 16_000_000 {
-		return fmt.Errorf("%q is out of range; write a number from 1 to 16000000", text)
+		return fmt.Errorf("%q is not valid; use a whole number from 1 to 16000000", text)
 	}
 	*to = n
 	return nil
@@ -134,7 +134,7 @@ func setSize(to *int64, text string, least int64) error {
 		return err
 	}
 	if n < least {
-		return fmt.Errorf("%q is too small; the least is %s", text, sizeText(least))
+		return fmt.Errorf("%q is too small; use at least %s", text, sizeText(least))
 	}
 	*to = n
 	return nil
@@ -164,11 +164,11 @@ func parseSize(text string) (int64, error) {
 	case "TiB":
 		shift = 40
 	default:
-		return 0, fmt.Errorf("%q is no size; write bytes, or a number with KiB, MiB or GiB, as in 4MiB", text)
+		return 0, fmt.Errorf("%q is not a valid size; use bytes, or a number with KiB, MiB or GiB, such as 4MiB", text)
 	}
 	n, err := strconv.ParseInt(digits, 10, 64)
 	if err != nil || n < 0 || n > math.MaxInt64>>shift {
-		return 0, fmt.Errorf("%q is no size; write bytes, or a number with KiB, MiB or GiB, as in 4MiB", text)
+		return 0, fmt.Errorf("%q is not a valid size; use bytes, or a number with KiB, MiB or GiB, such as 4MiB", text)
 	}
 	return n << shift, nil
 }
@@ -179,7 +179,7 @@ func setDuration(to *time.Duration, text string, least time.Duration) error {
 		return err
 	}
 	if d < least {
-		return fmt.Errorf("%q is too short; the least is %s", text, least)
+		return fmt.Errorf("%q is too short; use at least %s", text, event.FormatDuration(least))
 	}
 	*to = d
 	return nil
@@ -196,7 +196,7 @@ func setRetain(to *time.Duration, text string) error {
 
 func setLevel(to *slog.Level, text string) error {
 	if err := to.UnmarshalText([]byte(text)); err != nil {
-		return fmt.Errorf("%q is no level; use debug, info, warn or error", text)
+		return fmt.Errorf("%q is not a log level; use debug, info, warn or error", text)
 	}
 	return nil
 }
@@ -204,7 +204,7 @@ func setLevel(to *slog.Level, text string) error {
 func setBool(to *bool, text string) error {
 	b, err := strconv.ParseBool(text)
 	if err != nil {
-		return fmt.Errorf("%q is neither true nor false", text)
+		return fmt.Errorf("%q is not valid; use true or false", text)
 	}
 	*to = b
 	return nil

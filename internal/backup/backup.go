@@ -100,7 +100,7 @@ func (f File) file() string { return filepath.Join(filesDir, f.Name+"."+f.SHA256
 func (f File) check() error {
 	plain := regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$`)
 	if sum, err := hex.DecodeString(f.SHA256); err != nil || len(sum) != 32 || !plain.MatchString(f.Name) || f.Bytes < 0 {
-		return fmt.Errorf("%q is no file of a backup", f.Name)
+		return fmt.Errorf("%q is not the name of a file of a backup", f.Name)
 	}
 	return nil
 }

@@ -3,15 +3,17 @@ package event
 import (
 	"fmt"
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
 )
 
+const day = 24 * time.Hour
+
 // ParseDuration reads a duration as settings have it: Go's form (90s, 1h30m) and
 // whole days (30d). The error says what to write.
 func ParseDuration(text string) (time.Duration, error) {
-	const day = 24 * time.Hour
 	if days, ok := strings.CutSuffix(text, "d"); ok {
 		n, err := strconv.ParseInt(days, 10, 64)
 		if err == nil && n >= 0 && n <= int64(math.MaxInt64/day) {
@@ -20,5 +22,27 @@ func ParseDuration(text string) (time.Duration, error) {
 	} else if d, err := time.ParseDuration(text); err == nil {
 		return d, nil
 	}
-	return 0, fmt.Errorf("%q is no duration; write a number with its unit, as in 90s, 5m, 168h or 30d", text)
+	if regexp.MustCompile(`^([0-9]+d|([0-9]+(\.[0-9]*)?(ns|us|µs|ms|s|m|h))+)$`).MatchString(text) {
+		return 0, fmt.Errorf("%.40q is too long; use at most %dd", text, int64(math.MaxInt64/day))
+	}
+	return 0, fmt.Errorf("%.40q is not a valid duration; use a number and a unit, such as 90s, 5m, 168h or 30d", text)
+}
+
+// FormatDuration writes a duration for people, in the form that ParseDuration reads: whole days from
+// two days on, else to the second.
+func FormatDuration(d time.Duration) string {
+	if d >= 2*day {
+		return strconv.FormatInt(int64(d/day), 10) + "d"
+	}
+	text := d.Round(time.Second).String()
+	if d < time.Second {
+		return d.String()
+	}
+	if short, ok := strings.CutSuffix(text, "m0s"); ok {
+		text = short + "m"
+	}
+	if short, ok := strings.CutSuffix(text, "h0m"); ok {
+		text = short + "h"
+	}
+	return text
 }

@@ -19,8 +19,8 @@ const (
 
 // Errors of ParseTime and ParseEpoch.
 var (
-	ErrUnparsable = errors.New("not a time: use RFC 3339, 2006-01-02 15:04:05[.ffffff] or epoch s, ms, µs or ns as a number")
-	ErrOutOfRange = errors.New("time outside the years 1970 to 2199 in UTC")
+	ErrUnparsable = errors.New("not a time: use RFC 3339, 2006-01-02 15:04:05[.ffffff], or a number of s, ms, µs or ns since 1970")
+	ErrOutOfRange = errors.New("outside the years 1970 to 2199 (UTC)")
 )
 
 // Now returns the time of the system's clock.
@@ -81,7 +81,7 @@ func (c clock) utc() time.Time {
 // localTime returns the time at which clocks in loc show what those in UTC show at u. time.Date does
 // not say which it takes when there are two or none.
 func localTime(u time.Time, loc *time.Location) time.Time {
-	const day = 24 * time.Hour // more than any offset, and than any change of one
+	// A day is more than any offset, and than any change of one.
 	before, after := offset(u.Add(-day), loc), offset(u.Add(day), loc)
 	first, second := u.Add(-before), u.Add(-after)
 	shown := offset(second, loc) == after

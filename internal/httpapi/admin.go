@@ -1,11 +1,10 @@
 package httpapi
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"reflect"
-
-	"github.com/go-json-experiment/json"
 
 	"theeye/internal/event"
 	"theeye/internal/registry"
@@ -113,14 +112,10 @@ const maxAdminBody = 2 * schema.MaxDocumentBytes
 // readJSON reads a small JSON body strictly.
 func readJSON(c *call, into any) error {
 	b, err := io.ReadAll(http.MaxBytesReader(c.w, c.Body, maxAdminBody))
-	b = event.WithoutBOM(b)
 	if err != nil {
 		return problemf(http.StatusRequestEntityTooLarge, "the body is larger than %d bytes", maxAdminBody)
 	}
-	if err := json.Unmarshal(b, into, json.RejectUnknownMembers(true)); err != nil {
-		return problemf(http.StatusBadRequest, "the body cannot be read: %s", err)
-	}
-	return nil
+	return unmarshalStrict(event.WithoutBOM(b), into)
 }
 
 func noContent(c *call) error {
@@ -176,6 +171,9 @@ func (s *Server) updateApp(c *call) error {
 		before = *settings
 		change.apply(settings)
 	})
+	if errors.Is(err, registry.ErrNotFound) {
+		return s.noSuchApp(c.PathValue("app"))
+	}
 	if err != nil {
 		return err
 	}

@@ -122,7 +122,7 @@ func (s *Server) recorded(rt route, c *call) error {
 	trail := s.opts.Registry.Trail()
 	if err := trail.Begin(c.ctx(), &e); err != nil {
 		s.log.Error("the audit trail cannot be written; nothing is administered", "error", err)
-		return unavailable("what is administered is written down first, and that failed: nothing was changed; try again")
+		return unavailable("the audit trail could not be written, so nothing was changed; try again")
 	}
 	held := &heldAnswer{ResponseWriter: c.w.ResponseWriter}
 	c.w.ResponseWriter, c.entry = held, &e
@@ -195,7 +195,7 @@ func (s *Server) watched(rt route, c *call) (err error) {
 	trail := s.opts.Registry.Trail()
 	if err := trail.Begin(c.ctx(), &e); err != nil {
 		s.log.Error("the audit trail cannot be written; nothing is given away", "error", err)
-		return unavailable("what is taken is written down first, and that failed; try again")
+		return unavailable("the audit trail could not be written, so nothing is sent; try again")
 	}
 	c.entry = &e
 	defer func() {

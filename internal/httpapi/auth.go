@@ -27,7 +27,7 @@ func (s *Server) authorize(c *call, need access) error {
 	if allowed && fromItsOrigin(who, c.Request) {
 		return nil
 	}
-	p := problemf(http.StatusForbidden, "this key may not be used here: %s", needed(need))
+	p := problemf(http.StatusForbidden, "this key is not allowed here: %s", needed(need))
 	if allowed {
 		p.reason = "wrong_origin"
 	}
@@ -71,7 +71,7 @@ func (s *Server) recheck(c *call) error {
 }
 
 func invalidKey(need access) *ProblemDetails {
-	return unauthorized("a valid key is needed: Authorization: Bearer KEY; " + needed(need))
+	return unauthorized("a valid key is required, as in Authorization: Bearer KEY; " + needed(need))
 }
 
 func unauthorized(detail string) *ProblemDetails {
@@ -93,13 +93,13 @@ func keyOf(r *http.Request, need access) string {
 func needed(need access) string {
 	switch need {
 	case forWrite:
-		return "sending takes a write key, from one of its origins if it names any"
+		return "sending requires a write key, used from one of its origins if it has any"
 	case forRead:
-		return "reading takes a read key or an admin key"
+		return "reading requires a read key or an admin key"
 	case forMetric:
-		return "metrics take an admin key or a read key of all applications"
+		return "metrics require an admin key or a read key of all applications"
 	}
-	return "administration takes an admin key"
+	return "administration requires an admin key"
 }
 
 // bearer returns the key of the Authorization header: of Bearer, or the user

@@ -50,7 +50,7 @@ func (s *Server) readBody(c *call, app string) (body, error) {
 	}
 	if !plain && windowOf(encoding) == 0 {
 		return b, &unreadableError{code: event.UnsupportedContent, cause: problemf(http.StatusUnsupportedMediaType,
-			"Content-Encoding %.40s is not read: send gzip, deflate, br, zstd or none", encoding)}
+			"Content-Encoding %.40s is not supported: use gzip, deflate, br or zstd, or leave it out", encoding)}
 	}
 	b.bytes, err = h.read(http.MaxBytesReader(c.w, c.Body, limit), limit)
 	if !plain && !errors.Is(err, errBusy) {
@@ -67,10 +67,10 @@ func (s *Server) readBody(c *call, app string) (body, error) {
 		return b, &unreadableError{code: event.RequestTooLarge, cause: s.tooLarge(), prefix: b.bytes}
 	case err != nil && plain:
 		return b, &unreadableError{code: event.InvalidJSON, prefix: b.bytes,
-			cause: problemf(http.StatusBadRequest, "the body could not be read to its end: %d bytes came", len(b.bytes))}
+			cause: problemf(http.StatusBadRequest, "the body ended after %d bytes, before its declared length", len(b.bytes))}
 	case err != nil:
 		return b, &unreadableError{code: event.UnsupportedContent, prefix: b.bytes,
-			cause: problemf(http.StatusBadRequest, "the body is not what Content-Encoding: %s says, or ends too early", encoding)}
+			cause: problemf(http.StatusBadRequest, "the body is not valid %s, which Content-Encoding declares, or ends too early", encoding)}
 	case form == formForm && !looksLikeJSON(b.bytes):
 		return b, &unreadableError{code: event.UnsupportedContent, cause: unsupportedType("application/x-www-form-urlencoded"), prefix: b.bytes}
 	}
@@ -113,7 +113,7 @@ func contentForm(r *http.Request) (bodyForm, error) {
 
 func unsupportedType(kind string) error {
 	return problemf(http.StatusUnsupportedMediaType,
-		"Content-Type %.100s is not read: send application/json, or application/x-ndjson with one event in a line", kind)
+		"Content-Type %.100s is not supported: send application/json, or application/x-ndjson with one event per line", kind)
 }
 
 func looksLikeJSON(b []byte) bool {

@@ -53,7 +53,7 @@ func (s *Server) receipt(c *call) error {
 		return err
 	}
 	if len(arrivals) == 0 {
-		return problem(http.StatusNotFound, "nothing with this id is known to this key; what was lost or erased leaves no receipt")
+		return problem(http.StatusNotFound, "no event with this id has arrived, or none that this key may read; lost and erased events leave no receipt")
 	}
 	keepPage(r.memory, arrivals, (*store.Arrival).Size)
 	answer := s.receiptOf(arrivals)
@@ -189,7 +189,7 @@ func (s *Server) backlog(ctx context.Context, position uint64, q query.Query) ([
 		case errors.Is(err, jetstream.ErrMsgNotFound):
 			continue
 		case err != nil:
-			return nil, unavailable("many events wait to be stored, and looking through them takes too long; try again")
+			return nil, unavailable("many events are waiting to be stored, and searching them takes too long; try again")
 		}
 		records, err := event.DecodeRecords(d.Body, seq)
 		if err != nil {

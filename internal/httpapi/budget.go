@@ -29,7 +29,7 @@ func (s *Server) allow(c *call) (*allowance, error) {
 	a := &allowance{s, c.who.KeyID, pageMemory}
 	if !s.reads.takeSoon(ctx, a.who, a.held) {
 		s.metrics.noMemory.Inc()
-		return nil, unavailable("too many long answers are read or sent at a time; try again")
+		return nil, unavailable("too many long answers are being sent at once; try again")
 	}
 	return a, nil
 }

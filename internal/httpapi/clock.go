@@ -28,7 +28,7 @@ func (s *Server) acceptClock(c *call) error {
 	change, err := s.opts.AcceptClock()
 	if err != nil {
 		s.log.Error("retention's clock could not be set", "error", err)
-		return unavailable("the time could not be written to the disk, and retention's clock is as before; try again")
+		return unavailable("the time could not be written to disk, so retention's clock is unchanged; try again")
 	}
 	s.forgetReadiness()
 	a := ClockAnswer{After: rfc3339(change.After)}

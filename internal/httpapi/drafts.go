@@ -89,11 +89,11 @@ func (s *Server) drafting(c *call) (drafting, error) {
 	d := drafting{category: c.PathValue("category"), name: c.PathValue("name"), last: defaultLast}
 	for name, values := range c.URL.Query() {
 		if name != "last" || len(values) > 1 {
-			return d, problemf(http.StatusBadRequest, "unknown parameter %.40q: only last is known here, once", name)
+			return d, problemf(http.StatusBadRequest, "unknown or repeated parameter %.40q; known is last", name)
 		}
 		var err error
 		if d.last, err = strconv.Atoi(values[0]); err != nil || d.last < 1 || d.last > maxLast {
-			return d, problemf(http.StatusBadRequest, "last may be 1 to %d", maxLast)
+			return d, problemf(http.StatusBadRequest, "last must be a whole number from 1 to %d", maxLast)
 		}
 	}
 	if err := s.opts.CaughtUp(); err != nil {
@@ -105,7 +105,7 @@ func (s *Server) drafting(c *call) (drafting, error) {
 	}
 	if !s.draftings.TryAcquire(1) {
 		memory.end()
-		return d, unavailable("other drafts are being tried or proposed; try again when they are through")
+		return d, unavailable("other drafts are being tried or proposed; try again when they have finished")
 	}
 	ctx, cancel := context.WithTimeout(c.ctx(), draftDeadline)
 	d.ctx, d.end = ctx, func() { cancel(); s.draftings.Release(1); memory.end() }

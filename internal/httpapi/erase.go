@@ -76,16 +76,16 @@ func (s *Server) eraseSession(c *call) error {
 	}
 	for name := range c.URL.Query() {
 		if name != "app" && name != "quarantine" {
-			return problemf(http.StatusBadRequest, "unknown parameter %.40q: app and quarantine are known here", name)
+			return problemf(http.StatusBadRequest, "unknown parameter %.40q; known are app, quarantine", name)
 		}
 	}
 	quarantine := c.URL.Query().Get("quarantine")
 	if quarantine != "" && quarantine != "1" {
-		return problem(http.StatusBadRequest, "quarantine may be 1, or absent")
+		return problem(http.StatusBadRequest, "quarantine must be 1, or be left out")
 	}
 	session := c.PathValue("id")
 	if session == "" || utf8.RuneCountInString(session) > event.MaxTextCodePoints {
-		return problemf(http.StatusBadRequest, "a session id has 1 to %d code points", event.MaxTextCodePoints)
+		return problemf(http.StatusBadRequest, "a session id has 1 to %d characters", event.MaxTextCodePoints)
 	}
 	apps := c.URL.Query()["app"]
 	if err := s.checkApps(apps); err != nil {

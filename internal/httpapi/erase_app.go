@@ -30,7 +30,7 @@ func (s *Server) deleteApp(c *call) error {
 		return err
 	}
 	if err := s.opts.CaughtUp(); err != nil {
-		return unavailable("whether it has events is not known yet: " + err.Error())
+		return unavailable("it is not yet known whether the application has events: " + err.Error())
 	}
 	if erase == "1" {
 		return s.eraseApp(c, a)
@@ -44,7 +44,7 @@ func (s *Server) deleteApp(c *call) error {
 		return err
 	}
 	if has {
-		return problemf(http.StatusConflict, "application %q has events or rejections: erase=1 erases them with it, which cannot be undone; else revoke its keys", a.Name)
+		return problemf(http.StatusConflict, "application %q has events or rejections: erase=1 erases them too, which cannot be undone; to keep them, revoke its keys instead", a.Name)
 	}
 	if err := s.opts.Registry.DeleteApp(c.ctx(), a); err != nil {
 		return err

@@ -118,7 +118,7 @@ func newExporting() *fair.Semaphore {
 func (s *Server) exportTurn(c *call) (leave func(), err error) {
 	leave, err = s.exporting.Acquire(c.ctx(), fair.Caller{App: c.who.App, Key: c.who.App + "/"})
 	if errors.Is(err, fair.ErrFull) {
-		p := unavailable("several exports of this application wait already; try again when they are through")
+		p := unavailable("several exports of this application are already waiting; try again when they have finished")
 		p.retryAfter = exportRetry
 		return nil, p
 	}

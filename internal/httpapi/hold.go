@@ -16,7 +16,7 @@ const (
 )
 
 // errBusy means that the application has its share of the memory for bodies.
-var errBusy = errors.New("too many large requests at a time; try again")
+var errBusy = errors.New("too many large requests at once; try again")
 
 // hold is what one request has of the memory for bodies.
 type hold struct {

@@ -83,7 +83,7 @@ func (s *Server) resolveFilter(values url.Values) error {
 	}
 	s.resolveEvents(&q)
 	if len(q.EventIDs) > query.MaxValues {
-		return problem(http.StatusBadRequest, "event_id: an id that is no UUID may be that of any application; name one with app")
+		return problem(http.StatusBadRequest, "event_id: an id that is not a UUID belongs to one application; name it with app")
 	}
 	values.Del(query.EventID)
 	for _, id := range q.EventIDs {

@@ -114,15 +114,15 @@ func (s *Server) takeEvents(c *call) error {
 	values := c.URL.Query()
 	for name := range values {
 		if name != "wait" && name != "quiet" && name != "key" {
-			return problemf(http.StatusBadRequest, "unknown parameter %.40q: only wait, quiet and key are known here", name)
+			return problemf(http.StatusBadRequest, "unknown parameter %.40q; known are wait, quiet, key", name)
 		}
 	}
 	wait, quiet := values.Get("wait"), values.Get("quiet")
 	if wait != "" && wait != "stored" {
-		return problem(http.StatusBadRequest, "wait may be stored, or absent")
+		return problem(http.StatusBadRequest, "wait must be stored, or be left out")
 	}
 	if quiet != "" && quiet != "1" && quiet != "0" {
-		return problem(http.StatusBadRequest, "quiet may be 1, 0 or absent")
+		return problem(http.StatusBadRequest, "quiet must be 1 or 0, or be left out")
 	}
 	receipt, err := s.collect(c, c.who.App, c.Header.Get("Idempotency-Key"))
 	if err != nil {
@@ -207,7 +207,7 @@ func (s *Server) collect(c *call, appName, idempotencyKey string) (ingest.Receip
 }
 
 func noApp() *ProblemDetails {
-	return problem(http.StatusForbidden, "the application of this key does not exist any more")
+	return problem(http.StatusForbidden, "the application of this key no longer exists")
 }
 
 // codeOfUnreadable tells which errors mean that a body cannot be read as
@@ -240,7 +240,7 @@ func (s *Server) settle(ctx context.Context, receipt *ingest.Receipt) error {
 	outcomes, err := s.opts.Live.Outcomes(ctx, receipt.Frame)
 	switch {
 	case errors.Is(err, live.ErrForgotten), errors.Is(err, context.DeadlineExceeded):
-		return unavailable("the events are safe on disk, but storing them takes longer than 10 s; their receipts will tell")
+		return unavailable("the events are safe on disk, but storing them takes longer than 10 s; their receipts will show what became of them")
 	case err != nil:
 		return err
 	}

@@ -144,7 +144,7 @@ func (s *Server) legacyList(c *call) error {
 
 func (s *Server) legacyPage(ctx context.Context, q query.Query) (store.Page[event.Event], error) {
 	if app, ok := s.opts.Registry.App(s.opts.LegacyApp); !ok || app.ErasingSince != nil {
-		return store.Page[event.Event]{}, problemf(http.StatusNotFound, "the application %q is not there any more", s.opts.LegacyApp)
+		return store.Page[event.Event]{}, problemf(http.StatusNotFound, "the application %q no longer exists", s.opts.LegacyApp)
 	}
 	ctx, cancel := context.WithTimeout(ctx, readDeadline)
 	defer cancel()

@@ -51,7 +51,7 @@ func (s *Server) acknowledge(c *call) error {
 	list, err := s.opts.Mending.Acknowledge(c.ctx())
 	if err != nil {
 		s.log.Error("what was acknowledged could not be written", "error", err)
-		return unavailable("it could not be written to the disk; try again")
+		return unavailable("this could not be written to disk; try again")
 	}
 	if list == nil {
 		list = []string{}

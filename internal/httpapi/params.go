@@ -87,7 +87,7 @@ func (p *params) cursor() uint64 {
 	}
 	n, err := strconv.ParseUint(text, 10, 63)
 	if err != nil || n == 0 {
-		p.fail("cursor", "is none of this list")
+		p.fail("cursor", "is not a cursor of this list; use next_cursor of the page before, or leave it out to begin again")
 	}
 	return n
 }

@@ -101,7 +101,7 @@ func (s *Server) problemOf(err error) *ProblemDetails {
 		return problem(http.StatusBadRequest, param.Error())
 	case errors.As(err, &compile):
 		p := problem(http.StatusUnprocessableEntity, compile.Error())
-		p.Pointer = &compile.Pointer
+		p.Pointer, p.Line, p.Column = &compile.Pointer, compile.Line, compile.Column
 		return p
 	case errors.As(err, &breaks):
 		p := problem(http.StatusConflict, breaks.Error())
@@ -128,7 +128,7 @@ func (s *Server) problemOf(err error) *ProblemDetails {
 	case errors.Is(err, registry.ErrUnavailable):
 		return unavailable("the metadata cannot be written at the moment; try again")
 	case errors.Is(err, queue.ErrTooLarge):
-		return problem(http.StatusRequestEntityTooLarge, "the events and their problems are too large together: send smaller batches")
+		return problem(http.StatusRequestEntityTooLarge, "the events and their problems together are too large: send smaller batches")
 	case errors.Is(err, queue.ErrFull):
 		return unavailable("the queue is full: nothing of this request was kept; try again later")
 	case errors.Is(err, queue.ErrBroken), errors.Is(err, ingest.ErrClosed):
@@ -136,7 +136,7 @@ func (s *Server) problemOf(err error) *ProblemDetails {
 	case errors.Is(err, queue.ErrUnknown):
 		return unavailable("it is not known whether the events were kept: send them again with the same ids, which is safe")
 	case errors.Is(err, erasure.ErrUnfinished):
-		return unavailable("the erasure is not finished, and is tried again by itself: send the request again until it is answered with 200; the server's log says what to do if it stays so")
+		return unavailable("the erasure is not finished and continues by itself: repeat the request until the answer is 200; if it never is, the server's log says what to do")
 	case errors.Is(err, store.ErrTooWide):
 		return problem(http.StatusBadRequest, err.Error())
 	case errors.Is(err, errBusy):
@@ -144,11 +144,11 @@ func (s *Server) problemOf(err error) *ProblemDetails {
 	case errors.As(err, &prepares):
 		return unavailable(prepares.Error())
 	case errors.Is(err, store.ErrLeaseEnded):
-		return problem(http.StatusGone, "the lease has ended, by its time, by an erasure, or because the queue needs the room: take the manifest again")
+		return problem(http.StatusGone, "the lease has ended: it expired, an erasure ended it, or the queue needed the space; take the manifest again")
 	case errors.Is(err, store.ErrExportEnded):
 		return unavailable("an erasure ended the export: start it again")
 	case errors.Is(err, store.ErrNotLeased):
-		return problem(http.StatusNotFound, "the lease does not name such a file")
+		return problem(http.StatusNotFound, "the lease has no file of this name")
 	case errors.Is(err, nofile.ErrShort):
 		return unavailable("the server has too few file descriptors left for this; try again, and raise its limit (ulimit -n)")
 	case errors.Is(err, store.ErrUnavailable):
@@ -160,12 +160,12 @@ func (s *Server) problemOf(err error) *ProblemDetails {
 	case errors.Is(err, context.Canceled), errors.Is(err, io.ErrUnexpectedEOF):
 		return problem(http.StatusBadRequest, "the body ended before its Content-Length")
 	}
-	return problem(http.StatusInternalServerError, "internal error; the server's log tells more")
+	return problem(http.StatusInternalServerError, "internal error; the server's log has the details")
 }
 
 func (s *Server) tooLarge() *ProblemDetails {
 	return problemf(http.StatusRequestEntityTooLarge,
-		"the body is larger than %d bytes, unpacked (--max-request-bytes): send smaller batches", s.opts.MaxRequestBytes)
+		"the body is larger than %d bytes after decompression (--max-request-bytes): send smaller batches", s.opts.MaxRequestBytes)
 }
 
 func writeProblem(w http.ResponseWriter, p *ProblemDetails) {
@@ -188,7 +188,7 @@ func writeProblem(w http.ResponseWriter, p *ProblemDetails) {
 }
 
 func methodNotAllowed(w http.ResponseWriter, r *http.Request, allowed []string) {
-	p := problemf(http.StatusMethodNotAllowed, "%s is not served here, only %s", r.Method, strings.Join(allowed, ", "))
+	p := problemf(http.StatusMethodNotAllowed, "%s is not allowed here; allowed are %s", r.Method, strings.Join(allowed, ", "))
 	p.headers = map[string]string{"Allow": strings.Join(allowed, ", ")}
 	writeProblem(w, p)
 }

@@ -100,7 +100,7 @@ func (s *Server) parse(c *call, kind query.Kind, also ...string) (reading, error
 	}
 	if c.who.App != "" {
 		if q.Apps != nil && !slices.Equal(q.Apps, []string{c.who.App}) {
-			return reading{}, problem(http.StatusForbidden, "this key reads one application alone; leave app out")
+			return reading{}, problem(http.StatusForbidden, "this key reads a single application; leave app out")
 		}
 		q.Apps = []string{c.who.App}
 	}
@@ -143,7 +143,7 @@ func (r *reading) resume() (err error) {
 func (s *Server) readOne(c *call, kind query.Kind) (reading, error) {
 	for name := range c.URL.Query() {
 		if name != query.App {
-			return reading{}, problemf(http.StatusBadRequest, "unknown parameter %.40q: only app is known here", name)
+			return reading{}, problemf(http.StatusBadRequest, "unknown parameter %.40q; known is app", name)
 		}
 	}
 	return s.read(c, kind)
@@ -242,7 +242,7 @@ func (s *Server) getEvent(c *call) error {
 		return errSearched
 	}
 	if len(page.Items) == 0 {
-		return problem(http.StatusNotFound, "no stored event has this id; GET /v1/receipts/{id} tells what became of it")
+		return problem(http.StatusNotFound, "no stored event has this id; GET /v1/receipts/{id} shows what became of it")
 	}
 	var found []candidate
 	for i := range page.Items {
@@ -281,7 +281,7 @@ type SessionsAnswer struct {
 func (s *Server) listSessions(c *call) error {
 	if values := c.URL.Query(); values.Has(exact) {
 		if len(values[exact]) != 1 || values.Get(exact) != "1" || len(values["session_id"]) != 1 || values.Get("session_id") == "" {
-			return problem(http.StatusBadRequest, "exact may be 1, beside one session_id")
+			return problem(http.StatusBadRequest, "exact must be 1, together with exactly one session_id")
 		}
 		return s.sessionOf(c, values.Get("session_id"), exact)
 	}

@@ -79,7 +79,7 @@ func (s *Server) getRejection(c *call) error {
 		return errSearched
 	}
 	if len(page.Items) == 0 {
-		return problem(http.StatusNotFound, "there is no such rejection")
+		return problem(http.StatusNotFound, "no rejection has this id, or none that this key may read")
 	}
 	return writeJSON(c.w, http.StatusOK, s.viewWhole(&page.Items[0]))
 }

@@ -149,13 +149,13 @@ func (s *Server) startReplay(c *call) error {
 		return err
 	}
 	if body.Filter == nil {
-		return problem(http.StatusUnprocessableEntity, `filter is missing; {"filter":{}} replays all that is rejected`)
+		return problem(http.StatusUnprocessableEntity, `filter is missing; {"filter":{}} replays every rejection`)
 	}
 	req := replay.Request{Filter: url.Values{}, Patch: body.Patch, TimeZone: body.TimeZone, SessionID: body.SessionID, DryRun: body.DryRun}
 	for name, value := range body.Filter {
 		values, ok := filterValues(value)
 		if !ok {
-			return problemf(http.StatusBadRequest, "filter: %.40q must be a text or an array of texts", name)
+			return problemf(http.StatusBadRequest, "filter: %.40q must be a string or an array of strings", name)
 		}
 		req.Filter[name] = values
 	}

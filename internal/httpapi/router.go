@@ -38,7 +38,7 @@ func (s *Server) router() http.Handler {
 		methodNotAllowed(w, r, allowedAt(mux, r.URL.RawPath))
 	})
 	mux.NotFound(func(w http.ResponseWriter, r *http.Request) {
-		writeProblem(w, problem(http.StatusNotFound, "there is nothing at "+r.URL.Path+"; /docs lists what there is"))
+		writeProblem(w, problem(http.StatusNotFound, "nothing is served at "+r.URL.Path+"; /docs lists what is"))
 	})
 	return secured(s.wellFormed(mux))
 }
@@ -60,11 +60,11 @@ func (s *Server) wellFormed(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var p *ProblemDetails
 		if _, err := url.ParseQuery(r.URL.RawQuery); err != nil {
-			p = problemf(http.StatusBadRequest, "the query cannot be read (%v): write & between parameters, and %%25, %%26 and %%3B for a percent sign, an ampersand and a semicolon within one", err)
+			p = problemf(http.StatusBadRequest, "the query is not valid (%v): separate parameters with &, and write a percent sign, an ampersand and a semicolon in a value as %%25, %%26 and %%3B", err)
 		} else if !utf8.ValidString(r.URL.Path) {
 			p = problem(http.StatusBadRequest, "the path is not UTF-8")
 		} else if r.RequestURI == "*" { // as of the preface of HTTP/2, of which more would follow
-			p = problem(http.StatusBadRequest, "there is no path")
+			p = problem(http.StatusBadRequest, "the request has no path")
 			w.Header().Set("Connection", "close")
 		}
 		if p != nil {
@@ -83,7 +83,7 @@ func unescape(r *http.Request) error {
 	for _, name := range chi.RouteContext(r.Context()).URLParams.Keys {
 		value, err := url.PathUnescape(r.PathValue(name))
 		if err != nil || value == "" {
-			return problem(http.StatusNotFound, "there is nothing at "+r.URL.Path+"; /docs lists what there is")
+			return problem(http.StatusNotFound, "nothing is served at "+r.URL.Path+"; /docs lists what is")
 		}
 		r.SetPathValue(name, value)
 	}

@@ -19,8 +19,8 @@ func TestSentence(t *testing.T) {
 		"once, at 2026-04-30 23:02 UTC: something that does not tell its type from shop lacks /name": {
 			App: "shop", Code: event.MissingField, Pointer: "/name", Count: 1, FirstSeen: at(-1), Message: "missing field 'name'",
 		},
-		"2 times since 10:02 UTC: 'c/n' from shop is wrong at /data/n: got string, want number": {
-			App: "shop", Category: "c", Name: "n", Code: event.SchemaViolation, Pointer: "/data/n", Count: 2, FirstSeen: at(10), Message: "got string, want number",
+		"2 times since 10:02 UTC: 'c/n' from shop is wrong at /data/n: must be a number, not a string": {
+			App: "shop", Category: "c", Name: "n", Code: event.SchemaViolation, Pointer: "/data/n", Count: 2, FirstSeen: at(10), Message: "must be a number, not a string",
 		},
 		"2 times since 10:02 UTC: 'c/n' from shop uses an id again with another body": {
 			App: "shop", Category: "c", Name: "n", Code: event.IDConflict, Pointer: "/id", Count: 2, FirstSeen: at(10), Message: "m",

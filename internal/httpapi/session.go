@@ -63,7 +63,7 @@ func (s *Server) sessionOf(c *call, id string, also ...string) error {
 	}
 	defer r.cancel()
 	if r.SessionIDs != nil && !slices.Equal(r.SessionIDs, []string{id}) {
-		return problem(http.StatusBadRequest, "session_id is in the path already; leave the parameter out")
+		return problem(http.StatusBadRequest, "session_id is already in the path; leave the parameter out")
 	}
 	if utf8.RuneCountInString(id) > event.MaxTextCodePoints {
 		return noSession()
@@ -150,5 +150,5 @@ func (s *Server) steps(ctx context.Context, q query.Query) ([]event.Step, error)
 }
 
 func noSession() *ProblemDetails {
-	return problem(http.StatusNotFound, "this key sees no event of such a session")
+	return problem(http.StatusNotFound, "no event of this session is stored, or none that this key may read")
 }

@@ -54,7 +54,7 @@ func (s *Server) verifySigned(c *call, app, given string) (idempotencyKey string
 	case errors.As(err, &tooBig):
 		return "", free, s.tooLarge()
 	case err != nil:
-		return "", free, problemf(http.StatusBadRequest, "the body could not be read to its end: %d bytes came", len(sent))
+		return "", free, problemf(http.StatusBadRequest, "the body ended after %d bytes, before its declared length", len(sent))
 	}
 	check, err := webhooks.NewWebhookRaw(registry.SigningKey(keyOf(c.Request, forWrite)))
 	if err == nil {

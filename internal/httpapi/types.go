@@ -146,7 +146,7 @@ func readSchema(c *call) ([]byte, error) {
 	document, err := io.ReadAll(http.MaxBytesReader(c.w, c.Body, maxSchemaBody))
 	document = event.WithoutBOM(document)
 	if err != nil {
-		return nil, problemf(http.StatusRequestEntityTooLarge, "a schema may have %d bytes", schema.MaxDocumentBytes)
+		return nil, problemf(http.StatusRequestEntityTooLarge, "the schema is larger than %d bytes", schema.MaxDocumentBytes)
 	}
 	return document, nil
 }
@@ -156,10 +156,10 @@ func switches(c *call, names ...string) (map[string]bool, error) {
 	on := map[string]bool{}
 	for name, values := range c.URL.Query() {
 		if !slices.Contains(names, name) {
-			return nil, problemf(http.StatusBadRequest, "unknown parameter %.40q: only %s are known here", name, strings.Join(names, ", "))
+			return nil, problemf(http.StatusBadRequest, "unknown parameter %.40q; known are %s", name, strings.Join(names, ", "))
 		}
 		if value := values[0]; len(values) > 1 || value != "" && value != "0" && value != "1" {
-			return nil, problemf(http.StatusBadRequest, "%s may be 1, 0 or absent", name)
+			return nil, problemf(http.StatusBadRequest, "%s must be 1 or 0, or be left out", name)
 		}
 		on[name] = values[0] == "1"
 	}

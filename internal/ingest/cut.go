@@ -56,12 +56,15 @@ func cut(body []byte, limit int) (cutting, error) {
 	if err == nil {
 		// Nothing but white space may follow.
 		if _, err = d.ReadToken(); err == nil {
-			err = &ShapeError{"more than one JSON value: send an array, or NDJSON as application/x-ndjson"}
+			err = &ShapeError{"the body has more than one JSON value: send an array, or one event per line as application/x-ndjson"}
 		} else if errors.Is(err, io.EOF) {
 			err = nil
 		}
 	}
-	if err != nil {
+	switch {
+	case err != nil && len(bytes.TrimSpace(body)) == 0:
+		return cutting{}, &ShapeError{`the body is empty: send an event, an array of events, or {"events":[…]}`}
+	case err != nil:
 		return cutting{}, locate(body, err)
 	}
 	return c, nil
@@ -188,7 +191,7 @@ func cutEnvelope(d *jsontext.Decoder, body []byte, limit int) (cutting, error) {
 		}
 		name := token.String()
 		if seen[name] {
-			return c, &ShapeError{fmt.Sprintf("the member %q stands twice beside the events", name)}
+			return c, &ShapeError{fmt.Sprintf("duplicate member %q", name)}
 		}
 		seen[name] = true
 		switch name {
@@ -212,7 +215,7 @@ func cutEnvelope(d *jsontext.Decoder, body []byte, limit int) (cutting, error) {
 			if err := d.SkipValue(); err != nil {
 				return c, err
 			}
-			return c, &ShapeError{fmt.Sprintf(`unknown member %q beside the events: only "events" and "sent_at" are known`, name)}
+			return c, &ShapeError{fmt.Sprintf(`unknown member %q; a batch has "events" and "sent_at"`, name)}
 		}
 	}
 	_, err := d.ReadToken()
@@ -250,7 +253,7 @@ func oneValue(line []byte) *SyntaxError {
 			return nil
 		}
 		if err == nil {
-			return &SyntaxError{Column: column(line, d.InputOffset()), Reason: "more than one JSON value in a line"}
+			return &SyntaxError{Column: column(line, d.InputOffset()), Reason: "the line has more than one JSON value"}
 		}
 	}
 	if syntax, ok := errors.AsType[*SyntaxError](locate(line, err)); ok {

@@ -79,7 +79,7 @@ func (p *decoders) put(d *decoder) {
 func (p *decoders) read(raw []byte, zone *time.Location) element {
 	e := element{seq: event.NoSeq, clean: true}
 	if raw[0] != '{' {
-		e.problem(event.NotAnObject, "", "an event is a JSON object, this is "+kindName(raw))
+		e.problem(event.NotAnObject, "", "an event must be a JSON object, not "+kindName(raw))
 		return e
 	}
 	if !clean(raw) {
@@ -145,7 +145,7 @@ func (e *element) member(field string, value jsontext.Value, zone *time.Location
 		e.sender = e.text(field, value, event.MaxSenderCodePoints)
 	case "data":
 		if value.Kind() != '{' {
-			e.problem(event.InvalidField, "/data", "data must be a JSON object, this is "+kindName(value))
+			e.problem(event.InvalidField, "/data", "data must be a JSON object, not "+kindName(value))
 			return
 		}
 		e.data = value
@@ -184,7 +184,7 @@ func (e *element) unknown(field string) {
 // text reads a string of 1 to limit code points.
 func (e *element) text(field string, value jsontext.Value, limit int) string {
 	if value.Kind() != '"' {
-		e.problem(event.InvalidField, "/"+field, field+" must be a string, this is "+kindName(value))
+		e.problem(event.InvalidField, "/"+field, field+" must be a string, not "+kindName(value))
 		return ""
 	}
 	s := unquote(value)
@@ -193,7 +193,7 @@ func (e *element) text(field string, value jsontext.Value, limit int) string {
 		e.problem(event.InvalidField, "/"+field, field+" must not be empty")
 		return ""
 	case n > limit:
-		e.problem(event.InvalidField, "/"+field, fmt.Sprintf("%s has %d characters, at most %d are kept", field, n, limit))
+		e.problem(event.InvalidField, "/"+field, fmt.Sprintf("%s has %d characters; at most %d are allowed", field, n, limit))
 		return ""
 	}
 	return s
@@ -216,14 +216,14 @@ func (e *element) readTimestamp(value jsontext.Value, zone *time.Location) {
 		e.occurredAt, err = event.ParseEpoch(e.timestamp)
 		e.sentTime = e.occurredAt
 	default:
-		e.problem(event.TimestampUnparsable, "/timestamp", "timestamp must be a string or a number, this is "+kindName(value))
+		e.problem(event.TimestampUnparsable, "/timestamp", "timestamp must be a string or a number, not "+kindName(value))
 		return
 	}
 	switch {
 	case err == nil:
 		e.timed = true
 	case errors.Is(err, event.ErrOutOfRange):
-		e.problem(event.TimestampOutOfRange, "/timestamp", fmt.Sprintf("%.40q: %s", e.timestamp, err))
+		e.problem(event.TimestampOutOfRange, "/timestamp", fmt.Sprintf("%.40q is %s", e.timestamp, err))
 	default:
 		e.problem(event.TimestampUnparsable, "/timestamp", fmt.Sprintf("%.40q is %s", e.timestamp, err))
 	}
@@ -231,23 +231,28 @@ func (e *element) readTimestamp(value jsontext.Value, zone *time.Location) {
 
 // readTime reads a time that is not the timestamp: text, in a zone when it names none, or a number.
 func readTime(value jsontext.Value, zone *time.Location) (event.Micros, string) {
+	text := string(value)
 	var at event.Micros
 	err := event.ErrUnparsable
 	switch value.Kind() {
 	case '"':
-		at, err = event.ParseTime(unquote(value), zone)
+		text = unquote(value)
+		at, err = event.ParseTime(text, zone)
 	case '0':
-		if numberFault(string(value)) == "" {
-			at, err = event.ParseEpoch(string(value))
+		if numberFault(text) == "" {
+			at, err = event.ParseEpoch(text)
 		}
+	default:
+		return 0, "sent_at must be a string or a number, not " + kindName(value)
 	}
 	if err != nil {
-		return 0, err.Error()
+		return 0, fmt.Sprintf("%.40q is %s", text, err)
 	}
 	return at, ""
 }
 
-// required tells which fields are absent. What was there and wrong has told so.
+// required reports which fields are absent. Fields that were present but invalid have already been
+// reported.
 func (e *element) required() {
 	told := func(pointer string) bool {
 		for _, p := range e.problems {

@@ -22,7 +22,7 @@ func (c *Collector) judge(r *request, raw []byte, index int) event.Record {
 	if len(raw) > c.opts.MaxEventBytes {
 		known := labelsIn(raw)
 		e := element{id: known.id, sessionID: known.sessionID} // the id, so that it is a duplicate when it comes again
-		e.problem(event.EventTooLarge, "", fmt.Sprintf("the event has %d bytes, at most %d are taken (--max-event-bytes)", len(raw), c.opts.MaxEventBytes))
+		e.problem(event.EventTooLarge, "", fmt.Sprintf("the event has %d bytes; at most %d are allowed (--max-event-bytes)", len(raw), c.opts.MaxEventBytes))
 		return r.reject(e, raw, index, 0)
 	}
 	e := c.decoders.read(raw, r.Zone)
@@ -65,10 +65,10 @@ func (c *Collector) correct(r *request, e *element) event.Micros {
 	}
 	switch {
 	case at < event.Earliest || at >= event.Latest:
-		e.problem(event.TimestampOutOfRange, "/timestamp", "corrected by the sender's clock: "+event.ErrOutOfRange.Error())
+		e.problem(event.TimestampOutOfRange, "/timestamp", "corrected by the sender's clock, the time is "+event.ErrOutOfRange.Error())
 	case at.Sub(received) > c.opts.FutureTolerance:
-		e.problem(event.TimestampInFuture, "/timestamp", fmt.Sprintf("%s is %s ahead of the server's clock, at most %s are taken (--future-tolerance)",
-			at, at.Sub(received).Round(time.Second), c.opts.FutureTolerance))
+		e.problem(event.TimestampInFuture, "/timestamp", fmt.Sprintf("%s is %s ahead of the server's clock; at most %s is allowed (--future-tolerance)",
+			at, event.FormatDuration(at.Sub(received)), event.FormatDuration(c.opts.FutureTolerance)))
 	}
 	return at
 }
@@ -86,7 +86,7 @@ func (c *Collector) checkType(r *request, e *element) uint32 {
 	t := types(e.category, e.name)
 	if t == nil {
 		if r.RefuseUnknownTypes {
-			e.problem(event.UnknownEventType, "", fmt.Sprintf("no event type %q / %q is registered, and this application takes no others", e.category, e.name))
+			e.problem(event.UnknownEventType, "", fmt.Sprintf("no event type %q / %q is registered, and the application accepts only registered types (unknown_types)", e.category, e.name))
 		}
 		return 0
 	}

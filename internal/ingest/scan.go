@@ -79,11 +79,11 @@ func numberFault(literal string) string {
 		}
 	}
 	if digits > MaxNumberDigits {
-		return fmt.Sprintf("a number of %d digits; at most %d are kept", digits, MaxNumberDigits)
+		return fmt.Sprintf("the number has %d digits; at most %d are allowed", digits, MaxNumberDigits)
 	}
 	if has {
 		if e, err := strconv.Atoi(exponent); err != nil || e > MaxNumberExponent || e < -MaxNumberExponent {
-			return fmt.Sprintf("the exponent %.20s is out of range; it may be from -%d to %d", exponent, MaxNumberExponent, MaxNumberExponent)
+			return fmt.Sprintf("the exponent %.20s is out of range; it must be from -%d to %d", exponent, MaxNumberExponent, MaxNumberExponent)
 		}
 	}
 	return ""
@@ -103,7 +103,7 @@ func faults(raw []byte) []event.Problem {
 		if d.StackDepth() >= MaxDepth {
 			if k := d.PeekKind(); k == '{' || k == '[' {
 				_, _ = d.ReadToken()
-				add(event.DataTooDeep, fmt.Sprintf("arrays and objects stand in each other more than %d deep", MaxDepth))
+				add(event.DataTooDeep, fmt.Sprintf("arrays and objects are nested more than %d levels deep", MaxDepth))
 				break
 			}
 		}
@@ -114,7 +114,7 @@ func faults(raw []byte) []event.Problem {
 		switch v.Kind() {
 		case '"':
 			if strings.ContainsRune(v.String(), 0) {
-				add(event.NULCharacter, `the character NUL (\u0000) cannot be kept`)
+				add(event.NULCharacter, `the character NUL (\u0000) is not allowed`)
 			}
 		case '0':
 			if fault := numberFault(v.String()); fault != "" {
@@ -128,12 +128,12 @@ func faults(raw []byte) []event.Problem {
 // strictProblem turns the error of strict reading into a problem. The value is
 // known to be JSON, so that only names and Unicode can be wrong.
 func strictProblem(err error) event.Problem {
-	p := event.Problem{Code: event.InvalidUnicode, Message: "text that is no Unicode: bytes that are not UTF-8, or half of a surrogate pair"}
+	p := event.Problem{Code: event.InvalidUnicode, Message: "the text is not valid Unicode: it has bytes that are not UTF-8, or half of a surrogate pair"}
 	if syntactic, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 		p.Pointer = string(syntactic.JSONPointer)
 	}
 	if errors.Is(err, jsontext.ErrDuplicateName) {
-		p.Code, p.Message = event.DuplicateKey, "this key stands twice in its object"
+		p.Code, p.Message = event.DuplicateKey, "duplicate object key"
 	}
 	return p
 }

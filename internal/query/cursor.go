@@ -17,8 +17,8 @@ import (
 
 // Texts of the errors of a cursor.
 var (
-	errBadCursor   = errors.New("is no cursor of this list; take next_cursor of its last page, or leave it out to begin anew")
-	errOtherFilter = errors.New("belongs to a list with other filters; leave it out to begin anew, only limit may change between pages")
+	errBadCursor   = errors.New("is not a cursor of this list; use next_cursor of the page before, or leave it out to begin again")
+	errOtherFilter = errors.New("belongs to a list with other filters; only limit may change between pages; leave it out to begin again")
 )
 
 // The form of a cursor is base64url without padding of: version, kind, horizon,

@@ -63,7 +63,7 @@ func TestCursorOfAnotherList(t *testing.T) {
 			t.Errorf("%s: got %v, want an error about other filters", name, err)
 		}
 	}
-	if _, err := made.Resume(query.Rejections, cursor); err == nil || !strings.Contains(err.Error(), "no cursor of this list") {
+	if _, err := made.Resume(query.Rejections, cursor); err == nil || !strings.Contains(err.Error(), "not a cursor of this list") {
 		t.Errorf("another kind: got %v", err)
 	}
 	if _, err := made.Resume(query.Events, cursor); err != nil {

@@ -49,7 +49,7 @@ func ParseCondition(text string, kind Kind) (Condition, error) {
 func ParseField(text string, kind Kind) (Field, error) {
 	field, rest, err := cutField(text, kind)
 	if err == nil && rest != "" {
-		err = fmt.Errorf("unexpected %q behind the field; a key with one of %s is written in double quotes", shorten(rest), outsideBareKey)
+		err = fmt.Errorf("unexpected %q after the field; a key with one of %s is written in double quotes", shorten(rest), outsideBareKey)
 	}
 	return field, err
 }
@@ -112,12 +112,12 @@ func cutQuotedKey(text string) (key, rest string, err error) {
 		case '"':
 			unquoted, err := jsontext.AppendUnquote(nil, text[:i+1])
 			if err != nil || bytes.ContainsRune(unquoted, 0) {
-				return "", "", fmt.Errorf("the quoted key %s is no JSON string", shorten(text[:i+1]))
+				return "", "", fmt.Errorf("the quoted key %s is not a valid JSON string", shorten(text[:i+1]))
 			}
 			return string(unquoted), text[i+1:], nil
 		}
 	}
-	return "", "", fmt.Errorf("the quoted key %s has no end", shorten(text))
+	return "", "", fmt.Errorf("the quoted key %s has no closing quote", shorten(text))
 }
 
 func isBareKey(key string) bool { return key != "" && !strings.ContainsAny(key, outsideBareKey) }
@@ -133,13 +133,13 @@ func normalise(name string, operator Operator, value string) (string, error) {
 		return value, nil
 	}
 	if operator == Contains {
-		return "", fmt.Errorf("~ looks into text, which %s is not; use one of = != < <= > >=", name)
+		return "", fmt.Errorf("~ applies to text only, and %s is not text; use one of = != < <= > >=", name)
 	}
 	switch kind {
 	case idField:
 		id, ok := event.ParseUUID(value)
 		if !ok {
-			return "", fmt.Errorf("%s needs the 36-character form of a UUID; ids of another form are in client_id", name)
+			return "", fmt.Errorf("%s is compared with a UUID (36 characters); other ids are in client_id", name)
 		}
 		return id.String(), nil
 	case timeField:
@@ -151,13 +151,13 @@ func normalise(name string, operator Operator, value string) (string, error) {
 	default:
 		n, err := strconv.ParseInt(value, 10, 64)
 		if err != nil {
-			return "", fmt.Errorf("%s needs an integer of 64 bits", name)
+			return "", fmt.Errorf("%s is compared with a 64-bit integer", name)
 		}
 		return strconv.FormatInt(n, 10), nil
 	}
 }
 
-// ParseTime reads a time as the intake does, without zone as UTC.
+// ParseTime reads a time as the intake does, without zone as UTC. A date is its first moment.
 func ParseTime(text string) (event.Micros, error) {
 	if isNumber(text) {
 		if err := checkNumber(text); err != nil { // event.ParseEpoch computes exactly
@@ -165,11 +165,20 @@ func ParseTime(text string) (event.Micros, error) {
 		}
 		return event.ParseEpoch(text)
 	}
-	at, err := event.ParseTime(text, time.UTC)
-	if errors.Is(err, event.ErrUnparsable) && lostPlus(text) {
-		return 0, fmt.Errorf("%w; in a URL the + of a zone is written %%2B", err)
+	whole := text
+	if _, err := time.Parse(time.DateOnly, text); err == nil {
+		whole += " 00:00:00"
 	}
-	return at, err
+	at, err := event.ParseTime(whole, time.UTC)
+	switch {
+	case errors.Is(err, event.ErrUnparsable) && lostPlus(text):
+		return 0, fmt.Errorf("%q is not a time; in a URL the + of a zone is written %%2B", shorten(text))
+	case errors.Is(err, event.ErrUnparsable):
+		return 0, fmt.Errorf("%q is not a time: use RFC 3339, 2006-01-02 15:04:05[.ffffff], 2006-01-02 for its first moment, or a number of s, ms, µs or ns since 1970", shorten(text))
+	case err != nil:
+		return 0, fmt.Errorf("%q is %w", shorten(text), err)
+	}
+	return at, nil
 }
 
 // lostPlus reports whether text looks like a time whose "+01:00" became " 01:00"

@@ -198,7 +198,7 @@ func streamForm(dir string) (form error, subjects []string, err error) {
 func (w *walker) block(b block, form error, subjects []string) error {
 	content, err := readBlock(b.path)
 	if errors.Is(err, errNoBlock) {
-		w.log.Warn("a file of the queue is no block, so that damage to it is not noticed; it was not copied", "file", b.path, "reason", err)
+		w.log.Warn("a file of the queue is not a block, so that damage to it is not noticed; it was not copied", "file", b.path, "reason", err)
 		return nil
 	}
 	if err != nil && !errors.Is(err, errUnreadable) {

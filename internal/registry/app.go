@@ -55,10 +55,10 @@ func (s Settings) checked() (Settings, error) {
 		s.TimeZone = "UTC"
 	}
 	if _, err := zone(s.TimeZone); err != nil {
-		return s, &InvalidError{"time_zone", fmt.Sprintf("%.60q is not known: give an IANA name like Europe/Berlin", s.TimeZone)}
+		return s, &InvalidError{"time_zone", fmt.Sprintf("%.60q is not a known time zone; use an IANA name such as Europe/Berlin", s.TimeZone)}
 	}
 	if s.Rate < 0 || s.Rate > MaxRate {
-		return s, &InvalidError{"rate", fmt.Sprintf("may be 1 to %d events per second, or 0 for as many as come", MaxRate)}
+		return s, &InvalidError{"rate", fmt.Sprintf("must be 1 to %d events per second, or 0 for no limit", MaxRate)}
 	}
 	if s.Retain != "" {
 		d, err := event.ParseDuration(s.Retain)
@@ -66,7 +66,7 @@ func (s Settings) checked() (Settings, error) {
 		case err != nil:
 			return s, &InvalidError{"retain", err.Error()}
 		case d != 0 && d < minRetain:
-			return s, &InvalidError{"retain", fmt.Sprintf("%.40q is too short: the least is %s, and 0 keeps for ever", s.Retain, minRetain)}
+			return s, &InvalidError{"retain", fmt.Sprintf("%.40q is too short; use at least %s, or 0 to keep events for ever", s.Retain, event.FormatDuration(minRetain))}
 		}
 	}
 	switch s.UnknownTypes {
@@ -74,7 +74,7 @@ func (s Settings) checked() (Settings, error) {
 		s.UnknownTypes = AcceptUnknown
 	case AcceptUnknown, RejectUnknown:
 	default:
-		return s, &InvalidError{"unknown_types", "may be accept or reject"}
+		return s, &InvalidError{"unknown_types", "must be accept or reject"}
 	}
 	return s, nil
 }
@@ -133,7 +133,7 @@ func CheckAppName(name string) error {
 		valid = valid && (c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || strings.IndexByte(later, c) >= 0)
 	}
 	if !valid {
-		return &InvalidError{"app", fmt.Sprintf("%.80q is no name: use 1 to %d of a-z, 0-9, dot, underscore and hyphen, a letter or digit first", name, MaxAppName)}
+		return &InvalidError{"app", fmt.Sprintf("%.80q is not a valid name; use 1 to %d of a-z, 0-9, dot, underscore and hyphen, beginning with a letter or digit", name, MaxAppName)}
 	}
 	return nil
 }
@@ -242,7 +242,7 @@ func (r *Registry) changeApp(ctx context.Context, name string, decide func(*appR
 		if errors.As(err, new(*InvalidError)) {
 			return App{}, err
 		}
-		return App{}, fmt.Errorf("application %.80q: %w", name, err)
+		return App{}, appError(name, err)
 	}
 	next.location, _ = zone(next.TimeZone)
 	return next.App, nil
@@ -251,7 +251,14 @@ func (r *Registry) changeApp(ctx context.Context, name string, decide func(*appR
 // checkRoom refuses to make more than the bucket holds.
 func (r *Registry) checkRoom() error {
 	if room := r.opts.MaxBytes / 4 * 3; r.current.Load().bytes > room {
-		return &InvalidError{"metadata", fmt.Sprintf("has reached its bound of %d bytes: there is no room for more applications, keys and types", room)}
+		return &InvalidError{"metadata", fmt.Sprintf("has reached its limit of %d bytes; there is no room for more applications, keys and event types", room)}
 	}
 	return nil
+}
+
+func appError(name string, err error) error {
+	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrExists) { // which complete the sentence
+		return fmt.Errorf("application %.80q %w", name, err)
+	}
+	return fmt.Errorf("application %.80q: %w", name, err)
 }

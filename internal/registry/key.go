@@ -62,15 +62,15 @@ func (rules Restrictions) checked(kind Kind) (Restrictions, error) {
 	}
 	switch {
 	case rules.Origins != nil && kind != Write:
-		return rules, &InvalidError{"origins", "are for write keys alone: browsers of other origins send and do not read"}
+		return rules, &InvalidError{"origins", "are only for write keys: pages of other origins can send and cannot read"}
 	case rules.Signing && kind != Write:
-		return rules, &InvalidError{"signing", "is for write keys alone"}
+		return rules, &InvalidError{"signing", "is only for write keys"}
 	case rules.Signing && rules.Origins != nil:
-		return rules, &InvalidError{"signing", "is for servers, and origins are for browsers, where everyone can read the key: make two keys"}
+		return rules, &InvalidError{"signing", "is for servers, and origins are for browsers, where anyone can read the key; make two keys"}
 	case rules.Origins == nil:
 		return rules, nil
 	case len(rules.Origins) == 0:
-		return rules, &InvalidError{"origins", "is empty: name one at least, or leave it out for a key that asks for none"}
+		return rules, &InvalidError{"origins", "is empty; name at least one, or leave it out for a key that any origin may use"}
 	}
 	var err error
 	rules.Origins, err = checkedOrigins(rules.Origins)
@@ -257,11 +257,11 @@ func (r *Registry) createKey(ctx context.Context, wanted Key) (Key, string, erro
 	app, kind := wanted.App, wanted.Kind
 	switch {
 	case kind != Write && kind != Read && kind != Admin:
-		return Key{}, "", &InvalidError{"kind", "may be write, read or admin"}
+		return Key{}, "", &InvalidError{"kind", "must be write, read or admin"}
 	case kind == Write && app == "":
-		return Key{}, "", &InvalidError{"kind", "write belongs to one application: make it under /v1/apps/{app}/keys"}
+		return Key{}, "", &InvalidError{"kind", "write belongs to one application; make the key under /v1/apps/{app}/keys"}
 	case kind == Admin && app != "":
-		return Key{}, "", &InvalidError{"kind", "admin belongs to all applications: make it under /v1/keys"}
+		return Key{}, "", &InvalidError{"kind", "admin belongs to all applications; make the key under /v1/keys"}
 	}
 	rules, err := wanted.checked(kind)
 	if err != nil {
@@ -274,7 +274,7 @@ func (r *Registry) createKey(ctx context.Context, wanted Key) (Key, string, erro
 	if app != "" {
 		a, ok := r.current.Load().apps[app]
 		if !ok || a.ErasingSince != nil {
-			return Key{}, "", fmt.Errorf("application %.80q: %w", app, ErrNotFound)
+			return Key{}, "", appError(app, ErrNotFound)
 		}
 		made.AppID = a.id
 	}
@@ -332,10 +332,10 @@ func (r *Registry) RevokeKey(ctx context.Context, app, id string) error {
 			if k.App != "" {
 				place = "/v1/apps/{app}/keys"
 			}
-			return fmt.Errorf("key %.40q: %w among the keys of %s; it is one of %s: revoke it under %s", id, ErrNotFound, keysOf(app), keysOf(k.App), place)
+			return fmt.Errorf("key %.40q %w among the keys of %s; it is one of %s: revoke it under %s", id, ErrNotFound, keysOf(app), keysOf(k.App), place)
 		}
 	}
-	return fmt.Errorf("key %.40q: %w", id, ErrNotFound)
+	return fmt.Errorf("key %.40q %w", id, ErrNotFound)
 }
 
 // keysOf names whose keys those of an application are.

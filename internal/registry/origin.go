@@ -18,13 +18,13 @@ const maxOrigin = 300
 // checkedOrigins returns origins as browsers send them, each once, in order.
 func checkedOrigins(given []string) ([]string, error) {
 	if len(given) > MaxOrigins {
-		return nil, &InvalidError{"origins", fmt.Sprintf("has %d entries: a key takes %d at most", len(given), MaxOrigins)}
+		return nil, &InvalidError{"origins", fmt.Sprintf("has %d entries; a key has at most %d", len(given), MaxOrigins)}
 	}
 	origins := make([]string, 0, len(given))
 	for _, text := range given {
 		origin, fault := normalOrigin(text)
 		if fault != "" {
-			return nil, &InvalidError{"origins", fmt.Sprintf("cannot hold %.100q: %s", text, fault)}
+			return nil, &InvalidError{"origins", fmt.Sprintf("cannot have %.100q: %s", text, fault)}
 		}
 		origins = append(origins, origin)
 	}
@@ -40,7 +40,7 @@ func normalOrigin(text string) (origin, fault string) {
 	case len(text) > maxOrigin:
 		return "", fmt.Sprintf("it is longer than %d bytes", maxOrigin)
 	case text == "null":
-		return "", "null is what a browser sends for pages of no origin, and so stands for anyone"
+		return "", "browsers send null for any page without an origin, so it would allow everyone"
 	case strings.Contains(text, "*"):
 		return "", "there are no wildcards; name each origin"
 	}
@@ -49,7 +49,7 @@ func normalOrigin(text string) (origin, fault string) {
 	case err != nil || u.Host == "" || u.Scheme == "" || u.Scheme == "file":
 		return "", form
 	case u.User != nil || u.Path != "" || u.RawQuery != "" || u.ForceQuery || strings.Contains(text, "#"):
-		return "", "an origin ends behind the host or port, without a slash; " + form
+		return "", "an origin ends after the host or port, without a slash; " + form
 	}
 	host, fault := normalHost(u.Hostname(), strings.HasPrefix(u.Host, "["))
 	if fault != "" {
@@ -78,7 +78,7 @@ func normalHost(host string, bracketed bool) (normal, fault string) {
 	if bracketed {
 		ip, err := netip.ParseAddr(host)
 		if err != nil || !ip.Is6() || ip.Zone() != "" {
-			return "", "what stands in brackets must be an IPv6 address"
+			return "", "the brackets must contain an IPv6 address"
 		}
 		return "[" + ip.String() + "]", ""
 	}
@@ -88,7 +88,7 @@ func normalHost(host string, bracketed bool) (normal, fault string) {
 		case c >= 0x80:
 			return "", "write the host as browsers send it, in ASCII (xn--…)"
 		case strings.IndexByte(hostCharacters, c) < 0:
-			return "", fmt.Sprintf("%q cannot stand in a host", c)
+			return "", fmt.Sprintf("%q is not allowed in a host", c)
 		}
 	}
 	return host, ""

@@ -24,8 +24,8 @@ import (
 
 // Errors of a registry. Their text is meant for users.
 var (
-	ErrExists   = errors.New("this exists already")
-	ErrNotFound = errors.New("there is no such thing")
+	ErrExists   = errors.New("exists already")
+	ErrNotFound = errors.New("does not exist")
 	// ErrUnavailable: the server of the metadata did not answer, or not as it
 	// should. It is not known whether the change was made; making it again is safe.
 	ErrUnavailable = errors.New("metadata cannot be read or written at the moment")

@@ -45,7 +45,7 @@ func TestOriginsAreKeptAsBrowsersSendThem(t *testing.T) {
 		"https://":                       "write scheme://host",
 		"https://shop.example.com:":      "write scheme://host",
 		"file:///home":                   "write scheme://host",
-		"null":                           "stands for anyone",
+		"null":                           "allow everyone",
 		"*":                              "no wildcards",
 		"https://*.example.com":          "no wildcards",
 		"https://shop.example.com/":      "without a slash",
@@ -58,7 +58,7 @@ func TestOriginsAreKeptAsBrowsersSendThem(t *testing.T) {
 		"https://shop.example.com:70000": "1 to 65535",
 		"https://bücher.example":         "xn--",
 		"https://shop example.com":       "scheme://host",
-		"https://a,b.example":            "cannot stand in a host",
+		"https://a,b.example":            "is not allowed in a host",
 		"https://[fe80::1%25eth0]":       "IPv6",
 		"https://" + long:                "longer than 300 bytes",
 	} {

@@ -179,7 +179,7 @@ func (s *snapshot) setApp(value []byte, removed bool) error {
 func (s *snapshot) setKey(rest string, value []byte, removed bool) error {
 	var d digest
 	if n, err := hex.Decode(d[:], []byte(rest)); err != nil || n != len(d) {
-		return errors.New("its name is no digest")
+		return errors.New("its name is not a digest")
 	}
 	s.keyNews = true
 	k, err := parseKey(value)

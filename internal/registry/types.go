@@ -126,6 +126,9 @@ func (r *Registry) TypeVersions(category, name string) ([]TypeVersion, error) {
 }
 
 func typeError(category, name string, err error) error {
+	if errors.Is(err, ErrNotFound) { // which completes the sentence
+		return fmt.Errorf("event type %.80q / %.80q %w", category, name, err)
+	}
 	return fmt.Errorf("event type %.80q / %.80q: %w", category, name, err)
 }
 
@@ -159,9 +162,9 @@ type BreakingError struct {
 func (e *BreakingError) Error() string {
 	more := ""
 	if n := len(e.Reasons) - 1; n > 0 {
-		more = fmt.Sprintf(" (and %d reasons more)", n)
+		more = fmt.Sprintf(" (and %d more)", n)
 	}
-	return fmt.Sprintf("what conforms to version %d may not conform to this schema: at %q: %s%s; add ?force=1 to put it all the same",
+	return fmt.Sprintf("data that conform to version %d may not conform to this schema: at %q: %s%s; add ?force=1 to put it anyway",
 		e.InForce, e.Reasons[0].Pointer, e.Reasons[0].Reason, more)
 }
 

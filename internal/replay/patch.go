@@ -47,14 +47,14 @@ func parsePatch(text jsontext.Value) (*patch, error) {
 		return nil, nil
 	}
 	if len(text) > MaxPatchBytes {
-		return nil, invalidf("the patch has %d bytes, at most %d are taken", len(text), MaxPatchBytes)
+		return nil, invalidf("the patch has %d bytes; at most %d are allowed", len(text), MaxPatchBytes)
 	}
 	var operations []operation
 	if err := json.Unmarshal(text, &operations); err != nil {
-		return nil, invalidf("patch must be an array of operations (RFC 6902): %s", err)
+		return nil, invalidf(`patch must be an array of operations, as in [{"op":"add","path":"/data/a","value":1}] (RFC 6902)`)
 	}
 	if len(operations) > MaxPatchOperations {
-		return nil, invalidf("the patch has %d operations, at most %d are taken", len(operations), MaxPatchOperations)
+		return nil, invalidf("the patch has %d operations; at most %d are allowed", len(operations), MaxPatchOperations)
 	}
 	for i, o := range operations {
 		if fault := o.fault(); fault != "" {
@@ -63,7 +63,7 @@ func parsePatch(text jsontext.Value) (*patch, error) {
 	}
 	decoded, err := jsonpatch.DecodePatch(text)
 	if err != nil {
-		return nil, invalidf("patch is no JSON Patch (RFC 6902): %s", err)
+		return nil, invalidf("patch is not a JSON Patch (RFC 6902): %s", err)
 	}
 	options := jsonpatch.NewApplyOptions()
 	options.SupportNegativeIndices, options.EscapeHTML, options.AccumulatedCopySizeLimit = false, false, maxCopied
@@ -90,16 +90,16 @@ func (o operation) fault() string {
 			return "has no from, which " + o.Op + " needs"
 		}
 		if !isPointer(*o.From) {
-			return fmt.Sprintf("has from %.80q, which is no JSON Pointer", *o.From)
+			return fmt.Sprintf("has from %.80q, which is not a JSON Pointer", *o.From)
 		}
 		if o.Op == "move" {
 			changed = append(changed, *o.From)
 		}
 	default:
-		return fmt.Sprintf("is %.40q; there are add, remove, replace, move, copy and test", o.Op)
+		return fmt.Sprintf("has op %.40q; it must be add, remove, replace, move, copy or test", o.Op)
 	}
 	if !isPointer(*o.Path) {
-		return fmt.Sprintf("has path %.80q, which is no JSON Pointer", *o.Path)
+		return fmt.Sprintf("has path %.80q, which is not a JSON Pointer", *o.Path)
 	}
 	for _, pointer := range changed {
 		first, _, _ := strings.Cut(strings.TrimPrefix(pointer, "/"), "/")

@@ -53,15 +53,15 @@ const (
 // Errors that callers tell apart, besides *InvalidError and *query.ParamError.
 var (
 	// ErrBusy is returned while as many replays are at work as may be.
-	ErrBusy = errors.New("another replay is at work; wait for its end, or cancel it")
+	ErrBusy = errors.New("another replay is running; wait until it has finished, or cancel it")
 	// ErrErasing is returned while an erasure goes on that may concern what the replay names.
-	ErrErasing = errors.New("an erasure is at work that may concern what this replay names; try again when it has ended")
+	ErrErasing = errors.New("an erasure is running that may affect this replay; try again when it has finished")
 	// ErrNotFound is returned for a replay that never was or is forgotten.
-	ErrNotFound = errors.New("there is no such replay; the newest are at /v1/replays")
+	ErrNotFound = errors.New("no replay has this id; the newest are at /v1/replays")
 	// ErrClosed is returned when Run does not run.
-	ErrClosed = errors.New("replays are not at work; the server starts or ends")
+	ErrClosed = errors.New("the server is starting or stopping and runs no replays; try again")
 	// ErrEnded is returned for what is to be cancelled and has ended.
-	ErrEnded = errors.New("the replay has ended already")
+	ErrEnded = errors.New("the replay has already ended")
 )
 
 // App is what the judging needs of an application.

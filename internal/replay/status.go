@@ -107,7 +107,7 @@ func (req Request) parse() (q query.Query, how rejudging, err error) {
 	}
 	if req.TimeZone != "" {
 		if how.zone, err = time.LoadLocation(req.TimeZone); err != nil || req.TimeZone == "Local" {
-			return q, how, invalidf("time_zone %.80q is no IANA name, as in Europe/Berlin", req.TimeZone)
+			return q, how, invalidf("time_zone %.80q is not a known time zone; use an IANA name such as Europe/Berlin", req.TimeZone)
 		}
 	}
 	how.session = req.SessionID

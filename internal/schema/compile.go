@@ -121,13 +121,13 @@ func explainCompile(doc *source, err error) error {
 			}
 		}
 	case errors.As(err, &pattern):
-		return refuse(documentPointer(pattern.URL), "%q is no pattern that can be used: %v", shorten(pattern.Regex), pattern.Err)
+		return refuse(documentPointer(pattern.URL), "%q is not a pattern that can be used: %v", shorten(pattern.Regex), pattern.Err)
 	case errors.As(err, &load):
 		if at := doc.find("$schema", func(text string) bool { return strings.TrimSuffix(text, "#") == load.URL }); at != "" {
 			return refuse(at, "the dialect %q is not supported: %s", shorten(load.URL), dialects)
 		}
 		return refuse(doc.reference(func(u *url.URL) bool { return withoutFragment(u) == load.URL }),
-			"%q is not in this document: references must not lead out of it", shorten(strings.TrimPrefix(load.URL, scheme)))
+			"%q is outside this document: references must stay inside it", shorten(strings.TrimPrefix(load.URL, scheme)))
 	case errors.As(err, &anchor):
 		return doc.leadsNowhere(anchor.Reference)
 	case errors.As(err, &pointer):

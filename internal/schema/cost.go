@@ -263,7 +263,7 @@ func (s *scanner) value(v any, depth, path int) {
 	case stdjson.Number:
 		s.work += l[loadNumber] * sizeOf(v)
 		if !numberInRange(string(v)) {
-			s.fail(fmt.Sprintf("a number may have %d digits and an exponent of at most %d", MaxNumberDigits, MaxExponent))
+			s.fail(fmt.Sprintf("a number may have at most %d digits and an exponent of at most %d", MaxNumberDigits, MaxExponent))
 		}
 	case map[string]any:
 		s.work += l[loadObject] + len(v)*l[loadMember]*farther(0, path)
@@ -303,7 +303,7 @@ func (l load) ofBytes(text string) int {
 
 func (s *scanner) tooDeep(depth int) bool {
 	if depth >= MaxDataDepth {
-		s.fail(fmt.Sprintf("objects and arrays may lie %d deep in one another", MaxDataDepth))
+		s.fail(fmt.Sprintf("objects and arrays may be nested at most %d levels deep", MaxDataDepth))
 		return true
 	}
 	return false

@@ -1,11 +1,14 @@
 package schema
 
 import (
+	"bytes"
 	stdjson "encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -14,6 +17,8 @@ import (
 type CompileError struct {
 	Pointer string // JSON Pointer into the document; empty for the whole
 	Reason  string // what is wrong and what is expected
+
+	Line, Column int // where the document is not JSON, from 1; 0 when it is JSON
 }
 
 // Error returns pointer and reason.
@@ -22,6 +27,14 @@ func (e *CompileError) Error() string {
 		return e.Reason
 	}
 	return "at " + e.Pointer + ": " + e.Reason
+}
+
+// notJSON refuses a document of which the part before is JSON.
+func notJSON(before []byte, pointer, reason string) error {
+	e := &CompileError{Pointer: pointer, Line: 1 + bytes.Count(before, []byte("\n"))}
+	e.Column = 1 + utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:])
+	e.Reason = fmt.Sprintf("not JSON at line %d, column %d: %s", e.Line, e.Column, reason)
+	return e
 }
 
 func refuse(pointer, format string, args ...any) error {
@@ -38,7 +51,7 @@ func parseDocument(document []byte) (*source, error) {
 	value, err := r.value(1)
 	if err == nil {
 		if _, tail := r.decoder.ReadToken(); tail == nil {
-			err = refuse("", "text after the schema")
+			err = refuse("", "the document has more than one JSON value; a schema is a single one")
 		}
 	}
 	var refused *CompileError
@@ -47,16 +60,20 @@ func parseDocument(document []byte) (*source, error) {
 	case err == nil:
 	case errors.As(err, &refused):
 		return nil, err
-	case errors.As(err, &syntax):
-		return nil, refuse(string(syntax.JSONPointer), "not valid JSON: %v", syntax.Err)
+	case len(bytes.TrimSpace(document)) == 0:
+		return nil, refuse("", "the document is empty; a schema is a JSON object, true or false")
+	case errors.As(err, &syntax) && !errors.Is(err, io.ErrUnexpectedEOF):
+		return nil, notJSON(document[:min(int(syntax.ByteOffset), len(document))], string(syntax.JSONPointer), syntax.Err.Error())
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return nil, notJSON(document, "", "the JSON ends too early")
 	default:
-		return nil, refuse("", "not valid JSON: %v", err)
+		return nil, refuse("", "not JSON: %v", err)
 	}
 	switch value.(type) {
 	case map[string]any, bool:
 		return &source{value: value, namesChecked: r.namesChecked}, nil
 	}
-	return nil, refuse("", "a schema is a JSON object")
+	return nil, refuse("", "a schema must be a JSON object, true or false")
 }
 
 // source is the document of a schema, decoded.

@@ -87,12 +87,12 @@ func (e *explainer) add(v *jsonschema.ValidationError) {
 	case *kind.AdditionalProperties:
 		for _, name := range k.Properties {
 			if at := at + "/" + escape(name); !e.full(at) {
-				e.report(at, "additional properties "+quote(name)+" not allowed")
+				e.report(at, "property "+quote(name)+" is not allowed (additionalProperties)")
 			}
 		}
 	case badName:
 		if at := at + "/" + escape(k.name); !e.full(at) {
-			e.report(at, "property name "+quote(k.name)+" not allowed: "+e.summary(v.Causes, at))
+			e.report(at, "the property name "+quote(k.name)+" is not allowed: "+e.summary(v.Causes, at))
 		}
 	case *kind.PropertyNames:
 		if e.prefix == "" { // of a document; for data badName tells it
@@ -135,27 +135,56 @@ func (e *explainer) text(v *jsonschema.ValidationError, at string) string {
 	case *kind.FalseSchema:
 		return "not allowed here"
 	case *kind.Enum:
-		return "value must be " + oneOf(k.Want)
+		return "must be " + oneOf(k.Want)
 	case *kind.Const:
-		return "value must be " + oneOf([]any{k.Want})
+		return "must be " + oneOf([]any{k.Want})
+	case *kind.Type:
+		return "must be " + alternatives(k.Want) + ", not " + jsonType(k.Got)
 	case *kind.Pattern:
-		return (&kind.Pattern{Got: excerpt(k.Got), Want: k.Want}).LocalizedString(e.printer)
+		return fmt.Sprintf("%s does not match the pattern %s", quote(k.Got), quote(k.Want))
 	case *kind.Format:
 		got := k.Got
 		if s, ok := got.(string); ok {
 			got = excerpt(s)
 		}
-		return (&kind.Format{Got: got, Want: k.Want, Err: k.Err}).LocalizedString(e.printer)
+		if k.Want == "regex" && k.Err != nil {
+			return fmt.Sprintf("%v is not a regular expression that can be used (RE2): %s", display(got), strings.TrimPrefix(k.Err.Error(), "error parsing regexp: "))
+		}
+		why := ""
+		if k.Err != nil {
+			why = ": " + k.Err.Error()
+		}
+		return fmt.Sprintf("%v does not have the format %s%s", display(got), k.Want, why)
 	case *kind.Minimum:
-		return bound("minimum", k.Got, k.Want)
+		return "must be at least " + decimal(k.Want) + ", not " + decimal(k.Got)
 	case *kind.Maximum:
-		return bound("maximum", k.Got, k.Want)
+		return "must be at most " + decimal(k.Want) + ", not " + decimal(k.Got)
 	case *kind.ExclusiveMinimum:
-		return bound("exclusiveMinimum", k.Got, k.Want)
+		return "must be greater than " + decimal(k.Want) + ", not " + decimal(k.Got)
 	case *kind.ExclusiveMaximum:
-		return bound("exclusiveMaximum", k.Got, k.Want)
+		return "must be less than " + decimal(k.Want) + ", not " + decimal(k.Got)
 	case *kind.MultipleOf:
-		return bound("multipleOf", k.Got, k.Want)
+		return "must be a multiple of " + decimal(k.Want) + ", which " + decimal(k.Got) + " is not"
+	case *kind.MinLength:
+		return atLeast(k.Want, k.Got, "character")
+	case *kind.MaxLength:
+		return atMost(k.Want, k.Got, "character")
+	case *kind.MinItems:
+		return atLeast(k.Want, k.Got, "item")
+	case *kind.MaxItems:
+		return atMost(k.Want, k.Got, "item")
+	case *kind.MinProperties:
+		return atLeast(k.Want, k.Got, "property")
+	case *kind.MaxProperties:
+		return atMost(k.Want, k.Got, "property")
+	case *kind.UniqueItems:
+		return fmt.Sprintf("items %d and %d are equal, but all must differ (uniqueItems)", k.Duplicates[0], k.Duplicates[1])
+	case *kind.Contains:
+		return "the schema of contains must match an item"
+	case *kind.MinContains:
+		return fmt.Sprintf("the schema of contains must match at least %s, not %d", number(k.Want, "item"), len(k.Got))
+	case *kind.MaxContains:
+		return fmt.Sprintf("the schema of contains must match at most %s, not %d", number(k.Want, "item"), len(k.Got))
 	case nil:
 		return "does not match the schema"
 	}
@@ -218,13 +247,58 @@ func oneOf(values []any) string {
 	return b.String()
 }
 
-// bound writes the library's sentence with exact numbers: rounded ones may look
-// equal.
-func bound(keyword string, got, want *big.Rat) string {
-	return keyword + ": got " + decimal(got) + ", want " + decimal(want)
+func atLeast(want, got int, noun string) string {
+	return fmt.Sprintf("must have at least %s, not %d", number(want, noun), got)
 }
 
-// decimal writes a number of JSON; a long one is rounded.
+func atMost(want, got int, noun string) string {
+	return fmt.Sprintf("must have at most %s, not %d", number(want, noun), got)
+}
+
+func number(n int, noun string) string {
+	switch {
+	case n == 1:
+	case noun == "property":
+		noun = "properties"
+	default:
+		noun += "s"
+	}
+	return strconv.Itoa(n) + " " + noun
+}
+
+// alternatives names the types that are allowed.
+func alternatives(names []string) string {
+	parts := make([]string, len(names))
+	for i, name := range names {
+		parts[i] = jsonType(name)
+	}
+	if n := len(parts) - 1; n > 0 {
+		return strings.Join(parts[:n], ", ") + " or " + parts[n]
+	}
+	return strings.Join(parts, "")
+}
+
+// jsonType is the name of a type with its article.
+func jsonType(name string) string {
+	switch name {
+	case "null":
+		return name
+	case "array", "integer", "object":
+		return "an " + name
+	}
+	return "a " + name
+}
+
+// display quotes a text and writes anything else as it is.
+func display(value any) string {
+	if s, ok := value.(string); ok {
+		return quote(s)
+	}
+	return fmt.Sprint(value)
+}
+
+// decimal writes a number of JSON exactly, because rounded ones may look equal; one of very many digits
+// is rounded.
 func decimal(r *big.Rat) string {
 	digits, _ := r.FloatPrec()
 	if text := r.FloatString(min(digits, 2*MaxNumberDigits)); len(text) <= MaxNumberDigits {

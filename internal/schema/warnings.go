@@ -57,11 +57,11 @@ func warningOf(keyword string, object map[string]any, s *jsonschema.Schema) stri
 	case keyword == "format" && isText && s.Format == nil:
 		return fmt.Sprintf("the format %q is not known and is not checked%s", shorten(name), meant(name, formats()))
 	case keyword == "nullable":
-		return `nullable is no keyword of JSON Schema and is not checked: write "null" among the types`
+		return `nullable is not a keyword of JSON Schema and is not checked: write "null" among the types`
 	case strings.HasPrefix(keyword, "x-"), slices.Contains(keywords(), keyword):
 		return ""
 	}
-	return fmt.Sprintf("%q is no keyword of JSON Schema and is not checked%s", shorten(keyword), meant(keyword, keywords()))
+	return fmt.Sprintf("%q is not a keyword of JSON Schema and is not checked%s", shorten(keyword), meant(keyword, keywords()))
 }
 
 func meant(word string, known []string) string {

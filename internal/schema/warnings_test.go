@@ -15,14 +15,14 @@ import (
 func TestWarnings(t *testing.T) {
 	const none = "no event can pass"
 	for document, want := range map[string][]string{
-		`{"type":"object","properties":{"a":{"type":"string","minlength":2}}}`: {`/properties/a/minlength "minlength" is no keyword of JSON Schema and is not checked; did you mean "minLength"?`},
+		`{"type":"object","properties":{"a":{"type":"string","minlength":2}}}`: {`/properties/a/minlength "minlength" is not a keyword of JSON Schema and is not checked; did you mean "minLength"?`},
 		`{"properties":{"a":{"format":"Date-Time"},"b":{"format":"phone"}}}`: {
 			`/properties/a/format the format "Date-Time" is not known and is not checked; did you mean "date-time"?`,
 			`/properties/b/format the format "phone" is not known and is not checked`,
 		},
-		`{"properties":{"a":{"type":"string","nullable":true}}}`: {`/properties/a/nullable nullable is no keyword of JSON Schema and is not checked: write "null" among the types`},
-		`{"items":{"require":["a"]},"allOf":[{"propertys":{}}]}`: {`/allOf/0/propertys "propertys" is no keyword of JSON Schema and is not checked; did you mean "properties"?`, `/items/require "require" is no keyword of JSON Schema and is not checked; did you mean "required"?`},
-		`{"$ref":"#/$defs/a","$defs":{"a":{"foo":1,"bar":2}}}`:   {`/$defs/a/bar "bar" is no keyword of JSON Schema and is not checked`, `/$defs/a/foo "foo" is no keyword of JSON Schema and is not checked`},
+		`{"properties":{"a":{"type":"string","nullable":true}}}`: {`/properties/a/nullable nullable is not a keyword of JSON Schema and is not checked: write "null" among the types`},
+		`{"items":{"require":["a"]},"allOf":[{"propertys":{}}]}`: {`/allOf/0/propertys "propertys" is not a keyword of JSON Schema and is not checked; did you mean "properties"?`, `/items/require "require" is not a keyword of JSON Schema and is not checked; did you mean "required"?`},
+		`{"$ref":"#/$defs/a","$defs":{"a":{"foo":1,"bar":2}}}`:   {`/$defs/a/bar "bar" is not a keyword of JSON Schema and is not checked`, `/$defs/a/foo "foo" is not a keyword of JSON Schema and is not checked`},
 		`false`:                             {none},
 		`{"type":"array"}`:                  {none},
 		`{"allOf":[{},{"type":"string"}]}`:  {none},

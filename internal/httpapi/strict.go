@@ -1,0 +1,111 @@
+package httpapi
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// unmarshalStrict reads a small JSON body that may have no unknown members. The error is a
+// *ProblemDetails, in the words of JSON.
+func unmarshalStrict(body []byte, into any) error {
+	err := json.Unmarshal(body, into, json.RejectUnknownMembers(true))
+	if err == nil {
+		return nil
+	}
+	var (
+		syntax   *jsontext.SyntacticError
+		semantic *json.SemanticError
+	)
+	switch {
+	case len(bytes.TrimSpace(body)) == 0:
+		return problem(http.StatusBadRequest, "the body is empty: send a JSON object")
+	case errors.As(err, &syntax):
+		at, reason := int(min(syntax.ByteOffset, int64(len(body)))), syntax.Err.Error()
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			at, reason = len(body), "the JSON ends too early"
+		}
+		before := body[:at]
+		line := 1 + bytes.Count(before, []byte("\n"))
+		column := 1 + utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:])
+		p := problemf(http.StatusBadRequest, "not JSON at line %d, column %d: %s", line, column, reason)
+		p.Line, p.Column = line, column
+		return p
+	case errors.As(err, &semantic):
+		return problem(http.StatusBadRequest, wrongMember(semantic))
+	}
+	return problemf(http.StatusBadRequest, "the body cannot be read: %s", err)
+}
+
+// wrongMember says which member has a value that is not taken, and what it must be.
+func wrongMember(err *json.SemanticError) string {
+	where := "the body"
+	if err.JSONPointer != "" {
+		where = string(err.JSONPointer)
+	}
+	if errors.Is(err, json.ErrUnknownName) {
+		return "unknown member " + strconv.Quote(err.JSONPointer.LastToken()) + "; known are " + strings.Join(members(err.GoType), ", ")
+	}
+	if err.GoType == nil {
+		return where + " has a value that is not taken here"
+	}
+	wanted, got := noun(err.GoType), map[jsontext.Kind]string{
+		'n': "null", 'f': "false", 't': "true", '"': "a string", '0': "a number", '{': "an object", '[': "an array",
+	}[err.JSONKind]
+	if got == "" || got == wanted || got == "a string" && err.GoType == reflect.TypeFor[time.Time]() {
+		return where + " must be " + wanted
+	}
+	return where + " must be " + wanted + ", not " + got
+}
+
+// members are the names of the members that are read into a struct.
+func members(t reflect.Type) (names []string) {
+	for t != nil && t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if t == nil || t.Kind() != reflect.Struct {
+		return nil
+	}
+	for field := range t.Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		switch {
+		case field.Anonymous:
+			names = append(names, members(field.Type)...)
+		case name != "" && name != "-":
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// noun names the JSON values that are read into a Go type.
+func noun(t reflect.Type) string {
+	for t != nil && t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if t == reflect.TypeFor[time.Time]() {
+		return "a time in RFC 3339, such as 2006-01-02T15:04:05Z"
+	}
+	switch t.Kind() {
+	case reflect.String:
+		return "a string"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Slice, reflect.Array:
+		return "an array"
+	case reflect.Struct, reflect.Map:
+		return "a JSON object"
+	case reflect.Float32, reflect.Float64:
+		return "a number"
+	}
+	return "a whole number"
+}
