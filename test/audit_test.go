@@ -2,7 +2,9 @@ package test
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -176,5 +178,51 @@ func TestTheTrailHasNoTextInTheWrongPlace(t *testing.T) {
 	}
 	if e := list[len(list)-1]; fmt.Sprint(e["outcome"], " ", e["detail"]) != "refused map[problem:Bad Request]" {
 		t.Errorf("a typing error is written down as %v", e)
+	}
+}
+
+// An act that no trail can have is refused with the names of those that it may have. Those are all that
+// the sources write down.
+func TestActsOfTheTrail(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	a := s.call("GET", "/v1/audit?act=nosuch", s.admin, "")
+	s.must(a, 400)
+	for _, act := range []string{"createApp", "eraseSession", "exportEvents", "firstStart", "refusedActs"} {
+		if !strings.Contains(a.text("detail"), act) {
+			t.Errorf("%s is not named: %s", act, a.body)
+		}
+	}
+	if code, out := runEye(t, nil, "audit", "--act", "nosuch", "--data", s.data); code != 1 || !strings.Contains(out, "createApp") {
+		t.Errorf("eye audit --act nosuch: exit code %d: %s", code, out)
+	}
+	known := 0
+	written := regexp.MustCompile(`\bAct: "(\w+)"|id: "(\w+)"`)
+	for _, dir := range []string{"../cmd/eye", "../internal/registry", "../internal/httpapi"} {
+		files, err := filepath.Glob(dir + "/*.go")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, found := range written.FindAllStringSubmatch(string(text), -1) {
+				if strings.HasSuffix(file, "_test.go") {
+					continue
+				}
+				status := s.call("GET", "/v1/audit?limit=1&act="+found[1]+found[2], s.admin, "").status
+				if found[1] != "" && status != 200 {
+					t.Errorf("%s writes down %q, which is answered %d", file, found[1], status)
+				}
+				if status == 200 {
+					known++
+				}
+			}
+		}
+	}
+	if known < 20 {
+		t.Errorf("%d acts are known", known)
 	}
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // strangeWords are texts that others chose, such as ids of sessions, or paths that a shell takes apart.
-var strangeWords = []string{"", "plain", "/my data/it's", "it's a $HOME `id`", "a\x1b[31mb", "two\nlines", "tab\t", `back\slash' ` + "\u202e", "\xff", "$(id)", "-x", "~"}
+var strangeWords = []string{"", "plain", "/my data/it's", "it's a $HOME `id`", "a\x1b[31mb", "two\nlines", "tab\t", `back\slash' ` + "\u202e", "\xff", "$(id)", "-x", "~", "100%\t%s", "\t'quoted'", "-\t7"}
 
 // What is printed of a word can be printed, and is the word again when it is pasted.
 func TestShellWordIsTakenBack(t *testing.T) {
@@ -23,16 +23,23 @@ func TestShellWordIsTakenBack(t *testing.T) {
 		if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsGraphic(r) }) {
 			t.Errorf("%q: %q cannot be printed", word, text)
 		}
-		if got := pasted(t, "printf '%s\\n' "+printable(text, maxMessage)); !cmp.Equal(got, []string{word}) {
-			t.Errorf("%q: %s is %q", word, text, got)
+		for _, shell := range []string{"bash", "sh"} {
+			if got := pasted(t, shell, "printf '%s\\n' "+printable(text, maxMessage)); !cmp.Equal(got, []string{word}) {
+				t.Errorf("%q: %s is %q in %s", word, text, got, shell)
+			}
 		}
+	}
+	// What no POSIX shell can be told in one word.
+	word := "\ttwo'\n"
+	if text := shellWord(word); pasted(t, "bash", "printf '%s\\n' "+text)[0] != word {
+		t.Errorf("%q: %s", word, text)
 	}
 }
 
-// pasted returns the output of a command in bash, without its last newline.
-func pasted(t *testing.T, command string) []string {
+// pasted returns the output of a command in a shell, without its last newline.
+func pasted(t *testing.T, shell, command string) []string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "bash", "-c", command)
+	cmd := exec.CommandContext(t.Context(), shell, "-c", command)
 	cmd.Env = []string{"HOME=/home/somebody", "LC_ALL=C.UTF-8"}
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -59,7 +66,7 @@ func TestAdvisedErasureCanBePasted(t *testing.T) {
 		// The last back quote ends the command: a word may hold others.
 		text := warned.String()
 		from, to := strings.IndexByte(text, '`'), strings.LastIndexByte(text, '`')
-		got := pasted(t, "eye() { printf '%s|' \"$@\"; }\n"+text[from+1:to])
+		got := pasted(t, "bash", "eye() { printf '%s|' \"$@\"; }\n"+text[from+1:to])
 		want := []string{strings.Join([]string{"erase", "--url", server.URL, "--session", word, "--app", "shop", "--quarantine"}, "|") + "|"}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s\n%s", text, diff)

@@ -57,7 +57,8 @@ func msText(ms float64) string { return strconv.FormatFloat(ms, 'f', -1, 64) + "
 func newAppUpdateCommand(f *clientFlags) *cobra.Command {
 	cmd := &cobra.Command{Use: "update APP", Short: "Change settings of an application; those left out stay", Args: args(cobra.ExactArgs(1))}
 	zone := cmd.Flags().String("time-zone", "", "IANA `name`, of timestamps without a zone")
-	unknown := cmd.Flags().String("unknown-types", "", "`accept` or reject events of types without a schema")
+	var unknown string
+	choiceVar(cmd.Flags(), &unknown, "unknown-types", "`accept` or reject events of types without a schema", string(registry.AcceptUnknown), string(registry.RejectUnknown))
 	rate := cmd.Flags().Int64("rate", 0, "`events` per second that are taken; 0 for as many as come")
 	retain := cmd.Flags().String("retain", "", "how long events are kept (`duration`), as in 720h or 30d; 0 keeps for ever")
 	cmd.RunE = func(cmd *cobra.Command, got []string) error {
@@ -67,7 +68,7 @@ func newAppUpdateCommand(f *clientFlags) *cobra.Command {
 			change.TimeZone = zone
 		}
 		if flags.Changed("unknown-types") {
-			change.UnknownTypes = (*registry.UnknownTypes)(unknown)
+			change.UnknownTypes = (*registry.UnknownTypes)(&unknown)
 		}
 		if flags.Changed("rate") {
 			change.Rate = rate

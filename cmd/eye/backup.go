@@ -308,6 +308,14 @@ func copyAgain(dir string) string {
 	return fmt.Sprintf("`eye backup --verify %s` copies damaged files again, where the server runs that still has them", shellWord(dir))
 }
 
+// adviseIndex adds to the error of a damaged index what to do about it.
+func adviseIndex(dir string, err error) error {
+	if errors.Is(err, backup.ErrIndex) {
+		return fmt.Errorf("%w; `eye backup --verify %s` makes it again, where the server runs whose backup it is; else use another backup", err, shellWord(dir))
+	}
+	return err
+}
+
 // newBackupVerifyCommand returns `eye backup verify`.
 func newBackupVerifyCommand(s streams, f *clientFlags) *cobra.Command {
 	cmd := &cobra.Command{
@@ -317,7 +325,7 @@ func newBackupVerifyCommand(s streams, f *clientFlags) *cobra.Command {
 	cmd.RunE = func(_ *cobra.Command, got []string) error {
 		x, err := backup.ReadIndex(got[0])
 		if err != nil {
-			return err
+			return adviseIndex(got[0], err)
 		}
 		bar := newBar(s.err, x.Bytes())
 		_, faults, err := backup.Verify(got[0], bar)
@@ -359,7 +367,7 @@ func newBackupExtractCommand(f *clientFlags) *cobra.Command {
 	cmd.RunE = func(_ *cobra.Command, got []string) error {
 		x, err := backup.Extract(got[0], got[1], got[2])
 		if err != nil {
-			return err
+			return adviseIndex(got[0], err)
 		}
 		return f.say("copied %s of the backup of %s to %s", got[1], x.TakenAt.Format(time.RFC3339), got[2])(nil)
 	}

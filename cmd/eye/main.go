@@ -121,6 +121,7 @@ func newRoot(s streams) *cobra.Command {
 		newAuditCommand(s), newUnreadableCommand(s), newBackupCommand(s), newRestoreCommand(s), newStoreCommand(s),
 		newHealthCommand(s), newBenchCommand(s), newVersionCommand(s),
 	)
+	checkLibraryCommands(root)
 	return root
 }
 
@@ -133,10 +134,37 @@ func flagFault(err error) string {
 	kinds := map[string]string{"bool": "true or false", "duration": "a duration such as 90s, 5m or 168h", "int": "a whole number", "int64": "a whole number", "uint32": "a whole number that is not negative", "float64": "a number"}
 	flag := invalid.GetFlag()
 	kind, known := kinds[flag.Value.Type()]
+	if words, ok := flag.Value.(choice); ok {
+		kind, known = words.list(), true
+	}
 	if !known {
 		return err.Error()
 	}
 	return fmt.Sprintf("--%s %q is not valid; use %s", flag.Name, invalid.GetValue(), kind)
+}
+
+// checkLibraryCommands adds the commands that the library makes, `eye help` and `eye completion`, and
+// makes wrong arguments of theirs usage errors.
+func checkLibraryCommands(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		switch cmd.Name() {
+		case "help":
+			cmd.Args = func(cmd *cobra.Command, got []string) error {
+				if _, rest, err := cmd.Root().Find(got); err != nil || len(rest) > 0 {
+					return usagef("unknown command %q; `eye --help` lists the commands", strings.Join(got, " "))
+				}
+				return nil
+			}
+		case "completion":
+			group := newGroup(cmd.Use, cmd.Short)
+			cmd.Args, cmd.RunE = group.Args, group.RunE
+			for _, shell := range cmd.Commands() {
+				shell.Args = args(shell.Args)
+			}
+		}
+	}
 }
 
 // usageError is a fault in how the command was called.

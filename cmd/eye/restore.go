@@ -43,7 +43,7 @@ func newRestoreCommand(s streams) *cobra.Command {
 func restore(ctx context.Context, s streams, printKeys bool, opts backup.RestoreOptions) error {
 	x, err := backup.ReadIndex(opts.From)
 	if err != nil {
-		return err
+		return adviseIndex(opts.From, err)
 	}
 	var key string
 	opts.Finish = func(dir string) (err error) {
@@ -82,8 +82,8 @@ func restore(ctx context.Context, s streams, printKeys bool, opts backup.Restore
 		erased += "\nthe backup has no erasures, so nothing tells whether the file is of the same data directory"
 	}
 	if len(done.Apps) > 0 {
-		erased += "\nthese applications were erased after the backup, and are there again without their events, with their keys: " +
-			strings.Join(done.Apps, ", ") + "; delete them with `eye apps delete APP`"
+		erased += advise("\nthese applications were erased after the backup, and are there again without their events, with their keys: "+
+			strings.Join(done.Apps, ", ")+"; delete them with `eye apps delete APP`", dataFlag(opts.To))
 	}
 	if opts.Tombstones == "" {
 		erased = "ERASURES SINCE THEN ARE NOT APPLIED: what was erased after the backup is back;\n" +

@@ -135,7 +135,8 @@ func adminKeyText(key, data string, mayPrint bool) string {
 }
 
 // shellWord quotes a text that is not one plain word of a shell. The result is graphic, so that it is
-// printed as it is.
+// printed as it is. Every POSIX shell takes it, but where the text ends in a newline and holds what is
+// not graphic: that cannot be written in one word but as bash and others take it.
 func shellWord(text string) string {
 	plain := func(r rune) bool {
 		return r < unicode.MaxASCII && (unicode.IsLetter(r) || unicode.IsDigit(r)) || strings.ContainsRune("/._-+:@%", r)
@@ -146,21 +147,30 @@ func shellWord(text string) string {
 	if utf8.ValidString(text) && strings.IndexFunc(text, func(r rune) bool { return !unicode.IsGraphic(r) }) < 0 {
 		return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 	}
+	inPrintf := !strings.HasSuffix(text, "\n") // command substitution takes newlines away from the end
 	var b strings.Builder
 	for i := 0; i < len(text); {
 		r, size := utf8.DecodeRuneInString(text[i:])
 		switch {
-		case r == utf8.RuneError && size == 1, !unicode.IsGraphic(r):
+		case r == utf8.RuneError && size == 1, !unicode.IsGraphic(r), r == '-' && i == 0: // printf takes - for a flag
 			for _, c := range []byte(text[i : i+size]) {
-				fmt.Fprintf(&b, `\x%02x`, c)
+				fmt.Fprintf(&b, `\%03o`, c)
 			}
-		case r == '\'', r == '\\':
-			b.WriteByte('\\')
-			fallthrough
+		case r == '\\':
+			b.WriteString(`\\`)
+		case r == '%' && inPrintf:
+			b.WriteString("%%")
+		case r == '\'' && inPrintf:
+			b.WriteString(`'\''`)
+		case r == '\'':
+			b.WriteString(`\'`)
 		default:
 			b.WriteRune(r)
 		}
 		i += size
+	}
+	if inPrintf {
+		return `"$(printf '` + b.String() + `')"`
 	}
 	return "$'" + b.String() + "'"
 }

@@ -124,8 +124,11 @@ func (x Index) Check() error {
 	return nil
 }
 
+// ErrIndex means that the index of a backup is damaged.
+var ErrIndex = errors.New("the index of the backup cannot be used")
+
 // ReadIndex reads the index of a folder. It returns ErrNoBackup when no backup
-// into the folder was finished.
+// into the folder was finished, and ErrIndex when the index is damaged.
 func ReadIndex(dir string) (Index, error) {
 	var x Index
 	name := filepath.Join(dir, indexName)
@@ -134,7 +137,9 @@ func ReadIndex(dir string) (Index, error) {
 		return x, fmt.Errorf("%w in %s: it has no %s; `eye backup DIR` begins one, or goes on with one that was interrupted", ErrNoBackup, dir, indexName)
 	}
 	if err == nil {
-		x, err = parseIndex(b)
+		if x, err = parseIndex(b); err != nil && !errors.Is(err, envelope.ErrNewer) {
+			return x, fmt.Errorf("%w: %s: %w", ErrIndex, name, err)
+		}
 	}
 	if err != nil {
 		return x, fmt.Errorf("read %s: %w", name, err)

@@ -27,7 +27,7 @@ func auditRoutes() []route {
 				"The trail holds 32 MiB; then the oldest entries are given up, which the last page tells.",
 			params: []param{
 				{name: "app", text: "about this application"},
-				{name: "act", text: "of this kind: the operation's id in this document"},
+				{name: "act", text: "of this kind: the operation's id in this document, or what the server does by itself; another one is refused with the names of all"},
 				{name: "key_id", text: "by this key; `server` for what no key was used for"},
 				{name: "from", text: "inclusive, of `at`; a time as in the intake"},
 				{name: "to", text: "exclusive, of `at`"},
@@ -56,6 +56,27 @@ type AuditEntry struct {
 	Outcome registry.Outcome          `json:"outcome" enum:"begun,done,refused,failed" doc:"begun: it is being made, or the server ended in the middle and it may have been made or not"`
 	Status  *int                      `json:"status" doc:"of the answer"`
 	Remote  *string                   `json:"remote" doc:"the caller's address; local for the socket in the data directory"`
+}
+
+// acts returns the names of all acts that may be in the trail: the ids of operations, and what a
+// server does by itself, sorted.
+func (s *Server) acts() []string {
+	acts := []string{
+		"beginTrail", "finishErasure", "firstStart", "keepAdminKey", "rebuildMetadata", "replaceUnshownKeys", "restore",
+		refusedActs, refusedKeys, repeatedActs,
+	}
+	for _, rt := range s.routes() {
+		if rt.isRecorded() {
+			acts = append(acts, rt.doc.id)
+		}
+	}
+	slices.Sort(acts)
+	return slices.Compact(acts)
+}
+
+// isRecorded reports whether requests with an admin key are in the trail.
+func (rt route) isRecorded() bool {
+	return rt.doc.audited || rt.access == forAdmin && rt.method != http.MethodGet
 }
 
 func viewEntry(e *registry.Entry) AuditEntry {
@@ -89,6 +110,9 @@ func (s *Server) listAudit(c *call) error {
 		App: p.text("app"), Act: p.text("act"), KeyID: p.text("key_id"),
 		From: p.time("from"), To: p.time("to"), Limit: p.limit(), Before: p.cursor(),
 	}
+	if acts := s.acts(); q.Act != "" && !slices.Contains(acts, q.Act) {
+		p.fail("act", "is not one that is written down; these are: "+strings.Join(acts, ", "))
+	}
 	if p.err != nil {
 		return p.err
 	}
@@ -107,7 +131,7 @@ func (s *Server) recorded(rt route, c *call) error {
 	switch {
 	case rt.doc.audited && c.who.Kind == registry.Admin:
 		return s.watched(rt, c)
-	case rt.access != forAdmin || rt.method == http.MethodGet:
+	case rt.doc.audited || !rt.isRecorded():
 		return s.guard(rt, c)
 	}
 	e := s.entryOf(rt, c)

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// choice is the value of a flag that may be one of a few words. Another word is a fault in how the
+// command was called.
+type choice struct {
+	to    *string
+	words []string
+}
+
+// choiceVar adds a flag that may be one of some words, and is empty when it is not given.
+func choiceVar(fs *pflag.FlagSet, to *string, name, usage string, words ...string) {
+	fs.Var(choice{to, words}, name, usage)
+}
+
+// String implements pflag.Value.
+func (c choice) String() string {
+	if c.to == nil { // pflag makes a zero value to compare with
+		return ""
+	}
+	return *c.to
+}
+
+// Set implements pflag.Value.
+func (c choice) Set(text string) error {
+	if !slices.Contains(c.words, text) {
+		return errors.New("use " + c.list())
+	}
+	*c.to = text
+	return nil
+}
+
+// Type implements pflag.Value.
+func (choice) Type() string { return "string" }
+
+// list names the words.
+func (c choice) list() string {
+	last := len(c.words) - 1
+	return strings.Join(c.words[:last], ", ") + " or " + c.words[last]
+}
