@@ -58,7 +58,7 @@ func newAppUpdateCommand(f *clientFlags) *cobra.Command {
 	cmd := &cobra.Command{Use: "update APP", Short: "Change settings of an application; those left out stay", Args: args(cobra.ExactArgs(1))}
 	zone := cmd.Flags().String("time-zone", "", "IANA `name`, of timestamps without a zone")
 	var unknown string
-	choiceVar(cmd.Flags(), &unknown, "unknown-types", "`accept` or reject events of types without a schema", string(registry.AcceptUnknown), string(registry.RejectUnknown))
+	cmd.Flags().Var(oneOf(&unknown, string(registry.AcceptUnknown), string(registry.RejectUnknown)), "unknown-types", "`accept` or reject events of types without a schema")
 	rate := cmd.Flags().Int64("rate", 0, "`events` per second that are taken; 0 for as many as come")
 	retain := cmd.Flags().String("retain", "", "how long events are kept (`duration`), as in 720h or 30d; 0 keeps for ever")
 	cmd.RunE = func(cmd *cobra.Command, got []string) error {

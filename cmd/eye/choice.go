@@ -15,10 +15,8 @@ type choice struct {
 	words []string
 }
 
-// choiceVar adds a flag that may be one of some words, and is empty when it is not given.
-func choiceVar(fs *pflag.FlagSet, to *string, name, usage string, words ...string) {
-	fs.Var(choice{to, words}, name, usage)
-}
+// oneOf returns the value of a flag that may be one of some words, and is empty when it is not given.
+func oneOf(to *string, words ...string) pflag.Value { return choice{to, words} }
 
 // String implements pflag.Value.
 func (c choice) String() string {

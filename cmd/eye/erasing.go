@@ -19,6 +19,14 @@ import (
 	"theeye/internal/plural"
 )
 
+// eraseFlags are the flags of `eye erase`.
+type eraseFlags struct {
+	*confirmFlags
+	session    string
+	apps       []string
+	quarantine bool
+}
+
 // newEraseCommand returns `eye erase`.
 func newEraseCommand(s streams) *cobra.Command {
 	cmd := &cobra.Command{
@@ -27,63 +35,68 @@ func newEraseCommand(s streams) *cobra.Command {
 			"Shows how many events there are in which applications, and asks. With --yes, which is needed without a terminal, it does not ask.\n" +
 			"A backup that was taken before still holds it: give `eye restore` the file `tombstones` of this data directory with --tombstones.\nThis cannot be undone.",
 	}
-	f := newClientFlags(cmd, s)
-	session := cmd.Flags().String("session", "", "`id` of the session")
-	apps := cmd.Flags().StringArray("app", nil, "`application` to erase it from; repeatable; all when left out")
-	confirm := newConfirmFlags(cmd, f)
-	quarantine := cmd.Flags().Bool("quarantine", false, "also delete all files that were put aside as damaged; nothing can be brought back from them then")
+	f := &eraseFlags{confirmFlags: newConfirmFlags(cmd, newClientFlags(cmd, s))}
+	fs := cmd.Flags()
+	fs.StringVar(&f.session, "session", "", "`id` of the session")
+	fs.StringArrayVar(&f.apps, "app", nil, "`application` to erase it from; repeatable; all when left out")
+	fs.BoolVar(&f.quarantine, "quarantine", false, "also delete all files that were put aside as damaged; nothing can be brought back from them then")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if *session == "" {
+		if f.session == "" {
 			return usagef("--session is missing; give the id of the session to erase")
 		}
-		path := "/v1/sessions/" + segment(*session)
-		query := url.Values{"app": *apps}
-		if *quarantine {
-			query.Set("quarantine", "1")
-		}
-		if !confirm.yes || confirm.dryRun {
-			all, err := f.sessionErasable(cmd.Context(), *session, *apps)
-			if err != nil {
-				return err
-			}
-			what := fmt.Sprintf("Erase session %s?", shellWord(*session))
-			if *quarantine {
-				what = fmt.Sprintf("Erase session %s, and delete all files in quarantine, of every session?", shellWord(*session))
-			}
-			if ok, err := confirm.confirm(cmd.Context(), what, all); !ok {
-				return err
-			}
-		}
-		err := f.show(cmd.Context(), request{method: http.MethodDelete, path: path, query: query, patient: true}, func(body []byte) error {
-			var answer httpapi.ErasureAnswer
-			if err := decode(path, body, &answer); err != nil {
-				return err
-			}
-			if len(answer.Apps) > 0 {
-				t := newTable(f.out, "APP", "EVENTS", "REJECTIONS")
-				for _, a := range answer.Apps {
-					t.row(a.App, strconv.FormatInt(a.Events, 10), strconv.FormatInt(a.Rejections, 10))
-				}
-				if err := t.flush(); err != nil {
-					return err
-				}
-			}
-			for _, d := range answer.Deleted {
-				if err := f.say("deleted from %s: %s, %s", d.Where, plural.Count(d.Files, "file"), sizeText(d.Bytes))(nil); err != nil {
-					return err
-				}
-			}
-			if err := f.tellUnsearched(answer, *session, *apps); err != nil {
-				return err
-			}
-			if len(answer.Apps) == 0 {
-				return f.say("no events of session %s are stored. Events of it from before %s will not be stored; later ones will", answer.SessionID, answer.ErasedAt)(nil)
-			}
-			return f.say("erased session %s at %s", answer.SessionID, answer.ErasedAt)(nil)
-		})
-		return goesOn(err)
+		return f.run(cmd.Context())
 	}
 	return cmd
+}
+
+func (f *eraseFlags) run(ctx context.Context) error {
+	if !f.yes || f.dryRun {
+		all, err := f.sessionErasable(ctx, f.session, f.apps)
+		if err != nil {
+			return err
+		}
+		question := fmt.Sprintf("Erase session %s?", shellWord(f.session))
+		if f.quarantine {
+			question = fmt.Sprintf("Erase session %s, and delete all files in quarantine, of every session?", shellWord(f.session))
+		}
+		if ok, err := f.confirm(ctx, question, all); !ok {
+			return err
+		}
+	}
+	r := request{method: http.MethodDelete, path: "/v1/sessions/" + segment(f.session), query: url.Values{"app": f.apps}, patient: true}
+	if f.quarantine {
+		r.query.Set("quarantine", "1")
+	}
+	return goesOn(f.show(ctx, r, f.showErasure))
+}
+
+// showErasure tells what an erasure did.
+func (f *eraseFlags) showErasure(body []byte) error {
+	var answer httpapi.ErasureAnswer
+	if err := decode("/v1/sessions", body, &answer); err != nil {
+		return err
+	}
+	if len(answer.Apps) > 0 {
+		t := newTable(f.out, "APP", "EVENTS", "REJECTIONS")
+		for _, a := range answer.Apps {
+			t.row(a.App, strconv.FormatInt(a.Events, 10), strconv.FormatInt(a.Rejections, 10))
+		}
+		if err := t.flush(); err != nil {
+			return err
+		}
+	}
+	for _, d := range answer.Deleted {
+		if err := f.say("deleted from %s: %s, %s", d.Where, plural.Count(d.Files, "file"), sizeText(d.Bytes))(nil); err != nil {
+			return err
+		}
+	}
+	if err := f.tellUnsearched(answer, f.session, f.apps); err != nil {
+		return err
+	}
+	if len(answer.Apps) == 0 {
+		return f.say("no events of session %s are stored. Events of it from before %s will not be stored; later ones will", answer.SessionID, answer.ErasedAt)(nil)
+	}
+	return f.say("erased session %s at %s", answer.SessionID, answer.ErasedAt)(nil)
 }
 
 // countedRejections is how many rejections of a session are counted at most before it is erased.

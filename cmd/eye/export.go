@@ -35,7 +35,7 @@ func newExportCommand(s streams) *cobra.Command {
 	}
 	f := &exportFlags{clientFlags: newClientFlags(cmd, s)}
 	f.filter = newFilterFlags(cmd, filterOf{order: true})
-	choiceVar(cmd.Flags(), &f.format, "format", "`ndjson`, csv or parquet; else by the name of the file, else ndjson", "ndjson", "csv", "parquet")
+	cmd.Flags().Var(oneOf(&f.format, "ndjson", "csv", "parquet"), "format", "`ndjson`, csv or parquet; else by the name of the file, else ndjson")
 	cmd.Flags().StringVarP(&f.output, "output", "o", "-", "`file` to write")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context()) }
 	return cmd

@@ -31,9 +31,9 @@ func newFilterFlags(cmd *cobra.Command, of filterOf) *filterFlags {
 		f.lists[param] = fs.StringArray(flag, nil, usage+"; repeatable")
 	}
 	text := func(name, usage string) { f.texts[name] = fs.String(name, "", usage) }
-	oneOf := func(name, usage string, words ...string) {
+	word := func(name, usage string, words ...string) {
 		f.texts[name] = new(string)
-		choiceVar(fs, f.texts[name], name, usage, words...)
+		fs.Var(oneOf(f.texts[name], words...), name, usage)
 	}
 
 	list("app", "app", "`application`, for keys of all applications")
@@ -47,10 +47,10 @@ func newFilterFlags(cmd *cobra.Command, of filterOf) *filterFlags {
 		list("code", "code", "`code` of a problem")
 		list("pointer", "pointer", "JSON `Pointer` of a problem")
 		list("event-id", "event_id", "`id` of the rejected event, also as its sender wrote it")
-		oneOf("replayed", "`true` for those that a replay has brought through, false for those that are open", "true", "false")
+		word("replayed", "`true` for those that a replay has brought through, false for those that are open", "true", "false")
 	}
 	if of.order {
-		oneOf("order", "`asc` or desc", "asc", "desc")
+		word("order", "`asc` or desc", "asc", "desc")
 	}
 	if of.limit {
 		fs.IntVar(&f.limit, "limit", 0, "`number` of lines; the server's default is 100, its largest 1000")

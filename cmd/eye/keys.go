@@ -113,7 +113,7 @@ func newKeysCreateCommand(f *clientFlags, app *string) *cobra.Command {
 	create := &cobra.Command{Use: "create", Short: "Create a key; its secret is shown only once", Args: args(cobra.NoArgs)}
 	var k keyFlags
 	flags := create.Flags()
-	choiceVar(flags, &k.Kind, "kind", "write, read or admin (`kind`)", "write", "read", "admin")
+	flags.Var(oneOf(&k.Kind, "write", "read", "admin"), "kind", "write, read or admin (`kind`)")
 	flags.StringVar(&k.ExpiresAt, "expires-at", "", "`time` from which on it is not valid, as in 2027-01-31T00:00:00Z")
 	flags.StringVar(&k.expiresIn, "expires-in", "", "the same as a `duration` from now, as in 720h or 90d")
 	flags.StringArrayVar(&k.Origins, "origin", nil, "`origin` of web pages that alone may use a write key, as in https://shop.example.com (repeatable)")

@@ -187,12 +187,7 @@ func (s *server) open(ctx context.Context) (err error) {
 	}); err != nil {
 		return err
 	}
-	if cfg.Demo {
-		if err := checkDemo(s.registry.Apps()); err != nil {
-			return err
-		}
-	}
-	if err := s.legacyApp(ctx); err != nil {
+	if err := s.prepareApps(ctx); err != nil {
 		return err
 	}
 	if err := s.connect(ctx, metrics); err != nil {
@@ -311,7 +306,13 @@ func (s *server) connect(ctx context.Context, metrics *prometheus.Registry) erro
 	return nil
 }
 
-func (s *server) legacyApp(ctx context.Context) error {
+// prepareApps refuses a demo beside other applications, and makes that of --legacy-app.
+func (s *server) prepareApps(ctx context.Context) error {
+	if s.cfg.Demo {
+		if err := checkDemo(s.registry.Apps()); err != nil {
+			return err
+		}
+	}
 	if s.cfg.LegacyApp == "" {
 		return nil
 	}
