@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
 
 	"theeye/internal/durable"
 	"theeye/internal/erasure"
@@ -41,8 +42,8 @@ type eraser struct {
 	log       *slog.Logger
 	step      func(name string) error // for tests; see duckdb.Options.Step
 
-	erasingApp sync.Mutex // one application at a time
-	rescuing   sync.Mutex // one file at a time
+	erasingApp *semaphore.Weighted // one application at a time
+	rescuing   *semaphore.Weighted // one file at a time
 	// looking is held while a tombstone is set, and by a rescue from its look at the tombstones until
 	// what it looked at is published: that is then a frame which the tombstone covers.
 	looking sync.Mutex
@@ -69,6 +70,7 @@ type erasePass struct {
 
 // newEraser completes an eraser that has the parts of its server.
 func newEraser(e *eraser) *eraser {
+	e.erasingApp, e.rescuing = semaphore.NewWeighted(1), semaphore.NewWeighted(1)
 	e.wake, e.appLeft = make(chan struct{}, 1), make(chan struct{}, 1)
 	e.left = len(e.store.Unfinished())
 	if e.step == nil {
@@ -116,13 +118,15 @@ func (e *eraser) erase(ctx context.Context, apps []string, session string) (http
 // application takes nothing any more. It may be called again after an error; when the
 // application is gone meanwhile, the error is registry.ErrNotFound.
 func (e *eraser) eraseApp(ctx context.Context, app registry.App) (_ httpapi.Erasure, err error) {
-	e.erasingApp.Lock()
-	defer e.erasingApp.Unlock()
 	defer func() {
 		if err != nil && !errors.Is(err, registry.ErrNotFound) {
 			notify(e.appLeft)
 		}
 	}()
+	if err := e.erasingApp.Acquire(ctx, 1); err != nil {
+		return httpapi.Erasure{}, err
+	}
+	defer e.erasingApp.Release(1)
 	if now, ok := e.apps.App(app.Name); !ok || now.ErasingSince == nil || !now.CreatedAt.Equal(app.CreatedAt) {
 		return httpapi.Erasure{}, fmt.Errorf("application %q: %w", app.Name, registry.ErrNotFound)
 	}

@@ -53,8 +53,10 @@ func (s *server) rescue(ctx context.Context, file string) (httpapi.RescueAnswer,
 	if err != nil {
 		return httpapi.RescueAnswer{}, fmt.Errorf("rescue: %w", err)
 	}
-	s.eraser.rescuing.Lock()
-	defer s.eraser.rescuing.Unlock()
+	if err := s.eraser.rescuing.Acquire(ctx, 1); err != nil {
+		return httpapi.RescueAnswer{}, err
+	}
+	defer s.eraser.rescuing.Release(1)
 	state, err := s.queue.State(ctx)
 	if err != nil {
 		return httpapi.RescueAnswer{}, err

@@ -36,6 +36,7 @@ import (
 // Deadlines of an ordered shutdown.
 const (
 	finishRequests = 10 * time.Second
+	endRequests    = 30 * time.Second // of those that were cut off
 	drainWorker    = 10 * time.Second
 	lastFlush      = 60 * time.Second
 )
@@ -466,6 +467,11 @@ func (s *server) run(ctx context.Context, ready func(address string) error) erro
 	if err := errors.Join(web.Shutdown(finish), metricsWeb.Shutdown(finish)); err != nil {
 		s.log.Warn("some requests did not finish in time", "error", err)
 		_ = web.Close()
+	}
+	last, cancelLast := context.WithTimeout(context.Background(), endRequests)
+	defer cancelLast()
+	if err := s.api.Close(last); err != nil { // they use what is closed next
+		s.log.Error("some requests do not end", "error", err)
 	}
 	stopIntake()
 	s.drain()

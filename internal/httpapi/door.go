@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"theeye/internal/registry"
 )
@@ -11,6 +12,8 @@ import (
 // the door, which waits for those inside, and only then looks for events.
 type doors struct {
 	byApp sync.Map // name → *sync.RWMutex; as many as there were applications
+	// settled is how many of Collector.Unknown are known by now: they are in the store, or nowhere.
+	settled atomic.Uint64
 }
 
 func (d *doors) of(app string) *sync.RWMutex {

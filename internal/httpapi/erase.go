@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"unicode/utf8"
@@ -129,13 +128,15 @@ func (s *Server) eraseExactly(c *call) error {
 // answerErasure erases a session and tells what that did.
 func (s *Server) answerErasure(c *call, session string, apps []string, quarantine bool) error {
 	// It is finished also when the caller is gone.
-	done, err := s.opts.Erase(context.WithoutCancel(c.ctx()), apps, session)
+	ctx, release := s.life.outlive(c.ctx())
+	defer release()
+	done, err := s.opts.Erase(ctx, apps, session)
 	if err != nil {
 		return err
 	}
 	var deleted []PutAside
 	if quarantine { // last, so that the answer which tells what was deleted is one of success
-		if deleted, err = s.opts.EmptyQuarantine(context.WithoutCancel(c.ctx())); err != nil {
+		if deleted, err = s.opts.EmptyQuarantine(ctx); err != nil {
 			return err
 		}
 		done.Unsearched = nil

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"theeye/internal/queue"
 	"theeye/internal/registry"
 )
 
@@ -39,7 +40,12 @@ func (s *Server) deleteApp(c *call) error {
 		return problemf(http.StatusConflict, "application %q is being erased", a.Name)
 	}
 	defer s.closeDoor(a.Name)()
-	has, err := s.hasEvents(c.ctx(), a.Name)
+	ctx, cancel := context.WithTimeout(c.ctx(), emptyDeadline)
+	defer cancel()
+	if err := s.settled(ctx); err != nil {
+		return unavailable("whether it has events is not known yet: some are still on their way to the store; try again")
+	}
+	has, err := s.hasEvents(ctx, a.Name)
 	if err != nil {
 		return err
 	}
@@ -57,10 +63,29 @@ func (s *Server) deleteApp(c *call) error {
 // whether it may be deleted.
 const emptyDeadline = 5 * time.Second
 
+// settled returns when the books and Pending tell of all that was taken in before it was called, also of
+// what nobody waits for any more, or with the error of ctx.
+func (s *Server) settled(ctx context.Context) error {
+	if err := s.opts.Collector.Settle(ctx); err != nil {
+		return err
+	}
+	unknown := s.opts.Collector.Unknown()
+	if unknown == s.doors.settled.Load() {
+		return nil
+	}
+	// A frame of unknown outcome comes before this one, or never.
+	frame, err := s.opts.Queue.Publish(ctx, queue.Frame{})
+	if err == nil {
+		err = s.opts.Live.WaitFor(ctx, frame)
+	}
+	if err == nil {
+		s.doors.settled.Store(unknown)
+	}
+	return err
+}
+
 // hasEvents reports whether something that an application sent is kept.
 func (s *Server) hasEvents(ctx context.Context, app string) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, emptyDeadline)
-	defer cancel()
 	books, pending, err := s.account(ctx, []string{app})
 	if err != nil {
 		return false, err
@@ -80,7 +105,8 @@ func (s *Server) eraseApp(c *call, a registry.App) error {
 	if s.opts.EraseApp == nil {
 		return problem(http.StatusNotFound, "this server keeps its events elsewhere: erase them there")
 	}
-	ctx := context.WithoutCancel(c.ctx()) // it is finished also when the caller is gone
+	ctx, release := s.life.outlive(c.ctx()) // it is finished also when the caller is gone
+	defer release()
 	a, err := s.opts.Registry.EraseApp(ctx, a.Name)
 	if err != nil {
 		return err

@@ -161,7 +161,7 @@ func (s *Server) collect(c *call, appName, idempotencyKey string) (ingest.Receip
 	if err := s.opts.Queue.Err(); err != nil {
 		return ingest.Receipt{}, err
 	}
-	ctx, cancel := context.WithTimeout(c.ctx(), intakeDeadline)
+	ctx, cancel := context.WithTimeout(c.ctx(), s.opts.IntakeDeadline)
 	defer cancel()
 	idempotencyKey, free, err := s.verifySigned(c, app.Name, idempotencyKey)
 	defer free()

@@ -65,7 +65,9 @@ func (s *Server) readmit(c *call) error {
 	if s.opts.Mending.Readmit == nil {
 		return problem(http.StatusNotFound, "this server keeps its events elsewhere")
 	}
-	answer, err := s.opts.Mending.Readmit(context.WithoutCancel(c.ctx()))
+	ctx, release := s.life.outlive(c.ctx())
+	defer release()
+	answer, err := s.opts.Mending.Readmit(ctx)
 	if err != nil {
 		return err
 	}

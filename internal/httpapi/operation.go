@@ -62,7 +62,9 @@ func (s *Server) known(ctx context.Context) Readiness {
 	s.readyMu.Lock()
 	defer s.readyMu.Unlock()
 	if time.Since(s.readyAt) >= readyAge {
-		s.ready = s.Readiness(context.WithoutCancel(ctx)) // others wait for it too
+		ctx, release := s.life.outlive(ctx) // others wait for it too
+		defer release()
+		s.ready = s.Readiness(ctx)
 		s.readyAt = time.Now()
 	}
 	return s.ready

@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"context"
 	"errors"
 	"io/fs"
 	"net/http"
@@ -53,7 +52,9 @@ func (s *Server) rescue(c *call) error {
 		return err
 	}
 	// It goes on also when the caller is gone: what was sent is sent.
-	done, err := s.opts.Rescue(context.WithoutCancel(c.ctx()), body.File)
+	ctx, release := s.life.outlive(c.ctx())
+	defer release()
+	done, err := s.opts.Rescue(ctx, body.File)
 	if errors.Is(err, fs.ErrNotExist) {
 		return problemf(http.StatusNotFound, "there is no file %.200q in queue/quarantine", body.File)
 	}

@@ -35,7 +35,7 @@ const (
 	DefaultMaxRequestBytes = 4 << 20
 	DefaultBodyMemory      = 256 << 20 // for the bodies of all requests at a time
 	waitForStored          = 10 * time.Second
-	intakeDeadline         = 15 * time.Second
+	DefaultIntakeDeadline  = 15 * time.Second
 	readDeadline           = 10 * time.Second
 	DefaultStallDeadline   = 60 * time.Second
 )
@@ -91,6 +91,8 @@ type Options struct {
 	// StallDeadline is how long a caller may take nothing of an answer; 0 for the
 	// default.
 	StallDeadline time.Duration
+	// IntakeDeadline is how long an intake request may take once its body has come; 0 for the default.
+	IntakeDeadline time.Duration
 
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
@@ -110,6 +112,7 @@ type Server struct {
 	sums       sums
 	metrics    metrics
 	handler    http.Handler
+	life       life
 	document   func() ([]byte, error) // what /openapi.json tells
 
 	exporting *fair.Semaphore     // exports at a time
@@ -134,13 +137,16 @@ func New(opts Options) *Server {
 	if opts.StallDeadline == 0 {
 		opts.StallDeadline = DefaultStallDeadline
 	}
+	if opts.IntakeDeadline == 0 {
+		opts.IntakeDeadline = DefaultIntakeDeadline
+	}
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
 	reads := newMemory(max(opts.ReadMemory, pageMemory))
 	exporting := newExporting()
 	s := &Server{
-		opts: opts, log: opts.Logger,
+		opts: opts, log: opts.Logger, life: life{ends: make(chan struct{})},
 		bodies: newMemory(max(opts.BodyMemory, leastBodies*opts.MaxRequestBytes+2*windowOf("br"))), reads: reads,
 		metrics: newMetrics(opts.Registerer, reads, exporting), exporting: exporting, draftings: semaphore.NewWeighted(maxDrafting),
 	}
@@ -158,6 +164,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if len(r.TransferEncoding) > 0 {
 		w.Header().Set("Connection", "close")
 	}
+	if !s.life.enter() {
+		writeProblem(w, unavailable("the server is stopping; try again"))
+		return
+	}
+	defer s.life.leave()
 	s.handler.ServeHTTP(w, r)
 }
 

@@ -207,6 +207,9 @@ func (c *Collector) Collect(ctx context.Context, req Request) (Receipt, error) {
 // tombstones that were there. The error is that of ctx.
 func (c *Collector) Settle(ctx context.Context) error { return c.judging.wait(ctx) }
 
+// Unknown returns how many frames there were of which it is not known whether the queue has them.
+func (c *Collector) Unknown() uint64 { return c.grouper.unknown.Load() }
+
 // covered finds the records of a request that belong to something erased.
 type covered struct {
 	set    *erasure.Set

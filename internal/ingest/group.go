@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"theeye/internal/event"
@@ -93,6 +94,8 @@ type grouper struct {
 	opts   Options
 	in     chan *submission
 	closed chan struct{} // closed when run has ended
+
+	unknown atomic.Uint64 // frames of unknown outcome
 }
 
 func newGrouper(opts Options) *grouper {
@@ -100,7 +103,8 @@ func newGrouper(opts Options) *grouper {
 }
 
 // submit returns when the submission's frame is durable, with its sequence and
-// the index of the first record.
+// the index of the first record. After a deadline its frame may still come: s.leave is called
+// when that is known.
 func (g *grouper) submit(ctx context.Context, s *submission) (frame uint64, first int, err error) {
 	if len(s.body) > queue.MaxBody/2 {
 		return 0, 0, fmt.Errorf("%w: the events and their problems take %d bytes", queue.ErrTooLarge, len(s.body))
@@ -125,8 +129,7 @@ func (g *grouper) submit(ctx context.Context, s *submission) (frame uint64, firs
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return 0, 0, ctx.Err()
 	}
-	// Nobody waits for the answer, but what was submitted is on its way: the caller
-	// may count on it that nothing comes after the return.
+	// Nobody waits for the answer, but what was submitted is on its way, and counts.
 	<-s.done // publishing has its own deadline, so this comes
 	return s.frame, s.first, s.err
 }
@@ -194,6 +197,9 @@ func (g *grouper) publish(current group) {
 	}
 	// The senders' contexts do not count here: others share the frame.
 	sequence, err := g.opts.Publish(context.Background(), f)
+	if errors.Is(err, queue.ErrUnknown) {
+		g.unknown.Add(1)
+	}
 	if err == nil {
 		received := make(map[string]int64, len(f.Counts))
 		for _, c := range f.Counts {

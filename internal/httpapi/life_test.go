@@ -1,0 +1,152 @@
+package httpapi_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"theeye/internal/event"
+	"theeye/internal/httpapi"
+	"theeye/internal/ingest"
+	"theeye/internal/live"
+	"theeye/internal/queue"
+	"theeye/internal/registry"
+	"theeye/internal/schema"
+)
+
+// status sends a request and returns the status of its answer, 0 for none.
+func status(ctx context.Context, method, url, key, body string) int {
+	r, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
+	if err != nil {
+		return 0
+	}
+	r.Header.Set("Authorization", "Bearer "+key)
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return 0
+	}
+	_ = answer.Body.Close()
+	return answer.StatusCode
+}
+
+// An application is not deleted while events of it may come that nobody waits for any more.
+func TestDeletionWaitsForWhatIsOnItsWay(t *testing.T) {
+	for name, unknown := range map[string]bool{"still being written": false, "of unknown outcome": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var keys *registry.Registry
+			written := make(chan struct{})
+			position := live.New(0)
+			a := startAPI(t, func(o *httpapi.Options) {
+				keys = o.Registry
+				o.Live, o.IntakeDeadline = position, 100*time.Millisecond
+				o.Collector = ingest.New(ingest.Options{
+					Types: func(string, string) *schema.Type { return nil }, Acknowledged: position.Acknowledged,
+					Publish: func(ctx context.Context, f queue.Frame) (uint64, error) {
+						frame, err := o.Queue.Publish(ctx, f)
+						if unknown {
+							return 0, queue.ErrUnknown
+						}
+						<-written
+						return frame, err
+					},
+				})
+				ctx, stop := context.WithCancel(context.Background())
+				ran := make(chan error, 1)
+				go func() { ran <- o.Collector.Run(ctx) }()
+				t.Cleanup(func() { stop(); <-ran })
+			})
+			_, secret, err := keys.CreateKey(t.Context(), "shop", registry.Write)
+			if err != nil {
+				t.Fatal(err)
+			}
+			const one = `{"session_id":"s","category":"c","name":"n","data":{},"timestamp":1}`
+			if got := status(t.Context(), http.MethodPost, a.url+"/v1/events", secret, one); got != http.StatusServiceUnavailable {
+				t.Fatalf("the event was answered %d", got)
+			}
+			remove := func() int { return status(t.Context(), http.MethodDelete, a.url+"/v1/apps/shop", a.keys[""], "") }
+			if got := remove(); got != http.StatusServiceUnavailable {
+				t.Errorf("while the event may come, the deletion was answered %d", got)
+			}
+			close(written)
+			want := http.StatusConflict
+			if unknown {
+				want = http.StatusNoContent
+				position.Stored(100, nil) // it never came: the store has nothing
+			}
+			if got := remove(); got != want {
+				t.Errorf("afterwards it was answered %d, want %d", got, want)
+			}
+		})
+	}
+}
+
+// Close ends what outlives its caller, and waits for it.
+func TestClose(t *testing.T) {
+	begun, cancelled := make(chan struct{}), make(chan struct{})
+	opts := httpapi.Options{}
+	a := startAPI(t, func(o *httpapi.Options) {
+		o.Erase = func(ctx context.Context, _ []string, _ string) (httpapi.Erasure, error) {
+			close(begun)
+			<-ctx.Done()
+			time.Sleep(50 * time.Millisecond) // Close must wait for this
+			close(cancelled)
+			return httpapi.Erasure{ErasedAt: event.Now()}, ctx.Err()
+		}
+		opts = *o
+	})
+	api := httpapi.New(opts)
+	server := httptest.NewServer(api)
+	defer server.Close()
+	calling, giveUp := context.WithCancel(t.Context())
+	called := make(chan int)
+	go func() { called <- status(calling, http.MethodDelete, server.URL+"/v1/sessions/s", a.keys[""], "") }()
+	<-begun
+	giveUp()
+	<-called
+	brief, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := api.Close(brief); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-cancelled:
+	default:
+		t.Error("a handler is left")
+	}
+	if got := status(t.Context(), http.MethodGet, server.URL+"/v1/types", a.keys[""], ""); got != http.StatusServiceUnavailable {
+		t.Errorf("after that a request was answered %d", got)
+	}
+	if err := api.Close(brief); err != nil {
+		t.Error(err)
+	}
+}
+
+// Close does not wait for ever.
+func TestCloseGivesUp(t *testing.T) {
+	begun, end := make(chan struct{}), make(chan struct{})
+	opts := httpapi.Options{}
+	a := startAPI(t, func(o *httpapi.Options) {
+		o.Erase = func(context.Context, []string, string) (httpapi.Erasure, error) {
+			close(begun)
+			<-end
+			return httpapi.Erasure{}, errors.New("too late")
+		}
+		opts = *o
+	})
+	api := httpapi.New(opts)
+	server := httptest.NewServer(api)
+	defer server.Close()
+	defer close(end)
+	go status(t.Context(), http.MethodDelete, server.URL+"/v1/sessions/s", a.keys[""], "")
+	<-begun
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := api.Close(ended); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}
