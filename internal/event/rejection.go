@@ -2,6 +2,7 @@ package event
 
 import (
 	"crypto/sha256"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -27,6 +28,7 @@ const (
 	TimestampInFuture   = "timestamp_in_future"
 	TimestampOutOfRange = "timestamp_out_of_range"
 	IDConflict          = "id_conflict"
+	NotStorable         = "not_storable"
 	RequestTooLarge     = "request_too_large"   // of a whole request
 	UnsupportedContent  = "unsupported_content" // of a whole request
 )
@@ -145,6 +147,28 @@ func Conflict(e *Event) *Rejection {
 	}
 	r.SetOwn(e.Own())
 	return r
+}
+
+// Unstorable returns the rejection that an event or a rejection becomes when the store does not take it
+// as it is. Its texts are valid UTF-8, and its raw body is the event as JSON, or that of the
+// rejection.
+func Unstorable(r Record, reason string) *Rejection {
+	var x Rejection
+	if r.Event != nil {
+		x = *Conflict(r.Event)
+		x.Problems = nil
+	} else {
+		x = *r.Rejection
+	}
+	for _, text := range []*string{&x.ClientID, &x.SessionID, &x.Category, &x.Name} {
+		*text = strings.ToValidUTF8(strings.ReplaceAll(*text, "\x00", "\uFFFD"), "\uFFFD")
+	}
+	problems := make([]Problem, 0, len(x.Problems)+1)
+	for _, p := range append(x.Problems, Problem{NotStorable, "", "the store does not take the event as it is: " + reason}) {
+		problems = append(problems, Problem{p.Code, strings.ToValidUTF8(p.Pointer, "\uFFFD"), strings.ToValidUTF8(p.Message, "\uFFFD")})
+	}
+	x.Problems = problems
+	return &x
 }
 
 // Data returns the data member of the raw body when the body is one strict JSON

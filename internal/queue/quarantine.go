@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"theeye/internal/durable"
+	"theeye/internal/event"
 )
 
 // Quarantine keeps a frame that cannot be read in a folder of its own, logs and
@@ -40,6 +41,21 @@ func (q *Queue) QuarantineBody(d Delivery, reason error) (Delivery, error) {
 	d, err := q.Quarantine(d.Sequence, nil, d.Body, reason)
 	d.Counts = counts
 	return d, err
+}
+
+// QuarantineRecord keeps a record that a store does not take. Doing it again for the same record
+// changes nothing.
+func (q *Queue) QuarantineRecord(r event.Record) error {
+	name := filepath.Join(q.QuarantineDir(), fmt.Sprintf("record-%020d-%d", r.Position().Frame, r.Position().Index))
+	err := durable.MkdirAll(q.QuarantineDir(), 0o700)
+	if err == nil {
+		err = durable.Replace(name, bytes.NewReader(event.AppendRecord(nil, r, true)))
+	}
+	if err != nil {
+		return fmt.Errorf("quarantine a record of frame %d: %w", r.CarriedBy(), err)
+	}
+	q.log.Error("a record that the store does not take is kept in a file", "file", name)
+	return nil
 }
 
 // keepBlocks links the blocks of frames that the folder of the queue has into the quarantine, where

@@ -15,6 +15,7 @@ type metrics struct {
 	seconds  prometheus.Histogram
 	failures prometheus.Counter
 	lost     prometheus.Counter
+	refused  prometheus.Counter
 	position prometheus.Gauge
 
 	started event.Micros
@@ -38,6 +39,9 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		lost: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "eye_worker_lost_events_total", Help: "Acknowledged events that could not be read any more and were counted as lost, by the books at the start and since.",
 		}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "eye_worker_refused_records_total", Help: "Records that the store did not take and that became rejections with the code " + event.NotStorable + ".",
+		}),
 		position: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "eye_worker_position", Help: "Sequence of the last stored frame.",
 		}),
@@ -47,7 +51,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		Help: "How long the oldest record has waited that is being stored, since its receipt or the start; between two batches, that of the last.",
 	}, m.lagSeconds)
 	if r != nil {
-		r.MustRegister(m.fates, m.seconds, lag, m.failures, m.lost, m.position)
+		r.MustRegister(m.fates, m.seconds, lag, m.failures, m.lost, m.refused, m.position)
 	}
 	return m
 }

@@ -297,6 +297,7 @@ type frameSize struct {
 // the store has to be followed from an earlier position.
 func (w *Worker) write(ctx context.Context, b store.Batch) (outcomes []event.Outcome, ok bool) {
 	w.metrics.writes(b)
+	refused := 0
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		began := time.Now()
 		outcomes, err := w.opts.Store.Write(ctx, b)
@@ -316,8 +317,14 @@ func (w *Worker) write(ctx context.Context, b store.Batch) (outcomes []event.Out
 			return nil, false
 		}
 		level := slog.LevelError
-		if errors.Is(err, store.ErrUnavailable) {
+		if mayPass(ctx, err) {
 			level = slog.LevelWarn
+		} else if refused++; refused%isolateAfter == 0 {
+			replaced, failed := w.isolate(ctx, &b)
+			if replaced {
+				continue
+			}
+			err = errors.Join(err, failed)
 		}
 		w.opts.Logger.Log(ctx, level, "the store did not take a batch; it is tried again, and events wait in the queue",
 			"first", b.First, "last", b.Last, "records", len(b.Records), "error", err)

@@ -2,6 +2,8 @@ package worker_test
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -12,8 +14,10 @@ import (
 
 	"theeye/internal/event"
 	"theeye/internal/live"
+	"theeye/internal/query"
 	"theeye/internal/queue"
 	"theeye/internal/store"
+	"theeye/internal/store/duckdb"
 	"theeye/internal/store/memory"
 	"theeye/internal/worker"
 )
@@ -123,5 +127,73 @@ func TestLossesAreCountedOnce(t *testing.T) {
 	}
 	if got := value(t, registry, "eye_worker_lost_events_total"); got != 7 || told != 3 {
 		t.Errorf("%v events are counted as lost and %d losses told, want 7 and 3", got, told)
+	}
+}
+
+// A record that the store does not take holds nothing up: it is a rejection that says so, with its
+// text, and what is around it is stored. So it is after a start from the queue.
+func TestRecordThatTheStoreRefuses(t *testing.T) {
+	dir := t.TempDir()
+	q, err := queue.Open(t.Context(), queue.Options{Dir: dir + "/queue"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	visit := func(session string) *event.Event {
+		return &event.Event{App: "shop", ID: uuid.New(), SessionID: session, Category: "c", Name: "n", Data: []byte(`{"k":"v"}`), Timestamp: "2021-01-01T00:00:00Z", Seq: event.NoSeq, ReceivedAt: event.Now()}
+	}
+	var last uint64
+	var bad []uuid.UUID
+	for range 3 {
+		frame := queue.Frame{Counts: []queue.Count{{App: "shop", Received: 12}}}
+		for i := range 12 {
+			e := visit("s")
+			if i%5 == 3 {
+				e = visit("s\xff") // no text that DuckDB takes
+				bad = append(bad, e.ID)
+			}
+			frame.Body = event.AppendRecord(frame.Body, event.Record{Event: e}, false)
+		}
+		if last, err = q.Publish(t.Context(), frame); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 { // the second store begins with what is in the queue
+		s, err := duckdb.Open(t.Context(), duckdb.Options{Dir: dir + "/" + uuid.NewString()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := live.New(0)
+		w := worker.New(worker.Options{Queue: q, Store: s, Live: l})
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+		done := make(chan error)
+		go func() { done <- w.Run(ctx) }()
+		if err := l.WaitFor(ctx, last); err != nil {
+			t.Fatal("the record holds up what is behind it: ", err)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		books, err := s.Books(t.Context(), nil)
+		if err != nil || len(books.Accounts) != 1 {
+			t.Fatal(books, err)
+		}
+		if b := books.Accounts[0]; b.Stored != 30 || b.Rejected != 6 || b.Received != 36 {
+			t.Errorf("the books say %+v", b)
+		}
+		page, err := s.Rejections(t.Context(), query.Query{Limit: 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range page.Items {
+			r := &page.Items[i]
+			if !slices.Contains(bad, r.EventID) || r.SessionID != "s\uFFFD" || len(r.Problems) != 1 || r.Problems[0].Code != event.NotStorable || !strings.Contains(string(r.Raw), `"data":{"k":"v"}`) {
+				t.Errorf("the rejection is %+v", r)
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"runtime"
 	"testing"
 	"time"
@@ -279,5 +280,34 @@ func TestNoParquetWithoutAFolder(t *testing.T) {
 	defer s.Close()
 	if _, err := s.Parquet(t.Context(), query.Query{}); !errors.Is(err, store.ErrUnavailable) {
 		t.Error(err)
+	}
+}
+
+// A folder may have any name: what SQL, its arguments and file patterns mean by a character does not
+// matter.
+func TestExportInAnyFolder(t *testing.T) {
+	for _, name := range []string{"a $1 $$ ${x}", "it's", "[x]", "*", `back\slash`} {
+		t.Run(name, func(t *testing.T) {
+			s := closed(t, open(t, duckdb.Options{Dir: filepath.Join(t.TempDir(), name)}))
+			write(t, s, frame(1, pageView(1), pageView(2)))
+			if err := s.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			write(t, s, frame(2, pageView(3)))
+			n := 0
+			if err := s.Export(t.Context(), query.Query{}, func(*event.Event) error { n++; return nil }); err != nil || n != 3 {
+				t.Errorf("%d of 3 events were exported: %v", n, err)
+			}
+			file, err := s.Parquet(t.Context(), query.Query{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := file.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	if _, err := duckdb.Open(t.Context(), duckdb.Options{Dir: filepath.Join(t.TempDir(), "why?")}); err == nil || !strings.Contains(err.Error(), "use another data directory") {
+		t.Errorf("a folder with a question mark: %v", err)
 	}
 }

@@ -146,6 +146,9 @@ type Store struct {
 
 // Open opens a store's folder, or makes an empty store.
 func Open(ctx context.Context, opts Options) (*Store, error) {
+	if strings.Contains(opts.Dir, "?") {
+		return nil, fmt.Errorf("the path of the store, %s, has a question mark, which DuckDB does not take; use another data directory", opts.Dir)
+	}
 	opts = opts.withDefaults()
 	s := &Store{
 		opts: opts, log: opts.Logger, readers: newReaders(), seed: maphash.MakeSeed(), numbers: map[string]uint32{},

@@ -1,6 +1,7 @@
 package duckdb
 
 import (
+	"cmp"
 	"context"
 	"database/sql/driver"
 	"errors"
@@ -64,7 +65,7 @@ func (s *Store) writeLocked(ctx context.Context, p *snapshot, b store.Batch) ([]
 		return nil, err
 	}
 	g := p.view.hot[len(p.view.hot)-1]
-	if err := s.insert(ctx, g, d); err != nil {
+	if err := s.insert(ctx, g, d, nil); err != nil {
 		return nil, err
 	}
 	s.remember(g, d)
@@ -154,10 +155,39 @@ func (s *Store) advance(b store.Batch) {
 	})
 }
 
+// Probe reports whether the store would take records. It inserts them, whatever their fate would be,
+// and keeps nothing. The errors are those of Write.
+func (s *Store) Probe(ctx context.Context, records []event.Record) error {
+	if err := s.lockForWriting(ctx); err != nil {
+		return err
+	}
+	defer s.writing.Unlock()
+	p := s.snapshot()
+	defer p.release()
+	var d decision
+	for _, r := range records {
+		switch {
+		case r.Event != nil:
+			d.events = append(d.events, r.Event)
+		case r.Rejection != nil:
+			d.rejections = append(d.rejections, r.Rejection)
+		}
+	}
+	err := s.insert(ctx, p.view.hot[len(p.view.hot)-1], &d, errProbed)
+	if errors.Is(err, errProbed) {
+		return nil
+	}
+	return err
+}
+
+// errProbed takes a transaction back that was a probe.
+var errProbed = errors.New("only a probe")
+
 // insert writes all rows in one transaction. Appenders take part in the
 // transaction of their connection. ctx is looked at between its parts, each of
-// which is short: an interrupt might leave it unknown whether one happened.
-func (s *Store) insert(ctx context.Context, g *generation, d *decision) error {
+// which is short: an interrupt might leave it unknown whether one happened. With an error in after,
+// the transaction is taken back in the end and that error returned.
+func (s *Store) insert(ctx context.Context, g *generation, d *decision, after error) error {
 	whole := context.WithoutCancel(ctx)
 	if err := s.exec(whole, "BEGIN TRANSACTION"); err != nil {
 		return storeError(ctx, "begin", err)
@@ -180,11 +210,11 @@ func (s *Store) insert(ctx context.Context, g *generation, d *decision) error {
 		return appendRows(c, hotName(traceTable, g.number), d.traces, traceRow)
 	})
 	if err == nil {
-		err = ctx.Err()
+		err = cmp.Or(ctx.Err(), after)
 	}
 	if err != nil {
 		if undone := s.exec(whole, "ROLLBACK"); undone != nil {
-			s.log.Error("a batch could not be rolled back", "error", undone)
+			return fmt.Errorf("%w: a batch could not be rolled back: %w", ErrFatal, undone) // else the connection stays in it
 		}
 		return storeError(ctx, "append", err)
 	}
