@@ -13,7 +13,10 @@ func TestDemoKeysEnd(t *testing.T) {
 	s := &server{t: t, data: t.TempDir(), args: []string{"--demo"}}
 	for round := 1; round <= 2; round++ {
 		s.launch()
-		s.eventually("the demo to have a key", func() bool { return len(s.keys("demo")) == round })
+		s.eventually("the demo to send with its key", func() bool {
+			keys := s.keys("demo")
+			return len(keys) == round && keys[round-1]["last_used_at"] != nil
+		})
 		for _, k := range s.keys("demo") {
 			if k["kind"] != "write" || k["expires_at"] == nil {
 				t.Errorf("a key of the demo does not expire: %v", k)

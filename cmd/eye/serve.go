@@ -48,7 +48,13 @@ func serve(ctx context.Context, cfg Config, s streams) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var demo errgroup.Group
-	err = srv.run(ctx, func(address string) error {
+	srv.ending = func() {
+		cancel()
+		if err := demo.Wait(); err != nil {
+			log.Warn("the demo ended", "error", err)
+		}
+	}
+	return srv.run(ctx, func(address string) error {
 		base := baseURL(address, cfg.TLSCert != "")
 		log.Info("ready", "address", address, "data", cfg.Data)
 		if err := greet(s.out, base, cfg, srv.registry.FirstStart()); err != nil {
@@ -63,11 +69,6 @@ func serve(ctx context.Context, cfg Config, s streams) error {
 		}
 		return nil
 	})
-	cancel()
-	if demoErr := demo.Wait(); demoErr != nil && err == nil {
-		log.Warn("the demo ended", "error", demoErr)
-	}
-	return err
 }
 
 // baseURL is where a client on this machine finds a server that listens on address.

@@ -59,6 +59,7 @@ type server struct {
 	listener        net.Listener
 	metricsListener net.Listener
 	inside          *insideListener // nil unless this process calls itself
+	ending          func()          // ends who calls from inside, while that is answered; nil for nobody
 	queue           *queue.Queue
 	registry        *registry.Registry
 	store           *duckdb.Store
@@ -462,6 +463,9 @@ func (s *server) run(ctx context.Context, ready func(address string) error) erro
 
 	<-stages.Done()
 	s.log.Info("shutting down")
+	if s.ending != nil {
+		s.ending()
+	}
 	finish, cancel := context.WithTimeout(context.Background(), finishRequests)
 	defer cancel()
 	if err := errors.Join(web.Shutdown(finish), metricsWeb.Shutdown(finish)); err != nil {

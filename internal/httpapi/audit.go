@@ -111,7 +111,7 @@ func (s *Server) listAudit(c *call) error {
 		From: p.time("from"), To: p.time("to"), Limit: p.limit(), Before: p.cursor(),
 	}
 	if acts := s.acts(); q.Act != "" && !slices.Contains(acts, q.Act) {
-		p.fail("act", "is not one that is written down; these are: "+strings.Join(acts, ", "))
+		p.fail("act", "is not an act of the audit trail; these are: "+strings.Join(acts, ", "))
 	}
 	if p.err != nil {
 		return p.err
