@@ -35,6 +35,7 @@ func damageKinds() [][2]string {
 		{"filter", `^store/segments/.*\.filter$`},
 		{"confirmed", `^confirmed/`},
 		{"replay", `^replays/`},
+		{"metadata log", `^metadata-.*\.log$`},
 	}
 }
 
@@ -66,6 +67,7 @@ func usualDamages() []damage {
 		{"tombstones", byteCut},
 		{"confirmed", blockZeroed},
 		{"metadata.json", byteCut},
+		{"metadata log", bitFlipped},
 		{"metadata block", blockZeroed},
 	}
 }
@@ -122,10 +124,7 @@ func newWreck(t *testing.T, seed uint64) *wreck {
 	const form, forms = `{"form":{"first_name":"J%d"},"price":1.50}`, 60
 	w := &wreck{t: t, dir: t.TempDir(), ledger: &ledger{entries: map[uuid.UUID]*entry{}}}
 	s := startIn(t, w.dir, "--flush-rows", "700")
-	a := s.call("POST", "/v1/apps/shop/keys", s.admin, `{"kind":"read"}`)
-	s.must(a, 201)
-	w.admin, w.read, w.revoked = s.admin, s.read, a.text("key")
-	s.must(s.call("DELETE", "/v1/apps/shop/keys/"+a.text("key_id"), s.admin, ""), 204)
+	w.admin, w.read = s.admin, s.read
 	s.refuse(forms)
 	for i := range forms {
 		w.ledger.entries[uuid.MustParse(formID(i))] = &entry{data: fmt.Sprintf(form, i), acked: 1}
@@ -139,6 +138,12 @@ func newWreck(t *testing.T, seed uint64) *wreck {
 		t.Fatalf("replayed: %+v", r)
 	}
 	s.must(s.call("DELETE", "/v1/sessions/"+erasedSession, s.admin, ""), 200)
+	for range 2 { // the first changes metadata.json, the others its log
+		a := s.call("POST", "/v1/apps/shop/keys", s.admin, `{"kind":"read"}`)
+		s.must(a, 201)
+		w.revoked = a.text("key")
+		s.must(s.call("DELETE", "/v1/apps/shop/keys/"+a.text("key_id"), s.admin, ""), 204)
+	}
 	w.ledger.round(s, seed+1, 4000, open)
 	done := make(chan struct{})
 	go func() {

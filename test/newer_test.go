@@ -28,7 +28,7 @@ func TestKeysOfANewerVersion(t *testing.T) {
 	if err := os.RemoveAll(filepath.Dir(filepath.Dir(s.metadataBlock()))); err != nil {
 		t.Fatal(err)
 	}
-	s.editMetadata(2, `"key_id": "`+id+`"`, `"key_id": "`+id+`", "paths": ["/v1/count"]`)
+	s.editMetadata(2, `"key_id":"`+id+`"`, `"key_id":"`+id+`","paths":["/v1/count"]`)
 	s.launch()
 	a = s.call("GET", "/v1/events", secret, "")
 	s.must(a, 401)
@@ -49,7 +49,7 @@ func TestKeysOfANewerVersion(t *testing.T) {
 		t.Error("revoking has dropped the restriction")
 	}
 
-	s.editMetadata(3, "", "")
+	s.editMetadata(4, "", "")
 	before := s.metadataFile()
 	if s.launched() || !strings.Contains(s.output.String(), "written by a newer version") {
 		t.Errorf("a newer metadata.json:\n%s", s.output)

@@ -18,7 +18,7 @@ func TestCheckMetadata(t *testing.T) {
 	}{
 		"none":              {"other", "", nil},
 		"metadata":          {"metadata.json", `{"version":1,"revision":1,"records":{}}`, nil},
-		"newer metadata":    {"metadata.json", string(envelope.Seal(3, "metadata", []byte(`{}`))), envelope.ErrNewer},
+		"newer metadata":    {"metadata.json", string(envelope.Seal(4, "metadata", []byte(`{}`))), envelope.ErrNewer},
 		"damaged metadata":  {"metadata.json", `{"version":2}`, envelope.ErrDamaged},
 		"an empty trail":    {"audit.ndjson", "", nil},
 		"an entry too much": {"audit.ndjson", `{"id":"0198a000-0000-7000-8000-000000000001","act":"a","more":1}` + "\n", envelope.ErrNewer},

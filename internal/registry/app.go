@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"theeye/internal/event"
@@ -141,7 +140,7 @@ func CheckAppName(name string) error {
 // Apps returns all applications by name.
 func (r *Registry) Apps() []App {
 	var apps []App
-	for a := range maps.Values(r.current.Load().apps) {
+	for _, a := range r.current.Load().apps.all() {
 		apps = append(apps, a.App)
 	}
 	slices.SortFunc(apps, func(a, b App) int { return strings.Compare(a.Name, b.Name) })
@@ -150,7 +149,7 @@ func (r *Registry) Apps() []App {
 
 // App returns an application. It takes no lock.
 func (r *Registry) App(name string) (App, bool) {
-	a, ok := r.current.Load().apps[name]
+	a, ok := r.current.Load().apps.find(name)
 	return a.App, ok
 }
 

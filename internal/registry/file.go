@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -24,10 +25,13 @@ import (
 // key, as snapshot.go describes them, so that the bucket can be made again. It holds hashes of keys
 // and no secrets.
 //
-// It is replaced as a whole after each change (a temporary file, fsync, rename, fsync of the
-// folder): a crash leaves the file of before or of after.
+// It is replaced as a whole (a temporary file, fsync, rename, fsync of the folder): a crash leaves
+// the file of before or of after. Changes since then are in the log that it names: see changeLog. A
+// server that ends in order leaves no log.
 type metadataFile struct {
+	Log     string                `json:"log,omitzero"` // in version 3, and only there
 	Records map[string]fileRecord `json:"records"`
+	torn    bool                  // the last line of the log is not whole
 }
 
 // forgotten reports whether the file was read and has no record: see Forgetting.
@@ -43,13 +47,14 @@ type fileRecord struct {
 const (
 	metadataName    = "metadata.json"
 	metadataMember  = "metadata" // of the envelope
-	metadataVersion = 2
+	metadataVersion = 2          // of a file without a log, as in backups
+	loggedVersion   = 3          // of a file with a log
 )
 
 // parseFile reads the content of the file. In version 1 it was not in an envelope, and one revision
 // was that of all records. Errors: envelope.ErrNewer, envelope.ErrDamaged.
 func parseFile(b []byte) (f metadataFile, err error) {
-	version, text, err := envelope.Open(b, metadataMember, 1, metadataVersion)
+	version, text, err := envelope.Open(b, metadataMember, 1, loggedVersion)
 	switch {
 	case err != nil:
 		return f, err
@@ -60,15 +65,20 @@ func parseFile(b []byte) (f metadataFile, err error) {
 	default:
 		err = fmt.Errorf("%w: it has no version", envelope.ErrDamaged)
 	}
-	if err != nil {
-		return f, err
+	if err == nil && (version == loggedVersion) != (f.Log != "") {
+		err = fmt.Errorf("%w: version %d with the log %q", envelope.ErrDamaged, version, f.Log)
 	}
+	return f, err
+}
+
+// known returns an error that wraps envelope.ErrNewer when a newer version wrote a record.
+func (f metadataFile) known() error {
 	for key, rec := range f.Records {
 		if err := known(key, rec.Value); errors.Is(err, envelope.ErrNewer) {
-			return f, fmt.Errorf("the record %s: %w", key, err)
+			return fmt.Errorf("the record %s: %w", key, err)
 		}
 	}
-	return f, nil
+	return nil
 }
 
 func parseVersion1(b []byte) (f metadataFile, err error) {
@@ -87,27 +97,27 @@ func parseVersion1(b []byte) (f metadataFile, err error) {
 	return f, nil
 }
 
-// CheckDocument reports whether this program can use the content of a metadata.json. Errors:
-// envelope.ErrNewer, envelope.ErrDamaged.
+// CheckDocument reports whether this program can use the content of a metadata.json that has no log,
+// as in a backup. Errors: envelope.ErrNewer, envelope.ErrDamaged.
 func CheckDocument(b []byte) error {
-	_, err := parseFile(b)
-	return err
+	f, err := parseFile(b)
+	if err == nil && f.Log != "" {
+		err = fmt.Errorf("%w: it is that of a server that runs, or was killed, and lacks the changes in %s", envelope.ErrDamaged, f.Log)
+	}
+	return errors.Join(err, f.known())
 }
 
 // CheckCopy reports whether the metadata can be made again from the copy in a data directory. Its
 // error says what to do when the metadata itself is damaged.
 func CheckCopy(dir string) error {
 	name := filepath.Join(dir, metadataName)
-	b, err := durable.ReadFile(name)
-	if err == nil {
-		err = CheckDocument(b)
-	}
+	_, there, err := readCopy(dir)
 	switch {
-	case err == nil:
+	case err == nil && there:
 		return nil
-	case errors.Is(err, envelope.ErrNewer), durable.Denied(err):
+	case errors.Is(err, envelope.ErrNewer), durable.Denied(err) && !errors.Is(err, envelope.ErrDamaged):
 		return fmt.Errorf("%s cannot be used: %w", name, err)
-	case errors.Is(err, fs.ErrNotExist):
+	case !there:
 		err = errors.New("it is missing")
 	}
 	return fmt.Errorf("the metadata in the queue is damaged, and so keys that were revoked may seem valid again; its copy %s cannot be used: %w. %s", name, err, wayOn)
@@ -138,13 +148,13 @@ func CheckPresent(dir string) error {
 	if _, err := os.Stat(bucketDir(dir)); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	r := &Registry{opts: Options{Dir: dir}}
-	_, there, err := r.readFile()
+	name := filepath.Join(dir, metadataName)
+	_, there, err := readCopy(dir)
 	if errors.Is(err, envelope.ErrDamaged) {
-		return lostAndDamaged(r.fileName(), err)
+		return lostAndDamaged(name, err)
 	}
 	if !there {
-		return lostError(r.fileName())
+		return lostError(name)
 	}
 	return nil // what else may be wrong with it, Open tells
 }
@@ -156,52 +166,140 @@ func bucketDir(dir string) string {
 
 func (r *Registry) fileName() string { return filepath.Join(r.opts.Dir, metadataName) }
 
-// document returns the content of the file, with some records as they are going to be.
-func (s *snapshot) document(next map[string]fileRecord) ([]byte, error) {
-	f := metadataFile{map[string]fileRecord{}}
-	for key, rec := range s.records {
-		if rec.value != nil {
-			f.Records[key] = fileRecord{rec.revision, rec.value}
+// document returns the content of the file, a record in a line, with some records as they are going
+// to be. What is not JSON is left out: it was told when it came.
+func (s *snapshot) document(next map[string]fileRecord, log string) []byte {
+	all := map[string]fileRecord{}
+	for key, rec := range s.records.all() {
+		if rec.value != nil && jsontext.Value(rec.value).IsValid() {
+			all[key] = fileRecord{rec.revision, rec.value}
 		}
 	}
-	maps.Copy(f.Records, next)
-	b, err := json.Marshal(f, json.Deterministic(true), jsontext.Multiline(true))
-	return envelope.Seal(metadataVersion, metadataMember, b), err
+	maps.Copy(all, next)
+	version := metadataVersion
+	b := []byte("{")
+	if log != "" {
+		version = loggedVersion
+		b = fmt.Appendf(b, "\"log\":%q,", log)
+	}
+	b = append(b, "\"records\":{"...)
+	for i, key := range slices.Sorted(maps.Keys(all)) {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = fmt.Appendf(b, "\n%q:{\"revision\":%d,\"value\":%s}", key, all[key].Revision, all[key].Value)
+	}
+	return envelope.Seal(version, metadataMember, append(b, "\n}}"...))
 }
 
-// Document returns what DIR/metadata.json would hold now, for a backup: a
+// Document returns what DIR/metadata.json would hold without a log, for a backup: a
 // registry that is opened with that file and without a bucket is the same.
-func (r *Registry) Document() ([]byte, error) { return r.current.Load().document(nil) }
+func (r *Registry) Document() ([]byte, error) { return r.current.Load().document(nil, ""), nil }
 
-// writeFile keeps the snapshot as a file. A failure is logged, told by CopyError and tried again in
+// writeFile brings the copy up to the snapshot. A failure is logged, told by CopyError and tried again in
 // the background.
 func (r *Registry) writeFile() {
 	r.fileMu.Lock()
 	defer r.fileMu.Unlock()
-	_ = r.writeFileLocked(nil)
+	_ = r.saveLocked(nil)
 }
 
-// writeFileLocked keeps the snapshot as a file, with some records as they are going to be, unless it
-// is there already or the bucket is still being filled.
-func (r *Registry) writeFileLocked(next map[string]fileRecord) error {
-	s := r.current.Load()
-	if !r.usable || s.serial == r.saved && len(next) == 0 {
+// saveLocked brings the copy up to the snapshot, with some records as they are going to be, unless
+// it is there already or the bucket is still being filled.
+func (r *Registry) saveLocked(next map[string]fileRecord) error {
+	if !r.usable {
 		return nil
 	}
-	b, err := s.document(next)
-	if err == nil {
-		err = durable.Replace(r.fileName(), bytes.NewReader(b))
+	unsaved := r.takeUnsaved()
+	if len(unsaved) == 0 && len(next) == 0 && r.CopyError() == nil {
+		return nil
+	}
+	lines, err := r.lines(unsaved, next)
+	switch l := r.changes; {
+	case err != nil:
+	case l == nil || l.size+int64(len(lines)) > l.limit || !l.inPlace(r.fileName()):
+		err = r.replaceLocked(next, newLogName())
+	default:
+		var usable bool
+		if usable, err = l.append(lines); !usable {
+			r.endLog()
+		}
 	}
 	if err != nil {
-		r.log.Error("the copy of the metadata could not be written; it will be tried again", "file", r.fileName(), "error", err)
-		err = fmt.Errorf("write the copy of the metadata: %w", err)
-		r.copyErr.Store(&err)
-		r.saved = 0 // it may have been written all the same
+		r.markUnsaved(slices.Collect(maps.Keys(unsaved))...)
+	}
+	return r.written(err)
+}
+
+// written notes how a write of the copy ended.
+func (r *Registry) written(err error) error {
+	if err == nil {
+		r.copyErr.Store(nil)
+		return nil
+	}
+	r.log.Error("the copy of the metadata could not be written; it will be tried again", "file", r.fileName(), "error", err)
+	err = fmt.Errorf("write the copy of the metadata: %w", err)
+	r.copyErr.Store(&err)
+	return err
+}
+
+// lines returns what a log is to be told: records as they are, and some as they are going to be.
+func (r *Registry) lines(unsaved map[string]struct{}, next map[string]fileRecord) (lines []byte, err error) {
+	s := r.current.Load()
+	for _, key := range slices.Sorted(maps.Keys(unsaved)) {
+		rec := s.record(key)
+		if rec.value != nil && !jsontext.Value(rec.value).IsValid() {
+			continue
+		}
+		if lines, err = logLine(lines, logRecord{key, rec.revision, rec.value}); err != nil {
+			return nil, err
+		}
+	}
+	for key, rec := range next {
+		if lines, err = logLine(lines, logRecord{key, rec.Revision, rec.Value}); err != nil {
+			return nil, err
+		}
+	}
+	return lines, nil
+}
+
+// replaceLocked replaces metadata.json, with some records as they are going to be. The new one names
+// an empty log, or none. The log of before is there until then.
+func (r *Registry) replaceLocked(next map[string]fileRecord, log string) (err error) {
+	r.endLog()
+	var l *changeLog
+	if log != "" {
+		if l, err = createLog(filepath.Join(r.opts.Dir, log)); err != nil {
+			return err
+		}
+	}
+	b := r.current.Load().document(next, log)
+	err = durable.Replace(r.fileName(), bytes.NewReader(b))
+	if err == nil && l != nil {
+		l.document, err = os.Stat(r.fileName())
+	}
+	if err != nil {
+		if l != nil {
+			err = errors.Join(err, l.file.Close())
+			if !errors.Is(err, durable.ErrUncertain) {
+				_ = os.Remove(l.file.Name()) // otherwise the next start removes it
+			}
+		}
 		return err
 	}
-	r.copyErr.Store(nil)
-	r.saved = s.serial
+	if r.changes = l; l != nil {
+		l.limit = max(minLogBytes, int64(len(b)))
+	}
+	removeLogs(r.opts.Dir, log)
 	return nil
+}
+
+// endLog leaves the log as it is. The next write replaces metadata.json.
+func (r *Registry) endLog() {
+	if r.changes != nil {
+		_ = r.changes.file.Close() // what was written is synced
+		r.changes = nil
+	}
 }
 
 // CopyError returns why metadata.json could not be written when it was last tried, nil when it was.
@@ -212,22 +310,48 @@ func (r *Registry) CopyError() error {
 	return nil
 }
 
-// readFile reads the file; it reports false when there is none. A file that its disk cannot read is
-// damaged.
-func (r *Registry) readFile() (f metadataFile, there bool, err error) {
-	b, err := durable.ReadFile(r.fileName())
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
+// readCopy reads metadata.json and its log in a data directory; it reports false when there is none. A
+// file that its disk cannot read, and a log that is missing, are damaged. Errors: envelope.ErrNewer,
+// envelope.ErrDamaged, those of the file system.
+func readCopy(dir string) (f metadataFile, there bool, err error) {
+	b, err := readSound(filepath.Join(dir, metadataName))
+	if errors.Is(err, fs.ErrNotExist) {
 		return f, false, nil
-	case errors.Is(err, syscall.EIO):
-		return f, true, fmt.Errorf("%w: %w", envelope.ErrDamaged, err)
-	case err != nil:
-		return f, true, err
 	}
-	if f, err = parseFile(b); err != nil {
+	if err == nil {
+		f, err = parseFile(b)
+	}
+	if err == nil && f.Log != "" {
+		b, err = readSound(filepath.Join(dir, filepath.Base(f.Log)))
+		switch {
+		case err == nil:
+			err = f.applyLog(b)
+		case errors.Is(err, fs.ErrNotExist):
+			err = fmt.Errorf("%w: its log %s is missing", envelope.ErrDamaged, f.Log)
+		}
+	}
+	if err == nil {
+		err = f.known()
+	}
+	if err != nil {
 		return metadataFile{}, true, err
 	}
 	return f, true, nil
+}
+
+func readSound(name string) ([]byte, error) {
+	b, err := durable.ReadFile(name)
+	if errors.Is(err, syscall.EIO) {
+		err = fmt.Errorf("%w: %w", envelope.ErrDamaged, err)
+	}
+	return b, err
+}
+
+// copied is the copy as it was read at a start.
+type copied struct {
+	metadataFile
+	there bool
+	err   error
 }
 
 // source is where the metadata of a bucket came from that was not complete.
@@ -241,14 +365,14 @@ const (
 
 // restore fills the bucket from the file, when there is one. What is in the bucket already is of a
 // restore that was interrupted, or is what damage has left.
-func (r *Registry) restore(ctx context.Context) (source, error) {
-	f, there, err := r.readFile()
+func (r *Registry) restore(ctx context.Context, c copied) (source, error) {
+	f := c.metadataFile
 	switch {
-	case errors.Is(err, envelope.ErrDamaged):
-		return nothing, lostAndDamaged(r.fileName(), err)
-	case err != nil:
-		return nothing, fmt.Errorf("the metadata is lost, and its copy %s cannot be used: %w", r.fileName(), err)
-	case !there:
+	case errors.Is(c.err, envelope.ErrDamaged):
+		return nothing, lostAndDamaged(r.fileName(), c.err)
+	case c.err != nil:
+		return nothing, fmt.Errorf("the metadata is lost, and its copy %s cannot be used: %w", r.fileName(), c.err)
+	case !c.there:
 		return nothing, nil
 	case f.forgotten():
 		r.log.Warn("the metadata was given up: the server begins without applications and keys")
@@ -269,14 +393,14 @@ func (r *Registry) restore(ctx context.Context) (source, error) {
 // replaced by an older copy, or blocks of it were damaged, keys made since then must work and those
 // that were revoked must not. A file that is damaged, or is the copy of an earlier bucket, goes to the
 // quarantine and is made again.
-func (r *Registry) catchUp(ctx context.Context) error {
-	f, there, err := r.readFile()
+func (r *Registry) catchUp(ctx context.Context, c copied) error {
+	f := c.metadataFile
 	switch {
-	case errors.Is(err, envelope.ErrDamaged):
-		return r.copyAside("damaged", err)
-	case err != nil:
-		return fmt.Errorf("the copy of the metadata %s cannot be used, and nothing was changed: %w", r.fileName(), err)
-	case !there:
+	case errors.Is(c.err, envelope.ErrDamaged):
+		return r.copyAside("damaged", c.err)
+	case c.err != nil:
+		return fmt.Errorf("the copy of the metadata %s cannot be used, and nothing was changed: %w", r.fileName(), c.err)
+	case !c.there:
 		if r.opts.Begun { // else a first start was interrupted
 			r.opts.Note(r.withoutCopy("missing"))
 		}
@@ -317,6 +441,12 @@ func shownTime(at time.Time) string { return at.UTC().Format(time.RFC3339) }
 // copyAside moves a metadata.json that is of no use to the quarantine. It is made again from the bucket.
 func (r *Registry) copyAside(what string, why error) error {
 	r.opts.Note(r.withoutCopy(what))
+	logs, _ := filepath.Glob(filepath.Join(r.opts.Dir, logPattern)) // the pattern is valid
+	for _, log := range logs {
+		if _, err := durable.SetAside(log); err != nil {
+			return fmt.Errorf("move the log of the metadata %s away: %w", log, err)
+		}
+	}
 	name, err := durable.SetAside(r.fileName())
 	if err != nil {
 		return fmt.Errorf("the copy of the metadata %s is %s (%w) and cannot be moved away: %w", r.fileName(), what, why, err)
@@ -331,23 +461,25 @@ func (r *Registry) withoutCopy(what string) string {
 	return fmt.Sprintf("the copy of the metadata, %s, was %s at a start, and was made again from the queue. If the queue was damaged too, keys that were revoked shortly before may be valid again: look at `eye keys list`", r.fileName(), what)
 }
 
-// lost returns the records of a file that the bucket does not have, or has as they were before. One
-// that was removed from a bucket later stays so, but not from one that is incomplete.
+// lost returns the records of a file that the bucket does not have, or has as they were before.
 func (s *snapshot) lost(records map[string]fileRecord) map[string]fileRecord {
 	lost := map[string]fileRecord{}
-	incomplete := s.record(stateKey).value == nil
 	for key, rec := range records {
-		has := s.record(key)
-		if incomplete && has.value == nil {
+		if s.lacks(key, rec) {
 			lost[key] = rec
-			continue
 		}
-		if has.revision > rec.Revision || has.value != nil && sameJSON(has.value, rec.Value) || endedHere(key, has.value, rec.Value) {
-			continue
-		}
-		lost[key] = rec
 	}
 	return lost
+}
+
+// lacks reports whether the bucket does not have a record of the file, or has it as it was before. One
+// that was removed from a bucket later stays so, but not from one that is incomplete.
+func (s *snapshot) lacks(key string, rec fileRecord) bool {
+	has := s.record(key)
+	if has.value == nil && s.record(stateKey).value == nil {
+		return true
+	}
+	return has.revision <= rec.Revision && (has.value == nil || !sameJSON(has.value, rec.Value)) && !endedHere(key, has.value, rec.Value)
 }
 
 // endedHere reports whether a record is that of a key which is revoked in the bucket and not in the
@@ -363,19 +495,46 @@ func endedHere(key string, has, file []byte) bool {
 
 // copyIn writes records into the bucket that it does not have, or has as they were before.
 func (r *Registry) copyIn(ctx context.Context, records map[string]fileRecord) error {
-	for key, rec := range records {
+	written := map[string]record{}
+	for _, key := range slices.Sorted(maps.Keys(records)) { // keys come before their last use
 		if key == stateKey { // comes last, when all is there
 			continue
 		}
-		err := r.change(ctx, key, func([]byte) (any, error) {
-			if len(r.current.Load().lost(map[string]fileRecord{key: rec})) == 0 {
-				return nil, nil
-			}
-			return rec.Value, nil
-		})
-		if err != nil {
+		if rec, err := r.copyOne(ctx, key, records[key]); err != nil {
 			return fmt.Errorf("rebuild metadata: %w", err)
+		} else if rec.value != nil {
+			written[key] = rec
+		}
+		if len(written) == maxApply {
+			r.take(written)
+			clear(written)
 		}
 	}
+	r.take(written)
 	return nil
+}
+
+// copyOne returns what it has written, which has no value when the bucket lacked nothing.
+func (r *Registry) copyOne(ctx context.Context, key string, rec fileRecord) (record, error) {
+	value := rec.Value.Clone()
+	if err := value.Compact(); err != nil {
+		return record{}, fmt.Errorf("the record %s: %w", key, err)
+	}
+	for range maxTries {
+		s := r.current.Load()
+		if !s.lacks(key, rec) {
+			return record{}, nil
+		}
+		revision, err := r.write(ctx, key, value, s.record(key))
+		if err == nil {
+			return record{value, revision}, nil
+		}
+		if !outdated(err) {
+			return record{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		if err := r.refresh(ctx, key); err != nil {
+			return record{}, err
+		}
+	}
+	return record{}, fmt.Errorf("%w: others change %s all the time", ErrUnavailable, key)
 }

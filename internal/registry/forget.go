@@ -27,17 +27,18 @@ type Forgetting struct {
 // ErrNothingToForget, envelope.ErrNewer.
 func PlanForgetting(dir string) (*Forgetting, error) {
 	f := &Forgetting{dir: dir}
-	copied := &Registry{opts: Options{Dir: dir}}
-	file, there, err := copied.readFile()
+	name := filepath.Join(dir, metadataName)
+	file, there, err := readCopy(dir)
 	switch {
 	case err != nil && !errors.Is(err, envelope.ErrDamaged):
-		return nil, fmt.Errorf("the copy of the metadata %s cannot be used: %w", copied.fileName(), err)
+		return nil, fmt.Errorf("the copy of the metadata %s cannot be used: %w", name, err)
 	case file.forgotten():
 		return f, nil
 	case err == nil && there:
 		return nil, ErrNothingToForget
 	}
-	for _, name := range []string{bucketDir(dir), copied.fileName()} {
+	logs, _ := filepath.Glob(filepath.Join(dir, logPattern)) // the pattern is valid
+	for _, name := range append([]string{bucketDir(dir), name}, logs...) {
 		if _, err := os.Lstat(name); err == nil {
 			f.Moves = append(f.Moves, name)
 		} else if !errors.Is(err, fs.ErrNotExist) {
@@ -66,11 +67,8 @@ func (f *Forgetting) Do(step func(string) error) error {
 			return err
 		}
 	}
-	b, err := newSnapshot().document(nil)
-	if err == nil {
-		err = durable.Replace(filepath.Join(f.dir, metadataName), bytes.NewReader(b))
-	}
-	if err != nil {
+	b := newSnapshot().document(nil, "")
+	if err := durable.Replace(filepath.Join(f.dir, metadataName), bytes.NewReader(b)); err != nil {
 		return fmt.Errorf("write an empty copy of the metadata: %w", err)
 	}
 	return nil

@@ -3,8 +3,11 @@ package registry_test
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"net"
 	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -153,6 +156,24 @@ func read(t testing.TB, name string) string {
 		t.Fatal(err)
 	}
 	return string(b)
+}
+
+// copied is what a data directory has of the metadata: metadata.json and its log.
+func copied(t testing.TB, dir string) string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, "metadata*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	for _, name := range names {
+		b, err := os.ReadFile(name)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // a temporary file
+			t.Fatal(err)
+		}
+		text.Write(b)
+	}
+	return text.String()
 }
 
 // appOf returns an application as it is now; one that there is not has its name alone.

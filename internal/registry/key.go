@@ -174,7 +174,7 @@ func (r *Registry) Refusal(secret string) string {
 		return ""
 	}
 	s := r.current.Load()
-	k := s.keys[digestOf(secret)]
+	k := s.keys.get(digestOf(secret))
 	if k == nil || len(k.Unknown) == 0 || k.RevokedAt != nil || !s.belongs(k) {
 		return ""
 	}
@@ -189,7 +189,7 @@ func (r *Registry) find(secret string) (who Principal, k *keyState, ok bool) {
 	}
 	d := digestOf(secret)
 	s := r.current.Load()
-	k = s.keys[d]
+	k = s.keys.get(d)
 	for _, own := range r.own {
 		if subtle.ConstantTimeCompare(own.digest[:], d[:]) == 1 {
 			return Principal{Kind: Admin, KeyID: own.id}, k, true
@@ -216,7 +216,7 @@ func (s *snapshot) belongs(k *keyState) bool {
 	if k.App == "" {
 		return true
 	}
-	a, ok := s.apps[k.App]
+	a, ok := s.apps.find(k.App)
 	return ok && a.id == k.AppID
 }
 
@@ -225,7 +225,7 @@ func (s *snapshot) belongs(k *keyState) bool {
 func (r *Registry) Keys(app string) []Key {
 	s := r.current.Load()
 	var keys []Key
-	for _, k := range s.keys {
+	for _, k := range s.keys.all() {
 		if k.App == app && s.belongs(k) {
 			keys = append(keys, k.key())
 		}
@@ -272,7 +272,7 @@ func (r *Registry) createKey(ctx context.Context, wanted Key) (Key, string, erro
 	}
 	made := keyRecord{Key: Key{ID: newID("key"), App: app, Kind: kind, CreatedAt: now(), Unshown: wanted.Unshown, Restrictions: rules}}
 	if app != "" {
-		a, ok := r.current.Load().apps[app]
+		a, ok := r.current.Load().apps.find(app)
 		if !ok || a.ErasingSince != nil {
 			return Key{}, "", appError(app, ErrNotFound)
 		}
@@ -300,42 +300,39 @@ func (r *Registry) keepKey(ctx context.Context, d digest, k keyRecord) error {
 // ErrNotFound, *InvalidError, ErrUnavailable.
 func (r *Registry) RevokeKey(ctx context.Context, app, id string) error {
 	s := r.current.Load()
-	for d, k := range s.keys {
-		if k.Key.ID != id || k.App != app || !s.belongs(k) {
-			continue
+	d, _ := s.ids.find(id)
+	k := s.keys.get(d)
+	switch {
+	case k == nil || k.Key.ID != id || !s.belongs(k):
+		return fmt.Errorf("key %.40q %w", id, ErrNotFound)
+	case k.App != app:
+		place := "/v1/keys"
+		if k.App != "" {
+			place = "/v1/apps/{app}/keys"
 		}
-		for _, own := range r.own {
-			if own.digest == d {
-				return &InvalidError{"key_id", "is the admin key that this server was started with and always takes: start it with another (admin.key in the data directory, --admin-key), then revoke this one"}
-			}
+		return fmt.Errorf("key %.40q %w among the keys of %s; it is one of %s: revoke it under %s", id, ErrNotFound, keysOf(app), keysOf(k.App), place)
+	}
+	for _, own := range r.own {
+		if own.digest == d {
+			return &InvalidError{"key_id", "is the admin key that this server was started with and always takes: start it with another (admin.key in the data directory, --admin-key), then revoke this one"}
 		}
-		at := now()
-		err := r.change(ctx, d.record(), func(value []byte) (any, error) {
-			old, err := parseKey(value)
-			if err != nil {
-				return nil, fmt.Errorf("%w: the record cannot be read: %w", ErrUnavailable, err)
-			}
-			if old.RevokedAt != nil {
-				return nil, nil
-			}
-			old.RevokedAt = &at
-			return old, nil
-		})
+	}
+	at := now()
+	err := r.change(ctx, d.record(), func(value []byte) (any, error) {
+		old, err := parseKey(value)
 		if err != nil {
-			return fmt.Errorf("revoke key: %w", err)
+			return nil, fmt.Errorf("%w: the record cannot be read: %w", ErrUnavailable, err)
 		}
-		return nil
-	}
-	for _, k := range s.keys {
-		if k.Key.ID == id && s.belongs(k) {
-			place := "/v1/keys"
-			if k.App != "" {
-				place = "/v1/apps/{app}/keys"
-			}
-			return fmt.Errorf("key %.40q %w among the keys of %s; it is one of %s: revoke it under %s", id, ErrNotFound, keysOf(app), keysOf(k.App), place)
+		if old.RevokedAt != nil {
+			return nil, nil
 		}
+		old.RevokedAt = &at
+		return old, nil
+	})
+	if err != nil {
+		return fmt.Errorf("revoke key: %w", err)
 	}
-	return fmt.Errorf("key %.40q %w", id, ErrNotFound)
+	return nil
 }
 
 // keysOf names whose keys those of an application are.

@@ -183,7 +183,7 @@ func TestANewerRecordIsNotOverwritten(t *testing.T) {
 // A copy of a newer version ends the start, also when the bucket is whole. One that is damaged is
 // moved away and told.
 func TestACopyBesideAWholeBucket(t *testing.T) {
-	newer := string(envelope.Seal(3, "metadata", []byte(`{"records":{}}`)))
+	newer := string(envelope.Seal(4, "metadata", []byte(`{"records":{}}`)))
 	for name, test := range map[string]struct {
 		change func(string) string
 		newer  bool
@@ -193,10 +193,14 @@ func TestACopyBesideAWholeBucket(t *testing.T) {
 		"with a newer record": {func(string) string {
 			return string(envelope.Seal(2, "metadata", []byte(`{"records":{"app.00":{"revision":1,"value":{"quota":1}}}}`)))
 		}, true},
-		"a bit flipped": {func(s string) string { return strings.Replace(s, `"kind": "admin"`, `"kind": "acmin"`, 1) }, false},
+		"a bit flipped": {func(s string) string { return strings.Replace(s, `"kind":"admin"`, `"kind":"acmin"`, 1) }, false},
 		"cut":           {func(s string) string { return s[:len(s)/2] }, false},
 		"empty":         {func(string) string { return "" }, false},
-		"newer, no sum": {func(string) string { return `{"version":3,"records":{}}` }, false},
+		"without its log": {func(string) string {
+			return string(envelope.Seal(3, "metadata", []byte(`{"log":"metadata-00000000.log","records":{}}`)))
+		}, false},
+		"of a version that has a log": {func(string) string { return string(envelope.Seal(3, "metadata", []byte(`{"records":{}}`))) }, false},
+		"newer, no sum":               {func(string) string { return `{"version":3,"records":{}}` }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			js, _ := jetStream(t, t.TempDir())

@@ -94,22 +94,24 @@ func normalHost(host string, bracketed bool) (normal, fault string) {
 	return host, ""
 }
 
-// originIndex are the keys that name an origin.
-type originIndex map[string][]*keyState
-
-func indexOrigins(keys map[digest]*keyState) originIndex {
-	index := originIndex{}
-	for _, k := range keys {
-		for _, origin := range k.Origins {
-			index[origin] = append(index[origin], k)
+// indexOrigins takes a key out of the index, and another one in; either may be nil.
+func (s *snapshot) indexOrigins(before, next *keyState) {
+	if before != nil {
+		for _, origin := range before.Origins {
+			named := slices.DeleteFunc(slices.Clone(s.origins.get(origin)), func(k *keyState) bool { return k == before })
+			s.origins.set(origin, named)
 		}
 	}
-	return index
+	if next != nil {
+		for _, origin := range next.Origins {
+			s.origins.set(origin, append(slices.Clip(s.origins.get(origin)), next))
+		}
+	}
 }
 
 // OriginNamed reports whether any valid key names an origin. It takes no lock,
 // and notes no use.
 func (r *Registry) OriginNamed(origin string) bool {
 	s := r.current.Load()
-	return slices.ContainsFunc(s.origins[origin], s.valid)
+	return slices.ContainsFunc(s.origins.get(origin), s.valid)
 }

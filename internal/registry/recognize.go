@@ -16,7 +16,7 @@ func (r *Registry) Recognize(secret string) (Key, bool) {
 		}
 	}
 	s := r.current.Load()
-	k := s.keys[d]
+	k := s.keys.get(d)
 	if k == nil {
 		return Key{}, false
 	}

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -97,7 +98,8 @@ type Registry struct {
 	first FirstStart
 
 	current atomic.Pointer[snapshot]
-	mu      sync.Mutex // guards the making of snapshots
+	mu      sync.Mutex          // guards the making of snapshots, and unsaved
+	unsaved map[string]struct{} // records that metadata.json does not have as they are
 	inUse   validities
 
 	compiling chan struct{} // a place for each schema of a user that is being compiled
@@ -106,9 +108,9 @@ type Registry struct {
 	running sync.WaitGroup
 	dirty   chan struct{} // a signal: metadata.json is behind the snapshot
 
-	fileMu sync.Mutex // guards metadata.json and what follows
-	usable bool       // the bucket is complete: metadata.json may be written
-	saved  uint64     // the serial of the snapshot in metadata.json, or the one before
+	fileMu  sync.Mutex // guards metadata.json and what follows; is taken before mu
+	usable  bool       // the bucket is complete: metadata.json may be written
+	changes *changeLog // of metadata.json; nil when that is to be replaced first
 	// copyErr is why metadata.json could not be written, nil when it was.
 	copyErr atomic.Pointer[error]
 }
@@ -139,7 +141,7 @@ const DefaultApp = "default"
 // The registry must be closed before the server behind js is.
 func Open(ctx context.Context, js jetstream.JetStream, opts Options) (*Registry, error) {
 	opts = opts.withDefaults()
-	r := &Registry{opts: opts, log: opts.Logger, js: js, dirty: make(chan struct{}, 1), compiling: make(chan struct{}, maxCompiling)}
+	r := &Registry{opts: opts, log: opts.Logger, js: js, unsaved: map[string]struct{}{}, dirty: make(chan struct{}, 1), compiling: make(chan struct{}, maxCompiling)}
 	r.current.Store(newSnapshot())
 	if err := r.readAdminKey(); err != nil {
 		return nil, err
@@ -193,22 +195,27 @@ func (r *Registry) begin(ctx context.Context) error {
 	if err := s.written(); err != nil {
 		return fmt.Errorf("read metadata: %w", err)
 	}
-	f, there, err := r.readFile()
+	var c copied
+	c.metadataFile, c.there, c.err = readCopy(r.opts.Dir)
 	switch {
-	case errors.Is(err, envelope.ErrNewer):
-		return fmt.Errorf("the copy of the metadata %s cannot be used: %w", r.fileName(), err)
-	case s.record(stateKey).value == nil && !there && r.opts.Begun:
+	case errors.Is(c.err, envelope.ErrNewer):
+		return fmt.Errorf("the copy of the metadata %s cannot be used: %w", r.fileName(), c.err)
+	case s.record(stateKey).value == nil && !c.there && r.opts.Begun:
 		return lostError(r.fileName())
 	}
+	if c.torn {
+		r.log.Warn("the last line of the metadata's log is not whole, as after a power cut, and is passed over: that change was not confirmed", "file", filepath.Join(r.opts.Dir, c.Log))
+	}
+	var err error
 	if r.trail, err = openTrail(ctx, r.js, r.opts); err != nil {
 		return fmt.Errorf("open the audit trail: %w", err)
 	}
 	if r.trail.empty {
-		if err := r.beginTrail(ctx, hadTrail(s.record(stateKey).value) || hadTrail(f.Records[stateKey].Value) || f.forgotten()); err != nil {
+		if err := r.beginTrail(ctx, hadTrail(s.record(stateKey).value) || hadTrail(c.Records[stateKey].Value) || c.forgotten()); err != nil {
 			return err
 		}
 	}
-	return r.complete(ctx)
+	return r.complete(ctx, c)
 }
 
 func openBucket(ctx context.Context, js jetstream.JetStream, opts Options) (jetstream.KeyValue, error) {
@@ -242,9 +249,9 @@ func hadTrail(state []byte) bool {
 }
 
 // complete makes of a new or half-made bucket one that can be used.
-func (r *Registry) complete(ctx context.Context) error {
+func (r *Registry) complete(ctx context.Context, c copied) error {
 	if r.current.Load().record(stateKey).value == nil {
-		from, err := r.restore(ctx)
+		from, err := r.restore(ctx, c)
 		if err != nil {
 			return err
 		}
@@ -282,7 +289,7 @@ func (r *Registry) complete(ctx context.Context) error {
 			return err
 		}
 	} else {
-		if err := r.catchUp(ctx); err != nil {
+		if err := r.catchUp(ctx, c); err != nil {
 			return err
 		}
 		r.keepTrail(ctx)
@@ -292,9 +299,10 @@ func (r *Registry) complete(ctx context.Context) error {
 		return err
 	}
 	r.fileMu.Lock()
+	defer r.fileMu.Unlock()
 	r.usable = true
-	r.fileMu.Unlock()
-	r.writeFile() // a full disk must not keep anyone from reading
+	r.takeUnsaved()
+	_ = r.written(r.replaceLocked(nil, "")) // a full disk must not keep anyone from reading
 	return nil
 }
 
@@ -308,7 +316,7 @@ func (r *Registry) copyBegins(state stateRecord) error {
 	r.fileMu.Lock()
 	defer r.fileMu.Unlock()
 	r.usable = true
-	_ = r.writeFileLocked(map[string]fileRecord{stateKey: {1, value}}) // it is logged, and tried again
+	_ = r.written(r.replaceLocked(map[string]fileRecord{stateKey: {1, value}}, "")) // it is logged, and tried again
 	return nil
 }
 
@@ -354,7 +362,11 @@ func (r *Registry) Close() {
 		r.log.Warn("the last use of keys could not be written", "error", err)
 	}
 	r.end()
-	r.writeFile() // when it fails, the next start writes it
+	r.fileMu.Lock()
+	defer r.fileMu.Unlock()
+	if unsaved := r.takeUnsaved(); r.usable && (len(unsaved) > 0 || r.changes != nil || r.CopyError() != nil) {
+		_ = r.written(r.replaceLocked(nil, "")) // when it fails, the next start writes it
+	}
 }
 
 func (r *Registry) end() {

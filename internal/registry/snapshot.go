@@ -21,7 +21,7 @@ import (
 //	app.<hex SHA-256 of the name>                          appRecord
 //	key.<hex SHA-256 of the secret>                        keyRecord
 //	type.<hex SHA-256 of category, NUL, name>.<version>    TypeVersion
-//	used                                                   seconds since 1970 by the id of the key
+//	used.<shard>                                           seconds since 1970 by the id of the key: see use.go
 //	state                                                  stateRecord
 //
 // Records are JSON, and are never deleted: what ended says so in itself.
@@ -50,43 +50,40 @@ type record struct {
 
 // snapshot is the metadata at one moment. It is never changed once others see it.
 type snapshot struct {
-	serial  uint64 // grows with each snapshot
-	bytes   int64  // of all records, as the bucket counts them, about
-	records map[string]record
-	apps    map[string]appState
-	keys    map[digest]*keyState
-	types   map[typeName]*typeState
-	origins originIndex
-	newer   map[string]error // records that a newer version wrote, by their keys
-	useNews bool             // keys are to be told when they were used; for finish
-	keyNews bool             // origins are to be indexed anew; for finish
+	bytes   int64 // of all records, as the bucket counts them, about
+	records *table[string, record]
+	apps    *table[string, appState]
+	keys    *table[digest, *keyState]
+	ids     *table[string, digest] // of keys, by their ids
+	types   *table[typeName, *typeState]
+	origins *table[string, []*keyState] // the keys that name an origin
+	newer   map[string]error            // records that a newer version wrote, by their keys
+
+	// What set leaves to finish.
+	newTypes map[typeName]struct{}
+	newUses  [][]byte
 }
 
-func newSnapshot() *snapshot {
-	return &snapshot{
-		records: map[string]record{}, apps: map[string]appState{},
-		keys: map[digest]*keyState{}, types: map[typeName]*typeState{}, newer: map[string]error{},
-	}
-}
+func newSnapshot() *snapshot { return new(snapshot).copy() }
 
-func (s *snapshot) record(key string) record { return s.records[key] }
+func (s *snapshot) record(key string) record { return s.records.get(key) }
 
 // copy returns a snapshot that may be changed with set and then finish.
 func (s *snapshot) copy() *snapshot {
-	return &snapshot{
-		serial: s.serial + 1, bytes: s.bytes,
-		records: maps.Clone(s.records), apps: maps.Clone(s.apps),
-		keys: maps.Clone(s.keys), types: maps.Clone(s.types), origins: s.origins, newer: maps.Clone(s.newer),
+	next := &snapshot{
+		bytes: s.bytes, records: s.records.copy(), apps: s.apps.copy(), keys: s.keys.copy(), ids: s.ids.copy(),
+		types: s.types.copy(), origins: s.origins.copy(), newer: maps.Clone(s.newer), newTypes: map[typeName]struct{}{},
 	}
+	if next.newer == nil {
+		next.newer = map[string]error{}
+	}
+	return next
 }
 
-// set takes a record over. It reports whether the record is news.
-func (s *snapshot) set(key string, next record) (news bool, err error) {
-	before := s.records[key]
-	if next.revision <= before.revision {
-		return false, nil
-	}
-	s.records[key] = next
+// set takes a later record over.
+func (s *snapshot) set(key string, next record) error {
+	before := s.record(key)
+	s.records.set(key, next)
 	s.bytes += int64(len(next.value) - len(before.value))
 	if before.revision == 0 {
 		s.bytes += int64(len(key)) + recordOverhead
@@ -94,7 +91,7 @@ func (s *snapshot) set(key string, next record) (news bool, err error) {
 	value, removed := next.value, next.value == nil
 	if removed { // by other means than this package's
 		if value = before.value; value == nil {
-			return true, nil
+			return nil
 		}
 	}
 	delete(s.newer, key)
@@ -106,17 +103,17 @@ func (s *snapshot) set(key string, next record) (news bool, err error) {
 	kind, rest, _ := strings.Cut(key, ".")
 	switch kind {
 	case appRecords:
-		err = s.setApp(value, removed)
+		return s.setApp(value, removed)
 	case keyRecords:
-		err = s.setKey(rest, value, removed)
+		return s.setKey(rest, value, removed)
 	case typeRecords:
-		err = s.setType(value, removed)
+		return s.setType(value, removed)
 	case usedKey:
-		s.useNews = true
+		s.newUses = append(s.newUses, next.value)
 	case stateKey:
 	default: // told as one of a newer version
 	}
-	return true, err
+	return nil
 }
 
 // known returns an error for a record that this program cannot use as it is meant: envelope.ErrNewer
@@ -164,7 +161,7 @@ func (s *snapshot) setApp(value []byte, removed bool) error {
 		return err
 	}
 	if removed || a.DeletedAt != nil {
-		delete(s.apps, a.Name)
+		s.apps.remove(a.Name)
 		return nil
 	}
 	var err error
@@ -172,7 +169,7 @@ func (s *snapshot) setApp(value []byte, removed bool) error {
 	if a.ErasingSince != nil {
 		a.ID = "erasing " + a.ID // no key belongs to it any more
 	}
-	s.apps[a.Name] = appState{a.App, a.ID}
+	s.apps.set(a.Name, appState{a.App, a.ID})
 	return err
 }
 
@@ -181,23 +178,22 @@ func (s *snapshot) setKey(rest string, value []byte, removed bool) error {
 	if n, err := hex.Decode(d[:], []byte(rest)); err != nil || n != len(d) {
 		return errors.New("its name is not a digest")
 	}
-	s.keyNews = true
+	before := s.keys.get(d)
+	if before != nil {
+		s.indexOrigins(before, nil)
+	}
 	k, err := parseKey(value)
-	if err != nil { // the key as it was before must not stay in force
-		delete(s.keys, d)
+	if err != nil || removed { // a key that cannot be read must not stay in force as it was before
+		s.keys.remove(d)
 		return err
 	}
-	if removed {
-		delete(s.keys, d)
-		return nil
-	}
 	next := &keyState{keyRecord: k, used: new(useTime)}
-	if before := s.keys[d]; before != nil {
+	if before != nil {
 		next.used = before.used
-	} else {
-		s.useNews = true
 	}
-	s.keys[d] = next
+	s.keys.set(d, next)
+	s.ids.set(k.Key.ID, d)
+	s.indexOrigins(nil, next)
 	return nil
 }
 
@@ -207,35 +203,24 @@ func (s *snapshot) setType(value []byte, removed bool) error {
 		return err
 	}
 	name := typeName{v.Category, v.Name}
-	s.types[name] = s.types[name].with(v, removed)
+	s.types.set(name, s.types.get(name).with(v, removed))
+	s.newTypes[name] = struct{}{}
 	return nil
 }
 
 // finish makes s fit to be seen: it compiles what is new and tells the keys
 // when they were used.
 func (s *snapshot) finish() (problems []error) {
-	for name, t := range s.types {
-		if t.compiled == nil {
-			next := *t
-			if err := next.compile(); err != nil {
-				problems = append(problems, err)
-			}
-			s.types[name] = &next
+	for name := range s.newTypes {
+		if err := s.types.get(name).compile(); err != nil {
+			problems = append(problems, err)
 		}
 	}
-	if s.keyNews {
-		s.keyNews, s.origins = false, indexOrigins(s.keys)
+	for _, value := range s.newUses {
+		if err := s.setUses(value); err != nil {
+			problems = append(problems, fmt.Errorf("last use of keys: %w", err))
+		}
 	}
-	if !s.useNews {
-		return problems
-	}
-	s.useNews = false
-	used, err := parseUses(s.record(usedKey).value)
-	if err != nil {
-		problems = append(problems, fmt.Errorf("last use of keys: %w", err))
-	}
-	for _, k := range s.keys {
-		k.used.raise(used[k.Key.ID])
-	}
+	s.newTypes, s.newUses = nil, nil
 	return problems
 }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -86,7 +85,7 @@ func typeKey(category, name string, version uint32) string {
 
 // Type returns the event type in force, nil when there is none. It takes no lock.
 func (r *Registry) Type(category, name string) *schema.Type {
-	if t := r.current.Load().types[typeName{category, name}]; t != nil {
+	if t := r.current.Load().types.get(typeName{category, name}); t != nil {
 		return t.compiled.schema
 	}
 	return nil
@@ -95,7 +94,7 @@ func (r *Registry) Type(category, name string) *schema.Type {
 // Types returns the version in force of all event types, by category and name.
 func (r *Registry) Types() []TypeVersion {
 	var all []TypeVersion
-	for t := range maps.Values(r.current.Load().types) {
+	for _, t := range r.current.Load().types.all() {
 		if v, ok := t.last(); ok {
 			all = append(all, v)
 		}
@@ -108,7 +107,7 @@ func (r *Registry) Types() []TypeVersion {
 
 // TypeVersion returns the version in force of one event type. Error: ErrNotFound.
 func (r *Registry) TypeVersion(category, name string) (TypeVersion, error) {
-	v, ok := r.current.Load().types[typeName{category, name}].last()
+	v, ok := r.current.Load().types.get(typeName{category, name}).last()
 	if !ok {
 		return TypeVersion{}, typeError(category, name, ErrNotFound)
 	}
@@ -118,7 +117,7 @@ func (r *Registry) TypeVersion(category, name string) (TypeVersion, error) {
 // TypeVersions returns all versions that an event type ever had, oldest first,
 // also when it was deleted: stored events name them. Error: ErrNotFound.
 func (r *Registry) TypeVersions(category, name string) ([]TypeVersion, error) {
-	t := r.current.Load().types[typeName{category, name}]
+	t := r.current.Load().types.get(typeName{category, name})
 	if t == nil || len(t.versions) == 0 {
 		return nil, typeError(category, name, ErrNotFound)
 	}
@@ -197,7 +196,7 @@ func (r *Registry) ChangeType(ctx context.Context, change TypeChange) (TypeOutco
 		out := TypeOutcome{Made: true, Warnings: compiled.Warnings(), TypeVersion: TypeVersion{
 			Category: change.Category, Name: change.Name, Version: 1, Schema: document, CreatedAt: now(), Author: change.Author,
 		}}
-		if t := r.current.Load().types[typeName{change.Category, change.Name}]; t != nil && len(t.versions) > 0 {
+		if t := r.current.Load().types.get(typeName{change.Category, change.Name}); t != nil && len(t.versions) > 0 {
 			last, ok := t.last()
 			if ok && sameJSON(last.Schema, document) {
 				return TypeOutcome{TypeVersion: last, Warnings: compiled.Warnings()}, nil
@@ -240,6 +239,9 @@ func checkTypeText(field, text string) error {
 // sameJSON compares JSON without regard to white space and the order of keys.
 // Numbers count as they are written: rounding could make two schemas one.
 func sameJSON(a, b jsontext.Value) bool {
+	if bytes.Equal(a, b) {
+		return true
+	}
 	x, y := a.Clone(), b.Clone()
 	for _, v := range []*jsontext.Value{&x, &y} {
 		err := v.Format(jsontext.ReorderRawObjects(true), jsontext.PreserveRawStrings(false),

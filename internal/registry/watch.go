@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -18,9 +19,9 @@ const (
 	watchAgain = time.Second // between a watch that ended and the next
 	maxTries   = 100         // of a change that others come before
 
-	// gatherTime is how long changes of other nodes wait for more to be written
-	// into one metadata.json.
-	gatherTime = 200 * time.Millisecond
+	// gatherTime is how long what is new, and changes of other nodes, wait for more to be written into
+	// metadata.json.
+	gatherTime = 100 * time.Millisecond
 )
 
 // startWatch reads everything that is there, and goes on in the background with
@@ -183,33 +184,54 @@ func (r *Registry) apply(entries ...jetstream.KeyValueEntry) {
 	r.take(records)
 }
 
-func (r *Registry) take(records map[string]record) {
+// take puts records in force, those of them that are news.
+func (r *Registry) take(records map[string]record) { r.takeSaved(records, nil) }
+
+// takeSaved is take with one record that metadata.json has already.
+func (r *Registry) takeSaved(records map[string]record, saved *string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	next := r.current.Load().copy()
-	changed, onFile := false, false
+	s := r.current.Load()
+	maps.DeleteFunc(records, func(key string, value record) bool { return value.revision <= s.record(key).revision })
+	if len(records) == 0 {
+		return
+	}
+	next := s.copy()
 	for key, value := range records {
-		news, err := next.set(key, value)
-		if err != nil {
+		if err := next.set(key, value); err != nil {
 			r.log.Error("a record of metadata cannot be read and is passed over", "record", key, "error", err)
 		}
-		if news {
-			r.tellNewer(next, key)
+		r.tellNewer(next, key)
+		if saved == nil || key != *saved {
+			r.unsaved[key] = struct{}{}
 		}
-		changed = changed || news
-		onFile = onFile || news && key != usedKey
-	}
-	if !changed {
-		return
 	}
 	for _, err := range next.finish() {
 		r.log.Error("metadata cannot be used", "error", err)
 	}
 	r.current.Store(next)
 	r.endInvalid()
-	if onFile {
+	if len(r.unsaved) > 0 {
 		r.behind()
 	}
+}
+
+// markUnsaved has metadata.json get records as they are then.
+func (r *Registry) markUnsaved(keys ...string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, key := range keys {
+		r.unsaved[key] = struct{}{}
+	}
+}
+
+// takeUnsaved returns the records that metadata.json is to get, and forgets them.
+func (r *Registry) takeUnsaved() map[string]struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	unsaved := r.unsaved
+	r.unsaved = map[string]struct{}{}
+	return unsaved
 }
 
 // behind has metadata.json written soon.
@@ -230,7 +252,7 @@ func (r *Registry) tellNewer(s *snapshot, key string) {
 	if n, err := hex.Decode(d[:], []byte(rest)); !ok || err != nil || n != len(d) {
 		return
 	}
-	if k := s.keys[d]; k != nil && len(k.Unknown) > 0 && k.RevokedAt == nil {
+	if k := s.keys.get(d); k != nil && len(k.Unknown) > 0 && k.RevokedAt == nil {
 		r.log.Warn("a key is refused: a newer version of The Eye wrote it, with restrictions that are not known",
 			"key_id", k.Key.ID, "app", k.App, "unknown", k.Unknown)
 	}
@@ -241,9 +263,10 @@ func (r *Registry) tellNewer(s *snapshot, key string) {
 // again when another node came before. When change returns nil, the record is on
 // disk and in force here.
 //
-// What replaces a record is in metadata.json before it is in the bucket: damage to the queue's
-// files must not undo a revocation. What is new comes there afterwards, and is made also while the file
-// cannot be written. Errors: ErrNotCopied, ErrUnavailable, those of decide.
+// What replaces a record is in metadata.json, or its log, before it is in the bucket: damage to the
+// queue's files must not undo a revocation. What is new comes there within gatherTime, as the last use
+// of keys does, and is made also while it cannot be written. Errors: ErrNotCopied, ErrUnavailable,
+// those of decide.
 func (r *Registry) change(ctx context.Context, key string, decide func(old []byte) (any, error)) error {
 	for range maxTries {
 		if done, err := r.tryChange(ctx, key, decide); done {
@@ -258,7 +281,7 @@ func (r *Registry) change(ctx context.Context, key string, decide func(old []byt
 
 // tryChange reports false when the record is not the one any more that decide was told.
 func (r *Registry) tryChange(ctx context.Context, key string, decide func(old []byte) (any, error)) (done bool, err error) {
-	replaces := key != usedKey && r.current.Load().record(key).value != nil
+	replaces := !isUses(key) && r.current.Load().record(key).value != nil
 	if replaces {
 		r.fileMu.Lock()
 		defer r.fileMu.Unlock()
@@ -284,32 +307,36 @@ func (r *Registry) tryChange(ctx context.Context, key string, decide func(old []
 		if wanted != nil {
 			next[key] = fileRecord{old.revision + 1, value}
 		}
-		if err := r.writeFileLocked(next); err != nil {
+		if err := r.saveLocked(next); err != nil {
 			return true, fmt.Errorf("%w: %w: %w", ErrNotCopied, ErrUnavailable, err)
 		}
-	case old.value != nil && key != usedKey: // another node has just made it
+	case old.value != nil && !isUses(key): // another node has just made it
 		return false, nil
 	}
 	if wanted == nil {
 		return true, nil
 	}
 	revision, err := r.write(ctx, key, value, old)
-	if err == nil {
-		r.take(map[string]record{key: {value, revision}})
-		if !replaces && key != usedKey {
-			r.writeFile()
-		}
+	switch {
+	case err == nil && replaces:
+		r.takeSaved(map[string]record{key: {value, revision}}, &key)
 		return true, nil
-	}
-	if replaces {
-		r.saved = 0 // the file is to have what is in force, whatever that is
+	case err == nil:
+		r.take(map[string]record{key: {value, revision}})
+		return true, nil
+	case replaces:
+		r.markUnsaved(key) // the file is to have what is in force, whatever that is
 		r.behind()
 	}
-	if !errors.Is(err, jetstream.ErrKeyExists) && !errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
-		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
-		return true, err
+	if !outdated(err) {
+		return true, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	return false, nil
+}
+
+// outdated reports whether a write failed because there is another record than was thought.
+func outdated(err error) bool {
+	return errors.Is(err, jetstream.ErrKeyExists) || errors.Is(err, jetstream.ErrKeyRevisionMismatch)
 }
 
 // write puts a record when the one that there is has the revision of old.

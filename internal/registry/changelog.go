@@ -1,0 +1,136 @@
+package registry
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"theeye/internal/durable"
+	"theeye/internal/envelope"
+)
+
+const (
+	logPattern = "metadata-*.log"
+	// minLogBytes is how large a log may grow beside a small metadata.json. Beside a larger one it may
+	// grow as large as that, so that what a change costs does not depend on how much there is.
+	minLogBytes = 1 << 20
+)
+
+// changeLog is the file of the changes that came after a metadata.json, which names it. A line is the
+// CRC-32C of the rest in eight hex digits, a space, and a logRecord.
+//
+// What a power cut leaves of the last line is passed over: that change was not answered. A line that
+// is not whole and has others behind it is damage.
+type changeLog struct {
+	file     *os.File
+	size     int64
+	limit    int64
+	document os.FileInfo // of the metadata.json that names it
+}
+
+// logRecord is a record as it became.
+type logRecord struct {
+	Record   string         `json:"record"`
+	Revision uint64         `json:"revision"`
+	Value    jsontext.Value `json:"value,omitzero"` // none when it was removed
+}
+
+func newLogName() string {
+	b := make([]byte, 4)
+	_, _ = rand.Read(b) // never fails
+	return strings.Replace(logPattern, "*", hex.EncodeToString(b), 1)
+}
+
+// createLog makes an empty log whose name is durable.
+func createLog(name string) (*changeLog, error) {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := durable.SyncDir(filepath.Dir(name)); err != nil {
+		return nil, errors.Join(err, f.Close(), os.Remove(name))
+	}
+	return &changeLog{file: f}, nil
+}
+
+func logLine(b []byte, rec logRecord) ([]byte, error) {
+	text, err := json.Marshal(rec)
+	if err != nil {
+		return b, err
+	}
+	return fmt.Appendf(b, "%08x %s\n", logSum(text), text), nil
+}
+
+func logSum(text []byte) uint32 { return crc32.Checksum(text, crc32.MakeTable(crc32.Castagnoli)) }
+
+// append makes lines durable. After an error the log must not be used, unless it is as it was before,
+// which usable says.
+func (l *changeLog) append(lines []byte) (usable bool, err error) {
+	if _, err := l.file.Write(lines); err != nil { // there may be no room
+		return l.file.Truncate(l.size) == nil, err
+	}
+	if err := l.file.Sync(); err != nil {
+		return false, err
+	}
+	l.size += int64(len(lines))
+	return true, nil
+}
+
+// inPlace reports whether log and metadata.json are the files that were written here.
+func (l *changeLog) inPlace(document string) bool {
+	info, err := os.Stat(document)
+	if err != nil || !os.SameFile(info, l.document) {
+		return false
+	}
+	mine, err := l.file.Stat()
+	if err != nil {
+		return false
+	}
+	info, err = os.Stat(l.file.Name())
+	return err == nil && os.SameFile(info, mine)
+}
+
+// applyLog brings the records of a metadata.json up to its log. Errors: envelope.ErrNewer,
+// envelope.ErrDamaged.
+func (f *metadataFile) applyLog(b []byte) error {
+	var torn error
+	for line := range bytes.Lines(b) {
+		if torn != nil {
+			return torn
+		}
+		sum, text, _ := bytes.Cut(bytes.TrimSuffix(line, []byte("\n")), []byte(" "))
+		if !bytes.HasSuffix(line, []byte("\n")) || string(sum) != fmt.Sprintf("%08x", logSum(text)) {
+			torn, f.torn = fmt.Errorf("%w: a line of %s does not match its checksum", envelope.ErrDamaged, f.Log), true
+			continue
+		}
+		var rec logRecord
+		if err := envelope.Decode(text, &rec); err != nil {
+			return fmt.Errorf("a line of %s: %w", f.Log, err)
+		}
+		if rec.Value == nil {
+			delete(f.Records, rec.Record)
+			continue
+		}
+		f.Records[rec.Record] = fileRecord{rec.Revision, rec.Value}
+	}
+	return nil
+}
+
+// removeLogs removes the logs that no metadata.json names, but for the one that is in use.
+func removeLogs(dir, inUse string) {
+	names, _ := filepath.Glob(filepath.Join(dir, logPattern)) // the pattern is valid
+	for _, name := range names {
+		if filepath.Base(name) != inUse {
+			_ = os.Remove(name) // the next start tries again
+		}
+	}
+}
