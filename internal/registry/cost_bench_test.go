@@ -26,9 +26,12 @@ func BenchmarkSize(b *testing.B) {
 }
 
 func benchSize(b *testing.B, apps, keys int) {
-	n, _ := newNode(b, b.TempDir())
-	dir := b.TempDir()
-	fill(b, n.js, apps, keys)
+	store, dir := b.TempDir(), b.TempDir()
+	lax := &node{t: b, dir: store, lax: true}
+	stop := lax.connect()
+	fill(b, lax.js, apps, keys)
+	stop()
+	n, _ := newNode(b, store)
 	open(b, n.js, dir).Close()
 	for b.Loop() {
 		before := heap()
@@ -37,6 +40,15 @@ func benchSize(b *testing.B, apps, keys int) {
 		since(b, at, "ms-start")
 		b.ReportMetric(float64(heap()-before)/(1<<20), "MB")
 
+		at = time.Now()
+		first, _, err := r.CreateKey(b.Context(), "a0", registry.Read)
+		if err == nil {
+			err = r.RevokeKey(b.Context(), "a0", first.ID)
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+		since(b, at, "ms-first-change")
 		const ops = 20
 		var made []registry.Key
 		at = time.Now()

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -31,7 +32,8 @@ import (
 type metadataFile struct {
 	Log     string                `json:"log,omitzero"` // in version 3, and only there
 	Records map[string]fileRecord `json:"records"`
-	torn    bool                  // the last line of the log is not whole
+	version int
+	torn    bool // the last line of the log is not whole
 }
 
 // forgotten reports whether the file was read and has no record: see Forgetting.
@@ -65,6 +67,7 @@ func parseFile(b []byte) (f metadataFile, err error) {
 	default:
 		err = fmt.Errorf("%w: it has no version", envelope.ErrDamaged)
 	}
+	f.version = version
 	if err == nil && (version == loggedVersion) != (f.Log != "") {
 		err = fmt.Errorf("%w: version %d with the log %q", envelope.ErrDamaged, version, f.Log)
 	}
@@ -169,27 +172,51 @@ func (r *Registry) fileName() string { return filepath.Join(r.opts.Dir, metadata
 // document returns the content of the file, a record in a line, with some records as they are going
 // to be. What is not JSON is left out: it was told when it came.
 func (s *snapshot) document(next map[string]fileRecord, log string) []byte {
-	all := map[string]fileRecord{}
+	keys := slices.Collect(maps.Keys(next))
+	size := 100
 	for key, rec := range s.records.all() {
-		if rec.value != nil && jsontext.Value(rec.value).IsValid() {
-			all[key] = fileRecord{rec.revision, rec.value}
+		if _, ok := next[key]; !ok && rec.value != nil && jsontext.Value(rec.value).IsValid() {
+			keys = append(keys, key)
+			size += len(key) + len(rec.value) + 60
 		}
 	}
-	maps.Copy(all, next)
+	slices.Sort(keys)
 	version := metadataVersion
-	b := []byte("{")
+	b := append(make([]byte, 0, size), '{')
 	if log != "" {
 		version = loggedVersion
-		b = fmt.Appendf(b, "\"log\":%q,", log)
+		b = append(append(append(b, `"log":"`...), log...), `",`...)
 	}
-	b = append(b, "\"records\":{"...)
-	for i, key := range slices.Sorted(maps.Keys(all)) {
+	b = append(b, `"records":{`...)
+	for i, key := range keys {
+		rec, ok := next[key]
+		if !ok {
+			has := s.record(key)
+			rec = fileRecord{has.revision, has.value}
+		}
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = fmt.Appendf(b, "\n%q:{\"revision\":%d,\"value\":%s}", key, all[key].Revision, all[key].Value)
+		b, _ = jsontext.AppendQuote(append(b, '\n'), key)
+		b = append(strconv.AppendUint(append(b, `:{"revision":`...), rec.Revision, 10), `,"value":`...)
+		b = append(append(b, rec.Value...), '}')
 	}
 	return envelope.Seal(version, metadataMember, append(b, "\n}}"...))
+}
+
+// same reports whether a file that was read has the records of the bucket, as this version writes them.
+func (s *snapshot) same(f metadataFile) bool {
+	there := 0
+	for key, rec := range s.records.all() {
+		if rec.value == nil {
+			continue
+		}
+		if has := f.Records[key]; has.Revision != rec.revision || !bytes.Equal(has.Value, rec.value) {
+			return false
+		}
+		there++
+	}
+	return f.version == metadataVersion && there == len(f.Records)
 }
 
 // Document returns what DIR/metadata.json would hold without a log, for a backup: a

@@ -31,6 +31,7 @@ type node struct {
 	server atomic.Pointer[server.Server]
 	conn   *nats.Conn
 	js     jetstream.JetStream
+	lax    bool // the server syncs nothing before it answers
 }
 
 // InProcessConn makes a node the provider of its client's connections.
@@ -45,7 +46,7 @@ func (n *node) InProcessConn() (net.Conn, error) {
 func (n *node) start() {
 	n.t.Helper()
 	ns, err := server.NewServer(&server.Options{
-		DontListen: true, JetStream: true, StoreDir: n.dir, SyncAlways: true, NoSigs: true, NoLog: true,
+		DontListen: true, JetStream: true, StoreDir: n.dir, SyncAlways: !n.lax, NoSigs: true, NoLog: true,
 		JetStreamMaxStore: 512 << 20, JetStreamMaxMemory: 16 << 20,
 	})
 	if err != nil {
@@ -68,6 +69,13 @@ func (n *node) halt() {
 func newNode(t testing.TB, dir string) (n *node, stop func()) {
 	t.Helper()
 	n = &node{t: t, dir: dir}
+	return n, n.connect()
+}
+
+// connect starts the server of a node and its client.
+func (n *node) connect() (stop func()) {
+	t := n.t
+	t.Helper()
 	n.start()
 	var err error
 	n.conn, err = nats.Connect("", nats.InProcessServer(n), nats.MaxReconnects(-1), nats.ReconnectWait(10*time.Millisecond))
@@ -82,7 +90,7 @@ func newNode(t testing.TB, dir string) (n *node, stop func()) {
 		n.halt()
 	})
 	t.Cleanup(stop)
-	return n, stop
+	return stop
 }
 
 func jetStream(t testing.TB, dir string) (js jetstream.JetStream, stop func()) {

@@ -302,6 +302,10 @@ func (r *Registry) complete(ctx context.Context, c copied) error {
 	defer r.fileMu.Unlock()
 	r.usable = true
 	r.takeUnsaved()
+	if r.current.Load().same(c.metadataFile) {
+		removeLogs(r.opts.Dir, "")
+		return nil
+	}
 	_ = r.written(r.replaceLocked(nil, "")) // a full disk must not keep anyone from reading
 	return nil
 }
