@@ -37,7 +37,7 @@ type metadataFile struct {
 }
 
 // forgotten reports whether the file was read and has no record: see Forgetting.
-func (f metadataFile) forgotten() bool { return f.Records != nil && len(f.Records) == 0 }
+func (f *metadataFile) forgotten() bool { return f.Records != nil && len(f.Records) == 0 }
 
 // fileRecord is a record with its revision in the bucket when the file was written. A bucket that
 // has an earlier one has lost a change.
@@ -75,7 +75,7 @@ func parseFile(b []byte) (f metadataFile, err error) {
 }
 
 // known returns an error that wraps envelope.ErrNewer when a newer version wrote a record.
-func (f metadataFile) known() error {
+func (f *metadataFile) known() error {
 	for key, rec := range f.Records {
 		if err := known(key, rec.Value); errors.Is(err, envelope.ErrNewer) {
 			return fmt.Errorf("the record %s: %w", key, err)
@@ -107,7 +107,10 @@ func CheckDocument(b []byte) error {
 	if err == nil && f.Log != "" {
 		err = fmt.Errorf("%w: it is that of a server that runs, or was killed, and lacks the changes in %s", envelope.ErrDamaged, f.Log)
 	}
-	return errors.Join(err, f.known())
+	if err != nil {
+		return err
+	}
+	return f.known()
 }
 
 // CheckCopy reports whether the metadata can be made again from the copy in a data directory. Its
