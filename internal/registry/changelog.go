@@ -88,8 +88,8 @@ func (l *changeLog) append(lines []byte) (usable bool, err error) {
 // inPlace reports whether log and metadata.json are the files that were written here.
 func (l *changeLog) inPlace(document string) bool {
 	info, err := os.Stat(document)
-	if err != nil || !os.SameFile(info, l.document) {
-		return false
+	if err != nil || !os.SameFile(info, l.document) || info.Mode() != l.document.Mode() || !info.ModTime().Equal(l.document.ModTime()) {
+		return false // the number of a file that was removed is given to the next one
 	}
 	mine, err := l.file.Stat()
 	if err != nil {

@@ -250,16 +250,17 @@ func hadTrail(state []byte) bool {
 
 // complete makes of a new or half-made bucket one that can be used.
 func (r *Registry) complete(ctx context.Context, c copied) error {
-	if r.current.Load().record(stateKey).value == nil {
+	made := r.current.Load().record(stateKey).value == nil
+	if made {
 		from, err := r.restore(ctx, c)
 		if err != nil {
 			return err
 		}
-		made := Entry{Act: "rebuildMetadata"}
+		note := Entry{Act: "rebuildMetadata"}
 		if from != theCopy {
-			made = Entry{Act: "firstStart", App: DefaultApp}
+			note = Entry{Act: "firstStart", App: DefaultApp}
 			if from == givenUp {
-				made.Note("metadata", "forgotten")
+				note.Note("metadata", "forgotten")
 			}
 			if err := r.firstStart(ctx); err != nil {
 				return fmt.Errorf("make the first application: %w", err)
@@ -268,9 +269,9 @@ func (r *Registry) complete(ctx context.Context, c copied) error {
 			for _, k := range r.Keys(DefaultApp) {
 				ids = append(ids, k.ID)
 			}
-			made.Note("key_ids", ids)
+			note.Note("key_ids", ids)
 		}
-		if err := r.trail.Record(ctx, made); err != nil {
+		if err := r.trail.Record(ctx, note); err != nil {
 			return err
 		}
 		state := stateRecord{now(), true}
@@ -302,7 +303,7 @@ func (r *Registry) complete(ctx context.Context, c copied) error {
 	defer r.fileMu.Unlock()
 	r.usable = true
 	r.takeUnsaved()
-	if r.current.Load().same(c.metadataFile) {
+	if !made && r.current.Load().same(c.metadataFile) {
 		removeLogs(r.opts.Dir, "")
 		return nil
 	}
