@@ -222,7 +222,7 @@ func TestLastUseOfManyKeys(t *testing.T) {
 	empty, _ := jetStream(t, t.TempDir())
 	for name, server := range map[string]jetstream.JetStream{"the bucket": js, "the copy": empty} {
 		used := 0
-		for _, k := range open(t, server, dir).Keys(registry.DefaultApp) {
+		for _, k := range open(t, server, killed(t, dir)).Keys(registry.DefaultApp) {
 			if k.LastUsedAt != nil {
 				used++
 			}
