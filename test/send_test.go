@@ -109,33 +109,3 @@ func TestSendTwice(t *testing.T) {
 		t.Errorf("a broken line is kept each time it is sent: %s", a.body)
 	}
 }
-
-// TestSendingGuide runs the commands of docs/guides/sending.md.
-func TestSendingGuide(t *testing.T) {
-	t.Parallel()
-	text, err := os.ReadFile("../docs/guides/sending.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, after, _ := strings.Cut(string(text), "$ cat lines.ndjson\n")
-	lines, session, _ := strings.Cut(after, "$ ")
-	session, _, _ = strings.Cut(session, "```")
-	s := &server{t: t, data: t.TempDir()}
-	s.launch()
-	name := filepath.Join(t.TempDir(), "lines.ndjson")
-	if err := os.WriteFile(name, []byte(lines), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	ran := 0
-	for each := range strings.SplitSeq(session, "$ ") {
-		line, want, _ := strings.Cut(each, "\n")
-		args := strings.Fields(strings.Replace(line, "lines.ndjson", name, 1))
-		if _, out := runEye(t, []string{"EYE_DATA=" + s.data}, args[1:]...); out != want {
-			t.Errorf("%s prints %s, want %s", line, out, want)
-		}
-		ran++
-	}
-	if ran != 2 {
-		t.Errorf("%d commands were run", ran)
-	}
-}
