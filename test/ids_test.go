@@ -166,19 +166,43 @@ func TestAnIDThatSeveralApplicationsUse(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	s.must(s.call("POST", "/v1/apps", s.admin, `{"app":"blog"}`), 201)
-	blog := s.key("blog", "write")
+	s.must(s.call("POST", "/v1/apps", s.admin, `{"app":"wiki"}`), 201)
+	blog, wiki := s.key("blog", "write"), s.key("wiki", "write")
 	id := uuid.NewString()
 	for _, name := range []string{"order-1", id} {
 		s.sendAs(s.write, order(name, 1))
 		s.sendAs(blog, order(name, 2))
+		s.call("POST", "/v1/events?wait=stored", wiki, strings.Replace(order(name, 3), `"category"`, `"kategory"`, 1))
 		for _, path := range []string{"/v1/events/", "/v1/receipts/"} {
 			for query, want := range map[string]string{"": "blog", "?app=shop": "shop", "?app=blog": "blog"} {
 				a := s.call("GET", path+name+query, s.admin, "")
 				if a.status != 200 || a.text("app") != want {
 					t.Errorf("%s%s%s: %d %s", path, name, query, a.status, a.body)
 				}
+				also := "<nil>"
+				switch {
+				case query == "" && path == "/v1/receipts/": // also of what was rejected
+					also = "[shop wiki]"
+				case query == "":
+					also = "[shop]"
+				}
+				if a.text("also_in") != also {
+					t.Errorf("%s%s%s: also in %s, want %s", path, name, query, a.text("also_in"), also)
+				}
+			}
+			if a := s.call("GET", path+name, s.read, ""); a.text("app") != "shop" || a.text("also_in") != "<nil>" {
+				t.Errorf("%s%s: a key of one application sees %s", path, name, a.body)
 			}
 		}
+	}
+	// What one sends again and again does not hide the others.
+	again := make([]string, 150)
+	for i := range again {
+		again[i] = order(id, 1)
+	}
+	s.sendAs(s.write, "["+strings.Join(again, ",")+"]")
+	if a := s.call("GET", "/v1/receipts/"+id, s.admin, ""); a.text("app") != "blog" || a.text("also_in") != "[shop wiki]" {
+		t.Errorf("%.300s", a.body)
 	}
 	if list := s.call("GET", "/v1/rejections?event_id=order-1", s.admin, ""); list.status != 200 {
 		t.Errorf("%d %s", list.status, list.body)

@@ -33,6 +33,7 @@ func newAuditCommand(s streams) *cobra.Command {
 	filter.text(cmd, "key-id", "by this `key`; server for what no key was used for")
 	filter.text(cmd, "from", "`time` from which on (inclusive)")
 	filter.text(cmd, "to", "`time` up to which (exclusive)")
+	filter.text(cmd, "time-zone", timeZoneUsage)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return pages(cmd.Context(), f, filter, listing{path: "/v1/audit", show: func(body []byte) (*string, error) {
 			var page httpapi.AuditAnswer

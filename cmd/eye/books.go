@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -66,9 +67,11 @@ func newReceiptCommand(s streams) *cobra.Command {
 		}
 		return f.show(cmd.Context(), request{method: "GET", path: "/v1/receipts/" + segment(got[0]), query: q}, func(body []byte) error {
 			var r struct {
-				ID       string `json:"id"`
-				App      string `json:"app"`
-				Status   string `json:"status"`
+				ID       string   `json:"id"`
+				App      string   `json:"app"`
+				AlsoID   string   `json:"also_id"`
+				AlsoIn   []string `json:"also_in"`
+				Status   string   `json:"status"`
 				Arrivals []struct {
 					Position struct {
 						Frame uint64 `json:"frame"`
@@ -87,6 +90,16 @@ func newReceiptCommand(s streams) *cobra.Command {
 			}
 			if _, err := fmt.Fprintf(f.out, "%s of %s: %s\n\n", printable(r.ID, maxCell), printable(r.App, maxCell), printable(r.Status, maxCell)); err != nil {
 				return err
+			}
+			if r.AlsoID != "" {
+				if _, err := fmt.Fprintf(f.out, "A page of this application called another event the same: `eye receipt %s` shows it.\n\n", printable(r.AlsoID, maxCell)); err != nil {
+					return err
+				}
+			}
+			if len(r.AlsoIn) > 0 {
+				if _, err := fmt.Fprintf(f.out, "Other applications have used this id too; --app NAME shows theirs: %s.\n\n", printable(strings.Join(r.AlsoIn, ", "), maxCell)); err != nil {
+					return err
+				}
 			}
 			t := newTable(f.out, "RECEIVED AT", "FRAME", "INDEX", "FATE", "PROBLEMS")
 			for _, a := range r.Arrivals {

@@ -21,8 +21,10 @@ type filterFlags struct {
 	all   bool
 }
 
+const timeZoneUsage = "time `zone` of times without one, as in Europe/Berlin; by default the key's application's"
+
 // filterOf says which flags a command has besides the filters that all have.
-type filterOf struct{ order, limit, rejections bool }
+type filterOf struct{ order, limit, rejections, replay bool }
 
 func newFilterFlags(cmd *cobra.Command, of filterOf) *filterFlags {
 	f := &filterFlags{lists: map[string]*[]string{}, texts: map[string]*string{}}
@@ -43,6 +45,9 @@ func newFilterFlags(cmd *cobra.Command, of filterOf) *filterFlags {
 	list("where", "where", "`condition`, as in data.path=/checkout or data.n>=10")
 	text("from", "`time` from which on (inclusive)")
 	text("to", "`time` up to which (exclusive)")
+	if !of.replay { // --time-zone is of the rejected there
+		f.texts["time_zone"] = fs.String("time-zone", "", timeZoneUsage)
+	}
 	if of.rejections {
 		list("code", "code", "`code` of a problem")
 		list("pointer", "pointer", "JSON `Pointer` of a problem")

@@ -39,7 +39,7 @@ func newReplayCommand(f *clientFlags) *cobra.Command {
 		Example: "  eye rejections replay --code schema_violation --name submit --dry-run\n" +
 			"  eye rejections replay --pointer /data/path --patch repair.json --yes",
 	}
-	r := &replayFlags{clientFlags: f, filter: newFilterFlags(cmd, filterOf{rejections: true})}
+	r := &replayFlags{clientFlags: f, filter: newFilterFlags(cmd, filterOf{rejections: true, replay: true})}
 	fs := cmd.Flags()
 	fs.StringVar(&r.patch, "patch", "", "`file` with a JSON Patch (RFC 6902) for each body; - for the standard input")
 	fs.StringVar(&r.timeZone, "time-zone", "", "IANA `name` for timestamps without a zone, instead of the application's")

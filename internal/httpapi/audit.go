@@ -13,6 +13,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
 
+	"theeye/internal/query"
 	"theeye/internal/registry"
 )
 
@@ -29,8 +30,9 @@ func auditRoutes() []route {
 				{name: "app", text: "about this application"},
 				{name: "act", text: "of this kind: the operation's id in this document, or what the server does by itself; another one is refused with the names of all"},
 				{name: "key_id", text: "by this key; `server` for what no key was used for"},
-				{name: "from", text: "inclusive, of `at`; a time as in the intake"},
+				{name: "from", text: "inclusive, of `at`; a time as in the intake; a date alone is its first moment"},
 				{name: "to", text: "exclusive, of `at`"},
+				timeZoneParam(),
 				limitParam(), cursorParam(),
 			},
 			answers: []answer{{200, "the last first", schemaOf[AuditAnswer]()}}, errors: []int{400, 503}}},
@@ -105,7 +107,7 @@ func textOrNull(text string) *string {
 
 func (s *Server) listAudit(c *call) error {
 	p := params{values: c.URL.Query()}
-	p.only("app", "act", "key_id", "from", "to", "limit", "cursor")
+	p.only("app", "act", "key_id", "from", "to", query.TimeZoneParam, "limit", "cursor")
 	q := registry.TrailQuery{
 		App: p.text("app"), Act: p.text("act"), KeyID: p.text("key_id"),
 		From: p.time("from"), To: p.time("to"), Limit: p.limit(), Before: p.cursor(),
@@ -113,6 +115,7 @@ func (s *Server) listAudit(c *call) error {
 	if acts := s.acts(); q.Act != "" && !slices.Contains(acts, q.Act) {
 		p.fail("act", "is not an act of the audit trail; these are: "+strings.Join(acts, ", "))
 	}
+	p.zone() // it is wrong also when no time needs it
 	if p.err != nil {
 		return p.err
 	}

@@ -29,6 +29,7 @@ type ReceiptAnswer struct {
 	ClientID string     `json:"client_id,omitzero"`
 	App      string     `json:"app"`
 	AlsoID   *uuid.UUID `json:"also_id,omitzero" doc:"another event of the application whose sender called it the same: one of the two came from a page, with a key that names origins"`
+	AlsoIn   []string   `json:"also_in,omitempty" doc:"other applications that have used this id, by name, at most 100; app chooses one of them"`
 	Status   string     `json:"status" enum:"stored,pending,rejected,erased" doc:"the first of these that holds"`
 	Arrivals []Arrival  `json:"arrivals" doc:"the newest 100, newest first; fewer when their problems exceed about 8 MiB"`
 }
@@ -48,7 +49,7 @@ func (s *Server) receipt(c *call) error {
 	if err != nil {
 		return err
 	}
-	arrivals, one, also, err := s.history(&r, list, waiting)
+	arrivals, named, err := s.history(&r, list, waiting)
 	if err != nil {
 		return err
 	}
@@ -57,40 +58,45 @@ func (s *Server) receipt(c *call) error {
 	}
 	keepPage(r.memory, arrivals, (*store.Arrival).Size)
 	answer := s.receiptOf(arrivals)
-	answer.ID, answer.AlsoID = one.id, also
+	answer.ID, answer.AlsoID, answer.AlsoIn = named.one.id, named.also, named.in
 	return s.streamJSON(c, answer)
 }
 
-// history returns the newest arrivals of the event that is meant, which event that is, and
-// the other id that the same text has in its application. Waiting are arrivals that are
-// not stored yet.
-func (s *Server) history(r *reading, list []candidate, waiting []store.Arrival) (arrivals []store.Arrival, one candidate, also *uuid.UUID, err error) {
+// named is what a text or an id names.
+type named struct {
+	one  candidate  // which is meant
+	also *uuid.UUID // the other id that the text has in its application
+	in   []string   // other applications that have used it
+}
+
+// history returns the newest arrivals of the event that is meant, and what else was. Waiting are
+// arrivals that are not stored yet.
+func (s *Server) history(r *reading, list []candidate, waiting []store.Arrival) (arrivals []store.Arrival, n named, err error) {
 	all, err := s.opts.Reader.Receipt(r.ctx, r.Query, receiptArrivals)
 	if err != nil {
-		return nil, one, nil, err
+		return nil, n, err
 	}
 	var found []candidate
 	for _, a := range slices.Concat(all, waiting) {
 		found = append(found, candidate{a.App, a.EventID})
 	}
 	if len(found) == 0 {
-		return nil, one, nil, nil
+		return nil, n, nil
 	}
-	cut := mayBeCut(all) // what is meant may be older than all of them
-	if cut {
-		if found, err = s.lookForEach(r, list, found); err != nil {
-			return nil, one, nil, err
+	if mayBeCut(all) { // what is meant may be older than all of them
+		if n, err = s.lookForEach(r, list, found); err != nil {
+			return nil, n, err
 		}
-	}
-	one, also = meant(list, found)
-	isMeant := func(a store.Arrival) bool { return one == candidate{a.App, a.EventID} }
-	if cut {
 		q := r.Query
-		q.Apps, q.IDs = []string{one.app}, []uuid.UUID{one.id}
+		q.Apps, q.IDs = []string{n.one.app}, []uuid.UUID{n.one.id}
 		if all, err = s.opts.Reader.Receipt(r.ctx, q, receiptArrivals); err != nil {
-			return nil, one, nil, err
+			return nil, n, err
 		}
+	} else {
+		n.one, n.also = meant(list, found)
+		n.in = alsoIn(n.one.app, found)
 	}
+	isMeant := func(a store.Arrival) bool { return n.one == candidate{a.App, a.EventID} }
 	arrivals = slices.DeleteFunc(all, func(a store.Arrival) bool { return !isMeant(a) })
 	for _, a := range waiting {
 		if isMeant(a) && !slices.ContainsFunc(arrivals, func(b store.Arrival) bool {
@@ -99,7 +105,7 @@ func (s *Server) history(r *reading, list []candidate, waiting []store.Arrival) 
 			arrivals = append(arrivals, a)
 		}
 	}
-	return arrivals, one, also, nil
+	return arrivals, n, nil
 }
 
 // mayBeCut reports whether there may be more arrivals than those that a store returned.
@@ -112,9 +118,9 @@ func mayBeCut(arrivals []store.Arrival) bool {
 	return len(arrivals) == receiptArrivals || size >= large
 }
 
-// lookForEach returns which candidates of the first application exist, one by one. Found
-// are some that do.
-func (s *Server) lookForEach(r *reading, list, found []candidate) ([]candidate, error) {
+// lookForEach finds out what is meant when not all arrivals were read: it asks for the candidates of
+// one application after the other. Found are some that exist.
+func (s *Server) lookForEach(r *reading, list, found []candidate) (n named, err error) {
 	all := slices.Clone(found)
 	for _, c := range list {
 		if c.app != "" {
@@ -138,13 +144,20 @@ func (s *Server) lookForEach(r *reading, list, found []candidate) ([]candidate, 
 		}
 		arrivals, err := s.opts.Reader.Receipt(r.ctx, q, 1)
 		if err != nil {
-			return nil, err
+			return n, err
 		}
 		if len(arrivals) > 0 || slices.Contains(found, c) {
 			there = append(there, c)
 		}
 	}
-	return there, nil
+	n.one, n.also = meant(list, there)
+	stored, err := s.storedIn(r)
+	if err != nil {
+		return n, err
+	}
+	rejected, err := s.rejectedIn(r)
+	n.in = alsoIn(n.one.app, found, append(stored, rejected...)...)
+	return n, err
 }
 
 // receiptOf makes the receipt of the arrivals of one event.

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -67,6 +68,40 @@ func meant(list, found []candidate) (one candidate, also *uuid.UUID) {
 	return found[0], also
 }
 
+// maxAlsoIn is how many other applications an answer names.
+const maxAlsoIn = 100
+
+// alsoIn returns the applications of what was found, and others, but one, by name.
+func alsoIn(one string, found []candidate, others ...string) []string {
+	names := others
+	for _, c := range found {
+		names = append(names, c.app)
+	}
+	slices.Sort(names)
+	names = slices.DeleteFunc(slices.Compact(names), func(name string) bool { return name == one })
+	return names[:min(len(names), maxAlsoIn)]
+}
+
+// storedIn returns the applications with a stored event of the query's ids.
+func (s *Server) storedIn(r *reading) ([]string, error) {
+	values, err := s.opts.Reader.Values(r.ctx, query.Query{Apps: r.Apps, IDs: r.IDs, Limit: query.MaxLimit}, query.Field{Name: query.App})
+	names := make([]string, len(values.Top))
+	for i := range values.Top {
+		names[i] = values.Top[i].Value
+	}
+	return names, err
+}
+
+// rejectedIn returns the applications with a rejection of the query's ids.
+func (s *Server) rejectedIn(r *reading) ([]string, error) {
+	groups, err := s.opts.Reader.RejectionSummary(r.ctx, query.Query{Apps: r.Apps, EventIDs: r.IDs, Limit: query.MaxLimit})
+	names := make([]string, len(groups))
+	for i := range groups {
+		names[i] = groups[i].App
+	}
+	return names, err
+}
+
 // resolveEvents adds the ids that the texts of a query may stand for, once it is known
 // whose applications it may see.
 func (s *Server) resolveEvents(q *query.Query) {
@@ -77,7 +112,7 @@ func (s *Server) resolveEvents(q *query.Query) {
 
 // resolveFilter does so for a filter that is kept, and has UUIDs for the texts then.
 func (s *Server) resolveFilter(values url.Values) error {
-	q, err := query.Parse(values, query.Rejections)
+	q, err := query.Parse(values, query.Rejections, time.UTC)
 	if err != nil || q.EventTexts == nil {
 		return err
 	}

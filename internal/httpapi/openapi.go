@@ -52,6 +52,10 @@ func appParam() param {
 	return param{name: "app", text: "an application; for keys of all applications"}
 }
 
+func timeZoneParam() param {
+	return param{name: query.TimeZoneParam, text: "an IANA name like Europe/Berlin, of times without a zone; by default that of the key's application, for keys of all applications UTC"}
+}
+
 func orderParam() param {
 	return param{name: "order", text: "by time", enum: []string{"asc", "desc"}}
 }
@@ -75,8 +79,9 @@ func filterParams(kind query.Kind) []param {
 		{name: "session_id", text: "any of these", repeatable: true},
 		{name: "category", text: "any of these", repeatable: true},
 		{name: "name", text: "any of these", repeatable: true},
-		{name: "from", text: "inclusive, of " + at + "; a time as in the intake"},
+		{name: "from", text: "inclusive, of " + at + "; a time as in the intake; a date alone is its first moment"},
 		{name: "to", text: "exclusive, of " + at},
+		timeZoneParam(),
 		{name: "where", text: "a condition like data.path=/checkout or data.n>=10; operators = != < <= > >= ~ (contains); all must hold", repeatable: true},
 	}
 	if kind == query.Rejections {

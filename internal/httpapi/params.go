@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"theeye/internal/event"
 	"theeye/internal/query"
 )
 
@@ -59,13 +60,27 @@ func (p *params) time(name string) *time.Time {
 	if text == "" {
 		return nil
 	}
-	at, err := query.ParseTime(text)
+	at, err := query.ParseTime(text, p.zone())
 	if err != nil {
 		p.fail(name, err.Error())
 		return nil
 	}
 	t := at.Time()
 	return &t
+}
+
+// zone returns that of times without one.
+func (p *params) zone() *time.Location {
+	text := p.text(query.TimeZoneParam)
+	if text == "" {
+		return time.UTC
+	}
+	zone, err := event.LoadZone(text)
+	if err != nil {
+		p.fail(query.TimeZoneParam, err.Error())
+		return time.UTC
+	}
+	return zone
 }
 
 func (p *params) limit() int {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -94,7 +95,7 @@ func (s *Server) parse(c *call, kind query.Kind, also ...string) (reading, error
 		return reading{}, unavailable(err.Error())
 	}
 	values := c.URL.Query()
-	q, err := query.Parse(values, kind, also...)
+	q, err := query.Parse(values, kind, s.zone(c), also...)
 	if err != nil {
 		return reading{}, err
 	}
@@ -109,6 +110,12 @@ func (s *Server) parse(c *call, kind query.Kind, also ...string) (reading, error
 	}
 	s.resolveEvents(&q)
 	return reading{Query: q, kind: kind, values: values}, nil
+}
+
+// zone returns that of times without one: of the key's application.
+func (s *Server) zone(c *call) *time.Location {
+	app, _ := s.opts.Registry.App(c.who.App)
+	return app.Location()
 }
 
 // checkApps refuses names that are of no application: nothing would be found, without a word.
@@ -213,6 +220,7 @@ func (s *Server) eventsAnswer(r *reading, page store.Page[event.Event]) EventsAn
 type EventAnswer struct {
 	Event
 	AlsoID *uuid.UUID `json:"also_id,omitzero" doc:"of another event of the application that has the same client_id: one of the two came from a page, with a key that names origins"`
+	AlsoIn []string   `json:"also_in,omitempty" doc:"other applications with a stored event of this id, by name, at most 100; app chooses one of them"`
 }
 
 func (s *Server) getEvent(c *call) error {
@@ -224,6 +232,10 @@ func (s *Server) getEvent(c *call) error {
 	list := s.candidates(r.Apps, c.PathValue("id"))
 	r.IDs, r.Limit = idsOf(list), query.MaxLimit
 	page, err := s.opts.Reader.Events(r.ctx, r.Query)
+	var others []string
+	if err == nil && page.More {
+		others, err = s.storedIn(&r)
+	}
 	for _, app := range s.opts.Registry.Apps() {
 		if err != nil || !page.More || r.Apps != nil {
 			break
@@ -251,7 +263,7 @@ func (s *Server) getEvent(c *call) error {
 	one, also := meant(list, found)
 	first := slices.Index(found, one)
 	keepPage(r.memory, page.Items[first:first+1], (*event.Event).Size)
-	return writeJSON(c.w, http.StatusOK, EventAnswer{viewEvent(&page.Items[first]), also})
+	return writeJSON(c.w, http.StatusOK, EventAnswer{viewEvent(&page.Items[first]), also, alsoIn(one.app, found, others...)})
 }
 
 // CountAnswer is a count.

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"time"
 
 	"theeye/internal/event"
 	"theeye/internal/query"
@@ -16,6 +17,7 @@ const MaxSeriesPoints = 10_000
 // SeriesAnswer is counts over time.
 type SeriesAnswer struct {
 	Interval string        `json:"interval"`
+	TimeZone string        `json:"time_zone,omitzero" doc:"in which the steps begin; absent for UTC"`
 	Series   []SeriesGroup `json:"series"`
 }
 
@@ -37,7 +39,7 @@ func (s *Server) series(c *call) error {
 		return err
 	}
 	defer r.cancel()
-	spec := store.Series{Interval: store.Hour, Group: store.Group(r.values.Get("group_by")), MaxPoints: MaxSeriesPoints}
+	spec := store.Series{Interval: store.Hour, Group: store.Group(r.values.Get("group_by")), MaxPoints: MaxSeriesPoints, Zone: r.Zone}
 	if text := r.values.Get("interval"); text != "" {
 		spec.Interval = store.Interval(text)
 	}
@@ -54,17 +56,21 @@ func (s *Server) series(c *call) error {
 	if err != nil {
 		return err
 	}
-	groups, err := fillSeries(points, spec.Interval.Micros(), r.From, r.To)
+	groups, err := fillSeries(points, spec.Steps(), r.From, r.To)
 	if err != nil {
 		return err
 	}
-	return s.streamJSON(c, SeriesAnswer{string(spec.Interval), groups})
+	a := SeriesAnswer{Interval: string(spec.Interval), Series: groups}
+	if name := r.Zone.String(); name != time.UTC.String() {
+		a.TimeZone = name
+	}
+	return s.streamJSON(c, a)
 }
 
 // fillSeries puts empty steps between those that were counted. All groups have
 // the same steps: from the first to the last counted one, or to the bounds that
 // were asked for.
-func fillSeries(points []store.Point, step event.Micros, from, to *event.Micros) ([]SeriesGroup, error) {
+func fillSeries(points []store.Point, steps event.Steps, from, to *event.Micros) ([]SeriesGroup, error) {
 	groups := []SeriesGroup{}
 	if len(points) == 0 {
 		return groups, nil
@@ -78,25 +84,26 @@ func fillSeries(points []store.Point, step event.Micros, from, to *event.Micros)
 		}
 	}
 	if from != nil {
-		first = *from - *from%step
+		first = steps.Begin(*from)
 	}
 	if to != nil && *to > 0 {
-		last = (*to - 1) - (*to-1)%step
+		last = steps.Begin(*to - 1)
 	}
-	steps := int64((last-first)/step) + 1
-	if steps > MaxSeriesPoints || steps*int64(names) > MaxSeriesPoints {
-		return nil, problemf(http.StatusBadRequest, "this series would have %d points, at most %d are answered: narrow from and to, choose a wider interval, or filter the groups",
-			steps*int64(names), MaxSeriesPoints)
+	var begins []event.Micros
+	for at := first; at <= last && len(begins)*names <= MaxSeriesPoints; at = steps.Next(at) {
+		begins = append(begins, at)
+	}
+	if len(begins)*names > MaxSeriesPoints {
+		return nil, problemf(http.StatusBadRequest, "this series would have more than %d points: narrow from and to, choose a wider interval, or filter the groups", MaxSeriesPoints)
 	}
 	for len(points) > 0 {
-		g := SeriesGroup{Group: points[0].Group, Points: make([]SeriesPoint, 0, steps)}
-		for at := first; at <= last; at += step {
-			p := SeriesPoint{At: at.String()}
+		g := SeriesGroup{Group: points[0].Group, Points: make([]SeriesPoint, len(begins))}
+		for i, at := range begins {
+			g.Points[i].At = at.String()
 			if len(points) > 0 && points[0].Group == g.Group && points[0].At == at {
-				p.Count = points[0].Count
+				g.Points[i].Count = points[0].Count
 				points = points[1:]
 			}
-			g.Points = append(g.Points, p)
 		}
 		groups = append(groups, g)
 	}

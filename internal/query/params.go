@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -30,17 +31,23 @@ const (
 	CursorParam = "cursor" // checked for its form; Query.Resume follows it
 )
 
+// TimeZoneParam names the time zone of times without one.
+const TimeZoneParam = "time_zone"
+
 // Parse reads the parameters of a request into a Query. The filters of the kind
 // are always understood; also names what the endpoint understands besides:
 // OrderParam, LimitParam, CursorParam, which are read here, and parameters of its
 // own, which are left to the caller but may not be repeated or empty.
 //
+// Times without a zone are read in that of the parameter time_zone, else in zone.
+//
 // Without order, events come oldest first, sessions and rejections newest first.
 // Apps holds what was asked for; whether the key may see it is decided by the
 // caller, who then calls Resume. Every error is a *ParamError.
-func Parse(values url.Values, kind Kind, also ...string) (Query, error) {
-	p := parser{values: values, kind: kind}
+func Parse(values url.Values, kind Kind, zone *time.Location, also ...string) (Query, error) {
+	p := parser{values: values, kind: kind, zone: zone}
 	p.checkNames(also)
+	p.readZone()
 	q := Query{
 		Apps:       p.texts("app"),
 		SessionIDs: p.texts("session_id"),
@@ -51,6 +58,7 @@ func Parse(values url.Values, kind Kind, also ...string) (Query, error) {
 		Replayed:   p.yesNo("replayed"),
 		From:       p.time("from"),
 		To:         p.time("to"),
+		Zone:       p.zone,
 		Where:      p.conditions("where"),
 		Descending: p.descending(),
 		Limit:      p.limit(),
@@ -91,7 +99,7 @@ func (q Query) Resume(kind Kind, text string) (Query, error) {
 
 // filterParams returns the names of the filters of a kind.
 func filterParams(kind Kind) []string {
-	names := []string{"app", "session_id", "category", "name", "from", "to", "where"}
+	names := []string{"app", "session_id", "category", "name", "from", "to", TimeZoneParam, "where"}
 	if kind == Rejections {
 		names = append(names, "code", "pointer", "event_id", "replayed")
 	}
@@ -111,6 +119,7 @@ func repeatable(name string) bool {
 type parser struct {
 	values url.Values
 	kind   Kind
+	zone   *time.Location
 	err    *ParamError
 }
 
@@ -184,12 +193,25 @@ func (p *parser) yesNo(name string) *bool {
 	return &yes
 }
 
+func (p *parser) readZone() {
+	text := p.one(TimeZoneParam)
+	if text == "" {
+		return
+	}
+	zone, err := event.LoadZone(text)
+	if err != nil {
+		p.fail(TimeZoneParam, err.Error())
+		return
+	}
+	p.zone = zone
+}
+
 func (p *parser) time(name string) *event.Micros {
 	text := p.one(name)
 	if text == "" {
 		return nil
 	}
-	at, err := ParseTime(text)
+	at, err := ParseTime(text, p.zone)
 	if err != nil {
 		p.fail(name, err.Error())
 	}
@@ -204,7 +226,7 @@ func (p *parser) conditions(name string) []Condition {
 	}
 	var conditions []Condition
 	for _, text := range texts {
-		c, err := ParseCondition(text, p.kind)
+		c, err := parseCondition(text, p.kind, p.zone)
 		if err != nil {
 			p.fail(name, err.Error())
 			return nil

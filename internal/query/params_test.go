@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
@@ -19,7 +20,7 @@ func parse(text string, kind query.Kind, also ...string) (query.Query, error) {
 	if err != nil {
 		return query.Query{}, err
 	}
-	return query.Parse(values, kind, also...)
+	return query.Parse(values, kind, time.UTC, also...)
 }
 
 func TestParse(t *testing.T) {
@@ -42,6 +43,8 @@ func TestParse(t *testing.T) {
 			},
 		},
 		{"from=2021-01-01T01:00:00%2B01:00&to=1609459201000", query.Events, query.Query{From: &from, To: &to, Limit: 100}},
+		{"time_zone=Europe/Berlin&from=2021-01-01+01:00:00&to=2021-01-01T00:00:01Z", query.Events, query.Query{From: &from, To: &to, Limit: 100}},
+		{"from=2021-01-01&to=1609459201", query.Events, query.Query{From: &from, To: &to, Limit: 100}},
 		{"from=2021-01-01+00:00:00&to=2021-01-01+00:00:00", query.Events, query.Query{From: &from, To: &from, Limit: 100}},
 		{"from=2021-01-01&to=2021-01-01", query.Events, query.Query{From: &from, To: &from, Limit: 100}},
 		{
@@ -64,6 +67,10 @@ func TestParse(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %v", test.text, err)
 		}
+		if !strings.Contains(test.text, "time_zone") && got.Zone != time.UTC {
+			t.Errorf("%s: the zone is %v", test.text, got.Zone)
+		}
+		got.Zone = nil
 		if diff := cmp.Diff(test.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", test.text, diff)
 		}
@@ -77,7 +84,7 @@ func TestParseRefuses(t *testing.T) {
 		parameter string
 		message   string // part of it
 	}{
-		{"colour=red", query.Events, "colour", "known are app, session_id, category, name, from, to, where, order, limit, cursor"},
+		{"colour=red", query.Events, "colour", "known are app, session_id, category, name, from, to, time_zone, where, order, limit, cursor"},
 		{"%ff=red", query.Events, "\uFFFD", "unknown"},
 		{"code=a", query.Events, "code", "unknown"},
 		{"event_id=6ba7b810-9dad-11d1-80b4-00c04fd430c8", query.Sessions, "event_id", "unknown"},
@@ -100,6 +107,8 @@ func TestParseRefuses(t *testing.T) {
 		{"from=2021-01-02T00:00:00Z&to=2021-01-01T00:00:00Z", query.Events, "from", "after to"},
 		{"from=now", query.Events, "from", "RFC 3339"},
 		{"from=2021-02-29", query.Events, "from", "2006-01-02"},
+		{"time_zone=Berlin", query.Events, "time_zone", "Europe/Berlin"},
+		{"time_zone=Local", query.Events, "time_zone", "IANA"},
 		{"from=2021-01-01T00:00:00+01:00", query.Events, "from", "%2B"},
 		{"to=1e999999999", query.Events, "to", "exponent"},
 		{"to=-5", query.Events, "to", "1970"},
@@ -132,7 +141,7 @@ func TestParseWithoutPaging(t *testing.T) {
 
 func ExampleParse() {
 	values, _ := url.ParseQuery("category=page+interaction&limit=0")
-	_, err := query.Parse(values, query.Events, query.OrderParam, query.LimitParam, query.CursorParam)
+	_, err := query.Parse(values, query.Events, time.UTC, query.OrderParam, query.LimitParam, query.CursorParam)
 	fmt.Println(err)
 	// Output: parameter limit: must be an integer from 1 to 1000
 }

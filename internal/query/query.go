@@ -7,6 +7,7 @@ package query
 
 import (
 	"math"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -57,6 +58,9 @@ type Query struct {
 	// From is inclusive, To exclusive; nil is open. They bound occurred_at of
 	// events and received_at of rejections.
 	From, To *event.Micros
+
+	// Zone is that in which times without a zone were read; stores do not need it.
+	Zone *time.Location
 
 	Where []Condition // all of these
 

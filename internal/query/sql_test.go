@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/huandu/go-sqlbuilder"
@@ -75,7 +76,7 @@ func readQuery(t *testing.T, section string) (query.Kind, query.Query) {
 		}
 		values.Add(name, value)
 	}
-	q, err := query.Parse(values, kind, query.OrderParam, query.LimitParam)
+	q, err := query.Parse(values, kind, time.UTC, query.OrderParam, query.LimitParam)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +117,7 @@ func TestSQLBindsEverything(t *testing.T) {
 		`data."` + marker + `".b="` + marker, "session_id=" + marker, "sender~" + marker,
 	} {
 		values := url.Values{"where": {where}, "app": {marker}, "session_id": {marker}, "category": {marker}, "name": {marker}}
-		q, err := query.Parse(values, query.Events)
+		q, err := query.Parse(values, query.Events, time.UTC)
 		if err != nil {
 			t.Fatalf("%s: %v", where, err)
 		}

@@ -26,15 +26,20 @@ const outsideBareKey = `."=!<>~`
 // ParseCondition reads one where of a query of the given kind, such as
 // data.form.first_name~Jo or occurred_at>=2021-01-01T00:00:00Z. The value is all
 // that follows the operator; times become decimal microseconds, ids lower case.
-// The error is a text for whoever wrote the condition.
+// Times without a zone are in UTC. The error is a text for whoever wrote the
+// condition.
 func ParseCondition(text string, kind Kind) (Condition, error) {
+	return parseCondition(text, kind, time.UTC)
+}
+
+func parseCondition(text string, kind Kind, zone *time.Location) (Condition, error) {
 	field, rest, err := cutField(text, kind)
 	if err != nil {
 		return Condition{}, err
 	}
 	for _, operator := range operators() {
 		if value, ok := strings.CutPrefix(rest, string(operator)); ok {
-			value, err := normalise(field.Name, operator, value)
+			value, err := normalise(field.Name, operator, value, zone)
 			return Condition{Field: field, Operator: operator, Value: value}, err
 		}
 	}
@@ -124,7 +129,7 @@ func isBareKey(key string) bool { return key != "" && !strings.ContainsAny(key, 
 
 // normalise checks that the operator and the value fit a field and returns the
 // value in the one form that stores get.
-func normalise(name string, operator Operator, value string) (string, error) {
+func normalise(name string, operator Operator, value string, zone *time.Location) (string, error) {
 	if name == Data && operator != Contains && isNumber(value) {
 		return value, checkNumber(value)
 	}
@@ -143,7 +148,7 @@ func normalise(name string, operator Operator, value string) (string, error) {
 		}
 		return id.String(), nil
 	case timeField:
-		at, err := ParseTime(value)
+		at, err := ParseTime(value, zone)
 		if err != nil {
 			return "", fmt.Errorf("%s: %w", name, err)
 		}
@@ -157,8 +162,9 @@ func normalise(name string, operator Operator, value string) (string, error) {
 	}
 }
 
-// ParseTime reads a time as the intake does, without zone as UTC. A date is its first moment.
-func ParseTime(text string) (event.Micros, error) {
+// ParseTime reads a time as the intake does, without one of its own in zone. A date
+// alone is its first moment.
+func ParseTime(text string, zone *time.Location) (event.Micros, error) {
 	if isNumber(text) {
 		if err := checkNumber(text); err != nil { // event.ParseEpoch computes exactly
 			return 0, err
@@ -169,7 +175,7 @@ func ParseTime(text string) (event.Micros, error) {
 	if _, err := time.Parse(time.DateOnly, text); err == nil {
 		whole += " 00:00:00"
 	}
-	at, err := event.ParseTime(whole, time.UTC)
+	at, err := event.ParseTime(whole, zone)
 	switch {
 	case errors.Is(err, event.ErrUnparsable) && lostPlus(text):
 		return 0, fmt.Errorf("%q is not a time; in a URL the + of a zone is written %%2B", shorten(text))

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"theeye/internal/event"
 	"time"
-	_ "time/tzdata" // zone names must not depend on what the machine knows
 
 	"github.com/go-json-experiment/json"
 )
@@ -53,7 +52,7 @@ func (s Settings) checked() (Settings, error) {
 	if s.TimeZone == "" {
 		s.TimeZone = "UTC"
 	}
-	if _, err := zone(s.TimeZone); err != nil {
+	if _, err := event.LoadZone(s.TimeZone); err != nil {
 		return s, &InvalidError{"time_zone", fmt.Sprintf("%.60q is not a known time zone; use an IANA name such as Europe/Berlin", s.TimeZone)}
 	}
 	if s.Rate < 0 || s.Rate > MaxRate {
@@ -76,15 +75,6 @@ func (s Settings) checked() (Settings, error) {
 		return s, &InvalidError{"unknown_types", "must be accept or reject"}
 	}
 	return s, nil
-}
-
-// zone returns the zone of an IANA name. "Local" is none: it would differ from
-// machine to machine.
-func zone(name string) (*time.Location, error) {
-	if name == "Local" {
-		return nil, fmt.Errorf("unknown time zone %s", name)
-	}
-	return time.LoadLocation(name)
 }
 
 // App is an application that sends events.
@@ -243,7 +233,7 @@ func (r *Registry) changeApp(ctx context.Context, name string, decide func(*appR
 		}
 		return App{}, appError(name, err)
 	}
-	next.location, _ = zone(next.TimeZone)
+	next.location, _ = event.LoadZone(next.TimeZone)
 	return next.App, nil
 }
 

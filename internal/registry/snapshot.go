@@ -13,6 +13,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"theeye/internal/envelope"
+	"theeye/internal/event"
 )
 
 // The records of the bucket. Keys of a bucket take few characters and keep few
@@ -165,7 +166,7 @@ func (s *snapshot) setApp(value []byte, removed bool) error {
 		return nil
 	}
 	var err error
-	a.location, err = zone(a.TimeZone)
+	a.location, err = event.LoadZone(a.TimeZone)
 	if a.ErasingSince != nil {
 		a.ID = "erasing " + a.ID // no key belongs to it any more
 	}

@@ -160,7 +160,7 @@ func (req Request) selectsByContent() bool {
 // tellsOfContent reports whether the request has anything that may be of what was sent.
 func (req Request) tellsOfContent() bool {
 	for name := range req.Filter {
-		if !slices.Contains([]string{"code", "from", "to", "replayed"}, name) {
+		if !slices.Contains([]string{"code", "from", "to", "replayed", query.TimeZoneParam}, name) {
 			return true
 		}
 	}

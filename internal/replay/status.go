@@ -98,7 +98,7 @@ func (req Request) parse() (q query.Query, how rejudging, err error) {
 	if req.Filter.Has("replayed") {
 		return q, how, invalidf("filter has no replayed: what was replayed is not replayed again")
 	}
-	if q, err = query.Parse(req.Filter, query.Rejections); err != nil {
+	if q, err = query.Parse(req.Filter, query.Rejections, time.UTC); err != nil {
 		return q, how, err
 	}
 	q.Descending = false // what came first is stored first
@@ -106,7 +106,7 @@ func (req Request) parse() (q query.Query, how rejudging, err error) {
 		return q, how, err
 	}
 	if req.TimeZone != "" {
-		if how.zone, err = time.LoadLocation(req.TimeZone); err != nil || req.TimeZone == "Local" {
+		if how.zone, err = event.LoadZone(req.TimeZone); err != nil {
 			return q, how, invalidf("time_zone %.80q is not a known time zone; use an IANA name such as Europe/Berlin", req.TimeZone)
 		}
 	}

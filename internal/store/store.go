@@ -9,6 +9,7 @@ package store
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -179,7 +180,7 @@ func (g *RejectionGroup) Size() int {
 // Interval is the width of a step of a series.
 type Interval string
 
-// The intervals of a series, in UTC.
+// The intervals of a series.
 const (
 	Minute Interval = "minute"
 	Hour   Interval = "hour"
@@ -215,9 +216,14 @@ const (
 // Series says how to count over time.
 type Series struct {
 	Interval  Interval
+	Zone      *time.Location // whose days, hours and minutes the steps are; nil is UTC
 	Group     Group
 	MaxPoints int // more non-empty points than these are ErrTooWide
 }
+
+// Steps returns the steps of a series. Stores that count in a query count the parts of steps there
+// and add them up here: so all of them know the same time zones.
+func (s Series) Steps() event.Steps { return event.Steps{Width: s.Interval.Micros(), Zone: s.Zone} }
 
 // Point is one step of one group of a series, in the order (group, at).
 type Point struct {

@@ -21,8 +21,8 @@ func (s *Store) Series(ctx context.Context, q query.Query, spec store.Series) ([
 }
 
 func (p *snapshot) series(ctx context.Context, q query.Query, spec store.Series) ([]store.Point, error) {
-	width := spec.Interval.Micros()
-	if width == 0 {
+	steps := spec.Steps()
+	if steps.Width == 0 {
 		return nil, fmt.Errorf("a series has no interval %q", spec.Interval)
 	}
 	b := newBuilder()
@@ -48,15 +48,34 @@ func (p *snapshot) series(ctx context.Context, q query.Query, spec store.Series)
 	if from == "" {
 		from = "FROM " + p.selected(eventTable, query.Events, q, b)
 	}
-	step := strconv.FormatInt(int64(width), 10)
-	text := "SELECT " + group + " AS g, " + at + " - " + at + " % " + step + " AS t, count(*) " + from +
-		" GROUP BY g, t ORDER BY g, t" + limit(spec.MaxPoints+1)
-	points, err := queryAll(ctx, p.store, b.build("series", text), func(scan scanner) (p store.Point, err error) {
-		err = scan(&p.Group, &p.At, &p.Count)
-		return p, err
+	span := [2]event.Micros{event.Earliest, event.Latest}
+	if q.From != nil {
+		span[0] = *q.From
+	}
+	if q.To != nil {
+		span[1] = *q.To
+	}
+	part := strconv.FormatInt(int64(steps.Part(span[0], span[1])), 10)
+	text := "SELECT " + group + " AS g, " + at + " - " + at + " % " + part + " AS t, count(*) " + from + " GROUP BY g, t ORDER BY g, t"
+	var points []store.Point
+	var wide error
+	_, err := queryAll(ctx, p.store, b.build("series", text), func(scan scanner) (none struct{}, err error) {
+		var p store.Point
+		if err = scan(&p.Group, &p.At, &p.Count); err != nil {
+			return none, err
+		}
+		p.At = steps.Begin(p.At)
+		if last := len(points) - 1; last >= 0 && points[last].Group == p.Group && points[last].At == p.At {
+			points[last].Count += p.Count
+			return none, nil
+		}
+		if points = append(points, p); len(points) > spec.MaxPoints {
+			wide = fmt.Errorf("%w: more than %d points: narrow from and to, choose a wider interval, or filter the groups", store.ErrTooWide, spec.MaxPoints)
+		}
+		return none, wide
 	})
-	if err == nil && len(points) > spec.MaxPoints {
-		return nil, fmt.Errorf("%w: more than %d points: narrow from and to, choose a wider interval, or filter the groups", store.ErrTooWide, spec.MaxPoints)
+	if wide != nil {
+		return nil, wide
 	}
 	return points, err
 }

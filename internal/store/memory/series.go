@@ -15,13 +15,13 @@ import (
 func (s *Store) Series(ctx context.Context, q query.Query, by store.Series) ([]store.Point, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	width := by.Interval.Micros()
-	if width == 0 {
+	steps := by.Steps()
+	if steps.Width == 0 {
 		return nil, fmt.Errorf("interval %q does not exist", by.Interval)
 	}
 	counts := map[store.Point]int64{} // by points that are not yet counted
 	add := func(group string, at event.Micros) {
-		counts[store.Point{Group: group, At: at / width * width}]++
+		counts[store.Point{Group: group, At: steps.Begin(at)}]++
 	}
 	if by.Group == store.ByStatus {
 		for _, a := range s.arrivals {

@@ -27,6 +27,7 @@ func (h *history) aggregates() {
 		Interval:  draw(h.t, "interval", store.Minute, store.Hour, store.Day),
 		Group:     draw(h.t, "group", store.ByNothing, store.ByCategory, store.ByName, store.ByApp),
 		MaxPoints: 1000,
+		Zone:      draw(h.t, "zone", nil, zone("America/New_York"), zone("Asia/Kathmandu")),
 	}
 	h.ask("series", func(s store.Reader) (any, error) { return s.Series(h.ctx, q, by) })
 	by.Group = store.ByStatus

@@ -96,6 +96,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"series", testSeries},
 		{"steps of series", testSteps},
 		{"series of fates", testFateSeries},
+		{"series in time zones", testZones},
 		{"values", testValues},
 		{"values of each kind", testMoreValues},
 		{"receipts", testReceipts},
