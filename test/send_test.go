@@ -1,6 +1,7 @@
 package test
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -46,6 +47,33 @@ func TestSendFromAnOpenPipe(t *testing.T) {
 	after := s.keys("shop")
 	if last := after[len(after)-1]; last["revoked_at"] == nil {
 		t.Errorf("the key of eye send is valid: %v", last)
+	}
+}
+
+// The first Ctrl-C ends every command that reads the standard input.
+func TestInterruptedInput(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	for _, args := range [][]string{{"types", "put", "c", "n"}, {"types", "try", "c", "n"}, {"rejections", "replay", "--patch", "-", "--yes"}} {
+		cmd, output := s.eye(append(args, "--data", s.data)...)
+		pipe, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		// It has begun to read when it takes more than a pipe holds.
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := pipe.Write(bytes.Repeat([]byte(" "), 1<<20)); err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait()
+		if code := cmd.ProcessState.ExitCode(); code != 1 || output.String() != "eye: interrupted\n" {
+			t.Errorf("eye %q: exit code %d: %s", args, code, output)
+		}
 	}
 }
 

@@ -91,9 +91,12 @@ func orDash(text *string) string {
 }
 
 // readInput reads the file that is named, or standard input when none is, or -.
-func readInput(in io.Reader, names []string) ([]byte, error) {
+// It ends with an error when ctx does.
+func readInput(ctx context.Context, in io.Reader, names []string) ([]byte, error) {
 	if len(names) == 0 || names[0] == "-" {
-		return io.ReadAll(in)
+		reader := newInterruptibleReader(ctx, in)
+		defer reader.Close()
+		return io.ReadAll(reader)
 	}
 	return os.ReadFile(names[0])
 }

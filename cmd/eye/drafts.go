@@ -68,7 +68,7 @@ func newTryCommand(f *clientFlags) *cobra.Command {
 	}
 	last := lastFlag(try)
 	try.RunE = func(cmd *cobra.Command, got []string) error {
-		draft, err := readInput(f.in, got[2:])
+		draft, err := readInput(cmd.Context(), f.in, got[2:])
 		if err != nil {
 			return err
 		}

@@ -47,7 +47,7 @@ func newReplayCommand(f *clientFlags) *cobra.Command {
 	fs.BoolVar(&r.dryRun, "dry-run", false, "change nothing; show counts and examples")
 	fs.BoolVar(&r.yes, "yes", false, "do not ask")
 	cmd.RunE = func(cmd *cobra.Command, got []string) error {
-		body, err := r.body(got)
+		body, err := r.body(cmd.Context(), got)
 		if err != nil {
 			return err
 		}
@@ -61,7 +61,7 @@ func newReplayCommand(f *clientFlags) *cobra.Command {
 }
 
 // body returns the request that the flags describe.
-func (f *replayFlags) body(got []string) (httpapi.ReplayRequest, error) {
+func (f *replayFlags) body(ctx context.Context, got []string) (httpapi.ReplayRequest, error) {
 	req := httpapi.ReplayRequest{Filter: map[string]jsontext.Value{}, TimeZone: f.timeZone, SessionID: f.session}
 	q := f.filter.query()
 	if len(got) == 1 {
@@ -83,7 +83,7 @@ func (f *replayFlags) body(got []string) (httpapi.ReplayRequest, error) {
 	if f.patch == "-" && !f.yes && !f.dryRun {
 		return req, usagef("with --patch - nobody can be asked; add --yes or --dry-run")
 	}
-	text, err := readInput(f.in, []string{f.patch})
+	text, err := readInput(ctx, f.in, []string{f.patch})
 	if err != nil {
 		return req, err
 	}

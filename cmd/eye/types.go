@@ -64,7 +64,7 @@ func newTypesCommand(s streams) *cobra.Command {
 	}
 	force := put.Flags().Bool("force", false, "put it even when it is not compatible with the version in force")
 	put.RunE = func(cmd *cobra.Command, got []string) error {
-		document, err := readInput(f.in, got[2:])
+		document, err := readInput(cmd.Context(), f.in, got[2:])
 		if err != nil {
 			return err
 		}
