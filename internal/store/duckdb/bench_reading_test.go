@@ -116,7 +116,7 @@ func (f *filled) day(day, n int64) {
 	g.rows = n
 	f.change(func(next *state) {
 		next.position = f.frame
-		next.arrivals = map[string]store.Arrivals{"shop": {Received: next.arrivals["shop"].Received + n}}
+		next.arrivals = next.arrivals.with(map[string]store.Arrivals{"shop": {Received: n}})
 	})
 	f.must(f.Flush(ctx))
 }

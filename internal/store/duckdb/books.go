@@ -95,7 +95,7 @@ func (p *snapshot) accounts(counts map[string]Counts, apps []string) []store.Acc
 		}
 	}
 	lost := p.manifest.lost()
-	for app, n := range p.arrivals {
+	for app, n := range p.arrivals.all() {
 		if apps == nil || slices.Contains(apps, app) {
 			a := byApp[app]
 			a.App, a.Received, a.Lost = app, n.Received, n.Lost+lost[app]

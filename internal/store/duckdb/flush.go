@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"time"
@@ -172,7 +173,7 @@ func (s *Store) flushOldest(ctx context.Context) error {
 	g := s.hot()[0]
 	if g.idle() {
 		m := *s.current().manifest
-		m.Flushed, m.Arrivals = g.position, g.arrivals
+		m.Flushed, m.Arrivals = g.position, maps.Collect(g.arrivals.all())
 		return s.commitFlush(&m, nil)
 	}
 	info, err := s.writeGeneration(ctx, g)
@@ -180,7 +181,7 @@ func (s *Store) flushOldest(ctx context.Context) error {
 		return err
 	}
 	m := *s.current().manifest
-	m.Flushed, m.Arrivals = g.position, g.arrivals
+	m.Flushed, m.Arrivals = g.position, maps.Collect(g.arrivals.all())
 	m.Segments = append(slices.Clone(m.Segments), info)
 	x, err := s.openSegment(ctx, info)
 	if err != nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -55,7 +54,7 @@ func (s *Store) load(ctx context.Context) error {
 	}
 	s.change(func(next *state) {
 		next.view, next.position, next.manifest = v, whole.Flushed, &whole
-		next.arrivals = maps.Clone(whole.Arrivals)
+		next.arrivals = newArrivals(whole.Arrivals)
 		next.erased = erasure.NewSet(s.tombstones.Document(), whole.lineage())
 	})
 	if s.begun && m.version < manifestVersion {

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"maps"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -108,7 +107,7 @@ func (s *Store) reopenLocked(ctx context.Context, cause error) error {
 		s.reading = in
 		next.told = max(next.told, next.position)
 		next.view, next.position, next.manifest = v, m.Flushed, &m
-		next.arrivals = maps.Clone(m.Arrivals)
+		next.arrivals = newArrivals(m.Arrivals)
 		close(s.flushed)
 		s.flushed = make(chan struct{})
 	})

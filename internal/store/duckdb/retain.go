@@ -82,7 +82,7 @@ func (s *Store) Expire(ctx context.Context) error {
 	p := s.snapshot()
 	defer p.release()
 	at := s.moment()
-	newest := at.cutoffs(maps.Keys(p.arrivals), true).greatest()
+	newest := at.cutoffs(p.arrivals.apps(), true).greatest()
 	var failed error
 	for _, x := range p.view.segments {
 		if !x.reachesBehind(newest) {

@@ -158,7 +158,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	}
 	s.unmerged = map[uint64]bool{}
 	s.merger, s.exporters, s.endings = s.newMerger(), s.newExporters(), newEndings()
-	s.state = &state{view: &view{}, arrivals: map[string]store.Arrivals{}, manifest: &Manifest{}, erased: &erasure.Set{}}
+	s.state = &state{view: &view{}, arrivals: newArrivals(nil), manifest: &Manifest{}, erased: &erasure.Set{}}
 	if err := s.makeFolders(); err != nil {
 		return nil, err
 	}

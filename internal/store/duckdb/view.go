@@ -9,7 +9,6 @@ import (
 	"github.com/google/uuid"
 
 	"theeye/internal/erasure"
-	"theeye/internal/store"
 )
 
 // generation is a set of hot tables (S9). Rows are added to the newest one; an
@@ -32,7 +31,7 @@ type generation struct {
 
 	// Set when it is frozen: what it holds everything up to.
 	position uint64
-	arrivals map[string]store.Arrivals
+	arrivals arrivals
 
 	views int // that have it; guarded by Store.mu
 }
@@ -62,7 +61,7 @@ type view struct {
 type state struct {
 	view     *view
 	position uint64
-	arrivals map[string]store.Arrivals
+	arrivals arrivals
 	manifest *Manifest
 	erased   *erasure.Set
 	// told is the position that readers may know: while it is ahead of position,

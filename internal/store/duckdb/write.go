@@ -6,8 +6,6 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"maps"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -147,11 +145,7 @@ const rowBytes = 200
 // advance makes a batch visible to readers.
 func (s *Store) advance(b store.Batch) {
 	s.change(func(next *state) {
-		arrivals := maps.Clone(next.arrivals)
-		for app, a := range b.Arrivals {
-			arrivals[strings.Clone(app)] = arrivals[app].Add(a)
-		}
-		next.position, next.arrivals = b.Last, arrivals
+		next.position, next.arrivals = b.Last, next.arrivals.with(b.Arrivals)
 	})
 }
 
