@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -148,5 +149,40 @@ func TestCloseGivesUp(t *testing.T) {
 	cancel()
 	if err := api.Close(ended); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// What became of events that were stored long ago is not remembered, which is no sign of a slow store.
+func TestForgottenOutcome(t *testing.T) {
+	position := live.New(0)
+	var keys *registry.Registry
+	a := startAPI(t, func(o *httpapi.Options) {
+		keys, o.Live = o.Registry, position
+		o.Collector = ingest.New(ingest.Options{
+			Types: func(string, string) *schema.Type { return nil }, Publish: func(context.Context, queue.Frame) (uint64, error) { return 1, nil },
+		})
+		ctx, stop := context.WithCancel(context.Background())
+		ran := make(chan error, 1)
+		go func() { ran <- o.Collector.Run(ctx) }()
+		t.Cleanup(func() { stop(); <-ran })
+	})
+	_, secret, err := keys.CreateKey(t.Context(), "shop", registry.Write)
+	if err != nil {
+		t.Fatal(err)
+	}
+	position.Stored(100, nil)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, a.url+"/v1/events?wait=stored", strings.NewReader(`{"session_id":"s","category":"c","name":"n","data":{},"timestamp":1}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+secret)
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil || answer.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(text), "not remembered") {
+		t.Errorf("%d %s, %v", answer.StatusCode, text, err)
 	}
 }

@@ -16,54 +16,48 @@ import (
 // rateWindow is how many seconds' worth of events a bucket holds.
 const rateWindow = 2
 
-// buckets hold what applications with a rate may still send, on this node.
+// buckets hold what applications with a rate may still send, on this node. Most applications have no
+// rate, and their requests wait for no lock.
 type buckets struct {
-	mu sync.Mutex // guards of
-	of map[string]*bucket
+	of sync.Map // name → *bucket; as many as there were applications with a rate
 }
 
 // forget drops the bucket of an application that is gone, with what it owes.
-func (b *buckets) forget(app string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	delete(b.of, app)
-}
+func (b *buckets) forget(app string) { b.of.Delete(app) }
 
 // bucket is what one application may still send, in events. It may owe: a
 // request is let in while there is something, and charged when its events are
 // known.
 type bucket struct {
+	created time.Time  // the application
 	mu      sync.Mutex // makes looking and taking one step, and guards limiter's change
 	perSec  int64
 	limiter *rate.Limiter
 }
 
 // bucket returns the bucket of an application with the rate that is in force,
-// nil when it has none. alive tells which applications there are: the buckets of
-// others are forgotten.
-func (b *buckets) bucket(app registry.App, now time.Time, alive func(name string) bool) *bucket {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	one := b.of[app.Name]
-	switch {
-	case app.Rate == 0:
-		delete(b.of, app.Name)
+// nil when it has none.
+func (b *buckets) bucket(app registry.App, now time.Time) *bucket {
+	found, ok := b.of.Load(app.Name)
+	if app.Rate == 0 {
+		if ok {
+			b.of.Delete(app.Name)
+		}
 		return nil
-	case one == nil:
-		for name := range b.of {
-			if !alive(name) {
-				delete(b.of, name)
-			}
-		}
-		one = &bucket{perSec: app.Rate, limiter: rate.NewLimiter(rate.Limit(app.Rate), burstOf(app.Rate))}
-		if b.of == nil {
-			b.of = map[string]*bucket{}
-		}
-		b.of[app.Name] = one
-	default:
-		one.setRate(now, app.Rate)
 	}
-	return one
+	if one, ok := found.(*bucket); ok && one.created.Equal(app.CreatedAt) {
+		one.setRate(now, app.Rate)
+		return one
+	}
+	made := &bucket{created: app.CreatedAt, perSec: app.Rate, limiter: rate.NewLimiter(rate.Limit(app.Rate), burstOf(app.Rate))}
+	if ok { // of another application, which had the name before
+		b.of.CompareAndDelete(app.Name, found)
+	}
+	found, _ = b.of.LoadOrStore(app.Name, made)
+	if one, ok := found.(*bucket); ok {
+		return one
+	}
+	return made
 }
 
 func burstOf(perSec int64) int { return int(rateWindow * perSec) }
@@ -133,8 +127,7 @@ func (s rateState) announce(h http.Header) {
 // was read of the request yet. charge is to be called when it is answered, with
 // how many events it brought; the headers then tell what is left.
 func (s *Server) admit(c *call, app registry.App) (charge func(events int), err error) {
-	known := func(name string) bool { _, ok := s.opts.Registry.App(name); return ok }
-	b := s.buckets.bucket(app, time.Now(), known)
+	b := s.buckets.bucket(app, time.Now())
 	if b == nil {
 		return func(int) {}, nil
 	}

@@ -1,8 +1,10 @@
 package httpapi
 
 import (
+	"fmt"
 	"math"
 	"net/http"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,8 +14,6 @@ import (
 	"theeye/internal/registry"
 )
 
-func alive(string) bool { return true }
-
 // A bucket does what its words say: it fills with the rate up to two seconds'
 // worth, lets in while it is positive, and owes what was charged beyond.
 func TestBucketModel(t *testing.T) {
@@ -21,7 +21,7 @@ func TestBucketModel(t *testing.T) {
 		now := time.Unix(1_700_000_000, 0)
 		perSec := rapid.Int64Range(1, 2000).Draw(t, "rate")
 		var all buckets
-		b := all.bucket(registry.App{Name: "a", Settings: registry.Settings{Rate: perSec}}, now, alive)
+		b := all.bucket(registry.App{Name: "a", Settings: registry.Settings{Rate: perSec}}, now)
 		tokens := float64(2 * perSec)
 		for range rapid.IntRange(1, 100).Draw(t, "steps") {
 			switch rapid.IntRange(0, 3).Draw(t, "step") {
@@ -44,7 +44,7 @@ func TestBucketModel(t *testing.T) {
 				tokens -= float64(n)
 			case 3:
 				perSec = rapid.Int64Range(1, 2000).Draw(t, "new rate")
-				b = all.bucket(registry.App{Name: "a", Settings: registry.Settings{Rate: perSec}}, now, alive)
+				b = all.bucket(registry.App{Name: "a", Settings: registry.Settings{Rate: perSec}}, now)
 				tokens = min(tokens, float64(2*perSec))
 			}
 			s := b.state(now)
@@ -75,7 +75,7 @@ func TestBucketOverTime(t *testing.T) {
 			app := registry.App{Name: "a", Settings: registry.Settings{Rate: perSec}}
 			taken := 0
 			for end := time.Now().Add(seconds * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
-				b := all.bucket(app, time.Now(), alive)
+				b := all.bucket(app, time.Now())
 				if b.enter(time.Now()) {
 					b.charge(time.Now(), batch-1)
 					taken += batch
@@ -92,7 +92,7 @@ func TestBucketOverTime(t *testing.T) {
 func TestBucketEntersOneByOne(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	var all buckets
-	b := all.bucket(registry.App{Name: "a", Settings: registry.Settings{Rate: 3}}, now, alive)
+	b := all.bucket(registry.App{Name: "a", Settings: registry.Settings{Rate: 3}}, now)
 	entered := 0
 	for range 100 {
 		if b.enter(now) {
@@ -111,19 +111,52 @@ func TestBucketsAreBounded(t *testing.T) {
 	with := func(name string, perSec int64) registry.App {
 		return registry.App{Name: name, Settings: registry.Settings{Rate: perSec}}
 	}
-	all.bucket(with("gone", 1), now, alive)
-	all.bucket(with("changed", 1), now, alive)
-	all.bucket(with("changed", 0), now, alive)
-	all.bucket(with("new", 1), now, func(name string) bool { return name != "gone" })
-	if len(all.of) != 1 || all.of["new"] == nil {
-		t.Errorf("kept are %v", all.of)
+	all.bucket(with("gone", 1), now)
+	all.bucket(with("changed", 1), now)
+	all.bucket(with("changed", 0), now)
+	all.bucket(with("new", 1), now)
+	all.forget("gone")
+	kept := map[any]bool{}
+	all.of.Range(func(name, _ any) bool { kept[name] = true; return true })
+	if len(kept) != 1 || !kept["new"] {
+		t.Errorf("kept are %v", kept)
+	}
+}
+
+// What an application owes is not owed by another one of its name.
+func TestBucketOfASuccessor(t *testing.T) {
+	var all buckets
+	now := time.Now()
+	first := registry.App{Name: "a", CreatedAt: now, Settings: registry.Settings{Rate: 1}}
+	all.bucket(first, now).charge(now, 1000)
+	if all.bucket(first, now).enter(now) {
+		t.Error("one that owes was let in")
+	}
+	second := first
+	second.CreatedAt = now.Add(time.Second)
+	if b := all.bucket(second, now); !b.enter(now) || all.bucket(second, now) != b {
+		t.Error("its successor was not")
+	}
+}
+
+// Applications cost the others nothing, be they ten thousand.
+func BenchmarkBuckets(b *testing.B) {
+	for _, perSec := range []int64{0, 1000} {
+		b.Run(fmt.Sprint("rate ", perSec), func(b *testing.B) {
+			for b.Loop() {
+				var all buckets
+				for i := range 10_000 {
+					all.bucket(registry.App{Name: strconv.Itoa(i), Settings: registry.Settings{Rate: perSec}}, time.Now())
+				}
+			}
+		})
 	}
 }
 
 func TestRateFields(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	var all buckets
-	b := all.bucket(registry.App{Name: "a", Settings: registry.Settings{Rate: 10}}, now, alive)
+	b := all.bucket(registry.App{Name: "a", Settings: registry.Settings{Rate: 10}}, now)
 	for _, step := range []struct {
 		events int
 		want   string

@@ -25,14 +25,14 @@ type Skew struct {
 type skews struct {
 	mu      sync.RWMutex // guards of
 	of      map[string]*skew
-	seconds *prometheus.HistogramVec
+	seconds prometheus.Histogram // of all applications: a series for each would be too many
 }
 
 func newSkews(r prometheus.Registerer) *skews {
-	s := &skews{of: map[string]*skew{}, seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "eye_intake_skew_seconds", Help: "received_at − sent_at of events that say when they were sent: negative when the sender's clock is ahead.",
+	s := &skews{of: map[string]*skew{}, seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "eye_intake_skew_seconds", Help: "received_at − sent_at of events that say when they were sent, of all applications: negative when the sender's clock is ahead.",
 		Buckets: []float64{-86400, -3600, -300, -60, -10, -1, 0, .1, 1, 10, 60, 300, 3600, 86400},
-	}, []string{"app"})}
+	})}
 	if r != nil {
 		r.MustRegister(s.seconds)
 	}
@@ -62,7 +62,7 @@ func (s *skews) app(name string) *skew {
 	defer s.mu.Unlock()
 	one := s.of[name]
 	if one == nil {
-		one = &skew{seconds: s.seconds.WithLabelValues(name)}
+		one = &skew{seconds: s.seconds}
 		s.of[name] = one
 	}
 	return one
@@ -139,5 +139,4 @@ func (c *Collector) Forget(app string) {
 	c.skews.mu.Lock()
 	defer c.skews.mu.Unlock()
 	delete(c.skews.of, app)
-	c.skews.seconds.DeleteLabelValues(app)
 }
