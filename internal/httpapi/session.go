@@ -14,11 +14,8 @@ import (
 )
 
 // maxExamined is how many events a session may have for its late and missing ones to
-// be told.
+// be told. They are read without their data, and within query.PageBytes at once.
 const maxExamined = 10_000
-
-// examinedPage is how many of them are in memory at a time.
-const examinedPage = query.MaxLimit
 
 // SessionAnswer is a session with a page of its events.
 type SessionAnswer struct {
@@ -102,7 +99,7 @@ func (s *Server) sessionOf(c *call, id string, also ...string) error {
 // examine tells what is late and missing. It looks at the whole session, whatever
 // page of it is shown and whatever selects its events.
 func (s *Server) examine(r *reading, q query.Query, page store.Page[event.Event], a *SessionAnswer) error {
-	steps, err := s.steps(r.ctx, query.Query{Apps: q.Apps, SessionIDs: q.SessionIDs, Horizon: q.Horizon, Limit: examinedPage, Bare: true})
+	steps, err := s.steps(r.ctx, query.Query{Apps: q.Apps, SessionIDs: q.SessionIDs, Horizon: q.Horizon, Limit: maxExamined, Bare: true})
 	if err != nil {
 		return err
 	}

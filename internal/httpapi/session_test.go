@@ -1,11 +1,13 @@
 package httpapi_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/go-json-experiment/json"
@@ -15,6 +17,7 @@ import (
 	"theeye/internal/event"
 	"theeye/internal/httpapi"
 	"theeye/internal/live"
+	"theeye/internal/query"
 	"theeye/internal/store"
 )
 
@@ -66,6 +69,35 @@ func counted(n int, app, sender string, at [3]int64) event.Event {
 	e.SessionID, e.Sender, e.Seq = "one", sender, at[0]
 	e.OccurredAt, e.ReceivedAt = event.Micros(at[1]*1e6), event.Micros(at[2]*1e6)
 	return e
+}
+
+// countingReader counts what events are read in.
+type countingReader struct {
+	store.Reader
+	reads atomic.Int64
+}
+
+func (r *countingReader) Events(ctx context.Context, q query.Query) (store.Page[event.Event], error) {
+	r.reads.Add(1)
+	return r.Reader.Events(ctx, q)
+}
+
+// A page of a long session takes one query for its events and one for what is late and missing.
+func TestQueriesForAPageOfASession(t *testing.T) {
+	var reader countingReader
+	a := startAPI(t, func(o *httpapi.Options) { reader.Reader = o.Reader; o.Reader = &reader })
+	events := make([]event.Event, 10_000)
+	for i := range events {
+		events[i] = counted(i, "shop", "web", [3]int64{int64(i), int64(i), int64(i)})
+	}
+	a.write(events...)
+	const pages = 10
+	if got := len(a.session("", "/v1/sessions/one?limit=1000")); got != pages {
+		t.Fatalf("%d pages", got)
+	}
+	if n := reader.reads.Load(); n > 2*pages {
+		t.Errorf("%d queries for %d pages", n, pages)
+	}
 }
 
 func TestLateAndMissingInASession(t *testing.T) {
