@@ -3,17 +3,16 @@ package httpapi
 import (
 	"cmp"
 	"context"
-	"errors"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"theeye/internal/event"
 	"theeye/internal/query"
+	"theeye/internal/queue"
 	"theeye/internal/store"
 )
 
@@ -195,28 +194,33 @@ func (s *Server) backlog(ctx context.Context, position uint64, q query.Query) ([
 	if err != nil {
 		return nil, unavailable("the queue does not answer; try again")
 	}
+	ids := make(map[uuid.UUID]bool, len(q.IDs)) // of a text there are two for each application
+	for _, id := range q.IDs {
+		ids[id] = true
+	}
 	var found []store.Arrival
-	for seq := max(position+1, state.First); seq <= state.Last; seq++ {
-		d, err := s.opts.Queue.Get(ctx, seq)
-		switch {
-		case errors.Is(err, jetstream.ErrMsgNotFound):
-			continue
-		case err != nil:
-			return nil, unavailable("many events are waiting to be stored, and searching them takes too long; try again")
-		}
-		records, err := event.DecodeRecords(d.Body, seq)
+	err = s.opts.Queue.RawRange(ctx, max(position+1, state.First), state.Last, func(raw queue.Raw) error {
+		f, err := raw.Frame()
 		if err != nil {
-			continue // the worker puts it into quarantine
+			return nil //nolint:nilerr // the worker puts it into quarantine
+		}
+		records, err := event.DecodeRecords(f.Body, raw.Sequence)
+		if err != nil {
+			return nil //nolint:nilerr // the same
 		}
 		for _, r := range records {
 			a := store.Arrival{
 				App: r.App(), EventID: r.EventID(), ClientID: r.ClientID(), ReceivedAt: r.ReceivedAt(),
-				Position: r.Position(), CarriedBy: seq, Fate: event.Pending,
+				Position: r.Position(), CarriedBy: raw.Sequence, Fate: event.Pending,
 			}
-			if slices.Contains(q.IDs, a.EventID) && (q.Apps == nil || slices.Contains(q.Apps, a.App)) {
+			if ids[a.EventID] && (q.Apps == nil || slices.Contains(q.Apps, a.App)) {
 				found = append(found, a)
 			}
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, unavailable("many events are waiting to be stored, and searching them takes too long; try again")
 	}
 	return found, nil
 }

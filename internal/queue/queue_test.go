@@ -334,19 +334,6 @@ func TestFrameOfManyApplications(t *testing.T) {
 	}
 }
 
-func TestGetReadsOneFrame(t *testing.T) {
-	q := open(t, queue.Options{})
-	publish(t, q, "a")
-	publish(t, q, "b")
-	d, err := q.Get(t.Context(), 2)
-	if err != nil || string(d.Body) != "b" {
-		t.Errorf("got %q, %v", d.Body, err)
-	}
-	if _, err := q.Get(t.Context(), 3); !errors.Is(err, jetstream.ErrMsgNotFound) {
-		t.Errorf("absent frame: %v", err)
-	}
-}
-
 // A description that is missing is written again, and nothing is lost.
 func TestStreamWithoutItsDescription(t *testing.T) {
 	dir := t.TempDir()
@@ -365,8 +352,12 @@ func TestStreamWithoutItsDescription(t *testing.T) {
 	if sequence := publish(t, q, "next"); sequence != 2 {
 		t.Errorf("the next frame is %d", sequence)
 	}
-	if d, err := q.Get(t.Context(), 1); err != nil || string(d.Body) != "flushed" {
-		t.Errorf("got %q, %v", d.Body, err)
+	r, err := q.Raw(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f, err := r.Frame(); err != nil || string(f.Body) != "flushed" {
+		t.Errorf("got %q, %v", f.Body, err)
 	}
 	if text := log.String(); strings.Contains(text, "ERROR") || strings.Contains(text, "lost") || !strings.Contains(text, "it was written again") {
 		t.Errorf("the log says %s", text)

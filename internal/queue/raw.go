@@ -38,6 +38,15 @@ func (r Raw) Check() error {
 	return nil
 }
 
+// Frame reads the payload. The errors are those of Check.
+func (r Raw) Frame() (Frame, error) {
+	f, err := decodeFrame(r.Payload)
+	if err != nil {
+		return Frame{}, r.Check()
+	}
+	return f, nil
+}
+
 // Raw returns the first frame at or behind a sequence, ErrEnd when there is none.
 func (q *Queue) Raw(ctx context.Context, from uint64) (Raw, error) {
 	stream, err := q.stream(ctx)

@@ -178,22 +178,6 @@ func (q *Queue) decode(sequence uint64, header nats.Header, payload []byte) (Del
 	return d, err
 }
 
-// Get reads one frame by its sequence. It returns jetstream.ErrMsgNotFound when
-// there is none.
-func (q *Queue) Get(ctx context.Context, sequence uint64) (Delivery, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	stream, err := q.js.Stream(ctx, Stream)
-	if err != nil {
-		return Delivery{}, fmt.Errorf("read frame %d: %w", sequence, err)
-	}
-	msg, err := stream.GetMsg(ctx, sequence)
-	if err != nil {
-		return Delivery{}, fmt.Errorf("read frame %d: %w", sequence, err)
-	}
-	return q.decode(sequence, msg.Header, msg.Data)
-}
-
 // headerCounts reads the counts beside a payload; nil when there are none.
 func headerCounts(header nats.Header) []Count {
 	var counts []Count
