@@ -8,13 +8,13 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-//go:embed types/pageview.json
+//go:embed types/page%20interaction/pageview.json
 var pageview []byte
 
-//go:embed types/cta-click.json
+//go:embed types/page%20interaction/cta%20click.json
 var ctaClick []byte
 
-//go:embed types/submit.json
+//go:embed types/form%20interaction/submit.json
 var submit []byte
 
 // Type is an event type and the JSON Schema of its data.

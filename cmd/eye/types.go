@@ -63,17 +63,21 @@ func newTypesCommand(s streams) *cobra.Command {
 		Long: "Put the schema of an event type, from a file or standard input. Ends with code 3, and tells the reasons, when it is\nnot compatible with the version in force.",
 	}
 	force := put.Flags().Bool("force", false, "put it even when it is not compatible with the version in force")
+	dryRun := put.Flags().Bool("dry-run", false, "show what would be in force, and change nothing")
 	put.RunE = func(cmd *cobra.Command, got []string) error {
 		document, err := readInput(cmd.Context(), f.in, got[2:])
 		if err != nil {
 			return err
 		}
-		return f.told(f.show(cmd.Context(), putRequest(got[0], got[1], document, putOptions{force: *force}), func(body []byte) error {
+		return f.told(f.show(cmd.Context(), putRequest(got[0], got[1], document, putOptions{force: *force, dryRun: *dryRun}), func(body []byte) error {
 			var i typeItem
 			if err := decode("/v1/types", body, &i); err != nil {
 				return err
 			}
 			f.warn("", i.Warnings)
+			if *dryRun {
+				return f.say("%s / %s would be in force as version %d; nothing was changed", i.Category, i.Name, i.Version)(nil)
+			}
 			return f.say("%s / %s is in force as version %d", i.Category, i.Name, i.Version)(nil)
 		}))
 	}

@@ -44,10 +44,10 @@ func (s *Server) series(c *call) error {
 		spec.Interval = store.Interval(text)
 	}
 	if spec.Interval.Micros() == 0 {
-		return &query.ParamError{Parameter: "interval", Message: "may be minute, hour or day"}
+		return &query.ParamError{Parameter: "interval", Message: "must be minute, hour or day"}
 	}
 	if !slices.Contains([]store.Group{store.ByNothing, store.ByCategory, store.ByName, store.ByApp, store.ByStatus}, spec.Group) {
-		return &query.ParamError{Parameter: "group_by", Message: "may be category, name, app or status"}
+		return &query.ParamError{Parameter: "group_by", Message: "must be category, name, app or status"}
 	}
 	if spec.Group == store.ByStatus && r.Where != nil {
 		return &query.ParamError{Parameter: "where", Message: "cannot be combined with group_by=status, because what was refused may have no fields"}
