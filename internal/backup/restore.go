@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"theeye/internal/durable"
@@ -250,8 +249,10 @@ func readTombstones(name, folder string, x Index) (g given, err error) {
 	}
 	later := own.Missing(g.Document)
 	g.later, g.unrelated = len(later), own.Key == ""
+	named := map[string]bool{}
 	for _, t := range later {
-		if t.OfApp() && !slices.Contains(g.apps, t.App) {
+		if t.OfApp() && !named[t.App] {
+			named[t.App] = true
 			g.apps = append(g.apps, t.App)
 		}
 	}

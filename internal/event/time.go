@@ -84,6 +84,9 @@ func localTime(u time.Time, loc *time.Location) time.Time {
 	// A day is more than any offset, and than any change of one.
 	before, after := offset(u.Add(-day), loc), offset(u.Add(day), loc)
 	first, second := u.Add(-before), u.Add(-after)
+	if before == after { // on most days
+		return first
+	}
 	shown := offset(second, loc) == after
 	if shown && (second.Before(first) || offset(first, loc) != before) {
 		return second
