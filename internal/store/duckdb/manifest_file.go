@@ -107,8 +107,13 @@ type read struct {
 
 // readManifest reads a manifest of any version. there is false when there is no such file.
 func readManifest(path string) (m read, there bool, err error) {
-	m.Manifest = emptyManifest()
 	b, err := durable.ReadFile(path)
+	return parseManifest(path, b, err)
+}
+
+// parseManifest is what readManifest makes of a file's content.
+func parseManifest(path string, b []byte, err error) (m read, there bool, _ error) {
+	m.Manifest = emptyManifest()
 	if errors.Is(err, fs.ErrNotExist) {
 		return m, false, nil
 	}
@@ -124,14 +129,18 @@ func readManifest(path string) (m read, there bool, err error) {
 // readPresent reads the manifest of a store's folder. The error is a *ManifestError when its copy has
 // gone further: then an earlier manifest took its place, which names segments that are no more.
 func readPresent(dir string) (m read, there bool, err error) {
-	path := filepath.Join(dir, manifestName)
+	path, copyPath := filepath.Join(dir, manifestName), filepath.Join(dir, copyName)
 	// The copy is written last, so it is read first: a server may be running.
-	after, isCopy, copyErr := readManifest(filepath.Join(dir, copyName))
-	m, there, err = readManifest(path)
-	if err == nil && there && copyErr == nil && isCopy && after.continues(m) {
+	copied, copyErr := durable.ReadFile(copyPath)
+	b, err := durable.ReadFile(path)
+	m, there, err = parseManifest(path, b, err)
+	if err != nil || !there || bytes.Equal(copied, b) { // equal is what a commit leaves: to read it twice takes as long again
+		return m, there, err
+	}
+	if after, isCopy, err := parseManifest(copyPath, copied, copyErr); err == nil && isCopy && after.continues(m) {
 		return read{}, true, &ManifestError{path, fmt.Errorf("it is an earlier one: its copy, %s, goes on from it", copyName)}
 	}
-	return m, there, err
+	return m, there, nil
 }
 
 // continues reports whether m was committed after an earlier manifest of the same folder.
