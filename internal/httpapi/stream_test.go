@@ -42,7 +42,7 @@ func TestSlowAnswer(t *testing.T) {
 				t.Fatal(err)
 			}
 			r.Header.Set("Authorization", "Bearer "+a.keys[""])
-	r.Header.Set("Accept-Encoding", "identity")
+			r.Header.Set("Accept-Encoding", "identity")
 			answer, err := server.Client().Do(r)
 			if err != nil {
 				t.Fatal(err)
