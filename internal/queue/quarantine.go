@@ -11,7 +11,6 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"theeye/internal/durable"
-	"theeye/internal/event"
 )
 
 // Quarantine keeps a frame that cannot be read in a folder of its own, logs and
@@ -43,16 +42,16 @@ func (q *Queue) QuarantineBody(d Delivery, reason error) (Delivery, error) {
 	return d, err
 }
 
-// QuarantineRecord keeps a record that a store does not take. Doing it again for the same record
-// changes nothing.
-func (q *Queue) QuarantineRecord(r event.Record) error {
-	name := filepath.Join(q.QuarantineDir(), fmt.Sprintf("record-%020d-%d", r.Position().Frame, r.Position().Index))
+// QuarantineRecord keeps the bytes of a record that a store does not take, by its frame and its number
+// in it. Doing it again for the same record changes nothing.
+func (q *Queue) QuarantineRecord(frame uint64, index uint32, record []byte) error {
+	name := filepath.Join(q.QuarantineDir(), fmt.Sprintf("record-%020d-%d", frame, index))
 	err := durable.MkdirAll(q.QuarantineDir(), 0o700)
 	if err == nil {
-		err = durable.Replace(name, bytes.NewReader(event.AppendRecord(nil, r, true)))
+		err = durable.Replace(name, bytes.NewReader(record))
 	}
 	if err != nil {
-		return fmt.Errorf("quarantine a record of frame %d: %w", r.CarriedBy(), err)
+		return fmt.Errorf("quarantine a record of frame %d: %w", frame, err)
 	}
 	q.log.Error("a record that the store does not take is kept in a file", "file", name)
 	return nil

@@ -30,7 +30,10 @@ func (w *Worker) isolate(ctx context.Context, b *store.Batch) (replaced bool, er
 	records := slices.Clone(b.Records)
 	for from := 0; from < len(records); {
 		i, reason, err := firstRefused(ctx, s, records[from:])
-		if err != nil || reason == nil {
+		if err != nil {
+			return false, err
+		}
+		if reason == nil {
 			break
 		}
 		i += from
@@ -44,7 +47,7 @@ func (w *Worker) isolate(ctx context.Context, b *store.Batch) (replaced bool, er
 		records[i], replaced, from = instead, true, i+1
 	}
 	b.Records = records
-	return replaced, err
+	return replaced, nil
 }
 
 // firstRefused returns the first record that the store does not take, and why; reason is nil when it
@@ -92,7 +95,7 @@ func (w *Worker) instead(ctx context.Context, s prober, r event.Record, reason e
 	if s.Probe(ctx, []event.Record{whole}) == nil {
 		return whole, nil
 	}
-	if err := w.opts.Queue.QuarantineRecord(r); err != nil {
+	if err := w.opts.Queue.QuarantineRecord(r.Position().Frame, r.Position().Index, event.AppendRecord(nil, r, true)); err != nil {
 		return r, err
 	}
 	bare := *whole.Rejection

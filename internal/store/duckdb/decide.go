@@ -154,7 +154,8 @@ func (x *decider) isRefused(id uuid.UUID) bool {
 // erase decides that nothing is kept of record i.
 func (x *decider) erase(i int, record event.Record) {
 	t := traceOf(record, event.Erased, nil).blank()
-	x.gone[idKey{x.store.number(t.app), t.eventID}] = t.erasedID()
+	key := idKey{x.store.number(t.app), t.eventID}
+	x.gone[key] = x.gone[key].and(t.erasedID())
 	x.d.outcomes[i] = event.Outcome{Fate: event.Erased}
 	x.d.traces = append(x.d.traces, t)
 }
@@ -169,7 +170,7 @@ func (x *decider) idWasErased(record event.Record) bool {
 	key := idKey{x.store.number(record.App()), record.EventID()}
 	e := x.gone[key]
 	for _, g := range x.view.hot {
-		e = e.later(g.erased[key])
+		e = e.and(g.erased[key])
 	}
 	if e.carriedBy == 0 || int64(e.receivedAt) < x.window(record.ReceivedAt()) {
 		return false

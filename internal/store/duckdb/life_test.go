@@ -29,6 +29,7 @@ type life struct {
 	stored  map[uuid.UUID]*event.Event
 	refused map[uuid.UUID]*event.Rejection
 	erased  map[[2]string]grave       // by application and session
+	gone    map[uuid.UUID][]departure // arrivals that were erased, by the id of their event
 	through map[event.Position]uint64 // the first replay that came through, by what it replays
 }
 
@@ -40,11 +41,11 @@ func TestLife(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		l := &life{
 			T: rt, now: born(),
-			stored: map[uuid.UUID]*event.Event{}, refused: map[uuid.UUID]*event.Rejection{}, erased: map[[2]string]grave{},
+			stored: map[uuid.UUID]*event.Event{}, refused: map[uuid.UUID]*event.Rejection{}, erased: map[[2]string]grave{}, gone: map[uuid.UUID][]departure{},
 			through: map[event.Position]uint64{},
 		}
 		l.opts = duckdb.Options{
-			Dir: t.TempDir(), FlushRows: 1000, MaxSegmentRows: 40, MemoryLimit: 512 << 20, Clock: func() (time.Time, bool) { return l.now, false },
+			Dir: t.TempDir(), DedupeWindow: 7 * 24 * time.Hour, FlushRows: 1000, MaxSegmentRows: 40, MemoryLimit: 512 << 20, Clock: func() (time.Time, bool) { return l.now, false },
 			Retain: func(app string) time.Duration {
 				if app == "blog" {
 					return lifeRetain
@@ -91,6 +92,32 @@ type grave struct {
 func (l *life) isErased(app, session string, carriedBy uint64, times ...event.Micros) bool {
 	g, ok := l.erased[[2]string{app, session}]
 	return ok && (carriedBy <= g.frame || slices.Min(times) <= g.at)
+}
+
+// departure is an arrival that was erased.
+type departure struct {
+	carriedBy  uint64
+	receivedAt event.Micros
+	expired    bool // it may have been removed before
+}
+
+// left tells the fates that an arrival may have because its id was erased within the dedupe window:
+// any of want if it was not, erased if it was.
+func (l *life) left(r event.Record, want ...event.Fate) []event.Fate {
+	window := r.ReceivedAt() - event.Micros(l.opts.DedupeWindow.Microseconds())
+	erased, perhaps := false, false
+	for _, d := range l.gone[r.EventID()] {
+		if d.receivedAt >= window {
+			erased, perhaps = erased || !d.expired, perhaps || d.expired
+		}
+	}
+	switch {
+	case erased:
+		return []event.Fate{event.Erased}
+	case perhaps:
+		return append(want, event.Erased)
+	}
+	return want
 }
 
 // write puts a few events and rejections into the next frame. Ids come again, with
@@ -144,6 +171,8 @@ func (l *life) put(b store.Batch) {
 			l.stored[e.ID] = e
 		case event.Expired:
 			delete(l.stored, e.ID)
+		case event.Erased:
+			l.gone[r.EventID()] = append(l.gone[r.EventID()], departure{carriedBy: r.CarriedBy(), receivedAt: r.ReceivedAt()})
 		case event.Rejected:
 			x := r.Rejection
 			if e != nil {
@@ -161,7 +190,14 @@ func (l *life) decide(r event.Record) []event.Fate {
 		if l.isErased(x.App, x.SessionID, x.CarriedBy, x.SentTime, x.ReceivedAt) {
 			return []event.Fate{event.Erased}
 		}
-		return l.refuse(x)
+		switch fates := l.refuse(x); {
+		case len(fates) > 1: // the one before may be there still
+			return append(l.left(r), fates...)
+		case fates[0] == event.Rejected:
+			return l.left(r, event.Rejected)
+		default:
+			return fates
+		}
 	}
 	e := r.Event
 	first, again := l.stored[e.ID]
@@ -169,22 +205,22 @@ func (l *life) decide(r event.Record) []event.Fate {
 	case l.isErased(e.App, e.SessionID, e.CarriedBy, e.SentTime, e.OccurredAt, e.ReceivedAt):
 		return []event.Fate{event.Erased}
 	case e.IsReplay() && again && l.expired(first):
-		return []event.Fate{event.Rejected, event.Duplicate, event.Expired, event.Stored}
+		return append(l.left(r), event.Rejected, event.Duplicate, event.Expired, event.Stored)
 	case e.IsReplay() && again && !event.SameBody(first, e):
 		return []event.Fate{event.Rejected}
 	case again && l.expired(first): // it may be there still
 		if l.expired(e) {
-			return append(l.refuse(event.Conflict(e)), event.Duplicate, event.Expired)
+			return slices.Concat(l.left(r), l.refuse(event.Conflict(e)), []event.Fate{event.Duplicate, event.Expired})
 		}
-		return append(l.refuse(event.Conflict(e)), event.Duplicate, event.Stored)
+		return slices.Concat(l.left(r), l.refuse(event.Conflict(e)), []event.Fate{event.Duplicate, event.Stored})
 	case again && event.SameBody(first, e):
 		return []event.Fate{event.Duplicate}
 	case again:
 		return l.refuse(event.Conflict(e))
 	case l.expired(e):
-		return []event.Fate{event.Expired}
+		return l.left(r, event.Expired)
 	}
-	return []event.Fate{event.Stored}
+	return l.left(r, event.Stored)
 }
 
 // refuse returns the fates of what is refused.
@@ -230,11 +266,13 @@ func (l *life) erase() {
 	l.do(err)
 	for id, e := range l.stored {
 		if l.isErased(e.App, e.SessionID, e.CarriedBy, e.SentTime, e.OccurredAt, e.ReceivedAt) {
+			l.gone[id] = append(l.gone[id], departure{e.CarriedBy, e.ReceivedAt, l.expired(e)})
 			delete(l.stored, id)
 		}
 	}
 	for id, r := range l.refused {
 		if l.isErased(r.App, r.SessionID, r.CarriedBy, r.SentTime, r.ReceivedAt) {
+			l.gone[r.EventID] = append(l.gone[r.EventID], departure{r.CarriedBy, r.ReceivedAt, r.App == "blog" && r.ReceivedAt < l.cutoff()})
 			delete(l.refused, id)
 		}
 	}
@@ -255,6 +293,9 @@ func (l *life) reopen() {
 		if r.CarriedBy > flushed {
 			delete(l.refused, id)
 		}
+	}
+	for id, list := range l.gone {
+		l.gone[id] = slices.DeleteFunc(list, func(d departure) bool { return d.carriedBy > flushed })
 	}
 	maps.DeleteFunc(l.through, func(_ event.Position, frame uint64) bool { return frame > flushed })
 	for _, b := range l.frames[flushed:] {

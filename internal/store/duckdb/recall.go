@@ -74,7 +74,7 @@ func (x *decider) recallErased(ctx context.Context, segment *segment, ids []uuid
 		var t trace
 		err = scan(&t.app, &t.eventID, &t.carriedBy, &t.receivedAt)
 		key := idKey{x.store.number(t.app), t.eventID}
-		x.gone[key] = x.gone[key].later(t.erasedID())
+		x.gone[key] = x.gone[key].and(t.erasedID())
 		return none, err
 	})
 	return err

@@ -22,7 +22,7 @@ type arrival struct {
 	body      uint64 // bodyHash
 }
 
-// erasedID is what is known of an arrival that was erased.
+// erasedID is what is known of the arrivals with one id that were erased: of the last.
 type erasedID struct {
 	carriedBy  uint64
 	receivedAt event.Micros
@@ -30,12 +30,9 @@ type erasedID struct {
 
 func (t trace) erasedID() erasedID { return erasedID{t.carriedBy, t.receivedAt} }
 
-// later returns that of two arrivals with one id which came later.
-func (e erasedID) later(f erasedID) erasedID {
-	if f.carriedBy > e.carriedBy {
-		return f
-	}
-	return e
+// and returns what is known with other arrivals. A replay comes later and was received earlier.
+func (e erasedID) and(f erasedID) erasedID {
+	return erasedID{max(e.carriedBy, f.carriedBy), max(e.receivedAt, f.receivedAt)}
 }
 
 // bodyHash is equal for events whose bodies are the same byte for byte, which

@@ -124,7 +124,8 @@ func (s *Store) remember(g *generation, d *decision) {
 	g.bytes += d.stored
 	for _, t := range d.traces {
 		if t.fate == event.Erased {
-			g.erased[idKey{s.number(t.app), t.eventID}] = t.erasedID()
+			key := idKey{s.number(t.app), t.eventID}
+			g.erased[key] = g.erased[key].and(t.erasedID())
 		}
 		if t.carriedBy != t.position.Frame {
 			g.replays.Add(1)
