@@ -48,6 +48,11 @@ func (DuckDB) Text(expr string) string { return expr }
 // ID casts the text.
 func (DuckDB) ID(placeholder string) string { return "CAST(" + placeholder + " AS UUID)" }
 
+// IDs casts the texts.
+func (DuckDB) IDs(placeholder string) string {
+	return "SELECT CAST(unnest(" + placeholder + "::VARCHAR[]) AS UUID)"
+}
+
 // Contains uses the function of that name.
 func (DuckDB) Contains(text, part string) string { return "contains(" + text + ", " + part + ")" }
 

@@ -3,6 +3,7 @@ package query
 import (
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/huandu/go-sqlbuilder"
 
@@ -31,6 +32,8 @@ type Dialect interface {
 	Text(expr string) string
 	// ID makes an id of a bound text.
 	ID(placeholder string) string
+	// IDs renders a subquery of the ids in a bound list of texts.
+	IDs(placeholder string) string
 	// Contains tells whether text has part in it.
 	Contains(text, part string) string
 	// HasAny tells whether a column of lists has any of the bound texts.
@@ -158,20 +161,23 @@ func (r *renderer) anyText(column string, values []string) {
 	}
 }
 
+// maxListedIDs is how many ids are arguments of their own. More are one list: to plan a query takes
+// longer with each argument.
+const maxListedIDs = 64
+
 func (r *renderer) anyID(column string, ids []string) {
 	if ids == nil {
 		return
 	}
-	list := "NULL" // nothing is IN it
-	for i, id := range ids {
-		if i == 0 {
-			list = ""
-		} else {
-			list += ", "
-		}
-		list += r.dialect.ID(r.cond.Var(id))
+	if len(ids) > maxListedIDs {
+		r.add(quote(column) + " IN (" + r.dialect.IDs(r.cond.Var(anys(ids))) + ")")
+		return
 	}
-	r.add(quote(column) + " IN (" + list + ")")
+	list := make([]string, 0, len(ids))
+	for _, id := range ids {
+		list = append(list, r.dialect.ID(r.cond.Var(id)))
+	}
+	r.add(quote(column) + " IN (" + strings.Join(list, ", ") + ")")
 }
 
 func (r *renderer) anyProblem(column string, values []string) {

@@ -362,16 +362,17 @@ func (s *Store) erasedIn(set *erasure.Set, x *segment) (condition func(builder) 
 	apps, sessions := []any{}, []any{}
 	var keys []uint64
 	for _, t := range set.Tombstones() {
-		session, known := s.buried.Load(t.Session)
+		known, _ := s.buried.Load(t.Session)
+		session, ok := known.(string)
 		switch {
 		case t.OfApp() && t.App != erasure.AllApps:
 			if x.hasApp([]string{t.App}) {
 				apps = append(apps, t.App)
 			}
-		case !known:
+		case !ok:
 			return all, true
 		default:
-			sessions, keys = append(sessions, session), append(keys, sessionKey(session.(string))) //nolint:forcetypeassert // Bury stores nothing else
+			sessions, keys = append(sessions, session), append(keys, sessionKey(session))
 		}
 	}
 	if slices, others := x.slicesOfSessions(keys); len(slices) == 0 && !others {

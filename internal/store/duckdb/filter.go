@@ -140,15 +140,16 @@ func filterSegment(ctx context.Context, in *instance, name string, info *Segment
 		f.front[i] = make([]uint64, 0, int(info.Rows.Events+info.Rows.Rejections+info.Rows.Traces)/info.Slices*17/16)
 	}
 	var builder xorfilter.BinaryFuseBuilder
-	sessions, ids, w := filterWriter{builder: &builder}, filterWriter{builder: &builder}, filterWriter{builder: &builder}
+	f.sessions.builder, f.ids.builder = &builder, &builder
+	w := filterWriter{builder: &builder}
 	for i := range info.Slices {
-		if err := f.add(ctx, &sessions, &ids, "SELECT id FROM %[1]s."+eventTable+" WHERE slice = %[2]d",
+		if err := f.add(ctx, "SELECT id FROM %[1]s."+eventTable+" WHERE slice = %[2]d",
 			"SELECT DISTINCT "+sessionKeySQL+" FROM %[1]s."+sessionTable+" WHERE slice = %[2]d", i); err != nil {
 			return nil, err
 		}
 	}
 	const others = " FROM (SELECT app, event_id, session_id FROM %[1]s." + rejectionTable + " UNION ALL SELECT app, event_id, session_id FROM %[1]s." + traceTable + ")"
-	if err := f.add(ctx, &sessions, &ids, "SELECT event_id"+others, "SELECT DISTINCT "+sessionKeySQL+others, info.Slices); err != nil {
+	if err := f.add(ctx, "SELECT event_id"+others, "SELECT DISTINCT "+sessionKeySQL+others, info.Slices); err != nil {
 		return nil, err
 	}
 	f.keys = nil
@@ -158,7 +159,7 @@ func filterSegment(ctx context.Context, in *instance, name string, info *Segment
 		}
 		f.front[i] = nil
 	}
-	w.append(&sessions, &ids)
+	w.append(&f.sessions, &f.ids)
 	return w.bytes(), nil
 }
 
@@ -168,10 +169,12 @@ type filtering struct {
 	name  string
 	front [][]uint64
 	keys  []uint64 // of one filter
+
+	sessions, ids filterWriter // in the order in which the tables are read, not that of the file
 }
 
 // add adds the filters of a slice, or of rejections and traces.
-func (f *filtering) add(ctx context.Context, sessions, ids *filterWriter, idText, sessionText string, slice int) error {
+func (f *filtering) add(ctx context.Context, idText, sessionText string, slice int) error {
 	f.keys = f.keys[:0]
 	err := eachRow(ctx, f.in, fmt.Sprintf(idText, f.name, slice), func(rows *sql.Rows) error {
 		var id uuid.UUID
@@ -185,7 +188,7 @@ func (f *filtering) add(ctx context.Context, sessions, ids *filterWriter, idText
 		return nil
 	})
 	if err == nil {
-		err = addFilter[uint8](ids, f.keys)
+		err = addFilter[uint8](&f.ids, f.keys)
 	}
 	if err != nil {
 		return err
@@ -200,7 +203,7 @@ func (f *filtering) add(ctx context.Context, sessions, ids *filterWriter, idText
 	if err != nil {
 		return err
 	}
-	return addFilter[uint16](sessions, f.keys)
+	return addFilter[uint16](&f.sessions, f.keys)
 }
 
 func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }

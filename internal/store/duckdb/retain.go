@@ -161,10 +161,9 @@ func (s *Store) oldestIn(ctx context.Context, x *segment) (oldestRows, error) {
 		return x.oldest, nil
 	}
 	none := strconv.FormatInt(math.MaxInt64, 10)
-	text := "SELECT app, min(event), min(other) FROM (SELECT app, min(occurred_at) AS event, " + none + " AS other FROM " + x.table(eventTable) + " GROUP BY app"
-	for _, table := range []string{rejectionTable, traceTable} {
-		text += " UNION ALL SELECT app, " + none + ", min(received_at) FROM " + x.table(table) + " GROUP BY app"
-	}
+	others := "SELECT app, " + none + ", min(received_at) FROM %s GROUP BY app"
+	text := "SELECT app, min(event), min(other) FROM (SELECT app, min(occurred_at) AS event, " + none + " AS other FROM " + x.table(eventTable) + " GROUP BY app UNION ALL " +
+		fmt.Sprintf(others, x.table(rejectionTable)) + " UNION ALL " + fmt.Sprintf(others, x.table(traceTable))
 	found := oldestRows{}
 	_, err := queryAll(ctx, s, statement{kind: "expire", text: text + ") GROUP BY app"}, func(scan scanner) (struct{}, error) {
 		var app string
