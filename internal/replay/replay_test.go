@@ -275,7 +275,7 @@ func TestReplayInMemory(t *testing.T) {
 	if counts(s) != [5]int64{2, 2, 0, 2, 0} {
 		t.Errorf("replay: %+v", s)
 	}
-	if want := []queue.Count{{App: "shop"}}; !cmp.Equal(want, b.counts) {
+	if len(b.counts) > 0 { // what it carries was received before
 		t.Errorf("a frame of a replay counts %+v", b.counts)
 	}
 	if a := b.account(); a.Received != 5 || a.Stored != 3 || a.Rejected != 2 {
