@@ -23,7 +23,7 @@ const (
 	mergeFan = 4
 	// DefaultMaxSegmentRows bounds a segment.
 	DefaultMaxSegmentRows = 16_000_000
-	// maxSegmentBytes bounds a segment that is merged further.
+	// maxSegmentBytes bounds a segment that is made of others, in bytes, about.
 	maxSegmentBytes = 1 << 30
 	// pieceMemory is the part of the memory of merges and erasures that the events of one segment
 	// may take which they write, when events are large; see mostRows.
@@ -120,14 +120,15 @@ const minClass = -4
 // means that it has the largest size already.
 func (s *Store) class(info SegmentInfo) (class int, ok bool) {
 	rows := info.Rows.Events + info.Rows.Rejections + info.Rows.Traces
-	if rows > s.mostRows(info)/mergeFan*3 || info.Data.Bytes > maxSegmentBytes/mergeFan*3 {
+	if rows > s.mostRows(info)/mergeFan*3 {
 		return 0, false
 	}
 	size := float64(max(rows, 1)) / (float64(s.opts.FlushRows) / 2)
 	return max(int(math.Floor(math.Log(size)/math.Log(mergeFan))), minClass), true
 }
 
-// mostRows returns how many rows a segment may have that is made of others. DuckDB reads and writes
+// mostRows returns how many rows a segment may have that is made of others: as many as are in
+// maxSegmentBytes, at most MaxSegmentRows. DuckDB reads and writes
 // vectors of vectorRows rows, and holds all the text of one in memory, whatever it spills. Where
 // such a vector would not fit, a segment has only as many rows as do. The size of a row is taken
 // from the files; where that is misleading, rewrite divides further.
@@ -138,11 +139,12 @@ func (s *Store) mostRows(inputs ...SegmentInfo) int64 {
 		rows += info.Rows.Events + info.Rows.Rejections + info.Rows.Traces
 	}
 	budget := s.merger.limits.memory / pieceMemory
-	size := bytes / max(rows, 1)
-	if size*vectorRows <= budget {
-		return s.opts.MaxSegmentRows
+	size := max(1, bytes/max(rows, 1))
+	most := min(s.opts.MaxSegmentRows, maxSegmentBytes/size)
+	if size*vectorRows > budget {
+		most = min(most, budget/size)
 	}
-	return max(1, min(s.opts.MaxSegmentRows, budget/size))
+	return max(1, most)
 }
 
 // vectorRows is how many rows DuckDB reads and writes at once.
