@@ -101,6 +101,9 @@ func undeclared(method, path string, a reply) string {
 	if err != nil || a.status == http.StatusBadRequest && a.header.Get("Content-Type") == "" { // net/http's own
 		return ""
 	}
+	if a.status == http.StatusNotFound && strings.HasSuffix(where.Path, "/") { // no path of an operation
+		return ""
+	}
 	for _, o := range operations {
 		if o.method != method || !o.path.MatchString(where.EscapedPath()) {
 			continue

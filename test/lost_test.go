@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -343,6 +344,28 @@ func TestMissingStore(t *testing.T) {
 	}
 }
 
+// keysAreCopied reports whether the copy of the metadata, with its log, has all keys.
+func (s *server) keysAreCopied() bool {
+	s.t.Helper()
+	files, err := filepath.Glob(filepath.Join(s.data, "metadata*"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var copied []byte
+	for _, name := range files {
+		if b, err := os.ReadFile(name); err == nil { // else it was replaced meanwhile
+			copied = append(copied, b...)
+		}
+	}
+	a := s.call("GET", "/v1/keys", s.admin, "")
+	s.must(a, 200)
+	keys, _ := a.json()["keys"].([]any)
+	return len(keys) > 0 && !slices.ContainsFunc(keys, func(k any) bool {
+		id, _ := k.(map[string]any)["key_id"].(string)
+		return !strings.Contains(string(copied), id)
+	})
+}
+
 // A store, a queue and a record of what was acknowledged that are gone together, as with a disk that is
 // not mounted, are no first start either.
 func TestAllFoldersAreMissing(t *testing.T) {
@@ -352,6 +375,8 @@ func TestAllFoldersAreMissing(t *testing.T) {
 			s := start(t)
 			s.post(numbered(0, 77))
 			if how == "killed" {
+				// What is new is in the copy of the metadata soon after its answer.
+				s.eventually("the keys to be in the copy of the metadata", s.keysAreCopied)
 				s.kill()
 			} else {
 				s.shutDown()

@@ -220,7 +220,7 @@ func TestBadSettingMakesNothing(t *testing.T) {
 	t.Parallel()
 	data := filepath.Join(t.TempDir(), "data")
 	code, out := runEye(t, nil, "serve", "--data", data, "--print-keys", "--legacy-app", "Shop")
-	if _, err := os.Stat(data); code == 0 || !strings.Contains(out, `--legacy-app "Shop" is no name`) || !os.IsNotExist(err) {
+	if _, err := os.Stat(data); code == 0 || !strings.Contains(out, `--legacy-app "Shop" is not a valid name`) || !os.IsNotExist(err) {
 		t.Errorf("it ends with %d and says %s; the directory: %v", code, out, err)
 	}
 }

@@ -190,9 +190,9 @@ func threeErasures(t *testing.T, dir string) (s *server, again func(*server)) {
 		}
 	}
 	s.shutDown()
-	return s, func(s *server) {
+	return s, func(s *server) { // with other ids: those that were erased stay so, whatever is known of the erasure
 		for _, session := range []string{"a", "b", "c"} {
-			s.post(inSession(session))
+			s.post(strings.Replace(inSession(session), `"id":"`, `"id":"again `, 1))
 		}
 	}
 }

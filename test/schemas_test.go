@@ -90,7 +90,7 @@ func TestHostileSchemas(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if text := string(b); !strings.Contains(text, "metadata.json") {
+	if text := string(b); !strings.Contains(text, s.data) {
 		t.Errorf("strace saw nothing of what the server does: %.2000s", text)
 	}
 	port := "htons(" + strconv.Itoa(listener.Addr().(*net.TCPAddr).Port) + ")"

@@ -210,9 +210,10 @@ func operation(rt route, registry huma.Registry) *huma.Operation {
 		if op.Responses[key] == nil {
 			op.Responses[key] = &huma.Response{
 				Description: http.StatusText(status),
-				Content:     map[string]*huma.MediaType{"application/problem+json": {Schema: registry.Schema(schemaOf[ProblemDetails](), true, "")}},
+				Content:     map[string]*huma.MediaType{},
 			}
 		}
+		op.Responses[key].Content["application/problem+json"] = &huma.MediaType{Schema: registry.Schema(schemaOf[ProblemDetails](), true, "")}
 	}
 	return op
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
 
 	"theeye/internal/event"
@@ -30,7 +31,7 @@ func readRoutes() []route {
 			id: "listSessions", tag: "reading", summary: "Sessions, latest start first",
 			text: "Filters select the sessions that have at least one such event; the summary is always of the whole session. " +
 				"With exact=1 and one session_id the answer is that of GET /v1/sessions/{id}, with its parameters: for clients that cannot send every id in a path, as browsers resolve `.` and `..`.",
-			params: slices.Concat(filterParams(query.Sessions), []param{exactParam(false), limitParam(), cursorParam()}), answers: []answer{{200, "a page", schemaOf[SessionsAnswer]()}}, errors: []int{400, 404, 503}}},
+			params: slices.Concat(filterParams(query.Sessions), []param{exactParam(false), limitParam(), cursorParam()}), answers: []answer{{200, "a page; with exact=1 a session", schemaOf[SessionsOrSession]()}}, errors: []int{400, 404, 503}}},
 		{"GET", "/v1/sessions/{id}", forRead, (*Server).getSession, doc{
 			id: "getSession", tag: "reading", summary: "A session's summary and its events in order",
 			params:  slices.Concat([]param{pathID("the session id")}, filterParams(query.Events), list),
@@ -288,6 +289,16 @@ func (s *Server) count(c *call) error {
 type SessionsAnswer struct {
 	Sessions []Session `json:"sessions"`
 	Searched
+}
+
+// SessionsOrSession is a SessionsAnswer or, with exact=1, a SessionAnswer.
+type SessionsOrSession struct{}
+
+// Schema implements huma.SchemaProvider.
+func (SessionsOrSession) Schema(registry huma.Registry) *huma.Schema {
+	return &huma.Schema{OneOf: []*huma.Schema{
+		registry.Schema(schemaOf[SessionsAnswer](), true, ""), registry.Schema(schemaOf[SessionAnswer](), true, ""),
+	}}
 }
 
 func (s *Server) listSessions(c *call) error {

@@ -169,7 +169,11 @@ func (r *renderer) anyID(column string, ids []string) {
 	if ids == nil {
 		return
 	}
-	if len(ids) > maxListedIDs {
+	switch {
+	case len(ids) == 0:
+		r.add("FALSE")
+		return
+	case len(ids) > maxListedIDs:
 		r.add(quote(column) + " IN (" + r.dialect.IDs(r.cond.Var(anys(ids))) + ")")
 		return
 	}

@@ -39,6 +39,7 @@ func TestConformance(t *testing.T) {
 		"flush, merge and split": {kept: true, after: true, rows: 4, largest: 12},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			storetest.Run(t, func(t *testing.T) storetest.Store {
 				opts := duckdb.Options{MemoryLimit: 512 << 20, Registerer: prometheus.NewRegistry(), FlushRows: flush.rows, MaxSegmentRows: flush.largest}
 				if flush.kept {
