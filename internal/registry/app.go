@@ -130,7 +130,7 @@ func CheckAppName(name string) error {
 // Apps returns all applications by name.
 func (r *Registry) Apps() []App {
 	var apps []App
-	for _, a := range r.current.Load().apps.all() {
+	for _, a := range r.current.Load().apps.All() {
 		apps = append(apps, a.App)
 	}
 	slices.SortFunc(apps, func(a, b App) int { return strings.Compare(a.Name, b.Name) })
@@ -139,7 +139,7 @@ func (r *Registry) Apps() []App {
 
 // App returns an application. It takes no lock.
 func (r *Registry) App(name string) (App, bool) {
-	a, ok := r.current.Load().apps.find(name)
+	a, ok := r.current.Load().apps.Find(name)
 	return a.App, ok
 }
 

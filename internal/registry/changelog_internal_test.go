@@ -117,39 +117,3 @@ func TestAChangeCopiesLittle(t *testing.T) {
 		t.Error("a record that was known made another snapshot")
 	}
 }
-
-// A copy of a table never sees what another one is given.
-func TestTablesAreApart(t *testing.T) {
-	first := (*table[int, int])(nil).copy()
-	for i := range 1000 {
-		first.set(i, i)
-	}
-	second := first.copy()
-	for i := range 500 {
-		second.remove(i)
-		second.set(i+500, -1)
-	}
-	third := second.copy()
-	third.set(0, 7)
-	check := func(name string, of *table[int, int], want map[int]int) {
-		got := map[int]int{}
-		for k, v := range of.all() {
-			got[k] = v
-		}
-		if fmt.Sprint(got) != fmt.Sprint(want) {
-			t.Errorf("%s: got %d entries, want %d", name, len(got), len(want))
-		}
-	}
-	want := map[int]int{}
-	for i := range 1000 {
-		want[i] = i
-	}
-	check("the first", first, want)
-	for i := range 500 {
-		delete(want, i)
-		want[i+500] = -1
-	}
-	check("the second", second, want)
-	want[0] = 7
-	check("the third", third, want)
-}

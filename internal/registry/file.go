@@ -177,7 +177,7 @@ func (r *Registry) fileName() string { return filepath.Join(r.opts.Dir, metadata
 func (s *snapshot) document(next map[string]fileRecord, log string) []byte {
 	keys := slices.Collect(maps.Keys(next))
 	size := 100
-	for key, rec := range s.records.all() {
+	for key, rec := range s.records.All() {
 		if _, ok := next[key]; !ok && rec.value != nil && jsontext.Value(rec.value).IsValid() {
 			keys = append(keys, key)
 			size += len(key) + len(rec.value) + 60
@@ -210,7 +210,7 @@ func (s *snapshot) document(next map[string]fileRecord, log string) []byte {
 // same reports whether a file that was read has the records of the bucket, as this version writes them.
 func (s *snapshot) same(f metadataFile) bool {
 	there := 0
-	for key, rec := range s.records.all() {
+	for key, rec := range s.records.All() {
 		if rec.value == nil {
 			continue
 		}

@@ -174,7 +174,7 @@ func (r *Registry) Refusal(secret string) string {
 		return ""
 	}
 	s := r.current.Load()
-	k := s.keys.get(digestOf(secret))
+	k := s.keys.Get(digestOf(secret))
 	if k == nil || len(k.Unknown) == 0 || k.RevokedAt != nil || !s.belongs(k) {
 		return ""
 	}
@@ -189,7 +189,7 @@ func (r *Registry) find(secret string) (who Principal, k *keyState, ok bool) {
 	}
 	d := digestOf(secret)
 	s := r.current.Load()
-	k = s.keys.get(d)
+	k = s.keys.Get(d)
 	for _, own := range r.own {
 		if subtle.ConstantTimeCompare(own.digest[:], d[:]) == 1 {
 			return Principal{Kind: Admin, KeyID: own.id}, k, true
@@ -216,7 +216,7 @@ func (s *snapshot) belongs(k *keyState) bool {
 	if k.App == "" {
 		return true
 	}
-	a, ok := s.apps.find(k.App)
+	a, ok := s.apps.Find(k.App)
 	return ok && a.id == k.AppID
 }
 
@@ -225,7 +225,7 @@ func (s *snapshot) belongs(k *keyState) bool {
 func (r *Registry) Keys(app string) []Key {
 	s := r.current.Load()
 	var keys []Key
-	for _, k := range s.keys.all() {
+	for _, k := range s.keys.All() {
 		if k.App == app && s.belongs(k) {
 			keys = append(keys, k.key())
 		}
@@ -272,7 +272,7 @@ func (r *Registry) createKey(ctx context.Context, wanted Key) (Key, string, erro
 	}
 	made := keyRecord{Key: Key{ID: newID("key"), App: app, Kind: kind, CreatedAt: now(), Unshown: wanted.Unshown, Restrictions: rules}}
 	if app != "" {
-		a, ok := r.current.Load().apps.find(app)
+		a, ok := r.current.Load().apps.Find(app)
 		if !ok || a.ErasingSince != nil {
 			return Key{}, "", appError(app, ErrNotFound)
 		}
@@ -300,8 +300,8 @@ func (r *Registry) keepKey(ctx context.Context, d digest, k keyRecord) error {
 // ErrNotFound, *InvalidError, ErrUnavailable.
 func (r *Registry) RevokeKey(ctx context.Context, app, id string) error {
 	s := r.current.Load()
-	d, _ := s.ids.find(id)
-	k := s.keys.get(d)
+	d, _ := s.ids.Find(id)
+	k := s.keys.Get(d)
 	switch {
 	case k == nil || k.Key.ID != id || !s.belongs(k):
 		return fmt.Errorf("key %.40q %w", id, ErrNotFound)

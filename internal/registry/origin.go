@@ -98,13 +98,13 @@ func normalHost(host string, bracketed bool) (normal, fault string) {
 func (s *snapshot) indexOrigins(before, next *keyState) {
 	if before != nil {
 		for _, origin := range before.Origins {
-			named := slices.DeleteFunc(slices.Clone(s.origins.get(origin)), func(k *keyState) bool { return k == before })
-			s.origins.set(origin, named)
+			named := slices.DeleteFunc(slices.Clone(s.origins.Get(origin)), func(k *keyState) bool { return k == before })
+			s.origins.Set(origin, named)
 		}
 	}
 	if next != nil {
 		for _, origin := range next.Origins {
-			s.origins.set(origin, append(slices.Clip(s.origins.get(origin)), next))
+			s.origins.Set(origin, append(slices.Clip(s.origins.Get(origin)), next))
 		}
 	}
 }
@@ -113,5 +113,5 @@ func (s *snapshot) indexOrigins(before, next *keyState) {
 // and notes no use.
 func (r *Registry) OriginNamed(origin string) bool {
 	s := r.current.Load()
-	return slices.ContainsFunc(s.origins.get(origin), s.valid)
+	return slices.ContainsFunc(s.origins.Get(origin), s.valid)
 }

@@ -16,7 +16,7 @@ func (r *Registry) Recognize(secret string) (Key, bool) {
 		}
 	}
 	s := r.current.Load()
-	k := s.keys.get(d)
+	k := s.keys.Get(d)
 	if k == nil {
 		return Key{}, false
 	}

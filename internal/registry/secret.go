@@ -150,7 +150,7 @@ func (r *Registry) recordAdminKey(ctx context.Context) error {
 			continue
 		}
 		made := keyRecord{Key: Key{ID: newID("key"), Kind: Admin, CreatedAt: now()}}
-		if r.current.Load().keys.get(own.digest) == nil {
+		if r.current.Load().keys.Get(own.digest) == nil {
 			note := Entry{Act: "keepAdminKey"}
 			note.Note("key_id", made.Key.ID)
 			if err := r.trail.Record(ctx, note); err != nil {
@@ -160,7 +160,7 @@ func (r *Registry) recordAdminKey(ctx context.Context) error {
 		if err := r.keepKey(ctx, own.digest, made); err != nil {
 			return fmt.Errorf("keep the admin key: %w", err)
 		}
-		if k := r.current.Load().keys.get(own.digest); k != nil {
+		if k := r.current.Load().keys.Get(own.digest); k != nil {
 			r.own[i].id = k.Key.ID
 		}
 	}

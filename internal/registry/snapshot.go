@@ -12,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"theeye/internal/cow"
 	"theeye/internal/envelope"
 	"theeye/internal/event"
 )
@@ -52,13 +53,13 @@ type record struct {
 // snapshot is the metadata at one moment. It is never changed once others see it.
 type snapshot struct {
 	bytes   int64 // of all records, as the bucket counts them, about
-	records *table[string, record]
-	apps    *table[string, appState]
-	keys    *table[digest, *keyState]
-	ids     *table[string, digest] // of keys, by their ids
-	types   *table[typeName, *typeState]
-	origins *table[string, []*keyState] // the keys that name an origin
-	newer   map[string]error            // records that a newer version wrote, by their keys
+	records *cow.Map[string, record]
+	apps    *cow.Map[string, appState]
+	keys    *cow.Map[digest, *keyState]
+	ids     *cow.Map[string, digest] // of keys, by their ids
+	types   *cow.Map[typeName, *typeState]
+	origins *cow.Map[string, []*keyState] // the keys that name an origin
+	newer   map[string]error              // records that a newer version wrote, by their keys
 
 	// What set leaves to finish.
 	newTypes map[typeName]struct{}
@@ -67,13 +68,13 @@ type snapshot struct {
 
 func newSnapshot() *snapshot { return new(snapshot).copy() }
 
-func (s *snapshot) record(key string) record { return s.records.get(key) }
+func (s *snapshot) record(key string) record { return s.records.Get(key) }
 
 // copy returns a snapshot that may be changed with set and then finish.
 func (s *snapshot) copy() *snapshot {
 	next := &snapshot{
-		bytes: s.bytes, records: s.records.copy(), apps: s.apps.copy(), keys: s.keys.copy(), ids: s.ids.copy(),
-		types: s.types.copy(), origins: s.origins.copy(), newer: maps.Clone(s.newer), newTypes: map[typeName]struct{}{},
+		bytes: s.bytes, records: s.records.Copy(), apps: s.apps.Copy(), keys: s.keys.Copy(), ids: s.ids.Copy(),
+		types: s.types.Copy(), origins: s.origins.Copy(), newer: maps.Clone(s.newer), newTypes: map[typeName]struct{}{},
 	}
 	if next.newer == nil {
 		next.newer = map[string]error{}
@@ -84,7 +85,7 @@ func (s *snapshot) copy() *snapshot {
 // set takes a later record over.
 func (s *snapshot) set(key string, next record) error {
 	before := s.record(key)
-	s.records.set(key, next)
+	s.records.Set(key, next)
 	s.bytes += int64(len(next.value) - len(before.value))
 	if before.revision == 0 {
 		s.bytes += int64(len(key)) + recordOverhead
@@ -162,7 +163,7 @@ func (s *snapshot) setApp(value []byte, removed bool) error {
 		return err
 	}
 	if removed || a.DeletedAt != nil {
-		s.apps.remove(a.Name)
+		s.apps.Remove(a.Name)
 		return nil
 	}
 	var err error
@@ -170,7 +171,7 @@ func (s *snapshot) setApp(value []byte, removed bool) error {
 	if a.ErasingSince != nil {
 		a.ID = "erasing " + a.ID // no key belongs to it any more
 	}
-	s.apps.set(a.Name, appState{a.App, a.ID})
+	s.apps.Set(a.Name, appState{a.App, a.ID})
 	return err
 }
 
@@ -179,21 +180,21 @@ func (s *snapshot) setKey(rest string, value []byte, removed bool) error {
 	if n, err := hex.Decode(d[:], []byte(rest)); err != nil || n != len(d) {
 		return errors.New("its name is not a digest")
 	}
-	before := s.keys.get(d)
+	before := s.keys.Get(d)
 	if before != nil {
 		s.indexOrigins(before, nil)
 	}
 	k, err := parseKey(value)
 	if err != nil || removed { // a key that cannot be read must not stay in force as it was before
-		s.keys.remove(d)
+		s.keys.Remove(d)
 		return err
 	}
 	next := &keyState{keyRecord: k, used: new(useTime)}
 	if before != nil {
 		next.used = before.used
 	}
-	s.keys.set(d, next)
-	s.ids.set(k.Key.ID, d)
+	s.keys.Set(d, next)
+	s.ids.Set(k.Key.ID, d)
 	s.indexOrigins(nil, next)
 	return nil
 }
@@ -204,7 +205,7 @@ func (s *snapshot) setType(value []byte, removed bool) error {
 		return err
 	}
 	name := typeName{v.Category, v.Name}
-	s.types.set(name, s.types.get(name).with(v, removed))
+	s.types.Set(name, s.types.Get(name).with(v, removed))
 	s.newTypes[name] = struct{}{}
 	return nil
 }
@@ -213,7 +214,7 @@ func (s *snapshot) setType(value []byte, removed bool) error {
 // when they were used.
 func (s *snapshot) finish() (problems []error) {
 	for name := range s.newTypes {
-		if err := s.types.get(name).compile(); err != nil {
+		if err := s.types.Get(name).compile(); err != nil {
 			problems = append(problems, err)
 		}
 	}

@@ -85,7 +85,7 @@ func typeKey(category, name string, version uint32) string {
 
 // Type returns the event type in force, nil when there is none. It takes no lock.
 func (r *Registry) Type(category, name string) *schema.Type {
-	if t := r.current.Load().types.get(typeName{category, name}); t != nil {
+	if t := r.current.Load().types.Get(typeName{category, name}); t != nil {
 		return t.compiled.schema
 	}
 	return nil
@@ -94,7 +94,7 @@ func (r *Registry) Type(category, name string) *schema.Type {
 // Types returns the version in force of all event types, by category and name.
 func (r *Registry) Types() []TypeVersion {
 	var all []TypeVersion
-	for _, t := range r.current.Load().types.all() {
+	for _, t := range r.current.Load().types.All() {
 		if v, ok := t.last(); ok {
 			all = append(all, v)
 		}
@@ -107,7 +107,7 @@ func (r *Registry) Types() []TypeVersion {
 
 // TypeVersion returns the version in force of one event type. Error: ErrNotFound.
 func (r *Registry) TypeVersion(category, name string) (TypeVersion, error) {
-	v, ok := r.current.Load().types.get(typeName{category, name}).last()
+	v, ok := r.current.Load().types.Get(typeName{category, name}).last()
 	if !ok {
 		return TypeVersion{}, typeError(category, name, ErrNotFound)
 	}
@@ -117,7 +117,7 @@ func (r *Registry) TypeVersion(category, name string) (TypeVersion, error) {
 // TypeVersions returns all versions that an event type ever had, oldest first,
 // also when it was deleted: stored events name them. Error: ErrNotFound.
 func (r *Registry) TypeVersions(category, name string) ([]TypeVersion, error) {
-	t := r.current.Load().types.get(typeName{category, name})
+	t := r.current.Load().types.Get(typeName{category, name})
 	if t == nil || len(t.versions) == 0 {
 		return nil, typeError(category, name, ErrNotFound)
 	}
@@ -196,7 +196,7 @@ func (r *Registry) ChangeType(ctx context.Context, change TypeChange) (TypeOutco
 		out := TypeOutcome{Made: true, Warnings: compiled.Warnings(), TypeVersion: TypeVersion{
 			Category: change.Category, Name: change.Name, Version: 1, Schema: document, CreatedAt: now(), Author: change.Author,
 		}}
-		if t := r.current.Load().types.get(typeName{change.Category, change.Name}); t != nil && len(t.versions) > 0 {
+		if t := r.current.Load().types.Get(typeName{change.Category, change.Name}); t != nil && len(t.versions) > 0 {
 			last, ok := t.last()
 			if ok && sameJSON(last.Schema, document) {
 				return TypeOutcome{TypeVersion: last, Warnings: compiled.Warnings()}, nil

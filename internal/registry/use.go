@@ -57,7 +57,7 @@ func parseUses(value []byte) (uses, error) {
 func (s *snapshot) setUses(value []byte) error {
 	used, err := parseUses(value)
 	for id, seconds := range used {
-		if k := s.keys.get(s.ids.get(id)); k != nil && k.Key.ID == id {
+		if k := s.keys.Get(s.ids.Get(id)); k != nil && k.Key.ID == id {
 			k.used.raise(seconds)
 			raise(&k.used.written, seconds)
 		}
@@ -69,7 +69,7 @@ func (s *snapshot) setUses(value []byte) error {
 // latest time that any of them saw.
 func (r *Registry) writeUse(ctx context.Context) error {
 	news := map[string]uses{}
-	for _, k := range r.current.Load().keys.all() {
+	for _, k := range r.current.Load().keys.All() {
 		if seconds := k.used.seconds.Load(); seconds > k.used.written.Load() {
 			name := useRecord(k.Key.ID)
 			if news[name] == nil {

@@ -57,7 +57,7 @@ func (r *Registry) WhileValid(ctx context.Context, secret string) (_ context.Con
 }
 
 func (s *snapshot) validDigest(d digest) bool {
-	k := s.keys.get(d)
+	k := s.keys.Get(d)
 	return k != nil && s.valid(k)
 }
 

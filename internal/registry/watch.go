@@ -252,7 +252,7 @@ func (r *Registry) tellNewer(s *snapshot, key string) {
 	if n, err := hex.Decode(d[:], []byte(rest)); !ok || err != nil || n != len(d) {
 		return
 	}
-	if k := s.keys.get(d); k != nil && len(k.Unknown) > 0 && k.RevokedAt == nil {
+	if k := s.keys.Get(d); k != nil && len(k.Unknown) > 0 && k.RevokedAt == nil {
 		r.log.Warn("a key is refused: a newer version of The Eye wrote it, with restrictions that are not known",
 			"key_id", k.Key.ID, "app", k.App, "unknown", k.Unknown)
 	}

@@ -1,0 +1,78 @@
+// Package cow has a map whose copy costs little, however large the map is: copies share what does not
+// differ. Snapshots that are replaced with each change are made of it.
+package cow
+
+import (
+	"hash/maphash"
+	"iter"
+	"maps"
+)
+
+// shards is how many maps a Map has: a change copies one of them.
+const shards = 256
+
+// Map is a map. A copy shares the parts that it does not change. The first one is the copy of a nil Map,
+// for which nothing else is defined. A Map that nobody changes may be read concurrently.
+type Map[K comparable, V any] struct {
+	seed  maphash.Seed
+	parts [shards]map[K]V
+	own   [shards]bool // parts that no other copy has
+}
+
+// Copy returns a Map that may be changed with Set and Remove until it is copied itself, and nobody but
+// the caller has.
+func (m *Map[K, V]) Copy() *Map[K, V] {
+	if m == nil {
+		return &Map[K, V]{seed: maphash.MakeSeed()}
+	}
+	return &Map[K, V]{seed: m.seed, parts: m.parts}
+}
+
+func (m *Map[K, V]) shard(key K) int {
+	return int(maphash.Comparable(m.seed, key) % shards)
+}
+
+// Get returns the value of a key, the zero value when there is none.
+func (m *Map[K, V]) Get(key K) V {
+	v, _ := m.Find(key)
+	return v
+}
+
+// Find returns the value of a key, and whether there is one.
+func (m *Map[K, V]) Find(key K) (V, bool) {
+	v, ok := m.parts[m.shard(key)][key]
+	return v, ok
+}
+
+// Set gives a key a value.
+func (m *Map[K, V]) Set(key K, value V) {
+	m.mine(m.shard(key))[key] = value
+}
+
+// Remove takes a key out.
+func (m *Map[K, V]) Remove(key K) {
+	delete(m.mine(m.shard(key)), key)
+}
+
+func (m *Map[K, V]) mine(i int) map[K]V {
+	if !m.own[i] {
+		m.own[i] = true
+		if m.parts[i] = maps.Clone(m.parts[i]); m.parts[i] == nil {
+			m.parts[i] = map[K]V{}
+		}
+	}
+	return m.parts[i]
+}
+
+// All returns everything, in no order.
+func (m *Map[K, V]) All() iter.Seq2[K, V] {
+	return func(yield func(K, V) bool) {
+		for _, part := range m.parts {
+			for key, value := range part {
+				if !yield(key, value) {
+					return
+				}
+			}
+		}
+	}
+}
