@@ -2,6 +2,8 @@ package event
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"strings"
 	"unicode/utf8"
 
@@ -38,13 +40,27 @@ func Locate(text []byte, pointers []string) []*Place {
 	places := make([]*Place, len(pointers))
 	for i := range pointers {
 		if best[i] != "" {
-			places[i] = placeAt(text, found[i])
+			places[i] = PlaceAt(text, found[i])
 		}
 	}
 	return places
 }
 
-func placeAt(text []byte, offset int) *Place {
+// SyntaxPlace returns where a text that was refused with an error of a JSON reader stops being JSON, and
+// why. ok is false for an error of another kind.
+func SyntaxPlace(text []byte, err error) (at *Place, reason string, ok bool) {
+	var syntax *jsontext.SyntacticError
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return PlaceAt(text, len(text)), "the JSON ends too early", true
+	case errors.As(err, &syntax):
+		return PlaceAt(text, int(min(syntax.ByteOffset, int64(len(text))))), syntax.Err.Error(), true
+	}
+	return nil, "", false
+}
+
+// PlaceAt returns the place of a byte of a text, or of its end.
+func PlaceAt(text []byte, offset int) *Place {
 	line := bytes.LastIndexByte(text[:offset], '\n') + 1
 	return &Place{Offset: offset, Line: 1 + bytes.Count(text[:offset], []byte("\n")), Column: 1 + utf8.RuneCount(text[line:offset])}
 }

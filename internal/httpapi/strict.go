@@ -3,16 +3,16 @@ package httpapi
 import (
 	"bytes"
 	"errors"
-	"io"
 	"net/http"
 	"reflect"
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"theeye/internal/event"
 )
 
 // unmarshalStrict reads a small JSON body that may have no unknown members. The error is a
@@ -22,23 +22,14 @@ func unmarshalStrict(body []byte, into any) error {
 	if err == nil {
 		return nil
 	}
-	var (
-		syntax   *jsontext.SyntacticError
-		semantic *json.SemanticError
-	)
+	var semantic *json.SemanticError
+	at, reason, notJSON := event.SyntaxPlace(body, err)
 	switch {
 	case len(bytes.TrimSpace(body)) == 0:
 		return problem(http.StatusBadRequest, "the body is empty: send a JSON object")
-	case errors.As(err, &syntax):
-		at, reason := int(min(syntax.ByteOffset, int64(len(body)))), syntax.Err.Error()
-		if errors.Is(err, io.ErrUnexpectedEOF) {
-			at, reason = len(body), "the JSON ends too early"
-		}
-		before := body[:at]
-		line := 1 + bytes.Count(before, []byte("\n"))
-		column := 1 + utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:])
-		p := problemf(http.StatusBadRequest, "not JSON at line %d, column %d: %s", line, column, reason)
-		p.Line, p.Column = line, column
+	case notJSON:
+		p := problemf(http.StatusBadRequest, "not JSON at line %d, column %d: %s", at.Line, at.Column, reason)
+		p.Line, p.Column = at.Line, at.Column
 		return p
 	case errors.As(err, &semantic):
 		return problem(http.StatusBadRequest, wrongMember(semantic))

@@ -5,9 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"theeye/internal/event"
 )
 
 // SyntaxError tells where a body stops being JSON.
@@ -253,7 +254,7 @@ func oneValue(line []byte) *SyntaxError {
 			return nil
 		}
 		if err == nil {
-			return &SyntaxError{Column: column(line, d.InputOffset()), Reason: "the line has more than one JSON value"}
+			return &SyntaxError{Column: event.PlaceAt(line, int(d.InputOffset())).Column, Reason: "the line has more than one JSON value"}
 		}
 	}
 	if syntax, ok := errors.AsType[*SyntaxError](locate(line, err)); ok {
@@ -264,26 +265,9 @@ func oneValue(line []byte) *SyntaxError {
 
 // locate turns a decoder's error into one that says where it is.
 func locate(body []byte, err error) error {
-	var syntactic *jsontext.SyntacticError
-	switch {
-	case errors.As(err, &syntactic):
-		offset := min(syntactic.ByteOffset, int64(len(body)))
-		reason := syntactic.Err.Error()
-		if errors.Is(err, io.ErrUnexpectedEOF) {
-			offset, reason = int64(len(body)), "the JSON ends too early"
-		}
-		return &SyntaxError{
-			Line:   1 + bytes.Count(body[:offset], []byte("\n")),
-			Column: column(body, offset),
-			Reason: reason,
-		}
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return &SyntaxError{Line: 1 + bytes.Count(body, []byte("\n")), Column: column(body, int64(len(body))), Reason: "the JSON ends too early"}
+	at, reason, ok := event.SyntaxPlace(body, err)
+	if !ok {
+		return err
 	}
-	return err
-}
-
-func column(body []byte, offset int64) int {
-	start := bytes.LastIndexByte(body[:offset], '\n') + 1
-	return 1 + utf8.RuneCount(body[start:offset])
+	return &SyntaxError{Line: at.Line, Column: at.Column, Reason: reason}
 }

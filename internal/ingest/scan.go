@@ -3,7 +3,6 @@ package ingest
 import (
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -11,13 +10,10 @@ import (
 	"theeye/internal/event"
 )
 
-// Limits of what a JSON value may hold. They keep readers and validators of all
-// kinds safe; jsonschema panics at the number 1e1000001.
-const (
-	MaxDepth          = 64  // arrays and objects in each other, the event being the first
-	MaxNumberDigits   = 40  // of a number, zeros included
-	MaxNumberExponent = 308 // absolute value
-)
+// MaxDepth bounds arrays and objects in each other, the event being the first. With the limits of
+// event.MeasureNumber it keeps readers and validators of all kinds safe; jsonschema panics at the
+// number 1e1000001.
+const MaxDepth = 64
 
 // clean reports whether a JSON value keeps all limits. It reads each byte once;
 // what is wrong, and where, is for faults to say. The value is well-formed, but
@@ -71,22 +67,14 @@ func containsExponent(number []byte) bool {
 
 // numberFault says what is wrong with the literal of a JSON number; "" if nothing.
 func numberFault(literal string) string {
-	mantissa, exponent, has := strings.Cut(strings.ToLower(literal), "e")
-	digits := 0
-	for _, c := range mantissa {
-		if c >= '0' && c <= '9' {
-			digits++
-		}
+	digits, exponent, within := event.MeasureNumber(literal)
+	switch {
+	case within:
+		return ""
+	case digits > event.MaxNumberDigits:
+		return fmt.Sprintf("the number has %d digits; at most %d are allowed", digits, event.MaxNumberDigits)
 	}
-	if digits > MaxNumberDigits {
-		return fmt.Sprintf("the number has %d digits; at most %d are allowed", digits, MaxNumberDigits)
-	}
-	if has {
-		if e, err := strconv.Atoi(exponent); err != nil || e > MaxNumberExponent || e < -MaxNumberExponent {
-			return fmt.Sprintf("the exponent %.20s is out of range; it must be from -%d to %d", exponent, MaxNumberExponent, MaxNumberExponent)
-		}
-	}
-	return ""
+	return fmt.Sprintf("the exponent %.20s is out of range; it must be from -%d to %d", exponent, event.MaxNumberExponent, event.MaxNumberExponent)
 }
 
 // maxFaults bounds the problems that faults tells of one event.

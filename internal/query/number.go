@@ -5,12 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-)
 
-// Limits of a number in a condition, which are those of the intake.
-const (
-	MaxNumberDigits   = 40  // zeros included
-	MaxNumberExponent = 308 // absolute value
+	"theeye/internal/event"
 )
 
 // Number is the exact value of a JSON number, of any size: 0.digits × 10^exponent. The zero value
@@ -71,7 +67,7 @@ func (n Number) sign() int {
 }
 
 // maxPlain is how many digits String writes without an exponent.
-const maxPlain = MaxNumberDigits
+const maxPlain = event.MaxNumberDigits
 
 // String writes the number plainly, such as 10 and -0.5, or with an exponent where zeros would make
 // it long, such as 1e+100.
@@ -106,15 +102,8 @@ func (n Number) Float() float64 {
 
 // checkNumber refuses a number that no event can hold.
 func checkNumber(literal string) error {
-	mantissa, exponent := cutExponent(literal)
-	digits := 0
-	for _, c := range mantissa {
-		if c >= '0' && c <= '9' {
-			digits++
-		}
-	}
-	if digits > MaxNumberDigits || exponent < -MaxNumberExponent || exponent > MaxNumberExponent {
-		return fmt.Errorf("a number has at most %d digits and an exponent within ±%d", MaxNumberDigits, MaxNumberExponent)
+	if _, _, within := event.MeasureNumber(literal); !within {
+		return fmt.Errorf("a number has at most %d digits and an exponent within ±%d", event.MaxNumberDigits, event.MaxNumberExponent)
 	}
 	return nil
 }

@@ -53,7 +53,7 @@ func (s Settings) checked() (Settings, error) {
 		s.TimeZone = "UTC"
 	}
 	if _, err := event.LoadZone(s.TimeZone); err != nil {
-		return s, &InvalidError{"time_zone", fmt.Sprintf("%.60q is not a known time zone; use an IANA name such as Europe/Berlin", s.TimeZone)}
+		return s, &InvalidError{"time_zone", fmt.Sprintf("%.60q is %s", s.TimeZone, err)}
 	}
 	if s.Rate < 0 || s.Rate > MaxRate {
 		return s, &InvalidError{"rate", fmt.Sprintf("must be 1 to %d events per second, or 0 for no limit", MaxRate)}

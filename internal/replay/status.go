@@ -107,7 +107,7 @@ func (req Request) parse() (q query.Query, how rejudging, err error) {
 	}
 	if req.TimeZone != "" {
 		if how.zone, err = event.LoadZone(req.TimeZone); err != nil {
-			return q, how, invalidf("time_zone %.80q is not a known time zone; use an IANA name such as Europe/Berlin", req.TimeZone)
+			return q, how, invalidf("time_zone %.80q is %s", req.TimeZone, err)
 		}
 	}
 	how.session = req.SessionID

@@ -263,7 +263,7 @@ func (s *scanner) value(v any, depth, path int) {
 	case stdjson.Number:
 		s.work += l[loadNumber] * sizeOf(v)
 		if !numberInRange(string(v)) {
-			s.fail(fmt.Sprintf("a number may have at most %d digits and an exponent of at most %d", MaxNumberDigits, MaxExponent))
+			s.fail(fmt.Sprintf("a number may have at most %d digits and an exponent of at most %d", event.MaxNumberDigits, event.MaxNumberExponent))
 		}
 	case map[string]any:
 		s.work += l[loadObject] + len(v)*l[loadMember]*farther(0, path)

@@ -8,9 +8,10 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"theeye/internal/event"
 )
 
 // CompileError says why a document is refused as a schema.
@@ -27,14 +28,6 @@ func (e *CompileError) Error() string {
 		return e.Reason
 	}
 	return "at " + e.Pointer + ": " + e.Reason
-}
-
-// notJSON refuses a document of which the part before is JSON.
-func notJSON(before []byte, pointer, reason string) error {
-	e := &CompileError{Pointer: pointer, Line: 1 + bytes.Count(before, []byte("\n"))}
-	e.Column = 1 + utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:])
-	e.Reason = fmt.Sprintf("not JSON at line %d, column %d: %s", e.Line, e.Column, reason)
-	return e
 }
 
 func refuse(pointer, format string, args ...any) error {
@@ -55,17 +48,20 @@ func parseDocument(document []byte) (*source, error) {
 		}
 	}
 	var refused *CompileError
-	var syntax *jsontext.SyntacticError
+	at, reason, notJSON := event.SyntaxPlace(document, err)
 	switch {
 	case err == nil:
 	case errors.As(err, &refused):
 		return nil, err
 	case len(bytes.TrimSpace(document)) == 0:
 		return nil, refuse("", "the document is empty; a schema is a JSON object, true or false")
-	case errors.As(err, &syntax) && !errors.Is(err, io.ErrUnexpectedEOF):
-		return nil, notJSON(document[:min(int(syntax.ByteOffset), len(document))], string(syntax.JSONPointer), syntax.Err.Error())
-	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return nil, notJSON(document, "", "the JSON ends too early")
+	case notJSON:
+		e := &CompileError{Line: at.Line, Column: at.Column, Reason: fmt.Sprintf("not JSON at line %d, column %d: %s", at.Line, at.Column, reason)}
+		var syntax *jsontext.SyntacticError
+		if errors.As(err, &syntax) && !errors.Is(err, io.ErrUnexpectedEOF) {
+			e.Pointer = string(syntax.JSONPointer)
+		}
+		return nil, e
 	default:
 		return nil, refuse("", "not JSON: %v", err)
 	}
@@ -112,7 +108,7 @@ func (r *reader) value(depth int) (any, error) {
 	case '0':
 		n := token.String()
 		if !numberInRange(n) {
-			return nil, r.refuse("a number has at most %d digits and an exponent of at most %d", MaxNumberDigits, MaxExponent)
+			return nil, r.refuse("a number has at most %d digits and an exponent of at most %d", event.MaxNumberDigits, event.MaxNumberExponent)
 		}
 		return stdjson.Number(n), nil
 	case '"':
@@ -180,23 +176,6 @@ func numberInRange(literal string) bool {
 	if len(literal) <= 16 && !strings.ContainsAny(literal, "eE") {
 		return true
 	}
-	mantissa, exponent := literal, ""
-	if i := strings.IndexAny(literal, "eE"); i >= 0 {
-		mantissa, exponent = literal[:i], literal[i+1:]
-	}
-	digits := len(mantissa)
-	if strings.HasPrefix(mantissa, "-") {
-		digits--
-	}
-	if strings.Contains(mantissa, ".") {
-		digits--
-	}
-	if digits > MaxNumberDigits {
-		return false
-	}
-	if exponent == "" {
-		return true
-	}
-	n, err := strconv.Atoi(exponent)
-	return err == nil && n >= -MaxExponent && n <= MaxExponent
+	_, _, within := event.MeasureNumber(literal)
+	return within
 }

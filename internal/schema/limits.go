@@ -48,10 +48,6 @@ const (
 	// commonText is how many bytes a text may have for its patterns to be no reason
 	// for a warning.
 	commonText = 16 << 10
-	// MaxNumberDigits and MaxExponent bound numbers in schema and data: the
-	// validator computes with their exact values.
-	MaxNumberDigits = 40
-	MaxExponent     = 308
 )
 
 // The bounds of a comparison of two versions. Beyond them it is not judged, which

@@ -301,7 +301,7 @@ func display(value any) string {
 // is rounded.
 func decimal(r *big.Rat) string {
 	digits, _ := r.FloatPrec()
-	if text := r.FloatString(min(digits, 2*MaxNumberDigits)); len(text) <= MaxNumberDigits {
+	if text := r.FloatString(min(digits, 2*event.MaxNumberDigits)); len(text) <= event.MaxNumberDigits {
 		return text
 	}
 	f, _ := r.Float64()
