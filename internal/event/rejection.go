@@ -2,6 +2,7 @@ package event
 
 import (
 	"crypto/sha256"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -163,11 +164,12 @@ func Unstorable(r Record, reason string) *Rejection {
 	for _, text := range []*string{&x.ClientID, &x.SessionID, &x.Category, &x.Name} {
 		*text = strings.ToValidUTF8(strings.ReplaceAll(*text, "\x00", "\uFFFD"), "\uFFFD")
 	}
-	problems := make([]Problem, 0, len(x.Problems)+1)
-	for _, p := range append(x.Problems, Problem{NotStorable, "", "the store does not take the event as it is: " + reason}) {
-		problems = append(problems, Problem{p.Code, strings.ToValidUTF8(p.Pointer, "\uFFFD"), strings.ToValidUTF8(p.Message, "\uFFFD")})
+	x.Problems = append(slices.Clone(x.Problems), Problem{NotStorable, "", "the store does not take the event as it is: " + reason})
+	for i := range x.Problems {
+		for _, text := range []*string{&x.Problems[i].Pointer, &x.Problems[i].Message} {
+			*text = strings.ToValidUTF8(*text, "\uFFFD")
+		}
 	}
-	x.Problems = problems
 	return &x
 }
 

@@ -8,17 +8,23 @@ import (
 
 // life is that of a server: it has handlers until it is closed, and work that outlives its caller.
 type life struct {
-	ends     chan struct{} // closed by close
-	mu       sync.Mutex    // guards closed, and keeps handlers from entering once it is set
-	closed   bool
+	ctx      context.Context //nolint:containedctx // the life of the server, not of a call
+	end      context.CancelCauseFunc
+	mu       sync.Mutex // keeps handlers from entering once ctx has ended
 	handlers sync.WaitGroup
+}
+
+func newLife() *life {
+	l := &life{}
+	l.ctx, l.end = context.WithCancelCause(context.Background())
+	return l
 }
 
 // enter reports whether a handler may begin; it calls leave when it is done.
 func (l *life) enter() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed {
+	if l.ctx.Err() != nil {
 		return false
 	}
 	l.handlers.Add(1)
@@ -31,14 +37,8 @@ func (l *life) leave() { l.handlers.Done() }
 // is closed; release must be called.
 func (l *life) outlive(ctx context.Context) (_ context.Context, release func()) {
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	go func() {
-		select {
-		case <-l.ends:
-			cancel(errClosing)
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, func() { cancel(nil) }
+	stop := context.AfterFunc(l.ctx, func() { cancel(errClosing) })
+	return ctx, func() { stop(); cancel(nil) }
 }
 
 var errClosing = errors.New("the server is stopping")
@@ -47,12 +47,9 @@ var errClosing = errors.New("the server is stopping")
 // that come later are answered with 503. What handlers use may be closed after it has returned nil. It
 // may be called again.
 func (s *Server) Close(ctx context.Context) error {
-	l := &s.life
+	l := s.life
 	l.mu.Lock()
-	if !l.closed {
-		l.closed = true
-		close(l.ends)
-	}
+	l.end(errClosing)
 	l.mu.Unlock()
 	left := make(chan struct{})
 	go func() {

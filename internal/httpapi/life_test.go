@@ -45,8 +45,8 @@ func TestDeletionWaitsForWhatIsOnItsWay(t *testing.T) {
 			a := startAPI(t, func(o *httpapi.Options) {
 				keys = o.Registry
 				o.Live, o.IntakeDeadline = position, 100*time.Millisecond
-				o.Collector = ingest.New(ingest.Options{
-					Types: func(string, string) *schema.Type { return nil }, Acknowledged: position.Acknowledged,
+				o.Collector = collecting(t, ingest.Options{
+					Acknowledged: position.Acknowledged,
 					Publish: func(ctx context.Context, f queue.Frame) (uint64, error) {
 						frame, err := o.Queue.Publish(ctx, f)
 						if unknown {
@@ -56,10 +56,6 @@ func TestDeletionWaitsForWhatIsOnItsWay(t *testing.T) {
 						return frame, err
 					},
 				})
-				ctx, stop := context.WithCancel(context.Background())
-				ran := make(chan error, 1)
-				go func() { ran <- o.Collector.Run(ctx) }()
-				t.Cleanup(func() { stop(); <-ran })
 			})
 			_, secret, err := keys.CreateKey(t.Context(), "shop", registry.Write)
 			if err != nil {
@@ -152,19 +148,25 @@ func TestCloseGivesUp(t *testing.T) {
 	}
 }
 
+// collecting returns a collector that runs until the test ends and knows no event types.
+func collecting(t *testing.T, opts ingest.Options) *ingest.Collector {
+	t.Helper()
+	opts.Types = func(string, string) *schema.Type { return nil }
+	c := ingest.New(opts)
+	ctx, stop := context.WithCancel(context.Background())
+	ran := make(chan error, 1)
+	go func() { ran <- c.Run(ctx) }()
+	t.Cleanup(func() { stop(); <-ran })
+	return c
+}
+
 // What became of events that were stored long ago is not remembered, which is no sign of a slow store.
 func TestForgottenOutcome(t *testing.T) {
 	position := live.New(0)
 	var keys *registry.Registry
 	a := startAPI(t, func(o *httpapi.Options) {
 		keys, o.Live = o.Registry, position
-		o.Collector = ingest.New(ingest.Options{
-			Types: func(string, string) *schema.Type { return nil }, Publish: func(context.Context, queue.Frame) (uint64, error) { return 1, nil },
-		})
-		ctx, stop := context.WithCancel(context.Background())
-		ran := make(chan error, 1)
-		go func() { ran <- o.Collector.Run(ctx) }()
-		t.Cleanup(func() { stop(); <-ran })
+		o.Collector = collecting(t, ingest.Options{Publish: func(context.Context, queue.Frame) (uint64, error) { return 1, nil }})
 	})
 	_, secret, err := keys.CreateKey(t.Context(), "shop", registry.Write)
 	if err != nil {

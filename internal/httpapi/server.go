@@ -112,7 +112,7 @@ type Server struct {
 	sums       sums
 	metrics    metrics
 	handler    http.Handler
-	life       life
+	life       *life
 	document   func() ([]byte, error) // what /openapi.json tells
 
 	exporting *fair.Semaphore     // exports at a time
@@ -146,7 +146,7 @@ func New(opts Options) *Server {
 	reads := newMemory(max(opts.ReadMemory, pageMemory))
 	exporting := newExporting()
 	s := &Server{
-		opts: opts, log: opts.Logger, life: life{ends: make(chan struct{})},
+		opts: opts, log: opts.Logger, life: newLife(),
 		bodies: newMemory(max(opts.BodyMemory, leastBodies*opts.MaxRequestBytes+2*windowOf("br"))), reads: reads,
 		metrics: newMetrics(opts.Registerer, reads, exporting), exporting: exporting, draftings: semaphore.NewWeighted(maxDrafting),
 	}

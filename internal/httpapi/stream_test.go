@@ -13,40 +13,48 @@ import (
 	"theeye/internal/httpapi"
 )
 
+// exported asks a server for an export, of which export calls each with the events, and returns the
+// answer as it begins. The caller closes its body.
+func exported(t *testing.T, http2 bool, stall time.Duration, export func(each func(*event.Event) error) error) *http.Response {
+	t.Helper()
+	handled := httpapi.Options{}
+	a := startAPI(t, func(o *httpapi.Options) {
+		o.Reader = &scripted{o.Reader, func(_ context.Context, each func(*event.Event) error) error { return export(each) }}
+		o.StallDeadline = stall
+		handled = *o
+	})
+	server := httptest.NewUnstartedServer(httpapi.New(handled))
+	server.EnableHTTP2 = http2
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/v1/export", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+a.keys[""])
+	r.Header.Set("Accept-Encoding", "identity")
+	answer, err := server.Client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer
+}
+
 // An answer may take its time, before its first byte and within, over HTTP/1 and HTTP/2: only a caller who
 // takes nothing of what is there is cut off.
 func TestSlowAnswer(t *testing.T) {
 	const stall = 500 * time.Millisecond
 	for name, http2 := range map[string]bool{"HTTP/1": false, "HTTP/2": true} {
 		t.Run(name, func(t *testing.T) {
-			handled := httpapi.Options{}
-			a := startAPI(t, func(o *httpapi.Options) {
-				o.Reader = &scripted{o.Reader, func(_ context.Context, each func(*event.Event) error) error {
-					for range 2 {
-						time.Sleep(2 * stall)
-						if err := some(100, each); err != nil {
-							return err
-						}
+			answer := exported(t, http2, stall, func(each func(*event.Event) error) error {
+				for range 2 {
+					time.Sleep(2 * stall)
+					if err := some(100, each); err != nil {
+						return err
 					}
-					return nil
-				}}
-				o.StallDeadline = stall
-				handled = *o
+				}
+				return nil
 			})
-			server := httptest.NewUnstartedServer(httpapi.New(handled))
-			server.EnableHTTP2 = http2
-			server.StartTLS()
-			defer server.Close()
-			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/v1/export", nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			r.Header.Set("Authorization", "Bearer "+a.keys[""])
-			r.Header.Set("Accept-Encoding", "identity")
-			answer, err := server.Client().Do(r)
-			if err != nil {
-				t.Fatal(err)
-			}
 			defer answer.Body.Close()
 			body, err := io.ReadAll(answer.Body)
 			if lines := strings.Count(string(body), "\n"); err != nil || lines != 200 || answer.ProtoMajor == 2 != http2 {
@@ -59,33 +67,14 @@ func TestSlowAnswer(t *testing.T) {
 // One who takes nothing of an answer holds it up no longer over HTTP/2 than over HTTP/1.
 func TestStalledStream(t *testing.T) {
 	ended := make(chan error, 1)
-	handled := httpapi.Options{}
-	a := startAPI(t, func(o *httpapi.Options) {
-		o.Reader = &scripted{o.Reader, func(_ context.Context, each func(*event.Event) error) error {
-			for {
-				if err := some(100, each); err != nil {
-					ended <- err
-					return err
-				}
+	answer := exported(t, true, 200*time.Millisecond, func(each func(*event.Event) error) error {
+		for {
+			if err := some(100, each); err != nil {
+				ended <- err
+				return err
 			}
-		}}
-		o.StallDeadline = 200 * time.Millisecond
-		handled = *o
+		}
 	})
-	server := httptest.NewUnstartedServer(httpapi.New(handled))
-	server.EnableHTTP2 = true
-	server.StartTLS()
-	defer server.Close()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/v1/export", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Authorization", "Bearer "+a.keys[""])
-	r.Header.Set("Accept-Encoding", "identity")
-	answer, err := server.Client().Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
 	defer answer.Body.Close()
 	select {
 	case <-ended:

@@ -99,7 +99,7 @@ func (p *snapshot) decide(ctx context.Context, records []event.Record) (*decisio
 			}
 			x.d.outcomes[i] = event.Outcome{Fate: event.Duplicate}
 			x.d.traces = append(x.d.traces, t)
-		case !again && x.idWasErased(record), former.Event != nil && x.idWasErased(former):
+		case !again && x.idWasErased(record):
 			x.erase(i, record)
 		case !again && x.expired(e):
 			x.d.outcomes[i] = event.Outcome{Fate: event.Expired}
@@ -160,12 +160,15 @@ func (x *decider) erase(i int, record event.Record) {
 	x.d.traces = append(x.d.traces, t)
 }
 
-// idWasErased reports whether an event with the id of a record went by the erasure of a session, and
-// was received within the dedupe window. What went with a whole application does not count: the ids
-// of its successor are its own.
+// idWasErased reports whether an event with the id of a record, present or former, went by the erasure of
+// a session, and was received within the dedupe window. What went with a whole application does not
+// count: the ids of its successor are its own.
 func (x *decider) idWasErased(record event.Record) bool {
 	if x.erased.Len() == 0 {
 		return false
+	}
+	if former, ok := record.Former(); ok && x.idWasErased(former) {
+		return true
 	}
 	key := idKey{x.store.number(record.App()), record.EventID()}
 	e := x.gone[key]
@@ -193,7 +196,7 @@ func (x *decider) refuse(i int, record event.Record, r *event.Rejection) {
 		x.d.traces = append(x.d.traces, traceOf(record, event.Duplicate, r.Problems))
 		return
 	}
-	if record.Event == nil && (x.idWasErased(record) || former.Rejection != nil && x.idWasErased(former)) {
+	if record.Event == nil && x.idWasErased(record) {
 		x.erase(i, record)
 		return
 	}

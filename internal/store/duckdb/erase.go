@@ -36,11 +36,14 @@ type Erased struct {
 func (s *Store) Bury(apps []string, session string, at event.Micros, frame uint64) (ids []string, err error) {
 	return s.bury(func() (added []erasure.Tombstone, err error) {
 		key, err := s.tombstones.SessionKey(session)
+		if err != nil {
+			return nil, err
+		}
 		s.buried.Store(key, session)
 		for _, app := range apps {
 			added = append(added, erasure.Tombstone{App: app, Session: key, At: at, Frame: frame})
 		}
-		return added, err
+		return added, nil
 	})
 }
 
@@ -428,16 +431,18 @@ func withoutGraves(rows source, graves []grave) source {
 
 // wasErased reports whether a record belongs to an erased session or application.
 func (x *decider) wasErased(r event.Record) bool {
-	if r.Erased != nil || x.erased.Len() == 0 {
-		return r.Erased != nil
+	if r.Erased != nil {
+		return true
 	}
-	var key appSession
-	key.app, key.session = erasure.Subject(r)
-	return x.cover(key).Has(r)
+	app, session := erasure.Subject(r)
+	return x.cover(appSession{app, session}).Has(r)
 }
 
 // cover returns what the tombstones say of a session, and remembers it for the batch.
 func (x *decider) cover(key appSession) erasure.Cover {
+	if x.erased.Len() == 0 {
+		return erasure.Cover{}
+	}
 	cover, known := x.covers[key]
 	if !known {
 		cover = x.erased.Cover(key.app, key.session)

@@ -135,7 +135,7 @@ func (w *filterWriter) bytes() []byte {
 
 // filterSegment reads the keys of a segment's tables and returns the content of its file of filters.
 func filterSegment(ctx context.Context, in *instance, name string, info *SegmentInfo) ([]byte, error) {
-	f := &filtering{in: in, name: name, front: make([][]uint64, info.Slices)}
+	f := &filtering{in: in, front: make([][]uint64, info.Slices)}
 	for i := range f.front {
 		f.front[i] = make([]uint64, 0, int(info.Rows.Events+info.Rows.Rejections+info.Rows.Traces)/info.Slices*17/16)
 	}
@@ -143,13 +143,14 @@ func filterSegment(ctx context.Context, in *instance, name string, info *Segment
 	f.sessions.builder, f.ids.builder = &builder, &builder
 	w := filterWriter{builder: &builder}
 	for i := range info.Slices {
-		if err := f.add(ctx, "SELECT id FROM %[1]s."+eventTable+" WHERE slice = %[2]d",
-			"SELECT DISTINCT "+sessionKeySQL+" FROM %[1]s."+sessionTable+" WHERE slice = %[2]d", i); err != nil {
+		rows := func(table string) string { return fmt.Sprintf(" FROM %s.%s WHERE slice = %d", name, table, i) }
+		if err := f.add(ctx, "SELECT id"+rows(eventTable), "SELECT DISTINCT "+sessionKeySQL+rows(sessionTable)); err != nil {
 			return nil, err
 		}
 	}
-	const others = " FROM (SELECT app, event_id, session_id FROM %[1]s." + rejectionTable + " UNION ALL SELECT app, event_id, session_id FROM %[1]s." + traceTable + ")"
-	if err := f.add(ctx, "SELECT event_id"+others, "SELECT DISTINCT "+sessionKeySQL+others, info.Slices); err != nil {
+	const columns = "SELECT event_id, session_id FROM "
+	others := " FROM (" + columns + name + "." + rejectionTable + " UNION ALL " + columns + name + "." + traceTable + ")"
+	if err := f.add(ctx, "SELECT event_id"+others, "SELECT DISTINCT "+sessionKeySQL+others); err != nil {
 		return nil, err
 	}
 	f.keys = nil
@@ -166,17 +167,17 @@ func filterSegment(ctx context.Context, in *instance, name string, info *Segment
 // filtering reads the keys of filters.
 type filtering struct {
 	in    *instance
-	name  string
 	front [][]uint64
 	keys  []uint64 // of one filter
 
 	sessions, ids filterWriter // in the order in which the tables are read, not that of the file
 }
 
-// add adds the filters of a slice, or of rejections and traces.
-func (f *filtering) add(ctx context.Context, idText, sessionText string, slice int) error {
+// add adds the filters of a slice, or of rejections and traces: of the ids and of the keys of sessions that
+// two statements select.
+func (f *filtering) add(ctx context.Context, ids, sessions string) error {
 	f.keys = f.keys[:0]
-	err := eachRow(ctx, f.in, fmt.Sprintf(idText, f.name, slice), func(rows *sql.Rows) error {
+	err := eachRow(ctx, f.in, ids, func(rows *sql.Rows) error {
 		var id uuid.UUID
 		if err := rows.Scan(&id); err != nil {
 			return err
@@ -194,7 +195,7 @@ func (f *filtering) add(ctx context.Context, idText, sessionText string, slice i
 		return err
 	}
 	f.keys = f.keys[:0]
-	err = eachRow(ctx, f.in, fmt.Sprintf(sessionText, f.name, slice), func(rows *sql.Rows) error {
+	err = eachRow(ctx, f.in, sessions, func(rows *sql.Rows) error {
 		var key uint64
 		err := rows.Scan(&key)
 		f.keys = append(f.keys, key)
@@ -235,39 +236,32 @@ func openFilters(path string, slices int) (*filters, error) {
 }
 
 func (x *filters) read(slices int) bool {
-	r := filterReader{bytes: x.mapped, n: 3*slices + 2}
-	x.former = string(x.mapped[:len(formerMagic)]) == formerMagic
-	if x.former {
-		r.n = 2 * (slices + 1)
-	}
-	if !r.begin(x.former) {
-		return false
-	}
-	if x.former {
-		x.ids, x.sessions = take[uint16](&r, slices+1), take[uint16](&r, slices+1)
-	} else {
+	r := filterReader{bytes: x.mapped}
+	switch {
+	case r.begin(filterMagic, 3*slices+2):
 		x.front, x.sessions, x.ids = take[uint16](&r, slices), take[uint16](&r, slices+1), take[uint8](&r, slices+1)
+	case r.begin(formerMagic, 2*(slices+1)):
+		x.former = true
+		x.ids, x.sessions = take[uint16](&r, slices+1), take[uint16](&r, slices+1)
+	default:
+		return false
 	}
 	return !r.wrong && r.at == len(r.bytes)-4
 }
 
-// filterReader reads a file of n filters.
+// filterReader reads a file of filters.
 type filterReader struct {
 	bytes    []byte
-	n        int
 	next, at int // of a filter: its number, and where its fingerprints are
 	wrong    bool
 }
 
-// begin checks what comes before the fingerprints.
-func (r *filterReader) begin(former bool) bool {
-	b, head := r.bytes, filterPrefix+r.n*filterHead
+// begin reports whether the file is one of n filters in the form that a magic names. It checks what comes
+// before the fingerprints.
+func (r *filterReader) begin(magic string, n int) bool {
+	b, head := r.bytes, filterPrefix+n*filterHead
 	r.at = head + 4
-	magic := filterMagic
-	if former {
-		magic = formerMagic
-	}
-	return len(b) >= r.at+4 && string(b[:len(magic)]) == magic && binary.LittleEndian.Uint32(b[len(magic):]) == uint32(r.n) &&
+	return len(b) >= r.at+4 && string(b[:len(magic)]) == magic && binary.LittleEndian.Uint32(b[len(magic):]) == uint32(n) &&
 		binary.LittleEndian.Uint32(b[head:]) == crc32.Checksum(b[:head], castagnoli())
 }
 

@@ -1,9 +1,6 @@
 package duckdb
 
 import (
-	"maps"
-	"slices"
-
 	"github.com/go-json-experiment/json/jsontext"
 
 	"theeye/internal/erasure"
@@ -71,11 +68,14 @@ type SegmentInfo struct {
 	Apps    map[string]Counts `json:"apps"`
 	Replays int64             `json:"replays"`
 	// Days is what programs before format 3 wrote. Nothing uses it.
-	Days jsontext.Value `json:"days,omitzero"`
+	Days ignored `json:"days,omitzero"`
 }
 
-// apps returns the applications that have rows.
-func (info *SegmentInfo) apps() []string { return slices.Collect(maps.Keys(info.Apps)) }
+// ignored takes any JSON value and keeps nothing of it.
+type ignored struct{}
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+func (*ignored) UnmarshalJSONFrom(d *jsontext.Decoder) error { return d.SkipValue() }
 
 // FileInfo names a file in the store's folder.
 type FileInfo struct {

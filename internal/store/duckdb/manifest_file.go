@@ -171,18 +171,7 @@ func (m *read) parse(b []byte) error {
 			return fmt.Errorf("segment %s has format %d: %w", info.Data.Name, info.Format, ErrNewer)
 		}
 	}
-	m.dropDays()
 	return nil
-}
-
-// dropDays removes what nothing uses any more.
-func (m *read) dropDays() {
-	for i := range m.Segments {
-		m.Segments[i].Days = nil
-	}
-	for i := range m.Damaged {
-		m.Damaged[i].Segment.Days = nil
-	}
 }
 
 // parseVersion2 reads the form that had no digest, no formats and no timelines, and that held
@@ -220,7 +209,6 @@ func (m *read) parseVersion2(b []byte) error {
 	for i := range m.Damaged {
 		m.Damaged[i].Segment.Format = 1
 	}
-	m.dropDays()
 	m.key = old.Key
 	for _, t := range old.Tomb {
 		m.tombstones = append(m.tombstones, erasure.FirstForm(t.Hash, t.At, t.Frame))

@@ -338,7 +338,7 @@ func (r *readmission) add(ctx context.Context, decide func(*snapshot) (*decision
 	with.view = &view{hot: append(slices.Clone(r.p.view.hot), r.g), segments: r.p.view.segments}
 	d, err := decide(&snapshot{state: &with, store: r.store, in: r.p.in})
 	if err == nil {
-		err = r.store.insert(ctx, r.g, d, nil)
+		err = r.store.insert(ctx, r.g, d)
 	}
 	if err != nil {
 		return err

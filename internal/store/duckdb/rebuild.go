@@ -110,7 +110,7 @@ func (s *Store) decideAgain(ctx context.Context, p *snapshot, g *generation, car
 	write := func() error {
 		d, err := q.decide(ctx, waiting)
 		if err == nil {
-			err = s.insert(ctx, g, d, nil)
+			err = s.insert(ctx, g, d)
 		}
 		if err == nil {
 			s.remember(g, d)

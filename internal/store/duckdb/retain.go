@@ -135,13 +135,15 @@ func (s *Store) expire(ctx context.Context, at moment, x *segment) error {
 // of its rejections and traces. The greatest number is for none.
 type oldest struct{ event, other event.Micros }
 
+func (o oldest) before(at event.Micros) bool { return min(o.event, o.other) < at }
+
 // oldestRows are those of all applications in a segment.
 type oldestRows map[string]oldest
 
 // before reports whether rows of some application are older than its cutoff.
 func (o oldestRows) before(c cutoffs) bool {
 	for app, at := range c {
-		if rows, ok := o[app]; ok && min(rows.event, rows.other) < at {
+		if rows, ok := o[app]; ok && rows.before(at) {
 			return true
 		}
 	}
@@ -151,7 +153,10 @@ func (o oldestRows) before(c cutoffs) bool {
 // reached returns the cutoffs of the applications that have rows before them.
 func (o oldestRows) reached(c cutoffs) cutoffs {
 	c = maps.Clone(c)
-	maps.DeleteFunc(c, func(app string, at event.Micros) bool { return !o.before(cutoffs{app: at}) })
+	maps.DeleteFunc(c, func(app string, at event.Micros) bool {
+		rows, ok := o[app]
+		return !ok || !rows.before(at)
+	})
 	return c
 }
 

@@ -22,7 +22,8 @@ type arrival struct {
 	body      uint64 // bodyHash
 }
 
-// erasedID is what is known of the arrivals with one id that were erased: of the last.
+// erasedID is what is known of the arrivals with one id that were erased: the last frame that carried
+// one, and the last time at which one was received.
 type erasedID struct {
 	carriedBy  uint64
 	receivedAt event.Micros

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -63,26 +64,15 @@ func (x *segment) slicesOfSessions(keys []uint64) (slices []int, others bool) {
 
 // slicesOfIDs returns the slices that may hold events with any of the ids in any of the applications,
 // nil for all, and whether a rejection or a trace of one may be here.
-func (x *segment) slicesOfIDs(apps []string, ids ...uuid.UUID) (slices []int, others bool) {
+func (x *segment) slicesOfIDs(apps []string, ids ...uuid.UUID) (hits []int, others bool) {
 	f := x.filters.Load()
-	if f == nil {
+	switch {
+	case f == nil:
 		return x.allSlices()
+	case f.former:
+		return x.slicesOfFormer(f, apps, ids)
 	}
 	var keys []uint64
-	if f.former {
-		if apps == nil {
-			apps = x.info.apps()
-		}
-		if len(apps)*len(ids) > maxFormerKeys {
-			return x.allSlices()
-		}
-		for _, app := range apps {
-			for _, id := range ids {
-				keys = append(keys, formerKey(app, id))
-			}
-		}
-		return f.slicesOf(f.ids, keys)
-	}
 	for _, id := range ids {
 		if key := idFilterKey(id); f.mayHave(key) {
 			keys = append(keys, key)
@@ -97,6 +87,23 @@ func (x *segment) slicesOfIDs(apps []string, ids ...uuid.UUID) (slices []int, ot
 // maxFormerKeys bounds how many keys of a filter of version 1 are made for one question: each takes
 // an MD5 sum. With more the segment is searched.
 const maxFormerKeys = 10_000
+
+// slicesOfFormer is slicesOfIDs for filters of version 1, whose keys have the application.
+func (x *segment) slicesOfFormer(f *filters, apps []string, ids []uuid.UUID) (hits []int, others bool) {
+	if apps == nil {
+		apps = slices.Collect(maps.Keys(x.info.Apps))
+	}
+	if len(apps)*len(ids) > maxFormerKeys {
+		return x.allSlices()
+	}
+	keys := make([]uint64, 0, len(apps)*len(ids))
+	for _, app := range apps {
+		for _, id := range ids {
+			keys = append(keys, formerKey(app, id))
+		}
+	}
+	return f.slicesOf(f.ids, keys)
+}
 
 func (x *segment) allSlices() (slices []int, others bool) {
 	for i := range x.info.Slices {

@@ -52,14 +52,12 @@ func columnsOf(table string) string {
 }
 
 // columnsOf renders the columns of a segment's table as columnsOf names them.
-func (x *segment) columnsOf(table string) string { return x.info.columnsOf(table) }
-
-func (info *SegmentInfo) columnsOf(table string) string {
+func (x *segment) columnsOf(table string) string {
 	columns := columnsOf(table)
-	if table == rejectionTable && info.Format == 1 {
+	if table == rejectionTable && x.info.Format == 1 {
 		columns = strings.Replace(columns, bodyColumns, bodyColumnsOf1, 1)
 	}
-	if info.Format < 3 {
+	if x.info.Format < 3 {
 		columns = strings.Replace(columns, "own_time", "0::BIGINT AS own_time", 1)
 	}
 	return columns

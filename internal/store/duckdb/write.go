@@ -1,7 +1,6 @@
 package duckdb
 
 import (
-	"cmp"
 	"context"
 	"database/sql/driver"
 	"errors"
@@ -63,7 +62,7 @@ func (s *Store) writeLocked(ctx context.Context, p *snapshot, b store.Batch) ([]
 		return nil, err
 	}
 	g := p.view.hot[len(p.view.hot)-1]
-	if err := s.insert(ctx, g, d, nil); err != nil {
+	if err := s.insert(ctx, g, d); err != nil {
 		return nil, err
 	}
 	s.remember(g, d)
@@ -168,7 +167,13 @@ func (s *Store) Probe(ctx context.Context, records []event.Record) error {
 			d.rejections = append(d.rejections, r.Rejection)
 		}
 	}
-	err := s.insert(ctx, p.view.hot[len(p.view.hot)-1], &d, errProbed)
+	g := p.view.hot[len(p.view.hot)-1]
+	err := s.transact(ctx, func(conn driver.Conn) error {
+		if err := s.appendAll(conn, g, &d); err != nil {
+			return err
+		}
+		return errProbed
+	})
 	if errors.Is(err, errProbed) {
 		return nil
 	}
@@ -178,11 +183,15 @@ func (s *Store) Probe(ctx context.Context, records []event.Record) error {
 // errProbed takes a transaction back that was a probe.
 var errProbed = errors.New("only a probe")
 
-// insert writes all rows in one transaction. Appenders take part in the
-// transaction of their connection. ctx is looked at between its parts, each of
-// which is short: an interrupt might leave it unknown whether one happened. With an error in after,
-// the transaction is taken back in the end and that error returned.
-func (s *Store) insert(ctx context.Context, g *generation, d *decision, after error) error {
+// insert writes all rows in one transaction.
+func (s *Store) insert(ctx context.Context, g *generation, d *decision) error {
+	return s.transact(ctx, func(conn driver.Conn) error { return s.appendAll(conn, g, d) })
+}
+
+// transact appends rows in one transaction, which is taken back after an error. Appenders take part in
+// the transaction of their connection. ctx is looked at between the parts, each of which is short: an
+// interrupt might leave it unknown whether one happened.
+func (s *Store) transact(ctx context.Context, appended func(driver.Conn) error) error {
 	whole := context.WithoutCancel(ctx)
 	if err := s.exec(whole, "BEGIN TRANSACTION"); err != nil {
 		return storeError(ctx, "begin", err)
@@ -192,20 +201,10 @@ func (s *Store) insert(ctx context.Context, g *generation, d *decision, after er
 		if !ok {
 			return errors.New("DuckDB's connection is none")
 		}
-		if err := appendRows(c, hotName(eventTable, g.number), d.events, eventRow); err != nil {
-			return err
-		}
-		if err := appendRows(c, hotName(rejectionTable, g.number), d.rejections, func(a *duckdb.Appender, r *event.Rejection) error {
-			stored, err := s.rejectionRow(a, r)
-			d.stored += int64(stored)
-			return err
-		}); err != nil {
-			return err
-		}
-		return appendRows(c, hotName(traceTable, g.number), d.traces, traceRow)
+		return appended(c)
 	})
 	if err == nil {
-		err = cmp.Or(ctx.Err(), after)
+		err = ctx.Err()
 	}
 	if err != nil {
 		if undone := s.exec(whole, "ROLLBACK"); undone != nil {
@@ -218,6 +217,21 @@ func (s *Store) insert(ctx context.Context, g *generation, d *decision, after er
 		return storeError(ctx, "commit", err)
 	}
 	return nil
+}
+
+// appendAll appends the rows of a decision to hot tables.
+func (s *Store) appendAll(conn driver.Conn, g *generation, d *decision) error {
+	if err := appendRows(conn, hotName(eventTable, g.number), d.events, eventRow); err != nil {
+		return err
+	}
+	if err := appendRows(conn, hotName(rejectionTable, g.number), d.rejections, func(a *duckdb.Appender, r *event.Rejection) error {
+		stored, err := s.rejectionRow(a, r)
+		d.stored += int64(stored)
+		return err
+	}); err != nil {
+		return err
+	}
+	return appendRows(conn, hotName(traceTable, g.number), d.traces, traceRow)
 }
 
 func appendRows[T any](conn driver.Conn, table string, items []T, write func(*duckdb.Appender, T) error) error {
