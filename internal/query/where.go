@@ -105,6 +105,9 @@ func cutKey(text string) (key, rest string, err error) {
 	if end == 0 {
 		return "", "", errors.New(`a key of data is missing; an empty key is written data.""`)
 	}
+	if key := text[:end]; strings.TrimSpace(key) != key {
+		return "", "", fmt.Errorf("there is a space before or after the key %s: a condition has none around its operator; a key with one is written in double quotes", shorten(strings.TrimSpace(key)))
+	}
 	return text[:end], text[end:], nil
 }
 
@@ -125,7 +128,9 @@ func cutQuotedKey(text string) (key, rest string, err error) {
 	return "", "", fmt.Errorf("the quoted key %s has no closing quote", shorten(text))
 }
 
-func isBareKey(key string) bool { return key != "" && !strings.ContainsAny(key, outsideBareKey) }
+func isBareKey(key string) bool {
+	return key != "" && !strings.ContainsAny(key, outsideBareKey) && strings.TrimSpace(key) == key
+}
 
 // normalise checks that the operator and the value fit a field and returns the
 // value in the one form that stores get.

@@ -317,7 +317,7 @@ func (w *Worker) write(ctx context.Context, b store.Batch) (outcomes []event.Out
 			return nil, false
 		}
 		level := slog.LevelError
-		if mayPass(ctx, err) {
+		if store.MayPass(ctx, err) {
 			level = slog.LevelWarn
 		} else if refused++; refused%isolateAfter == 0 {
 			replaced, failed := w.isolate(ctx, &b)

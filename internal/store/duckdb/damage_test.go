@@ -333,6 +333,37 @@ func TestRebuild(t *testing.T) {
 	}
 }
 
+// A record that the store refused, and that is a rejection since, is one again.
+func TestRebuildWithARefusedRecord(t *testing.T) {
+	dir := t.TempDir()
+	refused := pageView(2)
+	refused.Event.SessionID = "s\xff" // no text that DuckDB takes
+	s := open(t, duckdb.Options{Dir: dir})
+	before := frame(1, pageView(1), event.Record{Rejection: event.Unstorable(refused, "its text is not valid")}, pageView(3))
+	write(t, s, before)
+	if err := s.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want := books(t, s)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(segmentFile(dir, 1, "duckdb"), 5000); err != nil {
+		t.Fatal(err)
+	}
+	frames := []store.Batch{frame(1, pageView(1), refused, pageView(3))} // as the queue has it
+	r := run(t, duckdb.Options{Dir: dir, Frames: fromFrames(frames, 0)}, false)
+	defer r.Close()
+	until(t, "the segment to be rebuilt", func() bool { return len(r.Damaged()) == 0 })
+	if diff := cmp.Diff(want, books(t, r)); diff != "" {
+		t.Errorf("the books (-before +after):\n%s", diff)
+	}
+	page, err := r.Rejections(t.Context(), query.Query{Limit: 10})
+	if err != nil || len(page.Items) != 1 || page.Items[0].Problems[0].Code != event.NotStorable {
+		t.Errorf("the rejections are %+v: %v", page.Items, err)
+	}
+}
+
 // What was stored while a segment was missing stays as it is.
 func TestRebuildBehindOthers(t *testing.T) {
 	dir := t.TempDir()

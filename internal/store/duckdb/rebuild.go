@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"theeye/internal/event"
+	"theeye/internal/store"
 )
 
 // ErrNoFrames tells that frames cannot be read again.
@@ -108,12 +109,15 @@ func (s *Store) decideAgain(ctx context.Context, p *snapshot, g *generation, car
 	q := &snapshot{state: &with, store: s, in: p.in}
 	var waiting []event.Record
 	write := func() error {
-		d, err := q.decide(ctx, waiting)
-		if err == nil {
-			err = s.insert(ctx, g, d)
-		}
-		if err == nil {
-			s.remember(g, d)
+		_, err := q.decideInto(ctx, g, waiting)
+		if err != nil && !store.MayPass(ctx, err) {
+			isolator := store.Isolator{Quarantine: s.opts.Quarantine, Logger: s.log}
+			probe := func(ctx context.Context, records []event.Record) error { return s.probe(ctx, g, records) }
+			if kept, replaced, failed := isolator.Isolate(ctx, probe, waiting); replaced > 0 {
+				_, err = q.decideInto(ctx, g, kept)
+			} else {
+				err = errors.Join(err, failed)
+			}
 		}
 		waiting = nil
 		return err

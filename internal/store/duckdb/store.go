@@ -87,6 +87,9 @@ type Options struct {
 	// gives the records of each. It ends with an error that wraps ErrNoFrames when
 	// not all of them are there whole. nil: nothing damaged is rebuilt.
 	Frames func(ctx context.Context, first, last uint64) iter.Seq2[[]event.Record, error]
+	// Quarantine keeps the bytes of a record in one of these frames of which the store takes nothing, by
+	// its frame and its number in it. It is not nil when Frames is not.
+	Quarantine func(frame uint64, index uint32, record []byte) error
 	// Flushing is called before a flush up to a frame is made durable; its error ends the flush,
 	// which is tried again. It may be nil.
 	Flushing func(frame uint64) error

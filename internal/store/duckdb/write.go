@@ -57,17 +57,25 @@ func (s *Store) writeLocked(ctx context.Context, p *snapshot, b store.Batch) ([]
 	case b.First <= p.position:
 		return nil, fmt.Errorf("%w: frames %d to %d after frame %d", store.ErrOutOfOrder, b.First, b.Last, p.position)
 	}
-	d, err := p.decide(ctx, b.Records)
+	d, err := p.decideInto(ctx, p.view.hot[len(p.view.hot)-1], b.Records)
 	if err != nil {
 		return nil, err
 	}
-	g := p.view.hot[len(p.view.hot)-1]
-	if err := s.insert(ctx, g, d); err != nil {
-		return nil, err
-	}
-	s.remember(g, d)
 	s.advance(b)
 	return d.outcomes, nil
+}
+
+// decideInto decides about records and puts them into the tables of g.
+func (p *snapshot) decideInto(ctx context.Context, g *generation, records []event.Record) (*decision, error) {
+	d, err := p.decide(ctx, records)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.store.insert(ctx, g, d); err != nil {
+		return nil, err
+	}
+	p.store.remember(g, d)
+	return d, nil
 }
 
 // lockForWriting takes the lock writing, when there is a generation with room
@@ -158,6 +166,11 @@ func (s *Store) Probe(ctx context.Context, records []event.Record) error {
 	defer s.writing.Unlock()
 	p := s.snapshot()
 	defer p.release()
+	return s.probe(ctx, p.view.hot[len(p.view.hot)-1], records)
+}
+
+// probe does so with the tables of g. writing is held.
+func (s *Store) probe(ctx context.Context, g *generation, records []event.Record) error {
 	var d decision
 	for _, r := range records {
 		switch {
@@ -167,7 +180,6 @@ func (s *Store) Probe(ctx context.Context, records []event.Record) error {
 			d.rejections = append(d.rejections, r.Rejection)
 		}
 	}
-	g := p.view.hot[len(p.view.hot)-1]
 	err := s.transact(ctx, func(conn driver.Conn) error {
 		if err := s.appendAll(conn, g, &d); err != nil {
 			return err

@@ -1,0 +1,123 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"theeye/internal/event"
+)
+
+// Probe reports whether a store would take records, and keeps nothing. Its errors are those of Writer.
+type Probe func(ctx context.Context, records []event.Record) error
+
+// Isolator makes rejections of the records that a store does not take, so that they do not hold up
+// those around them. It may be used concurrently when Quarantine may.
+type Isolator struct {
+	// Quarantine keeps the bytes of a record of which the store takes not even a rejection with its
+	// texts, by its frame and its number in it.
+	Quarantine func(frame uint64, index uint32, record []byte) error
+	Logger     *slog.Logger
+}
+
+// errRefusesEverything is returned by Isolate when no record is to blame.
+var errRefusesEverything = errors.New("the store does not even take a plain event")
+
+// Isolate returns the records, with those that the store does not take replaced by rejections that it
+// takes, and how many those are. A store that refuses even a plain event is at fault
+// itself: then nothing is replaced, and the error says so. Another error is one that may pass, or
+// that of Quarantine.
+func (i Isolator) Isolate(ctx context.Context, probe Probe, records []event.Record) (kept []event.Record, replaced int, err error) {
+	if err := probe(ctx, []event.Record{plainEvent()}); err != nil {
+		if MayPass(ctx, err) {
+			return nil, 0, err
+		}
+		return nil, 0, fmt.Errorf("%w: %w", errRefusesEverything, err)
+	}
+	kept = slices.Clone(records)
+	for from := 0; from < len(kept); {
+		at, reason, err := firstRefused(ctx, probe, kept[from:])
+		if err != nil {
+			return nil, 0, err
+		}
+		if reason == nil {
+			break
+		}
+		at += from
+		refused := kept[at]
+		if kept[at], err = i.instead(ctx, probe, refused, reason); err != nil {
+			return nil, 0, err
+		}
+		i.Logger.Error("the store does not take a record; it is kept as a rejection with the code "+event.NotStorable,
+			"app", refused.App(), "event_id", refused.EventID(), "frame", refused.CarriedBy(), "error", reason)
+		replaced, from = replaced+1, at+1
+	}
+	return kept, replaced, nil
+}
+
+// MayPass reports whether an error of a store is one that ends by itself.
+func MayPass(ctx context.Context, err error) bool {
+	return ctx.Err() != nil || errors.Is(err, ErrUnavailable) || errors.Is(err, ErrReset)
+}
+
+// plainEvent returns an event that every store takes.
+func plainEvent() event.Record {
+	return event.Record{Event: &event.Event{
+		App: "app", ID: uuid.Max, SessionID: "session", Category: "category", Name: "name",
+		Data: []byte("{}"), Timestamp: "1970-01-01T00:00:00Z", Seq: event.NoSeq,
+	}}
+}
+
+// firstRefused returns the first record that the store does not take, and why; reason is nil when it
+// takes them all. The error is one that may pass.
+func firstRefused(ctx context.Context, probe Probe, records []event.Record) (at int, reason, err error) {
+	refuses := func(list []event.Record) bool {
+		problem := probe(ctx, list)
+		if problem == nil {
+			return false
+		}
+		if MayPass(ctx, problem) {
+			err = problem
+			return false
+		}
+		reason = problem
+		return true
+	}
+	if !refuses(records) {
+		return 0, nil, err
+	}
+	low, high := 0, len(records) // records[:low] are taken, and of records[:high] one is not
+	for high-low > 1 {
+		middle := (low + high) / 2
+		if refuses(records[low:middle]) {
+			high = middle
+		} else {
+			low = middle
+		}
+		if err != nil {
+			return 0, nil, err
+		}
+	}
+	return low, reason, nil
+}
+
+// instead returns what the store takes in the place of a record: a rejection that has all of it,
+// else one without texts, whose record is quarantined.
+func (i Isolator) instead(ctx context.Context, probe Probe, r event.Record, reason error) (event.Record, error) {
+	whole := event.Record{Rejection: event.Unstorable(r, reason.Error())}
+	if probe(ctx, []event.Record{whole}) == nil {
+		return whole, nil
+	}
+	if err := i.Quarantine(r.Position().Frame, r.Position().Index, event.AppendRecord(nil, r, true)); err != nil {
+		return r, err
+	}
+	bare := *whole.Rejection
+	bare.ClientID, bare.SessionID, bare.Category, bare.Name, bare.Raw = "", "", "", "", nil
+	bare.Problems = bare.Problems[len(bare.Problems)-1:]
+	bare.Problems[0].Message = "the store does not take it, nor its text, which is in queue/quarantine"
+	return event.Record{Rejection: &bare}, probe(ctx, []event.Record{{Rejection: &bare}})
+}
