@@ -26,9 +26,16 @@ demo: ## start a server with live sample traffic
 build: ## build bin/eye
 	CGO_ENABLED=1 $(GO) build -trimpath -o bin/eye ./cmd/eye
 
-test: ## prepare this machine, then run all tests with the race detector
+# The tests of internal/store/duckdb and test spend their time in DuckDB and in other processes, which
+# the race detector does not see. Of the former it watches those in which several goroutines use a store.
+APART = internal/store/duckdb|test
+RACES = ^(TestConformance|TestEndExports|TestEraseBetweenMerges|TestCancelledQuery|TestOneKeyLeavesReadersToOthers|TestResetsUnderReaders|TestFreezeWhileSegmentsChange|TestReadersAndWriter)$$
+
+test: ## prepare this machine, then run all tests, with the race detector where goroutines meet
 	@script/setup test
-	$(GO) test -race -vet=off -parallel 4 -timeout 40m ./...
+	$(GO) test -race -vet=off -parallel 4 -timeout 20m $$($(GO) list ./... | grep -vE '/($(APART))$$')
+	$(GO) test -race -vet=off -parallel 4 -timeout 20m -run '$(RACES)/./(whole|while_events)' ./internal/store/duckdb
+	$(GO) test -vet=off -parallel 4 -timeout 40m ./internal/store/duckdb ./test
 
 soak: ## the tests of promises, long: KILLS (300), power CUTS (20), ERASURES (50) under load, DAMAGES (200) to files, HISTORIES (200) of a store
 	EYE_TEST_KILLS=$(KILLS) EYE_TEST_EVENTS=$$((5000 * $(KILLS))) EYE_TEST_CUTS=$(CUTS) EYE_TEST_ERASURES=$(ERASURES) EYE_TEST_DAMAGES=$(DAMAGES) \

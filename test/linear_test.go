@@ -167,7 +167,7 @@ func (h *history) readReceipt(client, id int) {
 // also while segments are written and merged.
 func TestOneOfManyWithTheSameID(t *testing.T) {
 	t.Parallel()
-	const senders, readers, ids = 8, 4, 60
+	const senders, readers, ids = 8, 4, 30
 	s := start(t, "--flush-rows", "25")
 	h := &history{server: s, began: time.Now()}
 	var newest, done atomic.Int64

@@ -220,7 +220,7 @@ func parity(n int) string { return []string{"even", "odd"}[n%2] }
 // the property "odd" is stored under an odd version, or rejected under an even one.
 func TestEachEventIsJudgedByOneVersion(t *testing.T) {
 	t.Parallel()
-	const versions = 25
+	const versions = 15
 	s := start(t)
 	put := func(version int) {
 		t.Helper()

@@ -48,7 +48,7 @@ func TestKilledDuringAReplay(t *testing.T) {
 // The same at random moments, with events that arrive meanwhile.
 func TestKilledAtAnyMomentOfAReplay(t *testing.T) {
 	t.Parallel()
-	const events, kills = 20_000, 5
+	const events, kills = 12_000, 5
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))

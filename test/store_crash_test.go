@@ -39,11 +39,11 @@ func killedAt() []struct {
 // afterwards, whatever it was about to do.
 func TestKilledAtEachStepOfTheStore(t *testing.T) {
 	t.Parallel()
-	const events = 30_000
+	const events = 6_000
 	for _, at := range killedAt() {
 		t.Run(at.step, func(t *testing.T) {
 			t.Parallel()
-			s := &server{t: t, tags: "eyefault", data: t.TempDir(), args: []string{"--flush-rows", "5000"}}
+			s := &server{t: t, tags: "eyefault", data: t.TempDir(), args: []string{"--flush-rows", "1000"}}
 			s.launch()
 			s.prepare()
 			s.shutDown()

@@ -11,10 +11,13 @@ import (
 	"theeye/internal/store"
 )
 
+// items is how many events and rejections testPagesByBytes writes.
+const items = 24
+
 // testPagesByBytes has items of very different sizes. Pages end by their bytes, and
 // together are the whole list.
 func testPagesByBytes(f *fixture) {
-	const items, large = 40, 20_000
+	const large = 20_000
 	size := func(n int) int {
 		switch {
 		case n%7 == 0:
@@ -48,16 +51,16 @@ func testPagesByBytes(f *fixture) {
 		return n
 	}
 	afterSession := func(x *store.Session) query.After { return query.AfterSession(x.StartedAt, x.ID) }
-	for _, most := range []int{1, 1_000, 3 * large, 4 * large, 1 << 30} {
-		for _, limit := range []int{3, items - 1, items} {
-			q := query.Query{Limit: limit, MaxBytes: most}
-			f.same("events", want, walk(f, q, list[event.Event]{store.Reader.Events, query.AfterEvent}, (*event.Event).Size, eventNumber))
-			q.SessionIDs = []string{"007", "016", "014", "001"}
-			f.same("events of some sessions", []int{1, 7, 14, 16}, walk(f, q, list[event.Event]{store.Reader.Events, query.AfterEvent}, (*event.Event).Size, eventNumber))
-			q = query.Query{Limit: limit, MaxBytes: most, Descending: true}
-			f.same("rejections", refused, walk(f, q, list[event.Rejection]{store.Reader.Rejections, query.AfterRejection}, (*event.Rejection).Size, rejectionNumber))
-			f.same("sessions", items, len(walk(f, q, list[store.Session]{store.Reader.Sessions, afterSession}, (*store.Session).Size, func(*store.Session) int { return 0 })))
-		}
+	for _, page := range []struct{ most, limit int }{
+		{1, items}, {1_000, items - 1}, {3 * large, 3}, {4 * large, items}, {1 << 30, 3}, {1 << 30, items},
+	} {
+		q := query.Query{Limit: page.limit, MaxBytes: page.most}
+		f.same("events", want, walk(f, q, list[event.Event]{store.Reader.Events, query.AfterEvent}, (*event.Event).Size, eventNumber))
+		q.SessionIDs = []string{"007", "016", "014", "001"}
+		f.same("events of some sessions", []int{1, 7, 14, 16}, walk(f, q, list[event.Event]{store.Reader.Events, query.AfterEvent}, (*event.Event).Size, eventNumber))
+		q = query.Query{Limit: page.limit, MaxBytes: page.most, Descending: true}
+		f.same("rejections", refused, walk(f, q, list[event.Rejection]{store.Reader.Rejections, query.AfterRejection}, (*event.Rejection).Size, rejectionNumber))
+		f.same("sessions", items, len(walk(f, q, list[store.Session]{store.Reader.Sessions, afterSession}, (*store.Session).Size, func(*store.Session) int { return 0 })))
 	}
 	f.testShortened()
 }
@@ -70,7 +73,7 @@ func (f *fixture) testShortened() {
 		f.Errorf("a summary of one group has %d, %v", len(groups), err)
 	}
 	values, err := f.Values(f.Context(), query.Query{MaxBytes: 1, Limit: 9}, query.Field{Name: query.SessionID})
-	if err != nil || len(values.Top) != 1 || values.Other != 39 {
+	if err != nil || len(values.Top) != 1 || values.Other != items-1 {
 		f.Errorf("values of which one fits: %d and %d others, %v", len(values.Top), values.Other, err)
 	}
 	seven := []uuid.UUID{id(7)}

@@ -1,15 +1,21 @@
 package storetest
 
 import (
+	"slices"
+
+	"theeye/internal/event"
 	"theeye/internal/query"
 	"theeye/internal/store"
 )
 
 func testPages(f *fixture) {
 	var one []int
-	for n := range query.DefaultLimit {
-		f.write(ev(n, at(10)))
-		one = append(one, n)
+	for frame := range slices.Chunk(make([]event.Record, query.DefaultLimit), 10) {
+		for i := range frame {
+			one = append(one, len(one))
+			frame[i] = ev(len(one)-1, at(10))
+		}
+		f.write(frame...)
 	}
 	page := func(what string, q query.Query, items int, more bool) {
 		f.Helper()

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	visibleBatches = 40
+	visibleBatches = 20
 	perBatch       = 30 // events; besides, each batch has one rejection
 )
 
