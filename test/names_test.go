@@ -16,7 +16,7 @@ func TestUnknownApplications(t *testing.T) {
 	s.must(s.call("POST", "/v1/apps", s.admin, `{"app":"blog"}`), 201)
 	for _, path := range []string{
 		"/v1/count?app=", "/v1/events?app=shop&app=", "/v1/sessions?app=", "/v1/sessions/s?app=", "/v1/series?interval=day&app=", "/v1/values?field=name&app=", "/v1/rejections?app=",
-		"/v1/rejections/summary?app=", "/v1/export?app=", "/v1/events/x?app=", "/v1/receipts/x?app=", "/v1/books?app=", "/v1/apps/", "/v1/sessions?exact=1&session_id=s&app=",
+		"/v1/rejections/summary?app=", "/v1/export?app=", "/v1/events/x?app=", "/v1/receipts/x?app=", "/v1/books?app=", "/v1/count?where=app=", "/v1/apps/", "/v1/sessions?exact=1&session_id=s&app=",
 	} {
 		a := s.call("GET", path+"shopp", s.admin, "")
 		if a.status != 404 || !strings.Contains(a.text("detail"), `there is no application "shopp"; did you mean "shop"?`) {
@@ -32,6 +32,9 @@ func TestUnknownApplications(t *testing.T) {
 		if there.status != 403 || string(there.body) != string(not.body) {
 			t.Errorf("with a key of shop GET %s is answered %d %s and %d %s", path, there.status, there.body, not.status, not.body)
 		}
+	}
+	if a := s.call("GET", "/v1/unreadable?app=shopp", s.admin, ""); a.status != 404 {
+		t.Errorf("what was unreadable is answered %d %s", a.status, a.body)
 	}
 	for _, request := range []string{"DELETE /v1/sessions/s?app=shopp", "DELETE /v1/sessions?session_id=s&exact=1&app=shopp", "DELETE /v1/apps/shopp"} {
 		method, path, _ := strings.Cut(request, " ")

@@ -34,6 +34,15 @@ const (
 	UnsupportedContent  = "unsupported_content" // of a whole request
 )
 
+// Codes returns the codes that this version knows.
+func Codes() []string {
+	return []string{
+		InvalidJSON, NotAnObject, MissingField, InvalidField, InvalidUnicode, NULCharacter, NumberOutOfRange, DuplicateKey, DataTooDeep,
+		EventTooLarge, SchemaViolation, UnknownEventType, TimestampMissing, TimestampUnparsable, TimestampInFuture, TimestampOutOfRange,
+		IDConflict, NotStorable, RequestTooLarge, UnsupportedContent,
+	}
+}
+
 // Problem is one reason for which an event was refused.
 type Problem struct {
 	Code    string `json:"code" doc:"what kind of problem it is" example:"schema_violation"`

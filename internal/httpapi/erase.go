@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"theeye/internal/event"
+	"theeye/internal/query"
 )
 
 func erasureRoutes() []route {
@@ -75,7 +76,7 @@ func (s *Server) eraseSession(c *call) error {
 	}
 	for name := range c.URL.Query() {
 		if name != "app" && name != "quarantine" {
-			return problemf(http.StatusBadRequest, "unknown parameter %.40q; known are app, quarantine", name)
+			return query.UnknownParam(name, "app", "quarantine")
 		}
 	}
 	quarantine := c.URL.Query().Get("quarantine")

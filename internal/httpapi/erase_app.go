@@ -21,7 +21,7 @@ func (s *Server) deleteApp(c *call) error {
 	p.only("erase")
 	erase := p.text("erase")
 	if erase != "" && erase != "1" {
-		p.fail("erase", "may be 1, or absent")
+		p.fail("erase", "must be 1, or be left out")
 	}
 	if p.err != nil {
 		return p.err

@@ -12,6 +12,7 @@ import (
 	"theeye/internal/event"
 	"theeye/internal/ingest"
 	"theeye/internal/live"
+	"theeye/internal/query"
 	"theeye/internal/registry"
 )
 
@@ -114,7 +115,7 @@ func (s *Server) takeEvents(c *call) error {
 	values := c.URL.Query()
 	for name := range values {
 		if name != "wait" && name != "quiet" && name != "key" {
-			return problemf(http.StatusBadRequest, "unknown parameter %.40q; known are wait, quiet, key", name)
+			return query.UnknownParam(name, "wait", "quiet", "key")
 		}
 	}
 	wait, quiet := values.Get("wait"), values.Get("quiet")

@@ -3,7 +3,6 @@ package httpapi
 import (
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"theeye/internal/event"
@@ -39,11 +38,13 @@ func (p *params) only(known ...string) {
 	for name, values := range p.values {
 		switch {
 		case !slices.Contains(known, name):
-			p.fail(shownText(name), "unknown; known are "+strings.Join(known, ", "))
+			if p.err == nil {
+				p.err = query.UnknownParam(name, known...)
+			}
 		case len(values) > 1:
 			p.fail(name, "may be given only once")
 		case values[0] == "":
-			p.fail(name, "is empty; leave it out or give it a value")
+			p.fail(name, "it is empty; give it a value, or leave it out")
 		}
 	}
 }

@@ -181,6 +181,7 @@ func writeProblem(w http.ResponseWriter, p *ProblemDetails) {
 	if err != nil {
 		b = []byte(`{"title":"Internal Server Error","status":500,"detail":"internal error"}`)
 	}
+	b = append(b, '\n') // for those who read it in a terminal
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
 	w.WriteHeader(p.Status)

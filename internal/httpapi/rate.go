@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"theeye/internal/plural"
 	"theeye/internal/registry"
 )
 
@@ -141,7 +142,9 @@ func (s *Server) admit(c *call, app registry.App) (charge func(events int), err 
 	state := b.state(now)
 	state.announce(c.w.Header())
 	s.metrics.overRate.WithLabelValues(app.Name).Inc()
-	p := problemf(http.StatusTooManyRequests, "application %q sends more than its rate of %d events per second: nothing of this request was kept; try again", app.Name, app.Rate)
-	p.retryAfter = strconv.FormatInt(max(state.reset, 1), 10)
+	wait := max(state.reset, 1)
+	p := problemf(http.StatusTooManyRequests, "application %q sends more than its rate of %s per second: nothing of this request was kept; try again in %d s",
+		app.Name, plural.Count(app.Rate, "event"), wait)
+	p.retryAfter = strconv.FormatInt(wait, 10)
 	return nil, p
 }

@@ -100,13 +100,19 @@ func (s *Server) parse(c *call, kind query.Kind, also ...string) (reading, error
 	if err != nil {
 		return reading{}, err
 	}
+	named := slices.Clone(q.Apps)
+	for _, condition := range q.Where {
+		if condition.Field.Name == query.App && condition.Operator == query.Equal {
+			named = append(named, condition.Value)
+		}
+	}
 	if c.who.App != "" {
-		if q.Apps != nil && !slices.Equal(q.Apps, []string{c.who.App}) {
+		if slices.ContainsFunc(named, func(name string) bool { return name != c.who.App }) {
 			return reading{}, problem(http.StatusForbidden, "this key reads a single application; leave app out")
 		}
 		q.Apps = []string{c.who.App}
 	}
-	if err := s.checkApps(q.Apps); err != nil {
+	if err := s.checkApps(named); err != nil {
 		return reading{}, err
 	}
 	s.resolveEvents(&q)
@@ -151,7 +157,7 @@ func (r *reading) resume() (err error) {
 func (s *Server) readOne(c *call, kind query.Kind) (reading, error) {
 	for name := range c.URL.Query() {
 		if name != query.App {
-			return reading{}, problemf(http.StatusBadRequest, "unknown parameter %.40q; known is app", name)
+			return reading{}, query.UnknownParam(name, query.App)
 		}
 	}
 	return s.read(c, kind)

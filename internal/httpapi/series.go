@@ -56,6 +56,9 @@ func (s *Server) series(c *call) error {
 	if err != nil {
 		return err
 	}
+	if len(points) == 0 && spec.Group == store.ByNothing && r.From != nil && r.To != nil && *r.From < *r.To {
+		points = []store.Point{{At: spec.Steps().Begin(*r.From)}} // nothing was counted, in steps that are known
+	}
 	groups, err := fillSeries(points, spec.Steps(), r.From, r.To)
 	if err != nil {
 		return err

@@ -5,11 +5,11 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
-	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
 	"theeye/internal/event"
+	"theeye/internal/query"
 	"theeye/internal/registry"
 	"theeye/internal/schema"
 )
@@ -156,7 +156,7 @@ func switches(c *call, names ...string) (map[string]bool, error) {
 	on := map[string]bool{}
 	for name, values := range c.URL.Query() {
 		if !slices.Contains(names, name) {
-			return nil, problemf(http.StatusBadRequest, "unknown parameter %.40q; known are %s", name, strings.Join(names, ", "))
+			return nil, query.UnknownParam(name, names...)
 		}
 		if value := values[0]; len(values) > 1 || value != "" && value != "0" && value != "1" {
 			return nil, problemf(http.StatusBadRequest, "%s must be 1 or 0, or be left out", name)

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"cmp"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -118,6 +119,14 @@ func isIntake(rt route) bool {
 	return rt.access == forWrite || rt.path == legacyPath && rt.method == http.MethodPost
 }
 
+// unreadableReasons returns those that reasonOf and the checks of a request give.
+func unreadableReasons() []string {
+	return []string{
+		"no_key", "unknown_key", "revoked_key", "expired_key", "key_not_valid", "bad_signature", "wrong_kind", "wrong_origin", "not_allowed",
+		"over_rate", "bad_request",
+	}
+}
+
 func reasonOf(status int, secret string, key registry.Key, known bool) string {
 	switch {
 	case status == http.StatusTooManyRequests:
@@ -202,8 +211,16 @@ func (s *Server) listUnreadable(c *call) error {
 	p := params{values: c.URL.Query()}
 	p.only("app", "reason", "limit", "cursor")
 	app, reason, limit, before := p.text("app"), p.text("reason"), p.limit(), p.cursor()
+	if known := unreadableReasons(); reason != "" && !slices.Contains(known, reason) {
+		p.fail("reason", fmt.Sprintf("there is no reason %.40q; those are %s", reason, strings.Join(known, ", ")))
+	}
 	if p.err != nil {
 		return p.err
+	}
+	if app != "" {
+		if err := s.checkApps([]string{app}); err != nil {
+			return err
+		}
 	}
 	a := UnreadableAnswer{Groups: []UnreadableGroup{}, Requests: []UnreadableRequest{}}
 	s.unreadable.each(func(of ringOf, r *ring) {

@@ -26,11 +26,13 @@ const (
 // type. Less and greater compare numbers with numbers, else text with text.
 // Numbers compare by their exact values: 1, 1.0 and 10e-1 are equal. An absent
 // field matches NotEqual alone. A path that meets an array looks at each of its
-// elements; NotEqual is the negation of Equal.
+// elements; NotEqual is the negation of Equal. A quoted value is compared with
+// text alone.
 type Condition struct {
 	Field    Field
 	Operator Operator
 	Value    string
+	Quoted   bool // the value was given as a JSON string; never with Contains
 }
 
 // Field names a part of an event: one of its own fields, or a path into data.
@@ -60,7 +62,19 @@ func (f Field) String() string {
 
 // String returns the condition as where takes it, but for times, which are
 // microseconds here.
-func (c Condition) String() string { return c.Field.String() + string(c.Operator) + c.Value }
+func (c Condition) String() string {
+	value := c.Value
+	if c.Quoted {
+		quoted, _ := jsontext.AppendQuote(nil, value)
+		value = string(quoted)
+	}
+	return c.Field.String() + string(c.Operator) + value
+}
 
-// Number returns the value when it reads as a JSON number.
-func (c Condition) Number() (Number, bool) { return ParseNumber(c.Value) }
+// Number returns the value when it reads as a JSON number and is not quoted.
+func (c Condition) Number() (Number, bool) {
+	if c.Quoted {
+		return Number{}, false
+	}
+	return ParseNumber(c.Value)
+}

@@ -157,7 +157,11 @@ func fingerprint(q Query, kind Kind) [8]byte {
 	bound(q.From)
 	bound(q.To)
 	for _, c := range q.Where {
-		texts([]string{c.Field.Name, string(c.Operator), c.Value}, false)
+		operator := string(c.Operator)
+		if c.Quoted {
+			operator += `"`
+		}
+		texts([]string{c.Field.Name, operator, c.Value}, false)
 		texts(c.Field.Path, false)
 	}
 	if q.Descending {

@@ -136,9 +136,9 @@ func duckMatch(x string, c Condition, cond *sqlbuilder.Cond) string {
 		return "json_type(" + x + ") NOT IN ('OBJECT', 'ARRAY') AND contains(" + text + ", " + cond.Var(c.Value) + ")"
 	case isNumber:
 		return duckNumber(literal, number, c, cond)
-	case c.Operator == Equal && c.Value == "null":
+	case c.Operator == Equal && !c.Quoted && c.Value == "null":
 		return literal + ` IN ('null', '"null"')`
-	case c.Operator == Equal && !strings.HasPrefix(c.Value, "{") && !strings.HasPrefix(c.Value, "["):
+	case c.Operator == Equal && !c.Quoted && !strings.HasPrefix(c.Value, "{") && !strings.HasPrefix(c.Value, "["):
 		return text + " = " + cond.Var(c.Value) // no object or array reads so
 	}
 	return "json_type(" + x + ") = 'VARCHAR' AND " + text + " " + string(c.Operator) + " " + cond.Var(c.Value)

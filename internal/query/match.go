@@ -49,6 +49,8 @@ func (c Condition) matches(v Value) bool {
 		return false
 	case c.Operator == Contains:
 		return v.Type != Null && strings.Contains(v.Text, c.Value)
+	case c.Quoted:
+		return v.Type == String && c.Operator.Holds(strings.Compare(v.Text, c.Value))
 	case v.Type == NumberType:
 		mine, ok := c.Number()
 		its, _ := ParseNumber(v.Text)

@@ -19,10 +19,26 @@ import (
 type ParamError struct {
 	Parameter string
 	Message   string
+	Unknown   bool // there is no such parameter
 }
 
 // Error returns the parameter and the message.
-func (e *ParamError) Error() string { return "parameter " + e.Parameter + ": " + e.Message }
+func (e *ParamError) Error() string {
+	if e.Unknown {
+		return fmt.Sprintf("unknown parameter %q; %s", e.Parameter, e.Message)
+	}
+	return "parameter " + e.Parameter + ": " + e.Message
+}
+
+// UnknownParam returns the error for a parameter that is none of those known.
+func UnknownParam(name string, known ...string) *ParamError {
+	e := &ParamError{Parameter: shorten(strings.ToValidUTF8(name, "\uFFFD")), Unknown: true}
+	e.Message = "known are " + strings.Join(known, ", ")
+	if near := event.Nearest(name, known); near != "" {
+		e.Message = fmt.Sprintf("did you mean %q? Known are %s", near, strings.Join(known, ", "))
+	}
+	return e
+}
 
 // Parameters that Parse reads when the endpoint says that it has them.
 const (
@@ -65,7 +81,17 @@ func Parse(values url.Values, kind Kind, zone *time.Location, also ...string) (Q
 	}
 	q.EventIDs, q.EventTexts = p.eventIDs()
 	if q.From != nil && q.To != nil && *q.From > *q.To {
-		p.fail("from", "from is after to")
+		p.fail("from", "it is after to")
+	}
+	for _, code := range q.Codes {
+		if near := event.Nearest(code, event.Codes()); near != "" && !slices.Contains(event.Codes(), code) {
+			p.fail("code", fmt.Sprintf("%q is no code of a problem; did you mean %q?", shorten(code), near))
+		}
+	}
+	for _, pointer := range q.Pointers {
+		if !strings.HasPrefix(pointer, "/") {
+			p.fail("pointer", fmt.Sprintf("a JSON Pointer begins with /; did you mean %q?", "/"+shorten(pointer)))
+		}
 	}
 	if text := p.one(CursorParam); text != "" {
 		if _, err := decodeCursor(text, kind); err != nil {
@@ -137,13 +163,15 @@ func (p *parser) checkNames(also []string) {
 		values := p.values[name]
 		switch {
 		case !slices.Contains(known, name):
-			p.fail(shorten(strings.ToValidUTF8(name, "\uFFFD")), "unknown; known are "+strings.Join(known, ", "))
+			if p.err == nil {
+				p.err = UnknownParam(name, known...)
+			}
 		case len(values) > 1 && !repeatable(name):
 			p.fail(name, "may be given only once")
 		case len(values) > MaxValues:
 			p.fail(name, fmt.Sprintf("may be given at most %d times", MaxValues))
 		case slices.Contains(values, ""):
-			p.fail(name, "is empty; leave it out or give it a value")
+			p.fail(name, "it is empty; give it a value, or leave it out")
 		case slices.ContainsFunc(values, notText):
 			p.fail(name, "must be UTF-8 without the character NUL")
 		}

@@ -85,9 +85,12 @@ func TestParseRefuses(t *testing.T) {
 		message   string // part of it
 	}{
 		{"colour=red", query.Events, "colour", "known are app, session_id, category, name, from, to, time_zone, where, order, limit, cursor"},
-		{"%ff=red", query.Events, "\uFFFD", "unknown"},
-		{"code=a", query.Events, "code", "unknown"},
-		{"event_id=6ba7b810-9dad-11d1-80b4-00c04fd430c8", query.Sessions, "event_id", "unknown"},
+		{"%ff=red", query.Events, "\uFFFD", "known are"},
+		{"code=a", query.Events, "code", "known are"},
+		{"event_id=6ba7b810-9dad-11d1-80b4-00c04fd430c8", query.Sessions, "event_id", "known are"},
+		{"were=data.a%3D1", query.Events, "were", "did you mean \"where\"? Known are"},
+		{"code=schema_vioation", query.Rejections, "code", "did you mean \"schema_violation\"?"},
+		{"pointer=data/x", query.Rejections, "pointer", "did you mean \"/data/x\"?"},
 		{"limit=0", query.Events, "limit", "from 1 to 1000"},
 		{"limit=100000", query.Events, "limit", "from 1 to 1000"},
 		{"limit=-1", query.Events, "limit", "from 1 to 1000"},

@@ -114,7 +114,7 @@ func TestSQLBindsEverything(t *testing.T) {
 	const marker = "x'x"
 	for _, where := range []string{
 		"data." + marker + "=1", "data.a=" + marker, "data.a~" + marker, "data.a<" + marker, "data.a!=" + marker,
-		`data."` + marker + `".b="` + marker, "session_id=" + marker, "sender~" + marker,
+		`data."` + marker + `".b="` + marker + `"`, "session_id=" + marker, "sender~" + marker,
 	} {
 		values := url.Values{"where": {where}, "app": {marker}, "session_id": {marker}, "category": {marker}, "name": {marker}}
 		q, err := query.Parse(values, query.Events, time.UTC)

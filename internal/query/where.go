@@ -39,14 +39,42 @@ func parseCondition(text string, kind Kind, zone *time.Location) (Condition, err
 	}
 	for _, operator := range operators() {
 		if value, ok := strings.CutPrefix(rest, string(operator)); ok {
-			value, err := normalise(field.Name, operator, value, zone)
-			return Condition{Field: field, Operator: operator, Value: value}, err
+			c := Condition{Field: field, Operator: operator}
+			value, c.Quoted, err = readValue(operator, value)
+			if err == nil {
+				c.Value, err = normalise(c, value, zone)
+			}
+			return c, err
 		}
 	}
 	if rest == "" {
 		return Condition{}, fmt.Errorf("%q has no operator; those are %s", text, operatorList)
 	}
 	return Condition{}, fmt.Errorf("no operator at %q; those are %s", shorten(rest), operatorList)
+}
+
+// readValue takes the quotes from a value. A value without them that looks as if it
+// were meant otherwise is refused. Contains takes every value as it is.
+func readValue(operator Operator, text string) (value string, quoted bool, err error) {
+	inner := strings.TrimSpace(text)
+	switch {
+	case operator == Contains || text == "":
+		return text, false, nil
+	case text[0] == '"':
+		value, rest, err := cutQuoted(text)
+		if err == nil && rest != "" {
+			err = fmt.Errorf("%q stands behind the quoted value", shorten(rest))
+		}
+		return value, true, err
+	case inner != text:
+		return "", false, fmt.Errorf(`there is a space before or after the value %s: a condition has none around its operator, a + in a URL is a space, and a value with one is written in double quotes, as in ="a "`, shorten(inner))
+	case strings.ContainsRune("=<>~", rune(text[0])):
+		return "", false, fmt.Errorf(`there is no operator %s%s; those are %s. A value that begins with %s is written in double quotes, as in %s"%s"`,
+			operator, text[:1], operatorList, text[:1], operator, shorten(text))
+	case len(text) > 1 && text[0] == '\'' && strings.HasSuffix(text, "'"):
+		return "", false, fmt.Errorf("a value is written without quotes, or in double ones: %s%s", operator, shorten(strings.Trim(text, "'")))
+	}
+	return text, false, nil
 }
 
 // ParseField reads the name of a field, such as session_id or data.form."a.b".
@@ -68,6 +96,9 @@ func cutField(text string, kind Kind) (Field, string, error) {
 	name, rest := text[:end], text[end:]
 	if name == Data {
 		return cutPath(rest)
+	}
+	if trimmed := strings.TrimSpace(name); trimmed != name && isOwnField(kind, trimmed) {
+		return Field{}, "", spaceAround(trimmed)
 	}
 	if !isOwnField(kind, name) {
 		return Field{}, "", fmt.Errorf("unknown field %q; known are %s", shorten(name), fieldList(kind))
@@ -96,7 +127,7 @@ func cutPath(rest string) (Field, string, error) {
 
 func cutKey(text string) (key, rest string, err error) {
 	if strings.HasPrefix(text, `"`) {
-		return cutQuotedKey(text)
+		return cutQuoted(text)
 	}
 	end := strings.IndexAny(text, outsideBareKey)
 	if end < 0 {
@@ -106,13 +137,17 @@ func cutKey(text string) (key, rest string, err error) {
 		return "", "", errors.New(`a key of data is missing; an empty key is written data.""`)
 	}
 	if key := text[:end]; strings.TrimSpace(key) != key {
-		return "", "", fmt.Errorf("there is a space before or after the key %s: a condition has none around its operator; a key with one is written in double quotes", shorten(strings.TrimSpace(key)))
+		return "", "", fmt.Errorf("%w; a key with one is written in double quotes", spaceAround(strings.TrimSpace(key)))
 	}
 	return text[:end], text[end:], nil
 }
 
-// cutQuotedKey reads a key in the form of a JSON string.
-func cutQuotedKey(text string) (key, rest string, err error) {
+func spaceAround(name string) error {
+	return fmt.Errorf("there is a space before or after %s, and a condition has none around its operator", shorten(name))
+}
+
+// cutQuoted reads a JSON string at the beginning of text.
+func cutQuoted(text string) (unquoted, rest string, err error) {
 	for i := 1; i < len(text); i++ {
 		switch text[i] {
 		case '\\':
@@ -120,12 +155,12 @@ func cutQuotedKey(text string) (key, rest string, err error) {
 		case '"':
 			unquoted, err := jsontext.AppendUnquote(nil, text[:i+1])
 			if err != nil || bytes.ContainsRune(unquoted, 0) {
-				return "", "", fmt.Errorf("the quoted key %s is not a valid JSON string", shorten(text[:i+1]))
+				return "", "", fmt.Errorf("%s is not a valid JSON string", shorten(text[:i+1]))
 			}
 			return string(unquoted), text[i+1:], nil
 		}
 	}
-	return "", "", fmt.Errorf("the quoted key %s has no closing quote", shorten(text))
+	return "", "", fmt.Errorf("%s has no closing quote", shorten(text))
 }
 
 func isBareKey(key string) bool {
@@ -134,8 +169,9 @@ func isBareKey(key string) bool {
 
 // normalise checks that the operator and the value fit a field and returns the
 // value in the one form that stores get.
-func normalise(name string, operator Operator, value string, zone *time.Location) (string, error) {
-	if name == Data && operator != Contains && isNumber(value) {
+func normalise(c Condition, value string, zone *time.Location) (string, error) {
+	name, operator := c.Field.Name, c.Operator
+	if name == Data && operator != Contains && !c.Quoted && isNumber(value) {
 		return value, checkNumber(value)
 	}
 	kind := typeOf(name)

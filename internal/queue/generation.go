@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net"
 	"strings"
 	"sync/atomic"
@@ -107,8 +108,18 @@ func (l *serverLog) Debugf(string, ...any)           {}
 func (l *serverLog) Tracef(string, ...any)           {}
 
 func (l *serverLog) Warnf(format string, v ...any) {
-	l.queue.log.Warn("queue: " + fmt.Sprintf(format, v...))
+	text, level := fmt.Sprintf(format, v...), slog.LevelWarn
+	if l.queue.opts.Unclean && isOldIndex(text) {
+		level = slog.LevelDebug
+	}
+	l.queue.log.Log(context.Background(), level, "queue: "+text)
 	l.judge(format, v)
+}
+
+// isOldIndex reports whether a warning tells that the index of a stream is older than its files, as it
+// is after a kill. The server reads the files then, which were checked before (walker).
+func isOldIndex(warning string) bool {
+	return strings.Contains(warning, "Stream state outdated") || strings.Contains(warning, "prior state")
 }
 
 func (l *serverLog) Errorf(format string, v ...any) {

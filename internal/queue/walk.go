@@ -91,7 +91,7 @@ func (w *walker) walk(ctx context.Context) error {
 	if !w.frames {
 		return nil
 	}
-	w.log.Info("the queue's files were checked, because this start does not follow an ordered stop",
+	w.log.Info("the queue's files were checked, as after every restore and every end that was not in order",
 		"blocks", w.blocks, "bytes", w.bytes, "copied_to_quarantine", w.copied, "took", time.Since(began).Round(time.Millisecond).String())
 	return nil
 }

@@ -67,6 +67,15 @@ func testScalars(f *fixture) {
 	for where, want := range map[string][]int{
 		"data.v=true":                 {1, 2},
 		"data.v!=true":                {3, 4, 5, 6, 7, 8, 9},
+		`data.v="true"`:               {1}, // a quoted value is compared with text alone
+		`data.v!="true"`:              {2, 3, 4, 5, 6, 7, 8, 9},
+		`data.v="10"`:                 nil,
+		`data.v="1e1"`:                {3},
+		`data.v>"1"`:                  {1, 3, 9},
+		`data.v<"9"`:                  {3},
+		`data.k="null"`:               nil,
+		`data.k="A%_\\'\"$"`:          {1},
+		`data.v="{\"v\":10}"`:         nil,
 		"data.v=false":                {8, 9},
 		"data.v~als":                  {8, 9},
 		"data.v~ru":                   {1, 2},

@@ -144,5 +144,6 @@ func drawCondition(t *rapid.T, kind query.Kind) query.Condition {
 	}
 	path := draw(t, "path", []string{"v"}, []string{"v"}, []string{"v", "w"}, []string{"v", "w", "x"})
 	value := draw(t, "value", "1", "1.0", "-1.5", "2", "x", "ab", "true", "null", "", "[", "{")
-	return query.Condition{Field: query.Field{Name: query.Data, Path: path}, Operator: operator, Value: value}
+	quoted := operator != query.Contains && chance(t, "quoted", 4)
+	return query.Condition{Field: query.Field{Name: query.Data, Path: path}, Operator: operator, Value: value, Quoted: quoted}
 }
