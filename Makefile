@@ -24,7 +24,7 @@ demo: ## start a server with live sample traffic
 	$(GO) run ./cmd/eye serve --demo
 
 build: ## build bin/eye
-	CGO_ENABLED=1 $(GO) build -trimpath -o bin/eye ./cmd/eye
+	CGO_ENABLED=1 $(GO) build -o bin/eye ./cmd/eye
 
 # The tests of internal/store/duckdb and test spend their time in DuckDB and in other processes, which
 # the race detector does not see. Of the former it watches those in which several goroutines use a store.
