@@ -98,7 +98,7 @@ type Body struct {
 func BodyOf(raw []byte) Body { return Body{int64(len(raw)), sha256.Sum256(raw)} }
 
 // Own returns the time by which an erasure of its session covers the rejection; see Event.Own. It
-// is 0 when the timestamp could not be read: then every erasure covers it.
+// is 0 for what versions before kept without a timestamp that could be read: every erasure covers it.
 func (r *Rejection) Own() Micros {
 	if r.OwnTime != 0 {
 		return r.OwnTime

@@ -24,13 +24,16 @@ type Isolator struct {
 	Logger     *slog.Logger
 }
 
-// errRefusesEverything is returned by Isolate when no record is to blame.
-var errRefusesEverything = errors.New("the store does not even take a plain event")
+// Returned by Isolate when no record is to blame.
+var (
+	errRefusesEverything = errors.New("the store does not even take a plain event")
+	errRefusesNone       = errors.New("the store takes each record by itself")
+)
 
 // Isolate returns the records, with those that the store does not take replaced by rejections that it
 // takes, and how many those are. A store that refuses even a plain event is at fault
-// itself: then nothing is replaced, and the error says so. Another error is one that may pass, or
-// that of Quarantine.
+// itself, and so may be one that takes each record alone: then nothing is replaced, and the error
+// says so. Another error is one that may pass, or that of Quarantine.
 func (i Isolator) Isolate(ctx context.Context, probe Probe, records []event.Record) (kept []event.Record, replaced int, err error) {
 	if err := probe(ctx, []event.Record{plainEvent()}); err != nil {
 		if MayPass(ctx, err) {
@@ -72,8 +75,8 @@ func plainEvent() event.Record {
 	}}
 }
 
-// firstRefused returns the first record that the store does not take, and why; reason is nil when it
-// takes them all. The error is one that may pass.
+// firstRefused returns the first record that the store does not take, even by itself, and why; reason
+// is nil when it takes them all.
 func firstRefused(ctx context.Context, probe Probe, records []event.Record) (at int, reason, err error) {
 	refuses := func(list []event.Record) bool {
 		problem := probe(ctx, list)
@@ -102,15 +105,19 @@ func firstRefused(ctx context.Context, probe Probe, records []event.Record) (at 
 			return 0, nil, err
 		}
 	}
-	return low, reason, nil
+	together := reason
+	if !refuses(records[low:high]) && err == nil {
+		err = fmt.Errorf("%w: %w", errRefusesNone, together)
+	}
+	return low, reason, err
 }
 
 // instead returns what the store takes in the place of a record: a rejection that has all of it,
 // else one without texts, whose record is quarantined.
 func (i Isolator) instead(ctx context.Context, probe Probe, r event.Record, reason error) (event.Record, error) {
 	whole := event.Record{Rejection: event.Unstorable(r, reason.Error())}
-	if probe(ctx, []event.Record{whole}) == nil {
-		return whole, nil
+	if err := probe(ctx, []event.Record{whole}); err == nil || MayPass(ctx, err) {
+		return whole, err
 	}
 	if err := i.Quarantine(r.Position().Frame, r.Position().Index, event.AppendRecord(nil, r, true)); err != nil {
 		return r, err

@@ -42,6 +42,30 @@ func TestIsolate(t *testing.T) {
 		"its text neither": {probe: refuse(func(r event.Record) bool {
 			return named("5")(r) || r.Rejection != nil && r.Rejection.SessionID == "5"
 		}, fault), want: "EEEEEBEE", quarantined: 1},
+		"a list that is long": {probe: func(_ context.Context, records []event.Record) error {
+			if len(records) > 5 {
+				return fault
+			}
+			return nil
+		}, err: fault},
+		"once": {probe: func() store.Probe {
+			asked := 0
+			return func(context.Context, []event.Record) error {
+				if asked++; asked == 2 {
+					return fault
+				}
+				return nil
+			}
+		}(), err: fault},
+		"a rejection, for now": {probe: func(_ context.Context, records []event.Record) error {
+			switch {
+			case slices.ContainsFunc(records, named("4")):
+				return fault
+			case records[0].Rejection != nil:
+				return store.ErrUnavailable
+			}
+			return nil
+		}, err: store.ErrUnavailable},
 		"every event":          {probe: refuse(func(r event.Record) bool { return r.Event != nil }, fault), err: fault},
 		"a store that is away": {probe: refuse(named("2"), store.ErrUnavailable), err: store.ErrUnavailable},
 		"every rejection":      {probe: refuse(func(r event.Record) bool { return named("6")(r) || r.Rejection != nil }, fault), quarantined: 1, err: fault},

@@ -99,7 +99,7 @@ func (p *snapshot) decide(ctx context.Context, records []event.Record) (*decisio
 			}
 			x.d.outcomes[i] = event.Outcome{Fate: event.Duplicate}
 			x.d.traces = append(x.d.traces, t)
-		case !again && x.idWasErased(record):
+		case x.idWasErased(record):
 			x.erase(i, record)
 		case !again && x.expired(e):
 			x.d.outcomes[i] = event.Outcome{Fate: event.Expired}

@@ -134,6 +134,20 @@ func TestErasedIDs(t *testing.T) {
 			want(event.Erased, refused)
 			want(event.Stored, visit(4, time.Minute))
 
+			// A rejection of an id that is stored elsewhere, and went, does not come back either.
+			other := visit(5, 0)
+			other.Event.SessionID = "other"
+			want(event.Stored, other)
+			conflict := func(received time.Duration) event.Record {
+				r := visit(5, received)
+				r.Event.SessionID, r.Event.Data = "t", []byte(`{"another":"body"}`)
+				return r
+			}
+			want(event.Rejected, conflict(0))
+			erase(func() ([]string, error) { return s.Bury([]string{"shop"}, "t", at(3*time.Minute), last) })
+			want(event.Erased, conflict(4*time.Minute))
+			want(event.Duplicate, other)
+
 			now.Store(start.Add(day + time.Hour).UnixNano())
 			want(event.Stored, visit(2, day+time.Hour))
 			erase(func() ([]string, error) { return s.BuryApp("shop", at(day+2*time.Hour), last) })

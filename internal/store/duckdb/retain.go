@@ -40,9 +40,9 @@ func (s *Store) moment() moment {
 // cutoffs are the times before which rows have expired, by application.
 type cutoffs map[string]event.Micros
 
-// cutoffs returns those of all applications that have a retention now, moved back
-// by a slack. There are none while nothing expires.
-func (t moment) cutoffs(apps iter.Seq[string], slack bool) cutoffs {
+// cutoffs returns those of all applications that have a retention now, or least where that is longer,
+// moved back by some slacks. There are none while nothing expires.
+func (t moment) cutoffs(apps iter.Seq[string], least time.Duration, slacks int) cutoffs {
 	if t.opts.Retain == nil || t.held {
 		return nil
 	}
@@ -52,12 +52,28 @@ func (t moment) cutoffs(apps iter.Seq[string], slack bool) cutoffs {
 		if d <= 0 {
 			continue
 		}
-		if slack {
-			d += min(d/retainSlack, maxRetainSlack)
-		}
+		d = max(d, least)
+		d += time.Duration(slacks) * min(d/retainSlack, maxRetainSlack)
 		c[app] = event.Micros(t.now.Add(-d).UnixMicro())
 	}
 	return c
+}
+
+// expiry says which rows have expired. An event that was replayed leaves a trace for as long as its
+// rejection may be kept, a slack longer than the retention: else that would seem never to have been
+// replayed. A trace of what was erased stays for as long as its id is remembered (S11).
+type expiry struct{ rows, replays, erased cutoffs }
+
+// expiries returns the expiry of a segment's applications, and the one that is a slack later: when rows
+// are as old as that, it is time to remove those that have expired.
+func (t moment) expiries(x *segment) (now, late expiry) {
+	of := func(slacks int) expiry {
+		return expiry{
+			t.cutoffs(maps.Keys(x.info.Apps), 0, slacks), t.cutoffs(maps.Keys(x.info.Apps), 0, slacks+1),
+			t.cutoffs(maps.Keys(x.info.Apps), t.opts.DedupeWindow, slacks),
+		}
+	}
+	return of(0), of(1)
 }
 
 // Newest returns the greatest time of receipt in the segments; zero without any.
@@ -82,7 +98,7 @@ func (s *Store) Expire(ctx context.Context) error {
 	p := s.snapshot()
 	defer p.release()
 	at := s.moment()
-	newest := at.cutoffs(p.arrivals.apps(), true).greatest()
+	newest := at.cutoffs(p.arrivals.apps(), 0, 1).greatest()
 	var failed error
 	for _, x := range p.view.segments {
 		if !x.reachesBehind(newest) {
@@ -108,9 +124,9 @@ func (p *snapshot) stops(ctx context.Context, err error) bool {
 // expire removes a segment, or writes it again without the rows that have expired when rows of some
 // application are as old as they may become.
 func (s *Store) expire(ctx context.Context, at moment, x *segment) error {
-	now, late := at.cutoffs(maps.Keys(x.info.Apps), false), at.cutoffs(maps.Keys(x.info.Apps), true)
+	now, late := at.expiries(x)
 	settle := func(m *Manifest, made []SegmentInfo) { m.bury(x.info, made) }
-	if len(now) == len(x.info.Apps) && x.expiredBy(now, late) {
+	if len(now.rows) == len(x.info.Apps) && x.expiredBy(now) {
 		if err := s.step("before expiry"); err != nil {
 			return err
 		}
@@ -124,40 +140,44 @@ func (s *Store) expire(ctx context.Context, at moment, x *segment) error {
 		return err
 	}
 	inputs := []*segment{x}
-	if err := s.rewrite(ctx, inputs, oldest.reached(now).unexpired(rowsOf(inputs), oldest.reached(late)), settle); err != nil {
+	if err := s.rewrite(ctx, inputs, oldest.reached(now).unexpired(rowsOf(inputs)), settle); err != nil {
 		return err
 	}
 	s.metrics.trimmed()
 	return nil
 }
 
-// oldest are the least times by which rows of an application expire: those of its events, and those
-// of its rejections and traces. The greatest number is for none.
-type oldest struct{ event, other event.Micros }
+// oldest are the least times by which rows of an application expire: those of its events, of its
+// rejections and other traces, of its traces of replays, and of those of what was erased. The greatest
+// number is for none.
+type oldest struct{ event, other, replay, erased event.Micros }
 
-func (o oldest) before(at event.Micros) bool { return min(o.event, o.other) < at }
+func (o oldest) before(app string, x expiry) bool {
+	rows, some := x.rows[app]
+	return some && (min(o.event, o.other) < rows || o.replay < x.replays[app] || o.erased < x.erased[app])
+}
 
 // oldestRows are those of all applications in a segment.
 type oldestRows map[string]oldest
 
-// before reports whether rows of some application are older than its cutoff.
-func (o oldestRows) before(c cutoffs) bool {
-	for app, at := range c {
-		if rows, ok := o[app]; ok && rows.before(at) {
+// before reports whether rows of some application have expired.
+func (o oldestRows) before(x expiry) bool {
+	for app, rows := range o {
+		if rows.before(app, x) {
 			return true
 		}
 	}
 	return false
 }
 
-// reached returns the cutoffs of the applications that have rows before them.
-func (o oldestRows) reached(c cutoffs) cutoffs {
-	c = maps.Clone(c)
-	maps.DeleteFunc(c, func(app string, at event.Micros) bool {
-		rows, ok := o[app]
-		return !ok || !rows.before(at)
-	})
-	return c
+// reached returns the expiry of the applications of which rows have expired.
+func (o oldestRows) reached(x expiry) expiry {
+	of := func(c cutoffs) cutoffs {
+		c = maps.Clone(c)
+		maps.DeleteFunc(c, func(app string, _ event.Micros) bool { rows, ok := o[app]; return !ok || !rows.before(app, x) })
+		return c
+	}
+	return expiry{of(x.rows), of(x.replays), of(x.erased)}
 }
 
 // oldestIn returns the oldest rows of a segment. It reads them once; Store.merging is held.
@@ -166,14 +186,18 @@ func (s *Store) oldestIn(ctx context.Context, x *segment) (oldestRows, error) {
 		return x.oldest, nil
 	}
 	none := strconv.FormatInt(math.MaxInt64, 10)
-	others := "SELECT app, " + none + ", min(received_at) FROM %s GROUP BY app"
-	text := "SELECT app, min(event), min(other) FROM (SELECT app, min(occurred_at) AS event, " + none + " AS other FROM " + x.table(eventTable) + " GROUP BY app UNION ALL " +
-		fmt.Sprintf(others, x.table(rejectionTable)) + " UNION ALL " + fmt.Sprintf(others, x.table(traceTable))
+	erased := strconv.Itoa(int(event.Erased))
+	least := func(of string) string { return "COALESCE(min(received_at) FILTER (" + of + "), " + none + ")" }
+	text := "SELECT app, min(event), min(other), min(replay), min(erased) FROM (" +
+		"SELECT app, min(occurred_at) AS event, " + none + " AS other, " + none + " AS replay, " + none + " AS erased FROM " + x.table(eventTable) + " GROUP BY app" +
+		" UNION ALL SELECT app, " + none + ", min(received_at), " + none + ", " + none + " FROM " + x.table(rejectionTable) + " GROUP BY app" +
+		" UNION ALL SELECT app, " + none + ", " + least("fate <> "+erased+" AND carried_by = frame") + ", " + least("fate <> "+erased+" AND carried_by <> frame") + ", " +
+		least("fate = "+erased) + " FROM " + x.table(traceTable) + " GROUP BY app"
 	found := oldestRows{}
 	_, err := queryAll(ctx, s, statement{kind: "expire", text: text + ") GROUP BY app"}, func(scan scanner) (struct{}, error) {
 		var app string
 		var o oldest
-		err := scan(&app, &o.event, &o.other)
+		err := scan(&app, &o.event, &o.other, &o.replay, &o.erased)
 		found[app] = o
 		return struct{}{}, err
 	})
@@ -183,28 +207,33 @@ func (s *Store) oldestIn(ctx context.Context, x *segment) (oldestRows, error) {
 	return found, err
 }
 
-// unexpired is a source of the rows that have not expired. An event that was
-// replayed leaves a trace for as long as its rejection may be kept, which is until
-// late: else that would seem never to have been replayed.
-func (c cutoffs) unexpired(rows source, late cutoffs) source {
+// unexpired is a source of the rows that have not expired.
+func (x expiry) unexpired(rows source) source {
 	return func(table string) string {
 		if table != traceTable {
-			return "(SELECT " + columnsOf(table) + " FROM " + rows(table) + " WHERE NOT (" + c.condition(table) + "))"
+			return "(SELECT " + columnsOf(table) + " FROM " + rows(table) + " WHERE NOT (" + x.rows.condition(table) + "))"
 		}
-		return "(SELECT " + traceColumns + " FROM " + rows(table) + " WHERE NOT (carried_by = frame AND (" + c.condition(table) + ") OR " + late.condition(table) + ")" +
+		replays := x.replays.condition(table)
+		return "(SELECT " + traceColumns + " FROM " + rows(table) + fmt.Sprintf(" WHERE NOT CASE WHEN fate = %d THEN ", event.Erased) + x.erased.condition(table) +
+			" WHEN carried_by <> frame THEN " + replays + " ELSE " + x.rows.condition(table) + " END" +
 			fmt.Sprintf(" UNION ALL SELECT app, id, %s%d::UTINYINT, '' FROM ", blankColumns, event.Expired) + rows(eventTable) +
-			" WHERE carried_by <> frame AND (" + c.condition(eventTable) + ") AND NOT (" + late.condition(traceTable) + "))"
+			" WHERE carried_by <> frame AND (" + x.rows.condition(eventTable) + ") AND NOT (" + replays + "))"
 	}
 }
 
-// expiredBy reports whether all rows have expired, those of replays as late says.
-func (x *segment) expiredBy(now, late cutoffs) bool {
-	received := now
+// expiredBy reports whether all rows have expired.
+func (x *segment) expiredBy(at expiry) bool {
+	received := at.rows.least()
 	if x.info.Replays > 0 {
-		received = late
+		received = at.replays.least()
 	}
-	return (x.info.Occurred.empty() || *x.info.Occurred.Max < now.least()) &&
-		(x.info.Rows.Rejections+x.info.Rows.Traces+x.info.Replays == 0 || *x.info.Received.Max < received.least())
+	for _, counts := range x.info.Apps {
+		if counts.Erased > 0 {
+			received = min(received, at.erased.least())
+		}
+	}
+	return (x.info.Occurred.empty() || *x.info.Occurred.Max < at.rows.least()) &&
+		(x.info.Rows.Rejections+x.info.Rows.Traces+x.info.Replays == 0 || *x.info.Received.Max < received)
 }
 
 // least is the time before which rows of all applications have expired.
@@ -277,7 +306,7 @@ func (x *decider) expired(e *event.Event) bool {
 	at, known := x.cutoffs[e.App]
 	if !known {
 		at = event.Micros(math.MinInt64)
-		if c, some := x.moment.cutoffs(slices.Values([]string{e.App}), false)[e.App]; some {
+		if c, some := x.moment.cutoffs(slices.Values([]string{e.App}), 0, 0)[e.App]; some {
 			at = c
 		}
 		x.cutoffs[e.App] = at

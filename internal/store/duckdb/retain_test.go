@@ -126,6 +126,92 @@ func TestRetentionsOfOneSegment(t *testing.T) {
 	}
 }
 
+// What was erased is remembered for the dedupe window, however short the retention is.
+func TestErasedIDsOutliveTheRetention(t *testing.T) {
+	const hour = time.Hour
+	begin := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	now := begin
+	s := closed(t, open(t, duckdb.Options{
+		Dir: t.TempDir(), DedupeWindow: 24 * hour, Clock: func() (time.Time, bool) { return now, false },
+		Retain: func(string) time.Duration { return time.Minute },
+	}))
+	visit := func() event.Record { // far ahead, so that its own time does not tell
+		r := dated(1, now.Add(48*hour), now)
+		r.Event.SessionID = "s"
+		return r
+	}
+	write(t, s, frame(1, visit()))
+	if _, err := s.Bury([]string{"shop"}, "s", event.Micros(now.Add(time.Second).UnixMicro()), 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := eraseOpen(t, s); err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range []struct {
+		after time.Duration
+		want  event.Fate
+	}{{hour, event.Erased}, {23 * hour, event.Erased}, {2 * 24 * hour, event.Stored}} {
+		now = now.Add(c.after)
+		if err := s.Expire(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if o := write(t, s, frame(uint64(i+2), visit())); o[0].Fate != c.want {
+			t.Errorf("%s later the fate is %v, want %v", now.Sub(begin), o[0].Fate, c.want)
+		}
+		if err := s.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Traces of replays, which stay a little longer than all else, do not have a segment written again at
+// each tick.
+func TestRetentionOfReplays(t *testing.T) {
+	const day = 24 * time.Hour
+	begin := time.Date(2026, 3, 10, 0, 0, 0, 0, time.UTC)
+	now := begin
+	rewrites := 0
+	s := closed(t, open(t, duckdb.Options{
+		Dir: t.TempDir(), Clock: func() (time.Time, bool) { return now, false },
+		Retain: func(app string) time.Duration { return map[string]time.Duration{"shop": 7 * day}[app] },
+		Step: func(name string) error {
+			if name == "before expiry" {
+				rewrites++
+			}
+			return nil
+		},
+	}))
+	var batch []event.Record
+	for minute := range 8 * 24 * 6 {
+		received := begin.Add(-8*day + time.Duration(10*minute)*time.Minute)
+		r := dated(minute, received, received)
+		r.Event.Position = event.Position{Frame: 1, Index: uint32(minute)}
+		batch = append(batch, r)
+	}
+	other := dated(1_000_000, begin, begin)
+	other.Event.App = "other"
+	replays := frame(2, append(batch, other)...)
+	for i := range batch {
+		replays.Records[i].Event.Position.Frame = 1 // of the rejections that they replay
+	}
+	write(t, s, replays)
+	if err := s.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for now.Sub(begin) < day {
+		if err := s.Expire(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		now = now.Add(5 * time.Minute)
+	}
+	if rewrites == 0 || rewrites > 8 {
+		t.Errorf("%d rewrites in a day, want at most 8", rewrites)
+	}
+}
+
 // An id is remembered for the dedupe window whatever the system's clock says, by which
 // the time of receipt goes.
 func TestClockThatJumpsKeepsTheDedupeWindow(t *testing.T) {
