@@ -181,11 +181,20 @@ func TestErasedWhereItIsEarlier(t *testing.T) {
 	}
 	left(1, 1)
 
+	// What has no time that can be read came after the erasure; of a clock that is ahead, the corrected
+	// time is before it, also of what is rejected.
+	send(422, fmt.Sprintf(`{"session_id":%q,"category":"c","name":"n","data":{},"timestamp":"yesterday"}`, mary))
+	send(422, fmt.Sprintf(`{"session_id":%q,"category":"c","name":"n","data":{}}`, mary))
+	left(1, 3)
+	ahead := fmt.Sprintf(`{"session_id":%q,"category":"c","data":{},"timestamp":%q}`, mary, local(50*time.Minute))
+	send(201, fmt.Sprintf(`{"events":[%s],"sent_at":%q}`, ahead, local(time.Hour)))
+	left(1, 3)
+
 	send(201, first)
 	send(201, fmt.Sprintf(`{"events":[%s],"sent_at":%q}`, about(mary, at, 2), local(0)))
 	s.must(s.call("PATCH", "/v1/apps/shop", s.admin, `{"time_zone":"America/New_York"}`), 200)
 	send(201, first)
-	left(1, 1)
+	left(1, 3)
 
 	// A replay keeps its time of receipt, which is after the first erasure and before the second.
 	s.must(s.call("PATCH", "/v1/apps/shop", s.admin, `{"time_zone":"America/Los_Angeles"}`), 200)

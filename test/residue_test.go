@@ -45,7 +45,12 @@ func (m markers) all() []string { return []string{m.session, m.data, m.client, m
 func (m markers) events(n, size int) string {
 	fill := strings.Repeat("f", size)
 	return fmt.Sprintf(`[{"id":"%s%d","session_id":%q,"category":"c","name":"n","data":{"who":%q,"fill":%q},"timestamp":"2021-01-01T00:00:00Z"},`+
-		`{"session_id":%q,"category":"c","name":"n","data":{"who":%q},"timestamp":"%d"}]`, m.client, n, m.session, m.data, fill, m.session, m.raw, -n)
+		`{"session_id":%q,"category":"c","data":{"who":%q},"timestamp":"2021-01-01T00:00:0%dZ"}]`, m.client, n, m.session, m.data, fill, m.session, m.raw, n)
+}
+
+// untimed is an event that is rejected, and whose time is that of its receipt.
+func (m markers) untimed() string {
+	return fmt.Sprintf(`{"session_id":%q,"category":"c","name":"n","data":{"who":%q},"timestamp":"yesterday"}`, m.session, m.raw)
 }
 
 // residue returns where in a data directory any of the texts is found: in raw bytes, in frames
@@ -236,7 +241,7 @@ func erasureTrials(t *testing.T, usual int) int {
 	return n
 }
 
-var counted = regexp.MustCompile(`^\[map\[app:shop events:[0-2] rejections:[0-2]\]\]$`)
+var counted = regexp.MustCompile(`^\[map\[app:shop events:[0-2] rejections:[0-3]\]\]$`)
 
 // When an erasure is answered, nothing of the session is left in any file, also while others send
 // (H8), whatever is sent again for it (M9). Each server serves a few trials only, since every trial
@@ -272,6 +277,7 @@ func (s *server) eraseAndSearch() {
 	for i, size := range []int{0, 200_000} {
 		s.must(s.call("POST", "/v1/events", s.write, m.events(i, size)), 202)
 	}
+	s.must(s.call("POST", "/v1/events", s.write, m.untimed()), 422)
 	if got := residue(t, s.data, m.all()); len(got) == 0 {
 		t.Fatal("the search finds nothing before the erasure")
 	}
