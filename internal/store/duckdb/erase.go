@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -344,17 +345,71 @@ func (s *Store) gravesIn(ctx context.Context, set *erasure.Set, x *segment) ([]g
 		return nil, err
 	}
 	var graves []grave
-	for g := range dug {
-		for table, n := range map[string]*int64{eventTable: &g.events, rejectionTable: &g.rejections, traceTable: &g.traces} {
-			if *n, err = s.one(ctx, statement{kind: "erase", text: "SELECT count(*) FROM " + rowsOf([]*segment{x})(table) + " WHERE " + g.condition(table)}); err != nil {
-				return nil, err
-			}
+	for _, row := range rowsOfGraves(slices.Collect(maps.Keys(dug))) {
+		found, err := s.count(ctx, x, row)
+		if err != nil {
+			return nil, err
 		}
-		if g.events+g.rejections+g.traces > 0 {
-			graves = append(graves, g)
-		}
+		graves = append(graves, found...)
 	}
 	return graves, nil
+}
+
+// count returns the graves of a row of which a segment has something, with how much that is.
+func (s *Store) count(ctx context.Context, x *segment, row graveRow) ([]grave, error) {
+	found := map[string]*grave{}
+	for table, n := range map[string]func(*grave) *int64{
+		eventTable:     func(g *grave) *int64 { return &g.events },
+		rejectionTable: func(g *grave) *int64 { return &g.rejections },
+		traceTable:     func(g *grave) *int64 { return &g.traces },
+	} {
+		text := "SELECT app, count(*) FROM " + rowsOf([]*segment{x})(table) + " WHERE " + row.condition(table) + " GROUP BY app"
+		if _, err := queryAll(ctx, s, statement{kind: "erase", text: text}, func(scan scanner) (none struct{}, err error) {
+			var app string
+			var count int64
+			if err := scan(&app, &count); err != nil {
+				return none, err
+			}
+			if found[app] == nil {
+				found[app] = &grave{app: app, session: row.session, cover: row.cover}
+			}
+			*n(found[app]) = count
+			return none, nil
+		}); err != nil {
+			return nil, err
+		}
+	}
+	var graves []grave
+	for _, g := range found {
+		graves = append(graves, *g)
+	}
+	return graves, nil
+}
+
+// graveRow are the graves of several applications that differ in nothing else, so that one condition
+// finds them: an erasure in all applications makes one.
+type graveRow struct {
+	session string
+	cover   erasure.Cover
+	apps    []string
+}
+
+func rowsOfGraves(graves []grave) []graveRow {
+	type same struct {
+		session string
+		cover   erasure.Cover
+	}
+	apps := map[same][]string{}
+	for _, g := range graves {
+		key := same{g.session, g.cover}
+		apps[key] = append(apps[key], g.app)
+	}
+	rows := make([]graveRow, 0, len(apps))
+	for key, names := range apps {
+		slices.Sort(names)
+		rows = append(rows, graveRow{key.session, key.cover, names})
+	}
+	return rows
 }
 
 // erasedIn returns the condition of rows of a segment that may be covered by a set, and whether there
@@ -390,17 +445,22 @@ func (s *Store) erasedIn(set *erasure.Set, x *segment) (condition func(builder) 
 }
 
 // condition renders that a row of a table is to be erased.
-func (g grave) condition(table string) string {
+func (g graveRow) condition(table string) string {
 	b := g.cover.Bounds()
+	apps := make([]string, len(g.apps))
+	for i, app := range g.apps {
+		apps[i] = quoted(app)
+	}
+	list := strings.Join(apps, ", ")
 	if g.session == "" {
-		text := fmt.Sprintf("(app = %s AND (carried_by <= %d", quoted(g.app), b.AppFrame)
+		text := fmt.Sprintf("(app IN (%s) AND (carried_by <= %d", list, b.AppFrame)
 		if b.App > 0 {
 			text += fmt.Sprintf(" OR received_at <= %d", int64(b.App))
 		}
 		return text + "))"
 	}
-	return fmt.Sprintf("(app = %s AND session_id = %s AND (carried_by <= %d OR %s <= %d))",
-		quoted(g.app), quoted(g.session), b.SessionFrame, ownTime(table), int64(b.Session))
+	return fmt.Sprintf("(session_id = %s AND app IN (%s) AND (carried_by <= %d OR %s <= %d))",
+		quoted(g.session), list, b.SessionFrame, ownTime(table), int64(b.Session))
 }
 
 // blankColumns are those of a trace between the event's id and the fate, with
@@ -410,10 +470,11 @@ const blankColumns = "'' AS client_id, '' AS session_id, '' AS category, '' AS n
 // withoutGraves is a source of rows without those to be erased, and with their
 // traces.
 func withoutGraves(rows source, graves []grave) source {
+	together := rowsOfGraves(graves)
 	condition := func(table string) string {
-		terms := make([]string, len(graves))
-		for i, g := range graves {
-			terms[i] = g.condition(table)
+		terms := make([]string, len(together))
+		for i, row := range together {
+			terms[i] = row.condition(table)
 		}
 		return "(" + strings.Join(terms, " OR ") + ")"
 	}
