@@ -237,6 +237,9 @@ func TestNothingAcknowledgedIsLostToAKill(t *testing.T) {
 	kills, events := fromEnv(t, "EYE_TEST_KILLS", crashKills), fromEnv(t, "EYE_TEST_EVENTS", crashEvents)
 	l := crash(s, int64(events), kills, seed)
 	l.check(s, kills)
+	if log := s.output.String(); !strings.Contains(log, "the queue's files were checked") || strings.Contains(log, "Stream state outdated") {
+		t.Errorf("after a kill the log says\n%s", log)
+	}
 }
 
 // check fails when a promise is broken, and tells what was found.

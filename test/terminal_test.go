@@ -94,7 +94,7 @@ func TestNothingControlsATerminal(t *testing.T) {
 		{"receipt", id, "--json"}, {"unreadable"}, {"unreadable", "--json"}, {"values" + evil}, {"session", "none" + evil}, {"send", "--app", "shop", file},
 		{"events", "--where", "data." + evil}, {"types", "get", evil, evil}, {"keys", "revoke", evil}, {"apps", "create", evil}, {"backup", "verify", evil}, {"serve", "--listen", evil}, {"serve", "--data", file + "/" + evil},
 	} {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 		defer cancel()
 		cmd := exec.CommandContext(ctx, binary(t, ""), args...)
 		cmd.Env = append(os.Environ(), "EYE_URL="+s.url, "EYE_KEY="+s.admin)
