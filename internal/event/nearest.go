@@ -1,36 +1,61 @@
 package event
 
-// Nearest returns the candidate that a word was probably meant to be: the one
-// with the fewest single changes, at most two and less than half of its length. It is
-// empty when there is none.
+import (
+	"slices"
+	"strings"
+)
+
+// Nearest returns the candidate that a word was probably meant to be: the one with the fewest
+// single changes, at most two and less than half of its length. Two letters that are swapped are
+// one change, upper and lower case are none. It is empty when there is no such candidate.
 func Nearest(word string, candidates []string) string {
-	best, fewest := "", 3
+	if len(word) > 4*MaxTextCodePoints {
+		return ""
+	}
+	if slices.Contains(candidates, word) {
+		return word
+	}
+	typed := []rune(strings.ToLower(word))
+	best, fewest := "", maxChanges+1
 	for _, c := range candidates {
-		if d := distance(word, c); d < fewest && 2*d < len(c) {
+		if abs(len(c)-len(word)) > maxChanges*len("\U0010ffff") {
+			continue // most of them end here, at little cost
+		}
+		meant := []rune(strings.ToLower(c))
+		if abs(len(meant)-len(typed)) > maxChanges {
+			continue
+		}
+		if d := distance(typed, meant); d < fewest && 2*d < len(meant) {
 			best, fewest = c, d
 		}
 	}
 	return best
 }
 
-// distance is Levenshtein's, in bytes.
-func distance(a, b string) int {
-	if len(a) > 2*MaxSenderCodePoints {
-		return len(a)
-	}
+const maxChanges = 2
+
+func abs(n int) int { return max(n, -n) }
+
+// distance is the optimal string alignment distance: the fewest insertions, deletions, replacements
+// and swaps of neighbours, where nothing that was swapped is changed once more.
+func distance(a, b []rune) int {
+	var before, above []int // the rows for a[:i-1] and a[:i]
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j
 	}
-	for i := range len(a) {
-		diagonal := row[0]
+	for i := range a {
+		before, above, row = above, row, make([]int, len(b)+1)
 		row[0] = i + 1
-		for j := range len(b) {
+		for j := range b {
 			cost := 1
 			if a[i] == b[j] {
 				cost = 0
 			}
-			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
+			row[j+1] = min(row[j]+1, above[j+1]+1, above[j]+cost)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				row[j+1] = min(row[j+1], before[j-1]+1)
+			}
 		}
 	}
 	return row[len(b)]

@@ -1,26 +1,6 @@
 package event
 
-import (
-	"errors"
-	"time"
-	_ "time/tzdata" // zones must not depend on what the machine knows
-)
-
-// ErrNoZone is returned for a name that is no time zone.
-var ErrNoZone = errors.New("not a known time zone; use an IANA name such as Europe/Berlin")
-
-// LoadZone returns the time zone of an IANA name. "Local" is none: it would differ from machine to
-// machine.
-func LoadZone(name string) (*time.Location, error) {
-	if name == "" || name == "Local" {
-		return nil, ErrNoZone
-	}
-	zone, err := time.LoadLocation(name)
-	if err != nil {
-		return nil, ErrNoZone
-	}
-	return zone, nil
-}
+import "time"
 
 // dayWidth is the width of steps of a day, which in a zone may have 23 or 25 hours.
 const dayWidth = Micros(day / time.Microsecond)

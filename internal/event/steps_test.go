@@ -92,11 +92,3 @@ func TestSteps(t *testing.T) {
 		t.Errorf("days in Berlin have parts of %d", part)
 	}
 }
-
-func TestLoadZone(t *testing.T) {
-	for _, name := range []string{"", "Local", "Europe/Berlino", "../etc/passwd", "+02:00"} {
-		if z, err := event.LoadZone(name); err == nil {
-			t.Errorf("%q is %v", name, z)
-		}
-	}
-}
