@@ -278,7 +278,8 @@ func (s *server) connect(ctx context.Context, metrics *prometheus.Registry) erro
 	}
 	s.live = live.New(position)
 	s.collector = ingest.New(ingest.Options{
-		Publish: s.queue.Publish, Acknowledged: s.live.Acknowledged, Erasures: s.store.Erasures, Types: s.registry.Type,
+		Publish: s.queue.Publish, Acknowledged: s.live.Acknowledged, Erasures: s.store.Erasures,
+		Types: s.registry.Type, NearestType: s.registry.NearestType,
 		MaxEventBytes: int(s.cfg.MaxEventBytes), MaxBatchEvents: s.cfg.MaxBatchEvents,
 		FutureTolerance: s.cfg.FutureTolerance, SkewTolerance: s.cfg.SkewTolerance,
 		Upgraded: s.store.Upgraded(), Registerer: metrics, AnswerFirst: answerFirst,

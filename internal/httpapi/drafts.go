@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -294,8 +295,11 @@ func (s *Server) proposeType(c *call) error {
 		}
 	}
 	if proposal.Events == 0 {
-		return problemf(http.StatusNotFound, "no event of the type %.80q / %.80q is stored, and no rejection of it has data that can be read: "+
-			"send some and try again; GET /v1/values?field=name lists what there is", d.category, d.name)
+		advice := "send some and try again; GET /v1/values?field=name lists what there is"
+		if category, name, ok := s.opts.Registry.NearestType(d.category, d.name); ok && (category != d.category || name != d.name) {
+			advice = fmt.Sprintf("did you mean %q / %q?", category, name)
+		}
+		return problemf(http.StatusNotFound, "no event of the type %.80q / %.80q is stored, and no rejection of it has data that can be read: %s", d.category, d.name, advice)
 	}
 	return writeJSON(c.w, http.StatusOK, Proposal{d.category, d.name, proposal.Events, source, proposal.Schema, proposal.Evidence})
 }

@@ -31,6 +31,8 @@ type Options struct {
 	// Types returns the event type with its schema, nil when there is none. It
 	// is called for each event and must not wait.
 	Types func(category, name string) *schema.Type
+	// NearestType returns the event type that an unknown one was probably meant to be; nil for none.
+	NearestType func(category, name string) (nearCategory, nearName string, ok bool)
 	// Erasures returns what was erased so far. It is called for each request; nil for none.
 	Erasures func() *erasure.Set
 
@@ -74,6 +76,9 @@ func New(opts Options) *Collector {
 	if opts.Acknowledged == nil {
 		opts.Acknowledged = func(uint64, map[string]int64) {}
 	}
+	if opts.NearestType == nil {
+		opts.NearestType = func(string, string) (string, string, bool) { return "", "", false }
+	}
 	if opts.Erasures == nil {
 		none := &erasure.Set{}
 		opts.Erasures = func() *erasure.Set { return none }
@@ -113,6 +118,7 @@ type request struct {
 	types       func(category, name string) *schema.Type // nil: those in force
 	skew        *skew                                    // of the application
 	upgraded    bool                                     // as in Options
+	unknown     map[[2]string]string                     // what was said of event types that are not registered
 }
 
 // Status is what an answer says of an event.

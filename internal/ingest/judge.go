@@ -86,7 +86,7 @@ func (c *Collector) checkType(r *request, e *element) uint32 {
 	t := types(e.category, e.name)
 	if t == nil {
 		if r.RefuseUnknownTypes {
-			e.problem(event.UnknownEventType, "", fmt.Sprintf("no event type %q / %q is registered, and the application accepts only registered types (unknown_types)", e.category, e.name))
+			e.problem(event.UnknownEventType, "", c.unknownType(r, e.category, e.name))
 		}
 		return 0
 	}
@@ -94,6 +94,28 @@ func (c *Collector) checkType(r *request, e *element) uint32 {
 		e.problems = append(e.problems, t.Check(schema.Decode(e.data))...)
 	}
 	return t.Version
+}
+
+// maxNearest is for how many unknown event types of one request the nearest is looked for.
+const maxNearest = 10
+
+func (c *Collector) unknownType(r *request, category, name string) string {
+	key := [2]string{category, name}
+	if message, again := r.unknown[key]; again {
+		return message
+	}
+	message := fmt.Sprintf("no event type %q / %q is registered, and the application accepts only registered types (unknown_types)", category, name)
+	if len(r.unknown) >= maxNearest {
+		return message
+	}
+	if nearCategory, nearName, ok := c.opts.NearestType(category, name); ok {
+		message += fmt.Sprintf("; did you mean %q / %q?", nearCategory, nearName)
+	}
+	if r.unknown == nil {
+		r.unknown = map[[2]string]string{}
+	}
+	r.unknown[key] = message
+	return message
 }
 
 // MaxProblemText bounds the pointer and the message of a problem, in bytes each: a

@@ -58,3 +58,34 @@ func BenchmarkUnknownMembers(b *testing.B) {
 		kept.list = nil
 	}
 }
+
+// Of an event type that must be registered and is not, the nearest is told, which is looked for
+// few times in one request.
+func TestNearestType(t *testing.T) {
+	looked := 0
+	c, _ := start(t, ingest.Options{NearestType: func(category, name string) (string, string, bool) {
+		looked++
+		return category, "pageview", strings.HasPrefix(name, "pagevi")
+	}})
+	var lines strings.Builder
+	for range 2 {
+		for i := range 100 {
+			fmt.Fprintf(&lines, `{"session_id":"s","category":"c","name":"pagevi%d","data":{},"timestamp":"2026-01-01T12:00:00Z"}`+"\n", i)
+		}
+	}
+	req := request(lines.String())
+	req.Lines, req.RefuseUnknownTypes = true, true
+	receipt, err := c.Collect(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const known = "; did you mean \"c\" / \"pageview\"?"
+	for _, i := range []int{0, 100} {
+		if p := receipt.Items[i].Problems; len(p) != 1 || p[0].Code != event.UnknownEventType || !strings.HasSuffix(p[0].Message, known) {
+			t.Errorf("event %d: %v", i, p)
+		}
+	}
+	if p := receipt.Items[99].Problems; len(p) != 1 || strings.HasSuffix(p[0].Message, known) || looked > 10 {
+		t.Errorf("the nearest was looked for %d times: %v", looked, p)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -109,7 +110,7 @@ func (r *Registry) Types() []TypeVersion {
 func (r *Registry) TypeVersion(category, name string) (TypeVersion, error) {
 	v, ok := r.current.Load().types.Get(typeName{category, name}).last()
 	if !ok {
-		return TypeVersion{}, typeError(category, name, ErrNotFound)
+		return TypeVersion{}, r.noSuchType(category, name)
 	}
 	return v, nil
 }
@@ -119,9 +120,33 @@ func (r *Registry) TypeVersion(category, name string) (TypeVersion, error) {
 func (r *Registry) TypeVersions(category, name string) ([]TypeVersion, error) {
 	t := r.current.Load().types.Get(typeName{category, name})
 	if t == nil || len(t.versions) == 0 {
-		return nil, typeError(category, name, ErrNotFound)
+		return nil, r.noSuchType(category, name)
 	}
 	return slices.Clone(t.versions), nil
+}
+
+// NearestType returns the event type in force that a category and a name were probably meant to be;
+// ok is false when there is none.
+func (r *Registry) NearestType(category, name string) (nearCategory, nearName string, ok bool) {
+	names := map[string][]string{} // by category
+	for key, t := range r.current.Load().types.All() {
+		if _, inForce := t.last(); inForce {
+			names[key.category] = append(names[key.category], key.name)
+		}
+	}
+	nearCategory = event.Nearest(category, slices.Sorted(maps.Keys(names)))
+	slices.Sort(names[nearCategory])
+	nearName = event.Nearest(name, names[nearCategory])
+	return nearCategory, nearName, nearName != ""
+}
+
+// noSuchType is ErrNotFound with the type that was probably meant.
+func (r *Registry) noSuchType(category, name string) error {
+	err := typeError(category, name, ErrNotFound)
+	if c, n, ok := r.NearestType(category, name); ok {
+		return fmt.Errorf("%w; did you mean %q / %q?", err, c, n)
+	}
+	return err
 }
 
 func typeError(category, name string, err error) error {

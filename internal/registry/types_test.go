@@ -105,3 +105,32 @@ func TestChangesAtOnceAreEachCompared(t *testing.T) {
 		last = maximum
 	}
 }
+
+// An event type that is not found is answered with the one that was probably meant.
+func TestNearestType(t *testing.T) {
+	js, _ := jetStream(t, t.TempDir())
+	r := open(t, js, t.TempDir())
+	for _, name := range [][2]string{{"page interaction", "pageview"}, {"page interaction", "cta click"}, {"form interaction", "submit"}, {"form interaction", "pageviews"}} {
+		if _, _, err := r.PutType(t.Context(), name[0], name[1], []byte(`{}`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.DeleteType(t.Context(), "form interaction", "pageviews"); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[[2]string]string{
+		{"page interaction", "pageveiw"}:  `event type "page interaction" / "pageveiw" does not exist; did you mean "page interaction" / "pageview"?`,
+		{"Page Interaction", "pageview"}:  `event type "Page Interaction" / "pageview" does not exist; did you mean "page interaction" / "pageview"?`,
+		{"from interaction", "sumbit"}:    `event type "from interaction" / "sumbit" does not exist; did you mean "form interaction" / "submit"?`,
+		{"page interaction", "submit"}:    `event type "page interaction" / "submit" does not exist`,
+		{"form interaction", "pageviews"}: `event type "form interaction" / "pageviews" does not exist`, // deleted
+		{"page", "view"}:                  `event type "page" / "view" does not exist`,
+	} {
+		if _, err := r.TypeVersion(name[0], name[1]); !errors.Is(err, registry.ErrNotFound) || err.Error() != want {
+			t.Errorf("%q: %v, want %s", name, err, want)
+		}
+		if err := r.DeleteType(t.Context(), name[0], name[1]); !errors.Is(err, registry.ErrNotFound) || err.Error() != want {
+			t.Errorf("%q is deleted: %v, want %s", name, err, want)
+		}
+	}
+}
