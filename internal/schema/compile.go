@@ -116,8 +116,8 @@ func explainCompile(doc *source, err error) error {
 	switch {
 	case errors.As(err, &invalid):
 		if tree, ok := errors.AsType[*jsonschema.ValidationError](invalid.Err); ok {
-			if problems := explainSchema(tree); len(problems) > 0 {
-				return refuse(documentPointer(invalid.URL)+problems[0].Pointer, "%s", problems[0].Message)
+			if problems := explainSchema(tree, doc, documentPointer(invalid.URL)); len(problems) > 0 {
+				return refuse(problems[0].Pointer, "%s", problems[0].Message)
 			}
 		}
 	case errors.As(err, &pattern):

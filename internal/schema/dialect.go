@@ -49,20 +49,22 @@ func (s *source) at(pointer string) any {
 			return v
 		}
 		token = strings.ReplaceAll(strings.ReplaceAll(token, "~1", "/"), "~0", "~")
-		switch parent := v.(type) {
-		case map[string]any:
-			v = parent[token]
-		case []any:
-			i, err := strconv.Atoi(token)
-			if err != nil || i < 0 || i >= len(parent) {
-				return nil
-			}
-			v = parent[i]
-		default:
-			return nil
-		}
+		v = child(v, token)
 	}
 	return v
+}
+
+// child returns a member of an object or an item of an array, nil when there is none.
+func child(parent any, token string) any {
+	switch parent := parent.(type) {
+	case map[string]any:
+		return parent[token]
+	case []any:
+		if i, err := strconv.Atoi(token); err == nil && i >= 0 && i < len(parent) {
+			return parent[i]
+		}
+	}
+	return nil
 }
 
 // passedOver says why a keyword has no effect in its dialect, though it would

@@ -47,24 +47,30 @@ func typesOf(s *jsonschema.Schema) types {
 	}
 	var t types
 	for _, name := range s.Types.ToStrings() {
-		switch name {
-		case "null":
-			t |= nulls
-		case "boolean":
-			t |= booleans
-		case "integer":
-			t |= integers
-		case "number":
-			t |= integers | fractions
-		case "string":
-			t |= texts
-		case "array":
-			t |= arrays
-		case "object":
-			t |= objects
-		}
+		t |= typesNamed(name)
 	}
 	return t
+}
+
+// typesNamed returns the types that a name stands for in the keyword "type", 0 for a name of none.
+func typesNamed(name string) types {
+	switch name {
+	case "null":
+		return nulls
+	case "boolean":
+		return booleans
+	case "integer":
+		return integers
+	case "number":
+		return integers | fractions
+	case "string":
+		return texts
+	case "array":
+		return arrays
+	case "object":
+		return objects
+	}
+	return 0
 }
 
 // known is what is known of a value: it conforms to all the schemas and has one

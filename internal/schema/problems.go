@@ -22,29 +22,40 @@ import (
 // maxAlternatives bounds how many branches of an anyOf or oneOf a message names.
 const maxAlternatives = 5
 
-// explain turns the library's tree of errors into problems of the event.
-func (t *Type) explain(err error) []event.Problem {
+// explain turns the library's tree of errors into problems of the event with data.
+func (t *Type) explain(err error, data any) []event.Problem {
 	var tree *jsonschema.ValidationError
 	if !errors.As(err, &tree) {
 		return []event.Problem{violation(dataPointer, shorten(err.Error()))}
 	}
-	e := explainer{printer: t.printer, prefix: dataPointer}
+	e := explainer{printer: t.printer, value: data, prefix: dataPointer}
 	e.add(tree)
 	return e.problems()
 }
 
-// explainSchema does the same for a document that is no schema.
-func explainSchema(tree *jsonschema.ValidationError) []event.Problem {
-	e := explainer{printer: message.NewPrinter(language.English)}
+// explainSchema does the same for the value at a place of a document, which is no schema.
+func explainSchema(tree *jsonschema.ValidationError, doc *source, at string) []event.Problem {
+	e := explainer{printer: message.NewPrinter(language.English), value: doc.at(at), prefix: at, ofSchema: true}
 	e.add(tree)
 	return e.problems()
 }
 
 // explainer collects problems and keeps the first MaxProblems in their order.
 type explainer struct {
-	printer *message.Printer
-	prefix  string
-	found   []event.Problem // sorted, no two equal
+	printer  *message.Printer
+	value    any             // what was validated
+	prefix   string          // its place
+	ofSchema bool            // it is a schema, else it is data
+	found    []event.Problem // sorted, no two equal
+}
+
+// at returns the value at a path, nil when there is none.
+func (e *explainer) at(path []string) any {
+	v := e.value
+	for _, token := range path {
+		v = child(v, token)
+	}
+	return v
 }
 
 func (e *explainer) problems() []event.Problem { return e.found }
@@ -95,7 +106,7 @@ func (e *explainer) add(v *jsonschema.ValidationError) {
 			e.report(at, "the property name "+quote(k.name)+" is not allowed: "+e.summary(v.Causes, at))
 		}
 	case *kind.PropertyNames:
-		if e.prefix == "" { // of a document; for data badName tells it
+		if e.ofSchema { // for data badName tells it
 			e.report(at+"/"+escape(k.Property), v.ErrorKind.LocalizedString(e.printer))
 		}
 	default:
@@ -124,6 +135,11 @@ func (e *explainer) missing(at string, names []string, because string) {
 func (e *explainer) text(v *jsonschema.ValidationError, at string) string {
 	switch k := v.ErrorKind.(type) {
 	case *kind.AnyOf:
+		if e.ofSchema && strings.HasSuffix(v.SchemaURL, "#/properties/type") {
+			if text := wrongType(e.at(v.InstanceLocation)); text != "" {
+				return text
+			}
+		}
 		return "matches none of the alternatives (anyOf): " + e.summary(v.Causes, at)
 	case *kind.OneOf:
 		if len(k.Subschemas) > 1 {
@@ -133,13 +149,17 @@ func (e *explainer) text(v *jsonschema.ValidationError, at string) string {
 	case *kind.Not:
 		return "matches what the schema excludes (not)"
 	case *kind.FalseSchema:
-		return "not allowed here"
+		return forbidden(v)
 	case *kind.Enum:
 		return "must be " + oneOf(k.Want)
 	case *kind.Const:
 		return "must be " + oneOf([]any{k.Want})
 	case *kind.Type:
-		return "must be " + alternatives(k.Want) + ", not " + jsonType(k.Got)
+		got := jsonType(k.Got)
+		if n, ok := e.at(v.InstanceLocation).(stdjson.Number); ok && slices.Contains(k.Want, "integer") {
+			got = cut(string(n), event.MaxNumberDigits)
+		}
+		return "must be " + alternatives(k.Want) + ", not " + got
 	case *kind.Pattern:
 		return fmt.Sprintf("%s does not match the pattern %s", quote(k.Got), quote(k.Want))
 	case *kind.Format:
@@ -150,11 +170,7 @@ func (e *explainer) text(v *jsonschema.ValidationError, at string) string {
 		if k.Want == "regex" && k.Err != nil {
 			return fmt.Sprintf("%v is not a regular expression that can be used (RE2): %s", display(got), strings.TrimPrefix(k.Err.Error(), "error parsing regexp: "))
 		}
-		why := ""
-		if k.Err != nil {
-			why = ": " + k.Err.Error()
-		}
-		return fmt.Sprintf("%v does not have the format %s%s", display(got), k.Want, why)
+		return fmt.Sprintf("%v does not have the format %s%s", display(got), k.Want, formatAdvice(k))
 	case *kind.Minimum:
 		return "must be at least " + decimal(k.Want) + ", not " + decimal(k.Got)
 	case *kind.Maximum:
@@ -179,19 +195,24 @@ func (e *explainer) text(v *jsonschema.ValidationError, at string) string {
 		return atMost(k.Want, k.Got, "property")
 	case *kind.UniqueItems:
 		return fmt.Sprintf("items %d and %d are equal, but all must differ (uniqueItems)", k.Duplicates[0], k.Duplicates[1])
+	case *kind.AdditionalItems:
+		if k.Count == 1 {
+			return "the last item is not allowed (additionalItems)"
+		}
+		return fmt.Sprintf("the last %d items are not allowed (additionalItems)", k.Count)
 	case *kind.Contains:
-		return "the schema of contains must match an item"
+		return "no item matches contains"
 	case *kind.MinContains:
-		return fmt.Sprintf("the schema of contains must match at least %s, not %d", number(k.Want, "item"), len(k.Got))
+		return fmt.Sprintf("at least %s must match contains (minContains), not %d", number(k.Want, "item"), len(k.Got))
 	case *kind.MaxContains:
-		return fmt.Sprintf("the schema of contains must match at most %s, not %d", number(k.Want, "item"), len(k.Got))
+		return fmt.Sprintf("at most %s may match contains (maxContains), not %d", number(k.Want, "item"), len(k.Got))
 	case nil:
 		return "does not match the schema"
 	}
 	return v.ErrorKind.LocalizedString(e.printer)
 }
 
-// summary tells of each cause the first problem; pointers are relative to at.
+// summary tells of each cause the first problem, with its place when that is not at.
 func (e *explainer) summary(causes []*jsonschema.ValidationError, at string) string {
 	var parts []string
 	for i, cause := range causes {
@@ -199,15 +220,15 @@ func (e *explainer) summary(causes []*jsonschema.ValidationError, at string) str
 			parts = append(parts, fmt.Sprintf("and %d more", len(causes)-i))
 			break
 		}
-		branch := explainer{printer: e.printer, prefix: e.prefix}
+		branch := explainer{printer: e.printer, value: e.value, prefix: e.prefix, ofSchema: e.ofSchema}
 		branch.add(cause)
 		if len(branch.found) == 0 {
 			continue
 		}
 		first := branch.found[0]
 		text := first.Message
-		if below := strings.TrimPrefix(first.Pointer, at); below != "" {
-			text += " at " + below
+		if first.Pointer != at {
+			text += " at " + first.Pointer
 		}
 		if len(causes) > 1 {
 			text = "(" + strconv.Itoa(i+1) + ") " + text

@@ -130,7 +130,7 @@ func (t *Type) Check(data any) (problems []event.Problem) {
 	if err == nil {
 		return nil
 	}
-	return t.explain(err)
+	return t.explain(err, data)
 }
 
 // Failures returns how many checks ended in a panic of the validator.

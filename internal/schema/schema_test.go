@@ -54,7 +54,7 @@ func TestCheck(t *testing.T) {
 		{"conforms", `{"type":"object","required":["path"]}`, `{"path":"/"}`, nil},
 		{"the empty schema takes all", `{}`, `{"path":1}`, nil},
 		{"true takes all", `true`, `[]`, nil},
-		{"false takes nothing", `false`, `{}`, []string{"/data: not allowed here"}},
+		{"false takes nothing", `false`, `{}`, []string{"/data: not allowed: the schema is false"}},
 		{"missing property", `{"required":["path"]}`, `{}`, []string{"/data/path: missing property 'path'"}},
 		{"each missing property", `{"required":["path","host"]}`, `{}`,
 			[]string{"/data/host: missing property 'host'", "/data/path: missing property 'path'"}},
@@ -63,10 +63,18 @@ func TestCheck(t *testing.T) {
 		{"each extra property", `{"properties":{"a":true},"additionalProperties":false}`, `{"a":1,"b~":2,"it's":3}`,
 			[]string{"/data/b~0: property 'b~' is not allowed (additionalProperties)", `/data/it's: property 'it\'s' is not allowed (additionalProperties)`}},
 		{"unevaluated property", `{"allOf":[{"properties":{"a":true}}],"unevaluatedProperties":false}`, `{"a":1,"b":2}`,
-			[]string{"/data/b: not allowed here"}},
-		{"a property that must not be", `{"properties":{"a":false}}`, `{"a":1}`, []string{"/data/a: not allowed here"}},
+			[]string{"/data/b: property 'b' is not allowed (unevaluatedProperties)"}},
+		{"a property that must not be", `{"properties":{"a":false}}`, `{"a":1}`, []string{"/data/a: property 'a' is not allowed: its schema is false (properties)"}},
+		{"properties of a kind that must not be", `{"patternProperties":{"^items$":false,"^/":{"properties":{"properties":false}}}}`, `{"items":1,"/":{"properties":1}}`,
+			[]string{"/data/items: property 'items' is not allowed: its schema is false (patternProperties)", "/data/~1/properties: property 'properties' is not allowed: its schema is false (properties)"}},
+		{"items that must not be", `{"properties":{"a":{"prefixItems":[true],"items":false},"b":{"prefixItems":[false]},"c":{"unevaluatedItems":false}}}`, `{"a":[1,2],"b":[1],"c":[1]}`,
+			[]string{"/data/a/1: item 1 is not allowed (items)", "/data/b/0: item 0 is not allowed (prefixItems)", "/data/c/0: item 0 is not allowed (unevaluatedItems)"}},
+		{"what a condition forbids", `{"if":{"required":["a"]},"then":false}`, `{"a":1}`, []string{"/data: not allowed here: the schema is false (then)"}},
+		{"what a reference forbids", `{"$defs":{"never":false},"properties":{"a":{"$ref":"#/$defs/never"}}}`, `{"a":1}`, []string{"/data/a: not allowed here: the schema is false ($defs)"}},
 		{"type", `{"properties":{"a":{"type":"string"},"b":{"type":["integer","null"]}}}`, `{"a":1,"b":1.5}`,
-			[]string{"/data/a: must be a string, not a number", "/data/b: must be null or an integer, not a number"}},
+			[]string{"/data/a: must be a string, not a number", "/data/b: must be null or an integer, not 1.5"}},
+		{"a number that is no integer", `{"properties":{"a":{"type":"integer"},"b":{"items":{"type":"integer"}},"c":{"type":"string"}}}`, `{"a":2.50,"b":[1,[],0.123456789012345678901234567890123456789],"c":2.5}`,
+			[]string{"/data/a: must be an integer, not 2.50", "/data/b/1: must be an integer, not an array", "/data/b/2: must be an integer, not 0.12345678901234567890123456789012345…", "/data/c: must be a string, not a number"}},
 		{"1.0 is an integer", `{"properties":{"a":{"type":"integer"}}}`, `{"a":1.0}`, nil},
 		{"enum", `{"properties":{"a":{"enum":["x","y",1]}}}`, `{"a":"z"}`, []string{"/data/a: must be one of 'x', 'y', 1"}},
 		{"const", `{"properties":{"a":{"const":"x"}}}`, `{"a":"z"}`, []string{"/data/a: must be 'x'"}},
@@ -82,16 +90,18 @@ func TestCheck(t *testing.T) {
 		{"items", `{"properties":{"a":{"items":{"type":"string"},"maxItems":1}}}`, `{"a":["x",2]}`,
 			[]string{"/data/a: must have at most 1 item, not 2", "/data/a/1: must be a string, not a number"}},
 		{"unique items", `{"properties":{"a":{"uniqueItems":true}}}`, `{"a":[1,2,1.0]}`, []string{"/data/a: items 0 and 2 are equal, but all must differ (uniqueItems)"}},
-		{"contains", `{"properties":{"a":{"contains":{"const":1}}}}`, `{"a":[2,3]}`, []string{"/data/a: the schema of contains must match an item"}},
+		{"contains", `{"properties":{"a":{"contains":{"const":1}}}}`, `{"a":[2,3]}`, []string{"/data/a: no item matches contains"}},
+		{"how many items", `{"properties":{"a":{"contains":{"type":"string"},"minContains":2},"b":{"contains":{"type":"string"},"maxContains":1}}}`, `{"a":["x"],"b":["x","y"]}`,
+			[]string{"/data/a: at least 2 items must match contains (minContains), not 1", "/data/b: at most 1 item may match contains (maxContains), not 2"}},
 		{"dependent property", `{"dependentRequired":{"card":["name"]}}`, `{"card":1}`,
 			[]string{"/data/name: missing property 'name', which 'card' requires"}},
 		{"allOf tells each fault", `{"allOf":[{"required":["a"]},{"required":["b"]}]}`, `{}`,
 			[]string{"/data/a: missing property 'a'", "/data/b: missing property 'b'"}},
 		{"a fault told twice is told once", `{"allOf":[{"required":["a"]},{"required":["a"]}]}`, `{}`, []string{"/data/a: missing property 'a'"}},
 		{"anyOf", `{"properties":{"a":{"anyOf":[{"type":"string"},{"properties":{"b":{"type":"null"}}}]}}}`, `{"a":{"b":1}}`,
-			[]string{"/data/a: matches none of the alternatives (anyOf): (1) must be a string, not an object; (2) must be null, not a number at /b"}},
+			[]string{"/data/a: matches none of the alternatives (anyOf): (1) must be a string, not an object; (2) must be null, not a number at /data/a/b"}},
 		{"oneOf, none", `{"oneOf":[{"required":["a"]},{"required":["b"]}]}`, `{}`,
-			[]string{"/data: matches none of the alternatives (oneOf): (1) missing property 'a' at /a; (2) missing property 'b' at /b"}},
+			[]string{"/data: matches none of the alternatives (oneOf): (1) missing property 'a' at /data/a; (2) missing property 'b' at /data/b"}},
 		{"oneOf, two", `{"oneOf":[{"required":["a"]},{"required":["b"]}]}`, `{"a":1,"b":1}`,
 			[]string{"/data: matches the alternatives 1 and 2, but exactly one is expected (oneOf)"}},
 		{"many alternatives", `{"anyOf":[{"type":"null"},{"type":"null"},{"type":"null"},{"type":"null"},{"type":"null"},{"type":"null"},{"type":"null"}]}`, `{}`,
@@ -110,11 +120,12 @@ func TestCheck(t *testing.T) {
 		{"recursion", `{"properties":{"next":{"$ref":"#"}},"additionalProperties":false}`, `{"next":{"next":{"x":1}}}`,
 			[]string{"/data/next/next/x: property 'x' is not allowed (additionalProperties)"}},
 		{"formats are asserted", `{"properties":{"t":{"format":"date-time"},"u":{"format":"uuid"},"m":{"format":"email"}}}`, `{"t":"yesterday","u":"1","m":"jo@example.com"}`,
-			[]string{"/data/t: 'yesterday' does not have the format date-time: less than 20 characters long", "/data/u: '1' does not have the format uuid: must have 5 elements"}},
+			[]string{"/data/t: 'yesterday' does not have the format date-time: use RFC 3339, such as 2026-01-01T10:00:00Z",
+				"/data/u: '1' does not have the format uuid: must have 5 elements; use one such as 123e4567-e89b-12d3-a456-426614174000"}},
 		{"formats of no text hold", `{"properties":{"t":{"format":"date-time"}}}`, `{"t":1}`, nil},
 		{"unknown formats hold", `{"properties":{"t":{"format":"int32"}}}`, `{"t":"x"}`, nil},
 		{"draft-07", `{"$schema":"http://json-schema.org/draft-07/schema#","definitions":{"s":{"type":"string"}},"properties":{"a":{"items":[{"$ref":"#/definitions/s"}],"additionalItems":false}}}`, `{"a":[1,2]}`,
-			[]string{"/data/a: last 1 additionalItem(s) not allowed", "/data/a/0: must be a string, not a number"}},
+			[]string{"/data/a: the last item is not allowed (additionalItems)", "/data/a/0: must be a string, not a number"}},
 		{"draft-07, dependencies", `{"$schema":"http://json-schema.org/draft-07/schema#","dependencies":{"a":["b"],"c":{"required":["d"]}}}`, `{"a":1,"c":1}`,
 			[]string{"/data/b: missing property 'b', which 'a' requires", "/data/d: missing property 'd'"}},
 	}
@@ -194,5 +205,36 @@ func TestUnusable(t *testing.T) {
 	want := []string{"/data: version 7 of the schema cannot be used by this server: written by a newer server"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// What does not have a format is told how one looks that has, and nothing in the words of Go.
+func TestFormatAdvice(t *testing.T) {
+	for _, format := range schema.Formats() {
+		if format == "regex" {
+			continue
+		}
+		typ := compile(t, fmt.Sprintf(`{"properties":{"a":{"format":%q}}}`, format))
+		_, example, ok := strings.Cut(typ.Check(map[string]any{"a": "\\ {%"})[0].Message, " such as ")
+		if !ok || typ.Check(map[string]any{"a": example}) != nil {
+			t.Errorf("%s: the example %q does not have it", format, example)
+		}
+	}
+	const dateTime = "; use RFC 3339, such as 2026-01-01T10:00:00Z"
+	for _, test := range [][3]string{
+		{"date-time", "2026-01-01 10:00", ": use RFC 3339, such as 2026-01-01T10:00:00Z"},
+		{"date-time", "2026-02-30T10:00:00Z", ": day out of range" + dateTime},
+		{"date-time", "2026-01-01T25:00:00Z", ": hour/min/sec out of range" + dateTime},
+		{"date", "01.02.2026", ": use RFC 3339, such as 2026-01-01"},
+		{"ipv6", "1::g", ": use an address such as 2001:db8::1"},
+		{"uri", "http://a b/", ": use an absolute one, such as https://example.com/path"},
+		{"uri", "/path", ": relative url; use an absolute one, such as https://example.com/path"},
+		{"email", "jo", ": missing @; use an address such as name@example.com"},
+	} {
+		typ := compile(t, fmt.Sprintf(`{"properties":{"a":{"format":%q}}}`, test[0]))
+		want := "'" + test[1] + "' does not have the format " + test[0] + test[2]
+		if got := typ.Check(map[string]any{"a": test[1]}); len(got) != 1 || got[0].Message != want {
+			t.Errorf("%v, want %s", got, want)
+		}
 	}
 }
