@@ -203,37 +203,6 @@ func (c *prover) values(o known) (values []any, few bool) {
 	return possible, true
 }
 
-// maxLookAhead is how many levels of members impossible looks into.
-const maxLookAhead = 3
-
-// impossible reports that no value is as o says. False says nothing.
-func (c *prover) impossible(o known, depth int) bool {
-	if o.types == 0 {
-		return true
-	}
-	if values, few := c.values(o); few && len(values) == 0 {
-		return true
-	}
-	if o.types&^(integers|fractions) == 0 {
-		low, high := o.bound(true), o.bound(false)
-		if low.at != nil && high.at != nil {
-			order := low.at.Cmp(high.at)
-			return order > 0 || order == 0 && (low.open || high.open)
-		}
-	}
-	if o.types != objects || depth == 0 {
-		return false
-	}
-	for _, s := range o.schemas {
-		for _, name := range s.Required {
-			if c.work++; c.impossible(c.known(o.member(name)...), depth-1) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // edge is one end of a range of numbers.
 type edge struct {
 	at   *big.Rat // nil: there is none

@@ -27,8 +27,8 @@ func (t *Type) Warnings() []Warning { return t.warnings }
 // warningsOf looks at all subschemas that judge something.
 func warningsOf(doc *source, g *graph, root *jsonschema.Schema) []Warning {
 	var list []Warning
-	if !takesObjects(root, maxDepth) {
-		list = append(list, Warning{"", "no event can pass: data is always an object, and this schema takes none"})
+	if at, why := noEvent(root); why != "" {
+		list = append(list, Warning{at, "no event can pass: " + why})
 	}
 	heavy := workWarnings(g)
 	for _, n := range slices.SortedFunc(slices.Values(g.nodes), func(a, b *node) int { return strings.Compare(a.at, b.at) }) {
@@ -105,26 +105,6 @@ func (n *node) weight(counted map[*node]bool) int {
 	}
 	return w
 }
-
-// takesObjects reports false only for a schema that no object can pass.
-func takesObjects(s *jsonschema.Schema, depth int) bool {
-	if s == nil || depth == 0 {
-		return true
-	}
-	if typesOf(s)&objects == 0 {
-		return false
-	}
-	for _, part := range append(slices.Clone(s.AllOf), s.Ref) {
-		if !takesObjects(part, depth-1) {
-			return false
-		}
-	}
-	takes := func(one *jsonschema.Schema) bool { return takesObjects(one, depth-1) }
-	return (len(s.AnyOf) == 0 || slices.ContainsFunc(s.AnyOf, takes)) && (len(s.OneOf) == 0 || slices.ContainsFunc(s.OneOf, takes))
-}
-
-// maxDepth bounds how deep takesObjects looks: references may go round.
-const maxDepth = 50
 
 // keywords are those of all dialects, with those that only describe. A dialect's own are judged by passedOver.
 func keywords() []string {

@@ -28,6 +28,21 @@ func TestWarnings(t *testing.T) {
 		`{"allOf":[{},{"type":"string"}]}`:  {none},
 		`{"anyOf":[false,{"type":"null"}]}`: {none},
 		`{"$ref":"#/$defs/a","$defs":{"a":{"type":"integer"}}}`: {none},
+		`{"not":{}}`:                         {none},
+		`{"not":true}`:                       {none},
+		`{"not":{"type":["object","null"]}}`: {none},
+		`{"enum":[]}`:                        {none},
+		`{"enum":[1,"a"]}`:                   {none},
+		`{"const":{"a":1},"enum":[{"a":2}]}`: {none},
+		`{"oneOf":[{"not":{}},{"enum":[]}]}`: {none},
+		`{"type":"object","required":["a"],"properties":{"b":{}},"additionalProperties":false}`: {`/required no event can pass: property 'a' is required, and no value of it is allowed`},
+		`{"required":["b","a"],"properties":{"a":{"not":{}}}}`:                                  {`/required no event can pass: property 'a' is required, and no value of it is allowed`},
+		`{"required":["a"],"properties":{"a":{"enum":[]}}}`:                                     {`/required no event can pass: property 'a' is required, and no value of it is allowed`},
+		`{"required":["a"],"properties":{"a":{"type":"integer","minimum":3,"maximum":2}}}`:      {`/required no event can pass: property 'a' is required, and no value of it is allowed`},
+		`{"required":["a"],"properties":{"a":{"anyOf":[false,{"enum":[]}]}}}`:                   {`/required no event can pass: property 'a' is required, and no value of it is allowed`},
+		`{"allOf":[{"$ref":"#/$defs/a"}],"properties":{"a":{"$ref":"#/$defs/b"}},"$defs":{"a":{"required":["a"]},"b":{"type":"object","required":["x"],"additionalProperties":false}}}`: {
+			`/$defs/a/required no event can pass: property 'a' is required, and no value of it is allowed`,
+		},
 		`{"properties":{"a":{"pattern":"(x?y?){200}b"}}}`: {
 			`/properties/a a text of more than 6650 bytes here is rejected, because its patterns would take too long: make them simpler, or set maxLength`,
 		},
@@ -37,10 +52,17 @@ func TestWarnings(t *testing.T) {
 		// None of these has any.
 		`{"properties":{"a":{"pattern":"(x?y?){200}b","maxLength":900}}}`:                                       nil,
 		`{"properties":{"a":{"anyOf":[` + numbered(100, `{"const":%d}`) + `]}},"items":{"enum":[1,2,"a","b"]}}`: nil,
-		`true`: nil,
-		`{}`:   nil,
+		`true`:                       nil,
+		`{}`:                         nil,
+		`{"not":{"required":["a"]}}`: nil,
+		`{"not":{"type":"array"}}`:   nil,
+		`{"not":{"not":{}}}`:         nil,
+		`{"properties":{"a":{"not":{}},"b":{"enum":[]}}}`:                                                                                                                                                nil, // they must not be there
+		`{"required":["a"],"patternProperties":{"^a":{}},"additionalProperties":false}`:                                                                                                                  nil,
+		`{"required":["a"],"properties":{"a":{"anyOf":[false,{"enum":[1]}]}}}`:                                                                                                                           nil,
+		`{"type":"object","required":["next"],"properties":{"next":{"type":["object","null"],"required":["next"],"properties":{"next":{"$ref":"#"}}}}}`:                                                  nil,
 		`{"anyOf":[false,{"type":"object"}],"properties":{"a":{"$ref":"#"}}}`:                                                                                                                            nil,
-		`{"const":{"minlength":1},"enum":[{"foo":1}],"default":{"bar":1},"examples":[{"baz":1}],"x-owner":"me","properties":{"minlength":true},"$comment":"c"}`:                                          nil,
+		`{"const":{"minlength":1},"enum":[{"minlength":1}],"default":{"bar":1},"examples":[{"baz":1}],"x-owner":"me","properties":{"minlength":true},"$comment":"c"}`:                                    nil,
 		`{"$schema":"http://json-schema.org/draft-07/schema#","definitions":{"a":{"type":["string","null"],"format":"email"}},"properties":{"a":{"$ref":"#/definitions/a"}},"dependencies":{"a":["b"]}}`: nil,
 	} {
 		typ, err := schema.CompileDraft("c", "n", 1, []byte(document))
@@ -99,5 +121,15 @@ func TestWarnedSizes(t *testing.T) {
 		if rejected := len(problems) == 1 && problems[0].Message == schema.TooMuchWork; rejected != c.rejected {
 			t.Errorf("%s: %.200v", name, problems)
 		}
+	}
+}
+
+// A schema in which everything is required, and may go on for ever, is judged in a short time.
+func TestEmptyIsBounded(t *testing.T) {
+	const names = 200
+	document := `{"type":"object","required":[` + numbered(names, `"p%d"`) + `],"properties":{` + numbered(names, `"p%d":{"$ref":"#"}`) + `},"anyOf":[` + numbered(100, `{"required":["p%d"]}`) + `]}`
+	typ, err := schema.CompileDraft("c", "n", 1, []byte(document))
+	if err != nil || len(typ.Warnings()) != 0 {
+		t.Errorf("%v, %v", typ.Warnings(), err)
 	}
 }
