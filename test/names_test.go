@@ -60,6 +60,12 @@ func TestWarningsOfASchema(t *testing.T) {
 			t.Errorf("PUT %s is answered %d %s", query, a.status, a.body)
 		}
 	}
+	if a := s.call("POST", "/v1/types/c/n/try", s.admin, odd); a.status != 200 || !strings.Contains(string(a.body), `"warnings":`+warnings) {
+		t.Errorf("try is answered %d %s", a.status, a.body)
+	}
+	if a := s.call("POST", "/v1/types/c/n/try", s.admin, `{}`); !strings.Contains(string(a.body), `"warnings":[]`) {
+		t.Errorf("without any try is answered %s", a.body)
+	}
 	if a := s.call("PUT", "/v1/types/c/m", s.admin, `{"type":"object"}`); !strings.Contains(string(a.body), `"warnings":[]`) {
 		t.Errorf("without any: %s", a.body)
 	}
@@ -71,11 +77,18 @@ func TestWarningsOfASchema(t *testing.T) {
 	if err := os.WriteFile(file, []byte(odd), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, args := range [][]string{{"types", "put", "c", "l", file}, {"types", "apply", dir}} {
+	for _, args := range [][]string{{"types", "put", "c", "l", file}, {"types", "try", "c", "l", file}, {"types", "apply", dir}} {
 		cmd, out := s.eye(append(args, "--data", s.data)...)
 		if err := cmd.Run(); err != nil || strings.Count(out.String(), `did you mean "minLength"?`) != 1 || !strings.Contains(out.String(), "eye: warning: ") {
 			t.Errorf("eye %s: %v, %s", strings.Join(args, " "), err, out)
 		}
+	}
+	if err := os.WriteFile(file, []byte(`{"not":{}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd, out := s.eye("types", "try", "c", "l", file, "--data", s.data)
+	if err := cmd.Run(); err != nil || !strings.Contains(out.String(), "eye: warning: no event can pass: ") {
+		t.Errorf("of a schema that nothing passes: %v, %s", err, out)
 	}
 }
 

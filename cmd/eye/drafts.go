@@ -8,6 +8,8 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
+
+	"theeye/internal/schema"
 )
 
 // newVersionsCommand returns `eye types versions`.
@@ -85,11 +87,13 @@ func newTryCommand(f *clientFlags) *cobra.Command {
 					WouldPass int          `json:"would_pass"`
 					Pointers  []placeCount `json:"pointers"`
 				} `json:"rejected"`
-				Reasons []breakReason `json:"reasons"`
+				Reasons  []breakReason    `json:"reasons"`
+				Warnings []schema.Warning `json:"warnings"`
 			}
 			if err := decode(path, body, &answer); err != nil {
 				return err
 			}
+			f.warn("", answer.Warnings)
 			if err := f.say("%d of %d stored events would fail", answer.Stored.WouldFail, answer.Stored.Checked)(nil); err != nil {
 				return err
 			}

@@ -102,7 +102,7 @@ type typeItem struct {
 // warn prints the warnings of a schema, with the file that holds it.
 func (f *clientFlags) warn(path string, warnings []schema.Warning) {
 	for _, w := range warnings {
-		_, _ = fmt.Fprintln(f.err, printable(fmt.Sprintf("eye: warning: %sat %q: %s", path, w.Pointer, w.Message), 10*maxCell))
+		_, _ = fmt.Fprintln(f.err, printable("eye: warning: "+path+at(w.Pointer)+w.Message, 10*maxCell))
 	}
 }
 
@@ -142,5 +142,13 @@ type breakReason struct {
 
 // String returns the reason as a line.
 func (r breakReason) String() string {
-	return printable(fmt.Sprintf("at %q: %s", r.Pointer, r.Reason), 10*maxCell)
+	return printable(at(r.Pointer)+r.Reason, 10*maxCell)
+}
+
+// at names a place in a schema before what is said of it, and nothing for the schema as a whole.
+func at(pointer string) string {
+	if pointer == "" {
+		return ""
+	}
+	return fmt.Sprintf("at %q: ", pointer)
 }

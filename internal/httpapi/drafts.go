@@ -44,6 +44,8 @@ type TryAnswer struct {
 	Stored   TriedStored     `json:"stored"`
 	Rejected TriedRejected   `json:"rejected"`
 	Reasons  []schema.Reason `json:"reasons" doc:"why the draft is not compatible with the version in force; PUT would need force=1"`
+
+	Warnings []schema.Warning `json:"warnings" doc:"as those of PUT: keywords and formats that are not known and are not checked, and whether no event can pass"`
 }
 
 // TriedStored is what a draft would do to events like the stored ones.
@@ -154,7 +156,7 @@ func (s *Server) tryType(c *call) error {
 	if err != nil {
 		return err
 	}
-	answer := TryAnswer{Category: d.category, Name: d.name, Reasons: []schema.Reason{}}
+	answer := TryAnswer{Category: d.category, Name: d.name, Reasons: []schema.Reason{}, Warnings: append([]schema.Warning{}, draft.Warnings()...)}
 	if inForce := s.opts.Registry.Type(d.category, d.name); inForce != nil {
 		answer.Reasons = append(answer.Reasons, draft.Breaks(inForce)...)
 	}

@@ -188,8 +188,12 @@ func (e *BreakingError) Error() string {
 	if n := len(e.Reasons) - 1; n > 0 {
 		more = fmt.Sprintf(" (and %d more)", n)
 	}
-	return fmt.Sprintf("data that conform to version %d may not conform to this schema: at %q: %s%s; add ?force=1 to put it anyway",
-		e.InForce, e.Reasons[0].Pointer, e.Reasons[0].Reason, more)
+	at := ""
+	if pointer := e.Reasons[0].Pointer; pointer != "" {
+		at = fmt.Sprintf("at %q: ", pointer)
+	}
+	return fmt.Sprintf("data that conform to version %d may not conform to this schema: %s%s%s; add ?force=1 to put it anyway",
+		e.InForce, at, e.Reasons[0].Reason, more)
 }
 
 // PutType is ChangeType with Force, of nobody.
