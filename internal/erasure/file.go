@@ -158,7 +158,7 @@ func (d *Document) add(text []byte, committed bool) error {
 	if d.lines == 0 {
 		var h header
 		if err := json.Unmarshal(text, &h); err != nil {
-			return err
+			return event.PlainJSON(err)
 		}
 		d.Key, d.first = h.Key, h.Version == 0
 		if key, err := hex.DecodeString(h.Key); err != nil || len(key) != sha256.Size {
@@ -181,7 +181,7 @@ func (d *Document) add(text []byte, committed bool) error {
 			Frame uint64       `json:"frame"`
 		}
 		if err := json.Unmarshal(text, &t); err != nil {
-			return err
+			return event.PlainJSON(err)
 		}
 		d.Tombstones = append(d.Tombstones, FirstForm(t.Hash, t.At, t.Frame))
 		return nil
@@ -191,7 +191,7 @@ func (d *Document) add(text []byte, committed bool) error {
 	}
 	var l line
 	if err := json.Unmarshal(text, &l); err != nil {
-		return err
+		return event.PlainJSON(err)
 	}
 	i, known := d.begun[l.Finished]
 	switch {

@@ -2,8 +2,6 @@ package event
 
 import (
 	"bytes"
-	"errors"
-	"io"
 	"strings"
 	"unicode/utf8"
 
@@ -44,19 +42,6 @@ func Locate(text []byte, pointers []string) []*Place {
 		}
 	}
 	return places
-}
-
-// SyntaxPlace returns where a text that was refused with an error of a JSON reader stops being JSON, and
-// why. ok is false for an error of another kind.
-func SyntaxPlace(text []byte, err error) (at *Place, reason string, ok bool) {
-	var syntax *jsontext.SyntacticError
-	switch {
-	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return PlaceAt(text, len(text)), "the JSON ends too early", true
-	case errors.As(err, &syntax):
-		return PlaceAt(text, int(min(syntax.ByteOffset, int64(len(text))))), syntax.Err.Error(), true
-	}
-	return nil, "", false
 }
 
 // PlaceAt returns the place of a byte of a text, or of its end.

@@ -34,7 +34,7 @@ func unmarshalStrict(body []byte, into any) error {
 	case errors.As(err, &semantic):
 		return problem(http.StatusBadRequest, wrongMember(semantic))
 	}
-	return problemf(http.StatusBadRequest, "the body cannot be read: %s", err)
+	return problemf(http.StatusBadRequest, "the body cannot be read: %s", event.PlainJSON(err))
 }
 
 // wrongMember says which member has a value that is not taken, and what it must be.

@@ -192,7 +192,7 @@ func cutEnvelope(d *jsontext.Decoder, body []byte, limit int) (cutting, error) {
 		}
 		name := token.String()
 		if seen[name] {
-			return c, &ShapeError{fmt.Sprintf("duplicate member %q", name)}
+			return c, &ShapeError{event.TwiceText(name)}
 		}
 		seen[name] = true
 		switch name {

@@ -121,7 +121,7 @@ func strictProblem(err error) event.Problem {
 		p.Pointer = string(syntactic.JSONPointer)
 	}
 	if errors.Is(err, jsontext.ErrDuplicateName) {
-		p.Code, p.Message = event.DuplicateKey, "duplicate object key"
+		p.Code, p.Message = event.DuplicateKey, event.TwiceText(jsontext.Pointer(p.Pointer).LastToken())
 	}
 	return p
 }

@@ -217,7 +217,7 @@ func (r *Registry) changeApp(ctx context.Context, name string, decide func(*appR
 		if value != nil {
 			old = new(appRecord)
 			if err := json.Unmarshal(value, old); err != nil {
-				return nil, fmt.Errorf("%w: its record cannot be read: %w", ErrUnavailable, err)
+				return nil, fmt.Errorf("%w: its record cannot be read: %w", ErrUnavailable, event.PlainJSON(err))
 			}
 			if old.DeletedAt != nil {
 				old = nil

@@ -18,6 +18,7 @@ import (
 
 	"theeye/internal/durable"
 	"theeye/internal/envelope"
+	"theeye/internal/event"
 )
 
 // The trail is a stream beside the bucket, with a subject for each entry, of which
@@ -307,7 +308,7 @@ func (t *Trail) scan(ctx context.Context, from, to uint64) ([]placed, error) {
 		}
 		x := placed{data: msg.Data, sequence: msg.Sequence, written: msg.Time}
 		if err := json.Unmarshal(msg.Data, &x.Entry); err != nil {
-			return nil, fmt.Errorf("read the trail: entry %d: %w", msg.Sequence, err)
+			return nil, fmt.Errorf("read the trail: entry %d: %w", msg.Sequence, event.PlainJSON(err))
 		}
 		found = append(found, x)
 		next = msg.Sequence + 1

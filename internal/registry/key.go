@@ -11,6 +11,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"theeye/internal/event"
 )
 
 // Kind says what a key may be used for.
@@ -87,7 +89,7 @@ type keyRecord struct {
 // parseKey reads a record.
 func parseKey(value []byte) (k keyRecord, err error) {
 	if err := json.Unmarshal(value, &k); err != nil {
-		return k, err
+		return k, event.PlainJSON(err)
 	}
 	k.Unknown = slices.Sorted(maps.Keys(k.More))
 	if k.Kind != Write && k.Kind != Read && k.Kind != Admin {

@@ -160,7 +160,7 @@ func (s *snapshot) written() error {
 func (s *snapshot) setApp(value []byte, removed bool) error {
 	var a appRecord
 	if err := json.Unmarshal(value, &a); err != nil {
-		return err
+		return event.PlainJSON(err)
 	}
 	if removed || a.DeletedAt != nil {
 		s.apps.Remove(a.Name)
@@ -202,7 +202,7 @@ func (s *snapshot) setKey(rest string, value []byte, removed bool) error {
 func (s *snapshot) setType(value []byte, removed bool) error {
 	var v TypeVersion
 	if err := json.Unmarshal(value, &v); err != nil {
-		return err
+		return event.PlainJSON(err)
 	}
 	name := typeName{v.Category, v.Name}
 	s.types.Set(name, s.types.Get(name).with(v, removed))

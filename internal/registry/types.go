@@ -295,7 +295,7 @@ func (r *Registry) DeleteType(ctx context.Context, category, name string) error 
 	err = r.change(ctx, typeKey(category, name, last.Version), func(value []byte) (any, error) {
 		var v TypeVersion
 		if err := json.Unmarshal(value, &v); err != nil {
-			return nil, fmt.Errorf("%w: its record cannot be read: %w", ErrUnavailable, err)
+			return nil, fmt.Errorf("%w: its record cannot be read: %w", ErrUnavailable, event.PlainJSON(err))
 		}
 		if v.DeletedAt != nil {
 			return nil, ErrNotFound

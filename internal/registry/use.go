@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 
 	"github.com/go-json-experiment/json"
+
+	"theeye/internal/event"
 )
 
 // useTime is when a key was last used.
@@ -50,7 +52,7 @@ func parseUses(value []byte) (uses, error) {
 	}
 	var u uses
 	err := json.Unmarshal(value, &u)
-	return u, err
+	return u, event.PlainJSON(err)
 }
 
 // setUses tells keys what a record says. A key is written before its first use.

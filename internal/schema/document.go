@@ -63,7 +63,7 @@ func parseDocument(document []byte) (*source, error) {
 		}
 		return nil, e
 	default:
-		return nil, refuse("", "not JSON: %v", err)
+		return nil, refuse("", "not JSON: %v", event.PlainJSON(err))
 	}
 	switch value.(type) {
 	case map[string]any, bool:

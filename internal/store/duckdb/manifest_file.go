@@ -164,7 +164,7 @@ func (m *read) parse(b []byte) error {
 		return fmt.Errorf("its version is %d, this program knows 2 and %d", version, manifestVersion)
 	}
 	if err := json.Unmarshal(text, &m.Manifest, json.RejectUnknownMembers(true)); err != nil {
-		return fmt.Errorf("%w: %w", envelope.ErrDamaged, err)
+		return fmt.Errorf("%w: %w", envelope.ErrDamaged, event.PlainJSON(err))
 	}
 	for _, info := range m.Segments {
 		if info.Format < 1 || info.Format > segmentFormat {
@@ -194,7 +194,7 @@ func (m *read) parseVersion2(b []byte) error {
 		Key string `json:"tombstone_key"`
 	}
 	if err := json.Unmarshal(b, &old, json.RejectUnknownMembers(true)); err != nil {
-		return fmt.Errorf("%w: %w", envelope.ErrDamaged, err)
+		return fmt.Errorf("%w: %w", envelope.ErrDamaged, event.PlainJSON(err))
 	}
 	m.Manifest = Manifest{
 		NextID: old.NextID, Flushed: old.Flushed, Arrivals: old.Arrivals, Segments: old.Segments, Damaged: old.Damaged, Gone: old.Gone,

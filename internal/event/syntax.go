@@ -1,0 +1,149 @@
+package event
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// SyntaxPlace returns where a text that was refused with an error of a JSON reader stops being JSON, and
+// why. ok is false for an error of another kind.
+func SyntaxPlace(text []byte, err error) (at *Place, reason string, ok bool) {
+	var syntax *jsontext.SyntacticError
+	isSyntax := errors.As(err, &syntax)
+	early := errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF)
+	switch form := ForeignForm(text); {
+	case !isSyntax && !early:
+		return nil, "", false
+	case form == "gzip" || form == "zstd":
+		return PlaceAt(text, 0), "this is " + form + ", which is not unpacked here", true
+	case form != "":
+		return PlaceAt(text, 0), NotUTF8(form), true
+	case early:
+		return PlaceAt(text, len(text)), tooEarly, true
+	}
+	offset := int(min(syntax.ByteOffset, int64(len(text))))
+	if comma, missing := missingValue(text, offset); missing != "" {
+		return PlaceAt(text, comma), missing, true
+	}
+	return PlaceAt(text, offset), syntaxReason(syntax), true
+}
+
+const tooEarly = "the JSON ends too early"
+
+func syntaxReason(err *jsontext.SyntacticError) string {
+	if errors.Is(err, jsontext.ErrDuplicateName) {
+		return TwiceText(err.JSONPointer.LastToken())
+	}
+	return err.Err.Error()
+}
+
+// TwiceText says that an object has a key twice.
+func TwiceText(key string) string { return fmt.Sprintf("the key %.80q stands twice", key) }
+
+// missingValue returns what is missing before or after a comma or a colon, where a text stops being
+// JSON, and the place to be shown; missing is empty when something else is wrong.
+func missingValue(text []byte, offset int) (at int, missing string) {
+	const space = " \t\r\n"
+	if offset >= len(text) {
+		return 0, ""
+	}
+	before := bytes.TrimRight(text[:offset], space)
+	last := func() byte {
+		if len(before) == 0 {
+			return 0
+		}
+		return before[len(before)-1]
+	}()
+	next := text[offset]
+	switch {
+	case next == ',' && last == '{':
+		return offset, "a member is missing before the comma"
+	case next == ',' && (last == '[' || last == ',' || last == ':'):
+		return offset, "a value is missing before the comma"
+	case next == ',': // the reader tells the comma for what is behind it
+		if behind := bytes.TrimLeft(text[offset+1:], space); len(behind) > 0 {
+			return offset, missingAfter(behind[0])
+		}
+	case last == ',':
+		return len(before) - 1, missingAfter(next)
+	case last == ':' && (next == '}' || next == ']'):
+		return offset, "a value is missing after the colon"
+	}
+	return 0, ""
+}
+
+func missingAfter(next byte) string {
+	switch next {
+	case '}':
+		return "a member is missing after the comma"
+	case ']':
+		return "a value is missing after the comma"
+	}
+	return ""
+}
+
+// ForeignForm names the form of a body that cannot be JSON in UTF-8: gzip or zstd, UTF-16 or UTF-32 by a
+// byte order mark or by the zeros beside the characters of ASCII (RFC 4627, 3). It is empty for others.
+func ForeignForm(body []byte) string {
+	has := func(prefix string) bool { return bytes.HasPrefix(body, []byte(prefix)) }
+	zeros := ""
+	for _, b := range body[:min(len(body), 4)] {
+		if b == 0 {
+			zeros += "0"
+		} else {
+			zeros += "x"
+		}
+	}
+	switch {
+	case has("\x1f\x8b"):
+		return "gzip"
+	case has("\x28\xb5\x2f\xfd"):
+		return "zstd"
+	case has("\xff\xfe\x00\x00"), has("\x00\x00\xfe\xff"), zeros == "000x", zeros == "x000":
+		return "UTF-32"
+	case has("\xff\xfe"), has("\xfe\xff"), zeros == "0x0x", zeros == "x0x0", zeros == "0x", zeros == "x0":
+		return "UTF-16"
+	}
+	return ""
+}
+
+// NotUTF8 says what to do about a body in UTF-16 or UTF-32.
+func NotUTF8(form string) string { return "this is " + form + "; JSON is sent as UTF-8" }
+
+// PlainJSON returns an error of a JSON reader with a text for people. It wraps err; errors of other
+// kinds are returned as they are.
+func PlainJSON(err error) error {
+	var syntax *jsontext.SyntacticError
+	var semantic *json.SemanticError
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return &plainError{tooEarly, err}
+	case errors.As(err, &syntax):
+		text := syntaxReason(syntax)
+		if syntax.ByteOffset > 0 && !errors.Is(err, jsontext.ErrDuplicateName) {
+			text += " after byte " + strconv.FormatInt(syntax.ByteOffset, 10)
+		}
+		return &plainError{text, err}
+	case errors.As(err, &semantic) && errors.Is(err, json.ErrUnknownName):
+		return &plainError{fmt.Sprintf("unknown member %.80q", semantic.JSONPointer.LastToken()), err}
+	case errors.As(err, &semantic) && semantic.JSONPointer == "":
+		return &plainError{"it is not of the form that is expected", err}
+	case errors.As(err, &semantic):
+		return &plainError{fmt.Sprintf("the value at %.80s is not of the form that is expected", semantic.JSONPointer), err}
+	}
+	return err
+}
+
+type plainError struct {
+	text string
+	err  error
+}
+
+func (e *plainError) Error() string { return e.text }
+func (e *plainError) Unwrap() error { return e.err }
