@@ -73,6 +73,12 @@ func ParseSentTime(text string) (Micros, error) {
 	return inRange(t)
 }
 
+// NamesZone reports whether a text that ParseTime can read says its zone itself.
+func NamesZone(text string) bool {
+	c, ok := scanClock(text)
+	return ok && c.zoned
+}
+
 // utc returns the time with its offset, UTC when it has none, a leap second as the one before.
 func (c clock) utc() time.Time {
 	return time.Date(c.year, time.Month(c.month), c.day, c.hour, c.minute-c.offset, min(c.second, 59), c.micro*1000, time.UTC)

@@ -455,3 +455,42 @@ func TestSettleWaitsForWhatIsOnItsWay(t *testing.T) {
 		})
 	}
 }
+
+// A time that is ahead and names no zone is told the zone that it was read in, the usual cause.
+func TestInFuture(t *testing.T) {
+	berlin, err := event.LoadZone("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const (
+		rest   = " ahead of the server's clock; at most 5m is allowed (--future-tolerance)"
+		advice = rest + "; send it with an offset, or set the application's time_zone"
+		noZone = " has no zone and was read in UTC, the application's time zone: that is "
+	)
+	for _, test := range []struct {
+		zone     *time.Location
+		fields   string
+		received event.Micros // after the clock of all tests
+		want     string
+	}{
+		{nil, `"timestamp":"2026-01-01 13:00:00"`, 0, `"2026-01-01 13:00:00"` + noZone + "1h" + advice},
+		{nil, `"timestamp":"2026-01-01 13:00:00"`, 900_000, `"2026-01-01 13:00:00"` + noZone + "1h" + advice},
+		{nil, `"timestamp":"2026-01-01 12:05:00.5"`, 0, `"2026-01-01 12:05:00.5"` + noZone + "5m1s" + advice},
+		{nil, `"timestamp":"2026-01-03 12:20:00"`, 0, `"2026-01-03 12:20:00"` + noZone + "2d" + advice},
+		{berlin, `"timestamp":"2026-01-01 15:00:00"`, 0, `"2026-01-01 15:00:00" has no zone and was read in Europe/Berlin, the application's time zone: that is 2h` + advice},
+		{nil, `"timestamp":"2026-01-01T14:00:00+01:00"`, 0, "2026-01-01T13:00:00.000000Z is 1h" + rest},
+		{nil, `"timestamp":1767272400`, 0, "2026-01-01T13:00:00.000000Z is 1h" + rest},
+		{nil, `"timestamp":"2026-01-01 12:30:00","sent_at":"2026-01-01T11:00:00Z"`, 0, "2026-01-01T13:30:00.000000Z is 1h30m" + rest}, // corrected
+	} {
+		c, _ := start(t, ingest.Options{})
+		req := request(`{"session_id":"s","category":"c","name":"n","data":{},` + test.fields + `}`)
+		req.Zone, req.ReceivedAt = test.zone, received+test.received
+		receipt, err := c.Collect(t.Context(), req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p := receipt.Items[0].Problems; len(p) != 1 || p[0].Code != event.TimestampInFuture || p[0].Message != test.want {
+			t.Errorf("%s: %v, want %s", test.fields, p, test.want)
+		}
+	}
+}

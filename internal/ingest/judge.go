@@ -67,10 +67,29 @@ func (c *Collector) correct(r *request, e *element) event.Micros {
 	case at < event.Earliest || at >= event.Latest:
 		e.problem(event.TimestampOutOfRange, "/timestamp", "corrected by the sender's clock, the time is "+event.ErrOutOfRange.Error())
 	case at.Sub(received) > c.opts.FutureTolerance:
-		e.problem(event.TimestampInFuture, "/timestamp", fmt.Sprintf("%s is %s ahead of the server's clock; at most %s is allowed (--future-tolerance)",
-			at, event.FormatDuration(at.Sub(received)), event.FormatDuration(c.opts.FutureTolerance)))
+		e.problem(event.TimestampInFuture, "/timestamp", c.inFuture(r, e, at))
 	}
 	return at
+}
+
+// inFuture says how far a time is ahead, and when the time zone may be the cause, which zone that is.
+func (c *Collector) inFuture(r *request, e *element, at event.Micros) string {
+	ahead := fmt.Sprintf("%s ahead of the server's clock; at most %s is allowed (--future-tolerance)",
+		roundAhead(at.Sub(r.ReceivedAt), c.opts.FutureTolerance), event.FormatDuration(c.opts.FutureTolerance))
+	if e.isNumber || at != e.occurredAt || event.NamesZone(e.timestamp) {
+		return fmt.Sprintf("%s is %s", at, ahead)
+	}
+	return fmt.Sprintf("%q has no zone and was read in %s, the application's time zone: that is %s; send it with an offset, or set the application's time_zone",
+		e.timestamp, r.Zone, ahead)
+}
+
+// roundAhead writes a duration to the minute, or to the second where it is short or would not be
+// beyond the limit any more.
+func roundAhead(d, limit time.Duration) string {
+	if minutes := d.Round(time.Minute); minutes >= 10*time.Minute && minutes > limit {
+		return event.FormatDuration(minutes)
+	}
+	return event.FormatDuration((d + time.Second - 1).Truncate(time.Second))
 }
 
 // checkType checks data against the schema of its type, as far as both can be

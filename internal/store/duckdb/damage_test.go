@@ -490,7 +490,7 @@ func TestDamagedManifest(t *testing.T) {
 		change func([]byte) []byte
 		want   []string
 	}{
-		"truncated":                   {func(b []byte) []byte { return b[:len(b)-3] }, []string{"EOF", advice}},
+		"truncated":                   {func(b []byte) []byte { return b[:len(b)-3] }, []string{"ends too early", advice}},
 		"not JSON":                    {replace("{", "<"), []string{"invalid character", advice}},
 		"a digit of the version":      {replace(`"version":3`, `"version":7`), []string{"checksum", advice}},
 		"version 2 by a flipped bit":  {replace(`"version":3`, `"version":2`), []string{"damaged", advice}},
