@@ -309,7 +309,7 @@ func (s *server) connect(ctx context.Context, metrics *prometheus.Registry) erro
 			Acknowledge: s.acknowledge,
 			Readmit:     func(ctx context.Context) (httpapi.ReadmittedAnswer, error) { return readmitted(ctx, s.store) },
 		},
-		Erase: s.eraser.erase, EraseApp: s.eraser.eraseApp, EmptyQuarantine: s.eraser.emptyQuarantine, LegacyApp: s.cfg.LegacyApp, MaxRequestBytes: s.cfg.MaxRequestBytes, TrustedProxies: s.cfg.TrustedProxies,
+		Erase: s.eraser.erase, EraseApp: s.eraser.eraseApp, EmptyQuarantine: s.eraser.emptyQuarantine, LegacyApp: s.cfg.LegacyApp, MaxRequestBytes: s.cfg.MaxRequestBytes, MaxEventBytes: s.cfg.MaxEventBytes, TrustedProxies: s.cfg.TrustedProxies,
 		Logger: s.log, Registerer: metrics, Gatherer: metrics,
 	})
 	return nil

@@ -19,13 +19,13 @@ func adminRoutes() []route {
 			id: "listApps", tag: "applications and keys", summary: "All applications", answers: ok(200, "by name", schemaOf[AppsAnswer]())}},
 		{"POST", "/v1/apps", forAdmin, (*Server).createApp, doc{
 			id: "createApp", tag: "applications and keys", summary: "Make an application", body: schemaOf[AppRequest](),
-			answers: ok(201, "made", schemaOf[App]()), errors: []int{400, 409, 422, 503}}},
+			answers: ok(201, "made", schemaOf[App]()), errors: []int{400, 409, 413, 422, 503}}},
 		{"GET", "/v1/apps/{app}", forAdmin, (*Server).getApp, doc{
 			id: "getApp", tag: "applications and keys", summary: "One application", params: []param{app},
 			answers: ok(200, "the application", schemaOf[AppAnswer]()), errors: []int{404}}},
 		{"PATCH", "/v1/apps/{app}", forAdmin, (*Server).updateApp, doc{
 			id: "updateApp", tag: "applications and keys", summary: "Change the settings of an application", params: []param{app}, body: schemaOf[AppChange](),
-			answers: ok(200, "changed", schemaOf[App]()), errors: []int{400, 404, 409, 422, 503}}},
+			answers: ok(200, "changed", schemaOf[App]()), errors: []int{400, 404, 409, 413, 422, 503}}},
 		{"DELETE", "/v1/apps/{app}", forAdmin, (*Server).deleteApp, doc{
 			id: "deleteApp", tag: "applications and keys", summary: "Remove an application; its keys end with it",
 			text: "An application that has events or rejections is removed with `erase=1` alone, which erases them: from the store and from the queue, so that they do not come " +
@@ -112,8 +112,11 @@ const maxAdminBody = 2 * schema.MaxDocumentBytes
 // readJSON reads a small JSON body strictly.
 func readJSON(c *call, into any) error {
 	b, err := io.ReadAll(http.MaxBytesReader(c.w, c.Body, maxAdminBody))
+	if errors.As(err, new(*http.MaxBytesError)) {
+		return problemf(http.StatusRequestEntityTooLarge, "the body is larger than %s", sizeText(maxAdminBody))
+	}
 	if err != nil {
-		return problemf(http.StatusRequestEntityTooLarge, "the body is larger than %d bytes", maxAdminBody)
+		return err
 	}
 	return unmarshalStrict(event.WithoutBOM(b), into)
 }

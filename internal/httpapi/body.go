@@ -46,7 +46,7 @@ func (s *Server) readBody(c *call, app string) (body, error) {
 	encoding := strings.ToLower(strings.TrimSpace(c.Header.Get("Content-Encoding")))
 	plain := encoding == "" || encoding == "identity"
 	if c.ContentLength > limit && plain {
-		return b, &unreadableError{code: event.RequestTooLarge, cause: s.tooLarge(), prefix: s.prefix(c)}
+		return b, &unreadableError{code: event.RequestTooLarge, cause: s.tooLarge(false), prefix: s.prefix(c)}
 	}
 	if !plain && windowOf(encoding) == 0 {
 		return b, &unreadableError{code: event.UnsupportedContent, cause: problemf(http.StatusUnsupportedMediaType,
@@ -64,17 +64,30 @@ func (s *Server) readBody(c *call, app string) (body, error) {
 	case errors.Is(err, errBusy):
 		return b, err
 	case int64(len(b.bytes)) > limit || errors.As(err, &tooBig):
-		return b, &unreadableError{code: event.RequestTooLarge, cause: s.tooLarge(), prefix: b.bytes}
+		return b, &unreadableError{code: event.RequestTooLarge, cause: s.tooLarge(!plain), prefix: b.bytes}
 	case err != nil && plain:
 		return b, &unreadableError{code: event.InvalidJSON, prefix: b.bytes,
 			cause: problemf(http.StatusBadRequest, "the body ended after %d bytes, before its declared length", len(b.bytes))}
 	case err != nil:
 		return b, &unreadableError{code: event.UnsupportedContent, prefix: b.bytes,
 			cause: problemf(http.StatusBadRequest, "the body is not valid %s, which Content-Encoding declares, or ends too early", encoding)}
+	case event.ForeignForm(b.bytes) != "":
+		return b, &unreadableError{code: event.InvalidJSON, cause: foreign(event.ForeignForm(b.bytes), plain), prefix: b.bytes}
 	case form == formForm && !looksLikeJSON(b.bytes):
 		return b, &unreadableError{code: event.UnsupportedContent, cause: unsupportedType("application/x-www-form-urlencoded"), prefix: b.bytes}
 	}
 	return b, nil
+}
+
+// foreign says what to do about a body that is in no form of JSON.
+func foreign(form string, plain bool) error {
+	switch {
+	case form != "gzip" && form != "zstd":
+		return problem(http.StatusBadRequest, event.NotUTF8(form))
+	case plain:
+		return problemf(http.StatusBadRequest, "this is %s; send it with Content-Encoding: %s", form, form)
+	}
+	return problemf(http.StatusBadRequest, "this is %s still when it is unpacked; pack it once", form)
 }
 
 // prefix reads a little of a body that will not be read further.

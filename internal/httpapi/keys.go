@@ -19,7 +19,7 @@ func keyRoutes() []route {
 			answers: ok(200, "oldest first", schemaOf[KeysAnswer]()), errors: []int{404}}},
 		{"POST", "/v1/apps/{app}/keys", forAdmin, (*Server).createKey, doc{
 			id: "createAppKey", tag: "applications and keys", summary: "Make a write or a read key of an application", params: []param{app}, body: schemaOf[KeyRequest](),
-			answers: ok(201, "made; the secret is shown only once", schemaOf[NewKey]()), errors: []int{400, 404, 422, 503}}},
+			answers: ok(201, "made; the secret is shown only once", schemaOf[NewKey]()), errors: []int{400, 404, 413, 422, 503}}},
 		{"DELETE", "/v1/apps/{app}/keys/{key_id}", forAdmin, (*Server).revokeKey, doc{
 			id: "revokeAppKey", tag: "applications and keys", summary: "Revoke a key of an application; in force before the answer", params: []param{app, keyID},
 			answers: ok(204, "revoked", nil), errors: []int{404, 503}}},
@@ -27,7 +27,7 @@ func keyRoutes() []route {
 			id: "listKeys", tag: "applications and keys", summary: "The keys of all applications", answers: ok(200, "oldest first", schemaOf[KeysAnswer]())}},
 		{"POST", "/v1/keys", forAdmin, (*Server).createKey, doc{
 			id: "createKey", tag: "applications and keys", summary: "Make a read key of all applications, or an admin key", body: schemaOf[KeyRequest](),
-			answers: ok(201, "made; the secret is shown only once", schemaOf[NewKey]()), errors: []int{400, 422, 503}}},
+			answers: ok(201, "made; the secret is shown only once", schemaOf[NewKey]()), errors: []int{400, 413, 422, 503}}},
 		{"DELETE", "/v1/keys/{key_id}", forAdmin, (*Server).revokeKey, doc{
 			id: "revokeKey", tag: "applications and keys", summary: "Revoke a key of all applications; in force before the answer", params: []param{keyID},
 			answers: ok(204, "revoked", nil), errors: []int{404, 503}}},

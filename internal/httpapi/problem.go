@@ -110,7 +110,7 @@ func (s *Server) problemOf(err error) *ProblemDetails {
 	case errors.As(err, &invalid):
 		return problem(http.StatusUnprocessableEntity, invalid.Error())
 	case errors.As(err, &tooBig):
-		return s.tooLarge()
+		return s.tooLarge(false)
 	case errors.As(err, &request):
 		return problem(http.StatusUnprocessableEntity, request.Error())
 	case errors.Is(err, replay.ErrBusy), errors.Is(err, replay.ErrErasing), errors.Is(err, replay.ErrEnded):
@@ -163,9 +163,27 @@ func (s *Server) problemOf(err error) *ProblemDetails {
 	return problem(http.StatusInternalServerError, "internal error; the server's log has the details")
 }
 
-func (s *Server) tooLarge() *ProblemDetails {
-	return problemf(http.StatusRequestEntityTooLarge,
-		"the body is larger than %d bytes after decompression (--max-request-bytes): send smaller batches", s.opts.MaxRequestBytes)
+// tooLarge says what a body may have, and an event in it; packed tells whether it was unpacked first.
+func (s *Server) tooLarge(packed bool) *ProblemDetails {
+	unpacked := ""
+	if packed {
+		unpacked = " after decompression"
+	}
+	return problemf(http.StatusRequestEntityTooLarge, "the body is larger than %s%s (--max-request-bytes): send smaller batches; one event may have at most %s (--max-event-bytes)",
+		sizeText(s.opts.MaxRequestBytes), unpacked, sizeText(s.opts.MaxEventBytes))
+}
+
+// sizeText writes a size in bytes, and in a larger unit when it is a whole number of them.
+func sizeText(n int64) string {
+	for _, unit := range []struct {
+		name  string
+		bytes int64
+	}{{"MiB", 1 << 20}, {"KiB", 1 << 10}} {
+		if n >= unit.bytes && n%unit.bytes == 0 {
+			return fmt.Sprintf("%d bytes (%d %s)", n, n/unit.bytes, unit.name)
+		}
+	}
+	return fmt.Sprintf("%d bytes", n)
 }
 
 func writeProblem(w http.ResponseWriter, p *ProblemDetails) {

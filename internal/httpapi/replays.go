@@ -27,7 +27,7 @@ func replayRoutes() []route {
 				"times and place. What is stored meanwhile with the same body becomes a duplicate, and with another body it stays rejected. " +
 				"A second replay of the same does nothing. With dry_run nothing is changed. The answer comes when all is done, or after two seconds with how far it has come; " +
 				"it goes on then, also over a restart of the server.",
-			body: schemaOf[ReplayRequest](), answers: one(202, "done, or under way"), errors: []int{400, 404, 409, 422, 503}}},
+			body: schemaOf[ReplayRequest](), answers: one(202, "done, or under way"), errors: []int{400, 404, 409, 413, 422, 503}}},
 		{"GET", "/v1/replays", forAdmin, (*Server).listReplays, doc{
 			id: "listReplays", tag: "rejections", summary: "The newest replays, newest first", params: []param{cursorParam()},
 			answers: []answer{{200, "those that are remembered", schemaOf[ReplaysAnswer]()}}, errors: []int{400}}},

@@ -16,7 +16,7 @@ func rescueRoutes() []route {
 				"whose own checksum is right, and sends the records that are not there in again. `lost` in the books is lowered by what is there again. " +
 				"What was erased meanwhile, and what would have expired, stays away. It may be repeated: what is there already is not sent.",
 			body:    schemaOf[RescueRequest](),
-			answers: []answer{{200, "what was found", schemaOf[RescueAnswer]()}}, errors: []int{400, 404, 422, 503}}},
+			answers: []answer{{200, "what was found", schemaOf[RescueAnswer]()}}, errors: []int{400, 404, 413, 422, 503}}},
 	}
 }
 

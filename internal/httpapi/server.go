@@ -33,6 +33,7 @@ import (
 // Limits and deadlines of the interface.
 const (
 	DefaultMaxRequestBytes = 4 << 20
+	DefaultMaxEventBytes   = 256 << 10
 	DefaultBodyMemory      = 256 << 20 // for the bodies of all requests at a time
 	waitForStored          = 10 * time.Second
 	DefaultIntakeDeadline  = 15 * time.Second
@@ -85,6 +86,7 @@ type Options struct {
 
 	LegacyApp       string         // serves /event/ for this application; empty for none
 	MaxRequestBytes int64          // unpacked; 0 for the default
+	MaxEventBytes   int64          // as the collector has it, to be told; 0 for the default
 	BodyMemory      int64          // bytes of bodies at a time; 0 for the default
 	ReadMemory      int64          // bytes of answers that are read and sent at a time; 0 for the default
 	TrustedProxies  []netip.Prefix // whose X-Forwarded-For and Forwarded are believed
@@ -125,6 +127,9 @@ type Server struct {
 
 // New returns a server of all routes.
 func New(opts Options) *Server {
+	if opts.MaxEventBytes == 0 {
+		opts.MaxEventBytes = DefaultMaxEventBytes
+	}
 	if opts.MaxRequestBytes == 0 {
 		opts.MaxRequestBytes = DefaultMaxRequestBytes
 	}

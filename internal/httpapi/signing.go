@@ -38,7 +38,7 @@ func (s *Server) verifySigned(c *call, app, given string) (idempotencyKey string
 	}
 	limit := s.opts.MaxRequestBytes
 	if c.ContentLength > limit {
-		return "", free, s.tooLarge()
+		return "", free, s.tooLarge(false)
 	}
 	h := &hold{server: s, app: app}
 	free = h.free
@@ -52,7 +52,7 @@ func (s *Server) verifySigned(c *call, app, given string) (idempotencyKey string
 	case errors.Is(err, errBusy):
 		return "", free, err
 	case errors.As(err, &tooBig):
-		return "", free, s.tooLarge()
+		return "", free, s.tooLarge(false)
 	case err != nil:
 		return "", free, problemf(http.StatusBadRequest, "the body ended after %d bytes, before its declared length", len(sent))
 	}

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"reflect"
@@ -145,8 +146,11 @@ const maxSchemaBody = 16 * schema.MaxDocumentBytes
 func readSchema(c *call) ([]byte, error) {
 	document, err := io.ReadAll(http.MaxBytesReader(c.w, c.Body, maxSchemaBody))
 	document = event.WithoutBOM(document)
+	if errors.As(err, new(*http.MaxBytesError)) {
+		return nil, problemf(http.StatusRequestEntityTooLarge, "the schema is larger than %s", sizeText(schema.MaxDocumentBytes))
+	}
 	if err != nil {
-		return nil, problemf(http.StatusRequestEntityTooLarge, "the schema is larger than %d bytes", schema.MaxDocumentBytes)
+		return nil, err
 	}
 	return document, nil
 }
