@@ -92,15 +92,7 @@ func missingAfter(next byte) string {
 // byte order mark or by the zeros beside the characters of ASCII (RFC 4627, 3). It is empty for others.
 func ForeignForm(body []byte) string {
 	has := func(prefix string) bool { return bytes.HasPrefix(body, []byte(prefix)) }
-	zeros := ""
-	for _, b := range body[:min(len(body), 4)] {
-		if b == 0 {
-			zeros += "0"
-		} else {
-			zeros += "x"
-		}
-	}
-	switch {
+	switch zeros := zerosOf(body[:min(len(body), 4)]); {
 	case has("\x1f\x8b"):
 		return "gzip"
 	case has("\x28\xb5\x2f\xfd"):
@@ -111,6 +103,17 @@ func ForeignForm(body []byte) string {
 		return "UTF-16"
 	}
 	return ""
+}
+
+// zerosOf returns a 0 for each byte that is zero, and an x for each other.
+func zerosOf(b []byte) string {
+	zeros := bytes.Repeat([]byte("x"), len(b))
+	for i := range b {
+		if b[i] == 0 {
+			zeros[i] = '0'
+		}
+	}
+	return string(zeros)
 }
 
 // NotUTF8 says what to do about a body in UTF-16 or UTF-32.
