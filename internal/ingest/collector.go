@@ -256,7 +256,7 @@ func (c *Collector) Refuse(ctx context.Context, req Request, p event.Problem) (u
 	if !r.Lines {
 		e.sessionID = labelsIn(raw).sessionID
 	}
-	record := r.reject(e, raw, 0, 0, 0)
+	record := r.reject(e, raw, 0, 0)
 	s := submission{app: r.App, leave: c.judging.enter()}
 	defer s.abandon()
 	erased := covered{set: c.opts.Erasures()} // after enter, as in Collect

@@ -37,6 +37,7 @@ type element struct {
 	sender    string
 
 	occurredAt event.Micros // uncorrected
+	corrected  event.Micros // by the clock of its sender; known to what is rejected
 	timed      bool         // occurredAt and sentTime could be read
 	clean      bool         // data may be given to a validator
 	problems   []event.Problem

@@ -17,13 +17,13 @@ func (c *Collector) judge(r *request, raw []byte, index int) event.Record {
 	if broken := r.cutting.broken[index]; broken != nil {
 		e := element{sessionID: labelsIn(raw).sessionID}
 		e.problem(event.InvalidJSON, "", broken.Error())
-		return r.reject(e, raw, index, 0, 0)
+		return r.reject(e, raw, index, 0)
 	}
 	if len(raw) > c.opts.MaxEventBytes {
 		known := labelsIn(raw)
 		e := element{id: known.id, sessionID: known.sessionID} // the id, so that it is a duplicate when it comes again
 		e.problem(event.EventTooLarge, "", fmt.Sprintf("the event has %d bytes; at most %d are allowed (--max-event-bytes)", len(raw), c.opts.MaxEventBytes))
-		return r.reject(e, raw, index, 0, 0)
+		return r.reject(e, raw, index, 0)
 	}
 	e := c.decoders.read(raw, r.Zone)
 	if e.sentAt == 0 && raw[0] == '{' {
@@ -35,7 +35,8 @@ func (c *Collector) judge(r *request, raw []byte, index int) event.Record {
 	occurredAt := c.correct(r, &e)
 	version := c.checkType(r, &e)
 	if len(e.problems) > 0 {
-		return r.reject(e, raw, index, version, occurredAt)
+		e.corrected = occurredAt
+		return r.reject(e, raw, index, version)
 	}
 	n := r.name(&e, index)
 	accepted := &event.Event{
@@ -156,9 +157,9 @@ func shorten(p *event.Problem) {
 // how many there are beyond.
 const MaxProblems = 50
 
-// reject makes a rejection. occurredAt is the corrected time of an element that has one. One without
-// is covered by the erasures up to its receipt, as S11 says.
-func (r *request) reject(e element, raw []byte, index int, version uint32, occurredAt event.Micros) event.Record {
+// reject makes a rejection. An element without a time is covered by the erasures up to its receipt, as
+// S11 says.
+func (r *request) reject(e element, raw []byte, index int, version uint32) event.Record {
 	if n := len(e.problems) + e.more; n > MaxProblems {
 		e.problems[MaxProblems-1].Message += fmt.Sprintf(" (and %d problems more)", n-MaxProblems)
 		e.problems = e.problems[:MaxProblems]
@@ -174,7 +175,7 @@ func (r *request) reject(e element, raw []byte, index int, version uint32, occur
 	}
 	own := r.ReceivedAt
 	if e.timed {
-		own = min(own, e.occurredAt, occurredAt)
+		own = min(own, e.occurredAt, e.corrected)
 	}
 	rejection.SetOwn(own)
 	return event.Record{Rejection: rejection}
