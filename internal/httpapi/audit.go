@@ -13,7 +13,6 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
 
-	"theeye/internal/query"
 	"theeye/internal/registry"
 )
 
@@ -27,7 +26,7 @@ func auditRoutes() []route {
 				"Entries are listed as they ended, the last first, so that one that has only begun stands where it began. " +
 				"The trail holds 32 MiB; then the oldest entries are given up, which the last page tells.",
 			params: []param{
-				{name: "app", text: "about this application"},
+				{name: "app", text: "about this application, which may be gone"},
 				{name: "act", text: "of this kind: the operation's id in this document, or what the server does by itself; another one is refused with the names of all"},
 				{name: "key_id", text: "by this key; `server` for what no key was used for"},
 				{name: "from", text: "inclusive, of `at`; a time as in the intake; a date alone is its first moment"},
@@ -107,7 +106,6 @@ func textOrNull(text string) *string {
 
 func (s *Server) listAudit(c *call) error {
 	p := params{values: c.URL.Query()}
-	p.only("app", "act", "key_id", "from", "to", query.TimeZoneParam, "limit", "cursor")
 	q := registry.TrailQuery{
 		App: p.text("app"), Act: p.text("act"), KeyID: p.text("key_id"),
 		From: p.time("from"), To: p.time("to"), Limit: p.limit(), Before: p.cursor(),
@@ -123,9 +121,31 @@ func (s *Server) listAudit(c *call) error {
 	if err != nil {
 		return err
 	}
+	if len(page.Entries) == 0 && q.App != "" {
+		if err := s.namedInTrail(c.ctx(), q.App); err != nil {
+			return err
+		}
+	}
 	a := AuditAnswer{Entries: viewAll(page.Entries, viewEntry), Dropped: page.Dropped}
 	a.after(page.Next)
 	return s.streamJSON(c, a)
+}
+
+// namedInTrail refuses the name of an application that is not there, unless an entry tells of it, as
+// of one that is gone.
+func (s *Server) namedInTrail(ctx context.Context, app string) error {
+	unknown := s.checkApps([]string{app})
+	if unknown == nil {
+		return nil
+	}
+	page, err := s.opts.Registry.Trail().Page(ctx, registry.TrailQuery{App: app, Limit: 1})
+	if err != nil {
+		return err
+	}
+	if len(page.Entries) == 0 && page.Next == 0 { // else it was not searched to its end
+		return unknown
+	}
+	return nil
 }
 
 // recorded calls a route and writes down what is administered: that it begins

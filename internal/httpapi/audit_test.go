@@ -107,7 +107,7 @@ func TestRefusedActsDoNotPushTheTrailOut(t *testing.T) {
 	}
 	long := strings.Repeat("%01", 300)
 	for range 600 {
-		if got := a.send("DELETE", "/v1/apps/"+long+"/keys/"+long+"?erase="+long, ""); got != 404 {
+		if got := a.send("DELETE", "/v1/apps/"+long+"/keys/"+long+"?erase="+long, ""); got != 400 {
 			t.Fatalf("answered %d", got)
 		}
 	}
@@ -124,5 +124,21 @@ func TestRefusedActsDoNotPushTheTrailOut(t *testing.T) {
 	}
 	if page.Dropped || acts["createApp done"] != 1 || acts["updateApp done"] != 1 || acts["beginTrail done"] != 1 || acts["revokeAppKey refused"] != 100 {
 		t.Errorf("the trail has %v, older entries given up: %v", acts, page.Dropped)
+	}
+}
+
+// A mistyped name is told, and that of an application that is gone is not: the trail tells of it.
+func TestAuditOfAnApplication(t *testing.T) {
+	a := startAPI(t)
+	if got := a.send("DELETE", "/v1/apps/gone", ""); got != http.StatusNotFound {
+		t.Fatalf("a deletion that is refused: %d", got)
+	}
+	for name, want := range map[string]int{"shop": 200, "gone": 200, "shpo": 404, "gome": 404} {
+		if got := a.send("GET", "/v1/audit?app="+name, ""); got != want {
+			t.Errorf("app=%s: %d, want %d", name, got, want)
+		}
+		if got := a.send("GET", "/v1/audit?act=putType&app="+name, ""); got != want {
+			t.Errorf("app=%s, and an act that is not there: %d, want %d", name, got, want)
+		}
 	}
 }

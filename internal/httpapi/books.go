@@ -34,7 +34,7 @@ type ReceiptAnswer struct {
 }
 
 func (s *Server) receipt(c *call) error {
-	r, err := s.readOne(c, query.Events)
+	r, err := s.read(c, query.Events)
 	if err != nil {
 		return err
 	}
@@ -259,7 +259,7 @@ func (s *Server) account(ctx context.Context, apps []string) (store.Books, map[s
 }
 
 func (s *Server) books(c *call) error {
-	r, err := s.readOne(c, query.Events)
+	r, err := s.read(c, query.Events)
 	if err != nil {
 		return err
 	}

@@ -90,12 +90,9 @@ type drafting struct {
 // drafting reads the request. Its end must be called.
 func (s *Server) drafting(c *call) (drafting, error) {
 	d := drafting{category: c.PathValue("category"), name: c.PathValue("name"), last: defaultLast}
-	for name, values := range c.URL.Query() {
-		if name != "last" || len(values) > 1 {
-			return d, problemf(http.StatusBadRequest, "unknown or repeated parameter %.40q; known is last", name)
-		}
+	if text := c.URL.Query().Get("last"); text != "" {
 		var err error
-		if d.last, err = strconv.Atoi(values[0]); err != nil || d.last < 1 || d.last > maxLast {
+		if d.last, err = strconv.Atoi(text); err != nil || d.last < 1 || d.last > maxLast {
 			return d, problemf(http.StatusBadRequest, "last must be a whole number from 1 to %d", maxLast)
 		}
 	}

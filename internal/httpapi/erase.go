@@ -6,7 +6,6 @@ import (
 	"unicode/utf8"
 
 	"theeye/internal/event"
-	"theeye/internal/query"
 )
 
 func erasureRoutes() []route {
@@ -16,7 +15,7 @@ func erasureRoutes() []route {
 			text: "Its events and rejections are removed from the store and from the queue, and do not come back by a retry or a rebuild. A backup that was taken before still holds them: `eye restore --tombstones` leaves them out. " +
 				"What is sent later with a time before the erasure is answered accepted and not kept; later events of the session are stored. " +
 				"The answer comes when all is removed, which may take minutes; it is removed also when the caller does not wait.",
-			params: []param{pathID("the session id"), appParam(), {name: "quarantine", in: "query",
+			params: []param{pathID("the session id"), appParam(), {name: "quarantine",
 				text: "1: also delete all files that were put aside as damaged, whatever they hold"}},
 			answers: []answer{{200, "erased", schemaOf[ErasureAnswer]()}}, errors: []int{400, 404, 503}}},
 		{"DELETE", "/v1/sessions", forAdmin, (*Server).eraseExactly, doc{
@@ -74,11 +73,6 @@ func (s *Server) eraseSession(c *call) error {
 	if err := s.opts.CaughtUp(); err != nil {
 		return unavailable(err.Error())
 	}
-	for name := range c.URL.Query() {
-		if name != "app" && name != "quarantine" {
-			return query.UnknownParam(name, "app", "quarantine")
-		}
-	}
 	quarantine := c.URL.Query().Get("quarantine")
 	if quarantine != "" && quarantine != "1" {
 		return problem(http.StatusBadRequest, "quarantine must be 1, or be left out")
@@ -98,7 +92,6 @@ func (s *Server) eraseSession(c *call) error {
 func (s *Server) eraseExactly(c *call) error {
 	values := c.URL.Query()
 	p := params{values: values}
-	p.only("session_id", exact, "app")
 	for _, name := range []string{"session_id", exact, "app"} {
 		if !values.Has(name) {
 			p.fail(name, "is missing: give session_id, exact=1 and app")
@@ -109,9 +102,6 @@ func (s *Server) eraseExactly(c *call) error {
 	}
 	if p.err == nil && utf8.RuneCountInString(p.text("session_id")) > event.MaxTextCodePoints {
 		p.fail("session_id", fmt.Sprintf("has more than %d code points", event.MaxTextCodePoints))
-	}
-	if p.err == nil && !utf8.ValidString(p.text("session_id")) {
-		p.fail("session_id", "is not UTF-8")
 	}
 	if p.err != nil {
 		return p.err

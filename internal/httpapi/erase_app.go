@@ -18,7 +18,6 @@ type AppErasure struct {
 
 func (s *Server) deleteApp(c *call) error {
 	p := params{values: c.URL.Query()}
-	p.only("erase")
 	erase := p.text("erase")
 	if erase != "" && erase != "1" {
 		p.fail("erase", "must be 1, or be left out")

@@ -12,7 +12,6 @@ import (
 	"theeye/internal/event"
 	"theeye/internal/ingest"
 	"theeye/internal/live"
-	"theeye/internal/query"
 	"theeye/internal/registry"
 )
 
@@ -113,11 +112,6 @@ type IntakeStatus struct {
 
 func (s *Server) takeEvents(c *call) error {
 	values := c.URL.Query()
-	for name := range values {
-		if name != "wait" && name != "quiet" && name != "key" {
-			return query.UnknownParam(name, "wait", "quiet", "key")
-		}
-	}
 	wait, quiet := values.Get("wait"), values.Get("quiet")
 	if wait != "" && wait != "stored" {
 		return problem(http.StatusBadRequest, "wait must be stored, or be left out")

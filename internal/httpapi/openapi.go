@@ -49,7 +49,7 @@ func schemaOf[T any]() reflect.Type { return reflect.TypeFor[T]() }
 func pathID(text string) param { return param{name: "id", in: "path", text: text, required: true} }
 
 func appParam() param {
-	return param{name: "app", text: "an application; for keys of all applications"}
+	return param{name: "app", text: "any of these applications; for keys of all applications", repeatable: true}
 }
 
 func timeZoneParam() param {

@@ -22,7 +22,7 @@ func operationRoutes() []route {
 			id: "readyz", tag: "operation", summary: "Whether intake and reading work",
 			answers: []answer{{200, "both work", schemaOf[Readiness]()}, {503, "one does not", schemaOf[Readiness]()}}}},
 		{"GET", "/metrics", forMetric, (*Server).showMetrics, doc{
-			id: "metrics", tag: "operation", summary: "Metrics in the form of Prometheus", answers: text("the metrics")}},
+			id: "metrics", tag: "operation", summary: "Metrics in the form of Prometheus", params: []param{{name: "name[]", text: "the metrics of any of these names alone", repeatable: true}}, answers: text("the metrics")}},
 		{"GET", "/openapi.json", open, (*Server).openAPI, doc{
 			id: "openapi", tag: "operation", summary: "This document", answers: text("OpenAPI 3.1")}},
 		{"GET", "/docs", open, docsFile("docs.html"), doc{

@@ -1,13 +1,70 @@
 package httpapi
 
 import (
+	"fmt"
+	"maps"
+	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"theeye/internal/event"
 	"theeye/internal/query"
 )
+
+// checkParams refuses a query that is not as the document says of the route: a parameter that is
+// ignored might be what makes a request harmless. The first Eye ignored what it did not know.
+func checkParams(rt route, values url.Values) error {
+	if rt.path == legacyPath {
+		return nil
+	}
+	known := map[string]param{}
+	var names []string
+	for _, p := range rt.doc.params {
+		if p.in == "" || p.in == "query" {
+			known[p.name] = p
+			names = append(names, p.name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		p, ok := known[name]
+		if !ok {
+			return unknownParam(name, names)
+		}
+		if fault := faultOf(p, values[name]); fault != "" {
+			return &query.ParamError{Parameter: name, Message: fault}
+		}
+	}
+	return nil
+}
+
+func unknownParam(name string, known []string) error {
+	err := query.UnknownParam(name, known...)
+	if len(known) == 0 {
+		err.Message = "this path has none"
+	}
+	return err
+}
+
+// faultOf says what is wrong with the values of a parameter, whatever it means; "" when nothing is.
+func faultOf(p param, values []string) string {
+	switch {
+	case len(values) > 1 && !p.repeatable:
+		return "may be given only once"
+	case len(values) > query.MaxValues:
+		return fmt.Sprintf("may be given at most %d times", query.MaxValues)
+	case slices.Contains(values, ""):
+		return "it is empty; give it a value, or leave it out"
+	case slices.ContainsFunc(values, notText):
+		return "must be UTF-8 without the character NUL"
+	}
+	return ""
+}
+
+// notText reports whether a value is none that an event could hold.
+func notText(value string) bool { return !utf8.ValidString(value) || strings.ContainsRune(value, 0) }
 
 // Next leads to the next page of a list that counts its items.
 type Next struct {
@@ -31,21 +88,6 @@ type params struct {
 func (p *params) fail(name, message string) {
 	if p.err == nil {
 		p.err = &query.ParamError{Parameter: name, Message: message}
-	}
-}
-
-func (p *params) only(known ...string) {
-	for name, values := range p.values {
-		switch {
-		case !slices.Contains(known, name):
-			if p.err == nil {
-				p.err = query.UnknownParam(name, known...)
-			}
-		case len(values) > 1:
-			p.fail(name, "may be given only once")
-		case values[0] == "":
-			p.fail(name, "it is empty; give it a value, or leave it out")
-		}
 	}
 }
 
@@ -96,6 +138,8 @@ func (p *params) limit() int {
 	return n
 }
 
+const notThisCursor = "is not a cursor of this list; use next_cursor of the page before, or leave it out to begin again"
+
 func (p *params) cursor() uint64 {
 	text := p.text("cursor")
 	if text == "" {
@@ -103,7 +147,7 @@ func (p *params) cursor() uint64 {
 	}
 	n, err := strconv.ParseUint(text, 10, 63)
 	if err != nil || n == 0 {
-		p.fail("cursor", "is not a cursor of this list; use next_cursor of the page before, or leave it out to begin again")
+		p.fail("cursor", notThisCursor)
 	}
 	return n
 }

@@ -31,7 +31,7 @@ func readRoutes() []route {
 			id: "listSessions", tag: "reading", summary: "Sessions, latest start first",
 			text: "Filters select the sessions that have at least one such event; the summary is always of the whole session. " +
 				"With exact=1 and one session_id the answer is that of GET /v1/sessions/{id}, with its parameters: for clients that cannot send every id in a path, as browsers resolve `.` and `..`.",
-			params: slices.Concat(filterParams(query.Sessions), []param{exactParam(false), limitParam(), cursorParam()}), answers: []answer{{200, "a page; with exact=1 a session", schemaOf[SessionsOrSession]()}}, errors: []int{400, 404, 503}}},
+			params: slices.Concat(filterParams(query.Sessions), []param{exactParam(false), {name: "order", text: "by time; with exact=1 alone", enum: []string{"asc", "desc"}}, limitParam(), cursorParam()}), answers: []answer{{200, "a page; with exact=1 a session", schemaOf[SessionsOrSession]()}}, errors: []int{400, 404, 503}}},
 		{"GET", "/v1/sessions/{id}", forRead, (*Server).getSession, doc{
 			id: "getSession", tag: "reading", summary: "A session's summary and its events in order",
 			params:  slices.Concat([]param{pathID("the session id")}, filterParams(query.Events), list),
@@ -153,16 +153,6 @@ func (r *reading) resume() (err error) {
 	return err
 }
 
-// readOne is read for a route that knows no filter but app.
-func (s *Server) readOne(c *call, kind query.Kind) (reading, error) {
-	for name := range c.URL.Query() {
-		if name != query.App {
-			return reading{}, query.UnknownParam(name, query.App)
-		}
-	}
-	return s.read(c, kind)
-}
-
 // placeBehind returns the place behind a page that is not the last one.
 func placeBehind[T any](p store.Page[T], after func(*T) query.After, descending bool) query.After {
 	if p.SearchedTo != nil {
@@ -231,7 +221,7 @@ type EventAnswer struct {
 }
 
 func (s *Server) getEvent(c *call) error {
-	r, err := s.readOne(c, query.Events)
+	r, err := s.read(c, query.Events)
 	if err != nil {
 		return err
 	}

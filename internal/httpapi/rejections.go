@@ -61,7 +61,7 @@ func (s *Server) listRejections(c *call) error {
 }
 
 func (s *Server) getRejection(c *call) error {
-	r, err := s.readOne(c, query.Rejections)
+	r, err := s.read(c, query.Rejections)
 	if err != nil {
 		return err
 	}

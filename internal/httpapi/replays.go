@@ -186,12 +186,11 @@ func filterValues(v jsontext.Value) (values []string, ok bool) {
 
 func (s *Server) listReplays(c *call) error {
 	p := params{values: c.URL.Query()}
-	p.only("cursor")
 	list := s.opts.Replays.List()
 	if text := p.text("cursor"); text != "" {
 		after, ok := event.ParseUUID(text)
 		if !ok {
-			p.fail("cursor", "is none of this list")
+			p.fail("cursor", notThisCursor)
 		}
 		list = behind(list, after)
 	}

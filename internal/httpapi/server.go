@@ -266,7 +266,7 @@ func (s *Server) callerOf(rt route, c *call) fair.Caller {
 	return fair.Caller{App: c.who.App, Key: c.who.KeyID}
 }
 
-// guard keeps a panic of one request from the others.
+// guard calls a route with a query that it documents, and keeps a panic of one request from the others.
 func (s *Server) guard(rt route, c *call) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -276,6 +276,9 @@ func (s *Server) guard(rt route, c *call) (err error) {
 			err = panicked(p)
 		}
 	}()
+	if err := checkParams(rt, c.URL.Query()); err != nil {
+		return err
+	}
 	return rt.handle(s, c)
 }
 

@@ -10,7 +10,6 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"theeye/internal/event"
-	"theeye/internal/query"
 	"theeye/internal/registry"
 	"theeye/internal/schema"
 )
@@ -157,15 +156,15 @@ func readSchema(c *call) ([]byte, error) {
 
 // switches reads parameters that are 1, 0 or absent, and refuses others.
 func switches(c *call, names ...string) (map[string]bool, error) {
-	on := map[string]bool{}
-	for name, values := range c.URL.Query() {
-		if !slices.Contains(names, name) {
-			return nil, query.UnknownParam(name, names...)
-		}
-		if value := values[0]; len(values) > 1 || value != "" && value != "0" && value != "1" {
+	on, values := map[string]bool{}, c.URL.Query()
+	for _, name := range names {
+		switch values.Get(name) {
+		case "1":
+			on[name] = true
+		case "0", "":
+		default:
 			return nil, problemf(http.StatusBadRequest, "%s must be 1 or 0, or be left out", name)
 		}
-		on[name] = values[0] == "1"
 	}
 	return on, nil
 }

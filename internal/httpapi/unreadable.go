@@ -209,7 +209,6 @@ func (x *UnreadableRequest) size() int {
 
 func (s *Server) listUnreadable(c *call) error {
 	p := params{values: c.URL.Query()}
-	p.only("app", "reason", "limit", "cursor")
 	app, reason, limit, before := p.text("app"), p.text("reason"), p.limit(), p.cursor()
 	if known := unreadableReasons(); reason != "" && !slices.Contains(known, reason) {
 		p.fail("reason", fmt.Sprintf("there is no reason %.40q; those are %s", reason, strings.Join(known, ", ")))
