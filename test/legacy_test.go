@@ -2,6 +2,7 @@ package test
 
 import (
 	"net/url"
+	"strings"
 	"testing"
 )
 
@@ -39,6 +40,9 @@ func TestTheFirstEye(t *testing.T) {
 		{at, "", found},
 		{"filter=time", `{"init_time":"2021-01-01 09:15:27.243860","end_time":"2021-01-01 09:15:27.243860"}`, found},
 		{"filter=time", `{"init_time":"2021-01-01 09:15:27.243861","end_time":"2022-01-01 00:00:00"}`, none},
+		{"filter=time", `{"init_time":1609492527.24386,"end_time":1609492527.24386}`, found},
+		{"filter=time", `{"init_time":1609492527,"end_time":1609492527.2438599999}`, none}, // which no float64 is
+		{"filter=time&utm_source=x", `{"init_time":1609492527,"end_time":1609492528}`, found},
 	} {
 		a := s.call("GET", "/event/?"+c.query, "", c.body)
 		s.must(a, 200)
@@ -50,6 +54,28 @@ func TestTheFirstEye(t *testing.T) {
 		if a := s.call("GET", "/event/?"+query, "", ""); a.status != 400 || a.text("message") == "<nil>" {
 			t.Errorf("%q: %d %s", query, a.status, a.body)
 		}
+	}
+	for _, c := range []struct{ query, body, want string }{
+		{"filter=session_id,%ff", "", "filter must be UTF-8 without the character NUL"},
+		{"filter=category,%ed%a0%80", "", "filter must be UTF-8 without the character NUL"},
+		{"filter=session_id,%00", "", "filter must be UTF-8 without the character NUL"},
+		{"filter=time&init_time=%ff&end_time=%ff", "", "is not a time"},
+		{"filter=session_id,%", "", "the query is not valid"},
+		{"filter=session_id;x", "", "the query is not valid"},
+		{"filter=time", `{"init_time":1,"end_time":1e1000000}`, "end_time: a number has at most 40 digits"},
+		{"filter=time", `{"init_time":1,"end_time":true}`, "end_time must be a time, not true"},
+		{"filter=time", `{"init_time":1,"end_time":null}`, "end_time is missing"},
+	} {
+		a := s.call("GET", "/event/?"+c.query, "", c.body)
+		if a.status != 400 || a.header.Get("Content-Type") != "application/json" || !strings.Contains(a.text("message"), c.want) {
+			t.Errorf("%s %s: %d %s", c.query, c.body, a.status, a.body)
+		}
+	}
+	if a := s.call("PUT", "/event/", "", ""); a.status != 405 || a.header.Get("Allow") != "GET, HEAD, POST" || !strings.Contains(a.text("message"), "PUT is not allowed") {
+		t.Errorf("PUT: %d %v %s", a.status, a.header, a.body)
+	}
+	if strings.Contains(s.output.String(), "ERROR") {
+		t.Errorf("the log has an error:\n%s", s.output)
 	}
 	if a := start(t).call("POST", "/event/", "", legacyEvent); a.status != 404 {
 		t.Errorf("without --legacy-app: %d", a.status)

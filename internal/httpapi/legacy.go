@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -35,10 +34,11 @@ func legacyRoutes() []route {
 		{"POST", legacyPath, open, (*Server).legacySave, doc{
 			id: "legacySave", tag: legacyTag, summary: "Save one event, as the first Eye did",
 			body:    schemaOf[SentEvent](),
-			answers: []answer{{201, "saved", schemaOf[LegacyMessage]()}, {400, "refused", schemaOf[LegacyMessage]()}}}},
+			answers: []answer{{201, "saved", schemaOf[LegacyMessage]()}, {400, "refused", schemaOf[LegacyMessage]()}},
+			errors:  []int{403, 413, 415, 429, 503}}},
 		{"GET", legacyPath, open, (*Server).legacyList, doc{
 			id: "legacyList", tag: legacyTag, summary: "List events, as the first Eye did", params: filter,
-			answers: []answer{{200, "the events by time", schemaOf[LegacyEvents]()}, {400, "refused", schemaOf[LegacyMessage]()}}}},
+			answers: []answer{{200, "the events by time", schemaOf[LegacyEvents]()}, {400, "refused", schemaOf[LegacyMessage]()}}, errors: []int{404, 503}}},
 	}
 }
 
@@ -92,11 +92,18 @@ func legacyMessage(problems []event.Problem) any {
 	return strings.TrimPrefix(p.Pointer, "/") + ": " + p.Message
 }
 
-func writeLegacyError(c *call, p *ProblemDetails) {
-	if p.retryAfter != "" {
-		c.w.Header().Set("Retry-After", p.retryAfter)
+// refuse answers a request that no route takes, in the manners of its path.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, p *ProblemDetails) {
+	if s.opts.LegacyApp != "" && strings.TrimSuffix(r.URL.Path, "/")+"/" == legacyPath {
+		writeLegacyError(w, p)
+		return
 	}
-	_ = writeJSON(c.w, p.Status, LegacyMessage{strings.ToValidUTF8(withoutKeys(p.Detail), "\uFFFD")})
+	writeProblem(w, p)
+}
+
+func writeLegacyError(w http.ResponseWriter, p *ProblemDetails) {
+	p.setHeaders(w.Header())
+	_ = writeJSON(w, p.Status, LegacyMessage{strings.ToValidUTF8(withoutKeys(p.Detail), "\uFFFD")})
 }
 
 func (s *Server) legacyList(c *call) error {
@@ -158,6 +165,8 @@ func viewLegacy(e *event.Event) LegacyEvent {
 func legacyQuery(c *call) (query.Query, error) {
 	filter, value, has := strings.Cut(c.URL.Query().Get("filter"), ",")
 	switch {
+	case notText(value):
+		return query.Query{}, problem(http.StatusBadRequest, "filter must be UTF-8 without the character NUL")
 	case filter == "session_id" && has:
 		return query.Query{SessionIDs: []string{value}}, nil
 	case filter == "category" && has:
@@ -169,14 +178,8 @@ func legacyQuery(c *call) (query.Query, error) {
 }
 
 func legacyTimes(c *call) (query.Query, error) {
-	given := map[string]any{}
-	values := c.URL.Query()
-	for _, name := range []string{"init_time", "end_time"} {
-		if values.Has(name) {
-			given[name] = values.Get(name)
-		}
-	}
-	if len(given) < 2 {
+	given, values := map[string]jsontext.Value{}, c.URL.Query()
+	if !values.Has("init_time") || !values.Has("end_time") {
 		err := json.UnmarshalRead(io.LimitReader(c.Body, 4<<10), &given)
 		if err != nil && !errors.Is(err, io.EOF) {
 			return query.Query{}, problem(http.StatusBadRequest, `the body must be {"init_time":…,"end_time":…}`)
@@ -184,18 +187,25 @@ func legacyTimes(c *call) (query.Query, error) {
 	}
 	var bounds [2]event.Micros
 	for i, name := range []string{"init_time", "end_time"} {
-		var err error
-		switch v := given[name].(type) {
-		case string:
-			bounds[i], err = event.ParseTime(v, time.UTC)
-		case float64:
-			bounds[i], err = event.ParseEpoch(strconv.FormatFloat(v, 'f', -1, 64))
-		default:
+		text := values.Get(name)
+		switch v := given[name]; v.Kind() {
+		case '"':
+			if err := json.Unmarshal(v, &text); err != nil {
+				return query.Query{}, problemf(http.StatusBadRequest, "%s cannot be read: %s", name, err)
+			}
+		case '0':
+			text = string(v) // exactly
+		case 't', 'f', '{', '[':
+			return query.Query{}, problemf(http.StatusBadRequest, "%s must be a time, not %.40s", name, v)
+		}
+		if text == "" {
 			return query.Query{}, problemf(http.StatusBadRequest, "%s is missing", name)
 		}
+		at, err := query.ParseTime(text, time.UTC)
 		if err != nil {
 			return query.Query{}, problemf(http.StatusBadRequest, "%s: %s", name, err)
 		}
+		bounds[i] = at
 	}
 	bounds[1]++ // inclusive
 	if bounds[0] > bounds[1] {

@@ -195,6 +195,10 @@ func operation(rt route, registry huma.Registry) *huma.Operation {
 		}
 		op.Responses[strconv.Itoa(a.status)] = r
 	}
+	media, details := "application/problem+json", schemaOf[ProblemDetails]()
+	if rt.path == legacyPath {
+		media, details = "application/json", schemaOf[LegacyMessage]()
+	}
 	errors := append([]int{http.StatusBadRequest}, rt.doc.errors...) // of a query that is not well-formed
 	if strings.Contains(rt.path, "{") || slices.ContainsFunc(rt.doc.params, func(p param) bool { return p.name == "app" }) {
 		errors = append(errors, http.StatusNotFound)
@@ -213,7 +217,7 @@ func operation(rt route, registry huma.Registry) *huma.Operation {
 				Content:     map[string]*huma.MediaType{},
 			}
 		}
-		op.Responses[key].Content["application/problem+json"] = &huma.MediaType{Schema: registry.Schema(schemaOf[ProblemDetails](), true, "")}
+		op.Responses[key].Content[media] = &huma.MediaType{Schema: registry.Schema(details, true, "")}
 	}
 	return op
 }

@@ -186,13 +186,18 @@ func sizeText(n int64) string {
 	return fmt.Sprintf("%d bytes", n)
 }
 
-func writeProblem(w http.ResponseWriter, p *ProblemDetails) {
+// setHeaders sets those that belong to the problem.
+func (p *ProblemDetails) setHeaders(h http.Header) {
 	if p.retryAfter != "" {
-		w.Header().Set("Retry-After", p.retryAfter)
+		h.Set("Retry-After", p.retryAfter)
 	}
 	for k, v := range p.headers {
-		w.Header().Set(k, v)
+		h.Set(k, v)
 	}
+}
+
+func writeProblem(w http.ResponseWriter, p *ProblemDetails) {
+	p.setHeaders(w.Header())
 	told := *p
 	told.Detail = withoutKeys(p.Detail)
 	b, err := json.Marshal(&told, jsontext.AllowInvalidUTF8(true))
@@ -206,8 +211,8 @@ func writeProblem(w http.ResponseWriter, p *ProblemDetails) {
 	_, _ = w.Write(b)
 }
 
-func methodNotAllowed(w http.ResponseWriter, r *http.Request, allowed []string) {
-	p := problemf(http.StatusMethodNotAllowed, "%s is not allowed here; allowed are %s", r.Method, strings.Join(allowed, ", "))
+func methodNotAllowed(method string, allowed []string) *ProblemDetails {
+	p := problemf(http.StatusMethodNotAllowed, "%s is not allowed here; allowed are %s", method, strings.Join(allowed, ", "))
 	p.headers = map[string]string{"Allow": strings.Join(allowed, ", ")}
-	writeProblem(w, p)
+	return p
 }

@@ -35,7 +35,7 @@ func (s *Server) router() http.Handler {
 		}
 	}
 	mux.MethodNotAllowed(func(w http.ResponseWriter, r *http.Request) {
-		methodNotAllowed(w, r, allowedAt(mux, r.URL.RawPath))
+		s.refuse(w, r, methodNotAllowed(r.Method, allowedAt(mux, r.URL.RawPath)))
 	})
 	mux.NotFound(func(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, problem(http.StatusNotFound, "nothing is served at "+r.URL.Path+"; /docs lists what is"))
@@ -69,7 +69,7 @@ func (s *Server) wellFormed(next http.Handler) http.Handler {
 		}
 		if p != nil {
 			s.metrics.malformed.Inc()
-			writeProblem(w, p)
+			s.refuse(w, r, p)
 			return
 		}
 		r.URL.RawPath = r.URL.EscapedPath() // by which the router goes

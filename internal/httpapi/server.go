@@ -170,7 +170,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close")
 	}
 	if !s.life.enter() {
-		writeProblem(w, unavailable("the server is stopping; try again"))
+		s.refuse(w, r, unavailable("the server is stopping; try again"))
 		return
 	}
 	defer s.life.leave()
@@ -293,7 +293,7 @@ func (s *Server) fail(c *call, rt route, err error) {
 	}
 	_ = http.NewResponseController(c.w).SetReadDeadline(time.Now().Add(unreadDeadline))
 	if rt.path == legacyPath {
-		writeLegacyError(c, p)
+		writeLegacyError(c.w, p)
 		return
 	}
 	writeProblem(c.w, p)
