@@ -59,8 +59,14 @@ func TestRescue(t *testing.T) {
 	for key, want := range map[string]int{s.write: 403, s.read: 403, "": 401} {
 		s.must(s.call("POST", "/v1/store/rescue", key, `{"file":"`+name+`"}`), want)
 	}
-	for _, other := range []string{"../../lock", "nothing", "", "."} {
-		s.must(s.call("POST", "/v1/store/rescue", s.admin, `{"file":"`+other+`"}`), 404)
+	if err := os.Mkdir(filepath.Join(s.data, "queue", "quarantine", "folder"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, other := range []string{"../../lock", "nothing", "", ".", "/", "folder", `\u0000`, name + `\u0000`, strings.Repeat("n", 5000)} {
+		a := s.call("POST", "/v1/store/rescue", s.admin, `{"file":"`+other+`"}`)
+		if a.status != 404 || !strings.Contains(a.text("detail"), "there is no file") {
+			t.Errorf("%.40s: %d %s", other, a.status, a.body)
+		}
 	}
 	s.post(`{"id":"e3","session_id":"s","category":"c","name":"n","data":{},"timestamp":"2021-01-01T00:00:00Z"}`)
 	s.sums(7, 6, 1)

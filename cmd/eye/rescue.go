@@ -46,10 +46,7 @@ type rescuer struct {
 
 // rescue is httpapi.Options.Rescue. One file at a time is rescued.
 func (s *server) rescue(ctx context.Context, file string) (httpapi.RescueAnswer, error) {
-	if file == "" || file != filepath.Base(file) || strings.HasPrefix(file, ".") {
-		return httpapi.RescueAnswer{}, fmt.Errorf("file %q of the quarantine: %w", file, fs.ErrNotExist)
-	}
-	content, err := os.ReadFile(filepath.Join(s.queue.QuarantineDir(), file))
+	content, err := readNamed(s.queue.QuarantineDir(), file)
 	if err != nil {
 		return httpapi.RescueAnswer{}, fmt.Errorf("rescue: %w", err)
 	}
@@ -83,6 +80,25 @@ func (s *server) rescue(ctx context.Context, file string) (httpapi.RescueAnswer,
 	}
 	log.Info("a file of the quarantine was looked through for lost events")
 	return r.answer, err
+}
+
+// readNamed reads a file of a folder. Whatever is not the name of one, such as a path, or what no file
+// can be called, is fs.ErrNotExist.
+func readNamed(dir, name string) ([]byte, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, entry := range entries {
+		if entry.Name() != name || strings.HasPrefix(name, ".") {
+			continue
+		}
+		path := filepath.Join(dir, name)
+		if info, err := os.Stat(path); err != nil || info.Mode().IsRegular() {
+			return os.ReadFile(path)
+		}
+	}
+	return nil, fmt.Errorf("file %.200q of the quarantine: %w", name, fs.ErrNotExist)
 }
 
 // newer keeps of an error that a newer version wrote something.
