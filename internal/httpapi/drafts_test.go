@@ -2,6 +2,8 @@ package httpapi_test
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -63,5 +65,43 @@ func TestDraftsAtATime(t *testing.T) {
 	others.Wait()
 	if answer := propose(); answer != nil && answer.StatusCode != http.StatusNotFound {
 		t.Errorf("afterwards: status %d", answer.StatusCode)
+	}
+}
+
+// Whether values still come new is judged by the newest events: one that was first seen at the 960th of
+// 1,000 gives no enum, and one that was last seen at the 40th does.
+func TestProposalOfGrowingValues(t *testing.T) {
+	a := startAPI(t)
+	var events []event.Event
+	for n := range 1000 {
+		e := simple(n, "shop")
+		e.OccurredAt = event.Micros(1_600_000_000_000_000 + n*1_000_000)
+		state, step := "open", "buy"
+		if n >= 960 {
+			state = "closed"
+		}
+		if n < 40 {
+			step = "look"
+		}
+		e.Data = fmt.Appendf(nil, `{"state":%q,"step":%q}`, state, step)
+		events = append(events, e)
+	}
+	a.write(events...)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, a.url+"/v1/types/page/view/propose", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+a.keys[""])
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil || answer.StatusCode != http.StatusOK {
+		t.Fatalf("%d %s, %v", answer.StatusCode, body, err)
+	}
+	if strings.Contains(string(body), `"closed"`) || !strings.Contains(string(body), `"look"`) {
+		t.Errorf("proposed is %s", body)
 	}
 }

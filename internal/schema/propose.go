@@ -65,14 +65,13 @@ type shape struct {
 	members map[string]*shape
 	crowded bool // members were met that are not in members
 	items   *shape
-	texts   map[string]int // nil when there were too many, or a long one
-	varied  bool
-	newest  int // which of the texts brought the last new one of texts
+	texts   map[string]int // which of the texts was the last, and so the oldest, of a value; nil when varied
+	varied  bool           // there were too many values, or a long one
 	misfits int // a bit for each format that some text does not have
 }
 
-// Add looks at the data of one event, in the form that Check takes. It reports
-// false for what no schema takes: too deep, or with a number out of range.
+// Add looks at the data of one event, in the form that Check takes. The newest event comes first. It
+// reports false for what no schema takes: too deep, or with a number out of range.
 func (p *Proposer) Add(data any) bool {
 	s := scanner{cost: cost{loads: []load{{}}}}
 	if s.value(data, 0, 0); s.problem != nil {
@@ -176,10 +175,7 @@ func (p *Proposer) text(s *shape, v string) {
 	if s.texts == nil {
 		s.texts = map[string]int{}
 	}
-	if s.texts[v] == 0 {
-		s.newest = s.types[texts]
-	}
-	if s.texts[v]++; len(s.texts) > maxProposedEnum || len(v) > maxProposedText {
+	if s.texts[v] = s.types[texts]; len(s.texts) > maxProposedEnum || len(v) > maxProposedText {
 		s.texts, s.varied = nil, true
 	}
 }
@@ -208,7 +204,7 @@ func (p *Proposer) Propose() (Proposal, error) {
 	d := drafter{formats: p.formats, enums: true, optional: true, deepest: maxProposedDepth}
 	for {
 		d.evidence = nil
-		s := d.draft(&p.root, "", 0)
+		s := d.draft(&p.root, "", "", 0)
 		s["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 		document, err := stdjson.MarshalIndent(s, "", "  ")
 		if err == nil && len(document) > MaxDocumentBytes {
@@ -272,7 +268,9 @@ func (d *drafter) state(at, statement string, seen, of int) {
 	d.evidence = append(d.evidence, Evidence{at, statement, seen, of, of - seen})
 }
 
-func (d *drafter) draft(s *shape, at string, depth int) map[string]any {
+// draft describes a shape at a place of the schema. Name is that of the member, or of the one whose
+// items these are.
+func (d *drafter) draft(s *shape, at, name string, depth int) map[string]any {
 	doc := map[string]any{}
 	if s == nil || s.seen == 0 {
 		return doc
@@ -288,10 +286,10 @@ func (d *drafter) draft(s *shape, at string, depth int) map[string]any {
 	}
 	d.state(at, "type: "+all.String(), s.seen, s.seen)
 	if s.types[texts] > 0 {
-		d.texts(s, at, doc, all)
+		d.texts(s, at, name, doc)
 	}
 	if s.items != nil && depth < d.deepest {
-		doc["items"] = d.draft(s.items, at+"/items", depth+1)
+		doc["items"] = d.draft(s.items, at+"/items", name, depth+1)
 	}
 	if s.types[objects] > 0 {
 		d.members(s, at, doc, depth)
@@ -300,7 +298,7 @@ func (d *drafter) draft(s *shape, at string, depth int) map[string]any {
 }
 
 // texts states a format or an enum where there is enough evidence.
-func (d *drafter) texts(s *shape, at string, doc map[string]any, all types) {
+func (d *drafter) texts(s *shape, at, name string, doc map[string]any) {
 	n := s.types[texts]
 	if n >= minEvidence {
 		for i, f := range d.formats {
@@ -311,37 +309,96 @@ func (d *drafter) texts(s *shape, at string, doc map[string]any, all types) {
 			}
 		}
 	}
-	if !d.enums || s.varied || len(s.texts) < 2 || n < minEvidence*len(s.texts) || all&^(texts|nulls) != 0 {
+	if !d.enums || s.varied || len(s.texts) < 2 || n < minEvidence*len(s.texts) || n+s.types[nulls] < s.seen {
 		return
 	}
-	if 10*s.newest > 9*n || isOpen(at[strings.LastIndexByte(at, '/')+1:], s.texts) {
+	if s.growing() || isOpen(name) || hasOpen(s.texts) {
 		return
 	}
 	values := []any{}
 	for _, text := range slices.Sorted(maps.Keys(s.texts)) {
 		values = append(values, text)
 	}
-	if all&nulls != 0 {
+	if s.types[nulls] > 0 {
 		values = append(values, nil)
 	}
 	doc["enum"] = values
 	d.state(at, fmt.Sprintf("enum: %d values", len(values)), s.seen, s.seen)
 }
 
-// isOpen reports whether a member's name or its values tell that others will come: those that were
-// seen are then no enum. Paths, URLs, addresses, ids and names are of this kind.
-func isOpen(name string, values map[string]int) bool {
-	words := strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return r == '_' || r == '-' || r == '.' || r == ' ' })
-	if len(words) > 0 && slices.Contains([]string{
-		"id", "ids", "uuid", "key", "token", "hash", "name", "title", "label", "path", "url", "uri", "href", "link", "referrer", "referer", "page",
-		"email", "mail", "phone", "user", "username", "author", "query", "search", "text", "message", "comment", "description", "file", "filename", "version",
-	}, words[len(words)-1]) || strings.HasSuffix(name, "Id") || strings.HasSuffix(name, "ID") || strings.HasSuffix(name, "Name") || strings.HasSuffix(name, "Url") || strings.HasSuffix(name, "URL") {
-		return true
+// growing reports whether one of the values came first in the newest tenth: others will come, then.
+func (s *shape) growing() bool {
+	newest := slices.Min(slices.Collect(maps.Values(s.texts)))
+	return 10*(newest-1) < s.types[texts]
+}
+
+// openNames are the last words of names whose values are not among a few: others will come than
+// those that were seen.
+func openNames() []string {
+	return []string{
+		"id", "ids", "uuid", "guid", "key", "token", "hash", "checksum", "digest", "signature", "secret", "nonce", "session", "cookie", "fingerprint",
+		"name", "username", "hostname", "filename", "nickname", "title", "label", "slug", "tag", "brand", "model", "product", "campaign",
+		"path", "url", "uri", "href", "link", "referrer", "referer", "page", "host", "domain", "ip", "address", "addr", "port",
+		"email", "mail", "phone", "user", "author", "owner", "customer", "account", "agent", "ua", "browser", "os",
+		"query", "search", "term", "keyword", "text", "message", "comment", "description", "note", "subject", "body", "content", "error",
+		"file", "version", "release", "build", "code", "sku", "ean", "isbn", "barcode", "serial", "number", "coupon", "voucher",
+		"street", "city", "town", "zip", "postcode", "region", "country", "locale", "language",
 	}
+}
+
+// isOpen reports whether a member's name tells that its values are not among a few.
+func isOpen(name string) bool {
+	words := wordsOf(name)
+	if len(words) == 0 {
+		return false
+	}
+	last := words[len(words)-1]
+	return slices.Contains(openNames(), last) || slices.Contains(openNames(), strings.TrimSuffix(last, "s"))
+}
+
+// wordsOf returns the words of a name in lower case: of session_token, sessionToken and SessionTOKEN
+// they are session and token.
+func wordsOf(name string) (words []string) {
+	runes := []rune(name)
+	var word []rune
+	end := func() {
+		if len(word) > 0 {
+			words = append(words, strings.ToLower(string(word)))
+		}
+		word = nil
+	}
+	for i, r := range runes {
+		upper := unicode.IsUpper(r)
+		switch {
+		case !unicode.IsLetter(r): // digits too: line2
+			end()
+			continue
+		case upper && i > 0 && !unicode.IsUpper(runes[i-1]), // sessionToken
+			upper && i+2 < len(runes) && unicode.IsLower(runes[i+1]) && unicode.IsLower(runes[i+2]): // URLPath, but not IDs
+			end()
+		}
+		word = append(word, r)
+	}
+	end()
+	return words
+}
+
+// hasOpen reports whether values tell that others will come: paths, URLs, addresses, ids, and texts
+// with a running number.
+func hasOpen(values map[string]int) bool {
+	numbered := map[string]bool{} // without their digits
 	for text := range values {
-		if strings.ContainsAny(text, `/\@?&=#`) || strings.IndexFunc(text, unicode.IsDigit) >= 0 && strings.Trim(text, "0123456789abcdefABCDEF-") == "" {
+		if strings.ContainsAny(text, `/\@?&=#`) {
 			return true
 		}
+		if strings.IndexFunc(text, unicode.IsDigit) < 0 {
+			continue
+		}
+		rest := strings.Join(strings.FieldsFunc(text, unicode.IsDigit), "0")
+		if numbered[rest] || strings.Trim(text, "0123456789abcdefABCDEF-") == "" {
+			return true
+		}
+		numbered[rest] = true
 	}
 	return false
 }
@@ -366,7 +423,7 @@ func (d *drafter) members(s *shape, at string, doc map[string]any, depth int) {
 			d.state(below, "optional", m.seen, n)
 		}
 		if depth < d.deepest {
-			properties[name] = d.draft(m, below, depth+1)
+			properties[name] = d.draft(m, below, name, depth+1)
 		}
 	}
 	if s.crowded {

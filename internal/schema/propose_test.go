@@ -13,13 +13,14 @@ import (
 	"theeye/internal/schema"
 )
 
+// propose draws a schema from the data of events, the oldest first.
 func propose(t testing.TB, data ...string) schema.Proposal {
 	t.Helper()
 	p, err := schema.NewProposer()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, text := range data {
+	for _, text := range slices.Backward(data) {
 		if !p.Add(schema.Decode([]byte(text))) {
 			t.Errorf("%s is not taken", text)
 		}
@@ -159,17 +160,31 @@ func TestOpenValuesAreNoEnum(t *testing.T) {
 		values []string
 		enum   bool
 	}{
-		"a state":          {"state", []string{"open", "closed", "on hold"}, true},
-		"paths":            {"where", []string{"/", "/cart", "/about"}, false},
-		"paths by name":    {"path", []string{"home", "cart"}, false},
-		"addresses":        {"who", []string{"a@example.com", "b@example.com"}, false},
-		"queries":          {"what", []string{"a=1", "b=2"}, false},
-		"numbers":          {"what", []string{"1001", "1002", "1003"}, false},
-		"ids by name":      {"order_id", []string{"alpha", "beta"}, false},
-		"ids by name too":  {"orderId", []string{"alpha", "beta"}, false},
-		"a grid of plans":  {"plan", []string{"free", "team", "enterprise"}, true},
-		"names":            {"product.name", []string{"lamp", "chair"}, false},
-		"a word like a id": {"paid", []string{"yes", "no"}, true},
+		"a state":                 {"state", []string{"open", "closed", "on hold"}, true},
+		"paths":                   {"where", []string{"/", "/cart", "/about"}, false},
+		"paths by name":           {"path", []string{"home", "cart"}, false},
+		"addresses":               {"who", []string{"a@example.com", "b@example.com"}, false},
+		"queries":                 {"what", []string{"a=1", "b=2"}, false},
+		"numbers":                 {"what", []string{"1001", "1002", "1003"}, false},
+		"ids by name":             {"order_id", []string{"alpha", "beta"}, false},
+		"ids by name too":         {"orderId", []string{"alpha", "beta"}, false},
+		"a grid of plans":         {"plan", []string{"free", "team", "enterprise"}, true},
+		"names":                   {"product.name", []string{"lamp", "chair"}, false},
+		"addresses of machines":   {"client-ip", []string{"::a", "::b"}, false},
+		"hosts":                   {"host", []string{"shop.example", "www.example"}, false},
+		"slugs":                   {"articleSlug", []string{"red-lamp", "blue-chair"}, false},
+		"articles":                {"SKU", []string{"lamp", "chair"}, false},
+		"tokens":                  {"sessionToken", []string{"alpha", "beta"}, false},
+		"hashes":                  {"contentHASH", []string{"alpha", "beta"}, false},
+		"codes":                   {"coupon_code", []string{"SPRING", "SUMMER"}, false},
+		"a name with a number":    {"address2", []string{"alpha", "beta"}, false},
+		"several ids":             {"orderIDs", []string{"alpha", "beta"}, false},
+		"running numbers":         {"variety", []string{"SKU-0", "SKU-1", "SKU-2", "SKU-3", "SKU-4", "SKU-5", "SKU-6", "SKU-7"}, false},
+		"running numbers, longer": {"variety", []string{"no 9 of the row", "no 10 of the row"}, false},
+		"one number":              {"variety", []string{"h264", "vp8", "av1"}, true},
+		"a word like an open one": {"shape", []string{"round", "square"}, true},
+		"currencies":              {"currency", []string{"EUR", "USD"}, true},
+		"a word like a id":        {"paid", []string{"yes", "no"}, true},
 	} {
 		var data []string
 		for i := range 60 * len(c.values) {
@@ -179,16 +194,24 @@ func TestOpenValuesAreNoEnum(t *testing.T) {
 			t.Errorf("%s: %s", name, got)
 		}
 	}
+	var lists []string
+	for i := range 100 {
+		lists = append(lists, fmt.Sprintf(`{"skus":[%q],"sizes":[%q]}`, []string{"lamp", "chair"}[i%2], []string{"large", "small"}[i%2]))
+	}
+	if got := string(propose(t, lists...).Schema); strings.Contains(got, "lamp") || !strings.Contains(got, "large") {
+		t.Errorf("items are not judged by the name of their list: %s", got)
+	}
 	var growing []string
 	for range 200 {
 		growing = append(growing, `{"state":"open"}`)
 	}
-	for _, late := range []int{150, 190} { // the last tenth begins at 180
+	for _, late := range []int{0, 150, 190} { // the last tenth begins at 180
 		data := slices.Clone(growing)
 		for i := late; i < len(data); i++ {
 			data[i] = `{"state":"closed"}`
 		}
-		if got := string(propose(t, slices.Concat(data[:1], data)...).Schema); strings.Contains(got, "enum") != (late == 150) {
+		data[0] = growing[0]
+		if got := string(propose(t, slices.Concat(data[:1], data)...).Schema); strings.Contains(got, "enum") != (late < 180) {
 			t.Errorf("new from %d of %d on: %s", late, len(data), got)
 		}
 	}
@@ -308,7 +331,7 @@ func TestProposalIsBounded(t *testing.T) {
 	for i := range 400 {
 		texts := object{}
 		for j := range 90 {
-			texts[fmt.Sprintf("%0150d", j)] = strings.Repeat("ü", 30) + fmt.Sprint(i%10)
+			texts[fmt.Sprintf("%0150d", j)] = strings.Repeat("ü", 30) + string(rune('a'+i%10))
 		}
 		data = append(data, object{"texts": texts}, object{"long": strings.Repeat("y", i)})
 	}
