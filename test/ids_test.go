@@ -180,11 +180,8 @@ func TestAnIDThatSeveralApplicationsUse(t *testing.T) {
 					t.Errorf("%s%s%s: %d %s", path, name, query, a.status, a.body)
 				}
 				also := "<nil>"
-				switch {
-				case query == "" && path == "/v1/receipts/": // also of what was rejected
-					also = "[shop wiki]"
-				case query == "":
-					also = "[shop]"
+				if query == "" {
+					also = "[shop wiki]" // also of what was rejected
 				}
 				if a.text("also_in") != also {
 					t.Errorf("%s%s%s: also in %s, want %s", path, name, query, a.text("also_in"), also)
@@ -201,8 +198,18 @@ func TestAnIDThatSeveralApplicationsUse(t *testing.T) {
 		again[i] = order(id, 1)
 	}
 	s.sendAs(s.write, "["+strings.Join(again, ",")+"]")
-	if a := s.call("GET", "/v1/receipts/"+id, s.admin, ""); a.text("app") != "blog" || a.text("also_in") != "[shop wiki]" {
-		t.Errorf("%.300s", a.body)
+	for _, path := range []string{"/v1/events/", "/v1/receipts/"} {
+		if a := s.call("GET", path+id, s.admin, ""); a.text("app") != "blog" || a.text("also_in") != "[shop wiki]" {
+			t.Errorf("%s: %.300s", path, a.body)
+		}
+	}
+	// One that has it as a rejection alone is named by the event of another.
+	s.call("POST", "/v1/events?wait=stored", blog, strings.Replace(order("order-2", 2), `"category"`, `"kategory"`, 1))
+	s.sendAs(s.write, order("order-2", 1))
+	for path, want := range map[string]string{"/v1/events/": "shop [blog]", "/v1/receipts/": "blog [shop]"} {
+		if a := s.call("GET", path+"order-2", s.admin, ""); a.text("app")+" "+a.text("also_in") != want {
+			t.Errorf("%sorder-2: %s, want %s", path, a.body, want)
+		}
 	}
 	if list := s.call("GET", "/v1/rejections?event_id=order-1", s.admin, ""); list.status != 200 {
 		t.Errorf("%d %s", list.status, list.body)

@@ -150,12 +150,8 @@ func (s *Server) lookForEach(r *reading, list, found []candidate) (n named, err 
 		}
 	}
 	n.one, n.also = meant(list, there)
-	stored, err := s.storedIn(r)
-	if err != nil {
-		return n, err
-	}
-	rejected, err := s.rejectedIn(r)
-	n.in = alsoIn(n.one.app, found, append(stored, rejected...)...)
+	kept, err := s.keptIn(r)
+	n.in = alsoIn(n.one.app, found, kept...)
 	return n, err
 }
 

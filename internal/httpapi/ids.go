@@ -82,22 +82,36 @@ func alsoIn(one string, found []candidate, others ...string) []string {
 	return names[:min(len(names), maxAlsoIn)]
 }
 
-// storedIn returns the applications with a stored event of the query's ids.
-func (s *Server) storedIn(r *reading) ([]string, error) {
-	values, err := s.opts.Reader.Values(r.ctx, query.Query{Apps: r.Apps, IDs: r.IDs, Limit: query.MaxLimit}, query.Field{Name: query.App})
-	names := make([]string, len(values.Top))
-	for i := range values.Top {
-		names[i] = values.Top[i].Value
+// usedIn returns the applications of which something with the query's ids has arrived, as far as the
+// store has it.
+func (s *Server) usedIn(r *reading) ([]string, error) {
+	arrivals, err := s.opts.Reader.Receipt(r.ctx, r.Query, receiptArrivals)
+	if err != nil {
+		return nil, err
 	}
-	return names, err
+	var names []string
+	for _, a := range arrivals {
+		names = append(names, a.App)
+	}
+	if mayBeCut(arrivals) {
+		kept, err := s.keptIn(r)
+		return append(names, kept...), err
+	}
+	return names, nil
 }
 
-// rejectedIn returns the applications with a rejection of the query's ids.
-func (s *Server) rejectedIn(r *reading) ([]string, error) {
-	groups, err := s.opts.Reader.RejectionSummary(r.ctx, query.Query{Apps: r.Apps, EventIDs: r.IDs, Limit: query.MaxLimit})
-	names := make([]string, len(groups))
-	for i := range groups {
-		names[i] = groups[i].App
+// keptIn returns the applications with a stored event or a rejection of the query's ids.
+func (s *Server) keptIn(r *reading) (names []string, err error) {
+	stored, err := s.opts.Reader.Values(r.ctx, query.Query{Apps: r.Apps, IDs: r.IDs, Limit: query.MaxLimit}, query.Field{Name: query.App})
+	if err != nil {
+		return nil, err
+	}
+	for i := range stored.Top {
+		names = append(names, stored.Top[i].Value)
+	}
+	rejected, err := s.opts.Reader.RejectionSummary(r.ctx, query.Query{Apps: r.Apps, EventIDs: r.IDs, Limit: query.MaxLimit})
+	for i := range rejected {
+		names = append(names, rejected[i].App)
 	}
 	return names, err
 }

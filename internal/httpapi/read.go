@@ -217,7 +217,7 @@ func (s *Server) eventsAnswer(r *reading, page store.Page[event.Event]) EventsAn
 type EventAnswer struct {
 	Event
 	AlsoID *uuid.UUID `json:"also_id,omitzero" doc:"of another event of the application that has the same client_id: one of the two came from a page, with a key that names origins"`
-	AlsoIn []string   `json:"also_in,omitempty" doc:"other applications with a stored event of this id, by name, at most 100; app chooses one of them"`
+	AlsoIn []string   `json:"also_in,omitempty" doc:"other applications that have used this id, by name, at most 100; app chooses one of them"`
 }
 
 func (s *Server) getEvent(c *call) error {
@@ -230,8 +230,8 @@ func (s *Server) getEvent(c *call) error {
 	r.IDs, r.Limit = idsOf(list), query.MaxLimit
 	page, err := s.opts.Reader.Events(r.ctx, r.Query)
 	var others []string
-	if err == nil && page.More {
-		others, err = s.storedIn(&r)
+	if err == nil && len(page.Items) > 0 && len(r.Apps) != 1 {
+		others, err = s.usedIn(&r)
 	}
 	for _, app := range s.opts.Registry.Apps() {
 		if err != nil || !page.More || r.Apps != nil {

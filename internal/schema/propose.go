@@ -67,7 +67,7 @@ type shape struct {
 	items   *shape
 	texts   map[string]int // which of the texts was the last, and so the oldest, of a value; nil when varied
 	varied  bool           // there were too many values, or a long one
-	misfits int // a bit for each format that some text does not have
+	misfits int            // a bit for each format that some text does not have
 }
 
 // Add looks at the data of one event, in the form that Check takes. The newest event comes first. It
