@@ -254,6 +254,9 @@ func TestReplaysThatAreRefused(t *testing.T) {
 	s.must(s.call("GET", "/v1/replays", s.write, ""), 403)
 	s.must(s.call("GET", "/v1/replays/"+uuid.NewString(), s.admin, ""), 404)
 	s.must(s.call("DELETE", "/v1/replays/x", s.admin, ""), 404)
+	if a := s.call("GET", "/v1/replays?cursor=x", s.admin, ""); a.status != 400 || !strings.Contains(a.text("detail"), "is not a cursor of this list; use next_cursor") {
+		t.Errorf("%d %s", a.status, a.body)
+	}
 	if a := s.call("GET", "/v1/replays", s.admin, ""); string(a.body) != `{"replays":[],"next_cursor":null}`+"\n" {
 		t.Errorf("what was refused is listed: %s", a.body)
 	}

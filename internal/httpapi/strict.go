@@ -3,6 +3,8 @@ package httpapi
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"math"
 	"net/http"
 	"reflect"
 	"strconv"
@@ -52,10 +54,26 @@ func wrongMember(err *json.SemanticError) string {
 	wanted, got := noun(err.GoType), map[jsontext.Kind]string{
 		'n': "null", 'f': "false", 't': "true", '"': "a string", '0': "a number", '{': "an object", '[': "an array",
 	}[err.JSONKind]
+	if wanted == wholeNumber && err.JSONKind == '0' {
+		wanted, got = wantedNumber(string(err.JSONValue)), fmt.Sprintf("%.40s", err.JSONValue)
+	}
 	if got == "" || got == wanted || got == "a string" && err.GoType == reflect.TypeFor[time.Time]() {
 		return where + " must be " + wanted
 	}
 	return where + " must be " + wanted + ", not " + got
+}
+
+const wholeNumber = "a whole number"
+
+// wantedNumber says what a whole number must be, in place of a number that is not taken for one.
+func wantedNumber(literal string) string {
+	if strings.Trim(literal, "-0123456789") == "" {
+		return wholeNumber + " of at most 18 digits"
+	}
+	if n, err := strconv.ParseFloat(literal, 64); err == nil && n == math.Trunc(n) {
+		return wholeNumber + ", written without fraction or exponent"
+	}
+	return wholeNumber
 }
 
 // members are the names of the members that are read into a struct.
@@ -98,5 +116,5 @@ func noun(t reflect.Type) string {
 	case reflect.Float32, reflect.Float64:
 		return "a number"
 	}
-	return "a whole number"
+	return wholeNumber
 }
