@@ -31,7 +31,7 @@ func checkParams(rt route, values url.Values) error {
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		p, ok := known[name]
 		if !ok {
-			return unknownParam(name, names)
+			return unknownParam(rt, name, names)
 		}
 		if fault := faultOf(p, values[name]); fault != "" {
 			return &query.ParamError{Parameter: name, Message: fault}
@@ -40,10 +40,14 @@ func checkParams(rt route, values url.Values) error {
 	return nil
 }
 
-func unknownParam(name string, known []string) error {
+func unknownParam(rt route, name string, known []string) error {
 	err := query.UnknownParam(name, known...)
-	if len(known) == 0 {
-		err.Message = "this path has none"
+	switch {
+	case len(known) > 0:
+	case rt.doc.body != nil:
+		err.Message = "this request takes none, what it takes is in its body"
+	default:
+		err.Message = "this request takes none"
 	}
 	return err
 }
