@@ -71,15 +71,7 @@ func newAppsCommand(s streams) *cobra.Command {
 			return t.flush()
 		})
 	}
-	create := &cobra.Command{Use: "create APP", Short: "Create an application", Args: args(cobra.ExactArgs(1))}
-	create.RunE = func(cmd *cobra.Command, got []string) error {
-		body, err := json.Marshal(map[string]string{"app": got[0]})
-		if err != nil {
-			return usagef("%q is not the name of an application", got[0])
-		}
-		return f.show(cmd.Context(), request{method: http.MethodPost, path: "/v1/apps", body: body}, f.say("created application %s", got[0]))
-	}
-	group.AddCommand(list, create, newAppShowCommand(f), newAppUpdateCommand(f), newAppDeleteCommand(f))
+	group.AddCommand(list, newAppCreateCommand(f), newAppShowCommand(f), newAppUpdateCommand(f), newAppDeleteCommand(f))
 	return group
 }
 

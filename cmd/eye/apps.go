@@ -53,16 +53,15 @@ func rateText(perSec int64) string {
 
 func msText(ms float64) string { return strconv.FormatFloat(ms, 'f', -1, 64) + " ms" }
 
-// newAppUpdateCommand returns `eye apps update`.
-func newAppUpdateCommand(f *clientFlags) *cobra.Command {
-	cmd := &cobra.Command{Use: "update APP", Short: "Change settings of an application; those left out stay", Args: args(cobra.ExactArgs(1))}
+// newAppSettings adds the flags of an application's settings to a command. The function returns those
+// that were given.
+func newAppSettings(cmd *cobra.Command) func() httpapi.AppChange {
 	zone := cmd.Flags().String("time-zone", "", "IANA `name`, of timestamps without a zone")
 	var unknown string
 	cmd.Flags().Var(oneOf(&unknown, string(registry.AcceptUnknown), string(registry.RejectUnknown)), "unknown-types", "`accept` or reject events of types without a schema")
 	rate := cmd.Flags().Int64("rate", 0, "`events` per second that are taken; 0 for as many as come")
 	retain := cmd.Flags().String("retain", "", "how long events are kept (`duration`), as in 720h or 30d; 0 keeps for ever")
-	cmd.RunE = func(cmd *cobra.Command, got []string) error {
-		var change httpapi.AppChange
+	return func() (change httpapi.AppChange) {
 		flags := cmd.Flags()
 		if flags.Changed("time-zone") {
 			change.TimeZone = zone
@@ -76,6 +75,30 @@ func newAppUpdateCommand(f *clientFlags) *cobra.Command {
 		if flags.Changed("retain") {
 			change.Retain = retain
 		}
+		return change
+	}
+}
+
+// newAppCreateCommand returns `eye apps create`.
+func newAppCreateCommand(f *clientFlags) *cobra.Command {
+	cmd := &cobra.Command{Use: "create APP", Short: "Create an application", Args: args(cobra.ExactArgs(1))}
+	settings := newAppSettings(cmd)
+	cmd.RunE = func(cmd *cobra.Command, got []string) error {
+		body, err := json.Marshal(httpapi.AppRequest{App: got[0], AppChange: settings()})
+		if err != nil {
+			return usagef("%q is not the name of an application", got[0])
+		}
+		return f.show(cmd.Context(), request{method: http.MethodPost, path: "/v1/apps", body: body}, f.say("created application %s", got[0]))
+	}
+	return cmd
+}
+
+// newAppUpdateCommand returns `eye apps update`.
+func newAppUpdateCommand(f *clientFlags) *cobra.Command {
+	cmd := &cobra.Command{Use: "update APP", Short: "Change settings of an application; those left out stay", Args: args(cobra.ExactArgs(1))}
+	settings := newAppSettings(cmd)
+	cmd.RunE = func(cmd *cobra.Command, got []string) error {
+		change := settings()
 		if change == (httpapi.AppChange{}) {
 			return usagef("nothing is to be changed; give --time-zone, --unknown-types, --rate or --retain")
 		}

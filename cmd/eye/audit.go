@@ -13,8 +13,8 @@ import (
 
 // newListFlags are the flags of a list that is no list of events.
 func newListFlags(cmd *cobra.Command) *filterFlags {
-	f := &filterFlags{lists: map[string]*[]string{}, texts: map[string]*string{}}
-	cmd.Flags().IntVar(&f.limit, "limit", 0, "`number` of lines; the server's default is 100, its largest 1000")
+	f := &filterFlags{flags: cmd.Flags(), lists: map[string]*[]string{}, texts: map[string]*string{}}
+	f.addLimit()
 	cmd.Flags().BoolVar(&f.all, "all", false, "fetch all pages")
 	return f
 }

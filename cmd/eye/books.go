@@ -62,7 +62,7 @@ func newReceiptCommand(s streams) *cobra.Command {
 	app := cmd.Flags().String("app", "", "`application`, for keys of all applications")
 	cmd.RunE = func(cmd *cobra.Command, got []string) error {
 		q := url.Values{}
-		if *app != "" {
+		if cmd.Flags().Changed("app") {
 			q.Set("app", *app)
 		}
 		return f.show(cmd.Context(), request{method: "GET", path: "/v1/receipts/" + segment(got[0]), query: q}, func(body []byte) error {

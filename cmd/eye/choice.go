@@ -38,6 +38,30 @@ func (c choice) Set(text string) error {
 // Type implements pflag.Value.
 func (choice) Type() string { return "string" }
 
+// filled is the value of a flag that is not given an empty text: what a script makes of a variable that
+// is not set must not do the same as no flag.
+type filled struct{ to *string }
+
+// String implements pflag.Value.
+func (f filled) String() string {
+	if f.to == nil { // as in choice
+		return ""
+	}
+	return *f.to
+}
+
+// Set implements pflag.Value.
+func (f filled) Set(text string) error {
+	if text == "" {
+		return errors.New("is empty")
+	}
+	*f.to = text
+	return nil
+}
+
+// Type implements pflag.Value.
+func (filled) Type() string { return "string" }
+
 // list names the words.
 func (c choice) list() string {
 	last := len(c.words) - 1

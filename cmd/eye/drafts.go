@@ -33,13 +33,13 @@ func newVersionsCommand(f *clientFlags) *cobra.Command {
 			}
 			t := newTable(f.out, "VERSION", "CREATED AT", "AUTHOR", "DELETED AT")
 			for _, v := range answer.Versions {
-				if *version == v.Version {
+				if versions.Flags().Changed("version") && *version == v.Version {
 					_ = v.Schema.Indent() // it was read as JSON
 					return printDocument(f, v.Schema)
 				}
 				t.row(strconv.FormatUint(uint64(v.Version), 10), v.CreatedAt, orDash(v.Author), orDash(v.DeletedAt))
 			}
-			if *version != 0 {
+			if versions.Flags().Changed("version") {
 				return fmt.Errorf("%s / %s has no version %d", got[0], got[1], *version)
 			}
 			return t.flush()
@@ -70,7 +70,7 @@ func newTryCommand(f *clientFlags) *cobra.Command {
 	}
 	last := lastFlag(try)
 	try.RunE = func(cmd *cobra.Command, got []string) error {
-		draft, err := readInput(cmd.Context(), f.in, got[2:])
+		draft, err := f.readSchema(cmd.Context(), got)
 		if err != nil {
 			return err
 		}

@@ -37,7 +37,7 @@ func newEraseCommand(s streams) *cobra.Command {
 	}
 	f := &eraseFlags{confirmFlags: newConfirmFlags(cmd, newClientFlags(cmd, s))}
 	fs := cmd.Flags()
-	fs.StringVar(&f.session, "session", "", "`id` of the session")
+	fs.Var(filled{&f.session}, "session", "`id` of the session")
 	fs.StringArrayVar(&f.apps, "app", nil, "`application` to erase it from; repeatable; all when left out")
 	fs.BoolVar(&f.quarantine, "quarantine", false, "also delete all files that were put aside as damaged; nothing can be brought back from them then")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

@@ -36,14 +36,18 @@ func newExportCommand(s streams) *cobra.Command {
 	f := &exportFlags{clientFlags: newClientFlags(cmd, s)}
 	f.filter = newFilterFlags(cmd, filterOf{order: true})
 	cmd.Flags().Var(oneOf(&f.format, "ndjson", "csv", "parquet"), "format", "`ndjson`, csv or parquet; else by the name of the file, else ndjson")
-	cmd.Flags().StringVarP(&f.output, "output", "o", "-", "`file` to write")
+	f.output = "-"
+	cmd.Flags().VarP(filled{&f.output}, "output", "o", "`file` to write")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context()) }
 	return cmd
 }
 
 func (f *exportFlags) run(ctx context.Context) error {
 	if f.format == "" {
-		f.format = formatOf(f.output)
+		var ok bool
+		if f.format, ok = formatOf(f.output); !ok {
+			return usagef("%s: no export is written as %s; use .ndjson, .jsonl, .json, .csv or .parquet, or say with --format what is written", f.output, filepath.Ext(f.output))
+		}
 	}
 	if f.format == "parquet" && f.output == "-" && isTerminal(f.out) {
 		return usagef("Parquet is not for a terminal; give --output")
@@ -63,13 +67,15 @@ func (f *exportFlags) run(ctx context.Context) error {
 	return err
 }
 
-// formatOf guesses a format by the name of a file.
-func formatOf(name string) string {
+// formatOf guesses a format by the name of a file. ok is false for an ending of another format.
+func formatOf(name string) (format string, ok bool) {
 	switch extension := strings.ToLower(strings.TrimPrefix(filepath.Ext(name), ".")); extension {
 	case "csv", "parquet":
-		return extension
+		return extension, true
+	case "", "ndjson", "jsonl", "json":
+		return "ndjson", true
 	}
-	return "ndjson"
+	return "", false
 }
 
 // fetch writes the server's answer. An answer that was cut off is an error.
@@ -156,7 +162,11 @@ func writeWhole(name string, write func(io.Writer) (int64, error)) (n int64, err
 		n, err := write(file)
 		return n, errors.Join(err, file.Close())
 	}
-	file, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*.part")
+	dir := filepath.Dir(name)
+	if err := checkFolder(dir); err != nil {
+		return 0, err
+	}
+	file, err := os.CreateTemp(dir, "."+filepath.Base(name)+".*.part")
 	if err != nil {
 		return 0, fmt.Errorf("write export: %w", err)
 	}

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // pageSize is the limit of a page when all pages are fetched.
@@ -15,8 +17,9 @@ const pageSize = 1000
 // filterFlags are the parameters of the reading endpoints as flags. They are
 // passed on as they are; the server says what is wrong with them.
 type filterFlags struct {
+	flags *pflag.FlagSet
 	lists map[string]*[]string // by parameter
-	texts map[string]*string
+	texts map[string]*string   // by parameter, which is the flag's name with underscores
 	limit int
 	all   bool
 }
@@ -27,8 +30,8 @@ const timeZoneUsage = "time `zone` of times without one, as in Europe/Berlin; by
 type filterOf struct{ order, limit, rejections, replay bool }
 
 func newFilterFlags(cmd *cobra.Command, of filterOf) *filterFlags {
-	f := &filterFlags{lists: map[string]*[]string{}, texts: map[string]*string{}}
 	fs := cmd.Flags()
+	f := &filterFlags{flags: fs, lists: map[string]*[]string{}, texts: map[string]*string{}}
 	list := func(flag, param, usage string) {
 		f.lists[param] = fs.StringArray(flag, nil, usage+"; repeatable")
 	}
@@ -58,13 +61,17 @@ func newFilterFlags(cmd *cobra.Command, of filterOf) *filterFlags {
 		word("order", "`asc` or desc", "asc", "desc")
 	}
 	if of.limit {
-		fs.IntVar(&f.limit, "limit", 0, "`number` of lines; the server's default is 100, its largest 1000")
+		f.addLimit()
 		fs.BoolVar(&f.all, "all", false, "fetch all pages")
 	}
 	return f
 }
 
-// query returns the parameters of a request.
+func (f *filterFlags) addLimit() {
+	f.flags.IntVar(&f.limit, "limit", 0, "`number` of lines; the server's default is 100, its largest 1000")
+}
+
+// query returns the parameters of a request: those that were given, whatever they hold.
 func (f *filterFlags) query() url.Values {
 	q := url.Values{}
 	for param, values := range f.lists {
@@ -73,12 +80,12 @@ func (f *filterFlags) query() url.Values {
 		}
 	}
 	for param, value := range f.texts {
-		if *value != "" {
+		if f.flags.Changed(strings.ReplaceAll(param, "_", "-")) {
 			q.Set(param, *value)
 		}
 	}
 	switch {
-	case f.limit != 0:
+	case f.flags.Changed("limit"):
 		q.Set("limit", strconv.Itoa(f.limit))
 	case f.all:
 		q.Set("limit", strconv.Itoa(pageSize))

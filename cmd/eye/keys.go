@@ -52,7 +52,8 @@ func (k *keyItem) use() string {
 func newKeysCommand(s streams) *cobra.Command {
 	group := newGroup("keys", "List, create and revoke keys")
 	f := newClientFlags(group, s)
-	app := group.PersistentFlags().String("app", "", "`application` of the key; without it, keys of all applications")
+	app := new(string)
+	group.PersistentFlags().Var(filled{app}, "app", "`application` of the key; without it, keys of all applications")
 
 	list := &cobra.Command{Use: "list", Short: "List keys, oldest first", Args: args(cobra.NoArgs)}
 	list.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -96,9 +97,12 @@ func (k *keyFlags) body(now time.Time) ([]byte, error) {
 		if k.ExpiresAt != "" {
 			return nil, usagef("give --expires-at or --expires-in, not both")
 		}
-		d, err := event.ParseDuration(k.expiresIn)
-		if err != nil || d <= 0 {
-			return nil, usagef("--expires-in %q is not a valid duration; use a number and a unit, such as 720h or 90d", k.expiresIn)
+		d, err := event.ParseDuration(strings.TrimPrefix(k.expiresIn, "-"))
+		switch {
+		case err != nil:
+			return nil, usagef("--expires-in %s", err)
+		case d == 0 || strings.HasPrefix(k.expiresIn, "-"):
+			return nil, usagef("--expires-in %q must be later than now", k.expiresIn)
 		}
 		k.ExpiresAt = now.Add(d).UTC().Format(time.RFC3339)
 	}
@@ -114,8 +118,8 @@ func newKeysCreateCommand(f *clientFlags, app *string) *cobra.Command {
 	var k keyFlags
 	flags := create.Flags()
 	flags.Var(oneOf(&k.Kind, "write", "read", "admin"), "kind", "write, read or admin (`kind`)")
-	flags.StringVar(&k.ExpiresAt, "expires-at", "", "`time` from which on it is not valid, as in 2027-01-31T00:00:00Z")
-	flags.StringVar(&k.expiresIn, "expires-in", "", "the same as a `duration` from now, as in 720h or 90d")
+	flags.Var(filled{&k.ExpiresAt}, "expires-at", "`time` from which on it is not valid, as in 2027-01-31T00:00:00Z")
+	flags.Var(filled{&k.expiresIn}, "expires-in", "the same as a `duration` from now, as in 720h or 90d")
 	flags.StringArrayVar(&k.Origins, "origin", nil, "`origin` of web pages that alone may use a write key, as in https://shop.example.com (repeatable)")
 	flags.BoolVar(&k.Signing, "signing", false, "a write key whose requests must be signed")
 	create.RunE = func(cmd *cobra.Command, _ []string) error {

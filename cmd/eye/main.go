@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -133,6 +134,9 @@ func flagFault(err error) string {
 	}
 	kinds := map[string]string{"bool": "true or false", "duration": "a duration such as 90s, 5m or 168h", "int": "a whole number", "int64": "a whole number", "uint32": "a whole number that is not negative", "float64": "a number"}
 	flag := invalid.GetFlag()
+	if invalid.GetValue() == "" {
+		return fmt.Sprintf("--%s is empty; leave it out or give it a value", flag.Name)
+	}
 	kind, known := kinds[flag.Value.Type()]
 	if words, ok := flag.Value.(choice); ok {
 		kind, known = words.list(), true
@@ -205,12 +209,15 @@ func report(err error, to io.Writer) int {
 func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, got []string) error {
 		err := check(cmd, got)
-		if err == nil {
+		names, required := positionals(cmd)
+		empty := slices.Index(got, "")
+		if err == nil && (empty < 0 || empty >= len(names)) {
 			return nil
 		}
-		text := err.Error()
-		names, required := positionals(cmd)
+		var text string
 		switch {
+		case err == nil:
+			text = strings.Trim(names[empty], "[]") + " is empty"
 		case len(got) < required:
 			verb := "is"
 			if required-len(got) > 1 {
@@ -219,6 +226,8 @@ func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 			text = fmt.Sprintf("%s %s missing", strings.Join(names[len(got):required], " and "), verb)
 		case len(got) > len(names):
 			text = fmt.Sprintf("%q is one argument too many", got[len(names)])
+		default:
+			text = err.Error()
 		}
 		return usagef("%s; the form is `%s`", text, cmd.UseLine())
 	}

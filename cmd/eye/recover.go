@@ -34,7 +34,7 @@ func newRecoverCommand(f *clientFlags) *cobra.Command {
 	cmd.Flags().BoolVar(&opts.Empty, "empty", false, "begin an empty store with what the queue still holds")
 	cmd.Flags().BoolVar(&opts.ForgetTombstones, "forget-tombstones", false, "go on without a file of tombstones that is missing or damaged; what was erased may come back")
 	cmd.Flags().BoolVar(&opts.KeepTombstones, "keep-tombstones", false, "go on with the lines that are whole of a file of tombstones that is missing or damaged")
-	cmd.Flags().StringVar(&opts.TombstonesCopy, "tombstones", "", "`file` that is a copy of the tombstones, perhaps older, such as a backup's: with --keep-tombstones its lines are kept too")
+	cmd.Flags().Var(filled{&opts.TombstonesCopy}, "tombstones", "`file` that is a copy of the tombstones, perhaps older, such as a backup's: with --keep-tombstones its lines are kept too")
 	forget := cmd.Flags().Bool("forget-metadata", false, "begin without applications, keys and event types, when they can be read neither from the queue nor from metadata.json")
 	yes := cmd.Flags().Bool("yes", false, "do it")
 	cmd.RunE = func(*cobra.Command, []string) error {

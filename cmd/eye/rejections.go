@@ -79,7 +79,7 @@ func showRejection(ctx context.Context, f *clientFlags, id string, q url.Values)
 	}
 	switch n := len(page.Rejections); {
 	case n == 0:
-		return fmt.Errorf("no rejection has this id, and none is of an event with it: %w", own)
+		return fmt.Errorf("no rejection has the id %q, and no rejected event has it", printable(id, maxCell))
 	case n > 1:
 		_, _ = fmt.Fprintf(f.err, "eye: the event was refused more than once; this is the newest, `eye rejections --event-id %s` lists all\n", shellWord(id))
 	}
@@ -114,9 +114,8 @@ func (f *clientFlags) showRejections(body []byte) (*string, error) {
 func newRejectionsSummaryCommand(f *clientFlags) *cobra.Command {
 	cmd := &cobra.Command{Use: "summary", Short: "Tell what is rejected, most frequent first", Args: args(cobra.NoArgs)}
 	filter := newFilterFlags(cmd, filterOf{rejections: true})
-	limit := cmd.Flags().Int("limit", 0, "`number` of lines; the server's default is 100, its largest 1000")
+	filter.addLimit()
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		filter.limit = *limit
 		return pages(cmd.Context(), f, filter, listing{path: "/v1/rejections/summary", show: func(body []byte) (*string, error) {
 			var answer struct {
 				Groups []struct {

@@ -41,9 +41,9 @@ func newReplayCommand(f *clientFlags) *cobra.Command {
 	}
 	r := &replayFlags{clientFlags: f, filter: newFilterFlags(cmd, filterOf{rejections: true, replay: true})}
 	fs := cmd.Flags()
-	fs.StringVar(&r.patch, "patch", "", "`file` with a JSON Patch (RFC 6902) for each body; - for the standard input")
-	fs.StringVar(&r.timeZone, "time-zone", "", "IANA `name` for timestamps without a zone, instead of the application's")
-	fs.StringVar(&r.session, "set-session", "", "session `id` for bodies that have none")
+	fs.Var(filled{&r.patch}, "patch", "`file` with a JSON Patch (RFC 6902) for each body; - for the standard input")
+	fs.Var(filled{&r.timeZone}, "time-zone", "IANA `name` for timestamps without a zone, instead of the application's")
+	fs.Var(filled{&r.session}, "set-session", "session `id` for bodies that have none")
 	fs.BoolVar(&r.dryRun, "dry-run", false, "change nothing; show counts and examples")
 	fs.BoolVar(&r.yes, "yes", false, "do not ask")
 	cmd.RunE = func(cmd *cobra.Command, got []string) error {

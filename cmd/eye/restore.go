@@ -28,14 +28,15 @@ func newRestoreCommand(s streams) *cobra.Command {
 			"What was erased since the backup comes back, unless --tombstones names the file `tombstones` of the data directory that\n" +
 			"the backup was taken of, as it was last.",
 	}
-	data := cmd.Flags().String("data", "", "data `directory` to be made")
+	var data, tombstones string
+	cmd.Flags().Var(filled{&data}, "data", "data `directory` to be made")
 	printKeys := cmd.Flags().Bool("print-keys", false, "print the admin key even if standard output is not a terminal")
-	tombstones := cmd.Flags().String("tombstones", "", "`file` of what was erased since the backup")
+	cmd.Flags().Var(filled{&tombstones}, "tombstones", "`file` of what was erased since the backup")
 	cmd.RunE = func(cmd *cobra.Command, got []string) error {
-		if *data == "" {
+		if data == "" {
 			return usagef("give the data directory to be made with --data")
 		}
-		return restore(cmd.Context(), s, *printKeys || isTerminal(s.out), backup.RestoreOptions{From: got[0], To: *data, Tombstones: *tombstones})
+		return restore(cmd.Context(), s, *printKeys || isTerminal(s.out), backup.RestoreOptions{From: got[0], To: data, Tombstones: tombstones})
 	}
 	return cmd
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"theeye/internal/plural"
+	"theeye/internal/registry"
 )
 
 const (
@@ -51,7 +52,8 @@ func newSendCommand(s streams) *cobra.Command {
 	}
 	f := &sendFlags{clientFlags: newClientFlags(cmd, s)}
 	fs := cmd.Flags()
-	fs.StringVar(&f.app, "app", "default", "`application` to send to, when the key is an admin key")
+	f.app = registry.DefaultApp
+	fs.Var(filled{&f.app}, "app", "`application` to send to, when the key is an admin key")
 	fs.IntVar(&f.batch, "batch", 500, "events of one request (`number`)")
 	fs.BoolVar(&f.contentIDs, "ids-from-content", false, "give events without an id one that comes from their content; the default for files")
 	fs.BoolVar(&f.wait, "wait", false, "wait until the events can be queried")
@@ -59,6 +61,9 @@ func newSendCommand(s streams) *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, got []string) error {
 		if f.batch < 1 || f.batch > 10_000 {
 			return usagef("--batch must be from 1 to 10000")
+		}
+		if f.retryFor < 0 {
+			return usagef("--retry-for must not be negative")
 		}
 		return f.run(cmd.Context(), got)
 	}

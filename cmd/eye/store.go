@@ -91,6 +91,9 @@ func checkThere(path, missing string) error {
 	return err
 }
 
+// checkFolder returns an error when there is no folder at a path.
+func checkFolder(path string) error { return checkThere(path, fmt.Sprintf("the folder %s does not exist", path)) }
+
 // manifest reads what the store consists of now, and where it is. It refuses a store that is lost.
 func (f *clientFlags) manifest() (dir string, m duckdb.Manifest, err error) {
 	if dir, err = f.storeDir(); err == nil {
@@ -171,6 +174,9 @@ func compactStore(ctx context.Context, f *clientFlags) error {
 			return fmt.Errorf("print the counts of segments: %w", err)
 		}
 		return printDocument(f, b)
+	}
+	if slices.EqualFunc(before.Segments, after.Segments, func(a, b duckdb.SegmentInfo) bool { return a.ID == b.ID }) {
+		return f.say("nothing to merge: %s", plural.Count(len(before.Segments), "segment"))(nil)
 	}
 	return f.say("compacted %s into %d", plural.Count(len(before.Segments), "segment"), len(after.Segments))(nil)
 }

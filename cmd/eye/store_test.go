@@ -13,8 +13,8 @@ import (
 	"theeye/internal/store/duckdb"
 )
 
-// `eye store compact --json` prints a document, too.
-func TestCompactPrintsJSON(t *testing.T) {
+// `eye store compact` says when there was nothing to do, and --json prints a document.
+func TestCompactOfNothing(t *testing.T) {
 	data := t.TempDir()
 	st, err := duckdb.Open(t.Context(), duckdb.Options{Dir: filepath.Join(data, "store"), Tombstones: filepath.Join(data, "tombstones")})
 	if err != nil {
@@ -27,10 +27,18 @@ func TestCompactPrintsJSON(t *testing.T) {
 	if err := errors.Join(st.Flush(t.Context()), st.Close()); err != nil {
 		t.Fatal(err)
 	}
-	var out, errOut bytes.Buffer
-	code := run([]string{"store", "compact", "--json", "--data", data}, strings.NewReader(""), &out, &errOut)
-	if want := `{"segments_before":0,"segments_after":0}` + "\n"; code != 0 || out.String() != want || errOut.Len() > 0 {
-		t.Errorf("got %d, %q, %q; want %q", code, out.String(), errOut.String(), want)
+	for _, tc := range []struct {
+		want  string
+		flags []string
+	}{
+		{"nothing to merge: 0 segments\n", nil},
+		{`{"segments_before":0,"segments_after":0}` + "\n", []string{"--json"}},
+	} {
+		var out, errOut bytes.Buffer
+		code := run(append([]string{"store", "compact", "--data", data}, tc.flags...), strings.NewReader(""), &out, &errOut)
+		if code != 0 || out.String() != tc.want || errOut.Len() > 0 {
+			t.Errorf("got %d, %q, %q; want %q", code, out.String(), errOut.String(), tc.want)
+		}
 	}
 }
 

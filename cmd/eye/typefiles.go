@@ -46,6 +46,9 @@ func readTypeFiles(dir string) ([]typeFile, error) {
 		faults []error
 		paths  = map[[2]string]string{}
 	)
+	if err := checkFolder(dir); err != nil {
+		return nil, err
+	}
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -86,6 +89,9 @@ func readTypeFile(dir, path string) (f typeFile, err error) {
 		return f, err
 	}
 	parts := strings.Split(filepath.ToSlash(strings.TrimSuffix(relative, schemaExtension)), "/")
+	if relative == "." {
+		return f, usagef("%s is not a folder: a schema stands in DIR/<category>/<name>%s", path, schemaExtension)
+	}
 	if len(parts) != 2 {
 		return f, usagef("%s: a schema stands in <category>/<name>%s", path, schemaExtension)
 	}

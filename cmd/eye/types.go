@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -65,7 +67,7 @@ func newTypesCommand(s streams) *cobra.Command {
 	force := put.Flags().Bool("force", false, "put it even when it is not compatible with the version in force")
 	dryRun := put.Flags().Bool("dry-run", false, "show what would be in force, and change nothing")
 	put.RunE = func(cmd *cobra.Command, got []string) error {
-		document, err := readInput(cmd.Context(), f.in, got[2:])
+		document, err := f.readSchema(cmd.Context(), got)
 		if err != nil {
 			return err
 		}
@@ -88,6 +90,19 @@ func newTypesCommand(s streams) *cobra.Command {
 	group.AddCommand(list, get, put, remove, newVersionsCommand(f), newTryCommand(f), newProposeCommand(f))
 	group.AddCommand(newTypeFilesCommands(f)...)
 	return group
+}
+
+// readSchema reads the schema for the arguments CATEGORY NAME [FILE].
+func (f *clientFlags) readSchema(ctx context.Context, got []string) ([]byte, error) {
+	document, err := readInput(ctx, f.in, got[2:])
+	if err != nil || len(bytes.TrimSpace(document)) > 0 || len(got) == 3 && got[2] != "-" {
+		return document, err
+	}
+	text := "the schema is read from standard input, which is empty"
+	if len(got) == 2 && strings.HasSuffix(got[1], schemaExtension) {
+		text += fmt.Sprintf("; NAME is %q: is CATEGORY missing?", got[1])
+	}
+	return nil, usagef("%s", text)
 }
 
 type typeItem struct {
