@@ -64,7 +64,7 @@ func TestErasuresAreConfirmed(t *testing.T) {
 				t.Errorf("Ctrl-C: exit code %d: %s", code, out)
 			}
 			shows(out, tc.asked)
-			if code, out := s.asked("y\n", args...); code != 0 || !strings.Contains(out, "erased") {
+			if code, out := s.asked("Yes\n", args...); code != 0 || !strings.Contains(out, "erased") {
 				t.Errorf("exit code %d: %s", code, out)
 			}
 			if got := s.call("GET", tc.gone, s.admin, ""); got.status != 404 {

@@ -7,7 +7,7 @@ import (
 
 // advisedCommand matches a command in back quotes that takes the flags of the client side. The command
 // holds no back quote: one that names what others chose is made with its flags at once.
-var advisedCommand = regexp.MustCompile("`eye (?:store|erase|keys|apps|types|health|books)\\b[^`]*`")
+var advisedCommand = regexp.MustCompile("`eye (?:store|erase|rejections|keys|apps|types|health|books)\\b[^`]*`")
 
 // advise completes the commands that a text advises by flags, such as "--data DIR", so that they can
 // be copied as they are printed. Whoever writes such a text need not know where the server is.

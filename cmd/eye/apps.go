@@ -159,6 +159,9 @@ func (f *clientFlags) appErasable(ctx context.Context, app string) (erasable, er
 	if err != nil {
 		return erasable{}, err
 	}
+	if _, err := c.do(ctx, request{method: http.MethodGet, path: appPath(app)}); err != nil { // the books have those that were deleted, too
+		return erasable{}, err
+	}
 	const path = "/v1/books"
 	body, err := c.do(ctx, request{method: http.MethodGet, path: path, query: url.Values{"app": {app}}})
 	if err != nil {

@@ -275,7 +275,7 @@ func (c *client) stream(ctx context.Context, r request, do func(io.Reader) error
 	}
 	answer, err := c.http.Do(req)
 	if err != nil {
-		return connectionError(ctx, c.base, err)
+		return connectionError(ctx, c.shown, err)
 	}
 	defer func() { _ = answer.Body.Close() }()
 	if err := c.checkAnswer(answer); err != nil {
@@ -284,7 +284,7 @@ func (c *client) stream(ctx context.Context, r request, do func(io.Reader) error
 	body := &watched{in: answer.Body}
 	err = do(body)
 	if body.err != nil {
-		return connectionError(ctx, c.base, body.err)
+		return connectionError(ctx, c.shown, body.err)
 	}
 	return err
 }

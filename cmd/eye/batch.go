@@ -41,8 +41,9 @@ func (b *batch) body() (contentType string, body []byte) {
 
 // sendOptions say how an input is cut into batches.
 type sendOptions struct {
-	asLines bool // the input is NDJSON whatever it looks like
-	limit   int  // elements of a batch
+	name    string // of the input
+	asLines bool   // the input is NDJSON whatever it looks like
+	limit   int    // elements of a batch
 }
 
 // found is an element of the input, or why there are no more.
@@ -52,7 +53,7 @@ type found struct {
 }
 
 // sendAll sends an input batch by batch and holds one batch at a time. When ctx ends, it sends
-// what was read, and returns an error that says how far that was.
+// what was read, and returns an error that says how far that was. So it does when the input has a fault.
 func (s *sender) sendAll(ctx context.Context, in io.Reader, o sendOptions) error {
 	reader := newInterruptibleReader(ctx, in)
 	elements, stop, stopped := make(chan found), make(chan struct{}), make(chan struct{})
@@ -71,17 +72,25 @@ func (s *sender) sendAll(ctx context.Context, in io.Reader, o sendOptions) error
 	close(stop)
 	reader.Close()
 	<-stopped
+	if fault, ok := errors.AsType[*inputError](err); ok {
+		return fmt.Errorf("%s%s; %s", o.name, fault.fault, s.unsent())
+	}
 	if err == nil || ctx.Err() == nil {
 		return err
 	}
-	text := "interrupted: nothing was sent"
-	if s.last != nil {
-		text = fmt.Sprintf("interrupted: what comes after %s was not sent", s.last.place())
-	}
+	text := "interrupted: " + s.unsent()
 	if errors.Is(err, errInterrupted) {
 		return errors.New(text)
 	}
 	return fmt.Errorf("%s: %w", text, err)
+}
+
+// unsent says what of the input was not sent.
+func (s *sender) unsent() string {
+	if s.last == nil {
+		return "nothing was sent"
+	}
+	return fmt.Sprintf("what comes after %s was not sent", s.last.place())
 }
 
 // read hands on the elements of an input, with ids, and at last the error that ends it, until hand

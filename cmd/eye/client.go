@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -192,6 +193,9 @@ func (c *client) readProblem(r *http.Response) *problemError {
 	}
 	p.Detail = asFlags(p.Detail)
 	p.Status, p.retryAfter, p.advice = r.StatusCode, r.Header.Get("Retry-After"), c.keyless
+	if strings.HasPrefix(p.Detail, "requests with this key must be signed") {
+		p.advice = "`eye send` does not sign: give a key without signing"
+	}
 	if p.Title == "" {
 		p.Title = http.StatusText(r.StatusCode)
 	}
@@ -328,7 +332,14 @@ type unreachableError struct {
 }
 
 func (e *unreachableError) Error() string {
-	return fmt.Sprintf("no answer from %s: %s", e.server, e.err)
+	if errors.Is(e.err, syscall.ECONNREFUSED) && strings.Contains(e.server, "://") {
+		return fmt.Sprintf("nothing listens at %s; is the server running?", e.server)
+	}
+	reason := e.err.Error()
+	if unknown, ok := errors.AsType[*net.DNSError](e.err); ok && unknown.IsNotFound {
+		reason = fmt.Sprintf("the host %s is not known", unknown.Name)
+	}
+	return fmt.Sprintf("no answer from %s: %s", e.server, reason)
 }
 
 func (e *unreachableError) Unwrap() error { return e.err }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -234,7 +235,7 @@ func readFile(path string) (values map[string]any, faults []error) {
 		case nil: // a key without a value counts as absent
 		default:
 			if !slices.Contains(known, name) {
-				faults = append(faults, fmt.Errorf("%s: unknown setting %q; known are %s", path, name, strings.Join(known, ", ")))
+				faults = append(faults, fmt.Errorf("%s: unknown setting %q%s", path, name, cmp.Or(meant(name, known, "%q"), "; known are "+strings.Join(known, ", "))))
 				continue
 			}
 			values[name] = fmt.Sprint(value)

@@ -99,14 +99,16 @@ func TestLoadConfig(t *testing.T) {
 }
 
 func TestLoadConfigTellsAllFaultsAtOnce(t *testing.T) {
-	_, err := loadText(t, "lissen: x\nmax-batch-events: 0\nstore: {url: x}\nfuture-tolerance: 5\n",
+	_, err := loadText(t, "lissen: x\nmax_batch_events: 3\ncolour: red\nmax-batch-events: 0\nstore: {url: x}\nfuture-tolerance: 5\n",
 		[]string{"EYE_LOG_LEVEL=loud", "EYE_TLS_CERT=cert.pem"},
 		"--config=FILE", "--listen=8080", "--max-event-bytes=8MiB", "--queue=nats://x", "--queue-max-bytes=lots", "--store-memory=64MiB", "--admin-key=secret", "--data=", "--trusted-proxies=10.0.0.0/8,proxy", "--legacy-app=Shop")
 	if err == nil {
 		t.Fatal("no error")
 	}
 	want := []string{
-		`FILE: unknown setting "lissen"; known are`,
+		`FILE: unknown setting "colour"; known are data, listen, `,
+		`FILE: unknown setting "lissen"; did you mean "listen"?`,
+		`FILE: unknown setting "max_batch_events"; did you mean "max-batch-events"?`,
 		`FILE: store must be one value, not a list or a group`,
 		`--data is empty; give a path`,
 		`--listen "8080" is not a valid address; use host:port, such as 127.0.0.1:8080`,

@@ -45,12 +45,8 @@ func (f *confirmFlags) confirm(ctx context.Context, question string, all []erasa
 		}
 		return false, printDocument(f.clientFlags, b)
 	}
-	to := f.err
-	if f.dryRun {
-		to = f.out
-	}
 	if len(all) > 0 {
-		t := newTable(to, "APP", "EVENTS", "REJECTIONS")
+		t := newTable(f.shownTo(), "APP", "EVENTS", "REJECTIONS")
 		for _, a := range all {
 			more := ""
 			if a.MoreRejections {
@@ -73,6 +69,21 @@ func (f *confirmFlags) confirm(ctx context.Context, question string, all []erasa
 	return true, nil
 }
 
+// shownTo is where it is shown what is to be erased.
+func (f *confirmFlags) shownTo() io.Writer {
+	if f.dryRun {
+		return f.out
+	}
+	return f.err
+}
+
+// note shows a line to who is to confirm.
+func (f *confirmFlags) note(text string) {
+	if !f.json {
+		_, _ = fmt.Fprintln(f.shownTo(), text)
+	}
+}
+
 // isInteractive reports whether a person can answer.
 func isInteractive(in io.Reader) bool {
 	file, ok := in.(*os.File)
@@ -88,5 +99,6 @@ func (f *clientFlags) ask(ctx context.Context, question string) bool {
 	if err != nil {
 		_, _ = fmt.Fprintln(f.err) // end the line of the question
 	}
-	return strings.EqualFold(strings.TrimSpace(answer), "y")
+	answer = strings.ToLower(strings.TrimSpace(answer))
+	return answer == "y" || answer == "yes"
 }

@@ -9,19 +9,20 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
-
-	"theeye/internal/event"
 )
 
 // maxElement bounds one event, one line and one envelope, in bytes, and with it
 // the memory that reading takes. A server accepts far less in one request.
 const maxElement = 64 << 20
 
+const byteOrderMark = "\xef\xbb\xbf" // which a file in UTF-8 may begin with
+
 // element is one event as it stands in the input.
 type element struct {
 	raw    []byte // owned by the receiver
 	number int    // of the line, from 1; of the event, from 0, when there are no lines
 	line   bool   // of NDJSON
+	indent int    // bytes of the line before raw
 	broken bool   // not one JSON value; only lines may be that
 	sentAt []byte // of the envelope that it came in; nil for none
 }
@@ -41,6 +42,7 @@ type elements struct {
 	in     *budgetReader
 	lines  *bufio.Reader     // of NDJSON; else nil
 	values *jsontext.Decoder // of anything else; else nil
+	traced *tracedReader     // what values reads
 	array  bool              // inside of the only array
 
 	number int
@@ -48,14 +50,17 @@ type elements struct {
 }
 
 // newElements looks at the beginning of the input and reads no further than the end of its first
-// line. asLines says that the input is NDJSON whatever it looks like.
+// line. asLines says that the input is NDJSON whatever it looks like. What is packed with gzip is
+// unpacked. Faults of the input are *inputError.
 func newElements(in io.Reader, asLines bool) (*elements, error) {
+	in, err := unpacked(in)
+	if err != nil {
+		return nil, err
+	}
 	e := &elements{in: &budgetReader{r: in, left: maxElement}}
 	buffered := bufio.NewReaderSize(e.in, 256<<10)
-	if head, _ := buffered.Peek(1); len(head) == 1 && head[0] == 0xef {
-		if head, _ = buffered.Peek(3); len(head) == 3 && len(event.WithoutBOM(head)) == 0 {
-			_, _ = buffered.Discard(3)
-		}
+	if beginsWith(buffered, byteOrderMark) {
+		_, _ = buffered.Discard(len(byteOrderMark))
 	}
 	if !asLines {
 		head, err := peekLine(buffered)
@@ -68,11 +73,12 @@ func newElements(in io.Reader, asLines bool) (*elements, error) {
 		e.lines = buffered
 		return e, nil
 	}
-	e.values = jsontext.NewDecoder(buffered, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	e.traced = newTracedReader(buffered)
+	e.values = jsontext.NewDecoder(e.traced, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	if e.values.PeekKind() == '[' {
 		e.array = true
 		if _, err := e.values.ReadToken(); err != nil {
-			return nil, fmt.Errorf("read input: %w", err)
+			return nil, e.traced.fault(err)
 		}
 	}
 	return e, nil
@@ -161,8 +167,9 @@ func (e *elements) nextLine() (element, error) {
 			return element{}, fmt.Errorf("read line %d: %w", e.number+1, err)
 		}
 		e.number++
-		if line = bytes.Trim(line, " \t\r\n"); len(line) > 0 {
-			return element{raw: line, number: e.number, line: true, broken: !oneValue(line)}, nil
+		line = bytes.TrimRight(line, " \t\r\n")
+		if raw := bytes.TrimLeft(line, " \t\r"); len(raw) > 0 {
+			return element{raw: raw, number: e.number, line: true, indent: len(line) - len(raw), broken: !oneValue(raw)}, nil
 		}
 	}
 }
@@ -179,9 +186,10 @@ func oneValue(line []byte) bool {
 // nextValue queues the events of the next JSON value.
 func (e *elements) nextValue() error {
 	for len(e.queued) == 0 {
+		e.traced.forget(int(e.values.InputOffset()))
 		if e.array && e.values.PeekKind() == ']' {
 			if _, err := e.values.ReadToken(); err != nil {
-				return fmt.Errorf("read input: %w", err)
+				return e.traced.fault(err)
 			}
 			e.array = false
 		}
@@ -189,11 +197,8 @@ func (e *elements) nextValue() error {
 		if errors.Is(err, io.EOF) && !e.array {
 			return io.EOF
 		}
-		if errors.Is(err, errInterrupted) {
-			return err
-		}
 		if err != nil {
-			return fmt.Errorf("the input is not JSON after event %d: %s", e.number, strings.TrimPrefix(err.Error(), "jsontext: "))
+			return e.traced.fault(err)
 		}
 		if e.array || value.Kind() != '{' || !hasMember(value, "events") {
 			e.queue(value)
@@ -233,7 +238,7 @@ func (e *elements) openEnvelope(value []byte) error {
 		case "events":
 			list := lax(member)
 			if list.PeekKind() != '[' {
-				return errors.New(`"events" must be an array`)
+				return &inputError{`: "events" must be an array`}
 			}
 			_, _ = list.ReadToken()
 			for list.PeekKind() != ']' {
@@ -246,7 +251,7 @@ func (e *elements) openEnvelope(value []byte) error {
 		case "sent_at":
 			sentAt = bytes.Clone(member)
 		default:
-			return fmt.Errorf(`unknown member %q; a batch has "events" and "sent_at"`, name)
+			return &inputError{fmt.Sprintf(`: unknown member %q; a batch has "events" and "sent_at"`, name)}
 		}
 	}
 	for i := range e.queued[from:] {
@@ -285,7 +290,7 @@ type budgetReader struct {
 // Read implements io.Reader.
 func (b *budgetReader) Read(p []byte) (int, error) {
 	if b.left <= 0 {
-		return 0, fmt.Errorf("one event or envelope has more than %d MiB; send events as NDJSON, one in a line", maxElement>>20)
+		return 0, &inputError{fmt.Sprintf(": one event or envelope has more than %d MiB; send events as NDJSON, one in a line", maxElement>>20)}
 	}
 	n, err := b.r.Read(p[:min(len(p), b.left)])
 	b.left -= n

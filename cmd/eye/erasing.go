@@ -55,6 +55,9 @@ func (f *eraseFlags) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if len(all) == 0 {
+			f.note(fmt.Sprintf("no events of session %s are stored; an erasure still keeps out those that come late", printable(f.session, maxCell)))
+		}
 		question := fmt.Sprintf("Erase session %s?", shellWord(f.session))
 		if f.quarantine {
 			question = fmt.Sprintf("Erase session %s, and delete all files in quarantine, of every session?", shellWord(f.session))
@@ -173,7 +176,10 @@ func (f *clientFlags) tellUnsearched(answer httpapi.ErasureAnswer, session strin
 			return err
 		}
 	} else if n := *answer.Sessionless; n > 0 {
-		text := plural.Count(n, "rejection") + " without a session could not be searched: `eye rejections` lists them with others, and shows what was sent"
+		text := "1 rejection names no session, so it could not be searched for it; look through such with `eye rejections`"
+		if n > 1 {
+			text = plural.Count(n, "rejection") + " name no session, so they could not be searched for it; look through them with `eye rejections`"
+		}
 		if _, err := fmt.Fprintln(f.err, "eye: "+advise(text, f.where())); err != nil {
 			return err
 		}

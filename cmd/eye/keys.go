@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"theeye/internal/event"
+	"theeye/internal/plural"
 )
 
 // keysPath is where the keys of an application are, or those of all ("").
@@ -48,6 +50,18 @@ func (k *keyItem) use() string {
 	return "-"
 }
 
+// over reports whether a key is revoked or has expired. One whose time cannot be read is not.
+func (k *keyItem) over(now time.Time) bool {
+	if k.RevokedAt != nil {
+		return true
+	}
+	if k.ExpiresAt == nil {
+		return false
+	}
+	at, err := time.Parse(time.RFC3339, *k.ExpiresAt)
+	return err == nil && !now.Before(at)
+}
+
 // newKeysCommand returns `eye keys`.
 func newKeysCommand(s streams) *cobra.Command {
 	group := newGroup("keys", "List, create and revoke keys")
@@ -55,7 +69,8 @@ func newKeysCommand(s streams) *cobra.Command {
 	app := new(string)
 	group.PersistentFlags().Var(filled{app}, "app", "`application` of the key; without it, keys of all applications")
 
-	list := &cobra.Command{Use: "list", Short: "List keys, oldest first", Args: args(cobra.NoArgs)}
+	list := &cobra.Command{Use: "list", Short: "List keys that are valid, oldest first", Args: args(cobra.NoArgs)}
+	all := list.Flags().Bool("all", false, "list revoked and expired keys too; --json prints them in any case")
 	list.RunE = func(cmd *cobra.Command, _ []string) error {
 		return f.show(cmd.Context(), request{method: http.MethodGet, path: keysPath(*app)}, func(body []byte) error {
 			var answer struct {
@@ -65,10 +80,23 @@ func newKeysCommand(s streams) *cobra.Command {
 				return err
 			}
 			t := newTable(f.out, "KEY ID", "APP", "KIND", "CREATED AT", "LAST USED AT", "EXPIRES AT", "REVOKED AT", "USE")
+			over, now := 0, time.Now()
 			for _, k := range answer.Keys {
+				if !*all && k.over(now) {
+					over++
+					continue
+				}
 				t.row(k.KeyID, orDash(k.App), k.Kind, k.CreatedAt, orDash(k.LastUsedAt), orDash(k.ExpiresAt), orDash(k.RevokedAt), k.use())
 			}
-			return t.flush()
+			if err := t.flush(); err != nil || over == 0 {
+				return err
+			}
+			verb := "are"
+			if over == 1 {
+				verb = "is"
+			}
+			_, err := fmt.Fprintf(f.err, "%s %s not shown; --all shows them\n", plural.Count(over, "revoked or expired key"), verb)
+			return err
 		})
 	}
 	revoke := &cobra.Command{Use: "revoke KEY_ID", Short: "Revoke a key", Args: args(cobra.ExactArgs(1))}

@@ -17,6 +17,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"theeye/internal/event"
 )
 
 // Exit codes.
@@ -102,7 +104,7 @@ func newRoot(s streams) *cobra.Command {
 		Args:          cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usagef("unknown command %q; `eye --help` lists the commands", args[0])
+				return unknownCommand(cmd, args[0], args[0])
 			}
 			return cmd.Help()
 		},
@@ -111,7 +113,11 @@ func newRoot(s streams) *cobra.Command {
 	root.SetOut(s.out)
 	root.SetErr(s.err)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usagef("%s; see `%s --help`", flagFault(err), cmd.CommandPath())
+		text := flagFault(cmd, err) + "; see"
+		if question, ok := strings.CutSuffix(text, "?; see"); ok {
+			text = question + "? See"
+		}
+		return usagef("%s `%s --help`", text, cmd.CommandPath())
 	})
 
 	root.AddCommand(newServeCommand(s))
@@ -127,7 +133,12 @@ func newRoot(s streams) *cobra.Command {
 }
 
 // flagFault says what is wrong with a flag without the words of the library's parsers.
-func flagFault(err error) string {
+func flagFault(cmd *cobra.Command, err error) string {
+	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok && unknown.GetSpecifiedShortnames() == "" {
+		var names []string
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, "--"+f.Name) })
+		return err.Error() + meant("--"+unknown.GetSpecifiedName(), names, "%s")
+	}
 	invalid, ok := errors.AsType[*pflag.InvalidValueError](err)
 	if !ok {
 		return err.Error()
@@ -156,8 +167,8 @@ func checkLibraryCommands(root *cobra.Command) {
 		switch cmd.Name() {
 		case "help":
 			cmd.Args = func(cmd *cobra.Command, got []string) error {
-				if _, rest, err := cmd.Root().Find(got); err != nil || len(rest) > 0 {
-					return usagef("unknown command %q; `eye --help` lists the commands", strings.Join(got, " "))
+				if of, rest, err := cmd.Root().Find(got); err != nil || len(rest) > 0 {
+					return unknownCommand(of, rest[0], strings.Join(got, " "))
 				}
 				return nil
 			}
@@ -169,6 +180,31 @@ func checkLibraryCommands(root *cobra.Command) {
 			}
 		}
 	}
+}
+
+// unknownCommand is the fault that a command has no subcommand of a name. written is what stands in the
+// command line.
+func unknownCommand(cmd *cobra.Command, name, written string) error {
+	var names []string
+	for _, c := range cmd.Commands() {
+		names = append(names, c.Name())
+	}
+	if question := meant(name, names, "%q"); question != "" {
+		return usagef("unknown command %q%s", written, question)
+	}
+	if !cmd.HasParent() {
+		return usagef("unknown command %q; `eye --help` lists the commands", written)
+	}
+	return usagef("unknown command %q; see `%s --help`", written, cmd.CommandPath())
+}
+
+// meant asks whether the nearest of some words was meant. It is empty when none is near.
+func meant(word string, known []string, format string) string {
+	near := event.Nearest(strings.ReplaceAll(strings.ToLower(word), "_", "-"), known)
+	if near == "" {
+		return ""
+	}
+	return fmt.Sprintf("; did you mean "+format+"?", near)
 }
 
 // usageError is a fault in how the command was called.
@@ -256,7 +292,7 @@ func newGroup(use, short string) *cobra.Command {
 		Args:  cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, got []string) error {
 			if len(got) > 0 {
-				return usagef("unknown command %q; see `%s --help`", got[0], cmd.CommandPath())
+				return unknownCommand(cmd, got[0], got[0])
 			}
 			return cmd.Help()
 		},

@@ -41,7 +41,7 @@ type sendFlags struct {
 func newSendCommand(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "send [FILE]", Short: "Send events from a file or standard input", Args: args(cobra.MaximumNArgs(1)),
-		Long: "Send events from a file or standard input: one event, an array, {\"events\":[…]} or NDJSON.\n" +
+		Long: "Send events from a file or standard input: one event, an array, {\"events\":[…]} or NDJSON, also packed with gzip.\n" +
 			"Events without an id get one. In a file it comes from the application that --app names, from the event's text and from how often\n" +
 			"that text came before in the file: sending the file again stores nothing twice. Equal events in two files are one event, unless\n" +
 			"they have ids. Events of standard input and of pipes get new ids, unless --ids-from-content is given.\n" +
@@ -109,10 +109,14 @@ func (f *sendFlags) run(ctx context.Context, names []string) (err error) {
 		s.newID, s.newRequest = ids.id, ids.request
 	}
 	s.reject = func(e element, id string, problems []problemItem) { f.showRejected(bar, e.place(), id, problems) }
-	asLines := len(names) > 0 && (filepath.Ext(names[0]) == ".ndjson" || filepath.Ext(names[0]) == ".jsonl")
+	options := sendOptions{name: "standard input", limit: f.batch}
+	if len(names) > 0 && names[0] != "-" {
+		extension := filepath.Ext(strings.TrimSuffix(names[0], ".gz"))
+		options.name, options.asLines = names[0], extension == ".ndjson" || extension == ".jsonl"
+	}
 	stopTelling := context.AfterFunc(ctx, func() { s.notice("interrupted: sending what was read; press Ctrl-C again to end at once") })
 	defer stopTelling()
-	return f.finish(bar, s, s.sendAll(ctx, io.TeeReader(in, bar), sendOptions{asLines: asLines, limit: f.batch}))
+	return f.finish(bar, s, s.sendAll(ctx, io.TeeReader(in, bar), options))
 }
 
 // open returns the input and its size in bytes, -1 when it is no file.

@@ -28,7 +28,7 @@ func TestElements(t *testing.T) {
 		{name: "events over lines", in: "{\n}\n{\n}", want: []string{"0 {\n}", "1 {\n}"}},
 		{name: "array", in: `[{"a":1}, 2 ,{"b":[1.0]}]`, want: []string{`0 {"a":1}`, `1 2`, `2 {"b":[1.0]}`}},
 		{name: "empty array", in: `[]`, want: nil},
-		{name: "array cut off", in: `[{"a":1},`, want: []string{`0 {"a":1}`}, err: "the input is not JSON after event 1"},
+		{name: "array cut off", in: `[{"a":1},`, want: []string{`0 {"a":1}`}, err: "the JSON ends too early at line 1, column 10"},
 		{name: "envelope", in: `{"events":[{"a":1},{"b":2}],"sent_at":5}`, want: []string{`0 {"a":1}`, `1 {"b":2}`}},
 		{name: "envelope of something else", in: `{"events":[],"x":5}`, err: `unknown member "x"`},
 		{name: "lines", in: "{\"a\":1}\n\n  {\"b\":2}\r\n", want: []string{`1 {"a":1}`, `3 {"b":2}`}},

@@ -7,12 +7,13 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
-
-	"theeye/internal/plural"
 )
 
 // Waiting times between the tries of one batch.
@@ -87,10 +88,34 @@ func (s *sender) send(ctx context.Context, b batch) error {
 	s.last = &b.elements[len(b.elements)-1]
 	for _, e := range a.Events {
 		if e.Status == "rejected" && e.Index >= 0 && e.Index < len(b.elements) {
-			s.reject(b.elements[e.Index], e.ID, e.Problems)
+			s.reject(b.elements[e.Index], e.ID, b.elements[e.Index].located(e.Problems, e.Index+1))
 		}
 	}
 	return nil
+}
+
+// placeInRequest is how the server tells where a request stops being JSON.
+var placeInRequest = regexp.MustCompile(`\bat line ([0-9]+), column ([0-9]+)`)
+
+// located returns problems with places in the element instead of those in the request, in which it is
+// the nth line.
+func (e *element) located(problems []problemItem, n int) []problemItem {
+	if !e.line {
+		return problems
+	}
+	located := slices.Clone(problems)
+	for i := range located {
+		message := located[i].Message
+		at := placeInRequest.FindStringSubmatch(message)
+		if at == nil || at[1] != strconv.Itoa(n) {
+			continue
+		}
+		column, err := strconv.Atoi(at[2])
+		if err == nil {
+			located[i].Message = strings.Replace(message, at[0], fmt.Sprintf("at column %d", column+e.indent), 1)
+		}
+	}
+	return located
 }
 
 func (t *totals) add(o totals) {
@@ -130,13 +155,20 @@ func (s *sender) deliver(ctx context.Context, r request) ([]byte, error) {
 		}
 		delay := backoff(try, err)
 		if ended || time.Now().Add(delay).After(deadline) {
-			return nil, fmt.Errorf("given up after %s: %w", plural.Count(try+1, "try"), err)
+			return nil, fmt.Errorf("given up after %s: %w", tries(try+1), err)
 		}
 		if try == 0 {
 			s.notice(err.Error() + "; trying again")
 		}
 		_ = s.pause(ctx, delay)
 	}
+}
+
+func tries(n int) string {
+	if n == 1 {
+		return "1 try"
+	}
+	return strconv.Itoa(n) + " tries"
 }
 
 // again reports whether a request that failed may succeed later.

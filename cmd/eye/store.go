@@ -92,7 +92,9 @@ func checkThere(path, missing string) error {
 }
 
 // checkFolder returns an error when there is no folder at a path.
-func checkFolder(path string) error { return checkThere(path, fmt.Sprintf("the folder %s does not exist", path)) }
+func checkFolder(path string) error {
+	return checkThere(path, fmt.Sprintf("the folder %s does not exist", path))
+}
 
 // manifest reads what the store consists of now, and where it is. It refuses a store that is lost.
 func (f *clientFlags) manifest() (dir string, m duckdb.Manifest, err error) {

@@ -103,6 +103,9 @@ func readTypeFile(dir, path string) (f typeFile, err error) {
 		return f, usagef("%s: its name is not percent-encoded as in a URL: %s", path, err)
 	}
 	f.schema, err = os.ReadFile(path)
+	if err == nil {
+		err = checkText(path, f.schema)
+	}
 	f.schema = event.WithoutBOM(f.schema)
 	return f, err
 }
