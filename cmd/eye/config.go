@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -17,6 +18,8 @@ import (
 	"github.com/knadh/koanf/providers/posflag"
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
+
+	"theeye/internal/event"
 )
 
 const (
@@ -187,7 +190,7 @@ func (settled) ReadBytes() ([]byte, error) { return nil, errors.ErrUnsupported }
 
 // environment returns the settings in the environment by their names. Empty
 // variables count as absent, as a compose file leaves them. Unknown ones are no
-// fault: platforms add their own (EYE_SERVICE_HOST, for a service called eye).
+// fault: platforms add their own; see unknownVariables.
 func environment(environ []string) map[string]any {
 	known := map[string]string{envName(configSetting): configSetting}
 	for _, s := range settings() {
@@ -205,6 +208,33 @@ func environment(environ []string) map[string]any {
 		},
 	}).Read()
 	return values
+}
+
+// ofPlatform are the variables that Kubernetes makes for a service called eye, but for EYE_PORT.
+var ofPlatform = regexp.MustCompile(`^EYE_(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT_[0-9]+_.+)$`)
+
+// unknownVariables returns a line for each variable of the environment that is named as if it were a
+// setting and is none: nothing reads it.
+func unknownVariables(environ []string) (lines []string) {
+	known := []string{envName(configSetting), "EYE_URL", "EYE_KEY"}
+	for _, s := range settings() {
+		known = append(known, envName(s.name))
+	}
+	for _, variable := range environ {
+		name, value, _ := strings.Cut(variable, "=")
+		switch {
+		case !strings.HasPrefix(name, envPrefix), value == "", slices.Contains(known, name):
+		case strings.HasPrefix(name, "EYE_TEST_"), strings.HasPrefix(name, "EYE_FAULT_"):
+		case ofPlatform.MatchString(name), name == "EYE_PORT" && strings.Contains(value, "://"):
+		default:
+			line := name + " is not a variable of The Eye and is ignored"
+			if near := event.Nearest(name, known); near != "" {
+				line += "; did you mean " + near + "?"
+			}
+			lines = append(lines, line)
+		}
+	}
+	return lines
 }
 
 func configPath(fs *pflag.FlagSet, fromEnv map[string]any) string {

@@ -146,6 +146,37 @@ func TestLoadConfigNeedsTheFile(t *testing.T) {
 	}
 }
 
+func TestUnknownVariables(t *testing.T) {
+	for variable, want := range map[string]string{
+		"EYE_LISTN=1":            "EYE_LISTN is not a variable of The Eye and is ignored; did you mean EYE_LISTEN?",
+		"EYE_MAX_BATCH_EVENT=1":  "EYE_MAX_BATCH_EVENT is not a variable of The Eye and is ignored; did you mean EYE_MAX_BATCH_EVENTS?",
+		"EYE_CONFG=x":            "EYE_CONFG is not a variable of The Eye and is ignored; did you mean EYE_CONFIG?",
+		"EYE_COLOUR=red":         "EYE_COLOUR is not a variable of The Eye and is ignored",
+		"EYE_PORT=9000":          "EYE_PORT is not a variable of The Eye and is ignored",
+		"EYE_LISTN=":             "",
+		"EYE_LISTEN=127.0.0.1:1": "",
+		"EYE_CONFIG=x":           "",
+		"EYE_URL=x":              "",
+		"EYE_KEY=x":              "",
+		"EYE_TEST_CUTS=20":       "",
+		"EYE_FAULT_KILL=x":       "",
+		"EYEBROW=x":              "",
+		"HOME=/":                 "",
+		// Of a service called eye, by Kubernetes.
+		"EYE_SERVICE_HOST=10.0.0.1":         "",
+		"EYE_SERVICE_PORT=80":               "",
+		"EYE_SERVICE_PORT_HTTP=80":          "",
+		"EYE_PORT=tcp://10.0.0.1:80":        "",
+		"EYE_PORT_80_TCP=tcp://10.0.0.1:80": "",
+		"EYE_PORT_80_TCP_ADDR=10.0.0.1":     "",
+	} {
+		got := unknownVariables([]string{"A=b", variable})
+		if strings.Join(got, "\n") != want {
+			t.Errorf("%s: got %q, want %q", variable, got, want)
+		}
+	}
+}
+
 func FuzzParseSize(f *testing.F) {
 	for _, s := range []string{"4MiB", "0", "8 GiB", "99999999999GiB", "-1", "MiB"} {
 		f.Add(s)

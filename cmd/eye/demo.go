@@ -138,6 +138,6 @@ func checkDemo(apps []registry.App) error {
 		return nil
 	}
 	return fmt.Errorf("this data directory has applications already (%s), and --demo would fill another one, %s, with sample traffic: "+
-		"give the demo a directory of its own with --data; or start without --demo and make its application with `eye apps create %[2]s`, and it is taken for wanted",
+		"give the demo a directory of its own with --data; or, if you want it here, start without --demo, make its application with `eye apps create %[2]s`, and start with --demo again",
 		strings.Join(others[:min(len(others), 3)], ", "), demoApp)
 }

@@ -305,7 +305,11 @@ func (f *clientFlags) rescueAlone(ctx context.Context, data, file string, tell f
 		return err
 	}
 	cfg.Listen, cfg.MetricsListen, cfg.TLSCert, cfg.TLSKey, cfg.LegacyApp = "", "", "", "", ""
-	s, err := openServer(ctx, cfg, newLogger(f.err, slog.LevelWarn, f.where()))
+	log := newLogger(f.err, slog.LevelWarn, f.where())
+	for _, line := range unknownVariables(os.Environ()) {
+		log.Warn(line)
+	}
+	s, err := openServer(ctx, cfg, log)
 	if err != nil {
 		return err
 	}

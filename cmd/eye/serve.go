@@ -39,6 +39,9 @@ func newServeCommand(s streams) *cobra.Command {
 
 func serve(ctx context.Context, cfg Config, s streams) error {
 	log := newLogger(s.err, cfg.LogLevel, dataFlag(cfg.Data))
+	for _, line := range unknownVariables(os.Environ()) {
+		log.Warn(line)
+	}
 	// What goes to a log is read by more people than may have keys.
 	cfg.PrintKeys = cfg.PrintKeys || isTerminal(s.out)
 	srv, err := openServer(ctx, cfg, log)

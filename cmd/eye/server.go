@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -557,7 +558,16 @@ func (s *server) insideClient(key string) *client {
 func listen(address, flag string) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("cannot listen on %s: %w; choose another address with %s, port 0 picks a free one", address, err, flag)
+		var reason syscall.Errno
+		switch {
+		case errors.Is(err, syscall.EADDRINUSE):
+			err = fmt.Errorf("%s is in use by another program", address)
+		case errors.As(err, &reason): // without the words that repeat the address
+			err = fmt.Errorf("cannot listen on %s: %w", address, reason)
+		default:
+			err = fmt.Errorf("cannot listen on %s: %w", address, err)
+		}
+		return nil, fmt.Errorf("%w; choose another address with %s (port 0 picks a free one)", err, flag)
 	}
 	return l, nil
 }

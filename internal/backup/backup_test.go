@@ -503,9 +503,15 @@ func TestFoldersThatAreRefused(t *testing.T) {
 			t.Errorf("tombstones that are %s: %v", name, err)
 		}
 	}
-	write(t, filepath.Join(full, "x"), "{}\nno JSON")
-	if _, err := restore(t, dir, func(o *backup.RestoreOptions) { o.Tombstones = filepath.Join(full, "x") }); err == nil || !strings.Contains(err.Error(), "cannot be used") {
-		t.Errorf("bad tombstones: %v", err)
+	for text, want := range map[string]string{
+		"# The Eye\n":       filepath.Join(full, "x") + " is not a file of tombstones (line 1)",
+		"{}\n{}\n":          filepath.Join(full, "x") + " is not a file of tombstones (line 1)",
+		sealed(key) + "x\n": "cannot be used: line 2: ",
+	} {
+		write(t, filepath.Join(full, "x"), text)
+		if _, err := restore(t, dir, func(o *backup.RestoreOptions) { o.Tombstones = filepath.Join(full, "x") }); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("tombstones %q: %v", text, err)
+		}
 	}
 	bad := errors.New("bad")
 	to, err := restore(t, dir, func(o *backup.RestoreOptions) { o.Finish = func(string) error { return bad } })

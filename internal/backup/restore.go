@@ -231,7 +231,11 @@ func readTombstones(name, folder string, x Index) (g given, err error) {
 		return g, fmt.Errorf("read tombstones: %w", err)
 	}
 	refused := func(err error) (given, error) { return g, &erasure.Error{Path: name, Err: err} }
-	if g.Document, err = erasure.Parse(b, erasure.Digest{}); err != nil {
+	g.Document, err = erasure.Parse(b, erasure.Digest{})
+	if errors.Is(err, erasure.ErrForeign) {
+		return g, fmt.Errorf("%s is not a file of tombstones (line 1)", name)
+	}
+	if err != nil {
 		return refused(err)
 	}
 	if len(g.Tombstones) == 0 {

@@ -86,6 +86,9 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
+// ErrForeign means that a file does not begin as a file of tombstones does.
+var ErrForeign = errors.New("no file of tombstones begins so")
+
 // ErrNewer means that a newer version of The Eye wrote the file.
 var ErrNewer = errors.New("written by a newer version of The Eye; start that version again")
 
@@ -158,11 +161,11 @@ func (d *Document) add(text []byte, committed bool) error {
 	if d.lines == 0 {
 		var h header
 		if err := json.Unmarshal(text, &h); err != nil {
-			return event.PlainJSON(err)
+			return fmt.Errorf("%w: %w", ErrForeign, event.PlainJSON(err))
 		}
 		d.Key, d.first = h.Key, h.Version == 0
 		if key, err := hex.DecodeString(h.Key); err != nil || len(key) != sha256.Size {
-			return errors.New("it has no key")
+			return fmt.Errorf("%w: it has no key", ErrForeign)
 		}
 		switch {
 		case d.first:

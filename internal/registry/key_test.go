@@ -1,10 +1,12 @@
 package registry_test
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -167,6 +169,63 @@ func TestTheAdminKeyInTheFile(t *testing.T) {
 		if r, err := registry.Open(t.Context(), js, registry.Options{Dir: dir}); err == nil || !strings.Contains(err.Error(), "admin.key") {
 			t.Errorf("%.10q: %v, %v", content, r, err)
 		}
+	}
+}
+
+// An admin key that takes the place of one whose file is gone leaves that one valid: a start says so,
+// once, and never with a secret.
+func TestAnotherAdminKeyIsTold(t *testing.T) {
+	js, _ := jetStream(t, t.TempDir())
+	dir := t.TempDir()
+	name := filepath.Join(dir, "admin.key")
+	start := func() (*registry.Registry, string) {
+		var log bytes.Buffer
+		r := openWith(t, js, registry.Options{Dir: dir, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		if strings.Contains(log.String(), r.FirstStart().AdminKey) {
+			t.Errorf("the log has the key: %s", &log)
+		}
+		return r, log.String()
+	}
+	idOf := func(r *registry.Registry) string {
+		who, ok := r.Authenticate(r.FirstStart().AdminKey)
+		if !ok {
+			t.Fatal("the admin key is not valid")
+		}
+		return who.KeyID
+	}
+	const told = "the admin keys of before stay valid: revoke with `eye keys revoke KEY_ID` those that nobody uses"
+	first, log := start()
+	if strings.Contains(log, "admin key") {
+		t.Errorf("a first start says %s", log)
+	}
+	before, secret := idOf(first), first.FirstStart().AdminKey
+	first.Close()
+	for _, tc := range []struct {
+		name, want string
+		lose       func() error
+	}{
+		{"the file is gone", "another admin key was made, because " + name + " is missing; ", func() error { return os.Remove(name) }},
+		{"the file has another key", "the admin key in " + name + " is another than before; ", func() error {
+			return os.WriteFile(name, []byte(strings.Repeat("correct horse ", 3)), 0o600)
+		}},
+	} {
+		if err := tc.lose(); err != nil {
+			t.Fatal(err)
+		}
+		r, log := start()
+		for _, want := range []string{"level=WARN", tc.want + told, "key_id=" + idOf(r), before} {
+			if !strings.Contains(log, want) {
+				t.Errorf("%s: %q is not in %s", tc.name, want, log)
+			}
+		}
+		revoke(t, r, secret)
+		before, secret = idOf(r), r.FirstStart().AdminKey
+		r.Close()
+		again, log := start()
+		if strings.Contains(log, told) {
+			t.Errorf("%s: the next start says %s", tc.name, log)
+		}
+		again.Close()
 	}
 }
 

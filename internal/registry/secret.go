@@ -150,7 +150,8 @@ func (r *Registry) recordAdminKey(ctx context.Context) error {
 			continue
 		}
 		made := keyRecord{Key: Key{ID: newID("key"), Kind: Admin, CreatedAt: now()}}
-		if r.current.Load().keys.Get(own.digest) == nil {
+		isNew := r.current.Load().keys.Get(own.digest) == nil
+		if isNew {
 			note := Entry{Act: "keepAdminKey"}
 			note.Note("key_id", made.Key.ID)
 			if err := r.trail.Record(ctx, note); err != nil {
@@ -163,6 +164,29 @@ func (r *Registry) recordAdminKey(ctx context.Context) error {
 		if k := r.current.Load().keys.Get(own.digest); k != nil {
 			r.own[i].id = k.Key.ID
 		}
+		if isNew {
+			r.tellEarlierAdminKeys(r.own[i].id)
+		}
 	}
 	return nil
+}
+
+// tellEarlierAdminKeys logs which admin keys stay valid beside one that has come to DIR/admin.key.
+func (r *Registry) tellEarlierAdminKeys(id string) {
+	var valid []string
+	for _, k := range r.Keys("") {
+		if k.Kind == Admin && k.ID != id && k.RevokedAt == nil && (k.ExpiresAt == nil || k.ExpiresAt.After(now())) {
+			valid = append(valid, k.ID)
+		}
+	}
+	if len(valid) == 0 {
+		return
+	}
+	name := filepath.Join(r.opts.Dir, "admin.key")
+	text := "the admin key in " + name + " is another than before"
+	if r.first.AdminKeyMade {
+		text = "another admin key was made, because " + name + " is missing"
+	}
+	r.log.Warn(text+"; the admin keys of before stay valid: revoke with `eye keys revoke KEY_ID` those that nobody uses",
+		"key_id", id, "still_valid", strings.Join(valid, ", "))
 }
