@@ -102,16 +102,27 @@ func TestASignalLetsRequestsFinish(t *testing.T) {
 	}
 }
 
-// The second signal does not wait for what the first one waits for.
+// A later signal does not wait for what the first one waits for. One that comes together with it does.
 func TestASecondSignalEndsAtOnce(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	s.sendHalf(fine)
 	s.signal(syscall.SIGTERM)
 	s.eventually("the server to shut down", func() bool { return strings.Contains(s.output.String(), "shutting down") })
-	s.signal(syscall.SIGTERM)
+	s.eventually("the server to end", func() bool { // those that come together with the first are one with it
+		_ = s.cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-s.exited:
+			return true
+		default:
+			return false
+		}
+	})
 	if code := s.exitCode(); code != 128+int(syscall.SIGTERM) { // an ordered end has 0
 		t.Errorf("exit code %d:\n%s", code, s.output)
+	}
+	if !strings.Contains(s.output.String(), "ended at once by a second signal; everything that was acknowledged is on disk") {
+		t.Errorf("the log does not tell of it:\n%s", s.output)
 	}
 	s.launch()
 }

@@ -10,10 +10,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -45,7 +43,7 @@ type streams struct {
 }
 
 // run executes one command line and returns its exit code. The first SIGINT,
-// SIGTERM or SIGHUP cancels the command's context, a second one exits at once.
+// SIGTERM or SIGHUP cancels the command's context, a later one exits at once.
 func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	ctx, stop := interruptible(context.Background())
 	defer stop()
@@ -58,40 +56,6 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 		err = advising(err, (&clientFlags{cmd: cmd, getenv: os.Getenv}).where())
 	}
 	return report(err, errOut)
-}
-
-// interruptible returns a context that the first SIGINT, SIGTERM or SIGHUP cancels; a SIGHUP that the
-// process was started to ignore, as by nohup, stays ignored. The second one ends the process with the code that a shell gives to such an end.
-func interruptible(parent context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(parent)
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	if !signal.Ignored(syscall.SIGHUP) {
-		signal.Notify(signals, syscall.SIGHUP)
-	}
-	done := make(chan struct{})
-	go func() {
-		select {
-		case <-signals:
-			cancel()
-		case <-done:
-			return
-		}
-		select {
-		case s := <-signals:
-			code := 128
-			if number, ok := s.(syscall.Signal); ok {
-				code += int(number)
-			}
-			os.Exit(code)
-		case <-done:
-		}
-	}()
-	return ctx, func() {
-		signal.Stop(signals)
-		close(done)
-		cancel()
-	}
 }
 
 // newRoot returns the command `eye` with all its subcommands.

@@ -46,7 +46,7 @@ func newSendCommand(s streams) *cobra.Command {
 			"that text came before in the file: sending the file again stores nothing twice. Equal events in two files are one event, unless\n" +
 			"they have ids. Events of standard input and of pipes get new ids, unless --ids-from-content is given.\n" +
 			"An event that is read from a pipe is sent within half a second. The first Ctrl-C sends what was read, and tells how far that was;\n" +
-			"the second one ends at once.\n" +
+			"one that comes a second later, or after that, ends at once.\n" +
 			"Sending takes a write key. With an admin key, one is made for --app, which expires by itself and is revoked at the end.\n" +
 			"Exit code 0: all accepted; 3: delivered, and some were rejected; 1: not all could be delivered.",
 	}

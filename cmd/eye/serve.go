@@ -42,6 +42,7 @@ func serve(ctx context.Context, cfg Config, s streams) error {
 	for _, line := range unknownVariables(os.Environ()) {
 		log.Warn(line)
 	}
+	setLastWords(ctx, func() { log.Warn("ended at once by a second signal; everything that was acknowledged is on disk") })
 	// What goes to a log is read by more people than may have keys.
 	cfg.PrintKeys = cfg.PrintKeys || isTerminal(s.out)
 	srv, err := openServer(ctx, cfg, log)
