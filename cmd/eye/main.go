@@ -110,7 +110,7 @@ func flagFault(cmd *cobra.Command, err error) string {
 	kinds := map[string]string{"bool": "true or false", "duration": "a duration such as 90s, 5m or 168h", "int": "a whole number", "int64": "a whole number", "uint32": "a whole number that is not negative", "float64": "a number"}
 	flag := invalid.GetFlag()
 	if invalid.GetValue() == "" {
-		return fmt.Sprintf("--%s is empty; leave it out or give it a value", flag.Name)
+		return fmt.Sprintf("--%s is empty; give it a value, or leave it out", flag.Name)
 	}
 	kind, known := kinds[flag.Value.Type()]
 	if words, ok := flag.Value.(choice); ok {
