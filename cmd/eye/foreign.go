@@ -15,21 +15,27 @@ type inputError struct{ fault string }
 
 func (e *inputError) Error() string { return "the input" + e.fault }
 
-const (
-	gzipSignature = "\x1f\x8b"
-	inUTF16       = " is in UTF-16, and JSON is sent in UTF-8: convert it, for example with `iconv -f UTF-16 -t UTF-8`"
-)
+const gzipSignature = "\x1f\x8b"
+
+// notUTF8 is the fault of an input in another form of Unicode.
+func notUTF8(form string) string {
+	return fmt.Sprintf(" is in %s, and JSON is sent in UTF-8: convert it, for example with `iconv -f %[1]s -t UTF-8`", form)
+}
 
 // foreign returns what is wrong with an input by its first bytes, nil when it may be JSON in UTF-8. The
 // bytes are asked for one after the other, so that a pipe need not have all of them.
 func foreign(begins func(with string) bool) *inputError {
 	for _, known := range []struct{ signature, fault string }{
-		{"\xff\xfe", inUTF16},
-		{"\xfe\xff", inUTF16},
-		{"{\x00", inUTF16},
-		{"[\x00", inUTF16},
-		{"\x00{", inUTF16},
-		{"\x00[", inUTF16},
+		{"\xff\xfe\x00\x00", notUTF8("UTF-32")},
+		{"\x00\x00", notUTF8("UTF-32")},
+		{"{\x00\x00", notUTF8("UTF-32")},
+		{"[\x00\x00", notUTF8("UTF-32")},
+		{"\xff\xfe", notUTF8("UTF-16")},
+		{"\xfe\xff", notUTF8("UTF-16")},
+		{"{\x00", notUTF8("UTF-16")},
+		{"[\x00", notUTF8("UTF-16")},
+		{"\x00{", notUTF8("UTF-16")},
+		{"\x00[", notUTF8("UTF-16")},
 		{"PK\x03\x04", " is a zip file, not JSON"},
 		{"\x28\xb5\x2f\xfd", " is packed with zstd, which is not unpacked here"},
 		{"BZh", " is packed with bzip2, which is not unpacked here"},
@@ -45,7 +51,11 @@ func foreign(begins func(with string) bool) *inputError {
 
 // checkText returns an error for a document that is not in UTF-8.
 func checkText(name string, document []byte) error {
-	if fault := foreign(func(with string) bool { return bytes.HasPrefix(document, []byte(with)) }); fault != nil {
+	begins := func(with string) bool { return bytes.HasPrefix(document, []byte(with)) }
+	if begins(gzipSignature) {
+		return usagef("%s is packed with gzip, which is not unpacked here", name)
+	}
+	if fault := foreign(begins); fault != nil {
 		return usagef("%s%s", name, fault.fault)
 	}
 	return nil

@@ -60,12 +60,18 @@ func (t *tracedReader) fault(err error) error {
 		return err
 	case errors.As(err, &known):
 		return known
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		at := t.at(t.from.Offset + len(bytes.TrimRight(t.text, " \t\r\n")))
-		return &inputError{fmt.Sprintf(": the JSON ends too early at line %d, column %d", at.Line, at.Column)}
 	case errors.As(err, &syntax):
-		at := t.at(int(syntax.ByteOffset))
-		return &inputError{fmt.Sprintf(": not JSON at line %d, column %d: %s", at.Line, at.Column, syntax.Err)}
+		relative := *syntax
+		relative.ByteOffset -= int64(t.from.Offset)
+		err = &relative
 	}
-	return fmt.Errorf("read input: %w", err)
+	within, reason, ok := event.SyntaxPlace(bytes.TrimRight(t.text, " \t\r\n"), err)
+	if !ok {
+		return fmt.Errorf("read input: %w", err)
+	}
+	at := t.at(t.from.Offset + within.Offset)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return &inputError{fmt.Sprintf(": %s at line %d, column %d", reason, at.Line, at.Column)}
+	}
+	return &inputError{fmt.Sprintf(": not JSON at line %d, column %d: %s", at.Line, at.Column, reason)}
 }
