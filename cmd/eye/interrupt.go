@@ -56,11 +56,13 @@ func (r *interruptibleReader) Read(p []byte) (int, error) {
 		}
 		select {
 		case r.last = <-r.chunks:
+			r.notTheEnd()
 		case <-r.closed:
 			return 0, errInterrupted
 		case <-r.interrupted:
 			select {
 			case r.last = <-r.chunks:
+				r.notTheEnd()
 			default:
 				r.last.err = errInterrupted
 			}
@@ -69,6 +71,18 @@ func (r *interruptibleReader) Read(p []byte) (int, error) {
 	n := copy(p, r.last.bytes)
 	r.last.bytes = r.last.bytes[n:]
 	return n, nil
+}
+
+// notTheEnd takes an end of the input after the interruption for a part of it: the signal may have ended
+// who wrote there, in the middle of a line.
+func (r *interruptibleReader) notTheEnd() {
+	select {
+	case <-r.interrupted:
+		if errors.Is(r.last.err, io.EOF) {
+			r.last.err = errInterrupted
+		}
+	default:
+	}
 }
 
 // Close ends reading ahead, and a Read that waits.
