@@ -15,9 +15,10 @@ import (
 )
 
 // checkParams refuses a query that is not as the document says of the route: a parameter that is
-// ignored might be what makes a request harmless. The first Eye ignored what it did not know.
+// ignored might be what makes a request harmless. The first Eye ignored what it did not know, and probes
+// and scrapers send parameters that mean nothing to who is probed.
 func checkParams(rt route, values url.Values) error {
-	if rt.path == legacyPath {
+	if rt.path == legacyPath || rt.access == open || rt.access == forMetric {
 		return nil
 	}
 	known := map[string]param{}

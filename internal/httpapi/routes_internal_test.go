@@ -4,6 +4,7 @@ package httpapi
 type TestedRoute struct {
 	Method, Path       string
 	ForWrite           bool
+	Probed             bool     // by what sends parameters that mean nothing here
 	Single, Repeatable []string // parameters of the query that it documents
 }
 
@@ -11,7 +12,7 @@ type TestedRoute struct {
 func TestedRoutes() (list []TestedRoute) {
 	s := &Server{opts: Options{LegacyApp: "legacy"}}
 	for _, rt := range s.routes() {
-		x := TestedRoute{Method: rt.method, Path: rt.path, ForWrite: rt.access == forWrite}
+		x := TestedRoute{Method: rt.method, Path: rt.path, ForWrite: rt.access == forWrite, Probed: rt.access == open || rt.access == forMetric}
 		for _, p := range rt.doc.params {
 			switch {
 			case p.in != "" && p.in != "query":
