@@ -33,9 +33,11 @@ RACES = ^(TestConformance|TestEndExports|TestEraseBetweenMerges|TestCancelledQue
 
 test: ## prepare this machine, then run all tests, with the race detector where goroutines meet
 	@script/setup test
-	$(GO) test -race -vet=off -parallel 4 -timeout 20m $$($(GO) list ./... | grep -vE '/($(APART))$$')
-	$(GO) test -race -vet=off -parallel 4 -timeout 20m -run '$(RACES)/./(whole|while_events)' ./internal/store/duckdb
-	$(GO) test -vet=off -parallel 4 -timeout 40m ./internal/store/duckdb ./test
+	@failed=0; \
+	$(GO) test -race -vet=off -parallel 4 -timeout 20m $$($(GO) list ./... | grep -vE '/($(APART))$$') || failed=1; \
+	$(GO) test -race -vet=off -parallel 4 -timeout 20m -run '$(RACES)/./(whole|while_events)' ./internal/store/duckdb || failed=1; \
+	$(GO) test -vet=off -parallel 4 -timeout 40m ./internal/store/duckdb ./test || failed=1; \
+	exit $$failed
 
 soak: ## the tests of promises, long: KILLS (300), power CUTS (20), ERASURES (50) under load, DAMAGES (200) to files, HISTORIES (200) of a store
 	EYE_TEST_KILLS=$(KILLS) EYE_TEST_EVENTS=$$((5000 * $(KILLS))) EYE_TEST_CUTS=$(CUTS) EYE_TEST_ERASURES=$(ERASURES) EYE_TEST_DAMAGES=$(DAMAGES) \

@@ -288,7 +288,8 @@ func (d drawer) value(s, root any, depth int) any {
 		return oneOf(d, list...)
 	}
 	if _, ok := o["$ref"]; ok && !d.chance(4) {
-		return d.value(root.(object)["$defs"].(object)["d"], root, depth-1)
+		defs, _ := root.(object)["$defs"].(object) // none where the reference is to something else
+		return d.value(defs["d"], root, depth-1)
 	}
 	for _, keyword := range []string{"anyOf", "oneOf", "allOf"} {
 		if list, ok := o[keyword].([]any); ok && d.chance(2) {
