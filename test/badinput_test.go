@@ -24,7 +24,7 @@ func TestTrailingCommaOfTheChallenge(t *testing.T) {
 	body := "{\"session_id\":\"s\",\"category\":\"page interaction\",\"name\":\"pageview\",\n\"data\":{\"host\":\"h\",\"path\": \"/\",},\"timestamp\":\"2021-01-01 09:15:27.243860\"}"
 	a := s.call("POST", "/v1/events", s.write, body)
 	s.must(a, 400)
-	if a.header.Get("Content-Type") != "application/problem+json" || a.text("line") != "2" || a.text("column") != "32" {
+	if a.header.Get("Content-Type") != "application/problem+json" || a.text("line") != "2" || a.text("column") != "31" {
 		t.Errorf("%s: %s", a.header.Get("Content-Type"), a.body)
 	}
 	long := "{" + strings.Repeat(" ", 5000)

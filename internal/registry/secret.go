@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io/fs"
+	"log/slog"
 	"math/big"
 	"path/filepath"
 	"strings"
@@ -183,10 +184,13 @@ func (r *Registry) tellEarlierAdminKeys(id string) {
 		return
 	}
 	name := filepath.Join(r.opts.Dir, "admin.key")
-	text := "the admin key in " + name + " is another than before"
-	if r.first.AdminKeyMade {
+	text, level := "the admin key in "+name+" is another than before", slog.LevelWarn
+	switch {
+	case r.first.AdminKeyMade:
 		text = "another admin key was made, because " + name + " is missing"
+	case r.trail.takenOver: // as `eye restore` said
+		text, level = "the admin key in "+name+" is another than that of the backup", slog.LevelInfo
 	}
-	r.log.Warn(text+"; the admin keys of before stay valid: revoke with `eye keys revoke KEY_ID` those that nobody uses",
+	r.log.Log(context.Background(), level, text+"; the admin keys of before stay valid: revoke with `eye keys revoke KEY_ID` those that nobody uses",
 		"key_id", id, "still_valid", strings.Join(valid, ", "))
 }
