@@ -165,7 +165,7 @@ func viewLegacy(e *event.Event) LegacyEvent {
 func legacyQuery(c *call) (query.Query, error) {
 	filter, value, has := strings.Cut(c.URL.Query().Get("filter"), ",")
 	switch {
-	case notText(value):
+	case query.NotText(value):
 		return query.Query{}, problem(http.StatusBadRequest, "filter must be UTF-8 without the character NUL")
 	case filter == "session_id" && has:
 		return query.Query{SessionIDs: []string{value}}, nil

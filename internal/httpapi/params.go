@@ -1,14 +1,11 @@
 package httpapi
 
 import (
-	"fmt"
 	"maps"
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"theeye/internal/event"
 	"theeye/internal/query"
@@ -21,27 +18,27 @@ func checkParams(rt route, values url.Values) error {
 	if rt.path == legacyPath || rt.access == open || rt.access == forMetric {
 		return nil
 	}
-	known := map[string]param{}
-	var names []string
-	for _, p := range rt.doc.params {
-		if p.in == "" || p.in == "query" {
-			known[p.name] = p
-			names = append(names, p.name)
-		}
-	}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
-		p, ok := known[name]
-		if !ok {
-			return unknownParam(rt, name, names)
+		i := slices.IndexFunc(rt.doc.params, func(p param) bool { return p.inQuery() && p.name == name })
+		if i < 0 {
+			return unknownParam(rt, name)
 		}
-		if fault := faultOf(p, values[name]); fault != "" {
+		if fault := query.FaultOf(values[name], rt.doc.params[i].repeatable); fault != "" {
 			return &query.ParamError{Parameter: name, Message: fault}
 		}
 	}
 	return nil
 }
 
-func unknownParam(rt route, name string, known []string) error {
+func (p param) inQuery() bool { return p.in == "" || p.in == "query" }
+
+func unknownParam(rt route, name string) error {
+	var known []string
+	for _, p := range rt.doc.params {
+		if p.inQuery() {
+			known = append(known, p.name)
+		}
+	}
 	err := query.UnknownParam(name, known...)
 	switch {
 	case len(known) > 0:
@@ -52,24 +49,6 @@ func unknownParam(rt route, name string, known []string) error {
 	}
 	return err
 }
-
-// faultOf says what is wrong with the values of a parameter, whatever it means; "" when nothing is.
-func faultOf(p param, values []string) string {
-	switch {
-	case len(values) > 1 && !p.repeatable:
-		return "may be given only once"
-	case len(values) > query.MaxValues:
-		return fmt.Sprintf("may be given at most %d times", query.MaxValues)
-	case slices.Contains(values, ""):
-		return "it is empty; give it a value, or leave it out"
-	case slices.ContainsFunc(values, notText):
-		return "must be UTF-8 without the character NUL"
-	}
-	return ""
-}
-
-// notText reports whether a value is none that an event could hold.
-func notText(value string) bool { return !utf8.ValidString(value) || strings.ContainsRune(value, 0) }
 
 // Next leads to the next page of a list that counts its items.
 type Next struct {

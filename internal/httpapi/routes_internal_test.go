@@ -15,7 +15,7 @@ func TestedRoutes() (list []TestedRoute) {
 		x := TestedRoute{Method: rt.method, Path: rt.path, ForWrite: rt.access == forWrite, Probed: rt.access == open || rt.access == forMetric}
 		for _, p := range rt.doc.params {
 			switch {
-			case p.in != "" && p.in != "query":
+			case !p.inQuery():
 			case p.repeatable:
 				x.Repeatable = append(x.Repeatable, p.name)
 			default:

@@ -166,19 +166,31 @@ func (p *parser) checkNames(also []string) {
 			if p.err == nil {
 				p.err = UnknownParam(name, known...)
 			}
-		case len(values) > 1 && !repeatable(name):
-			p.fail(name, "may be given only once")
-		case len(values) > MaxValues:
-			p.fail(name, fmt.Sprintf("may be given at most %d times", MaxValues))
-		case slices.Contains(values, ""):
-			p.fail(name, "it is empty; give it a value, or leave it out")
-		case slices.ContainsFunc(values, notText):
-			p.fail(name, "must be UTF-8 without the character NUL")
+		default:
+			if fault := FaultOf(values, repeatable(name)); fault != "" {
+				p.fail(name, fault)
+			}
 		}
 	}
 }
 
-func notText(s string) bool { return !utf8.ValidString(s) || strings.ContainsRune(s, 0) }
+// FaultOf says what is wrong with the values of a parameter, whatever it means; it is empty when nothing is.
+func FaultOf(values []string, repeatable bool) string {
+	switch {
+	case len(values) > 1 && !repeatable:
+		return "may be given only once"
+	case len(values) > MaxValues:
+		return fmt.Sprintf("may be given at most %d times", MaxValues)
+	case slices.Contains(values, ""):
+		return "it is empty; give it a value, or leave it out"
+	case slices.ContainsFunc(values, NotText):
+		return "must be UTF-8 without the character NUL"
+	}
+	return ""
+}
+
+// NotText reports whether a value is none that an event could hold.
+func NotText(value string) bool { return !utf8.ValidString(value) || strings.ContainsRune(value, 0) }
 
 // one returns the value of a parameter, empty when it is absent.
 func (p *parser) one(name string) string {

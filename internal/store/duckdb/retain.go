@@ -67,13 +67,9 @@ type expiry struct{ rows, replays, erased cutoffs }
 // expiries returns the expiry of a segment's applications, and the one that is a slack later: when rows
 // are as old as that, it is time to remove those that have expired.
 func (t moment) expiries(x *segment) (now, late expiry) {
-	of := func(slacks int) expiry {
-		return expiry{
-			t.cutoffs(maps.Keys(x.info.Apps), 0, slacks), t.cutoffs(maps.Keys(x.info.Apps), 0, slacks+1),
-			t.cutoffs(maps.Keys(x.info.Apps), t.opts.DedupeWindow, slacks),
-		}
-	}
-	return of(0), of(1)
+	of := func(least time.Duration, slacks int) cutoffs { return t.cutoffs(maps.Keys(x.info.Apps), least, slacks) }
+	window, slack := t.opts.DedupeWindow, of(0, 1)
+	return expiry{of(0, 0), slack, of(window, 0)}, expiry{slack, of(0, 2), of(window, 1)}
 }
 
 // Newest returns the greatest time of receipt in the segments; zero without any.

@@ -11,13 +11,10 @@ import (
 	"theeye/internal/store"
 )
 
-// items is how many events and rejections testPagesByBytes writes.
-const items = 24
-
 // testPagesByBytes has items of very different sizes. Pages end by their bytes, and
 // together are the whole list.
 func testPagesByBytes(f *fixture) {
-	const large = 20_000
+	const items, large = 24, 20_000
 	size := func(n int) int {
 		switch {
 		case n%7 == 0:
@@ -62,11 +59,11 @@ func testPagesByBytes(f *fixture) {
 		f.same("rejections", refused, walk(f, q, list[event.Rejection]{store.Reader.Rejections, query.AfterRejection}, (*event.Rejection).Size, rejectionNumber))
 		f.same("sessions", items, len(walk(f, q, list[store.Session]{store.Reader.Sessions, afterSession}, (*store.Session).Size, func(*store.Session) int { return 0 })))
 	}
-	f.testShortened()
+	f.testShortened(items)
 }
 
-// testShortened looks at answers that have no next page.
-func (f *fixture) testShortened() {
+// testShortened looks at answers that have no next page, after so many items were written.
+func (f *fixture) testShortened(items int64) {
 	f.Helper()
 	groups, err := f.RejectionSummary(f.Context(), query.Query{MaxBytes: 1, Limit: 9})
 	if err != nil || len(groups) != 1 {
