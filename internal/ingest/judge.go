@@ -184,21 +184,27 @@ func (r *request) reject(e element, raw []byte, index int, version uint32) event
 // repeated finds what one request sends twice under one id.
 type repeated struct{ seen map[uuid.UUID]*event.Event }
 
-// status says what the request's answer tells of a record. The record itself
-// goes on as it is: the store decides, and it comes to the same.
+// status returns what the answer says of a record. The record itself is unchanged: the store
+// decides about it by the same function.
 func (p *repeated) status(r event.Record) (Status, []event.Problem) {
 	if r.Rejection != nil {
-		return Rejected, r.Rejection.Problems
+		return statusOf(event.DecideRejection(r.Rejection, false))
 	}
-	first, again := p.seen[r.Event.ID]
-	switch {
-	case !again:
-		if p.seen != nil {
-			p.seen[r.Event.ID] = r.Event
-		}
-		return Accepted, nil
-	case event.SameBody(first, r.Event):
-		return Duplicate, nil
+	first := p.seen[r.Event.ID]
+	if first == nil && p.seen != nil {
+		p.seen[r.Event.ID] = r.Event
 	}
-	return Rejected, event.Conflict(r.Event).Problems
+	outcome, _ := event.Decide(r.Event, event.MatchOf(first, r.Event))
+	return statusOf(outcome)
+}
+
+func statusOf(o event.Outcome) (Status, []event.Problem) {
+	switch o.Fate {
+	case event.Duplicate:
+		return Duplicate, o.Problems
+	case event.Rejected:
+		return Rejected, o.Problems
+	default:
+		return Accepted, o.Problems
+	}
 }

@@ -89,31 +89,30 @@ func (p *snapshot) decide(ctx context.Context, records []event.Record) (*decisio
 			continue
 		}
 		key := idKey{p.store.number(e.App), e.ID}
-		_, again := x.stored[key]
-		former, _ := record.Former()
+		match := x.match(record)
+		outcome, conflict := event.Decide(e, match)
 		switch {
-		case x.isStored(e), former.Event != nil && x.isStored(former.Event):
+		case match == event.Repeated:
 			t := traceOf(record, event.Duplicate, nil)
 			if !x.cover(appSession{e.App, e.SessionID}).Empty() { // what it repeats may be about to go
 				t = t.blank()
 			}
-			x.d.outcomes[i] = event.Outcome{Fate: event.Duplicate}
+			x.d.outcomes[i] = outcome
 			x.d.traces = append(x.d.traces, t)
 		case x.idWasErased(record):
 			x.erase(i, record)
-		case !again && x.expired(e):
+		case match == event.Unseen && x.expired(e):
 			x.d.outcomes[i] = event.Outcome{Fate: event.Expired}
 			x.d.traces = append(x.d.traces, traceOf(record, event.Expired, nil).blank())
-		case !again:
+		case match == event.Unseen:
 			x.stored[key] = e
-			x.d.outcomes[i] = event.Outcome{Fate: event.Stored}
+			x.d.outcomes[i] = outcome
 			x.d.events = append(x.d.events, e)
-		case e.IsReplay(): // its rejection is kept already
-			problems := event.Conflict(e).Problems
-			x.d.outcomes[i] = event.Outcome{Fate: event.Rejected, Problems: problems}
-			x.d.traces = append(x.d.traces, traceOf(record, event.Rejected, problems))
+		case conflict == nil: // a replay
+			x.d.outcomes[i] = outcome
+			x.d.traces = append(x.d.traces, traceOf(record, outcome.Fate, outcome.Problems))
 		default:
-			x.refuse(i, record, event.Conflict(e))
+			x.refuse(i, record, conflict)
 		}
 	}
 	return &x.d, nil
@@ -131,11 +130,24 @@ func withFormer(records []event.Record) []event.Record {
 	return all
 }
 
+// match compares the event of a record with what is stored under its id, present or former.
+func (x *decider) match(record event.Record) event.Match {
+	former, _ := record.Former()
+	_, known := x.stored[idKey{x.store.number(record.Event.App), record.Event.ID}]
+	switch {
+	case x.isStored(record.Event), former.Event != nil && x.isStored(former.Event):
+		return event.Repeated
+	case known:
+		return event.Conflicting
+	}
+	return event.Unseen
+}
+
 // isStored reports whether an event with the same id and the same body is stored.
 func (x *decider) isStored(e *event.Event) bool {
 	key := idKey{x.store.number(e.App), e.ID}
 	if first, again := x.stored[key]; again {
-		return event.SameBody(first, e)
+		return event.MatchOf(first, e) == event.Repeated
 	}
 	return x.repeats(key, e)
 }
@@ -191,9 +203,11 @@ func (x *decider) window(received event.Micros) int64 {
 // refuse decides about a rejection that record i is or becomes.
 func (x *decider) refuse(i int, record event.Record, r *event.Rejection) {
 	former, _ := record.Former()
-	if x.isRefused(r.ID) || former.Rejection != nil && x.isRefused(former.Rejection.ID) {
-		x.d.outcomes[i] = event.Outcome{Fate: event.Duplicate, Problems: r.Problems}
-		x.d.traces = append(x.d.traces, traceOf(record, event.Duplicate, r.Problems))
+	kept := x.isRefused(r.ID) || former.Rejection != nil && x.isRefused(former.Rejection.ID)
+	outcome := event.DecideRejection(r, kept)
+	if kept {
+		x.d.outcomes[i] = outcome
+		x.d.traces = append(x.d.traces, traceOf(record, outcome.Fate, outcome.Problems))
 		return
 	}
 	if record.Event == nil && x.idWasErased(record) {
@@ -201,7 +215,7 @@ func (x *decider) refuse(i int, record event.Record, r *event.Rejection) {
 		return
 	}
 	x.refused[r.ID] = struct{}{}
-	x.d.outcomes[i] = event.Outcome{Fate: event.Rejected, Problems: r.Problems}
+	x.d.outcomes[i] = outcome
 	x.d.rejections = append(x.d.rejections, r)
 }
 

@@ -71,7 +71,7 @@ func (s *Store) decideLocked(r event.Record) event.Outcome {
 	case former.Event != nil && s.storedLocked(former.Event):
 		outcome = event.Outcome{Fate: event.Duplicate}
 	case former.Rejection != nil && s.refused[former.Rejection.ID] != nil:
-		outcome = event.Outcome{Fate: event.Duplicate, Problems: r.Rejection.Problems}
+		outcome = event.DecideRejection(r.Rejection, true)
 	case r.Event != nil:
 		outcome = s.decideEventLocked(r.Event)
 	case r.Rejection != nil:
@@ -85,30 +85,25 @@ func (s *Store) decideLocked(r event.Record) event.Outcome {
 
 // storedLocked reports whether an event with the same id and the same body is stored.
 func (s *Store) storedLocked(e *event.Event) bool {
-	first, ok := s.events[eventKey{e.App, e.ID}]
-	return ok && event.SameBody(first, e)
+	return event.MatchOf(s.events[eventKey{e.App, e.ID}], e) == event.Repeated
 }
 
 func (s *Store) decideEventLocked(e *event.Event) event.Outcome {
 	key := eventKey{e.App, e.ID}
-	first, ok := s.events[key]
+	outcome, conflict := event.Decide(e, event.MatchOf(s.events[key], e))
 	switch {
-	case !ok:
+	case conflict != nil:
+		return s.refuseLocked(conflict)
+	case outcome.Fate == event.Stored:
 		s.events[key] = e
-		return event.Outcome{Fate: event.Stored}
-	case event.SameBody(first, e):
-		return event.Outcome{Fate: event.Duplicate}
-	case e.IsReplay(): // its rejection is kept already
-		return event.Outcome{Fate: event.Rejected, Problems: event.Conflict(e).Problems}
-	default:
-		return s.refuseLocked(event.Conflict(e))
 	}
+	return outcome
 }
 
 func (s *Store) refuseLocked(r *event.Rejection) event.Outcome {
-	if first, ok := s.refused[r.ID]; ok {
-		return event.Outcome{Fate: event.Duplicate, Problems: first.Problems}
+	_, kept := s.refused[r.ID]
+	if !kept {
+		s.refused[r.ID] = r
 	}
-	s.refused[r.ID] = r
-	return event.Outcome{Fate: event.Rejected, Problems: r.Problems}
+	return event.DecideRejection(r, kept)
 }
