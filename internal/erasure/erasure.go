@@ -171,8 +171,7 @@ func (s *Set) Covers(r event.Record) bool {
 	if s.Len() == 0 || r.Erased != nil {
 		return r.Erased != nil
 	}
-	app, session := Subject(r)
-	return s.Cover(app, session).Has(r)
+	return s.Cover(r.App(), r.SessionID()).Has(r)
 }
 
 // CoversFound reports the same of a record that was found outside the queue and the store. Its
@@ -182,8 +181,7 @@ func (s *Set) CoversFound(r event.Record) bool {
 	if s.Covers(r) {
 		return true
 	}
-	app, _ := Subject(r)
-	for _, name := range [...]string{app, AllApps} {
+	for _, name := range [...]string{r.App(), AllApps} {
 		for t := range s.found(ofApps, func() string { return name }) {
 			if r.ReceivedAt() <= t.At {
 				return true
@@ -303,12 +301,4 @@ func keyedHash(key []byte, text string) string {
 	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte(text))
 	return hex.EncodeToString(mac.Sum(nil))
-}
-
-// Subject returns the application and the session of a record that is an event or a rejection.
-func Subject(r event.Record) (app, session string) {
-	if r.Event != nil {
-		return r.Event.App, r.Event.SessionID
-	}
-	return r.Rejection.App, r.Rejection.SessionID
 }

@@ -55,7 +55,7 @@ func (r Record) EventID() uuid.UUID {
 	}
 }
 
-// ClientID returns the event's id as the client sent it, when that was no UUID.
+// ClientID returns the event's id as the client sent it, when that was not a UUID.
 func (r Record) ClientID() string {
 	switch {
 	case r.Event != nil:
@@ -64,6 +64,67 @@ func (r Record) ClientID() string {
 		return r.Rejection.ClientID
 	default:
 		return ""
+	}
+}
+
+// SessionID returns the session of the record, empty when it could not be read or is not kept.
+func (r Record) SessionID() string {
+	switch {
+	case r.Event != nil:
+		return r.Event.SessionID
+	case r.Rejection != nil:
+		return r.Rejection.SessionID
+	default:
+		return ""
+	}
+}
+
+// Category returns the category of the event, empty when it could not be read or is not kept.
+func (r Record) Category() string {
+	switch {
+	case r.Event != nil:
+		return r.Event.Category
+	case r.Rejection != nil:
+		return r.Rejection.Category
+	default:
+		return ""
+	}
+}
+
+// Name returns the name of the event, empty when it could not be read or is not kept.
+func (r Record) Name() string {
+	switch {
+	case r.Event != nil:
+		return r.Event.Name
+	case r.Rejection != nil:
+		return r.Rejection.Name
+	default:
+		return ""
+	}
+}
+
+// SentTime returns the timestamp of the event as written, 0 when it could not be read or is not
+// kept.
+func (r Record) SentTime() Micros {
+	switch {
+	case r.Event != nil:
+		return r.Event.SentTime
+	case r.Rejection != nil:
+		return r.Rejection.SentTime
+	default:
+		return 0
+	}
+}
+
+// Payload returns what the sender sent: the data of an event, the body of a rejection.
+func (r Record) Payload() []byte {
+	switch {
+	case r.Event != nil:
+		return r.Event.Data
+	case r.Rejection != nil:
+		return r.Rejection.Raw
+	default:
+		return nil
 	}
 }
 

@@ -191,13 +191,8 @@ func (c *Collector) Collect(ctx context.Context, req Request) (Receipt, error) {
 			c.abridge(kept.Rejection)
 		}
 		s.add(kept)
-		item := Item{}
+		item := Item{ID: record.EventID(), ClientID: record.ClientID()}
 		item.Status, item.Problems = again.status(record)
-		if e := record.Event; e != nil {
-			item.ID, item.ClientID = e.ID, e.ClientID
-		} else {
-			item.ID, item.ClientID = record.Rejection.EventID, record.Rejection.ClientID
-		}
 		receipt.Items = append(receipt.Items, item)
 	}
 	if receipt.Frame, receipt.First, err = c.grouper.submit(ctx, &s); err != nil {
@@ -227,7 +222,7 @@ func (x *covered) blank(r event.Record) event.Record {
 	if x.set.Len() == 0 {
 		return r
 	}
-	app, session := erasure.Subject(r)
+	app, session := r.App(), r.SessionID()
 	cover, known := x.covers[session]
 	if !known {
 		if x.covers == nil {

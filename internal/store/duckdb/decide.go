@@ -36,14 +36,12 @@ type trace struct {
 
 // traceOf returns the trace of a record.
 func traceOf(r event.Record, fate event.Fate, problems []event.Problem) trace {
-	if e := r.Event; e != nil {
-		return trace{e.App, e.ID, e.ClientID, e.SessionID, e.Category, e.Name, e.ReceivedAt, e.Position, e.CarriedBy, fate, problems}
+	return trace{
+		app: r.App(), eventID: r.EventID(), clientID: r.ClientID(),
+		sessionID: r.SessionID(), category: r.Category(), name: r.Name(),
+		receivedAt: r.ReceivedAt(), position: r.Position(), carriedBy: r.CarriedBy(),
+		fate: fate, problems: problems,
 	}
-	if e := r.Erased; e != nil {
-		return trace{app: e.App, eventID: e.EventID, receivedAt: e.ReceivedAt, position: e.Position, carriedBy: e.CarriedBy, fate: fate}
-	}
-	x := r.Rejection
-	return trace{x.App, x.EventID, x.ClientID, x.SessionID, x.Category, x.Name, x.ReceivedAt, x.Position, x.CarriedBy, fate, problems}
 }
 
 // blank leaves nothing of what was sent but the event's id.

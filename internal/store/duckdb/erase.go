@@ -495,8 +495,7 @@ func (x *decider) wasErased(r event.Record) bool {
 	if r.Erased != nil {
 		return true
 	}
-	app, session := erasure.Subject(r)
-	return x.cover(appSession{app, session}).Has(r)
+	return x.cover(appSession{r.App(), r.SessionID()}).Has(r)
 }
 
 // cover returns what the tombstones say of a session, and remembers it for the batch.

@@ -241,11 +241,7 @@ func (r *readmission) all(ctx context.Context) error {
 		return r.add(ctx, func(q *snapshot) (*decision, error) { return q.decide(ctx, records) })
 	}
 	each := func(record event.Record) error {
-		if e := record.Event; e != nil {
-			bytes += len(e.Data)
-		} else {
-			bytes += len(record.Rejection.Raw)
-		}
+		bytes += len(record.Payload())
 		if waiting = append(waiting, record); len(waiting) < rebuildRecords && bytes < readmitBytes {
 			return nil
 		}

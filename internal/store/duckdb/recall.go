@@ -144,18 +144,13 @@ func (x *decider) repeats(key idKey, e *event.Event) bool {
 
 // lookFor notes the segments that may have something of a record.
 func (x *decider) lookFor(record event.Record, found map[*segment]*wanted) {
-	app := record.App()
-	var id uuid.UUID
-	var sent, received event.Micros
-	if e := record.Event; e != nil {
-		id, sent, received = e.ID, e.SentTime, e.ReceivedAt
+	app, id, sent := record.App(), record.EventID(), record.SentTime()
+	if record.Event != nil {
 		if _, hot := x.seenAs(idKey{x.store.number(app), id}); hot {
 			return // first write wins, and the first is known
 		}
-	} else {
-		id, sent, received = record.Rejection.EventID, record.Rejection.SentTime, record.Rejection.ReceivedAt
 	}
-	window := x.window(received)
+	window := x.window(record.ReceivedAt())
 	apps := []string{app}
 	for _, segment := range x.view.segments {
 		inWindow := record.IsReplay() || !segment.info.Received.empty() && *segment.info.Received.Max >= window
