@@ -2,9 +2,11 @@
 
 package main
 
-// answerFirst is true only in a binary that is built to break promise P1, so
-// that the crash test can be seen to notice (see fault_on.go).
-const answerFirst = false
+import "theeye/internal/ingest"
 
-// storeStep is nothing but in a binary that is built to fail (see fault_on.go).
+// publisher returns publish itself, except in a binary that is built to break promise P1; see
+// fault_on.go.
+func publisher(publish ingest.Publisher) ingest.Publisher { return publish }
+
+// storeStep returns nil, except in a binary that is built to fail; see fault_on.go.
 func storeStep() func(string) error { return nil }

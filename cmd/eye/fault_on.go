@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,11 +14,22 @@ import (
 	"syscall"
 	"time"
 
+	"theeye/internal/ingest"
+	"theeye/internal/queue"
 	"theeye/internal/store/duckdb"
 )
 
-// answerFirst breaks promise P1 when EYE_FAULT_ANSWER_FIRST is set.
-var answerFirst = os.Getenv("EYE_FAULT_ANSWER_FIRST") != "" //nolint:gochecknoglobals // of a binary for tests
+// publisher wraps what writes frames. When EYE_FAULT_ANSWER_FIRST is set it breaks promise P1: it
+// returns before the frame is durable. The crash test must notice.
+func publisher(publish ingest.Publisher) ingest.Publisher {
+	if os.Getenv("EYE_FAULT_ANSWER_FIRST") == "" {
+		return publish
+	}
+	return func(ctx context.Context, f queue.Frame) (uint64, error) {
+		go func() { _, _ = publish(context.WithoutCancel(ctx), f) }()
+		return 1, nil
+	}
+}
 
 // storeStep breaks the store at the nth time that a step of it is reached:
 // EYE_FAULT_KILL="step:n" ends the process there as SIGKILL does, and

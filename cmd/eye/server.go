@@ -279,11 +279,11 @@ func (s *server) connect(ctx context.Context, metrics *prometheus.Registry) erro
 	}
 	s.live = live.New(position)
 	s.collector = ingest.New(ingest.Options{
-		Publish: s.queue.Publish, Acknowledged: s.live.Acknowledged, Erasures: s.store.Erasures,
+		Publish: publisher(s.queue.Publish), Acknowledged: s.live.Acknowledged, Erasures: s.store.Erasures,
 		Types: s.registry.Type, NearestType: s.registry.NearestType,
 		MaxEventBytes: int(s.cfg.MaxEventBytes), MaxBatchEvents: s.cfg.MaxBatchEvents,
 		FutureTolerance: s.cfg.FutureTolerance, SkewTolerance: s.cfg.SkewTolerance,
-		Upgraded: s.store.Upgraded(), Registerer: metrics, AnswerFirst: answerFirst,
+		Upgraded: s.store.Upgraded(), Registerer: metrics,
 	})
 	s.worker = worker.New(worker.Options{
 		Queue: s.queue, Store: s.store, Live: s.live, Hold: s.store.Held, EndHolds: s.store.EndHolds, Resets: s.store.Resets(), Lost: s.lost, Logger: s.log, Registerer: metrics,

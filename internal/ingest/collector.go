@@ -48,10 +48,6 @@ type Options struct {
 	// application and UTC day, in bytes as they are stored; 0 for DefaultLargeBytes.
 	LargeBytes int64
 	Registerer prometheus.Registerer
-
-	// AnswerFirst answers before the frame is durable and so breaks promise P1.
-	// It exists to show that the crash test notices.
-	AnswerFirst bool
 }
 
 // Collector takes events in. Its methods may be called concurrently, but do

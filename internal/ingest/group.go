@@ -118,9 +118,6 @@ func (g *grouper) submit(ctx context.Context, s *submission) (frame uint64, firs
 	case <-ctx.Done():
 		return 0, 0, ctx.Err()
 	}
-	if g.opts.AnswerFirst {
-		return 1, 0, nil
-	}
 	select {
 	case <-s.done:
 		return s.frame, s.first, s.err

@@ -50,7 +50,8 @@ func PlanForgetting(dir string) (*Forgetting, error) {
 
 // Do moves the metadata away and leaves a copy without records, by which the next start knows that it
 // was given up. Until that is there a start is refused as before, and another plan does the rest.
-// step is called after each step, when it is not nil.
+// step injects faults in tests: it is called after each step, and its error ends the work there. It is
+// nil in production.
 func (f *Forgetting) Do(step func(string) error) error {
 	if step == nil {
 		step = func(string) error { return nil }

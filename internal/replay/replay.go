@@ -84,8 +84,8 @@ type Options struct {
 	Ready func() error
 	// Dir keeps what is known of replays, so that one that was cut off goes on.
 	Dir string
-	// Step is called at named steps; its error ends the replay as a failure would.
-	// It may be nil.
+	// Step injects faults in tests: it is called at named steps, and its error ends the replay as a
+	// failure would. It is nil in production.
 	Step       func(step string) error
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer

@@ -93,9 +93,9 @@ type Options struct {
 	// Flushing is called before a flush up to a frame is made durable; its error ends the flush,
 	// which is tried again. It may be nil.
 	Flushing func(frame uint64) error
-	// Step is called at each named step of a change of files, for tests: an
-	// error ends the work there as a failure of the disk would, or of DuckDB when
-	// it wraps ErrFatal.
+	// Step injects faults in tests: it is called at each named step of a change of files, and its
+	// error ends the work there as a failure of the disk would, or of DuckDB when it wraps ErrFatal.
+	// It is nil in production.
 	Step func(name string) error
 }
 
