@@ -194,7 +194,7 @@ func (s *Store) assemble(ctx context.Context, in *instance, m Manifest, number u
 func (v *view) closeFilters() error {
 	var err error
 	for _, x := range v.segments {
-		err = errors.Join(err, x.filters.Load().close())
+		err = errors.Join(err, x.filters.Load().Close())
 	}
 	return err
 }

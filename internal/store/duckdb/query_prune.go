@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"theeye/internal/query"
+	"theeye/internal/store/duckdb/filter"
 )
 
 // part is a segment that may hold what a query selects.
@@ -87,7 +88,7 @@ func (x *segment) timesOf(kind query.Kind) Bounds {
 func (p *snapshot) sift(kind query.Kind, q query.Query, w span) []part {
 	sessions := make([]uint64, len(q.SessionIDs))
 	for i, session := range q.SessionIDs {
-		sessions[i] = sessionKey(session)
+		sessions[i] = filter.SessionKey(session)
 	}
 	var parts []part
 	for _, x := range p.view.segments {

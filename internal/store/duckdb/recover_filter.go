@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"theeye/internal/durable"
+	"theeye/internal/store/duckdb/filter"
 )
 
 // repair makes again what can be made again: filters from their segments, and
@@ -53,7 +54,7 @@ func (s *Store) repairFilter(ctx context.Context, id uint64) error {
 	if err != nil {
 		return fmt.Errorf("write filter %s: %w", x.info.Filter.Name, err)
 	}
-	f, err := openFilters(s.segmentPath(info.Name), x.info.Slices)
+	f, err := filter.Open(s.segmentPath(info.Name), x.info.Slices)
 	if err != nil {
 		return fmt.Errorf("open filter %s: %w", info.Name, err)
 	}
@@ -65,7 +66,7 @@ func (s *Store) repairFilter(ctx context.Context, id uint64) error {
 		}
 	}
 	if err := s.commit(&m); err != nil {
-		_ = f.close()
+		_ = f.Close()
 		return err
 	}
 	x.filters.Store(f)

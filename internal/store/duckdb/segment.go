@@ -9,17 +9,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
 
-	"github.com/google/uuid"
-
 	"theeye/internal/durable"
 	"theeye/internal/nofile"
+	"theeye/internal/store/duckdb/filter"
 )
 
 // segment is an immutable file of records that is attached to the reading
@@ -27,7 +25,7 @@ import (
 type segment struct {
 	info    SegmentInfo
 	in      *instance               // that it is attached to
-	filters atomic.Pointer[filters] // nil while they cannot be read: the segment may hold anything
+	filters atomic.Pointer[filter.Set] // nil while they cannot be read: the segment may hold anything
 	views   int                     // that have it; guarded by Store.mu
 	oldest  oldestRows              // nil while nobody asked; guarded by Store.merging
 	// The sizes of its largest payloads, in bytes; 0 while nobody asked.
@@ -52,84 +50,6 @@ func (x *segment) table(name string) string { return attachedName(x.info.ID) + "
 func dataName(id uint64) string   { return fmt.Sprintf("seg-%08d.duckdb", id) }
 func filterName(id uint64) string { return fmt.Sprintf("seg-%08d.filter", id) }
 
-// slicesOfSessions returns the slices that may hold events of any of the sessions, by their keys, and
-// whether a rejection or a trace of one may be here.
-func (x *segment) slicesOfSessions(keys []uint64) (slices []int, others bool) {
-	f := x.filters.Load()
-	if f == nil {
-		return x.allSlices()
-	}
-	return f.slicesOf(f.sessions, keys)
-}
-
-// slicesOfIDs returns the slices that may hold events with any of the ids in any of the applications,
-// nil for all, and whether a rejection or a trace of one may be here.
-func (x *segment) slicesOfIDs(apps []string, ids ...uuid.UUID) (hits []int, others bool) {
-	f := x.filters.Load()
-	switch {
-	case f == nil:
-		return x.allSlices()
-	case f.former:
-		return x.slicesOfFormer(f, apps, ids)
-	}
-	var keys []uint64
-	for _, id := range ids {
-		if key := idFilterKey(id); f.mayHave(key) {
-			keys = append(keys, key)
-		}
-	}
-	if keys == nil {
-		return nil, false
-	}
-	return f.slicesOf(f.ids, keys)
-}
-
-// maxFormerKeys bounds how many keys of a filter of version 1 are made for one question: each takes
-// an MD5 sum. With more the segment is searched.
-const maxFormerKeys = 10_000
-
-// slicesOfFormer is slicesOfIDs for filters of version 1, whose keys have the application.
-func (x *segment) slicesOfFormer(f *filters, apps []string, ids []uuid.UUID) (hits []int, others bool) {
-	if apps == nil {
-		apps = slices.Collect(maps.Keys(x.info.Apps))
-	}
-	if len(apps)*len(ids) > maxFormerKeys {
-		return x.allSlices()
-	}
-	keys := make([]uint64, 0, len(apps)*len(ids))
-	for _, app := range apps {
-		for _, id := range ids {
-			keys = append(keys, formerKey(app, id))
-		}
-	}
-	return f.slicesOf(f.ids, keys)
-}
-
-func (x *segment) allSlices() (slices []int, others bool) {
-	for i := range x.info.Slices {
-		slices = append(slices, i)
-	}
-	return slices, true
-}
-
-// slicesOf returns the slices whose filter may hold any of the keys, and whether the last one, which is
-// of rejections and traces, may.
-func (x *filters) slicesOf(list []filter, keys []uint64) (slices []int, others bool) {
-	for i, f := range list {
-		for _, key := range keys {
-			if !has(f, key) {
-				continue
-			}
-			if i == len(list)-1 {
-				return slices, true
-			}
-			slices = append(slices, i)
-			break
-		}
-	}
-	return slices, false
-}
-
 // openSegment attaches a segment that the manifest names, or is to name.
 func (s *Store) openSegment(ctx context.Context, info SegmentInfo) (*segment, error) {
 	return s.attach(ctx, s.reading, info)
@@ -153,12 +73,12 @@ func (s *Store) attach(ctx context.Context, in *instance, info SegmentInfo) (*se
 		return nil, fmt.Errorf("open segment %s: %w", info.Data.Name, err)
 	}
 	x := &segment{info: info, in: in}
-	f, err := openFilters(s.segmentPath(info.Filter.Name), info.Slices)
+	f, err := filter.Open(s.segmentPath(info.Filter.Name), info.Slices)
 	if err == nil {
-		err = f.verify()
+		err = f.Verify()
 	}
 	if err != nil {
-		err = errors.Join(err, f.close())
+		err = errors.Join(err, f.Close())
 		s.log.Error("a segment's filter cannot be read; the segment is searched without it until it is rebuilt",
 			"segment", info.Data.Name, "error", err)
 		return x, nil
@@ -182,7 +102,7 @@ func (s *Store) discardSegment(x *segment) {
 	if !x.in.gone.Load() {
 		err = x.in.exec(context.Background(), "DETACH "+attachedName(x.info.ID))
 	}
-	if err = errors.Join(err, x.filters.Load().close()); err != nil {
+	if err = errors.Join(err, x.filters.Load().Close()); err != nil {
 		s.log.Error("a segment was not given back", "segment", x.info.Data.Name, "error", err)
 	}
 	if x.condemned {

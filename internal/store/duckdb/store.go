@@ -297,7 +297,7 @@ func (s *Store) Close() error {
 		err = s.writer.Close()
 	}
 	for _, x := range s.state.view.segments {
-		err = errors.Join(err, x.filters.Load().close())
+		err = errors.Join(err, x.filters.Load().Close())
 	}
 	err = errors.Join(err, s.merger.close())
 	for range MaxExports {

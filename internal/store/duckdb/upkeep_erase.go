@@ -18,6 +18,7 @@ import (
 	"theeye/internal/event"
 	"theeye/internal/query"
 	"theeye/internal/store"
+	"theeye/internal/store/duckdb/filter"
 )
 
 // Erased counts what an erasure has removed of one session of an application, or, without a
@@ -430,7 +431,7 @@ func (s *Store) erasedIn(set *erasure.Set, x *segment) (condition func(builder) 
 		case !ok:
 			return all, true
 		default:
-			sessions, keys = append(sessions, session), append(keys, sessionKey(session))
+			sessions, keys = append(sessions, session), append(keys, filter.SessionKey(session))
 		}
 	}
 	if slices, others := x.slicesOfSessions(keys); len(slices) == 0 && !others {

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"theeye/internal/erasure"
+	"theeye/internal/store/duckdb/filter"
 )
 
 // VerifyOptions of Verify.
@@ -162,11 +163,11 @@ func verifyFile(dir string, want FileInfo, progress func(int)) ([]Fault, error) 
 }
 
 func verifyFilter(path string, info SegmentInfo) error {
-	x, err := openFilters(path, info.Slices)
+	x, err := filter.Open(path, info.Slices)
 	if err != nil {
 		return err
 	}
-	return errors.Join(x.verify(), x.close())
+	return errors.Join(x.Verify(), x.Close())
 }
 
 // verifyTables looks into a segment with a DuckDB of its own.

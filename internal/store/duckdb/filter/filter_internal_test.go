@@ -1,4 +1,4 @@
-package duckdb
+package filter
 
 import (
 	"encoding/binary"
@@ -7,7 +7,6 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/FastFilter/xorfilter"
 	"github.com/google/uuid"
 
 	"theeye/internal/event"
@@ -30,49 +29,39 @@ func TestFilters(t *testing.T) {
 		"counting": counting, "in the high bits": high, "random": func(n int) uuid.UUID { return event.IdempotentID("a", "key", n) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			var builder xorfilter.BinaryFuseBuilder
-			front := make([][]uint64, parts)
-			sessions, ids, w := filterWriter{builder: &builder}, filterWriter{builder: &builder}, filterWriter{builder: &builder}
+			b := NewBuilder(parts, rows*(parts+1))
 			for slice := range parts + 1 {
-				var keys []uint64
 				for n := range rows {
-					key := idFilterKey(nth(slice*rows + n))
-					keys = append(keys, key)
-					i := shard(key, parts)
-					front[i] = append(front[i], key)
+					b.AddID(nth(slice*rows + n))
 				}
-				if err := addFilter[uint8](&ids, keys); err != nil {
-					t.Fatal(err)
-				}
-				if err := addFilter[uint16](&sessions, []uint64{sessionKey(string(rune('a' + slice)))}); err != nil {
+				b.AddSession(SessionKey(string(rune('a' + slice))))
+				if err := b.EndSlice(); err != nil {
 					t.Fatal(err)
 				}
 			}
-			for _, keys := range front {
+			for _, keys := range b.front {
 				if len(keys) > rows*2 {
 					t.Errorf("a front filter has %d of %d keys", len(keys), rows*(parts+1))
 				}
-				if err := addFilter[uint16](&w, keys); err != nil {
-					t.Fatal(err)
-				}
 			}
-			w.append(&sessions, &ids)
-			path := filepath.Join(t.TempDir(), "filter")
-			if err := os.WriteFile(path, w.bytes(), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			f, err := openFilters(path, parts)
+			content, err := b.Encode()
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer func() { _ = f.close() }()
-			if err := f.verify(); err != nil {
+			path := filepath.Join(t.TempDir(), "filter")
+			if err := os.WriteFile(path, content, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			x := &segment{info: SegmentInfo{Slices: parts}}
-			x.filters.Store(f)
+			x, err := Open(path, parts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = x.Close() }()
+			if err := x.Verify(); err != nil {
+				t.Fatal(err)
+			}
 			for n := range rows * (parts + 1) {
-				hits, others := x.slicesOfIDs(nil, nth(n))
+				hits, others := x.IDs(nil, []uuid.UUID{nth(n)})
 				switch slice := n / rows; {
 				case slice == parts && !others, slice < parts && !slices.Contains(hits, slice):
 					t.Fatalf("id %d is not found: %v %v", n, hits, others)
@@ -80,14 +69,14 @@ func TestFilters(t *testing.T) {
 			}
 			wrong := 0
 			for n := range rows {
-				if hits, others := x.slicesOfIDs(nil, nth(rows*(parts+1)+n)); hits != nil || others {
+				if hits, others := x.IDs(nil, []uuid.UUID{nth(rows*(parts+1) + n)}); hits != nil || others {
 					wrong++
 				}
 			}
 			if wrong > 5 { // 0.3 by the front filters alone
 				t.Errorf("%d of %d ids that are not there are said to be", wrong, rows)
 			}
-			if hits, others := x.slicesOfSessions([]uint64{sessionKey("b")}); len(hits) != 1 || hits[0] != 1 || others {
+			if hits, others := x.Sessions([]uint64{SessionKey("b")}); len(hits) != 1 || hits[0] != 1 || others {
 				t.Errorf("session b is in %v %v", hits, others)
 			}
 		})

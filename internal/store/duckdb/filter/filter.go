@@ -1,0 +1,364 @@
+// Package filter keeps the filters of a segment: what tells, without reading the segment, which of
+// its slices may hold an event id or a session.
+//
+// Each filter is a binary fuse filter. The front filters have the ids of all events, rejections and
+// residues, spread by their keys over as many filters as there are slices: most ids are not in a
+// segment, and one look-up says so. The others tell the slice: there is a filter of event ids and one
+// of sessions for each slice of events, and one of each for rejections and residues together.
+//
+// Front filters and those of sessions have 16 bits: the false-positive rate is 1 in 65,536. Those of
+// ids have 8: they are asked about keys that passed a front filter.
+//
+// It reads no segment and knows nothing of the store.
+package filter
+
+import (
+	"crypto/md5" //nolint:gosec // spreads keys, guards nothing; DuckDB has the same
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"math/bits"
+	"os"
+	"syscall"
+	"unsafe"
+
+	"github.com/FastFilter/xorfilter"
+	"github.com/google/uuid"
+)
+
+// ErrDamaged is the error of a file that is not whole, or not one of filters.
+var ErrDamaged = errors.New("damaged filter file")
+
+// Set is the filters of one segment, mapped into memory. It may be used concurrently until it is
+// closed.
+type Set struct {
+	front, sessions, ids []filter
+	former               bool // of version 1
+	mapped               []byte
+}
+
+// filter is one of them; nil is empty.
+type filter interface{ Contains(key uint64) bool }
+
+// The form of the file: magic, number of filters, then for each seed, segment
+// length, segment count, and the number of fingerprints; CRC-32C of all that; the
+// fingerprints of all filters; CRC-32C of these. Numbers are little endian. The order is front,
+// sessions, ids.
+//
+// Version 1 has no front filters, ids come before sessions, all have 16 bits, and the key of an id
+// is formerKey.
+const (
+	filterMagic  = "EYEFLT2\n"
+	formerMagic  = "EYEFLT1\n"
+	filterHead   = 8 + 4 + 4 + 4
+	filterPrefix = len(filterMagic) + 4
+)
+
+// idKey is the key of an event id. The application is no part of it: ids are UUIDs.
+func idKey(id uuid.UUID) uint64 {
+	return binary.BigEndian.Uint64(id[:8]) ^ binary.BigEndian.Uint64(id[8:])
+}
+
+// shard returns which of n front filters has a key.
+func shard(key uint64, n int) int {
+	high, _ := bits.Mul64(key*0x9E3779B97F4A7C15, uint64(n)) // Fibonacci hashing: ids may count
+	return int(high)
+}
+
+// formerKey is the key of an event id in version 1.
+func formerKey(app string, id uuid.UUID) uint64 {
+	var buffer [128]byte
+	b := append(append(buffer[:0], app...), '/')
+	b = hex.AppendEncode(b, id[:4])
+	for _, group := range [][]byte{id[4:6], id[6:8], id[8:10], id[10:]} {
+		b = hex.AppendEncode(append(b, '-'), group)
+	}
+	return textKey(b)
+}
+
+// SessionKey returns the key of a session: the second half of the MD5 sum of its id, as a
+// little-endian number.
+func SessionKey(session string) uint64 { return textKey([]byte(session)) }
+
+func textKey(b []byte) uint64 {
+	sum := md5.Sum(b) //nolint:gosec // see the import
+	return binary.LittleEndian.Uint64(sum[8:])
+}
+
+// writer writes a file of filters.
+type writer struct {
+	builder *xorfilter.BinaryFuseBuilder // many share it
+	n       uint32
+	heads   []byte
+	prints  []byte
+}
+
+// addFilter adds a filter of keys, which it changes.
+func addFilter[T uint8 | uint16](w *writer, keys []uint64) error {
+	var f xorfilter.BinaryFuse[T]
+	if len(keys) > 0 {
+		var err error
+		if f, err = xorfilter.BuildBinaryFuse[T](w.builder, keys); err != nil {
+			return fmt.Errorf("build filter of %d keys: %w", len(keys), err)
+		}
+	}
+	w.n++
+	w.heads = binary.LittleEndian.AppendUint64(w.heads, f.Seed)
+	w.heads = binary.LittleEndian.AppendUint32(w.heads, f.SegmentLength)
+	w.heads = binary.LittleEndian.AppendUint32(w.heads, f.SegmentCount)
+	w.heads = binary.LittleEndian.AppendUint32(w.heads, uint32(len(f.Fingerprints)))
+	switch prints := any(f.Fingerprints).(type) {
+	case []uint8:
+		w.prints = append(w.prints, prints...)
+	case []uint16:
+		for _, p := range prints {
+			w.prints = binary.LittleEndian.AppendUint16(w.prints, p)
+		}
+	}
+	return nil
+}
+
+// append adds the filters of others.
+func (w *writer) append(others ...*writer) {
+	for _, x := range others {
+		w.n += x.n
+		w.heads, w.prints = append(w.heads, x.heads...), append(w.prints, x.prints...)
+	}
+}
+
+// bytes returns the content of the file.
+func (w *writer) bytes() []byte {
+	b := binary.LittleEndian.AppendUint32([]byte(filterMagic), w.n)
+	b = append(b, w.heads...)
+	b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli()))
+	b = append(b, w.prints...)
+	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(w.prints, castagnoli()))
+}
+
+// Builder makes the filters of one segment: of its slices in their order, then of its rejections and
+// residues.
+type Builder struct {
+	front         [][]uint64 // keys
+	sessionKeys   []uint64   // of the present slice
+	idKeys        []uint64
+	sessions, ids writer
+	builder       *xorfilter.BinaryFuseBuilder
+}
+
+// NewBuilder returns a builder for a segment with so many slices, and about so many rows.
+func NewBuilder(slices int, rows int64) *Builder {
+	b := &Builder{front: make([][]uint64, slices), builder: &xorfilter.BinaryFuseBuilder{}}
+	for i := range b.front {
+		b.front[i] = make([]uint64, 0, int(rows)/slices*17/16)
+	}
+	b.sessions.builder, b.ids.builder = b.builder, b.builder
+	return b
+}
+
+// AddID adds an event id to the present slice.
+func (b *Builder) AddID(id uuid.UUID) {
+	key := idKey(id)
+	b.idKeys = append(b.idKeys, key)
+	i := shard(key, len(b.front))
+	b.front[i] = append(b.front[i], key)
+}
+
+// AddSession adds a session to the present slice, by its SessionKey. A session is added once to a
+// slice.
+func (b *Builder) AddSession(key uint64) { b.sessionKeys = append(b.sessionKeys, key) }
+
+// EndSlice begins the next slice. It is also called after the rejections and residues.
+func (b *Builder) EndSlice() error {
+	if err := addFilter[uint8](&b.ids, b.idKeys); err != nil {
+		return err
+	}
+	err := addFilter[uint16](&b.sessions, b.sessionKeys)
+	b.idKeys, b.sessionKeys = b.idKeys[:0], b.sessionKeys[:0]
+	return err
+}
+
+// Encode returns the content of the file, once: it gives back the memory of the keys.
+func (b *Builder) Encode() ([]byte, error) {
+	b.idKeys, b.sessionKeys = nil, nil
+	w := writer{builder: b.builder}
+	for i, keys := range b.front {
+		if err := addFilter[uint16](&w, keys); err != nil {
+			return nil, err
+		}
+		b.front[i] = nil
+	}
+	w.append(&b.sessions, &b.ids)
+	return w.bytes(), nil
+}
+
+func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
+
+// Open maps the file of the filters of a segment with so many slices into memory. The error is
+// ErrDamaged for a file that is not one of them. The fingerprints are checked by Verify alone, which
+// reads all of them.
+func Open(path string, slices int) (*Set, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() < int64(filterPrefix) {
+		return nil, ErrDamaged
+	}
+	b, err := syscall.Mmap(int(f.Fd()), 0, int(info.Size()), syscall.PROT_READ, syscall.MAP_SHARED)
+	if err != nil {
+		return nil, fmt.Errorf("map %s: %w", path, err)
+	}
+	x := &Set{mapped: b}
+	if !x.read(slices) {
+		return nil, errors.Join(ErrDamaged, x.Close())
+	}
+	return x, nil
+}
+
+func (x *Set) read(slices int) bool {
+	r := reader{bytes: x.mapped}
+	switch {
+	case r.begin(filterMagic, 3*slices+2):
+		x.front, x.sessions, x.ids = take[uint16](&r, slices), take[uint16](&r, slices+1), take[uint8](&r, slices+1)
+	case r.begin(formerMagic, 2*(slices+1)):
+		x.former = true
+		x.ids, x.sessions = take[uint16](&r, slices+1), take[uint16](&r, slices+1)
+	default:
+		return false
+	}
+	return !r.wrong && r.at == len(r.bytes)-4
+}
+
+// reader reads a file of filters.
+type reader struct {
+	bytes    []byte
+	next, at int // of a filter: its number, and where its fingerprints are
+	wrong    bool
+}
+
+// begin reports whether the file is one of n filters in the form that a magic names. It checks what comes
+// before the fingerprints.
+func (r *reader) begin(magic string, n int) bool {
+	b, head := r.bytes, filterPrefix+n*filterHead
+	r.at = head + 4
+	return len(b) >= r.at+4 && string(b[:len(magic)]) == magic && binary.LittleEndian.Uint32(b[len(magic):]) == uint32(n) &&
+		binary.LittleEndian.Uint32(b[head:]) == crc32.Checksum(b[:head], castagnoli())
+}
+
+// take reads some filters. They share the memory of the file.
+func take[T uint8 | uint16](r *reader, n int) []filter {
+	list := make([]filter, n)
+	for i := range list {
+		h := r.bytes[filterPrefix+r.next*filterHead:]
+		r.next++
+		f := xorfilter.BinaryFuse[T]{
+			Seed: binary.LittleEndian.Uint64(h), SegmentLength: binary.LittleEndian.Uint32(h[8:]), SegmentCount: binary.LittleEndian.Uint32(h[12:]),
+		}
+		f.SegmentLengthMask, f.SegmentCountLength = f.SegmentLength-1, f.SegmentLength*f.SegmentCount
+		count := int(binary.LittleEndian.Uint32(h[16:]))
+		size := count * int(unsafe.Sizeof(T(0)))
+		if r.at+size > len(r.bytes)-4 {
+			r.wrong = true
+			return list
+		}
+		if count > 0 {
+			f.Fingerprints = unsafe.Slice((*T)(unsafe.Pointer(&r.bytes[r.at])), count) //nolint:gosec // the bytes are there, and those of 16 bits come first, at even places: the prefix and the heads have even sizes
+			list[i] = &f
+		}
+		r.at += size
+	}
+	return list
+}
+
+// Verify reads all fingerprints. The error is ErrDamaged when they are not what was written.
+func (x *Set) Verify() error {
+	n := len(x.mapped) - 4
+	heads := len(x.front) + len(x.sessions) + len(x.ids)
+	if binary.LittleEndian.Uint32(x.mapped[n:]) != crc32.Checksum(x.mapped[filterPrefix+heads*filterHead+4:n], castagnoli()) {
+		return ErrDamaged
+	}
+	return nil
+}
+
+// NeedsApps reports whether IDs needs the applications: the keys of version 1 have them.
+func (x *Set) NeedsApps() bool { return x.former }
+
+// maxFormerKeys bounds how many keys of a filter of version 1 are made for one question: each takes
+// an MD5 sum. With more, all slices may hold what is asked for.
+const maxFormerKeys = 10_000
+
+// IDs returns the slices that may hold events with any of the ids, and whether a rejection or a
+// residue of one may be there. apps are the applications that they may be of, when NeedsApps.
+func (x *Set) IDs(apps []string, ids []uuid.UUID) (slices []int, others bool) {
+	if x.former {
+		return x.formerIDs(apps, ids)
+	}
+	var keys []uint64
+	for _, id := range ids {
+		if key := idKey(id); has(x.front[shard(key, len(x.front))], key) {
+			keys = append(keys, key)
+		}
+	}
+	if keys == nil {
+		return nil, false
+	}
+	return slicesOf(x.ids, keys)
+}
+
+// formerIDs is IDs for version 1.
+func (x *Set) formerIDs(apps []string, ids []uuid.UUID) (slices []int, others bool) {
+	if len(apps)*len(ids) > maxFormerKeys {
+		for i := range len(x.ids) - 1 {
+			slices = append(slices, i)
+		}
+		return slices, true
+	}
+	keys := make([]uint64, 0, len(apps)*len(ids))
+	for _, app := range apps {
+		for _, id := range ids {
+			keys = append(keys, formerKey(app, id))
+		}
+	}
+	return slicesOf(x.ids, keys)
+}
+
+// Sessions returns the slices that may hold events of any of the sessions, by their SessionKeys, and
+// whether a rejection or a residue of one may be there.
+func (x *Set) Sessions(keys []uint64) (slices []int, others bool) { return slicesOf(x.sessions, keys) }
+
+// slicesOf returns the slices whose filter may hold any of the keys, and whether the last one, which
+// is of rejections and residues, may.
+func slicesOf(list []filter, keys []uint64) (slices []int, others bool) {
+	for i, f := range list {
+		for _, key := range keys {
+			if !has(f, key) {
+				continue
+			}
+			if i == len(list)-1 {
+				return slices, true
+			}
+			slices = append(slices, i)
+			break
+		}
+	}
+	return slices, false
+}
+
+func has(f filter, key uint64) bool { return f != nil && f.Contains(key) }
+
+// Close unmaps the file. Nobody may use the filters meanwhile. A nil Set has nothing to close.
+func (x *Set) Close() error {
+	if x == nil || x.mapped == nil {
+		return nil
+	}
+	err := syscall.Munmap(x.mapped)
+	*x = Set{}
+	return err
+}
