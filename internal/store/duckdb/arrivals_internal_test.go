@@ -15,7 +15,7 @@ import (
 func BenchmarkAdvance(b *testing.B) {
 	for _, apps := range []int{10, 1_000, 10_000} {
 		b.Run(fmt.Sprint(apps), func(b *testing.B) {
-			s := &Store{state: &state{view: &view{}, arrivals: newArrivals(nil)}}
+			s := &Store{version: &storeVersion{tables: &tableSet{}, arrivals: newArrivals(nil)}}
 			all := map[string]store.Arrivals{}
 			for i := range apps {
 				all[fmt.Sprint("app", i)] = store.Arrivals{Received: 1}

@@ -52,7 +52,7 @@ func (t trace) blank() trace {
 
 // decider holds what records are compared with. The writer's lock is held.
 type decider struct {
-	*snapshot
+	*pinned
 	moment   moment
 	stored   map[idKey]*event.Event // whose bodies have to be compared
 	repeated map[idKey]string       // digests of events of segments, as far as some record has the same
@@ -64,8 +64,8 @@ type decider struct {
 }
 
 // decide finds the fate of each record by R2 and R3, without writing.
-func (p *snapshot) decide(ctx context.Context, records []event.Record) (*decision, error) {
-	x := &decider{snapshot: p, moment: p.store.moment(), stored: make(map[idKey]*event.Event, len(records)), refused: map[uuid.UUID]struct{}{}, repeated: map[idKey]string{}, gone: map[idKey]erasedID{},
+func (p *pinned) decide(ctx context.Context, records []event.Record) (*decision, error) {
+	x := &decider{pinned: p, moment: p.store.moment(), stored: make(map[idKey]*event.Event, len(records)), refused: map[uuid.UUID]struct{}{}, repeated: map[idKey]string{}, gone: map[idKey]erasedID{},
 		cutoffs: map[string]event.Micros{}, covers: map[appSession]erasure.Cover{},
 	}
 	x.d.outcomes = make([]event.Outcome, len(records))
@@ -155,8 +155,8 @@ func (x *decider) isRefused(id uuid.UUID) bool {
 	if _, before := x.refused[id]; before {
 		return true
 	}
-	return slices.ContainsFunc(x.view.hot, func(g *generation) bool {
-		_, hot := g.refused[id]
+	return slices.ContainsFunc(x.tables.memtables, func(mt *memtable) bool {
+		_, hot := mt.refused[id]
 		return hot
 	})
 }
@@ -182,8 +182,8 @@ func (x *decider) idWasErased(record event.Record) bool {
 	}
 	key := idKey{x.store.number(record.App()), record.EventID()}
 	e := x.gone[key]
-	for _, g := range x.view.hot {
-		e = e.and(g.erased[key])
+	for _, mt := range x.tables.memtables {
+		e = e.and(mt.erased[key])
 	}
 	if e.carriedBy == 0 || int64(e.receivedAt) < x.window(record.ReceivedAt()) {
 		return false
@@ -219,8 +219,8 @@ func (x *decider) refuse(i int, record event.Record, r *event.Rejection) {
 
 // seenAs returns what is remembered of an event that is stored in hot tables.
 func (x *decider) seenAs(key idKey) (arrival, bool) {
-	for _, g := range x.view.hot {
-		if a, ok := g.seen[key]; ok {
+	for _, mt := range x.tables.memtables {
+		if a, ok := mt.seen[key]; ok {
 			return a, true
 		}
 	}
@@ -256,9 +256,9 @@ func (x *decider) recallHot(ctx context.Context, records []event.Record) error {
 	if ids == nil {
 		return nil
 	}
-	for _, g := range x.view.hot {
+	for _, mt := range x.tables.memtables {
 		b := newBuilder()
-		text := "SELECT " + eventColumns + " FROM " + hotName(eventTable, g.number) + " WHERE carried_by BETWEEN " + b.Var(from) + " AND " + b.Var(to) +
+		text := "SELECT " + eventColumns + " FROM " + hotName(eventTable, mt.number) + " WHERE carried_by BETWEEN " + b.Var(from) + " AND " + b.Var(to) +
 			" AND " + b.idIn(ids)
 		if err := x.recall(ctx, b.build("write", text)); err != nil {
 			return err
@@ -279,13 +279,13 @@ func (x *decider) recall(ctx context.Context, q statement) error {
 
 // own lets a statement run on the writer's connection, so that it does not wait
 // for readers.
-func (p *snapshot) own(q statement) statement {
+func (p *pinned) own(q statement) statement {
 	q.on = p.store.writer
 	return q
 }
 
 // again returns what the first writing of a batch returned.
-func (p *snapshot) again(ctx context.Context, b store.Batch) ([]event.Outcome, error) {
+func (p *pinned) again(ctx context.Context, b store.Batch) ([]event.Outcome, error) {
 	type place struct {
 		carriedBy uint64
 		position  event.Position
@@ -296,7 +296,7 @@ func (p *snapshot) again(ctx context.Context, b store.Batch) ([]event.Outcome, e
 	}
 	q := newBuilder()
 	between := " WHERE carried_by BETWEEN " + q.Var(b.First) + " AND " + q.Var(b.Last)
-	carried := func(x *segment) bool { return x.info.Carried.touches(int64(b.First), int64(b.Last)) }
+	carried := func(seg *segment) bool { return seg.info.Carried.touches(int64(b.First), int64(b.Last)) }
 	text := fmt.Sprintf(`SELECT carried_by, frame, frame_index, %d::INTEGER, '' FROM %s%s
 		UNION ALL SELECT carried_by, frame, frame_index, %d, problems FROM %s%s
 		UNION ALL SELECT carried_by, frame, frame_index, fate, problems FROM %s%s`,

@@ -27,7 +27,7 @@ type wanted struct {
 // and with a repaired timestamp, from all. It asks filters first, and then each segment that may
 // have something once.
 func (x *decider) recallFlushed(ctx context.Context, records []event.Record) error {
-	if len(x.view.segments) == 0 {
+	if len(x.tables.segments) == 0 {
 		return nil
 	}
 	found := map[*segment]*wanted{}
@@ -36,7 +36,7 @@ func (x *decider) recallFlushed(ctx context.Context, records []event.Record) err
 			x.lookFor(record, found)
 		}
 	}
-	for _, segment := range x.view.segments {
+	for _, segment := range x.tables.segments {
 		w := found[segment]
 		if w == nil {
 			continue
@@ -152,7 +152,7 @@ func (x *decider) lookFor(record event.Record, found map[*segment]*wanted) {
 	}
 	window := x.window(record.ReceivedAt())
 	apps := []string{app}
-	for _, segment := range x.view.segments {
+	for _, segment := range x.tables.segments {
 		inWindow := record.IsReplay() || !segment.info.Received.empty() && *segment.info.Received.Max >= window
 		if !inWindow && (sent == 0 || !segment.info.Sent.touches(int64(sent), int64(sent))) {
 			continue

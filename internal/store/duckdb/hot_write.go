@@ -28,10 +28,10 @@ func (s *Store) Write(ctx context.Context, b store.Batch) ([]event.Outcome, erro
 }
 
 func (s *Store) tryWrite(ctx context.Context, b store.Batch) (outcomes []event.Outcome, again bool, err error) {
-	p := s.snapshot()
+	p := s.pin()
 	if err = s.lockForWriting(ctx); err == nil {
 		p.release()
-		p = s.snapshot()
+		p = s.pin()
 		outcomes, err = s.writeLocked(ctx, p, b)
 		s.writing.Unlock()
 	}
@@ -40,7 +40,7 @@ func (s *Store) tryWrite(ctx context.Context, b store.Batch) (outcomes []event.O
 	return outcomes, again || errors.Is(err, errReopened), err // a reset is told by the next attempt
 }
 
-func (s *Store) writeLocked(ctx context.Context, p *snapshot, b store.Batch) ([]event.Outcome, error) {
+func (s *Store) writeLocked(ctx context.Context, p *pinned, b store.Batch) ([]event.Outcome, error) {
 	switch {
 	case s.lost != "":
 		err := fmt.Errorf("%w: %s", store.ErrReset, s.lost)
@@ -57,7 +57,7 @@ func (s *Store) writeLocked(ctx context.Context, p *snapshot, b store.Batch) ([]
 	case b.First <= p.position:
 		return nil, fmt.Errorf("%w: frames %d to %d after frame %d", store.ErrOutOfOrder, b.First, b.Last, p.position)
 	}
-	d, err := p.decideInto(ctx, p.view.hot[len(p.view.hot)-1], b.Records)
+	d, err := p.decideInto(ctx, p.tables.memtables[len(p.tables.memtables)-1], b.Records)
 	if err != nil {
 		return nil, err
 	}
@@ -66,15 +66,15 @@ func (s *Store) writeLocked(ctx context.Context, p *snapshot, b store.Batch) ([]
 }
 
 // decideInto decides about records and puts them into the tables of g.
-func (p *snapshot) decideInto(ctx context.Context, g *generation, records []event.Record) (*decision, error) {
+func (p *pinned) decideInto(ctx context.Context, mt *memtable, records []event.Record) (*decision, error) {
 	d, err := p.decide(ctx, records)
 	if err != nil {
 		return nil, err
 	}
-	if err := p.store.insert(ctx, g, d); err != nil {
+	if err := p.store.insert(ctx, mt, d); err != nil {
 		return nil, err
 	}
-	p.store.remember(g, d)
+	p.store.remember(mt, d)
 	return d, nil
 }
 
@@ -88,12 +88,12 @@ func (s *Store) lockForWriting(ctx context.Context) error {
 			return err
 		}
 		s.mu.Lock()
-		hot, flushed := s.state.view.hot, s.flushed
+		memtables, flushed := s.version.tables.memtables, s.flushed
 		s.mu.Unlock()
-		if !s.fullLocked(hot[len(hot)-1]) {
+		if !s.fullLocked(memtables[len(memtables)-1]) {
 			return nil
 		}
-		if len(hot) == 1 {
+		if len(memtables) == 1 {
 			if err := s.freezeLocked(ctx); err != nil {
 				s.writing.Unlock()
 				return err
@@ -110,32 +110,32 @@ func (s *Store) lockForWriting(ctx context.Context) error {
 }
 
 // remember keeps what the next batches have to be compared with.
-func (s *Store) remember(g *generation, d *decision) {
-	if g.idle() {
-		g.began = time.Now()
+func (s *Store) remember(mt *memtable, d *decision) {
+	if mt.empty() {
+		mt.began = time.Now()
 	}
-	g.rows += int64(len(d.outcomes))
+	mt.rows += int64(len(d.outcomes))
 	for _, e := range d.events {
-		g.seen[idKey{s.number(e.App), e.ID}] = arrival{carriedBy: e.CarriedBy, body: s.bodyHash(e)}
-		g.bytes += int64(len(e.Data)) + rowBytes
-		grow(&g.largestEvent, len(e.Data))
+		mt.seen[idKey{s.number(e.App), e.ID}] = arrival{carriedBy: e.CarriedBy, body: s.bodyHash(e)}
+		mt.bytes += int64(len(e.Data)) + rowBytes
+		grow(&mt.largestEvent, len(e.Data))
 		if e.CarriedBy != e.Position.Frame {
-			g.replays.Add(1)
+			mt.replays.Add(1)
 		}
 	}
 	for _, r := range d.rejections {
-		g.refused[r.ID] = struct{}{}
-		g.bytes += int64(event.ProblemsSize(r.Problems)) + rowBytes
-		grow(&g.largestRejection, len(r.Raw)+event.ProblemsSize(r.Problems))
+		mt.refused[r.ID] = struct{}{}
+		mt.bytes += int64(event.ProblemsSize(r.Problems)) + rowBytes
+		grow(&mt.largestRejection, len(r.Raw)+event.ProblemsSize(r.Problems))
 	}
-	g.bytes += d.stored
+	mt.bytes += d.stored
 	for _, t := range d.traces {
 		if t.fate == event.Erased {
 			key := idKey{s.number(t.app), t.eventID}
-			g.erased[key] = g.erased[key].and(t.erasedID())
+			mt.erased[key] = mt.erased[key].and(t.erasedID())
 		}
 		if t.carriedBy != t.position.Frame {
-			g.replays.Add(1)
+			mt.replays.Add(1)
 		}
 	}
 }
@@ -152,7 +152,7 @@ const rowBytes = 200
 
 // advance makes a batch visible to readers.
 func (s *Store) advance(b store.Batch) {
-	s.change(func(next *state) {
+	s.install(func(next *storeVersion) {
 		next.position, next.arrivals = b.Last, next.arrivals.with(b.Arrivals)
 	})
 }
@@ -164,13 +164,13 @@ func (s *Store) Probe(ctx context.Context, records []event.Record) error {
 		return err
 	}
 	defer s.writing.Unlock()
-	p := s.snapshot()
+	p := s.pin()
 	defer p.release()
-	return s.probe(ctx, p.view.hot[len(p.view.hot)-1], records)
+	return s.probe(ctx, p.tables.memtables[len(p.tables.memtables)-1], records)
 }
 
 // probe does so with the tables of g. writing is held.
-func (s *Store) probe(ctx context.Context, g *generation, records []event.Record) error {
+func (s *Store) probe(ctx context.Context, mt *memtable, records []event.Record) error {
 	var d decision
 	for _, r := range records {
 		switch {
@@ -181,7 +181,7 @@ func (s *Store) probe(ctx context.Context, g *generation, records []event.Record
 		}
 	}
 	err := s.transact(ctx, func(conn driver.Conn) error {
-		if err := s.appendAll(conn, g, &d); err != nil {
+		if err := s.appendAll(conn, mt, &d); err != nil {
 			return err
 		}
 		return errProbed
@@ -196,8 +196,8 @@ func (s *Store) probe(ctx context.Context, g *generation, records []event.Record
 var errProbed = errors.New("only a probe")
 
 // insert writes all rows in one transaction.
-func (s *Store) insert(ctx context.Context, g *generation, d *decision) error {
-	return s.transact(ctx, func(conn driver.Conn) error { return s.appendAll(conn, g, d) })
+func (s *Store) insert(ctx context.Context, mt *memtable, d *decision) error {
+	return s.transact(ctx, func(conn driver.Conn) error { return s.appendAll(conn, mt, d) })
 }
 
 // transact appends rows in one transaction, which is taken back after an error. Appenders take part in
@@ -232,18 +232,18 @@ func (s *Store) transact(ctx context.Context, appended func(driver.Conn) error) 
 }
 
 // appendAll appends the rows of a decision to hot tables.
-func (s *Store) appendAll(conn driver.Conn, g *generation, d *decision) error {
-	if err := appendRows(conn, hotName(eventTable, g.number), d.events, eventRow); err != nil {
+func (s *Store) appendAll(conn driver.Conn, mt *memtable, d *decision) error {
+	if err := appendRows(conn, hotName(eventTable, mt.number), d.events, eventRow); err != nil {
 		return err
 	}
-	if err := appendRows(conn, hotName(rejectionTable, g.number), d.rejections, func(a *duckdb.Appender, r *event.Rejection) error {
+	if err := appendRows(conn, hotName(rejectionTable, mt.number), d.rejections, func(a *duckdb.Appender, r *event.Rejection) error {
 		stored, err := s.rejectionRow(a, r)
 		d.stored += int64(stored)
 		return err
 	}); err != nil {
 		return err
 	}
-	return appendRows(conn, hotName(traceTable, g.number), d.traces, traceRow)
+	return appendRows(conn, hotName(traceTable, mt.number), d.traces, traceRow)
 }
 
 func appendRows[T any](conn driver.Conn, table string, items []T, write func(*duckdb.Appender, T) error) error {

@@ -19,8 +19,8 @@ const maxDefaultMemory = 8 << 30
 // instance is one DuckDB in memory, to which segments are attached. External
 // access and settings are an instance's own.
 type instance struct {
-	db   *sql.DB
-	gone atomic.Bool // it is closed, with all that it held
+	db     *sql.DB
+	closed atomic.Bool // it is closed, with all that it held
 }
 
 // limits bound what an instance takes.
@@ -84,7 +84,7 @@ func (i *instance) exec(ctx context.Context, statement string) error {
 }
 
 func (i *instance) close() error {
-	i.gone.Store(true)
+	i.closed.Store(true)
 	return i.db.Close()
 }
 

@@ -32,8 +32,8 @@ var errNoFolder = fmt.Errorf("%w: a store without a folder keeps no files", stor
 type leases struct {
 	mu sync.Mutex // guards what follows; it is taken before Store.mu
 	by map[string]*lease
-	// condemned are segments whose files would be gone but for a lease.
-	condemned []SegmentInfo
+	// deleteOnRelease are segments whose files would be gone but for a lease.
+	deleteOnRelease []SegmentInfo
 }
 
 type lease struct {
@@ -112,17 +112,17 @@ func (s *Store) ReadSegmentFile(lease, name string) (io.ReadCloser, error) {
 // checkFiles looks for files of segments that are missing or have another size. It puts segments
 // into quarantine, and builds filters again.
 func (s *Store) checkFiles(ctx context.Context) error {
-	p := s.snapshot()
+	p := s.pin()
 	defer p.release()
 	infos := map[uint64]SegmentInfo{}
 	for _, info := range p.manifest.Segments {
 		infos[info.ID] = info
 	}
-	for _, x := range p.view.segments {
-		info := infos[x.info.ID]
+	for _, seg := range p.tables.segments {
+		info := infos[seg.info.ID]
 		err := checkSize(s.segmentPath(info.Data.Name), info.Data)
 		if _, ok := errors.AsType[*damageError](err); ok {
-			if _, err := s.checkSegment(x); err != nil {
+			if _, err := s.checkSegment(seg); err != nil {
 				return err
 			}
 			continue
@@ -162,11 +162,11 @@ func (f *leasedFile) Read(b []byte) (int, error) {
 
 // unreadable puts the segment aside whose file cannot be read.
 func (s *Store) unreadable(name string) error {
-	p := s.snapshot()
+	p := s.pin()
 	defer p.release()
-	for _, x := range p.view.segments {
-		if x.info.Data.Name == name {
-			_, err := s.checkSegment(x)
+	for _, seg := range p.tables.segments {
+		if seg.info.Data.Name == name {
+			_, err := s.checkSegment(seg)
 			return err
 		}
 	}
@@ -235,7 +235,7 @@ func (s *Store) endLeases(which func(id string, l *lease) bool) {
 			s.leases.endLocked(id)
 		}
 	}
-	gone := s.leases.leaveLocked()
+	gone := s.leases.unnamedLocked()
 	s.leases.mu.Unlock()
 	s.unlinkAll(gone)
 }
@@ -254,7 +254,7 @@ func (s *Store) lapse(now time.Time) {
 	if len(s.leases.by) > maxLeases {
 		s.leases.endLocked(oldest)
 	}
-	gone := s.leases.leaveLocked()
+	gone := s.leases.unnamedLocked()
 	s.leases.mu.Unlock()
 	s.unlinkAll(gone)
 }
@@ -264,10 +264,10 @@ func (l *leases) endLocked(id string) {
 	delete(l.by, id)
 }
 
-// leaveLocked returns the condemned segments that no lease names any more. mu is
+// unnamedLocked returns the condemned segments that no lease names any more. mu is
 // held.
-func (l *leases) leaveLocked() (gone []SegmentInfo) {
-	l.condemned = slices.DeleteFunc(l.condemned, func(info SegmentInfo) bool {
+func (l *leases) unnamedLocked() (gone []SegmentInfo) {
+	l.deleteOnRelease = slices.DeleteFunc(l.deleteOnRelease, func(info SegmentInfo) bool {
 		free := !l.namedLocked(info.ID)
 		if free {
 			gone = append(gone, info)
@@ -293,7 +293,7 @@ func (l *leases) keep(info SegmentInfo) bool {
 	defer l.mu.Unlock()
 	named := l.namedLocked(info.ID)
 	if named {
-		l.condemned = append(l.condemned, info)
+		l.deleteOnRelease = append(l.deleteOnRelease, info)
 	}
 	return named
 }

@@ -109,14 +109,14 @@ func (c *rowCollector) Describe(out chan<- *prometheus.Desc) {
 func (c *rowCollector) Collect(out chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	p := c.store.snapshot()
+	p := c.store.pin()
 	defer p.release()
 	descs := c.descs()
 	var flushed RowCounts
-	for _, x := range p.view.segments {
-		flushed.Events += x.info.Rows.Events
-		flushed.Rejections += x.info.Rows.Rejections
-		flushed.Traces += x.info.Rows.Traces
+	for _, seg := range p.tables.segments {
+		flushed.Events += seg.info.Rows.Events
+		flushed.Rejections += seg.info.Rows.Rejections
+		flushed.Traces += seg.info.Rows.Traces
 	}
 	gauge := func(n int64, table, place string) {
 		out <- prometheus.MustNewConstMetric(descs[0], prometheus.GaugeValue, float64(n), table, place)
@@ -124,12 +124,12 @@ func (c *rowCollector) Collect(out chan<- prometheus.Metric) {
 	gauge(flushed.Events, eventTable, "segments")
 	gauge(flushed.Rejections, rejectionTable, "segments")
 	gauge(flushed.Traces, traceTable, "segments")
-	out <- prometheus.MustNewConstMetric(descs[1], prometheus.GaugeValue, float64(len(p.view.segments)))
+	out <- prometheus.MustNewConstMetric(descs[1], prometheus.GaugeValue, float64(len(p.tables.segments)))
 	out <- prometheus.MustNewConstMetric(descs[2], prometheus.GaugeValue, float64(len(p.manifest.Damaged)))
 	for _, table := range dataTables() {
 		var total int64
-		for _, g := range p.view.hot {
-			n, err := c.store.one(ctx, statement{kind: "rows", text: "SELECT count(*) FROM " + hotName(table, g.number)})
+		for _, mt := range p.tables.memtables {
+			n, err := c.store.one(ctx, statement{kind: "rows", text: "SELECT count(*) FROM " + hotName(table, mt.number)})
 			if err != nil {
 				return
 			}

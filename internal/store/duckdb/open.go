@@ -52,8 +52,8 @@ func (s *Store) load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%w; nothing was changed: give this user the right to read all files in %s, or raise its limits, and start again", err, s.opts.Dir)
 	}
-	s.change(func(next *state) {
-		next.view, next.position, next.manifest = v, whole.Flushed, &whole
+	s.install(func(next *storeVersion) {
+		next.tables, next.position, next.manifest = v, whole.Flushed, &whole
 		next.arrivals = newArrivals(whole.Arrivals)
 		next.erased = erasure.NewSet(s.tombstones.Document(), whole.lineage())
 	})
@@ -109,7 +109,7 @@ func (s *Store) Begin(upgraded bool) error {
 	if err := s.commit(&m); err != nil {
 		return err
 	}
-	s.change(func(next *state) { next.manifest = &m })
+	s.install(func(next *storeVersion) { next.manifest = &m })
 	return s.tombstones.Settle()
 }
 
@@ -136,7 +136,7 @@ func (s *Store) Confirmed(since uint64, record string) error {
 	if err := s.commit(&m); err != nil {
 		return err
 	}
-	s.change(func(next *state) { next.manifest = &m })
+	s.install(func(next *storeVersion) { next.manifest = &m })
 	return nil
 }
 
@@ -162,15 +162,15 @@ func (s *Store) inPlace(m Manifest) error {
 // assemble makes a view of what a manifest names in a new instance, with empty
 // hot tables of the given number. Segments that are damaged are left out, by a
 // manifest that is in force when it returns.
-func (s *Store) assemble(ctx context.Context, in *instance, m Manifest, number uint64) (*view, Manifest, error) {
-	g, err := makeGeneration(ctx, in, number)
+func (s *Store) assemble(ctx context.Context, in *instance, m Manifest, number uint64) (*tableSet, Manifest, error) {
+	mt, err := makeMemtable(ctx, in, number)
 	if err != nil {
 		return nil, m, err
 	}
-	v := &view{hot: []*generation{g}}
+	v := &tableSet{memtables: []*memtable{mt}}
 	whole := m
 	for _, info := range m.Segments {
-		x, err := s.attach(ctx, in, info)
+		seg, err := s.attach(ctx, in, info)
 		if damage, ok := errors.AsType[*damageError](err); ok {
 			whole = whole.without(info.ID, damage.Error())
 			continue
@@ -178,7 +178,7 @@ func (s *Store) assemble(ctx context.Context, in *instance, m Manifest, number u
 		if err != nil {
 			return nil, m, errors.Join(err, v.closeFilters())
 		}
-		v.segments = append(v.segments, x)
+		v.segments = append(v.segments, seg)
 	}
 	if len(whole.Segments) == len(m.Segments) {
 		return v, m, nil
@@ -191,10 +191,10 @@ func (s *Store) assemble(ctx context.Context, in *instance, m Manifest, number u
 }
 
 // closeFilters closes the files of a view that nobody will have.
-func (v *view) closeFilters() error {
+func (v *tableSet) closeFilters() error {
 	var err error
-	for _, x := range v.segments {
-		err = errors.Join(err, x.filters.Load().Close())
+	for _, seg := range v.segments {
+		err = errors.Join(err, seg.filters.Load().Close())
 	}
 	return err
 }

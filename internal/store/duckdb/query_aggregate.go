@@ -15,12 +15,12 @@ import (
 // Series implements store.Reader. A series by status has no conditions on
 // fields, because what was refused may have none.
 func (s *Store) Series(ctx context.Context, q query.Query, spec store.Series) ([]store.Point, error) {
-	return answer(ctx, s, q, func(p *snapshot, q query.Query) ([]store.Point, error) {
+	return answer(ctx, s, q, func(p *pinned, q query.Query) ([]store.Point, error) {
 		return p.series(ctx, q, spec)
 	})
 }
 
-func (p *snapshot) series(ctx context.Context, q query.Query, spec store.Series) ([]store.Point, error) {
+func (p *pinned) series(ctx context.Context, q query.Query, spec store.Series) ([]store.Point, error) {
 	steps := spec.Steps()
 	if steps.Width == 0 {
 		return nil, fmt.Errorf("a series has no interval %q", spec.Interval)
@@ -81,7 +81,7 @@ func (p *snapshot) series(ctx context.Context, q query.Query, spec store.Series)
 }
 
 // arrivalRows renders all arrivals with their fate. They are bounded by received_at.
-func (p *snapshot) arrivalRows(q query.Query, b builder) string {
+func (p *pinned) arrivalRows(q query.Query, b builder) string {
 	statuses := map[string]string{
 		eventTable: quoted(event.Stored.String()), rejectionTable: quoted(event.Rejected.String()), traceTable: fateName(),
 	}
@@ -103,12 +103,12 @@ func fateName() string {
 
 // Values implements store.Reader.
 func (s *Store) Values(ctx context.Context, q query.Query, f query.Field) (store.Values, error) {
-	return answer(ctx, s, q, func(p *snapshot, q query.Query) (store.Values, error) {
+	return answer(ctx, s, q, func(p *pinned, q query.Query) (store.Values, error) {
 		return p.values(ctx, q, f)
 	})
 }
 
-func (p *snapshot) values(ctx context.Context, q query.Query, f query.Field) (store.Values, error) {
+func (p *pinned) values(ctx context.Context, q query.Query, f query.Field) (store.Values, error) {
 	b := newBuilder()
 	var values string
 	if f.Name == query.Data {
@@ -147,12 +147,12 @@ func (p *snapshot) values(ctx context.Context, q query.Query, f query.Field) (st
 // Receipt implements store.Reader. A replay has the position of what it replays
 // and is newer: the frame that carried it decides first.
 func (s *Store) Receipt(ctx context.Context, q query.Query, n int) ([]store.Arrival, error) {
-	return answer(ctx, s, q, func(p *snapshot, q query.Query) ([]store.Arrival, error) {
+	return answer(ctx, s, q, func(p *pinned, q query.Query) ([]store.Arrival, error) {
 		return p.receipt(ctx, q, n)
 	})
 }
 
-func (p *snapshot) receipt(ctx context.Context, q query.Query, n int) ([]store.Arrival, error) {
+func (p *pinned) receipt(ctx context.Context, q query.Query, n int) ([]store.Arrival, error) {
 	b := newBuilder()
 	// Rejections and duplicates name the event otherwise than events do.
 	byEvent := q

@@ -99,7 +99,7 @@ func (f *filled) held() (n int64) {
 // day writes a day's events into hot tables and flushes them.
 func (f *filled) day(day, n int64) {
 	ctx := f.B.Context()
-	g := f.current().view.hot[0]
+	mt := f.current().tables.memtables[0]
 	first := f.frame + 1
 	f.must(f.exec(ctx, fmt.Sprintf(`INSERT INTO %s
 		WITH base AS (SELECT i, (%d + i) // %d AS session, i %% %d AS step FROM range(%d) r(i)),
@@ -110,11 +110,11 @@ func (f *filled) day(day, n int64) {
 			CASE WHEN step %% 5 = 4 THEN 'submit' WHEN step %% 3 = 2 THEN 'cta click' ELSE 'pageview' END,
 			concat('{"host":"www.example.com","path":"/products/', hash(i) %% 500, '"', CASE WHEN step %% 3 = 2 THEN ',"element":"chat bubble"' ELSE '' END, '}'),
 			strftime(make_timestamp(t), '%%Y-%%m-%%dT%%H:%%M:%%S.%%fZ'), t, 0, step, 'web', t, t + 40_000, %d + i // 1000, (i %% 1000)::UINTEGER, %d + i // 1000, 1
-		FROM placed`, hotName(eventTable, g.number), day*benchDay, benchSession, benchSession, n,
+		FROM placed`, hotName(eventTable, mt.number), day*benchDay, benchSession, benchSession, n,
 		benchBegin+day*microsPerDay, microsPerDay-int64(benchSession)*28_000_000, first, first)))
 	f.frame = first + uint64(n/1000)
-	g.rows = n
-	f.change(func(next *state) {
+	mt.rows = n
+	f.install(func(next *storeVersion) {
 		next.position = f.frame
 		next.arrivals = next.arrivals.with(map[string]store.Arrivals{"shop": {Received: n}})
 	})

@@ -17,12 +17,12 @@ import (
 // only, when it first arrived: it moves its rejection to stored or duplicate, and
 // leaves it where it is when it is refused again.
 func (s *Store) Books(ctx context.Context, apps []string) (store.Books, error) {
-	return answer(ctx, s, query.Query{Apps: apps}, func(p *snapshot, q query.Query) (store.Books, error) {
+	return answer(ctx, s, query.Query{Apps: apps}, func(p *pinned, q query.Query) (store.Books, error) {
 		return p.books(ctx, q)
 	})
 }
 
-func (p *snapshot) books(ctx context.Context, q query.Query) (store.Books, error) {
+func (p *pinned) books(ctx context.Context, q query.Query) (store.Books, error) {
 	apps := q.Apps
 	counts, err := p.hotCounts(ctx, q)
 	if err != nil {
@@ -35,8 +35,8 @@ func (p *snapshot) books(ctx context.Context, q query.Query) (store.Books, error
 			counts[app] = c
 		}
 	}
-	for _, x := range p.view.segments {
-		for app, n := range x.info.Apps {
+	for _, seg := range p.tables.segments {
+		for app, n := range seg.info.Apps {
 			if apps == nil || slices.Contains(apps, app) {
 				c := counts[app]
 				c.sum(n)
@@ -53,7 +53,7 @@ func (p *snapshot) books(ctx context.Context, q query.Query) (store.Books, error
 }
 
 // counted reads lines of application, fate and number.
-func (p *snapshot) counted(ctx context.Context, q statement, counts map[string]Counts) error {
+func (p *pinned) counted(ctx context.Context, q statement, counts map[string]Counts) error {
 	_, err := queryAll(ctx, p.store, q, func(scan scanner) (none struct{}, err error) {
 		var app string
 		var fate event.Fate
@@ -70,7 +70,7 @@ func (p *snapshot) counted(ctx context.Context, q statement, counts map[string]C
 }
 
 // hotCounts counts the first arrivals that are in hot tables.
-func (p *snapshot) hotCounts(ctx context.Context, q query.Query) (map[string]Counts, error) {
+func (p *pinned) hotCounts(ctx context.Context, q query.Query) (map[string]Counts, error) {
 	counts := map[string]Counts{}
 	b := newBuilder()
 	text := "SELECT app, fate::INTEGER, count(*) FROM (" + fates(func(table string) string { return p.from(table, nil) }, q, b) +
@@ -87,7 +87,7 @@ func fates(rows source, q query.Query, b builder) string {
 }
 
 // accounts puts what was received beside what was counted.
-func (p *snapshot) accounts(counts map[string]Counts, apps []string) []store.Account {
+func (p *pinned) accounts(counts map[string]Counts, apps []string) []store.Account {
 	byApp := map[string]store.Account{}
 	for app, n := range counts {
 		byApp[app] = store.Account{

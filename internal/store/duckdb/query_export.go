@@ -82,7 +82,7 @@ func (s *Store) beginExport(ctx context.Context, q query.Query) (_ *export, err 
 	}
 	if !s.keeps() { // all is in memory, where it stays as long as the snapshot is held
 		e.in, e.finish = s.reading, p.release
-		return e, e.measure(ctx, union(eventTable, p.view.hot, nil))
+		return e, e.measure(ctx, union(eventTable, p.tables.memtables, nil))
 	}
 	defer p.release()
 	if e.dir, err = os.MkdirTemp(s.exportDir(), "export-"); err != nil {
@@ -91,7 +91,7 @@ func (s *Store) beginExport(ctx context.Context, q query.Query) (_ *export, err 
 	if e.in, err = e.heavy.begin(ctx, e.segments()); err != nil {
 		return nil, storeError(ctx, "begin an export", err)
 	}
-	return e, e.copyHot(ctx, p.view.hot)
+	return e, e.copyHot(ctx, p.tables.memtables)
 }
 
 // close gives everything back.
@@ -112,7 +112,7 @@ func (e *export) close() {
 
 // copyHot writes the hot rows that are selected to files. Large ones come in pieces:
 // DuckDB takes as much memory as a piece to write it, and to read it again.
-func (e *export) copyHot(ctx context.Context, hot []*generation) error {
+func (e *export) copyHot(ctx context.Context, memtables []*memtable) error {
 	var paths []string
 	write := func(rows string) error {
 		path := filepath.Join(e.dir, fmt.Sprintf("hot-%d.parquet", len(paths)))
@@ -122,15 +122,15 @@ func (e *export) copyHot(ctx context.Context, hot []*generation) error {
 		return e.store.copyTo(ctx, e.store.reading, path, b.build("export", text))
 	}
 	if !e.large() {
-		if err := write(union(eventTable, hot, nil)); err != nil {
+		if err := write(union(eventTable, memtables, nil)); err != nil {
 			return err
 		}
 	}
-	for _, g := range hot {
+	for _, mt := range memtables {
 		if !e.large() {
 			break
 		}
-		table := hotName(eventTable, g.number)
+		table := hotName(eventTable, mt.number)
 		pieces, err := queryAll(ctx, e.store, newBuilder().build("export", fmt.Sprintf(
 			"SELECT min(r), max(r) FROM (SELECT rowid AS r, sum(strlen(data) + %d) OVER (ORDER BY rowid) // %d AS piece FROM %s) GROUP BY piece ORDER BY piece",
 			eventBytes, pieceBytes, table)), func(scan scanner) (rows span, err error) {

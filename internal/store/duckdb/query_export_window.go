@@ -53,7 +53,7 @@ func (s *Store) mendExport(ctx context.Context, err error) (again bool, _ error)
 	if err == nil || ctx.Err() != nil || errors.Is(err, store.ErrExportEnded) {
 		return false, err
 	}
-	p := s.snapshot() // with all that the export may have read
+	p := s.pin() // with all that the export may have read
 	defer p.release()
 	again, err = s.mendSegments(p, err)
 	if again {

@@ -48,7 +48,7 @@ const (
 // search finds a page of a list, window by window in the direction of the list.
 // Each looks only at the segments of its time. It ends when the page is full, when
 // there is nothing left, or when its time is over.
-func search[T any](ctx context.Context, p *snapshot, q query.Query, l listing[T]) (store.Page[T], error) {
+func search[T any](ctx context.Context, p *pinned, q query.Query, l listing[T]) (store.Page[T], error) {
 	began := time.Now()
 	asked := spanOf(q)
 	parts := p.sift(l.kind, q, asked)
@@ -71,7 +71,7 @@ func search[T any](ctx context.Context, p *snapshot, q query.Query, l listing[T]
 // finder is the search for one page.
 type finder[T any] struct {
 	listing[T]
-	p    *snapshot
+	p    *pinned
 	q    query.Query
 	page *store.Pager[T]
 }

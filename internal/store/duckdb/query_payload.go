@@ -67,10 +67,10 @@ func (s *Store) rejectionPayload() payload[event.Rejection] {
 
 // largest returns the size of the largest payload of a table, in bytes, among hot
 // tables and some segments.
-func (p *snapshot) largest(ctx context.Context, table string, parts []part) (int64, error) {
+func (p *pinned) largest(ctx context.Context, table string, parts []part) (int64, error) {
 	var size int64
-	for _, g := range p.view.hot {
-		size = max(size, g.largest(table).Load())
+	for _, mt := range p.tables.memtables {
+		size = max(size, mt.largest(table).Load())
 	}
 	var unknown []string
 	for _, x := range parts {
@@ -106,7 +106,7 @@ func (p *snapshot) largest(ctx context.Context, table string, parts []part) (int
 
 // largestSQL renders the size of the largest payload as a column's statistics tell.
 // They are there as long as a column is: a segment never changes.
-func (x *segment) largestSQL(table string) string {
+func (seg *segment) largestSQL(table string) string {
 	told := func(name, column string) string {
 		return fmt.Sprintf("coalesce(TRY_CAST(regexp_extract(stats(%s), '%s: ([0-9]+)', 1) AS BIGINT), %d)", column, name, math.MaxInt32)
 	}
@@ -114,7 +114,7 @@ func (x *segment) largestSQL(table string) string {
 	switch {
 	case table == eventTable:
 		return told(length, "data")
-	case x.info.Format == 1:
+	case seg.info.Format == 1:
 		return told(length, "raw") + " + " + told(length, "problems")
 	}
 	return told("Max", "raw_size") + " + " + told(length, "problems")
@@ -142,7 +142,7 @@ func (f *finder[T]) fill(ctx context.Context, parts []part, rows []T, least int)
 
 // readPayloads sets the payloads of rows.
 func (f *finder[T]) readPayloads(ctx context.Context, parts []part, rows []T) error {
-	from := payloads[T]{listing: f.listing, store: f.p.store, hot: f.p.view.hot, parts: parts}
+	from := payloads[T]{listing: f.listing, store: f.p.store, hot: f.p.tables.memtables, parts: parts}
 	return from.read(ctx, rows)
 }
 
@@ -151,7 +151,7 @@ type payloads[T any] struct {
 	listing[T]
 	store *Store
 	on    *sql.Conn // as of a statement
-	hot   []*generation
+	hot   []*memtable
 	file  string // renders further rows, which are in no table; empty for none
 	parts []part
 }
@@ -197,8 +197,8 @@ func (s *payloads[T]) statement(w span, condition string) string {
 		selects = append(selects, columns+"(SELECT "+all+" FROM "+table+
 			" WHERE rowid IN (SELECT rowid FROM "+table+whereAll(append(more, condition))+"))")
 	}
-	for _, g := range s.hot {
-		find(hotName(s.table, g.number), columnsOf(s.table))
+	for _, mt := range s.hot {
+		find(hotName(s.table, mt.number), columnsOf(s.table))
 	}
 	if s.file != "" {
 		selects = append(selects, columns+s.file+" WHERE "+condition)

@@ -21,26 +21,26 @@ func everything(*segment) bool { return true }
 
 // all renders the rows of a table in hot tables and in the segments that may hold
 // what is asked for.
-func (p *snapshot) all(table string, may func(*segment) bool) string {
+func (p *pinned) all(table string, may func(*segment) bool) string {
 	var parts []part
-	for _, x := range p.view.segments {
-		if may(x) {
-			parts = append(parts, part{segment: x})
+	for _, seg := range p.tables.segments {
+		if may(seg) {
+			parts = append(parts, part{segment: seg})
 		}
 	}
 	return p.from(table, parts)
 }
 
 // from renders the rows of a table in hot tables and in the given segments.
-func (p *snapshot) from(table string, parts []part) string {
-	return union(table, p.view.hot, parts)
+func (p *pinned) from(table string, parts []part) string {
+	return union(table, p.tables.memtables, parts)
 }
 
-func union(table string, hot []*generation, parts []part) string {
+func union(table string, memtables []*memtable, parts []part) string {
 	columns := columnsOf(table)
 	var selects []string
-	for _, g := range hot {
-		selects = append(selects, "SELECT "+columns+" FROM "+hotName(table, g.number))
+	for _, mt := range memtables {
+		selects = append(selects, "SELECT "+columns+" FROM "+hotName(table, mt.number))
 	}
 	for _, x := range parts {
 		text := "SELECT " + x.columnsOf(table) + " FROM " + x.table(table)
@@ -77,25 +77,25 @@ func spanOf(q query.Query) span {
 }
 
 // timesOf returns the bounds by which the rows of a kind are ordered.
-func (x *segment) timesOf(kind query.Kind) Bounds {
+func (seg *segment) timesOf(kind query.Kind) Bounds {
 	if kind == query.Rejections {
-		return x.info.Received
+		return seg.info.Received
 	}
-	return x.info.Occurred
+	return seg.info.Occurred
 }
 
 // sift finds the segments that may hold rows that q selects within w.
-func (p *snapshot) sift(kind query.Kind, q query.Query, w span) []part {
+func (p *pinned) sift(kind query.Kind, q query.Query, w span) []part {
 	sessions := make([]uint64, len(q.SessionIDs))
 	for i, session := range q.SessionIDs {
 		sessions[i] = filter.SessionKey(session)
 	}
 	var parts []part
-	for _, x := range p.view.segments {
-		if !x.timesOf(kind).touches(w.low, w.high) || uint64(*x.info.Carried.Min) > q.Horizon || !x.hasApp(q.Apps) {
+	for _, seg := range p.tables.segments {
+		if !seg.timesOf(kind).touches(w.low, w.high) || uint64(*seg.info.Carried.Min) > q.Horizon || !seg.hasApp(q.Apps) {
 			continue
 		}
-		found, may := part{segment: x}, true
+		found, may := part{segment: seg}, true
 		narrow := func(hits []int, others, inEvents bool) {
 			if kind == query.Rejections { // arrivals, whichever table has them
 				may = may && (others || inEvents && len(hits) > 0)
@@ -108,7 +108,7 @@ func (p *snapshot) sift(kind query.Kind, q query.Query, w span) []part {
 			may = may && len(hits) > 0
 		}
 		if q.SessionIDs != nil {
-			hits, others := x.slicesOfSessions(sessions)
+			hits, others := seg.slicesOfSessions(sessions)
 			narrow(hits, others, true)
 		}
 		ids := q.IDs
@@ -116,7 +116,7 @@ func (p *snapshot) sift(kind query.Kind, q query.Query, w span) []part {
 			ids = q.EventIDs
 		}
 		if ids != nil {
-			hits, others := x.slicesOfIDs(q.Apps, ids...)
+			hits, others := seg.slicesOfIDs(q.Apps, ids...)
 			narrow(hits, others, false)
 		}
 		if may {
@@ -128,8 +128,8 @@ func (p *snapshot) sift(kind query.Kind, q query.Query, w span) []part {
 
 // hasApp reports whether a segment has rows of any of the applications; nil
 // means all.
-func (x *segment) hasApp(apps []string) bool {
-	return apps == nil || slices.ContainsFunc(apps, func(app string) bool { _, ok := x.info.Apps[app]; return ok })
+func (seg *segment) hasApp(apps []string) bool {
+	return apps == nil || slices.ContainsFunc(apps, func(app string) bool { _, ok := seg.info.Apps[app]; return ok })
 }
 
 // conditions render that a row is in one of the part's slices.

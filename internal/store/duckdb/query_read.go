@@ -13,8 +13,8 @@ import (
 // read takes a snapshot and fixes the horizon of a query. All rows of the frames
 // up to the position were committed before the position was told, so that every
 // reader who asks with it sees the same.
-func (s *Store) read(q query.Query) (*snapshot, query.Query) {
-	p := s.snapshot()
+func (s *Store) read(q query.Query) (*pinned, query.Query) {
+	p := s.pin()
 	if q.Horizon == 0 {
 		q.Horizon = p.position
 	}
@@ -52,20 +52,20 @@ func page[T any](items []T, q query.Query, size func(*T) int) store.Page[T] {
 
 // Events implements store.Reader.
 func (s *Store) Events(ctx context.Context, q query.Query) (store.Page[event.Event], error) {
-	return answer(ctx, s, q, func(p *snapshot, q query.Query) (store.Page[event.Event], error) {
+	return answer(ctx, s, q, func(p *pinned, q query.Query) (store.Page[event.Event], error) {
 		return search(ctx, p, q, eventListing())
 	})
 }
 
 // Rejections implements store.Reader.
 func (s *Store) Rejections(ctx context.Context, q query.Query) (store.Page[event.Rejection], error) {
-	return answer(ctx, s, q, func(p *snapshot, q query.Query) (store.Page[event.Rejection], error) {
+	return answer(ctx, s, q, func(p *pinned, q query.Query) (store.Page[event.Rejection], error) {
 		return p.rejections(ctx, q)
 	})
 }
 
 // selected renders the rows of a table that q selects.
-func (p *snapshot) selected(table string, kind query.Kind, q query.Query, b builder) string {
+func (p *pinned) selected(table string, kind query.Kind, q query.Query, b builder) string {
 	rows := p.from(table, p.sift(kind, q, spanOf(q)))
 	if table == rejectionTable {
 		rows = p.sieve(q, rows)
@@ -76,7 +76,7 @@ func (p *snapshot) selected(table string, kind query.Kind, q query.Query, b buil
 // Count implements store.Reader.
 func (s *Store) Count(ctx context.Context, q query.Query) (int64, error) {
 	q.After = nil
-	return answer(ctx, s, q, func(p *snapshot, q query.Query) (int64, error) {
+	return answer(ctx, s, q, func(p *pinned, q query.Query) (int64, error) {
 		b := newBuilder()
 		return s.one(ctx, b.build("count", "SELECT count(*) FROM "+p.selected(eventTable, query.Events, q, b)))
 	})
@@ -96,12 +96,12 @@ func (s *Store) one(ctx context.Context, q statement) (int64, error) {
 
 // RejectionSummary implements store.Reader.
 func (s *Store) RejectionSummary(ctx context.Context, q query.Query) ([]store.RejectionGroup, error) {
-	return answer(ctx, s, q, func(p *snapshot, q query.Query) ([]store.RejectionGroup, error) {
+	return answer(ctx, s, q, func(p *pinned, q query.Query) ([]store.RejectionGroup, error) {
 		return p.rejectionSummary(ctx, q)
 	})
 }
 
-func (p *snapshot) rejectionSummary(ctx context.Context, q query.Query) ([]store.RejectionGroup, error) {
+func (p *pinned) rejectionSummary(ctx context.Context, q query.Query) ([]store.RejectionGroup, error) {
 	b := newBuilder()
 	text := `SELECT app, category, name, code, pointer, count(*) AS n, min(received_at), max(received_at),
 			last(id ORDER BY received_at, frame, frame_index), last(message ORDER BY received_at, frame, frame_index, i)

@@ -14,16 +14,16 @@ import (
 
 // replayed reports whether anything was replayed at all; most stores never do, and
 // pay nothing for it.
-func (p *snapshot) replayed() bool {
-	return slices.ContainsFunc(p.view.hot, func(g *generation) bool { return g.replays.Load() > 0 }) ||
-		slices.ContainsFunc(p.view.segments, hasReplays)
+func (p *pinned) replayed() bool {
+	return slices.ContainsFunc(p.tables.memtables, func(mt *memtable) bool { return mt.replays.Load() > 0 }) ||
+		slices.ContainsFunc(p.tables.segments, hasReplays)
 }
 
-func hasReplays(x *segment) bool { return x.info.Replays > 0 }
+func hasReplays(seg *segment) bool { return seg.info.Replays > 0 }
 
 // replays renders the replays up to a horizon that came through: where their
 // rejections are, and what became of them.
-func (p *snapshot) replays(horizon uint64) string {
+func (p *pinned) replays(horizon uint64) string {
 	const place = "SELECT app, frame, frame_index, carried_by, "
 	condition := fmt.Sprintf(" WHERE carried_by <> frame AND carried_by <= %d", horizon)
 	return "(" + place + fmt.Sprintf("%d AS fate FROM ", event.Stored) + p.all(eventTable, hasReplays) + condition +
@@ -35,7 +35,7 @@ func (p *snapshot) replays(horizon uint64) string {
 func cameThrough() string { return fmt.Sprintf("problems = '' AND fate <> %d", event.Rejected) }
 
 // sieve keeps the rejections that q.Replayed selects.
-func (p *snapshot) sieve(q query.Query, rows string) string {
+func (p *pinned) sieve(q query.Query, rows string) string {
 	switch {
 	case q.Replayed == nil, !*q.Replayed && !p.replayed():
 		return rows
@@ -57,7 +57,7 @@ type place struct {
 }
 
 // tellReplays sets what became of rejections up to the horizon of q.
-func (p *snapshot) tellReplays(ctx context.Context, q query.Query, rejections []event.Rejection) error {
+func (p *pinned) tellReplays(ctx context.Context, q query.Query, rejections []event.Rejection) error {
 	if len(rejections) == 0 || !p.replayed() {
 		return nil
 	}
@@ -98,14 +98,14 @@ func (p *snapshot) tellReplays(ctx context.Context, q query.Query, rejections []
 // moveReplayed moves what replays have brought through: each was received once
 // only, as what it replays. That is a rejection, or what is left of an erased one,
 // whose event may be of another session and stay.
-func (p *snapshot) moveReplayed(ctx context.Context, q query.Query, counts map[string]Counts) error {
+func (p *pinned) moveReplayed(ctx context.Context, q query.Query, counts map[string]Counts) error {
 	type move struct {
 		app      string
 		from, to event.Fate
 		n        int64
 	}
-	erased := func(x *segment) bool {
-		for _, n := range x.info.Apps {
+	erased := func(seg *segment) bool {
+		for _, n := range seg.info.Apps {
 			if n.Erased > 0 {
 				return true
 			}
@@ -150,7 +150,7 @@ func texts(list []string) []any {
 }
 
 // rejections implements the list of rejections.
-func (p *snapshot) rejections(ctx context.Context, q query.Query) (store.Page[event.Rejection], error) {
+func (p *pinned) rejections(ctx context.Context, q query.Query) (store.Page[event.Rejection], error) {
 	found, err := search(ctx, p, q, p.store.rejectionListing())
 	if err == nil {
 		err = p.tellReplays(ctx, q, found.Items)

@@ -28,7 +28,7 @@ const (
 
 // Sessions implements store.Reader.
 func (s *Store) Sessions(ctx context.Context, q query.Query) (store.Page[store.Session], error) {
-	return answer(ctx, s, q, func(p *snapshot, q query.Query) (store.Page[store.Session], error) {
+	return answer(ctx, s, q, func(p *pinned, q query.Query) (store.Page[store.Session], error) {
 		if q.SessionIDs != nil || q.IDs != nil {
 			items, err := p.summaries(ctx, q)
 			return page(items, q, (*store.Session).Size), err
@@ -43,12 +43,12 @@ func selects(q query.Query) bool {
 }
 
 // summaries reads the sessions that q selects, in one statement.
-func (p *snapshot) summaries(ctx context.Context, q query.Query) ([]store.Session, error) {
+func (p *pinned) summaries(ctx context.Context, q query.Query) ([]store.Session, error) {
 	b := newBuilder()
 	// What is seen of a session does not depend on what selects it.
 	whole := query.Query{Apps: q.Apps, SessionIDs: q.SessionIDs, Horizon: q.Horizon}
 	text := "SELECT session_id, list_sort(list(DISTINCT app)), min(first) AS started_at, max(last), CAST(sum(events) AS BIGINT) FROM " +
-		p.sessionRows(whole, p.view.hot, p.sift(query.Sessions, whole, spanOf(whole)), b)
+		p.sessionRows(whole, p.tables.memtables, p.sift(query.Sessions, whole, spanOf(whole)), b)
 	if selects(q) {
 		single := q
 		single.After = nil
@@ -72,14 +72,14 @@ func (p *snapshot) summaries(ctx context.Context, q query.Query) ([]store.Sessio
 // applications and sessions, sees: several for a session. A segment's own table is
 // of all its frames; where the horizon cuts them, its events are summed up, from
 // q.From on.
-func (p *snapshot) sessionRows(q query.Query, hot []*generation, parts []part, b builder) string {
+func (p *pinned) sessionRows(q query.Query, memtables []*memtable, parts []part, b builder) string {
 	var selects []string
 	sumUp := func(name string, more ...string) {
 		selects = append(selects, "SELECT session_id, app, min(occurred_at) AS first, max(occurred_at) AS last, count(*) AS events FROM "+name+
 			where(query.Sessions, q, b, more...)+" GROUP BY session_id, app")
 	}
-	for _, g := range hot {
-		sumUp(hotName(eventTable, g.number))
+	for _, mt := range memtables {
+		sumUp(hotName(eventTable, mt.number))
 	}
 	for _, x := range parts {
 		if uint64(*x.info.Carried.Max) > q.Horizon {
@@ -94,7 +94,7 @@ func (p *snapshot) sessionRows(q query.Query, hot []*generation, parts []part, b
 
 // latestSessions lists sessions from the latest on, window by window. A session
 // belongs to the window in which it begins; what q.After says moves along.
-func (p *snapshot) latestSessions(ctx context.Context, q query.Query) (store.Page[store.Session], error) {
+func (p *pinned) latestSessions(ctx context.Context, q query.Query) (store.Page[store.Session], error) {
 	began := time.Now()
 	asked := q.Limit
 	parts := p.sift(query.Sessions, query.Query{Apps: q.Apps, Horizon: q.Horizon}, span{math.MinInt64, latest(q)})
@@ -162,7 +162,7 @@ func latest(q query.Query) int64 {
 }
 
 // eventsIn tells how many events, at most, a query may have to look at in segments.
-func (p *snapshot) eventsIn(q query.Query) (n int64) {
+func (p *pinned) eventsIn(q query.Query) (n int64) {
 	w := spanOf(query.Query{From: q.From, To: q.To})
 	for _, x := range p.sift(query.Events, query.Query{Apps: q.Apps, Horizon: q.Horizon}, w) {
 		n += x.info.Rows.Events
@@ -201,14 +201,14 @@ type sessionStart struct {
 }
 
 // sessionStarts reads the q.Limit latest beginnings of parts of sessions in a window.
-func (p *snapshot) sessionStarts(ctx context.Context, q query.Query, parts []part, w span) ([]sessionStart, error) {
+func (p *pinned) sessionStarts(ctx context.Context, q query.Query, parts []part, w span) ([]sessionStart, error) {
 	b := newBuilder()
 	among := slices.DeleteFunc(slices.Clone(parts), func(x part) bool { return !x.info.Occurred.touches(w.low, w.high) })
 	if w.low != math.MinInt64 { // what began before is found out by its summary
 		low := event.Micros(w.low)
 		q.From = &low
 	}
-	text := "SELECT session_id, first FROM " + p.sessionRows(q, p.view.hot, among, b) +
+	text := "SELECT session_id, first FROM " + p.sessionRows(q, p.tables.memtables, among, b) +
 		" WHERE first BETWEEN " + b.Var(w.low) + " AND " + b.Var(w.high) + " ORDER BY first DESC, session_id" + limit(q.Limit)
 	return queryAll(ctx, p.store, b.build("sessions", text), func(scan scanner) (x sessionStart, err error) {
 		err = scan(&x.id, &x.first)
@@ -218,7 +218,7 @@ func (p *snapshot) sessionStarts(ctx context.Context, q query.Query, parts []par
 
 // sessionsAfter reads those of the sessions that begin after a time and that q
 // selects, in order.
-func (p *snapshot) sessionsAfter(ctx context.Context, q query.Query, starts []sessionStart, least int64) ([]store.Session, error) {
+func (p *pinned) sessionsAfter(ctx context.Context, q query.Query, starts []sessionStart, least int64) ([]store.Session, error) {
 	known := map[string]bool{}
 	q.SessionIDs = []string{}
 	for _, x := range starts {

@@ -11,7 +11,7 @@ import (
 
 // answer runs a query on a snapshot. When it meets a damaged segment it is run
 // again without that.
-func answer[T any](ctx context.Context, s *Store, q query.Query, run func(*snapshot, query.Query) (T, error)) (T, error) {
+func answer[T any](ctx context.Context, s *Store, q query.Query, run func(*pinned, query.Query) (T, error)) (T, error) {
 	for {
 		result, again, err := attempt(ctx, s, q, run)
 		if !again {
@@ -20,7 +20,7 @@ func answer[T any](ctx context.Context, s *Store, q query.Query, run func(*snaps
 	}
 }
 
-func attempt[T any](ctx context.Context, s *Store, q query.Query, run func(*snapshot, query.Query) (T, error)) (result T, again bool, err error) {
+func attempt[T any](ctx context.Context, s *Store, q query.Query, run func(*pinned, query.Query) (T, error)) (result T, again bool, err error) {
 	p, q := s.read(q)
 	defer p.release()
 	if err = p.complete(); err == nil {
@@ -48,7 +48,7 @@ func (s *Store) tended(ctx context.Context, work func(context.Context) error) er
 
 // mendAfter is mend for an error of work that held no snapshot.
 func (s *Store) mendAfter(ctx context.Context, in *instance, err error) (again bool, _ error) {
-	p := s.snapshot() // with all that the work may have read
+	p := s.pin() // with all that the work may have read
 	defer p.release()
 	if p.in != in {
 		return false, errReopened
@@ -60,11 +60,11 @@ func (s *Store) mendAfter(ctx context.Context, in *instance, err error) (again b
 // it can: a damaged segment is put aside, an instance that DuckDB has given up is
 // opened anew. again tells that the same may succeed now. upkeep and writing are
 // not held.
-func (s *Store) mend(ctx context.Context, p *snapshot, err error) (again bool, _ error) {
+func (s *Store) mend(ctx context.Context, p *pinned, err error) (again bool, _ error) {
 	switch {
 	case err == nil:
 		return false, nil
-	case isFatal(err), p.in.gone.Load():
+	case isFatal(err), p.in.closed.Load():
 		return false, s.reset(ctx, p.in, err)
 	case ctx.Err() != nil:
 		return false, err
@@ -74,10 +74,10 @@ func (s *Store) mend(ctx context.Context, p *snapshot, err error) (again bool, _
 
 // mendSegments puts the damaged segments aside that an error of reading points to. again tells that
 // the same may succeed now.
-func (s *Store) mendSegments(p *snapshot, err error) (again bool, _ error) {
+func (s *Store) mendSegments(p *pinned, err error) (again bool, _ error) {
 	suspects := p.suspects(err)
-	for _, x := range suspects {
-		out, checkErr := s.checkSegment(x)
+	for _, seg := range suspects {
+		out, checkErr := s.checkSegment(seg)
 		if checkErr != nil {
 			return false, fmt.Errorf("%w: %w", store.ErrUnavailable, errors.Join(err, checkErr))
 		}

@@ -24,11 +24,11 @@ func (s *Store) repair(ctx context.Context) error {
 
 // withoutFilter returns the ids of the segments that are searched without filter.
 func (s *Store) withoutFilter() (ids []uint64) {
-	p := s.snapshot()
+	p := s.pin()
 	defer p.release()
-	for _, x := range p.view.segments {
-		if x.filters.Load() == nil {
-			ids = append(ids, x.info.ID)
+	for _, seg := range p.tables.segments {
+		if seg.filters.Load() == nil {
+			ids = append(ids, seg.info.ID)
 		}
 	}
 	return ids
@@ -39,22 +39,22 @@ func (s *Store) withoutFilter() (ids []uint64) {
 func (s *Store) repairFilter(ctx context.Context, id uint64) error {
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
-	p := s.snapshot()
+	p := s.pin()
 	defer p.release()
-	i := slices.IndexFunc(p.view.segments, func(x *segment) bool { return x.info.ID == id })
+	i := slices.IndexFunc(p.tables.segments, func(seg *segment) bool { return seg.info.ID == id })
 	if i < 0 {
 		return nil
 	}
-	x := p.view.segments[i]
-	packed, err := filterSegment(ctx, s.reading, attachedName(id), &x.info)
+	seg := p.tables.segments[i]
+	packed, err := filterSegment(ctx, s.reading, attachedName(id), &seg.info)
 	if err != nil {
 		return storeError(ctx, "read the keys of a filter", err)
 	}
-	info, err := s.writeFilter(x.info.Filter.Name, packed)
+	info, err := s.writeFilter(seg.info.Filter.Name, packed)
 	if err != nil {
-		return fmt.Errorf("write filter %s: %w", x.info.Filter.Name, err)
+		return fmt.Errorf("write filter %s: %w", seg.info.Filter.Name, err)
 	}
-	f, err := filter.Open(s.segmentPath(info.Name), x.info.Slices)
+	f, err := filter.Open(s.segmentPath(info.Name), seg.info.Slices)
 	if err != nil {
 		return fmt.Errorf("open filter %s: %w", info.Name, err)
 	}
@@ -69,9 +69,9 @@ func (s *Store) repairFilter(ctx context.Context, id uint64) error {
 		_ = f.Close()
 		return err
 	}
-	x.filters.Store(f)
-	s.change(func(next *state) { next.manifest = &m })
-	s.log.Info("a segment's filter was built again", "segment", x.info.Data.Name)
+	seg.filters.Store(f)
+	s.install(func(next *storeVersion) { next.manifest = &m })
+	s.log.Info("a segment's filter was built again", "segment", seg.info.Data.Name)
 	return nil
 }
 

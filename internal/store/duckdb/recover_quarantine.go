@@ -65,7 +65,7 @@ func (s *Store) AcknowledgeDamage() (list []DamagedSegment, err error) {
 	if err := s.commit(&m); err != nil {
 		return nil, err
 	}
-	s.change(func(next *state) { next.manifest = &m })
+	s.install(func(next *storeVersion) { next.manifest = &m })
 	return list, nil
 }
 
@@ -145,7 +145,7 @@ func checkFile(path string, want FileInfo) error {
 // suspects returns the segments that an error of reading points to. DuckDB names
 // the file that it could not read; of a block whose checksum is wrong it tells
 // the place and what is written there, and that is looked up in each file.
-func (p *snapshot) suspects(err error) []*segment {
+func (p *pinned) suspects(err error) []*segment {
 	text := err.Error()
 	var computed, written uint64
 	var at int64
@@ -155,9 +155,9 @@ func (p *snapshot) suspects(err error) []*segment {
 		corrupt = scanErr == nil
 	}
 	var list []*segment
-	for _, x := range p.view.segments {
-		if strings.Contains(text, "/"+x.info.Data.Name+`"`) || corrupt && holdsAt(p.store.segmentPath(x.info.Data.Name), at, written) {
-			list = append(list, x)
+	for _, seg := range p.tables.segments {
+		if strings.Contains(text, "/"+seg.info.Data.Name+`"`) || corrupt && holdsAt(p.store.segmentPath(seg.info.Data.Name), at, written) {
+			list = append(list, seg)
 		}
 	}
 	return list
@@ -177,38 +177,38 @@ func holdsAt(path string, at int64, number uint64) bool {
 
 // checkSegment puts a segment into quarantine when its file is not what it was. It
 // reports whether the segment is out of the view now.
-func (s *Store) checkSegment(x *segment) (out bool, err error) {
-	damaged, err := s.findDamage(x)
-	return damaged || err == nil && !s.has(x), err
+func (s *Store) checkSegment(seg *segment) (out bool, err error) {
+	damaged, err := s.findDamage(seg)
+	return damaged || err == nil && !s.has(seg), err
 }
 
 // findDamage puts a segment into quarantine when its file is not what it was, and reports whether
 // it did.
-func (s *Store) findDamage(x *segment) (damaged bool, err error) {
+func (s *Store) findDamage(seg *segment) (damaged bool, err error) {
 	s.mending.Lock()
 	defer s.mending.Unlock()
-	if !s.has(x) {
+	if !s.has(seg) {
 		return false, nil
 	}
-	err = checkFile(s.segmentPath(x.info.Data.Name), x.info.Data)
+	err = checkFile(s.segmentPath(seg.info.Data.Name), seg.info.Data)
 	damage, ok := errors.AsType[*damageError](err)
 	if !ok {
 		return false, err
 	}
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
-	if !s.has(x) {
+	if !s.has(seg) {
 		return false, nil
 	}
-	m := s.current().manifest.without(x.info.ID, damage.Error())
+	m := s.current().manifest.without(seg.info.ID, damage.Error())
 	if err := s.commit(&m); err != nil {
 		if errors.Is(err, durable.ErrUncertain) {
 			s.fail(err)
 		}
-		return false, fmt.Errorf("put segment %s aside: %w", x.info.Data.Name, err)
+		return false, fmt.Errorf("put segment %s aside: %w", seg.info.Data.Name, err)
 	}
-	s.change(func(next *state) {
-		next.view = &view{hot: next.view.hot, segments: next.view.replaced([]*segment{x}, nil)}
+	s.install(func(next *storeVersion) {
+		next.tables = &tableSet{memtables: next.tables.memtables, segments: next.tables.withReplaced([]*segment{seg}, nil)}
 		next.manifest = &m
 	})
 	s.putAside(m.Damaged[len(m.Damaged)-1:])
@@ -217,10 +217,10 @@ func (s *Store) findDamage(x *segment) (damaged bool, err error) {
 }
 
 // has reports whether a segment is in the present view.
-func (s *Store) has(x *segment) bool {
-	p := s.snapshot()
+func (s *Store) has(seg *segment) bool {
+	p := s.pin()
 	defer p.release()
-	return slices.Contains(p.view.segments, x)
+	return slices.Contains(p.tables.segments, seg)
 }
 
 // putAside tells of damaged segments that the manifest does not name any more, and

@@ -62,18 +62,18 @@ func (s *Store) Readmit(ctx context.Context) (back []Readmitted, left []DamagedS
 // putDamagedAside compares the files of all segments with their checksums, and puts those into
 // quarantine that are damaged. It returns these.
 func (s *Store) putDamagedAside(ctx context.Context) (list []DamagedSegment, err error) {
-	p := s.snapshot()
+	p := s.pin()
 	defer p.release()
-	for _, x := range p.view.segments {
+	for _, seg := range p.tables.segments {
 		if err := ctx.Err(); err != nil {
 			return list, err
 		}
-		damaged, err := s.findDamage(x)
+		damaged, err := s.findDamage(seg)
 		if err != nil {
 			return list, err
 		}
 		if damaged {
-			list = append(list, DamagedSegment{Segment: x.info})
+			list = append(list, DamagedSegment{Segment: seg.info})
 		}
 	}
 	return list, nil
@@ -167,7 +167,7 @@ func (s *Store) readmit(ctx context.Context, damaged SegmentInfo, file string) (
 	defer s.upkeep.Unlock()
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	p := s.snapshot()
+	p := s.pin()
 	defer p.release()
 	// DuckDB may read this folder alone. A start deletes what has this ending.
 	link := s.segmentPath(damaged.Data.Name) + ".tmp"
@@ -217,16 +217,16 @@ func (s *Store) readmit(ctx context.Context, damaged SegmentInfo, file string) (
 // readmission is the work of readmit. upkeep and writing are held.
 type readmission struct {
 	store *Store
-	p     *snapshot
+	p     *pinned
 	from  *segment
 	name  string // under which its file is attached
-	g     *generation
+	g     *memtable
 	made  []SegmentInfo
 }
 
 func (r *readmission) discard() {
 	if r.g != nil {
-		r.store.discard(leavings{hot: []*generation{r.g}})
+		r.store.dropOrphans(orphans{memtables: []*memtable{r.g}})
 		r.g = nil
 	}
 }
@@ -238,7 +238,7 @@ func (r *readmission) all(ctx context.Context) error {
 	decide := func() error {
 		records := waiting
 		waiting, bytes = nil, 0
-		return r.add(ctx, func(q *snapshot) (*decision, error) { return q.decide(ctx, records) })
+		return r.add(ctx, func(q *pinned) (*decision, error) { return q.decide(ctx, records) })
 	}
 	each := func(record event.Record) error {
 		bytes += len(record.Payload())
@@ -289,10 +289,10 @@ func (r *readmission) all(ctx context.Context) error {
 		}
 		batch := traces
 		traces = nil
-		return r.add(ctx, func(*snapshot) (*decision, error) { return asTraces(batch), nil })
+		return r.add(ctx, func(*pinned) (*decision, error) { return asTraces(batch), nil })
 	})
 	if err == nil {
-		err = r.add(ctx, func(*snapshot) (*decision, error) { return asTraces(traces), nil })
+		err = r.add(ctx, func(*pinned) (*decision, error) { return asTraces(traces), nil })
 	}
 	if err == nil {
 		err = r.write(ctx)
@@ -322,17 +322,17 @@ func (r *readmission) rows(ctx context.Context, text string, each func(scanner) 
 }
 
 // add puts what was decided into hot tables of its own, which become a segment when they are full.
-func (r *readmission) add(ctx context.Context, decide func(*snapshot) (*decision, error)) error {
+func (r *readmission) add(ctx context.Context, decide func(*pinned) (*decision, error)) error {
 	if r.g == nil {
-		g, err := r.store.newGeneration(ctx, r.p.view.hot[len(r.p.view.hot)-1].number+1)
+		mt, err := r.store.newMemtable(ctx, r.p.tables.memtables[len(r.p.tables.memtables)-1].number+1)
 		if err != nil {
 			return err
 		}
-		r.g = g
+		r.g = mt
 	}
-	with := *r.p.state
-	with.view = &view{hot: append(slices.Clone(r.p.view.hot), r.g), segments: r.p.view.segments}
-	d, err := decide(&snapshot{state: &with, store: r.store, in: r.p.in})
+	with := *r.p.storeVersion
+	with.tables = &tableSet{memtables: append(slices.Clone(r.p.tables.memtables), r.g), segments: r.p.tables.segments}
+	d, err := decide(&pinned{storeVersion: &with, store: r.store, in: r.p.in})
 	if err == nil {
 		err = r.store.insert(ctx, r.g, d)
 	}
@@ -348,10 +348,10 @@ func (r *readmission) add(ctx context.Context, decide func(*snapshot) (*decision
 
 // write makes a segment of what was added.
 func (r *readmission) write(ctx context.Context) error {
-	if r.g == nil || r.g.idle() {
+	if r.g == nil || r.g.empty() {
 		return nil
 	}
-	info, err := r.store.writeGeneration(ctx, r.g)
+	info, err := r.store.writeMemtable(ctx, r.g)
 	if err != nil {
 		return err
 	}

@@ -68,17 +68,17 @@ func (s *Store) rebuild(ctx context.Context, damaged SegmentInfo) (SegmentInfo, 
 	defer s.upkeep.Unlock()
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	p := s.snapshot()
+	p := s.pin()
 	defer p.release()
-	g, err := s.newGeneration(ctx, p.view.hot[len(p.view.hot)-1].number+1)
+	mt, err := s.newMemtable(ctx, p.tables.memtables[len(p.tables.memtables)-1].number+1)
 	if err != nil {
 		return SegmentInfo{}, err
 	}
-	defer s.discard(leavings{hot: []*generation{g}})
-	if err := s.decideAgain(ctx, p, g, damaged.Carried); err != nil {
+	defer s.dropOrphans(orphans{memtables: []*memtable{mt}})
+	if err := s.decideAgain(ctx, p, mt, damaged.Carried); err != nil {
 		return SegmentInfo{}, err
 	}
-	info, err := s.writeGeneration(ctx, g)
+	info, err := s.writeMemtable(ctx, mt)
 	if err != nil {
 		return info, err
 	}
@@ -89,32 +89,32 @@ func (s *Store) rebuild(ctx context.Context, damaged SegmentInfo) (SegmentInfo, 
 	return info, s.putBack(ctx, *p.manifest, []SegmentInfo{info}, damaged.ID)
 }
 
-// writeGeneration makes a segment of hot tables.
-func (s *Store) writeGeneration(ctx context.Context, g *generation) (SegmentInfo, error) {
-	bounds, err := s.sliceBounds(ctx, s.reading, "SELECT occurred_at FROM "+hotName(eventTable, g.number), g.rows)
+// writeMemtable makes a segment of hot tables.
+func (s *Store) writeMemtable(ctx context.Context, mt *memtable) (SegmentInfo, error) {
+	bounds, err := s.sliceBounds(ctx, s.reading, "SELECT occurred_at FROM "+hotName(eventTable, mt.number), mt.rows)
 	if err != nil {
 		return SegmentInfo{}, err
 	}
 	return s.writeSegment(ctx, s.reading, draft{
-		id: s.reserveID(), bounds: bounds, block: blockSize(g.rows, nil),
-		rows: func(table string) string { return "SELECT " + columnsOf(table) + " FROM " + hotName(table, g.number) },
+		id: s.reserveID(), bounds: bounds, block: blockSize(mt.rows, nil),
+		rows: func(table string) string { return "SELECT " + columnsOf(table) + " FROM " + hotName(table, mt.number) },
 	})
 }
 
 // decideAgain decides about the frames within bounds as if they came now, and puts
 // them into the tables of g. What came while they were missing has come first.
-func (s *Store) decideAgain(ctx context.Context, p *snapshot, g *generation, carried Bounds) error {
-	with := *p.state
-	with.view = &view{hot: append(slices.Clone(p.view.hot), g), segments: p.view.segments}
-	q := &snapshot{state: &with, store: s, in: p.in}
+func (s *Store) decideAgain(ctx context.Context, p *pinned, mt *memtable, carried Bounds) error {
+	with := *p.storeVersion
+	with.tables = &tableSet{memtables: append(slices.Clone(p.tables.memtables), mt), segments: p.tables.segments}
+	q := &pinned{storeVersion: &with, store: s, in: p.in}
 	var waiting []event.Record
 	write := func() error {
-		_, err := q.decideInto(ctx, g, waiting)
+		_, err := q.decideInto(ctx, mt, waiting)
 		if err != nil && !store.MayPass(ctx, err) {
 			isolator := store.Isolator{Quarantine: s.opts.Quarantine, Logger: s.log}
-			probe := func(ctx context.Context, records []event.Record) error { return s.probe(ctx, g, records) }
+			probe := func(ctx context.Context, records []event.Record) error { return s.probe(ctx, mt, records) }
 			if kept, replaced, failed := isolator.Isolate(ctx, probe, waiting); replaced > 0 {
-				_, err = q.decideInto(ctx, g, kept)
+				_, err = q.decideInto(ctx, mt, kept)
 			} else {
 				err = errors.Join(err, failed)
 			}
@@ -152,23 +152,23 @@ func sameArrivals(a, b SegmentInfo) bool {
 func (s *Store) putBack(ctx context.Context, m Manifest, made []SegmentInfo, damaged uint64) error {
 	var opened []*segment
 	for _, info := range made {
-		x, err := s.openSegment(ctx, info)
+		seg, err := s.openSegment(ctx, info)
 		if err != nil {
-			for _, x := range opened {
-				s.discardSegment(x)
+			for _, seg := range opened {
+				s.closeSegment(seg)
 			}
 			s.unlinkAll(made)
 			return err
 		}
-		opened = append(opened, x)
+		opened = append(opened, seg)
 	}
 	m.Segments = append(slices.Clone(m.Segments), made...)
 	m.Damaged = slices.DeleteFunc(slices.Clone(m.Damaged), func(d DamagedSegment) bool { return d.Segment.ID == damaged })
 	if err := s.commit(&m, opened...); err != nil {
 		return err
 	}
-	s.change(func(next *state) {
-		next.view = &view{hot: next.view.hot, segments: next.view.replaced(nil, opened)}
+	s.install(func(next *storeVersion) {
+		next.tables = &tableSet{memtables: next.tables.memtables, segments: next.tables.withReplaced(nil, opened)}
 		next.manifest = &m
 	})
 	return nil

@@ -40,17 +40,17 @@ func (s *Store) Resets() <-chan struct{} { return s.resets }
 
 // complete reports whether readers may be answered: not while the store has less
 // than it had told them before a reset.
-func (p *snapshot) complete() error {
-	if p.position >= p.told {
+func (p *pinned) complete() error {
+	if p.position >= p.announced {
 		return nil
 	}
-	return fmt.Errorf("%w: it is being rebuilt from the queue after a fatal error: frame %d of %d", store.ErrUnavailable, p.position, p.told)
+	return fmt.Errorf("%w: it is being rebuilt from the queue after a fatal error: frame %d of %d", store.ErrUnavailable, p.position, p.announced)
 }
 
 // Complete reports nil when reading works, and store.ErrUnavailable while the
 // store is rebuilt after a reset.
 func (s *Store) Complete() error {
-	p := s.snapshot()
+	p := s.pin()
 	defer p.release()
 	return p.complete()
 }
@@ -76,8 +76,8 @@ func (s *Store) reset(ctx context.Context, broken *instance, cause error) error 
 // reopenLocked puts a new instance with all segments and empty hot tables in the
 // place of the present one. upkeep and writing are held.
 func (s *Store) reopenLocked(ctx context.Context, cause error) error {
-	now, hot := s.current(), s.hot()
-	number := hot[len(hot)-1].number + 1
+	now, memtables := s.current(), s.memtables()
+	number := memtables[len(memtables)-1].number + 1
 	l := s.limits()
 	if l.tempDir != "" { // the old instance may still write into its own
 		l.tempDir = filepath.Join(l.tempDir, "instance-"+strconv.FormatUint(number, 10))
@@ -101,12 +101,12 @@ func (s *Store) reopenLocked(ctx context.Context, cause error) error {
 	}
 	broken, oldWriter := s.reading, s.writer
 	// Before anything of it is given back: that must not be looked for in it.
-	broken.gone.Store(true)
+	broken.closed.Store(true)
 	s.writer, s.lost = writer, cause.Error()
-	s.change(func(next *state) {
+	s.install(func(next *storeVersion) {
 		s.reading = in
-		next.told = max(next.told, next.position)
-		next.view, next.position, next.manifest = v, m.Flushed, &m
+		next.announced = max(next.announced, next.position)
+		next.tables, next.position, next.manifest = v, m.Flushed, &m
 		next.arrivals = newArrivals(m.Arrivals)
 		close(s.flushed)
 		s.flushed = make(chan struct{})

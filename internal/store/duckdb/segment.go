@@ -24,28 +24,28 @@ import (
 // instance, with its filters.
 type segment struct {
 	info    SegmentInfo
-	in      *instance               // that it is attached to
+	in      *instance                  // that it is attached to
 	filters atomic.Pointer[filter.Set] // nil while they cannot be read: the segment may hold anything
-	views   int                     // that have it; guarded by Store.mu
-	oldest  oldestRows              // nil while nobody asked; guarded by Store.merging
+	refs    int                        // that have it; guarded by Store.mu
+	oldest  oldestRows                 // nil while nobody asked; guarded by Store.merging
 	// The sizes of its largest payloads, in bytes; 0 while nobody asked.
 	largestEvent, largestRejection atomic.Int64
 	// condemned: its files go when the last view has left it. Guarded by Store.mu.
-	condemned bool
+	deleteOnRelease bool
 }
 
 // largest tells the size of the largest payload of a table, 0 while it is not known.
-func (x *segment) largest(table string) *atomic.Int64 {
+func (seg *segment) largest(table string) *atomic.Int64 {
 	if table == rejectionTable {
-		return &x.largestRejection
+		return &seg.largestRejection
 	}
-	return &x.largestEvent
+	return &seg.largestEvent
 }
 
 // attachedName is the name under which a segment is attached.
 func attachedName(id uint64) string { return "s" + strconv.FormatUint(id, 10) }
 
-func (x *segment) table(name string) string { return attachedName(x.info.ID) + "." + name }
+func (seg *segment) table(name string) string { return attachedName(seg.info.ID) + "." + name }
 
 func dataName(id uint64) string   { return fmt.Sprintf("seg-%08d.duckdb", id) }
 func filterName(id uint64) string { return fmt.Sprintf("seg-%08d.filter", id) }
@@ -72,7 +72,7 @@ func (s *Store) attach(ctx context.Context, in *instance, info SegmentInfo) (*se
 		}
 		return nil, fmt.Errorf("open segment %s: %w", info.Data.Name, err)
 	}
-	x := &segment{info: info, in: in}
+	seg := &segment{info: info, in: in}
 	f, err := filter.Open(s.segmentPath(info.Filter.Name), info.Slices)
 	if err == nil {
 		err = f.Verify()
@@ -81,10 +81,10 @@ func (s *Store) attach(ctx context.Context, in *instance, info SegmentInfo) (*se
 		err = errors.Join(err, f.Close())
 		s.log.Error("a segment's filter cannot be read; the segment is searched without it until it is rebuilt",
 			"segment", info.Data.Name, "error", err)
-		return x, nil
+		return seg, nil
 	}
-	x.filters.Store(f)
-	return x, nil
+	seg.filters.Store(f)
+	return seg, nil
 }
 
 // keepPrivate takes a file of an earlier program from those who are not its owner:
@@ -97,16 +97,16 @@ func keepPrivate(path string) {
 }
 
 // discard gives a segment's resources back; nobody reads it any more.
-func (s *Store) discardSegment(x *segment) {
+func (s *Store) closeSegment(seg *segment) {
 	var err error
-	if !x.in.gone.Load() {
-		err = x.in.exec(context.Background(), "DETACH "+attachedName(x.info.ID))
+	if !seg.in.closed.Load() {
+		err = seg.in.exec(context.Background(), "DETACH "+attachedName(seg.info.ID))
 	}
-	if err = errors.Join(err, x.filters.Load().Close()); err != nil {
-		s.log.Error("a segment was not given back", "segment", x.info.Data.Name, "error", err)
+	if err = errors.Join(err, seg.filters.Load().Close()); err != nil {
+		s.log.Error("a segment was not given back", "segment", seg.info.Data.Name, "error", err)
 	}
-	if x.condemned {
-		s.unlink(x.info)
+	if seg.deleteOnRelease {
+		s.unlink(seg.info)
 	}
 }
 
@@ -155,8 +155,8 @@ func blockSize(rows int64, inputs []int) int {
 // instance, in bytes.
 func blockSizes(ctx context.Context, in *instance, segments []*segment) (sizes []int, err error) {
 	names := make([]string, len(segments))
-	for i, x := range segments {
-		names[i] = quoted(attachedName(x.info.ID))
+	for i, seg := range segments {
+		names[i] = quoted(attachedName(seg.info.ID))
 	}
 	err = eachRow(ctx, in, "SELECT block_size FROM pragma_database_size() WHERE database_name IN ("+strings.Join(names, ", ")+")", func(rows *sql.Rows) error {
 		var size int

@@ -58,29 +58,29 @@ func addKeys(ctx context.Context, in *instance, b *filter.Builder, ids, sessions
 
 // slicesOfSessions returns the slices that may hold events of any of the sessions, by their keys, and
 // whether a rejection or a trace of one may be here.
-func (x *segment) slicesOfSessions(keys []uint64) (slices []int, others bool) {
-	f := x.filters.Load()
+func (seg *segment) slicesOfSessions(keys []uint64) (slices []int, others bool) {
+	f := seg.filters.Load()
 	if f == nil {
-		return x.allSlices()
+		return seg.allSlices()
 	}
 	return f.Sessions(keys)
 }
 
 // slicesOfIDs returns the slices that may hold events with any of the ids in any of the applications,
 // nil for all, and whether a rejection or a trace of one may be here.
-func (x *segment) slicesOfIDs(apps []string, ids ...uuid.UUID) (hits []int, others bool) {
-	f := x.filters.Load()
+func (seg *segment) slicesOfIDs(apps []string, ids ...uuid.UUID) (hits []int, others bool) {
+	f := seg.filters.Load()
 	if f == nil {
-		return x.allSlices()
+		return seg.allSlices()
 	}
 	if apps == nil && f.NeedsApps() {
-		apps = slices.Collect(maps.Keys(x.info.Apps))
+		apps = slices.Collect(maps.Keys(seg.info.Apps))
 	}
 	return f.IDs(apps, ids)
 }
 
-func (x *segment) allSlices() (slices []int, others bool) {
-	for i := range x.info.Slices {
+func (seg *segment) allSlices() (slices []int, others bool) {
+	for i := range seg.info.Slices {
 		slices = append(slices, i)
 	}
 	return slices, true

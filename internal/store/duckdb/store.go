@@ -135,8 +135,8 @@ type Store struct {
 	made       []string     // folders that Open made, until there is a manifest; guarded by upkeep
 	settled    bool         // the file has the present form and the present timeline; guarded by upkeep
 
-	mu    sync.Mutex // guards state and the counts of who holds what
-	state *state
+	mu      sync.Mutex // guards state and the counts of who holds what
+	version *storeVersion
 
 	wake    chan struct{} // a flush may be due
 	flushed chan struct{} // closed and made anew, under mu, when a generation is gone
@@ -161,7 +161,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	}
 	s.unmerged = map[uint64]bool{}
 	s.merger, s.exporters, s.endings = s.newMerger(), s.newExporters(), newEndings()
-	s.state = &state{view: &view{}, arrivals: newArrivals(nil), manifest: &Manifest{}, erased: &erasure.Set{}}
+	s.version = &storeVersion{tables: &tableSet{}, arrivals: newArrivals(nil), manifest: &Manifest{}, erased: &erasure.Set{}}
 	if err := s.makeFolders(); err != nil {
 		return nil, err
 	}
@@ -296,8 +296,8 @@ func (s *Store) Close() error {
 	if s.writer != nil {
 		err = s.writer.Close()
 	}
-	for _, x := range s.state.view.segments {
-		err = errors.Join(err, x.filters.Load().Close())
+	for _, seg := range s.version.tables.segments {
+		err = errors.Join(err, seg.filters.Load().Close())
 	}
 	err = errors.Join(err, s.merger.close())
 	for range MaxExports {
@@ -330,16 +330,16 @@ func (s *Store) number(app string) uint32 {
 	return n
 }
 
-// newGeneration makes empty hot tables. writing is held, or nobody writes yet.
-func (s *Store) newGeneration(ctx context.Context, number uint64) (*generation, error) {
-	return makeGeneration(ctx, s.reading, number)
+// newMemtable makes empty hot tables. writing is held, or nobody writes yet.
+func (s *Store) newMemtable(ctx context.Context, number uint64) (*memtable, error) {
+	return makeMemtable(ctx, s.reading, number)
 }
 
-func makeGeneration(ctx context.Context, in *instance, number uint64) (*generation, error) {
+func makeMemtable(ctx context.Context, in *instance, number uint64) (*memtable, error) {
 	for _, statement := range hotTables(number) {
 		if err := in.exec(ctx, statement); err != nil {
 			return nil, storeError(ctx, "make hot tables", err)
 		}
 	}
-	return &generation{number: number, in: in, seen: map[idKey]arrival{}, refused: map[uuid.UUID]struct{}{}, erased: map[idKey]erasedID{}}, nil
+	return &memtable{number: number, in: in, seen: map[idKey]arrival{}, refused: map[uuid.UUID]struct{}{}, erased: map[idKey]erasedID{}}, nil
 }

@@ -52,12 +52,12 @@ func columnsOf(table string) string {
 }
 
 // columnsOf renders the columns of a segment's table as columnsOf names them.
-func (x *segment) columnsOf(table string) string {
+func (seg *segment) columnsOf(table string) string {
 	columns := columnsOf(table)
-	if table == rejectionTable && x.info.Format == 1 {
+	if table == rejectionTable && seg.info.Format == 1 {
 		columns = strings.Replace(columns, bodyColumns, bodyColumnsOf1, 1)
 	}
-	if x.info.Format < 3 {
+	if seg.info.Format < 3 {
 		columns = strings.Replace(columns, "own_time", "0::BIGINT AS own_time", 1)
 	}
 	return columns
@@ -86,25 +86,25 @@ func orderOf(table string) string {
 }
 
 // hotName is the name of a generation's table.
-func hotName(table string, generation uint64) string {
-	return table + "_" + strconv.FormatUint(generation, 10)
+func hotName(table string, memtable uint64) string {
+	return table + "_" + strconv.FormatUint(memtable, 10)
 }
 
 // hotTables makes the tables of a generation.
-func hotTables(generation uint64) []string {
+func hotTables(memtable uint64) []string {
 	return []string{
-		"CREATE OR REPLACE TABLE " + hotName(eventTable, generation) + ` (app VARCHAR NOT NULL, id UUID NOT NULL, client_id VARCHAR NOT NULL,
+		"CREATE OR REPLACE TABLE " + hotName(eventTable, memtable) + ` (app VARCHAR NOT NULL, id UUID NOT NULL, client_id VARCHAR NOT NULL,
 			session_id VARCHAR NOT NULL, category VARCHAR NOT NULL, name VARCHAR NOT NULL, data VARCHAR NOT NULL,
 			"timestamp" VARCHAR NOT NULL, sent_time BIGINT NOT NULL, sent_at BIGINT NOT NULL, seq BIGINT NOT NULL,
 			sender VARCHAR NOT NULL, occurred_at BIGINT NOT NULL, received_at BIGINT NOT NULL, own_time BIGINT NOT NULL,
 			frame UBIGINT NOT NULL, frame_index UINTEGER NOT NULL, carried_by UBIGINT NOT NULL, schema_version UINTEGER NOT NULL)`,
-		"CREATE OR REPLACE TABLE " + hotName(rejectionTable, generation) + ` (app VARCHAR NOT NULL, id UUID NOT NULL, event_id UUID NOT NULL, client_id VARCHAR NOT NULL,
+		"CREATE OR REPLACE TABLE " + hotName(rejectionTable, memtable) + ` (app VARCHAR NOT NULL, id UUID NOT NULL, event_id UUID NOT NULL, client_id VARCHAR NOT NULL,
 			session_id VARCHAR NOT NULL, category VARCHAR NOT NULL, name VARCHAR NOT NULL, data VARCHAR,
 			sent_time BIGINT NOT NULL, sent_at BIGINT NOT NULL, received_at BIGINT NOT NULL, own_time BIGINT NOT NULL,
 			frame UBIGINT NOT NULL, frame_index UINTEGER NOT NULL, carried_by UBIGINT NOT NULL, schema_version UINTEGER NOT NULL,
 			codes VARCHAR[] NOT NULL, pointers VARCHAR[] NOT NULL, problems VARCHAR NOT NULL,
 			raw BLOB NOT NULL, packed BOOLEAN NOT NULL, raw_size BIGINT NOT NULL, whole_size BIGINT NOT NULL, whole_sha256 BLOB NOT NULL)`,
-		"CREATE OR REPLACE TABLE " + hotName(traceTable, generation) + ` (app VARCHAR NOT NULL, event_id UUID NOT NULL, client_id VARCHAR NOT NULL,
+		"CREATE OR REPLACE TABLE " + hotName(traceTable, memtable) + ` (app VARCHAR NOT NULL, event_id UUID NOT NULL, client_id VARCHAR NOT NULL,
 			session_id VARCHAR NOT NULL, category VARCHAR NOT NULL, name VARCHAR NOT NULL, received_at BIGINT NOT NULL,
 			frame UBIGINT NOT NULL, frame_index UINTEGER NOT NULL, carried_by UBIGINT NOT NULL, fate UTINYINT NOT NULL, problems VARCHAR NOT NULL)`,
 	}

@@ -61,9 +61,9 @@ func (h *heavy) begin(ctx context.Context, segments []*segment) (*instance, erro
 		}
 		h.in = in
 	}
-	for _, x := range segments {
-		if err := h.in.attach(ctx, h.store.segmentPath(x.info.Data.Name), attachedName(x.info.ID)); err != nil {
-			return nil, errors.Join(fmt.Errorf("open segment %s: %w", x.info.Data.Name, err), h.close())
+	for _, seg := range segments {
+		if err := h.in.attach(ctx, h.store.segmentPath(seg.info.Data.Name), attachedName(seg.info.ID)); err != nil {
+			return nil, errors.Join(fmt.Errorf("open segment %s: %w", seg.info.Data.Name, err), h.close())
 		}
 	}
 	return h.in, nil

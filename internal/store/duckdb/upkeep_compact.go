@@ -76,9 +76,9 @@ func (s *Store) Compact(ctx context.Context) error {
 func (s *Store) merge(ctx context.Context) (merged bool, err error) {
 	s.merging.Lock()
 	defer s.merging.Unlock()
-	p := s.snapshot()
+	p := s.pin()
 	defer p.release()
-	inputs := s.pick(p.view.segments)
+	inputs := s.pick(p.tables.segments)
 	if len(inputs) == 0 {
 		return false, nil
 	}
@@ -89,8 +89,8 @@ func (s *Store) merge(ctx context.Context) (merged bool, err error) {
 	if isOutOfMemory(err) && ctx.Err() == nil {
 		s.log.Warn("segments do not fit into memory together and stay as they are until the next start; "+
 			"with more memory (--store-memory) they can be merged", "segments", namesOf(inputs), "error", firstLine(err))
-		for _, x := range inputs {
-			s.unmerged[x.info.ID] = true
+		for _, seg := range inputs {
+			s.unmerged[seg.info.ID] = true
 		}
 		return true, nil
 	}
@@ -101,9 +101,9 @@ func (s *Store) merge(ctx context.Context) (merged bool, err error) {
 // that are nearest to each other.
 func (s *Store) pick(segments []*segment) []*segment {
 	classes := map[int][]*segment{}
-	for _, x := range segments {
-		if class, ok := s.class(x.info); ok && !s.unmerged[x.info.ID] {
-			classes[class] = append(classes[class], x)
+	for _, seg := range segments {
+		if class, ok := s.class(seg.info); ok && !s.unmerged[seg.info.ID] {
+			classes[class] = append(classes[class], seg)
 		}
 	}
 	for class := minClass; class < math.MaxInt8; class++ {
@@ -153,11 +153,11 @@ const vectorRows = 2048
 // nearest returns the mergeFan segments of a list that span the least time. Those
 // without events count as of the time of their receipt.
 func nearest(list []*segment) []*segment {
-	times := func(x *segment) Bounds {
-		if x.info.Occurred.empty() {
-			return x.info.Received
+	times := func(seg *segment) Bounds {
+		if seg.info.Occurred.empty() {
+			return seg.info.Received
 		}
-		return x.info.Occurred
+		return seg.info.Occurred
 	}
 	slices.SortFunc(list, func(a, b *segment) int {
 		return cmp.Or(cmp.Compare(*times(a).Min, *times(b).Min), cmp.Compare(a.info.ID, b.info.ID))
@@ -165,8 +165,8 @@ func nearest(list []*segment) []*segment {
 	best, least := 0, int64(math.MaxInt64)
 	for i := 0; i+mergeFan <= len(list); i++ {
 		last := int64(math.MinInt64)
-		for _, x := range list[i : i+mergeFan] {
-			last = max(last, *times(x).Max)
+		for _, seg := range list[i : i+mergeFan] {
+			last = max(last, *times(seg).Max)
 		}
 		if width := last - *times(list[i]).Min; width < least {
 			best, least = i, width
@@ -181,8 +181,8 @@ type source func(table string) string
 // rowsOf is the source of all rows of some segments.
 func rowsOf(inputs []*segment) source {
 	parts := make([]part, len(inputs))
-	for i, x := range inputs {
-		parts[i] = part{segment: x}
+	for i, seg := range inputs {
+		parts[i] = part{segment: seg}
 	}
 	return func(table string) string { return union(table, nil, parts) }
 }
@@ -213,8 +213,8 @@ func (s *Store) rewrite(ctx context.Context, inputs []*segment, rows source, set
 		return &heavyError{err}
 	}
 	level := 0
-	for _, x := range inputs {
-		level = max(level, x.info.Level+1)
+	for _, seg := range inputs {
+		level = max(level, seg.info.Level+1)
 	}
 	var made []SegmentInfo
 	for len(pieces) > 0 {
@@ -274,8 +274,8 @@ func (s *Store) divide(ctx context.Context, inputs []*segment, r piece, rows sou
 
 func namesOf(list []*segment) string {
 	names := make([]string, len(list))
-	for i, x := range list {
-		names[i] = x.info.Data.Name
+	for i, seg := range list {
+		names[i] = seg.info.Data.Name
 	}
 	return strings.Join(names, " ")
 }
@@ -350,8 +350,8 @@ func (s *Store) plan(ctx context.Context, heavy *instance, inputs []*segment, ro
 		return []piece{{from: math.MinInt64, to: math.MaxInt64, others: true}}, nil
 	}
 	infos := make([]SegmentInfo, len(inputs))
-	for i, x := range inputs {
-		infos[i] = x.info
+	for i, seg := range inputs {
+		infos[i] = seg.info
 	}
 	pieces := cut(times, total, s.mostRows(infos...))
 	for i := range pieces {
@@ -426,41 +426,41 @@ func (s *Store) replace(ctx context.Context, out []*segment, in []SegmentInfo, s
 	out = s.present(out)
 	var opened []*segment
 	giveBack := func(err error) error {
-		for _, x := range opened {
-			s.discardSegment(x)
+		for _, seg := range opened {
+			s.closeSegment(seg)
 		}
 		s.unlinkAll(in)
 		return err
 	}
 	for _, info := range in {
-		x, err := s.openSegment(ctx, info)
+		seg, err := s.openSegment(ctx, info)
 		if err != nil {
 			return giveBack(err)
 		}
-		opened = append(opened, x)
+		opened = append(opened, seg)
 	}
 	m := *s.current().manifest
 	known := len(m.Segments)
 	m.Segments = slices.DeleteFunc(slices.Clone(m.Segments), func(info SegmentInfo) bool {
-		return slices.ContainsFunc(out, func(x *segment) bool { return x.info.ID == info.ID })
+		return slices.ContainsFunc(out, func(seg *segment) bool { return seg.info.ID == info.ID })
 	})
 	if known-len(m.Segments) != asked {
 		return giveBack(errors.New("a segment that was merged is not there any more"))
 	}
 	m.Segments = append(m.Segments, in...)
 	m.Obsolete = slices.Clone(m.Obsolete)
-	for _, x := range out {
-		m.Obsolete = append(m.Obsolete, x.info.Data.Name, x.info.Filter.Name)
+	for _, seg := range out {
+		m.Obsolete = append(m.Obsolete, seg.info.Data.Name, seg.info.Filter.Name)
 	}
 	settle(&m, in)
 	if err := s.commit(&m, opened...); err != nil {
 		return err
 	}
-	s.change(func(next *state) {
-		for _, x := range out {
-			x.condemned = true
+	s.install(func(next *storeVersion) {
+		for _, seg := range out {
+			seg.deleteOnRelease = true
 		}
-		next.view = &view{hot: next.view.hot, segments: next.view.replaced(out, opened)}
+		next.tables = &tableSet{memtables: next.tables.memtables, segments: next.tables.withReplaced(out, opened)}
 		next.manifest = &m
 	})
 	return nil
@@ -469,10 +469,10 @@ func (s *Store) replace(ctx context.Context, out []*segment, in []SegmentInfo, s
 // present returns the segments of the present view that have the ids of others,
 // which a reset may have replaced.
 func (s *Store) present(list []*segment) []*segment {
-	p := s.snapshot()
+	p := s.pin()
 	defer p.release()
-	return slices.DeleteFunc(slices.Clone(p.view.segments), func(x *segment) bool {
-		return !slices.ContainsFunc(list, func(y *segment) bool { return x.info.ID == y.info.ID })
+	return slices.DeleteFunc(slices.Clone(p.tables.segments), func(seg *segment) bool {
+		return !slices.ContainsFunc(list, func(y *segment) bool { return seg.info.ID == y.info.ID })
 	})
 }
 

@@ -91,11 +91,11 @@ func (s *Store) commitTombstones() error {
 	m := *s.current().manifest
 	m.Tombstones = s.tombstones.Digest()
 	set := s.current().erased.With(s.tombstones.Document(), m.lineage())
-	s.change(func(next *state) { next.erased = set })
+	s.install(func(next *storeVersion) { next.erased = set })
 	if err := s.commit(&m); err != nil {
 		return err
 	}
-	s.change(func(next *state) { next.manifest = &m })
+	s.install(func(next *storeVersion) { next.manifest = &m })
 	return nil
 }
 
@@ -211,7 +211,7 @@ func (s *Store) awaitObsolete(ctx context.Context) error {
 func (s *Store) eraseOpen(ctx context.Context, open []erasure.Tombstone, trimmed uint64, report *[]Erased) (done []erasure.Tombstone, left []unerased, err error) {
 	s.merging.Lock()
 	defer s.merging.Unlock()
-	p := s.snapshot()
+	p := s.pin()
 	defer p.release()
 	for _, t := range open {
 		if last, ok := p.erased.LastFrame(t); !ok || last <= min(trimmed, p.manifest.Flushed) {
@@ -222,13 +222,13 @@ func (s *Store) eraseOpen(ctx context.Context, open []erasure.Tombstone, trimmed
 		return nil, nil, nil
 	}
 	set := p.erased.Only(slices.Clone(done)) // it keeps its list
-	for _, x := range p.view.segments {
-		graves, failed := s.eraseFrom(ctx, set, x, report)
+	for _, seg := range p.tables.segments {
+		graves, failed := s.eraseFrom(ctx, set, seg, report)
 		if failed == nil {
 			continue
 		}
-		left = append(left, unerased{x, failed})
-		err = errors.Join(err, fmt.Errorf("erase from segment %s: %w", x.info.Data.Name, failed))
+		left = append(left, unerased{seg, failed})
+		err = errors.Join(err, fmt.Errorf("erase from segment %s: %w", seg.info.Data.Name, failed))
 		if p.stops(ctx, failed) {
 			return nil, left, err
 		}
@@ -241,15 +241,15 @@ func (s *Store) eraseOpen(ctx context.Context, open []erasure.Tombstone, trimmed
 
 // eraseFrom removes what a set covers from a segment. After an error it returns what was to be
 // removed, nil when that is not known.
-func (s *Store) eraseFrom(ctx context.Context, set *erasure.Set, x *segment, report *[]Erased) ([]grave, error) {
-	graves, err := s.gravesIn(ctx, set, x)
+func (s *Store) eraseFrom(ctx context.Context, set *erasure.Set, seg *segment, report *[]Erased) ([]grave, error) {
+	graves, err := s.gravesIn(ctx, set, seg)
 	if err != nil || len(graves) == 0 {
 		return nil, err
 	}
 	if err := s.step("before erasure"); err != nil {
 		return graves, err
 	}
-	inputs := []*segment{x}
+	inputs := []*segment{seg}
 	if err := s.rewrite(ctx, inputs, withoutGraves(rowsOf(inputs), graves), func(*Manifest, []SegmentInfo) {}); err != nil {
 		return graves, err
 	}
@@ -266,7 +266,7 @@ func (s *Store) eraseFrom(ctx context.Context, set *erasure.Set, x *segment, rep
 // Sessionless counts the rejections of applications, nil for all, that have no session, so that no
 // erasure of one finds them. It reads the applications and sessions of all rejections.
 func (s *Store) Sessionless(ctx context.Context, apps []string) (int64, error) {
-	return answer(ctx, s, query.Query{Apps: apps}, func(p *snapshot, q query.Query) (int64, error) {
+	return answer(ctx, s, query.Query{Apps: apps}, func(p *pinned, q query.Query) (int64, error) {
 		b := newBuilder()
 		rows := p.selected(rejectionTable, query.Rejections, q, b)
 		return s.one(ctx, b.build("erase", "SELECT count(*) FROM (SELECT session_id FROM "+rows+") WHERE session_id = ''"))
@@ -277,17 +277,17 @@ func (s *Store) Sessionless(ctx context.Context, apps []string) (int64, error) {
 // compares their digests. One that is damaged is put aside and rebuilt from the queue, which must
 // still hold these frames.
 func (s *Store) CheckCarried(ctx context.Context, first, last uint64) error {
-	p := s.snapshot()
+	p := s.pin()
 	defer p.release()
 	damaged := false
-	for _, x := range p.view.segments {
-		if !x.info.Carried.touches(int64(first), int64(last)) {
+	for _, seg := range p.tables.segments {
+		if !seg.info.Carried.touches(int64(first), int64(last)) {
 			continue
 		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		out, err := s.checkSegment(x)
+		out, err := s.checkSegment(seg)
 		if err != nil {
 			return err
 		}
@@ -316,15 +316,15 @@ func (g grave) of(set *erasure.Set) bool {
 }
 
 // gravesIn finds the sessions of a segment that have tombstones, among those that may have some.
-func (s *Store) gravesIn(ctx context.Context, set *erasure.Set, x *segment) ([]grave, error) {
-	condition, some := s.erasedIn(set, x)
+func (s *Store) gravesIn(ctx context.Context, set *erasure.Set, seg *segment) ([]grave, error) {
+	condition, some := s.erasedIn(set, seg)
 	if !some {
 		return nil, nil
 	}
 	b := newBuilder()
 	var selects []string
 	for _, table := range []string{sessionTable, rejectionTable, traceTable} {
-		selects = append(selects, "SELECT app, session_id FROM "+x.table(table)+condition(b))
+		selects = append(selects, "SELECT app, session_id FROM "+seg.table(table)+condition(b))
 	}
 	dug := map[grave]bool{}
 	_, err := queryAll(ctx, s, b.build("erase", "SELECT DISTINCT app, session_id FROM ("+strings.Join(selects, " UNION ALL ")+")"), func(scan scanner) (none struct{}, err error) {
@@ -347,7 +347,7 @@ func (s *Store) gravesIn(ctx context.Context, set *erasure.Set, x *segment) ([]g
 	}
 	var graves []grave
 	for _, row := range rowsOfGraves(slices.Collect(maps.Keys(dug))) {
-		found, err := s.count(ctx, x, row)
+		found, err := s.count(ctx, seg, row)
 		if err != nil {
 			return nil, err
 		}
@@ -357,14 +357,14 @@ func (s *Store) gravesIn(ctx context.Context, set *erasure.Set, x *segment) ([]g
 }
 
 // count returns the graves of a row of which a segment has something, with how much that is.
-func (s *Store) count(ctx context.Context, x *segment, row graveRow) ([]grave, error) {
+func (s *Store) count(ctx context.Context, seg *segment, row graveRow) ([]grave, error) {
 	found := map[string]*grave{}
 	for table, n := range map[string]func(*grave) *int64{
 		eventTable:     func(g *grave) *int64 { return &g.events },
 		rejectionTable: func(g *grave) *int64 { return &g.rejections },
 		traceTable:     func(g *grave) *int64 { return &g.traces },
 	} {
-		text := "SELECT app, count(*) FROM " + rowsOf([]*segment{x})(table) + " WHERE " + row.condition(table) + " GROUP BY app"
+		text := "SELECT app, count(*) FROM " + rowsOf([]*segment{seg})(table) + " WHERE " + row.condition(table) + " GROUP BY app"
 		if _, err := queryAll(ctx, s, statement{kind: "erase", text: text}, func(scan scanner) (none struct{}, err error) {
 			var app string
 			var count int64
@@ -416,7 +416,7 @@ func rowsOfGraves(graves []grave) []graveRow {
 // erasedIn returns the condition of rows of a segment that may be covered by a set, and whether there
 // may be some. A hash does not tell its session: where a session is not known, because the
 // tombstone was set before the start, all rows may be.
-func (s *Store) erasedIn(set *erasure.Set, x *segment) (condition func(builder) string, some bool) {
+func (s *Store) erasedIn(set *erasure.Set, seg *segment) (condition func(builder) string, some bool) {
 	all := func(builder) string { return "" }
 	apps, sessions := []any{}, []any{}
 	var keys []uint64
@@ -425,7 +425,7 @@ func (s *Store) erasedIn(set *erasure.Set, x *segment) (condition func(builder) 
 		session, ok := known.(string)
 		switch {
 		case t.OfApp() && t.App != erasure.AllApps:
-			if x.hasApp([]string{t.App}) {
+			if seg.hasApp([]string{t.App}) {
 				apps = append(apps, t.App)
 			}
 		case !ok:
@@ -434,7 +434,7 @@ func (s *Store) erasedIn(set *erasure.Set, x *segment) (condition func(builder) 
 			sessions, keys = append(sessions, session), append(keys, filter.SessionKey(session))
 		}
 	}
-	if slices, others := x.slicesOfSessions(keys); len(slices) == 0 && !others {
+	if slices, others := seg.slicesOfSessions(keys); len(slices) == 0 && !others {
 		sessions = nil
 	}
 	if len(apps)+len(sessions) == 0 {

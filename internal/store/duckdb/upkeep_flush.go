@@ -91,9 +91,9 @@ func pause(ctx context.Context, d time.Duration) {
 func (s *Store) flushDue(ctx context.Context) error {
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
-	if len(s.hot()) < 2 {
-		due := func(g *generation) bool {
-			return s.fullLocked(g) || !g.idle() && time.Since(g.began) >= s.opts.FlushAge
+	if len(s.memtables()) < 2 {
+		due := func(mt *memtable) bool {
+			return s.fullLocked(mt) || !mt.empty() && time.Since(mt.began) >= s.opts.FlushAge
 		}
 		if frozen, err := s.freeze(ctx, due); !frozen {
 			return err
@@ -103,8 +103,8 @@ func (s *Store) flushDue(ctx context.Context) error {
 }
 
 // fullLocked reports whether a generation has what makes a segment.
-func (s *Store) fullLocked(g *generation) bool {
-	return s.keeps() && (g.rows >= s.opts.FlushRows || g.bytes >= s.opts.MemoryLimit/flushByteRate)
+func (s *Store) fullLocked(mt *memtable) bool {
+	return s.keeps() && (mt.rows >= s.opts.FlushRows || mt.bytes >= s.opts.MemoryLimit/flushByteRate)
 }
 
 // Flush makes segments of all that is written when it is called. Writing and
@@ -119,13 +119,13 @@ func (s *Store) Flush(ctx context.Context) error {
 func (s *Store) flushAll(ctx context.Context) error {
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
-	if len(s.hot()) > 1 {
+	if len(s.memtables()) > 1 {
 		if err := s.flushOldest(ctx); err != nil {
 			return err
 		}
 	}
 	// Frames without records move the position as well.
-	written := func(g *generation) bool { return !g.idle() || s.current().position > s.current().manifest.Flushed }
+	written := func(mt *memtable) bool { return !mt.empty() || s.current().position > s.current().manifest.Flushed }
 	if frozen, err := s.freeze(ctx, written); !frozen {
 		return err
 	}
@@ -133,14 +133,14 @@ func (s *Store) flushAll(ctx context.Context) error {
 }
 
 // freeze begins a new generation behind the only one, when that is due.
-func (s *Store) freeze(ctx context.Context, due func(*generation) bool) (frozen bool, err error) {
+func (s *Store) freeze(ctx context.Context, due func(*memtable) bool) (frozen bool, err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	hot := s.hot()
-	if len(hot) > 1 {
+	memtables := s.memtables()
+	if len(memtables) > 1 {
 		return true, nil // the writer was faster
 	}
-	if !due(hot[0]) {
+	if !due(memtables[0]) {
 		return false, nil
 	}
 	return true, s.freezeLocked(ctx)
@@ -149,15 +149,15 @@ func (s *Store) freeze(ctx context.Context, due func(*generation) bool) (frozen 
 // freezeLocked begins a new generation behind the present one, which is to be
 // flushed then.
 func (s *Store) freezeLocked(ctx context.Context) error {
-	hot := s.hot() // while writing is held only its first may go
-	newest := hot[len(hot)-1]
-	g, err := s.newGeneration(context.WithoutCancel(ctx), newest.number+1)
+	memtables := s.memtables() // while writing is held only its first may go
+	newest := memtables[len(memtables)-1]
+	mt, err := s.newMemtable(context.WithoutCancel(ctx), newest.number+1)
 	if err != nil {
 		return err
 	}
-	s.change(func(next *state) {
+	s.install(func(next *storeVersion) {
 		newest.position, newest.arrivals = next.position, next.arrivals
-		next.view = &view{hot: append(slices.Clone(next.view.hot), g), segments: next.view.segments}
+		next.tables = &tableSet{memtables: append(slices.Clone(next.tables.memtables), mt), segments: next.tables.segments}
 	})
 	select {
 	case s.wake <- struct{}{}:
@@ -170,25 +170,25 @@ func (s *Store) freezeLocked(ctx context.Context) error {
 // place at once for the manifest and for readers. upkeep is held.
 func (s *Store) flushOldest(ctx context.Context) error {
 	began := time.Now()
-	g := s.hot()[0]
-	if g.idle() {
+	mt := s.memtables()[0]
+	if mt.empty() {
 		m := *s.current().manifest
-		m.Flushed, m.Arrivals = g.position, maps.Collect(g.arrivals.all())
+		m.Flushed, m.Arrivals = mt.position, maps.Collect(mt.arrivals.all())
 		return s.commitFlush(&m, nil)
 	}
-	info, err := s.writeGeneration(ctx, g)
+	info, err := s.writeMemtable(ctx, mt)
 	if err != nil {
 		return err
 	}
 	m := *s.current().manifest
-	m.Flushed, m.Arrivals = g.position, maps.Collect(g.arrivals.all())
+	m.Flushed, m.Arrivals = mt.position, maps.Collect(mt.arrivals.all())
 	m.Segments = append(slices.Clone(m.Segments), info)
-	x, err := s.openSegment(ctx, info)
+	seg, err := s.openSegment(ctx, info)
 	if err != nil {
 		s.unlink(info)
 		return err
 	}
-	if err := s.commitFlush(&m, []*segment{x}); err != nil {
+	if err := s.commitFlush(&m, []*segment{seg}); err != nil {
 		return err
 	}
 	s.metrics.flushed(info, time.Since(began))
@@ -200,9 +200,9 @@ func (s *Store) flushOldest(ctx context.Context) error {
 func (s *Store) commitFlush(m *Manifest, made []*segment) error {
 	if s.opts.Flushing != nil {
 		if err := s.opts.Flushing(m.Flushed); err != nil {
-			for _, x := range made {
-				x.condemned = true
-				s.discardSegment(x)
+			for _, seg := range made {
+				seg.deleteOnRelease = true
+				s.closeSegment(seg)
 			}
 			return err
 		}
@@ -210,8 +210,8 @@ func (s *Store) commitFlush(m *Manifest, made []*segment) error {
 	if err := s.commit(m, made...); err != nil {
 		return err
 	}
-	s.change(func(next *state) {
-		next.view = &view{hot: next.view.hot[1:], segments: next.view.replaced(nil, made)}
+	s.install(func(next *storeVersion) {
+		next.tables = &tableSet{memtables: next.tables.memtables[1:], segments: next.tables.withReplaced(nil, made)}
 		next.manifest = m
 		close(s.flushed)
 		s.flushed = make(chan struct{})
@@ -227,7 +227,7 @@ func (s *Store) Branch(last uint64) {
 	m.branch(last)
 	s.settled = false
 	set := erasure.NewSet(s.tombstones.Document(), m.lineage())
-	s.change(func(next *state) { next.manifest, next.erased = &m, set })
+	s.install(func(next *storeVersion) { next.manifest, next.erased = &m, set })
 }
 
 // largeRows is from where on a segment takes DuckDB's own block size.
@@ -261,9 +261,9 @@ func (s *Store) commit(m *Manifest, made ...*segment) error {
 		s.fail(err) // whoever asked for it: the process must not go on
 	}
 	if err != nil {
-		for _, x := range made {
-			x.condemned = !errors.Is(err, durable.ErrUncertain)
-			s.discardSegment(x)
+		for _, seg := range made {
+			seg.deleteOnRelease = !errors.Is(err, durable.ErrUncertain)
+			s.closeSegment(seg)
 		}
 		return err
 	}
@@ -272,8 +272,8 @@ func (s *Store) commit(m *Manifest, made ...*segment) error {
 		s.log.Warn("the copy of the manifest is an earlier one, until the next is written", "error", err)
 	}
 	var names []string
-	for _, x := range made {
-		names = append(names, x.info.Data.Name, x.info.Filter.Name)
+	for _, seg := range made {
+		names = append(names, seg.info.Data.Name, seg.info.Filter.Name)
 	}
 	if err := s.intents.end(names...); err != nil {
 		s.log.Warn("an intent stays noted until the next one", "error", err)

@@ -66,8 +66,10 @@ type expiry struct{ rows, replays, erased cutoffs }
 
 // expiries returns the expiry of a segment's applications, and the one that is a slack later: when rows
 // are as old as that, it is time to remove those that have expired.
-func (t moment) expiries(x *segment) (now, late expiry) {
-	of := func(least time.Duration, slacks int) cutoffs { return t.cutoffs(maps.Keys(x.info.Apps), least, slacks) }
+func (t moment) expiries(seg *segment) (now, late expiry) {
+	of := func(least time.Duration, slacks int) cutoffs {
+		return t.cutoffs(maps.Keys(seg.info.Apps), least, slacks)
+	}
 	window, slack := t.opts.DedupeWindow, of(0, 1)
 	return expiry{of(0, 0), slack, of(window, 0)}, expiry{slack, of(0, 2), of(window, 1)}
 }
@@ -91,20 +93,20 @@ func (s *Store) Expire(ctx context.Context) error {
 	}
 	s.merging.Lock()
 	defer s.merging.Unlock()
-	p := s.snapshot()
+	p := s.pin()
 	defer p.release()
 	at := s.moment()
 	newest := at.cutoffs(p.arrivals.apps(), 0, 1).greatest()
 	var failed error
-	for _, x := range p.view.segments {
-		if !x.reachesBehind(newest) {
+	for _, seg := range p.tables.segments {
+		if !seg.reachesBehind(newest) {
 			continue
 		}
-		err := s.expire(ctx, at, x)
+		err := s.expire(ctx, at, seg)
 		if err == nil {
 			continue
 		}
-		failed = errors.Join(failed, fmt.Errorf("remove what has expired from segment %s: %w", x.info.Data.Name, err))
+		failed = errors.Join(failed, fmt.Errorf("remove what has expired from segment %s: %w", seg.info.Data.Name, err))
 		if p.stops(ctx, err) {
 			break
 		}
@@ -113,29 +115,29 @@ func (s *Store) Expire(ctx context.Context) error {
 }
 
 // stops reports whether work on other segments is of no use after an error with one.
-func (p *snapshot) stops(ctx context.Context, err error) bool {
-	return ctx.Err() != nil || isFatal(err) || p.in.gone.Load() || errors.Is(err, durable.ErrUncertain)
+func (p *pinned) stops(ctx context.Context, err error) bool {
+	return ctx.Err() != nil || isFatal(err) || p.in.closed.Load() || errors.Is(err, durable.ErrUncertain)
 }
 
 // expire removes a segment, or writes it again without the rows that have expired when rows of some
 // application are as old as they may become.
-func (s *Store) expire(ctx context.Context, at moment, x *segment) error {
-	now, late := at.expiries(x)
-	settle := func(m *Manifest, made []SegmentInfo) { m.bury(x.info, made) }
-	if len(now.rows) == len(x.info.Apps) && x.expiredBy(now) {
+func (s *Store) expire(ctx context.Context, at moment, seg *segment) error {
+	now, late := at.expiries(seg)
+	settle := func(m *Manifest, made []SegmentInfo) { m.bury(seg.info, made) }
+	if len(now.rows) == len(seg.info.Apps) && seg.expiredBy(now) {
 		if err := s.step("before expiry"); err != nil {
 			return err
 		}
-		return s.replace(ctx, []*segment{x}, nil, settle)
+		return s.replace(ctx, []*segment{seg}, nil, settle)
 	}
-	oldest, err := s.oldestIn(ctx, x)
+	oldest, err := s.oldestIn(ctx, seg)
 	if err != nil || !oldest.before(late) {
 		return err
 	}
 	if err := s.step("before expiry"); err != nil {
 		return err
 	}
-	inputs := []*segment{x}
+	inputs := []*segment{seg}
 	if err := s.rewrite(ctx, inputs, oldest.reached(now).unexpired(rowsOf(inputs)), settle); err != nil {
 		return err
 	}
@@ -177,18 +179,18 @@ func (o oldestRows) reached(x expiry) expiry {
 }
 
 // oldestIn returns the oldest rows of a segment. It reads them once; Store.merging is held.
-func (s *Store) oldestIn(ctx context.Context, x *segment) (oldestRows, error) {
-	if x.oldest != nil {
-		return x.oldest, nil
+func (s *Store) oldestIn(ctx context.Context, seg *segment) (oldestRows, error) {
+	if seg.oldest != nil {
+		return seg.oldest, nil
 	}
 	none := strconv.FormatInt(math.MaxInt64, 10)
 	erased := strconv.Itoa(int(event.Erased))
 	least := func(of string) string { return "COALESCE(min(received_at) FILTER (" + of + "), " + none + ")" }
 	text := "SELECT app, min(event), min(other), min(replay), min(erased) FROM (" +
-		"SELECT app, min(occurred_at) AS event, " + none + " AS other, " + none + " AS replay, " + none + " AS erased FROM " + x.table(eventTable) + " GROUP BY app" +
-		" UNION ALL SELECT app, " + none + ", min(received_at), " + none + ", " + none + " FROM " + x.table(rejectionTable) + " GROUP BY app" +
+		"SELECT app, min(occurred_at) AS event, " + none + " AS other, " + none + " AS replay, " + none + " AS erased FROM " + seg.table(eventTable) + " GROUP BY app" +
+		" UNION ALL SELECT app, " + none + ", min(received_at), " + none + ", " + none + " FROM " + seg.table(rejectionTable) + " GROUP BY app" +
 		" UNION ALL SELECT app, " + none + ", " + least("fate <> "+erased+" AND carried_by = frame") + ", " + least("fate <> "+erased+" AND carried_by <> frame") + ", " +
-		least("fate = "+erased) + " FROM " + x.table(traceTable) + " GROUP BY app"
+		least("fate = "+erased) + " FROM " + seg.table(traceTable) + " GROUP BY app"
 	found := oldestRows{}
 	_, err := queryAll(ctx, s, statement{kind: "expire", text: text + ") GROUP BY app"}, func(scan scanner) (struct{}, error) {
 		var app string
@@ -198,7 +200,7 @@ func (s *Store) oldestIn(ctx context.Context, x *segment) (oldestRows, error) {
 		return struct{}{}, err
 	})
 	if err == nil {
-		x.oldest = found
+		seg.oldest = found
 	}
 	return found, err
 }
@@ -218,18 +220,18 @@ func (x expiry) unexpired(rows source) source {
 }
 
 // expiredBy reports whether all rows have expired.
-func (x *segment) expiredBy(at expiry) bool {
+func (seg *segment) expiredBy(at expiry) bool {
 	received := at.rows.least()
-	if x.info.Replays > 0 {
+	if seg.info.Replays > 0 {
 		received = at.replays.least()
 	}
-	for _, counts := range x.info.Apps {
+	for _, counts := range seg.info.Apps {
 		if counts.Erased > 0 {
 			received = min(received, at.erased.least())
 		}
 	}
-	return (x.info.Occurred.empty() || *x.info.Occurred.Max < at.rows.least()) &&
-		(x.info.Rows.Rejections+x.info.Rows.Traces+x.info.Replays == 0 || *x.info.Received.Max < received)
+	return (seg.info.Occurred.empty() || *seg.info.Occurred.Max < at.rows.least()) &&
+		(seg.info.Rows.Rejections+seg.info.Rows.Traces+seg.info.Replays == 0 || *seg.info.Received.Max < received)
 }
 
 // least is the time before which rows of all applications have expired.
@@ -251,8 +253,8 @@ func (c cutoffs) greatest() int64 {
 }
 
 // reachesBehind reports whether some rows are older than a time.
-func (x *segment) reachesBehind(at int64) bool {
-	return !x.info.Occurred.empty() && *x.info.Occurred.Min < at || x.info.Rows.Rejections+x.info.Rows.Traces > 0 && *x.info.Received.Min < at
+func (seg *segment) reachesBehind(at int64) bool {
+	return !seg.info.Occurred.empty() && *seg.info.Occurred.Min < at || seg.info.Rows.Rejections+seg.info.Rows.Traces > 0 && *seg.info.Received.Min < at
 }
 
 // condition renders that a row of a table has expired. Applications with one cutoff are in one term.

@@ -11,9 +11,9 @@ import (
 	"theeye/internal/erasure"
 )
 
-// generation is a set of hot tables (S9). Rows are added to the newest one; an
+// memtable is a set of hot tables (S9). Rows are added to the newest one; an
 // older one is being flushed.
-type generation struct {
+type memtable struct {
 	number uint64
 	in     *instance // that has the tables
 	began  time.Time // when it got its first row
@@ -33,132 +33,132 @@ type generation struct {
 	position uint64
 	arrivals arrivals
 
-	views int // that have it; guarded by Store.mu
+	refs int // that have it; guarded by Store.mu
 }
 
 // largest tells the size of the largest payload of a table.
-func (g *generation) largest(table string) *atomic.Int64 {
+func (mt *memtable) largest(table string) *atomic.Int64 {
 	if table == rejectionTable {
-		return &g.largestRejection
+		return &mt.largestRejection
 	}
-	return &g.largestEvent
+	return &mt.largestEvent
 }
 
-// idle reports whether nothing was written.
-func (g *generation) idle() bool { return g.rows == 0 }
+// empty reports whether nothing was written.
+func (mt *memtable) empty() bool { return mt.rows == 0 }
 
-// view is what a reader reads: hot tables and segments. Its lists never change;
+// tableSet is what a reader reads: hot tables and segments. Its lists never change;
 // its members stay readable as long as somebody holds it (S7).
-type view struct {
-	hot      []*generation // oldest first
-	segments []*segment
+type tableSet struct {
+	memtables []*memtable // oldest first
+	segments  []*segment
 
-	holders int  // guarded by Store.mu
-	retired bool // another one has taken its place; guarded by Store.mu
+	pins       int  // guarded by Store.mu
+	superseded bool // another one has taken its place; guarded by Store.mu
 }
 
-// state is what a reader needs to know of the writer. It is never changed.
-type state struct {
-	view     *view
+// storeVersion is what a reader needs to know of the writer. It is never changed.
+type storeVersion struct {
+	tables   *tableSet
 	position uint64
 	arrivals arrivals
 	manifest *Manifest
 	erased   *erasure.Set
-	// told is the position that readers may know: while it is ahead of position,
+	// announced is the position that readers may know: while it is ahead of position,
 	// after a reset, nothing is answered.
-	told uint64
+	announced uint64
 }
 
-// snapshot is a state that somebody reads. It must be released.
-type snapshot struct {
-	*state
+// pinned is a state that somebody reads. It must be released.
+type pinned struct {
+	*storeVersion
 	store *Store
 	in    *instance // that the view's members belong to
 }
 
-// snapshot takes the state of this moment.
-func (s *Store) snapshot() *snapshot {
+// pin takes the state of this moment.
+func (s *Store) pin() *pinned {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.state.view.holders++
-	return &snapshot{s.state, s, s.reading}
+	s.version.tables.pins++
+	return &pinned{s.version, s, s.reading}
 }
 
 // release ends the reading.
-func (p *snapshot) release() {
+func (p *pinned) release() {
 	p.store.mu.Lock()
-	p.view.holders--
-	left := p.store.leaveLocked(p.view)
+	p.tables.pins--
+	left := p.store.unrefLocked(p.tables)
 	p.store.mu.Unlock()
-	p.store.discard(left)
+	p.store.dropOrphans(left)
 }
 
-// leavings are members that no view has any more.
-type leavings struct {
-	hot      []*generation
-	segments []*segment
+// orphans are members that no view has any more.
+type orphans struct {
+	memtables []*memtable
+	segments  []*segment
 }
 
-// leaveLocked takes a view apart that nobody holds and nobody will: this happens
+// unrefLocked takes a table set apart that nobody holds and nobody will: this happens
 // once. Its lists stay, for those who look at the current state without holding
 // it. mu is held.
-func (s *Store) leaveLocked(v *view) (left leavings) {
-	if !v.retired || v.holders > 0 {
+func (s *Store) unrefLocked(v *tableSet) (left orphans) {
+	if !v.superseded || v.pins > 0 {
 		return left
 	}
-	for _, g := range v.hot {
-		if g.views--; g.views == 0 {
-			left.hot = append(left.hot, g)
+	for _, mt := range v.memtables {
+		if mt.refs--; mt.refs == 0 {
+			left.memtables = append(left.memtables, mt)
 		}
 	}
-	for _, x := range v.segments {
-		if x.views--; x.views == 0 {
-			left.segments = append(left.segments, x)
+	for _, seg := range v.segments {
+		if seg.refs--; seg.refs == 0 {
+			left.segments = append(left.segments, seg)
 		}
 	}
 	return left
 }
 
-// discard gives back what nobody reads any more. mu is not held.
-func (s *Store) discard(left leavings) {
-	for _, g := range left.hot {
-		if g.in.gone.Load() {
+// dropOrphans gives back what nobody reads any more. mu is not held.
+func (s *Store) dropOrphans(left orphans) {
+	for _, mt := range left.memtables {
+		if mt.in.closed.Load() {
 			continue
 		}
 		for _, table := range dataTables() {
-			if err := g.in.exec(context.Background(), "DROP TABLE "+hotName(table, g.number)); err != nil {
-				s.log.Error("hot tables were not given back", "table", hotName(table, g.number), "error", err)
+			if err := mt.in.exec(context.Background(), "DROP TABLE "+hotName(table, mt.number)); err != nil {
+				s.log.Error("hot tables were not given back", "table", hotName(table, mt.number), "error", err)
 			}
 		}
 	}
-	for _, x := range left.segments {
-		s.discardSegment(x)
+	for _, seg := range left.segments {
+		s.closeSegment(seg)
 	}
 }
 
-// change makes another state out of the present one.
-func (s *Store) change(how func(next *state)) {
-	s.discard(s.swap(how))
+// install makes another state out of the present one.
+func (s *Store) install(how func(next *storeVersion)) {
+	s.dropOrphans(s.exchange(how))
 }
 
-func (s *Store) swap(how func(next *state)) leavings {
+func (s *Store) exchange(how func(next *storeVersion)) orphans {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	old := s.state
+	old := s.version
 	next := *old
 	how(&next)
-	s.state = &next
-	if next.view == old.view {
-		return leavings{}
+	s.version = &next
+	if next.tables == old.tables {
+		return orphans{}
 	}
-	for _, g := range next.view.hot {
-		g.views++
+	for _, mt := range next.tables.memtables {
+		mt.refs++
 	}
-	for _, x := range next.view.segments {
-		x.views++
+	for _, seg := range next.tables.segments {
+		seg.refs++
 	}
-	old.view.retired = true
-	return s.leaveLocked(old.view)
+	old.tables.superseded = true
+	return s.unrefLocked(old.tables)
 }
 
 // instance is the DuckDB that is read at this moment.
@@ -168,25 +168,25 @@ func (s *Store) instance() *instance {
 	return s.reading
 }
 
-// hot returns the generations of this moment. A view that is not held may be taken
+// memtables returns the generations of this moment. A view that is not held may be taken
 // apart meanwhile.
-func (s *Store) hot() []*generation {
+func (s *Store) memtables() []*memtable {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.state.view.hot
+	return s.version.tables.memtables
 }
 
 // current is the state of this moment, for the parts of it that need no holding.
-func (s *Store) current() *state {
+func (s *Store) current() *storeVersion {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.state
+	return s.version
 }
 
-// replaced returns the segments of a view with some taken out and others put in,
+// withReplaced returns the segments of a view with some taken out and others put in,
 // by id.
-func (v *view) replaced(out, in []*segment) []*segment {
-	list := slices.DeleteFunc(slices.Clone(v.segments), func(x *segment) bool { return slices.Contains(out, x) })
+func (v *tableSet) withReplaced(out, in []*segment) []*segment {
+	list := slices.DeleteFunc(slices.Clone(v.segments), func(seg *segment) bool { return slices.Contains(out, seg) })
 	list = append(list, in...)
 	slices.SortFunc(list, func(a, b *segment) int { return int(int64(a.info.ID) - int64(b.info.ID)) })
 	return list

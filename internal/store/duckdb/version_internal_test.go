@@ -27,8 +27,8 @@ func TestFreezeWhileSegmentsChange(t *testing.T) {
 	go func() {
 		for ctx.Err() == nil {
 			s.upkeep.Lock()
-			s.change(func(next *state) {
-				next.view = &view{hot: next.view.hot, segments: slices.Clone(next.view.segments)}
+			s.install(func(next *storeVersion) {
+				next.tables = &tableSet{memtables: next.tables.memtables, segments: slices.Clone(next.tables.segments)}
 			})
 			s.upkeep.Unlock()
 		}
