@@ -8,32 +8,44 @@ import (
 	"theeye/internal/event"
 )
 
+// known is what is remembered of the rows of a memtable, so that it can be told without a query
+// whether an arrival repeats one of them.
+type known struct {
+	events     map[idKey]knownEvent   // by the event's id
+	rejections map[uuid.UUID]struct{} // by the rejection's id, which the application is part of
+	erased     map[idKey]lastErased   // arrivals that were erased when they came, by the event's id
+}
+
+func newKnown() known {
+	return known{map[idKey]knownEvent{}, map[uuid.UUID]struct{}{}, map[idKey]lastErased{}}
+}
+
 // idKey is an event's identity in memory.
 type idKey struct {
 	app uint32
 	id  uuid.UUID
 }
 
-// arrival is what is kept in memory of a stored event. Its hash tells a repeated
-// event without reading the stored one: to read a few hundred of a million rows
-// takes as long as to write a batch.
-type arrival struct {
+// knownEvent is what is kept in memory of a stored event. Its hash tells a repeated event
+// without reading the stored one: reading a few hundred of a million rows takes as long as writing
+// a batch.
+type knownEvent struct {
 	carriedBy uint64 // the frame
-	body      uint64 // bodyHash
+	hash      uint64 // bodyHash
 }
 
-// erasedID is what is known of the arrivals with one id that were erased: the last frame that carried
+// lastErased is what is known of the arrivals with one id that were erased: the last frame that carried
 // one, and the last time at which one was received.
-type erasedID struct {
+type lastErased struct {
 	carriedBy  uint64
 	receivedAt event.Micros
 }
 
-func (t trace) erasedID() erasedID { return erasedID{t.carriedBy, t.receivedAt} }
+func (t residue) lastErased() lastErased { return lastErased{t.carriedBy, t.receivedAt} }
 
-// and returns what is known with other arrivals. A replay comes later and was received earlier.
-func (e erasedID) and(f erasedID) erasedID {
-	return erasedID{max(e.carriedBy, f.carriedBy), max(e.receivedAt, f.receivedAt)}
+// merge returns what is known with other arrivals. A replay comes later and was received earlier.
+func (e lastErased) merge(f lastErased) lastErased {
+	return lastErased{max(e.carriedBy, f.carriedBy), max(e.receivedAt, f.receivedAt)}
 }
 
 // bodyHash is equal for events whose bodies are the same byte for byte, which

@@ -13,76 +13,76 @@ import (
 	"theeye/internal/event"
 )
 
-// wanted is what has to be looked for in one segment.
-type wanted struct {
-	slices []int
-	events []*event.Event // that may be stored there
-	others []uuid.UUID    // ids of rejections that may be kept there
-	gone   []uuid.UUID    // ids of events that may have been erased there
+// segmentLookup is what has to be looked for in one segment.
+type segmentLookup struct {
+	slices     []int
+	events     []*event.Event // that may be stored there
+	rejections []uuid.UUID    // ids of rejections that may be kept there
+	erased     []uuid.UUID    // ids of events that may have been erased there
 }
 
-// recallFlushed reads what the segments hold of the records' ids (S6): from those
+// lookupSegments reads what the segments hold of the records' ids (S6): from those
 // whose bounds hold an event's sent time, and from all that received anything
 // within the dedupe window; a replay, which may come long after its time of receipt
 // and with a repaired timestamp, from all. It asks filters first, and then each segment that may
 // have something once.
-func (x *decider) recallFlushed(ctx context.Context, records []event.Record) error {
-	if len(x.tables.segments) == 0 {
+func (d *decider) lookupSegments(ctx context.Context, records []event.Record) error {
+	if len(d.tables.segments) == 0 {
 		return nil
 	}
-	found := map[*segment]*wanted{}
+	found := map[*segment]*segmentLookup{}
 	for _, record := range records {
 		if record.Erased == nil {
-			x.lookFor(record, found)
+			d.addLookups(record, found)
 		}
 	}
-	for _, segment := range x.tables.segments {
+	for _, segment := range d.tables.segments {
 		w := found[segment]
 		if w == nil {
 			continue
 		}
 		if len(w.events) > 0 {
-			if err := x.recallEvents(ctx, segment, w); err != nil {
+			if err := d.lookupEvents(ctx, segment, w); err != nil {
 				return err
 			}
 		}
-		if len(w.gone) > 0 {
-			if err := x.recallErased(ctx, segment, w.gone); err != nil {
+		if len(w.erased) > 0 {
+			if err := d.lookupErased(ctx, segment, w.erased); err != nil {
 				return err
 			}
 		}
-		if len(w.others) > 0 {
+		if len(w.rejections) > 0 {
 			b := newBuilder()
-			text := "SELECT id FROM " + segment.table(rejectionTable) + " WHERE " + b.idIn(w.others)
-			ids, err := queryAll(ctx, x.store, x.own(b.build("dedupe", text)), scanID)
+			text := "SELECT id FROM " + segment.table(rejectionTable) + " WHERE " + b.idIn(w.rejections)
+			ids, err := queryAll(ctx, d.store, d.onWriter(b.build("dedupe", text)), scanID)
 			if err != nil {
 				return err
 			}
 			for _, id := range ids {
-				x.refused[id] = struct{}{}
+				d.rejections[id] = struct{}{}
 			}
 		}
 	}
 	return nil
 }
 
-// recallErased finds which ids of events were erased from a segment, or when they came.
-func (x *decider) recallErased(ctx context.Context, segment *segment, ids []uuid.UUID) error {
+// lookupErased finds which ids of events were erased from a segment, or when they came.
+func (d *decider) lookupErased(ctx context.Context, segment *segment, ids []uuid.UUID) error {
 	b := newBuilder()
-	text := "SELECT app, event_id, carried_by, received_at FROM " + segment.table(traceTable) + " WHERE fate = " + strconv.Itoa(int(event.Erased)) + " AND " + b.among("event_id", ids)
-	_, err := queryAll(ctx, x.store, x.own(b.build("dedupe", text)), func(scan scanner) (none struct{}, err error) {
-		var t trace
+	text := "SELECT app, event_id, carried_by, received_at FROM " + segment.table(residueTable) + " WHERE fate = " + strconv.Itoa(int(event.Erased)) + " AND " + b.among("event_id", ids)
+	_, err := queryAll(ctx, d.store, d.onWriter(b.build("dedupe", text)), func(scan scanner) (none struct{}, err error) {
+		var t residue
 		err = scan(&t.app, &t.eventID, &t.carriedBy, &t.receivedAt)
-		key := idKey{x.store.number(t.app), t.eventID}
-		x.gone[key] = x.gone[key].and(t.erasedID())
+		key := idKey{d.store.appNumber(t.app), t.eventID}
+		d.erasedIDs[key] = d.erasedIDs[key].merge(t.lastErased())
 		return none, err
 	})
 	return err
 }
 
-// recallEvents finds which events a segment has. Most are repeated byte for byte,
+// lookupEvents finds which events a segment has. Most are repeated byte for byte,
 // which a digest tells: only of the others the stored body is read.
-func (x *decider) recallEvents(ctx context.Context, segment *segment, w *wanted) error {
+func (d *decider) lookupEvents(ctx context.Context, segment *segment, w *segmentLookup) error {
 	ids := make([]uuid.UUID, len(w.events))
 	for i, e := range w.events {
 		ids[i] = e.ID
@@ -90,11 +90,11 @@ func (x *decider) recallEvents(ctx context.Context, segment *segment, w *wanted)
 	b := newBuilder()
 	text := "SELECT app, id, " + digestSQL + " FROM " + segment.table(eventTable) + " WHERE " + sliceIn(distinct(w.slices)) + " AND " + b.idIn(ids)
 	stored := map[idKey]string{}
-	_, err := queryAll(ctx, x.store, x.own(b.build("dedupe", text)), func(scan scanner) (none struct{}, err error) {
+	_, err := queryAll(ctx, d.store, d.onWriter(b.build("dedupe", text)), func(scan scanner) (none struct{}, err error) {
 		var app, digest string
 		var id uuid.UUID
 		err = scan(&app, &id, &digest)
-		stored[idKey{x.store.number(app), id}] = digest
+		stored[idKey{d.store.appNumber(app), id}] = digest
 		return none, err
 	})
 	if err != nil {
@@ -102,11 +102,11 @@ func (x *decider) recallEvents(ctx context.Context, segment *segment, w *wanted)
 	}
 	var others []uuid.UUID
 	for _, e := range w.events {
-		key := idKey{x.store.number(e.App), e.ID}
+		key := idKey{d.store.appNumber(e.App), e.ID}
 		switch there, ok := stored[key]; {
 		case !ok: // the filter was wrong
 		case there == digest(e):
-			x.repeated[key] = there
+			d.digests[key] = there
 		default:
 			others = append(others, e.ID)
 		}
@@ -116,7 +116,7 @@ func (x *decider) recallEvents(ctx context.Context, segment *segment, w *wanted)
 	}
 	b = newBuilder()
 	text = "SELECT " + segment.columnsOf(eventTable) + " FROM " + segment.table(eventTable) + " WHERE " + sliceIn(w.slices) + " AND " + b.idIn(others)
-	return x.recall(ctx, b.build("dedupe", text))
+	return d.loadBodies(ctx, b.build("dedupe", text))
 }
 
 // digest is equal for events whose bodies are the same byte for byte; digestSQL
@@ -133,26 +133,26 @@ func digest(e *event.Event) string {
 
 const digestSQL = `sha256(concat(session_id, chr(0), category, chr(0), name, chr(0), "timestamp", chr(0), sender, chr(0), seq, chr(0), data))`
 
-// repeats reports whether an event repeats a stored one byte for byte.
-func (x *decider) repeats(key idKey, e *event.Event) bool {
-	if x.sameAsSeen(key, e) {
+// isIdentical reports whether an event repeats a stored one byte for byte.
+func (d *decider) isIdentical(key idKey, e *event.Event) bool {
+	if d.identicalToHot(key, e) {
 		return true
 	}
-	first, again := x.repeated[key]
-	return again && first == digest(e)
+	first, found := d.digests[key]
+	return found && first == digest(e)
 }
 
-// lookFor notes the segments that may have something of a record.
-func (x *decider) lookFor(record event.Record, found map[*segment]*wanted) {
+// addLookups notes the segments that may have something of a record.
+func (d *decider) addLookups(record event.Record, found map[*segment]*segmentLookup) {
 	app, id, sent := record.App(), record.EventID(), record.SentTime()
 	if record.Event != nil {
-		if _, hot := x.seenAs(idKey{x.store.number(app), id}); hot {
+		if _, hot := d.lookupHot(idKey{d.store.appNumber(app), id}); hot {
 			return // first write wins, and the first is known
 		}
 	}
-	window := x.window(record.ReceivedAt())
+	window := d.dedupeStart(record.ReceivedAt())
 	apps := []string{app}
-	for _, segment := range x.tables.segments {
+	for _, segment := range d.tables.segments {
 		inWindow := record.IsReplay() || !segment.info.Received.empty() && *segment.info.Received.Max >= window
 		if !inWindow && (sent == 0 || !segment.info.Sent.touches(int64(sent), int64(sent))) {
 			continue
@@ -163,22 +163,22 @@ func (x *decider) lookFor(record event.Record, found map[*segment]*wanted) {
 		}
 		w := found[segment]
 		if w == nil {
-			w = &wanted{}
+			w = &segmentLookup{}
 			found[segment] = w
 		}
-		if others && x.erased.Len() > 0 && segment.info.Rows.Traces > 0 {
-			w.gone = append(w.gone, id)
+		if others && d.erased.Len() > 0 && segment.info.Rows.Traces > 0 {
+			w.erased = append(w.erased, id)
 		}
 		switch e := record.Event; {
 		case e == nil && others:
-			w.others = append(w.others, record.Rejection.ID)
+			w.rejections = append(w.rejections, record.Rejection.ID)
 		case e != nil:
 			w.slices = append(w.slices, hit...)
 			if len(hit) > 0 {
 				w.events = append(w.events, e)
 			}
 			if others { // it may conflict as it did before
-				w.others = append(w.others, event.Conflict(e).ID)
+				w.rejections = append(w.rejections, event.Conflict(e).ID)
 			}
 		}
 	}

@@ -42,9 +42,9 @@ func (s *Store) tryWrite(ctx context.Context, b store.Batch) (outcomes []event.O
 
 func (s *Store) writeLocked(ctx context.Context, p *pinned, b store.Batch) ([]event.Outcome, error) {
 	switch {
-	case s.lost != "":
-		err := fmt.Errorf("%w: %s", store.ErrReset, s.lost)
-		s.lost = ""
+	case s.resetCause != "":
+		err := fmt.Errorf("%w: %s", store.ErrReset, s.resetCause)
+		s.resetCause = ""
 		select {
 		case <-s.resets:
 		default:
@@ -53,7 +53,7 @@ func (s *Store) writeLocked(ctx context.Context, p *pinned, b store.Batch) ([]ev
 	case b.First > b.Last || b.First == 0:
 		return nil, fmt.Errorf("%w: from frame %d to frame %d", store.ErrOutOfOrder, b.First, b.Last)
 	case b.Last <= p.position:
-		return p.again(ctx, b)
+		return p.previousOutcomes(ctx, b)
 	case b.First <= p.position:
 		return nil, fmt.Errorf("%w: frames %d to %d after frame %d", store.ErrOutOfOrder, b.First, b.Last, p.position)
 	}
@@ -74,7 +74,7 @@ func (p *pinned) decideInto(ctx context.Context, mt *memtable, records []event.R
 	if err := p.store.insert(ctx, mt, d); err != nil {
 		return nil, err
 	}
-	p.store.remember(mt, d)
+	p.store.addKnown(mt, d)
 	return d, nil
 }
 
@@ -109,30 +109,30 @@ func (s *Store) lockForWriting(ctx context.Context) error {
 	}
 }
 
-// remember keeps what the next batches have to be compared with.
-func (s *Store) remember(mt *memtable, d *decision) {
+// addKnown keeps what the next batches have to be compared with.
+func (s *Store) addKnown(mt *memtable, d *decision) {
 	if mt.empty() {
 		mt.began = time.Now()
 	}
 	mt.rows += int64(len(d.outcomes))
 	for _, e := range d.events {
-		mt.seen[idKey{s.number(e.App), e.ID}] = arrival{carriedBy: e.CarriedBy, body: s.bodyHash(e)}
+		mt.known.events[idKey{s.appNumber(e.App), e.ID}] = knownEvent{carriedBy: e.CarriedBy, hash: s.bodyHash(e)}
 		mt.bytes += int64(len(e.Data)) + rowBytes
-		grow(&mt.largestEvent, len(e.Data))
+		raise(&mt.largestEvent, len(e.Data))
 		if e.CarriedBy != e.Position.Frame {
 			mt.replays.Add(1)
 		}
 	}
 	for _, r := range d.rejections {
-		mt.refused[r.ID] = struct{}{}
+		mt.known.rejections[r.ID] = struct{}{}
 		mt.bytes += int64(event.ProblemsSize(r.Problems)) + rowBytes
-		grow(&mt.largestRejection, len(r.Raw)+event.ProblemsSize(r.Problems))
+		raise(&mt.largestRejection, len(r.Raw)+event.ProblemsSize(r.Problems))
 	}
-	mt.bytes += d.stored
-	for _, t := range d.traces {
+	mt.bytes += d.rejectionBytes
+	for _, t := range d.residues {
 		if t.fate == event.Erased {
-			key := idKey{s.number(t.app), t.eventID}
-			mt.erased[key] = mt.erased[key].and(t.erasedID())
+			key := idKey{s.appNumber(t.app), t.eventID}
+			mt.known.erased[key] = mt.known.erased[key].merge(t.lastErased())
 		}
 		if t.carriedBy != t.position.Frame {
 			mt.replays.Add(1)
@@ -140,8 +140,8 @@ func (s *Store) remember(mt *memtable, d *decision) {
 	}
 }
 
-// grow makes a number at least n. One goroutine at a time may call it.
-func grow(number *atomic.Int64, n int) {
+// raise makes a number at least n. One goroutine at a time may call it.
+func raise(number *atomic.Int64, n int) {
 	if int64(n) > number.Load() {
 		number.Store(int64(n))
 	}
@@ -233,17 +233,17 @@ func (s *Store) transact(ctx context.Context, appended func(driver.Conn) error) 
 
 // appendAll appends the rows of a decision to hot tables.
 func (s *Store) appendAll(conn driver.Conn, mt *memtable, d *decision) error {
-	if err := appendRows(conn, hotName(eventTable, mt.number), d.events, eventRow); err != nil {
+	if err := appendRows(conn, hotName(eventTable, mt.number), d.events, appendEvent); err != nil {
 		return err
 	}
 	if err := appendRows(conn, hotName(rejectionTable, mt.number), d.rejections, func(a *duckdb.Appender, r *event.Rejection) error {
-		stored, err := s.rejectionRow(a, r)
-		d.stored += int64(stored)
+		stored, err := s.appendRejection(a, r)
+		d.rejectionBytes += int64(stored)
 		return err
 	}); err != nil {
 		return err
 	}
-	return appendRows(conn, hotName(traceTable, mt.number), d.traces, traceRow)
+	return appendRows(conn, hotName(residueTable, mt.number), d.residues, appendResidue)
 }
 
 func appendRows[T any](conn driver.Conn, table string, items []T, write func(*duckdb.Appender, T) error) error {
@@ -267,14 +267,14 @@ func appendRows[T any](conn driver.Conn, table string, items []T, write func(*du
 	return nil
 }
 
-func eventRow(a *duckdb.Appender, e *event.Event) error {
+func appendEvent(a *duckdb.Appender, e *event.Event) error {
 	return a.AppendRow(e.App, duckdb.UUID(e.ID), e.ClientID, e.SessionID, e.Category, e.Name, []byte(e.Data),
 		e.Timestamp, int64(e.SentTime), int64(e.SentAt), e.Seq, e.Sender, int64(e.OccurredAt), int64(e.ReceivedAt), int64(e.OwnTime),
 		e.Position.Frame, e.Position.Index, e.CarriedBy, e.SchemaVersion)
 }
 
-// rejectionRow also tells the size of the body as it is stored.
-func (s *Store) rejectionRow(a *duckdb.Appender, r *event.Rejection) (stored int, err error) {
+// appendRejection also tells the size of the body as it is stored.
+func (s *Store) appendRejection(a *duckdb.Appender, r *event.Rejection) (stored int, err error) {
 	var data any
 	if d := r.Data(); d != nil {
 		data = []byte(d)
@@ -297,7 +297,7 @@ func (s *Store) rejectionRow(a *duckdb.Appender, r *event.Rejection) (stored int
 		codes, pointers, problems, raw, packed, int64(len(r.Raw)), r.Whole.Bytes, digest)
 }
 
-func traceRow(a *duckdb.Appender, t trace) error {
+func appendResidue(a *duckdb.Appender, t residue) error {
 	problems, err := problemsJSON(t.problems)
 	if err != nil {
 		return err

@@ -123,7 +123,7 @@ func (c *rowCollector) Collect(out chan<- prometheus.Metric) {
 	}
 	gauge(flushed.Events, eventTable, "segments")
 	gauge(flushed.Rejections, rejectionTable, "segments")
-	gauge(flushed.Traces, traceTable, "segments")
+	gauge(flushed.Traces, residueTable, "segments")
 	out <- prometheus.MustNewConstMetric(descs[1], prometheus.GaugeValue, float64(len(p.tables.segments)))
 	out <- prometheus.MustNewConstMetric(descs[2], prometheus.GaugeValue, float64(len(p.manifest.Damaged)))
 	for _, table := range dataTables() {

@@ -83,7 +83,7 @@ func (p *pinned) series(ctx context.Context, q query.Query, spec store.Series) (
 // arrivalRows renders all arrivals with their fate. They are bounded by received_at.
 func (p *pinned) arrivalRows(q query.Query, b builder) string {
 	statuses := map[string]string{
-		eventTable: quoted(event.Stored.String()), rejectionTable: quoted(event.Rejected.String()), traceTable: fateName(),
+		eventTable: quoted(event.Stored.String()), rejectionTable: quoted(event.Rejected.String()), residueTable: fateName(),
 	}
 	var selects []string
 	for _, table := range dataTables() {
@@ -164,7 +164,7 @@ func (p *pinned) receipt(ctx context.Context, q query.Query, n int) ([]store.Arr
 		fmt.Sprintf(" UNION ALL SELECT app, event_id, client_id, received_at, carried_by, frame, frame_index, %d, problems FROM ", event.Rejected) +
 		p.selected(rejectionTable, query.Rejections, byEvent, b) +
 		" UNION ALL SELECT app, event_id, client_id, received_at, carried_by, frame, frame_index, fate, problems FROM " +
-		p.selected(traceTable, query.Rejections, byEvent, b) +
+		p.selected(residueTable, query.Rejections, byEvent, b) +
 		")"
 	// The sizes are summed up first, so that no more problems are read than fit.
 	const newestFirst = "carried_by DESC, frame DESC, frame_index DESC"

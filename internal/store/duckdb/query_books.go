@@ -83,7 +83,7 @@ func fates(rows source, q query.Query, b builder) string {
 	const place = "SELECT app, frame, carried_by, "
 	return place + fmt.Sprintf("%d AS fate FROM ", event.Stored) + rows(eventTable) + where(query.Events, q, b) +
 		" UNION ALL " + place + fmt.Sprintf("%d FROM ", event.Rejected) + rows(rejectionTable) + where(query.Rejections, q, b) +
-		" UNION ALL " + place + "fate FROM " + rows(traceTable) + where(query.Rejections, q, b)
+		" UNION ALL " + place + "fate FROM " + rows(residueTable) + where(query.Rejections, q, b)
 }
 
 // accounts puts what was received beside what was counted.

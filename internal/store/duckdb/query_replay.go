@@ -27,7 +27,7 @@ func (p *pinned) replays(horizon uint64) string {
 	const place = "SELECT app, frame, frame_index, carried_by, "
 	condition := fmt.Sprintf(" WHERE carried_by <> frame AND carried_by <= %d", horizon)
 	return "(" + place + fmt.Sprintf("%d AS fate FROM ", event.Stored) + p.all(eventTable, hasReplays) + condition +
-		" UNION ALL " + place + "fate FROM " + p.all(traceTable, hasReplays) + condition + " AND " + cameThrough() + ")"
+		" UNION ALL " + place + "fate FROM " + p.all(residueTable, hasReplays) + condition + " AND " + cameThrough() + ")"
 }
 
 // cameThrough renders that a trace of a replay is none of one that was refused. An
@@ -72,7 +72,7 @@ func (p *pinned) tellReplays(ctx context.Context, q query.Query, rejections []ev
 	text := "SELECT app, frame, frame_index, min(carried_by), arg_min(fate, carried_by)::INTEGER FROM (" +
 		row + fmt.Sprintf("%d AS fate FROM ", event.Stored) + p.from(eventTable, p.sift(query.Events, events, spanOf(events))) +
 		" WHERE carried_by <> frame AND " + b.among("id", ids) + fmt.Sprintf(" AND carried_by <= %d", q.Horizon) +
-		" UNION ALL " + row + "fate FROM " + p.from(traceTable, p.sift(query.Rejections, traces, spanOf(traces))) +
+		" UNION ALL " + row + "fate FROM " + p.from(residueTable, p.sift(query.Rejections, traces, spanOf(traces))) +
 		" WHERE carried_by <> frame AND " + cameThrough() + " AND " + b.among("event_id", ids) + fmt.Sprintf(" AND carried_by <= %d", q.Horizon) +
 		") GROUP BY app, frame, frame_index"
 	became := map[place]*event.Became{}
@@ -121,7 +121,7 @@ func (p *pinned) moveReplayed(ctx context.Context, q query.Query, counts map[str
 	text := "WITH replayed AS (SELECT app, frame, frame_index, arg_min(fate, carried_by)::INTEGER AS fate FROM " + p.replays(p.position) +
 		" GROUP BY app, frame, frame_index)" +
 		", origins AS (" + first + fmt.Sprintf("%d AS fate FROM ", event.Rejected) + p.all(rejectionTable, everything) + " WHERE carried_by = frame" + ofApps +
-		" UNION ALL " + first + "fate FROM " + p.all(traceTable, erased) + fmt.Sprintf(" WHERE carried_by = frame AND fate = %d", event.Erased) + ofApps +
+		" UNION ALL " + first + "fate FROM " + p.all(residueTable, erased) + fmt.Sprintf(" WHERE carried_by = frame AND fate = %d", event.Erased) + ofApps +
 		") SELECT app, origins.fate::INTEGER, replayed.fate, count(*) FROM replayed JOIN origins USING (app, frame, frame_index) GROUP BY ALL"
 	moves, err := queryAll(ctx, p.store, b.build("books", text), func(scan scanner) (m move, err error) {
 		var from, to int

@@ -272,27 +272,27 @@ func (r *readmission) all(ctx context.Context) error {
 	if err := decide(); err != nil {
 		return err
 	}
-	var traces []trace
-	err = r.rows(ctx, "SELECT "+traceColumns+" FROM "+r.name+"."+traceTable, func(scan scanner) error {
-		t, err := scanTrace(scan)
+	var residues []residue
+	err = r.rows(ctx, "SELECT "+residueColumns+" FROM "+r.name+"."+residueTable, func(scan scanner) error {
+		t, err := scanResidue(scan)
 		if err != nil {
 			return err
 		}
 		b := r.p.erased.Cover(t.app, t.sessionID).Bounds()
 		if t.receivedAt <= max(b.Session, b.App) || t.carriedBy <= max(b.SessionFrame, b.AppFrame) {
-			t = t.blank()
+			t = t.redacted()
 			t.problems = nil
 		}
-		traces = append(traces, t)
-		if len(traces) < rebuildRecords {
+		residues = append(residues, t)
+		if len(residues) < rebuildRecords {
 			return nil
 		}
-		batch := traces
-		traces = nil
-		return r.add(ctx, func(*pinned) (*decision, error) { return asTraces(batch), nil })
+		batch := residues
+		residues = nil
+		return r.add(ctx, func(*pinned) (*decision, error) { return residueDecision(batch), nil })
 	})
 	if err == nil {
-		err = r.add(ctx, func(*pinned) (*decision, error) { return asTraces(traces), nil })
+		err = r.add(ctx, func(*pinned) (*decision, error) { return residueDecision(residues), nil })
 	}
 	if err == nil {
 		err = r.write(ctx)
@@ -300,11 +300,11 @@ func (r *readmission) all(ctx context.Context) error {
 	return err
 }
 
-func asTraces(list []trace) *decision {
-	return &decision{traces: list, outcomes: make([]event.Outcome, len(list))}
+func residueDecision(list []residue) *decision {
+	return &decision{residues: list, outcomes: make([]event.Outcome, len(list))}
 }
 
-func scanTrace(scan scanner) (t trace, err error) {
+func scanResidue(scan scanner) (t residue, err error) {
 	var fate int
 	var problems sql.RawBytes
 	err = scan(&t.app, &t.eventID, &t.clientID, &t.sessionID, &t.category, &t.name, &t.receivedAt,
@@ -339,7 +339,7 @@ func (r *readmission) add(ctx context.Context, decide func(*pinned) (*decision, 
 	if err != nil {
 		return err
 	}
-	r.store.remember(r.g, d)
+	r.store.addKnown(r.g, d)
 	if r.g.rows < readmitRows && r.g.bytes < r.store.opts.MemoryLimit/flushByteRate {
 		return nil
 	}

@@ -102,7 +102,7 @@ func (s *Store) reopenLocked(ctx context.Context, cause error) error {
 	broken, oldWriter := s.reading, s.writer
 	// Before anything of it is given back: that must not be looked for in it.
 	broken.closed.Store(true)
-	s.writer, s.lost = writer, cause.Error()
+	s.writer, s.resetCause = writer, cause.Error()
 	s.install(func(next *storeVersion) {
 		s.reading = in
 		next.announced = max(next.announced, next.position)

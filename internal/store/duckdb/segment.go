@@ -250,7 +250,7 @@ func (s *Store) fillSegment(ctx context.Context, in *instance, d draft, info *Se
 	if err := fillSlices(ctx, in, d, name+"."+eventTable); err != nil {
 		return nil, err
 	}
-	for _, table := range []string{rejectionTable, traceTable} {
+	for _, table := range []string{rejectionTable, residueTable} {
 		if err := in.exec(ctx, "CREATE TABLE "+name+"."+table+" AS SELECT "+columnsOf(table)+" FROM ("+d.rows(table)+") ORDER BY "+orderOf(table)); err != nil {
 			return nil, err
 		}

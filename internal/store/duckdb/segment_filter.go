@@ -25,7 +25,7 @@ func filterSegment(ctx context.Context, in *instance, name string, info *Segment
 		}
 	}
 	const columns = "SELECT event_id, session_id FROM "
-	others := " FROM (" + columns + name + "." + rejectionTable + " UNION ALL " + columns + name + "." + traceTable + ")"
+	others := " FROM (" + columns + name + "." + rejectionTable + " UNION ALL " + columns + name + "." + residueTable + ")"
 	if err := addKeys(ctx, in, b, "SELECT event_id"+others, "SELECT DISTINCT "+sessionKeySQL+others); err != nil {
 		return nil, err
 	}

@@ -25,7 +25,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"theeye/internal/durable"
@@ -115,11 +114,11 @@ type Store struct {
 	unmerged  map[uint64]bool // segments that did not fit into memory with others, by id; guarded by merging
 	endings   *endings        // of exports
 
-	writing sync.Mutex        // behind upkeep; guards what the writer uses, down to the blank line
-	writer  *sql.Conn         // of reading
-	lost    string            // why the position went back, until the writer has been told
-	seed    maphash.Seed      // of the hashes in seen
-	numbers map[string]uint32 // applications, to keep seen small
+	writing    sync.Mutex        // behind upkeep; guards what the writer uses, down to the blank line
+	writer     *sql.Conn         // of reading
+	resetCause string            // why the position went back, until the writer has been told
+	seed       maphash.Seed      // of the hashes in seen
+	appNumbers map[string]uint32 // applications, to keep seen small
 
 	leases  leases        // of those who copy files
 	merging sync.Mutex    // held while segments are merged or rewritten; before upkeep
@@ -154,7 +153,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	}
 	opts = opts.withDefaults()
 	s := &Store{
-		opts: opts, log: opts.Logger, readers: newReaders(), seed: maphash.MakeSeed(), numbers: map[string]uint32{},
+		opts: opts, log: opts.Logger, readers: newReaders(), seed: maphash.MakeSeed(), appNumbers: map[string]uint32{},
 		wake: make(chan struct{}, 1), flushed: make(chan struct{}),
 		resets: make(chan struct{}, 1), failed: make(chan error, 1),
 		intents: intents{dir: opts.Dir}, tombstones: &erasure.Log{},
@@ -320,26 +319,12 @@ func (s *Store) exec(ctx context.Context, statement string) error {
 	return err
 }
 
-// number returns the short name of an application.
-func (s *Store) number(app string) uint32 {
-	n, ok := s.numbers[app]
+// appNumber returns the short name of an application.
+func (s *Store) appNumber(app string) uint32 {
+	n, ok := s.appNumbers[app]
 	if !ok {
-		n = uint32(len(s.numbers))
-		s.numbers[strings.Clone(app)] = n
+		n = uint32(len(s.appNumbers))
+		s.appNumbers[strings.Clone(app)] = n
 	}
 	return n
-}
-
-// newMemtable makes empty hot tables. writing is held, or nobody writes yet.
-func (s *Store) newMemtable(ctx context.Context, number uint64) (*memtable, error) {
-	return makeMemtable(ctx, s.reading, number)
-}
-
-func makeMemtable(ctx context.Context, in *instance, number uint64) (*memtable, error) {
-	for _, statement := range hotTables(number) {
-		if err := in.exec(ctx, statement); err != nil {
-			return nil, storeError(ctx, "make hot tables", err)
-		}
-	}
-	return &memtable{number: number, in: in, seen: map[idKey]arrival{}, refused: map[uuid.UUID]struct{}{}, erased: map[idKey]erasedID{}}, nil
 }

@@ -11,13 +11,13 @@ import (
 const (
 	eventTable     = "events"
 	rejectionTable = "rejections"
-	// traceTable holds what is left of an arrival that is neither stored nor
+	// residueTable holds what is left of an arrival that is neither stored nor
 	// rejected: duplicates, and what was erased or had expired.
-	traceTable   = "traces"
+	residueTable = "traces"
 	sessionTable = "sessions" // slice, session_id, app, first, last, events
 )
 
-func dataTables() []string { return []string{eventTable, rejectionTable, traceTable} }
+func dataTables() []string { return []string{eventTable, rejectionTable, residueTable} }
 
 const eventColumns = `app, id, client_id, session_id, category, name, data, "timestamp", sent_time, sent_at, seq, sender,
 	occurred_at, received_at, own_time, frame, frame_index, carried_by, schema_version`
@@ -33,7 +33,7 @@ const bodyColumns = "raw, packed, raw_size, whole_size, whole_sha256"
 // bodyColumnsOf1 renders them for a segment of format 1.
 const bodyColumnsOf1 = "raw, FALSE AS packed, octet_length(raw) AS raw_size, 0::BIGINT AS whole_size, ''::BLOB AS whole_sha256"
 
-const traceColumns = `app, event_id, client_id, session_id, category, name, received_at,
+const residueColumns = `app, event_id, client_id, session_id, category, name, received_at,
 	frame, frame_index, carried_by, fate, problems`
 
 const sessionColumns = `session_id, app, first, last, events`
@@ -48,7 +48,7 @@ func columnsOf(table string) string {
 	case sessionTable:
 		return sessionColumns
 	}
-	return traceColumns
+	return residueColumns
 }
 
 // columnsOf renders the columns of a segment's table as columnsOf names them.
@@ -104,7 +104,7 @@ func hotTables(memtable uint64) []string {
 			frame UBIGINT NOT NULL, frame_index UINTEGER NOT NULL, carried_by UBIGINT NOT NULL, schema_version UINTEGER NOT NULL,
 			codes VARCHAR[] NOT NULL, pointers VARCHAR[] NOT NULL, problems VARCHAR NOT NULL,
 			raw BLOB NOT NULL, packed BOOLEAN NOT NULL, raw_size BIGINT NOT NULL, whole_size BIGINT NOT NULL, whole_sha256 BLOB NOT NULL)`,
-		"CREATE OR REPLACE TABLE " + hotName(traceTable, memtable) + ` (app VARCHAR NOT NULL, event_id UUID NOT NULL, client_id VARCHAR NOT NULL,
+		"CREATE OR REPLACE TABLE " + hotName(residueTable, memtable) + ` (app VARCHAR NOT NULL, event_id UUID NOT NULL, client_id VARCHAR NOT NULL,
 			session_id VARCHAR NOT NULL, category VARCHAR NOT NULL, name VARCHAR NOT NULL, received_at BIGINT NOT NULL,
 			frame UBIGINT NOT NULL, frame_index UINTEGER NOT NULL, carried_by UBIGINT NOT NULL, fate UTINYINT NOT NULL, problems VARCHAR NOT NULL)`,
 	}

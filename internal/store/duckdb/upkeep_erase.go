@@ -323,7 +323,7 @@ func (s *Store) gravesIn(ctx context.Context, set *erasure.Set, seg *segment) ([
 	}
 	b := newBuilder()
 	var selects []string
-	for _, table := range []string{sessionTable, rejectionTable, traceTable} {
+	for _, table := range []string{sessionTable, rejectionTable, residueTable} {
 		selects = append(selects, "SELECT app, session_id FROM "+seg.table(table)+condition(b))
 	}
 	dug := map[grave]bool{}
@@ -362,7 +362,7 @@ func (s *Store) count(ctx context.Context, seg *segment, row graveRow) ([]grave,
 	for table, n := range map[string]func(*grave) *int64{
 		eventTable:     func(g *grave) *int64 { return &g.events },
 		rejectionTable: func(g *grave) *int64 { return &g.rejections },
-		traceTable:     func(g *grave) *int64 { return &g.traces },
+		residueTable:   func(g *grave) *int64 { return &g.traces },
 	} {
 		text := "SELECT app, count(*) FROM " + rowsOf([]*segment{seg})(table) + " WHERE " + row.condition(table) + " GROUP BY app"
 		if _, err := queryAll(ctx, s, statement{kind: "erase", text: text}, func(scan scanner) (none struct{}, err error) {
@@ -464,9 +464,9 @@ func (g graveRow) condition(table string) string {
 		quoted(g.session), list, b.SessionFrame, ownTime(table), int64(b.Session))
 }
 
-// blankColumns are those of a trace between the event's id and the fate, with
+// redactedColumns are those of a trace between the event's id and the fate, with
 // nothing of what was sent.
-const blankColumns = "'' AS client_id, '' AS session_id, '' AS category, '' AS name, received_at, frame, frame_index, carried_by, "
+const redactedColumns = "'' AS client_id, '' AS session_id, '' AS category, '' AS name, received_at, frame, frame_index, carried_by, "
 
 // withoutGraves is a source of rows without those to be erased, and with their
 // traces.
@@ -481,33 +481,33 @@ func withoutGraves(rows source, graves []grave) source {
 	}
 	return func(table string) string {
 		text := "(SELECT " + columnsOf(table) + " FROM " + rows(table) + " WHERE NOT " + condition(table)
-		if table != traceTable {
+		if table != residueTable {
 			return text + ")"
 		}
 		return text +
-			" UNION ALL SELECT app, event_id, " + blankColumns + "fate, '' AS problems FROM " + rows(traceTable) + " WHERE " + condition(traceTable) +
-			fmt.Sprintf(" UNION ALL SELECT app, id, %s%d::UTINYINT, '' FROM ", blankColumns, event.Erased) + rows(eventTable) + " WHERE " + condition(eventTable) +
-			fmt.Sprintf(" UNION ALL SELECT app, event_id, %s%d::UTINYINT, '' FROM ", blankColumns, event.Erased) + rows(rejectionTable) + " WHERE " + condition(rejectionTable) + ")"
+			" UNION ALL SELECT app, event_id, " + redactedColumns + "fate, '' AS problems FROM " + rows(residueTable) + " WHERE " + condition(residueTable) +
+			fmt.Sprintf(" UNION ALL SELECT app, id, %s%d::UTINYINT, '' FROM ", redactedColumns, event.Erased) + rows(eventTable) + " WHERE " + condition(eventTable) +
+			fmt.Sprintf(" UNION ALL SELECT app, event_id, %s%d::UTINYINT, '' FROM ", redactedColumns, event.Erased) + rows(rejectionTable) + " WHERE " + condition(rejectionTable) + ")"
 	}
 }
 
 // wasErased reports whether a record belongs to an erased session or application.
-func (x *decider) wasErased(r event.Record) bool {
+func (d *decider) wasErased(r event.Record) bool {
 	if r.Erased != nil {
 		return true
 	}
-	return x.cover(appSession{r.App(), r.SessionID()}).Has(r)
+	return d.cover(appSession{r.App(), r.SessionID()}).Has(r)
 }
 
 // cover returns what the tombstones say of a session, and remembers it for the batch.
-func (x *decider) cover(key appSession) erasure.Cover {
-	if x.erased.Len() == 0 {
+func (d *decider) cover(key appSession) erasure.Cover {
+	if d.erased.Len() == 0 {
 		return erasure.Cover{}
 	}
-	cover, known := x.covers[key]
+	cover, known := d.covers[key]
 	if !known {
-		cover = x.erased.Cover(key.app, key.session)
-		x.covers[key] = cover
+		cover = d.erased.Cover(key.app, key.session)
+		d.covers[key] = cover
 	}
 	return cover
 }

@@ -25,16 +25,16 @@ const (
 	maxRetainSlack = 24 * time.Hour
 )
 
-// moment is a time of the clock by which rows expire.
-type moment struct {
+// clockReading is a time of the clock by which rows expire.
+type clockReading struct {
 	opts *Options
 	now  time.Time
 	held bool // nothing expires
 }
 
-func (s *Store) moment() moment {
+func (s *Store) readClock() clockReading {
 	now, held := s.opts.Clock()
-	return moment{&s.opts, now, held}
+	return clockReading{&s.opts, now, held}
 }
 
 // cutoffs are the times before which rows have expired, by application.
@@ -42,7 +42,7 @@ type cutoffs map[string]event.Micros
 
 // cutoffs returns those of all applications that have a retention now, or least where that is longer,
 // moved back by some slacks. There are none while nothing expires.
-func (t moment) cutoffs(apps iter.Seq[string], least time.Duration, slacks int) cutoffs {
+func (t clockReading) cutoffs(apps iter.Seq[string], least time.Duration, slacks int) cutoffs {
 	if t.opts.Retain == nil || t.held {
 		return nil
 	}
@@ -66,7 +66,7 @@ type expiry struct{ rows, replays, erased cutoffs }
 
 // expiries returns the expiry of a segment's applications, and the one that is a slack later: when rows
 // are as old as that, it is time to remove those that have expired.
-func (t moment) expiries(seg *segment) (now, late expiry) {
+func (t clockReading) expiries(seg *segment) (now, late expiry) {
 	of := func(least time.Duration, slacks int) cutoffs {
 		return t.cutoffs(maps.Keys(seg.info.Apps), least, slacks)
 	}
@@ -95,7 +95,7 @@ func (s *Store) Expire(ctx context.Context) error {
 	defer s.merging.Unlock()
 	p := s.pin()
 	defer p.release()
-	at := s.moment()
+	at := s.readClock()
 	newest := at.cutoffs(p.arrivals.apps(), 0, 1).greatest()
 	var failed error
 	for _, seg := range p.tables.segments {
@@ -121,7 +121,7 @@ func (p *pinned) stops(ctx context.Context, err error) bool {
 
 // expire removes a segment, or writes it again without the rows that have expired when rows of some
 // application are as old as they may become.
-func (s *Store) expire(ctx context.Context, at moment, seg *segment) error {
+func (s *Store) expire(ctx context.Context, at clockReading, seg *segment) error {
 	now, late := at.expiries(seg)
 	settle := func(m *Manifest, made []SegmentInfo) { m.bury(seg.info, made) }
 	if len(now.rows) == len(seg.info.Apps) && seg.expiredBy(now) {
@@ -190,7 +190,7 @@ func (s *Store) oldestIn(ctx context.Context, seg *segment) (oldestRows, error) 
 		"SELECT app, min(occurred_at) AS event, " + none + " AS other, " + none + " AS replay, " + none + " AS erased FROM " + seg.table(eventTable) + " GROUP BY app" +
 		" UNION ALL SELECT app, " + none + ", min(received_at), " + none + ", " + none + " FROM " + seg.table(rejectionTable) + " GROUP BY app" +
 		" UNION ALL SELECT app, " + none + ", " + least("fate <> "+erased+" AND carried_by = frame") + ", " + least("fate <> "+erased+" AND carried_by <> frame") + ", " +
-		least("fate = "+erased) + " FROM " + seg.table(traceTable) + " GROUP BY app"
+		least("fate = "+erased) + " FROM " + seg.table(residueTable) + " GROUP BY app"
 	found := oldestRows{}
 	_, err := queryAll(ctx, s, statement{kind: "expire", text: text + ") GROUP BY app"}, func(scan scanner) (struct{}, error) {
 		var app string
@@ -208,13 +208,13 @@ func (s *Store) oldestIn(ctx context.Context, seg *segment) (oldestRows, error) 
 // unexpired is a source of the rows that have not expired.
 func (x expiry) unexpired(rows source) source {
 	return func(table string) string {
-		if table != traceTable {
+		if table != residueTable {
 			return "(SELECT " + columnsOf(table) + " FROM " + rows(table) + " WHERE NOT (" + x.rows.condition(table) + "))"
 		}
 		replays := x.replays.condition(table)
-		return "(SELECT " + traceColumns + " FROM " + rows(table) + fmt.Sprintf(" WHERE NOT CASE WHEN fate = %d THEN ", event.Erased) + x.erased.condition(table) +
+		return "(SELECT " + residueColumns + " FROM " + rows(table) + fmt.Sprintf(" WHERE NOT CASE WHEN fate = %d THEN ", event.Erased) + x.erased.condition(table) +
 			" WHEN carried_by <> frame THEN " + replays + " ELSE " + x.rows.condition(table) + " END" +
-			fmt.Sprintf(" UNION ALL SELECT app, id, %s%d::UTINYINT, '' FROM ", blankColumns, event.Expired) + rows(eventTable) +
+			fmt.Sprintf(" UNION ALL SELECT app, id, %s%d::UTINYINT, '' FROM ", redactedColumns, event.Expired) + rows(eventTable) +
 			" WHERE carried_by <> frame AND (" + x.rows.condition(eventTable) + ") AND NOT (" + replays + "))"
 	}
 }
@@ -297,17 +297,17 @@ func (m *Manifest) bury(old SegmentInfo, made []SegmentInfo) {
 }
 
 // expired reports whether an event is older on arrival than its application keeps.
-func (x *decider) expired(e *event.Event) bool {
-	if x.store.opts.Retain == nil {
+func (d *decider) expired(e *event.Event) bool {
+	if d.store.opts.Retain == nil {
 		return false
 	}
-	at, known := x.cutoffs[e.App]
+	at, known := d.cutoffs[e.App]
 	if !known {
 		at = event.Micros(math.MinInt64)
-		if c, some := x.moment.cutoffs(slices.Values([]string{e.App}), 0, 0)[e.App]; some {
+		if c, some := d.clock.cutoffs(slices.Values([]string{e.App}), 0, 0)[e.App]; some {
 			at = c
 		}
-		x.cutoffs[e.App] = at
+		d.cutoffs[e.App] = at
 	}
 	return e.OccurredAt < at
 }

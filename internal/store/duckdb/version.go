@@ -3,49 +3,9 @@ package duckdb
 import (
 	"context"
 	"slices"
-	"sync/atomic"
-	"time"
-
-	"github.com/google/uuid"
 
 	"theeye/internal/erasure"
 )
-
-// memtable is a set of hot tables (S9). Rows are added to the newest one; an
-// older one is being flushed.
-type memtable struct {
-	number uint64
-	in     *instance // that has the tables
-	began  time.Time // when it got its first row
-
-	// The maps and counts are guarded by Store.writing.
-	seen    map[idKey]arrival      // events by id
-	refused map[uuid.UUID]struct{} // rejections by their id, which the application is part of
-	erased  map[idKey]erasedID     // arrivals that were erased when they came
-	rows    int64
-	bytes   int64 // of payloads, about
-
-	replays atomic.Int64
-
-	largestEvent, largestRejection atomic.Int64 // payloads, in bytes
-
-	// Set when it is frozen: what it holds everything up to.
-	position uint64
-	arrivals arrivals
-
-	refs int // that have it; guarded by Store.mu
-}
-
-// largest tells the size of the largest payload of a table.
-func (mt *memtable) largest(table string) *atomic.Int64 {
-	if table == rejectionTable {
-		return &mt.largestRejection
-	}
-	return &mt.largestEvent
-}
-
-// empty reports whether nothing was written.
-func (mt *memtable) empty() bool { return mt.rows == 0 }
 
 // tableSet is what a reader reads: hot tables and segments. Its lists never change;
 // its members stay readable as long as somebody holds it (S7).

@@ -1,0 +1,55 @@
+package duckdb
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+)
+
+// memtable is a set of hot tables (S9). Rows are added to the newest one; an
+// older one is being flushed.
+type memtable struct {
+	number uint64
+	in     *instance // that has the tables
+	began  time.Time // when it got its first row
+
+	// Guarded by Store.writing.
+	known known
+	rows  int64
+	bytes int64 // of payloads, about
+
+	replays atomic.Int64
+
+	largestEvent, largestRejection atomic.Int64 // payloads, in bytes
+
+	// Set when it is frozen: what it holds everything up to.
+	position uint64
+	arrivals arrivals
+
+	refs int // that have it; guarded by Store.mu
+}
+
+// largest tells the size of the largest payload of a table.
+func (mt *memtable) largest(table string) *atomic.Int64 {
+	if table == rejectionTable {
+		return &mt.largestRejection
+	}
+	return &mt.largestEvent
+}
+
+// empty reports whether nothing was written.
+func (mt *memtable) empty() bool { return mt.rows == 0 }
+
+// newMemtable makes empty hot tables. writing is held, or nobody writes yet.
+func (s *Store) newMemtable(ctx context.Context, number uint64) (*memtable, error) {
+	return makeMemtable(ctx, s.reading, number)
+}
+
+func makeMemtable(ctx context.Context, in *instance, number uint64) (*memtable, error) {
+	for _, statement := range hotTables(number) {
+		if err := in.exec(ctx, statement); err != nil {
+			return nil, storeError(ctx, "make hot tables", err)
+		}
+	}
+	return &memtable{number: number, in: in, known: newKnown()}, nil
+}
