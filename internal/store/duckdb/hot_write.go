@@ -20,14 +20,14 @@ import (
 // aside, and the batch decided without it.
 func (s *Store) Write(ctx context.Context, b store.Batch) ([]event.Outcome, error) {
 	for {
-		outcomes, again, err := s.tryWrite(ctx, b)
-		if !again {
+		outcomes, retry, err := s.tryWrite(ctx, b)
+		if !retry {
 			return outcomes, err
 		}
 	}
 }
 
-func (s *Store) tryWrite(ctx context.Context, b store.Batch) (outcomes []event.Outcome, again bool, err error) {
+func (s *Store) tryWrite(ctx context.Context, b store.Batch) (outcomes []event.Outcome, retry bool, err error) {
 	p := s.pin()
 	if err = s.lockForWriting(ctx); err == nil {
 		p.release()
@@ -36,8 +36,8 @@ func (s *Store) tryWrite(ctx context.Context, b store.Batch) (outcomes []event.O
 		s.writing.Unlock()
 	}
 	defer p.release()
-	again, err = s.mend(ctx, p, err)
-	return outcomes, again || errors.Is(err, errReopened), err // a reset is told by the next attempt
+	retry, err = s.recoverFrom(ctx, p, err)
+	return outcomes, retry || errors.Is(err, errReopened), err // a reset is told by the next attempt
 }
 
 func (s *Store) writeLocked(ctx context.Context, p *pinned, b store.Batch) ([]event.Outcome, error) {
@@ -287,7 +287,7 @@ func (s *Store) appendRejection(a *duckdb.Appender, r *event.Rejection) (stored 
 	if err != nil {
 		return 0, err
 	}
-	raw, packed := s.packer.pack(r.Raw)
+	raw, packed := s.codec.compress(r.Raw)
 	digest := []byte{}
 	if r.Truncated() {
 		digest = r.Whole.SHA256[:]

@@ -47,13 +47,13 @@ type lease struct {
 // Lease implements store.Leaser. Nothing is flushed for it: what is hot is behind
 // its Flushed in the queue, of which Held keeps that part until ReleaseFrames.
 func (s *Store) Lease(ctx context.Context) (store.Lease, error) {
-	if !s.keeps() {
+	if !s.persistent() {
 		return store.Lease{}, errNoFolder
 	}
-	if err := s.tended(ctx, s.checkFiles); err != nil {
+	if err := s.withRecovery(ctx, s.checkFiles); err != nil {
 		return store.Lease{}, err
 	}
-	defer s.lapse(time.Now())
+	defer s.expireLeases(time.Now())
 	s.leases.mu.Lock()
 	defer s.leases.mu.Unlock()
 	m := s.current().manifest
@@ -130,7 +130,7 @@ func (s *Store) checkFiles(ctx context.Context) error {
 		if err == nil {
 			err = checkSize(s.segmentPath(info.Filter.Name), info.Filter)
 			if _, ok := errors.AsType[*damageError](err); ok {
-				err = s.repairFilter(ctx, info.ID) // what others may still use stays mapped
+				err = s.rebuildFilter(ctx, info.ID) // what others may still use stays mapped
 			}
 		}
 		if err != nil {
@@ -240,8 +240,8 @@ func (s *Store) endLeases(which func(id string, l *lease) bool) {
 	s.unlinkAll(gone)
 }
 
-// lapse ends leases that were not used, and those that are too many.
-func (s *Store) lapse(now time.Time) {
+// expireLeases ends leases that were not used, and those that are too many.
+func (s *Store) expireLeases(now time.Time) {
 	s.leases.mu.Lock()
 	var oldest string
 	for id, l := range s.leases.by {

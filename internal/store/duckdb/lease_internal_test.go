@@ -152,11 +152,11 @@ func TestUnusedLeaseEndsByItself(t *testing.T) {
 	}
 	gone := s.current().manifest.Segments[0]
 	s.unlink(gone)
-	s.lapse(time.Now().Add(59 * time.Minute))
+	s.expireLeases(time.Now().Add(59 * time.Minute))
 	if err := s.RenewLease(l.ID); err != nil || !there(s, gone.Data.Name) {
 		t.Fatalf("ended too early: %v", err)
 	}
-	s.lapse(time.Now().Add(61 * time.Minute))
+	s.expireLeases(time.Now().Add(61 * time.Minute))
 	if err := s.RenewLease(l.ID); !errors.Is(err, store.ErrLeaseEnded) || there(s, gone.Data.Name) {
 		t.Errorf("not ended: %v", err)
 	}

@@ -34,7 +34,7 @@ func (e *MissingManifestError) Error() string {
 // unfinished or obsolete.
 func (s *Store) load(ctx context.Context) error {
 	m := read{Manifest: emptyManifest()}
-	if s.keeps() {
+	if s.persistent() {
 		var err error
 		if m, err = s.readFolder(); err != nil {
 			return err
@@ -83,7 +83,7 @@ func (s *Store) readFolder() (read, error) {
 	if err := s.tombstones.Add(erasure.Document{Key: m.key, Tombstones: m.tombstones}); err != nil {
 		return m, err
 	}
-	return m, s.inPlace(m.Manifest)
+	return m, s.checkPresent(m.Manifest)
 }
 
 // Begun reports whether the folder had a manifest when it was opened. A store that has not begun
@@ -94,7 +94,7 @@ func (s *Store) Begun() bool { return s.begun }
 // After that, versions that do not know the form refuse the folder. upgraded says that a store
 // without a manifest belongs to a queue that a version before this form began.
 func (s *Store) Begin(upgraded bool) error {
-	if !s.keeps() {
+	if !s.persistent() {
 		return nil
 	}
 	s.upkeep.Lock()
@@ -123,7 +123,7 @@ func (s *Store) ConfirmedSince() (frame uint64, record string) {
 // store, tells of each frame from since on, and which one it is: that it is missing, or another,
 // can be noticed from then on.
 func (s *Store) Confirmed(since uint64, record string) error {
-	if !s.keeps() {
+	if !s.persistent() {
 		return nil
 	}
 	s.upkeep.Lock()
@@ -144,9 +144,9 @@ func (s *Store) Confirmed(since uint64, record string) error {
 // what is stored may have ids of then.
 func (s *Store) Upgraded() bool { return s.current().manifest.Upgraded }
 
-// inPlace refuses a store of which every segment is missing: rather than all of
+// checkPresent refuses a store of which every segment is missing: rather than all of
 // them being damaged at once, its folder is not there.
-func (s *Store) inPlace(m Manifest) error {
+func (s *Store) checkPresent(m Manifest) error {
 	for _, info := range m.Segments {
 		if _, err := os.Stat(s.segmentPath(info.Data.Name)); !errors.Is(err, os.ErrNotExist) {
 			return nil
@@ -186,7 +186,7 @@ func (s *Store) assemble(ctx context.Context, in *instance, m Manifest, number u
 	if err := whole.write(s.opts.Dir); err != nil {
 		return nil, m, errors.Join(err, v.closeFilters())
 	}
-	s.putAside(whole.Damaged[len(m.Damaged):])
+	s.quarantine(whole.Damaged[len(m.Damaged):])
 	return v, whole, nil
 }
 
@@ -211,7 +211,7 @@ func (s *Store) settleFiles(m *Manifest) error {
 		unwanted[name] = !named[name]
 	}
 	for _, d := range m.Damaged {
-		if err := s.moveAside(d.Segment.Data.Name, d.Segment.Filter.Name); err != nil {
+		if err := s.moveToQuarantine(d.Segment.Data.Name, d.Segment.Filter.Name); err != nil {
 			return err
 		}
 	}
@@ -237,7 +237,7 @@ func (s *Store) settleFiles(m *Manifest) error {
 			s.log.Warn("a file in the store's folder is not known and left alone", "file", filepath.Join(s.segmentDir(), name))
 		}
 	}
-	if err := s.moveAside(strays...); err != nil {
+	if err := s.moveToQuarantine(strays...); err != nil {
 		return err
 	}
 	if err := durable.SyncDir(s.segmentDir()); err != nil {

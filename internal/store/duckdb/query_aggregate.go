@@ -15,7 +15,7 @@ import (
 // Series implements store.Reader. A series by status has no conditions on
 // fields, because what was refused may have none.
 func (s *Store) Series(ctx context.Context, q query.Query, spec store.Series) ([]store.Point, error) {
-	return answer(ctx, s, q, func(p *pinned, q query.Query) ([]store.Point, error) {
+	return queryWithRecovery(ctx, s, q, func(p *pinned, q query.Query) ([]store.Point, error) {
 		return p.series(ctx, q, spec)
 	})
 }
@@ -103,7 +103,7 @@ func fateName() string {
 
 // Values implements store.Reader.
 func (s *Store) Values(ctx context.Context, q query.Query, f query.Field) (store.Values, error) {
-	return answer(ctx, s, q, func(p *pinned, q query.Query) (store.Values, error) {
+	return queryWithRecovery(ctx, s, q, func(p *pinned, q query.Query) (store.Values, error) {
 		return p.values(ctx, q, f)
 	})
 }
@@ -147,7 +147,7 @@ func (p *pinned) values(ctx context.Context, q query.Query, f query.Field) (stor
 // Receipt implements store.Reader. A replay has the position of what it replays
 // and is newer: the frame that carried it decides first.
 func (s *Store) Receipt(ctx context.Context, q query.Query, n int) ([]store.Arrival, error) {
-	return answer(ctx, s, q, func(p *pinned, q query.Query) ([]store.Arrival, error) {
+	return queryWithRecovery(ctx, s, q, func(p *pinned, q query.Query) ([]store.Arrival, error) {
 		return p.receipt(ctx, q, n)
 	})
 }

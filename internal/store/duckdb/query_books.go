@@ -17,7 +17,7 @@ import (
 // only, when it first arrived: it moves its rejection to stored or duplicate, and
 // leaves it where it is when it is refused again.
 func (s *Store) Books(ctx context.Context, apps []string) (store.Books, error) {
-	return answer(ctx, s, query.Query{Apps: apps}, func(p *pinned, q query.Query) (store.Books, error) {
+	return queryWithRecovery(ctx, s, query.Query{Apps: apps}, func(p *pinned, q query.Query) (store.Books, error) {
 		return p.books(ctx, q)
 	})
 }

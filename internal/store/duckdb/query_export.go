@@ -58,7 +58,7 @@ func (s *Store) exportDir() string { return filepath.Join(s.opts.Dir, "export") 
 // that moment. The export must be closed.
 func (s *Store) beginExport(ctx context.Context, q query.Query) (_ *export, err error) {
 	e := &export{store: s, most: windowRows, finish: func() {}}
-	if s.keeps() {
+	if s.persistent() {
 		select {
 		case e.heavy = <-s.exporters:
 		case <-ctx.Done():
@@ -80,7 +80,7 @@ func (s *Store) beginExport(ctx context.Context, q query.Query) (_ *export, err 
 	if e.large() {
 		e.most = windowFirstRows
 	}
-	if !s.keeps() { // all is in memory, where it stays as long as the snapshot is held
+	if !s.persistent() { // all is in memory, where it stays as long as the snapshot is held
 		e.in, e.finish = s.reading, p.release
 		return e, e.measure(ctx, union(eventTable, p.tables.memtables, nil))
 	}

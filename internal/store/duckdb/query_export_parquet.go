@@ -69,13 +69,13 @@ func (e *export) inPieces() string {
 // by EndExports. It waits while MaxExports run. When it meets a damaged segment, it begins
 // again without that.
 func (s *Store) Parquet(ctx context.Context, q query.Query) (*os.File, error) {
-	if !s.keeps() {
+	if !s.persistent() {
 		return nil, errNoFolder
 	}
 	for {
 		file, err := s.parquet(ctx, q)
-		again, err := s.mendExport(ctx, err)
-		if !again {
+		retry, err := s.recoverExport(ctx, err)
+		if !retry {
 			return file, err
 		}
 	}

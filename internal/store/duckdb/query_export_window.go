@@ -41,25 +41,25 @@ func (s *Store) Export(ctx context.Context, q query.Query, each func(*event.Even
 			handed = true
 			return each(e)
 		})
-		again, err := s.mendExport(ctx, err)
-		if !again || handed {
+		retry, err := s.recoverExport(ctx, err)
+		if !retry || handed {
 			return err
 		}
 	}
 }
 
-// mendExport is mend for an error of an export. The instance was its own and is closed.
-func (s *Store) mendExport(ctx context.Context, err error) (again bool, _ error) {
+// recoverExport is mend for an error of an export. The instance was its own and is closed.
+func (s *Store) recoverExport(ctx context.Context, err error) (retry bool, _ error) {
 	if err == nil || ctx.Err() != nil || errors.Is(err, store.ErrExportEnded) {
 		return false, err
 	}
 	p := s.pin() // with all that the export may have read
 	defer p.release()
-	again, err = s.mendSegments(p, err)
-	if again {
+	retry, err = s.quarantineSuspects(p, err)
+	if retry {
 		err = fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 	}
-	return again, err
+	return retry, err
 }
 
 func (s *Store) export(ctx context.Context, q query.Query, each func(*event.Event) error) error {

@@ -51,14 +51,14 @@ func (s *Store) rejectionPayload() payload[event.Rejection] {
 		},
 		scan: func(scan scanner, at *event.Position) (func(*event.Rejection), error) {
 			var text sql.RawBytes
-			var b body
+			var b storedBody
 			if err := scan(&at.Frame, &at.Index, &text, &b.stored, &b.packed, &b.whole, &b.sha256); err != nil {
 				return nil, err
 			}
 			var read event.Rejection
 			problems, err := parseProblems(text)
 			if err == nil {
-				err = s.packer.unpack(b, &read)
+				err = s.codec.decompress(b, &read)
 			}
 			return func(r *event.Rejection) { r.Problems, r.Raw, r.Whole = problems, read.Raw, read.Whole }, err
 		},

@@ -52,14 +52,14 @@ func page[T any](items []T, q query.Query, size func(*T) int) store.Page[T] {
 
 // Events implements store.Reader.
 func (s *Store) Events(ctx context.Context, q query.Query) (store.Page[event.Event], error) {
-	return answer(ctx, s, q, func(p *pinned, q query.Query) (store.Page[event.Event], error) {
+	return queryWithRecovery(ctx, s, q, func(p *pinned, q query.Query) (store.Page[event.Event], error) {
 		return search(ctx, p, q, eventListing())
 	})
 }
 
 // Rejections implements store.Reader.
 func (s *Store) Rejections(ctx context.Context, q query.Query) (store.Page[event.Rejection], error) {
-	return answer(ctx, s, q, func(p *pinned, q query.Query) (store.Page[event.Rejection], error) {
+	return queryWithRecovery(ctx, s, q, func(p *pinned, q query.Query) (store.Page[event.Rejection], error) {
 		return p.rejections(ctx, q)
 	})
 }
@@ -76,7 +76,7 @@ func (p *pinned) selected(table string, kind query.Kind, q query.Query, b builde
 // Count implements store.Reader.
 func (s *Store) Count(ctx context.Context, q query.Query) (int64, error) {
 	q.After = nil
-	return answer(ctx, s, q, func(p *pinned, q query.Query) (int64, error) {
+	return queryWithRecovery(ctx, s, q, func(p *pinned, q query.Query) (int64, error) {
 		b := newBuilder()
 		return s.one(ctx, b.build("count", "SELECT count(*) FROM "+p.selected(eventTable, query.Events, q, b)))
 	})
@@ -96,7 +96,7 @@ func (s *Store) one(ctx context.Context, q statement) (int64, error) {
 
 // RejectionSummary implements store.Reader.
 func (s *Store) RejectionSummary(ctx context.Context, q query.Query) ([]store.RejectionGroup, error) {
-	return answer(ctx, s, q, func(p *pinned, q query.Query) ([]store.RejectionGroup, error) {
+	return queryWithRecovery(ctx, s, q, func(p *pinned, q query.Query) ([]store.RejectionGroup, error) {
 		return p.rejectionSummary(ctx, q)
 	})
 }

@@ -89,7 +89,7 @@ const rejectionPayloadColumns = "problems, raw, packed, whole_size, whole_sha256
 
 func (s *Store) scanRejection(scan scanner) (event.Rejection, error) {
 	var r event.Rejection
-	var b body
+	var b storedBody
 	var problems sql.RawBytes
 	err := scan(&r.App, &r.ID, &r.EventID, &r.ClientID, &r.SessionID, &r.Category, &r.Name, &r.SentTime, &r.SentAt, &r.ReceivedAt, &r.OwnTime,
 		&r.Position.Frame, &r.Position.Index, &r.CarriedBy, &r.SchemaVersion, &problems, &b.stored, &b.packed, &b.whole, &b.sha256)
@@ -97,7 +97,7 @@ func (s *Store) scanRejection(scan scanner) (event.Rejection, error) {
 		r.Problems, err = parseProblems(problems)
 	}
 	if err == nil {
-		err = s.packer.unpack(b, &r)
+		err = s.codec.decompress(b, &r)
 	}
 	return r, err
 }

@@ -28,7 +28,7 @@ const (
 
 // Sessions implements store.Reader.
 func (s *Store) Sessions(ctx context.Context, q query.Query) (store.Page[store.Session], error) {
-	return answer(ctx, s, q, func(p *pinned, q query.Query) (store.Page[store.Session], error) {
+	return queryWithRecovery(ctx, s, q, func(p *pinned, q query.Query) (store.Page[store.Session], error) {
 		if q.SessionIDs != nil || q.IDs != nil {
 			items, err := p.summaries(ctx, q)
 			return page(items, q, (*store.Session).Size), err

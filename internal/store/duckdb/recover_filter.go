@@ -11,19 +11,19 @@ import (
 	"theeye/internal/store/duckdb/filter"
 )
 
-// repair makes again what can be made again: filters from their segments, and
+// rebuildAll makes again what can be made again: filters from their segments, and
 // damaged segments from the queue.
-func (s *Store) repair(ctx context.Context) error {
-	for _, id := range s.withoutFilter() {
-		if err := s.repairFilter(ctx, id); err != nil {
+func (s *Store) rebuildAll(ctx context.Context) error {
+	for _, id := range s.segmentsWithoutFilter() {
+		if err := s.rebuildFilter(ctx, id); err != nil {
 			return err
 		}
 	}
-	return s.rebuildDamaged(ctx)
+	return s.recoverDamaged(ctx)
 }
 
-// withoutFilter returns the ids of the segments that are searched without filter.
-func (s *Store) withoutFilter() (ids []uint64) {
+// segmentsWithoutFilter returns the ids of the segments that are searched without filter.
+func (s *Store) segmentsWithoutFilter() (ids []uint64) {
 	p := s.pin()
 	defer p.release()
 	for _, seg := range p.tables.segments {
@@ -34,9 +34,9 @@ func (s *Store) withoutFilter() (ids []uint64) {
 	return ids
 }
 
-// repairFilter builds the filters of a segment from its rows. Until then it is
+// rebuildFilter builds the filters of a segment from its rows. Until then it is
 // searched without.
-func (s *Store) repairFilter(ctx context.Context, id uint64) error {
+func (s *Store) rebuildFilter(ctx context.Context, id uint64) error {
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
 	p := s.pin()

@@ -51,10 +51,10 @@ type Recovery struct {
 	// Empty: nothing of the store comes back.
 	Empty bool
 
-	opts     RecoverOptions
-	manifest Manifest
-	aside    map[string]string // files of Segments that lie in quarantine, by name
-	kept     erasure.Document  // with Keeps
+	opts        RecoverOptions
+	manifest    Manifest
+	quarantined map[string]string // files of Segments that lie in quarantine, by name
+	kept        erasure.Document  // with Keeps
 }
 
 // ErrNothingToRecover tells that the manifest can be used as it is.
@@ -100,7 +100,7 @@ func (o RecoverOptions) command(flag string) string {
 
 // PlanRecovery finds out what can be brought back. It changes nothing.
 func PlanRecovery(opts RecoverOptions) (*Recovery, error) {
-	r := &Recovery{opts: opts, Empty: opts.Empty, aside: map[string]string{}}
+	r := &Recovery{opts: opts, Empty: opts.Empty, quarantined: map[string]string{}}
 	s := &Store{opts: Options{Dir: opts.Dir}}
 	present, there, presentErr := readPresent(opts.Dir)
 	if errors.Is(presentErr, ErrNewer) || durable.Denied(presentErr) {
@@ -109,10 +109,10 @@ func PlanRecovery(opts RecoverOptions) (*Recovery, error) {
 	m, usable := read{Manifest: emptyManifest()}, false
 	m.ConfirmedSince = 1 // there should be such a record: a start tells when it is missing
 	switch {
-	case opts.Empty && there && presentErr == nil && s.inPlace(present.Manifest) == nil:
+	case opts.Empty && there && presentErr == nil && s.checkPresent(present.Manifest) == nil:
 		m, usable = present, true
 	case opts.Empty:
-		if err := r.leaveOut(s); err != nil {
+		if err := r.listLeftOut(s); err != nil {
 			return nil, err
 		}
 	case there && presentErr == nil:
@@ -154,14 +154,14 @@ func PlanRecovery(opts RecoverOptions) (*Recovery, error) {
 	named := map[string]bool{}
 	for _, info := range m.Segments {
 		named[info.Data.Name], named[info.Filter.Name] = true, true
-		switch there, aside, err := s.find(info); {
+		switch there, aside, err := s.findSegment(info); {
 		case err != nil:
 			return nil, err
 		case !there:
 			r.Missing = append(r.Missing, info)
 			continue
 		case aside != "":
-			r.aside[info.Data.Name] = aside
+			r.quarantined[info.Data.Name] = aside
 		}
 		r.Segments = append(r.Segments, info)
 	}
@@ -211,19 +211,19 @@ func (r *Recovery) keepTombstones(committed int) error {
 	return err
 }
 
-// find reports whether the file of a segment is there; when it is in quarantine, aside is its path.
-func (s *Store) find(info SegmentInfo) (there bool, aside string, err error) {
+// findSegment reports whether the file of a segment is there; when it is in quarantine, aside is its path.
+func (s *Store) findSegment(info SegmentInfo) (there bool, aside string, err error) {
 	err = checkSize(s.segmentPath(info.Data.Name), info.Data)
 	if _, damaged := errors.AsType[*damageError](err); damaged {
-		aside, err = s.wholeAside(info)
+		aside, err = s.wholeCopy(info)
 		return aside != "", aside, err
 	}
 	return err == nil, "", err
 }
 
-// leaveOut finds what an empty store leaves out: the segments of the manifest, or of its copy when
+// listLeftOut finds what an empty store leaves out: the segments of the manifest, or of its copy when
 // the manifest cannot be used.
-func (r *Recovery) leaveOut(s *Store) error {
+func (r *Recovery) listLeftOut(s *Store) error {
 	for _, name := range []string{manifestName, copyName} {
 		path := filepath.Join(r.opts.Dir, name)
 		m, there, err := readManifest(path)
@@ -238,7 +238,7 @@ func (r *Recovery) leaveOut(s *Store) error {
 		}
 		r.LeftOutBy = path
 		for _, info := range m.Segments {
-			there, _, err := s.find(info)
+			there, _, err := s.findSegment(info)
 			if err != nil {
 				return err
 			}
@@ -261,13 +261,13 @@ func (r *Recovery) Do() error {
 			return fmt.Errorf("recover the store: %w", err)
 		}
 	}
-	for name, from := range r.aside {
+	for name, from := range r.quarantined {
 		if err := os.Rename(from, s.segmentPath(name)); err != nil {
 			return fmt.Errorf("recover the store: %w", err)
 		}
 	}
 	s.lastID.Store(s.greatestID())
-	if err := s.moveAside(r.Unnamed...); err != nil {
+	if err := s.moveToQuarantine(r.Unnamed...); err != nil {
 		return err
 	}
 	if err := durable.SyncDir(s.segmentDir()); err != nil {

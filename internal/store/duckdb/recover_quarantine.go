@@ -71,13 +71,13 @@ func (s *Store) AcknowledgeDamage() (list []DamagedSegment, err error) {
 
 // Rebuilds reports whether a damaged segment is still to be rebuilt from the queue.
 func (s *Store) Rebuilds(d DamagedSegment) bool {
-	_, tried := s.gaveUp.Load(d.Segment.ID)
-	return !tried && s.rebuildable(d.Segment)
+	_, tried := s.unrecoverable.Load(d.Segment.ID)
+	return !tried && s.canRebuild(d.Segment)
 }
 
-// rebuildable reports whether the frames that a segment was made of may be in the queue. Only what
+// canRebuild reports whether the frames that a segment was made of may be in the queue. Only what
 // a flush made can be rebuilt: its frames are nobody else's.
-func (s *Store) rebuildable(info SegmentInfo) bool {
+func (s *Store) canRebuild(info SegmentInfo) bool {
 	return s.opts.Frames != nil && info.Level == 0 && !info.Carried.empty()
 }
 
@@ -178,16 +178,16 @@ func holdsAt(path string, at int64, number uint64) bool {
 // checkSegment puts a segment into quarantine when its file is not what it was. It
 // reports whether the segment is out of the view now.
 func (s *Store) checkSegment(seg *segment) (out bool, err error) {
-	damaged, err := s.findDamage(seg)
-	return damaged || err == nil && !s.has(seg), err
+	damaged, err := s.quarantineIfDamaged(seg)
+	return damaged || err == nil && !s.serves(seg), err
 }
 
-// findDamage puts a segment into quarantine when its file is not what it was, and reports whether
+// quarantineIfDamaged puts a segment into quarantine when its file is not what it was, and reports whether
 // it did.
-func (s *Store) findDamage(seg *segment) (damaged bool, err error) {
-	s.mending.Lock()
-	defer s.mending.Unlock()
-	if !s.has(seg) {
+func (s *Store) quarantineIfDamaged(seg *segment) (damaged bool, err error) {
+	s.recovering.Lock()
+	defer s.recovering.Unlock()
+	if !s.serves(seg) {
 		return false, nil
 	}
 	err = checkFile(s.segmentPath(seg.info.Data.Name), seg.info.Data)
@@ -197,7 +197,7 @@ func (s *Store) findDamage(seg *segment) (damaged bool, err error) {
 	}
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
-	if !s.has(seg) {
+	if !s.serves(seg) {
 		return false, nil
 	}
 	m := s.current().manifest.without(seg.info.ID, damage.Error())
@@ -211,25 +211,25 @@ func (s *Store) findDamage(seg *segment) (damaged bool, err error) {
 		next.tables = &tableSet{memtables: next.tables.memtables, segments: next.tables.withReplaced([]*segment{seg}, nil)}
 		next.manifest = &m
 	})
-	s.putAside(m.Damaged[len(m.Damaged)-1:])
-	s.nudge()
+	s.quarantine(m.Damaged[len(m.Damaged)-1:])
+	s.wake()
 	return true, nil
 }
 
-// has reports whether a segment is in the present view.
-func (s *Store) has(seg *segment) bool {
+// serves reports whether a segment is in the present view.
+func (s *Store) serves(seg *segment) bool {
 	p := s.pin()
 	defer p.release()
 	return slices.Contains(p.tables.segments, seg)
 }
 
-// putAside tells of damaged segments that the manifest does not name any more, and
+// quarantine tells of damaged segments that the manifest does not name any more, and
 // moves their files into quarantine. What stays where it was goes there at the
 // next start.
-func (s *Store) putAside(damaged []DamagedSegment) {
+func (s *Store) quarantine(damaged []DamagedSegment) {
 	for _, d := range damaged {
 		log := s.log.With("segment", d.Segment.Data.Name, "reason", d.Reason, "rows", d.Segment.Rows, "apps", d.Segment.Apps, "quarantine", s.quarantineDir())
-		if err := s.moveAside(d.Segment.Data.Name, d.Segment.Filter.Name); err != nil {
+		if err := s.moveToQuarantine(d.Segment.Data.Name, d.Segment.Filter.Name); err != nil {
 			log = log.With("error", err)
 		}
 		log.Error("a segment is damaged and put aside; its rows count as lost, unless the queue still has them")
@@ -242,9 +242,9 @@ func (s *Store) QuarantineDir() string { return s.quarantineDir() }
 
 func (s *Store) quarantineDir() string { return filepath.Join(s.opts.Dir, "quarantine") }
 
-// moveAside moves what there is of some files into quarantine, where nothing takes the place of
+// moveToQuarantine moves what there is of some files into quarantine, where nothing takes the place of
 // another file.
-func (s *Store) moveAside(names ...string) error {
+func (s *Store) moveToQuarantine(names ...string) error {
 	moved := false
 	for _, name := range names {
 		from := s.segmentPath(name)
@@ -268,7 +268,7 @@ func (s *Store) moveAside(names ...string) error {
 // PutStraysAside moves the files of segments into quarantine that nothing names: not the manifest,
 // and nothing that is being made. A start does so, too.
 func (s *Store) PutStraysAside() error {
-	if !s.keeps() {
+	if !s.persistent() {
 		return nil
 	}
 	s.upkeep.Lock()
@@ -296,7 +296,7 @@ func (s *Store) PutStraysAside() error {
 	if len(strays) > 0 {
 		s.log.Warn("files of segments that the manifest does not name are put into quarantine", "files", strays, "quarantine", s.quarantineDir())
 	}
-	return s.moveAside(strays...)
+	return s.moveToQuarantine(strays...)
 }
 
 // freeName returns a path, with a number behind it when there is such a file already.
@@ -318,10 +318,10 @@ func (s *Store) fail(err error) {
 	}
 }
 
-// nudge lets Run look at once for what there is to do.
-func (s *Store) nudge() {
+// wake lets Run look at once for what there is to do.
+func (s *Store) wake() {
 	select {
-	case s.wake <- struct{}{}:
+	case s.wakeups <- struct{}{}:
 	default:
 	}
 }

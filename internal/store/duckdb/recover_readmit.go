@@ -34,17 +34,17 @@ type Readmitted struct {
 // if it came now, so that nothing is there twice, and nothing comes back that was erased or has
 // expired. It returns what was taken back, and what is still damaged, with the reason of now.
 func (s *Store) Readmit(ctx context.Context) (back []Readmitted, left []DamagedSegment, err error) {
-	if !s.keeps() {
+	if !s.persistent() {
 		return nil, nil, errNoFolder
 	}
-	s.gaveUp.Clear()
+	s.unrecoverable.Clear()
 	before := s.Damaged()
-	found, err := s.putDamagedAside(ctx)
+	found, err := s.quarantineDamaged(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	before = append(before, found...)
-	if err := s.tended(ctx, s.rebuildDamaged); err != nil {
+	if err := s.withRecovery(ctx, s.recoverDamaged); err != nil {
 		return nil, nil, err
 	}
 	left = s.Damaged()
@@ -54,21 +54,21 @@ func (s *Store) Readmit(ctx context.Context) (back []Readmitted, left []DamagedS
 		}
 	}
 	for i := range left {
-		left[i].Reason = s.whyAside(left[i].Segment)
+		left[i].Reason = s.whyUnrecoverable(left[i].Segment)
 	}
 	return back, left, nil
 }
 
-// putDamagedAside compares the files of all segments with their checksums, and puts those into
+// quarantineDamaged compares the files of all segments with their checksums, and puts those into
 // quarantine that are damaged. It returns these.
-func (s *Store) putDamagedAside(ctx context.Context) (list []DamagedSegment, err error) {
+func (s *Store) quarantineDamaged(ctx context.Context) (list []DamagedSegment, err error) {
 	p := s.pin()
 	defer p.release()
 	for _, seg := range p.tables.segments {
 		if err := ctx.Err(); err != nil {
 			return list, err
 		}
-		damaged, err := s.findDamage(seg)
+		damaged, err := s.quarantineIfDamaged(seg)
 		if err != nil {
 			return list, err
 		}
@@ -98,9 +98,9 @@ func (s *Store) candidates(info SegmentInfo) (paths []string) {
 	return paths
 }
 
-// wholeAside returns the file that is what the manifest says of a damaged segment, empty when there
+// wholeCopy returns the file that is what the manifest says of a damaged segment, empty when there
 // is none. The error is that of a file of which it could not be found out.
-func (s *Store) wholeAside(info SegmentInfo) (path string, unknown error) {
+func (s *Store) wholeCopy(info SegmentInfo) (path string, unknown error) {
 	for _, path := range s.candidates(info) {
 		err := checkFile(path, info.Data)
 		if err == nil {
@@ -113,8 +113,8 @@ func (s *Store) wholeAside(info SegmentInfo) (path string, unknown error) {
 	return "", unknown
 }
 
-// whyAside says why a damaged segment cannot be taken back.
-func (s *Store) whyAside(info SegmentInfo) string {
+// whyUnrecoverable says why a damaged segment cannot be taken back.
+func (s *Store) whyUnrecoverable(info SegmentInfo) string {
 	var reasons []string
 	for _, path := range s.candidates(info) {
 		text := "it is whole, but could not be taken back; see the log"
@@ -139,7 +139,7 @@ func (s *Store) Unnamed() []string {
 	damaged := s.Damaged()
 	var names []string
 	for _, e := range entries {
-		if _, ok := segmentID(unnumbered(e.Name())); !ok {
+		if _, ok := segmentID(withoutNumber(e.Name())); !ok {
 			continue
 		}
 		if !slices.ContainsFunc(damaged, func(d DamagedSegment) bool {
@@ -151,8 +151,8 @@ func (s *Store) Unnamed() []string {
 	return names
 }
 
-// unnumbered returns a name without the number that freeName gave it.
-func unnumbered(name string) string {
+// withoutNumber returns a name without the number that freeName gave it.
+func withoutNumber(name string) string {
 	ext := filepath.Ext(name)
 	if _, err := strconv.ParseUint(strings.TrimPrefix(ext, "."), 10, 64); err != nil {
 		return name
@@ -202,7 +202,7 @@ func (s *Store) readmit(ctx context.Context, damaged SegmentInfo, file string) (
 		s.unlinkAll(r.made)
 		return fmt.Errorf("%w as they were: %s gives %v instead of %v", ErrNoFrames, file, accounts.Apps, damaged.Apps)
 	}
-	if err := s.putBack(ctx, *p.manifest, r.made, damaged.ID); err != nil {
+	if err := s.restoreSegments(ctx, *p.manifest, r.made, damaged.ID); err != nil {
 		return err
 	}
 	filter := damaged.Filter.Name + strings.TrimPrefix(filepath.Base(file), damaged.Data.Name)

@@ -18,21 +18,21 @@ var ErrNoFrames = errors.New("the frames are not in the queue any more")
 // rebuildRecords is how many records are decided about at once, about.
 const rebuildRecords = 10_000
 
-// rebuildDamaged makes those damaged segments again whose frames are still in the queue, and takes
+// recoverDamaged makes those damaged segments again whose frames are still in the queue, and takes
 // back those whose file is whole.
-func (s *Store) rebuildDamaged(ctx context.Context) error {
+func (s *Store) recoverDamaged(ctx context.Context) error {
 	for _, d := range s.current().manifest.Damaged {
-		if _, tried := s.gaveUp.Load(d.Segment.ID); tried {
+		if _, tried := s.unrecoverable.Load(d.Segment.ID); tried {
 			continue
 		}
 		began := time.Now()
-		if file, _ := s.wholeAside(d.Segment); file != "" { // Readmit tells what could not be read
+		if file, _ := s.wholeCopy(d.Segment); file != "" { // Readmit tells what could not be read
 			switch err := s.readmit(ctx, d.Segment, file); {
 			case errors.Is(err, ErrNoFrames):
-				s.gaveUp.Store(d.Segment.ID, true)
+				s.unrecoverable.Store(d.Segment.ID, true)
 				s.log.Error("a file in quarantine is whole, but cannot be taken back", "file", file, "error", err)
 			case err != nil && ctx.Err() == nil: // not again before the next start, or until it is asked for
-				s.gaveUp.Store(d.Segment.ID, true)
+				s.unrecoverable.Store(d.Segment.ID, true)
 				s.log.Error("a file in quarantine is whole, but could not be taken back; it is tried again at the next start, or when that is asked for", "file", file, "error", err)
 			case err != nil:
 				return fmt.Errorf("take segment %s back: %w", d.Segment.Data.Name, err)
@@ -42,14 +42,14 @@ func (s *Store) rebuildDamaged(ctx context.Context) error {
 			}
 			continue
 		}
-		if !s.rebuildable(d.Segment) {
-			s.gaveUp.Store(d.Segment.ID, true)
+		if !s.canRebuild(d.Segment) {
+			s.unrecoverable.Store(d.Segment.ID, true)
 			continue
 		}
-		made, err := s.rebuild(ctx, d.Segment)
+		made, err := s.rebuildSegment(ctx, d.Segment)
 		switch {
 		case errors.Is(err, ErrNoFrames):
-			s.gaveUp.Store(d.Segment.ID, true)
+			s.unrecoverable.Store(d.Segment.ID, true)
 			s.log.Error("a damaged segment cannot be rebuilt; its rows are lost", "segment", d.Segment.Data.Name, "error", err)
 		case err != nil:
 			return fmt.Errorf("rebuild segment %s: %w", d.Segment.Data.Name, err)
@@ -61,9 +61,9 @@ func (s *Store) rebuildDamaged(ctx context.Context) error {
 	return nil
 }
 
-// rebuild writes the rows of a damaged segment again, into another one. Nothing
+// rebuildSegment writes the rows of a damaged segment again, into another one. Nothing
 // else is written meanwhile: what is decided must still hold when it is committed.
-func (s *Store) rebuild(ctx context.Context, damaged SegmentInfo) (SegmentInfo, error) {
+func (s *Store) rebuildSegment(ctx context.Context, damaged SegmentInfo) (SegmentInfo, error) {
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
 	s.writing.Lock()
@@ -75,7 +75,7 @@ func (s *Store) rebuild(ctx context.Context, damaged SegmentInfo) (SegmentInfo, 
 		return SegmentInfo{}, err
 	}
 	defer s.dropOrphans(orphans{memtables: []*memtable{mt}})
-	if err := s.decideAgain(ctx, p, mt, damaged.Carried); err != nil {
+	if err := s.decideFrames(ctx, p, mt, damaged.Carried); err != nil {
 		return SegmentInfo{}, err
 	}
 	info, err := s.writeMemtable(ctx, mt)
@@ -86,7 +86,7 @@ func (s *Store) rebuild(ctx context.Context, damaged SegmentInfo) (SegmentInfo, 
 		s.unlink(info)
 		return info, fmt.Errorf("%w as they were: they give %v instead of %v", ErrNoFrames, info.Apps, damaged.Apps)
 	}
-	return info, s.putBack(ctx, *p.manifest, []SegmentInfo{info}, damaged.ID)
+	return info, s.restoreSegments(ctx, *p.manifest, []SegmentInfo{info}, damaged.ID)
 }
 
 // writeMemtable makes a segment of hot tables.
@@ -101,9 +101,9 @@ func (s *Store) writeMemtable(ctx context.Context, mt *memtable) (SegmentInfo, e
 	})
 }
 
-// decideAgain decides about the frames within bounds as if they came now, and puts
+// decideFrames decides about the frames within bounds as if they came now, and puts
 // them into the tables of g. What came while they were missing has come first.
-func (s *Store) decideAgain(ctx context.Context, p *pinned, mt *memtable, carried Bounds) error {
+func (s *Store) decideFrames(ctx context.Context, p *pinned, mt *memtable, carried Bounds) error {
 	with := *p.storeVersion
 	with.tables = &tableSet{memtables: append(slices.Clone(p.tables.memtables), mt), segments: p.tables.segments}
 	q := &pinned{storeVersion: &with, store: s, in: p.in}
@@ -148,8 +148,8 @@ func sameArrivals(a, b SegmentInfo) bool {
 	return maps.Equal(totals(a), totals(b)) && a.Replays == b.Replays
 }
 
-// putBack commits segments in the place of a damaged one. upkeep is held.
-func (s *Store) putBack(ctx context.Context, m Manifest, made []SegmentInfo, damaged uint64) error {
+// restoreSegments commits segments in the place of a damaged one. upkeep is held.
+func (s *Store) restoreSegments(ctx context.Context, m Manifest, made []SegmentInfo, damaged uint64) error {
 	var opened []*segment
 	for _, info := range made {
 		seg, err := s.openSegment(ctx, info)

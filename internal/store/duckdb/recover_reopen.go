@@ -38,9 +38,9 @@ func isFatal(err error) bool {
 // next Write tells it too.
 func (s *Store) Resets() <-chan struct{} { return s.resets }
 
-// complete reports whether readers may be answered: not while the store has less
+// caughtUp reports whether readers may be answered: not while the store has less
 // than it had told them before a reset.
-func (p *pinned) complete() error {
+func (p *pinned) caughtUp() error {
 	if p.position >= p.announced {
 		return nil
 	}
@@ -52,13 +52,13 @@ func (p *pinned) complete() error {
 func (s *Store) Complete() error {
 	p := s.pin()
 	defer p.release()
-	return p.complete()
+	return p.caughtUp()
 }
 
-// reset replaces an instance that is broken, unless that has happened, and returns
+// reopen replaces an instance that is broken, unless that has happened, and returns
 // errReopened. What was not flushed is gone from the store and comes from the
 // queue again. upkeep and writing are not held.
-func (s *Store) reset(ctx context.Context, broken *instance, cause error) error {
+func (s *Store) reopen(ctx context.Context, broken *instance, cause error) error {
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
 	s.writing.Lock()

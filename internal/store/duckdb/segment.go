@@ -265,7 +265,7 @@ func (s *Store) fillSegment(ctx context.Context, in *instance, d draft, info *Se
 	if err := in.exec(ctx, "CHECKPOINT "+name); err != nil {
 		return nil, err
 	}
-	if err := surveySegment(ctx, in, name, info); err != nil {
+	if err := readStats(ctx, in, name, info); err != nil {
 		return nil, err
 	}
 	if packed, err = filterSegment(ctx, in, name, info); err != nil {

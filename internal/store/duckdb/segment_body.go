@@ -8,32 +8,32 @@ import (
 	"theeye/internal/event"
 )
 
-// packer compresses the bodies of rejections. Its methods may be called concurrently.
-type packer struct {
+// bodyCodec compresses the bodies of rejections. Its methods may be called concurrently.
+type bodyCodec struct {
 	encoder *zstd.Encoder
 	decoder *zstd.Decoder
 }
 
 const (
-	leastPacked  = 64       // smaller bodies are left as they are, in bytes
-	mostUnpacked = 64 << 20 // of a body; larger ones are not believed
+	minCompressed   = 64       // smaller bodies are left as they are, in bytes
+	maxDecompressed = 64 << 20 // of a body; larger ones are not believed
 )
 
-func newPacker() (packer, error) {
+func newBodyCodec() (bodyCodec, error) {
 	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithLowerEncoderMem(true))
 	if err != nil {
-		return packer{}, fmt.Errorf("prepare to compress: %w", err)
+		return bodyCodec{}, fmt.Errorf("prepare to compress: %w", err)
 	}
-	decoder, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(4), zstd.WithDecoderMaxMemory(mostUnpacked), zstd.WithDecoderLowmem(true))
+	decoder, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(4), zstd.WithDecoderMaxMemory(maxDecompressed), zstd.WithDecoderLowmem(true))
 	if err != nil {
-		return packer{}, fmt.Errorf("prepare to decompress: %w", err)
+		return bodyCodec{}, fmt.Errorf("prepare to decompress: %w", err)
 	}
-	return packer{encoder, decoder}, nil
+	return bodyCodec{encoder, decoder}, nil
 }
 
-// pack returns a body as it is stored, and whether that is compressed.
-func (p packer) pack(raw []byte) (stored []byte, packed bool) {
-	if len(raw) < leastPacked {
+// compress returns a body as it is stored, and whether that is compressed.
+func (p bodyCodec) compress(raw []byte) (stored []byte, packed bool) {
+	if len(raw) < minCompressed {
 		return raw, false
 	}
 	if stored = p.encoder.EncodeAll(raw, nil); len(stored) < len(raw) {
@@ -42,16 +42,16 @@ func (p packer) pack(raw []byte) (stored []byte, packed bool) {
 	return raw, false
 }
 
-// body is what is stored of a rejection's body.
-type body struct {
+// storedBody is what is stored of a rejection's body.
+type storedBody struct {
 	stored []byte
 	packed bool
 	whole  int64
 	sha256 []byte
 }
 
-// unpack sets the body of a rejection.
-func (p packer) unpack(b body, r *event.Rejection) (err error) {
+// decompress sets the body of a rejection.
+func (p bodyCodec) decompress(b storedBody, r *event.Rejection) (err error) {
 	if r.Raw = b.stored; b.packed {
 		if r.Raw, err = p.decoder.DecodeAll(b.stored, nil); err != nil {
 			return fmt.Errorf("decompress the body of rejection %s: %w", r.ID, err)

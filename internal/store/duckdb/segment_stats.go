@@ -8,15 +8,15 @@ import (
 	"theeye/internal/event"
 )
 
-// surveySegment reads from a segment's tables what the manifest says of them.
-func surveySegment(ctx context.Context, in *instance, name string, info *SegmentInfo) error {
-	if err := surveyBounds(ctx, in, name, info); err != nil {
+// readStats reads from a segment's tables what the manifest says of them.
+func readStats(ctx context.Context, in *instance, name string, info *SegmentInfo) error {
+	if err := readBounds(ctx, in, name, info); err != nil {
 		return err
 	}
-	return surveyFates(ctx, in, name, info)
+	return readCounts(ctx, in, name, info)
 }
 
-func surveyBounds(ctx context.Context, in *instance, name string, info *SegmentInfo) error {
+func readBounds(ctx context.Context, in *instance, name string, info *SegmentInfo) error {
 	text := fmt.Sprintf(`WITH parts AS (
 		SELECT carried_by, received_at, NULLIF(sent_time, 0) AS sent_time, occurred_at FROM %[1]s.events
 		UNION ALL SELECT carried_by, received_at, NULLIF(sent_time, 0), NULL FROM %[1]s.rejections
@@ -31,7 +31,7 @@ func surveyBounds(ctx context.Context, in *instance, name string, info *SegmentI
 		&info.Rows.Events, &info.Rows.Rejections, &info.Rows.Traces, &info.Rows.Sessions)
 }
 
-func surveyFates(ctx context.Context, in *instance, name string, info *SegmentInfo) error {
+func readCounts(ctx context.Context, in *instance, name string, info *SegmentInfo) error {
 	info.Apps = map[string]Counts{}
 	text := fmt.Sprintf(`WITH parts AS (
 		SELECT app, %[2]d AS fate, carried_by <> frame AS replay FROM %[1]s.events

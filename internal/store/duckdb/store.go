@@ -107,7 +107,7 @@ type Store struct {
 	// writing and mu are held, and may be used while any of them is.
 	reading *instance
 	readers *fair.Semaphore // queries at once
-	packer  packer          // of the bodies of rejections
+	codec   bodyCodec       // of the bodies of rejections
 
 	exporters chan *heavy     // those that no export uses
 	merger    *heavy          // guarded by merging
@@ -120,14 +120,14 @@ type Store struct {
 	seed       maphash.Seed      // of the hashes in seen
 	appNumbers map[string]uint32 // applications, to keep seen small
 
-	leases  leases        // of those who copy files
-	merging sync.Mutex    // held while segments are merged or rewritten; before upkeep
-	mending sync.Mutex    // held while an error of a segment is looked into; before upkeep
-	upkeep  sync.Mutex    // held while the manifest changes; before writing
-	lastID  atomic.Uint64 // the last id of a segment that was given
-	intents intents       // of files that no manifest names yet
-	encoder encoder
-	buried  sync.Map // sessions by their hash, of erasures that were begun and are not finished
+	leases     leases        // of those who copy files
+	merging    sync.Mutex    // held while segments are merged or rewritten; before upkeep
+	recovering sync.Mutex    // held while an error of a segment is looked into; before upkeep
+	upkeep     sync.Mutex    // held while the manifest changes; before writing
+	lastID     atomic.Uint64 // the last id of a segment that was given
+	intents    intents       // of files that no manifest names yet
+	encoder    encoder
+	buried     sync.Map // sessions by their hash, of erasures that were begun and are not finished
 
 	tombstones *erasure.Log // guarded by upkeep
 	begun      bool         // there was a manifest when the store was opened
@@ -137,11 +137,11 @@ type Store struct {
 	mu      sync.Mutex // guards state and the counts of who holds what
 	version *storeVersion
 
-	wake    chan struct{} // a flush may be due
-	flushed chan struct{} // closed and made anew, under mu, when a generation is gone
-	resets  chan struct{} // the position went back
-	failed  chan error    // the disk cannot be relied on any more
-	gaveUp  sync.Map      // damaged segments that cannot be rebuilt, by id
+	wakeups       chan struct{} // a flush may be due
+	flushed       chan struct{} // closed and made anew, under mu, when a generation is gone
+	resets        chan struct{} // the position went back
+	failed        chan error    // the disk cannot be relied on any more
+	unrecoverable sync.Map      // damaged segments that cannot be rebuilt, by id
 
 	flushing, tidying store.Failing // flushes; merges and retention
 }
@@ -154,7 +154,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	opts = opts.withDefaults()
 	s := &Store{
 		opts: opts, log: opts.Logger, readers: newReaders(), seed: maphash.MakeSeed(), appNumbers: map[string]uint32{},
-		wake: make(chan struct{}, 1), flushed: make(chan struct{}),
+		wakeups: make(chan struct{}, 1), flushed: make(chan struct{}),
 		resets: make(chan struct{}, 1), failed: make(chan error, 1),
 		intents: intents{dir: opts.Dir}, tombstones: &erasure.Log{},
 	}
@@ -165,7 +165,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		return nil, err
 	}
 	var err error
-	if s.packer, err = newPacker(); err != nil {
+	if s.codec, err = newBodyCodec(); err != nil {
 		return nil, err
 	}
 	if s.reading, err = openInstance(ctx, s.limits()); err != nil {
@@ -186,7 +186,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 
 // makeFolders makes the folders that are missing.
 func (s *Store) makeFolders() error {
-	if !s.keeps() {
+	if !s.persistent() {
 		return nil
 	}
 	for _, dir := range []string{s.opts.Dir, s.segmentDir(), s.opts.TempDir, s.exportDir(), s.quarantineDir()} {
@@ -221,7 +221,7 @@ func (s *Store) Ping(ctx context.Context) error {
 // limits are those of the reading instance.
 func (s *Store) limits() limits {
 	l := limits{memory: s.opts.MemoryLimit, threads: s.opts.Threads, tempDir: s.opts.TempDir, encrypt: true, conns: maxReaders + upkeepConns + 1}
-	if s.keeps() {
+	if s.persistent() {
 		l.dirs = []string{s.segmentDir(), s.exportDir()}
 	}
 	return l
@@ -271,8 +271,8 @@ func (s *Store) segmentDir() string { return filepath.Join(s.opts.Dir, "segments
 
 func (s *Store) segmentPath(name string) string { return filepath.Join(s.segmentDir(), name) }
 
-// keeps reports whether the store has a folder.
-func (s *Store) keeps() bool { return s.opts.Dir != "" }
+// persistent reports whether the store has a folder.
+func (s *Store) persistent() bool { return s.opts.Dir != "" }
 
 // step ends a change of files where a test wants it to.
 func (s *Store) step(name string) error {
@@ -283,7 +283,9 @@ func (s *Store) step(name string) error {
 }
 
 // Capabilities tells that a store without a folder begins empty each time.
-func (s *Store) Capabilities() store.Capabilities { return store.Capabilities{Volatile: !s.keeps()} }
+func (s *Store) Capabilities() store.Capabilities {
+	return store.Capabilities{Volatile: !s.persistent()}
+}
 
 // Close gives everything back. Nobody may use the store meanwhile. What was not
 // flushed is written again from the queue at the next start.

@@ -38,7 +38,7 @@ func (s *Store) compactor(ctx context.Context) error {
 	tick := time.NewTicker(compactTick)
 	defer tick.Stop()
 	for {
-		err := errors.Join(s.tended(ctx, s.Expire), s.tended(ctx, s.Compact))
+		err := errors.Join(s.withRecovery(ctx, s.Expire), s.withRecovery(ctx, s.Compact))
 		if errors.Is(err, durable.ErrUncertain) {
 			return err
 		}
@@ -60,7 +60,7 @@ func (s *Store) compactor(ctx context.Context) error {
 // Compact merges until there is nothing to merge. Writing, flushing and reading
 // go on meanwhile.
 func (s *Store) Compact(ctx context.Context) error {
-	if !s.keeps() {
+	if !s.persistent() {
 		return nil
 	}
 	for ctx.Err() == nil {

@@ -138,7 +138,7 @@ func (s *Store) Trimmed() uint64 { return s.current().erased.Trimmed() }
 func (s *Store) Erase(ctx context.Context, open []erasure.Tombstone, trimmed uint64) (report []Erased, err error) {
 	var done []erasure.Tombstone
 	var left []unerased
-	err = s.tended(ctx, func(ctx context.Context) (err error) {
+	err = s.withRecovery(ctx, func(ctx context.Context) (err error) {
 		done, left, err = s.eraseOpen(ctx, open, trimmed, &report)
 		return err
 	})
@@ -266,7 +266,7 @@ func (s *Store) eraseFrom(ctx context.Context, set *erasure.Set, seg *segment, r
 // Sessionless counts the rejections of applications, nil for all, that have no session, so that no
 // erasure of one finds them. It reads the applications and sessions of all rejections.
 func (s *Store) Sessionless(ctx context.Context, apps []string) (int64, error) {
-	return answer(ctx, s, query.Query{Apps: apps}, func(p *pinned, q query.Query) (int64, error) {
+	return queryWithRecovery(ctx, s, query.Query{Apps: apps}, func(p *pinned, q query.Query) (int64, error) {
 		b := newBuilder()
 		rows := p.selected(rejectionTable, query.Rejections, q, b)
 		return s.one(ctx, b.build("erase", "SELECT count(*) FROM (SELECT session_id FROM "+rows+") WHERE session_id = ''"))
@@ -296,7 +296,7 @@ func (s *Store) CheckCarried(ctx context.Context, first, last uint64) error {
 	if !damaged {
 		return nil
 	}
-	return s.tended(ctx, s.repair)
+	return s.withRecovery(ctx, s.rebuildAll)
 }
 
 // grave is a session of one application in one segment that is to be erased, or, without a

@@ -29,7 +29,7 @@ const (
 // again: the queue keeps everything meanwhile. It returns an error when the disk
 // cannot be relied on any more; the process must end then.
 func (s *Store) Run(ctx context.Context) error {
-	if !s.keeps() {
+	if !s.persistent() {
 		<-ctx.Done()
 		return nil
 	}
@@ -49,13 +49,13 @@ func (s *Store) flusher(ctx context.Context) error {
 			return nil
 		case err := <-s.failed:
 			return err
-		case <-s.wake:
+		case <-s.wakeups:
 		case <-tick.C:
 		}
-		s.lapse(time.Now())
-		err := s.tended(ctx, s.flushDue)
+		s.expireLeases(time.Now())
+		err := s.withRecovery(ctx, s.flushDue)
 		if err == nil {
-			err = s.tended(ctx, s.repair)
+			err = s.withRecovery(ctx, s.rebuildAll)
 		}
 		if errors.Is(err, durable.ErrUncertain) {
 			return err
@@ -104,16 +104,16 @@ func (s *Store) flushDue(ctx context.Context) error {
 
 // fullLocked reports whether a generation has what makes a segment.
 func (s *Store) fullLocked(mt *memtable) bool {
-	return s.keeps() && (mt.rows >= s.opts.FlushRows || mt.bytes >= s.opts.MemoryLimit/flushByteRate)
+	return s.persistent() && (mt.rows >= s.opts.FlushRows || mt.bytes >= s.opts.MemoryLimit/flushByteRate)
 }
 
 // Flush makes segments of all that is written when it is called. Writing and
 // reading go on meanwhile. It does nothing for a store without a folder.
 func (s *Store) Flush(ctx context.Context) error {
-	if !s.keeps() {
+	if !s.persistent() {
 		return nil
 	}
-	return s.tended(ctx, s.flushAll)
+	return s.withRecovery(ctx, s.flushAll)
 }
 
 func (s *Store) flushAll(ctx context.Context) error {
@@ -160,7 +160,7 @@ func (s *Store) freezeLocked(ctx context.Context) error {
 		next.tables = &tableSet{memtables: append(slices.Clone(next.tables.memtables), mt), segments: next.tables.segments}
 	})
 	select {
-	case s.wake <- struct{}{}:
+	case s.wakeups <- struct{}{}:
 	default:
 	}
 	return nil

@@ -88,7 +88,7 @@ func (s *Store) Newest() time.Time {
 // Expire removes what has expired. Writing, flushing and reading go on meanwhile. After an error
 // with one segment it goes on with the others.
 func (s *Store) Expire(ctx context.Context) error {
-	if !s.keeps() || s.opts.Retain == nil {
+	if !s.persistent() || s.opts.Retain == nil {
 		return nil
 	}
 	s.merging.Lock()

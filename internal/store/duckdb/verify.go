@@ -196,7 +196,7 @@ func verifyTables(ctx context.Context, opts VerifyOptions, info SegmentInfo) (fa
 		}
 	}
 	var got SegmentInfo
-	if err := surveySegment(ctx, in, "v", &got); err != nil {
+	if err := readStats(ctx, in, "v", &got); err != nil {
 		fault("cannot be counted: %v", err)
 		return faults, ctx.Err()
 	}
