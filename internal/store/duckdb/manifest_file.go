@@ -71,7 +71,7 @@ func ReadManifest(dir string) (Manifest, error) {
 
 // ParseManifest reads the content of a manifest. The error wraps ErrNewer for one of a newer version.
 func ParseManifest(b []byte) (Manifest, error) {
-	m := read{Manifest: emptyManifest()}
+	m := loadedManifest{Manifest: emptyManifest()}
 	err := m.parse(b)
 	return m.Manifest, err
 }
@@ -92,13 +92,13 @@ func PresentManifest(dir string) (Manifest, error) {
 	m, there, err := readPresent(dir)
 	if err == nil && !there {
 		s := &Store{opts: Options{Dir: dir}}
-		err = &MissingManifestError{Dir: dir, Segments: s.greatestID() > 0}
+		err = &MissingManifestError{Dir: dir, Segments: s.maxSegmentID() > 0}
 	}
 	return m.Manifest, err
 }
 
-// read is a manifest as it was found.
-type read struct {
+// loadedManifest is a manifest as it was found.
+type loadedManifest struct {
 	Manifest
 	version    int                 // 0 when there is none
 	tombstones []erasure.Tombstone // of a version before 3, which held them itself
@@ -106,13 +106,13 @@ type read struct {
 }
 
 // readManifest reads a manifest of any version. there is false when there is no such file.
-func readManifest(path string) (m read, there bool, err error) {
+func readManifest(path string) (m loadedManifest, there bool, err error) {
 	b, err := durable.ReadFile(path)
 	return parseManifest(path, b, err)
 }
 
 // parseManifest is what readManifest makes of a file's content.
-func parseManifest(path string, b []byte, err error) (m read, there bool, _ error) {
+func parseManifest(path string, b []byte, err error) (m loadedManifest, there bool, _ error) {
 	m.Manifest = emptyManifest()
 	if errors.Is(err, fs.ErrNotExist) {
 		return m, false, nil
@@ -121,14 +121,14 @@ func parseManifest(path string, b []byte, err error) (m read, there bool, _ erro
 		err = m.parse(b)
 	}
 	if err != nil {
-		return read{}, true, &ManifestError{path, err}
+		return loadedManifest{}, true, &ManifestError{path, err}
 	}
 	return m, true, nil
 }
 
 // readPresent reads the manifest of a store's folder. The error is a *ManifestError when its copy has
 // gone further: then an earlier manifest took its place, which names segments that are no more.
-func readPresent(dir string) (m read, there bool, err error) {
+func readPresent(dir string) (m loadedManifest, there bool, err error) {
 	path, copyPath := filepath.Join(dir, manifestName), filepath.Join(dir, copyName)
 	// The copy is written last, so it is read first: a server may be running.
 	copied, copyErr := durable.ReadFile(copyPath)
@@ -138,13 +138,13 @@ func readPresent(dir string) (m read, there bool, err error) {
 		return m, there, err
 	}
 	if after, isCopy, err := parseManifest(copyPath, copied, copyErr); err == nil && isCopy && after.continues(m) {
-		return read{}, true, &ManifestError{path, fmt.Errorf("it is an earlier one: its copy, %s, goes on from it", copyName)}
+		return loadedManifest{}, true, &ManifestError{path, fmt.Errorf("it is an earlier one: its copy, %s, goes on from it", copyName)}
 	}
 	return m, there, nil
 }
 
 // continues reports whether m was committed after an earlier manifest of the same folder.
-func (m *read) continues(earlier read) bool {
+func (m *loadedManifest) continues(earlier loadedManifest) bool {
 	if m.version != earlier.version {
 		return m.version > earlier.version
 	}
@@ -153,7 +153,7 @@ func (m *read) continues(earlier read) bool {
 	return was || further && m.Timeline != "" && m.Timeline == earlier.Timeline
 }
 
-func (m *read) parse(b []byte) error {
+func (m *loadedManifest) parse(b []byte) error {
 	version, text, err := envelope.Open(b, manifestMember, manifestVersion-1, manifestVersion)
 	switch m.version = version; {
 	case err != nil:
@@ -176,7 +176,7 @@ func (m *read) parse(b []byte) error {
 
 // parseVersion2 reads the form that had no digest, no formats and no timelines, and that held
 // the tombstones itself.
-func (m *read) parseVersion2(b []byte) error {
+func (m *loadedManifest) parseVersion2(b []byte) error {
 	var old struct {
 		Version  int                       `json:"version"`
 		NextID   uint64                    `json:"next_id"`

@@ -28,7 +28,7 @@ type life struct {
 	frames  []store.Batch
 	stored  map[uuid.UUID]*event.Event
 	refused map[uuid.UUID]*event.Rejection
-	erased  map[[2]string]grave       // by application and session
+	erased  map[[2]string]eraseTarget // by application and session
 	gone    map[uuid.UUID][]departure // arrivals that were erased, by the id of their event
 	through map[event.Position]uint64 // the first replay that came through, by what it replays
 }
@@ -41,7 +41,7 @@ func TestLife(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		l := &life{
 			T: rt, now: born(),
-			stored: map[uuid.UUID]*event.Event{}, refused: map[uuid.UUID]*event.Rejection{}, erased: map[[2]string]grave{}, gone: map[uuid.UUID][]departure{},
+			stored: map[uuid.UUID]*event.Event{}, refused: map[uuid.UUID]*event.Rejection{}, erased: map[[2]string]eraseTarget{}, gone: map[uuid.UUID][]departure{},
 			through: map[event.Position]uint64{},
 		}
 		l.opts = duckdb.Options{
@@ -82,16 +82,16 @@ func (l *life) cutoff() event.Micros { return event.Micros(l.now.Add(-lifeRetain
 
 func (l *life) expired(e *event.Event) bool { return e.App == "blog" && e.OccurredAt < l.cutoff() }
 
-// grave is up to when and up to which frame a session was erased.
-type grave struct {
+// eraseTarget is up to when and up to which frame a session was erased.
+type eraseTarget struct {
 	at    event.Micros
 	frame uint64
 }
 
 // isErased tells it by the frame, or by any of the times, of an arrival.
 func (l *life) isErased(app, session string, carriedBy uint64, times ...event.Micros) bool {
-	g, ok := l.erased[[2]string{app, session}]
-	return ok && (carriedBy <= g.frame || slices.Min(times) <= g.at)
+	tg, ok := l.erased[[2]string{app, session}]
+	return ok && (carriedBy <= tg.frame || slices.Min(times) <= tg.at)
 }
 
 // departure is an arrival that was erased.
@@ -256,7 +256,7 @@ func (l *life) erase() {
 	l.do(err)
 	for _, app := range []string{"shop", "blog"} {
 		key := [2]string{app, session}
-		l.erased[key] = grave{max(at, l.erased[key].at), max(frame, l.erased[key].frame)}
+		l.erased[key] = eraseTarget{max(at, l.erased[key].at), max(frame, l.erased[key].frame)}
 	}
 	if rapid.Bool().Draw(l.T, "interrupted") {
 		l.reopen()

@@ -30,25 +30,25 @@ func (e *MissingManifestError) Error() string {
 		"or restore a backup into another data directory", e.Dir, manifestName)
 }
 
-// load opens what the manifest names. Of other files it deletes only what it knows to be
+// loadFolder opens what the manifest names. Of other files it deletes only what it knows to be
 // unfinished or obsolete.
-func (s *Store) load(ctx context.Context) error {
-	m := read{Manifest: emptyManifest()}
+func (s *Store) loadFolder(ctx context.Context) error {
+	m := loadedManifest{Manifest: emptyManifest()}
 	if s.persistent() {
 		var err error
 		if m, err = s.readFolder(); err != nil {
 			return err
 		}
-		if err := s.settleFiles(&m.Manifest); err != nil {
+		if err := s.reconcileFiles(&m.Manifest); err != nil {
 			return err
 		}
 	}
 	if m.Timeline == "" {
 		m.branch(m.Flushed)
 	}
-	s.begun, s.settled = m.version > 0, m.version == manifestVersion
-	s.lastID.Store(max(m.NextID, s.greatestID()+1) - 1)
-	v, whole, err := s.assemble(ctx, s.reading, m.Manifest, 1)
+	s.hadManifest, s.upToDate = m.version > 0, m.version == manifestVersion
+	s.lastID.Store(max(m.NextID, s.maxSegmentID()+1) - 1)
+	v, whole, err := s.openTables(ctx, s.reading, m.Manifest, 1)
 	if err != nil {
 		return fmt.Errorf("%w; nothing was changed: give this user the right to read all files in %s, or raise its limits, and start again", err, s.opts.Dir)
 	}
@@ -57,19 +57,19 @@ func (s *Store) load(ctx context.Context) error {
 		next.arrivals = newArrivals(whole.Arrivals)
 		next.erased = erasure.NewSet(s.tombstones.Document(), whole.lineage())
 	})
-	if s.begun && m.version < manifestVersion {
+	if s.hadManifest && m.version < manifestVersion {
 		return s.Begin(false)
 	}
 	return nil
 }
 
 // readFolder reads the manifest and the tombstones, and refuses what would lose data.
-func (s *Store) readFolder() (read, error) {
+func (s *Store) readFolder() (loadedManifest, error) {
 	m, there, err := readPresent(s.opts.Dir)
 	if err != nil {
 		return m, err
 	}
-	if !there && s.greatestID() > 0 {
+	if !there && s.maxSegmentID() > 0 {
 		return m, &MissingManifestError{Dir: s.opts.Dir, Segments: true}
 	}
 	if m.version >= manifestVersion { // else a file of this form is none yet
@@ -88,7 +88,7 @@ func (s *Store) readFolder() (read, error) {
 
 // Begun reports whether the folder had a manifest when it was opened. A store that has not begun
 // is empty, and must not be begun while there are frames that an earlier one has trimmed.
-func (s *Store) Begun() bool { return s.begun }
+func (s *Store) Begun() bool { return s.hadManifest }
 
 // Begin makes the store's manifest durable in the present form, before anything refers to it.
 // After that, versions that do not know the form refuse the folder. upgraded says that a store
@@ -101,7 +101,7 @@ func (s *Store) Begin(upgraded bool) error {
 	defer s.upkeep.Unlock()
 	m := *s.current().manifest
 	// A disk that is full must not keep anyone from reading what is there.
-	if s.settled && m.Tombstones == s.tombstones.Digest() && (m.Upgraded || !upgraded) {
+	if s.upToDate && m.Tombstones == s.tombstones.Digest() && (m.Upgraded || !upgraded) {
 		return s.tombstones.Settle()
 	}
 	m.Tombstones = s.tombstones.Digest()
@@ -159,10 +159,10 @@ func (s *Store) checkPresent(m Manifest) error {
 		"nothing was changed. To begin without them, run `eye store recover --empty`", len(m.Segments), s.segmentDir())
 }
 
-// assemble makes a view of what a manifest names in a new instance, with empty
+// openTables makes a view of what a manifest names in a new instance, with empty
 // hot tables of the given number. Segments that are damaged are left out, by a
 // manifest that is in force when it returns.
-func (s *Store) assemble(ctx context.Context, in *instance, m Manifest, number uint64) (*tableSet, Manifest, error) {
+func (s *Store) openTables(ctx context.Context, in *instance, m Manifest, number uint64) (*tableSet, Manifest, error) {
 	mt, err := makeMemtable(ctx, in, number)
 	if err != nil {
 		return nil, m, err
@@ -199,10 +199,10 @@ func (v *tableSet) closeFilters() error {
 	return err
 }
 
-// settleFiles brings the folder into accord with the manifest. It deletes what the manifest
+// reconcileFiles brings the folder into accord with the manifest. It deletes what the manifest
 // calls obsolete, what the intent says was being made, and temporary files; it moves other files
 // of segments into quarantine, and leaves alone what it does not know.
-func (s *Store) settleFiles(m *Manifest) error {
+func (s *Store) reconcileFiles(m *Manifest) error {
 	named, unwanted := map[string]bool{}, map[string]bool{}
 	for _, info := range m.Segments {
 		named[info.Data.Name], named[info.Filter.Name] = true, true
@@ -282,9 +282,9 @@ func (s *Store) clear(dir string, known func(name string) bool) error {
 	return nil
 }
 
-// greatestID returns the greatest id of a segment of which there is a file, 0 for none, so that
+// maxSegmentID returns the greatest id of a segment of which there is a file, 0 for none, so that
 // no id is given twice.
-func (s *Store) greatestID() (greatest uint64) {
+func (s *Store) maxSegmentID() (greatest uint64) {
 	for _, dir := range []string{s.segmentDir(), s.quarantineDir()} {
 		entries, err := os.ReadDir(dir)
 		if err != nil {

@@ -16,8 +16,8 @@ const (
 	// exportMemory is what an export may take of DuckDB's memory, in bytes, and no
 	// more than other heavy work.
 	exportMemory = 512 << 20
-	// pieceBytes are of large hot events that are copied at a time, about.
-	pieceBytes = 2 << 20
+	// hotChunkBytes are of large hot events that are copied at a time, about.
+	hotChunkBytes = 2 << 20
 	// exportConns are for the statement that runs and the one that is ending.
 	exportConns = 2
 )
@@ -26,15 +26,15 @@ const (
 // the segments are attached; what is hot when it begins is copied to a file. From
 // then on it needs nothing that anybody changes, and holds nobody up.
 type export struct {
-	store *Store
-	in    *instance
-	heavy *heavy // that in belongs to; nil for a store without a folder
-	q     query.Query
-	hot   string // what was hot
-	times Bounds // of that
-	parts []part
-	rows  int64 // how many events there are at most
-	most  int   // events of a window
+	store      *Store
+	in         *instance
+	background *background // that in belongs to; nil for a store without a folder
+	q          query.Query
+	hot        string // what was hot
+	times      Bounds // of that
+	parts      []part
+	rows       int64 // how many events there are at most
+	most       int   // events of a window
 	// largest is the size of the largest data, in bytes.
 	largest int64
 	all     span   // the times of these
@@ -60,7 +60,7 @@ func (s *Store) beginExport(ctx context.Context, q query.Query) (_ *export, err 
 	e := &export{store: s, most: windowRows, finish: func() {}}
 	if s.persistent() {
 		select {
-		case e.heavy = <-s.exporters:
+		case e.background = <-s.exporters:
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
@@ -88,7 +88,7 @@ func (s *Store) beginExport(ctx context.Context, q query.Query) (_ *export, err 
 	if e.dir, err = os.MkdirTemp(s.exportDir(), "export-"); err != nil {
 		return nil, fmt.Errorf("make an export's folder: %w", err)
 	}
-	if e.in, err = e.heavy.begin(ctx, e.segments()); err != nil {
+	if e.in, err = e.background.begin(ctx, e.segments()); err != nil {
 		return nil, storeError(ctx, "begin an export", err)
 	}
 	return e, e.copyHot(ctx, p.tables.memtables)
@@ -97,17 +97,17 @@ func (s *Store) beginExport(ctx context.Context, q query.Query) (_ *export, err 
 // close gives everything back.
 func (e *export) close() {
 	e.finish()
-	if e.heavy == nil {
+	if e.background == nil {
 		return
 	}
-	err := e.heavy.end(e.segments(), !e.whole)
+	err := e.background.end(e.segments(), !e.whole)
 	if e.dir != "" {
 		err = errors.Join(err, os.RemoveAll(e.dir))
 	}
 	if err != nil {
 		e.store.log.Error("what an export took was not given back", "error", err)
 	}
-	e.store.exporters <- e.heavy
+	e.store.exporters <- e.background
 }
 
 // copyHot writes the hot rows that are selected to files. Large ones come in pieces:
@@ -131,16 +131,16 @@ func (e *export) copyHot(ctx context.Context, memtables []*memtable) error {
 			break
 		}
 		table := hotName(eventTable, mt.number)
-		pieces, err := queryAll(ctx, e.store, newBuilder().build("export", fmt.Sprintf(
+		chunks, err := queryAll(ctx, e.store, newBuilder().build("export", fmt.Sprintf(
 			"SELECT min(r), max(r) FROM (SELECT rowid AS r, sum(strlen(data) + %d) OVER (ORDER BY rowid) // %d AS piece FROM %s) GROUP BY piece ORDER BY piece",
-			eventBytes, pieceBytes, table)), func(scan scanner) (rows span, err error) {
+			eventBytes, hotChunkBytes, table)), func(scan scanner) (rows span, err error) {
 			err = scan(&rows.low, &rows.high)
 			return rows, err
 		})
 		if err != nil {
 			return err
 		}
-		for _, rows := range append(pieces, span{1, 0}) { // there is a file, also of no rows
+		for _, rows := range append(chunks, span{1, 0}) { // there is a file, also of no rows
 			if err := write(fmt.Sprintf("(SELECT %s FROM %s WHERE rowid BETWEEN %d AND %d)", eventColumns, table, rows.low, rows.high)); err != nil {
 				return err
 			}

@@ -38,12 +38,12 @@ func (s *Store) copyTo(ctx context.Context, in *instance, path string, q stateme
 	return nil
 }
 
-// maxPieces bounds what one statement reads by itself.
-const maxPieces = 1000
+// maxChunks bounds what one statement reads by itself.
+const maxChunks = 1000
 
-// inPieces renders all rows. Those of segments with large events come in pieces of
+// inChunks renders all rows. Those of segments with large events come in pieces of
 // about a page each: DuckDB takes as much memory as a piece in each of its steps.
-func (e *export) inPieces() string {
+func (e *export) inChunks() string {
 	if !e.large() {
 		return e.from(e.all)
 	}
@@ -51,7 +51,7 @@ func (e *export) inPieces() string {
 	for _, x := range e.parts {
 		bytes += x.info.Data.Bytes
 	}
-	size := max(query.PageBytes, bytes/maxPieces)
+	size := max(query.PageBytes, bytes/maxChunks)
 	selects := []string{"SELECT " + eventColumns + " FROM " + e.hot}
 	for _, x := range e.parts {
 		rows := max(1, x.info.Rows.Events*size/max(x.info.Data.Bytes, 1))
@@ -96,7 +96,7 @@ func (s *Store) parquet(ctx context.Context, q query.Query) (_ *os.File, err err
 	defer e.close()
 	b := newBuilder()
 	path := filepath.Join(e.dir, "events.parquet")
-	text := "SELECT " + parquetColumns() + " FROM " + e.inPieces() + where(query.Events, e.q, b)
+	text := "SELECT " + parquetColumns() + " FROM " + e.inChunks() + where(query.Events, e.q, b)
 	if err := s.copyTo(ctx, e.in, path, b.build("export", text)); err != nil {
 		return nil, err
 	}

@@ -106,7 +106,7 @@ func PlanRecovery(opts RecoverOptions) (*Recovery, error) {
 	if errors.Is(presentErr, ErrNewer) || durable.Denied(presentErr) {
 		return nil, presentErr
 	}
-	m, usable := read{Manifest: emptyManifest()}, false
+	m, usable := loadedManifest{Manifest: emptyManifest()}, false
 	m.ConfirmedSince = 1 // there should be such a record: a start tells when it is missing
 	switch {
 	case opts.Empty && there && presentErr == nil && s.checkPresent(present.Manifest) == nil:
@@ -266,7 +266,7 @@ func (r *Recovery) Do() error {
 			return fmt.Errorf("recover the store: %w", err)
 		}
 	}
-	s.lastID.Store(s.greatestID())
+	s.lastID.Store(s.maxSegmentID())
 	if err := s.moveToQuarantine(r.Unnamed...); err != nil {
 		return err
 	}

@@ -95,7 +95,7 @@ func (s *Store) writeMemtable(ctx context.Context, mt *memtable) (SegmentInfo, e
 	if err != nil {
 		return SegmentInfo{}, err
 	}
-	return s.writeSegment(ctx, s.reading, draft{
+	return s.writeSegment(ctx, s.reading, segmentSpec{
 		id: s.reserveID(), bounds: bounds, block: blockSize(mt.rows, nil),
 		rows: func(table string) string { return "SELECT " + columnsOf(table) + " FROM " + hotName(table, mt.number) },
 	})

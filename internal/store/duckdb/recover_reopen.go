@@ -24,7 +24,7 @@ var errReopened = fmt.Errorf("%w: DuckDB was opened anew after a fatal error", s
 
 // isFatal reports whether the reading instance is of no use any more.
 func isFatal(err error) bool {
-	if _, other := errors.AsType[*heavyError](err); other {
+	if _, other := errors.AsType[*backgroundError](err); other {
 		return false
 	}
 	if known, ok := errors.AsType[*duckdb.Error](err); ok && known.Type == duckdb.ErrorTypeFatal {
@@ -87,7 +87,7 @@ func (s *Store) reopenLocked(ctx context.Context, cause error) error {
 		return err
 	}
 	var writer *sql.Conn
-	v, m, err := s.assemble(ctx, in, *now.manifest, number)
+	v, m, err := s.openTables(ctx, in, *now.manifest, number)
 	if err == nil {
 		if writer, err = in.db.Conn(ctx); err != nil {
 			err = errors.Join(err, v.closeFilters())

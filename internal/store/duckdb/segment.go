@@ -125,8 +125,8 @@ func (s *Store) unlink(info SegmentInfo) {
 	}
 }
 
-// draft is a segment to be written.
-type draft struct {
+// segmentSpec is a segment to be written.
+type segmentSpec struct {
 	id    uint64
 	level int
 	// rows renders what is put into a table: a SELECT of its columns.
@@ -173,9 +173,9 @@ func blockSizes(ctx context.Context, in *instance, segments []*segment) (sizes [
 // writeSegment writes a segment's files under their names. They are durable when
 // it returns, and do not count before a manifest names them. After an error there
 // are none.
-func (s *Store) writeSegment(ctx context.Context, in *instance, d draft) (info SegmentInfo, err error) {
-	info = SegmentInfo{ID: d.id, Format: segmentFormat, Level: d.level, Slices: len(d.bounds) + 1}
-	info.Data.Name, info.Filter.Name = dataName(d.id), filterName(d.id)
+func (s *Store) writeSegment(ctx context.Context, in *instance, spec segmentSpec) (info SegmentInfo, err error) {
+	info = SegmentInfo{ID: spec.id, Format: segmentFormat, Level: spec.level, Slices: len(spec.bounds) + 1}
+	info.Data.Name, info.Filter.Name = dataName(spec.id), filterName(spec.id)
 	data := s.segmentPath(info.Data.Name)
 	filter := s.segmentPath(info.Filter.Name)
 	defer func() {
@@ -189,7 +189,7 @@ func (s *Store) writeSegment(ctx context.Context, in *instance, d draft) (info S
 	}()
 	var packed []byte
 	if err := zeroed(func() error {
-		packed, err = s.fillSegment(ctx, in, d, &info)
+		packed, err = s.fillSegment(ctx, in, spec, &info)
 		return err
 	}); err != nil {
 		return info, err
@@ -231,14 +231,14 @@ func (s *Store) writeSegment(ctx context.Context, in *instance, d draft) (info S
 
 // fillSegment writes the database file and reads back what the manifest needs, and the filters,
 // which it returns as a file has them: what is counted are the rows that were written.
-func (s *Store) fillSegment(ctx context.Context, in *instance, d draft, info *SegmentInfo) (packed []byte, err error) {
+func (s *Store) fillSegment(ctx context.Context, in *instance, spec segmentSpec, info *SegmentInfo) (packed []byte, err error) {
 	path := s.segmentPath(info.Data.Name) + ".tmp"
-	name := "w" + strconv.FormatUint(d.id, 10)
+	name := "w" + strconv.FormatUint(spec.id, 10)
 	_ = os.Remove(path)
 	if err := needDescriptors(instanceDescriptors); err != nil {
 		return nil, err
 	}
-	if err := in.exec(ctx, "ATTACH "+quoted(path)+" AS "+name+" (BLOCK_SIZE "+strconv.Itoa(d.block)+")"); err != nil {
+	if err := in.exec(ctx, "ATTACH "+quoted(path)+" AS "+name+" (BLOCK_SIZE "+strconv.Itoa(spec.block)+")"); err != nil {
 		return nil, err
 	}
 	attached := true
@@ -247,11 +247,11 @@ func (s *Store) fillSegment(ctx context.Context, in *instance, d draft, info *Se
 			_ = in.exec(context.WithoutCancel(ctx), "DETACH "+name)
 		}
 	}()
-	if err := fillSlices(ctx, in, d, name+"."+eventTable); err != nil {
+	if err := fillSlices(ctx, in, spec, name+"."+eventTable); err != nil {
 		return nil, err
 	}
 	for _, table := range []string{rejectionTable, residueTable} {
-		if err := in.exec(ctx, "CREATE TABLE "+name+"."+table+" AS SELECT "+columnsOf(table)+" FROM ("+d.rows(table)+") ORDER BY "+orderOf(table)); err != nil {
+		if err := in.exec(ctx, "CREATE TABLE "+name+"."+table+" AS SELECT "+columnsOf(table)+" FROM ("+spec.rows(table)+") ORDER BY "+orderOf(table)); err != nil {
 			return nil, err
 		}
 	}
@@ -277,16 +277,16 @@ func (s *Store) fillSegment(ctx context.Context, in *instance, d draft, info *Se
 
 // fillSlices writes events slice by slice: to sort all of a large segment at once
 // takes more memory than heavy work has.
-func fillSlices(ctx context.Context, in *instance, d draft, table string) error {
-	for i := range len(d.bounds) + 1 {
+func fillSlices(ctx context.Context, in *instance, spec segmentSpec, table string) error {
+	for i := range len(spec.bounds) + 1 {
 		var within []string
 		if i > 0 {
-			within = append(within, "occurred_at >= "+strconv.FormatInt(d.bounds[i-1], 10))
+			within = append(within, "occurred_at >= "+strconv.FormatInt(spec.bounds[i-1], 10))
 		}
-		if i < len(d.bounds) {
-			within = append(within, "occurred_at < "+strconv.FormatInt(d.bounds[i], 10))
+		if i < len(spec.bounds) {
+			within = append(within, "occurred_at < "+strconv.FormatInt(spec.bounds[i], 10))
 		}
-		rows := "SELECT " + strconv.Itoa(i) + "::UTINYINT AS slice, " + eventColumns + " FROM (" + d.rows(eventTable) + ")"
+		rows := "SELECT " + strconv.Itoa(i) + "::UTINYINT AS slice, " + eventColumns + " FROM (" + spec.rows(eventTable) + ")"
 		if len(within) > 0 {
 			rows += " WHERE " + strings.Join(within, " AND ")
 		}
@@ -295,7 +295,7 @@ func fillSlices(ctx context.Context, in *instance, d draft, table string) error 
 			begin = "CREATE TABLE " + table + " AS "
 		}
 		if err := in.exec(ctx, begin+rows+" ORDER BY "+orderOf(eventTable)); err != nil {
-			return fmt.Errorf("sort slice %d of %d: %w", i, len(d.bounds)+1, err)
+			return fmt.Errorf("sort slice %d of %d: %w", i, len(spec.bounds)+1, err)
 		}
 	}
 	return nil

@@ -109,10 +109,10 @@ type Store struct {
 	readers *fair.Semaphore // queries at once
 	codec   bodyCodec       // of the bodies of rejections
 
-	exporters chan *heavy     // those that no export uses
-	merger    *heavy          // guarded by merging
-	unmerged  map[uint64]bool // segments that did not fit into memory with others, by id; guarded by merging
-	endings   *endings        // of exports
+	exporters chan *background // those that no export uses
+	merger    *background      // guarded by merging
+	unmerged  map[uint64]bool  // segments that did not fit into memory with others, by id; guarded by merging
+	endings   *endings         // of exports
 
 	writing    sync.Mutex        // behind upkeep; guards what the writer uses, down to the blank line
 	writer     *sql.Conn         // of reading
@@ -127,12 +127,12 @@ type Store struct {
 	lastID     atomic.Uint64 // the last id of a segment that was given
 	intents    intents       // of files that no manifest names yet
 	encoder    encoder
-	buried     sync.Map // sessions by their hash, of erasures that were begun and are not finished
+	erasing    sync.Map // sessions by their hash, of erasures that were begun and are not finished
 
-	tombstones *erasure.Log // guarded by upkeep
-	begun      bool         // there was a manifest when the store was opened
-	made       []string     // folders that Open made, until there is a manifest; guarded by upkeep
-	settled    bool         // the file has the present form and the present timeline; guarded by upkeep
+	tombstones  *erasure.Log // guarded by upkeep
+	hadManifest bool         // there was a manifest when the store was opened
+	newFolders  []string     // folders that Open made, until there is a manifest; guarded by upkeep
+	upToDate    bool         // the file has the present form and the present timeline; guarded by upkeep
 
 	mu      sync.Mutex // guards state and the counts of who holds what
 	version *storeVersion
@@ -143,7 +143,7 @@ type Store struct {
 	failed        chan error    // the disk cannot be relied on any more
 	unrecoverable sync.Map      // damaged segments that cannot be rebuilt, by id
 
-	flushing, tidying store.Failing // flushes; merges and retention
+	flushFailure, upkeepFailure store.Failing // flushes; merges and retention
 }
 
 // Open opens a store's folder, or makes an empty store.
@@ -174,11 +174,11 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	if s.writer, err = s.reading.db.Conn(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("connect to DuckDB: %w", err), s.reading.close())
 	}
-	if err := s.load(ctx); err != nil {
+	if err := s.loadFolder(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	if s.begun {
-		s.made = nil
+	if s.hadManifest {
+		s.newFolders = nil
 	}
 	s.metrics = newMetrics(opts.Registerer, s)
 	return s, nil
@@ -191,7 +191,7 @@ func (s *Store) makeFolders() error {
 	}
 	for _, dir := range []string{s.opts.Dir, s.segmentDir(), s.opts.TempDir, s.exportDir(), s.quarantineDir()} {
 		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-			s.made = append(s.made, dir)
+			s.newFolders = append(s.newFolders, dir)
 		}
 		if err := durable.MkdirAll(dir, 0o700); err != nil {
 			return fmt.Errorf("make the store's folder: %w", err)
@@ -203,7 +203,7 @@ func (s *Store) makeFolders() error {
 // removeFolders removes the folders that Open made for a store that was refused, so that the folder
 // that belongs there can be put back. One that is not empty stays.
 func (s *Store) removeFolders() {
-	for _, dir := range slices.Backward(s.made) {
+	for _, dir := range slices.Backward(s.newFolders) {
 		_ = os.Remove(dir)
 	}
 }

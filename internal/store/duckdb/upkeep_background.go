@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// heavyPart is the part of the memory that heavy work may take.
-	heavyPart = 4
+	// backgroundPart is the part of the memory that heavy work may take.
+	backgroundPart = 4
 	// MaxExports is how many exports run at once; others wait.
 	MaxExports = 2
 	// spareDescriptors are never used up by the store, in number: DuckDB may end the
@@ -21,10 +21,10 @@ const (
 	spareDescriptors = 16
 )
 
-// heavy is a DuckDB for work that reads segments and writes files (S10): one is for
+// background is a DuckDB for work that reads segments and writes files (S10): one is for
 // merges and erasures, and one for each export that runs. It is opened when it is first
 // needed and then used again. Only one goroutine may use it at a time.
-type heavy struct {
+type background struct {
 	store  *Store
 	limits limits
 	in     *instance // nil while it is not open
@@ -32,19 +32,19 @@ type heavy struct {
 
 // newMerger returns the heavy instance of merges and erasures. It spills nothing of what is erased:
 // no merge runs during an erasure, which sorts what stays, and its files end with each.
-func (s *Store) newMerger() *heavy {
-	return &heavy{store: s, limits: limits{
-		memory: s.opts.MemoryLimit / heavyPart, threads: 1, dirs: []string{s.segmentDir()}, conns: 2,
+func (s *Store) newMerger() *background {
+	return &background{store: s, limits: limits{
+		memory: s.opts.MemoryLimit / backgroundPart, threads: 1, dirs: []string{s.segmentDir()}, conns: 2,
 		tempDir: filepath.Join(s.opts.TempDir, "heavy"), // two instances in one folder overwrite each other's files
 	}}
 }
 
 // newExporters returns the heavy instances of exports.
-func (s *Store) newExporters() chan *heavy {
-	list := make(chan *heavy, MaxExports)
+func (s *Store) newExporters() chan *background {
+	list := make(chan *background, MaxExports)
 	for i := range MaxExports {
-		list <- &heavy{store: s, limits: limits{
-			memory: min(exportMemory, s.opts.MemoryLimit/heavyPart), threads: 1, conns: exportConns,
+		list <- &background{store: s, limits: limits{
+			memory: min(exportMemory, s.opts.MemoryLimit/backgroundPart), threads: 1, conns: exportConns,
 			dirs:    []string{s.segmentDir(), s.exportDir()},
 			tempDir: filepath.Join(s.opts.TempDir, "export-"+strconv.Itoa(i+1)), encrypt: true,
 		}}
@@ -53,7 +53,7 @@ func (s *Store) newExporters() chan *heavy {
 }
 
 // begin returns the instance with segments attached to it.
-func (h *heavy) begin(ctx context.Context, segments []*segment) (*instance, error) {
+func (h *background) begin(ctx context.Context, segments []*segment) (*instance, error) {
 	if h.in == nil {
 		in, err := openInstance(ctx, h.limits)
 		if err != nil {
@@ -71,7 +71,7 @@ func (h *heavy) begin(ctx context.Context, segments []*segment) (*instance, erro
 
 // end takes the segments off again. An instance whose work failed is closed, because
 // what it holds is not known; the next begin opens another.
-func (h *heavy) end(segments []*segment, failed bool) error {
+func (h *background) end(segments []*segment, failed bool) error {
 	if h.in == nil {
 		return nil
 	}
@@ -86,7 +86,7 @@ func (h *heavy) end(segments []*segment, failed bool) error {
 }
 
 // close gives the instance back. The next begin opens another.
-func (h *heavy) close() error {
+func (h *background) close() error {
 	if h.in == nil {
 		return nil
 	}

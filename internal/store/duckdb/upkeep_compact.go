@@ -25,9 +25,9 @@ const (
 	DefaultMaxSegmentRows = 16_000_000
 	// maxSegmentBytes bounds a segment that is made of others, in bytes, about.
 	maxSegmentBytes = 1 << 30
-	// pieceMemory is the part of the memory of merges and erasures that the events of one segment
-	// may take which they write, when events are large; see mostRows.
-	pieceMemory  = 4
+	// rangeMemory is the part of the memory of merges and erasures that the events of one segment
+	// may take which they write, when events are large; see maxRows.
+	rangeMemory  = 4
 	compactTick  = 10 * time.Second
 	compactRetry = time.Minute
 	quantiles    = 64 // by which the times of a merge are known
@@ -43,7 +43,7 @@ func (s *Store) compactor(ctx context.Context) error {
 			return err
 		}
 		if ctx.Err() == nil {
-			s.tidying.Note(err)
+			s.upkeepFailure.Note(err)
 		}
 		if err != nil && ctx.Err() == nil {
 			s.log.Error("segments could not be merged; they stay as they are, and it is tried again", "error", err)
@@ -102,7 +102,7 @@ func (s *Store) merge(ctx context.Context) (merged bool, err error) {
 func (s *Store) pick(segments []*segment) []*segment {
 	classes := map[int][]*segment{}
 	for _, seg := range segments {
-		if class, ok := s.class(seg.info); ok && !s.unmerged[seg.info.ID] {
+		if class, ok := s.sizeClass(seg.info); ok && !s.unmerged[seg.info.ID] {
 			classes[class] = append(classes[class], seg)
 		}
 	}
@@ -116,29 +116,29 @@ func (s *Store) pick(segments []*segment) []*segment {
 
 const minClass = -4
 
-// class tells the size of a segment as a power of mergeFan of half a flush; not ok
+// sizeClass tells the size of a segment as a power of mergeFan of half a flush; not ok
 // means that it has the largest size already.
-func (s *Store) class(info SegmentInfo) (class int, ok bool) {
+func (s *Store) sizeClass(info SegmentInfo) (class int, ok bool) {
 	rows := info.Rows.Events + info.Rows.Rejections + info.Rows.Traces
-	if rows > s.mostRows(info)/mergeFan*3 {
+	if rows > s.maxRows(info)/mergeFan*3 {
 		return 0, false
 	}
 	size := float64(max(rows, 1)) / (float64(s.opts.FlushRows) / 2)
 	return max(int(math.Floor(math.Log(size)/math.Log(mergeFan))), minClass), true
 }
 
-// mostRows returns how many rows a segment may have that is made of others: as many as are in
+// maxRows returns how many rows a segment may have that is made of others: as many as are in
 // maxSegmentBytes, at most MaxSegmentRows. DuckDB reads and writes
 // vectors of vectorRows rows, and holds all the text of one in memory, whatever it spills. Where
 // such a vector would not fit, a segment has only as many rows as do. The size of a row is taken
 // from the files; where that is misleading, rewrite divides further.
-func (s *Store) mostRows(inputs ...SegmentInfo) int64 {
+func (s *Store) maxRows(inputs ...SegmentInfo) int64 {
 	var bytes, rows int64
 	for _, info := range inputs {
 		bytes += info.Data.Bytes
 		rows += info.Rows.Events + info.Rows.Rejections + info.Rows.Traces
 	}
-	budget := s.merger.limits.memory / pieceMemory
+	budget := s.merger.limits.memory / rangeMemory
 	size := max(1, bytes/max(rows, 1))
 	most := min(s.opts.MaxSegmentRows, maxSegmentBytes/size)
 	if size*vectorRows > budget {
@@ -193,56 +193,56 @@ func rowsOf(inputs []*segment) source {
 //
 // Where memory does not suffice for what comes from one segment, that is divided into
 // several. A merge fails then: its result would be merged again.
-func (s *Store) rewrite(ctx context.Context, inputs []*segment, rows source, settle func(m *Manifest, made []SegmentInfo)) (failed error) {
+func (s *Store) rewrite(ctx context.Context, inputs []*segment, rows source, account func(m *Manifest, made []SegmentInfo)) (failed error) {
 	began := time.Now()
-	heavy, err := s.merger.begin(ctx, inputs)
+	bg, err := s.merger.begin(ctx, inputs)
 	if err != nil {
-		return &heavyError{err}
+		return &backgroundError{err}
 	}
 	defer func() {
 		if err := s.merger.end(inputs, failed != nil); err != nil {
 			s.log.Error("the instance of a compaction was not given back", "error", err)
 		}
 	}()
-	pieces, err := s.plan(ctx, heavy, inputs, rows)
+	ranges, err := s.plan(ctx, bg, inputs, rows)
 	if err != nil {
-		return &heavyError{err}
+		return &backgroundError{err}
 	}
-	sizes, err := blockSizes(ctx, heavy, inputs)
+	sizes, err := blockSizes(ctx, bg, inputs)
 	if err != nil {
-		return &heavyError{err}
+		return &backgroundError{err}
 	}
 	level := 0
 	for _, seg := range inputs {
 		level = max(level, seg.info.Level+1)
 	}
 	var made []SegmentInfo
-	for len(pieces) > 0 {
-		r := pieces[0]
-		info, err := s.writeSegment(ctx, heavy, draft{
+	for len(ranges) > 0 {
+		r := ranges[0]
+		info, err := s.writeSegment(ctx, bg, segmentSpec{
 			id: s.reserveID(), level: level, bounds: r.bounds, block: blockSize(r.rows, sizes),
-			rows: func(table string) string { return r.of(table, rows) },
+			rows: func(table string) string { return r.selectFrom(table, rows) },
 		})
 		if isOutOfMemory(err) && len(inputs) == 1 && ctx.Err() == nil {
 			in, halves, failed := s.divide(ctx, inputs, r, rows)
 			if halves != nil {
-				heavy, pieces = in, append(halves, pieces[1:]...)
+				bg, ranges = in, append(halves, ranges[1:]...)
 				continue
 			}
 			err = errors.Join(err, failed)
 		}
 		if err != nil {
 			s.unlinkAll(made)
-			return &heavyError{err}
+			return &backgroundError{err}
 		}
-		pieces = pieces[1:]
+		ranges = ranges[1:]
 		if info.Rows == (RowCounts{}) { // quantiles do not tell whether there is anything between two of them
 			s.unlink(info)
 			continue
 		}
 		made = append(made, info)
 	}
-	if err := s.replace(ctx, inputs, made, settle); err != nil {
+	if err := s.replaceSegments(ctx, inputs, made, account); err != nil {
 		return err
 	}
 	s.metrics.merged(made, time.Since(began))
@@ -252,24 +252,24 @@ func (s *Store) rewrite(ctx context.Context, inputs []*segment, rows source, set
 // divide divides a piece that could not be written, and returns the instance in which to go on: what
 // one holds after it ran out of memory is not known. There are no halves when the piece cannot be
 // divided.
-func (s *Store) divide(ctx context.Context, inputs []*segment, r piece, rows source) (heavy *instance, halves []piece, err error) {
+func (s *Store) divide(ctx context.Context, inputs []*segment, r outputRange, rows source) (bg *instance, halves []outputRange, err error) {
 	if err := s.merger.end(inputs, true); err != nil {
 		return nil, nil, err
 	}
-	if heavy, err = s.merger.begin(ctx, inputs); err != nil {
+	if bg, err = s.merger.begin(ctx, inputs); err != nil {
 		return nil, nil, err
 	}
-	if halves, err = r.halve(ctx, heavy, rows); err != nil || halves == nil {
+	if halves, err = r.halve(ctx, bg, rows); err != nil || halves == nil {
 		return nil, nil, err
 	}
 	for i := range halves {
 		half := &halves[i]
-		if half.bounds, err = s.sliceBounds(ctx, heavy, half.of(eventTable, rows), half.rows); err != nil {
+		if half.bounds, err = s.sliceBounds(ctx, bg, half.selectFrom(eventTable, rows), half.rows); err != nil {
 			return nil, nil, err
 		}
 	}
 	s.log.Info("rows of a segment do not fit into memory together; they are written in two", "segment", namesOf(inputs), "rows", r.rows)
-	return heavy, halves, nil
+	return bg, halves, nil
 }
 
 func namesOf(list []*segment) string {
@@ -280,28 +280,28 @@ func namesOf(list []*segment) string {
 	return strings.Join(names, " ")
 }
 
-// heavyError is an error of such an instance, whatever it says of itself.
-type heavyError struct{ err error }
+// backgroundError is an error of such an instance, whatever it says of itself.
+type backgroundError struct{ err error }
 
-func (e *heavyError) Error() string { return e.err.Error() }
+func (e *backgroundError) Error() string { return e.err.Error() }
 
-func (e *heavyError) Unwrap() error { return e.err }
+func (e *backgroundError) Unwrap() error { return e.err }
 
-// piece is what becomes one segment of a merge: a range of times of events, and in
+// outputRange is what becomes one segment of a merge: a range of times of events, and in
 // one piece the rejections and traces. A piece that was divided has the rows of some frames.
-type piece struct {
+type outputRange struct {
 	from, to int64 // of occurred_at, to exclusive
 	rows     int64 // about
 	bounds   []int64
 	others   bool
-	frames   *frames // nil for all
+	frames   *frameRange // nil for all
 }
 
-// frames are those from one to another, both included.
-type frames struct{ first, last uint64 }
+// frameRange are those from one to another, both included.
+type frameRange struct{ first, last uint64 }
 
-// of renders the rows of a table that a piece takes from a source.
-func (r piece) of(table string, rows source) string {
+// selectFrom renders the rows of a table that a piece takes from a source.
+func (r outputRange) selectFrom(table string, rows source) string {
 	var conditions []string
 	switch {
 	case table == eventTable:
@@ -317,10 +317,10 @@ func (r piece) of(table string, rows source) string {
 
 // halve divides a piece into two with about as many rows each; nil when all of its rows are of one
 // frame.
-func (r piece) halve(ctx context.Context, in *instance, rows source) ([]piece, error) {
+func (r outputRange) halve(ctx context.Context, in *instance, rows source) ([]outputRange, error) {
 	var selects []string
 	for _, table := range dataTables() {
-		selects = append(selects, "SELECT frame FROM ("+r.of(table, rows)+")")
+		selects = append(selects, "SELECT frame FROM ("+r.selectFrom(table, rows)+")")
 	}
 	var first, last, middle sql.Null[uint64]
 	var n int64
@@ -334,33 +334,33 @@ func (r piece) halve(ctx context.Context, in *instance, rows source) ([]piece, e
 	r.rows = n / 2
 	end := min(middle.V, last.V-1)
 	low, high := r, r
-	low.frames, high.frames = &frames{first.V, end}, &frames{end + 1, last.V}
-	return []piece{low, high}, nil
+	low.frames, high.frames = &frameRange{first.V, end}, &frameRange{end + 1, last.V}
+	return []outputRange{low, high}, nil
 }
 
 // plan divides the times of a merge: so that no piece is too large, and so that
 // the few events that lie far from the others, as late ones do, get pieces of their
 // own, where they later meet others of their time.
-func (s *Store) plan(ctx context.Context, heavy *instance, inputs []*segment, rows source) ([]piece, error) {
-	times, total, err := timesOf(ctx, heavy, rows(eventTable))
+func (s *Store) plan(ctx context.Context, bg *instance, inputs []*segment, rows source) ([]outputRange, error) {
+	times, total, err := timesOf(ctx, bg, rows(eventTable))
 	if err != nil {
 		return nil, err
 	}
 	if total == 0 {
-		return []piece{{from: math.MinInt64, to: math.MaxInt64, others: true}}, nil
+		return []outputRange{{from: math.MinInt64, to: math.MaxInt64, others: true}}, nil
 	}
 	infos := make([]SegmentInfo, len(inputs))
 	for i, seg := range inputs {
 		infos[i] = seg.info
 	}
-	pieces := cut(times, total, s.mostRows(infos...))
-	for i := range pieces {
-		r := &pieces[i]
-		if r.bounds, err = s.sliceBounds(ctx, heavy, r.of(eventTable, rows), r.rows); err != nil {
+	ranges := splitTimes(times, total, s.maxRows(infos...))
+	for i := range ranges {
+		r := &ranges[i]
+		if r.bounds, err = s.sliceBounds(ctx, bg, r.selectFrom(eventTable, rows), r.rows); err != nil {
 			return nil, err
 		}
 	}
-	return pieces, nil
+	return ranges, nil
 }
 
 // timesOf reads the least time, the quantiles and the greatest time of events, and
@@ -380,23 +380,23 @@ func timesOf(ctx context.Context, in *instance, events string) (times []int64, t
 	return times, total, nil
 }
 
-// cut divides events whose quantiles are known, the first being the least time
+// splitTimes divides events whose quantiles are known, the first being the least time
 // and the last the greatest.
-func cut(times []int64, total, largest int64) []piece {
+func splitTimes(times []int64, total, largest int64) []outputRange {
 	last := len(times) - 1
-	core := piece{from: math.MinInt64, to: math.MaxInt64, rows: total}
+	core := outputRange{from: math.MinInt64, to: math.MaxInt64, rows: total}
 	low, high := times[1], times[last-1]
-	var pieces []piece
+	var ranges []outputRange
 	// Far is what lies more than the width of the middle away from it.
 	if width := max(high-low, 1); times[last]-times[0] > farWidths*width {
 		few := total / quantiles
 		if times[0] < low-width {
 			core.from = low - width
-			pieces = append(pieces, piece{from: math.MinInt64, to: core.from, rows: few})
+			ranges = append(ranges, outputRange{from: math.MinInt64, to: core.from, rows: few})
 		}
 		if times[last] > high+width {
 			core.to = high + width
-			pieces = append(pieces, piece{from: core.to, to: math.MaxInt64, rows: few})
+			ranges = append(ranges, outputRange{from: core.to, to: math.MaxInt64, rows: few})
 		}
 	}
 	n := int((total + largest - 1) / largest)
@@ -409,21 +409,21 @@ func cut(times []int64, total, largest int64) []piece {
 		if to <= at { // more events at one time than a segment may have
 			continue
 		}
-		pieces = append(pieces, piece{from: at, to: to, rows: total / int64(n), others: i == n})
+		ranges = append(ranges, outputRange{from: at, to: to, rows: total / int64(n), others: i == n})
 		at = to
 	}
-	pieces[len(pieces)-1].to, pieces[len(pieces)-1].others = core.to, true
-	return pieces
+	ranges[len(ranges)-1].to, ranges[len(ranges)-1].others = core.to, true
+	return ranges
 }
 
 const farWidths = 8
 
-// replace puts segments in the place of others: in the manifest, and for readers.
-func (s *Store) replace(ctx context.Context, out []*segment, in []SegmentInfo, settle func(*Manifest, []SegmentInfo)) error {
+// replaceSegments puts segments in the place of others: in the manifest, and for readers.
+func (s *Store) replaceSegments(ctx context.Context, out []*segment, in []SegmentInfo, account func(*Manifest, []SegmentInfo)) error {
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
 	asked := len(out)
-	out = s.present(out)
+	out = s.currentSegments(out)
 	var opened []*segment
 	giveBack := func(err error) error {
 		for _, seg := range opened {
@@ -452,7 +452,7 @@ func (s *Store) replace(ctx context.Context, out []*segment, in []SegmentInfo, s
 	for _, seg := range out {
 		m.Obsolete = append(m.Obsolete, seg.info.Data.Name, seg.info.Filter.Name)
 	}
-	settle(&m, in)
+	account(&m, in)
 	if err := s.commit(&m, opened...); err != nil {
 		return err
 	}
@@ -466,9 +466,9 @@ func (s *Store) replace(ctx context.Context, out []*segment, in []SegmentInfo, s
 	return nil
 }
 
-// present returns the segments of the present view that have the ids of others,
+// currentSegments returns the segments of the present view that have the ids of others,
 // which a reset may have replaced.
-func (s *Store) present(list []*segment) []*segment {
+func (s *Store) currentSegments(list []*segment) []*segment {
 	p := s.pin()
 	defer p.release()
 	return slices.DeleteFunc(slices.Clone(p.tables.segments), func(seg *segment) bool {

@@ -36,12 +36,12 @@ type Erased struct {
 // returns. frame is the last frame that was acknowledged; the erasure is finished by Erase. Bury
 // returns the ids of the tombstones, one for each application.
 func (s *Store) Bury(apps []string, session string, at event.Micros, frame uint64) (ids []string, err error) {
-	return s.bury(func() (added []erasure.Tombstone, err error) {
+	return s.addTombstones(func() (added []erasure.Tombstone, err error) {
 		key, err := s.tombstones.SessionKey(session)
 		if err != nil {
 			return nil, err
 		}
-		s.buried.Store(key, session)
+		s.erasing.Store(key, session)
 		for _, app := range apps {
 			added = append(added, erasure.Tombstone{App: app, Session: key, At: at, Frame: frame})
 		}
@@ -53,13 +53,13 @@ func (s *Store) Bury(apps []string, session string, at event.Micros, frame uint6
 // time it tells. So what another application of that name sends later is stored. The rest is
 // as with Bury.
 func (s *Store) BuryApp(app string, at event.Micros, frame uint64) (ids []string, err error) {
-	return s.bury(func() ([]erasure.Tombstone, error) {
+	return s.addTombstones(func() ([]erasure.Tombstone, error) {
 		return []erasure.Tombstone{{App: app, At: at, Frame: frame}}, nil
 	})
 }
 
-// bury adds tombstones, which are durable when it returns.
-func (s *Store) bury(added func() ([]erasure.Tombstone, error)) (ids []string, err error) {
+// addTombstones adds tombstones, which are durable when it returns.
+func (s *Store) addTombstones(added func() ([]erasure.Tombstone, error)) (ids []string, err error) {
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
 	s.writing.Lock() // no batch is decided by what was before
@@ -137,7 +137,7 @@ func (s *Store) Trimmed() uint64 { return s.current().erased.Trimmed() }
 // error are returned then. Backups and exports that run are ended, so that what they read goes.
 func (s *Store) Erase(ctx context.Context, open []erasure.Tombstone, trimmed uint64) (report []Erased, err error) {
 	var done []erasure.Tombstone
-	var left []unerased
+	var left []failedErasure
 	err = s.withRecovery(ctx, func(ctx context.Context) (err error) {
 		done, left, err = s.eraseOpen(ctx, open, trimmed, &report)
 		return err
@@ -156,7 +156,7 @@ func (s *Store) Erase(ctx context.Context, open []erasure.Tombstone, trimmed uin
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
 	for _, t := range done {
-		s.buried.Delete(t.Session)
+		s.erasing.Delete(t.Session)
 	}
 	if finished := s.tombstones.Finish(done, trimmed, s.current().manifest.Timeline); finished != nil {
 		return report, errors.Join(err, finished)
@@ -164,14 +164,14 @@ func (s *Store) Erase(ctx context.Context, open []erasure.Tombstone, trimmed uin
 	return report, errors.Join(err, s.commitTombstones())
 }
 
-// unerased is a segment from which something could not be erased.
-type unerased struct {
+// failedErasure is a segment from which something could not be erased.
+type failedErasure struct {
 	segment *segment
 	err     error
 }
 
 // advice says what the user is to do.
-func (u unerased) advice() string {
+func (u failedErasure) advice() string {
 	switch {
 	case isOutOfMemory(u.err):
 		return "give the store more memory (--store-memory) and start again"
@@ -208,7 +208,7 @@ func (s *Store) awaitObsolete(ctx context.Context) error {
 
 // eraseOpen removes what the tombstones of frames up to trimmed cover and adds to report. It
 // returns those of them of which nothing is left, and the segments that still hold something.
-func (s *Store) eraseOpen(ctx context.Context, open []erasure.Tombstone, trimmed uint64, report *[]Erased) (done []erasure.Tombstone, left []unerased, err error) {
+func (s *Store) eraseOpen(ctx context.Context, open []erasure.Tombstone, trimmed uint64, report *[]Erased) (done []erasure.Tombstone, left []failedErasure, err error) {
 	s.merging.Lock()
 	defer s.merging.Unlock()
 	p := s.pin()
@@ -223,17 +223,17 @@ func (s *Store) eraseOpen(ctx context.Context, open []erasure.Tombstone, trimmed
 	}
 	set := p.erased.Only(slices.Clone(done)) // it keeps its list
 	for _, seg := range p.tables.segments {
-		graves, failed := s.eraseFrom(ctx, set, seg, report)
+		targets, failed := s.eraseFrom(ctx, set, seg, report)
 		if failed == nil {
 			continue
 		}
-		left = append(left, unerased{seg, failed})
+		left = append(left, failedErasure{seg, failed})
 		err = errors.Join(err, fmt.Errorf("erase from segment %s: %w", seg.info.Data.Name, failed))
-		if p.stops(ctx, failed) {
+		if p.mustStop(ctx, failed) {
 			return nil, left, err
 		}
 		done = slices.DeleteFunc(done, func(t erasure.Tombstone) bool {
-			return graves == nil || slices.ContainsFunc(graves, func(g grave) bool { return g.of(p.erased.Only([]erasure.Tombstone{t})) })
+			return targets == nil || slices.ContainsFunc(targets, func(tg eraseTarget) bool { return tg.coveredBy(p.erased.Only([]erasure.Tombstone{t})) })
 		})
 	}
 	return done, left, err
@@ -241,26 +241,26 @@ func (s *Store) eraseOpen(ctx context.Context, open []erasure.Tombstone, trimmed
 
 // eraseFrom removes what a set covers from a segment. After an error it returns what was to be
 // removed, nil when that is not known.
-func (s *Store) eraseFrom(ctx context.Context, set *erasure.Set, seg *segment, report *[]Erased) ([]grave, error) {
-	graves, err := s.gravesIn(ctx, set, seg)
-	if err != nil || len(graves) == 0 {
+func (s *Store) eraseFrom(ctx context.Context, set *erasure.Set, seg *segment, report *[]Erased) ([]eraseTarget, error) {
+	targets, err := s.findTargets(ctx, set, seg)
+	if err != nil || len(targets) == 0 {
 		return nil, err
 	}
 	if err := s.step("before erasure"); err != nil {
-		return graves, err
+		return targets, err
 	}
 	inputs := []*segment{seg}
-	if err := s.rewrite(ctx, inputs, withoutGraves(rowsOf(inputs), graves), func(*Manifest, []SegmentInfo) {}); err != nil {
-		return graves, err
+	if err := s.rewrite(ctx, inputs, withoutTargets(rowsOf(inputs), targets), func(*Manifest, []SegmentInfo) {}); err != nil {
+		return targets, err
 	}
-	for _, g := range graves {
-		one := Erased{App: g.app, Events: g.events, Rejections: g.rejections}
-		if g.session != "" {
-			one.SessionKey = set.SessionKey(g.session)
+	for _, tg := range targets {
+		one := Erased{App: tg.app, Events: tg.events, Rejections: tg.rejections}
+		if tg.session != "" {
+			one.SessionKey = set.SessionKey(tg.session)
 		}
 		*report = append(*report, one)
 	}
-	return graves, nil
+	return targets, nil
 }
 
 // Sessionless counts the rejections of applications, nil for all, that have no session, so that no
@@ -299,25 +299,25 @@ func (s *Store) CheckCarried(ctx context.Context, first, last uint64) error {
 	return s.withRecovery(ctx, s.rebuildAll)
 }
 
-// grave is a session of one application in one segment that is to be erased, or, without a
+// eraseTarget is a session of one application in one segment that is to be erased, or, without a
 // session, what is to be erased of an application.
-type grave struct {
+type eraseTarget struct {
 	app, session               string
 	cover                      erasure.Cover
 	events, rejections, traces int64
 }
 
-// of reports whether a set covers any of what is to be erased.
-func (g grave) of(set *erasure.Set) bool {
-	if g.session == "" {
-		return !set.Cover(g.app, "").Empty()
+// coveredBy reports whether a set covers any of what is to be erased.
+func (tg eraseTarget) coveredBy(set *erasure.Set) bool {
+	if tg.session == "" {
+		return !set.Cover(tg.app, "").Empty()
 	}
-	return !set.Cover(g.app, g.session).SessionOnly().Empty()
+	return !set.Cover(tg.app, tg.session).SessionOnly().Empty()
 }
 
-// gravesIn finds the sessions of a segment that have tombstones, among those that may have some.
-func (s *Store) gravesIn(ctx context.Context, set *erasure.Set, seg *segment) ([]grave, error) {
-	condition, some := s.erasedIn(set, seg)
+// findTargets finds the sessions of a segment that have tombstones, among those that may have some.
+func (s *Store) findTargets(ctx context.Context, set *erasure.Set, seg *segment) ([]eraseTarget, error) {
+	condition, some := s.erasureCondition(set, seg)
 	if !some {
 		return nil, nil
 	}
@@ -326,18 +326,18 @@ func (s *Store) gravesIn(ctx context.Context, set *erasure.Set, seg *segment) ([
 	for _, table := range []string{sessionTable, rejectionTable, residueTable} {
 		selects = append(selects, "SELECT app, session_id FROM "+seg.table(table)+condition(b))
 	}
-	dug := map[grave]bool{}
+	unique := map[eraseTarget]bool{}
 	_, err := queryAll(ctx, s, b.build("erase", "SELECT DISTINCT app, session_id FROM ("+strings.Join(selects, " UNION ALL ")+")"), func(scan scanner) (none struct{}, err error) {
-		var g grave
-		if err := scan(&g.app, &g.session); err != nil {
+		var tg eraseTarget
+		if err := scan(&tg.app, &tg.session); err != nil {
 			return none, err
 		}
-		if g.cover = set.Cover(g.app, ""); !g.cover.Empty() {
-			dug[grave{app: g.app, cover: g.cover}] = true
+		if tg.cover = set.Cover(tg.app, ""); !tg.cover.Empty() {
+			unique[eraseTarget{app: tg.app, cover: tg.cover}] = true
 		}
-		if g.session != "" {
-			if g.cover = set.Cover(g.app, g.session).SessionOnly(); !g.cover.Empty() {
-				dug[g] = true
+		if tg.session != "" {
+			if tg.cover = set.Cover(tg.app, tg.session).SessionOnly(); !tg.cover.Empty() {
+				unique[tg] = true
 			}
 		}
 		return none, nil
@@ -345,24 +345,24 @@ func (s *Store) gravesIn(ctx context.Context, set *erasure.Set, seg *segment) ([
 	if err != nil {
 		return nil, err
 	}
-	var graves []grave
-	for _, row := range rowsOfGraves(slices.Collect(maps.Keys(dug))) {
-		found, err := s.count(ctx, seg, row)
+	var targets []eraseTarget
+	for _, row := range groupTargets(slices.Collect(maps.Keys(unique))) {
+		found, err := s.countTargets(ctx, seg, row)
 		if err != nil {
 			return nil, err
 		}
-		graves = append(graves, found...)
+		targets = append(targets, found...)
 	}
-	return graves, nil
+	return targets, nil
 }
 
-// count returns the graves of a row of which a segment has something, with how much that is.
-func (s *Store) count(ctx context.Context, seg *segment, row graveRow) ([]grave, error) {
-	found := map[string]*grave{}
-	for table, n := range map[string]func(*grave) *int64{
-		eventTable:     func(g *grave) *int64 { return &g.events },
-		rejectionTable: func(g *grave) *int64 { return &g.rejections },
-		residueTable:   func(g *grave) *int64 { return &g.traces },
+// countTargets returns the graves of a row of which a segment has something, with how much that is.
+func (s *Store) countTargets(ctx context.Context, seg *segment, row targetGroup) ([]eraseTarget, error) {
+	found := map[string]*eraseTarget{}
+	for table, n := range map[string]func(*eraseTarget) *int64{
+		eventTable:     func(tg *eraseTarget) *int64 { return &tg.events },
+		rejectionTable: func(tg *eraseTarget) *int64 { return &tg.rejections },
+		residueTable:   func(tg *eraseTarget) *int64 { return &tg.traces },
 	} {
 		text := "SELECT app, count(*) FROM " + rowsOf([]*segment{seg})(table) + " WHERE " + row.condition(table) + " GROUP BY app"
 		if _, err := queryAll(ctx, s, statement{kind: "erase", text: text}, func(scan scanner) (none struct{}, err error) {
@@ -372,7 +372,7 @@ func (s *Store) count(ctx context.Context, seg *segment, row graveRow) ([]grave,
 				return none, err
 			}
 			if found[app] == nil {
-				found[app] = &grave{app: app, session: row.session, cover: row.cover}
+				found[app] = &eraseTarget{app: app, session: row.session, cover: row.cover}
 			}
 			*n(found[app]) = count
 			return none, nil
@@ -380,48 +380,48 @@ func (s *Store) count(ctx context.Context, seg *segment, row graveRow) ([]grave,
 			return nil, err
 		}
 	}
-	var graves []grave
-	for _, g := range found {
-		graves = append(graves, *g)
+	var targets []eraseTarget
+	for _, tg := range found {
+		targets = append(targets, *tg)
 	}
-	return graves, nil
+	return targets, nil
 }
 
-// graveRow are the graves of several applications that differ in nothing else, so that one condition
+// targetGroup are the graves of several applications that differ in nothing else, so that one condition
 // finds them: an erasure in all applications makes one.
-type graveRow struct {
+type targetGroup struct {
 	session string
 	cover   erasure.Cover
 	apps    []string
 }
 
-func rowsOfGraves(graves []grave) []graveRow {
+func groupTargets(targets []eraseTarget) []targetGroup {
 	type same struct {
 		session string
 		cover   erasure.Cover
 	}
 	apps := map[same][]string{}
-	for _, g := range graves {
-		key := same{g.session, g.cover}
-		apps[key] = append(apps[key], g.app)
+	for _, tg := range targets {
+		key := same{tg.session, tg.cover}
+		apps[key] = append(apps[key], tg.app)
 	}
-	rows := make([]graveRow, 0, len(apps))
+	rows := make([]targetGroup, 0, len(apps))
 	for key, names := range apps {
 		slices.Sort(names)
-		rows = append(rows, graveRow{key.session, key.cover, names})
+		rows = append(rows, targetGroup{key.session, key.cover, names})
 	}
 	return rows
 }
 
-// erasedIn returns the condition of rows of a segment that may be covered by a set, and whether there
+// erasureCondition returns the condition of rows of a segment that may be covered by a set, and whether there
 // may be some. A hash does not tell its session: where a session is not known, because the
 // tombstone was set before the start, all rows may be.
-func (s *Store) erasedIn(set *erasure.Set, seg *segment) (condition func(builder) string, some bool) {
+func (s *Store) erasureCondition(set *erasure.Set, seg *segment) (condition func(builder) string, some bool) {
 	all := func(builder) string { return "" }
 	apps, sessions := []any{}, []any{}
 	var keys []uint64
 	for _, t := range set.Tombstones() {
-		known, _ := s.buried.Load(t.Session)
+		known, _ := s.erasing.Load(t.Session)
 		session, ok := known.(string)
 		switch {
 		case t.OfApp() && t.App != erasure.AllApps:
@@ -446,7 +446,7 @@ func (s *Store) erasedIn(set *erasure.Set, seg *segment) (condition func(builder
 }
 
 // condition renders that a row of a table is to be erased.
-func (g graveRow) condition(table string) string {
+func (g targetGroup) condition(table string) string {
 	b := g.cover.Bounds()
 	apps := make([]string, len(g.apps))
 	for i, app := range g.apps {
@@ -468,10 +468,10 @@ func (g graveRow) condition(table string) string {
 // nothing of what was sent.
 const redactedColumns = "'' AS client_id, '' AS session_id, '' AS category, '' AS name, received_at, frame, frame_index, carried_by, "
 
-// withoutGraves is a source of rows without those to be erased, and with their
+// withoutTargets is a source of rows without those to be erased, and with their
 // traces.
-func withoutGraves(rows source, graves []grave) source {
-	together := rowsOfGraves(graves)
+func withoutTargets(rows source, targets []eraseTarget) source {
+	together := groupTargets(targets)
 	condition := func(table string) string {
 		terms := make([]string, len(together))
 		for i, row := range together {

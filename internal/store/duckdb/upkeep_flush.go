@@ -61,7 +61,7 @@ func (s *Store) flusher(ctx context.Context) error {
 			return err
 		}
 		if ctx.Err() == nil {
-			s.flushing.Note(err)
+			s.flushFailure.Note(err)
 		}
 		if err != nil && ctx.Err() == nil {
 			s.log.Error("the store's files could not be changed; it is tried again, and events wait in the queue meanwhile", "error", err)
@@ -72,11 +72,11 @@ func (s *Store) flusher(ctx context.Context) error {
 
 // NotFlushing returns why nothing that is written has become a segment for so long, as far as Run
 // tried, else nil. Write waits meanwhile when it has written what fits into memory.
-func (s *Store) NotFlushing(patience time.Duration) error { return s.flushing.Err(patience) }
+func (s *Store) NotFlushing(patience time.Duration) error { return s.flushFailure.Err(patience) }
 
 // NotTidying returns why segments have not been merged, and what has expired has not been removed,
 // for so long, else nil.
-func (s *Store) NotTidying(patience time.Duration) error { return s.tidying.Err(patience) }
+func (s *Store) NotTidying(patience time.Duration) error { return s.upkeepFailure.Err(patience) }
 
 func pause(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
@@ -225,7 +225,7 @@ func (s *Store) Branch(last uint64) {
 	defer s.upkeep.Unlock()
 	m := *s.current().manifest
 	m.branch(last)
-	s.settled = false
+	s.upToDate = false
 	set := erasure.NewSet(s.tombstones.Document(), m.lineage())
 	s.install(func(next *storeVersion) { next.manifest, next.erased = &m, set })
 }
@@ -241,7 +241,7 @@ func (s *Store) reserveID() uint64 { return s.lastID.Add(1) }
 // upkeep is held.
 func (s *Store) commit(m *Manifest, made ...*segment) error {
 	m.NextID = s.lastID.Load() + 1
-	err := s.forgetObsolete(m)
+	err := s.dropObsolete(m)
 	var text []byte
 	if err == nil {
 		text, err = s.encoder.encode(m)
@@ -267,7 +267,7 @@ func (s *Store) commit(m *Manifest, made ...*segment) error {
 		}
 		return err
 	}
-	s.settled, s.made = true, nil
+	s.upToDate, s.newFolders = true, nil
 	if err := writeCopy(s.opts.Dir, text); err != nil {
 		s.log.Warn("the copy of the manifest is an earlier one, until the next is written", "error", err)
 	}
@@ -281,8 +281,8 @@ func (s *Store) commit(m *Manifest, made ...*segment) error {
 	return nil
 }
 
-// forgetObsolete takes the files out of a manifest that are durably gone.
-func (s *Store) forgetObsolete(m *Manifest) error {
+// dropObsolete takes the files out of a manifest that are durably gone.
+func (s *Store) dropObsolete(m *Manifest) error {
 	var left []string
 	for _, name := range m.Obsolete {
 		if _, err := os.Lstat(s.segmentPath(name)); !errors.Is(err, fs.ErrNotExist) {

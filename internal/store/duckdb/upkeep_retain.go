@@ -99,36 +99,36 @@ func (s *Store) Expire(ctx context.Context) error {
 	newest := at.cutoffs(p.arrivals.apps(), 0, 1).greatest()
 	var failed error
 	for _, seg := range p.tables.segments {
-		if !seg.reachesBehind(newest) {
+		if !seg.hasRowsBefore(newest) {
 			continue
 		}
-		err := s.expire(ctx, at, seg)
+		err := s.expireSegment(ctx, at, seg)
 		if err == nil {
 			continue
 		}
 		failed = errors.Join(failed, fmt.Errorf("remove what has expired from segment %s: %w", seg.info.Data.Name, err))
-		if p.stops(ctx, err) {
+		if p.mustStop(ctx, err) {
 			break
 		}
 	}
 	return failed
 }
 
-// stops reports whether work on other segments is of no use after an error with one.
-func (p *pinned) stops(ctx context.Context, err error) bool {
+// mustStop reports whether work on other segments is of no use after an error with one.
+func (p *pinned) mustStop(ctx context.Context, err error) bool {
 	return ctx.Err() != nil || isFatal(err) || p.in.closed.Load() || errors.Is(err, durable.ErrUncertain)
 }
 
-// expire removes a segment, or writes it again without the rows that have expired when rows of some
+// expireSegment removes a segment, or writes it again without the rows that have expired when rows of some
 // application are as old as they may become.
-func (s *Store) expire(ctx context.Context, at clockReading, seg *segment) error {
+func (s *Store) expireSegment(ctx context.Context, at clockReading, seg *segment) error {
 	now, late := at.expiries(seg)
-	settle := func(m *Manifest, made []SegmentInfo) { m.bury(seg.info, made) }
-	if len(now.rows) == len(seg.info.Apps) && seg.expiredBy(now) {
+	account := func(m *Manifest, made []SegmentInfo) { m.countExpired(seg.info, made) }
+	if len(now.rows) == len(seg.info.Apps) && seg.hasExpired(now) {
 		if err := s.step("before expiry"); err != nil {
 			return err
 		}
-		return s.replace(ctx, []*segment{seg}, nil, settle)
+		return s.replaceSegments(ctx, []*segment{seg}, nil, account)
 	}
 	oldest, err := s.oldestIn(ctx, seg)
 	if err != nil || !oldest.before(late) {
@@ -138,7 +138,7 @@ func (s *Store) expire(ctx context.Context, at clockReading, seg *segment) error
 		return err
 	}
 	inputs := []*segment{seg}
-	if err := s.rewrite(ctx, inputs, oldest.reached(now).unexpired(rowsOf(inputs)), settle); err != nil {
+	if err := s.rewrite(ctx, inputs, oldest.reached(now).unexpired(rowsOf(inputs)), account); err != nil {
 		return err
 	}
 	s.metrics.trimmed()
@@ -219,8 +219,8 @@ func (x expiry) unexpired(rows source) source {
 	}
 }
 
-// expiredBy reports whether all rows have expired.
-func (seg *segment) expiredBy(at expiry) bool {
+// hasExpired reports whether all rows have expired.
+func (seg *segment) hasExpired(at expiry) bool {
 	received := at.rows.least()
 	if seg.info.Replays > 0 {
 		received = at.replays.least()
@@ -252,8 +252,8 @@ func (c cutoffs) greatest() int64 {
 	return greatest
 }
 
-// reachesBehind reports whether some rows are older than a time.
-func (seg *segment) reachesBehind(at int64) bool {
+// hasRowsBefore reports whether some rows are older than a time.
+func (seg *segment) hasRowsBefore(at int64) bool {
 	return !seg.info.Occurred.empty() && *seg.info.Occurred.Min < at || seg.info.Rows.Rejections+seg.info.Rows.Traces > 0 && *seg.info.Received.Min < at
 }
 
@@ -275,9 +275,9 @@ func (c cutoffs) condition(table string) string {
 	return strings.Join(terms, " OR ")
 }
 
-// bury notes what became of the first arrivals whose rows were in a segment and
+// countExpired notes what became of the first arrivals whose rows were in a segment and
 // are not in what was made of it.
-func (m *Manifest) bury(old SegmentInfo, made []SegmentInfo) {
+func (m *Manifest) countExpired(old SegmentInfo, made []SegmentInfo) {
 	gone := maps.Clone(m.Gone)
 	if gone == nil {
 		gone = map[string]Counts{}
