@@ -52,23 +52,23 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// running is a store with its Run.
-type running struct {
+// runningExport is a store with its Run.
+type runningExport struct {
 	*duckdb.Store
 	stop       func()
 	done       chan error
 	flushAfter bool
 }
 
-func run(t testing.TB, opts duckdb.Options, flushAfter bool) *running {
+func run(t testing.TB, opts duckdb.Options, flushAfter bool) *runningExport {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &running{Store: open(t, opts), stop: cancel, done: make(chan error, 1), flushAfter: flushAfter}
+	r := &runningExport{Store: open(t, opts), stop: cancel, done: make(chan error, 1), flushAfter: flushAfter}
 	go func() { r.done <- r.Run(ctx) }()
 	return r
 }
 
-func (r *running) Write(ctx context.Context, b store.Batch) ([]event.Outcome, error) {
+func (r *runningExport) Write(ctx context.Context, b store.Batch) ([]event.Outcome, error) {
 	outcomes, err := r.Store.Write(ctx, b)
 	if err == nil && r.flushAfter {
 		err = errors.Join(r.Flush(ctx), r.Compact(ctx))
@@ -76,7 +76,7 @@ func (r *running) Write(ctx context.Context, b store.Batch) ([]event.Outcome, er
 	return outcomes, err
 }
 
-func (r *running) Close() error {
+func (r *runningExport) Close() error {
 	r.stop()
 	return errors.Join(<-r.done, r.Store.Close())
 }

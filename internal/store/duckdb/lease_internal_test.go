@@ -271,7 +271,7 @@ func TestVerifySeesTheOrder(t *testing.T) {
 	run("CREATE TABLE sorted AS SELECT i // 1000 AS slice, i AS session_id FROM range(300000) r(i) ORDER BY slice, session_id")
 	run("CREATE TABLE swapped AS SELECT i // 1000 AS slice, CASE i WHEN 250000 THEN 250001 WHEN 250001 THEN 250000 ELSE i END AS session_id FROM range(300000) r(i)")
 	for table, want := range map[string]int64{"sorted": 0, "swapped": 1} {
-		if n, err := misplaced(t.Context(), in, table, "slice, session_id"); err != nil || n != want {
+		if n, err := countUnsorted(t.Context(), in, table, "slice, session_id"); err != nil || n != want {
 			t.Errorf("%s: %d misplaced, %v", table, n, err)
 		}
 	}

@@ -11,7 +11,7 @@ type metrics struct {
 	seconds    *prometheus.HistogramVec
 	flushes    prometheus.Histogram
 	merges     prometheus.Histogram
-	trims      prometheus.Counter
+	rewrites   prometheus.Counter
 	written    prometheus.Counter
 	rows       prometheus.Collector
 	queries    []prometheus.Collector
@@ -32,7 +32,7 @@ func newMetrics(r prometheus.Registerer, s *Store) metrics {
 			Name: "eye_store_merge_seconds", Help: "Time to merge segments.",
 			Buckets: []float64{.1, .5, 1, 5, 10, 30, 60, 120, 300},
 		}),
-		trims: prometheus.NewCounter(prometheus.CounterOpts{
+		rewrites: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "eye_store_retention_rewrites_total", Help: "Segments that were written again without what had expired.",
 		}),
 		written: prometheus.NewCounter(prometheus.CounterOpts{
@@ -55,7 +55,7 @@ func (m metrics) unregister() {
 }
 
 func (m metrics) all() []prometheus.Collector {
-	return append([]prometheus.Collector{m.seconds, m.flushes, m.merges, m.trims, m.written, m.rows}, m.queries...)
+	return append([]prometheus.Collector{m.seconds, m.flushes, m.merges, m.rewrites, m.written, m.rows}, m.queries...)
 }
 
 func (m metrics) flushed(info SegmentInfo, took time.Duration) {
@@ -65,9 +65,9 @@ func (m metrics) flushed(info SegmentInfo, took time.Duration) {
 	}
 }
 
-func (m metrics) trimmed() {
-	if m.trims != nil {
-		m.trims.Inc()
+func (m metrics) rewritten() {
+	if m.rewrites != nil {
+		m.rewrites.Inc()
 	}
 }
 
@@ -129,7 +129,7 @@ func (c *rowCollector) Collect(out chan<- prometheus.Metric) {
 	for _, table := range dataTables() {
 		var total int64
 		for _, mt := range p.tables.memtables {
-			n, err := c.store.one(ctx, statement{kind: "rows", text: "SELECT count(*) FROM " + hotName(table, mt.number)})
+			n, err := c.store.queryInt(ctx, statement{kind: "rows", text: "SELECT count(*) FROM " + hotName(table, mt.number)})
 			if err != nil {
 				return
 			}

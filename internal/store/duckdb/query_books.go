@@ -52,8 +52,8 @@ func (p *pinned) books(ctx context.Context, q query.Query) (store.Books, error) 
 	return store.Books{Position: p.position, Accounts: p.accounts(counts, apps)}, nil
 }
 
-// counted reads lines of application, fate and number.
-func (p *pinned) counted(ctx context.Context, q statement, counts map[string]Counts) error {
+// addCounts reads lines of application, fate and number.
+func (p *pinned) addCounts(ctx context.Context, q statement, counts map[string]Counts) error {
 	_, err := queryAll(ctx, p.store, q, func(scan scanner) (none struct{}, err error) {
 		var app string
 		var fate event.Fate
@@ -75,7 +75,7 @@ func (p *pinned) hotCounts(ctx context.Context, q query.Query) (map[string]Count
 	b := newBuilder()
 	text := "SELECT app, fate::INTEGER, count(*) FROM (" + fates(func(table string) string { return p.from(table, nil) }, q, b) +
 		") WHERE carried_by = frame GROUP BY app, fate"
-	return counts, p.counted(ctx, b.build("books", text), counts)
+	return counts, p.addCounts(ctx, b.build("books", text), counts)
 }
 
 // fates renders arrivals with their fates.

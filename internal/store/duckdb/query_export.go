@@ -32,22 +32,22 @@ type export struct {
 	q          query.Query
 	hot        string // what was hot
 	times      Bounds // of that
-	parts      []part
+	refs       []segmentRef
 	rows       int64 // how many events there are at most
 	most       int   // events of a window
 	// largest is the size of the largest data, in bytes.
 	largest int64
-	all     span   // the times of these
-	dir     string // what it writes; empty for a store without a folder
-	whole   bool   // it has come to its end
-	finish  func() // gives back what is not its own
+	all     timeRange // the times of these
+	dir     string    // what it writes; empty for a store without a folder
+	whole   bool      // it has come to its end
+	finish  func()    // gives back what is not its own
 }
 
 // segments are those that are attached.
 func (e *export) segments() []*segment {
-	list := make([]*segment, len(e.parts))
-	for i, x := range e.parts {
-		list[i] = x.segment
+	list := make([]*segment, len(e.refs))
+	for i, ref := range e.refs {
+		list[i] = ref.segment
 	}
 	return list
 }
@@ -65,15 +65,15 @@ func (s *Store) beginExport(ctx context.Context, q query.Query) (_ *export, err 
 			return nil, ctx.Err()
 		}
 	}
-	p, q := s.read(q)
+	p, q := s.pinFor(q)
 	q.After = nil
-	e.q, e.parts = q, p.sift(query.Events, q, spanOf(q))
+	e.q, e.refs = q, p.prune(query.Events, q, timeRangeOf(q))
 	defer func() {
 		if err != nil {
 			e.close()
 		}
 	}()
-	if e.largest, err = p.largest(ctx, eventTable, e.parts); err != nil {
+	if e.largest, err = p.largest(ctx, eventTable, e.refs); err != nil {
 		p.release()
 		return nil, err
 	}
@@ -133,14 +133,14 @@ func (e *export) copyHot(ctx context.Context, memtables []*memtable) error {
 		table := hotName(eventTable, mt.number)
 		chunks, err := queryAll(ctx, e.store, newBuilder().build("export", fmt.Sprintf(
 			"SELECT min(r), max(r) FROM (SELECT rowid AS r, sum(strlen(data) + %d) OVER (ORDER BY rowid) // %d AS piece FROM %s) GROUP BY piece ORDER BY piece",
-			eventBytes, hotChunkBytes, table)), func(scan scanner) (rows span, err error) {
+			eventBytes, hotChunkBytes, table)), func(scan scanner) (rows timeRange, err error) {
 			err = scan(&rows.low, &rows.high)
 			return rows, err
 		})
 		if err != nil {
 			return err
 		}
-		for _, rows := range append(chunks, span{1, 0}) { // there is a file, also of no rows
+		for _, rows := range append(chunks, timeRange{1, 0}) { // there is a file, also of no rows
 			if err := write(fmt.Sprintf("(SELECT %s FROM %s WHERE rowid BETWEEN %d AND %d)", eventColumns, table, rows.low, rows.high)); err != nil {
 				return err
 			}
@@ -160,35 +160,35 @@ func (e *export) measure(ctx context.Context, hot string) error {
 	if err := e.in.db.QueryRowContext(ctx, text).Scan(&e.rows, &e.times.Min, &e.times.Max); err != nil {
 		return storeError(ctx, "look at hot rows", err)
 	}
-	e.all = span{math.MaxInt64, math.MinInt64}
+	e.all = timeRange{math.MaxInt64, math.MinInt64}
 	add := func(times Bounds) {
 		if !times.empty() {
-			e.all = span{min(e.all.low, *times.Min), max(e.all.high, *times.Max)}
+			e.all = timeRange{min(e.all.low, *times.Min), max(e.all.high, *times.Max)}
 		}
 	}
 	add(e.times)
-	for _, x := range e.parts {
-		add(x.info.Occurred)
-		e.rows += x.info.Rows.Events
+	for _, ref := range e.refs {
+		add(ref.info.Occurred)
+		e.rows += ref.info.Rows.Events
 	}
-	asked := spanOf(e.q)
-	e.all = span{max(e.all.low, asked.low), min(e.all.high, asked.high)}
+	asked := timeRangeOf(e.q)
+	e.all = timeRange{max(e.all.low, asked.low), min(e.all.high, asked.high)}
 	return nil
 }
 
 // from renders the rows that may be within a span.
-func (e *export) from(w span) string {
-	var parts []part
-	for _, x := range e.parts {
-		if x.info.Occurred.touches(w.low, w.high) {
-			parts = append(parts, x)
+func (e *export) from(w timeRange) string {
+	var refs []segmentRef
+	for _, ref := range e.refs {
+		if ref.info.Occurred.touches(w.low, w.high) {
+			refs = append(refs, ref)
 		}
 	}
 	switch {
-	case parts == nil:
+	case refs == nil:
 		return e.hot
 	case e.times.touches(w.low, w.high):
-		return "(SELECT " + eventColumns + " FROM " + e.hot + " UNION ALL " + union(eventTable, nil, parts)[1:]
+		return "(SELECT " + eventColumns + " FROM " + e.hot + " UNION ALL " + union(eventTable, nil, refs)[1:]
 	}
-	return union(eventTable, nil, parts)
+	return union(eventTable, nil, refs)
 }

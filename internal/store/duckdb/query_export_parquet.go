@@ -48,16 +48,16 @@ func (e *export) inChunks() string {
 		return e.from(e.all)
 	}
 	var bytes int64
-	for _, x := range e.parts {
-		bytes += x.info.Data.Bytes
+	for _, ref := range e.refs {
+		bytes += ref.info.Data.Bytes
 	}
 	size := max(query.PageBytes, bytes/maxChunks)
 	selects := []string{"SELECT " + eventColumns + " FROM " + e.hot}
-	for _, x := range e.parts {
-		rows := max(1, x.info.Rows.Events*size/max(x.info.Data.Bytes, 1))
-		for first := int64(0); first < x.info.Rows.Events; first += rows {
-			conditions := append(x.conditions(), fmt.Sprintf("rowid >= %d AND rowid < %d", first, first+rows))
-			selects = append(selects, "SELECT "+x.columnsOf(eventTable)+" FROM "+x.table(eventTable)+whereAll(conditions))
+	for _, ref := range e.refs {
+		rows := max(1, ref.info.Rows.Events*size/max(ref.info.Data.Bytes, 1))
+		for first := int64(0); first < ref.info.Rows.Events; first += rows {
+			conditions := append(ref.conditions(), fmt.Sprintf("rowid >= %d AND rowid < %d", first, first+rows))
+			selects = append(selects, "SELECT "+ref.columnsOf(eventTable)+" FROM "+ref.table(eventTable)+whereAll(conditions))
 		}
 	}
 	return "(" + strings.Join(selects, " UNION ALL ") + ")"
@@ -82,10 +82,10 @@ func (s *Store) Parquet(ctx context.Context, q query.Query) (*os.File, error) {
 }
 
 func (s *Store) parquet(ctx context.Context, q query.Query) (_ *os.File, err error) {
-	ctx, leave := s.endings.begin(ctx)
+	ctx, leave := s.exports.begin(ctx)
 	defer func() {
 		if err != nil {
-			err = endOf(ctx, err)
+			err = exportError(ctx, err)
 			leave()
 		}
 	}()

@@ -63,10 +63,10 @@ func (s *Store) recoverExport(ctx context.Context, err error) (retry bool, _ err
 }
 
 func (s *Store) export(ctx context.Context, q query.Query, each func(*event.Event) error) error {
-	ctx, leave := s.endings.begin(ctx)
+	ctx, leave := s.exports.begin(ctx)
 	e, err := s.beginExport(ctx, q)
 	if err != nil {
-		err = endOf(ctx, err)
+		err = exportError(ctx, err)
 		leave()
 		return err
 	}
@@ -83,7 +83,7 @@ func (s *Store) export(ctx context.Context, q query.Query, each func(*event.Even
 		defer e.close()
 		err = e.read(reading, chunks)
 		e.whole = err == nil
-		err = endOf(ctx, err)
+		err = exportError(ctx, err)
 	}()
 	for chunk := range chunks {
 		for i := range chunk {
@@ -100,7 +100,7 @@ func (s *Store) export(ctx context.Context, q query.Query, each func(*event.Even
 
 // read reads everything, window by window.
 func (e *export) read(ctx context.Context, to chan<- []event.Event) error {
-	w := newWindow(e)
+	w := newExportWindow(e)
 	for w.left.low <= w.left.high {
 		got, err := e.readWindow(ctx, w, to)
 		switch {
@@ -109,7 +109,7 @@ func (e *export) read(ctx context.Context, to chan<- []event.Event) error {
 		case err != nil:
 			return err
 		default:
-			w.pass(got)
+			w.advance(got)
 		}
 	}
 	return nil
@@ -117,21 +117,21 @@ func (e *export) read(ctx context.Context, to chan<- []event.Event) error {
 
 // readWindow reads one window. After an error with which nothing was handed over
 // it may be read again.
-func (e *export) readWindow(ctx context.Context, w window, to chan<- []event.Event) (passed, error) {
-	out := &sender{to: to}
+func (e *export) readWindow(ctx context.Context, w exportWindow, to chan<- []event.Event) (windowResult, error) {
+	out := &chunkWriter{to: to}
 	read := e.readWhole
 	if e.large() {
 		read = e.readBare
 	}
 	err := read(ctx, w, out)
 	if err == nil && len(out.chunk) > 0 {
-		err = out.hand(ctx)
+		err = out.send(ctx)
 	}
 	return out.got, err
 }
 
 // statement renders the reading of a window.
-func (e *export) statement(w window, columns string) statement {
+func (e *export) statement(w exportWindow, columns string) statement {
 	now := w.times()
 	q := e.q
 	from, end := event.Micros(now.low), event.Micros(now.high+1)
@@ -145,7 +145,7 @@ func (e *export) statement(w window, columns string) statement {
 }
 
 // readWhole reads the events of a window with all that they have.
-func (e *export) readWhole(ctx context.Context, w window, out *sender) error {
+func (e *export) readWhole(ctx context.Context, w exportWindow, out *chunkWriter) error {
 	statement := e.statement(w, eventColumns)
 	rows, err := e.in.db.QueryContext(ctx, statement.text, statement.args...)
 	if err != nil {
@@ -175,13 +175,13 @@ func (e *export) large() bool { return e.largest > largeEvent }
 
 // readBare reads the events of a window without their data, and then that, a few
 // events at a time.
-func (e *export) readBare(ctx context.Context, w window, out *sender) error {
+func (e *export) readBare(ctx context.Context, w exportWindow, out *chunkWriter) error {
 	conn, err := e.in.db.Conn(ctx)
 	if err != nil {
 		return storeError(ctx, "export", err)
 	}
 	defer conn.Close()
-	from := payloads[event.Event]{listing: eventListing(), store: e.store, on: conn, file: e.hot, parts: e.parts}
+	from := payloads[event.Event]{listing: eventListing(), store: e.store, on: conn, file: e.hot, refs: e.refs}
 	statement := e.statement(w, from.bare)
 	statement.on = conn
 	events, err := queryAll(ctx, e.store, statement, scanEvent)
@@ -207,25 +207,25 @@ func (e *export) readBare(ctx context.Context, w window, out *sender) error {
 	return nil
 }
 
-// sender hands events over in chunks.
-type sender struct {
+// chunkWriter hands events over in chunks.
+type chunkWriter struct {
 	to    chan<- []event.Event
 	chunk []event.Event
 	size  int // of the chunk's data, in bytes
-	got   passed
+	got   windowResult
 }
 
-func (s *sender) add(ctx context.Context, e event.Event) error {
+func (s *chunkWriter) add(ctx context.Context, e event.Event) error {
 	s.chunk = append(s.chunk, e)
 	s.size += len(e.Data)
 	s.got.add(&e)
 	if len(s.chunk) == chunkEvents || s.size >= chunkBytes {
-		return s.hand(ctx)
+		return s.send(ctx)
 	}
 	return nil
 }
 
-func (s *sender) hand(ctx context.Context) error {
+func (s *chunkWriter) send(ctx context.Context) error {
 	select {
 	case s.to <- s.chunk:
 		s.chunk, s.size = nil, 0
@@ -235,17 +235,17 @@ func (s *sender) hand(ctx context.Context) error {
 	}
 }
 
-// window is the part of an export that is read next.
-type window struct {
-	left       span // what is not read yet
+// exportWindow is the part of an export that is read next.
+type exportWindow struct {
+	left       timeRange // what is not read yet
 	descending bool
 	width      int64 // in microseconds, at most
 	rows, most int   // of this window and of any, at most
 	after      *query.After
 }
 
-// passed is what a window had.
-type passed struct {
+// windowResult is what a window had.
+type windowResult struct {
 	rows  int
 	bytes int64
 	last  query.After
@@ -254,19 +254,19 @@ type passed struct {
 // eventBytes is what an event takes besides its data, about.
 const eventBytes = 400
 
-func (p *passed) add(e *event.Event) {
+func (p *windowResult) add(e *event.Event) {
 	p.rows++
 	p.bytes += int64(len(e.Data)) + eventBytes
 	p.last = query.AfterEvent(e)
 }
 
-// newWindow returns the first window of an export.
-func newWindow(e *export) window {
+// newExportWindow returns the first window of an export.
+func newExportWindow(e *export) exportWindow {
 	first := min(e.most, windowFirstRows)
 	if !e.large() {
 		first = min(first, max(windowMinRows, int(windowBytes/(e.largest+eventBytes))))
 	}
-	w := window{left: e.all, descending: e.q.Descending, most: e.most, rows: first, width: 1}
+	w := exportWindow{left: e.all, descending: e.q.Descending, most: e.most, rows: first, width: 1}
 	if e.all.low <= e.all.high {
 		w.widen(float64(e.all.high-e.all.low+1) / float64(max(e.rows, 1)))
 	}
@@ -275,21 +275,21 @@ func newWindow(e *export) window {
 
 // widen makes the window as wide as its rows want it, so that they are seldom
 // exceeded, when there is one in so many microseconds.
-func (w *window) widen(distance float64) {
+func (w *exportWindow) widen(distance float64) {
 	const most = 1 << 60
 	w.width = int64(max(1, min(most, 0.8*distance*float64(w.rows))))
 }
 
 // times returns the window's own times.
-func (w *window) times() span {
+func (w *exportWindow) times() timeRange {
 	if w.descending {
-		return span{w.left.high - min(w.width-1, w.left.high-w.left.low), w.left.high}
+		return timeRange{w.left.high - min(w.width-1, w.left.high-w.left.low), w.left.high}
 	}
-	return span{w.left.low, w.left.low + min(w.width-1, w.left.high-w.left.low)}
+	return timeRange{w.left.low, w.left.low + min(w.width-1, w.left.high-w.left.low)}
 }
 
-// pass goes on to the next window.
-func (w *window) pass(got passed) {
+// advance goes on to the next window.
+func (w *exportWindow) advance(got windowResult) {
 	seen := w.times()
 	full := got.rows == w.rows
 	at := int64(got.last.Key.OccurredAt)

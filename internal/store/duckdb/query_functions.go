@@ -31,26 +31,26 @@ func (i *instance) register(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
 	return errors.Join(
-		duckdb.RegisterScalarUDF(conn, query.HoldsFunction, function{
+		duckdb.RegisterScalarUDF(conn, query.HoldsFunction, udf{
 			duckdb.ScalarFuncConfig{InputTypeInfos: []duckdb.TypeInfo{text, text}, ResultTypeInfo: truth}, holds,
 		}),
-		duckdb.RegisterScalarUDF(conn, query.ValuesFunction, function{
+		duckdb.RegisterScalarUDF(conn, query.ValuesFunction, udf{
 			duckdb.ScalarFuncConfig{InputTypeInfos: []duckdb.TypeInfo{text, text}, ResultTypeInfo: texts}, countedValues,
 		}),
 	)
 }
 
-// function is a function of two texts: data, and what is asked of it, which is parsed by ask. NULL gives
+// udf is a function of two texts: data, and what is asked of it, which is parsed by ask. NULL gives
 // NULL.
-type function struct {
+type udf struct {
 	config duckdb.ScalarFuncConfig
 	ask    func(text string) (func(data []byte) any, error)
 }
 
-func (f function) Config() duckdb.ScalarFuncConfig { return f.config }
+func (f udf) Config() duckdb.ScalarFuncConfig { return f.config }
 
 // Executor is called for each chunk of rows, most of which ask the same.
-func (f function) Executor() duckdb.ScalarFuncExecutor {
+func (f udf) Executor() duckdb.ScalarFuncExecutor {
 	var last string
 	var answer func(data []byte) any
 	return duckdb.ScalarFuncExecutor{RowExecutor: func(values []driver.Value) (any, error) {

@@ -50,12 +50,12 @@ const (
 // there is nothing left, or when its time is over.
 func search[T any](ctx context.Context, p *pinned, q query.Query, l listing[T]) (store.Page[T], error) {
 	began := time.Now()
-	asked := spanOf(q)
-	parts := p.sift(l.kind, q, asked)
-	found := &finder[T]{listing: l, p: p, q: q, page: store.NewPager(q, l.size)}
-	for w := newWindows(parts, asked, q, l.kind); ; {
+	asked := timeRangeOf(q)
+	refs := p.prune(l.kind, q, asked)
+	found := &pageSearch[T]{listing: l, p: p, q: q, page: store.NewPager(q, l.size)}
+	for w := newListWindows(refs, asked, q, l.kind); ; {
 		now, last := w.next()
-		if err := found.within(ctx, now, parts); err != nil {
+		if err := found.within(ctx, now, refs); err != nil {
 			return store.Page[T]{}, err
 		}
 		switch {
@@ -68,8 +68,8 @@ func search[T any](ctx context.Context, p *pinned, q query.Query, l listing[T]) 
 	}
 }
 
-// finder is the search for one page.
-type finder[T any] struct {
+// pageSearch is the search for one page.
+type pageSearch[T any] struct {
 	listing[T]
 	p    *pinned
 	q    query.Query
@@ -77,11 +77,11 @@ type finder[T any] struct {
 }
 
 // within adds the rows of a window to the page until it is full.
-func (f *finder[T]) within(ctx context.Context, w span, parts []part) error {
-	among := slices.DeleteFunc(slices.Clone(parts), func(x part) bool { return !x.timesOf(f.kind).touches(w.low, w.high) })
+func (f *pageSearch[T]) within(ctx context.Context, w timeRange, refs []segmentRef) error {
+	among := slices.DeleteFunc(slices.Clone(refs), func(ref segmentRef) bool { return !ref.timesOf(f.kind).touches(w.low, w.high) })
 	rows := f.p.from(f.table, among)
 	if f.table == rejectionTable {
-		rows = f.p.sieve(f.q, rows)
+		rows = f.p.filterReplayed(f.q, rows)
 	}
 	largest, err := f.p.largest(ctx, f.table, among)
 	if err != nil {
@@ -104,39 +104,39 @@ func (f *finder[T]) within(ctx context.Context, w span, parts []part) error {
 	return f.fill(ctx, among, found, max(1, int(pageBytes(f.q)/largest)))
 }
 
-// windows are the spans that a list looks at, one after the other.
-type windows struct {
+// listWindows are the spans that a list looks at, one after the other.
+type listWindows struct {
 	descending bool
-	asked      span
-	held       span  // of the times in segments
-	edge, step int64 // where the next one begins, and how wide it is; no step means that it is the last
+	asked      timeRange
+	held       timeRange // of the times in segments
+	edge, step int64     // where the next one begins, and how wide it is; no step means that it is the last
 }
 
-func newWindows(parts []part, asked span, q query.Query, kind query.Kind) *windows {
-	w := &windows{descending: q.Descending, asked: asked, edge: asked.low}
+func newListWindows(refs []segmentRef, asked timeRange, q query.Query, kind query.Kind) *listWindows {
+	w := &listWindows{descending: q.Descending, asked: asked, edge: asked.low}
 	if w.descending {
 		w.edge = asked.high
 	}
-	if len(parts) == 0 || q.SessionIDs != nil || q.IDs != nil || q.EventIDs != nil {
+	if len(refs) == 0 || q.SessionIDs != nil || q.IDs != nil || q.EventIDs != nil {
 		return w // few rows, wherever they are
 	}
-	towards(parts, kind, q.Descending)
-	first := parts[0].timesOf(kind)
-	rows := parts[0].info.Rows.Events
+	sortByTime(refs, kind, q.Descending)
+	first := refs[0].timesOf(kind)
+	rows := refs[0].info.Rows.Events
 	if kind == query.Rejections {
-		rows = parts[0].info.Rows.Rejections
+		rows = refs[0].info.Rows.Rejections
 	}
 	w.step = max((*first.Max-*first.Min)/max(rows, 1), 1) * int64(q.Limit+1) * stepPages
-	w.held = span{math.MaxInt64, math.MinInt64}
-	for _, x := range parts {
-		w.held.low, w.held.high = min(w.held.low, *x.timesOf(kind).Min), max(w.held.high, *x.timesOf(kind).Max)
+	w.held = timeRange{math.MaxInt64, math.MinInt64}
+	for _, ref := range refs {
+		w.held.low, w.held.high = min(w.held.low, *ref.timesOf(kind).Min), max(w.held.high, *ref.timesOf(kind).Max)
 	}
 	return w
 }
 
 // next returns the next window, and whether it is the last: that reaches to the end
 // of what was asked for, because hot rows may be anywhere.
-func (w *windows) next() (now span, last bool) {
+func (w *listWindows) next() (now timeRange, last bool) {
 	now = w.asked
 	switch {
 	case w.step == 0:
@@ -169,7 +169,7 @@ func (w *windows) next() (now span, last bool) {
 
 // statement renders the search of rows within a window: of as many as fit on the page,
 // and one that shows that there are more.
-func (f *finder[T]) statement(w span, rows, columns string) statement {
+func (f *pageSearch[T]) statement(w timeRange, rows, columns string) statement {
 	b, q := newBuilder(), f.q
 	if w.low != math.MinInt64 {
 		low := event.Micros(w.low)

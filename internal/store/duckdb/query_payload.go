@@ -67,18 +67,18 @@ func (s *Store) rejectionPayload() payload[event.Rejection] {
 
 // largest returns the size of the largest payload of a table, in bytes, among hot
 // tables and some segments.
-func (p *pinned) largest(ctx context.Context, table string, parts []part) (int64, error) {
+func (p *pinned) largest(ctx context.Context, table string, refs []segmentRef) (int64, error) {
 	var size int64
 	for _, mt := range p.tables.memtables {
 		size = max(size, mt.largest(table).Load())
 	}
 	var unknown []string
-	for _, x := range parts {
-		if n := x.largest(table).Load(); n > 0 {
+	for _, ref := range refs {
+		if n := ref.largest(table).Load(); n > 0 {
 			size = max(size, n)
 			continue
 		}
-		unknown = append(unknown, "SELECT "+strconv.FormatUint(x.info.ID, 10)+", "+x.largestSQL(table)+" FROM "+x.table(table)+" WHERE rowid = 0")
+		unknown = append(unknown, "SELECT "+strconv.FormatUint(ref.info.ID, 10)+", "+ref.largestSQL(table)+" FROM "+ref.table(table)+" WHERE rowid = 0")
 	}
 	if unknown == nil {
 		return size, nil
@@ -94,10 +94,10 @@ func (p *pinned) largest(ctx context.Context, table string, parts []part) (int64
 	if err != nil {
 		return 0, err
 	}
-	for _, x := range parts {
-		if x.largest(table).Load() == 0 {
-			n := max(told[x.info.ID], 1)
-			x.largest(table).Store(n)
+	for _, ref := range refs {
+		if ref.largest(table).Load() == 0 {
+			n := max(told[ref.info.ID], 1)
+			ref.largest(table).Store(n)
 			size = max(size, n)
 		}
 	}
@@ -123,7 +123,7 @@ func (seg *segment) largestSQL(table string) string {
 // fill reads the payloads of rows and adds them to the page, in their order, until it
 // is full. Rows are read in batches: as many as fit on a page when each is as large
 // as the largest, and then up to twice as many while they turn out smaller.
-func (f *finder[T]) fill(ctx context.Context, parts []part, rows []T, least int) error {
+func (f *pageSearch[T]) fill(ctx context.Context, refs []segmentRef, rows []T, least int) error {
 	for n := least; len(rows) > 0 && !f.page.More; n = min(2*n, bareFactor*least) {
 		room := f.page.Room()
 		if room == 0 { // the row shows that there is more
@@ -131,7 +131,7 @@ func (f *finder[T]) fill(ctx context.Context, parts []part, rows []T, least int)
 			return nil
 		}
 		batch := rows[:min(n, room, len(rows))]
-		if err := f.readPayloads(ctx, parts, batch); err != nil {
+		if err := f.readPayloads(ctx, refs, batch); err != nil {
 			return err
 		}
 		f.page.AddAll(batch)
@@ -141,8 +141,8 @@ func (f *finder[T]) fill(ctx context.Context, parts []part, rows []T, least int)
 }
 
 // readPayloads sets the payloads of rows.
-func (f *finder[T]) readPayloads(ctx context.Context, parts []part, rows []T) error {
-	from := payloads[T]{listing: f.listing, store: f.p.store, hot: f.p.tables.memtables, parts: parts}
+func (f *pageSearch[T]) readPayloads(ctx context.Context, refs []segmentRef, rows []T) error {
+	from := payloads[T]{listing: f.listing, store: f.p.store, hot: f.p.tables.memtables, refs: refs}
 	return from.read(ctx, rows)
 }
 
@@ -153,21 +153,21 @@ type payloads[T any] struct {
 	on    *sql.Conn // as of a statement
 	hot   []*memtable
 	file  string // renders further rows, which are in no table; empty for none
-	parts []part
+	refs  []segmentRef
 }
 
 // read sets the payloads of rows.
 func (s *payloads[T]) read(ctx context.Context, rows []T) error {
 	wanted := make(map[event.Position]*T, len(rows))
 	var ids []string
-	w := span{math.MaxInt64, math.MinInt64}
+	w := timeRange{math.MaxInt64, math.MinInt64}
 	first, last := uint64(math.MaxUint64), uint64(0)
 	for i := range rows {
 		id, at, position := s.payload.place(&rows[i])
 		first, last = min(first, position.Frame), max(last, position.Frame)
 		wanted[position] = &rows[i]
 		ids = append(ids, quoted(id.String()))
-		w = span{min(w.low, int64(at)), max(w.high, int64(at))}
+		w = timeRange{min(w.low, int64(at)), max(w.high, int64(at))}
 	}
 	condition := fmt.Sprintf("%s BETWEEN %d AND %d AND frame BETWEEN %d AND %d AND id IN (%s)", s.payload.time, w.low, w.high, first, last, strings.Join(ids, ", "))
 	q := newBuilder().build(s.table, s.statement(w, condition))
@@ -190,7 +190,7 @@ func (s *payloads[T]) read(ctx context.Context, rows []T) error {
 // statement renders the reading of payloads of rows within w. An inner statement finds
 // the rows by small columns alone: a condition beside a payload would read those of
 // all rows around.
-func (s *payloads[T]) statement(w span, condition string) string {
+func (s *payloads[T]) statement(w timeRange, condition string) string {
 	columns := "SELECT frame, frame_index, " + s.payload.columns + " FROM "
 	var selects []string
 	find := func(table, all string, more ...string) {
@@ -203,13 +203,13 @@ func (s *payloads[T]) statement(w span, condition string) string {
 	if s.file != "" {
 		selects = append(selects, columns+s.file+" WHERE "+condition)
 	}
-	for _, x := range s.parts {
-		if x.timesOf(s.kind).touches(w.low, w.high) {
+	for _, ref := range s.refs {
+		if ref.timesOf(s.kind).touches(w.low, w.high) {
 			var more []string
 			if s.table == eventTable {
-				more = x.conditions()
+				more = ref.conditions()
 			}
-			find(x.table(s.table), x.columnsOf(s.table), more...)
+			find(ref.table(s.table), ref.columnsOf(s.table), more...)
 		}
 	}
 	return strings.Join(selects, " UNION ALL ")

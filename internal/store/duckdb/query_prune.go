@@ -10,55 +10,55 @@ import (
 	"theeye/internal/store/duckdb/filter"
 )
 
-// part is a segment that may hold what a query selects.
-type part struct {
+// segmentRef is a segment that may hold what a query selects.
+type segmentRef struct {
 	*segment
 	slices []int // of events and sessions; nil for all
 }
 
-// everything is the condition of a query that looks at all segments.
-func everything(*segment) bool { return true }
+// anySegment is the condition of a query that looks at all segments.
+func anySegment(*segment) bool { return true }
 
 // all renders the rows of a table in hot tables and in the segments that may hold
 // what is asked for.
 func (p *pinned) all(table string, may func(*segment) bool) string {
-	var parts []part
+	var refs []segmentRef
 	for _, seg := range p.tables.segments {
 		if may(seg) {
-			parts = append(parts, part{segment: seg})
+			refs = append(refs, segmentRef{segment: seg})
 		}
 	}
-	return p.from(table, parts)
+	return p.from(table, refs)
 }
 
 // from renders the rows of a table in hot tables and in the given segments.
-func (p *pinned) from(table string, parts []part) string {
-	return union(table, p.tables.memtables, parts)
+func (p *pinned) from(table string, refs []segmentRef) string {
+	return union(table, p.tables.memtables, refs)
 }
 
-func union(table string, memtables []*memtable, parts []part) string {
+func union(table string, memtables []*memtable, refs []segmentRef) string {
 	columns := columnsOf(table)
 	var selects []string
 	for _, mt := range memtables {
 		selects = append(selects, "SELECT "+columns+" FROM "+hotName(table, mt.number))
 	}
-	for _, x := range parts {
-		text := "SELECT " + x.columnsOf(table) + " FROM " + x.table(table)
+	for _, ref := range refs {
+		text := "SELECT " + ref.columnsOf(table) + " FROM " + ref.table(table)
 		if table == eventTable {
-			text += whereAll(x.conditions())
+			text += whereAll(ref.conditions())
 		}
 		selects = append(selects, text)
 	}
 	return "(" + strings.Join(selects, " UNION ALL ") + ")"
 }
 
-// span is a range of times, inclusive on both sides, in microseconds.
-type span struct{ low, high int64 }
+// timeRange is a range of times, inclusive on both sides, in microseconds.
+type timeRange struct{ low, high int64 }
 
-// spanOf returns the times of rows that a query may still give: between its bounds,
+// timeRangeOf returns the times of rows that a query may still give: between its bounds,
 // and on the far side of the place that it continues from.
-func spanOf(q query.Query) span {
-	w := span{math.MinInt64, math.MaxInt64}
+func timeRangeOf(q query.Query) timeRange {
+	w := timeRange{math.MinInt64, math.MaxInt64}
 	if q.From != nil {
 		w.low = int64(*q.From)
 	}
@@ -84,18 +84,18 @@ func (seg *segment) timesOf(kind query.Kind) Bounds {
 	return seg.info.Occurred
 }
 
-// sift finds the segments that may hold rows that q selects within w.
-func (p *pinned) sift(kind query.Kind, q query.Query, w span) []part {
+// prune finds the segments that may hold rows that q selects within w.
+func (p *pinned) prune(kind query.Kind, q query.Query, w timeRange) []segmentRef {
 	sessions := make([]uint64, len(q.SessionIDs))
 	for i, session := range q.SessionIDs {
 		sessions[i] = filter.SessionKey(session)
 	}
-	var parts []part
+	var refs []segmentRef
 	for _, seg := range p.tables.segments {
 		if !seg.timesOf(kind).touches(w.low, w.high) || uint64(*seg.info.Carried.Min) > q.Horizon || !seg.hasApp(q.Apps) {
 			continue
 		}
-		found, may := part{segment: seg}, true
+		found, may := segmentRef{segment: seg}, true
 		narrow := func(hits []int, others, inEvents bool) {
 			if kind == query.Rejections { // arrivals, whichever table has them
 				may = may && (others || inEvents && len(hits) > 0)
@@ -120,10 +120,10 @@ func (p *pinned) sift(kind query.Kind, q query.Query, w span) []part {
 			narrow(hits, others, false)
 		}
 		if may {
-			parts = append(parts, found)
+			refs = append(refs, found)
 		}
 	}
-	return parts
+	return refs
 }
 
 // hasApp reports whether a segment has rows of any of the applications; nil
@@ -133,17 +133,17 @@ func (seg *segment) hasApp(apps []string) bool {
 }
 
 // conditions render that a row is in one of the part's slices.
-func (x part) conditions() []string {
-	if x.slices == nil {
+func (ref segmentRef) conditions() []string {
+	if ref.slices == nil {
 		return nil
 	}
-	return []string{sliceIn(x.slices)}
+	return []string{sliceIn(ref.slices)}
 }
 
-// towards orders parts in the direction of a list: those first whose rows may
+// sortByTime orders parts in the direction of a list: those first whose rows may
 // come first.
-func towards(parts []part, kind query.Kind, descending bool) {
-	slices.SortStableFunc(parts, func(a, b part) int {
+func sortByTime(refs []segmentRef, kind query.Kind, descending bool) {
+	slices.SortStableFunc(refs, func(a, b segmentRef) int {
 		if descending {
 			return cmp.Compare(*b.timesOf(kind).Max, *a.timesOf(kind).Max)
 		}

@@ -10,10 +10,10 @@ import (
 	"theeye/internal/store"
 )
 
-// read takes a snapshot and fixes the horizon of a query. All rows of the frames
+// pinFor takes a snapshot and fixes the horizon of a query. All rows of the frames
 // up to the position were committed before the position was told, so that every
 // reader who asks with it sees the same.
-func (s *Store) read(q query.Query) (*pinned, query.Query) {
+func (s *Store) pinFor(q query.Query) (*pinned, query.Query) {
 	p := s.pin()
 	if q.Horizon == 0 {
 		q.Horizon = p.position
@@ -66,9 +66,9 @@ func (s *Store) Rejections(ctx context.Context, q query.Query) (store.Page[event
 
 // selected renders the rows of a table that q selects.
 func (p *pinned) selected(table string, kind query.Kind, q query.Query, b builder) string {
-	rows := p.from(table, p.sift(kind, q, spanOf(q)))
+	rows := p.from(table, p.prune(kind, q, timeRangeOf(q)))
 	if table == rejectionTable {
-		rows = p.sieve(q, rows)
+		rows = p.filterReplayed(q, rows)
 	}
 	return rows + where(kind, q, b)
 }
@@ -78,12 +78,12 @@ func (s *Store) Count(ctx context.Context, q query.Query) (int64, error) {
 	q.After = nil
 	return queryWithRecovery(ctx, s, q, func(p *pinned, q query.Query) (int64, error) {
 		b := newBuilder()
-		return s.one(ctx, b.build("count", "SELECT count(*) FROM "+p.selected(eventTable, query.Events, q, b)))
+		return s.queryInt(ctx, b.build("count", "SELECT count(*) FROM "+p.selected(eventTable, query.Events, q, b)))
 	})
 }
 
-// one reads a single number.
-func (s *Store) one(ctx context.Context, q statement) (int64, error) {
+// queryInt reads a single number.
+func (s *Store) queryInt(ctx context.Context, q statement) (int64, error) {
 	n, err := queryAll(ctx, s, q, func(scan scanner) (n int64, err error) {
 		err = scan(&n)
 		return n, err

@@ -27,15 +27,15 @@ func (p *pinned) replays(horizon uint64) string {
 	const place = "SELECT app, frame, frame_index, carried_by, "
 	condition := fmt.Sprintf(" WHERE carried_by <> frame AND carried_by <= %d", horizon)
 	return "(" + place + fmt.Sprintf("%d AS fate FROM ", event.Stored) + p.all(eventTable, hasReplays) + condition +
-		" UNION ALL " + place + "fate FROM " + p.all(residueTable, hasReplays) + condition + " AND " + cameThrough() + ")"
+		" UNION ALL " + place + "fate FROM " + p.all(residueTable, hasReplays) + condition + " AND " + replaySucceeded() + ")"
 }
 
-// cameThrough renders that a trace of a replay is none of one that was refused. An
+// replaySucceeded renders that a trace of a replay is none of one that was refused. An
 // erasure takes the problems.
-func cameThrough() string { return fmt.Sprintf("problems = '' AND fate <> %d", event.Rejected) }
+func replaySucceeded() string { return fmt.Sprintf("problems = '' AND fate <> %d", event.Rejected) }
 
-// sieve keeps the rejections that q.Replayed selects.
-func (p *pinned) sieve(q query.Query, rows string) string {
+// filterReplayed keeps the rejections that q.Replayed selects.
+func (p *pinned) filterReplayed(q query.Query, rows string) string {
 	switch {
 	case q.Replayed == nil, !*q.Replayed && !p.replayed():
 		return rows
@@ -50,14 +50,14 @@ func (p *pinned) sieve(q query.Query, rows string) string {
 		"(SELECT (app, frame, frame_index) FROM " + p.replays(q.Horizon) + "))"
 }
 
-// place is where an arrival first was.
-type place struct {
+// origin is where an arrival first was.
+type origin struct {
 	app      string
 	position event.Position
 }
 
-// tellReplays sets what became of rejections up to the horizon of q.
-func (p *pinned) tellReplays(ctx context.Context, q query.Query, rejections []event.Rejection) error {
+// resolveReplays sets what became of rejections up to the horizon of q.
+func (p *pinned) resolveReplays(ctx context.Context, q query.Query, rejections []event.Rejection) error {
 	if len(rejections) == 0 || !p.replayed() {
 		return nil
 	}
@@ -70,14 +70,14 @@ func (p *pinned) tellReplays(ctx context.Context, q query.Query, rejections []ev
 	traces := query.Query{Apps: q.Apps, Horizon: q.Horizon, EventIDs: ids}
 	const row = "SELECT app, frame, frame_index, carried_by, "
 	text := "SELECT app, frame, frame_index, min(carried_by), arg_min(fate, carried_by)::INTEGER FROM (" +
-		row + fmt.Sprintf("%d AS fate FROM ", event.Stored) + p.from(eventTable, p.sift(query.Events, events, spanOf(events))) +
+		row + fmt.Sprintf("%d AS fate FROM ", event.Stored) + p.from(eventTable, p.prune(query.Events, events, timeRangeOf(events))) +
 		" WHERE carried_by <> frame AND " + b.among("id", ids) + fmt.Sprintf(" AND carried_by <= %d", q.Horizon) +
-		" UNION ALL " + row + "fate FROM " + p.from(residueTable, p.sift(query.Rejections, traces, spanOf(traces))) +
-		" WHERE carried_by <> frame AND " + cameThrough() + " AND " + b.among("event_id", ids) + fmt.Sprintf(" AND carried_by <= %d", q.Horizon) +
+		" UNION ALL " + row + "fate FROM " + p.from(residueTable, p.prune(query.Rejections, traces, timeRangeOf(traces))) +
+		" WHERE carried_by <> frame AND " + replaySucceeded() + " AND " + b.among("event_id", ids) + fmt.Sprintf(" AND carried_by <= %d", q.Horizon) +
 		") GROUP BY app, frame, frame_index"
-	became := map[place]*event.Became{}
+	became := map[origin]*event.Became{}
 	_, err := queryAll(ctx, p.store, b.build("replays", text), func(scan scanner) (none struct{}, err error) {
-		var at place
+		var at origin
 		var fate int
 		var x event.Became
 		err = scan(&at.app, &at.position.Frame, &at.position.Index, &x.Frame, &fate)
@@ -90,7 +90,7 @@ func (p *pinned) tellReplays(ctx context.Context, q query.Query, rejections []ev
 	}
 	for i := range rejections {
 		r := &rejections[i]
-		r.Became = became[place{r.App, r.Position}]
+		r.Became = became[origin{r.App, r.Position}]
 	}
 	return nil
 }
@@ -120,7 +120,7 @@ func (p *pinned) moveReplayed(ctx context.Context, q query.Query, counts map[str
 	const first = "SELECT app, frame, frame_index, "
 	text := "WITH replayed AS (SELECT app, frame, frame_index, arg_min(fate, carried_by)::INTEGER AS fate FROM " + p.replays(p.position) +
 		" GROUP BY app, frame, frame_index)" +
-		", origins AS (" + first + fmt.Sprintf("%d AS fate FROM ", event.Rejected) + p.all(rejectionTable, everything) + " WHERE carried_by = frame" + ofApps +
+		", origins AS (" + first + fmt.Sprintf("%d AS fate FROM ", event.Rejected) + p.all(rejectionTable, anySegment) + " WHERE carried_by = frame" + ofApps +
 		" UNION ALL " + first + "fate FROM " + p.all(residueTable, erased) + fmt.Sprintf(" WHERE carried_by = frame AND fate = %d", event.Erased) + ofApps +
 		") SELECT app, origins.fate::INTEGER, replayed.fate, count(*) FROM replayed JOIN origins USING (app, frame, frame_index) GROUP BY ALL"
 	moves, err := queryAll(ctx, p.store, b.build("books", text), func(scan scanner) (m move, err error) {
@@ -153,7 +153,7 @@ func texts(list []string) []any {
 func (p *pinned) rejections(ctx context.Context, q query.Query) (store.Page[event.Rejection], error) {
 	found, err := search(ctx, p, q, p.store.rejectionListing())
 	if err == nil {
-		err = p.tellReplays(ctx, q, found.Items)
+		err = p.resolveReplays(ctx, q, found.Items)
 	}
 	return found, err
 }

@@ -37,8 +37,8 @@ func (s *Store) Sessions(ctx context.Context, q query.Query) (store.Page[store.S
 	})
 }
 
-// selects reports whether a query looks at single events of a session.
-func selects(q query.Query) bool {
+// filtersEvents reports whether a query looks at single events of a session.
+func filtersEvents(q query.Query) bool {
 	return q.IDs != nil || q.Categories != nil || q.Names != nil || q.From != nil || q.To != nil || len(q.Where) > 0
 }
 
@@ -48,8 +48,8 @@ func (p *pinned) summaries(ctx context.Context, q query.Query) ([]store.Session,
 	// What is seen of a session does not depend on what selects it.
 	whole := query.Query{Apps: q.Apps, SessionIDs: q.SessionIDs, Horizon: q.Horizon}
 	text := "SELECT session_id, list_sort(list(DISTINCT app)), min(first) AS started_at, max(last), CAST(sum(events) AS BIGINT) FROM " +
-		p.sessionRows(whole, p.tables.memtables, p.sift(query.Sessions, whole, spanOf(whole)), b)
-	if selects(q) {
+		p.sessionRows(whole, p.tables.memtables, p.prune(query.Sessions, whole, timeRangeOf(whole)), b)
+	if filtersEvents(q) {
 		single := q
 		single.After = nil
 		text += " WHERE session_id IN (SELECT session_id FROM " + p.selected(eventTable, query.Sessions, single, b) + ")"
@@ -72,7 +72,7 @@ func (p *pinned) summaries(ctx context.Context, q query.Query) ([]store.Session,
 // applications and sessions, sees: several for a session. A segment's own table is
 // of all its frames; where the horizon cuts them, its events are summed up, from
 // q.From on.
-func (p *pinned) sessionRows(q query.Query, memtables []*memtable, parts []part, b builder) string {
+func (p *pinned) sessionRows(q query.Query, memtables []*memtable, refs []segmentRef, b builder) string {
 	var selects []string
 	sumUp := func(name string, more ...string) {
 		selects = append(selects, "SELECT session_id, app, min(occurred_at) AS first, max(occurred_at) AS last, count(*) AS events FROM "+name+
@@ -81,13 +81,13 @@ func (p *pinned) sessionRows(q query.Query, memtables []*memtable, parts []part,
 	for _, mt := range memtables {
 		sumUp(hotName(eventTable, mt.number))
 	}
-	for _, x := range parts {
-		if uint64(*x.info.Carried.Max) > q.Horizon {
-			sumUp(x.table(eventTable), x.conditions()...)
+	for _, ref := range refs {
+		if uint64(*ref.info.Carried.Max) > q.Horizon {
+			sumUp(ref.table(eventTable), ref.conditions()...)
 			continue
 		}
 		conditions := query.Conditions(query.DuckDB{}, query.Sessions, query.Query{Apps: q.Apps, SessionIDs: q.SessionIDs}, b.Cond)
-		selects = append(selects, "SELECT "+sessionColumns+" FROM "+x.table(sessionTable)+whereAll(append(conditions, x.conditions()...)))
+		selects = append(selects, "SELECT "+sessionColumns+" FROM "+ref.table(sessionTable)+whereAll(append(conditions, ref.conditions()...)))
 	}
 	return "(" + strings.Join(selects, " UNION ALL ") + ")"
 }
@@ -97,10 +97,10 @@ func (p *pinned) sessionRows(q query.Query, memtables []*memtable, parts []part,
 func (p *pinned) latestSessions(ctx context.Context, q query.Query) (store.Page[store.Session], error) {
 	began := time.Now()
 	asked := q.Limit
-	parts := p.sift(query.Sessions, query.Query{Apps: q.Apps, Horizon: q.Horizon}, span{math.MinInt64, latest(q)})
-	rare := selects(q) && p.eventsIn(q) <= bulkRows
+	refs := p.prune(query.Sessions, query.Query{Apps: q.Apps, Horizon: q.Horizon}, timeRange{math.MinInt64, latestStart(q)})
+	rare := filtersEvents(q) && p.eventsIn(q) <= bulkRows
 	rows := min(2*(asked+1), maxStarts)
-	step := sessionStep(parts, rows)
+	step := sessionStep(refs, rows)
 	var items []store.Session
 	for round := 0; ; round++ {
 		q.Limit = asked - len(items)
@@ -109,8 +109,8 @@ func (p *pinned) latestSessions(ctx context.Context, q query.Query) (store.Page[
 			q.Limit = asked
 			return page(append(items, found...), q, (*store.Session).Size), err
 		}
-		w := sessionWindow(parts, latest(q), step)
-		starts, err := p.sessionStarts(ctx, query.Query{Apps: q.Apps, Horizon: q.Horizon, Limit: rows}, parts, w)
+		w := sessionWindow(refs, latestStart(q), step)
+		starts, err := p.sessionStarts(ctx, query.Query{Apps: q.Apps, Horizon: q.Horizon, Limit: rows}, refs, w)
 		if err != nil {
 			return store.Page[store.Session]{}, err
 		}
@@ -149,8 +149,8 @@ func (p *pinned) latestSessions(ctx context.Context, q query.Query) (store.Page[
 	}
 }
 
-// latest is the latest time at which a session of a list may begin.
-func latest(q query.Query) int64 {
+// latestStart is the latest time at which a session of a list may begin.
+func latestStart(q query.Query) int64 {
 	at := int64(math.MaxInt64)
 	if q.To != nil {
 		at = int64(*q.To) - 1
@@ -163,32 +163,32 @@ func latest(q query.Query) int64 {
 
 // eventsIn tells how many events, at most, a query may have to look at in segments.
 func (p *pinned) eventsIn(q query.Query) (n int64) {
-	w := spanOf(query.Query{From: q.From, To: q.To})
-	for _, x := range p.sift(query.Events, query.Query{Apps: q.Apps, Horizon: q.Horizon}, w) {
-		n += x.info.Rows.Events
+	w := timeRangeOf(query.Query{From: q.From, To: q.To})
+	for _, ref := range p.prune(query.Events, query.Query{Apps: q.Apps, Horizon: q.Horizon}, w) {
+		n += ref.info.Rows.Events
 	}
 	return n
 }
 
 // sessionStep is the time in which about so many sessions began lately.
-func sessionStep(parts []part, sessions int) int64 {
-	if len(parts) == 0 {
+func sessionStep(refs []segmentRef, sessions int) int64 {
+	if len(refs) == 0 {
 		return 1
 	}
-	towards(parts, query.Sessions, true)
-	x := parts[0].info
+	sortByTime(refs, query.Sessions, true)
+	x := refs[0].info
 	return max((*x.Occurred.Max-*x.Occurred.Min)/max(x.Rows.Sessions, 1), 1) * int64(sessions)
 }
 
 // sessionWindow is the next window of a list, ending at high. The last one has no
 // beginning.
-func sessionWindow(parts []part, high, step int64) span {
+func sessionWindow(refs []segmentRef, high, step int64) timeRange {
 	first, last := int64(math.MaxInt64), int64(math.MinInt64) // of the times in segments
-	for _, x := range parts {
-		first, last = min(first, *x.info.Occurred.Min), max(last, *x.info.Occurred.Max)
+	for _, ref := range refs {
+		first, last = min(first, *ref.info.Occurred.Min), max(last, *ref.info.Occurred.Max)
 	}
-	w := span{math.MinInt64, high}
-	if low := min(high, last) - step; len(parts) > 0 && low > first {
+	w := timeRange{math.MinInt64, high}
+	if low := min(high, last) - step; len(refs) > 0 && low > first {
 		w.low = low
 	}
 	return w
@@ -201,9 +201,9 @@ type sessionStart struct {
 }
 
 // sessionStarts reads the q.Limit latest beginnings of parts of sessions in a window.
-func (p *pinned) sessionStarts(ctx context.Context, q query.Query, parts []part, w span) ([]sessionStart, error) {
+func (p *pinned) sessionStarts(ctx context.Context, q query.Query, refs []segmentRef, w timeRange) ([]sessionStart, error) {
 	b := newBuilder()
-	among := slices.DeleteFunc(slices.Clone(parts), func(x part) bool { return !x.info.Occurred.touches(w.low, w.high) })
+	among := slices.DeleteFunc(slices.Clone(refs), func(ref segmentRef) bool { return !ref.info.Occurred.touches(w.low, w.high) })
 	if w.low != math.MinInt64 { // what began before is found out by its summary
 		low := event.Micros(w.low)
 		q.From = &low

@@ -21,7 +21,7 @@ func queryWithRecovery[T any](ctx context.Context, s *Store, q query.Query, run 
 }
 
 func queryOnce[T any](ctx context.Context, s *Store, q query.Query, run func(*pinned, query.Query) (T, error)) (result T, retry bool, err error) {
-	p, q := s.read(q)
+	p, q := s.pinFor(q)
 	defer p.release()
 	if err = p.caughtUp(); err == nil {
 		result, err = run(p, q)

@@ -112,7 +112,7 @@ type Store struct {
 	exporters chan *background // those that no export uses
 	merger    *background      // guarded by merging
 	unmerged  map[uint64]bool  // segments that did not fit into memory with others, by id; guarded by merging
-	endings   *endings         // of exports
+	exports   *runningExports  // of exports
 
 	writing    sync.Mutex        // behind upkeep; guards what the writer uses, down to the blank line
 	writer     *sql.Conn         // of reading
@@ -159,7 +159,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		intents: intents{dir: opts.Dir}, tombstones: &erasure.Log{},
 	}
 	s.unmerged = map[uint64]bool{}
-	s.merger, s.exporters, s.endings = s.newMerger(), s.newExporters(), newEndings()
+	s.merger, s.exporters, s.exports = s.newMerger(), s.newExporters(), newRunningExports()
 	s.version = &storeVersion{tables: &tableSet{}, arrivals: newArrivals(nil), manifest: &Manifest{}, erased: &erasure.Set{}}
 	if err := s.makeFolders(); err != nil {
 		return nil, err

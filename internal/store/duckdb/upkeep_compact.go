@@ -180,11 +180,11 @@ type source func(table string) string
 
 // rowsOf is the source of all rows of some segments.
 func rowsOf(inputs []*segment) source {
-	parts := make([]part, len(inputs))
+	refs := make([]segmentRef, len(inputs))
 	for i, seg := range inputs {
-		parts[i] = part{segment: seg}
+		refs[i] = segmentRef{segment: seg}
 	}
-	return func(table string) string { return union(table, nil, parts) }
+	return func(table string) string { return union(table, nil, refs) }
 }
 
 // rewrite writes rows that come from some segments into new ones, which take

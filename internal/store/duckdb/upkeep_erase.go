@@ -269,7 +269,7 @@ func (s *Store) Sessionless(ctx context.Context, apps []string) (int64, error) {
 	return queryWithRecovery(ctx, s, query.Query{Apps: apps}, func(p *pinned, q query.Query) (int64, error) {
 		b := newBuilder()
 		rows := p.selected(rejectionTable, query.Rejections, q, b)
-		return s.one(ctx, b.build("erase", "SELECT count(*) FROM (SELECT session_id FROM "+rows+") WHERE session_id = ''"))
+		return s.queryInt(ctx, b.build("erase", "SELECT count(*) FROM (SELECT session_id FROM "+rows+") WHERE session_id = ''"))
 	})
 }
 

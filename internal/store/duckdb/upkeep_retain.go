@@ -141,7 +141,7 @@ func (s *Store) expireSegment(ctx context.Context, at clockReading, seg *segment
 	if err := s.rewrite(ctx, inputs, oldest.reached(now).unexpired(rowsOf(inputs)), account); err != nil {
 		return err
 	}
-	s.metrics.trimmed()
+	s.metrics.rewritten()
 	return nil
 }
 

@@ -187,7 +187,7 @@ func verifyTables(ctx context.Context, opts VerifyOptions, info SegmentInfo) (fa
 		return faults, ctx.Err()
 	}
 	for _, table := range append(dataTables(), sessionTable) {
-		n, err := misplaced(ctx, in, "v."+table, orderOf(table))
+		n, err := countUnsorted(ctx, in, "v."+table, orderOf(table))
 		switch {
 		case err != nil:
 			fault("table %s cannot be read: %v", table, err)
@@ -213,22 +213,22 @@ func verifyTables(ctx context.Context, opts VerifyOptions, info SegmentInfo) (fa
 		{"replays", got.Replays, info.Replays},
 	} {
 		if !reflect.DeepEqual(c.got, c.want) {
-			fault("%s are %s, the manifest says %s", c.what, shown(c.got), shown(c.want))
+			fault("%s are %s, the manifest says %s", c.what, formatValue(c.got), formatValue(c.want))
 		}
 	}
 	return faults, ctx.Err()
 }
 
-// misplaced counts the rows of a table that belong in front of the row before.
-func misplaced(ctx context.Context, in *instance, table, order string) (n int64, err error) {
+// countUnsorted counts the rows of a table that belong in front of the row before.
+func countUnsorted(ctx context.Context, in *instance, table, order string) (n int64, err error) {
 	key := "row(" + order + ")"
 	// Without an order of its own, a window takes the rows as they come.
 	text := "SELECT count(*) FROM (SELECT " + key + " AS this, lag(" + key + ") OVER () AS before FROM " + table + ") WHERE this < before"
 	return n, in.db.QueryRowContext(ctx, text).Scan(&n)
 }
 
-// shown prints a value of the manifest.
-func shown(v any) string {
+// formatValue prints a value of the manifest.
+func formatValue(v any) string {
 	b, ok := v.(Bounds)
 	switch {
 	case !ok:
