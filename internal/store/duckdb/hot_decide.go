@@ -12,16 +12,17 @@ import (
 	"theeye/internal/store"
 )
 
-// decision is what becomes of a batch before it is written.
+// decision is the outcome of a batch, before it is written.
 type decision struct {
 	outcomes       []event.Outcome
 	events         []*event.Event
 	rejections     []*event.Rejection
 	residues       []residue
-	rejectionBytes int64 // bytes of the rejections' bodies as they are stored, once they are inserted
+	rejectionBytes int64 // bytes of the bodies of rejections as stored; set when they are inserted
 }
 
-// residue is what is left of an arrival that adds nothing.
+// residue is what is left of an arrival that is neither stored nor rejected. Segments keep residues
+// in the table traces.
 type residue struct {
 	app                       string
 	eventID                   uuid.UUID
@@ -34,7 +35,7 @@ type residue struct {
 	problems                  []event.Problem // of a rejection that came again
 }
 
-// residueOf returns the trace of a record.
+// residueOf returns the residue of a record.
 func residueOf(r event.Record, fate event.Fate, problems []event.Problem) residue {
 	return residue{
 		app: r.App(), eventID: r.EventID(), clientID: r.ClientID(),
@@ -44,23 +45,24 @@ func residueOf(r event.Record, fate event.Fate, problems []event.Problem) residu
 	}
 }
 
-// redacted leaves nothing of what was sent but the event's id.
+// redacted returns the residue without anything that was sent except the event's id.
 func (t residue) redacted() residue {
 	t.clientID, t.sessionID, t.category, t.name = "", "", "", ""
 	return t
 }
 
-// decider holds what records are compared with. The writer's lock is held.
+// decider decides the fate of a batch, and holds what its records are compared with. Store.writing
+// is held.
 type decider struct {
 	*pinned
 	clock      clockReading
-	bodies     map[idKey]*event.Event // whose bodies have to be compared
-	digests    map[idKey]string       // digests of events of segments, as far as some record has the same
-	rejections map[uuid.UUID]struct{} // rejections of segments, and of this batch
-	erasedIDs  map[idKey]lastErased   // what was erased: ids of segments, and of this batch
+	bodies     map[idKey]*event.Event // stored events whose bodies have to be compared, those of this batch included
+	digests    map[idKey]string       // of events in segments that some record repeats byte for byte
+	rejections map[uuid.UUID]struct{} // in segments, and of this batch
+	erasedIDs  map[idKey]lastErased   // in segments, and of this batch
 	decision   decision
-	cutoffs    map[string]event.Micros      // before which events have expired, as far as asked
-	covers     map[appSession]erasure.Cover // what was erased of the sessions of the batch
+	cutoffs    map[string]event.Micros      // the times before which events have expired, computed when first asked for
+	covers     map[appSession]erasure.Cover // what the tombstones say of the sessions of the batch
 }
 
 // decide finds the fate of each record by R2 and R3, without writing.
@@ -92,7 +94,7 @@ func (p *pinned) decide(ctx context.Context, records []event.Record) (*decision,
 		switch {
 		case match == event.Repeated:
 			t := residueOf(record, event.Duplicate, nil)
-			if !d.cover(appSession{e.App, e.SessionID}).Empty() { // what it repeats may be about to go
+			if !d.cover(appSession{e.App, e.SessionID}).Empty() { // the event that it repeats may be erased soon
 				t = t.redacted()
 			}
 			d.decision.outcomes[i] = outcome
@@ -116,8 +118,7 @@ func (p *pinned) decide(ctx context.Context, records []event.Record) (*decision,
 	return &d.decision, nil
 }
 
-// withFormer adds to records what they would be under the ids that versions before gave
-// them.
+// withFormer adds to records what they would be under the ids that earlier versions gave them.
 func withFormer(records []event.Record) []event.Record {
 	all := slices.Clip(records)
 	for _, record := range records {
@@ -150,7 +151,7 @@ func (d *decider) isDuplicate(e *event.Event) bool {
 	return d.isIdentical(key, e)
 }
 
-// isKnownRejection reports whether a rejection is kept.
+// isKnownRejection reports whether a rejection is kept already.
 func (d *decider) isKnownRejection(id uuid.UUID) bool {
 	if _, before := d.rejections[id]; before {
 		return true
@@ -170,9 +171,9 @@ func (d *decider) decideErased(i int, record event.Record) {
 	d.decision.residues = append(d.decision.residues, t)
 }
 
-// idWasErased reports whether an event with the id of a record, present or former, went by the erasure of
-// a session, and was received within the dedupe window. What went with a whole application does not
-// count: the ids of its successor are its own.
+// idWasErased reports whether an event with the id of a record, present or former, was erased with
+// its session and was received within the dedupe window. Events that were erased with a whole
+// application do not count: a later application of that name has ids of its own.
 func (d *decider) idWasErased(record event.Record) bool {
 	if d.erased.Len() == 0 {
 		return false
@@ -192,13 +193,13 @@ func (d *decider) idWasErased(record event.Record) bool {
 	return e.carriedBy > app.AppFrame && e.receivedAt > app.App
 }
 
-// dedupeStart returns the time at which the dedupe window of an arrival begins, in microseconds. A system
-// clock that has jumped ahead must not make the window pass over what came before the jump.
+// dedupeStart returns the time at which the dedupe window of an arrival begins, in microseconds. A
+// system clock that has jumped ahead must not move the window past what came before the jump.
 func (d *decider) dedupeStart(received event.Micros) int64 {
 	return min(int64(received), d.clock.now.UnixMicro()) - d.store.opts.DedupeWindow.Microseconds()
 }
 
-// decideRejection decides about a rejection that record i is or becomes.
+// decideRejection decides the fate of record i, which is the rejection r or becomes it.
 func (d *decider) decideRejection(i int, record event.Record, r *event.Rejection) {
 	former, _ := record.Former()
 	kept := d.isKnownRejection(r.ID) || former.Rejection != nil && d.isKnownRejection(former.Rejection.ID)
@@ -217,7 +218,7 @@ func (d *decider) decideRejection(i int, record event.Record, r *event.Rejection
 	d.decision.rejections = append(d.decision.rejections, r)
 }
 
-// lookupHot returns what is remembered of an event that is stored in hot tables.
+// lookupHot returns what the memtables know of a stored event.
 func (d *decider) lookupHot(key idKey) (knownEvent, bool) {
 	for _, mt := range d.tables.memtables {
 		if e, ok := mt.known.events[key]; ok {
@@ -227,14 +228,13 @@ func (d *decider) lookupHot(key idKey) (knownEvent, bool) {
 	return knownEvent{}, false
 }
 
-// identicalToHot reports whether an event repeats one of the hot tables byte for byte.
+// identicalToHot reports whether an event repeats one in a memtable byte for byte.
 func (d *decider) identicalToHot(key idKey, e *event.Event) bool {
 	first, found := d.lookupHot(key)
 	return found && first.hash == d.store.bodyHash(e)
 }
 
-// lookupMemtables reads those events of the hot tables whose ids come again with bytes
-// that differ.
+// lookupMemtables reads those events of the memtables whose ids come again with other bytes.
 func (d *decider) lookupMemtables(ctx context.Context, records []event.Record) error {
 	var ids []uuid.UUID
 	var from, to uint64
@@ -267,7 +267,7 @@ func (d *decider) lookupMemtables(ctx context.Context, records []event.Record) e
 	return nil
 }
 
-// loadBodies reads events to be compared with.
+// loadBodies reads stored events whose bodies have to be compared.
 func (d *decider) loadBodies(ctx context.Context, q statement) error {
 	events, err := queryAll(ctx, d.store, d.onWriter(q), scanEvent)
 	for i := range events {
@@ -277,14 +277,14 @@ func (d *decider) loadBodies(ctx context.Context, q statement) error {
 	return err
 }
 
-// onWriter lets a statement run on the writer's connection, so that it does not wait
-// for readers.
+// onWriter returns a statement that runs on the writer's connection, where it does not wait for
+// readers.
 func (p *pinned) onWriter(q statement) statement {
 	q.on = p.store.writer
 	return q
 }
 
-// previousOutcomes returns what the first writing of a batch returned.
+// previousOutcomes returns the outcomes of a batch that was written before.
 func (p *pinned) previousOutcomes(ctx context.Context, b store.Batch) ([]event.Outcome, error) {
 	type place struct {
 		carriedBy uint64

@@ -13,7 +13,7 @@ import (
 	"theeye/internal/event"
 )
 
-// segmentLookup is what has to be looked for in one segment.
+// segmentLookup is what has to be looked up in one segment.
 type segmentLookup struct {
 	slices     []int
 	events     []*event.Event // that may be stored there
@@ -21,11 +21,10 @@ type segmentLookup struct {
 	erased     []uuid.UUID    // ids of events that may have been erased there
 }
 
-// lookupSegments reads what the segments hold of the records' ids (S6): from those
-// whose bounds hold an event's sent time, and from all that received anything
-// within the dedupe window; a replay, which may come long after its time of receipt
-// and with a repaired timestamp, from all. It asks filters first, and then each segment that may
-// have something once.
+// lookupSegments looks up the ids of records in segments (S6): in those whose bounds hold an event's
+// sent time, and in all that received anything within the dedupe window. A replay may come long after
+// its time of receipt and with a repaired timestamp, so it is looked up in all segments. Filters are
+// asked first; then each segment that may have something is queried once.
 func (d *decider) lookupSegments(ctx context.Context, records []event.Record) error {
 	if len(d.tables.segments) == 0 {
 		return nil
@@ -66,7 +65,7 @@ func (d *decider) lookupSegments(ctx context.Context, records []event.Record) er
 	return nil
 }
 
-// lookupErased finds which ids of events were erased from a segment, or when they came.
+// lookupErased finds the ids of events that were erased from a segment, or on arrival.
 func (d *decider) lookupErased(ctx context.Context, segment *segment, ids []uuid.UUID) error {
 	b := newBuilder()
 	text := "SELECT app, event_id, carried_by, received_at FROM " + segment.table(residueTable) + " WHERE fate = " + strconv.Itoa(int(event.Erased)) + " AND " + b.among("event_id", ids)
@@ -80,8 +79,8 @@ func (d *decider) lookupErased(ctx context.Context, segment *segment, ids []uuid
 	return err
 }
 
-// lookupEvents finds which events a segment has. Most are repeated byte for byte,
-// which a digest tells: only of the others the stored body is read.
+// lookupEvents finds which events a segment has. Most are byte-identical and recognised by digest;
+// the stored body is read only for the others.
 func (d *decider) lookupEvents(ctx context.Context, segment *segment, w *segmentLookup) error {
 	ids := make([]uuid.UUID, len(w.events))
 	for i, e := range w.events {
@@ -142,12 +141,12 @@ func (d *decider) isIdentical(key idKey, e *event.Event) bool {
 	return found && first == digest(e)
 }
 
-// addLookups notes the segments that may have something of a record.
+// addLookups notes in found the segments that may have something with the id of a record.
 func (d *decider) addLookups(record event.Record, found map[*segment]*segmentLookup) {
 	app, id, sent := record.App(), record.EventID(), record.SentTime()
 	if record.Event != nil {
 		if _, hot := d.lookupHot(idKey{d.store.appNumber(app), id}); hot {
-			return // first write wins, and the first is known
+			return // the first write wins, and it is known
 		}
 	}
 	window := d.dedupeStart(record.ReceivedAt())

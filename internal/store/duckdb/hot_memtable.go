@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// memtable is a set of hot tables (S9). Rows are added to the newest one; an
-// older one is being flushed.
+// memtable is a set of tables in the memory of an instance (S9): the hot tables. There are at most
+// two: rows are added to the newer one, and the older one is being flushed.
 type memtable struct {
 	number uint64
 	in     *instance // that has the tables
@@ -26,10 +26,10 @@ type memtable struct {
 	position uint64
 	arrivals arrivals
 
-	refs int // that have it; guarded by Store.mu
+	refs int // of the table sets that have it; guarded by Store.mu
 }
 
-// largest tells the size of the largest payload of a table.
+// largest returns the size of the largest payload of a table.
 func (mt *memtable) largest(table string) *atomic.Int64 {
 	if table == rejectionTable {
 		return &mt.largestRejection

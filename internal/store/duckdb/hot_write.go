@@ -16,8 +16,8 @@ import (
 	"theeye/internal/store"
 )
 
-// Write implements store.Writer. A segment that turns out to be damaged is put
-// aside, and the batch decided without it.
+// Write implements store.Writer. A segment that turns out to be damaged is quarantined, and the batch
+// is decided without it.
 func (s *Store) Write(ctx context.Context, b store.Batch) ([]event.Outcome, error) {
 	for {
 		outcomes, retry, err := s.tryWrite(ctx, b)
@@ -37,7 +37,7 @@ func (s *Store) tryWrite(ctx context.Context, b store.Batch) (outcomes []event.O
 	}
 	defer p.release()
 	retry, err = s.recoverFrom(ctx, p, err)
-	return outcomes, retry || errors.Is(err, errReopened), err // a reset is told by the next attempt
+	return outcomes, retry || errors.Is(err, errReopened), err // the next attempt returns store.ErrReset
 }
 
 func (s *Store) writeLocked(ctx context.Context, p *pinned, b store.Batch) ([]event.Outcome, error) {
@@ -65,7 +65,7 @@ func (s *Store) writeLocked(ctx context.Context, p *pinned, b store.Batch) ([]ev
 	return d.outcomes, nil
 }
 
-// decideInto decides about records and puts them into the tables of g.
+// decideInto decides the fate of records and inserts them into the tables of mt.
 func (p *pinned) decideInto(ctx context.Context, mt *memtable, records []event.Record) (*decision, error) {
 	d, err := p.decide(ctx, records)
 	if err != nil {
@@ -78,8 +78,7 @@ func (p *pinned) decideInto(ctx context.Context, mt *memtable, records []event.R
 	return d, nil
 }
 
-// lockForWriting takes the lock writing, when there is a generation with room
-// behind it. While two are full it waits (S9).
+// lockForWriting locks writing once there is a memtable with room. While two are full it waits (S9).
 func (s *Store) lockForWriting(ctx context.Context) error {
 	for {
 		s.writing.Lock()
@@ -109,7 +108,7 @@ func (s *Store) lockForWriting(ctx context.Context) error {
 	}
 }
 
-// addKnown keeps what the next batches have to be compared with.
+// addKnown remembers what later batches have to be compared with.
 func (s *Store) addKnown(mt *memtable, d *decision) {
 	if mt.empty() {
 		mt.began = time.Now()
@@ -140,7 +139,7 @@ func (s *Store) addKnown(mt *memtable, d *decision) {
 	}
 }
 
-// raise makes a number at least n. One goroutine at a time may call it.
+// raise sets number to n unless it is greater. One goroutine at a time may call it.
 func raise(number *atomic.Int64, n int) {
 	if int64(n) > number.Load() {
 		number.Store(int64(n))
@@ -157,8 +156,8 @@ func (s *Store) advance(b store.Batch) {
 	})
 }
 
-// Probe reports whether the store would take records. It inserts them, whatever their fate would be,
-// and keeps nothing. The errors are those of Write.
+// Probe reports whether the store would take records: it inserts them, whatever their fate would be,
+// and rolls back. The errors are those of Write.
 func (s *Store) Probe(ctx context.Context, records []event.Record) error {
 	if err := s.lockForWriting(ctx); err != nil {
 		return err
@@ -169,7 +168,7 @@ func (s *Store) Probe(ctx context.Context, records []event.Record) error {
 	return s.probe(ctx, p.tables.memtables[len(p.tables.memtables)-1], records)
 }
 
-// probe does so with the tables of g. writing is held.
+// probe is Probe with the tables of mt. writing is held.
 func (s *Store) probe(ctx context.Context, mt *memtable, records []event.Record) error {
 	var d decision
 	for _, r := range records {
@@ -192,7 +191,7 @@ func (s *Store) probe(ctx context.Context, mt *memtable, records []event.Record)
 	return err
 }
 
-// errProbed takes a transaction back that was a probe.
+// errProbed rolls back the transaction of a probe.
 var errProbed = errors.New("only a probe")
 
 // insert writes all rows in one transaction.
@@ -200,9 +199,9 @@ func (s *Store) insert(ctx context.Context, mt *memtable, d *decision) error {
 	return s.transact(ctx, func(conn driver.Conn) error { return s.appendAll(conn, mt, d) })
 }
 
-// transact appends rows in one transaction, which is taken back after an error. Appenders take part in
-// the transaction of their connection. ctx is looked at between the parts, each of which is short: an
-// interrupt might leave it unknown whether one happened.
+// transact appends rows in one transaction, which is rolled back after an error. Appenders take part
+// in the transaction of their connection. ctx is checked between statements, each of which is short:
+// an interrupt might leave it unknown whether one took effect.
 func (s *Store) transact(ctx context.Context, appended func(driver.Conn) error) error {
 	whole := context.WithoutCancel(ctx)
 	if err := s.exec(whole, "BEGIN TRANSACTION"); err != nil {
@@ -225,7 +224,7 @@ func (s *Store) transact(ctx context.Context, appended func(driver.Conn) error) 
 		return storeError(ctx, "append", err)
 	}
 	if err := s.exec(whole, "COMMIT"); err != nil {
-		_ = s.exec(whole, "ROLLBACK") // DuckDB did so already, unless it did not come so far
+		_ = s.exec(whole, "ROLLBACK") // DuckDB has done so already, unless it failed before
 		return storeError(ctx, "commit", err)
 	}
 	return nil
@@ -273,7 +272,7 @@ func appendEvent(a *duckdb.Appender, e *event.Event) error {
 		e.Position.Frame, e.Position.Index, e.CarriedBy, e.SchemaVersion)
 }
 
-// appendRejection also tells the size of the body as it is stored.
+// appendRejection also returns the size of the body as stored.
 func (s *Store) appendRejection(a *duckdb.Appender, r *event.Rejection) (stored int, err error) {
 	var data any
 	if d := r.Data(); d != nil {
@@ -306,7 +305,7 @@ func appendResidue(a *duckdb.Appender, t residue) error {
 		t.position.Frame, t.position.Index, t.carriedBy, uint8(t.fate), problems)
 }
 
-// problemsJSON keeps problems as JSON; none is empty text.
+// problemsJSON returns problems as JSON, empty text for none.
 func problemsJSON(problems []event.Problem) (string, error) {
 	if len(problems) == 0 {
 		return "", nil

@@ -45,7 +45,7 @@ type lease struct {
 }
 
 // Lease implements store.Leaser. Nothing is flushed for it: what is hot is behind
-// its Flushed in the queue, of which Held keeps that part until ReleaseFrames.
+// its Flushed in the queue, of which TrimLimit keeps those frames until ReleaseFrames.
 func (s *Store) Lease(ctx context.Context) (store.Lease, error) {
 	if !s.persistent() {
 		return store.Lease{}, errNoFolder
@@ -160,7 +160,7 @@ func (f *leasedFile) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// unreadable puts the segment aside whose file cannot be read.
+// unreadable quarantines the segment whose file cannot be read.
 func (s *Store) unreadable(name string) error {
 	p := s.pin()
 	defer p.release()

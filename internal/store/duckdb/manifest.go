@@ -21,7 +21,7 @@ type Manifest struct {
 	// when nobody reads them any more, at the next start at the latest.
 	Obsolete []string `json:"obsolete,omitempty"`
 	// Gone are the accounts of first arrivals whose rows were removed, by
-	// application: the expired, and the traces that went with them.
+	// application: the expired, and the residues that were removed with them.
 	Gone map[string]Counts `json:"gone"`
 	// Tombstones tells which file of tombstones belongs to this manifest. That file may have
 	// more lines.

@@ -159,7 +159,7 @@ func (s *Store) checkPresent(m Manifest) error {
 		"nothing was changed. To begin without them, run `eye store recover --empty`", len(m.Segments), s.segmentDir())
 }
 
-// openTables makes a view of what a manifest names in a new instance, with empty
+// openTables attaches what a manifest names to a new instance, with empty
 // hot tables of the given number. Segments that are damaged are left out, by a
 // manifest that is in force when it returns.
 func (s *Store) openTables(ctx context.Context, in *instance, m Manifest, number uint64) (*tableSet, Manifest, error) {
@@ -190,7 +190,7 @@ func (s *Store) openTables(ctx context.Context, in *instance, m Manifest, number
 	return v, whole, nil
 }
 
-// closeFilters closes the files of a view that nobody will have.
+// closeFilters closes the files of a table set that nobody will have.
 func (v *tableSet) closeFilters() error {
 	var err error
 	for _, seg := range v.segments {

@@ -92,7 +92,7 @@ func (p *pinned) arrivalRows(q query.Query, b builder) string {
 	return "FROM (" + strings.Join(selects, " UNION ALL ") + ")"
 }
 
-// fateName renders the name of a trace's fate.
+// fateName renders the name of a residue's fate.
 func fateName() string {
 	var cases []string
 	for _, fate := range []event.Fate{event.Rejected, event.Duplicate, event.Erased, event.Expired} {

@@ -14,7 +14,7 @@ import (
 
 const (
 	// exportMemory is what an export may take of DuckDB's memory, in bytes, and no
-	// more than other heavy work.
+	// more than other background work.
 	exportMemory = 512 << 20
 	// hotChunkBytes are of large hot events that are copied at a time, about.
 	hotChunkBytes = 2 << 20
@@ -80,7 +80,7 @@ func (s *Store) beginExport(ctx context.Context, q query.Query) (_ *export, err 
 	if e.large() {
 		e.most = windowFirstRows
 	}
-	if !s.persistent() { // all is in memory, where it stays as long as the snapshot is held
+	if !s.persistent() { // all is in memory, where it stays until p is released
 		e.in, e.finish = s.reading, p.release
 		return e, e.measure(ctx, union(eventTable, p.tables.memtables, nil))
 	}
@@ -110,8 +110,8 @@ func (e *export) close() {
 	e.store.exporters <- e.background
 }
 
-// copyHot writes the hot rows that are selected to files. Large ones come in pieces:
-// DuckDB takes as much memory as a piece to write it, and to read it again.
+// copyHot writes the hot rows that are selected to files. Large ones are written in chunks: DuckDB
+// takes as much memory as a chunk to write it, and to read it again.
 func (e *export) copyHot(ctx context.Context, memtables []*memtable) error {
 	var paths []string
 	write := func(rows string) error {

@@ -41,8 +41,8 @@ func (s *Store) copyTo(ctx context.Context, in *instance, path string, q stateme
 // maxChunks bounds what one statement reads by itself.
 const maxChunks = 1000
 
-// inChunks renders all rows. Those of segments with large events come in pieces of
-// about a page each: DuckDB takes as much memory as a piece in each of its steps.
+// inChunks renders all rows. Those of segments with large events come in chunks of about a page each:
+// DuckDB takes as much memory as a chunk in each of its steps.
 func (e *export) inChunks() string {
 	if !e.large() {
 		return e.from(e.all)

@@ -48,7 +48,7 @@ func (s *Store) Export(ctx context.Context, q query.Query, each func(*event.Even
 	}
 }
 
-// recoverExport is mend for an error of an export. The instance was its own and is closed.
+// recoverExport is recoverFrom for an error of an export. The instance was its own and is closed.
 func (s *Store) recoverExport(ctx context.Context, err error) (retry bool, _ error) {
 	if err == nil || ctx.Err() != nil || errors.Is(err, store.ErrExportEnded) {
 		return false, err

@@ -132,7 +132,7 @@ func (seg *segment) hasApp(apps []string) bool {
 	return apps == nil || slices.ContainsFunc(apps, func(app string) bool { _, ok := seg.info.Apps[app]; return ok })
 }
 
-// conditions render that a row is in one of the part's slices.
+// conditions render that a row is in one of the slices.
 func (ref segmentRef) conditions() []string {
 	if ref.slices == nil {
 		return nil
@@ -140,7 +140,7 @@ func (ref segmentRef) conditions() []string {
 	return []string{sliceIn(ref.slices)}
 }
 
-// sortByTime orders parts in the direction of a list: those first whose rows may
+// sortByTime orders segments in the direction of a list: those first whose rows may
 // come first.
 func sortByTime(refs []segmentRef, kind query.Kind, descending bool) {
 	slices.SortStableFunc(refs, func(a, b segmentRef) int {

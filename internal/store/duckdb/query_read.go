@@ -10,7 +10,7 @@ import (
 	"theeye/internal/store"
 )
 
-// pinFor takes a snapshot and fixes the horizon of a query. All rows of the frames
+// pinFor pins the current version and fixes the horizon of a query. All rows of the frames
 // up to the position were committed before the position was told, so that every
 // reader who asks with it sees the same.
 func (s *Store) pinFor(q query.Query) (*pinned, query.Query) {

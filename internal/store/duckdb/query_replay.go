@@ -30,7 +30,7 @@ func (p *pinned) replays(horizon uint64) string {
 		" UNION ALL " + place + "fate FROM " + p.all(residueTable, hasReplays) + condition + " AND " + replaySucceeded() + ")"
 }
 
-// replaySucceeded renders that a trace of a replay is none of one that was refused. An
+// replaySucceeded renders that a residue of a replay is not that of one that was refused. An
 // erasure takes the problems.
 func replaySucceeded() string { return fmt.Sprintf("problems = '' AND fate <> %d", event.Rejected) }
 

@@ -11,8 +11,7 @@ import (
 	"theeye/internal/store/duckdb/filter"
 )
 
-// rebuildAll makes again what can be made again: filters from their segments, and
-// damaged segments from the queue.
+// rebuildAll rebuilds filters from their segments, and damaged segments from the queue.
 func (s *Store) rebuildAll(ctx context.Context) error {
 	for _, id := range s.segmentsWithoutFilter() {
 		if err := s.rebuildFilter(ctx, id); err != nil {
@@ -22,7 +21,7 @@ func (s *Store) rebuildAll(ctx context.Context) error {
 	return s.recoverDamaged(ctx)
 }
 
-// segmentsWithoutFilter returns the ids of the segments that are searched without filter.
+// segmentsWithoutFilter returns the ids of the segments that are searched without a filter.
 func (s *Store) segmentsWithoutFilter() (ids []uint64) {
 	p := s.pin()
 	defer p.release()
@@ -34,8 +33,7 @@ func (s *Store) segmentsWithoutFilter() (ids []uint64) {
 	return ids
 }
 
-// rebuildFilter builds the filters of a segment from its rows. Until then it is
-// searched without.
+// rebuildFilter builds the filters of a segment from its rows. Until then it is searched without them.
 func (s *Store) rebuildFilter(ctx context.Context, id uint64) error {
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
@@ -75,8 +73,7 @@ func (s *Store) rebuildFilter(ctx context.Context, id uint64) error {
 	return nil
 }
 
-// writeFilter puts a file of filters in the place of one that is not there or not
-// whole.
+// writeFilter replaces a file of filters that is missing or damaged.
 func (s *Store) writeFilter(name string, packed []byte) (FileInfo, error) {
 	path := s.segmentPath(name)
 	info := FileInfo{Name: name}

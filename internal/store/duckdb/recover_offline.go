@@ -32,14 +32,14 @@ type RecoverOptions struct {
 	Step func(name string) error
 }
 
-// Recovery is what can be brought back of a store whose manifest is missing or damaged.
+// Recovery is a plan: what can be recovered of a store whose manifest is missing or damaged.
 type Recovery struct {
 	Flushed    uint64        // the last frame whose records are in segments
 	Segments   []SegmentInfo // that are there with the right size
 	Missing    []SegmentInfo // that the manifest names, and that are not
 	Unnamed    []string      // files of segments that it does not name; they go into quarantine
 	Tombstones int           // that are applied
-	Forgets    bool          // the file of tombstones is put aside
+	Forgets    bool          // the file of tombstones is quarantined
 	// Keeps: the file of tombstones is made anew of KeptLines of the Lines that it had.
 	Keeps            bool
 	KeptLines, Lines int
@@ -57,10 +57,10 @@ type Recovery struct {
 	kept        erasure.Document  // with Keeps
 }
 
-// ErrNothingToRecover tells that the manifest can be used as it is.
+// ErrNothingToRecover is returned when the manifest can be used as it is.
 var ErrNothingToRecover = errors.New("the store's manifest can be used; there is nothing to recover")
 
-// TombstonesError tells that the file of tombstones is missing or damaged.
+// TombstonesError is the error of a file of tombstones that is missing or damaged.
 type TombstonesError struct {
 	Err   error
 	empty bool // the store is to begin empty
@@ -75,8 +75,8 @@ func (e *TombstonesError) Error() string {
 
 func (e *TombstonesError) Unwrap() error { return e.Err }
 
-// tombstonesError makes a *TombstonesError of an error of reading the tombstones, unless that tells
-// nothing of the file, such as a missing right, or that a newer version wrote it.
+// tombstonesError makes a *TombstonesError of an error of reading the tombstones, unless a newer version
+// wrote the file, or the error says nothing about it, such as a missing permission.
 func tombstonesError(err error) error {
 	if err == nil || errors.Is(err, erasure.ErrNewer) || durable.Denied(err) {
 		return err
@@ -84,7 +84,7 @@ func tombstonesError(err error) error {
 	return &TombstonesError{Err: err}
 }
 
-// command is the command with these options and one flag more, as it stands in advice.
+// command returns the command with these options and one more flag, as advice shows it.
 func (o RecoverOptions) command(flag string) string {
 	words := []string{"eye store recover"}
 	for _, f := range []struct {
@@ -98,7 +98,7 @@ func (o RecoverOptions) command(flag string) string {
 	return "`" + strings.Join(append(words, flag), " ") + "`"
 }
 
-// PlanRecovery finds out what can be brought back. It changes nothing.
+// PlanRecovery finds out what can be recovered. It changes nothing.
 func PlanRecovery(opts RecoverOptions) (*Recovery, error) {
 	r := &Recovery{opts: opts, Empty: opts.Empty, quarantined: map[string]string{}}
 	s := &Store{opts: Options{Dir: opts.Dir}}
@@ -178,8 +178,8 @@ func PlanRecovery(opts RecoverOptions) (*Recovery, error) {
 	return r, nil
 }
 
-// keepTombstones finds the lines of tombstones that are whole. committed is how many lines the
-// manifest knows.
+// keepTombstones finds the lines of tombstones that are whole. committed is the number of lines that
+// the manifest knows.
 func (r *Recovery) keepTombstones(committed int) error {
 	var copies [][]byte
 	lines := committed
@@ -211,7 +211,8 @@ func (r *Recovery) keepTombstones(committed int) error {
 	return err
 }
 
-// findSegment reports whether the file of a segment is there; when it is in quarantine, aside is its path.
+// findSegment reports whether the file of a segment is there; when it is in quarantine, quarantined is
+// its path.
 func (s *Store) findSegment(info SegmentInfo) (there bool, aside string, err error) {
 	err = checkSize(s.segmentPath(info.Data.Name), info.Data)
 	if _, damaged := errors.AsType[*damageError](err); damaged {
@@ -221,8 +222,8 @@ func (s *Store) findSegment(info SegmentInfo) (there bool, aside string, err err
 	return err == nil, "", err
 }
 
-// listLeftOut finds what an empty store leaves out: the segments of the manifest, or of its copy when
-// the manifest cannot be used.
+// listLeftOut lists the segments that an empty store leaves out: those of the manifest, or of its copy
+// when the manifest cannot be used.
 func (r *Recovery) listLeftOut(s *Store) error {
 	for _, name := range []string{manifestName, copyName} {
 		path := filepath.Join(r.opts.Dir, name)
@@ -251,9 +252,9 @@ func (r *Recovery) listLeftOut(s *Store) error {
 	return nil
 }
 
-// Do brings it back. The manifest of before and its copy are kept in quarantine, as everything else
-// is that the new one does not name. What is missing is counted as lost at the next start. When Do
-// fails or the process ends in the middle, it can be planned and done again.
+// Do carries the plan out. The old manifest and its copy are kept in quarantine, and so is everything
+// that the new manifest does not name. What is missing is counted as lost at the next start. After a
+// failure, or a crash, recovery can be planned and done again.
 func (r *Recovery) Do() error {
 	s := &Store{opts: Options{Dir: r.opts.Dir}}
 	for _, dir := range []string{s.quarantineDir(), s.segmentDir()} {
@@ -300,8 +301,9 @@ func (r *Recovery) Do() error {
 	return r.manifest.write(r.opts.Dir)
 }
 
-// replaceTombstones keeps the file of tombstones in quarantine, and removes it or puts what is whole
-// of it in its place. Until the manifest is written that is refused as well, and can be done again.
+// replaceTombstones keeps the file of tombstones in quarantine, and removes it or replaces it by its
+// whole lines. Until the manifest is written a start refuses that file as well, and recovery can be done
+// again.
 func (r *Recovery) replaceTombstones(quarantine string) error {
 	if !r.Forgets && !r.Keeps {
 		return nil
@@ -341,9 +343,9 @@ func (r *Recovery) step(name string) error {
 	return r.opts.Step("recovery " + name)
 }
 
-// BeginTimeline lets the store in a folder, which nobody uses, go on with another timeline behind a
-// frame, because what comes behind it is not what came behind it elsewhere. A store of a version
-// that had no timelines gets its first one when it is opened.
+// BeginTimeline begins another timeline after a frame in the store of a folder that nobody uses: the
+// frames after it are not those that followed it elsewhere. A store of a version without timelines gets
+// its first one when it is opened.
 func BeginTimeline(dir string, last uint64) error {
 	m, err := ReadManifest(dir)
 	if err != nil || m.Timeline == "" {

@@ -18,8 +18,8 @@ import (
 	"theeye/internal/store"
 )
 
-// DamagedSegment is one that was found to be damaged (S13). Its files lie in
-// quarantine, its rows are not served and count as lost.
+// DamagedSegment is a segment that was found to be damaged (S13). Its files are in quarantine; its rows
+// are not served and count as lost.
 type DamagedSegment struct {
 	Segment SegmentInfo `json:"segment"`
 	Reason  string      `json:"reason"`
@@ -28,7 +28,7 @@ type DamagedSegment struct {
 	Acknowledged bool `json:"acknowledged,omitzero"`
 }
 
-// String says what is not available.
+// String describes what is not available.
 func (d DamagedSegment) String() string {
 	r := d.Segment.Rows
 	text := fmt.Sprintf("segment %s is damaged (%s): %s, %s and %s without content", d.Segment.Data.Name, d.Reason,
@@ -43,7 +43,7 @@ func (d DamagedSegment) String() string {
 	return text + " are not available"
 }
 
-// Damaged returns the segments that are damaged at this moment.
+// Damaged returns the segments that are damaged now.
 func (s *Store) Damaged() []DamagedSegment { return slices.Clone(s.current().manifest.Damaged) }
 
 // AcknowledgeDamage notes that operators know of the segments that are damaged now, and returns
@@ -75,8 +75,8 @@ func (s *Store) Rebuilds(d DamagedSegment) bool {
 	return !tried && s.canRebuild(d.Segment)
 }
 
-// canRebuild reports whether the frames that a segment was made of may be in the queue. Only what
-// a flush made can be rebuilt: its frames are nobody else's.
+// canRebuild reports whether the frames that a segment was made of may be in the queue. Only segments
+// of a flush can be rebuilt: no other segment has rows of their frames.
 func (s *Store) canRebuild(info SegmentInfo) bool {
 	return s.opts.Frames != nil && info.Level == 0 && !info.Carried.empty()
 }
@@ -94,7 +94,7 @@ func (m *Manifest) lost() map[string]int64 {
 
 func (c *Counts) total() int64 { return c.Stored + c.Rejected + c.Duplicate + c.Erased + c.Expired }
 
-// without returns a manifest in which a segment is damaged.
+// without returns the manifest with a segment moved to Damaged.
 func (m *Manifest) without(id uint64, reason string) Manifest {
 	i := slices.IndexFunc(m.Segments, func(info SegmentInfo) bool { return info.ID == id })
 	next := *m
@@ -103,12 +103,12 @@ func (m *Manifest) without(id uint64, reason string) Manifest {
 	return next
 }
 
-// damageError tells that a file is not what the manifest says.
+// damageError is the error of a file that is not what the manifest says.
 type damageError struct{ text string }
 
 func (e *damageError) Error() string { return e.text }
 
-// checkSize finds out whether a file is there and has its size.
+// checkSize checks that a file exists and has its size. The error is a *damageError when it does not.
 func checkSize(path string, want FileInfo) error {
 	stat, err := os.Stat(path)
 	switch {
@@ -122,9 +122,9 @@ func checkSize(path string, want FileInfo) error {
 	return nil
 }
 
-// checkFile reads a whole file and finds out whether it is as it was written. The error is a
-// *damageError when it is not; any other error, such as a right or a descriptor that is wanting,
-// tells nothing about the file.
+// checkFile reads a whole file and checks that it is as it was written. The error is a *damageError
+// when it is not; any other error, such as a missing permission or file descriptor, says nothing about
+// the file.
 func checkFile(path string, want FileInfo) error {
 	if err := checkSize(path, want); err != nil {
 		return err
@@ -142,9 +142,9 @@ func checkFile(path string, want FileInfo) error {
 	return nil
 }
 
-// suspects returns the segments that an error of reading points to. DuckDB names
-// the file that it could not read; of a block whose checksum is wrong it tells
-// the place and what is written there, and that is looked up in each file.
+// suspects returns the segments that an error of reading points to. DuckDB names the file that it could
+// not read. For a block whose checksum does not match it reports the offset and the stored checksum,
+// which is looked up in each file.
 func (p *pinned) suspects(err error) []*segment {
 	text := err.Error()
 	var computed, written uint64
@@ -163,7 +163,7 @@ func (p *pinned) suspects(err error) []*segment {
 	return list
 }
 
-// holdsAt reports whether a file has a number at a place, or cannot be read there.
+// holdsAt reports whether a file has a number at an offset, or cannot be read there.
 func holdsAt(path string, at int64, number uint64) bool {
 	f, err := os.Open(path)
 	if err != nil {
@@ -175,15 +175,14 @@ func holdsAt(path string, at int64, number uint64) bool {
 	return err != nil || binary.NativeEndian.Uint64(b[:]) == number
 }
 
-// checkSegment puts a segment into quarantine when its file is not what it was. It
-// reports whether the segment is out of the view now.
+// checkSegment quarantines a segment when its file is damaged. It reports whether the segment is not
+// served any more, whoever quarantined it.
 func (s *Store) checkSegment(seg *segment) (out bool, err error) {
 	damaged, err := s.quarantineIfDamaged(seg)
 	return damaged || err == nil && !s.serves(seg), err
 }
 
-// quarantineIfDamaged puts a segment into quarantine when its file is not what it was, and reports whether
-// it did.
+// quarantineIfDamaged quarantines a segment when its file is damaged, and reports whether it did.
 func (s *Store) quarantineIfDamaged(seg *segment) (damaged bool, err error) {
 	s.recovering.Lock()
 	defer s.recovering.Unlock()
@@ -216,16 +215,15 @@ func (s *Store) quarantineIfDamaged(seg *segment) (damaged bool, err error) {
 	return true, nil
 }
 
-// serves reports whether a segment is in the present view.
+// serves reports whether a segment is in the current version.
 func (s *Store) serves(seg *segment) bool {
 	p := s.pin()
 	defer p.release()
 	return slices.Contains(p.tables.segments, seg)
 }
 
-// quarantine tells of damaged segments that the manifest does not name any more, and
-// moves their files into quarantine. What stays where it was goes there at the
-// next start.
+// quarantine moves the files of damaged segments into quarantine, and logs them. The manifest does not
+// name them any more. A file that cannot be moved now is moved at the next start.
 func (s *Store) quarantine(damaged []DamagedSegment) {
 	for _, d := range damaged {
 		log := s.log.With("segment", d.Segment.Data.Name, "reason", d.Reason, "rows", d.Segment.Rows, "apps", d.Segment.Apps, "quarantine", s.quarantineDir())
@@ -236,14 +234,14 @@ func (s *Store) quarantine(damaged []DamagedSegment) {
 	}
 }
 
-// QuarantineDir is the folder for damaged segments and for files that no manifest names. Nothing
-// reads it by itself but Readmit; it is never emptied by itself, and no erasure searches it.
+// QuarantineDir is the folder of damaged segments and of files that no manifest names. Only Readmit
+// reads it. Nothing empties it by itself, and no erasure searches it.
 func (s *Store) QuarantineDir() string { return s.quarantineDir() }
 
 func (s *Store) quarantineDir() string { return filepath.Join(s.opts.Dir, "quarantine") }
 
-// moveToQuarantine moves what there is of some files into quarantine, where nothing takes the place of
-// another file.
+// moveToQuarantine moves files of segments into quarantine, under a free name; those that do not exist
+// are passed over.
 func (s *Store) moveToQuarantine(names ...string) error {
 	moved := false
 	for _, name := range names {
@@ -299,7 +297,7 @@ func (s *Store) PutStraysAside() error {
 	return s.moveToQuarantine(strays...)
 }
 
-// freeName returns a path, with a number behind it when there is such a file already.
+// freeName returns a path, with a number appended when it is taken.
 func freeName(path string) string {
 	free := path
 	for n := 2; ; n++ {
@@ -310,7 +308,7 @@ func freeName(path string) string {
 	}
 }
 
-// fail lets Run end.
+// fail ends Run with an error.
 func (s *Store) fail(err error) {
 	select {
 	case s.failed <- err:
@@ -318,7 +316,7 @@ func (s *Store) fail(err error) {
 	}
 }
 
-// wake lets Run look at once for what there is to do.
+// wake lets Run look for work at once.
 func (s *Store) wake() {
 	select {
 	case s.wakeups <- struct{}{}:

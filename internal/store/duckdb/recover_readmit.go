@@ -16,23 +16,23 @@ import (
 	"theeye/internal/event"
 )
 
-// readmitRows is how many rows of a segment that is taken back become one segment, about.
+// readmitRows is about how many rows of a readmitted segment become one segment.
 const readmitRows = 200_000
 
-// readmitBytes is how much payload of a segment that is taken back is decided about at once.
+// readmitBytes is how much payload of a readmitted segment is decided at once.
 const readmitBytes = 16 << 20
 
-// Readmitted is a damaged segment whose file is whole again.
+// Readmitted is a segment that was damaged and is served again.
 type Readmitted struct {
 	Segment string    `json:"segment"`
 	Rows    RowCounts `json:"rows"`
 }
 
-// Readmit reads all segments and puts the damaged ones into quarantine. Then it takes back what can
-// be: damaged segments whose file, in quarantine or back in its place,
-// is what the manifest says, or whose frames the queue still has. What it held is decided about as
-// if it came now, so that nothing is there twice, and nothing comes back that was erased or has
-// expired. It returns what was taken back, and what is still damaged, with the reason of now.
+// Readmit reads all segments and quarantines the damaged ones. Then it recovers the damaged segments
+// that it can: those of which a whole file is in quarantine or back in its place, and those whose frames
+// the queue still has. Their rows are decided as if they came now, so that nothing is stored twice, and
+// nothing comes back that was erased or has expired. It returns the segments that are served again, and
+// those that are still damaged, with the present reason.
 func (s *Store) Readmit(ctx context.Context) (back []Readmitted, left []DamagedSegment, err error) {
 	if !s.persistent() {
 		return nil, nil, errNoFolder
@@ -59,8 +59,8 @@ func (s *Store) Readmit(ctx context.Context) (back []Readmitted, left []DamagedS
 	return back, left, nil
 }
 
-// quarantineDamaged compares the files of all segments with their checksums, and puts those into
-// quarantine that are damaged. It returns these.
+// quarantineDamaged compares the files of all segments with their checksums, and quarantines and
+// returns the damaged ones.
 func (s *Store) quarantineDamaged(ctx context.Context) (list []DamagedSegment, err error) {
 	p := s.pin()
 	defer p.release()
@@ -79,8 +79,8 @@ func (s *Store) quarantineDamaged(ctx context.Context) (list []DamagedSegment, e
 	return list, nil
 }
 
-// candidates returns the paths at which the file of a damaged segment may lie: of a copy by its size,
-// whatever its name is.
+// candidates returns the paths at which the file of a damaged segment may be: in its place, and in
+// quarantine by its name, or by its size under any name.
 func (s *Store) candidates(info SegmentInfo) (paths []string) {
 	if _, err := os.Lstat(s.segmentPath(info.Data.Name)); err == nil {
 		paths = append(paths, s.segmentPath(info.Data.Name))
@@ -98,8 +98,8 @@ func (s *Store) candidates(info SegmentInfo) (paths []string) {
 	return paths
 }
 
-// wholeCopy returns the file that is what the manifest says of a damaged segment, empty when there
-// is none. The error is that of a file of which it could not be found out.
+// wholeCopy returns the path of a file that is what the manifest says of a damaged segment, empty when
+// there is none. The error is that of a file that could not be checked.
 func (s *Store) wholeCopy(info SegmentInfo) (path string, unknown error) {
 	for _, path := range s.candidates(info) {
 		err := checkFile(path, info.Data)
@@ -113,7 +113,7 @@ func (s *Store) wholeCopy(info SegmentInfo) (path string, unknown error) {
 	return "", unknown
 }
 
-// whyUnrecoverable says why a damaged segment cannot be taken back.
+// whyUnrecoverable says why a damaged segment cannot be readmitted.
 func (s *Store) whyUnrecoverable(info SegmentInfo) string {
 	var reasons []string
 	for _, path := range s.candidates(info) {
@@ -129,8 +129,8 @@ func (s *Store) whyUnrecoverable(info SegmentInfo) string {
 	return strings.Join(reasons, "; ")
 }
 
-// Unnamed returns the names of the files of segments in quarantine that belong to no damaged
-// segment. Nothing knows what they should be, so Readmit passes them over.
+// Unnamed returns the names of the files of segments in quarantine that belong to no damaged segment.
+// Their checksums are not known, so Readmit passes them over.
 func (s *Store) Unnamed() []string {
 	entries, err := os.ReadDir(s.quarantineDir())
 	if err != nil {
@@ -151,7 +151,7 @@ func (s *Store) Unnamed() []string {
 	return names
 }
 
-// withoutNumber returns a name without the number that freeName gave it.
+// withoutNumber returns a name without the number that freeName appended.
 func withoutNumber(name string) string {
 	ext := filepath.Ext(name)
 	if _, err := strconv.ParseUint(strings.TrimPrefix(ext, "."), 10, 64); err != nil {
@@ -160,8 +160,8 @@ func withoutNumber(name string) string {
 	return strings.TrimSuffix(name, ext)
 }
 
-// readmit writes the rows of a file, which is whole, into new segments, which take the place of
-// the damaged one. Nothing else is written meanwhile.
+// readmit writes the rows of a whole file into new segments, which replace the damaged one. Nothing
+// else is written meanwhile.
 func (s *Store) readmit(ctx context.Context, damaged SegmentInfo, file string) (err error) {
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
@@ -231,7 +231,7 @@ func (r *readmission) discard() {
 	}
 }
 
-// all reads the tables and writes what becomes of their rows.
+// all reads the tables and writes the rows that are decided of them.
 func (r *readmission) all(ctx context.Context) error {
 	var waiting []event.Record
 	var bytes int // of their payloads
@@ -321,7 +321,7 @@ func (r *readmission) rows(ctx context.Context, text string, each func(scanner) 
 	return eachRow(ctx, r.store.reading, text, func(rows *sql.Rows) error { return each(rows.Scan) })
 }
 
-// add puts what was decided into hot tables of its own, which become a segment when they are full.
+// add inserts what was decided into a memtable of its own, which becomes a segment when it is full.
 func (r *readmission) add(ctx context.Context, decide func(*pinned) (*decision, error)) error {
 	if r.g == nil {
 		mt, err := r.store.newMemtable(ctx, r.p.tables.memtables[len(r.p.tables.memtables)-1].number+1)
@@ -346,7 +346,7 @@ func (r *readmission) add(ctx context.Context, decide func(*pinned) (*decision, 
 	return r.write(ctx)
 }
 
-// write makes a segment of what was added.
+// write writes the memtable as a segment.
 func (r *readmission) write(ctx context.Context) error {
 	if r.g == nil || r.g.empty() {
 		return nil
@@ -360,7 +360,7 @@ func (r *readmission) write(ctx context.Context) error {
 	return nil
 }
 
-// linkOrCopy gives a file a second name; where there are no hard links, it is copied.
+// linkOrCopy gives a file a second name; where hard links do not work, it copies the file.
 func linkOrCopy(from, to string) error {
 	if os.Link(from, to) == nil {
 		return nil

@@ -12,14 +12,14 @@ import (
 	"theeye/internal/store"
 )
 
-// ErrNoFrames tells that frames cannot be read again.
+// ErrNoFrames is the error of frames that cannot be read again.
 var ErrNoFrames = errors.New("the frames are not in the queue any more")
 
-// rebuildRecords is how many records are decided about at once, about.
+// rebuildRecords is about how many records are decided at once.
 const rebuildRecords = 10_000
 
-// recoverDamaged makes those damaged segments again whose frames are still in the queue, and takes
-// back those whose file is whole.
+// recoverDamaged readmits the damaged segments of which there is a whole file, and rebuilds those
+// whose frames are still in the queue.
 func (s *Store) recoverDamaged(ctx context.Context) error {
 	for _, d := range s.current().manifest.Damaged {
 		if _, tried := s.unrecoverable.Load(d.Segment.ID); tried {
@@ -61,8 +61,8 @@ func (s *Store) recoverDamaged(ctx context.Context) error {
 	return nil
 }
 
-// rebuildSegment writes the rows of a damaged segment again, into another one. Nothing
-// else is written meanwhile: what is decided must still hold when it is committed.
+// rebuildSegment decides the frames of a damaged segment again, writes another segment and restores
+// it. Nothing else is written meanwhile: what is decided must still hold when it is committed.
 func (s *Store) rebuildSegment(ctx context.Context, damaged SegmentInfo) (SegmentInfo, error) {
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
@@ -89,7 +89,7 @@ func (s *Store) rebuildSegment(ctx context.Context, damaged SegmentInfo) (Segmen
 	return info, s.restoreSegments(ctx, *p.manifest, []SegmentInfo{info}, damaged.ID)
 }
 
-// writeMemtable makes a segment of hot tables.
+// writeMemtable writes a memtable as a segment.
 func (s *Store) writeMemtable(ctx context.Context, mt *memtable) (SegmentInfo, error) {
 	bounds, err := s.sliceBounds(ctx, s.reading, "SELECT occurred_at FROM "+hotName(eventTable, mt.number), mt.rows)
 	if err != nil {
@@ -101,8 +101,8 @@ func (s *Store) writeMemtable(ctx context.Context, mt *memtable) (SegmentInfo, e
 	})
 }
 
-// decideFrames decides about the frames within bounds as if they came now, and puts
-// them into the tables of g. What came while they were missing has come first.
+// decideFrames decides the frames within bounds as if they came now, and inserts their rows into mt.
+// What came while they were missing has come first.
 func (s *Store) decideFrames(ctx context.Context, p *pinned, mt *memtable, carried Bounds) error {
 	with := *p.storeVersion
 	with.tables = &tableSet{memtables: append(slices.Clone(p.tables.memtables), mt), segments: p.tables.segments}
@@ -135,8 +135,7 @@ func (s *Store) decideFrames(ctx context.Context, p *pinned, mt *memtable, carri
 	return write()
 }
 
-// sameArrivals reports whether two segments account for the same arrivals,
-// whatever became of them.
+// sameArrivals reports whether two segments account for the same arrivals, whatever their fates.
 func sameArrivals(a, b SegmentInfo) bool {
 	totals := func(info SegmentInfo) map[string]int64 {
 		m := map[string]int64{}
@@ -148,7 +147,7 @@ func sameArrivals(a, b SegmentInfo) bool {
 	return maps.Equal(totals(a), totals(b)) && a.Replays == b.Replays
 }
 
-// restoreSegments commits segments in the place of a damaged one. upkeep is held.
+// restoreSegments commits segments in the place of a damaged one, by its id. upkeep is held.
 func (s *Store) restoreSegments(ctx context.Context, m Manifest, made []SegmentInfo, damaged uint64) error {
 	var opened []*segment
 	for _, info := range made {

@@ -15,14 +15,14 @@ import (
 	"theeye/internal/store"
 )
 
-// ErrFatal stands for an error after which DuckDB refuses all further work.
+// ErrFatal is an error after which DuckDB refuses all further work.
 var ErrFatal = errors.New("DuckDB has given up")
 
-// errReopened tells that the instance was replaced. Trying again may help, once
-// the hot tables are rebuilt.
+// errReopened is the error of work whose instance was replaced. A retry may succeed once the memtables
+// are written again.
 var errReopened = fmt.Errorf("%w: DuckDB was opened anew after a fatal error", store.ErrUnavailable)
 
-// isFatal reports whether the reading instance is of no use any more.
+// isFatal reports whether an error says that DuckDB has given up the reading instance.
 func isFatal(err error) bool {
 	if _, other := errors.AsType[*backgroundError](err); other {
 		return false
@@ -34,12 +34,12 @@ func isFatal(err error) bool {
 	return errors.Is(err, ErrFatal) || strings.Contains(err.Error(), "database has been invalidated because of a previous fatal error")
 }
 
-// Resets tells the writer that the position has gone back to what is flushed; the
-// next Write tells it too.
+// Resets returns a channel that receives when the position has gone back to what is flushed. The next
+// Write returns store.ErrReset as well.
 func (s *Store) Resets() <-chan struct{} { return s.resets }
 
-// caughtUp reports whether readers may be answered: not while the store has less
-// than it had told them before a reset.
+// caughtUp returns nil when readers may be answered, and store.ErrUnavailable while the store has less
+// than they saw before a reopening.
 func (p *pinned) caughtUp() error {
 	if p.position >= p.announced {
 		return nil
@@ -47,17 +47,16 @@ func (p *pinned) caughtUp() error {
 	return fmt.Errorf("%w: it is being rebuilt from the queue after a fatal error: frame %d of %d", store.ErrUnavailable, p.position, p.announced)
 }
 
-// Complete reports nil when reading works, and store.ErrUnavailable while the
-// store is rebuilt after a reset.
+// Complete returns nil when reading works, and store.ErrUnavailable while the store catches up with
+// the queue after a fatal error of DuckDB.
 func (s *Store) Complete() error {
 	p := s.pin()
 	defer p.release()
 	return p.caughtUp()
 }
 
-// reopen replaces an instance that is broken, unless that has happened, and returns
-// errReopened. What was not flushed is gone from the store and comes from the
-// queue again. upkeep and writing are not held.
+// reopen replaces a broken instance, unless that has been done, and returns errReopened. What was not
+// flushed is gone from the store, and is written again from the queue. upkeep and writing are not held.
 func (s *Store) reopen(ctx context.Context, broken *instance, cause error) error {
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
@@ -73,8 +72,8 @@ func (s *Store) reopen(ctx context.Context, broken *instance, cause error) error
 	return errReopened
 }
 
-// reopenLocked puts a new instance with all segments and empty hot tables in the
-// place of the present one. upkeep and writing are held.
+// reopenLocked replaces the reading instance by one with all segments and an empty memtable. upkeep and
+// writing are held.
 func (s *Store) reopenLocked(ctx context.Context, cause error) error {
 	now, memtables := s.current(), s.memtables()
 	number := memtables[len(memtables)-1].number + 1

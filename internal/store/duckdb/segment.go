@@ -30,11 +30,11 @@ type segment struct {
 	oldest  oldestRows                 // nil while nobody asked; guarded by Store.merging
 	// The sizes of its largest payloads, in bytes; 0 while nobody asked.
 	largestEvent, largestRejection atomic.Int64
-	// condemned: its files go when the last view has left it. Guarded by Store.mu.
+	// deleteOnRelease: its files are deleted when the last reference is gone. Guarded by Store.mu.
 	deleteOnRelease bool
 }
 
-// largest tells the size of the largest payload of a table, 0 while it is not known.
+// largest returns the size of the largest payload of a table, 0 while it is not known.
 func (seg *segment) largest(table string) *atomic.Int64 {
 	if table == rejectionTable {
 		return &seg.largestRejection
@@ -276,7 +276,7 @@ func (s *Store) fillSegment(ctx context.Context, in *instance, spec segmentSpec,
 }
 
 // fillSlices writes events slice by slice: to sort all of a large segment at once
-// takes more memory than heavy work has.
+// takes more memory than background work has.
 func fillSlices(ctx context.Context, in *instance, spec segmentSpec, table string) error {
 	for i := range len(spec.bounds) + 1 {
 		var within []string

@@ -32,7 +32,7 @@ func filterSegment(ctx context.Context, in *instance, name string, info *Segment
 	return b.Encode()
 }
 
-// addKeys adds the filters of a slice, or of rejections and traces: of the ids and of the keys of
+// addKeys adds the filters of a slice, or of rejections and residues: of the ids and of the keys of
 // sessions that two statements select.
 func addKeys(ctx context.Context, in *instance, b *filter.Builder, ids, sessions string) error {
 	err := eachRow(ctx, in, ids, func(rows *sql.Rows) error {
@@ -57,7 +57,7 @@ func addKeys(ctx context.Context, in *instance, b *filter.Builder, ids, sessions
 }
 
 // slicesOfSessions returns the slices that may hold events of any of the sessions, by their keys, and
-// whether a rejection or a trace of one may be here.
+// whether a rejection or a residue of one may be here.
 func (seg *segment) slicesOfSessions(keys []uint64) (slices []int, others bool) {
 	f := seg.filters.Load()
 	if f == nil {
@@ -67,7 +67,7 @@ func (seg *segment) slicesOfSessions(keys []uint64) (slices []int, others bool) 
 }
 
 // slicesOfIDs returns the slices that may hold events with any of the ids in any of the applications,
-// nil for all, and whether a rejection or a trace of one may be here.
+// nil for all, and whether a rejection or a residue of one may be here.
 func (seg *segment) slicesOfIDs(apps []string, ids ...uuid.UUID) (hits []int, others bool) {
 	f := seg.filters.Load()
 	if f == nil {

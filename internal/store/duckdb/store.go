@@ -134,11 +134,11 @@ type Store struct {
 	newFolders  []string     // folders that Open made, until there is a manifest; guarded by upkeep
 	upToDate    bool         // the file has the present form and the present timeline; guarded by upkeep
 
-	mu      sync.Mutex // guards state and the counts of who holds what
+	mu      sync.Mutex // guards version and the reference counts
 	version *storeVersion
 
 	wakeups       chan struct{} // a flush may be due
-	flushed       chan struct{} // closed and made anew, under mu, when a generation is gone
+	flushed       chan struct{} // closed and made anew, under mu, when a memtable is flushed
 	resets        chan struct{} // the position went back
 	failed        chan error    // the disk cannot be relied on any more
 	unrecoverable sync.Map      // damaged segments that cannot be rebuilt, by id

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// The tables of a generation and of a segment. Columns are named like the fields
+// The tables of a memtable and of a segment. Columns are named like the fields
 // of package query; absent values are spelled as it says. A segment has besides a
 // column slice in events, and a table sessions: what a session has in a slice.
 const (
@@ -85,12 +85,12 @@ func orderOf(table string) string {
 	return "received_at, frame, frame_index"
 }
 
-// hotName is the name of a generation's table.
+// hotName is the name of a memtable's table.
 func hotName(table string, memtable uint64) string {
 	return table + "_" + strconv.FormatUint(memtable, 10)
 }
 
-// hotTables makes the tables of a generation.
+// hotTables makes the tables of a memtable.
 func hotTables(memtable uint64) []string {
 	return []string{
 		"CREATE OR REPLACE TABLE " + hotName(eventTable, memtable) + ` (app VARCHAR NOT NULL, id UUID NOT NULL, client_id VARCHAR NOT NULL,

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// backgroundPart is the part of the memory that heavy work may take.
+	// backgroundPart is the part of the memory that background work may take.
 	backgroundPart = 4
 	// MaxExports is how many exports run at once; others wait.
 	MaxExports = 2
@@ -30,7 +30,7 @@ type background struct {
 	in     *instance // nil while it is not open
 }
 
-// newMerger returns the heavy instance of merges and erasures. It spills nothing of what is erased:
+// newMerger returns the background instance of merges and erasures. It spills nothing of what is erased:
 // no merge runs during an erasure, which sorts what stays, and its files end with each.
 func (s *Store) newMerger() *background {
 	return &background{store: s, limits: limits{
@@ -39,7 +39,7 @@ func (s *Store) newMerger() *background {
 	}}
 }
 
-// newExporters returns the heavy instances of exports.
+// newExporters returns the background instances of exports.
 func (s *Store) newExporters() chan *background {
 	list := make(chan *background, MaxExports)
 	for i := range MaxExports {

@@ -189,7 +189,7 @@ func rowsOf(inputs []*segment) source {
 
 // rewrite writes rows that come from some segments into new ones, which take
 // their place; settle notes in the manifest what became of the rows that are not
-// among them. merging is held, and the segments are held by a snapshot.
+// among them. merging is held, and a pinned version holds the segments.
 //
 // Where memory does not suffice for what comes from one segment, that is divided into
 // several. A merge fails then: its result would be merged again.
@@ -249,8 +249,8 @@ func (s *Store) rewrite(ctx context.Context, inputs []*segment, rows source, acc
 	return nil
 }
 
-// divide divides a piece that could not be written, and returns the instance in which to go on: what
-// one holds after it ran out of memory is not known. There are no halves when the piece cannot be
+// divide divides a range that could not be written, and returns the instance in which to go on: what
+// one holds after it ran out of memory is not known. There are no halves when the range cannot be
 // divided.
 func (s *Store) divide(ctx context.Context, inputs []*segment, r outputRange, rows source) (bg *instance, halves []outputRange, err error) {
 	if err := s.merger.end(inputs, true); err != nil {
@@ -288,7 +288,7 @@ func (e *backgroundError) Error() string { return e.err.Error() }
 func (e *backgroundError) Unwrap() error { return e.err }
 
 // outputRange is what becomes one segment of a merge: a range of times of events, and in
-// one piece the rejections and traces. A piece that was divided has the rows of some frames.
+// one range the rejections and residues. A range that was divided has the rows of some frames.
 type outputRange struct {
 	from, to int64 // of occurred_at, to exclusive
 	rows     int64 // about
@@ -300,7 +300,7 @@ type outputRange struct {
 // frameRange are those from one to another, both included.
 type frameRange struct{ first, last uint64 }
 
-// selectFrom renders the rows of a table that a piece takes from a source.
+// selectFrom renders the rows of a table that a range takes from a source.
 func (r outputRange) selectFrom(table string, rows source) string {
 	var conditions []string
 	switch {
@@ -315,7 +315,7 @@ func (r outputRange) selectFrom(table string, rows source) string {
 	return "SELECT " + columnsOf(table) + " FROM " + rows(table) + whereAll(conditions)
 }
 
-// halve divides a piece into two with about as many rows each; nil when all of its rows are of one
+// halve divides a range into two with about as many rows each; nil when all of its rows are of one
 // frame.
 func (r outputRange) halve(ctx context.Context, in *instance, rows source) ([]outputRange, error) {
 	var selects []string
@@ -338,8 +338,8 @@ func (r outputRange) halve(ctx context.Context, in *instance, rows source) ([]ou
 	return []outputRange{low, high}, nil
 }
 
-// plan divides the times of a merge: so that no piece is too large, and so that
-// the few events that lie far from the others, as late ones do, get pieces of their
+// plan divides the times of a merge: so that no range is too large, and so that
+// the few events that lie far from the others, as late ones do, get ranges of their
 // own, where they later meet others of their time.
 func (s *Store) plan(ctx context.Context, bg *instance, inputs []*segment, rows source) ([]outputRange, error) {
 	times, total, err := timesOf(ctx, bg, rows(eventTable))
@@ -466,8 +466,8 @@ func (s *Store) replaceSegments(ctx context.Context, out []*segment, in []Segmen
 	return nil
 }
 
-// currentSegments returns the segments of the present view that have the ids of others,
-// which a reset may have replaced.
+// currentSegments returns the segments of the current version that have the ids of others,
+// which a reopening may have replaced.
 func (s *Store) currentSegments(list []*segment) []*segment {
 	p := s.pin()
 	defer p.release()

@@ -130,7 +130,7 @@ func (s *Store) Trimmed() uint64 { return s.current().erased.Trimmed() }
 // removed. It must be called when no record is on its way to the queue that was judged before
 // these tombstones were known, and the queue was flushed and trimmed up to trimmed, which is a
 // frame behind all such records. Tombstones of later frames are left for the next call. Rows that
-// are removed leave a trace with the event's id and the fate erased.
+// are removed leave a residue with the event's id and the fate erased.
 //
 // After an error with one segment it goes on with the others. Tombstones that concern nothing in
 // such a segment are finished; the others are left for the next call. Both the report and the
@@ -274,7 +274,7 @@ func (s *Store) Sessionless(ctx context.Context, apps []string) (int64, error) {
 }
 
 // CheckCarried reads the segments whole that were made of frames from one sequence to another, and
-// compares their digests. One that is damaged is put aside and rebuilt from the queue, which must
+// compares their digests. One that is damaged is quarantined and rebuilt from the queue, which must
 // still hold these frames.
 func (s *Store) CheckCarried(ctx context.Context, first, last uint64) error {
 	p := s.pin()
@@ -356,7 +356,7 @@ func (s *Store) findTargets(ctx context.Context, set *erasure.Set, seg *segment)
 	return targets, nil
 }
 
-// countTargets returns the graves of a row of which a segment has something, with how much that is.
+// countTargets returns the targets of a group of which a segment has rows, with the number of rows.
 func (s *Store) countTargets(ctx context.Context, seg *segment, row targetGroup) ([]eraseTarget, error) {
 	found := map[string]*eraseTarget{}
 	for table, n := range map[string]func(*eraseTarget) *int64{
@@ -387,7 +387,7 @@ func (s *Store) countTargets(ctx context.Context, seg *segment, row targetGroup)
 	return targets, nil
 }
 
-// targetGroup are the graves of several applications that differ in nothing else, so that one condition
+// targetGroup are the targets of several applications that differ in nothing else, so that one condition
 // finds them: an erasure in all applications makes one.
 type targetGroup struct {
 	session string
@@ -464,12 +464,12 @@ func (g targetGroup) condition(table string) string {
 		quoted(g.session), list, b.SessionFrame, ownTime(table), int64(b.Session))
 }
 
-// redactedColumns are those of a trace between the event's id and the fate, with
+// redactedColumns are those of a residue between the event's id and the fate, with
 // nothing of what was sent.
 const redactedColumns = "'' AS client_id, '' AS session_id, '' AS category, '' AS name, received_at, frame, frame_index, carried_by, "
 
 // withoutTargets is a source of rows without those to be erased, and with their
-// traces.
+// residues.
 func withoutTargets(rows source, targets []eraseTarget) source {
 	together := groupTargets(targets)
 	condition := func(table string) string {

@@ -87,7 +87,7 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// flushDue flushes a generation that waits for it, or has what makes a segment.
+// flushDue flushes a memtable that waits for it, or has what makes a segment.
 func (s *Store) flushDue(ctx context.Context) error {
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
@@ -102,7 +102,7 @@ func (s *Store) flushDue(ctx context.Context) error {
 	return s.flushOldest(ctx)
 }
 
-// fullLocked reports whether a generation has what makes a segment.
+// fullLocked reports whether a memtable has what makes a segment.
 func (s *Store) fullLocked(mt *memtable) bool {
 	return s.persistent() && (mt.rows >= s.opts.FlushRows || mt.bytes >= s.opts.MemoryLimit/flushByteRate)
 }
@@ -132,7 +132,7 @@ func (s *Store) flushAll(ctx context.Context) error {
 	return s.flushOldest(ctx)
 }
 
-// freeze begins a new generation behind the only one, when that is due.
+// freeze begins a new memtable behind the only one, when that is due.
 func (s *Store) freeze(ctx context.Context, due func(*memtable) bool) (frozen bool, err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -146,7 +146,7 @@ func (s *Store) freeze(ctx context.Context, due func(*memtable) bool) (frozen bo
 	return true, s.freezeLocked(ctx)
 }
 
-// freezeLocked begins a new generation behind the present one, which is to be
+// freezeLocked begins a new memtable behind the present one, which is to be
 // flushed then.
 func (s *Store) freezeLocked(ctx context.Context) error {
 	memtables := s.memtables() // while writing is held only its first may go
@@ -166,7 +166,7 @@ func (s *Store) freezeLocked(ctx context.Context) error {
 	return nil
 }
 
-// flushOldest writes the older generation as one segment, and puts that in its
+// flushOldest writes the older memtable as one segment, and puts that in its
 // place at once for the manifest and for readers. upkeep is held.
 func (s *Store) flushOldest(ctx context.Context) error {
 	began := time.Now()
@@ -195,7 +195,7 @@ func (s *Store) flushOldest(ctx context.Context) error {
 	return nil
 }
 
-// commitFlush makes a manifest that has what the oldest generation held, in the segments made of
+// commitFlush makes a manifest that has what the oldest memtable held, in the segments made of
 // it. upkeep is held.
 func (s *Store) commitFlush(m *Manifest, made []*segment) error {
 	if s.opts.Flushing != nil {

@@ -59,9 +59,9 @@ func (t clockReading) cutoffs(apps iter.Seq[string], least time.Duration, slacks
 	return c
 }
 
-// expiry says which rows have expired. An event that was replayed leaves a trace for as long as its
+// expiry says which rows have expired. An event that was replayed leaves a residue for as long as its
 // rejection may be kept, a slack longer than the retention: else that would seem never to have been
-// replayed. A trace of what was erased stays for as long as its id is remembered (S11).
+// replayed. A residue of what was erased stays for as long as its id is remembered (S11).
 type expiry struct{ rows, replays, erased cutoffs }
 
 // expiries returns the expiry of a segment's applications, and the one that is a slack later: when rows
@@ -146,7 +146,7 @@ func (s *Store) expireSegment(ctx context.Context, at clockReading, seg *segment
 }
 
 // oldest are the least times by which rows of an application expire: those of its events, of its
-// rejections and other traces, of its traces of replays, and of those of what was erased. The greatest
+// rejections and other residues, of its residues of replays, and of those of what was erased. The greatest
 // number is for none.
 type oldest struct{ event, other, replay, erased event.Micros }
 

@@ -7,36 +7,38 @@ import (
 	"theeye/internal/erasure"
 )
 
-// tableSet is what a reader reads: hot tables and segments. Its lists never change;
-// its members stay readable as long as somebody holds it (S7).
+// tableSet is the memtables and segments of a version. Its lists never change, and while it is pinned
+// its members stay readable, whatever is flushed, merged or removed meanwhile (S7). Each member counts
+// the table sets that have it.
 type tableSet struct {
 	memtables []*memtable // oldest first
 	segments  []*segment
 
 	pins       int  // guarded by Store.mu
-	superseded bool // another one has taken its place; guarded by Store.mu
+	superseded bool // another one is current; guarded by Store.mu
 }
 
-// storeVersion is what a reader needs to know of the writer. It is never changed.
+// storeVersion is the content of the store at one moment: what the writer and upkeep have made, and
+// what readers read. It never changes; install makes another one current.
 type storeVersion struct {
 	tables   *tableSet
 	position uint64
 	arrivals arrivals
 	manifest *Manifest
 	erased   *erasure.Set
-	// announced is the position that readers may know: while it is ahead of position,
-	// after a reset, nothing is answered.
+	// announced is the greatest position that readers may have seen. After a reopening it is ahead
+	// of position, and nothing is answered until position has caught up.
 	announced uint64
 }
 
-// pinned is a state that somebody reads. It must be released.
+// pinned is a version that is being read. It must be released.
 type pinned struct {
 	*storeVersion
 	store *Store
-	in    *instance // that the view's members belong to
+	in    *instance // that the members of tables belong to
 }
 
-// pin takes the state of this moment.
+// pin returns the current version, pinned.
 func (s *Store) pin() *pinned {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -44,7 +46,7 @@ func (s *Store) pin() *pinned {
 	return &pinned{s.version, s, s.reading}
 }
 
-// release ends the reading.
+// release takes the pin away.
 func (p *pinned) release() {
 	p.store.mu.Lock()
 	p.tables.pins--
@@ -53,15 +55,15 @@ func (p *pinned) release() {
 	p.store.dropOrphans(left)
 }
 
-// orphans are members that no view has any more.
+// orphans are memtables and segments that no table set has any more.
 type orphans struct {
 	memtables []*memtable
 	segments  []*segment
 }
 
-// unrefLocked takes a table set apart that nobody holds and nobody will: this happens
-// once. Its lists stay, for those who look at the current state without holding
-// it. mu is held.
+// unrefLocked returns the orphans of a table set that is superseded and has no pins left, which
+// happens once. The lists of the set stay as they are, for those who read the current version without
+// a pin. mu is held.
 func (s *Store) unrefLocked(v *tableSet) (left orphans) {
 	if !v.superseded || v.pins > 0 {
 		return left
@@ -79,7 +81,7 @@ func (s *Store) unrefLocked(v *tableSet) (left orphans) {
 	return left
 }
 
-// dropOrphans gives back what nobody reads any more. mu is not held.
+// dropOrphans drops the tables of memtables, and detaches segments. mu is not held.
 func (s *Store) dropOrphans(left orphans) {
 	for _, mt := range left.memtables {
 		if mt.in.closed.Load() {
@@ -96,11 +98,13 @@ func (s *Store) dropOrphans(left orphans) {
 	}
 }
 
-// install makes another state out of the present one.
+// install derives a version from the current one and makes it current. Orphans of the old one are
+// dropped now, or when its last pin is released.
 func (s *Store) install(how func(next *storeVersion)) {
 	s.dropOrphans(s.exchange(how))
 }
 
+// exchange is install, and returns the orphans.
 func (s *Store) exchange(how func(next *storeVersion)) orphans {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -121,14 +125,14 @@ func (s *Store) exchange(how func(next *storeVersion)) orphans {
 	return s.unrefLocked(old.tables)
 }
 
-// instance is the DuckDB that is read at this moment.
+// instance returns the DuckDB that is read at this moment.
 func (s *Store) instance() *instance {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.reading
 }
 
-// memtables returns the generations of this moment. A view that is not held may be taken
+// memtables returns those of the current version. A table set that is not pinned may be taken
 // apart meanwhile.
 func (s *Store) memtables() []*memtable {
 	s.mu.Lock()
@@ -136,14 +140,14 @@ func (s *Store) memtables() []*memtable {
 	return s.version.tables.memtables
 }
 
-// current is the state of this moment, for the parts of it that need no holding.
+// current returns the current version, for what needs no pin.
 func (s *Store) current() *storeVersion {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.version
 }
 
-// withReplaced returns the segments of a view with some taken out and others put in,
+// withReplaced returns the segments of a table set with some taken out and others put in,
 // by id.
 func (v *tableSet) withReplaced(out, in []*segment) []*segment {
 	list := slices.DeleteFunc(slices.Clone(v.segments), func(seg *segment) bool { return slices.Contains(out, seg) })
