@@ -20,8 +20,8 @@ import (
 	"theeye/internal/event"
 	"theeye/internal/httpapi"
 	"theeye/internal/ingest"
-	"theeye/internal/live"
 	"theeye/internal/plural"
+	"theeye/internal/progress"
 	"theeye/internal/queue"
 	"theeye/internal/registry"
 	"theeye/internal/replay"
@@ -34,7 +34,7 @@ import (
 type eraser struct {
 	store     *duckdb.Store
 	queue     *queue.Queue
-	live      *live.Live
+	live      *progress.Live
 	collector *ingest.Collector
 	apps      *registry.Registry
 	replays   *replay.Runner

@@ -24,8 +24,8 @@ import (
 	"theeye/internal/event"
 	"theeye/internal/httpapi"
 	"theeye/internal/ingest"
-	"theeye/internal/live"
 	"theeye/internal/nofile"
+	"theeye/internal/progress"
 	"theeye/internal/queue"
 	"theeye/internal/registry"
 	"theeye/internal/replay"
@@ -64,7 +64,7 @@ type server struct {
 	queue           *queue.Queue
 	registry        *registry.Registry
 	store           *duckdb.Store
-	live            *live.Live
+	live            *progress.Live
 	collector       *ingest.Collector
 	worker          *worker.Worker
 	stalled         func() error // why the store does not take what is in the queue
@@ -277,7 +277,7 @@ func (s *server) connect(ctx context.Context, metrics *prometheus.Registry) erro
 	if err != nil {
 		return err
 	}
-	s.live = live.New(position)
+	s.live = progress.New(position)
 	s.collector = ingest.New(ingest.Options{
 		Publish: publisher(s.queue.Publish), Acknowledged: s.live.Acknowledged, Erasures: s.store.Erasures,
 		Types: s.registry.Type, NearestType: s.registry.NearestType,

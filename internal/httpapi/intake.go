@@ -11,7 +11,7 @@ import (
 
 	"theeye/internal/event"
 	"theeye/internal/ingest"
-	"theeye/internal/live"
+	"theeye/internal/progress"
 	"theeye/internal/registry"
 )
 
@@ -234,7 +234,7 @@ func (s *Server) settle(ctx context.Context, receipt *ingest.Receipt) error {
 	defer cancel()
 	outcomes, err := s.opts.Live.Outcomes(ctx, receipt.Frame)
 	switch {
-	case errors.Is(err, live.ErrForgotten):
+	case errors.Is(err, progress.ErrForgotten):
 		return unavailable("the events are safe, but so much was stored since that what became of them is not remembered here; their receipts will tell")
 	case errors.Is(err, context.DeadlineExceeded):
 		return unavailable("the events are safe on disk, but storing them takes longer than 10 s; their receipts will show what became of them")

@@ -13,7 +13,7 @@ import (
 	"theeye/internal/event"
 	"theeye/internal/httpapi"
 	"theeye/internal/ingest"
-	"theeye/internal/live"
+	"theeye/internal/progress"
 	"theeye/internal/queue"
 	"theeye/internal/registry"
 	"theeye/internal/schema"
@@ -41,7 +41,7 @@ func TestDeletionWaitsForWhatIsOnItsWay(t *testing.T) {
 			t.Parallel()
 			var keys *registry.Registry
 			written := make(chan struct{})
-			position := live.New(0)
+			position := progress.New(0)
 			a := startAPI(t, func(o *httpapi.Options) {
 				keys = o.Registry
 				o.Live, o.IntakeDeadline = position, 100*time.Millisecond
@@ -162,7 +162,7 @@ func collecting(t *testing.T, opts ingest.Options) *ingest.Collector {
 
 // What became of events that were stored long ago is not remembered, which is no sign of a slow store.
 func TestForgottenOutcome(t *testing.T) {
-	position := live.New(0)
+	position := progress.New(0)
 	var keys *registry.Registry
 	a := startAPI(t, func(o *httpapi.Options) {
 		keys, o.Live = o.Registry, position

@@ -22,7 +22,7 @@ import (
 	"theeye/internal/clock"
 	"theeye/internal/fair"
 	"theeye/internal/ingest"
-	"theeye/internal/live"
+	"theeye/internal/progress"
 	"theeye/internal/query"
 	"theeye/internal/queue"
 	"theeye/internal/registry"
@@ -46,7 +46,7 @@ type Options struct {
 	Registry  *registry.Registry
 	Collector *ingest.Collector
 	Queue     *queue.Queue
-	Live      *live.Live
+	Live      *progress.Live
 	Reader    store.Reader
 	// Parquet writes the events that a query selects to a file that is gone when it
 	// is closed; nil when the store cannot.

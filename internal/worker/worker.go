@@ -15,7 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"theeye/internal/event"
-	"theeye/internal/live"
+	"theeye/internal/progress"
 	"theeye/internal/queue"
 	"theeye/internal/store"
 )
@@ -33,7 +33,7 @@ const (
 type Options struct {
 	Queue *queue.Queue
 	Store store.Writer
-	Live  *live.Live
+	Live  *progress.Live
 	// Resets tells that the store's position went back without a Write that could
 	// have told it. It may be nil.
 	Resets <-chan struct{}
@@ -335,9 +335,9 @@ func (w *Worker) write(ctx context.Context, b store.Batch) (outcomes []event.Out
 }
 
 func (w *Worker) tell(last uint64, sizes []frameSize, outcomes []event.Outcome) {
-	frames := make(map[uint64]live.Outcomes, len(sizes))
+	frames := make(map[uint64]progress.Outcomes, len(sizes))
 	for _, s := range sizes {
-		frames[s.sequence] = live.Pack(outcomes[:s.records])
+		frames[s.sequence] = progress.Pack(outcomes[:s.records])
 		outcomes = outcomes[s.records:]
 	}
 	w.opts.Live.Stored(last, frames)

@@ -13,7 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"theeye/internal/event"
-	"theeye/internal/live"
+	"theeye/internal/progress"
 	"theeye/internal/query"
 	"theeye/internal/queue"
 	"theeye/internal/store"
@@ -54,7 +54,7 @@ func TestLagGrowsWhileTheStoreTakesNothing(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	s := &closable{Store: memory.New()}
 	s.closed.Store(true)
-	l := live.New(0)
+	l := progress.New(0)
 	w := worker.New(worker.Options{Queue: q, Store: s, Live: l, Registerer: registry})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -163,7 +163,7 @@ func TestRecordThatTheStoreRefuses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l := live.New(0)
+		l := progress.New(0)
 		w := worker.New(worker.Options{Queue: q, Store: s, Live: l})
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		done := make(chan error)

@@ -1,4 +1,4 @@
-package live_test
+package progress_test
 
 import (
 	"fmt"
@@ -8,11 +8,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"theeye/internal/live"
+	"theeye/internal/progress"
 )
 
 // backlog acknowledges frames that are not stored, each of one of a thousand applications.
-func backlog(l *live.Live, first, last uint64) {
+func backlog(l *progress.Live, first, last uint64) {
 	var apps [1000]string
 	for i := range apps {
 		apps[i] = fmt.Sprint("app", i)
@@ -32,7 +32,7 @@ func heap() int64 {
 // While the store is behind, what is acknowledged takes a few bytes for each frame.
 func TestMemoryOfABacklog(t *testing.T) {
 	const frames = 300_000
-	l := live.New(0)
+	l := progress.New(0)
 	before := heap()
 	backlog(l, 1, frames)
 	if grown := (heap() - before) / frames; grown > 16 {
@@ -46,7 +46,7 @@ func TestMemoryOfABacklog(t *testing.T) {
 // Frames are acknowledged not quite in order, and stored at their own pace.
 func TestPendingOfAnyPosition(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	l := live.New(0)
+	l := progress.New(0)
 	acknowledged := map[uint64]map[string]int64{}
 	var next, stored uint64
 	for range 600 {
@@ -64,7 +64,7 @@ func TestPendingOfAnyPosition(t *testing.T) {
 		l.Stored(stored, nil)
 		position := stored + random.Uint64N(next-stored+1) // a snapshot of the store may be ahead of what was told
 		if random.IntN(3) == 0 {
-			position = stored - random.Uint64N(min(stored, live.CountedFrames)+1)
+			position = stored - random.Uint64N(min(stored, progress.CountedFrames)+1)
 		}
 		want := map[string]int64{}
 		for i := position + 1; i <= next; i++ {
@@ -80,7 +80,7 @@ func TestPendingOfAnyPosition(t *testing.T) {
 
 func BenchmarkBacklog(b *testing.B) {
 	const frames = 2_000_000
-	l := live.New(0)
+	l := progress.New(0)
 	before := heap()
 	backlog(l, 1, frames)
 	grown := heap() - before

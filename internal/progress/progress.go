@@ -1,9 +1,9 @@
-// Package live is the one way back from the worker to those who wait: how far
+// Package progress is the one way back from the worker to those who wait: how far
 // the store has come, what became of the newest arrivals, and what is
 // acknowledged but not stored yet.
 //
 // It keeps little and only in memory; what it has forgotten is in the store.
-package live
+package progress
 
 import (
 	"context"

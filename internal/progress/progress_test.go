@@ -1,4 +1,4 @@
-package live_test
+package progress_test
 
 import (
 	"context"
@@ -10,38 +10,38 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"theeye/internal/event"
-	"theeye/internal/live"
+	"theeye/internal/progress"
 )
 
-func pack(fates ...event.Fate) live.Outcomes {
+func pack(fates ...event.Fate) progress.Outcomes {
 	var list []event.Outcome
 	for _, f := range fates {
 		list = append(list, event.Outcome{Fate: f})
 	}
-	return live.Pack(list)
+	return progress.Pack(list)
 }
 
 func TestWaitersWakeWhenTheirFrameIsStored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := live.New(3)
+		l := progress.New(3)
 		if err := l.WaitFor(t.Context(), 3); err != nil {
 			t.Fatal("what is stored already must not wait:", err)
 		}
-		var got live.Outcomes
+		var got progress.Outcomes
 		done := make(chan error, 1)
 		go func() {
 			var err error
 			got, err = l.Outcomes(t.Context(), 5)
 			done <- err
 		}()
-		l.Stored(4, map[uint64]live.Outcomes{4: pack(event.Stored)})
+		l.Stored(4, map[uint64]progress.Outcomes{4: pack(event.Stored)})
 		synctest.Wait()
 		select {
 		case err := <-done:
 			t.Fatal("woken for another frame:", err)
 		default:
 		}
-		l.Stored(5, map[uint64]live.Outcomes{5: live.Pack([]event.Outcome{
+		l.Stored(5, map[uint64]progress.Outcomes{5: progress.Pack([]event.Outcome{
 			{Fate: event.Duplicate}, {Fate: event.Rejected, Problems: []event.Problem{{Code: event.IDConflict}}}})})
 		if err := <-done; err != nil {
 			t.Fatal(err)
@@ -63,18 +63,18 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if _, err := live.New(0).Outcomes(ctx, 1); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := progress.New(0).Outcomes(ctx, 1); !errors.Is(err, context.DeadlineExceeded) {
 			t.Error(err)
 		}
 	})
 }
 
 func TestOldOutcomesAreForgotten(t *testing.T) {
-	l := live.New(0)
-	for i := uint64(1); i <= live.RememberedFrames+1; i++ {
-		l.Stored(i, map[uint64]live.Outcomes{i: pack(event.Stored)})
+	l := progress.New(0)
+	for i := uint64(1); i <= progress.RememberedFrames+1; i++ {
+		l.Stored(i, map[uint64]progress.Outcomes{i: pack(event.Stored)})
 	}
-	if _, err := l.Outcomes(t.Context(), 1); !errors.Is(err, live.ErrForgotten) {
+	if _, err := l.Outcomes(t.Context(), 1); !errors.Is(err, progress.ErrForgotten) {
 		t.Errorf("frame 1: %v", err)
 	}
 	if _, err := l.Outcomes(t.Context(), 2); err != nil {
@@ -83,7 +83,7 @@ func TestOldOutcomesAreForgotten(t *testing.T) {
 }
 
 func TestPendingIsWhatBooksDoNotHave(t *testing.T) {
-	l := live.New(10)
+	l := progress.New(10)
 	l.Acknowledged(11, map[string]int64{"shop": 2})
 	l.Acknowledged(12, map[string]int64{"shop": 1, "blog": 4})
 	l.Stored(11, nil)
@@ -103,8 +103,8 @@ func TestPendingIsWhatBooksDoNotHave(t *testing.T) {
 }
 
 func TestCountsAreBounded(t *testing.T) {
-	l := live.New(0)
-	const last = 4 * live.CountedFrames
+	l := progress.New(0)
+	const last = 4 * progress.CountedFrames
 	for i := uint64(1); i <= last; i++ {
 		l.Acknowledged(i, map[string]int64{"shop": 1})
 		l.Stored(i, nil)
@@ -121,8 +121,8 @@ func TestCountsAreBounded(t *testing.T) {
 // stored again.
 func TestRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := live.New(0)
-		l.Stored(4, map[uint64]live.Outcomes{3: pack(event.Stored), 4: pack(event.Stored)})
+		l := progress.New(0)
+		l.Stored(4, map[uint64]progress.Outcomes{3: pack(event.Stored), 4: pack(event.Stored)})
 		l.Restart(9)
 		if l.Position() != 4 {
 			t.Error("a restart is no progress")
@@ -142,7 +142,7 @@ func TestRestart(t *testing.T) {
 		if o, err := l.Outcomes(t.Context(), 3); err != nil || o.At(0).Fate != event.Stored {
 			t.Errorf("what is stored still: %v, %v", o, err)
 		}
-		l.Stored(4, map[uint64]live.Outcomes{4: pack(event.Duplicate)})
+		l.Stored(4, map[uint64]progress.Outcomes{4: pack(event.Duplicate)})
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
