@@ -34,7 +34,7 @@ import (
 type eraser struct {
 	store     *duckdb.Store
 	queue     *queue.Queue
-	live      *progress.Live
+	live      *progress.Tracker
 	collector *ingest.Collector
 	apps      *registry.Registry
 	replays   *replay.Runner

@@ -118,7 +118,7 @@ func (s *server) drainBefore(ctx context.Context, readable, last uint64) error {
 	if len(lost.Counts) > 0 { // told before it is counted for good
 		s.worker.Lose(lost)
 	}
-	s.live.Stored(last, nil)
+	s.live.MarkStored(last, nil)
 	s.store.Branch(position)
 	if err := s.store.Flush(ctx); err != nil {
 		return fmt.Errorf("count what is lost: %w", err)

@@ -183,12 +183,12 @@ func (r *rescuer) sendFrame(ctx context.Context, records []event.Record) error {
 		return err
 	}
 	r.answer.Sent += sent
-	outcomes, err := r.server.outcomes(ctx, frame, sent)
+	outcomes, err := r.server.live.Outcomes(ctx, frame)
 	if err != nil {
 		return err
 	}
-	for _, o := range outcomes {
-		switch o.Fate {
+	for i := range sent {
+		switch outcomes.At(i).Fate {
 		case event.Stored:
 			r.answer.Stored++
 		case event.Rejected:

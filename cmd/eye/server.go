@@ -46,7 +46,7 @@ const (
 //
 //	listener ─► httpapi ─► ingest ─► queue ─► worker ─► store
 //	               ▲                            │         │
-//	               └── live ◄───────────────────┘         │
+//	               └── progress ◄───────────────┘         │
 //	               └── reading ◄──────────────────────────┘
 type server struct {
 	cfg    Config
@@ -64,7 +64,7 @@ type server struct {
 	queue           *queue.Queue
 	registry        *registry.Registry
 	store           *duckdb.Store
-	live            *progress.Live
+	live            *progress.Tracker
 	collector       *ingest.Collector
 	worker          *worker.Worker
 	stalled         func() error // why the store does not take what is in the queue
@@ -279,18 +279,18 @@ func (s *server) connect(ctx context.Context, metrics *prometheus.Registry) erro
 	}
 	s.live = progress.New(position)
 	s.collector = ingest.New(ingest.Options{
-		Publish: publisher(s.queue.Publish), Acknowledged: s.live.Acknowledged, Erasures: s.store.Erasures,
+		Publish: publisher(s.queue.Publish), Acknowledged: s.live.MarkAcknowledged, Erasures: s.store.Erasures,
 		Types: s.registry.Type, NearestType: s.registry.NearestType,
 		MaxEventBytes: int(s.cfg.MaxEventBytes), MaxBatchEvents: s.cfg.MaxBatchEvents,
 		FutureTolerance: s.cfg.FutureTolerance, SkewTolerance: s.cfg.SkewTolerance,
 		Upgraded: s.store.Upgraded(), Registerer: metrics,
 	})
 	s.worker = worker.New(worker.Options{
-		Queue: s.queue, Store: s.store, Live: s.live, Hold: s.store.Held, EndHolds: s.store.EndHolds, Resets: s.store.Resets(), Lost: s.lost, Logger: s.log, Registerer: metrics,
+		Queue: s.queue, Store: s.store, Progress: s.live, Hold: s.store.Held, EndHolds: s.store.EndHolds, Resets: s.store.Resets(), Lost: s.lost, Logger: s.log, Registerer: metrics,
 	})
 	s.stalled = stalled(s.store, s.worker)
 	if s.replays, err = replay.New(replay.Options{
-		Reader: s.store, Collector: s.collector, App: s.judgingOf, Outcomes: s.outcomes, Ready: s.caughtUp,
+		Reader: s.store, Collector: s.collector, App: s.judgingOf, Outcomes: s.live.Outcomes, Ready: s.caughtUp,
 		Dir: filepath.Join(s.cfg.Data, "replays"), Step: storeStep(), Logger: s.log, Registerer: metrics,
 	}); err != nil {
 		return err
@@ -304,7 +304,7 @@ func (s *server) connect(ctx context.Context, metrics *prometheus.Registry) erro
 		Tombstones: filepath.Join(s.cfg.Data, "tombstones"), Logger: s.log,
 	})
 	s.api = httpapi.New(httpapi.Options{
-		Registry: s.registry, Collector: s.collector, Queue: s.queue, Live: s.live, Reader: s.store, Parquet: s.store.Parquet, ExportsEnded: s.store.ExportsEnded, Ping: s.store.Ping,
+		Registry: s.registry, Collector: s.collector, Queue: s.queue, Progress: s.live, Reader: s.store, Parquet: s.store.Parquet, ExportsEnded: s.store.ExportsEnded, Ping: s.store.Ping,
 		Backup: s.backups, Replays: s.replays, CaughtUp: s.caughtUp, Missing: s.missing, Notices: s.notices, AcceptClock: s.clock.Accept, Rescue: s.rescue,
 		Mending: httpapi.Mending{
 			Acknowledge: s.acknowledge,
@@ -382,19 +382,6 @@ func (s *server) retain(app string) time.Duration {
 func (s *server) judgingOf(app string) (replay.App, bool) {
 	a, ok := s.registry.App(app)
 	return replay.App{Zone: a.Location(), RefuseUnknownTypes: a.UnknownTypes == registry.RejectUnknown}, ok && a.ErasingSince == nil
-}
-
-// outcomes waits for a frame and returns what became of its first n records.
-func (s *server) outcomes(ctx context.Context, frame uint64, n int) ([]event.Outcome, error) {
-	all, err := s.live.Outcomes(ctx, frame)
-	if err != nil {
-		return nil, err
-	}
-	outcomes := make([]event.Outcome, n)
-	for i := range outcomes {
-		outcomes[i] = all.At(i)
-	}
-	return outcomes, nil
 }
 
 // caughtUp is nil when the store holds what was acknowledged before the start, and

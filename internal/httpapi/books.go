@@ -43,7 +43,7 @@ func (s *Server) receipt(c *call) error {
 	r.IDs = idsOf(list)
 	// What waits is looked up first: an arrival that is stored meanwhile is then
 	// found twice and told once, and never missed.
-	behind := s.opts.Live.Position()
+	behind := s.opts.Progress.Position()
 	waiting, err := s.backlog(r.ctx, behind, r.Query)
 	if err != nil {
 		return err
@@ -248,7 +248,7 @@ func (s *Server) account(ctx context.Context, apps []string) (store.Books, map[s
 		if err != nil {
 			return b, nil, err
 		}
-		if pending, ok := s.opts.Live.Pending(b.Position); ok {
+		if pending, ok := s.opts.Progress.Pending(b.Position); ok {
 			return b, pending, nil
 		}
 	}

@@ -75,7 +75,7 @@ func (s *Server) settled(ctx context.Context) error {
 	// A frame of unknown outcome comes before this one, or never.
 	frame, err := s.opts.Queue.Publish(ctx, queue.Frame{})
 	if err == nil {
-		err = s.opts.Live.WaitFor(ctx, frame)
+		err = s.opts.Progress.WaitFor(ctx, frame)
 	}
 	if err == nil {
 		s.doors.settled.Store(unknown)

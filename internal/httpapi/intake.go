@@ -232,7 +232,7 @@ func (s *Server) settle(ctx context.Context, receipt *ingest.Receipt) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, waitForStored)
 	defer cancel()
-	outcomes, err := s.opts.Live.Outcomes(ctx, receipt.Frame)
+	outcomes, err := s.opts.Progress.Outcomes(ctx, receipt.Frame)
 	switch {
 	case errors.Is(err, progress.ErrForgotten):
 		return unavailable("the events are safe, but so much was stored since that what became of them is not remembered here; their receipts will tell")

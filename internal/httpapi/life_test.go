@@ -44,9 +44,9 @@ func TestDeletionWaitsForWhatIsOnItsWay(t *testing.T) {
 			position := progress.New(0)
 			a := startAPI(t, func(o *httpapi.Options) {
 				keys = o.Registry
-				o.Live, o.IntakeDeadline = position, 100*time.Millisecond
+				o.Progress, o.IntakeDeadline = position, 100*time.Millisecond
 				o.Collector = collecting(t, ingest.Options{
-					Acknowledged: position.Acknowledged,
+					Acknowledged: position.MarkAcknowledged,
 					Publish: func(ctx context.Context, f queue.Frame) (uint64, error) {
 						frame, err := o.Queue.Publish(ctx, f)
 						if unknown {
@@ -73,7 +73,7 @@ func TestDeletionWaitsForWhatIsOnItsWay(t *testing.T) {
 			want := http.StatusConflict
 			if unknown {
 				want = http.StatusNoContent
-				position.Stored(100, nil) // it never came: the store has nothing
+				position.MarkStored(100, nil) // it never came: the store has nothing
 			}
 			if got := remove(); got != want {
 				t.Errorf("afterwards it was answered %d, want %d", got, want)
@@ -165,14 +165,14 @@ func TestForgottenOutcome(t *testing.T) {
 	position := progress.New(0)
 	var keys *registry.Registry
 	a := startAPI(t, func(o *httpapi.Options) {
-		keys, o.Live = o.Registry, position
+		keys, o.Progress = o.Registry, position
 		o.Collector = collecting(t, ingest.Options{Publish: func(context.Context, queue.Frame) (uint64, error) { return 1, nil }})
 	})
 	_, secret, err := keys.CreateKey(t.Context(), "shop", registry.Write)
 	if err != nil {
 		t.Fatal(err)
 	}
-	position.Stored(100, nil)
+	position.MarkStored(100, nil)
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, a.url+"/v1/events?wait=stored", strings.NewReader(`{"session_id":"s","category":"c","name":"n","data":{},"timestamp":1}`))
 	if err != nil {
 		t.Fatal(err)

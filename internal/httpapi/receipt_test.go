@@ -14,7 +14,7 @@ import (
 // stored at the same position; ids that are no UUIDs are found, too.
 func TestReceiptOfWhatWaits(t *testing.T) {
 	var q *queue.Queue
-	a := startAPI(t, func(o *httpapi.Options) { o.Live, q = progress.New(1), o.Queue })
+	a := startAPI(t, func(o *httpapi.Options) { o.Progress, q = progress.New(1), o.Queue })
 	publish := func(records ...event.Record) {
 		t.Helper()
 		var f queue.Frame

@@ -46,7 +46,7 @@ type Options struct {
 	Registry  *registry.Registry
 	Collector *ingest.Collector
 	Queue     *queue.Queue
-	Live      *progress.Live
+	Progress  *progress.Tracker
 	Reader    store.Reader
 	// Parquet writes the events that a query selects to a file that is gone when it
 	// is closed; nil when the store cannot.

@@ -195,7 +195,7 @@ func TestLongSessionsAreNotExamined(t *testing.T) {
 
 // The receipt of what is refused and replayed tells both, and which is which.
 func TestReceiptOfAReplay(t *testing.T) {
-	a := startAPI(t, func(o *httpapi.Options) { o.Live = progress.New(0) })
+	a := startAPI(t, func(o *httpapi.Options) { o.Progress = progress.New(0) })
 	first := simple(1, "shop")
 	a.refuse(first, "a")
 	again := first

@@ -77,9 +77,9 @@ func (a *arrivals) forget(limit uint64) (most uint64) {
 	return most
 }
 
-// behind returns a function that tells what was received by the frames behind a position so far. It
-// needs nothing of arrivals any more.
-func (a *arrivals) behind(position uint64) func() map[string]int64 {
+// after returns a function that computes what the frames after a position have brought so far. The
+// function does not use a.
+func (a *arrivals) after(position uint64) func() map[string]int64 {
 	names, sums := a.names, slices.Clone(a.sums)
 	chunks := slices.DeleteFunc(slices.Clone(a.chunks), func(c chunk) bool { return c.least > position })
 	return func() map[string]int64 {

@@ -12,13 +12,13 @@ import (
 )
 
 // backlog acknowledges frames that are not stored, each of one of a thousand applications.
-func backlog(l *progress.Live, first, last uint64) {
+func backlog(l *progress.Tracker, first, last uint64) {
 	var apps [1000]string
 	for i := range apps {
 		apps[i] = fmt.Sprint("app", i)
 	}
 	for i := first; i <= last; i++ {
-		l.Acknowledged(i, map[string]int64{apps[i%uint64(len(apps))]: 1})
+		l.MarkAcknowledged(i, map[string]int64{apps[i%uint64(len(apps))]: 1})
 	}
 }
 
@@ -57,11 +57,11 @@ func TestPendingOfAnyPosition(t *testing.T) {
 				received[fmt.Sprint("app", random.IntN(9))] += 1 + int64(random.IntN(3))
 			}
 			acknowledged[next+uint64(i)+1] = received
-			l.Acknowledged(next+uint64(i)+1, received)
+			l.MarkAcknowledged(next+uint64(i)+1, received)
 		}
 		next += uint64(len(batch))
 		stored += random.Uint64N(next - stored + 1)
-		l.Stored(stored, nil)
+		l.MarkStored(stored, nil)
 		position := stored + random.Uint64N(next-stored+1) // a snapshot of the store may be ahead of what was told
 		if random.IntN(3) == 0 {
 			position = stored - random.Uint64N(min(stored, progress.CountedFrames)+1)

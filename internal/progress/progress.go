@@ -1,8 +1,7 @@
-// Package progress is the one way back from the worker to those who wait: how far
-// the store has come, what became of the newest arrivals, and what is
-// acknowledged but not stored yet.
+// Package progress tracks how far the store has come, what became of the newest arrivals, and what
+// is acknowledged but not stored yet. It is the one way back from the worker to those who wait.
 //
-// It keeps little and only in memory; what it has forgotten is in the store.
+// It keeps little, in memory only; what it has forgotten is in the store.
 package progress
 
 import (
@@ -55,78 +54,78 @@ func (o Outcomes) At(i int) event.Outcome {
 	return event.Outcome{Fate: o.fates[i], Problems: o.problems[i]}
 }
 
-// Live is what the worker has told. All methods may be called concurrently.
-type Live struct {
+// Tracker holds what intake and worker have reported. All methods may be called concurrently.
+type Tracker struct {
 	mu       sync.Mutex // guards all that follows
 	position uint64
 	moved    chan struct{} // closed and replaced when position moves
 	outcomes map[uint64]Outcomes
-	stored   []uint64 // the frames in outcomes, oldest first
+	order    []uint64 // the frames in outcomes, oldest first
 
 	acknowledged arrivals
 	forgotten    uint64 // arrivals of this frame and earlier ones are no longer counted
 }
 
-// New returns a Live at a position: that of the store.
-func New(position uint64) *Live {
-	return &Live{
+// New returns a tracker at the position of the store.
+func New(position uint64) *Tracker {
+	return &Tracker{
 		position: position,
 		moved:    make(chan struct{}),
 		outcomes: map[uint64]Outcomes{},
 	}
 }
 
-// Stored tells that all frames up to position are stored, and what became of
-// the records of those in frames.
-func (l *Live) Stored(position uint64, frames map[uint64]Outcomes) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+// MarkStored reports that all frames up to position are stored, and what became of the records of
+// those in frames.
+func (t *Tracker) MarkStored(position uint64, frames map[uint64]Outcomes) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	for _, seq := range sortedKeys(frames) {
-		l.outcomes[seq] = frames[seq]
-		l.stored = append(l.stored, seq)
+		t.outcomes[seq] = frames[seq]
+		t.order = append(t.order, seq)
 	}
-	for len(l.stored) > RememberedFrames {
-		delete(l.outcomes, l.stored[0])
-		l.stored = l.stored[1:]
+	for len(t.order) > RememberedFrames {
+		delete(t.outcomes, t.order[0])
+		t.order = t.order[1:]
 	}
-	if position > l.position {
-		l.position = position
-		l.forgetLocked()
-		close(l.moved)
-		l.moved = make(chan struct{})
+	if position > t.position {
+		t.position = position
+		t.forgetLocked()
+		close(t.moved)
+		t.moved = make(chan struct{})
 	}
 }
 
-// Restart tells that the store begins again behind position, which may be lower
-// than what was told: those who wait from now on wait until it is stored again.
-func (l *Live) Restart(position uint64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if position >= l.position {
+// Rewind reports that the store begins again after position, which may be lower than what was
+// reported before: those who wait from now on wait until it is stored again.
+func (t *Tracker) Rewind(position uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if position >= t.position {
 		return
 	}
-	l.position = position
-	l.stored = slices.DeleteFunc(l.stored, func(frame uint64) bool {
+	t.position = position
+	t.order = slices.DeleteFunc(t.order, func(frame uint64) bool {
 		if frame > position {
-			delete(l.outcomes, frame)
+			delete(t.outcomes, frame)
 		}
 		return frame > position
 	})
 }
 
 // Position returns the last frame that is stored.
-func (l *Live) Position() uint64 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.position
+func (t *Tracker) Position() uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.position
 }
 
 // WaitFor returns when the frame is stored, or with the error of ctx.
-func (l *Live) WaitFor(ctx context.Context, frame uint64) error {
+func (t *Tracker) WaitFor(ctx context.Context, frame uint64) error {
 	for {
-		l.mu.Lock()
-		done, moved := l.position >= frame, l.moved
-		l.mu.Unlock()
+		t.mu.Lock()
+		done, moved := t.position >= frame, t.moved
+		t.mu.Unlock()
 		if done {
 			return nil
 		}
@@ -140,41 +139,40 @@ func (l *Live) WaitFor(ctx context.Context, frame uint64) error {
 
 // Outcomes waits until the frame is stored and returns what became of its
 // records. Errors: ErrForgotten, and that of ctx.
-func (l *Live) Outcomes(ctx context.Context, frame uint64) (Outcomes, error) {
-	if err := l.WaitFor(ctx, frame); err != nil {
+func (t *Tracker) Outcomes(ctx context.Context, frame uint64) (Outcomes, error) {
+	if err := t.WaitFor(ctx, frame); err != nil {
 		return Outcomes{}, err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	o, ok := l.outcomes[frame]
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	o, ok := t.outcomes[frame]
 	if !ok {
 		return Outcomes{}, ErrForgotten
 	}
 	return o, nil
 }
 
-// Acknowledged tells that a frame is durable and what it brought.
-func (l *Live) Acknowledged(frame uint64, received map[string]int64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.acknowledged.add(frame, received)
+// MarkAcknowledged reports that a frame is durable, and what it brought by application.
+func (t *Tracker) MarkAcknowledged(frame uint64, received map[string]int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.acknowledged.add(frame, received)
 }
 
-// forgetLocked drops the counts of frames that were stored long ago. The newest
-// are kept, because books that were read a moment ago may be behind position.
-func (l *Live) forgetLocked() {
-	if l.position > CountedFrames {
-		l.forgotten = max(l.forgotten, l.acknowledged.forget(l.position-CountedFrames))
+// forgetLocked drops the counts of frames that were stored long ago. It keeps the newest, because
+// books that were read a moment ago may be older than position.
+func (t *Tracker) forgetLocked() {
+	if t.position > CountedFrames {
+		t.forgotten = max(t.forgotten, t.acknowledged.forget(t.position-CountedFrames))
 	}
 }
 
-// Pending returns, per application, what was acknowledged behind a position and
-// is therefore not in books of that position. ok is false when the position is
-// too old to be answered.
-func (l *Live) Pending(position uint64) (pending map[string]int64, ok bool) {
-	l.mu.Lock()
-	forgotten, count := position < l.forgotten, l.acknowledged.behind(position)
-	l.mu.Unlock() // the rest takes longer, and each acknowledged frame waits for it
+// Pending returns, by application, what was acknowledged after a position and is therefore not in
+// books of that position. ok is false when the position is too old.
+func (t *Tracker) Pending(position uint64) (pending map[string]int64, ok bool) {
+	t.mu.Lock()
+	forgotten, count := position < t.forgotten, t.acknowledged.after(position)
+	t.mu.Unlock() // the rest takes longer, and each acknowledged frame waits for it
 	if forgotten {
 		return nil, false
 	}

@@ -34,14 +34,14 @@ func TestWaitersWakeWhenTheirFrameIsStored(t *testing.T) {
 			got, err = l.Outcomes(t.Context(), 5)
 			done <- err
 		}()
-		l.Stored(4, map[uint64]progress.Outcomes{4: pack(event.Stored)})
+		l.MarkStored(4, map[uint64]progress.Outcomes{4: pack(event.Stored)})
 		synctest.Wait()
 		select {
 		case err := <-done:
 			t.Fatal("woken for another frame:", err)
 		default:
 		}
-		l.Stored(5, map[uint64]progress.Outcomes{5: progress.Pack([]event.Outcome{
+		l.MarkStored(5, map[uint64]progress.Outcomes{5: progress.Pack([]event.Outcome{
 			{Fate: event.Duplicate}, {Fate: event.Rejected, Problems: []event.Problem{{Code: event.IDConflict}}}})})
 		if err := <-done; err != nil {
 			t.Fatal(err)
@@ -72,7 +72,7 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 func TestOldOutcomesAreForgotten(t *testing.T) {
 	l := progress.New(0)
 	for i := uint64(1); i <= progress.RememberedFrames+1; i++ {
-		l.Stored(i, map[uint64]progress.Outcomes{i: pack(event.Stored)})
+		l.MarkStored(i, map[uint64]progress.Outcomes{i: pack(event.Stored)})
 	}
 	if _, err := l.Outcomes(t.Context(), 1); !errors.Is(err, progress.ErrForgotten) {
 		t.Errorf("frame 1: %v", err)
@@ -84,9 +84,9 @@ func TestOldOutcomesAreForgotten(t *testing.T) {
 
 func TestPendingIsWhatBooksDoNotHave(t *testing.T) {
 	l := progress.New(10)
-	l.Acknowledged(11, map[string]int64{"shop": 2})
-	l.Acknowledged(12, map[string]int64{"shop": 1, "blog": 4})
-	l.Stored(11, nil)
+	l.MarkAcknowledged(11, map[string]int64{"shop": 2})
+	l.MarkAcknowledged(12, map[string]int64{"shop": 1, "blog": 4})
+	l.MarkStored(11, nil)
 	for _, c := range []struct {
 		position uint64
 		want     map[string]int64
@@ -106,8 +106,8 @@ func TestCountsAreBounded(t *testing.T) {
 	l := progress.New(0)
 	const last = 4 * progress.CountedFrames
 	for i := uint64(1); i <= last; i++ {
-		l.Acknowledged(i, map[string]int64{"shop": 1})
-		l.Stored(i, nil)
+		l.MarkAcknowledged(i, map[string]int64{"shop": 1})
+		l.MarkStored(i, nil)
 	}
 	if _, ok := l.Pending(1); ok {
 		t.Error("a forgotten position was answered")
@@ -122,12 +122,12 @@ func TestCountsAreBounded(t *testing.T) {
 func TestRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := progress.New(0)
-		l.Stored(4, map[uint64]progress.Outcomes{3: pack(event.Stored), 4: pack(event.Stored)})
-		l.Restart(9)
+		l.MarkStored(4, map[uint64]progress.Outcomes{3: pack(event.Stored), 4: pack(event.Stored)})
+		l.Rewind(9)
 		if l.Position() != 4 {
 			t.Error("a restart is no progress")
 		}
-		l.Restart(3)
+		l.Rewind(3)
 		done := make(chan error, 1)
 		go func() {
 			_, err := l.Outcomes(t.Context(), 4)
@@ -142,7 +142,7 @@ func TestRestart(t *testing.T) {
 		if o, err := l.Outcomes(t.Context(), 3); err != nil || o.At(0).Fate != event.Stored {
 			t.Errorf("what is stored still: %v, %v", o, err)
 		}
-		l.Stored(4, map[uint64]progress.Outcomes{4: pack(event.Duplicate)})
+		l.MarkStored(4, map[uint64]progress.Outcomes{4: pack(event.Duplicate)})
 		if err := <-done; err != nil {
 			t.Error(err)
 		}

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"theeye/internal/event"
+	"theeye/internal/progress"
 	"theeye/internal/query"
 	"theeye/internal/store"
 )
@@ -158,7 +159,7 @@ func (j *job) keep() {
 // walk goes through the rejections page by page, from where the status says.
 func (j *job) walk(ctx context.Context) error {
 	if j.published != 0 { // what is still on its way would be published again
-		if _, err := j.runner.opts.Outcomes(ctx, j.published, 0); err != nil && ctx.Err() != nil {
+		if _, err := j.runner.opts.Outcomes(ctx, j.published); err != nil && ctx.Err() != nil {
 			return err // of a frame that is forgotten the store has decided
 		}
 	}
@@ -284,27 +285,28 @@ func (j *job) publish(ctx context.Context, events []*event.Event, judged *Status
 	if err := r.opts.Step("replay published"); err != nil {
 		return errors.Join(errFinal, err)
 	}
-	outcomes, err := j.outcomes(ctx, frame, len(events))
+	outcomes, err := j.outcomes(ctx, frame)
 	if err != nil {
 		return err
 	}
-	for _, o := range outcomes {
-		judged.became(o.Fate)
-		r.counts.WithLabelValues(o.Fate.String()).Inc()
+	for i := range events {
+		fate := outcomes.At(i).Fate
+		judged.became(fate)
+		r.counts.WithLabelValues(fate.String()).Inc()
 	}
 	return r.opts.Step("replay counted")
 }
 
 // outcomes waits for what becomes of a frame; a cancel does not end that at once, so
 // that what it has brought through is counted.
-func (j *job) outcomes(ctx context.Context, frame uint64, n int) ([]event.Outcome, error) {
-	outcomes, err := j.runner.opts.Outcomes(ctx, frame, n)
+func (j *job) outcomes(ctx context.Context, frame uint64) (progress.Outcomes, error) {
+	outcomes, err := j.runner.opts.Outcomes(ctx, frame)
 	select {
 	case <-j.cancel:
 		if err != nil {
 			short, stop := context.WithTimeout(context.WithoutCancel(ctx), Patience)
 			defer stop()
-			return j.runner.opts.Outcomes(short, frame, n)
+			return j.runner.opts.Outcomes(short, frame)
 		}
 	default:
 	}

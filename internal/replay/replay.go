@@ -22,6 +22,7 @@ import (
 
 	"theeye/internal/event"
 	"theeye/internal/ingest"
+	"theeye/internal/progress"
 	"theeye/internal/store"
 )
 
@@ -77,9 +78,8 @@ type Options struct {
 	// App returns an application's settings in force; false when it is gone. It must
 	// not wait.
 	App func(name string) (App, bool)
-	// Outcomes waits until the store has decided about a frame and returns what
-	// became of its first n records.
-	Outcomes func(ctx context.Context, frame uint64, n int) ([]event.Outcome, error)
+	// Outcomes waits until the store has decided about a frame and returns its decisions.
+	Outcomes func(ctx context.Context, frame uint64) (progress.Outcomes, error)
 	// Ready reports nil when the store holds all that was acknowledged.
 	Ready func() error
 	// Dir keeps what is known of replays, so that one that was cut off goes on.

@@ -23,6 +23,7 @@ import (
 	"theeye/internal/envelope"
 	"theeye/internal/event"
 	"theeye/internal/ingest"
+	"theeye/internal/progress"
 	"theeye/internal/query"
 	"theeye/internal/queue"
 	"theeye/internal/replay"
@@ -120,15 +121,15 @@ func (b *bench) runner() (r *replay.Runner, stop func()) {
 		Reader: b.store, Collector: b.collector, Dir: b.dir, Step: b.step, Logger: slog.New(slog.NewTextHandler(b.log, nil)),
 		App:   func(name string) (replay.App, bool) { return replay.App{Zone: time.UTC}, name == "shop" },
 		Ready: func() error { return b.ready },
-		Outcomes: func(ctx context.Context, frame uint64, _ int) ([]event.Outcome, error) {
+		Outcomes: func(ctx context.Context, frame uint64) (progress.Outcomes, error) {
 			if b.waits != nil {
 				if err := b.waits(ctx); err != nil {
-					return nil, err
+					return progress.Outcomes{}, err
 				}
 			}
 			b.mu.Lock()
 			defer b.mu.Unlock()
-			return b.outcomes[frame], nil
+			return progress.Pack(b.outcomes[frame]), nil
 		},
 	})
 	if err != nil {

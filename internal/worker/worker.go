@@ -1,5 +1,4 @@
-// Package worker carries frames from the queue to the store, in order, and
-// tells live how far it has come.
+// Package worker carries frames from the queue to the store, in order, and reports its progress.
 //
 // It decides nothing about events: the store does. It never skips a frame, and
 // takes none from the queue that the store has not flushed.
@@ -31,9 +30,9 @@ const (
 
 // Options of a worker.
 type Options struct {
-	Queue *queue.Queue
-	Store store.Writer
-	Live  *progress.Live
+	Queue    *queue.Queue
+	Store    store.Writer
+	Progress *progress.Tracker
 	// Resets tells that the store's position went back without a Write that could
 	// have told it. It may be nil.
 	Resets <-chan struct{}
@@ -107,7 +106,7 @@ func (w *Worker) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.opts.Live.Restart(position)
+	w.opts.Progress.Rewind(position)
 	held, err := w.opts.Queue.State(ctx)
 	if err != nil && ctx.Err() == nil {
 		w.opts.Logger.Warn("it is not known what the queue holds; all of that is kept until there is more", "error", err)
@@ -340,7 +339,7 @@ func (w *Worker) tell(last uint64, sizes []frameSize, outcomes []event.Outcome) 
 		frames[s.sequence] = progress.Pack(outcomes[:s.records])
 		outcomes = outcomes[s.records:]
 	}
-	w.opts.Live.Stored(last, frames)
+	w.opts.Progress.MarkStored(last, frames)
 	w.metrics.position.Set(float64(last))
 }
 

@@ -55,7 +55,7 @@ func TestLagGrowsWhileTheStoreTakesNothing(t *testing.T) {
 	s := &closable{Store: memory.New()}
 	s.closed.Store(true)
 	l := progress.New(0)
-	w := worker.New(worker.Options{Queue: q, Store: s, Live: l, Registerer: registry})
+	w := worker.New(worker.Options{Queue: q, Store: s, Progress: l, Registerer: registry})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	done := make(chan error)
@@ -164,7 +164,7 @@ func TestRecordThatTheStoreRefuses(t *testing.T) {
 			t.Fatal(err)
 		}
 		l := progress.New(0)
-		w := worker.New(worker.Options{Queue: q, Store: s, Live: l})
+		w := worker.New(worker.Options{Queue: q, Store: s, Progress: l})
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		done := make(chan error)
 		go func() { done <- w.Run(ctx) }()
