@@ -15,8 +15,6 @@ import (
 	"theeye/internal/registry"
 )
 
-func appPath(app string) string { return "/v1/apps/" + segment(app) }
-
 // newAppShowCommand returns `eye apps show`.
 func newAppShowCommand(f *clientFlags) *cobra.Command {
 	cmd := &cobra.Command{Use: "show APP", Short: "Show the settings of an application, and how wrong the clocks of its senders are", Args: args(cobra.ExactArgs(1))}
@@ -183,4 +181,33 @@ func (f *clientFlags) appErasable(ctx context.Context, app string) (erasable, er
 		}
 	}
 	return has, nil
+}
+
+// newAppsCommand returns `eye apps`.
+func newAppsCommand(s streams) *cobra.Command {
+	group := newGroup("apps", "List, create and delete applications")
+	f := newClientFlags(group, s)
+	list := &cobra.Command{Use: "list", Short: "List applications", Args: args(cobra.NoArgs)}
+	list.RunE = func(cmd *cobra.Command, _ []string) error {
+		return f.show(cmd.Context(), request{method: http.MethodGet, path: "/v1/apps"}, func(body []byte) error {
+			var answer struct {
+				Apps []struct {
+					App          string `json:"app"`
+					TimeZone     string `json:"time_zone"`
+					UnknownTypes string `json:"unknown_types"`
+					CreatedAt    string `json:"created_at"`
+				} `json:"apps"`
+			}
+			if err := decode("/v1/apps", body, &answer); err != nil {
+				return err
+			}
+			t := newTable(f.out, "APP", "TIME ZONE", "UNKNOWN TYPES", "CREATED AT")
+			for _, a := range answer.Apps {
+				t.row(a.App, a.TimeZone, a.UnknownTypes, a.CreatedAt)
+			}
+			return t.flush()
+		})
+	}
+	group.AddCommand(list, newAppCreateCommand(f), newAppShowCommand(f), newAppUpdateCommand(f), newAppDeleteCommand(f))
+	return group
 }

@@ -262,47 +262,6 @@ func (f *backupFlags) patiently(ctx context.Context, do func() error) error {
 	}
 }
 
-// stream sends a request and gives the body of its answer as it comes. A body that
-// ends early is an *unreachableError, whatever do makes of it.
-func (c *client) stream(ctx context.Context, r request, do func(io.Reader) error) error {
-	target := c.base + r.path + "?" + r.query.Encode()
-	req, err := http.NewRequestWithContext(ctx, r.method, target, http.NoBody)
-	if err != nil {
-		return fmt.Errorf("make request: %w", err)
-	}
-	if c.key != "" {
-		req.Header.Set("Authorization", "Bearer "+c.key)
-	}
-	answer, err := c.http.Do(req)
-	if err != nil {
-		return connectionError(ctx, c.shown, err)
-	}
-	defer func() { _ = answer.Body.Close() }()
-	if err := c.checkAnswer(answer); err != nil {
-		return err
-	}
-	body := &watched{in: answer.Body}
-	err = do(body)
-	if body.err != nil {
-		return connectionError(ctx, c.shown, body.err)
-	}
-	return err
-}
-
-// watched keeps the error of reading.
-type watched struct {
-	in  io.Reader
-	err error
-}
-
-func (w *watched) Read(b []byte) (int, error) {
-	n, err := w.in.Read(b)
-	if err != nil && !errors.Is(err, io.EOF) {
-		w.err = err
-	}
-	return n, err
-}
-
 // copyAgain says what to do about damaged files of a backup.
 func copyAgain(dir string) string {
 	return fmt.Sprintf("`eye backup --verify %s` copies damaged files again, where the server runs that still has them", shellWord(dir))

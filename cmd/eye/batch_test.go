@@ -33,8 +33,13 @@ func accepted() *http.Response {
 
 // newPipeSender returns a sender as `eye send` has one for an input that may pause.
 func newPipeSender(server answering) *sender {
+	c, err := newClient("http://eye", "")
+	if err != nil {
+		panic(err)
+	}
+	c.useTransport(server)
 	return &sender{
-		client: &client{base: "http://eye", http: &http.Client{Transport: server}}, retryFor: time.Hour, linger: linger,
+		client: c, retryFor: time.Hour, linger: linger,
 		pause: pause, notice: func(string) {}, newID: randomID, newRequest: randomRequest,
 	}
 }
@@ -111,7 +116,7 @@ func TestInterruptedSend(t *testing.T) {
 		{"within an array", `[{"id":"a"},{"id"`, false, []string{`[{"id":"a"}]`}, "interrupted: what comes after event 0 was not sent"},
 		{"within a value", "{\n\"id\":\"a\"}{\n", false, []string{"[{\n\"id\":\"a\"}]"}, "interrupted: what comes after event 0 was not sent"},
 		{"before anything", "", false, nil, "interrupted: nothing was sent"},
-		{"while the server is away", "{\"id\":\"a\"}\n", true, []string{"{\"id\":\"a\"}\n"}, "interrupted: nothing was sent: given up after 1 try: no answer from : away"},
+		{"while the server is away", "{\"id\":\"a\"}\n", true, []string{"{\"id\":\"a\"}\n"}, "interrupted: nothing was sent: given up after 1 try: no answer from http://eye: away"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -206,57 +211,4 @@ func TestContentIDs(t *testing.T) {
 	if _, err := full.id([]byte("b")); err == nil || !strings.Contains(err.Error(), "--ids-from-content=false") {
 		t.Error(err)
 	}
-}
-
-// A key that a command borrows expires, and another one takes its place before.
-func TestBorrowedKeys(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		var made []keyFlags
-		var revoked []string
-		c := &client{base: "http://eye", key: "eye_a_x", http: &http.Client{Transport: roundTrip(func(r *http.Request) string {
-			if r.Method == http.MethodDelete {
-				revoked = append(revoked, r.URL.Path)
-				return ""
-			}
-			var k keyFlags
-			body, _ := io.ReadAll(r.Body)
-			if err := decode("request", body, &k); err != nil || r.Header.Get("Authorization") != "Bearer eye_a_x" {
-				t.Error(err, r.Header)
-			}
-			made = append(made, k)
-			return `{"key_id":"k` + string('0'+rune(len(made))) + `","key":"eye_w_` + string('0'+rune(len(made))) + `"}`
-		})}}
-		giveBack, err := c.borrowWriteKey(t.Context(), "shop")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if key, err := c.secret(t.Context()); key != "eye_w_1" || err != nil {
-			t.Error(key, err)
-		}
-		time.Sleep(borrowedKeyLife * 3 / 4)
-		if key, err := c.secret(t.Context()); key != "eye_w_2" || err != nil {
-			t.Error(key, err)
-		}
-		giveBack()
-		if len(made) != 2 || len(revoked) != 1 || revoked[0] != "/v1/apps/shop/keys/k2" {
-			t.Error(made, revoked)
-		}
-		for _, k := range made {
-			if at, err := time.Parse(time.RFC3339, k.ExpiresAt); err != nil || k.Kind != "write" || time.Until(at) > borrowedKeyLife {
-				t.Error(k, err)
-			}
-		}
-	})
-}
-
-// roundTrip is a server that answers 200 with a body, or 204 with none.
-type roundTrip func(r *http.Request) string
-
-func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) {
-	body, status := f(r), http.StatusOK
-	if body == "" {
-		status = http.StatusNoContent
-	}
-	return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}, nil
 }

@@ -3,16 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
-	"github.com/spf13/cobra"
 	vegeta "github.com/tsenart/vegeta/v12/lib"
 )
 
@@ -25,59 +20,24 @@ const (
 	maxBenchProblems = 3
 )
 
-// benchFlags are the flags of `eye bench`.
-type benchFlags struct {
-	*clientFlags
-	rate, batch, connections int
-	duration                 time.Duration
+// benchOptions say what load is sent. All fields are required, but for Rate.
+type benchOptions struct {
+	Rate        int // events in a second, up to maxBenchRate; 0 for as many as the connections can send
+	Batch       int // events of one request
+	Connections int // up to maxBenchWorkers
+	Duration    time.Duration
+	NotRemoved  func(error) // is called when something that the bench made could not be removed
 }
 
-// newBenchCommand returns `eye bench`.
-func newBenchCommand(s streams) *cobra.Command {
-	cmd := &cobra.Command{
-		Use: "bench", Short: "Send load and measure what is acknowledged and when it can be read", Args: args(cobra.NoArgs),
-		Long: "Send load and measure what is acknowledged and when it can be read.\n" +
-			"With --rate each request has its time, whether or not earlier ones were answered. Latency is counted from that time,\n" +
-			"so that it holds the waiting of a request that was sent late. With --rate 0 each connection sends when its last\n" +
-			"request was answered, and latency is counted from the sending: it does not tell what a user would wait.\n" +
-			"Latency ends with the last byte of the answer; p99 and p99.9 are estimated by a t-digest.\n" +
-			"With an admin key an application \"bench\" is made, with the event types of the examples in categories of its own, and all of it\n" +
-			"is removed at the end. With a write key its application is used, where the events stay, no event type is put, and when events\n" +
-			"become visible is not measured.",
-	}
-	f := &benchFlags{clientFlags: newClientFlags(cmd, s)}
-	fs := cmd.Flags()
-	fs.IntVar(&f.rate, "rate", 0, "events in a second (`number`); 0: as many as --connections can send")
-	fs.IntVar(&f.batch, "batch", 200, "events of one request (`number`)")
-	fs.IntVar(&f.connections, "connections", 64, "connections (`number`)")
-	fs.DurationVar(&f.duration, "duration", 10*time.Second, "how long to send (`duration`)")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		switch {
-		case f.rate < 0 || f.rate > maxBenchRate:
-			return usagef("--rate must be from 0 to %d", maxBenchRate)
-		case f.batch < 1 || f.batch > 10_000:
-			return usagef("--batch must be from 1 to 10000")
-		case f.connections < 1 || f.connections > maxBenchWorkers:
-			return usagef("--connections must be from 1 to %d", maxBenchWorkers)
-		case f.duration <= 0:
-			return usagef("--duration must be positive")
-		}
-		return f.run(cmd.Context())
-	}
-	return cmd
-}
-
-func (f *benchFlags) run(ctx context.Context) error {
-	writer, err := f.client()
-	if err != nil {
-		return err
-	}
+// runBench sends load to a server for a while and measures what is acknowledged. With an admin key it uses an
+// application of its own, which it removes at the end, and measures when events become visible.
+func runBench(ctx context.Context, writer *client, o benchOptions) (*benchReport, error) {
 	var p *probe
-	if !strings.HasPrefix(writer.key, "eye_w_") {
+	if !writer.keyBegins("eye_w_") {
 		reader := *writer
-		remove, err := f.prepare(ctx, writer)
+		remove, err := prepareBench(ctx, writer, o.NotRemoved)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		defer remove()
 		p = &probe{writer: writer, reader: &reader}
@@ -92,21 +52,21 @@ func (f *benchFlags) run(ctx context.Context) error {
 			p.run(probing)
 		}
 	}()
-	r, err := f.attack(ctx, writer)
+	r, err := attack(ctx, writer, o)
 	stop()
 	<-done
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if p != nil {
 		r.Visible = p.result()
 	}
-	return f.print(r)
+	return r, nil
 }
 
-// prepare makes what a bench needs and makes the client use a write key of its application. The
+// prepareBench makes what a bench needs and makes the client use a write key of its application. The
 // returned function removes all that was made.
-func (f *benchFlags) prepare(ctx context.Context, c *client) (remove func(), err error) {
+func prepareBench(ctx context.Context, c *client, notRemoved func(error)) (remove func(), err error) {
 	err = c.createApp(ctx, benchApp)
 	if isConflict(err) {
 		return nil, fmt.Errorf("there is an application %q already, of another bench that runs, or was killed; `eye apps delete %[1]s --erase` removes it", benchApp)
@@ -116,11 +76,11 @@ func (f *benchFlags) prepare(ctx context.Context, c *client) (remove func(), err
 	}
 	admin := *c
 	remove = func() {
-		if err := admin.removeBench(context.WithoutCancel(ctx)); err != nil {
-			_, _ = fmt.Fprintf(f.err, "eye: the bench could not remove all that it made: %s\n", printable(advise(err.Error(), f.where()), maxMessage))
+		if err := removeBench(context.WithoutCancel(ctx), &admin); err != nil {
+			notRemoved(err)
 		}
 	}
-	if err = c.putSampleTypes(ctx, benchApp); err == nil {
+	if err = putSampleTypes(ctx, c, benchApp); err == nil {
 		_, err = c.borrowWriteKey(ctx, benchApp) // it ends with its application
 	}
 	if err != nil {
@@ -131,7 +91,7 @@ func (f *benchFlags) prepare(ctx context.Context, c *client) (remove func(), err
 }
 
 // removeBench removes the application of a bench with all that it sent, and its event types.
-func (c *client) removeBench(ctx context.Context) error {
+func removeBench(ctx context.Context, c *client) error {
 	_, failed := c.do(ctx, request{method: http.MethodDelete, path: appPath(benchApp), query: url.Values{"erase": {"1"}}, patient: true})
 	if failed != nil {
 		failed = fmt.Errorf("%w; `eye apps delete %s --erase` does it", failed, benchApp)
@@ -167,29 +127,29 @@ type benchReport struct {
 }
 
 // attack sends the load and gathers the answers.
-func (f *benchFlags) attack(ctx context.Context, c *client) (*benchReport, error) {
-	events := newLoad(f.batch)
+func attack(ctx context.Context, c *client, o benchOptions) (*benchReport, error) {
+	events := newLoad(o.Batch)
 	target := func(t *vegeta.Target) error {
 		key, err := c.secret(ctx)
 		if err != nil {
 			return err
 		}
-		t.Method, t.URL = http.MethodPost, c.base+"/v1/events?quiet=1"
+		t.Method, t.URL = http.MethodPost, c.url("/v1/events?quiet=1")
 		t.Header = http.Header{"Content-Type": {"application/json"}, "Authorization": {"Bearer " + key}}
 		t.Body = events.body(time.Now())
 		return nil
 	}
 	options := []func(*vegeta.Attacker){
-		vegeta.Connections(f.connections), vegeta.Timeout(benchTimeout), vegeta.MaxBody(maxBenchAnswer),
+		vegeta.Connections(o.Connections), vegeta.Timeout(benchTimeout), vegeta.MaxBody(maxBenchAnswer),
 	}
-	if transport, ok := c.http.Transport.(*http.Transport); ok && c.socket != "" {
-		options = append([]func(*vegeta.Attacker){vegeta.Client(&http.Client{Transport: transport.Clone()})}, options...)
+	if transport := c.socketTransport(); transport != nil {
+		options = append([]func(*vegeta.Attacker){vegeta.Client(&http.Client{Transport: transport})}, options...)
 	}
-	pace := vegeta.Rate{Freq: f.rate, Per: time.Second * time.Duration(f.batch)}
+	pace := vegeta.Rate{Freq: o.Rate, Per: time.Second * time.Duration(o.Batch)}
 	var plan schedule
-	if f.rate == 0 {
-		workers := uint64(f.connections)
-		options = append(options, vegeta.Workers(workers), vegeta.MaxWorkers(workers), vegeta.MaxConnections(f.connections))
+	if o.Rate == 0 {
+		workers := uint64(o.Connections)
+		options = append(options, vegeta.Workers(workers), vegeta.MaxWorkers(workers), vegeta.MaxConnections(o.Connections))
 	} else {
 		options = append(options, vegeta.MaxWorkers(maxBenchWorkers))
 		plan.interval = pace.Per / time.Duration(pace.Freq)
@@ -199,11 +159,11 @@ func (f *benchFlags) attack(ctx context.Context, c *client) (*benchReport, error
 
 	var (
 		m        vegeta.Metrics
-		r        = benchReport{Asked: f.rate}
+		r        = benchReport{Asked: o.Rate}
 		lastSent time.Duration // after the beginning
 	)
 	plan.began = time.Now()
-	for result := range attacker.Attack(target, pace, f.duration, benchApp) {
+	for result := range attacker.Attack(target, pace, o.Duration, benchApp) {
 		var a intakeAnswer
 		if result.Code/100 == 2 && json.Unmarshal(result.Body, &a) == nil {
 			r.Acknowledged += a.Accepted
@@ -220,48 +180,8 @@ func (f *benchFlags) attack(ctx context.Context, c *client) (*benchReport, error
 	r.Requests, r.Codes, r.Problems = m.Requests, m.StatusCodes, m.Errors[:min(len(m.Errors), maxBenchProblems)]
 	r.Seconds = (m.Duration + m.Wait).Seconds()
 	r.PerSecond = float64(r.Acknowledged) / max(r.Seconds, 1e-9)
-	r.Sent = float64(r.Requests) * float64(f.batch) / max(lastSent.Seconds(), 1e-9)
+	r.Sent = float64(r.Requests) * float64(o.Batch) / max(lastSent.Seconds(), 1e-9)
 	r.Latency.P50, r.Latency.P99 = milliseconds(m.Latencies.P50), milliseconds(m.Latencies.P99)
 	r.Latency.P999, r.Latency.Max = milliseconds(m.Latencies.Quantile(0.999)), milliseconds(m.Latencies.Max)
 	return &r, nil
-}
-
-func (f *benchFlags) print(r *benchReport) error {
-	if f.json {
-		b, err := json.Marshal(r, json.Deterministic(true))
-		if err != nil {
-			return fmt.Errorf("print report: %w", err)
-		}
-		return printDocument(f.clientFlags, b)
-	}
-	t := newTable(f.out)
-	t.row("acknowledged", fmt.Sprintf("%.0f events/s", r.PerSecond), fmt.Sprintf("%d events in %.1f s, %d requests", r.Acknowledged, r.Seconds, r.Requests))
-	if r.Asked > 0 {
-		t.row("sent", fmt.Sprintf("%.0f events/s", r.Sent), fmt.Sprintf("%d asked for, at most %.1f ms late", r.Asked, r.LateMax))
-		if r.Sent < float64(r.Asked)*keptUp {
-			t.row("problem", "the rate was not kept: the sender or the server is too slow for it")
-		}
-	}
-	if r.Rejected > 0 {
-		t.row("rejected", strconv.Itoa(r.Rejected))
-	}
-	for _, code := range slices.Sorted(maps.Keys(r.Codes)) {
-		name := "answers " + code
-		if code == "0" {
-			name = "no answer"
-		}
-		t.row(name, strconv.Itoa(r.Codes[code]))
-	}
-	for _, problem := range r.Problems {
-		t.row("problem", problem)
-	}
-	l, since := r.Latency, "since sending"
-	if r.Asked > 0 {
-		since = "since their time"
-	}
-	t.row("latency", fmt.Sprintf("p50 %.1f ms", l.P50), fmt.Sprintf("p99 %.1f ms, p99.9 %.1f ms, max %.1f ms, %s", l.P99, l.P999, l.Max, since))
-	if v := r.Visible; v != nil {
-		t.row("visible after", fmt.Sprintf("p50 %.1f ms", v.P50), fmt.Sprintf("p99 %.1f ms, max %.1f ms; %d probes, %d unseen, %d not sent", v.P99, v.Max, v.Probes, v.Unseen, v.Failed))
-	}
-	return t.flush()
 }

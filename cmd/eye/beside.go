@@ -19,6 +19,7 @@ const (
 )
 
 const (
+	dialTimeout   = 5 * time.Second
 	maxSocketPath = 103                   // bytes of a socket's path that every system takes
 	backlogPause  = 10 * time.Millisecond // between two tries to connect while the backlog is full
 )

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -174,7 +173,7 @@ func (f *clientFlags) ownClient() (*client, error) {
 	dir := f.value("data", "EYE_DATA")
 	named := f.cmd.PersistentFlags().Changed("data") && listen == ""
 	if named || isSocket(filepath.Join(dir, socketFile)) {
-		return newBesideClient(dir, ""), nil
+		return newBesideClient(dir, "", ""), nil
 	}
 	if listen == "" {
 		listen = "127.0.0.1:8080"
@@ -185,11 +184,8 @@ func (f *clientFlags) ownClient() (*client, error) {
 	}
 	c, err := newClient(scheme+reachable(listen), "")
 	if err != nil {
-		return nil, err
+		return nil, usagef("%s", err)
 	}
-	if t, ok := c.http.Transport.(*http.Transport); ok {
-		// A certificate does not name the loopback address, and no key is sent.
-		t.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // see above
-	}
+	c.withoutVerification()
 	return c, nil
 }

@@ -48,7 +48,7 @@ func (b *borrowedKey) secret(ctx context.Context) (string, error) {
 		return b.key.Key, nil
 	}
 	path := keysPath(b.app)
-	body, err := json.Marshal(keyFlags{Kind: "write", ExpiresAt: now.Add(borrowedKeyLife).UTC().Format(time.RFC3339)})
+	body, err := json.Marshal(map[string]string{"kind": "write", "expires_at": now.Add(borrowedKeyLife).UTC().Format(time.RFC3339)})
 	if err != nil {
 		return "", fmt.Errorf("write request: %w", err)
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"eye": main})
+	testscript.Main(m, map[string]func(){"eye": func() { os.Exit(Run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }})
 }
 
 // TestCommands runs the sessions in testdata/cli against a server whose answers

@@ -4,15 +4,14 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"mime"
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,87 +19,13 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
-	"github.com/spf13/cobra"
 )
 
 // Limits of the client side.
 const (
-	dialTimeout   = 5 * time.Second
 	answerTimeout = 60 * time.Second // until the headers of an answer that is not patiently waited for
 	maxProblem    = 64 << 10         // bytes read of an answer that is an error
 )
-
-// clientFlags say which server to talk to. Every command of the client side has them.
-type clientFlags struct {
-	streams
-	url, key, data string
-	json           bool
-	cmd            *cobra.Command
-	getenv         func(string) string
-}
-
-// newClientFlags adds the flags of the client side to a command.
-func newClientFlags(cmd *cobra.Command, s streams) *clientFlags {
-	f := &clientFlags{streams: s, cmd: cmd, getenv: os.Getenv}
-	fs := cmd.PersistentFlags()
-	fs.StringVar(&f.url, "url", "", "`URL` of the server (EYE_URL); else the server of --data. A --data on the command line counts more than EYE_URL")
-	fs.StringVar(&f.key, "key", "", "`key` to use (EYE_KEY); else the admin key of --data")
-	fs.StringVar(&f.data, "data", "./eye-data", "data `directory` of a server on this machine (EYE_DATA)")
-	fs.BoolVar(&f.json, "json", false, "print the server's own documents")
-	return f
-}
-
-// value returns a flag, else its environment variable, else the flag's default.
-func (f *clientFlags) value(name, env string) string {
-	flag := f.cmd.Flag(name)
-	if !flag.Changed {
-		if v := f.getenv(env); v != "" {
-			return v
-		}
-	}
-	return flag.Value.String()
-}
-
-// named returns the URL and the key that flags or environment name, empty when
-// they do not. A directory on the command line wins over the environment's URL,
-// and that server's key is then not sent either.
-func (f *clientFlags) named() (base, key string) {
-	base, key = f.value("url", "EYE_URL"), f.value("key", "EYE_KEY")
-	if base != "" && f.cmd.Flag("data").Changed && !f.cmd.Flag("url").Changed {
-		return "", f.key
-	}
-	return base, key
-}
-
-// client returns a client for the server that the flags name.
-func (f *clientFlags) client() (*client, error) {
-	base, key := f.named()
-	dir := f.value("data", "EYE_DATA")
-	if base != "" {
-		return newClient(base, key)
-	}
-	var keyless string
-	if key == "" {
-		// Only the key of the same directory, and only through the socket in it, so
-		// that no key goes to another server.
-		if b, err := os.ReadFile(filepath.Join(dir, "admin.key")); err == nil {
-			key = strings.TrimSpace(string(b))
-		} else {
-			keyless = fmt.Sprintf("%s cannot be read (%v): run the command as the server's user, or give a key with --key or EYE_KEY; if the file is gone, start the server again: it makes another", filepath.Join(dir, "admin.key"), pathless(err))
-		}
-	}
-	c := newBesideClient(dir, key)
-	c.keyless = keyless
-	return c, nil
-}
-
-// pathless returns the reason of an error without the path that its text names.
-func pathless(err error) error {
-	if p, ok := errors.AsType[*fs.PathError](err); ok {
-		return p.Err
-	}
-	return err
-}
 
 // client talks to one server. It is safe for concurrent use.
 type client struct {
@@ -124,7 +49,7 @@ func newClient(base, key string) (*client, error) {
 	}
 	u, err := url.Parse(base)
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return nil, usagef("%q is not the URL of a server; use one such as http://127.0.0.1:8080", base)
+		return nil, fmt.Errorf("%q is not the URL of a server; use one such as http://127.0.0.1:8080", base)
 	}
 	base = strings.TrimRight(base, "/")
 	t := newTransport((&net.Dialer{Timeout: dialTimeout}).DialContext)
@@ -133,11 +58,25 @@ func newClient(base, key string) (*client, error) {
 }
 
 // newBesideClient returns a client for the server of a data directory.
-func newBesideClient(dir, key string) *client {
+// keyless says what to do when a key is needed and key is empty; it may be empty.
+func newBesideClient(dir, key, keyless string) *client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return dialBeside(ctx, dir) }
 	return &client{
-		base: "http://localhost", shown: filepath.Join(dir, socketFile), key: key, socket: dir,
+		base: "http://localhost", shown: filepath.Join(dir, socketFile), key: key, keyless: keyless, socket: dir,
 		http: &http.Client{Transport: newTransport(dial), CheckRedirect: readsAlone},
+	}
+}
+
+// newDialedClient returns a client for a server that dial connects to.
+func newDialedClient(dial func(ctx context.Context, network, address string) (net.Conn, error), key string) *client {
+	return &client{base: "http://localhost", shown: "this server", key: key, http: &http.Client{Transport: newTransport(dial)}}
+}
+
+// withoutVerification makes the client take any certificate, for a server on this machine that no key
+// is sent to: its certificate does not name the loopback address.
+func (c *client) withoutVerification() {
+	if t, ok := c.http.Transport.(*http.Transport); ok {
+		t.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // see above
 	}
 }
 
@@ -271,7 +210,7 @@ func (c *client) do(ctx context.Context, r request, also ...int) ([]byte, error)
 	defer func() { _ = answer.Body.Close() }()
 	body, err := io.ReadAll(answer.Body)
 	if err != nil {
-		return nil, connectionError(ctx, c.shown, err)
+		return nil, c.connectionError(ctx, err)
 	}
 	return body, nil
 }
@@ -308,7 +247,7 @@ func (c *client) open(ctx context.Context, r request, also ...int) (*http.Respon
 	}
 	answer, err := doer.Do(req)
 	if err != nil {
-		return nil, connectionError(ctx, c.shown, err)
+		return nil, c.connectionError(ctx, err)
 	}
 	if err := c.checkAnswer(answer, also...); err != nil {
 		_ = answer.Body.Close()
@@ -316,6 +255,9 @@ func (c *client) open(ctx context.Context, r request, also ...int) (*http.Respon
 	}
 	return answer, nil
 }
+
+// server returns where the server is, for messages.
+func (c *client) server() string { return c.shown }
 
 // secret returns the key to use now, empty for none.
 func (c *client) secret(ctx context.Context) (string, error) {
@@ -344,14 +286,15 @@ func (e *unreachableError) Error() string {
 
 func (e *unreachableError) Unwrap() error { return e.err }
 
-func connectionError(ctx context.Context, server string, err error) error {
+// connectionError says why no answer came, or not all of it.
+func (c *client) connectionError(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("interrupted: %w", ctx.Err())
 	}
 	if inURL, ok := errors.AsType[*url.Error](err); ok {
 		err = inURL.Err // its text repeats method and address
 	}
-	return &unreachableError{server, err}
+	return &unreachableError{c.shown, err}
 }
 
 // decode reads the JSON document that a path answered.
@@ -360,4 +303,42 @@ func decode(path string, body []byte, into any) error {
 		return fmt.Errorf("the answer of %s cannot be read; is this The Eye? %w", path, err)
 	}
 	return nil
+}
+
+// patient returns the client without a deadline for the first byte: a server
+// writes all of a Parquet file before it sends any, exports wait for each other, and so do erasures.
+func (c *client) patient() *client {
+	p := *c
+	if transport, ok := c.http.Transport.(*http.Transport); ok {
+		transport = transport.Clone()
+		transport.ResponseHeaderTimeout = 0
+		transport.DisableCompression = true
+		p.http = &http.Client{Transport: transport, CheckRedirect: c.http.CheckRedirect}
+	}
+	return &p
+}
+
+// breakReason is why a schema is not compatible.
+type breakReason struct {
+	Pointer string `json:"pointer"`
+	Reason  string `json:"reason"`
+}
+
+// keyBegins reports whether the client's key begins with a prefix, such as that of a kind of keys.
+func (c *client) keyBegins(prefix string) bool { return strings.HasPrefix(c.key, prefix) }
+
+// useTransport makes the client send by another transport. It must be called before the first request.
+func (c *client) useTransport(t http.RoundTripper) { c.http = &http.Client{Transport: t} }
+
+// url returns the address of a path of the server, for who makes requests of their own.
+func (c *client) url(path string) string { return c.base + path }
+
+// socketTransport returns a transport of its own through the socket of the server's data directory, or
+// nil when the server is reached at an address.
+func (c *client) socketTransport() *http.Transport {
+	t, ok := c.http.Transport.(*http.Transport)
+	if !ok || c.socket == "" {
+		return nil
+	}
+	return t.Clone()
 }

@@ -11,26 +11,11 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
 )
-
-func TestReachable(t *testing.T) {
-	for listen, want := range map[string]string{
-		"127.0.0.1:8080": "127.0.0.1:8080",
-		"0.0.0.0:8080":   "127.0.0.1:8080",
-		"[::]:8080":      "127.0.0.1:8080", // what listening on 0.0.0.0 is called
-		":8080":          "127.0.0.1:8080",
-		"[::1]:8080":     "[::1]:8080",
-		"eye.local:80":   "eye.local:80",
-		"no address":     "no address",
-	} {
-		if got := reachable(listen); got != want {
-			t.Errorf("%q: got %q, want %q", listen, got, want)
-		}
-	}
-}
 
 func TestWhichServerAndKey(t *testing.T) {
 	type target struct{ Server, Key string }
@@ -68,10 +53,52 @@ func TestWhichServerAndKey(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(tc.want, target{c.shown, c.key}); diff != "" {
-				t.Error(diff)
+			key, err := c.secret(t.Context())
+			if diff := cmp.Diff(tc.want, target{c.server(), key}); diff != "" || err != nil {
+				t.Error(diff, err)
 			}
 		})
+	}
+}
+
+// Without the admin key of its directory a command says what to do.
+func TestMissingAdminKey(t *testing.T) {
+	f := newClientFlags(&cobra.Command{}, streams{})
+	data := t.TempDir()
+	if err := f.cmd.PersistentFlags().Set("data", data); err != nil {
+		t.Fatal(err)
+	}
+	socket, err := listenBeside(t.Context(), data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &httptest.Server{Listener: socket, Config: &http.Server{
+		ReadHeaderTimeout: time.Minute,
+		Handler:           http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }),
+	}}
+	server.Start()
+	defer server.Close()
+	c, err := f.client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.do(t.Context(), request{method: http.MethodGet, path: "/v1/apps"})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	got := err.Error()
+	if !strings.Contains(got, filepath.Join(data, "admin.key")+" cannot be read") || !strings.Contains(got, "start the server again") {
+		t.Error(got)
+	}
+}
+
+// An erasure during which the server ends goes on, and the command says so.
+func TestErasureGoesOn(t *testing.T) {
+	if err := goesOn(&unreachableError{"here", io.EOF}); !strings.Contains(err.Error(), "goes on when it is started again") {
+		t.Error(err)
+	}
+	if err := goesOn(nil); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -110,90 +137,4 @@ func TestRedirectOfAChange(t *testing.T) {
 			t.Errorf("%d: %d, asked %q, said %q", status, code, asked, errOut.String())
 		}
 	}
-}
-
-// Without the admin key of its directory a command says what to do.
-func TestMissingAdminKey(t *testing.T) {
-	f := newClientFlags(&cobra.Command{}, streams{})
-	data := t.TempDir()
-	if err := f.cmd.PersistentFlags().Set("data", data); err != nil {
-		t.Fatal(err)
-	}
-	c, err := f.client()
-	if err != nil {
-		t.Fatal(err)
-	}
-	answer := httptest.NewRecorder()
-	answer.WriteHeader(http.StatusUnauthorized)
-	got := c.readProblem(answer.Result()).Error()
-	if !strings.Contains(got, filepath.Join(data, "admin.key")+" cannot be read") || !strings.Contains(got, "start the server again") {
-		t.Error(got)
-	}
-}
-
-// What a problem advises to those who call over HTTP is told in flags and commands.
-func TestProblemsAdviseCommands(t *testing.T) {
-	for detail, want := range map[string]string{
-		"no stored event has this id; GET /v1/receipts/{id} shows what became of it":     "no stored event has this id; `eye receipt ID` shows what became of it",
-		"kind write belongs to one application; make the key under /v1/apps/{app}/keys":  "kind write belongs to one application; give that with --app",
-		"kind admin belongs to all applications; make the key under /v1/keys":            "kind admin belongs to all applications; leave out --app",
-		"application \"shop\" has events or rejections: erase=1 erases them too, or not": "application \"shop\" has events or rejections: --erase erases them too, or not",
-	} {
-		body := `{"title":"Conflict","detail":` + strconv.Quote(detail) + `}`
-		answer := &http.Response{StatusCode: http.StatusConflict, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}
-		if got := new(client).readProblem(answer).Detail; got != want {
-			t.Errorf("got %s\nwant %s", got, want)
-		}
-	}
-}
-
-// An erasure during which the server ends goes on, and the command says so.
-func TestErasureGoesOn(t *testing.T) {
-	if err := goesOn(&unreachableError{"here", io.EOF}); !strings.Contains(err.Error(), "goes on when it is started again") {
-		t.Error(err)
-	}
-	if err := goesOn(nil); err != nil {
-		t.Error(err)
-	}
-}
-
-// After an ordered end the lock names nobody.
-func TestLockNamesNobodyAfterwards(t *testing.T) {
-	dir := t.TempDir()
-	release, err := lockDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := lockDir(dir); err == nil || !strings.Contains(err.Error(), "is in use by process ") {
-		t.Errorf("a second one: %v", err)
-	}
-	release()
-	if b, err := os.ReadFile(filepath.Join(dir, lockName)); err != nil || len(b) > 0 {
-		t.Errorf("%q, %v", b, err)
-	}
-}
-
-// A data directory stays locked when its lock file is removed or replaced.
-func TestLockOfAFileThatIsGone(t *testing.T) {
-	dir := t.TempDir()
-	release, err := lockDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Remove(filepath.Join(dir, lockName)); err != nil {
-		t.Fatal(err)
-	}
-	for range 2 {
-		if _, err := lockDir(dir); err == nil || !strings.Contains(err.Error(), "is in use by another process") {
-			t.Errorf("a second one: %v", err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, lockName), nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	release()
-	if release, err = lockDir(dir); err != nil {
-		t.Fatal(err)
-	}
-	release()
 }

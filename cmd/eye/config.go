@@ -115,7 +115,7 @@ func envName(name string) string {
 // loadConfig reads the settings: default, then file, then environment, then flag;
 // the later wins. The flag set is the parsed one that addServeFlags filled,
 // environ has the form of os.Environ. The error holds all faults, one in a line,
-// each saying what to do, and ends the command as a usage error.
+// each saying what to do.
 func loadConfig(fs *pflag.FlagSet, environ []string) (Config, error) {
 	var faults []error
 	fromEnv := environment(environ)
@@ -145,7 +145,7 @@ func loadConfig(fs *pflag.FlagSet, environ []string) (Config, error) {
 	}
 	faults = append(faults, c.conflicts()...)
 	if len(faults) > 0 {
-		return Config{}, &usageError{errors.Join(faults...).Error()}
+		return Config{}, errors.Join(faults...)
 	}
 	return c, nil
 }
@@ -265,11 +265,20 @@ func readFile(path string) (values map[string]any, faults []error) {
 		case nil: // a key without a value counts as absent
 		default:
 			if !slices.Contains(known, name) {
-				faults = append(faults, fmt.Errorf("%s: unknown setting %q%s", path, name, cmp.Or(meant(name, known, "%q"), "; known are "+strings.Join(known, ", "))))
+				faults = append(faults, fmt.Errorf("%s: unknown setting %q%s", path, name, cmp.Or(didYouMean(name, known), "; known are "+strings.Join(known, ", "))))
 				continue
 			}
 			values[name] = fmt.Sprint(value)
 		}
 	}
 	return values, faults
+}
+
+// didYouMean asks whether the nearest known name was meant. It is empty when none is near.
+func didYouMean(name string, known []string) string {
+	near := event.Nearest(strings.ReplaceAll(strings.ToLower(name), "_", "-"), known)
+	if near == "" {
+		return ""
+	}
+	return fmt.Sprintf("; did you mean %q?", near)
 }

@@ -1,14 +1,16 @@
 package main
 
 import (
+	"errors"
 	"log/slog"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"theeye/internal/event"
 	"time"
+
+	"theeye/internal/event"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/pflag"
@@ -39,7 +41,7 @@ func loadText(t *testing.T, yaml string, environ []string, line ...string) (Conf
 	}
 	c, err := loadConfig(fs, environ)
 	if err != nil {
-		err = &usageError{strings.ReplaceAll(err.Error(), path, "FILE")}
+		err = errors.New(strings.ReplaceAll(err.Error(), path, "FILE"))
 	}
 	return c, err
 }
@@ -116,7 +118,7 @@ func TestLoadConfigTellsAllFaultsAtOnce(t *testing.T) {
 		`--queue "nats://x" is not available; only the embedded one exists so far, so leave it out`,
 		`FILE: --max-batch-events "0" is not valid; use a whole number from 1 to 1000000`,
 		`--queue-max-bytes "lots" is not a valid size`,
-		`--store-memory "64MiB" is too small; use at least 128.0 MiB`,
+		`--store-memory "64MiB" is too small; use at least 128MiB`,
 		`FILE: --future-tolerance "5" is not a valid duration; use a number and a unit`,
 		`--legacy-app "Shop" is not a valid name; use 1 to 64 of a-z, 0-9, dot, underscore and hyphen`,
 		`--trusted-proxies "proxy" is not a valid network; use networks or addresses separated by commas`,

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -36,7 +35,7 @@ func runDemo(ctx context.Context, o demoOptions) error {
 		log = slog.New(slog.DiscardHandler)
 	}
 	c := o.Client
-	giveBack, err := c.prepareDemo(ctx)
+	giveBack, err := prepareDemo(ctx, c)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil
@@ -51,7 +50,7 @@ func runDemo(ctx context.Context, o demoOptions) error {
 		if pause(ctx, demoPause/2+time.Duration(s.rand.Int64N(int64(demoPause)))) != nil {
 			return nil
 		}
-		err := c.sendSample(ctx, s.next(time.Now()))
+		err := sendSample(ctx, c, s.next(time.Now()))
 		if err != nil && ctx.Err() == nil && !failing {
 			log.Warn("demo event was not taken; going on", "err", err)
 		}
@@ -61,17 +60,17 @@ func runDemo(ctx context.Context, o demoOptions) error {
 
 // prepareDemo makes the demo's application and types unless they exist, and makes the client use a
 // write key of it. The returned function revokes the key.
-func (c *client) prepareDemo(ctx context.Context) (giveBack func(), err error) {
+func prepareDemo(ctx context.Context, c *client) (giveBack func(), err error) {
 	if err := c.createApp(ctx, demoApp); err != nil && !isConflict(err) {
 		return nil, err
 	}
-	if err := c.putSampleTypes(ctx, demoApp); err != nil {
+	if err := putSampleTypes(ctx, c, demoApp); err != nil {
 		return nil, err
 	}
 	return c.borrowWriteKey(ctx, demoApp)
 }
 
-func (c *client) sendSample(ctx context.Context, e sampleEvent) error {
+func sendSample(ctx context.Context, c *client, e sampleEvent) error {
 	body, err := json.Marshal(e, json.Deterministic(true))
 	if err != nil {
 		return fmt.Errorf("write sample event: %w", err)
@@ -92,18 +91,8 @@ func sampleTypes(app string) []examples.Type {
 
 func sampleCategory(app, category string) string { return app + " " + category }
 
-// createApp makes an application. One that exists is a *problemError with the status 409.
-func (c *client) createApp(ctx context.Context, app string) error {
-	body, err := json.Marshal(map[string]string{"app": app})
-	if err != nil {
-		return fmt.Errorf("write request: %w", err)
-	}
-	_, err = c.do(ctx, request{method: http.MethodPost, path: "/v1/apps", body: body})
-	return err
-}
-
 // putSampleTypes puts the sample types of an application into force.
-func (c *client) putSampleTypes(ctx context.Context, app string) error {
+func putSampleTypes(ctx context.Context, c *client, app string) error {
 	for _, t := range sampleTypes(app) {
 		_, err := c.do(ctx, request{method: http.MethodPut, path: typePath(t.Category, t.Name), body: t.Schema})
 		if isConflict(err) {
@@ -114,11 +103,6 @@ func (c *client) putSampleTypes(ctx context.Context, app string) error {
 		}
 	}
 	return nil
-}
-
-func isConflict(err error) bool {
-	var p *problemError
-	return errors.As(err, &p) && p.Status == http.StatusConflict
 }
 
 // checkDemo returns an error when a demo would put its sample traffic beside applications of others.

@@ -95,7 +95,7 @@ func (f *exportFlags) fetch(ctx context.Context, c *client, to io.Writer) (int64
 	n, err := io.Copy(io.MultiWriter(to, count), answer.Body)
 	switch {
 	case ctx.Err() != nil:
-		return n, connectionError(ctx, c.shown, err)
+		return n, c.connectionError(ctx, err)
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
 		return n, fmt.Errorf("the export was cut off after %d bytes, by an erasure or because its key ended or too little of it was taken; the server's log may tell why: start it again", n)
 	case err != nil:
@@ -136,19 +136,6 @@ type lineCounter struct{ bar *bar }
 func (l lineCounter) Write(p []byte) (int, error) {
 	_ = l.bar.shown.Add(bytes.Count(p, []byte{'\n'}))
 	return len(p), nil
-}
-
-// patient returns the client without a deadline for the first byte: a server
-// writes all of a Parquet file before it sends any, exports wait for each other, and so do erasures.
-func (c *client) patient() *client {
-	p := *c
-	if transport, ok := c.http.Transport.(*http.Transport); ok {
-		transport = transport.Clone()
-		transport.ResponseHeaderTimeout = 0
-		transport.DisableCompression = true
-		p.http = &http.Client{Transport: transport, CheckRedirect: c.http.CheckRedirect}
-	}
-	return &p
 }
 
 // writeWhole writes a file under another name until it is whole. What is no

@@ -13,31 +13,8 @@ import (
 	"theeye/internal/plural"
 )
 
-// keysPath is where the keys of an application are, or those of all ("").
-func keysPath(app string) string {
-	if app == "" {
-		return "/v1/keys"
-	}
-	return "/v1/apps/" + segment(app) + "/keys"
-}
-
-type keyItem struct {
-	KeyID         string   `json:"key_id"`
-	App           *string  `json:"app"`
-	Kind          string   `json:"kind"`
-	Key           string   `json:"key"`            // only in the answer that makes it
-	SigningSecret string   `json:"signing_secret"` // as key
-	CreatedAt     string   `json:"created_at"`
-	LastUsedAt    *string  `json:"last_used_at"`
-	ExpiresAt     *string  `json:"expires_at"`
-	RevokedAt     *string  `json:"revoked_at"`
-	Origins       []string `json:"origins"`
-	Signing       bool     `json:"signing"`
-	Unknown       []string `json:"unknown"`
-}
-
-// use says from where and how a key is to be used.
-func (k *keyItem) use() string {
+// keyUse says from where and how a key is to be used.
+func keyUse(k *keyItem) string {
 	if len(k.Unknown) > 0 {
 		return "refused: restrictions of a newer version (" + strings.Join(k.Unknown, ", ") + ")"
 	}
@@ -50,8 +27,8 @@ func (k *keyItem) use() string {
 	return "-"
 }
 
-// over reports whether a key is revoked or has expired. One whose time cannot be read is not.
-func (k *keyItem) over(now time.Time) bool {
+// keyOver reports whether a key is revoked or has expired. One whose time cannot be read is not.
+func keyOver(k *keyItem, now time.Time) bool {
 	if k.RevokedAt != nil {
 		return true
 	}
@@ -82,11 +59,11 @@ func newKeysCommand(s streams) *cobra.Command {
 			t := newTable(f.out, "KEY ID", "APP", "KIND", "CREATED AT", "LAST USED AT", "EXPIRES AT", "REVOKED AT", "USE")
 			over, now := 0, time.Now()
 			for _, k := range answer.Keys {
-				if !*all && k.over(now) {
+				if !*all && keyOver(&k, now) {
 					over++
 					continue
 				}
-				t.row(k.KeyID, orDash(k.App), k.Kind, k.CreatedAt, orDash(k.LastUsedAt), orDash(k.ExpiresAt), orDash(k.RevokedAt), k.use())
+				t.row(k.KeyID, orDash(k.App), k.Kind, k.CreatedAt, orDash(k.LastUsedAt), orDash(k.ExpiresAt), orDash(k.RevokedAt), keyUse(&k))
 			}
 			if err := t.flush(); err != nil || over == 0 {
 				return err
@@ -167,7 +144,7 @@ func newKeysCreateCommand(f *clientFlags, app *string) *cobra.Command {
 			if made.ExpiresAt != nil {
 				t.row("expires at", *made.ExpiresAt)
 			}
-			if use := made.use(); use != "-" {
+			if use := keyUse(&made); use != "-" {
 				t.row("use", use)
 			}
 			t.row("key", made.Key)

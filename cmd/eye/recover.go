@@ -309,16 +309,3 @@ func (f *clientFlags) lockWithoutServer() (release func(), err error) {
 	}
 	return release, nil
 }
-
-func readmitted(ctx context.Context, st *duckdb.Store) (httpapi.ReadmittedAnswer, error) {
-	answer := httpapi.ReadmittedAnswer{Readmitted: []httpapi.ReadmittedSegment{}, Damaged: []string{}, Unnamed: []string{}}
-	back, left, err := st.Readmit(ctx)
-	for _, x := range back {
-		answer.Readmitted = append(answer.Readmitted, httpapi.ReadmittedSegment{Segment: x.Segment, Events: x.Rows.Events, Rejections: x.Rows.Rejections})
-	}
-	for _, d := range left {
-		answer.Damaged = append(answer.Damaged, d.String())
-	}
-	answer.Unnamed = append(answer.Unnamed, st.Unnamed()...)
-	return answer, err
-}

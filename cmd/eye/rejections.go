@@ -12,15 +12,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// problemItem is one thing that is wrong with an event.
-type problemItem struct {
-	Code    string `json:"code"`
-	Pointer string `json:"pointer"`
-	Message string `json:"message"`
-}
-
 // line returns a problem as people read it.
-func (p problemItem) line() string {
+func problemLine(p problemItem) string {
 	parts := []string{p.Code}
 	if p.Pointer != "" {
 		parts = append(parts, p.Pointer)
@@ -31,7 +24,7 @@ func (p problemItem) line() string {
 func problemLines(problems []problemItem) string {
 	lines := make([]string, len(problems))
 	for i, p := range problems {
-		lines[i] = p.line()
+		lines[i] = problemLine(p)
 	}
 	return strings.Join(lines, "; ")
 }

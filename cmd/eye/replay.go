@@ -184,7 +184,7 @@ func (f *clientFlags) showReplay(r httpapi.Replay) error {
 		}
 		line("\nRejection %s %s.", x.RejectionID, verdict)
 		for _, p := range x.Problems {
-			line("  %s", printable(problemItem(p).line(), maxMessage))
+			line("  %s", printable(problemLine(problemItem(p)), maxMessage))
 		}
 		for text := range strings.Lines(x.Diff) {
 			line("  %s", printable(strings.TrimSuffix(text, "\n"), maxMessage))

@@ -75,7 +75,7 @@ func (f *sendFlags) run(ctx context.Context, names []string) (err error) {
 	if err != nil {
 		return err
 	}
-	admin := strings.HasPrefix(c.key, adminKeyPrefix)
+	admin := c.keyBegins(adminKeyPrefix)
 	if !admin && f.cmd.Flag("app").Changed {
 		return usagef("--app needs an admin key (eye_a_…); a write key sends to its own application: leave out --app")
 	}

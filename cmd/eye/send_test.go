@@ -120,7 +120,7 @@ func collect(t *testing.T, handler http.HandlerFunc, in string) (s *sender, wait
 		t.Fatal(err)
 	}
 	// On a kept connection the transport itself repeats a request once.
-	c.http = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	c.useTransport(&http.Transport{DisableKeepAlives: true})
 	s = &sender{
 		client: c, retryFor: time.Hour, notice: func(string) {}, newID: randomID, newRequest: randomRequest,
 		pause: func(_ context.Context, d time.Duration) error { waits = append(waits, d); return nil },

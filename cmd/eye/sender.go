@@ -23,26 +23,6 @@ const (
 	maxAsked     = 5 * time.Minute // a Retry-After beyond is cut to it
 )
 
-// totals are the sums of all answers.
-type totals struct {
-	Received   int `json:"received"`
-	Accepted   int `json:"accepted"`
-	Rejected   int `json:"rejected"`
-	Duplicates int `json:"duplicates"`
-}
-
-// intakeAnswer is the server's answer to a batch; Events lists only those that
-// were not accepted.
-type intakeAnswer struct {
-	totals
-	Events []struct {
-		Index    int           `json:"index"`
-		ID       string        `json:"id"`
-		Status   string        `json:"status"`
-		Problems []problemItem `json:"problems"`
-	} `json:"events"`
-}
-
 // sender delivers batches, again and again until they are answered.
 type sender struct {
 	client   *client
@@ -116,13 +96,6 @@ func (e *element) located(problems []problemItem, n int) []problemItem {
 		}
 	}
 	return located
-}
-
-func (t *totals) add(o totals) {
-	t.Received += o.Received
-	t.Accepted += o.Accepted
-	t.Rejected += o.Rejected
-	t.Duplicates += o.Duplicates
 }
 
 // sendHalves sends a batch that is too large for the server in two. One event
@@ -207,16 +180,4 @@ func retryAfter(text string, now time.Time) time.Duration {
 		d = at.Sub(now)
 	}
 	return min(max(d, 0), maxAsked)
-}
-
-// pause waits, but no longer than the context lives.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }

@@ -13,7 +13,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 
 	"theeye/internal/registry"
 )
@@ -30,7 +29,7 @@ func newServeCommand(s streams) *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := loadConfig(cmd.Flags(), os.Environ())
 		if err != nil {
-			return err
+			return usagef("%s", err)
 		}
 		return serve(cmd.Context(), cfg, s)
 	}
@@ -49,27 +48,14 @@ func serve(ctx context.Context, cfg Config, s streams) error {
 	if err != nil {
 		return advising(err, dataFlag(cfg.Data))
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var demo errgroup.Group
-	srv.ending = func() {
-		cancel()
-		if err := demo.Wait(); err != nil {
-			log.Warn("the demo ended", "error", err)
-		}
-	}
+	defer srv.close()
 	return srv.run(ctx, func(address string) error {
 		base := baseURL(address, cfg.TLSCert != "")
 		log.Info("ready", "address", address, "data", cfg.Data)
-		if err := greet(s.out, base, cfg, srv.registry.FirstStart()); err != nil {
+		if err := greet(s.out, base, cfg, srv.firstStart()); err != nil {
 			log.Warn("nothing could be printed; keys that were to be shown are made anew at the next start", "error", err)
-		} else if err := srv.registry.FirstKeysShown(context.WithoutCancel(ctx)); err != nil {
+		} else if err := srv.firstKeysShown(context.WithoutCancel(ctx)); err != nil {
 			log.Warn("the keys that were printed are valid until the next start, which makes others", "error", err)
-		}
-		if cfg.Demo {
-			demo.Go(func() error {
-				return runDemo(ctx, demoOptions{Client: srv.insideClient(srv.registry.FirstStart().AdminKey), Logger: log})
-			})
 		}
 		return nil
 	})

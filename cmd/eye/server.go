@@ -59,8 +59,7 @@ type server struct {
 	connections     int // served at a time
 	listener        net.Listener
 	metricsListener net.Listener
-	inside          *insideListener // nil unless this process calls itself
-	ending          func()          // ends who calls from inside, while that is answered; nil for nobody
+	inside          *insideListener // of the demo; nil without one
 	queue           *queue.Queue
 	registry        *registry.Registry
 	store           *duckdb.Store
@@ -397,9 +396,8 @@ func (s *server) caughtUp() error {
 }
 
 // run serves until ctx ends, and then shuts down in the order of an event's
-// way: stop listening, finish requests, drain the worker, close.
+// way: stop listening, finish requests, drain the worker. close comes next.
 func (s *server) run(ctx context.Context, ready func(address string) error) error {
-	defer s.close()
 	web := newHTTPServer(s.api, s.log)
 	// Each stage ends after the one before it.
 	stages, stop := context.WithCancelCause(ctx)
@@ -455,12 +453,11 @@ func (s *server) run(ctx context.Context, ready func(address string) error) erro
 	if err := ready(address); err != nil {
 		stop(err)
 	}
+	endDemo := s.startDemo(ctx)
 
 	<-stages.Done()
 	s.log.Info("shutting down")
-	if s.ending != nil {
-		s.ending()
-	}
+	endDemo() // while its requests are still answered
 	finish, cancel := context.WithTimeout(context.Background(), finishRequests)
 	defer cancel()
 	if err := errors.Join(web.Shutdown(finish), metricsWeb.Shutdown(finish)); err != nil {
@@ -536,11 +533,30 @@ func (s *server) close() {
 	}
 }
 
-// insideClient returns a client for this server. The server must be running, with
-// an inside listener.
-func (s *server) insideClient(key string) *client {
-	return &client{base: "http://localhost", shown: "this server", key: key, http: &http.Client{Transport: newTransport(s.inside.dial)}}
+// startDemo sends the sample traffic of --demo, if that is given. The returned function ends it.
+func (s *server) startDemo(ctx context.Context) (end func()) {
+	if !s.cfg.Demo {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var traffic errgroup.Group
+	traffic.Go(func() error {
+		return runDemo(ctx, demoOptions{Client: newDialedClient(s.inside.dial, s.registry.FirstStart().AdminKey), Logger: s.log})
+	})
+	return func() {
+		cancel()
+		if err := traffic.Wait(); err != nil {
+			s.log.Warn("the demo ended", "error", err)
+		}
+	}
 }
+
+// firstStart returns what a first start made.
+func (s *server) firstStart() registry.FirstStart { return s.registry.FirstStart() }
+
+// firstKeysShown keeps the keys of a first start, which have been printed. Without it the next start
+// makes others.
+func (s *server) firstKeysShown(ctx context.Context) error { return s.registry.FirstKeysShown(ctx) }
 
 func listen(address, flag string) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)

@@ -134,7 +134,7 @@ func setSize(to *int64, text string, least int64) error {
 		return err
 	}
 	if n < least {
-		return fmt.Errorf("%q is too small; use at least %s", text, sizeText(least))
+		return fmt.Errorf("%q is too small; use at least %s", text, sizeSetting(least))
 	}
 	*to = n
 	return nil
@@ -171,6 +171,14 @@ func parseSize(text string) (int64, error) {
 		return 0, fmt.Errorf("%q is not a valid size; use bytes, or a number with KiB, MiB or GiB, such as 4MiB", text)
 	}
 	return n << shift, nil
+}
+
+// sizeSetting returns a size as a setting is written: in MiB when it is a whole number of them.
+func sizeSetting(n int64) string {
+	if n > 0 && n%(1<<20) == 0 {
+		return fmt.Sprintf("%dMiB", n>>20)
+	}
+	return strconv.FormatInt(n, 10)
 }
 
 func setDuration(to *time.Duration, text string, least time.Duration) error {

@@ -80,3 +80,10 @@ func sizeText(n int64) string {
 	}
 	return fmt.Sprintf("%.1f %s", size, names[0])
 }
+
+func orDash(text *string) string {
+	if text == nil || *text == "" {
+		return "-"
+	}
+	return *text
+}

@@ -150,17 +150,6 @@ func canonical(v jsontext.Value) jsontext.Value {
 	return c
 }
 
-func (c *client) types(ctx context.Context) ([]typeItem, error) {
-	body, err := c.do(ctx, request{method: http.MethodGet, path: "/v1/types"})
-	if err != nil {
-		return nil, err
-	}
-	var answer struct {
-		Types []typeItem `json:"types"`
-	}
-	return answer.Types, decode("/v1/types", body, &answer)
-}
-
 // newTypeFilesCommands returns `eye types export`, `diff` and `apply`.
 func newTypeFilesCommands(f *clientFlags) []*cobra.Command {
 	layout := "The schema of a type stands in DIR/<category>/<name>.json, both percent-encoded as in a URL."
@@ -204,7 +193,7 @@ func (f *clientFlags) exportTypes(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	list, err := c.types(ctx)
+	list, err := listTypes(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -275,7 +264,7 @@ func (f *clientFlags) diffTypes(ctx context.Context, dir string) (alike bool, er
 	if err != nil {
 		return false, err
 	}
-	list, err := c.types(ctx)
+	list, err := listTypes(ctx, c)
 	if err != nil {
 		return false, err
 	}
@@ -319,7 +308,7 @@ func (f *clientFlags) applyTypes(ctx context.Context, dir string, o applyOptions
 	if err != nil {
 		return err
 	}
-	list, err := c.types(ctx)
+	list, err := listTypes(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -420,7 +409,7 @@ func (f *clientFlags) judgeTypes(ctx context.Context, c *client, files []typeFil
 			refused = true
 			_, _ = fmt.Fprintf(f.err, "eye: %s: not compatible with the version in force:\n", t.path)
 			for _, r := range p.Reasons {
-				_, _ = fmt.Fprintln(f.err, "  "+r.String())
+				_, _ = fmt.Fprintln(f.err, "  "+reasonLine(r))
 			}
 		case errors.As(err, &p) && p.Status == http.StatusUnprocessableEntity:
 			unusable = true

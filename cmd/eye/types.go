@@ -16,18 +16,6 @@ import (
 	"theeye/internal/schema"
 )
 
-func typePath(category, name string) string {
-	return "/v1/types/" + segment(category) + "/" + segment(name)
-}
-
-// segment returns text as one segment of a path, of a URL or of a file system.
-// Dots alone would be taken for the folder itself or the one above, and a file
-// whose name begins with one would be hidden.
-func segment(text string) string {
-	rest := strings.TrimLeft(text, ".")
-	return strings.Repeat("%2E", len(text)-len(rest)) + url.PathEscape(rest)
-}
-
 // newTypesCommand returns `eye types`.
 func newTypesCommand(s streams) *cobra.Command {
 	group := newGroup("types", "List, show, put, try and delete event types; keep them in files")
@@ -144,19 +132,13 @@ func (f *clientFlags) told(err error) error {
 	}
 	_, _ = fmt.Fprintln(f.err, "eye: not compatible with the version in force; --force puts it all the same")
 	for _, r := range p.Reasons {
-		_, _ = fmt.Fprintln(f.err, "  "+r.String())
+		_, _ = fmt.Fprintln(f.err, "  "+reasonLine(r))
 	}
 	return &exitError{exitBreaking}
 }
 
-// breakReason is why a schema is not compatible.
-type breakReason struct {
-	Pointer string `json:"pointer"`
-	Reason  string `json:"reason"`
-}
-
-// String returns the reason as a line.
-func (r breakReason) String() string {
+// reasonLine returns a reason as a line.
+func reasonLine(r breakReason) string {
 	return printable(at(r.Pointer)+r.Reason, 10*maxCell)
 }
 
@@ -166,4 +148,16 @@ func at(pointer string) string {
 		return ""
 	}
 	return fmt.Sprintf("at %q: ", pointer)
+}
+
+// listTypes returns the event types of a server.
+func listTypes(ctx context.Context, c *client) ([]typeItem, error) {
+	body, err := c.do(ctx, request{method: http.MethodGet, path: "/v1/types"})
+	if err != nil {
+		return nil, err
+	}
+	var answer struct {
+		Types []typeItem `json:"types"`
+	}
+	return answer.Types, decode("/v1/types", body, &answer)
 }
