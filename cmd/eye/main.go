@@ -6,6 +6,8 @@ package main
 
 import (
 	"os"
+
+	"theeye/internal/cli"
 )
 
-func main() { os.Exit(Run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+func main() { os.Exit(cli.Run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }

@@ -1,0 +1,170 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"theeye/internal/backup"
+	"theeye/internal/plural"
+	"theeye/internal/store/duckdb"
+)
+
+// damagedInBackup is what becomes of segments that are damaged on the server when it is backed up.
+type damagedInBackup struct {
+	kept   []duckdb.DamagedSegment // the file is in the backup, from an earlier one
+	absent []duckdb.DamagedSegment // the file is not in the backup
+}
+
+// unknown counts the segments that are not in the backup and whose loss nobody has acknowledged.
+func (d damagedInBackup) unknown() (n int) {
+	for _, one := range d.absent {
+		if !one.Acknowledged {
+			n++
+		}
+	}
+	return n
+}
+
+// segmentFile is the file of a backup that holds the rows of a segment. Its filters are made again.
+func segmentFile(d duckdb.DamagedSegment) backup.File {
+	f := d.Segment.Data
+	return backup.File{Kind: backup.Segment, Name: f.Name, Bytes: f.Bytes, SHA256: f.SHA256}
+}
+
+// keepDamaged adds to the index of a backup the files of segments that are damaged on the server and
+// that the folder has from an earlier backup. A server that is started on what is restored takes
+// them back.
+func keepDamaged(folder *backup.Folder, x *backup.Index, m duckdb.Manifest) (d damagedInBackup, err error) {
+	for _, one := range m.Damaged {
+		f := segmentFile(one)
+		missing, err := folder.Missing(backup.Index{Version: x.Version, Files: []backup.File{f}})
+		if err != nil {
+			return d, err
+		}
+		if len(missing) > 0 {
+			d.absent = append(d.absent, one)
+			continue
+		}
+		d.kept = append(d.kept, one)
+		x.Files = append(x.Files, f)
+	}
+	return d, nil
+}
+
+// damagedOf returns what a finished backup has of the segments that were damaged when it was taken.
+func damagedOf(x backup.Index, m duckdb.Manifest) (d damagedInBackup) {
+	for _, one := range m.Damaged {
+		if slices.Contains(x.Files, segmentFile(one)) {
+			d.kept = append(d.kept, one)
+		} else {
+			d.absent = append(d.absent, one)
+		}
+	}
+	return d
+}
+
+// lines says what a backup in a folder has of damaged segments.
+func (d damagedInBackup) lines(dir string) (lines []string) {
+	if len(d.kept) > 0 {
+		lines = append(lines, fmt.Sprintf("%s damaged on the server and kept from an earlier backup: %s; copy %s to store/quarantine of the server and run `eye store readmit`",
+			areSegments(d.kept), listed(d.kept), shellWord(dir)+"/files/"+d.kept[0].Segment.Data.Name+".*"))
+	}
+	if len(d.absent) > 0 {
+		lines = append(lines, fmt.Sprintf("%s damaged on the server and not in this backup: %s", areSegments(d.absent), listed(d.absent)))
+	}
+	return lines
+}
+
+func areSegments(list []duckdb.DamagedSegment) string {
+	if len(list) == 1 {
+		return "1 segment is"
+	}
+	return plural.Count(len(list), "segment") + " are"
+}
+
+func listed(list []duckdb.DamagedSegment) string {
+	texts := make([]string, len(list))
+	for i, d := range list {
+		texts[i] = fmt.Sprintf("%s (%s)", d.Segment.Data.Name, plural.Count(d.Segment.Rows.Events, "event"))
+		if d.Acknowledged {
+			texts[i] += ", acknowledged"
+		}
+	}
+	return strings.Join(texts, ", ")
+}
+
+// manifestOf reads the manifest that a folder keeps for an index.
+func manifestOf(dir string, x backup.Index) (m duckdb.Manifest, err error) {
+	f, ok := x.Of(backup.Manifest)
+	if !ok {
+		return m, errors.New("the backup lists no manifest")
+	}
+	b, err := backup.ReadFile(dir, f)
+	if err == nil {
+		m, err = duckdb.ParseManifest(b)
+	}
+	if err != nil {
+		return m, fmt.Errorf("the backup's manifest cannot be used: %w", err)
+	}
+	return m, nil
+}
+
+// checkLineage refuses to replace the backup in a folder by one of a server that does not have what
+// that backup holds: of another data directory, or of one that has lost frames since. copied is what
+// was just copied into the folder.
+func checkLineage(dir string, now duckdb.Manifest, copied []backup.File) error {
+	x, err := backup.ReadIndex(dir)
+	if err != nil {
+		return checkUnlisted(dir, now, copied, err)
+	}
+	before, err := manifestOf(dir, x)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, backup.ErrContent) {
+		return checkUnlisted(dir, now, copied, err)
+	}
+	if err != nil {
+		return err
+	}
+	return checkTimeline(dir, now, before, x.Last)
+}
+
+// checkTimeline refuses when the manifest of a server does not have what an earlier one has, up to a
+// frame. One of a version that had no timelines tells nothing.
+func checkTimeline(dir string, now, before duckdb.Manifest, end uint64) error {
+	if before.Timeline == "" {
+		return nil
+	}
+	switch last, ok := now.LastOf(before.Timeline); {
+	case !ok:
+		return fmt.Errorf("the backup in %s is of another data directory than the server's, or of before its store was begun anew; it stays as it is: give another folder", dir)
+	case last < end:
+		return fmt.Errorf("the backup in %s goes up to frame %d, and the server, which was restored or recovered since, has frames only up to %d; it stays as it is: give another folder", dir, end, last)
+	}
+	return nil
+}
+
+// checkUnlisted is checkLineage for a folder whose index is missing or of no use, because of err. Its
+// manifests tell whose files it has; a backup that was interrupted before it had one has no segments.
+func checkUnlisted(dir string, now duckdb.Manifest, copied []backup.File, err error) error {
+	manifests, segments, readErr := backup.Unlisted(dir, copied)
+	if readErr != nil {
+		return readErr
+	}
+	known := false
+	for _, b := range manifests {
+		before, err := duckdb.ParseManifest(b)
+		if err != nil {
+			continue
+		}
+		if err := checkTimeline(dir, now, before, before.Flushed); err != nil {
+			return err
+		}
+		known = true
+	}
+	if !known && segments {
+		return fmt.Errorf("the folder %s has segments, and it is not known of which server, because %w; it stays as it is: give another folder", dir, err)
+	}
+	return nil
+}

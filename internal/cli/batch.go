@@ -1,0 +1,158 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// batch is what goes into one request.
+type batch struct {
+	elements []element // of one envelope, or of none
+	bytes    int
+}
+
+// body returns the batch, which is not empty, as a request body. The elements are not altered.
+func (b *batch) body() (contentType string, body []byte) {
+	first := b.elements[0]
+	var buf bytes.Buffer
+	buf.Grow(b.bytes + len(b.elements) + len(first.sentAt) + 32)
+	opening, between, closing := "[", ",", "]"
+	contentType = "application/json"
+	switch {
+	case first.line:
+		contentType, opening, between, closing = "application/x-ndjson", "", "\n", "\n"
+	case first.sentAt != nil:
+		opening, closing = `{"sent_at":`+string(first.sentAt)+`,"events":[`, "]}"
+	}
+	buf.WriteString(opening)
+	for i, e := range b.elements {
+		if i > 0 {
+			buf.WriteString(between)
+		}
+		buf.Write(e.raw)
+	}
+	buf.WriteString(closing)
+	return contentType, buf.Bytes()
+}
+
+// sendOptions say how an input is cut into batches.
+type sendOptions struct {
+	name    string // of the input
+	asLines bool   // the input is NDJSON whatever it looks like
+	limit   int    // elements of a batch
+}
+
+// found is an element of the input, or why there are no more.
+type found struct {
+	element
+	err error
+}
+
+// sendAll sends an input batch by batch and holds one batch at a time. When ctx ends, it sends
+// what was read, and returns an error that says how far that was. So it does when the input has a fault.
+func (s *sender) sendAll(ctx context.Context, in io.Reader, o sendOptions) error {
+	reader := newInterruptibleReader(ctx, in)
+	elements, stop, stopped := make(chan found), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		s.read(reader, o.asLines, func(e found) bool {
+			select {
+			case elements <- e:
+				return true
+			case <-stop:
+				return false
+			}
+		})
+	}()
+	err := s.sendBatches(ctx, elements, o.limit)
+	close(stop)
+	reader.Close()
+	<-stopped
+	if fault, ok := errors.AsType[*inputError](err); ok {
+		return fmt.Errorf("%s%s; %s", o.name, fault.fault, s.unsent())
+	}
+	if err == nil || ctx.Err() == nil {
+		return err
+	}
+	text := "interrupted: " + s.unsent()
+	if errors.Is(err, errInterrupted) {
+		return errors.New(text)
+	}
+	return fmt.Errorf("%s: %w", text, err)
+}
+
+// unsent says what of the input was not sent.
+func (s *sender) unsent() string {
+	if s.last == nil {
+		return "nothing was sent"
+	}
+	return fmt.Sprintf("what comes after %s was not sent", s.last.place())
+}
+
+// read hands on the elements of an input, with ids, and at last the error that ends it, until hand
+// returns false.
+func (s *sender) read(in io.Reader, asLines bool, hand func(found) bool) {
+	input, err := newElements(in, asLines)
+	for err == nil {
+		var e element
+		if e, err = input.next(); err == nil && !e.broken {
+			e.raw, err = identify(e.raw, s.newID)
+		}
+		if err == nil && !hand(found{element: e}) {
+			return
+		}
+	}
+	hand(found{err: err})
+}
+
+// sendBatches sends elements until one is an error, which it returns unless it is io.EOF.
+func (s *sender) sendBatches(ctx context.Context, elements <-chan found, limit int) error {
+	var (
+		b    batch
+		late <-chan time.Time // when the batch has waited for long enough
+	)
+	flush := func() error {
+		full := b
+		b, late = batch{}, nil
+		if len(full.elements) == 0 {
+			return nil
+		}
+		return s.send(ctx, full)
+	}
+	for {
+		select {
+		case <-late:
+			if err := flush(); err != nil {
+				return err
+			}
+		case e := <-elements:
+			tooMuch := b.bytes+len(e.raw) > maxBatchBytes
+			otherEnvelope := len(b.elements) > 0 && string(b.elements[0].sentAt) != string(e.sentAt)
+			if e.err != nil || tooMuch || otherEnvelope {
+				if err := flush(); err != nil {
+					return err
+				}
+			}
+			if errors.Is(e.err, io.EOF) {
+				return nil
+			}
+			if e.err != nil {
+				return e.err
+			}
+			b.elements = append(b.elements, e.element)
+			b.bytes += len(e.raw)
+			if len(b.elements) == 1 && s.linger > 0 {
+				late = time.After(s.linger)
+			}
+			if len(b.elements) == limit {
+				if err := flush(); err != nil {
+					return err
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,114 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"theeye/internal/bench"
+
+	"github.com/go-json-experiment/json"
+	"github.com/spf13/cobra"
+)
+
+// benchFlags are the flags of `eye bench`.
+type benchFlags struct {
+	*clientFlags
+	rate, batch, connections int
+	duration                 time.Duration
+}
+
+// newBenchCommand returns `eye bench`.
+func newBenchCommand(s streams) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "bench", Short: "Send load and measure what is acknowledged and when it can be read", Args: args(cobra.NoArgs),
+		Long: "Send load and measure what is acknowledged and when it can be read.\n" +
+			"With --rate each request has its time, whether or not earlier ones were answered. Latency is counted from that time,\n" +
+			"so that it holds the waiting of a request that was sent late. With --rate 0 each connection sends when its last\n" +
+			"request was answered, and latency is counted from the sending: it does not tell what a user would wait.\n" +
+			"Latency ends with the last byte of the answer; p99 and p99.9 are estimated by a t-digest.\n" +
+			"With an admin key an application \"bench\" is made, with the event types of the examples in categories of its own, and all of it\n" +
+			"is removed at the end. With a write key its application is used, where the events stay, no event type is put, and when events\n" +
+			"become visible is not measured.",
+	}
+	f := &benchFlags{clientFlags: newClientFlags(cmd, s)}
+	fs := cmd.Flags()
+	fs.IntVar(&f.rate, "rate", 0, "events in a second (`number`); 0: as many as --connections can send")
+	fs.IntVar(&f.batch, "batch", 200, "events of one request (`number`)")
+	fs.IntVar(&f.connections, "connections", 64, "connections (`number`)")
+	fs.DurationVar(&f.duration, "duration", 10*time.Second, "how long to send (`duration`)")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		switch {
+		case f.rate < 0 || f.rate > bench.MaxRate:
+			return usagef("--rate must be from 0 to %d", bench.MaxRate)
+		case f.batch < 1 || f.batch > 10_000:
+			return usagef("--batch must be from 1 to 10000")
+		case f.connections < 1 || f.connections > bench.MaxConnections:
+			return usagef("--connections must be from 1 to %d", bench.MaxConnections)
+		case f.duration <= 0:
+			return usagef("--duration must be positive")
+		}
+		return f.run(cmd.Context())
+	}
+	return cmd
+}
+
+func (f *benchFlags) run(ctx context.Context) error {
+	c, err := f.client()
+	if err != nil {
+		return err
+	}
+	r, err := bench.Run(ctx, c, bench.Options{
+		Rate: f.rate, Batch: f.batch, Connections: f.connections, Duration: f.duration,
+		NotRemoved: func(err error) {
+			_, _ = fmt.Fprintf(f.err, "eye: the bench could not remove all that it made: %s\n", printable(advise(err.Error(), f.where()), maxMessage))
+		},
+	})
+	if err != nil {
+		return err
+	}
+	return f.print(r)
+}
+
+func (f *benchFlags) print(r *bench.Report) error {
+	if f.json {
+		b, err := json.Marshal(r, json.Deterministic(true))
+		if err != nil {
+			return fmt.Errorf("print report: %w", err)
+		}
+		return printDocument(f.clientFlags, b)
+	}
+	t := newTable(f.out)
+	t.row("acknowledged", fmt.Sprintf("%.0f events/s", r.PerSecond), fmt.Sprintf("%d events in %.1f s, %d requests", r.Acknowledged, r.Seconds, r.Requests))
+	if r.Asked > 0 {
+		t.row("sent", fmt.Sprintf("%.0f events/s", r.Sent), fmt.Sprintf("%d asked for, at most %.1f ms late", r.Asked, r.LateMax))
+		if r.Sent < float64(r.Asked)*bench.KeptUp {
+			t.row("problem", "the rate was not kept: the sender or the server is too slow for it")
+		}
+	}
+	if r.Rejected > 0 {
+		t.row("rejected", strconv.Itoa(r.Rejected))
+	}
+	for _, code := range slices.Sorted(maps.Keys(r.Codes)) {
+		name := "answers " + code
+		if code == "0" {
+			name = "no answer"
+		}
+		t.row(name, strconv.Itoa(r.Codes[code]))
+	}
+	for _, problem := range r.Problems {
+		t.row("problem", problem)
+	}
+	l, since := r.Latency, "since sending"
+	if r.Asked > 0 {
+		since = "since their time"
+	}
+	t.row("latency", fmt.Sprintf("p50 %.1f ms", l.P50), fmt.Sprintf("p99 %.1f ms, p99.9 %.1f ms, max %.1f ms, %s", l.P99, l.P999, l.Max, since))
+	if v := r.Visible; v != nil {
+		t.row("visible after", fmt.Sprintf("p50 %.1f ms", v.P50), fmt.Sprintf("p99 %.1f ms, max %.1f ms; %d probes, %d unseen, %d not sent", v.P99, v.Max, v.Probes, v.Unseen, v.Failed))
+	}
+	return t.flush()
+}

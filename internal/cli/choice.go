@@ -1,0 +1,69 @@
+package cli
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// choice is the value of a flag that may be one of a few words. Another word is a fault in how the
+// command was called.
+type choice struct {
+	to    *string
+	words []string
+}
+
+// oneOf returns the value of a flag that may be one of some words, and is empty when it is not given.
+func oneOf(to *string, words ...string) pflag.Value { return choice{to, words} }
+
+// String implements pflag.Value.
+func (c choice) String() string {
+	if c.to == nil { // pflag makes a zero value to compare with
+		return ""
+	}
+	return *c.to
+}
+
+// Set implements pflag.Value.
+func (c choice) Set(text string) error {
+	if !slices.Contains(c.words, text) {
+		return errors.New("use " + c.list())
+	}
+	*c.to = text
+	return nil
+}
+
+// Type implements pflag.Value.
+func (choice) Type() string { return "string" }
+
+// filled is the value of a flag that is not given an empty text: what a script makes of a variable that
+// is not set must not do the same as no flag.
+type filled struct{ to *string }
+
+// String implements pflag.Value.
+func (f filled) String() string {
+	if f.to == nil { // as in choice
+		return ""
+	}
+	return *f.to
+}
+
+// Set implements pflag.Value.
+func (f filled) Set(text string) error {
+	if text == "" {
+		return errors.New("is empty")
+	}
+	*f.to = text
+	return nil
+}
+
+// Type implements pflag.Value.
+func (filled) Type() string { return "string" }
+
+// list names the words.
+func (c choice) list() string {
+	last := len(c.words) - 1
+	return strings.Join(c.words[:last], ", ") + " or " + c.words[last]
+}

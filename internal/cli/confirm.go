@@ -1,0 +1,104 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// confirmFlags are those of commands that erase.
+type confirmFlags struct {
+	*clientFlags
+	yes, dryRun bool
+}
+
+func newConfirmFlags(cmd *cobra.Command, f *clientFlags) *confirmFlags {
+	c := &confirmFlags{clientFlags: f}
+	cmd.Flags().BoolVar(&c.yes, "yes", false, "do not ask; needed where nobody can be asked")
+	cmd.Flags().BoolVar(&c.dryRun, "dry-run", false, "change nothing; show what would be erased")
+	return c
+}
+
+// erasable is what an application has of what is to be erased.
+type erasable struct {
+	App            string `json:"app"`
+	Events         int64  `json:"events"`
+	Rejections     int64  `json:"rejections"`
+	MoreRejections bool   `json:"more_rejections,omitzero"` // than were counted
+}
+
+// confirm shows what is to be erased and reports whether it shall be: when the person at the terminal
+// says so. A dry run shows it alone.
+func (f *confirmFlags) confirm(ctx context.Context, question string, all []erasable) (bool, error) {
+	if f.dryRun && f.json {
+		b, err := json.Marshal(map[string]any{"dry_run": true, "apps": all}, json.Deterministic(true))
+		if err != nil {
+			return false, fmt.Errorf("print what would be erased: %w", err)
+		}
+		return false, printDocument(f.clientFlags, b)
+	}
+	if len(all) > 0 {
+		t := newTable(f.shownTo(), "APP", "EVENTS", "REJECTIONS")
+		for _, a := range all {
+			more := ""
+			if a.MoreRejections {
+				more = " or more"
+			}
+			t.row(a.App, strconv.FormatInt(a.Events, 10), strconv.FormatInt(a.Rejections, 10)+more)
+		}
+		if err := t.flush(); err != nil {
+			return false, err
+		}
+	}
+	switch {
+	case f.dryRun:
+		return false, f.say("nothing was erased")(nil)
+	case !isInteractive(f.in):
+		return false, usagef("nothing was erased: nobody can be asked, because the standard input is not a terminal; add --yes to erase it, or --dry-run to see what there is")
+	case !f.ask(ctx, question+" This cannot be undone. [y/N] "):
+		return false, usagef("nothing was erased; answer y, or add --yes")
+	}
+	return true, nil
+}
+
+// shownTo is where it is shown what is to be erased.
+func (f *confirmFlags) shownTo() io.Writer {
+	if f.dryRun {
+		return f.out
+	}
+	return f.err
+}
+
+// note shows a line to who is to confirm.
+func (f *confirmFlags) note(text string) {
+	if !f.json {
+		_, _ = fmt.Fprintln(f.shownTo(), text)
+	}
+}
+
+// isInteractive reports whether a person can answer.
+func isInteractive(in io.Reader) bool {
+	file, ok := in.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}
+
+// ask puts a question and reports whether the answer is yes. When ctx ends it is no.
+func (f *clientFlags) ask(ctx context.Context, question string) bool {
+	_, _ = fmt.Fprint(f.err, question)
+	in := newInterruptibleReader(ctx, f.in)
+	defer in.Close()
+	answer, err := bufio.NewReader(in).ReadString('\n')
+	if err != nil {
+		_, _ = fmt.Fprintln(f.err) // end the line of the question
+	}
+	answer = strings.ToLower(strings.TrimSpace(answer))
+	return answer == "y" || answer == "yes"
+}

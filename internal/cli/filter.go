@@ -1,0 +1,146 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"theeye/internal/client"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// pageSize is the limit of a page when all pages are fetched.
+const pageSize = 1000
+
+// filterFlags are the parameters of the reading endpoints as flags. They are
+// passed on as they are; the server says what is wrong with them.
+type filterFlags struct {
+	flags *pflag.FlagSet
+	lists map[string]*[]string // by parameter
+	texts map[string]*string   // by parameter, which is the flag's name with underscores
+	limit int
+	all   bool
+}
+
+const timeZoneUsage = "time `zone` of times without one, as in Europe/Berlin; by default the key's application's"
+
+// filterOf says which flags a command has besides the filters that all have.
+type filterOf struct{ order, limit, rejections, replay bool }
+
+func newFilterFlags(cmd *cobra.Command, of filterOf) *filterFlags {
+	fs := cmd.Flags()
+	f := &filterFlags{flags: fs, lists: map[string]*[]string{}, texts: map[string]*string{}}
+	list := func(flag, param, usage string) {
+		f.lists[param] = fs.StringArray(flag, nil, usage+"; repeatable")
+	}
+	text := func(name, usage string) { f.texts[name] = fs.String(name, "", usage) }
+	word := func(name, usage string, words ...string) {
+		f.texts[name] = new(string)
+		fs.Var(oneOf(f.texts[name], words...), name, usage)
+	}
+
+	list("app", "app", "`application`, for keys of all applications")
+	list("session", "session_id", "session `id`")
+	list("category", "category", "`category` of the event type")
+	list("name", "name", "`name` of the event type")
+	list("where", "where", "`condition`, as in data.path=/checkout or data.n>=10")
+	text("from", "`time` from which on (inclusive)")
+	text("to", "`time` up to which (exclusive)")
+	if !of.replay { // --time-zone is of the rejected there
+		f.texts["time_zone"] = fs.String("time-zone", "", timeZoneUsage)
+	}
+	if of.rejections {
+		list("code", "code", "`code` of a problem")
+		list("pointer", "pointer", "JSON `Pointer` of a problem")
+		list("event-id", "event_id", "`id` of the rejected event, also as its sender wrote it")
+		word("replayed", "`true` for those that a replay has brought through, false for those that are open", "true", "false")
+	}
+	if of.order {
+		word("order", "`asc` or desc", "asc", "desc")
+	}
+	if of.limit {
+		f.addLimit()
+		fs.BoolVar(&f.all, "all", false, "fetch all pages")
+	}
+	return f
+}
+
+func (f *filterFlags) addLimit() {
+	f.flags.IntVar(&f.limit, "limit", 0, "`number` of lines; the server's default is 100, its largest 1000")
+}
+
+// query returns the parameters of a request: those that were given, whatever they hold.
+func (f *filterFlags) query() url.Values {
+	q := url.Values{}
+	for param, values := range f.lists {
+		for _, v := range *values {
+			q.Add(param, v)
+		}
+	}
+	for param, value := range f.texts {
+		if f.flags.Changed(strings.ReplaceAll(param, "_", "-")) {
+			q.Set(param, *value)
+		}
+	}
+	switch {
+	case f.flags.Changed("limit"):
+		q.Set("limit", strconv.Itoa(f.limit))
+	case f.all:
+		q.Set("limit", strconv.Itoa(pageSize))
+	}
+	return q
+}
+
+// pages fetches a list page by page: the first one, or all. Each page is printed
+// as the server sent it with --json, else by show, which returns the next cursor.
+func pages(ctx context.Context, f *clientFlags, filter *filterFlags, list listing) error {
+	c, err := f.client()
+	if err != nil {
+		return err
+	}
+	q := filter.query()
+	for {
+		body, err := c.Do(ctx, client.Request{Method: "GET", Path: list.path, Query: q})
+		if err != nil {
+			return err
+		}
+		next, err := list.show(body)
+		if err != nil {
+			return err
+		}
+		if f.json {
+			if err := printDocument(f, body); err != nil {
+				return err
+			}
+		}
+		if next == nil {
+			return nil
+		}
+		if !filter.all {
+			if !f.json {
+				_, _ = fmt.Fprintln(f.err, "There are more: --all fetches them.")
+			}
+			return nil
+		}
+		q.Set("cursor", *next)
+	}
+}
+
+// listing is a list endpoint and how a page of it is read and shown.
+type listing struct {
+	path string
+	show func(body []byte) (next *string, err error)
+}
+
+// printDocument writes a document of the server in a line of its own.
+func printDocument(f *clientFlags, body []byte) error {
+	if n := len(body); n == 0 || body[n-1] != '\n' {
+		body = append(body, '\n')
+	}
+	_, err := f.out.Write(body)
+	return err
+}

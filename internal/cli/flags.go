@@ -1,0 +1,88 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"theeye/internal/client"
+
+	"github.com/spf13/cobra"
+)
+
+// clientFlags say which server to talk to. Every command of the client side has them.
+type clientFlags struct {
+	streams
+	url, key, data string
+	json           bool
+	cmd            *cobra.Command
+	getenv         func(string) string
+}
+
+// newClientFlags adds the flags of the client side to a command.
+func newClientFlags(cmd *cobra.Command, s streams) *clientFlags {
+	f := &clientFlags{streams: s, cmd: cmd, getenv: os.Getenv}
+	fs := cmd.PersistentFlags()
+	fs.StringVar(&f.url, "url", "", "`URL` of the server (EYE_URL); else the server of --data. A --data on the command line counts more than EYE_URL")
+	fs.StringVar(&f.key, "key", "", "`key` to use (EYE_KEY); else the admin key of --data")
+	fs.StringVar(&f.data, "data", "./eye-data", "data `directory` of a server on this machine (EYE_DATA)")
+	fs.BoolVar(&f.json, "json", false, "print the server's own documents")
+	return f
+}
+
+// value returns a flag, else its environment variable, else the flag's default.
+func (f *clientFlags) value(name, env string) string {
+	flag := f.cmd.Flag(name)
+	if !flag.Changed {
+		if v := f.getenv(env); v != "" {
+			return v
+		}
+	}
+	return flag.Value.String()
+}
+
+// named returns the URL and the key that flags or environment name, empty when
+// they do not. A directory on the command line wins over the environment's URL,
+// and that server's key is then not sent either.
+func (f *clientFlags) named() (base, key string) {
+	base, key = f.value("url", "EYE_URL"), f.value("key", "EYE_KEY")
+	if base != "" && f.cmd.Flag("data").Changed && !f.cmd.Flag("url").Changed {
+		return "", f.key
+	}
+	return base, key
+}
+
+// client returns a client for the server that the flags name.
+func (f *clientFlags) client() (*client.Client, error) {
+	base, key := f.named()
+	dir := f.value("data", "EYE_DATA")
+	if base != "" {
+		c, err := client.New(base, key)
+		if err != nil {
+			return nil, usagef("%s", err)
+		}
+		return c, nil
+	}
+	var keyless string
+	if key == "" {
+		// Only the key of the same directory, and only through the socket in it, so
+		// that no key goes to another server.
+		if b, err := os.ReadFile(filepath.Join(dir, "admin.key")); err == nil {
+			key = strings.TrimSpace(string(b))
+		} else {
+			keyless = fmt.Sprintf("%s cannot be read (%v): run the command as the server's user, or give a key with --key or EYE_KEY; if the file is gone, start the server again: it makes another", filepath.Join(dir, "admin.key"), pathless(err))
+		}
+	}
+	return client.NewLocal(dir, key, keyless), nil
+}
+
+// pathless returns the reason of an error without the path that its text names.
+func pathless(err error) error {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
+		return p.Err
+	}
+	return err
+}

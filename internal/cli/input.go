@@ -1,0 +1,29 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"os"
+)
+
+// readInput reads the file that is named, or standard input when none is, or -.
+// It ends with an error when ctx does, and for a document that is not in UTF-8.
+func readInput(ctx context.Context, in io.Reader, names []string) ([]byte, error) {
+	var (
+		name     = "standard input"
+		document []byte
+		err      error
+	)
+	if len(names) == 0 || names[0] == "-" {
+		reader := newInterruptibleReader(ctx, in)
+		defer reader.Close()
+		document, err = io.ReadAll(reader)
+	} else {
+		name = names[0]
+		document, err = os.ReadFile(name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return document, checkText(name, document)
+}

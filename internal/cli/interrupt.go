@@ -1,0 +1,89 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"io"
+)
+
+// pipeChunk is how much is read of an input at once, in bytes.
+const pipeChunk = 64 << 10
+
+// errInterrupted is the end of an input whose reading was interrupted.
+var errInterrupted = errors.New("interrupted")
+
+// interruptibleReader reads from another reader until a context ends. What was read by then is
+// returned, and then errInterrupted. A read of the other reader that is under way is left to end
+// when it does: a pipe to which nothing is written holds it until the process ends.
+type interruptibleReader struct {
+	interrupted <-chan struct{}
+	chunks      chan readChunk
+	closed      chan struct{}
+	last        readChunk
+}
+
+// readChunk is what one read has returned.
+type readChunk struct {
+	bytes []byte
+	err   error
+}
+
+// newInterruptibleReader returns a reader that must be closed, once. from is not closed with it.
+func newInterruptibleReader(ctx context.Context, from io.Reader) *interruptibleReader {
+	r := &interruptibleReader{interrupted: ctx.Done(), chunks: make(chan readChunk, 1), closed: make(chan struct{})}
+	go func() {
+		for ctx.Err() == nil {
+			buffer := make([]byte, pipeChunk)
+			n, err := from.Read(buffer)
+			select {
+			case r.chunks <- readChunk{buffer[:n], err}:
+			case <-r.closed:
+				return
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return r
+}
+
+// Read implements io.Reader.
+func (r *interruptibleReader) Read(p []byte) (int, error) {
+	for len(r.last.bytes) == 0 {
+		if r.last.err != nil {
+			return 0, r.last.err
+		}
+		select {
+		case r.last = <-r.chunks:
+			r.notTheEnd()
+		case <-r.closed:
+			return 0, errInterrupted
+		case <-r.interrupted:
+			select {
+			case r.last = <-r.chunks:
+				r.notTheEnd()
+			default:
+				r.last.err = errInterrupted
+			}
+		}
+	}
+	n := copy(p, r.last.bytes)
+	r.last.bytes = r.last.bytes[n:]
+	return n, nil
+}
+
+// notTheEnd takes an end of the input after the interruption for a part of it: the signal may have ended
+// who wrote there, in the middle of a line.
+func (r *interruptibleReader) notTheEnd() {
+	select {
+	case <-r.interrupted:
+		if errors.Is(r.last.err, io.EOF) {
+			r.last.err = errInterrupted
+		}
+	default:
+	}
+}
+
+// Close ends reading ahead, and a Read that waits.
+func (r *interruptibleReader) Close() { close(r.closed) }

@@ -1,0 +1,313 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/spf13/cobra"
+
+	"theeye/internal/client"
+	"theeye/internal/httpapi"
+	"theeye/internal/node"
+	"theeye/internal/plural"
+	"theeye/internal/registry"
+	"theeye/internal/store/duckdb"
+)
+
+// newRecoverCommand returns `eye store recover`.
+func newRecoverCommand(f *clientFlags) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "recover", Short: "Bring back a store whose manifest is missing or damaged, or go on without lost metadata, without a server", Args: args(cobra.NoArgs),
+		Long: "Show what can be brought back of a store whose manifest is missing or damaged, from its copy, MANIFEST.json.1; with --yes, do it.\n" +
+			"What the recovered manifest does not name goes into quarantine, nothing is deleted. What is missing is counted as lost at\n" +
+			"the next start, unless the queue still holds it. A backup is the better way when there is one: see `eye restore`.\n" +
+			"--forget-metadata goes on without applications, keys and event types when a start says that they are lost or damaged, also\n" +
+			"when the store is whole. What is left of them goes into quarantine; events and audit trail stay.",
+	}
+	var opts duckdb.RecoverOptions
+	cmd.Flags().BoolVar(&opts.Empty, "empty", false, "begin an empty store with what the queue still holds")
+	cmd.Flags().BoolVar(&opts.ForgetTombstones, "forget-tombstones", false, "go on without a file of tombstones that is missing or damaged; what was erased may come back")
+	cmd.Flags().BoolVar(&opts.KeepTombstones, "keep-tombstones", false, "go on with the lines that are whole of a file of tombstones that is missing or damaged")
+	cmd.Flags().Var(filled{&opts.TombstonesCopy}, "tombstones", "`file` that is a copy of the tombstones, perhaps older, such as a backup's: with --keep-tombstones its lines are kept too")
+	forget := cmd.Flags().Bool("forget-metadata", false, "begin without applications, keys and event types, when they can be read neither from the queue nor from metadata.json")
+	yes := cmd.Flags().Bool("yes", false, "do it")
+	cmd.RunE = func(*cobra.Command, []string) error {
+		if opts.KeepTombstones && opts.ForgetTombstones {
+			return usagef("--keep-tombstones and --forget-tombstones exclude each other")
+		}
+		if opts.TombstonesCopy != "" && !opts.KeepTombstones {
+			return usagef("--tombstones needs --keep-tombstones")
+		}
+		return recoverData(f, opts, *forget, *yes)
+	}
+	return cmd
+}
+
+func recoverData(f *clientFlags, opts duckdb.RecoverOptions, forget, yes bool) error {
+	data := f.value("data", "EYE_DATA")
+	if err := checkThere(data, fmt.Sprintf("there is no data directory %s: give the one of the server with --data", data)); err != nil {
+		return err
+	}
+	unlock, err := node.Lock(data)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	opts.Dir, opts.Tombstones = filepath.Join(data, "store"), filepath.Join(data, "tombstones")
+	opts.Step = node.FaultStep()
+	var metadata *registry.Forgetting
+	if forget {
+		if metadata, err = registry.PlanForgetting(data); err != nil {
+			return err
+		}
+	}
+	r, err := duckdb.PlanRecovery(opts)
+	if err != nil && (metadata == nil || !errors.Is(err, duckdb.ErrNothingToRecover)) {
+		return err
+	}
+	if !f.json && r != nil {
+		f.showRecovery(r)
+	}
+	if !f.json && metadata != nil {
+		f.showForgetting(metadata)
+	}
+	if yes && metadata != nil {
+		if err := metadata.Do(opts.Step); err != nil {
+			return err
+		}
+	}
+	if yes && r != nil {
+		if err := r.Do(); err != nil {
+			return err
+		}
+	}
+	switch {
+	case f.json:
+		b, err := json.Marshal(documentOf(r, metadata, yes))
+		if err != nil {
+			return err
+		}
+		return printDocument(f, b)
+	case !yes:
+		return f.say("nothing was changed; do it with --yes")(nil)
+	case r == nil:
+		return f.say("done; start the server, and make the applications again under the same names: their events are still there; the key in %s is valid", filepath.Join(data, "admin.key"))(nil)
+	}
+	return f.sayRecovered(r, data)
+}
+
+// recoveryDocument is what --json prints. The members of a store that is whole are left out.
+type recoveryDocument struct {
+	Done         bool        `json:"done"`
+	Flushed      uint64      `json:"flushed,omitzero"` // the last frame that is in segments
+	Segments     *segmentSum `json:"segments,omitzero"`
+	Missing      *segmentSum `json:"missing,omitzero"`
+	LeftOut      *segmentSum `json:"left_out,omitzero"`
+	Erasures     int         `json:"erasures,omitzero"`
+	MissingLines int         `json:"missing_lines_of_erasures,omitzero"`
+	Forgotten    []string    `json:"forgotten,omitempty"` // erasures, metadata
+	ToQuarantine []string    `json:"to_quarantine,omitempty"`
+}
+
+type segmentSum struct {
+	Segments int   `json:"segments"`
+	Events   int64 `json:"events"`
+	Bytes    int64 `json:"bytes"`
+}
+
+func sumOf(list []duckdb.SegmentInfo) (s segmentSum) {
+	for _, x := range list {
+		s.Segments, s.Events, s.Bytes = s.Segments+1, s.Events+x.Rows.Events, s.Bytes+x.Data.Bytes
+	}
+	return s
+}
+
+func documentOf(r *duckdb.Recovery, metadata *registry.Forgetting, done bool) recoveryDocument {
+	d := recoveryDocument{Done: done}
+	if r != nil {
+		segments, missing, leftOut := sumOf(r.Segments), sumOf(r.Missing), sumOf(r.LeftOut)
+		d.Flushed, d.Segments, d.Missing, d.LeftOut = r.Flushed, &segments, &missing, &leftOut
+		d.Erasures, d.MissingLines, d.ToQuarantine = r.Tombstones, r.Lines-r.KeptLines, r.Unnamed
+		if r.Forgets {
+			d.Forgotten = append(d.Forgotten, "erasures")
+		}
+	}
+	if metadata != nil {
+		d.Forgotten, d.ToQuarantine = append(d.Forgotten, "metadata"), append(d.ToQuarantine, metadata.Moves...)
+	}
+	return d
+}
+
+// showForgetting prints what becomes of the metadata.
+func (f *clientFlags) showForgetting(x *registry.Forgetting) {
+	_, _ = fmt.Fprintf(f.out, "%-15s FORGOTTEN: applications with their settings, keys and event types; the server begins without applications and keys\n", "metadata")
+	for _, name := range x.Moves {
+		_, _ = fmt.Fprintf(f.out, "%-15s %s\n", "to quarantine", name)
+	}
+}
+
+// sayRecovered says what was done, and what comes next.
+func (f *clientFlags) sayRecovered(r *duckdb.Recovery, data string) error {
+	if r.Forgets {
+		_, _ = fmt.Fprintln(f.err, "eye: WARNING: this data directory no longer knows what was erased. If erased data comes back, erase it again\n"+
+			"eye: the next erasure makes a new key: take a new backup, because later erasures cannot be applied to the backups that exist (`eye restore --tombstones`)")
+	}
+	counted := "counts what is missing as lost"
+	if _, err := os.Stat(filepath.Join(data, node.ConfirmedDir)); errors.Is(err, fs.ErrNotExist) {
+		counted = "cannot count what is missing, because the record of acknowledged events is missing, too"
+	}
+	return f.say("done; start the server: it takes what comes after frame %d from the queue, and %s", r.Flushed, counted)(nil)
+}
+
+// showRecovery prints what a recovery would bring back and what it would not.
+func (f *clientFlags) showRecovery(r *duckdb.Recovery) {
+	line := func(name, format string, args ...any) {
+		_, _ = fmt.Fprintf(f.out, "%-15s "+format+"\n", append([]any{name}, args...)...)
+	}
+	sum := func(list []duckdb.SegmentInfo) (text string, bytes int64) {
+		s := sumOf(list)
+		return plural.Count(s.Segments, "segment") + ", " + plural.Count(s.Events, "event"), s.Bytes
+	}
+	back, bytes := sum(r.Segments)
+	line("comes back", "%s, %s, up to frame %d", back, sizeText(bytes), r.Flushed)
+	if len(r.LeftOut) > 0 {
+		out, bytes := sum(r.LeftOut)
+		line("left out", "%s, %s, which %s names: without --empty they come back", out, sizeText(bytes), r.LeftOutBy)
+	}
+	switch missing, _ := sum(r.Missing); {
+	case !r.Empty:
+		line("missing", "%s", missing)
+	case len(r.LeftOut) > 0:
+	case len(r.Unnamed) > 0:
+		line("left out", "%s of segments; without a manifest it is not known how many events they hold", plural.Count(len(r.Unnamed), "file"))
+	default:
+		line("left out", "whatever the store held and the queue does not; without a manifest it is not known how much")
+	}
+	line("erasures", "%s", erasuresText(r))
+	line("to quarantine", "%s that the manifest does not name", plural.Count(len(r.Unnamed), "file"))
+}
+
+// erasuresText says what becomes of the erasures.
+func erasuresText(r *duckdb.Recovery) string {
+	text := plural.Count(r.Tombstones, "erasure") + ", applied"
+	switch {
+	case r.Forgets:
+		return "FORGOTTEN: what was erased can come back, when it is sent again or from a backup"
+	case r.Keeps && r.KeptLines < r.Lines:
+		return text + fmt.Sprintf(" again; %d OF %s MISSING: each may be an erasure that is forgotten, or the note that one was finished.\n%-15s What a forgotten one erased can come back, when it is sent again or from a backup",
+			r.Lines-r.KeptLines, plural.Count(r.Lines, "line"), "")
+	case r.Keeps:
+		return text + " again; no line is missing"
+	}
+	return text
+}
+
+// acknowledge drops what readyz tells of losses.
+func (f *clientFlags) acknowledge(ctx context.Context) error {
+	r := client.Request{Method: http.MethodPost, Path: "/v1/store/acknowledge"}
+	return f.show(ctx, r, func(body []byte) error {
+		var answer httpapi.AcknowledgedAnswer
+		if err := client.Decode(r.Path, body, &answer); err != nil {
+			return err
+		}
+		if len(answer.Acknowledged) == 0 {
+			return f.say("there was nothing to acknowledge")(nil)
+		}
+		return f.say("acknowledged:\n%s", advise(strings.Join(answer.Acknowledged, "\n"), f.where()))(nil)
+	})
+}
+
+// readmit takes damaged segments back whose files are whole again, by the server or, without
+// one, under the lock of the data directory.
+func (f *clientFlags) readmit(ctx context.Context) error {
+	r := client.Request{Method: http.MethodPost, Path: "/v1/store/readmit"}
+	unlock, err := f.lockWithoutServer()
+	if err != nil {
+		return err
+	}
+	if unlock == nil {
+		c, err := f.client()
+		if err != nil {
+			return err
+		}
+		body, err := c.Do(ctx, r)
+		if err != nil {
+			return err
+		}
+		var answer httpapi.ReadmittedAnswer
+		if err := client.Decode(r.Path, body, &answer); err != nil {
+			return err
+		}
+		return f.showReadmitted(answer)
+	}
+	defer unlock()
+	dir, _, err := f.manifest()
+	if err != nil {
+		return err
+	}
+	st, err := duckdb.Open(ctx, duckdb.Options{Dir: dir, Tombstones: filepath.Join(filepath.Dir(dir), "tombstones"), Logger: newLogger(f.err, slog.LevelWarn, f.where())})
+	if err != nil {
+		return err
+	}
+	answer, err := node.Readmitted(ctx, st)
+	if err = errors.Join(err, st.Close()); err != nil {
+		return err
+	}
+	if err := f.showReadmitted(answer); err != nil || f.json || len(answer.Readmitted) == 0 {
+		return err
+	}
+	return f.say("what has expired meanwhile is removed when the server has started")(nil)
+}
+
+// showReadmitted prints what was taken back. With something still damaged the command ends with
+// exit code 1.
+func (f *clientFlags) showReadmitted(answer httpapi.ReadmittedAnswer) error {
+	var exit error
+	if len(answer.Damaged) > 0 {
+		exit = &exitError{exitFailed}
+	}
+	if f.json {
+		body, err := json.Marshal(answer)
+		if err == nil {
+			err = printDocument(f, body)
+		}
+		return errors.Join(err, exit)
+	}
+	for _, x := range answer.Readmitted {
+		_, _ = fmt.Fprintf(f.out, "taken back      %s: %s, %s in its file; what was erased or has expired since does not come back\n", x.Segment, plural.Count(x.Events, "event"), plural.Count(x.Rejections, "rejection"))
+	}
+	for _, text := range answer.Damaged {
+		_, _ = fmt.Fprintf(f.out, "still damaged   %s\n", printable(text, maxMessage))
+	}
+	if len(answer.Readmitted)+len(answer.Damaged) == 0 {
+		_, _ = fmt.Fprintln(f.out, "no segment is damaged")
+	}
+	if n := len(answer.Unnamed); n > 0 {
+		_, _ = fmt.Fprintf(f.out, "not used        %s in store/quarantine that no damaged segment names: leftovers of a repair or a recovery, which cannot be checked\n", plural.Count(n, "file"))
+	}
+	return exit
+}
+
+// lockWithoutServer takes the data directory, unless a server is asked for or has it: then release
+// is nil.
+func (f *clientFlags) lockWithoutServer() (release func(), err error) {
+	if f.value("url", "EYE_URL") != "" {
+		return nil, nil
+	}
+	data := f.value("data", "EYE_DATA")
+	if _, err := f.storeDir(); err != nil {
+		return nil, err
+	}
+	if release, err = node.Lock(data); err != nil {
+		return nil, nil //nolint:nilerr // a server has it, and is asked; when it is another process, that is told
+	}
+	return release, nil
+}

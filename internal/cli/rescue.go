@@ -1,0 +1,111 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+
+	"github.com/go-json-experiment/json"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"theeye/internal/client"
+	"theeye/internal/config"
+	"theeye/internal/httpapi"
+	"theeye/internal/node"
+	"theeye/internal/plural"
+)
+
+func newRescueCommand(f *clientFlags) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "rescue FILE", Short: "Bring lost events back from a file of the queue's quarantine", Args: args(cobra.ExactArgs(1)),
+		Long: "Bring lost events back from a file in queue/quarantine: the name of one, or its path.\n" +
+			"Every frame whose own checksum is right is taken, and what is not there is sent in again.\n" +
+			"Beside a server it does so, else this command. It may be repeated.",
+	}
+	cmd.RunE = func(cmd *cobra.Command, list []string) error { return f.rescue(cmd, list[0]) }
+	return cmd
+}
+
+func (f *clientFlags) rescue(cmd *cobra.Command, file string) error {
+	ctx := cmd.Context()
+	tell := func(body []byte) error {
+		var a httpapi.RescueAnswer
+		if err := client.Decode("/v1/store/rescue", body, &a); err != nil {
+			return err
+		}
+		return f.say("%s: %s, %s\n"+
+			"already there: %d; sent: %d (%d stored, %d rejected, %s); not sent: %d erased, %d expired",
+			a.File, plural.Count(a.Frames, "frame"), plural.Count(a.Damaged, "damaged place"),
+			a.There, a.Sent, a.Stored, a.Rejected, plural.Count(a.Duplicate, "duplicate"), a.Erased, a.Expired)(nil)
+	}
+	data := f.value("data", "EYE_DATA")
+	name := filepath.Base(file)
+	if base, _ := f.named(); base == "" {
+		inside := filepath.Join(data, "queue", "quarantine", name)
+		if file != name && !sameFile(file, inside) {
+			return usagef("%s is not in %s; copy it there first", file, filepath.Dir(inside))
+		}
+		// The lock would make the directory.
+		if err := checkThere(filepath.Join(data, "queue"), fmt.Sprintf("there is no queue in %s: give the data directory of a server with --data", data)); err != nil {
+			return err
+		}
+		unlock, err := node.Lock(data)
+		if err == nil {
+			unlock()
+			return f.rescueAlone(ctx, data, name, tell)
+		}
+	}
+	body, err := json.Marshal(httpapi.RescueRequest{File: name})
+	if err != nil {
+		return err
+	}
+	return f.show(ctx, client.Request{Method: http.MethodPost, Path: "/v1/store/rescue", Body: body, Patient: true}, tell)
+}
+
+func sameFile(a, b string) bool {
+	x, err1 := os.Stat(a)
+	y, err2 := os.Stat(b)
+	return err1 == nil && err2 == nil && os.SameFile(x, y)
+}
+
+// rescueAlone opens the data directory as a server does, without serving.
+func (f *clientFlags) rescueAlone(ctx context.Context, data, file string, tell func([]byte) error) error {
+	settings := pflag.NewFlagSet("serve", pflag.ContinueOnError)
+	config.AddFlags(settings)
+	if err := settings.Set("data", data); err != nil {
+		return err
+	}
+	cfg, err := config.Load(settings, os.Environ())
+	if err != nil {
+		return usagef("%s", err)
+	}
+	cfg.Listen, cfg.MetricsListen, cfg.TLSCert, cfg.TLSKey, cfg.LegacyApp = "", "", "", "", ""
+	log := newLogger(f.err, slog.LevelWarn, f.where())
+	for _, line := range config.UnknownVariables(os.Environ()) {
+		log.Warn(line)
+	}
+	s, err := node.Open(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	var answer httpapi.RescueAnswer
+	if err := s.Alone(ctx, func(ctx context.Context) (err error) {
+		answer, err = s.Rescue(ctx, file)
+		return err
+	}); err != nil {
+		return err
+	}
+	body, err := json.Marshal(answer)
+	if err != nil {
+		return err
+	}
+	if f.json {
+		return printDocument(f, body)
+	}
+	return tell(body)
+}

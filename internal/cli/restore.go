@@ -1,0 +1,129 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"theeye/internal/backup"
+	"theeye/internal/plural"
+	"theeye/internal/registry"
+	"theeye/internal/store/duckdb"
+)
+
+// newRestoreCommand returns `eye restore`.
+func newRestoreCommand(s streams) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "restore DIR --data NEW", Short: "Make a data directory of a backup", Args: args(cobra.ExactArgs(1)),
+		Long: "Make a data directory of a backup, without a server. `eye serve --data NEW` goes on from the moment of the backup.\n" +
+			"NEW must be empty or missing. A new admin key is made; all keys of then are valid too.\n" +
+			"What was erased since the backup comes back, unless --tombstones names the file `tombstones` of the data directory that\n" +
+			"the backup was taken of, as it was last.",
+	}
+	var data, tombstones string
+	cmd.Flags().Var(filled{&data}, "data", "data `directory` to be made")
+	printKeys := cmd.Flags().Bool("print-keys", false, "print the admin key even if standard output is not a terminal")
+	cmd.Flags().Var(filled{&tombstones}, "tombstones", "`file` of what was erased since the backup")
+	cmd.RunE = func(cmd *cobra.Command, got []string) error {
+		if data == "" {
+			return usagef("give the data directory to be made with --data")
+		}
+		return restore(cmd.Context(), s, *printKeys || isTerminal(s.out), backup.RestoreOptions{From: got[0], To: data, Tombstones: tombstones})
+	}
+	return cmd
+}
+
+func restore(ctx context.Context, s streams, printKeys bool, opts backup.RestoreOptions) error {
+	x, err := backup.ReadIndex(opts.From)
+	if err != nil {
+		return adviseIndex(opts.From, err)
+	}
+	var key string
+	opts.Finish = func(dir string) (err error) {
+		if err := checkStore(filepath.Join(dir, "store")); err != nil {
+			return err
+		}
+		if err := checkMetadata(dir); err != nil {
+			return err
+		}
+		if err := duckdb.BeginTimeline(filepath.Join(dir, "store"), x.Last); err != nil {
+			return err
+		}
+		note := registry.Entry{Act: "restore"}
+		note.Note("taken_at", x.TakenAt)
+		if err := registry.AddToTrailFile(dir, note); err != nil {
+			return fmt.Errorf("write down the restore: %w", err)
+		}
+		key, err = registry.MakeAdminKey(dir)
+		return err
+	}
+	bar := newBar(s.err, x.Bytes())
+	opts.Progress, opts.Logger = bar, newLogger(s.err, slog.LevelWarn, dataFlag(opts.To))
+	done, err := backup.Restore(ctx, opts)
+	bar.close()
+	if errors.Is(err, backup.ErrContent) {
+		err = fmt.Errorf("%w; %s", err, copyAgain(opts.From))
+	}
+	if err != nil {
+		return err
+	}
+	erased := fmt.Sprintf("%s of %s, %d of them after the backup", plural.Count(done.Erasures, "erasure"), opts.Tombstones, done.Later)
+	if done.Torn {
+		erased += "\nthe last line of the file is cut off and was left out: a crash leaves it so, and so does a copy that is not whole"
+	}
+	if done.Unrelated {
+		erased += "\nthe backup has no erasures, so nothing tells whether the file is of the same data directory"
+	}
+	if len(done.Apps) > 0 {
+		erased += advise("\nthese applications were erased after the backup, and are there again without their events, with their keys: "+
+			strings.Join(done.Apps, ", ")+"; delete them with `eye apps delete APP`", dataFlag(opts.To))
+	}
+	if opts.Tombstones == "" {
+		erased = "ERASURES SINCE THEN ARE NOT APPLIED: what was erased after the backup is back;\n" +
+			"restore with --tombstones FILE to apply them"
+	}
+	_, err = fmt.Fprintf(s.out, "restored the backup of %s: %s, %s\n%s\n\n%s\nStart it:  eye serve --data %s\n",
+		x.TakenAt.Format(time.RFC3339), plural.Count(len(x.Files), "file"), sizeText(x.Bytes()), erased, adminKeyText(key, opts.To, printKeys), shellWord(opts.To))
+	return err
+}
+
+// checkMetadata reports whether this program can open metadata and audit trail that were copied.
+func checkMetadata(dir string) error {
+	for name, check := range map[string]func([]byte) error{"metadata.json": registry.CheckDocument, registry.TrailFile: registry.CheckTrail} {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if errors.Is(err, fs.ErrNotExist) { // the index tells of it
+			continue
+		}
+		if err == nil {
+			err = check(b)
+		}
+		if err != nil {
+			return fmt.Errorf("the backup's %s cannot be used: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// checkStore reports whether this program can open a store that was copied.
+func checkStore(dir string) error {
+	m, err := duckdb.ReadManifest(dir)
+	if err != nil {
+		return err
+	}
+	for _, segment := range m.Segments {
+		for _, f := range []duckdb.FileInfo{segment.Data, segment.Filter} {
+			if info, err := os.Stat(filepath.Join(dir, "segments", f.Name)); err != nil || info.Size() != f.Bytes {
+				return fmt.Errorf("the backup does not hold %s as its manifest names it", f.Name)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,233 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+
+	"theeye/internal/client"
+	"theeye/internal/plural"
+	"theeye/internal/registry"
+	"theeye/internal/wait"
+)
+
+const (
+	maxBatchBytes  = 3 << 20 // below what a server accepts by default
+	shownProblems  = 20      // rejected events that are printed
+	adminKeyPrefix = "eye_a_"
+	// linger is how long an event of an input that may pause waits for others to be sent with it.
+	linger = 250 * time.Millisecond
+)
+
+// sendFlags are the flags of `eye send`.
+type sendFlags struct {
+	*clientFlags
+	app        string
+	batch      int
+	wait       bool
+	contentIDs bool
+	retryFor   time.Duration
+	shown      int // rejected events printed so far
+}
+
+// newSendCommand returns `eye send`.
+func newSendCommand(s streams) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "send [FILE]", Short: "Send events from a file or standard input", Args: args(cobra.MaximumNArgs(1)),
+		Long: "Send events from a file or standard input: one event, an array, {\"events\":[…]} or NDJSON, also packed with gzip.\n" +
+			"Events without an id get one. In a file it comes from the application that --app names, from the event's text and from how often\n" +
+			"that text came before in the file: sending the file again stores nothing twice. Equal events in two files are one event, unless\n" +
+			"they have ids. Events of standard input and of pipes get new ids, unless --ids-from-content is given.\n" +
+			"An event that is read from a pipe is sent within half a second. The first Ctrl-C sends what was read, and tells how far that was;\n" +
+			"one that comes a second later, or after that, ends at once.\n" +
+			"Sending takes a write key. With an admin key, one is made for --app, which expires by itself and is revoked at the end.\n" +
+			"Exit code 0: all accepted; 3: delivered, and some were rejected; 1: not all could be delivered.",
+	}
+	f := &sendFlags{clientFlags: newClientFlags(cmd, s)}
+	fs := cmd.Flags()
+	f.app = registry.DefaultApp
+	fs.Var(filled{&f.app}, "app", "`application` to send to, when the key is an admin key")
+	fs.IntVar(&f.batch, "batch", 500, "events of one request (`number`)")
+	fs.BoolVar(&f.contentIDs, "ids-from-content", false, "give events without an id one that comes from their content; the default for files")
+	fs.BoolVar(&f.wait, "wait", false, "wait until the events can be queried")
+	fs.DurationVar(&f.retryFor, "retry-for", 5*time.Minute, "how long to try a batch again when the server is away or busy (`duration`)")
+	cmd.RunE = func(cmd *cobra.Command, got []string) error {
+		if f.batch < 1 || f.batch > 10_000 {
+			return usagef("--batch must be from 1 to 10000")
+		}
+		if f.retryFor < 0 {
+			return usagef("--retry-for must not be negative")
+		}
+		return f.run(cmd.Context(), got)
+	}
+	return cmd
+}
+
+func (f *sendFlags) run(ctx context.Context, names []string) (err error) {
+	c, err := f.client()
+	if err != nil {
+		return err
+	}
+	admin := c.KeyBegins(adminKeyPrefix)
+	if !admin && f.cmd.Flag("app").Changed {
+		return usagef("--app needs an admin key (eye_a_…); a write key sends to its own application: leave out --app")
+	}
+	in, size, err := f.open(names)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = in.Close() }()
+	var app string
+	if admin {
+		app = f.app
+		giveBack, err := c.BorrowWriteKey(ctx, app)
+		if err != nil {
+			return err
+		}
+		defer giveBack()
+	}
+	bar := newBar(f.err, size)
+	defer bar.close()
+	s := &sender{
+		client: c, wait: f.wait, retryFor: f.retryFor, pause: wait.For,
+		newID: randomID, newRequest: randomRequest,
+		notice: func(text string) { bar.print("eye: " + text) },
+	}
+	isFile := size >= 0
+	if !isFile {
+		s.linger = linger
+	}
+	if f.contentIDs || isFile && !f.cmd.Flag("ids-from-content").Changed {
+		ids := newContentIDs(app)
+		s.newID, s.newRequest = ids.id, ids.request
+	}
+	s.reject = func(e element, id string, problems []client.EventProblem) {
+		f.showRejected(bar, e.place(), id, problems)
+	}
+	options := sendOptions{name: "standard input", limit: f.batch}
+	if len(names) > 0 && names[0] != "-" {
+		extension := filepath.Ext(strings.TrimSuffix(names[0], ".gz"))
+		options.name, options.asLines = names[0], extension == ".ndjson" || extension == ".jsonl"
+	}
+	stopTelling := context.AfterFunc(ctx, func() { s.notice("interrupted: sending what was read; press Ctrl-C again to end at once") })
+	defer stopTelling()
+	return f.finish(bar, s, s.sendAll(ctx, io.TeeReader(in, bar), options))
+}
+
+// open returns the input and its size in bytes, -1 when it is no file.
+func (f *sendFlags) open(names []string) (io.ReadCloser, int64, error) {
+	if len(names) == 0 || names[0] == "-" {
+		return io.NopCloser(f.in), -1, nil
+	}
+	file, err := os.Open(names[0])
+	if err != nil {
+		return nil, 0, err
+	}
+	size := int64(-1)
+	if info, err := file.Stat(); err == nil && info.Mode().IsRegular() {
+		size = info.Size()
+	}
+	return file, size, nil
+}
+
+// showRejected prints a rejected event, but only the first of many.
+func (f *sendFlags) showRejected(bar *bar, where, id string, problems []client.EventProblem) {
+	if f.shown++; f.shown > shownProblems {
+		return
+	}
+	if id != "" {
+		where += " (" + id + ")"
+	}
+	bar.print("rejected " + where + ": " + printable(problemLines(problems), maxMessage))
+}
+
+// finish prints the totals, whatever happened, and decides on the exit code.
+func (f *sendFlags) finish(bar *bar, s *sender, failed error) error {
+	bar.close()
+	if more := s.sums.Rejected - shownProblems; more > 0 {
+		_, _ = fmt.Fprintf(f.err, "… and %d more; `eye rejections` lists them\n", more)
+	}
+	if err := f.printTotals(s.sums); err != nil && failed == nil {
+		failed = err
+	}
+	if failed == nil && s.sums.Rejected > 0 {
+		return &exitError{exitRejected}
+	}
+	return failed
+}
+
+func (f *sendFlags) printTotals(t client.Totals) error {
+	if f.json {
+		b, err := json.Marshal(t)
+		if err != nil {
+			return fmt.Errorf("print totals: %w", err)
+		}
+		return printDocument(f.clientFlags, b)
+	}
+	_, err := fmt.Fprintf(f.out, "%d accepted, %d rejected, %s\n", t.Accepted, t.Rejected, plural.Count(t.Duplicates, "duplicate"))
+	return err
+}
+
+// bar shows progress on a terminal, and nothing elsewhere. What it writes moves the
+// cursor and holds no text of others.
+//
+// It is safe for concurrent use.
+type bar struct {
+	to    io.Writer
+	mu    sync.Mutex               // guards shown
+	shown *progressbar.ProgressBar // nil when the output is not a terminal
+}
+
+// newBar returns a bar for so many bytes, -1 when that is not known.
+func newBar(to io.Writer, size int64, options ...progressbar.Option) *bar {
+	b := &bar{to: to}
+	if t, ok := to.(*terminal); ok {
+		b.shown = progressbar.NewOptions64(size, append([]progressbar.Option{
+			progressbar.OptionSetWriter(t.to), progressbar.OptionShowBytes(true),
+			progressbar.OptionThrottle(100 * time.Millisecond), progressbar.OptionClearOnFinish(),
+		}, options...)...)
+	}
+	return b
+}
+
+// Write counts the bytes that were read.
+func (b *bar) Write(p []byte) (int, error) {
+	b.add(len(p))
+	return len(p), nil
+}
+
+func (b *bar) add(bytes int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.shown != nil {
+		_ = b.shown.Add(bytes)
+	}
+}
+
+// print writes a line above the bar.
+func (b *bar) print(line string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.shown != nil {
+		_ = b.shown.Clear()
+	}
+	_, _ = fmt.Fprintln(b.to, line)
+}
+
+func (b *bar) close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.shown != nil {
+		_ = b.shown.Finish()
+		b.shown = nil
+	}
+}

@@ -1,0 +1,185 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"theeye/internal/client"
+
+	"github.com/google/uuid"
+)
+
+// Waiting times between the tries of one batch.
+const (
+	firstBackoff = 200 * time.Millisecond
+	maxBackoff   = 30 * time.Second
+	maxAsked     = 5 * time.Minute // a Retry-After beyond is cut to it
+)
+
+// sender delivers batches, again and again until they are answered.
+type sender struct {
+	client   *client.Client
+	wait     bool          // for stored
+	retryFor time.Duration // since the first try of a batch
+	linger   time.Duration // how long an element waits for others of its batch; 0 for as long as it takes
+	pause    func(ctx context.Context, d time.Duration) error
+	notice   func(text string) // says why it waits; once for each batch
+	reject   func(e element, id string, problems []client.EventProblem)
+
+	newID      func(text []byte) (uuid.UUID, error) // for an event that has none
+	newRequest func(first int, body []byte) string  // an Idempotency-Key, for broken lines, which carry no id
+
+	sums client.Totals
+	last *element // of those that were answered; nil for none
+}
+
+// send delivers one batch. Its elements carry ids, so that a repeated request
+// stores nothing twice. When ctx ends, what is under way is still sent, but nothing a
+// second time.
+func (s *sender) send(ctx context.Context, b batch) error {
+	contentType, body := b.body()
+	r := client.Request{
+		Method: http.MethodPost, Path: "/v1/events", Query: url.Values{"quiet": {"1"}},
+		ContentType: contentType, Body: body, IdempotencyKey: s.newRequest(b.elements[0].number, body),
+	}
+	if s.wait {
+		r.Query.Set("wait", "stored")
+	}
+	answer, err := s.deliver(ctx, r)
+	var p *client.Problem
+	if errors.As(err, &p) && p.Status == http.StatusRequestEntityTooLarge {
+		return s.sendHalves(ctx, b, p)
+	}
+	if err != nil {
+		return err
+	}
+	var a client.IntakeAnswer
+	if err := client.Decode(r.Path, answer, &a); err != nil {
+		return err
+	}
+	s.sums.Add(a.Totals)
+	s.last = &b.elements[len(b.elements)-1]
+	for _, e := range a.Events {
+		if e.Status == "rejected" && e.Index >= 0 && e.Index < len(b.elements) {
+			s.reject(b.elements[e.Index], e.ID, b.elements[e.Index].located(e.Problems, e.Index+1))
+		}
+	}
+	return nil
+}
+
+// placeInRequest is how the server tells where a request stops being JSON.
+var placeInRequest = regexp.MustCompile(`\bat line ([0-9]+), column ([0-9]+)`)
+
+// located returns problems with places in the element instead of those in the request, in which it is
+// the nth line.
+func (e *element) located(problems []client.EventProblem, n int) []client.EventProblem {
+	if !e.line {
+		return problems
+	}
+	located := slices.Clone(problems)
+	for i := range located {
+		message := located[i].Message
+		at := placeInRequest.FindStringSubmatch(message)
+		if at == nil || at[1] != strconv.Itoa(n) {
+			continue
+		}
+		column, err := strconv.Atoi(at[2])
+		if err == nil {
+			located[i].Message = strings.Replace(message, at[0], fmt.Sprintf("at column %d", column+e.indent), 1)
+		}
+	}
+	return located
+}
+
+// sendHalves sends a batch that is too large for the server in two. One event
+// that is too large by itself was kept by the server as a rejection.
+func (s *sender) sendHalves(ctx context.Context, b batch, p *client.Problem) error {
+	if len(b.elements) == 1 {
+		s.sums.Add(client.Totals{Received: 1, Rejected: 1})
+		s.last = &b.elements[0]
+		s.reject(b.elements[0], "", []client.EventProblem{{Code: "event_too_large", Message: p.Detail}})
+		return nil
+	}
+	half := len(b.elements) / 2
+	for _, part := range [][]element{b.elements[:half], b.elements[half:]} {
+		if err := s.send(ctx, batch{elements: part, bytes: b.bytes}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// deliver sends one request until it is answered with something else than "later", or ctx ends: then
+// it is tried once more.
+func (s *sender) deliver(ctx context.Context, r client.Request) ([]byte, error) {
+	deadline := time.Now().Add(s.retryFor)
+	for try := 0; ; try++ {
+		ended := ctx.Err() != nil
+		answer, err := s.client.Do(context.WithoutCancel(ctx), r, http.StatusUnprocessableEntity)
+		if err == nil || !again(err) {
+			return answer, err
+		}
+		delay := backoff(try, err)
+		if ended || time.Now().Add(delay).After(deadline) {
+			return nil, fmt.Errorf("given up after %s: %w", tries(try+1), err)
+		}
+		if try == 0 {
+			s.notice(err.Error() + "; trying again")
+		}
+		_ = s.pause(ctx, delay)
+	}
+}
+
+func tries(n int) string {
+	if n == 1 {
+		return "1 try"
+	}
+	return strconv.Itoa(n) + " tries"
+}
+
+// again reports whether a request that failed may succeed later.
+func again(err error) bool {
+	var (
+		p           *client.Problem
+		unreachable *client.UnreachableError
+	)
+	if errors.As(err, &p) {
+		switch p.Status {
+		case http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusBadGateway, http.StatusGatewayTimeout:
+			return true
+		}
+		return false
+	}
+	return errors.As(err, &unreachable)
+}
+
+// backoff returns how long to wait after a try (from 0): twice as long each time,
+// of which a random half, and never shorter than the server asks for.
+func backoff(try int, err error) time.Duration {
+	d := min(maxBackoff, firstBackoff<<min(try, 20))
+	d = d/2 + rand.N(d/2) //nolint:gosec // spreads senders; nothing secret
+	if p, ok := errors.AsType[*client.Problem](err); ok {
+		d = max(d, retryAfter(p.RetryAfter, time.Now()))
+	}
+	return d
+}
+
+// retryAfter reads the header of RFC 9110 section 10.2.3: seconds or a date.
+func retryAfter(text string, now time.Time) time.Duration {
+	var d time.Duration
+	if seconds, err := strconv.Atoi(text); err == nil {
+		d = time.Duration(min(seconds, int(maxAsked/time.Second))) * time.Second
+	} else if at, err := http.ParseTime(text); err == nil {
+		d = at.Sub(now)
+	}
+	return min(max(d, 0), maxAsked)
+}

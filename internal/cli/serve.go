@@ -1,0 +1,184 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+
+	"theeye/internal/config"
+	"theeye/internal/node"
+	"theeye/internal/registry"
+)
+
+func newServeCommand(s streams) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the server",
+		Long: "Run the server: intake, queue, store and reading in one process.\n" +
+			"Each flag may also be given as an environment variable (EYE_DATA for --data)\nor in a YAML file (--config).",
+		Args: args(cobra.NoArgs),
+	}
+	config.AddFlags(cmd.Flags())
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, err := config.Load(cmd.Flags(), os.Environ())
+		if err != nil {
+			return usagef("%s", err)
+		}
+		return serve(cmd.Context(), cfg, s)
+	}
+	return cmd
+}
+
+func serve(ctx context.Context, cfg config.Config, s streams) error {
+	log := newLogger(s.err, cfg.LogLevel, dataFlag(cfg.Data))
+	for _, line := range config.UnknownVariables(os.Environ()) {
+		log.Warn(line)
+	}
+	setLastWords(ctx, func() { log.Warn("ended at once by a second signal; everything that was acknowledged is on disk") })
+	// What goes to a log is read by more people than may have keys.
+	cfg.PrintKeys = cfg.PrintKeys || isTerminal(s.out)
+	srv, err := node.Open(ctx, cfg, log)
+	if err != nil {
+		return advising(err, dataFlag(cfg.Data))
+	}
+	defer srv.Close()
+	return srv.Run(ctx, func(address string) error {
+		base := baseURL(address, cfg.TLSCert != "")
+		log.Info("ready", "address", address, "data", cfg.Data)
+		if err := greet(s.out, base, cfg, srv.FirstStart()); err != nil {
+			log.Warn("nothing could be printed; keys that were to be shown are made anew at the next start", "error", err)
+		} else if err := srv.FirstKeysShown(context.WithoutCancel(ctx)); err != nil {
+			log.Warn("the keys that were printed are valid until the next start, which makes others", "error", err)
+		}
+		return nil
+	})
+}
+
+// baseURL is where a client on this machine finds a server that listens on address.
+func baseURL(address string, secure bool) string {
+	scheme := "http"
+	if secure {
+		scheme = "https"
+	}
+	host, port, err := net.SplitHostPort(address)
+	if err == nil {
+		if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+			host = "127.0.0.1"
+		}
+		address = net.JoinHostPort(host, port)
+	}
+	return scheme + "://" + address
+}
+
+// greet prints where the server is and, once, the secrets that a first start
+// made, or how to come by them. They go to the standard output and never through
+// the log. It returns when they are written.
+func greet(to io.Writer, base string, cfg config.Config, first registry.FirstStart) error {
+	var out strings.Builder
+	fmt.Fprintf(&out, "The Eye answers at %s (interface: %s/docs)\n", base, base)
+	if first.AdminKeyMade {
+		fmt.Fprint(&out, "\n"+adminKeyText(first.AdminKey, cfg.Data, cfg.PrintKeys))
+	}
+	if first.Made && first.WriteKey == "" {
+		fmt.Fprintf(&out, `
+application %s
+            it has no keys yet, because the standard output is not a terminal; these commands make them:
+
+  eye keys create --data %[2]s --app %[1]s --kind write
+  eye keys create --data %[2]s --app %[1]s --kind read
+
+`, registry.DefaultApp, shellWord(cfg.Data))
+	}
+	if first.WriteKey != "" {
+		fmt.Fprintf(&out, `
+application %s
+write key   %s
+read key    %s
+            these two are shown only once; eye keys create makes others
+
+Send an event, and see it:
+
+  curl -s '%s/v1/events?wait=stored' -H 'Authorization: Bearer %s' -H 'Content-Type: application/json' \
+    -d '{"session_id":"s1","category":"page interaction","name":"pageview","data":{"host":"www.example.com","path":"/"},"timestamp":"2026-01-01 09:15:27.243860"}'
+  curl -s %s/v1/sessions/s1 -H 'Authorization: Bearer %s'
+
+`, registry.DefaultApp, first.WriteKey, first.ReadKey, base, first.WriteKey, base, first.ReadKey)
+	}
+	_, err := io.WriteString(to, out.String())
+	return err
+}
+
+// adminKeyText tells of an admin key that was made: the key itself where it may be
+// printed, else where it is.
+func adminKeyText(key, data string, mayPrint bool) string {
+	file := filepath.Join(data, "admin.key")
+	if !mayPrint {
+		return fmt.Sprintf("admin key   in %s; it is the only secret on disk\n", file)
+	}
+	return fmt.Sprintf("admin key   %s\n            also in %s; it is the only secret on disk\n", key, file)
+}
+
+// shellWord quotes a text that is not one plain word of a shell. The result is graphic, so that it is
+// printed as it is. Every POSIX shell takes it, but where the text ends in a newline and holds what is
+// not graphic: that cannot be written in one word but as bash and others take it.
+func shellWord(text string) string {
+	plain := func(r rune) bool {
+		return r < unicode.MaxASCII && (unicode.IsLetter(r) || unicode.IsDigit(r)) || strings.ContainsRune("/._-+:@%", r)
+	}
+	if text != "" && strings.IndexFunc(text, func(r rune) bool { return !plain(r) }) < 0 {
+		return text
+	}
+	if utf8.ValidString(text) && strings.IndexFunc(text, func(r rune) bool { return !unicode.IsGraphic(r) }) < 0 {
+		return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+	}
+	inPrintf := !strings.HasSuffix(text, "\n") // command substitution takes newlines away from the end
+	var b strings.Builder
+	for i := 0; i < len(text); {
+		r, size := utf8.DecodeRuneInString(text[i:])
+		switch {
+		case r == utf8.RuneError && size == 1, !unicode.IsGraphic(r), r == '-' && i == 0: // printf takes - for a flag
+			for _, c := range []byte(text[i : i+size]) {
+				fmt.Fprintf(&b, `\%03o`, c)
+			}
+		case r == '\\':
+			b.WriteString(`\\`)
+		case r == '%' && inPrintf:
+			b.WriteString("%%")
+		case r == '\'' && inPrintf:
+			b.WriteString(`'\''`)
+		case r == '\'':
+			b.WriteString(`\'`)
+		default:
+			b.WriteRune(r)
+		}
+		i += size
+	}
+	if inPrintf {
+		return `"$(printf '` + b.String() + `')"`
+	}
+	return "$'" + b.String() + "'"
+}
+
+// newLogger logs as text to a terminal, and as JSON to anything else. Commands that a message advises
+// are completed by flags; see advise.
+func newLogger(w io.Writer, level slog.Level, flags string) *slog.Logger {
+	opts := &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.MessageKey {
+			a.Value = slog.StringValue(advise(a.Value.String(), flags))
+		}
+		return a
+	}}
+	if isTerminal(w) {
+		return slog.New(slog.NewTextHandler(w, opts))
+	}
+	return slog.New(slog.NewJSONHandler(w, opts))
+}

@@ -1,0 +1,75 @@
+package cli
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// together is how long after the first signal another one counts as the same: a terminal and a
+// supervisor may each send one.
+const together = time.Second
+
+// lastWordsKey is that of a context's last words, an *atomic.Pointer[func()].
+type lastWordsKey struct{}
+
+// interruptible returns a context that the first SIGINT, SIGTERM or SIGHUP cancels; a SIGHUP that the
+// process was started to ignore, as by nohup, stays ignored. A later one ends the process with the code
+// that a shell gives to such an end.
+func interruptible(parent context.Context) (context.Context, context.CancelFunc) {
+	var lastWords atomic.Pointer[func()]
+	ctx, cancel := context.WithCancel(context.WithValue(parent, lastWordsKey{}, &lastWords))
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(signals, syscall.SIGHUP)
+	}
+	done := make(chan struct{})
+	go heed(signals, done, cancel, func(s os.Signal) {
+		if say := lastWords.Load(); say != nil {
+			(*say)()
+		}
+		code := 128
+		if number, ok := s.(syscall.Signal); ok {
+			code += int(number)
+		}
+		os.Exit(code)
+	})
+	return ctx, func() {
+		signal.Stop(signals)
+		close(done)
+		cancel()
+	}
+}
+
+// heed calls interrupt at the first signal and end at one that comes later, until done is closed.
+func heed(signals <-chan os.Signal, done <-chan struct{}, interrupt func(), end func(os.Signal)) {
+	select {
+	case <-signals:
+		interrupt()
+	case <-done:
+		return
+	}
+	first := time.Now()
+	for {
+		select {
+		case s := <-signals:
+			if time.Since(first) >= together {
+				end(s)
+				return
+			}
+		case <-done:
+			return
+		}
+	}
+}
+
+// setLastWords lets say be called when a later signal ends the process, in the context of run.
+func setLastWords(ctx context.Context, say func()) {
+	if lastWords, ok := ctx.Value(lastWordsKey{}).(*atomic.Pointer[func()]); ok {
+		lastWords.Store(&say)
+	}
+}

@@ -1,0 +1,98 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"sync"
+	"unicode/utf8"
+
+	"golang.org/x/term"
+)
+
+// terminal writes to a terminal. Much of what is shown was written by others, who
+// may be strangers with the key of a web page: what would move the cursor, change
+// colours or titles, or turn the direction of writing is shown escaped (L21).
+//
+// It is safe for concurrent use.
+type terminal struct {
+	to   io.Writer
+	mu   sync.Mutex // guards what follows
+	rest []byte     // the beginning of a character whose other bytes have not come
+}
+
+// shownOn returns a file, as a terminal when it is one.
+func shownOn(file *os.File) io.Writer {
+	if term.IsTerminal(int(file.Fd())) {
+		return &terminal{to: file}
+	}
+	return file
+}
+
+// isTerminal reports whether a person sees what is written.
+func isTerminal(to io.Writer) bool {
+	_, ok := to.(*terminal)
+	return ok
+}
+
+// Write shows text. It holds back the last bytes of p when they are an unfinished
+// character.
+func (t *terminal) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	text := slices.Concat(t.rest, p)
+	shown, rest := escapeControls(text)
+	t.rest = rest
+	if _, err := t.to.Write(shown); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// finish shows what was held back.
+func (t *terminal) finish() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, b := range t.rest {
+		_, _ = fmt.Fprintf(t.to, `\x%02x`, b)
+	}
+	t.rest = nil
+}
+
+// finish ends an output that shownOn returned.
+func finish(to io.Writer) {
+	if t, ok := to.(*terminal); ok {
+		t.finish()
+	}
+}
+
+// escapeControls returns text with its control characters escaped as JSON escapes
+// them, and what cannot be judged before more has come.
+func escapeControls(text []byte) (shown, rest []byte) {
+	shown = make([]byte, 0, len(text))
+	for len(text) > 0 {
+		r, size := utf8.DecodeRune(text)
+		switch {
+		case r == '\r' && len(text) == 1, r == utf8.RuneError && !utf8.FullRune(text):
+			return shown, text
+		case r == '\r' && text[1] == '\n': // the end of a line in CSV
+			shown = append(shown, '\r')
+		case r == utf8.RuneError && size == 1: // some terminals take such a byte for a control character
+			shown = fmt.Appendf(shown, `\x%02x`, text[0])
+		case controls(r):
+			shown = fmt.Appendf(shown, `\u%04x`, r)
+		default:
+			shown = append(shown, text[:size]...)
+		}
+		text = text[size:]
+	}
+	return shown, nil
+}
+
+// controls reports whether a character acts on a terminal: C0 but tab and
+// newline, DEL, C1, and the embeddings, overrides and isolates of bidirectional
+// text (Unicode Standard Annex 9).
+func controls(r rune) bool {
+	return r < 0x20 && r != '\t' && r != '\n' || r >= 0x7f && r < 0xa0 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069
+}

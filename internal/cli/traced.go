@@ -1,0 +1,77 @@
+package cli
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"theeye/internal/event"
+)
+
+// tracedReader remembers what was read of a text since a place in it, to tell the line and the column
+// of what follows.
+type tracedReader struct {
+	r    io.Reader
+	text []byte      // since start
+	from event.Place // where text begins
+}
+
+func newTracedReader(r io.Reader) *tracedReader {
+	return &tracedReader{r: r, from: event.Place{Line: 1, Column: 1}}
+}
+
+// Read implements io.Reader.
+func (t *tracedReader) Read(p []byte) (int, error) {
+	n, err := t.r.Read(p)
+	t.text = append(t.text, p[:n]...)
+	return n, err
+}
+
+// at returns the place of a byte, which was read and is not forgotten.
+func (t *tracedReader) at(offset int) event.Place {
+	passed := t.text[:min(max(offset-t.from.Offset, 0), len(t.text))]
+	at := event.Place{Offset: t.from.Offset + len(passed), Line: t.from.Line, Column: t.from.Column}
+	if lines := bytes.Count(passed, []byte{'\n'}); lines > 0 {
+		at.Line, at.Column = at.Line+lines, 1
+		passed = passed[bytes.LastIndexByte(passed, '\n')+1:]
+	}
+	at.Column += utf8.RuneCount(passed)
+	return at
+}
+
+// forget drops what is before a byte.
+func (t *tracedReader) forget(offset int) {
+	at := t.at(offset)
+	t.text, t.from = t.text[at.Offset-t.from.Offset:], at
+}
+
+// fault returns the fault of an input that a decoder refused.
+func (t *tracedReader) fault(err error) error {
+	var (
+		syntax *jsontext.SyntacticError
+		known  *inputError
+	)
+	switch {
+	case errors.Is(err, errInterrupted):
+		return err
+	case errors.As(err, &known):
+		return known
+	case errors.As(err, &syntax):
+		relative := *syntax
+		relative.ByteOffset -= int64(t.from.Offset)
+		err = &relative
+	}
+	within, reason, ok := event.SyntaxPlace(bytes.TrimRight(t.text, " \t\r\n"), err)
+	if !ok {
+		return fmt.Errorf("read input: %w", err)
+	}
+	at := t.at(t.from.Offset + within.Offset)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return &inputError{fmt.Sprintf(": %s at line %d, column %d", reason, at.Line, at.Column)}
+	}
+	return &inputError{fmt.Sprintf(": not JSON at line %d, column %d: %s", at.Line, at.Column, reason)}
+}

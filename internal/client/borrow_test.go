@@ -1,0 +1,63 @@
+package client
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A key that a command borrows expires, and another one takes its place before.
+func TestBorrowedKeys(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var made []Key
+		var revoked []string
+		c := &Client{base: "http://eye", key: "eye_a_x", http: &http.Client{Transport: roundTrip(func(r *http.Request) string {
+			if r.Method == http.MethodDelete {
+				revoked = append(revoked, r.URL.Path)
+				return ""
+			}
+			var k Key
+			body, _ := io.ReadAll(r.Body)
+			if err := Decode("request", body, &k); err != nil || r.Header.Get("Authorization") != "Bearer eye_a_x" {
+				t.Error(err, r.Header)
+			}
+			made = append(made, k)
+			return `{"key_id":"k` + string('0'+rune(len(made))) + `","key":"eye_w_` + string('0'+rune(len(made))) + `"}`
+		})}}
+		giveBack, err := c.BorrowWriteKey(t.Context(), "shop")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if key, err := c.Secret(t.Context()); key != "eye_w_1" || err != nil {
+			t.Error(key, err)
+		}
+		time.Sleep(borrowedKeyLife * 3 / 4)
+		if key, err := c.Secret(t.Context()); key != "eye_w_2" || err != nil {
+			t.Error(key, err)
+		}
+		giveBack()
+		if len(made) != 2 || len(revoked) != 1 || revoked[0] != "/v1/apps/shop/keys/k2" {
+			t.Error(made, revoked)
+		}
+		for _, k := range made {
+			if at, err := time.Parse(time.RFC3339, *k.ExpiresAt); err != nil || k.Kind != "write" || time.Until(at) > borrowedKeyLife {
+				t.Error(k, err)
+			}
+		}
+	})
+}
+
+// roundTrip is a server that answers 200 with a body, or 204 with none.
+type roundTrip func(r *http.Request) string
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) {
+	body, status := f(r), http.StatusOK
+	if body == "" {
+		status = http.StatusNoContent
+	}
+	return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}, nil
+}

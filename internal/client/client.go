@@ -1,0 +1,346 @@
+package client
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"theeye/internal/discovery"
+
+	"github.com/go-json-experiment/json"
+)
+
+// Limits of the client side.
+const (
+	answerTimeout = 60 * time.Second // until the headers of an answer that is not patiently waited for
+	maxProblem    = 64 << 10         // bytes read of an answer that is an error
+)
+
+// client talks to one server. It is safe for concurrent use.
+type Client struct {
+	base  string // without a slash at its end
+	shown string // where the server is, in messages
+	key   string // empty for none
+	// borrowed is what is used instead of key, nil for nothing.
+	borrowed *borrowedKey
+	http     *http.Client
+	// socket is the directory through whose socket the server is reached, empty
+	// for an address.
+	socket string
+	// keyless says what to do when a key is needed and there is none; it may be empty.
+	keyless string
+}
+
+// newClient returns a client for a server at a URL or at host:port.
+func New(base, key string) (*Client, error) {
+	if !strings.Contains(base, "://") {
+		base = "http://" + base
+	}
+	u, err := url.Parse(base)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		return nil, fmt.Errorf("%q is not the URL of a server; use one such as http://127.0.0.1:8080", base)
+	}
+	base = strings.TrimRight(base, "/")
+	t := newTransport((&net.Dialer{Timeout: discovery.DialTimeout}).DialContext)
+	t.Proxy = http.ProxyFromEnvironment
+	return &Client{base: base, shown: base, key: key, http: &http.Client{Transport: t, CheckRedirect: readsAlone}}, nil
+}
+
+// newBesideClient returns a client for the server of a data directory.
+// keyless says what to do when a key is needed and key is empty; it may be empty.
+func NewLocal(dir, key, keyless string) *Client {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return discovery.Dial(ctx, dir) }
+	return &Client{
+		base: "http://localhost", shown: filepath.Join(dir, discovery.SocketFile), key: key, keyless: keyless, socket: dir,
+		http: &http.Client{Transport: newTransport(dial), CheckRedirect: readsAlone},
+	}
+}
+
+// newDialedClient returns a client for a server that dial connects to.
+func NewDialed(dial func(ctx context.Context, network, address string) (net.Conn, error), key string) *Client {
+	return &Client{base: "http://localhost", shown: "this server", key: key, http: &http.Client{Transport: newTransport(dial)}}
+}
+
+// withoutVerification makes the client take any certificate, for a server on this machine that no key
+// is sent to: its certificate does not name the loopback address.
+func (c *Client) WithoutVerification() {
+	if t, ok := c.http.Transport.(*http.Transport); ok {
+		t.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // see above
+	}
+}
+
+// readsAlone lets redirects be followed of what reads alone: what is to be changed is what was asked for.
+func readsAlone(_ *http.Request, via []*http.Request) error {
+	if first := via[0].Method; first != http.MethodGet && first != http.MethodHead {
+		return http.ErrUseLastResponse
+	}
+	return nil
+}
+
+func newTransport(dial func(ctx context.Context, network, address string) (net.Conn, error)) *http.Transport {
+	return &http.Transport{
+		DialContext:           dial,
+		ResponseHeaderTimeout: answerTimeout,
+		MaxIdleConnsPerHost:   8,
+		ForceAttemptHTTP2:     true,
+	}
+}
+
+// problemError is an answer that is an error (RFC 9457).
+type Problem struct {
+	Title   string   `json:"title"`
+	Status  int      `json:"status"`
+	Detail  string   `json:"detail"`
+	Reasons []Reason `json:"reasons"` // of a schema that is not compatible
+
+	RetryAfter string
+	advice     string // what to do
+}
+
+// Error returns the problem as one line.
+func (p *Problem) Error() string {
+	text := fmt.Sprintf("the server answered %d %s", p.Status, p.Title)
+	if p.Detail != "" {
+		text += ": " + p.Detail
+	}
+	if p.Status == http.StatusUnauthorized {
+		text += " (" + cmp.Or(p.advice, "give a valid key with --key or EYE_KEY") + ")"
+	}
+	return strings.Join(strings.Fields(text), " ")
+}
+
+// readProblem makes an error of an answer, whatever its body is.
+func (c *Client) readProblem(r *http.Response) *Problem {
+	body, _ := io.ReadAll(io.LimitReader(r.Body, maxProblem))
+	p := &Problem{}
+	switch {
+	case isPage(r):
+		p.Detail = pageText(r)
+	case json.Unmarshal(body, p) != nil:
+		p.Detail = string(body[:min(200, len(body))]) // from a proxy, perhaps
+	}
+	p.Detail = asFlags(p.Detail)
+	p.Status, p.RetryAfter, p.advice = r.StatusCode, r.Header.Get("Retry-After"), c.keyless
+	if strings.HasPrefix(p.Detail, "requests with this key must be signed") {
+		p.advice = "`eye send` does not sign: give a key without signing"
+	}
+	if p.Title == "" {
+		p.Title = http.StatusText(r.StatusCode)
+	}
+	return p
+}
+
+// asFlags replaces what a problem advises those to do who call over HTTP by what the commands have
+// for it.
+func asFlags(detail string) string {
+	return strings.NewReplacer(
+		"GET /v1/receipts/{id} shows", "`eye receipt ID` shows",
+		"erase=1 erases", "--erase erases",
+		"make the key under /v1/apps/{app}/keys", "give that with --app",
+		"make the key under /v1/keys", "leave out --app",
+		"revoke it under /v1/apps/{app}/keys", "give that with --app",
+		"revoke it under /v1/keys", "leave out --app",
+	).Replace(detail)
+}
+
+// isPage reports whether an answer is a web page, which The Eye's interface for commands never gives.
+func isPage(r *http.Response) bool {
+	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return kind == "text/html"
+}
+
+func pageText(r *http.Response) string {
+	return fmt.Sprintf("a web page came from %s, which is not The Eye's API; check --url and the proxies in between", r.Request.URL.Host)
+}
+
+// checkAnswer returns the error that an answer is, unless its status is 2xx or among also.
+func (c *Client) checkAnswer(r *http.Response, also ...int) error {
+	switch {
+	case r.StatusCode/100 != 2 && !slices.Contains(also, r.StatusCode):
+		return c.readProblem(r)
+	case isPage(r):
+		return fmt.Errorf("the server answered %d %s: %s", r.StatusCode, http.StatusText(r.StatusCode), pageText(r))
+	}
+	return nil
+}
+
+// reachable turns an address to listen on into one to call. A server that listens
+// on all addresses is called by the IPv4 loopback: it listens there too, while a
+// container need not have that of IPv6.
+func Reachable(listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return listen
+	}
+	switch host {
+	case "", "0.0.0.0", "::":
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// request is one request of a client.
+type Request struct {
+	Method, Path   string // the path is escaped
+	Query          url.Values
+	ContentType    string // of the body; empty for JSON
+	Body           []byte // nil for none
+	IdempotencyKey string // the Idempotency-Key; empty for none
+	Patient        bool   // the server may work for minutes before it answers
+}
+
+// do sends a request and returns the whole body of its answer. Any status but
+// 2xx, and those in also, is an *problemError.
+func (c *Client) Do(ctx context.Context, r Request, also ...int) ([]byte, error) {
+	answer, err := c.Open(ctx, r, also...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = answer.Body.Close() }()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return nil, c.ConnectionError(ctx, err)
+	}
+	return body, nil
+}
+
+// open is do for a body that the caller reads and closes.
+func (c *Client) Open(ctx context.Context, r Request, also ...int) (*http.Response, error) {
+	target := c.base + r.Path
+	if encoded := r.Query.Encode(); encoded != "" {
+		target += "?" + encoded
+	}
+	req, err := http.NewRequestWithContext(ctx, r.Method, target, bytes.NewReader(r.Body))
+	if err != nil {
+		return nil, fmt.Errorf("make request: %w", err)
+	}
+	key, err := c.Secret(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if key != "" {
+		req.Header.Set("Authorization", "Bearer "+key)
+	}
+	if r.IdempotencyKey != "" {
+		req.Header.Set("Idempotency-Key", r.IdempotencyKey)
+	}
+	if r.Body != nil {
+		if r.ContentType == "" {
+			r.ContentType = "application/json"
+		}
+		req.Header.Set("Content-Type", r.ContentType)
+	}
+	doer := c.http
+	if r.Patient {
+		doer = c.Patient().http
+	}
+	answer, err := doer.Do(req)
+	if err != nil {
+		return nil, c.ConnectionError(ctx, err)
+	}
+	if err := c.checkAnswer(answer, also...); err != nil {
+		_ = answer.Body.Close()
+		return nil, err
+	}
+	return answer, nil
+}
+
+// server returns where the server is, for messages.
+func (c *Client) Server() string { return c.shown }
+
+// secret returns the key to use now, empty for none.
+func (c *Client) Secret(ctx context.Context) (string, error) {
+	if c.borrowed != nil {
+		return c.borrowed.secret(ctx)
+	}
+	return c.key, nil
+}
+
+// unreachableError is a request whose outcome is unknown, or that was never made.
+type UnreachableError struct {
+	Server string
+	Err    error
+}
+
+func (e *UnreachableError) Error() string {
+	if errors.Is(e.Err, syscall.ECONNREFUSED) && strings.Contains(e.Server, "://") {
+		return fmt.Sprintf("nothing listens at %s; is the server running?", e.Server)
+	}
+	reason := e.Err.Error()
+	if unknown, ok := errors.AsType[*net.DNSError](e.Err); ok && unknown.IsNotFound {
+		reason = fmt.Sprintf("the host %s is not known", unknown.Name)
+	}
+	return fmt.Sprintf("no answer from %s: %s", e.Server, reason)
+}
+
+func (e *UnreachableError) Unwrap() error { return e.Err }
+
+// connectionError says why no answer came, or not all of it.
+func (c *Client) ConnectionError(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("interrupted: %w", ctx.Err())
+	}
+	if inURL, ok := errors.AsType[*url.Error](err); ok {
+		err = inURL.Err // its text repeats method and address
+	}
+	return &UnreachableError{c.shown, err}
+}
+
+// decode reads the JSON document that a path answered.
+func Decode(path string, body []byte, into any) error {
+	if err := json.Unmarshal(body, into); err != nil {
+		return fmt.Errorf("the answer of %s cannot be read; is this The Eye? %w", path, err)
+	}
+	return nil
+}
+
+// patient returns the client without a deadline for the first byte: a server
+// writes all of a Parquet file before it sends any, exports wait for each other, and so do erasures.
+func (c *Client) Patient() *Client {
+	p := *c
+	if transport, ok := c.http.Transport.(*http.Transport); ok {
+		transport = transport.Clone()
+		transport.ResponseHeaderTimeout = 0
+		transport.DisableCompression = true
+		p.http = &http.Client{Transport: transport, CheckRedirect: c.http.CheckRedirect}
+	}
+	return &p
+}
+
+// breakReason is why a schema is not compatible.
+type Reason struct {
+	Pointer string `json:"pointer"`
+	Reason  string `json:"reason"`
+}
+
+// keyBegins reports whether the client's key begins with a prefix, such as that of a kind of keys.
+func (c *Client) KeyBegins(prefix string) bool { return strings.HasPrefix(c.key, prefix) }
+
+// useTransport makes the client send by another transport. It must be called before the first request.
+func (c *Client) UseTransport(t http.RoundTripper) { c.http = &http.Client{Transport: t} }
+
+// url returns the address of a path of the server, for who makes requests of their own.
+func (c *Client) URL(path string) string { return c.base + path }
+
+// socketTransport returns a transport of its own through the socket of the server's data directory, or
+// nil when the server is reached at an address.
+func (c *Client) SocketTransport() *http.Transport {
+	t, ok := c.http.Transport.(*http.Transport)
+	if !ok || c.socket == "" {
+		return nil
+	}
+	return t.Clone()
+}

@@ -1,0 +1,35 @@
+package client
+
+// totals are the sums of all answers.
+type Totals struct {
+	Received   int `json:"received"`
+	Accepted   int `json:"accepted"`
+	Rejected   int `json:"rejected"`
+	Duplicates int `json:"duplicates"`
+}
+
+// intakeAnswer is the server's answer to a batch; Events lists only those that
+// were not accepted.
+type IntakeAnswer struct {
+	Totals
+	Events []struct {
+		Index    int            `json:"index"`
+		ID       string         `json:"id"`
+		Status   string         `json:"status"`
+		Problems []EventProblem `json:"problems"`
+	} `json:"events"`
+}
+
+func (t *Totals) Add(o Totals) {
+	t.Received += o.Received
+	t.Accepted += o.Accepted
+	t.Rejected += o.Rejected
+	t.Duplicates += o.Duplicates
+}
+
+// problemItem is one thing that is wrong with an event.
+type EventProblem struct {
+	Code    string `json:"code"`
+	Pointer string `json:"pointer"`
+	Message string `json:"message"`
+}

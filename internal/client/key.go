@@ -1,0 +1,16 @@
+package client
+
+type Key struct {
+	KeyID         string   `json:"key_id"`
+	App           *string  `json:"app"`
+	Kind          string   `json:"kind"`
+	Key           string   `json:"key"`            // only in the answer that makes it
+	SigningSecret string   `json:"signing_secret"` // as key
+	CreatedAt     string   `json:"created_at"`
+	LastUsedAt    *string  `json:"last_used_at"`
+	ExpiresAt     *string  `json:"expires_at"`
+	RevokedAt     *string  `json:"revoked_at"`
+	Origins       []string `json:"origins"`
+	Signing       bool     `json:"signing"`
+	Unknown       []string `json:"unknown"`
+}

@@ -1,0 +1,28 @@
+package client
+
+import (
+	"net/url"
+	"strings"
+)
+
+func AppPath(app string) string { return "/v1/apps/" + Segment(app) }
+
+// keysPath is where the keys of an application are, or those of all ("").
+func KeysPath(app string) string {
+	if app == "" {
+		return "/v1/keys"
+	}
+	return "/v1/apps/" + Segment(app) + "/keys"
+}
+
+func TypePath(category, name string) string {
+	return "/v1/types/" + Segment(category) + "/" + Segment(name)
+}
+
+// segment returns text as one segment of a path, of a URL or of a file system.
+// Dots alone would be taken for the folder itself or the one above, and a file
+// whose name begins with one would be hidden.
+func Segment(text string) string {
+	rest := strings.TrimLeft(text, ".")
+	return strings.Repeat("%2E", len(text)-len(rest)) + url.PathEscape(rest)
+}

@@ -1,0 +1,284 @@
+package config
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/knadh/koanf/parsers/yaml"
+	"github.com/knadh/koanf/providers/env/v2"
+	"github.com/knadh/koanf/providers/file"
+	"github.com/knadh/koanf/providers/posflag"
+	"github.com/knadh/koanf/v2"
+	"github.com/spf13/pflag"
+
+	"theeye/internal/event"
+)
+
+const (
+	envPrefix     = "EYE_"
+	configSetting = "config"
+)
+
+// Config is what `eye serve` was told.
+type Config struct {
+	Data          string // the data directory
+	Listen        string // host:port; port 0 picks one
+	MetricsListen string // host:port; empty for none
+	AdminKey      string // empty: the one in the data directory
+	Store, Queue  string // empty: the embedded ones
+	LegacyApp     string // empty for none
+	TLSCert       string // a PEM file; empty for plain HTTP
+	TLSKey        string
+
+	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
+
+	MaxRequestBytes int64 // unpacked
+	MaxEventBytes   int64
+	MaxBatchEvents  int
+	QueueMaxBytes   int64 // 0: by the size of the disk
+	StoreMemory     int64 // bytes; 0: by the machine's memory
+	FlushRows       int64 // rows of the hot tables that become a segment
+
+	FutureTolerance time.Duration
+	SkewTolerance   time.Duration
+	DedupeWindow    time.Duration
+	FlushAge        time.Duration
+	Retain          time.Duration // 0: for ever
+
+	LogLevel  slog.Level
+	Demo      bool
+	PrintKeys bool // also where the standard output is not a terminal
+}
+
+// setting is one line of the table that flags, environment and file share.
+type setting struct {
+	name, fallback, usage string
+	set                   func(c *Config, text string) error
+}
+
+// settings returns the table of all settings, in the order of the help.
+func settings() []setting {
+	return []setting{
+		{"data", "./eye-data", "data `directory`", func(c *Config, s string) error { return setRequired(&c.Data, s) }},
+		{"listen", "127.0.0.1:8080", "`address` to serve on; port 0 picks one", func(c *Config, s string) error { return setListen(&c.Listen, s) }},
+		{"metrics-listen", "", "`address` that serves /metrics without a key", func(c *Config, s string) error { return setAddress(&c.MetricsListen, s) }},
+		{"admin-key", "", "admin `key`; without it one is made at the first start", func(c *Config, s string) error { return setAdminKey(&c.AdminKey, s) }},
+		{"store", "", "`URL` of the store; empty for the embedded one", func(c *Config, s string) error { return setEmbedded(&c.Store, s) }},
+		{"queue", "", "`URL` of the queue; empty for the embedded one", func(c *Config, s string) error { return setEmbedded(&c.Queue, s) }},
+		{"max-request-bytes", "4MiB", "largest request, unpacked (`size`)", func(c *Config, s string) error { return SetSize(&c.MaxRequestBytes, s, 1) }},
+		{"max-event-bytes", "256KiB", "largest event (`size`)", func(c *Config, s string) error { return SetSize(&c.MaxEventBytes, s, 1) }},
+		{"max-batch-events", "10000", "most events of one request (`number`)", func(c *Config, s string) error { return setCount(&c.MaxBatchEvents, s) }},
+		{"queue-max-bytes", "0", "largest queue on disk (`size`); 0 goes by the disk", func(c *Config, s string) error { return SetSize(&c.QueueMaxBytes, s, 0) }},
+		{"store-memory", "0", "memory of the store (`size`), at least 128MiB; 0 takes half of the machine's, at most 8GiB", func(c *Config, s string) error { return setStoreMemory(&c.StoreMemory, s) }},
+		{"flush-rows", "1000000", "rows in memory that become a segment on disk (`number`)", func(c *Config, s string) error { return setRows(&c.FlushRows, s) }},
+		{"flush-age", "10m", "age of rows in memory at which they become a segment (`duration`)", func(c *Config, s string) error { return setDuration(&c.FlushAge, s, time.Second) }},
+		{"retain", "0", "how long events are kept (`duration`), as in 720h or 30d; 0 keeps for ever; an application may have its own", func(c *Config, s string) error { return setRetain(&c.Retain, s) }},
+		{"future-tolerance", "5m", "how far ahead a timestamp may be (`duration`)", func(c *Config, s string) error { return setDuration(&c.FutureTolerance, s, 0) }},
+		{"skew-tolerance", "60s", "how wrong a sender's clock may be before it is corrected (`duration`)", func(c *Config, s string) error { return setDuration(&c.SkewTolerance, s, 0) }},
+		{"dedupe-window", "168h", "how long an id is remembered whatever its time (`duration`)", func(c *Config, s string) error { return setDuration(&c.DedupeWindow, s, time.Second) }},
+		{"legacy-app", "", "`application` that the addresses of the first Eye serve", func(c *Config, s string) error { return setApp(&c.LegacyApp, s) }},
+		{"tls-cert", "", "PEM `file` with the certificate", func(c *Config, s string) error { return setText(&c.TLSCert, s) }},
+		{"tls-key", "", "PEM `file` with the key of the certificate", func(c *Config, s string) error { return setText(&c.TLSKey, s) }},
+		{"trusted-proxies", "", "`networks` of proxies whose X-Forwarded-For is believed, as in 10.0.0.0/8,192.0.2.7", func(c *Config, s string) error { return setNetworks(&c.TrustedProxies, s) }},
+		{"log-level", "info", "debug, info, warn or error (`level`)", func(c *Config, s string) error { return setLevel(&c.LogLevel, s) }},
+		{"print-keys", "false", "print the first start's keys even if standard output is not a terminal", func(c *Config, s string) error { return setBool(&c.PrintKeys, s) }},
+		{"demo", "false", "add an application with live sample traffic", func(c *Config, s string) error { return setBool(&c.Demo, s) }},
+	}
+}
+
+// addServeFlags adds a flag for each setting, and --config.
+func AddFlags(fs *pflag.FlagSet) {
+	fs.SortFlags = false
+	fs.String(configSetting, "", "YAML `file` with settings ("+envName(configSetting)+")")
+	for _, s := range settings() {
+		usage := fmt.Sprintf("%s (%s)", s.usage, envName(s.name))
+		if s.fallback == "false" {
+			fs.Bool(s.name, false, usage)
+		} else {
+			fs.String(s.name, s.fallback, usage)
+		}
+	}
+}
+
+func envName(name string) string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+}
+
+// loadConfig reads the settings: default, then file, then environment, then flag;
+// the later wins. The flag set is the parsed one that addServeFlags filled,
+// environ has the form of os.Environ. The error holds all faults, one in a line,
+// each saying what to do.
+func Load(fs *pflag.FlagSet, environ []string) (Config, error) {
+	var faults []error
+	fromEnv := environment(environ)
+	from := sources{}
+
+	k := koanf.New(".")
+	if path := configPath(fs, fromEnv); path != "" {
+		values, problems := readFile(path)
+		faults = append(faults, problems...)
+		from.note(values, path+": ")
+		faults = append(faults, merge(k, values)...)
+	}
+	faults = append(faults, merge(k, fromEnv)...)
+	for name := range fromEnv {
+		from[name] = envName(name) + ": "
+	}
+	if err := k.Load(posflag.Provider(fs, ".", k), nil); err != nil {
+		faults = append(faults, err)
+	}
+	fs.Visit(func(f *pflag.Flag) { from[f.Name] = "" })
+
+	var c Config
+	for _, s := range settings() {
+		if err := s.set(&c, fmt.Sprint(k.Get(s.name))); err != nil {
+			faults = append(faults, fmt.Errorf("%s--%s %w", from[s.name], s.name, err))
+		}
+	}
+	faults = append(faults, c.conflicts()...)
+	if len(faults) > 0 {
+		return Config{}, errors.Join(faults...)
+	}
+	return c, nil
+}
+
+// conflicts returns the faults that lie between two settings.
+func (c *Config) conflicts() (faults []error) {
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		faults = append(faults, errors.New("--tls-cert and --tls-key go together: give both or none"))
+	}
+	if c.MaxEventBytes > 0 && c.MaxRequestBytes > 0 && c.MaxEventBytes > c.MaxRequestBytes {
+		faults = append(faults, fmt.Errorf("--max-event-bytes (%d) is larger than --max-request-bytes (%d): lower the first or raise the second",
+			c.MaxEventBytes, c.MaxRequestBytes))
+	}
+	return faults
+}
+
+// sources tells where a value came from, for messages: "" for flag and default.
+type sources map[string]string
+
+func (s sources) note(values map[string]any, where string) {
+	for name := range values {
+		s[name] = where
+	}
+}
+
+// merge puts values under their names into k.
+func merge(k *koanf.Koanf, values map[string]any) []error {
+	if err := k.Load(settled(values), nil); err != nil {
+		return []error{err}
+	}
+	return nil
+}
+
+// settled is a koanf provider of values that are read already.
+type settled map[string]any
+
+// Read implements koanf.Provider.
+func (s settled) Read() (map[string]any, error) { return maps.Clone(map[string]any(s)), nil }
+
+// ReadBytes implements koanf.Provider.
+func (settled) ReadBytes() ([]byte, error) { return nil, errors.ErrUnsupported }
+
+// environment returns the settings in the environment by their names. Empty
+// variables count as absent, as a compose file leaves them. Unknown ones are no
+// fault: platforms add their own; see unknownVariables.
+func environment(environ []string) map[string]any {
+	known := map[string]string{envName(configSetting): configSetting}
+	for _, s := range settings() {
+		known[envName(s.name)] = s.name
+	}
+	// The provider fails never: it reads a slice.
+	values, _ := env.Provider(".", env.Opt{
+		Prefix:      envPrefix,
+		EnvironFunc: func() []string { return environ },
+		TransformFunc: func(variable, value string) (string, any) {
+			if value == "" {
+				return "", nil
+			}
+			return known[variable], value
+		},
+	}).Read()
+	return values
+}
+
+// ofPlatform are the variables that Kubernetes makes for a service called eye, but for EYE_PORT.
+var ofPlatform = regexp.MustCompile(`^EYE_(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT_[0-9]+_.+)$`)
+
+// unknownVariables returns a line for each variable of the environment that is named as if it were a
+// setting and is none: nothing reads it.
+func UnknownVariables(environ []string) (lines []string) {
+	known := []string{envName(configSetting), "EYE_URL", "EYE_KEY"}
+	for _, s := range settings() {
+		known = append(known, envName(s.name))
+	}
+	for _, variable := range environ {
+		name, value, _ := strings.Cut(variable, "=")
+		switch {
+		case !strings.HasPrefix(name, envPrefix), value == "", slices.Contains(known, name):
+		case strings.HasPrefix(name, "EYE_TEST_"), strings.HasPrefix(name, "EYE_FAULT_"):
+		case ofPlatform.MatchString(name), name == "EYE_PORT" && strings.Contains(value, "://"):
+		default:
+			line := name + " is not a variable of The Eye and is ignored"
+			if near := event.Nearest(name, known); near != "" {
+				line += "; did you mean " + near + "?"
+			}
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+func configPath(fs *pflag.FlagSet, fromEnv map[string]any) string {
+	if f := fs.Lookup(configSetting); f != nil && f.Changed {
+		return f.Value.String()
+	}
+	path, _ := fromEnv[configSetting].(string)
+	return path
+}
+
+// readFile returns the settings of a YAML file as text, and its faults.
+func readFile(path string) (values map[string]any, faults []error) {
+	k := koanf.New("\x00") // no delimiter: a nested key is a fault, not a name
+	if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
+		message := strings.ReplaceAll(err.Error(), "\n", " ")
+		return nil, []error{fmt.Errorf("--config: %s cannot be read: %s", path, message)}
+	}
+	var known []string
+	for _, s := range settings() {
+		known = append(known, s.name)
+	}
+	values = map[string]any{}
+	raw := k.Raw()
+	for _, name := range slices.Sorted(maps.Keys(raw)) {
+		switch value := raw[name].(type) {
+		case map[string]any, []any:
+			faults = append(faults, fmt.Errorf("%s: %s must be one value, not a list or a group", path, name))
+		case nil: // a key without a value counts as absent
+		default:
+			if !slices.Contains(known, name) {
+				faults = append(faults, fmt.Errorf("%s: unknown setting %q%s", path, name, cmp.Or(didYouMean(name, known), "; known are "+strings.Join(known, ", "))))
+				continue
+			}
+			values[name] = fmt.Sprint(value)
+		}
+	}
+	return values, faults
+}
+
+// didYouMean asks whether the nearest known name was meant. It is empty when none is near.
+func didYouMean(name string, known []string) string {
+	near := event.Nearest(strings.ReplaceAll(strings.ToLower(name), "_", "-"), known)
+	if near == "" {
+		return ""
+	}
+	return fmt.Sprintf("; did you mean %q?", near)
+}

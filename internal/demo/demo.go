@@ -1,0 +1,129 @@
+package demo
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"theeye/examples"
+	"theeye/internal/client"
+	"theeye/internal/registry"
+	"theeye/internal/wait"
+)
+
+const (
+	demoApp   = "demo"
+	demoPause = 500 * time.Millisecond // between two events, on average
+)
+
+// demoOptions say where the demo sends to.
+type Options struct {
+	Client *client.Client // with an admin key
+	Logger *slog.Logger   // nil discards
+	Seed   uint64         // of the choices; 0 is a seed like others
+}
+
+// runDemo makes an application "demo" with the challenge's event types, in categories of its own, and sends
+// it sample traffic until the context ends, which is no error. The key that it
+// makes is revoked at the end.
+func Run(ctx context.Context, o Options) error {
+	log := o.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	c := o.Client
+	giveBack, err := prepareDemo(ctx, c)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return fmt.Errorf("prepare the demo: %w", err)
+	}
+	defer giveBack()
+	log.Info("demo traffic", "app", demoApp)
+
+	s := newSampler(o.Seed)
+	for failing := false; ; {
+		if wait.For(ctx, demoPause/2+time.Duration(s.rand.Int64N(int64(demoPause)))) != nil {
+			return nil
+		}
+		err := sendSample(ctx, c, s.next(time.Now()))
+		if err != nil && ctx.Err() == nil && !failing {
+			log.Warn("demo event was not taken; going on", "err", err)
+		}
+		failing = err != nil
+	}
+}
+
+// prepareDemo makes the demo's application and types unless they exist, and makes the client use a
+// write key of it. The returned function revokes the key.
+func prepareDemo(ctx context.Context, c *client.Client) (giveBack func(), err error) {
+	if err := c.CreateApp(ctx, demoApp); err != nil && !client.IsConflict(err) {
+		return nil, err
+	}
+	if err := PutTypes(ctx, c, demoApp); err != nil {
+		return nil, err
+	}
+	return c.BorrowWriteKey(ctx, demoApp)
+}
+
+func sendSample(ctx context.Context, c *client.Client, e Event) error {
+	body, err := json.Marshal(e, json.Deterministic(true))
+	if err != nil {
+		return fmt.Errorf("write sample event: %w", err)
+	}
+	_, err = c.Do(ctx, client.Request{Method: http.MethodPost, Path: "/v1/events", Body: body}, http.StatusUnprocessableEntity)
+	return err
+}
+
+// sampleTypes returns the types of the examples for an application that sends them, in categories of
+// its own: event types hold for all applications.
+func Types(app string) []examples.Type {
+	types := examples.Types()
+	for i := range types {
+		types[i].Category = Category(app, types[i].Category)
+	}
+	return types
+}
+
+func Category(app, category string) string { return app + " " + category }
+
+// putSampleTypes puts the sample types of an application into force.
+func PutTypes(ctx context.Context, c *client.Client, app string) error {
+	for _, t := range Types(app) {
+		_, err := c.Do(ctx, client.Request{Method: http.MethodPut, Path: client.TypePath(t.Category, t.Name), Body: t.Schema})
+		if client.IsConflict(err) {
+			continue // someone has put another schema; it stays
+		}
+		if err != nil {
+			return fmt.Errorf("put event type %s / %s: %w", t.Category, t.Name, err)
+		}
+	}
+	return nil
+}
+
+// checkDemo returns an error when a demo would put its sample traffic beside applications of others.
+// With an application of its name there, somebody has agreed to that.
+func Check(apps []registry.App) error {
+	var others []string
+	for _, app := range apps {
+		switch app.Name {
+		case demoApp:
+			return nil
+		case registry.DefaultApp:
+		default:
+			others = append(others, app.Name)
+		}
+	}
+	if len(others) == 0 {
+		return nil
+	}
+	return fmt.Errorf("this data directory has applications already (%s), and --demo would fill another one, %s, with sample traffic: "+
+		"give the demo a directory of its own with --data; or, if you want it here, start without --demo, make its application with `eye apps create %[2]s`, and start with --demo again",
+		strings.Join(others[:min(len(others), 3)], ", "), demoApp)
+}

@@ -1,0 +1,144 @@
+package discovery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"theeye/internal/wait"
+)
+
+// What a server puts into its data directory for its own machine.
+const (
+	addressFile = "address"  // host:port of the listener, for people and scripts
+	SocketFile  = "eye.sock" // the same interface, for commands that are run beside the server
+)
+
+const (
+	DialTimeout   = 5 * time.Second
+	maxSocketPath = 103                   // bytes of a socket's path that every system takes
+	backlogPause  = 10 * time.Millisecond // between two tries to connect while the backlog is full
+)
+
+// announce writes where a server answers. After an error there is nothing of it,
+// nor of a server that was killed.
+//
+// Nothing that holds a secret may go to the address: it outlives a server that is
+// killed, and its port is then anybody's.
+func Announce(dir, address string) error {
+	_ = os.Remove(filepath.Join(dir, addressFile))
+	_ = os.Remove(filepath.Join(dir, "certificate.pem")) // an earlier program wrote it for clients that called the address
+	temporary := filepath.Join(dir, addressFile+".tmp")
+	err := os.WriteFile(temporary, []byte(address+"\n"), 0o600)
+	if err == nil {
+		err = os.Rename(temporary, filepath.Join(dir, addressFile)) //nolint:forbidigo // the next start writes it again
+	}
+	if err != nil {
+		_ = os.Remove(temporary)
+		return fmt.Errorf("write the address: %w", err)
+	}
+	return nil
+}
+
+// retract undoes announce and listenBeside.
+func Retract(dir string) {
+	_ = os.Remove(filepath.Join(dir, addressFile))
+	if name := filepath.Join(dir, SocketFile); IsSocket(name) {
+		_ = os.Remove(name)
+	}
+}
+
+func IsSocket(name string) bool {
+	info, err := os.Lstat(name)
+	return err == nil && info.Mode().Type() == fs.ModeSocket
+}
+
+// listenBeside opens the socket of a data directory, which only the user of this
+// process may connect to. The caller holds the directory's lock, so a socket that
+// is there was left by a server that was killed, and is replaced.
+func Listen(ctx context.Context, dir string) (net.Listener, error) {
+	name := filepath.Join(dir, SocketFile)
+	if IsSocket(name) {
+		if err := os.Remove(name); err != nil {
+			return nil, fmt.Errorf("remove the socket of an earlier server: %w", err)
+		}
+	}
+	path, release, err := socketPath(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		// On Linux the file is made with the mode of the descriptor, so that it
+		// never has another one. Elsewhere this may fail, and Chmod below does it.
+		return c.Control(func(fd uintptr) { _ = syscall.Fchmod(int(fd), 0o600) })
+	}}
+	l, err := config.Listen(ctx, "unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", name, err)
+	}
+	if unix, ok := l.(*net.UnixListener); ok {
+		unix.SetUnlinkOnClose(false) // retract does it: the path may be one of a descriptor
+	}
+	if err := os.Chmod(name, 0o600); err != nil {
+		_ = l.Close()
+		_ = os.Remove(name)
+		return nil, fmt.Errorf("protect the socket: %w", err)
+	}
+	return l, nil
+}
+
+// socketPath returns a path of a directory's socket that is short enough for a
+// socket's address. It is valid until release is called.
+func socketPath(dir string) (path string, release func(), err error) {
+	path = filepath.Join(dir, SocketFile)
+	if len(path) <= maxSocketPath {
+		return path, func() {}, nil
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return "", nil, err
+	}
+	short := fmt.Sprintf("/proc/self/fd/%d", d.Fd())
+	if _, err := os.Stat(short); err != nil {
+		_ = d.Close()
+		return "", nil, fmt.Errorf("%s is longer than the %d bytes that a socket's path may have", path, maxSocketPath)
+	}
+	return filepath.Join(short, SocketFile), func() { _ = d.Close() }, nil
+}
+
+// dialBeside connects to the server of a data directory. The error says what to do.
+func Dial(ctx context.Context, dir string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, DialTimeout)
+	defer cancel()
+	path, release, err := socketPath(dir)
+	if err != nil {
+		return nil, besideError(dir, err)
+	}
+	defer release()
+	for {
+		conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
+		if !errors.Is(err, syscall.EAGAIN) || wait.For(ctx, backlogPause) != nil {
+			return conn, besideError(dir, err)
+		}
+	}
+}
+
+// besideError says what it means that nobody can be reached through a socket.
+func besideError(dir string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("no server is running on %s, or it could not create its socket (its log says so): start one, or give --url and --key", dir)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("this user may not use %s: %w; run the command as the server's user, or give --url and --key", filepath.Join(dir, SocketFile), err)
+	}
+	return fmt.Errorf("%w; give --url and --key", err)
+}

@@ -1,0 +1,63 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"time"
+
+	"theeye/internal/event"
+	"theeye/internal/queue"
+	"theeye/internal/store/duckdb"
+)
+
+// frameTimeout bounds the wait for a frame that should be there.
+const frameTimeout = 10 * time.Second
+
+// frames reads frames from the queue again, for a segment that has to be rebuilt.
+// A trim meanwhile ends it.
+func (s *server) frames(ctx context.Context, first, last uint64) iter.Seq2[[]event.Record, error] {
+	return func(yield func([]event.Record, error) bool) {
+		if err := s.holdsFrames(ctx, first, last); err != nil {
+			yield(nil, err)
+			return
+		}
+		r := s.queue.Reader(first)
+		defer r.Close()
+		for at := first; at <= last; at++ {
+			records, err := s.frame(ctx, r, at)
+			if !yield(records, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// holdsFrames reports whether the queue has frames, and duckdb.ErrNoFrames when not.
+func (s *server) holdsFrames(ctx context.Context, first, last uint64) error {
+	state, err := s.queue.State(ctx)
+	if err == nil && (state.First > first || state.Last < last) {
+		return fmt.Errorf("%w: it holds %d to %d, not %d to %d", duckdb.ErrNoFrames, state.First, state.Last, first, last)
+	}
+	return err
+}
+
+// frame reads the records of the next frame, which must be the given one and whole.
+func (s *server) frame(ctx context.Context, r *queue.Reader, sequence uint64) ([]event.Record, error) {
+	ctx, cancel := context.WithTimeout(ctx, frameTimeout)
+	defer cancel()
+	d, err := r.Next(ctx)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("read frame %d again: %w", sequence, err)
+	case d.Sequence != sequence:
+		return nil, fmt.Errorf("%w: after frame %d comes %d", duckdb.ErrNoFrames, sequence-1, d.Sequence)
+	case d.Damage != nil:
+		return nil, fmt.Errorf("%w: %w", duckdb.ErrNoFrames, d.Damage)
+	}
+	records, err := event.DecodeRecords(d.Body, sequence)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", duckdb.ErrNoFrames, err)
+	}
+	return records, nil
+}
