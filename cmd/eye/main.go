@@ -1,7 +1,5 @@
-// Command eye is The Eye: the server that collects and stores the events of web
-// applications, and the commands that talk to it.
-//
-// This is the only place that reads configuration and wires the parts together.
+// Command eye is The Eye: the server that collects and stores the events of web applications, and the
+// commands that talk to it.
 package main
 
 import (
@@ -10,4 +8,5 @@ import (
 	"theeye/internal/cli"
 )
 
+// main passes the command line on; see package cli for commands and exit codes.
 func main() { os.Exit(cli.Run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }

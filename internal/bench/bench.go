@@ -1,3 +1,5 @@
+// Package bench sends load to a server and measures what is acknowledged, how long that takes, and
+// when an event that was acknowledged can be read.
 package bench
 
 import (
@@ -7,38 +9,42 @@ import (
 	"net/url"
 	"time"
 
-	"theeye/internal/client"
-	"theeye/internal/demo"
-
 	"github.com/go-json-experiment/json"
 	vegeta "github.com/tsenart/vegeta/v12/lib"
+
+	"theeye/internal/client"
+	"theeye/internal/demo"
+)
+
+// Bounds of Options.
+const (
+	MaxConnections = 4096       // also the most requests at a time when there is a rate
+	MaxRate        = 10_000_000 // events in a second
 )
 
 const (
-	benchApp         = "bench"
-	benchTimeout     = 30 * time.Second // of one request
-	MaxConnections   = 4096             // requests at a time in the open model
-	MaxRate          = 10_000_000       // events in a second
-	maxBenchAnswer   = 16 << 10
-	maxBenchProblems = 3
+	app            = "bench"
+	requestTimeout = 30 * time.Second
+	maxAnswer      = 16 << 10
+	maxProblems    = 3
 )
 
-// benchOptions say what load is sent. All fields are required, but for Rate.
+// Options say what load is sent. All fields except Rate are required.
 type Options struct {
-	Rate        int // events in a second, up to maxBenchRate; 0 for as many as the connections can send
+	Rate        int // events in a second, up to MaxRate; 0 for as many as the connections can send
 	Batch       int // events of one request
-	Connections int // up to maxBenchWorkers
+	Connections int // up to MaxConnections
 	Duration    time.Duration
 	NotRemoved  func(error) // is called when something that the bench made could not be removed
 }
 
-// runBench sends load to a server for a while and measures what is acknowledged. With an admin key it uses an
+// Run sends load to a server for a while and measures what is acknowledged. With an admin key it uses an
 // application of its own, which it removes at the end, and measures when events become visible.
 func Run(ctx context.Context, writer *client.Client, o Options) (*Report, error) {
 	var p *probe
-	if !writer.KeyBegins("eye_w_") {
+	if !writer.KeyHasPrefix("eye_w_") {
 		reader := *writer
-		remove, err := prepareBench(ctx, writer, o.NotRemoved)
+		remove, err := prepare(ctx, writer, o.NotRemoved)
 		if err != nil {
 			return nil, err
 		}
@@ -67,12 +73,12 @@ func Run(ctx context.Context, writer *client.Client, o Options) (*Report, error)
 	return r, nil
 }
 
-// prepareBench makes what a bench needs and makes the client use a write key of its application. The
+// prepare makes what a bench needs and makes the client use a write key of its application. The
 // returned function removes all that was made.
-func prepareBench(ctx context.Context, c *client.Client, notRemoved func(error)) (remove func(), err error) {
-	err = c.CreateApp(ctx, benchApp)
+func prepare(ctx context.Context, c *client.Client, notRemoved func(error)) (remove func(), err error) {
+	err = c.CreateApp(ctx, app)
 	if client.IsConflict(err) {
-		return nil, fmt.Errorf("there is an application %q already, of another bench that runs, or was killed; `eye apps delete %[1]s --erase` removes it", benchApp)
+		return nil, fmt.Errorf("there is an application %q already, of another bench that runs, or was killed; `eye apps delete %[1]s --erase` removes it", app)
 	}
 	if err != nil {
 		return nil, err
@@ -83,8 +89,8 @@ func prepareBench(ctx context.Context, c *client.Client, notRemoved func(error))
 			notRemoved(err)
 		}
 	}
-	if err = demo.PutTypes(ctx, c, benchApp); err == nil {
-		_, err = c.BorrowWriteKey(ctx, benchApp) // it ends with its application
+	if err = demo.PutTypes(ctx, c, app); err == nil {
+		_, err = c.UseTemporaryWriteKey(ctx, app) // it ends with its application
 	}
 	if err != nil {
 		remove()
@@ -95,11 +101,11 @@ func prepareBench(ctx context.Context, c *client.Client, notRemoved func(error))
 
 // removeBench removes the application of a bench with all that it sent, and its event types.
 func removeBench(ctx context.Context, c *client.Client) error {
-	_, failed := c.Do(ctx, client.Request{Method: http.MethodDelete, Path: client.AppPath(benchApp), Query: url.Values{"erase": {"1"}}, Patient: true})
+	_, failed := c.Do(ctx, client.Request{Method: http.MethodDelete, Path: client.AppPath(app), Query: url.Values{"erase": {"1"}}, Patient: true})
 	if failed != nil {
-		failed = fmt.Errorf("%w; `eye apps delete %s --erase` does it", failed, benchApp)
+		failed = fmt.Errorf("%w; `eye apps delete %s --erase` does it", failed, app)
 	}
-	for _, t := range demo.Types(benchApp) {
+	for _, t := range demo.Types(app) {
 		_, err := c.Do(ctx, client.Request{Method: http.MethodDelete, Path: client.TypePath(t.Category, t.Name)})
 		if err != nil && failed == nil {
 			failed = fmt.Errorf("delete event type %s / %s: %w", t.Category, t.Name, err)
@@ -108,7 +114,7 @@ func removeBench(ctx context.Context, c *client.Client) error {
 	return failed
 }
 
-// benchReport is the result of a bench.
+// Report is the result of a bench.
 type Report struct {
 	Seconds      float64        `json:"seconds"`
 	Requests     uint64         `json:"requests"`
@@ -131,7 +137,7 @@ type Report struct {
 
 // attack sends the load and gathers the answers.
 func attack(ctx context.Context, c *client.Client, o Options) (*Report, error) {
-	events := newLoad(o.Batch)
+	events := newGenerator(o.Batch)
 	target := func(t *vegeta.Target) error {
 		key, err := c.Secret(ctx)
 		if err != nil {
@@ -143,7 +149,7 @@ func attack(ctx context.Context, c *client.Client, o Options) (*Report, error) {
 		return nil
 	}
 	options := []func(*vegeta.Attacker){
-		vegeta.Connections(o.Connections), vegeta.Timeout(benchTimeout), vegeta.MaxBody(maxBenchAnswer),
+		vegeta.Connections(o.Connections), vegeta.Timeout(requestTimeout), vegeta.MaxBody(maxAnswer),
 	}
 	if transport := c.SocketTransport(); transport != nil {
 		options = append([]func(*vegeta.Attacker){vegeta.Client(&http.Client{Transport: transport})}, options...)
@@ -166,7 +172,7 @@ func attack(ctx context.Context, c *client.Client, o Options) (*Report, error) {
 		lastSent time.Duration // after the beginning
 	)
 	plan.began = time.Now()
-	for result := range attacker.Attack(target, pace, o.Duration, benchApp) {
+	for result := range attacker.Attack(target, pace, o.Duration, app) {
 		var a client.IntakeAnswer
 		if result.Code/100 == 2 && json.Unmarshal(result.Body, &a) == nil {
 			r.Acknowledged += a.Accepted
@@ -180,7 +186,7 @@ func attack(ctx context.Context, c *client.Client, o Options) (*Report, error) {
 	if m.Requests == 0 {
 		return nil, fmt.Errorf("nothing was sent: %w", ctx.Err())
 	}
-	r.Requests, r.Codes, r.Problems = m.Requests, m.StatusCodes, m.Errors[:min(len(m.Errors), maxBenchProblems)]
+	r.Requests, r.Codes, r.Problems = m.Requests, m.StatusCodes, m.Errors[:min(len(m.Errors), maxProblems)]
 	r.Seconds = (m.Duration + m.Wait).Seconds()
 	r.PerSecond = float64(r.Acknowledged) / max(r.Seconds, 1e-9)
 	r.Sent = float64(r.Requests) * float64(o.Batch) / max(lastSent.Seconds(), 1e-9)

@@ -14,7 +14,7 @@ import (
 
 func TestLoadMakesEventsThatPass(t *testing.T) {
 	types := map[string]*schema.Type{}
-	for _, each := range demo.Types(benchApp) {
+	for _, each := range demo.Types(app) {
 		compiled, err := schema.Compile(each.Category, each.Name, 1, each.Schema)
 		if err != nil {
 			t.Fatal(err)
@@ -25,7 +25,7 @@ func TestLoadMakesEventsThatPass(t *testing.T) {
 	ids := map[string]bool{}
 	sessions := map[string]int{}
 	names := map[string]bool{}
-	l := newLoad(500)
+	l := newGenerator(500)
 	for range 4 {
 		var events []demo.Event
 		if err := json.Unmarshal(l.body(now), &events); err != nil {
@@ -76,7 +76,7 @@ func TestScheduleCountsFromTheTimeOfARequest(t *testing.T) {
 }
 
 func BenchmarkLoad(b *testing.B) {
-	l := newLoad(200)
+	l := newGenerator(200)
 	b.ReportAllocs()
 	for b.Loop() {
 		b.SetBytes(int64(len(l.body(time.Now()))))

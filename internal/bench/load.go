@@ -13,10 +13,10 @@ import (
 	"theeye/internal/demo"
 )
 
-// load makes batches of realistic events as fast as a bench needs them: the text
+// generator makes batches of realistic events as fast as a bench needs them: the text
 // of each is rendered beforehand, and only ids, session, time and seq are put
 // between. It may be used concurrently.
-type load struct {
+type generator struct {
 	batch    int
 	variants []variant
 	makers   sync.Pool
@@ -30,11 +30,11 @@ type maker struct {
 	rand     *rand.ChaCha8
 	pick     *rand.Rand
 	sender   string
-	sessions [16]benchSession
+	sessions [16]session
 	next     int
 }
 
-type benchSession struct {
+type session struct {
 	id   [36]byte
 	seq  int
 	left int
@@ -47,10 +47,10 @@ const (
 	benchEventBytes = 400 // of the longest event, about
 )
 
-func newLoad(batch int) *load {
-	l := &load{batch: batch}
+func newGenerator(batch int) *generator {
+	l := &generator{batch: batch}
 	add := func(weight int, category, name, data string) {
-		v := variant{`","category":"` + demo.Category(benchApp, category) + `","name":"` + name + `","data":` + data + `,"timestamp":"`}
+		v := variant{`","category":"` + demo.Category(app, category) + `","name":"` + name + `","data":` + data + `,"timestamp":"`}
 		for range weight {
 			l.variants = append(l.variants, v)
 		}
@@ -75,7 +75,7 @@ func newMaker() *maker {
 }
 
 // body returns a batch as a JSON array. The caller owns it.
-func (l *load) body(now time.Time) []byte {
+func (l *generator) body(now time.Time) []byte {
 	m, _ := l.makers.Get().(*maker)
 	defer l.makers.Put(m)
 	b := make([]byte, 0, l.batch*benchEventBytes)
@@ -89,11 +89,11 @@ func (l *load) body(now time.Time) []byte {
 	return append(b, ']')
 }
 
-func (l *load) appendEvent(b []byte, m *maker, now time.Time) []byte {
+func (l *generator) appendEvent(b []byte, m *maker, now time.Time) []byte {
 	s := &m.sessions[m.next%len(m.sessions)]
 	m.next++
 	if s.left == 0 {
-		*s = benchSession{left: shortestSession + m.pick.IntN(longestSession-shortestSession+1)}
+		*s = session{left: shortestSession + m.pick.IntN(longestSession-shortestSession+1)}
 		copy(s.id[:], m.appendUUID(nil, 4, now))
 	}
 	v := &l.variants[m.pick.IntN(len(l.variants))]

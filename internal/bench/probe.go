@@ -37,7 +37,7 @@ func (p *probe) run(ctx context.Context) {
 	slots := make(chan struct{}, probesAtATime)
 	ticker := time.NewTicker(probeEvery)
 	defer ticker.Stop()
-	events := newLoad(1)
+	events := newGenerator(1)
 	for {
 		select {
 		case <-ctx.Done():

@@ -6,9 +6,9 @@ import (
 	vegeta "github.com/tsenart/vegeta/v12/lib"
 )
 
-// keptUp is the part of the rate asked for below which a bench says that it
+// MinRateRatio is the part of the rate asked for below which a bench says that it
 // measured another one.
-const KeptUp = 0.98
+const MinRateRatio = 0.98
 
 // schedule is the open model: request n has its time, whatever became of those
 // before it. The zero value is no schedule.

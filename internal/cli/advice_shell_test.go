@@ -57,7 +57,7 @@ func TestAdvisedErasureCanBePasted(t *testing.T) {
 	defer server.Close()
 	for _, word := range strangeWords[1:] {
 		var out, warned bytes.Buffer
-		cmd := newEraseCommand(streams{out: &out, err: &warned})
+		cmd := newEraseCommand(stdio{out: &out, err: &warned})
 		cmd.SetArgs([]string{"--yes", "--session", word, "--app", "shop", "--url", server.URL})
 		cmd.SetOut(io.Discard)
 		if err := cmd.ExecuteContext(t.Context()); err != nil {

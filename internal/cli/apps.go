@@ -87,7 +87,7 @@ func newAppCreateCommand(f *clientFlags) *cobra.Command {
 		if err != nil {
 			return usagef("%q is not the name of an application", got[0])
 		}
-		return f.show(cmd.Context(), client.Request{Method: http.MethodPost, Path: "/v1/apps", Body: body}, f.say("created application %s", got[0]))
+		return f.show(cmd.Context(), client.Request{Method: http.MethodPost, Path: "/v1/apps", Body: body}, f.saying("created application %s", got[0]))
 	}
 	return cmd
 }
@@ -105,7 +105,7 @@ func newAppUpdateCommand(f *clientFlags) *cobra.Command {
 		if err != nil {
 			return usagef("the settings cannot be sent: %s", err)
 		}
-		return f.show(cmd.Context(), client.Request{Method: http.MethodPatch, Path: client.AppPath(got[0]), Body: body}, f.say("changed application %s", got[0]))
+		return f.show(cmd.Context(), client.Request{Method: http.MethodPatch, Path: client.AppPath(got[0]), Body: body}, f.saying("changed application %s", got[0]))
 	}
 	return cmd
 }
@@ -136,13 +136,13 @@ func newAppDeleteCommand(f *clientFlags) *cobra.Command {
 		}
 		err := f.show(cmd.Context(), r, func(body []byte) error {
 			if len(body) == 0 {
-				return f.say("deleted application %s", got[0])(nil)
+				return f.printf("deleted application %s", got[0])
 			}
 			var done httpapi.AppErasure
 			if err := client.Decode(r.Path, body, &done); err != nil {
 				return err
 			}
-			return f.say("deleted application %s and erased %s and %s", done.App, plural.Count(done.Events, "event"), plural.Count(done.Rejections, "rejection"))(nil)
+			return f.printf("deleted application %s and erased %s and %s", done.App, plural.Count(done.Events, "event"), plural.Count(done.Rejections, "rejection"))
 		})
 		if *erase {
 			return goesOn(err)
@@ -185,7 +185,7 @@ func (f *clientFlags) appErasable(ctx context.Context, app string) (erasable, er
 }
 
 // newAppsCommand returns `eye apps`.
-func newAppsCommand(s streams) *cobra.Command {
+func newAppsCommand(s stdio) *cobra.Command {
 	group := newGroup("apps", "List, create and delete applications")
 	f := newClientFlags(group, s)
 	list := &cobra.Command{Use: "list", Short: "List applications", Args: args(cobra.NoArgs)}

@@ -25,7 +25,7 @@ func (f *filterFlags) text(cmd *cobra.Command, name, usage string) {
 }
 
 // newAuditCommand returns `eye audit`.
-func newAuditCommand(s streams) *cobra.Command {
+func newAuditCommand(s stdio) *cobra.Command {
 	cmd := &cobra.Command{Use: "audit", Short: "List what was administered, the last first", Args: args(cobra.NoArgs)}
 	f := newClientFlags(cmd, s)
 	filter := newListFlags(cmd)
@@ -49,7 +49,7 @@ func newAuditCommand(s streams) *cobra.Command {
 				return nil, err
 			}
 			if page.Dropped {
-				return nil, f.say("Older entries were given up for want of room.")(nil)
+				return nil, f.printf("Older entries were given up for want of room.")
 			}
 			return page.NextCursor, nil
 		}})
@@ -67,7 +67,7 @@ func words[V ~string | ~[]byte](m map[string]V) string {
 }
 
 // newUnreadableCommand returns `eye unreadable`.
-func newUnreadableCommand(s streams) *cobra.Command {
+func newUnreadableCommand(s stdio) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "unreadable", Short: "List requests to the intake that left no event and no rejection, newest first", Args: args(cobra.NoArgs),
 		Long: "List requests to the intake that left no event and no rejection, newest first: those with a wrong key, from a wrong origin, over a rate.\n" +
@@ -90,7 +90,7 @@ func newUnreadableCommand(s streams) *cobra.Command {
 			if err := t.flush(); err != nil {
 				return nil, err
 			}
-			if err := f.say("")(nil); err != nil {
+			if err := f.printf(""); err != nil {
 				return nil, err
 			}
 			t = newTable(f.out, "AT", "APP", "REASON", "STATUS", "REMOTE", "DETAIL")

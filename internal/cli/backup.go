@@ -29,7 +29,7 @@ const (
 )
 
 // newBackupCommand returns `eye backup`.
-func newBackupCommand(s streams) *cobra.Command {
+func newBackupCommand(s stdio) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "backup DIR", Short: "Copy everything of a running server into a folder", Args: args(cobra.ExactArgs(1)),
 		Long: "Copy everything of a running server into a folder, as it is at one moment. Takes an admin key.\n" +
@@ -278,7 +278,7 @@ func adviseIndex(dir string, err error) error {
 }
 
 // newBackupVerifyCommand returns `eye backup verify`.
-func newBackupVerifyCommand(s streams, f *clientFlags) *cobra.Command {
+func newBackupVerifyCommand(s stdio, f *clientFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "verify DIR", Short: "Check a backup: checksums of all files, and each frame", Args: args(cobra.ExactArgs(1)),
 		Long: "Check a backup: checksums of all files, and each frame. Exit code 1 when something is wrong.",
@@ -330,7 +330,7 @@ func newBackupExtractCommand(f *clientFlags) *cobra.Command {
 		if err != nil {
 			return adviseIndex(got[0], err)
 		}
-		return f.say("copied %s of the backup of %s to %s", got[1], x.TakenAt.Format(time.RFC3339), got[2])(nil)
+		return f.printf("copied %s of the backup of %s to %s", got[1], x.TakenAt.Format(time.RFC3339), got[2])
 	}
 	return cmd
 }

@@ -89,7 +89,7 @@ func (s *fickle) backup(t *testing.T, dir string, flags ...func(*backupFlags)) (
 	defer server.Close()
 	var out, errOut bytes.Buffer
 	f := &backupFlags{
-		clientFlags: newClientFlags(&cobra.Command{}, streams{nil, &out, &errOut}),
+		clientFlags: newClientFlags(&cobra.Command{}, stdio{nil, &out, &errOut}),
 		pause:       func(context.Context, time.Duration) error { return nil },
 	}
 	if err := f.cmd.PersistentFlags().Set("url", server.URL); err != nil {
@@ -170,7 +170,7 @@ func TestExtract(t *testing.T) {
 	to := filepath.Join(t.TempDir(), "MANIFEST.json")
 	extract := func(name, to string) (string, error) {
 		var out bytes.Buffer
-		cmd := newBackupCommand(streams{out: &out, err: &out})
+		cmd := newBackupCommand(stdio{out: &out, err: &out})
 		cmd.SetArgs([]string{"extract", dir, name, to})
 		cmd.SilenceErrors, cmd.SilenceUsage = true, true
 		return out.String(), cmd.ExecuteContext(t.Context())
@@ -290,7 +290,7 @@ func TestBackupOfADeadServer(t *testing.T) {
 	var out, errOut bytes.Buffer
 	told := ""
 	f := &backupFlags{
-		clientFlags: newClientFlags(&cobra.Command{}, streams{nil, &out, &errOut}),
+		clientFlags: newClientFlags(&cobra.Command{}, stdio{nil, &out, &errOut}),
 		pause: func(context.Context, time.Duration) error {
 			if told == "" {
 				told = errOut.String()

@@ -96,11 +96,11 @@ func (s *sender) unsent() string {
 // read hands on the elements of an input, with ids, and at last the error that ends it, until hand
 // returns false.
 func (s *sender) read(in io.Reader, asLines bool, hand func(found) bool) {
-	input, err := newElements(in, asLines)
+	input, err := newEventReader(in, asLines)
 	for err == nil {
 		var e element
 		if e, err = input.next(); err == nil && !e.broken {
-			e.raw, err = identify(e.raw, s.newID)
+			e.raw, err = ensureID(e.raw, s.newID)
 		}
 		if err == nil && !hand(found{element: e}) {
 			return

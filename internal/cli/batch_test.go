@@ -11,11 +11,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"theeye/internal/client"
-	"theeye/internal/wait"
-
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+
+	"theeye/internal/client"
+	"theeye/internal/wait"
 )
 
 // answering is a server: it is given the body of each request and returns the answer, or an error.

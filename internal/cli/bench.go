@@ -8,10 +8,10 @@ import (
 	"strconv"
 	"time"
 
-	"theeye/internal/bench"
-
 	"github.com/go-json-experiment/json"
 	"github.com/spf13/cobra"
+
+	"theeye/internal/bench"
 )
 
 // benchFlags are the flags of `eye bench`.
@@ -22,7 +22,7 @@ type benchFlags struct {
 }
 
 // newBenchCommand returns `eye bench`.
-func newBenchCommand(s streams) *cobra.Command {
+func newBenchCommand(s stdio) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "bench", Short: "Send load and measure what is acknowledged and when it can be read", Args: args(cobra.NoArgs),
 		Long: "Send load and measure what is acknowledged and when it can be read.\n" +
@@ -85,7 +85,7 @@ func (f *benchFlags) print(r *bench.Report) error {
 	t.row("acknowledged", fmt.Sprintf("%.0f events/s", r.PerSecond), fmt.Sprintf("%d events in %.1f s, %d requests", r.Acknowledged, r.Seconds, r.Requests))
 	if r.Asked > 0 {
 		t.row("sent", fmt.Sprintf("%.0f events/s", r.Sent), fmt.Sprintf("%d asked for, at most %.1f ms late", r.Asked, r.LateMax))
-		if r.Sent < float64(r.Asked)*bench.KeptUp {
+		if r.Sent < float64(r.Asked)*bench.MinRateRatio {
 			t.row("problem", "the rate was not kept: the sender or the server is too slow for it")
 		}
 	}

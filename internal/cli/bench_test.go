@@ -9,10 +9,10 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/go-json-experiment/json"
+
 	"theeye/internal/bench"
 	"theeye/internal/demo"
-
-	"github.com/go-json-experiment/json"
 )
 
 func TestBenchReports(t *testing.T) {

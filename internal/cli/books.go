@@ -10,17 +10,17 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"theeye/internal/client"
 	"theeye/internal/discovery"
-
-	"github.com/spf13/cobra"
 )
 
 // healthTimeout bounds a health check, which a container repeats.
 const healthTimeout = 4 * time.Second
 
 // newBooksCommand returns `eye books`.
-func newBooksCommand(s streams) *cobra.Command {
+func newBooksCommand(s stdio) *cobra.Command {
 	cmd := &cobra.Command{Use: "books", Short: "Show what became of everything that was received", Args: args(cobra.NoArgs)}
 	f := newClientFlags(cmd, s)
 	apps := cmd.Flags().StringArray("app", nil, "`application`; repeatable")
@@ -58,7 +58,7 @@ func yesNo(b bool) string {
 }
 
 // newReceiptCommand returns `eye receipt ID`.
-func newReceiptCommand(s streams) *cobra.Command {
+func newReceiptCommand(s stdio) *cobra.Command {
 	cmd := &cobra.Command{Use: "receipt ID", Short: "Show the whole history of an event id", Args: args(cobra.ExactArgs(1))}
 	f := newClientFlags(cmd, s)
 	app := cmd.Flags().String("app", "", "`application`, for keys of all applications")
@@ -117,7 +117,7 @@ func newReceiptCommand(s streams) *cobra.Command {
 }
 
 // newHealthCommand returns `eye health`.
-func newHealthCommand(s streams) *cobra.Command {
+func newHealthCommand(s stdio) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "health", Short: "Ask the server whether intake and reading work; exit 0 when both do", Args: args(cobra.NoArgs),
 		Long: "Ask the server whether intake and reading work; exit 0 when both do, else 1.\n" +
@@ -127,7 +127,7 @@ func newHealthCommand(s streams) *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		ctx, cancel := context.WithTimeout(cmd.Context(), healthTimeout)
 		defer cancel()
-		c, err := f.ownClient()
+		c, err := f.healthClient()
 		if err != nil {
 			return err
 		}
@@ -166,9 +166,9 @@ func newHealthCommand(s streams) *cobra.Command {
 // maxMessage bounds a message of the server, in code points.
 const maxMessage = 1000
 
-// ownClient returns a client for a server that need not have made its socket where
+// healthClient returns a client for a server that need not have made its socket where
 // this process can use it. Only a server that is named is sent a key.
-func (f *clientFlags) ownClient() (*client.Client, error) {
+func (f *clientFlags) healthClient() (*client.Client, error) {
 	listen := f.getenv("EYE_LISTEN")
 	if base, _ := f.named(); base != "" {
 		return f.client()

@@ -12,9 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"theeye/internal/discovery"
-
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"theeye/internal/discovery"
 )
 
 func TestMain(m *testing.M) {

@@ -13,11 +13,11 @@ import (
 	"testing"
 	"time"
 
-	"theeye/internal/client"
-	"theeye/internal/discovery"
-
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
+
+	"theeye/internal/client"
+	"theeye/internal/discovery"
 )
 
 func TestWhichServerAndKey(t *testing.T) {
@@ -47,7 +47,7 @@ func TestWhichServerAndKey(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			cmd := &cobra.Command{}
-			f := newClientFlags(cmd, streams{})
+			f := newClientFlags(cmd, stdio{})
 			f.getenv = func(name string) string { return tc.env[name] }
 			if err := cmd.ParseFlags(tc.line); err != nil {
 				t.Fatal(err)
@@ -66,7 +66,7 @@ func TestWhichServerAndKey(t *testing.T) {
 
 // Without the admin key of its directory a command says what to do.
 func TestMissingAdminKey(t *testing.T) {
-	f := newClientFlags(&cobra.Command{}, streams{})
+	f := newClientFlags(&cobra.Command{}, stdio{})
 	data := t.TempDir()
 	if err := f.cmd.PersistentFlags().Set("data", data); err != nil {
 		t.Fatal(err)

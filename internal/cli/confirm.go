@@ -60,7 +60,7 @@ func (f *confirmFlags) confirm(ctx context.Context, question string, all []erasa
 	}
 	switch {
 	case f.dryRun:
-		return false, f.say("nothing was erased")(nil)
+		return false, f.printf("nothing was erased")
 	case !isInteractive(f.in):
 		return false, usagef("nothing was erased: nobody can be asked, because the standard input is not a terminal; add --yes to erase it, or --dry-run to see what there is")
 	case !f.ask(ctx, question+" This cannot be undone. [y/N] "):

@@ -11,7 +11,7 @@ func TestAsk(t *testing.T) {
 		"y\n": true, "Y\n": true, "yes\n": true, " YES \r\n": true, "y": true,
 		"n\n": false, "no\n": false, "\n": false, "": false, "yes, no\n": false, "yess\n": false,
 	} {
-		f := &clientFlags{streams: streams{in: strings.NewReader(typed), err: io.Discard}}
+		f := &clientFlags{stdio: stdio{in: strings.NewReader(typed), err: io.Discard}}
 		if got := f.ask(t.Context(), "Erase it?"); got != want {
 			t.Errorf("%q counts as %v", typed, got)
 		}

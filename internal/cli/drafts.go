@@ -95,13 +95,13 @@ func newTryCommand(f *clientFlags) *cobra.Command {
 				return err
 			}
 			f.warn("", answer.Warnings)
-			if err := f.say("%d of %d stored events would fail", answer.Stored.WouldFail, answer.Stored.Checked)(nil); err != nil {
+			if err := f.printf("%d of %d stored events would fail", answer.Stored.WouldFail, answer.Stored.Checked); err != nil {
 				return err
 			}
 			if err := f.places(answer.Stored.Pointers); err != nil {
 				return err
 			}
-			if err := f.say("%d of %d rejections would pass", answer.Rejected.WouldPass, answer.Rejected.Checked)(nil); err != nil {
+			if err := f.printf("%d of %d rejections would pass", answer.Rejected.WouldPass, answer.Rejected.Checked); err != nil {
 				return err
 			}
 			if err := f.places(answer.Rejected.Pointers); err != nil {
@@ -110,11 +110,11 @@ func newTryCommand(f *clientFlags) *cobra.Command {
 			if len(answer.Reasons) == 0 {
 				return nil
 			}
-			if err := f.say("not compatible with the version in force:")(nil); err != nil {
+			if err := f.printf("not compatible with the version in force:"); err != nil {
 				return err
 			}
 			for _, r := range answer.Reasons {
-				if err := f.say("  %s", r)(nil); err != nil {
+				if err := f.printf("  %s", r); err != nil {
 					return err
 				}
 			}

@@ -28,7 +28,7 @@ type exportFlags struct {
 }
 
 // newExportCommand returns `eye export`.
-func newExportCommand(s streams) *cobra.Command {
+func newExportCommand(s stdio) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "export", Short: "Write all events that a filter selects", Args: args(cobra.NoArgs),
 		Long: "Write all events that a filter selects to standard output or to a file, which has its name only when it is whole.\n" +

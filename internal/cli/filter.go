@@ -7,10 +7,10 @@ import (
 	"strconv"
 	"strings"
 
-	"theeye/internal/client"
-
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"theeye/internal/client"
 )
 
 // pageSize is the limit of a page when all pages are fetched.

@@ -8,14 +8,14 @@ import (
 	"path/filepath"
 	"strings"
 
-	"theeye/internal/client"
-
 	"github.com/spf13/cobra"
+
+	"theeye/internal/client"
 )
 
 // clientFlags say which server to talk to. Every command of the client side has them.
 type clientFlags struct {
-	streams
+	stdio
 	url, key, data string
 	json           bool
 	cmd            *cobra.Command
@@ -23,8 +23,8 @@ type clientFlags struct {
 }
 
 // newClientFlags adds the flags of the client side to a command.
-func newClientFlags(cmd *cobra.Command, s streams) *clientFlags {
-	f := &clientFlags{streams: s, cmd: cmd, getenv: os.Getenv}
+func newClientFlags(cmd *cobra.Command, s stdio) *clientFlags {
+	f := &clientFlags{stdio: s, cmd: cmd, getenv: os.Getenv}
 	fs := cmd.PersistentFlags()
 	fs.StringVar(&f.url, "url", "", "`URL` of the server (EYE_URL); else the server of --data. A --data on the command line counts more than EYE_URL")
 	fs.StringVar(&f.key, "key", "", "`key` to use (EYE_KEY); else the admin key of --data")

@@ -41,7 +41,7 @@ func keyOver(k *client.Key, now time.Time) bool {
 }
 
 // newKeysCommand returns `eye keys`.
-func newKeysCommand(s streams) *cobra.Command {
+func newKeysCommand(s stdio) *cobra.Command {
 	group := newGroup("keys", "List, create and revoke keys")
 	f := newClientFlags(group, s)
 	app := new(string)
@@ -79,7 +79,7 @@ func newKeysCommand(s streams) *cobra.Command {
 	}
 	revoke := &cobra.Command{Use: "revoke KEY_ID", Short: "Revoke a key", Args: args(cobra.ExactArgs(1))}
 	revoke.RunE = func(cmd *cobra.Command, got []string) error {
-		return f.show(cmd.Context(), client.Request{Method: http.MethodDelete, Path: client.KeysPath(*app) + "/" + client.Segment(got[0])}, f.say("revoked key %s", got[0]))
+		return f.show(cmd.Context(), client.Request{Method: http.MethodDelete, Path: client.KeysPath(*app) + "/" + client.Segment(got[0])}, f.saying("revoked key %s", got[0]))
 	}
 	group.AddCommand(list, newKeysCreateCommand(f, app), revoke)
 	return group

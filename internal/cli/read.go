@@ -7,10 +7,10 @@ import (
 	"strconv"
 	"strings"
 
-	"theeye/internal/client"
-
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
+
+	"theeye/internal/client"
 )
 
 // eventItem is what is shown of an event.
@@ -67,7 +67,7 @@ type eventPage struct {
 }
 
 // newEventsCommand returns `eye events`.
-func newEventsCommand(s streams) *cobra.Command {
+func newEventsCommand(s stdio) *cobra.Command {
 	cmd := &cobra.Command{Use: "events [ID]", Short: "List events in the order in which they occurred, or show one", Args: args(cobra.MaximumNArgs(1))}
 	f := newClientFlags(cmd, s)
 	filter := newFilterFlags(cmd, filterOf{order: true, limit: true})
@@ -112,7 +112,7 @@ func showOne(ctx context.Context, f *clientFlags, path string, query url.Values)
 }
 
 // newSessionsCommand returns `eye sessions`.
-func newSessionsCommand(s streams) *cobra.Command {
+func newSessionsCommand(s stdio) *cobra.Command {
 	cmd := &cobra.Command{Use: "sessions", Short: "List sessions, the latest start first", Args: args(cobra.NoArgs)}
 	f := newClientFlags(cmd, s)
 	filter := newFilterFlags(cmd, filterOf{limit: true})
@@ -136,7 +136,7 @@ func newSessionsCommand(s streams) *cobra.Command {
 }
 
 // newSessionCommand returns `eye session ID`.
-func newSessionCommand(s streams) *cobra.Command {
+func newSessionCommand(s stdio) *cobra.Command {
 	cmd := &cobra.Command{Use: "session ID", Short: "Show a session and its events in order", Args: args(cobra.ExactArgs(1))}
 	f := newClientFlags(cmd, s)
 	filter := newFilterFlags(cmd, filterOf{order: true, limit: true})
@@ -175,7 +175,7 @@ func newSessionCommand(s streams) *cobra.Command {
 }
 
 // newCountCommand returns `eye count`.
-func newCountCommand(s streams) *cobra.Command {
+func newCountCommand(s stdio) *cobra.Command {
 	cmd := &cobra.Command{Use: "count", Short: "Count events", Args: args(cobra.NoArgs)}
 	f := newClientFlags(cmd, s)
 	filter := newFilterFlags(cmd, filterOf{})

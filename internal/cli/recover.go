@@ -97,9 +97,9 @@ func recoverData(f *clientFlags, opts duckdb.RecoverOptions, forget, yes bool) e
 		}
 		return printDocument(f, b)
 	case !yes:
-		return f.say("nothing was changed; do it with --yes")(nil)
+		return f.printf("nothing was changed; do it with --yes")
 	case r == nil:
-		return f.say("done; start the server, and make the applications again under the same names: their events are still there; the key in %s is valid", filepath.Join(data, "admin.key"))(nil)
+		return f.printf("done; start the server, and make the applications again under the same names: their events are still there; the key in %s is valid", filepath.Join(data, "admin.key"))
 	}
 	return f.sayRecovered(r, data)
 }
@@ -164,7 +164,7 @@ func (f *clientFlags) sayRecovered(r *duckdb.Recovery, data string) error {
 	if _, err := os.Stat(filepath.Join(data, node.ConfirmedDir)); errors.Is(err, fs.ErrNotExist) {
 		counted = "cannot count what is missing, because the record of acknowledged events is missing, too"
 	}
-	return f.say("done; start the server: it takes what comes after frame %d from the queue, and %s", r.Flushed, counted)(nil)
+	return f.printf("done; start the server: it takes what comes after frame %d from the queue, and %s", r.Flushed, counted)
 }
 
 // showRecovery prints what a recovery would bring back and what it would not.
@@ -219,9 +219,9 @@ func (f *clientFlags) acknowledge(ctx context.Context) error {
 			return err
 		}
 		if len(answer.Acknowledged) == 0 {
-			return f.say("there was nothing to acknowledge")(nil)
+			return f.printf("there was nothing to acknowledge")
 		}
-		return f.say("acknowledged:\n%s", advise(strings.Join(answer.Acknowledged, "\n"), f.where()))(nil)
+		return f.printf("acknowledged:\n%s", advise(strings.Join(answer.Acknowledged, "\n"), f.where()))
 	})
 }
 
@@ -264,7 +264,7 @@ func (f *clientFlags) readmit(ctx context.Context) error {
 	if err := f.showReadmitted(answer); err != nil || f.json || len(answer.Readmitted) == 0 {
 		return err
 	}
-	return f.say("what has expired meanwhile is removed when the server has started")(nil)
+	return f.printf("what has expired meanwhile is removed when the server has started")
 }
 
 // showReadmitted prints what was taken back. With something still damaged the command ends with

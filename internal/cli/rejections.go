@@ -9,9 +9,9 @@ import (
 	"net/url"
 	"strings"
 
-	"theeye/internal/client"
-
 	"github.com/spf13/cobra"
+
+	"theeye/internal/client"
 )
 
 // line returns a problem as people read it.
@@ -32,7 +32,7 @@ func problemLines(problems []client.EventProblem) string {
 }
 
 // newRejectionsCommand returns `eye rejections` with what can be done with them.
-func newRejectionsCommand(s streams) *cobra.Command {
+func newRejectionsCommand(s stdio) *cobra.Command {
 	cmd := &cobra.Command{Use: "rejections [ID]", Short: "List what was refused, newest first, or show one by its id or that of its event", Args: args(cobra.MaximumNArgs(1))}
 	f := newClientFlags(cmd, s)
 	filter := newFilterFlags(cmd, filterOf{order: true, limit: true, rejections: true})

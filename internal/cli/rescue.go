@@ -37,10 +37,10 @@ func (f *clientFlags) rescue(cmd *cobra.Command, file string) error {
 		if err := client.Decode("/v1/store/rescue", body, &a); err != nil {
 			return err
 		}
-		return f.say("%s: %s, %s\n"+
+		return f.printf("%s: %s, %s\n"+
 			"already there: %d; sent: %d (%d stored, %d rejected, %s); not sent: %d erased, %d expired",
 			a.File, plural.Count(a.Frames, "frame"), plural.Count(a.Damaged, "damaged place"),
-			a.There, a.Sent, a.Stored, a.Rejected, plural.Count(a.Duplicate, "duplicate"), a.Erased, a.Expired)(nil)
+			a.There, a.Sent, a.Stored, a.Rejected, plural.Count(a.Duplicate, "duplicate"), a.Erased, a.Expired)
 	}
 	data := f.value("data", "EYE_DATA")
 	name := filepath.Base(file)

@@ -20,7 +20,7 @@ import (
 )
 
 // newRestoreCommand returns `eye restore`.
-func newRestoreCommand(s streams) *cobra.Command {
+func newRestoreCommand(s stdio) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "restore DIR --data NEW", Short: "Make a data directory of a backup", Args: args(cobra.ExactArgs(1)),
 		Long: "Make a data directory of a backup, without a server. `eye serve --data NEW` goes on from the moment of the backup.\n" +
@@ -41,7 +41,7 @@ func newRestoreCommand(s streams) *cobra.Command {
 	return cmd
 }
 
-func restore(ctx context.Context, s streams, printKeys bool, opts backup.RestoreOptions) error {
+func restore(ctx context.Context, s stdio, printKeys bool, opts backup.RestoreOptions) error {
 	x, err := backup.ReadIndex(opts.From)
 	if err != nil {
 		return adviseIndex(opts.From, err)

@@ -1,3 +1,7 @@
+// Package cli is the command line of The Eye: a file for each command, tables, prompts and exit codes.
+//
+// Commands that ask a server go through package client; those for a stopped server open its files. It
+// does not read settings of a server (package config) and does not wire one (package node).
 package cli
 
 import (
@@ -23,9 +27,9 @@ const (
 	exitBreaking = 3 // eye types put, apply: not compatible with the version in force
 )
 
-// streams are what a command reads from and writes to. An output that is a terminal
+// stdio are what a command reads from and writes to. An output that is a terminal
 // is one that shownOn returned.
-type streams struct {
+type stdio struct {
 	in       io.Reader
 	out, err io.Writer
 }
@@ -45,7 +49,7 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	ctx, stop := interruptible(context.Background())
 	defer stop()
 
-	root := newRoot(streams{in: in, out: out, err: errOut})
+	root := newRoot(stdio{in: in, out: out, err: errOut})
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
 	var usage *usageError
@@ -56,7 +60,7 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 }
 
 // newRoot returns the command `eye` with all its subcommands.
-func newRoot(s streams) *cobra.Command {
+func newRoot(s stdio) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "eye",
 		Short:         "Collect, store and query the events of web applications",

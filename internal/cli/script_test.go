@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"theeye/internal/wait"
-
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"theeye/internal/wait"
 )
 
 // Bounds of waiting in a script.

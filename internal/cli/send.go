@@ -40,7 +40,7 @@ type sendFlags struct {
 }
 
 // newSendCommand returns `eye send`.
-func newSendCommand(s streams) *cobra.Command {
+func newSendCommand(s stdio) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "send [FILE]", Short: "Send events from a file or standard input", Args: args(cobra.MaximumNArgs(1)),
 		Long: "Send events from a file or standard input: one event, an array, {\"events\":[…]} or NDJSON, also packed with gzip.\n" +
@@ -77,7 +77,7 @@ func (f *sendFlags) run(ctx context.Context, names []string) (err error) {
 	if err != nil {
 		return err
 	}
-	admin := c.KeyBegins(adminKeyPrefix)
+	admin := c.KeyHasPrefix(adminKeyPrefix)
 	if !admin && f.cmd.Flag("app").Changed {
 		return usagef("--app needs an admin key (eye_a_…); a write key sends to its own application: leave out --app")
 	}
@@ -89,7 +89,7 @@ func (f *sendFlags) run(ctx context.Context, names []string) (err error) {
 	var app string
 	if admin {
 		app = f.app
-		giveBack, err := c.BorrowWriteKey(ctx, app)
+		giveBack, err := c.UseTemporaryWriteKey(ctx, app)
 		if err != nil {
 			return err
 		}

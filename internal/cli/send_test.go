@@ -11,10 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"theeye/internal/client"
-
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+
+	"theeye/internal/client"
 )
 
 func TestElements(t *testing.T) {
@@ -40,7 +40,7 @@ func TestElements(t *testing.T) {
 		{name: "two values in a line", in: "{} {}\n{}\n", lines: true, want: []string{`1! {} {}`, `2 {}`}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			input, err := newElements(strings.NewReader(tc.in), tc.lines)
+			input, err := newEventReader(strings.NewReader(tc.in), tc.lines)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -67,7 +67,7 @@ func TestElements(t *testing.T) {
 
 func TestElementsAreBounded(t *testing.T) {
 	endless := io.MultiReader(strings.NewReader(`[{"a":"`), endlessReader{})
-	input, err := newElements(endless, false)
+	input, err := newEventReader(endless, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func TestIdentify(t *testing.T) {
 		{`[1]`, `[1]`},
 		{`7`, `7`},
 	} {
-		identified, err := identify([]byte(tc.in), randomID)
+		identified, err := ensureID([]byte(tc.in), randomID)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -215,11 +215,11 @@ func FuzzElements(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		input, err := newElements(strings.NewReader(text), false)
+		input, err := newEventReader(strings.NewReader(text), false)
 		for n := 0; err == nil; n++ {
 			var e element
 			if e, err = input.next(); err == nil && !e.broken {
-				if id, err := identify(e.raw, randomID); err != nil || !oneValue(id) {
+				if id, err := ensureID(e.raw, randomID); err != nil || !oneValue(id) {
 					t.Errorf("%q became %q, %v", e.raw, id, err)
 				}
 			}

@@ -13,9 +13,9 @@ import (
 	"strings"
 	"time"
 
-	"theeye/internal/client"
-
 	"github.com/google/uuid"
+
+	"theeye/internal/client"
 )
 
 // Waiting times between the tries of one batch.

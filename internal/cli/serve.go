@@ -19,7 +19,7 @@ import (
 	"theeye/internal/registry"
 )
 
-func newServeCommand(s streams) *cobra.Command {
+func newServeCommand(s stdio) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the server",
@@ -38,7 +38,7 @@ func newServeCommand(s streams) *cobra.Command {
 	return cmd
 }
 
-func serve(ctx context.Context, cfg config.Config, s streams) error {
+func serve(ctx context.Context, cfg config.Config, s stdio) error {
 	log := newLogger(s.err, cfg.LogLevel, dataFlag(cfg.Data))
 	for _, line := range config.UnknownVariables(os.Environ()) {
 		log.Warn(line)

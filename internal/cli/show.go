@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 
-	"theeye/internal/client"
-
 	"github.com/go-json-experiment/json"
+
+	"theeye/internal/client"
 )
 
 // show sends a request and prints its answer: as it is with --json, else by table.
@@ -28,12 +28,15 @@ func (f *clientFlags) show(ctx context.Context, r client.Request, table func(bod
 	return table(body)
 }
 
-// say returns a table function that prints one line.
-func (f *clientFlags) say(format string, args ...any) func([]byte) error {
-	return func([]byte) error {
-		_, err := fmt.Fprintf(f.out, format+"\n", args...)
-		return err
-	}
+// printf prints one line.
+func (f *clientFlags) printf(format string, args ...any) error {
+	_, err := fmt.Fprintf(f.out, format+"\n", args...)
+	return err
+}
+
+// saying returns a table function that prints one line.
+func (f *clientFlags) saying(format string, args ...any) func([]byte) error {
+	return func([]byte) error { return f.printf(format, args...) }
 }
 
 // decodeAnyCase decodes into fields without tags.

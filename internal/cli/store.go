@@ -29,7 +29,7 @@ import (
 )
 
 // newStoreCommand returns `eye store`.
-func newStoreCommand(s streams) *cobra.Command {
+func newStoreCommand(s stdio) *cobra.Command {
 	group := newGroup("store", "Look into the embedded store of a data directory, also beside its server")
 	f := newClientFlags(group, s)
 	segments := &cobra.Command{Use: "segments", Short: "List the segments", Args: args(cobra.NoArgs)}
@@ -181,9 +181,9 @@ func compactStore(ctx context.Context, f *clientFlags) error {
 		return printDocument(f, b)
 	}
 	if slices.EqualFunc(before.Segments, after.Segments, func(a, b duckdb.SegmentInfo) bool { return a.ID == b.ID }) {
-		return f.say("nothing to merge: %s", plural.Count(len(before.Segments), "segment"))(nil)
+		return f.printf("nothing to merge: %s", plural.Count(len(before.Segments), "segment"))
 	}
-	return f.say("compacted %s into %d", plural.Count(len(before.Segments), "segment"), len(after.Segments))(nil)
+	return f.printf("compacted %s into %d", plural.Count(len(before.Segments), "segment"), len(after.Segments))
 }
 
 func (f *clientFlags) acceptClock(ctx context.Context) error {
@@ -193,7 +193,7 @@ func (f *clientFlags) acceptClock(ctx context.Context) error {
 		if err := client.Decode(r.Path, body, &answer); err != nil {
 			return err
 		}
-		return f.say("retention goes by %s now; before, by %s", answer.After, cmp.Or(answer.Before, "an unknown time"))(nil)
+		return f.printf("retention goes by %s now; before, by %s", answer.After, cmp.Or(answer.Before, "an unknown time"))
 	})
 }
 

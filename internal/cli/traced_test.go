@@ -7,9 +7,9 @@ import (
 	"strings"
 	"testing"
 
-	"theeye/internal/client"
-
 	"github.com/google/go-cmp/cmp"
+
+	"theeye/internal/client"
 )
 
 // Where an input stops being JSON is told by line and column, however much comes before it.
@@ -32,7 +32,7 @@ func TestPlaceOfAFault(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			events := 0
-			input, err := newElements(strings.NewReader(tc.in), false)
+			input, err := newEventReader(strings.NewReader(tc.in), false)
 			for err == nil {
 				if _, err = input.next(); err == nil {
 					events++
@@ -85,7 +85,7 @@ func TestBeginningOfAnInput(t *testing.T) {
 		"\ufeff{}\n":         "",
 		"{}":                 "",
 	} {
-		input, err := newElements(byByte{strings.NewReader(in)}, false)
+		input, err := newEventReader(byByte{strings.NewReader(in)}, false)
 		if err == nil {
 			_, err = input.next()
 		}

@@ -213,7 +213,7 @@ func (f *clientFlags) exportTypes(ctx context.Context, dir string) error {
 	if f.json {
 		return f.printReport(map[string]int{"written": len(list)})
 	}
-	return f.say("wrote %d event types to %s", len(list), dir)(nil)
+	return f.printf("wrote %d event types to %s", len(list), dir)
 }
 
 // typeName names an event type in a report.
@@ -280,7 +280,7 @@ func (f *clientFlags) diffTypes(ctx context.Context, dir string) (alike bool, er
 	}
 	err = errors.Join(f.typeLines("only in files", diff.OnlyInFiles), f.typeLines("differs", diff.Differs), f.typeLines("only on the server", diff.OnlyOnServer))
 	if alike {
-		err = errors.Join(err, f.say("%d event types are alike", len(same))(nil))
+		err = errors.Join(err, f.printf("%d event types are alike", len(same)))
 	}
 	return alike, err
 }
@@ -291,7 +291,7 @@ func (f *clientFlags) typeLines(what string, types []typeName) error {
 		if f.json {
 			break
 		}
-		if err := f.say("%-20s%s / %s", what+":", printable(t.Category, maxCell), printable(t.Name, maxCell))(nil); err != nil {
+		if err := f.printf("%-20s%s / %s", what+":", printable(t.Category, maxCell), printable(t.Name, maxCell)); err != nil {
 			return err
 		}
 	}
@@ -337,11 +337,11 @@ func (f *clientFlags) applyTypes(ctx context.Context, dir string, o applyOptions
 		return f.printReport(report)
 	}
 	if report.InNoFile > 0 {
-		if err := f.say("%d event types of the server are in no file; --delete ends them", report.InNoFile)(nil); err != nil {
+		if err := f.printf("%d event types of the server are in no file; --delete ends them", report.InNoFile); err != nil {
 			return err
 		}
 	}
-	return f.say("%d unchanged", report.Unchanged)(nil)
+	return f.printf("%d unchanged", report.Unchanged)
 }
 
 // wording returns what is done, or would be.
@@ -366,7 +366,7 @@ func (a *applying) put(ctx context.Context, what string, files []typeFile) error
 	for _, t := range files {
 		if !a.options.dryRun {
 			if _, err := a.client.Do(ctx, putRequest(t.category, t.name, t.schema, putOptions{force: a.options.force})); err != nil {
-				return fmt.Errorf("%s: %w", t.path, a.told(err))
+				return fmt.Errorf("%s: %w", t.path, a.explained(err))
 			}
 		}
 		if err := a.typeLines(wording(what, a.options.dryRun), []typeName{{t.category, t.name}}); err != nil {

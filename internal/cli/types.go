@@ -18,7 +18,7 @@ import (
 )
 
 // newTypesCommand returns `eye types`.
-func newTypesCommand(s streams) *cobra.Command {
+func newTypesCommand(s stdio) *cobra.Command {
 	group := newGroup("types", "List, show, put, try and delete event types; keep them in files")
 	f := newClientFlags(group, s)
 
@@ -60,21 +60,21 @@ func newTypesCommand(s streams) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return f.told(f.show(cmd.Context(), putRequest(got[0], got[1], document, putOptions{force: *force, dryRun: *dryRun}), func(body []byte) error {
+		return f.explained(f.show(cmd.Context(), putRequest(got[0], got[1], document, putOptions{force: *force, dryRun: *dryRun}), func(body []byte) error {
 			var i typeItem
 			if err := client.Decode("/v1/types", body, &i); err != nil {
 				return err
 			}
 			f.warn("", i.Warnings)
 			if *dryRun {
-				return f.say("%s / %s would be in force as version %d; nothing was changed", i.Category, i.Name, i.Version)(nil)
+				return f.printf("%s / %s would be in force as version %d; nothing was changed", i.Category, i.Name, i.Version)
 			}
-			return f.say("%s / %s is in force as version %d", i.Category, i.Name, i.Version)(nil)
+			return f.printf("%s / %s is in force as version %d", i.Category, i.Name, i.Version)
 		}))
 	}
 	remove := &cobra.Command{Use: "delete CATEGORY NAME", Short: "Check events of a type no longer", Args: args(cobra.ExactArgs(2))}
 	remove.RunE = func(cmd *cobra.Command, got []string) error {
-		return f.show(cmd.Context(), client.Request{Method: http.MethodDelete, Path: client.TypePath(got[0], got[1])}, f.say("deleted the schema of %s / %s", got[0], got[1]))
+		return f.show(cmd.Context(), client.Request{Method: http.MethodDelete, Path: client.TypePath(got[0], got[1])}, f.saying("deleted the schema of %s / %s", got[0], got[1]))
 	}
 	group.AddCommand(list, get, put, remove, newVersionsCommand(f), newTryCommand(f), newProposeCommand(f))
 	group.AddCommand(newTypeFilesCommands(f)...)
@@ -124,9 +124,9 @@ func putRequest(category, name string, document []byte, o putOptions) client.Req
 	return client.Request{Method: http.MethodPut, Path: client.TypePath(category, name), Query: q, Body: document}
 }
 
-// told prints the reasons of a schema that is not compatible, and ends with the
+// explained prints the reasons of a schema that is not compatible, and ends with the
 // exit code for it. Other errors are returned.
-func (f *clientFlags) told(err error) error {
+func (f *clientFlags) explained(err error) error {
 	var p *client.Problem
 	if !errors.As(err, &p) || len(p.Reasons) == 0 {
 		return err

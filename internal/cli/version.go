@@ -11,7 +11,7 @@ import (
 )
 
 // newVersionCommand returns `eye version`.
-func newVersionCommand(s streams) *cobra.Command {
+func newVersionCommand(s stdio) *cobra.Command {
 	cmd := &cobra.Command{Use: "version", Short: "Print the version", Args: args(cobra.NoArgs)}
 	asJSON := cmd.Flags().Bool("json", false, "print a JSON document")
 	cmd.RunE = func(*cobra.Command, []string) error {

@@ -1,3 +1,7 @@
+// Package client calls The Eye's API over HTTP, for the command line, the demo and the bench.
+//
+// A server is reached at an address, through the socket in its data directory, or by a dial function.
+// Paths are built here alone. Errors are written for people at a command line: they name flags.
 package client
 
 import (
@@ -18,9 +22,9 @@ import (
 	"syscall"
 	"time"
 
-	"theeye/internal/discovery"
-
 	"github.com/go-json-experiment/json"
+
+	"theeye/internal/discovery"
 )
 
 // Limits of the client side.
@@ -29,14 +33,14 @@ const (
 	maxProblem    = 64 << 10         // bytes read of an answer that is an error
 )
 
-// client talks to one server. It is safe for concurrent use.
+// Client talks to one server. It is safe for concurrent use.
 type Client struct {
 	base  string // without a slash at its end
 	shown string // where the server is, in messages
 	key   string // empty for none
-	// borrowed is what is used instead of key, nil for nothing.
-	borrowed *borrowedKey
-	http     *http.Client
+	// temporary is what is used instead of key, nil for nothing.
+	temporary *temporaryKey
+	http      *http.Client
 	// socket is the directory through whose socket the server is reached, empty
 	// for an address.
 	socket string
@@ -44,7 +48,7 @@ type Client struct {
 	keyless string
 }
 
-// newClient returns a client for a server at a URL or at host:port.
+// New returns a client for a server at a URL or at host:port. key may be empty.
 func New(base, key string) (*Client, error) {
 	if !strings.Contains(base, "://") {
 		base = "http://" + base
@@ -56,25 +60,25 @@ func New(base, key string) (*Client, error) {
 	base = strings.TrimRight(base, "/")
 	t := newTransport((&net.Dialer{Timeout: discovery.DialTimeout}).DialContext)
 	t.Proxy = http.ProxyFromEnvironment
-	return &Client{base: base, shown: base, key: key, http: &http.Client{Transport: t, CheckRedirect: readsAlone}}, nil
+	return &Client{base: base, shown: base, key: key, http: &http.Client{Transport: t, CheckRedirect: followReads}}, nil
 }
 
-// newBesideClient returns a client for the server of a data directory.
+// NewLocal returns a client for the server of a data directory.
 // keyless says what to do when a key is needed and key is empty; it may be empty.
 func NewLocal(dir, key, keyless string) *Client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return discovery.Dial(ctx, dir) }
 	return &Client{
 		base: "http://localhost", shown: filepath.Join(dir, discovery.SocketFile), key: key, keyless: keyless, socket: dir,
-		http: &http.Client{Transport: newTransport(dial), CheckRedirect: readsAlone},
+		http: &http.Client{Transport: newTransport(dial), CheckRedirect: followReads},
 	}
 }
 
-// newDialedClient returns a client for a server that dial connects to.
+// NewDialed returns a client for a server that dial connects to.
 func NewDialed(dial func(ctx context.Context, network, address string) (net.Conn, error), key string) *Client {
 	return &Client{base: "http://localhost", shown: "this server", key: key, http: &http.Client{Transport: newTransport(dial)}}
 }
 
-// withoutVerification makes the client take any certificate, for a server on this machine that no key
+// WithoutVerification makes the client take any certificate, for a server on this machine that no key
 // is sent to: its certificate does not name the loopback address.
 func (c *Client) WithoutVerification() {
 	if t, ok := c.http.Transport.(*http.Transport); ok {
@@ -82,8 +86,8 @@ func (c *Client) WithoutVerification() {
 	}
 }
 
-// readsAlone lets redirects be followed of what reads alone: what is to be changed is what was asked for.
-func readsAlone(_ *http.Request, via []*http.Request) error {
+// followReads lets redirects be followed of what reads alone: what is to be changed is what was asked for.
+func followReads(_ *http.Request, via []*http.Request) error {
 	if first := via[0].Method; first != http.MethodGet && first != http.MethodHead {
 		return http.ErrUseLastResponse
 	}
@@ -99,7 +103,7 @@ func newTransport(dial func(ctx context.Context, network, address string) (net.C
 	}
 }
 
-// problemError is an answer that is an error (RFC 9457).
+// Problem is an answer that is an error (RFC 9457).
 type Problem struct {
 	Title   string   `json:"title"`
 	Status  int      `json:"status"`
@@ -177,7 +181,7 @@ func (c *Client) checkAnswer(r *http.Response, also ...int) error {
 	return nil
 }
 
-// reachable turns an address to listen on into one to call. A server that listens
+// Reachable turns an address to listen on into one to call. A server that listens
 // on all addresses is called by the IPv4 loopback: it listens there too, while a
 // container need not have that of IPv6.
 func Reachable(listen string) string {
@@ -192,7 +196,7 @@ func Reachable(listen string) string {
 	return net.JoinHostPort(host, port)
 }
 
-// request is one request of a client.
+// Request is one request of a client.
 type Request struct {
 	Method, Path   string // the path is escaped
 	Query          url.Values
@@ -202,8 +206,8 @@ type Request struct {
 	Patient        bool   // the server may work for minutes before it answers
 }
 
-// do sends a request and returns the whole body of its answer. Any status but
-// 2xx, and those in also, is an *problemError.
+// Do sends a request and returns the whole body of its answer. Any status except 2xx and those in also
+// is a *Problem. When there is no answer, or not all of it, the error is an *UnreachableError.
 func (c *Client) Do(ctx context.Context, r Request, also ...int) ([]byte, error) {
 	answer, err := c.Open(ctx, r, also...)
 	if err != nil {
@@ -217,7 +221,7 @@ func (c *Client) Do(ctx context.Context, r Request, also ...int) ([]byte, error)
 	return body, nil
 }
 
-// open is do for a body that the caller reads and closes.
+// Open is Do for a body that the caller reads and closes.
 func (c *Client) Open(ctx context.Context, r Request, also ...int) (*http.Response, error) {
 	target := c.base + r.Path
 	if encoded := r.Query.Encode(); encoded != "" {
@@ -258,18 +262,18 @@ func (c *Client) Open(ctx context.Context, r Request, also ...int) (*http.Respon
 	return answer, nil
 }
 
-// server returns where the server is, for messages.
+// Server returns where the server is, for messages.
 func (c *Client) Server() string { return c.shown }
 
-// secret returns the key to use now, empty for none.
+// Secret returns the key to use now, empty for none.
 func (c *Client) Secret(ctx context.Context) (string, error) {
-	if c.borrowed != nil {
-		return c.borrowed.secret(ctx)
+	if c.temporary != nil {
+		return c.temporary.secret(ctx)
 	}
 	return c.key, nil
 }
 
-// unreachableError is a request whose outcome is unknown, or that was never made.
+// UnreachableError is a request whose outcome is unknown, or that was never made.
 type UnreachableError struct {
 	Server string
 	Err    error
@@ -288,7 +292,7 @@ func (e *UnreachableError) Error() string {
 
 func (e *UnreachableError) Unwrap() error { return e.Err }
 
-// connectionError says why no answer came, or not all of it.
+// ConnectionError says why no answer came, or not all of it.
 func (c *Client) ConnectionError(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("interrupted: %w", ctx.Err())
@@ -299,7 +303,7 @@ func (c *Client) ConnectionError(ctx context.Context, err error) error {
 	return &UnreachableError{c.shown, err}
 }
 
-// decode reads the JSON document that a path answered.
+// Decode reads the JSON document that a path answered.
 func Decode(path string, body []byte, into any) error {
 	if err := json.Unmarshal(body, into); err != nil {
 		return fmt.Errorf("the answer of %s cannot be read; is this The Eye? %w", path, err)
@@ -307,7 +311,7 @@ func Decode(path string, body []byte, into any) error {
 	return nil
 }
 
-// patient returns the client without a deadline for the first byte: a server
+// Patient returns the client without a deadline for the first byte: a server
 // writes all of a Parquet file before it sends any, exports wait for each other, and so do erasures.
 func (c *Client) Patient() *Client {
 	p := *c
@@ -320,22 +324,22 @@ func (c *Client) Patient() *Client {
 	return &p
 }
 
-// breakReason is why a schema is not compatible.
+// Reason is why a schema is not compatible.
 type Reason struct {
 	Pointer string `json:"pointer"`
 	Reason  string `json:"reason"`
 }
 
-// keyBegins reports whether the client's key begins with a prefix, such as that of a kind of keys.
-func (c *Client) KeyBegins(prefix string) bool { return strings.HasPrefix(c.key, prefix) }
+// KeyHasPrefix reports whether the client's key begins with a prefix, such as that of a kind of keys.
+func (c *Client) KeyHasPrefix(prefix string) bool { return strings.HasPrefix(c.key, prefix) }
 
-// useTransport makes the client send by another transport. It must be called before the first request.
+// UseTransport makes the client send by another transport. It must be called before the first request.
 func (c *Client) UseTransport(t http.RoundTripper) { c.http = &http.Client{Transport: t} }
 
-// url returns the address of a path of the server, for who makes requests of their own.
+// URL returns the address of a path of the server, for callers that make requests of their own.
 func (c *Client) URL(path string) string { return c.base + path }
 
-// socketTransport returns a transport of its own through the socket of the server's data directory, or
+// SocketTransport returns a transport of its own through the socket of the server's data directory, or
 // nil when the server is reached at an address.
 func (c *Client) SocketTransport() *http.Transport {
 	t, ok := c.http.Transport.(*http.Transport)

@@ -1,6 +1,6 @@
 package client
 
-// totals are the sums of all answers.
+// Totals say what became of the events of one or several requests.
 type Totals struct {
 	Received   int `json:"received"`
 	Accepted   int `json:"accepted"`
@@ -8,8 +8,8 @@ type Totals struct {
 	Duplicates int `json:"duplicates"`
 }
 
-// intakeAnswer is the server's answer to a batch; Events lists only those that
-// were not accepted.
+// IntakeAnswer is the server's answer to a batch. With quiet=1 Events lists only those that were not
+// accepted.
 type IntakeAnswer struct {
 	Totals
 	Events []struct {
@@ -20,6 +20,7 @@ type IntakeAnswer struct {
 	} `json:"events"`
 }
 
+// Add adds the totals of another answer.
 func (t *Totals) Add(o Totals) {
 	t.Received += o.Received
 	t.Accepted += o.Accepted
@@ -27,7 +28,7 @@ func (t *Totals) Add(o Totals) {
 	t.Duplicates += o.Duplicates
 }
 
-// problemItem is one thing that is wrong with an event.
+// EventProblem is one thing that is wrong with an event.
 type EventProblem struct {
 	Code    string `json:"code"`
 	Pointer string `json:"pointer"`

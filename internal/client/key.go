@@ -1,5 +1,6 @@
 package client
 
+// Key is a key as the server answers it.
 type Key struct {
 	KeyID         string   `json:"key_id"`
 	App           *string  `json:"app"`

@@ -5,9 +5,10 @@ import (
 	"strings"
 )
 
+// AppPath returns the path of an application.
 func AppPath(app string) string { return "/v1/apps/" + Segment(app) }
 
-// keysPath is where the keys of an application are, or those of all ("").
+// KeysPath returns the path of the keys of an application, or of those of all applications for "".
 func KeysPath(app string) string {
 	if app == "" {
 		return "/v1/keys"
@@ -15,11 +16,12 @@ func KeysPath(app string) string {
 	return "/v1/apps/" + Segment(app) + "/keys"
 }
 
+// TypePath returns the path of an event type.
 func TypePath(category, name string) string {
 	return "/v1/types/" + Segment(category) + "/" + Segment(name)
 }
 
-// segment returns text as one segment of a path, of a URL or of a file system.
+// Segment returns text as one segment of a path, of a URL or of a file system.
 // Dots alone would be taken for the folder itself or the one above, and a file
 // whose name begins with one would be hidden.
 func Segment(text string) string {

@@ -8,8 +8,8 @@ import (
 	"net/http"
 )
 
-// stream sends a request and gives the body of its answer as it comes. A body that
-// ends early is an *unreachableError, whatever do makes of it.
+// Stream sends a request without a body and passes the body of the answer to do as it arrives. When
+// that ends early, the error is an *UnreachableError, whatever do returns.
 func (c *Client) Stream(ctx context.Context, r Request, do func(io.Reader) error) error {
 	target := c.base + r.Path + "?" + r.Query.Encode()
 	req, err := http.NewRequestWithContext(ctx, r.Method, target, http.NoBody)

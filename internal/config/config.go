@@ -1,3 +1,6 @@
+// Package config reads the settings of a server from flags, the environment and a file. It judges all
+// of them at once, so that a person sees every fault of a configuration in one go. No other package
+// reads settings.
 package config
 
 import (
@@ -94,7 +97,7 @@ func settings() []setting {
 	}
 }
 
-// addServeFlags adds a flag for each setting, and --config.
+// AddFlags adds a flag for each setting, and --config.
 func AddFlags(fs *pflag.FlagSet) {
 	fs.SortFlags = false
 	fs.String(configSetting, "", "YAML `file` with settings ("+envName(configSetting)+")")
@@ -112,8 +115,8 @@ func envName(name string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 }
 
-// loadConfig reads the settings: default, then file, then environment, then flag;
-// the later wins. The flag set is the parsed one that addServeFlags filled,
+// Load reads the settings: default, then file, then environment, then flag;
+// the later wins. The flag set is the parsed one that AddFlags filled,
 // environ has the form of os.Environ. The error holds all faults, one in a line,
 // each saying what to do.
 func Load(fs *pflag.FlagSet, environ []string) (Config, error) {
@@ -213,7 +216,7 @@ func environment(environ []string) map[string]any {
 // ofPlatform are the variables that Kubernetes makes for a service called eye, but for EYE_PORT.
 var ofPlatform = regexp.MustCompile(`^EYE_(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT_[0-9]+_.+)$`)
 
-// unknownVariables returns a line for each variable of the environment that is named as if it were a
+// UnknownVariables returns a line for each variable of the environment that is named as if it were a
 // setting and is none: nothing reads it.
 func UnknownVariables(environ []string) (lines []string) {
 	known := []string{envName(configSetting), "EYE_URL", "EYE_KEY"}

@@ -10,10 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"theeye/internal/event"
-
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/pflag"
+
+	"theeye/internal/event"
 )
 
 func defaults() Config {

@@ -128,6 +128,7 @@ func setRows(to *int64, text string) error {
 	return nil
 }
 
+// SetSize reads a size such as 4MiB, in bytes, of which least is the smallest allowed.
 func SetSize(to *int64, text string, least int64) error {
 	n, err := parseSize(text)
 	if err != nil {

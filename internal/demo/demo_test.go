@@ -17,7 +17,7 @@ import (
 
 func TestSamplesAreMostlyRight(t *testing.T) {
 	types := map[string]*schema.Type{}
-	for _, each := range Types(demoApp) {
+	for _, each := range Types(appName) {
 		compiled, err := schema.Compile(each.Category, each.Name, 1, each.Schema)
 		if err != nil {
 			t.Fatal(err)

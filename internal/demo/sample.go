@@ -8,7 +8,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// sampleEvent is an event that the demo sends.
+// Event is an event that the demo sends.
 type Event struct {
 	ID        uuid.UUID      `json:"id"`
 	SessionID string         `json:"session_id"`
@@ -38,8 +38,10 @@ type sampler struct {
 	visitors []*visitor
 }
 
+// Host is the host of the pages that are visited.
+const Host = "www.consumeraffairs.com"
+
 const (
-	Host           = "www.consumeraffairs.com"
 	sampleVisitors = 8
 	wrongEvery     = 25
 )
@@ -77,7 +79,7 @@ func (s *sampler) pick(from ...string) string { return from[s.rand.IntN(len(from
 
 // act returns what a visitor does next.
 func (s *sampler) act(v *visitor) Event {
-	e := Event{SessionID: v.session, Sender: v.sender, Seq: v.seq, Category: Category(demoApp, "page interaction")}
+	e := Event{SessionID: v.session, Sender: v.sender, Seq: v.seq, Category: Category(appName, "page interaction")}
 	switch chance := s.rand.IntN(100); {
 	case v.seq == 0 || chance < 55:
 		if v.seq > 0 {
@@ -88,7 +90,7 @@ func (s *sampler) act(v *visitor) Event {
 		element := s.pick("chat bubble", "get quotes", "read more", "compare", "call now", "newsletter")
 		e.Name, e.Data = "cta click", map[string]any{"host": Host, "path": v.path, "element": element}
 	default:
-		e.Category, e.Name = Category(demoApp, "form interaction"), "submit"
+		e.Category, e.Name = Category(appName, "form interaction"), "submit"
 		e.Data = map[string]any{"host": Host, "path": v.path, "form": map[string]any{
 			"first_name": s.pick("John", "Ada", "Grace", "Alan", "Edsger", "Barbara"),
 			"last_name":  s.pick("Doe", "Miller", "Garcia", "Kim", "Novak", "Okafor"),

@@ -1,3 +1,5 @@
+// Package discovery lets commands on the same machine find the server of a data directory: by a file
+// with its address, and by a Unix socket that only the server's user may connect to.
 package discovery
 
 import (
@@ -16,18 +18,21 @@ import (
 
 // What a server puts into its data directory for its own machine.
 const (
-	addressFile = "address"  // host:port of the listener, for people and scripts
-	SocketFile  = "eye.sock" // the same interface, for commands that are run beside the server
+	addressFile = "address"
+	// SocketFile is the Unix socket that serves the same API to commands on this machine.
+	SocketFile = "eye.sock"
 )
 
+// DialTimeout bounds the time of connecting to a server.
+const DialTimeout = 5 * time.Second
+
 const (
-	DialTimeout   = 5 * time.Second
 	maxSocketPath = 103                   // bytes of a socket's path that every system takes
 	backlogPause  = 10 * time.Millisecond // between two tries to connect while the backlog is full
 )
 
-// announce writes where a server answers. After an error there is nothing of it,
-// nor of a server that was killed.
+// Announce writes the address at which a server answers. After an error no address file is left, not
+// even that of a server that was killed.
 //
 // Nothing that holds a secret may go to the address: it outlives a server that is
 // killed, and its port is then anybody's.
@@ -46,7 +51,7 @@ func Announce(dir, address string) error {
 	return nil
 }
 
-// retract undoes announce and listenBeside.
+// Retract removes the address file and the socket.
 func Retract(dir string) {
 	_ = os.Remove(filepath.Join(dir, addressFile))
 	if name := filepath.Join(dir, SocketFile); IsSocket(name) {
@@ -54,12 +59,13 @@ func Retract(dir string) {
 	}
 }
 
+// IsSocket reports whether a file is a Unix socket.
 func IsSocket(name string) bool {
 	info, err := os.Lstat(name)
 	return err == nil && info.Mode().Type() == fs.ModeSocket
 }
 
-// listenBeside opens the socket of a data directory, which only the user of this
+// Listen opens the socket of a data directory, which only the user of this
 // process may connect to. The caller holds the directory's lock, so a socket that
 // is there was left by a server that was killed, and is replaced.
 func Listen(ctx context.Context, dir string) (net.Listener, error) {
@@ -113,25 +119,25 @@ func socketPath(dir string) (path string, release func(), err error) {
 	return filepath.Join(short, SocketFile), func() { _ = d.Close() }, nil
 }
 
-// dialBeside connects to the server of a data directory. The error says what to do.
+// Dial connects to the server of a data directory. The error says what to do.
 func Dial(ctx context.Context, dir string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, DialTimeout)
 	defer cancel()
 	path, release, err := socketPath(dir)
 	if err != nil {
-		return nil, besideError(dir, err)
+		return nil, advised(dir, err)
 	}
 	defer release()
 	for {
 		conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
 		if !errors.Is(err, syscall.EAGAIN) || wait.For(ctx, backlogPause) != nil {
-			return conn, besideError(dir, err)
+			return conn, advised(dir, err)
 		}
 	}
 }
 
-// besideError says what it means that nobody can be reached through a socket.
-func besideError(dir string, err error) error {
+// advised says what it means that nobody can be reached through a socket.
+func advised(dir string, err error) error {
 	switch {
 	case err == nil:
 		return nil

@@ -16,7 +16,7 @@ const frameTimeout = 10 * time.Second
 
 // frames reads frames from the queue again, for a segment that has to be rebuilt.
 // A trim meanwhile ends it.
-func (s *server) frames(ctx context.Context, first, last uint64) iter.Seq2[[]event.Record, error] {
+func (s *Node) frames(ctx context.Context, first, last uint64) iter.Seq2[[]event.Record, error] {
 	return func(yield func([]event.Record, error) bool) {
 		if err := s.holdsFrames(ctx, first, last); err != nil {
 			yield(nil, err)
@@ -34,7 +34,7 @@ func (s *server) frames(ctx context.Context, first, last uint64) iter.Seq2[[]eve
 }
 
 // holdsFrames reports whether the queue has frames, and duckdb.ErrNoFrames when not.
-func (s *server) holdsFrames(ctx context.Context, first, last uint64) error {
+func (s *Node) holdsFrames(ctx context.Context, first, last uint64) error {
 	state, err := s.queue.State(ctx)
 	if err == nil && (state.First > first || state.Last < last) {
 		return fmt.Errorf("%w: it holds %d to %d, not %d to %d", duckdb.ErrNoFrames, state.First, state.Last, first, last)
@@ -43,7 +43,7 @@ func (s *server) holdsFrames(ctx context.Context, first, last uint64) error {
 }
 
 // frame reads the records of the next frame, which must be the given one and whole.
-func (s *server) frame(ctx context.Context, r *queue.Reader, sequence uint64) ([]event.Record, error) {
+func (s *Node) frame(ctx context.Context, r *queue.Reader, sequence uint64) ([]event.Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, frameTimeout)
 	defer cancel()
 	d, err := r.Next(ctx)

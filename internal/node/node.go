@@ -1,3 +1,8 @@
+// Package node runs one server: it opens the parts in the order in which an event meets them, runs
+// them, and closes them in that order again.
+//
+// It holds what concerns several parts at a time: erasure, rescue of quarantined frames, and the
+// comparison of what was acknowledged with what is there after a start.
 package node
 
 import (
@@ -46,13 +51,13 @@ const (
 	lastFlush      = 60 * time.Second
 )
 
-// server is all parts of one node, in the order of an event's way:
+// Node is all parts of one node, in the order of an event's way:
 //
 //	listener ─► httpapi ─► ingest ─► queue ─► worker ─► store
 //	               ▲                            │         │
 //	               └── progress ◄───────────────┘         │
 //	               └── reading ◄──────────────────────────┘
-type server struct {
+type Node struct {
 	cfg    config.Config
 	log    *slog.Logger
 	unlock func()
@@ -79,15 +84,15 @@ type server struct {
 	backlog         uint64 // the last frame that was there at the start
 }
 
-// confirmedDir is the folder of the record of what was acknowledged, in the data directory.
+// ConfirmedDir is the folder of the record of what was acknowledged, in the data directory.
 const ConfirmedDir = "confirmed"
 
 // clockName is the file of retention's clock, which each server keeps.
 const clockName = "clock"
 
-// openServer opens all parts. What it opened is closed when it fails.
-func Open(ctx context.Context, cfg config.Config, log *slog.Logger) (*server, error) {
-	s := &server{cfg: cfg, log: log}
+// Open opens all parts. What it opened is closed when it fails.
+func Open(ctx context.Context, cfg config.Config, log *slog.Logger) (*Node, error) {
+	s := &Node{cfg: cfg, log: log}
 	if err := s.open(ctx); err != nil {
 		s.Close()
 		return nil, err
@@ -95,7 +100,7 @@ func Open(ctx context.Context, cfg config.Config, log *slog.Logger) (*server, er
 	return s, nil
 }
 
-func (s *server) open(ctx context.Context) (err error) {
+func (s *Node) open(ctx context.Context) (err error) {
 	cfg, log := s.cfg, s.log
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -220,7 +225,7 @@ func (s *server) open(ctx context.Context) (err error) {
 
 // branch begins a timeline when a queue is made for a store that has flushed frames, durably and
 // before the queue is there: its frames are not those of the queue that is lost.
-func (s *server) branch(flushed uint64) error {
+func (s *Node) branch(flushed uint64) error {
 	if flushed == 0 {
 		return nil
 	}
@@ -230,7 +235,7 @@ func (s *server) branch(flushed uint64) error {
 
 // checkStore returns an error when the store has no manifest, although a server of this data
 // directory has committed one. A version that kept no clock may have had none until its first flush.
-func (s *server) checkStore() error {
+func (s *Node) checkStore() error {
 	if s.store.Begun() {
 		return nil
 	}
@@ -245,7 +250,7 @@ func (s *server) checkStore() error {
 	return nil
 }
 
-func (s *server) storeLost(although string) error {
+func (s *Node) storeLost(although string) error {
 	return fmt.Errorf("the store in %s is empty, although %s; nothing was changed. "+
 		"If the folder store was moved, put it back, and queue and %s with it; or restore a backup into another data directory; "+
 		"or, to begin an empty store with what the queue still holds, run `eye store recover --empty`", s.cfg.Data, although, ConfirmedDir)
@@ -253,7 +258,7 @@ func (s *server) storeLost(although string) error {
 
 // begin commits the store's manifest, before anything of this version's forms is written. A store
 // without a manifest beside a queue that was trimmed for one has lost its folder.
-func (s *server) begin(ctx context.Context) error {
+func (s *Node) begin(ctx context.Context) error {
 	state, err := s.queue.State(ctx)
 	if err != nil {
 		return err
@@ -265,7 +270,7 @@ func (s *server) begin(ctx context.Context) error {
 }
 
 // connect makes the parts that hold nothing open.
-func (s *server) connect(ctx context.Context, metrics *prometheus.Registry) error {
+func (s *Node) connect(ctx context.Context, metrics *prometheus.Registry) error {
 	state, err := s.queue.State(ctx)
 	if err != nil {
 		return err
@@ -291,7 +296,7 @@ func (s *server) connect(ctx context.Context, metrics *prometheus.Registry) erro
 	s.worker = worker.New(worker.Options{
 		Queue: s.queue, Store: s.store, Progress: s.live, Hold: s.store.Held, EndHolds: s.store.EndHolds, Resets: s.store.Resets(), Lost: s.lost, Logger: s.log, Registerer: metrics,
 	})
-	s.stalled = stalled(s.store, s.worker)
+	s.stalled = stallCheck(s.store, s.worker)
 	if s.replays, err = replay.New(replay.Options{
 		Reader: s.store, Collector: s.collector, App: s.judgingOf, Outcomes: s.live.Outcomes, Ready: s.caughtUp,
 		Dir: filepath.Join(s.cfg.Data, "replays"), Step: FaultStep(), Logger: s.log, Registerer: metrics,
@@ -320,7 +325,7 @@ func (s *server) connect(ctx context.Context, metrics *prometheus.Registry) erro
 }
 
 // prepareApps refuses a demo beside other applications, and makes that of --legacy-app.
-func (s *server) prepareApps(ctx context.Context) error {
+func (s *Node) prepareApps(ctx context.Context) error {
 	if s.cfg.Demo {
 		if err := demo.Check(s.registry.Apps()); err != nil {
 			return err
@@ -349,12 +354,12 @@ func later(a, b time.Time) time.Time {
 }
 
 // expires reports whether any application has a retention.
-func (s *server) expires() bool {
+func (s *Node) expires() bool {
 	return slices.ContainsFunc(s.registry.Apps(), func(a registry.App) bool { return a.RetainFor(s.cfg.Retain) > 0 })
 }
 
 // flushAll brings all that is acknowledged by now into segments.
-func (s *server) flushAll(ctx context.Context, doing func(string)) error {
+func (s *Node) flushAll(ctx context.Context, doing func(string)) error {
 	state, err := s.queue.State(ctx)
 	if err != nil {
 		return err
@@ -376,20 +381,20 @@ func (s *server) flushAll(ctx context.Context, doing func(string)) error {
 }
 
 // retain returns how long an application's events are kept, 0 for ever.
-func (s *server) retain(app string) time.Duration {
+func (s *Node) retain(app string) time.Duration {
 	a, _ := s.registry.App(app)
 	return a.RetainFor(s.cfg.Retain)
 }
 
 // judgingOf returns how an application's events are judged now, if it takes any.
-func (s *server) judgingOf(app string) (replay.App, bool) {
+func (s *Node) judgingOf(app string) (replay.App, bool) {
 	a, ok := s.registry.App(app)
 	return replay.App{Zone: a.Location(), RefuseUnknownTypes: a.UnknownTypes == registry.RejectUnknown}, ok && a.ErasingSince == nil
 }
 
 // caughtUp is nil when the store holds what was acknowledged before the start, and
 // what it held before DuckDB failed.
-func (s *server) caughtUp() error {
+func (s *Node) caughtUp() error {
 	if at := s.live.Position(); at < s.backlog {
 		return fmt.Errorf("the store is being rebuilt from the queue: frame %d of %d; intake works meanwhile", at, s.backlog)
 	}
@@ -399,9 +404,9 @@ func (s *server) caughtUp() error {
 	return s.store.Complete()
 }
 
-// run serves until ctx ends, and then shuts down in the order of an event's
+// Run serves until ctx ends, and then shuts down in the order of an event's
 // way: stop listening, finish requests, drain the worker. close comes next.
-func (s *server) Run(ctx context.Context, ready func(address string) error) error {
+func (s *Node) Run(ctx context.Context, ready func(address string) error) error {
 	web := newHTTPServer(s.api, s.log)
 	// Each stage ends after the one before it.
 	stages, stop := context.WithCancelCause(ctx)
@@ -487,7 +492,7 @@ func (s *server) Run(ctx context.Context, ready func(address string) error) erro
 }
 
 // flush makes the next start short: what is flushed is not rebuilt.
-func (s *server) flush() {
+func (s *Node) flush() {
 	ctx, cancel := context.WithTimeout(context.Background(), lastFlush)
 	defer cancel()
 	if err := s.store.Flush(ctx); err != nil {
@@ -496,7 +501,7 @@ func (s *server) flush() {
 }
 
 // drain waits, for a while, until the store holds everything.
-func (s *server) drain() {
+func (s *Node) drain() {
 	ctx, cancel := context.WithTimeout(context.Background(), drainWorker)
 	defer cancel()
 	state, err := s.queue.State(ctx)
@@ -508,8 +513,8 @@ func (s *server) drain() {
 	}
 }
 
-// close closes what is open, behind an event's way.
-func (s *server) Close() {
+// Close closes what is open, behind an event's way.
+func (s *Node) Close() {
 	if s.listener != nil {
 		_ = s.listener.Close()
 	}
@@ -538,7 +543,7 @@ func (s *server) Close() {
 }
 
 // startDemo sends the sample traffic of --demo, if that is given. The returned function ends it.
-func (s *server) startDemo(ctx context.Context) (end func()) {
+func (s *Node) startDemo(ctx context.Context) (end func()) {
 	if !s.cfg.Demo {
 		return func() {}
 	}
@@ -555,12 +560,12 @@ func (s *server) startDemo(ctx context.Context) (end func()) {
 	}
 }
 
-// firstStart returns what a first start made.
-func (s *server) FirstStart() registry.FirstStart { return s.registry.FirstStart() }
+// FirstStart returns what a first start made.
+func (s *Node) FirstStart() registry.FirstStart { return s.registry.FirstStart() }
 
-// firstKeysShown keeps the keys of a first start, which have been printed. Without it the next start
+// FirstKeysShown keeps the keys of a first start, which have been printed. Without it the next start
 // makes others.
-func (s *server) FirstKeysShown(ctx context.Context) error { return s.registry.FirstKeysShown(ctx) }
+func (s *Node) FirstKeysShown(ctx context.Context) error { return s.registry.FirstKeysShown(ctx) }
 
 func listen(address, flag string) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)

@@ -31,7 +31,7 @@ const (
 // rescuer brings what one file of the queue's quarantine holds back. A frame was written as a
 // whole, so one of which any record is there is not lost.
 type rescuer struct {
-	server *server
+	server *Node
 	answer httpapi.RescueAnswer
 
 	frames [][]event.Record // that are to be looked up and sent together
@@ -39,8 +39,8 @@ type rescuer struct {
 	bytes  int
 }
 
-// rescue is httpapi.Options.Rescue. One file at a time is rescued.
-func (s *server) Rescue(ctx context.Context, file string) (httpapi.RescueAnswer, error) {
+// Rescue is httpapi.Options.Rescue. One file at a time is rescued.
+func (s *Node) Rescue(ctx context.Context, file string) (httpapi.RescueAnswer, error) {
 	content, err := readNamed(s.queue.QuarantineDir(), file)
 	if err != nil {
 		return httpapi.RescueAnswer{}, fmt.Errorf("rescue: %w", err)
@@ -222,7 +222,7 @@ func (r *rescuer) publish(ctx context.Context, records []event.Record) (frame ui
 }
 
 // tooOld reports whether a record would have expired by now.
-func (s *server) tooOld(r event.Record) bool {
+func (s *Node) tooOld(r event.Record) bool {
 	keep := s.retain(r.App())
 	now, held := s.clock.Now()
 	if keep == 0 || held {
@@ -235,8 +235,8 @@ func (s *server) tooOld(r event.Record) bool {
 	return int64(at) < now.Add(-keep).UnixMicro()
 }
 
-// alone runs what carries events on while do runs, without serving.
-func (s *server) Alone(ctx context.Context, do func(context.Context) error) error {
+// Alone runs what carries events on while do runs, without serving.
+func (s *Node) Alone(ctx context.Context, do func(context.Context) error) error {
 	parts, stop := context.WithCancel(ctx)
 	defer stop()
 	g, parts := errgroup.WithContext(parts)
@@ -254,6 +254,8 @@ func (s *server) Alone(ctx context.Context, do func(context.Context) error) erro
 	return err
 }
 
+// Readmitted takes damaged segments back whose files are whole again, and returns the answer for the
+// operator.
 func Readmitted(ctx context.Context, st *duckdb.Store) (httpapi.ReadmittedAnswer, error) {
 	answer := httpapi.ReadmittedAnswer{Readmitted: []httpapi.ReadmittedSegment{}, Damaged: []string{}, Unnamed: []string{}}
 	back, left, err := st.Readmit(ctx)

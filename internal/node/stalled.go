@@ -18,9 +18,9 @@ const (
 	stallPoll     = time.Second
 )
 
-// stalled returns a function that tells why the store has not taken what is in the queue for
+// stallCheck returns a function that tells why the store has not taken what is in the queue for
 // stallPatience, and returns nil while it works.
-func stalled(st *duckdb.Store, w *worker.Worker) func() error {
+func stallCheck(st *duckdb.Store, w *worker.Worker) func() error {
 	return func() error {
 		if err := st.NotFlushing(stallPatience); err != nil {
 			return fmt.Errorf("writing the store's files %w", err)

@@ -1,3 +1,4 @@
+// Package wait waits for a time that a context may cut short.
 package wait
 
 import (
@@ -5,7 +6,7 @@ import (
 	"time"
 )
 
-// pause waits, but no longer than the context lives.
+// For waits for a duration. It returns the context's error when that ends first.
 func For(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

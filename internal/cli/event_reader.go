@@ -35,10 +35,10 @@ func (e *element) place() string {
 	return fmt.Sprintf("event %d", e.number)
 }
 
-// elements reads events one by one from NDJSON, from an array, from objects, or
+// eventReader reads events one by one from NDJSON, from an array, from objects, or
 // from envelopes {"events":[…],"sent_at":…}. Which of them it is, is found out
 // by the content.
-type elements struct {
+type eventReader struct {
 	in     *budgetReader
 	lines  *bufio.Reader     // of NDJSON; else nil
 	values *jsontext.Decoder // of anything else; else nil
@@ -49,15 +49,15 @@ type elements struct {
 	queued []element // of an envelope
 }
 
-// newElements looks at the beginning of the input and reads no further than the end of its first
+// newEventReader looks at the beginning of the input and reads no further than the end of its first
 // line. asLines says that the input is NDJSON whatever it looks like. What is packed with gzip is
 // unpacked. Faults of the input are *inputError.
-func newElements(in io.Reader, asLines bool) (*elements, error) {
+func newEventReader(in io.Reader, asLines bool) (*eventReader, error) {
 	in, err := unpacked(in)
 	if err != nil {
 		return nil, err
 	}
-	e := &elements{in: &budgetReader{r: in, left: maxElement}}
+	e := &eventReader{in: &budgetReader{r: in, left: maxElement}}
 	buffered := bufio.NewReaderSize(e.in, 256<<10)
 	if beginsWith(buffered, byteOrderMark) {
 		_, _ = buffered.Discard(len(byteOrderMark))
@@ -134,7 +134,7 @@ func lax(text []byte) *jsontext.Decoder {
 }
 
 // next returns the next event, or io.EOF.
-func (e *elements) next() (element, error) {
+func (e *eventReader) next() (element, error) {
 	e.in.left = maxElement
 	if e.lines != nil {
 		return e.nextLine()
@@ -149,7 +149,7 @@ func (e *elements) next() (element, error) {
 	return first, nil
 }
 
-func (e *elements) nextLine() (element, error) {
+func (e *eventReader) nextLine() (element, error) {
 	for {
 		var line []byte
 		for {
@@ -184,7 +184,7 @@ func oneValue(line []byte) bool {
 }
 
 // nextValue queues the events of the next JSON value.
-func (e *elements) nextValue() error {
+func (e *eventReader) nextValue() error {
 	for len(e.queued) == 0 {
 		e.traced.forget(int(e.values.InputOffset()))
 		if e.array && e.values.PeekKind() == ']' {
@@ -211,13 +211,13 @@ func (e *elements) nextValue() error {
 	return nil
 }
 
-func (e *elements) queue(raw []byte) {
+func (e *eventReader) queue(raw []byte) {
 	e.queued = append(e.queued, element{raw: bytes.Clone(raw), number: e.number})
 	e.number++
 }
 
 // openEnvelope queues the events of an envelope.
-func (e *elements) openEnvelope(value []byte) error {
+func (e *eventReader) openEnvelope(value []byte) error {
 	var sentAt []byte
 	from := len(e.queued)
 	d := lax(value)

@@ -29,7 +29,7 @@ type eraseFlags struct {
 }
 
 // newEraseCommand returns `eye erase`.
-func newEraseCommand(s streams) *cobra.Command {
+func newEraseCommand(s stdio) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "erase --session ID", Short: "Erase a session everywhere", Args: args(cobra.NoArgs),
 		Long: "Erase a session everywhere: from the store and from the queue. It does not come back by a retry or a rebuild.\n" +
@@ -90,7 +90,7 @@ func (f *eraseFlags) showErasure(body []byte) error {
 		}
 	}
 	for _, d := range answer.Deleted {
-		if err := f.say("deleted from %s: %s, %s", d.Where, plural.Count(d.Files, "file"), sizeText(d.Bytes))(nil); err != nil {
+		if err := f.printf("deleted from %s: %s, %s", d.Where, plural.Count(d.Files, "file"), sizeText(d.Bytes)); err != nil {
 			return err
 		}
 	}
@@ -98,9 +98,9 @@ func (f *eraseFlags) showErasure(body []byte) error {
 		return err
 	}
 	if len(answer.Apps) == 0 {
-		return f.say("no events of session %s are stored. Events of it from before %s will not be stored; later ones will", answer.SessionID, answer.ErasedAt)(nil)
+		return f.printf("no events of session %s are stored. Events of it from before %s will not be stored; later ones will", answer.SessionID, answer.ErasedAt)
 	}
-	return f.say("erased session %s at %s", answer.SessionID, answer.ErasedAt)(nil)
+	return f.printf("erased session %s at %s", answer.SessionID, answer.ErasedAt)
 }
 
 // countedRejections is how many rejections of a session are counted at most before it is erased.

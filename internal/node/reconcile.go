@@ -19,7 +19,7 @@ import (
 // before what was acknowledged, its sequences would be given again: what is left of it is stored
 // and flushed, what is missing is counted as lost, and the queue goes on beyond it, on another
 // timeline. Nothing is taken in meanwhile.
-func (s *server) reconcile(ctx context.Context) error {
+func (s *Node) reconcile(ctx context.Context) error {
 	flushed, err := s.store.Flushed(ctx)
 	if err != nil {
 		return err
@@ -71,7 +71,7 @@ func (s *server) reconcile(ctx context.Context) error {
 }
 
 // recordDamaged tells what is wrong with the record of what was acknowledged.
-func (s *server) recordDamaged(since uint64, damage string) {
+func (s *Node) recordDamaged(since uint64, damage string) {
 	dir := filepath.Join(s.cfg.Data, ConfirmedDir)
 	s.log.Error("the record of acknowledged events cannot be relied on; a new one is begun", "folder", dir, "damage", damage, "kept_since_frame", since)
 	counted := "cannot be counted"
@@ -82,14 +82,14 @@ func (s *server) recordDamaged(since uint64, damage string) {
 }
 
 // note keeps a text that /readyz tells.
-func (s *server) note(text string) {
+func (s *Node) note(text string) {
 	if err := s.running.note(text); err != nil {
 		s.log.Error("what /readyz is to tell could not be kept", "text", text, "error", err)
 	}
 }
 
 // drainBefore stores and flushes what the queue can read, and counts what is missing up to last.
-func (s *server) drainBefore(ctx context.Context, readable, last uint64) error {
+func (s *Node) drainBefore(ctx context.Context, readable, last uint64) error {
 	position, err := s.store.Position(ctx)
 	if err != nil {
 		return err
@@ -127,7 +127,7 @@ func (s *server) drainBefore(ctx context.Context, readable, last uint64) error {
 }
 
 // storeUpTo lets worker and store work until a frame is stored.
-func (s *server) storeUpTo(ctx context.Context, frame uint64) error {
+func (s *Node) storeUpTo(ctx context.Context, frame uint64) error {
 	return whileWorking(ctx, s.stalled, func(ctx context.Context) error {
 		ctx, stop := context.WithCancel(ctx)
 		defer stop()
@@ -143,7 +143,7 @@ func (s *server) storeUpTo(ctx context.Context, frame uint64) error {
 }
 
 // lost tells of acknowledged events that cannot be read any more.
-func (s *server) lost(l queue.Loss) {
+func (s *Node) lost(l queue.Loss) {
 	apps := make([]string, 0, len(l.Counts))
 	for _, c := range l.Counts {
 		apps = append(apps, fmt.Sprintf("%s %d", c.App, c.Received))
@@ -171,14 +171,14 @@ func (s *server) lost(l queue.Loss) {
 // rescueAdvice goes on with what is told of lost events while there is something in quarantine.
 const rescueAdvice = ". If queue/quarantine holds a copy, `eye store rescue FILE` may bring some back"
 
-func (s *server) mayRescue() bool {
+func (s *Node) mayRescue() bool {
 	u, err := durable.UsageOf(s.queue.QuarantineDir())
 	return err == nil && u.Files > 0
 }
 
 // acknowledge drops what is told of losses and of damaged segments, and returns it. Lost frames are
 // flushed first: else a start that stores the same frames again would find and tell them again.
-func (s *server) acknowledge(ctx context.Context) ([]string, error) {
+func (s *Node) acknowledge(ctx context.Context) ([]string, error) {
 	if err := s.store.Flush(ctx); err != nil {
 		return nil, err
 	}
@@ -194,7 +194,7 @@ func (s *server) acknowledge(ctx context.Context) ([]string, error) {
 }
 
 // notices tells what the operator should know while all works.
-func (s *server) notices() []string {
+func (s *Node) notices() []string {
 	var list []string
 	mayRescue := sync.OnceValue(s.mayRescue)
 	for _, text := range s.running.list() {
@@ -222,7 +222,7 @@ func (s *server) notices() []string {
 }
 
 // missing names the segments that are damaged, and says what to do, until they are acknowledged.
-func (s *server) missing() []string {
+func (s *Node) missing() []string {
 	var list []string
 	for _, d := range s.store.Damaged() {
 		switch {

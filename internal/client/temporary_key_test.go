@@ -28,14 +28,14 @@ func TestBorrowedKeys(t *testing.T) {
 			made = append(made, k)
 			return `{"key_id":"k` + string('0'+rune(len(made))) + `","key":"eye_w_` + string('0'+rune(len(made))) + `"}`
 		})}}
-		giveBack, err := c.BorrowWriteKey(t.Context(), "shop")
+		giveBack, err := c.UseTemporaryWriteKey(t.Context(), "shop")
 		if err != nil {
 			t.Fatal(err)
 		}
 		if key, err := c.Secret(t.Context()); key != "eye_w_1" || err != nil {
 			t.Error(key, err)
 		}
-		time.Sleep(borrowedKeyLife * 3 / 4)
+		time.Sleep(temporaryKeyLife * 3 / 4)
 		if key, err := c.Secret(t.Context()); key != "eye_w_2" || err != nil {
 			t.Error(key, err)
 		}
@@ -44,7 +44,7 @@ func TestBorrowedKeys(t *testing.T) {
 			t.Error(made, revoked)
 		}
 		for _, k := range made {
-			if at, err := time.Parse(time.RFC3339, *k.ExpiresAt); err != nil || k.Kind != "write" || time.Until(at) > borrowedKeyLife {
+			if at, err := time.Parse(time.RFC3339, *k.ExpiresAt); err != nil || k.Kind != "write" || time.Until(at) > temporaryKeyLife {
 				t.Error(k, err)
 			}
 		}

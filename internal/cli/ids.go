@@ -13,10 +13,10 @@ import (
 // some 30 bytes each.
 const maxContentIDs = 10_000_000
 
-// identify returns the element with an id, written behind its opening brace,
+// ensureID returns the element with an id, written behind its opening brace,
 // when it is an object that has none. Everything else, and every other byte,
 // stays as it is. With an id of its own an event can be sent again safely.
-func identify(raw []byte, newID func(text []byte) (uuid.UUID, error)) ([]byte, error) {
+func ensureID(raw []byte, newID func(text []byte) (uuid.UUID, error)) ([]byte, error) {
 	if len(raw) < 2 || raw[0] != '{' || hasMember(raw, "id") {
 		return raw, nil
 	}

@@ -10,15 +10,15 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// borrowedKeyLife is how long a write key is valid that a command makes for itself: at most that long
+// temporaryKeyLife is how long a write key is valid that a command makes for itself: at most that long
 // it outlives a command that is killed. It allows for a clock that is wrong by hours.
-const borrowedKeyLife = 24 * time.Hour
+const temporaryKeyLife = 24 * time.Hour
 
 const revokeDeadline = 5 * time.Second
 
-// borrowedKey is a write key that a command made for itself. Another one takes its place before it
+// temporaryKey is a write key that a command made for itself. Another one takes its place before it
 // expires. It is safe for concurrent use.
-type borrowedKey struct {
+type temporaryKey struct {
 	admin *Client
 	app   string
 
@@ -27,20 +27,20 @@ type borrowedKey struct {
 	renew time.Time
 }
 
-// borrowWriteKey makes the client use a write key of its own for an application, instead of its admin
+// UseTemporaryWriteKey makes the client use a write key of its own for an application, instead of its admin
 // key. The returned function revokes it.
-func (c *Client) BorrowWriteKey(ctx context.Context, app string) (giveBack func(), err error) {
+func (c *Client) UseTemporaryWriteKey(ctx context.Context, app string) (giveBack func(), err error) {
 	admin := *c
-	b := &borrowedKey{admin: &admin, app: app}
+	b := &temporaryKey{admin: &admin, app: app}
 	if _, err := b.secret(ctx); err != nil {
 		return nil, err
 	}
-	c.key, c.borrowed = "", b
+	c.key, c.temporary = "", b
 	return func() { b.revoke(ctx) }, nil
 }
 
 // secret returns the key to use now.
-func (b *borrowedKey) secret(ctx context.Context) (string, error) {
+func (b *temporaryKey) secret(ctx context.Context) (string, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
@@ -48,7 +48,7 @@ func (b *borrowedKey) secret(ctx context.Context) (string, error) {
 		return b.key.Key, nil
 	}
 	path := KeysPath(b.app)
-	body, err := json.Marshal(map[string]string{"kind": "write", "expires_at": now.Add(borrowedKeyLife).UTC().Format(time.RFC3339)})
+	body, err := json.Marshal(map[string]string{"kind": "write", "expires_at": now.Add(temporaryKeyLife).UTC().Format(time.RFC3339)})
 	if err != nil {
 		return "", fmt.Errorf("write request: %w", err)
 	}
@@ -60,13 +60,13 @@ func (b *borrowedKey) secret(ctx context.Context) (string, error) {
 	if err := Decode(path, answer, &made); err != nil {
 		return "", err
 	}
-	b.key, b.renew = made, now.Add(borrowedKeyLife/2)
+	b.key, b.renew = made, now.Add(temporaryKeyLife/2)
 	return made.Key, nil
 }
 
 // revoke revokes the last key. One for which this fails expires, as those before it do, with which
 // requests may have been under way.
-func (b *borrowedKey) revoke(ctx context.Context) {
+func (b *temporaryKey) revoke(ctx context.Context) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeDeadline)
