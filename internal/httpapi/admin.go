@@ -2,13 +2,10 @@ package httpapi
 
 import (
 	"errors"
-	"io"
 	"net/http"
 	"reflect"
 
-	"theeye/internal/event"
 	"theeye/internal/registry"
-	"theeye/internal/schema"
 )
 
 func adminRoutes() []route {
@@ -104,26 +101,6 @@ func viewApp(a *registry.App) App {
 		v.ErasingSince = &at
 	}
 	return v
-}
-
-// maxAdminBody bounds the bodies of administration, in bytes.
-const maxAdminBody = 2 * schema.MaxDocumentBytes
-
-// readJSON reads a small JSON body strictly.
-func readJSON(c *call, into any) error {
-	b, err := io.ReadAll(http.MaxBytesReader(c.w, c.Body, maxAdminBody))
-	if errors.As(err, new(*http.MaxBytesError)) {
-		return problemf(http.StatusRequestEntityTooLarge, "the body is larger than %s", sizeText(maxAdminBody))
-	}
-	if err != nil {
-		return err
-	}
-	return unmarshalStrict(event.WithoutBOM(b), into)
-}
-
-func noContent(c *call) error {
-	c.w.WriteHeader(http.StatusNoContent)
-	return nil
 }
 
 func (s *Server) listApps(c *call) error {

@@ -1,59 +1,12 @@
 package httpapi
 
 import (
-	"bufio"
-	"net/http"
-	"time"
-
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
 
 	"theeye/internal/event"
 	"theeye/internal/store"
 )
-
-// writeJSON answers with a JSON document. Strings keep the escapes that they
-// were sent with.
-func writeJSON(w http.ResponseWriter, status int, v any) error {
-	b, err := json.Marshal(v, jsontext.PreserveRawStrings(true), jsontext.AllowDuplicateNames(true))
-	if err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_, _ = w.Write(append(b, '\n')) // a caller who is gone needs no error
-	return nil
-}
-
-// answerBuffer is how much of a long answer is sent at once, in bytes.
-const answerBuffer = 64 << 10
-
-// streamJSON answers with a JSON document that may be long: it is sent while it is
-// made, and never in memory as a whole. An answer that cannot be finished is torn.
-func (s *Server) streamJSON(c *call, v any) error {
-	c.w.Header().Set("Content-Type", "application/json")
-	w := bufio.NewWriterSize(c.w, answerBuffer)
-	err := json.MarshalWrite(w, v, jsontext.PreserveRawStrings(true), jsontext.AllowDuplicateNames(true))
-	if err == nil {
-		_ = w.WriteByte('\n')
-		_ = w.Flush() // a caller who is gone needs no error
-		return nil
-	}
-	return s.tear(c, w, err)
-}
-
-// tear ends an answer that cannot be finished. Once something of it is sent, only a
-// torn answer can still say that it is not whole.
-func (s *Server) tear(c *call, w *bufio.Writer, err error) error {
-	if c.w.status == 0 {
-		return err
-	}
-	if gone := w.Flush(); gone == nil {
-		s.log.Error("an answer was cut off", "path", shownText(c.URL.Path), "error", err)
-	}
-	panic(http.ErrAbortHandler)
-}
 
 // Event is an event as it is answered.
 type Event struct {
@@ -90,31 +43,12 @@ func viewEvent(e *event.Event) Event {
 	return v
 }
 
-// milliseconds is a duration for people, to the microsecond.
-func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-
 func timestampJSON(e *event.Event) jsontext.Value {
 	if e.TimestampIsNumber() {
 		return jsontext.Value(e.Timestamp)
 	}
 	quoted, _ := jsontext.AppendQuote(nil, e.Timestamp)
 	return quoted
-}
-
-func optionalTime(m event.Micros) *string {
-	if m == 0 {
-		return nil
-	}
-	s := m.String()
-	return &s
-}
-
-func viewAll[T, V any](items []T, view func(*T) V) []V {
-	views := make([]V, len(items))
-	for i := range items {
-		views[i] = view(&items[i])
-	}
-	return views
 }
 
 // Session is the summary of a session.
@@ -189,5 +123,3 @@ type Arrival struct {
 	Problems   []event.Problem `json:"problems"`
 	Replay     *ReplayedBy     `json:"replay,omitempty" doc:"the replay that carried it once more from this position; absent for the arrival itself"`
 }
-
-func rfc3339(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z") }

@@ -11,53 +11,9 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/google/uuid"
 
 	"theeye/internal/registry"
 )
-
-func auditRoutes() []route {
-	return []route{
-		{"GET", "/v1/audit", forAdmin, (*Server).listAudit, doc{
-			id: "listAudit", tag: "operation", summary: "What was administered, by whom and when",
-			text: "Each request that takes an admin key and is no GET gives an entry, also one that was refused for what it asked; so does each export and each backup " +
-				"of an admin key, and what the server does by itself at a start. That an act begins is on disk before it is made, and how it ended before it is answered. " +
-				"What changed nothing has 100 entries for each key and day (UTC); what is beyond is summed up in one, `refusedActs` or `repeatedActs`, and requests outside the intake whose key was refused in `refusedKeys`. " +
-				"Entries are listed as they ended, the last first, so that one that has only begun stands where it began. " +
-				"The trail holds 32 MiB; then the oldest entries are given up, which the last page tells.",
-			params: []param{
-				{name: "app", text: "about this application, which may be gone"},
-				{name: "act", text: "of this kind: the operation's id in this document, or what the server does by itself; another one is refused with the names of all"},
-				{name: "key_id", text: "by this key; `server` for what no key was used for"},
-				{name: "from", text: "inclusive, of `at`; a time as in the intake; a date alone is its first moment"},
-				{name: "to", text: "exclusive, of `at`"},
-				timeZoneParam(),
-				limitParam(), cursorParam(),
-			},
-			answers: []answer{{200, "the last first", schemaOf[AuditAnswer]()}}, errors: []int{400, 503}}},
-	}
-}
-
-// AuditAnswer is a page of the trail.
-type AuditAnswer struct {
-	Entries []AuditEntry `json:"entries"`
-	Dropped bool         `json:"dropped,omitzero" doc:"on the last page: there were older entries, which were given up for want of room"`
-	Next
-}
-
-// AuditEntry is one administrative act.
-type AuditEntry struct {
-	ID      uuid.UUID                 `json:"id"`
-	At      string                    `json:"at" format:"date-time" doc:"when it began"`
-	KeyID   string                    `json:"key_id" doc:"who; server for what no key was used for"`
-	Act     string                    `json:"act" doc:"the operation's id in this document, or what the server did by itself"`
-	App     *string                   `json:"app" doc:"the application that it is about"`
-	Subject map[string]string         `json:"subject" doc:"what else the path named; not the session that was erased"`
-	Detail  map[string]jsontext.Value `json:"detail" doc:"what was changed; never a secret"`
-	Outcome registry.Outcome          `json:"outcome" enum:"begun,done,refused,failed" doc:"begun: it is being made, or the server ended in the middle and it may have been made or not"`
-	Status  *int                      `json:"status" doc:"of the answer"`
-	Remote  *string                   `json:"remote" doc:"the caller's address; local for the socket in the data directory"`
-}
 
 // acts returns the names of all acts that may be in the trail: the ids of operations, and what a
 // server does by itself, sorted.
@@ -78,74 +34,6 @@ func (s *Server) acts() []string {
 // isRecorded reports whether requests with an admin key are in the trail.
 func (rt route) isRecorded() bool {
 	return rt.doc.audited || rt.access == forAdmin && rt.method != http.MethodGet
-}
-
-func viewEntry(e *registry.Entry) AuditEntry {
-	v := AuditEntry{
-		ID: e.ID, At: rfc3339(e.At), KeyID: e.KeyID, Act: e.Act, App: textOrNull(e.App),
-		Subject: e.Subject, Detail: e.Detail, Outcome: e.Outcome, Remote: textOrNull(e.Remote),
-	}
-	if v.Subject == nil {
-		v.Subject = map[string]string{}
-	}
-	if v.Detail == nil {
-		v.Detail = map[string]jsontext.Value{}
-	}
-	if e.Status != 0 {
-		v.Status = &e.Status
-	}
-	return v
-}
-
-func textOrNull(text string) *string {
-	if text == "" {
-		return nil
-	}
-	return &text
-}
-
-func (s *Server) listAudit(c *call) error {
-	p := params{values: c.URL.Query()}
-	q := registry.TrailQuery{
-		App: p.text("app"), Act: p.text("act"), KeyID: p.text("key_id"),
-		From: p.time("from"), To: p.time("to"), Limit: p.limit(), Before: p.cursor(),
-	}
-	if acts := s.acts(); q.Act != "" && !slices.Contains(acts, q.Act) {
-		p.fail("act", "is not an act of the audit trail; these are: "+strings.Join(acts, ", "))
-	}
-	p.zone() // it is wrong also when no time needs it
-	if p.err != nil {
-		return p.err
-	}
-	page, err := s.opts.Registry.Trail().Page(c.ctx(), q)
-	if err != nil {
-		return err
-	}
-	if len(page.Entries) == 0 && q.App != "" {
-		if err := s.namedInTrail(c.ctx(), q.App); err != nil {
-			return err
-		}
-	}
-	a := AuditAnswer{Entries: viewAll(page.Entries, viewEntry), Dropped: page.Dropped}
-	a.after(page.Next)
-	return s.streamJSON(c, a)
-}
-
-// namedInTrail refuses the name of an application that is not there, unless an entry tells of it, as
-// of one that is gone.
-func (s *Server) namedInTrail(ctx context.Context, app string) error {
-	unknown := s.checkApps([]string{app})
-	if unknown == nil {
-		return nil
-	}
-	page, err := s.opts.Registry.Trail().Page(ctx, registry.TrailQuery{App: app, Limit: 1})
-	if err != nil {
-		return err
-	}
-	if len(page.Entries) == 0 && page.Next == 0 { // else it was not searched to its end
-		return unknown
-	}
-	return nil
 }
 
 // recorded calls a route and writes down what is administered: that it begins
@@ -261,21 +149,6 @@ func (s *Server) watched(rt route, c *call) (err error) {
 		s.fail(c, rt, err)
 	}
 	return nil
-}
-
-// note tells the audit trail what a request changed.
-func (c *call) note(name string, value any) {
-	if c.entry != nil {
-		c.entry.Note(name, value)
-	}
-}
-
-// about tells the audit trail which application a request is about whose path
-// does not say so.
-func (c *call) about(app string) {
-	if c.entry != nil {
-		c.entry.App = shownText(app)
-	}
 }
 
 // subjectOf returns what the path of a request names besides the application. A

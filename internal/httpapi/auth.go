@@ -3,6 +3,7 @@ package httpapi
 import (
 	"net/http"
 	"strings"
+	"time"
 
 	"theeye/internal/registry"
 )
@@ -117,4 +118,43 @@ func bearer(r *http.Request) string {
 		return ""
 	}
 	return strings.Trim(token, " \t")
+}
+
+func reasonOf(status int, secret string, key registry.Key, known bool) string {
+	switch {
+	case status == http.StatusTooManyRequests:
+		return "over_rate"
+	case status == http.StatusUnauthorized && secret == "":
+		return "no_key"
+	case status == http.StatusUnauthorized && !known:
+		return "unknown_key"
+	case status == http.StatusUnauthorized && key.RevokedAt != nil:
+		return "revoked_key"
+	case status == http.StatusUnauthorized && key.ExpiresAt != nil && time.Now().After(*key.ExpiresAt):
+		return "expired_key"
+	case status == http.StatusUnauthorized:
+		return "key_not_valid"
+	case status == http.StatusForbidden && known && key.Kind != registry.Write:
+		return "wrong_kind"
+	case status == http.StatusForbidden:
+		return "not_allowed"
+	}
+	return "bad_request"
+}
+
+// secretOf returns the key of a request to the intake, and where it stood.
+func secretOf(r *http.Request) (secret, in string) {
+	if secret := bearer(r); secret != "" {
+		if _, _, basic := r.BasicAuth(); basic {
+			return secret, "basic"
+		}
+		return secret, "bearer"
+	}
+	if secret := r.URL.Query().Get("key"); secret != "" {
+		return secret, "query"
+	}
+	if r.Header.Get("Authorization") != "" {
+		return "", "other"
+	}
+	return "", "none"
 }

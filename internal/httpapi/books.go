@@ -287,3 +287,17 @@ func (s *Server) books(c *call) error {
 	slices.SortFunc(a.Apps, func(x, y Account) int { return strings.Compare(x.App, y.App) })
 	return writeJSON(c.w, http.StatusOK, a)
 }
+
+// hasEvents reports whether something that an application sent is kept.
+func (s *Server) hasEvents(ctx context.Context, app string) (bool, error) {
+	books, pending, err := s.account(ctx, []string{app})
+	if err != nil {
+		return false, err
+	}
+	for _, account := range books.Accounts {
+		if account.Stored+account.Rejected > 0 {
+			return true, nil
+		}
+	}
+	return pending[app] > 0, nil
+}

@@ -1,9 +1,11 @@
 package httpapi
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 
+	"theeye/internal/queue"
 	"theeye/internal/registry"
 )
 
@@ -42,4 +44,33 @@ func (s *Server) closeDoor(app string) (reopen func()) {
 	door := s.doors.of(app)
 	door.Lock()
 	return door.Unlock
+}
+
+// settled returns when the books and Pending tell of all that was taken in before it was called, also of
+// what nobody waits for any more, or with the error of ctx.
+func (s *Server) settled(ctx context.Context) error {
+	if err := s.opts.Collector.Settle(ctx); err != nil {
+		return err
+	}
+	unknown := s.opts.Collector.Unknown()
+	if unknown == s.doors.settled.Load() {
+		return nil
+	}
+	// A frame of unknown outcome comes before this one, or never.
+	frame, err := s.opts.Queue.Publish(ctx, queue.Frame{})
+	if err == nil {
+		err = s.opts.Progress.WaitFor(ctx, frame)
+	}
+	if err == nil {
+		s.doors.settled.Store(unknown)
+	}
+	return err
+}
+
+// open reports whether an application is still the one that it was and takes
+// events. It is asked when a request was received: what passes was received
+// before an erasure of the application began.
+func (s *Server) open(a registry.App) bool {
+	now, ok := s.opts.Registry.App(a.Name)
+	return ok && now.ErasingSince == nil && now.CreatedAt.Equal(a.CreatedAt)
 }

@@ -26,13 +26,6 @@ func erasureRoutes() []route {
 	}
 }
 
-// exact is the parameter that names one session in a query.
-const exact = "exact"
-
-func exactParam(required bool) param {
-	return param{name: exact, required: required, enum: []string{"1"}, text: "1: the session with this very id"}
-}
-
 // Erasure is what an erasure did.
 type Erasure struct {
 	ErasedAt   event.Micros

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"time"
 
-	"theeye/internal/queue"
 	"theeye/internal/registry"
 )
 
@@ -62,41 +61,6 @@ func (s *Server) deleteApp(c *call) error {
 // whether it may be deleted.
 const emptyDeadline = 5 * time.Second
 
-// settled returns when the books and Pending tell of all that was taken in before it was called, also of
-// what nobody waits for any more, or with the error of ctx.
-func (s *Server) settled(ctx context.Context) error {
-	if err := s.opts.Collector.Settle(ctx); err != nil {
-		return err
-	}
-	unknown := s.opts.Collector.Unknown()
-	if unknown == s.doors.settled.Load() {
-		return nil
-	}
-	// A frame of unknown outcome comes before this one, or never.
-	frame, err := s.opts.Queue.Publish(ctx, queue.Frame{})
-	if err == nil {
-		err = s.opts.Progress.WaitFor(ctx, frame)
-	}
-	if err == nil {
-		s.doors.settled.Store(unknown)
-	}
-	return err
-}
-
-// hasEvents reports whether something that an application sent is kept.
-func (s *Server) hasEvents(ctx context.Context, app string) (bool, error) {
-	books, pending, err := s.account(ctx, []string{app})
-	if err != nil {
-		return false, err
-	}
-	for _, account := range books.Accounts {
-		if account.Stored+account.Rejected > 0 {
-			return true, nil
-		}
-	}
-	return pending[app] > 0, nil
-}
-
 // eraseApp erases an application. First it takes nothing any more, so that what it
 // ever sent was received before its tombstone is set; its name is free when all
 // is gone. A server that ends in between goes on at its next start.
@@ -126,12 +90,4 @@ func (s *Server) eraseApp(c *call, a registry.App) error {
 		}
 	}
 	return writeJSON(c.w, http.StatusOK, answer)
-}
-
-// open reports whether an application is still the one that it was and takes
-// events. It is asked when a request was received: what passes was received
-// before an erasure of the application began.
-func (s *Server) open(a registry.App) bool {
-	now, ok := s.opts.Registry.App(a.Name)
-	return ok && now.ErasingSince == nil && now.CreatedAt.Equal(a.CreatedAt)
 }

@@ -87,14 +87,6 @@ func viewRules(rules registry.Restrictions) KeyRules {
 	return KeyRules{timeOrNull(rules.ExpiresAt), rules.Origins, rules.Signing}
 }
 
-func timeOrNull(at *time.Time) *string {
-	if at == nil {
-		return nil
-	}
-	text := rfc3339(*at)
-	return &text
-}
-
 func appOrNull(name string) *string {
 	if name == "" {
 		return nil

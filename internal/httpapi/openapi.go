@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"net/http"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,36 +15,6 @@ import (
 
 //go:generate go run theeye/internal/httpapi/generate ../../api/openapi.yaml
 
-// doc is what the OpenAPI document says of a route.
-type doc struct {
-	id, tag, summary, text string
-	params                 []param
-	body                   reflect.Type
-	examples               map[string]any // of the body, by summary
-	lines                  string         // an example of the body as application/x-ndjson; "" where that is not read
-	answers                []answer
-	answerTypes            []string // media types of an answer that is not a JSON document; left out when nil
-	errors                 []int    // statuses answered with problem details, besides those that operation adds
-	hidden                 bool
-	audited                bool // a GET that is in the audit trail when an admin key makes it
-}
-
-type param struct {
-	name, in, text string // in is "query" when empty
-	required       bool
-	repeatable     bool
-	enum           []string
-	number         bool
-}
-
-type answer struct {
-	status int
-	text   string
-	body   reflect.Type // nil for anything but JSON
-}
-
-func schemaOf[T any]() reflect.Type { return reflect.TypeFor[T]() }
-
 func pathID(text string) param { return param{name: "id", in: "path", text: text, required: true} }
 
 func appParam() param {
@@ -56,42 +25,12 @@ func timeZoneParam() param {
 	return param{name: query.TimeZoneParam, text: "an IANA name like Europe/Berlin, of times without a zone; by default that of the key's application, for keys of all applications UTC"}
 }
 
-func orderParam() param {
-	return param{name: "order", text: "by time", enum: []string{"asc", "desc"}}
-}
-
 func limitParam() param {
 	return param{name: "limit", text: "1 to " + strconv.Itoa(query.MaxLimit) + ", default " + strconv.Itoa(query.DefaultLimit), number: true}
 }
 
 func cursorParam() param {
 	return param{name: "cursor", text: "next_cursor of the page before; the other parameters must stay as they were"}
-}
-
-// filterParams are the parameters that a list of the kind is filtered by.
-func filterParams(kind query.Kind) []param {
-	at := "occurred_at"
-	if kind == query.Rejections {
-		at = "received_at"
-	}
-	params := []param{
-		appParam(),
-		{name: "session_id", text: "any of these", repeatable: true},
-		{name: "category", text: "any of these", repeatable: true},
-		{name: "name", text: "any of these", repeatable: true},
-		{name: "from", text: "inclusive, of " + at + "; a time as in the intake; a date alone is its first moment"},
-		{name: "to", text: "exclusive, of " + at},
-		timeZoneParam(),
-		{name: "where", text: "a condition like data.path=/checkout or data.n>=10; operators = != < <= > >= ~ (contains); all must hold", repeatable: true},
-	}
-	if kind == query.Rejections {
-		params = append(params,
-			param{name: "code", text: "with a problem of any of these codes", repeatable: true},
-			param{name: "pointer", text: "with a problem at any of these JSON Pointers", repeatable: true},
-			param{name: "event_id", text: "of any of these events: their ids, or the ids as their senders wrote them", repeatable: true},
-			param{name: "replayed", text: "true for those that a replay has brought through, false for those that are still open; both when left out", enum: []string{"true", "false"}})
-	}
-	return params
 }
 
 // idText stands for a UUID in the document.
@@ -250,4 +189,11 @@ func parameter(p param) *huma.Param {
 		in = "query"
 	}
 	return &huma.Param{Name: p.name, In: in, Description: p.text, Required: p.required, Schema: schema}
+}
+
+// exact is the parameter that names one session in a query.
+const exact = "exact"
+
+func exactParam(required bool) param {
+	return param{name: exact, required: required, enum: []string{"1"}, text: "1: the session with this very id"}
 }

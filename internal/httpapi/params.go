@@ -9,6 +9,7 @@ import (
 
 	"theeye/internal/event"
 	"theeye/internal/query"
+	"theeye/internal/store"
 )
 
 // checkParams refuses a query that is not as the document says of the route: a parameter that is
@@ -134,4 +135,12 @@ func (p *params) cursor() uint64 {
 		p.fail("cursor", notThisCursor)
 	}
 	return n
+}
+
+// placeBehind returns the place behind a page that is not the last one.
+func placeBehind[T any](p store.Page[T], after func(*T) query.After, descending bool) query.After {
+	if p.SearchedTo != nil {
+		return query.AfterTime(*p.SearchedTo, descending)
+	}
+	return after(&p.Items[len(p.Items)-1])
 }

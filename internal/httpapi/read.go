@@ -125,40 +125,10 @@ func (s *Server) zone(c *call) *time.Location {
 	return app.Location()
 }
 
-// checkApps refuses names that are of no application: nothing would be found, without a word.
-func (s *Server) checkApps(names []string) error {
-	for _, name := range names {
-		if _, ok := s.opts.Registry.App(name); !ok {
-			return s.noSuchApp(name)
-		}
-	}
-	return nil
-}
-
-// noSuchApp tells a key of all applications that there is no such one, and which was meant.
-func (s *Server) noSuchApp(name string) error {
-	var names []string
-	for _, app := range s.opts.Registry.Apps() {
-		names = append(names, app.Name)
-	}
-	if near := event.Nearest(name, names); near != "" {
-		return problemf(http.StatusNotFound, "there is no application %.80q; did you mean %q?", name, near)
-	}
-	return problemf(http.StatusNotFound, "there is no application %.80q", name)
-}
-
 // resume continues where the cursor says, once the query is complete.
 func (r *reading) resume() (err error) {
 	r.Query, err = r.Resume(r.kind, r.values.Get(query.CursorParam))
 	return err
-}
-
-// placeBehind returns the place behind a page that is not the last one.
-func placeBehind[T any](p store.Page[T], after func(*T) query.After, descending bool) query.After {
-	if p.SearchedTo != nil {
-		return query.AfterTime(*p.SearchedTo, descending)
-	}
-	return after(&p.Items[len(p.Items)-1])
 }
 
 // next returns the cursor of the page behind one, nil when there is none, and how
@@ -320,4 +290,34 @@ func (s *Server) listSessions(c *call) error {
 	a.NextCursor, a.SearchedTo = next(&r, page, func(x *store.Session) query.After { return query.AfterSession(x.StartedAt, x.ID) })
 	keepPage(r.memory, page.Items, (*store.Session).Size)
 	return s.streamJSON(c, a)
+}
+
+func orderParam() param {
+	return param{name: "order", text: "by time", enum: []string{"asc", "desc"}}
+}
+
+// filterParams are the parameters that a list of the kind is filtered by.
+func filterParams(kind query.Kind) []param {
+	at := "occurred_at"
+	if kind == query.Rejections {
+		at = "received_at"
+	}
+	params := []param{
+		appParam(),
+		{name: "session_id", text: "any of these", repeatable: true},
+		{name: "category", text: "any of these", repeatable: true},
+		{name: "name", text: "any of these", repeatable: true},
+		{name: "from", text: "inclusive, of " + at + "; a time as in the intake; a date alone is its first moment"},
+		{name: "to", text: "exclusive, of " + at},
+		timeZoneParam(),
+		{name: "where", text: "a condition like data.path=/checkout or data.n>=10; operators = != < <= > >= ~ (contains); all must hold", repeatable: true},
+	}
+	if kind == query.Rejections {
+		params = append(params,
+			param{name: "code", text: "with a problem of any of these codes", repeatable: true},
+			param{name: "pointer", text: "with a problem at any of these JSON Pointers", repeatable: true},
+			param{name: "event_id", text: "of any of these events: their ids, or the ids as their senders wrote them", repeatable: true},
+			param{name: "replayed", text: "true for those that a replay has brought through, false for those that are still open; both when left out", enum: []string{"true", "false"}})
+	}
+	return params
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/http"
 	"net/url"
+	"time"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
@@ -240,4 +241,21 @@ func (s *Server) cancelReplay(c *call) error {
 		return err
 	}
 	return writeJSON(c.w, http.StatusOK, viewReplay(&status))
+}
+
+// resolveFilter does so for a filter that is kept, and has UUIDs for the texts then.
+func (s *Server) resolveFilter(values url.Values) error {
+	q, err := query.Parse(values, query.Rejections, time.UTC)
+	if err != nil || q.EventTexts == nil {
+		return err
+	}
+	s.resolveEvents(&q)
+	if len(q.EventIDs) > query.MaxValues {
+		return problem(http.StatusBadRequest, "event_id: an id that is not a UUID belongs to one application; name it with app")
+	}
+	values.Del(query.EventID)
+	for _, id := range q.EventIDs {
+		values.Add(query.EventID, id.String())
+	}
+	return nil
 }

@@ -177,39 +177,6 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.handler.ServeHTTP(w, r)
 }
 
-// access says who may call a route.
-type access int
-
-const (
-	undeclared access = iota // serves nobody
-	open                     // everyone
-	forWrite                 // a write key
-	forRead                  // a read key or an admin key
-	forAdmin                 // an admin key
-	forMetric                // an admin key, or a read key of all applications
-)
-
-// route is one line of the table.
-type route struct {
-	method, path string
-	access       access
-	handle       func(*Server, *call) error
-	doc          doc
-}
-
-// call is one request on its way.
-type call struct {
-	*http.Request
-	w     *statusRecorder
-	who   registry.Principal // the zero value on open routes
-	entry *registry.Entry    // of the audit trail; nil when this is not administration
-	kept  bool               // what could not be read is kept as a rejection
-	// lastLook calls w.end when there is a reason to; nil for none.
-	lastLook func()
-}
-
-func (c *call) ctx() context.Context { return c.Context() }
-
 func (s *Server) routes() []route {
 	all := append(intakeRoutes(), readRoutes()...)
 	all = append(all, exportRoutes()...)

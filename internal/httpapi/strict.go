@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"net/http"
 	"reflect"
@@ -15,6 +16,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"theeye/internal/event"
+	"theeye/internal/schema"
 )
 
 // unmarshalStrict reads a small JSON body that may have no unknown members. The error is a
@@ -117,4 +119,19 @@ func noun(t reflect.Type) string {
 		return "a number"
 	}
 	return wholeNumber
+}
+
+// maxAdminBody bounds the bodies of administration, in bytes.
+const maxAdminBody = 2 * schema.MaxDocumentBytes
+
+// readJSON reads a small JSON body strictly.
+func readJSON(c *call, into any) error {
+	b, err := io.ReadAll(http.MaxBytesReader(c.w, c.Body, maxAdminBody))
+	if errors.As(err, new(*http.MaxBytesError)) {
+		return problemf(http.StatusRequestEntityTooLarge, "the body is larger than %s", sizeText(maxAdminBody))
+	}
+	if err != nil {
+		return err
+	}
+	return unmarshalStrict(event.WithoutBOM(b), into)
 }

@@ -1,0 +1,140 @@
+package httpapi
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"theeye/internal/event"
+	"theeye/internal/query"
+	"theeye/internal/store"
+)
+
+// LegacyEvents is what the first Eye listed.
+type LegacyEvents struct {
+	Events []LegacyEvent `json:"events"`
+}
+
+// LegacyEvent is an event as the first Eye showed it.
+type LegacyEvent struct {
+	SessionID string         `json:"session_id"`
+	Category  string         `json:"category"`
+	Name      string         `json:"name"`
+	Data      jsontext.Value `json:"data"`
+	Timestamp string         `json:"timestamp"`
+}
+
+func (s *Server) legacyList(c *call) error {
+	if err := s.opts.CaughtUp(); err != nil {
+		return unavailable(err.Error())
+	}
+	q, err := legacyQuery(c)
+	if err != nil {
+		return err
+	}
+	q.Apps, q.Limit = []string{s.opts.LegacyApp}, query.MaxLimit
+	memory, err := s.allow(c) // of one page; the list is sent page by page
+	if err != nil {
+		return err
+	}
+	defer memory.end()
+	page, err := s.legacyPage(c.ctx(), q)
+	if err != nil {
+		return err
+	}
+	c.w.Header().Set("Content-Type", "application/json")
+	w := bufio.NewWriterSize(c.w, answerBuffer)
+	_, _ = w.WriteString(`{"events":[`) // an error stays in w
+	for separator := ""; ; {
+		for i := range page.Items {
+			_, _ = w.WriteString(separator)
+			if err := json.MarshalWrite(w, viewLegacy(&page.Items[i]), jsontext.PreserveRawStrings(true)); err != nil {
+				return s.tear(c, w, err)
+			}
+			separator = ","
+		}
+		if !page.More {
+			break
+		}
+		after := placeBehind(page, query.AfterEvent, q.Descending)
+		q.After, q.Horizon = &after, page.Horizon
+		if page, err = s.legacyPage(c.ctx(), q); err != nil {
+			return s.tear(c, w, err)
+		}
+	}
+	_, _ = w.WriteString("]}\n")
+	_ = w.Flush() // a caller who is gone needs no error
+	return nil
+}
+
+func (s *Server) legacyPage(ctx context.Context, q query.Query) (store.Page[event.Event], error) {
+	if app, ok := s.opts.Registry.App(s.opts.LegacyApp); !ok || app.ErasingSince != nil {
+		return store.Page[event.Event]{}, problemf(http.StatusNotFound, "the application %q no longer exists", s.opts.LegacyApp)
+	}
+	ctx, cancel := context.WithTimeout(ctx, readDeadline)
+	defer cancel()
+	return s.opts.Reader.Events(ctx, q)
+}
+
+func viewLegacy(e *event.Event) LegacyEvent {
+	return LegacyEvent{e.SessionID, e.Category, e.Name, e.Data, e.OccurredAt.Time().Format("2006-01-02 15:04:05.000000")}
+}
+
+func legacyQuery(c *call) (query.Query, error) {
+	filter, value, has := strings.Cut(c.URL.Query().Get("filter"), ",")
+	switch {
+	case query.NotText(value):
+		return query.Query{}, problem(http.StatusBadRequest, "filter must be UTF-8 without the character NUL")
+	case filter == "session_id" && has:
+		return query.Query{SessionIDs: []string{value}}, nil
+	case filter == "category" && has:
+		return query.Query{Categories: []string{value}}, nil
+	case filter == "time" && !has:
+		return legacyTimes(c)
+	}
+	return query.Query{}, problem(http.StatusBadRequest, "filter must be session_id,<id>, category,<category> or time")
+}
+
+func legacyTimes(c *call) (query.Query, error) {
+	given, values := map[string]jsontext.Value{}, c.URL.Query()
+	if !values.Has("init_time") || !values.Has("end_time") {
+		err := json.UnmarshalRead(io.LimitReader(c.Body, 4<<10), &given)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return query.Query{}, problem(http.StatusBadRequest, `the body must be {"init_time":…,"end_time":…}`)
+		}
+	}
+	var bounds [2]event.Micros
+	for i, name := range []string{"init_time", "end_time"} {
+		text := values.Get(name)
+		switch v := given[name]; v.Kind() {
+		case '"':
+			if err := json.Unmarshal(v, &text); err != nil {
+				return query.Query{}, problemf(http.StatusBadRequest, "%s cannot be read: %s", name, err)
+			}
+		case '0':
+			text = string(v) // exactly
+		case 't', 'f', '{', '[':
+			return query.Query{}, problemf(http.StatusBadRequest, "%s must be a time, not %.40s", name, v)
+		}
+		if text == "" {
+			return query.Query{}, problemf(http.StatusBadRequest, "%s is missing", name)
+		}
+		at, err := query.ParseTime(text, time.UTC)
+		if err != nil {
+			return query.Query{}, problemf(http.StatusBadRequest, "%s: %s", name, err)
+		}
+		bounds[i] = at
+	}
+	bounds[1]++ // inclusive
+	if bounds[0] > bounds[1] {
+		return query.Query{}, problem(http.StatusBadRequest, "init_time is after end_time")
+	}
+	return query.Query{From: &bounds[0], To: &bounds[1]}, nil
+}
