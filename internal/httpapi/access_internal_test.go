@@ -12,15 +12,15 @@ import (
 func TestEachRouteDeclaresItsAccess(t *testing.T) {
 	s := &Server{opts: Options{LegacyApp: "legacy"}}
 	for _, rt := range s.routes() {
-		if rt.access == undeclared || accessName(rt.access) == "" {
-			t.Errorf("%s %s declares no access", rt.method, rt.path)
+		if rt.Access == Undeclared || accessName(rt.Access) == "" {
+			t.Errorf("%s %s declares no access", rt.Method, rt.Path)
 		}
-		if rt.doc.hidden && (rt.access != open || rt.method != "GET" || !strings.HasPrefix(rt.path, "/docs/")) {
-			t.Errorf("%s %s is not in the document", rt.method, rt.path)
+		if rt.Doc.Hidden && (rt.Access != Open || rt.Method != "GET" || !strings.HasPrefix(rt.Path, "/docs/")) {
+			t.Errorf("%s %s is not in the document", rt.Method, rt.Path)
 		}
 	}
 	for _, kind := range []registry.Kind{registry.Write, registry.Read, registry.Admin} {
-		if opens(registry.Principal{Kind: kind}, undeclared) {
+		if opens(registry.Principal{Kind: kind}, Undeclared) {
 			t.Errorf("a %s key opens a route that declares nothing", kind)
 		}
 	}

@@ -8,29 +8,29 @@ import (
 	"theeye/internal/registry"
 )
 
-func adminRoutes() []route {
-	app := param{name: "app", in: "path", text: "the application", required: true}
-	ok := func(status int, text string, body reflect.Type) []answer { return []answer{{status, text, body}} }
-	return []route{
-		{"GET", "/v1/apps", forAdmin, (*Server).listApps, doc{
-			id: "listApps", tag: "applications and keys", summary: "All applications", answers: ok(200, "by name", schemaOf[AppsAnswer]())}},
-		{"POST", "/v1/apps", forAdmin, (*Server).createApp, doc{
-			id: "createApp", tag: "applications and keys", summary: "Make an application", body: schemaOf[AppRequest](),
-			answers: ok(201, "made", schemaOf[App]()), errors: []int{400, 409, 413, 422, 503}}},
-		{"GET", "/v1/apps/{app}", forAdmin, (*Server).getApp, doc{
-			id: "getApp", tag: "applications and keys", summary: "One application", params: []param{app},
-			answers: ok(200, "the application", schemaOf[AppAnswer]()), errors: []int{404}}},
-		{"PATCH", "/v1/apps/{app}", forAdmin, (*Server).updateApp, doc{
-			id: "updateApp", tag: "applications and keys", summary: "Change the settings of an application", params: []param{app}, body: schemaOf[AppChange](),
-			answers: ok(200, "changed", schemaOf[App]()), errors: []int{400, 404, 409, 413, 422, 503}}},
-		{"DELETE", "/v1/apps/{app}", forAdmin, (*Server).deleteApp, doc{
-			id: "deleteApp", tag: "applications and keys", summary: "Remove an application; its keys end with it",
-			text: "An application that has events or rejections is removed with `erase=1` alone, which erases them: from the store and from the queue, so that they do not come " +
+func adminRoutes() []Route {
+	app := Param{Name: "app", In: "path", Text: "the application", Required: true}
+	ok := func(status int, text string, body reflect.Type) []Answer { return []Answer{{status, text, body}} }
+	return []Route{
+		{"GET", "/v1/apps", ForAdmin, (*Server).listApps, Doc{
+			ID: "listApps", Tag: "applications and keys", Summary: "All applications", Answers: ok(200, "by name", schemaOf[AppsAnswer]())}},
+		{"POST", "/v1/apps", ForAdmin, (*Server).createApp, Doc{
+			ID: "createApp", Tag: "applications and keys", Summary: "Make an application", Body: schemaOf[AppRequest](),
+			Answers: ok(201, "made", schemaOf[App]()), Errors: []int{400, 409, 413, 422, 503}}},
+		{"GET", "/v1/apps/{app}", ForAdmin, (*Server).getApp, Doc{
+			ID: "getApp", Tag: "applications and keys", Summary: "One application", Params: []Param{app},
+			Answers: ok(200, "the application", schemaOf[AppAnswer]()), Errors: []int{404}}},
+		{"PATCH", "/v1/apps/{app}", ForAdmin, (*Server).updateApp, Doc{
+			ID: "updateApp", Tag: "applications and keys", Summary: "Change the settings of an application", Params: []Param{app}, Body: schemaOf[AppChange](),
+			Answers: ok(200, "changed", schemaOf[App]()), Errors: []int{400, 404, 409, 413, 422, 503}}},
+		{"DELETE", "/v1/apps/{app}", ForAdmin, (*Server).deleteApp, Doc{
+			ID: "deleteApp", Tag: "applications and keys", Summary: "Remove an application; its keys end with it",
+			Text: "An application that has events or rejections is removed with `erase=1` alone, which erases them: from the store and from the queue, so that they do not come " +
 				"back by a rebuild. A backup that was taken before still holds them: `eye restore --tombstones` leaves them out. The answer comes when all is removed, which may take minutes; it is finished also when the caller does not wait, or the server ends. " +
 				"Until then the application takes nothing and its name stays taken. An application of that name may be made again, and begins empty.",
-			params:  []param{app, {name: "erase", text: "`1`: with all that it sent"}},
-			answers: []answer{{204, "removed; there was nothing to erase", nil}, {200, "with erase=1: erased and removed", schemaOf[AppErasure]()}},
-			errors:  []int{400, 404, 409, 503}}},
+			Params:  []Param{app, {Name: "erase", Text: "`1`: with all that it sent"}},
+			Answers: []Answer{{204, "removed; there was nothing to erase", nil}, {200, "with erase=1: erased and removed", schemaOf[AppErasure]()}},
+			Errors:  []int{400, 404, 409, 503}}},
 	}
 }
 
@@ -94,36 +94,36 @@ type AppRequest struct {
 	AppChange
 }
 
-func viewApp(a *registry.App) App {
-	v := App{App: a.Name, TimeZone: a.TimeZone, UnknownTypes: a.UnknownTypes, Rate: a.Rate, Retain: a.Retain, CreatedAt: rfc3339(a.CreatedAt)}
+func toApp(a *registry.App) App {
+	v := App{App: a.Name, TimeZone: a.TimeZone, UnknownTypes: a.UnknownTypes, Rate: a.Rate, Retain: a.Retain, CreatedAt: FormatTime(a.CreatedAt)}
 	if a.ErasingSince != nil {
-		at := rfc3339(*a.ErasingSince)
+		at := FormatTime(*a.ErasingSince)
 		v.ErasingSince = &at
 	}
 	return v
 }
 
-func (s *Server) listApps(c *call) error {
-	return writeJSON(c.w, http.StatusOK, AppsAnswer{viewAll(s.opts.Registry.Apps(), viewApp)})
+func (s *Server) listApps(c *Call) error {
+	return writeJSON(c.w, http.StatusOK, AppsAnswer{MapSlice(s.opts.Registry.Apps(), toApp)})
 }
 
-func (s *Server) createApp(c *call) error {
+func (s *Server) createApp(c *Call) error {
 	var req AppRequest
 	if err := readJSON(c, &req); err != nil {
 		return err
 	}
-	c.about(req.App)
+	c.About(req.App)
 	var settings registry.Settings
 	req.apply(&settings)
 	a, err := s.opts.Registry.CreateApp(c.ctx(), req.App, settings)
 	if err != nil {
 		return err
 	}
-	c.note("after", a.Settings)
-	return writeJSON(c.w, http.StatusCreated, viewApp(&a))
+	c.Note("after", a.Settings)
+	return writeJSON(c.w, http.StatusCreated, toApp(&a))
 }
 
-func (s *Server) app(c *call) (registry.App, error) {
+func (s *Server) app(c *Call) (registry.App, error) {
 	a, ok := s.opts.Registry.App(c.PathValue("app"))
 	if !ok {
 		return a, s.noSuchApp(c.PathValue("app"))
@@ -131,17 +131,17 @@ func (s *Server) app(c *call) (registry.App, error) {
 	return a, nil
 }
 
-func (s *Server) getApp(c *call) error {
+func (s *Server) getApp(c *Call) error {
 	a, err := s.app(c)
 	if err != nil {
 		return err
 	}
 	x := s.opts.Collector.Skew(a.Name)
-	skew := Skew{x.Events, x.Corrected, milliseconds(x.P50), milliseconds(x.P99), milliseconds(x.Max)}
-	return writeJSON(c.w, http.StatusOK, AppAnswer{viewApp(&a), skew})
+	skew := Skew{x.Events, x.Corrected, Milliseconds(x.P50), Milliseconds(x.P99), Milliseconds(x.Max)}
+	return writeJSON(c.w, http.StatusOK, AppAnswer{toApp(&a), skew})
 }
 
-func (s *Server) updateApp(c *call) error {
+func (s *Server) updateApp(c *Call) error {
 	var change AppChange
 	if err := readJSON(c, &change); err != nil {
 		return err
@@ -157,7 +157,7 @@ func (s *Server) updateApp(c *call) error {
 	if err != nil {
 		return err
 	}
-	c.note("before", before)
-	c.note("after", a.Settings)
-	return writeJSON(c.w, http.StatusOK, viewApp(&a))
+	c.Note("before", before)
+	c.Note("after", a.Settings)
+	return writeJSON(c.w, http.StatusOK, toApp(&a))
 }

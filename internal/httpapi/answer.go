@@ -27,12 +27,12 @@ type Event struct {
 	SchemaVersion uint32         `json:"schema_version" doc:"the version of its type's schema that it passed; 0 for none"`
 }
 
-func viewEvent(e *event.Event) Event {
+func toEvent(e *event.Event) Event {
 	v := Event{
 		App: e.App, ID: e.ID, ClientID: e.ClientID, SessionID: e.SessionID, Category: e.Category, Name: e.Name,
 		Data: e.Data, Timestamp: timestampJSON(e), OccurredAt: e.OccurredAt.String(), ReceivedAt: e.ReceivedAt.String(),
-		SentAt: optionalTime(e.SentAt), SchemaVersion: e.SchemaVersion,
-		CorrectedByMS: milliseconds(e.CorrectedBy()),
+		SentAt: MicrosOrNull(e.SentAt), SchemaVersion: e.SchemaVersion,
+		CorrectedByMS: Milliseconds(e.CorrectedBy()),
 	}
 	if e.Seq != event.NoSeq {
 		v.Seq = &e.Seq
@@ -60,7 +60,7 @@ type Session struct {
 	Events    int64    `json:"events"`
 }
 
-func viewSession(s *store.Session) Session {
+func toSession(s *store.Session) Session {
 	return Session{s.ID, s.Apps, s.StartedAt.String(), s.EndedAt.String(), s.Events}
 }
 

@@ -24,7 +24,7 @@ func (s *Server) acts() []string {
 	}
 	for _, rt := range s.routes() {
 		if rt.isRecorded() {
-			acts = append(acts, rt.doc.id)
+			acts = append(acts, rt.Doc.ID)
 		}
 	}
 	slices.Sort(acts)
@@ -32,17 +32,17 @@ func (s *Server) acts() []string {
 }
 
 // isRecorded reports whether requests with an admin key are in the trail.
-func (rt route) isRecorded() bool {
-	return rt.doc.audited || rt.access == forAdmin && rt.method != http.MethodGet
+func (rt Route) isRecorded() bool {
+	return rt.Doc.Audited || rt.Access == ForAdmin && rt.Method != http.MethodGet
 }
 
 // recorded calls a route and writes down what is administered: that it begins
 // before, and how it ended before it is answered.
-func (s *Server) recorded(rt route, c *call) error {
+func (s *Server) recorded(rt Route, c *Call) error {
 	switch {
-	case rt.doc.audited && c.who.Kind == registry.Admin:
+	case rt.Doc.Audited && c.Principal.Kind == registry.Admin:
 		return s.watched(rt, c)
-	case rt.doc.audited || !rt.isRecorded():
+	case rt.Doc.Audited || !rt.isRecorded():
 		return s.guard(rt, c)
 	}
 	e := s.entryOf(rt, c)
@@ -57,9 +57,9 @@ func (s *Server) recorded(rt route, c *call) error {
 	trail := s.opts.Registry.Trail()
 	if err := trail.Begin(c.ctx(), &e); err != nil {
 		s.log.Error("the audit trail cannot be written; nothing is administered", "error", err)
-		return unavailable("the audit trail could not be written, so nothing was changed; try again")
+		return Unavailable("the audit trail could not be written, so nothing was changed; try again")
 	}
-	held := &heldAnswer{ResponseWriter: c.w.ResponseWriter}
+	held := &heldResponse{ResponseWriter: c.w.ResponseWriter}
 	c.w.ResponseWriter, c.entry = held, &e
 	if err := s.guard(rt, c); err != nil {
 		s.fail(c, rt, err)
@@ -78,20 +78,20 @@ func (s *Server) recorded(rt route, c *call) error {
 	return nil
 }
 
-func (s *Server) entryOf(rt route, c *call) registry.Entry {
-	return registry.Entry{KeyID: c.who.KeyID, Act: rt.doc.id, App: shownText(c.PathValue("app")), Subject: subjectOf(rt, c.Request), Remote: s.remoteText(c.Request)}
+func (s *Server) entryOf(rt Route, c *Call) registry.Entry {
+	return registry.Entry{KeyID: c.Principal.KeyID, Act: rt.Doc.ID, App: Redact(c.PathValue("app")), Subject: subjectOf(rt, c.Request), Remote: s.remoteText(c.Request)}
 }
 
 // appsNamed returns the applications that the query of a request names, without those that are not
 // there: what stands in their place may be anything.
-func (s *Server) appsNamed(c *call) string {
+func (s *Server) appsNamed(c *Call) string {
 	var apps []string
 	for _, name := range c.URL.Query()["app"] {
 		if _, ok := s.opts.Registry.App(name); ok {
 			apps = append(apps, name)
 		}
 	}
-	return shownText(strings.Join(apps, ","))
+	return Redact(strings.Join(apps, ","))
 }
 
 func (s *Server) ended(e registry.Entry, err error) {
@@ -103,12 +103,12 @@ func (s *Server) ended(e registry.Entry, err error) {
 // watched calls a route that changes nothing and gives much away, and writes down
 // that it begins and how it ended. Values of parameters are not written down: they
 // may name what is erased later.
-func (s *Server) watched(rt route, c *call) (err error) {
+func (s *Server) watched(rt Route, c *Call) (err error) {
 	lease := c.URL.Query().Get("lease")
-	if rt.doc.id == "backupFile" && lease != "" && !s.sums.took(lease, c.who.KeyID) {
+	if rt.Doc.ID == "backupFile" && lease != "" && !s.sums.coverLease(lease, c.Principal.KeyID) {
 		return s.guard(rt, c)
 	}
-	of, now := sumOf{c.who.KeyID, repeatedActs}, time.Now()
+	of, now := sumOf{c.Principal.KeyID, repeatedActs}, time.Now()
 	e := s.entryOf(rt, c)
 	if !s.sums.alone(of, now) {
 		s.sums.add(of, summed{name: e.Act, remote: e.Remote, at: now})
@@ -119,9 +119,9 @@ func (s *Server) watched(rt route, c *call) (err error) {
 		e.App = apps
 	}
 	var names []string
-	for _, p := range rt.doc.params {
-		if c.URL.Query().Has(p.name) {
-			names = append(names, p.name)
+	for _, p := range rt.Doc.Params {
+		if c.URL.Query().Has(p.Name) {
+			names = append(names, p.Name)
 		}
 	}
 	if slices.Sort(names); len(names) > 0 {
@@ -130,7 +130,7 @@ func (s *Server) watched(rt route, c *call) (err error) {
 	trail := s.opts.Registry.Trail()
 	if err := trail.Begin(c.ctx(), &e); err != nil {
 		s.log.Error("the audit trail cannot be written; nothing is given away", "error", err)
-		return unavailable("the audit trail could not be written, so nothing is sent; try again")
+		return Unavailable("the audit trail could not be written, so nothing is sent; try again")
 	}
 	c.entry = &e
 	defer func() {
@@ -153,11 +153,11 @@ func (s *Server) watched(rt route, c *call) (err error) {
 
 // subjectOf returns what the path of a request names besides the application. A
 // session that is erased is not named: nothing of it may be left.
-func subjectOf(rt route, r *http.Request) map[string]string {
+func subjectOf(rt Route, r *http.Request) map[string]string {
 	subject := map[string]string{}
-	for _, match := range pathNames.FindAllStringSubmatch(rt.path, -1) {
-		if name := match[1]; name != "app" && rt.doc.id != "eraseSession" {
-			subject[name] = shownText(r.PathValue(name))
+	for _, match := range pathNames.FindAllStringSubmatch(rt.Path, -1) {
+		if name := match[1]; name != "app" && rt.Doc.ID != "eraseSession" {
+			subject[name] = Redact(r.PathValue(name))
 		}
 	}
 	return subject
@@ -171,53 +171,53 @@ var (
 // maxNoted bounds what is noted of an answer, in bytes of JSON; of more its beginning is.
 const maxNoted = 2 << 10
 
-// maxShown bounds a text that is shown of a request, in bytes.
-const maxShown = 300
+// maxRedacted bounds a text that is shown of a request, in bytes.
+const maxRedacted = 300
 
-// shownText is a text of a request as it may be kept: short, and without keys that
+// Redact is a text of a request as it may be kept: short, and without keys that
 // got into it by mistake.
-func shownText(text string) string {
-	return strings.ToValidUTF8(withoutKeys(text[:min(len(text), maxShown)]), "\uFFFD")
+func Redact(text string) string {
+	return strings.ToValidUTF8(RedactKeys(text[:min(len(text), maxRedacted)]), "\uFFFD")
 }
 
-func withoutKeys(text string) string { return secrets.ReplaceAllString(text, "[key]") }
+func RedactKeys(text string) string { return secrets.ReplaceAllString(text, "[key]") }
 
-// heldAnswer holds an answer back.
-type heldAnswer struct {
+// heldResponse holds an answer back.
+type heldResponse struct {
 	http.ResponseWriter
 	status int
 	body   bytes.Buffer
 }
 
-func (h *heldAnswer) WriteHeader(status int) {
+func (h *heldResponse) WriteHeader(status int) {
 	if h.status == 0 {
 		h.status = status
 	}
 }
 
-func (h *heldAnswer) Write(b []byte) (int, error) {
+func (h *heldResponse) Write(b []byte) (int, error) {
 	h.WriteHeader(http.StatusOK)
 	return h.body.Write(b)
 }
 
 // Unwrap lets http.ResponseController reach the connection.
-func (h *heldAnswer) Unwrap() http.ResponseWriter { return h.ResponseWriter }
+func (h *heldResponse) Unwrap() http.ResponseWriter { return h.ResponseWriter }
 
-func (h *heldAnswer) release() {
+func (h *heldResponse) release() {
 	h.WriteHeader(http.StatusOK) // unless there is another
 	h.ResponseWriter.WriteHeader(h.status)
 	_, _ = h.body.WriteTo(h.ResponseWriter) // a caller who is gone needs no error
 }
 
-// told are the fields of answers that are worth writing down. Secrets are not
+// audited are the fields of answers that are worth writing down. Secrets are not
 // among them.
-func told() []string {
+func audited() []string {
 	return []string{"key_id", "kind", "origins", "expires_at", "version", "erased_at", "apps", "deleted", "events", "rejections", "replay_id", "matched", "would_pass", "would_fail", "dry_run"}
 }
 
 // describe adds to an entry what the answer tells: of a problem its kind alone, because its detail
 // repeats the request, which may name what is erased later.
-func (h *heldAnswer) describe(e *registry.Entry) {
+func (h *heldResponse) describe(e *registry.Entry) {
 	if h.status >= http.StatusBadRequest {
 		e.Note("problem", http.StatusText(h.status))
 		return
@@ -226,11 +226,11 @@ func (h *heldAnswer) describe(e *registry.Entry) {
 	if json.Unmarshal(h.body.Bytes(), &answer, jsontext.AllowDuplicateNames(true)) != nil {
 		return
 	}
-	for _, name := range told() {
+	for _, name := range audited() {
 		value := string(answer[name])
 		if value != "" && value != "null" && value != "false" && e.Detail[name] == nil {
 			if len(value) > maxNoted {
-				e.Note(name, shownText(value)+"…")
+				e.Note(name, Redact(value)+"…")
 				continue
 			}
 			e.Note(name, answer[name])

@@ -11,25 +11,25 @@ import (
 	"theeye/internal/registry"
 )
 
-func auditRoutes() []route {
-	return []route{
-		{"GET", "/v1/audit", forAdmin, (*Server).listAudit, doc{
-			id: "listAudit", tag: "operation", summary: "What was administered, by whom and when",
-			text: "Each request that takes an admin key and is no GET gives an entry, also one that was refused for what it asked; so does each export and each backup " +
+func auditRoutes() []Route {
+	return []Route{
+		{"GET", "/v1/audit", ForAdmin, (*Server).listAudit, Doc{
+			ID: "listAudit", Tag: "operation", Summary: "What was administered, by whom and when",
+			Text: "Each request that takes an admin key and is no GET gives an entry, also one that was refused for what it asked; so does each export and each backup " +
 				"of an admin key, and what the server does by itself at a start. That an act begins is on disk before it is made, and how it ended before it is answered. " +
 				"What changed nothing has 100 entries for each key and day (UTC); what is beyond is summed up in one, `refusedActs` or `repeatedActs`, and requests outside the intake whose key was refused in `refusedKeys`. " +
 				"Entries are listed as they ended, the last first, so that one that has only begun stands where it began. " +
 				"The trail holds 32 MiB; then the oldest entries are given up, which the last page tells.",
-			params: []param{
-				{name: "app", text: "about this application, which may be gone"},
-				{name: "act", text: "of this kind: the operation's id in this document, or what the server does by itself; another one is refused with the names of all"},
-				{name: "key_id", text: "by this key; `server` for what no key was used for"},
-				{name: "from", text: "inclusive, of `at`; a time as in the intake; a date alone is its first moment"},
-				{name: "to", text: "exclusive, of `at`"},
-				timeZoneParam(),
-				limitParam(), cursorParam(),
+			Params: []Param{
+				{Name: "app", Text: "about this application, which may be gone"},
+				{Name: "act", Text: "of this kind: the operation's id in this document, or what the server does by itself; another one is refused with the names of all"},
+				{Name: "key_id", Text: "by this key; `server` for what no key was used for"},
+				{Name: "from", Text: "inclusive, of `at`; a time as in the intake; a date alone is its first moment"},
+				{Name: "to", Text: "exclusive, of `at`"},
+				TimeZoneParam(),
+				LimitParam(), CursorParam(),
 			},
-			answers: []answer{{200, "the last first", schemaOf[AuditAnswer]()}}, errors: []int{400, 503}}},
+			Answers: []Answer{{200, "the last first", schemaOf[AuditAnswer]()}}, Errors: []int{400, 503}}},
 	}
 }
 
@@ -54,10 +54,10 @@ type AuditEntry struct {
 	Remote  *string                   `json:"remote" doc:"the caller's address; local for the socket in the data directory"`
 }
 
-func viewEntry(e *registry.Entry) AuditEntry {
+func toEntry(e *registry.Entry) AuditEntry {
 	v := AuditEntry{
-		ID: e.ID, At: rfc3339(e.At), KeyID: e.KeyID, Act: e.Act, App: textOrNull(e.App),
-		Subject: e.Subject, Detail: e.Detail, Outcome: e.Outcome, Remote: textOrNull(e.Remote),
+		ID: e.ID, At: FormatTime(e.At), KeyID: e.KeyID, Act: e.Act, App: TextOrNull(e.App),
+		Subject: e.Subject, Detail: e.Detail, Outcome: e.Outcome, Remote: TextOrNull(e.Remote),
 	}
 	if v.Subject == nil {
 		v.Subject = map[string]string{}
@@ -71,18 +71,18 @@ func viewEntry(e *registry.Entry) AuditEntry {
 	return v
 }
 
-func (s *Server) listAudit(c *call) error {
-	p := params{values: c.URL.Query()}
+func (s *Server) listAudit(c *Call) error {
+	p := ParamReader{values: c.URL.Query()}
 	q := registry.TrailQuery{
-		App: p.text("app"), Act: p.text("act"), KeyID: p.text("key_id"),
-		From: p.time("from"), To: p.time("to"), Limit: p.limit(), Before: p.cursor(),
+		App: p.Text("app"), Act: p.Text("act"), KeyID: p.Text("key_id"),
+		From: p.Time("from"), To: p.Time("to"), Limit: p.Limit(), Before: p.Cursor(),
 	}
 	if acts := s.acts(); q.Act != "" && !slices.Contains(acts, q.Act) {
-		p.fail("act", "is not an act of the audit trail; these are: "+strings.Join(acts, ", "))
+		p.Fail("act", "is not an act of the audit trail; these are: "+strings.Join(acts, ", "))
 	}
-	p.zone() // it is wrong also when no time needs it
-	if p.err != nil {
-		return p.err
+	p.Zone() // it is wrong also when no time needs it
+	if p.Err != nil {
+		return p.Err
 	}
 	page, err := s.opts.Registry.Trail().Page(c.ctx(), q)
 	if err != nil {
@@ -93,8 +93,8 @@ func (s *Server) listAudit(c *call) error {
 			return err
 		}
 	}
-	a := AuditAnswer{Entries: viewAll(page.Entries, viewEntry), Dropped: page.Dropped}
-	a.after(page.Next)
+	a := AuditAnswer{Entries: MapSlice(page.Entries, toEntry), Dropped: page.Dropped}
+	a.SetNext(page.Next)
 	return s.streamJSON(c, a)
 }
 

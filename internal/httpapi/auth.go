@@ -11,24 +11,24 @@ import (
 // authorize finds out who calls and whether the key may be used here. The
 // answers never say which applications, keys or origins there are (P8). Whether a
 // request is signed is checked where its body is read.
-func (s *Server) authorize(c *call, need access) error {
-	if need == open {
+func (s *Server) authorize(c *Call, need Access) error {
+	if need == Open {
 		return nil
 	}
 	secret := keyOf(c.Request, need)
 	who, ok := s.opts.Registry.Authenticate(secret)
 	if !ok {
 		if why := s.opts.Registry.Refusal(secret); why != "" { // told to who has the secret alone
-			return unauthorized(why)
+			return Unauthorized(why)
 		}
 		return invalidKey(need)
 	}
-	c.who = who
+	c.Principal = who
 	allowed := opens(who, need)
 	if allowed && fromItsOrigin(who, c.Request) {
 		return nil
 	}
-	p := problemf(http.StatusForbidden, "this key is not allowed here: %s", needed(need))
+	p := Problemf(http.StatusForbidden, "this key is not allowed here: %s", needed(need))
 	if allowed {
 		p.reason = "wrong_origin"
 	}
@@ -36,15 +36,15 @@ func (s *Server) authorize(c *call, need access) error {
 }
 
 // opens is the table of kinds of keys and what they are for.
-func opens(who registry.Principal, need access) bool {
+func opens(who registry.Principal, need Access) bool {
 	switch need {
-	case forWrite:
+	case ForWrite:
 		return who.Kind == registry.Write
-	case forRead:
+	case ForRead:
 		return who.Kind == registry.Read || who.Kind == registry.Admin
-	case forMetric:
+	case ForMetrics:
 		return who.Kind == registry.Admin || who.Kind == registry.Read && who.App == ""
-	case forAdmin:
+	case ForAdmin:
 		return who.Kind == registry.Admin
 	}
 	return false // a route that declares nothing serves nobody
@@ -61,43 +61,43 @@ func fromItsOrigin(who registry.Principal, r *http.Request) bool {
 
 // recheck asks again whether a request's key is valid, when its body has come, which
 // may take seconds: what was sent after a revocation is not taken.
-func (s *Server) recheck(c *call) error {
-	if c.who.KeyID == "" { // an open route
+func (s *Server) recheck(c *Call) error {
+	if c.Principal.KeyID == "" { // an open route
 		return nil
 	}
-	if who, ok := s.opts.Registry.Peek(keyOf(c.Request, forWrite)); !ok || who.KeyID != c.who.KeyID {
-		return invalidKey(forWrite)
+	if who, ok := s.opts.Registry.Peek(keyOf(c.Request, ForWrite)); !ok || who.KeyID != c.Principal.KeyID {
+		return invalidKey(ForWrite)
 	}
 	return nil
 }
 
-func invalidKey(need access) *ProblemDetails {
-	return unauthorized("a valid key is required, as in Authorization: Bearer KEY; " + needed(need))
+func invalidKey(need Access) *ProblemDetails {
+	return Unauthorized("a valid key is required, as in Authorization: Bearer KEY; " + needed(need))
 }
 
-func unauthorized(detail string) *ProblemDetails {
-	p := problem(http.StatusUnauthorized, detail)
+func Unauthorized(detail string) *ProblemDetails {
+	p := NewProblem(http.StatusUnauthorized, detail)
 	p.headers = map[string]string{"WWW-Authenticate": `Bearer realm="the eye"`}
 	return p
 }
 
 // keyOf returns the key of a request, "" when there is none: of Authorization,
 // or where events are sent also of ?key=.
-func keyOf(r *http.Request, need access) string {
+func keyOf(r *http.Request, need Access) string {
 	secret, in := secretOf(r)
-	if in == "query" && need != forWrite {
+	if in == "query" && need != ForWrite {
 		return ""
 	}
 	return secret
 }
 
-func needed(need access) string {
+func needed(need Access) string {
 	switch need {
-	case forWrite:
+	case ForWrite:
 		return "sending requires a write key, used from one of its origins if it has any"
-	case forRead:
+	case ForRead:
 		return "reading requires a read key or an admin key"
-	case forMetric:
+	case ForMetrics:
 		return "metrics require an admin key or a read key of all applications"
 	}
 	return "administration requires an admin key"

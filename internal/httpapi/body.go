@@ -14,9 +14,9 @@ import (
 
 // body is a request's body, read and unpacked.
 type body struct {
-	bytes []byte
-	lines bool // NDJSON
-	free  func()
+	bytes  []byte
+	ndjson bool // NDJSON
+	free   func()
 }
 
 // unreadableError is a body that cannot be read as events, with what of it was
@@ -34,14 +34,14 @@ func (e *unreadableError) Unwrap() error { return e.cause }
 // MaxRequestBytes, and BodyMemory for all requests together, of which app gets its
 // share. It takes of that what has come, so that slow senders hold little; a packed body
 // is unpacked when all of it is there. free must be called when the bytes are no longer needed.
-func (s *Server) readBody(c *call, app string) (body, error) {
-	h := &hold{server: s, app: app}
+func (s *Server) readBody(c *Call, app string) (body, error) {
+	h := &reservation{server: s, app: app}
 	b := body{free: h.free}
 	form, err := contentForm(c.Request)
 	if err != nil {
 		return b, &unreadableError{code: event.UnsupportedContent, cause: err, prefix: s.prefix(c)}
 	}
-	b.lines = form == formLines
+	b.ndjson = form == formNDJSON
 	limit := s.opts.MaxRequestBytes
 	encoding := strings.ToLower(strings.TrimSpace(c.Header.Get("Content-Encoding")))
 	plain := encoding == "" || encoding == "identity"
@@ -49,7 +49,7 @@ func (s *Server) readBody(c *call, app string) (body, error) {
 		return b, &unreadableError{code: event.RequestTooLarge, cause: s.tooLarge(false), prefix: s.prefix(c)}
 	}
 	if !plain && windowOf(encoding) == 0 {
-		return b, &unreadableError{code: event.UnsupportedContent, cause: problemf(http.StatusUnsupportedMediaType,
+		return b, &unreadableError{code: event.UnsupportedContent, cause: Problemf(http.StatusUnsupportedMediaType,
 			"Content-Encoding %.40s is not supported: use gzip, deflate, br or zstd, or leave it out", encoding)}
 	}
 	b.bytes, err = h.read(http.MaxBytesReader(c.w, c.Body, limit), limit)
@@ -67,10 +67,10 @@ func (s *Server) readBody(c *call, app string) (body, error) {
 		return b, &unreadableError{code: event.RequestTooLarge, cause: s.tooLarge(!plain), prefix: b.bytes}
 	case err != nil && plain:
 		return b, &unreadableError{code: event.InvalidJSON, prefix: b.bytes,
-			cause: problemf(http.StatusBadRequest, "the body ended after %d bytes, before its declared length", len(b.bytes))}
+			cause: Problemf(http.StatusBadRequest, "the body ended after %d bytes, before its declared length", len(b.bytes))}
 	case err != nil:
 		return b, &unreadableError{code: event.UnsupportedContent, prefix: b.bytes,
-			cause: problemf(http.StatusBadRequest, "the body is not valid %s, which Content-Encoding declares, or ends too early", encoding)}
+			cause: Problemf(http.StatusBadRequest, "the body is not valid %s, which Content-Encoding declares, or ends too early", encoding)}
 	case event.ForeignForm(b.bytes) != "":
 		return b, &unreadableError{code: event.InvalidJSON, cause: foreign(event.ForeignForm(b.bytes), plain), prefix: b.bytes}
 	case form == formForm && !looksLikeJSON(b.bytes):
@@ -83,15 +83,15 @@ func (s *Server) readBody(c *call, app string) (body, error) {
 func foreign(form string, plain bool) error {
 	switch {
 	case form != "gzip" && form != "zstd":
-		return problem(http.StatusBadRequest, event.NotUTF8(form))
+		return NewProblem(http.StatusBadRequest, event.NotUTF8(form))
 	case plain:
-		return problemf(http.StatusBadRequest, "this is %s; send it with Content-Encoding: %s", form, form)
+		return Problemf(http.StatusBadRequest, "this is %s; send it with Content-Encoding: %s", form, form)
 	}
-	return problemf(http.StatusBadRequest, "this is %s still when it is unpacked; pack it once", form)
+	return Problemf(http.StatusBadRequest, "this is %s still when it is unpacked; pack it once", form)
 }
 
 // prefix reads a little of a body that will not be read further.
-func (s *Server) prefix(c *call) []byte {
+func (s *Server) prefix(c *Call) []byte {
 	b, _ := io.ReadAll(io.LimitReader(c.Body, 4<<10))
 	return b
 }
@@ -100,7 +100,7 @@ type bodyForm int
 
 const (
 	formJSON bodyForm = iota
-	formLines
+	formNDJSON
 	formForm // what curl -d says of everything
 )
 
@@ -117,7 +117,7 @@ func contentForm(r *http.Request) (bodyForm, error) {
 	case kind == "application/json", kind == "text/plain", kind == "text/json", strings.HasSuffix(kind, "+json"): // RFC 6839
 		return formJSON, nil
 	case kind == "application/x-ndjson", kind == "application/ndjson", kind == "application/jsonl":
-		return formLines, nil
+		return formNDJSON, nil
 	case kind == "application/x-www-form-urlencoded":
 		return formForm, nil
 	}
@@ -125,7 +125,7 @@ func contentForm(r *http.Request) (bodyForm, error) {
 }
 
 func unsupportedType(kind string) error {
-	return problemf(http.StatusUnsupportedMediaType,
+	return Problemf(http.StatusUnsupportedMediaType,
 		"Content-Type %.100s is not supported: send application/json, or application/x-ndjson with one event per line", kind)
 }
 

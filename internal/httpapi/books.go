@@ -33,14 +33,14 @@ type ReceiptAnswer struct {
 	Arrivals []Arrival  `json:"arrivals" doc:"the newest 100, newest first; fewer when their problems exceed about 8 MiB"`
 }
 
-func (s *Server) receipt(c *call) error {
+func (s *Server) receipt(c *Call) error {
 	r, err := s.read(c, query.Events)
 	if err != nil {
 		return err
 	}
 	defer r.cancel()
 	list := s.candidates(r.Apps, c.PathValue("id"))
-	r.IDs = idsOf(list)
+	r.IDs = IDsOf(list)
 	// What waits is looked up first: an arrival that is stored meanwhile is then
 	// found twice and told once, and never missed.
 	behind := s.opts.Progress.Position()
@@ -53,31 +53,31 @@ func (s *Server) receipt(c *call) error {
 		return err
 	}
 	if len(arrivals) == 0 {
-		return problem(http.StatusNotFound, "no event with this id has arrived, or none that this key may read; lost and erased events leave no receipt")
+		return NewProblem(http.StatusNotFound, "no event with this id has arrived, or none that this key may read; lost and erased events leave no receipt")
 	}
-	keepPage(r.memory, arrivals, (*store.Arrival).Size)
+	KeepPage(r.memory, arrivals, (*store.Arrival).Size)
 	answer := s.receiptOf(arrivals)
-	answer.ID, answer.AlsoID, answer.AlsoIn = named.one.id, named.also, named.in
+	answer.ID, answer.AlsoID, answer.AlsoIn = named.one.ID, named.also, named.in
 	return s.streamJSON(c, answer)
 }
 
 // named is what a text or an id names.
 type named struct {
-	one  candidate  // which is meant
+	one  Candidate  // which is meant
 	also *uuid.UUID // the other id that the text has in its application
 	in   []string   // other applications that have used it
 }
 
 // history returns the newest arrivals of the event that is meant, and what else was. Waiting are
 // arrivals that are not stored yet.
-func (s *Server) history(r *reading, list []candidate, waiting []store.Arrival) (arrivals []store.Arrival, n named, err error) {
+func (s *Server) history(r *readRequest, list []Candidate, waiting []store.Arrival) (arrivals []store.Arrival, n named, err error) {
 	all, err := s.opts.Reader.Receipt(r.ctx, r.Query, receiptArrivals)
 	if err != nil {
 		return nil, n, err
 	}
-	var found []candidate
+	var found []Candidate
 	for _, a := range slices.Concat(all, waiting) {
-		found = append(found, candidate{a.App, a.EventID})
+		found = append(found, Candidate{a.App, a.EventID})
 	}
 	if len(found) == 0 {
 		return nil, n, nil
@@ -87,15 +87,15 @@ func (s *Server) history(r *reading, list []candidate, waiting []store.Arrival) 
 			return nil, n, err
 		}
 		q := r.Query
-		q.Apps, q.IDs = []string{n.one.app}, []uuid.UUID{n.one.id}
+		q.Apps, q.IDs = []string{n.one.App}, []uuid.UUID{n.one.ID}
 		if all, err = s.opts.Reader.Receipt(r.ctx, q, receiptArrivals); err != nil {
 			return nil, n, err
 		}
 	} else {
 		n.one, n.also = meant(list, found)
-		n.in = alsoIn(n.one.app, found)
+		n.in = alsoIn(n.one.App, found)
 	}
-	isMeant := func(a store.Arrival) bool { return n.one == candidate{a.App, a.EventID} }
+	isMeant := func(a store.Arrival) bool { return n.one == Candidate{a.App, a.EventID} }
 	arrivals = slices.DeleteFunc(all, func(a store.Arrival) bool { return !isMeant(a) })
 	for _, a := range waiting {
 		if isMeant(a) && !slices.ContainsFunc(arrivals, func(b store.Arrival) bool {
@@ -119,26 +119,26 @@ func mayBeCut(arrivals []store.Arrival) bool {
 
 // lookForEach finds out what is meant when not all arrivals were read: it asks for the candidates of
 // one application after the other. Found are some that exist.
-func (s *Server) lookForEach(r *reading, list, found []candidate) (n named, err error) {
+func (s *Server) lookForEach(r *readRequest, list, found []Candidate) (n named, err error) {
 	all := slices.Clone(found)
 	for _, c := range list {
-		if c.app != "" {
+		if c.App != "" {
 			all = append(all, c)
 			continue
 		}
 		for _, app := range s.opts.Registry.Apps() { // a UUID may be that of any
-			all = append(all, candidate{app.Name, c.id})
+			all = append(all, Candidate{app.Name, c.ID})
 		}
 	}
-	slices.SortFunc(all, func(a, b candidate) int { return strings.Compare(a.app, b.app) })
-	var there []candidate
+	slices.SortFunc(all, func(a, b Candidate) int { return strings.Compare(a.App, b.App) })
+	var there []Candidate
 	for _, c := range slices.Compact(all) {
-		if len(there) > 0 && there[0].app != c.app {
+		if len(there) > 0 && there[0].App != c.App {
 			break
 		}
 		q := r.Query
-		q.Apps, q.IDs = []string{c.app}, []uuid.UUID{c.id}
-		if r.Apps != nil && !slices.Contains(r.Apps, c.app) {
+		q.Apps, q.IDs = []string{c.App}, []uuid.UUID{c.ID}
+		if r.Apps != nil && !slices.Contains(r.Apps, c.App) {
 			continue
 		}
 		arrivals, err := s.opts.Reader.Receipt(r.ctx, q, 1)
@@ -151,7 +151,7 @@ func (s *Server) lookForEach(r *reading, list, found []candidate) (n named, err 
 	}
 	n.one, n.also = meant(list, there)
 	kept, err := s.keptIn(r)
-	n.in = alsoIn(n.one.app, found, kept...)
+	n.in = alsoIn(n.one.App, found, kept...)
 	return n, err
 }
 
@@ -188,7 +188,7 @@ func (s *Server) backlog(ctx context.Context, position uint64, q query.Query) ([
 	defer cancel()
 	state, err := s.opts.Queue.State(ctx)
 	if err != nil {
-		return nil, unavailable("the queue does not answer; try again")
+		return nil, Unavailable("the queue does not answer; try again")
 	}
 	ids := make(map[uuid.UUID]bool, len(q.IDs)) // of a text there are two for each application
 	for _, id := range q.IDs {
@@ -216,7 +216,7 @@ func (s *Server) backlog(ctx context.Context, position uint64, q query.Query) ([
 		return nil
 	})
 	if err != nil {
-		return nil, unavailable("many events are waiting to be stored, and searching them takes too long; try again")
+		return nil, Unavailable("many events are waiting to be stored, and searching them takes too long; try again")
 	}
 	return found, nil
 }
@@ -254,7 +254,7 @@ func (s *Server) account(ctx context.Context, apps []string) (store.Books, map[s
 	}
 }
 
-func (s *Server) books(c *call) error {
+func (s *Server) books(c *Call) error {
 	r, err := s.read(c, query.Events)
 	if err != nil {
 		return err

@@ -30,7 +30,7 @@ const answerBuffer = 64 << 10
 
 // streamJSON answers with a JSON document that may be long: it is sent while it is
 // made, and never in memory as a whole. An answer that cannot be finished is torn.
-func (s *Server) streamJSON(c *call, v any) error {
+func (s *Server) streamJSON(c *Call, v any) error {
 	c.w.Header().Set("Content-Type", "application/json")
 	w := bufio.NewWriterSize(c.w, answerBuffer)
 	err := json.MarshalWrite(w, v, jsontext.PreserveRawStrings(true), jsontext.AllowDuplicateNames(true))
@@ -44,12 +44,12 @@ func (s *Server) streamJSON(c *call, v any) error {
 
 // tear ends an answer that cannot be finished. Once something of it is sent, only a
 // torn answer can still say that it is not whole.
-func (s *Server) tear(c *call, w *bufio.Writer, err error) error {
+func (s *Server) tear(c *Call, w *bufio.Writer, err error) error {
 	if c.w.status == 0 {
 		return err
 	}
 	if gone := w.Flush(); gone == nil {
-		s.log.Error("an answer was cut off", "path", shownText(c.URL.Path), "error", err)
+		s.log.Error("an answer was cut off", "path", Redact(c.URL.Path), "error", err)
 	}
 	panic(http.ErrAbortHandler)
 }
@@ -71,40 +71,40 @@ func (s *Server) noSuchApp(name string) error {
 		names = append(names, app.Name)
 	}
 	if near := event.Nearest(name, names); near != "" {
-		return problemf(http.StatusNotFound, "there is no application %.80q; did you mean %q?", name, near)
+		return Problemf(http.StatusNotFound, "there is no application %.80q; did you mean %q?", name, near)
 	}
-	return problemf(http.StatusNotFound, "there is no application %.80q", name)
+	return Problemf(http.StatusNotFound, "there is no application %.80q", name)
 }
 
-func noContent(c *call) error {
+func noContent(c *Call) error {
 	c.w.WriteHeader(http.StatusNoContent)
 	return nil
 }
 
-// note tells the audit trail what a request changed.
-func (c *call) note(name string, value any) {
+// Note tells the audit trail what a request changed.
+func (c *Call) Note(name string, value any) {
 	if c.entry != nil {
 		c.entry.Note(name, value)
 	}
 }
 
-// about tells the audit trail which application a request is about whose path
+// About tells the audit trail which application a request is about whose path
 // does not say so.
-func (c *call) about(app string) {
+func (c *Call) About(app string) {
 	if c.entry != nil {
-		c.entry.App = shownText(app)
+		c.entry.App = Redact(app)
 	}
 }
 
-// call is one request on its way.
-type call struct {
+// Call is one request on its way.
+type Call struct {
 	*http.Request
-	w     *statusRecorder
-	who   registry.Principal // the zero value on open routes
-	entry *registry.Entry    // of the audit trail; nil when this is not administration
-	kept  bool               // what could not be read is kept as a rejection
+	w         *statusRecorder
+	Principal registry.Principal // the zero value on open routes
+	entry     *registry.Entry    // of the audit trail; nil when this is not administration
+	kept      bool               // what could not be read is kept as a rejection
 	// lastLook calls w.end when there is a reason to; nil for none.
 	lastLook func()
 }
 
-func (c *call) ctx() context.Context { return c.Context() }
+func (c *Call) ctx() context.Context { return c.Context() }

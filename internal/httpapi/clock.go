@@ -4,14 +4,14 @@ import (
 	"net/http"
 )
 
-func clockRoutes() []route {
-	return []route{
-		{"POST", "/v1/store/accept-clock", forAdmin, (*Server).acceptClock, doc{
-			id: "acceptClock", tag: "operation", summary: "Let retention go by the system's clock from now on",
-			text: "Retention has a clock of its own, which advances while the server runs. While the system's clock is more than 24 hours ahead of it nothing expires, and /readyz " +
+func clockRoutes() []Route {
+	return []Route{
+		{"POST", "/v1/store/accept-clock", ForAdmin, (*Server).acceptClock, Doc{
+			ID: "acceptClock", Tag: "operation", Summary: "Let retention go by the system's clock from now on",
+			Text: "Retention has a clock of its own, which advances while the server runs. While the system's clock is more than 24 hours ahead of it nothing expires, and /readyz " +
 				"says so; after 24 hours of running the system's clock is believed. This believes it at once, also when it is behind. " +
 				"What is older than its application's retention then expires within about ten seconds: look at the time first.",
-			answers: []answer{{200, "both times", schemaOf[ClockAnswer]()}}, errors: []int{404, 503}}},
+			Answers: []Answer{{200, "both times", schemaOf[ClockAnswer]()}}, Errors: []int{404, 503}}},
 	}
 }
 
@@ -21,21 +21,21 @@ type ClockAnswer struct {
 	After  string `json:"after" format:"date-time" doc:"the system's clock"`
 }
 
-func (s *Server) acceptClock(c *call) error {
+func (s *Server) acceptClock(c *Call) error {
 	if s.opts.AcceptClock == nil {
-		return problem(http.StatusNotFound, "this server keeps its events elsewhere: retention is up to that")
+		return NewProblem(http.StatusNotFound, "this server keeps its events elsewhere: retention is up to that")
 	}
 	change, err := s.opts.AcceptClock()
 	if err != nil {
 		s.log.Error("retention's clock could not be set", "error", err)
-		return unavailable("the time could not be written to disk, so retention's clock is unchanged; try again")
+		return Unavailable("the time could not be written to disk, so retention's clock is unchanged; try again")
 	}
 	s.forgetReadiness()
-	a := ClockAnswer{After: rfc3339(change.After)}
+	a := ClockAnswer{After: FormatTime(change.After)}
 	if !change.Before.IsZero() {
-		a.Before = rfc3339(change.Before)
-		c.note("before", a.Before)
+		a.Before = FormatTime(change.Before)
+		c.Note("before", a.Before)
 	}
-	c.note("after", a.After)
+	c.Note("after", a.After)
 	return writeJSON(c.w, http.StatusOK, a)
 }

@@ -179,7 +179,7 @@ func noRoom(bound string) []byte {
 	if bound == "address" {
 		detail = "there are too many connections from this address; use those that are open, or name the proxy with --trusted-proxies"
 	}
-	body, _ := json.Marshal(problem(http.StatusServiceUnavailable, detail))
+	body, _ := json.Marshal(NewProblem(http.StatusServiceUnavailable, detail))
 	return fmt.Appendf(nil, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 }
 

@@ -37,7 +37,7 @@ func (s *Server) originMayAsk(r *http.Request, origin string) (bool, []string) {
 	if len(r.Header.Values("Origin")) != 1 {
 		return false, nil
 	}
-	secret := keyOf(r, forWrite)
+	secret := keyOf(r, ForWrite)
 	who, valid := s.opts.Registry.Peek(secret)
 	switch {
 	case valid:

@@ -19,14 +19,14 @@ var errGone = errors.New("the caller takes no more")
 // download is a long answer in the form of a file. The answer begins with its
 // first byte, so that an error before that has a status of its own.
 type download struct {
-	c        *call
+	c        *Call
 	format   format
 	encoding string // of the content; empty for none
 	size     int64  // of the answer; 0 when it is not known
 	begun    bool
 }
 
-func newDownload(c *call, f format) *download {
+func newDownload(c *Call, f format) *download {
 	d := &download{c: c, format: f}
 	if f.encode != nil {
 		d.encoding = acceptedEncoding(c.Header.Values("Accept-Encoding"))

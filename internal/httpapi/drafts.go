@@ -33,8 +33,8 @@ const (
 	maxCounted    = 1_000 // different places that are counted
 )
 
-func lastParam() param {
-	return param{name: "last", text: "how many of the newest to look at, 1 to " + strconv.Itoa(maxLast) + ", default " + strconv.Itoa(defaultLast), number: true}
+func lastParam() Param {
+	return Param{Name: "last", Text: "how many of the newest to look at, 1 to " + strconv.Itoa(maxLast) + ", default " + strconv.Itoa(defaultLast), Number: true}
 }
 
 // TryAnswer tells what a draft would do.
@@ -88,27 +88,27 @@ type drafting struct {
 }
 
 // drafting reads the request. Its end must be called.
-func (s *Server) drafting(c *call) (drafting, error) {
+func (s *Server) drafting(c *Call) (drafting, error) {
 	d := drafting{category: c.PathValue("category"), name: c.PathValue("name"), last: defaultLast}
 	if text := c.URL.Query().Get("last"); text != "" {
 		var err error
 		if d.last, err = strconv.Atoi(text); err != nil || d.last < 1 || d.last > maxLast {
-			return d, problemf(http.StatusBadRequest, "last must be a whole number from 1 to %d", maxLast)
+			return d, Problemf(http.StatusBadRequest, "last must be a whole number from 1 to %d", maxLast)
 		}
 	}
 	if err := s.opts.CaughtUp(); err != nil {
-		return d, unavailable(err.Error())
+		return d, Unavailable(err.Error())
 	}
 	memory, err := s.allow(c)
 	if err != nil {
 		return d, err
 	}
 	if !s.draftings.TryAcquire(1) {
-		memory.end()
-		return d, unavailable("other drafts are being tried or proposed; try again when they have finished")
+		memory.Release()
+		return d, Unavailable("other drafts are being tried or proposed; try again when they have finished")
 	}
 	ctx, cancel := context.WithTimeout(c.ctx(), draftDeadline)
-	d.ctx, d.end = ctx, func() { cancel(); s.draftings.Release(1); memory.end() }
+	d.ctx, d.end = ctx, func() { cancel(); s.draftings.Release(1); memory.Release() }
 	return d, nil
 }
 
@@ -121,7 +121,7 @@ func newest[T any](d *drafting, list func(context.Context, query.Query) (store.P
 		q.Limit = min(left, draftPage)
 		page, err := list(d.ctx, q)
 		if errors.Is(err, context.DeadlineExceeded) || d.ctx.Err() != nil && err == nil {
-			return unavailable("reading the newest events takes longer than " + draftDeadline.String() + ": ask for fewer with last")
+			return Unavailable("reading the newest events takes longer than " + draftDeadline.String() + ": ask for fewer with last")
 		}
 		if err != nil {
 			return err
@@ -133,13 +133,13 @@ func newest[T any](d *drafting, list func(context.Context, query.Query) (store.P
 		if !page.More {
 			return nil
 		}
-		behind := placeBehind(page, after, true)
+		behind := CursorAfter(page, after, true)
 		q.After, q.Horizon = &behind, page.Horizon
 	}
 	return nil
 }
 
-func (s *Server) tryType(c *call) error {
+func (s *Server) tryType(c *Call) error {
 	d, err := s.drafting(c)
 	if err != nil {
 		return err
@@ -262,7 +262,7 @@ type Proposal struct {
 	Evidence []schema.Evidence `json:"evidence"`
 }
 
-func (s *Server) proposeType(c *call) error {
+func (s *Server) proposeType(c *Call) error {
 	d, err := s.drafting(c)
 	if err != nil {
 		return err
@@ -298,7 +298,7 @@ func (s *Server) proposeType(c *call) error {
 		if category, name, ok := s.opts.Registry.NearestType(d.category, d.name); ok && (category != d.category || name != d.name) {
 			advice = fmt.Sprintf("did you mean %q / %q?", category, name)
 		}
-		return problemf(http.StatusNotFound, "no event of the type %.80q / %.80q is stored, and no rejection of it has data that can be read: %s", d.category, d.name, advice)
+		return Problemf(http.StatusNotFound, "no event of the type %.80q / %.80q is stored, and no rejection of it has data that can be read: %s", d.category, d.name, advice)
 	}
 	return writeJSON(c.w, http.StatusOK, Proposal{d.category, d.name, proposal.Events, source, proposal.Schema, proposal.Evidence})
 }

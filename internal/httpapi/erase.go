@@ -8,21 +8,21 @@ import (
 	"theeye/internal/event"
 )
 
-func erasureRoutes() []route {
-	return []route{
-		{"DELETE", "/v1/sessions/{id}", forAdmin, (*Server).eraseSession, doc{
-			id: "eraseSession", tag: "reading", summary: "Erase a session everywhere",
-			text: "Its events and rejections are removed from the store and from the queue, and do not come back by a retry or a rebuild. A backup that was taken before still holds them: `eye restore --tombstones` leaves them out. " +
+func erasureRoutes() []Route {
+	return []Route{
+		{"DELETE", "/v1/sessions/{id}", ForAdmin, (*Server).eraseSession, Doc{
+			ID: "eraseSession", Tag: "reading", Summary: "Erase a session everywhere",
+			Text: "Its events and rejections are removed from the store and from the queue, and do not come back by a retry or a rebuild. A backup that was taken before still holds them: `eye restore --tombstones` leaves them out. " +
 				"What is sent later with a time before the erasure is answered accepted and not kept; later events of the session are stored. " +
 				"The answer comes when all is removed, which may take minutes; it is removed also when the caller does not wait.",
-			params: []param{pathID("the session id"), appParam(), {name: "quarantine",
-				text: "1: also delete all files that were put aside as damaged, whatever they hold"}},
-			answers: []answer{{200, "erased", schemaOf[ErasureAnswer]()}}, errors: []int{400, 404, 503}}},
-		{"DELETE", "/v1/sessions", forAdmin, (*Server).eraseExactly, doc{
-			id: "eraseSessionExactly", tag: "reading", summary: "Erase a session from one application",
-			text:    "As DELETE /v1/sessions/{id}, for clients that cannot send every id in a path: browsers resolve `.` and `..`. All three parameters are needed, each once.",
-			params:  []param{{name: "session_id", required: true, text: "the session id"}, exactParam(true), {name: "app", required: true, text: "the application"}},
-			answers: []answer{{200, "erased", schemaOf[ErasureAnswer]()}}, errors: []int{400, 404, 503}}},
+			Params: []Param{PathID("the session id"), AppParam(), {Name: "quarantine",
+				Text: "1: also delete all files that were put aside as damaged, whatever they hold"}},
+			Answers: []Answer{{200, "erased", schemaOf[ErasureAnswer]()}}, Errors: []int{400, 404, 503}}},
+		{"DELETE", "/v1/sessions", ForAdmin, (*Server).eraseExactly, Doc{
+			ID: "eraseSessionExactly", Tag: "reading", Summary: "Erase a session from one application",
+			Text:    "As DELETE /v1/sessions/{id}, for clients that cannot send every id in a path: browsers resolve `.` and `..`. All three parameters are needed, each once.",
+			Params:  []Param{{Name: "session_id", Required: true, Text: "the session id"}, ExactParam(true), {Name: "app", Required: true, Text: "the application"}},
+			Answers: []Answer{{200, "erased", schemaOf[ErasureAnswer]()}}, Errors: []int{400, 404, 503}}},
 	}
 }
 
@@ -62,17 +62,17 @@ type ErasedApp struct {
 	Rejections int64  `json:"rejections"`
 }
 
-func (s *Server) eraseSession(c *call) error {
+func (s *Server) eraseSession(c *Call) error {
 	if err := s.opts.CaughtUp(); err != nil {
-		return unavailable(err.Error())
+		return Unavailable(err.Error())
 	}
 	quarantine := c.URL.Query().Get("quarantine")
 	if quarantine != "" && quarantine != "1" {
-		return problem(http.StatusBadRequest, "quarantine must be 1, or be left out")
+		return NewProblem(http.StatusBadRequest, "quarantine must be 1, or be left out")
 	}
 	session := c.PathValue("id")
 	if session == "" || utf8.RuneCountInString(session) > event.MaxTextCodePoints {
-		return problemf(http.StatusBadRequest, "a session id has 1 to %d characters", event.MaxTextCodePoints)
+		return Problemf(http.StatusBadRequest, "a session id has 1 to %d characters", event.MaxTextCodePoints)
 	}
 	apps := c.URL.Query()["app"]
 	if err := s.checkApps(apps); err != nil {
@@ -82,35 +82,35 @@ func (s *Server) eraseSession(c *call) error {
 }
 
 // eraseExactly erases a session that the query names.
-func (s *Server) eraseExactly(c *call) error {
+func (s *Server) eraseExactly(c *Call) error {
 	values := c.URL.Query()
-	p := params{values: values}
-	for _, name := range []string{"session_id", exact, "app"} {
+	p := ParamReader{values: values}
+	for _, name := range []string{"session_id", Exact, "app"} {
 		if !values.Has(name) {
-			p.fail(name, "is missing: give session_id, exact=1 and app")
+			p.Fail(name, "is missing: give session_id, exact=1 and app")
 		}
 	}
-	if p.err == nil && p.text(exact) != "1" {
-		p.fail(exact, "must be 1")
+	if p.Err == nil && p.Text(Exact) != "1" {
+		p.Fail(Exact, "must be 1")
 	}
-	if p.err == nil && utf8.RuneCountInString(p.text("session_id")) > event.MaxTextCodePoints {
-		p.fail("session_id", fmt.Sprintf("has more than %d code points", event.MaxTextCodePoints))
+	if p.Err == nil && utf8.RuneCountInString(p.Text("session_id")) > event.MaxTextCodePoints {
+		p.Fail("session_id", fmt.Sprintf("has more than %d code points", event.MaxTextCodePoints))
 	}
-	if p.err != nil {
-		return p.err
+	if p.Err != nil {
+		return p.Err
 	}
 	if err := s.opts.CaughtUp(); err != nil {
-		return unavailable(err.Error())
+		return Unavailable(err.Error())
 	}
-	apps := []string{p.text("app")}
+	apps := []string{p.Text("app")}
 	if err := s.checkApps(apps); err != nil {
 		return err
 	}
-	return s.answerErasure(c, p.text("session_id"), apps, false)
+	return s.answerErasure(c, p.Text("session_id"), apps, false)
 }
 
 // answerErasure erases a session and tells what that did.
-func (s *Server) answerErasure(c *call, session string, apps []string, quarantine bool) error {
+func (s *Server) answerErasure(c *Call, session string, apps []string, quarantine bool) error {
 	// It is finished also when the caller is gone.
 	ctx, release := s.life.outlive(c.ctx())
 	defer release()

@@ -15,40 +15,40 @@ type AppErasure struct {
 	Unsearched []PutAside `json:"unsearched" doc:"where files lie that were put aside as damaged"`
 }
 
-func (s *Server) deleteApp(c *call) error {
-	p := params{values: c.URL.Query()}
-	erase := p.text("erase")
+func (s *Server) deleteApp(c *Call) error {
+	p := ParamReader{values: c.URL.Query()}
+	erase := p.Text("erase")
 	if erase != "" && erase != "1" {
-		p.fail("erase", "must be 1, or be left out")
+		p.Fail("erase", "must be 1, or be left out")
 	}
-	if p.err != nil {
-		return p.err
+	if p.Err != nil {
+		return p.Err
 	}
 	a, err := s.app(c)
 	if err != nil {
 		return err
 	}
 	if err := s.opts.CaughtUp(); err != nil {
-		return unavailable("it is not yet known whether the application has events: " + err.Error())
+		return Unavailable("it is not yet known whether the application has events: " + err.Error())
 	}
 	if erase == "1" {
 		return s.eraseApp(c, a)
 	}
 	if a.ErasingSince != nil {
-		return problemf(http.StatusConflict, "application %q is being erased", a.Name)
+		return Problemf(http.StatusConflict, "application %q is being erased", a.Name)
 	}
-	defer s.closeDoor(a.Name)()
+	defer s.closeGate(a.Name)()
 	ctx, cancel := context.WithTimeout(c.ctx(), emptyDeadline)
 	defer cancel()
 	if err := s.settled(ctx); err != nil {
-		return unavailable("whether it has events is not known yet: some are still on their way to the store; try again")
+		return Unavailable("whether it has events is not known yet: some are still on their way to the store; try again")
 	}
 	has, err := s.hasEvents(ctx, a.Name)
 	if err != nil {
 		return err
 	}
 	if has {
-		return problemf(http.StatusConflict, "application %q has events or rejections: erase=1 erases them too, which cannot be undone; to keep them, revoke its keys instead", a.Name)
+		return Problemf(http.StatusConflict, "application %q has events or rejections: erase=1 erases them too, which cannot be undone; to keep them, revoke its keys instead", a.Name)
 	}
 	if err := s.opts.Registry.DeleteApp(c.ctx(), a); err != nil {
 		return err
@@ -64,9 +64,9 @@ const emptyDeadline = 5 * time.Second
 // eraseApp erases an application. First it takes nothing any more, so that what it
 // ever sent was received before its tombstone is set; its name is free when all
 // is gone. A server that ends in between goes on at its next start.
-func (s *Server) eraseApp(c *call, a registry.App) error {
+func (s *Server) eraseApp(c *Call, a registry.App) error {
 	if s.opts.EraseApp == nil {
-		return problem(http.StatusNotFound, "this server keeps its events elsewhere: erase them there")
+		return NewProblem(http.StatusNotFound, "this server keeps its events elsewhere: erase them there")
 	}
 	ctx, release := s.life.outlive(c.ctx()) // it is finished also when the caller is gone
 	defer release()
@@ -74,7 +74,7 @@ func (s *Server) eraseApp(c *call, a registry.App) error {
 	if err != nil {
 		return err
 	}
-	s.closeDoor(a.Name)() // those inside are through
+	s.closeGate(a.Name)() // those inside are through
 	done, err := s.opts.EraseApp(ctx, a)
 	if err != nil {
 		return err

@@ -23,26 +23,26 @@ const (
 	exportBuffer   = 64 << 10 // bytes that are sent at once, at least
 )
 
-func exportRoutes() []route {
-	return []route{{"GET", "/v1/export", forRead, (*Server).export, doc{
-		id: "exportEvents", tag: "reading", audited: true, summary: "All events that the filter selects, streamed",
-		text: "What is stored when the export begins, whatever arrives meanwhile. ndjson has one event in a line, in the form of GET /v1/events; " +
+func exportRoutes() []Route {
+	return []Route{{"GET", "/v1/export", ForRead, (*Server).export, Doc{
+		ID: "exportEvents", Tag: "reading", Audited: true, Summary: "All events that the filter selects, streamed",
+		Text: "What is stored when the export begins, whatever arrives meanwhile. ndjson has one event in a line, in the form of GET /v1/events; " +
 			"csv has a line with the names of the fields, then one for each event, with data as JSON text and all values as they were sent; " +
 			"parquet has the same fields, times as instants, and no order. One export of an application runs at a time, two in all, and a few wait. " +
 			"An answer that ends early is torn: its last chunk, or the bytes of its Content-Length, are missing. " +
 			"An erasure tears it, and so does the end of the key: start again.",
-		params: slices.Concat(filterParams(query.Events), []param{
-			{name: "order", text: "by time; not for parquet", enum: []string{"asc", "desc"}},
-			{name: formatParam, text: "ndjson by default", enum: []string{"ndjson", "csv", "parquet"}}}),
-		answers: []answer{{200, "the events", nil}}, answerTypes: []string{"application/x-ndjson", "text/csv", "application/vnd.apache.parquet"},
-		errors: []int{400, 503}}}}
+		Params: slices.Concat(filterParams(query.Events), []Param{
+			{Name: "order", Text: "by time; not for parquet", Enum: []string{"asc", "desc"}},
+			{Name: formatParam, Text: "ndjson by default", Enum: []string{"ndjson", "csv", "parquet"}}}),
+		Answers: []Answer{{200, "the events", nil}}, MediaTypes: []string{"application/x-ndjson", "text/csv", "application/vnd.apache.parquet"},
+		Errors: []int{400, 503}}}}
 }
 
 const formatParam = "format"
 
 // export streams. The deadline of other reads is not for it: it ends with its
 // last event, or when the caller is gone or takes nothing.
-func (s *Server) export(c *call) error {
+func (s *Server) export(c *Call) error {
 	r, err := s.parse(c, query.Events, query.OrderParam, formatParam)
 	if err != nil {
 		return err
@@ -84,7 +84,7 @@ func (s *Server) export(c *call) error {
 }
 
 // endWithErasure ends an answer when something is erased, until stop is called.
-func (s *Server) endWithErasure(c *call) (stop func()) {
+func (s *Server) endWithErasure(c *Call) (stop func()) {
 	if s.opts.ExportsEnded == nil {
 		return func() {}
 	}
@@ -115,10 +115,10 @@ func newExporting() *fair.Semaphore {
 
 // exportTurn waits until another export may run: one of an application at a time, and
 // keys of all applications count as one.
-func (s *Server) exportTurn(c *call) (leave func(), err error) {
-	leave, err = s.exporting.Acquire(c.ctx(), fair.Caller{App: c.who.App, Key: c.who.App + "/"})
+func (s *Server) exportTurn(c *Call) (leave func(), err error) {
+	leave, err = s.exporting.Acquire(c.ctx(), fair.Caller{App: c.Principal.App, Key: c.Principal.App + "/"})
 	if errors.Is(err, fair.ErrFull) {
-		p := unavailable("several exports of this application are already waiting; try again when they have finished")
+		p := Unavailable("several exports of this application are already waiting; try again when they have finished")
 		p.retryAfter = exportRetry
 		return nil, p
 	}
@@ -164,7 +164,7 @@ type format struct {
 	encode func(*bufio.Writer) func(*event.Event) error
 }
 
-func (s *Server) exportFormat(r *reading) (format, error) {
+func (s *Server) exportFormat(r *readRequest) (format, error) {
 	switch r.values.Get(formatParam) {
 	case "", "ndjson":
 		return format{"ndjson", "application/x-ndjson", encodeNDJSON}, nil

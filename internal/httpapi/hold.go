@@ -18,42 +18,42 @@ const (
 // errBusy means that the application has its share of the memory for bodies.
 var errBusy = errors.New("too many large requests at once; try again")
 
-// hold is what one request has of the memory for bodies.
-type hold struct {
+// reservation is what one request has of the memory for bodies.
+type reservation struct {
 	server  *Server
 	app     string
 	bytes   int64
 	buffers [][]byte // to be given back to the pool
 }
 
-// take reports whether the application may have so many bytes more.
-func (h *hold) take(bytes int64) bool {
-	if !h.server.bodies.take(h.app, bytes) {
+// acquire reports whether the application may have so many bytes more.
+func (h *reservation) acquire(bytes int64) bool {
+	if !h.server.bodyBudget.TryAcquire(h.app, bytes) {
 		return false
 	}
 	h.bytes += bytes
 	return true
 }
 
-func (h *hold) give(bytes int64) {
+func (h *reservation) release(bytes int64) {
 	h.bytes -= bytes
-	h.server.bodies.give(h.app, bytes)
+	h.server.bodyBudget.Release(h.app, bytes)
 }
 
 // free gives everything back. What read and unpack returned must not be used any more.
-func (h *hold) free() {
+func (h *reservation) free() {
 	for _, b := range h.buffers {
 		h.server.unpack.keep(b)
 	}
 	if h.bytes > 0 {
-		h.give(h.bytes)
+		h.release(h.bytes)
 	}
 	h.buffers = nil
 }
 
 // read reads to the end, or one byte beyond a limit. It returns what it has read with any error, which
 // is errBusy when there is no memory for more.
-func (h *hold) read(r io.Reader, limit int64) (b []byte, err error) {
+func (h *reservation) read(r io.Reader, limit int64) (b []byte, err error) {
 	defer func() { h.buffers = append(h.buffers, b) }()
 	for {
 		if len(b) == cap(b) {
@@ -76,7 +76,7 @@ func (h *hold) read(r io.Reader, limit int64) (b []byte, err error) {
 }
 
 // grown returns b with twice the room, or with some more than a limit.
-func (h *hold) grown(b []byte, limit int64) ([]byte, error) {
+func (h *reservation) grown(b []byte, limit int64) ([]byte, error) {
 	var larger []byte
 	size := max(2*cap(b), firstStep)
 	if cap(b) >= pooledStep {
@@ -89,7 +89,7 @@ func (h *hold) grown(b []byte, limit int64) ([]byte, error) {
 	if larger == nil {
 		size = int(min(int64(size), limit+1))
 	}
-	if !h.take(int64(size)) {
+	if !h.acquire(int64(size)) {
 		return b, errBusy
 	}
 	if larger == nil {
@@ -98,21 +98,21 @@ func (h *hold) grown(b []byte, limit int64) ([]byte, error) {
 	larger = append(larger, b...)
 	if cap(b) > 0 {
 		h.server.unpack.keep(b)
-		h.give(int64(cap(b)))
+		h.release(int64(cap(b)))
 	}
 	return larger, nil
 }
 
 // unpack returns what is packed, as far as it can be unpacked, and one byte more than a request may have at
 // most. Much memory is needed for a moment alone, so it waits for that.
-func (h *hold) unpack(ctx context.Context, encoding string, packed []byte) ([]byte, error) {
+func (h *reservation) unpack(ctx context.Context, encoding string, packed []byte) ([]byte, error) {
 	window := windowOf(encoding)
 	ctx, cancel := context.WithTimeout(ctx, unpackWait)
 	defer cancel()
-	if !h.server.bodies.takeSoon(ctx, h.app, window) {
+	if !h.server.bodyBudget.Acquire(ctx, h.app, window) {
 		return nil, errBusy
 	}
-	defer h.server.bodies.give(h.app, window)
+	defer h.server.bodyBudget.Release(h.app, window)
 	r, done := h.server.unpack.reader(encoding, bytes.NewReader(packed))
 	defer done()
 	return h.read(r, h.server.opts.MaxRequestBytes)

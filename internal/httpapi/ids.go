@@ -9,17 +9,17 @@ import (
 	"theeye/internal/query"
 )
 
-// candidate is an id that a text may stand for in one application.
-type candidate struct {
-	app string // empty for a UUID, which may be that of any
-	id  uuid.UUID
+// Candidate is an id that a text may stand for in one application.
+type Candidate struct {
+	App string // empty for a UUID, which may be that of any
+	ID  uuid.UUID
 }
 
 // candidates returns what a text may stand for: a UUID, or in each application what a
 // client without origins, and what a page, called an event. The first that exists is meant.
-func (s *Server) candidates(apps []string, text string) []candidate {
+func (s *Server) candidates(apps []string, text string) []Candidate {
 	if id, ok := event.ParseUUID(text); ok {
-		return []candidate{{id: id}}
+		return []Candidate{{ID: id}}
 	}
 	if apps == nil {
 		for _, app := range s.opts.Registry.Apps() {
@@ -27,22 +27,22 @@ func (s *Server) candidates(apps []string, text string) []candidate {
 		}
 	}
 	apps = slices.Sorted(slices.Values(apps))
-	list := make([]candidate, 0, 2*len(apps))
+	list := make([]Candidate, 0, 2*len(apps))
 	for _, app := range apps {
 		id, _ := event.ParseID(app, text)
 		ofPages, _ := event.ParseOriginID(app, text)
-		list = append(list, candidate{app, id}, candidate{app, ofPages})
+		list = append(list, Candidate{app, id}, Candidate{app, ofPages})
 	}
 	if len(list) == 0 { // no application: the id of nothing, because no ids would be all
-		return []candidate{{}}
+		return []Candidate{{}}
 	}
 	return list
 }
 
-func idsOf(list []candidate) []uuid.UUID {
+func IDsOf(list []Candidate) []uuid.UUID {
 	ids := make([]uuid.UUID, len(list))
 	for i, c := range list {
-		ids[i] = c.id
+		ids[i] = c.ID
 	}
 	return ids
 }
@@ -51,6 +51,6 @@ func idsOf(list []candidate) []uuid.UUID {
 // whose applications it may see.
 func (s *Server) resolveEvents(q *query.Query) {
 	for _, text := range q.EventTexts {
-		q.EventIDs = append(q.EventIDs, idsOf(s.candidates(q.Apps, text))...)
+		q.EventIDs = append(q.EventIDs, IDsOf(s.candidates(q.Apps, text))...)
 	}
 }

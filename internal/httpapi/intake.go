@@ -15,38 +15,38 @@ import (
 	"theeye/internal/registry"
 )
 
-func intakeRoutes() []route {
-	return []route{{
-		method: "POST", path: "/v1/events", access: forWrite, handle: (*Server).takeEvents,
-		doc: doc{
-			id: "sendEvents", tag: "intake", summary: "Send events",
-			text: "One event (an object), a batch (an array), or {\"events\":[…],\"sent_at\":…}; as application/x-ndjson one event per line. " +
+func intakeRoutes() []Route {
+	return []Route{{
+		Method: "POST", Path: "/v1/events", Access: ForWrite, Handle: (*Server).takeEvents,
+		Doc: Doc{
+			ID: "sendEvents", Tag: "intake", Summary: "Send events",
+			Text: "One event (an object), a batch (an array), or {\"events\":[…],\"sent_at\":…}; as application/x-ndjson one event per line. " +
 				"The answer comes when every event, accepted or rejected, is fsynced. Content-Encoding may be gzip, deflate, br or zstd. " +
 				"The key may also be given as ?key=KEY. Pages of the origins that a key names may send (OPTIONS answers their preflights); " +
 				"a key that was made with signing takes requests signed as Standard Webhooks says: webhook-id is then the idempotency key.",
-			params: []param{
-				{name: "wait", text: "answer 201 when all can be queried, with final statuses", enum: []string{"stored"}},
-				{name: "quiet", text: "1 lists only what was not accepted", enum: []string{"0", "1"}},
-				{name: "key", text: "the write key, for senders that cannot set headers"},
-				{name: "Idempotency-Key", in: "header", text: "gives events without an id ids derived from it, so that sending again is safe; 1 to 200 characters"},
-				{name: "webhook-id", in: "header", text: "of a signed request: its own id, 1 to 200 characters; the same when it is sent again"},
-				{name: "webhook-timestamp", in: "header", text: "of a signed request: seconds since 1970, at most 5 minutes off"},
-				{name: "webhook-signature", in: "header", text: "of a signed request: v1,base64(HMAC-SHA256(signing secret, webhook-id.webhook-timestamp.body as sent)); several are separated by spaces"},
+			Params: []Param{
+				{Name: "wait", Text: "answer 201 when all can be queried, with final statuses", Enum: []string{"stored"}},
+				{Name: "quiet", Text: "1 lists only what was not accepted", Enum: []string{"0", "1"}},
+				{Name: "key", Text: "the write key, for senders that cannot set headers"},
+				{Name: "Idempotency-Key", In: "header", Text: "gives events without an id ids derived from it, so that sending again is safe; 1 to 200 characters"},
+				{Name: "webhook-id", In: "header", Text: "of a signed request: its own id, 1 to 200 characters; the same when it is sent again"},
+				{Name: "webhook-timestamp", In: "header", Text: "of a signed request: seconds since 1970, at most 5 minutes off"},
+				{Name: "webhook-signature", In: "header", Text: "of a signed request: v1,base64(HMAC-SHA256(signing secret, webhook-id.webhook-timestamp.body as sent)); several are separated by spaces"},
 			},
-			body: schemaOf[SentEvents](),
-			examples: map[string]any{
+			Body: schemaOf[SentEvents](),
+			Examples: map[string]any{
 				"event":    exampleEvent("pageview"),
 				"list":     []any{exampleEvent("pageview"), exampleEvent("cta click")},
 				"envelope": map[string]any{"events": []any{exampleEvent("pageview"), exampleEvent("cta click")}, "sent_at": "2021-01-01T09:15:28Z"},
 			},
-			lines: `{"session_id":"e2085be5","category":"page interaction","name":"pageview","data":{"path":"/"},"timestamp":"2021-01-01T09:15:27Z"}` + "\n" +
+			NDJSON: `{"session_id":"e2085be5","category":"page interaction","name":"pageview","data":{"path":"/"},"timestamp":"2021-01-01T09:15:27Z"}` + "\n" +
 				`{"session_id":"e2085be5","category":"page interaction","name":"cta click","data":{"path":"/"},"timestamp":"2021-01-01T09:15:28Z"}` + "\n",
-			answers: []answer{
+			Answers: []Answer{
 				{202, "every event is durable", schemaOf[IntakeAnswer]()},
 				{201, "with wait=stored: every event can be queried", schemaOf[IntakeAnswer]()},
 				{422, "the body was a single event and it is rejected", schemaOf[IntakeAnswer]()},
 			},
-			errors: []int{400, 413, 415, 429, 503},
+			Errors: []int{400, 413, 415, 429, 503},
 		},
 	}}
 }
@@ -110,16 +110,16 @@ type IntakeStatus struct {
 	Problems []event.Problem `json:"problems,omitempty"`
 }
 
-func (s *Server) takeEvents(c *call) error {
+func (s *Server) takeEvents(c *Call) error {
 	values := c.URL.Query()
 	wait, quiet := values.Get("wait"), values.Get("quiet")
 	if wait != "" && wait != "stored" {
-		return problem(http.StatusBadRequest, "wait must be stored, or be left out")
+		return NewProblem(http.StatusBadRequest, "wait must be stored, or be left out")
 	}
 	if quiet != "" && quiet != "1" && quiet != "0" {
-		return problem(http.StatusBadRequest, "quiet must be 1 or 0, or be left out")
+		return NewProblem(http.StatusBadRequest, "quiet must be 1 or 0, or be left out")
 	}
-	receipt, err := s.collect(c, c.who.App, c.Header.Get("Idempotency-Key"))
+	receipt, err := s.collect(c, c.Principal.App, c.Header.Get("Idempotency-Key"))
 	if err != nil {
 		return err
 	}
@@ -139,13 +139,13 @@ func (s *Server) takeEvents(c *call) error {
 
 // collect reads the body and has it taken in for an application. What cannot be
 // read is kept as one rejection before the sender is told.
-func (s *Server) collect(c *call, appName, idempotencyKey string) (ingest.Receipt, error) {
+func (s *Server) collect(c *Call, appName, idempotencyKey string) (ingest.Receipt, error) {
 	app, ok := s.opts.Registry.App(appName)
-	if !ok || !s.open(app) {
+	if !ok || !s.accepting(app) {
 		return ingest.Receipt{}, noApp()
 	}
 	if utf8.RuneCountInString(idempotencyKey) > event.MaxTextCodePoints {
-		return ingest.Receipt{}, problemf(http.StatusBadRequest, "Idempotency-Key is longer than %d characters", event.MaxTextCodePoints)
+		return ingest.Receipt{}, Problemf(http.StatusBadRequest, "Idempotency-Key is longer than %d characters", event.MaxTextCodePoints)
 	}
 	charge, err := s.admit(c, app) // before the work is done (P7)
 	if err != nil {
@@ -168,16 +168,16 @@ func (s *Server) collect(c *call, appName, idempotencyKey string) (ingest.Receip
 	if err := s.recheck(c); err != nil {
 		return ingest.Receipt{}, err
 	}
-	leave, gone := s.enter(app)
+	leave, gone := s.enterGate(app)
 	if gone != nil {
 		return ingest.Receipt{}, gone
 	}
 	defer leave()
 	req := ingest.Request{
 		App: app.Name, Zone: app.Location(), RefuseUnknownTypes: app.UnknownTypes == registry.RejectUnknown,
-		Body: b.bytes, Lines: b.lines, IdempotencyKey: idempotencyKey, ReceivedAt: event.Now(),
-		Single: c.who.KeyID == "",                   // the first Eye takes no batches
-		Public: c.who.Public() || c.who.KeyID == "", // without a key at the first Eye's address
+		Body: b.bytes, Lines: b.ndjson, IdempotencyKey: idempotencyKey, ReceivedAt: event.Now(),
+		Single: c.Principal.KeyID == "",                         // the first Eye takes no batches
+		Public: c.Principal.Public() || c.Principal.KeyID == "", // without a key at the first Eye's address
 	}
 	if err == nil {
 		var receipt ingest.Receipt
@@ -194,7 +194,7 @@ func (s *Server) collect(c *call, appName, idempotencyKey string) (ingest.Receip
 		req.Body = prefix
 	}
 	req.IdempotencyKey = ""
-	if _, keepErr := s.opts.Collector.Refuse(ctx, req, event.Problem{Code: code, Message: withoutKeys(s.problemOf(err).Detail)}); keepErr != nil {
+	if _, keepErr := s.opts.Collector.Refuse(ctx, req, event.Problem{Code: code, Message: RedactKeys(s.problemOf(err).Detail)}); keepErr != nil {
 		return ingest.Receipt{}, keepErr
 	}
 	c.kept = true
@@ -202,7 +202,7 @@ func (s *Server) collect(c *call, appName, idempotencyKey string) (ingest.Receip
 }
 
 func noApp() *ProblemDetails {
-	return problem(http.StatusForbidden, "the application of this key no longer exists")
+	return NewProblem(http.StatusForbidden, "the application of this key no longer exists")
 }
 
 // codeOfUnreadable tells which errors mean that a body cannot be read as
@@ -235,9 +235,9 @@ func (s *Server) settle(ctx context.Context, receipt *ingest.Receipt) error {
 	outcomes, err := s.opts.Progress.Outcomes(ctx, receipt.Frame)
 	switch {
 	case errors.Is(err, progress.ErrForgotten):
-		return unavailable("the events are safe, but so much was stored since that what became of them is not remembered here; their receipts will tell")
+		return Unavailable("the events are safe, but so much was stored since that what became of them is not remembered here; their receipts will tell")
 	case errors.Is(err, context.DeadlineExceeded):
-		return unavailable("the events are safe on disk, but storing them takes longer than 10 s; their receipts will show what became of them")
+		return Unavailable("the events are safe on disk, but storing them takes longer than 10 s; their receipts will show what became of them")
 	case err != nil:
 		return err
 	}

@@ -9,28 +9,28 @@ import (
 	"theeye/internal/registry"
 )
 
-func keyRoutes() []route {
-	app := param{name: "app", in: "path", text: "the application", required: true}
-	keyID := param{name: "key_id", in: "path", text: "the key's id", required: true}
-	ok := func(status int, text string, body reflect.Type) []answer { return []answer{{status, text, body}} }
-	return []route{
-		{"GET", "/v1/apps/{app}/keys", forAdmin, (*Server).listKeys, doc{
-			id: "listAppKeys", tag: "applications and keys", summary: "The keys of an application", params: []param{app},
-			answers: ok(200, "oldest first", schemaOf[KeysAnswer]()), errors: []int{404}}},
-		{"POST", "/v1/apps/{app}/keys", forAdmin, (*Server).createKey, doc{
-			id: "createAppKey", tag: "applications and keys", summary: "Make a write or a read key of an application", params: []param{app}, body: schemaOf[KeyRequest](),
-			answers: ok(201, "made; the secret is shown only once", schemaOf[NewKey]()), errors: []int{400, 404, 413, 422, 503}}},
-		{"DELETE", "/v1/apps/{app}/keys/{key_id}", forAdmin, (*Server).revokeKey, doc{
-			id: "revokeAppKey", tag: "applications and keys", summary: "Revoke a key of an application; in force before the answer", params: []param{app, keyID},
-			answers: ok(204, "revoked", nil), errors: []int{404, 503}}},
-		{"GET", "/v1/keys", forAdmin, (*Server).listKeys, doc{
-			id: "listKeys", tag: "applications and keys", summary: "The keys of all applications", answers: ok(200, "oldest first", schemaOf[KeysAnswer]())}},
-		{"POST", "/v1/keys", forAdmin, (*Server).createKey, doc{
-			id: "createKey", tag: "applications and keys", summary: "Make a read key of all applications, or an admin key", body: schemaOf[KeyRequest](),
-			answers: ok(201, "made; the secret is shown only once", schemaOf[NewKey]()), errors: []int{400, 413, 422, 503}}},
-		{"DELETE", "/v1/keys/{key_id}", forAdmin, (*Server).revokeKey, doc{
-			id: "revokeKey", tag: "applications and keys", summary: "Revoke a key of all applications; in force before the answer", params: []param{keyID},
-			answers: ok(204, "revoked", nil), errors: []int{404, 503}}},
+func keyRoutes() []Route {
+	app := Param{Name: "app", In: "path", Text: "the application", Required: true}
+	keyID := Param{Name: "key_id", In: "path", Text: "the key's id", Required: true}
+	ok := func(status int, text string, body reflect.Type) []Answer { return []Answer{{status, text, body}} }
+	return []Route{
+		{"GET", "/v1/apps/{app}/keys", ForAdmin, (*Server).listKeys, Doc{
+			ID: "listAppKeys", Tag: "applications and keys", Summary: "The keys of an application", Params: []Param{app},
+			Answers: ok(200, "oldest first", schemaOf[KeysAnswer]()), Errors: []int{404}}},
+		{"POST", "/v1/apps/{app}/keys", ForAdmin, (*Server).createKey, Doc{
+			ID: "createAppKey", Tag: "applications and keys", Summary: "Make a write or a read key of an application", Params: []Param{app}, Body: schemaOf[KeyRequest](),
+			Answers: ok(201, "made; the secret is shown only once", schemaOf[NewKey]()), Errors: []int{400, 404, 413, 422, 503}}},
+		{"DELETE", "/v1/apps/{app}/keys/{key_id}", ForAdmin, (*Server).revokeKey, Doc{
+			ID: "revokeAppKey", Tag: "applications and keys", Summary: "Revoke a key of an application; in force before the answer", Params: []Param{app, keyID},
+			Answers: ok(204, "revoked", nil), Errors: []int{404, 503}}},
+		{"GET", "/v1/keys", ForAdmin, (*Server).listKeys, Doc{
+			ID: "listKeys", Tag: "applications and keys", Summary: "The keys of all applications", Answers: ok(200, "oldest first", schemaOf[KeysAnswer]())}},
+		{"POST", "/v1/keys", ForAdmin, (*Server).createKey, Doc{
+			ID: "createKey", Tag: "applications and keys", Summary: "Make a read key of all applications, or an admin key", Body: schemaOf[KeyRequest](),
+			Answers: ok(201, "made; the secret is shown only once", schemaOf[NewKey]()), Errors: []int{400, 413, 422, 503}}},
+		{"DELETE", "/v1/keys/{key_id}", ForAdmin, (*Server).revokeKey, Doc{
+			ID: "revokeKey", Tag: "applications and keys", Summary: "Revoke a key of all applications; in force before the answer", Params: []Param{keyID},
+			Answers: ok(204, "revoked", nil), Errors: []int{404, 503}}},
 	}
 }
 
@@ -76,15 +76,15 @@ type KeysAnswer struct {
 	Keys []Key `json:"keys"`
 }
 
-func viewKey(k *registry.Key) Key {
+func toKey(k *registry.Key) Key {
 	return Key{
-		KeyID: k.ID, App: appOrNull(k.App), Kind: k.Kind, CreatedAt: rfc3339(k.CreatedAt),
-		RevokedAt: timeOrNull(k.RevokedAt), LastUsedAt: timeOrNull(k.LastUsedAt), Unknown: k.Unknown, KeyRules: viewRules(k.Restrictions),
+		KeyID: k.ID, App: appOrNull(k.App), Kind: k.Kind, CreatedAt: FormatTime(k.CreatedAt),
+		RevokedAt: TimeOrNull(k.RevokedAt), LastUsedAt: TimeOrNull(k.LastUsedAt), Unknown: k.Unknown, KeyRules: toRules(k.Restrictions),
 	}
 }
 
-func viewRules(rules registry.Restrictions) KeyRules {
-	return KeyRules{timeOrNull(rules.ExpiresAt), rules.Origins, rules.Signing}
+func toRules(rules registry.Restrictions) KeyRules {
+	return KeyRules{TimeOrNull(rules.ExpiresAt), rules.Origins, rules.Signing}
 }
 
 func appOrNull(name string) *string {
@@ -95,7 +95,7 @@ func appOrNull(name string) *string {
 }
 
 // keysApp returns the application of a route about keys; "" for /v1/keys.
-func (s *Server) keysApp(c *call) (string, error) {
+func (s *Server) keysApp(c *Call) (string, error) {
 	if c.PathValue("app") == "" {
 		return "", nil
 	}
@@ -103,15 +103,15 @@ func (s *Server) keysApp(c *call) (string, error) {
 	return a.Name, err
 }
 
-func (s *Server) listKeys(c *call) error {
+func (s *Server) listKeys(c *Call) error {
 	app, err := s.keysApp(c)
 	if err != nil {
 		return err
 	}
-	return writeJSON(c.w, http.StatusOK, KeysAnswer{viewAll(s.opts.Registry.Keys(app), viewKey)})
+	return writeJSON(c.w, http.StatusOK, KeysAnswer{MapSlice(s.opts.Registry.Keys(app), toKey)})
 }
 
-func (s *Server) createKey(c *call) error {
+func (s *Server) createKey(c *Call) error {
 	app, err := s.keysApp(c)
 	if err != nil {
 		return err
@@ -126,14 +126,14 @@ func (s *Server) createKey(c *call) error {
 	if err != nil {
 		return err
 	}
-	made := NewKey{KeyID: k.ID, App: appOrNull(k.App), Kind: k.Kind, Key: secret, KeyRules: viewRules(k.Restrictions)}
+	made := NewKey{KeyID: k.ID, App: appOrNull(k.App), Kind: k.Kind, Key: secret, KeyRules: toRules(k.Restrictions)}
 	if k.Signing {
 		made.SigningSecret = "whsec_" + base64.StdEncoding.EncodeToString(registry.SigningKey(secret))
 	}
 	return writeJSON(c.w, http.StatusCreated, made)
 }
 
-func (s *Server) revokeKey(c *call) error {
+func (s *Server) revokeKey(c *Call) error {
 	app, err := s.keysApp(c)
 	if err != nil {
 		return err

@@ -12,21 +12,21 @@ const legacyPath = "/event/"
 
 const legacyTag = "the first Eye"
 
-func legacyRoutes() []route {
-	filter := []param{
-		{name: "filter", text: "`session_id,<id>`, `category,<category>` or `time`"},
-		{name: "init_time", text: "with filter=time, inclusive; also in a JSON body"},
-		{name: "end_time", text: "with filter=time, inclusive; also in a JSON body"},
+func legacyRoutes() []Route {
+	filter := []Param{
+		{Name: "filter", Text: "`session_id,<id>`, `category,<category>` or `time`"},
+		{Name: "init_time", Text: "with filter=time, inclusive; also in a JSON body"},
+		{Name: "end_time", Text: "with filter=time, inclusive; also in a JSON body"},
 	}
-	return []route{
-		{"POST", legacyPath, open, (*Server).legacySave, doc{
-			id: "legacySave", tag: legacyTag, summary: "Save one event, as the first Eye did",
-			body:    schemaOf[SentEvent](),
-			answers: []answer{{201, "saved", schemaOf[LegacyMessage]()}, {400, "refused", schemaOf[LegacyMessage]()}},
-			errors:  []int{403, 413, 415, 429, 503}}},
-		{"GET", legacyPath, open, (*Server).legacyList, doc{
-			id: "legacyList", tag: legacyTag, summary: "List events, as the first Eye did", params: filter,
-			answers: []answer{{200, "the events by time", schemaOf[LegacyEvents]()}, {400, "refused", schemaOf[LegacyMessage]()}}, errors: []int{404, 503}}},
+	return []Route{
+		{"POST", legacyPath, Open, (*Server).legacySave, Doc{
+			ID: "legacySave", Tag: legacyTag, Summary: "Save one event, as the first Eye did",
+			Body:    schemaOf[SentEvent](),
+			Answers: []Answer{{201, "saved", schemaOf[LegacyMessage]()}, {400, "refused", schemaOf[LegacyMessage]()}},
+			Errors:  []int{403, 413, 415, 429, 503}}},
+		{"GET", legacyPath, Open, (*Server).legacyList, Doc{
+			ID: "legacyList", Tag: legacyTag, Summary: "List events, as the first Eye did", Params: filter,
+			Answers: []Answer{{200, "the events by time", schemaOf[LegacyEvents]()}, {400, "refused", schemaOf[LegacyMessage]()}}, Errors: []int{404, 503}}},
 	}
 }
 
@@ -46,5 +46,5 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, p *ProblemDetail
 
 func writeLegacyError(w http.ResponseWriter, p *ProblemDetails) {
 	p.setHeaders(w.Header())
-	_ = writeJSON(w, p.Status, LegacyMessage{strings.ToValidUTF8(withoutKeys(p.Detail), "\uFFFD")})
+	_ = writeJSON(w, p.Status, LegacyMessage{strings.ToValidUTF8(RedactKeys(p.Detail), "\uFFFD")})
 }

@@ -31,9 +31,9 @@ type LegacyEvent struct {
 	Timestamp string         `json:"timestamp"`
 }
 
-func (s *Server) legacyList(c *call) error {
+func (s *Server) legacyList(c *Call) error {
 	if err := s.opts.CaughtUp(); err != nil {
-		return unavailable(err.Error())
+		return Unavailable(err.Error())
 	}
 	q, err := legacyQuery(c)
 	if err != nil {
@@ -44,7 +44,7 @@ func (s *Server) legacyList(c *call) error {
 	if err != nil {
 		return err
 	}
-	defer memory.end()
+	defer memory.Release()
 	page, err := s.legacyPage(c.ctx(), q)
 	if err != nil {
 		return err
@@ -55,7 +55,7 @@ func (s *Server) legacyList(c *call) error {
 	for separator := ""; ; {
 		for i := range page.Items {
 			_, _ = w.WriteString(separator)
-			if err := json.MarshalWrite(w, viewLegacy(&page.Items[i]), jsontext.PreserveRawStrings(true)); err != nil {
+			if err := json.MarshalWrite(w, toLegacyEvent(&page.Items[i]), jsontext.PreserveRawStrings(true)); err != nil {
 				return s.tear(c, w, err)
 			}
 			separator = ","
@@ -63,7 +63,7 @@ func (s *Server) legacyList(c *call) error {
 		if !page.More {
 			break
 		}
-		after := placeBehind(page, query.AfterEvent, q.Descending)
+		after := CursorAfter(page, query.AfterEvent, q.Descending)
 		q.After, q.Horizon = &after, page.Horizon
 		if page, err = s.legacyPage(c.ctx(), q); err != nil {
 			return s.tear(c, w, err)
@@ -76,22 +76,22 @@ func (s *Server) legacyList(c *call) error {
 
 func (s *Server) legacyPage(ctx context.Context, q query.Query) (store.Page[event.Event], error) {
 	if app, ok := s.opts.Registry.App(s.opts.LegacyApp); !ok || app.ErasingSince != nil {
-		return store.Page[event.Event]{}, problemf(http.StatusNotFound, "the application %q no longer exists", s.opts.LegacyApp)
+		return store.Page[event.Event]{}, Problemf(http.StatusNotFound, "the application %q no longer exists", s.opts.LegacyApp)
 	}
 	ctx, cancel := context.WithTimeout(ctx, readDeadline)
 	defer cancel()
 	return s.opts.Reader.Events(ctx, q)
 }
 
-func viewLegacy(e *event.Event) LegacyEvent {
+func toLegacyEvent(e *event.Event) LegacyEvent {
 	return LegacyEvent{e.SessionID, e.Category, e.Name, e.Data, e.OccurredAt.Time().Format("2006-01-02 15:04:05.000000")}
 }
 
-func legacyQuery(c *call) (query.Query, error) {
+func legacyQuery(c *Call) (query.Query, error) {
 	filter, value, has := strings.Cut(c.URL.Query().Get("filter"), ",")
 	switch {
 	case query.NotText(value):
-		return query.Query{}, problem(http.StatusBadRequest, "filter must be UTF-8 without the character NUL")
+		return query.Query{}, NewProblem(http.StatusBadRequest, "filter must be UTF-8 without the character NUL")
 	case filter == "session_id" && has:
 		return query.Query{SessionIDs: []string{value}}, nil
 	case filter == "category" && has:
@@ -99,15 +99,15 @@ func legacyQuery(c *call) (query.Query, error) {
 	case filter == "time" && !has:
 		return legacyTimes(c)
 	}
-	return query.Query{}, problem(http.StatusBadRequest, "filter must be session_id,<id>, category,<category> or time")
+	return query.Query{}, NewProblem(http.StatusBadRequest, "filter must be session_id,<id>, category,<category> or time")
 }
 
-func legacyTimes(c *call) (query.Query, error) {
+func legacyTimes(c *Call) (query.Query, error) {
 	given, values := map[string]jsontext.Value{}, c.URL.Query()
 	if !values.Has("init_time") || !values.Has("end_time") {
 		err := json.UnmarshalRead(io.LimitReader(c.Body, 4<<10), &given)
 		if err != nil && !errors.Is(err, io.EOF) {
-			return query.Query{}, problem(http.StatusBadRequest, `the body must be {"init_time":…,"end_time":…}`)
+			return query.Query{}, NewProblem(http.StatusBadRequest, `the body must be {"init_time":…,"end_time":…}`)
 		}
 	}
 	var bounds [2]event.Micros
@@ -116,25 +116,25 @@ func legacyTimes(c *call) (query.Query, error) {
 		switch v := given[name]; v.Kind() {
 		case '"':
 			if err := json.Unmarshal(v, &text); err != nil {
-				return query.Query{}, problemf(http.StatusBadRequest, "%s cannot be read: %s", name, err)
+				return query.Query{}, Problemf(http.StatusBadRequest, "%s cannot be read: %s", name, err)
 			}
 		case '0':
 			text = string(v) // exactly
 		case 't', 'f', '{', '[':
-			return query.Query{}, problemf(http.StatusBadRequest, "%s must be a time, not %.40s", name, v)
+			return query.Query{}, Problemf(http.StatusBadRequest, "%s must be a time, not %.40s", name, v)
 		}
 		if text == "" {
-			return query.Query{}, problemf(http.StatusBadRequest, "%s is missing", name)
+			return query.Query{}, Problemf(http.StatusBadRequest, "%s is missing", name)
 		}
 		at, err := query.ParseTime(text, time.UTC)
 		if err != nil {
-			return query.Query{}, problemf(http.StatusBadRequest, "%s: %s", name, err)
+			return query.Query{}, Problemf(http.StatusBadRequest, "%s: %s", name, err)
 		}
 		bounds[i] = at
 	}
 	bounds[1]++ // inclusive
 	if bounds[0] > bounds[1] {
-		return query.Query{}, problem(http.StatusBadRequest, "init_time is after end_time")
+		return query.Query{}, NewProblem(http.StatusBadRequest, "init_time is after end_time")
 	}
 	return query.Query{From: &bounds[0], To: &bounds[1]}, nil
 }

@@ -7,7 +7,7 @@ import (
 	"theeye/internal/event"
 )
 
-func (s *Server) legacySave(c *call) error {
+func (s *Server) legacySave(c *Call) error {
 	receipt, err := s.collect(c, s.opts.LegacyApp, "")
 	if err != nil {
 		return err

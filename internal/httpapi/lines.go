@@ -15,7 +15,7 @@ import (
 func encodeNDJSON(w *bufio.Writer) func(*event.Event) error {
 	encoder := jsontext.NewEncoder(w, jsontext.PreserveRawStrings(true), jsontext.AllowDuplicateNames(true))
 	return func(e *event.Event) error {
-		v := viewEvent(e)
+		v := toEvent(e)
 		return json.MarshalEncode(encoder, &v)
 	}
 }

@@ -13,14 +13,14 @@ import (
 // meant returns which of the ids that were found a text means: of the application that
 // comes first by name, that of clients without origins first. also is the other one of
 // the same application, nil when there is none.
-func meant(list, found []candidate) (one candidate, also *uuid.UUID) {
-	rank := func(c candidate) int { return slices.IndexFunc(list, func(l candidate) bool { return l.id == c.id }) }
-	found = slices.SortedFunc(slices.Values(found), func(a, b candidate) int {
-		return cmp.Or(strings.Compare(a.app, b.app), cmp.Compare(rank(a), rank(b)))
+func meant(list, found []Candidate) (one Candidate, also *uuid.UUID) {
+	rank := func(c Candidate) int { return slices.IndexFunc(list, func(l Candidate) bool { return l.ID == c.ID }) }
+	found = slices.SortedFunc(slices.Values(found), func(a, b Candidate) int {
+		return cmp.Or(strings.Compare(a.App, b.App), cmp.Compare(rank(a), rank(b)))
 	})
 	for _, c := range found[1:] {
-		if c.app == found[0].app && c.id != found[0].id {
-			also = &c.id
+		if c.App == found[0].App && c.ID != found[0].ID {
+			also = &c.ID
 		}
 	}
 	return found[0], also
@@ -30,10 +30,10 @@ func meant(list, found []candidate) (one candidate, also *uuid.UUID) {
 const maxAlsoIn = 100
 
 // alsoIn returns the applications of what was found, and others, but one, by name.
-func alsoIn(one string, found []candidate, others ...string) []string {
+func alsoIn(one string, found []Candidate, others ...string) []string {
 	names := others
 	for _, c := range found {
-		names = append(names, c.app)
+		names = append(names, c.App)
 	}
 	slices.Sort(names)
 	names = slices.DeleteFunc(slices.Compact(names), func(name string) bool { return name == one })
@@ -42,7 +42,7 @@ func alsoIn(one string, found []candidate, others ...string) []string {
 
 // usedIn returns the applications of which something with the query's ids has arrived, as far as the
 // store has it.
-func (s *Server) usedIn(r *reading) ([]string, error) {
+func (s *Server) usedIn(r *readRequest) ([]string, error) {
 	arrivals, err := s.opts.Reader.Receipt(r.ctx, r.Query, receiptArrivals)
 	if err != nil {
 		return nil, err
@@ -59,7 +59,7 @@ func (s *Server) usedIn(r *reading) ([]string, error) {
 }
 
 // keptIn returns the applications with a stored event or a rejection of the query's ids.
-func (s *Server) keptIn(r *reading) (names []string, err error) {
+func (s *Server) keptIn(r *readRequest) (names []string, err error) {
 	stored, err := s.opts.Reader.Values(r.ctx, query.Query{Apps: r.Apps, IDs: r.IDs, Limit: query.MaxLimit}, query.Field{Name: query.App})
 	if err != nil {
 		return nil, err

@@ -5,33 +5,33 @@ import (
 	"sync"
 )
 
-// memory shares a number of bytes between applications. One that holds something
+// Budget shares a number of bytes between applications. One that holds something
 // gets more only up to what is free, so that a single one never holds more than
 // half, two a third each, and there is always room for one that comes new.
-type memory struct {
+type Budget struct {
 	mu    sync.Mutex // guards what follows
 	free  int64
 	held  map[string]int64 // by application; those that hold nothing are not in it
 	given chan struct{}    // closed when something is given back
 }
 
-func newMemory(bytes int64) *memory {
-	return &memory{free: bytes, held: map[string]int64{}, given: make(chan struct{})}
+func NewBudget(bytes int64) *Budget {
+	return &Budget{free: bytes, held: map[string]int64{}, given: make(chan struct{})}
 }
 
-// take reports whether an application may have so many bytes. They are given
+// TryAcquire reports whether an application may have so many bytes. They are given
 // back with give.
-func (m *memory) take(app string, bytes int64) bool {
+func (m *Budget) TryAcquire(app string, bytes int64) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.takeLocked(app, bytes)
+	return m.acquireLocked(app, bytes)
 }
 
-// takeSoon is take that waits, until ctx ends, for what others give back.
-func (m *memory) takeSoon(ctx context.Context, app string, bytes int64) bool {
+// Acquire is take that waits, until ctx ends, for what others give back.
+func (m *Budget) Acquire(ctx context.Context, app string, bytes int64) bool {
 	for {
 		m.mu.Lock()
-		taken, given := m.takeLocked(app, bytes), m.given
+		taken, given := m.acquireLocked(app, bytes), m.given
 		m.mu.Unlock()
 		if taken {
 			return true
@@ -44,7 +44,7 @@ func (m *memory) takeSoon(ctx context.Context, app string, bytes int64) bool {
 	}
 }
 
-func (m *memory) takeLocked(app string, bytes int64) bool {
+func (m *Budget) acquireLocked(app string, bytes int64) bool {
 	held := m.held[app]
 	if bytes > m.free || held > 0 && held+bytes > m.free {
 		return false
@@ -54,7 +54,7 @@ func (m *memory) takeLocked(app string, bytes int64) bool {
 	return true
 }
 
-func (m *memory) give(app string, bytes int64) {
+func (m *Budget) Release(app string, bytes int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.free += bytes
@@ -65,8 +65,8 @@ func (m *memory) give(app string, bytes int64) {
 	m.given = make(chan struct{})
 }
 
-// used returns how many bytes are taken.
-func (m *memory) used() (bytes int64) {
+// Used returns how many bytes are taken.
+func (m *Budget) Used() (bytes int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, held := range m.held {

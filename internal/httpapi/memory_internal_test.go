@@ -12,7 +12,7 @@ import (
 func TestMemoryIsShared(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const total = 1000
-		m := newMemory(total)
+		m := NewBudget(total)
 		held := map[string][]int64{}
 		sum := func(app string) (n int64) {
 			for _, bytes := range held[app] {
@@ -23,7 +23,7 @@ func TestMemoryIsShared(t *testing.T) {
 		for range rapid.IntRange(1, 200).Draw(t, "steps") {
 			app := fmt.Sprint("app", rapid.IntRange(0, 4).Draw(t, "app"))
 			if n := len(held[app]); n > 0 && rapid.Bool().Draw(t, "give") {
-				m.give(app, held[app][n-1])
+				m.Release(app, held[app][n-1])
 				held[app] = held[app][:n-1]
 				continue
 			}
@@ -33,7 +33,7 @@ func TestMemoryIsShared(t *testing.T) {
 			}
 			bytes, mine := rapid.Int64Range(1, 400).Draw(t, "bytes"), sum(app)
 			want := bytes <= free && (mine == 0 || mine+bytes <= free)
-			if got := m.take(app, bytes); got != want {
+			if got := m.TryAcquire(app, bytes); got != want {
 				t.Fatalf("%s holds %d of %d free and asked for %d: %v", app, mine, free, bytes, got)
 			}
 			if want {
@@ -44,10 +44,10 @@ func TestMemoryIsShared(t *testing.T) {
 }
 
 func TestMemoryOfAFlood(t *testing.T) {
-	m := newMemory(256)
+	m := NewBudget(256)
 	for _, flood := range []string{"a", "b", "c"} {
 		n := 0
-		for m.take(flood, 4) {
+		for m.TryAcquire(flood, 4) {
 			n++
 		}
 		t.Logf("%s got %d of 64", flood, n)
@@ -55,7 +55,7 @@ func TestMemoryOfAFlood(t *testing.T) {
 			t.Errorf("one application took %d bodies of 64", n)
 		}
 	}
-	if !m.take("quiet", 4) {
+	if !m.TryAcquire("quiet", 4) {
 		t.Error("no room is left for an application that comes new")
 	}
 }

@@ -5,17 +5,17 @@ import (
 	"net/http"
 )
 
-func mendingRoutes() []route {
-	return []route{
-		{"POST", "/v1/store/acknowledge", forAdmin, (*Server).acknowledge, doc{
-			id: "acknowledgeLosses", tag: "operation", summary: "Acknowledge what /readyz tells of lost events and of damaged and lost files",
-			text:    "The reasons go from /readyz. The books and the metrics keep the counts.",
-			answers: []answer{{200, "what was acknowledged", schemaOf[AcknowledgedAnswer]()}}, errors: []int{404, 503}}},
-		{"POST", "/v1/store/readmit", forAdmin, (*Server).readmit, doc{
-			id: "readmitSegments", tag: "operation", summary: "Take damaged segments back whose files are whole again",
-			text: "All segments are read, and those that are damaged are put aside. A file in store/quarantine, or back in store/segments, that is what the manifest says is taken back, and so are segments whose frames the queue still holds. " +
+func mendingRoutes() []Route {
+	return []Route{
+		{"POST", "/v1/store/acknowledge", ForAdmin, (*Server).acknowledge, Doc{
+			ID: "acknowledgeLosses", Tag: "operation", Summary: "Acknowledge what /readyz tells of lost events and of damaged and lost files",
+			Text:    "The reasons go from /readyz. The books and the metrics keep the counts.",
+			Answers: []Answer{{200, "what was acknowledged", schemaOf[AcknowledgedAnswer]()}}, Errors: []int{404, 503}}},
+		{"POST", "/v1/store/readmit", ForAdmin, (*Server).readmit, Doc{
+			ID: "readmitSegments", Tag: "operation", Summary: "Take damaged segments back whose files are whole again",
+			Text: "All segments are read, and those that are damaged are put aside. A file in store/quarantine, or back in store/segments, that is what the manifest says is taken back, and so are segments whose frames the queue still holds. " +
 				"What they hold is decided about as if it came now: nothing is there twice, and nothing comes back that was erased or has expired. `lost` in the books goes down by it.",
-			answers: []answer{{200, "what was taken back, and what is still damaged", schemaOf[ReadmittedAnswer]()}}, errors: []int{404, 503}}},
+			Answers: []Answer{{200, "what was taken back, and what is still damaged", schemaOf[ReadmittedAnswer]()}}, Errors: []int{404, 503}}},
 	}
 }
 
@@ -44,26 +44,26 @@ type Mending struct {
 	Readmit     func(context.Context) (ReadmittedAnswer, error)
 }
 
-func (s *Server) acknowledge(c *call) error {
+func (s *Server) acknowledge(c *Call) error {
 	if s.opts.Mending.Acknowledge == nil {
-		return problem(http.StatusNotFound, "this server keeps its events elsewhere")
+		return NewProblem(http.StatusNotFound, "this server keeps its events elsewhere")
 	}
 	list, err := s.opts.Mending.Acknowledge(c.ctx())
 	if err != nil {
 		s.log.Error("what was acknowledged could not be written", "error", err)
-		return unavailable("this could not be written to disk; try again")
+		return Unavailable("this could not be written to disk; try again")
 	}
 	if list == nil {
 		list = []string{}
 	}
 	s.forgetReadiness()
-	c.note("acknowledged", list)
+	c.Note("acknowledged", list)
 	return writeJSON(c.w, http.StatusOK, AcknowledgedAnswer{list})
 }
 
-func (s *Server) readmit(c *call) error {
+func (s *Server) readmit(c *Call) error {
 	if s.opts.Mending.Readmit == nil {
-		return problem(http.StatusNotFound, "this server keeps its events elsewhere")
+		return NewProblem(http.StatusNotFound, "this server keeps its events elsewhere")
 	}
 	ctx, release := s.life.outlive(c.ctx())
 	defer release()
@@ -72,6 +72,6 @@ func (s *Server) readmit(c *call) error {
 		return err
 	}
 	s.forgetReadiness()
-	c.note("readmitted", len(answer.Readmitted))
+	c.Note("readmitted", len(answer.Readmitted))
 	return writeJSON(c.w, http.StatusOK, answer)
 }

@@ -20,7 +20,7 @@ type metrics struct {
 	refusedKeys *prometheus.CounterVec
 }
 
-func newMetrics(r prometheus.Registerer, reads *memory, exporting *fair.Semaphore) metrics {
+func newMetrics(r prometheus.Registerer, reads *Budget, exporting *fair.Semaphore) metrics {
 	m := metrics{
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "eye_http_seconds", Help: "Time to answer a request, by route.",
@@ -49,7 +49,7 @@ func newMetrics(r prometheus.Registerer, reads *memory, exporting *fair.Semaphor
 		r.MustRegister(exporting.Gauges("eye_http_exports", "Exports")...)
 		r.MustRegister(m.refusedKeys, m.seconds, m.answers, m.overRate, m.unreadable, m.noMemory, m.malformed, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "eye_http_read_memory_bytes", Help: "Memory that answers which are read or sent hold of their budget.",
-		}, func() float64 { return float64(reads.used()) }))
+		}, func() float64 { return float64(reads.Used()) }))
 	}
 	return m
 }

@@ -15,22 +15,22 @@ import (
 
 //go:generate go run theeye/internal/httpapi/generate ../../api/openapi.yaml
 
-func pathID(text string) param { return param{name: "id", in: "path", text: text, required: true} }
+func PathID(text string) Param { return Param{Name: "id", In: "path", Text: text, Required: true} }
 
-func appParam() param {
-	return param{name: "app", text: "any of these applications; for keys of all applications", repeatable: true}
+func AppParam() Param {
+	return Param{Name: "app", Text: "any of these applications; for keys of all applications", Repeatable: true}
 }
 
-func timeZoneParam() param {
-	return param{name: query.TimeZoneParam, text: "an IANA name like Europe/Berlin, of times without a zone; by default that of the key's application, for keys of all applications UTC"}
+func TimeZoneParam() Param {
+	return Param{Name: query.TimeZoneParam, Text: "an IANA name like Europe/Berlin, of times without a zone; by default that of the key's application, for keys of all applications UTC"}
 }
 
-func limitParam() param {
-	return param{name: "limit", text: "1 to " + strconv.Itoa(query.MaxLimit) + ", default " + strconv.Itoa(query.DefaultLimit), number: true}
+func LimitParam() Param {
+	return Param{Name: "limit", Text: "1 to " + strconv.Itoa(query.MaxLimit) + ", default " + strconv.Itoa(query.DefaultLimit), Number: true}
 }
 
-func cursorParam() param {
-	return param{name: "cursor", text: "next_cursor of the page before; the other parameters must stay as they were"}
+func CursorParam() Param {
+	return Param{Name: "cursor", Text: "next_cursor of the page before; the other parameters must stay as they were"}
 }
 
 // idText stands for a UUID in the document.
@@ -81,7 +81,7 @@ func OpenAPI(legacy bool) *huma.OpenAPI {
 		api.Tags = append(api.Tags, &huma.Tag{Name: legacyTag, Description: "The one address of the service that The Eye replaces, as its callers know it."})
 	}
 	for _, rt := range s.routes() {
-		if !rt.doc.hidden {
+		if !rt.Doc.Hidden {
 			api.AddOperation(operation(rt, registry))
 		}
 	}
@@ -105,46 +105,46 @@ func withoutNullLists(schema *huma.Schema) {
 	}
 }
 
-func operation(rt route, registry huma.Registry) *huma.Operation {
+func operation(rt Route, registry huma.Registry) *huma.Operation {
 	op := &huma.Operation{
-		Method: rt.method, Path: strings.TrimSuffix(rt.path, "{$}"), OperationID: rt.doc.id, Tags: []string{rt.doc.tag},
-		Summary: rt.doc.summary, Description: rt.doc.text, Responses: map[string]*huma.Response{},
+		Method: rt.Method, Path: strings.TrimSuffix(rt.Path, "{$}"), OperationID: rt.Doc.ID, Tags: []string{rt.Doc.Tag},
+		Summary: rt.Doc.Summary, Description: rt.Doc.Text, Responses: map[string]*huma.Response{},
 	}
-	for _, p := range rt.doc.params {
+	for _, p := range rt.Doc.Params {
 		op.Parameters = append(op.Parameters, parameter(p))
 	}
-	if rt.doc.body != nil {
+	if rt.Doc.Body != nil {
 		op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
-			"application/json": {Schema: registry.Schema(rt.doc.body, true, ""), Examples: examples(rt.doc.examples)},
+			"application/json": {Schema: registry.Schema(rt.Doc.Body, true, ""), Examples: examples(rt.Doc.Examples)},
 		}}
-		if rt.doc.lines != "" {
-			op.RequestBody.Content["application/x-ndjson"] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString}, Example: rt.doc.lines}
+		if rt.Doc.NDJSON != "" {
+			op.RequestBody.Content["application/x-ndjson"] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString}, Example: rt.Doc.NDJSON}
 		}
 	}
-	for _, a := range rt.doc.answers {
-		r := &huma.Response{Description: a.text}
-		if a.body == nil && rt.doc.answerTypes != nil {
+	for _, a := range rt.Doc.Answers {
+		r := &huma.Response{Description: a.Text}
+		if a.Body == nil && rt.Doc.MediaTypes != nil {
 			r.Content = map[string]*huma.MediaType{}
-			for _, t := range rt.doc.answerTypes {
+			for _, t := range rt.Doc.MediaTypes {
 				r.Content[t] = &huma.MediaType{}
 			}
 		}
-		if a.body != nil {
-			r.Content = map[string]*huma.MediaType{"application/json": {Schema: registry.Schema(a.body, true, "")}}
+		if a.Body != nil {
+			r.Content = map[string]*huma.MediaType{"application/json": {Schema: registry.Schema(a.Body, true, "")}}
 		}
-		op.Responses[strconv.Itoa(a.status)] = r
+		op.Responses[strconv.Itoa(a.Status)] = r
 	}
 	media, details := "application/problem+json", schemaOf[ProblemDetails]()
-	if rt.path == legacyPath {
+	if rt.Path == legacyPath {
 		media, details = "application/json", schemaOf[LegacyMessage]()
 	}
-	errors := append([]int{http.StatusBadRequest}, rt.doc.errors...) // of a query that is not well-formed
-	if strings.Contains(rt.path, "{") || slices.ContainsFunc(rt.doc.params, func(p param) bool { return p.name == "app" }) {
+	errors := append([]int{http.StatusBadRequest}, rt.Doc.Errors...) // of a query that is not well-formed
+	if strings.Contains(rt.Path, "{") || slices.ContainsFunc(rt.Doc.Params, func(p Param) bool { return p.Name == "app" }) {
 		errors = append(errors, http.StatusNotFound)
 	}
 	op.Security = []map[string][]string{}
-	op.Extensions = map[string]any{"x-access": accessName(rt.access)}
-	if rt.access != open {
+	op.Extensions = map[string]any{"x-access": accessName(rt.Access)}
+	if rt.Access != Open {
 		op.Security = []map[string][]string{{"bearer": {}}, {"basic": {}}}
 		errors = append([]int{http.StatusUnauthorized, http.StatusForbidden}, errors...)
 	}
@@ -169,31 +169,31 @@ func examples(values map[string]any) map[string]*huma.Example {
 	return named
 }
 
-func accessName(a access) string {
-	return map[access]string{open: "open", forWrite: "write", forRead: "read", forAdmin: "admin", forMetric: "metrics"}[a]
+func accessName(a Access) string {
+	return map[Access]string{Open: "open", ForWrite: "write", ForRead: "read", ForAdmin: "admin", ForMetrics: "metrics"}[a]
 }
 
-func parameter(p param) *huma.Param {
+func parameter(p Param) *huma.Param {
 	schema := &huma.Schema{Type: huma.TypeString}
-	if p.number {
+	if p.Number {
 		schema.Type = huma.TypeInteger
 	}
-	for _, v := range p.enum {
+	for _, v := range p.Enum {
 		schema.Enum = append(schema.Enum, v)
 	}
-	if p.repeatable {
+	if p.Repeatable {
 		schema = &huma.Schema{Type: huma.TypeArray, Items: schema}
 	}
-	in := p.in
+	in := p.In
 	if in == "" {
 		in = "query"
 	}
-	return &huma.Param{Name: p.name, In: in, Description: p.text, Required: p.required, Schema: schema}
+	return &huma.Param{Name: p.Name, In: in, Description: p.Text, Required: p.Required, Schema: schema}
 }
 
-// exact is the parameter that names one session in a query.
-const exact = "exact"
+// Exact is the parameter that names one session in a query.
+const Exact = "exact"
 
-func exactParam(required bool) param {
-	return param{name: exact, required: required, enum: []string{"1"}, text: "1: the session with this very id"}
+func ExactParam(required bool) Param {
+	return Param{Name: Exact, Required: required, Enum: []string{"1"}, Text: "1: the session with this very id"}
 }

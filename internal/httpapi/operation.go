@@ -13,27 +13,27 @@ import (
 //go:embed docs.html docs.js docs.css docs.svg
 var docsPage embed.FS
 
-func operationRoutes() []route {
-	text := func(what string) []answer { return []answer{{200, what, nil}} }
-	return []route{
-		{"GET", "/healthz", open, (*Server).healthz, doc{
-			id: "healthz", tag: "operation", summary: "Whether the process runs", answers: text("it runs")}},
-		{"GET", "/readyz", open, (*Server).readyz, doc{
-			id: "readyz", tag: "operation", summary: "Whether intake and reading work",
-			answers: []answer{{200, "both work", schemaOf[Readiness]()}, {503, "one does not", schemaOf[Readiness]()}}}},
-		{"GET", "/metrics", forMetric, (*Server).showMetrics, doc{
-			id: "metrics", tag: "operation", summary: "Metrics in the form of Prometheus", params: []param{{name: "name[]", text: "the metrics of any of these names alone", repeatable: true}}, answers: text("the metrics")}},
-		{"GET", "/openapi.json", open, (*Server).openAPI, doc{
-			id: "openapi", tag: "operation", summary: "This document", answers: text("OpenAPI 3.1")}},
-		{"GET", "/docs", open, docsFile("docs.html"), doc{
-			id: "docs", tag: "operation", summary: "This document as a page", answers: text("HTML")}},
-		{"GET", "/docs/docs.js", open, docsFile("docs.js"), doc{hidden: true}},
-		{"GET", "/docs/docs.css", open, docsFile("docs.css"), doc{hidden: true}},
-		{"GET", "/docs/docs.svg", open, docsFile("docs.svg"), doc{hidden: true}},
+func operationRoutes() []Route {
+	text := func(what string) []Answer { return []Answer{{200, what, nil}} }
+	return []Route{
+		{"GET", "/healthz", Open, (*Server).healthz, Doc{
+			ID: "healthz", Tag: "operation", Summary: "Whether the process runs", Answers: text("it runs")}},
+		{"GET", "/readyz", Open, (*Server).readyz, Doc{
+			ID: "readyz", Tag: "operation", Summary: "Whether intake and reading work",
+			Answers: []Answer{{200, "both work", schemaOf[Readiness]()}, {503, "one does not", schemaOf[Readiness]()}}}},
+		{"GET", "/metrics", ForMetrics, (*Server).showMetrics, Doc{
+			ID: "metrics", Tag: "operation", Summary: "Metrics in the form of Prometheus", Params: []Param{{Name: "name[]", Text: "the metrics of any of these names alone", Repeatable: true}}, Answers: text("the metrics")}},
+		{"GET", "/openapi.json", Open, (*Server).openAPI, Doc{
+			ID: "openapi", Tag: "operation", Summary: "This document", Answers: text("OpenAPI 3.1")}},
+		{"GET", "/docs", Open, docsFile("docs.html"), Doc{
+			ID: "docs", Tag: "operation", Summary: "This document as a page", Answers: text("HTML")}},
+		{"GET", "/docs/docs.js", Open, docsFile("docs.js"), Doc{Hidden: true}},
+		{"GET", "/docs/docs.css", Open, docsFile("docs.css"), Doc{Hidden: true}},
+		{"GET", "/docs/docs.svg", Open, docsFile("docs.svg"), Doc{Hidden: true}},
 	}
 }
 
-func (s *Server) healthz(c *call) error {
+func (s *Server) healthz(c *Call) error {
 	return writeJSON(c.w, http.StatusOK, map[string]bool{"alive": true})
 }
 
@@ -45,7 +45,7 @@ type Readiness struct {
 	Reasons []string `json:"reasons" doc:"what does not work and why; also, while all works, which stored events are not available because their file is damaged, which files of the data directory were lost, and that nothing expires because the system's clock has jumped"`
 }
 
-func (s *Server) readyz(c *call) error {
+func (s *Server) readyz(c *Call) error {
 	r := s.known(c.ctx())
 	status := http.StatusOK
 	if !r.Ready {
@@ -123,7 +123,7 @@ func (s *Server) ping(ctx context.Context) error {
 // queueHeadroom is how near to its quota a queue counts as full, in bytes.
 const queueHeadroom = 64 << 10
 
-func (s *Server) showMetrics(c *call) error {
+func (s *Server) showMetrics(c *Call) error {
 	s.Metrics().ServeHTTP(c.w, c.Request)
 	return nil
 }
@@ -134,7 +134,7 @@ func (s *Server) Metrics() http.Handler {
 	return promhttp.HandlerFor(s.opts.Gatherer, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
 }
 
-func (s *Server) openAPI(c *call) error {
+func (s *Server) openAPI(c *Call) error {
 	b, err := s.document()
 	if err != nil {
 		return err
@@ -144,8 +144,8 @@ func (s *Server) openAPI(c *call) error {
 	return err
 }
 
-func docsFile(name string) func(*Server, *call) error {
-	return func(_ *Server, c *call) error {
+func docsFile(name string) func(*Server, *Call) error {
+	return func(_ *Server, c *Call) error {
 		b, err := docsPage.ReadFile(name)
 		if err != nil {
 			return err

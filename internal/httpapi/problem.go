@@ -46,16 +46,16 @@ type ProblemDetails struct {
 // Error implements error, so that a handler may return one.
 func (p *ProblemDetails) Error() string { return p.Detail }
 
-func problem(status int, detail string) *ProblemDetails {
+func NewProblem(status int, detail string) *ProblemDetails {
 	return &ProblemDetails{Title: http.StatusText(status), Status: status, Detail: detail}
 }
 
-func problemf(status int, format string, args ...any) *ProblemDetails {
-	return problem(status, fmt.Sprintf(format, args...))
+func Problemf(status int, format string, args ...any) *ProblemDetails {
+	return NewProblem(status, fmt.Sprintf(format, args...))
 }
 
-func unavailable(detail string) *ProblemDetails {
-	p := problem(http.StatusServiceUnavailable, detail)
+func Unavailable(detail string) *ProblemDetails {
+	p := NewProblem(http.StatusServiceUnavailable, detail)
 	p.retryAfter = "1"
 	return p
 }
@@ -90,77 +90,77 @@ func (s *Server) problemOf(err error) *ProblemDetails {
 	case errors.As(err, &own):
 		return own
 	case errors.As(err, &syntax):
-		p := problem(http.StatusBadRequest, syntax.Error())
+		p := NewProblem(http.StatusBadRequest, syntax.Error())
 		p.Line, p.Column = syntax.Line, syntax.Column
 		return p
 	case errors.As(err, &shape):
-		return problem(http.StatusBadRequest, shape.Error())
+		return NewProblem(http.StatusBadRequest, shape.Error())
 	case errors.As(err, &count):
-		return problem(http.StatusRequestEntityTooLarge, count.Error())
+		return NewProblem(http.StatusRequestEntityTooLarge, count.Error())
 	case errors.As(err, &param):
-		return problem(http.StatusBadRequest, param.Error())
+		return NewProblem(http.StatusBadRequest, param.Error())
 	case errors.As(err, &compile):
-		p := problem(http.StatusUnprocessableEntity, compile.Error())
+		p := NewProblem(http.StatusUnprocessableEntity, compile.Error())
 		p.Pointer, p.Line, p.Column = &compile.Pointer, compile.Line, compile.Column
 		return p
 	case errors.As(err, &breaks):
-		p := problem(http.StatusConflict, breaks.Error())
+		p := NewProblem(http.StatusConflict, breaks.Error())
 		p.Reasons = breaks.Reasons
 		return p
 	case errors.As(err, &invalid):
-		return problem(http.StatusUnprocessableEntity, invalid.Error())
+		return NewProblem(http.StatusUnprocessableEntity, invalid.Error())
 	case errors.As(err, &tooBig):
 		return s.tooLarge(false)
 	case errors.As(err, &request):
-		return problem(http.StatusUnprocessableEntity, request.Error())
+		return NewProblem(http.StatusUnprocessableEntity, request.Error())
 	case errors.Is(err, replay.ErrBusy), errors.Is(err, replay.ErrErasing), errors.Is(err, replay.ErrEnded):
-		return problem(http.StatusConflict, err.Error())
+		return NewProblem(http.StatusConflict, err.Error())
 	case errors.Is(err, replay.ErrNotFound):
-		return problem(http.StatusNotFound, err.Error())
+		return NewProblem(http.StatusNotFound, err.Error())
 	case errors.Is(err, replay.ErrClosed):
-		return unavailable(err.Error())
+		return Unavailable(err.Error())
 	case errors.Is(err, registry.ErrExists):
-		return problem(http.StatusConflict, err.Error())
+		return NewProblem(http.StatusConflict, err.Error())
 	case errors.Is(err, registry.ErrNotFound):
-		return problem(http.StatusNotFound, err.Error())
+		return NewProblem(http.StatusNotFound, err.Error())
 	case errors.Is(err, registry.ErrNotCopied):
-		return unavailable("metadata.json in the data directory cannot be written, so nothing was changed: make room, or let the server write there, and try again")
+		return Unavailable("metadata.json in the data directory cannot be written, so nothing was changed: make room, or let the server write there, and try again")
 	case errors.Is(err, registry.ErrUnavailable):
-		return unavailable("the metadata cannot be written at the moment; try again")
+		return Unavailable("the metadata cannot be written at the moment; try again")
 	case errors.Is(err, queue.ErrTooLarge):
-		return problem(http.StatusRequestEntityTooLarge, "the events and their problems together are too large: send smaller batches")
+		return NewProblem(http.StatusRequestEntityTooLarge, "the events and their problems together are too large: send smaller batches")
 	case errors.Is(err, queue.ErrFull):
-		return unavailable("the queue is full: nothing of this request was kept; try again later")
+		return Unavailable("the queue is full: nothing of this request was kept; try again later")
 	case errors.Is(err, queue.ErrBroken), errors.Is(err, ingest.ErrClosed):
-		return unavailable("the server is stopping: nothing of this request was kept; try again")
+		return Unavailable("the server is stopping: nothing of this request was kept; try again")
 	case errors.Is(err, queue.ErrUnknown):
-		return unavailable("it is not known whether the events were kept: send them again with the same ids, which is safe")
+		return Unavailable("it is not known whether the events were kept: send them again with the same ids, which is safe")
 	case errors.Is(err, erasure.ErrUnfinished):
-		return unavailable("the erasure is not finished and continues by itself: repeat the request until the answer is 200; if it never is, the server's log says what to do")
+		return Unavailable("the erasure is not finished and continues by itself: repeat the request until the answer is 200; if it never is, the server's log says what to do")
 	case errors.Is(err, store.ErrTooWide):
-		return problem(http.StatusBadRequest, err.Error())
+		return NewProblem(http.StatusBadRequest, err.Error())
 	case errors.Is(err, errBusy):
-		return unavailable(err.Error())
+		return Unavailable(err.Error())
 	case errors.As(err, &prepares):
-		return unavailable(prepares.Error())
+		return Unavailable(prepares.Error())
 	case errors.Is(err, store.ErrLeaseEnded):
-		return problem(http.StatusGone, "the lease has ended: it expired, an erasure ended it, or the queue needed the space; take the manifest again")
+		return NewProblem(http.StatusGone, "the lease has ended: it expired, an erasure ended it, or the queue needed the space; take the manifest again")
 	case errors.Is(err, store.ErrExportEnded):
-		return unavailable("an erasure ended the export: start it again")
+		return Unavailable("an erasure ended the export: start it again")
 	case errors.Is(err, store.ErrNotLeased):
-		return problem(http.StatusNotFound, "the lease has no file of this name")
+		return NewProblem(http.StatusNotFound, "the lease has no file of this name")
 	case errors.Is(err, nofile.ErrShort):
-		return unavailable("the server has too few file descriptors left for this; try again, and raise its limit (ulimit -n)")
+		return Unavailable("the server has too few file descriptors left for this; try again, and raise its limit (ulimit -n)")
 	case errors.Is(err, store.ErrUnavailable):
-		return unavailable("the store cannot answer at the moment; try again")
+		return Unavailable("the store cannot answer at the moment; try again")
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return unavailable("the disk of the data directory is full: make room and try again")
+		return Unavailable("the disk of the data directory is full: make room and try again")
 	case errors.Is(err, context.DeadlineExceeded):
-		return unavailable("this took longer than the server allows; narrow it by time, session or category, or try again")
+		return Unavailable("this took longer than the server allows; narrow it by time, session or category, or try again")
 	case errors.Is(err, context.Canceled), errors.Is(err, io.ErrUnexpectedEOF):
-		return problem(http.StatusBadRequest, "the body ended before its Content-Length")
+		return NewProblem(http.StatusBadRequest, "the body ended before its Content-Length")
 	}
-	return problem(http.StatusInternalServerError, "internal error; the server's log has the details")
+	return NewProblem(http.StatusInternalServerError, "internal error; the server's log has the details")
 }
 
 // tooLarge says what a body may have, and an event in it; packed tells whether it was unpacked first.
@@ -169,12 +169,12 @@ func (s *Server) tooLarge(packed bool) *ProblemDetails {
 	if packed {
 		unpacked = " after decompression"
 	}
-	return problemf(http.StatusRequestEntityTooLarge, "the body is larger than %s%s (--max-request-bytes): send smaller batches; one event may have at most %s (--max-event-bytes)",
-		sizeText(s.opts.MaxRequestBytes), unpacked, sizeText(s.opts.MaxEventBytes))
+	return Problemf(http.StatusRequestEntityTooLarge, "the body is larger than %s%s (--max-request-bytes): send smaller batches; one event may have at most %s (--max-event-bytes)",
+		SizeText(s.opts.MaxRequestBytes), unpacked, SizeText(s.opts.MaxEventBytes))
 }
 
-// sizeText writes a size in bytes, and in a larger unit when it is a whole number of them.
-func sizeText(n int64) string {
+// SizeText writes a size in bytes, and in a larger unit when it is a whole number of them.
+func SizeText(n int64) string {
 	for _, unit := range []struct {
 		name  string
 		bytes int64
@@ -199,7 +199,7 @@ func (p *ProblemDetails) setHeaders(h http.Header) {
 func writeProblem(w http.ResponseWriter, p *ProblemDetails) {
 	p.setHeaders(w.Header())
 	told := *p
-	told.Detail = withoutKeys(p.Detail)
+	told.Detail = RedactKeys(p.Detail)
 	b, err := json.Marshal(&told, jsontext.AllowInvalidUTF8(true))
 	if err != nil {
 		b = []byte(`{"title":"Internal Server Error","status":500,"detail":"internal error"}`)
@@ -212,7 +212,7 @@ func writeProblem(w http.ResponseWriter, p *ProblemDetails) {
 }
 
 func methodNotAllowed(method string, allowed []string) *ProblemDetails {
-	p := problemf(http.StatusMethodNotAllowed, "%s is not allowed here; allowed are %s", method, strings.Join(allowed, ", "))
+	p := Problemf(http.StatusMethodNotAllowed, "%s is not allowed here; allowed are %s", method, strings.Join(allowed, ", "))
 	p.headers = map[string]string{"Allow": strings.Join(allowed, ", ")}
 	return p
 }

@@ -127,7 +127,7 @@ func (s rateState) announce(h http.Header) {
 // admit lets an intake request of an application in, or returns the 429. Nothing
 // was read of the request yet. charge is to be called when it is answered, with
 // how many events it brought; the headers then tell what is left.
-func (s *Server) admit(c *call, app registry.App) (charge func(events int), err error) {
+func (s *Server) admit(c *Call, app registry.App) (charge func(events int), err error) {
 	b := s.buckets.bucket(app, time.Now())
 	if b == nil {
 		return func(int) {}, nil
@@ -143,7 +143,7 @@ func (s *Server) admit(c *call, app registry.App) (charge func(events int), err 
 	state.announce(c.w.Header())
 	s.metrics.overRate.WithLabelValues(app.Name).Inc()
 	wait := max(state.reset, 1)
-	p := problemf(http.StatusTooManyRequests, "application %q sends more than its rate of %s per second: nothing of this request was kept; try again in %d s",
+	p := Problemf(http.StatusTooManyRequests, "application %q sends more than its rate of %s per second: nothing of this request was kept; try again in %d s",
 		app.Name, plural.Count(app.Rate, "event"), wait)
 	p.retryAfter = strconv.FormatInt(wait, 10)
 	return nil, p

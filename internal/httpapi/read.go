@@ -15,69 +15,69 @@ import (
 	"theeye/internal/store"
 )
 
-func readRoutes() []route {
-	list := []param{orderParam(), limitParam(), cursorParam()}
-	return []route{
-		{"GET", "/v1/events", forRead, (*Server).listEvents, doc{
-			id: "listEvents", tag: "reading", summary: "Events in the order in which they occurred",
-			params: slices.Concat(filterParams(query.Events), list), answers: []answer{{200, "a page", schemaOf[EventsAnswer]()}}, errors: []int{400, 503}}},
-		{"GET", "/v1/events/{id}", forRead, (*Server).getEvent, doc{
-			id: "getEvent", tag: "reading", summary: "One event",
-			params: []param{pathID("the event's id, or the id as its sender wrote it"), appParam()}, answers: []answer{{200, "the event", schemaOf[EventAnswer]()}}, errors: []int{400, 404, 503}}},
-		{"GET", "/v1/count", forRead, (*Server).count, doc{
-			id: "countEvents", tag: "reading", summary: "How many events there are",
-			params: filterParams(query.Events), answers: []answer{{200, "the count", schemaOf[CountAnswer]()}}, errors: []int{400, 503}}},
-		{"GET", "/v1/sessions", forRead, (*Server).listSessions, doc{
-			id: "listSessions", tag: "reading", summary: "Sessions, latest start first",
-			text: "Filters select the sessions that have at least one such event; the summary is always of the whole session. " +
+func readRoutes() []Route {
+	list := []Param{orderParam(), LimitParam(), CursorParam()}
+	return []Route{
+		{"GET", "/v1/events", ForRead, (*Server).listEvents, Doc{
+			ID: "listEvents", Tag: "reading", Summary: "Events in the order in which they occurred",
+			Params: slices.Concat(filterParams(query.Events), list), Answers: []Answer{{200, "a page", schemaOf[EventsAnswer]()}}, Errors: []int{400, 503}}},
+		{"GET", "/v1/events/{id}", ForRead, (*Server).getEvent, Doc{
+			ID: "getEvent", Tag: "reading", Summary: "One event",
+			Params: []Param{PathID("the event's id, or the id as its sender wrote it"), AppParam()}, Answers: []Answer{{200, "the event", schemaOf[EventAnswer]()}}, Errors: []int{400, 404, 503}}},
+		{"GET", "/v1/count", ForRead, (*Server).count, Doc{
+			ID: "countEvents", Tag: "reading", Summary: "How many events there are",
+			Params: filterParams(query.Events), Answers: []Answer{{200, "the count", schemaOf[CountAnswer]()}}, Errors: []int{400, 503}}},
+		{"GET", "/v1/sessions", ForRead, (*Server).listSessions, Doc{
+			ID: "listSessions", Tag: "reading", Summary: "Sessions, latest start first",
+			Text: "Filters select the sessions that have at least one such event; the summary is always of the whole session. " +
 				"With exact=1 and one session_id the answer is that of GET /v1/sessions/{id}, with its parameters: for clients that cannot send every id in a path, as browsers resolve `.` and `..`.",
-			params: slices.Concat(filterParams(query.Sessions), []param{exactParam(false), {name: "order", text: "by time; with exact=1 alone", enum: []string{"asc", "desc"}}, limitParam(), cursorParam()}), answers: []answer{{200, "a page; with exact=1 a session", schemaOf[SessionsOrSession]()}}, errors: []int{400, 404, 503}}},
-		{"GET", "/v1/sessions/{id}", forRead, (*Server).getSession, doc{
-			id: "getSession", tag: "reading", summary: "A session's summary and its events in order",
-			params:  slices.Concat([]param{pathID("the session id")}, filterParams(query.Events), list),
-			answers: []answer{{200, "the session", schemaOf[SessionAnswer]()}}, errors: []int{400, 404, 503}}},
-		{"GET", "/v1/rejections", forRead, (*Server).listRejections, doc{
-			id: "listRejections", tag: "rejections", summary: "What was refused, newest first",
-			params: slices.Concat(filterParams(query.Rejections), list), answers: []answer{{200, "a page", schemaOf[RejectionsAnswer]()}}, errors: []int{400, 503}}},
-		{"GET", "/v1/rejections/summary", forRead, (*Server).summarize, doc{
-			id: "summarizeRejections", tag: "rejections", summary: "Rejections counted by application, type, code and place",
-			params: slices.Concat(filterParams(query.Rejections), []param{limitParam()}), answers: []answer{{200, "most frequent first", schemaOf[SummaryAnswer]()}}, errors: []int{400, 503}}},
-		{"GET", "/v1/rejections/{id}", forRead, (*Server).getRejection, doc{
-			id: "getRejection", tag: "rejections", summary: "One rejection",
-			params: []param{pathID("the rejection's id"), appParam()}, answers: []answer{{200, "the rejection", schemaOf[RejectionAnswer]()}}, errors: []int{400, 404, 503}}},
-		{"GET", "/v1/series", forRead, (*Server).series, doc{
-			id: "series", tag: "reading", summary: "Counts over time",
-			text: "Events by occurred_at; with group_by=status arrivals by received_at. Empty steps are filled between the first and the last, or between from and to.",
-			params: slices.Concat(filterParams(query.Events), []param{
-				{name: "interval", text: "the width of a step", enum: []string{"minute", "hour", "day"}},
-				{name: "group_by", text: "what to group by", enum: []string{"category", "name", "app", "status"}}}),
-			answers: []answer{{200, "the series", schemaOf[SeriesAnswer]()}}, errors: []int{400, 503}}},
-		{"GET", "/v1/values", forRead, (*Server).values, doc{
-			id: "values", tag: "reading", summary: "The most frequent values of a field",
-			params:  slices.Concat(filterParams(query.Events), []param{limitParam(), {name: "field", text: "a field of the event, or data.path", required: true}}),
-			answers: []answer{{200, "most frequent first", schemaOf[ValuesAnswer]()}}, errors: []int{400, 503}}},
-		{"GET", "/v1/receipts/{id}", forRead, (*Server).receipt, doc{
-			id: "getReceipt", tag: "reading", summary: "The whole history of an event id",
-			params: []param{pathID("the event's id, or the id as its sender wrote it"), appParam()}, answers: []answer{{200, "the receipt", schemaOf[ReceiptAnswer]()}}, errors: []int{400, 404, 503}}},
-		{"GET", "/v1/books", forRead, (*Server).books, doc{
-			id: "getBooks", tag: "reading", summary: "What became of everything that was received",
-			params: []param{appParam()}, answers: []answer{{200, "an account for each application", schemaOf[BooksAnswer]()}}, errors: []int{400, 503}}},
+			Params: slices.Concat(filterParams(query.Sessions), []Param{ExactParam(false), {Name: "order", Text: "by time; with exact=1 alone", Enum: []string{"asc", "desc"}}, LimitParam(), CursorParam()}), Answers: []Answer{{200, "a page; with exact=1 a session", schemaOf[SessionsOrSession]()}}, Errors: []int{400, 404, 503}}},
+		{"GET", "/v1/sessions/{id}", ForRead, (*Server).getSession, Doc{
+			ID: "getSession", Tag: "reading", Summary: "A session's summary and its events in order",
+			Params:  slices.Concat([]Param{PathID("the session id")}, filterParams(query.Events), list),
+			Answers: []Answer{{200, "the session", schemaOf[SessionAnswer]()}}, Errors: []int{400, 404, 503}}},
+		{"GET", "/v1/rejections", ForRead, (*Server).listRejections, Doc{
+			ID: "listRejections", Tag: "rejections", Summary: "What was refused, newest first",
+			Params: slices.Concat(filterParams(query.Rejections), list), Answers: []Answer{{200, "a page", schemaOf[RejectionsAnswer]()}}, Errors: []int{400, 503}}},
+		{"GET", "/v1/rejections/summary", ForRead, (*Server).summarize, Doc{
+			ID: "summarizeRejections", Tag: "rejections", Summary: "Rejections counted by application, type, code and place",
+			Params: slices.Concat(filterParams(query.Rejections), []Param{LimitParam()}), Answers: []Answer{{200, "most frequent first", schemaOf[SummaryAnswer]()}}, Errors: []int{400, 503}}},
+		{"GET", "/v1/rejections/{id}", ForRead, (*Server).getRejection, Doc{
+			ID: "getRejection", Tag: "rejections", Summary: "One rejection",
+			Params: []Param{PathID("the rejection's id"), AppParam()}, Answers: []Answer{{200, "the rejection", schemaOf[RejectionAnswer]()}}, Errors: []int{400, 404, 503}}},
+		{"GET", "/v1/series", ForRead, (*Server).series, Doc{
+			ID: "series", Tag: "reading", Summary: "Counts over time",
+			Text: "Events by occurred_at; with group_by=status arrivals by received_at. Empty steps are filled between the first and the last, or between from and to.",
+			Params: slices.Concat(filterParams(query.Events), []Param{
+				{Name: "interval", Text: "the width of a step", Enum: []string{"minute", "hour", "day"}},
+				{Name: "group_by", Text: "what to group by", Enum: []string{"category", "name", "app", "status"}}}),
+			Answers: []Answer{{200, "the series", schemaOf[SeriesAnswer]()}}, Errors: []int{400, 503}}},
+		{"GET", "/v1/values", ForRead, (*Server).values, Doc{
+			ID: "values", Tag: "reading", Summary: "The most frequent values of a field",
+			Params:  slices.Concat(filterParams(query.Events), []Param{LimitParam(), {Name: "field", Text: "a field of the event, or data.path", Required: true}}),
+			Answers: []Answer{{200, "most frequent first", schemaOf[ValuesAnswer]()}}, Errors: []int{400, 503}}},
+		{"GET", "/v1/receipts/{id}", ForRead, (*Server).receipt, Doc{
+			ID: "getReceipt", Tag: "reading", Summary: "The whole history of an event id",
+			Params: []Param{PathID("the event's id, or the id as its sender wrote it"), AppParam()}, Answers: []Answer{{200, "the receipt", schemaOf[ReceiptAnswer]()}}, Errors: []int{400, 404, 503}}},
+		{"GET", "/v1/books", ForRead, (*Server).books, Doc{
+			ID: "getBooks", Tag: "reading", Summary: "What became of everything that was received",
+			Params: []Param{AppParam()}, Answers: []Answer{{200, "an account for each application", schemaOf[BooksAnswer]()}}, Errors: []int{400, 503}}},
 	}
 }
 
-// reading is a read request that was understood and may be answered.
-type reading struct {
+// readRequest is a read request that was understood and may be answered.
+type readRequest struct {
 	query.Query
 	kind   query.Kind
 	values url.Values
 	ctx    context.Context //nolint:containedctx // lives as long as its request
 	cancel context.CancelFunc
-	memory *allowance
+	memory *ReadReservation
 }
 
 // read parses a request's parameters, bounds them by what the key may see, takes the
 // memory of an answer and begins the deadline; cancel ends both.
-func (s *Server) read(c *call, kind query.Kind, also ...string) (reading, error) {
+func (s *Server) read(c *Call, kind query.Kind, also ...string) (readRequest, error) {
 	r, err := s.parse(c, kind, also...)
 	if err != nil {
 		return r, err
@@ -86,19 +86,19 @@ func (s *Server) read(c *call, kind query.Kind, also ...string) (reading, error)
 		return r, err
 	}
 	ctx, cancel := context.WithTimeout(c.ctx(), readDeadline)
-	r.ctx, r.cancel = ctx, func() { cancel(); r.memory.end() }
+	r.ctx, r.cancel = ctx, func() { cancel(); r.memory.Release() }
 	return r, nil
 }
 
 // parse parses a request's parameters, and bounds them by what the key may see.
-func (s *Server) parse(c *call, kind query.Kind, also ...string) (reading, error) {
+func (s *Server) parse(c *Call, kind query.Kind, also ...string) (readRequest, error) {
 	if err := s.opts.CaughtUp(); err != nil {
-		return reading{}, unavailable(err.Error())
+		return readRequest{}, Unavailable(err.Error())
 	}
 	values := c.URL.Query()
 	q, err := query.Parse(values, kind, s.zone(c), also...)
 	if err != nil {
-		return reading{}, err
+		return readRequest{}, err
 	}
 	named := slices.Clone(q.Apps)
 	for _, condition := range q.Where {
@@ -106,38 +106,38 @@ func (s *Server) parse(c *call, kind query.Kind, also ...string) (reading, error
 			named = append(named, condition.Value)
 		}
 	}
-	if c.who.App != "" {
-		if slices.ContainsFunc(named, func(name string) bool { return name != c.who.App }) {
-			return reading{}, problem(http.StatusForbidden, "this key reads a single application; leave app out")
+	if c.Principal.App != "" {
+		if slices.ContainsFunc(named, func(name string) bool { return name != c.Principal.App }) {
+			return readRequest{}, NewProblem(http.StatusForbidden, "this key reads a single application; leave app out")
 		}
-		q.Apps = []string{c.who.App}
+		q.Apps = []string{c.Principal.App}
 	}
 	if err := s.checkApps(named); err != nil {
-		return reading{}, err
+		return readRequest{}, err
 	}
 	s.resolveEvents(&q)
-	return reading{Query: q, kind: kind, values: values}, nil
+	return readRequest{Query: q, kind: kind, values: values}, nil
 }
 
 // zone returns that of times without one: of the key's application.
-func (s *Server) zone(c *call) *time.Location {
-	app, _ := s.opts.Registry.App(c.who.App)
+func (s *Server) zone(c *Call) *time.Location {
+	app, _ := s.opts.Registry.App(c.Principal.App)
 	return app.Location()
 }
 
-// resume continues where the cursor says, once the query is complete.
-func (r *reading) resume() (err error) {
+// applyCursor continues where the cursor says, once the query is complete.
+func (r *readRequest) applyCursor() (err error) {
 	r.Query, err = r.Resume(r.kind, r.values.Get(query.CursorParam))
 	return err
 }
 
-// next returns the cursor of the page behind one, nil when there is none, and how
+// nextCursor returns the cursor of the page behind one, nil when there is none, and how
 // far a search that was ended has come.
-func next[T any](r *reading, p store.Page[T], after func(*T) query.After) (cursor, searchedTo *string) {
+func nextCursor[T any](r *readRequest, p store.Page[T], after func(*T) query.After) (cursor, searchedTo *string) {
 	if !p.More {
 		return nil, nil
 	}
-	text := r.Cursor(r.kind, placeBehind(p, after, r.Descending), p.Horizon)
+	text := r.Cursor(r.kind, CursorAfter(p, after, r.Descending), p.Horizon)
 	if p.SearchedTo != nil {
 		at := p.SearchedTo.String()
 		searchedTo = &at
@@ -146,7 +146,7 @@ func next[T any](r *reading, p store.Page[T], after func(*T) query.After) (curso
 }
 
 // errSearched is returned when one thing was looked for and the search was ended.
-var errSearched = unavailable("the search took too long; narrow it with app, or try again")
+var errSearched = Unavailable("the search took too long; narrow it with app, or try again")
 
 // Searched is part of a list's answer.
 type Searched struct {
@@ -160,13 +160,13 @@ type EventsAnswer struct {
 	Searched
 }
 
-func (s *Server) listEvents(c *call) error {
+func (s *Server) listEvents(c *Call) error {
 	r, err := s.read(c, query.Events, query.OrderParam, query.LimitParam, query.CursorParam)
 	if err != nil {
 		return err
 	}
 	defer r.cancel()
-	if err := r.resume(); err != nil {
+	if err := r.applyCursor(); err != nil {
 		return err
 	}
 	page, err := s.opts.Reader.Events(r.ctx, r.Query)
@@ -176,10 +176,10 @@ func (s *Server) listEvents(c *call) error {
 	return s.streamJSON(c, s.eventsAnswer(&r, page))
 }
 
-func (s *Server) eventsAnswer(r *reading, page store.Page[event.Event]) EventsAnswer {
-	keepPage(r.memory, page.Items, (*event.Event).Size)
-	a := EventsAnswer{Events: viewAll(page.Items, viewEvent)}
-	a.NextCursor, a.SearchedTo = next(r, page, query.AfterEvent)
+func (s *Server) eventsAnswer(r *readRequest, page store.Page[event.Event]) EventsAnswer {
+	KeepPage(r.memory, page.Items, (*event.Event).Size)
+	a := EventsAnswer{Events: MapSlice(page.Items, toEvent)}
+	a.NextCursor, a.SearchedTo = nextCursor(r, page, query.AfterEvent)
 	return a
 }
 
@@ -190,14 +190,14 @@ type EventAnswer struct {
 	AlsoIn []string   `json:"also_in,omitempty" doc:"other applications that have used this id, by name, at most 100; app chooses one of them"`
 }
 
-func (s *Server) getEvent(c *call) error {
+func (s *Server) getEvent(c *Call) error {
 	r, err := s.read(c, query.Events)
 	if err != nil {
 		return err
 	}
 	defer r.cancel()
 	list := s.candidates(r.Apps, c.PathValue("id"))
-	r.IDs, r.Limit = idsOf(list), query.MaxLimit
+	r.IDs, r.Limit = IDsOf(list), query.MaxLimit
 	page, err := s.opts.Reader.Events(r.ctx, r.Query)
 	var others []string
 	if err == nil && len(page.Items) > 0 && len(r.Apps) != 1 {
@@ -221,16 +221,16 @@ func (s *Server) getEvent(c *call) error {
 		return errSearched
 	}
 	if len(page.Items) == 0 {
-		return problem(http.StatusNotFound, "no stored event has this id; GET /v1/receipts/{id} shows what became of it")
+		return NewProblem(http.StatusNotFound, "no stored event has this id; GET /v1/receipts/{id} shows what became of it")
 	}
-	var found []candidate
+	var found []Candidate
 	for i := range page.Items {
-		found = append(found, candidate{page.Items[i].App, page.Items[i].ID})
+		found = append(found, Candidate{page.Items[i].App, page.Items[i].ID})
 	}
 	one, also := meant(list, found)
 	first := slices.Index(found, one)
-	keepPage(r.memory, page.Items[first:first+1], (*event.Event).Size)
-	return writeJSON(c.w, http.StatusOK, EventAnswer{viewEvent(&page.Items[first]), also, alsoIn(one.app, found, others...)})
+	KeepPage(r.memory, page.Items[first:first+1], (*event.Event).Size)
+	return writeJSON(c.w, http.StatusOK, EventAnswer{toEvent(&page.Items[first]), also, alsoIn(one.App, found, others...)})
 }
 
 // CountAnswer is a count.
@@ -238,7 +238,7 @@ type CountAnswer struct {
 	Count int64 `json:"count"`
 }
 
-func (s *Server) count(c *call) error {
+func (s *Server) count(c *Call) error {
 	r, err := s.read(c, query.Events)
 	if err != nil {
 		return err
@@ -267,57 +267,57 @@ func (SessionsOrSession) Schema(registry huma.Registry) *huma.Schema {
 	}}
 }
 
-func (s *Server) listSessions(c *call) error {
-	if values := c.URL.Query(); values.Has(exact) {
-		if len(values[exact]) != 1 || values.Get(exact) != "1" || len(values["session_id"]) != 1 || values.Get("session_id") == "" {
-			return problem(http.StatusBadRequest, "exact must be 1, together with exactly one session_id")
+func (s *Server) listSessions(c *Call) error {
+	if values := c.URL.Query(); values.Has(Exact) {
+		if len(values[Exact]) != 1 || values.Get(Exact) != "1" || len(values["session_id"]) != 1 || values.Get("session_id") == "" {
+			return NewProblem(http.StatusBadRequest, "exact must be 1, together with exactly one session_id")
 		}
-		return s.sessionOf(c, values.Get("session_id"), exact)
+		return s.sessionOf(c, values.Get("session_id"), Exact)
 	}
 	r, err := s.read(c, query.Sessions, query.LimitParam, query.CursorParam)
 	if err != nil {
 		return err
 	}
 	defer r.cancel()
-	if err := r.resume(); err != nil {
+	if err := r.applyCursor(); err != nil {
 		return err
 	}
 	page, err := s.opts.Reader.Sessions(r.ctx, r.Query)
 	if err != nil {
 		return err
 	}
-	a := SessionsAnswer{Sessions: viewAll(page.Items, viewSession)}
-	a.NextCursor, a.SearchedTo = next(&r, page, func(x *store.Session) query.After { return query.AfterSession(x.StartedAt, x.ID) })
-	keepPage(r.memory, page.Items, (*store.Session).Size)
+	a := SessionsAnswer{Sessions: MapSlice(page.Items, toSession)}
+	a.NextCursor, a.SearchedTo = nextCursor(&r, page, func(x *store.Session) query.After { return query.AfterSession(x.StartedAt, x.ID) })
+	KeepPage(r.memory, page.Items, (*store.Session).Size)
 	return s.streamJSON(c, a)
 }
 
-func orderParam() param {
-	return param{name: "order", text: "by time", enum: []string{"asc", "desc"}}
+func orderParam() Param {
+	return Param{Name: "order", Text: "by time", Enum: []string{"asc", "desc"}}
 }
 
 // filterParams are the parameters that a list of the kind is filtered by.
-func filterParams(kind query.Kind) []param {
+func filterParams(kind query.Kind) []Param {
 	at := "occurred_at"
 	if kind == query.Rejections {
 		at = "received_at"
 	}
-	params := []param{
-		appParam(),
-		{name: "session_id", text: "any of these", repeatable: true},
-		{name: "category", text: "any of these", repeatable: true},
-		{name: "name", text: "any of these", repeatable: true},
-		{name: "from", text: "inclusive, of " + at + "; a time as in the intake; a date alone is its first moment"},
-		{name: "to", text: "exclusive, of " + at},
-		timeZoneParam(),
-		{name: "where", text: "a condition like data.path=/checkout or data.n>=10; operators = != < <= > >= ~ (contains); all must hold", repeatable: true},
+	params := []Param{
+		AppParam(),
+		{Name: "session_id", Text: "any of these", Repeatable: true},
+		{Name: "category", Text: "any of these", Repeatable: true},
+		{Name: "name", Text: "any of these", Repeatable: true},
+		{Name: "from", Text: "inclusive, of " + at + "; a time as in the intake; a date alone is its first moment"},
+		{Name: "to", Text: "exclusive, of " + at},
+		TimeZoneParam(),
+		{Name: "where", Text: "a condition like data.path=/checkout or data.n>=10; operators = != < <= > >= ~ (contains); all must hold", Repeatable: true},
 	}
 	if kind == query.Rejections {
 		params = append(params,
-			param{name: "code", text: "with a problem of any of these codes", repeatable: true},
-			param{name: "pointer", text: "with a problem at any of these JSON Pointers", repeatable: true},
-			param{name: "event_id", text: "of any of these events: their ids, or the ids as their senders wrote them", repeatable: true},
-			param{name: "replayed", text: "true for those that a replay has brought through, false for those that are still open; both when left out", enum: []string{"true", "false"}})
+			Param{Name: "code", Text: "with a problem of any of these codes", Repeatable: true},
+			Param{Name: "pointer", Text: "with a problem at any of these JSON Pointers", Repeatable: true},
+			Param{Name: "event_id", Text: "of any of these events: their ids, or the ids as their senders wrote them", Repeatable: true},
+			Param{Name: "replayed", Text: "true for those that a replay has brought through, false for those that are still open; both when left out", Enum: []string{"true", "false"}})
 	}
 	return params
 }

@@ -28,8 +28,8 @@ var errSlow = errors.New("the caller takes too little")
 // belongs to one goroutine, but for end.
 type statusRecorder struct {
 	http.ResponseWriter
-	status int
-	stall  time.Duration
+	status        int
+	stallDeadline time.Duration
 	// stream: the answer is a stream of HTTP/2, which is reset when its deadline passes, also while
 	// nothing is being written.
 	stream bool
@@ -44,22 +44,22 @@ type statusRecorder struct {
 }
 
 func newStatusRecorder(w http.ResponseWriter, stall time.Duration) *statusRecorder {
-	return &statusRecorder{ResponseWriter: w, stall: stall, conn: w}
+	return &statusRecorder{ResponseWriter: w, stallDeadline: stall, conn: w}
 }
 
 // begin sets a deadline for what net/http writes by itself before the answer.
 func (r *statusRecorder) begin() {
 	if !r.stream {
-		_ = r.mayStall()
+		_ = r.extendWriteDeadline()
 	}
 }
 
 // rest sets a deadline for what net/http still has to write when the handler is done.
-func (r *statusRecorder) rest() { _ = r.mayStall() }
+func (r *statusRecorder) rest() { _ = r.extendWriteDeadline() }
 
-// mayStall moves the deadline of writing.
-func (r *statusRecorder) mayStall() error {
-	wait := r.stall
+// extendWriteDeadline moves the deadline of writing.
+func (r *statusRecorder) extendWriteDeadline() error {
+	wait := r.stallDeadline
 	if r.taken < int64(leastRate*leastWindow/time.Second) {
 		wait = min(wait, leastWindow-r.blocked)
 	}
@@ -72,8 +72,8 @@ func (r *statusRecorder) mayStall() error {
 	return nil
 }
 
-// wrote takes the deadline away while nothing is being written, where that matters.
-func (r *statusRecorder) wrote() {
+// clearWriteDeadline takes the deadline away while nothing is being written, where that matters.
+func (r *statusRecorder) clearWriteDeadline() {
 	if !r.stream {
 		return
 	}
@@ -107,17 +107,17 @@ func (r *statusRecorder) WriteHeader(status int) {
 	if r.status == 0 {
 		r.status = status
 	}
-	_ = r.mayStall()
-	defer r.wrote()
+	_ = r.extendWriteDeadline()
+	defer r.clearWriteDeadline()
 	r.ResponseWriter.WriteHeader(status)
 }
 
 // FlushError sends what was written.
 func (r *statusRecorder) FlushError() error {
-	if err := r.mayStall(); err != nil {
+	if err := r.extendWriteDeadline(); err != nil {
 		return err
 	}
-	defer r.wrote()
+	defer r.clearWriteDeadline()
 	return http.NewResponseController(r.ResponseWriter).Flush()
 }
 
@@ -125,10 +125,10 @@ func (r *statusRecorder) Write(b []byte) (int, error) {
 	if r.status == 0 {
 		r.status = http.StatusOK
 	}
-	defer r.wrote()
+	defer r.clearWriteDeadline()
 	written := 0
 	for {
-		if err := r.mayStall(); err != nil {
+		if err := r.extendWriteDeadline(); err != nil {
 			return written, err
 		}
 		piece := b[written:min(written+pieceBytes, len(b))]
@@ -182,16 +182,16 @@ func (r *statusRecorder) drop() {
 // whileValid calls a route that gives something, and ends its answer when the key that
 // it was called with ends. What an admin key changes is finished as it was begun, and
 // the intake asks again when a body has come.
-func (s *Server) whileValid(rt route, c *call) error {
-	if rt.access == open || rt.access == forWrite || rt.access == forAdmin && rt.method != http.MethodGet {
+func (s *Server) whileValid(rt Route, c *Call) error {
+	if rt.Access == Open || rt.Access == ForWrite || rt.Access == ForAdmin && rt.Method != http.MethodGet {
 		return s.untilEnded(rt, c)
 	}
-	ctx, release := s.opts.Registry.WhileValid(c.ctx(), keyOf(c.Request, rt.access))
+	ctx, release := s.opts.Registry.WhileValid(c.ctx(), keyOf(c.Request, rt.Access))
 	defer release()
 	c.Request = c.WithContext(ctx)
 	end := func() {
 		if errors.Is(context.Cause(ctx), registry.ErrKeyEnded) {
-			c.w.end(invalidKey(rt.access))
+			c.w.end(invalidKey(rt.Access))
 		}
 	}
 	stop := context.AfterFunc(ctx, end)
@@ -202,7 +202,7 @@ func (s *Server) whileValid(rt route, c *call) error {
 
 // untilEnded calls a route. An answer that was ended is torn when it has begun, and is
 // otherwise the error that says why.
-func (s *Server) untilEnded(rt route, c *call) (err error) {
+func (s *Server) untilEnded(rt Route, c *Call) (err error) {
 	defer func() {
 		if c.lastLook != nil {
 			c.lastLook()

@@ -20,7 +20,7 @@ type RejectionsAnswer struct {
 	Searched
 }
 
-func (s *Server) viewRejection(r *event.Rejection) Rejection {
+func (s *Server) toRejection(r *event.Rejection) Rejection {
 	v := Rejection{
 		ID: r.ID, EventID: r.EventID, ClientID: r.ClientID, App: r.App,
 		SessionID: r.SessionID, Category: r.Category, Name: r.Name,
@@ -41,26 +41,26 @@ func (s *Server) viewRejection(r *event.Rejection) Rejection {
 	return v
 }
 
-func (s *Server) listRejections(c *call) error {
+func (s *Server) listRejections(c *Call) error {
 	r, err := s.read(c, query.Rejections, query.OrderParam, query.LimitParam, query.CursorParam)
 	if err != nil {
 		return err
 	}
 	defer r.cancel()
-	if err := r.resume(); err != nil {
+	if err := r.applyCursor(); err != nil {
 		return err
 	}
 	page, err := s.opts.Reader.Rejections(r.ctx, r.Query)
 	if err != nil {
 		return err
 	}
-	a := RejectionsAnswer{Rejections: viewAll(page.Items, s.viewRejection)}
-	a.NextCursor, a.SearchedTo = next(&r, page, query.AfterRejection)
-	keepPage(r.memory, page.Items, (*event.Rejection).Size)
+	a := RejectionsAnswer{Rejections: MapSlice(page.Items, s.toRejection)}
+	a.NextCursor, a.SearchedTo = nextCursor(&r, page, query.AfterRejection)
+	KeepPage(r.memory, page.Items, (*event.Rejection).Size)
 	return s.streamJSON(c, a)
 }
 
-func (s *Server) getRejection(c *call) error {
+func (s *Server) getRejection(c *Call) error {
 	r, err := s.read(c, query.Rejections)
 	if err != nil {
 		return err
@@ -68,7 +68,7 @@ func (s *Server) getRejection(c *call) error {
 	defer r.cancel()
 	id, ok := event.ParseUUID(c.PathValue("id"))
 	if !ok {
-		return problem(http.StatusBadRequest, "the id of a rejection is a UUID; rejections of an event are at /v1/rejections?event_id=…")
+		return NewProblem(http.StatusBadRequest, "the id of a rejection is a UUID; rejections of an event are at /v1/rejections?event_id=…")
 	}
 	r.IDs, r.Limit = []uuid.UUID{id}, 1
 	page, err := s.opts.Reader.Rejections(r.ctx, r.Query)
@@ -79,9 +79,9 @@ func (s *Server) getRejection(c *call) error {
 		return errSearched
 	}
 	if len(page.Items) == 0 {
-		return problem(http.StatusNotFound, "no rejection has this id, or none that this key may read")
+		return NewProblem(http.StatusNotFound, "no rejection has this id, or none that this key may read")
 	}
-	return writeJSON(c.w, http.StatusOK, s.viewWhole(&page.Items[0]))
+	return writeJSON(c.w, http.StatusOK, s.toRejectionAnswer(&page.Items[0]))
 }
 
 // RejectionAnswer is one rejection, whose problems say where in raw they are.
@@ -98,8 +98,8 @@ type LocatedProblem struct {
 	Offset *int `json:"offset,omitempty" doc:"in bytes"`
 }
 
-func (s *Server) viewWhole(r *event.Rejection) RejectionAnswer {
-	a := RejectionAnswer{Rejection: s.viewRejection(r), Problems: make([]LocatedProblem, len(r.Problems))}
+func (s *Server) toRejectionAnswer(r *event.Rejection) RejectionAnswer {
+	a := RejectionAnswer{Rejection: s.toRejection(r), Problems: make([]LocatedProblem, len(r.Problems))}
 	pointers := make([]string, len(r.Problems))
 	for i, p := range r.Problems {
 		pointers[i] = p.Pointer
@@ -133,7 +133,7 @@ type RejectionGroup struct {
 	Text      string    `json:"text" doc:"the group in a sentence"`
 }
 
-func (s *Server) summarize(c *call) error {
+func (s *Server) summarize(c *Call) error {
 	r, err := s.read(c, query.Rejections, query.LimitParam)
 	if err != nil {
 		return err
@@ -143,8 +143,8 @@ func (s *Server) summarize(c *call) error {
 	if err != nil {
 		return err
 	}
-	keepPage(r.memory, groups, (*store.RejectionGroup).Size)
-	return s.streamJSON(c, SummaryAnswer{viewAll(groups, func(g *store.RejectionGroup) RejectionGroup {
+	KeepPage(r.memory, groups, (*store.RejectionGroup).Size)
+	return s.streamJSON(c, SummaryAnswer{MapSlice(groups, func(g *store.RejectionGroup) RejectionGroup {
 		return RejectionGroup{
 			g.App, g.Category, g.Name, g.Code, g.Pointer, g.Count, g.FirstSeen.String(), g.LastSeen.String(), g.Example, g.Message, sentence(g, event.Now()),
 		}

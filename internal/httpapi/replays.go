@@ -18,24 +18,24 @@ import (
 	"theeye/internal/store"
 )
 
-func replayRoutes() []route {
-	id := param{name: "replay_id", in: "path", text: "the replay's id", required: true}
-	one := func(status int, text string) []answer { return []answer{{status, text, schemaOf[Replay]()}} }
-	return []route{
-		{"POST", "/v1/rejections/replay", forAdmin, (*Server).startReplay, doc{
-			id: "replayRejections", tag: "rejections", summary: "Judge rejected events again",
-			text: "What the filter selects is judged by what is in force now, as it was sent or repaired by a JSON Patch (RFC 6902). What passes is stored with its own id, " +
+func replayRoutes() []Route {
+	id := Param{Name: "replay_id", In: "path", Text: "the replay's id", Required: true}
+	one := func(status int, text string) []Answer { return []Answer{{status, text, schemaOf[Replay]()}} }
+	return []Route{
+		{"POST", "/v1/rejections/replay", ForAdmin, (*Server).startReplay, Doc{
+			ID: "replayRejections", Tag: "rejections", Summary: "Judge rejected events again",
+			Text: "What the filter selects is judged by what is in force now, as it was sent or repaired by a JSON Patch (RFC 6902). What passes is stored with its own id, " +
 				"times and place. What is stored meanwhile with the same body becomes a duplicate, and with another body it stays rejected. " +
 				"A second replay of the same does nothing. With dry_run nothing is changed. The answer comes when all is done, or after two seconds with how far it has come; " +
 				"it goes on then, also over a restart of the server.",
-			body: schemaOf[ReplayRequest](), answers: one(202, "done, or under way"), errors: []int{400, 404, 409, 413, 422, 503}}},
-		{"GET", "/v1/replays", forAdmin, (*Server).listReplays, doc{
-			id: "listReplays", tag: "rejections", summary: "The newest replays, newest first", params: []param{cursorParam()},
-			answers: []answer{{200, "those that are remembered", schemaOf[ReplaysAnswer]()}}, errors: []int{400}}},
-		{"GET", "/v1/replays/{replay_id}", forAdmin, (*Server).getReplay, doc{
-			id: "getReplay", tag: "rejections", summary: "How far a replay has come", params: []param{id}, answers: one(200, "the replay"), errors: []int{404}}},
-		{"DELETE", "/v1/replays/{replay_id}", forAdmin, (*Server).cancelReplay, doc{
-			id: "cancelReplay", tag: "rejections", summary: "End a replay; what it has done stays", params: []param{id}, answers: one(200, "ended"), errors: []int{404, 409, 503}}},
+			Body: schemaOf[ReplayRequest](), Answers: one(202, "done, or under way"), Errors: []int{400, 404, 409, 413, 422, 503}}},
+		{"GET", "/v1/replays", ForAdmin, (*Server).listReplays, Doc{
+			ID: "listReplays", Tag: "rejections", Summary: "The newest replays, newest first", Params: []Param{CursorParam()},
+			Answers: []Answer{{200, "those that are remembered", schemaOf[ReplaysAnswer]()}}, Errors: []int{400}}},
+		{"GET", "/v1/replays/{replay_id}", ForAdmin, (*Server).getReplay, Doc{
+			ID: "getReplay", Tag: "rejections", Summary: "How far a replay has come", Params: []Param{id}, Answers: one(200, "the replay"), Errors: []int{404}}},
+		{"DELETE", "/v1/replays/{replay_id}", ForAdmin, (*Server).cancelReplay, Doc{
+			ID: "cancelReplay", Tag: "rejections", Summary: "End a replay; what it has done stays", Params: []Param{id}, Answers: one(200, "ended"), Errors: []int{404, 409, 503}}},
 	}
 }
 
@@ -102,13 +102,13 @@ type ReplaysAnswer struct {
 	NextCursor *string  `json:"next_cursor"`
 }
 
-func viewReplay(s *replay.Status) Replay {
+func toReplay(s *replay.Status) Replay {
 	v := Replay{
-		ReplayID: s.ID, State: s.State, DryRun: s.DryRun, StartedAt: s.StartedAt.String(), FinishedAt: optionalTime(s.FinishedAt), Error: s.Error,
+		ReplayID: s.ID, State: s.State, DryRun: s.DryRun, StartedAt: s.StartedAt.String(), FinishedAt: MicrosOrNull(s.FinishedAt), Error: s.Error,
 		Matched: s.Matched, WouldPass: s.WouldPass, WouldFail: s.WouldFail,
 		Stored: s.Stored, Duplicates: s.Duplicates, Conflicts: s.Conflicts, Erased: s.Erased, Expired: s.Expired,
 		Filter: s.Filter, Patch: s.Patch, TimeZone: s.TimeZone, SessionID: s.SessionID,
-		Left: []LeftProblem{}, Examples: viewAll(s.Examples, viewExample),
+		Left: []LeftProblem{}, Examples: MapSlice(s.Examples, toExample),
 	}
 	if !s.DryRun {
 		v.StillRejected = s.WouldFail + s.Conflicts
@@ -120,7 +120,7 @@ func viewReplay(s *replay.Status) Replay {
 	return v
 }
 
-func viewExample(x *replay.Example) ReplayExample {
+func toExample(x *replay.Example) ReplayExample {
 	v := ReplayExample{
 		RejectionID: x.RejectionID, EventID: x.EventID, Passes: x.Passes,
 		Before: string(bytes.ToValidUTF8(x.Before, []byte("\uFFFD"))), After: string(bytes.ToValidUTF8(x.After, []byte("\uFFFD"))),
@@ -144,24 +144,24 @@ func inLines(text string) []byte {
 	return append(v, '\n')
 }
 
-func (s *Server) startReplay(c *call) error {
+func (s *Server) startReplay(c *Call) error {
 	var body ReplayRequest
 	if err := readJSON(c, &body); err != nil {
 		return err
 	}
 	if body.Filter == nil {
-		return problem(http.StatusUnprocessableEntity, `filter is missing; {"filter":{}} replays every rejection`)
+		return NewProblem(http.StatusUnprocessableEntity, `filter is missing; {"filter":{}} replays every rejection`)
 	}
 	req := replay.Request{Filter: url.Values{}, Patch: body.Patch, TimeZone: body.TimeZone, SessionID: body.SessionID, DryRun: body.DryRun}
 	for name, value := range body.Filter {
 		values, ok := filterValues(value)
 		if !ok {
-			return problemf(http.StatusBadRequest, "filter: %.40q must be a string or an array of strings", name)
+			return Problemf(http.StatusBadRequest, "filter: %.40q must be a string or an array of strings", name)
 		}
 		req.Filter[name] = values
 	}
 	if !utf8.ValidString(req.SessionID) {
-		return problem(http.StatusUnprocessableEntity, "session_id must be UTF-8")
+		return NewProblem(http.StatusUnprocessableEntity, "session_id must be UTF-8")
 	}
 	if err := s.resolveFilter(req.Filter); err != nil {
 		return err
@@ -173,7 +173,7 @@ func (s *Server) startReplay(c *call) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(c.w, http.StatusAccepted, viewReplay(&status))
+	return writeJSON(c.w, http.StatusAccepted, toReplay(&status))
 }
 
 // filterValues reads what a filter has for one parameter.
@@ -185,22 +185,22 @@ func filterValues(v jsontext.Value) (values []string, ok bool) {
 	return values, v.Kind() == '[' && json.Unmarshal(v, &values) == nil
 }
 
-func (s *Server) listReplays(c *call) error {
-	p := params{values: c.URL.Query()}
+func (s *Server) listReplays(c *Call) error {
+	p := ParamReader{values: c.URL.Query()}
 	list := s.opts.Replays.List()
-	if text := p.text("cursor"); text != "" {
+	if text := p.Text("cursor"); text != "" {
 		after, ok := event.ParseUUID(text)
 		if !ok {
-			p.fail("cursor", notThisCursor)
+			p.Fail("cursor", NotThisCursor)
 		}
 		list = behind(list, after)
 	}
-	if p.err != nil {
-		return p.err
+	if p.Err != nil {
+		return p.Err
 	}
 	page := store.NewPager(query.Query{Limit: query.MaxLimit}, (*replay.Status).Size)
 	page.AddAll(list)
-	a := ReplaysAnswer{Replays: viewAll(page.Items, viewReplay)}
+	a := ReplaysAnswer{Replays: MapSlice(page.Items, toReplay)}
 	if page.More {
 		last := page.Items[len(page.Items)-1].ID.String()
 		a.NextCursor = &last
@@ -219,7 +219,7 @@ func behind(list []replay.Status, id uuid.UUID) []replay.Status {
 	return nil
 }
 
-func (s *Server) getReplay(c *call) error {
+func (s *Server) getReplay(c *Call) error {
 	id, ok := event.ParseUUID(c.PathValue("replay_id"))
 	if !ok {
 		return replay.ErrNotFound
@@ -228,10 +228,10 @@ func (s *Server) getReplay(c *call) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(c.w, http.StatusOK, viewReplay(&status))
+	return writeJSON(c.w, http.StatusOK, toReplay(&status))
 }
 
-func (s *Server) cancelReplay(c *call) error {
+func (s *Server) cancelReplay(c *Call) error {
 	id, ok := event.ParseUUID(c.PathValue("replay_id"))
 	if !ok {
 		return replay.ErrNotFound
@@ -240,7 +240,7 @@ func (s *Server) cancelReplay(c *call) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(c.w, http.StatusOK, viewReplay(&status))
+	return writeJSON(c.w, http.StatusOK, toReplay(&status))
 }
 
 // resolveFilter does so for a filter that is kept, and has UUIDs for the texts then.
@@ -251,7 +251,7 @@ func (s *Server) resolveFilter(values url.Values) error {
 	}
 	s.resolveEvents(&q)
 	if len(q.EventIDs) > query.MaxValues {
-		return problem(http.StatusBadRequest, "event_id: an id that is not a UUID belongs to one application; name it with app")
+		return NewProblem(http.StatusBadRequest, "event_id: an id that is not a UUID belongs to one application; name it with app")
 	}
 	values.Del(query.EventID)
 	for _, id := range q.EventIDs {

@@ -8,15 +8,15 @@ import (
 	"theeye/internal/queue"
 )
 
-func rescueRoutes() []route {
-	return []route{
-		{"POST", "/v1/store/rescue", forAdmin, (*Server).rescue, doc{
-			id: "rescue", tag: "operation", summary: "Bring lost events back from a file of the queue's quarantine",
-			text: "After a stop that was not in order, blocks of the queue that do not verify are copied to queue/quarantine before they are opened. This takes every frame out of such a copy " +
+func rescueRoutes() []Route {
+	return []Route{
+		{"POST", "/v1/store/rescue", ForAdmin, (*Server).rescue, Doc{
+			ID: "rescue", Tag: "operation", Summary: "Bring lost events back from a file of the queue's quarantine",
+			Text: "After a stop that was not in order, blocks of the queue that do not verify are copied to queue/quarantine before they are opened. This takes every frame out of such a copy " +
 				"whose own checksum is right, and sends the records that are not there in again. `lost` in the books is lowered by what is there again. " +
 				"What was erased meanwhile, and what would have expired, stays away. It may be repeated: what is there already is not sent.",
-			body:    schemaOf[RescueRequest](),
-			answers: []answer{{200, "what was found", schemaOf[RescueAnswer]()}}, errors: []int{400, 404, 413, 422, 503}}},
+			Body:    schemaOf[RescueRequest](),
+			Answers: []Answer{{200, "what was found", schemaOf[RescueAnswer]()}}, Errors: []int{400, 404, 413, 422, 503}}},
 	}
 }
 
@@ -40,12 +40,12 @@ type RescueAnswer struct {
 	Duplicate int `json:"duplicate" doc:"of those sent: the sender repeated them since"`
 }
 
-func (s *Server) rescue(c *call) error {
+func (s *Server) rescue(c *Call) error {
 	if s.opts.Rescue == nil {
-		return problem(http.StatusNotFound, "this server keeps its events elsewhere: there is no quarantine")
+		return NewProblem(http.StatusNotFound, "this server keeps its events elsewhere: there is no quarantine")
 	}
 	if err := s.opts.CaughtUp(); err != nil {
-		return unavailable(err.Error())
+		return Unavailable(err.Error())
 	}
 	var body RescueRequest
 	if err := readJSON(c, &body); err != nil {
@@ -56,15 +56,15 @@ func (s *Server) rescue(c *call) error {
 	defer release()
 	done, err := s.opts.Rescue(ctx, body.File)
 	if errors.Is(err, fs.ErrNotExist) {
-		return problemf(http.StatusNotFound, "there is no file %.200q in queue/quarantine", body.File)
+		return Problemf(http.StatusNotFound, "there is no file %.200q in queue/quarantine", body.File)
 	}
-	c.note("file", shownText(body.File))
+	c.Note("file", Redact(body.File))
 	switch {
 	case errors.Is(err, queue.ErrNoFrames), errors.Is(err, queue.ErrNewer):
-		return problem(http.StatusUnprocessableEntity, err.Error())
+		return NewProblem(http.StatusUnprocessableEntity, err.Error())
 	case err != nil:
 		return err
 	}
-	c.note("sent", done.Sent)
+	c.Note("sent", done.Sent)
 	return writeJSON(c.w, http.StatusOK, done)
 }

@@ -5,36 +5,36 @@ import (
 	"time"
 )
 
-// ringOf says what a ring is of. Applications are those that a key told, so that
+// recentKey says what a ring is of. Applications are those that a key told, so that
 // nobody without a key makes rings.
-type ringOf struct{ app, reason string }
+type recentKey struct{ app, reason string }
 
-// ring holds the last requests of a kind, the oldest first.
-type ring struct {
+// recentGroup holds the last requests of a kind, the oldest first.
+type recentGroup struct {
 	requests    []UnreadableRequest
 	bytes       int
 	count       int64
 	first, last time.Time
 }
 
-func (r *ring) drop() {
+func (r *recentGroup) drop() {
 	r.bytes -= r.requests[0].size()
 	r.requests = r.requests[1:]
 }
 
-// rings hold requests that could not be read: ringRequests of a kind, and ringBytes
+// recent hold requests that could not be read: recentRequests of a kind, and recentBytes
 // of all together.
-type rings struct {
+type recent struct {
 	mu     sync.Mutex // guards what follows
-	of     map[ringOf]*ring
+	of     map[recentKey]*recentGroup
 	bytes  int
 	serial uint64
 }
 
-func (s *rings) add(app string, x UnreadableRequest) {
+func (s *recent) add(app string, x UnreadableRequest) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r := s.ringLocked(ringOf{app, x.Reason})
+	r := s.groupLocked(recentKey{app, x.Reason})
 	if r.count == 0 {
 		r.first = x.at
 	}
@@ -45,25 +45,25 @@ func (s *rings) add(app string, x UnreadableRequest) {
 	r.requests = append(r.requests, x)
 	r.bytes += x.size()
 	s.bytes += x.size()
-	if len(r.requests) > ringRequests {
+	if len(r.requests) > recentRequests {
 		s.dropLocked(r)
 	}
-	for s.bytes > ringBytes {
+	for s.bytes > recentBytes {
 		s.dropLocked(s.largestLocked())
 	}
 }
 
-// ringLocked returns a ring; when there are too many, the one that was used last
+// groupLocked returns a ring; when there are too many, the one that was used last
 // the longest ago makes room.
-func (s *rings) ringLocked(of ringOf) *ring {
+func (s *recent) groupLocked(of recentKey) *recentGroup {
 	if r := s.of[of]; r != nil {
 		return r
 	}
 	if s.of == nil {
-		s.of = map[ringOf]*ring{}
+		s.of = map[recentKey]*recentGroup{}
 	}
-	if len(s.of) >= maxRings {
-		var oldest ringOf
+	if len(s.of) >= maxRecentGroups {
+		var oldest recentKey
 		for other, r := range s.of {
 			if o := s.of[oldest]; o == nil || r.last.Before(o.last) {
 				oldest = other
@@ -72,13 +72,13 @@ func (s *rings) ringLocked(of ringOf) *ring {
 		s.bytes -= s.of[oldest].bytes
 		delete(s.of, oldest)
 	}
-	r := &ring{}
+	r := &recentGroup{}
 	s.of[of] = r
 	return r
 }
 
-func (s *rings) largestLocked() *ring {
-	var largest *ring
+func (s *recent) largestLocked() *recentGroup {
+	var largest *recentGroup
 	for _, r := range s.of {
 		if largest == nil || r.bytes > largest.bytes {
 			largest = r
@@ -87,14 +87,14 @@ func (s *rings) largestLocked() *ring {
 	return largest
 }
 
-func (s *rings) dropLocked(r *ring) {
+func (s *recent) dropLocked(r *recentGroup) {
 	before := r.bytes
 	r.drop()
 	s.bytes -= before - r.bytes
 }
 
 // each calls do with every ring, which it may read while it is called.
-func (s *rings) each(do func(ringOf, *ring)) {
+func (s *recent) each(do func(recentKey, *recentGroup)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for of, r := range s.of {
@@ -102,7 +102,7 @@ func (s *rings) each(do func(ringOf, *ring)) {
 	}
 }
 
-func (s *rings) forget(app string) {
+func (s *recent) forget(app string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for of, r := range s.of {

@@ -17,10 +17,10 @@ func refused(reason string, bytes int) UnreadableRequest {
 // Whatever comes, rings keep the newest of each kind within their bounds and count all.
 func TestRings(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var s rings
-		counts := map[ringOf]int64{}
+		var s recent
+		counts := map[recentKey]int64{}
 		for range rapid.IntRange(1, 20).Draw(t, "steps") {
-			of := ringOf{fmt.Sprint("app", rapid.IntRange(0, 3).Draw(t, "app")), fmt.Sprint("reason", rapid.IntRange(0, 2).Draw(t, "reason"))}
+			of := recentKey{fmt.Sprint("app", rapid.IntRange(0, 3).Draw(t, "app")), fmt.Sprint("reason", rapid.IntRange(0, 2).Draw(t, "reason"))}
 			if rapid.IntRange(0, 9).Draw(t, "forget") == 0 {
 				s.forget(of.app)
 				for other := range counts {
@@ -37,7 +37,7 @@ func TestRings(t *testing.T) {
 			counts[of] += int64(n)
 		}
 		sum := 0
-		s.each(func(of ringOf, r *ring) {
+		s.each(func(of recentKey, r *recentGroup) {
 			bytes := 0
 			for i, x := range r.requests {
 				bytes += x.size()
@@ -45,24 +45,24 @@ func TestRings(t *testing.T) {
 					t.Fatal("not in order")
 				}
 			}
-			if bytes != r.bytes || len(r.requests) > ringRequests || r.count != counts[of] {
+			if bytes != r.bytes || len(r.requests) > recentRequests || r.count != counts[of] {
 				t.Fatalf("%v: %d requests of %d bytes (counted %d), count %d, want %d", of, len(r.requests), bytes, r.bytes, r.count, counts[of])
 			}
 			sum += bytes
 			delete(counts, of)
 		})
-		if sum != s.bytes || sum > ringBytes || len(counts) > 0 {
+		if sum != s.bytes || sum > recentBytes || len(counts) > 0 {
 			t.Fatalf("%d bytes are kept, counted %d; missing %v", sum, s.bytes, counts)
 		}
 	})
 }
 
 func TestRingsAreBounded(t *testing.T) {
-	var s rings
-	for i := range 3 * maxRings {
+	var s recent
+	for i := range 3 * maxRecentGroups {
 		s.add(fmt.Sprint("app", i), refused("no_key", 10))
 	}
-	if len(s.of) != maxRings || s.of[ringOf{fmt.Sprint("app", 3*maxRings-1), "no_key"}] == nil {
+	if len(s.of) != maxRecentGroups || s.of[recentKey{fmt.Sprint("app", 3*maxRecentGroups-1), "no_key"}] == nil {
 		t.Errorf("%d rings are kept", len(s.of))
 	}
 }

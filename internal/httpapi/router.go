@@ -17,20 +17,20 @@ func (s *Server) router() http.Handler {
 	shared := s.crossOrigin()
 	for _, rt := range s.routes() {
 		handler := s.serve(rt)
-		paths := []string{rt.path}
-		if rt.access == forWrite || rt.path == legacyPath { // senders' base addresses end with a slash, or do not
-			paths = []string{strings.TrimSuffix(rt.path, "/"), strings.TrimSuffix(rt.path, "/") + "/"}
+		paths := []string{rt.Path}
+		if rt.Access == ForWrite || rt.Path == legacyPath { // senders' base addresses end with a slash, or do not
+			paths = []string{strings.TrimSuffix(rt.Path, "/"), strings.TrimSuffix(rt.Path, "/") + "/"}
 		}
 		for _, path := range paths {
 			switch {
-			case rt.access == forWrite:
-				mux.Method(rt.method, path, shared.Handler(handler))
+			case rt.Access == ForWrite:
+				mux.Method(rt.Method, path, shared.Handler(handler))
 				mux.Method(http.MethodOptions, path, shared.Handler(http.HandlerFunc(intakeOptions)))
-			case rt.method == http.MethodGet:
+			case rt.Method == http.MethodGet:
 				mux.Method(http.MethodHead, path, handler)
 				fallthrough
 			default:
-				mux.Method(rt.method, path, handler)
+				mux.Method(rt.Method, path, handler)
 			}
 		}
 	}
@@ -38,7 +38,7 @@ func (s *Server) router() http.Handler {
 		s.refuse(w, r, methodNotAllowed(r.Method, allowedAt(mux, r.URL.RawPath)))
 	})
 	mux.NotFound(func(w http.ResponseWriter, r *http.Request) {
-		writeProblem(w, problem(http.StatusNotFound, "nothing is served at "+r.URL.Path+"; /docs lists what is"))
+		writeProblem(w, NewProblem(http.StatusNotFound, "nothing is served at "+r.URL.Path+"; /docs lists what is"))
 	})
 	return secured(s.wellFormed(mux))
 }
@@ -60,11 +60,11 @@ func (s *Server) wellFormed(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var p *ProblemDetails
 		if _, err := url.ParseQuery(r.URL.RawQuery); err != nil {
-			p = problemf(http.StatusBadRequest, "the query is not valid (%v): separate parameters with &, and write a percent sign, an ampersand and a semicolon in a value as %%25, %%26 and %%3B", err)
+			p = Problemf(http.StatusBadRequest, "the query is not valid (%v): separate parameters with &, and write a percent sign, an ampersand and a semicolon in a value as %%25, %%26 and %%3B", err)
 		} else if !utf8.ValidString(r.URL.Path) {
-			p = problem(http.StatusBadRequest, "the path is not UTF-8")
+			p = NewProblem(http.StatusBadRequest, "the path is not UTF-8")
 		} else if r.RequestURI == "*" { // as of the preface of HTTP/2, of which more would follow
-			p = problem(http.StatusBadRequest, "the request has no path")
+			p = NewProblem(http.StatusBadRequest, "the request has no path")
 			w.Header().Set("Connection", "close")
 		}
 		if p != nil {
@@ -83,7 +83,7 @@ func unescape(r *http.Request) error {
 	for _, name := range chi.RouteContext(r.Context()).URLParams.Keys {
 		value, err := url.PathUnescape(r.PathValue(name))
 		if err != nil || value == "" {
-			return problem(http.StatusNotFound, "nothing is served at "+r.URL.Path+"; /docs lists what is")
+			return NewProblem(http.StatusNotFound, "nothing is served at "+r.URL.Path+"; /docs lists what is")
 		}
 		r.SetPathValue(name, value)
 	}

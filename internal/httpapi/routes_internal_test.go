@@ -12,14 +12,14 @@ type TestedRoute struct {
 func TestedRoutes() (list []TestedRoute) {
 	s := &Server{opts: Options{LegacyApp: "legacy"}}
 	for _, rt := range s.routes() {
-		x := TestedRoute{Method: rt.method, Path: rt.path, ForWrite: rt.access == forWrite, Probed: rt.access == open || rt.access == forMetric}
-		for _, p := range rt.doc.params {
+		x := TestedRoute{Method: rt.Method, Path: rt.Path, ForWrite: rt.Access == ForWrite, Probed: rt.Access == Open || rt.Access == ForMetrics}
+		for _, p := range rt.Doc.Params {
 			switch {
 			case !p.inQuery():
-			case p.repeatable:
-				x.Repeatable = append(x.Repeatable, p.name)
+			case p.Repeatable:
+				x.Repeatable = append(x.Repeatable, p.Name)
 			default:
-				x.Single = append(x.Single, p.name)
+				x.Single = append(x.Single, p.Name)
 			}
 		}
 		list = append(list, x)

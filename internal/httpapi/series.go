@@ -33,7 +33,7 @@ type SeriesPoint struct {
 	Count int64  `json:"count"`
 }
 
-func (s *Server) series(c *call) error {
+func (s *Server) series(c *Call) error {
 	r, err := s.read(c, query.Events, "interval", "group_by")
 	if err != nil {
 		return err
@@ -97,7 +97,7 @@ func fillSeries(points []store.Point, steps event.Steps, from, to *event.Micros)
 		begins = append(begins, at)
 	}
 	if len(begins)*names > MaxSeriesPoints {
-		return nil, problemf(http.StatusBadRequest, "this series would have more than %d points: narrow from and to, choose a wider interval, or filter the groups", MaxSeriesPoints)
+		return nil, Problemf(http.StatusBadRequest, "this series would have more than %d points: narrow from and to, choose a wider interval, or filter the groups", MaxSeriesPoints)
 	}
 	for len(points) > 0 {
 		g := SeriesGroup{Group: points[0].Group, Points: make([]SeriesPoint, len(begins))}
@@ -127,16 +127,16 @@ type Value struct {
 	Count int64  `json:"count"`
 }
 
-func viewValue(f query.Field, v *store.Value) Value {
-	view := Value{Value: shownValue(f, v.Value), Count: v.Count}
+func toValue(f query.Field, v *store.Value) Value {
+	view := Value{Value: valueText(f, v.Value), Count: v.Count}
 	if v.Type != query.String {
 		view.Type = string(v.Type)
 	}
 	return view
 }
 
-// shownValue returns a value of a field as events show it: the store has times as numbers.
-func shownValue(f query.Field, text string) string {
+// valueText returns a value of a field as events show it: the store has times as numbers.
+func valueText(f query.Field, text string) string {
 	if f.Name != query.OccurredAt && f.Name != query.ReceivedAt && f.Name != query.SentAt {
 		return text
 	}
@@ -147,7 +147,7 @@ func shownValue(f query.Field, text string) string {
 	return event.Micros(n).String()
 }
 
-func (s *Server) values(c *call) error {
+func (s *Server) values(c *Call) error {
 	r, err := s.read(c, query.Events, query.LimitParam, "field")
 	if err != nil {
 		return err
@@ -165,6 +165,6 @@ func (s *Server) values(c *call) error {
 	if err != nil {
 		return err
 	}
-	keepPage(r.memory, values.Top, (*store.Value).Size)
-	return s.streamJSON(c, ValuesAnswer{text, viewAll(values.Top, func(v *store.Value) Value { return viewValue(field, v) }), values.Other})
+	KeepPage(r.memory, values.Top, (*store.Value).Size)
+	return s.streamJSON(c, ValuesAnswer{text, MapSlice(values.Top, func(v *store.Value) Value { return toValue(field, v) }), values.Other})
 }

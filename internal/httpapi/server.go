@@ -105,12 +105,12 @@ type Options struct {
 type Server struct {
 	opts       Options
 	log        *slog.Logger
-	bodies     *memory
-	reads      *memory // of answers, by key
+	bodyBudget *Budget
+	readBudget *Budget // of answers, by key
 	buckets    buckets
-	unreadable rings
+	recent     recent
 	unpack     unpackers
-	doors      doors
+	gate       gate
 	sums       sums
 	metrics    metrics
 	handler    http.Handler
@@ -148,11 +148,11 @@ func New(opts Options) *Server {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	reads := newMemory(max(opts.ReadMemory, pageMemory))
+	reads := NewBudget(max(opts.ReadMemory, pageMemory))
 	exporting := newExporting()
 	s := &Server{
 		opts: opts, log: opts.Logger, life: newLife(),
-		bodies: newMemory(max(opts.BodyMemory, leastBodies*opts.MaxRequestBytes+2*windowOf("br"))), reads: reads,
+		bodyBudget: NewBudget(max(opts.BodyMemory, leastBodies*opts.MaxRequestBytes+2*windowOf("br"))), readBudget: reads,
 		metrics: newMetrics(opts.Registerer, reads, exporting), exporting: exporting, draftings: semaphore.NewWeighted(maxDrafting),
 	}
 	s.document = sync.OnceValues(OpenAPI(opts.LegacyApp != "").MarshalJSON)
@@ -170,14 +170,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close")
 	}
 	if !s.life.enter() {
-		s.refuse(w, r, unavailable("the server is stopping; try again"))
+		s.refuse(w, r, Unavailable("the server is stopping; try again"))
 		return
 	}
 	defer s.life.leave()
 	s.handler.ServeHTTP(w, r)
 }
 
-func (s *Server) routes() []route {
+func (s *Server) routes() []Route {
 	all := append(intakeRoutes(), readRoutes()...)
 	all = append(all, exportRoutes()...)
 	all = append(all, adminRoutes()...)
@@ -199,18 +199,18 @@ func (s *Server) routes() []route {
 }
 
 // serve checks the key, calls the route and turns its error into an answer.
-func (s *Server) serve(rt route) http.Handler {
-	name := rt.method + " " + rt.path
+func (s *Server) serve(rt Route) http.Handler {
+	name := rt.Method + " " + rt.Path
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
 		recorder := newStatusRecorder(w, s.opts.StallDeadline)
 		recorder.stream = r.ProtoMajor > 1
 		recorder.begin()
 		defer recorder.rest()
-		c := &call{Request: r, w: recorder}
+		c := &Call{Request: r, w: recorder}
 		err := unescape(r)
 		if err == nil {
-			err = s.authorize(c, rt.access)
+			err = s.authorize(c, rt.Access)
 		}
 		if err == nil {
 			c.Request = c.WithContext(fair.With(c.ctx(), s.callerOf(rt, c)))
@@ -226,15 +226,15 @@ func (s *Server) serve(rt route) http.Handler {
 }
 
 // callerOf is for whom the store works. Whoever needs no key counts as one key.
-func (s *Server) callerOf(rt route, c *call) fair.Caller {
-	if rt.access == open {
-		return fair.Caller{App: s.opts.LegacyApp, Key: rt.path}
+func (s *Server) callerOf(rt Route, c *Call) fair.Caller {
+	if rt.Access == Open {
+		return fair.Caller{App: s.opts.LegacyApp, Key: rt.Path}
 	}
-	return fair.Caller{App: c.who.App, Key: c.who.KeyID}
+	return fair.Caller{App: c.Principal.App, Key: c.Principal.KeyID}
 }
 
 // guard calls a route with a query that it documents, and keeps a panic of one request from the others.
-func (s *Server) guard(rt route, c *call) (err error) {
+func (s *Server) guard(rt Route, c *Call) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
@@ -246,20 +246,20 @@ func (s *Server) guard(rt route, c *call) (err error) {
 	if err := checkParams(rt, c.URL.Query()); err != nil {
 		return err
 	}
-	return rt.handle(s, c)
+	return rt.Handle(s, c)
 }
 
 // fail answers with an error, unless an answer has begun.
-func (s *Server) fail(c *call, rt route, err error) {
+func (s *Server) fail(c *Call, rt Route, err error) {
 	p := s.problemOf(err)
 	if p.Status >= 500 && p.Status != http.StatusServiceUnavailable {
-		s.log.Error("request failed", "method", c.Method, "path", shownText(c.URL.Path), "remote", s.remoteText(c.Request), "error", err)
+		s.log.Error("request failed", "method", c.Method, "path", Redact(c.URL.Path), "remote", s.remoteText(c.Request), "error", err)
 	}
 	if c.w.status != 0 {
 		return
 	}
 	_ = http.NewResponseController(c.w).SetReadDeadline(time.Now().Add(unreadDeadline))
-	if rt.path == legacyPath {
+	if rt.Path == legacyPath {
 		writeLegacyError(c.w, p)
 		return
 	}

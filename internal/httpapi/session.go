@@ -48,25 +48,25 @@ type Gap struct {
 	Before  uuid.UUID `json:"before" doc:"the event behind it"`
 }
 
-func (s *Server) getSession(c *call) error {
+func (s *Server) getSession(c *Call) error {
 	return s.sessionOf(c, c.PathValue("id"))
 }
 
 // sessionOf answers with a session. More parameters than those of events may be there.
-func (s *Server) sessionOf(c *call, id string, also ...string) error {
+func (s *Server) sessionOf(c *Call, id string, also ...string) error {
 	r, err := s.read(c, query.Events, append(also, query.OrderParam, query.LimitParam, query.CursorParam)...)
 	if err != nil {
 		return err
 	}
 	defer r.cancel()
 	if r.SessionIDs != nil && !slices.Equal(r.SessionIDs, []string{id}) {
-		return problem(http.StatusBadRequest, "session_id is already in the path; leave the parameter out")
+		return NewProblem(http.StatusBadRequest, "session_id is already in the path; leave the parameter out")
 	}
 	if utf8.RuneCountInString(id) > event.MaxTextCodePoints {
 		return noSession()
 	}
 	r.SessionIDs = []string{id}
-	if err := r.resume(); err != nil {
+	if err := r.applyCursor(); err != nil {
 		return err
 	}
 	// The summary is of the whole session, whatever selects the events shown.
@@ -84,7 +84,7 @@ func (s *Server) sessionOf(c *call, id string, also ...string) error {
 		return err
 	}
 	list := s.eventsAnswer(&r, page)
-	a := SessionAnswer{Session: ExaminedSession{Session: viewSession(&summary.Items[0])}, Missing: []Gap{}, Searched: list.Searched}
+	a := SessionAnswer{Session: ExaminedSession{Session: toSession(&summary.Items[0])}, Missing: []Gap{}, Searched: list.Searched}
 	for _, e := range list.Events {
 		a.Events = append(a.Events, SessionEvent{Event: e})
 	}
@@ -98,7 +98,7 @@ func (s *Server) sessionOf(c *call, id string, also ...string) error {
 
 // examine tells what is late and missing. It looks at the whole session, whatever
 // page of it is shown and whatever selects its events.
-func (s *Server) examine(r *reading, q query.Query, page store.Page[event.Event], a *SessionAnswer) error {
+func (s *Server) examine(r *readRequest, q query.Query, page store.Page[event.Event], a *SessionAnswer) error {
 	steps, err := s.steps(r.ctx, query.Query{Apps: q.Apps, SessionIDs: q.SessionIDs, Horizon: q.Horizon, Limit: maxExamined, Bare: true})
 	if err != nil {
 		return err
@@ -141,11 +141,11 @@ func (s *Server) steps(ctx context.Context, q query.Query) ([]event.Step, error)
 		if !page.More {
 			return steps, nil
 		}
-		after := placeBehind(page, query.AfterEvent, false)
+		after := CursorAfter(page, query.AfterEvent, false)
 		q.After = &after
 	}
 }
 
 func noSession() *ProblemDetails {
-	return problem(http.StatusNotFound, "no event of this session is stored, or none that this key may read")
+	return NewProblem(http.StatusNotFound, "no event of this session is stored, or none that this key may read")
 }

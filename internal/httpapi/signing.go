@@ -27,9 +27,9 @@ const leastBodies = 2*signedCopies - 1
 // key: given, or of a signed request its webhook-id, so that a request that is sent
 // again, by its sender or by someone who saw it, stores nothing twice. free must
 // be called when the body is no longer needed.
-func (s *Server) verifySigned(c *call, app, given string) (idempotencyKey string, free func(), err error) {
+func (s *Server) verifySigned(c *Call, app, given string) (idempotencyKey string, free func(), err error) {
 	free = func() {}
-	if !c.who.Signing {
+	if !c.Principal.Signing {
 		return given, free, nil
 	}
 	id := c.Header.Get(webhooks.HeaderWebhookID)
@@ -40,10 +40,10 @@ func (s *Server) verifySigned(c *call, app, given string) (idempotencyKey string
 	if c.ContentLength > limit {
 		return "", free, s.tooLarge(false)
 	}
-	h := &hold{server: s, app: app}
+	h := &reservation{server: s, app: app}
 	free = h.free
 	sent, err := h.read(http.MaxBytesReader(c.w, c.Body, limit), limit)
-	if err == nil && !h.take((signedCopies-2)*int64(len(sent))) { // readBody counts the one that is unpacked
+	if err == nil && !h.acquire((signedCopies-2)*int64(len(sent))) { // readBody counts the one that is unpacked
 		err = errBusy
 	}
 	c.Body, c.ContentLength = io.NopCloser(bytes.NewReader(sent)), int64(len(sent))
@@ -54,9 +54,9 @@ func (s *Server) verifySigned(c *call, app, given string) (idempotencyKey string
 	case errors.As(err, &tooBig):
 		return "", free, s.tooLarge(false)
 	case err != nil:
-		return "", free, problemf(http.StatusBadRequest, "the body ended after %d bytes, before its declared length", len(sent))
+		return "", free, Problemf(http.StatusBadRequest, "the body ended after %d bytes, before its declared length", len(sent))
 	}
-	check, err := webhooks.NewWebhookRaw(registry.SigningKey(keyOf(c.Request, forWrite)))
+	check, err := webhooks.NewWebhookRaw(registry.SigningKey(keyOf(c.Request, ForWrite)))
 	if err == nil {
 		err = check.Verify(sent, c.Header)
 	}
@@ -64,13 +64,13 @@ func (s *Server) verifySigned(c *call, app, given string) (idempotencyKey string
 		return "", free, unsigned(faultOfSignature(err))
 	}
 	if given != "" && given != id {
-		return "", free, problem(http.StatusBadRequest, "the webhook-id of a signed request is its idempotency key: leave Idempotency-Key out")
+		return "", free, NewProblem(http.StatusBadRequest, "the webhook-id of a signed request is its idempotency key: leave Idempotency-Key out")
 	}
 	return id, free, nil
 }
 
 func unsigned(fault string) *ProblemDetails {
-	p := unauthorized("requests with this key must be signed: " + fault)
+	p := Unauthorized("requests with this key must be signed: " + fault)
 	p.reason = "bad_signature"
 	return p
 }

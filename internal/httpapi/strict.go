@@ -30,15 +30,15 @@ func unmarshalStrict(body []byte, into any) error {
 	at, reason, notJSON := event.SyntaxPlace(body, err)
 	switch {
 	case len(bytes.TrimSpace(body)) == 0:
-		return problem(http.StatusBadRequest, "the body is empty: send a JSON object")
+		return NewProblem(http.StatusBadRequest, "the body is empty: send a JSON object")
 	case notJSON:
-		p := problemf(http.StatusBadRequest, "not JSON at line %d, column %d: %s", at.Line, at.Column, reason)
+		p := Problemf(http.StatusBadRequest, "not JSON at line %d, column %d: %s", at.Line, at.Column, reason)
 		p.Line, p.Column = at.Line, at.Column
 		return p
 	case errors.As(err, &semantic):
-		return problem(http.StatusBadRequest, wrongMember(semantic))
+		return NewProblem(http.StatusBadRequest, wrongMember(semantic))
 	}
-	return problemf(http.StatusBadRequest, "the body cannot be read: %s", event.PlainJSON(err))
+	return Problemf(http.StatusBadRequest, "the body cannot be read: %s", event.PlainJSON(err))
 }
 
 // wrongMember says which member has a value that is not taken, and what it must be.
@@ -125,10 +125,10 @@ func noun(t reflect.Type) string {
 const maxAdminBody = 2 * schema.MaxDocumentBytes
 
 // readJSON reads a small JSON body strictly.
-func readJSON(c *call, into any) error {
+func readJSON(c *Call, into any) error {
 	b, err := io.ReadAll(http.MaxBytesReader(c.w, c.Body, maxAdminBody))
 	if errors.As(err, new(*http.MaxBytesError)) {
-		return problemf(http.StatusRequestEntityTooLarge, "the body is larger than %s", sizeText(maxAdminBody))
+		return Problemf(http.StatusRequestEntityTooLarge, "the body is larger than %s", SizeText(maxAdminBody))
 	}
 	if err != nil {
 		return err

@@ -154,8 +154,8 @@ func (s *sums) entryOf(x *sum) (*registry.Entry, int) {
 	}
 	e.Note("count", x.total)
 	e.Note(what, maps.Clone(x.counts))
-	e.Note("first", rfc3339(x.first))
-	e.Note("last", rfc3339(x.last))
+	e.Note("first", FormatTime(x.first))
+	e.Note("last", FormatTime(x.last))
 	if x.remotes != nil {
 		e.Note("remotes", slices.Clone(x.remotes))
 	}
@@ -180,9 +180,9 @@ func (s *sums) wrote(x *sum, e *registry.Entry, total int, err error) {
 	}
 }
 
-// took remembers that a key has taken the lease of a backup, or files under it,
+// coverLease remembers that a key has taken the lease of a backup, or files under it,
 // and reports whether it is news.
-func (s *sums) took(lease, key string) bool {
+func (s *sums) coverLease(lease, key string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	of := leaseOf{lease, key}
@@ -241,7 +241,7 @@ func (s *Server) writeSums(ctx context.Context, all bool) {
 
 // noteRefusedKey tells of a request, other than to the intake, whose key may not
 // do what it asks for. One without a key is only counted.
-func (s *Server) noteRefusedKey(rt route, c *call, err error) {
+func (s *Server) noteRefusedKey(rt Route, c *Call, err error) {
 	p := s.problemOf(err)
 	if isIntake(rt) || p.Status != 401 && p.Status != 403 {
 		return
@@ -253,7 +253,7 @@ func (s *Server) noteRefusedKey(rt route, c *call, err error) {
 	case reason != "":
 	case p.Status == 401:
 		reason = reasonOf(p.Status, secret, key, known)
-	case !opens(c.who, rt.access):
+	case !opens(c.Principal, rt.Access):
 		reason = "wrong_kind"
 	default:
 		reason = "not_allowed"
@@ -265,6 +265,6 @@ func (s *Server) noteRefusedKey(rt route, c *call, err error) {
 	now, remote := time.Now(), s.remoteText(c.Request)
 	s.sums.add(sumOf{registry.TheServer, refusedKeys}, summed{reason, remote, key.ID, now})
 	if count, ok := s.sums.log(now); ok {
-		s.log.Warn("keys were refused", "count", count, "last_reason", reason, "last_key_id", key.ID, "last_remote", remote, "last_operation", rt.doc.id)
+		s.log.Warn("keys were refused", "count", count, "last_reason", reason, "last_key_id", key.ID, "last_remote", remote, "last_operation", rt.Doc.ID)
 	}
 }

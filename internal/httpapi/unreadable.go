@@ -17,19 +17,19 @@ import (
 	"theeye/internal/store"
 )
 
-func unreadableRoutes() []route {
-	return []route{
-		{"GET", "/v1/unreadable", forAdmin, (*Server).listUnreadable, doc{
-			id: "listUnreadable", tag: "operation", summary: "Requests to the intake that left no event and no rejection",
-			text: "The place to look when nothing arrives: requests without a key or with one that may not be used, from a wrong origin, over a rate, with an unknown parameter. " +
+func unreadableRoutes() []Route {
+	return []Route{
+		{"GET", "/v1/unreadable", ForAdmin, (*Server).listUnreadable, Doc{
+			ID: "listUnreadable", Tag: "operation", Summary: "Requests to the intake that left no event and no rejection",
+			Text: "The place to look when nothing arrives: requests without a key or with one that may not be used, from a wrong origin, over a rate, with an unknown parameter. " +
 				"What came with a valid write key and could not be read is kept as a rejection and not listed here. " +
 				"The last 100 of each application and reason are kept, in memory, with their first 4 KiB and without any key; the counts are since the start.",
-			params: []param{
-				{name: "app", text: "of this application"},
-				{name: "reason", text: "with this reason"},
-				limitParam(), cursorParam(),
+			Params: []Param{
+				{Name: "app", Text: "of this application"},
+				{Name: "reason", Text: "with this reason"},
+				LimitParam(), CursorParam(),
 			},
-			answers: []answer{{200, "newest first", schemaOf[UnreadableAnswer]()}}, errors: []int{400}}},
+			Answers: []Answer{{200, "newest first", schemaOf[UnreadableAnswer]()}}, Errors: []int{400}}},
 	}
 }
 
@@ -71,9 +71,9 @@ type UnreadableRequest struct {
 
 // Bounds of what is kept of requests that could not be read.
 const (
-	ringRequests = 100
-	ringBytes    = 16 << 20 // of all rings, about
-	maxRings     = 1024
+	recentRequests  = 100
+	recentBytes     = 16 << 20 // of all rings, about
+	maxRecentGroups = 1024
 )
 
 // keptHeaders are shown. All others may hold secrets.
@@ -83,7 +83,7 @@ func keptHeaders() []string {
 
 // noteUnreadable keeps a request to the intake that was refused. It is called before
 // the answer, which ends the reading of the body.
-func (s *Server) noteUnreadable(rt route, c *call, err error) {
+func (s *Server) noteUnreadable(rt Route, c *Call, err error) {
 	p := s.problemOf(err)
 	if !isIntake(rt) || c.kept || p.Status >= http.StatusInternalServerError {
 		return
@@ -91,31 +91,31 @@ func (s *Server) noteUnreadable(rt route, c *call, err error) {
 	secret, in := secretOf(c.Request)
 	key, known := s.opts.Registry.Recognize(secret)
 	x := UnreadableRequest{
-		Status: p.Status, Detail: shownText(p.Detail), Reason: p.reason, Path: shownText(c.URL.Path),
-		Remote: textOrNull(s.remoteText(c.Request)), KeyIn: in, KeyID: textOrNull(key.ID), Headers: map[string]string{}, at: time.Now(),
+		Status: p.Status, Detail: Redact(p.Detail), Reason: p.reason, Path: Redact(c.URL.Path),
+		Remote: TextOrNull(s.remoteText(c.Request)), KeyIn: in, KeyID: TextOrNull(key.ID), Headers: map[string]string{}, at: time.Now(),
 	}
 	if x.Reason == "" {
 		x.Reason = reasonOf(p.Status, secret, key, known)
 	}
 	app := key.App
-	if rt.path == legacyPath {
+	if rt.Path == legacyPath {
 		app = s.opts.LegacyApp
 	}
-	x.App, x.At = textOrNull(app), rfc3339(x.at)
+	x.App, x.At = TextOrNull(app), FormatTime(x.at)
 	for _, name := range keptHeaders() {
 		if value := c.Header.Get(name); value != "" {
-			x.Headers[name] = shownText(value)
+			x.Headers[name] = Redact(value)
 		}
 	}
 	if p.Status != http.StatusTooManyRequests { // these must cost little
 		x.setBody(s.beginning(c))
 	}
 	s.metrics.unreadable.WithLabelValues(app, x.Reason).Inc()
-	s.unreadable.add(app, x)
+	s.recent.add(app, x)
 }
 
-func isIntake(rt route) bool {
-	return rt.access == forWrite || rt.path == legacyPath && rt.method == http.MethodPost
+func isIntake(rt Route) bool {
+	return rt.Access == ForWrite || rt.Path == legacyPath && rt.Method == http.MethodPost
 }
 
 // unreadableReasons returns those that reasonOf and the checks of a request give.
@@ -128,7 +128,7 @@ func unreadableReasons() []string {
 
 // beginning reads a little of a body, as far as it comes soon. Who waits to be
 // asked for it (Expect) is not asked.
-func (s *Server) beginning(c *call) []byte {
+func (s *Server) beginning(c *Call) []byte {
 	if c.Body == nil || c.Header.Get("Expect") != "" {
 		return nil
 	}
@@ -167,14 +167,14 @@ func (x *UnreadableRequest) size() int {
 	return n
 }
 
-func (s *Server) listUnreadable(c *call) error {
-	p := params{values: c.URL.Query()}
-	app, reason, limit, before := p.text("app"), p.text("reason"), p.limit(), p.cursor()
+func (s *Server) listUnreadable(c *Call) error {
+	p := ParamReader{values: c.URL.Query()}
+	app, reason, limit, before := p.Text("app"), p.Text("reason"), p.Limit(), p.Cursor()
 	if known := unreadableReasons(); reason != "" && !slices.Contains(known, reason) {
-		p.fail("reason", fmt.Sprintf("there is no reason %.40q; those are %s", reason, strings.Join(known, ", ")))
+		p.Fail("reason", fmt.Sprintf("there is no reason %.40q; those are %s", reason, strings.Join(known, ", ")))
 	}
-	if p.err != nil {
-		return p.err
+	if p.Err != nil {
+		return p.Err
 	}
 	if app != "" {
 		if err := s.checkApps([]string{app}); err != nil {
@@ -182,11 +182,11 @@ func (s *Server) listUnreadable(c *call) error {
 		}
 	}
 	a := UnreadableAnswer{Groups: []UnreadableGroup{}, Requests: []UnreadableRequest{}}
-	s.unreadable.each(func(of ringOf, r *ring) {
+	s.recent.each(func(of recentKey, r *recentGroup) {
 		if app != "" && of.app != app || reason != "" && of.reason != reason {
 			return
 		}
-		a.Groups = append(a.Groups, UnreadableGroup{textOrNull(of.app), of.reason, r.count, rfc3339(r.first), rfc3339(r.last)})
+		a.Groups = append(a.Groups, UnreadableGroup{TextOrNull(of.app), of.reason, r.count, FormatTime(r.first), FormatTime(r.last)})
 		for _, x := range r.requests {
 			if before == 0 || x.serial < before {
 				a.Requests = append(a.Requests, x)
@@ -200,14 +200,14 @@ func (s *Server) listUnreadable(c *call) error {
 	page := store.NewPager(query.Query{Limit: limit}, (*UnreadableRequest).size)
 	page.AddAll(a.Requests)
 	if a.Requests = page.Items; page.More {
-		a.after(a.Requests[len(a.Requests)-1].serial)
+		a.SetNext(a.Requests[len(a.Requests)-1].serial)
 	}
 	return s.streamJSON(c, a)
 }
 
 // forgetApp forgets what is kept in memory of an application that is gone.
 func (s *Server) forgetApp(app string) {
-	s.unreadable.forget(app)
+	s.recent.forget(app)
 	s.buckets.forget(app)
 	s.opts.Collector.Forget(app)
 	for _, vec := range []*prometheus.CounterVec{s.metrics.unreadable, s.metrics.overRate} {
