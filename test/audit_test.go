@@ -198,7 +198,7 @@ func TestActsOfTheTrail(t *testing.T) {
 		t.Errorf("eye audit --act nosuch: exit code %d: %s", code, out)
 	}
 	known := 0
-	written := regexp.MustCompile(`\bAct: "(\w+)"|id: "(\w+)"`)
+	written := regexp.MustCompile(`\bAct: "(\w+)"|\bID: "(\w+)"`)
 	err := filepath.WalkDir("../internal", func(file string, _ fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
 			return err

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"theeye/internal/httpapi"
+	"theeye/internal/httpapi/openapi"
 )
 
 // threeBodies is what a client prints that has sent an event, a list of two and an envelope of two.
@@ -17,7 +17,7 @@ const threeBodies = "event 1\nlist 2\nenvelope 2\n"
 func TestGoClient(t *testing.T) {
 	t.Parallel()
 	dir := clientIn(t, "goclient")
-	document, err := httpapi.OpenAPI(true).Downgrade() // it reads OpenAPI 3.0
+	document, err := openapi.Document(true).Downgrade() // it reads OpenAPI 3.0
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func TestTypeScriptClient(t *testing.T) {
 	if err := os.Symlink(tools, filepath.Join(dir, "node_modules")); err != nil {
 		t.Fatal(err)
 	}
-	document, err := httpapi.OpenAPI(true).YAML()
+	document, err := openapi.Document(true).YAML()
 	if err != nil {
 		t.Fatal(err)
 	}

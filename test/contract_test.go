@@ -14,7 +14,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
-	"theeye/internal/httpapi"
+	"theeye/internal/httpapi/openapi"
 )
 
 // maxJudged bounds the answers whose bodies are compared with the document, in bytes: a schema
@@ -31,7 +31,7 @@ type declaredOperation struct {
 
 // document is the OpenAPI document, ready to judge answers by.
 var document = sync.OnceValues(func() ([]declaredOperation, error) {
-	api := httpapi.OpenAPI(true)
+	api := openapi.Document(true)
 	whole, err := api.MarshalJSON()
 	if err != nil {
 		return nil, err

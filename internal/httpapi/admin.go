@@ -1,35 +1,114 @@
 package httpapi
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"reflect"
+	"slices"
 
+	"golang.org/x/sync/semaphore"
+
+	"theeye/internal/backup"
+	"theeye/internal/clock"
+	"theeye/internal/ingest"
 	"theeye/internal/registry"
+	"theeye/internal/replay"
+	"theeye/internal/store"
 )
 
-func adminRoutes() []Route {
+// AdminOptions are what an Admin is made of. Of the zero value only the routes can be asked.
+type AdminOptions struct {
+	Registry  *registry.Registry
+	Collector *ingest.Collector
+	Reader    store.Reader
+	Intake    IntakeGate
+	Books     Books
+	Replays   *replay.Runner
+	Backup    *backup.Source // nil when the store is elsewhere
+	// CaughtUp reports nil when the store holds all that was acknowledged before the start, else an
+	// error that says how far it has come.
+	CaughtUp func() error
+	Mending  Mending
+	// AcceptClock sets retention's clock to the system's; nil where there is none.
+	AcceptClock func() (clock.Change, error)
+	// Rescue sends in again what a file of the queue's quarantine holds and the store does not; nil
+	// where there is no such file. Errors: fs.ErrNotExist, queue.ErrNoFrames, queue.ErrNewer, and
+	// those of publishing.
+	Rescue func(ctx context.Context, file string) (RescueAnswer, error)
+	// Erase erases a session from applications, from all when there are none; nil where that is not
+	// possible.
+	Erase func(ctx context.Context, apps []string, session string) (Erasure, error)
+	// EmptyQuarantine deletes all files that were put aside as damaged, and returns what there was.
+	// It may be nil.
+	EmptyQuarantine func(context.Context) ([]PutAside, error)
+	// EraseApp erases all that an application sent, which takes nothing any more, and then deletes
+	// it; nil where that is not possible.
+	EraseApp func(ctx context.Context, app registry.App) (Erasure, error)
+
+	Logger *slog.Logger
+}
+
+// IntakeGate is what the deletion of an application needs of the intake.
+type IntakeGate interface {
+	// CloseGate keeps requests of an application out until reopen is called. It waits for those that
+	// are inside.
+	CloseGate(app string) (reopen func())
+	// Settle returns when the books tell of all that was taken in before it was called, or with the
+	// error of ctx.
+	Settle(ctx context.Context) error
+	// Forget drops what is kept in memory of an application that is gone.
+	Forget(app string)
+}
+
+// Books tells whether something that an application sent is kept.
+type Books interface {
+	HasEvents(ctx context.Context, app string) (bool, error)
+}
+
+// Admin serves the routes of administration. It is safe for concurrent use.
+type Admin struct {
+	opts      AdminOptions
+	log       *slog.Logger
+	draftings *semaphore.Weighted // drafts that are tried or proposed
+}
+
+// NewAdmin returns the routes' handlers.
+func NewAdmin(opts AdminOptions) *Admin {
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Admin{opts: opts, log: opts.Logger, draftings: semaphore.NewWeighted(maxDrafting)}
+}
+
+// Routes returns the routes of administration.
+func (h *Admin) Routes() []Route {
+	return slices.Concat(h.appRoutes(), h.keyRoutes(), h.typeRoutes(), h.erasureRoutes(), h.replayRoutes(), h.backupRoutes(),
+		h.clockRoutes(), h.mendingRoutes(), h.rescueRoutes(), h.auditRoutes())
+}
+
+func (h *Admin) appRoutes() []Route {
 	app := Param{Name: "app", In: "path", Text: "the application", Required: true}
-	ok := func(status int, text string, body reflect.Type) []Answer { return []Answer{{status, text, body}} }
 	return []Route{
-		{"GET", "/v1/apps", ForAdmin, (*Server).listApps, Doc{
-			ID: "listApps", Tag: "applications and keys", Summary: "All applications", Answers: ok(200, "by name", schemaOf[AppsAnswer]())}},
-		{"POST", "/v1/apps", ForAdmin, (*Server).createApp, Doc{
-			ID: "createApp", Tag: "applications and keys", Summary: "Make an application", Body: schemaOf[AppRequest](),
-			Answers: ok(201, "made", schemaOf[App]()), Errors: []int{400, 409, 413, 422, 503}}},
-		{"GET", "/v1/apps/{app}", ForAdmin, (*Server).getApp, Doc{
+		{Method: "GET", Path: "/v1/apps", Access: ForAdmin, Handle: h.listApps, Doc: Doc{
+			ID: "listApps", Tag: "applications and keys", Summary: "All applications", Answers: []Answer{JSON[AppsAnswer](200, "by name")}}},
+		{Method: "POST", Path: "/v1/apps", Access: ForAdmin, Handle: h.createApp, Doc: Doc{
+			ID: "createApp", Tag: "applications and keys", Summary: "Make an application", Body: reflect.TypeFor[AppRequest](),
+			Answers: []Answer{JSON[App](201, "made")}, Errors: []int{400, 409, 413, 422, 503}}},
+		{Method: "GET", Path: "/v1/apps/{app}", Access: ForAdmin, Handle: h.getApp, Doc: Doc{
 			ID: "getApp", Tag: "applications and keys", Summary: "One application", Params: []Param{app},
-			Answers: ok(200, "the application", schemaOf[AppAnswer]()), Errors: []int{404}}},
-		{"PATCH", "/v1/apps/{app}", ForAdmin, (*Server).updateApp, Doc{
-			ID: "updateApp", Tag: "applications and keys", Summary: "Change the settings of an application", Params: []Param{app}, Body: schemaOf[AppChange](),
-			Answers: ok(200, "changed", schemaOf[App]()), Errors: []int{400, 404, 409, 413, 422, 503}}},
-		{"DELETE", "/v1/apps/{app}", ForAdmin, (*Server).deleteApp, Doc{
+			Answers: []Answer{JSON[AppAnswer](200, "the application")}, Errors: []int{404}}},
+		{Method: "PATCH", Path: "/v1/apps/{app}", Access: ForAdmin, Handle: h.updateApp, Doc: Doc{
+			ID: "updateApp", Tag: "applications and keys", Summary: "Change the settings of an application", Params: []Param{app}, Body: reflect.TypeFor[AppChange](),
+			Answers: []Answer{JSON[App](200, "changed")}, Errors: []int{400, 404, 409, 413, 422, 503}}},
+		{Method: "DELETE", Path: "/v1/apps/{app}", Access: ForAdmin, Handle: h.deleteApp, Doc: Doc{
 			ID: "deleteApp", Tag: "applications and keys", Summary: "Remove an application; its keys end with it",
 			Text: "An application that has events or rejections is removed with `erase=1` alone, which erases them: from the store and from the queue, so that they do not come " +
 				"back by a rebuild. A backup that was taken before still holds them: `eye restore --tombstones` leaves them out. The answer comes when all is removed, which may take minutes; it is finished also when the caller does not wait, or the server ends. " +
 				"Until then the application takes nothing and its name stays taken. An application of that name may be made again, and begins empty.",
 			Params:  []Param{app, {Name: "erase", Text: "`1`: with all that it sent"}},
-			Answers: []Answer{{204, "removed; there was nothing to erase", nil}, {200, "with erase=1: erased and removed", schemaOf[AppErasure]()}},
+			Answers: []Answer{Plain(204, "removed; there was nothing to erase"), JSON[AppErasure](200, "with erase=1: erased and removed")},
 			Errors:  []int{400, 404, 409, 503}}},
 	}
 }
@@ -103,61 +182,61 @@ func toApp(a *registry.App) App {
 	return v
 }
 
-func (s *Server) listApps(c *Call) error {
-	return writeJSON(c.w, http.StatusOK, AppsAnswer{MapSlice(s.opts.Registry.Apps(), toApp)})
+func (h *Admin) listApps(c *Call) error {
+	return c.WriteJSON(http.StatusOK, AppsAnswer{MapSlice(h.opts.Registry.Apps(), toApp)})
 }
 
-func (s *Server) createApp(c *Call) error {
+func (h *Admin) createApp(c *Call) error {
 	var req AppRequest
-	if err := readJSON(c, &req); err != nil {
+	if err := c.ReadJSON(&req); err != nil {
 		return err
 	}
 	c.About(req.App)
 	var settings registry.Settings
 	req.apply(&settings)
-	a, err := s.opts.Registry.CreateApp(c.ctx(), req.App, settings)
+	a, err := h.opts.Registry.CreateApp(c.Context(), req.App, settings)
 	if err != nil {
 		return err
 	}
 	c.Note("after", a.Settings)
-	return writeJSON(c.w, http.StatusCreated, toApp(&a))
+	return c.WriteJSON(http.StatusCreated, toApp(&a))
 }
 
-func (s *Server) app(c *Call) (registry.App, error) {
-	a, ok := s.opts.Registry.App(c.PathValue("app"))
+func (h *Admin) app(c *Call) (registry.App, error) {
+	a, ok := h.opts.Registry.App(c.PathValue("app"))
 	if !ok {
-		return a, s.noSuchApp(c.PathValue("app"))
+		return a, c.NoSuchApp(c.PathValue("app"))
 	}
 	return a, nil
 }
 
-func (s *Server) getApp(c *Call) error {
-	a, err := s.app(c)
+func (h *Admin) getApp(c *Call) error {
+	a, err := h.app(c)
 	if err != nil {
 		return err
 	}
-	x := s.opts.Collector.Skew(a.Name)
+	x := h.opts.Collector.Skew(a.Name)
 	skew := Skew{x.Events, x.Corrected, Milliseconds(x.P50), Milliseconds(x.P99), Milliseconds(x.Max)}
-	return writeJSON(c.w, http.StatusOK, AppAnswer{toApp(&a), skew})
+	return c.WriteJSON(http.StatusOK, AppAnswer{toApp(&a), skew})
 }
 
-func (s *Server) updateApp(c *Call) error {
+func (h *Admin) updateApp(c *Call) error {
 	var change AppChange
-	if err := readJSON(c, &change); err != nil {
+	if err := c.ReadJSON(&change); err != nil {
 		return err
 	}
 	var before registry.Settings
-	a, err := s.opts.Registry.UpdateApp(c.ctx(), c.PathValue("app"), func(settings *registry.Settings) {
+	a, err := h.opts.Registry.UpdateApp(c.Context(), c.PathValue("app"), func(settings *registry.Settings) {
 		before = *settings
 		change.apply(settings)
 	})
 	if errors.Is(err, registry.ErrNotFound) {
-		return s.noSuchApp(c.PathValue("app"))
+		return c.NoSuchApp(c.PathValue("app"))
 	}
 	if err != nil {
 		return err
 	}
 	c.Note("before", before)
 	c.Note("after", a.Settings)
-	return writeJSON(c.w, http.StatusOK, toApp(&a))
+	return c.WriteJSON(http.StatusOK, toApp(&a))
 }

@@ -99,10 +99,10 @@ type ReplayedBy struct {
 }
 
 // replayedBy names the replay that a frame belongs to.
-func (s *Server) replayedBy(frame uint64) ReplayedBy {
+func (h *Reads) replayedBy(frame uint64) ReplayedBy {
 	by := ReplayedBy{Frame: frame}
-	if s.opts.Replays != nil {
-		if id, at, ok := s.opts.Replays.Of(frame); ok {
+	if h.opts.Replays != nil {
+		if id, at, ok := h.opts.Replays.Of(frame); ok {
 			by.ReplayID, by.At = &id, at.String()
 		}
 	}

@@ -22,7 +22,7 @@ func (s *Server) acts() []string {
 		"beginTrail", "finishErasure", "firstStart", "keepAdminKey", "rebuildMetadata", "replaceUnshownKeys", "restore",
 		refusedActs, refusedKeys, repeatedActs,
 	}
-	for _, rt := range s.routes() {
+	for _, rt := range s.routes {
 		if rt.isRecorded() {
 			acts = append(acts, rt.Doc.ID)
 		}
@@ -33,16 +33,16 @@ func (s *Server) acts() []string {
 
 // isRecorded reports whether requests with an admin key are in the trail.
 func (rt Route) isRecorded() bool {
-	return rt.Doc.Audited || rt.Access == ForAdmin && rt.Method != http.MethodGet
+	return rt.Audited || rt.Access == ForAdmin && rt.Method != http.MethodGet
 }
 
 // recorded calls a route and writes down what is administered: that it begins
 // before, and how it ended before it is answered.
 func (s *Server) recorded(rt Route, c *Call) error {
 	switch {
-	case rt.Doc.Audited && c.Principal.Kind == registry.Admin:
+	case rt.Audited && c.Principal.Kind == registry.Admin:
 		return s.watched(rt, c)
-	case rt.Doc.Audited || !rt.isRecorded():
+	case rt.Audited || !rt.isRecorded():
 		return s.guard(rt, c)
 	}
 	e := s.entryOf(rt, c)
@@ -55,7 +55,7 @@ func (s *Server) recorded(rt Route, c *Call) error {
 		}
 	}
 	trail := s.opts.Registry.Trail()
-	if err := trail.Begin(c.ctx(), &e); err != nil {
+	if err := trail.Begin(c.Context(), &e); err != nil {
 		s.log.Error("the audit trail cannot be written; nothing is administered", "error", err)
 		return Unavailable("the audit trail could not be written, so nothing was changed; try again")
 	}
@@ -69,10 +69,10 @@ func (s *Server) recorded(rt Route, c *Call) error {
 	of, now := sumOf{e.KeyID, refusedActs}, time.Now()
 	if held.status/100 == 4 && !s.sums.alone(of, now) {
 		s.sums.add(of, summed{name: e.Act, remote: e.Remote, at: now})
-		s.ended(e, trail.Withdraw(context.WithoutCancel(c.ctx()), e))
+		s.ended(e, trail.Withdraw(context.WithoutCancel(c.Context()), e))
 	} else {
 		// It is finished also when the caller is gone.
-		s.ended(e, trail.End(context.WithoutCancel(c.ctx()), e, held.status))
+		s.ended(e, trail.End(context.WithoutCancel(c.Context()), e, held.status))
 	}
 	held.release()
 	return nil
@@ -104,9 +104,11 @@ func (s *Server) ended(e registry.Entry, err error) {
 // that it begins and how it ended. Values of parameters are not written down: they
 // may name what is erased later.
 func (s *Server) watched(rt Route, c *Call) (err error) {
-	lease := c.URL.Query().Get("lease")
-	if rt.Doc.ID == "backupFile" && lease != "" && !s.sums.coverLease(lease, c.Principal.KeyID) {
-		return s.guard(rt, c)
+	if rt.AuditedOnce != "" {
+		lease := c.URL.Query().Get(rt.AuditedOnce)
+		if lease != "" && !s.sums.coverLease(lease, c.Principal.KeyID) {
+			return s.guard(rt, c)
+		}
 	}
 	of, now := sumOf{c.Principal.KeyID, repeatedActs}, time.Now()
 	e := s.entryOf(rt, c)
@@ -128,7 +130,7 @@ func (s *Server) watched(rt Route, c *Call) (err error) {
 		e.Note("parameters", names)
 	}
 	trail := s.opts.Registry.Trail()
-	if err := trail.Begin(c.ctx(), &e); err != nil {
+	if err := trail.Begin(c.Context(), &e); err != nil {
 		s.log.Error("the audit trail cannot be written; nothing is given away", "error", err)
 		return Unavailable("the audit trail could not be written, so nothing is sent; try again")
 	}
@@ -140,7 +142,7 @@ func (s *Server) watched(rt Route, c *Call) (err error) {
 			e.Note("cut_off", true)
 			status = http.StatusInternalServerError
 		}
-		s.ended(e, trail.End(context.WithoutCancel(c.ctx()), e, status))
+		s.ended(e, trail.End(context.WithoutCancel(c.Context()), e, status))
 		if p != nil {
 			panic(p)
 		}
@@ -156,7 +158,7 @@ func (s *Server) watched(rt Route, c *Call) (err error) {
 func subjectOf(rt Route, r *http.Request) map[string]string {
 	subject := map[string]string{}
 	for _, match := range pathNames.FindAllStringSubmatch(rt.Path, -1) {
-		if name := match[1]; name != "app" && rt.Doc.ID != "eraseSession" {
+		if name := match[1]; name != "app" && !rt.HideSubject {
 			subject[name] = Redact(r.PathValue(name))
 		}
 	}

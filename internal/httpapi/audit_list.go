@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"context"
 	"slices"
 	"strings"
 
@@ -11,9 +10,9 @@ import (
 	"theeye/internal/registry"
 )
 
-func auditRoutes() []Route {
+func (h *Admin) auditRoutes() []Route {
 	return []Route{
-		{"GET", "/v1/audit", ForAdmin, (*Server).listAudit, Doc{
+		{Method: "GET", Path: "/v1/audit", Access: ForAdmin, Handle: h.listAudit, Doc: Doc{
 			ID: "listAudit", Tag: "operation", Summary: "What was administered, by whom and when",
 			Text: "Each request that takes an admin key and is no GET gives an entry, also one that was refused for what it asked; so does each export and each backup " +
 				"of an admin key, and what the server does by itself at a start. That an act begins is on disk before it is made, and how it ended before it is answered. " +
@@ -29,7 +28,7 @@ func auditRoutes() []Route {
 				TimeZoneParam(),
 				LimitParam(), CursorParam(),
 			},
-			Answers: []Answer{{200, "the last first", schemaOf[AuditAnswer]()}}, Errors: []int{400, 503}}},
+			Answers: []Answer{JSON[AuditAnswer](200, "the last first")}, Errors: []int{400, 503}}},
 	}
 }
 
@@ -71,41 +70,41 @@ func toEntry(e *registry.Entry) AuditEntry {
 	return v
 }
 
-func (s *Server) listAudit(c *Call) error {
-	p := ParamReader{values: c.URL.Query()}
+func (h *Admin) listAudit(c *Call) error {
+	p := c.Params()
 	q := registry.TrailQuery{
 		App: p.Text("app"), Act: p.Text("act"), KeyID: p.Text("key_id"),
 		From: p.Time("from"), To: p.Time("to"), Limit: p.Limit(), Before: p.Cursor(),
 	}
-	if acts := s.acts(); q.Act != "" && !slices.Contains(acts, q.Act) {
+	if acts := c.AuditActs(); q.Act != "" && !slices.Contains(acts, q.Act) {
 		p.Fail("act", "is not an act of the audit trail; these are: "+strings.Join(acts, ", "))
 	}
 	p.Zone() // it is wrong also when no time needs it
 	if p.Err != nil {
 		return p.Err
 	}
-	page, err := s.opts.Registry.Trail().Page(c.ctx(), q)
+	page, err := h.opts.Registry.Trail().Page(c.Context(), q)
 	if err != nil {
 		return err
 	}
 	if len(page.Entries) == 0 && q.App != "" {
-		if err := s.namedInTrail(c.ctx(), q.App); err != nil {
+		if err := h.namedInTrail(c, q.App); err != nil {
 			return err
 		}
 	}
 	a := AuditAnswer{Entries: MapSlice(page.Entries, toEntry), Dropped: page.Dropped}
 	a.SetNext(page.Next)
-	return s.streamJSON(c, a)
+	return c.StreamJSON(a)
 }
 
 // namedInTrail refuses the name of an application that is not there, unless an entry tells of it, as
 // of one that is gone.
-func (s *Server) namedInTrail(ctx context.Context, app string) error {
-	unknown := s.checkApps([]string{app})
+func (h *Admin) namedInTrail(c *Call, app string) error {
+	unknown := c.CheckApps([]string{app})
 	if unknown == nil {
 		return nil
 	}
-	page, err := s.opts.Registry.Trail().Page(ctx, registry.TrailQuery{App: app, Limit: 1})
+	page, err := h.opts.Registry.Trail().Page(c.Context(), registry.TrailQuery{App: app, Limit: 1})
 	if err != nil {
 		return err
 	}

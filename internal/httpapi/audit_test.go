@@ -8,24 +8,10 @@ import (
 	"testing"
 
 	"theeye/internal/httpapi"
+	"theeye/internal/httpapi/apitest"
 	"theeye/internal/queue"
 	"theeye/internal/registry"
 )
-
-func (a *api) send(method, path, body string) int {
-	a.Helper()
-	r, err := http.NewRequestWithContext(a.Context(), method, a.url+path, strings.NewReader(body))
-	if err != nil {
-		a.Fatal(err)
-	}
-	r.Header.Set("Authorization", "Bearer "+a.keys[""])
-	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
-		a.Fatal(err)
-	}
-	defer answer.Body.Close()
-	return answer.StatusCode
-}
 
 // That an act begins is written down before it is made, and how it ended, also
 // badly, before it is answered.
@@ -41,7 +27,7 @@ func TestAuditIsWrittenBeforeTheAct(t *testing.T) {
 	}
 	var during registry.Entry
 	result := errors.New("it failed")
-	a := startAPI(t, func(opts *httpapi.Options) {
+	a := apitest.Start(t, func(opts *apitest.Parts) {
 		keys = opts.Registry
 		opts.Erase = func(ctx context.Context, _ []string, _ string) (httpapi.Erasure, error) {
 			if during = newest(ctx); result == nil {
@@ -51,7 +37,7 @@ func TestAuditIsWrittenBeforeTheAct(t *testing.T) {
 		}
 	})
 	for range 2 {
-		if got := a.send("DELETE", "/v1/sessions/mary?app=shop", ""); got != 500 {
+		if got := a.Send("DELETE", "/v1/sessions/mary?app=shop", ""); got != 500 {
 			t.Errorf("answered %d", got)
 		}
 		after := newest(t.Context())
@@ -69,14 +55,14 @@ func TestAuditIsWrittenBeforeTheAct(t *testing.T) {
 func TestNothingIsDoneWithoutTheTrail(t *testing.T) {
 	var q *queue.Queue
 	var keys *registry.Registry
-	a := startAPI(t, func(opts *httpapi.Options) { q, keys = opts.Queue, opts.Registry })
-	if got := a.send("PATCH", "/v1/apps/shop", `{"rate":5}`); got != 200 {
+	a := apitest.Start(t, func(opts *apitest.Parts) { q, keys = opts.Queue, opts.Registry })
+	if got := a.Send("PATCH", "/v1/apps/shop", `{"rate":5}`); got != 200 {
 		t.Fatalf("answered %d", got)
 	}
 	if err := q.JetStream().DeleteStream(t.Context(), "EYE_AUDIT"); err != nil {
 		t.Fatal(err)
 	}
-	if got := a.send("PATCH", "/v1/apps/shop", `{"rate":6}`); got != 503 {
+	if got := a.Send("PATCH", "/v1/apps/shop", `{"rate":6}`); got != 503 {
 		t.Errorf("answered %d", got)
 	}
 	if shop, _ := keys.App("shop"); shop.Rate != 5 {
@@ -88,7 +74,7 @@ func TestNothingIsDoneWithoutTheTrail(t *testing.T) {
 // however many and however long they are (M19).
 func TestRefusedActsDoNotPushTheTrailOut(t *testing.T) {
 	var keys *registry.Registry
-	a := startAPI(t, func(opts *httpapi.Options) {
+	a := apitest.Start(t, func(opts *apitest.Parts) {
 		q, err := queue.Open(t.Context(), queue.Options{Dir: t.TempDir(), MaxBytes: 16 << 20})
 		if err != nil {
 			t.Fatal(err)
@@ -102,16 +88,16 @@ func TestRefusedActsDoNotPushTheTrailOut(t *testing.T) {
 		t.Cleanup(keys.Close)
 		opts.Registry = keys
 	})
-	if got := a.send("POST", "/v1/apps", `{"app":"shop"}`); got != 201 {
+	if got := a.Send("POST", "/v1/apps", `{"app":"shop"}`); got != 201 {
 		t.Fatalf("answered %d", got)
 	}
 	long := strings.Repeat("%01", 300)
 	for range 600 {
-		if got := a.send("DELETE", "/v1/apps/"+long+"/keys/"+long+"?erase="+long, ""); got != 400 {
+		if got := a.Send("DELETE", "/v1/apps/"+long+"/keys/"+long+"?erase="+long, ""); got != 400 {
 			t.Fatalf("answered %d", got)
 		}
 	}
-	if got := a.send("PATCH", "/v1/apps/shop", `{"rate":7}`); got != 200 {
+	if got := a.Send("PATCH", "/v1/apps/shop", `{"rate":7}`); got != 200 {
 		t.Fatalf("answered %d", got)
 	}
 	page, err := keys.Trail().Page(t.Context(), registry.TrailQuery{Limit: 1000})
@@ -129,15 +115,15 @@ func TestRefusedActsDoNotPushTheTrailOut(t *testing.T) {
 
 // A mistyped name is told, and that of an application that is gone is not: the trail tells of it.
 func TestAuditOfAnApplication(t *testing.T) {
-	a := startAPI(t)
-	if got := a.send("DELETE", "/v1/apps/gone", ""); got != http.StatusNotFound {
+	a := apitest.Start(t)
+	if got := a.Send("DELETE", "/v1/apps/gone", ""); got != http.StatusNotFound {
 		t.Fatalf("a deletion that is refused: %d", got)
 	}
 	for name, want := range map[string]int{"shop": 200, "gone": 200, "shpo": 404, "gome": 404} {
-		if got := a.send("GET", "/v1/audit?app="+name, ""); got != want {
+		if got := a.Send("GET", "/v1/audit?app="+name, ""); got != want {
 			t.Errorf("app=%s: %d, want %d", name, got, want)
 		}
-		if got := a.send("GET", "/v1/audit?act=putType&app="+name, ""); got != want {
+		if got := a.Send("GET", "/v1/audit?act=putType&app="+name, ""); got != want {
 			t.Errorf("app=%s, and an act that is not there: %d, want %d", name, got, want)
 		}
 	}

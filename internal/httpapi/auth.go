@@ -24,20 +24,21 @@ func (s *Server) authorize(c *Call, need Access) error {
 		return invalidKey(need)
 	}
 	c.Principal = who
-	allowed := opens(who, need)
+	allowed := need.OpenTo(who)
 	if allowed && fromItsOrigin(who, c.Request) {
 		return nil
 	}
 	p := Problemf(http.StatusForbidden, "this key is not allowed here: %s", needed(need))
 	if allowed {
-		p.reason = "wrong_origin"
+		return p.WithReason("wrong_origin")
 	}
 	return p
 }
 
-// opens is the table of kinds of keys and what they are for.
-func opens(who registry.Principal, need Access) bool {
-	switch need {
+// OpenTo reports whether a route with this access may be called with a key. It is the table of kinds
+// of keys and what they are for.
+func (a Access) OpenTo(who registry.Principal) bool {
+	switch a {
 	case ForWrite:
 		return who.Kind == registry.Write
 	case ForRead:
@@ -59,22 +60,45 @@ func fromItsOrigin(who registry.Principal, r *http.Request) bool {
 	return who.From("")
 }
 
-// recheck asks again whether a request's key is valid, when its body has come, which
-// may take seconds: what was sent after a revocation is not taken.
-func (s *Server) recheck(c *Call) error {
-	if c.Principal.KeyID == "" { // an open route
+// Key returns the key that a request was made with, "" when there is none.
+func (c *Call) Key() string { return keyOf(c.Request, c.access) }
+
+// Recheck asks again whether the key of a request to the intake is valid, when its body has come,
+// which may take seconds: what was sent after a revocation is not taken. On open routes every
+// request passes.
+func (c *Call) Recheck() error {
+	if c.Principal.KeyID == "" {
 		return nil
 	}
-	if who, ok := s.opts.Registry.Peek(keyOf(c.Request, ForWrite)); !ok || who.KeyID != c.Principal.KeyID {
-		return invalidKey(ForWrite)
+	if who, ok := c.server.opts.Registry.Peek(c.Key()); !ok || who.KeyID != c.Principal.KeyID {
+		return invalidKey(c.access)
 	}
 	return nil
+}
+
+// Refusal is why a request was refused, as far as its key tells.
+type Refusal struct {
+	Reason string       // such as unknown_key or wrong_origin
+	KeyIn  string       // where a key was looked for and something was found: none, bearer, basic, query or other
+	Key    registry.Key // the zero value when it is not known
+}
+
+// Refusal returns why a request to the intake was refused with a problem.
+func (c *Call) Refusal(p *ProblemDetails) Refusal {
+	secret, in := secretOf(c.Request)
+	key, known := c.server.opts.Registry.Recognize(secret)
+	r := Refusal{p.reason, in, key}
+	if r.Reason == "" {
+		r.Reason = reasonOf(p.Status, secret, key, known)
+	}
+	return r
 }
 
 func invalidKey(need Access) *ProblemDetails {
 	return Unauthorized("a valid key is required, as in Authorization: Bearer KEY; " + needed(need))
 }
 
+// Unauthorized is a 401 that tells what is wrong with the key or the signature of a request.
 func Unauthorized(detail string) *ProblemDetails {
 	p := NewProblem(http.StatusUnauthorized, detail)
 	p.headers = map[string]string{"WWW-Authenticate": `Bearer realm="the eye"`}

@@ -14,69 +14,81 @@ import (
 
 // body is a request's body, read and unpacked.
 type body struct {
-	bytes  []byte
-	ndjson bool // NDJSON
-	free   func()
+	bytes      []byte
+	ndjson     bool
+	unreadable *unreadableBody // why it cannot be read as events; nil when that can be tried
+	free       func()
 }
 
-// unreadableError is a body that cannot be read as events, with what of it was
-// seen.
-type unreadableError struct {
-	code   string
-	cause  error // a *ProblemDetails or what problemOf knows
-	prefix []byte
-}
-
-func (e *unreadableError) Error() string { return e.cause.Error() }
-func (e *unreadableError) Unwrap() error { return e.cause }
-
-// readBody reads and unpacks the body of an intake request. It holds at most
-// MaxRequestBytes, and BodyMemory for all requests together, of which app gets its
-// share. It takes of that what has come, so that slow senders hold little; a packed body
-// is unpacked when all of it is there. free must be called when the bytes are no longer needed.
-func (s *Server) readBody(c *Call, app string) (body, error) {
-	h := &reservation{server: s, app: app}
-	b := body{free: h.free}
+// readBody reads and unpacks the body of an intake request. It holds at most MaxRequestBytes, and
+// BodyMemory for all requests together, of which app gets its share. It takes of that what has come,
+// so that slow senders hold little; a packed body is unpacked when all of it is there. It fails when
+// there is no memory. free must be called, also then, when the bytes are no longer needed.
+func (h *Intake) readBody(c *Call, app string) (body, error) {
+	held := &reservation{intake: h, app: app}
+	b := body{free: held.free}
 	form, err := contentForm(c.Request)
 	if err != nil {
-		return b, &unreadableError{code: event.UnsupportedContent, cause: err, prefix: s.prefix(c)}
+		b.unreadable = &unreadableBody{event.UnsupportedContent, err, prefix(c)}
+		return b, nil
 	}
 	b.ndjson = form == formNDJSON
-	limit := s.opts.MaxRequestBytes
+	limit := h.opts.MaxRequestBytes
 	encoding := strings.ToLower(strings.TrimSpace(c.Header.Get("Content-Encoding")))
 	plain := encoding == "" || encoding == "identity"
 	if c.ContentLength > limit && plain {
-		return b, &unreadableError{code: event.RequestTooLarge, cause: s.tooLarge(false), prefix: s.prefix(c)}
+		b.unreadable = &unreadableBody{event.RequestTooLarge, h.tooLarge(false), prefix(c)}
+		return b, nil
 	}
 	if !plain && windowOf(encoding) == 0 {
-		return b, &unreadableError{code: event.UnsupportedContent, cause: Problemf(http.StatusUnsupportedMediaType,
+		b.unreadable = &unreadableBody{code: event.UnsupportedContent, cause: Problemf(http.StatusUnsupportedMediaType,
 			"Content-Encoding %.40s is not supported: use gzip, deflate, br or zstd, or leave it out", encoding)}
+		return b, nil
 	}
-	b.bytes, err = h.read(http.MaxBytesReader(c.w, c.Body, limit), limit)
+	b.bytes, err = held.read(http.MaxBytesReader(c.Writer(), c.Body, limit), limit)
 	if !plain && !errors.Is(err, errBusy) {
 		var unpacking error
-		if b.bytes, unpacking = h.unpack(c.ctx(), encoding, b.bytes); unpacking != nil {
+		if b.bytes, unpacking = held.unpack(c.Context(), encoding, b.bytes); unpacking != nil {
 			err = cmp.Or(err, unpacking)
 		}
 	}
-	var tooBig *http.MaxBytesError
-	switch {
-	case errors.Is(err, errBusy):
+	if errors.Is(err, errBusy) {
 		return b, err
-	case int64(len(b.bytes)) > limit || errors.As(err, &tooBig):
-		return b, &unreadableError{code: event.RequestTooLarge, cause: s.tooLarge(!plain), prefix: b.bytes}
-	case err != nil && plain:
-		return b, &unreadableError{code: event.InvalidJSON, prefix: b.bytes,
-			cause: Problemf(http.StatusBadRequest, "the body ended after %d bytes, before its declared length", len(b.bytes))}
-	case err != nil:
-		return b, &unreadableError{code: event.UnsupportedContent, prefix: b.bytes,
-			cause: Problemf(http.StatusBadRequest, "the body is not valid %s, which Content-Encoding declares, or ends too early", encoding)}
-	case event.ForeignForm(b.bytes) != "":
-		return b, &unreadableError{code: event.InvalidJSON, cause: foreign(event.ForeignForm(b.bytes), plain), prefix: b.bytes}
-	case form == formForm && !looksLikeJSON(b.bytes):
-		return b, &unreadableError{code: event.UnsupportedContent, cause: unsupportedType("application/x-www-form-urlencoded"), prefix: b.bytes}
+	}
+	if code, cause := h.faultOfBody(b.bytes, err, form, encoding); cause != nil {
+		b.unreadable = &unreadableBody{code: code, cause: cause}
 	}
 	return b, nil
+}
+
+// faultOfBody says why a body that was read, and unpacked, cannot be read as events; cause is nil
+// when it can be tried. err is that of reading or unpacking.
+func (h *Intake) faultOfBody(b []byte, err error, form bodyForm, encoding string) (code string, cause error) {
+	plain := encoding == "" || encoding == "identity"
+	foreignForm := event.ForeignForm(b)
+	switch {
+	case int64(len(b)) > h.opts.MaxRequestBytes || errors.As(err, new(*http.MaxBytesError)):
+		return event.RequestTooLarge, h.tooLarge(!plain)
+	case err != nil && plain:
+		return event.InvalidJSON, Problemf(http.StatusBadRequest, "the body ended after %d bytes, before its declared length", len(b))
+	case err != nil:
+		return event.UnsupportedContent, Problemf(http.StatusBadRequest, "the body is not valid %s, which Content-Encoding declares, or ends too early", encoding)
+	case foreignForm != "":
+		return event.InvalidJSON, foreign(foreignForm, plain)
+	case form == formForm && !looksLikeJSON(b):
+		return event.UnsupportedContent, unsupportedType("application/x-www-form-urlencoded")
+	}
+	return "", nil
+}
+
+// tooLarge says what a body may have, and an event in it; packed tells whether it was unpacked first.
+func (h *Intake) tooLarge(packed bool) *ProblemDetails {
+	unpacked := ""
+	if packed {
+		unpacked = " after decompression"
+	}
+	return Problemf(http.StatusRequestEntityTooLarge, "the body is larger than %s%s (--max-request-bytes): send smaller batches; one event may have at most %s (--max-event-bytes)",
+		SizeText(h.opts.MaxRequestBytes), unpacked, SizeText(h.opts.MaxEventBytes))
 }
 
 // foreign says what to do about a body that is in no form of JSON.
@@ -91,7 +103,7 @@ func foreign(form string, plain bool) error {
 }
 
 // prefix reads a little of a body that will not be read further.
-func (s *Server) prefix(c *Call) []byte {
+func prefix(c *Call) []byte {
 	b, _ := io.ReadAll(io.LimitReader(c.Body, 4<<10))
 	return b
 }

@@ -33,22 +33,22 @@ type ReceiptAnswer struct {
 	Arrivals []Arrival  `json:"arrivals" doc:"the newest 100, newest first; fewer when their problems exceed about 8 MiB"`
 }
 
-func (s *Server) receipt(c *Call) error {
-	r, err := s.read(c, query.Events)
+func (h *Reads) receipt(c *Call) error {
+	r, err := h.read(c, query.Events)
 	if err != nil {
 		return err
 	}
 	defer r.cancel()
-	list := s.candidates(r.Apps, c.PathValue("id"))
+	list := Candidates(h.opts.Registry, r.Apps, c.PathValue("id"))
 	r.IDs = IDsOf(list)
 	// What waits is looked up first: an arrival that is stored meanwhile is then
 	// found twice and told once, and never missed.
-	behind := s.opts.Progress.Position()
-	waiting, err := s.backlog(r.ctx, behind, r.Query)
+	behind := h.opts.Progress.Position()
+	waiting, err := h.backlog(r.ctx, behind, r.Query)
 	if err != nil {
 		return err
 	}
-	arrivals, named, err := s.history(&r, list, waiting)
+	arrivals, named, err := h.history(&r, list, waiting)
 	if err != nil {
 		return err
 	}
@@ -56,9 +56,9 @@ func (s *Server) receipt(c *Call) error {
 		return NewProblem(http.StatusNotFound, "no event with this id has arrived, or none that this key may read; lost and erased events leave no receipt")
 	}
 	KeepPage(r.memory, arrivals, (*store.Arrival).Size)
-	answer := s.receiptOf(arrivals)
+	answer := h.receiptOf(arrivals)
 	answer.ID, answer.AlsoID, answer.AlsoIn = named.one.ID, named.also, named.in
-	return s.streamJSON(c, answer)
+	return c.StreamJSON(answer)
 }
 
 // named is what a text or an id names.
@@ -70,8 +70,8 @@ type named struct {
 
 // history returns the newest arrivals of the event that is meant, and what else was. Waiting are
 // arrivals that are not stored yet.
-func (s *Server) history(r *readRequest, list []Candidate, waiting []store.Arrival) (arrivals []store.Arrival, n named, err error) {
-	all, err := s.opts.Reader.Receipt(r.ctx, r.Query, receiptArrivals)
+func (h *Reads) history(r *readRequest, list []Candidate, waiting []store.Arrival) (arrivals []store.Arrival, n named, err error) {
+	all, err := h.opts.Reader.Receipt(r.ctx, r.Query, receiptArrivals)
 	if err != nil {
 		return nil, n, err
 	}
@@ -83,12 +83,12 @@ func (s *Server) history(r *readRequest, list []Candidate, waiting []store.Arriv
 		return nil, n, nil
 	}
 	if mayBeCut(all) { // what is meant may be older than all of them
-		if n, err = s.lookForEach(r, list, found); err != nil {
+		if n, err = h.lookForEach(r, list, found); err != nil {
 			return nil, n, err
 		}
 		q := r.Query
 		q.Apps, q.IDs = []string{n.one.App}, []uuid.UUID{n.one.ID}
-		if all, err = s.opts.Reader.Receipt(r.ctx, q, receiptArrivals); err != nil {
+		if all, err = h.opts.Reader.Receipt(r.ctx, q, receiptArrivals); err != nil {
 			return nil, n, err
 		}
 	} else {
@@ -119,14 +119,14 @@ func mayBeCut(arrivals []store.Arrival) bool {
 
 // lookForEach finds out what is meant when not all arrivals were read: it asks for the candidates of
 // one application after the other. Found are some that exist.
-func (s *Server) lookForEach(r *readRequest, list, found []Candidate) (n named, err error) {
+func (h *Reads) lookForEach(r *readRequest, list, found []Candidate) (n named, err error) {
 	all := slices.Clone(found)
 	for _, c := range list {
 		if c.App != "" {
 			all = append(all, c)
 			continue
 		}
-		for _, app := range s.opts.Registry.Apps() { // a UUID may be that of any
+		for _, app := range h.opts.Registry.Apps() { // a UUID may be that of any
 			all = append(all, Candidate{app.Name, c.ID})
 		}
 	}
@@ -141,7 +141,7 @@ func (s *Server) lookForEach(r *readRequest, list, found []Candidate) (n named, 
 		if r.Apps != nil && !slices.Contains(r.Apps, c.App) {
 			continue
 		}
-		arrivals, err := s.opts.Reader.Receipt(r.ctx, q, 1)
+		arrivals, err := h.opts.Reader.Receipt(r.ctx, q, 1)
 		if err != nil {
 			return n, err
 		}
@@ -150,13 +150,13 @@ func (s *Server) lookForEach(r *readRequest, list, found []Candidate) (n named, 
 		}
 	}
 	n.one, n.also = meant(list, there)
-	kept, err := s.keptIn(r)
+	kept, err := h.keptIn(r)
 	n.in = alsoIn(n.one.App, found, kept...)
 	return n, err
 }
 
 // receiptOf makes the receipt of the arrivals of one event.
-func (s *Server) receiptOf(arrivals []store.Arrival) ReceiptAnswer {
+func (h *Reads) receiptOf(arrivals []store.Arrival) ReceiptAnswer {
 	ranks := []event.Fate{event.Stored, event.Pending, event.Rejected, event.Erased, event.Duplicate, event.Expired}
 	slices.SortStableFunc(arrivals, func(a, b store.Arrival) int {
 		return cmp.Or(cmp.Compare(b.CarriedBy, a.CarriedBy), b.Position.Compare(a.Position))
@@ -173,7 +173,7 @@ func (s *Server) receiptOf(arrivals []store.Arrival) ReceiptAnswer {
 			Position: Position{a.Position.Frame, a.Position.Index}, ReceivedAt: a.ReceivedAt.String(), Fate: a.Fate.String(), Problems: a.Problems,
 		}
 		if a.CarriedBy != a.Position.Frame {
-			by := s.replayedBy(a.CarriedBy)
+			by := h.replayedBy(a.CarriedBy)
 			line.Replay = &by
 		}
 		answer.Arrivals = append(answer.Arrivals, line)
@@ -183,10 +183,10 @@ func (s *Server) receiptOf(arrivals []store.Arrival) ReceiptAnswer {
 
 // backlog looks for the query's ids in the frames behind a position. It is cut
 // off after backlogDeadline with an answer that says so.
-func (s *Server) backlog(ctx context.Context, position uint64, q query.Query) ([]store.Arrival, error) {
+func (h *Reads) backlog(ctx context.Context, position uint64, q query.Query) ([]store.Arrival, error) {
 	ctx, cancel := context.WithTimeout(ctx, backlogDeadline)
 	defer cancel()
-	state, err := s.opts.Queue.State(ctx)
+	state, err := h.opts.Queue.State(ctx)
 	if err != nil {
 		return nil, Unavailable("the queue does not answer; try again")
 	}
@@ -195,7 +195,7 @@ func (s *Server) backlog(ctx context.Context, position uint64, q query.Query) ([
 		ids[id] = true
 	}
 	var found []store.Arrival
-	err = s.opts.Queue.RawRange(ctx, max(position+1, state.First), state.Last, func(raw queue.Raw) error {
+	err = h.opts.Queue.RawRange(ctx, max(position+1, state.First), state.Last, func(raw queue.Raw) error {
 		f, err := raw.Frame()
 		if err != nil {
 			return nil //nolint:nilerr // the worker puts it into quarantine
@@ -242,25 +242,25 @@ type Account struct {
 }
 
 // account returns the books, and what was acknowledged and is not in them yet.
-func (s *Server) account(ctx context.Context, apps []string) (store.Books, map[string]int64, error) {
+func (h *Reads) account(ctx context.Context, apps []string) (store.Books, map[string]int64, error) {
 	for {
-		b, err := s.opts.Reader.Books(ctx, apps)
+		b, err := h.opts.Reader.Books(ctx, apps)
 		if err != nil {
 			return b, nil, err
 		}
-		if pending, ok := s.opts.Progress.Pending(b.Position); ok {
+		if pending, ok := h.opts.Progress.Pending(b.Position); ok {
 			return b, pending, nil
 		}
 	}
 }
 
-func (s *Server) books(c *Call) error {
-	r, err := s.read(c, query.Events)
+func (h *Reads) books(c *Call) error {
+	r, err := h.read(c, query.Events)
 	if err != nil {
 		return err
 	}
 	defer r.cancel()
-	b, pending, err := s.account(r.ctx, r.Apps)
+	b, pending, err := h.account(r.ctx, r.Apps)
 	if err != nil {
 		return err
 	}
@@ -285,12 +285,12 @@ func (s *Server) books(c *Call) error {
 		}
 	}
 	slices.SortFunc(a.Apps, func(x, y Account) int { return strings.Compare(x.App, y.App) })
-	return writeJSON(c.w, http.StatusOK, a)
+	return c.WriteJSON(http.StatusOK, a)
 }
 
-// hasEvents reports whether something that an application sent is kept.
-func (s *Server) hasEvents(ctx context.Context, app string) (bool, error) {
-	books, pending, err := s.account(ctx, []string{app})
+// HasEvents reports whether something that an application sent is kept.
+func (h *Reads) HasEvents(ctx context.Context, app string) (bool, error) {
+	books, pending, err := h.account(ctx, []string{app})
 	if err != nil {
 		return false, err
 	}

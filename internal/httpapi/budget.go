@@ -21,10 +21,11 @@ type ReadReservation struct {
 	held   int64
 }
 
-// allow takes the memory of a page for a request, or fails with 503 when others do
-// not give enough back in time. It is shared fairly between keys. end must be called.
-func (s *Server) allow(c *Call) (*ReadReservation, error) {
-	ctx, cancel := context.WithTimeout(c.ctx(), readPatience)
+// ReserveRead takes the memory of a page for a request, or fails with 503 when others do not give
+// enough back in time. It is shared fairly between keys. Release must be called.
+func (c *Call) ReserveRead() (*ReadReservation, error) {
+	s := c.server
+	ctx, cancel := context.WithTimeout(c.Context(), readPatience)
 	defer cancel()
 	a := &ReadReservation{s, c.Principal.KeyID, pageMemory}
 	if !s.readBudget.Acquire(ctx, a.who, a.held) {
@@ -36,12 +37,13 @@ func (s *Server) allow(c *Call) (*ReadReservation, error) {
 
 // Keep gives back all but so many bytes.
 func (a *ReadReservation) Keep(bytes int) {
-	if rest := a.held - max(int64(bytes), answerBuffer); rest > 0 {
+	if rest := a.held - max(int64(bytes), AnswerBuffer); rest > 0 {
 		a.server.readBudget.Release(a.who, rest)
 		a.held -= rest
 	}
 }
 
+// Release gives everything back.
 func (a *ReadReservation) Release() {
 	a.server.readBudget.Release(a.who, a.held)
 	a.held = 0

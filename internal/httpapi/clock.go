@@ -4,14 +4,14 @@ import (
 	"net/http"
 )
 
-func clockRoutes() []Route {
+func (h *Admin) clockRoutes() []Route {
 	return []Route{
-		{"POST", "/v1/store/accept-clock", ForAdmin, (*Server).acceptClock, Doc{
+		{Method: "POST", Path: "/v1/store/accept-clock", Access: ForAdmin, Handle: h.acceptClock, Doc: Doc{
 			ID: "acceptClock", Tag: "operation", Summary: "Let retention go by the system's clock from now on",
 			Text: "Retention has a clock of its own, which advances while the server runs. While the system's clock is more than 24 hours ahead of it nothing expires, and /readyz " +
 				"says so; after 24 hours of running the system's clock is believed. This believes it at once, also when it is behind. " +
 				"What is older than its application's retention then expires within about ten seconds: look at the time first.",
-			Answers: []Answer{{200, "both times", schemaOf[ClockAnswer]()}}, Errors: []int{404, 503}}},
+			Answers: []Answer{JSON[ClockAnswer](200, "both times")}, Errors: []int{404, 503}}},
 	}
 }
 
@@ -21,21 +21,21 @@ type ClockAnswer struct {
 	After  string `json:"after" format:"date-time" doc:"the system's clock"`
 }
 
-func (s *Server) acceptClock(c *Call) error {
-	if s.opts.AcceptClock == nil {
+func (h *Admin) acceptClock(c *Call) error {
+	if h.opts.AcceptClock == nil {
 		return NewProblem(http.StatusNotFound, "this server keeps its events elsewhere: retention is up to that")
 	}
-	change, err := s.opts.AcceptClock()
+	change, err := h.opts.AcceptClock()
 	if err != nil {
-		s.log.Error("retention's clock could not be set", "error", err)
+		h.log.Error("retention's clock could not be set", "error", err)
 		return Unavailable("the time could not be written to disk, so retention's clock is unchanged; try again")
 	}
-	s.forgetReadiness()
+	c.ForgetReadiness()
 	a := ClockAnswer{After: FormatTime(change.After)}
 	if !change.Before.IsZero() {
 		a.Before = FormatTime(change.Before)
 		c.Note("before", a.Before)
 	}
 	c.Note("after", a.After)
-	return writeJSON(c.w, http.StatusOK, a)
+	return c.WriteJSON(http.StatusOK, a)
 }

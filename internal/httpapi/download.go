@@ -37,7 +37,7 @@ func newDownload(c *Call, f format) *download {
 // begin sends the head. The connection ends with the answer.
 func (d *download) begin() {
 	d.begun = true
-	h := d.c.w.Header()
+	h := d.c.Writer().Header()
 	h.Set("Connection", "close")
 	h.Set("Content-Type", d.format.mediaType)
 	h.Set("Content-Disposition", `attachment; filename="`+d.format.fileName(time.Now())+`"`)
@@ -50,7 +50,7 @@ func (d *download) begin() {
 	if d.size > 0 {
 		h.Set("Content-Length", strconv.FormatInt(d.size, 10))
 	}
-	d.c.w.WriteHeader(http.StatusOK)
+	d.c.Writer().WriteHeader(http.StatusOK)
 }
 
 // Write sends bytes.
@@ -58,7 +58,7 @@ func (d *download) Write(b []byte) (int, error) {
 	if !d.begun {
 		d.begin()
 	}
-	n, err := d.c.w.Write(b)
+	n, err := d.c.Writer().Write(b)
 	if err != nil {
 		return n, errors.Join(errGone, err)
 	}

@@ -13,45 +13,23 @@ import (
 	"time"
 
 	"theeye/internal/event"
-	"theeye/internal/httpapi"
+	"theeye/internal/httpapi/apitest"
 	"theeye/internal/query"
 	"theeye/internal/store"
 )
 
-// scripted is a store of which an export does what a test says.
-type scripted struct {
-	store.Reader
-	export func(context.Context, func(*event.Event) error) error
-}
-
-func (s *scripted) Export(ctx context.Context, _ query.Query, each func(*event.Event) error) error {
-	return s.export(ctx, each)
-}
-
-func startScripted(t *testing.T, export func(context.Context, func(*event.Event) error) error) *api {
+func startScripted(t *testing.T, export func(context.Context, func(*event.Event) error) error) *apitest.API {
 	t.Helper()
-	return startAPI(t, func(o *httpapi.Options) {
-		o.Reader = &scripted{o.Reader, export}
+	return apitest.Start(t, func(o *apitest.Parts) {
+		o.Reader = &apitest.Exporter{Reader: o.Reader, Do: export}
 		o.StallDeadline = 100 * time.Millisecond
 	})
-}
-
-// some hands n large events over.
-func some(n int, each func(*event.Event) error) error {
-	for i := range n {
-		e := simple(i, "shop")
-		e.Data = fmt.Appendf(nil, `{"text":%q}`, strings.Repeat("x", 10_000))
-		if err := each(&e); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func TestExportThatFails(t *testing.T) {
 	fail := 0
 	a := startScripted(t, func(_ context.Context, each func(*event.Event) error) error {
-		if err := some(fail, each); err != nil {
+		if err := apitest.Each(fail, each); err != nil {
 			return err
 		}
 		return store.ErrUnavailable
@@ -59,14 +37,14 @@ func TestExportThatFails(t *testing.T) {
 	for _, encoding := range []string{"identity", "gzip", "zstd"} {
 		for _, format := range []string{"ndjson", "csv"} {
 			fail = 0
-			answer := a.get("", "/v1/export?format="+format, "Accept-Encoding", encoding)
+			answer := a.Get("", "/v1/export?format="+format, "Accept-Encoding", encoding)
 			body, err := io.ReadAll(answer.Body)
 			if err != nil || answer.StatusCode != http.StatusServiceUnavailable || answer.Header.Get("Content-Disposition") != "" ||
 				answer.Header.Get("Content-Type") != "application/problem+json" {
 				t.Errorf("before the first byte: %d %v %s, %v", answer.StatusCode, answer.Header, body, err)
 			}
 			fail = 1000
-			answer = a.get("", "/v1/export?format="+format, "Accept-Encoding", encoding)
+			answer = a.Get("", "/v1/export?format="+format, "Accept-Encoding", encoding)
 			if answer.StatusCode != http.StatusOK {
 				t.Errorf("status %d", answer.StatusCode)
 			}
@@ -78,14 +56,14 @@ func TestExportThatFails(t *testing.T) {
 }
 
 func TestParquetThatFails(t *testing.T) {
-	a := startAPI(t, func(o *httpapi.Options) {
+	a := apitest.Start(t, func(o *apitest.Parts) {
 		o.Parquet = func(context.Context, query.Query) (*os.File, error) { return nil, store.ErrUnavailable }
 	})
-	if answer := a.get("", "/v1/export?format=parquet"); answer.StatusCode != http.StatusServiceUnavailable || answer.Header.Get("Retry-After") == "" {
+	if answer := a.Get("", "/v1/export?format=parquet"); answer.StatusCode != http.StatusServiceUnavailable || answer.Header.Get("Retry-After") == "" {
 		t.Errorf("%d %v", answer.StatusCode, answer.Header)
 	}
-	none := startAPI(t, func(o *httpapi.Options) { o.Parquet = nil })
-	if answer := none.get("", "/v1/export?format=parquet"); answer.StatusCode != http.StatusBadRequest {
+	none := apitest.Start(t, func(o *apitest.Parts) { o.Parquet = nil })
+	if answer := none.Get("", "/v1/export?format=parquet"); answer.StatusCode != http.StatusBadRequest {
 		t.Errorf("a store that writes none: %d", answer.StatusCode)
 	}
 }
@@ -95,8 +73,8 @@ func TestParquetThatFails(t *testing.T) {
 func TestExportLastsAsLongAsItsCaller(t *testing.T) {
 	ended := make(chan error, 1)
 	a := startScripted(t, func(ctx context.Context, each func(*event.Event) error) error {
-		err := some(100, each)
-		long := time.NewTimer(3 * readTimeout)
+		err := apitest.Each(100, each)
+		long := time.NewTimer(3 * apitest.ReadTimeout)
 		defer long.Stop()
 		select {
 		case <-ctx.Done():
@@ -109,7 +87,7 @@ func TestExportLastsAsLongAsItsCaller(t *testing.T) {
 		ended <- nil
 		return err
 	})
-	answer := a.get("", "/v1/export")
+	answer := a.Get("", "/v1/export")
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
@@ -120,16 +98,16 @@ func TestExportLastsAsLongAsItsCaller(t *testing.T) {
 func TestCallerWhoTakesNothingIsCutOff(t *testing.T) {
 	ended := make(chan error, 1)
 	a := startScripted(t, func(_ context.Context, each func(*event.Event) error) error {
-		err := some(100_000, each)
+		err := apitest.Each(100_000, each)
 		ended <- err
 		return err
 	})
-	conn, err := net.Dial("tcp", strings.TrimPrefix(a.url, "http://"))
+	conn, err := net.Dial("tcp", strings.TrimPrefix(a.URL, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if _, err := fmt.Fprintf(conn, "GET /v1/export HTTP/1.1\r\nHost: eye\r\nAuthorization: Bearer %s\r\n\r\n", a.keys[""]); err != nil {
+	if _, err := fmt.Fprintf(conn, "GET /v1/export HTTP/1.1\r\nHost: eye\r\nAuthorization: Bearer %s\r\n\r\n", a.Keys[""]); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -147,7 +125,7 @@ func TestFewExportsWait(t *testing.T) {
 	const most = 5 // one that runs and four that wait
 	statuses := make(chan int)
 	for range most + 3 {
-		go func() { statuses <- a.get("", "/v1/export").StatusCode }()
+		go func() { statuses <- a.Get("", "/v1/export").StatusCode }()
 	}
 	<-begun
 	for range 3 { // all but those who wait are refused while one runs

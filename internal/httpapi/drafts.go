@@ -88,7 +88,7 @@ type drafting struct {
 }
 
 // drafting reads the request. Its end must be called.
-func (s *Server) drafting(c *Call) (drafting, error) {
+func (h *Admin) drafting(c *Call) (drafting, error) {
 	d := drafting{category: c.PathValue("category"), name: c.PathValue("name"), last: defaultLast}
 	if text := c.URL.Query().Get("last"); text != "" {
 		var err error
@@ -96,19 +96,19 @@ func (s *Server) drafting(c *Call) (drafting, error) {
 			return d, Problemf(http.StatusBadRequest, "last must be a whole number from 1 to %d", maxLast)
 		}
 	}
-	if err := s.opts.CaughtUp(); err != nil {
+	if err := h.opts.CaughtUp(); err != nil {
 		return d, Unavailable(err.Error())
 	}
-	memory, err := s.allow(c)
+	memory, err := c.ReserveRead()
 	if err != nil {
 		return d, err
 	}
-	if !s.draftings.TryAcquire(1) {
+	if !h.draftings.TryAcquire(1) {
 		memory.Release()
 		return d, Unavailable("other drafts are being tried or proposed; try again when they have finished")
 	}
-	ctx, cancel := context.WithTimeout(c.ctx(), draftDeadline)
-	d.ctx, d.end = ctx, func() { cancel(); s.draftings.Release(1); memory.Release() }
+	ctx, cancel := context.WithTimeout(c.Context(), draftDeadline)
+	d.ctx, d.end = ctx, func() { cancel(); h.draftings.Release(1); memory.Release() }
 	return d, nil
 }
 
@@ -139,8 +139,8 @@ func newest[T any](d *drafting, list func(context.Context, query.Query) (store.P
 	return nil
 }
 
-func (s *Server) tryType(c *Call) error {
-	d, err := s.drafting(c)
+func (h *Admin) tryType(c *Call) error {
+	d, err := h.drafting(c)
 	if err != nil {
 		return err
 	}
@@ -149,21 +149,21 @@ func (s *Server) tryType(c *Call) error {
 	if err != nil {
 		return err
 	}
-	draft, err := s.opts.Registry.Compile(d.ctx, d.category, d.name, document)
+	draft, err := h.opts.Registry.Compile(d.ctx, d.category, d.name, document)
 	if err != nil {
 		return err
 	}
 	answer := TryAnswer{Category: d.category, Name: d.name, Reasons: []schema.Reason{}, Warnings: append([]schema.Warning{}, draft.Warnings()...)}
-	if inForce := s.opts.Registry.Type(d.category, d.name); inForce != nil {
+	if inForce := h.opts.Registry.Type(d.category, d.name); inForce != nil {
 		answer.Reasons = append(answer.Reasons, draft.Breaks(inForce)...)
 	}
-	if err := d.stored(s.opts.Reader, draft, &answer.Stored); err != nil {
+	if err := d.stored(h.opts.Reader, draft, &answer.Stored); err != nil {
 		return err
 	}
-	if err := s.tryRejected(&d, draft, &answer.Rejected); err != nil {
+	if err := h.tryRejected(&d, draft, &answer.Rejected); err != nil {
 		return err
 	}
-	return writeJSON(c.w, http.StatusOK, answer)
+	return c.WriteJSON(http.StatusOK, answer)
 }
 
 // stored checks the newest stored events of the type.
@@ -187,16 +187,16 @@ func (d *drafting) stored(reader store.Reader, draft *schema.Type, into *TriedSt
 }
 
 // tryRejected judges the newest rejections of the type as intake would.
-func (s *Server) tryRejected(d *drafting, draft *schema.Type, into *TriedRejected) error {
+func (h *Admin) tryRejected(d *drafting, draft *schema.Type, into *TriedRejected) error {
 	types := func(category, name string) *schema.Type {
 		if category == d.category && name == d.name {
 			return draft
 		}
-		return s.opts.Registry.Type(category, name)
+		return h.opts.Registry.Type(category, name)
 	}
 	places := placeCounts{}
 	into.Examples = []Tried{}
-	err := newest(d, s.opts.Reader.Rejections, query.AfterRejection, func(r *event.Rejection) {
+	err := newest(d, h.opts.Reader.Rejections, query.AfterRejection, func(r *event.Rejection) {
 		into.Checked++
 		if r.Truncated() {
 			into.Truncated++
@@ -204,10 +204,10 @@ func (s *Server) tryRejected(d *drafting, draft *schema.Type, into *TriedRejecte
 			return
 		}
 		how := ingest.Rejudging{Types: types}
-		if app, ok := s.opts.Registry.App(r.App); ok {
+		if app, ok := h.opts.Registry.App(r.App); ok {
 			how.Zone, how.RefuseUnknownTypes = app.Location(), app.UnknownTypes == registry.RejectUnknown
 		}
-		again := s.opts.Collector.Rejudge(r, r.Raw, how).Rejection
+		again := h.opts.Collector.Rejudge(r, r.Raw, how).Rejection
 		conflict := slices.ContainsFunc(r.Problems, func(p event.Problem) bool { return p.Code == event.IDConflict })
 		switch {
 		case again != nil:
@@ -262,8 +262,8 @@ type Proposal struct {
 	Evidence []schema.Evidence `json:"evidence"`
 }
 
-func (s *Server) proposeType(c *Call) error {
-	d, err := s.drafting(c)
+func (h *Admin) proposeType(c *Call) error {
+	d, err := h.drafting(c)
 	if err != nil {
 		return err
 	}
@@ -273,7 +273,7 @@ func (s *Server) proposeType(c *Call) error {
 		return err
 	}
 	source := "stored"
-	if err := newest(&d, s.opts.Reader.Events, query.AfterEvent, func(e *event.Event) { p.Add(schema.Decode(e.Data)) }); err != nil {
+	if err := newest(&d, h.opts.Reader.Events, query.AfterEvent, func(e *event.Event) { p.Add(schema.Decode(e.Data)) }); err != nil {
 		return err
 	}
 	proposal, err := p.Propose()
@@ -282,7 +282,7 @@ func (s *Server) proposeType(c *Call) error {
 	}
 	if proposal.Events == 0 { // a type whose events are all refused is what a schema is looked for
 		source = "rejected"
-		if err := newest(&d, s.opts.Reader.Rejections, query.AfterRejection, func(r *event.Rejection) {
+		if err := newest(&d, h.opts.Reader.Rejections, query.AfterRejection, func(r *event.Rejection) {
 			if data := r.Data(); data != nil {
 				p.Add(schema.Decode(data))
 			}
@@ -295,10 +295,10 @@ func (s *Server) proposeType(c *Call) error {
 	}
 	if proposal.Events == 0 {
 		advice := "send some and try again; GET /v1/values?field=name lists what there is"
-		if category, name, ok := s.opts.Registry.NearestType(d.category, d.name); ok && (category != d.category || name != d.name) {
+		if category, name, ok := h.opts.Registry.NearestType(d.category, d.name); ok && (category != d.category || name != d.name) {
 			advice = fmt.Sprintf("did you mean %q / %q?", category, name)
 		}
 		return Problemf(http.StatusNotFound, "no event of the type %.80q / %.80q is stored, and no rejection of it has data that can be read: %s", d.category, d.name, advice)
 	}
-	return writeJSON(c.w, http.StatusOK, Proposal{d.category, d.name, proposal.Events, source, proposal.Schema, proposal.Evidence})
+	return c.WriteJSON(http.StatusOK, Proposal{d.category, d.name, proposal.Events, source, proposal.Schema, proposal.Evidence})
 }

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"theeye/internal/event"
-	"theeye/internal/httpapi"
+	"theeye/internal/httpapi/apitest"
 	"theeye/internal/query"
 	"theeye/internal/store"
 )
@@ -31,14 +31,14 @@ func (h *held) Events(ctx context.Context, q query.Query) (store.Page[event.Even
 // Drafts are looked at few at a time, over small pages: each record is held whole.
 func TestDraftsAtATime(t *testing.T) {
 	h := &held{asked: make(chan query.Query, 10), let: make(chan struct{})}
-	a := startAPI(t, func(o *httpapi.Options) { h.Reader, o.Reader = o.Reader, h })
+	a := apitest.Start(t, func(o *apitest.Parts) { h.Reader, o.Reader = o.Reader, h })
 	propose := func() *http.Response {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, a.url+"/v1/types/c/n/propose", strings.NewReader(""))
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, a.URL+"/v1/types/c/n/propose", strings.NewReader(""))
 		if err != nil {
 			t.Error(err)
 			return nil
 		}
-		request.Header.Set("Authorization", "Bearer "+a.keys[""])
+		request.Header.Set("Authorization", "Bearer "+a.Keys[""])
 		answer, err := http.DefaultClient.Do(request)
 		if err != nil {
 			t.Error(err)
@@ -71,10 +71,10 @@ func TestDraftsAtATime(t *testing.T) {
 // Whether values still come new is judged by the newest events: one that was first seen at the 960th of
 // 1,000 gives no enum, and one that was last seen at the 40th does.
 func TestProposalOfGrowingValues(t *testing.T) {
-	a := startAPI(t)
+	a := apitest.Start(t)
 	var events []event.Event
 	for n := range 1000 {
-		e := simple(n, "shop")
+		e := apitest.Simple(n, "shop")
 		e.OccurredAt = event.Micros(1_600_000_000_000_000 + n*1_000_000)
 		state, step := "open", "buy"
 		if n >= 960 {
@@ -86,12 +86,12 @@ func TestProposalOfGrowingValues(t *testing.T) {
 		e.Data = fmt.Appendf(nil, `{"state":%q,"step":%q}`, state, step)
 		events = append(events, e)
 	}
-	a.write(events...)
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, a.url+"/v1/types/page/view/propose", nil)
+	a.Write(events...)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, a.URL+"/v1/types/page/view/propose", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Header.Set("Authorization", "Bearer "+a.keys[""])
+	r.Header.Set("Authorization", "Bearer "+a.Keys[""])
 	answer, err := http.DefaultClient.Do(r)
 	if err != nil {
 		t.Fatal(err)

@@ -20,7 +20,7 @@ import (
 
 	"theeye/internal/backup"
 	"theeye/internal/event"
-	"theeye/internal/httpapi"
+	"theeye/internal/httpapi/apitest"
 	"theeye/internal/query"
 	"theeye/internal/registry"
 	"theeye/internal/store"
@@ -36,7 +36,7 @@ type endless struct {
 func (x *endless) Export(_ context.Context, _ query.Query, each func(*event.Event) error) error {
 	defer func() { x.ended <- struct{}{} }()
 	for {
-		if err := some(100, each); err != nil {
+		if err := apitest.Each(100, each); err != nil {
 			return err
 		}
 	}
@@ -49,9 +49,9 @@ func (x *endless) Events(ctx context.Context, _ query.Query) (store.Page[event.E
 }
 
 // slow sends a request and takes the head of the answer and no more.
-func (a *api) slow(key, path string) (answer *http.Response) {
+func slow(a *apitest.API, key, path string) (answer *http.Response) {
 	a.Helper()
-	c, err := net.Dial("tcp", strings.TrimPrefix(a.url, "http://"))
+	c, err := net.Dial("tcp", strings.TrimPrefix(a.URL, "http://"))
 	if err != nil {
 		a.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func soon(t *testing.T, what string, c <-chan struct{}) {
 func TestAnswersEndWithTheirKey(t *testing.T) {
 	x := &endless{began: make(chan struct{}, 1), ended: make(chan struct{}, 1)}
 	var keys *registry.Registry
-	a := startAPI(t, func(o *httpapi.Options) {
+	a := apitest.Start(t, func(o *apitest.Parts) {
 		keys, x.Reader, o.Reader = o.Registry, o.Reader, x
 	})
 	ctx := t.Context()
@@ -133,10 +133,10 @@ func TestAnswersEndWithTheirKey(t *testing.T) {
 			secret, end := c.ends()
 			a := *a
 			a.T = t
-			answer := a.slow(secret, "/v1/export")
+			answer := slow(&a, secret, "/v1/export")
 			listed := make(chan int, 1)
 			go func() {
-				r, _ := http.NewRequestWithContext(ctx, http.MethodGet, a.url+"/v1/events", nil)
+				r, _ := http.NewRequestWithContext(ctx, http.MethodGet, a.URL+"/v1/events", nil)
 				r.Header.Set("Authorization", "Bearer "+secret)
 				if answer, err := http.DefaultClient.Do(r); err == nil {
 					listed <- answer.StatusCode
@@ -165,7 +165,7 @@ func TestAnswersEndWithTheirKey(t *testing.T) {
 // A file of a backup is given as long as the key is valid.
 func TestBackupEndsWithItsKey(t *testing.T) {
 	var keys *registry.Registry
-	a := startAPI(t, func(o *httpapi.Options) {
+	a := apitest.Start(t, func(o *apitest.Parts) {
 		keys = o.Registry
 		leaser, ok := o.Reader.(store.Leaser)
 		if !ok {
@@ -173,7 +173,7 @@ func TestBackupEndsWithItsKey(t *testing.T) {
 		}
 		o.Backup = backup.NewSource(backup.Options{
 			Store: leaser, Queue: o.Queue, Metadata: keys.Document, Tombstones: filepath.Join(t.TempDir(), "none"),
-			Flush: func(context.Context, func(string)) error { return nil }, // a.flush has done it
+			Flush: func(context.Context, func(string)) error { return nil }, // a.Flush has done it
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		var ended sync.WaitGroup
@@ -185,18 +185,18 @@ func TestBackupEndsWithItsKey(t *testing.T) {
 	for i := range 1000 {
 		noise := make([]byte, 8<<10)
 		_, _ = random.Read(noise)
-		e := simple(i, "shop")
+		e := apitest.Simple(i, "shop")
 		e.Data = fmt.Appendf(nil, `{"noise":"%x"}`, noise)
 		events = append(events, e)
 	}
-	a.write(events...)
-	a.flush()
+	a.Write(events...)
+	a.Flush()
 	k, secret, err := keys.CreateKey(t.Context(), "", registry.Admin)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var index backup.Index
-	if err := json.Unmarshal([]byte(a.text("", "/v1/backup/manifest")), &index); err != nil {
+	if err := json.Unmarshal([]byte(a.Text("", "/v1/backup/manifest")), &index); err != nil {
 		t.Fatal(err)
 	}
 	largest := index.Files[0]
@@ -205,7 +205,7 @@ func TestBackupEndsWithItsKey(t *testing.T) {
 			largest = f
 		}
 	}
-	answer := a.slow(secret, "/v1/backup/files/"+largest.Name+"?lease="+index.Lease)
+	answer := slow(a, secret, "/v1/backup/files/"+largest.Name+"?lease="+index.Lease)
 	if err := keys.RevokeKey(t.Context(), "", k.ID); err != nil {
 		t.Fatal(err)
 	}
@@ -219,11 +219,11 @@ func TestBackupEndsWithItsKey(t *testing.T) {
 func TestExportsEndWithAnErasure(t *testing.T) {
 	x := &endless{began: make(chan struct{}, 1), ended: make(chan struct{}, 1)}
 	erased := make(chan struct{})
-	a := startAPI(t, func(o *httpapi.Options) {
+	a := apitest.Start(t, func(o *apitest.Parts) {
 		x.Reader, o.Reader = o.Reader, x
 		o.ExportsEnded = func() <-chan struct{} { return erased }
 	})
-	answer := a.slow(a.keys["shop"], "/v1/export")
+	answer := slow(a, a.Keys["shop"], "/v1/export")
 	close(erased)
 	soon(t, "an export", x.ended)
 	torn(t, answer)
@@ -231,7 +231,7 @@ func TestExportsEndWithAnErasure(t *testing.T) {
 	b := startScripted(t, func(context.Context, func(*event.Event) error) error {
 		return fmt.Errorf("export: %w", store.ErrExportEnded)
 	})
-	early := b.get("", "/v1/export")
+	early := b.Get("", "/v1/export")
 	body, err := io.ReadAll(early.Body)
 	if err != nil || early.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(body), "start it again") {
 		t.Errorf("an export that had not begun: %d %s, %v", early.StatusCode, body, err)

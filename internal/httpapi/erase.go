@@ -8,21 +8,21 @@ import (
 	"theeye/internal/event"
 )
 
-func erasureRoutes() []Route {
+func (h *Admin) erasureRoutes() []Route {
 	return []Route{
-		{"DELETE", "/v1/sessions/{id}", ForAdmin, (*Server).eraseSession, Doc{
+		{Method: "DELETE", Path: "/v1/sessions/{id}", Access: ForAdmin, Handle: h.eraseSession, HideSubject: true, Doc: Doc{
 			ID: "eraseSession", Tag: "reading", Summary: "Erase a session everywhere",
 			Text: "Its events and rejections are removed from the store and from the queue, and do not come back by a retry or a rebuild. A backup that was taken before still holds them: `eye restore --tombstones` leaves them out. " +
 				"What is sent later with a time before the erasure is answered accepted and not kept; later events of the session are stored. " +
 				"The answer comes when all is removed, which may take minutes; it is removed also when the caller does not wait.",
 			Params: []Param{PathID("the session id"), AppParam(), {Name: "quarantine",
 				Text: "1: also delete all files that were put aside as damaged, whatever they hold"}},
-			Answers: []Answer{{200, "erased", schemaOf[ErasureAnswer]()}}, Errors: []int{400, 404, 503}}},
-		{"DELETE", "/v1/sessions", ForAdmin, (*Server).eraseExactly, Doc{
+			Answers: []Answer{JSON[ErasureAnswer](200, "erased")}, Errors: []int{400, 404, 503}}},
+		{Method: "DELETE", Path: "/v1/sessions", Access: ForAdmin, Handle: h.eraseExactly, Doc: Doc{
 			ID: "eraseSessionExactly", Tag: "reading", Summary: "Erase a session from one application",
 			Text:    "As DELETE /v1/sessions/{id}, for clients that cannot send every id in a path: browsers resolve `.` and `..`. All three parameters are needed, each once.",
 			Params:  []Param{{Name: "session_id", Required: true, Text: "the session id"}, ExactParam(true), {Name: "app", Required: true, Text: "the application"}},
-			Answers: []Answer{{200, "erased", schemaOf[ErasureAnswer]()}}, Errors: []int{400, 404, 503}}},
+			Answers: []Answer{JSON[ErasureAnswer](200, "erased")}, Errors: []int{400, 404, 503}}},
 	}
 }
 
@@ -62,8 +62,8 @@ type ErasedApp struct {
 	Rejections int64  `json:"rejections"`
 }
 
-func (s *Server) eraseSession(c *Call) error {
-	if err := s.opts.CaughtUp(); err != nil {
+func (h *Admin) eraseSession(c *Call) error {
+	if err := h.opts.CaughtUp(); err != nil {
 		return Unavailable(err.Error())
 	}
 	quarantine := c.URL.Query().Get("quarantine")
@@ -75,16 +75,16 @@ func (s *Server) eraseSession(c *Call) error {
 		return Problemf(http.StatusBadRequest, "a session id has 1 to %d characters", event.MaxTextCodePoints)
 	}
 	apps := c.URL.Query()["app"]
-	if err := s.checkApps(apps); err != nil {
+	if err := c.CheckApps(apps); err != nil {
 		return err
 	}
-	return s.answerErasure(c, session, apps, quarantine == "1")
+	return h.answerErasure(c, session, apps, quarantine == "1")
 }
 
 // eraseExactly erases a session that the query names.
-func (s *Server) eraseExactly(c *Call) error {
+func (h *Admin) eraseExactly(c *Call) error {
 	values := c.URL.Query()
-	p := ParamReader{values: values}
+	p := c.Params()
 	for _, name := range []string{"session_id", Exact, "app"} {
 		if !values.Has(name) {
 			p.Fail(name, "is missing: give session_id, exact=1 and app")
@@ -99,32 +99,32 @@ func (s *Server) eraseExactly(c *Call) error {
 	if p.Err != nil {
 		return p.Err
 	}
-	if err := s.opts.CaughtUp(); err != nil {
+	if err := h.opts.CaughtUp(); err != nil {
 		return Unavailable(err.Error())
 	}
 	apps := []string{p.Text("app")}
-	if err := s.checkApps(apps); err != nil {
+	if err := c.CheckApps(apps); err != nil {
 		return err
 	}
-	return s.answerErasure(c, p.Text("session_id"), apps, false)
+	return h.answerErasure(c, p.Text("session_id"), apps, false)
 }
 
 // answerErasure erases a session and tells what that did.
-func (s *Server) answerErasure(c *Call, session string, apps []string, quarantine bool) error {
+func (h *Admin) answerErasure(c *Call, session string, apps []string, quarantine bool) error {
 	// It is finished also when the caller is gone.
-	ctx, release := s.life.outlive(c.ctx())
+	ctx, release := c.Outlive()
 	defer release()
-	done, err := s.opts.Erase(ctx, apps, session)
+	done, err := h.opts.Erase(ctx, apps, session)
 	if err != nil {
 		return err
 	}
 	var deleted []PutAside
 	if quarantine { // last, so that the answer which tells what was deleted is one of success
-		if deleted, err = s.opts.EmptyQuarantine(ctx); err != nil {
+		if deleted, err = h.opts.EmptyQuarantine(ctx); err != nil {
 			return err
 		}
 		done.Unsearched = nil
-		s.forgetReadiness() // what it advises may be gone
+		c.ForgetReadiness() // what it advises may be gone
 	}
 	if done.Apps == nil {
 		done.Apps = []ErasedApp{}
@@ -132,5 +132,5 @@ func (s *Server) answerErasure(c *Call, session string, apps []string, quarantin
 	if done.Unsearched == nil {
 		done.Unsearched = []PutAside{}
 	}
-	return writeJSON(c.w, http.StatusOK, ErasureAnswer{session, done.ErasedAt.String(), done.Apps, done.Unsearched, deleted, done.Sessionless})
+	return c.WriteJSON(http.StatusOK, ErasureAnswer{session, done.ErasedAt.String(), done.Apps, done.Unsearched, deleted, done.Sessionless})
 }

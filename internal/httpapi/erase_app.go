@@ -15,8 +15,8 @@ type AppErasure struct {
 	Unsearched []PutAside `json:"unsearched" doc:"where files lie that were put aside as damaged"`
 }
 
-func (s *Server) deleteApp(c *Call) error {
-	p := ParamReader{values: c.URL.Query()}
+func (h *Admin) deleteApp(c *Call) error {
+	p := c.Params()
 	erase := p.Text("erase")
 	if erase != "" && erase != "1" {
 		p.Fail("erase", "must be 1, or be left out")
@@ -24,37 +24,37 @@ func (s *Server) deleteApp(c *Call) error {
 	if p.Err != nil {
 		return p.Err
 	}
-	a, err := s.app(c)
+	a, err := h.app(c)
 	if err != nil {
 		return err
 	}
-	if err := s.opts.CaughtUp(); err != nil {
+	if err := h.opts.CaughtUp(); err != nil {
 		return Unavailable("it is not yet known whether the application has events: " + err.Error())
 	}
 	if erase == "1" {
-		return s.eraseApp(c, a)
+		return h.eraseApp(c, a)
 	}
 	if a.ErasingSince != nil {
 		return Problemf(http.StatusConflict, "application %q is being erased", a.Name)
 	}
-	defer s.closeGate(a.Name)()
-	ctx, cancel := context.WithTimeout(c.ctx(), emptyDeadline)
+	defer h.opts.Intake.CloseGate(a.Name)()
+	ctx, cancel := context.WithTimeout(c.Context(), emptyDeadline)
 	defer cancel()
-	if err := s.settled(ctx); err != nil {
+	if err := h.opts.Intake.Settle(ctx); err != nil {
 		return Unavailable("whether it has events is not known yet: some are still on their way to the store; try again")
 	}
-	has, err := s.hasEvents(ctx, a.Name)
+	has, err := h.opts.Books.HasEvents(ctx, a.Name)
 	if err != nil {
 		return err
 	}
 	if has {
 		return Problemf(http.StatusConflict, "application %q has events or rejections: erase=1 erases them too, which cannot be undone; to keep them, revoke its keys instead", a.Name)
 	}
-	if err := s.opts.Registry.DeleteApp(c.ctx(), a); err != nil {
+	if err := h.opts.Registry.DeleteApp(c.Context(), a); err != nil {
 		return err
 	}
-	s.forgetApp(a.Name)
-	return noContent(c)
+	h.opts.Intake.Forget(a.Name)
+	return c.NoContent()
 }
 
 // emptyDeadline bounds how long the intake of an application waits until it is known
@@ -64,22 +64,22 @@ const emptyDeadline = 5 * time.Second
 // eraseApp erases an application. First it takes nothing any more, so that what it
 // ever sent was received before its tombstone is set; its name is free when all
 // is gone. A server that ends in between goes on at its next start.
-func (s *Server) eraseApp(c *Call, a registry.App) error {
-	if s.opts.EraseApp == nil {
+func (h *Admin) eraseApp(c *Call, a registry.App) error {
+	if h.opts.EraseApp == nil {
 		return NewProblem(http.StatusNotFound, "this server keeps its events elsewhere: erase them there")
 	}
-	ctx, release := s.life.outlive(c.ctx()) // it is finished also when the caller is gone
+	ctx, release := c.Outlive() // it is finished also when the caller is gone
 	defer release()
-	a, err := s.opts.Registry.EraseApp(ctx, a.Name)
+	a, err := h.opts.Registry.EraseApp(ctx, a.Name)
 	if err != nil {
 		return err
 	}
-	s.closeGate(a.Name)() // those inside are through
-	done, err := s.opts.EraseApp(ctx, a)
+	h.opts.Intake.CloseGate(a.Name)() // those inside are through
+	done, err := h.opts.EraseApp(ctx, a)
 	if err != nil {
 		return err
 	}
-	s.forgetApp(a.Name)
+	h.opts.Intake.Forget(a.Name)
 	answer := AppErasure{ErasedApp: ErasedApp{App: a.Name}, ErasedAt: done.ErasedAt.String(), Unsearched: done.Unsearched}
 	if answer.Unsearched == nil {
 		answer.Unsearched = []PutAside{}
@@ -89,5 +89,5 @@ func (s *Server) eraseApp(c *Call, a registry.App) error {
 			answer.ErasedApp = x
 		}
 	}
-	return writeJSON(c.w, http.StatusOK, answer)
+	return c.WriteJSON(http.StatusOK, answer)
 }

@@ -19,13 +19,13 @@ import (
 const (
 	exportsRunning = 2 // of different applications
 	exportsWaiting = 4 // of one application
-	exportRetry    = "30"
+	exportRetry    = 30 * time.Second
 	exportBuffer   = 64 << 10 // bytes that are sent at once, at least
 )
 
-func exportRoutes() []Route {
-	return []Route{{"GET", "/v1/export", ForRead, (*Server).export, Doc{
-		ID: "exportEvents", Tag: "reading", Audited: true, Summary: "All events that the filter selects, streamed",
+func (h *Reads) exportRoutes() []Route {
+	return []Route{{Method: "GET", Path: "/v1/export", Access: ForRead, Handle: h.export, Audited: true, Doc: Doc{
+		ID: "exportEvents", Tag: "reading", Summary: "All events that the filter selects, streamed",
 		Text: "What is stored when the export begins, whatever arrives meanwhile. ndjson has one event in a line, in the form of GET /v1/events; " +
 			"csv has a line with the names of the fields, then one for each event, with data as JSON text and all values as they were sent; " +
 			"parquet has the same fields, times as instants, and no order. One export of an application runs at a time, two in all, and a few wait. " +
@@ -34,7 +34,7 @@ func exportRoutes() []Route {
 		Params: slices.Concat(filterParams(query.Events), []Param{
 			{Name: "order", Text: "by time; not for parquet", Enum: []string{"asc", "desc"}},
 			{Name: formatParam, Text: "ndjson by default", Enum: []string{"ndjson", "csv", "parquet"}}}),
-		Answers: []Answer{{200, "the events", nil}}, MediaTypes: []string{"application/x-ndjson", "text/csv", "application/vnd.apache.parquet"},
+		Answers: []Answer{Plain(200, "the events")}, MediaTypes: []string{"application/x-ndjson", "text/csv", "application/vnd.apache.parquet"},
 		Errors: []int{400, 503}}}}
 }
 
@@ -42,12 +42,12 @@ const formatParam = "format"
 
 // export streams. The deadline of other reads is not for it: it ends with its
 // last event, or when the caller is gone or takes nothing.
-func (s *Server) export(c *Call) error {
-	r, err := s.parse(c, query.Events, query.OrderParam, formatParam)
+func (h *Reads) export(c *Call) error {
+	r, err := h.parse(c, query.Events, query.OrderParam, formatParam)
 	if err != nil {
 		return err
 	}
-	f, err := s.exportFormat(&r)
+	f, err := h.exportFormat(&r)
 	if err != nil {
 		return err
 	}
@@ -56,16 +56,16 @@ func (s *Server) export(c *Call) error {
 		out.begin()
 		return nil
 	}
-	leave, err := s.exportTurn(c)
+	leave, err := h.exportTurn(c)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	defer s.endWithErasure(c)()
+	defer h.endWithErasure(c)()
 	if f.encode == nil {
-		err = s.exportParquet(c.ctx(), r.Query, out)
+		err = h.exportParquet(c.Context(), r.Query, out)
 	} else {
-		err = s.exportText(c.ctx(), r.Query, out)
+		err = h.exportText(c.Context(), r.Query, out)
 	}
 	if err == nil {
 		if !out.begun {
@@ -73,26 +73,26 @@ func (s *Server) export(c *Call) error {
 		}
 		return nil
 	}
-	if c.ctx().Err() == nil && !errors.Is(err, errGone) {
+	if c.Context().Err() == nil && !errors.Is(err, errGone) {
 		if !out.begun {
 			return err
 		}
-		s.log.Error("an export was cut off", "error", err)
+		h.log.Error("an export was cut off", "error", err)
 	}
 	// Only a torn answer can still say that it is not whole.
 	panic(http.ErrAbortHandler)
 }
 
 // endWithErasure ends an answer when something is erased, until stop is called.
-func (s *Server) endWithErasure(c *Call) (stop func()) {
-	if s.opts.ExportsEnded == nil {
+func (h *Reads) endWithErasure(c *Call) (stop func()) {
+	if h.opts.ExportsEnded == nil {
 		return func() {}
 	}
-	ended, over := s.opts.ExportsEnded(), make(chan struct{})
+	ended, over := h.opts.ExportsEnded(), make(chan struct{})
 	look := func() {
 		select {
 		case <-ended:
-			c.w.end(store.ErrExportEnded)
+			c.End(store.ErrExportEnded)
 		default:
 		}
 	}
@@ -115,24 +115,22 @@ func newExporting() *fair.Semaphore {
 
 // exportTurn waits until another export may run: one of an application at a time, and
 // keys of all applications count as one.
-func (s *Server) exportTurn(c *Call) (leave func(), err error) {
-	leave, err = s.exporting.Acquire(c.ctx(), fair.Caller{App: c.Principal.App, Key: c.Principal.App + "/"})
+func (h *Reads) exportTurn(c *Call) (leave func(), err error) {
+	leave, err = h.exporting.Acquire(c.Context(), fair.Caller{App: c.Principal.App, Key: c.Principal.App + "/"})
 	if errors.Is(err, fair.ErrFull) {
-		p := Unavailable("several exports of this application are already waiting; try again when they have finished")
-		p.retryAfter = exportRetry
-		return nil, p
+		return nil, Unavailable("several exports of this application are already waiting; try again when they have finished").WithRetryAfter(exportRetry)
 	}
 	return leave, err
 }
 
-func (s *Server) exportText(ctx context.Context, q query.Query, out *download) error {
+func (h *Reads) exportText(ctx context.Context, q query.Query, out *download) error {
 	packed, finish, err := out.packed()
 	if err != nil {
 		return err
 	}
 	w := bufio.NewWriterSize(packed, exportBuffer)
 	write := out.format.encode(w)
-	if err := s.opts.Reader.Export(ctx, q, write); err != nil {
+	if err := h.opts.Reader.Export(ctx, q, write); err != nil {
 		return err
 	}
 	if err := w.Flush(); err != nil {
@@ -141,8 +139,8 @@ func (s *Server) exportText(ctx context.Context, q query.Query, out *download) e
 	return finish()
 }
 
-func (s *Server) exportParquet(ctx context.Context, q query.Query, out *download) error {
-	file, err := s.opts.Parquet(ctx, q)
+func (h *Reads) exportParquet(ctx context.Context, q query.Query, out *download) error {
+	file, err := h.opts.Parquet(ctx, q)
 	if err != nil {
 		return err
 	}
@@ -164,7 +162,7 @@ type format struct {
 	encode func(*bufio.Writer) func(*event.Event) error
 }
 
-func (s *Server) exportFormat(r *readRequest) (format, error) {
+func (h *Reads) exportFormat(r *readRequest) (format, error) {
 	switch r.values.Get(formatParam) {
 	case "", "ndjson":
 		return format{"ndjson", "application/x-ndjson", encodeNDJSON}, nil
@@ -172,7 +170,7 @@ func (s *Server) exportFormat(r *readRequest) (format, error) {
 		return format{"csv", "text/csv; charset=utf-8", encodeCSV}, nil
 	case "parquet":
 		switch {
-		case s.opts.Parquet == nil:
+		case h.opts.Parquet == nil:
 			return format{}, &query.ParamError{Parameter: formatParam, Message: "this store writes no Parquet; take ndjson or csv"}
 		case r.values.Has(query.OrderParam):
 			return format{}, &query.ParamError{Parameter: query.OrderParam, Message: "a Parquet file has no order; leave it out"}

@@ -8,141 +8,24 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/uuid"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
 	"theeye/internal/event"
-	"theeye/internal/httpapi"
-	"theeye/internal/queue"
-	"theeye/internal/registry"
-	"theeye/internal/store"
-	"theeye/internal/store/duckdb"
+	"theeye/internal/httpapi/apitest"
 )
 
-// readTimeout is what a server gives a request to arrive, and no answer to be sent.
-const readTimeout = 200 * time.Millisecond
-
-// api is a server over a store that the test writes to.
-type api struct {
-	*testing.T
-	url   string
-	dir   string // of the store
-	store *duckdb.Store
-	last  uint64            // the last frame
-	keys  map[string]string // by application; "" for all
-}
-
-// startAPI starts a server; change changes what it is made of.
-func startAPI(t *testing.T, change ...func(*httpapi.Options)) *api {
-	t.Helper()
-	a := &api{T: t, dir: t.TempDir(), keys: map[string]string{"": strings.Repeat("k", 30)}}
-	var err error
-	if a.store, err = duckdb.Open(t.Context(), duckdb.Options{Dir: a.dir, MemoryLimit: 512 << 20}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = a.store.Close() })
-	q, err := queue.Open(t.Context(), queue.Options{Dir: t.TempDir(), MaxBytes: 16 << 20})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(q.Close)
-	keys, err := registry.Open(t.Context(), q.JetStream(), registry.Options{Dir: t.TempDir(), AdminKey: a.keys[""], MaxBytes: 16 << 20})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(keys.Close)
-	for _, app := range []string{"shop", "blog"} {
-		if _, err := keys.CreateApp(t.Context(), app, registry.Settings{}); err != nil {
-			t.Fatal(err)
-		}
-		if _, a.keys[app], err = keys.CreateKey(t.Context(), app, registry.Read); err != nil {
-			t.Fatal(err)
-		}
-	}
-	opts := httpapi.Options{
-		Registry: keys, Queue: q, Reader: a.store, Parquet: a.store.Parquet, CaughtUp: func() error { return nil },
-	}
-	for _, f := range change {
-		f(&opts)
-	}
-	server := httptest.NewUnstartedServer(httpapi.New(opts))
-	server.Config.ReadTimeout = readTimeout
-	server.Start()
-	t.Cleanup(server.Close)
-	a.url = server.URL
-	return a
-}
-
-// write puts events into a frame of their own.
-func (a *api) write(events ...event.Event) {
-	a.Helper()
-	a.last++
-	b := store.Batch{First: a.last, Last: a.last, Arrivals: map[string]store.Arrivals{}}
-	for i := range events {
-		e := events[i]
-		e.Position, e.CarriedBy = event.Position{Frame: a.last, Index: uint32(i)}, a.last
-		b.Records = append(b.Records, event.Record{Event: &e})
-		n := b.Arrivals[e.App]
-		n.Received++
-		b.Arrivals[e.App] = n
-	}
-	if _, err := a.store.Write(a.Context(), b); err != nil {
-		a.Fatal(err)
-	}
-}
-
-func (a *api) flush() {
-	a.Helper()
-	if err := a.store.Flush(a.Context()); err != nil {
-		a.Fatal(err)
-	}
-}
-
-// get sends a request with the key of an application.
-func (a *api) get(app, path string, headers ...string) *http.Response {
-	a.Helper()
-	r, err := http.NewRequestWithContext(a.Context(), http.MethodGet, a.url+path, nil)
-	if err != nil {
-		a.Fatal(err)
-	}
-	r.Header.Set("Authorization", "Bearer "+a.keys[app])
-	r.Header.Set("Accept-Encoding", "identity")
-	for i := 0; i < len(headers); i += 2 {
-		r.Header.Set(headers[i], headers[i+1])
-	}
-	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
-		a.Fatal(err)
-	}
-	a.Cleanup(func() { _ = answer.Body.Close() })
-	return answer
-}
-
-// text is the body of a 200.
-func (a *api) text(app, path string, headers ...string) string {
-	a.Helper()
-	answer := a.get(app, path, headers...)
-	body, err := io.ReadAll(answer.Body)
-	if err != nil || answer.StatusCode != http.StatusOK {
-		a.Fatalf("%s: %d, %v: %.300s", path, answer.StatusCode, err, body)
-	}
-	return string(body)
-}
-
 // listed are the lines that paging through /v1/events gives.
-func (a *api) listed(app string, q url.Values) string {
+func listed(a *apitest.API, app string, q url.Values) string {
 	a.Helper()
 	var lines strings.Builder
 	q.Set("limit", "7")
@@ -151,7 +34,7 @@ func (a *api) listed(app string, q url.Values) string {
 			Events     []jsontext.Value `json:"events"`
 			NextCursor string           `json:"next_cursor"`
 		}
-		if err := json.Unmarshal([]byte(a.text(app, "/v1/events?"+q.Encode())), &page, jsontext.AllowDuplicateNames(true)); err != nil {
+		if err := json.Unmarshal([]byte(a.Text(app, "/v1/events?"+q.Encode())), &page, jsontext.AllowDuplicateNames(true)); err != nil {
 			a.Fatal(err)
 		}
 		for _, e := range page.Events {
@@ -164,32 +47,22 @@ func (a *api) listed(app string, q url.Values) string {
 	}
 }
 
-func number(n int) uuid.UUID { return uuid.MustParse(fmt.Sprintf("00000000-0000-7000-8000-%012d", n)) }
-
-func simple(n int, app string) event.Event {
-	at := event.Micros(1_600_000_000_000_000 + n%9*3_600_000_000)
-	return event.Event{
-		App: app, ID: number(n), SessionID: fmt.Sprint("s", n%4), Category: "page", Name: "view", Data: fmt.Appendf(nil, `{"n":%d}`, n),
-		Timestamp: "2020-09-13T12:26:40Z", Seq: event.NoSeq, OccurredAt: at, ReceivedAt: at + 5,
-	}
-}
-
 // odd is an event with what formats stumble over, plain one with what it must have.
 func odd() event.Event {
-	e := simple(1, "shop")
+	e := apitest.Simple(1, "shop")
 	e.ClientID, e.Sender, e.Seq, e.SentAt, e.SchemaVersion = "order,1", "web \"2\"", 1<<53-1, e.OccurredAt+1, 3
 	e.SessionID, e.Category, e.Name, e.Timestamp = "line\nline", "=SUM(A1)", "naïve 日本", "1600000000.000001"
 	e.Data = []byte(`{ "big":123456789012345678901234567890, "as":1.50,"e":1e1,` + "\n" + `"t":"a\n\"b\" \u00e9é","l":[null,true,{}] }`)
 	return e
 }
 
-func plain() event.Event { return simple(2, "shop") }
+func plain() event.Event { return apitest.Simple(2, "shop") }
 
 func TestFormats(t *testing.T) {
-	a := startAPI(t)
-	a.write(odd())
-	a.flush()
-	a.write(plain())
+	a := apitest.Start(t)
+	a.Write(odd())
+	a.Flush()
+	a.Write(plain())
 	for format, want := range map[string]string{
 		"": `{"app":"shop","id":"00000000-0000-7000-8000-000000000001","client_id":"order,1","session_id":"line\nline","category":"=SUM(A1)","name":"naïve 日本",` +
 			`"data":{"big":123456789012345678901234567890,"as":1.50,"e":1e1,"t":"a\n\"b\" \u00e9é","l":[null,true,{}]},"timestamp":1600000000.000001,` +
@@ -207,33 +80,33 @@ func TestFormats(t *testing.T) {
 		if format != "" {
 			path += "?format=" + format
 		}
-		if diff := cmp.Diff(want, a.text("", path)); diff != "" {
+		if diff := cmp.Diff(want, a.Text("", path)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", path, diff)
 		}
 	}
-	records, err := csv.NewReader(strings.NewReader(a.text("", "/v1/export?format=csv"))).ReadAll()
+	records, err := csv.NewReader(strings.NewReader(a.Text("", "/v1/export?format=csv"))).ReadAll()
 	if err != nil || len(records) != 3 || records[1][6] != string(odd().Data) || records[1][3] != odd().SessionID {
 		t.Errorf("read back: %q, %v", records, err)
 	}
 }
 
 func TestExportIsWhatPagingGives(t *testing.T) {
-	a := startAPI(t)
-	if got := a.text("", "/v1/export"); got != "" {
+	a := apitest.Start(t)
+	if got := a.Text("", "/v1/export"); got != "" {
 		t.Errorf("of nothing: %q", got)
 	}
-	if got := a.text("", "/v1/export?format=csv"); strings.Count(got, "\n") != 1 || !strings.HasPrefix(got, "app,id,") {
+	if got := a.Text("", "/v1/export?format=csv"); strings.Count(got, "\n") != 1 || !strings.HasPrefix(got, "app,id,") {
 		t.Errorf("of nothing: %q", got)
 	}
 	for part := range 5 { // four segments and hot rows
 		var events []event.Event
 		for i := range 30 {
 			n := part*30 + i
-			events = append(events, simple(n, []string{"shop", "shop", "blog"}[n%3]))
+			events = append(events, apitest.Simple(n, []string{"shop", "shop", "blog"}[n%3]))
 		}
-		a.write(events...)
+		a.Write(events...)
 		if part < 4 {
-			a.flush()
+			a.Flush()
 		}
 	}
 	for _, tc := range []struct {
@@ -255,14 +128,14 @@ func TestExportIsWhatPagingGives(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := a.text(tc.app, "/v1/export?"+tc.query)
+		got := a.Text(tc.app, "/v1/export?"+tc.query)
 		if n := strings.Count(got, "\n"); n != tc.lines {
 			t.Errorf("key of %q, %s: %d events, want %d", tc.app, tc.query, n, tc.lines)
 		}
-		if diff := cmp.Diff(a.listed(tc.app, q), got); diff != "" {
+		if diff := cmp.Diff(listed(a, tc.app, q), got); diff != "" {
 			t.Errorf("key of %q, %s (-pages +export):\n%s", tc.app, tc.query, diff)
 		}
-		table := a.text(tc.app, "/v1/export?format=csv&"+tc.query)
+		table := a.Text(tc.app, "/v1/export?format=csv&"+tc.query)
 		if n := strings.Count(table, "\n"); n != tc.lines+1 {
 			t.Errorf("key of %q, %s: %d lines of csv, want %d and a head", tc.app, tc.query, n, tc.lines)
 		}
@@ -270,9 +143,9 @@ func TestExportIsWhatPagingGives(t *testing.T) {
 }
 
 func TestExportHeaders(t *testing.T) {
-	a := startAPI(t)
-	a.write(odd(), plain())
-	lines, table := a.text("", "/v1/export"), a.text("", "/v1/export?format=csv")
+	a := apitest.Start(t)
+	a.Write(odd(), plain())
+	lines, table := a.Text("", "/v1/export"), a.Text("", "/v1/export?format=csv")
 	unzip := func(r io.Reader) (io.Reader, error) { return gzip.NewReader(r) }
 	unzstd := func(r io.Reader) (io.Reader, error) { return zstd.NewReader(r) }
 	for _, tc := range []struct {
@@ -289,7 +162,7 @@ func TestExportHeaders(t *testing.T) {
 		{"csv", "gzip", "text/csv; charset=utf-8", "gzip", unzip, table},
 		{"parquet", "gzip", "application/vnd.apache.parquet", "", nil, ""},
 	} {
-		answer := a.get("", "/v1/export?format="+tc.format, "Accept-Encoding", tc.accept)
+		answer := a.Get("", "/v1/export?format="+tc.format, "Accept-Encoding", tc.accept)
 		var body io.Reader = answer.Body
 		if tc.unpack != nil {
 			var err error
@@ -319,7 +192,7 @@ func TestExportHeaders(t *testing.T) {
 }
 
 func TestExportParameters(t *testing.T) {
-	a := startAPI(t)
+	a := apitest.Start(t)
 	for path, part := range map[string]string{
 		"format=xml":                "format",
 		"limit=5":                   "limit",
@@ -329,44 +202,44 @@ func TestExportParameters(t *testing.T) {
 		"from=yesterday":            "from",
 		"where=":                    "where",
 	} {
-		answer := a.get("", "/v1/export?"+path)
+		answer := a.Get("", "/v1/export?"+path)
 		body, _ := io.ReadAll(answer.Body)
 		if answer.StatusCode != http.StatusBadRequest || !strings.Contains(string(body), part) || answer.Header.Get("Content-Disposition") != "" {
 			t.Errorf("%s: %d %s", path, answer.StatusCode, body)
 		}
 	}
-	if answer := a.get("shop", "/v1/export?app=blog"); answer.StatusCode != http.StatusForbidden {
+	if answer := a.Get("shop", "/v1/export?app=blog"); answer.StatusCode != http.StatusForbidden {
 		t.Errorf("another application: %d", answer.StatusCode)
 	}
-	if answer := a.get("none", "/v1/export"); answer.StatusCode != http.StatusUnauthorized {
+	if answer := a.Get("none", "/v1/export"); answer.StatusCode != http.StatusUnauthorized {
 		t.Errorf("no key: %d", answer.StatusCode)
 	}
 }
 
 // A caller who goes away leaves no file, and the next export works.
 func TestExportOfCallersWhoLeave(t *testing.T) {
-	a := startAPI(t)
+	a := apitest.Start(t)
 	for part := range 8 {
 		var events []event.Event
 		for i := range 5000 {
-			e := simple(part*5000+i, "shop")
+			e := apitest.Simple(part*5000+i, "shop")
 			e.Data = fmt.Appendf(nil, `{"text":%q}`, strings.Repeat("x", 1000))
 			events = append(events, e)
 		}
-		a.write(events...)
+		a.Write(events...)
 	}
 	for _, format := range []string{"ndjson", "csv", "parquet"} {
-		answer := a.get("", "/v1/export?format="+format)
+		answer := a.Get("", "/v1/export?format="+format)
 		if _, err := bufio.NewReaderSize(answer.Body, 16).ReadByte(); err != nil {
 			t.Fatal(format, err)
 		}
 		_ = answer.Body.Close()
 		// One export runs at a time: this one begins when that one has ended.
-		if n := strings.Count(a.text("", "/v1/export?session_id=s1"), "\n"); n != 10_000 {
+		if n := strings.Count(a.Text("", "/v1/export?session_id=s1"), "\n"); n != 10_000 {
 			t.Errorf("after %s: %d events", format, n)
 		}
 	}
-	entries, err := os.ReadDir(filepath.Join(a.dir, "export"))
+	entries, err := os.ReadDir(filepath.Join(a.Dir, "export"))
 	if err != nil || len(entries) > 0 {
 		t.Errorf("left in the export folder: %v, %v", entries, err)
 	}

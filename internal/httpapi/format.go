@@ -9,6 +9,7 @@ import (
 // Milliseconds is a duration for people, to the microsecond.
 func Milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
+// MicrosOrNull is a time as text, nil for none.
 func MicrosOrNull(m event.Micros) *string {
 	if m == 0 {
 		return nil
@@ -17,16 +18,19 @@ func MicrosOrNull(m event.Micros) *string {
 	return &s
 }
 
-func MapSlice[T, V any](items []T, view func(*T) V) []V {
-	views := make([]V, len(items))
+// MapSlice returns what f makes of each item.
+func MapSlice[T, V any](items []T, f func(*T) V) []V {
+	mapped := make([]V, len(items))
 	for i := range items {
-		views[i] = view(&items[i])
+		mapped[i] = f(&items[i])
 	}
-	return views
+	return mapped
 }
 
+// FormatTime writes a time in UTC with microseconds, as all times are answered.
 func FormatTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z") }
 
+// TextOrNull is a text, nil for an empty one.
 func TextOrNull(text string) *string {
 	if text == "" {
 		return nil
@@ -34,6 +38,7 @@ func TextOrNull(text string) *string {
 	return &text
 }
 
+// TimeOrNull is a time as FormatTime writes it, nil for none.
 func TimeOrNull(at *time.Time) *string {
 	if at == nil {
 		return nil

@@ -16,11 +16,11 @@ const (
 )
 
 // errBusy means that the application has its share of the memory for bodies.
-var errBusy = errors.New("too many large requests at once; try again")
+var errBusy error = Unavailable("too many large requests at once; try again")
 
 // reservation is what one request has of the memory for bodies.
 type reservation struct {
-	server  *Server
+	intake  *Intake
 	app     string
 	bytes   int64
 	buffers [][]byte // to be given back to the pool
@@ -28,7 +28,7 @@ type reservation struct {
 
 // acquire reports whether the application may have so many bytes more.
 func (h *reservation) acquire(bytes int64) bool {
-	if !h.server.bodyBudget.TryAcquire(h.app, bytes) {
+	if !h.intake.bodyBudget.TryAcquire(h.app, bytes) {
 		return false
 	}
 	h.bytes += bytes
@@ -37,13 +37,13 @@ func (h *reservation) acquire(bytes int64) bool {
 
 func (h *reservation) release(bytes int64) {
 	h.bytes -= bytes
-	h.server.bodyBudget.Release(h.app, bytes)
+	h.intake.bodyBudget.Release(h.app, bytes)
 }
 
 // free gives everything back. What read and unpack returned must not be used any more.
 func (h *reservation) free() {
 	for _, b := range h.buffers {
-		h.server.unpack.keep(b)
+		h.intake.unpack.keep(b)
 	}
 	if h.bytes > 0 {
 		h.release(h.bytes)
@@ -80,10 +80,10 @@ func (h *reservation) grown(b []byte, limit int64) ([]byte, error) {
 	var larger []byte
 	size := max(2*cap(b), firstStep)
 	if cap(b) >= pooledStep {
-		if pooled := h.server.unpack.buffer(); cap(pooled) > cap(b) {
+		if pooled := h.intake.unpack.buffer(); cap(pooled) > cap(b) {
 			larger, size = pooled, cap(pooled)
 		} else {
-			h.server.unpack.keep(pooled)
+			h.intake.unpack.keep(pooled)
 		}
 	}
 	if larger == nil {
@@ -97,7 +97,7 @@ func (h *reservation) grown(b []byte, limit int64) ([]byte, error) {
 	}
 	larger = append(larger, b...)
 	if cap(b) > 0 {
-		h.server.unpack.keep(b)
+		h.intake.unpack.keep(b)
 		h.release(int64(cap(b)))
 	}
 	return larger, nil
@@ -109,11 +109,11 @@ func (h *reservation) unpack(ctx context.Context, encoding string, packed []byte
 	window := windowOf(encoding)
 	ctx, cancel := context.WithTimeout(ctx, unpackWait)
 	defer cancel()
-	if !h.server.bodyBudget.Acquire(ctx, h.app, window) {
+	if !h.intake.bodyBudget.Acquire(ctx, h.app, window) {
 		return nil, errBusy
 	}
-	defer h.server.bodyBudget.Release(h.app, window)
-	r, done := h.server.unpack.reader(encoding, bytes.NewReader(packed))
+	defer h.intake.bodyBudget.Release(h.app, window)
+	r, done := h.intake.unpack.reader(encoding, bytes.NewReader(packed))
 	defer done()
-	return h.read(r, h.server.opts.MaxRequestBytes)
+	return h.read(r, h.intake.opts.MaxRequestBytes)
 }

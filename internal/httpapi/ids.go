@@ -7,6 +7,7 @@ import (
 
 	"theeye/internal/event"
 	"theeye/internal/query"
+	"theeye/internal/registry"
 )
 
 // Candidate is an id that a text may stand for in one application.
@@ -15,14 +16,14 @@ type Candidate struct {
 	ID  uuid.UUID
 }
 
-// candidates returns what a text may stand for: a UUID, or in each application what a
+// Candidates returns what a text may stand for: a UUID, or in each application what a
 // client without origins, and what a page, called an event. The first that exists is meant.
-func (s *Server) candidates(apps []string, text string) []Candidate {
+func Candidates(r *registry.Registry, apps []string, text string) []Candidate {
 	if id, ok := event.ParseUUID(text); ok {
 		return []Candidate{{ID: id}}
 	}
 	if apps == nil {
-		for _, app := range s.opts.Registry.Apps() {
+		for _, app := range r.Apps() {
 			apps = append(apps, app.Name)
 		}
 	}
@@ -39,6 +40,7 @@ func (s *Server) candidates(apps []string, text string) []Candidate {
 	return list
 }
 
+// IDsOf returns the ids of candidates.
 func IDsOf(list []Candidate) []uuid.UUID {
 	ids := make([]uuid.UUID, len(list))
 	for i, c := range list {
@@ -47,10 +49,10 @@ func IDsOf(list []Candidate) []uuid.UUID {
 	return ids
 }
 
-// resolveEvents adds the ids that the texts of a query may stand for, once it is known
+// ResolveEvents adds the ids that the texts of a query may stand for, once it is known
 // whose applications it may see.
-func (s *Server) resolveEvents(q *query.Query) {
+func ResolveEvents(r *registry.Registry, q *query.Query) {
 	for _, text := range q.EventTexts {
-		q.EventIDs = append(q.EventIDs, IDsOf(s.candidates(q.Apps, text))...)
+		q.EventIDs = append(q.EventIDs, IDsOf(Candidates(r, q.Apps, text))...)
 	}
 }

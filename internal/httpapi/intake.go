@@ -4,20 +4,91 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"reflect"
+	"slices"
+	"time"
 	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"theeye/internal/event"
 	"theeye/internal/ingest"
 	"theeye/internal/progress"
+	"theeye/internal/queue"
 	"theeye/internal/registry"
 )
 
-func intakeRoutes() []Route {
+// Limits and deadlines of the intake.
+const (
+	DefaultMaxRequestBytes = 4 << 20
+	DefaultMaxEventBytes   = 256 << 10
+	DefaultBodyMemory      = 256 << 20 // for the bodies of all requests at a time
+	DefaultIntakeDeadline  = 15 * time.Second
+	waitForStored          = 10 * time.Second
+)
+
+// IntakeOptions are what an Intake is made of. Of the zero value only the routes can be asked.
+type IntakeOptions struct {
+	Registry  *registry.Registry
+	Collector *ingest.Collector
+	Queue     *queue.Queue
+	Progress  *progress.Tracker
+
+	LegacyApp       string        // serves POST /event/ for this application; empty for none
+	MaxRequestBytes int64         // unpacked; 0 for the default
+	MaxEventBytes   int64         // as the collector has it, to be told; 0 for the default
+	BodyMemory      int64         // bytes of bodies at a time; 0 for the default
+	Deadline        time.Duration // of a request once its body has come; 0 for the default
+
+	Registerer prometheus.Registerer
+}
+
+// Intake serves the routes by which events come in. It is safe for concurrent use.
+type Intake struct {
+	opts       IntakeOptions
+	bodyBudget *Budget
+	buckets    buckets
+	recent     recent
+	unpack     unpackers
+	gate       gate
+	metrics    intakeMetrics
+}
+
+// NewIntake returns an intake.
+func NewIntake(opts IntakeOptions) *Intake {
+	if opts.MaxEventBytes == 0 {
+		opts.MaxEventBytes = DefaultMaxEventBytes
+	}
+	if opts.MaxRequestBytes == 0 {
+		opts.MaxRequestBytes = DefaultMaxRequestBytes
+	}
+	if opts.BodyMemory == 0 {
+		opts.BodyMemory = DefaultBodyMemory
+	}
+	if opts.Deadline == 0 {
+		opts.Deadline = DefaultIntakeDeadline
+	}
+	return &Intake{
+		opts:       opts,
+		bodyBudget: NewBudget(max(opts.BodyMemory, leastBodies*opts.MaxRequestBytes+2*windowOf("br"))),
+		metrics:    newIntakeMetrics(opts.Registerer),
+	}
+}
+
+// Routes returns the routes of the intake.
+func (h *Intake) Routes() []Route {
+	routes := slices.Concat(h.eventRoutes(), h.unreadableRoutes())
+	if h.opts.LegacyApp != "" {
+		routes = append(routes, h.legacyRoutes()...)
+	}
+	return routes
+}
+
+func (h *Intake) eventRoutes() []Route {
 	return []Route{{
-		Method: "POST", Path: "/v1/events", Access: ForWrite, Handle: (*Server).takeEvents,
+		Method: "POST", Path: "/v1/events", Access: ForWrite, Handle: h.takeEvents, EitherSlash: true, Refused: h.noteRefused,
 		Doc: Doc{
 			ID: "sendEvents", Tag: "intake", Summary: "Send events",
 			Text: "One event (an object), a batch (an array), or {\"events\":[…],\"sent_at\":…}; as application/x-ndjson one event per line. " +
@@ -33,7 +104,7 @@ func intakeRoutes() []Route {
 				{Name: "webhook-timestamp", In: "header", Text: "of a signed request: seconds since 1970, at most 5 minutes off"},
 				{Name: "webhook-signature", In: "header", Text: "of a signed request: v1,base64(HMAC-SHA256(signing secret, webhook-id.webhook-timestamp.body as sent)); several are separated by spaces"},
 			},
-			Body: schemaOf[SentEvents](),
+			Body: reflect.TypeFor[SentEvents](),
 			Examples: map[string]any{
 				"event":    exampleEvent("pageview"),
 				"list":     []any{exampleEvent("pageview"), exampleEvent("cta click")},
@@ -42,9 +113,9 @@ func intakeRoutes() []Route {
 			NDJSON: `{"session_id":"e2085be5","category":"page interaction","name":"pageview","data":{"path":"/"},"timestamp":"2021-01-01T09:15:27Z"}` + "\n" +
 				`{"session_id":"e2085be5","category":"page interaction","name":"cta click","data":{"path":"/"},"timestamp":"2021-01-01T09:15:28Z"}` + "\n",
 			Answers: []Answer{
-				{202, "every event is durable", schemaOf[IntakeAnswer]()},
-				{201, "with wait=stored: every event can be queried", schemaOf[IntakeAnswer]()},
-				{422, "the body was a single event and it is rejected", schemaOf[IntakeAnswer]()},
+				JSON[IntakeAnswer](202, "every event is durable"),
+				JSON[IntakeAnswer](201, "with wait=stored: every event can be queried"),
+				JSON[IntakeAnswer](422, "the body was a single event and it is rejected"),
 			},
 			Errors: []int{400, 413, 415, 429, 503},
 		},
@@ -64,11 +135,11 @@ type SentEvents struct{}
 // Schema implements huma.SchemaProvider.
 func (SentEvents) Schema(registry huma.Registry) *huma.Schema {
 	list := "SentList"
-	registry.Map()[list] = registry.Schema(schemaOf[[]SentEvent](), true, "")
+	registry.Map()[list] = registry.Schema(reflect.TypeFor[[]SentEvent](), true, "")
 	registry.Map()["SentEvents"] = &huma.Schema{OneOf: []*huma.Schema{
-		registry.Schema(schemaOf[SentEvent](), true, ""),
+		registry.Schema(reflect.TypeFor[SentEvent](), true, ""),
 		{Ref: "#/components/schemas/" + list},
-		registry.Schema(schemaOf[SentEnvelope](), true, ""),
+		registry.Schema(reflect.TypeFor[SentEnvelope](), true, ""),
 	}}
 	return &huma.Schema{Ref: "#/components/schemas/SentEvents"}
 }
@@ -110,7 +181,7 @@ type IntakeStatus struct {
 	Problems []event.Problem `json:"problems,omitempty"`
 }
 
-func (s *Server) takeEvents(c *Call) error {
+func (h *Intake) takeEvents(c *Call) error {
 	values := c.URL.Query()
 	wait, quiet := values.Get("wait"), values.Get("quiet")
 	if wait != "" && wait != "stored" {
@@ -119,13 +190,13 @@ func (s *Server) takeEvents(c *Call) error {
 	if quiet != "" && quiet != "1" && quiet != "0" {
 		return NewProblem(http.StatusBadRequest, "quiet must be 1 or 0, or be left out")
 	}
-	receipt, err := s.collect(c, c.Principal.App, c.Header.Get("Idempotency-Key"))
+	receipt, err := h.collect(c, c.Principal.App, c.Header.Get("Idempotency-Key"))
 	if err != nil {
 		return err
 	}
 	status := http.StatusAccepted
 	if wait == "stored" {
-		if err := s.settle(c.ctx(), &receipt); err != nil {
+		if err := h.settle(c.Context(), &receipt); err != nil {
 			return err
 		}
 		status = http.StatusCreated
@@ -134,105 +205,100 @@ func (s *Server) takeEvents(c *Call) error {
 	if receipt.Single && answer.Rejected > 0 {
 		status = http.StatusUnprocessableEntity
 	}
-	return writeJSON(c.w, status, answer)
+	return c.WriteJSON(status, answer)
 }
 
-// collect reads the body and has it taken in for an application. What cannot be
-// read is kept as one rejection before the sender is told.
-func (s *Server) collect(c *Call, appName, idempotencyKey string) (ingest.Receipt, error) {
-	app, ok := s.opts.Registry.App(appName)
-	if !ok || !s.accepting(app) {
-		return ingest.Receipt{}, noApp()
-	}
-	if utf8.RuneCountInString(idempotencyKey) > event.MaxTextCodePoints {
-		return ingest.Receipt{}, Problemf(http.StatusBadRequest, "Idempotency-Key is longer than %d characters", event.MaxTextCodePoints)
-	}
-	charge, err := s.admit(c, app) // before the work is done (P7)
+// admission is a request that was let in for an application.
+type admission struct {
+	app            registry.App
+	idempotencyKey string
+	charge         func(events int) // counts what it brought against the application's rate
+}
+
+// collect takes the events of a request in for an application: the request is admitted, its body
+// is read, and what was read is submitted. What cannot be read is kept as one rejection before the
+// sender is told; the error is then a *keptError.
+func (h *Intake) collect(c *Call, app, idempotencyKey string) (ingest.Receipt, error) {
+	a, err := h.admit(app, idempotencyKey, c.Writer().Header())
 	if err != nil {
 		return ingest.Receipt{}, err
 	}
 	events := 1 // what cannot be read counts as one
-	defer func() { charge(events) }()
-	if err := s.opts.Queue.Err(); err != nil {
+	defer func() { a.charge(events) }()
+	if err := h.opts.Queue.Err(); err != nil {
 		return ingest.Receipt{}, err
 	}
-	ctx, cancel := context.WithTimeout(c.ctx(), s.opts.IntakeDeadline)
+	ctx, cancel := context.WithTimeout(c.Context(), h.opts.Deadline)
 	defer cancel()
-	idempotencyKey, free, err := s.verifySigned(c, app.Name, idempotencyKey)
+	free, err := h.verifySigned(c, &a)
 	defer free()
 	if err != nil {
 		return ingest.Receipt{}, err
 	}
-	b, err := s.readBody(c, app.Name)
+	b, err := h.readBody(c, a.app.Name)
 	defer b.free()
-	if err := s.recheck(c); err != nil {
+	if err != nil {
 		return ingest.Receipt{}, err
 	}
-	leave, gone := s.enterGate(app)
-	if gone != nil {
-		return ingest.Receipt{}, gone
+	receipt, err := h.submit(ctx, c, a, b)
+	if err == nil {
+		events = len(receipt.Items)
+	}
+	return receipt, err
+}
+
+// admit lets a request in, before any work is done for it (P7).
+func (h *Intake) admit(name, idempotencyKey string, answer http.Header) (admission, error) {
+	app, ok := h.opts.Registry.App(name)
+	if !ok || !h.accepting(app) {
+		return admission{}, noApp()
+	}
+	if utf8.RuneCountInString(idempotencyKey) > event.MaxTextCodePoints {
+		return admission{}, Problemf(http.StatusBadRequest, "Idempotency-Key is longer than %d characters", event.MaxTextCodePoints)
+	}
+	charge, err := h.enterBucket(app, answer)
+	return admission{app, idempotencyKey, charge}, err
+}
+
+// submit has a body taken in. It returns when every event of it is durable, or when the body is kept
+// as a rejection.
+func (h *Intake) submit(ctx context.Context, c *Call, a admission, b body) (ingest.Receipt, error) {
+	if err := c.Recheck(); err != nil {
+		return ingest.Receipt{}, err
+	}
+	leave, err := h.enterGate(a.app)
+	if err != nil {
+		return ingest.Receipt{}, err
 	}
 	defer leave()
 	req := ingest.Request{
-		App: app.Name, Zone: app.Location(), RefuseUnknownTypes: app.UnknownTypes == registry.RejectUnknown,
-		Body: b.bytes, Lines: b.ndjson, IdempotencyKey: idempotencyKey, ReceivedAt: event.Now(),
+		App: a.app.Name, Zone: a.app.Location(), RefuseUnknownTypes: a.app.UnknownTypes == registry.RejectUnknown,
+		Body: b.bytes, Lines: b.ndjson, IdempotencyKey: a.idempotencyKey, ReceivedAt: event.Now(),
 		Single: c.Principal.KeyID == "",                         // the first Eye takes no batches
 		Public: c.Principal.Public() || c.Principal.KeyID == "", // without a key at the first Eye's address
 	}
-	if err == nil {
-		var receipt ingest.Receipt
-		if receipt, err = s.opts.Collector.Collect(ctx, req); err == nil {
-			events = len(receipt.Items)
-			return receipt, nil
+	unreadable := b.unreadable
+	if unreadable == nil {
+		receipt, err := h.opts.Collector.Collect(ctx, req)
+		if unreadable = unreadableFrom(err); unreadable == nil {
+			return receipt, err
 		}
 	}
-	code, prefix := codeOfUnreadable(err)
-	if code == "" {
-		return ingest.Receipt{}, err
-	}
-	if prefix != nil {
-		req.Body = prefix
-	}
-	req.IdempotencyKey = ""
-	if _, keepErr := s.opts.Collector.Refuse(ctx, req, event.Problem{Code: code, Message: RedactKeys(s.problemOf(err).Detail)}); keepErr != nil {
-		return ingest.Receipt{}, keepErr
-	}
-	c.kept = true
-	return ingest.Receipt{}, err
+	return ingest.Receipt{}, unreadable.keep(ctx, h.opts.Collector, req)
 }
 
 func noApp() *ProblemDetails {
 	return NewProblem(http.StatusForbidden, "the application of this key no longer exists")
 }
 
-// codeOfUnreadable tells which errors mean that a body cannot be read as
-// events, by the code under which its beginning is kept.
-func codeOfUnreadable(err error) (code string, prefix []byte) {
-	var (
-		unreadable *unreadableError
-		syntax     *ingest.SyntaxError
-		shape      *ingest.ShapeError
-		count      *ingest.CountError
-	)
-	switch {
-	case errors.As(err, &unreadable):
-		return unreadable.code, append([]byte{}, unreadable.prefix...)
-	case errors.As(err, &syntax), errors.As(err, &shape):
-		return event.InvalidJSON, nil
-	case errors.As(err, &count):
-		return event.RequestTooLarge, nil
-	}
-	return "", nil
-}
-
 // settle waits until all of a request is stored and makes its statuses final.
-func (s *Server) settle(ctx context.Context, receipt *ingest.Receipt) error {
+func (h *Intake) settle(ctx context.Context, receipt *ingest.Receipt) error {
 	if receipt.Frame == 0 {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, waitForStored)
 	defer cancel()
-	outcomes, err := s.opts.Progress.Outcomes(ctx, receipt.Frame)
+	outcomes, err := h.opts.Progress.Outcomes(ctx, receipt.Frame)
 	switch {
 	case errors.Is(err, progress.ErrForgotten):
 		return Unavailable("the events are safe, but so much was stored since that what became of them is not remembered here; their receipts will tell")

@@ -9,28 +9,27 @@ import (
 	"theeye/internal/registry"
 )
 
-func keyRoutes() []Route {
+func (h *Admin) keyRoutes() []Route {
 	app := Param{Name: "app", In: "path", Text: "the application", Required: true}
 	keyID := Param{Name: "key_id", In: "path", Text: "the key's id", Required: true}
-	ok := func(status int, text string, body reflect.Type) []Answer { return []Answer{{status, text, body}} }
 	return []Route{
-		{"GET", "/v1/apps/{app}/keys", ForAdmin, (*Server).listKeys, Doc{
+		{Method: "GET", Path: "/v1/apps/{app}/keys", Access: ForAdmin, Handle: h.listKeys, Doc: Doc{
 			ID: "listAppKeys", Tag: "applications and keys", Summary: "The keys of an application", Params: []Param{app},
-			Answers: ok(200, "oldest first", schemaOf[KeysAnswer]()), Errors: []int{404}}},
-		{"POST", "/v1/apps/{app}/keys", ForAdmin, (*Server).createKey, Doc{
-			ID: "createAppKey", Tag: "applications and keys", Summary: "Make a write or a read key of an application", Params: []Param{app}, Body: schemaOf[KeyRequest](),
-			Answers: ok(201, "made; the secret is shown only once", schemaOf[NewKey]()), Errors: []int{400, 404, 413, 422, 503}}},
-		{"DELETE", "/v1/apps/{app}/keys/{key_id}", ForAdmin, (*Server).revokeKey, Doc{
+			Answers: []Answer{JSON[KeysAnswer](200, "oldest first")}, Errors: []int{404}}},
+		{Method: "POST", Path: "/v1/apps/{app}/keys", Access: ForAdmin, Handle: h.createKey, Doc: Doc{
+			ID: "createAppKey", Tag: "applications and keys", Summary: "Make a write or a read key of an application", Params: []Param{app}, Body: reflect.TypeFor[KeyRequest](),
+			Answers: []Answer{JSON[NewKey](201, "made; the secret is shown only once")}, Errors: []int{400, 404, 413, 422, 503}}},
+		{Method: "DELETE", Path: "/v1/apps/{app}/keys/{key_id}", Access: ForAdmin, Handle: h.revokeKey, Doc: Doc{
 			ID: "revokeAppKey", Tag: "applications and keys", Summary: "Revoke a key of an application; in force before the answer", Params: []Param{app, keyID},
-			Answers: ok(204, "revoked", nil), Errors: []int{404, 503}}},
-		{"GET", "/v1/keys", ForAdmin, (*Server).listKeys, Doc{
-			ID: "listKeys", Tag: "applications and keys", Summary: "The keys of all applications", Answers: ok(200, "oldest first", schemaOf[KeysAnswer]())}},
-		{"POST", "/v1/keys", ForAdmin, (*Server).createKey, Doc{
-			ID: "createKey", Tag: "applications and keys", Summary: "Make a read key of all applications, or an admin key", Body: schemaOf[KeyRequest](),
-			Answers: ok(201, "made; the secret is shown only once", schemaOf[NewKey]()), Errors: []int{400, 413, 422, 503}}},
-		{"DELETE", "/v1/keys/{key_id}", ForAdmin, (*Server).revokeKey, Doc{
+			Answers: []Answer{Plain(204, "revoked")}, Errors: []int{404, 503}}},
+		{Method: "GET", Path: "/v1/keys", Access: ForAdmin, Handle: h.listKeys, Doc: Doc{
+			ID: "listKeys", Tag: "applications and keys", Summary: "The keys of all applications", Answers: []Answer{JSON[KeysAnswer](200, "oldest first")}}},
+		{Method: "POST", Path: "/v1/keys", Access: ForAdmin, Handle: h.createKey, Doc: Doc{
+			ID: "createKey", Tag: "applications and keys", Summary: "Make a read key of all applications, or an admin key", Body: reflect.TypeFor[KeyRequest](),
+			Answers: []Answer{JSON[NewKey](201, "made; the secret is shown only once")}, Errors: []int{400, 413, 422, 503}}},
+		{Method: "DELETE", Path: "/v1/keys/{key_id}", Access: ForAdmin, Handle: h.revokeKey, Doc: Doc{
 			ID: "revokeKey", Tag: "applications and keys", Summary: "Revoke a key of all applications; in force before the answer", Params: []Param{keyID},
-			Answers: ok(204, "revoked", nil), Errors: []int{404, 503}}},
+			Answers: []Answer{Plain(204, "revoked")}, Errors: []int{404, 503}}},
 	}
 }
 
@@ -78,7 +77,7 @@ type KeysAnswer struct {
 
 func toKey(k *registry.Key) Key {
 	return Key{
-		KeyID: k.ID, App: appOrNull(k.App), Kind: k.Kind, CreatedAt: FormatTime(k.CreatedAt),
+		KeyID: k.ID, App: TextOrNull(k.App), Kind: k.Kind, CreatedAt: FormatTime(k.CreatedAt),
 		RevokedAt: TimeOrNull(k.RevokedAt), LastUsedAt: TimeOrNull(k.LastUsedAt), Unknown: k.Unknown, KeyRules: toRules(k.Restrictions),
 	}
 }
@@ -87,59 +86,52 @@ func toRules(rules registry.Restrictions) KeyRules {
 	return KeyRules{TimeOrNull(rules.ExpiresAt), rules.Origins, rules.Signing}
 }
 
-func appOrNull(name string) *string {
-	if name == "" {
-		return nil
-	}
-	return &name
-}
-
 // keysApp returns the application of a route about keys; "" for /v1/keys.
-func (s *Server) keysApp(c *Call) (string, error) {
+func (h *Admin) keysApp(c *Call) (string, error) {
 	if c.PathValue("app") == "" {
 		return "", nil
 	}
-	a, err := s.app(c)
+	a, err := h.app(c)
 	return a.Name, err
 }
 
-func (s *Server) listKeys(c *Call) error {
-	app, err := s.keysApp(c)
+func (h *Admin) listKeys(c *Call) error {
+	app, err := h.keysApp(c)
 	if err != nil {
 		return err
 	}
-	return writeJSON(c.w, http.StatusOK, KeysAnswer{MapSlice(s.opts.Registry.Keys(app), toKey)})
+	return c.WriteJSON(http.StatusOK, KeysAnswer{MapSlice(h.opts.Registry.Keys(app), toKey)})
 }
 
-func (s *Server) createKey(c *Call) error {
-	app, err := s.keysApp(c)
+func (h *Admin) createKey(c *Call) error {
+	app, err := h.keysApp(c)
 	if err != nil {
 		return err
 	}
 	var req KeyRequest
-	if err := readJSON(c, &req); err != nil {
+	if err := c.ReadJSON(&req); err != nil {
 		return err
 	}
-	k, secret, err := s.opts.Registry.CreateRestrictedKey(c.ctx(), app, req.Kind, registry.Restrictions{
+	k, secret, err := h.opts.Registry.CreateRestrictedKey(c.Context(), app, req.Kind, registry.Restrictions{
 		ExpiresAt: req.ExpiresAt, Origins: req.Origins, Signing: req.Signing,
 	})
 	if err != nil {
 		return err
 	}
-	made := NewKey{KeyID: k.ID, App: appOrNull(k.App), Kind: k.Kind, Key: secret, KeyRules: toRules(k.Restrictions)}
+	made := NewKey{KeyID: k.ID, App: TextOrNull(k.App), Kind: k.Kind, Key: secret, KeyRules: toRules(k.Restrictions)}
 	if k.Signing {
 		made.SigningSecret = "whsec_" + base64.StdEncoding.EncodeToString(registry.SigningKey(secret))
 	}
-	return writeJSON(c.w, http.StatusCreated, made)
+	return c.WriteJSON(http.StatusCreated, made)
 }
 
-func (s *Server) revokeKey(c *Call) error {
-	app, err := s.keysApp(c)
+func (h *Admin) revokeKey(c *Call) error {
+	app, err := h.keysApp(c)
 	if err != nil {
 		return err
 	}
-	if err := s.opts.Registry.RevokeKey(c.ctx(), app, c.PathValue("key_id")); err != nil {
+	if err := h.opts.Registry.RevokeKey(c.Context(), app, c.PathValue("key_id")); err != nil {
 		return err
 	}
-	return noContent(c)
+	return c.NoContent()
 }

@@ -17,6 +17,19 @@ import (
 	"theeye/internal/store"
 )
 
+func (h *Reads) legacyRoutes() []Route {
+	return []Route{LegacyRoute(http.MethodGet, h.opts.LegacyApp, h.legacyList, Doc{
+		ID: "legacyList", Summary: "List events, as the first Eye did",
+		Params: []Param{
+			{Name: "filter", Text: "`session_id,<id>`, `category,<category>` or `time`"},
+			{Name: "init_time", Text: "with filter=time, inclusive; also in a JSON body"},
+			{Name: "end_time", Text: "with filter=time, inclusive; also in a JSON body"},
+		},
+		Answers: []Answer{JSON[LegacyEvents](200, "the events by time")},
+		Errors:  []int{404, 503},
+	})}
+}
+
 // LegacyEvents is what the first Eye listed.
 type LegacyEvents struct {
 	Events []LegacyEvent `json:"events"`
@@ -31,32 +44,32 @@ type LegacyEvent struct {
 	Timestamp string         `json:"timestamp"`
 }
 
-func (s *Server) legacyList(c *Call) error {
-	if err := s.opts.CaughtUp(); err != nil {
+func (h *Reads) legacyList(c *Call) error {
+	if err := h.opts.CaughtUp(); err != nil {
 		return Unavailable(err.Error())
 	}
 	q, err := legacyQuery(c)
 	if err != nil {
 		return err
 	}
-	q.Apps, q.Limit = []string{s.opts.LegacyApp}, query.MaxLimit
-	memory, err := s.allow(c) // of one page; the list is sent page by page
+	q.Apps, q.Limit = []string{h.opts.LegacyApp}, query.MaxLimit
+	memory, err := c.ReserveRead() // of one page; the list is sent page by page
 	if err != nil {
 		return err
 	}
 	defer memory.Release()
-	page, err := s.legacyPage(c.ctx(), q)
+	page, err := h.legacyPage(c.Context(), q)
 	if err != nil {
 		return err
 	}
-	c.w.Header().Set("Content-Type", "application/json")
-	w := bufio.NewWriterSize(c.w, answerBuffer)
+	c.Writer().Header().Set("Content-Type", "application/json")
+	w := bufio.NewWriterSize(c.Writer(), AnswerBuffer)
 	_, _ = w.WriteString(`{"events":[`) // an error stays in w
 	for separator := ""; ; {
 		for i := range page.Items {
 			_, _ = w.WriteString(separator)
 			if err := json.MarshalWrite(w, toLegacyEvent(&page.Items[i]), jsontext.PreserveRawStrings(true)); err != nil {
-				return s.tear(c, w, err)
+				return c.Tear(w, err)
 			}
 			separator = ","
 		}
@@ -65,8 +78,8 @@ func (s *Server) legacyList(c *Call) error {
 		}
 		after := CursorAfter(page, query.AfterEvent, q.Descending)
 		q.After, q.Horizon = &after, page.Horizon
-		if page, err = s.legacyPage(c.ctx(), q); err != nil {
-			return s.tear(c, w, err)
+		if page, err = h.legacyPage(c.Context(), q); err != nil {
+			return c.Tear(w, err)
 		}
 	}
 	_, _ = w.WriteString("]}\n")
@@ -74,13 +87,13 @@ func (s *Server) legacyList(c *Call) error {
 	return nil
 }
 
-func (s *Server) legacyPage(ctx context.Context, q query.Query) (store.Page[event.Event], error) {
-	if app, ok := s.opts.Registry.App(s.opts.LegacyApp); !ok || app.ErasingSince != nil {
-		return store.Page[event.Event]{}, Problemf(http.StatusNotFound, "the application %q no longer exists", s.opts.LegacyApp)
+func (h *Reads) legacyPage(ctx context.Context, q query.Query) (store.Page[event.Event], error) {
+	if app, ok := h.opts.Registry.App(h.opts.LegacyApp); !ok || app.ErasingSince != nil {
+		return store.Page[event.Event]{}, Problemf(http.StatusNotFound, "the application %q no longer exists", h.opts.LegacyApp)
 	}
 	ctx, cancel := context.WithTimeout(ctx, readDeadline)
 	defer cancel()
-	return s.opts.Reader.Events(ctx, q)
+	return h.opts.Reader.Events(ctx, q)
 }
 
 func toLegacyEvent(e *event.Event) LegacyEvent {

@@ -2,23 +2,35 @@ package httpapi
 
 import (
 	"net/http"
+	"reflect"
 	"strings"
 
 	"theeye/internal/event"
 )
 
-func (s *Server) legacySave(c *Call) error {
-	receipt, err := s.collect(c, s.opts.LegacyApp, "")
+func (h *Intake) legacyRoutes() []Route {
+	save := LegacyRoute(http.MethodPost, h.opts.LegacyApp, h.legacySave, Doc{
+		ID: "legacySave", Summary: "Save one event, as the first Eye did",
+		Body:    reflect.TypeFor[SentEvent](),
+		Answers: []Answer{JSON[LegacyMessage](201, "saved")},
+		Errors:  []int{403, 413, 415, 429, 503},
+	})
+	save.Refused = func(c *Call, err error) { h.noteRefusedOf(c, err, h.opts.LegacyApp) }
+	return []Route{save}
+}
+
+func (h *Intake) legacySave(c *Call) error {
+	receipt, err := h.collect(c, h.opts.LegacyApp, "")
 	if err != nil {
 		return err
 	}
-	if err := s.settle(c.ctx(), &receipt); err != nil { // a 201 could be read at once
+	if err := h.settle(c.Context(), &receipt); err != nil { // a 201 could be read at once
 		return err
 	}
 	if problems := receipt.Items[0].Problems; len(problems) > 0 {
-		return writeJSON(c.w, http.StatusBadRequest, LegacyMessage{legacyMessage(problems)})
+		return c.WriteJSON(http.StatusBadRequest, LegacyMessage{legacyMessage(problems)})
 	}
-	return writeJSON(c.w, http.StatusCreated, LegacyMessage{"Event has been Saved!"})
+	return c.WriteJSON(http.StatusCreated, LegacyMessage{"Event has been Saved!"})
 }
 
 // legacyMessage names the first missing field in the order in which the first

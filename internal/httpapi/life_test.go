@@ -12,27 +12,12 @@ import (
 
 	"theeye/internal/event"
 	"theeye/internal/httpapi"
+	"theeye/internal/httpapi/apitest"
 	"theeye/internal/ingest"
 	"theeye/internal/progress"
 	"theeye/internal/queue"
 	"theeye/internal/registry"
-	"theeye/internal/schema"
 )
-
-// status sends a request and returns the status of its answer, 0 for none.
-func status(ctx context.Context, method, url, key, body string) int {
-	r, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
-	if err != nil {
-		return 0
-	}
-	r.Header.Set("Authorization", "Bearer "+key)
-	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
-		return 0
-	}
-	_ = answer.Body.Close()
-	return answer.StatusCode
-}
 
 // An application is not deleted while events of it may come that nobody waits for any more.
 func TestDeletionWaitsForWhatIsOnItsWay(t *testing.T) {
@@ -42,10 +27,10 @@ func TestDeletionWaitsForWhatIsOnItsWay(t *testing.T) {
 			var keys *registry.Registry
 			written := make(chan struct{})
 			position := progress.New(0)
-			a := startAPI(t, func(o *httpapi.Options) {
+			a := apitest.Start(t, func(o *apitest.Parts) {
 				keys = o.Registry
 				o.Progress, o.IntakeDeadline = position, 100*time.Millisecond
-				o.Collector = collecting(t, ingest.Options{
+				o.Collector = apitest.Collecting(t, ingest.Options{
 					Acknowledged: position.MarkAcknowledged,
 					Publish: func(ctx context.Context, f queue.Frame) (uint64, error) {
 						frame, err := o.Queue.Publish(ctx, f)
@@ -62,10 +47,12 @@ func TestDeletionWaitsForWhatIsOnItsWay(t *testing.T) {
 				t.Fatal(err)
 			}
 			const one = `{"session_id":"s","category":"c","name":"n","data":{},"timestamp":1}`
-			if got := status(t.Context(), http.MethodPost, a.url+"/v1/events", secret, one); got != http.StatusServiceUnavailable {
+			if got := apitest.Status(t.Context(), http.MethodPost, a.URL+"/v1/events", secret, one); got != http.StatusServiceUnavailable {
 				t.Fatalf("the event was answered %d", got)
 			}
-			remove := func() int { return status(t.Context(), http.MethodDelete, a.url+"/v1/apps/shop", a.keys[""], "") }
+			remove := func() int {
+				return apitest.Status(t.Context(), http.MethodDelete, a.URL+"/v1/apps/shop", a.Keys[""], "")
+			}
 			if got := remove(); got != http.StatusServiceUnavailable {
 				t.Errorf("while the event may come, the deletion was answered %d", got)
 			}
@@ -85,8 +72,8 @@ func TestDeletionWaitsForWhatIsOnItsWay(t *testing.T) {
 // Close ends what outlives its caller, and waits for it.
 func TestClose(t *testing.T) {
 	begun, cancelled := make(chan struct{}), make(chan struct{})
-	opts := httpapi.Options{}
-	a := startAPI(t, func(o *httpapi.Options) {
+	opts := apitest.Parts{}
+	a := apitest.Start(t, func(o *apitest.Parts) {
 		o.Erase = func(ctx context.Context, _ []string, _ string) (httpapi.Erasure, error) {
 			close(begun)
 			<-ctx.Done()
@@ -96,12 +83,14 @@ func TestClose(t *testing.T) {
 		}
 		opts = *o
 	})
-	api := httpapi.New(opts)
+	api := apitest.New(opts)
 	server := httptest.NewServer(api)
 	defer server.Close()
 	calling, giveUp := context.WithCancel(t.Context())
 	called := make(chan int)
-	go func() { called <- status(calling, http.MethodDelete, server.URL+"/v1/sessions/s", a.keys[""], "") }()
+	go func() {
+		called <- apitest.Status(calling, http.MethodDelete, server.URL+"/v1/sessions/s", a.Keys[""], "")
+	}()
 	<-begun
 	giveUp()
 	<-called
@@ -115,7 +104,7 @@ func TestClose(t *testing.T) {
 	default:
 		t.Error("a handler is left")
 	}
-	if got := status(t.Context(), http.MethodGet, server.URL+"/v1/types", a.keys[""], ""); got != http.StatusServiceUnavailable {
+	if got := apitest.Status(t.Context(), http.MethodGet, server.URL+"/v1/types", a.Keys[""], ""); got != http.StatusServiceUnavailable {
 		t.Errorf("after that a request was answered %d", got)
 	}
 	if err := api.Close(brief); err != nil {
@@ -126,8 +115,8 @@ func TestClose(t *testing.T) {
 // Close does not wait for ever.
 func TestCloseGivesUp(t *testing.T) {
 	begun, end := make(chan struct{}), make(chan struct{})
-	opts := httpapi.Options{}
-	a := startAPI(t, func(o *httpapi.Options) {
+	opts := apitest.Parts{}
+	a := apitest.Start(t, func(o *apitest.Parts) {
 		o.Erase = func(context.Context, []string, string) (httpapi.Erasure, error) {
 			close(begun)
 			<-end
@@ -135,11 +124,11 @@ func TestCloseGivesUp(t *testing.T) {
 		}
 		opts = *o
 	})
-	api := httpapi.New(opts)
+	api := apitest.New(opts)
 	server := httptest.NewServer(api)
 	defer server.Close()
 	defer close(end)
-	go status(t.Context(), http.MethodDelete, server.URL+"/v1/sessions/s", a.keys[""], "")
+	go apitest.Status(t.Context(), http.MethodDelete, server.URL+"/v1/sessions/s", a.Keys[""], "")
 	<-begun
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -148,32 +137,20 @@ func TestCloseGivesUp(t *testing.T) {
 	}
 }
 
-// collecting returns a collector that runs until the test ends and knows no event types.
-func collecting(t *testing.T, opts ingest.Options) *ingest.Collector {
-	t.Helper()
-	opts.Types = func(string, string) *schema.Type { return nil }
-	c := ingest.New(opts)
-	ctx, stop := context.WithCancel(context.Background())
-	ran := make(chan error, 1)
-	go func() { ran <- c.Run(ctx) }()
-	t.Cleanup(func() { stop(); <-ran })
-	return c
-}
-
 // What became of events that were stored long ago is not remembered, which is no sign of a slow store.
 func TestForgottenOutcome(t *testing.T) {
 	position := progress.New(0)
 	var keys *registry.Registry
-	a := startAPI(t, func(o *httpapi.Options) {
+	a := apitest.Start(t, func(o *apitest.Parts) {
 		keys, o.Progress = o.Registry, position
-		o.Collector = collecting(t, ingest.Options{Publish: func(context.Context, queue.Frame) (uint64, error) { return 1, nil }})
+		o.Collector = apitest.Collecting(t, ingest.Options{Publish: func(context.Context, queue.Frame) (uint64, error) { return 1, nil }})
 	})
 	_, secret, err := keys.CreateKey(t.Context(), "shop", registry.Write)
 	if err != nil {
 		t.Fatal(err)
 	}
 	position.MarkStored(100, nil)
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, a.url+"/v1/events?wait=stored", strings.NewReader(`{"session_id":"s","category":"c","name":"n","data":{},"timestamp":1}`))
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, a.URL+"/v1/events?wait=stored", strings.NewReader(`{"session_id":"s","category":"c","name":"n","data":{},"timestamp":1}`))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,8 +42,8 @@ func alsoIn(one string, found []Candidate, others ...string) []string {
 
 // usedIn returns the applications of which something with the query's ids has arrived, as far as the
 // store has it.
-func (s *Server) usedIn(r *readRequest) ([]string, error) {
-	arrivals, err := s.opts.Reader.Receipt(r.ctx, r.Query, receiptArrivals)
+func (h *Reads) usedIn(r *readRequest) ([]string, error) {
+	arrivals, err := h.opts.Reader.Receipt(r.ctx, r.Query, receiptArrivals)
 	if err != nil {
 		return nil, err
 	}
@@ -52,22 +52,22 @@ func (s *Server) usedIn(r *readRequest) ([]string, error) {
 		names = append(names, a.App)
 	}
 	if mayBeCut(arrivals) {
-		kept, err := s.keptIn(r)
+		kept, err := h.keptIn(r)
 		return append(names, kept...), err
 	}
 	return names, nil
 }
 
 // keptIn returns the applications with a stored event or a rejection of the query's ids.
-func (s *Server) keptIn(r *readRequest) (names []string, err error) {
-	stored, err := s.opts.Reader.Values(r.ctx, query.Query{Apps: r.Apps, IDs: r.IDs, Limit: query.MaxLimit}, query.Field{Name: query.App})
+func (h *Reads) keptIn(r *readRequest) (names []string, err error) {
+	stored, err := h.opts.Reader.Values(r.ctx, query.Query{Apps: r.Apps, IDs: r.IDs, Limit: query.MaxLimit}, query.Field{Name: query.App})
 	if err != nil {
 		return nil, err
 	}
 	for i := range stored.Top {
 		names = append(names, stored.Top[i].Value)
 	}
-	rejected, err := s.opts.Reader.RejectionSummary(r.ctx, query.Query{Apps: r.Apps, EventIDs: r.IDs, Limit: query.MaxLimit})
+	rejected, err := h.opts.Reader.RejectionSummary(r.ctx, query.Query{Apps: r.Apps, EventIDs: r.IDs, Limit: query.MaxLimit})
 	for i := range rejected {
 		names = append(names, rejected[i].App)
 	}

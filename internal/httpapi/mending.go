@@ -5,17 +5,17 @@ import (
 	"net/http"
 )
 
-func mendingRoutes() []Route {
+func (h *Admin) mendingRoutes() []Route {
 	return []Route{
-		{"POST", "/v1/store/acknowledge", ForAdmin, (*Server).acknowledge, Doc{
+		{Method: "POST", Path: "/v1/store/acknowledge", Access: ForAdmin, Handle: h.acknowledge, Doc: Doc{
 			ID: "acknowledgeLosses", Tag: "operation", Summary: "Acknowledge what /readyz tells of lost events and of damaged and lost files",
 			Text:    "The reasons go from /readyz. The books and the metrics keep the counts.",
-			Answers: []Answer{{200, "what was acknowledged", schemaOf[AcknowledgedAnswer]()}}, Errors: []int{404, 503}}},
-		{"POST", "/v1/store/readmit", ForAdmin, (*Server).readmit, Doc{
+			Answers: []Answer{JSON[AcknowledgedAnswer](200, "what was acknowledged")}, Errors: []int{404, 503}}},
+		{Method: "POST", Path: "/v1/store/readmit", Access: ForAdmin, Handle: h.readmit, Doc: Doc{
 			ID: "readmitSegments", Tag: "operation", Summary: "Take damaged segments back whose files are whole again",
 			Text: "All segments are read, and those that are damaged are put aside. A file in store/quarantine, or back in store/segments, that is what the manifest says is taken back, and so are segments whose frames the queue still holds. " +
 				"What they hold is decided about as if it came now: nothing is there twice, and nothing comes back that was erased or has expired. `lost` in the books goes down by it.",
-			Answers: []Answer{{200, "what was taken back, and what is still damaged", schemaOf[ReadmittedAnswer]()}}, Errors: []int{404, 503}}},
+			Answers: []Answer{JSON[ReadmittedAnswer](200, "what was taken back, and what is still damaged")}, Errors: []int{404, 503}}},
 	}
 }
 
@@ -44,34 +44,34 @@ type Mending struct {
 	Readmit     func(context.Context) (ReadmittedAnswer, error)
 }
 
-func (s *Server) acknowledge(c *Call) error {
-	if s.opts.Mending.Acknowledge == nil {
+func (h *Admin) acknowledge(c *Call) error {
+	if h.opts.Mending.Acknowledge == nil {
 		return NewProblem(http.StatusNotFound, "this server keeps its events elsewhere")
 	}
-	list, err := s.opts.Mending.Acknowledge(c.ctx())
+	list, err := h.opts.Mending.Acknowledge(c.Context())
 	if err != nil {
-		s.log.Error("what was acknowledged could not be written", "error", err)
+		h.log.Error("what was acknowledged could not be written", "error", err)
 		return Unavailable("this could not be written to disk; try again")
 	}
 	if list == nil {
 		list = []string{}
 	}
-	s.forgetReadiness()
+	c.ForgetReadiness()
 	c.Note("acknowledged", list)
-	return writeJSON(c.w, http.StatusOK, AcknowledgedAnswer{list})
+	return c.WriteJSON(http.StatusOK, AcknowledgedAnswer{list})
 }
 
-func (s *Server) readmit(c *Call) error {
-	if s.opts.Mending.Readmit == nil {
+func (h *Admin) readmit(c *Call) error {
+	if h.opts.Mending.Readmit == nil {
 		return NewProblem(http.StatusNotFound, "this server keeps its events elsewhere")
 	}
-	ctx, release := s.life.outlive(c.ctx())
+	ctx, release := c.Outlive()
 	defer release()
-	answer, err := s.opts.Mending.Readmit(ctx)
+	answer, err := h.opts.Mending.Readmit(ctx)
 	if err != nil {
 		return err
 	}
-	s.forgetReadiness()
+	c.ForgetReadiness()
 	c.Note("readmitted", len(answer.Readmitted))
-	return writeJSON(c.w, http.StatusOK, answer)
+	return c.WriteJSON(http.StatusOK, answer)
 }

@@ -5,22 +5,18 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"theeye/internal/fair"
 )
 
 type metrics struct {
-	seconds    *prometheus.HistogramVec
-	answers    *prometheus.CounterVec
-	unreadable *prometheus.CounterVec
-	overRate   *prometheus.CounterVec
-	noMemory   prometheus.Counter
-	malformed  prometheus.Counter
+	seconds   *prometheus.HistogramVec
+	answers   *prometheus.CounterVec
+	noMemory  prometheus.Counter
+	malformed prometheus.Counter
 
 	refusedKeys *prometheus.CounterVec
 }
 
-func newMetrics(r prometheus.Registerer, reads *Budget, exporting *fair.Semaphore) metrics {
+func newMetrics(r prometheus.Registerer, reads *Budget) metrics {
 	m := metrics{
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "eye_http_seconds", Help: "Time to answer a request, by route.",
@@ -29,12 +25,6 @@ func newMetrics(r prometheus.Registerer, reads *Budget, exporting *fair.Semaphor
 		answers: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "eye_http_answers_total", Help: "Answers, by route and status.",
 		}, []string{"route", "status"}),
-		overRate: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "eye_intake_over_rate_total", Help: "Requests that were answered 429 because their application sends more than its rate.",
-		}, []string{"app"}),
-		unreadable: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "eye_intake_unreadable_total", Help: "Requests to the intake that left no event and no rejection, by what /v1/unreadable tells of them.",
-		}, []string{"app", "reason"}),
 		noMemory: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "eye_http_read_memory_refused_total", Help: "Reads that were answered 503 because the memory for answers was used up.",
 		}),
@@ -46,8 +36,7 @@ func newMetrics(r prometheus.Registerer, reads *Budget, exporting *fair.Semaphor
 		Name: "eye_http_keys_refused_total", Help: "Requests, other than to the intake, that were answered 401 or 403, by reason.",
 	}, []string{"reason"})
 	if r != nil {
-		r.MustRegister(exporting.Gauges("eye_http_exports", "Exports")...)
-		r.MustRegister(m.refusedKeys, m.seconds, m.answers, m.overRate, m.unreadable, m.noMemory, m.malformed, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		r.MustRegister(m.refusedKeys, m.seconds, m.answers, m.noMemory, m.malformed, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "eye_http_read_memory_bytes", Help: "Memory that answers which are read or sent hold of their budget.",
 		}, func() float64 { return float64(reads.Used()) }))
 	}

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"net/http"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,11 +42,13 @@ func (idText) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{Type: huma.TypeString, Format: "uuid"}
 }
 
-// OpenAPI returns the document of all routes.
-func OpenAPI(legacy bool) *huma.OpenAPI {
+// OpenAPI returns the document of routes, and of those that every server has. They need no running
+// node.
+func OpenAPI(routes []Route) *huma.OpenAPI {
+	routes = slices.Concat(routes, new(Server).operationRoutes())
 	registry := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
-	registry.RegisterTypeAlias(schemaOf[jsontext.Value](), schemaOf[any]())
-	registry.RegisterTypeAlias(schemaOf[uuid.UUID](), schemaOf[idText]())
+	registry.RegisterTypeAlias(reflect.TypeFor[jsontext.Value](), reflect.TypeFor[any]())
+	registry.RegisterTypeAlias(reflect.TypeFor[uuid.UUID](), reflect.TypeFor[idText]())
 	api := &huma.OpenAPI{
 		OpenAPI: "3.1.0",
 		Info: &huma.Info{
@@ -75,12 +78,10 @@ func OpenAPI(legacy bool) *huma.OpenAPI {
 			},
 		},
 	}
-	s := &Server{}
-	if legacy {
-		s.opts.LegacyApp = "legacy"
+	if slices.ContainsFunc(routes, func(rt Route) bool { return rt.Doc.Tag == legacyTag }) {
 		api.Tags = append(api.Tags, &huma.Tag{Name: legacyTag, Description: "The one address of the service that The Eye replaces, as its callers know it."})
 	}
-	for _, rt := range s.routes() {
+	for _, rt := range routes {
 		if !rt.Doc.Hidden {
 			api.AddOperation(operation(rt, registry))
 		}
@@ -134,16 +135,16 @@ func operation(rt Route, registry huma.Registry) *huma.Operation {
 		}
 		op.Responses[strconv.Itoa(a.Status)] = r
 	}
-	media, details := "application/problem+json", schemaOf[ProblemDetails]()
-	if rt.Path == legacyPath {
-		media, details = "application/json", schemaOf[LegacyMessage]()
+	media, details := "application/problem+json", reflect.TypeFor[ProblemDetails]()
+	if rt.Errors != nil {
+		media, details = "application/json", rt.Errors.Body
 	}
 	errors := append([]int{http.StatusBadRequest}, rt.Doc.Errors...) // of a query that is not well-formed
 	if strings.Contains(rt.Path, "{") || slices.ContainsFunc(rt.Doc.Params, func(p Param) bool { return p.Name == "app" }) {
 		errors = append(errors, http.StatusNotFound)
 	}
 	op.Security = []map[string][]string{}
-	op.Extensions = map[string]any{"x-access": accessName(rt.Access)}
+	op.Extensions = map[string]any{"x-access": rt.Access.String()}
 	if rt.Access != Open {
 		op.Security = []map[string][]string{{"bearer": {}}, {"basic": {}}}
 		errors = append([]int{http.StatusUnauthorized, http.StatusForbidden}, errors...)
@@ -169,7 +170,8 @@ func examples(values map[string]any) map[string]*huma.Example {
 	return named
 }
 
-func accessName(a Access) string {
+// String returns the name that the document has for an access, "" for Undeclared.
+func (a Access) String() string {
 	return map[Access]string{Open: "open", ForWrite: "write", ForRead: "read", ForAdmin: "admin", ForMetrics: "metrics"}[a]
 }
 

@@ -13,28 +13,28 @@ import (
 //go:embed docs.html docs.js docs.css docs.svg
 var docsPage embed.FS
 
-func operationRoutes() []Route {
-	text := func(what string) []Answer { return []Answer{{200, what, nil}} }
+func (s *Server) operationRoutes() []Route {
+	text := func(what string) []Answer { return []Answer{Plain(200, what)} }
 	return []Route{
-		{"GET", "/healthz", Open, (*Server).healthz, Doc{
+		{Method: "GET", Path: "/healthz", Access: Open, Handle: s.healthz, Doc: Doc{
 			ID: "healthz", Tag: "operation", Summary: "Whether the process runs", Answers: text("it runs")}},
-		{"GET", "/readyz", Open, (*Server).readyz, Doc{
+		{Method: "GET", Path: "/readyz", Access: Open, Handle: s.readyz, Doc: Doc{
 			ID: "readyz", Tag: "operation", Summary: "Whether intake and reading work",
-			Answers: []Answer{{200, "both work", schemaOf[Readiness]()}, {503, "one does not", schemaOf[Readiness]()}}}},
-		{"GET", "/metrics", ForMetrics, (*Server).showMetrics, Doc{
+			Answers: []Answer{JSON[Readiness](200, "both work"), JSON[Readiness](503, "one does not")}}},
+		{Method: "GET", Path: "/metrics", Access: ForMetrics, Handle: s.showMetrics, Doc: Doc{
 			ID: "metrics", Tag: "operation", Summary: "Metrics in the form of Prometheus", Params: []Param{{Name: "name[]", Text: "the metrics of any of these names alone", Repeatable: true}}, Answers: text("the metrics")}},
-		{"GET", "/openapi.json", Open, (*Server).openAPI, Doc{
+		{Method: "GET", Path: "/openapi.json", Access: Open, Handle: s.openAPI, Doc: Doc{
 			ID: "openapi", Tag: "operation", Summary: "This document", Answers: text("OpenAPI 3.1")}},
-		{"GET", "/docs", Open, docsFile("docs.html"), Doc{
+		{Method: "GET", Path: "/docs", Access: Open, Handle: docsFile("docs.html"), Doc: Doc{
 			ID: "docs", Tag: "operation", Summary: "This document as a page", Answers: text("HTML")}},
-		{"GET", "/docs/docs.js", Open, docsFile("docs.js"), Doc{Hidden: true}},
-		{"GET", "/docs/docs.css", Open, docsFile("docs.css"), Doc{Hidden: true}},
-		{"GET", "/docs/docs.svg", Open, docsFile("docs.svg"), Doc{Hidden: true}},
+		{Method: "GET", Path: "/docs/docs.js", Access: Open, Handle: docsFile("docs.js"), Doc: Doc{Hidden: true}},
+		{Method: "GET", Path: "/docs/docs.css", Access: Open, Handle: docsFile("docs.css"), Doc: Doc{Hidden: true}},
+		{Method: "GET", Path: "/docs/docs.svg", Access: Open, Handle: docsFile("docs.svg"), Doc: Doc{Hidden: true}},
 	}
 }
 
 func (s *Server) healthz(c *Call) error {
-	return writeJSON(c.w, http.StatusOK, map[string]bool{"alive": true})
+	return c.WriteJSON(http.StatusOK, map[string]bool{"alive": true})
 }
 
 // Readiness says what works.
@@ -46,12 +46,12 @@ type Readiness struct {
 }
 
 func (s *Server) readyz(c *Call) error {
-	r := s.known(c.ctx())
+	r := s.known(c.Context())
 	status := http.StatusOK
 	if !r.Ready {
 		status = http.StatusServiceUnavailable
 	}
-	return writeJSON(c.w, status, r)
+	return c.WriteJSON(status, r)
 }
 
 // readyAge is how old an answer of /readyz may be.
@@ -111,13 +111,12 @@ func (s *Server) Readiness(ctx context.Context) Readiness {
 	return r
 }
 
-// ping asks the store for something that it always has.
+// ping reports whether the store answers.
 func (s *Server) ping(ctx context.Context) error {
-	if s.opts.Ping != nil {
-		return s.opts.Ping(ctx)
+	if s.opts.Ping == nil {
+		return nil
 	}
-	_, err := s.opts.Reader.Books(ctx, []string{})
-	return err
+	return s.opts.Ping(ctx)
 }
 
 // queueHeadroom is how near to its quota a queue counts as full, in bytes.
@@ -144,8 +143,8 @@ func (s *Server) openAPI(c *Call) error {
 	return err
 }
 
-func docsFile(name string) func(*Server, *Call) error {
-	return func(_ *Server, c *Call) error {
+func docsFile(name string) func(*Call) error {
+	return func(c *Call) error {
 		b, err := docsPage.ReadFile(name)
 		if err != nil {
 			return err

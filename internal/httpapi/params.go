@@ -16,7 +16,7 @@ import (
 // ignored might be what makes a request harmless. The first Eye ignored what it did not know, and probes
 // and scrapers send parameters that mean nothing to who is probed.
 func checkParams(rt Route, values url.Values) error {
-	if rt.Path == legacyPath || rt.Access == Open || rt.Access == ForMetrics {
+	if rt.Access == Open || rt.Access == ForMetrics {
 		return nil
 	}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
@@ -56,12 +56,16 @@ type Next struct {
 	NextCursor *string `json:"next_cursor"`
 }
 
+// SetNext sets the cursor to a place; there is no next page when it is 0.
 func (n *Next) SetNext(place uint64) {
 	if place > 0 {
 		text := strconv.FormatUint(place, 10)
 		n.NextCursor = &text
 	}
 }
+
+// Params returns a reader of the parameters of the query.
+func (c *Call) Params() ParamReader { return ParamReader{values: c.URL.Query()} }
 
 // ParamReader reads the parameters of a list that is no list of events, and keeps the
 // first error.

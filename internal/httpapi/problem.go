@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -46,17 +47,33 @@ type ProblemDetails struct {
 // Error implements error, so that a handler may return one.
 func (p *ProblemDetails) Error() string { return p.Detail }
 
+// NewProblem is a problem with a detail that says what is wrong and what to do.
 func NewProblem(status int, detail string) *ProblemDetails {
 	return &ProblemDetails{Title: http.StatusText(status), Status: status, Detail: detail}
 }
 
+// Problemf is NewProblem with a format.
 func Problemf(status int, format string, args ...any) *ProblemDetails {
 	return NewProblem(status, fmt.Sprintf(format, args...))
 }
 
+// Unavailable is a 503 after which the same request may be tried again in a second.
 func Unavailable(detail string) *ProblemDetails {
 	p := NewProblem(http.StatusServiceUnavailable, detail)
 	p.retryAfter = "1"
+	return p
+}
+
+// WithRetryAfter returns the problem with a Retry-After of whole seconds.
+func (p *ProblemDetails) WithRetryAfter(wait time.Duration) *ProblemDetails {
+	p.retryAfter = strconv.FormatInt(int64(wait/time.Second), 10)
+	return p
+}
+
+// WithReason returns the problem with the reason under which GET /v1/unreadable lists the request;
+// it is made of the status otherwise.
+func (p *ProblemDetails) WithReason(reason string) *ProblemDetails {
+	p.reason = reason
 	return p
 }
 
@@ -69,9 +86,9 @@ func (e *panicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.valu
 
 func panicked(value any) error { return &panicError{value, debug.Stack()} }
 
-// problemOf is the one table from errors to answers. What it does not know is
+// ProblemOf is the one table from errors to answers. What it does not know is
 // logged, and shown as an internal error.
-func (s *Server) problemOf(err error) *ProblemDetails {
+func ProblemOf(err error) *ProblemDetails {
 	var (
 		own     *ProblemDetails
 		syntax  *ingest.SyntaxError
@@ -110,7 +127,7 @@ func (s *Server) problemOf(err error) *ProblemDetails {
 	case errors.As(err, &invalid):
 		return NewProblem(http.StatusUnprocessableEntity, invalid.Error())
 	case errors.As(err, &tooBig):
-		return s.tooLarge(false)
+		return Problemf(http.StatusRequestEntityTooLarge, "the body is larger than %s", SizeText(tooBig.Limit))
 	case errors.As(err, &request):
 		return NewProblem(http.StatusUnprocessableEntity, request.Error())
 	case errors.Is(err, replay.ErrBusy), errors.Is(err, replay.ErrErasing), errors.Is(err, replay.ErrEnded):
@@ -139,8 +156,6 @@ func (s *Server) problemOf(err error) *ProblemDetails {
 		return Unavailable("the erasure is not finished and continues by itself: repeat the request until the answer is 200; if it never is, the server's log says what to do")
 	case errors.Is(err, store.ErrTooWide):
 		return NewProblem(http.StatusBadRequest, err.Error())
-	case errors.Is(err, errBusy):
-		return Unavailable(err.Error())
 	case errors.As(err, &prepares):
 		return Unavailable(prepares.Error())
 	case errors.Is(err, store.ErrLeaseEnded):
@@ -161,16 +176,6 @@ func (s *Server) problemOf(err error) *ProblemDetails {
 		return NewProblem(http.StatusBadRequest, "the body ended before its Content-Length")
 	}
 	return NewProblem(http.StatusInternalServerError, "internal error; the server's log has the details")
-}
-
-// tooLarge says what a body may have, and an event in it; packed tells whether it was unpacked first.
-func (s *Server) tooLarge(packed bool) *ProblemDetails {
-	unpacked := ""
-	if packed {
-		unpacked = " after decompression"
-	}
-	return Problemf(http.StatusRequestEntityTooLarge, "the body is larger than %s%s (--max-request-bytes): send smaller batches; one event may have at most %s (--max-event-bytes)",
-		SizeText(s.opts.MaxRequestBytes), unpacked, SizeText(s.opts.MaxEventBytes))
 }
 
 // SizeText writes a size in bytes, and in a larger unit when it is a whole number of them.

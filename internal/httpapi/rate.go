@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
 
@@ -124,27 +123,25 @@ func (s rateState) announce(h http.Header) {
 	h.Set("Ratelimit", fmt.Sprintf(`"default";r=%d;t=%d`, s.remaining, s.reset))
 }
 
-// admit lets an intake request of an application in, or returns the 429. Nothing
-// was read of the request yet. charge is to be called when it is answered, with
-// how many events it brought; the headers then tell what is left.
-func (s *Server) admit(c *Call, app registry.App) (charge func(events int), err error) {
-	b := s.buckets.bucket(app, time.Now())
+// enterBucket lets an intake request of an application in, or returns the 429. Nothing was read of
+// the request yet. charge is to be called when it is answered, with how many events it brought; the
+// headers of the answer then tell what is left.
+func (h *Intake) enterBucket(app registry.App, answer http.Header) (charge func(events int), err error) {
+	now := time.Now()
+	b := h.buckets.bucket(app, now)
 	if b == nil {
 		return func(int) {}, nil
 	}
-	now := time.Now()
 	if b.enter(now) {
 		return func(events int) {
 			b.charge(time.Now(), events-1)
-			b.state(time.Now()).announce(c.w.Header())
+			b.state(time.Now()).announce(answer)
 		}, nil
 	}
 	state := b.state(now)
-	state.announce(c.w.Header())
-	s.metrics.overRate.WithLabelValues(app.Name).Inc()
+	state.announce(answer)
+	h.metrics.overRate.WithLabelValues(app.Name).Inc()
 	wait := max(state.reset, 1)
-	p := Problemf(http.StatusTooManyRequests, "application %q sends more than its rate of %s per second: nothing of this request was kept; try again in %d s",
-		app.Name, plural.Count(app.Rate, "event"), wait)
-	p.retryAfter = strconv.FormatInt(wait, 10)
-	return nil, p
+	return nil, Problemf(http.StatusTooManyRequests, "application %q sends more than its rate of %s per second: nothing of this request was kept; try again in %d s",
+		app.Name, plural.Count(app.Rate, "event"), wait).WithRetryAfter(time.Duration(wait) * time.Second)
 }

@@ -2,66 +2,130 @@ package httpapi
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"net/url"
+	"os"
+	"reflect"
 	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"theeye/internal/event"
+	"theeye/internal/fair"
+	"theeye/internal/progress"
 	"theeye/internal/query"
+	"theeye/internal/queue"
+	"theeye/internal/registry"
+	"theeye/internal/replay"
 	"theeye/internal/store"
 )
 
-func readRoutes() []Route {
+// readDeadline bounds reads other than exports.
+const readDeadline = 10 * time.Second
+
+// ReadOptions are what Reads are made of. Of the zero value only the routes can be asked.
+type ReadOptions struct {
+	Registry *registry.Registry
+	Reader   store.Reader
+	Queue    *queue.Queue // in which receipts find what is not stored yet
+	Progress *progress.Tracker
+	Replays  *replay.Runner // which tells of which replay a frame is; may be nil
+	// CaughtUp reports nil when the store holds all that was acknowledged before the start, else an
+	// error that says how far it has come.
+	CaughtUp func() error
+	// Parquet writes the events that a query selects to a file that is gone when it is closed; nil
+	// when the store cannot.
+	Parquet func(context.Context, query.Query) (*os.File, error)
+	// ExportsEnded returns a channel that is closed when exports that have begun must not go on,
+	// because something was erased; nil where that does not happen.
+	ExportsEnded func() <-chan struct{}
+
+	LegacyApp string // serves GET /event/ for this application; empty for none
+
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+// Reads serves the routes by which events, rejections and what is counted of them are read. It is
+// safe for concurrent use.
+type Reads struct {
+	opts      ReadOptions
+	log       *slog.Logger
+	exporting *fair.Semaphore // exports at a time
+}
+
+// NewReads returns the routes' handlers.
+func NewReads(opts ReadOptions) *Reads {
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	h := &Reads{opts: opts, log: opts.Logger, exporting: newExporting()}
+	if opts.Registerer != nil {
+		opts.Registerer.MustRegister(h.exporting.Gauges("eye_http_exports", "Exports")...)
+	}
+	return h
+}
+
+// Routes returns the routes for reading.
+func (h *Reads) Routes() []Route {
+	routes := slices.Concat(h.readRoutes(), h.exportRoutes())
+	if h.opts.LegacyApp != "" {
+		routes = append(routes, h.legacyRoutes()...)
+	}
+	return routes
+}
+
+func (h *Reads) readRoutes() []Route {
 	list := []Param{orderParam(), LimitParam(), CursorParam()}
 	return []Route{
-		{"GET", "/v1/events", ForRead, (*Server).listEvents, Doc{
+		{Method: "GET", Path: "/v1/events", Access: ForRead, Handle: h.listEvents, Doc: Doc{
 			ID: "listEvents", Tag: "reading", Summary: "Events in the order in which they occurred",
-			Params: slices.Concat(filterParams(query.Events), list), Answers: []Answer{{200, "a page", schemaOf[EventsAnswer]()}}, Errors: []int{400, 503}}},
-		{"GET", "/v1/events/{id}", ForRead, (*Server).getEvent, Doc{
+			Params: slices.Concat(filterParams(query.Events), list), Answers: []Answer{JSON[EventsAnswer](200, "a page")}, Errors: []int{400, 503}}},
+		{Method: "GET", Path: "/v1/events/{id}", Access: ForRead, Handle: h.getEvent, Doc: Doc{
 			ID: "getEvent", Tag: "reading", Summary: "One event",
-			Params: []Param{PathID("the event's id, or the id as its sender wrote it"), AppParam()}, Answers: []Answer{{200, "the event", schemaOf[EventAnswer]()}}, Errors: []int{400, 404, 503}}},
-		{"GET", "/v1/count", ForRead, (*Server).count, Doc{
+			Params: []Param{PathID("the event's id, or the id as its sender wrote it"), AppParam()}, Answers: []Answer{JSON[EventAnswer](200, "the event")}, Errors: []int{400, 404, 503}}},
+		{Method: "GET", Path: "/v1/count", Access: ForRead, Handle: h.count, Doc: Doc{
 			ID: "countEvents", Tag: "reading", Summary: "How many events there are",
-			Params: filterParams(query.Events), Answers: []Answer{{200, "the count", schemaOf[CountAnswer]()}}, Errors: []int{400, 503}}},
-		{"GET", "/v1/sessions", ForRead, (*Server).listSessions, Doc{
+			Params: filterParams(query.Events), Answers: []Answer{JSON[CountAnswer](200, "the count")}, Errors: []int{400, 503}}},
+		{Method: "GET", Path: "/v1/sessions", Access: ForRead, Handle: h.listSessions, Doc: Doc{
 			ID: "listSessions", Tag: "reading", Summary: "Sessions, latest start first",
 			Text: "Filters select the sessions that have at least one such event; the summary is always of the whole session. " +
 				"With exact=1 and one session_id the answer is that of GET /v1/sessions/{id}, with its parameters: for clients that cannot send every id in a path, as browsers resolve `.` and `..`.",
-			Params: slices.Concat(filterParams(query.Sessions), []Param{ExactParam(false), {Name: "order", Text: "by time; with exact=1 alone", Enum: []string{"asc", "desc"}}, LimitParam(), CursorParam()}), Answers: []Answer{{200, "a page; with exact=1 a session", schemaOf[SessionsOrSession]()}}, Errors: []int{400, 404, 503}}},
-		{"GET", "/v1/sessions/{id}", ForRead, (*Server).getSession, Doc{
+			Params: slices.Concat(filterParams(query.Sessions), []Param{ExactParam(false), {Name: "order", Text: "by time; with exact=1 alone", Enum: []string{"asc", "desc"}}, LimitParam(), CursorParam()}), Answers: []Answer{JSON[SessionsOrSession](200, "a page; with exact=1 a session")}, Errors: []int{400, 404, 503}}},
+		{Method: "GET", Path: "/v1/sessions/{id}", Access: ForRead, Handle: h.getSession, Doc: Doc{
 			ID: "getSession", Tag: "reading", Summary: "A session's summary and its events in order",
 			Params:  slices.Concat([]Param{PathID("the session id")}, filterParams(query.Events), list),
-			Answers: []Answer{{200, "the session", schemaOf[SessionAnswer]()}}, Errors: []int{400, 404, 503}}},
-		{"GET", "/v1/rejections", ForRead, (*Server).listRejections, Doc{
+			Answers: []Answer{JSON[SessionAnswer](200, "the session")}, Errors: []int{400, 404, 503}}},
+		{Method: "GET", Path: "/v1/rejections", Access: ForRead, Handle: h.listRejections, Doc: Doc{
 			ID: "listRejections", Tag: "rejections", Summary: "What was refused, newest first",
-			Params: slices.Concat(filterParams(query.Rejections), list), Answers: []Answer{{200, "a page", schemaOf[RejectionsAnswer]()}}, Errors: []int{400, 503}}},
-		{"GET", "/v1/rejections/summary", ForRead, (*Server).summarize, Doc{
+			Params: slices.Concat(filterParams(query.Rejections), list), Answers: []Answer{JSON[RejectionsAnswer](200, "a page")}, Errors: []int{400, 503}}},
+		{Method: "GET", Path: "/v1/rejections/summary", Access: ForRead, Handle: h.summarize, Doc: Doc{
 			ID: "summarizeRejections", Tag: "rejections", Summary: "Rejections counted by application, type, code and place",
-			Params: slices.Concat(filterParams(query.Rejections), []Param{LimitParam()}), Answers: []Answer{{200, "most frequent first", schemaOf[SummaryAnswer]()}}, Errors: []int{400, 503}}},
-		{"GET", "/v1/rejections/{id}", ForRead, (*Server).getRejection, Doc{
+			Params: slices.Concat(filterParams(query.Rejections), []Param{LimitParam()}), Answers: []Answer{JSON[SummaryAnswer](200, "most frequent first")}, Errors: []int{400, 503}}},
+		{Method: "GET", Path: "/v1/rejections/{id}", Access: ForRead, Handle: h.getRejection, Doc: Doc{
 			ID: "getRejection", Tag: "rejections", Summary: "One rejection",
-			Params: []Param{PathID("the rejection's id"), AppParam()}, Answers: []Answer{{200, "the rejection", schemaOf[RejectionAnswer]()}}, Errors: []int{400, 404, 503}}},
-		{"GET", "/v1/series", ForRead, (*Server).series, Doc{
+			Params: []Param{PathID("the rejection's id"), AppParam()}, Answers: []Answer{JSON[RejectionAnswer](200, "the rejection")}, Errors: []int{400, 404, 503}}},
+		{Method: "GET", Path: "/v1/series", Access: ForRead, Handle: h.series, Doc: Doc{
 			ID: "series", Tag: "reading", Summary: "Counts over time",
 			Text: "Events by occurred_at; with group_by=status arrivals by received_at. Empty steps are filled between the first and the last, or between from and to.",
 			Params: slices.Concat(filterParams(query.Events), []Param{
 				{Name: "interval", Text: "the width of a step", Enum: []string{"minute", "hour", "day"}},
 				{Name: "group_by", Text: "what to group by", Enum: []string{"category", "name", "app", "status"}}}),
-			Answers: []Answer{{200, "the series", schemaOf[SeriesAnswer]()}}, Errors: []int{400, 503}}},
-		{"GET", "/v1/values", ForRead, (*Server).values, Doc{
+			Answers: []Answer{JSON[SeriesAnswer](200, "the series")}, Errors: []int{400, 503}}},
+		{Method: "GET", Path: "/v1/values", Access: ForRead, Handle: h.values, Doc: Doc{
 			ID: "values", Tag: "reading", Summary: "The most frequent values of a field",
 			Params:  slices.Concat(filterParams(query.Events), []Param{LimitParam(), {Name: "field", Text: "a field of the event, or data.path", Required: true}}),
-			Answers: []Answer{{200, "most frequent first", schemaOf[ValuesAnswer]()}}, Errors: []int{400, 503}}},
-		{"GET", "/v1/receipts/{id}", ForRead, (*Server).receipt, Doc{
+			Answers: []Answer{JSON[ValuesAnswer](200, "most frequent first")}, Errors: []int{400, 503}}},
+		{Method: "GET", Path: "/v1/receipts/{id}", Access: ForRead, Handle: h.receipt, Doc: Doc{
 			ID: "getReceipt", Tag: "reading", Summary: "The whole history of an event id",
-			Params: []Param{PathID("the event's id, or the id as its sender wrote it"), AppParam()}, Answers: []Answer{{200, "the receipt", schemaOf[ReceiptAnswer]()}}, Errors: []int{400, 404, 503}}},
-		{"GET", "/v1/books", ForRead, (*Server).books, Doc{
+			Params: []Param{PathID("the event's id, or the id as its sender wrote it"), AppParam()}, Answers: []Answer{JSON[ReceiptAnswer](200, "the receipt")}, Errors: []int{400, 404, 503}}},
+		{Method: "GET", Path: "/v1/books", Access: ForRead, Handle: h.books, Doc: Doc{
 			ID: "getBooks", Tag: "reading", Summary: "What became of everything that was received",
-			Params: []Param{AppParam()}, Answers: []Answer{{200, "an account for each application", schemaOf[BooksAnswer]()}}, Errors: []int{400, 503}}},
+			Params: []Param{AppParam()}, Answers: []Answer{JSON[BooksAnswer](200, "an account for each application")}, Errors: []int{400, 503}}},
 	}
 }
 
@@ -77,26 +141,26 @@ type readRequest struct {
 
 // read parses a request's parameters, bounds them by what the key may see, takes the
 // memory of an answer and begins the deadline; cancel ends both.
-func (s *Server) read(c *Call, kind query.Kind, also ...string) (readRequest, error) {
-	r, err := s.parse(c, kind, also...)
+func (h *Reads) read(c *Call, kind query.Kind, also ...string) (readRequest, error) {
+	r, err := h.parse(c, kind, also...)
 	if err != nil {
 		return r, err
 	}
-	if r.memory, err = s.allow(c); err != nil {
+	if r.memory, err = c.ReserveRead(); err != nil {
 		return r, err
 	}
-	ctx, cancel := context.WithTimeout(c.ctx(), readDeadline)
+	ctx, cancel := context.WithTimeout(c.Context(), readDeadline)
 	r.ctx, r.cancel = ctx, func() { cancel(); r.memory.Release() }
 	return r, nil
 }
 
 // parse parses a request's parameters, and bounds them by what the key may see.
-func (s *Server) parse(c *Call, kind query.Kind, also ...string) (readRequest, error) {
-	if err := s.opts.CaughtUp(); err != nil {
+func (h *Reads) parse(c *Call, kind query.Kind, also ...string) (readRequest, error) {
+	if err := h.opts.CaughtUp(); err != nil {
 		return readRequest{}, Unavailable(err.Error())
 	}
 	values := c.URL.Query()
-	q, err := query.Parse(values, kind, s.zone(c), also...)
+	q, err := query.Parse(values, kind, h.zone(c), also...)
 	if err != nil {
 		return readRequest{}, err
 	}
@@ -112,16 +176,16 @@ func (s *Server) parse(c *Call, kind query.Kind, also ...string) (readRequest, e
 		}
 		q.Apps = []string{c.Principal.App}
 	}
-	if err := s.checkApps(named); err != nil {
+	if err := c.CheckApps(named); err != nil {
 		return readRequest{}, err
 	}
-	s.resolveEvents(&q)
+	ResolveEvents(h.opts.Registry, &q)
 	return readRequest{Query: q, kind: kind, values: values}, nil
 }
 
 // zone returns that of times without one: of the key's application.
-func (s *Server) zone(c *Call) *time.Location {
-	app, _ := s.opts.Registry.App(c.Principal.App)
+func (h *Reads) zone(c *Call) *time.Location {
+	app, _ := h.opts.Registry.App(c.Principal.App)
 	return app.Location()
 }
 
@@ -160,8 +224,8 @@ type EventsAnswer struct {
 	Searched
 }
 
-func (s *Server) listEvents(c *Call) error {
-	r, err := s.read(c, query.Events, query.OrderParam, query.LimitParam, query.CursorParam)
+func (h *Reads) listEvents(c *Call) error {
+	r, err := h.read(c, query.Events, query.OrderParam, query.LimitParam, query.CursorParam)
 	if err != nil {
 		return err
 	}
@@ -169,14 +233,14 @@ func (s *Server) listEvents(c *Call) error {
 	if err := r.applyCursor(); err != nil {
 		return err
 	}
-	page, err := s.opts.Reader.Events(r.ctx, r.Query)
+	page, err := h.opts.Reader.Events(r.ctx, r.Query)
 	if err != nil {
 		return err
 	}
-	return s.streamJSON(c, s.eventsAnswer(&r, page))
+	return c.StreamJSON(h.eventsAnswer(&r, page))
 }
 
-func (s *Server) eventsAnswer(r *readRequest, page store.Page[event.Event]) EventsAnswer {
+func (h *Reads) eventsAnswer(r *readRequest, page store.Page[event.Event]) EventsAnswer {
 	KeepPage(r.memory, page.Items, (*event.Event).Size)
 	a := EventsAnswer{Events: MapSlice(page.Items, toEvent)}
 	a.NextCursor, a.SearchedTo = nextCursor(r, page, query.AfterEvent)
@@ -190,26 +254,26 @@ type EventAnswer struct {
 	AlsoIn []string   `json:"also_in,omitempty" doc:"other applications that have used this id, by name, at most 100; app chooses one of them"`
 }
 
-func (s *Server) getEvent(c *Call) error {
-	r, err := s.read(c, query.Events)
+func (h *Reads) getEvent(c *Call) error {
+	r, err := h.read(c, query.Events)
 	if err != nil {
 		return err
 	}
 	defer r.cancel()
-	list := s.candidates(r.Apps, c.PathValue("id"))
+	list := Candidates(h.opts.Registry, r.Apps, c.PathValue("id"))
 	r.IDs, r.Limit = IDsOf(list), query.MaxLimit
-	page, err := s.opts.Reader.Events(r.ctx, r.Query)
+	page, err := h.opts.Reader.Events(r.ctx, r.Query)
 	var others []string
 	if err == nil && len(page.Items) > 0 && len(r.Apps) != 1 {
-		others, err = s.usedIn(&r)
+		others, err = h.usedIn(&r)
 	}
-	for _, app := range s.opts.Registry.Apps() {
+	for _, app := range h.opts.Registry.Apps() {
 		if err != nil || !page.More || r.Apps != nil {
 			break
 		}
 		q := r.Query // one at a time, then
 		q.Apps = []string{app.Name}
-		if first, e := s.opts.Reader.Events(r.ctx, q); e != nil || len(first.Items) > 0 {
+		if first, e := h.opts.Reader.Events(r.ctx, q); e != nil || len(first.Items) > 0 {
 			page, err = first, e
 			page.More = false
 		}
@@ -230,7 +294,7 @@ func (s *Server) getEvent(c *Call) error {
 	one, also := meant(list, found)
 	first := slices.Index(found, one)
 	KeepPage(r.memory, page.Items[first:first+1], (*event.Event).Size)
-	return writeJSON(c.w, http.StatusOK, EventAnswer{toEvent(&page.Items[first]), also, alsoIn(one.App, found, others...)})
+	return c.WriteJSON(http.StatusOK, EventAnswer{toEvent(&page.Items[first]), also, alsoIn(one.App, found, others...)})
 }
 
 // CountAnswer is a count.
@@ -238,17 +302,17 @@ type CountAnswer struct {
 	Count int64 `json:"count"`
 }
 
-func (s *Server) count(c *Call) error {
-	r, err := s.read(c, query.Events)
+func (h *Reads) count(c *Call) error {
+	r, err := h.read(c, query.Events)
 	if err != nil {
 		return err
 	}
 	defer r.cancel()
-	n, err := s.opts.Reader.Count(r.ctx, r.Query)
+	n, err := h.opts.Reader.Count(r.ctx, r.Query)
 	if err != nil {
 		return err
 	}
-	return writeJSON(c.w, http.StatusOK, CountAnswer{n})
+	return c.WriteJSON(http.StatusOK, CountAnswer{n})
 }
 
 // SessionsAnswer is a page of sessions.
@@ -263,18 +327,18 @@ type SessionsOrSession struct{}
 // Schema implements huma.SchemaProvider.
 func (SessionsOrSession) Schema(registry huma.Registry) *huma.Schema {
 	return &huma.Schema{OneOf: []*huma.Schema{
-		registry.Schema(schemaOf[SessionsAnswer](), true, ""), registry.Schema(schemaOf[SessionAnswer](), true, ""),
+		registry.Schema(reflect.TypeFor[SessionsAnswer](), true, ""), registry.Schema(reflect.TypeFor[SessionAnswer](), true, ""),
 	}}
 }
 
-func (s *Server) listSessions(c *Call) error {
+func (h *Reads) listSessions(c *Call) error {
 	if values := c.URL.Query(); values.Has(Exact) {
 		if len(values[Exact]) != 1 || values.Get(Exact) != "1" || len(values["session_id"]) != 1 || values.Get("session_id") == "" {
 			return NewProblem(http.StatusBadRequest, "exact must be 1, together with exactly one session_id")
 		}
-		return s.sessionOf(c, values.Get("session_id"), Exact)
+		return h.sessionOf(c, values.Get("session_id"), Exact)
 	}
-	r, err := s.read(c, query.Sessions, query.LimitParam, query.CursorParam)
+	r, err := h.read(c, query.Sessions, query.LimitParam, query.CursorParam)
 	if err != nil {
 		return err
 	}
@@ -282,14 +346,14 @@ func (s *Server) listSessions(c *Call) error {
 	if err := r.applyCursor(); err != nil {
 		return err
 	}
-	page, err := s.opts.Reader.Sessions(r.ctx, r.Query)
+	page, err := h.opts.Reader.Sessions(r.ctx, r.Query)
 	if err != nil {
 		return err
 	}
 	a := SessionsAnswer{Sessions: MapSlice(page.Items, toSession)}
 	a.NextCursor, a.SearchedTo = nextCursor(&r, page, func(x *store.Session) query.After { return query.AfterSession(x.StartedAt, x.ID) })
 	KeepPage(r.memory, page.Items, (*store.Session).Size)
-	return s.streamJSON(c, a)
+	return c.StreamJSON(a)
 }
 
 func orderParam() Param {

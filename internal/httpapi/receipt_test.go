@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"theeye/internal/event"
-	"theeye/internal/httpapi"
+	"theeye/internal/httpapi/apitest"
 	"theeye/internal/progress"
 	"theeye/internal/queue"
 )
@@ -14,7 +14,7 @@ import (
 // stored at the same position; ids that are no UUIDs are found, too.
 func TestReceiptOfWhatWaits(t *testing.T) {
 	var q *queue.Queue
-	a := startAPI(t, func(o *httpapi.Options) { o.Progress, q = progress.New(1), o.Queue })
+	a := apitest.Start(t, func(o *apitest.Parts) { o.Progress, q = progress.New(1), o.Queue })
 	publish := func(records ...event.Record) {
 		t.Helper()
 		var f queue.Frame
@@ -25,19 +25,19 @@ func TestReceiptOfWhatWaits(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	refused := simple(1, "shop")
-	a.refuse(refused, "a")
-	publish(event.Record{Event: new(simple(9, "shop"))}) // stands for the frame that is stored
+	refused := apitest.Simple(1, "shop")
+	a.Reject(refused, "a")
+	publish(event.Record{Event: new(apitest.Simple(9, "shop"))}) // stands for the frame that is stored
 	replayed := refused
 	replayed.Position = event.Position{Frame: 1}
-	client := simple(2, "shop")
+	client := apitest.Simple(2, "shop")
 	client.ID, client.ClientID = event.ParseID("shop", "order/2")
 	publish(event.Record{Event: &replayed}, event.Record{Event: &client})
 	for path, wants := range map[string][]string{
-		number(1).String(): {`"status":"pending"`, `"fate":"pending","problems":[],"replay":{"frame":2}`, `"fate":"rejected"`},
-		"order%2F2":        {`"status":"pending"`, `"client_id":"order/2"`, `"position":{"frame":2,"index":1}`},
+		apitest.Number(1).String(): {`"status":"pending"`, `"fate":"pending","problems":[],"replay":{"frame":2}`, `"fate":"rejected"`},
+		"order%2F2":                {`"status":"pending"`, `"client_id":"order/2"`, `"position":{"frame":2,"index":1}`},
 	} {
-		text := a.text("shop", "/v1/receipts/"+path)
+		text := a.Text("shop", "/v1/receipts/"+path)
 		for _, want := range wants {
 			if !strings.Contains(text, want) {
 				t.Errorf("receipt of %s lacks %s: %s", path, want, text)

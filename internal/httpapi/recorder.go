@@ -186,7 +186,7 @@ func (s *Server) whileValid(rt Route, c *Call) error {
 	if rt.Access == Open || rt.Access == ForWrite || rt.Access == ForAdmin && rt.Method != http.MethodGet {
 		return s.untilEnded(rt, c)
 	}
-	ctx, release := s.opts.Registry.WhileValid(c.ctx(), keyOf(c.Request, rt.Access))
+	ctx, release := s.opts.Registry.WhileValid(c.Context(), keyOf(c.Request, rt.Access))
 	defer release()
 	c.Request = c.WithContext(ctx)
 	end := func() {

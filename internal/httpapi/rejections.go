@@ -20,7 +20,7 @@ type RejectionsAnswer struct {
 	Searched
 }
 
-func (s *Server) toRejection(r *event.Rejection) Rejection {
+func (h *Reads) toRejection(r *event.Rejection) Rejection {
 	v := Rejection{
 		ID: r.ID, EventID: r.EventID, ClientID: r.ClientID, App: r.App,
 		SessionID: r.SessionID, Category: r.Category, Name: r.Name,
@@ -36,13 +36,13 @@ func (s *Server) toRejection(r *event.Rejection) Rejection {
 		v.Truncated, v.Bytes, v.SHA256 = true, r.Whole.Bytes, hex.EncodeToString(r.Whole.SHA256[:])
 	}
 	if b := r.Became; b != nil {
-		v.Became = &Became{r.EventID, b.Fate.String(), s.replayedBy(b.Frame)}
+		v.Became = &Became{r.EventID, b.Fate.String(), h.replayedBy(b.Frame)}
 	}
 	return v
 }
 
-func (s *Server) listRejections(c *Call) error {
-	r, err := s.read(c, query.Rejections, query.OrderParam, query.LimitParam, query.CursorParam)
+func (h *Reads) listRejections(c *Call) error {
+	r, err := h.read(c, query.Rejections, query.OrderParam, query.LimitParam, query.CursorParam)
 	if err != nil {
 		return err
 	}
@@ -50,18 +50,18 @@ func (s *Server) listRejections(c *Call) error {
 	if err := r.applyCursor(); err != nil {
 		return err
 	}
-	page, err := s.opts.Reader.Rejections(r.ctx, r.Query)
+	page, err := h.opts.Reader.Rejections(r.ctx, r.Query)
 	if err != nil {
 		return err
 	}
-	a := RejectionsAnswer{Rejections: MapSlice(page.Items, s.toRejection)}
+	a := RejectionsAnswer{Rejections: MapSlice(page.Items, h.toRejection)}
 	a.NextCursor, a.SearchedTo = nextCursor(&r, page, query.AfterRejection)
 	KeepPage(r.memory, page.Items, (*event.Rejection).Size)
-	return s.streamJSON(c, a)
+	return c.StreamJSON(a)
 }
 
-func (s *Server) getRejection(c *Call) error {
-	r, err := s.read(c, query.Rejections)
+func (h *Reads) getRejection(c *Call) error {
+	r, err := h.read(c, query.Rejections)
 	if err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func (s *Server) getRejection(c *Call) error {
 		return NewProblem(http.StatusBadRequest, "the id of a rejection is a UUID; rejections of an event are at /v1/rejections?event_id=…")
 	}
 	r.IDs, r.Limit = []uuid.UUID{id}, 1
-	page, err := s.opts.Reader.Rejections(r.ctx, r.Query)
+	page, err := h.opts.Reader.Rejections(r.ctx, r.Query)
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func (s *Server) getRejection(c *Call) error {
 	if len(page.Items) == 0 {
 		return NewProblem(http.StatusNotFound, "no rejection has this id, or none that this key may read")
 	}
-	return writeJSON(c.w, http.StatusOK, s.toRejectionAnswer(&page.Items[0]))
+	return c.WriteJSON(http.StatusOK, h.toRejectionAnswer(&page.Items[0]))
 }
 
 // RejectionAnswer is one rejection, whose problems say where in raw they are.
@@ -98,8 +98,8 @@ type LocatedProblem struct {
 	Offset *int `json:"offset,omitempty" doc:"in bytes"`
 }
 
-func (s *Server) toRejectionAnswer(r *event.Rejection) RejectionAnswer {
-	a := RejectionAnswer{Rejection: s.toRejection(r), Problems: make([]LocatedProblem, len(r.Problems))}
+func (h *Reads) toRejectionAnswer(r *event.Rejection) RejectionAnswer {
+	a := RejectionAnswer{Rejection: h.toRejection(r), Problems: make([]LocatedProblem, len(r.Problems))}
 	pointers := make([]string, len(r.Problems))
 	for i, p := range r.Problems {
 		pointers[i] = p.Pointer
@@ -133,18 +133,18 @@ type RejectionGroup struct {
 	Text      string    `json:"text" doc:"the group in a sentence"`
 }
 
-func (s *Server) summarize(c *Call) error {
-	r, err := s.read(c, query.Rejections, query.LimitParam)
+func (h *Reads) summarize(c *Call) error {
+	r, err := h.read(c, query.Rejections, query.LimitParam)
 	if err != nil {
 		return err
 	}
 	defer r.cancel()
-	groups, err := s.opts.Reader.RejectionSummary(r.ctx, r.Query)
+	groups, err := h.opts.Reader.RejectionSummary(r.ctx, r.Query)
 	if err != nil {
 		return err
 	}
 	KeepPage(r.memory, groups, (*store.RejectionGroup).Size)
-	return s.streamJSON(c, SummaryAnswer{MapSlice(groups, func(g *store.RejectionGroup) RejectionGroup {
+	return c.StreamJSON(SummaryAnswer{MapSlice(groups, func(g *store.RejectionGroup) RejectionGroup {
 		return RejectionGroup{
 			g.App, g.Category, g.Name, g.Code, g.Pointer, g.Count, g.FirstSeen.String(), g.LastSeen.String(), g.Example, g.Message, sentence(g, event.Now()),
 		}

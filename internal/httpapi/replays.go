@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/http"
 	"net/url"
+	"reflect"
 	"time"
 	"unicode/utf8"
 
@@ -18,23 +19,23 @@ import (
 	"theeye/internal/store"
 )
 
-func replayRoutes() []Route {
+func (h *Admin) replayRoutes() []Route {
 	id := Param{Name: "replay_id", In: "path", Text: "the replay's id", Required: true}
-	one := func(status int, text string) []Answer { return []Answer{{status, text, schemaOf[Replay]()}} }
+	one := func(status int, text string) []Answer { return []Answer{{status, text, reflect.TypeFor[Replay]()}} }
 	return []Route{
-		{"POST", "/v1/rejections/replay", ForAdmin, (*Server).startReplay, Doc{
+		{Method: "POST", Path: "/v1/rejections/replay", Access: ForAdmin, Handle: h.startReplay, Doc: Doc{
 			ID: "replayRejections", Tag: "rejections", Summary: "Judge rejected events again",
 			Text: "What the filter selects is judged by what is in force now, as it was sent or repaired by a JSON Patch (RFC 6902). What passes is stored with its own id, " +
 				"times and place. What is stored meanwhile with the same body becomes a duplicate, and with another body it stays rejected. " +
 				"A second replay of the same does nothing. With dry_run nothing is changed. The answer comes when all is done, or after two seconds with how far it has come; " +
 				"it goes on then, also over a restart of the server.",
-			Body: schemaOf[ReplayRequest](), Answers: one(202, "done, or under way"), Errors: []int{400, 404, 409, 413, 422, 503}}},
-		{"GET", "/v1/replays", ForAdmin, (*Server).listReplays, Doc{
+			Body: reflect.TypeFor[ReplayRequest](), Answers: one(202, "done, or under way"), Errors: []int{400, 404, 409, 413, 422, 503}}},
+		{Method: "GET", Path: "/v1/replays", Access: ForAdmin, Handle: h.listReplays, Doc: Doc{
 			ID: "listReplays", Tag: "rejections", Summary: "The newest replays, newest first", Params: []Param{CursorParam()},
-			Answers: []Answer{{200, "those that are remembered", schemaOf[ReplaysAnswer]()}}, Errors: []int{400}}},
-		{"GET", "/v1/replays/{replay_id}", ForAdmin, (*Server).getReplay, Doc{
+			Answers: []Answer{JSON[ReplaysAnswer](200, "those that are remembered")}, Errors: []int{400}}},
+		{Method: "GET", Path: "/v1/replays/{replay_id}", Access: ForAdmin, Handle: h.getReplay, Doc: Doc{
 			ID: "getReplay", Tag: "rejections", Summary: "How far a replay has come", Params: []Param{id}, Answers: one(200, "the replay"), Errors: []int{404}}},
-		{"DELETE", "/v1/replays/{replay_id}", ForAdmin, (*Server).cancelReplay, Doc{
+		{Method: "DELETE", Path: "/v1/replays/{replay_id}", Access: ForAdmin, Handle: h.cancelReplay, Doc: Doc{
 			ID: "cancelReplay", Tag: "rejections", Summary: "End a replay; what it has done stays", Params: []Param{id}, Answers: one(200, "ended"), Errors: []int{404, 409, 503}}},
 	}
 }
@@ -144,9 +145,9 @@ func inLines(text string) []byte {
 	return append(v, '\n')
 }
 
-func (s *Server) startReplay(c *Call) error {
+func (h *Admin) startReplay(c *Call) error {
 	var body ReplayRequest
-	if err := readJSON(c, &body); err != nil {
+	if err := c.ReadJSON(&body); err != nil {
 		return err
 	}
 	if body.Filter == nil {
@@ -163,17 +164,17 @@ func (s *Server) startReplay(c *Call) error {
 	if !utf8.ValidString(req.SessionID) {
 		return NewProblem(http.StatusUnprocessableEntity, "session_id must be UTF-8")
 	}
-	if err := s.resolveFilter(req.Filter); err != nil {
+	if err := h.resolveFilter(req.Filter); err != nil {
 		return err
 	}
-	if err := s.checkApps(req.Filter[query.App]); err != nil {
+	if err := c.CheckApps(req.Filter[query.App]); err != nil {
 		return err
 	}
-	status, err := s.opts.Replays.Start(c.ctx(), req)
+	status, err := h.opts.Replays.Start(c.Context(), req)
 	if err != nil {
 		return err
 	}
-	return writeJSON(c.w, http.StatusAccepted, toReplay(&status))
+	return c.WriteJSON(http.StatusAccepted, toReplay(&status))
 }
 
 // filterValues reads what a filter has for one parameter.
@@ -185,9 +186,9 @@ func filterValues(v jsontext.Value) (values []string, ok bool) {
 	return values, v.Kind() == '[' && json.Unmarshal(v, &values) == nil
 }
 
-func (s *Server) listReplays(c *Call) error {
-	p := ParamReader{values: c.URL.Query()}
-	list := s.opts.Replays.List()
+func (h *Admin) listReplays(c *Call) error {
+	p := c.Params()
+	list := h.opts.Replays.List()
 	if text := p.Text("cursor"); text != "" {
 		after, ok := event.ParseUUID(text)
 		if !ok {
@@ -205,7 +206,7 @@ func (s *Server) listReplays(c *Call) error {
 		last := page.Items[len(page.Items)-1].ID.String()
 		a.NextCursor = &last
 	}
-	return s.streamJSON(c, a)
+	return c.StreamJSON(a)
 }
 
 // behind returns the replays that are older than one. When it is forgotten, so are
@@ -219,37 +220,37 @@ func behind(list []replay.Status, id uuid.UUID) []replay.Status {
 	return nil
 }
 
-func (s *Server) getReplay(c *Call) error {
+func (h *Admin) getReplay(c *Call) error {
 	id, ok := event.ParseUUID(c.PathValue("replay_id"))
 	if !ok {
 		return replay.ErrNotFound
 	}
-	status, err := s.opts.Replays.Status(id)
+	status, err := h.opts.Replays.Status(id)
 	if err != nil {
 		return err
 	}
-	return writeJSON(c.w, http.StatusOK, toReplay(&status))
+	return c.WriteJSON(http.StatusOK, toReplay(&status))
 }
 
-func (s *Server) cancelReplay(c *Call) error {
+func (h *Admin) cancelReplay(c *Call) error {
 	id, ok := event.ParseUUID(c.PathValue("replay_id"))
 	if !ok {
 		return replay.ErrNotFound
 	}
-	status, err := s.opts.Replays.Cancel(c.ctx(), id)
+	status, err := h.opts.Replays.Cancel(c.Context(), id)
 	if err != nil {
 		return err
 	}
-	return writeJSON(c.w, http.StatusOK, toReplay(&status))
+	return c.WriteJSON(http.StatusOK, toReplay(&status))
 }
 
 // resolveFilter does so for a filter that is kept, and has UUIDs for the texts then.
-func (s *Server) resolveFilter(values url.Values) error {
+func (h *Admin) resolveFilter(values url.Values) error {
 	q, err := query.Parse(values, query.Rejections, time.UTC)
 	if err != nil || q.EventTexts == nil {
 		return err
 	}
-	s.resolveEvents(&q)
+	ResolveEvents(h.opts.Registry, &q)
 	if len(q.EventIDs) > query.MaxValues {
 		return NewProblem(http.StatusBadRequest, "event_id: an id that is not a UUID belongs to one application; name it with app")
 	}

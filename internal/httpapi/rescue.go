@@ -4,19 +4,20 @@ import (
 	"errors"
 	"io/fs"
 	"net/http"
+	"reflect"
 
 	"theeye/internal/queue"
 )
 
-func rescueRoutes() []Route {
+func (h *Admin) rescueRoutes() []Route {
 	return []Route{
-		{"POST", "/v1/store/rescue", ForAdmin, (*Server).rescue, Doc{
+		{Method: "POST", Path: "/v1/store/rescue", Access: ForAdmin, Handle: h.rescue, Doc: Doc{
 			ID: "rescue", Tag: "operation", Summary: "Bring lost events back from a file of the queue's quarantine",
 			Text: "After a stop that was not in order, blocks of the queue that do not verify are copied to queue/quarantine before they are opened. This takes every frame out of such a copy " +
 				"whose own checksum is right, and sends the records that are not there in again. `lost` in the books is lowered by what is there again. " +
 				"What was erased meanwhile, and what would have expired, stays away. It may be repeated: what is there already is not sent.",
-			Body:    schemaOf[RescueRequest](),
-			Answers: []Answer{{200, "what was found", schemaOf[RescueAnswer]()}}, Errors: []int{400, 404, 413, 422, 503}}},
+			Body:    reflect.TypeFor[RescueRequest](),
+			Answers: []Answer{JSON[RescueAnswer](200, "what was found")}, Errors: []int{400, 404, 413, 422, 503}}},
 	}
 }
 
@@ -40,21 +41,21 @@ type RescueAnswer struct {
 	Duplicate int `json:"duplicate" doc:"of those sent: the sender repeated them since"`
 }
 
-func (s *Server) rescue(c *Call) error {
-	if s.opts.Rescue == nil {
+func (h *Admin) rescue(c *Call) error {
+	if h.opts.Rescue == nil {
 		return NewProblem(http.StatusNotFound, "this server keeps its events elsewhere: there is no quarantine")
 	}
-	if err := s.opts.CaughtUp(); err != nil {
+	if err := h.opts.CaughtUp(); err != nil {
 		return Unavailable(err.Error())
 	}
 	var body RescueRequest
-	if err := readJSON(c, &body); err != nil {
+	if err := c.ReadJSON(&body); err != nil {
 		return err
 	}
 	// It goes on also when the caller is gone: what was sent is sent.
-	ctx, release := s.life.outlive(c.ctx())
+	ctx, release := c.Outlive()
 	defer release()
-	done, err := s.opts.Rescue(ctx, body.File)
+	done, err := h.opts.Rescue(ctx, body.File)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Problemf(http.StatusNotFound, "there is no file %.200q in queue/quarantine", body.File)
 	}
@@ -66,5 +67,5 @@ func (s *Server) rescue(c *Call) error {
 		return err
 	}
 	c.Note("sent", done.Sent)
-	return writeJSON(c.w, http.StatusOK, done)
+	return c.WriteJSON(http.StatusOK, done)
 }

@@ -1,40 +1,14 @@
 package httpapi
 
-import "reflect"
-
-// Doc is what the OpenAPI document says of a route.
-type Doc struct {
-	ID, Tag, Summary, Text string
-	Params                 []Param
-	Body                   reflect.Type
-	Examples               map[string]any // of the body, by summary
-	NDJSON                 string         // an example of the body as application/x-ndjson; "" where that is not read
-	Answers                []Answer
-	MediaTypes             []string // media types of an answer that is not a JSON document; left out when nil
-	Errors                 []int    // statuses answered with problem details, besides those that operation adds
-	Hidden                 bool
-	Audited                bool // a GET that is in the audit trail when an admin key makes it
-}
-
-type Param struct {
-	Name, In, Text string // in is "query" when empty
-	Required       bool
-	Repeatable     bool
-	Enum           []string
-	Number         bool
-}
-
-type Answer struct {
-	Status int
-	Text   string
-	Body   reflect.Type // nil for anything but JSON
-}
-
-func schemaOf[T any]() reflect.Type { return reflect.TypeFor[T]() }
+import (
+	"net/http"
+	"reflect"
+)
 
 // Access says who may call a route.
 type Access int
 
+// Kinds of access.
 const (
 	Undeclared Access = iota // serves nobody
 	Open                     // everyone
@@ -44,10 +18,71 @@ const (
 	ForMetrics               // an admin key, or a read key of all applications
 )
 
-// Route is one line of the table.
+// Route is one line of the table from which both the mux and the OpenAPI document are made.
 type Route struct {
 	Method, Path string
 	Access       Access
-	Handle       func(*Server, *Call) error
-	Doc          Doc
+	// Handle answers a request. What ProblemOf makes of its error is answered instead, unless an
+	// answer has begun.
+	Handle func(*Call) error
+	Doc    Doc
+
+	// App is the application that the requests of an open route count for, empty for none.
+	App string
+	// EitherSlash serves the path with and without a slash at its end.
+	EitherSlash bool
+	// Refused is called with the error of a request before it is answered, which ends the reading
+	// of its body. When it is nil, requests whose key is refused are summed up in the audit trail.
+	Refused func(*Call, error)
+	// Errors is the form of errors, nil for problem details.
+	Errors *ErrorForm
+
+	// Audited is a GET that is in the audit trail when an admin key makes it.
+	Audited bool
+	// AuditedOnce names a parameter of an audited route. Requests with a value of it that the key
+	// has taken before, in the sense of Call.TakeLease, have no entry of their own.
+	AuditedOnce string
+	// HideSubject keeps what the path names out of the audit trail.
+	HideSubject bool
 }
+
+// ErrorForm is a form of errors other than problem details.
+type ErrorForm struct {
+	Body  reflect.Type // the JSON document
+	Write func(http.ResponseWriter, *ProblemDetails)
+}
+
+// Doc is what the OpenAPI document says of a route.
+type Doc struct {
+	ID, Tag, Summary, Text string
+	Params                 []Param
+	Body                   reflect.Type
+	Examples               map[string]any // of the body, by summary
+	NDJSON                 string         // an example of the body as application/x-ndjson; "" where that is not read
+	Answers                []Answer
+	MediaTypes             []string // of an answer that is not a JSON document; left out when nil
+	Errors                 []int    // statuses of errors, besides those that every route has
+	Hidden                 bool     // not in the document
+}
+
+// Param is a parameter of a route.
+type Param struct {
+	Name, In, Text string // In is "query" when empty
+	Required       bool
+	Repeatable     bool
+	Enum           []string
+	Number         bool
+}
+
+// Answer is an answer of a route.
+type Answer struct {
+	Status int
+	Text   string
+	Body   reflect.Type // nil for anything but JSON
+}
+
+// JSON is an answer with a JSON document.
+func JSON[T any](status int, text string) Answer { return Answer{status, text, reflect.TypeFor[T]()} }
+
+// Plain is an answer without a JSON document.
+func Plain(status int, text string) Answer { return Answer{status, text, nil} }

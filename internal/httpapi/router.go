@@ -15,10 +15,10 @@ import (
 func (s *Server) router() http.Handler {
 	mux := chi.NewRouter()
 	shared := s.crossOrigin()
-	for _, rt := range s.routes() {
+	for _, rt := range s.routes {
 		handler := s.serve(rt)
 		paths := []string{rt.Path}
-		if rt.Access == ForWrite || rt.Path == legacyPath { // senders' base addresses end with a slash, or do not
+		if rt.EitherSlash { // senders' base addresses end with a slash, or do not
 			paths = []string{strings.TrimSuffix(rt.Path, "/"), strings.TrimSuffix(rt.Path, "/") + "/"}
 		}
 		for _, path := range paths {

@@ -33,8 +33,8 @@ type SeriesPoint struct {
 	Count int64  `json:"count"`
 }
 
-func (s *Server) series(c *Call) error {
-	r, err := s.read(c, query.Events, "interval", "group_by")
+func (h *Reads) series(c *Call) error {
+	r, err := h.read(c, query.Events, "interval", "group_by")
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func (s *Server) series(c *Call) error {
 	if spec.Group == store.ByStatus && r.Where != nil {
 		return &query.ParamError{Parameter: "where", Message: "cannot be combined with group_by=status, because what was refused may have no fields"}
 	}
-	points, err := s.opts.Reader.Series(r.ctx, r.Query, spec)
+	points, err := h.opts.Reader.Series(r.ctx, r.Query, spec)
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func (s *Server) series(c *Call) error {
 	if name := r.Zone.String(); name != time.UTC.String() {
 		a.TimeZone = name
 	}
-	return s.streamJSON(c, a)
+	return c.StreamJSON(a)
 }
 
 // fillSeries puts empty steps between those that were counted. All groups have
@@ -147,8 +147,8 @@ func valueText(f query.Field, text string) string {
 	return event.Micros(n).String()
 }
 
-func (s *Server) values(c *Call) error {
-	r, err := s.read(c, query.Events, query.LimitParam, "field")
+func (h *Reads) values(c *Call) error {
+	r, err := h.read(c, query.Events, query.LimitParam, "field")
 	if err != nil {
 		return err
 	}
@@ -161,10 +161,10 @@ func (s *Server) values(c *Call) error {
 	if err != nil {
 		return &query.ParamError{Parameter: "field", Message: err.Error()}
 	}
-	values, err := s.opts.Reader.Values(r.ctx, r.Query, field)
+	values, err := h.opts.Reader.Values(r.ctx, r.Query, field)
 	if err != nil {
 		return err
 	}
 	KeepPage(r.memory, values.Top, (*store.Value).Size)
-	return s.streamJSON(c, ValuesAnswer{text, MapSlice(values.Top, func(v *store.Value) Value { return toValue(field, v) }), values.Other})
+	return c.StreamJSON(ValuesAnswer{text, MapSlice(values.Top, func(v *store.Value) Value { return toValue(field, v) }), values.Other})
 }

@@ -11,90 +11,41 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"os"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/semaphore"
 
-	"theeye/internal/backup"
-	"theeye/internal/clock"
 	"theeye/internal/fair"
-	"theeye/internal/ingest"
-	"theeye/internal/progress"
-	"theeye/internal/query"
 	"theeye/internal/queue"
 	"theeye/internal/registry"
-	"theeye/internal/replay"
-	"theeye/internal/store"
 )
 
-// Limits and deadlines of the interface.
-const (
-	DefaultMaxRequestBytes = 4 << 20
-	DefaultMaxEventBytes   = 256 << 10
-	DefaultBodyMemory      = 256 << 20 // for the bodies of all requests at a time
-	waitForStored          = 10 * time.Second
-	DefaultIntakeDeadline  = 15 * time.Second
-	readDeadline           = 10 * time.Second
-	DefaultStallDeadline   = 60 * time.Second
-)
+// DefaultStallDeadline is Options.StallDeadline when that is 0.
+const DefaultStallDeadline = 60 * time.Second
 
 // Options of a Server.
 type Options struct {
-	Registry  *registry.Registry
-	Collector *ingest.Collector
-	Queue     *queue.Queue
-	Progress  *progress.Tracker
-	Reader    store.Reader
-	// Parquet writes the events that a query selects to a file that is gone when it
-	// is closed; nil when the store cannot.
-	Parquet func(context.Context, query.Query) (*os.File, error)
-	// ExportsEnded returns a channel that is closed when exports that have begun must
-	// not go on, because something was erased; nil where that does not happen.
-	ExportsEnded func() <-chan struct{}
-
-	Backup  *backup.Source // nil when the store is elsewhere
-	Replays *replay.Runner
-	// CaughtUp reports nil when the store holds all that was acknowledged before
-	// the start, else an error that says how far it has come.
+	// Routes are served besides those of the server itself: health, metrics and the document.
+	Routes   []Route
+	Registry *registry.Registry
+	Queue    *queue.Queue // whose state /readyz tells
+	// CaughtUp reports nil when the store holds all that was acknowledged before the start, else an
+	// error that says how far it has come.
 	CaughtUp func() error
-	// Ping reports whether the store answers, without waiting for other readers; nil
-	// to read the books instead.
+	// Ping reports whether the store answers, without waiting for other readers. It may be nil.
 	Ping func(context.Context) error
-	// Missing names what the store cannot answer from, while the rest is served. It
-	// may be nil.
+	// Missing names what the store cannot answer from, while the rest is served. It may be nil.
 	Missing func() []string
 	// Notices tells what the operator should know while all works. It may be nil.
 	Notices func() []string
-	Mending Mending
-	// AcceptClock sets retention's clock to the system's; nil where there is none.
-	AcceptClock func() (clock.Change, error)
-	// Rescue sends in again what a file of the queue's quarantine holds and the store does not; nil
-	// where there is no such file. Errors: fs.ErrNotExist, queue.ErrNoFrames, queue.ErrNewer, and
-	// those of publishing.
-	Rescue func(ctx context.Context, file string) (RescueAnswer, error)
-	// Erase erases a session from applications; nil where that is not possible.
-	Erase func(ctx context.Context, apps []string, session string) (Erasure, error)
-	// EmptyQuarantine deletes all files that were put aside as damaged, and returns what there was.
-	// It may be nil.
-	EmptyQuarantine func(context.Context) ([]PutAside, error)
-	// EraseApp erases all that an application sent, which takes nothing any more,
-	// and then deletes it; nil where that is not possible.
-	EraseApp func(ctx context.Context, app registry.App) (Erasure, error)
 
-	LegacyApp       string         // serves /event/ for this application; empty for none
-	MaxRequestBytes int64          // unpacked; 0 for the default
-	MaxEventBytes   int64          // as the collector has it, to be told; 0 for the default
-	BodyMemory      int64          // bytes of bodies at a time; 0 for the default
-	ReadMemory      int64          // bytes of answers that are read and sent at a time; 0 for the default
-	TrustedProxies  []netip.Prefix // whose X-Forwarded-For and Forwarded are believed
-	// StallDeadline is how long a caller may take nothing of an answer; 0 for the
-	// default.
+	ReadMemory     int64          // bytes of answers that are read and sent at a time; 0 for the default
+	TrustedProxies []netip.Prefix // whose X-Forwarded-For and Forwarded are believed
+	// StallDeadline is how long a caller may take nothing of an answer; 0 for the default.
 	StallDeadline time.Duration
-	// IntakeDeadline is how long an intake request may take once its body has come; 0 for the default.
-	IntakeDeadline time.Duration
 
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
@@ -105,60 +56,49 @@ type Options struct {
 type Server struct {
 	opts       Options
 	log        *slog.Logger
-	bodyBudget *Budget
-	readBudget *Budget // of answers, by key
-	buckets    buckets
-	recent     recent
-	unpack     unpackers
-	gate       gate
+	routes     []Route
+	errorForms map[string]*ErrorForm // by path, without a slash at its end
+	readBudget *Budget               // of answers, by key
 	sums       sums
 	metrics    metrics
 	handler    http.Handler
 	life       *life
 	document   func() ([]byte, error) // what /openapi.json tells
 
-	exporting *fair.Semaphore     // exports at a time
-	draftings *semaphore.Weighted // drafts that are tried or proposed
-
 	readyMu sync.Mutex // guards what /readyz knows
 	ready   Readiness
 	readyAt time.Time
 }
 
-// New returns a server of all routes.
+// New returns a server of the routes.
 func New(opts Options) *Server {
-	if opts.MaxEventBytes == 0 {
-		opts.MaxEventBytes = DefaultMaxEventBytes
-	}
-	if opts.MaxRequestBytes == 0 {
-		opts.MaxRequestBytes = DefaultMaxRequestBytes
-	}
-	if opts.BodyMemory == 0 {
-		opts.BodyMemory = DefaultBodyMemory
-	}
 	if opts.ReadMemory == 0 {
 		opts.ReadMemory = DefaultReadMemory
 	}
 	if opts.StallDeadline == 0 {
 		opts.StallDeadline = DefaultStallDeadline
 	}
-	if opts.IntakeDeadline == 0 {
-		opts.IntakeDeadline = DefaultIntakeDeadline
-	}
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	reads := NewBudget(max(opts.ReadMemory, pageMemory))
-	exporting := newExporting()
 	s := &Server{
-		opts: opts, log: opts.Logger, life: newLife(),
-		bodyBudget: NewBudget(max(opts.BodyMemory, leastBodies*opts.MaxRequestBytes+2*windowOf("br"))), readBudget: reads,
-		metrics: newMetrics(opts.Registerer, reads, exporting), exporting: exporting, draftings: semaphore.NewWeighted(maxDrafting),
+		opts: opts, log: opts.Logger, life: newLife(), errorForms: map[string]*ErrorForm{},
+		readBudget: NewBudget(max(opts.ReadMemory, pageMemory)),
 	}
-	s.document = sync.OnceValues(OpenAPI(opts.LegacyApp != "").MarshalJSON)
+	s.metrics = newMetrics(opts.Registerer, s.readBudget)
+	s.routes = slices.Concat(opts.Routes, s.operationRoutes())
+	for _, rt := range s.routes {
+		if rt.Errors != nil {
+			s.errorForms[strings.TrimSuffix(rt.Path, "/")] = rt.Errors
+		}
+	}
+	s.document = sync.OnceValues(OpenAPI(opts.Routes).MarshalJSON)
 	s.handler = s.router()
 	return s
 }
+
+// Routes returns all routes that are served.
+func (s *Server) Routes() []Route { return slices.Clone(s.routes) }
 
 // ServeHTTP implements http.Handler. It may be called while Run does not run; then
 // no sums are written into the audit trail.
@@ -177,27 +117,6 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.handler.ServeHTTP(w, r)
 }
 
-func (s *Server) routes() []Route {
-	all := append(intakeRoutes(), readRoutes()...)
-	all = append(all, exportRoutes()...)
-	all = append(all, adminRoutes()...)
-	all = append(all, keyRoutes()...)
-	all = append(all, typeRoutes()...)
-	all = append(all, erasureRoutes()...)
-	all = append(all, replayRoutes()...)
-	all = append(all, backupRoutes()...)
-	all = append(all, clockRoutes()...)
-	all = append(all, mendingRoutes()...)
-	all = append(all, rescueRoutes()...)
-	all = append(all, auditRoutes()...)
-	all = append(all, unreadableRoutes()...)
-	all = append(all, operationRoutes()...)
-	if s.opts.LegacyApp != "" {
-		all = append(all, legacyRoutes()...)
-	}
-	return all
-}
-
 // serve checks the key, calls the route and turns its error into an answer.
 func (s *Server) serve(rt Route) http.Handler {
 	name := rt.Method + " " + rt.Path
@@ -207,18 +126,21 @@ func (s *Server) serve(rt Route) http.Handler {
 		recorder.stream = r.ProtoMajor > 1
 		recorder.begin()
 		defer recorder.rest()
-		c := &Call{Request: r, w: recorder}
+		c := &Call{Request: r, server: s, access: rt.Access, w: recorder}
 		err := unescape(r)
 		if err == nil {
 			err = s.authorize(c, rt.Access)
 		}
 		if err == nil {
-			c.Request = c.WithContext(fair.With(c.ctx(), s.callerOf(rt, c)))
+			c.Request = c.WithContext(fair.With(c.Context(), callerOf(rt, c)))
 			err = s.whileValid(rt, c)
 		}
 		if err != nil {
-			s.noteUnreadable(rt, c, err)
-			s.noteRefusedKey(rt, c, err)
+			if rt.Refused != nil {
+				rt.Refused(c, err)
+			} else {
+				s.noteRefusedKey(rt, c, err)
+			}
 			s.fail(c, rt, err)
 		}
 		s.metrics.answered(name, recorder.status, time.Since(began))
@@ -226,9 +148,9 @@ func (s *Server) serve(rt Route) http.Handler {
 }
 
 // callerOf is for whom the store works. Whoever needs no key counts as one key.
-func (s *Server) callerOf(rt Route, c *Call) fair.Caller {
+func callerOf(rt Route, c *Call) fair.Caller {
 	if rt.Access == Open {
-		return fair.Caller{App: s.opts.LegacyApp, Key: rt.Path}
+		return fair.Caller{App: rt.App, Key: rt.Path}
 	}
 	return fair.Caller{App: c.Principal.App, Key: c.Principal.KeyID}
 }
@@ -246,30 +168,39 @@ func (s *Server) guard(rt Route, c *Call) (err error) {
 	if err := checkParams(rt, c.URL.Query()); err != nil {
 		return err
 	}
-	return rt.Handle(s, c)
+	return rt.Handle(c)
 }
 
 // fail answers with an error, unless an answer has begun.
 func (s *Server) fail(c *Call, rt Route, err error) {
-	p := s.problemOf(err)
+	p := ProblemOf(err)
 	if p.Status >= 500 && p.Status != http.StatusServiceUnavailable {
 		s.log.Error("request failed", "method", c.Method, "path", Redact(c.URL.Path), "remote", s.remoteText(c.Request), "error", err)
 	}
 	if c.w.status != 0 {
 		return
 	}
-	_ = http.NewResponseController(c.w).SetReadDeadline(time.Now().Add(unreadDeadline))
-	if rt.Path == legacyPath {
-		writeLegacyError(c.w, p)
-		return
-	}
-	writeProblem(c.w, p)
+	_ = http.NewResponseController(c.w).SetReadDeadline(time.Now().Add(UnreadDeadline))
+	writeError(c.w, p, rt.Errors)
 }
 
-// unreadDeadline is how long the rest of a body may still come whose request is
+// refuse answers a request that no route takes, in the form of errors of its path.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, p *ProblemDetails) {
+	writeError(w, p, s.errorForms[strings.TrimSuffix(r.URL.Path, "/")])
+}
+
+func writeError(w http.ResponseWriter, p *ProblemDetails, form *ErrorForm) {
+	if form != nil {
+		form.Write(w, p)
+		return
+	}
+	writeProblem(w, p)
+}
+
+// UnreadDeadline is how long the rest of a body may still come whose request is
 // refused. net/http reads a little of it before it answers; when that does not come
 // in time, it answers and closes the connection.
-const unreadDeadline = 2 * time.Second
+const UnreadDeadline = 2 * time.Second
 
 // secured adds the headers that cost nothing and prevent much.
 func secured(next http.Handler) http.Handler {

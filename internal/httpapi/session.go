@@ -48,13 +48,13 @@ type Gap struct {
 	Before  uuid.UUID `json:"before" doc:"the event behind it"`
 }
 
-func (s *Server) getSession(c *Call) error {
-	return s.sessionOf(c, c.PathValue("id"))
+func (h *Reads) getSession(c *Call) error {
+	return h.sessionOf(c, c.PathValue("id"))
 }
 
 // sessionOf answers with a session. More parameters than those of events may be there.
-func (s *Server) sessionOf(c *Call, id string, also ...string) error {
-	r, err := s.read(c, query.Events, append(also, query.OrderParam, query.LimitParam, query.CursorParam)...)
+func (h *Reads) sessionOf(c *Call, id string, also ...string) error {
+	r, err := h.read(c, query.Events, append(also, query.OrderParam, query.LimitParam, query.CursorParam)...)
 	if err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func (s *Server) sessionOf(c *Call, id string, also ...string) error {
 		return err
 	}
 	// The summary is of the whole session, whatever selects the events shown.
-	summary, err := s.opts.Reader.Sessions(r.ctx, query.Query{Apps: r.Apps, SessionIDs: r.SessionIDs, Limit: 1, Horizon: r.Horizon})
+	summary, err := h.opts.Reader.Sessions(r.ctx, query.Query{Apps: r.Apps, SessionIDs: r.SessionIDs, Limit: 1, Horizon: r.Horizon})
 	if err != nil {
 		return err
 	}
@@ -79,27 +79,27 @@ func (s *Server) sessionOf(c *Call, id string, also ...string) error {
 	}
 	q := r.Query
 	q.Horizon = summary.Horizon
-	page, err := s.opts.Reader.Events(r.ctx, q)
+	page, err := h.opts.Reader.Events(r.ctx, q)
 	if err != nil {
 		return err
 	}
-	list := s.eventsAnswer(&r, page)
+	list := h.eventsAnswer(&r, page)
 	a := SessionAnswer{Session: ExaminedSession{Session: toSession(&summary.Items[0])}, Missing: []Gap{}, Searched: list.Searched}
 	for _, e := range list.Events {
 		a.Events = append(a.Events, SessionEvent{Event: e})
 	}
 	if summary.Items[0].Events <= maxExamined {
-		if err := s.examine(&r, q, page, &a); err != nil {
+		if err := h.examine(&r, q, page, &a); err != nil {
 			return err
 		}
 	}
-	return s.streamJSON(c, a)
+	return c.StreamJSON(a)
 }
 
 // examine tells what is late and missing. It looks at the whole session, whatever
 // page of it is shown and whatever selects its events.
-func (s *Server) examine(r *readRequest, q query.Query, page store.Page[event.Event], a *SessionAnswer) error {
-	steps, err := s.steps(r.ctx, query.Query{Apps: q.Apps, SessionIDs: q.SessionIDs, Horizon: q.Horizon, Limit: maxExamined, Bare: true})
+func (h *Reads) examine(r *readRequest, q query.Query, page store.Page[event.Event], a *SessionAnswer) error {
+	steps, err := h.steps(r.ctx, query.Query{Apps: q.Apps, SessionIDs: q.SessionIDs, Horizon: q.Horizon, Limit: maxExamined, Bare: true})
 	if err != nil {
 		return err
 	}
@@ -128,10 +128,10 @@ func (s *Server) examine(r *readRequest, q query.Query, page store.Page[event.Ev
 }
 
 // steps reads all events of a session, as far as Examine needs them.
-func (s *Server) steps(ctx context.Context, q query.Query) ([]event.Step, error) {
+func (h *Reads) steps(ctx context.Context, q query.Query) ([]event.Step, error) {
 	var steps []event.Step
 	for {
-		page, err := s.opts.Reader.Events(ctx, q)
+		page, err := h.opts.Reader.Events(ctx, q)
 		if err != nil {
 			return nil, err
 		}

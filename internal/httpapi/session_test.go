@@ -15,7 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"theeye/internal/event"
-	"theeye/internal/httpapi"
+	"theeye/internal/httpapi/apitest"
 	"theeye/internal/progress"
 	"theeye/internal/query"
 	"theeye/internal/store"
@@ -47,11 +47,11 @@ type examined struct {
 }
 
 // session pages through a session.
-func (a *api) session(app, path string) (pages []examined) {
+func sessionPages(a *apitest.API, app, path string) (pages []examined) {
 	a.Helper()
 	for cursor := ""; ; {
 		var page examined
-		if err := json.Unmarshal([]byte(a.text(app, path+cursor)), &page); err != nil {
+		if err := json.Unmarshal([]byte(a.Text(app, path+cursor)), &page); err != nil {
 			a.Fatal(err)
 		}
 		pages = append(pages, page)
@@ -65,7 +65,7 @@ func (a *api) session(app, path string) (pages []examined) {
 // counted is the nth event of a session with its sender's number; it occurred and was
 // received at so many seconds.
 func counted(n int, app, sender string, at [3]int64) event.Event {
-	e := simple(n, app)
+	e := apitest.Simple(n, app)
 	e.SessionID, e.Sender, e.Seq = "one", sender, at[0]
 	e.OccurredAt, e.ReceivedAt = event.Micros(at[1]*1e6), event.Micros(at[2]*1e6)
 	return e
@@ -85,14 +85,14 @@ func (r *countingReader) Events(ctx context.Context, q query.Query) (store.Page[
 // A page of a long session takes one query for its events and one for what is late and missing.
 func TestQueriesForAPageOfASession(t *testing.T) {
 	var reader countingReader
-	a := startAPI(t, func(o *httpapi.Options) { reader.Reader = o.Reader; o.Reader = &reader })
+	a := apitest.Start(t, func(o *apitest.Parts) { reader.Reader = o.Reader; o.Reader = &reader })
 	events := make([]event.Event, 10_000)
 	for i := range events {
 		events[i] = counted(i, "shop", "web", [3]int64{int64(i), int64(i), int64(i)})
 	}
-	a.write(events...)
+	a.Write(events...)
 	const pages = 10
-	if got := len(a.session("", "/v1/sessions/one?limit=1000")); got != pages {
+	if got := len(sessionPages(a, "", "/v1/sessions/one?limit=1000")); got != pages {
 		t.Fatalf("%d pages", got)
 	}
 	if n := reader.reads.Load(); n > 2*pages {
@@ -101,8 +101,8 @@ func TestQueriesForAPageOfASession(t *testing.T) {
 }
 
 func TestLateAndMissingInASession(t *testing.T) {
-	a := startAPI(t)
-	a.write(
+	a := apitest.Start(t)
+	a.Write(
 		counted(1, "shop", "web", [3]int64{5, 10, 10}),
 		counted(2, "shop", "web", [3]int64{8, 20, 20}),
 		counted(3, "shop", "web", [3]int64{8, 30, 30}),
@@ -112,11 +112,11 @@ func TestLateAndMissingInASession(t *testing.T) {
 		counted(7, "blog", "app", [3]int64{3, 60, 60}),
 		counted(8, "blog", "app", [3]int64{1, 61, 61}),
 	)
-	all := []gap{{"app", 2, 2, 1, number(8), number(7)}, {"web", 6, 7, 2, number(1), number(2)}}
-	ofShop := []gap{{"web", 6, 7, 2, number(1), number(2)}, {"web", 9, 9, 1, number(3), number(5)}}
+	all := []gap{{"app", 2, 2, 1, apitest.Number(8), apitest.Number(7)}, {"web", 6, 7, 2, apitest.Number(1), apitest.Number(2)}}
+	ofShop := []gap{{"web", 6, 7, 2, apitest.Number(1), apitest.Number(2)}, {"web", 9, 9, 1, apitest.Number(3), apitest.Number(5)}}
 	for _, flushed := range []bool{false, true} {
 		if flushed {
-			a.flush()
+			a.Flush()
 		}
 		for _, c := range []struct {
 			app     string
@@ -124,15 +124,15 @@ func TestLateAndMissingInASession(t *testing.T) {
 			late    []uuid.UUID
 			missing int64
 		}{
-			{"", all, []uuid.UUID{number(6)}, 3},
-			{"shop", ofShop, []uuid.UUID{number(6)}, 3},
+			{"", all, []uuid.UUID{apitest.Number(6)}, 3},
+			{"shop", ofShop, []uuid.UUID{apitest.Number(6)}, 3},
 			{"blog", all[:1], nil, 1},
 		} {
 			for size := 1; size <= 9; size++ {
 				for _, order := range []string{"asc", "desc"} {
 					var gaps []gap
 					var late []uuid.UUID
-					for _, page := range a.session(c.app, fmt.Sprintf("/v1/sessions/one?limit=%d&order=%s", size, order)) {
+					for _, page := range sessionPages(a, c.app, fmt.Sprintf("/v1/sessions/one?limit=%d&order=%s", size, order)) {
 						if *page.Session.Missing != c.missing || *page.Session.Late != int64(len(c.late)) {
 							t.Errorf("%s: the summary tells %d late and %d missing", c.app, *page.Session.Late, *page.Session.Missing)
 						}
@@ -165,29 +165,29 @@ func TestLateAndMissingInASession(t *testing.T) {
 		}
 	}
 	// What selects events does not change what is missing.
-	page := a.session("", "/v1/sessions/one?where=seq=8")[0]
+	page := sessionPages(a, "", "/v1/sessions/one?where=seq=8")[0]
 	if diff := cmp.Diff(all[1:], page.Missing); diff != "" || *page.Session.Missing != 3 || len(page.Events) != 2 {
 		t.Errorf("by a condition %+v:\n%s", page.Session, diff)
 	}
-	if text := a.text("", "/v1/sessions/one?where=seq=5"); strings.Contains(text, `"late":false`) {
+	if text := a.Text("", "/v1/sessions/one?where=seq=5"); strings.Contains(text, `"late":false`) {
 		t.Errorf("what is not late says so: %s", text)
 	}
 }
 
 // A session beyond the limit tells nothing rather than something wrong.
 func TestLongSessionsAreNotExamined(t *testing.T) {
-	a := startAPI(t)
+	a := apitest.Start(t)
 	var events []event.Event
 	for i := range 10_001 {
 		events = append(events, counted(i, "shop", "web", [3]int64{int64(2 * i), int64(i), int64(i)}))
 	}
-	a.write(events[:10_000]...)
-	page := a.session("shop", "/v1/sessions/one?limit=1000&from="+event.Micros(9_998e6).String())[0]
+	a.Write(events[:10_000]...)
+	page := sessionPages(a, "shop", "/v1/sessions/one?limit=1000&from="+event.Micros(9_998e6).String())[0]
 	if page.Session.Missing == nil || *page.Session.Missing != 9_999 || len(page.Missing) != 2 {
 		t.Errorf("at the limit: %+v", page)
 	}
-	a.write(events[10_000:]...)
-	page = a.session("shop", "/v1/sessions/one?limit=1000&from="+event.Micros(9_998e6).String())[0]
+	a.Write(events[10_000:]...)
+	page = sessionPages(a, "shop", "/v1/sessions/one?limit=1000&from="+event.Micros(9_998e6).String())[0]
 	if page.Session.Missing != nil || page.Session.Late != nil || len(page.Missing) != 0 || len(page.Events) != 3 {
 		t.Errorf("beyond it: %+v", page)
 	}
@@ -195,15 +195,15 @@ func TestLongSessionsAreNotExamined(t *testing.T) {
 
 // The receipt of what is refused and replayed tells both, and which is which.
 func TestReceiptOfAReplay(t *testing.T) {
-	a := startAPI(t, func(o *httpapi.Options) { o.Progress = progress.New(0) })
-	first := simple(1, "shop")
-	a.refuse(first, "a")
+	a := apitest.Start(t, func(o *apitest.Parts) { o.Progress = progress.New(0) })
+	first := apitest.Simple(1, "shop")
+	a.Reject(first, "a")
 	again := first
 	again.Position = event.Position{Frame: 1}
-	a.carry(again)
+	a.Carry(again)
 	for _, flushed := range []bool{false, true} {
 		if flushed {
-			a.flush()
+			a.Flush()
 		}
 		var receipt struct {
 			Status   string `json:"status"`
@@ -215,7 +215,7 @@ func TestReceiptOfAReplay(t *testing.T) {
 				} `json:"replay"`
 			} `json:"arrivals"`
 		}
-		text := a.text("shop", "/v1/receipts/"+number(1).String())
+		text := a.Text("shop", "/v1/receipts/"+apitest.Number(1).String())
 		if err := json.Unmarshal([]byte(text), &receipt, json.MatchCaseInsensitiveNames(true)); err != nil {
 			t.Fatal(err)
 		}
@@ -225,53 +225,23 @@ func TestReceiptOfAReplay(t *testing.T) {
 			t.Errorf("receipt: %s", text)
 		}
 	}
-	if answer := a.get("blog", "/v1/receipts/"+number(1).String()); answer.StatusCode != http.StatusNotFound {
+	if answer := a.Get("blog", "/v1/receipts/"+apitest.Number(1).String()); answer.StatusCode != http.StatusNotFound {
 		t.Errorf("another application sees it: %d", answer.StatusCode)
 	}
-	unknown := a.get("shop", "/v1/receipts/"+number(77).String())
+	unknown := a.Get("shop", "/v1/receipts/"+apitest.Number(77).String())
 	if b, err := io.ReadAll(unknown.Body); err != nil || !strings.Contains(string(b), "no event with this id has arrived, or none that this key may read; lost and erased events leave no receipt") {
 		t.Errorf("what is not known: %s, %v", b, err)
 	}
 }
 
-// refuse writes a rejection of an event.
-func (a *api) refuse(e event.Event, raw string) {
-	a.Helper()
-	a.last++
-	a.put(event.Record{Rejection: &event.Rejection{
-		ID: event.RejectionID(e.App, e.ID, []byte(raw)), EventID: e.ID, App: e.App, SessionID: e.SessionID, Category: e.Category, Name: e.Name,
-		ReceivedAt: e.ReceivedAt, Position: event.Position{Frame: a.last}, CarriedBy: a.last, Raw: []byte(raw),
-		Problems: []event.Problem{{Code: event.SchemaViolation, Pointer: "/data/path", Message: "missing property 'path'"}},
-	}}, 1)
-}
-
-// carry writes an event at a position that it has already.
-func (a *api) carry(e event.Event) {
-	a.Helper()
-	a.last++
-	e.CarriedBy = a.last
-	a.put(event.Record{Event: &e}, 0)
-}
-
-func (a *api) put(r event.Record, received int64) {
-	a.Helper()
-	if _, err := a.store.Write(a.Context(), storeBatch(a.last, r, received)); err != nil {
-		a.Fatal(err)
-	}
-}
-
 // The summary tells each group as a person would.
 func TestSentences(t *testing.T) {
-	a := startAPI(t)
+	a := apitest.Start(t)
 	for i := range 3 {
-		a.refuse(simple(i, "shop"), fmt.Sprint(i))
+		a.Reject(apitest.Simple(i, "shop"), fmt.Sprint(i))
 	}
-	text := a.text("shop", "/v1/rejections/summary")
+	text := a.Text("shop", "/v1/rejections/summary")
 	if want := `"text":"3 times since 2020-09-13 12:26 UTC: 'page/view' from shop lacks /data/path"`; !strings.Contains(text, want) {
 		t.Errorf("%s\nlacks %s", text, want)
 	}
-}
-
-func storeBatch(frame uint64, r event.Record, received int64) store.Batch {
-	return store.Batch{First: frame, Last: frame, Records: []event.Record{r}, Arrivals: map[string]store.Arrivals{r.App(): {Received: received}}}
 }

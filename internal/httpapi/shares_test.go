@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"theeye/internal/event"
-	"theeye/internal/httpapi"
+	"theeye/internal/httpapi/apitest"
 	"theeye/internal/query"
 	"theeye/internal/store"
 )
@@ -30,11 +30,11 @@ func (x *gated) Export(ctx context.Context, q query.Query, _ func(*event.Event) 
 // The exports of one application leave a place to another's (M17).
 func TestExportsOfTwoApplications(t *testing.T) {
 	x := &gated{began: make(chan string, 10), gate: make(chan struct{})}
-	a := startAPI(t, func(o *httpapi.Options) { x.Reader, o.Reader = o.Reader, x })
+	a := apitest.Start(t, func(o *apitest.Parts) { x.Reader, o.Reader = o.Reader, x })
 	statuses := make(chan int, 10)
 	export := func(app string) {
 		go func() {
-			answer := a.get(app, "/v1/export")
+			answer := a.Get(app, "/v1/export")
 			statuses <- answer.StatusCode
 		}()
 	}
@@ -64,11 +64,11 @@ func TestExportsOfTwoApplications(t *testing.T) {
 // not as a reader (M16).
 func TestReadinessIsKnown(t *testing.T) {
 	asked := 0
-	a := startAPI(t, func(o *httpapi.Options) {
+	a := apitest.Start(t, func(o *apitest.Parts) {
 		o.Ping = func(context.Context) error { asked++; return nil }
 	})
 	for range 50 {
-		if answer := a.get("", "/readyz"); answer.StatusCode != http.StatusOK {
+		if answer := a.Get("", "/readyz"); answer.StatusCode != http.StatusOK {
 			t.Fatalf("/readyz answers %d", answer.StatusCode)
 		}
 	}

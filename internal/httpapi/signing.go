@@ -21,58 +21,53 @@ const signedCopies = 5
 // request, of which an application may have half.
 const leastBodies = 2*signedCopies - 1
 
-// verifySigned checks the signature of a request whose key asks for one, over the
-// body as it was sent, and puts the body back for readBody. A request that does
-// not pass leaves no trace in the books. It returns the request's idempotency
-// key: given, or of a signed request its webhook-id, so that a request that is sent
-// again, by its sender or by someone who saw it, stores nothing twice. free must
-// be called when the body is no longer needed.
-func (s *Server) verifySigned(c *Call, app, given string) (idempotencyKey string, free func(), err error) {
-	free = func() {}
+// verifySigned checks the signature of a request whose key asks for one, over the body as it was
+// sent, and puts the body back for readBody. A request that does not pass leaves no trace in the
+// books. The idempotency key of one that passes is its webhook-id, so that a request that is sent
+// again, by its sender or by someone who saw it, stores nothing twice. free must be called, also
+// after an error, when the body is no longer needed.
+func (h *Intake) verifySigned(c *Call, a *admission) (free func(), err error) {
 	if !c.Principal.Signing {
-		return given, free, nil
+		return func() {}, nil
 	}
+	held := &reservation{intake: h, app: a.app.Name}
 	id := c.Header.Get(webhooks.HeaderWebhookID)
 	if utf8.RuneCountInString(id) > event.MaxTextCodePoints {
-		return "", free, unsigned("webhook-id is longer than 200 characters")
+		return held.free, unsigned("webhook-id is longer than 200 characters")
 	}
-	limit := s.opts.MaxRequestBytes
+	limit := h.opts.MaxRequestBytes
 	if c.ContentLength > limit {
-		return "", free, s.tooLarge(false)
+		return held.free, h.tooLarge(false)
 	}
-	h := &reservation{server: s, app: app}
-	free = h.free
-	sent, err := h.read(http.MaxBytesReader(c.w, c.Body, limit), limit)
-	if err == nil && !h.acquire((signedCopies-2)*int64(len(sent))) { // readBody counts the one that is unpacked
+	sent, err := held.read(http.MaxBytesReader(c.Writer(), c.Body, limit), limit)
+	if err == nil && !held.acquire((signedCopies-2)*int64(len(sent))) { // readBody counts the one that is unpacked
 		err = errBusy
 	}
 	c.Body, c.ContentLength = io.NopCloser(bytes.NewReader(sent)), int64(len(sent))
-	var tooBig *http.MaxBytesError
 	switch {
 	case errors.Is(err, errBusy):
-		return "", free, err
-	case errors.As(err, &tooBig):
-		return "", free, s.tooLarge(false)
+		return held.free, err
+	case errors.As(err, new(*http.MaxBytesError)):
+		return held.free, h.tooLarge(false)
 	case err != nil:
-		return "", free, Problemf(http.StatusBadRequest, "the body ended after %d bytes, before its declared length", len(sent))
+		return held.free, Problemf(http.StatusBadRequest, "the body ended after %d bytes, before its declared length", len(sent))
 	}
-	check, err := webhooks.NewWebhookRaw(registry.SigningKey(keyOf(c.Request, ForWrite)))
+	check, err := webhooks.NewWebhookRaw(registry.SigningKey(c.Key()))
 	if err == nil {
 		err = check.Verify(sent, c.Header)
 	}
 	if err != nil {
-		return "", free, unsigned(faultOfSignature(err))
+		return held.free, unsigned(faultOfSignature(err))
 	}
-	if given != "" && given != id {
-		return "", free, NewProblem(http.StatusBadRequest, "the webhook-id of a signed request is its idempotency key: leave Idempotency-Key out")
+	if a.idempotencyKey != "" && a.idempotencyKey != id {
+		return held.free, NewProblem(http.StatusBadRequest, "the webhook-id of a signed request is its idempotency key: leave Idempotency-Key out")
 	}
-	return id, free, nil
+	a.idempotencyKey = id
+	return held.free, nil
 }
 
 func unsigned(fault string) *ProblemDetails {
-	p := Unauthorized("requests with this key must be signed: " + fault)
-	p.reason = "bad_signature"
-	return p
+	return Unauthorized("requests with this key must be signed: " + fault).WithReason("bad_signature")
 }
 
 func faultOfSignature(err error) string {

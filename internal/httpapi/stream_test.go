@@ -10,20 +10,20 @@ import (
 	"time"
 
 	"theeye/internal/event"
-	"theeye/internal/httpapi"
+	"theeye/internal/httpapi/apitest"
 )
 
 // exported asks a server for an export, of which export calls each with the events, and returns the
 // answer as it begins. The caller closes its body.
 func exported(t *testing.T, http2 bool, stall time.Duration, export func(each func(*event.Event) error) error) *http.Response {
 	t.Helper()
-	handled := httpapi.Options{}
-	a := startAPI(t, func(o *httpapi.Options) {
-		o.Reader = &scripted{o.Reader, func(_ context.Context, each func(*event.Event) error) error { return export(each) }}
+	handled := apitest.Parts{}
+	a := apitest.Start(t, func(o *apitest.Parts) {
+		o.Reader = &apitest.Exporter{Reader: o.Reader, Do: func(_ context.Context, each func(*event.Event) error) error { return export(each) }}
 		o.StallDeadline = stall
 		handled = *o
 	})
-	server := httptest.NewUnstartedServer(httpapi.New(handled))
+	server := httptest.NewUnstartedServer(apitest.New(handled))
 	server.EnableHTTP2 = http2
 	server.StartTLS()
 	t.Cleanup(server.Close)
@@ -31,7 +31,7 @@ func exported(t *testing.T, http2 bool, stall time.Duration, export func(each fu
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Header.Set("Authorization", "Bearer "+a.keys[""])
+	r.Header.Set("Authorization", "Bearer "+a.Keys[""])
 	r.Header.Set("Accept-Encoding", "identity")
 	answer, err := server.Client().Do(r)
 	if err != nil {
@@ -49,7 +49,7 @@ func TestSlowAnswer(t *testing.T) {
 			answer := exported(t, http2, stall, func(each func(*event.Event) error) error {
 				for range 2 {
 					time.Sleep(2 * stall)
-					if err := some(100, each); err != nil {
+					if err := apitest.Each(100, each); err != nil {
 						return err
 					}
 				}
@@ -69,7 +69,7 @@ func TestStalledStream(t *testing.T) {
 	ended := make(chan error, 1)
 	answer := exported(t, true, 200*time.Millisecond, func(each func(*event.Event) error) error {
 		for {
-			if err := some(100, each); err != nil {
+			if err := apitest.Each(100, each); err != nil {
 				ended <- err
 				return err
 			}

@@ -124,8 +124,8 @@ func noun(t reflect.Type) string {
 // maxAdminBody bounds the bodies of administration, in bytes.
 const maxAdminBody = 2 * schema.MaxDocumentBytes
 
-// readJSON reads a small JSON body strictly.
-func readJSON(c *Call, into any) error {
+// ReadJSON reads a small JSON body strictly.
+func (c *Call) ReadJSON(into any) error {
 	b, err := io.ReadAll(http.MaxBytesReader(c.w, c.Body, maxAdminBody))
 	if errors.As(err, new(*http.MaxBytesError)) {
 		return Problemf(http.StatusRequestEntityTooLarge, "the body is larger than %s", SizeText(maxAdminBody))

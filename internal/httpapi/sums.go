@@ -242,8 +242,8 @@ func (s *Server) writeSums(ctx context.Context, all bool) {
 // noteRefusedKey tells of a request, other than to the intake, whose key may not
 // do what it asks for. One without a key is only counted.
 func (s *Server) noteRefusedKey(rt Route, c *Call, err error) {
-	p := s.problemOf(err)
-	if isIntake(rt) || p.Status != 401 && p.Status != 403 {
+	p := ProblemOf(err)
+	if p.Status != 401 && p.Status != 403 {
 		return
 	}
 	secret, _ := secretOf(c.Request)
@@ -253,7 +253,7 @@ func (s *Server) noteRefusedKey(rt Route, c *Call, err error) {
 	case reason != "":
 	case p.Status == 401:
 		reason = reasonOf(p.Status, secret, key, known)
-	case !opens(c.Principal, rt.Access):
+	case !rt.Access.OpenTo(c.Principal):
 		reason = "wrong_kind"
 	default:
 		reason = "not_allowed"

@@ -14,44 +14,43 @@ import (
 	"theeye/internal/schema"
 )
 
-func typeRoutes() []Route {
+func (h *Admin) typeRoutes() []Route {
 	typ := slices.Clip([]Param{
 		{Name: "category", In: "path", Text: "percent-encoded", Required: true},
 		{Name: "name", In: "path", Text: "percent-encoded", Required: true},
 	})
-	ok := func(status int, text string, body reflect.Type) []Answer { return []Answer{{status, text, body}} }
 	return []Route{
-		{"GET", "/v1/types", ForRead, (*Server).listTypes, Doc{
-			ID: "listTypes", Tag: "event types", Summary: "All event types", Answers: ok(200, "by category and name", schemaOf[TypesAnswer]())}},
-		{"GET", "/v1/types/{category}/{name}", ForRead, (*Server).getType, Doc{
+		{Method: "GET", Path: "/v1/types", Access: ForRead, Handle: h.listTypes, Doc: Doc{
+			ID: "listTypes", Tag: "event types", Summary: "All event types", Answers: []Answer{JSON[TypesAnswer](200, "by category and name")}}},
+		{Method: "GET", Path: "/v1/types/{category}/{name}", Access: ForRead, Handle: h.getType, Doc: Doc{
 			ID: "getType", Tag: "event types", Summary: "One event type", Params: typ,
-			Answers: ok(200, "the version in force", schemaOf[Type]()), Errors: []int{404}}},
-		{"PUT", "/v1/types/{category}/{name}", ForAdmin, (*Server).putType, Doc{
+			Answers: []Answer{JSON[Type](200, "the version in force")}, Errors: []int{404}}},
+		{Method: "PUT", Path: "/v1/types/{category}/{name}", Access: ForAdmin, Handle: h.putType, Doc: Doc{
 			ID: "putType", Tag: "event types", Summary: "Register a schema for the data of an event type",
 			Text: "The body is a JSON Schema (2020-12). Each different schema is a new version, from 1; one that equals the version in force makes none. " +
 				"A schema under which data may be refused that conforms to the version in force is refused with 409 and the reasons, unless force=1.",
 			Params: append(typ,
 				Param{Name: "force", Text: "`1`: put it even when it is not compatible with the version in force"},
 				Param{Name: "dry_run", Text: "`1`: answer what would be, and change nothing"}),
-			Body: schemaOf[map[string]any](), Answers: ok(200, "the version in force; with dry_run the one that would be", schemaOf[TypePut]()),
+			Body: reflect.TypeFor[map[string]any](), Answers: []Answer{JSON[TypePut](200, "the version in force; with dry_run the one that would be")},
 			Errors: []int{400, 409, 413, 422, 503}}},
-		{"DELETE", "/v1/types/{category}/{name}", ForAdmin, (*Server).deleteType, Doc{
+		{Method: "DELETE", Path: "/v1/types/{category}/{name}", Access: ForAdmin, Handle: h.deleteType, Doc: Doc{
 			ID: "deleteType", Tag: "event types", Summary: "Check events of this type no longer", Params: typ,
-			Answers: ok(204, "ended", nil), Errors: []int{404, 503}}},
-		{"GET", "/v1/types/{category}/{name}/versions", ForRead, (*Server).listTypeVersions, Doc{
+			Answers: []Answer{Plain(204, "ended")}, Errors: []int{404, 503}}},
+		{Method: "GET", Path: "/v1/types/{category}/{name}/versions", Access: ForRead, Handle: h.listTypeVersions, Doc: Doc{
 			ID: "listTypeVersions", Tag: "event types", Summary: "All versions that an event type ever had", Params: typ,
 			Text:    "To go back to one, PUT its schema: it becomes a new version.",
-			Answers: ok(200, "oldest first", schemaOf[TypeVersionsAnswer]()), Errors: []int{404}}},
-		{"POST", "/v1/types/{category}/{name}/try", ForAdmin, (*Server).tryType, Doc{
+			Answers: []Answer{JSON[TypeVersionsAnswer](200, "oldest first")}, Errors: []int{404}}},
+		{Method: "POST", Path: "/v1/types/{category}/{name}/try", Access: ForAdmin, Handle: h.tryType, Doc: Doc{
 			ID: "tryType", Tag: "event types", Summary: "Try a draft of a schema against the newest events and rejections of its type",
 			Text:   "The body is a JSON Schema; nothing is changed. A rejection would pass when its body as it was sent would be accepted whole, not only by the schema.",
-			Params: append(typ, lastParam()), Body: schemaOf[map[string]any](),
-			Answers: ok(200, "what it would do", schemaOf[TryAnswer]()), Errors: []int{400, 413, 422, 503}}},
-		{"POST", "/v1/types/{category}/{name}/propose", ForAdmin, (*Server).proposeType, Doc{
+			Params: append(typ, lastParam()), Body: reflect.TypeFor[map[string]any](),
+			Answers: []Answer{JSON[TryAnswer](200, "what it would do")}, Errors: []int{400, 413, 422, 503}}},
+		{Method: "POST", Path: "/v1/types/{category}/{name}/propose", Access: ForAdmin, Handle: h.proposeType, Doc: Doc{
 			ID: "proposeType", Tag: "event types", Summary: "Draw a schema from the newest events of a type",
 			Text:    "The schema takes every event that it was drawn from, and evidence tells what each statement rests on. A type with no stored events is drawn from its rejections. Nothing is changed: PUT the schema to use it.",
 			Params:  append(typ, lastParam()),
-			Answers: ok(200, "the schema and its evidence", schemaOf[Proposal]()), Errors: []int{400, 404, 503}}},
+			Answers: []Answer{JSON[Proposal](200, "the schema and its evidence")}, Errors: []int{400, 404, 503}}},
 	}
 }
 
@@ -97,11 +96,11 @@ type TypeVersionsAnswer struct {
 }
 
 func toType(v *registry.TypeVersion) Type {
-	return Type{v.Category, v.Name, v.Version, v.Schema, FormatTime(v.CreatedAt), orNull(v.Author)}
+	return Type{v.Category, v.Name, v.Version, v.Schema, FormatTime(v.CreatedAt), TextOrNull(v.Author)}
 }
 
 func toTypeVersion(v *registry.TypeVersion) TypeVersion {
-	t := TypeVersion{v.Version, v.Schema, FormatTime(v.CreatedAt), orNull(v.Author), nil}
+	t := TypeVersion{v.Version, v.Schema, FormatTime(v.CreatedAt), TextOrNull(v.Author), nil}
 	if v.DeletedAt != nil {
 		at := FormatTime(*v.DeletedAt)
 		t.DeletedAt = &at
@@ -109,32 +108,25 @@ func toTypeVersion(v *registry.TypeVersion) TypeVersion {
 	return t
 }
 
-func orNull(text string) *string {
-	if text == "" {
-		return nil
-	}
-	return &text
+func (h *Admin) listTypes(c *Call) error {
+	return c.WriteJSON(http.StatusOK, TypesAnswer{MapSlice(h.opts.Registry.Types(), toType)})
 }
 
-func (s *Server) listTypes(c *Call) error {
-	return writeJSON(c.w, http.StatusOK, TypesAnswer{MapSlice(s.opts.Registry.Types(), toType)})
-}
-
-func (s *Server) getType(c *Call) error {
-	v, err := s.opts.Registry.TypeVersion(c.PathValue("category"), c.PathValue("name"))
+func (h *Admin) getType(c *Call) error {
+	v, err := h.opts.Registry.TypeVersion(c.PathValue("category"), c.PathValue("name"))
 	if err != nil {
 		return err
 	}
-	return writeJSON(c.w, http.StatusOK, toType(&v))
+	return c.WriteJSON(http.StatusOK, toType(&v))
 }
 
-func (s *Server) listTypeVersions(c *Call) error {
+func (h *Admin) listTypeVersions(c *Call) error {
 	category, name := c.PathValue("category"), c.PathValue("name")
-	versions, err := s.opts.Registry.TypeVersions(category, name)
+	versions, err := h.opts.Registry.TypeVersions(category, name)
 	if err != nil {
 		return err
 	}
-	return writeJSON(c.w, http.StatusOK, TypeVersionsAnswer{category, name, MapSlice(versions, toTypeVersion)})
+	return c.WriteJSON(http.StatusOK, TypeVersionsAnswer{category, name, MapSlice(versions, toTypeVersion)})
 }
 
 // maxSchemaBody is how much of a schema is read, in bytes. Much more than is taken,
@@ -143,7 +135,7 @@ const maxSchemaBody = 16 * schema.MaxDocumentBytes
 
 // readSchema reads the body of a request as it is.
 func readSchema(c *Call) ([]byte, error) {
-	document, err := io.ReadAll(http.MaxBytesReader(c.w, c.Body, maxSchemaBody))
+	document, err := io.ReadAll(http.MaxBytesReader(c.Writer(), c.Body, maxSchemaBody))
 	document = event.WithoutBOM(document)
 	if errors.As(err, new(*http.MaxBytesError)) {
 		return nil, Problemf(http.StatusRequestEntityTooLarge, "the schema is larger than %s", SizeText(schema.MaxDocumentBytes))
@@ -169,7 +161,7 @@ func switches(c *Call, names ...string) (map[string]bool, error) {
 	return on, nil
 }
 
-func (s *Server) putType(c *Call) error {
+func (h *Admin) putType(c *Call) error {
 	on, err := switches(c, "force", "dry_run")
 	if err != nil {
 		return err
@@ -178,7 +170,7 @@ func (s *Server) putType(c *Call) error {
 	if err != nil {
 		return err
 	}
-	out, err := s.opts.Registry.ChangeType(c.ctx(), registry.TypeChange{
+	out, err := h.opts.Registry.ChangeType(c.Context(), registry.TypeChange{
 		Category: c.PathValue("category"), Name: c.PathValue("name"), Document: document,
 		Author: c.Principal.KeyID, Force: on["force"], DryRun: on["dry_run"],
 	})
@@ -192,12 +184,12 @@ func (s *Server) putType(c *Call) error {
 	if answer.Reasons == nil {
 		answer.Reasons = []schema.Reason{}
 	}
-	return writeJSON(c.w, http.StatusOK, answer)
+	return c.WriteJSON(http.StatusOK, answer)
 }
 
-func (s *Server) deleteType(c *Call) error {
-	if err := s.opts.Registry.DeleteType(c.ctx(), c.PathValue("category"), c.PathValue("name")); err != nil {
+func (h *Admin) deleteType(c *Call) error {
+	if err := h.opts.Registry.DeleteType(c.Context(), c.PathValue("category"), c.PathValue("name")); err != nil {
 		return err
 	}
-	return noContent(c)
+	return c.NoContent()
 }

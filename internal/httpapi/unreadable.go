@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,16 +11,14 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"theeye/internal/ingest"
 	"theeye/internal/query"
 	"theeye/internal/store"
 )
 
-func unreadableRoutes() []Route {
+func (h *Intake) unreadableRoutes() []Route {
 	return []Route{
-		{"GET", "/v1/unreadable", ForAdmin, (*Server).listUnreadable, Doc{
+		{Method: "GET", Path: "/v1/unreadable", Access: ForAdmin, Handle: h.listUnreadable, Doc: Doc{
 			ID: "listUnreadable", Tag: "operation", Summary: "Requests to the intake that left no event and no rejection",
 			Text: "The place to look when nothing arrives: requests without a key or with one that may not be used, from a wrong origin, over a rate, with an unknown parameter. " +
 				"What came with a valid write key and could not be read is kept as a rejection and not listed here. " +
@@ -29,7 +28,7 @@ func unreadableRoutes() []Route {
 				{Name: "reason", Text: "with this reason"},
 				LimitParam(), CursorParam(),
 			},
-			Answers: []Answer{{200, "newest first", schemaOf[UnreadableAnswer]()}}, Errors: []int{400}}},
+			Answers: []Answer{JSON[UnreadableAnswer](200, "newest first")}, Errors: []int{400}}},
 	}
 }
 
@@ -81,44 +80,37 @@ func keptHeaders() []string {
 	return []string{"Content-Type", "Content-Encoding", "Content-Length", "User-Agent", "Origin", "Webhook-Id", "Webhook-Timestamp"}
 }
 
-// noteUnreadable keeps a request to the intake that was refused. It is called before
-// the answer, which ends the reading of the body.
-func (s *Server) noteUnreadable(rt Route, c *Call, err error) {
-	p := s.problemOf(err)
-	if !isIntake(rt) || c.kept || p.Status >= http.StatusInternalServerError {
+// noteRefused keeps a request to the intake that was refused, unless its body was kept.
+func (h *Intake) noteRefused(c *Call, err error) { h.noteRefusedOf(c, err, "") }
+
+// noteRefusedOf does so for an application; when it is "", for that of the request's key.
+func (h *Intake) noteRefusedOf(c *Call, err error, app string) {
+	p := ProblemOf(err)
+	if errors.As(err, new(*keptError)) || p.Status >= http.StatusInternalServerError {
 		return
 	}
-	secret, in := secretOf(c.Request)
-	key, known := s.opts.Registry.Recognize(secret)
+	why := c.Refusal(p)
+	if app == "" {
+		app = why.Key.App
+	}
+	now := time.Now()
 	x := UnreadableRequest{
-		Status: p.Status, Detail: Redact(p.Detail), Reason: p.reason, Path: Redact(c.URL.Path),
-		Remote: TextOrNull(s.remoteText(c.Request)), KeyIn: in, KeyID: TextOrNull(key.ID), Headers: map[string]string{}, at: time.Now(),
+		At: FormatTime(now), App: TextOrNull(app), Reason: why.Reason, Status: p.Status, Detail: Redact(p.Detail), Path: Redact(c.URL.Path),
+		Remote: TextOrNull(c.Remote()), KeyIn: why.KeyIn, KeyID: TextOrNull(why.Key.ID), Headers: map[string]string{}, at: now,
 	}
-	if x.Reason == "" {
-		x.Reason = reasonOf(p.Status, secret, key, known)
-	}
-	app := key.App
-	if rt.Path == legacyPath {
-		app = s.opts.LegacyApp
-	}
-	x.App, x.At = TextOrNull(app), FormatTime(x.at)
 	for _, name := range keptHeaders() {
 		if value := c.Header.Get(name); value != "" {
 			x.Headers[name] = Redact(value)
 		}
 	}
 	if p.Status != http.StatusTooManyRequests { // these must cost little
-		x.setBody(s.beginning(c))
+		x.setBody(beginning(c))
 	}
-	s.metrics.unreadable.WithLabelValues(app, x.Reason).Inc()
-	s.recent.add(app, x)
+	h.metrics.unreadable.WithLabelValues(app, x.Reason).Inc()
+	h.recent.add(app, x)
 }
 
-func isIntake(rt Route) bool {
-	return rt.Access == ForWrite || rt.Path == legacyPath && rt.Method == http.MethodPost
-}
-
-// unreadableReasons returns those that reasonOf and the checks of a request give.
+// unreadableReasons returns all reasons that Call.Refusal gives.
 func unreadableReasons() []string {
 	return []string{
 		"no_key", "unknown_key", "revoked_key", "expired_key", "key_not_valid", "bad_signature", "wrong_kind", "wrong_origin", "not_allowed",
@@ -128,17 +120,17 @@ func unreadableReasons() []string {
 
 // beginning reads a little of a body, as far as it comes soon. Who waits to be
 // asked for it (Expect) is not asked.
-func (s *Server) beginning(c *Call) []byte {
+func beginning(c *Call) []byte {
 	if c.Body == nil || c.Header.Get("Expect") != "" {
 		return nil
 	}
-	_ = http.NewResponseController(c.w).SetReadDeadline(time.Now().Add(unreadDeadline))
+	_ = http.NewResponseController(c.Writer()).SetReadDeadline(time.Now().Add(UnreadDeadline))
 	b, _ := io.ReadAll(io.LimitReader(c.Body, ingest.KeptOfUnreadable))
 	return b
 }
 
 func (x *UnreadableRequest) setBody(b []byte) {
-	b = secrets.ReplaceAll(b, []byte("[key]"))
+	b = []byte(RedactKeys(string(b)))
 	whole := b
 	for n := range min(len(b), utf8.UTFMax) { // the cut may lie in a character
 		if tail := b[len(b)-n:]; n > 0 && utf8.RuneStart(tail[0]) && !utf8.FullRune(tail) {
@@ -167,8 +159,8 @@ func (x *UnreadableRequest) size() int {
 	return n
 }
 
-func (s *Server) listUnreadable(c *Call) error {
-	p := ParamReader{values: c.URL.Query()}
+func (h *Intake) listUnreadable(c *Call) error {
+	p := c.Params()
 	app, reason, limit, before := p.Text("app"), p.Text("reason"), p.Limit(), p.Cursor()
 	if known := unreadableReasons(); reason != "" && !slices.Contains(known, reason) {
 		p.Fail("reason", fmt.Sprintf("there is no reason %.40q; those are %s", reason, strings.Join(known, ", ")))
@@ -177,12 +169,12 @@ func (s *Server) listUnreadable(c *Call) error {
 		return p.Err
 	}
 	if app != "" {
-		if err := s.checkApps([]string{app}); err != nil {
+		if err := c.CheckApps([]string{app}); err != nil {
 			return err
 		}
 	}
 	a := UnreadableAnswer{Groups: []UnreadableGroup{}, Requests: []UnreadableRequest{}}
-	s.recent.each(func(of recentKey, r *recentGroup) {
+	h.recent.each(func(of recentKey, r *recentGroup) {
 		if app != "" && of.app != app || reason != "" && of.reason != reason {
 			return
 		}
@@ -202,15 +194,5 @@ func (s *Server) listUnreadable(c *Call) error {
 	if a.Requests = page.Items; page.More {
 		a.SetNext(a.Requests[len(a.Requests)-1].serial)
 	}
-	return s.streamJSON(c, a)
-}
-
-// forgetApp forgets what is kept in memory of an application that is gone.
-func (s *Server) forgetApp(app string) {
-	s.recent.forget(app)
-	s.buckets.forget(app)
-	s.opts.Collector.Forget(app)
-	for _, vec := range []*prometheus.CounterVec{s.metrics.unreadable, s.metrics.overRate} {
-		vec.DeletePartialMatch(prometheus.Labels{"app": app})
-	}
+	return c.StreamJSON(a)
 }

@@ -311,14 +311,26 @@ func (s *Node) connect(ctx context.Context, metrics *prometheus.Registry) error 
 		Store: s.store, Queue: s.queue, Flush: s.flushAll, Metadata: s.registry.Document, Audit: s.registry.Trail().Document,
 		Tombstones: filepath.Join(s.cfg.Data, "tombstones"), Logger: s.log,
 	})
-	s.api = httpapi.New(httpapi.Options{
-		Registry: s.registry, Collector: s.collector, Queue: s.queue, Progress: s.live, Reader: s.store, Parquet: s.store.Parquet, ExportsEnded: s.store.ExportsEnded, Ping: s.store.Ping,
-		Backup: s.backups, Replays: s.replays, CaughtUp: s.caughtUp, Missing: s.missing, Notices: s.notices, AcceptClock: s.clock.Accept, Rescue: s.Rescue,
+	intake := httpapi.NewIntake(httpapi.IntakeOptions{
+		Registry: s.registry, Collector: s.collector, Queue: s.queue, Progress: s.live, LegacyApp: s.cfg.LegacyApp,
+		MaxRequestBytes: s.cfg.MaxRequestBytes, MaxEventBytes: s.cfg.MaxEventBytes, Registerer: metrics,
+	})
+	reads := httpapi.NewReads(httpapi.ReadOptions{
+		Registry: s.registry, Reader: s.store, Queue: s.queue, Progress: s.live, Replays: s.replays, CaughtUp: s.caughtUp,
+		Parquet: s.store.Parquet, ExportsEnded: s.store.ExportsEnded, LegacyApp: s.cfg.LegacyApp, Logger: s.log, Registerer: metrics,
+	})
+	admin := httpapi.NewAdmin(httpapi.AdminOptions{
+		Registry: s.registry, Collector: s.collector, Reader: s.store, Intake: intake, Books: reads, Replays: s.replays, Backup: s.backups,
+		CaughtUp: s.caughtUp, AcceptClock: s.clock.Accept, Rescue: s.Rescue,
 		Mending: httpapi.Mending{
 			Acknowledge: s.acknowledge,
 			Readmit:     func(ctx context.Context) (httpapi.ReadmittedAnswer, error) { return Readmitted(ctx, s.store) },
 		},
-		Erase: s.eraser.erase, EraseApp: s.eraser.eraseApp, EmptyQuarantine: s.eraser.emptyQuarantine, LegacyApp: s.cfg.LegacyApp, MaxRequestBytes: s.cfg.MaxRequestBytes, MaxEventBytes: s.cfg.MaxEventBytes, TrustedProxies: s.cfg.TrustedProxies,
+		Erase: s.eraser.erase, EraseApp: s.eraser.eraseApp, EmptyQuarantine: s.eraser.emptyQuarantine, Logger: s.log,
+	})
+	s.api = httpapi.New(httpapi.Options{
+		Routes: slices.Concat(intake.Routes(), reads.Routes(), admin.Routes()), Registry: s.registry, Queue: s.queue,
+		CaughtUp: s.caughtUp, Ping: s.store.Ping, Missing: s.missing, Notices: s.notices, TrustedProxies: s.cfg.TrustedProxies,
 		Logger: s.log, Registerer: metrics, Gatherer: metrics,
 	})
 	return nil

@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"os"
 
-	"theeye/internal/httpapi"
+	"theeye/internal/httpapi/openapi"
 )
 
 func main() {
-	document, err := httpapi.OpenAPI(true).YAML()
+	document, err := openapi.Document(true).YAML()
 	if err == nil {
 		err = os.WriteFile(os.Args[1], document, 0o644) //nolint:gosec // a public document
 	}

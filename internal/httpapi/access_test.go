@@ -1,0 +1,27 @@
+package httpapi_test
+
+import (
+	"strings"
+	"testing"
+
+	"theeye/internal/httpapi"
+	"theeye/internal/registry"
+)
+
+// The document shows what it declares of each route, and test/access_test.go calls them all; what
+// the document does not show must be a file of its page.
+func TestEachRouteDeclaresItsAccess(t *testing.T) {
+	for _, rt := range allRoutes() {
+		if rt.Access == httpapi.Undeclared || rt.Access.String() == "" {
+			t.Errorf("%s %s declares no access", rt.Method, rt.Path)
+		}
+		if rt.Doc.Hidden && (rt.Access != httpapi.Open || rt.Method != "GET" || !strings.HasPrefix(rt.Path, "/docs/")) {
+			t.Errorf("%s %s is not in the document", rt.Method, rt.Path)
+		}
+	}
+	for _, kind := range []registry.Kind{registry.Write, registry.Read, registry.Admin} {
+		if httpapi.Undeclared.OpenTo(registry.Principal{Kind: kind}) {
+			t.Errorf("a %s key opens a route that declares nothing", kind)
+		}
+	}
+}

@@ -1,0 +1,29 @@
+// Package openapi makes the OpenAPI document of all routes, without a running node.
+package openapi
+
+import (
+	"slices"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"theeye/internal/httpapi"
+)
+
+// legacyApp stands for the application of the first Eye's address, which the document does not name.
+const legacyApp = "legacy"
+
+// Document returns the document, with the routes of the first Eye's address or without.
+func Document(legacy bool) *huma.OpenAPI { return httpapi.OpenAPI(Routes(legacy)) }
+
+// Routes returns the routes of a node, of which only what is documented can be used.
+func Routes(legacy bool) []httpapi.Route {
+	app := ""
+	if legacy {
+		app = legacyApp
+	}
+	return slices.Concat(
+		httpapi.NewIntake(httpapi.IntakeOptions{LegacyApp: app}).Routes(),
+		httpapi.NewReads(httpapi.ReadOptions{LegacyApp: app}).Routes(),
+		httpapi.NewAdmin(httpapi.AdminOptions{}).Routes(),
+	)
+}
