@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 
@@ -15,7 +16,7 @@ func TestEachRouteDeclaresItsAccess(t *testing.T) {
 		if rt.Access == httpapi.Undeclared || rt.Access.String() == "" {
 			t.Errorf("%s %s declares no access", rt.Method, rt.Path)
 		}
-		if rt.Doc.Hidden && (rt.Access != httpapi.Open || rt.Method != "GET" || !strings.HasPrefix(rt.Path, "/docs/")) {
+		if rt.Doc.Hidden && (rt.Access != httpapi.Open || rt.Method != http.MethodGet || !strings.HasPrefix(rt.Path, "/docs/")) {
 			t.Errorf("%s %s is not in the document", rt.Method, rt.Path)
 		}
 	}

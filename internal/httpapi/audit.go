@@ -182,6 +182,7 @@ func Redact(text string) string {
 	return strings.ToValidUTF8(RedactKeys(text[:min(len(text), maxRedacted)]), "\uFFFD")
 }
 
+// RedactKeys replaces what looks like a key or a signing secret in a text.
 func RedactKeys(text string) string { return secrets.ReplaceAllString(text, "[key]") }
 
 // heldResponse holds an answer back.

@@ -27,9 +27,10 @@ type body struct {
 func (h *Intake) readBody(c *Call, app string) (body, error) {
 	held := &reservation{intake: h, app: app}
 	b := body{free: held.free}
-	form, err := contentForm(c.Request)
-	if err != nil {
-		b.unreadable = &unreadableBody{event.UnsupportedContent, err, prefix(c)}
+	contentType := c.Header.Get("Content-Type")
+	form, ok := contentForm(contentType)
+	if !ok {
+		b.unreadable = &unreadableBody{event.UnsupportedContent, unsupportedType(contentType), prefix(c)}
 		return b, nil
 	}
 	b.ndjson = form == formNDJSON
@@ -45,6 +46,7 @@ func (h *Intake) readBody(c *Call, app string) (body, error) {
 			"Content-Encoding %.40s is not supported: use gzip, deflate, br or zstd, or leave it out", encoding)}
 		return b, nil
 	}
+	var err error
 	b.bytes, err = held.read(http.MaxBytesReader(c.Writer(), c.Body, limit), limit)
 	if !plain && !errors.Is(err, errBusy) {
 		var unpacking error
@@ -116,27 +118,27 @@ const (
 	formForm // what curl -d says of everything
 )
 
-func contentForm(r *http.Request) (bodyForm, error) {
-	header := r.Header.Get("Content-Type")
-	if header == "" {
-		return formJSON, nil
+// contentForm returns the form of a body with a Content-Type, ok=false for one that is not read.
+func contentForm(contentType string) (form bodyForm, ok bool) {
+	if contentType == "" {
+		return formJSON, true
 	}
-	kind, _, err := mime.ParseMediaType(header)
+	kind, _, err := mime.ParseMediaType(contentType)
 	if err != nil {
-		return 0, unsupportedType(header)
+		return 0, false
 	}
 	switch {
 	case kind == "application/json", kind == "text/plain", kind == "text/json", strings.HasSuffix(kind, "+json"): // RFC 6839
-		return formJSON, nil
+		return formJSON, true
 	case kind == "application/x-ndjson", kind == "application/ndjson", kind == "application/jsonl":
-		return formNDJSON, nil
+		return formNDJSON, true
 	case kind == "application/x-www-form-urlencoded":
-		return formForm, nil
+		return formForm, true
 	}
-	return 0, unsupportedType(header)
+	return 0, false
 }
 
-func unsupportedType(kind string) error {
+func unsupportedType(kind string) *ProblemDetails {
 	return Problemf(http.StatusUnsupportedMediaType,
 		"Content-Type %.100s is not supported: send application/json, or application/x-ndjson with one event per line", kind)
 }

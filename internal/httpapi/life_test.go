@@ -47,11 +47,11 @@ func TestDeletionWaitsForWhatIsOnItsWay(t *testing.T) {
 				t.Fatal(err)
 			}
 			const one = `{"session_id":"s","category":"c","name":"n","data":{},"timestamp":1}`
-			if got := apitest.Status(t.Context(), http.MethodPost, a.URL+"/v1/events", secret, one); got != http.StatusServiceUnavailable {
+			if got := apitest.Status(t.Context(), apitest.Request{Method: http.MethodPost, URL: a.URL + "/v1/events", Key: secret, Body: one}); got != http.StatusServiceUnavailable {
 				t.Fatalf("the event was answered %d", got)
 			}
 			remove := func() int {
-				return apitest.Status(t.Context(), http.MethodDelete, a.URL+"/v1/apps/shop", a.Keys[""], "")
+				return apitest.Status(t.Context(), apitest.Request{Method: http.MethodDelete, URL: a.URL + "/v1/apps/shop", Key: a.Keys[""]})
 			}
 			if got := remove(); got != http.StatusServiceUnavailable {
 				t.Errorf("while the event may come, the deletion was answered %d", got)
@@ -89,7 +89,7 @@ func TestClose(t *testing.T) {
 	calling, giveUp := context.WithCancel(t.Context())
 	called := make(chan int)
 	go func() {
-		called <- apitest.Status(calling, http.MethodDelete, server.URL+"/v1/sessions/s", a.Keys[""], "")
+		called <- apitest.Status(calling, apitest.Request{Method: http.MethodDelete, URL: server.URL + "/v1/sessions/s", Key: a.Keys[""]})
 	}()
 	<-begun
 	giveUp()
@@ -104,7 +104,7 @@ func TestClose(t *testing.T) {
 	default:
 		t.Error("a handler is left")
 	}
-	if got := apitest.Status(t.Context(), http.MethodGet, server.URL+"/v1/types", a.Keys[""], ""); got != http.StatusServiceUnavailable {
+	if got := apitest.Status(t.Context(), apitest.Request{Method: http.MethodGet, URL: server.URL + "/v1/types", Key: a.Keys[""]}); got != http.StatusServiceUnavailable {
 		t.Errorf("after that a request was answered %d", got)
 	}
 	if err := api.Close(brief); err != nil {
@@ -128,7 +128,7 @@ func TestCloseGivesUp(t *testing.T) {
 	server := httptest.NewServer(api)
 	defer server.Close()
 	defer close(end)
-	go apitest.Status(t.Context(), http.MethodDelete, server.URL+"/v1/sessions/s", a.Keys[""], "")
+	go apitest.Status(t.Context(), apitest.Request{Method: http.MethodDelete, URL: server.URL + "/v1/sessions/s", Key: a.Keys[""]})
 	<-begun
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -15,19 +15,20 @@ type Budget struct {
 	given chan struct{}    // closed when something is given back
 }
 
+// NewBudget returns a budget of so many bytes.
 func NewBudget(bytes int64) *Budget {
 	return &Budget{free: bytes, held: map[string]int64{}, given: make(chan struct{})}
 }
 
 // TryAcquire reports whether an application may have so many bytes. They are given
-// back with give.
+// back with Release.
 func (m *Budget) TryAcquire(app string, bytes int64) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.acquireLocked(app, bytes)
 }
 
-// Acquire is take that waits, until ctx ends, for what others give back.
+// Acquire is TryAcquire that waits, until ctx ends, for what others give back.
 func (m *Budget) Acquire(ctx context.Context, app string, bytes int64) bool {
 	for {
 		m.mu.Lock()
@@ -54,6 +55,7 @@ func (m *Budget) acquireLocked(app string, bytes int64) bool {
 	return true
 }
 
+// Release gives bytes back that were acquired.
 func (m *Budget) Release(app string, bytes int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

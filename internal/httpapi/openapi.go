@@ -16,20 +16,25 @@ import (
 
 //go:generate go run theeye/internal/httpapi/generate ../../api/openapi.yaml
 
+// PathID is the parameter {id} of a path.
 func PathID(text string) Param { return Param{Name: "id", In: "path", Text: text, Required: true} }
 
+// AppParam is the parameter app of what is read.
 func AppParam() Param {
 	return Param{Name: "app", Text: "any of these applications; for keys of all applications", Repeatable: true}
 }
 
+// TimeZoneParam is the parameter for times without a zone.
 func TimeZoneParam() Param {
 	return Param{Name: query.TimeZoneParam, Text: "an IANA name like Europe/Berlin, of times without a zone; by default that of the key's application, for keys of all applications UTC"}
 }
 
+// LimitParam is the parameter limit of a list.
 func LimitParam() Param {
 	return Param{Name: "limit", Text: "1 to " + strconv.Itoa(query.MaxLimit) + ", default " + strconv.Itoa(query.DefaultLimit), Number: true}
 }
 
+// CursorParam is the parameter cursor of a list.
 func CursorParam() Param {
 	return Param{Name: "cursor", Text: "next_cursor of the page before; the other parameters must stay as they were"}
 }
@@ -196,6 +201,7 @@ func parameter(p Param) *huma.Param {
 // Exact is the parameter that names one session in a query.
 const Exact = "exact"
 
+// ExactParam is the parameter Exact.
 func ExactParam(required bool) Param {
 	return Param{Name: Exact, Required: required, Enum: []string{"1"}, Text: "1: the session with this very id"}
 }

@@ -67,19 +67,20 @@ func (n *Next) SetNext(place uint64) {
 // Params returns a reader of the parameters of the query.
 func (c *Call) Params() ParamReader { return ParamReader{values: c.URL.Query()} }
 
-// ParamReader reads the parameters of a list that is no list of events, and keeps the
-// first error.
+// ParamReader reads the parameters of a request that selects no events, and keeps the first error.
 type ParamReader struct {
-	values map[string][]string
 	Err    error
+	values map[string][]string
 }
 
+// Fail sets Err, unless an earlier one is set.
 func (p *ParamReader) Fail(name, message string) {
 	if p.Err == nil {
 		p.Err = &query.ParamError{Parameter: name, Message: message}
 	}
 }
 
+// Text returns a parameter, "" when it is not given.
 func (p *ParamReader) Text(name string) string {
 	if values := p.values[name]; len(values) > 0 {
 		return values[0]
@@ -87,6 +88,7 @@ func (p *ParamReader) Text(name string) string {
 	return ""
 }
 
+// Time returns a time, nil when it is not given.
 func (p *ParamReader) Time(name string) *time.Time {
 	text := p.Text(name)
 	if text == "" {
@@ -115,6 +117,7 @@ func (p *ParamReader) Zone() *time.Location {
 	return zone
 }
 
+// Limit returns how many items a page may have.
 func (p *ParamReader) Limit() int {
 	text := p.Text("limit")
 	if text == "" {
@@ -127,8 +130,10 @@ func (p *ParamReader) Limit() int {
 	return n
 }
 
+// NotThisCursor tells what is wrong with a cursor that belongs to no page of a list.
 const NotThisCursor = "is not a cursor of this list; use next_cursor of the page before, or leave it out to begin again"
 
+// Cursor returns where the page begins, 0 for the first one.
 func (p *ParamReader) Cursor() uint64 {
 	text := p.Text("cursor")
 	if text == "" {

@@ -206,16 +206,19 @@ func (a *API) Text(app, path string, headers ...string) string {
 // Send sends a request with the admin key and returns the status of the answer.
 func (a *API) Send(method, path, body string) int {
 	a.Helper()
-	return Status(a.Context(), method, a.URL+path, a.Keys[""], body)
+	return Status(a.Context(), Request{method, a.URL + path, a.Keys[""], body})
 }
 
+// Request is a request with a key.
+type Request struct{ Method, URL, Key, Body string }
+
 // Status sends a request and returns the status of its answer, 0 for none.
-func Status(ctx context.Context, method, url, key, body string) int {
-	r, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
+func Status(ctx context.Context, request Request) int {
+	r, err := http.NewRequestWithContext(ctx, request.Method, request.URL, strings.NewReader(request.Body))
 	if err != nil {
 		return 0
 	}
-	r.Header.Set("Authorization", "Bearer "+key)
+	r.Header.Set("Authorization", "Bearer "+request.Key)
 	answer, err := http.DefaultClient.Do(r)
 	if err != nil {
 		return 0
@@ -269,6 +272,11 @@ func Collecting(t *testing.T, opts ingest.Options) *ingest.Collector {
 	ctx, stop := context.WithCancel(context.Background())
 	ran := make(chan error, 1)
 	go func() { ran <- c.Run(ctx) }()
-	t.Cleanup(func() { stop(); <-ran })
+	t.Cleanup(func() {
+		stop()
+		if err := <-ran; err != nil {
+			t.Error(err)
+		}
+	})
 	return c
 }
