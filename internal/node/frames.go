@@ -14,8 +14,22 @@ import (
 // frameTimeout bounds the wait for a frame that should be there.
 const frameTimeout = 10 * time.Second
 
-// frames reads frames from the queue again, for a segment that has to be rebuilt.
-// A trim meanwhile ends it.
+// storeQueue is what the store asks of the queue, which is opened after the store.
+type storeQueue struct{ s *Node }
+
+// QuarantineRecord implements duckdb.Queue.
+func (q storeQueue) QuarantineRecord(frame uint64, index uint32, record []byte) error {
+	return q.s.queue.QuarantineRecord(frame, index, record)
+}
+
+// Reach implements duckdb.Queue.
+func (q storeQueue) Reach(frame uint64) error { return q.s.queue.Reach(frame) }
+
+// Frames implements duckdb.Queue, for a segment that has to be rebuilt. A trim meanwhile ends it.
+func (q storeQueue) Frames(ctx context.Context, first, last uint64) iter.Seq2[[]event.Record, error] {
+	return q.s.frames(ctx, first, last)
+}
+
 func (s *Node) frames(ctx context.Context, first, last uint64) iter.Seq2[[]event.Record, error] {
 	return func(yield func([]event.Record, error) bool) {
 		if err := s.holdsFrames(ctx, first, last); err != nil {

@@ -143,12 +143,8 @@ func (s *Node) open(ctx context.Context) (err error) {
 	if s.store, err = duckdb.Open(ctx, duckdb.Options{
 		Dir: filepath.Join(cfg.Data, "store"), FlushRows: cfg.FlushRows, FlushAge: cfg.FlushAge, DedupeWindow: cfg.DedupeWindow,
 		MemoryLimit: cfg.StoreMemory, Logger: log, Registerer: metrics, Step: FaultStep(), Retain: s.retain, Tombstones: filepath.Join(cfg.Data, "tombstones"),
-		Frames: s.frames,
-		Quarantine: func(frame uint64, index uint32, record []byte) error {
-			return s.queue.QuarantineRecord(frame, index, record)
-		},
-		Flushing: func(frame uint64) error { return s.queue.Reach(frame) },
-		Clock:    func() (time.Time, bool) { return s.clock.Now() },
+		Queue: storeQueue{s},
+		Clock: func() (time.Time, bool) { return s.clock.Now() },
 	}); err != nil {
 		return err
 	}

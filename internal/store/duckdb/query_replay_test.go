@@ -72,7 +72,7 @@ func TestReplaysInDamagedSegments(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
-		r := run(t, duckdb.Options{Dir: dir, Frames: fromFrames(frames, 0)}, false)
+		r := run(t, duckdb.Options{Dir: dir, Queue: queueOf(frames, 0)}, false)
 		until(t, "the segment to be rebuilt", func() bool { return len(r.Damaged()) == 0 })
 		if diff := cmp.Diff(want, answers(r)); diff != "" {
 			t.Errorf("segment %d rebuilt (-want +got):\n%s", id, diff)

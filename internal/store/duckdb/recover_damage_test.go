@@ -287,8 +287,19 @@ func TestDamageMetByWriting(t *testing.T) {
 	books(t, s)
 }
 
-// fromFrames gives frames again from a list, without those that are trimmed.
-func fromFrames(frames []store.Batch, trimmed uint64) func(context.Context, uint64, uint64) iter.Seq2[[]event.Record, error] {
+// queueStub is a queue whose frames a function reads.
+type queueStub func(ctx context.Context, first, last uint64) iter.Seq2[[]event.Record, error]
+
+func (q queueStub) Frames(ctx context.Context, first, last uint64) iter.Seq2[[]event.Record, error] {
+	return q(ctx, first, last)
+}
+
+func (queueStub) QuarantineRecord(uint64, uint32, []byte) error { return nil }
+
+func (queueStub) Reach(uint64) error { return nil }
+
+// queueOf returns a queue with the frames of a list, without those that are trimmed.
+func queueOf(frames []store.Batch, trimmed uint64) queueStub {
 	return func(_ context.Context, first, last uint64) iter.Seq2[[]event.Record, error] {
 		return func(yield func([]event.Record, error) bool) {
 			for n := first; n <= last; n++ {
@@ -319,7 +330,7 @@ func TestRebuild(t *testing.T) {
 		}
 	}
 	// All three at once: what the first holds decides about the others.
-	r := run(t, duckdb.Options{Dir: dir, Frames: fromFrames(frames, 0)}, false)
+	r := run(t, duckdb.Options{Dir: dir, Queue: queueOf(frames, 0)}, false)
 	until(t, "the segments to be rebuilt", func() bool { return len(r.Damaged()) == 0 })
 	if diff := cmp.Diff(want, everyAnswer(t, r)); diff != "" {
 		t.Errorf("rebuilt (-want +got):\n%s", diff)
@@ -352,7 +363,7 @@ func TestRebuildWithARefusedRecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	frames := []store.Batch{frame(1, pageView(1), refused, pageView(3))} // as the queue has it
-	r := run(t, duckdb.Options{Dir: dir, Frames: fromFrames(frames, 0)}, false)
+	r := run(t, duckdb.Options{Dir: dir, Queue: queueOf(frames, 0)}, false)
 	defer r.Close()
 	until(t, "the segment to be rebuilt", func() bool { return len(r.Damaged()) == 0 })
 	if diff := cmp.Diff(want, books(t, r)); diff != "" {
@@ -386,7 +397,7 @@ func TestRebuildBehindOthers(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	r := run(t, duckdb.Options{Dir: dir, Frames: fromFrames(append(frames, later), 0)}, false)
+	r := run(t, duckdb.Options{Dir: dir, Queue: queueOf(append(frames, later), 0)}, false)
 	defer r.Close()
 	until(t, "the segment to be rebuilt", func() bool { return len(r.Damaged()) == 0 })
 	b := books(t, r)
@@ -415,11 +426,11 @@ func TestNotRebuilt(t *testing.T) {
 				t.Fatal(err)
 			}
 			asked := make(chan struct{}, 10)
-			from := fromFrames(frames, change(frames))
-			r := run(t, duckdb.Options{Dir: dir, Frames: func(ctx context.Context, first, last uint64) iter.Seq2[[]event.Record, error] {
+			from := queueOf(frames, change(frames))
+			r := run(t, duckdb.Options{Dir: dir, Queue: queueStub(func(ctx context.Context, first, last uint64) iter.Seq2[[]event.Record, error] {
 				asked <- struct{}{}
 				return from(ctx, first, last)
-			}}, false)
+			})}, false)
 			defer r.Close()
 			<-asked
 			write(t, r.Store, frame(7, pageView(1)))

@@ -78,7 +78,7 @@ func (s *Store) Rebuilds(d DamagedSegment) bool {
 // canRebuild reports whether the frames that a segment was made of may be in the queue. Only segments
 // of a flush can be rebuilt: no other segment has rows of their frames.
 func (s *Store) canRebuild(info SegmentInfo) bool {
-	return s.opts.Frames != nil && info.Level == 0 && !info.Carried.empty()
+	return s.opts.Queue != nil && info.Level == 0 && !info.Carried.empty()
 }
 
 // lost counts the arrivals whose rows are in damaged segments, by application.

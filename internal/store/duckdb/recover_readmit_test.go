@@ -133,7 +133,7 @@ func TestRebuilds(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	opts := duckdb.Options{Dir: dir, Frames: fromFrames(frames, 6)} // all are trimmed
+	opts := duckdb.Options{Dir: dir, Queue: queueOf(frames, 6)} // all are trimmed
 	s = open(t, opts)
 	if d := s.Damaged(); len(d) != 1 || !s.Rebuilds(d[0]) {
 		t.Errorf("beside a queue %v is not to be rebuilt", d)

@@ -111,7 +111,7 @@ func (s *Store) decideFrames(ctx context.Context, p *pinned, mt *memtable, carri
 	write := func() error {
 		_, err := q.decideInto(ctx, mt, waiting)
 		if err != nil && !store.MayPass(ctx, err) {
-			isolator := store.Isolator{Quarantine: s.opts.Quarantine, Logger: s.log}
+			isolator := store.Isolator{Quarantine: s.opts.Queue.QuarantineRecord, Logger: s.log}
 			probe := func(ctx context.Context, records []event.Record) error { return s.probe(ctx, mt, records) }
 			if kept, replaced, failed := isolator.Isolate(ctx, probe, waiting); replaced > 0 {
 				_, err = q.decideInto(ctx, mt, kept)
@@ -122,7 +122,7 @@ func (s *Store) decideFrames(ctx context.Context, p *pinned, mt *memtable, carri
 		waiting = nil
 		return err
 	}
-	for records, err := range s.opts.Frames(ctx, uint64(*carried.Min), uint64(*carried.Max)) {
+	for records, err := range s.opts.Queue.Frames(ctx, uint64(*carried.Min), uint64(*carried.Max)) {
 		if err != nil {
 			return err
 		}

@@ -53,6 +53,20 @@ const (
 	upkeepConns = 5
 )
 
+// Queue is what the store asks of the queue that it is written from. Its methods may be called
+// concurrently, from Run on and while a method of the store runs.
+type Queue interface {
+	// Frames reads frames again, from the first to the last, both included, and yields the records of
+	// each. The last error wraps ErrNoFrames when not all of the frames are there whole.
+	Frames(ctx context.Context, first, last uint64) iter.Seq2[[]event.Record, error]
+	// QuarantineRecord keeps the bytes of a record in one of these frames of which the store takes
+	// nothing, by its frame and its number in it. It is durable when QuarantineRecord returns.
+	QuarantineRecord(frame uint64, index uint32, record []byte) error
+	// Reach is called before a flush up to a frame is committed. Its error ends the flush, which is
+	// tried again.
+	Reach(frame uint64) error
+}
+
 // Options of a store. The zero value works.
 type Options struct {
 	// Dir is the store's folder, made when missing. Empty: it keeps nothing, and
@@ -82,16 +96,8 @@ type Options struct {
 	LeaseAge   time.Duration // how long a lease lasts that is not used; 0 for DefaultLeaseAge
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
-	// Frames reads frames again, from the first to the last, both included, and
-	// gives the records of each. It ends with an error that wraps ErrNoFrames when
-	// not all of them are there whole. nil: nothing damaged is rebuilt.
-	Frames func(ctx context.Context, first, last uint64) iter.Seq2[[]event.Record, error]
-	// Quarantine keeps the bytes of a record in one of these frames of which the store takes nothing, by
-	// its frame and its number in it. It is not nil when Frames is not.
-	Quarantine func(frame uint64, index uint32, record []byte) error
-	// Flushing is called before a flush up to a frame is made durable; its error ends the flush,
-	// which is tried again. It may be nil.
-	Flushing func(frame uint64) error
+	// Queue is the queue that the store is written from. nil: nothing damaged is rebuilt.
+	Queue Queue
 	// Step injects faults in tests: it is called at each named step of a change of files, and its
 	// error ends the work there as a failure of the disk would, or of DuckDB when it wraps ErrFatal.
 	// It is nil in production.

@@ -198,8 +198,8 @@ func (s *Store) flushOldest(ctx context.Context) error {
 // commitFlush makes a manifest that has what the oldest memtable held, in the segments made of
 // it. upkeep is held.
 func (s *Store) commitFlush(m *Manifest, made []*segment) error {
-	if s.opts.Flushing != nil {
-		if err := s.opts.Flushing(m.Flushed); err != nil {
+	if s.opts.Queue != nil {
+		if err := s.opts.Queue.Reach(m.Flushed); err != nil {
 			for _, seg := range made {
 				seg.deleteOnRelease = true
 				s.closeSegment(seg)
