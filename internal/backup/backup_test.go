@@ -234,7 +234,7 @@ func TestRestoredIsWhatWasTaken(t *testing.T) {
 	want := frames(t, r.queue)[5:]
 	r.add(3) // behind the backup
 	r.flush()
-	if err := r.queue.Trim(t.Context(), min(12, r.store.Held())); err != nil {
+	if err := r.queue.Trim(t.Context(), min(12, r.store.TrimLimit())); err != nil {
 		t.Fatal(err)
 	}
 	r.save(d, x, math.MaxInt)

@@ -32,7 +32,7 @@ func TestTakeFlushesFirst(t *testing.T) {
 	if x.Flushed != 5 || x.Last != 5 || kinds(x)[backup.Frames] != 0 {
 		t.Errorf("the backup is of the frames to %d, %d of them in segments: %v", x.Last, x.Flushed, kinds(x))
 	}
-	if held := r.store.Held(); held != math.MaxUint64 {
+	if held := r.store.TrimLimit(); held != math.MaxUint64 {
 		t.Errorf("the queue is held behind frame %d", held)
 	}
 }
@@ -64,7 +64,7 @@ func TestQueueIsHeldForTheFramesAlone(t *testing.T) {
 		if err == nil {
 			err = errors.Join(c.CopyTo(t.Context(), io.Discard), c.Close())
 		}
-		if held := r.store.Held(); err != nil || held != 2 {
+		if held := r.store.TrimLimit(); err != nil || held != 2 {
 			t.Errorf("while frames are copied the queue is held behind frame %d, %v", held, err)
 		}
 	}
@@ -76,7 +76,7 @@ func TestQueueIsHeldForTheFramesAlone(t *testing.T) {
 		}
 		_ = c.Close()
 		rest = append(rest, f)
-		if held := r.store.Held(); held != math.MaxUint64 {
+		if held := r.store.TrimLimit(); held != math.MaxUint64 {
 			t.Errorf("when %s was asked for the queue is held behind frame %d", f.Name, held)
 		}
 	}
@@ -144,7 +144,7 @@ func TestTakeHoldsWhatCameMeanwhile(t *testing.T) {
 	if _, err := r.source.Take(ctx); !errors.Is(err, context.Canceled) {
 		t.Fatal(err) // it is prepared for whoever asks next
 	}
-	r.wait(func() bool { return r.store.Held() == 2 })
+	r.wait(func() bool { return r.store.TrimLimit() == 2 })
 	r.add(1)
 	x := r.take()
 	// One file of frames, or two: the last frame may have come before the first were listed.
@@ -175,7 +175,7 @@ func TestTakeAfterAnErasure(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, _ = r.source.Take(ctx)
-	r.wait(func() bool { return r.store.Held() == 0 })
+	r.wait(func() bool { return r.store.TrimLimit() == 0 })
 	r.store.EndLeases()
 	x := r.take()
 	if c, err := r.source.Open(t.Context(), x.Lease, x.Files[0].Name); err != nil {

@@ -85,7 +85,7 @@ func recoverData(f *clientFlags, opts duckdb.RecoverOptions, forget, yes bool) e
 		}
 	}
 	if yes && r != nil {
-		if err := r.Do(); err != nil {
+		if err := r.Apply(); err != nil {
 			return err
 		}
 	}

@@ -101,7 +101,9 @@ func (e *eraser) erase(ctx context.Context, apps []string, session string) (http
 		return httpapi.Erasure{}, err
 	}
 	defer release()
-	done, err := e.erased(ctx, func(at event.Micros, frame uint64) ([]string, error) { return e.store.Bury(buried, session, at, frame) }, func(one duckdb.Erased) bool {
+	done, err := e.erased(ctx, func(at event.Micros, frame uint64) ([]string, error) {
+		return e.store.AddTombstones(buried, session, at, frame)
+	}, func(one duckdb.Erased) bool {
 		return one.SessionKey == e.store.Erasures().SessionKey(session) && (apps == nil || slices.Contains(apps, one.App))
 	})
 	if err != nil {
@@ -147,7 +149,7 @@ func (e *eraser) eraseApp(ctx context.Context, app registry.App) (_ httpapi.Eras
 			return nil, err
 		}
 		defer release()
-		return e.store.BuryApp(app.Name, at, frame)
+		return e.store.AddAppTombstone(app.Name, at, frame)
 	}, func(one duckdb.Erased) bool { return one.App == app.Name })
 	if err != nil {
 		return done, err
@@ -229,7 +231,7 @@ func (e *eraser) begin(ctx context.Context, bury burial) (at event.Micros, ids [
 
 // unsearched tells what an erasure does not look into.
 func (e *eraser) unsearched() ([]httpapi.PutAside, error) {
-	if err := e.store.PutStraysAside(); err != nil { // nothing searches them where they are
+	if err := e.store.QuarantineStrays(); err != nil { // nothing searches them where they are
 		return nil, err
 	}
 	var list []httpapi.PutAside

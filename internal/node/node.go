@@ -290,7 +290,7 @@ func (s *Node) connect(ctx context.Context, metrics *prometheus.Registry) error 
 		Upgraded: s.store.Upgraded(), Registerer: metrics,
 	})
 	s.worker = worker.New(worker.Options{
-		Queue: s.queue, Store: s.store, Progress: s.live, Hold: s.store.Held, EndHolds: s.store.EndHolds, Resets: s.store.Resets(), Lost: s.lost, Logger: s.log, Registerer: metrics,
+		Queue: s.queue, Store: s.store, Progress: s.live, Hold: s.store.TrimLimit, EndHolds: s.store.EndHolds, Resets: s.store.Resets(), Lost: s.lost, Logger: s.log, Registerer: metrics,
 	})
 	s.stalled = stallCheck(s.store, s.worker)
 	if s.replays, err = replay.New(replay.Options{
@@ -409,7 +409,7 @@ func (s *Node) caughtUp() error {
 	if err := s.eraser.ready(); err != nil {
 		return err
 	}
-	return s.store.Complete()
+	return s.store.CaughtUp()
 }
 
 // Run serves until ctx ends, and then shuts down in the order of an event's

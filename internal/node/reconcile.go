@@ -212,7 +212,7 @@ func (s *Node) notices() []string {
 	if text := s.eraser.notice(); text != "" {
 		list = append(list, text)
 	}
-	if err := s.store.NotTidying(stallPatience); err != nil {
+	if err := s.store.UpkeepFailure(stallPatience); err != nil {
 		list = append(list, "store: upkeep (merging segments, removing what has expired) "+err.Error()+"; it is tried again")
 	}
 	if reason := s.clock.Reason(); reason != "" && s.expires() {
@@ -227,7 +227,7 @@ func (s *Node) missing() []string {
 	for _, d := range s.store.Damaged() {
 		switch {
 		case d.Acknowledged:
-		case s.store.Rebuilds(d):
+		case s.store.AwaitsRebuild(d):
 			list = append(list, d.String()+"; it is being rebuilt from the queue, if that still holds them")
 		default:
 			list = append(list, d.String()+"; put a whole copy of the file into store/quarantine and run `eye store readmit`, or end this message with `eye store acknowledge`")

@@ -22,7 +22,7 @@ const (
 // stallPatience, and returns nil while it works.
 func stallCheck(st *duckdb.Store, w *worker.Worker) func() error {
 	return func() error {
-		if err := st.NotFlushing(stallPatience); err != nil {
+		if err := st.FlushFailure(stallPatience); err != nil {
 			return fmt.Errorf("writing the store's files %w", err)
 		}
 		if err := w.NotWriting(stallPatience); err != nil {

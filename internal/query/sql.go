@@ -75,10 +75,9 @@ func Conditions(d Dialect, kind Kind, q Query, cond *sqlbuilder.Cond) []string {
 	return r.conditions
 }
 
-// Behind renders the condition that a row lies behind q.After in the order of
-// Order; it is empty without After. It is not for sessions, whose start is an
-// aggregate.
-func Behind(kind Kind, q Query, cond *sqlbuilder.Cond) string {
+// AfterCondition renders the condition that a row comes after q.After in the order of Order; it is empty
+// without After. It is not for sessions, whose start is an aggregate.
+func AfterCondition(kind Kind, q Query, cond *sqlbuilder.Cond) string {
 	if q.After == nil {
 		return ""
 	}

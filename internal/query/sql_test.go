@@ -94,7 +94,7 @@ func renderSQL(d query.Dialect, kind query.Kind, q query.Query) string {
 		b.From("events")
 	}
 	b.Where(query.Conditions(d, kind, q, &b.Cond)...)
-	if behind := query.Behind(kind, q, &b.Cond); behind != "" {
+	if behind := query.AfterCondition(kind, q, &b.Cond); behind != "" {
 		b.Where(behind)
 	}
 	b.OrderBy(query.Order(kind, q.Descending)...)

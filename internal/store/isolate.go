@@ -36,7 +36,7 @@ var (
 // says so. Another error is one that may pass, or that of Quarantine.
 func (i Isolator) Isolate(ctx context.Context, probe Probe, records []event.Record) (kept []event.Record, replaced int, err error) {
 	if err := probe(ctx, []event.Record{plainEvent()}); err != nil {
-		if MayPass(ctx, err) {
+		if IsTransient(ctx, err) {
 			return nil, 0, err
 		}
 		return nil, 0, fmt.Errorf("%w: %w", errRefusesEverything, err)
@@ -52,7 +52,7 @@ func (i Isolator) Isolate(ctx context.Context, probe Probe, records []event.Reco
 		}
 		at += from
 		refused := kept[at]
-		if kept[at], err = i.instead(ctx, probe, refused, reason); err != nil {
+		if kept[at], err = i.replacement(ctx, probe, refused, reason); err != nil {
 			return nil, 0, err
 		}
 		i.Logger.Error("the store does not take a record; it is kept as a rejection with the code "+event.NotStorable,
@@ -62,8 +62,8 @@ func (i Isolator) Isolate(ctx context.Context, probe Probe, records []event.Reco
 	return kept, replaced, nil
 }
 
-// MayPass reports whether an error of a store is one that ends by itself.
-func MayPass(ctx context.Context, err error) bool {
+// IsTransient reports whether an error of a store may end by itself, so that a retry makes sense.
+func IsTransient(ctx context.Context, err error) bool {
 	return ctx.Err() != nil || errors.Is(err, ErrUnavailable) || errors.Is(err, ErrReset)
 }
 
@@ -83,7 +83,7 @@ func firstRefused(ctx context.Context, probe Probe, records []event.Record) (at 
 		if problem == nil {
 			return false
 		}
-		if MayPass(ctx, problem) {
+		if IsTransient(ctx, problem) {
 			err = problem
 			return false
 		}
@@ -112,11 +112,11 @@ func firstRefused(ctx context.Context, probe Probe, records []event.Record) (at 
 	return low, reason, err
 }
 
-// instead returns what the store takes in the place of a record: a rejection that has all of it,
-// else one without texts, whose record is quarantined.
-func (i Isolator) instead(ctx context.Context, probe Probe, r event.Record, reason error) (event.Record, error) {
+// replacement returns what the store takes in place of a record: a rejection that has all of it, else
+// one without texts, and the record is quarantined.
+func (i Isolator) replacement(ctx context.Context, probe Probe, r event.Record, reason error) (event.Record, error) {
 	whole := event.Record{Rejection: event.Unstorable(r, reason.Error())}
-	if err := probe(ctx, []event.Record{whole}); err == nil || MayPass(ctx, err) {
+	if err := probe(ctx, []event.Record{whole}); err == nil || IsTransient(ctx, err) {
 		return whole, err
 	}
 	if err := i.Quarantine(r.Position().Frame, r.Position().Index, event.AppendRecord(nil, r, true)); err != nil {

@@ -316,7 +316,7 @@ func (w *Worker) write(ctx context.Context, b store.Batch) (outcomes []event.Out
 			return nil, false
 		}
 		level := slog.LevelError
-		if store.MayPass(ctx, err) {
+		if store.IsTransient(ctx, err) {
 			level = slog.LevelWarn
 		} else if refused++; refused%isolateAfter == 0 {
 			replaced, failed := w.isolate(ctx, &b)

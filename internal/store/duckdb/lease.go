@@ -200,9 +200,9 @@ func (s *Store) ReleaseFrames(lease string) {
 	}
 }
 
-// Held returns the last frame that no lease asks the queue for, math.MaxUint64
-// without leases that do: what is behind it must not be trimmed.
-func (s *Store) Held() uint64 {
+// TrimLimit returns the last frame that the queue may trim: leases need the frames after it.
+// It is math.MaxUint64 when no lease needs any.
+func (s *Store) TrimLimit() uint64 {
 	s.leases.mu.Lock()
 	defer s.leases.mu.Unlock()
 	held, now := uint64(math.MaxUint64), time.Now()

@@ -71,13 +71,13 @@ func TestLeasedSegmentsStay(t *testing.T) {
 	if err != nil || first.Flushed != 2 || len(first.Files) != 4 || !strings.Contains(string(first.Manifest), first.Files[0].SHA256) {
 		t.Fatalf("lease %+v, %v", first, err)
 	}
-	if s.Held() != 2 {
-		t.Errorf("the queue is held behind %d, want 2", s.Held())
+	if s.TrimLimit() != 2 {
+		t.Errorf("the queue is held behind %d, want 2", s.TrimLimit())
 	}
 	add(t, s, 3)
 	second, err := s.Lease(t.Context())
-	if err != nil || second.Flushed != 3 || s.Held() != 2 {
-		t.Fatalf("second lease %+v, held %d, %v", second, s.Held(), err)
+	if err != nil || second.Flushed != 3 || s.TrimLimit() != 2 {
+		t.Fatalf("second lease %+v, held %d, %v", second, s.TrimLimit(), err)
 	}
 
 	gone := s.current().manifest.Segments[0]
@@ -101,8 +101,8 @@ func TestLeasedSegmentsStay(t *testing.T) {
 	if !there(s, second.Files[2].Name) {
 		t.Error("a file of the store was removed")
 	}
-	if s.Held() != math.MaxUint64 {
-		t.Errorf("the queue is held behind %d without a lease", s.Held())
+	if s.TrimLimit() != math.MaxUint64 {
+		t.Errorf("the queue is held behind %d without a lease", s.TrimLimit())
 	}
 }
 

@@ -20,9 +20,9 @@ type Manifest struct {
 	// Obsolete names files whose rows are elsewhere by now, or are gone. They are deleted
 	// when nobody reads them any more, at the next start at the latest.
 	Obsolete []string `json:"obsolete,omitempty"`
-	// Gone are the accounts of first arrivals whose rows were removed, by
+	// Removed are the accounts of first arrivals whose rows were removed, by
 	// application: the expired, and the residues that were removed with them.
-	Gone map[string]Counts `json:"gone"`
+	Removed map[string]Counts `json:"gone"`
 	// Tombstones tells which file of tombstones belongs to this manifest. That file may have
 	// more lines.
 	Tombstones erasure.Digest `json:"tombstones"`

@@ -197,7 +197,7 @@ func (m *loadedManifest) parseVersion2(b []byte) error {
 		return fmt.Errorf("%w: %w", envelope.ErrDamaged, event.PlainJSON(err))
 	}
 	m.Manifest = Manifest{
-		NextID: old.NextID, Flushed: old.Flushed, Arrivals: old.Arrivals, Segments: old.Segments, Damaged: old.Damaged, Gone: old.Gone,
+		NextID: old.NextID, Flushed: old.Flushed, Arrivals: old.Arrivals, Segments: old.Segments, Damaged: old.Damaged, Removed: old.Gone,
 		Upgraded: true,
 	}
 	if m.Arrivals == nil {

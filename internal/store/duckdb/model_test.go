@@ -252,7 +252,7 @@ func (l *life) erase() {
 	session := rapid.SampledFrom([]string{"s", "t"}).Draw(l.T, "session")
 	at := event.Micros(l.now.Add(-time.Duration(rapid.IntRange(0, 40).Draw(l.T, "ago")) * 24 * time.Hour).UnixMicro())
 	frame := uint64(rapid.IntRange(0, len(l.frames)).Draw(l.T, "frame"))
-	_, err := l.store.Bury([]string{"shop", "blog"}, session, at, frame)
+	_, err := l.store.AddTombstones([]string{"shop", "blog"}, session, at, frame)
 	l.do(err)
 	for _, app := range []string{"shop", "blog"} {
 		key := [2]string{app, session}

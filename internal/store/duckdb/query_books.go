@@ -28,7 +28,7 @@ func (p *pinned) books(ctx context.Context, q query.Query) (store.Books, error) 
 	if err != nil {
 		return store.Books{}, err
 	}
-	for app, n := range p.manifest.Gone {
+	for app, n := range p.manifest.Removed {
 		if apps == nil || slices.Contains(apps, app) {
 			c := counts[app]
 			c.sum(n)

@@ -252,10 +252,10 @@ func (r *Recovery) listLeftOut(s *Store) error {
 	return nil
 }
 
-// Do carries the plan out. The old manifest and its copy are kept in quarantine, and so is everything
+// Apply carries the plan out. The old manifest and its copy are kept in quarantine, and so is everything
 // that the new manifest does not name. What is missing is counted as lost at the next start. After a
 // failure, or a crash, recovery can be planned and done again.
-func (r *Recovery) Do() error {
+func (r *Recovery) Apply() error {
 	s := &Store{opts: Options{Dir: r.opts.Dir}}
 	for _, dir := range []string{s.quarantineDir(), s.segmentDir()} {
 		if err := durable.MkdirAll(dir, 0o700); err != nil {

@@ -19,7 +19,7 @@ func remembering(t *testing.T) (dir, tombstones string) {
 	dir, tombstones = filepath.Join(t.TempDir(), "store"), filepath.Join(t.TempDir(), "tombstones")
 	threeSegments(t, dir)
 	s := open(t, duckdb.Options{Dir: dir, Tombstones: tombstones})
-	if _, err := s.Bury([]string{"shop"}, "nobody", event.Now(), 6); err != nil {
+	if _, err := s.AddTombstones([]string{"shop"}, "nobody", event.Now(), 6); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := eraseOpen(t, s); err != nil {
@@ -73,7 +73,7 @@ func TestRecoveryCanBeDoneAgain(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := r.Do(); err != nil && !errors.Is(err, broken) {
+				if err := r.Apply(); err != nil && !errors.Is(err, broken) {
 					t.Fatal(err)
 				}
 				if s, err := duckdb.Open(t.Context(), duckdb.Options{Dir: dir, Tombstones: tombstones}); err == nil {
@@ -85,7 +85,7 @@ func TestRecoveryCanBeDoneAgain(t *testing.T) {
 				}
 				opts.Step = nil
 				if r, err = duckdb.PlanRecovery(opts); err == nil {
-					err = r.Do()
+					err = r.Apply()
 				}
 				if err != nil && !errors.Is(err, duckdb.ErrNothingToRecover) {
 					t.Fatal(err)
@@ -175,7 +175,7 @@ func TestEmptyStoreTellsWhatItLeavesOut(t *testing.T) {
 	if len(r.LeftOut) != 3 || r.LeftOutBy != filepath.Join(dir, "MANIFEST.json.1") || len(r.Segments)+len(r.Missing) != 0 {
 		t.Errorf("left out %v by %s", r.LeftOut, r.LeftOutBy)
 	}
-	if err := r.Do(); err != nil {
+	if err := r.Apply(); err != nil {
 		t.Fatal(err)
 	}
 	s := closed(t, open(t, duckdb.Options{Dir: dir, Tombstones: tombstones}))
@@ -221,7 +221,7 @@ func TestEarlierManifest(t *testing.T) {
 		t.Errorf("to begin empty leaves out %v, %v", r.LeftOut, err)
 	}
 	if r, err = duckdb.PlanRecovery(duckdb.RecoverOptions{Dir: dir, Tombstones: tombstones}); err == nil {
-		err = r.Do()
+		err = r.Apply()
 	}
 	if err != nil {
 		t.Fatal(err)

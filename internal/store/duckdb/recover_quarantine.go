@@ -69,8 +69,8 @@ func (s *Store) AcknowledgeDamage() (list []DamagedSegment, err error) {
 	return list, nil
 }
 
-// Rebuilds reports whether a damaged segment is still to be rebuilt from the queue.
-func (s *Store) Rebuilds(d DamagedSegment) bool {
+// AwaitsRebuild reports whether a damaged segment is still to be rebuilt from the queue.
+func (s *Store) AwaitsRebuild(d DamagedSegment) bool {
 	_, tried := s.unrecoverable.Load(d.Segment.ID)
 	return !tried && s.canRebuild(d.Segment)
 }
@@ -263,9 +263,9 @@ func (s *Store) moveToQuarantine(names ...string) error {
 	return errors.Join(durable.SyncDir(s.quarantineDir()), durable.SyncDir(s.segmentDir()))
 }
 
-// PutStraysAside moves the files of segments into quarantine that nothing names: not the manifest,
-// and nothing that is being made. A start does so, too.
-func (s *Store) PutStraysAside() error {
+// QuarantineStrays moves files of segments into quarantine that neither the manifest nor an intent
+// names. Open does so, too.
+func (s *Store) QuarantineStrays() error {
 	if !s.persistent() {
 		return nil
 	}

@@ -73,7 +73,7 @@ func TestWhatIsTakenBackIsDecidedAgain(t *testing.T) {
 		t.Fatalf("sent again while the segment is away: %v", out)
 	}
 	gone := pageView(240).Event.SessionID
-	_, err = s.Bury([]string{"shop"}, gone, event.Now(), last+1)
+	_, err = s.AddTombstones([]string{"shop"}, gone, event.Now(), last+1)
 	if err := errors.Join(s.Flush(t.Context()), err); err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func TestRebuilds(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := open(t, duckdb.Options{Dir: dir})
-	if d := s.Damaged(); len(d) != 1 || s.Rebuilds(d[0]) {
+	if d := s.Damaged(); len(d) != 1 || s.AwaitsRebuild(d[0]) {
 		t.Errorf("without a queue %v is to be rebuilt", d)
 	}
 	if err := s.Close(); err != nil {
@@ -135,14 +135,14 @@ func TestRebuilds(t *testing.T) {
 	}
 	opts := duckdb.Options{Dir: dir, Queue: queueOf(frames, 6)} // all are trimmed
 	s = open(t, opts)
-	if d := s.Damaged(); len(d) != 1 || !s.Rebuilds(d[0]) {
+	if d := s.Damaged(); len(d) != 1 || !s.AwaitsRebuild(d[0]) {
 		t.Errorf("beside a queue %v is not to be rebuilt", d)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	r := run(t, opts, false)
-	until(t, "the rebuild to be given up", func() bool { return !r.Rebuilds(r.Damaged()[0]) })
+	until(t, "the rebuild to be given up", func() bool { return !r.AwaitsRebuild(r.Damaged()[0]) })
 	if err := r.Close(); err != nil {
 		t.Error(err)
 	}

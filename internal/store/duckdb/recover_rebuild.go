@@ -110,7 +110,7 @@ func (s *Store) decideFrames(ctx context.Context, p *pinned, mt *memtable, carri
 	var waiting []event.Record
 	write := func() error {
 		_, err := q.decideInto(ctx, mt, waiting)
-		if err != nil && !store.MayPass(ctx, err) {
+		if err != nil && !store.IsTransient(ctx, err) {
 			isolator := store.Isolator{Quarantine: s.opts.Queue.QuarantineRecord, Logger: s.log}
 			probe := func(ctx context.Context, records []event.Record) error { return s.probe(ctx, mt, records) }
 			if kept, replaced, failed := isolator.Isolate(ctx, probe, waiting); replaced > 0 {

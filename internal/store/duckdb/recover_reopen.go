@@ -47,9 +47,9 @@ func (p *pinned) caughtUp() error {
 	return fmt.Errorf("%w: it is being rebuilt from the queue after a fatal error: frame %d of %d", store.ErrUnavailable, p.position, p.announced)
 }
 
-// Complete returns nil when reading works, and store.ErrUnavailable while the store catches up with
+// CaughtUp returns nil when reading works, and store.ErrUnavailable while the store catches up with
 // the queue after a fatal error of DuckDB.
-func (s *Store) Complete() error {
+func (s *Store) CaughtUp() error {
 	p := s.pin()
 	defer p.release()
 	return p.caughtUp()

@@ -88,7 +88,7 @@ func TestReset(t *testing.T) {
 	}
 	unavailable := func() {
 		t.Helper()
-		if n, err := s.Count(t.Context(), query.Query{}); !errors.Is(err, store.ErrUnavailable) || !errors.Is(s.Complete(), store.ErrUnavailable) {
+		if n, err := s.Count(t.Context(), query.Query{}); !errors.Is(err, store.ErrUnavailable) || !errors.Is(s.CaughtUp(), store.ErrUnavailable) {
 			t.Errorf("a store that is being rebuilt answers %d, %v", n, err)
 		}
 	}
@@ -100,8 +100,8 @@ func TestReset(t *testing.T) {
 	write(t, s, frames[3])
 	unavailable()
 	write(t, s, frames[4])
-	if diff := cmp.Diff(want, everyAnswer(t, s)); diff != "" || s.Complete() != nil {
-		t.Errorf("after the reset, %v (-want +got):\n%s", s.Complete(), diff)
+	if diff := cmp.Diff(want, everyAnswer(t, s)); diff != "" || s.CaughtUp() != nil {
+		t.Errorf("after the reset, %v (-want +got):\n%s", s.CaughtUp(), diff)
 	}
 	if err := s.Flush(t.Context()); err != nil {
 		t.Fatal(err)

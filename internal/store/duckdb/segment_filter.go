@@ -17,43 +17,49 @@ const sessionKeySQL = "md5_number_lower(session_id)"
 
 // filterSegment reads the keys of a segment's tables and returns the content of its file of filters.
 func filterSegment(ctx context.Context, in *instance, name string, info *SegmentInfo) ([]byte, error) {
-	b := filter.NewBuilder(info.Slices, info.Rows.Events+info.Rows.Rejections+info.Rows.Traces)
+	r := keyReader{in, filter.NewBuilder(info.Slices, info.Rows.Events+info.Rows.Rejections+info.Rows.Traces)}
 	for i := range info.Slices {
 		rows := func(table string) string { return fmt.Sprintf(" FROM %s.%s WHERE slice = %d", name, table, i) }
-		if err := addKeys(ctx, in, b, "SELECT id"+rows(eventTable), "SELECT DISTINCT "+sessionKeySQL+rows(sessionTable)); err != nil {
+		if err := r.addSlice(ctx, "SELECT id"+rows(eventTable), "SELECT DISTINCT "+sessionKeySQL+rows(sessionTable)); err != nil {
 			return nil, err
 		}
 	}
 	const columns = "SELECT event_id, session_id FROM "
 	others := " FROM (" + columns + name + "." + rejectionTable + " UNION ALL " + columns + name + "." + residueTable + ")"
-	if err := addKeys(ctx, in, b, "SELECT event_id"+others, "SELECT DISTINCT "+sessionKeySQL+others); err != nil {
+	if err := r.addSlice(ctx, "SELECT event_id"+others, "SELECT DISTINCT "+sessionKeySQL+others); err != nil {
 		return nil, err
 	}
-	return b.Encode()
+	return r.builder.Encode()
 }
 
-// addKeys adds the filters of a slice, or of rejections and residues: of the ids and of the keys of
+// keyReader reads the keys of filters from an instance.
+type keyReader struct {
+	in      *instance
+	builder *filter.Builder
+}
+
+// addSlice adds the filters of a slice, or of rejections and residues: of the ids and of the keys of
 // sessions that two statements select.
-func addKeys(ctx context.Context, in *instance, b *filter.Builder, ids, sessions string) error {
-	err := eachRow(ctx, in, ids, func(rows *sql.Rows) error {
+func (r keyReader) addSlice(ctx context.Context, ids, sessions string) error {
+	err := eachRow(ctx, r.in, ids, func(rows *sql.Rows) error {
 		var id uuid.UUID
 		err := rows.Scan(&id)
-		b.AddID(id)
+		r.builder.AddID(id)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	err = eachRow(ctx, in, sessions, func(rows *sql.Rows) error {
+	err = eachRow(ctx, r.in, sessions, func(rows *sql.Rows) error {
 		var key uint64
 		err := rows.Scan(&key)
-		b.AddSession(key)
+		r.builder.AddSession(key)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return b.EndSlice()
+	return r.builder.EndSlice()
 }
 
 // slicesOfSessions returns the slices that may hold events of any of the sessions, by their keys, and

@@ -30,12 +30,12 @@ type Erased struct {
 	Rejections int64
 }
 
-// Bury begins the erasure of a session (S11) in one application, or in all with
-// erasure.AllApps: what arrives from now on for it has the fate erased when it was received, was
-// sent or occurred not after at, or tells no sent time. The tombstone is durable when Bury
-// returns. frame is the last frame that was acknowledged; the erasure is finished by Erase. Bury
-// returns the ids of the tombstones, one for each application.
-func (s *Store) Bury(apps []string, session string, at event.Micros, frame uint64) (ids []string, err error) {
+// AddTombstones begins the erasure of a session (S11) in some applications, or in all with
+// erasure.AllApps. From now on an arrival for it has the fate erased when it was received, was sent or
+// occurred at or before at, or has no sent time. frame is the last frame that was acknowledged; Erase
+// finishes the erasure. The tombstones are durable when AddTombstones returns; it returns their ids,
+// one for each application.
+func (s *Store) AddTombstones(apps []string, session string, at event.Micros, frame uint64) (ids []string, err error) {
 	return s.addTombstones(func() (added []erasure.Tombstone, err error) {
 		key, err := s.tombstones.SessionKey(session)
 		if err != nil {
@@ -49,10 +49,10 @@ func (s *Store) Bury(apps []string, session string, at event.Micros, frame uint6
 	})
 }
 
-// BuryApp begins the erasure of all that frames up to one carried for an application, whatever
-// time it tells. So what another application of that name sends later is stored. The rest is
-// as with Bury.
-func (s *Store) BuryApp(app string, at event.Micros, frame uint64) (ids []string, err error) {
+// AddAppTombstone begins the erasure of everything that frames up to frame carried for an application,
+// whatever its times. So what a later application of that name sends is stored. The rest is as with
+// AddTombstones.
+func (s *Store) AddAppTombstone(app string, at event.Micros, frame uint64) (ids []string, err error) {
 	return s.addTombstones(func() ([]erasure.Tombstone, error) {
 		return []erasure.Tombstone{{App: app, At: at, Frame: frame}}, nil
 	})

@@ -59,8 +59,8 @@ func BenchmarkOpenWithTombstones(b *testing.B) {
 	}
 }
 
-// BenchmarkBury tells how long it takes to write a tombstone beside many.
-func BenchmarkBury(b *testing.B) {
+// BenchmarkAddTombstones measures how long it takes to write a tombstone beside many.
+func BenchmarkAddTombstones(b *testing.B) {
 	for _, n := range []int{100, 10_000} {
 		b.Run(fmt.Sprintf("tombstones=%d", n), func(b *testing.B) {
 			dir := b.TempDir()
@@ -68,7 +68,7 @@ func BenchmarkBury(b *testing.B) {
 			s := open(b, duckdb.Options{Dir: dir, MemoryLimit: 256 << 20})
 			defer s.Close()
 			for b.Loop() {
-				if _, err := s.Bury([]string{erasure.AllApps}, "another session", event.Now(), 0); err != nil {
+				if _, err := s.AddTombstones([]string{erasure.AllApps}, "another session", event.Now(), 0); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -70,13 +70,13 @@ func (s *Store) flusher(ctx context.Context) error {
 	}
 }
 
-// NotFlushing returns why nothing that is written has become a segment for so long, as far as Run
-// tried, else nil. Write waits meanwhile when it has written what fits into memory.
-func (s *Store) NotFlushing(patience time.Duration) error { return s.flushFailure.Err(patience) }
+// FlushFailure returns the error of the last flush when Run has not been able to flush for as long as
+// patience, else nil. Meanwhile Write waits once the memtables are full.
+func (s *Store) FlushFailure(patience time.Duration) error { return s.flushFailure.Err(patience) }
 
-// NotTidying returns why segments have not been merged, and what has expired has not been removed,
-// for so long, else nil.
-func (s *Store) NotTidying(patience time.Duration) error { return s.upkeepFailure.Err(patience) }
+// UpkeepFailure returns the error of the last merge or expiry when Run has not been able to do either
+// for as long as patience, else nil.
+func (s *Store) UpkeepFailure(patience time.Duration) error { return s.upkeepFailure.Err(patience) }
 
 func pause(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)

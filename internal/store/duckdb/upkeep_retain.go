@@ -278,7 +278,7 @@ func (c cutoffs) condition(table string) string {
 // countExpired notes what became of the first arrivals whose rows were in a segment and
 // are not in what was made of it.
 func (m *Manifest) countExpired(old SegmentInfo, made []SegmentInfo) {
-	gone := maps.Clone(m.Gone)
+	gone := maps.Clone(m.Removed)
 	if gone == nil {
 		gone = map[string]Counts{}
 	}
@@ -293,7 +293,7 @@ func (m *Manifest) countExpired(old SegmentInfo, made []SegmentInfo) {
 		g.Erased += before.Erased - after.Erased
 		gone[app] = g
 	}
-	m.Gone = gone
+	m.Removed = gone
 }
 
 // expired reports whether an event is older on arrival than its application keeps.

@@ -93,7 +93,7 @@ func tombstonesFault(err error) string {
 
 // accountFaults compares what came in with what became of it.
 func accountFaults(m Manifest) (faults []Fault) {
-	sums := maps.Clone(m.Gone)
+	sums := maps.Clone(m.Removed)
 	if sums == nil {
 		sums = map[string]Counts{}
 	}
