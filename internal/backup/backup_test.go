@@ -227,7 +227,7 @@ func TestRestoredIsWhatWasTaken(t *testing.T) {
 	r.add(2)
 	r.flush()
 	r.add(4)
-	bury(t, filepath.Join(r.dir, "tombstones"), "first")
+	addTombstone(t, filepath.Join(r.dir, "tombstones"), "first")
 	dir := filepath.Join(t.TempDir(), "backup")
 	d := folder(t, dir)
 	x := r.take()
@@ -246,13 +246,13 @@ func TestRestoredIsWhatWasTaken(t *testing.T) {
 	}
 
 	given := filepath.Join(t.TempDir(), "given")
-	bury(t, given, "second")
+	addTombstone(t, given, "second")
 	_, err := restore(t, dir, func(o *backup.RestoreOptions) { o.Tombstones = given })
 	if !errors.Is(err, erasure.ErrOtherKey) || !strings.Contains(err.Error(), given) {
 		t.Errorf("tombstones of another store: %v", err)
 	}
 	write(t, given, read(t, filepath.Join(r.dir, "tombstones")))
-	bury(t, given, "second")
+	addTombstone(t, given, "second")
 	to, err := restore(t, dir, func(o *backup.RestoreOptions) { o.Tombstones = given })
 	if err != nil {
 		t.Fatal(err)
@@ -285,8 +285,8 @@ func TestRestoredIsWhatWasTaken(t *testing.T) {
 	}
 }
 
-// bury adds a tombstone to a file.
-func bury(t *testing.T, file, id string) {
+// addTombstone adds a tombstone to a file.
+func addTombstone(t *testing.T, file, id string) {
 	t.Helper()
 	log, err := erasure.OpenLog(file, erasure.Digest{})
 	if err == nil {
@@ -534,13 +534,13 @@ func TestTombstonesThatAreGiven(t *testing.T) {
 	r := newRig(t)
 	r.add(1)
 	own, copied := filepath.Join(r.dir, "tombstones"), filepath.Join(t.TempDir(), "copied")
-	bury(t, own, "first")
+	addTombstone(t, own, "first")
 	first := read(t, own)
-	bury(t, own, "second")
+	addTombstone(t, own, "second")
 	dir := filepath.Join(t.TempDir(), "backup")
 	r.backup(dir)
 	second := read(t, own)
-	bury(t, own, "third")
+	addTombstone(t, own, "third")
 	third := read(t, own)
 	give := func(text string) (done backup.Restored, to string, err error) {
 		write(t, copied, text)

@@ -163,7 +163,7 @@ func (d *Folder) Save(f File, in io.Reader) error {
 	if err := f.check(); err != nil {
 		return err
 	}
-	err := durable.Replace(filepath.Join(d.dir, f.file()), newChecked(in, f))
+	err := durable.Replace(filepath.Join(d.dir, f.file()), newCheckingReader(in, f))
 	if err != nil {
 		return fmt.Errorf("keep %s: %w", f.Name, err)
 	}
@@ -196,7 +196,7 @@ func Extract(dir, name, to string) (x Index, err error) {
 	f := x.Files[i]
 	in, err := os.Open(filepath.Join(dir, f.file()))
 	if err == nil {
-		err = errors.Join(durable.Replace(to, newChecked(in, f)), in.Close())
+		err = errors.Join(durable.Replace(to, newCheckingReader(in, f)), in.Close())
 	}
 	if err != nil {
 		return x, fmt.Errorf("extract %s: %w", f.file(), err)
@@ -212,7 +212,7 @@ func ReadFile(dir string, f File) (content []byte, err error) {
 	}
 	in, err := os.Open(filepath.Join(dir, f.file()))
 	if err == nil {
-		content, err = io.ReadAll(newChecked(in, f))
+		content, err = io.ReadAll(newCheckingReader(in, f))
 		err = errors.Join(err, in.Close())
 	}
 	if err != nil {
@@ -272,17 +272,19 @@ func (d *Folder) Finish(x Index) error {
 	return nil
 }
 
-// checked reads a file and compares it with its index at the end.
-type checked struct {
+// checkingReader reads a file and compares it with its index at the end.
+type checkingReader struct {
 	in   io.Reader
 	want File
 	sum  hash.Hash
 	read int64
 }
 
-func newChecked(in io.Reader, f File) *checked { return &checked{in: in, want: f, sum: sha256.New()} }
+func newCheckingReader(in io.Reader, f File) *checkingReader {
+	return &checkingReader{in: in, want: f, sum: sha256.New()}
+}
 
-func (c *checked) Read(b []byte) (int, error) {
+func (c *checkingReader) Read(b []byte) (int, error) {
 	n, err := c.in.Read(b)
 	_, _ = c.sum.Write(b[:n]) // never fails
 	c.read += int64(n)
@@ -293,7 +295,7 @@ func (c *checked) Read(b []byte) (int, error) {
 }
 
 // fault says what is wrong with what was read up to the end, "" for nothing.
-func (c *checked) fault() string {
+func (c *checkingReader) fault() string {
 	if c.read != c.want.Bytes {
 		return fmt.Sprintf("it has %d bytes instead of %d", c.read, c.want.Bytes)
 	}

@@ -74,7 +74,7 @@ func Restore(ctx context.Context, opts RestoreOptions) (done Restored, err error
 			err = fmt.Errorf("restore: %w; remove %s before you restore again", err, opts.To)
 		}
 	}()
-	r := restoring{opts, done.Index, given.Document}
+	r := restoration{opts, done.Index, given.Document}
 	for _, step := range []func(context.Context) error{r.files, r.frames, r.tombstones} {
 		if err := step(ctx); err != nil {
 			return done, err
@@ -120,14 +120,14 @@ func begin(dir string) error {
 	return durable.Replace(filepath.Join(dir, markName), strings.NewReader("a backup is being restored here\n"))
 }
 
-type restoring struct {
+type restoration struct {
 	RestoreOptions
 	index Index
 	given erasure.Document // tombstones
 }
 
 // files copies all but frames to where a server looks for them.
-func (r *restoring) files(ctx context.Context) error {
+func (r *restoration) files(ctx context.Context) error {
 	segments := filepath.Join(r.To, "store", "segments")
 	if err := durable.MkdirAll(segments, 0o700); err != nil {
 		return err
@@ -153,13 +153,13 @@ func (r *restoring) files(ctx context.Context) error {
 }
 
 // read gives the content of a file, and fails when that is not what the index says.
-func (r *restoring) read(f File, do func(io.Reader) error) error {
+func (r *restoration) read(f File, do func(io.Reader) error) error {
 	in, err := os.Open(filepath.Join(r.From, f.file()))
 	if errors.Is(err, os.ErrNotExist) {
 		err = fmt.Errorf("%w: the file is missing", ErrContent)
 	}
 	if err == nil {
-		err = do(io.TeeReader(newChecked(in, f), r.Progress))
+		err = do(io.TeeReader(newCheckingReader(in, f), r.Progress))
 		err = errors.Join(err, in.Close())
 	}
 	if err != nil {
@@ -169,7 +169,7 @@ func (r *restoring) read(f File, do func(io.Reader) error) error {
 }
 
 // frames makes a queue of the frames, with the sequences that they had.
-func (r *restoring) frames(ctx context.Context) error {
+func (r *restoration) frames(ctx context.Context) error {
 	var tail int64
 	for _, f := range r.index.Files {
 		if f.Kind == Frames {
@@ -197,7 +197,7 @@ func (r *restoring) frames(ctx context.Context) error {
 
 // tombstones adds those that were given to those of the backup. They count as not finished: what
 // was erased is in the backup.
-func (r *restoring) tombstones(context.Context) error {
+func (r *restoration) tombstones(context.Context) error {
 	if r.Tombstones == "" {
 		return nil
 	}
@@ -212,8 +212,8 @@ func (r *restoring) tombstones(context.Context) error {
 	return log.Settle() // nothing was served from this directory yet
 }
 
-// given is a file of tombstones that may be added to those of a backup.
-type given struct {
+// extraTombstones is a file of tombstones that may be added to those of a backup.
+type extraTombstones struct {
 	erasure.Document
 	later     int      // tombstones that the backup does not have
 	unrelated bool     // the backup has none
@@ -222,7 +222,7 @@ type given struct {
 
 // readTombstones reads a file that must hold all tombstones of the backup in a folder; an empty name
 // is none.
-func readTombstones(name, folder string, x Index) (g given, err error) {
+func readTombstones(name, folder string, x Index) (g extraTombstones, err error) {
 	if name == "" {
 		return g, nil
 	}
@@ -230,7 +230,7 @@ func readTombstones(name, folder string, x Index) (g given, err error) {
 	if err != nil {
 		return g, fmt.Errorf("read tombstones: %w", err)
 	}
-	refused := func(err error) (given, error) { return g, &erasure.Error{Path: name, Err: err} }
+	refused := func(err error) (extraTombstones, error) { return g, &erasure.Error{Path: name, Err: err} }
 	g.Document, err = erasure.Parse(b, erasure.Digest{})
 	if errors.Is(err, erasure.ErrForeign) {
 		return g, fmt.Errorf("%s is not a file of tombstones (line 1)", name)

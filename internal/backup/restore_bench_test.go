@@ -25,7 +25,7 @@ func BenchmarkTombstones(b *testing.B) {
 		if err := log.Begin(all...); err != nil {
 			b.Fatal(err)
 		}
-		var g given
+		var g extraTombstones
 		b.Run(fmt.Sprintf("read/apps=%d", apps), func(b *testing.B) {
 			for b.Loop() {
 				if g, err = readTombstones(name, "", Index{}); err != nil || len(g.apps) != apps {
@@ -35,7 +35,7 @@ func BenchmarkTombstones(b *testing.B) {
 		})
 		b.Run(fmt.Sprintf("add/apps=%d", apps), func(b *testing.B) {
 			for b.Loop() {
-				r := &restoring{RestoreOptions: RestoreOptions{To: b.TempDir(), Tombstones: name}, given: g.Document}
+				r := &restoration{RestoreOptions: RestoreOptions{To: b.TempDir(), Tombstones: name}, given: g.Document}
 				if err := r.tombstones(context.Background()); err != nil {
 					b.Fatal(err)
 				}

@@ -18,71 +18,71 @@ import (
 	"theeye/internal/store"
 )
 
-// tailFile is how large a file of frames becomes, in bytes, about.
-const tailFile = 32 << 20
+// maxTailBytes is about how large a file of frames becomes, in bytes.
+const maxTailBytes = 32 << 20
 
-// auditName is what a registry takes a trail over from.
+// auditName is the file from which a registry restores the audit log.
 const auditName = "audit.ndjson"
 
 // Options of a Source.
 type Options struct {
 	Store store.Leaser
 	Queue *queue.Queue
-	// Flush brings all that is in the queue when it is called into segments. It
-	// reports what it is doing.
+	// Flush writes all that is in the queue when it is called into segments. It calls doing with
+	// what it is doing.
 	Flush    func(ctx context.Context, doing func(string)) error
 	Metadata func() ([]byte, error) // the content of metadata.json
-	// Audit returns the trail of what was administered; nil for none.
+	// Audit returns the audit log; nil for none.
 	Audit      func(context.Context) ([]byte, error)
-	Tombstones string        // the file of what was erased; it need not be there
-	Wait       time.Duration // for which Take waits before it says that it prepares; 0 for DefaultWait
+	Tombstones string        // the file of tombstones; it need not exist
+	Wait       time.Duration // after which Take returns a PreparingError; 0 for DefaultWait
 	Logger     *slog.Logger
 }
 
-// DefaultWait is for how long Take waits before it says that it prepares.
+// DefaultWait is how long Take waits before it returns a PreparingError.
 const DefaultWait = 5 * time.Second
 
-// takeAge is how long what was prepared waits for who asked for it. The frames that
-// come meanwhile are read while a request waits.
-const takeAge = 20 * time.Second
+// readyTimeout is how long a prepared backup is kept for the one who asked for it. The frames that come
+// meanwhile are read while a request waits.
+const readyTimeout = 20 * time.Second
 
-// PreparingError is returned by Take while what it lists is not ready: ask again.
+// PreparingError is returned by Take while the backup is not ready: call it again.
 type PreparingError struct{ Doing string }
 
 func (e *PreparingError) Error() string { return "the backup is being prepared: " + e.Doing }
 
-// Source gives what a backup consists of. It may be used concurrently.
+// Source provides the files of backups. It may be used concurrently.
 type Source struct {
 	opts Options
 
-	wanted chan struct{} // a moment is to be prepared
+	wanted chan struct{} // a backup is to be prepared
 
 	mu        sync.Mutex // guards what follows
-	taken     map[string]*moment
+	taken     map[string]*snapshot
 	preparing bool
 	doing     string        // while preparing
-	ready     *prepared     // nobody has taken it
+	ready     *prepared     // not taken yet
 	changed   chan struct{} // closed and made anew when a preparation has ended
 }
 
-// prepared is what a preparation gave: a lease, and an index of the frames behind it.
+// prepared is the result of a preparation: a lease, and an index of the frames after it.
 type prepared struct {
-	lease  store.Lease
-	index  Index
-	moment *moment
-	err    error
-	at     time.Time
+	lease    store.Lease
+	index    Index
+	snapshot *snapshot
+	err      error
+	at       time.Time
 }
 
-// moment is what an index lists, by name.
-type moment struct {
+// snapshot is the content of one backup: what its index lists, by name.
+type snapshot struct {
 	done   <-chan struct{}
 	files  map[string]File
-	frames map[string]span   // of the queue, read when they are asked for
-	texts  map[string][]byte // small files
+	frames map[string]frameRange // of the queue, read when they are asked for
+	texts  map[string][]byte     // small files
 }
 
-type span struct{ first, last uint64 }
+type frameRange struct{ first, last uint64 }
 
 // NewSource returns a source. It prepares nothing until Run is called.
 func NewSource(opts Options) *Source {
@@ -92,7 +92,7 @@ func NewSource(opts Options) *Source {
 	if opts.Wait == 0 {
 		opts.Wait = DefaultWait
 	}
-	return &Source{opts: opts, taken: map[string]*moment{}, wanted: make(chan struct{}, 1), changed: make(chan struct{})}
+	return &Source{opts: opts, taken: map[string]*snapshot{}, wanted: make(chan struct{}, 1), changed: make(chan struct{})}
 }
 
 // Run prepares what Take asks for, until ctx ends.
@@ -112,15 +112,14 @@ func (s *Source) Run(ctx context.Context) error {
 	}
 }
 
-// Take takes a lease and lists what there is: all that was acknowledged when it is
-// called, and what came until the list was made. That is prepared meanwhile; when it
-// takes longer than a few seconds, Take returns a *PreparingError and is to be called
-// again. Two calls never get the same lease.
+// Take takes a lease and returns its index: of all that was acknowledged when Take is called, and what
+// came until the index was made. When that takes longer than Options.Wait, Take returns a
+// *PreparingError, and the caller calls it again. Two calls never get the same lease.
 func (s *Source) Take(ctx context.Context) (Index, error) {
 	wait := time.NewTimer(s.opts.Wait)
 	defer wait.Stop()
 	for {
-		p, changed := s.pick()
+		p, changed := s.takeReady()
 		if p != nil {
 			x, err := s.finish(ctx, p)
 			if errors.Is(err, store.ErrLeaseEnded) { // by an erasure, or because the queue is filling
@@ -140,13 +139,13 @@ func (s *Source) Take(ctx context.Context) (Index, error) {
 	}
 }
 
-// pick returns what is ready, else what is closed when something may be.
-func (s *Source) pick() (*prepared, <-chan struct{}) {
+// takeReady returns a prepared backup, else a channel that is closed when one may be ready.
+func (s *Source) takeReady() (*prepared, <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := s.ready
 	s.ready = nil
-	if p != nil && p.err == nil && (p.moment.over() || time.Since(p.at) > takeAge) {
+	if p != nil && p.err == nil && (p.snapshot.ended() || time.Since(p.at) > readyTimeout) {
 		s.opts.Store.EndLease(p.lease.ID)
 		p = nil
 	}
@@ -155,53 +154,53 @@ func (s *Source) pick() (*prepared, <-chan struct{}) {
 		s.wanted <- struct{}{} // never waits: only one is asked for at a time
 	}
 	for id, m := range s.taken {
-		if m.over() {
+		if m.ended() {
 			delete(s.taken, id)
 		}
 	}
 	return p, s.changed
 }
 
-func (s *Source) tell(doing string) {
+func (s *Source) setDoing(doing string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.doing = doing
 }
 
-// prepare brings the queue into segments, takes a lease, and lists the frames behind
-// it. They are few, unless the store could not be flushed, as on a full disk.
+// prepare flushes the queue into segments, takes a lease, and lists the frames after it. They are few,
+// unless the store could not be flushed, as on a full disk.
 func (s *Source) prepare(ctx context.Context) *prepared {
-	if err := s.opts.Flush(ctx, s.tell); err != nil {
+	if err := s.opts.Flush(ctx, s.setDoing); err != nil {
 		if ctx.Err() != nil {
 			return &prepared{err: ctx.Err()}
 		}
 		s.opts.Logger.Warn("the store could not be flushed for a backup, which copies the frames of the queue instead", "error", err)
 	}
-	s.tell("frames of the queue are read")
+	s.setDoing("frames of the queue are read")
 	lease, err := s.opts.Store.Lease(ctx)
 	if err != nil {
 		return &prepared{err: err}
 	}
 	p := &prepared{
 		lease: lease, index: Index{Version: indexVersion, Lease: lease.ID, Flushed: lease.Flushed, Last: lease.Flushed},
-		moment: &moment{done: lease.Done, files: map[string]File{}, frames: map[string]span{}, texts: map[string][]byte{}},
+		snapshot: &snapshot{done: lease.Done, files: map[string]File{}, frames: map[string]frameRange{}, texts: map[string][]byte{}},
 	}
-	if p.err = s.listFrames(ctx, &p.index, p.moment); p.err != nil {
+	if p.err = s.listFrames(ctx, &p.index, p.snapshot); p.err != nil {
 		s.opts.Store.EndLease(lease.ID)
 	}
 	p.at = time.Now()
 	return p
 }
 
-// finish adds to what was prepared the frames that came since, and then the metadata,
-// so that what a frame refers to is in the metadata.
+// finish adds the frames that came since the preparation, and then the metadata, so that the metadata
+// has what a frame refers to.
 func (s *Source) finish(ctx context.Context, p *prepared) (Index, error) {
 	if p.err != nil {
 		return Index{}, p.err
 	}
 	x := &p.index
 	x.TakenAt = time.Now().UTC().Truncate(time.Microsecond)
-	err := s.listFrames(ctx, x, p.moment)
+	err := s.listFrames(ctx, x, p.snapshot)
 	if err == nil {
 		err = s.listFiles(ctx, x, p)
 	}
@@ -210,14 +209,14 @@ func (s *Source) finish(ctx context.Context, p *prepared) (Index, error) {
 		return Index{}, err
 	}
 	for _, f := range x.Files {
-		p.moment.files[f.Name] = f
+		p.snapshot.files[f.Name] = f
 	}
-	if len(p.moment.frames) == 0 {
+	if len(p.snapshot.frames) == 0 {
 		s.opts.Store.ReleaseFrames(x.Lease)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.taken[x.Lease] = p.moment
+	s.taken[x.Lease] = p.snapshot
 	return *x, nil
 }
 
@@ -229,26 +228,26 @@ func (s *Source) listFiles(ctx context.Context, x *Index, p *prepared) error {
 	if err != nil {
 		return fmt.Errorf("read metadata: %w", err)
 	}
-	p.moment.addText(x, File{Kind: Metadata, Name: "metadata.json"}, metadata)
+	p.snapshot.addText(x, File{Kind: Metadata, Name: "metadata.json"}, metadata)
 	if s.opts.Audit != nil {
 		trail, err := s.opts.Audit(ctx)
 		if err != nil {
 			return err
 		}
-		p.moment.addText(x, File{Kind: Audit, Name: auditName}, trail)
+		p.snapshot.addText(x, File{Kind: Audit, Name: auditName}, trail)
 	}
 	erased, err := os.ReadFile(s.opts.Tombstones)
 	switch {
 	case err == nil:
-		p.moment.addText(x, File{Kind: Tombstones, Name: "tombstones"}, erased)
+		p.snapshot.addText(x, File{Kind: Tombstones, Name: "tombstones"}, erased)
 	case !errors.Is(err, os.ErrNotExist):
 		return fmt.Errorf("read tombstones: %w", err)
 	}
-	p.moment.addText(x, File{Kind: Manifest, Name: manifestName}, p.lease.Manifest)
+	p.snapshot.addText(x, File{Kind: Manifest, Name: manifestName}, p.lease.Manifest)
 	return nil
 }
 
-func (m *moment) over() bool {
+func (m *snapshot) ended() bool {
 	select {
 	case <-m.done:
 		return true
@@ -257,16 +256,16 @@ func (m *moment) over() bool {
 	}
 }
 
-func (m *moment) addText(x *Index, f File, text []byte) {
+func (m *snapshot) addText(x *Index, f File, text []byte) {
 	sum := sha256.Sum256(text)
 	f.Bytes, f.SHA256 = int64(len(text)), hex.EncodeToString(sum[:])
 	m.texts[f.Name] = text
 	x.Files = append(x.Files, f)
 }
 
-// listFrames adds files of the frames behind the index's last one, up to the queue's,
-// which becomes the index's.
-func (s *Source) listFrames(ctx context.Context, x *Index, m *moment) error {
+// listFrames adds files of the frames after the index's last one, up to the queue's last, which becomes
+// the index's.
+func (s *Source) listFrames(ctx context.Context, x *Index, m *snapshot) error {
 	state, err := s.opts.Queue.State(ctx)
 	if err != nil {
 		return err
@@ -276,7 +275,7 @@ func (s *Source) listFrames(ctx context.Context, x *Index, m *moment) error {
 	var (
 		sum  hash.Hash
 		file File
-		held span
+		held frameRange
 	)
 	end := func() {
 		if sum != nil {
@@ -290,14 +289,14 @@ func (s *Source) listFrames(ctx context.Context, x *Index, m *moment) error {
 	err = s.opts.Queue.RawRange(ctx, first, x.Last, func(r queue.Raw) error {
 		b = b[:0]
 		if sum == nil {
-			sum, held = sha256.New(), span{first: r.Sequence}
+			sum, held = sha256.New(), frameRange{first: r.Sequence}
 			file = File{Kind: Frames, Name: fmt.Sprintf("frames-%020d", r.Sequence)}
 			b = append(b, tailMagic...)
 		}
 		b = appendFrame(b, r)
 		_, _ = sum.Write(b) // never fails
 		file.Bytes += int64(len(b))
-		if held.last = r.Sequence; file.Bytes >= tailFile {
+		if held.last = r.Sequence; file.Bytes >= maxTailBytes {
 			end()
 		}
 		return s.opts.Store.RenewLease(x.Lease)
@@ -315,7 +314,7 @@ type Content struct {
 
 // Open opens a file of a lease, which it renews: store.ErrLeaseEnded when there is
 // none, store.ErrNotLeased for what its index did not list. Files are opened in the
-// order of the index: when another one than of frames is, the queue may forget its frames.
+// order of the index: once a file other than of frames is opened, the queue may trim the frames.
 func (s *Source) Open(ctx context.Context, lease, name string) (*Content, error) {
 	s.mu.Lock()
 	m := s.taken[lease]
@@ -351,9 +350,9 @@ func (s *Source) Open(ctx context.Context, lease, name string) (*Content, error)
 	return &Content{File: f, from: from}, nil
 }
 
-// CopyTo writes the content. It fails when that has become another size.
+// CopyTo writes the content. It fails when its size has changed.
 func (c *Content) CopyTo(ctx context.Context, to io.Writer) error {
-	count := &counted{to: to}
+	count := &countingWriter{to: to}
 	var err error
 	if c.from != nil {
 		_, err = io.Copy(count, c.from)
@@ -366,7 +365,7 @@ func (c *Content) CopyTo(ctx context.Context, to io.Writer) error {
 	return err
 }
 
-// Close gives back what Open has opened.
+// Close closes the file.
 func (c *Content) Close() error {
 	if c.from == nil {
 		return nil
@@ -374,18 +373,18 @@ func (c *Content) Close() error {
 	return c.from.Close()
 }
 
-type counted struct {
+type countingWriter struct {
 	to io.Writer
 	n  int64
 }
 
-func (c *counted) Write(b []byte) (int, error) {
+func (c *countingWriter) Write(b []byte) (int, error) {
 	n, err := c.to.Write(b)
 	c.n += int64(n)
 	return n, err
 }
 
-func (s *Source) copyFrames(ctx context.Context, to io.Writer, lease string, held span) error {
+func (s *Source) copyFrames(ctx context.Context, to io.Writer, lease string, held frameRange) error {
 	b := []byte(tailMagic)
 	return s.opts.Queue.RawRange(ctx, held.first, held.last, func(r queue.Raw) error {
 		b = appendFrame(b, r)

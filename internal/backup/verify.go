@@ -51,7 +51,7 @@ func verifyFile(dir string, x Index, f File, progress io.Writer) (faults []strin
 		return []string{"cannot be read: " + err.Error()}
 	}
 	defer func() { _ = in.Close() }()
-	content := io.TeeReader(newChecked(in, f), progress)
+	content := io.TeeReader(newCheckingReader(in, f), progress)
 	if f.Kind == Frames {
 		faults = verifyFrames(x, content)
 	}

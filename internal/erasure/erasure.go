@@ -53,9 +53,9 @@ type Lineage struct {
 	Ended    map[string]uint64
 }
 
-// here returns what of the frames of a timeline up to some frame a directory has: up to the end of
+// localFrame returns what of the frames of a timeline up to some frame a directory has: up to the end of
 // the timeline, when that is an earlier one. ok is false when it has none of that timeline.
-func (l Lineage) here(frame uint64, timeline string) (last uint64, ok bool) {
+func (l Lineage) localFrame(frame uint64, timeline string) (last uint64, ok bool) {
 	if timeline == l.Timeline {
 		return frame, true
 	}
@@ -104,13 +104,13 @@ func NewSet(d Document, lineage Lineage) *Set {
 	return s
 }
 
-// maxUnshared is how many tombstones With indexes anew at most.
-const maxUnshared = 256
+// maxReindexed is how many tombstones With indexes anew at most.
+const maxReindexed = 256
 
 // With returns the set of the document that the document of s has become by lines that were added.
 // Most calls take no time for the tombstones that s has.
 func (s *Set) With(d Document, lineage Lineage) *Set {
-	if s.indexed == 0 || len(d.Tombstones) > s.indexed+maxUnshared {
+	if s.indexed == 0 || len(d.Tombstones) > s.indexed+maxReindexed {
 		return NewSet(d, lineage)
 	}
 	next := &Set{key: s.key, lineage: lineage, list: d.Tombstones, indexed: s.indexed}
@@ -134,14 +134,14 @@ func (s *Set) Tombstones() []Tombstone { return s.list }
 // the end of the earlier timeline that t belongs to. ok is false when t belongs to a timeline
 // that this directory has no part of; only t.At can be compared then.
 func (s *Set) LastFrame(t Tombstone) (frame uint64, ok bool) {
-	return s.lineage.here(t.Frame, t.Timeline)
+	return s.lineage.localFrame(t.Frame, t.Timeline)
 }
 
 // Trimmed returns the frame up to which finished erasures have trimmed this directory's queue, 0
 // for none.
 func (s *Set) Trimmed() (frame uint64) {
 	for _, t := range s.list {
-		if last, ok := s.lineage.here(t.Trimmed, t.TrimmedOn); ok {
+		if last, ok := s.lineage.localFrame(t.Trimmed, t.TrimmedOn); ok {
 			frame = max(frame, last)
 		}
 	}
@@ -182,7 +182,7 @@ func (s *Set) CoversFound(r event.Record) bool {
 		return true
 	}
 	for _, name := range [...]string{r.App(), AllApps} {
-		for t := range s.found(ofApps, func() string { return name }) {
+		for t := range s.lookup(ofApps, func() string { return name }) {
 			if r.ReceivedAt() <= t.At {
 				return true
 			}
@@ -206,17 +206,17 @@ func (s *Set) Cover(app, session string) (c Cover) {
 		return c
 	}
 	for _, name := range [...]string{app, AllApps} {
-		for t := range s.found(ofApps, func() string { return name }) {
+		for t := range s.lookup(ofApps, func() string { return name }) {
 			c = s.withApp(c, t)
 		}
 	}
-	for t := range s.found(ofHashes, func() string { return s.hash(app) }) {
+	for t := range s.lookup(ofHashes, func() string { return s.hash(app) }) {
 		c = s.withApp(c, t)
 	}
 	if session == "" {
 		return c
 	}
-	for t := range s.found(ofSessions, func() string { return s.hash(session) }) {
+	for t := range s.lookup(ofSessions, func() string { return s.hash(session) }) {
 		if t.App == app || t.App == AllApps {
 			c.session = max(c.session, t.At)
 			if last, ok := s.LastFrame(t); ok {
@@ -224,7 +224,7 @@ func (s *Set) Cover(app, session string) (c Cover) {
 			}
 		}
 	}
-	for t := range s.found(ofHashes, func() string { return s.hash(app + "\x00" + session) }) {
+	for t := range s.lookup(ofHashes, func() string { return s.hash(app + "\x00" + session) }) {
 		c.session = max(c.session, t.At)
 	}
 	return c
@@ -234,8 +234,8 @@ func ofApps(x *index) map[string][]int     { return x.apps }
 func ofSessions(x *index) map[string][]int { return x.sessions }
 func ofHashes(x *index) map[string][]int   { return x.hashes }
 
-// found returns the tombstones with a key, which is only made when there are any in the maps.
-func (s *Set) found(in func(*index) map[string][]int, key func() string) iter.Seq[Tombstone] {
+// lookup returns the tombstones with a key, which is only made when there are any in the maps.
+func (s *Set) lookup(in func(*index) map[string][]int, key func() string) iter.Seq[Tombstone] {
 	return func(yield func(Tombstone) bool) {
 		var made string
 		for k := range s.indexes {

@@ -288,7 +288,7 @@ func (d *Document) encode() ([]byte, error) {
 	}
 	all := []any{header{version, d.Key}}
 	for _, t := range d.Tombstones {
-		all = append(all, t.begun())
+		all = append(all, t.beginLine())
 		if t.Finished {
 			all = append(all, line{Finished: t.ID, Trimmed: t.Trimmed})
 		}
@@ -296,7 +296,7 @@ func (d *Document) encode() ([]byte, error) {
 	return encodeLines(all)
 }
 
-func (t Tombstone) begun() line {
+func (t Tombstone) beginLine() line {
 	return line{Begun: t.ID, App: t.App, Session: t.Session, Hash: t.Hash, Frame: t.Frame, Visible: t.Visible, At: t.At, Timeline: t.Timeline}
 }
 

@@ -93,7 +93,7 @@ func (l *Log) Begin(added ...Tombstone) error {
 	}
 	var lines []any
 	for _, t := range added {
-		lines = append(lines, t.begun())
+		lines = append(lines, t.beginLine())
 	}
 	return l.append(lines)
 }

@@ -24,7 +24,7 @@ type Salvaged struct {
 //
 // Lines of the first form of the file have no checksum, and are not used.
 func Salvage(copies ...[]byte) (s Salvaged, err error) {
-	var parts []part
+	var parts []salvagedCopy
 	for _, b := range copies {
 		p, err := wholeLines(b)
 		if err != nil {
@@ -66,8 +66,8 @@ func Salvage(copies ...[]byte) (s Salvaged, err error) {
 	return s, nil
 }
 
-// part is what is whole of one copy.
-type part struct {
+// salvagedCopy is what is whole of one copy.
+type salvagedCopy struct {
 	key   string // empty when its line is damaged
 	lines []wholeLine
 }
@@ -77,7 +77,7 @@ type wholeLine struct {
 	line
 }
 
-func (p part) sharesOne(known map[string]bool) bool {
+func (p salvagedCopy) sharesOne(known map[string]bool) bool {
 	for _, l := range p.lines {
 		if known[l.text] {
 			return true
@@ -86,7 +86,7 @@ func (p part) sharesOne(known map[string]bool) bool {
 	return false
 }
 
-func wholeLines(b []byte) (p part, err error) {
+func wholeLines(b []byte) (p salvagedCopy, err error) {
 	for text := range bytes.Lines(b) {
 		text, whole := bytes.CutSuffix(text, []byte("\n"))
 		if !whole || !sealed(text) {

@@ -36,7 +36,7 @@ func (s *Store) Books(ctx context.Context, apps []string) (store.Books, error) {
 	}
 	books := store.Books{Position: s.position}
 	for app, a := range accounts {
-		if among(apps, app) {
+		if allows(apps, app) {
 			books.Accounts = append(books.Accounts, *a)
 		}
 	}
@@ -44,22 +44,22 @@ func (s *Store) Books(ctx context.Context, apps []string) (store.Books, error) {
 	return books, ctx.Err()
 }
 
-// place is the first arrival of something.
-type place struct {
+// origin is the first arrival of something.
+type origin struct {
 	app      string
 	position event.Position
 }
 
-func placeOf(r event.Record) place { return place{r.App(), r.Position()} }
+func originOf(r event.Record) origin { return origin{r.App(), r.Position()} }
 
-// becameLocked returns what replays up to a frame made of rejections, by their
+// replayResultsLocked returns what replays up to a frame made of rejections, by their
 // place.
-func (s *Store) becameLocked(horizon uint64) map[place]*event.Became {
-	became := map[place]*event.Became{}
+func (s *Store) replayResultsLocked(horizon uint64) map[origin]*event.Became {
+	became := map[origin]*event.Became{}
 	for _, a := range s.arrivals {
 		frame := a.record.CarriedBy()
-		if a.record.IsReplay() && frame <= horizon && len(a.outcome.Problems) == 0 && became[placeOf(a.record)] == nil {
-			became[placeOf(a.record)] = &event.Became{Fate: a.outcome.Fate, Frame: frame}
+		if a.record.IsReplay() && frame <= horizon && len(a.outcome.Problems) == 0 && became[originOf(a.record)] == nil {
+			became[originOf(a.record)] = &event.Became{Fate: a.outcome.Fate, Frame: frame}
 		}
 	}
 	return became
@@ -68,10 +68,10 @@ func (s *Store) becameLocked(horizon uint64) map[place]*event.Became {
 // fatesLocked returns the one fate of each first arrival. A replay is received
 // once only: it moves what was rejected to stored or duplicate, or leaves it
 // rejected when it is refused again.
-func (s *Store) fatesLocked() map[place]event.Fate {
-	fates := map[place]event.Fate{}
+func (s *Store) fatesLocked() map[origin]event.Fate {
+	fates := map[origin]event.Fate{}
 	for _, a := range s.arrivals {
-		at := placeOf(a.record)
+		at := originOf(a.record)
 		switch before, known := fates[at]; {
 		case !a.record.IsReplay(), !known:
 			fates[at] = a.outcome.Fate

@@ -9,26 +9,26 @@ import (
 	"theeye/internal/query"
 )
 
-// holdAll reports whether all conditions hold.
-func holdAll(where []query.Condition, of fields) bool {
+// matchAll reports whether all conditions hold.
+func matchAll(where []query.Condition, of fields) bool {
 	for _, c := range where {
 		if c.Field.Name == query.Data {
 			if !c.Holds(of.data) {
 				return false
 			}
-		} else if !holds(c, of.own(c.Field.Name)) {
+		} else if !matches(c, of.own(c.Field.Name)) {
 			return false
 		}
 	}
 	return true
 }
 
-// holds reports whether a condition on an own field holds; NotEqual is the
+// matches reports whether a condition on an own field holds; NotEqual is the
 // negation of Equal and so holds without any value, too.
-func holds(c query.Condition, values []value) bool {
+func matches(c query.Condition, values []value) bool {
 	if c.Operator == query.NotEqual {
 		c.Operator = query.Equal
-		return !holds(c, values)
+		return !matches(c, values)
 	}
 	return slices.ContainsFunc(values, func(v value) bool {
 		switch {

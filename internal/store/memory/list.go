@@ -14,15 +14,15 @@ func (s *Store) Events(ctx context.Context, q query.Query) (store.Page[event.Eve
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	compare := func(a, b *event.Event) int { return a.Key().Compare(b.Key()) }
-	behind := func(e *event.Event) int { return e.Key().Compare(q.After.Key) }
+	after := func(e *event.Event) int { return e.Key().Compare(q.After.Key) }
 	if q.Descending {
 		compare = func(a, b *event.Event) int { return b.Key().Compare(a.Key()) }
-		behind = func(e *event.Event) int { return q.After.Key.Compare(e.Key()) }
+		after = func(e *event.Event) int { return q.After.Key.Compare(e.Key()) }
 	}
 	selected := s.selectEventsLocked(q)
 	slices.SortFunc(selected, compare)
 	if q.After == nil {
-		behind = nil
+		after = nil
 	}
 	copied := copyEvent
 	if q.Bare {
@@ -32,7 +32,7 @@ func (s *Store) Events(ctx context.Context, q query.Query) (store.Page[event.Eve
 			return c
 		}
 	}
-	return cut(selected, behind, copied, store.NewPager(q, (*event.Event).Size)).Page(s.horizonLocked(q)), ctx.Err()
+	return paginate(selected, after, copied, store.NewPager(q, (*event.Event).Size)).Page(s.horizonLocked(q)), ctx.Err()
 }
 
 // Count counts events; see store.Reader.
@@ -47,17 +47,17 @@ func (s *Store) Rejections(ctx context.Context, q query.Query) (store.Page[event
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	compare := func(a, b *event.Rejection) int { return keyOf(a).Compare(keyOf(b)) }
-	behind := func(r *event.Rejection) int { return keyOf(r).Compare(q.After.Key) }
+	after := func(r *event.Rejection) int { return keyOf(r).Compare(q.After.Key) }
 	if q.Descending {
 		compare = func(a, b *event.Rejection) int { return keyOf(b).Compare(keyOf(a)) }
-		behind = func(r *event.Rejection) int { return q.After.Key.Compare(keyOf(r)) }
+		after = func(r *event.Rejection) int { return q.After.Key.Compare(keyOf(r)) }
 	}
 	selected := s.selectRejectionsLocked(q)
 	slices.SortFunc(selected, compare)
 	if q.After == nil {
-		behind = nil
+		after = nil
 	}
-	return cut(selected, behind, copyRejection, store.NewPager(q, (*event.Rejection).Size)).Page(s.horizonLocked(q)), ctx.Err()
+	return paginate(selected, after, copyRejection, store.NewPager(q, (*event.Rejection).Size)).Page(s.horizonLocked(q)), ctx.Err()
 }
 
 // keyOf returns the place of a rejection in lists of rejections.
@@ -65,11 +65,11 @@ func keyOf(r *event.Rejection) event.Key {
 	return event.Key{OccurredAt: r.ReceivedAt, Position: r.Position}
 }
 
-// cut fills a page with the items of a sorted list for which behind is positive; nil
+// paginate fills a page with the items of a sorted list for which behind is positive; nil
 // means all of them.
-func cut[T any](items []*T, behind func(*T) int, copied func(*T) *T, page *store.Pager[T]) *store.Pager[T] {
+func paginate[T any](items []*T, after func(*T) int, copied func(*T) *T, page *store.Pager[T]) *store.Pager[T] {
 	for _, item := range items {
-		if behind != nil && behind(item) <= 0 {
+		if after != nil && after(item) <= 0 {
 			continue
 		}
 		if !page.Add(*copied(item)) {

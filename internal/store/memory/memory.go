@@ -20,13 +20,13 @@ import (
 // Store keeps everything in memory, without a bound. Unlike what is promised of
 // a store.Writer, any number of goroutines may call Write, too.
 type Store struct {
-	mu       sync.Mutex // guards all below
-	position uint64
-	arrivals []arrival                 // in the order of writing
-	events   map[eventKey]*event.Event // those that are stored
-	refused  map[uuid.UUID]*event.Rejection
-	outcomes map[uint64][]event.Outcome // by frame, in the order of its records
-	counts   map[string]store.Arrivals  // sums, by application
+	mu         sync.Mutex // guards all below
+	position   uint64
+	arrivals   []arrival                 // in the order of writing
+	events     map[eventKey]*event.Event // those that are stored
+	rejections map[uuid.UUID]*event.Rejection
+	outcomes   map[uint64][]event.Outcome // by frame, in the order of its records
+	counts     map[string]store.Arrivals  // sums, by application
 }
 
 var (
@@ -49,10 +49,10 @@ type eventKey struct {
 // New returns an empty store.
 func New() *Store {
 	return &Store{
-		events:   map[eventKey]*event.Event{},
-		refused:  map[uuid.UUID]*event.Rejection{},
-		outcomes: map[uint64][]event.Outcome{},
-		counts:   map[string]store.Arrivals{},
+		events:     map[eventKey]*event.Event{},
+		rejections: map[uuid.UUID]*event.Rejection{},
+		outcomes:   map[uint64][]event.Outcome{},
+		counts:     map[string]store.Arrivals{},
 	}
 }
 

@@ -17,8 +17,8 @@ func (s *Store) Receipt(ctx context.Context, q query.Query, limit int) ([]store.
 	defer s.mu.Unlock()
 	var found []arrival
 	for _, a := range s.arrivals {
-		if a.record.CarriedBy() <= s.horizonLocked(q) && among(q.Apps, a.record.App()) &&
-			slices.Contains(q.IDs, line(a).EventID) {
+		if a.record.CarriedBy() <= s.horizonLocked(q) && allows(q.Apps, a.record.App()) &&
+			slices.Contains(q.IDs, receiptLine(a).EventID) {
 			found = append(found, a)
 		}
 	}
@@ -29,14 +29,14 @@ func (s *Store) Receipt(ctx context.Context, q query.Query, limit int) ([]store.
 	q.Limit = limit
 	lines := store.NewPager(q, (*store.Arrival).Size)
 	for _, a := range found {
-		if !lines.Add(line(a)) {
+		if !lines.Add(receiptLine(a)) {
 			break
 		}
 	}
 	return lines.Items, ctx.Err()
 }
 
-func line(a arrival) store.Arrival {
+func receiptLine(a arrival) store.Arrival {
 	return store.Arrival{
 		App:        a.record.App(),
 		EventID:    a.record.EventID(),

@@ -31,11 +31,11 @@ func (s *Store) selectEventsLocked(q query.Query) []*event.Event {
 
 func (s *Store) selectRejectionsLocked(q query.Query) []*event.Rejection {
 	var selected []*event.Rejection
-	became := s.becameLocked(s.horizonLocked(q))
-	for _, r := range s.refused {
+	became := s.replayResultsLocked(s.horizonLocked(q))
+	for _, r := range s.rejections {
 		if r.CarriedBy <= s.horizonLocked(q) && selectsRejection(q, r) {
 			c := *r
-			c.Became = became[place{r.App, r.Position}]
+			c.Became = became[origin{r.App, r.Position}]
 			if q.Replayed == nil || *q.Replayed == (c.Became != nil) {
 				selected = append(selected, &c)
 			}
@@ -45,24 +45,24 @@ func (s *Store) selectRejectionsLocked(q query.Query) []*event.Rejection {
 }
 
 func selectsEvent(q query.Query, e *event.Event) bool {
-	return among(q.Apps, e.App) && among(q.IDs, e.ID) && among(q.SessionIDs, e.SessionID) &&
-		among(q.Categories, e.Category) && among(q.Names, e.Name) &&
-		within(q, e.OccurredAt) && holdAll(q.Where, fieldsOfEvent(e))
+	return allows(q.Apps, e.App) && allows(q.IDs, e.ID) && allows(q.SessionIDs, e.SessionID) &&
+		allows(q.Categories, e.Category) && allows(q.Names, e.Name) &&
+		within(q, e.OccurredAt) && matchAll(q.Where, fieldsOfEvent(e))
 }
 
 func selectsRejection(q query.Query, r *event.Rejection) bool {
 	code := func(p event.Problem) bool { return slices.Contains(q.Codes, p.Code) }
 	pointer := func(p event.Problem) bool { return slices.Contains(q.Pointers, p.Pointer) }
-	return among(q.Apps, r.App) && among(q.IDs, r.ID) && among(q.EventIDs, r.EventID) &&
-		among(q.SessionIDs, r.SessionID) && among(q.Categories, r.Category) && among(q.Names, r.Name) &&
+	return allows(q.Apps, r.App) && allows(q.IDs, r.ID) && allows(q.EventIDs, r.EventID) &&
+		allows(q.SessionIDs, r.SessionID) && allows(q.Categories, r.Category) && allows(q.Names, r.Name) &&
 		(q.Codes == nil || slices.ContainsFunc(r.Problems, code)) &&
 		(q.Pointers == nil || slices.ContainsFunc(r.Problems, pointer)) &&
-		within(q, r.ReceivedAt) && holdAll(q.Where, fieldsOfRejection(r))
+		within(q, r.ReceivedAt) && matchAll(q.Where, fieldsOfRejection(r))
 }
 
-// among reports whether value is one of allowed. What is not set allows every
+// allows reports whether value is one of allowed. What is not set allows every
 // value, but the empty list none: it is what a key without applications sees.
-func among[T string | uuid.UUID](allowed []T, value T) bool {
+func allows[T string | uuid.UUID](allowed []T, value T) bool {
 	return allowed == nil || slices.Contains(allowed, value)
 }
 

@@ -31,14 +31,14 @@ func (s *Store) Sessions(ctx context.Context, q query.Query) (store.Page[store.S
 		return cmp.Or(cmp.Compare(b.StartedAt, a.StartedAt), cmp.Compare(a.ID, b.ID))
 	}
 	slices.SortFunc(sessions, compare)
-	behind := func(x *store.Session) int {
+	after := func(x *store.Session) int {
 		return compare(x, &store.Session{ID: q.After.SessionID, StartedAt: q.After.Key.OccurredAt})
 	}
 	if q.After == nil {
-		behind = nil
+		after = nil
 	}
 	same := func(x *store.Session) *store.Session { return x }
-	return cut(sessions, behind, same, store.NewPager(q, (*store.Session).Size)).Page(s.horizonLocked(q)), ctx.Err()
+	return paginate(sessions, after, same, store.NewPager(q, (*store.Session).Size)).Page(s.horizonLocked(q)), ctx.Err()
 }
 
 // summary sums up the events of one session, of which there is at least one.

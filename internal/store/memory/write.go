@@ -21,7 +21,7 @@ func (s *Store) Write(ctx context.Context, b store.Batch) ([]event.Outcome, erro
 		return nil, fmt.Errorf("frames %d to %d: %w", b.First, b.Last, store.ErrOutOfOrder)
 	}
 	if b.Last <= s.position {
-		return s.repeatedLocked(b)
+		return s.previousOutcomesLocked(b)
 	}
 	if b.First <= s.position {
 		return nil, fmt.Errorf("frames %d to %d behind position %d: %w", b.First, b.Last, s.position, store.ErrOutOfOrder)
@@ -40,9 +40,9 @@ func (s *Store) Write(ctx context.Context, b store.Batch) ([]event.Outcome, erro
 	return copyOutcomes(outcomes), nil
 }
 
-// repeatedLocked looks up what was decided. It goes by frame, so that the same
+// previousOutcomesLocked looks up what was decided. It goes by frame, so that the same
 // frames may be cut into other batches when they are sent again.
-func (s *Store) repeatedLocked(b store.Batch) ([]event.Outcome, error) {
+func (s *Store) previousOutcomesLocked(b store.Batch) ([]event.Outcome, error) {
 	outcomes := make([]event.Outcome, 0, len(b.Records))
 	seen := map[uint64]int{} // records of a frame
 	for _, r := range b.Records {
@@ -68,14 +68,14 @@ func (s *Store) decideLocked(r event.Record) event.Outcome {
 	}
 	var outcome event.Outcome
 	switch {
-	case former.Event != nil && s.storedLocked(former.Event):
+	case former.Event != nil && s.isDuplicateLocked(former.Event):
 		outcome = event.Outcome{Fate: event.Duplicate}
-	case former.Rejection != nil && s.refused[former.Rejection.ID] != nil:
+	case former.Rejection != nil && s.rejections[former.Rejection.ID] != nil:
 		outcome = event.DecideRejection(r.Rejection, true)
 	case r.Event != nil:
 		outcome = s.decideEventLocked(r.Event)
 	case r.Rejection != nil:
-		outcome = s.refuseLocked(r.Rejection)
+		outcome = s.rejectLocked(r.Rejection)
 	default:
 		outcome = event.Outcome{Fate: event.Erased}
 	}
@@ -83,8 +83,8 @@ func (s *Store) decideLocked(r event.Record) event.Outcome {
 	return outcome
 }
 
-// storedLocked reports whether an event with the same id and the same body is stored.
-func (s *Store) storedLocked(e *event.Event) bool {
+// isDuplicateLocked reports whether an event with the same id and the same body is stored.
+func (s *Store) isDuplicateLocked(e *event.Event) bool {
 	return event.MatchOf(s.events[eventKey{e.App, e.ID}], e) == event.Repeated
 }
 
@@ -93,17 +93,17 @@ func (s *Store) decideEventLocked(e *event.Event) event.Outcome {
 	outcome, conflict := event.Decide(e, event.MatchOf(s.events[key], e))
 	switch {
 	case conflict != nil:
-		return s.refuseLocked(conflict)
+		return s.rejectLocked(conflict)
 	case outcome.Fate == event.Stored:
 		s.events[key] = e
 	}
 	return outcome
 }
 
-func (s *Store) refuseLocked(r *event.Rejection) event.Outcome {
-	_, kept := s.refused[r.ID]
+func (s *Store) rejectLocked(r *event.Rejection) event.Outcome {
+	_, kept := s.rejections[r.ID]
 	if !kept {
-		s.refused[r.ID] = r
+		s.rejections[r.ID] = r
 	}
 	return event.DecideRejection(r, kept)
 }
