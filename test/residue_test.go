@@ -427,7 +427,7 @@ func TestErasureOfAStoreThatCannotWrite(t *testing.T) {
 	m := newMarkers()
 	s.must(s.call("POST", "/v1/events", s.write, m.events(1, 1000)), 202)
 	others := strings.Repeat(`{"session_id":"other","category":"c","name":"n","data":{},"timestamp":"2021-01-01T00:00:00Z"}`+"\n", 100)
-	for _, query := range []string{"?wait=stored", "?wait=stored", ""} { // two generations wait for a flush, and so does the third batch
+	for _, query := range []string{"?wait=stored", "?wait=stored", ""} { // two memtables wait for a flush, and so does the third batch
 		a := s.call("POST", "/v1/events"+query, s.write, others, "Content-Type", "application/x-ndjson")
 		if a.status != 201 && a.status != 202 {
 			t.Fatalf("answered with %d %s", a.status, a.body)

@@ -99,7 +99,7 @@ func (s *Node) drainBefore(ctx context.Context, readable, last uint64) error {
 			return fmt.Errorf("store what the queue holds: %w", err)
 		}
 		position = readable
-		// A write waits while two generations are full, and nothing flushes them any more.
+		// A write waits while two memtables are full, and nothing flushes them any more.
 		if err := s.store.Flush(ctx); err != nil {
 			return fmt.Errorf("store what the queue holds: %w", err)
 		}

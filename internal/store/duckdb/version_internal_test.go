@@ -13,8 +13,8 @@ import (
 	"theeye/internal/store"
 )
 
-// A generation that is frozen while the segments change, as by a merge, stays in
-// the view until it is flushed.
+// A memtable that is frozen while the segments change, as by a merge, stays in
+// the version until it is flushed.
 func TestFreezeWhileSegmentsChange(t *testing.T) {
 	const frames = 60
 	s, err := Open(t.Context(), Options{Dir: t.TempDir(), FlushRows: 10})
