@@ -10,17 +10,14 @@ import (
 	"log/slog"
 	"maps"
 	"net/netip"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/knadh/koanf/parsers/yaml"
-	"github.com/knadh/koanf/providers/env/v2"
-	"github.com/knadh/koanf/providers/file"
-	"github.com/knadh/koanf/providers/posflag"
-	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
+	"go.yaml.in/yaml/v3"
 
 	"theeye/internal/event"
 )
@@ -115,35 +112,29 @@ func envName(name string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 }
 
-// Load reads the settings: default, then file, then environment, then flag;
-// the later wins. The flag set is the parsed one that AddFlags filled,
-// environ has the form of os.Environ. The error holds all faults, one in a line,
-// each saying what to do.
+// Load reads the settings: default, then file, then environment, then flag; the later one wins. fs is the
+// parsed flag set that AddFlags filled, environ has the form of os.Environ. The error holds all faults,
+// one on a line, each saying what to do.
 func Load(fs *pflag.FlagSet, environ []string) (Config, error) {
 	var faults []error
+	given := map[string]value{}
 	fromEnv := environment(environ)
-	from := sources{}
-
-	k := koanf.New(".")
 	if path := configPath(fs, fromEnv); path != "" {
-		values, problems := readFile(path)
+		fromFile, problems := readFile(path)
 		faults = append(faults, problems...)
-		from.note(values, path+": ")
-		faults = append(faults, merge(k, values)...)
+		maps.Copy(given, fromFile)
 	}
-	faults = append(faults, merge(k, fromEnv)...)
-	for name := range fromEnv {
-		from[name] = envName(name) + ": "
-	}
-	if err := k.Load(posflag.Provider(fs, ".", k), nil); err != nil {
-		faults = append(faults, err)
-	}
-	fs.Visit(func(f *pflag.Flag) { from[f.Name] = "" })
+	maps.Copy(given, fromEnv)
+	fs.Visit(func(f *pflag.Flag) { given[f.Name] = value{text: f.Value.String()} })
 
 	var c Config
 	for _, s := range settings() {
-		if err := s.set(&c, fmt.Sprint(k.Get(s.name))); err != nil {
-			faults = append(faults, fmt.Errorf("%s--%s %w", from[s.name], s.name, err))
+		v, ok := given[s.name]
+		if !ok {
+			v.text = s.fallback
+		}
+		if err := s.set(&c, v.text); err != nil {
+			faults = append(faults, fmt.Errorf("%s--%s %w", v.source, s.name, err))
 		}
 	}
 	faults = append(faults, c.conflicts()...)
@@ -152,6 +143,10 @@ func Load(fs *pflag.FlagSet, environ []string) (Config, error) {
 	}
 	return c, nil
 }
+
+// value is the text of a setting that was given. source begins a message about it, such as
+// "EYE_LISTEN: "; it is empty for a flag, which the message names anyway.
+type value struct{ text, source string }
 
 // conflicts returns the faults that lie between two settings.
 func (c *Config) conflicts() (faults []error) {
@@ -165,51 +160,21 @@ func (c *Config) conflicts() (faults []error) {
 	return faults
 }
 
-// sources tells where a value came from, for messages: "" for flag and default.
-type sources map[string]string
-
-func (s sources) note(values map[string]any, where string) {
-	for name := range values {
-		s[name] = where
-	}
-}
-
-// merge puts values under their names into k.
-func merge(k *koanf.Koanf, values map[string]any) []error {
-	if err := k.Load(settled(values), nil); err != nil {
-		return []error{err}
-	}
-	return nil
-}
-
-// settled is a koanf provider of values that are read already.
-type settled map[string]any
-
-// Read implements koanf.Provider.
-func (s settled) Read() (map[string]any, error) { return maps.Clone(map[string]any(s)), nil }
-
-// ReadBytes implements koanf.Provider.
-func (settled) ReadBytes() ([]byte, error) { return nil, errors.ErrUnsupported }
-
-// environment returns the settings in the environment by their names. Empty
-// variables count as absent, as a compose file leaves them. Unknown ones are no
-// fault: platforms add their own; see unknownVariables.
-func environment(environ []string) map[string]any {
-	known := map[string]string{envName(configSetting): configSetting}
+// environment returns the settings in the environment by their names. An empty variable counts as
+// absent, as a compose file leaves it. An unknown one is not a fault, because platforms add their own;
+// see UnknownVariables.
+func environment(environ []string) map[string]value {
+	names := map[string]string{envName(configSetting): configSetting}
 	for _, s := range settings() {
-		known[envName(s.name)] = s.name
+		names[envName(s.name)] = s.name
 	}
-	// The provider fails never: it reads a slice.
-	values, _ := env.Provider(".", env.Opt{
-		Prefix:      envPrefix,
-		EnvironFunc: func() []string { return environ },
-		TransformFunc: func(variable, value string) (string, any) {
-			if value == "" {
-				return "", nil
-			}
-			return known[variable], value
-		},
-	}).Read()
+	values := map[string]value{}
+	for _, variable := range environ {
+		key, text, _ := strings.Cut(variable, "=")
+		if name, ok := names[key]; ok && text != "" {
+			values[name] = value{text, key + ": "}
+		}
+	}
 	return values
 }
 
@@ -240,18 +205,21 @@ func UnknownVariables(environ []string) (lines []string) {
 	return lines
 }
 
-func configPath(fs *pflag.FlagSet, fromEnv map[string]any) string {
+func configPath(fs *pflag.FlagSet, fromEnv map[string]value) string {
 	if f := fs.Lookup(configSetting); f != nil && f.Changed {
 		return f.Value.String()
 	}
-	path, _ := fromEnv[configSetting].(string)
-	return path
+	return fromEnv[configSetting].text
 }
 
-// readFile returns the settings of a YAML file as text, and its faults.
-func readFile(path string) (values map[string]any, faults []error) {
-	k := koanf.New("\x00") // no delimiter: a nested key is a fault, not a name
-	if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
+// readFile returns the settings of a YAML file, and its faults.
+func readFile(path string) (values map[string]value, faults []error) {
+	var document map[string]any
+	content, err := os.ReadFile(path)
+	if err == nil {
+		err = yaml.Unmarshal(content, &document)
+	}
+	if err != nil {
 		message := strings.ReplaceAll(err.Error(), "\n", " ")
 		return nil, []error{fmt.Errorf("--config: %s cannot be read: %s", path, message)}
 	}
@@ -259,11 +227,10 @@ func readFile(path string) (values map[string]any, faults []error) {
 	for _, s := range settings() {
 		known = append(known, s.name)
 	}
-	values = map[string]any{}
-	raw := k.Raw()
-	for _, name := range slices.Sorted(maps.Keys(raw)) {
-		switch value := raw[name].(type) {
-		case map[string]any, []any:
+	values = map[string]value{}
+	for _, name := range slices.Sorted(maps.Keys(document)) {
+		switch v := document[name].(type) {
+		case map[string]any, map[any]any, []any:
 			faults = append(faults, fmt.Errorf("%s: %s must be one value, not a list or a group", path, name))
 		case nil: // a key without a value counts as absent
 		default:
@@ -271,7 +238,7 @@ func readFile(path string) (values map[string]any, faults []error) {
 				faults = append(faults, fmt.Errorf("%s: unknown setting %q%s", path, name, cmp.Or(didYouMean(name, known), "; known are "+strings.Join(known, ", "))))
 				continue
 			}
-			values[name] = fmt.Sprint(value)
+			values[name] = value{fmt.Sprint(v), path + ": "}
 		}
 	}
 	return values, faults
