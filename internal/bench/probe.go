@@ -61,15 +61,15 @@ func (p *probe) one(ctx context.Context, body []byte) {
 	ctx, cancel := context.WithTimeout(ctx, probeLimit)
 	defer cancel()
 	begin := time.Now()
-	answer, err := p.writer.Do(ctx, client.Request{Method: http.MethodPost, Path: "/v1/events", Body: body})
+	answer, err := p.writer.Do(ctx, client.Request{Method: http.MethodPost, Path: client.EventsPath, Body: body})
 	var a client.IntakeAnswer
-	if err != nil || client.Decode("/v1/events", answer, &a) != nil || len(a.Events) != 1 || a.Accepted != 1 {
+	if err != nil || client.Decode(client.EventsPath, answer, &a) != nil || len(a.Events) != 1 || a.Accepted != 1 {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.failed++
 		return
 	}
-	path := "/v1/events/" + client.Segment(a.Events[0].ID)
+	path := client.EventPath(a.Events[0].ID)
 	for {
 		_, err := p.reader.Do(ctx, client.Request{Method: http.MethodGet, Path: path})
 		if err == nil {

@@ -87,7 +87,7 @@ func newAppCreateCommand(f *clientFlags) *cobra.Command {
 		if err != nil {
 			return usagef("%q is not the name of an application", got[0])
 		}
-		return f.show(cmd.Context(), client.Request{Method: http.MethodPost, Path: "/v1/apps", Body: body}, f.saying("created application %s", got[0]))
+		return f.show(cmd.Context(), client.Request{Method: http.MethodPost, Path: client.AppsPath, Body: body}, f.saying("created application %s", got[0]))
 	}
 	return cmd
 }
@@ -161,7 +161,7 @@ func (f *clientFlags) appErasable(ctx context.Context, app string) (erasable, er
 	if _, err := c.Do(ctx, client.Request{Method: http.MethodGet, Path: client.AppPath(app)}); err != nil { // the books have those that were deleted, too
 		return erasable{}, err
 	}
-	const path = "/v1/books"
+	const path = client.BooksPath
 	body, err := c.Do(ctx, client.Request{Method: http.MethodGet, Path: path, Query: url.Values{"app": {app}}})
 	if err != nil {
 		return erasable{}, err
@@ -190,7 +190,7 @@ func newAppsCommand(s stdio) *cobra.Command {
 	f := newClientFlags(group, s)
 	list := &cobra.Command{Use: "list", Short: "List applications", Args: args(cobra.NoArgs)}
 	list.RunE = func(cmd *cobra.Command, _ []string) error {
-		return f.show(cmd.Context(), client.Request{Method: http.MethodGet, Path: "/v1/apps"}, func(body []byte) error {
+		return f.show(cmd.Context(), client.Request{Method: http.MethodGet, Path: client.AppsPath}, func(body []byte) error {
 			var answer struct {
 				Apps []struct {
 					App          string `json:"app"`
@@ -199,7 +199,7 @@ func newAppsCommand(s stdio) *cobra.Command {
 					CreatedAt    string `json:"created_at"`
 				} `json:"apps"`
 			}
-			if err := client.Decode("/v1/apps", body, &answer); err != nil {
+			if err := client.Decode(client.AppsPath, body, &answer); err != nil {
 				return err
 			}
 			t := newTable(f.out, "APP", "TIME ZONE", "UNKNOWN TYPES", "CREATED AT")

@@ -36,9 +36,9 @@ func newAuditCommand(s stdio) *cobra.Command {
 	filter.text(cmd, "to", "`time` up to which (exclusive)")
 	filter.text(cmd, "time-zone", timeZoneUsage)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return pages(cmd.Context(), f, filter, listing{path: "/v1/audit", show: func(body []byte) (*string, error) {
+		return pages(cmd.Context(), f, filter, listing{path: client.AuditPath, show: func(body []byte) (*string, error) {
 			var page httpapi.AuditAnswer
-			if err := client.Decode("/v1/audit", body, &page); err != nil || f.json {
+			if err := client.Decode(client.AuditPath, body, &page); err != nil || f.json {
 				return page.NextCursor, err
 			}
 			t := newTable(f.out, "AT", "BY", "ACT", "OUTCOME", "APP", "REMOTE", "SUBJECT", "DETAIL")
@@ -78,9 +78,9 @@ func newUnreadableCommand(s stdio) *cobra.Command {
 	filter.text(cmd, "app", "of this `application`")
 	filter.text(cmd, "reason", "with this `reason`, as unknown_key")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return pages(cmd.Context(), f, filter, listing{path: "/v1/unreadable", show: func(body []byte) (*string, error) {
+		return pages(cmd.Context(), f, filter, listing{path: client.UnreadablePath, show: func(body []byte) (*string, error) {
 			var page httpapi.UnreadableAnswer
-			if err := client.Decode("/v1/unreadable", body, &page); err != nil || f.json {
+			if err := client.Decode(client.UnreadablePath, body, &page); err != nil || f.json {
 				return page.NextCursor, err
 			}
 			t := newTable(f.out, "COUNT", "APP", "REASON", "LAST SEEN")

@@ -194,7 +194,7 @@ type copying struct {
 // files copies some files into the folder.
 func (w copying) files(ctx context.Context, files []backup.File) error {
 	for _, file := range files {
-		r := client.Request{Method: http.MethodGet, Path: "/v1/backup/files/" + client.Segment(file.Name), Query: url.Values{"lease": {w.lease}}}
+		r := client.Request{Method: http.MethodGet, Path: client.BackupFilePath(file.Name), Query: url.Values{"lease": {w.lease}}}
 		err := w.flags.patiently(ctx, func() error {
 			return w.client.Stream(ctx, r, func(in io.Reader) error { return w.folder.Save(file, io.TeeReader(in, w.bar)) })
 		})
@@ -212,7 +212,7 @@ func (w copying) files(ctx context.Context, files []backup.File) error {
 
 // manifest asks for a backup until it is prepared.
 func (f *backupFlags) manifest(ctx context.Context, c *client.Client) (x backup.Index, err error) {
-	r := client.Request{Method: http.MethodGet, Path: "/v1/backup/manifest"}
+	r := client.Request{Method: http.MethodGet, Path: client.BackupManifestPath}
 	told := ""
 	for waited := time.Duration(0); ; {
 		err := f.patiently(ctx, func() error {

@@ -25,7 +25,7 @@ func newBooksCommand(s stdio) *cobra.Command {
 	f := newClientFlags(cmd, s)
 	apps := cmd.Flags().StringArray("app", nil, "`application`; repeatable")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return f.show(cmd.Context(), client.Request{Method: "GET", Path: "/v1/books", Query: url.Values{"app": *apps}}, func(body []byte) error {
+		return f.show(cmd.Context(), client.Request{Method: "GET", Path: client.BooksPath, Query: url.Values{"app": *apps}}, func(body []byte) error {
 			var answer struct {
 				Apps []struct {
 					App                                                                   string
@@ -33,7 +33,7 @@ func newBooksCommand(s stdio) *cobra.Command {
 					Balanced                                                              bool
 				} `json:"apps"`
 			}
-			if err := decodeAnyCase("/v1/books", body, &answer); err != nil {
+			if err := decodeAnyCase(client.BooksPath, body, &answer); err != nil {
 				return err
 			}
 			t := newTable(f.out, "APP", "RECEIVED", "STORED", "REJECTED", "DUPLICATE", "ERASED", "EXPIRED", "LOST", "PENDING", "BALANCED")
@@ -67,7 +67,7 @@ func newReceiptCommand(s stdio) *cobra.Command {
 		if cmd.Flags().Changed("app") {
 			q.Set("app", *app)
 		}
-		return f.show(cmd.Context(), client.Request{Method: "GET", Path: "/v1/receipts/" + client.Segment(got[0]), Query: q}, func(body []byte) error {
+		return f.show(cmd.Context(), client.Request{Method: "GET", Path: client.ReceiptPath(got[0]), Query: q}, func(body []byte) error {
 			var r struct {
 				ID       string   `json:"id"`
 				App      string   `json:"app"`
@@ -87,7 +87,7 @@ func newReceiptCommand(s stdio) *cobra.Command {
 					} `json:"replay"`
 				} `json:"arrivals"`
 			}
-			if err := client.Decode("/v1/receipts", body, &r); err != nil {
+			if err := client.Decode(client.ReceiptsPath, body, &r); err != nil {
 				return err
 			}
 			if _, err := fmt.Fprintf(f.out, "%s of %s: %s\n\n", printable(r.ID, maxCell), printable(r.App, maxCell), printable(r.Status, maxCell)); err != nil {
@@ -131,7 +131,7 @@ func newHealthCommand(s stdio) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		body, err := c.Do(ctx, client.Request{Method: http.MethodGet, Path: "/readyz"}, http.StatusServiceUnavailable)
+		body, err := c.Do(ctx, client.Request{Method: http.MethodGet, Path: client.ReadinessPath}, http.StatusServiceUnavailable)
 		if err != nil {
 			return err
 		}
@@ -139,7 +139,7 @@ func newHealthCommand(s stdio) *cobra.Command {
 			Ready   bool     `json:"ready"`
 			Reasons []string `json:"reasons"`
 		}
-		if err := client.Decode("/readyz", body, &r); err != nil {
+		if err := client.Decode(client.ReadinessPath, body, &r); err != nil {
 			return err
 		}
 		switch {

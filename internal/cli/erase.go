@@ -67,7 +67,7 @@ func (f *eraseFlags) run(ctx context.Context) error {
 			return err
 		}
 	}
-	r := client.Request{Method: http.MethodDelete, Path: "/v1/sessions/" + client.Segment(f.session), Query: url.Values{"app": f.apps}, Patient: true}
+	r := client.Request{Method: http.MethodDelete, Path: client.SessionPath(f.session), Query: url.Values{"app": f.apps}, Patient: true}
 	if f.quarantine {
 		r.Query.Set("quarantine", "1")
 	}
@@ -77,7 +77,7 @@ func (f *eraseFlags) run(ctx context.Context) error {
 // showErasure tells what an erasure did.
 func (f *eraseFlags) showErasure(body []byte) error {
 	var answer httpapi.ErasureAnswer
-	if err := client.Decode("/v1/sessions", body, &answer); err != nil {
+	if err := client.Decode(client.SessionsPath, body, &answer); err != nil {
 		return err
 	}
 	if len(answer.Apps) > 0 {
@@ -126,7 +126,7 @@ func (f *clientFlags) sessionErasable(ctx context.Context, session string, apps 
 			Count int64  `json:"count"`
 		} `json:"values"`
 	}
-	if err := get("/v1/values", &events); err != nil {
+	if err := get(client.ValuesPath, &events); err != nil {
 		return nil, err
 	}
 	var rejections struct {
@@ -136,7 +136,7 @@ func (f *clientFlags) sessionErasable(ctx context.Context, session string, apps 
 	}
 	query.Del("field")
 	query.Set("limit", strconv.Itoa(countedRejections))
-	if err := get("/v1/rejections", &rejections); err != nil {
+	if err := get(client.RejectionsPath, &rejections); err != nil {
 		return nil, err
 	}
 	found := map[string]*erasable{}

@@ -85,7 +85,7 @@ func (f *exportFlags) fetch(ctx context.Context, c *client.Client, to io.Writer)
 	q.Set("format", f.format)
 	bar, count := f.bar(ctx, c)
 	defer bar.close()
-	answer, err := c.Patient().Open(ctx, client.Request{Method: http.MethodGet, Path: "/v1/export", Query: q})
+	answer, err := c.Patient().Open(ctx, client.Request{Method: http.MethodGet, Path: client.ExportPath, Query: q})
 	if err != nil {
 		return 0, err
 	}
@@ -118,11 +118,11 @@ func (f *exportFlags) bar(ctx context.Context, c *client.Client) (*bar, io.Write
 	total := int64(-1)
 	q := maps.Clone(f.filter.query())
 	q.Del("order")
-	if body, err := c.Do(ctx, client.Request{Method: http.MethodGet, Path: "/v1/count", Query: q}); err == nil {
+	if body, err := c.Do(ctx, client.Request{Method: http.MethodGet, Path: client.CountPath, Query: q}); err == nil {
 		var answer struct {
 			Count int64 `json:"count"`
 		}
-		if client.Decode("/v1/count", body, &answer) == nil {
+		if client.Decode(client.CountPath, body, &answer) == nil {
 			total = answer.Count
 		}
 	}

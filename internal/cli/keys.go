@@ -79,7 +79,7 @@ func newKeysCommand(s stdio) *cobra.Command {
 	}
 	revoke := &cobra.Command{Use: "revoke KEY_ID", Short: "Revoke a key", Args: args(cobra.ExactArgs(1))}
 	revoke.RunE = func(cmd *cobra.Command, got []string) error {
-		return f.show(cmd.Context(), client.Request{Method: http.MethodDelete, Path: client.KeysPath(*app) + "/" + client.Segment(got[0])}, f.saying("revoked key %s", got[0]))
+		return f.show(cmd.Context(), client.Request{Method: http.MethodDelete, Path: client.KeyPath(*app, got[0])}, f.saying("revoked key %s", got[0]))
 	}
 	group.AddCommand(list, newKeysCreateCommand(f, app), revoke)
 	return group

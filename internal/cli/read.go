@@ -73,16 +73,16 @@ func newEventsCommand(s stdio) *cobra.Command {
 	filter := newFilterFlags(cmd, filterOf{order: true, limit: true})
 	cmd.RunE = func(cmd *cobra.Command, got []string) error {
 		if len(got) == 1 {
-			return showOne(cmd.Context(), f, "/v1/events/"+client.Segment(got[0]), filter.query())
+			return showOne(cmd.Context(), f, client.EventPath(got[0]), filter.query())
 		}
-		return pages(cmd.Context(), f, filter, listing{path: "/v1/events", show: f.showEvents})
+		return pages(cmd.Context(), f, filter, listing{path: client.EventsPath, show: f.showEvents})
 	}
 	return cmd
 }
 
 func (f *clientFlags) showEvents(body []byte) (*string, error) {
 	var page eventPage
-	if err := client.Decode("/v1/events", body, &page); err != nil || f.json {
+	if err := client.Decode(client.EventsPath, body, &page); err != nil || f.json {
 		return page.NextCursor, err
 	}
 	t := newTable(f.out, "OCCURRED AT", "APP", "SESSION", "CATEGORY", "NAME", "DATA")
@@ -117,12 +117,12 @@ func newSessionsCommand(s stdio) *cobra.Command {
 	f := newClientFlags(cmd, s)
 	filter := newFilterFlags(cmd, filterOf{limit: true})
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return pages(cmd.Context(), f, filter, listing{path: "/v1/sessions", show: func(body []byte) (*string, error) {
+		return pages(cmd.Context(), f, filter, listing{path: client.SessionsPath, show: func(body []byte) (*string, error) {
 			var page struct {
 				Sessions   []sessionItem `json:"sessions"`
 				NextCursor *string       `json:"next_cursor"`
 			}
-			if err := client.Decode("/v1/sessions", body, &page); err != nil || f.json {
+			if err := client.Decode(client.SessionsPath, body, &page); err != nil || f.json {
 				return page.NextCursor, err
 			}
 			t := newTable(f.out, "STARTED AT", "ENDED AT", "EVENTS", "APPS", "SESSION")
@@ -142,9 +142,9 @@ func newSessionCommand(s stdio) *cobra.Command {
 	filter := newFilterFlags(cmd, filterOf{order: true, limit: true})
 	cmd.RunE = func(cmd *cobra.Command, got []string) error {
 		first := true
-		return pages(cmd.Context(), f, filter, listing{path: "/v1/sessions/" + client.Segment(got[0]), show: func(body []byte) (*string, error) {
+		return pages(cmd.Context(), f, filter, listing{path: client.SessionPath(got[0]), show: func(body []byte) (*string, error) {
 			var page eventPage
-			if err := client.Decode("/v1/sessions", body, &page); err != nil || f.json {
+			if err := client.Decode(client.SessionsPath, body, &page); err != nil || f.json {
 				return page.NextCursor, err
 			}
 			if i := page.Session; i != nil && first {
@@ -184,7 +184,7 @@ func newCountCommand(s stdio) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		body, err := c.Do(cmd.Context(), client.Request{Method: "GET", Path: "/v1/count", Query: filter.query()})
+		body, err := c.Do(cmd.Context(), client.Request{Method: "GET", Path: client.CountPath, Query: filter.query()})
 		if err != nil {
 			return err
 		}
@@ -194,7 +194,7 @@ func newCountCommand(s stdio) *cobra.Command {
 		var answer struct {
 			Count int64 `json:"count"`
 		}
-		if err := client.Decode("/v1/count", body, &answer); err != nil {
+		if err := client.Decode(client.CountPath, body, &answer); err != nil {
 			return err
 		}
 		_, err = fmt.Fprintln(f.out, answer.Count)

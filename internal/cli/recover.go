@@ -212,7 +212,7 @@ func erasuresText(r *duckdb.Recovery) string {
 
 // acknowledge drops what readyz tells of losses.
 func (f *clientFlags) acknowledge(ctx context.Context) error {
-	r := client.Request{Method: http.MethodPost, Path: "/v1/store/acknowledge"}
+	r := client.Request{Method: http.MethodPost, Path: client.AcknowledgePath}
 	return f.show(ctx, r, func(body []byte) error {
 		var answer httpapi.AcknowledgedAnswer
 		if err := client.Decode(r.Path, body, &answer); err != nil {
@@ -228,7 +228,7 @@ func (f *clientFlags) acknowledge(ctx context.Context) error {
 // readmit takes damaged segments back whose files are whole again, by the server or, without
 // one, under the lock of the data directory.
 func (f *clientFlags) readmit(ctx context.Context) error {
-	r := client.Request{Method: http.MethodPost, Path: "/v1/store/readmit"}
+	r := client.Request{Method: http.MethodPost, Path: client.ReadmitPath}
 	unlock, err := f.lockWithoutServer()
 	if err != nil {
 		return err

@@ -40,7 +40,7 @@ func newRejectionsCommand(s stdio) *cobra.Command {
 		if len(got) == 1 {
 			return showRejection(cmd.Context(), f, got[0], filter.query())
 		}
-		return pages(cmd.Context(), f, filter, listing{path: "/v1/rejections", show: f.showRejections})
+		return pages(cmd.Context(), f, filter, listing{path: client.RejectionsPath, show: f.showRejections})
 	}
 	cmd.AddCommand(newRejectionsSummaryCommand(f), newReplayCommand(f), newReplaysCommand(f))
 	return cmd
@@ -48,7 +48,7 @@ func newRejectionsCommand(s stdio) *cobra.Command {
 
 // showRejection shows a rejection by its own id, or the newest one by that of its event.
 func showRejection(ctx context.Context, f *clientFlags, id string, q url.Values) error {
-	own := showOne(ctx, f, "/v1/rejections/"+client.Segment(id), q)
+	own := showOne(ctx, f, client.RejectionPath(id), q)
 	p, ok := errors.AsType[*client.Problem](own)
 	if !ok || p.Status != http.StatusNotFound && p.Status != http.StatusBadRequest {
 		return own
@@ -59,7 +59,7 @@ func showRejection(ctx context.Context, f *clientFlags, id string, q url.Values)
 	}
 	of := maps.Clone(q)
 	of.Set("event_id", id)
-	body, err := c.Do(ctx, client.Request{Method: http.MethodGet, Path: "/v1/rejections", Query: of})
+	body, err := c.Do(ctx, client.Request{Method: http.MethodGet, Path: client.RejectionsPath, Query: of})
 	if err != nil {
 		return own
 	}
@@ -69,7 +69,7 @@ func showRejection(ctx context.Context, f *clientFlags, id string, q url.Values)
 		} `json:"rejections"`
 		NextCursor *string `json:"next_cursor"`
 	}
-	if err := client.Decode("/v1/rejections", body, &page); err != nil {
+	if err := client.Decode(client.RejectionsPath, body, &page); err != nil {
 		return err
 	}
 	switch n := len(page.Rejections); {
@@ -78,7 +78,7 @@ func showRejection(ctx context.Context, f *clientFlags, id string, q url.Values)
 	case n > 1:
 		_, _ = fmt.Fprintf(f.err, "eye: the event was refused more than once; this is the newest, `eye rejections --event-id %s` lists all\n", shellWord(id))
 	}
-	return showOne(ctx, f, "/v1/rejections/"+page.Rejections[0].ID, q)
+	return showOne(ctx, f, client.RejectionPath(page.Rejections[0].ID), q)
 }
 
 func (f *clientFlags) showRejections(body []byte) (*string, error) {
@@ -96,7 +96,7 @@ func (f *clientFlags) showRejections(body []byte) (*string, error) {
 		} `json:"rejections"`
 		NextCursor *string `json:"next_cursor"`
 	}
-	if err := client.Decode("/v1/rejections", body, &page); err != nil || f.json {
+	if err := client.Decode(client.RejectionsPath, body, &page); err != nil || f.json {
 		return page.NextCursor, err
 	}
 	t := newTable(f.out, "RECEIVED AT", "APP", "CATEGORY", "NAME", "REJECTION", "REPLAYED", "PROBLEMS")
@@ -111,7 +111,7 @@ func newRejectionsSummaryCommand(f *clientFlags) *cobra.Command {
 	filter := newFilterFlags(cmd, filterOf{rejections: true})
 	filter.addLimit()
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return pages(cmd.Context(), f, filter, listing{path: "/v1/rejections/summary", show: func(body []byte) (*string, error) {
+		return pages(cmd.Context(), f, filter, listing{path: client.RejectionsSummaryPath, show: func(body []byte) (*string, error) {
 			var answer struct {
 				Groups []struct {
 					Text     string `json:"text"`
@@ -119,7 +119,7 @@ func newRejectionsSummaryCommand(f *clientFlags) *cobra.Command {
 					Example  string `json:"example"`
 				} `json:"groups"`
 			}
-			if err := client.Decode("/v1/rejections/summary", body, &answer); err != nil || f.json {
+			if err := client.Decode(client.RejectionsSummaryPath, body, &answer); err != nil || f.json {
 				return nil, err
 			}
 			var b strings.Builder

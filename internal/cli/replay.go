@@ -117,7 +117,7 @@ func (f *replayFlags) run(ctx context.Context, c *client.Client, req httpapi.Rep
 
 // replay starts a replay, waits for its end and shows it.
 func (f *replayFlags) replay(ctx context.Context, c *client.Client, req httpapi.ReplayRequest) (httpapi.Replay, error) {
-	const path = "/v1/rejections/replay"
+	const path = client.StartReplayPath
 	var now httpapi.Replay
 	b, err := json.Marshal(req)
 	if err != nil {
@@ -139,7 +139,7 @@ func (f *replayFlags) replay(ctx context.Context, c *client.Client, req httpapi.
 		if err := wait.For(ctx, replayPoll); err != nil {
 			return now, fmt.Errorf("interrupted; the server goes on, see eye rejections replays %s: %w", now.ReplayID, err)
 		}
-		one := "/v1/replays/" + client.Segment(now.ReplayID.String())
+		one := client.ReplayPath(now.ReplayID.String())
 		if body, err = c.Do(ctx, client.Request{Method: http.MethodGet, Path: one}); err != nil {
 			return now, err
 		}
@@ -202,9 +202,9 @@ func newReplaysCommand(f *clientFlags) *cobra.Command {
 	end := cmd.Flags().Bool("cancel", false, "end this replay; what it has done stays")
 	cmd.RunE = func(cmd *cobra.Command, got []string) error {
 		if len(got) == 0 {
-			return f.show(cmd.Context(), client.Request{Method: http.MethodGet, Path: "/v1/replays"}, f.showReplays)
+			return f.show(cmd.Context(), client.Request{Method: http.MethodGet, Path: client.ReplaysPath}, f.showReplays)
 		}
-		r := client.Request{Method: http.MethodGet, Path: "/v1/replays/" + client.Segment(got[0])}
+		r := client.Request{Method: http.MethodGet, Path: client.ReplayPath(got[0])}
 		if *end {
 			r.Method = http.MethodDelete
 		}
@@ -221,7 +221,7 @@ func newReplaysCommand(f *clientFlags) *cobra.Command {
 
 func (f *clientFlags) showReplays(body []byte) error {
 	var answer httpapi.ReplaysAnswer
-	if err := client.Decode("/v1/replays", body, &answer); err != nil {
+	if err := client.Decode(client.ReplaysPath, body, &answer); err != nil {
 		return err
 	}
 	t := newTable(f.out, "STARTED AT", "REPLAY", "STATE", "DRY RUN", "MATCHED", "STORED", "DUPLICATES", "STILL REJECTED")

@@ -34,7 +34,7 @@ func (f *clientFlags) rescue(cmd *cobra.Command, file string) error {
 	ctx := cmd.Context()
 	tell := func(body []byte) error {
 		var a httpapi.RescueAnswer
-		if err := client.Decode("/v1/store/rescue", body, &a); err != nil {
+		if err := client.Decode(client.RescuePath, body, &a); err != nil {
 			return err
 		}
 		return f.printf("%s: %s, %s\n"+
@@ -63,7 +63,7 @@ func (f *clientFlags) rescue(cmd *cobra.Command, file string) error {
 	if err != nil {
 		return err
 	}
-	return f.show(ctx, client.Request{Method: http.MethodPost, Path: "/v1/store/rescue", Body: body, Patient: true}, tell)
+	return f.show(ctx, client.Request{Method: http.MethodPost, Path: client.RescuePath, Body: body, Patient: true}, tell)
 }
 
 func sameFile(a, b string) bool {

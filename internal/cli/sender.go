@@ -48,7 +48,7 @@ type sender struct {
 func (s *sender) send(ctx context.Context, b batch) error {
 	contentType, body := b.body()
 	r := client.Request{
-		Method: http.MethodPost, Path: "/v1/events", Query: url.Values{"quiet": {"1"}},
+		Method: http.MethodPost, Path: client.EventsPath, Query: url.Values{"quiet": {"1"}},
 		ContentType: contentType, Body: body, IdempotencyKey: s.newRequest(b.elements[0].number, body),
 	}
 	if s.wait {

@@ -187,7 +187,7 @@ func compactStore(ctx context.Context, f *clientFlags) error {
 }
 
 func (f *clientFlags) acceptClock(ctx context.Context) error {
-	r := client.Request{Method: http.MethodPost, Path: "/v1/store/accept-clock"}
+	r := client.Request{Method: http.MethodPost, Path: client.AcceptClockPath}
 	return f.show(ctx, r, func(body []byte) error {
 		var answer httpapi.ClockAnswer
 		if err := client.Decode(r.Path, body, &answer); err != nil {

@@ -24,11 +24,11 @@ func newTypesCommand(s stdio) *cobra.Command {
 
 	list := &cobra.Command{Use: "list", Short: "List event types", Args: args(cobra.NoArgs)}
 	list.RunE = func(cmd *cobra.Command, _ []string) error {
-		return f.show(cmd.Context(), client.Request{Method: http.MethodGet, Path: "/v1/types"}, func(body []byte) error {
+		return f.show(cmd.Context(), client.Request{Method: http.MethodGet, Path: client.TypesPath}, func(body []byte) error {
 			var answer struct {
 				Types []typeItem `json:"types"`
 			}
-			if err := client.Decode("/v1/types", body, &answer); err != nil {
+			if err := client.Decode(client.TypesPath, body, &answer); err != nil {
 				return err
 			}
 			t := newTable(f.out, "CATEGORY", "NAME", "VERSION", "CREATED AT")
@@ -42,7 +42,7 @@ func newTypesCommand(s stdio) *cobra.Command {
 	get.RunE = func(cmd *cobra.Command, got []string) error {
 		return f.show(cmd.Context(), client.Request{Method: http.MethodGet, Path: client.TypePath(got[0], got[1])}, func(body []byte) error {
 			var i typeItem
-			if err := client.Decode("/v1/types", body, &i); err != nil {
+			if err := client.Decode(client.TypesPath, body, &i); err != nil {
 				return err
 			}
 			_ = i.Schema.Indent() // it was read as JSON
@@ -62,7 +62,7 @@ func newTypesCommand(s stdio) *cobra.Command {
 		}
 		return f.explained(f.show(cmd.Context(), putRequest(got[0], got[1], document, putOptions{force: *force, dryRun: *dryRun}), func(body []byte) error {
 			var i typeItem
-			if err := client.Decode("/v1/types", body, &i); err != nil {
+			if err := client.Decode(client.TypesPath, body, &i); err != nil {
 				return err
 			}
 			f.warn("", i.Warnings)
@@ -153,12 +153,12 @@ func at(pointer string) string {
 
 // listTypes returns the event types of a server.
 func listTypes(ctx context.Context, c *client.Client) ([]typeItem, error) {
-	body, err := c.Do(ctx, client.Request{Method: http.MethodGet, Path: "/v1/types"})
+	body, err := c.Do(ctx, client.Request{Method: http.MethodGet, Path: client.TypesPath})
 	if err != nil {
 		return nil, err
 	}
 	var answer struct {
 		Types []typeItem `json:"types"`
 	}
-	return answer.Types, client.Decode("/v1/types", body, &answer)
+	return answer.Types, client.Decode(client.TypesPath, body, &answer)
 }

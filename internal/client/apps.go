@@ -15,7 +15,7 @@ func (c *Client) CreateApp(ctx context.Context, app string) error {
 	if err != nil {
 		return fmt.Errorf("write request: %w", err)
 	}
-	_, err = c.Do(ctx, Request{Method: http.MethodPost, Path: "/v1/apps", Body: body})
+	_, err = c.Do(ctx, Request{Method: http.MethodPost, Path: AppsPath, Body: body})
 	return err
 }
 

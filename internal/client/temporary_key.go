@@ -71,5 +71,5 @@ func (b *temporaryKey) revoke(ctx context.Context) {
 	defer b.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeDeadline)
 	defer cancel()
-	_, _ = b.admin.Do(ctx, Request{Method: http.MethodDelete, Path: KeysPath(b.app) + "/" + Segment(b.key.KeyID)})
+	_, _ = b.admin.Do(ctx, Request{Method: http.MethodDelete, Path: KeyPath(b.app, b.key.KeyID)})
 }

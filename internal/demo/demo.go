@@ -79,7 +79,7 @@ func send(ctx context.Context, c *client.Client, e Event) error {
 	if err != nil {
 		return fmt.Errorf("write sample event: %w", err)
 	}
-	_, err = c.Do(ctx, client.Request{Method: http.MethodPost, Path: "/v1/events", Body: body}, http.StatusUnprocessableEntity)
+	_, err = c.Do(ctx, client.Request{Method: http.MethodPost, Path: client.EventsPath, Body: body}, http.StatusUnprocessableEntity)
 	return err
 }
 
