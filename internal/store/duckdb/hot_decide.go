@@ -296,11 +296,11 @@ func (p *pinned) previousOutcomes(ctx context.Context, b store.Batch) ([]event.O
 	}
 	q := newBuilder()
 	between := " WHERE carried_by BETWEEN " + q.Var(b.First) + " AND " + q.Var(b.Last)
-	carried := func(seg *segment) bool { return seg.info.Carried.touches(int64(b.First), int64(b.Last)) }
+	carried := func(seg *segment) bool { return seg.info.Carried.overlaps(int64(b.First), int64(b.Last)) }
 	text := fmt.Sprintf(`SELECT carried_by, frame, frame_index, %d::INTEGER, '' FROM %s%s
 		UNION ALL SELECT carried_by, frame, frame_index, %d, problems FROM %s%s
 		UNION ALL SELECT carried_by, frame, frame_index, fate, problems FROM %s%s`,
-		event.Stored, p.all(eventTable, carried), between, event.Rejected, p.all(rejectionTable, carried), between, p.all(residueTable, carried), between)
+		event.Stored, p.rowsWhere(eventTable, carried), between, event.Rejected, p.rowsWhere(rejectionTable, carried), between, p.rowsWhere(residueTable, carried), between)
 	rows, err := queryAll(ctx, p.store, p.onWriter(q.build("write", text)), func(scan scanner) (found, error) {
 		var f found
 		var fate int

@@ -35,24 +35,24 @@ func (d *decider) lookupSegments(ctx context.Context, records []event.Record) er
 			d.addLookups(record, found)
 		}
 	}
-	for _, segment := range d.tables.segments {
-		w := found[segment]
-		if w == nil {
+	for _, seg := range d.tables.segments {
+		lookup := found[seg]
+		if lookup == nil {
 			continue
 		}
-		if len(w.events) > 0 {
-			if err := d.lookupEvents(ctx, segment, w); err != nil {
+		if len(lookup.events) > 0 {
+			if err := d.lookupEvents(ctx, seg, lookup); err != nil {
 				return err
 			}
 		}
-		if len(w.erased) > 0 {
-			if err := d.lookupErased(ctx, segment, w.erased); err != nil {
+		if len(lookup.erased) > 0 {
+			if err := d.lookupErased(ctx, seg, lookup.erased); err != nil {
 				return err
 			}
 		}
-		if len(w.rejections) > 0 {
+		if len(lookup.rejections) > 0 {
 			b := newBuilder()
-			text := "SELECT id FROM " + segment.table(rejectionTable) + " WHERE " + b.idIn(w.rejections)
+			text := "SELECT id FROM " + seg.table(rejectionTable) + " WHERE " + b.idIn(lookup.rejections)
 			ids, err := queryAll(ctx, d.store, d.onWriter(b.build("dedupe", text)), scanID)
 			if err != nil {
 				return err
@@ -66,9 +66,9 @@ func (d *decider) lookupSegments(ctx context.Context, records []event.Record) er
 }
 
 // lookupErased finds the ids of events that were erased from a segment, or on arrival.
-func (d *decider) lookupErased(ctx context.Context, segment *segment, ids []uuid.UUID) error {
+func (d *decider) lookupErased(ctx context.Context, seg *segment, ids []uuid.UUID) error {
 	b := newBuilder()
-	text := "SELECT app, event_id, carried_by, received_at FROM " + segment.table(residueTable) + " WHERE fate = " + strconv.Itoa(int(event.Erased)) + " AND " + b.among("event_id", ids)
+	text := "SELECT app, event_id, carried_by, received_at FROM " + seg.table(residueTable) + " WHERE fate = " + strconv.Itoa(int(event.Erased)) + " AND " + b.inIDs("event_id", ids)
 	_, err := queryAll(ctx, d.store, d.onWriter(b.build("dedupe", text)), func(scan scanner) (none struct{}, err error) {
 		var t residue
 		err = scan(&t.app, &t.eventID, &t.carriedBy, &t.receivedAt)
@@ -81,13 +81,13 @@ func (d *decider) lookupErased(ctx context.Context, segment *segment, ids []uuid
 
 // lookupEvents finds which events a segment has. Most are byte-identical and recognised by digest;
 // the stored body is read only for the others.
-func (d *decider) lookupEvents(ctx context.Context, segment *segment, w *segmentLookup) error {
-	ids := make([]uuid.UUID, len(w.events))
-	for i, e := range w.events {
+func (d *decider) lookupEvents(ctx context.Context, seg *segment, lookup *segmentLookup) error {
+	ids := make([]uuid.UUID, len(lookup.events))
+	for i, e := range lookup.events {
 		ids[i] = e.ID
 	}
 	b := newBuilder()
-	text := "SELECT app, id, " + digestSQL + " FROM " + segment.table(eventTable) + " WHERE " + sliceIn(distinct(w.slices)) + " AND " + b.idIn(ids)
+	text := "SELECT app, id, " + digestSQL + " FROM " + seg.table(eventTable) + " WHERE " + sliceIn(distinct(lookup.slices)) + " AND " + b.idIn(ids)
 	stored := map[idKey]string{}
 	_, err := queryAll(ctx, d.store, d.onWriter(b.build("dedupe", text)), func(scan scanner) (none struct{}, err error) {
 		var app, digest string
@@ -100,7 +100,7 @@ func (d *decider) lookupEvents(ctx context.Context, segment *segment, w *segment
 		return err
 	}
 	var others []uuid.UUID
-	for _, e := range w.events {
+	for _, e := range lookup.events {
 		key := idKey{d.store.appNumber(e.App), e.ID}
 		switch there, ok := stored[key]; {
 		case !ok: // the filter was wrong
@@ -114,7 +114,7 @@ func (d *decider) lookupEvents(ctx context.Context, segment *segment, w *segment
 		return nil
 	}
 	b = newBuilder()
-	text = "SELECT " + segment.columnsOf(eventTable) + " FROM " + segment.table(eventTable) + " WHERE " + sliceIn(w.slices) + " AND " + b.idIn(others)
+	text = "SELECT " + seg.columnsOf(eventTable) + " FROM " + seg.table(eventTable) + " WHERE " + sliceIn(lookup.slices) + " AND " + b.idIn(others)
 	return d.loadBodies(ctx, b.build("dedupe", text))
 }
 
@@ -151,33 +151,33 @@ func (d *decider) addLookups(record event.Record, found map[*segment]*segmentLoo
 	}
 	window := d.dedupeStart(record.ReceivedAt())
 	apps := []string{app}
-	for _, segment := range d.tables.segments {
-		inWindow := record.IsReplay() || !segment.info.Received.empty() && *segment.info.Received.Max >= window
-		if !inWindow && (sent == 0 || !segment.info.Sent.touches(int64(sent), int64(sent))) {
+	for _, seg := range d.tables.segments {
+		inWindow := record.IsReplay() || !seg.info.Received.empty() && *seg.info.Received.Max >= window
+		if !inWindow && (sent == 0 || !seg.info.Sent.overlaps(int64(sent), int64(sent))) {
 			continue
 		}
-		hit, others := segment.slicesOfIDs(apps, id)
+		hit, others := seg.slicesOfIDs(apps, id)
 		if len(hit) == 0 && !others {
 			continue
 		}
-		w := found[segment]
-		if w == nil {
-			w = &segmentLookup{}
-			found[segment] = w
+		lookup := found[seg]
+		if lookup == nil {
+			lookup = &segmentLookup{}
+			found[seg] = lookup
 		}
-		if others && d.erased.Len() > 0 && segment.info.Rows.Traces > 0 {
-			w.erased = append(w.erased, id)
+		if others && d.erased.Len() > 0 && seg.info.Rows.Traces > 0 {
+			lookup.erased = append(lookup.erased, id)
 		}
 		switch e := record.Event; {
 		case e == nil && others:
-			w.rejections = append(w.rejections, record.Rejection.ID)
+			lookup.rejections = append(lookup.rejections, record.Rejection.ID)
 		case e != nil:
-			w.slices = append(w.slices, hit...)
+			lookup.slices = append(lookup.slices, hit...)
 			if len(hit) > 0 {
-				w.events = append(w.events, e)
+				lookup.events = append(lookup.events, e)
 			}
 			if others { // it may conflict as it did before
-				w.rejections = append(w.rejections, event.Conflict(e).ID)
+				lookup.rejections = append(lookup.rejections, event.Conflict(e).ID)
 			}
 		}
 	}
@@ -198,10 +198,10 @@ func distinct(list []int) []int {
 }
 
 // idIn renders that an id is one of a list, which may be long.
-func (b builder) idIn(ids []uuid.UUID) string { return b.among("id", ids) }
+func (b builder) idIn(ids []uuid.UUID) string { return b.inIDs("id", ids) }
 
-// among is idIn for another column of ids.
-func (b builder) among(column string, ids []uuid.UUID) string {
+// inIDs is idIn for another column of ids.
+func (b builder) inIDs(column string, ids []uuid.UUID) string {
 	list := make([]any, len(ids))
 	for i, id := range ids {
 		list[i] = id.String()

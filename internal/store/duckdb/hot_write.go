@@ -116,7 +116,7 @@ func (s *Store) addKnown(mt *memtable, d *decision) {
 	mt.rows += int64(len(d.outcomes))
 	for _, e := range d.events {
 		mt.known.events[idKey{s.appNumber(e.App), e.ID}] = knownEvent{carriedBy: e.CarriedBy, hash: s.bodyHash(e)}
-		mt.bytes += int64(len(e.Data)) + rowBytes
+		mt.bytes += int64(len(e.Data)) + rowOverhead
 		raise(&mt.largestEvent, len(e.Data))
 		if e.CarriedBy != e.Position.Frame {
 			mt.replays.Add(1)
@@ -124,7 +124,7 @@ func (s *Store) addKnown(mt *memtable, d *decision) {
 	}
 	for _, r := range d.rejections {
 		mt.known.rejections[r.ID] = struct{}{}
-		mt.bytes += int64(event.ProblemsSize(r.Problems)) + rowBytes
+		mt.bytes += int64(event.ProblemsSize(r.Problems)) + rowOverhead
 		raise(&mt.largestRejection, len(r.Raw)+event.ProblemsSize(r.Problems))
 	}
 	mt.bytes += d.rejectionBytes
@@ -146,8 +146,8 @@ func raise(number *atomic.Int64, n int) {
 	}
 }
 
-// rowBytes is what a row takes besides its payload, about.
-const rowBytes = 200
+// rowOverhead is what a row takes besides its payload, about.
+const rowOverhead = 200
 
 // advance makes a batch visible to readers.
 func (s *Store) advance(b store.Batch) {

@@ -154,14 +154,14 @@ func (f *leasedFile) Read(b []byte) (int, error) {
 	}
 	n, err := f.File.Read(b)
 	if errors.Is(err, syscall.EIO) {
-		err = errors.Join(err, f.store.unreadable(f.name))
+		err = errors.Join(err, f.store.quarantineUnreadable(f.name))
 		f.store.EndLease(f.lease)
 	}
 	return n, err
 }
 
-// unreadable quarantines the segment whose file cannot be read.
-func (s *Store) unreadable(name string) error {
+// quarantineUnreadable quarantines the segment whose file cannot be read.
+func (s *Store) quarantineUnreadable(name string) error {
 	p := s.pin()
 	defer p.release()
 	for _, seg := range p.tables.segments {
@@ -286,9 +286,9 @@ func (l *leases) namedLocked(segment uint64) bool {
 	return false
 }
 
-// keep reports whether the files of a segment have to stay for a lease, and sees
+// deferUnlink reports whether the files of a segment have to stay for a lease, and sees
 // to it that they go afterwards.
-func (l *leases) keep(info SegmentInfo) bool {
+func (l *leases) deferUnlink(info SegmentInfo) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	named := l.namedLocked(info.ID)

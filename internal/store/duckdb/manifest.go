@@ -101,8 +101,10 @@ type Bounds struct {
 // empty reports whether there is no value.
 func (b Bounds) empty() bool { return b.Min == nil }
 
-// touches reports whether a value from low to high may be there.
-func (b Bounds) touches(low, high int64) bool { return b.Min != nil && *b.Min <= high && *b.Max >= low }
+// overlaps reports whether a value from low to high may be there.
+func (b Bounds) overlaps(low, high int64) bool {
+	return b.Min != nil && *b.Min <= high && *b.Max >= low
+}
 
 // Counts are arrivals by fate.
 type Counts struct {
@@ -129,7 +131,7 @@ func (c *Counts) add(fate event.Fate, n int64) {
 	}
 }
 
-func (c *Counts) sum(d Counts) {
+func (c *Counts) addAll(d Counts) {
 	c.Stored += d.Stored
 	c.Rejected += d.Rejected
 	c.Duplicate += d.Duplicate

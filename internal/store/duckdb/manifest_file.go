@@ -288,8 +288,8 @@ func (m *Manifest) lineage() erasure.Lineage {
 	return l
 }
 
-// branch begins a new timeline behind a frame.
-func (m *Manifest) branch(last uint64) {
+// beginTimeline begins a new timeline behind a frame.
+func (m *Manifest) beginTimeline(last uint64) {
 	if m.Timeline != "" {
 		m.Timelines = append(slices.Clip(m.Timelines), Timeline{m.Timeline, last})
 	}

@@ -44,16 +44,16 @@ func (s *Store) loadFolder(ctx context.Context) error {
 		}
 	}
 	if m.Timeline == "" {
-		m.branch(m.Flushed)
+		m.beginTimeline(m.Flushed)
 	}
 	s.hadManifest, s.upToDate = m.version > 0, m.version == manifestVersion
 	s.lastID.Store(max(m.NextID, s.maxSegmentID()+1) - 1)
-	v, whole, err := s.openTables(ctx, s.reading, m.Manifest, 1)
+	t, whole, err := s.openTables(ctx, s.reading, m.Manifest, 1)
 	if err != nil {
 		return fmt.Errorf("%w; nothing was changed: give this user the right to read all files in %s, or raise its limits, and start again", err, s.opts.Dir)
 	}
 	s.install(func(next *storeVersion) {
-		next.tables, next.position, next.manifest = v, whole.Flushed, &whole
+		next.tables, next.position, next.manifest = t, whole.Flushed, &whole
 		next.arrivals = newArrivals(whole.Arrivals)
 		next.erased = erasure.NewSet(s.tombstones.Document(), whole.lineage())
 	})
@@ -167,7 +167,7 @@ func (s *Store) openTables(ctx context.Context, in *instance, m Manifest, number
 	if err != nil {
 		return nil, m, err
 	}
-	v := &tableSet{memtables: []*memtable{mt}}
+	t := &tableSet{memtables: []*memtable{mt}}
 	whole := m
 	for _, info := range m.Segments {
 		seg, err := s.attach(ctx, in, info)
@@ -176,24 +176,24 @@ func (s *Store) openTables(ctx context.Context, in *instance, m Manifest, number
 			continue
 		}
 		if err != nil {
-			return nil, m, errors.Join(err, v.closeFilters())
+			return nil, m, errors.Join(err, t.closeFilters())
 		}
-		v.segments = append(v.segments, seg)
+		t.segments = append(t.segments, seg)
 	}
 	if len(whole.Segments) == len(m.Segments) {
-		return v, m, nil
+		return t, m, nil
 	}
 	if err := whole.write(s.opts.Dir); err != nil {
-		return nil, m, errors.Join(err, v.closeFilters())
+		return nil, m, errors.Join(err, t.closeFilters())
 	}
 	s.quarantine(whole.Damaged[len(m.Damaged):])
-	return v, whole, nil
+	return t, whole, nil
 }
 
 // closeFilters closes the files of a table set that nobody will have.
-func (v *tableSet) closeFilters() error {
+func (t *tableSet) closeFilters() error {
 	var err error
-	for _, seg := range v.segments {
+	for _, seg := range t.segments {
 		err = errors.Join(err, seg.filters.Load().Close())
 	}
 	return err
@@ -247,7 +247,7 @@ func (s *Store) reconcileFiles(m *Manifest) error {
 	if err := os.Remove(filepath.Join(s.opts.Dir, intentName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("clear the intent: %w", err)
 	}
-	return errors.Join(s.clear(s.opts.TempDir, isSpill), s.clear(s.exportDir(), isExport))
+	return errors.Join(s.removeKnown(s.opts.TempDir, isSpill), s.removeKnown(s.exportDir(), isExport))
 }
 
 // isUnfinished reports whether a name is that of a segment's file before its rename.
@@ -263,8 +263,8 @@ func isSpill(name string) bool {
 
 func isExport(name string) bool { return strings.HasPrefix(name, "export-") }
 
-// clear removes the known entries of a folder for temporary files.
-func (s *Store) clear(dir string, known func(name string) bool) error {
+// removeKnown removes the known entries of a folder for temporary files.
+func (s *Store) removeKnown(dir string, known func(name string) bool) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return fmt.Errorf("read the store's folder: %w", err)

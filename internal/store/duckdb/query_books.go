@@ -31,7 +31,7 @@ func (p *pinned) books(ctx context.Context, q query.Query) (store.Books, error) 
 	for app, n := range p.manifest.Removed {
 		if apps == nil || slices.Contains(apps, app) {
 			c := counts[app]
-			c.sum(n)
+			c.addAll(n)
 			counts[app] = c
 		}
 	}
@@ -39,7 +39,7 @@ func (p *pinned) books(ctx context.Context, q query.Query) (store.Books, error) 
 		for app, n := range seg.info.Apps {
 			if apps == nil || slices.Contains(apps, app) {
 				c := counts[app]
-				c.sum(n)
+				c.addAll(n)
 				counts[app] = c
 			}
 		}
@@ -73,7 +73,7 @@ func (p *pinned) addCounts(ctx context.Context, q statement, counts map[string]C
 func (p *pinned) hotCounts(ctx context.Context, q query.Query) (map[string]Counts, error) {
 	counts := map[string]Counts{}
 	b := newBuilder()
-	text := "SELECT app, fate::INTEGER, count(*) FROM (" + fates(func(table string) string { return p.from(table, nil) }, q, b) +
+	text := "SELECT app, fate::INTEGER, count(*) FROM (" + fates(func(table string) string { return p.rows(table, nil) }, q, b) +
 		") WHERE carried_by = frame GROUP BY app, fate"
 	return counts, p.addCounts(ctx, b.build("books", text), counts)
 }

@@ -133,7 +133,7 @@ func (e *export) copyHot(ctx context.Context, memtables []*memtable) error {
 		table := hotName(eventTable, mt.number)
 		chunks, err := queryAll(ctx, e.store, newBuilder().build("export", fmt.Sprintf(
 			"SELECT min(r), max(r) FROM (SELECT rowid AS r, sum(strlen(data) + %d) OVER (ORDER BY rowid) // %d AS piece FROM %s) GROUP BY piece ORDER BY piece",
-			eventBytes, hotChunkBytes, table)), func(scan scanner) (rows timeRange, err error) {
+			eventOverhead, hotChunkBytes, table)), func(scan scanner) (rows timeRange, err error) {
 			err = scan(&rows.low, &rows.high)
 			return rows, err
 		})
@@ -176,18 +176,18 @@ func (e *export) measure(ctx context.Context, hot string) error {
 	return nil
 }
 
-// from renders the rows that may be within a span.
-func (e *export) from(w timeRange) string {
+// rowsIn renders the rows that may be within a span.
+func (e *export) rowsIn(w timeRange) string {
 	var refs []segmentRef
 	for _, ref := range e.refs {
-		if ref.info.Occurred.touches(w.low, w.high) {
+		if ref.info.Occurred.overlaps(w.low, w.high) {
 			refs = append(refs, ref)
 		}
 	}
 	switch {
 	case refs == nil:
 		return e.hot
-	case e.times.touches(w.low, w.high):
+	case e.times.overlaps(w.low, w.high):
 		return "(SELECT " + eventColumns + " FROM " + e.hot + " UNION ALL " + union(eventTable, nil, refs)[1:]
 	}
 	return union(eventTable, nil, refs)

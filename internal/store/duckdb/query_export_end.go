@@ -26,16 +26,16 @@ func newRunningExports() *runningExports {
 }
 
 // begin returns a context that ends with EndExports, and what gives it back.
-func (x *runningExports) begin(ctx context.Context) (_ context.Context, leave func()) {
+func (e *runningExports) begin(ctx context.Context) (_ context.Context, leave func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	r := &runningExport{cancel, make(chan struct{})}
-	x.mu.Lock()
-	x.set[r] = struct{}{}
-	x.mu.Unlock()
+	e.mu.Lock()
+	e.set[r] = struct{}{}
+	e.mu.Unlock()
 	return ctx, sync.OnceFunc(func() {
-		x.mu.Lock()
-		delete(x.set, r)
-		x.mu.Unlock()
+		e.mu.Lock()
+		delete(e.set, r)
+		e.mu.Unlock()
 		cancel(nil)
 		close(r.done)
 	})

@@ -45,7 +45,7 @@ const maxChunks = 1000
 // DuckDB takes as much memory as a chunk in each of its steps.
 func (e *export) inChunks() string {
 	if !e.large() {
-		return e.from(e.all)
+		return e.rowsIn(e.all)
 	}
 	var bytes int64
 	for _, ref := range e.refs {

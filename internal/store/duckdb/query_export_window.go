@@ -137,7 +137,7 @@ func (e *export) statement(w exportWindow, columns string) statement {
 	from, end := event.Micros(now.low), event.Micros(now.high+1)
 	q.From, q.To, q.After = &from, &end, w.after
 	b := newBuilder()
-	text := "SELECT " + columns + " FROM " + e.from(now) + where(query.Events, q, b)
+	text := "SELECT " + columns + " FROM " + e.rowsIn(now) + where(query.Events, q, b)
 	if behind := query.AfterCondition(query.Events, q, b.Cond); behind != "" {
 		text += " AND " + behind
 	}
@@ -215,20 +215,20 @@ type chunkWriter struct {
 	got   windowResult
 }
 
-func (s *chunkWriter) add(ctx context.Context, e event.Event) error {
-	s.chunk = append(s.chunk, e)
-	s.size += len(e.Data)
-	s.got.add(&e)
-	if len(s.chunk) == chunkEvents || s.size >= chunkBytes {
-		return s.send(ctx)
+func (w *chunkWriter) add(ctx context.Context, e event.Event) error {
+	w.chunk = append(w.chunk, e)
+	w.size += len(e.Data)
+	w.got.add(&e)
+	if len(w.chunk) == chunkEvents || w.size >= chunkBytes {
+		return w.send(ctx)
 	}
 	return nil
 }
 
-func (s *chunkWriter) send(ctx context.Context) error {
+func (w *chunkWriter) send(ctx context.Context) error {
 	select {
-	case s.to <- s.chunk:
-		s.chunk, s.size = nil, 0
+	case w.to <- w.chunk:
+		w.chunk, w.size = nil, 0
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -251,20 +251,20 @@ type windowResult struct {
 	last  query.After
 }
 
-// eventBytes is what an event takes besides its data, about.
-const eventBytes = 400
+// eventOverhead is what an event takes besides its data, about.
+const eventOverhead = 400
 
-func (p *windowResult) add(e *event.Event) {
-	p.rows++
-	p.bytes += int64(len(e.Data)) + eventBytes
-	p.last = query.AfterEvent(e)
+func (r *windowResult) add(e *event.Event) {
+	r.rows++
+	r.bytes += int64(len(e.Data)) + eventOverhead
+	r.last = query.AfterEvent(e)
 }
 
 // newExportWindow returns the first window of an export.
 func newExportWindow(e *export) exportWindow {
 	first := min(e.most, windowFirstRows)
 	if !e.large() {
-		first = min(first, max(windowMinRows, int(windowBytes/(e.largest+eventBytes))))
+		first = min(first, max(windowMinRows, int(windowBytes/(e.largest+eventOverhead))))
 	}
 	w := exportWindow{left: e.all, descending: e.q.Descending, most: e.most, rows: first, width: 1}
 	if e.all.low <= e.all.high {

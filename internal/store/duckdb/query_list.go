@@ -78,8 +78,8 @@ type pageSearch[T any] struct {
 
 // within adds the rows of a window to the page until it is full.
 func (f *pageSearch[T]) within(ctx context.Context, w timeRange, refs []segmentRef) error {
-	among := slices.DeleteFunc(slices.Clone(refs), func(ref segmentRef) bool { return !ref.timesOf(f.kind).touches(w.low, w.high) })
-	rows := f.p.from(f.table, among)
+	among := slices.DeleteFunc(slices.Clone(refs), func(ref segmentRef) bool { return !ref.orderTimes(f.kind).overlaps(w.low, w.high) })
+	rows := f.p.rows(f.table, among)
 	if f.table == rejectionTable {
 		rows = f.p.filterReplayed(f.q, rows)
 	}
@@ -121,7 +121,7 @@ func newListWindows(refs []segmentRef, asked timeRange, q query.Query, kind quer
 		return w // few rows, wherever they are
 	}
 	sortByTime(refs, kind, q.Descending)
-	first := refs[0].timesOf(kind)
+	first := refs[0].orderTimes(kind)
 	rows := refs[0].info.Rows.Events
 	if kind == query.Rejections {
 		rows = refs[0].info.Rows.Rejections
@@ -129,7 +129,7 @@ func newListWindows(refs []segmentRef, asked timeRange, q query.Query, kind quer
 	w.step = max((*first.Max-*first.Min)/max(rows, 1), 1) * int64(q.Limit+1) * stepPages
 	w.held = timeRange{math.MaxInt64, math.MinInt64}
 	for _, ref := range refs {
-		w.held.low, w.held.high = min(w.held.low, *ref.timesOf(kind).Min), max(w.held.high, *ref.timesOf(kind).Max)
+		w.held.low, w.held.high = min(w.held.low, *ref.orderTimes(kind).Min), max(w.held.high, *ref.orderTimes(kind).Max)
 	}
 	return w
 }

@@ -204,7 +204,7 @@ func (s *payloads[T]) statement(w timeRange, condition string) string {
 		selects = append(selects, columns+s.file+" WHERE "+condition)
 	}
 	for _, ref := range s.refs {
-		if ref.timesOf(s.kind).touches(w.low, w.high) {
+		if ref.orderTimes(s.kind).overlaps(w.low, w.high) {
 			var more []string
 			if s.table == eventTable {
 				more = ref.conditions()

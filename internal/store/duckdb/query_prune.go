@@ -19,20 +19,20 @@ type segmentRef struct {
 // anySegment is the condition of a query that looks at all segments.
 func anySegment(*segment) bool { return true }
 
-// all renders the rows of a table in hot tables and in the segments that may hold
+// rowsWhere renders the rows of a table in hot tables and in the segments that may hold
 // what is asked for.
-func (p *pinned) all(table string, may func(*segment) bool) string {
+func (p *pinned) rowsWhere(table string, may func(*segment) bool) string {
 	var refs []segmentRef
 	for _, seg := range p.tables.segments {
 		if may(seg) {
 			refs = append(refs, segmentRef{segment: seg})
 		}
 	}
-	return p.from(table, refs)
+	return p.rows(table, refs)
 }
 
-// from renders the rows of a table in hot tables and in the given segments.
-func (p *pinned) from(table string, refs []segmentRef) string {
+// rows renders the rows of a table in hot tables and in the given segments.
+func (p *pinned) rows(table string, refs []segmentRef) string {
 	return union(table, p.tables.memtables, refs)
 }
 
@@ -76,8 +76,8 @@ func timeRangeOf(q query.Query) timeRange {
 	return w
 }
 
-// timesOf returns the bounds by which the rows of a kind are ordered.
-func (seg *segment) timesOf(kind query.Kind) Bounds {
+// orderTimes returns the bounds by which the rows of a kind are ordered.
+func (seg *segment) orderTimes(kind query.Kind) Bounds {
 	if kind == query.Rejections {
 		return seg.info.Received
 	}
@@ -92,7 +92,7 @@ func (p *pinned) prune(kind query.Kind, q query.Query, w timeRange) []segmentRef
 	}
 	var refs []segmentRef
 	for _, seg := range p.tables.segments {
-		if !seg.timesOf(kind).touches(w.low, w.high) || uint64(*seg.info.Carried.Min) > q.Horizon || !seg.hasApp(q.Apps) {
+		if !seg.orderTimes(kind).overlaps(w.low, w.high) || uint64(*seg.info.Carried.Min) > q.Horizon || !seg.hasApp(q.Apps) {
 			continue
 		}
 		found, may := segmentRef{segment: seg}, true
@@ -145,8 +145,8 @@ func (ref segmentRef) conditions() []string {
 func sortByTime(refs []segmentRef, kind query.Kind, descending bool) {
 	slices.SortStableFunc(refs, func(a, b segmentRef) int {
 		if descending {
-			return cmp.Compare(*b.timesOf(kind).Max, *a.timesOf(kind).Max)
+			return cmp.Compare(*b.orderTimes(kind).Max, *a.orderTimes(kind).Max)
 		}
-		return cmp.Compare(*a.timesOf(kind).Min, *b.timesOf(kind).Min)
+		return cmp.Compare(*a.orderTimes(kind).Min, *b.orderTimes(kind).Min)
 	})
 }

@@ -66,7 +66,7 @@ func (s *Store) Rejections(ctx context.Context, q query.Query) (store.Page[event
 
 // selected renders the rows of a table that q selects.
 func (p *pinned) selected(table string, kind query.Kind, q query.Query, b builder) string {
-	rows := p.from(table, p.prune(kind, q, timeRangeOf(q)))
+	rows := p.rows(table, p.prune(kind, q, timeRangeOf(q)))
 	if table == rejectionTable {
 		rows = p.filterReplayed(q, rows)
 	}

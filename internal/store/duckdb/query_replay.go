@@ -26,8 +26,8 @@ func hasReplays(seg *segment) bool { return seg.info.Replays > 0 }
 func (p *pinned) replays(horizon uint64) string {
 	const place = "SELECT app, frame, frame_index, carried_by, "
 	condition := fmt.Sprintf(" WHERE carried_by <> frame AND carried_by <= %d", horizon)
-	return "(" + place + fmt.Sprintf("%d AS fate FROM ", event.Stored) + p.all(eventTable, hasReplays) + condition +
-		" UNION ALL " + place + "fate FROM " + p.all(residueTable, hasReplays) + condition + " AND " + replaySucceeded() + ")"
+	return "(" + place + fmt.Sprintf("%d AS fate FROM ", event.Stored) + p.rowsWhere(eventTable, hasReplays) + condition +
+		" UNION ALL " + place + "fate FROM " + p.rowsWhere(residueTable, hasReplays) + condition + " AND " + replaySucceeded() + ")"
 }
 
 // replaySucceeded renders that a residue of a replay is not that of one that was refused. An
@@ -70,10 +70,10 @@ func (p *pinned) resolveReplays(ctx context.Context, q query.Query, rejections [
 	traces := query.Query{Apps: q.Apps, Horizon: q.Horizon, EventIDs: ids}
 	const row = "SELECT app, frame, frame_index, carried_by, "
 	text := "SELECT app, frame, frame_index, min(carried_by), arg_min(fate, carried_by)::INTEGER FROM (" +
-		row + fmt.Sprintf("%d AS fate FROM ", event.Stored) + p.from(eventTable, p.prune(query.Events, events, timeRangeOf(events))) +
-		" WHERE carried_by <> frame AND " + b.among("id", ids) + fmt.Sprintf(" AND carried_by <= %d", q.Horizon) +
-		" UNION ALL " + row + "fate FROM " + p.from(residueTable, p.prune(query.Rejections, traces, timeRangeOf(traces))) +
-		" WHERE carried_by <> frame AND " + replaySucceeded() + " AND " + b.among("event_id", ids) + fmt.Sprintf(" AND carried_by <= %d", q.Horizon) +
+		row + fmt.Sprintf("%d AS fate FROM ", event.Stored) + p.rows(eventTable, p.prune(query.Events, events, timeRangeOf(events))) +
+		" WHERE carried_by <> frame AND " + b.inIDs("id", ids) + fmt.Sprintf(" AND carried_by <= %d", q.Horizon) +
+		" UNION ALL " + row + "fate FROM " + p.rows(residueTable, p.prune(query.Rejections, traces, timeRangeOf(traces))) +
+		" WHERE carried_by <> frame AND " + replaySucceeded() + " AND " + b.inIDs("event_id", ids) + fmt.Sprintf(" AND carried_by <= %d", q.Horizon) +
 		") GROUP BY app, frame, frame_index"
 	became := map[origin]*event.Became{}
 	_, err := queryAll(ctx, p.store, b.build("replays", text), func(scan scanner) (none struct{}, err error) {
@@ -120,8 +120,8 @@ func (p *pinned) moveReplayed(ctx context.Context, q query.Query, counts map[str
 	const first = "SELECT app, frame, frame_index, "
 	text := "WITH replayed AS (SELECT app, frame, frame_index, arg_min(fate, carried_by)::INTEGER AS fate FROM " + p.replays(p.position) +
 		" GROUP BY app, frame, frame_index)" +
-		", origins AS (" + first + fmt.Sprintf("%d AS fate FROM ", event.Rejected) + p.all(rejectionTable, anySegment) + " WHERE carried_by = frame" + ofApps +
-		" UNION ALL " + first + "fate FROM " + p.all(residueTable, erased) + fmt.Sprintf(" WHERE carried_by = frame AND fate = %d", event.Erased) + ofApps +
+		", origins AS (" + first + fmt.Sprintf("%d AS fate FROM ", event.Rejected) + p.rowsWhere(rejectionTable, anySegment) + " WHERE carried_by = frame" + ofApps +
+		" UNION ALL " + first + "fate FROM " + p.rowsWhere(residueTable, erased) + fmt.Sprintf(" WHERE carried_by = frame AND fate = %d", event.Erased) + ofApps +
 		") SELECT app, origins.fate::INTEGER, replayed.fate, count(*) FROM replayed JOIN origins USING (app, frame, frame_index) GROUP BY ALL"
 	moves, err := queryAll(ctx, p.store, b.build("books", text), func(scan scanner) (m move, err error) {
 		var from, to int

@@ -203,7 +203,7 @@ type sessionStart struct {
 // sessionStarts reads the q.Limit latest beginnings of parts of sessions in a window.
 func (p *pinned) sessionStarts(ctx context.Context, q query.Query, refs []segmentRef, w timeRange) ([]sessionStart, error) {
 	b := newBuilder()
-	among := slices.DeleteFunc(slices.Clone(refs), func(ref segmentRef) bool { return !ref.info.Occurred.touches(w.low, w.high) })
+	among := slices.DeleteFunc(slices.Clone(refs), func(ref segmentRef) bool { return !ref.info.Occurred.overlaps(w.low, w.high) })
 	if w.low != math.MinInt64 { // what began before is found out by its summary
 		low := event.Micros(w.low)
 		q.From = &low

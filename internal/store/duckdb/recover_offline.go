@@ -154,14 +154,14 @@ func PlanRecovery(opts RecoverOptions) (*Recovery, error) {
 	named := map[string]bool{}
 	for _, info := range m.Segments {
 		named[info.Data.Name], named[info.Filter.Name] = true, true
-		switch there, aside, err := s.findSegment(info); {
+		switch there, quarantined, err := s.findSegment(info); {
 		case err != nil:
 			return nil, err
 		case !there:
 			r.Missing = append(r.Missing, info)
 			continue
-		case aside != "":
-			r.quarantined[info.Data.Name] = aside
+		case quarantined != "":
+			r.quarantined[info.Data.Name] = quarantined
 		}
 		r.Segments = append(r.Segments, info)
 	}
@@ -213,11 +213,11 @@ func (r *Recovery) keepTombstones(committed int) error {
 
 // findSegment reports whether the file of a segment is there; when it is in quarantine, quarantined is
 // its path.
-func (s *Store) findSegment(info SegmentInfo) (there bool, aside string, err error) {
+func (s *Store) findSegment(info SegmentInfo) (there bool, quarantined string, err error) {
 	err = checkSize(s.segmentPath(info.Data.Name), info.Data)
 	if _, damaged := errors.AsType[*damageError](err); damaged {
-		aside, err = s.wholeCopy(info)
-		return aside != "", aside, err
+		quarantined, err = s.wholeCopy(info)
+		return quarantined != "", quarantined, err
 	}
 	return err == nil, "", err
 }
@@ -276,7 +276,7 @@ func (r *Recovery) Apply() error {
 	}
 	r.manifest.NextID = max(r.manifest.NextID, s.lastID.Load()+1)
 	r.manifest.Obsolete = nil // those files went into quarantine as well
-	r.manifest.branch(r.manifest.Flushed)
+	r.manifest.beginTimeline(r.manifest.Flushed)
 	if err := r.step("segments moved"); err != nil {
 		return err
 	}
@@ -351,7 +351,7 @@ func BeginTimeline(dir string, last uint64) error {
 	if err != nil || m.Timeline == "" {
 		return err
 	}
-	m.branch(last)
+	m.beginTimeline(last)
 	m.ConfirmedSince, m.ConfirmedRecord = 0, "" // a backup does not have that record
 	return m.write(dir)
 }

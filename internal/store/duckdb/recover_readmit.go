@@ -194,7 +194,7 @@ func (s *Store) readmit(ctx context.Context, damaged SegmentInfo, file string) (
 		accounts.Replays += info.Replays
 		for app, n := range info.Apps {
 			sum := accounts.Apps[app]
-			sum.sum(n)
+			sum.addAll(n)
 			accounts.Apps[app] = sum
 		}
 	}

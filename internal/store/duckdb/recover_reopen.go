@@ -86,10 +86,10 @@ func (s *Store) reopenLocked(ctx context.Context, cause error) error {
 		return err
 	}
 	var writer *sql.Conn
-	v, m, err := s.openTables(ctx, in, *now.manifest, number)
+	t, m, err := s.openTables(ctx, in, *now.manifest, number)
 	if err == nil {
 		if writer, err = in.db.Conn(ctx); err != nil {
-			err = errors.Join(err, v.closeFilters())
+			err = errors.Join(err, t.closeFilters())
 		}
 	}
 	if err != nil {
@@ -105,7 +105,7 @@ func (s *Store) reopenLocked(ctx context.Context, cause error) error {
 	s.install(func(next *storeVersion) {
 		s.reading = in
 		next.announced = max(next.announced, next.position)
-		next.tables, next.position, next.manifest = v, m.Flushed, &m
+		next.tables, next.position, next.manifest = t, m.Flushed, &m
 		next.arrivals = newArrivals(m.Arrivals)
 		close(s.flushed)
 		s.flushed = make(chan struct{})

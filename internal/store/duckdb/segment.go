@@ -112,7 +112,7 @@ func (s *Store) closeSegment(seg *segment) {
 
 // unlink removes the files of a segment, when no lease names it any more.
 func (s *Store) unlink(info SegmentInfo) {
-	if s.leases.keep(info) {
+	if s.leases.deferUnlink(info) {
 		return
 	}
 	for _, name := range []string{info.Data.Name, info.Filter.Name} {

@@ -32,11 +32,11 @@ func newBodyCodec() (bodyCodec, error) {
 }
 
 // compress returns a body as it is stored, and whether that is compressed.
-func (p bodyCodec) compress(raw []byte) (stored []byte, packed bool) {
+func (c bodyCodec) compress(raw []byte) (stored []byte, packed bool) {
 	if len(raw) < minCompressed {
 		return raw, false
 	}
-	if stored = p.encoder.EncodeAll(raw, nil); len(stored) < len(raw) {
+	if stored = c.encoder.EncodeAll(raw, nil); len(stored) < len(raw) {
 		return stored, true
 	}
 	return raw, false
@@ -51,9 +51,9 @@ type storedBody struct {
 }
 
 // decompress sets the body of a rejection.
-func (p bodyCodec) decompress(b storedBody, r *event.Rejection) (err error) {
+func (c bodyCodec) decompress(b storedBody, r *event.Rejection) (err error) {
 	if r.Raw = b.stored; b.packed {
-		if r.Raw, err = p.decoder.DecodeAll(b.stored, nil); err != nil {
+		if r.Raw, err = c.decoder.DecodeAll(b.stored, nil); err != nil {
 			return fmt.Errorf("decompress the body of rejection %s: %w", r.ID, err)
 		}
 	}

@@ -53,45 +53,45 @@ func (s *Store) newExporters() chan *background {
 }
 
 // begin returns the instance with segments attached to it.
-func (h *background) begin(ctx context.Context, segments []*segment) (*instance, error) {
-	if h.in == nil {
-		in, err := openInstance(ctx, h.limits)
+func (b *background) begin(ctx context.Context, segments []*segment) (*instance, error) {
+	if b.in == nil {
+		in, err := openInstance(ctx, b.limits)
 		if err != nil {
 			return nil, err
 		}
-		h.in = in
+		b.in = in
 	}
 	for _, seg := range segments {
-		if err := h.in.attach(ctx, h.store.segmentPath(seg.info.Data.Name), attachedName(seg.info.ID)); err != nil {
-			return nil, errors.Join(fmt.Errorf("open segment %s: %w", seg.info.Data.Name, err), h.close())
+		if err := b.in.attach(ctx, b.store.segmentPath(seg.info.Data.Name), attachedName(seg.info.ID)); err != nil {
+			return nil, errors.Join(fmt.Errorf("open segment %s: %w", seg.info.Data.Name, err), b.close())
 		}
 	}
-	return h.in, nil
+	return b.in, nil
 }
 
 // end takes the segments off again. An instance whose work failed is closed, because
 // what it holds is not known; the next begin opens another.
-func (h *background) end(segments []*segment, failed bool) error {
-	if h.in == nil {
+func (b *background) end(segments []*segment, failed bool) error {
+	if b.in == nil {
 		return nil
 	}
 	var err error
 	for i := 0; i < len(segments) && !failed && err == nil; i++ {
-		err = h.in.exec(context.Background(), "DETACH "+attachedName(segments[i].info.ID))
+		err = b.in.exec(context.Background(), "DETACH "+attachedName(segments[i].info.ID))
 	}
 	if failed || err != nil {
-		err = errors.Join(err, h.close())
+		err = errors.Join(err, b.close())
 	}
 	return err
 }
 
 // close gives the instance back. The next begin opens another.
-func (h *background) close() error {
-	if h.in == nil {
+func (b *background) close() error {
+	if b.in == nil {
 		return nil
 	}
-	in := h.in
-	h.in = nil
+	in := b.in
+	b.in = nil
 	return in.close()
 }
 

@@ -63,10 +63,10 @@ func TestHeavyInstancesAreUsedAgain(t *testing.T) {
 			}
 		}
 		for range MaxExports {
-			h := <-s.exporters
-			s.exporters <- h
-			exporters[h.in] = true
-			if left := attached(h.in); left != "" {
+			b := <-s.exporters
+			s.exporters <- b
+			exporters[b.in] = true
+			if left := attached(b.in); left != "" {
 				t.Errorf("an export leaves %s attached", left)
 			}
 		}

@@ -363,7 +363,7 @@ func (s *Store) plan(ctx context.Context, bg *instance, inputs []*segment, rows 
 	return ranges, nil
 }
 
-// timesOf reads the least time, the quantiles and the greatest time of events, and
+// orderTimes reads the least time, the quantiles and the greatest time of events, and
 // how many there are.
 func timesOf(ctx context.Context, in *instance, events string) (times []int64, total int64, err error) {
 	text := fmt.Sprintf("SELECT unnest(quantile_disc(occurred_at, list_transform(range(0, %d), lambda i: i / %d))) AS t, count(*) FROM %s ORDER BY t",

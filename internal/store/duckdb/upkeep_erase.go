@@ -281,7 +281,7 @@ func (s *Store) CheckCarried(ctx context.Context, first, last uint64) error {
 	defer p.release()
 	damaged := false
 	for _, seg := range p.tables.segments {
-		if !seg.info.Carried.touches(int64(first), int64(last)) {
+		if !seg.info.Carried.overlaps(int64(first), int64(last)) {
 			continue
 		}
 		if err := ctx.Err(); err != nil {
@@ -346,8 +346,8 @@ func (s *Store) findTargets(ctx context.Context, set *erasure.Set, seg *segment)
 		return nil, err
 	}
 	var targets []eraseTarget
-	for _, row := range groupTargets(slices.Collect(maps.Keys(unique))) {
-		found, err := s.countTargets(ctx, seg, row)
+	for _, group := range groupTargets(slices.Collect(maps.Keys(unique))) {
+		found, err := s.countTargets(ctx, seg, group)
 		if err != nil {
 			return nil, err
 		}
@@ -357,14 +357,14 @@ func (s *Store) findTargets(ctx context.Context, set *erasure.Set, seg *segment)
 }
 
 // countTargets returns the targets of a group of which a segment has rows, with the number of rows.
-func (s *Store) countTargets(ctx context.Context, seg *segment, row targetGroup) ([]eraseTarget, error) {
+func (s *Store) countTargets(ctx context.Context, seg *segment, group targetGroup) ([]eraseTarget, error) {
 	found := map[string]*eraseTarget{}
 	for table, n := range map[string]func(*eraseTarget) *int64{
 		eventTable:     func(tg *eraseTarget) *int64 { return &tg.events },
 		rejectionTable: func(tg *eraseTarget) *int64 { return &tg.rejections },
 		residueTable:   func(tg *eraseTarget) *int64 { return &tg.traces },
 	} {
-		text := "SELECT app, count(*) FROM " + rowsOf([]*segment{seg})(table) + " WHERE " + row.condition(table) + " GROUP BY app"
+		text := "SELECT app, count(*) FROM " + rowsOf([]*segment{seg})(table) + " WHERE " + group.condition(table) + " GROUP BY app"
 		if _, err := queryAll(ctx, s, statement{kind: "erase", text: text}, func(scan scanner) (none struct{}, err error) {
 			var app string
 			var count int64
@@ -372,7 +372,7 @@ func (s *Store) countTargets(ctx context.Context, seg *segment, row targetGroup)
 				return none, err
 			}
 			if found[app] == nil {
-				found[app] = &eraseTarget{app: app, session: row.session, cover: row.cover}
+				found[app] = &eraseTarget{app: app, session: group.session, cover: group.cover}
 			}
 			*n(found[app]) = count
 			return none, nil
@@ -446,14 +446,14 @@ func (s *Store) erasureCondition(set *erasure.Set, seg *segment) (condition func
 }
 
 // condition renders that a row of a table is to be erased.
-func (g targetGroup) condition(table string) string {
-	b := g.cover.Bounds()
-	apps := make([]string, len(g.apps))
-	for i, app := range g.apps {
+func (group targetGroup) condition(table string) string {
+	b := group.cover.Bounds()
+	apps := make([]string, len(group.apps))
+	for i, app := range group.apps {
 		apps[i] = quoted(app)
 	}
 	list := strings.Join(apps, ", ")
-	if g.session == "" {
+	if group.session == "" {
 		text := fmt.Sprintf("(app IN (%s) AND (carried_by <= %d", list, b.AppFrame)
 		if b.App > 0 {
 			text += fmt.Sprintf(" OR received_at <= %d", int64(b.App))
@@ -461,7 +461,7 @@ func (g targetGroup) condition(table string) string {
 		return text + "))"
 	}
 	return fmt.Sprintf("(session_id = %s AND app IN (%s) AND (carried_by <= %d OR %s <= %d))",
-		quoted(g.session), list, b.SessionFrame, ownTime(table), int64(b.Session))
+		quoted(group.session), list, b.SessionFrame, ownTime(table), int64(b.Session))
 }
 
 // redactedColumns are those of a residue between the event's id and the fate, with
@@ -474,8 +474,8 @@ func withoutTargets(rows source, targets []eraseTarget) source {
 	together := groupTargets(targets)
 	condition := func(table string) string {
 		terms := make([]string, len(together))
-		for i, row := range together {
-			terms[i] = row.condition(table)
+		for i, group := range together {
+			terms[i] = group.condition(table)
 		}
 		return "(" + strings.Join(terms, " OR ") + ")"
 	}

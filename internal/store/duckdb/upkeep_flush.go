@@ -224,7 +224,7 @@ func (s *Store) Branch(last uint64) {
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
 	m := *s.current().manifest
-	m.branch(last)
+	m.beginTimeline(last)
 	s.upToDate = false
 	set := erasure.NewSet(s.tombstones.Document(), m.lineage())
 	s.install(func(next *storeVersion) { next.manifest, next.erased = &m, set })

@@ -138,7 +138,7 @@ func (s *Store) expireSegment(ctx context.Context, at clockReading, seg *segment
 		return err
 	}
 	inputs := []*segment{seg}
-	if err := s.rewrite(ctx, inputs, oldest.reached(now).unexpired(rowsOf(inputs)), account); err != nil {
+	if err := s.rewrite(ctx, inputs, oldest.onlyExpired(now).unexpired(rowsOf(inputs)), account); err != nil {
 		return err
 	}
 	s.metrics.rewritten()
@@ -168,8 +168,8 @@ func (o oldestRows) before(x expiry) bool {
 	return false
 }
 
-// reached returns the expiry of the applications of which rows have expired.
-func (o oldestRows) reached(x expiry) expiry {
+// onlyExpired returns the expiry of the applications of which rows have expired.
+func (o oldestRows) onlyExpired(x expiry) expiry {
 	of := func(c cutoffs) cutoffs {
 		c = maps.Clone(c)
 		maps.DeleteFunc(c, func(app string, _ event.Micros) bool { rows, ok := o[app]; return !ok || !rows.before(app, x) })
@@ -285,7 +285,7 @@ func (m *Manifest) countExpired(old SegmentInfo, made []SegmentInfo) {
 	for app, before := range old.Apps {
 		var after Counts
 		for _, info := range made {
-			after.sum(info.Apps[app])
+			after.addAll(info.Apps[app])
 		}
 		g := gone[app]
 		g.Expired += before.Stored - after.Stored + before.Rejected - after.Rejected + before.Expired - after.Expired

@@ -100,7 +100,7 @@ func accountFaults(m Manifest) (faults []Fault) {
 	for _, info := range m.Segments {
 		for app, n := range info.Apps {
 			c := sums[app]
-			c.sum(n)
+			c.addAll(n)
 			sums[app] = c
 		}
 	}

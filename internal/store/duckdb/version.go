@@ -64,16 +64,16 @@ type orphans struct {
 // unrefLocked returns the orphans of a table set that is superseded and has no pins left, which
 // happens once. The lists of the set stay as they are, for those who read the current version without
 // a pin. mu is held.
-func (s *Store) unrefLocked(v *tableSet) (left orphans) {
-	if !v.superseded || v.pins > 0 {
+func (s *Store) unrefLocked(t *tableSet) (left orphans) {
+	if !t.superseded || t.pins > 0 {
 		return left
 	}
-	for _, mt := range v.memtables {
+	for _, mt := range t.memtables {
 		if mt.refs--; mt.refs == 0 {
 			left.memtables = append(left.memtables, mt)
 		}
 	}
-	for _, seg := range v.segments {
+	for _, seg := range t.segments {
 		if seg.refs--; seg.refs == 0 {
 			left.segments = append(left.segments, seg)
 		}
@@ -149,8 +149,8 @@ func (s *Store) current() *storeVersion {
 
 // withReplaced returns the segments of a table set with some taken out and others put in,
 // by id.
-func (v *tableSet) withReplaced(out, in []*segment) []*segment {
-	list := slices.DeleteFunc(slices.Clone(v.segments), func(seg *segment) bool { return slices.Contains(out, seg) })
+func (t *tableSet) withReplaced(out, in []*segment) []*segment {
+	list := slices.DeleteFunc(slices.Clone(t.segments), func(seg *segment) bool { return slices.Contains(out, seg) })
 	list = append(list, in...)
 	slices.SortFunc(list, func(a, b *segment) int { return int(int64(a.info.ID) - int64(b.info.ID)) })
 	return list
