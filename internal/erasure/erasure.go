@@ -148,8 +148,8 @@ func (s *Set) Trimmed() (frame uint64) {
 	return frame
 }
 
-// Greatest returns the last frame that any tombstone concerns, 0 when there is none.
-func (s *Set) Greatest() (frame uint64) {
+// MaxFrame returns the last frame that any tombstone concerns, 0 when there is none.
+func (s *Set) MaxFrame() (frame uint64) {
 	for _, t := range s.list {
 		if last, ok := s.LastFrame(t); ok {
 			frame = max(frame, last)

@@ -255,7 +255,7 @@ func TestCovers(t *testing.T) {
 			t.Errorf("found, %s: %v", name, got)
 		}
 	}
-	if got := set.Greatest(); got != 10 {
+	if got := set.MaxFrame(); got != 10 {
 		t.Errorf("the greatest frame is %d", got)
 	}
 	if new(erasure.Set).Covers(arrival("shop", "s", 1, 1, 1)) {
@@ -324,7 +324,7 @@ func TestSetGrows(t *testing.T) {
 			}
 		}
 	}
-	if set.Len() != whole.Len() || set.Greatest() != whole.Greatest() {
-		t.Errorf("the set has %d tombstones up to frame %d", set.Len(), set.Greatest())
+	if set.Len() != whole.Len() || set.MaxFrame() != whole.MaxFrame() {
+		t.Errorf("the set has %d tombstones up to frame %d", set.Len(), set.MaxFrame())
 	}
 }

@@ -55,7 +55,7 @@ type eraser struct {
 	// for them.
 	left    int
 	tried   atomic.Bool
-	failing store.Failing // passes
+	failing store.FailureTracker // passes
 
 	mu    sync.Mutex // guards what follows
 	next  *erasePass // the pass that those who ask now wait for
@@ -73,7 +73,7 @@ type erasePass struct {
 func newEraser(e *eraser) *eraser {
 	e.erasingApp, e.rescuing = semaphore.NewWeighted(1), semaphore.NewWeighted(1)
 	e.wake, e.appLeft = make(chan struct{}, 1), make(chan struct{}, 1)
-	e.left = len(e.store.Unfinished())
+	e.left = len(e.store.UnfinishedErasures())
 	if e.step == nil {
 		e.step = func(string) error { return nil }
 	}
@@ -109,7 +109,7 @@ func (e *eraser) erase(ctx context.Context, apps []string, session string) (http
 	if err != nil {
 		return done, err
 	}
-	if n, err := e.store.Sessionless(ctx, apps); err != nil { // what is erased is erased all the same
+	if n, err := e.store.CountSessionless(ctx, apps); err != nil { // what is erased is erased all the same
 		e.log.Warn("the rejections without a session could not be counted for the report of an erasure", "error", err)
 	} else {
 		done.Sessionless = &n
@@ -191,7 +191,7 @@ func (e *eraser) erased(ctx context.Context, bury burial, counts func(duckdb.Era
 	case <-ctx.Done():
 		return httpapi.Erasure{}, ctx.Err()
 	}
-	if !e.store.Finished(ids) {
+	if !e.store.ErasuresFinished(ids) {
 		return httpapi.Erasure{}, errors.Join(erasure.ErrUnfinished, p.err)
 	}
 	done := httpapi.Erasure{ErasedAt: at}
@@ -356,7 +356,7 @@ func (e *eraser) run(ctx context.Context) error {
 			})
 		}
 		if ctx.Err() == nil {
-			e.failing.Note(p.err)
+			e.failing.Record(p.err)
 			e.tried.Store(true)
 		}
 		switch {
@@ -389,7 +389,7 @@ func (e *eraser) notice() string {
 	if err == nil {
 		return ""
 	}
-	n := len(e.store.Unfinished())
+	n := len(e.store.UnfinishedErasures())
 	if n == 0 {
 		return ""
 	}
@@ -412,7 +412,7 @@ func (e *eraser) end() {
 
 // retrim trims the queue again to where finished erasures have trimmed it: a trim is not fsynced.
 func (e *eraser) retrim(ctx context.Context) error {
-	trimmed := e.store.Trimmed()
+	trimmed := e.store.TrimmedByErasures()
 	state, err := e.queue.State(ctx)
 	if err != nil || trimmed < state.First {
 		return err
@@ -425,7 +425,7 @@ func (e *eraser) retrim(ctx context.Context) error {
 // that are not finished, of which the error tells. A tombstone that is set meanwhile is for the
 // next pass: records that were judged before it was known may come behind the trim of this one.
 func (e *eraser) pass(ctx context.Context) (removed []duckdb.Erased, err error) {
-	open := e.store.Unfinished()
+	open := e.store.UnfinishedErasures()
 	if len(open) == 0 {
 		return nil, nil
 	}
@@ -508,7 +508,7 @@ func (e *eraser) trimFlushed(ctx context.Context) (trimmed uint64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := e.store.CheckCarried(ctx, state.First, flushed); err != nil {
+	if err := e.store.CheckFrames(ctx, state.First, flushed); err != nil {
 		return 0, err
 	}
 	e.store.EndLeases() // they would copy what is erased

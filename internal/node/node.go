@@ -225,17 +225,17 @@ func (s *Node) branch(flushed uint64) error {
 	if flushed == 0 {
 		return nil
 	}
-	s.store.Branch(flushed)
-	return s.store.Begin(false)
+	s.store.BeginTimeline(flushed)
+	return s.store.CommitManifest(false)
 }
 
 // checkStore returns an error when the store has no manifest, although a server of this data
 // directory has committed one. A version that kept no clock may have had none until its first flush.
 func (s *Node) checkStore() error {
-	if s.store.Begun() {
+	if s.store.HadManifest() {
 		return nil
 	}
-	if s.store.Erasures().Greatest() > 0 {
+	if s.store.Erasures().MaxFrame() > 0 {
 		return s.storeLost("something was erased from it")
 	}
 	for _, name := range []string{runningName, clockName} {
@@ -259,10 +259,10 @@ func (s *Node) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if last := max(state.Last, s.queue.LastConfirmed()); !s.store.Begun() && (state.First > 1 || s.queue.LastConfirmed() > 0) {
+	if last := max(state.Last, s.queue.LastConfirmed()); !s.store.HadManifest() && (state.First > 1 || s.queue.LastConfirmed() > 0) {
 		return s.storeLost(fmt.Sprintf("events up to frame %d were acknowledged", last))
 	}
-	return s.store.Begin(!s.store.Begun() && state.Frames > 0)
+	return s.store.CommitManifest(!s.store.HadManifest() && state.Frames > 0)
 }
 
 // connect makes the parts that hold nothing open.
@@ -272,7 +272,7 @@ func (s *Node) connect(ctx context.Context, metrics *prometheus.Registry) error 
 		return err
 	}
 	if s.clock, err = clock.Open(clock.Options{
-		File: filepath.Join(s.cfg.Data, clockName), Newest: later(s.store.Newest(), state.Newest),
+		File: filepath.Join(s.cfg.Data, clockName), Newest: later(s.store.NewestReceived(), state.Newest),
 		System: func() time.Time { return event.Now().Time() }, Logger: s.log, Registerer: metrics,
 	}); err != nil {
 		return err
@@ -290,7 +290,7 @@ func (s *Node) connect(ctx context.Context, metrics *prometheus.Registry) error 
 		Upgraded: s.store.Upgraded(), Registerer: metrics,
 	})
 	s.worker = worker.New(worker.Options{
-		Queue: s.queue, Store: s.store, Progress: s.live, Hold: s.store.TrimLimit, EndHolds: s.store.EndHolds, Resets: s.store.Resets(), Lost: s.lost, Logger: s.log, Registerer: metrics,
+		Queue: s.queue, Store: s.store, Progress: s.live, Hold: s.store.TrimLimit, EndHolds: s.store.EndFrameLeases, Resets: s.store.Resets(), Lost: s.lost, Logger: s.log, Registerer: metrics,
 	})
 	s.stalled = stallCheck(s.store, s.worker)
 	if s.replays, err = replay.New(replay.Options{

@@ -45,7 +45,7 @@ func (s *Node) reconcile(ctx context.Context) error {
 		since = flushed + 1
 	}
 	if got := s.queue.Record(); got != record || damage != "" {
-		if err := s.store.Confirmed(since, got); err != nil { // a full disk must not keep anyone from reading
+		if err := s.store.SetConfirmed(since, got); err != nil { // a full disk must not keep anyone from reading
 			s.log.Warn("the store could not note that there is a record of acknowledged events: if that record went missing, it would not be noticed", "error", err)
 		}
 	}
@@ -57,7 +57,7 @@ func (s *Node) reconcile(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	last := max(state.Last, flushed, s.queue.LastConfirmed(), s.store.Erasures().Greatest())
+	last := max(state.Last, flushed, s.queue.LastConfirmed(), s.store.Erasures().MaxFrame())
 	if max(readable, flushed) < last {
 		if err := s.drainBefore(ctx, readable, last); err != nil {
 			return err
@@ -119,7 +119,7 @@ func (s *Node) drainBefore(ctx context.Context, readable, last uint64) error {
 		s.worker.Lose(lost)
 	}
 	s.live.MarkStored(last, nil)
-	s.store.Branch(position)
+	s.store.BeginTimeline(position)
 	if err := s.store.Flush(ctx); err != nil {
 		return fmt.Errorf("count what is lost: %w", err)
 	}

@@ -265,6 +265,6 @@ func Readmitted(ctx context.Context, st *duckdb.Store) (httpapi.ReadmittedAnswer
 	for _, d := range left {
 		answer.Damaged = append(answer.Damaged, d.String())
 	}
-	answer.Unnamed = append(answer.Unnamed, st.Unnamed()...)
+	answer.Unnamed = append(answer.Unnamed, st.UnnamedFiles()...)
 	return answer, err
 }

@@ -54,8 +54,8 @@ type Worker struct {
 	opts    Options
 	metrics *metrics
 	trimmer trimmer
-	lost    map[[2]uint64]bool // losses that were counted, by their first and last frame
-	failing store.Failing      // writes
+	lost    map[[2]uint64]bool   // losses that were counted, by their first and last frame
+	failing store.FailureTracker // writes
 }
 
 // New returns a worker.
@@ -301,7 +301,7 @@ func (w *Worker) write(ctx context.Context, b store.Batch) (outcomes []event.Out
 		began := time.Now()
 		outcomes, err := w.opts.Store.Write(ctx, b)
 		if ctx.Err() == nil {
-			w.failing.Note(err)
+			w.failing.Record(err)
 		}
 		if err == nil {
 			w.metrics.wrote(outcomes, time.Since(began))

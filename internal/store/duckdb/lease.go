@@ -223,8 +223,8 @@ func (s *Store) EndLease(which string) {
 	s.endLeases(func(id string, _ *lease) bool { return id == which })
 }
 
-// EndHolds ends the leases for which frames are held, because the queue needs the room.
-func (s *Store) EndHolds() {
+// EndFrameLeases ends the leases that keep frames in the queue, because the queue needs the space.
+func (s *Store) EndFrameLeases() {
 	s.endLeases(func(_ string, l *lease) bool { return l.flushed < math.MaxUint64 })
 }
 

@@ -262,7 +262,7 @@ func (l *life) erase() {
 		l.reopen()
 	}
 	l.flush()
-	_, err = l.store.Erase(l.Context(), l.store.Unfinished(), uint64(len(l.frames)))
+	_, err = l.store.Erase(l.Context(), l.store.UnfinishedErasures(), uint64(len(l.frames)))
 	l.do(err)
 	for id, e := range l.stored {
 		if l.isErased(e.App, e.SessionID, e.CarriedBy, e.SentTime, e.OccurredAt, e.ReceivedAt) {

@@ -58,7 +58,7 @@ func (s *Store) loadFolder(ctx context.Context) error {
 		next.erased = erasure.NewSet(s.tombstones.Document(), whole.lineage())
 	})
 	if s.hadManifest && m.version < manifestVersion {
-		return s.Begin(false)
+		return s.CommitManifest(false)
 	}
 	return nil
 }
@@ -86,14 +86,14 @@ func (s *Store) readFolder() (loadedManifest, error) {
 	return m, s.checkPresent(m.Manifest)
 }
 
-// Begun reports whether the folder had a manifest when it was opened. A store that has not begun
-// is empty, and must not be begun while there are frames that an earlier one has trimmed.
-func (s *Store) Begun() bool { return s.hadManifest }
+// HadManifest reports whether the folder had a manifest when it was opened. A store without one is empty,
+// and must not commit one when the queue was trimmed for an earlier store.
+func (s *Store) HadManifest() bool { return s.hadManifest }
 
-// Begin makes the store's manifest durable in the present form, before anything refers to it.
-// After that, versions that do not know the form refuse the folder. upgraded says that a store
-// without a manifest belongs to a queue that a version before this form began.
-func (s *Store) Begin(upgraded bool) error {
+// CommitManifest makes the manifest durable in the current format, before anything refers to it. After
+// that, versions that do not know the format refuse the folder. upgraded says that the queue of a store
+// without a manifest is that of an earlier version.
+func (s *Store) CommitManifest(upgraded bool) error {
 	if !s.persistent() {
 		return nil
 	}
@@ -113,16 +113,16 @@ func (s *Store) Begin(upgraded bool) error {
 	return s.tombstones.Settle()
 }
 
-// ConfirmedSince returns what was last given to Confirmed, 0 and nothing before.
+// ConfirmedSince returns what SetConfirmed set last; 0 and empty text when it never did.
 func (s *Store) ConfirmedSince() (frame uint64, record string) {
 	m := s.current().manifest
 	return m.ConfirmedSince, m.ConfirmedRecord
 }
 
-// Confirmed makes durable that the record of what was acknowledged, which is kept outside the
-// store, tells of each frame from since on, and which one it is: that it is missing, or another,
-// can be noticed from then on.
-func (s *Store) Confirmed(since uint64, record string) error {
+// SetConfirmed notes that the record of what was acknowledged, which is kept outside the store, has every
+// frame from since on, and the id of that record. From then on it is noticed when the record is missing
+// or another one. It is durable when SetConfirmed returns.
+func (s *Store) SetConfirmed(since uint64, record string) error {
 	if !s.persistent() {
 		return nil
 	}

@@ -185,7 +185,7 @@ func TestEmptyStoreTellsWhatItLeavesOut(t *testing.T) {
 	if back, left, err := s.Readmit(t.Context()); err != nil || len(back)+len(left) != 0 {
 		t.Errorf("readmitted %v, left %v, %v", back, left, err)
 	}
-	if got := s.Unnamed(); len(got) != 6 {
+	if got := s.UnnamedFiles(); len(got) != 6 {
 		t.Errorf("in quarantine: %v", got)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "quarantine", "MANIFEST.json.1")); err != nil {

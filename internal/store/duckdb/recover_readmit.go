@@ -129,9 +129,9 @@ func (s *Store) whyUnrecoverable(info SegmentInfo) string {
 	return strings.Join(reasons, "; ")
 }
 
-// Unnamed returns the names of the files of segments in quarantine that belong to no damaged segment.
-// Their checksums are not known, so Readmit passes them over.
-func (s *Store) Unnamed() []string {
+// UnnamedFiles returns the names of the files of segments in quarantine that belong to no damaged
+// segment. Their checksums are not known, so Readmit passes them over.
+func (s *Store) UnnamedFiles() []string {
 	entries, err := os.ReadDir(s.quarantineDir())
 	if err != nil {
 		return nil

@@ -149,7 +149,7 @@ type Store struct {
 	failed        chan error    // the disk cannot be relied on any more
 	unrecoverable sync.Map      // damaged segments that cannot be rebuilt, by id
 
-	flushFailure, upkeepFailure store.Failing // flushes; merges and retention
+	flushFailure, upkeepFailure store.FailureTracker // flushes; merges and retention
 }
 
 // Open opens a store's folder, or makes an empty store.

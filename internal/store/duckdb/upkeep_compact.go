@@ -43,7 +43,7 @@ func (s *Store) compactor(ctx context.Context) error {
 			return err
 		}
 		if ctx.Err() == nil {
-			s.upkeepFailure.Note(err)
+			s.upkeepFailure.Record(err)
 		}
 		if err != nil && ctx.Err() == nil {
 			s.log.Error("segments could not be merged; they stay as they are, and it is tried again", "error", err)

@@ -57,7 +57,7 @@ func TestRewritesOfLargeEvents(t *testing.T) {
 		if _, err := eraseOpen(t, s); err != nil {
 			t.Fatal(err)
 		}
-		if len(s.Unfinished()) > 0 {
+		if len(s.UnfinishedErasures()) > 0 {
 			t.Error("the erasure is not finished")
 		}
 	}

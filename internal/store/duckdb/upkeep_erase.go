@@ -99,11 +99,11 @@ func (s *Store) commitTombstones() error {
 	return nil
 }
 
-// Erasures returns what was erased so far. Intake and store ask it alike.
+// Erasures returns the set of all tombstones, by which both intake and store decide.
 func (s *Store) Erasures() *erasure.Set { return s.current().erased }
 
-// Unfinished returns the tombstones of erasures that were begun and are not finished.
-func (s *Store) Unfinished() (list []erasure.Tombstone) {
+// UnfinishedErasures returns the tombstones of erasures that are not finished.
+func (s *Store) UnfinishedErasures() (list []erasure.Tombstone) {
 	for _, t := range s.current().erased.Tombstones() {
 		if !t.Finished {
 			list = append(list, t)
@@ -112,8 +112,8 @@ func (s *Store) Unfinished() (list []erasure.Tombstone) {
 	return list
 }
 
-// Finished reports whether the erasures whose tombstones have the given ids are finished.
-func (s *Store) Finished(ids []string) bool {
+// ErasuresFinished reports whether the erasures of the tombstones with the given ids are finished.
+func (s *Store) ErasuresFinished(ids []string) bool {
 	n := 0
 	for _, t := range s.current().erased.Tombstones() {
 		if t.Finished && slices.Contains(ids, t.ID) {
@@ -123,8 +123,8 @@ func (s *Store) Finished(ids []string) bool {
 	return n == len(ids)
 }
 
-// Trimmed returns the frame up to which finished erasures have trimmed the queue, 0 for none.
-func (s *Store) Trimmed() uint64 { return s.current().erased.Trimmed() }
+// TrimmedByErasures returns the frame up to which finished erasures have trimmed the queue, 0 for none.
+func (s *Store) TrimmedByErasures() uint64 { return s.current().erased.Trimmed() }
 
 // Erase removes from the segments all that some unfinished tombstones cover, and returns what it
 // removed. It must be called when no record is on its way to the queue that was judged before
@@ -263,9 +263,9 @@ func (s *Store) eraseFrom(ctx context.Context, set *erasure.Set, seg *segment, r
 	return targets, nil
 }
 
-// Sessionless counts the rejections of applications, nil for all, that have no session, so that no
-// erasure of one finds them. It reads the applications and sessions of all rejections.
-func (s *Store) Sessionless(ctx context.Context, apps []string) (int64, error) {
+// CountSessionless counts the rejections of applications, nil for all, that have no session: no erasure
+// of a session finds them. It reads the applications and sessions of all rejections.
+func (s *Store) CountSessionless(ctx context.Context, apps []string) (int64, error) {
 	return queryWithRecovery(ctx, s, query.Query{Apps: apps}, func(p *pinned, q query.Query) (int64, error) {
 		b := newBuilder()
 		rows := p.selected(rejectionTable, query.Rejections, q, b)
@@ -273,10 +273,9 @@ func (s *Store) Sessionless(ctx context.Context, apps []string) (int64, error) {
 	})
 }
 
-// CheckCarried reads the segments whole that were made of frames from one sequence to another, and
-// compares their digests. One that is damaged is quarantined and rebuilt from the queue, which must
-// still hold these frames.
-func (s *Store) CheckCarried(ctx context.Context, first, last uint64) error {
+// CheckFrames verifies the checksums of the segments that hold rows of the frames from first to last.
+// A damaged one is quarantined and rebuilt from the queue, which must still hold these frames.
+func (s *Store) CheckFrames(ctx context.Context, first, last uint64) error {
 	p := s.pin()
 	defer p.release()
 	damaged := false

@@ -199,8 +199,8 @@ func TestErasureOfOthersIsFinished(t *testing.T) {
 	broken, other := bury("broken"), bury("other")
 	fails.Store(true)
 	removed, err := eraseOpen(t, s)
-	if err == nil || s.Finished(broken) || !s.Finished(other) || len(s.Unfinished()) == 0 {
-		t.Fatalf("removed %v, %v; finished: %v, and the other %v", removed, err, s.Finished(broken), s.Finished(other))
+	if err == nil || s.ErasuresFinished(broken) || !s.ErasuresFinished(other) || len(s.UnfinishedErasures()) == 0 {
+		t.Fatalf("removed %v, %v; finished: %v, and the other %v", removed, err, s.ErasuresFinished(broken), s.ErasuresFinished(other))
 	}
 	if text := log.String(); !strings.Contains(text, "level=ERROR") || !strings.Contains(text, "segment=seg-00000001.duckdb") || !strings.Contains(text, "eye store verify") {
 		t.Errorf("the log says %s", text)
@@ -209,7 +209,7 @@ func TestErasureOfOthersIsFinished(t *testing.T) {
 		t.Errorf("%d events are left, want 3: two that stay and one that could not be erased", n)
 	}
 	fails.Store(false)
-	if _, err := eraseOpen(t, s); err != nil || !s.Finished(broken) || len(s.Unfinished()) > 0 {
+	if _, err := eraseOpen(t, s); err != nil || !s.ErasuresFinished(broken) || len(s.UnfinishedErasures()) > 0 {
 		t.Errorf("the second time: %v", err)
 	}
 	if n := count(t, s); n != 2 {
@@ -245,14 +245,14 @@ func TestErasePassFinishesItsOwn(t *testing.T) {
 		return ids
 	}
 	first, untrimmed := bury("first", 1), bury("untrimmed", 2)
-	begun := s.Unfinished()
+	begun := s.UnfinishedErasures()
 	later := bury("later", 1)
 	removed, err := s.Erase(t.Context(), begun, 1)
-	if err != nil || len(removed) != 1 || !s.Finished(first) || s.Finished(untrimmed) || s.Finished(later) {
-		t.Errorf("removed %v, %v; finished: %v, the untrimmed %v, the later %v", removed, err, s.Finished(first), s.Finished(untrimmed), s.Finished(later))
+	if err != nil || len(removed) != 1 || !s.ErasuresFinished(first) || s.ErasuresFinished(untrimmed) || s.ErasuresFinished(later) {
+		t.Errorf("removed %v, %v; finished: %v, the untrimmed %v, the later %v", removed, err, s.ErasuresFinished(first), s.ErasuresFinished(untrimmed), s.ErasuresFinished(later))
 	}
-	if _, err := eraseOpen(t, s); err != nil || len(s.Unfinished()) > 0 || count(t, s) != 0 {
-		t.Errorf("after another pass: %v, %d unfinished, %d events", err, len(s.Unfinished()), count(t, s))
+	if _, err := eraseOpen(t, s); err != nil || len(s.UnfinishedErasures()) > 0 || count(t, s) != 0 {
+		t.Errorf("after another pass: %v, %d unfinished, %d events", err, len(s.UnfinishedErasures()), count(t, s))
 	}
 }
 
@@ -279,7 +279,7 @@ func TestEraseBetweenMerges(t *testing.T) {
 			if _, err := s.AddTombstones([]string{"shop"}, pageView(1).Event.SessionID, event.Now(), 1); err != nil {
 				t.Error(err)
 			}
-			open := s.Unfinished()
+			open := s.UnfinishedErasures()
 			go func() {
 				_, err := s.Erase(t.Context(), open, 1)
 				erased <- err
@@ -321,5 +321,5 @@ func eraseOpen(t *testing.T, s *duckdb.Store) ([]duckdb.Erased, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s.Erase(t.Context(), s.Unfinished(), flushed)
+	return s.Erase(t.Context(), s.UnfinishedErasures(), flushed)
 }

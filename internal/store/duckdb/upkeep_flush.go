@@ -61,7 +61,7 @@ func (s *Store) flusher(ctx context.Context) error {
 			return err
 		}
 		if ctx.Err() == nil {
-			s.flushFailure.Note(err)
+			s.flushFailure.Record(err)
 		}
 		if err != nil && ctx.Err() == nil {
 			s.log.Error("the store's files could not be changed; it is tried again, and events wait in the queue meanwhile", "error", err)
@@ -219,8 +219,8 @@ func (s *Store) commitFlush(m *Manifest, made []*segment) error {
 	return nil
 }
 
-// Branch begins a new timeline behind a frame. It is durable with the next flush that commits.
-func (s *Store) Branch(last uint64) {
+// BeginTimeline begins a new timeline after a frame. It is durable with the next flush that commits.
+func (s *Store) BeginTimeline(last uint64) {
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
 	m := *s.current().manifest

@@ -74,8 +74,8 @@ func (t clockReading) expiries(seg *segment) (now, late expiry) {
 	return expiry{of(0, 0), slack, of(window, 0)}, expiry{slack, of(0, 2), of(window, 1)}
 }
 
-// Newest returns the greatest time of receipt in the segments; zero without any.
-func (s *Store) Newest() time.Time {
+// NewestReceived returns the latest time of receipt in segments, the zero time when there are none.
+func (s *Store) NewestReceived() time.Time {
 	newest := time.Time{}
 	for _, info := range s.current().manifest.Segments {
 		if at := info.Received.Max; at != nil && time.UnixMicro(*at).After(newest) {

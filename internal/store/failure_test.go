@@ -11,21 +11,21 @@ import (
 
 func TestFailing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var f store.Failing
+		var f store.FailureTracker
 		fault := errors.New("no room")
 		if err := f.Err(0); err != nil {
 			t.Errorf("at first: %v", err)
 		}
-		f.Note(errors.New("another"))
+		f.Record(errors.New("another"))
 		time.Sleep(time.Second)
-		f.Note(fault)
+		f.Record(fault)
 		if err := f.Err(2 * time.Second); err != nil {
 			t.Errorf("too soon: %v", err)
 		}
 		if err := f.Err(time.Second); !errors.Is(err, fault) {
 			t.Errorf("after a second: %v", err)
 		}
-		f.Note(nil)
+		f.Record(nil)
 		if err := f.Err(0); err != nil {
 			t.Errorf("after it worked: %v", err)
 		}

@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// Failing remembers work that fails and is tried again: since when, and why. The zero value is that
-// of work which has not failed. It may be used concurrently.
-type Failing struct {
+// FailureTracker tracks work that is retried: since when it has been failing, and why. The zero value
+// is that of work that has not failed. It may be used concurrently.
+type FailureTracker struct {
 	mu    sync.Mutex // guards what follows
 	since time.Time
 	err   error
 }
 
-// Note is called with the outcome of each attempt; nil ends what was noted before.
-func (f *Failing) Note(err error) {
+// Record records the outcome of an attempt; nil is a success.
+func (f *FailureTracker) Record(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
@@ -27,8 +27,8 @@ func (f *Failing) Note(err error) {
 	f.err = err
 }
 
-// Err returns the error of the last attempt when no attempt has succeeded for so long, else nil.
-func (f *Failing) Err(patience time.Duration) error {
+// Err returns the error of the last attempt when none has succeeded for as long as patience, else nil.
+func (f *FailureTracker) Err(patience time.Duration) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.err == nil || time.Since(f.since) < patience {
