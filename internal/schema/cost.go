@@ -18,12 +18,12 @@ import (
 // schema: at a value of depth 0 the root and all that it applies in place are
 // evaluated; for a value one deeper, all that these apply to one name or index,
 // and so on. So anyOf in anyOf, and references that meet twice at each level,
-// show as a load that doubles, and are refused before any data comes.
-type cost struct{ loads []load }
+// show as a weight that doubles, and are refused before any data comes.
+type cost struct{ weights []weight }
 
 // measure computes the cost of a schema, and refuses one that is over a bound.
 func measure(g *graph, root *jsonschema.Schema) (cost, error) {
-	m := meter{nodes: g.nodes, reach: make([]load, len(g.nodes))}
+	m := meter{nodes: g.nodes, reach: make([]weight, len(g.nodes))}
 	start := g.index[root].place
 	var c cost
 	for depth := 0; depth <= MaxDataDepth; depth++ {
@@ -33,18 +33,18 @@ func measure(g *graph, root *jsonschema.Schema) (cost, error) {
 		}
 		reached := m.reach[start]
 		most := reached
-		if depth == 0 { // what any subschema does with its own value shows later, at some depth: told here it has a place
+		if depth == 0 { // what any subschema does with its own value shows later, at some depth: reported here it has a place
 			for _, l := range m.reach {
 				most = most.max(l)
 			}
 		}
-		if most[loadSteps] > MaxSteps {
-			return cost{}, refuse(m.first(func(l load) bool { return l[loadSteps] > MaxSteps }), "the schema takes more than %d steps for one value at depth %d: too many alternatives (anyOf, oneOf) or references meet there", MaxSteps, depth)
+		if most[weightSteps] > MaxSteps {
+			return cost{}, refuse(m.first(func(l weight) bool { return l[weightSteps] > MaxSteps }), "the schema takes more than %d steps for one value at depth %d: too many alternatives (anyOf, oneOf) or references meet there", MaxSteps, depth)
 		}
-		if most[loadPattern] > MaxPatternLoad {
-			return cost{}, refuse(m.first(func(l load) bool { return l[loadPattern] > MaxPatternLoad }), "the patterns for one value at depth %d take more than %d steps: use fewer or simpler ones", depth, MaxPatternLoad)
+		if most[weightPattern] > MaxPatternLoad {
+			return cost{}, refuse(m.first(func(l weight) bool { return l[weightPattern] > MaxPatternLoad }), "the patterns for one value at depth %d take more than %d steps: use fewer or simpler ones", depth, MaxPatternLoad)
 		}
-		c.loads = append(c.loads, reached)
+		c.weights = append(c.weights, reached)
 		if depth >= 2 && slices.Equal(before, m.reach) {
 			break // and so for ever
 		}
@@ -55,17 +55,17 @@ func measure(g *graph, root *jsonschema.Schema) (cost, error) {
 // maxMeasure bounds the work of measuring itself.
 const maxMeasure = 5_000_000
 
-// meter computes, for growing depth, the load of each node on a value that
+// meter computes, for growing depth, the weight of each node on a value that
 // lies so deep below the value it is applied to.
 type meter struct {
 	nodes []*node
-	reach []load // by place; of the depth before
+	reach []weight // by place; of the depth before
 	work  int
 }
 
-// first returns the JSON Pointer of the innermost subschema whose load is over a
+// first returns the JSON Pointer of the innermost subschema whose weight is over a
 // bound; in-place targets stand before those that apply them.
-func (m *meter) first(over func(load) bool) string {
+func (m *meter) first(over func(weight) bool) string {
 	for i, l := range m.reach {
 		if over(l) {
 			return m.nodes[i].at
@@ -74,31 +74,31 @@ func (m *meter) first(over func(load) bool) string {
 	return ""
 }
 
-// addUp computes the load of n on its own value. Those that it applies in place have theirs.
-func (n *node) addUp() {
-	n.total = n.own
+// sumWeights computes the weight of n on its own value. Those that it applies in place have theirs.
+func (n *node) sumWeights() {
+	n.totalWeight = n.ownWeight
 	for _, target := range n.inPlace {
-		n.total = n.total.plus(target.total)
+		n.totalWeight = n.totalWeight.plus(target.totalWeight)
 	}
 }
 
-// children are loads by name and index, and of what has no entry.
+// children are weights by name and index, and of what has no entry.
 type children struct {
-	members map[string]load
-	other   load
-	items   []load
-	rest    load
+	members map[string]weight
+	other   weight
+	items   []weight
+	rest    weight
 }
 
 func (m *meter) descend(depth int) error {
 	if depth == 0 {
 		for i, n := range m.nodes {
-			n.addUp()
-			m.reach[i] = n.total
+			n.sumWeights()
+			m.reach[i] = n.totalWeight
 		}
 		return nil
 	}
-	next := make([]load, len(m.reach))
+	next := make([]weight, len(m.reach))
 	below := make([]children, len(m.reach))
 	for i, n := range m.nodes {
 		c := m.own(n, depth)
@@ -117,25 +117,25 @@ func (m *meter) descend(depth int) error {
 
 // own returns what n itself applies to its members and items.
 func (m *meter) own(n *node, depth int) children {
-	var always load
+	var always weight
 	for _, target := range n.everyChild {
 		always = always.plus(m.reach[target.place])
 	}
 	if n.rehashed {
-		always = always.plus(load{loadSteps: 2, loadValue: workHash, loadNumber: 2 * workNumber, loadBytes: 2})
+		always = always.plus(weight{weightSteps: 2, weightValue: workHash, weightNumber: 2 * workNumber, weightBytes: 2})
 	}
-	ofNames := load{}
+	ofNames := weight{}
 	if depth == 1 {
 		if n.rescanned {
-			always = always.plus(load{loadSteps: n.total[loadSteps], loadValue: n.total[loadValue] / 4})
+			always = always.plus(weight{weightSteps: n.totalWeight[weightSteps], weightValue: n.totalWeight[weightValue] / 4})
 		}
-		ofNames = n.namesOwn
+		ofNames = n.nameWeight
 		for _, target := range n.everyName { // checked twice, see names.go
-			ofNames = ofNames.plus(target.total.times(2))
+			ofNames = ofNames.plus(target.totalWeight.times(2))
 		}
-		ofNames[loadValue] += ofNames[loadText] // whatever the value of the name is
+		ofNames[weightValue] += ofNames[weightText] // whatever the value of the name is
 	}
-	sum := func(base load, targets []*node) load {
+	sum := func(base weight, targets []*node) weight {
 		for _, target := range targets {
 			base = base.plus(m.reach[target.place])
 		}
@@ -147,7 +147,7 @@ func (m *meter) own(n *node, depth int) children {
 		rest:  sum(always, n.rest),
 	}
 	if len(n.members) > 0 {
-		c.members = make(map[string]load, len(n.members))
+		c.members = make(map[string]weight, len(n.members))
 		for name, targets := range n.members {
 			c.members[name] = sum(always.plus(ofNames), targets)
 		}
@@ -162,7 +162,7 @@ func (m *meter) own(n *node, depth int) children {
 func (m *meter) merge(c, o *children) {
 	m.work += len(c.members) + len(o.members) + len(c.items) + len(o.items)
 	if c.members == nil && len(o.members) > 0 {
-		c.members = make(map[string]load, len(o.members))
+		c.members = make(map[string]weight, len(o.members))
 	}
 	for name, l := range c.members {
 		if _, both := o.members[name]; !both {
@@ -191,7 +191,7 @@ func (m *meter) merge(c, o *children) {
 	c.rest = c.rest.plus(o.rest)
 }
 
-func (c *children) most() load {
+func (c *children) most() weight {
 	l := c.other.max(c.rest)
 	for _, member := range c.members {
 		l = l.max(member)
@@ -205,7 +205,7 @@ func (c *children) most() load {
 // outgrows reports whether large data that was checked before may take too long now.
 // The root is a single value.
 func (c cost) outgrows(before cost) bool {
-	for depth := 1; depth < max(len(c.loads), len(before.loads)); depth++ {
+	for depth := 1; depth < max(len(c.weights), len(before.weights)); depth++ {
 		if work := c.value(depth); work >= 2*before.value(depth) && work*commonValues > MaxWork {
 			return true
 		}
@@ -213,9 +213,9 @@ func (c cost) outgrows(before cost) bool {
 	return false
 }
 
-func (c cost) at(depth int) load { return c.loads[min(depth, len(c.loads)-1)] }
+func (c cost) at(depth int) weight { return c.weights[min(depth, len(c.weights)-1)] }
 
-// value is the work for one value at a depth, as load.value.
+// value is the work for one value at a depth, as weight.value.
 func (c cost) value(depth int) int { return c.at(depth).value() * farther(depth, 0) }
 
 // farther is how many times a value costs more than at the root: its place is written down where it
@@ -253,20 +253,20 @@ func (s *scanner) fail(message string) {
 // value adds the work for v, whose place takes path bytes.
 func (s *scanner) value(v any, depth, path int) {
 	l := s.cost.at(depth)
-	s.work += l[loadValue] * farther(depth, path)
+	s.work += l[weightValue] * farther(depth, path)
 	switch v := v.(type) {
 	case string:
-		s.work += l[loadText] + l.ofBytes(v)
-		if l[loadRegex] > 0 {
-			s.work += l[loadRegex] * regexWork(v)
+		s.work += l[weightText] + l.ofBytes(v)
+		if l[weightRegex] > 0 {
+			s.work += l[weightRegex] * regexWork(v)
 		}
 	case stdjson.Number:
-		s.work += l[loadNumber] * sizeOf(v)
+		s.work += l[weightNumber] * sizeOf(v)
 		if !numberInRange(string(v)) {
 			s.fail(fmt.Sprintf("a number may have at most %d digits and an exponent of at most %d", event.MaxNumberDigits, event.MaxNumberExponent))
 		}
 	case map[string]any:
-		s.work += l[loadObject] + len(v)*l[loadMember]*farther(0, path)
+		s.work += l[weightObject] + len(v)*l[weightMember]*farther(0, path)
 		if s.tooDeep(depth) {
 			return
 		}
@@ -297,8 +297,8 @@ func (s *scanner) value(v any, depth, path int) {
 }
 
 // ofBytes is the work that grows with the length of a text.
-func (l load) ofBytes(text string) int {
-	return len(text)*l[loadPattern]/patternRate + len(text)*l[loadBytes]/64
+func (l weight) ofBytes(text string) int {
+	return len(text)*l[weightPattern]/patternRate + len(text)*l[weightBytes]/64
 }
 
 func (s *scanner) tooDeep(depth int) bool {

@@ -19,17 +19,17 @@ type graph struct {
 
 // node is one subschema.
 type node struct {
-	schema  *jsonschema.Schema
-	at      string // JSON Pointer into the document
-	place   int    // in graph.nodes
-	own     load   // of the node itself
-	total   load   // with all that it applies in place
-	inPlace []*node
+	schema      *jsonschema.Schema
+	at          string // JSON Pointer into the document
+	place       int    // in graph.nodes
+	ownWeight   weight // of the node itself
+	totalWeight weight // with all that it applies in place
+	inPlace     []*node
 
 	members    map[string][]*node // by name; patterns that match the name included
 	others     []*node            // a member that has no name in members
 	everyName  []*node            // for the names of members
-	namesOwn   load               // of each name itself
+	nameWeight weight             // of each name itself
 	prefix     [][]*node          // by index
 	rest       []*node            // items behind the prefix
 	everyChild []*node            // of unevaluated…, contains
@@ -143,7 +143,7 @@ func (g *graph) members(n *node) {
 	s := n.schema
 	for expression, target := range s.PatternProperties {
 		n.others = append(n.others, g.list(target)...)
-		n.namesOwn = n.namesOwn.plus(patternLoad(expression))
+		n.nameWeight = n.nameWeight.plus(patternWeight(expression))
 	}
 	if more, ok := s.AdditionalProperties.(*jsonschema.Schema); ok {
 		n.others = append(n.others, g.list(more)...)
@@ -202,6 +202,6 @@ func (n *node) checkKeywords() error {
 	if s.Enum != nil && len(s.Enum.Values) > MaxEnum {
 		return refuse(n.at+"/enum", "enum has %d values; at most %d are allowed", len(s.Enum.Values), MaxEnum)
 	}
-	n.own = loadOf(s)
+	n.ownWeight = weightOf(s)
 	return nil
 }

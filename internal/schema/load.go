@@ -7,21 +7,21 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// load is what a subschema costs where it is applied to a value.
-type load [loads]int
+// weight is what a subschema costs where it is applied to a value.
+type weight [weights]int
 
 // The first two bound a schema. The others are what MaxWork counts, in its unit.
 const (
-	loadSteps   = iota // evaluations, compared values
-	loadPattern        // RE2 instructions per byte of a text
-	loadValue          // of any value
-	loadNumber         // of a number besides
-	loadObject         // of an object besides
-	loadMember         // of each member of an object: to look it up
-	loadText           // of a text besides
-	loadBytes          // of each 64 bytes of a text
-	loadRegex          // formats that compile a text as a pattern
-	loads
+	weightSteps   = iota // evaluations, compared values
+	weightPattern        // RE2 instructions per byte of a text
+	weightValue          // of any value
+	weightNumber         // of a number besides
+	weightObject         // of an object besides
+	weightMember         // of each member of an object: to look it up
+	weightText           // of a text besides
+	weightBytes          // of each 64 bytes of a text
+	weightRegex          // formats that compile a text as a pattern
+	weights
 )
 
 // What the validator does, in units of MaxWork.
@@ -45,21 +45,21 @@ const (
 	patternRate = 8
 )
 
-func (l load) plus(o load) load {
+func (l weight) plus(o weight) weight {
 	for i := range l {
-		l[i] = min(l[i]+o[i], 1<<30) // loads may double at each level
+		l[i] = min(l[i]+o[i], 1<<30) // weights may double at each level
 	}
 	return l
 }
 
-func (l load) times(n int) load {
+func (l weight) times(n int) weight {
 	for i := range l {
 		l[i] = min(l[i]*n, 1<<30)
 	}
 	return l
 }
 
-func (l load) max(o load) load {
+func (l weight) max(o weight) weight {
 	for i := range l {
 		l[i] = max(l[i], o[i])
 	}
@@ -67,19 +67,21 @@ func (l load) max(o load) load {
 }
 
 // value is the work for one value of the costliest kind without its members and its length.
-func (l load) value() int { return l[loadValue] + max(l[loadNumber], l[loadText], l[loadObject]) }
+func (l weight) value() int {
+	return l[weightValue] + max(l[weightNumber], l[weightText], l[weightObject])
+}
 
-// loadOf weighs what s itself does with a value.
-func loadOf(s *jsonschema.Schema) load {
-	l := load{loadSteps: 1 + len(s.Required), loadValue: workEvaluation}
+// weightOf weighs what s itself does with a value.
+func weightOf(s *jsonschema.Schema) weight {
+	l := weight{weightSteps: 1 + len(s.Required), weightValue: workEvaluation}
 	required := len(s.Required)
 	for _, names := range s.DependentRequired {
-		l[loadSteps] += 1 + len(names)
+		l[weightSteps] += 1 + len(names)
 		required += 1 + len(names)
 	}
 	for _, dependency := range s.Dependencies {
 		if names, ok := dependency.([]string); ok {
-			l[loadSteps] += 1 + len(names)
+			l[weightSteps] += 1 + len(names)
 			required += 1 + len(names)
 		}
 	}
@@ -90,48 +92,48 @@ func loadOf(s *jsonschema.Schema) load {
 	if s.Const != nil {
 		compared = append(compared, *s.Const)
 	}
-	l[loadSteps] += comparison(compared)
+	l[weightSteps] += comparison(compared)
 	names := 0
 	for _, v := range compared {
 		switch v := v.(type) {
 		case stdjson.Number:
-			l[loadNumber] += workComparison
+			l[weightNumber] += workComparison
 		case string:
 			names++
 		default:
-			l[loadValue] += workComparison * (countValues(v) - 1)
+			l[weightValue] += workComparison * (countValues(v) - 1)
 		}
 	}
-	l[loadText] += names / 4
+	l[weightText] += names / 4
 	if s.Pattern != nil {
-		l = l.plus(patternLoad(s.Pattern))
+		l = l.plus(patternWeight(s.Pattern))
 	}
 	if s.Bool != nil {
 		return l
 	}
 	passes := typesOf(s)
 	if passes&objects != 0 {
-		l[loadObject] = workName * required
-		l[loadMember] = workMember
+		l[weightObject] = workName * required
+		l[weightMember] = workMember
 		if s.AdditionalProperties == false {
-			l[loadMember] = workExtra
+			l[weightMember] = workExtra
 		}
 	}
 	if passes&(integers|fractions) != 0 {
-		l[loadNumber] += workOfNumber(s, passes)
+		l[weightNumber] += workOfNumber(s, passes)
 	}
 	if passes&texts != 0 {
-		l[loadBytes]++ // they are copied
+		l[weightBytes]++ // they are copied
 		if s.MinLength != nil || s.MaxLength != nil {
-			l[loadBytes] += workLength
+			l[weightBytes] += workLength
 		}
 		switch {
 		case s.Format == nil:
 		case s.Format.Name == "regex":
-			l[loadRegex]++
+			l[weightRegex]++
 		default:
-			l[loadText] += workFormat
-			l[loadBytes] += workFormatBytes
+			l[weightText] += workFormat
+			l[weightBytes] += workFormatBytes
 		}
 	}
 	return l
@@ -193,12 +195,12 @@ func countValues(v any) int {
 	return n
 }
 
-func patternLoad(expression jsonschema.Regexp) load {
+func patternWeight(expression jsonschema.Regexp) weight {
 	size, err := patternSize(expression.String())
 	if err != nil {
 		size = MaxPatternSize
 	}
-	return load{loadSteps: 1, loadPattern: size, loadText: workExpression}
+	return weight{weightSteps: 1, weightPattern: size, weightText: workExpression}
 }
 
 // regexWork is the work to compile a text as a pattern: repetitions make it large.

@@ -73,7 +73,7 @@ type shape struct {
 // Add looks at the data of one event, in the form that Check takes. The newest event comes first. It
 // reports false for what no schema takes: too deep, or with a number out of range.
 func (p *Proposer) Add(data any) bool {
-	s := scanner{cost: cost{loads: []load{{}}}}
+	s := scanner{cost: cost{weights: []weight{{}}}}
 	if s.value(data, 0, 0); s.problem != nil {
 		return false
 	}

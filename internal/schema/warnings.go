@@ -75,8 +75,8 @@ func meant(word string, known []string) string {
 func workWarnings(g *graph) map[*node]string {
 	warnings := map[*node]string{}
 	for _, n := range g.nodes {
-		n.addUp()
-		most := MaxWork * patternRate / max(n.total[loadPattern], 1) // bytes of a text
+		n.sumWeights()
+		most := MaxWork * patternRate / max(n.totalWeight[weightPattern], 1) // bytes of a text
 		told := slices.ContainsFunc(n.inPlace, func(target *node) bool { return warnings[target] != "" })
 		if most < commonText && !told && (n.schema.MaxLength == nil || *n.schema.MaxLength > most) {
 			warnings[n] = fmt.Sprintf("a text of more than %d bytes here is rejected, because its patterns would take too long: make them simpler, or set maxLength", most)
@@ -99,7 +99,7 @@ func (n *node) weight(counted map[*node]bool) int {
 		return 0
 	}
 	counted[n] = true
-	w := n.own.value()
+	w := n.ownWeight.value()
 	for _, target := range slices.Concat(append(slices.Collect(maps.Values(n.members)), append(n.prefix, n.inPlace)...)...) {
 		w += target.weight(counted)
 	}
