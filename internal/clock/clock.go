@@ -22,12 +22,12 @@ const (
 	// AcceptAfter is the running time after which a system clock that is ahead is
 	// believed.
 	AcceptAfter = 24 * time.Hour
-	// settle is how far the system's clock may be ahead and be followed at once: a
+	// followAtOnce is how far the system's clock may be ahead and be followed at once: a
 	// restart, a correction by NTP.
-	settle = time.Minute
+	followAtOnce = time.Minute
 
-	lookEvery = 10 * time.Second
-	saveEvery = time.Minute // what a crash may take from the kept time
+	lookInterval = 10 * time.Second
+	saveInterval = time.Minute // what a crash may take from the kept time
 )
 
 // Options of a Clock.
@@ -49,11 +49,11 @@ type Clock struct {
 	opts Options
 	log  *slog.Logger
 
-	mu     sync.Mutex // guards what follows
-	state  state
-	looked time.Duration // Running, when the state was brought up to date
-	saved  time.Time     // Kept of the file
-	held   bool          // as it was told last
+	mu        sync.Mutex // guards what follows
+	state     state
+	refreshed time.Duration // Running, when the state was brought up to date
+	saved     time.Time     // Kept of the file
+	held      bool          // as it was told last
 }
 
 // state is what is kept between runs.
@@ -65,9 +65,9 @@ type state struct {
 	Waited time.Duration
 }
 
-// unknown is the state of a clock whose file was damaged, or of one without a file in a
+// unknownState is the state of a clock whose file was damaged, or of one without a file in a
 // directory with data of the future: the system's clock is ahead of it, and proves itself.
-func unknown() state { return state{Kept: time.Unix(0, 0).UTC(), System: time.Unix(0, 0).UTC()} }
+func unknownState() state { return state{Kept: time.Unix(0, 0).UTC(), System: time.Unix(0, 0).UTC()} }
 
 // Open reads the file of a clock. Without one the clock begins with Options.Newest.
 // When the file is damaged, or Newest lies in the future, nothing expires for AcceptAfter.
@@ -95,13 +95,13 @@ func Open(opts Options) (*Clock, error) {
 		case opts.Newest.IsZero():
 			c.state = state{Kept: system, System: system}
 		case opts.Newest.Sub(system) > MaxAhead: // either of them is wrong
-			c.state = unknown()
+			c.state = unknownState()
 		default:
 			c.state = state{Kept: opts.Newest.Round(0).UTC(), System: system}
 		}
 	}
-	c.looked = opts.Running()
-	c.look()
+	c.refreshed = opts.Running()
+	c.refresh()
 	if err := c.save(); err != nil { // a full disk must not keep the server from starting
 		c.log.Warn("the time of retention could not be kept; it is tried again", "error", err)
 	}
@@ -112,15 +112,15 @@ func Open(opts Options) (*Clock, error) {
 // system returns the system's clock without its monotonic reading.
 func (c *Clock) system() time.Time { return c.opts.System().Round(0).UTC() }
 
-// look brings the clock up to date and returns its state.
-func (c *Clock) look() state {
+// refresh brings the clock up to date and returns its state.
+func (c *Clock) refresh() state {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	system, running := c.system(), c.opts.Running()
-	if c.state.advance(system, running-c.looked) {
+	if c.state.advance(system, running-c.refreshed) {
 		c.log.Warn("the system's clock has been ahead of retention's for 24 h of running; it is believed now", "clock", system)
 	}
-	c.looked = running
+	c.refreshed = running
 	if held := c.state.held(); held != c.held {
 		c.held = held
 		if held {
@@ -139,7 +139,7 @@ func (s *state) advance(system time.Time, passed time.Duration) (believed bool) 
 	s.System = system
 	s.Kept = s.Kept.Add(passed)
 	switch ahead := s.ahead(); {
-	case ahead <= settle:
+	case ahead <= followAtOnce:
 		if ahead > 0 {
 			s.Kept = system
 		}
@@ -175,7 +175,7 @@ func (s *state) kept() any {
 // that is behind. While held is true the system's clock is more than MaxAhead ahead,
 // and nothing may expire.
 func (c *Clock) Now() (now time.Time, held bool) {
-	s := c.look()
+	s := c.refresh()
 	if s.System.Before(s.Kept) {
 		return s.System, false
 	}
@@ -185,7 +185,7 @@ func (c *Clock) Now() (now time.Time, held bool) {
 // Reason says why nothing expires, or that the system's clock is more than
 // MaxAhead behind; empty when neither is so.
 func (c *Clock) Reason() string {
-	s := c.look()
+	s := c.refresh()
 	return s.reason()
 }
 
@@ -231,7 +231,7 @@ type Change struct{ Before, After time.Time }
 // Accept sets the clock to the system's, also back, which nothing else does. The
 // change is durable when it returns; after an error nothing has changed.
 func (c *Clock) Accept() (Change, error) {
-	c.look()
+	c.refresh()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	next := state{Kept: c.state.System, System: c.state.System}
@@ -249,7 +249,7 @@ func (c *Clock) Accept() (Change, error) {
 
 // Run keeps the time in the file until ctx ends.
 func (c *Clock) Run(ctx context.Context) error {
-	tick := time.NewTicker(lookEvery)
+	tick := time.NewTicker(lookInterval)
 	defer tick.Stop()
 	failing := false
 	for {
@@ -259,7 +259,7 @@ func (c *Clock) Run(ctx context.Context) error {
 			ending = true
 		case <-tick.C:
 		}
-		if s := c.look(); !ending && s.Kept.Sub(c.lastSaved()) < saveEvery {
+		if s := c.refresh(); !ending && s.Kept.Sub(c.lastSaved()) < saveInterval {
 			continue
 		}
 		err := c.save()
@@ -304,6 +304,6 @@ func register(r prometheus.Registerer, c *Clock) {
 		}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "eye_retention_clock_ahead_seconds", Help: "How far the system's clock is ahead of the time that retention goes by; negative when it is behind.",
-		}, func() float64 { s := c.look(); return s.ahead().Seconds() }),
+		}, func() float64 { s := c.refresh(); return s.ahead().Seconds() }),
 	)
 }

@@ -40,7 +40,7 @@ func read(name string, log *slog.Logger) (s state, found bool, err error) {
 	whole := bytes.Equal(b, sealed(line)) && json.Unmarshal(line, &d) == nil
 	if !whole {
 		log.Warn("the file of retention's clock is damaged; nothing expires until the system's clock is believed", "file", name)
-		return unknown(), true, nil
+		return unknownState(), true, nil
 	}
 	if d.Version > fileVersion {
 		return s, false, fmt.Errorf("read retention's clock: %s was written by a newer version of The Eye", name)
