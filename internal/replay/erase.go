@@ -30,22 +30,22 @@ func (r *Runner) EraseApp(ctx context.Context, app string) (release func(), err 
 		if apps := req.Filter[query.App]; len(apps) > 0 {
 			return slices.Contains(apps, app)
 		}
-		return req.tellsOfContent()
+		return req.hasContent()
 	})
 }
 
-// barrier keeps replays from being begun.
-type barrier struct{ concerns func(Request) bool }
+// erasureBlock keeps replays from being begun.
+type erasureBlock struct{ concerns func(Request) bool }
 
 func (r *Runner) erase(ctx context.Context, concerns func(Request) bool) (release func(), err error) {
-	bar := &barrier{concerns}
+	bar := &erasureBlock{concerns}
 	r.mu.Lock()
-	r.bars = append(r.bars, bar)
+	r.blocks = append(r.blocks, bar)
 	r.mu.Unlock()
 	release = func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.bars = slices.DeleteFunc(r.bars, func(other *barrier) bool { return other == bar })
+		r.blocks = slices.DeleteFunc(r.blocks, func(other *erasureBlock) bool { return other == bar })
 	}
 	if err := r.endAll(ctx, concerns); err != nil {
 		release()
@@ -54,9 +54,9 @@ func (r *Runner) erase(ctx context.Context, concerns func(Request) bool) (releas
 	return release, nil
 }
 
-// barredLocked reports whether an erasure concerns a request.
-func (r *Runner) barredLocked(req Request) bool {
-	return slices.ContainsFunc(r.bars, func(b *barrier) bool { return b.concerns(req) })
+// blockedLocked reports whether an erasure concerns a request.
+func (r *Runner) blockedLocked(req Request) bool {
+	return slices.ContainsFunc(r.blocks, func(b *erasureBlock) bool { return b.concerns(req) })
 }
 
 func (r *Runner) endAll(ctx context.Context, concerns func(Request) bool) error {
@@ -70,7 +70,7 @@ func (r *Runner) endAll(ctx context.Context, concerns func(Request) bool) error 
 		if err := j.end(ctx, endedByErasure); err != nil {
 			return fmt.Errorf("end the replay %s, which may name what is erased: %w", j.status.ID, err)
 		}
-		j.change(func(s *Status) { s.Request, s.After, s.Examples = Request{DryRun: s.DryRun}, nil, nil })
+		j.update(func(s *Status) { s.Request, s.After, s.Examples = Request{DryRun: s.DryRun}, nil, nil })
 		if err := j.runner.discard(j); err != nil {
 			return fmt.Errorf("remove from the replay %s what is erased: %w", j.status.ID, err)
 		}
@@ -88,7 +88,7 @@ func (j *job) end(ctx context.Context, why string) error {
 		j.status.State, j.status.Error, j.status.FinishedAt = Cancelled, why, event.Now()
 		close(j.done)
 	} else if !j.endedLocked() {
-		j.why = why
+		j.cancelReason = why
 	}
 	r.mu.Unlock()
 	if waits {
@@ -107,8 +107,8 @@ func (j *job) end(ctx context.Context, why string) error {
 
 // discard writes a job that has ended without what it was asked for, or removes its file.
 func (r *Runner) discard(j *job) error {
-	s := j.tell()
-	if s.DryRun || j.foreign {
+	s := j.snapshot()
+	if s.DryRun || j.unusable {
 		return nil
 	}
 	if r.journal.write(s) == nil {
@@ -124,7 +124,7 @@ func (r *Runner) discard(j *job) error {
 // version wrote them. An erasure does not look into them.
 func (r *Runner) Unusable() (files []string) {
 	for _, j := range r.list() {
-		if j.foreign {
+		if j.unusable {
 			files = append(files, r.journal.path(j.status.ID))
 		}
 	}
@@ -135,7 +135,7 @@ func (r *Runner) Unusable() (files []string) {
 func (r *Runner) RemoveUnusable() error {
 	removed := false
 	for _, j := range r.list() {
-		if !j.foreign {
+		if !j.unusable {
 			continue
 		}
 		if err := r.journal.remove(j.status.ID); err != nil {
@@ -157,8 +157,8 @@ func (req Request) selectsByContent() bool {
 	return req.Filter.Has(query.EventID) || req.Filter.Has("where")
 }
 
-// tellsOfContent reports whether the request has anything that may be of what was sent.
-func (req Request) tellsOfContent() bool {
+// hasContent reports whether the request has anything that may be of what was sent.
+func (req Request) hasContent() bool {
 	for name := range req.Filter {
 		if !slices.Contains([]string{"code", "from", "to", "replayed", query.TimeZoneParam}, name) {
 			return true

@@ -14,19 +14,19 @@ import (
 
 // job is one replay.
 type job struct {
-	runner *Runner
-	query  query.Query
-	how    rejudging
-	done   chan struct{} // closed when it has ended
-	cancel chan struct{} // closed when it is to end
-	once   sync.Once
+	runner  *Runner
+	query   query.Query
+	repairs repairs
+	done    chan struct{} // closed when it has ended
+	cancel  chan struct{} // closed when it is to end
+	once    sync.Once
 
-	foreign   bool   // its file cannot be used, and is left as it is
+	unusable  bool   // its file cannot be used, and is left as it is
 	published uint64 // its newest frame since the start; 0 for none
 
-	status Status // guarded by Runner.mu; the goroutine that runs the job alone changes it
-	begun  bool   // guarded by Runner.mu; a goroutine runs it
-	why    string // guarded by Runner.mu; why it was cancelled, empty when a user did
+	status       Status // guarded by Runner.mu; the goroutine that runs the job alone changes it
+	begun        bool   // guarded by Runner.mu; a goroutine runs it
+	cancelReason string // guarded by Runner.mu; why it was cancelled, empty when a user did
 }
 
 // newJob returns a job that has not begun.
@@ -36,13 +36,13 @@ func (r *Runner) newJob(req Request) (*job, error) {
 		return nil, err
 	}
 	return &job{
-		runner: r, query: q, how: how, done: make(chan struct{}), cancel: make(chan struct{}),
+		runner: r, query: q, repairs: how, done: make(chan struct{}), cancel: make(chan struct{}),
 		status: Status{Request: req, ID: event.NewID(), State: Running, StartedAt: event.Now()},
 	}, nil
 }
 
-// revive returns a job as it was written down. One that cannot go on has failed.
-func (r *Runner) revive(s Status) *job {
+// restore returns a job as it was written down. One that cannot go on has failed.
+func (r *Runner) restore(s Status) *job {
 	j, err := r.newJob(s.Request)
 	if err != nil {
 		j = &job{runner: r, done: make(chan struct{}), cancel: make(chan struct{})}
@@ -54,8 +54,8 @@ func (r *Runner) revive(s Status) *job {
 	return j
 }
 
-// begin reports whether the job is to be run, which happens once.
-func (j *job) begin() bool {
+// claim reports whether the job is to be run, which happens once.
+func (j *job) claim() bool {
 	j.runner.mu.Lock()
 	defer j.runner.mu.Unlock()
 	if j.begun || j.endedLocked() {
@@ -68,7 +68,7 @@ func (j *job) begin() bool {
 func (j *job) reason() string {
 	j.runner.mu.Lock()
 	defer j.runner.mu.Unlock()
-	return j.why
+	return j.cancelReason
 }
 
 func (j *job) endedLocked() bool { return j.status.State != Running }
@@ -86,8 +86,8 @@ func (j *job) cancelled() chan struct{} {
 	return c
 }
 
-// tell returns a copy of the status.
-func (j *job) tell() Status {
+// snapshot returns a copy of the status.
+func (j *job) snapshot() Status {
 	j.runner.mu.Lock()
 	defer j.runner.mu.Unlock()
 	s := j.status
@@ -96,8 +96,8 @@ func (j *job) tell() Status {
 	return s
 }
 
-// change changes the status.
-func (j *job) change(how func(s *Status)) {
+// update changes the status.
+func (j *job) update(how func(s *Status)) {
 	j.runner.mu.Lock()
 	defer j.runner.mu.Unlock()
 	how(&j.status)
@@ -117,7 +117,7 @@ func (j *job) run(ctx context.Context) {
 	}()
 	state, text := Done, ""
 	for wait := retryAfter; ; wait = min(2*wait, retryAtMost) {
-		err := j.walk(working)
+		err := j.pages(working)
 		if err == nil {
 			break
 		}
@@ -133,21 +133,21 @@ func (j *job) run(ctx context.Context) {
 			break
 		}
 		j.runner.log.Warn("a replay is held up; it is tried again", "replay", j.status.ID, "error", err)
-		j.change(func(s *Status) { s.Error = err.Error() })
+		j.update(func(s *Status) { s.Error = err.Error() })
 		pause(working, wait)
 	}
-	j.change(func(s *Status) { s.State, s.Error, s.FinishedAt = state, text, event.Now() })
-	j.keep()
+	j.update(func(s *Status) { s.State, s.Error, s.FinishedAt = state, text, event.Now() })
+	j.save()
 	close(j.done)
 }
 
 // errFinal is an error that trying again does not help.
 var errFinal = errors.New("replay failed")
 
-// keep writes the status down. One that is not kept is done again at the next
+// save writes the status down. One that is not kept is done again at the next
 // start, which does nothing.
-func (j *job) keep() {
-	s := j.tell()
+func (j *job) save() {
+	s := j.snapshot()
 	if s.DryRun {
 		return
 	}
@@ -156,8 +156,8 @@ func (j *job) keep() {
 	}
 }
 
-// walk goes through the rejections page by page, from where the status says.
-func (j *job) walk(ctx context.Context) error {
+// pages goes through the rejections page by page, from where the status says.
+func (j *job) pages(ctx context.Context) error {
 	if j.published != 0 { // what is still on its way would be published again
 		if _, err := j.runner.opts.Outcomes(ctx, j.published); err != nil && ctx.Err() != nil {
 			return err // of a frame that is forgotten the store has decided
@@ -176,10 +176,10 @@ func (j *job) walk(ctx context.Context) error {
 		if !page.More {
 			return nil
 		}
-		after := placeBehind(page)
+		after := cursorAfter(page)
 		q.After, q.Limit = &after, nextLimit(q.Limit, page.Items)
-		j.change(func(s *Status) { s.After, s.Error = q.After, "" })
-		j.keep()
+		j.update(func(s *Status) { s.After, s.Error = q.After, "" })
+		j.save()
 	}
 }
 
@@ -193,16 +193,16 @@ func (j *job) next(ctx context.Context, q *query.Query) (page store.Page[event.R
 		return page, err
 	}
 	if q.Horizon = page.Horizon; j.status.Until == 0 {
-		j.change(func(s *Status) { s.Until = page.Horizon })
-		j.keep()
+		j.update(func(s *Status) { s.Until = page.Horizon })
+		j.save()
 	}
 	if err := j.runner.opts.Step("replay page read"); err != nil {
 		return page, errors.Join(errFinal, err)
 	}
-	return page, j.page(ctx, page.Items)
+	return page, j.processPage(ctx, page.Items)
 }
 
-func placeBehind(p store.Page[event.Rejection]) query.After {
+func cursorAfter(p store.Page[event.Rejection]) query.After {
 	if p.SearchedTo != nil {
 		return query.AfterTime(*p.SearchedTo, false)
 	}
@@ -222,11 +222,11 @@ func nextLimit(limit int, items []event.Rejection) int {
 	return max(1, min(largestPage, 2*limit, pageBytes*len(items)/size))
 }
 
-// page judges the rejections of a page and has those that pass written.
-func (j *job) page(ctx context.Context, items []event.Rejection) error {
+// processPage validates the rejections of a page and publishes those that pass.
+func (j *job) processPage(ctx context.Context, items []event.Rejection) error {
 	var passed []*event.Event
 	size := 0
-	judged := Status{Examples: j.tell().Examples, Left: j.tell().Left}
+	found := Status{Examples: j.snapshot().Examples, Left: j.snapshot().Left}
 	for i := range items {
 		rej := &items[i]
 		if rej.CarriedBy > j.status.Until {
@@ -234,28 +234,28 @@ func (j *job) page(ctx context.Context, items []event.Rejection) error {
 		}
 		if rej.Became != nil {
 			if rej.Became.Frame > j.status.Until { // its own, before it was cut off
-				judged.Matched, judged.WouldPass = judged.Matched+1, judged.WouldPass+1
-				judged.became(rej.Became.Fate)
-				judged.carried(rej.Became.Frame)
+				found.Matched, found.WouldPass = found.Matched+1, found.WouldPass+1
+				found.countFate(rej.Became.Fate)
+				found.noteFrame(rej.Became.Frame)
 			}
 			continue
 		}
-		v := j.runner.judge(rej, j.how)
-		judged.Matched++
+		v := j.runner.validate(rej, j.repairs)
+		found.Matched++
 		if v.event == nil {
-			judged.WouldFail++
-			judged.tally(v.problems)
+			found.WouldFail++
+			found.countProblems(v.problems)
 		} else {
-			judged.WouldPass++
+			found.WouldPass++
 			passed = append(passed, v.event)
 			size += len(v.body) + 1<<10
 		}
 		if j.status.DryRun {
-			judged.show(Example{rej.ID, rej.EventID, v.event != nil, rej.Raw, v.body, v.problems})
+			found.addExample(Example{rej.ID, rej.EventID, v.event != nil, rej.Raw, v.body, v.problems})
 			continue
 		}
 		if size >= frameBytes {
-			if err := j.publish(ctx, passed, &judged); err != nil {
+			if err := j.publish(ctx, passed, &found); err != nil {
 				return err
 			}
 			if passed, size = nil, 0; ctx.Err() != nil {
@@ -264,24 +264,24 @@ func (j *job) page(ctx context.Context, items []event.Rejection) error {
 		}
 	}
 	if !j.status.DryRun && len(passed) > 0 {
-		if err := j.publish(ctx, passed, &judged); err != nil {
+		if err := j.publish(ctx, passed, &found); err != nil {
 			return err
 		}
 	}
-	j.change(func(s *Status) { s.add(judged) })
+	j.update(func(s *Status) { s.add(found) })
 	return ctx.Err()
 }
 
 // publish has events written as a frame and counts what the store makes of them.
-func (j *job) publish(ctx context.Context, events []*event.Event, judged *Status) error {
+func (j *job) publish(ctx context.Context, events []*event.Event, found *Status) error {
 	r := j.runner
 	frame, err := r.opts.Collector.Republish(ctx, events)
 	if err != nil {
 		return err
 	}
 	j.published = frame
-	judged.carried(frame)
-	j.change(func(s *Status) { s.carried(frame) }) // whatever becomes of the page
+	found.noteFrame(frame)
+	j.update(func(s *Status) { s.noteFrame(frame) }) // whatever becomes of the page
 	if err := r.opts.Step("replay published"); err != nil {
 		return errors.Join(errFinal, err)
 	}
@@ -291,7 +291,7 @@ func (j *job) publish(ctx context.Context, events []*event.Event, judged *Status
 	}
 	for i := range events {
 		fate := outcomes.At(i).Fate
-		judged.became(fate)
+		found.countFate(fate)
 		r.counts.WithLabelValues(fate.String()).Inc()
 	}
 	return r.opts.Step("replay counted")
@@ -313,8 +313,8 @@ func (j *job) outcomes(ctx context.Context, frame uint64) (progress.Outcomes, er
 	return outcomes, err
 }
 
-// carried notes a frame of the replay.
-func (s *Status) carried(frame uint64) {
+// noteFrame notes a frame of the replay.
+func (s *Status) noteFrame(frame uint64) {
 	if s.FirstFrame == 0 || frame < s.FirstFrame {
 		s.FirstFrame = frame
 	}
@@ -328,7 +328,7 @@ func (s *Status) add(p Status) {
 	s.Erased, s.Expired = s.Erased+p.Erased, s.Expired+p.Expired
 	s.Left, s.Examples = p.Left, p.Examples
 	if p.FirstFrame != 0 {
-		s.carried(p.FirstFrame)
-		s.carried(p.LastFrame)
+		s.noteFrame(p.FirstFrame)
+		s.noteFrame(p.LastFrame)
 	}
 }

@@ -14,12 +14,12 @@ import (
 // Codes of problems that only replays have.
 const (
 	PatchFailed = "patch_failed"     // the patch does not fit the body
-	AppGone     = "application_gone" // nobody says any more how to judge
+	AppGone     = "application_gone" // nothing says any more how to validate
 	Truncated   = "truncated"        // only the beginning of the body is kept
 )
 
-// rejudging says how bodies are repaired and judged.
-type rejudging struct {
+// repairs says how bodies are repaired before they are validated.
+type repairs struct {
 	patch   *patch
 	zone    *time.Location // nil for the application's
 	session string         // of bodies that have none
@@ -33,8 +33,8 @@ type verdict struct {
 	problems  []event.Problem
 }
 
-// judge repairs a rejection and judges it by what is in force now.
-func (r *Runner) judge(rej *event.Rejection, how rejudging) verdict {
+// validate repairs a rejection and validates it by what is in force now.
+func (r *Runner) validate(rej *event.Rejection, how repairs) verdict {
 	v := verdict{rejection: rej, body: rej.Raw}
 	app, ok := r.opts.App(rej.App)
 	if !ok {
@@ -65,7 +65,7 @@ func (r *Runner) judge(rej *event.Rejection, how rejudging) verdict {
 
 // repair returns the body of a rejection with the patch applied and a session put
 // in.
-func (how rejudging) repair(rej *event.Rejection) ([]byte, error) {
+func (how repairs) repair(rej *event.Rejection) ([]byte, error) {
 	body, err := how.patch.apply(rej.Raw)
 	if err != nil || how.session == "" || rej.SessionID != "" {
 		return body, err

@@ -17,7 +17,7 @@ const (
 	maxCopied          = 1 << 20 // bytes that its copies may add to a body
 )
 
-// InvalidError tells what of a replay's request cannot be done.
+// InvalidError reports what of a replay's request cannot be done.
 type InvalidError struct{ Reason string }
 
 func (e *InvalidError) Error() string { return e.Reason }

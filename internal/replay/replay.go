@@ -1,7 +1,6 @@
-// Package replay judges rejected events again, as they are or repaired by a JSON
-// Patch, and has those that pass now written to the queue once more. They keep id,
-// times and place of their first arrival; the store decides about them as about any
-// arrival.
+// Package replay validates rejected events again, as they are or repaired by a JSON Patch, and
+// publishes those that pass now to the queue once more. They keep id, times and place of their first
+// arrival; the store decides about them as about any arrival.
 //
 // It decides nothing itself and changes nothing that is stored: what became of a
 // rejection is read from the store. So a replay may be cut off anywhere and begun
@@ -28,8 +27,7 @@ import (
 
 // Bounds.
 const (
-	// Patience is how long Start waits for a replay to end before it tells how far
-	// it has come.
+	// Patience is how long Start waits for a replay to end before it reports how far it has come.
 	Patience = 2 * time.Second
 	// MaxDryRuns is how many dry runs may be at work at a time; of real replays one.
 	MaxDryRuns = 2
@@ -41,7 +39,7 @@ const (
 	// MaxExampleBytes bounds both bodies of an example together.
 	MaxExampleBytes = 512 << 10
 
-	withExamples = 8 // newest replays that keep them
+	keptExamples = 8 // newest replays that keep them
 
 	pageBytes   = 8 << 20 // of the bodies of a page, about
 	firstPage   = 100     // rejections, until their size is known
@@ -65,7 +63,7 @@ var (
 	ErrEnded = errors.New("the replay has already ended")
 )
 
-// App is what the judging needs of an application.
+// App is what validation needs of an application.
 type App struct {
 	Zone               *time.Location // of timestamps without one
 	RefuseUnknownTypes bool
@@ -102,12 +100,12 @@ type Runner struct {
 	closed  chan struct{} // closed when Run has ended
 	gate    *semaphore.Weighted
 
-	mu   sync.Mutex // guards jobs, what they tell, and bars
-	jobs []*job     // oldest first
-	bars []*barrier // of erasures that go on
+	mu     sync.Mutex      // guards jobs, their status, and blocks
+	jobs   []*job          // oldest first
+	blocks []*erasureBlock // of erasures that go on
 }
 
-// New returns a runner that knows what the folder tells.
+// New returns a runner with the replays that the folder holds.
 func New(opts Options) (*Runner, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
@@ -131,9 +129,9 @@ func New(opts Options) (*Runner, error) {
 		return nil, err
 	}
 	for _, status := range known {
-		j := r.revive(status)
+		j := r.restore(status)
 		if err := unusable[status.ID]; err != nil {
-			j.foreign = true
+			j.unusable = true
 			r.log.Error("what is known of a replay cannot be used; its file is left as it is, and the replay does not go on", "file", r.journal.path(status.ID), "error", err)
 		}
 		r.jobs = append(r.jobs, j)
@@ -151,7 +149,7 @@ func (r *Runner) Run(ctx context.Context) error {
 		return nil
 	}
 	for _, j := range r.list() {
-		if j.begin() {
+		if j.claim() {
 			work.Go(func() { j.run(ctx) })
 		}
 	}
@@ -161,7 +159,7 @@ func (r *Runner) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case j := <-r.start:
-			if j.begin() {
+			if j.claim() {
 				work.Go(func() { j.run(ctx) })
 			}
 		}
@@ -208,7 +206,7 @@ func (r *Runner) Start(ctx context.Context, req Request) (Status, error) {
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-	return j.tell(), nil
+	return j.snapshot(), nil
 }
 
 // admit takes a job among those at work, when there is room, and writes it down
@@ -228,7 +226,7 @@ func (r *Runner) admit(j *job) error {
 	if atWork >= most {
 		return ErrBusy
 	}
-	if r.barredLocked(j.status.Request) {
+	if r.blockedLocked(j.status.Request) {
 		return ErrErasing
 	}
 	if !j.status.DryRun {
@@ -244,12 +242,12 @@ func (r *Runner) admit(j *job) error {
 // forgetLocked drops the oldest replays that have ended, and before that their
 // examples.
 func (r *Runner) forgetLocked() {
-	for _, j := range r.jobs[:max(0, len(r.jobs)-withExamples)] {
+	for _, j := range r.jobs[:max(0, len(r.jobs)-keptExamples)] {
 		j.status.Examples = nil
 	}
 	for i := 0; len(r.jobs) > Remembered && i < len(r.jobs); {
 		j := r.jobs[i]
-		if !j.endedLocked() || j.foreign {
+		if !j.endedLocked() || j.unusable {
 			i++
 			continue
 		}
@@ -281,7 +279,7 @@ func (r *Runner) List() []Status {
 	jobs := r.list()
 	list := make([]Status, 0, len(jobs))
 	for _, j := range slices.Backward(jobs) {
-		list = append(list, j.tell())
+		list = append(list, j.snapshot())
 	}
 	return list
 }
@@ -292,7 +290,7 @@ func (r *Runner) Status(id uuid.UUID) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	return j.tell(), nil
+	return j.snapshot(), nil
 }
 
 // Cancel ends a replay; what it has done stays. It returns when it has ended.
@@ -308,7 +306,7 @@ func (r *Runner) Cancel(ctx context.Context, id uuid.UUID) (Status, error) {
 	close(j.cancelled())
 	select {
 	case <-j.done:
-		return j.tell(), nil
+		return j.snapshot(), nil
 	case <-r.closed:
 		return Status{}, ErrClosed
 	case <-ctx.Done():

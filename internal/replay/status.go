@@ -70,8 +70,8 @@ type Left struct {
 	Count         int64
 }
 
-// maxLeft bounds the problems that are told apart.
-const maxLeft = 100
+// maxRemaining bounds the problems that are told apart.
+const maxRemaining = 100
 
 // Example shows what a replay does to one rejection.
 type Example struct {
@@ -94,7 +94,7 @@ func (s *Status) Size() int {
 }
 
 // parse reads a request. Errors: *InvalidError and *query.ParamError.
-func (req Request) parse() (q query.Query, how rejudging, err error) {
+func (req Request) parse() (q query.Query, how repairs, err error) {
 	if req.Filter.Has("replayed") {
 		return q, how, invalidf("filter has no replayed: what was replayed is not replayed again")
 	}
@@ -117,12 +117,12 @@ func (req Request) parse() (q query.Query, how rejudging, err error) {
 	return q, how, nil
 }
 
-// tally adds what stays of a rejection.
-func (s *Status) tally(problems []event.Problem) {
+// countProblems adds what stays of a rejection.
+func (s *Status) countProblems(problems []event.Problem) {
 	for _, p := range problems {
 		i := slices.IndexFunc(s.Left, func(l Left) bool { return l.Code == p.Code && l.Pointer == p.Pointer })
 		if i < 0 {
-			if len(s.Left) == maxLeft {
+			if len(s.Left) == maxRemaining {
 				continue
 			}
 			i = len(s.Left)
@@ -132,8 +132,8 @@ func (s *Status) tally(problems []event.Problem) {
 	}
 }
 
-// show keeps an example while there are few of its kind, unless its bodies are large.
-func (s *Status) show(x Example) {
+// addExample keeps an example while there are few of its kind, unless its bodies are large.
+func (s *Status) addExample(x Example) {
 	if len(x.Before)+len(x.After) > MaxExampleBytes {
 		return
 	}
@@ -148,8 +148,8 @@ func (s *Status) show(x Example) {
 	}
 }
 
-// became counts the fate of a replay.
-func (s *Status) became(fate event.Fate) {
+// countFate counts the fate of a replay.
+func (s *Status) countFate(fate event.Fate) {
 	switch fate {
 	case event.Stored:
 		s.Stored++
