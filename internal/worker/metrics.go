@@ -65,16 +65,16 @@ func (m *metrics) lagSeconds() float64 {
 	return (time.Duration(lag) * time.Microsecond).Seconds()
 }
 
-// writes is called when a batch is begun. What a store that is rebuilt reads
+// writeBegun is called when a batch is begun. What a store that is rebuilt reads
 // again has not waited since its receipt.
-func (m *metrics) writes(b store.Batch) {
+func (m *metrics) writeBegun(b store.Batch) {
 	if len(b.Records) == 0 {
 		return
 	}
 	m.waiting.Store(int64(max(m.started, b.Records[0].ReceivedAt())))
 }
 
-func (m *metrics) wrote(outcomes []event.Outcome, took time.Duration) {
+func (m *metrics) writeDone(outcomes []event.Outcome, took time.Duration) {
 	m.seconds.Observe(took.Seconds())
 	counts := map[event.Fate]int{}
 	for _, o := range outcomes {

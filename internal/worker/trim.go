@@ -11,14 +11,14 @@ import (
 // the newest frames up to half of the quota, from which a damaged segment can be
 // built again (S9).
 type trimmer struct {
-	written []mark // ends of batches that are not flushed yet
-	flushed []mark // where flushes ended, of which frames are kept; oldest first
-	total   int64  // bytes written so far
-	trimmed uint64 // the frame up to which was trimmed
+	written []watermark // ends of batches that are not flushed yet
+	flushed []watermark // where flushes ended, of which frames are kept; oldest first
+	total   int64       // bytes written so far
+	trimmed uint64      // the frame up to which was trimmed
 }
 
-// mark is a frame with the bytes that were read up to it.
-type mark struct {
+// watermark is a frame with the bytes that were read up to it.
+type watermark struct {
 	sequence uint64
 	bytes    int64
 }
@@ -33,23 +33,23 @@ func (t *trimmer) begin(position uint64, held queue.State) {
 	if last := min(position, held.Last); held.Frames > 0 && last >= held.First {
 		frames := last - held.First + 1
 		bytes := int64(held.Bytes / held.Frames * frames)
-		for i := range uint64(startMarks) {
-			t.flushed = append(t.flushed, mark{held.First - 1 + frames*i/startMarks, bytes*int64(i)/startMarks - bytes})
+		for i := range uint64(startWatermarks) {
+			t.flushed = append(t.flushed, watermark{held.First - 1 + frames*i/startWatermarks, bytes*int64(i)/startWatermarks - bytes})
 		}
 	}
-	t.flushed = append(t.flushed, mark{position, 0})
+	t.flushed = append(t.flushed, watermark{position, 0})
 }
 
-// startMarks is into how many parts the frames are divided that are found behind
+// startWatermarks is into how many parts the frames are divided that are found behind
 // the position at the start.
-const startMarks = 16
+const startWatermarks = 16
 
-// wrote notes a batch.
-func (t *trimmer) wrote(last uint64, sizes []frameSize) {
+// batchWritten notes a batch.
+func (t *trimmer) batchWritten(last uint64, sizes []frameSize) {
 	for _, s := range sizes {
 		t.total += int64(s.bytes)
 	}
-	t.written = append(t.written, mark{last, t.total})
+	t.written = append(t.written, watermark{last, t.total})
 }
 
 // next returns the frame up to which may be trimmed when the store has flushed up
@@ -78,12 +78,12 @@ const trimTick = time.Second
 // trimTimeout bounds a trim; what it leaves goes with the next one.
 const trimTimeout = 10 * time.Second
 
-// maxHeld is the part of the quota, in hundredths, beyond which nothing holds frames.
-const maxHeld = 75
+// heldQuotaPercent is the part of the quota, in hundredths, beyond which nothing holds frames.
+const heldQuotaPercent = 75
 
-// held returns the last frame that nothing holds. When more would be trimmed and the
+// trimLimit returns the last frame that nothing holds. When more would be trimmed and the
 // queue is filling, what holds it ends.
-func (w *Worker) held(ctx context.Context, upTo uint64) uint64 {
+func (w *Worker) trimLimit(ctx context.Context, upTo uint64) uint64 {
 	if w.opts.Hold == nil {
 		return upTo
 	}
@@ -92,7 +92,7 @@ func (w *Worker) held(ctx context.Context, upTo uint64) uint64 {
 		return held
 	}
 	state, err := w.opts.Queue.State(ctx)
-	if err != nil || state.Bytes <= uint64(state.Quota)/100*maxHeld {
+	if err != nil || state.Bytes <= uint64(state.Quota)/100*heldQuotaPercent {
 		return held
 	}
 	w.opts.Logger.Warn("frames are not held for a backup any more, because the queue is filling; the backup begins again",
@@ -111,7 +111,7 @@ func (w *Worker) trim(ctx context.Context) {
 		w.opts.Logger.Warn("old files of confirmed frames stay; it is tried again", "error", err)
 	}
 	upTo := w.trimmer.next(flushed, w.opts.Queue.Quota()/2)
-	upTo = min(upTo, w.held(ctx, upTo))
+	upTo = min(upTo, w.trimLimit(ctx, upTo))
 	if upTo <= w.trimmer.trimmed {
 		return
 	}

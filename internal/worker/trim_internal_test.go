@@ -21,16 +21,16 @@ func TestTrimmer(t *testing.T) {
 		}
 	}
 	want(10, 10)
-	x.wrote(12, []frameSize{{11, 1, 400}, {12, 1, 400}})
-	x.wrote(13, []frameSize{{13, 1, 400}})
+	x.batchWritten(12, []frameSize{{11, 1, 400}, {12, 1, 400}})
+	x.batchWritten(13, []frameSize{{13, 1, 400}})
 	want(11, 10) // within a batch
 	want(12, 10)
 	want(13, 12)
 	x.begin(13, queue.State{}) // after a reset
-	x.wrote(14, []frameSize{{14, 1, 400}})
+	x.batchWritten(14, []frameSize{{14, 1, 400}})
 	want(13, 12)
 	want(14, 12)
-	x.wrote(15, []frameSize{{15, 1, 5000}}) // more than may be kept
+	x.batchWritten(15, []frameSize{{15, 1, 5000}}) // more than may be kept
 	want(15, 15)
 }
 

@@ -33,8 +33,8 @@ type Options struct {
 	Queue    *queue.Queue
 	Store    store.Writer
 	Progress *progress.Tracker
-	// Resets tells that the store's position went back without a Write that could
-	// have told it. It may be nil.
+	// Resets signals that the store's position went back without a Write that could have reported it.
+	// It may be nil.
 	Resets <-chan struct{}
 	// Hold returns the last frame that may be trimmed now, math.MaxUint64 for
 	// any. It may be nil.
@@ -42,8 +42,8 @@ type Options struct {
 	// EndHolds makes Hold return math.MaxUint64, because the queue has passed three
 	// quarters of its quota. It is not nil when Hold is not.
 	EndHolds func()
-	// Lost is told of acknowledged events that cannot be read any more, after they were
-	// counted as lost. It may be nil.
+	// Lost is called for acknowledged events that cannot be read any more, after they were counted as
+	// lost. It may be nil.
 	Lost       func(queue.Loss)
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
@@ -66,8 +66,8 @@ func New(opts Options) *Worker {
 	return &Worker{opts: opts, metrics: newMetrics(opts.Registerer), lost: map[[2]uint64]bool{}}
 }
 
-// load is a frame on its way to the store.
-type load struct {
+// decodedFrame is a frame on its way from the queue to the store.
+type decodedFrame struct {
 	sequence uint64
 	counts   []queue.Count
 	records  []event.Record
@@ -79,7 +79,7 @@ type load struct {
 }
 
 // losses returns what is lost in and before the frame.
-func (l load) losses() (found []queue.Loss) {
+func (l decodedFrame) losses() (found []queue.Loss) {
 	for _, one := range []queue.Loss{l.before, l.lost} {
 		if len(one.Counts) > 0 {
 			found = append(found, one)
@@ -92,16 +92,16 @@ func (l load) losses() (found []queue.Loss) {
 // position, or of a frame that a newer version of The Eye wrote, else nil. What it has read and not written is read again next time.
 func (w *Worker) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
-		if err := w.follow(ctx); err != nil {
+		if err := w.consume(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// follow writes what is behind the store's position, until ctx ends or the store
+// consume writes what is behind the store's position, until ctx ends or the store
 // has lost what it had not flushed.
-func (w *Worker) follow(ctx context.Context) error {
+func (w *Worker) consume(ctx context.Context) error {
 	position, err := w.opts.Store.Position(ctx)
 	if err != nil {
 		return err
@@ -113,43 +113,43 @@ func (w *Worker) follow(ctx context.Context) error {
 	}
 	w.trimmer.begin(position, held)
 	reading, stop := context.WithCancel(ctx)
-	loads := make(chan load, readAhead)
-	var readErr error // of the reader, to be looked at when loads is closed
+	frames := make(chan decodedFrame, readAhead)
+	var readErr error // of the reader; read it when frames is closed
 	go func() {
-		defer close(loads)
-		readErr = w.read(reading, position+1, loads)
+		defer close(frames)
+		readErr = w.read(reading, position+1, frames)
 	}()
 	defer func() {
 		stop()
-		for range loads { // let the reader end before its worker does
+		for range frames { // let the reader end before its worker does
 		}
 	}()
 	tick := time.NewTicker(trimTick)
 	defer tick.Stop()
 	for {
-		var first load
+		var first decodedFrame
 		select {
 		case <-w.opts.Resets:
 			return nil
 		case <-tick.C: // a flush makes room also when nothing comes, as in a queue that is full
 			w.trim(ctx)
 			continue
-		case l, ok := <-loads:
+		case l, ok := <-frames:
 			if !ok {
 				return readErr
 			}
 			first = l
 		}
-		b, sizes, losses := w.gather(first, loads)
+		b, sizes, losses := w.batch(first, frames)
 		outcomes, ok := w.write(ctx, b)
 		if !ok {
 			return nil
 		}
-		w.tell(b.Last, sizes, outcomes)
+		w.notify(b.Last, sizes, outcomes)
 		for _, one := range losses {
 			w.Lose(one)
 		}
-		w.trimmer.wrote(b.Last, sizes)
+		w.trimmer.batchWritten(b.Last, sizes)
 		w.trim(ctx)
 	}
 }
@@ -178,7 +178,7 @@ func (w *Worker) Lose(l queue.Loss) {
 
 // read decodes frames ahead of the store until ctx ends. It returns an error for a frame that a
 // newer version wrote: that frame and those behind it are left for that version.
-func (w *Worker) read(ctx context.Context, from uint64, loads chan<- load) error {
+func (w *Worker) read(ctx context.Context, from uint64, frames chan<- decodedFrame) error {
 	r := w.opts.Queue.Reader(from)
 	defer r.Close()
 	for next := from; ; {
@@ -207,23 +207,23 @@ func (w *Worker) read(ctx context.Context, from uint64, loads chan<- load) error
 		}
 		next = d.Sequence + 1
 		select {
-		case loads <- l:
+		case frames <- l:
 		case <-ctx.Done():
 			return nil
 		}
 	}
 }
 
-func (w *Worker) decode(d queue.Delivery) (l load, err error) {
-	l = load{sequence: d.Sequence, bytes: len(d.Body), size: d.Size, damaged: d.Damage != nil}
+func (w *Worker) decode(d queue.Delivery) (l decodedFrame, err error) {
+	l = decodedFrame{sequence: d.Sequence, bytes: len(d.Body), size: d.Size, damaged: d.Damage != nil}
 	if d.Damage == nil {
 		l.records, err = event.DecodeRecords(d.Body, d.Sequence)
 		if errors.Is(err, event.ErrNewerRecord) {
-			return load{}, err
+			return decodedFrame{}, err
 		}
 		if err != nil {
 			if d, err = w.opts.Queue.QuarantineBody(d, err); err != nil {
-				return load{}, err
+				return decodedFrame{}, err
 			}
 			l.damaged = true
 		}
@@ -239,12 +239,12 @@ func (w *Worker) decode(d queue.Delivery) (l load, err error) {
 	return l, err
 }
 
-// gather makes a batch of the first load and of those that wait behind it. It
-// returns how many records each frame has, and what the batch counts as lost.
-func (w *Worker) gather(first load, loads <-chan load) (b store.Batch, sizes []frameSize, losses []queue.Loss) {
+// batch makes a batch of the first frame and of those that wait after it. It returns how many records
+// each frame has, and what the batch counts as lost.
+func (w *Worker) batch(first decodedFrame, frames <-chan decodedFrame) (b store.Batch, sizes []frameSize, losses []queue.Loss) {
 	b = store.Batch{First: first.sequence, Arrivals: map[string]store.Arrivals{}}
 	bytes := 0
-	add := func(l load) {
+	add := func(l decodedFrame) {
 		b.Last = l.sequence
 		for _, one := range l.losses() {
 			losses = append(losses, one)
@@ -274,7 +274,7 @@ func (w *Worker) gather(first load, loads <-chan load) (b store.Batch, sizes []f
 	add(first)
 	for len(b.Records) < batchRecords && bytes < batchBytes {
 		select {
-		case l, ok := <-loads:
+		case l, ok := <-frames:
 			if !ok {
 				return b, sizes, losses
 			}
@@ -295,7 +295,7 @@ type frameSize struct {
 // write tries until the store has taken the batch; ok is false when ctx ended or
 // the store has to be followed from an earlier position.
 func (w *Worker) write(ctx context.Context, b store.Batch) (outcomes []event.Outcome, ok bool) {
-	w.metrics.writes(b)
+	w.metrics.writeBegun(b)
 	refused := 0
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		began := time.Now()
@@ -304,7 +304,7 @@ func (w *Worker) write(ctx context.Context, b store.Batch) (outcomes []event.Out
 			w.failing.Record(err)
 		}
 		if err == nil {
-			w.metrics.wrote(outcomes, time.Since(began))
+			w.metrics.writeDone(outcomes, time.Since(began))
 			return outcomes, true
 		}
 		if ctx.Err() != nil {
@@ -333,7 +333,7 @@ func (w *Worker) write(ctx context.Context, b store.Batch) (outcomes []event.Out
 	}
 }
 
-func (w *Worker) tell(last uint64, sizes []frameSize, outcomes []event.Outcome) {
+func (w *Worker) notify(last uint64, sizes []frameSize, outcomes []event.Outcome) {
 	frames := make(map[uint64]progress.Outcomes, len(sizes))
 	for _, s := range sizes {
 		frames[s.sequence] = progress.Pack(outcomes[:s.records])
