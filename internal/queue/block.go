@@ -58,8 +58,8 @@ type blockRecord struct {
 	payload  []byte
 }
 
-// errCut means that bytes end before the record that they begin with.
-var errCut = errors.New("the record is cut off")
+// errTruncated means that bytes end before the record that they begin with.
+var errTruncated = errors.New("the record is cut off")
 
 // blockReader reads the records of one block. Only one goroutine may use it.
 type blockReader struct {
@@ -77,12 +77,12 @@ func newBlockReader(stream string, index uint32, subjects []string) *blockReader
 	return &blockReader{sum: sum, subjects: subjects}
 }
 
-// record reads the record that b begins with. Any input is safe. It returns errCut when all that
+// record reads the record that b begins with. Any input is safe. It returns errTruncated when all that
 // is there of the record is as it would be if the rest had not been written, and another
 // error for a record that does not verify.
 func (r *blockReader) record(b []byte) (blockRecord, error) {
 	if len(b) < recordHead {
-		return blockRecord{}, r.cut(b)
+		return blockRecord{}, r.truncated(b)
 	}
 	length := binary.LittleEndian.Uint32(b)
 	headered := length&recordHeadered != 0
@@ -101,7 +101,7 @@ func (r *blockReader) record(b []byte) (blockRecord, error) {
 		return x, fmt.Errorf("its length is %d bytes", size)
 	}
 	if size > len(b) {
-		return x, r.cut(b)
+		return x, r.truncated(b)
 	}
 	end := size - recordChecksum
 	if !r.verifies(b, subject, data, end) {
@@ -132,21 +132,21 @@ func (r *blockReader) record(b []byte) (blockRecord, error) {
 	return x, nil
 }
 
-// cut tells whether bytes that are too few for a record are the beginning of one.
-func (r *blockReader) cut(b []byte) error {
+// truncated returns errTruncated when bytes that are too few for a record are the beginning of one.
+func (r *blockReader) truncated(b []byte) error {
 	if len(b) < recordHead {
 		if n := binary.LittleEndian.Uint32(append(bytes.Clone(b), 0, 0, 0, 0)) &^ recordHeadered; len(b) >= 4 && (n < recordLeast || n > recordMost) {
 			return fmt.Errorf("its length is %d bytes", n)
 		}
-		return errCut
+		return errTruncated
 	}
 	headered := binary.LittleEndian.Uint32(b)&recordHeadered != 0
 	subject := recordHead + int(binary.LittleEndian.Uint16(b[20:]))
-	if r.ends(b, subject, headered) || r.next(b) >= 0 {
+	if r.ends(b, subject, headered) || r.resync(b) >= 0 {
 		return errors.New("its length is wrong")
 	}
 	if len(b) < subject || binary.LittleEndian.Uint64(b[4:])&(recordErased|recordTomb) != 0 {
-		return errCut
+		return errTruncated
 	}
 	if err := r.checkSubject(string(b[recordHead:subject])); err != nil {
 		return err
@@ -157,7 +157,7 @@ func (r *blockReader) cut(b []byte) error {
 			return errors.New("its header does not begin as one does")
 		}
 	}
-	return errCut
+	return errTruncated
 }
 
 // ends reports whether b is a whole record but for its length.
@@ -179,10 +179,10 @@ func (r *blockReader) verifies(b []byte, subject, data, end int) bool {
 	return bytes.Equal(r.sum.Sum(r.digest[:0]), b[end:end+recordChecksum])
 }
 
-// next returns where in b, behind its first record, another one begins, -1 for nowhere. It does
+// resync returns where in b, after its first record, another one begins, -1 for nowhere. It does
 // not need the length of the first. Senders may fill a payload with what looks like records: after
 // searchBytes of checksums the next place that does is returned unverified.
-func (r *blockReader) next(b []byte) int {
+func (r *blockReader) resync(b []byte) int {
 	budget := searchBytes
 	for at := recordLeast; at+recordLeast <= len(b); at++ {
 		if !r.plausible(b[at:]) {
@@ -196,7 +196,7 @@ func (r *blockReader) next(b []byte) int {
 	return -1
 }
 
-// plausible tells cheaply what is not worth a checksum.
+// plausible reports, at little cost, whether b may begin with a record whose checksum is worth a look.
 func (r *blockReader) plausible(b []byte) bool {
 	size := int(binary.LittleEndian.Uint32(b) &^ recordHeadered)
 	subject := recordHead + int(binary.LittleEndian.Uint16(b[20:]))
@@ -245,7 +245,7 @@ func matches(subject, filter string) bool {
 	}
 }
 
-// BlockError tells that a block does not verify.
+// BlockError reports that a block does not verify.
 type BlockError struct {
 	Offset int // of the record
 	Reason string
@@ -266,7 +266,7 @@ func (r *blockReader) walk(block []byte, do func(offset int, x blockRecord)) err
 	for at := 0; at < len(block); {
 		x, err := r.record(block[at:])
 		if err != nil {
-			return &BlockError{Offset: at, Reason: err.Error(), Torn: errors.Is(err, errCut), Sequence: x.sequence}
+			return &BlockError{Offset: at, Reason: err.Error(), Torn: errors.Is(err, errTruncated), Sequence: x.sequence}
 		}
 		if do != nil {
 			do(at, x)
@@ -276,8 +276,8 @@ func (r *blockReader) walk(block []byte, do func(offset int, x blockRecord)) err
 	return nil
 }
 
-// sound returns the records of a block that verify, as a block.
-func (r *blockReader) sound(block []byte) []byte {
+// intact returns a block of those records that verify.
+func (r *blockReader) intact(block []byte) []byte {
 	sound := make([]byte, 0, len(block))
 	for at := 0; at < len(block); {
 		x, err := r.record(block[at:])
@@ -292,8 +292,8 @@ func (r *blockReader) sound(block []byte) []byte {
 	return sound
 }
 
-// holds reports whether a block may have messages: one that is not a tombstone, or is damaged.
-func (r *blockReader) holds(block []byte) bool {
+// hasMessages reports whether a block may have messages: one that is not a tombstone, or is damaged.
+func (r *blockReader) hasMessages(block []byte) bool {
 	some := false
 	err := r.walk(block, func(_ int, x blockRecord) { some = some || !x.removed })
 	return some || err != nil

@@ -46,24 +46,24 @@ type confirmed struct {
 
 	syncing sync.Mutex // held by sync, before mu
 
-	mu      sync.Mutex // guards what follows
-	file    *os.File
-	size    int64
-	full    bool            // the next line begins another file
-	files   []confirmedFile // oldest first; the last one is being written
-	totals  map[string]Count
-	last    uint64
-	unsaved bool // lines were written since the last sync
-	closed  bool
+	mu       sync.Mutex // guards what follows
+	file     *os.File
+	size     int64
+	rotate   bool            // the next line begins another file
+	files    []confirmedFile // oldest first; the last one is being written
+	totals   map[string]Count
+	last     uint64
+	unsynced bool // lines were written since the last sync
+	closed   bool
 
-	// id is that of the record; damage says what is wrong with the one that was found, and renews
-	// that it is to be written anew. They are fixed when Open and renew return.
-	id     string
-	damage string
-	renews bool
-	tells  bool     // the newest file that was found tells the last sequence
-	next   uint64   // the number of the next file
-	aside  []uint64 // files that are damaged, or of another record
+	// id is that of the record; damage says what is wrong with the one that was found, and replace
+	// that it is to be written anew. They are fixed when Open and rewrite return.
+	id       string
+	damage   string
+	replace  bool
+	hasLast  bool     // the newest file that was found has the last sequence
+	next     uint64   // the number of the next file
+	setAside []uint64 // files that are damaged, or of another record
 }
 
 type confirmedFile struct {
@@ -111,20 +111,20 @@ func openConfirmed(dir, record string, flushed uint64) (*confirmed, error) {
 			return nil, err
 		}
 		c.next = n + 1
-		c.tells = h.tells
+		c.hasLast = h.hasLast
 		if c.id == "" {
 			c.id = h.record
 		}
 		switch {
 		case h.record != c.id && (h.record != "" || h.damage == ""):
-			c.spoiled(n, "is not the one that the store knows")
+			c.discard(n, "is not the one that the store knows")
 			continue
 		case h.damage != "": // its whole lines count
-			c.spoiled(n, "is damaged: "+h.damage)
+			c.discard(n, "is damaged: "+h.damage)
 		case i > 0 && c.last < h.began && h.began > flushed:
-			c.wrong(fmt.Sprintf("is damaged: before %s it ends with frame %d instead of %d", filepath.Base(c.path(n)), c.last, h.began))
+			c.noteDamage(fmt.Sprintf("is damaged: before %s it ends with frame %d instead of %d", filepath.Base(c.path(n)), c.last, h.began))
 		}
-		c.renews = c.renews || h.record == ""
+		c.replace = c.replace || h.record == ""
 		if h.totals != nil { // exact, also when lines of earlier files are damaged
 			c.totals = h.totals
 		}
@@ -132,26 +132,26 @@ func openConfirmed(dir, record string, flushed uint64) (*confirmed, error) {
 		c.files = append(c.files, f)
 		c.last = max(c.last, f.last, h.last)
 	}
-	c.behind(flushed, "the store has flushed up to")
+	c.checkReaches(flushed, "the store has flushed up to")
 	return c, nil
 }
 
-// behind notes that the record ends before a frame that what is there could not go beyond otherwise.
-func (c *confirmed) behind(frame uint64, why string) {
-	if c.tells && c.last < frame {
-		c.wrong(fmt.Sprintf("is out of date or damaged: it ends with frame %d, and %s frame %d", c.last, why, frame))
+// checkReaches notes that the record ends before a frame that what is there could not go beyond otherwise.
+func (c *confirmed) checkReaches(frame uint64, why string) {
+	if c.hasLast && c.last < frame {
+		c.noteDamage(fmt.Sprintf("is out of date or damaged: it ends with frame %d, and %s frame %d", c.last, why, frame))
 	}
 }
 
-// spoiled notes a file that is to be moved away.
-func (c *confirmed) spoiled(number uint64, damage string) {
-	c.aside = append(c.aside, number)
-	c.wrong(fmt.Sprintf("%s (%s)", damage, filepath.Base(c.path(number))))
+// discard notes a file that is to be moved away.
+func (c *confirmed) discard(number uint64, damage string) {
+	c.setAside = append(c.setAside, number)
+	c.noteDamage(fmt.Sprintf("%s (%s)", damage, filepath.Base(c.path(number))))
 }
 
-// wrong notes what is wrong with the record. What was noted first is told.
-func (c *confirmed) wrong(damage string) {
-	c.damage, c.renews = cmp.Or(c.damage, damage), true
+// noteDamage notes what is wrong with the record. Only what was noted first is reported.
+func (c *confirmed) noteDamage(damage string) {
+	c.damage, c.replace = cmp.Or(c.damage, damage), true
 }
 
 func (c *confirmed) path(number uint64) string {
@@ -161,7 +161,7 @@ func (c *confirmed) path(number uint64) string {
 func confirmedNumbers(dir string) (numbers []uint64, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, unreadable(dir, err)
+		return nil, unreadableError(dir, err)
 	}
 	for _, e := range entries {
 		rest, ok := strings.CutPrefix(e.Name(), confirmedPrefix)
@@ -207,11 +207,11 @@ func (c *confirmed) add(sequence uint64, counts []Count) error {
 
 // roomLocked begins another file when there is none or the present one is large.
 func (c *confirmed) roomLocked() error {
-	if c.file != nil && c.size < confirmedBytes && !c.full {
+	if c.file != nil && c.size < confirmedBytes && !c.rotate {
 		return nil
 	}
 	first := c.headLocked(c.totals)
-	if c.file != nil && c.size < 8*int64(len(first)) && !c.full {
+	if c.file != nil && c.size < 8*int64(len(first)) && !c.rotate {
 		return nil
 	}
 	if err := c.syncLocked(); err != nil {
@@ -247,7 +247,7 @@ func (c *confirmed) beginLocked(first []byte, last uint64) error {
 	if c.file != nil {
 		_ = c.file.Close()
 	}
-	c.file, c.size, c.full, c.next = f, int64(len(first)), false, next+1
+	c.file, c.size, c.rotate, c.next = f, int64(len(first)), false, next+1
 	c.files = append(c.files, confirmedFile{number: next, last: last})
 	return nil
 }
@@ -256,11 +256,11 @@ func (c *confirmed) beginLocked(first []byte, last uint64) error {
 func (c *confirmed) writeLocked(line []byte) error {
 	n, err := c.file.Write(line)
 	c.size += int64(n)
-	c.unsaved = true
+	c.unsynced = true
 	if err != nil {
 		if n > 0 {
 			c.size -= int64(n)
-			c.full = c.file.Truncate(c.size) != nil
+			c.rotate = c.file.Truncate(c.size) != nil
 		}
 		return fmt.Errorf("confirm a frame: %w", err)
 	}
@@ -272,8 +272,8 @@ func (c *confirmed) sync() error {
 	c.syncing.Lock()
 	defer c.syncing.Unlock()
 	c.mu.Lock()
-	f, unsaved := c.file, c.unsaved
-	c.unsaved = false
+	f, unsaved := c.file, c.unsynced
+	c.unsynced = false
 	c.mu.Unlock()
 	if !unsaved {
 		return nil
@@ -289,13 +289,13 @@ func (c *confirmed) syncLocked() error {
 	if c.file == nil {
 		return nil
 	}
-	c.unsaved = false
+	c.unsynced = false
 	return c.file.Sync() // also when sync says that it will: it cannot when the file is closed before
 }
 
-// reach makes durable what was written, and that the record reaches a frame, which the store is
+// extendTo makes durable what was written, and that the record reaches a frame, which the store is
 // about to flush.
-func (c *confirmed) reach(frame uint64) error {
+func (c *confirmed) extendTo(frame uint64) error {
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
@@ -309,7 +309,7 @@ func (c *confirmed) reach(frame uint64) error {
 		}
 	}
 	c.mu.Unlock()
-	return errors.Join(unlessFull(err), c.sync())
+	return errors.Join(ignoreFull(err), c.sync())
 }
 
 // forget removes the files whose frames are all flushed. The totals stay.
@@ -325,22 +325,22 @@ func (c *confirmed) forget(flushed uint64) error {
 	return nil
 }
 
-// correct sets the totals, and the last frame at least, in a file of their own. When that cannot be
+// setTotals sets the totals, and the last frame at least, in a file of their own. When that cannot be
 // written now, the next line begins it.
-func (c *confirmed) correct(totals map[string]Count, last uint64) error {
+func (c *confirmed) setTotals(totals map[string]Count, last uint64) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.totals, c.full, c.last = totals, true, max(c.last, last)
-	return unlessFull(c.roomLocked())
+	c.totals, c.rotate, c.last = totals, true, max(c.last, last)
+	return ignoreFull(c.roomLocked())
 }
 
-// renew does the same, and makes another record of it, which has the lines given. Files that were
+// rewrite does the same, and makes another record of it, which has the lines given. Files that were
 // damaged, or of another record, are moved away, and the others go.
-func (c *confirmed) renew(totals map[string]Count, last uint64, lines []entry) error {
+func (c *confirmed) rewrite(totals map[string]Count, last uint64, lines []entry) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	before, sum, greatest := c.files, map[string]Count{}, uint64(0)
-	c.totals, c.full, c.last, c.id = totals, true, max(c.last, last), ""
+	c.totals, c.rotate, c.last, c.id = totals, true, max(c.last, last), ""
 	for _, e := range lines {
 		e.addTo(sum)
 		greatest = max(greatest, e.sequence)
@@ -355,12 +355,12 @@ func (c *confirmed) renew(totals map[string]Count, last uint64, lines []entry) e
 		content = append(content, confirmedLine(strconv.FormatUint(e.sequence, 10), e.counts)...)
 	}
 	if err := c.beginLocked(content, greatest); err != nil {
-		return unlessFull(err)
+		return ignoreFull(err)
 	}
 	c.files = c.files[len(c.files)-1:]
-	for _, n := range c.aside {
+	for _, n := range c.setAside {
 		if _, err := durable.SetAside(c.path(n)); err != nil {
-			return unlessFull(fmt.Errorf("move away a file of confirmed frames: %w", err))
+			return ignoreFull(fmt.Errorf("move away a file of confirmed frames: %w", err))
 		}
 	}
 	for _, f := range before {
@@ -371,8 +371,8 @@ func (c *confirmed) renew(totals map[string]Count, last uint64, lines []entry) e
 	return nil
 }
 
-// unlessFull returns no error when the disk is full: that must not keep anyone from reading.
-func unlessFull(err error) error {
+// ignoreFull returns no error when the disk is full: that must not keep anyone from reading.
+func ignoreFull(err error) error {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return nil
 	}
@@ -430,8 +430,8 @@ func confirmedLine(head string, counts []Count) []byte {
 	return fmt.Appendf(b, " %08x\n", crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)))
 }
 
-// unreadable is the error of a file, or of the folder, that is there and cannot be read.
-func unreadable(path string, err error) error {
+// unreadableError is the error of a file, or of the folder, that is there and cannot be read.
+func unreadableError(path string, err error) error {
 	advice := "make it readable for the server's user, and start again"
 	if errors.Is(err, syscall.EIO) {
 		advice = "its disk cannot read it: copy the data directory to another disk and start there; without that file, moved away, events that were lost may not be counted as lost"
@@ -441,12 +441,12 @@ func unreadable(path string, err error) error {
 
 // confirmedHead is what a file has besides the lines of frames.
 type confirmedHead struct {
-	record string
-	totals map[string]Count // nil when they cannot be read
-	began  uint64           // the last sequence that it begins with
-	last   uint64           // the greatest that any line of that kind has
-	tells  bool             // there is such a line
-	damage string           // what no crash leaves; empty for nothing
+	record  string
+	totals  map[string]Count // nil when they cannot be read
+	began   uint64           // the last sequence that it begins with
+	last    uint64           // the greatest that any line of that kind has
+	hasLast bool             // there is such a line
+	damage  string           // what no crash leaves; empty for nothing
 }
 
 // scanConfirmed reads a file. It passes over lines that are damaged or cut off. The error wraps
@@ -457,20 +457,20 @@ func scanConfirmed(path string, each func(entry)) (h confirmedHead, err error) {
 		return h, nil // it was removed meanwhile, because it is flushed
 	}
 	if err != nil {
-		return h, unreadable(path, err)
+		return h, unreadableError(path, err)
 	}
 	defer f.Close()
 	r := bufio.NewReaderSize(f, 64<<10)
 	for number := 1; ; number++ {
 		line, err := r.ReadString('\n')
 		if errors.Is(err, io.EOF) {
-			if (h.totals == nil || h.record != "" && !h.tells) && h.damage == "" {
+			if (h.totals == nil || h.record != "" && !h.hasLast) && h.damage == "" {
 				h.damage = "it does not have its first lines"
 			}
 			return h, nil
 		}
 		if err != nil {
-			return h, unreadable(path, err)
+			return h, unreadableError(path, err)
 		}
 		text, ok := wholeLine(line)
 		if !ok {
@@ -489,10 +489,10 @@ func scanConfirmed(path string, each func(entry)) (h confirmedHead, err error) {
 		case head == recordWord:
 			h.record = strings.TrimPrefix(text, recordWord+" ")
 		case head == lastWord:
-			if !h.tells {
+			if !h.hasLast {
 				h.began = e.sequence
 			}
-			h.tells, h.last = true, max(h.last, e.sequence)
+			h.hasLast, h.last = true, max(h.last, e.sequence)
 		case head == "":
 			each(e)
 		}

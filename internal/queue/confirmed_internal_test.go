@@ -67,7 +67,7 @@ func TestConfirmedForgets(t *testing.T) {
 	for n := range uint64(3) {
 		addLine(t, c, n+1, Count{"shop", 10, 0})
 		totals, _ := c.total()
-		if err := c.correct(totals, 0); err != nil { // the next line is in another file
+		if err := c.setTotals(totals, 0); err != nil { // the next line is in another file
 			t.Fatal(err)
 		}
 	}
@@ -195,7 +195,7 @@ func TestConfirmedThatCannotBeRead(t *testing.T) {
 	if _, err := openConfirmed(dir, "", 0); err == nil || !strings.Contains(err.Error(), "make it readable") {
 		t.Errorf("got %v", err)
 	}
-	if err := unreadable("file", syscall.EIO); !strings.Contains(err.Error(), "copy the data directory") {
+	if err := unreadableError("file", syscall.EIO); !strings.Contains(err.Error(), "copy the data directory") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -209,7 +209,7 @@ func TestDamageOfTheRecord(t *testing.T) {
 		addLine(t, c, n+1, Count{"shop", 1, 0})
 		if n == 2 {
 			totals, _ := c.total()
-			if err := c.correct(totals, 0); err != nil {
+			if err := c.setTotals(totals, 0); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -281,7 +281,7 @@ func TestDamageOfTheRecord(t *testing.T) {
 			t.Fatal(err)
 		}
 		totals, _ := got.total()
-		if err := got.renew(totals, 6, found); err != nil {
+		if err := got.rewrite(totals, 6, found); err != nil {
 			t.Fatal(err)
 		}
 		addLine(t, got, 7, Count{"shop", 1, 0})
@@ -302,10 +302,10 @@ func TestTheRecordReachesWhatIsFlushed(t *testing.T) {
 	dir := t.TempDir()
 	c := reopened(t, dir)
 	addLine(t, c, 2, Count{"shop", 1, 0})
-	if err := c.reach(5); err != nil {
+	if err := c.extendTo(5); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := openConfirmed(dir, c.id, 5); err != nil || got.damage != "" || got.last != 5 || c.unsaved {
+	if got, err := openConfirmed(dir, c.id, 5); err != nil || got.damage != "" || got.last != 5 || c.unsynced {
 		t.Errorf("%q, up to %d, %v", got.damage, got.last, err)
 	}
 }

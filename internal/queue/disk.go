@@ -11,8 +11,8 @@ const DefaultMaxBytes = 4 << 30
 
 const (
 	defaultReserve = 256 << 20
-	// statEvery is short enough that what is written meanwhile fits into the reserve.
-	statEvery = 100 * time.Millisecond
+	// statInterval is short enough that what is written meanwhile fits into the reserve.
+	statInterval = 100 * time.Millisecond
 )
 
 // disk watches the free space of the file system under a folder.
@@ -30,7 +30,7 @@ type disk struct {
 func (d *disk) space() (free, size int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if time.Since(d.checked) >= statEvery {
+	if time.Since(d.checked) >= statInterval {
 		var fs syscall.Statfs_t
 		if syscall.Statfs(d.dir, &fs) == nil {
 			d.free = int64(fs.Bavail) * fs.Bsize

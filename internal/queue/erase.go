@@ -67,27 +67,27 @@ func (q *Queue) Blocks() (names []string, err error) {
 // Gone waits until none of some files exists, nor a folder of trimmed blocks. It reports false
 // when some are still there after a while.
 func (q *Queue) Gone(ctx context.Context, names []string) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, goneTimeout)
+	ctx, cancel := context.WithTimeout(ctx, deletedTimeout)
 	defer cancel()
 	for {
-		left, err := q.left(names)
+		left, err := q.remaining(names)
 		if err != nil || !left {
 			return !left, err
 		}
 		select {
 		case <-ctx.Done():
 			return false, nil
-		case <-time.After(goneEvery):
+		case <-time.After(deletedPollInterval):
 		}
 	}
 }
 
 const (
-	goneTimeout = 5 * time.Second
-	goneEvery   = 10 * time.Millisecond
+	deletedTimeout      = 5 * time.Second
+	deletedPollInterval = 10 * time.Millisecond
 )
 
-func (q *Queue) left(names []string) (bool, error) {
+func (q *Queue) remaining(names []string) (bool, error) {
 	for _, name := range names {
 		if _, err := os.Lstat(name); err == nil {
 			return true, nil

@@ -15,19 +15,19 @@ import (
 	"theeye/internal/durable"
 )
 
-// settle is the time after which a change to a folder is certain to get another
+// settleTime is the time after which a change to a folder is certain to get another
 // modification time than the one before: twice the tick of Linux's coarsest clock.
-const settle = 20 * time.Millisecond
+const settleTime = 20 * time.Millisecond
 
 // folder makes durable the names of the block files that frames are written to. The
 // embedded server syncs what it writes into a block before it acknowledges it, but
 // syncs the folder of blocks only later, if at all: without its name a block is gone
 // after a power cut, and its frames with it. All methods may be called concurrently.
 type folder struct {
-	root   string                 // above which nothing is synced
-	path   string                 // of the blocks, somewhere below root
-	settle time.Duration          // as the constant, but in tests
-	sync   func(dir string) error // durable.SyncDir, but in tests
+	root       string                 // above which nothing is synced
+	path       string                 // of the blocks, somewhere below root
+	settleTime time.Duration          // as the constant, but in tests
+	sync       func(dir string) error // durable.SyncDir, but in tests
 
 	mu      sync.Mutex // guards what follows
 	seen    stamp      // of path, when it was last synced
@@ -45,13 +45,13 @@ type stamp struct {
 
 func newFolder(dir string) *folder {
 	path := filepath.Join(dir, server.JetStreamStoreDir, server.DEFAULT_GLOBAL_ACCOUNT, "streams", Stream, "msgs")
-	return &folder{root: dir, path: path, settle: settle, sync: durable.SyncDir}
+	return &folder{root: dir, path: path, settleTime: settleTime, sync: durable.SyncDir}
 }
 
-// keep returns when every name that is in the folder now is durable. It costs one
+// syncNames returns when every name that is in the folder now is durable. It costs one
 // stat, and an fsync when names have changed: about once in 8 MiB of frames. After an
 // error what is in the newest block may not be durable.
-func (d *folder) keep(ctx context.Context) error {
+func (d *folder) syncNames(ctx context.Context) error {
 	called := time.Now()
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -59,7 +59,7 @@ func (d *folder) keep(ctx context.Context) error {
 		if d.began.After(called) { // this call needs no other
 			return nil
 		}
-		err := d.pass()
+		err := d.syncOnce()
 		if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -71,7 +71,7 @@ func (d *folder) keep(ctx context.Context) error {
 	}
 }
 
-func (d *folder) pass() error {
+func (d *folder) syncOnce() error {
 	began := time.Now()
 	var st syscall.Stat_t
 	if err := syscall.Stat(d.path, &st); err != nil {
@@ -97,20 +97,20 @@ func (d *folder) pass() error {
 			break
 		}
 	}
-	d.began, d.settled = began, began.Sub(d.since) >= d.settle
+	d.began, d.settled = began, began.Sub(d.since) >= d.settleTime
 	return nil
 }
 
-// keepNames is called when a frame was acknowledged, before anybody is told. An fsync
+// syncNames is called when a frame was acknowledged, before anybody is told. An fsync
 // that failed is not tried again: the queue is broken then (Q3).
-func (q *Queue) keepNames(ctx context.Context) error {
-	err := q.folder.keep(ctx)
+func (q *Queue) syncNames(ctx context.Context) error {
+	err := q.folder.syncNames(ctx)
 	if err == nil {
 		return nil
 	}
 	q.metrics.failed.Inc()
 	if ctx.Err() == nil {
-		q.breakWith(err)
+		q.fail(err)
 	}
 	return fmt.Errorf("%w: %w", ErrUnknown, err)
 }

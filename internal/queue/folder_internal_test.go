@@ -125,14 +125,14 @@ func TestBlocksAreNamedBeforeTheirFramesAreAcknowledged(t *testing.T) {
 func TestChangesOfOneTickAreSeen(t *testing.T) {
 	s := &synced{held: map[string][]string{}}
 	d := newFolder(t.TempDir())
-	d.sync, d.settle = s.sync, time.Hour // a tick that lasts longer than the test
+	d.sync, d.settleTime = s.sync, time.Hour // a tick that lasts longer than the test
 	if err := os.MkdirAll(d.path, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	tick := time.Now()
 	for _, name := range []string{"1.blk", "2.blk", "3.blk"} {
 		err := os.WriteFile(filepath.Join(d.path, name), nil, 0o600)
-		if err = errors.Join(err, os.Chtimes(d.path, tick, tick), d.keep(t.Context())); err != nil {
+		if err = errors.Join(err, os.Chtimes(d.path, tick, tick), d.syncNames(t.Context())); err != nil {
 			t.Fatal(err)
 		}
 		if missing := s.unsynced(t, d); missing != nil {
@@ -150,13 +150,13 @@ func TestAnUnchangedFolderIsNotSynced(t *testing.T) {
 		t.Fatal(err)
 	}
 	for deadline := time.Now().Add(time.Minute); !d.settled; {
-		if err := d.keep(t.Context()); err != nil || time.Now().After(deadline) {
+		if err := d.syncNames(t.Context()); err != nil || time.Now().After(deadline) {
 			t.Fatalf("not settled after 10 seconds: %v", err)
 		}
 	}
 	n := s.n
 	for range 1000 {
-		if err := d.keep(t.Context()); err != nil {
+		if err := d.syncNames(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -186,11 +186,11 @@ func TestAFolderThatIsReplaced(t *testing.T) {
 	d.sync = s.sync
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := d.keep(ctx); !errors.Is(err, os.ErrNotExist) {
+	if err := d.syncNames(ctx); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("without a folder: %v", err)
 	}
 	kept := make(chan error, 1)
-	go func() { kept <- d.keep(t.Context()) }()
+	go func() { kept <- d.syncNames(t.Context()) }()
 	if err := os.MkdirAll(d.path, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -205,12 +205,12 @@ func BenchmarkFolder(b *testing.B) {
 		b.Fatal(err)
 	}
 	for !d.settled {
-		if err := d.keep(b.Context()); err != nil {
+		if err := d.syncNames(b.Context()); err != nil {
 			b.Fatal(err)
 		}
 	}
 	for b.Loop() {
-		if err := d.keep(b.Context()); err != nil {
+		if err := d.syncNames(b.Context()); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -40,7 +40,7 @@ type Frame struct {
 	Body   []byte // records; the queue does not look into them
 }
 
-// CorruptFrameError tells that the payload of a frame cannot be read.
+// CorruptFrameError reports that the payload of a frame cannot be read.
 type CorruptFrameError struct {
 	Sequence uint64
 	Reason   string

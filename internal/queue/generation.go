@@ -15,26 +15,26 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// generation is one run of the embedded server. When the disk was full, another
-// one takes its place.
-type generation struct {
+// serverInstance is one run of the embedded server. After the disk was full, another one takes its
+// place.
+type serverInstance struct {
 	server *server.Server
-	// stuck ends with the first error of the file system that sticks: from then
-	// on this server confirms nothing.
-	stuck  context.Context //nolint:containedctx // the life of the generation, not of a call
-	stick  context.CancelFunc
-	serves atomic.Bool           // the stream was looked at, and is as it must be
-	fatal  atomic.Pointer[error] // why the server did not start, when it has told
+	// writeFailed ends with the first write error, which the server keeps: from then on it confirms
+	// nothing.
+	writeFailed context.Context //nolint:containedctx // the life of the server, not of a call
+	failWrites  context.CancelFunc
+	ready       atomic.Bool           // the stream was looked at, and is as it must be
+	fatal       atomic.Pointer[error] // why the server did not start, when it has said so
 }
 
-func newGeneration(ns *server.Server) *generation {
-	g := &generation{server: ns}
-	g.stuck, g.stick = context.WithCancel(context.Background())
+func newServerInstance(ns *server.Server) *serverInstance {
+	g := &serverInstance{server: ns}
+	g.writeFailed, g.failWrites = context.WithCancel(context.Background())
 	return g
 }
 
-// startServer starts a generation and checks that it is as durable as it must be.
-func (q *Queue) startServer() (*generation, error) {
+// startServer starts a server and checks that it is as durable as it must be.
+func (q *Queue) startServer() (*serverInstance, error) {
 	ns, err := server.NewServer(&server.Options{
 		ServerName:         "eye",
 		DontListen:         true,
@@ -49,8 +49,8 @@ func (q *Queue) startServer() (*generation, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configure queue: %w", err)
 	}
-	g := newGeneration(ns)
-	ns.SetLoggerV2(&serverLog{queue: q, generation: g}, false, false, false)
+	g := newServerInstance(ns)
+	ns.SetLoggerV2(&serverLog{queue: q, instance: g}, false, false, false)
 	ns.Start()
 	err = g.check(q.opts.Dir)
 	if err != nil {
@@ -60,7 +60,7 @@ func (q *Queue) startServer() (*generation, error) {
 	return g, nil
 }
 
-func (g *generation) check(dir string) error {
+func (g *serverInstance) check(dir string) error {
 	for end := time.Now().Add(startTimeout); ; {
 		ready := g.server.ReadyForConnections(startPoll)
 		if fatal := g.fatal.Load(); fatal != nil {
@@ -82,10 +82,10 @@ func (g *generation) check(dir string) error {
 	return nil
 }
 
-func (g *generation) close() {
+func (g *serverInstance) close() {
 	g.server.Shutdown()
 	g.server.WaitForShutdown()
-	g.stick()
+	g.failWrites()
 }
 
 // currentServer connects to the server that runs now, so that a reconnecting
@@ -93,14 +93,14 @@ func (g *generation) close() {
 type currentServer struct{ q *Queue }
 
 func (c currentServer) InProcessConn() (net.Conn, error) {
-	return c.q.generation.Load().server.InProcessConn()
+	return c.q.instance.Load().server.InProcessConn()
 }
 
 // serverLog passes the embedded server's log on and learns from it what the
 // server tells nobody else: that writing has failed.
 type serverLog struct {
-	queue      *Queue
-	generation *generation
+	queue    *Queue
+	instance *serverInstance
 }
 
 func (l *serverLog) Noticef(format string, v ...any) { l.queue.log.Debug(fmt.Sprintf(format, v...)) }
@@ -113,7 +113,7 @@ func (l *serverLog) Warnf(format string, v ...any) {
 		level = slog.LevelDebug
 	}
 	l.queue.log.Log(context.Background(), level, "queue: "+text)
-	l.judge(format, v)
+	l.inspect(format, v)
 }
 
 // isOldIndex reports whether a warning tells that the index of a stream is older than its files, as it
@@ -124,37 +124,37 @@ func isOldIndex(warning string) bool {
 
 func (l *serverLog) Errorf(format string, v ...any) {
 	l.queue.log.Error("queue: " + fmt.Sprintf(format, v...))
-	l.judge(format, v)
+	l.inspect(format, v)
 }
 
 // Fatalf is called when the server cannot start, which startServer tells, or
 // cannot go on.
 func (l *serverLog) Fatalf(format string, v ...any) {
 	err := fmt.Errorf(format, v...)
-	if l.generation.serves.Load() {
-		l.queue.breakWith(err)
+	if l.instance.ready.Load() {
+		l.queue.fail(err)
 		return
 	}
-	l.generation.fatal.Store(&err)
+	l.instance.fatal.Store(&err)
 }
 
-// judge looks for a file system's error among the arguments of a log line. An
-// error of writing that is not the want of space cannot be mended here.
-func (l *serverLog) judge(format string, args []any) {
+// inspect looks for a file system's error among the arguments of a log line. A write error other than
+// a full disk ends the queue.
+func (l *serverLog) inspect(format string, args []any) {
 	for _, arg := range args {
 		err, ok := arg.(error)
 		switch {
 		case !ok:
 		case isFull(err):
-			l.generation.stick()
+			l.instance.failWrites()
 		case isFatal(err), strings.Contains(format, "ritical write error"):
-			l.queue.breakWith(err)
-			l.generation.stick()
+			l.queue.fail(err)
+			l.instance.failWrites()
 		}
 	}
 }
 
-// isFull tells whether a write found no room. A failed fsync is never that: what
+// isFull reports whether a write found no room. A failed fsync is never that: what
 // it did not write may be gone, whatever a later one says.
 func isFull(err error) bool {
 	if path, ok := errors.AsType[*fs.PathError](err); ok && path.Op == "sync" {

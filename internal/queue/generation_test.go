@@ -32,15 +32,15 @@ func TestErrorsInTheServersLog(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			q := &Queue{log: slog.New(slog.DiscardHandler), failed: make(chan struct{})}
-			g := newGeneration(nil)
-			(&serverLog{queue: q, generation: g}).Errorf(c.format, c.args...)
+			g := newServerInstance(nil)
+			(&serverLog{queue: q, instance: g}).Errorf(c.format, c.args...)
 			broken := false
 			select {
 			case <-q.Failed():
 				broken = errors.Is(q.Err(), ErrBroken)
 			default:
 			}
-			if stuck := g.stuck.Err() != nil; stuck != c.stuck || broken != c.broken {
+			if stuck := g.writeFailed.Err() != nil; stuck != c.stuck || broken != c.broken {
 				t.Errorf("stuck %v, broken %v; want %v, %v", stuck, broken, c.stuck, c.broken)
 			}
 		})

@@ -47,8 +47,8 @@ func (q *Queue) Reach(frame uint64) error {
 	if q.confirmed == nil {
 		return nil
 	}
-	if err := q.confirmed.reach(frame); err != nil { // never tried again, as in syncConfirmed
-		q.breakWith(err)
+	if err := q.confirmed.extendTo(frame); err != nil { // never tried again, as in syncConfirmed
+		q.fail(err)
 		return *q.broken.Load()
 	}
 	return nil
@@ -86,7 +86,7 @@ func (q *Queue) Reconcile(ctx context.Context, flushed uint64, stored map[string
 			return nil
 		}
 		entry{r.Sequence, r.Counts}.addTo(known)
-		if q.confirmed.renews {
+		if q.confirmed.replace {
 			lines = append(lines, entry{r.Sequence, r.Counts})
 			return nil
 		}
@@ -113,10 +113,10 @@ func (q *Queue) Reconcile(ctx context.Context, flushed uint64, stored map[string
 			}
 		}
 	}
-	if q.confirmed.renews {
-		return q.confirmed.renew(totals, last, lines)
+	if q.confirmed.replace {
+		return q.confirmed.rewrite(totals, last, lines)
 	}
-	return q.confirmed.correct(totals, last)
+	return q.confirmed.setTotals(totals, last)
 }
 
 // Lost returns what was confirmed of the frames from one sequence to another, both included, which

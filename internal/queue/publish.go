@@ -57,14 +57,14 @@ func (q *Queue) publish(ctx context.Context, msg *nats.Msg) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
 	// A server that is stuck answers nobody: no use in waiting.
-	defer context.AfterFunc(q.generation.Load().stuck, cancel)()
+	defer context.AfterFunc(q.instance.Load().writeFailed, cancel)()
 	began := time.Now()
 	ack, err := q.js.PublishMsg(ctx, msg, jetstream.WithExpectStream(Stream), jetstream.WithRetryAttempts(0))
 	if err != nil {
 		q.metrics.failed.Inc()
 		return 0, q.publishError(err)
 	}
-	if err := q.keepNames(ctx); err != nil {
+	if err := q.syncNames(ctx); err != nil {
 		return 0, err
 	}
 	q.confirm(ack.Sequence)

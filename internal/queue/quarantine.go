@@ -57,9 +57,9 @@ func (q *Queue) QuarantineRecord(frame uint64, index uint32, record []byte) erro
 	return nil
 }
 
-// keepBlocks links the blocks of frames that the folder of the queue has into the quarantine, where
+// quarantineBlocks links the blocks of frames that the folder of the queue has into the quarantine, where
 // `eye store rescue` reads them, before the stream is deleted or another is made over them.
-func (q *Queue) keepBlocks() error {
+func (q *Queue) quarantineBlocks() error {
 	msgs, indexes, err := blocksOf(filepath.Dir(q.folder.path))
 	if err != nil || len(indexes) == 0 {
 		return err
@@ -74,7 +74,7 @@ func (q *Queue) keepBlocks() error {
 		if err != nil && !errors.Is(err, errUnreadable) && !errors.Is(err, errNoBlock) {
 			return fmt.Errorf("keep the blocks of the queue: %w", err)
 		}
-		if err == nil && !newBlockReader(Stream, index, nil).holds(content) {
+		if err == nil && !newBlockReader(Stream, index, nil).hasMessages(content) {
 			continue
 		}
 		err = os.Link(b.path, filepath.Join(q.QuarantineDir(), b.copyName(content)))

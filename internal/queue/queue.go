@@ -94,7 +94,7 @@ type Queue struct {
 	disk    disk
 	folder  *folder // of the blocks
 
-	generation atomic.Pointer[generation]
+	instance   atomic.Pointer[serverInstance]
 	conn       *nats.Conn
 	connection atomic.Pointer[connection]
 	js         jetstream.JetStream
@@ -143,12 +143,12 @@ func Open(ctx context.Context, opts Options) (*Queue, error) {
 		q.metrics.unregister(opts.Registerer)
 		return nil, err
 	}
-	q.generation.Store(g)
+	q.instance.Store(g)
 	if err := q.connect(ctx); err != nil {
 		q.Close()
 		return nil, err
 	}
-	g.serves.Store(true)
+	g.ready.Store(true)
 	return q, nil
 }
 
@@ -212,7 +212,7 @@ func (q *Queue) openStream(ctx context.Context) error {
 			q.log.Warn("the queue's stream of frames is missing or cannot be read; it is begun anew after what the store holds",
 				"first_sequence", q.opts.FirstSequence)
 		}
-		if err = q.keepBlocks(); err == nil {
+		if err = q.quarantineBlocks(); err == nil {
 			err = os.RemoveAll(filepath.Dir(q.folder.path)) // that the server did not open
 		}
 		if err == nil {
@@ -221,13 +221,13 @@ func (q *Queue) openStream(ctx context.Context) error {
 	case err == nil && info.State.LastSeq+1 < q.opts.FirstSequence:
 		q.log.Error("the queue is older than the store; it is begun anew after what the store holds",
 			"last_sequence", info.State.LastSeq, "first_sequence", q.opts.FirstSequence)
-		if err = q.keepBlocks(); err == nil {
+		if err = q.quarantineBlocks(); err == nil {
 			err = q.js.DeleteStream(ctx, Stream)
 		}
 		if err == nil {
 			err = q.create(ctx, want)
 		}
-	case err == nil && !asWanted(info.Config, want): // when it is, a full disk does not matter
+	case err == nil && !configMatches(info.Config, want): // when it is, a full disk does not matter
 		want.FirstSeq = info.Config.FirstSeq
 		_, err = q.js.UpdateStream(ctx, want)
 	}
@@ -237,11 +237,11 @@ func (q *Queue) openStream(ctx context.Context) error {
 	if info, err = q.info(ctx); err != nil {
 		return fmt.Errorf("check stream of frames: %w", err)
 	}
-	if !asWanted(info.Config, want) {
+	if !configMatches(info.Config, want) {
 		return fmt.Errorf("the stream of frames is not configured as asked: %+v", info.Config)
 	}
 	if q.confirmed != nil { // a frame is trimmed when it is flushed, and recorded before that
-		q.confirmed.behind(max(info.State.FirstSeq, 1)-1, "the queue was trimmed up to")
+		q.confirmed.checkReaches(max(info.State.FirstSeq, 1)-1, "the queue was trimmed up to")
 	}
 	q.confirm(info.State.LastSeq)
 	return nil
@@ -276,8 +276,8 @@ const (
 	createPause                      = 50 * time.Millisecond
 )
 
-// asWanted compares what the durability of frames hangs on.
-func asWanted(got, want jetstream.StreamConfig) bool {
+// configMatches compares what the durability of frames hangs on.
+func configMatches(got, want jetstream.StreamConfig) bool {
 	return slices.Equal(got.Subjects, want.Subjects) && got.Storage == want.Storage && got.Retention == want.Retention &&
 		got.Discard == want.Discard && got.MaxBytes == want.MaxBytes && got.MaxMsgs == want.MaxMsgs &&
 		got.MaxMsgSize == want.MaxMsgSize && got.MaxAge == 0 && got.PersistMode == jetstream.DefaultPersistMode
@@ -350,7 +350,7 @@ func (q *Queue) Err() error {
 	if low, floor := q.disk.low(); low {
 		return fmt.Errorf("%w: less than %d MiB of disk left", ErrFull, floor>>20)
 	}
-	if g := q.generation.Load(); g.stuck.Err() != nil || !g.serves.Load() {
+	if g := q.instance.Load(); g.writeFailed.Err() != nil || !g.ready.Load() {
 		return fmt.Errorf("%w: the disk was full, the queue is being reopened", ErrFull)
 	}
 	return nil
@@ -359,8 +359,8 @@ func (q *Queue) Err() error {
 // Failed is closed when the queue is broken for good; Err tells why.
 func (q *Queue) Failed() <-chan struct{} { return q.failed }
 
-// breakWith is called with the first error that makes writing impossible.
-func (q *Queue) breakWith(cause error) {
+// fail is called with the first error that makes writing impossible.
+func (q *Queue) fail(cause error) {
 	q.once.Do(func() {
 		err := fmt.Errorf("%w: %w", ErrBroken, cause)
 		q.broken.Store(&err)
@@ -376,7 +376,7 @@ func (q *Queue) Close() {
 	if c := q.connection.Load(); c != nil {
 		c.end()
 	}
-	q.generation.Load().close()
+	q.instance.Load().close()
 	if q.confirmed != nil {
 		if err := q.confirmed.close(); err != nil {
 			q.log.Warn("the record of confirmed frames did not close", "error", err)

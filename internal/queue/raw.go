@@ -120,7 +120,7 @@ func (q *Queue) Restore(ctx context.Context, frames iter.Seq2[Raw, error]) error
 		if last >= r.Sequence || r.Sequence == math.MaxUint64 {
 			return fmt.Errorf("put frame %d back: %w: the queue ends with %d", r.Sequence, ErrSequence, last)
 		}
-		if err := q.leaveOut(ctx, last+1, r.Sequence); err != nil {
+		if err := q.skipTo(ctx, last+1, r.Sequence); err != nil {
 			return err
 		}
 		if last, err = q.publish(ctx, &nats.Msg{Subject: subject, Data: r.Payload, Header: countHeader(r.Counts)}); err != nil {
@@ -133,8 +133,8 @@ func (q *Queue) Restore(ctx context.Context, frames iter.Seq2[Raw, error]) error
 	return nil
 }
 
-// leaveOut makes a gap from one sequence to another, the second not included.
-func (q *Queue) leaveOut(ctx context.Context, from, to uint64) error {
+// skipTo makes a gap from one sequence to another, the second not included.
+func (q *Queue) skipTo(ctx context.Context, from, to uint64) error {
 	if from >= to {
 		return nil
 	}

@@ -10,10 +10,10 @@ import (
 )
 
 const (
-	lookEvery = 500 * time.Millisecond
-	// reopenWait is the least time between two reopenings. There are disks that
+	pollInterval = 500 * time.Millisecond
+	// minReopenInterval is the least time between two reopenings. There are disks that
 	// are full and do not look it: a user's quota, a lack of inodes.
-	reopenWait = 5 * time.Second
+	minReopenInterval = 5 * time.Second
 )
 
 // Run watches over the queue until ctx ends. After the disk was full it closes
@@ -21,7 +21,7 @@ const (
 // server's write error sticks until then (Q3). It returns ErrBroken when
 // writing failed for another reason.
 func (q *Queue) Run(ctx context.Context) error {
-	tick := time.NewTicker(lookEvery)
+	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	var last time.Time
 	for {
@@ -36,7 +36,7 @@ func (q *Queue) Run(ctx context.Context) error {
 			return err
 		}
 		low, _ := q.disk.low()
-		if q.generation.Load().stuck.Err() == nil || low || time.Since(last) < reopenWait {
+		if q.instance.Load().writeFailed.Err() == nil || low || time.Since(last) < minReopenInterval {
 			continue
 		}
 		last = time.Now()
@@ -53,7 +53,7 @@ func (q *Queue) syncConfirmed() error {
 		return nil
 	}
 	if err := q.confirmed.sync(); err != nil {
-		q.breakWith(err)
+		q.fail(err)
 		return *q.broken.Load()
 	}
 	return nil
@@ -61,7 +61,7 @@ func (q *Queue) syncConfirmed() error {
 
 // reopen replaces the server. While it does, the queue takes nothing.
 func (q *Queue) reopen(ctx context.Context) error {
-	q.generation.Load().close()
+	q.instance.Load().close()
 	next, err := q.startServer()
 	if err != nil {
 		if low, _ := q.disk.low(); low { // somebody else took the room
@@ -70,17 +70,17 @@ func (q *Queue) reopen(ctx context.Context) error {
 		}
 		return err
 	}
-	q.generation.Store(next)
+	q.instance.Store(next)
 	for {
-		err := q.complete(ctx)
+		err := q.verifyComplete(ctx)
 		switch {
 		case err == nil:
-			next.serves.Store(true)
+			next.ready.Store(true)
 			q.metrics.reopened.Inc()
 			q.log.Info("there is room again; the queue was reopened")
 			return nil
 		case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, errLost):
-			q.breakWith(err)
+			q.fail(err)
 			return err
 		}
 		q.log.Warn("the reopened queue does not answer yet", "error", err)
@@ -89,15 +89,15 @@ func (q *Queue) reopen(ctx context.Context) error {
 			return nil
 		case <-q.failed:
 			return *q.broken.Load()
-		case <-time.After(lookEvery):
+		case <-time.After(pollInterval):
 		}
 	}
 }
 
 var errLost = errors.New("acknowledged frames are not there")
 
-// complete sees whether all that was acknowledged is there.
-func (q *Queue) complete(ctx context.Context) error {
+// verifyComplete sees whether all that was acknowledged is there.
+func (q *Queue) verifyComplete(ctx context.Context) error {
 	info, err := q.info(ctx)
 	if err != nil {
 		return err

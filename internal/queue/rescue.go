@@ -123,7 +123,7 @@ func (r *blockReader) damagedPart(b []byte, size int) (piece []byte, whole bool)
 			return b[:size], true
 		}
 	}
-	if n := r.next(b); n >= 0 {
+	if n := r.resync(b); n >= 0 {
 		return b[:n], false
 	}
 	return b, false

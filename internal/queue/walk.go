@@ -80,7 +80,7 @@ func (w *walker) walk(ctx context.Context) error {
 		return fmt.Errorf("find the streams: %w", err)
 	}
 	for _, dir := range streams {
-		described, err := w.describe(dir)
+		described, err := w.repairDescription(dir)
 		if err == nil && (w.frames || described || filepath.Base(dir) != Stream) {
 			err = w.stream(ctx, dir)
 		}
@@ -210,16 +210,16 @@ func (w *walker) block(b block, form error, subjects []string) error {
 		form = blockForm(b.path, content)
 	}
 	if form != nil {
-		w.unknown(b, content, form)
+		w.copyUnknown(b, content, form)
 		return nil
 	}
 	if err == nil {
 		err = newBlockReader(b.stream, b.index, subjects).walk(content, nil)
-		if bad, ok := errors.AsType[*BlockError](err); err == nil || ok && w.ordinary(b, bad) {
+		if bad, ok := errors.AsType[*BlockError](err); err == nil || ok && w.isTornWrite(b, bad) {
 			return nil
 		}
 	}
-	name, copyErr := w.keep(b, content)
+	name, copyErr := w.copyBlock(b, content)
 	if copyErr != nil {
 		return fmt.Errorf("%s does not verify (%w) and cannot be copied to %s, and the server would destroy what is left of it: %w; make room, or copy the data directory, and start again",
 			b.path, err, w.quarantine, copyErr)
@@ -235,12 +235,12 @@ func (w *walker) block(b block, form error, subjects []string) error {
 	if b.stream == Stream {
 		return nil
 	}
-	return mend(b, newBlockReader(b.stream, b.index, subjects).sound(content))
+	return repairBlock(b, newBlockReader(b.stream, b.index, subjects).intact(content))
 }
 
-// mend replaces a block, of which there is a copy, by its sound records. The index goes first, because
+// repairBlock replaces a block, of which there is a copy, by its intact records. The index goes first, because
 // nothing would remove it later.
-func mend(b block, sound []byte) error {
+func repairBlock(b block, sound []byte) error {
 	dir := filepath.Dir(b.path)
 	err := os.Remove(filepath.Join(dir, "index.db"))
 	if err == nil {
@@ -255,10 +255,10 @@ func mend(b block, sound []byte) error {
 	return nil
 }
 
-// ordinary tells whether a block ends as one does after the server was killed while it wrote a
+// isTornWrite reports whether a block ends as one does after the server was killed while it wrote a
 // record. Nobody was told that such a record is durable, unless it was confirmed: then it was
 // whole once.
-func (w *walker) ordinary(b block, bad *BlockError) bool {
+func (w *walker) isTornWrite(b block, bad *BlockError) bool {
 	return bad.Torn && b.last && b.stream == Stream && (bad.Sequence == 0 || bad.Sequence > w.confirmed)
 }
 
@@ -275,9 +275,9 @@ func blockForm(path string, content []byte) error {
 	return nil
 }
 
-// unknown keeps a copy of a block whose form is not known. It is no reason not to start.
-func (w *walker) unknown(b block, content []byte, form error) {
-	name, err := w.keep(b, content)
+// copyUnknown keeps a copy of a block whose form is not known. It is no reason not to start.
+func (w *walker) copyUnknown(b block, content []byte, form error) {
+	name, err := w.copyBlock(b, content)
 	if err != nil {
 		w.log.Warn("a block of the queue has a form that is not known, so that damage to it is not noticed, and it could not be copied", "file", b.path, "reason", form, "error", err)
 		return
@@ -285,8 +285,8 @@ func (w *walker) unknown(b block, content []byte, form error) {
 	w.log.Warn("a block of the queue has a form that is not known, so that damage to it is not noticed; it was copied", "file", b.path, "copy", name, "reason", form)
 }
 
-// keep copies a block durably, unless the same bytes were copied before, and returns the name.
-func (w *walker) keep(b block, content []byte) (string, error) {
+// copyBlock copies a block durably, unless the same bytes were copied before, and returns the name.
+func (w *walker) copyBlock(b block, content []byte) (string, error) {
 	name := filepath.Join(w.quarantine, b.copyName(content))
 	if info, err := os.Stat(name); err == nil && info.Size() == int64(len(content)) {
 		return name, nil

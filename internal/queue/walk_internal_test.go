@@ -461,13 +461,13 @@ func TestSoundRecords(t *testing.T) {
 		for at := begin; at < end; at++ {
 			b := bytes.Clone(whole)
 			b[at] ^= 4
-			if got := r.sound(b); !bytes.Equal(got, slices.Concat(whole[:begin], whole[end:])) {
+			if got := r.intact(b); !bytes.Equal(got, slices.Concat(whole[:begin], whole[end:])) {
 				t.Fatalf("with byte %d of record %d changed %d bytes are left", at-begin, i, len(got))
 			}
 		}
 		begin = end
 	}
-	if got := r.sound(whole); !bytes.Equal(got, whole) {
+	if got := r.intact(whole); !bytes.Equal(got, whole) {
 		t.Error("a whole block changes")
 	}
 }
