@@ -156,7 +156,7 @@ func (r *Registry) CreateApp(ctx context.Context, name string, settings Settings
 		return App{}, err
 	}
 	made := appRecord{App: App{Name: name, Settings: settings, CreatedAt: now()}, ID: newID("app")}
-	return r.changeApp(ctx, name, func(old *appRecord) (*appRecord, error) {
+	return r.updateApp(ctx, name, func(old *appRecord) (*appRecord, error) {
 		if old != nil {
 			return nil, ErrExists
 		}
@@ -167,7 +167,7 @@ func (r *Registry) CreateApp(ctx context.Context, name string, settings Settings
 // UpdateApp changes the settings of an application as change says, which may
 // be called more than once. Errors: ErrNotFound, *InvalidError, ErrUnavailable.
 func (r *Registry) UpdateApp(ctx context.Context, name string, change func(*Settings)) (App, error) {
-	return r.changeApp(ctx, name, func(old *appRecord) (*appRecord, error) {
+	return r.updateApp(ctx, name, func(old *appRecord) (*appRecord, error) {
 		if old == nil {
 			return nil, ErrNotFound
 		}
@@ -182,7 +182,7 @@ func (r *Registry) UpdateApp(ctx context.Context, name string, change func(*Sett
 // App.ErasingSince; DeleteApp is to follow. Errors: ErrNotFound, ErrUnavailable.
 func (r *Registry) EraseApp(ctx context.Context, name string) (App, error) {
 	at := now()
-	return r.changeApp(ctx, name, func(old *appRecord) (*appRecord, error) {
+	return r.updateApp(ctx, name, func(old *appRecord) (*appRecord, error) {
 		if old == nil {
 			return nil, ErrNotFound
 		}
@@ -199,7 +199,7 @@ func (r *Registry) EraseApp(ctx context.Context, name string) (App, error) {
 // touched: the caller sees to that. Errors: ErrNotFound, ErrUnavailable.
 func (r *Registry) DeleteApp(ctx context.Context, app App) error {
 	at := now()
-	_, err := r.changeApp(ctx, app.Name, func(old *appRecord) (*appRecord, error) {
+	_, err := r.updateApp(ctx, app.Name, func(old *appRecord) (*appRecord, error) {
 		if old == nil || !old.CreatedAt.Equal(app.CreatedAt) || (old.ErasingSince == nil) != (app.ErasingSince == nil) {
 			return nil, ErrNotFound
 		}
@@ -209,10 +209,10 @@ func (r *Registry) DeleteApp(ctx context.Context, app App) error {
 	return err
 }
 
-// changeApp replaces an application; decide is told nil when there is none.
-func (r *Registry) changeApp(ctx context.Context, name string, decide func(*appRecord) (*appRecord, error)) (App, error) {
+// updateApp replaces an application; decide is told nil when there is none.
+func (r *Registry) updateApp(ctx context.Context, name string, decide func(*appRecord) (*appRecord, error)) (App, error) {
 	var next *appRecord
-	err := r.change(ctx, appKey(name), func(value []byte) (any, error) {
+	err := r.update(ctx, appKey(name), func(value []byte) (any, error) {
 		var old *appRecord
 		if value != nil {
 			old = new(appRecord)

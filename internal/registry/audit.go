@@ -21,20 +21,20 @@ import (
 	"theeye/internal/event"
 )
 
-// The trail is a stream beside the bucket, with a subject for each entry, of which
+// The audit log is a stream beside the bucket, with a subject for each entry, of which
 // the newest message alone is kept: that an act has begun is written before it,
 // and its end takes the place of that. So no act leaves no trace.
 const (
 	// TrailStream is the name of that stream.
 	TrailStream  = "EYE_AUDIT"
-	trailSubject = "eye.audit."
+	auditSubject = "eye.audit."
 	// TrailBytes bounds the trail, beside the bucket and within the queue's
 	// reserve for metadata. Beyond, the oldest entries are given up.
 	TrailBytes = 32 << 20
-	// trailDetail bounds what an entry tells of an act, in bytes.
-	trailDetail   = 8 << 10
-	refusedDetail = 4 << 10         // the same of one that was refused
-	trailSearch   = 2 * time.Second // of one page
+	// maxDetail bounds an entry, in bytes.
+	maxDetail        = 8 << 10
+	maxRefusedDetail = 4 << 10         // the same of one that was refused
+	searchTimeout    = 2 * time.Second // of one page
 )
 
 // TheServer is who did what no key was used for.
@@ -86,17 +86,17 @@ type Trail struct {
 	js     jetstream.JetStream
 	stream jetstream.Stream
 	empty  bool // it was made just now, or has lost all
-	// takenOver reports that entries were just read from TrailFile: the directory was restored, and
+	// imported reports that entries were just read from TrailFile: the directory was restored, and
 	// has a copy of the metadata alone.
-	takenOver bool
+	imported bool
 }
 
-func openTrail(ctx context.Context, js jetstream.JetStream, opts Options) (*Trail, error) {
+func openAuditLog(ctx context.Context, js jetstream.JetStream, opts Options) (*Trail, error) {
 	asking, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
 	stream, err := js.Stream(asking, TrailStream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		stream, err = js.CreateStream(asking, trailConfig(opts))
+		stream, err = js.CreateStream(asking, auditConfig(opts))
 	}
 	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another node made it
 		stream, err = js.Stream(asking, TrailStream)
@@ -105,31 +105,31 @@ func openTrail(ctx context.Context, js jetstream.JetStream, opts Options) (*Trai
 		return nil, err
 	}
 	t := &Trail{js: js, stream: stream}
-	if t.takenOver, err = t.takeOver(ctx, filepath.Join(opts.Dir, TrailFile)); err != nil {
+	if t.imported, err = t.importFile(ctx, filepath.Join(opts.Dir, TrailFile)); err != nil {
 		return nil, err
 	}
-	t.empty = stream.CachedInfo().State.LastSeq == 0 && !t.takenOver
+	t.empty = stream.CachedInfo().State.LastSeq == 0 && !t.imported
 	return t, nil
 }
 
-func trailConfig(opts Options) jetstream.StreamConfig {
+func auditConfig(opts Options) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
-		Name: TrailStream, Subjects: []string{trailSubject + "*"}, Storage: jetstream.FileStorage,
+		Name: TrailStream, Subjects: []string{auditSubject + "*"}, Storage: jetstream.FileStorage,
 		Discard: jetstream.DiscardOld, MaxBytes: opts.TrailBytes, MaxMsgsPerSubject: 1,
 		AllowDirect: true, Replicas: max(opts.Replicas, 1), Duplicates: time.Second,
 	}
 }
 
-// beginTrail writes the first entry. lost says that there were earlier ones, which is told before:
-// after a crash in between the trail is still empty.
-func (r *Registry) beginTrail(ctx context.Context, lost bool) error {
+// beginAuditLog writes the first entry. lost says that there were earlier ones, which is logged
+// before: after a crash in between the audit log is still empty.
+func (r *Registry) beginAuditLog(ctx context.Context, lost bool) error {
 	first := Entry{Act: "beginTrail", First: true}
 	if lost {
 		r.log.Error("the audit trail was missing from the queue; a new one is begun")
 		r.opts.Note("the audit trail was missing from the queue at a start: what was administered before is not in the new one. A backup has the trail of its time")
 		first.Note("earlier_entries", "lost")
 	}
-	return r.trail.Record(ctx, first)
+	return r.auditLog.Record(ctx, first)
 }
 
 // Begin writes down that an act is about to be made. It gives the entry its id
@@ -160,7 +160,7 @@ func (t *Trail) End(ctx context.Context, e Entry, status int) error {
 func (t *Trail) Withdraw(ctx context.Context, e Entry) error {
 	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
-	if err := t.stream.Purge(ctx, jetstream.WithPurgeSubject(trailSubject+e.ID.String())); err != nil {
+	if err := t.stream.Purge(ctx, jetstream.WithPurgeSubject(auditSubject+e.ID.String())); err != nil {
 		return fmt.Errorf("withdraw %s: %w: %w", e.Act, ErrUnavailable, err)
 	}
 	return nil
@@ -181,14 +181,14 @@ func (t *Trail) Sum(ctx context.Context, e *Entry) error {
 
 // Record writes down what the server does by itself.
 func (t *Trail) Record(ctx context.Context, e Entry) error {
-	e, err := ownEntry(e)
+	e, err := serverEntry(e)
 	if err != nil {
 		return err
 	}
 	return t.write(ctx, e)
 }
 
-func ownEntry(e Entry) (Entry, error) {
+func serverEntry(e Entry) (Entry, error) {
 	id, err := uuid.NewV7()
 	e.ID, e.At, e.KeyID, e.Outcome = id, now(), TheServer, Done
 	return e, err
@@ -197,9 +197,9 @@ func ownEntry(e Entry) (Entry, error) {
 // write keeps an entry in the place of an earlier one of its id. It is on disk
 // when it returns nil.
 func (t *Trail) write(ctx context.Context, e Entry) error {
-	limit := trailDetail
+	limit := maxDetail
 	if e.Outcome == Refused {
-		limit = refusedDetail
+		limit = maxRefusedDetail
 	}
 	b, err := json.Marshal(e, json.Deterministic(true))
 	if err == nil && len(b) > limit {
@@ -212,7 +212,7 @@ func (t *Trail) write(ctx context.Context, e Entry) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
-	if _, err := t.js.Publish(ctx, trailSubject+e.ID.String(), b, jetstream.WithExpectStream(TrailStream)); err != nil {
+	if _, err := t.js.Publish(ctx, auditSubject+e.ID.String(), b, jetstream.WithExpectStream(TrailStream)); err != nil {
 		return fmt.Errorf("write down %s: %w: %w", e.Act, ErrUnavailable, err)
 	}
 	return nil
@@ -249,7 +249,7 @@ func (t *Trail) Page(ctx context.Context, q TrailQuery) (TrailPage, error) {
 	if q.Before > 0 {
 		end = min(end, q.Before)
 	}
-	late := time.After(trailSearch)
+	late := time.After(searchTimeout)
 	oldest := Entry{First: true} // of an empty trail nothing is missing
 	for width := uint64(64); end > first; width = min(2*width, 1024) {
 		begin := max(first, end-min(width, end))
@@ -284,8 +284,8 @@ func (t *Trail) Page(ctx context.Context, q TrailQuery) (TrailPage, error) {
 	return p, nil
 }
 
-// placed is an entry with its place in the stream.
-type placed struct {
+// storedEntry is an entry with its place in the stream.
+type storedEntry struct {
 	Entry
 	data     []byte // as it was written, also by a newer version
 	sequence uint64
@@ -293,10 +293,10 @@ type placed struct {
 }
 
 // scan returns the entries from one sequence to another, exclusive, in order.
-func (t *Trail) scan(ctx context.Context, from, to uint64) ([]placed, error) {
-	var found []placed
+func (t *Trail) scan(ctx context.Context, from, to uint64) ([]storedEntry, error) {
+	var found []storedEntry
 	for next := from; next < to; {
-		msg, err := t.stream.GetMsg(ctx, next, jetstream.WithGetMsgSubject(trailSubject+"*"))
+		msg, err := t.stream.GetMsg(ctx, next, jetstream.WithGetMsgSubject(auditSubject+"*"))
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			break
 		}
@@ -306,7 +306,7 @@ func (t *Trail) scan(ctx context.Context, from, to uint64) ([]placed, error) {
 		if msg.Sequence >= to {
 			break
 		}
-		x := placed{data: msg.Data, sequence: msg.Sequence, written: msg.Time}
+		x := storedEntry{data: msg.Data, sequence: msg.Sequence, written: msg.Time}
 		if err := json.Unmarshal(msg.Data, &x.Entry); err != nil {
 			return nil, fmt.Errorf("read the trail: entry %d: %w", msg.Sequence, event.PlainJSON(err))
 		}
@@ -344,11 +344,11 @@ func (t *Trail) Document(ctx context.Context) ([]byte, error) {
 // CheckTrail reports whether this program can use the content of a TrailFile. Errors:
 // envelope.ErrNewer, envelope.ErrDamaged.
 func CheckTrail(b []byte) error {
-	_, err := parseTrail(b)
+	_, err := parseAuditFile(b)
 	return err
 }
 
-func parseTrail(b []byte) (entries []Entry, err error) {
+func parseAuditFile(b []byte) (entries []Entry, err error) {
 	for line := range bytes.Lines(b) {
 		var e Entry
 		err := envelope.Decode(line, &e)
@@ -363,9 +363,9 @@ func parseTrail(b []byte) (entries []Entry, err error) {
 	return entries, nil
 }
 
-// takeOver writes the entries of a file into the stream, and removes the file. One
+// importFile writes the entries of a file into the stream, and removes the file. One
 // that was interrupted is made again: an entry takes its own place.
-func (t *Trail) takeOver(ctx context.Context, name string) (bool, error) {
+func (t *Trail) importFile(ctx context.Context, name string) (bool, error) {
 	b, err := durable.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
@@ -373,7 +373,7 @@ func (t *Trail) takeOver(ctx context.Context, name string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	entries, err := parseTrail(b)
+	entries, err := parseAuditFile(b)
 	if errors.Is(err, envelope.ErrNewer) {
 		return false, fmt.Errorf("%s cannot be used: %w", name, err)
 	}
@@ -399,7 +399,7 @@ func AddToTrailFile(dir string, e Entry) error {
 		return err
 	}
 	e.First = len(b) == 0
-	e, err = ownEntry(e)
+	e, err = serverEntry(e)
 	if err != nil {
 		return err
 	}

@@ -67,10 +67,10 @@ func logLine(b []byte, rec logRecord) ([]byte, error) {
 	if err != nil {
 		return b, err
 	}
-	return fmt.Appendf(b, "%08x %s\n", logSum(text), text), nil
+	return fmt.Appendf(b, "%08x %s\n", logChecksum(text), text), nil
 }
 
-func logSum(text []byte) uint32 { return crc32.Checksum(text, crc32.MakeTable(crc32.Castagnoli)) }
+func logChecksum(text []byte) uint32 { return crc32.Checksum(text, crc32.MakeTable(crc32.Castagnoli)) }
 
 // append makes lines durable. After an error the log must not be used, unless it is as it was before,
 // which usable says.
@@ -85,8 +85,8 @@ func (l *changeLog) append(lines []byte) (usable bool, err error) {
 	return true, nil
 }
 
-// inPlace reports whether log and metadata.json are the files that were written here.
-func (l *changeLog) inPlace(document string) bool {
+// isCurrent reports whether log and metadata.json are the files that were written here.
+func (l *changeLog) isCurrent(document string) bool {
 	info, err := os.Stat(document)
 	if err != nil || !os.SameFile(info, l.document) || info.Mode() != l.document.Mode() || !info.ModTime().Equal(l.document.ModTime()) {
 		return false // the number of a file that was removed is given to the next one
@@ -108,7 +108,7 @@ func (f *metadataFile) applyLog(b []byte) error {
 			return torn
 		}
 		sum, text, _ := bytes.Cut(bytes.TrimSuffix(line, []byte("\n")), []byte(" "))
-		if !bytes.HasSuffix(line, []byte("\n")) || string(sum) != fmt.Sprintf("%08x", logSum(text)) {
+		if !bytes.HasSuffix(line, []byte("\n")) || string(sum) != fmt.Sprintf("%08x", logChecksum(text)) {
 			torn, f.torn = fmt.Errorf("%w: a line of %s does not match its checksum", envelope.ErrDamaged, f.Log), true
 			continue
 		}

@@ -66,7 +66,7 @@ func TestLogThatIsDamaged(t *testing.T) {
 	}
 	text := []byte(`{"record":"key.a","revision":1,"value":{},"until":5}`)
 	f := metadataFile{Records: map[string]fileRecord{}}
-	if err := f.applyLog(fmt.Appendf(nil, "%08x %s\n", logSum(text), text)); !errors.Is(err, envelope.ErrNewer) {
+	if err := f.applyLog(fmt.Appendf(nil, "%08x %s\n", logChecksum(text), text)); !errors.Is(err, envelope.ErrNewer) {
 		t.Errorf("of a newer version: %v", err)
 	}
 }
@@ -79,7 +79,7 @@ func holding(keys int) *Registry {
 	for i := range keys {
 		records[digestOf(fmt.Sprint(i)).record()] = keyOf(i, 1)
 	}
-	r.take(records)
+	r.apply(records)
 	r.takeUnsaved()
 	return r
 }
@@ -103,7 +103,7 @@ func TestAChangeCopiesLittle(t *testing.T) {
 		r := holding(keys)
 		return allocated(func() {
 			for i := range 100 {
-				r.take(map[string]record{digestOf(fmt.Sprint("new ", i)).record(): keyOf(keys+i, 1)})
+				r.apply(map[string]record{digestOf(fmt.Sprint("new ", i)).record(): keyOf(keys+i, 1)})
 			}
 		})
 	}
@@ -112,7 +112,7 @@ func TestAChangeCopiesLittle(t *testing.T) {
 	}
 	r := holding(100)
 	before := r.current.Load()
-	r.take(map[string]record{digestOf("7").record(): keyOf(7, 1)})
+	r.apply(map[string]record{digestOf("7").record(): keyOf(7, 1)})
 	if r.current.Load() != before || len(r.takeUnsaved()) > 0 {
 		t.Error("a record that was known made another snapshot")
 	}

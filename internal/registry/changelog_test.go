@@ -65,7 +65,7 @@ func TestWhatWasRevokedStaysSoWithoutTheBucket(t *testing.T) {
 	if _, _, err := r.PutType(t.Context(), "c", "n", []byte(`{}`)); err != nil {
 		t.Fatal(err)
 	}
-	within(t, time.Minute, func() bool { return strings.Contains(copied(t, dir), `"category"`) })
+	within(t, time.Minute, func() bool { return strings.Contains(savedCopy(t, dir), `"category"`) })
 	var document os.FileInfo
 	for i, k := range keys[:2] {
 		if err := r.RevokeKey(t.Context(), "shop", k.ID); err != nil {
@@ -107,7 +107,7 @@ func TestAnOrderedEndLeavesNoLog(t *testing.T) {
 		if _, err := r.CreateApp(t.Context(), name, registry.Settings{}); err != nil {
 			t.Fatal(err)
 		}
-		within(t, time.Minute, func() bool { return strings.Contains(copied(t, dir), `"app":"`+name+`"`) })
+		within(t, time.Minute, func() bool { return strings.Contains(savedCopy(t, dir), `"app":"`+name+`"`) })
 	}
 	if len(logs(t, dir)) != 1 || !strings.HasPrefix(read(t, filepath.Join(dir, "metadata.json")), `{"version":3,`) {
 		t.Errorf("of a server that runs: %v", logs(t, dir))
@@ -140,7 +140,7 @@ func TestALogThatHasGrown(t *testing.T) {
 		if _, _, err := r.PutType(t.Context(), "c", "n", []byte(document)); err != nil {
 			t.Fatal(err)
 		}
-		within(t, time.Minute, func() bool { return strings.Contains(copied(t, dir), fmt.Sprintf(`"version":%d,"schema"`, i+1)) })
+		within(t, time.Minute, func() bool { return strings.Contains(savedCopy(t, dir), fmt.Sprintf(`"version":%d,"schema"`, i+1)) })
 	}
 	if now := logs(t, dir); len(first) != 1 || len(now) != 1 || now[0] == first[0] {
 		t.Errorf("the logs are %v, and were %v", now, first)
@@ -164,7 +164,7 @@ func TestLogsThatNothingNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	within(t, time.Minute, func() bool { return strings.Contains(copied(t, dir), `"kind":"read"`) })
+	within(t, time.Minute, func() bool { return strings.Contains(savedCopy(t, dir), `"kind":"read"`) })
 	revoke(t, r, secret)
 	before := killed(t, dir) // with its log
 	r.Close()

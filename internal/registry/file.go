@@ -75,10 +75,10 @@ func parseFile(b []byte) (f metadataFile, err error) {
 	return f, err
 }
 
-// known returns an error that wraps envelope.ErrNewer when a newer version wrote a record.
-func (f *metadataFile) known() error {
+// checkVersion returns an error that wraps envelope.ErrNewer when a newer version wrote a record.
+func (f *metadataFile) checkVersion() error {
 	for key, rec := range f.Records {
-		if err := known(key, rec.Value); errors.Is(err, envelope.ErrNewer) {
+		if err := checkRecord(key, rec.Value); errors.Is(err, envelope.ErrNewer) {
 			return fmt.Errorf("the record %s: %w", key, err)
 		}
 	}
@@ -111,7 +111,7 @@ func CheckDocument(b []byte) error {
 	if err != nil {
 		return err
 	}
-	return f.known()
+	return f.checkVersion()
 }
 
 // CheckCopy reports whether the metadata can be made again from the copy in a data directory. Its
@@ -127,11 +127,11 @@ func CheckCopy(dir string) error {
 	case !there:
 		err = errors.New("it is missing")
 	}
-	return fmt.Errorf("the metadata in the queue is damaged, and so keys that were revoked may seem valid again; its copy %s cannot be used: %w. %s", name, err, wayOn)
+	return fmt.Errorf("the metadata in the queue is damaged, and so keys that were revoked may seem valid again; its copy %s cannot be used: %w. %s", name, err, recoveryAdvice)
 }
 
-// wayOn says what to do when the metadata can be read neither from the queue nor from its copy.
-const wayOn = "Put the metadata.json of a backup there (`eye backup extract BACKUP metadata.json FILE`), and revoke again what was revoked since; " +
+// recoveryAdvice says what to do when the metadata can be read neither from the queue nor from its copy.
+const recoveryAdvice = "Put the metadata.json of a backup there (`eye backup extract BACKUP metadata.json FILE`), and revoke again what was revoked since; " +
 	"or, to begin without applications and keys, run `eye store recover --forget-metadata --yes`"
 
 func unanswered(dir string, err error) error {
@@ -141,11 +141,11 @@ func unanswered(dir string, err error) error {
 
 func lostError(name string) error {
 	return fmt.Errorf("the metadata is lost: neither the queue nor %s has the applications, keys and event types; nothing was changed. "+
-		"Put the folder queue or that file back if it was moved. %s", name, wayOn)
+		"Put the folder queue or that file back if it was moved. %s", name, recoveryAdvice)
 }
 
 func lostAndDamaged(name string, err error) error {
-	return fmt.Errorf("the metadata is lost, and its copy %s cannot be read: %w. %s", name, err, wayOn)
+	return fmt.Errorf("the metadata is lost, and its copy %s cannot be read: %w. %s", name, err, recoveryAdvice)
 }
 
 // CheckPresent returns an error that says what to do when a data directory that a server has used
@@ -208,8 +208,8 @@ func (s *snapshot) document(next map[string]fileRecord, log string) []byte {
 	return envelope.Seal(version, metadataMember, append(b, "\n}}"...))
 }
 
-// same reports whether a file that was read has the records of the bucket, as this version writes them.
-func (s *snapshot) same(f metadataFile) bool {
+// equals reports whether a file that was read has the records of the bucket, as this version writes them.
+func (s *snapshot) equals(f metadataFile) bool {
 	there := 0
 	for key, rec := range s.records.All() {
 		if rec.value == nil {
@@ -248,7 +248,7 @@ func (r *Registry) saveLocked(next map[string]fileRecord) error {
 	lines, err := r.lines(unsaved, next)
 	switch l := r.changes; {
 	case err != nil:
-	case l == nil || l.size+int64(len(lines)) > l.limit || !l.inPlace(r.fileName()):
+	case l == nil || l.size+int64(len(lines)) > l.limit || !l.isCurrent(r.fileName()):
 		err = r.replaceLocked(next, newLogName())
 	default:
 		var usable bool
@@ -259,11 +259,11 @@ func (r *Registry) saveLocked(next map[string]fileRecord) error {
 	if err != nil {
 		r.markUnsaved(slices.Collect(maps.Keys(unsaved))...)
 	}
-	return r.written(err)
+	return r.noteWrite(err)
 }
 
-// written notes how a write of the copy ended.
-func (r *Registry) written(err error) error {
+// noteWrite notes how a write of the copy ended.
+func (r *Registry) noteWrite(err error) error {
 	if err == nil {
 		r.copyErr.Store(nil)
 		return nil
@@ -345,7 +345,7 @@ func (r *Registry) CopyError() error {
 // file that its disk cannot read, and a log that is missing, are damaged. Errors: envelope.ErrNewer,
 // envelope.ErrDamaged, those of the file system.
 func readCopy(dir string) (f metadataFile, there bool, err error) {
-	b, err := readSound(filepath.Join(dir, metadataName))
+	b, err := readFile(filepath.Join(dir, metadataName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return f, false, nil
 	}
@@ -353,7 +353,7 @@ func readCopy(dir string) (f metadataFile, there bool, err error) {
 		f, err = parseFile(b)
 	}
 	if err == nil && f.Log != "" {
-		b, err = readSound(filepath.Join(dir, filepath.Base(f.Log)))
+		b, err = readFile(filepath.Join(dir, filepath.Base(f.Log)))
 		switch {
 		case err == nil:
 			err = f.applyLog(b)
@@ -362,7 +362,7 @@ func readCopy(dir string) (f metadataFile, there bool, err error) {
 		}
 	}
 	if err == nil {
-		err = f.known()
+		err = f.checkVersion()
 	}
 	if err != nil {
 		return metadataFile{}, true, err
@@ -370,7 +370,7 @@ func readCopy(dir string) (f metadataFile, there bool, err error) {
 	return f, true, nil
 }
 
-func readSound(name string) ([]byte, error) {
+func readFile(name string) ([]byte, error) {
 	b, err := durable.ReadFile(name)
 	if errors.Is(err, syscall.EIO) {
 		err = fmt.Errorf("%w: %w", envelope.ErrDamaged, err)
@@ -378,62 +378,62 @@ func readSound(name string) ([]byte, error) {
 	return b, err
 }
 
-// copied is the copy as it was read at a start.
-type copied struct {
+// savedCopy is the copy as it was read at a start.
+type savedCopy struct {
 	metadataFile
-	there bool
+	found bool
 	err   error
 }
 
-// source is where the metadata of a bucket came from that was not complete.
-type source int
+// origin is where the metadata of an incomplete bucket comes from.
+type origin int
 
 const (
-	nothing source = iota // a first start
-	theCopy               // metadata.json
-	givenUp               // there is none, because it was given up: see Forgetting
+	firstStart origin = iota // a first start
+	fromCopy                 // metadata.json
+	forgotten                // there is none, because it was given up: see Forgetting
 )
 
 // restore fills the bucket from the file, when there is one. What is in the bucket already is of a
 // restore that was interrupted, or is what damage has left.
-func (r *Registry) restore(ctx context.Context, c copied) (source, error) {
+func (r *Registry) restore(ctx context.Context, c savedCopy) (origin, error) {
 	f := c.metadataFile
 	switch {
 	case errors.Is(c.err, envelope.ErrDamaged):
-		return nothing, lostAndDamaged(r.fileName(), c.err)
+		return firstStart, lostAndDamaged(r.fileName(), c.err)
 	case c.err != nil:
-		return nothing, fmt.Errorf("the metadata is lost, and its copy %s cannot be used: %w", r.fileName(), c.err)
-	case !c.there:
-		return nothing, nil
+		return firstStart, fmt.Errorf("the metadata is lost, and its copy %s cannot be used: %w", r.fileName(), c.err)
+	case !c.found:
+		return firstStart, nil
 	case f.forgotten():
 		r.log.Warn("the metadata was given up: the server begins without applications and keys")
-		return givenUp, nil
+		return forgotten, nil
 	}
-	if err := r.copyIn(ctx, f.Records); err != nil {
-		return nothing, err
+	if err := r.restoreRecords(ctx, f.Records); err != nil {
+		return firstStart, err
 	}
-	if r.trail.takenOver {
+	if r.auditLog.imported {
 		r.log.Info("the metadata of the backup is taken over", "file", r.fileName(), "records", len(f.Records))
 	} else {
 		r.log.Warn("the metadata was lost and is rebuilt from its copy", "file", r.fileName(), "records", len(f.Records))
 	}
-	return theCopy, nil
+	return fromCopy, nil
 }
 
 // catchUp brings a bucket that has lost changes up to the file: after the queue's folder was
 // replaced by an older copy, or blocks of it were damaged, keys made since then must work and those
 // that were revoked must not. A file that is damaged, or is the copy of an earlier bucket, goes to the
 // quarantine and is made again.
-func (r *Registry) catchUp(ctx context.Context, c copied) error {
+func (r *Registry) catchUp(ctx context.Context, c savedCopy) error {
 	f := c.metadataFile
 	switch {
 	case errors.Is(c.err, envelope.ErrDamaged):
-		return r.copyAside("damaged", c.err)
+		return r.quarantineCopy("damaged", c.err)
 	case c.err != nil:
 		return fmt.Errorf("the copy of the metadata %s cannot be used, and nothing was changed: %w", r.fileName(), c.err)
-	case !c.there:
+	case !c.found:
 		if r.opts.Begun { // else a first start was interrupted
-			r.opts.Note(r.withoutCopy("missing"))
+			r.opts.Note(r.missingCopyNote("missing"))
 		}
 		r.log.Warn("the copy of the metadata was missing; it is made again from the metadata", "file", r.fileName())
 		return nil
@@ -447,7 +447,7 @@ func (r *Registry) catchUp(ctx context.Context, c copied) error {
 			"or move %s away: the metadata is made again from the copy. If the copy is that of another data directory, move the copy away: it is made again from the queue",
 			shownTime(bucket), r.fileName(), shownTime(copied), bucketDir(r.opts.Dir))
 	case copied.Before(bucket):
-		return r.copyAside("that of earlier metadata, or of another data directory",
+		return r.quarantineCopy("that of earlier metadata, or of another data directory",
 			fmt.Errorf("the metadata begins at %s, and this copy at %s", shownTime(bucket), shownTime(copied)))
 	}
 	lost := s.lost(f.Records)
@@ -457,7 +457,7 @@ func (r *Registry) catchUp(ctx context.Context, c copied) error {
 	r.log.Warn("the metadata has lost changes and is brought up to its copy", "file", r.fileName(), "records", len(lost))
 	r.opts.Note(fmt.Sprintf("the copy of the metadata, %s, had changes that the queue had not (%d), as after damage to it; they were taken over: look at `eye apps list` and `eye keys list`",
 		r.fileName(), len(lost)))
-	return r.copyIn(ctx, lost)
+	return r.restoreRecords(ctx, lost)
 }
 
 // completeSince returns since when the bucket of a state record is complete, by which it is known.
@@ -469,9 +469,9 @@ func completeSince(state []byte) time.Time {
 
 func shownTime(at time.Time) string { return at.UTC().Format(time.RFC3339) }
 
-// copyAside moves a metadata.json that is of no use to the quarantine. It is made again from the bucket.
-func (r *Registry) copyAside(what string, why error) error {
-	r.opts.Note(r.withoutCopy(what))
+// quarantineCopy moves a metadata.json that is of no use to the quarantine. It is made again from the bucket.
+func (r *Registry) quarantineCopy(what string, why error) error {
+	r.opts.Note(r.missingCopyNote(what))
 	logs, _ := filepath.Glob(filepath.Join(r.opts.Dir, logPattern)) // the pattern is valid
 	for _, log := range logs {
 		if _, err := durable.SetAside(log); err != nil {
@@ -486,9 +486,9 @@ func (r *Registry) copyAside(what string, why error) error {
 	return nil
 }
 
-// withoutCopy says what is not known when there was no copy to compare a bucket with. The queue
+// missingCopyNote says what is not known when there was no copy to compare a bucket with. The queue
 // takes a torn end of it for that of a write that a crash cut off.
-func (r *Registry) withoutCopy(what string) string {
+func (r *Registry) missingCopyNote(what string) string {
 	return fmt.Sprintf("the copy of the metadata, %s, was %s at a start, and was made again from the queue. If the queue was damaged too, keys that were revoked shortly before may be valid again: look at `eye keys list`", r.fileName(), what)
 }
 
@@ -510,12 +510,12 @@ func (s *snapshot) lacks(key string, rec fileRecord) bool {
 	if has.value == nil && s.record(stateKey).value == nil {
 		return true
 	}
-	return has.revision <= rec.Revision && (has.value == nil || !sameJSON(has.value, rec.Value)) && !endedHere(key, has.value, rec.Value)
+	return has.revision <= rec.Revision && (has.value == nil || !sameJSON(has.value, rec.Value)) && !revokedHere(key, has.value, rec.Value)
 }
 
-// endedHere reports whether a record is that of a key which is revoked in the bucket and not in the
+// revokedHere reports whether a record is that of a key which is revoked in the bucket and not in the
 // file. A key never becomes valid again.
-func endedHere(key string, has, file []byte) bool {
+func revokedHere(key string, has, file []byte) bool {
 	if !strings.HasPrefix(key, keyRecords+".") || has == nil {
 		return false
 	}
@@ -524,29 +524,29 @@ func endedHere(key string, has, file []byte) bool {
 	return err1 == nil && err2 == nil && a.RevokedAt != nil && b.RevokedAt == nil
 }
 
-// copyIn writes records into the bucket that it does not have, or has as they were before.
-func (r *Registry) copyIn(ctx context.Context, records map[string]fileRecord) error {
+// restoreRecords writes records into the bucket that it does not have, or has as they were before.
+func (r *Registry) restoreRecords(ctx context.Context, records map[string]fileRecord) error {
 	written := map[string]record{}
 	for _, key := range slices.Sorted(maps.Keys(records)) { // keys come before their last use
 		if key == stateKey { // comes last, when all is there
 			continue
 		}
-		if rec, err := r.copyOne(ctx, key, records[key]); err != nil {
+		if rec, err := r.restoreRecord(ctx, key, records[key]); err != nil {
 			return fmt.Errorf("rebuild metadata: %w", err)
 		} else if rec.value != nil {
 			written[key] = rec
 		}
 		if len(written) == maxApply {
-			r.take(written)
+			r.apply(written)
 			clear(written)
 		}
 	}
-	r.take(written)
+	r.apply(written)
 	return nil
 }
 
-// copyOne returns what it has written, which has no value when the bucket lacked nothing.
-func (r *Registry) copyOne(ctx context.Context, key string, rec fileRecord) (record, error) {
+// restoreRecord returns what it has written, which has no value when the bucket lacked nothing.
+func (r *Registry) restoreRecord(ctx context.Context, key string, rec fileRecord) (record, error) {
 	value := rec.Value.Clone()
 	if err := value.Compact(); err != nil {
 		return record{}, fmt.Errorf("the record %s: %w", key, err)

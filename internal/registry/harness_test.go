@@ -166,8 +166,8 @@ func read(t testing.TB, name string) string {
 	return string(b)
 }
 
-// copied is what a data directory has of the metadata: metadata.json and its log.
-func copied(t testing.TB, dir string) string {
+// savedCopy is what a data directory has of the metadata: metadata.json and its log.
+func savedCopy(t testing.TB, dir string) string {
 	t.Helper()
 	names, err := filepath.Glob(filepath.Join(dir, "metadata*"))
 	if err != nil {

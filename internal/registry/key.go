@@ -101,21 +101,21 @@ func parseKey(value []byte) (k keyRecord, err error) {
 // keyState is a key with its last use, which outlives snapshots.
 type keyState struct {
 	keyRecord
-	used *useTime
+	lastUse *lastUse
 }
 
-// key returns what is told of k.
-func (k *keyState) key() Key {
+// withLastUse returns the key with the time of its last use.
+func (k *keyState) withLastUse() Key {
 	told := k.Key
-	if seconds := k.used.seconds.Load(); seconds > 0 {
+	if seconds := k.lastUse.seconds.Load(); seconds > 0 {
 		at := time.Unix(seconds, 0).UTC()
 		told.LastUsedAt = &at
 	}
 	return told
 }
 
-// ownKey is a secret that is valid whatever the bucket says.
-type ownKey struct {
+// bootstrapKey is an admin key from outside the bucket, which is always valid.
+type bootstrapKey struct {
 	digest digest
 	id     string
 }
@@ -158,7 +158,7 @@ const (
 func (r *Registry) Authenticate(secret string) (who Principal, ok bool) {
 	who, k, ok := r.find(secret)
 	if ok && k != nil {
-		k.used.raise(time.Now().Unix())
+		k.lastUse.raise(time.Now().Unix())
 	}
 	return who, ok
 }
@@ -192,9 +192,9 @@ func (r *Registry) find(secret string) (who Principal, k *keyState, ok bool) {
 	d := digestOf(secret)
 	s := r.current.Load()
 	k = s.keys.Get(d)
-	for _, own := range r.own {
-		if subtle.ConstantTimeCompare(own.digest[:], d[:]) == 1 {
-			return Principal{Kind: Admin, KeyID: own.id}, k, true
+	for _, key := range r.bootstrapKeys {
+		if subtle.ConstantTimeCompare(key.digest[:], d[:]) == 1 {
+			return Principal{Kind: Admin, KeyID: key.id}, k, true
 		}
 	}
 	if k == nil || !s.valid(k) {
@@ -229,7 +229,7 @@ func (r *Registry) Keys(app string) []Key {
 	var keys []Key
 	for _, k := range s.keys.All() {
 		if k.App == app && s.belongs(k) {
-			keys = append(keys, k.key())
+			keys = append(keys, k.withLastUse())
 		}
 	}
 	slices.SortFunc(keys, func(a, b Key) int {
@@ -289,7 +289,7 @@ func (r *Registry) createKey(ctx context.Context, wanted Key) (Key, string, erro
 
 // keepKey writes a key, unless there is one with that digest.
 func (r *Registry) keepKey(ctx context.Context, d digest, k keyRecord) error {
-	return r.change(ctx, d.record(), func(old []byte) (any, error) {
+	return r.update(ctx, d.record(), func(old []byte) (any, error) {
 		if old != nil {
 			return nil, nil
 		}
@@ -314,13 +314,13 @@ func (r *Registry) RevokeKey(ctx context.Context, app, id string) error {
 		}
 		return fmt.Errorf("key %.40q %w among the keys of %s; it is one of %s: revoke it under %s", id, ErrNotFound, keysOf(app), keysOf(k.App), place)
 	}
-	for _, own := range r.own {
-		if own.digest == d {
+	for _, key := range r.bootstrapKeys {
+		if key.digest == d {
 			return &InvalidError{"key_id", "is the admin key that this server was started with and always takes: start it with another (admin.key in the data directory, --admin-key), then revoke this one"}
 		}
 	}
 	at := now()
-	err := r.change(ctx, d.record(), func(value []byte) (any, error) {
+	err := r.update(ctx, d.record(), func(value []byte) (any, error) {
 		old, err := parseKey(value)
 		if err != nil {
 			return nil, fmt.Errorf("%w: the record cannot be read: %w", ErrUnavailable, err)

@@ -55,7 +55,9 @@ func TestWhatIsMissingIsTold(t *testing.T) {
 			if c.missing == "a trail that there was" {
 				_, state := recordOf(t, bucket(t, js), "complete_since")
 				put(t, bucket(t, js), "state", strings.Replace(state, `,"trail":true`, "", 1))
-				within(t, time.Minute, func() bool { return strings.Contains(copied(t, dir), strings.Replace(state, `,"trail":true`, "", 1)) })
+				within(t, time.Minute, func() bool {
+					return strings.Contains(savedCopy(t, dir), strings.Replace(state, `,"trail":true`, "", 1))
+				})
 			}
 			r.Close()
 			var err error
@@ -246,7 +248,7 @@ func TestAChangeWithoutItsCopyIsNotMade(t *testing.T) {
 		t.Error(err)
 	}
 	authenticate(t, r, secret, registry.Principal{}, false)
-	if text := copied(t, dir); !strings.Contains(text, `"revoked_at":"`) || !strings.Contains(text, `"shop"`) || r.CopyError() != nil {
+	if text := savedCopy(t, dir); !strings.Contains(text, `"revoked_at":"`) || !strings.Contains(text, `"shop"`) || r.CopyError() != nil {
 		t.Errorf("the copy has %s", text)
 	}
 }

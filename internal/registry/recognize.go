@@ -10,9 +10,9 @@ func (r *Registry) Recognize(secret string) (Key, bool) {
 		return Key{}, false
 	}
 	d := digestOf(secret)
-	for _, own := range r.own {
-		if subtle.ConstantTimeCompare(own.digest[:], d[:]) == 1 {
-			return Key{ID: own.id, Kind: Admin}, true
+	for _, key := range r.bootstrapKeys {
+		if subtle.ConstantTimeCompare(key.digest[:], d[:]) == 1 {
+			return Key{ID: key.id, Kind: Admin}, true
 		}
 	}
 	s := r.current.Load()
@@ -20,7 +20,7 @@ func (r *Registry) Recognize(secret string) (Key, bool) {
 	if k == nil {
 		return Key{}, false
 	}
-	told := k.key()
+	told := k.withLastUse()
 	if !s.belongs(k) {
 		told.App = ""
 	}

@@ -35,7 +35,7 @@ var (
 	ErrNotCopied = errors.New("the copy of the metadata cannot be written: nothing was changed")
 )
 
-// InvalidError tells which value is not taken, and what would be.
+// InvalidError reports which value is not valid, and what would be.
 type InvalidError struct{ Field, Reason string }
 
 // Error returns field and reason.
@@ -89,18 +89,18 @@ type Options struct {
 // is in force here before its method returns, and on other nodes when their
 // watch tells them, within a second.
 type Registry struct {
-	opts  Options
-	log   *slog.Logger
-	js    jetstream.JetStream
-	kv    jetstream.KeyValue
-	trail *Trail
-	own   []ownKey // valid whatever the bucket says; fixed when Open returns
-	first FirstStart
+	opts          Options
+	log           *slog.Logger
+	js            jetstream.JetStream
+	kv            jetstream.KeyValue
+	auditLog      *Trail
+	bootstrapKeys []bootstrapKey // valid whatever the bucket says; fixed when Open returns
+	first         FirstStart
 
-	current atomic.Pointer[snapshot]
-	mu      sync.Mutex          // guards the making of snapshots, and unsaved
-	unsaved map[string]struct{} // records that metadata.json does not have as they are
-	inUse   validities
+	current  atomic.Pointer[snapshot]
+	mu       sync.Mutex          // guards the making of snapshots, and unsaved
+	unsaved  map[string]struct{} // records that metadata.json does not have as they are
+	validity validityWatch
 
 	compiling chan struct{} // a place for each schema of a user that is being compiled
 
@@ -185,33 +185,33 @@ func Streams(opts Options) []jetstream.StreamConfig {
 		Discard: jetstream.DiscardNew, MaxBytes: opts.MaxBytes, MaxMsgs: -1, MaxMsgSize: -1, MaxMsgsPerSubject: 1, MaxConsumers: -1,
 		AllowRollup: true, DenyDelete: true, AllowDirect: true, Replicas: max(opts.Replicas, 1), Duplicates: 2 * time.Minute,
 	}
-	return []jetstream.StreamConfig{bucket, trailConfig(opts)}
+	return []jetstream.StreamConfig{bucket, auditConfig(opts)}
 }
 
 // begin makes a registry of what was read. It changes nothing when a newer version wrote it, or
 // when all of it is lost.
 func (r *Registry) begin(ctx context.Context) error {
 	s := r.current.Load()
-	if err := s.written(); err != nil {
+	if err := s.checkVersion(); err != nil {
 		return fmt.Errorf("read metadata: %w", err)
 	}
-	var c copied
-	c.metadataFile, c.there, c.err = readCopy(r.opts.Dir)
+	var c savedCopy
+	c.metadataFile, c.found, c.err = readCopy(r.opts.Dir)
 	switch {
 	case errors.Is(c.err, envelope.ErrNewer):
 		return fmt.Errorf("the copy of the metadata %s cannot be used: %w", r.fileName(), c.err)
-	case s.record(stateKey).value == nil && !c.there && r.opts.Begun:
+	case s.record(stateKey).value == nil && !c.found && r.opts.Begun:
 		return lostError(r.fileName())
 	}
 	if c.torn {
 		r.log.Warn("the last line of the metadata's log is not whole, as after a power cut, and is passed over: that change was not confirmed", "file", filepath.Join(r.opts.Dir, c.Log))
 	}
 	var err error
-	if r.trail, err = openTrail(ctx, r.js, r.opts); err != nil {
+	if r.auditLog, err = openAuditLog(ctx, r.js, r.opts); err != nil {
 		return fmt.Errorf("open the audit trail: %w", err)
 	}
-	if r.trail.empty {
-		if err := r.beginTrail(ctx, hadTrail(s.record(stateKey).value) || hadTrail(c.Records[stateKey].Value) || c.forgotten()); err != nil {
+	if r.auditLog.empty {
+		if err := r.beginAuditLog(ctx, hadAuditLog(s.record(stateKey).value) || hadAuditLog(c.Records[stateKey].Value) || c.forgotten()); err != nil {
 			return err
 		}
 	}
@@ -242,14 +242,14 @@ type stateRecord struct {
 	Trail bool `json:"trail,omitzero"`
 }
 
-// hadTrail reports whether there was a trail, by the record of the state; nil for none.
-func hadTrail(state []byte) bool {
+// hadAuditLog reports whether there was an audit log, by the record of the state; nil for none.
+func hadAuditLog(state []byte) bool {
 	var s stateRecord
 	return json.Unmarshal(state, &s) == nil && s.Trail
 }
 
 // complete makes of a new or half-made bucket one that can be used.
-func (r *Registry) complete(ctx context.Context, c copied) error {
+func (r *Registry) complete(ctx context.Context, c savedCopy) error {
 	made := r.current.Load().record(stateKey).value == nil
 	if made {
 		from, err := r.restore(ctx, c)
@@ -257,9 +257,9 @@ func (r *Registry) complete(ctx context.Context, c copied) error {
 			return err
 		}
 		note := Entry{Act: "rebuildMetadata"}
-		if from != theCopy {
+		if from != fromCopy {
 			note = Entry{Act: "firstStart", App: DefaultApp}
-			if from == givenUp {
+			if from == forgotten {
 				note.Note("metadata", "forgotten")
 			}
 			if err := r.firstStart(ctx); err != nil {
@@ -271,16 +271,16 @@ func (r *Registry) complete(ctx context.Context, c copied) error {
 			}
 			note.Note("key_ids", ids)
 		}
-		if err := r.trail.Record(ctx, note); err != nil {
+		if err := r.auditLog.Record(ctx, note); err != nil {
 			return err
 		}
 		state := stateRecord{now(), true}
-		if from == theCopy { // which becomes that of this bucket
-			if err := r.copyBegins(state); err != nil {
+		if from == fromCopy { // which becomes that of this bucket
+			if err := r.beginCopy(state); err != nil {
 				return err
 			}
 		}
-		err = r.change(ctx, stateKey, func(old []byte) (any, error) {
+		err = r.update(ctx, stateKey, func(old []byte) (any, error) {
 			if old != nil {
 				return nil, nil
 			}
@@ -293,7 +293,7 @@ func (r *Registry) complete(ctx context.Context, c copied) error {
 		if err := r.catchUp(ctx, c); err != nil {
 			return err
 		}
-		r.keepTrail(ctx)
+		r.noteAuditLog(ctx)
 		r.replaceUnshown(ctx)
 	}
 	if err := r.recordAdminKey(ctx); err != nil {
@@ -303,17 +303,17 @@ func (r *Registry) complete(ctx context.Context, c copied) error {
 	defer r.fileMu.Unlock()
 	r.usable = true
 	r.takeUnsaved()
-	if !made && r.current.Load().same(c.metadataFile) {
+	if !made && r.current.Load().equals(c.metadataFile) {
 		removeLogs(r.opts.Dir, "")
 		return nil
 	}
-	_ = r.written(r.replaceLocked(nil, "")) // a full disk must not keep anyone from reading
+	_ = r.noteWrite(r.replaceLocked(nil, "")) // a full disk must not keep anyone from reading
 	return nil
 }
 
-// copyBegins writes metadata.json with the state that the bucket is about to have: by that it is known
+// beginCopy writes metadata.json with the state that the bucket is about to have: by that it is known
 // whose copy it is. A full disk must not keep anyone from reading.
-func (r *Registry) copyBegins(state stateRecord) error {
+func (r *Registry) beginCopy(state stateRecord) error {
 	value, err := json.Marshal(state)
 	if err != nil {
 		return fmt.Errorf("encode metadata: %w", err)
@@ -321,14 +321,14 @@ func (r *Registry) copyBegins(state stateRecord) error {
 	r.fileMu.Lock()
 	defer r.fileMu.Unlock()
 	r.usable = true
-	_ = r.written(r.replaceLocked(map[string]fileRecord{stateKey: {1, value}}, "")) // it is logged, and tried again
+	_ = r.noteWrite(r.replaceLocked(map[string]fileRecord{stateKey: {1, value}}, "")) // it is logged, and tried again
 	return nil
 }
 
-// keepTrail keeps in a bucket of an earlier version that there is a trail. A full disk must not keep
+// noteAuditLog keeps in a bucket of an earlier version that there is a trail. A full disk must not keep
 // anyone from reading.
-func (r *Registry) keepTrail(ctx context.Context) {
-	err := r.change(ctx, stateKey, func(old []byte) (any, error) {
+func (r *Registry) noteAuditLog(ctx context.Context) {
+	err := r.update(ctx, stateKey, func(old []byte) (any, error) {
 		var s stateRecord
 		if err := json.Unmarshal(old, &s); err != nil || s.Trail {
 			return nil, err
@@ -352,7 +352,7 @@ func (r *Registry) firstStart(ctx context.Context) error {
 }
 
 // Trail returns the trail of what was administered.
-func (r *Registry) Trail() *Trail { return r.trail }
+func (r *Registry) Trail() *Trail { return r.auditLog }
 
 // FirstStart returns the secrets that Open made.
 func (r *Registry) FirstStart() FirstStart { return r.first }
@@ -363,14 +363,14 @@ func (r *Registry) FirstStart() FirstStart { return r.first }
 func (r *Registry) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
-	if err := r.writeUse(ctx); err != nil {
+	if err := r.writeLastUses(ctx); err != nil {
 		r.log.Warn("the last use of keys could not be written", "error", err)
 	}
 	r.end()
 	r.fileMu.Lock()
 	defer r.fileMu.Unlock()
 	if unsaved := r.takeUnsaved(); r.usable && (len(unsaved) > 0 || r.changes != nil || r.CopyError() != nil) {
-		_ = r.written(r.replaceLocked(nil, "")) // when it fails, the next start writes it
+		_ = r.noteWrite(r.replaceLocked(nil, "")) // when it fails, the next start writes it
 	}
 }
 

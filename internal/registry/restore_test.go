@@ -127,7 +127,7 @@ func TestTheCopyFollowsChangesOfOtherNodes(t *testing.T) {
 	if _, err := a.CreateApp(t.Context(), "shop", registry.Settings{TimeZone: "Asia/Tokyo"}); err != nil {
 		t.Fatal(err)
 	}
-	within(t, time.Minute, func() bool { return strings.Contains(copied(t, dir), "Asia/Tokyo") })
+	within(t, time.Minute, func() bool { return strings.Contains(savedCopy(t, dir), "Asia/Tokyo") })
 }
 
 func TestACopyThatCannotBeWrittenIsTriedAgain(t *testing.T) {
@@ -145,7 +145,7 @@ func TestACopyThatCannotBeWrittenIsTriedAgain(t *testing.T) {
 	if err := os.RemoveAll(name); err != nil {
 		t.Fatal(err)
 	}
-	within(t, time.Minute, func() bool { return strings.Contains(copied(t, dir), `"shop"`) && r.CopyError() == nil })
+	within(t, time.Minute, func() bool { return strings.Contains(savedCopy(t, dir), `"shop"`) && r.CopyError() == nil })
 	// A write that goes on has a temporary file; none may stay.
 	within(t, time.Minute, func() bool {
 		left, err := filepath.Glob(filepath.Join(dir, "*.tmp"))

@@ -107,7 +107,7 @@ func (r *Registry) readAdminKey() error {
 			return &InvalidError{"--admin-key", problem}
 		}
 		r.first.AdminKey = given
-		r.own = append(r.own, ownKey{digestOf(given), "--admin-key"})
+		r.bootstrapKeys = append(r.bootstrapKeys, bootstrapKey{digestOf(given), "--admin-key"})
 	}
 	name := filepath.Join(r.opts.Dir, "admin.key")
 	b, err := durable.ReadFile(name)
@@ -127,8 +127,8 @@ func (r *Registry) readAdminKey() error {
 		}
 		r.first.AdminKeyMade = true
 	}
-	if d := digestOf(r.first.AdminKey); len(r.own) == 0 || r.own[0].digest != d {
-		r.own = append(r.own, ownKey{d, "admin.key"})
+	if d := digestOf(r.first.AdminKey); len(r.bootstrapKeys) == 0 || r.bootstrapKeys[0].digest != d {
+		r.bootstrapKeys = append(r.bootstrapKeys, bootstrapKey{d, "admin.key"})
 	}
 	return nil
 }
@@ -146,34 +146,34 @@ func MakeAdminKey(dir string) (string, error) {
 // valid when the file is lost and another is made, until it is revoked. A key
 // that was given is not kept: it is valid as long as it is given.
 func (r *Registry) recordAdminKey(ctx context.Context) error {
-	for i, own := range r.own {
-		if own.id != "admin.key" {
+	for i, key := range r.bootstrapKeys {
+		if key.id != "admin.key" {
 			continue
 		}
 		made := keyRecord{Key: Key{ID: newID("key"), Kind: Admin, CreatedAt: now()}}
-		isNew := r.current.Load().keys.Get(own.digest) == nil
+		isNew := r.current.Load().keys.Get(key.digest) == nil
 		if isNew {
 			note := Entry{Act: "keepAdminKey"}
 			note.Note("key_id", made.Key.ID)
-			if err := r.trail.Record(ctx, note); err != nil {
+			if err := r.auditLog.Record(ctx, note); err != nil {
 				return err
 			}
 		}
-		if err := r.keepKey(ctx, own.digest, made); err != nil {
+		if err := r.keepKey(ctx, key.digest, made); err != nil {
 			return fmt.Errorf("keep the admin key: %w", err)
 		}
-		if k := r.current.Load().keys.Get(own.digest); k != nil {
-			r.own[i].id = k.Key.ID
+		if k := r.current.Load().keys.Get(key.digest); k != nil {
+			r.bootstrapKeys[i].id = k.Key.ID
 		}
 		if isNew {
-			r.tellEarlierAdminKeys(r.own[i].id)
+			r.logEarlierAdminKeys(r.bootstrapKeys[i].id)
 		}
 	}
 	return nil
 }
 
-// tellEarlierAdminKeys logs which admin keys stay valid beside one that has come to DIR/admin.key.
-func (r *Registry) tellEarlierAdminKeys(id string) {
+// logEarlierAdminKeys logs which admin keys stay valid beside one that has come to DIR/admin.key.
+func (r *Registry) logEarlierAdminKeys(id string) {
 	var valid []string
 	for _, k := range r.Keys("") {
 		if k.Kind == Admin && k.ID != id && k.RevokedAt == nil && (k.ExpiresAt == nil || k.ExpiresAt.After(now())) {
@@ -188,7 +188,7 @@ func (r *Registry) tellEarlierAdminKeys(id string) {
 	switch {
 	case r.first.AdminKeyMade:
 		text = "another admin key was made, because " + name + " is missing"
-	case r.trail.takenOver: // as `eye restore` said
+	case r.auditLog.imported: // as `eye restore` said
 		text, level = "the admin key in "+name+" is another than that of the backup", slog.LevelInfo
 	}
 	r.log.Log(context.Background(), level, text+"; the admin keys of before stay valid: revoke with `eye keys revoke KEY_ID` those that nobody uses",

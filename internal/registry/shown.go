@@ -50,7 +50,7 @@ func (r *Registry) replaceUnshown(ctx context.Context) {
 		note := Entry{Act: "replaceUnshownKeys", App: DefaultApp}
 		note.Note("revoked", revoked)
 		note.Note("key_ids", r.unshown())
-		err = r.trail.Record(ctx, note)
+		err = r.auditLog.Record(ctx, note)
 	}
 	if err != nil {
 		r.log.Warn("the keys of the application default that the first start could not show were not replaced", "error", err)
@@ -64,7 +64,7 @@ func (r *Registry) FirstKeysShown(ctx context.Context) error {
 		if secret == "" {
 			continue
 		}
-		err := r.change(ctx, digestOf(secret).record(), func(value []byte) (any, error) {
+		err := r.update(ctx, digestOf(secret).record(), func(value []byte) (any, error) {
 			k, err := parseKey(value)
 			if err != nil || !k.Unshown {
 				return nil, err

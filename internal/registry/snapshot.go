@@ -62,8 +62,8 @@ type snapshot struct {
 	newer   map[string]error              // records that a newer version wrote, by their keys
 
 	// What set leaves to finish.
-	newTypes map[typeName]struct{}
-	newUses  [][]byte
+	newTypes    map[typeName]struct{}
+	newLastUses [][]byte
 }
 
 func newSnapshot() *snapshot { return new(snapshot).copy() }
@@ -98,7 +98,7 @@ func (s *snapshot) set(key string, next record) error {
 	}
 	delete(s.newer, key)
 	if !removed {
-		if err := known(key, value); errors.Is(err, envelope.ErrNewer) {
+		if err := checkRecord(key, value); errors.Is(err, envelope.ErrNewer) {
 			s.newer[key] = err
 		}
 	}
@@ -111,17 +111,17 @@ func (s *snapshot) set(key string, next record) error {
 	case typeRecords:
 		return s.setType(value, removed)
 	case usedKey:
-		s.newUses = append(s.newUses, next.value)
+		s.newLastUses = append(s.newLastUses, next.value)
 	case stateKey:
 	default: // told as one of a newer version
 	}
 	return nil
 }
 
-// known returns an error for a record that this program cannot use as it is meant: envelope.ErrNewer
+// checkRecord returns an error for a record that this program cannot use as it is meant: envelope.ErrNewer
 // when it has members that this program does not know, or is of an unknown kind. Keys are left out:
 // such a key is refused, and all else works.
-func known(key string, value []byte) error {
+func checkRecord(key string, value []byte) error {
 	kind, _, _ := strings.Cut(key, ".")
 	switch kind {
 	case appRecords:
@@ -138,7 +138,7 @@ func known(key string, value []byte) error {
 	case stateKey:
 		return envelope.Decode(value, new(stateRecord))
 	case usedKey:
-		if _, err := parseUses(value); err != nil && jsontext.Value(value).IsValid() {
+		if _, err := parseLastUses(value); err != nil && jsontext.Value(value).IsValid() {
 			return fmt.Errorf("%w: %w", envelope.ErrNewer, err)
 		}
 		return nil
@@ -148,9 +148,9 @@ func known(key string, value []byte) error {
 	return fmt.Errorf("records of this kind are unknown: %w", envelope.ErrNewer)
 }
 
-// written returns an error that wraps envelope.ErrNewer when a newer version wrote a record other
+// checkVersion returns an error that wraps envelope.ErrNewer when a newer version wrote a record other
 // than a key.
-func (s *snapshot) written() error {
+func (s *snapshot) checkVersion() error {
 	for _, key := range slices.Sorted(maps.Keys(s.newer)) {
 		return fmt.Errorf("the record %s of the metadata cannot be used: %w", key, s.newer[key])
 	}
@@ -189,9 +189,9 @@ func (s *snapshot) setKey(rest string, value []byte, removed bool) error {
 		s.keys.Remove(d)
 		return err
 	}
-	next := &keyState{keyRecord: k, used: new(useTime)}
+	next := &keyState{keyRecord: k, lastUse: new(lastUse)}
 	if before != nil {
-		next.used = before.used
+		next.lastUse = before.lastUse
 	}
 	s.keys.Set(d, next)
 	s.ids.Set(k.Key.ID, d)
@@ -218,11 +218,11 @@ func (s *snapshot) finish() (problems []error) {
 			problems = append(problems, err)
 		}
 	}
-	for _, value := range s.newUses {
-		if err := s.setUses(value); err != nil {
+	for _, value := range s.newLastUses {
+		if err := s.setLastUses(value); err != nil {
 			problems = append(problems, fmt.Errorf("last use of keys: %w", err))
 		}
 	}
-	s.newTypes, s.newUses = nil, nil
+	s.newTypes, s.newLastUses = nil, nil
 	return problems
 }

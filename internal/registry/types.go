@@ -241,7 +241,7 @@ func (r *Registry) ChangeType(ctx context.Context, change TypeChange) (TypeOutco
 		if change.DryRun {
 			return out, nil
 		}
-		err := r.change(ctx, typeKey(out.Category, out.Name, out.Version), func(old []byte) (any, error) {
+		err := r.update(ctx, typeKey(out.Category, out.Name, out.Version), func(old []byte) (any, error) {
 			if old != nil { // another came first with this number
 				return nil, ErrExists
 			}
@@ -292,7 +292,7 @@ func (r *Registry) DeleteType(ctx context.Context, category, name string) error 
 		return err
 	}
 	at := now()
-	err = r.change(ctx, typeKey(category, name, last.Version), func(value []byte) (any, error) {
+	err = r.update(ctx, typeKey(category, name, last.Version), func(value []byte) (any, error) {
 		var v TypeVersion
 		if err := json.Unmarshal(value, &v); err != nil {
 			return nil, fmt.Errorf("%w: its record cannot be read: %w", ErrUnavailable, event.PlainJSON(err))

@@ -12,14 +12,14 @@ import (
 	"theeye/internal/event"
 )
 
-// useTime is when a key was last used.
-type useTime struct {
+// lastUse is when a key was last used.
+type lastUse struct {
 	seconds atomic.Int64 // since 1970; 0 for never
 	written atomic.Int64 // what a record says of it
 }
 
 // raise notes a use. Uses of one second are written once.
-func (u *useTime) raise(seconds int64) { raise(&u.seconds, seconds) }
+func (u *lastUse) raise(seconds int64) { raise(&u.seconds, seconds) }
 
 func raise(to *atomic.Int64, seconds int64) {
 	for {
@@ -30,64 +30,64 @@ func raise(to *atomic.Int64, seconds int64) {
 	}
 }
 
-// uses are the times of the last use, as seconds by the id of the key. A record holds those of many
+// lastUses are the times of the last use, as seconds by the id of the key. A record holds those of many
 // keys, so that noting them costs few writes a minute, and not those of all, so that these are small.
 // Earlier versions had one record of all keys, usedKey, which is still read.
-type uses map[string]int64
+type lastUses map[string]int64
 
-// useRecords is how many records there are, of which each key has one by its id.
-const useRecords = 64
+// lastUseShards is how many records there are, of which each key has one by its id.
+const lastUseShards = 64
 
-func useRecord(id string) string {
-	return fmt.Sprintf("%s.%02x", usedKey, crc32.ChecksumIEEE([]byte(id))%useRecords)
+func lastUseRecord(id string) string {
+	return fmt.Sprintf("%s.%02x", usedKey, crc32.ChecksumIEEE([]byte(id))%lastUseShards)
 }
 
-func isUses(record string) bool {
+func isLastUseRecord(record string) bool {
 	return record == usedKey || strings.HasPrefix(record, usedKey+".")
 }
 
-func parseUses(value []byte) (uses, error) {
+func parseLastUses(value []byte) (lastUses, error) {
 	if value == nil {
-		return uses{}, nil
+		return lastUses{}, nil
 	}
-	var u uses
+	var u lastUses
 	err := json.Unmarshal(value, &u)
 	return u, event.PlainJSON(err)
 }
 
-// setUses tells keys what a record says. A key is written before its first use.
-func (s *snapshot) setUses(value []byte) error {
-	used, err := parseUses(value)
+// setLastUses sets the last use of the keys in a record. A key is written before its first use.
+func (s *snapshot) setLastUses(value []byte) error {
+	used, err := parseLastUses(value)
 	for id, seconds := range used {
 		if k := s.keys.Get(s.ids.Get(id)); k != nil && k.Key.ID == id {
-			k.used.raise(seconds)
-			raise(&k.used.written, seconds)
+			k.lastUse.raise(seconds)
+			raise(&k.lastUse.written, seconds)
 		}
 	}
 	return err
 }
 
-// writeUse writes the last use of keys when there is news; each node keeps the
-// latest time that any of them saw.
-func (r *Registry) writeUse(ctx context.Context) error {
-	news := map[string]uses{}
+// writeLastUses writes the last uses that have changed; each node keeps the latest time that any of
+// them saw.
+func (r *Registry) writeLastUses(ctx context.Context) error {
+	changed := map[string]lastUses{}
 	for _, k := range r.current.Load().keys.All() {
-		if seconds := k.used.seconds.Load(); seconds > k.used.written.Load() {
-			name := useRecord(k.Key.ID)
-			if news[name] == nil {
-				news[name] = uses{}
+		if seconds := k.lastUse.seconds.Load(); seconds > k.lastUse.written.Load() {
+			name := lastUseRecord(k.Key.ID)
+			if changed[name] == nil {
+				changed[name] = lastUses{}
 			}
-			news[name][k.Key.ID] = seconds
+			changed[name][k.Key.ID] = seconds
 		}
 	}
-	for name, used := range news {
-		err := r.change(ctx, name, func(value []byte) (any, error) {
-			next, err := parseUses(value)
+	for name, used := range changed {
+		err := r.update(ctx, name, func(value []byte) (any, error) {
+			next, err := parseLastUses(value)
 			if err != nil {
 				r.log.Error("the last use of keys cannot be read and is begun anew", "record", name, "error", err)
 			}
 			if next == nil {
-				next = uses{}
+				next = lastUses{}
 			}
 			for id, seconds := range used {
 				next[id] = max(next[id], seconds)

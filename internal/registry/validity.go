@@ -15,13 +15,13 @@ var ErrKeyEnded = errors.New("the key is not valid any more")
 // one, or be set.
 const validityTick = 250 * time.Millisecond
 
-// validities are the contexts of keys that are in use. The zero value is ready.
-type validities struct {
+// validityWatch are the contexts of keys that are in use. The zero value is ready.
+type validityWatch struct {
 	mu  sync.Mutex // guards all
-	all map[*validity]struct{}
+	all map[*keyContext]struct{}
 }
 
-type validity struct {
+type keyContext struct {
 	digest digest
 	cancel context.CancelCauseFunc
 }
@@ -33,25 +33,25 @@ type validity struct {
 func (r *Registry) WhileValid(ctx context.Context, secret string) (_ context.Context, release func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	d := digestOf(secret)
-	for _, own := range r.own { // valid as long as the server runs
-		if subtle.ConstantTimeCompare(own.digest[:], d[:]) == 1 {
+	for _, key := range r.bootstrapKeys { // valid as long as the server runs
+		if subtle.ConstantTimeCompare(key.digest[:], d[:]) == 1 {
 			return ctx, func() { cancel(nil) }
 		}
 	}
-	v := &validity{d, cancel}
-	r.inUse.mu.Lock()
-	if r.inUse.all == nil {
-		r.inUse.all = map[*validity]struct{}{}
+	v := &keyContext{d, cancel}
+	r.validity.mu.Lock()
+	if r.validity.all == nil {
+		r.validity.all = map[*keyContext]struct{}{}
 	}
-	r.inUse.all[v] = struct{}{}
-	r.inUse.mu.Unlock()
+	r.validity.all[v] = struct{}{}
+	r.validity.mu.Unlock()
 	if !r.current.Load().validDigest(v.digest) { // since it was found
 		cancel(ErrKeyEnded)
 	}
 	return ctx, func() {
-		r.inUse.mu.Lock()
-		delete(r.inUse.all, v)
-		r.inUse.mu.Unlock()
+		r.validity.mu.Lock()
+		delete(r.validity.all, v)
+		r.validity.mu.Unlock()
 		cancel(nil)
 	}
 }
@@ -63,10 +63,10 @@ func (s *snapshot) validDigest(d digest) bool {
 
 // endInvalid ends the contexts of keys that are not valid any more.
 func (r *Registry) endInvalid() {
-	r.inUse.mu.Lock()
-	defer r.inUse.mu.Unlock()
+	r.validity.mu.Lock()
+	defer r.validity.mu.Unlock()
 	s := r.current.Load()
-	for v := range r.inUse.all {
+	for v := range r.validity.all {
 		if !s.validDigest(v.digest) {
 			v.cancel(ErrKeyEnded)
 		}

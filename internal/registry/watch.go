@@ -16,12 +16,12 @@ import (
 
 const (
 	maxApply   = 1000        // records that are taken over at once
-	watchAgain = time.Second // between a watch that ended and the next
+	watchRetry = time.Second // between a watch that ended and the next
 	maxTries   = 100         // of a change that others come before
 
-	// gatherTime is how long what is new, and changes of other nodes, wait for more to be written into
+	// flushDelay is how long what is new, and changes of other nodes, wait for more to be written into
 	// metadata.json.
-	gatherTime = 100 * time.Millisecond
+	flushDelay = 100 * time.Millisecond
 )
 
 // startWatch reads everything that is there, and goes on in the background with
@@ -53,9 +53,9 @@ func (r *Registry) startWatch(ctx context.Context) error {
 		stop()
 		return err
 	}
-	r.apply(entries...)
-	r.running.Go(func() { r.follow(background, w) })
-	r.running.Go(func() { r.keep(background) })
+	r.applyEntries(entries...)
+	r.running.Go(func() { r.watchLoop(background, w) })
+	r.running.Go(func() { r.flushLoop(background) })
 	r.running.Go(func() { r.watchClock(background) })
 	return nil
 }
@@ -106,10 +106,10 @@ func endWatch(w jetstream.KeyWatcher) {
 	}
 }
 
-// follow applies what a watch tells until ctx ends. A watch that ends before, or
-// whose connection was lost, is begun again; it tells everything once more, of
-// which only news count. (By itself it comes back only after 20 seconds.)
-func (r *Registry) follow(ctx context.Context, w jetstream.KeyWatcher) {
+// watchLoop applies the entries of a watch until ctx ends. A watch that ends before, or whose
+// connection was lost, is begun again; it delivers everything once more, of which only changes count.
+// (By itself it comes back only after 20 seconds.)
+func (r *Registry) watchLoop(ctx context.Context, w jetstream.KeyWatcher) {
 	conn := r.js.Conn()
 	connected := conn.StatusChanged(nats.CONNECTED)
 	defer conn.RemoveStatusListener(connected)
@@ -120,7 +120,7 @@ func (r *Registry) follow(ctx context.Context, w jetstream.KeyWatcher) {
 			if again {
 				select {
 				case <-ctx.Done():
-				case <-time.After(watchAgain):
+				case <-time.After(watchRetry):
 				}
 			}
 			if ctx.Err() != nil {
@@ -163,13 +163,13 @@ func (r *Registry) drain(ctx context.Context, w jetstream.KeyWatcher, connected 
 					more = false
 				}
 			}
-			r.apply(entries...)
+			r.applyEntries(entries...)
 		}
 	}
 }
 
-// apply takes entries over into a new snapshot. Nil entries are passed over.
-func (r *Registry) apply(entries ...jetstream.KeyValueEntry) {
+// applyEntries takes entries over into a new snapshot. Nil entries are passed over.
+func (r *Registry) applyEntries(entries ...jetstream.KeyValueEntry) {
 	records := make(map[string]record, len(entries))
 	for _, entry := range entries {
 		if entry == nil || entry.Revision() <= records[entry.Key()].revision {
@@ -181,14 +181,14 @@ func (r *Registry) apply(entries ...jetstream.KeyValueEntry) {
 		}
 		records[entry.Key()] = next
 	}
-	r.take(records)
+	r.apply(records)
 }
 
-// take puts records in force, those of them that are news.
-func (r *Registry) take(records map[string]record) { r.takeSaved(records, nil) }
+// apply puts those records in force that have changed.
+func (r *Registry) apply(records map[string]record) { r.applySaved(records, nil) }
 
-// takeSaved is take with one record that metadata.json has already.
-func (r *Registry) takeSaved(records map[string]record, saved *string) {
+// applySaved is apply with one record that metadata.json has already.
+func (r *Registry) applySaved(records map[string]record, saved *string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.current.Load()
@@ -201,7 +201,7 @@ func (r *Registry) takeSaved(records map[string]record, saved *string) {
 		if err := next.set(key, value); err != nil {
 			r.log.Error("a record of metadata cannot be read and is passed over", "record", key, "error", err)
 		}
-		r.tellNewer(next, key)
+		r.logNewer(next, key)
 		if saved == nil || key != *saved {
 			r.unsaved[key] = struct{}{}
 		}
@@ -212,7 +212,7 @@ func (r *Registry) takeSaved(records map[string]record, saved *string) {
 	r.current.Store(next)
 	r.endInvalid()
 	if len(r.unsaved) > 0 {
-		r.behind()
+		r.markDirty()
 	}
 }
 
@@ -234,16 +234,16 @@ func (r *Registry) takeUnsaved() map[string]struct{} {
 	return unsaved
 }
 
-// behind has metadata.json written soon.
-func (r *Registry) behind() {
+// markDirty has metadata.json written soon.
+func (r *Registry) markDirty() {
 	select {
 	case r.dirty <- struct{}{}:
 	default:
 	}
 }
 
-// tellNewer logs what a newer version wrote and this one cannot use as it is meant.
-func (r *Registry) tellNewer(s *snapshot, key string) {
+// logNewer logs what a newer version wrote and this one cannot use as it is meant.
+func (r *Registry) logNewer(s *snapshot, key string) {
 	if err := s.newer[key]; err != nil {
 		r.log.Error("a record of metadata is not used as it is meant, and is left as it is", "record", key, "error", err)
 	}
@@ -258,18 +258,18 @@ func (r *Registry) tellNewer(s *snapshot, key string) {
 	}
 }
 
-// change replaces one record. decide is told the value that there is (nil for
+// update replaces one record. decide is told the value that there is (nil for
 // none) and returns what is to be there instead, or nil to leave it; it is asked
 // again when another node came before. When change returns nil, the record is on
 // disk and in force here.
 //
 // What replaces a record is in metadata.json, or its log, before it is in the bucket: damage to the
-// queue's files must not undo a revocation. What is new comes there within gatherTime, as the last use
+// queue's files must not undo a revocation. What is new comes there within flushDelay, as the last use
 // of keys does, and is made also while it cannot be written. Errors: ErrNotCopied, ErrUnavailable,
 // those of decide.
-func (r *Registry) change(ctx context.Context, key string, decide func(old []byte) (any, error)) error {
+func (r *Registry) update(ctx context.Context, key string, decide func(old []byte) (any, error)) error {
 	for range maxTries {
-		if done, err := r.tryChange(ctx, key, decide); done {
+		if done, err := r.tryUpdate(ctx, key, decide); done {
 			return err
 		}
 		if err := r.refresh(ctx, key); err != nil {
@@ -279,9 +279,9 @@ func (r *Registry) change(ctx context.Context, key string, decide func(old []byt
 	return fmt.Errorf("%w: others change %s all the time", ErrUnavailable, key)
 }
 
-// tryChange reports false when the record is not the one any more that decide was told.
-func (r *Registry) tryChange(ctx context.Context, key string, decide func(old []byte) (any, error)) (done bool, err error) {
-	replaces := !isUses(key) && r.current.Load().record(key).value != nil
+// tryUpdate reports false when the record is not the one any more that decide was told.
+func (r *Registry) tryUpdate(ctx context.Context, key string, decide func(old []byte) (any, error)) (done bool, err error) {
+	replaces := !isLastUseRecord(key) && r.current.Load().record(key).value != nil
 	if replaces {
 		r.fileMu.Lock()
 		defer r.fileMu.Unlock()
@@ -310,7 +310,7 @@ func (r *Registry) tryChange(ctx context.Context, key string, decide func(old []
 		if err := r.saveLocked(next); err != nil {
 			return true, fmt.Errorf("%w: %w: %w", ErrNotCopied, ErrUnavailable, err)
 		}
-	case old.value != nil && !isUses(key): // another node has just made it
+	case old.value != nil && !isLastUseRecord(key): // another node has just made it
 		return false, nil
 	}
 	if wanted == nil {
@@ -319,14 +319,14 @@ func (r *Registry) tryChange(ctx context.Context, key string, decide func(old []
 	revision, err := r.write(ctx, key, value, old)
 	switch {
 	case err == nil && replaces:
-		r.takeSaved(map[string]record{key: {value, revision}}, &key)
+		r.applySaved(map[string]record{key: {value, revision}}, &key)
 		return true, nil
 	case err == nil:
-		r.take(map[string]record{key: {value, revision}})
+		r.apply(map[string]record{key: {value, revision}})
 		return true, nil
 	case replaces:
 		r.markUnsaved(key) // the file is to have what is in force, whatever that is
-		r.behind()
+		r.markDirty()
 	}
 	if !outdated(err) {
 		return true, fmt.Errorf("%w: %w", ErrUnavailable, err)
@@ -356,16 +356,16 @@ func (r *Registry) refresh(ctx context.Context, key string) error {
 	entry, err := r.kv.Get(ctx, key)
 	switch {
 	case err == nil:
-		r.apply(entry)
+		r.applyEntries(entry)
 	case !errors.Is(err, jetstream.ErrKeyNotFound):
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	return nil
 }
 
-// keep writes, in the background, the last use of keys and a metadata.json that
+// flushLoop writes, in the background, the last use of keys and a metadata.json that
 // is behind.
-func (r *Registry) keep(ctx context.Context) {
+func (r *Registry) flushLoop(ctx context.Context) {
 	tick := time.NewTicker(r.opts.KeepInterval)
 	defer tick.Stop()
 	for {
@@ -376,10 +376,10 @@ func (r *Registry) keep(ctx context.Context) {
 			select { // others may follow
 			case <-ctx.Done():
 				return
-			case <-time.After(gatherTime):
+			case <-time.After(flushDelay):
 			}
 		case <-tick.C:
-			if err := r.writeUse(ctx); err != nil && ctx.Err() == nil {
+			if err := r.writeLastUses(ctx); err != nil && ctx.Err() == nil {
 				r.log.Warn("the last use of keys could not be written; it will be tried again", "error", err)
 			}
 		}
