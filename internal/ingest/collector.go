@@ -1,8 +1,7 @@
-// Package ingest takes request bodies apart, reads each event strictly, judges
-// it, and has the whole written to the queue before anyone is answered.
+// Package ingest splits request bodies into events, reads each strictly, validates it, and has the
+// whole written to the queue before anyone is answered.
 //
-// It knows nothing of HTTP, and it does not look for duplicates in what is
-// stored: the store decides about those.
+// It knows nothing of HTTP, and it does not look for duplicates in what is stored: the store does.
 package ingest
 
 import (
@@ -26,7 +25,7 @@ type Publisher func(context.Context, queue.Frame) (uint64, error)
 // Options of a collector. Zero limits stand for the defaults.
 type Options struct {
 	Publish Publisher
-	// Acknowledged is told of each frame that is durable, before its senders are.
+	// Acknowledged is called for each durable frame, before its senders are answered.
 	Acknowledged func(frame uint64, received map[string]int64)
 	// Types returns the event type with its schema, nil when there is none. It
 	// is called for each event and must not wait.
@@ -53,13 +52,13 @@ type Options struct {
 // Collector takes events in. Its methods may be called concurrently, but do
 // their work only while Run runs.
 type Collector struct {
-	opts     Options
-	decoders decoders
-	grouper  *grouper
-	metrics  metrics
-	skews    *skews
-	larges   *larges
-	judging  barrier // those who judge records, until their frame's outcome is known
+	opts       Options
+	decoders   decoderPool
+	batcher    *batcher
+	metrics    metrics
+	skews      *skews
+	large      *largeBudget
+	validating barrier // requests whose records are being validated, until their frame's outcome is known
 }
 
 // New returns a collector.
@@ -79,7 +78,7 @@ func New(opts Options) *Collector {
 		none := &erasure.Set{}
 		opts.Erasures = func() *erasure.Set { return none }
 	}
-	return &Collector{opts: opts, grouper: newGrouper(opts), metrics: newMetrics(opts.Registerer), skews: newSkews(opts.Registerer), larges: newLarges(opts.LargeBytes)}
+	return &Collector{opts: opts, batcher: newBatcher(opts), metrics: newMetrics(opts.Registerer), skews: newSkews(opts.Registerer), large: newLargeBudget(opts.LargeBytes)}
 }
 
 func orDefault[T ~int | ~int64](v *T, value T) {
@@ -90,7 +89,7 @@ func orDefault[T ~int | ~int64](v *T, value T) {
 
 // Run merges requests into frames until ctx ends. It returns when the last
 // frame in flight is answered.
-func (c *Collector) Run(ctx context.Context) error { return c.grouper.run(ctx) }
+func (c *Collector) Run(ctx context.Context) error { return c.batcher.run(ctx) }
 
 // Request is a body with what is known of its sender.
 type Request struct {
@@ -108,13 +107,13 @@ type Request struct {
 // request is a Request with what its body says of itself.
 type request struct {
 	Request
-	cutting     cutting
-	sentAt      event.Micros // of the envelope; 0 when absent
-	sentAtFault string
-	types       func(category, name string) *schema.Type // nil: those in force
-	skew        *skew                                    // of the application
-	upgraded    bool                                     // as in Options
-	unknown     map[[2]string]string                     // what was said of event types that are not registered
+	batch        batch
+	sentAt       event.Micros // of the envelope; 0 when absent
+	sentAtFault  string
+	types        func(category, name string) *schema.Type // nil: those in force
+	skew         *skew                                    // of the application
+	upgraded     bool                                     // as in Options
+	unknownTypes map[[2]string]string                     // what was said of event types that are not registered
 }
 
 // Status is what an answer says of an event.
@@ -145,7 +144,7 @@ type Receipt struct {
 	First int
 }
 
-// Collect reads a body, judges each of its events and returns when all of them,
+// Collect reads a body, validates each of its events and returns when all of them,
 // good or bad, are durable (P1). Errors: *SyntaxError, *ShapeError and
 // *CountError for what cannot be read as events, of which nothing is kept yet
 // (see Refuse), and those of queue.Publish.
@@ -156,65 +155,66 @@ func (c *Collector) Collect(ctx context.Context, req Request) (Receipt, error) {
 	}
 	var err error
 	if body := event.WithoutBOM(r.Body); r.Lines {
-		r.cutting, err = cutLines(body, c.opts.MaxBatchEvents)
+		r.batch, err = splitLines(body, c.opts.MaxBatchEvents)
 	} else {
-		r.cutting, err = cut(body, c.opts.MaxBatchEvents)
+		r.batch, err = split(body, c.opts.MaxBatchEvents)
 	}
 	if err != nil {
 		return Receipt{}, err
 	}
-	if r.Single && !r.cutting.single {
+	if r.Single && !r.batch.single {
 		return Receipt{}, &ShapeError{"send one event, an object"}
 	}
-	if r.cutting.sentAt != nil && string(r.cutting.sentAt) != "null" {
-		r.sentAt, r.sentAtFault = readTime(r.cutting.sentAt, r.Zone)
+	if r.batch.sentAt != nil && string(r.batch.sentAt) != "null" {
+		r.sentAt, r.sentAtFault = readTime(r.batch.sentAt, r.Zone)
 	}
-	receipt := Receipt{Single: r.cutting.single, Items: make([]Item, 0, len(r.cutting.elements))}
-	if len(r.cutting.elements) == 0 {
+	receipt := Receipt{Single: r.batch.single, Items: make([]Item, 0, len(r.batch.events))}
+	if len(r.batch.events) == 0 {
 		return receipt, nil
 	}
-	var again repeated
-	if len(r.cutting.elements) > 1 {
-		again.seen = make(map[uuid.UUID]*event.Event, len(r.cutting.elements))
+	var seen duplicates
+	if len(r.batch.events) > 1 {
+		seen.seen = make(map[uuid.UUID]*event.Event, len(r.batch.events))
 	}
-	s := submission{app: r.App, body: make([]byte, 0, len(r.Body)+128*len(r.cutting.elements)), leave: c.judging.enter()}
+	s := entry{app: r.App, body: make([]byte, 0, len(r.Body)+128*len(r.batch.events)), release: c.validating.enter()}
 	defer s.abandon()
-	erased := covered{set: c.opts.Erasures()} // after enter: Settle then waits for all that is judged without a tombstone
-	for i, raw := range r.cutting.elements {
-		record := c.judge(r, raw, i)
-		kept := erased.blank(record)
+	erased := erasureFilter{set: c.opts.Erasures()} // after enter: Settle then waits for all that was validated without a tombstone
+	for i, raw := range r.batch.events {
+		record := c.validate(r, raw, i)
+		kept := erased.redact(record)
 		if kept.Rejection != nil {
-			c.abridge(kept.Rejection)
+			c.truncate(kept.Rejection)
 		}
 		s.add(kept)
 		item := Item{ID: record.EventID(), ClientID: record.ClientID()}
-		item.Status, item.Problems = again.status(record)
+		item.Status, item.Problems = seen.status(record)
 		receipt.Items = append(receipt.Items, item)
 	}
-	if receipt.Frame, receipt.First, err = c.grouper.submit(ctx, &s); err != nil {
-		c.metrics.failed(err)
+	if receipt.Frame, receipt.First, err = c.batcher.submit(ctx, &s); err != nil {
+		c.metrics.recordFailure(err)
 		return Receipt{}, err
 	}
-	c.metrics.took(receipt.Items, len(r.Body))
+	c.metrics.recordAccepted(receipt.Items, len(r.Body))
 	return receipt, nil
 }
 
 // Settle returns when every frame is acknowledged, or its outcome is unknown, that has a record
-// which was judged before Settle was called. So what is published after that was judged by the
-// tombstones that were there. The error is that of ctx.
-func (c *Collector) Settle(ctx context.Context) error { return c.judging.wait(ctx) }
+// which was validated before Settle was called. So what is published after that was validated by
+// the tombstones that were there. The error is that of ctx.
+func (c *Collector) Settle(ctx context.Context) error { return c.validating.wait(ctx) }
 
-// Unknown returns how many frames there were of which it is not known whether the queue has them.
-func (c *Collector) Unknown() uint64 { return c.grouper.unknown.Load() }
+// UnknownOutcomes returns how many frames had an outcome that is not known: the queue may have them
+// or not.
+func (c *Collector) Unknown() uint64 { return c.batcher.unknownOutcomes.Load() }
 
-// covered finds the records of a request that belong to something erased.
-type covered struct {
+// erasureFilter finds the records of a request that belong to something erased.
+type erasureFilter struct {
 	set    *erasure.Set
 	covers map[string]erasure.Cover // by session
 }
 
-// blank returns what is kept of a record: nothing but its id when it belongs to something erased.
-func (x *covered) blank(r event.Record) event.Record {
+// redact returns what is kept of a record: only its id when it belongs to something erased.
+func (x *erasureFilter) redact(r event.Record) event.Record {
 	if x.set.Len() == 0 {
 		return r
 	}
@@ -243,20 +243,20 @@ func (c *Collector) Refuse(ctx context.Context, req Request, p event.Problem) (u
 	p.Message = strings.ToValidUTF8(p.Message, "\uFFFD")
 	r := &request{Request: req}
 	raw := req.Body[:min(len(req.Body), KeptOfUnreadable)]
-	e := element{problems: []event.Problem{p}}
+	e := rawEvent{problems: []event.Problem{p}}
 	if !r.Lines {
 		e.sessionID = labelsIn(raw).sessionID
 	}
 	record := r.reject(e, raw, 0, 0)
-	s := submission{app: r.App, leave: c.judging.enter()}
+	s := entry{app: r.App, release: c.validating.enter()}
 	defer s.abandon()
-	erased := covered{set: c.opts.Erasures()} // after enter, as in Collect
-	s.add(erased.blank(record))
-	if _, _, err := c.grouper.submit(ctx, &s); err != nil {
-		c.metrics.failed(err)
+	erased := erasureFilter{set: c.opts.Erasures()} // after enter, as in Collect
+	s.add(erased.redact(record))
+	if _, _, err := c.batcher.submit(ctx, &s); err != nil {
+		c.metrics.recordFailure(err)
 		return uuid.UUID{}, err
 	}
-	c.metrics.refused(p.Code)
+	c.metrics.recordUnreadable(p.Code)
 	return record.Rejection.EventID, nil
 }
 

@@ -11,7 +11,7 @@ import (
 	"theeye/internal/event"
 )
 
-// SyntaxError tells where a body stops being JSON.
+// SyntaxError reports where a body stops being JSON.
 type SyntaxError struct {
 	Line, Column int // from 1; columns are code points
 	Reason       string
@@ -21,24 +21,24 @@ func (e *SyntaxError) Error() string {
 	return fmt.Sprintf("not JSON at line %d, column %d: %s", e.Line, e.Column, e.Reason)
 }
 
-// ShapeError tells that a body is JSON and yet neither an event nor a batch.
+// ShapeError reports that a body is JSON, but neither an event nor a batch.
 type ShapeError struct{ Reason string }
 
 func (e *ShapeError) Error() string { return e.Reason }
 
-// CountError tells that a request has too many events.
+// CountError reports that a request has too many events.
 type CountError struct{ Limit int }
 
 func (e *CountError) Error() string {
 	return fmt.Sprintf("more than %d events in one request: send smaller batches", e.Limit)
 }
 
-// cutting is what became of a body.
-type cutting struct {
-	elements [][]byte // JSON values, each by itself well-formed; not checked further
-	broken   map[int]*SyntaxError
-	sentAt   []byte // of the envelope; nil when it has none
-	single   bool   // the body was one event and no batch
+// batch is a body that was split into its events.
+type batch struct {
+	events [][]byte // JSON values, each by itself well-formed; not checked further
+	broken map[int]*SyntaxError
+	sentAt []byte // of the envelope; nil when it has none
+	single bool   // the body was one event and no batch
 }
 
 // lax accepts what strict reading refuses later, so that one bad element costs
@@ -48,12 +48,12 @@ func lax(body []byte) *jsontext.Decoder {
 		jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 }
 
-// cut takes a JSON body apart: an event, an array of events, or an envelope
-// {"events":[…],"sent_at":…}. The elements share the memory of body.
-func cut(body []byte, limit int) (cutting, error) {
+// split divides a JSON body into its events: an event, an array of events, or an envelope
+// {"events":[…],"sent_at":…}. The events share the memory of body.
+func split(body []byte, limit int) (batch, error) {
 	flat := flatten(body)
 	d := lax(flat)
-	c, err := cutValue(d, body, flat, limit)
+	c, err := splitValue(d, body, flat, limit)
 	if err == nil {
 		// Nothing but white space may follow.
 		if _, err = d.ReadToken(); err == nil {
@@ -64,9 +64,9 @@ func cut(body []byte, limit int) (cutting, error) {
 	}
 	switch {
 	case err != nil && len(bytes.TrimSpace(body)) == 0:
-		return cutting{}, &ShapeError{`the body is empty: send an event, an array of events, or {"events":[…]}`}
+		return batch{}, &ShapeError{`the body is empty: send an event, an array of events, or {"events":[…]}`}
 	case err != nil:
-		return cutting{}, locate(body, err)
+		return batch{}, locate(body, err)
 	}
 	return c, nil
 }
@@ -77,8 +77,8 @@ const flatDepth = 1000
 
 // flatten returns body itself, or when it is deeper than flatDepth a copy of
 // the same length in which what is deeper is replaced by a number and spaces.
-// So one element that is too deep costs one event. The element itself is taken
-// from the body, and refused for its depth.
+// So nesting that is too deep costs one event. The event itself is taken from the body, and refused
+// for its depth.
 func flatten(body []byte) []byte {
 	var flat []byte
 	depth := 0
@@ -116,42 +116,42 @@ func flatten(body []byte) []byte {
 	return flat
 }
 
-func cutValue(d *jsontext.Decoder, body, flat []byte, limit int) (cutting, error) {
+func splitValue(d *jsontext.Decoder, body, flat []byte, limit int) (batch, error) {
 	switch d.PeekKind() {
 	case '[':
-		elements, err := cutArray(d, body, limit)
-		return cutting{elements: elements}, err
+		events, err := splitArray(d, body, limit)
+		return batch{events: events}, err
 	case '{':
 		if hasEvents(flat) {
-			return cutEnvelope(d, body, limit)
+			return splitEnvelope(d, body, limit)
 		}
 	}
 	v, err := d.ReadValue()
 	if err != nil {
-		return cutting{}, err
+		return batch{}, err
 	}
 	end := d.InputOffset()
-	return cutting{elements: [][]byte{body[end-int64(len(v)) : end]}, single: true}, nil
+	return batch{events: [][]byte{body[end-int64(len(v)) : end]}, single: true}, nil
 }
 
-func cutArray(d *jsontext.Decoder, body []byte, limit int) ([][]byte, error) {
+func splitArray(d *jsontext.Decoder, body []byte, limit int) ([][]byte, error) {
 	if _, err := d.ReadToken(); err != nil {
 		return nil, err
 	}
-	var elements [][]byte
+	var events [][]byte
 	for d.PeekKind() != ']' {
 		v, err := d.ReadValue()
 		if err != nil {
 			return nil, err
 		}
-		if len(elements) == limit {
+		if len(events) == limit {
 			return nil, &CountError{limit}
 		}
 		end := d.InputOffset()
-		elements = append(elements, body[end-int64(len(v)):end])
+		events = append(events, body[end-int64(len(v)):end])
 	}
 	_, err := d.ReadToken()
-	return elements, err
+	return events, err
 }
 
 // hasEvents reports whether the top-level object has a member "events", or is
@@ -179,8 +179,8 @@ func hasEvents(body []byte) bool {
 	return false
 }
 
-func cutEnvelope(d *jsontext.Decoder, body []byte, limit int) (cutting, error) {
-	var c cutting
+func splitEnvelope(d *jsontext.Decoder, body []byte, limit int) (batch, error) {
+	var c batch
 	if _, err := d.ReadToken(); err != nil {
 		return c, err
 	}
@@ -203,7 +203,7 @@ func cutEnvelope(d *jsontext.Decoder, body []byte, limit int) (cutting, error) {
 				}
 				return c, &ShapeError{`"events" must be an array`}
 			}
-			if c.elements, err = cutArray(d, body, limit); err != nil {
+			if c.events, err = splitArray(d, body, limit); err != nil {
 				return c, err
 			}
 		case "sent_at":
@@ -223,10 +223,10 @@ func cutEnvelope(d *jsontext.Decoder, body []byte, limit int) (cutting, error) {
 	return c, err
 }
 
-// cutLines takes NDJSON apart. Empty lines are passed over; a line that is not
-// one JSON value is in broken, by its index among the elements.
-func cutLines(body []byte, limit int) (cutting, error) {
-	c := cutting{broken: map[int]*SyntaxError{}}
+// splitLines divides NDJSON into its events. It skips empty lines. A line that is not one JSON value
+// is in broken, by its index among the events.
+func splitLines(body []byte, limit int) (batch, error) {
+	c := batch{broken: map[int]*SyntaxError{}}
 	for number := 1; len(body) > 0; number++ {
 		line, rest, _ := bytes.Cut(body, []byte("\n"))
 		body = rest
@@ -234,14 +234,14 @@ func cutLines(body []byte, limit int) (cutting, error) {
 		if len(line) == 0 {
 			continue
 		}
-		if len(c.elements) == limit {
-			return cutting{}, &CountError{limit}
+		if len(c.events) == limit {
+			return batch{}, &CountError{limit}
 		}
 		if err := oneValue(line); err != nil {
 			err.Line = number
-			c.broken[len(c.elements)] = err
+			c.broken[len(c.events)] = err
 		}
-		c.elements = append(c.elements, line)
+		c.events = append(c.events, line)
 	}
 	return c, nil
 }

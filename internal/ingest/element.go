@@ -22,8 +22,8 @@ func knownFields() []string {
 	return []string{"id", "session_id", "category", "name", "data", "timestamp", "sent_at", "seq", "sender"}
 }
 
-// element is one event as it was sent, with what is wrong in it so far.
-type element struct {
+// rawEvent is one event as it was sent, with the problems found in it so far.
+type rawEvent struct {
 	id        string // as sent; empty when there is none
 	sessionID string
 	category  string
@@ -36,31 +36,31 @@ type element struct {
 	seq       int64
 	sender    string
 
-	occurredAt event.Micros // uncorrected
-	corrected  event.Micros // by the clock of its sender; known to what is rejected
-	timed      bool         // occurredAt and sentTime could be read
-	clean      bool         // data may be given to a validator
-	problems   []event.Problem
-	more       int // unknown members beyond MaxProblems, which are counted alone
+	occurredAt  event.Micros // uncorrected
+	correctedAt event.Micros // by the clock of its sender; only of what is rejected
+	hasTime     bool         // occurredAt and sentTime could be read
+	checkable   bool         // data keeps the limits that a schema's validator needs
+	problems    []event.Problem
+	uncounted   int // unknown members beyond MaxProblems, which are only counted
 }
 
-func (e *element) problem(code, pointer, message string) {
+func (e *rawEvent) problem(code, pointer, message string) {
 	e.problems = append(e.problems, event.Problem{Code: code, Pointer: pointer, Message: message})
 }
 
-func (e *element) tooDeep() bool {
+func (e *rawEvent) tooDeep() bool {
 	return slices.ContainsFunc(e.problems, func(p event.Problem) bool { return p.Code == event.DataTooDeep })
 }
 
-// decoders are used again, because one for each event would be garbage.
-type decoders struct{ pool sync.Pool }
+// decoderPool reuses decoders: one for each event would be garbage.
+type decoderPool struct{ pool sync.Pool }
 
 type decoder struct {
 	strict *jsontext.Decoder
 	buffer bytes.Buffer
 }
 
-func (p *decoders) get(raw []byte) *decoder {
+func (p *decoderPool) get(raw []byte) *decoder {
 	d, _ := p.pool.Get().(*decoder)
 	if d == nil {
 		d = &decoder{strict: jsontext.NewDecoder(bytes.NewReader(nil))}
@@ -70,29 +70,29 @@ func (p *decoders) get(raw []byte) *decoder {
 	return d
 }
 
-func (p *decoders) put(d *decoder) {
+func (p *decoderPool) put(d *decoder) {
 	d.buffer = bytes.Buffer{}
 	p.pool.Put(d)
 }
 
 // read reads one well-formed JSON value as an event. zone stands in for that
 // of a timestamp without one.
-func (p *decoders) read(raw []byte, zone *time.Location) element {
-	e := element{seq: event.NoSeq, clean: true}
+func (p *decoderPool) read(raw []byte, zone *time.Location) rawEvent {
+	e := rawEvent{seq: event.NoSeq, checkable: true}
 	if raw[0] != '{' {
 		e.problem(event.NotAnObject, "", "an event must be a JSON object, not "+kindName(raw))
 		return e
 	}
-	if !clean(raw) {
-		e.clean = false
-		e.problems = faults(raw)
+	if !withinLimits(raw) {
+		e.checkable = false
+		e.problems = violations(raw)
 	}
 	d := p.get(raw)
 	defer p.put(d)
 	if err := e.members(d.strict, zone); err != nil {
 		// What was read before stays as a label of the rejection. Its session is looked for in
 		// the rest too: an erasure finds it by nothing else.
-		e.clean = false
+		e.checkable = false
 		if e.sessionID == "" {
 			e.sessionID = labelsIn(raw).sessionID
 		}
@@ -106,7 +106,7 @@ func (p *decoders) read(raw []byte, zone *time.Location) element {
 }
 
 // members reads the members of the object; err is one of strict reading.
-func (e *element) members(d *jsontext.Decoder, zone *time.Location) error {
+func (e *rawEvent) members(d *jsontext.Decoder, zone *time.Location) error {
 	if _, err := d.ReadToken(); err != nil {
 		return err
 	}
@@ -126,7 +126,7 @@ func (e *element) members(d *jsontext.Decoder, zone *time.Location) error {
 	return err
 }
 
-func (e *element) member(field string, value jsontext.Value, zone *time.Location) {
+func (e *rawEvent) member(field string, value jsontext.Value, zone *time.Location) {
 	if value.Kind() == 'n' {
 		switch field {
 		case "id", "session_id", "category", "name", "sender", "timestamp", "sent_at", "seq":
@@ -170,9 +170,9 @@ func (e *element) member(field string, value jsontext.Value, zone *time.Location
 	}
 }
 
-func (e *element) unknown(field string) {
+func (e *rawEvent) unknown(field string) {
 	if len(e.problems) >= MaxProblems {
-		e.more++
+		e.uncounted++
 		return
 	}
 	message := "unknown field; an event has " + strings.Join(knownFields(), ", ")
@@ -183,7 +183,7 @@ func (e *element) unknown(field string) {
 }
 
 // text reads a string of 1 to limit code points.
-func (e *element) text(field string, value jsontext.Value, limit int) string {
+func (e *rawEvent) text(field string, value jsontext.Value, limit int) string {
 	if value.Kind() != '"' {
 		e.problem(event.InvalidField, "/"+field, field+" must be a string, not "+kindName(value))
 		return ""
@@ -200,7 +200,7 @@ func (e *element) text(field string, value jsontext.Value, limit int) string {
 	return s
 }
 
-func (e *element) readTimestamp(value jsontext.Value, zone *time.Location) {
+func (e *rawEvent) readTimestamp(value jsontext.Value, zone *time.Location) {
 	var err error
 	switch value.Kind() {
 	case '"':
@@ -212,7 +212,7 @@ func (e *element) readTimestamp(value jsontext.Value, zone *time.Location) {
 	case '0':
 		e.timestamp, e.isNumber = string(value), true
 		if numberFault(e.timestamp) != "" {
-			return // told by faults
+			return // violations reports it
 		}
 		e.occurredAt, err = event.ParseEpoch(e.timestamp)
 		e.sentTime = e.occurredAt
@@ -222,7 +222,7 @@ func (e *element) readTimestamp(value jsontext.Value, zone *time.Location) {
 	}
 	switch {
 	case err == nil:
-		e.timed = true
+		e.hasTime = true
 	case errors.Is(err, event.ErrOutOfRange):
 		e.problem(event.TimestampOutOfRange, "/timestamp", fmt.Sprintf("%.40q is %s", e.timestamp, err))
 	default:
@@ -254,8 +254,8 @@ func readTime(value jsontext.Value, zone *time.Location) (event.Micros, string) 
 
 // required reports which fields are absent. Fields that were present but invalid have already been
 // reported.
-func (e *element) required() {
-	told := func(pointer string) bool {
+func (e *rawEvent) required() {
+	reported := func(pointer string) bool {
 		for _, p := range e.problems {
 			if p.Pointer == pointer || strings.HasPrefix(p.Pointer, pointer+"/") {
 				return true
@@ -264,7 +264,7 @@ func (e *element) required() {
 		return false
 	}
 	missing := func(field string, absent bool) {
-		if absent && !told("/"+field) {
+		if absent && !reported("/"+field) {
 			e.problem(event.MissingField, "/"+field, "missing field '"+field+"'")
 		}
 	}
@@ -272,19 +272,19 @@ func (e *element) required() {
 	missing("category", e.category == "")
 	missing("name", e.name == "")
 	missing("data", e.data == nil)
-	if e.timestamp == "" && !told("/timestamp") {
+	if e.timestamp == "" && !reported("/timestamp") {
 		e.problem(event.TimestampMissing, "/timestamp", "missing field 'timestamp'")
 	}
 }
 
-// naming is how an event is named: its id, what its sender calls it, and what a version
+// identity is how an event is named: its id, what its sender calls it, and what a version
 // before would have given it as id, zero when that is the same or cannot be stored here.
-type naming struct {
+type identity struct {
 	id, former uuid.UUID
 	clientID   string
 }
 
-func (r *request) name(e *element, index int) (n naming) {
+func (r *request) identify(e *rawEvent, index int) (n identity) {
 	switch {
 	case e.id != "" && r.Public:
 		n.id, n.clientID = event.ParseOriginID(r.App, e.id)

@@ -12,31 +12,31 @@ import (
 	"theeye/internal/queue"
 )
 
-// Group commit (Q4): a frame is closed when it has waited so long or grown so
-// large, or as soon as nothing is being written that it could wait for.
+// Group commit (Q4): a frame is closed when it has waited so long or grown so large, or as soon as
+// no other frame is being written.
 const (
-	groupWait     = 2 * time.Millisecond
-	groupBytes    = 512 << 10
-	groupMaxBytes = queue.MaxPayload - 1<<20 // what fits into a frame even when it does not compress
-	inFlight      = 4                        // frames that are being written at a time
+	frameWait     = 2 * time.Millisecond
+	frameBytes    = 512 << 10
+	maxFrameBytes = queue.MaxPayload - 1<<20 // what fits into a frame even when it does not compress
+	maxInFlight   = 4                        // frames that are being written at a time
 )
 
-// submission is what one request adds to a frame. It is never split.
-type submission struct {
+// entry is the part of a frame that one request brings. It is never split.
+type entry struct {
 	app      string
 	body     []byte // encoded records
 	received uint32
 	rejected uint32
 
-	leave func()        // called when the frame's outcome is known
-	sent  bool          // it will be part of a frame
-	done  chan struct{} // closed when the outcome is known
-	first int           // index of its first record in the frame
-	frame uint64
-	err   error
+	release  func()        // called when the frame's outcome is known
+	accepted bool          // it will be part of a frame
+	done     chan struct{} // closed when the outcome is known
+	first    int           // index of its first record in the frame
+	frame    uint64
+	err      error
 }
 
-func (s *submission) add(r event.Record) {
+func (s *entry) add(r event.Record) {
 	s.body = event.AppendRecord(s.body, r, false)
 	s.received++
 	if r.Rejection != nil {
@@ -44,16 +44,16 @@ func (s *submission) add(r event.Record) {
 	}
 }
 
-// abandon lets nobody wait for a submission that will be part of no frame.
-func (s *submission) abandon() {
-	if !s.sent {
-		s.leave()
+// abandon releases an entry that will be part of no frame.
+func (s *entry) abandon() {
+	if !s.accepted {
+		s.release()
 	}
 }
 
-// group is a frame that is being filled.
-type group struct {
-	members []*submission
+// pendingFrame is a frame that still takes entries.
+type pendingFrame struct {
+	entries []*entry
 	bytes   int
 	records int
 	counts  []queue.Count
@@ -61,18 +61,18 @@ type group struct {
 	header  int            // bytes that the counts take of the frame's header
 }
 
-// fits reports whether a frame can hold a submission besides what is there. A group of nothing holds any.
-func (g *group) fits(s *submission) bool {
+// fits reports whether the frame has room for an entry. An empty frame has room for any.
+func (g *pendingFrame) fits(s *entry) bool {
 	header := g.header
 	if _, ok := g.apps[s.app]; !ok {
 		header += queue.Count{App: s.app}.HeaderBytes()
 	}
-	return g.bytes+len(s.body) <= groupMaxBytes && header <= queue.MaxCounts
+	return g.bytes+len(s.body) <= maxFrameBytes && header <= queue.MaxCounts
 }
 
-func (g *group) add(s *submission) {
+func (g *pendingFrame) add(s *entry) {
 	s.first = g.records
-	g.members = append(g.members, s)
+	g.entries = append(g.entries, s)
 	g.bytes += len(s.body)
 	g.records += int(s.received)
 	i, ok := g.apps[s.app]
@@ -89,30 +89,29 @@ func (g *group) add(s *submission) {
 	g.counts[i].Rejected += uint64(s.rejected)
 }
 
-// grouper merges submissions into frames and has them published.
-type grouper struct {
+// batcher merges entries into frames and publishes them.
+type batcher struct {
 	opts   Options
-	in     chan *submission
+	in     chan *entry
 	closed chan struct{} // closed when run has ended
 
-	unknown atomic.Uint64 // frames of unknown outcome
+	unknownOutcomes atomic.Uint64 // frames whose outcome is not known
 }
 
-func newGrouper(opts Options) *grouper {
-	return &grouper{opts: opts, in: make(chan *submission), closed: make(chan struct{})}
+func newBatcher(opts Options) *batcher {
+	return &batcher{opts: opts, in: make(chan *entry), closed: make(chan struct{})}
 }
 
-// submit returns when the submission's frame is durable, with its sequence and
-// the index of the first record. After a deadline its frame may still come: s.leave is called
-// when that is known.
-func (g *grouper) submit(ctx context.Context, s *submission) (frame uint64, first int, err error) {
+// submit returns when the entry's frame is durable, with its sequence and the index of the first
+// record. After a deadline the frame may still come: s.release is called when its outcome is known.
+func (g *batcher) submit(ctx context.Context, s *entry) (frame uint64, first int, err error) {
 	if len(s.body) > queue.MaxBody/2 {
 		return 0, 0, fmt.Errorf("%w: the events and their problems take %d bytes", queue.ErrTooLarge, len(s.body))
 	}
 	s.done = make(chan struct{})
 	select {
 	case g.in <- s:
-		s.sent = true
+		s.accepted = true
 	case <-g.closed:
 		return 0, 0, ErrClosed
 	case <-ctx.Done():
@@ -126,76 +125,74 @@ func (g *grouper) submit(ctx context.Context, s *submission) (frame uint64, firs
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return 0, 0, ctx.Err()
 	}
-	// Nobody waits for the answer, but what was submitted is on its way, and counts.
+	// Nobody waits for the answer, but the entry is on its way, and counts.
 	<-s.done // publishing has its own deadline, so this comes
 	return s.frame, s.first, s.err
 }
 
-// run gathers and publishes until ctx ends, and then until what was submitted
-// is answered.
-func (g *grouper) run(ctx context.Context) error {
-	var flights sync.WaitGroup
-	defer flights.Wait()
+// run batches and publishes until ctx ends, and then until every entry is answered.
+func (g *batcher) run(ctx context.Context) error {
+	var publishing sync.WaitGroup
+	defer publishing.Wait()
 	defer close(g.closed)
-	slots := make(chan struct{}, inFlight)
-	var held *submission // did not fit into the group before
+	slots := make(chan struct{}, maxInFlight)
+	var overflow *entry // did not fit into the frame before
 	for {
-		var current group
-		if held == nil {
+		var current pendingFrame
+		if overflow == nil {
 			select {
 			case <-ctx.Done():
 				return nil
-			case held = <-g.in:
+			case overflow = <-g.in:
 			}
 		}
-		current.add(held)
-		held = g.fill(&current, slots)
-		flights.Go(func() {
+		current.add(overflow)
+		overflow = g.collect(&current, slots)
+		publishing.Go(func() {
 			g.publish(current)
 			<-slots
 		})
 	}
 }
 
-// fill adds to a group what comes until it is closed and a slot is taken for
-// it. While all slots are taken it goes on growing. What does not fit any more
-// is returned.
-func (g *grouper) fill(current *group, slots chan struct{}) (held *submission) {
-	timer := time.NewTimer(groupWait)
+// collect adds the entries that come to a frame until the frame is closed and has a slot. While all
+// slots are taken the frame goes on growing. It returns the entry that did not fit any more.
+func (g *batcher) collect(current *pendingFrame, slots chan struct{}) (overflow *entry) {
+	timer := time.NewTimer(frameWait)
 	defer timer.Stop()
-	ripe := len(slots) == 0
+	due := len(slots) == 0
 	for {
 		in, slot := g.in, chan<- struct{}(nil)
-		if ripe || current.bytes >= groupBytes {
+		if due || current.bytes >= frameBytes {
 			slot = slots
 		}
-		if held != nil {
+		if overflow != nil {
 			in = nil
 		}
 		select {
 		case s := <-in:
 			if !current.fits(s) {
-				held, ripe = s, true
+				overflow, due = s, true
 				continue
 			}
 			current.add(s)
 		case <-timer.C:
-			ripe = true
+			due = true
 		case slot <- struct{}{}:
-			return held
+			return overflow
 		}
 	}
 }
 
-func (g *grouper) publish(current group) {
+func (g *batcher) publish(current pendingFrame) {
 	f := queue.Frame{Counts: current.counts, Body: make([]byte, 0, current.bytes)}
-	for _, s := range current.members {
+	for _, s := range current.entries {
 		f.Body = append(f.Body, s.body...)
 	}
 	// The senders' contexts do not count here: others share the frame.
 	sequence, err := g.opts.Publish(context.Background(), f)
 	if errors.Is(err, queue.ErrUnknown) {
-		g.unknown.Add(1)
+		g.unknownOutcomes.Add(1)
 	}
 	if err == nil {
 		received := make(map[string]int64, len(f.Counts))
@@ -204,9 +201,9 @@ func (g *grouper) publish(current group) {
 		}
 		g.opts.Acknowledged(sequence, received)
 	}
-	for _, s := range current.members {
+	for _, s := range current.entries {
 		s.frame, s.err = sequence, err
-		s.leave()
+		s.release()
 		close(s.done)
 	}
 }

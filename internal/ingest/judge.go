@@ -11,17 +11,17 @@ import (
 	"theeye/internal/schema"
 )
 
-// judge turns one element into a record: an event, or a rejection with
-// everything that is wrong in it. The record shares the memory of raw.
-func (c *Collector) judge(r *request, raw []byte, index int) event.Record {
-	if broken := r.cutting.broken[index]; broken != nil {
-		e := element{sessionID: labelsIn(raw).sessionID}
+// validate turns one raw event into a record: an event, or a rejection with all its problems. The
+// record shares the memory of raw.
+func (c *Collector) validate(r *request, raw []byte, index int) event.Record {
+	if broken := r.batch.broken[index]; broken != nil {
+		e := rawEvent{sessionID: labelsIn(raw).sessionID}
 		e.problem(event.InvalidJSON, "", broken.Error())
 		return r.reject(e, raw, index, 0)
 	}
 	if len(raw) > c.opts.MaxEventBytes {
 		known := labelsIn(raw)
-		e := element{id: known.id, sessionID: known.sessionID} // the id, so that it is a duplicate when it comes again
+		e := rawEvent{id: known.id, sessionID: known.sessionID} // the id, so that it is a duplicate when it comes again
 		e.problem(event.EventTooLarge, "", fmt.Sprintf("the event has %d bytes; at most %d are allowed (--max-event-bytes)", len(raw), c.opts.MaxEventBytes))
 		return r.reject(e, raw, index, 0)
 	}
@@ -35,10 +35,10 @@ func (c *Collector) judge(r *request, raw []byte, index int) event.Record {
 	occurredAt := c.correct(r, &e)
 	version := c.checkType(r, &e)
 	if len(e.problems) > 0 {
-		e.corrected = occurredAt
+		e.correctedAt = occurredAt
 		return r.reject(e, raw, index, version)
 	}
-	n := r.name(&e, index)
+	n := r.identify(&e, index)
 	accepted := &event.Event{
 		App: r.App, ID: n.id, ClientID: n.clientID, FormerID: n.former,
 		SessionID: e.sessionID, Category: e.category, Name: e.name, Data: e.data,
@@ -51,8 +51,8 @@ func (c *Collector) judge(r *request, raw []byte, index int) event.Record {
 
 // correct returns when the event occurred by the server's clock: the sender's
 // clock is corrected only when it is further off than a slow network explains.
-func (c *Collector) correct(r *request, e *element) event.Micros {
-	if !e.timed {
+func (c *Collector) correct(r *request, e *rawEvent) event.Micros {
+	if !e.hasTime {
 		return 0
 	}
 	at, received := e.occurredAt, r.ReceivedAt
@@ -62,19 +62,19 @@ func (c *Collector) correct(r *request, e *element) event.Micros {
 		if wrong {
 			at += event.Micros(skew / time.Microsecond)
 		}
-		r.skew.saw(received, e.sentAt, wrong)
+		r.skew.observe(received, e.sentAt, wrong)
 	}
 	switch {
 	case at < event.Earliest || at >= event.Latest:
 		e.problem(event.TimestampOutOfRange, "/timestamp", "corrected by the sender's clock, the time is "+event.ErrOutOfRange.Error())
 	case at.Sub(received) > c.opts.FutureTolerance:
-		e.problem(event.TimestampInFuture, "/timestamp", c.inFuture(r, e, at))
+		e.problem(event.TimestampInFuture, "/timestamp", c.inFutureMessage(r, e, at))
 	}
 	return at
 }
 
-// inFuture says how far a time is ahead, and when the time zone may be the cause, which zone that is.
-func (c *Collector) inFuture(r *request, e *element, at event.Micros) string {
+// inFutureMessage says how far a time is ahead, and when the time zone may be the cause, which zone that is.
+func (c *Collector) inFutureMessage(r *request, e *rawEvent, at event.Micros) string {
 	ahead := fmt.Sprintf("%s ahead of the server's clock; at most %s is allowed (--future-tolerance)",
 		roundAhead(at.Sub(r.ReceivedAt), c.opts.FutureTolerance), event.FormatDuration(c.opts.FutureTolerance))
 	if e.isNumber || at != e.occurredAt || event.NamesZone(e.timestamp) {
@@ -93,9 +93,9 @@ func roundAhead(d, limit time.Duration) string {
 	return event.FormatDuration((d + time.Second - 1).Truncate(time.Second))
 }
 
-// checkType checks data against the schema of its type, as far as both can be
-// read, and returns the version that judged.
-func (c *Collector) checkType(r *request, e *element) uint32 {
+// checkType checks data against the schema of its type, as far as both can be read, and returns the
+// version of that schema.
+func (c *Collector) checkType(r *request, e *rawEvent) uint32 {
 	if e.category == "" || e.name == "" {
 		return 0
 	}
@@ -106,11 +106,11 @@ func (c *Collector) checkType(r *request, e *element) uint32 {
 	t := types(e.category, e.name)
 	if t == nil {
 		if r.RefuseUnknownTypes {
-			e.problem(event.UnknownEventType, "", c.unknownType(r, e.category, e.name))
+			e.problem(event.UnknownEventType, "", c.unknownTypeMessage(r, e.category, e.name))
 		}
 		return 0
 	}
-	if e.clean && e.data != nil {
+	if e.checkable && e.data != nil {
 		e.problems = append(e.problems, t.Check(schema.Decode(e.data))...)
 	}
 	return t.Version
@@ -119,22 +119,22 @@ func (c *Collector) checkType(r *request, e *element) uint32 {
 // maxNearest is for how many unknown event types of one request the nearest is looked for.
 const maxNearest = 10
 
-func (c *Collector) unknownType(r *request, category, name string) string {
+func (c *Collector) unknownTypeMessage(r *request, category, name string) string {
 	key := [2]string{category, name}
-	if message, again := r.unknown[key]; again {
+	if message, again := r.unknownTypes[key]; again {
 		return message
 	}
 	message := fmt.Sprintf("no event type %q / %q is registered, and the application accepts only registered types (unknown_types)", category, name)
-	if len(r.unknown) >= maxNearest {
+	if len(r.unknownTypes) >= maxNearest {
 		return message
 	}
 	if nearCategory, nearName, ok := c.opts.NearestType(category, name); ok {
 		message += fmt.Sprintf("; did you mean %q / %q?", nearCategory, nearName)
 	}
-	if r.unknown == nil {
-		r.unknown = map[[2]string]string{}
+	if r.unknownTypes == nil {
+		r.unknownTypes = map[[2]string]string{}
 	}
-	r.unknown[key] = message
+	r.unknownTypes[key] = message
 	return message
 }
 
@@ -142,8 +142,8 @@ func (c *Collector) unknownType(r *request, category, name string) string {
 // sender's names may be as long as its event.
 const MaxProblemText = 2 << 10
 
-// shorten bounds the texts of a problem. Instead of a place whose pointer is too long
-// the nearest around it is told.
+// shorten bounds the texts of a problem. A pointer that is too long is replaced by that of the nearest
+// value around the place.
 func shorten(p *event.Problem) {
 	for len(p.Pointer) > MaxProblemText {
 		p.Pointer = p.Pointer[:max(0, strings.LastIndexByte(p.Pointer, '/'))]
@@ -153,40 +153,39 @@ func shorten(p *event.Problem) {
 	}
 }
 
-// MaxProblems is how many problems of one event are told; the last then says
-// how many there are beyond.
+// MaxProblems bounds the problems that are reported of one event; the last one then says how many
+// more there are.
 const MaxProblems = 50
 
-// reject makes a rejection. An element without a time is covered by the erasures up to its receipt, as
-// S11 says.
-func (r *request) reject(e element, raw []byte, index int, version uint32) event.Record {
-	if n := len(e.problems) + e.more; n > MaxProblems {
+// reject makes a rejection. Erasures up to its receipt cover an event without a time (S11).
+func (r *request) reject(e rawEvent, raw []byte, index int, version uint32) event.Record {
+	if n := len(e.problems) + e.uncounted; n > MaxProblems {
 		e.problems[MaxProblems-1].Message += fmt.Sprintf(" (and %d problems more)", n-MaxProblems)
 		e.problems = e.problems[:MaxProblems]
 	}
 	for i := range e.problems {
 		shorten(&e.problems[i])
 	}
-	n := r.name(&e, index)
+	n := r.identify(&e, index)
 	rejection := &event.Rejection{
 		ID: event.RejectionID(r.App, n.id, raw), EventID: n.id, ClientID: n.clientID, FormerID: n.former, App: r.App,
 		SessionID: e.sessionID, Category: e.category, Name: e.name, SentTime: e.sentTime, SentAt: e.sentAt,
 		ReceivedAt: r.ReceivedAt, SchemaVersion: version, Problems: e.problems, Raw: raw,
 	}
 	own := r.ReceivedAt
-	if e.timed {
-		own = min(own, e.occurredAt, e.corrected)
+	if e.hasTime {
+		own = min(own, e.occurredAt, e.correctedAt)
 	}
 	rejection.SetOwn(own)
 	return event.Record{Rejection: rejection}
 }
 
-// repeated finds what one request sends twice under one id.
-type repeated struct{ seen map[uuid.UUID]*event.Event }
+// duplicates finds events that one request sends under the same id.
+type duplicates struct{ seen map[uuid.UUID]*event.Event }
 
 // status returns what the answer says of a record. The record itself is unchanged: the store
 // decides about it by the same function.
-func (p *repeated) status(r event.Record) (Status, []event.Problem) {
+func (p *duplicates) status(r event.Record) (Status, []event.Problem) {
 	if r.Rejection != nil {
 		return statusOf(event.DecideRejection(r.Rejection, false))
 	}

@@ -14,49 +14,49 @@ import (
 // first KeptOfUnreadable bytes are kept.
 const DefaultLargeBytes = 64 << 20
 
-// larges are what the applications have used of LargeBytes since the day, or the
+// largeBudget are what the applications have used of LargeBytes since the day, or the
 // process, began.
-type larges struct {
-	most   int64
-	packer *zstd.Encoder // as the store has it
+type largeBudget struct {
+	limit      int64
+	compressor *zstd.Encoder // as the store has it
 
 	mu   sync.Mutex // guards what follows
 	day  int64
 	used map[string]int64 // bytes, by application
 }
 
-func newLarges(most int64) *larges {
+func newLargeBudget(most int64) *largeBudget {
 	// The options are right, and then there is no error.
 	packer, _ := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithLowerEncoderMem(true))
-	return &larges{most: most, packer: packer}
+	return &largeBudget{limit: most, compressor: packer}
 }
 
-// take reports whether so many bytes of an application may be kept, and counts them.
-func (l *larges) take(app string, bytes int64, at event.Micros) bool {
+// reserve reports whether so many bytes of an application may be kept, and counts them.
+func (l *largeBudget) reserve(app string, bytes int64, at event.Micros) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if day := int64(at) / (24 * time.Hour).Microseconds(); day > l.day || l.used == nil {
 		l.day, l.used = day, map[string]int64{}
 	}
-	if l.used[app]+bytes > l.most {
+	if l.used[app]+bytes > l.limit {
 		return false
 	}
 	l.used[app] += bytes
 	return true
 }
 
-func (l *larges) forget(app string) {
+func (l *largeBudget) forget(app string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.used, app)
 }
 
-// abridge cuts the body of a rejection off that is too large to be kept.
-func (c *Collector) abridge(r *event.Rejection) {
+// truncate shortens the body of a rejection that is too large to be kept.
+func (c *Collector) truncate(r *event.Rejection) {
 	if len(r.Raw) <= max(c.opts.MaxEventBytes, KeptOfUnreadable) {
 		return
 	}
-	if c.larges.take(r.App, int64(len(c.larges.packer.EncodeAll(r.Raw, nil))), r.ReceivedAt) {
+	if c.large.reserve(r.App, int64(len(c.large.compressor.EncodeAll(r.Raw, nil))), r.ReceivedAt) {
 		return
 	}
 	r.Whole = event.BodyOf(r.Raw)

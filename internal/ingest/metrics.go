@@ -41,7 +41,7 @@ func newMetrics(r prometheus.Registerer) metrics {
 	return m
 }
 
-func (m metrics) took(items []Item, size int) {
+func (m metrics) recordAccepted(items []Item, size int) {
 	counts := map[Status]int{}
 	for _, item := range items {
 		counts[item.Status]++
@@ -56,12 +56,12 @@ func (m metrics) took(items []Item, size int) {
 	m.bytes.Add(float64(size))
 }
 
-func (m metrics) refused(code string) {
+func (m metrics) recordUnreadable(code string) {
 	m.requests.WithLabelValues("unreadable").Inc()
 	m.problems.WithLabelValues(code).Inc()
 }
 
-func (m metrics) failed(err error) {
+func (m metrics) recordFailure(err error) {
 	result := "failed"
 	switch {
 	case errors.Is(err, queue.ErrFull):

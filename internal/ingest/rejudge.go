@@ -8,7 +8,7 @@ import (
 	"theeye/internal/schema"
 )
 
-// Rejudging says by what a rejection is judged again.
+// Rejudging holds the settings by which a rejection is validated again.
 type Rejudging struct {
 	Zone               *time.Location // of timestamps without one; nil is UTC
 	RefuseUnknownTypes bool
@@ -17,7 +17,7 @@ type Rejudging struct {
 	Types func(category, name string) *schema.Type
 }
 
-// Rejudge judges the body of a rejection again, as intake would if it came
+// Rejudge validates the body of a rejection again, as intake would if it came
 // alone: raw is the rejection's own body or a repaired one. The event keeps the
 // id, the time of arrival and the position of the rejection, and the time of its
 // sending when the body has none; rules about time go by the time of arrival.
@@ -38,9 +38,9 @@ func (c *Collector) Rejudge(rej *event.Rejection, raw []byte, how Rejudging) eve
 	body := bytes.Trim(event.WithoutBOM(raw), " \t\r\n") // a body that was refused as a whole is kept as it came
 	if fault := oneValue(body); fault != nil {
 		fault.Line = max(fault.Line, 1)
-		r.cutting.broken = map[int]*SyntaxError{0: fault}
+		r.batch.broken = map[int]*SyntaxError{0: fault}
 	}
-	record := c.judge(r, body, 0)
+	record := c.validate(r, body, 0)
 	if e := record.Event; e != nil {
 		e.ID, e.ClientID, e.Position = rej.EventID, rej.ClientID, rej.Position
 		e.SetOwn(min(e.Own(), rej.Own()))

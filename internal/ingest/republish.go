@@ -18,7 +18,7 @@ func (c *Collector) Republish(ctx context.Context, events []*event.Event) (frame
 	for i, e := range events {
 		records[i] = event.Record{Event: e}
 	}
-	return c.again(ctx, records, func(event.Record) bool { return true })
+	return c.publishAgain(ctx, records, func(event.Record) bool { return true })
 }
 
 // Rescue writes records that were lost with the frame that had brought them, as one frame of their
@@ -31,10 +31,10 @@ func (c *Collector) Rescue(ctx context.Context, records []event.Record) (frame u
 		r.Rescued = !r.IsReplay()
 		marked[i] = r
 	}
-	return c.again(ctx, marked, event.Record.IsReplay)
+	return c.publishAgain(ctx, marked, event.Record.IsReplay)
 }
 
-func (c *Collector) again(ctx context.Context, records []event.Record, positioned func(event.Record) bool) (frame uint64, err error) {
+func (c *Collector) publishAgain(ctx context.Context, records []event.Record, positioned func(event.Record) bool) (frame uint64, err error) {
 	f := queue.Frame{}
 	for _, r := range records {
 		f.Body = event.AppendRecord(f.Body, r, positioned(r))
@@ -42,7 +42,7 @@ func (c *Collector) again(ctx context.Context, records []event.Record, positione
 	if len(f.Body) > queue.MaxBody/2 {
 		return 0, fmt.Errorf("%w: they take %d bytes", queue.ErrTooLarge, len(f.Body))
 	}
-	defer c.judging.enter()() // Settle waits for it
+	defer c.validating.enter()() // Settle waits for it
 	if frame, err = c.opts.Publish(ctx, f); err != nil {
 		return 0, err
 	}

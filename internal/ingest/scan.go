@@ -15,10 +15,10 @@ import (
 // number 1e1000001.
 const MaxDepth = 64
 
-// clean reports whether a JSON value keeps all limits. It reads each byte once;
-// what is wrong, and where, is for faults to say. The value is well-formed, but
-// for what lies deeper than flatDepth, which clean does not reach.
-func clean(raw []byte) bool {
+// withinLimits reports whether a JSON value keeps all limits. It reads each byte once; violations
+// reports what is wrong, and where. The value is well-formed, except below flatDepth, which
+// withinLimits does not reach.
+func withinLimits(raw []byte) bool {
 	depth := 0
 	for i := 0; i < len(raw); i++ {
 		switch c := raw[i]; c {
@@ -77,17 +77,17 @@ func numberFault(literal string) string {
 	return fmt.Sprintf("the exponent %.20s is out of range; it must be from -%d to %d", exponent, event.MaxNumberExponent, event.MaxNumberExponent)
 }
 
-// maxFaults bounds the problems that faults tells of one event.
-const maxFaults = 20
+// maxViolations bounds the problems that violations reports of one event.
+const maxViolations = 20
 
-// faults walks through a value that is not clean and tells what is wrong where.
-func faults(raw []byte) []event.Problem {
+// violations reports where a value breaks which limit.
+func violations(raw []byte) []event.Problem {
 	d := lax(raw)
 	var problems []event.Problem
 	add := func(code, message string) {
 		problems = append(problems, event.Problem{Code: code, Pointer: string(d.StackPointer()), Message: message})
 	}
-	for len(problems) < maxFaults {
+	for len(problems) < maxViolations {
 		if d.StackDepth() >= MaxDepth {
 			if k := d.PeekKind(); k == '{' || k == '[' {
 				_, _ = d.ReadToken()

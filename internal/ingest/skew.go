@@ -24,12 +24,12 @@ type Skew struct {
 // skews holds what was seen of each application.
 type skews struct {
 	mu      sync.RWMutex // guards of
-	of      map[string]*skew
+	byApp   map[string]*skew
 	seconds prometheus.Histogram // of all applications: a series for each would be too many
 }
 
 func newSkews(r prometheus.Registerer) *skews {
-	s := &skews{of: map[string]*skew{}, seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+	s := &skews{byApp: map[string]*skew{}, seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "eye_intake_skew_seconds", Help: "received_at − sent_at of events that say when they were sent, of all applications: negative when the sender's clock is ahead.",
 		Buckets: []float64{-86400, -3600, -300, -60, -10, -1, 0, .1, 1, 10, 60, 300, 3600, 86400},
 	})}
@@ -47,29 +47,29 @@ type skew struct {
 	counts    [skewBuckets]atomic.Int64 // by bucketOf
 }
 
-// known returns what was seen of an application, nil for nothing.
-func (s *skews) known(app string) *skew {
+// find returns what was seen of an application, nil for nothing.
+func (s *skews) find(app string) *skew {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.of[app]
+	return s.byApp[app]
 }
 
 func (s *skews) app(name string) *skew {
-	if one := s.known(name); one != nil {
+	if one := s.find(name); one != nil {
 		return one
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	one := s.of[name]
+	one := s.byApp[name]
 	if one == nil {
 		one = &skew{seconds: s.seconds}
-		s.of[name] = one
+		s.byApp[name] = one
 	}
 	return one
 }
 
-// saw counts how far a sender's clock was off; nil counts nothing.
-func (s *skew) saw(received, sent event.Micros, corrected bool) {
+// observe counts how far a sender's clock was off; nil counts nothing.
+func (s *skew) observe(received, sent event.Micros, corrected bool) {
 	if s == nil {
 		return
 	}
@@ -127,7 +127,7 @@ func (s *skew) summary() Skew {
 
 // Skew returns how far the clocks of an application's senders were off.
 func (c *Collector) Skew(app string) Skew {
-	if one := c.skews.known(app); one != nil {
+	if one := c.skews.find(app); one != nil {
 		return one.summary()
 	}
 	return Skew{}
@@ -135,8 +135,8 @@ func (c *Collector) Skew(app string) Skew {
 
 // Forget forgets what was seen of an application that is gone.
 func (c *Collector) Forget(app string) {
-	c.larges.forget(app)
+	c.large.forget(app)
 	c.skews.mu.Lock()
 	defer c.skews.mu.Unlock()
-	delete(c.skews.of, app)
+	delete(c.skews.byApp, app)
 }

@@ -28,7 +28,7 @@ func TestSkewSummary(t *testing.T) {
 		s := newSkews(nil).app("a")
 		all := rapid.SliceOfN(rapid.Int64Range(-1e8, 1e8), 1, 300).Draw(t, "ms")
 		for i, ms := range all {
-			s.saw(event.Micros(2e15+1000*ms), event.Micros(2e15), i%3 == 0)
+			s.observe(event.Micros(2e15+1000*ms), event.Micros(2e15), i%3 == 0)
 			all[i] = max(ms, -ms)
 		}
 		slices.Sort(all)
