@@ -59,7 +59,7 @@ func restore(ctx context.Context, s stdio, printKeys bool, opts backup.RestoreOp
 		}
 		note := registry.Entry{Act: "restore"}
 		note.Note("taken_at", x.TakenAt)
-		if err := registry.AddToTrailFile(dir, note); err != nil {
+		if err := registry.AppendAuditEntry(dir, note); err != nil {
 			return fmt.Errorf("write down the restore: %w", err)
 		}
 		key, err = registry.MakeAdminKey(dir)
@@ -97,7 +97,7 @@ func restore(ctx context.Context, s stdio, printKeys bool, opts backup.RestoreOp
 
 // checkMetadata reports whether this program can open metadata and audit trail that were copied.
 func checkMetadata(dir string) error {
-	for name, check := range map[string]func([]byte) error{"metadata.json": registry.CheckDocument, registry.TrailFile: registry.CheckTrail} {
+	for name, check := range map[string]func([]byte) error{"metadata.json": registry.CheckDocument, registry.AuditFile: registry.CheckAuditFile} {
 		b, err := os.ReadFile(filepath.Join(dir, name))
 		if errors.Is(err, fs.ErrNotExist) { // the index tells of it
 			continue

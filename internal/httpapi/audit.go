@@ -54,7 +54,7 @@ func (s *Server) recorded(rt Route, c *Call) error {
 			e.Note(name, "1")
 		}
 	}
-	trail := s.opts.Registry.Trail()
+	trail := s.opts.Registry.AuditLog()
 	if err := trail.Begin(c.Context(), &e); err != nil {
 		s.log.Error("the audit trail cannot be written; nothing is administered", "error", err)
 		return Unavailable("the audit trail could not be written, so nothing was changed; try again")
@@ -129,7 +129,7 @@ func (s *Server) watched(rt Route, c *Call) (err error) {
 	if slices.Sort(names); len(names) > 0 {
 		e.Note("parameters", names)
 	}
-	trail := s.opts.Registry.Trail()
+	trail := s.opts.Registry.AuditLog()
 	if err := trail.Begin(c.Context(), &e); err != nil {
 		s.log.Error("the audit trail cannot be written; nothing is given away", "error", err)
 		return Unavailable("the audit trail could not be written, so nothing is sent; try again")

@@ -72,7 +72,7 @@ func toEntry(e *registry.Entry) AuditEntry {
 
 func (h *Admin) listAudit(c *Call) error {
 	p := c.Params()
-	q := registry.TrailQuery{
+	q := registry.AuditQuery{
 		App: p.Text("app"), Act: p.Text("act"), KeyID: p.Text("key_id"),
 		From: p.Time("from"), To: p.Time("to"), Limit: p.Limit(), Before: p.Cursor(),
 	}
@@ -83,7 +83,7 @@ func (h *Admin) listAudit(c *Call) error {
 	if p.Err != nil {
 		return p.Err
 	}
-	page, err := h.opts.Registry.Trail().Page(c.Context(), q)
+	page, err := h.opts.Registry.AuditLog().Page(c.Context(), q)
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func (h *Admin) namedInTrail(c *Call, app string) error {
 	if unknown == nil {
 		return nil
 	}
-	page, err := h.opts.Registry.Trail().Page(c.Context(), registry.TrailQuery{App: app, Limit: 1})
+	page, err := h.opts.Registry.AuditLog().Page(c.Context(), registry.AuditQuery{App: app, Limit: 1})
 	if err != nil {
 		return err
 	}

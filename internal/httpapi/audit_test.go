@@ -18,7 +18,7 @@ import (
 func TestAuditIsWrittenBeforeTheAct(t *testing.T) {
 	var keys *registry.Registry
 	newest := func(ctx context.Context) registry.Entry {
-		page, err := keys.Trail().Page(ctx, registry.TrailQuery{Limit: 1})
+		page, err := keys.AuditLog().Page(ctx, registry.AuditQuery{Limit: 1})
 		if err != nil {
 			t.Error(err)
 			return registry.Entry{}
@@ -81,7 +81,7 @@ func TestRefusedActsDoNotPushTheTrailOut(t *testing.T) {
 		}
 		t.Cleanup(q.Close)
 		if keys, err = registry.Open(t.Context(), q.JetStream(), registry.Options{
-			Dir: t.TempDir(), AdminKey: strings.Repeat("k", 30), MaxBytes: 16 << 20, TrailBytes: 1 << 20,
+			Dir: t.TempDir(), AdminKey: strings.Repeat("k", 30), MaxBytes: 16 << 20, AuditBytes: 1 << 20,
 		}); err != nil {
 			t.Fatal(err)
 		}
@@ -100,7 +100,7 @@ func TestRefusedActsDoNotPushTheTrailOut(t *testing.T) {
 	if got := a.Send("PATCH", "/v1/apps/shop", `{"rate":7}`); got != 200 {
 		t.Fatalf("answered %d", got)
 	}
-	page, err := keys.Trail().Page(t.Context(), registry.TrailQuery{Limit: 1000})
+	page, err := keys.AuditLog().Page(t.Context(), registry.AuditQuery{Limit: 1000})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -203,11 +203,11 @@ func (h *Admin) tryRejected(d *drafting, draft *schema.Type, into *TriedRejected
 			places.add(r.Problems)
 			return
 		}
-		how := ingest.Rejudging{Types: types}
+		how := ingest.Revalidation{Types: types}
 		if app, ok := h.opts.Registry.App(r.App); ok {
 			how.Zone, how.RefuseUnknownTypes = app.Location(), app.UnknownTypes == registry.RejectUnknown
 		}
-		again := h.opts.Collector.Rejudge(r, r.Raw, how).Rejection
+		again := h.opts.Collector.Revalidate(r, r.Raw, how).Rejection
 		conflict := slices.ContainsFunc(r.Problems, func(p event.Problem) bool { return p.Code == event.IDConflict })
 		switch {
 		case again != nil:

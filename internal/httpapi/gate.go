@@ -70,7 +70,7 @@ func (h *Intake) Settle(ctx context.Context) error {
 	if err := h.opts.Collector.Settle(ctx); err != nil {
 		return err
 	}
-	unknown := h.opts.Collector.Unknown()
+	unknown := h.opts.Collector.UnknownOutcomes()
 	if unknown == h.gate.settled.Load() {
 		return nil
 	}
@@ -89,6 +89,6 @@ func (h *Intake) Settle(ctx context.Context) error {
 func (h *Intake) Forget(app string) {
 	h.recent.forget(app)
 	h.buckets.forget(app)
-	h.opts.Collector.Forget(app)
+	h.opts.Collector.ForgetApp(app)
 	h.metrics.forget(app)
 }

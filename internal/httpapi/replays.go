@@ -115,7 +115,7 @@ func toReplay(s *replay.Status) Replay {
 		v.StillRejected = s.WouldFail + s.Conflicts
 		v.Done = s.Stored + s.Duplicates + v.StillRejected + s.Erased + s.Expired
 	}
-	for _, l := range s.Left {
+	for _, l := range s.Remaining {
 		v.Left = append(v.Left, LeftProblem(l))
 	}
 	return v

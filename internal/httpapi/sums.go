@@ -230,7 +230,7 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) writeSums(ctx context.Context, all bool) {
 	for _, x := range s.sums.due(time.Now(), all) {
 		e, total := s.sums.entryOf(x)
-		err := s.opts.Registry.Trail().Sum(ctx, e)
+		err := s.opts.Registry.AuditLog().Sum(ctx, e)
 		s.sums.wrote(x, e, total, err)
 		if err != nil {
 			s.log.Error("a sum of the audit trail could not be written; it is tried again", "act", e.Act, "error", err)
@@ -263,7 +263,7 @@ func (s *Server) noteRefusedKey(rt Route, c *Call, err error) {
 		return
 	}
 	now, remote := time.Now(), s.remoteText(c.Request)
-	s.sums.add(sumOf{registry.TheServer, refusedKeys}, summed{reason, remote, key.ID, now})
+	s.sums.add(sumOf{registry.SystemActor, refusedKeys}, summed{reason, remote, key.ID, now})
 	if count, ok := s.sums.log(now); ok {
 		s.log.Warn("keys were refused", "count", count, "last_reason", reason, "last_key_id", key.ID, "last_remote", remote, "last_operation", rt.Doc.ID)
 	}

@@ -125,7 +125,7 @@ func beginning(c *Call) []byte {
 		return nil
 	}
 	_ = http.NewResponseController(c.Writer()).SetReadDeadline(time.Now().Add(UnreadDeadline))
-	b, _ := io.ReadAll(io.LimitReader(c.Body, ingest.KeptOfUnreadable))
+	b, _ := io.ReadAll(io.LimitReader(c.Body, ingest.MaxUnreadableBytes))
 	return b
 }
 

@@ -205,7 +205,7 @@ func (c *Collector) Settle(ctx context.Context) error { return c.validating.wait
 
 // UnknownOutcomes returns how many frames had an outcome that is not known: the queue may have them
 // or not.
-func (c *Collector) Unknown() uint64 { return c.batcher.unknownOutcomes.Load() }
+func (c *Collector) UnknownOutcomes() uint64 { return c.batcher.unknownOutcomes.Load() }
 
 // erasureFilter finds the records of a request that belong to something erased.
 type erasureFilter struct {
@@ -233,8 +233,8 @@ func (x *erasureFilter) redact(r event.Record) event.Record {
 	return event.Record{Erased: &event.ErasedArrival{App: app, EventID: r.EventID(), ReceivedAt: r.ReceivedAt()}}
 }
 
-// KeptOfUnreadable is how much of a request that cannot be read is kept, in bytes.
-const KeptOfUnreadable = 4 << 10
+// MaxUnreadableBytes is how much of a request that cannot be read is kept, in bytes.
+const MaxUnreadableBytes = 4 << 10
 
 // Refuse keeps a request that cannot be read as one rejection with its first
 // 4 KiB. It returns when that is durable, with the id that stands for it. Of NDJSON it has
@@ -242,7 +242,7 @@ const KeptOfUnreadable = 4 << 10
 func (c *Collector) Refuse(ctx context.Context, req Request, p event.Problem) (uuid.UUID, error) {
 	p.Message = strings.ToValidUTF8(p.Message, "\uFFFD")
 	r := &request{Request: req}
-	raw := req.Body[:min(len(req.Body), KeptOfUnreadable)]
+	raw := req.Body[:min(len(req.Body), MaxUnreadableBytes)]
 	e := rawEvent{problems: []event.Problem{p}}
 	if !r.Lines {
 		e.sessionID = labelsIn(raw).sessionID

@@ -362,7 +362,7 @@ func TestByteOrderMark(t *testing.T) {
 	}
 	// As versions before kept it.
 	old := &event.Rejection{App: "shop", EventID: event.NewID(), ReceivedAt: received, Raw: []byte("\ufeff" + one)}
-	if again := c.Rejudge(old, old.Raw, ingest.Rejudging{}); again.Event == nil {
+	if again := c.Revalidate(old, old.Raw, ingest.Revalidation{}); again.Event == nil {
 		t.Errorf("judged again: %+v", again.Rejection.Problems)
 	}
 }

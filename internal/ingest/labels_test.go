@@ -52,7 +52,7 @@ func TestRejectionsHaveTheirSession(t *testing.T) {
 			if got.SessionID != c.want || !strings.Contains(c.body, string(got.Raw)) {
 				t.Errorf("the session is %q, want %q", got.SessionID, c.want)
 			}
-			if again := x.Rejudge(got, got.Raw, ingest.Rejudging{}).Rejection; again.SessionID != c.want {
+			if again := x.Revalidate(got, got.Raw, ingest.Revalidation{}).Rejection; again.SessionID != c.want {
 				t.Errorf("judged again the session is %q, want %q", again.SessionID, c.want)
 			}
 		})

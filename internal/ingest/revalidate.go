@@ -8,8 +8,8 @@ import (
 	"theeye/internal/schema"
 )
 
-// Rejudging holds the settings by which a rejection is validated again.
-type Rejudging struct {
+// Revalidation holds the settings by which a rejection is validated again.
+type Revalidation struct {
 	Zone               *time.Location // of timestamps without one; nil is UTC
 	RefuseUnknownTypes bool
 	// Types returns the event type to check by; nil takes those in force. It must
@@ -17,16 +17,16 @@ type Rejudging struct {
 	Types func(category, name string) *schema.Type
 }
 
-// Rejudge validates the body of a rejection again, as intake would if it came
+// Revalidate validates the body of a rejection again, as intake would if it came
 // alone: raw is the rejection's own body or a repaired one. The event keeps the
 // id, the time of arrival and the position of the rejection, and the time of its
 // sending when the body has none; rules about time go by the time of arrival.
 //
 // The answer is an event, or a rejection with what is wrong now; it shares the
 // memory of raw. Nothing is written, and whether the id is stored already with
-// another body (id_conflict) is for the store to say. Rejudge may be called
+// another body (id_conflict) is for the store to say. Revalidate may be called
 // concurrently, also while Run does not run.
-func (c *Collector) Rejudge(rej *event.Rejection, raw []byte, how Rejudging) event.Record {
+func (c *Collector) Revalidate(rej *event.Rejection, raw []byte, how Revalidation) event.Record {
 	r := &request{
 		Request: Request{App: rej.App, Zone: how.Zone, RefuseUnknownTypes: how.RefuseUnknownTypes, ReceivedAt: rej.ReceivedAt},
 		sentAt:  rej.SentAt,

@@ -55,7 +55,7 @@ func TestRejudgingChangesNothing(t *testing.T) {
 			req := request(body)
 			req.Lines = strings.HasSuffix(body, "\n")
 			first := rejected(t, c, kept, req)
-			again := c.Rejudge(first, first.Raw, ingest.Rejudging{}).Rejection
+			again := c.Revalidate(first, first.Raw, ingest.Revalidation{}).Rejection
 			if again == nil {
 				t.Fatal("it would be accepted")
 			}
@@ -80,7 +80,7 @@ func TestRejudgingUnderOtherConditions(t *testing.T) {
 	first := rejected(t, c, kept, request(body))
 
 	// A draft that takes it makes the event that it would have been.
-	e := c.Rejudge(first, first.Raw, ingest.Rejudging{Zone: berlin, Types: func(string, string) *schema.Type { return draft }}).Event
+	e := c.Revalidate(first, first.Raw, ingest.Revalidation{Zone: berlin, Types: func(string, string) *schema.Type { return draft }}).Event
 	if e == nil {
 		t.Fatal("the draft does not take it")
 	}
@@ -91,14 +91,14 @@ func TestRejudgingUnderOtherConditions(t *testing.T) {
 	}
 
 	// Without types to check by, those in force are asked.
-	if c.Rejudge(first, first.Raw, ingest.Rejudging{}).Event != nil {
+	if c.Revalidate(first, first.Raw, ingest.Revalidation{}).Event != nil {
 		t.Error("the schema in force was not asked")
 	}
 	inForce = nil
-	if c.Rejudge(first, first.Raw, ingest.Rejudging{}).Event == nil {
+	if c.Revalidate(first, first.Raw, ingest.Revalidation{}).Event == nil {
 		t.Error("without a schema it is refused")
 	}
-	again := c.Rejudge(first, first.Raw, ingest.Rejudging{RefuseUnknownTypes: true}).Rejection
+	again := c.Revalidate(first, first.Raw, ingest.Revalidation{RefuseUnknownTypes: true}).Rejection
 	if again == nil || again.Problems[0].Code != event.UnknownEventType {
 		t.Errorf("an application that takes no others: %+v", again)
 	}
@@ -106,17 +106,17 @@ func TestRejudgingUnderOtherConditions(t *testing.T) {
 	// A repaired body is judged instead, and is another rejection when it is bad too.
 	inForce = strict
 	repaired := []byte(strings.Replace(string(first.Raw), `"a"`, `"path"`, 1))
-	if e := c.Rejudge(first, repaired, ingest.Rejudging{}).Event; e == nil || string(e.Data) != `{"path":1}` || e.ID != first.EventID {
+	if e := c.Revalidate(first, repaired, ingest.Revalidation{}).Event; e == nil || string(e.Data) != `{"path":1}` || e.ID != first.EventID {
 		t.Errorf("repaired: %+v", e)
 	}
 	worse := []byte(strings.Replace(string(first.Raw), `"a"`, `"b"`, 1))
-	if again := c.Rejudge(first, worse, ingest.Rejudging{}).Rejection; again == nil || again.ID == first.ID || again.EventID != first.EventID || string(again.Raw) != string(worse) {
+	if again := c.Revalidate(first, worse, ingest.Revalidation{}).Rejection; again == nil || again.ID == first.ID || again.EventID != first.EventID || string(again.Raw) != string(worse) {
 		t.Errorf("not repaired: %+v", again)
 	}
 
 	// The clock of the arrival counts, not that of today.
 	late := rejected(t, c, kept, ingest.Request{App: "shop", Body: []byte(`{"session_id":"s","category":"c","name":"n","data":{},"timestamp":"2027-01-01 00:00:00"}`), ReceivedAt: received})
-	again = c.Rejudge(late, late.Raw, ingest.Rejudging{Types: func(string, string) *schema.Type { return nil }}).Rejection
+	again = c.Revalidate(late, late.Raw, ingest.Revalidation{Types: func(string, string) *schema.Type { return nil }}).Rejection
 	if again == nil || len(again.Problems) != 1 || again.Problems[0].Code != event.TimestampInFuture {
 		t.Errorf("of next year: %+v", again)
 	}
@@ -139,12 +139,12 @@ func TestRejudgingAnyBytes(t *testing.T) {
 		strings.TrimSuffix(fine, "}"):      event.InvalidJSON,
 		strings.Replace(fine, `s"`, "", 1): event.InvalidJSON,
 	} {
-		again := c.Rejudge(rej, []byte(body), ingest.Rejudging{}).Rejection
+		again := c.Revalidate(rej, []byte(body), ingest.Revalidation{}).Rejection
 		if again == nil || len(again.Problems) != 1 || again.Problems[0].Code != code || strings.Contains(again.Problems[0].Message, "line 0") {
 			t.Errorf("%.40q: %+v", body, again)
 		}
 	}
-	if e := c.Rejudge(rej, []byte(" \n"+fine+"\n"), ingest.Rejudging{}).Event; e == nil || e.ID != rej.EventID {
+	if e := c.Revalidate(rej, []byte(" \n"+fine+"\n"), ingest.Revalidation{}).Event; e == nil || e.ID != rej.EventID {
 		t.Errorf("an event between white space: %+v", e)
 	}
 }

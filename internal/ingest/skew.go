@@ -133,8 +133,8 @@ func (c *Collector) Skew(app string) Skew {
 	return Skew{}
 }
 
-// Forget forgets what was seen of an application that is gone.
-func (c *Collector) Forget(app string) {
+// ForgetApp drops what is kept of an application that is gone.
+func (c *Collector) ForgetApp(app string) {
 	c.large.forget(app)
 	c.skews.mu.Lock()
 	defer c.skews.mu.Unlock()

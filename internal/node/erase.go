@@ -35,7 +35,7 @@ import (
 type eraser struct {
 	store     *duckdb.Store
 	queue     *queue.Queue
-	live      *progress.Tracker
+	progress  *progress.Tracker
 	collector *ingest.Collector
 	apps      *registry.Registry
 	replays   *replay.Runner
@@ -468,7 +468,7 @@ func (e *eraser) clearQueue(ctx context.Context) (trimmed uint64, err error) {
 		return 0, err
 	}
 	if state.Frames == 0 {
-		if gone, err := e.queue.Gone(ctx, blocks); gone || err != nil {
+		if gone, err := e.queue.WaitDeleted(ctx, blocks); gone || err != nil {
 			return trimmed, err
 		}
 	}
@@ -482,7 +482,7 @@ func (e *eraser) clearQueue(ctx context.Context) (trimmed uint64, err error) {
 	if trimmed, err = e.trimFlushed(ctx); err != nil {
 		return 0, err
 	}
-	gone, err := e.queue.Gone(ctx, blocks)
+	gone, err := e.queue.WaitDeleted(ctx, blocks)
 	if err == nil && !gone {
 		err = fmt.Errorf("%w: the queue has not deleted trimmed files yet", store.ErrUnavailable)
 	}
@@ -495,7 +495,7 @@ func (e *eraser) trimFlushed(ctx context.Context) (trimmed uint64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := e.live.WaitFor(ctx, state.Last); err != nil {
+	if err := e.progress.WaitFor(ctx, state.Last); err != nil {
 		return 0, err
 	}
 	if err := e.store.Flush(ctx); err != nil {
@@ -554,7 +554,7 @@ func (e *eraser) resumeApps(ctx context.Context) (failed error) {
 		}
 		note := registry.Entry{Act: "finishErasure", App: app.Name}
 		note.Note("erased_at", done.ErasedAt.String())
-		if err := e.apps.Trail().Record(ctx, note); err != nil {
+		if err := e.apps.AuditLog().Record(ctx, note); err != nil {
 			failed = errors.Join(failed, err)
 		}
 	}

@@ -72,7 +72,7 @@ type Node struct {
 	queue           *queue.Queue
 	registry        *registry.Registry
 	store           *duckdb.Store
-	live            *progress.Tracker
+	progress        *progress.Tracker
 	collector       *ingest.Collector
 	worker          *worker.Worker
 	stalled         func() error // why the store does not take what is in the queue
@@ -169,7 +169,7 @@ func (s *Node) open(ctx context.Context) (err error) {
 			switch {
 			case stream == registry.Stream:
 				return registry.CheckCopy(cfg.Data)
-			case stream == registry.TrailStream:
+			case stream == registry.AuditStream:
 				s.note("a file of the audit trail in the queue was damaged at a start: entries of `eye audit` may be missing. " +
 					"A copy of the file is in queue/quarantine, and a backup has the trail of its time")
 			case stream == queue.Stream && s.running.unrecorded:
@@ -281,38 +281,38 @@ func (s *Node) connect(ctx context.Context, metrics *prometheus.Registry) error 
 	if err != nil {
 		return err
 	}
-	s.live = progress.New(position)
+	s.progress = progress.New(position)
 	s.collector = ingest.New(ingest.Options{
-		Publish: publisher(s.queue.Publish), Acknowledged: s.live.MarkAcknowledged, Erasures: s.store.Erasures,
+		Publish: publisher(s.queue.Publish), Acknowledged: s.progress.MarkAcknowledged, Erasures: s.store.Erasures,
 		Types: s.registry.Type, NearestType: s.registry.NearestType,
 		MaxEventBytes: int(s.cfg.MaxEventBytes), MaxBatchEvents: s.cfg.MaxBatchEvents,
 		FutureTolerance: s.cfg.FutureTolerance, SkewTolerance: s.cfg.SkewTolerance,
 		Upgraded: s.store.Upgraded(), Registerer: metrics,
 	})
 	s.worker = worker.New(worker.Options{
-		Queue: s.queue, Store: s.store, Progress: s.live, Hold: s.store.TrimLimit, EndHolds: s.store.EndFrameLeases, Resets: s.store.Resets(), Lost: s.lost, Logger: s.log, Registerer: metrics,
+		Queue: s.queue, Store: s.store, Progress: s.progress, TrimLimit: s.store.TrimLimit, EndHolds: s.store.EndFrameLeases, Resets: s.store.Resets(), Lost: s.lost, Logger: s.log, Registerer: metrics,
 	})
 	s.stalled = stallCheck(s.store, s.worker)
 	if s.replays, err = replay.New(replay.Options{
-		Reader: s.store, Collector: s.collector, App: s.judgingOf, Outcomes: s.live.Outcomes, Ready: s.caughtUp,
+		Reader: s.store, Collector: s.collector, App: s.judgingOf, Outcomes: s.progress.Outcomes, Ready: s.caughtUp,
 		Dir: filepath.Join(s.cfg.Data, "replays"), Step: FaultStep(), Logger: s.log, Registerer: metrics,
 	}); err != nil {
 		return err
 	}
 	s.eraser = newEraser(&eraser{
-		store: s.store, queue: s.queue, live: s.live, collector: s.collector, apps: s.registry, replays: s.replays, stalled: s.stalled, log: s.log, step: FaultStep(),
+		store: s.store, queue: s.queue, progress: s.progress, collector: s.collector, apps: s.registry, replays: s.replays, stalled: s.stalled, log: s.log, step: FaultStep(),
 	})
 	metrics.MustRegister(s.eraser)
 	s.backups = backup.NewSource(backup.Options{
-		Store: s.store, Queue: s.queue, Flush: s.flushAll, Metadata: s.registry.Document, Audit: s.registry.Trail().Document,
+		Store: s.store, Queue: s.queue, Flush: s.flushAll, Metadata: s.registry.Document, Audit: s.registry.AuditLog().Document,
 		Tombstones: filepath.Join(s.cfg.Data, "tombstones"), Logger: s.log,
 	})
 	intake := httpapi.NewIntake(httpapi.IntakeOptions{
-		Registry: s.registry, Collector: s.collector, Queue: s.queue, Progress: s.live, LegacyApp: s.cfg.LegacyApp,
+		Registry: s.registry, Collector: s.collector, Queue: s.queue, Progress: s.progress, LegacyApp: s.cfg.LegacyApp,
 		MaxRequestBytes: s.cfg.MaxRequestBytes, MaxEventBytes: s.cfg.MaxEventBytes, Registerer: metrics,
 	})
 	reads := httpapi.NewReads(httpapi.ReadOptions{
-		Registry: s.registry, Reader: s.store, Queue: s.queue, Progress: s.live, Replays: s.replays, CaughtUp: s.caughtUp,
+		Registry: s.registry, Reader: s.store, Queue: s.queue, Progress: s.progress, Replays: s.replays, CaughtUp: s.caughtUp,
 		Parquet: s.store.Parquet, ExportsEnded: s.store.ExportsEnded, LegacyApp: s.cfg.LegacyApp, Logger: s.log, Registerer: metrics,
 	})
 	admin := httpapi.NewAdmin(httpapi.AdminOptions{
@@ -348,7 +348,7 @@ func (s *Node) prepareApps(ctx context.Context) error {
 	if _, err := s.registry.CreateApp(ctx, s.cfg.LegacyApp, registry.Settings{}); err != nil {
 		return fmt.Errorf("--legacy-app: %w", err)
 	}
-	if err := s.registry.Trail().Record(ctx, registry.Entry{Act: "createApp", App: s.cfg.LegacyApp}); err != nil {
+	if err := s.registry.AuditLog().Record(ctx, registry.Entry{Act: "createApp", App: s.cfg.LegacyApp}); err != nil {
 		return fmt.Errorf("--legacy-app: %w", err)
 	}
 	return nil
@@ -372,13 +372,13 @@ func (s *Node) flushAll(ctx context.Context, doing func(string)) error {
 	if err != nil {
 		return err
 	}
-	for at := s.live.Position(); at < state.Last; at = s.live.Position() {
+	for at := s.progress.Position(); at < state.Last; at = s.progress.Position() {
 		if err := s.stalled(); err != nil {
 			return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 		}
 		doing(fmt.Sprintf("the store takes what is in the queue, frame %d of %d", at, state.Last))
 		some, cancel := context.WithTimeout(ctx, time.Second)
-		err := s.live.WaitFor(some, state.Last)
+		err := s.progress.WaitFor(some, state.Last)
 		cancel()
 		if err != nil && ctx.Err() != nil {
 			return ctx.Err()
@@ -403,7 +403,7 @@ func (s *Node) judgingOf(app string) (replay.App, bool) {
 // caughtUp is nil when the store holds what was acknowledged before the start, and
 // what it held before DuckDB failed.
 func (s *Node) caughtUp() error {
-	if at := s.live.Position(); at < s.backlog {
+	if at := s.progress.Position(); at < s.backlog {
 		return fmt.Errorf("the store is being rebuilt from the queue: frame %d of %d; intake works meanwhile", at, s.backlog)
 	}
 	if err := s.eraser.ready(); err != nil {
@@ -514,7 +514,7 @@ func (s *Node) drain() {
 	defer cancel()
 	state, err := s.queue.State(ctx)
 	if err == nil {
-		err = s.live.WaitFor(ctx, state.Last)
+		err = s.progress.WaitFor(ctx, state.Last)
 	}
 	if err != nil {
 		s.log.Warn("the store did not take everything in time; the rest waits in the queue", "error", err)

@@ -31,7 +31,7 @@ func (s *Node) reconcile(ctx context.Context) error {
 	stored := map[string]uint64{}
 	for _, account := range books.Accounts {
 		stored[account.App] = uint64(account.Received)
-		s.worker.LostBefore(account.Lost)
+		s.worker.RecordEarlierLosses(account.Lost)
 	}
 	since, record := s.store.ConfirmedSince()
 	damage := s.queue.RecordDamage()
@@ -67,7 +67,7 @@ func (s *Node) reconcile(ctx context.Context) error {
 		return nil
 	}
 	s.log.Error("the queue ended before what was acknowledged; it goes on beyond that", "queue_end", state.Last, "goes_on_beyond", last)
-	return s.queue.GoOn(ctx, last)
+	return s.queue.StartAfter(ctx, last)
 }
 
 // recordDamaged tells what is wrong with the record of what was acknowledged.
@@ -116,9 +116,9 @@ func (s *Node) drainBefore(ctx context.Context, readable, last uint64) error {
 		return fmt.Errorf("count what is lost: %w", err)
 	}
 	if len(lost.Counts) > 0 { // told before it is counted for good
-		s.worker.Lose(lost)
+		s.worker.RecordLoss(lost)
 	}
-	s.live.MarkStored(last, nil)
+	s.progress.MarkStored(last, nil)
 	s.store.BeginTimeline(position)
 	if err := s.store.Flush(ctx); err != nil {
 		return fmt.Errorf("count what is lost: %w", err)
@@ -136,7 +136,7 @@ func (s *Node) storeUpTo(ctx context.Context, frame uint64) error {
 		g.Go(func() error { return s.worker.Run(ctx) })
 		g.Go(func() error {
 			defer stop()
-			return s.live.WaitFor(ctx, frame)
+			return s.progress.WaitFor(ctx, frame)
 		})
 		return g.Wait()
 	})

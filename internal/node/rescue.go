@@ -53,7 +53,7 @@ func (s *Node) Rescue(ctx context.Context, file string) (httpapi.RescueAnswer, e
 	if err != nil {
 		return httpapi.RescueAnswer{}, err
 	}
-	if err := s.live.WaitFor(ctx, state.Last); err != nil {
+	if err := s.progress.WaitFor(ctx, state.Last); err != nil {
 		return httpapi.RescueAnswer{}, err
 	}
 	r := &rescuer{server: s, answer: httpapi.RescueAnswer{File: file}}
@@ -178,7 +178,7 @@ func (r *rescuer) sendFrame(ctx context.Context, records []event.Record) error {
 		return err
 	}
 	r.answer.Sent += sent
-	outcomes, err := r.server.live.Outcomes(ctx, frame)
+	outcomes, err := r.server.progress.Outcomes(ctx, frame)
 	if err != nil {
 		return err
 	}

@@ -182,9 +182,9 @@ func (q *Queue) LastReadable(ctx context.Context) (uint64, error) {
 	return msg.Sequence, nil
 }
 
-// GoOn empties the queue and lets the next frame have a sequence beyond last, which must not be
+// StartAfter empties the queue and lets the next frame have a sequence beyond last, which must not be
 // less than that of any frame.
-func (q *Queue) GoOn(ctx context.Context, last uint64) error {
+func (q *Queue) StartAfter(ctx context.Context, last uint64) error {
 	if err := q.Trim(ctx, last); err != nil {
 		return err
 	}
@@ -199,8 +199,8 @@ func (q *Queue) GoOn(ctx context.Context, last uint64) error {
 	return nil
 }
 
-// Forget lets the queue forget what it has confirmed of frames that are flushed.
-func (q *Queue) Forget(flushed uint64) error {
+// ForgetConfirmed lets the queue forget what it has confirmed of frames that are flushed.
+func (q *Queue) ForgetConfirmed(flushed uint64) error {
 	if q.confirmed == nil {
 		return nil
 	}

@@ -25,20 +25,20 @@ import (
 // the newest message alone is kept: that an act has begun is written before it,
 // and its end takes the place of that. So no act leaves no trace.
 const (
-	// TrailStream is the name of that stream.
-	TrailStream  = "EYE_AUDIT"
+	// AuditStream is the name of that stream.
+	AuditStream  = "EYE_AUDIT"
 	auditSubject = "eye.audit."
-	// TrailBytes bounds the trail, beside the bucket and within the queue's
-	// reserve for metadata. Beyond, the oldest entries are given up.
-	TrailBytes = 32 << 20
+	// AuditBytes bounds the audit log, which lies beside the bucket and within the queue's reserve for
+	// metadata. Beyond that the oldest entries are dropped.
+	AuditBytes = 32 << 20
 	// maxDetail bounds an entry, in bytes.
 	maxDetail        = 8 << 10
 	maxRefusedDetail = 4 << 10         // the same of one that was refused
 	searchTimeout    = 2 * time.Second // of one page
 )
 
-// TheServer is who did what no key was used for.
-const TheServer = "server"
+// SystemActor is the actor recorded for actions performed without a key.
+const SystemActor = "server"
 
 // Outcome says how an administrative act ended.
 type Outcome string
@@ -56,7 +56,7 @@ const (
 type Entry struct {
 	ID      uuid.UUID                 `json:"id"`
 	At      time.Time                 `json:"at"`     // when it began
-	KeyID   string                    `json:"key_id"` // who; TheServer for none
+	KeyID   string                    `json:"key_id"` // who; SystemActor for none
 	Act     string                    `json:"act"`    // the operation's id in the interface's document
 	App     string                    `json:"app"`    // the application that it is about; empty for none
 	Subject map[string]string         `json:"subject,omitempty"`
@@ -64,8 +64,8 @@ type Entry struct {
 	Outcome Outcome                   `json:"outcome"`
 	Status  int                       `json:"status,omitzero"` // of the answer; 0 for none
 	Remote  string                    `json:"remote,omitzero"` // the caller's address, or local
-	// First marks the entry with which a trail begins: without it in the trail,
-	// older ones were given up.
+	// First marks the entry with which an audit log begins: without it in the log, older ones were
+	// dropped.
 	First bool `json:"first,omitzero"`
 }
 
@@ -81,31 +81,31 @@ func (e *Entry) Note(name string, value any) {
 	e.Detail[name] = b
 }
 
-// Trail keeps what was administered. All methods may be called concurrently.
-type Trail struct {
+// AuditLog records what was administered. All methods may be called concurrently.
+type AuditLog struct {
 	js     jetstream.JetStream
 	stream jetstream.Stream
 	empty  bool // it was made just now, or has lost all
-	// imported reports that entries were just read from TrailFile: the directory was restored, and
+	// imported reports that entries were just read from AuditFile: the directory was restored, and
 	// has a copy of the metadata alone.
 	imported bool
 }
 
-func openAuditLog(ctx context.Context, js jetstream.JetStream, opts Options) (*Trail, error) {
+func openAuditLog(ctx context.Context, js jetstream.JetStream, opts Options) (*AuditLog, error) {
 	asking, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
-	stream, err := js.Stream(asking, TrailStream)
+	stream, err := js.Stream(asking, AuditStream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		stream, err = js.CreateStream(asking, auditConfig(opts))
 	}
 	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another node made it
-		stream, err = js.Stream(asking, TrailStream)
+		stream, err = js.Stream(asking, AuditStream)
 	}
 	if err != nil {
 		return nil, err
 	}
-	t := &Trail{js: js, stream: stream}
-	if t.imported, err = t.importFile(ctx, filepath.Join(opts.Dir, TrailFile)); err != nil {
+	t := &AuditLog{js: js, stream: stream}
+	if t.imported, err = t.importFile(ctx, filepath.Join(opts.Dir, AuditFile)); err != nil {
 		return nil, err
 	}
 	t.empty = stream.CachedInfo().State.LastSeq == 0 && !t.imported
@@ -114,8 +114,8 @@ func openAuditLog(ctx context.Context, js jetstream.JetStream, opts Options) (*T
 
 func auditConfig(opts Options) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
-		Name: TrailStream, Subjects: []string{auditSubject + "*"}, Storage: jetstream.FileStorage,
-		Discard: jetstream.DiscardOld, MaxBytes: opts.TrailBytes, MaxMsgsPerSubject: 1,
+		Name: AuditStream, Subjects: []string{auditSubject + "*"}, Storage: jetstream.FileStorage,
+		Discard: jetstream.DiscardOld, MaxBytes: opts.AuditBytes, MaxMsgsPerSubject: 1,
 		AllowDirect: true, Replicas: max(opts.Replicas, 1), Duplicates: time.Second,
 	}
 }
@@ -134,7 +134,7 @@ func (r *Registry) beginAuditLog(ctx context.Context, lost bool) error {
 
 // Begin writes down that an act is about to be made. It gives the entry its id
 // and its time. Nothing may be done when it fails.
-func (t *Trail) Begin(ctx context.Context, e *Entry) error {
+func (t *AuditLog) Begin(ctx context.Context, e *Entry) error {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return err
@@ -144,7 +144,7 @@ func (t *Trail) Begin(ctx context.Context, e *Entry) error {
 }
 
 // End writes down how an act ended.
-func (t *Trail) End(ctx context.Context, e Entry, status int) error {
+func (t *AuditLog) End(ctx context.Context, e Entry, status int) error {
 	e.Status, e.Outcome = status, Done
 	switch {
 	case status >= 500:
@@ -157,7 +157,7 @@ func (t *Trail) End(ctx context.Context, e Entry, status int) error {
 
 // Withdraw removes an entry of an act that has begun and changed nothing, whose
 // end is summed up instead.
-func (t *Trail) Withdraw(ctx context.Context, e Entry) error {
+func (t *AuditLog) Withdraw(ctx context.Context, e Entry) error {
 	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
 	if err := t.stream.Purge(ctx, jetstream.WithPurgeSubject(auditSubject+e.ID.String())); err != nil {
@@ -168,7 +168,7 @@ func (t *Trail) Withdraw(ctx context.Context, e Entry) error {
 
 // Sum writes down what is summed up, in the place of what it was before. It gives
 // a new entry its id and its time.
-func (t *Trail) Sum(ctx context.Context, e *Entry) error {
+func (t *AuditLog) Sum(ctx context.Context, e *Entry) error {
 	if e.ID == uuid.Nil {
 		id, err := uuid.NewV7()
 		if err != nil {
@@ -180,7 +180,7 @@ func (t *Trail) Sum(ctx context.Context, e *Entry) error {
 }
 
 // Record writes down what the server does by itself.
-func (t *Trail) Record(ctx context.Context, e Entry) error {
+func (t *AuditLog) Record(ctx context.Context, e Entry) error {
 	e, err := serverEntry(e)
 	if err != nil {
 		return err
@@ -190,13 +190,13 @@ func (t *Trail) Record(ctx context.Context, e Entry) error {
 
 func serverEntry(e Entry) (Entry, error) {
 	id, err := uuid.NewV7()
-	e.ID, e.At, e.KeyID, e.Outcome = id, now(), TheServer, Done
+	e.ID, e.At, e.KeyID, e.Outcome = id, now(), SystemActor, Done
 	return e, err
 }
 
 // write keeps an entry in the place of an earlier one of its id. It is on disk
 // when it returns nil.
-func (t *Trail) write(ctx context.Context, e Entry) error {
+func (t *AuditLog) write(ctx context.Context, e Entry) error {
 	limit := maxDetail
 	if e.Outcome == Refused {
 		limit = maxRefusedDetail
@@ -212,50 +212,50 @@ func (t *Trail) write(ctx context.Context, e Entry) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
-	if _, err := t.js.Publish(ctx, auditSubject+e.ID.String(), b, jetstream.WithExpectStream(TrailStream)); err != nil {
+	if _, err := t.js.Publish(ctx, auditSubject+e.ID.String(), b, jetstream.WithExpectStream(AuditStream)); err != nil {
 		return fmt.Errorf("write down %s: %w: %w", e.Act, ErrUnavailable, err)
 	}
 	return nil
 }
 
-// TrailQuery selects entries. Empty fields select all.
-type TrailQuery struct {
+// AuditQuery selects entries. Empty fields select all.
+type AuditQuery struct {
 	From, To        *time.Time // of the beginning of the act; To is exclusive
 	Act, KeyID, App string
 	Limit           int    // at least 1
 	Before          uint64 // the Next of the page before; 0 for the first page
 }
 
-func (q TrailQuery) selects(e Entry) bool {
+func (q AuditQuery) selects(e Entry) bool {
 	return (q.From == nil || !e.At.Before(*q.From)) && (q.To == nil || e.At.Before(*q.To)) &&
 		(q.Act == "" || q.Act == e.Act) && (q.KeyID == "" || q.KeyID == e.KeyID) && (q.App == "" || q.App == e.App)
 }
 
-// TrailPage is a page of entries, the last to end first.
-type TrailPage struct {
+// AuditPage is a page of entries, the last to end first.
+type AuditPage struct {
 	Entries []Entry
 	Next    uint64 // 0 at the end. A page may be short before it: a search takes two seconds at most.
-	Dropped bool   // at the end: older entries were given up for want of room
+	Dropped bool   // at the end: older entries were dropped for want of room
 }
 
 // Page returns entries.
-func (t *Trail) Page(ctx context.Context, q TrailQuery) (TrailPage, error) {
+func (t *AuditLog) Page(ctx context.Context, q AuditQuery) (AuditPage, error) {
 	info, err := t.stream.Info(ctx)
 	if err != nil {
-		return TrailPage{}, fmt.Errorf("read the trail: %w: %w", ErrUnavailable, err)
+		return AuditPage{}, fmt.Errorf("read the trail: %w: %w", ErrUnavailable, err)
 	}
-	p := TrailPage{Entries: []Entry{}}
+	p := AuditPage{Entries: []Entry{}}
 	end, first := info.State.LastSeq+1, max(info.State.FirstSeq, 1)
 	if q.Before > 0 {
 		end = min(end, q.Before)
 	}
 	late := time.After(searchTimeout)
-	oldest := Entry{First: true} // of an empty trail nothing is missing
+	oldest := Entry{First: true} // of an empty log nothing is missing
 	for width := uint64(64); end > first; width = min(2*width, 1024) {
 		begin := max(first, end-min(width, end))
 		found, err := t.scan(ctx, begin, end)
 		if err != nil {
-			return TrailPage{}, err
+			return AuditPage{}, err
 		}
 		for _, x := range slices.Backward(found) {
 			oldest = x.Entry
@@ -293,7 +293,7 @@ type storedEntry struct {
 }
 
 // scan returns the entries from one sequence to another, exclusive, in order.
-func (t *Trail) scan(ctx context.Context, from, to uint64) ([]storedEntry, error) {
+func (t *AuditLog) scan(ctx context.Context, from, to uint64) ([]storedEntry, error) {
 	var found []storedEntry
 	for next := from; next < to; {
 		msg, err := t.stream.GetMsg(ctx, next, jetstream.WithGetMsgSubject(auditSubject+"*"))
@@ -316,12 +316,12 @@ func (t *Trail) scan(ctx context.Context, from, to uint64) ([]storedEntry, error
 	return found, nil
 }
 
-// TrailFile is the file of a data directory from which a trail is taken over, once,
+// AuditFile is the file of a data directory from which an audit log is imported, once,
 // when the server starts: JSON objects, one in a line, the oldest first.
-const TrailFile = "audit.ndjson"
+const AuditFile = "audit.ndjson"
 
-// Document returns the whole trail in the form of TrailFile, for a backup.
-func (t *Trail) Document(ctx context.Context) ([]byte, error) {
+// Document returns the whole audit log in the form of AuditFile, for a backup.
+func (t *AuditLog) Document(ctx context.Context) ([]byte, error) {
 	info, err := t.stream.Info(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the trail: %w", err)
@@ -341,9 +341,9 @@ func (t *Trail) Document(ctx context.Context) ([]byte, error) {
 	return b, nil
 }
 
-// CheckTrail reports whether this program can use the content of a TrailFile. Errors:
+// CheckAuditFile reports whether this program can use the content of a AuditFile. Errors:
 // envelope.ErrNewer, envelope.ErrDamaged.
-func CheckTrail(b []byte) error {
+func CheckAuditFile(b []byte) error {
 	_, err := parseAuditFile(b)
 	return err
 }
@@ -365,7 +365,7 @@ func parseAuditFile(b []byte) (entries []Entry, err error) {
 
 // importFile writes the entries of a file into the stream, and removes the file. One
 // that was interrupted is made again: an entry takes its own place.
-func (t *Trail) importFile(ctx context.Context, name string) (bool, error) {
+func (t *AuditLog) importFile(ctx context.Context, name string) (bool, error) {
 	b, err := durable.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
@@ -391,9 +391,9 @@ func (t *Trail) importFile(ctx context.Context, name string) (bool, error) {
 	return true, durable.SyncDir(filepath.Dir(name))
 }
 
-// AddToTrailFile adds what was done with a data directory while no server runs.
-func AddToTrailFile(dir string, e Entry) error {
-	name := filepath.Join(dir, TrailFile)
+// AppendAuditEntry adds what was done with a data directory while no server runs.
+func AppendAuditEntry(dir string, e Entry) error {
+	name := filepath.Join(dir, AuditFile)
 	b, err := durable.ReadFile(name)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

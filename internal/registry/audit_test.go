@@ -17,7 +17,7 @@ import (
 )
 
 // acts returns all acts of a trail, the last first, read in pages of limit.
-func acts(t testing.TB, trail *registry.Trail, q registry.TrailQuery) (list []string, dropped bool) {
+func acts(t testing.TB, trail *registry.AuditLog, q registry.AuditQuery) (list []string, dropped bool) {
 	t.Helper()
 	for {
 		p, err := trail.Page(t.Context(), q)
@@ -40,8 +40,8 @@ func TestTrail(t *testing.T) {
 	dir := t.TempDir()
 	js, stop := jetStream(t, filepath.Join(dir, "queue"))
 	r := open(t, js, dir)
-	trail := r.Trail()
-	all := registry.TrailQuery{Limit: 2}
+	trail := r.AuditLog()
+	all := registry.AuditQuery{Limit: 2}
 	begin := []string{"keepAdminKey:done", "firstStart:done", "beginTrail:done"}
 	if got, _ := acts(t, trail, all); !slices.Equal(got, begin) {
 		t.Errorf("a first start gives %v", got)
@@ -64,7 +64,7 @@ func TestTrail(t *testing.T) {
 	r.Close()
 	stop() // an entry is on disk before this: see the crash test of the binary
 	js, _ = jetStream(t, filepath.Join(dir, "queue"))
-	trail = open(t, js, dir).Trail()
+	trail = open(t, js, dir).AuditLog()
 
 	got, dropped := acts(t, trail, all)
 	slices.Sort(got[:2]) // they ended at the same time
@@ -73,25 +73,25 @@ func TestTrail(t *testing.T) {
 	}
 	later, earlier := time.Now().Add(time.Hour), time.Now().Add(-time.Hour)
 	for _, c := range []struct {
-		q    registry.TrailQuery
+		q    registry.AuditQuery
 		want int
 	}{
-		{registry.TrailQuery{Act: "createKey"}, 1},
-		{registry.TrailQuery{KeyID: "key_1"}, 2},
-		{registry.TrailQuery{KeyID: registry.TheServer}, 3},
-		{registry.TrailQuery{App: "shop"}, 2},
-		{registry.TrailQuery{App: "shop", KeyID: "key_1"}, 1},
-		{registry.TrailQuery{From: &earlier, To: &later}, 6},
-		{registry.TrailQuery{From: &later}, 0},
-		{registry.TrailQuery{To: &earlier}, 0},
-		{registry.TrailQuery{From: &one.At, To: &interrupted.At}, 1},
+		{registry.AuditQuery{Act: "createKey"}, 1},
+		{registry.AuditQuery{KeyID: "key_1"}, 2},
+		{registry.AuditQuery{KeyID: registry.SystemActor}, 3},
+		{registry.AuditQuery{App: "shop"}, 2},
+		{registry.AuditQuery{App: "shop", KeyID: "key_1"}, 1},
+		{registry.AuditQuery{From: &earlier, To: &later}, 6},
+		{registry.AuditQuery{From: &later}, 0},
+		{registry.AuditQuery{To: &earlier}, 0},
+		{registry.AuditQuery{From: &one.At, To: &interrupted.At}, 1},
 	} {
 		c.q.Limit = 1
 		if got, _ := acts(t, trail, c.q); len(got) != c.want {
 			t.Errorf("%+v gives %v", c.q, got)
 		}
 	}
-	page, err := trail.Page(t.Context(), registry.TrailQuery{Act: "createApp", Limit: 1})
+	page, err := trail.Page(t.Context(), registry.AuditQuery{Act: "createApp", Limit: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func TestTrail(t *testing.T) {
 // order in which the acts ended.
 func TestTrailPages(t *testing.T) {
 	js, _ := jetStream(t, t.TempDir())
-	trail := open(t, js, t.TempDir()).Trail()
+	trail := open(t, js, t.TempDir()).AuditLog()
 	want := []string{"beginTrail", "firstStart", "keepAdminKey"}
 	n := 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -122,7 +122,7 @@ func TestTrailPages(t *testing.T) {
 			want = append(want, e.Act)
 		}
 		key := rapid.SampledFrom([]string{"", "k0", "k1"}).Draw(t, "key")
-		q := registry.TrailQuery{Limit: rapid.IntRange(1, 100).Draw(t, "limit"), KeyID: key}
+		q := registry.AuditQuery{Limit: rapid.IntRange(1, 100).Draw(t, "limit"), KeyID: key}
 		var got []string
 		for more := true; more; more = q.Before > 0 {
 			p, err := trail.Page(context.Background(), q)
@@ -149,7 +149,7 @@ func TestTrailPages(t *testing.T) {
 // A trail that has reached its bound gives up its oldest entries, and says so.
 func TestTrailIsBounded(t *testing.T) {
 	js, _ := jetStream(t, t.TempDir())
-	trail := openWith(t, js, registry.Options{Dir: t.TempDir(), TrailBytes: 64 << 10}).Trail()
+	trail := openWith(t, js, registry.Options{Dir: t.TempDir(), AuditBytes: 64 << 10}).AuditLog()
 	for i := range 200 {
 		e := registry.Entry{Act: fmt.Sprint("act", i)}
 		e.Note("text", strings.Repeat("x", 1000))
@@ -157,7 +157,7 @@ func TestTrailIsBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	got, dropped := acts(t, trail, registry.TrailQuery{Limit: 1000})
+	got, dropped := acts(t, trail, registry.AuditQuery{Limit: 1000})
 	if len(got) < 30 || len(got) > 64 || got[0] != "act199:done" || !dropped {
 		t.Errorf("%d entries of a KiB are in 64 KiB, the newest is %s, dropped %v", len(got), got[0], dropped)
 	}
@@ -166,7 +166,7 @@ func TestTrailIsBounded(t *testing.T) {
 	if err := trail.Record(t.Context(), huge); err != nil {
 		t.Fatal(err)
 	}
-	page, err := trail.Page(t.Context(), registry.TrailQuery{Limit: 1})
+	page, err := trail.Page(t.Context(), registry.AuditQuery{Limit: 1})
 	if err != nil || string(page.Entries[0].Detail["left_out"]) == "" || page.Entries[0].Detail["text"] != nil {
 		t.Errorf("a detail that is too large is kept as %v, %v", page.Entries, err)
 	}
@@ -176,12 +176,12 @@ func TestTrailIsBounded(t *testing.T) {
 // was interrupted before.
 func TestTrailIsTakenOver(t *testing.T) {
 	js, _ := jetStream(t, t.TempDir())
-	document, err := open(t, js, t.TempDir()).Trail().Document(t.Context())
+	document, err := open(t, js, t.TempDir()).AuditLog().Document(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	name := filepath.Join(dir, registry.TrailFile)
+	name := filepath.Join(dir, registry.AuditFile)
 	other, _ := jetStream(t, t.TempDir())
 	if err := os.WriteFile(name, append(document[:len(document)/2:len(document)/2], "no JSON"...), 0o600); err != nil {
 		t.Fatal(err)
@@ -192,10 +192,10 @@ func TestTrailIsTakenOver(t *testing.T) {
 	if err := os.WriteFile(name, document, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := registry.AddToTrailFile(dir, registry.Entry{Act: "restore"}); err != nil {
+	if err := registry.AppendAuditEntry(dir, registry.Entry{Act: "restore"}); err != nil {
 		t.Fatal(err)
 	}
-	got, dropped := acts(t, open(t, other, dir).Trail(), registry.TrailQuery{Limit: 1000})
+	got, dropped := acts(t, open(t, other, dir).AuditLog(), registry.AuditQuery{Limit: 1000})
 	want := []string{"keepAdminKey:done", "firstStart:done", "restore:done", "keepAdminKey:done", "firstStart:done", "beginTrail:done"}
 	if diff := cmp.Diff(want, got); diff != "" || dropped {
 		t.Error(diff, dropped)

@@ -112,7 +112,7 @@ func TestALossIsToldAgain(t *testing.T) {
 	if len(told) != 1 {
 		t.Errorf("told is %q", told)
 	}
-	got, dropped := acts(t, r.Trail(), registry.TrailQuery{Limit: 10})
+	got, dropped := acts(t, r.AuditLog(), registry.AuditQuery{Limit: 10})
 	if !slices.Equal(got, []string{"beginTrail:done"}) || dropped {
 		t.Errorf("the trail is %v, dropped %v", got, dropped)
 	}
@@ -151,7 +151,7 @@ func TestForgetting(t *testing.T) {
 	r = openWith(t, js, registry.Options{Dir: dir, Begun: true})
 	authenticate(t, r, secret, registry.Principal{}, false)
 	authenticate(t, r, r.FirstStart().WriteKey, registry.Principal{App: "default", Kind: registry.Write}, true)
-	page, err := r.Trail().Page(t.Context(), registry.TrailQuery{Act: "firstStart", Limit: 10})
+	page, err := r.AuditLog().Page(t.Context(), registry.AuditQuery{Act: "firstStart", Limit: 10})
 	if err != nil || len(page.Entries) != 2 || string(page.Entries[0].Detail["metadata"]) != `"forgotten"` {
 		t.Errorf("the trail has %+v, %v", page.Entries, err)
 	}

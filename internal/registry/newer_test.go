@@ -297,13 +297,13 @@ func TestALostChangeComesBack(t *testing.T) {
 func TestATrailOfANewerVersion(t *testing.T) {
 	js, _ := jetStream(t, t.TempDir())
 	first := open(t, js, t.TempDir())
-	document, err := first.Trail().Document(t.Context())
+	document, err := first.AuditLog().Document(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	newer := strings.Replace(string(document), `"outcome"`, `"approved_by":"k","outcome"`, 1)
 	dir := t.TempDir()
-	name := filepath.Join(dir, registry.TrailFile)
+	name := filepath.Join(dir, registry.AuditFile)
 	if err := os.WriteFile(name, []byte(string(document)+newer), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -319,7 +319,7 @@ func TestATrailOfANewerVersion(t *testing.T) {
 		t.Errorf("%d entries were taken over", n)
 	}
 	for text, want := range map[string]error{"": nil, string(document): nil, newer: envelope.ErrNewer, "{}\n": envelope.ErrDamaged, string(document[:len(document)-4]): envelope.ErrDamaged} {
-		if err := registry.CheckTrail([]byte(text)); !errors.Is(err, want) || (err == nil) != (want == nil) {
+		if err := registry.CheckAuditFile([]byte(text)); !errors.Is(err, want) || (err == nil) != (want == nil) {
 			t.Errorf("%.60q: %v", text, err)
 		}
 	}
@@ -327,7 +327,7 @@ func TestATrailOfANewerVersion(t *testing.T) {
 	if _, err := js.Publish(t.Context(), "eye.audit.one", []byte(line)); err != nil {
 		t.Fatal(err)
 	}
-	if document, err = first.Trail().Document(t.Context()); err != nil || !strings.Contains(string(document), line+"\n") {
+	if document, err = first.AuditLog().Document(t.Context()); err != nil || !strings.Contains(string(document), line+"\n") {
 		t.Errorf("%s, %v", document, err)
 	}
 }

@@ -78,9 +78,9 @@ type Options struct {
 	// when 0. Three quarters are for what is made, the rest for changes of what
 	// there is: a key can always be revoked.
 	MaxBytes int64
-	// TrailBytes bounds the trail of what was administered; the constant of that
+	// AuditBytes bounds the audit log; the constant of that
 	// name when 0.
-	TrailBytes int64
+	AuditBytes int64
 	// Replicas of a bucket that is made, in a cluster; 1 when 0.
 	Replicas int
 }
@@ -93,7 +93,7 @@ type Registry struct {
 	log           *slog.Logger
 	js            jetstream.JetStream
 	kv            jetstream.KeyValue
-	auditLog      *Trail
+	auditLog      *AuditLog
 	bootstrapKeys []bootstrapKey // valid whatever the bucket says; fixed when Open returns
 	first         FirstStart
 
@@ -166,7 +166,7 @@ func Open(ctx context.Context, js jetstream.JetStream, opts Options) (*Registry,
 
 func (o Options) withDefaults() Options {
 	o.MaxBytes = cmp.Or(max(o.MaxBytes, 0), defaultMaxBytes)
-	o.TrailBytes = cmp.Or(max(o.TrailBytes, 0), TrailBytes)
+	o.AuditBytes = cmp.Or(max(o.AuditBytes, 0), AuditBytes)
 	o.KeepInterval = cmp.Or(max(o.KeepInterval, 0), time.Minute)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -237,15 +237,15 @@ func openBucket(ctx context.Context, js jetstream.JetStream, opts Options) (jets
 // stateRecord is written last, when everything else of a new bucket is there.
 type stateRecord struct {
 	CompleteSince time.Time `json:"complete_since"`
-	// Trail says that there is a trail: when it is missing or empty, it is lost. Before
-	// this member there was no telling, and before that no trail.
-	Trail bool `json:"trail,omitzero"`
+	// AuditLog says that there is an audit log: when it is missing or empty, it is lost. Versions
+	// before this member may have one, and earlier ones have none.
+	AuditLog bool `json:"trail,omitzero"`
 }
 
 // hadAuditLog reports whether there was an audit log, by the record of the state; nil for none.
 func hadAuditLog(state []byte) bool {
 	var s stateRecord
-	return json.Unmarshal(state, &s) == nil && s.Trail
+	return json.Unmarshal(state, &s) == nil && s.AuditLog
 }
 
 // complete makes of a new or half-made bucket one that can be used.
@@ -325,15 +325,15 @@ func (r *Registry) beginCopy(state stateRecord) error {
 	return nil
 }
 
-// noteAuditLog keeps in a bucket of an earlier version that there is a trail. A full disk must not keep
+// noteAuditLog keeps in a bucket of an earlier version that there is an audit log. A full disk must not keep
 // anyone from reading.
 func (r *Registry) noteAuditLog(ctx context.Context) {
 	err := r.update(ctx, stateKey, func(old []byte) (any, error) {
 		var s stateRecord
-		if err := json.Unmarshal(old, &s); err != nil || s.Trail {
+		if err := json.Unmarshal(old, &s); err != nil || s.AuditLog {
 			return nil, err
 		}
-		s.Trail = true
+		s.AuditLog = true
 		return s, nil
 	})
 	if err != nil {
@@ -351,8 +351,8 @@ func (r *Registry) firstStart(ctx context.Context) error {
 	return err
 }
 
-// Trail returns the trail of what was administered.
-func (r *Registry) Trail() *Trail { return r.auditLog }
+// AuditLog returns the log of what was administered.
+func (r *Registry) AuditLog() *AuditLog { return r.auditLog }
 
 // FirstStart returns the secrets that Open made.
 func (r *Registry) FirstStart() FirstStart { return r.first }

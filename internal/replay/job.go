@@ -91,8 +91,8 @@ func (j *job) snapshot() Status {
 	j.runner.mu.Lock()
 	defer j.runner.mu.Unlock()
 	s := j.status
-	s.Left, s.Examples = slices.Clone(s.Left), slices.Clone(s.Examples)
-	slices.SortStableFunc(s.Left, func(a, b Left) int { return int(b.Count - a.Count) })
+	s.Remaining, s.Examples = slices.Clone(s.Remaining), slices.Clone(s.Examples)
+	slices.SortStableFunc(s.Remaining, func(a, b Remaining) int { return int(b.Count - a.Count) })
 	return s
 }
 
@@ -165,7 +165,7 @@ func (j *job) pages(ctx context.Context) error {
 	}
 	q := j.query
 	q.After, q.Limit = j.status.After, firstPage
-	if j.status.Until == 0 { // once it has begun, some of the replayed are its own
+	if j.status.Horizon == 0 { // once it has begun, some of the replayed are its own
 		q.Replayed = new(bool)
 	}
 	for {
@@ -192,8 +192,8 @@ func (j *job) next(ctx context.Context, q *query.Query) (page store.Page[event.R
 	if page, err = j.runner.opts.Reader.Rejections(ctx, *q); err != nil {
 		return page, err
 	}
-	if q.Horizon = page.Horizon; j.status.Until == 0 {
-		j.update(func(s *Status) { s.Until = page.Horizon })
+	if q.Horizon = page.Horizon; j.status.Horizon == 0 {
+		j.update(func(s *Status) { s.Horizon = page.Horizon })
 		j.save()
 	}
 	if err := j.runner.opts.Step("replay page read"); err != nil {
@@ -226,14 +226,14 @@ func nextLimit(limit int, items []event.Rejection) int {
 func (j *job) processPage(ctx context.Context, items []event.Rejection) error {
 	var passed []*event.Event
 	size := 0
-	found := Status{Examples: j.snapshot().Examples, Left: j.snapshot().Left}
+	found := Status{Examples: j.snapshot().Examples, Remaining: j.snapshot().Remaining}
 	for i := range items {
 		rej := &items[i]
-		if rej.CarriedBy > j.status.Until {
+		if rej.CarriedBy > j.status.Horizon {
 			continue // it came after the replay began
 		}
 		if rej.Became != nil {
-			if rej.Became.Frame > j.status.Until { // its own, before it was cut off
+			if rej.Became.Frame > j.status.Horizon { // its own, before it was cut off
 				found.Matched, found.WouldPass = found.Matched+1, found.WouldPass+1
 				found.countFate(rej.Became.Fate)
 				found.noteFrame(rej.Became.Frame)
@@ -326,7 +326,7 @@ func (s *Status) add(p Status) {
 	s.Matched, s.WouldPass, s.WouldFail = s.Matched+p.Matched, s.WouldPass+p.WouldPass, s.WouldFail+p.WouldFail
 	s.Stored, s.Duplicates, s.Conflicts = s.Stored+p.Stored, s.Duplicates+p.Duplicates, s.Conflicts+p.Conflicts
 	s.Erased, s.Expired = s.Erased+p.Erased, s.Expired+p.Expired
-	s.Left, s.Examples = p.Left, p.Examples
+	s.Remaining, s.Examples = p.Remaining, p.Examples
 	if p.FirstFrame != 0 {
 		s.noteFrame(p.FirstFrame)
 		s.noteFrame(p.LastFrame)

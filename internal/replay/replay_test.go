@@ -269,7 +269,7 @@ func TestReplayInMemory(t *testing.T) {
 	}
 	b.schema(`{}`)
 	dry := b.start(r, replay.Request{DryRun: true})
-	if counts(dry) != [5]int64{4, 2, 2, 0, 0} || len(dry.Examples) != 4 || len(dry.Left) == 0 {
+	if counts(dry) != [5]int64{4, 2, 2, 0, 0} || len(dry.Examples) != 4 || len(dry.Remaining) == 0 {
 		t.Errorf("dry run: %+v", dry)
 	}
 	s := b.start(r, replay.Request{Filter: url.Values{"code": {event.SchemaViolation}}})
@@ -483,8 +483,8 @@ func TestAnApplicationThatIsGone(t *testing.T) {
 	b.send(body(1, `{}`))
 	r, _ := b.runner()
 	s := b.start(r, replay.Request{DryRun: true})
-	if len(s.Left) != 1 || s.Left[0].Code != replay.AppGone {
-		t.Errorf("%+v", s.Left)
+	if len(s.Remaining) != 1 || s.Remaining[0].Code != replay.AppGone {
+		t.Errorf("%+v", s.Remaining)
 	}
 }
 

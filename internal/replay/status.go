@@ -53,19 +53,19 @@ type Status struct {
 	Erased     int64 `json:"erased"`
 	Expired    int64 `json:"expired"`
 
-	Left     []Left    `json:"-"` // what those that fail lack, most frequent first
-	Examples []Example `json:"-"` // of a dry run
+	Remaining []Remaining `json:"-"` // what those that fail lack, most frequent first
+	Examples  []Example   `json:"-"` // of a dry run
 
 	// Where it goes on after it was cut off: behind After, with what was rejected up
 	// to the frame Until. Its own frames lie behind that.
-	Until      uint64       `json:"until"`
+	Horizon    uint64       `json:"until"`
 	After      *query.After `json:"after,omitzero"`
 	FirstFrame uint64       `json:"first_frame"`
 	LastFrame  uint64       `json:"last_frame"`
 }
 
-// Left is a problem that stays.
-type Left struct {
+// Remaining is a problem that stays.
+type Remaining struct {
 	Code, Pointer string
 	Count         int64
 }
@@ -84,7 +84,7 @@ type Example struct {
 // Size is what the status takes in an answer, in bytes, about.
 func (s *Status) Size() int {
 	n := 1<<10 + len(s.Patch)
-	for _, l := range s.Left {
+	for _, l := range s.Remaining {
 		n += len(l.Code) + len(l.Pointer)
 	}
 	for _, x := range s.Examples {
@@ -120,15 +120,15 @@ func (req Request) parse() (q query.Query, how repairs, err error) {
 // countProblems adds what stays of a rejection.
 func (s *Status) countProblems(problems []event.Problem) {
 	for _, p := range problems {
-		i := slices.IndexFunc(s.Left, func(l Left) bool { return l.Code == p.Code && l.Pointer == p.Pointer })
+		i := slices.IndexFunc(s.Remaining, func(l Remaining) bool { return l.Code == p.Code && l.Pointer == p.Pointer })
 		if i < 0 {
-			if len(s.Left) == maxRemaining {
+			if len(s.Remaining) == maxRemaining {
 				continue
 			}
-			i = len(s.Left)
-			s.Left = append(s.Left, Left{Code: p.Code, Pointer: p.Pointer})
+			i = len(s.Remaining)
+			s.Remaining = append(s.Remaining, Remaining{Code: p.Code, Pointer: p.Pointer})
 		}
-		s.Left[i].Count++
+		s.Remaining[i].Count++
 	}
 }
 

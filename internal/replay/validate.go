@@ -55,7 +55,7 @@ func (r *Runner) validate(rej *event.Rejection, how repairs) verdict {
 	if how.zone != nil {
 		app.Zone = how.zone
 	}
-	record := r.opts.Collector.Rejudge(rej, body, ingest.Rejudging{Zone: app.Zone, RefuseUnknownTypes: app.RefuseUnknownTypes})
+	record := r.opts.Collector.Revalidate(rej, body, ingest.Revalidation{Zone: app.Zone, RefuseUnknownTypes: app.RefuseUnknownTypes})
 	v.event = record.Event
 	if record.Rejection != nil {
 		v.problems = record.Rejection.Problems

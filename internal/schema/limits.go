@@ -43,7 +43,7 @@ const (
 	// another; it is not below what intake takes.
 	MaxDataDepth = 64
 	// MaxWork bounds what one check does, in units of about 50 ns of CPU when data
-	// conforms; data that does not takes up to three times as long. See load.go.
+	// conforms; data that does not takes up to three times as long. See weight.go.
 	MaxWork = 1_000_000
 	// commonText is how many bytes a text may have for its patterns to be no reason
 	// for a warning.

@@ -84,10 +84,10 @@ const heldQuotaPercent = 75
 // trimLimit returns the last frame that nothing holds. When more would be trimmed and the
 // queue is filling, what holds it ends.
 func (w *Worker) trimLimit(ctx context.Context, upTo uint64) uint64 {
-	if w.opts.Hold == nil {
+	if w.opts.TrimLimit == nil {
 		return upTo
 	}
-	held := w.opts.Hold()
+	held := w.opts.TrimLimit()
 	if held >= upTo {
 		return held
 	}
@@ -107,7 +107,7 @@ func (w *Worker) trim(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	if err := w.opts.Queue.Forget(flushed); err != nil {
+	if err := w.opts.Queue.ForgetConfirmed(flushed); err != nil {
 		w.opts.Logger.Warn("old files of confirmed frames stay; it is tried again", "error", err)
 	}
 	upTo := w.trimmer.next(flushed, w.opts.Queue.Quota()/2)

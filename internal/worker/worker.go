@@ -36,11 +36,11 @@ type Options struct {
 	// Resets signals that the store's position went back without a Write that could have reported it.
 	// It may be nil.
 	Resets <-chan struct{}
-	// Hold returns the last frame that may be trimmed now, math.MaxUint64 for
+	// TrimLimit returns the last frame that may be trimmed now, math.MaxUint64 for
 	// any. It may be nil.
-	Hold func() uint64
-	// EndHolds makes Hold return math.MaxUint64, because the queue has passed three
-	// quarters of its quota. It is not nil when Hold is not.
+	TrimLimit func() uint64
+	// EndHolds makes TrimLimit return math.MaxUint64, because the queue has passed three quarters of
+	// its quota. It is not nil when TrimLimit is not.
 	EndHolds func()
 	// Lost is called for acknowledged events that cannot be read any more, after they were counted as
 	// lost. It may be nil.
@@ -147,7 +147,7 @@ func (w *Worker) consume(ctx context.Context) error {
 		}
 		w.notify(b.Last, sizes, outcomes)
 		for _, one := range losses {
-			w.Lose(one)
+			w.RecordLoss(one)
 		}
 		w.trimmer.batchWritten(b.Last, sizes)
 		w.trim(ctx)
@@ -157,14 +157,14 @@ func (w *Worker) consume(ctx context.Context) error {
 // NotWriting returns why the store has not taken a batch for so long, else nil.
 func (w *Worker) NotWriting(patience time.Duration) error { return w.failing.Err(patience) }
 
-// LostBefore adds to the metric what the books say was lost before this start. It must be called once,
+// RecordEarlierLosses adds to the metric what the books say was lost before this start. It must be called once,
 // before Run.
-func (w *Worker) LostBefore(events int64) { w.metrics.lost.Add(float64(events)) }
+func (w *Worker) RecordEarlierLosses(events int64) { w.metrics.lost.Add(float64(events)) }
 
-// Lose counts acknowledged events as lost and calls the Lost of the options. A loss of the same
+// RecordLoss counts acknowledged events as lost and calls the Lost of the options. A loss of the same
 // frames that comes again, because a store that lost what it had not flushed is written again, is
 // not counted twice. Run calls it, too; it must not be called meanwhile.
-func (w *Worker) Lose(l queue.Loss) {
+func (w *Worker) RecordLoss(l queue.Loss) {
 	frames := [2]uint64{l.First, l.Last}
 	if w.lost[frames] {
 		return

@@ -123,7 +123,7 @@ func TestLossesAreCountedOnce(t *testing.T) {
 		return queue.Loss{First: first, Last: last, Counts: []queue.Count{{App: "shop", Received: events}}}
 	}
 	for _, l := range []queue.Loss{loss(3, 6, 4), loss(3, 6, 4), loss(9, 9, 2), loss(3, 6, 4), loss(7, 7, 1), loss(9, 9, 2)} {
-		w.Lose(l)
+		w.RecordLoss(l)
 	}
 	if got := value(t, registry, "eye_worker_lost_events_total"); got != 7 || told != 3 {
 		t.Errorf("%v events are counted as lost and %d losses told, want 7 and 3", got, told)
