@@ -228,8 +228,10 @@ func TestExportsEndWithAnErasure(t *testing.T) {
 	soon(t, "an export", x.ended)
 	torn(t, answer)
 
-	b := startScripted(t, func(context.Context, func(*event.Event) error) error {
-		return fmt.Errorf("export: %w", store.ErrExportEnded)
+	b := apitest.Start(t, func(o *apitest.Parts) {
+		o.Reader = &apitest.Exporter{Reader: o.Reader, Do: func(context.Context, func(*event.Event) error) error {
+			return fmt.Errorf("export: %w", store.ErrExportEnded)
+		}}
 	})
 	early := b.Get("", "/v1/export")
 	body, err := io.ReadAll(early.Body)

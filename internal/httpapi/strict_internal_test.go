@@ -2,6 +2,12 @@ package httpapi
 
 import "testing"
 
+// settings are a body.
+type settings struct {
+	Rate   *int64  `json:"rate"`
+	Retain *string `json:"retain"`
+}
+
 func TestNumbersThatAreNotWhole(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"rate":7}`:     "",
@@ -14,7 +20,7 @@ func TestNumbersThatAreNotWhole(t *testing.T) {
 		`{"rate":99999999999999999999}`: "/rate must be a whole number of at most 18 digits, not 99999999999999999999",
 	} {
 		got := ""
-		if err := unmarshalStrict([]byte(body), new(AppChange)); err != nil {
+		if err := unmarshalStrict([]byte(body), new(settings)); err != nil {
 			got = err.Error()
 		}
 		if got != want {
