@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"theeye/internal/client"
-	"theeye/internal/httpapi"
+	"theeye/internal/httpapi/admin"
 	"theeye/internal/plural"
 	"theeye/internal/registry"
 )
@@ -21,7 +21,7 @@ func newAppShowCommand(f *clientFlags) *cobra.Command {
 	cmd := &cobra.Command{Use: "show APP", Short: "Show the settings of an application, and how wrong the clocks of its senders are", Args: args(cobra.ExactArgs(1))}
 	cmd.RunE = func(cmd *cobra.Command, got []string) error {
 		return f.show(cmd.Context(), client.Request{Method: http.MethodGet, Path: client.AppPath(got[0])}, func(body []byte) error {
-			var a httpapi.AppAnswer
+			var a admin.AppAnswer
 			if err := client.Decode(client.AppPath(got[0]), body, &a); err != nil {
 				return err
 			}
@@ -54,13 +54,13 @@ func msText(ms float64) string { return strconv.FormatFloat(ms, 'f', -1, 64) + "
 
 // newAppSettings adds the flags of an application's settings to a command. The function returns those
 // that were given.
-func newAppSettings(cmd *cobra.Command) func() httpapi.AppChange {
+func newAppSettings(cmd *cobra.Command) func() admin.AppChange {
 	zone := cmd.Flags().String("time-zone", "", "IANA `name`, of timestamps without a zone")
 	var unknown string
 	cmd.Flags().Var(oneOf(&unknown, string(registry.AcceptUnknown), string(registry.RejectUnknown)), "unknown-types", "`accept` or reject events of types without a schema")
 	rate := cmd.Flags().Int64("rate", 0, "`events` per second that are taken; 0 for as many as come")
 	retain := cmd.Flags().String("retain", "", "how long events are kept (`duration`), as in 720h or 30d; 0 keeps for ever")
-	return func() (change httpapi.AppChange) {
+	return func() (change admin.AppChange) {
 		flags := cmd.Flags()
 		if flags.Changed("time-zone") {
 			change.TimeZone = zone
@@ -83,7 +83,7 @@ func newAppCreateCommand(f *clientFlags) *cobra.Command {
 	cmd := &cobra.Command{Use: "create APP", Short: "Create an application", Args: args(cobra.ExactArgs(1))}
 	settings := newAppSettings(cmd)
 	cmd.RunE = func(cmd *cobra.Command, got []string) error {
-		body, err := json.Marshal(httpapi.AppRequest{App: got[0], AppChange: settings()})
+		body, err := json.Marshal(admin.AppRequest{App: got[0], AppChange: settings()})
 		if err != nil {
 			return usagef("%q is not the name of an application", got[0])
 		}
@@ -98,7 +98,7 @@ func newAppUpdateCommand(f *clientFlags) *cobra.Command {
 	settings := newAppSettings(cmd)
 	cmd.RunE = func(cmd *cobra.Command, got []string) error {
 		change := settings()
-		if change == (httpapi.AppChange{}) {
+		if change == (admin.AppChange{}) {
 			return usagef("nothing is to be changed; give --time-zone, --unknown-types, --rate or --retain")
 		}
 		body, err := json.Marshal(change)
@@ -138,7 +138,7 @@ func newAppDeleteCommand(f *clientFlags) *cobra.Command {
 			if len(body) == 0 {
 				return f.printf("deleted application %s", got[0])
 			}
-			var done httpapi.AppErasure
+			var done admin.AppErasure
 			if err := client.Decode(r.Path, body, &done); err != nil {
 				return err
 			}

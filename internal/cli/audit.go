@@ -9,7 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"theeye/internal/client"
-	"theeye/internal/httpapi"
+	"theeye/internal/httpapi/admin"
+	"theeye/internal/httpapi/intake"
 )
 
 // newListFlags are the flags of a list that is no list of events.
@@ -37,7 +38,7 @@ func newAuditCommand(s stdio) *cobra.Command {
 	filter.text(cmd, "time-zone", timeZoneUsage)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return pages(cmd.Context(), f, filter, listing{path: client.AuditPath, show: func(body []byte) (*string, error) {
-			var page httpapi.AuditAnswer
+			var page admin.AuditAnswer
 			if err := client.Decode(client.AuditPath, body, &page); err != nil || f.json {
 				return page.NextCursor, err
 			}
@@ -79,7 +80,7 @@ func newUnreadableCommand(s stdio) *cobra.Command {
 	filter.text(cmd, "reason", "with this `reason`, as unknown_key")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return pages(cmd.Context(), f, filter, listing{path: client.UnreadablePath, show: func(body []byte) (*string, error) {
-			var page httpapi.UnreadableAnswer
+			var page intake.UnreadableAnswer
 			if err := client.Decode(client.UnreadablePath, body, &page); err != nil || f.json {
 				return page.NextCursor, err
 			}

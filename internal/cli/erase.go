@@ -16,7 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"theeye/internal/client"
-	"theeye/internal/httpapi"
+	"theeye/internal/httpapi/admin"
 	"theeye/internal/plural"
 )
 
@@ -76,7 +76,7 @@ func (f *eraseFlags) run(ctx context.Context) error {
 
 // showErasure tells what an erasure did.
 func (f *eraseFlags) showErasure(body []byte) error {
-	var answer httpapi.ErasureAnswer
+	var answer admin.ErasureAnswer
 	if err := client.Decode(client.SessionsPath, body, &answer); err != nil {
 		return err
 	}
@@ -160,7 +160,7 @@ func (f *clientFlags) sessionErasable(ctx context.Context, session string, apps 
 }
 
 // tellUnsearched says what an erasure in some applications did not look into.
-func (f *clientFlags) tellUnsearched(answer httpapi.ErasureAnswer, session string, apps []string) error {
+func (f *clientFlags) tellUnsearched(answer admin.ErasureAnswer, session string, apps []string) error {
 	again := []string{"eye erase", f.where(), "--session", shellWord(session)}
 	for _, app := range apps {
 		again = append(again, "--app", shellWord(app))

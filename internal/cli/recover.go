@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"theeye/internal/client"
-	"theeye/internal/httpapi"
+	"theeye/internal/httpapi/admin"
 	"theeye/internal/node"
 	"theeye/internal/plural"
 	"theeye/internal/registry"
@@ -214,7 +214,7 @@ func erasuresText(r *duckdb.Recovery) string {
 func (f *clientFlags) acknowledge(ctx context.Context) error {
 	r := client.Request{Method: http.MethodPost, Path: client.AcknowledgePath}
 	return f.show(ctx, r, func(body []byte) error {
-		var answer httpapi.AcknowledgedAnswer
+		var answer admin.AcknowledgedAnswer
 		if err := client.Decode(r.Path, body, &answer); err != nil {
 			return err
 		}
@@ -242,7 +242,7 @@ func (f *clientFlags) readmit(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		var answer httpapi.ReadmittedAnswer
+		var answer admin.ReadmittedAnswer
 		if err := client.Decode(r.Path, body, &answer); err != nil {
 			return err
 		}
@@ -269,7 +269,7 @@ func (f *clientFlags) readmit(ctx context.Context) error {
 
 // showReadmitted prints what was taken back. With something still damaged the command ends with
 // exit code 1.
-func (f *clientFlags) showReadmitted(answer httpapi.ReadmittedAnswer) error {
+func (f *clientFlags) showReadmitted(answer admin.ReadmittedAnswer) error {
 	var exit error
 	if len(answer.Damaged) > 0 {
 		exit = &exitError{exitFailed}

@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"theeye/internal/client"
-	"theeye/internal/httpapi"
+	"theeye/internal/httpapi/admin"
 	"theeye/internal/plural"
 	"theeye/internal/replay"
 	"theeye/internal/wait"
@@ -63,8 +63,8 @@ func newReplayCommand(f *clientFlags) *cobra.Command {
 }
 
 // body returns the request that the flags describe.
-func (f *replayFlags) body(ctx context.Context, got []string) (httpapi.ReplayRequest, error) {
-	req := httpapi.ReplayRequest{Filter: map[string]jsontext.Value{}, TimeZone: f.timeZone, SessionID: f.session}
+func (f *replayFlags) body(ctx context.Context, got []string) (admin.ReplayRequest, error) {
+	req := admin.ReplayRequest{Filter: map[string]jsontext.Value{}, TimeZone: f.timeZone, SessionID: f.session}
 	q := f.filter.query()
 	if len(got) == 1 {
 		q.Add("where", "id="+got[0])
@@ -96,7 +96,7 @@ func (f *replayFlags) body(ctx context.Context, got []string) (httpapi.ReplayReq
 }
 
 // run shows what would happen, asks, and replays.
-func (f *replayFlags) run(ctx context.Context, c *client.Client, req httpapi.ReplayRequest) error {
+func (f *replayFlags) run(ctx context.Context, c *client.Client, req admin.ReplayRequest) error {
 	if f.dryRun || !f.yes {
 		req.DryRun = true
 		dry, err := f.replay(ctx, c, req)
@@ -116,9 +116,9 @@ func (f *replayFlags) run(ctx context.Context, c *client.Client, req httpapi.Rep
 }
 
 // replay starts a replay, waits for its end and shows it.
-func (f *replayFlags) replay(ctx context.Context, c *client.Client, req httpapi.ReplayRequest) (httpapi.Replay, error) {
+func (f *replayFlags) replay(ctx context.Context, c *client.Client, req admin.ReplayRequest) (admin.Replay, error) {
 	const path = client.StartReplayPath
-	var now httpapi.Replay
+	var now admin.Replay
 	b, err := json.Marshal(req)
 	if err != nil {
 		return now, fmt.Errorf("make request: %w", err)
@@ -143,7 +143,7 @@ func (f *replayFlags) replay(ctx context.Context, c *client.Client, req httpapi.
 		if body, err = c.Do(ctx, client.Request{Method: http.MethodGet, Path: one}); err != nil {
 			return now, err
 		}
-		now = httpapi.Replay{}
+		now = admin.Replay{}
 		if err := client.Decode(one, body, &now); err != nil {
 			return now, err
 		}
@@ -161,7 +161,7 @@ func (f *replayFlags) replay(ctx context.Context, c *client.Client, req httpapi.
 }
 
 // showReplay tells what a replay did, or would do.
-func (f *clientFlags) showReplay(r httpapi.Replay) error {
+func (f *clientFlags) showReplay(r admin.Replay) error {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	switch {
@@ -209,7 +209,7 @@ func newReplaysCommand(f *clientFlags) *cobra.Command {
 			r.Method = http.MethodDelete
 		}
 		return f.show(cmd.Context(), r, func(body []byte) error {
-			var one httpapi.Replay
+			var one admin.Replay
 			if err := client.Decode(r.Path, body, &one); err != nil {
 				return err
 			}
@@ -220,7 +220,7 @@ func newReplaysCommand(f *clientFlags) *cobra.Command {
 }
 
 func (f *clientFlags) showReplays(body []byte) error {
-	var answer httpapi.ReplaysAnswer
+	var answer admin.ReplaysAnswer
 	if err := client.Decode(client.ReplaysPath, body, &answer); err != nil {
 		return err
 	}

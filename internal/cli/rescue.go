@@ -14,7 +14,7 @@ import (
 
 	"theeye/internal/client"
 	"theeye/internal/config"
-	"theeye/internal/httpapi"
+	"theeye/internal/httpapi/admin"
 	"theeye/internal/node"
 	"theeye/internal/plural"
 )
@@ -33,7 +33,7 @@ func newRescueCommand(f *clientFlags) *cobra.Command {
 func (f *clientFlags) rescue(cmd *cobra.Command, file string) error {
 	ctx := cmd.Context()
 	tell := func(body []byte) error {
-		var a httpapi.RescueAnswer
+		var a admin.RescueAnswer
 		if err := client.Decode(client.RescuePath, body, &a); err != nil {
 			return err
 		}
@@ -59,7 +59,7 @@ func (f *clientFlags) rescue(cmd *cobra.Command, file string) error {
 			return f.rescueAlone(ctx, data, name, tell)
 		}
 	}
-	body, err := json.Marshal(httpapi.RescueRequest{File: name})
+	body, err := json.Marshal(admin.RescueRequest{File: name})
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func (f *clientFlags) rescueAlone(ctx context.Context, data, file string, tell f
 		return err
 	}
 	defer s.Close()
-	var answer httpapi.RescueAnswer
+	var answer admin.RescueAnswer
 	if err := s.Alone(ctx, func(ctx context.Context) (err error) {
 		answer, err = s.Rescue(ctx, file)
 		return err

@@ -22,7 +22,7 @@ import (
 
 	"theeye/internal/client"
 	"theeye/internal/config"
-	"theeye/internal/httpapi"
+	"theeye/internal/httpapi/admin"
 	"theeye/internal/node"
 	"theeye/internal/plural"
 	"theeye/internal/store/duckdb"
@@ -189,7 +189,7 @@ func compactStore(ctx context.Context, f *clientFlags) error {
 func (f *clientFlags) acceptClock(ctx context.Context) error {
 	r := client.Request{Method: http.MethodPost, Path: client.AcceptClockPath}
 	return f.show(ctx, r, func(body []byte) error {
-		var answer httpapi.ClockAnswer
+		var answer admin.ClockAnswer
 		if err := client.Decode(r.Path, body, &answer); err != nil {
 			return err
 		}

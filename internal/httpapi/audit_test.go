@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"theeye/internal/httpapi"
+	"theeye/internal/httpapi/admin"
 	"theeye/internal/httpapi/apitest"
 	"theeye/internal/queue"
 	"theeye/internal/registry"
@@ -29,11 +29,11 @@ func TestAuditIsWrittenBeforeTheAct(t *testing.T) {
 	result := errors.New("it failed")
 	a := apitest.Start(t, func(opts *apitest.Parts) {
 		keys = opts.Registry
-		opts.Erase = func(ctx context.Context, _ []string, _ string) (httpapi.Erasure, error) {
+		opts.Erase = func(ctx context.Context, _ []string, _ string) (admin.Erasure, error) {
 			if during = newest(ctx); result == nil {
 				panic("it panicked")
 			}
-			return httpapi.Erasure{}, result
+			return admin.Erasure{}, result
 		}
 	})
 	for range 2 {

@@ -2,58 +2,77 @@ package httpapi
 
 import (
 	"context"
-	"time"
+	"sync"
 )
 
-// Reads share a budget of bytes, as bodies do. Each takes what a page takes at most
-// while it is read, and what it turned out to be while it is sent.
-const (
-	DefaultReadMemory = 256 << 20
-	pageMemory        = 16 << 20
-	readPatience      = 2 * time.Second // for what others give back
-)
-
-// ReadReservation is what a request holds of the budget for reads. It belongs to one
-// goroutine.
-type ReadReservation struct {
-	server *Server
-	who    string
-	held   int64
+// Budget shares a number of bytes between applications. One that holds something
+// gets more only up to what is free, so that a single one never holds more than
+// half, two a third each, and there is always room for one that comes new.
+type Budget struct {
+	mu    sync.Mutex // guards what follows
+	free  int64
+	held  map[string]int64 // by application; those that hold nothing are not in it
+	given chan struct{}    // closed when something is given back
 }
 
-// ReserveRead takes the memory of a page for a request, or fails with 503 when others do not give
-// enough back in time. It is shared fairly between keys. Release must be called.
-func (c *Call) ReserveRead() (*ReadReservation, error) {
-	s := c.server
-	ctx, cancel := context.WithTimeout(c.Context(), readPatience)
-	defer cancel()
-	a := &ReadReservation{s, c.Principal.KeyID, pageMemory}
-	if !s.readBudget.Acquire(ctx, a.who, a.held) {
-		s.metrics.noMemory.Inc()
-		return nil, Unavailable("too many long answers are being sent at once; try again")
+// NewBudget returns a budget of so many bytes.
+func NewBudget(bytes int64) *Budget {
+	return &Budget{free: bytes, held: map[string]int64{}, given: make(chan struct{})}
+}
+
+// TryAcquire reports whether an application may have so many bytes. They are given
+// back with Release.
+func (m *Budget) TryAcquire(app string, bytes int64) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.acquireLocked(app, bytes)
+}
+
+// Acquire is TryAcquire that waits, until ctx ends, for what others give back.
+func (m *Budget) Acquire(ctx context.Context, app string, bytes int64) bool {
+	for {
+		m.mu.Lock()
+		taken, given := m.acquireLocked(app, bytes), m.given
+		m.mu.Unlock()
+		if taken {
+			return true
+		}
+		select {
+		case <-given:
+		case <-ctx.Done():
+			return false
+		}
 	}
-	return a, nil
 }
 
-// Keep gives back all but so many bytes.
-func (a *ReadReservation) Keep(bytes int) {
-	if rest := a.held - max(int64(bytes), AnswerBuffer); rest > 0 {
-		a.server.readBudget.Release(a.who, rest)
-		a.held -= rest
+func (m *Budget) acquireLocked(app string, bytes int64) bool {
+	held := m.held[app]
+	if bytes > m.free || held > 0 && held+bytes > m.free {
+		return false
 	}
+	m.free -= bytes
+	m.held[app] = held + bytes
+	return true
 }
 
-// Release gives everything back.
-func (a *ReadReservation) Release() {
-	a.server.readBudget.Release(a.who, a.held)
-	a.held = 0
-}
-
-// KeepPage gives back all but what the items of a page take.
-func KeepPage[T any](a *ReadReservation, items []T, size func(*T) int) {
-	bytes := 0
-	for i := range items {
-		bytes += size(&items[i])
+// Release gives bytes back that were acquired.
+func (m *Budget) Release(app string, bytes int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.free += bytes
+	if m.held[app] -= bytes; m.held[app] == 0 {
+		delete(m.held, app)
 	}
-	a.Keep(bytes)
+	close(m.given)
+	m.given = make(chan struct{})
+}
+
+// Used returns how many bytes are taken.
+func (m *Budget) Used() (bytes int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, held := range m.held {
+		bytes += held
+	}
+	return bytes
 }

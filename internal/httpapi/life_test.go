@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"theeye/internal/event"
-	"theeye/internal/httpapi"
+	"theeye/internal/httpapi/admin"
 	"theeye/internal/httpapi/apitest"
 )
 
@@ -18,12 +18,12 @@ func TestClose(t *testing.T) {
 	begun, cancelled := make(chan struct{}), make(chan struct{})
 	opts := apitest.Parts{}
 	a := apitest.Start(t, func(o *apitest.Parts) {
-		o.Erase = func(ctx context.Context, _ []string, _ string) (httpapi.Erasure, error) {
+		o.Erase = func(ctx context.Context, _ []string, _ string) (admin.Erasure, error) {
 			close(begun)
 			<-ctx.Done()
 			time.Sleep(50 * time.Millisecond) // Close must wait for this
 			close(cancelled)
-			return httpapi.Erasure{ErasedAt: event.Now()}, ctx.Err()
+			return admin.Erasure{ErasedAt: event.Now()}, ctx.Err()
 		}
 		opts = *o
 	})
@@ -61,10 +61,10 @@ func TestCloseGivesUp(t *testing.T) {
 	begun, end := make(chan struct{}), make(chan struct{})
 	opts := apitest.Parts{}
 	a := apitest.Start(t, func(o *apitest.Parts) {
-		o.Erase = func(context.Context, []string, string) (httpapi.Erasure, error) {
+		o.Erase = func(context.Context, []string, string) (admin.Erasure, error) {
 			close(begun)
 			<-end
-			return httpapi.Erasure{}, errors.New("too late")
+			return admin.Erasure{}, errors.New("too late")
 		}
 		opts = *o
 	})

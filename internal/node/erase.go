@@ -18,7 +18,7 @@ import (
 	"theeye/internal/durable"
 	"theeye/internal/erasure"
 	"theeye/internal/event"
-	"theeye/internal/httpapi"
+	"theeye/internal/httpapi/admin"
 	"theeye/internal/ingest"
 	"theeye/internal/plural"
 	"theeye/internal/progress"
@@ -91,14 +91,14 @@ var errErasing = fmt.Errorf("%w: the erasure goes on when the server has started
 
 // erase erases a session in some applications, nil for all. The error is erasure.ErrUnfinished when
 // it has begun; it goes on in the background then, at the next start at the latest.
-func (e *eraser) erase(ctx context.Context, apps []string, session string) (httpapi.Erasure, error) {
+func (e *eraser) erase(ctx context.Context, apps []string, session string) (admin.Erasure, error) {
 	buried := apps
 	if buried == nil {
 		buried = []string{erasure.AllApps}
 	}
 	release, err := e.replays.EraseSession(ctx, session) // of the tombstone a later start knows a hash alone
 	if err != nil {
-		return httpapi.Erasure{}, err
+		return admin.Erasure{}, err
 	}
 	defer release()
 	done, err := e.erased(ctx, func(at event.Micros, frame uint64) ([]string, error) {
@@ -120,22 +120,22 @@ func (e *eraser) erase(ctx context.Context, apps []string, session string) (http
 // eraseApp erases all that an application sent, and then deletes it. The
 // application takes nothing any more. It may be called again after an error; when the
 // application is gone meanwhile, the error is registry.ErrNotFound.
-func (e *eraser) eraseApp(ctx context.Context, app registry.App) (_ httpapi.Erasure, err error) {
+func (e *eraser) eraseApp(ctx context.Context, app registry.App) (_ admin.Erasure, err error) {
 	defer func() {
 		if err != nil && !errors.Is(err, registry.ErrNotFound) {
 			notify(e.appLeft)
 		}
 	}()
 	if err := e.erasingApp.Acquire(ctx, 1); err != nil {
-		return httpapi.Erasure{}, err
+		return admin.Erasure{}, err
 	}
 	defer e.erasingApp.Release(1)
 	if now, ok := e.apps.App(app.Name); !ok || now.ErasingSince == nil || !now.CreatedAt.Equal(app.CreatedAt) {
-		return httpapi.Erasure{}, fmt.Errorf("application %q: %w", app.Name, registry.ErrNotFound)
+		return admin.Erasure{}, fmt.Errorf("application %q: %w", app.Name, registry.ErrNotFound)
 	}
 	free, err := e.replays.EraseApp(ctx, app.Name)
 	if err != nil {
-		return httpapi.Erasure{}, err
+		return admin.Erasure{}, err
 	}
 	defer free()
 	done, err := e.erased(ctx, func(at event.Micros, _ uint64) ([]string, error) {
@@ -180,21 +180,21 @@ type burial func(at event.Micros, frame uint64) (ids []string, err error)
 
 // erased sets a tombstone, waits for a pass, and reports what it removed that is counted. What
 // else the pass could not finish is no concern of it.
-func (e *eraser) erased(ctx context.Context, bury burial, counts func(duckdb.Erased) bool) (httpapi.Erasure, error) {
+func (e *eraser) erased(ctx context.Context, bury burial, counts func(duckdb.Erased) bool) (admin.Erasure, error) {
 	at, ids, err := e.begin(ctx, bury)
 	if err != nil {
-		return httpapi.Erasure{}, err
+		return admin.Erasure{}, err
 	}
 	p := e.join()
 	select {
 	case <-p.done:
 	case <-ctx.Done():
-		return httpapi.Erasure{}, ctx.Err()
+		return admin.Erasure{}, ctx.Err()
 	}
 	if !e.store.ErasuresFinished(ids) {
-		return httpapi.Erasure{}, errors.Join(erasure.ErrUnfinished, p.err)
+		return admin.Erasure{}, errors.Join(erasure.ErrUnfinished, p.err)
 	}
-	done := httpapi.Erasure{ErasedAt: at}
+	done := admin.Erasure{ErasedAt: at}
 	byApp := map[string]int{}
 	for _, one := range p.removed {
 		if !counts(one) {
@@ -204,12 +204,12 @@ func (e *eraser) erased(ctx context.Context, bury burial, counts func(duckdb.Era
 		if !ok {
 			i = len(done.Apps)
 			byApp[one.App] = i
-			done.Apps = append(done.Apps, httpapi.ErasedApp{App: one.App})
+			done.Apps = append(done.Apps, admin.ErasedApp{App: one.App})
 		}
 		done.Apps[i].Events += one.Events
 		done.Apps[i].Rejections += one.Rejections
 	}
-	slices.SortFunc(done.Apps, func(a, b httpapi.ErasedApp) int { return strings.Compare(a.App, b.App) })
+	slices.SortFunc(done.Apps, func(a, b admin.ErasedApp) int { return strings.Compare(a.App, b.App) })
 	done.Unsearched, err = e.unsearched()
 	return done, err
 }
@@ -230,21 +230,21 @@ func (e *eraser) begin(ctx context.Context, bury burial) (at event.Micros, ids [
 }
 
 // unsearched tells what an erasure does not look into.
-func (e *eraser) unsearched() ([]httpapi.PutAside, error) {
+func (e *eraser) unsearched() ([]admin.PutAside, error) {
 	if err := e.store.QuarantineStrays(); err != nil { // nothing searches them where they are
 		return nil, err
 	}
-	var list []httpapi.PutAside
+	var list []admin.PutAside
 	for _, q := range e.quarantines() {
 		u, err := durable.UsageOf(q.dir)
 		if err != nil {
 			return nil, err
 		}
 		if u.Files > 0 {
-			list = append(list, httpapi.PutAside{Where: q.where, Files: u.Files, Bytes: u.Bytes})
+			list = append(list, admin.PutAside{Where: q.where, Files: u.Files, Bytes: u.Bytes})
 		}
 	}
-	unusable := httpapi.PutAside{Where: "replays"}
+	unusable := admin.PutAside{Where: "replays"}
 	for _, file := range e.replays.Unusable() {
 		if info, err := os.Stat(file); err == nil {
 			unusable.Files++
@@ -284,7 +284,7 @@ func (e *eraser) Collect(to chan<- prometheus.Metric) {
 
 // emptyQuarantine deletes what is quarantined in store and queue, files of segments that nothing
 // names, and files of replays that cannot be used. It returns what there was.
-func (e *eraser) emptyQuarantine(context.Context) ([]httpapi.PutAside, error) {
+func (e *eraser) emptyQuarantine(context.Context) ([]admin.PutAside, error) {
 	there, err := e.unsearched()
 	if err != nil {
 		return nil, err

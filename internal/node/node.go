@@ -32,6 +32,9 @@ import (
 	"theeye/internal/durable"
 	"theeye/internal/event"
 	"theeye/internal/httpapi"
+	"theeye/internal/httpapi/admin"
+	"theeye/internal/httpapi/intake"
+	"theeye/internal/httpapi/read"
 	"theeye/internal/ingest"
 	"theeye/internal/nofile"
 	"theeye/internal/progress"
@@ -307,25 +310,25 @@ func (s *Node) connect(ctx context.Context, metrics *prometheus.Registry) error 
 		Store: s.store, Queue: s.queue, Flush: s.flushAll, Metadata: s.registry.Document, Audit: s.registry.AuditLog().Document,
 		Tombstones: filepath.Join(s.cfg.Data, "tombstones"), Logger: s.log,
 	})
-	intake := httpapi.NewIntake(httpapi.IntakeOptions{
+	in := intake.New(intake.Options{
 		Registry: s.registry, Collector: s.collector, Queue: s.queue, Progress: s.progress, LegacyApp: s.cfg.LegacyApp,
 		MaxRequestBytes: s.cfg.MaxRequestBytes, MaxEventBytes: s.cfg.MaxEventBytes, Registerer: metrics,
 	})
-	reads := httpapi.NewReads(httpapi.ReadOptions{
+	reads := read.New(read.Options{
 		Registry: s.registry, Reader: s.store, Queue: s.queue, Progress: s.progress, Replays: s.replays, CaughtUp: s.caughtUp,
 		Parquet: s.store.Parquet, ExportsEnded: s.store.ExportsEnded, LegacyApp: s.cfg.LegacyApp, Logger: s.log, Registerer: metrics,
 	})
-	admin := httpapi.NewAdmin(httpapi.AdminOptions{
-		Registry: s.registry, Collector: s.collector, Reader: s.store, Intake: intake, Books: reads, Replays: s.replays, Backup: s.backups,
+	administration := admin.New(admin.Options{
+		Registry: s.registry, Collector: s.collector, Reader: s.store, Intake: in, Books: reads, Replays: s.replays, Backup: s.backups,
 		CaughtUp: s.caughtUp, AcceptClock: s.clock.Accept, Rescue: s.Rescue,
-		Mending: httpapi.Mending{
+		Mending: admin.Mending{
 			Acknowledge: s.acknowledge,
-			Readmit:     func(ctx context.Context) (httpapi.ReadmittedAnswer, error) { return Readmitted(ctx, s.store) },
+			Readmit:     func(ctx context.Context) (admin.ReadmittedAnswer, error) { return Readmitted(ctx, s.store) },
 		},
 		Erase: s.eraser.erase, EraseApp: s.eraser.eraseApp, EmptyQuarantine: s.eraser.emptyQuarantine, Logger: s.log,
 	})
 	s.api = httpapi.New(httpapi.Options{
-		Routes: slices.Concat(intake.Routes(), reads.Routes(), admin.Routes()), Registry: s.registry, Queue: s.queue,
+		Routes: slices.Concat(in.Routes(), reads.Routes(), administration.Routes()), Registry: s.registry, Queue: s.queue,
 		CaughtUp: s.caughtUp, Ping: s.store.Ping, Missing: s.missing, Notices: s.notices, TrustedProxies: s.cfg.TrustedProxies,
 		Logger: s.log, Registerer: metrics, Gatherer: metrics,
 	})

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"theeye/internal/event"
-	"theeye/internal/httpapi"
+	"theeye/internal/httpapi/admin"
 	"theeye/internal/query"
 	"theeye/internal/queue"
 	"theeye/internal/store/duckdb"
@@ -32,31 +32,31 @@ const (
 // whole, so one of which any record is there is not lost.
 type rescuer struct {
 	server *Node
-	answer httpapi.RescueAnswer
+	answer admin.RescueAnswer
 
 	frames [][]event.Record // that are to be looked up and sent together
 	size   int              // of their records
 	bytes  int
 }
 
-// Rescue is httpapi.Options.Rescue. One file at a time is rescued.
-func (s *Node) Rescue(ctx context.Context, file string) (httpapi.RescueAnswer, error) {
+// Rescue is admin.Options.Rescue. One file at a time is rescued.
+func (s *Node) Rescue(ctx context.Context, file string) (admin.RescueAnswer, error) {
 	content, err := readNamed(s.queue.QuarantineDir(), file)
 	if err != nil {
-		return httpapi.RescueAnswer{}, fmt.Errorf("rescue: %w", err)
+		return admin.RescueAnswer{}, fmt.Errorf("rescue: %w", err)
 	}
 	if err := s.eraser.rescuing.Acquire(ctx, 1); err != nil {
-		return httpapi.RescueAnswer{}, err
+		return admin.RescueAnswer{}, err
 	}
 	defer s.eraser.rescuing.Release(1)
 	state, err := s.queue.State(ctx)
 	if err != nil {
-		return httpapi.RescueAnswer{}, err
+		return admin.RescueAnswer{}, err
 	}
 	if err := s.progress.WaitFor(ctx, state.Last); err != nil {
-		return httpapi.RescueAnswer{}, err
+		return admin.RescueAnswer{}, err
 	}
-	r := &rescuer{server: s, answer: httpapi.RescueAnswer{File: file}}
+	r := &rescuer{server: s, answer: admin.RescueAnswer{File: file}}
 	// All of it is read before anything is sent, so that nothing is when a newer version wrote it.
 	if _, err := queue.Rescue(file, content, func(f queue.Rescued) error {
 		_, err := event.DecodeRecords(f.Body, f.Sequence)
@@ -256,11 +256,11 @@ func (s *Node) Alone(ctx context.Context, do func(context.Context) error) error 
 
 // Readmitted takes damaged segments back whose files are whole again, and returns the answer for the
 // operator.
-func Readmitted(ctx context.Context, st *duckdb.Store) (httpapi.ReadmittedAnswer, error) {
-	answer := httpapi.ReadmittedAnswer{Readmitted: []httpapi.ReadmittedSegment{}, Damaged: []string{}, Unnamed: []string{}}
+func Readmitted(ctx context.Context, st *duckdb.Store) (admin.ReadmittedAnswer, error) {
+	answer := admin.ReadmittedAnswer{Readmitted: []admin.ReadmittedSegment{}, Damaged: []string{}, Unnamed: []string{}}
 	back, left, err := st.Readmit(ctx)
 	for _, x := range back {
-		answer.Readmitted = append(answer.Readmitted, httpapi.ReadmittedSegment{Segment: x.Segment, Events: x.Rows.Events, Rejections: x.Rows.Rejections})
+		answer.Readmitted = append(answer.Readmitted, admin.ReadmittedSegment{Segment: x.Segment, Events: x.Rows.Events, Rejections: x.Rows.Rejections})
 	}
 	for _, d := range left {
 		answer.Damaged = append(answer.Damaged, d.String())

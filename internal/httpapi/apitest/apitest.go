@@ -18,6 +18,9 @@ import (
 	"theeye/internal/backup"
 	"theeye/internal/event"
 	"theeye/internal/httpapi"
+	"theeye/internal/httpapi/admin"
+	"theeye/internal/httpapi/intake"
+	"theeye/internal/httpapi/read"
 	"theeye/internal/ingest"
 	"theeye/internal/progress"
 	"theeye/internal/query"
@@ -43,7 +46,7 @@ type Parts struct {
 	ExportsEnded func() <-chan struct{}
 	CaughtUp     func() error
 	Ping         func(context.Context) error
-	Erase        func(ctx context.Context, apps []string, session string) (httpapi.Erasure, error)
+	Erase        func(ctx context.Context, apps []string, session string) (admin.Erasure, error)
 
 	LegacyApp      string
 	StallDeadline  time.Duration
@@ -52,19 +55,19 @@ type Parts struct {
 
 // New returns a server of all routes.
 func New(p Parts) *httpapi.Server {
-	intake := httpapi.NewIntake(httpapi.IntakeOptions{
+	in := intake.New(intake.Options{
 		Registry: p.Registry, Collector: p.Collector, Queue: p.Queue, Progress: p.Progress, LegacyApp: p.LegacyApp, Deadline: p.IntakeDeadline,
 	})
-	reads := httpapi.NewReads(httpapi.ReadOptions{
+	reads := read.New(read.Options{
 		Registry: p.Registry, Reader: p.Reader, Queue: p.Queue, Progress: p.Progress, CaughtUp: p.CaughtUp, Parquet: p.Parquet,
 		ExportsEnded: p.ExportsEnded, LegacyApp: p.LegacyApp,
 	})
-	admin := httpapi.NewAdmin(httpapi.AdminOptions{
-		Registry: p.Registry, Collector: p.Collector, Reader: p.Reader, Intake: intake, Books: reads, Backup: p.Backup,
+	administration := admin.New(admin.Options{
+		Registry: p.Registry, Collector: p.Collector, Reader: p.Reader, Intake: in, Books: reads, Backup: p.Backup,
 		CaughtUp: p.CaughtUp, Erase: p.Erase,
 	})
 	return httpapi.New(httpapi.Options{
-		Routes: slices.Concat(intake.Routes(), reads.Routes(), admin.Routes()), Registry: p.Registry, Queue: p.Queue,
+		Routes: slices.Concat(in.Routes(), reads.Routes(), administration.Routes()), Registry: p.Registry, Queue: p.Queue,
 		CaughtUp: p.CaughtUp, Ping: p.Ping, StallDeadline: p.StallDeadline,
 	})
 }

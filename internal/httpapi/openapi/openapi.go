@@ -7,6 +7,9 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"theeye/internal/httpapi"
+	"theeye/internal/httpapi/admin"
+	"theeye/internal/httpapi/intake"
+	"theeye/internal/httpapi/read"
 )
 
 // legacyApp stands for the application of the first Eye's address, which the document does not name.
@@ -22,8 +25,8 @@ func Routes(legacy bool) []httpapi.Route {
 		app = legacyApp
 	}
 	return slices.Concat(
-		httpapi.NewIntake(httpapi.IntakeOptions{LegacyApp: app}).Routes(),
-		httpapi.NewReads(httpapi.ReadOptions{LegacyApp: app}).Routes(),
-		httpapi.NewAdmin(httpapi.AdminOptions{}).Routes(),
+		intake.New(intake.Options{LegacyApp: app}).Routes(),
+		read.New(read.Options{LegacyApp: app}).Routes(),
+		admin.New(admin.Options{}).Routes(),
 	)
 }

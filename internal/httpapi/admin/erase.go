@@ -1,0 +1,137 @@
+package admin
+
+import (
+	"fmt"
+	"net/http"
+	"unicode/utf8"
+
+	"theeye/internal/event"
+	"theeye/internal/httpapi"
+)
+
+func (h *Handlers) erasureRoutes() []httpapi.Route {
+	return []httpapi.Route{
+		{Method: "DELETE", Path: "/v1/sessions/{id}", Access: httpapi.ForAdmin, Handle: h.eraseSession, HideSubject: true, Doc: httpapi.Doc{
+			ID: "eraseSession", Tag: "reading", Summary: "Erase a session everywhere",
+			Text: "Its events and rejections are removed from the store and from the queue, and do not come back by a retry or a rebuild. A backup that was taken before still holds them: `eye restore --tombstones` leaves them out. " +
+				"What is sent later with a time before the erasure is answered accepted and not kept; later events of the session are stored. " +
+				"The answer comes when all is removed, which may take minutes; it is removed also when the caller does not wait.",
+			Params: []httpapi.Param{httpapi.PathID("the session id"), httpapi.AppParam(), {Name: "quarantine",
+				Text: "1: also delete all files that were put aside as damaged, whatever they hold"}},
+			Answers: []httpapi.Answer{httpapi.JSON[ErasureAnswer](200, "erased")}, Errors: []int{400, 404, 503}}},
+		{Method: "DELETE", Path: "/v1/sessions", Access: httpapi.ForAdmin, Handle: h.eraseExactly, Doc: httpapi.Doc{
+			ID: "eraseSessionExactly", Tag: "reading", Summary: "Erase a session from one application",
+			Text:    "As DELETE /v1/sessions/{id}, for clients that cannot send every id in a path: browsers resolve `.` and `..`. All three parameters are needed, each once.",
+			Params:  []httpapi.Param{{Name: "session_id", Required: true, Text: "the session id"}, httpapi.ExactParam(true), {Name: "app", Required: true, Text: "the application"}},
+			Answers: []httpapi.Answer{httpapi.JSON[ErasureAnswer](200, "erased")}, Errors: []int{400, 404, 503}}},
+	}
+}
+
+// Erasure is what an erasure did.
+type Erasure struct {
+	ErasedAt   event.Micros
+	Apps       []ErasedApp
+	Unsearched []PutAside
+	// Sessionless counts the rejections that have no session, which the erasure of a session does
+	// not search; nil when they could not be counted.
+	Sessionless *int64
+}
+
+// PutAside are files that were put aside in a place, into which an erasure does not look.
+type PutAside struct {
+	Where string `json:"where" enum:"store/quarantine,queue/quarantine,replays" doc:"the folder in the data directory"`
+	Files int    `json:"files"`
+	Bytes int64  `json:"bytes"`
+}
+
+// ErasureAnswer reports an erasure.
+type ErasureAnswer struct {
+	SessionID  string      `json:"session_id"`
+	ErasedAt   string      `json:"erased_at" format:"date-time"`
+	Apps       []ErasedApp `json:"apps"`
+	Unsearched []PutAside  `json:"unsearched" doc:"where files lie that were put aside because they are damaged or no manifest names them; quarantine=1 deletes them"`
+	Deleted    []PutAside  `json:"deleted,omitempty" doc:"with quarantine=1, what was deleted of such files"`
+
+	Sessionless *int64 `json:"rejections_without_session,omitempty" doc:"rejections that stay, because what was sent could not be read as far as a session; it may name the session all the same; absent when they could not be counted"`
+}
+
+// ErasedApp is what was removed from one application. What the store had not yet taken from the queue
+// is erased too, and not counted.
+type ErasedApp struct {
+	App        string `json:"app"`
+	Events     int64  `json:"events"`
+	Rejections int64  `json:"rejections"`
+}
+
+func (h *Handlers) eraseSession(c *httpapi.Call) error {
+	if err := h.opts.CaughtUp(); err != nil {
+		return httpapi.Unavailable(err.Error())
+	}
+	quarantine := c.URL.Query().Get("quarantine")
+	if quarantine != "" && quarantine != "1" {
+		return httpapi.NewProblem(http.StatusBadRequest, "quarantine must be 1, or be left out")
+	}
+	session := c.PathValue("id")
+	if session == "" || utf8.RuneCountInString(session) > event.MaxTextCodePoints {
+		return httpapi.Problemf(http.StatusBadRequest, "a session id has 1 to %d characters", event.MaxTextCodePoints)
+	}
+	apps := c.URL.Query()["app"]
+	if err := c.CheckApps(apps); err != nil {
+		return err
+	}
+	return h.answerErasure(c, session, apps, quarantine == "1")
+}
+
+// eraseExactly erases a session that the query names.
+func (h *Handlers) eraseExactly(c *httpapi.Call) error {
+	values := c.URL.Query()
+	p := c.Params()
+	for _, name := range []string{"session_id", httpapi.Exact, "app"} {
+		if !values.Has(name) {
+			p.Fail(name, "is missing: give session_id, exact=1 and app")
+		}
+	}
+	if p.Err == nil && p.Text(httpapi.Exact) != "1" {
+		p.Fail(httpapi.Exact, "must be 1")
+	}
+	if p.Err == nil && utf8.RuneCountInString(p.Text("session_id")) > event.MaxTextCodePoints {
+		p.Fail("session_id", fmt.Sprintf("has more than %d code points", event.MaxTextCodePoints))
+	}
+	if p.Err != nil {
+		return p.Err
+	}
+	if err := h.opts.CaughtUp(); err != nil {
+		return httpapi.Unavailable(err.Error())
+	}
+	apps := []string{p.Text("app")}
+	if err := c.CheckApps(apps); err != nil {
+		return err
+	}
+	return h.answerErasure(c, p.Text("session_id"), apps, false)
+}
+
+// answerErasure erases a session and tells what that did.
+func (h *Handlers) answerErasure(c *httpapi.Call, session string, apps []string, quarantine bool) error {
+	// It is finished also when the caller is gone.
+	ctx, release := c.Outlive()
+	defer release()
+	done, err := h.opts.Erase(ctx, apps, session)
+	if err != nil {
+		return err
+	}
+	var deleted []PutAside
+	if quarantine { // last, so that the answer which tells what was deleted is one of success
+		if deleted, err = h.opts.EmptyQuarantine(ctx); err != nil {
+			return err
+		}
+		done.Unsearched = nil
+		c.ForgetReadiness() // what it advises may be gone
+	}
+	if done.Apps == nil {
+		done.Apps = []ErasedApp{}
+	}
+	if done.Unsearched == nil {
+		done.Unsearched = []PutAside{}
+	}
+	return c.WriteJSON(http.StatusOK, ErasureAnswer{session, done.ErasedAt.String(), done.Apps, done.Unsearched, deleted, done.Sessionless})
+}

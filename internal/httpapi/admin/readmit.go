@@ -1,0 +1,79 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+
+	"theeye/internal/httpapi"
+)
+
+func (h *Handlers) mendingRoutes() []httpapi.Route {
+	return []httpapi.Route{
+		{Method: "POST", Path: "/v1/store/acknowledge", Access: httpapi.ForAdmin, Handle: h.acknowledge, Doc: httpapi.Doc{
+			ID: "acknowledgeLosses", Tag: "operation", Summary: "Acknowledge what /readyz tells of lost events and of damaged and lost files",
+			Text:    "The reasons go from /readyz. The books and the metrics keep the counts.",
+			Answers: []httpapi.Answer{httpapi.JSON[AcknowledgedAnswer](200, "what was acknowledged")}, Errors: []int{404, 503}}},
+		{Method: "POST", Path: "/v1/store/readmit", Access: httpapi.ForAdmin, Handle: h.readmit, Doc: httpapi.Doc{
+			ID: "readmitSegments", Tag: "operation", Summary: "Take damaged segments back whose files are whole again",
+			Text: "All segments are read, and those that are damaged are put aside. A file in store/quarantine, or back in store/segments, that is what the manifest says is taken back, and so are segments whose frames the queue still holds. " +
+				"What they hold is decided about as if it came now: nothing is there twice, and nothing comes back that was erased or has expired. `lost` in the books goes down by it.",
+			Answers: []httpapi.Answer{httpapi.JSON[ReadmittedAnswer](200, "what was taken back, and what is still damaged")}, Errors: []int{404, 503}}},
+	}
+}
+
+// AcknowledgedAnswer lists the reasons that were acknowledged.
+type AcknowledgedAnswer struct {
+	Acknowledged []string `json:"acknowledged"`
+}
+
+// ReadmittedAnswer tells which damaged segments are back.
+type ReadmittedAnswer struct {
+	Readmitted []ReadmittedSegment `json:"readmitted"`
+	Damaged    []string            `json:"damaged" doc:"what is still damaged and why, in words"`
+	Unnamed    []string            `json:"unnamed" doc:"files of segments in store/quarantine that belong to none that is damaged; they are left alone"`
+}
+
+// ReadmittedSegment is a segment that was taken back.
+type ReadmittedSegment struct {
+	Segment    string `json:"segment"`
+	Events     int64  `json:"events"`
+	Rejections int64  `json:"rejections"`
+}
+
+// Mending are the means against damage of a node that keeps its events itself.
+type Mending struct {
+	Acknowledge func(context.Context) ([]string, error)
+	Readmit     func(context.Context) (ReadmittedAnswer, error)
+}
+
+func (h *Handlers) acknowledge(c *httpapi.Call) error {
+	if h.opts.Mending.Acknowledge == nil {
+		return httpapi.NewProblem(http.StatusNotFound, "this server keeps its events elsewhere")
+	}
+	list, err := h.opts.Mending.Acknowledge(c.Context())
+	if err != nil {
+		h.log.Error("what was acknowledged could not be written", "error", err)
+		return httpapi.Unavailable("this could not be written to disk; try again")
+	}
+	if list == nil {
+		list = []string{}
+	}
+	c.ForgetReadiness()
+	c.Note("acknowledged", list)
+	return c.WriteJSON(http.StatusOK, AcknowledgedAnswer{list})
+}
+
+func (h *Handlers) readmit(c *httpapi.Call) error {
+	if h.opts.Mending.Readmit == nil {
+		return httpapi.NewProblem(http.StatusNotFound, "this server keeps its events elsewhere")
+	}
+	ctx, release := c.Outlive()
+	defer release()
+	answer, err := h.opts.Mending.Readmit(ctx)
+	if err != nil {
+		return err
+	}
+	c.ForgetReadiness()
+	c.Note("readmitted", len(answer.Readmitted))
+	return c.WriteJSON(http.StatusOK, answer)
+}

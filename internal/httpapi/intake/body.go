@@ -1,0 +1,150 @@
+package intake
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	"theeye/internal/event"
+	"theeye/internal/httpapi"
+)
+
+// body is a request's body, read and unpacked.
+type body struct {
+	bytes      []byte
+	ndjson     bool
+	unreadable *unreadableBody // why it cannot be read as events; nil when that can be tried
+	free       func()
+}
+
+// readBody reads and unpacks the body of an intake request. It holds at most MaxRequestBytes, and
+// BodyMemory for all requests together, of which app gets its share. It takes of that what has come,
+// so that slow senders hold little; a packed body is unpacked when all of it is there. It fails when
+// there is no memory. free must be called, also then, when the bytes are no longer needed.
+func (h *Handlers) readBody(c *httpapi.Call, app string) (body, error) {
+	held := &reservation{intake: h, app: app}
+	b := body{free: held.free}
+	contentType := c.Header.Get("Content-Type")
+	form, ok := contentForm(contentType)
+	if !ok {
+		b.unreadable = &unreadableBody{event.UnsupportedContent, unsupportedType(contentType), prefix(c)}
+		return b, nil
+	}
+	b.ndjson = form == formNDJSON
+	limit := h.opts.MaxRequestBytes
+	encoding := strings.ToLower(strings.TrimSpace(c.Header.Get("Content-Encoding")))
+	plain := encoding == "" || encoding == "identity"
+	if c.ContentLength > limit && plain {
+		b.unreadable = &unreadableBody{event.RequestTooLarge, h.tooLarge(false), prefix(c)}
+		return b, nil
+	}
+	if !plain && windowOf(encoding) == 0 {
+		b.unreadable = &unreadableBody{code: event.UnsupportedContent, cause: httpapi.Problemf(http.StatusUnsupportedMediaType,
+			"Content-Encoding %.40s is not supported: use gzip, deflate, br or zstd, or leave it out", encoding)}
+		return b, nil
+	}
+	var err error
+	b.bytes, err = held.read(http.MaxBytesReader(c.Writer(), c.Body, limit), limit)
+	if !plain && !errors.Is(err, errBusy) {
+		var unpacking error
+		if b.bytes, unpacking = held.unpack(c.Context(), encoding, b.bytes); unpacking != nil {
+			err = cmp.Or(err, unpacking)
+		}
+	}
+	if errors.Is(err, errBusy) {
+		return b, err
+	}
+	if code, cause := h.faultOfBody(b.bytes, err, form, encoding); cause != nil {
+		b.unreadable = &unreadableBody{code: code, cause: cause}
+	}
+	return b, nil
+}
+
+// faultOfBody says why a body that was read, and unpacked, cannot be read as events; cause is nil
+// when it can be tried. err is that of reading or unpacking.
+func (h *Handlers) faultOfBody(b []byte, err error, form bodyForm, encoding string) (code string, cause error) {
+	plain := encoding == "" || encoding == "identity"
+	foreignForm := event.ForeignForm(b)
+	switch {
+	case int64(len(b)) > h.opts.MaxRequestBytes || errors.As(err, new(*http.MaxBytesError)):
+		return event.RequestTooLarge, h.tooLarge(!plain)
+	case err != nil && plain:
+		return event.InvalidJSON, httpapi.Problemf(http.StatusBadRequest, "the body ended after %d bytes, before its declared length", len(b))
+	case err != nil:
+		return event.UnsupportedContent, httpapi.Problemf(http.StatusBadRequest, "the body is not valid %s, which Content-Encoding declares, or ends too early", encoding)
+	case foreignForm != "":
+		return event.InvalidJSON, foreign(foreignForm, plain)
+	case form == formForm && !looksLikeJSON(b):
+		return event.UnsupportedContent, unsupportedType("application/x-www-form-urlencoded")
+	}
+	return "", nil
+}
+
+// tooLarge says what a body may have, and an event in it; packed tells whether it was unpacked first.
+func (h *Handlers) tooLarge(packed bool) *httpapi.ProblemDetails {
+	unpacked := ""
+	if packed {
+		unpacked = " after decompression"
+	}
+	return httpapi.Problemf(http.StatusRequestEntityTooLarge, "the body is larger than %s%s (--max-request-bytes): send smaller batches; one event may have at most %s (--max-event-bytes)",
+		httpapi.SizeText(h.opts.MaxRequestBytes), unpacked, httpapi.SizeText(h.opts.MaxEventBytes))
+}
+
+// foreign says what to do about a body that is in no form of JSON.
+func foreign(form string, plain bool) error {
+	switch {
+	case form != "gzip" && form != "zstd":
+		return httpapi.NewProblem(http.StatusBadRequest, event.NotUTF8(form))
+	case plain:
+		return httpapi.Problemf(http.StatusBadRequest, "this is %s; send it with Content-Encoding: %s", form, form)
+	}
+	return httpapi.Problemf(http.StatusBadRequest, "this is %s still when it is unpacked; pack it once", form)
+}
+
+// prefix reads a little of a body that will not be read further.
+func prefix(c *httpapi.Call) []byte {
+	b, _ := io.ReadAll(io.LimitReader(c.Body, 4<<10))
+	return b
+}
+
+type bodyForm int
+
+const (
+	formJSON bodyForm = iota
+	formNDJSON
+	formForm // what curl -d says of everything
+)
+
+// contentForm returns the form of a body with a Content-Type, ok=false for one that is not read.
+func contentForm(contentType string) (form bodyForm, ok bool) {
+	if contentType == "" {
+		return formJSON, true
+	}
+	kind, _, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		return 0, false
+	}
+	switch {
+	case kind == "application/json", kind == "text/plain", kind == "text/json", strings.HasSuffix(kind, "+json"): // RFC 6839
+		return formJSON, true
+	case kind == "application/x-ndjson", kind == "application/ndjson", kind == "application/jsonl":
+		return formNDJSON, true
+	case kind == "application/x-www-form-urlencoded":
+		return formForm, true
+	}
+	return 0, false
+}
+
+func unsupportedType(kind string) *httpapi.ProblemDetails {
+	return httpapi.Problemf(http.StatusUnsupportedMediaType,
+		"Content-Type %.100s is not supported: send application/json, or application/x-ndjson with one event per line", kind)
+}
+
+func looksLikeJSON(b []byte) bool {
+	b = bytes.TrimLeft(event.WithoutBOM(b), " \t\r\n")
+	return len(b) > 0 && (b[0] == '{' || b[0] == '[')
+}

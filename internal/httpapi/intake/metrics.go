@@ -1,0 +1,30 @@
+package intake
+
+import "github.com/prometheus/client_golang/prometheus"
+
+type metrics struct {
+	overRate   *prometheus.CounterVec
+	unreadable *prometheus.CounterVec
+}
+
+func newMetrics(r prometheus.Registerer) metrics {
+	m := metrics{
+		overRate: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "eye_intake_over_rate_total", Help: "Requests that were answered 429 because their application sends more than its rate.",
+		}, []string{"app"}),
+		unreadable: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "eye_intake_unreadable_total", Help: "Requests to the intake that left no event and no rejection, by what /v1/unreadable tells of them.",
+		}, []string{"app", "reason"}),
+	}
+	if r != nil {
+		r.MustRegister(m.overRate, m.unreadable)
+	}
+	return m
+}
+
+// forget drops what is counted of an application that is gone.
+func (m metrics) forget(app string) {
+	for _, vec := range []*prometheus.CounterVec{m.unreadable, m.overRate} {
+		vec.DeletePartialMatch(prometheus.Labels{"app": app})
+	}
+}

@@ -1,0 +1,148 @@
+package intake
+
+import (
+	"fmt"
+	"math"
+	"net/http"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"theeye/internal/httpapi"
+	"theeye/internal/plural"
+	"theeye/internal/registry"
+)
+
+// rateWindow is how many seconds' worth of events a bucket holds.
+const rateWindow = 2
+
+// buckets hold what applications with a rate may still send, on this node. Most applications have no
+// rate, and their requests wait for no lock.
+type buckets struct {
+	of sync.Map // name → *bucket; as many as there were applications with a rate
+}
+
+// forget drops the bucket of an application that is gone, with what it owes.
+func (b *buckets) forget(app string) { b.of.Delete(app) }
+
+// bucket is what one application may still send, in events. It may owe: a
+// request is let in while there is something, and charged when its events are
+// known.
+type bucket struct {
+	created time.Time  // the application
+	mu      sync.Mutex // makes looking and taking one step, and guards limiter's change
+	perSec  int64
+	limiter *rate.Limiter
+}
+
+// bucket returns the bucket of an application with the rate that is in force,
+// nil when it has none.
+func (b *buckets) bucket(app registry.App, now time.Time) *bucket {
+	found, ok := b.of.Load(app.Name)
+	if app.Rate == 0 {
+		if ok {
+			b.of.Delete(app.Name)
+		}
+		return nil
+	}
+	if one, ok := found.(*bucket); ok && one.created.Equal(app.CreatedAt) {
+		one.setRate(now, app.Rate)
+		return one
+	}
+	made := &bucket{created: app.CreatedAt, perSec: app.Rate, limiter: rate.NewLimiter(rate.Limit(app.Rate), burstOf(app.Rate))}
+	if ok { // of another application, which had the name before
+		b.of.CompareAndDelete(app.Name, found)
+	}
+	found, _ = b.of.LoadOrStore(app.Name, made)
+	if one, ok := found.(*bucket); ok {
+		return one
+	}
+	return made
+}
+
+func burstOf(perSec int64) int { return int(rateWindow * perSec) }
+
+func (b *bucket) setRate(now time.Time, perSec int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.perSec == perSec {
+		return
+	}
+	b.limiter.SetLimitAt(now, rate.Limit(perSec))
+	b.limiter.SetBurstAt(now, burstOf(perSec))
+	b.perSec = perSec
+}
+
+// enter lets a request in while the bucket is positive, and takes one event for
+// it, so that no more requests enter at a time than the bucket holds.
+func (b *bucket) enter(now time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.limiter.TokensAt(now) <= 0 {
+		return false
+	}
+	b.limiter.ReserveN(now, 1)
+	return true
+}
+
+// charge takes events from the bucket, which may then owe. The limiter gives at
+// most a burst at a time, but lends without end.
+func (b *bucket) charge(now time.Time, events int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for burst := b.limiter.Burst(); events > 0; events -= burst {
+		b.limiter.ReserveN(now, min(events, burst))
+	}
+}
+
+// rateState is what headers tell of a bucket.
+type rateState struct {
+	quota     int64 // events
+	remaining int64 // events, 0 when the next request is refused
+	reset     int64 // seconds until the bucket is positive, or full when it is that
+}
+
+func (b *bucket) state(now time.Time) rateState {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	tokens, perSec := b.limiter.TokensAt(now), float64(b.perSec)
+	s := rateState{quota: rateWindow * b.perSec}
+	if tokens <= 0 {
+		s.reset = int64(-tokens/perSec) + 1
+		return s
+	}
+	s.remaining = int64(math.Ceil(tokens))
+	s.reset = int64(math.Ceil((float64(s.quota) - tokens) / perSec))
+	return s
+}
+
+// announce sets the fields of draft-ietf-httpapi-ratelimit-headers. They count
+// events.
+func (s rateState) announce(h http.Header) {
+	h.Set("Ratelimit-Policy", fmt.Sprintf(`"default";q=%d;w=%d`, s.quota, rateWindow))
+	h.Set("Ratelimit", fmt.Sprintf(`"default";r=%d;t=%d`, s.remaining, s.reset))
+}
+
+// enterBucket lets an intake request of an application in, or returns the 429. Nothing was read of
+// the request yet. charge is to be called when it is answered, with how many events it brought; the
+// headers of the answer then tell what is left.
+func (h *Handlers) enterBucket(app registry.App, answer http.Header) (charge func(events int), err error) {
+	now := time.Now()
+	b := h.buckets.bucket(app, now)
+	if b == nil {
+		return func(int) {}, nil
+	}
+	if b.enter(now) {
+		return func(events int) {
+			b.charge(time.Now(), events-1)
+			b.state(time.Now()).announce(answer)
+		}, nil
+	}
+	state := b.state(now)
+	state.announce(answer)
+	h.metrics.overRate.WithLabelValues(app.Name).Inc()
+	wait := max(state.reset, 1)
+	return nil, httpapi.Problemf(http.StatusTooManyRequests, "application %q sends more than its rate of %s per second: nothing of this request was kept; try again in %d s",
+		app.Name, plural.Count(app.Rate, "event"), wait).WithRetryAfter(time.Duration(wait) * time.Second)
+}

@@ -1,0 +1,114 @@
+package intake
+
+import (
+	"sync"
+	"time"
+)
+
+// recentKey says what a ring is of. Applications are those that a key told, so that
+// nobody without a key makes rings.
+type recentKey struct{ app, reason string }
+
+// recentGroup holds the last requests of a kind, the oldest first.
+type recentGroup struct {
+	requests    []UnreadableRequest
+	bytes       int
+	count       int64
+	first, last time.Time
+}
+
+func (r *recentGroup) drop() {
+	r.bytes -= r.requests[0].size()
+	r.requests = r.requests[1:]
+}
+
+// recent hold requests that could not be read: recentRequests of a kind, and recentBytes
+// of all together.
+type recent struct {
+	mu     sync.Mutex // guards what follows
+	of     map[recentKey]*recentGroup
+	bytes  int
+	serial uint64
+}
+
+func (s *recent) add(app string, x UnreadableRequest) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.groupLocked(recentKey{app, x.Reason})
+	if r.count == 0 {
+		r.first = x.at
+	}
+	r.count++
+	r.last = x.at
+	s.serial++
+	x.serial = s.serial
+	r.requests = append(r.requests, x)
+	r.bytes += x.size()
+	s.bytes += x.size()
+	if len(r.requests) > recentRequests {
+		s.dropLocked(r)
+	}
+	for s.bytes > recentBytes {
+		s.dropLocked(s.largestLocked())
+	}
+}
+
+// groupLocked returns a ring; when there are too many, the one that was used last
+// the longest ago makes room.
+func (s *recent) groupLocked(of recentKey) *recentGroup {
+	if r := s.of[of]; r != nil {
+		return r
+	}
+	if s.of == nil {
+		s.of = map[recentKey]*recentGroup{}
+	}
+	if len(s.of) >= maxRecentGroups {
+		var oldest recentKey
+		for other, r := range s.of {
+			if o := s.of[oldest]; o == nil || r.last.Before(o.last) {
+				oldest = other
+			}
+		}
+		s.bytes -= s.of[oldest].bytes
+		delete(s.of, oldest)
+	}
+	r := &recentGroup{}
+	s.of[of] = r
+	return r
+}
+
+func (s *recent) largestLocked() *recentGroup {
+	var largest *recentGroup
+	for _, r := range s.of {
+		if largest == nil || r.bytes > largest.bytes {
+			largest = r
+		}
+	}
+	return largest
+}
+
+func (s *recent) dropLocked(r *recentGroup) {
+	before := r.bytes
+	r.drop()
+	s.bytes -= before - r.bytes
+}
+
+// each calls do with every ring, which it may read while it is called.
+func (s *recent) each(do func(recentKey, *recentGroup)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for of, r := range s.of {
+		do(of, r)
+	}
+}
+
+func (s *recent) forget(app string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for of, r := range s.of {
+		if of.app == app {
+			s.bytes -= r.bytes
+			delete(s.of, of)
+		}
+	}
+}

@@ -1,0 +1,199 @@
+package intake
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"theeye/internal/httpapi"
+	"theeye/internal/ingest"
+	"theeye/internal/query"
+	"theeye/internal/store"
+)
+
+func (h *Handlers) unreadableRoutes() []httpapi.Route {
+	return []httpapi.Route{
+		{Method: "GET", Path: "/v1/unreadable", Access: httpapi.ForAdmin, Handle: h.listUnreadable, Doc: httpapi.Doc{
+			ID: "listUnreadable", Tag: "operation", Summary: "Requests to the intake that left no event and no rejection",
+			Text: "The place to look when nothing arrives: requests without a key or with one that may not be used, from a wrong origin, over a rate, with an unknown parameter. " +
+				"What came with a valid write key and could not be read is kept as a rejection and not listed here. " +
+				"The last 100 of each application and reason are kept, in memory, with their first 4 KiB and without any key; the counts are since the start.",
+			Params: []httpapi.Param{
+				{Name: "app", Text: "of this application"},
+				{Name: "reason", Text: "with this reason"},
+				httpapi.LimitParam(), httpapi.CursorParam(),
+			},
+			Answers: []httpapi.Answer{httpapi.JSON[UnreadableAnswer](200, "newest first")}, Errors: []int{400}}},
+	}
+}
+
+// UnreadableAnswer is a page of requests that could not be read, and how many
+// there were.
+type UnreadableAnswer struct {
+	Groups   []UnreadableGroup   `json:"groups" doc:"most frequent first; counts since the start"`
+	Requests []UnreadableRequest `json:"requests"`
+	httpapi.Next
+}
+
+// UnreadableGroup counts requests since the start.
+type UnreadableGroup struct {
+	App       *string `json:"app" doc:"null when no key told it"`
+	Reason    string  `json:"reason" doc:"no_key, unknown_key, revoked_key, expired_key, key_not_valid, bad_signature, wrong_kind, wrong_origin, not_allowed, over_rate, or bad_request"`
+	Count     int64   `json:"count"`
+	FirstSeen string  `json:"first_seen" format:"date-time"`
+	LastSeen  string  `json:"last_seen" format:"date-time"`
+}
+
+// UnreadableRequest is a request that could not be read.
+type UnreadableRequest struct {
+	At         string            `json:"at" format:"date-time"`
+	App        *string           `json:"app"`
+	Reason     string            `json:"reason"`
+	Status     int               `json:"status" doc:"that it was answered with"`
+	Detail     string            `json:"detail" doc:"that it was answered with"`
+	Path       string            `json:"path"`
+	Remote     *string           `json:"remote" doc:"the caller's address; local for the socket in the data directory"`
+	KeyIn      string            `json:"key_in" enum:"none,bearer,basic,query,other" doc:"where a key was looked for and something was found"`
+	KeyID      *string           `json:"key_id" doc:"of a key that is or was known"`
+	Headers    map[string]string `json:"headers" doc:"some of them; never a key, a cookie or a signature"`
+	Body       *string           `json:"body,omitempty" doc:"the first 4 KiB, as far as they came within two seconds; keys in it are replaced"`
+	BodyBase64 []byte            `json:"body_base64,omitempty" doc:"instead of body, when that is not UTF-8"`
+
+	serial uint64
+	at     time.Time
+}
+
+// Bounds of what is kept of requests that could not be read.
+const (
+	recentRequests  = 100
+	recentBytes     = 16 << 20 // of all rings, about
+	maxRecentGroups = 1024
+)
+
+// keptHeaders are shown. All others may hold secrets.
+func keptHeaders() []string {
+	return []string{"Content-Type", "Content-Encoding", "Content-Length", "User-Agent", "Origin", "Webhook-Id", "Webhook-Timestamp"}
+}
+
+// noteRefused keeps a request to the intake that was refused, unless its body was kept.
+func (h *Handlers) noteRefused(c *httpapi.Call, err error) { h.noteRefusedOf(c, err, "") }
+
+// noteRefusedOf does so for an application; when it is "", for that of the request's key.
+func (h *Handlers) noteRefusedOf(c *httpapi.Call, err error, app string) {
+	p := httpapi.ProblemOf(err)
+	if errors.As(err, new(*keptError)) || p.Status >= http.StatusInternalServerError {
+		return
+	}
+	why := c.Refusal(p)
+	if app == "" {
+		app = why.Key.App
+	}
+	now := time.Now()
+	x := UnreadableRequest{
+		At: httpapi.FormatTime(now), App: httpapi.TextOrNull(app), Reason: why.Reason, Status: p.Status, Detail: httpapi.Redact(p.Detail), Path: httpapi.Redact(c.URL.Path),
+		Remote: httpapi.TextOrNull(c.Remote()), KeyIn: why.KeyIn, KeyID: httpapi.TextOrNull(why.Key.ID), Headers: map[string]string{}, at: now,
+	}
+	for _, name := range keptHeaders() {
+		if value := c.Header.Get(name); value != "" {
+			x.Headers[name] = httpapi.Redact(value)
+		}
+	}
+	if p.Status != http.StatusTooManyRequests { // these must cost little
+		x.setBody(beginning(c))
+	}
+	h.metrics.unreadable.WithLabelValues(app, x.Reason).Inc()
+	h.recent.add(app, x)
+}
+
+// unreadableReasons returns all reasons that Call.Refusal gives.
+func unreadableReasons() []string {
+	return []string{
+		"no_key", "unknown_key", "revoked_key", "expired_key", "key_not_valid", "bad_signature", "wrong_kind", "wrong_origin", "not_allowed",
+		"over_rate", "bad_request",
+	}
+}
+
+// beginning reads a little of a body, as far as it comes soon. Who waits to be
+// asked for it (Expect) is not asked.
+func beginning(c *httpapi.Call) []byte {
+	if c.Body == nil || c.Header.Get("Expect") != "" {
+		return nil
+	}
+	_ = http.NewResponseController(c.Writer()).SetReadDeadline(time.Now().Add(httpapi.UnreadDeadline))
+	b, _ := io.ReadAll(io.LimitReader(c.Body, ingest.MaxUnreadableBytes))
+	return b
+}
+
+func (x *UnreadableRequest) setBody(b []byte) {
+	b = []byte(httpapi.RedactKeys(string(b)))
+	whole := b
+	for n := range min(len(b), utf8.UTFMax) { // the cut may lie in a character
+		if tail := b[len(b)-n:]; n > 0 && utf8.RuneStart(tail[0]) && !utf8.FullRune(tail) {
+			whole = b[:len(b)-n]
+		}
+	}
+	switch {
+	case len(b) == 0:
+	case utf8.Valid(whole):
+		text := string(whole)
+		x.Body = &text
+	default:
+		x.BodyBase64 = b
+	}
+}
+
+// size is what a request takes in memory, about, in bytes.
+func (x *UnreadableRequest) size() int {
+	n := 512 + len(x.Detail) + len(x.Path) + len(x.BodyBase64)
+	if x.Body != nil {
+		n += len(*x.Body)
+	}
+	for name, value := range x.Headers {
+		n += len(name) + len(value)
+	}
+	return n
+}
+
+func (h *Handlers) listUnreadable(c *httpapi.Call) error {
+	p := c.Params()
+	app, reason, limit, before := p.Text("app"), p.Text("reason"), p.Limit(), p.Cursor()
+	if known := unreadableReasons(); reason != "" && !slices.Contains(known, reason) {
+		p.Fail("reason", fmt.Sprintf("there is no reason %.40q; those are %s", reason, strings.Join(known, ", ")))
+	}
+	if p.Err != nil {
+		return p.Err
+	}
+	if app != "" {
+		if err := c.CheckApps([]string{app}); err != nil {
+			return err
+		}
+	}
+	a := UnreadableAnswer{Groups: []UnreadableGroup{}, Requests: []UnreadableRequest{}}
+	h.recent.each(func(of recentKey, r *recentGroup) {
+		if app != "" && of.app != app || reason != "" && of.reason != reason {
+			return
+		}
+		a.Groups = append(a.Groups, UnreadableGroup{httpapi.TextOrNull(of.app), of.reason, r.count, httpapi.FormatTime(r.first), httpapi.FormatTime(r.last)})
+		for _, x := range r.requests {
+			if before == 0 || x.serial < before {
+				a.Requests = append(a.Requests, x)
+			}
+		}
+	})
+	slices.SortFunc(a.Groups, func(x, y UnreadableGroup) int {
+		return cmp.Or(cmp.Compare(y.Count, x.Count), strings.Compare(x.Reason, y.Reason))
+	})
+	slices.SortFunc(a.Requests, func(x, y UnreadableRequest) int { return cmp.Compare(y.serial, x.serial) })
+	page := store.NewPager(query.Query{Limit: limit}, (*UnreadableRequest).size)
+	page.AddAll(a.Requests)
+	if a.Requests = page.Items; page.More {
+		a.SetNext(a.Requests[len(a.Requests)-1].serial)
+	}
+	return c.StreamJSON(a)
+}

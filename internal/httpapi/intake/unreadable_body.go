@@ -1,0 +1,55 @@
+package intake
+
+import (
+	"context"
+	"errors"
+
+	"theeye/internal/event"
+	"theeye/internal/httpapi"
+	"theeye/internal/ingest"
+)
+
+// unreadableBody is a body that cannot be read as events. It is kept as one rejection before its
+// sender is told.
+type unreadableBody struct {
+	code  string // of the rejection's problem
+	cause error  // what the sender is told
+	seen  []byte // what was seen of the body; nil for all that was read
+}
+
+// unreadableFrom returns what an error of the collector says of a body, nil when the body could be
+// read.
+func unreadableFrom(err error) *unreadableBody {
+	var (
+		syntax *ingest.SyntaxError
+		shape  *ingest.ShapeError
+		count  *ingest.CountError
+	)
+	switch {
+	case errors.As(err, &syntax), errors.As(err, &shape):
+		return &unreadableBody{code: event.InvalidJSON, cause: err}
+	case errors.As(err, &count):
+		return &unreadableBody{code: event.RequestTooLarge, cause: err}
+	}
+	return nil
+}
+
+// keep makes a rejection of the body, as part of the request that it came with. It returns what the
+// sender is told: the cause as a keptError, or why the body could not be kept.
+func (u *unreadableBody) keep(ctx context.Context, collector *ingest.Collector, req ingest.Request) error {
+	if u.seen != nil {
+		req.Body = u.seen
+	}
+	req.IdempotencyKey = ""
+	problem := event.Problem{Code: u.code, Message: httpapi.RedactKeys(httpapi.ProblemOf(u.cause).Detail)}
+	if _, err := collector.Refuse(ctx, req, problem); err != nil {
+		return err
+	}
+	return &keptError{u.cause}
+}
+
+// keptError is the cause of a rejection that a body was kept as.
+type keptError struct{ cause error }
+
+func (e *keptError) Error() string { return e.cause.Error() }
+func (e *keptError) Unwrap() error { return e.cause }

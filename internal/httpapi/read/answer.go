@@ -1,0 +1,126 @@
+package read
+
+import (
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/uuid"
+
+	"theeye/internal/event"
+	"theeye/internal/httpapi"
+	"theeye/internal/store"
+)
+
+// Event is an event as it is answered.
+type Event struct {
+	App           string         `json:"app"`
+	ID            uuid.UUID      `json:"id"`
+	ClientID      string         `json:"client_id,omitzero" doc:"the id as sent, when it was no UUID"`
+	SessionID     string         `json:"session_id"`
+	Category      string         `json:"category"`
+	Name          string         `json:"name"`
+	Data          jsontext.Value `json:"data"`
+	Timestamp     jsontext.Value `json:"timestamp" doc:"as sent: text or number"`
+	OccurredAt    string         `json:"occurred_at" format:"date-time" doc:"UTC, with microseconds; corrected when the sender's clock was wrong"`
+	ReceivedAt    string         `json:"received_at" format:"date-time"`
+	SentAt        *string        `json:"sent_at" format:"date-time"`
+	Seq           *int64         `json:"seq"`
+	Sender        *string        `json:"sender"`
+	CorrectedByMS float64        `json:"corrected_by_ms,omitzero" doc:"what was added to the timestamp to make occurred_at, because the sender's clock was wrong by more than the tolerance; absent when it was left alone"`
+	SchemaVersion uint32         `json:"schema_version" doc:"the version of its type's schema that it passed; 0 for none"`
+}
+
+func toEvent(e *event.Event) Event {
+	v := Event{
+		App: e.App, ID: e.ID, ClientID: e.ClientID, SessionID: e.SessionID, Category: e.Category, Name: e.Name,
+		Data: e.Data, Timestamp: timestampJSON(e), OccurredAt: e.OccurredAt.String(), ReceivedAt: e.ReceivedAt.String(),
+		SentAt: httpapi.MicrosOrNull(e.SentAt), SchemaVersion: e.SchemaVersion,
+		CorrectedByMS: httpapi.Milliseconds(e.CorrectedBy()),
+	}
+	if e.Seq != event.NoSeq {
+		v.Seq = &e.Seq
+	}
+	if e.Sender != "" {
+		v.Sender = &e.Sender
+	}
+	return v
+}
+
+func timestampJSON(e *event.Event) jsontext.Value {
+	if e.TimestampIsNumber() {
+		return jsontext.Value(e.Timestamp)
+	}
+	quoted, _ := jsontext.AppendQuote(nil, e.Timestamp)
+	return quoted
+}
+
+// Session is the summary of a session.
+type Session struct {
+	SessionID string   `json:"session_id"`
+	Apps      []string `json:"apps"`
+	StartedAt string   `json:"started_at" format:"date-time"`
+	EndedAt   string   `json:"ended_at" format:"date-time"`
+	Events    int64    `json:"events"`
+}
+
+func toSession(s *store.Session) Session {
+	return Session{s.ID, s.Apps, s.StartedAt.String(), s.EndedAt.String(), s.Events}
+}
+
+// Rejection is an arrival that was refused.
+type Rejection struct {
+	ID            uuid.UUID       `json:"id"`
+	EventID       uuid.UUID       `json:"event_id"`
+	ClientID      string          `json:"client_id,omitzero"`
+	App           string          `json:"app"`
+	SessionID     string          `json:"session_id" doc:"as far as it could be read; empty otherwise"`
+	Category      string          `json:"category"`
+	Name          string          `json:"name"`
+	ReceivedAt    string          `json:"received_at" format:"date-time"`
+	SchemaVersion uint32          `json:"schema_version"`
+	Problems      []event.Problem `json:"problems"`
+	Raw           *string         `json:"raw,omitempty" doc:"the event as sent"`
+	RawBase64     []byte          `json:"raw_base64,omitempty" doc:"instead of raw, when that is not UTF-8"`
+	Truncated     bool            `json:"truncated,omitzero" doc:"raw is only the beginning of the event, which was too large; it cannot be replayed"`
+	Bytes         int64           `json:"bytes,omitzero" doc:"of the whole event, when it is truncated"`
+	SHA256        string          `json:"sha256,omitzero" doc:"of the whole event, in hexadecimal, when it is truncated"`
+	Became        *Became         `json:"became,omitempty" doc:"what a replay made of it; absent while none came through"`
+}
+
+// Became is what a replay made of a rejection.
+type Became struct {
+	EventID uuid.UUID `json:"event_id"`
+	Fate    string    `json:"fate" enum:"stored,duplicate,erased,expired"`
+	ReplayedBy
+}
+
+// ReplayedBy names a replay.
+type ReplayedBy struct {
+	Frame    uint64     `json:"frame" doc:"the frame that carried it"`
+	ReplayID *uuid.UUID `json:"replay_id,omitempty" doc:"absent when the replay is no longer known"`
+	At       string     `json:"at,omitzero" format:"date-time" doc:"when the replay was started"`
+}
+
+// replayedBy names the replay that a frame belongs to.
+func (h *Handlers) replayedBy(frame uint64) ReplayedBy {
+	by := ReplayedBy{Frame: frame}
+	if h.opts.Replays != nil {
+		if id, at, ok := h.opts.Replays.Of(frame); ok {
+			by.ReplayID, by.At = &id, at.String()
+		}
+	}
+	return by
+}
+
+// Position is the place of an arrival.
+type Position struct {
+	Frame uint64 `json:"frame"`
+	Index uint32 `json:"index"`
+}
+
+// Arrival is one line of a receipt.
+type Arrival struct {
+	Position   Position        `json:"position"`
+	ReceivedAt string          `json:"received_at" format:"date-time"`
+	Fate       string          `json:"fate" enum:"pending,stored,rejected,duplicate,erased,expired"`
+	Problems   []event.Problem `json:"problems"`
+	Replay     *ReplayedBy     `json:"replay,omitempty" doc:"the replay that carried it once more from this position; absent for the arrival itself"`
+}

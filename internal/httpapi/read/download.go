@@ -1,0 +1,108 @@
+package read
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+
+	"theeye/internal/httpapi"
+)
+
+// errGone is told when an answer cannot be sent: the caller is gone, or takes
+// nothing.
+var errGone = errors.New("the caller takes no more")
+
+// download is a long answer in the form of a file. The answer begins with its
+// first byte, so that an error before that has a status of its own.
+type download struct {
+	c        *httpapi.Call
+	format   format
+	encoding string // of the content; empty for none
+	size     int64  // of the answer; 0 when it is not known
+	begun    bool
+}
+
+func newDownload(c *httpapi.Call, f format) *download {
+	d := &download{c: c, format: f}
+	if f.encode != nil {
+		d.encoding = acceptedEncoding(c.Header.Values("Accept-Encoding"))
+	}
+	return d
+}
+
+// begin sends the head. The connection ends with the answer.
+func (d *download) begin() {
+	d.begun = true
+	h := d.c.Writer().Header()
+	h.Set("Connection", "close")
+	h.Set("Content-Type", d.format.mediaType)
+	h.Set("Content-Disposition", `attachment; filename="`+d.format.fileName(time.Now())+`"`)
+	if d.format.encode != nil {
+		h.Set("Vary", "Accept-Encoding")
+	}
+	if d.encoding != "" {
+		h.Set("Content-Encoding", d.encoding)
+	}
+	if d.size > 0 {
+		h.Set("Content-Length", strconv.FormatInt(d.size, 10))
+	}
+	d.c.Writer().WriteHeader(http.StatusOK)
+}
+
+// Write sends bytes.
+func (d *download) Write(b []byte) (int, error) {
+	if !d.begun {
+		d.begin()
+	}
+	n, err := d.c.Writer().Write(b)
+	if err != nil {
+		return n, errors.Join(errGone, err)
+	}
+	return n, nil
+}
+
+// packed returns a writer of the content in the encoding that the caller takes.
+// finish writes what it holds back.
+func (d *download) packed() (w io.Writer, finish func() error, err error) {
+	switch d.encoding {
+	case "zstd":
+		z, err := zstd.NewWriter(d, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
+		if err != nil {
+			return nil, nil, err
+		}
+		return z, z.Close, nil
+	case "gzip":
+		z, err := gzip.NewWriterLevel(d, gzip.BestSpeed)
+		if err != nil {
+			return nil, nil, err
+		}
+		return z, z.Close, nil
+	}
+	return d, func() error { return nil }, nil
+}
+
+// acceptedEncoding chooses among the encodings that a caller takes (RFC 9110,
+// 12.5.3); empty for none.
+func acceptedEncoding(headers []string) string {
+	accepted := map[string]bool{}
+	for item := range strings.SplitSeq(strings.Join(headers, ","), ",") {
+		name, parameter, _ := strings.Cut(item, ";")
+		weight := 1.0
+		if text, ok := strings.CutPrefix(strings.TrimSpace(parameter), "q="); ok {
+			weight, _ = strconv.ParseFloat(text, 64)
+		}
+		accepted[strings.ToLower(strings.TrimSpace(name))] = weight > 0
+	}
+	for _, name := range []string{"zstd", "gzip"} {
+		if accepted[name] {
+			return name
+		}
+	}
+	return ""
+}

@@ -1,0 +1,187 @@
+package read
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"time"
+
+	"theeye/internal/event"
+	"theeye/internal/fair"
+	"theeye/internal/httpapi"
+	"theeye/internal/query"
+	"theeye/internal/store"
+)
+
+// Bounds of exports: each takes memory and a processor for as long as it runs.
+const (
+	exportsRunning = 2 // of different applications
+	exportsWaiting = 4 // of one application
+	exportRetry    = 30 * time.Second
+	exportBuffer   = 64 << 10 // bytes that are sent at once, at least
+)
+
+func (h *Handlers) exportRoutes() []httpapi.Route {
+	return []httpapi.Route{{Method: "GET", Path: "/v1/export", Access: httpapi.ForRead, Handle: h.export, Audited: true, Doc: httpapi.Doc{
+		ID: "exportEvents", Tag: "reading", Summary: "All events that the filter selects, streamed",
+		Text: "What is stored when the export begins, whatever arrives meanwhile. ndjson has one event in a line, in the form of GET /v1/events; " +
+			"csv has a line with the names of the fields, then one for each event, with data as JSON text and all values as they were sent; " +
+			"parquet has the same fields, times as instants, and no order. One export of an application runs at a time, two in all, and a few wait. " +
+			"An answer that ends early is torn: its last chunk, or the bytes of its Content-Length, are missing. " +
+			"An erasure tears it, and so does the end of the key: start again.",
+		Params: slices.Concat(filterParams(query.Events), []httpapi.Param{
+			{Name: "order", Text: "by time; not for parquet", Enum: []string{"asc", "desc"}},
+			{Name: formatParam, Text: "ndjson by default", Enum: []string{"ndjson", "csv", "parquet"}}}),
+		Answers: []httpapi.Answer{httpapi.Plain(200, "the events")}, MediaTypes: []string{"application/x-ndjson", "text/csv", "application/vnd.apache.parquet"},
+		Errors: []int{400, 503}}}}
+}
+
+const formatParam = "format"
+
+// export streams. The deadline of other reads is not for it: it ends with its
+// last event, or when the caller is gone or takes nothing.
+func (h *Handlers) export(c *httpapi.Call) error {
+	r, err := h.parse(c, query.Events, query.OrderParam, formatParam)
+	if err != nil {
+		return err
+	}
+	f, err := h.exportFormat(&r)
+	if err != nil {
+		return err
+	}
+	out := newDownload(c, f)
+	if c.Method == http.MethodHead {
+		out.begin()
+		return nil
+	}
+	leave, err := h.exportTurn(c)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	defer h.endWithErasure(c)()
+	if f.encode == nil {
+		err = h.exportParquet(c.Context(), r.Query, out)
+	} else {
+		err = h.exportText(c.Context(), r.Query, out)
+	}
+	if err == nil {
+		if !out.begun {
+			out.begin()
+		}
+		return nil
+	}
+	if c.Context().Err() == nil && !errors.Is(err, errGone) {
+		if !out.begun {
+			return err
+		}
+		h.log.Error("an export was cut off", "error", err)
+	}
+	// Only a torn answer can still say that it is not whole.
+	panic(http.ErrAbortHandler)
+}
+
+// endWithErasure ends an answer when something is erased, until stop is called.
+func (h *Handlers) endWithErasure(c *httpapi.Call) (stop func()) {
+	if h.opts.ExportsEnded == nil {
+		return func() {}
+	}
+	ended, over := h.opts.ExportsEnded(), make(chan struct{})
+	look := func() {
+		select {
+		case <-ended:
+			c.End(store.ErrExportEnded)
+		default:
+		}
+	}
+	go func() {
+		select {
+		case <-ended:
+			look()
+		case <-over:
+		}
+	}()
+	return func() {
+		look()
+		close(over)
+	}
+}
+
+func newExporting() *fair.Semaphore {
+	return fair.New(fair.Options{Places: exportsRunning, PerKey: 1, PerApp: 1, Waiting: exportsWaiting})
+}
+
+// exportTurn waits until another export may run: one of an application at a time, and
+// keys of all applications count as one.
+func (h *Handlers) exportTurn(c *httpapi.Call) (leave func(), err error) {
+	leave, err = h.exporting.Acquire(c.Context(), fair.Caller{App: c.Principal.App, Key: c.Principal.App + "/"})
+	if errors.Is(err, fair.ErrFull) {
+		return nil, httpapi.Unavailable("several exports of this application are already waiting; try again when they have finished").WithRetryAfter(exportRetry)
+	}
+	return leave, err
+}
+
+func (h *Handlers) exportText(ctx context.Context, q query.Query, out *download) error {
+	packed, finish, err := out.packed()
+	if err != nil {
+		return err
+	}
+	w := bufio.NewWriterSize(packed, exportBuffer)
+	write := out.format.encode(w)
+	if err := h.opts.Reader.Export(ctx, q, write); err != nil {
+		return err
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	return finish()
+}
+
+func (h *Handlers) exportParquet(ctx context.Context, q query.Query, out *download) error {
+	file, err := h.opts.Parquet(ctx, q)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	out.size = info.Size()
+	_, err = io.CopyBuffer(out, struct{ io.Reader }{file}, make([]byte, exportBuffer))
+	return err
+}
+
+// format is a form of an export.
+type format struct {
+	name, mediaType string
+	// encode begins a text and returns what adds an event. It is nil for Parquet,
+	// which the store writes.
+	encode func(*bufio.Writer) func(*event.Event) error
+}
+
+func (h *Handlers) exportFormat(r *readRequest) (format, error) {
+	switch r.values.Get(formatParam) {
+	case "", "ndjson":
+		return format{"ndjson", "application/x-ndjson", encodeNDJSON}, nil
+	case "csv":
+		return format{"csv", "text/csv; charset=utf-8", encodeCSV}, nil
+	case "parquet":
+		switch {
+		case h.opts.Parquet == nil:
+			return format{}, &query.ParamError{Parameter: formatParam, Message: "this store writes no Parquet; take ndjson or csv"}
+		case r.values.Has(query.OrderParam):
+			return format{}, &query.ParamError{Parameter: query.OrderParam, Message: "a Parquet file has no order; leave it out"}
+		}
+		return format{"parquet", "application/vnd.apache.parquet", nil}, nil
+	}
+	return format{}, &query.ParamError{Parameter: formatParam, Message: "must be ndjson, csv or parquet"}
+}
+
+// fileName is what a browser saves an export as.
+func (f format) fileName(at time.Time) string {
+	return "events-" + at.UTC().Format("20060102T150405Z") + "." + f.name
+}

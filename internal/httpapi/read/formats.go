@@ -1,0 +1,75 @@
+package read
+
+import (
+	"bufio"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"theeye/internal/event"
+)
+
+// encodeNDJSON writes one event in a line, in the form that writeJSON gives it.
+func encodeNDJSON(w *bufio.Writer) func(*event.Event) error {
+	encoder := jsontext.NewEncoder(w, jsontext.PreserveRawStrings(true), jsontext.AllowDuplicateNames(true))
+	return func(e *event.Event) error {
+		v := toEvent(e)
+		return json.MarshalEncode(encoder, &v)
+	}
+}
+
+// csvFields are the columns of a CSV, in their order.
+func csvFields() []string {
+	return []string{"app", "id", "client_id", "session_id", "category", "name", "data", "timestamp",
+		"occurred_at", "received_at", "sent_at", "seq", "sender", "schema_version"}
+}
+
+// encodeCSV writes as RFC 4180 says; what is absent is empty. Values are written
+// as they were sent: nothing is put before those that a spreadsheet would take
+// for a formula.
+func encodeCSV(w *bufio.Writer) func(*event.Event) error {
+	_, _ = w.WriteString(strings.Join(csvFields(), ",") + "\r\n") // an error stays in w
+	var line []byte
+	field := func(text string) { line = appendCSV(line, text) }
+	return func(e *event.Event) error {
+		line = line[:0]
+		for _, text := range []string{e.App, e.ID.String(), e.ClientID, e.SessionID, e.Category, e.Name, string(e.Data), e.Timestamp,
+			e.OccurredAt.String(), e.ReceivedAt.String()} {
+			field(text)
+		}
+		if e.SentAt != 0 {
+			field(e.SentAt.String())
+		} else {
+			field("")
+		}
+		if e.Seq != event.NoSeq {
+			field(strconv.FormatInt(e.Seq, 10))
+		} else {
+			field("")
+		}
+		field(e.Sender)
+		field(strconv.FormatUint(uint64(e.SchemaVersion), 10))
+		line = append(line[:len(line)-1], '\r', '\n')
+		_, err := w.Write(line)
+		return err
+	}
+}
+
+// appendCSV appends a field and a comma.
+func appendCSV(line []byte, text string) []byte {
+	if !strings.ContainsAny(text, "\",\r\n") {
+		return append(append(line, text...), ',')
+	}
+	line = append(line, '"')
+	for {
+		before, after, found := strings.Cut(text, `"`)
+		line = append(line, before...)
+		if !found {
+			return append(line, '"', ',')
+		}
+		line = append(line, '"', '"')
+		text = after
+	}
+}

@@ -1,0 +1,78 @@
+package read
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"theeye/internal/httpapi"
+	"theeye/internal/query"
+)
+
+// meant returns which of the ids that were found a text means: of the application that
+// comes first by name, that of clients without origins first. also is the other one of
+// the same application, nil when there is none.
+func meant(list, found []httpapi.Candidate) (one httpapi.Candidate, also *uuid.UUID) {
+	rank := func(c httpapi.Candidate) int {
+		return slices.IndexFunc(list, func(l httpapi.Candidate) bool { return l.ID == c.ID })
+	}
+	found = slices.SortedFunc(slices.Values(found), func(a, b httpapi.Candidate) int {
+		return cmp.Or(strings.Compare(a.App, b.App), cmp.Compare(rank(a), rank(b)))
+	})
+	for _, c := range found[1:] {
+		if c.App == found[0].App && c.ID != found[0].ID {
+			also = &c.ID
+		}
+	}
+	return found[0], also
+}
+
+// maxAlsoIn is how many other applications an answer names.
+const maxAlsoIn = 100
+
+// alsoIn returns the applications of what was found, and others, but one, by name.
+func alsoIn(one string, found []httpapi.Candidate, others ...string) []string {
+	names := others
+	for _, c := range found {
+		names = append(names, c.App)
+	}
+	slices.Sort(names)
+	names = slices.DeleteFunc(slices.Compact(names), func(name string) bool { return name == one })
+	return names[:min(len(names), maxAlsoIn)]
+}
+
+// usedIn returns the applications of which something with the query's ids has arrived, as far as the
+// store has it.
+func (h *Handlers) usedIn(r *readRequest) ([]string, error) {
+	arrivals, err := h.opts.Reader.Receipt(r.ctx, r.Query, receiptArrivals)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, a := range arrivals {
+		names = append(names, a.App)
+	}
+	if mayBeCut(arrivals) {
+		kept, err := h.keptIn(r)
+		return append(names, kept...), err
+	}
+	return names, nil
+}
+
+// keptIn returns the applications with a stored event or a rejection of the query's ids.
+func (h *Handlers) keptIn(r *readRequest) (names []string, err error) {
+	stored, err := h.opts.Reader.Values(r.ctx, query.Query{Apps: r.Apps, IDs: r.IDs, Limit: query.MaxLimit}, query.Field{Name: query.App})
+	if err != nil {
+		return nil, err
+	}
+	for i := range stored.Top {
+		names = append(names, stored.Top[i].Value)
+	}
+	rejected, err := h.opts.Reader.RejectionSummary(r.ctx, query.Query{Apps: r.Apps, EventIDs: r.IDs, Limit: query.MaxLimit})
+	for i := range rejected {
+		names = append(names, rejected[i].App)
+	}
+	return names, err
+}

@@ -1,0 +1,152 @@
+package read
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"theeye/internal/event"
+	"theeye/internal/httpapi"
+	"theeye/internal/query"
+	"theeye/internal/store"
+)
+
+// maxExamined is how many events a session may have for its late and missing ones to
+// be told. They are read without their data, and within query.PageBytes at once.
+const maxExamined = 10_000
+
+// SessionAnswer is a session with a page of its events.
+type SessionAnswer struct {
+	Session ExaminedSession `json:"session"`
+	Events  []SessionEvent  `json:"events"`
+	Missing []Gap           `json:"missing" doc:"gaps in the senders' own counters before an event of this page"`
+	Searched
+}
+
+// ExaminedSession is the summary of one session.
+type ExaminedSession struct {
+	Session
+	Late    *int64 `json:"late,omitempty" doc:"how many of all its events were late; absent for a session of more than 10,000 events"`
+	Missing *int64 `json:"missing,omitempty" doc:"how many events its senders counted that are not here; absent as late is"`
+}
+
+// SessionEvent is an event of a session.
+type SessionEvent struct {
+	Event
+	Late bool `json:"late,omitzero" doc:"received more than 60 s after an event of the session that occurred later; absent when it was not"`
+}
+
+// Gap is a run of seq of one sender that is missing in a session.
+type Gap struct {
+	Sender  string    `json:"sender" doc:"empty for events that name none"`
+	FromSeq int64     `json:"from_seq"`
+	ToSeq   int64     `json:"to_seq"`
+	Count   int64     `json:"count"`
+	After   uuid.UUID `json:"after" doc:"the event before the gap"`
+	Before  uuid.UUID `json:"before" doc:"the event behind it"`
+}
+
+func (h *Handlers) getSession(c *httpapi.Call) error {
+	return h.sessionOf(c, c.PathValue("id"))
+}
+
+// sessionOf answers with a session. More parameters than those of events may be there.
+func (h *Handlers) sessionOf(c *httpapi.Call, id string, also ...string) error {
+	r, err := h.read(c, query.Events, append(also, query.OrderParam, query.LimitParam, query.CursorParam)...)
+	if err != nil {
+		return err
+	}
+	defer r.cancel()
+	if r.SessionIDs != nil && !slices.Equal(r.SessionIDs, []string{id}) {
+		return httpapi.NewProblem(http.StatusBadRequest, "session_id is already in the path; leave the parameter out")
+	}
+	if utf8.RuneCountInString(id) > event.MaxTextCodePoints {
+		return noSession()
+	}
+	r.SessionIDs = []string{id}
+	if err := r.applyCursor(); err != nil {
+		return err
+	}
+	// The summary is of the whole session, whatever selects the events shown.
+	summary, err := h.opts.Reader.Sessions(r.ctx, query.Query{Apps: r.Apps, SessionIDs: r.SessionIDs, Limit: 1, Horizon: r.Horizon})
+	if err != nil {
+		return err
+	}
+	if len(summary.Items) == 0 {
+		return noSession()
+	}
+	q := r.Query
+	q.Horizon = summary.Horizon
+	page, err := h.opts.Reader.Events(r.ctx, q)
+	if err != nil {
+		return err
+	}
+	list := h.eventsAnswer(&r, page)
+	a := SessionAnswer{Session: ExaminedSession{Session: toSession(&summary.Items[0])}, Missing: []Gap{}, Searched: list.Searched}
+	for _, e := range list.Events {
+		a.Events = append(a.Events, SessionEvent{Event: e})
+	}
+	if summary.Items[0].Events <= maxExamined {
+		if err := h.examine(&r, q, page, &a); err != nil {
+			return err
+		}
+	}
+	return c.StreamJSON(a)
+}
+
+// examine tells what is late and missing. It looks at the whole session, whatever
+// page of it is shown and whatever selects its events.
+func (h *Handlers) examine(r *readRequest, q query.Query, page store.Page[event.Event], a *SessionAnswer) error {
+	steps, err := h.steps(r.ctx, query.Query{Apps: q.Apps, SessionIDs: q.SessionIDs, Horizon: q.Horizon, Limit: maxExamined, Bare: true})
+	if err != nil {
+		return err
+	}
+	shown := map[uuid.UUID]int{} // an application may have an id of another one: then the last is meant
+	for i := range page.Items {
+		shown[page.Items[i].ID] = i
+	}
+	late, gaps := event.Examine(steps)
+	var lateEvents, missing int64
+	for i, step := range steps {
+		if late[i] {
+			lateEvents++
+			if at, ok := shown[step.ID]; ok {
+				a.Events[at].Late = true
+			}
+		}
+	}
+	for _, g := range gaps {
+		missing += g.Count()
+		if _, ok := shown[g.Before]; ok {
+			a.Missing = append(a.Missing, Gap{g.Sender, g.From, g.To, g.Count(), g.After, g.Before})
+		}
+	}
+	a.Session.Late, a.Session.Missing = &lateEvents, &missing
+	return nil
+}
+
+// steps reads all events of a session, as far as Examine needs them.
+func (h *Handlers) steps(ctx context.Context, q query.Query) ([]event.Step, error) {
+	var steps []event.Step
+	for {
+		page, err := h.opts.Reader.Events(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		for i := range page.Items {
+			steps = append(steps, event.StepOf(&page.Items[i]))
+		}
+		if !page.More {
+			return steps, nil
+		}
+		after := httpapi.CursorAfter(page, query.AfterEvent, false)
+		q.After = &after
+	}
+}
+
+func noSession() *httpapi.ProblemDetails {
+	return httpapi.NewProblem(http.StatusNotFound, "no event of this session is stored, or none that this key may read")
+}
