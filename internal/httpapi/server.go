@@ -1,8 +1,9 @@
-// Package httpapi is the interface that users meet: routes, keys, limits,
-// problem+json and the OpenAPI document of what it serves.
+// Package httpapi is the interface that users meet: keys, limits, problem+json, the audit trail of
+// administration, and the OpenAPI document of what is served.
 //
-// It decides nothing about events. Each route is one line in a table, from which
-// both the mux and the document are made, so that none is served undocumented.
+// It decides nothing about events. Routes come from packages intake, read and admin, and a few of its
+// own: both the mux and the document are made of that one list, so that none is served undocumented.
+// Those packages get a Call and a few types from here; nothing here knows them.
 package httpapi
 
 import (

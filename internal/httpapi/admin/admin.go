@@ -1,3 +1,7 @@
+// Package admin serves the routes of administration: applications, keys, event types, replays,
+// erasures, backups, the audit trail, and what mends a damaged store.
+//
+// Who may call them, and that the audit trail has what they did, is up to package httpapi.
 package admin
 
 import (

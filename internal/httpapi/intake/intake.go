@@ -1,3 +1,9 @@
+// Package intake serves the routes by which events come in: POST /v1/events, the address of the first
+// Eye, and the list of requests that were refused there.
+//
+// A request is admitted, its body is read within the budget for bodies, and what was read is handed
+// to the collector. A body that cannot be read as events is kept as a rejection. What an event must
+// be is not known here.
 package intake
 
 import (
@@ -165,7 +171,7 @@ type SentEvent struct {
 }
 
 // IntakeAnswer says what became of each event of a request.
-type IntakeAnswer struct {
+type IntakeAnswer struct { //nolint:revive // a schema of the OpenAPI document is named for its Go type
 	Received   int            `json:"received"`
 	Accepted   int            `json:"accepted"`
 	Rejected   int            `json:"rejected"`
@@ -174,7 +180,7 @@ type IntakeAnswer struct {
 }
 
 // IntakeStatus says what became of one event.
-type IntakeStatus struct {
+type IntakeStatus struct { //nolint:revive // a schema of the OpenAPI document is named for its Go type
 	Index    int             `json:"index"`
 	ID       uuid.UUID       `json:"id"`
 	ClientID string          `json:"client_id,omitzero" doc:"the id as sent, when it was no UUID"`

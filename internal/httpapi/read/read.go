@@ -1,3 +1,8 @@
+// Package read serves the routes by which events, rejections, sessions and what is counted of them are
+// read, and exports.
+//
+// It bounds what a request may take of the store by its key, a deadline and the budget for answers.
+// How the store answers is not known here.
 package read
 
 import (
