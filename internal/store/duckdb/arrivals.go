@@ -8,16 +8,16 @@ import (
 	"theeye/internal/store"
 )
 
-// arrivals counts what was received, by application. It is never changed: another one with more shares
-// with it what does not differ.
+// arrivals counts what was received, by application. It never changes: with returns another one,
+// which shares what does not differ.
 type arrivals struct {
 	byApp *cow.Map[string, store.Arrivals]
 }
 
-// newArrivals takes over counts, which are copied.
+// newArrivals returns a copy of counts.
 func newArrivals(counts map[string]store.Arrivals) arrivals { return arrivals{}.with(counts) }
 
-// with returns what is there and more.
+// with returns the arrivals with more added.
 func (a arrivals) with(more map[string]store.Arrivals) arrivals {
 	next := a.byApp.Copy()
 	for app, n := range more {

@@ -12,8 +12,8 @@ import (
 	"theeye/internal/store"
 )
 
-// storeError tells what an error of DuckDB means to the caller: that ctx ended,
-// that trying again may help (store.ErrUnavailable), or that something is wrong.
+// storeError classifies an error of DuckDB for the caller: ctx has ended, a retry may help
+// (store.ErrUnavailable), or something is wrong.
 func storeError(ctx context.Context, what string, err error) error {
 	switch {
 	case ctx.Err() != nil:
@@ -24,15 +24,14 @@ func storeError(ctx context.Context, what string, err error) error {
 	return fmt.Errorf("%s: %w", what, err)
 }
 
-// firstLine returns what an error of DuckDB says: its further lines are advice about settings
-// that are locked.
+// firstLine returns the first line of an error of DuckDB: the others advise about settings that are
+// locked.
 func firstLine(err error) string {
 	text, _, _ := strings.Cut(err.Error(), "\n")
 	return text
 }
 
-// isTemporary reports whether an error comes from a lack of memory, an
-// interrupt or a transaction that did not get through.
+// isTemporary reports whether an error is a lack of memory, an interrupt or a failed transaction.
 func isTemporary(err error) bool {
 	if known, ok := errors.AsType[*duckdb.Error](err); ok {
 		switch known.Type {
@@ -43,7 +42,7 @@ func isTemporary(err error) bool {
 	return isOutOfMemory(err)
 }
 
-// isOutOfMemory reports whether DuckDB did not have the memory for a statement.
+// isOutOfMemory reports whether DuckDB lacked the memory for a statement.
 func isOutOfMemory(err error) bool {
 	if err == nil {
 		return false
@@ -51,7 +50,7 @@ func isOutOfMemory(err error) bool {
 	if known, ok := errors.AsType[*duckdb.Error](err); ok && known.Type == duckdb.ErrorTypeOutOfMemory {
 		return true
 	}
-	// Appenders, commits and checkpoints tell their errors without that type.
+	// Errors of appenders, commits and checkpoints do not have that type.
 	return slices.ContainsFunc([]string{"could not allocate", "failed to allocate", "failed to pin"}, func(text string) bool {
 		return strings.Contains(err.Error(), text)
 	})

@@ -8,8 +8,8 @@ import (
 	"theeye/internal/event"
 )
 
-// known is what is remembered of the rows of a memtable, so that it can be told without a query
-// whether an arrival repeats one of them.
+// known is what is remembered of the rows of a memtable, to recognise repeated arrivals without a
+// query.
 type known struct {
 	events     map[idKey]knownEvent   // by the event's id
 	rejections map[uuid.UUID]struct{} // by the rejection's id, which the application is part of
@@ -20,7 +20,7 @@ func newKnown() known {
 	return known{map[idKey]knownEvent{}, map[uuid.UUID]struct{}{}, map[idKey]lastErased{}}
 }
 
-// idKey is an event's identity in memory.
+// idKey identifies an event in memory.
 type idKey struct {
 	app uint32
 	id  uuid.UUID
@@ -34,8 +34,8 @@ type knownEvent struct {
 	hash      uint64 // bodyHash
 }
 
-// lastErased is what is known of the arrivals with one id that were erased: the last frame that carried
-// one, and the last time at which one was received.
+// lastErased is what is known of the erased arrivals with one id: the last frame that carried one,
+// and the latest time of receipt.
 type lastErased struct {
 	carriedBy  uint64
 	receivedAt event.Micros
@@ -43,14 +43,15 @@ type lastErased struct {
 
 func (t residue) lastErased() lastErased { return lastErased{t.carriedBy, t.receivedAt} }
 
-// merge returns what is known with other arrivals. A replay comes later and was received earlier.
+// merge returns what is known of the arrivals of both. A replay has a later frame and an earlier
+// time of receipt.
 func (e lastErased) merge(f lastErased) lastErased {
 	return lastErased{max(e.carriedBy, f.carriedBy), max(e.receivedAt, f.receivedAt)}
 }
 
-// bodyHash is equal for events whose bodies are the same byte for byte, which
-// is how a sender repeats them. Bodies that differ are equal once in 2^64; nobody
-// can bring that about without knowing the seed, which is made at each start.
+// bodyHash returns a hash that is equal for events whose bodies are byte-identical, as a sender
+// repeats them. Different bodies collide once in 2^64, and nobody can force a collision without
+// knowing the seed, which is chosen at each start.
 func (s *Store) bodyHash(e *event.Event) uint64 {
 	return maphash.Comparable(s.seed, struct {
 		session, category, name, timestamp, sender string

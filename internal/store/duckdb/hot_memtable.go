@@ -16,7 +16,7 @@ type memtable struct {
 	// Guarded by Store.writing.
 	known known
 	rows  int64
-	bytes int64 // of payloads, about
+	bytes int64 // approximate size of payloads
 
 	replays atomic.Int64
 

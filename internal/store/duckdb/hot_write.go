@@ -146,7 +146,7 @@ func raise(number *atomic.Int64, n int) {
 	}
 }
 
-// rowOverhead is what a row takes besides its payload, about.
+// rowOverhead is about what a row takes besides its payload, in bytes.
 const rowOverhead = 200
 
 // advance makes a batch visible to readers.

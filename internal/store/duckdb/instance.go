@@ -16,14 +16,14 @@ import (
 // maxDefaultMemory bounds the default: half of the machine's memory, but at most 8 GiB.
 const maxDefaultMemory = 8 << 30
 
-// instance is one DuckDB in memory, to which segments are attached. External
-// access and settings are an instance's own.
+// instance is one DuckDB in memory, to which segments are attached. Each instance has its own
+// external access and settings.
 type instance struct {
 	db     *sql.DB
-	closed atomic.Bool // it is closed, with all that it held
+	closed atomic.Bool // with all that it held
 }
 
-// limits bound what an instance takes.
+// limits bound the resources of an instance.
 type limits struct {
 	memory  int64 // bytes
 	threads int
@@ -36,9 +36,8 @@ type limits struct {
 	conns   int      // statements at once
 }
 
-// openInstance starts a DuckDB that reaches nothing but its folders, and whose
-// settings are locked (S12). The error is store.ErrUnavailable when too few file
-// descriptors are free.
+// openInstance starts a DuckDB that can reach only its own folders, and whose settings are locked
+// (S12). The error is store.ErrUnavailable when too few file descriptors are free.
 func openInstance(ctx context.Context, l limits) (*instance, error) {
 	if err := needDescriptors(instanceDescriptors); err != nil {
 		return nil, fmt.Errorf("open DuckDB: %w", err)
@@ -88,13 +87,14 @@ func (i *instance) close() error {
 	return i.db.Close()
 }
 
-// quoted writes text as a literal of SQL.
+// quoted returns text as an SQL literal.
 func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
 
 // MinMemory is the least memory, in bytes, with which a store can always write its segments.
 const MinMemory = 128 << 20
 
-// defaultMemory asks the machine; a container's limit counts.
+// defaultMemory returns the default of Options.MemoryLimit: half of the machine's or the
+// container's memory, within bounds.
 func defaultMemory() int64 {
 	memory := int64(4 << 30)
 	if b, err := os.ReadFile("/proc/meminfo"); err == nil {

@@ -17,35 +17,34 @@ import (
 	"theeye/internal/store"
 )
 
-// DefaultLeaseAge is how long a lease lasts that is not used.
+// DefaultLeaseAge is how long an unused lease lasts.
 const DefaultLeaseAge = 10 * time.Minute
 
-// maxLeases bounds how many there are at a time: the one that was not used for
-// the longest time makes room.
+// maxLeases bounds the number of leases; the one that was unused longest makes room.
 const maxLeases = 8
 
-// errNoFolder is told where there is nowhere to write.
+// errNoFolder is the error of a store that has no folder to write to.
 var errNoFolder = fmt.Errorf("%w: a store without a folder keeps no files", store.ErrUnavailable)
 
-// leases keep the files of segments for those who copy them. The zero value is
-// ready. A lease holds names alone: nothing of DuckDB is kept open for it.
+// leases keep the files of segments for backups that copy them. The zero value is ready. A lease
+// holds names only: nothing of DuckDB is kept open for it.
 type leases struct {
 	mu sync.Mutex // guards what follows; it is taken before Store.mu
 	by map[string]*lease
-	// deleteOnRelease are segments whose files would be gone but for a lease.
+	// deleteOnRelease are segments whose files are kept for a lease only.
 	deleteOnRelease []SegmentInfo
 }
 
 type lease struct {
-	flushed  uint64          // frames behind it are held; math.MaxUint64 when they are released
+	flushed  uint64          // the queue keeps the frames after it; math.MaxUint64 when they are released
 	segments map[uint64]bool // by id
 	files    map[string]FileInfo
 	ends     time.Time
-	done     chan struct{} // closed when it is no more
+	done     chan struct{} // closed when the lease has ended
 }
 
-// Lease implements store.Leaser. Nothing is flushed for it: what is hot is behind
-// its Flushed in the queue, of which TrimLimit keeps those frames until ReleaseFrames.
+// Lease implements store.Leaser. It flushes nothing: the queue has what is hot, and keeps the
+// frames after Flushed until ReleaseFrames.
 func (s *Store) Lease(ctx context.Context) (store.Lease, error) {
 	if !s.persistent() {
 		return store.Lease{}, errNoFolder
@@ -109,8 +108,8 @@ func (s *Store) ReadSegmentFile(lease, name string) (io.ReadCloser, error) {
 	return &leasedFile{f, s, lease, name}, nil
 }
 
-// checkFiles looks for files of segments that are missing or have another size. It puts segments
-// into quarantine, and builds filters again.
+// checkFiles looks for files of segments that are missing or have another size. It quarantines
+// segments, and rebuilds filters.
 func (s *Store) checkFiles(ctx context.Context) error {
 	p := s.pin()
 	defer p.release()
@@ -140,7 +139,7 @@ func (s *Store) checkFiles(ctx context.Context) error {
 	return nil
 }
 
-// leasedFile renews its lease as long as it is read.
+// leasedFile renews its lease with each Read.
 type leasedFile struct {
 	*os.File
 	store *Store
@@ -160,7 +159,7 @@ func (f *leasedFile) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// quarantineUnreadable quarantines the segment whose file cannot be read.
+// quarantineUnreadable quarantines the segment of a file that cannot be read, when it is damaged.
 func (s *Store) quarantineUnreadable(name string) error {
 	p := s.pin()
 	defer p.release()
@@ -214,8 +213,8 @@ func (s *Store) TrimLimit() uint64 {
 	return held
 }
 
-// EndLeases ends all leases, because what they name must not be copied any more.
-// Files that are being read end with store.ErrLeaseEnded.
+// EndLeases ends all leases, because what they name must not be copied any more. Reading a leased
+// file fails with store.ErrLeaseEnded from then on.
 func (s *Store) EndLeases() { s.endLeases(func(string, *lease) bool { return true }) }
 
 // EndLease implements store.Leaser.
@@ -240,7 +239,7 @@ func (s *Store) endLeases(which func(id string, l *lease) bool) {
 	s.unlinkAll(gone)
 }
 
-// expireLeases ends leases that were not used, and those that are too many.
+// expireLeases ends unused leases, and the oldest one when there are too many.
 func (s *Store) expireLeases(now time.Time) {
 	s.leases.mu.Lock()
 	var oldest string
@@ -264,8 +263,8 @@ func (l *leases) endLocked(id string) {
 	delete(l.by, id)
 }
 
-// unnamedLocked returns the condemned segments that no lease names any more. mu is
-// held.
+// unnamedLocked removes the segments that no lease names any more from deleteOnRelease, and returns
+// them. mu is held.
 func (l *leases) unnamedLocked() (gone []SegmentInfo) {
 	l.deleteOnRelease = slices.DeleteFunc(l.deleteOnRelease, func(info SegmentInfo) bool {
 		free := !l.namedLocked(info.ID)
@@ -286,8 +285,8 @@ func (l *leases) namedLocked(segment uint64) bool {
 	return false
 }
 
-// deferUnlink reports whether the files of a segment have to stay for a lease, and sees
-// to it that they go afterwards.
+// deferUnlink reports whether a lease names a segment, whose files are deleted when the lease ends
+// then.
 func (l *leases) deferUnlink(info SegmentInfo) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

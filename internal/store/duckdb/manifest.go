@@ -8,46 +8,44 @@ import (
 	"theeye/internal/store"
 )
 
-// Manifest says what a store consists of. What it does not name does not exist.
-// It is a value: a change makes another one, which takes the place of the old one
-// in the file at once or not at all.
+// Manifest says what a store consists of. What it does not name does not exist. It is a value: a
+// change makes another one, which replaces the old one in the file atomically.
 type Manifest struct {
 	NextID   uint64                    `json:"next_id"`  // of segments
 	Flushed  uint64                    `json:"flushed"`  // the last frame whose records are in segments
 	Arrivals map[string]store.Arrivals `json:"arrivals"` // by application, up to Flushed
 	Segments []SegmentInfo             `json:"segments"`
 	Damaged  []DamagedSegment          `json:"damaged,omitempty"`
-	// Obsolete names files whose rows are elsewhere by now, or are gone. They are deleted
-	// when nobody reads them any more, at the next start at the latest.
+	// Obsolete names files whose rows are in other files by now, or are gone. They are deleted when
+	// nothing reads them any more, at the next start at the latest.
 	Obsolete []string `json:"obsolete,omitempty"`
 	// Removed are the accounts of first arrivals whose rows were removed, by
 	// application: the expired, and the residues that were removed with them.
 	Removed map[string]Counts `json:"gone"`
-	// Tombstones tells which file of tombstones belongs to this manifest. That file may have
-	// more lines.
+	// Tombstones is the digest of the file of tombstones that belongs to this manifest. That file may
+	// have more lines.
 	Tombstones erasure.Digest `json:"tombstones"`
 	// Timeline identifies the sequence of frames that the store holds, and Timelines has the
 	// last frame of each earlier one, oldest first.
 	Timeline  string     `json:"timeline"`
 	Timelines []Timeline `json:"timelines,omitempty"`
-	// ConfirmedSince is the first frame of which the record of what was acknowledged, which is kept
-	// outside the store, tells; 0 when there is none.
+	// ConfirmedSince is the first frame in the record of what was acknowledged, which is kept outside
+	// the store; 0 without such a record.
 	ConfirmedSince uint64 `json:"confirmed_since,omitzero"`
 	// ConfirmedRecord is the id of that record, empty when it has none.
 	ConfirmedRecord string `json:"confirmed_record,omitzero"`
-	// Upgraded reports that a version before 3 began the directory.
+	// Upgraded: a version before 3 of the manifest began the directory.
 	Upgraded bool `json:"upgraded,omitzero"`
 }
 
-// Timeline is a sequence of frames that came to its end: the frames behind Last are others.
+// Timeline is a sequence of frames that has ended: the frames after Last are those of another one.
 type Timeline struct {
 	ID   string `json:"id"`
 	Last uint64 `json:"last"`
 }
 
-// segmentFormat is the form of the segments that this program writes. Every later form takes a
-// new number. Before format 3 there is no column own_time, and in format 1 the bodies of rejections
-// are all whole and not compressed.
+// segmentFormat is the format of the segments that this program writes. Before format 3 there is no
+// column own_time, and in format 1 the bodies of rejections are complete and not compressed.
 const segmentFormat = 3
 
 // SegmentInfo is what the manifest says of a segment.
@@ -64,14 +62,14 @@ type SegmentInfo struct {
 	Received Bounds    `json:"received"` // of all rows, in microseconds
 	Sent     Bounds    `json:"sent"`     // of the sent times that could be read
 	// Apps are the accounts of the first arrivals whose rows are here, by
-	// application; Replays counts the rows that are none.
+	// application; Replays counts the other rows.
 	Apps    map[string]Counts `json:"apps"`
 	Replays int64             `json:"replays"`
-	// Days is what programs before format 3 wrote. Nothing uses it.
+	// Days was written before format 3. It is not used.
 	Days ignored `json:"days,omitzero"`
 }
 
-// ignored takes any JSON value and keeps nothing of it.
+// ignored accepts any JSON value and discards it.
 type ignored struct{}
 
 // UnmarshalJSONFrom implements json.UnmarshalerFrom.
@@ -92,16 +90,16 @@ type RowCounts struct {
 	Sessions   int64 `json:"sessions"`
 }
 
-// Bounds are a least and a greatest value; nil when there is none.
+// Bounds are a minimum and a maximum; nil when there are no values.
 type Bounds struct {
 	Min *int64 `json:"min"`
 	Max *int64 `json:"max"`
 }
 
-// empty reports whether there is no value.
+// empty reports whether there are no values.
 func (b Bounds) empty() bool { return b.Min == nil }
 
-// overlaps reports whether a value from low to high may be there.
+// overlaps reports whether a value from low to high may be within the bounds.
 func (b Bounds) overlaps(low, high int64) bool {
 	return b.Min != nil && *b.Min <= high && *b.Max >= low
 }

@@ -30,11 +30,11 @@ const (
 	manifestMember  = "manifest" // of the envelope
 )
 
-// ErrNewer means that a newer version of The Eye wrote something that the store consists of.
-// Nothing was touched.
+// ErrNewer is returned when a newer version of The Eye wrote a part of the store. Nothing was
+// changed.
 var ErrNewer = envelope.ErrNewer
 
-// ManifestError tells that a manifest cannot be used.
+// ManifestError is the error of a manifest that cannot be used.
 type ManifestError struct {
 	Path string
 	Err  error
@@ -62,8 +62,8 @@ func emptyManifest() Manifest {
 	return Manifest{NextID: 1, Arrivals: map[string]store.Arrivals{}}
 }
 
-// ReadManifest reads the manifest of a store's folder. A folder without one is
-// an empty store. It changes nothing.
+// ReadManifest reads the manifest of a store's folder. A folder without one is an empty store. It
+// changes nothing.
 func ReadManifest(dir string) (Manifest, error) {
 	m, _, err := readManifest(filepath.Join(dir, manifestName))
 	return m.Manifest, err
@@ -87,7 +87,7 @@ func (m *Manifest) LastOf(timeline string) (last uint64, ok bool) {
 }
 
 // PresentManifest reads the manifest of a store's folder that a server has used. The error is a
-// *MissingManifestError when there is none. It changes nothing.
+// *MissingManifestError when there is no manifest. It changes nothing.
 func PresentManifest(dir string) (Manifest, error) {
 	m, there, err := readPresent(dir)
 	if err == nil && !there {
@@ -97,7 +97,7 @@ func PresentManifest(dir string) (Manifest, error) {
 	return m.Manifest, err
 }
 
-// loadedManifest is a manifest as it was found.
+// loadedManifest is a manifest as it was read from a file.
 type loadedManifest struct {
 	Manifest
 	version    int                 // 0 when there is none
@@ -126,15 +126,16 @@ func parseManifest(path string, b []byte, err error) (m loadedManifest, there bo
 	return m, true, nil
 }
 
-// readPresent reads the manifest of a store's folder. The error is a *ManifestError when its copy has
-// gone further: then an earlier manifest took its place, which names segments that are no more.
+// readPresent reads the manifest of a store's folder. The error is a *ManifestError when its copy
+// is newer: then an earlier manifest took its place, which names segments that do not exist any
+// more.
 func readPresent(dir string) (m loadedManifest, there bool, err error) {
 	path, copyPath := filepath.Join(dir, manifestName), filepath.Join(dir, copyName)
 	// The copy is written last, so it is read first: a server may be running.
 	copied, copyErr := durable.ReadFile(copyPath)
 	b, err := durable.ReadFile(path)
 	m, there, err = parseManifest(path, b, err)
-	if err != nil || !there || bytes.Equal(copied, b) { // equal is what a commit leaves: to read it twice takes as long again
+	if err != nil || !there || bytes.Equal(copied, b) { // a commit leaves them equal, and parsing takes long
 		return m, there, err
 	}
 	if after, isCopy, err := parseManifest(copyPath, copied, copyErr); err == nil && isCopy && after.continues(m) {
@@ -174,8 +175,8 @@ func (m *loadedManifest) parse(b []byte) error {
 	return nil
 }
 
-// parseVersion2 reads the form that had no digest, no formats and no timelines, and that held
-// the tombstones itself.
+// parseVersion2 reads version 2, which had no digest, no formats and no timelines, and contained
+// the tombstones.
 func (m *loadedManifest) parseVersion2(b []byte) error {
 	var old struct {
 		Version  int                       `json:"version"`
@@ -216,8 +217,8 @@ func (m *loadedManifest) parseVersion2(b []byte) error {
 	return nil
 }
 
-// encoder encodes manifests. It keeps the text of each segment, which has all applications and is
-// the same in every manifest until its filter is built again. It may be used concurrently.
+// encoder encodes manifests. It caches the text of each segment, which lists all applications and
+// stays the same until the segment's filter is rebuilt. It may be used concurrently.
 type encoder struct {
 	mu    sync.Mutex
 	texts map[segmentFiles]jsontext.Value
@@ -255,8 +256,8 @@ func (e *encoder) encode(m *Manifest) ([]byte, error) {
 	return envelope.Seal(manifestVersion, manifestMember, text), nil
 }
 
-// write makes m the manifest of the folder.
-// After an error that is not durable.ErrUncertain the old one is in force.
+// write makes m the manifest of the folder. After an error other than durable.ErrUncertain the old
+// one is in force.
 func (m *Manifest) write(dir string) error {
 	b, err := new(encoder).encode(m)
 	if err != nil {
@@ -273,13 +274,13 @@ func writeManifest(dir string, text []byte) error {
 	return nil
 }
 
-// writeCopy makes a text the second copy of the manifest, before files go that only an earlier one
-// names.
+// writeCopy makes a text the second copy of the manifest, before files are deleted that only an
+// earlier manifest names.
 func writeCopy(dir string, text []byte) error {
 	return durable.Replace(filepath.Join(dir, copyName), bytes.NewReader(text))
 }
 
-// lineage is what the tombstones' frames are compared by.
+// lineage returns what the frames of tombstones are compared with.
 func (m *Manifest) lineage() erasure.Lineage {
 	l := erasure.Lineage{Timeline: m.Timeline, Ended: map[string]uint64{}}
 	for _, t := range m.Timelines {
@@ -288,7 +289,7 @@ func (m *Manifest) lineage() erasure.Lineage {
 	return l
 }
 
-// beginTimeline begins a new timeline behind a frame.
+// beginTimeline begins a new timeline after a frame.
 func (m *Manifest) beginTimeline(last uint64) {
 	if m.Timeline != "" {
 		m.Timelines = append(slices.Clip(m.Timelines), Timeline{m.Timeline, last})

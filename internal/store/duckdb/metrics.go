@@ -86,7 +86,7 @@ func (m metrics) merged(made []SegmentInfo, took time.Duration) {
 	}
 }
 
-// rowCollector counts rows when metrics are read.
+// rowCollector counts rows when metrics are collected.
 type rowCollector struct{ store *Store }
 
 func (c *rowCollector) descs() [3]*prometheus.Desc {
@@ -104,8 +104,8 @@ func (c *rowCollector) Describe(out chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect implements prometheus.Collector. A store that does not answer within
-// a second has no values of its hot tables.
+// Collect implements prometheus.Collector. It leaves the rows of memtables out when the store does
+// not answer within a second.
 func (c *rowCollector) Collect(out chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()

@@ -13,7 +13,7 @@ import (
 	"theeye/internal/erasure"
 )
 
-// MissingManifestError tells that a store's folder has no manifest.
+// MissingManifestError is the error of a store's folder without a manifest.
 type MissingManifestError struct {
 	Dir      string
 	Segments bool // files of segments are there
@@ -30,8 +30,8 @@ func (e *MissingManifestError) Error() string {
 		"or restore a backup into another data directory", e.Dir, manifestName)
 }
 
-// loadFolder opens what the manifest names. Of other files it deletes only what it knows to be
-// unfinished or obsolete.
+// loadFolder opens what the manifest names. It deletes only files that it knows to be unfinished or
+// obsolete.
 func (s *Store) loadFolder(ctx context.Context) error {
 	m := loadedManifest{Manifest: emptyManifest()}
 	if s.persistent() {
@@ -63,7 +63,8 @@ func (s *Store) loadFolder(ctx context.Context) error {
 	return nil
 }
 
-// readFolder reads the manifest and the tombstones, and refuses what would lose data.
+// readFolder reads the manifest and the tombstones. It refuses a folder when opening it would lose
+// data.
 func (s *Store) readFolder() (loadedManifest, error) {
 	m, there, err := readPresent(s.opts.Dir)
 	if err != nil {
@@ -72,7 +73,7 @@ func (s *Store) readFolder() (loadedManifest, error) {
 	if !there && s.maxSegmentID() > 0 {
 		return m, &MissingManifestError{Dir: s.opts.Dir, Segments: true}
 	}
-	if m.version >= manifestVersion { // else a file of this form is none yet
+	if m.version >= manifestVersion { // before it, such a file is not in use yet
 		if err := erasure.Settle(s.opts.Tombstones); err != nil {
 			return m, err
 		}
@@ -140,12 +141,12 @@ func (s *Store) SetConfirmed(since uint64, record string) error {
 	return nil
 }
 
-// Upgraded reports whether a version before 3 of the manifest began the directory, so that
-// what is stored may have ids of then.
+// Upgraded reports whether a version before 3 of the manifest began the directory: then ids of
+// stored events may be those of that version.
 func (s *Store) Upgraded() bool { return s.current().manifest.Upgraded }
 
-// checkPresent refuses a store of which every segment is missing: rather than all of
-// them being damaged at once, its folder is not there.
+// checkPresent refuses a store of which every segment is missing: its folder is more likely not
+// there than all segments damaged at once.
 func (s *Store) checkPresent(m Manifest) error {
 	for _, info := range m.Segments {
 		if _, err := os.Stat(s.segmentPath(info.Data.Name)); !errors.Is(err, os.ErrNotExist) {
@@ -159,9 +160,9 @@ func (s *Store) checkPresent(m Manifest) error {
 		"nothing was changed. To begin without them, run `eye store recover --empty`", len(m.Segments), s.segmentDir())
 }
 
-// openTables attaches what a manifest names to a new instance, with empty
-// hot tables of the given number. Segments that are damaged are left out, by a
-// manifest that is in force when it returns.
+// openTables attaches what a manifest names to a new instance, with an empty memtable of the given
+// number. Damaged segments are quarantined and left out; the manifest without them is in force when
+// openTables returns, and is returned.
 func (s *Store) openTables(ctx context.Context, in *instance, m Manifest, number uint64) (*tableSet, Manifest, error) {
 	mt, err := makeMemtable(ctx, in, number)
 	if err != nil {
@@ -199,9 +200,9 @@ func (t *tableSet) closeFilters() error {
 	return err
 }
 
-// reconcileFiles brings the folder into accord with the manifest. It deletes what the manifest
-// calls obsolete, what the intent says was being made, and temporary files; it moves other files
-// of segments into quarantine, and leaves alone what it does not know.
+// reconcileFiles makes the folder agree with the manifest. It deletes files that are obsolete,
+// unfinished or temporary, moves other files of segments into quarantine, and leaves files alone
+// that it does not know.
 func (s *Store) reconcileFiles(m *Manifest) error {
 	named, unwanted := map[string]bool{}, map[string]bool{}
 	for _, info := range m.Segments {
@@ -256,7 +257,7 @@ func isUnfinished(name string) bool {
 	return ok && isSegmentFile(rest)
 }
 
-// isSpill reports whether an entry of the temporary folder is one that DuckDB or the store made.
+// isSpill reports whether an entry of the temporary folder was made by DuckDB or the store.
 func isSpill(name string) bool {
 	return strings.HasPrefix(name, "duckdb_temp_") || strings.HasPrefix(name, "instance-") || strings.HasPrefix(name, "heavy")
 }
@@ -282,8 +283,8 @@ func (s *Store) removeKnown(dir string, known func(name string) bool) error {
 	return nil
 }
 
-// maxSegmentID returns the greatest id of a segment of which there is a file, 0 for none, so that
-// no id is given twice.
+// maxSegmentID returns the greatest id of a segment of which a file exists, 0 for none, so that no
+// id is used twice.
 func (s *Store) maxSegmentID() (greatest uint64) {
 	for _, dir := range []string{s.segmentDir(), s.quarantineDir()} {
 		entries, err := os.ReadDir(dir)

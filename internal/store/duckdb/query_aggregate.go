@@ -12,8 +12,8 @@ import (
 	"theeye/internal/store"
 )
 
-// Series implements store.Reader. A series by status has no conditions on
-// fields, because what was refused may have none.
+// Series implements store.Reader. A series by status takes no conditions on fields, because a
+// rejected arrival may have none.
 func (s *Store) Series(ctx context.Context, q query.Query, spec store.Series) ([]store.Point, error) {
 	return queryWithRecovery(ctx, s, q, func(p *pinned, q query.Query) ([]store.Point, error) {
 		return p.series(ctx, q, spec)
@@ -80,7 +80,7 @@ func (p *pinned) series(ctx context.Context, q query.Query, spec store.Series) (
 	return points, err
 }
 
-// arrivalRows renders all arrivals with their fate. They are bounded by received_at.
+// arrivalRows renders all arrivals with their fates, bounded by received_at.
 func (p *pinned) arrivalRows(q query.Query, b builder) string {
 	statuses := map[string]string{
 		eventTable: quoted(event.Stored.String()), rejectionTable: quoted(event.Rejected.String()), residueTable: fateName(),
@@ -144,8 +144,8 @@ func (p *pinned) values(ctx context.Context, q query.Query, f query.Field) (stor
 	return v, nil
 }
 
-// Receipt implements store.Reader. A replay has the position of what it replays
-// and is newer: the frame that carried it decides first.
+// Receipt implements store.Reader. Arrivals are ordered by the frame that carried them, because a
+// replay has the position of the rejection that it replays.
 func (s *Store) Receipt(ctx context.Context, q query.Query, n int) ([]store.Arrival, error) {
 	return queryWithRecovery(ctx, s, q, func(p *pinned, q query.Query) ([]store.Arrival, error) {
 		return p.receipt(ctx, q, n)

@@ -12,10 +12,9 @@ import (
 	"theeye/internal/store"
 )
 
-// Books implements store.Reader. What is in segments was counted from their rows
-// when they were written; what is hot is counted now. A replay was received once
-// only, when it first arrived: it moves its rejection to stored or duplicate, and
-// leaves it where it is when it is refused again.
+// Books implements store.Reader. What is in segments was counted when they were written; what is
+// hot is counted now. A replay was received once only, when it first arrived: it moves its
+// rejection to stored or duplicate, and leaves it when it is rejected again.
 func (s *Store) Books(ctx context.Context, apps []string) (store.Books, error) {
 	return queryWithRecovery(ctx, s, query.Query{Apps: apps}, func(p *pinned, q query.Query) (store.Books, error) {
 		return p.books(ctx, q)
@@ -52,7 +51,7 @@ func (p *pinned) books(ctx context.Context, q query.Query) (store.Books, error) 
 	return store.Books{Position: p.position, Accounts: p.accounts(counts, apps)}, nil
 }
 
-// addCounts reads lines of application, fate and number.
+// addCounts adds the rows of a query: application, fate and number.
 func (p *pinned) addCounts(ctx context.Context, q statement, counts map[string]Counts) error {
 	_, err := queryAll(ctx, p.store, q, func(scan scanner) (none struct{}, err error) {
 		var app string
@@ -69,7 +68,7 @@ func (p *pinned) addCounts(ctx context.Context, q statement, counts map[string]C
 	return err
 }
 
-// hotCounts counts the first arrivals that are in hot tables.
+// hotCounts counts the first arrivals in memtables.
 func (p *pinned) hotCounts(ctx context.Context, q query.Query) (map[string]Counts, error) {
 	counts := map[string]Counts{}
 	b := newBuilder()
@@ -86,7 +85,7 @@ func fates(rows source, q query.Query, b builder) string {
 		" UNION ALL " + place + "fate FROM " + rows(residueTable) + where(query.Rejections, q, b)
 }
 
-// accounts puts what was received beside what was counted.
+// accounts combines what was counted with what was received.
 func (p *pinned) accounts(counts map[string]Counts, apps []string) []store.Account {
 	byApp := map[string]store.Account{}
 	for app, n := range counts {

@@ -16,15 +16,15 @@ const (
 	// exportMemory is what an export may take of DuckDB's memory, in bytes, and no
 	// more than other background work.
 	exportMemory = 512 << 20
-	// hotChunkBytes are of large hot events that are copied at a time, about.
+	// hotChunkBytes is about how many bytes of large hot events are copied at a time.
 	hotChunkBytes = 2 << 20
 	// exportConns are for the statement that runs and the one that is ending.
 	exportConns = 2
 )
 
-// export reads what a query selects. It has a DuckDB for itself (S10), to which
-// the segments are attached; what is hot when it begins is copied to a file. From
-// then on it needs nothing that anybody changes, and holds nobody up.
+// export reads what a query selects. It has an instance of its own (S10), to which the segments are
+// attached; what is hot when it begins is copied to a file. From then on it depends on nothing that
+// changes, and blocks nothing.
 type export struct {
 	store      *Store
 	in         *instance
@@ -39,11 +39,11 @@ type export struct {
 	largest int64
 	all     timeRange // the times of these
 	dir     string    // what it writes; empty for a store without a folder
-	whole   bool      // it has come to its end
-	finish  func()    // gives back what is not its own
+	whole   bool      // it has read everything
+	finish  func()    // releases what is shared
 }
 
-// segments are those that are attached.
+// segments returns those that are attached.
 func (e *export) segments() []*segment {
 	list := make([]*segment, len(e.refs))
 	for i, ref := range e.refs {
@@ -54,8 +54,8 @@ func (e *export) segments() []*segment {
 
 func (s *Store) exportDir() string { return filepath.Join(s.opts.Dir, "export") }
 
-// beginExport waits until one of MaxExports may begin, and takes what is written at
-// that moment. The export must be closed.
+// beginExport waits until one of MaxExports may begin, and takes what is written at that moment.
+// The caller must close the export.
 func (s *Store) beginExport(ctx context.Context, q query.Query) (_ *export, err error) {
 	e := &export{store: s, most: windowRows, finish: func() {}}
 	if s.persistent() {
@@ -80,7 +80,7 @@ func (s *Store) beginExport(ctx context.Context, q query.Query) (_ *export, err 
 	if e.large() {
 		e.most = windowFirstRows
 	}
-	if !s.persistent() { // all is in memory, where it stays until p is released
+	if !s.persistent() { // everything is in memory, and stays there until p is released
 		e.in, e.finish = s.reading, p.release
 		return e, e.measure(ctx, union(eventTable, p.tables.memtables, nil))
 	}
@@ -94,7 +94,7 @@ func (s *Store) beginExport(ctx context.Context, q query.Query) (_ *export, err 
 	return e, e.copyHot(ctx, p.tables.memtables)
 }
 
-// close gives everything back.
+// close releases everything.
 func (e *export) close() {
 	e.finish()
 	if e.background == nil {
@@ -110,8 +110,8 @@ func (e *export) close() {
 	e.store.exporters <- e.background
 }
 
-// copyHot writes the hot rows that are selected to files. Large ones are written in chunks: DuckDB
-// takes as much memory as a chunk to write it, and to read it again.
+// copyHot writes the selected hot rows to files. Large ones are written in chunks: DuckDB takes as
+// much memory as a chunk to write it, and to read it again.
 func (e *export) copyHot(ctx context.Context, memtables []*memtable) error {
 	var paths []string
 	write := func(rows string) error {
@@ -153,7 +153,7 @@ func (e *export) copyHot(ctx context.Context, memtables []*memtable) error {
 	return e.measure(ctx, "hot_rows")
 }
 
-// measure finds out how much there is at most, and of which times.
+// measure determines the greatest possible number of events, and the range of their times.
 func (e *export) measure(ctx context.Context, hot string) error {
 	e.hot = hot
 	text := strings.Join([]string{"SELECT count(*), min(occurred_at), max(occurred_at) FROM", hot}, " ")
@@ -176,7 +176,7 @@ func (e *export) measure(ctx context.Context, hot string) error {
 	return nil
 }
 
-// rowsIn renders the rows that may be within a span.
+// rowsIn renders the rows that may be within a range.
 func (e *export) rowsIn(w timeRange) string {
 	var refs []segmentRef
 	for _, ref := range e.refs {

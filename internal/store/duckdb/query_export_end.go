@@ -8,14 +8,14 @@ import (
 	"theeye/internal/store"
 )
 
-// runningExports are the exports that run, for EndExports.
+// runningExports are the running exports, for EndExports.
 type runningExports struct {
 	mu    sync.Mutex // guards what follows
 	set   map[*runningExport]struct{}
-	ended chan struct{} // closed by EndExports, and made anew
+	ended chan struct{} // closed and replaced by EndExports
 }
 
-// runningExport is an export, until what it took is given back.
+// runningExport is an export that has not released its files yet.
 type runningExport struct {
 	cancel context.CancelCauseFunc
 	done   chan struct{}
@@ -25,7 +25,8 @@ func newRunningExports() *runningExports {
 	return &runningExports{set: map[*runningExport]struct{}{}, ended: make(chan struct{})}
 }
 
-// begin returns a context that ends with EndExports, and what gives it back.
+// begin registers an export. It returns a context that ends with EndExports; leave takes the export
+// off again.
 func (e *runningExports) begin(ctx context.Context) (_ context.Context, leave func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	r := &runningExport{cancel, make(chan struct{})}
@@ -41,9 +42,8 @@ func (e *runningExports) begin(ctx context.Context) (_ context.Context, leave fu
 	})
 }
 
-// EndExports ends all exports that run with store.ErrExportEnded, because what they
-// give has been erased, and returns when nothing of theirs is left on disk. It does not
-// wait for their callers.
+// EndExports ends all running exports with store.ErrExportEnded, because something that they read
+// has been erased. It returns when no file of theirs is left, and does not wait for their callers.
 func (s *Store) EndExports() {
 	s.exports.mu.Lock()
 	var list []*runningExport
@@ -59,14 +59,14 @@ func (s *Store) EndExports() {
 	}
 }
 
-// ExportsEnded returns a channel that is closed by the next EndExports.
+// ExportsEnded returns a channel that the next EndExports closes.
 func (s *Store) ExportsEnded() <-chan struct{} {
 	s.exports.mu.Lock()
 	defer s.exports.mu.Unlock()
 	return s.exports.ended
 }
 
-// exportError returns store.ErrExportEnded for an error of an export that was ended.
+// exportError returns store.ErrExportEnded for an error of an export that EndExports ended.
 func exportError(ctx context.Context, err error) error {
 	if err != nil && errors.Is(context.Cause(ctx), store.ErrExportEnded) {
 		return store.ErrExportEnded

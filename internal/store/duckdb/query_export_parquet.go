@@ -11,8 +11,7 @@ import (
 	"theeye/internal/store"
 )
 
-// parquetOptions bound the memory that a row group takes while it is written,
-// whatever the size of an event.
+// parquetOptions bound the memory that writing a row group takes, whatever the size of an event.
 const parquetOptions = " (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE_BYTES '16MB')"
 
 // parquetColumns are the fields of an event under the names of the interface.
@@ -27,7 +26,7 @@ func parquetColumns() string {
 	}, ", ")
 }
 
-// copyTo writes what a statement selects to a file.
+// copyTo writes the result of a statement to a file.
 func (s *Store) copyTo(ctx context.Context, in *instance, path string, q statement) error {
 	if _, err := in.db.ExecContext(ctx, "COPY ("+q.text+") TO "+quoted(path)+parquetOptions, q.args...); err != nil {
 		if ctx.Err() == nil && strings.Contains(err.Error(), "No space left") {
@@ -38,11 +37,11 @@ func (s *Store) copyTo(ctx context.Context, in *instance, path string, q stateme
 	return nil
 }
 
-// maxChunks bounds what one statement reads by itself.
+// maxChunks bounds how many chunks one statement reads.
 const maxChunks = 1000
 
-// inChunks renders all rows. Those of segments with large events come in chunks of about a page each:
-// DuckDB takes as much memory as a chunk in each of its steps.
+// inChunks renders all rows. Those of segments with large events are read in chunks of about a page
+// each: DuckDB takes as much memory as a chunk in each of its steps.
 func (e *export) inChunks() string {
 	if !e.large() {
 		return e.rowsIn(e.all)
@@ -63,11 +62,10 @@ func (e *export) inChunks() string {
 	return "(" + strings.Join(selects, " UNION ALL ") + ")"
 }
 
-// Parquet writes the events that q selects to a Parquet file and returns it, open
-// at its beginning; Limit, After and Descending do not matter. The file has no
-// name any more, so that it is gone when it is closed: by the caller, when ctx ends, or
-// by EndExports. It waits while MaxExports run. When it meets a damaged segment, it begins
-// again without that.
+// Parquet writes the events that q selects to a Parquet file and returns it, open at its beginning;
+// Limit, After and Descending do not matter. The file has no name any more, so it is gone once it
+// is closed: by the caller, when ctx ends, or by EndExports. Parquet waits while MaxExports run.
+// When it meets a damaged segment, that is quarantined, and the export begins again.
 func (s *Store) Parquet(ctx context.Context, q query.Query) (*os.File, error) {
 	if !s.persistent() {
 		return nil, errNoFolder
@@ -109,5 +107,5 @@ func (s *Store) parquet(ctx context.Context, q query.Query) (_ *os.File, err err
 		_ = file.Close() // the caller may have done it
 		leave()
 	})
-	return file, nil // its name goes with the export's folder
+	return file, nil // closing the export removes its name
 }

@@ -12,18 +12,17 @@ import (
 	"theeye/internal/store"
 )
 
-// An export in order goes through time in windows, so that no sort is larger than
-// one of them. A window ends where its time ends, or with so many events; the
-// next one is made wider or narrower by what came.
+// An export reads time in windows, so that no sort is larger than a window. A window ends with its range
+// of times, or after so many events; the next one is made wider or narrower by what was found.
 const (
 	windowRows      = 100_000
 	windowFirstRows = 5_000 // until the size of an event is known
 	windowMinRows   = 64
-	windowBytes     = 48 << 20 // of events, about
+	windowBytes     = 48 << 20 // approximate size of the events of a window
 	windowGrowth    = 16
 )
 
-// Chunks are what goes from the goroutine that reads to the one that writes.
+// The goroutine that reads passes chunks of events to the one that writes.
 const (
 	chunkEvents = 1000
 	chunkBytes  = 1 << 20 // of data
@@ -31,7 +30,7 @@ const (
 )
 
 // Export implements store.Reader. It waits while MaxExports run. When it meets a damaged segment
-// before each is called, it begins again without that.
+// before the first call of each, that is quarantined, and the export begins again.
 func (s *Store) Export(ctx context.Context, q query.Query, each func(*event.Event) error) error {
 	began := time.Now()
 	defer func() { s.metrics.queried("export", time.Since(began)) }()
@@ -48,7 +47,7 @@ func (s *Store) Export(ctx context.Context, q query.Query, each func(*event.Even
 	}
 }
 
-// recoverExport is recoverFrom for an error of an export. The instance was its own and is closed.
+// recoverExport is recoverFrom for an error of an export. The instance was its own, and is closed.
 func (s *Store) recoverExport(ctx context.Context, err error) (retry bool, _ error) {
 	if err == nil || ctx.Err() != nil || errors.Is(err, store.ErrExportEnded) {
 		return false, err
@@ -77,7 +76,7 @@ func (s *Store) export(ctx context.Context, q query.Query, each func(*event.Even
 		for range chunks {
 		}
 	}()
-	go func() { // it gives back what the export took, whatever holds each up
+	go func() { // it releases what the export holds, even while each blocks
 		defer close(chunks)
 		defer leave()
 		defer e.close()
@@ -105,7 +104,7 @@ func (e *export) read(ctx context.Context, to chan<- []event.Event) error {
 		got, err := e.readWindow(ctx, w, to)
 		switch {
 		case errors.Is(err, store.ErrUnavailable) && got.rows == 0 && w.rows > windowMinRows:
-			w.rows, w.width = w.rows/windowGrowth+1, w.width/windowGrowth+1 // it did not fit into memory
+			w.rows, w.width = w.rows/windowGrowth+1, w.width/windowGrowth+1 // the window did not fit into memory
 		case err != nil:
 			return err
 		default:
@@ -115,8 +114,8 @@ func (e *export) read(ctx context.Context, to chan<- []event.Event) error {
 	return nil
 }
 
-// readWindow reads one window. After an error with which nothing was handed over
-// it may be read again.
+// readWindow reads one window. After an error before which nothing was handed over, the window may
+// be read again.
 func (e *export) readWindow(ctx context.Context, w exportWindow, to chan<- []event.Event) (windowResult, error) {
 	out := &chunkWriter{to: to}
 	read := e.readWhole
@@ -144,7 +143,7 @@ func (e *export) statement(w exportWindow, columns string) statement {
 	return b.build("export", text+" ORDER BY "+strings.Join(query.Order(query.Events, q.Descending), ", ")+limit(w.rows))
 }
 
-// readWhole reads the events of a window with all that they have.
+// readWhole reads the events of a window with their data.
 func (e *export) readWhole(ctx context.Context, w exportWindow, out *chunkWriter) error {
 	statement := e.statement(w, eventColumns)
 	rows, err := e.in.db.QueryContext(ctx, statement.text, statement.args...)
@@ -167,14 +166,14 @@ func (e *export) readWhole(ctx context.Context, w exportWindow, out *chunkWriter
 	return nil
 }
 
-// largeEvent is the size of data, in bytes, from where on an export reads events as a
-// list of large ones does: see payload.go.
+// largeEvent is the size of data, in bytes, above which an export reads events as a list of large
+// ones does; see query_payload.go.
 const largeEvent = 64 << 10
 
 func (e *export) large() bool { return e.largest > largeEvent }
 
-// readBare reads the events of a window without their data, and then that, a few
-// events at a time.
+// readBare reads the events of a window without their data, and then the data, a few events at a
+// time.
 func (e *export) readBare(ctx context.Context, w exportWindow, out *chunkWriter) error {
 	conn, err := e.in.db.Conn(ctx)
 	if err != nil {
@@ -235,7 +234,7 @@ func (w *chunkWriter) send(ctx context.Context) error {
 	}
 }
 
-// exportWindow is the part of an export that is read next.
+// exportWindow is the next part of an export to be read.
 type exportWindow struct {
 	left       timeRange // what is not read yet
 	descending bool
@@ -244,14 +243,14 @@ type exportWindow struct {
 	after      *query.After
 }
 
-// windowResult is what a window had.
+// windowResult describes the events of a window.
 type windowResult struct {
 	rows  int
 	bytes int64
 	last  query.After
 }
 
-// eventOverhead is what an event takes besides its data, about.
+// eventOverhead is about what an event takes besides its data, in bytes.
 const eventOverhead = 400
 
 func (r *windowResult) add(e *event.Event) {
@@ -273,14 +272,14 @@ func newExportWindow(e *export) exportWindow {
 	return w
 }
 
-// widen makes the window as wide as its rows want it, so that they are seldom
-// exceeded, when there is one in so many microseconds.
+// widen sets the width so that the window seldom has more events than rows, when events are so many
+// microseconds apart.
 func (w *exportWindow) widen(distance float64) {
 	const most = 1 << 60
 	w.width = int64(max(1, min(most, 0.8*distance*float64(w.rows))))
 }
 
-// times returns the window's own times.
+// times returns the window's range.
 func (w *exportWindow) times() timeRange {
 	if w.descending {
 		return timeRange{w.left.high - min(w.width-1, w.left.high-w.left.low), w.left.high}
@@ -288,13 +287,13 @@ func (w *exportWindow) times() timeRange {
 	return timeRange{w.left.low, w.left.low + min(w.width-1, w.left.high-w.left.low)}
 }
 
-// advance goes on to the next window.
+// advance moves to the next window.
 func (w *exportWindow) advance(got windowResult) {
 	seen := w.times()
 	full := got.rows == w.rows
 	at := int64(got.last.Key.OccurredAt)
 	switch {
-	case full && w.descending: // it goes on where this one was cut off
+	case full && w.descending: // the next window begins where this one was cut off
 		seen.low, w.left.high, w.after = at, at, &got.last
 	case full:
 		seen.high, w.left.low, w.after = at, at, &got.last

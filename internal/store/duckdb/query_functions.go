@@ -11,7 +11,7 @@ import (
 	"theeye/internal/query"
 )
 
-// register adds the functions that query.DuckDB calls.
+// register registers the functions that query.DuckDB uses.
 func (i *instance) register(ctx context.Context) (err error) {
 	text, err := duckdb.NewTypeInfo(duckdb.TYPE_VARCHAR)
 	if err != nil {
@@ -40,8 +40,7 @@ func (i *instance) register(ctx context.Context) (err error) {
 	)
 }
 
-// udf is a function of two texts: data, and what is asked of it, which is parsed by ask. NULL gives
-// NULL.
+// udf is a function of two texts: data, and a question, which ask parses. NULL gives NULL.
 type udf struct {
 	config duckdb.ScalarFuncConfig
 	ask    func(text string) (func(data []byte) any, error)
@@ -49,7 +48,7 @@ type udf struct {
 
 func (f udf) Config() duckdb.ScalarFuncConfig { return f.config }
 
-// Executor is called for each chunk of rows, most of which ask the same.
+// Executor is called for each chunk of rows, most of which have the same question.
 func (f udf) Executor() duckdb.ScalarFuncExecutor {
 	var last string
 	var answer func(data []byte) any

@@ -12,7 +12,7 @@ import (
 	"theeye/internal/store"
 )
 
-// listing is a kind of list.
+// listing describes a kind of list.
 type listing[T any] struct {
 	kind  query.Kind
 	table string
@@ -37,17 +37,17 @@ func (s *Store) rejectionListing() listing[event.Rejection] {
 	}
 }
 
-// The first window of a list is as wide as a number of pages would be if all rows
-// were listed, and each further one is wider by stepGrowth. A window costs the times
-// of its slices whatever its width, and all columns of those rows alone that lie in it.
+// The first window of a list is as wide as stepPages pages of all rows would be, and each further one is
+// wider by a factor of stepGrowth. A window costs the reading of the times of its slices, whatever its
+// width, and of all columns of the rows within it.
 const (
 	stepPages  = 16
 	stepGrowth = 16
 )
 
-// search finds a page of a list, window by window in the direction of the list.
-// Each looks only at the segments of its time. It ends when the page is full, when
-// there is nothing left, or when its time is over.
+// search finds a page of a list, window by window in the direction of the list. Each window queries
+// only the segments of its time. The search ends when the page is full, when there is nothing left,
+// or after Options.SearchTime.
 func search[T any](ctx context.Context, p *pinned, q query.Query, l listing[T]) (store.Page[T], error) {
 	began := time.Now()
 	asked := timeRangeOf(q)
@@ -104,7 +104,7 @@ func (f *pageSearch[T]) within(ctx context.Context, w timeRange, refs []segmentR
 	return f.fill(ctx, among, found, max(1, int(pageBytes(f.q)/largest)))
 }
 
-// listWindows are the spans that a list looks at, one after the other.
+// listWindows are the ranges of times that a list searches, one after the other.
 type listWindows struct {
 	descending bool
 	asked      timeRange
@@ -118,7 +118,7 @@ func newListWindows(refs []segmentRef, asked timeRange, q query.Query, kind quer
 		w.edge = asked.high
 	}
 	if len(refs) == 0 || q.SessionIDs != nil || q.IDs != nil || q.EventIDs != nil {
-		return w // few rows, wherever they are
+		return w // a selective filter: one window
 	}
 	sortByTime(refs, kind, q.Descending)
 	first := refs[0].orderTimes(kind)
@@ -134,8 +134,8 @@ func newListWindows(refs []segmentRef, asked timeRange, q query.Query, kind quer
 	return w
 }
 
-// next returns the next window, and whether it is the last: that reaches to the end
-// of what was asked for, because hot rows may be anywhere.
+// next returns the next window, and whether it is the last one, which extends to the end of the
+// query's range, because hot rows may be anywhere.
 func (w *listWindows) next() (now timeRange, last bool) {
 	now = w.asked
 	switch {
@@ -167,8 +167,8 @@ func (w *listWindows) next() (now timeRange, last bool) {
 	return now, last
 }
 
-// statement renders the search of rows within a window: of as many as fit on the page,
-// and one that shows that there are more.
+// statement renders the search of a window: for as many rows as fit on the page, and one more,
+// which shows that there are more.
 func (f *pageSearch[T]) statement(w timeRange, rows, columns string) statement {
 	b, q := newBuilder(), f.q
 	if w.low != math.MinInt64 {

@@ -14,12 +14,12 @@ import (
 	"theeye/internal/query"
 )
 
-// A list whose rows may be large is read in two steps: first the rows without their
-// payloads, in order, then the payloads of those that fit on the page, a few at a
-// time. DuckDB holds all that one statement returns, so nothing less bounds what a
-// page takes. Where all rows are small, one statement reads the whole page.
+// A list whose rows may be large is read in two steps: first the rows without their payloads, in order,
+// then the payloads of those that fit on the page, a few at a time. DuckDB holds the whole result of a
+// statement, so nothing less bounds the memory of a page. Where all rows are small, one statement reads
+// the whole page.
 
-// bareFactor is how many pages the rows of one statement may take at most.
+// bareFactor is how many pages the result of one statement may take.
 const bareFactor = 2
 
 // payload is the part of a row that may be large.
@@ -65,8 +65,8 @@ func (s *Store) rejectionPayload() payload[event.Rejection] {
 	}
 }
 
-// largest returns the size of the largest payload of a table, in bytes, among hot
-// tables and some segments.
+// largest returns the size of the largest payload of a table, in bytes, in memtables and some
+// segments.
 func (p *pinned) largest(ctx context.Context, table string, refs []segmentRef) (int64, error) {
 	var size int64
 	for _, mt := range p.tables.memtables {
@@ -104,8 +104,8 @@ func (p *pinned) largest(ctx context.Context, table string, refs []segmentRef) (
 	return size, nil
 }
 
-// largestSQL renders the size of the largest payload as a column's statistics tell.
-// They are there as long as a column is: a segment never changes.
+// largestSQL renders the size of the largest payload, from the statistics of the column, which a
+// segment always has.
 func (seg *segment) largestSQL(table string) string {
 	told := func(name, column string) string {
 		return fmt.Sprintf("coalesce(TRY_CAST(regexp_extract(stats(%s), '%s: ([0-9]+)', 1) AS BIGINT), %d)", column, name, math.MaxInt32)
@@ -146,7 +146,7 @@ func (f *pageSearch[T]) readPayloads(ctx context.Context, refs []segmentRef, row
 	return from.read(ctx, rows)
 }
 
-// payloads says where the payloads of rows are.
+// payloads reads the payloads of rows of a listing.
 type payloads[T any] struct {
 	listing[T]
 	store *Store
@@ -187,9 +187,8 @@ func (s *payloads[T]) read(ctx context.Context, rows []T) error {
 	return err
 }
 
-// statement renders the reading of payloads of rows within w. An inner statement finds
-// the rows by small columns alone: a condition beside a payload would read those of
-// all rows around.
+// statement renders the reading of payloads of rows within w. An inner statement finds the rows by
+// small columns only: a condition beside a payload would read the payloads of all rows around.
 func (s *payloads[T]) statement(w timeRange, condition string) string {
 	columns := "SELECT frame, frame_index, " + s.payload.columns + " FROM "
 	var selects []string

@@ -10,17 +10,17 @@ import (
 	"theeye/internal/store/duckdb/filter"
 )
 
-// segmentRef is a segment that may hold what a query selects.
+// segmentRef refers to a segment that may hold what a query selects, or to some of its slices.
 type segmentRef struct {
 	*segment
 	slices []int // of events and sessions; nil for all
 }
 
-// anySegment is the condition of a query that looks at all segments.
+// anySegment is the condition of a query that reads all segments.
 func anySegment(*segment) bool { return true }
 
-// rowsWhere renders the rows of a table in hot tables and in the segments that may hold
-// what is asked for.
+// rowsWhere renders the rows of a table in memtables and in the segments that may hold what is
+// asked for.
 func (p *pinned) rowsWhere(table string, may func(*segment) bool) string {
 	var refs []segmentRef
 	for _, seg := range p.tables.segments {
@@ -31,7 +31,7 @@ func (p *pinned) rowsWhere(table string, may func(*segment) bool) string {
 	return p.rows(table, refs)
 }
 
-// rows renders the rows of a table in hot tables and in the given segments.
+// rows renders the rows of a table in memtables and in the given segments.
 func (p *pinned) rows(table string, refs []segmentRef) string {
 	return union(table, p.tables.memtables, refs)
 }
@@ -52,11 +52,11 @@ func union(table string, memtables []*memtable, refs []segmentRef) string {
 	return "(" + strings.Join(selects, " UNION ALL ") + ")"
 }
 
-// timeRange is a range of times, inclusive on both sides, in microseconds.
+// timeRange is a range of times in microseconds, both ends included.
 type timeRange struct{ low, high int64 }
 
-// timeRangeOf returns the times of rows that a query may still give: between its bounds,
-// and on the far side of the place that it continues from.
+// timeRangeOf returns the range of the rows that a query may still return: between its bounds, and
+// beyond the place from which it continues.
 func timeRangeOf(q query.Query) timeRange {
 	w := timeRange{math.MinInt64, math.MaxInt64}
 	if q.From != nil {
@@ -76,7 +76,7 @@ func timeRangeOf(q query.Query) timeRange {
 	return w
 }
 
-// orderTimes returns the bounds by which the rows of a kind are ordered.
+// orderTimes returns the bounds of the times by which rows of a kind are ordered.
 func (seg *segment) orderTimes(kind query.Kind) Bounds {
 	if kind == query.Rejections {
 		return seg.info.Received
@@ -84,7 +84,7 @@ func (seg *segment) orderTimes(kind query.Kind) Bounds {
 	return seg.info.Occurred
 }
 
-// prune finds the segments that may hold rows that q selects within w.
+// prune returns the segments that may hold rows that q selects within w.
 func (p *pinned) prune(kind query.Kind, q query.Query, w timeRange) []segmentRef {
 	sessions := make([]uint64, len(q.SessionIDs))
 	for i, session := range q.SessionIDs {
@@ -140,8 +140,7 @@ func (ref segmentRef) conditions() []string {
 	return []string{sliceIn(ref.slices)}
 }
 
-// sortByTime orders segments in the direction of a list: those first whose rows may
-// come first.
+// sortByTime sorts segments in the direction of a list: those whose rows may come first are first.
 func sortByTime(refs []segmentRef, kind query.Kind, descending bool) {
 	slices.SortStableFunc(refs, func(a, b segmentRef) int {
 		if descending {

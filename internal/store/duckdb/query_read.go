@@ -10,9 +10,9 @@ import (
 	"theeye/internal/store"
 )
 
-// pinFor pins the current version and fixes the horizon of a query. All rows of the frames
-// up to the position were committed before the position was told, so that every
-// reader who asks with it sees the same.
+// pinFor pins the current version and fixes the horizon of a query. All rows of the frames up to
+// the position were committed before the position was announced, so every reader with that horizon
+// sees the same.
 func (s *Store) pinFor(q query.Query) (*pinned, query.Query) {
 	p := s.pin()
 	if q.Horizon == 0 {
@@ -24,8 +24,8 @@ func (s *Store) pinFor(q query.Query) (*pinned, query.Query) {
 	return p, q
 }
 
-// where renders the conditions of a query, and more. Before anything is written
-// there is no horizon and nothing to be seen.
+// where renders the conditions of a query, and more. Before anything is written there is no
+// horizon, and no row is selected.
 func where(kind query.Kind, q query.Query, b builder, more ...string) string {
 	conditions := append(query.Conditions(query.DuckDB{}, kind, q, b.Cond), more...)
 	if q.Horizon == 0 {
@@ -43,7 +43,7 @@ func whereAll(conditions []string) string {
 
 func limit(n int) string { return " LIMIT " + strconv.Itoa(n) }
 
-// page cuts off what does not fit on a page.
+// page returns the items that fit on a page.
 func page[T any](items []T, q query.Query, size func(*T) int) store.Page[T] {
 	p := store.NewPager(q, size)
 	p.AddAll(items)

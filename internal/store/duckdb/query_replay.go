@@ -12,8 +12,8 @@ import (
 	"theeye/internal/store"
 )
 
-// replayed reports whether anything was replayed at all; most stores never do, and
-// pay nothing for it.
+// replayed reports whether the store has any replays. Most stores have none, and pay nothing for
+// them.
 func (p *pinned) replayed() bool {
 	return slices.ContainsFunc(p.tables.memtables, func(mt *memtable) bool { return mt.replays.Load() > 0 }) ||
 		slices.ContainsFunc(p.tables.segments, hasReplays)
@@ -21,8 +21,8 @@ func (p *pinned) replayed() bool {
 
 func hasReplays(seg *segment) bool { return seg.info.Replays > 0 }
 
-// replays renders the replays up to a horizon that came through: where their
-// rejections are, and what became of them.
+// replays renders the replays up to a horizon that were not rejected: the place of their rejection,
+// and their fate.
 func (p *pinned) replays(horizon uint64) string {
 	const place = "SELECT app, frame, frame_index, carried_by, "
 	condition := fmt.Sprintf(" WHERE carried_by <> frame AND carried_by <= %d", horizon)
@@ -30,8 +30,8 @@ func (p *pinned) replays(horizon uint64) string {
 		" UNION ALL " + place + "fate FROM " + p.rowsWhere(residueTable, hasReplays) + condition + " AND " + replaySucceeded() + ")"
 }
 
-// replaySucceeded renders that a residue of a replay is not that of one that was refused. An
-// erasure takes the problems.
+// replaySucceeded renders that the residue of a replay is not that of a rejected one. An erasure
+// removes the problems.
 func replaySucceeded() string { return fmt.Sprintf("problems = '' AND fate <> %d", event.Rejected) }
 
 // filterReplayed keeps the rejections that q.Replayed selects.
@@ -50,13 +50,13 @@ func (p *pinned) filterReplayed(q query.Query, rows string) string {
 		"(SELECT (app, frame, frame_index) FROM " + p.replays(q.Horizon) + "))"
 }
 
-// origin is where an arrival first was.
+// origin is the place where an arrival was first received.
 type origin struct {
 	app      string
 	position event.Position
 }
 
-// resolveReplays sets what became of rejections up to the horizon of q.
+// resolveReplays sets Became of rejections, up to the horizon of q.
 func (p *pinned) resolveReplays(ctx context.Context, q query.Query, rejections []event.Rejection) error {
 	if len(rejections) == 0 || !p.replayed() {
 		return nil
@@ -95,9 +95,9 @@ func (p *pinned) resolveReplays(ctx context.Context, q query.Query, rejections [
 	return nil
 }
 
-// moveReplayed moves what replays have brought through: each was received once
-// only, as what it replays. That is a rejection, or what is left of an erased one,
-// whose event may be of another session and stay.
+// moveReplayed moves counts of replays that were not rejected from the fate of the arrival that
+// they replay to their own: each was received once only. It replays a rejection, or the residue of
+// an erased one, whose event may be of another session and stay.
 func (p *pinned) moveReplayed(ctx context.Context, q query.Query, counts map[string]Counts) error {
 	type move struct {
 		app      string
@@ -149,7 +149,7 @@ func texts(list []string) []any {
 	return values
 }
 
-// rejections implements the list of rejections.
+// rejections is Rejections on a pinned version.
 func (p *pinned) rejections(ctx context.Context, q query.Query) (store.Page[event.Rejection], error) {
 	found, err := search(ctx, p, q, p.store.rejectionListing())
 	if err == nil {

@@ -36,7 +36,7 @@ func (b builder) build(kind, text string) statement {
 // scanner reads the columns of one row.
 type scanner func(into ...any) error
 
-// queryAll runs a statement and reads all its rows. ctx interrupts it.
+// queryAll runs a statement and returns all its rows. When ctx ends, the statement is interrupted.
 func queryAll[T any](ctx context.Context, s *Store, q statement, read func(scanner) (T, error)) (items []T, err error) {
 	began := time.Now()
 	defer func() { s.metrics.queried(q.kind, time.Since(began)) }()
@@ -80,8 +80,8 @@ func scanEvent(scan scanner) (event.Event, error) {
 	return e, err
 }
 
-// listedRejection are the columns of a rejection that are answered; data, codes and
-// pointers are there for conditions.
+// listedRejection are the columns of a rejection that are returned; data, codes and pointers are
+// for conditions only.
 const listedRejection = `app, id, event_id, client_id, session_id, category, name, sent_time, sent_at, received_at, own_time,
 	frame, frame_index, carried_by, schema_version, ` + rejectionPayloadColumns
 

@@ -14,14 +14,14 @@ import (
 	"theeye/internal/store"
 )
 
-// A list of sessions goes through time in windows, latest first. The first window
-// is as wide as the wanted number of sessions took in the newest segment, each
-// further one wider by stepGrowth.
+// A list of sessions searches time in windows, latest first. The first window is as wide as the range in
+// which the newest segment has the wanted number of sessions; each further one is wider by a factor of
+// stepGrowth.
 const (
-	// maxStarts bounds the sessions that are looked at together.
+	// maxStarts bounds the number of sessions in one statement.
 	maxStarts = 2000
-	// After so many windows in vain a filter is taken for a rare one, and all its
-	// events are searched at once if they are at most bulkRows.
+	// After rareWindows windows the filter counts as selective, and all events are searched at once if
+	// there are at most bulkRows.
 	rareWindows = 3
 	bulkRows    = 20_000_000
 )
@@ -37,7 +37,7 @@ func (s *Store) Sessions(ctx context.Context, q query.Query) (store.Page[store.S
 	})
 }
 
-// filtersEvents reports whether a query looks at single events of a session.
+// filtersEvents reports whether a query has conditions on single events of a session.
 func filtersEvents(q query.Query) bool {
 	return q.IDs != nil || q.Categories != nil || q.Names != nil || q.From != nil || q.To != nil || len(q.Where) > 0
 }
@@ -68,10 +68,9 @@ func (p *pinned) summaries(ctx context.Context, q query.Query) ([]store.Session,
 	})
 }
 
-// sessionRows renders the parts of sessions that q, which has no filter but
-// applications and sessions, sees: several for a session. A segment's own table is
-// of all its frames; where the horizon cuts them, its events are summed up, from
-// q.From on.
+// sessionRows renders the parts of the sessions that q selects, several for each session. q filters
+// by applications and sessions only. The table of a segment summarises all its frames; where the
+// horizon excludes some, its events are summarised instead, from q.From on.
 func (p *pinned) sessionRows(q query.Query, memtables []*memtable, refs []segmentRef, b builder) string {
 	var selects []string
 	sumUp := func(name string, more ...string) {
@@ -92,8 +91,8 @@ func (p *pinned) sessionRows(q query.Query, memtables []*memtable, refs []segmen
 	return "(" + strings.Join(selects, " UNION ALL ") + ")"
 }
 
-// latestSessions lists sessions from the latest on, window by window. A session
-// belongs to the window in which it begins; what q.After says moves along.
+// latestSessions lists sessions, latest first, window by window. A session belongs to the window in
+// which it begins. q.After advances with the windows.
 func (p *pinned) latestSessions(ctx context.Context, q query.Query) (store.Page[store.Session], error) {
 	began := time.Now()
 	asked := q.Limit
@@ -149,7 +148,7 @@ func (p *pinned) latestSessions(ctx context.Context, q query.Query) (store.Page[
 	}
 }
 
-// latestStart is the latest time at which a session of a list may begin.
+// latestStart returns the latest time at which a session of a list may begin.
 func latestStart(q query.Query) int64 {
 	at := int64(math.MaxInt64)
 	if q.To != nil {
@@ -161,7 +160,8 @@ func latestStart(q query.Query) int64 {
 	return at
 }
 
-// eventsIn tells how many events, at most, a query may have to look at in segments.
+// eventsIn returns an upper bound of the number of events in segments that a query may have to
+// read.
 func (p *pinned) eventsIn(q query.Query) (n int64) {
 	w := timeRangeOf(query.Query{From: q.From, To: q.To})
 	for _, ref := range p.prune(query.Events, query.Query{Apps: q.Apps, Horizon: q.Horizon}, w) {
@@ -170,7 +170,7 @@ func (p *pinned) eventsIn(q query.Query) (n int64) {
 	return n
 }
 
-// sessionStep is the time in which about so many sessions began lately.
+// sessionStep returns the width of a range in which about so many sessions began lately.
 func sessionStep(refs []segmentRef, sessions int) int64 {
 	if len(refs) == 0 {
 		return 1
@@ -180,8 +180,7 @@ func sessionStep(refs []segmentRef, sessions int) int64 {
 	return max((*x.Occurred.Max-*x.Occurred.Min)/max(x.Rows.Sessions, 1), 1) * int64(sessions)
 }
 
-// sessionWindow is the next window of a list, ending at high. The last one has no
-// beginning.
+// sessionWindow returns the next window of a list, ending at high. The last one has no lower bound.
 func sessionWindow(refs []segmentRef, high, step int64) timeRange {
 	first, last := int64(math.MaxInt64), int64(math.MinInt64) // of the times in segments
 	for _, ref := range refs {
@@ -194,7 +193,7 @@ func sessionWindow(refs []segmentRef, high, step int64) timeRange {
 	return w
 }
 
-// sessionStart is where a part of a session begins.
+// sessionStart is the beginning of a part of a session.
 type sessionStart struct {
 	id    string
 	first int64
@@ -216,8 +215,7 @@ func (p *pinned) sessionStarts(ctx context.Context, q query.Query, refs []segmen
 	})
 }
 
-// sessionsAfter reads those of the sessions that begin after a time and that q
-// selects, in order.
+// sessionsAfter reads the sessions that begin after a time and that q selects, in order.
 func (p *pinned) sessionsAfter(ctx context.Context, q query.Query, starts []sessionStart, least int64) ([]store.Session, error) {
 	known := map[string]bool{}
 	q.SessionIDs = []string{}

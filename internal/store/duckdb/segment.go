@@ -20,15 +20,14 @@ import (
 	"theeye/internal/store/duckdb/filter"
 )
 
-// segment is an immutable file of records that is attached to the reading
-// instance, with its filters.
+// segment is an immutable file of records, attached to an instance, with its filters.
 type segment struct {
 	info    SegmentInfo
 	in      *instance                  // that it is attached to
-	filters atomic.Pointer[filter.Set] // nil while they cannot be read: the segment may hold anything
-	refs    int                        // that have it; guarded by Store.mu
-	oldest  oldestRows                 // nil while nobody asked; guarded by Store.merging
-	// The sizes of its largest payloads, in bytes; 0 while nobody asked.
+	filters atomic.Pointer[filter.Set] // nil while they cannot be read: then the segment may hold anything
+	refs    int                        // of the table sets that have it; guarded by Store.mu
+	oldest  oldestRows                 // nil until it is first needed; guarded by Store.merging
+	// The sizes of its largest payloads, in bytes; 0 until they are first needed.
 	largestEvent, largestRejection atomic.Int64
 	// deleteOnRelease: its files are deleted when the last reference is gone. Guarded by Store.mu.
 	deleteOnRelease bool
@@ -42,7 +41,7 @@ func (seg *segment) largest(table string) *atomic.Int64 {
 	return &seg.largestEvent
 }
 
-// attachedName is the name under which a segment is attached.
+// attachedName returns the name under which a segment is attached.
 func attachedName(id uint64) string { return "s" + strconv.FormatUint(id, 10) }
 
 func (seg *segment) table(name string) string { return attachedName(seg.info.ID) + "." + name }
@@ -50,13 +49,13 @@ func (seg *segment) table(name string) string { return attachedName(seg.info.ID)
 func dataName(id uint64) string   { return fmt.Sprintf("seg-%08d.duckdb", id) }
 func filterName(id uint64) string { return fmt.Sprintf("seg-%08d.filter", id) }
 
-// openSegment attaches a segment that the manifest names, or is to name.
+// openSegment attaches a segment to the reading instance.
 func (s *Store) openSegment(ctx context.Context, info SegmentInfo) (*segment, error) {
 	return s.attach(ctx, s.reading, info)
 }
 
-// attach opens a segment in an instance. The error is a *damageError when its
-// file is not what the manifest says.
+// attach attaches a segment to an instance. The error is a *damageError when its file is not what
+// the manifest says.
 func (s *Store) attach(ctx context.Context, in *instance, info SegmentInfo) (*segment, error) {
 	path := s.segmentPath(info.Data.Name)
 	if err := checkSize(path, info.Data); err != nil {
@@ -87,16 +86,16 @@ func (s *Store) attach(ctx context.Context, in *instance, info SegmentInfo) (*se
 	return seg, nil
 }
 
-// keepPrivate takes a file of an earlier program from those who are not its owner:
-// DuckDB makes files that everyone may read. One that belongs to somebody else is left
-// as it is.
+// keepPrivate makes a file accessible to its owner only: DuckDB, and earlier versions, make files
+// that everyone may read. A file of another owner is left as it is.
 func keepPrivate(path string) {
 	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {
 		_ = os.Chmod(path, 0o600)
 	}
 }
 
-// discard gives a segment's resources back; nobody reads it any more.
+// closeSegment detaches a segment that nothing reads any more, and deletes its files when they are
+// obsolete.
 func (s *Store) closeSegment(seg *segment) {
 	var err error
 	if !seg.in.closed.Load() {
@@ -110,7 +109,7 @@ func (s *Store) closeSegment(seg *segment) {
 	}
 }
 
-// unlink removes the files of a segment, when no lease names it any more.
+// unlink deletes the files of a segment, now or when the last lease that names it has ended.
 func (s *Store) unlink(info SegmentInfo) {
 	if s.leases.deferUnlink(info) {
 		return
@@ -125,7 +124,7 @@ func (s *Store) unlink(info SegmentInfo) {
 	}
 }
 
-// segmentSpec is a segment to be written.
+// segmentSpec specifies a segment to be written.
 type segmentSpec struct {
 	id    uint64
 	level int
@@ -139,10 +138,10 @@ type segmentSpec struct {
 // smallBlock keeps small segments small, in bytes; largeBlock is DuckDB's default.
 const smallBlock, largeBlock = 16384, 262144
 
-// blockSize returns the size of the blocks of a segment of about some number of rows, in bytes. It
-// is none of those of the files that the rows come from: when memory is short, DuckDB takes the
-// buffer of a block for one of the same size without clearing it, and a part that no value fills
-// would keep what an input had there. Inputs have at most mergeFan sizes, and there is one more.
+// blockSize returns the block size for a segment of about so many rows, in bytes. It differs from
+// those of the files that the rows come from: when memory is short, DuckDB reuses the buffer of a
+// block of the same size without clearing it, and the unused part of the new block would keep what
+// the input had there. Inputs have at most mergeFan sizes, and there is one more to choose from.
 func blockSize(rows int64, inputs []int) int {
 	sizes := []int{smallBlock, 2 * smallBlock, 4 * smallBlock, 8 * smallBlock, largeBlock}
 	if rows >= largeRows {
@@ -151,8 +150,7 @@ func blockSize(rows int64, inputs []int) int {
 	return sizes[slices.IndexFunc(sizes, func(size int) bool { return !slices.Contains(inputs, size) })]
 }
 
-// blockSizes returns the size of the blocks of each of some segments that are attached to an
-// instance, in bytes.
+// blockSizes returns the block sizes of segments that are attached to an instance, in bytes.
 func blockSizes(ctx context.Context, in *instance, segments []*segment) (sizes []int, err error) {
 	names := make([]string, len(segments))
 	for i, seg := range segments {
@@ -170,9 +168,8 @@ func blockSizes(ctx context.Context, in *instance, segments []*segment) (sizes [
 	return sizes, nil
 }
 
-// writeSegment writes a segment's files under their names. They are durable when
-// it returns, and do not count before a manifest names them. After an error there
-// are none.
+// writeSegment writes the files of a segment under their names. They are durable when it returns,
+// and count once a manifest names them. After an error no file is left.
 func (s *Store) writeSegment(ctx context.Context, in *instance, spec segmentSpec) (info SegmentInfo, err error) {
 	info = SegmentInfo{ID: spec.id, Format: segmentFormat, Level: spec.level, Slices: len(spec.bounds) + 1}
 	info.Data.Name, info.Filter.Name = dataName(spec.id), filterName(spec.id)
@@ -229,8 +226,8 @@ func (s *Store) writeSegment(ctx context.Context, in *instance, spec segmentSpec
 	return info, s.step("segment named")
 }
 
-// fillSegment writes the database file and reads back what the manifest needs, and the filters,
-// which it returns as a file has them: what is counted are the rows that were written.
+// fillSegment writes the database file, reads back what the manifest needs, and returns the content
+// of the file of filters: what is counted are the rows that were written.
 func (s *Store) fillSegment(ctx context.Context, in *instance, spec segmentSpec, info *SegmentInfo) (packed []byte, err error) {
 	path := s.segmentPath(info.Data.Name) + ".tmp"
 	name := "w" + strconv.FormatUint(spec.id, 10)
@@ -275,8 +272,8 @@ func (s *Store) fillSegment(ctx context.Context, in *instance, spec segmentSpec,
 	return packed, in.exec(ctx, "DETACH "+name)
 }
 
-// fillSlices writes events slice by slice: to sort all of a large segment at once
-// takes more memory than background work has.
+// fillSlices writes events slice by slice: sorting all of a large segment at once takes more memory
+// than background work has.
 func fillSlices(ctx context.Context, in *instance, spec segmentSpec, table string) error {
 	for i := range len(spec.bounds) + 1 {
 		var within []string

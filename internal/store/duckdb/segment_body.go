@@ -15,8 +15,8 @@ type bodyCodec struct {
 }
 
 const (
-	minCompressed   = 64       // smaller bodies are left as they are, in bytes
-	maxDecompressed = 64 << 20 // of a body; larger ones are not believed
+	minCompressed   = 64       // in bytes; smaller bodies are not compressed
+	maxDecompressed = 64 << 20 // in bytes; a larger body is an error
 )
 
 func newBodyCodec() (bodyCodec, error) {
@@ -50,7 +50,7 @@ type storedBody struct {
 	sha256 []byte
 }
 
-// decompress sets the body of a rejection.
+// decompress sets the body of a rejection to what is stored.
 func (c bodyCodec) decompress(b storedBody, r *event.Rejection) (err error) {
 	if r.Raw = b.stored; b.packed {
 		if r.Raw, err = c.decoder.DecodeAll(b.stored, nil); err != nil {

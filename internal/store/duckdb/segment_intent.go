@@ -17,11 +17,11 @@ import (
 	"theeye/internal/durable"
 )
 
-// intentName is the file that names what is being made.
+// intentName is the file that lists the files being written.
 const intentName = "INTENT"
 
 // intents are the files that get their names before a manifest has them. A start deletes them
-// when no manifest names them, and nothing else that it does not know. The zero value with a
+// unless a manifest names them, and no other file that it does not know. The zero value with a
 // folder is ready.
 type intents struct {
 	dir string
@@ -43,7 +43,7 @@ func (i *intents) begin(names ...string) error {
 	return i.writeLocked()
 }
 
-// end notes that a manifest has the files, or that they are gone. A file that stays noted after
+// end notes that a manifest names the files, or that they are gone. A file that stays noted after
 // an error is deleted at a start only if no manifest names it.
 func (i *intents) end(names ...string) error {
 	i.mu.Lock()
@@ -58,7 +58,7 @@ func (i *intents) end(names ...string) error {
 	return i.writeLocked()
 }
 
-// list returns the files that are noted now.
+// list returns the files that are noted.
 func (i *intents) list() map[string]bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -85,8 +85,8 @@ func (i *intents) writeLocked() error {
 	return nil
 }
 
-// readIntent returns the files that were being made when the store's process ended. One that
-// cannot be read names nothing, so that nothing is deleted.
+// readIntent returns the files that were being written when the store's process ended. An intent
+// that cannot be read lists none, so that nothing is deleted.
 func readIntent(dir string) (names []string) {
 	b, err := os.ReadFile(filepath.Join(dir, intentName))
 	if err != nil || json.Unmarshal(b, &names) != nil {
@@ -95,7 +95,7 @@ func readIntent(dir string) (names []string) {
 	return slices.DeleteFunc(names, func(name string) bool { return !isSegmentFile(name) })
 }
 
-// isSegmentFile reports whether a name is one that a segment's files have.
+// isSegmentFile reports whether a name has the form of a segment's files.
 func isSegmentFile(name string) bool {
 	_, ok := segmentID(name)
 	return ok

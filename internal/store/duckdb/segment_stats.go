@@ -8,7 +8,7 @@ import (
 	"theeye/internal/event"
 )
 
-// readStats reads from a segment's tables what the manifest says of them.
+// readStats reads the statistics of a segment from its tables, for the manifest.
 func readStats(ctx context.Context, in *instance, name string, info *SegmentInfo) error {
 	if err := readBounds(ctx, in, name, info); err != nil {
 		return err
@@ -57,7 +57,7 @@ func readCounts(ctx context.Context, in *instance, name string, info *SegmentInf
 	})
 }
 
-// eachRow runs a statement and calls read for each of its rows.
+// eachRow runs a statement and calls read for each row.
 func eachRow(ctx context.Context, in *instance, text string, read func(*sql.Rows) error) error {
 	rows, err := in.db.QueryContext(ctx, text)
 	if err != nil {

@@ -28,9 +28,9 @@ static void zero_end(void) {
 */
 import "C"
 
-// zeroed calls a function that writes a database file, and has DuckDB clear the memory that
-// it takes meanwhile, in every thread. Else what was there before stays in the parts of a
-// block that no value fills, and gets into the file (https://github.com/duckdb/duckdb/issues/23382).
+// zeroed calls a function that writes a database file, and makes DuckDB clear the memory that it
+// allocates meanwhile, in every thread. Otherwise the unused parts of a block keep what the memory
+// had, and are written to the file (https://github.com/duckdb/duckdb/issues/23382).
 func zeroed(write func() error) error {
 	C.zero_begin()
 	defer C.zero_end()

@@ -1,8 +1,12 @@
-// Package duckdb is the embedded store, a log-structured one: the queue is its
-// log, hot tables in an in-memory DuckDB take what is new, and a flush turns them
-// into an immutable, sorted DuckDB file, a segment. A manifest names the segments
-// and the frame up to which they hold everything; hot tables are rebuilt from the
-// queue behind it at each start.
+// Package duckdb is the embedded store, a log-structured merge tree: the queue is its log, a memtable in
+// an in-memory DuckDB takes what is new, and a flush turns it into an immutable, sorted DuckDB file, a
+// segment. A manifest names the segments and the frame up to which they hold everything. At each start
+// the memtable is written again from the queue, from the frame after that one on.
+//
+// Files are named by the part of the store that they belong to: hot_ decides and writes batches,
+// segment_ is about one segment, upkeep_ flushes, merges, expires and erases, recover_ deals with damage
+// and failure, query_ reads. What they share is a version (version.go): the memtables and segments of
+// one moment.
 //
 // It does not read the queue, and does not decide what is taken from it.
 package duckdb
@@ -43,13 +47,13 @@ const (
 )
 
 const (
-	// maxReaders is how many queries run at once; others wait until their
-	// context ends. One key has at most half of them, and one application three
-	// quarters (fair.With). The writer has a connection of its own and never waits.
+	// maxReaders is how many queries run at once; others wait until their context ends. One key runs at
+	// most half of them, and one application three quarters (fair.With). The writer has a connection of
+	// its own and never waits.
 	maxReaders = 16
-	// maxWaiting is how many queries of one key wait; more are unavailable at once.
+	// maxWaiting is how many queries of one key wait; more fail at once with store.ErrUnavailable.
 	maxWaiting = 256
-	// upkeepConns are for flushes and for what is given back.
+	// upkeepConns are for flushes and for dropping tables.
 	upkeepConns = 5
 )
 
@@ -109,50 +113,52 @@ type Store struct {
 	opts    Options
 	log     *slog.Logger
 	metrics metrics
-	// reading has the hot tables and all segments. It is changed while upkeep,
-	// writing and mu are held, and may be used while any of them is.
+	// reading is the instance with the memtables and all segments. It changes while upkeep, writing and
+	// mu are held, and may be used while any of them is.
 	reading *instance
 	readers *fair.Semaphore // queries at once
 	codec   bodyCodec       // of the bodies of rejections
 
-	exporters chan *background // those that no export uses
+	exporters chan *background // idle ones
 	merger    *background      // guarded by merging
 	unmerged  map[uint64]bool  // segments that did not fit into memory with others, by id; guarded by merging
-	exports   *runningExports  // of exports
+	exports   *runningExports
 
-	writing    sync.Mutex        // behind upkeep; guards what the writer uses, down to the blank line
+	writing    sync.Mutex        // taken after upkeep; guards the fields up to the blank line
 	writer     *sql.Conn         // of reading
-	resetCause string            // why the position went back, until the writer has been told
-	seed       maphash.Seed      // of the hashes in seen
-	appNumbers map[string]uint32 // applications, to keep seen small
+	resetCause string            // why the position went back, until Write has returned it
+	seed       maphash.Seed      // of bodyHash
+	appNumbers map[string]uint32 // short names of applications, for idKey
 
-	leases     leases        // of those who copy files
-	merging    sync.Mutex    // held while segments are merged or rewritten; before upkeep
-	recovering sync.Mutex    // held while an error of a segment is looked into; before upkeep
-	upkeep     sync.Mutex    // held while the manifest changes; before writing
-	lastID     atomic.Uint64 // the last id of a segment that was given
-	intents    intents       // of files that no manifest names yet
+	leases     leases        // of backups
+	merging    sync.Mutex    // held while segments are merged or rewritten; taken before upkeep
+	recovering sync.Mutex    // held while a segment is checked for damage; taken before upkeep
+	upkeep     sync.Mutex    // held while the manifest changes; taken before writing
+	lastID     atomic.Uint64 // the greatest id of a segment so far
+	intents    intents       // files that no manifest names yet
 	encoder    encoder
-	erasing    sync.Map // sessions by their hash, of erasures that were begun and are not finished
+	erasing    sync.Map // sessions of unfinished erasures, by their keyed hash
 
 	tombstones  *erasure.Log // guarded by upkeep
-	hadManifest bool         // there was a manifest when the store was opened
-	newFolders  []string     // folders that Open made, until there is a manifest; guarded by upkeep
-	upToDate    bool         // the file has the present form and the present timeline; guarded by upkeep
+	hadManifest bool         // the folder had a manifest when it was opened
+	newFolders  []string     // that Open made, until there is a manifest; guarded by upkeep
+	upToDate    bool         // the manifest file has the current format and timeline; guarded by upkeep
 
 	mu      sync.Mutex // guards version and the reference counts
 	version *storeVersion
 
 	wakeups       chan struct{} // a flush may be due
-	flushed       chan struct{} // closed and made anew, under mu, when a memtable is flushed
+	flushed       chan struct{} // closed and replaced, under mu, when a memtable is flushed
 	resets        chan struct{} // the position went back
-	failed        chan error    // the disk cannot be relied on any more
-	unrecoverable sync.Map      // damaged segments that cannot be rebuilt, by id
+	failed        chan error    // an error after which the disk cannot be relied on
+	unrecoverable sync.Map      // damaged segments that recovery has given up, by id
 
 	flushFailure, upkeepFailure store.FailureTracker // flushes; merges and retention
 }
 
-// Open opens a store's folder, or makes an empty store.
+// Open opens a store in a folder, or makes an empty store. The error is a *MissingManifestError, a
+// *ManifestError or a *TombstonesError when the folder cannot be used; then nothing was changed.
+// The caller must Close the store.
 func Open(ctx context.Context, opts Options) (*Store, error) {
 	if strings.Contains(opts.Dir, "?") {
 		return nil, fmt.Errorf("the path of the store, %s, has a question mark, which DuckDB does not take; use another data directory", opts.Dir)
@@ -206,8 +212,8 @@ func (s *Store) makeFolders() error {
 	return nil
 }
 
-// removeFolders removes the folders that Open made for a store that was refused, so that the folder
-// that belongs there can be put back. One that is not empty stays.
+// removeFolders removes the folders that Open made for a store that was refused, so that the right
+// folder can be put in their place. One that is not empty stays.
 func (s *Store) removeFolders() {
 	for _, dir := range slices.Backward(s.newFolders) {
 		_ = os.Remove(dir)
@@ -218,13 +224,13 @@ func newReaders() *fair.Semaphore {
 	return fair.New(fair.Options{Places: maxReaders, PerKey: maxReaders / 2, PerApp: maxReaders / 4 * 3, Waiting: maxWaiting})
 }
 
-// Ping reports whether the store answers. It waits for no reader.
+// Ping reports whether DuckDB answers. It does not wait for readers.
 func (s *Store) Ping(ctx context.Context) error {
 	var one int
 	return s.instance().db.QueryRowContext(ctx, "SELECT 1").Scan(&one)
 }
 
-// limits are those of the reading instance.
+// limits returns those of the reading instance.
 func (s *Store) limits() limits {
 	l := limits{memory: s.opts.MemoryLimit, threads: s.opts.Threads, tempDir: s.opts.TempDir, encrypt: true, conns: maxReaders + upkeepConns + 1}
 	if s.persistent() {
@@ -280,7 +286,7 @@ func (s *Store) segmentPath(name string) string { return filepath.Join(s.segment
 // persistent reports whether the store has a folder.
 func (s *Store) persistent() bool { return s.opts.Dir != "" }
 
-// step ends a change of files where a test wants it to.
+// step calls Options.Step.
 func (s *Store) step(name string) error {
 	if s.opts.Step == nil {
 		return nil
@@ -288,13 +294,13 @@ func (s *Store) step(name string) error {
 	return s.opts.Step(name)
 }
 
-// Capabilities tells that a store without a folder begins empty each time.
+// Capabilities implements storetest.Store: a store without a folder is volatile.
 func (s *Store) Capabilities() store.Capabilities {
 	return store.Capabilities{Volatile: !s.persistent()}
 }
 
-// Close gives everything back. Nobody may use the store meanwhile. What was not
-// flushed is written again from the queue at the next start.
+// Close releases all resources, and ends leases and exports. Nothing else may use the store
+// meanwhile. What was not flushed is written again from the queue at the next start.
 func (s *Store) Close() error {
 	s.metrics.unregister()
 	s.EndLeases()
@@ -321,7 +327,7 @@ func (s *Store) Position(context.Context) (uint64, error) { return s.current().p
 // Flushed implements store.Writer.
 func (s *Store) Flushed(context.Context) (uint64, error) { return s.current().manifest.Flushed, nil }
 
-// exec runs a statement on the writer's connection.
+// exec runs a statement on the connection of the writer.
 func (s *Store) exec(ctx context.Context, statement string) error {
 	_, err := s.writer.ExecContext(ctx, statement)
 	return err

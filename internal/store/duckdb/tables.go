@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// The tables of a memtable and of a segment. Columns are named like the fields
-// of package query; absent values are spelled as it says. A segment has besides a
-// column slice in events, and a table sessions: what a session has in a slice.
+// The tables of a memtable and of a segment. Columns have the names of the fields of package query, which
+// says how absent values are stored. A segment also has a column slice in events, and a table sessions:
+// what a session has in a slice.
 const (
 	eventTable     = "events"
 	rejectionTable = "rejections"
-	// residueTable holds what is left of an arrival that is neither stored nor
-	// rejected: duplicates, and what was erased or had expired.
+	// residueTable holds residues: what is left of an arrival that is neither stored nor rejected,
+	// such as a duplicate, or one that was erased or had expired.
 	residueTable = "traces"
 	sessionTable = "sessions" // slice, session_id, app, first, last, events
 )
@@ -25,12 +25,12 @@ const eventColumns = `app, id, client_id, session_id, category, name, data, "tim
 const rejectionColumns = `app, id, event_id, client_id, session_id, category, name, data, sent_time, sent_at, received_at,
 	own_time, frame, frame_index, carried_by, schema_version, codes, pointers, problems, ` + bodyColumns
 
-// bodyColumns are those of a rejection's body: what is kept of it, whether that is
-// compressed (zstd) and its size before; size and digest of the whole body when only
-// its beginning is kept, else 0 and empty.
+// bodyColumns are those of a rejection's body: what is kept of it, whether that is compressed
+// (zstd), and its uncompressed size. When only its beginning is kept, size and digest of the whole
+// body follow, else 0 and empty.
 const bodyColumns = "raw, packed, raw_size, whole_size, whole_sha256"
 
-// bodyColumnsOf1 renders them for a segment of format 1.
+// bodyColumnsOf1 renders bodyColumns for a segment of format 1.
 const bodyColumnsOf1 = "raw, FALSE AS packed, octet_length(raw) AS raw_size, 0::BIGINT AS whole_size, ''::BLOB AS whole_sha256"
 
 const residueColumns = `app, event_id, client_id, session_id, category, name, received_at,
@@ -51,7 +51,8 @@ func columnsOf(table string) string {
 	return residueColumns
 }
 
-// columnsOf renders the columns of a segment's table as columnsOf names them.
+// columnsOf renders the columns of a table of the segment under the names of the function
+// columnsOf.
 func (seg *segment) columnsOf(table string) string {
 	columns := columnsOf(table)
 	if table == rejectionTable && seg.info.Format == 1 {
@@ -63,7 +64,7 @@ func (seg *segment) columnsOf(table string) string {
 	return columns
 }
 
-// ownTime renders what Own returns for a row of a table.
+// ownTime renders the value of Own of a row of a table.
 func ownTime(table string) string {
 	switch table {
 	case eventTable:
@@ -74,7 +75,7 @@ func ownTime(table string) string {
 	return "received_at"
 }
 
-// orderOf returns the order in which a segment's table is sorted (S3, S8).
+// orderOf returns the order by which a table of a segment is sorted (S3, S8).
 func orderOf(table string) string {
 	switch table {
 	case eventTable:
@@ -85,12 +86,12 @@ func orderOf(table string) string {
 	return "received_at, frame, frame_index"
 }
 
-// hotName is the name of a memtable's table.
+// hotName returns the name of a table of a memtable.
 func hotName(table string, memtable uint64) string {
 	return table + "_" + strconv.FormatUint(memtable, 10)
 }
 
-// hotTables makes the tables of a memtable.
+// hotTables returns the statements that create the tables of a memtable.
 func hotTables(memtable uint64) []string {
 	return []string{
 		"CREATE OR REPLACE TABLE " + hotName(eventTable, memtable) + ` (app VARCHAR NOT NULL, id UUID NOT NULL, client_id VARCHAR NOT NULL,

@@ -16,22 +16,23 @@ const (
 	backgroundPart = 4
 	// MaxExports is how many exports run at once; others wait.
 	MaxExports = 2
-	// spareDescriptors are never used up by the store, in number: DuckDB may end the
+	// spareDescriptors is the number of file descriptors that the store never uses: DuckDB may end the
 	// process when it finds none left.
 	spareDescriptors = 16
 )
 
-// background is a DuckDB for work that reads segments and writes files (S10): one is for
-// merges and erasures, and one for each export that runs. It is opened when it is first
-// needed and then used again. Only one goroutine may use it at a time.
+// background is an instance for work that reads segments and writes files (S10): there is one for
+// merges and erasures, and one for each export that runs. It is opened when it is first needed, and
+// kept open. Only one goroutine may use it at a time.
 type background struct {
 	store  *Store
 	limits limits
 	in     *instance // nil while it is not open
 }
 
-// newMerger returns the background instance of merges and erasures. It spills nothing of what is erased:
-// no merge runs during an erasure, which sorts what stays, and its files end with each.
+// newMerger returns the background instance of merges and erasures. It spills nothing that is being
+// erased: no merge runs during an erasure, which sorts only what stays, and its files end with
+// each.
 func (s *Store) newMerger() *background {
 	return &background{store: s, limits: limits{
 		memory: s.opts.MemoryLimit / backgroundPart, threads: 1, dirs: []string{s.segmentDir()}, conns: 2,
@@ -52,7 +53,7 @@ func (s *Store) newExporters() chan *background {
 	return list
 }
 
-// begin returns the instance with segments attached to it.
+// begin returns the instance, with segments attached.
 func (b *background) begin(ctx context.Context, segments []*segment) (*instance, error) {
 	if b.in == nil {
 		in, err := openInstance(ctx, b.limits)
@@ -69,8 +70,8 @@ func (b *background) begin(ctx context.Context, segments []*segment) (*instance,
 	return b.in, nil
 }
 
-// end takes the segments off again. An instance whose work failed is closed, because
-// what it holds is not known; the next begin opens another.
+// end detaches the segments. An instance whose work failed is closed, because its state is not
+// known; the next begin opens another.
 func (b *background) end(segments []*segment, failed bool) error {
 	if b.in == nil {
 		return nil
@@ -85,7 +86,7 @@ func (b *background) end(segments []*segment, failed bool) error {
 	return err
 }
 
-// close gives the instance back. The next begin opens another.
+// close closes the instance. The next begin opens another.
 func (b *background) close() error {
 	if b.in == nil {
 		return nil
@@ -95,7 +96,7 @@ func (b *background) close() error {
 	return in.close()
 }
 
-// attach opens a database file under a name, read-only.
+// attach attaches a database file under a name, read-only.
 func (i *instance) attach(ctx context.Context, path, name string) error {
 	if err := needDescriptors(1); err != nil {
 		return err
@@ -112,12 +113,12 @@ func needDescriptors(n int) error {
 	return nil
 }
 
-// instanceDescriptors are what an instance takes while it opens and works, besides
-// attached segments: files that it writes and spills to.
+// instanceDescriptors is how many file descriptors an instance needs besides those of attached
+// segments: for files that it writes and spills to.
 const instanceDescriptors = 8
 
-// Descriptors returns how many file descriptors a store in dir takes to be opened and
-// to merge, without exports; each export takes as many again as there are segments.
+// Descriptors returns how many file descriptors a store in dir needs to open and to merge, and how
+// many each export needs on top.
 func Descriptors(dir string) (open, export int, err error) {
 	m, err := ReadManifest(dir)
 	if err != nil {

@@ -15,22 +15,21 @@ import (
 	"theeye/internal/durable"
 )
 
-// Compaction merges segments of about the same size that lie near each other in
-// time, and splits what it writes by time (S3). A row is written again each time
-// its segment's size grows by mergeFan: with flushes of a million rows twice, until
-// it is in a segment of the largest size.
+// Compaction merges segments of about the same size that are near each other in time, and splits what it
+// writes by time (S3). A row is rewritten each time its segment grows by a factor of mergeFan: twice, with
+// flushes of a million rows, until it is in a segment of the largest size.
 const (
 	mergeFan = 4
 	// DefaultMaxSegmentRows bounds a segment.
 	DefaultMaxSegmentRows = 16_000_000
-	// maxSegmentBytes bounds a segment that is made of others, in bytes, about.
+	// maxSegmentBytes is an approximate bound of a segment that is made of others, in bytes.
 	maxSegmentBytes = 1 << 30
-	// rangeMemory is the part of the memory of merges and erasures that the events of one segment
-	// may take which they write, when events are large; see maxRows.
+	// rangeMemory is the part of the memory of merges and erasures that the events of a segment that
+	// they write may take, when events are large; see maxRows.
 	rangeMemory  = 4
 	compactTick  = 10 * time.Second
 	compactRetry = time.Minute
-	quantiles    = 64 // by which the times of a merge are known
+	quantiles    = 64 // of the times of a merge
 )
 
 // compactor runs compactions, one at a time, until ctx ends.
@@ -57,8 +56,7 @@ func (s *Store) compactor(ctx context.Context) error {
 	}
 }
 
-// Compact merges until there is nothing to merge. Writing, flushing and reading
-// go on meanwhile.
+// Compact merges until there is nothing to merge. Writing, flushing and reading go on meanwhile.
 func (s *Store) Compact(ctx context.Context) error {
 	if !s.persistent() {
 		return nil
@@ -71,8 +69,8 @@ func (s *Store) Compact(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// merge makes one merge. It gives merging back after each, so that an erasure waits for one merge
-// only, and not until there is nothing to merge. It reports whether there was something to merge.
+// merge makes one merge, and reports whether there was something to merge. It releases merging
+// after each, so that an erasure waits for one merge only.
 func (s *Store) merge(ctx context.Context) (merged bool, err error) {
 	s.merging.Lock()
 	defer s.merging.Unlock()
@@ -97,8 +95,8 @@ func (s *Store) merge(ctx context.Context) (merged bool, err error) {
 	return true, err
 }
 
-// pick chooses mergeFan segments of one class of sizes, the smallest class first,
-// that are nearest to each other.
+// pick chooses mergeFan segments of one size class, the smallest class first, that are nearest to
+// each other in time.
 func (s *Store) pick(segments []*segment) []*segment {
 	classes := map[int][]*segment{}
 	for _, seg := range segments {
@@ -116,8 +114,8 @@ func (s *Store) pick(segments []*segment) []*segment {
 
 const minClass = -4
 
-// sizeClass tells the size of a segment as a power of mergeFan of half a flush; not ok
-// means that it has the largest size already.
+// sizeClass returns the size of a segment as a power of mergeFan of half a flush. ok is false when
+// it has the largest size already.
 func (s *Store) sizeClass(info SegmentInfo) (class int, ok bool) {
 	rows := info.Rows.Events + info.Rows.Rejections + info.Rows.Traces
 	if rows > s.maxRows(info)/mergeFan*3 {
@@ -127,11 +125,11 @@ func (s *Store) sizeClass(info SegmentInfo) (class int, ok bool) {
 	return max(int(math.Floor(math.Log(size)/math.Log(mergeFan))), minClass), true
 }
 
-// maxRows returns how many rows a segment may have that is made of others: as many as are in
-// maxSegmentBytes, at most MaxSegmentRows. DuckDB reads and writes
-// vectors of vectorRows rows, and holds all the text of one in memory, whatever it spills. Where
-// such a vector would not fit, a segment has only as many rows as do. The size of a row is taken
-// from the files; where that is misleading, rewrite divides further.
+// maxRows returns how many rows a segment that is made of others may have: as many as are in
+// maxSegmentBytes, at most MaxSegmentRows. DuckDB reads and writes vectors of vectorRows rows, and
+// holds all the text of one in memory, whatever it spills. Where such a vector would not fit, a
+// segment has only as many rows as do. The size of a row is estimated from the files; where that is
+// misleading, rewrite divides further.
 func (s *Store) maxRows(inputs ...SegmentInfo) int64 {
 	var bytes, rows int64
 	for _, info := range inputs {
@@ -150,8 +148,8 @@ func (s *Store) maxRows(inputs ...SegmentInfo) int64 {
 // vectorRows is how many rows DuckDB reads and writes at once.
 const vectorRows = 2048
 
-// nearest returns the mergeFan segments of a list that span the least time. Those
-// without events count as of the time of their receipt.
+// nearest returns the mergeFan segments of a list that span the least time. Those without events
+// count by their time of receipt.
 func nearest(list []*segment) []*segment {
 	times := func(seg *segment) Bounds {
 		if seg.info.Occurred.empty() {
@@ -175,10 +173,10 @@ func nearest(list []*segment) []*segment {
 	return list[best : best+mergeFan]
 }
 
-// source renders the rows that are to be in a table.
+// source renders the rows of a table.
 type source func(table string) string
 
-// rowsOf is the source of all rows of some segments.
+// rowsOf returns the source of all rows of some segments.
 func rowsOf(inputs []*segment) source {
 	refs := make([]segmentRef, len(inputs))
 	for i, seg := range inputs {
@@ -187,12 +185,12 @@ func rowsOf(inputs []*segment) source {
 	return func(table string) string { return union(table, nil, refs) }
 }
 
-// rewrite writes rows that come from some segments into new ones, which take
-// their place; settle notes in the manifest what became of the rows that are not
-// among them. merging is held, and a pinned version holds the segments.
+// rewrite writes the rows of a source, which come from the inputs, into new segments, which replace
+// the inputs; account notes in the manifest the fates of the rows that are not among them. merging
+// is held, and a pinned version holds the inputs.
 //
-// Where memory does not suffice for what comes from one segment, that is divided into
-// several. A merge fails then: its result would be merged again.
+// Where memory does not suffice for what comes from a single input, that is divided into several
+// segments. A merge fails instead: its result would be merged again.
 func (s *Store) rewrite(ctx context.Context, inputs []*segment, rows source, account func(m *Manifest, made []SegmentInfo)) (failed error) {
 	began := time.Now()
 	bg, err := s.merger.begin(ctx, inputs)
@@ -236,7 +234,7 @@ func (s *Store) rewrite(ctx context.Context, inputs []*segment, rows source, acc
 			return &backgroundError{err}
 		}
 		ranges = ranges[1:]
-		if info.Rows == (RowCounts{}) { // quantiles do not tell whether there is anything between two of them
+		if info.Rows == (RowCounts{}) { // there may be nothing between two quantiles
 			s.unlink(info)
 			continue
 		}
@@ -249,9 +247,9 @@ func (s *Store) rewrite(ctx context.Context, inputs []*segment, rows source, acc
 	return nil
 }
 
-// divide divides a range that could not be written, and returns the instance in which to go on: what
-// one holds after it ran out of memory is not known. There are no halves when the range cannot be
-// divided.
+// divide divides a range that could not be written. It returns the instance in which to go on,
+// because the state of one that ran out of memory is not known. There are no halves when the range
+// cannot be divided.
 func (s *Store) divide(ctx context.Context, inputs []*segment, r outputRange, rows source) (bg *instance, halves []outputRange, err error) {
 	if err := s.merger.end(inputs, true); err != nil {
 		return nil, nil, err
@@ -280,24 +278,26 @@ func namesOf(list []*segment) string {
 	return strings.Join(names, " ")
 }
 
-// backgroundError is an error of such an instance, whatever it says of itself.
+// backgroundError marks an error of a background instance; it never makes the reading instance
+// reopen.
 type backgroundError struct{ err error }
 
 func (e *backgroundError) Error() string { return e.err.Error() }
 
 func (e *backgroundError) Unwrap() error { return e.err }
 
-// outputRange is what becomes one segment of a merge: a range of times of events, and in
-// one range the rejections and residues. A range that was divided has the rows of some frames.
+// outputRange is what becomes one segment of a merge: the events of a range of times, and in one of
+// the ranges all rejections and residues. A range that was divided has the rows of some frames
+// only.
 type outputRange struct {
 	from, to int64 // of occurred_at, to exclusive
-	rows     int64 // about
+	rows     int64 // approximately
 	bounds   []int64
 	others   bool
 	frames   *frameRange // nil for all
 }
 
-// frameRange are those from one to another, both included.
+// frameRange is the frames from first to last, both included.
 type frameRange struct{ first, last uint64 }
 
 // selectFrom renders the rows of a table that a range takes from a source.
@@ -338,9 +338,9 @@ func (r outputRange) halve(ctx context.Context, in *instance, rows source) ([]ou
 	return []outputRange{low, high}, nil
 }
 
-// plan divides the times of a merge: so that no range is too large, and so that
-// the few events that lie far from the others, as late ones do, get ranges of their
-// own, where they later meet others of their time.
+// plan divides the times of a merge into ranges, none of which is too large. The few events that
+// are far from the others, as late ones are, get ranges of their own, and later merge with others
+// of their time.
 func (s *Store) plan(ctx context.Context, bg *instance, inputs []*segment, rows source) ([]outputRange, error) {
 	times, total, err := timesOf(ctx, bg, rows(eventTable))
 	if err != nil {
@@ -363,8 +363,8 @@ func (s *Store) plan(ctx context.Context, bg *instance, inputs []*segment, rows 
 	return ranges, nil
 }
 
-// orderTimes reads the least time, the quantiles and the greatest time of events, and
-// how many there are.
+// timesOf reads the minimum, the quantiles and the maximum of the times of events, and their
+// number.
 func timesOf(ctx context.Context, in *instance, events string) (times []int64, total int64, err error) {
 	text := fmt.Sprintf("SELECT unnest(quantile_disc(occurred_at, list_transform(range(0, %d), lambda i: i / %d))) AS t, count(*) FROM %s ORDER BY t",
 		quantiles+1, quantiles, events)
@@ -380,14 +380,14 @@ func timesOf(ctx context.Context, in *instance, events string) (times []int64, t
 	return times, total, nil
 }
 
-// splitTimes divides events whose quantiles are known, the first being the least time
-// and the last the greatest.
+// splitTimes divides events into ranges by the minimum, the quantiles and the maximum of their
+// times.
 func splitTimes(times []int64, total, largest int64) []outputRange {
 	last := len(times) - 1
 	core := outputRange{from: math.MinInt64, to: math.MaxInt64, rows: total}
 	low, high := times[1], times[last-1]
 	var ranges []outputRange
-	// Far is what lies more than the width of the middle away from it.
+	// Far is more than the width of the middle away from it.
 	if width := max(high-low, 1); times[last]-times[0] > farWidths*width {
 		few := total / quantiles
 		if times[0] < low-width {
@@ -418,7 +418,7 @@ func splitTimes(times []int64, total, largest int64) []outputRange {
 
 const farWidths = 8
 
-// replaceSegments puts segments in the place of others: in the manifest, and for readers.
+// replaceSegments replaces segments by others, in the manifest and for readers.
 func (s *Store) replaceSegments(ctx context.Context, out []*segment, in []SegmentInfo, account func(*Manifest, []SegmentInfo)) error {
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
@@ -466,8 +466,8 @@ func (s *Store) replaceSegments(ctx context.Context, out []*segment, in []Segmen
 	return nil
 }
 
-// currentSegments returns the segments of the current version that have the ids of others,
-// which a reopening may have replaced.
+// currentSegments returns the segments of the current version with the ids of others, which a
+// reopening may have replaced.
 func (s *Store) currentSegments(list []*segment) []*segment {
 	p := s.pin()
 	defer p.release()

@@ -21,8 +21,8 @@ import (
 	"theeye/internal/store/duckdb/filter"
 )
 
-// Erased counts what an erasure has removed of one session of an application, or, without a
-// session, of the whole application.
+// Erased counts what an erasure removed of one session of an application, or, without a session, of
+// the whole application.
 type Erased struct {
 	App        string
 	SessionKey string // erasure.Set.SessionKey of the session; empty for the whole application
@@ -62,7 +62,7 @@ func (s *Store) AddAppTombstone(app string, at event.Micros, frame uint64) (ids 
 func (s *Store) addTombstones(added func() ([]erasure.Tombstone, error)) (ids []string, err error) {
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
-	s.writing.Lock() // no batch is decided by what was before
+	s.writing.Lock() // no batch is decided by the earlier tombstones
 	defer s.writing.Unlock()
 	list, err := added()
 	if err != nil {
@@ -85,7 +85,7 @@ func (s *Store) addTombstones(added func() ([]erasure.Tombstone, error)) (ids []
 	return ids, s.step("tombstone written")
 }
 
-// commitTombstones lets the manifest know of the lines of tombstones. They are in force even
+// commitTombstones updates the digest of the tombstones in the manifest. They are in force even
 // when that fails. upkeep is held.
 func (s *Store) commitTombstones() error {
 	m := *s.current().manifest
@@ -123,18 +123,20 @@ func (s *Store) ErasuresFinished(ids []string) bool {
 	return n == len(ids)
 }
 
-// TrimmedByErasures returns the frame up to which finished erasures have trimmed the queue, 0 for none.
+// TrimmedByErasures returns the frame up to which finished erasures have trimmed the queue, 0 for
+// none.
 func (s *Store) TrimmedByErasures() uint64 { return s.current().erased.Trimmed() }
 
-// Erase removes from the segments all that some unfinished tombstones cover, and returns what it
-// removed. It must be called when no record is on its way to the queue that was judged before
-// these tombstones were known, and the queue was flushed and trimmed up to trimmed, which is a
-// frame behind all such records. Tombstones of later frames are left for the next call. Rows that
-// are removed leave a residue with the event's id and the fate erased.
+// Erase removes from the segments everything that some unfinished tombstones cover, and returns
+// what it removed. The caller must make sure that no record is on its way to the queue that was
+// judged before these tombstones were known, and that the queue was flushed and trimmed up to
+// trimmed, a frame after all such records. Tombstones of later frames are left for the next call.
+// Rows that are removed leave a residue with the event's id and the fate erased.
 //
-// After an error with one segment it goes on with the others. Tombstones that concern nothing in
-// such a segment are finished; the others are left for the next call. Both the report and the
-// error are returned then. Backups and exports that run are ended, so that what they read goes.
+// After an error with one segment it continues with the others. Tombstones that concern nothing in
+// such a segment are finished; the others are left for the next call. Both the report and the error
+// are returned then. Erase ends running backups and exports, so that the files that they read are
+// deleted.
 func (s *Store) Erase(ctx context.Context, open []erasure.Tombstone, trimmed uint64) (report []Erased, err error) {
 	var done []erasure.Tombstone
 	var left []failedErasure
@@ -170,7 +172,7 @@ type failedErasure struct {
 	err     error
 }
 
-// advice says what the user is to do.
+// advice says what the user can do.
 func (u failedErasure) advice() string {
 	switch {
 	case isOutOfMemory(u.err):
@@ -181,13 +183,13 @@ func (u failedErasure) advice() string {
 	return "`eye store verify` tells whether the segment is damaged"
 }
 
-// Bounds of the wait for files that readers still hold. A query takes at most ten seconds.
+// Bounds of the wait for files that readers have pinned. A query takes at most ten seconds.
 const (
 	obsoleteTimeout = 30 * time.Second
 	obsoleteEvery   = 5 * time.Millisecond
 )
 
-// awaitObsolete waits until the files are gone whose rows are elsewhere by now.
+// awaitObsolete waits until obsolete files are deleted.
 func (s *Store) awaitObsolete(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, obsoleteTimeout)
 	defer cancel()
@@ -206,8 +208,8 @@ func (s *Store) awaitObsolete(ctx context.Context) error {
 	return nil
 }
 
-// eraseOpen removes what the tombstones of frames up to trimmed cover and adds to report. It
-// returns those of them of which nothing is left, and the segments that still hold something.
+// eraseOpen removes what the tombstones of frames up to trimmed cover, and adds to report. It
+// returns the tombstones of which nothing is left, and the segments that still hold something.
 func (s *Store) eraseOpen(ctx context.Context, open []erasure.Tombstone, trimmed uint64, report *[]Erased) (done []erasure.Tombstone, left []failedErasure, err error) {
 	s.merging.Lock()
 	defer s.merging.Unlock()
@@ -239,8 +241,8 @@ func (s *Store) eraseOpen(ctx context.Context, open []erasure.Tombstone, trimmed
 	return done, left, err
 }
 
-// eraseFrom removes what a set covers from a segment. After an error it returns what was to be
-// removed, nil when that is not known.
+// eraseFrom removes what a set covers from a segment. After an error it returns the targets, nil
+// when they are not known.
 func (s *Store) eraseFrom(ctx context.Context, set *erasure.Set, seg *segment, report *[]Erased) ([]eraseTarget, error) {
 	targets, err := s.findTargets(ctx, set, seg)
 	if err != nil || len(targets) == 0 {
@@ -298,15 +300,15 @@ func (s *Store) CheckFrames(ctx context.Context, first, last uint64) error {
 	return s.withRecovery(ctx, s.rebuildAll)
 }
 
-// eraseTarget is a session of one application in one segment that is to be erased, or, without a
-// session, what is to be erased of an application.
+// eraseTarget is what is to be erased from one segment: a session of an application, or, without a
+// session, rows of the application.
 type eraseTarget struct {
 	app, session               string
 	cover                      erasure.Cover
 	events, rejections, traces int64
 }
 
-// coveredBy reports whether a set covers any of what is to be erased.
+// coveredBy reports whether a set covers any of the target.
 func (tg eraseTarget) coveredBy(set *erasure.Set) bool {
 	if tg.session == "" {
 		return !set.Cover(tg.app, "").Empty()
@@ -314,7 +316,7 @@ func (tg eraseTarget) coveredBy(set *erasure.Set) bool {
 	return !set.Cover(tg.app, tg.session).SessionOnly().Empty()
 }
 
-// findTargets finds the sessions of a segment that have tombstones, among those that may have some.
+// findTargets finds the targets of a set in a segment.
 func (s *Store) findTargets(ctx context.Context, set *erasure.Set, seg *segment) ([]eraseTarget, error) {
 	condition, some := s.erasureCondition(set, seg)
 	if !some {
@@ -386,8 +388,8 @@ func (s *Store) countTargets(ctx context.Context, seg *segment, group targetGrou
 	return targets, nil
 }
 
-// targetGroup are the targets of several applications that differ in nothing else, so that one condition
-// finds them: an erasure in all applications makes one.
+// targetGroup is targets that differ in the application only, so that one condition finds them: an
+// erasure in all applications makes one.
 type targetGroup struct {
 	session string
 	cover   erasure.Cover
@@ -412,9 +414,9 @@ func groupTargets(targets []eraseTarget) []targetGroup {
 	return rows
 }
 
-// erasureCondition returns the condition of rows of a segment that may be covered by a set, and whether there
-// may be some. A hash does not tell its session: where a session is not known, because the
-// tombstone was set before the start, all rows may be.
+// erasureCondition returns the condition of rows of a segment that a set may cover, and whether
+// there may be any. A hash does not reveal its session: where a session is not known, because the
+// tombstone was added before the start, any row may be covered.
 func (s *Store) erasureCondition(set *erasure.Set, seg *segment) (condition func(builder) string, some bool) {
 	all := func(builder) string { return "" }
 	apps, sessions := []any{}, []any{}
@@ -463,12 +465,11 @@ func (group targetGroup) condition(table string) string {
 		quoted(group.session), list, b.SessionFrame, ownTime(table), int64(b.Session))
 }
 
-// redactedColumns are those of a residue between the event's id and the fate, with
-// nothing of what was sent.
+// redactedColumns are the columns of a residue between the event's id and the fate, without
+// anything that was sent.
 const redactedColumns = "'' AS client_id, '' AS session_id, '' AS category, '' AS name, received_at, frame, frame_index, carried_by, "
 
-// withoutTargets is a source of rows without those to be erased, and with their
-// residues.
+// withoutTargets returns the source of rows without those to be erased, and with their residues.
 func withoutTargets(rows source, targets []eraseTarget) source {
 	together := groupTargets(targets)
 	condition := func(table string) string {
@@ -498,7 +499,7 @@ func (d *decider) wasErased(r event.Record) bool {
 	return d.cover(appSession{r.App(), r.SessionID()}).Has(r)
 }
 
-// cover returns what the tombstones say of a session, and remembers it for the batch.
+// cover returns what the tombstones say of a session, looked up once for a batch.
 func (d *decider) cover(key appSession) erasure.Cover {
 	if d.erased.Len() == 0 {
 		return erasure.Cover{}
@@ -511,5 +512,5 @@ func (d *decider) cover(key appSession) erasure.Cover {
 	return cover
 }
 
-// appSession is a session of one application, or the application when it is empty.
+// appSession is a session of one application, or, without a session, the application.
 type appSession struct{ app, session string }

@@ -18,16 +18,16 @@ import (
 )
 
 const (
-	sliceRows     = 1_000_000 // of a slice, about (S3)
+	sliceRows     = 1_000_000 // about so many in a slice (S3)
 	maxSlices     = 200
 	flushTick     = time.Second
 	flushRetry    = 5 * time.Second // after a flush that failed
-	flushByteRate = 8               // hot payloads may take this part of DuckDB's memory
+	flushByteRate = 8               // a memtable is flushed when its payloads take this part of DuckDB's memory
 )
 
-// Run flushes and merges when it is due, until ctx ends. What fails is tried
-// again: the queue keeps everything meanwhile. It returns an error when the disk
-// cannot be relied on any more; the process must end then.
+// Run flushes, merges and expires when it is due, until ctx ends. It retries what fails: the queue
+// keeps everything meanwhile. It returns an error when the disk cannot be relied on any more; the
+// process must end then.
 func (s *Store) Run(ctx context.Context) error {
 	if !s.persistent() {
 		<-ctx.Done()
@@ -87,7 +87,7 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// flushDue flushes a memtable that waits for it, or has what makes a segment.
+// flushDue flushes a frozen memtable, or one that is large or old enough.
 func (s *Store) flushDue(ctx context.Context) error {
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
@@ -102,13 +102,13 @@ func (s *Store) flushDue(ctx context.Context) error {
 	return s.flushOldest(ctx)
 }
 
-// fullLocked reports whether a memtable has what makes a segment.
+// fullLocked reports whether a memtable is large enough to be flushed. writing is held.
 func (s *Store) fullLocked(mt *memtable) bool {
 	return s.persistent() && (mt.rows >= s.opts.FlushRows || mt.bytes >= s.opts.MemoryLimit/flushByteRate)
 }
 
-// Flush makes segments of all that is written when it is called. Writing and
-// reading go on meanwhile. It does nothing for a store without a folder.
+// Flush flushes everything that is written when it is called. Writing and reading go on meanwhile.
+// It does nothing for a store without a folder.
 func (s *Store) Flush(ctx context.Context) error {
 	if !s.persistent() {
 		return nil
@@ -124,7 +124,7 @@ func (s *Store) flushAll(ctx context.Context) error {
 			return err
 		}
 	}
-	// Frames without records move the position as well.
+	// Frames without records advance the position as well.
 	written := func(mt *memtable) bool { return !mt.empty() || s.current().position > s.current().manifest.Flushed }
 	if frozen, err := s.freeze(ctx, written); !frozen {
 		return err
@@ -132,13 +132,13 @@ func (s *Store) flushAll(ctx context.Context) error {
 	return s.flushOldest(ctx)
 }
 
-// freeze begins a new memtable behind the only one, when that is due.
+// freeze adds a new memtable when the only one is due, which is frozen then.
 func (s *Store) freeze(ctx context.Context, due func(*memtable) bool) (frozen bool, err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	memtables := s.memtables()
 	if len(memtables) > 1 {
-		return true, nil // the writer was faster
+		return true, nil // the writer has frozen it
 	}
 	if !due(memtables[0]) {
 		return false, nil
@@ -146,8 +146,8 @@ func (s *Store) freeze(ctx context.Context, due func(*memtable) bool) (frozen bo
 	return true, s.freezeLocked(ctx)
 }
 
-// freezeLocked begins a new memtable behind the present one, which is to be
-// flushed then.
+// freezeLocked freezes the newest memtable, which is flushed next, and adds a new one. writing is
+// held.
 func (s *Store) freezeLocked(ctx context.Context) error {
 	memtables := s.memtables() // while writing is held only its first may go
 	newest := memtables[len(memtables)-1]
@@ -166,8 +166,8 @@ func (s *Store) freezeLocked(ctx context.Context) error {
 	return nil
 }
 
-// flushOldest writes the older memtable as one segment, and puts that in its
-// place at once for the manifest and for readers. upkeep is held.
+// flushOldest writes the older memtable as a segment, and replaces it by that in the manifest and
+// for readers. upkeep is held.
 func (s *Store) flushOldest(ctx context.Context) error {
 	began := time.Now()
 	mt := s.memtables()[0]
@@ -195,8 +195,8 @@ func (s *Store) flushOldest(ctx context.Context) error {
 	return nil
 }
 
-// commitFlush makes a manifest that has what the oldest memtable held, in the segments made of
-// it. upkeep is held.
+// commitFlush commits a manifest with what the oldest memtable held, in the segments made of it.
+// upkeep is held.
 func (s *Store) commitFlush(m *Manifest, made []*segment) error {
 	if s.opts.Queue != nil {
 		if err := s.opts.Queue.Reach(m.Flushed); err != nil {
@@ -230,15 +230,14 @@ func (s *Store) BeginTimeline(last uint64) {
 	s.install(func(next *storeVersion) { next.manifest, next.erased = &m, set })
 }
 
-// largeRows is from where on a segment takes DuckDB's own block size.
+// largeRows is the number of rows from which a segment has DuckDB's default block size.
 const largeRows = 100_000
 
-// reserveID returns the id of a segment that is to be made.
+// reserveID returns an id for a new segment.
 func (s *Store) reserveID() uint64 { return s.lastID.Add(1) }
 
-// commit makes m the manifest, or gives the segments back that it would have
-// named. It fills in the ids that are taken by now, and leaves out obsolete files that are gone.
-// upkeep is held.
+// commit makes m the manifest; on an error it closes the segments that m would have named, and
+// deletes their files. It sets NextID, and drops obsolete files that are gone. upkeep is held.
 func (s *Store) commit(m *Manifest, made ...*segment) error {
 	m.NextID = s.lastID.Load() + 1
 	err := s.dropObsolete(m)
@@ -258,7 +257,7 @@ func (s *Store) commit(m *Manifest, made ...*segment) error {
 		}
 	}
 	if errors.Is(err, durable.ErrUncertain) {
-		s.fail(err) // whoever asked for it: the process must not go on
+		s.fail(err) // whatever it was done for, the process must not go on
 	}
 	if err != nil {
 		for _, seg := range made {
@@ -281,7 +280,7 @@ func (s *Store) commit(m *Manifest, made ...*segment) error {
 	return nil
 }
 
-// dropObsolete takes the files out of a manifest that are durably gone.
+// dropObsolete drops the obsolete files from a manifest that are durably gone.
 func (s *Store) dropObsolete(m *Manifest) error {
 	var left []string
 	for _, name := range m.Obsolete {
@@ -299,7 +298,7 @@ func (s *Store) dropObsolete(m *Manifest) error {
 	return nil
 }
 
-// sliceBounds finds the times at which slices of about sliceRows rows begin.
+// sliceBounds returns the times at which slices of about sliceRows rows begin.
 func (s *Store) sliceBounds(ctx context.Context, in *instance, times string, rows int64) ([]int64, error) {
 	n := min(rows/sliceRows, maxSlices)
 	if n < 2 {

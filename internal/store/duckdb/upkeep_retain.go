@@ -16,16 +16,16 @@ import (
 	"theeye/internal/event"
 )
 
-// Retention (S11 apart): an event expires by the time at which it occurred, all else
-// by the time of its receipt. A segment goes as a whole when all of it has expired;
-// one that has expired in part is written again, but not for a little only.
+// An event expires by the time at which it occurred, everything else by its time of receipt. A segment is
+// removed when all of it has expired. One that has expired in part is rewritten, once there is enough to
+// remove.
 const (
 	// retainSlack is the part of a retention that rows may stay longer.
 	retainSlack    = 20
 	maxRetainSlack = 24 * time.Hour
 )
 
-// clockReading is a time of the clock by which rows expire.
+// clockReading is a reading of the clock by which rows expire.
 type clockReading struct {
 	opts *Options
 	now  time.Time
@@ -40,8 +40,8 @@ func (s *Store) readClock() clockReading {
 // cutoffs are the times before which rows have expired, by application.
 type cutoffs map[string]event.Micros
 
-// cutoffs returns those of all applications that have a retention now, or least where that is longer,
-// moved back by some slacks. There are none while nothing expires.
+// cutoffs returns the cutoffs of the applications that have a retention, or least where that is
+// longer, moved back by some slacks. There are none while the clock is held.
 func (t clockReading) cutoffs(apps iter.Seq[string], least time.Duration, slacks int) cutoffs {
 	if t.opts.Retain == nil || t.held {
 		return nil
@@ -59,13 +59,13 @@ func (t clockReading) cutoffs(apps iter.Seq[string], least time.Duration, slacks
 	return c
 }
 
-// expiry says which rows have expired. An event that was replayed leaves a residue for as long as its
-// rejection may be kept, a slack longer than the retention: else that would seem never to have been
-// replayed. A residue of what was erased stays for as long as its id is remembered (S11).
+// expiry says which rows have expired. A replayed event leaves a residue for as long as its
+// rejection may be kept, a slack longer than the retention: else the rejection would seem never to
+// have been replayed. A residue of an erased event stays for as long as its id is remembered (S11).
 type expiry struct{ rows, replays, erased cutoffs }
 
-// expiries returns the expiry of a segment's applications, and the one that is a slack later: when rows
-// are as old as that, it is time to remove those that have expired.
+// expiries returns the expiry of a segment's applications, and the one that is a slack later: when
+// rows have reached the latter, it is time to remove those that have reached the former.
 func (t clockReading) expiries(seg *segment) (now, late expiry) {
 	of := func(least time.Duration, slacks int) cutoffs {
 		return t.cutoffs(maps.Keys(seg.info.Apps), least, slacks)
@@ -86,7 +86,7 @@ func (s *Store) NewestReceived() time.Time {
 }
 
 // Expire removes what has expired. Writing, flushing and reading go on meanwhile. After an error
-// with one segment it goes on with the others.
+// with one segment it continues with the others.
 func (s *Store) Expire(ctx context.Context) error {
 	if !s.persistent() || s.opts.Retain == nil {
 		return nil
@@ -114,12 +114,12 @@ func (s *Store) Expire(ctx context.Context) error {
 	return failed
 }
 
-// mustStop reports whether work on other segments is of no use after an error with one.
+// mustStop reports whether an error with one segment makes work on others pointless.
 func (p *pinned) mustStop(ctx context.Context, err error) bool {
 	return ctx.Err() != nil || isFatal(err) || p.in.closed.Load() || errors.Is(err, durable.ErrUncertain)
 }
 
-// expireSegment removes a segment, or writes it again without the rows that have expired when rows of some
+// expireSegment removes a segment, or rewrites it without its expired rows when rows of some
 // application are as old as they may become.
 func (s *Store) expireSegment(ctx context.Context, at clockReading, seg *segment) error {
 	now, late := at.expiries(seg)
@@ -145,9 +145,9 @@ func (s *Store) expireSegment(ctx context.Context, at clockReading, seg *segment
 	return nil
 }
 
-// oldest are the least times by which rows of an application expire: those of its events, of its
-// rejections and other residues, of its residues of replays, and of those of what was erased. The greatest
-// number is for none.
+// oldest are the minimum times by which rows of an application expire: of its events, of its
+// rejections and other residues, of its residues of replays, and of those of erased events. The
+// greatest number stands for none.
 type oldest struct{ event, other, replay, erased event.Micros }
 
 func (o oldest) before(app string, x expiry) bool {
@@ -178,7 +178,7 @@ func (o oldestRows) onlyExpired(x expiry) expiry {
 	return expiry{of(x.rows), of(x.replays), of(x.erased)}
 }
 
-// oldestIn returns the oldest rows of a segment. It reads them once; Store.merging is held.
+// oldestIn returns the oldest rows of a segment. It queries them once. Store.merging is held.
 func (s *Store) oldestIn(ctx context.Context, seg *segment) (oldestRows, error) {
 	if seg.oldest != nil {
 		return seg.oldest, nil
@@ -205,7 +205,7 @@ func (s *Store) oldestIn(ctx context.Context, seg *segment) (oldestRows, error) 
 	return found, err
 }
 
-// unexpired is a source of the rows that have not expired.
+// unexpired returns the source of the rows that have not expired.
 func (x expiry) unexpired(rows source) source {
 	return func(table string) string {
 		if table != residueTable {
@@ -234,7 +234,7 @@ func (seg *segment) hasExpired(at expiry) bool {
 		(seg.info.Rows.Rejections+seg.info.Rows.Traces+seg.info.Replays == 0 || *seg.info.Received.Max < received)
 }
 
-// least is the time before which rows of all applications have expired.
+// least returns the time before which rows of every application have expired.
 func (c cutoffs) least() int64 {
 	least := int64(math.MaxInt64)
 	for _, at := range c {
@@ -243,7 +243,7 @@ func (c cutoffs) least() int64 {
 	return least
 }
 
-// greatest is the time from which on rows of no application have expired.
+// greatest returns the time from which rows of no application have expired.
 func (c cutoffs) greatest() int64 {
 	greatest := int64(math.MinInt64)
 	for _, at := range c {
@@ -275,8 +275,7 @@ func (c cutoffs) condition(table string) string {
 	return strings.Join(terms, " OR ")
 }
 
-// countExpired notes what became of the first arrivals whose rows were in a segment and
-// are not in what was made of it.
+// countExpired accounts for the first arrivals whose rows a rewrite dropped.
 func (m *Manifest) countExpired(old SegmentInfo, made []SegmentInfo) {
 	gone := maps.Clone(m.Removed)
 	if gone == nil {
@@ -296,7 +295,7 @@ func (m *Manifest) countExpired(old SegmentInfo, made []SegmentInfo) {
 	m.Removed = gone
 }
 
-// expired reports whether an event is older on arrival than its application keeps.
+// expired reports whether an event has expired on arrival.
 func (d *decider) expired(e *event.Event) bool {
 	if d.store.opts.Retain == nil {
 		return false

@@ -16,7 +16,7 @@ import (
 	"theeye/internal/store/duckdb/filter"
 )
 
-// VerifyOptions of Verify.
+// VerifyOptions are the options of Verify.
 type VerifyOptions struct {
 	Dir         string          // of the store
 	Tombstones  string          // the file of tombstones; empty when it is not to be checked
@@ -24,16 +24,16 @@ type VerifyOptions struct {
 	Progress    func(bytes int) // called with what of the files is done; may be nil
 }
 
-// Fault is something that is not as the manifest says.
+// Fault is a difference between the files and the manifest.
 type Fault struct {
 	File string `json:"file"`
 	Text string `json:"text"`
 }
 
-// Verify reads all that a store's manifest names, and compares it: checksums, the
-// order of each table, numbers of rows, bounds, and accounts. It changes nothing
-// and may run beside the store's own process; a segment that is merged away
-// meanwhile is passed over. The error is a *MissingManifestError when there is no manifest.
+// Verify reads everything that a store's manifest names and compares it with the manifest:
+// checksums, the order of each table, numbers of rows, bounds, and accounts. It changes nothing,
+// and may run beside the store's own process: a segment that is merged meanwhile is skipped. The
+// error is a *MissingManifestError when there is no manifest.
 func Verify(ctx context.Context, opts VerifyOptions) ([]Fault, error) {
 	m, err := PresentManifest(opts.Dir)
 	if err != nil {
@@ -91,7 +91,7 @@ func tombstonesFault(err error) string {
 	return text
 }
 
-// accountFaults compares what came in with what became of it.
+// accountFaults compares what was received with the fates in the accounts.
 func accountFaults(m Manifest) (faults []Fault) {
 	sums := maps.Clone(m.Removed)
 	if sums == nil {
@@ -153,7 +153,7 @@ func verifyFile(dir string, want FileInfo, progress func(int)) ([]Fault, error) 
 	case errors.Is(err, os.ErrPermission):
 		return nil, err
 	case err != nil:
-		return []Fault{{want.Name, "cannot be read: " + err.Error()}}, nil //nolint:nilerr // it is told as a fault
+		return []Fault{{want.Name, "cannot be read: " + err.Error()}}, nil //nolint:nilerr // it is reported as a fault
 	case got.Bytes != want.Bytes:
 		return []Fault{{want.Name, fmt.Sprintf("has %d bytes, the manifest says %d", got.Bytes, want.Bytes)}}, nil
 	case got.SHA256 != want.SHA256:
@@ -170,10 +170,10 @@ func verifyFilter(path string, info SegmentInfo) error {
 	return errors.Join(x.Verify(), x.Close())
 }
 
-// verifyTables looks into a segment with a DuckDB of its own.
+// verifyTables checks the tables of a segment in an instance of its own.
 func verifyTables(ctx context.Context, opts VerifyOptions, info SegmentInfo) (faults []Fault, err error) {
 	dir := filepath.Join(opts.Dir, "segments")
-	// One thread: rows come in the order in which they lie in the file.
+	// One thread: rows are read in the order in which they are in the file.
 	in, err := openInstance(ctx, limits{memory: opts.MemoryLimit, threads: 1, dirs: []string{dir}, conns: 2})
 	if err != nil {
 		return nil, err
@@ -219,15 +219,15 @@ func verifyTables(ctx context.Context, opts VerifyOptions, info SegmentInfo) (fa
 	return faults, ctx.Err()
 }
 
-// countUnsorted counts the rows of a table that belong in front of the row before.
+// countUnsorted counts the rows of a table that belong before their predecessor.
 func countUnsorted(ctx context.Context, in *instance, table, order string) (n int64, err error) {
 	key := "row(" + order + ")"
-	// Without an order of its own, a window takes the rows as they come.
+	// A window without an order takes the rows as they are read.
 	text := "SELECT count(*) FROM (SELECT " + key + " AS this, lag(" + key + ") OVER () AS before FROM " + table + ") WHERE this < before"
 	return n, in.db.QueryRowContext(ctx, text).Scan(&n)
 }
 
-// formatValue prints a value of the manifest.
+// formatValue formats a value of the manifest.
 func formatValue(v any) string {
 	b, ok := v.(Bounds)
 	switch {
