@@ -60,8 +60,8 @@ type Index struct {
 
 const (
 	indexVersion = 1 // of an Index, which servers give
-	// fileVersion is the version of the file in a folder: an Index in an envelope. In version 1 there
-	// was the Index alone.
+	// fileVersion is the version of the file in a folder: an Index in an envelope. In version 1
+	// there was the Index alone.
 	fileVersion = 2
 	fileMember  = "backup" // of the envelope
 	indexName   = "backup.json"
@@ -147,8 +147,8 @@ func ReadIndex(dir string) (Index, error) {
 	return x, nil
 }
 
-// parseIndex reads the content of a folder's index. Errors: envelope.ErrNewer, envelope.ErrDamaged, and
-// that of Check.
+// parseIndex reads the content of a folder's index. Errors: envelope.ErrNewer, envelope.ErrDamaged,
+// and that of Check.
 func parseIndex(b []byte) (x Index, err error) {
 	_, text, err := envelope.Open(b, fileMember, fileVersion-1, fileVersion)
 	if err != nil {

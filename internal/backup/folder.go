@@ -40,8 +40,8 @@ type Folder struct {
 	rotten map[string]bool // names in filesDir, found by CheckKept
 }
 
-// OpenFolder takes a folder for writing, and makes it when it is missing. It
-// refuses one that holds something else, or lies in a data directory, or a backup of a newer version (envelope.ErrNewer).
+// OpenFolder takes a folder for writing, and makes it when it is missing. It refuses one that holds
+// something else, or lies in a data directory, or a backup of a newer version (envelope.ErrNewer).
 func OpenFolder(dir string) (*Folder, error) {
 	if err := checkPlace(dir, false); err != nil {
 		return nil, err
@@ -204,8 +204,8 @@ func Extract(dir, name, to string) (x Index, err error) {
 	return x, nil
 }
 
-// ReadFile returns the content of a file that the folder keeps. The error wraps fs.ErrNotExist when it
-// keeps none, and ErrContent when that is not what was copied.
+// ReadFile returns the content of a file that the folder keeps. The error wraps fs.ErrNotExist when
+// it keeps none, and ErrContent when that is not what was copied.
 func ReadFile(dir string, f File) (content []byte, err error) {
 	if err := f.check(); err != nil {
 		return nil, err

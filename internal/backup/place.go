@@ -12,8 +12,8 @@ import (
 // errInside is returned for a folder that lies within something that is not its.
 var errInside = errors.New("give a folder outside of it")
 
-// checkPlace refuses a folder that is, or lies within, a data directory or, unless backups is false,
-// a backup: what is written there would be taken for a part of it, and go with it.
+// checkPlace refuses a folder that is, or lies within, a data directory or, unless backups is
+// false, a backup: what is written there would be taken for a part of it, and go with it.
 func checkPlace(dir string, backups bool) error {
 	at, err := resolved(dir)
 	if err != nil {

@@ -43,8 +43,8 @@ type Restored struct {
 	Erasures int  // in the file of RestoreOptions.Tombstones
 	Later    int  // of them, those that the backup does not have
 	Torn     bool // that file ended within a line, which was left out
-	// Unrelated reports that nothing tells whether that file is of the backup's data directory, which
-	// had erased nothing.
+	// Unrelated reports that nothing tells whether that file is of the backup's data directory,
+	// which had erased nothing.
 	Unrelated bool
 	Apps      []string // that were erased after the backup, which has them
 }
@@ -220,8 +220,8 @@ type extraTombstones struct {
 	apps      []string // that were erased later
 }
 
-// readTombstones reads a file that must hold all tombstones of the backup in a folder; an empty name
-// is none.
+// readTombstones reads a file that must hold all tombstones of the backup in a folder; an empty
+// name is none.
 func readTombstones(name, folder string, x Index) (g extraTombstones, err error) {
 	if name == "" {
 		return g, nil

@@ -42,8 +42,8 @@ type Options struct {
 // DefaultWait is how long Take waits before it returns a PreparingError.
 const DefaultWait = 5 * time.Second
 
-// readyTimeout is how long a prepared backup is kept for the one who asked for it. The frames that come
-// meanwhile are read while a request waits.
+// readyTimeout is how long a prepared backup is kept for the one who asked for it. The frames that
+// come meanwhile are read while a request waits.
 const readyTimeout = 20 * time.Second
 
 // PreparingError is returned by Take while the backup is not ready: call it again.
@@ -112,8 +112,8 @@ func (s *Source) Run(ctx context.Context) error {
 	}
 }
 
-// Take takes a lease and returns its index: of all that was acknowledged when Take is called, and what
-// came until the index was made. When that takes longer than Options.Wait, Take returns a
+// Take takes a lease and returns its index: of all that was acknowledged when Take is called, and
+// what came until the index was made. When that takes longer than Options.Wait, Take returns a
 // *PreparingError, and the caller calls it again. Two calls never get the same lease.
 func (s *Source) Take(ctx context.Context) (Index, error) {
 	wait := time.NewTimer(s.opts.Wait)
@@ -167,8 +167,8 @@ func (s *Source) setDoing(doing string) {
 	s.doing = doing
 }
 
-// prepare flushes the queue into segments, takes a lease, and lists the frames after it. They are few,
-// unless the store could not be flushed, as on a full disk.
+// prepare flushes the queue into segments, takes a lease, and lists the frames after it. They are
+// few, unless the store could not be flushed, as on a full disk.
 func (s *Source) prepare(ctx context.Context) *prepared {
 	if err := s.opts.Flush(ctx, s.setDoing); err != nil {
 		if ctx.Err() != nil {
@@ -192,8 +192,8 @@ func (s *Source) prepare(ctx context.Context) *prepared {
 	return p
 }
 
-// finish adds the frames that came since the preparation, and then the metadata, so that the metadata
-// has what a frame refers to.
+// finish adds the frames that came since the preparation, and then the metadata, so that the
+// metadata has what a frame refers to.
 func (s *Source) finish(ctx context.Context, p *prepared) (Index, error) {
 	if p.err != nil {
 		return Index{}, p.err
@@ -263,8 +263,8 @@ func (m *snapshot) addText(x *Index, f File, text []byte) {
 	x.Files = append(x.Files, f)
 }
 
-// listFrames adds files of the frames after the index's last one, up to the queue's last, which becomes
-// the index's.
+// listFrames adds files of the frames after the index's last one, up to the queue's last, which
+// becomes the index's.
 func (s *Source) listFrames(ctx context.Context, x *Index, m *snapshot) error {
 	state, err := s.opts.Queue.State(ctx)
 	if err != nil {

@@ -43,8 +43,8 @@ type Tombstone struct {
 	TrimmedOn string
 }
 
-// OfApp reports whether all of an application was erased, App. A tombstone of the first form does not
-// tell.
+// OfApp reports whether all of an application was erased, App. A tombstone of the first form does
+// not tell.
 func (t Tombstone) OfApp() bool { return t.App != "" && t.Session == "" }
 
 // Lineage is the timeline of a data directory, with the last frame of each earlier one.
@@ -53,8 +53,8 @@ type Lineage struct {
 	Ended    map[string]uint64
 }
 
-// localFrame returns what of the frames of a timeline up to some frame a directory has: up to the end of
-// the timeline, when that is an earlier one. ok is false when it has none of that timeline.
+// localFrame returns what of the frames of a timeline up to some frame a directory has: up to the
+// end of the timeline, when that is an earlier one. ok is false when it has none of that timeline.
 func (l Lineage) localFrame(frame uint64, timeline string) (last uint64, ok bool) {
 	if timeline == l.Timeline {
 		return frame, true

@@ -287,8 +287,8 @@ func TestTrimmed(t *testing.T) {
 	}
 }
 
-// A set that grew with its log, a few tombstones at a time, covers what one does that is made of the
-// whole log.
+// A set that grew with its log, a few tombstones at a time, covers what one does that is made of
+// the whole log.
 func TestSetGrows(t *testing.T) {
 	l := log(t, filepath.Join(t.TempDir(), "tombstones"), erasure.Digest{})
 	lineage := erasure.Lineage{Timeline: "T"}

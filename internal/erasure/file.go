@@ -20,8 +20,8 @@ import (
 	"theeye/internal/event"
 )
 
-// The file of tombstones has one JSON object in a line. Each ends with the member crc, the
-// CRC-32C in hex of the line's text before the comma in front of it. Lines are only ever added.
+// The file of tombstones has one JSON object in a line. Each ends with the member crc, the CRC-32C
+// in hex of the line's text before the comma in front of it. Lines are only ever added.
 //
 //	{"version":2,"key":"…","crc":"…"}                                        the key of all hashes
 //	{"begun":"ID","app":"shop","session":"…","frame":17,"visible":15,"at":…,"timeline":"…","crc":"…"}
@@ -95,7 +95,8 @@ var ErrNewer = errors.New("written by a newer version of The Eye; start that ver
 // ErrMissing means that there is no file, although lines of it were committed.
 var ErrMissing = errors.New("it is missing")
 
-// ErrOtherKey means that two files have different keys: the hashes of one mean nothing in the other.
+// ErrOtherKey means that two files have different keys: the hashes of one mean nothing in the
+// other.
 var ErrOtherKey = errors.New("its key is another one: it belongs to another data directory, or to this one before or after its erasures were forgotten")
 
 // Read reads a file. One that does not exist is empty. A last line that a crash cut off was

@@ -144,8 +144,9 @@ func duckMatch(x string, c Condition, cond *sqlbuilder.Cond) string {
 	return "json_type(" + x + ") = 'VARCHAR' AND " + text + " " + string(c.Operator) + " " + cond.Var(c.Value)
 }
 
-// fewDigits is true when no number in data has more than 15 digits. Numbers of so few digits are equal
-// exactly when their nearest 64-bit floating point numbers are, but near 0 (IEEE 754-2019, 5.12.2).
+// fewDigits is true when no number in data has more than 15 digits. Numbers of so few digits are
+// equal exactly when their nearest 64-bit floating point numbers are, but near 0 (IEEE 754-2019,
+// 5.12.2).
 const fewDigits = `NOT regexp_matches("data", '[0-9.]{16}')`
 
 // duckNumber compares the JSON of a value with a number. The nearest 64-bit floating point numbers

@@ -174,7 +174,8 @@ func (p *parser) checkNames(also []string) {
 	}
 }
 
-// FaultOf says what is wrong with the values of a parameter, whatever it means; it is empty when nothing is.
+// FaultOf says what is wrong with the values of a parameter, whatever it means; it is empty when
+// nothing is.
 func FaultOf(values []string, repeatable bool) string {
 	switch {
 	case len(values) > 1 && !repeatable:

@@ -75,8 +75,8 @@ func Conditions(d Dialect, kind Kind, q Query, cond *sqlbuilder.Cond) []string {
 	return r.conditions
 }
 
-// AfterCondition renders the condition that a row comes after q.After in the order of Order; it is empty
-// without After. It is not for sessions, whose start is an aggregate.
+// AfterCondition renders the condition that a row comes after q.After in the order of Order; it is
+// empty without After. It is not for sessions, whose start is an aggregate.
 func AfterCondition(kind Kind, q Query, cond *sqlbuilder.Cond) string {
 	if q.After == nil {
 		return ""

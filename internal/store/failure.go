@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// FailureTracker tracks work that is retried: since when it has been failing, and why. The zero value
-// is that of work that has not failed. It may be used concurrently.
+// FailureTracker tracks work that is retried: since when it has been failing, and why. The zero
+// value is that of work that has not failed. It may be used concurrently.
 type FailureTracker struct {
 	mu    sync.Mutex // guards what follows
 	since time.Time
@@ -27,7 +27,8 @@ func (f *FailureTracker) Record(err error) {
 	f.err = err
 }
 
-// Err returns the error of the last attempt when none has succeeded for as long as patience, else nil.
+// Err returns the error of the last attempt when none has succeeded for as long as patience, else
+// nil.
 func (f *FailureTracker) Err(patience time.Duration) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -12,7 +12,8 @@ import (
 	"theeye/internal/event"
 )
 
-// Probe reports whether a store would take records, and keeps nothing. Its errors are those of Writer.
+// Probe reports whether a store would take records, and keeps nothing. Its errors are those of
+// Writer.
 type Probe func(ctx context.Context, records []event.Record) error
 
 // Isolator makes rejections of the records that a store does not take, so that they do not hold up
@@ -30,10 +31,10 @@ var (
 	errRefusesNone       = errors.New("the store takes each record by itself")
 )
 
-// Isolate returns the records, with those that the store does not take replaced by rejections that it
-// takes, and how many those are. A store that refuses even a plain event is at fault
-// itself, and so may be one that takes each record alone: then nothing is replaced, and the error
-// says so. Another error is one that may pass, or that of Quarantine.
+// Isolate returns the records, with those that the store does not take replaced by rejections that
+// it takes, and how many those are. A store that refuses even a plain event is at fault itself, and
+// so may be one that takes each record alone: then nothing is replaced, and the error says so.
+// Another error is one that may pass, or that of Quarantine.
 func (i Isolator) Isolate(ctx context.Context, probe Probe, records []event.Record) (kept []event.Record, replaced int, err error) {
 	if err := probe(ctx, []event.Record{plainEvent()}); err != nil {
 		if IsTransient(ctx, err) {
@@ -75,8 +76,8 @@ func plainEvent() event.Record {
 	}}
 }
 
-// firstRefused returns the first record that the store does not take, even by itself, and why; reason
-// is nil when it takes them all.
+// firstRefused returns the first record that the store does not take, even by itself, and why;
+// reason is nil when it takes them all.
 func firstRefused(ctx context.Context, probe Probe, records []event.Record) (at int, reason, err error) {
 	refuses := func(list []event.Record) bool {
 		problem := probe(ctx, list)
@@ -112,8 +113,8 @@ func firstRefused(ctx context.Context, probe Probe, records []event.Record) (at 
 	return low, reason, err
 }
 
-// replacement returns what the store takes in place of a record: a rejection that has all of it, else
-// one without texts, and the record is quarantined.
+// replacement returns what the store takes in place of a record: a rejection that has all of it,
+// else one without texts, and the record is quarantined.
 func (i Isolator) replacement(ctx context.Context, probe Probe, r event.Record, reason error) (event.Record, error) {
 	whole := event.Record{Rejection: event.Unstorable(r, reason.Error())}
 	if err := probe(ctx, []event.Record{whole}); err == nil || IsTransient(ctx, err) {

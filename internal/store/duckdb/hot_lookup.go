@@ -21,10 +21,10 @@ type segmentLookup struct {
 	erased     []uuid.UUID    // ids of events that may have been erased there
 }
 
-// lookupSegments looks up the ids of records in segments (S6): in those whose bounds hold an event's
-// sent time, and in all that received anything within the dedupe window. A replay may come long after
-// its time of receipt and with a repaired timestamp, so it is looked up in all segments. Filters are
-// asked first; then each segment that may have something is queried once.
+// lookupSegments looks up the ids of records in segments (S6): in those whose bounds hold an
+// event's sent time, and in all that received anything within the dedupe window. A replay may come
+// long after its time of receipt and with a repaired timestamp, so it is looked up in all segments.
+// Filters are asked first; then each segment that may have something is queried once.
 func (d *decider) lookupSegments(ctx context.Context, records []event.Record) error {
 	if len(d.tables.segments) == 0 {
 		return nil

@@ -16,8 +16,8 @@ import (
 	"theeye/internal/store"
 )
 
-// Write implements store.Writer. A segment that turns out to be damaged is quarantined, and the batch
-// is decided without it.
+// Write implements store.Writer. A segment that turns out to be damaged is quarantined, and the
+// batch is decided without it.
 func (s *Store) Write(ctx context.Context, b store.Batch) ([]event.Outcome, error) {
 	for {
 		outcomes, retry, err := s.tryWrite(ctx, b)
@@ -78,7 +78,8 @@ func (p *pinned) decideInto(ctx context.Context, mt *memtable, records []event.R
 	return d, nil
 }
 
-// lockForWriting locks writing once there is a memtable with room. While two are full it waits (S9).
+// lockForWriting locks writing once there is a memtable with room. While two are full it waits
+// (S9).
 func (s *Store) lockForWriting(ctx context.Context) error {
 	for {
 		s.writing.Lock()
@@ -156,8 +157,8 @@ func (s *Store) advance(b store.Batch) {
 	})
 }
 
-// Probe reports whether the store would take records: it inserts them, whatever their fate would be,
-// and rolls back. The errors are those of Write.
+// Probe reports whether the store would take records: it inserts them, whatever their fate would
+// be, and rolls back. The errors are those of Write.
 func (s *Store) Probe(ctx context.Context, records []event.Record) error {
 	if err := s.lockForWriting(ctx); err != nil {
 		return err
@@ -199,9 +200,9 @@ func (s *Store) insert(ctx context.Context, mt *memtable, d *decision) error {
 	return s.transact(ctx, func(conn driver.Conn) error { return s.appendAll(conn, mt, d) })
 }
 
-// transact appends rows in one transaction, which is rolled back after an error. Appenders take part
-// in the transaction of their connection. ctx is checked between statements, each of which is short:
-// an interrupt might leave it unknown whether one took effect.
+// transact appends rows in one transaction, which is rolled back after an error. Appenders take
+// part in the transaction of their connection. ctx is checked between statements, each of which is
+// short: an interrupt might leave it unknown whether one took effect.
 func (s *Store) transact(ctx context.Context, appended func(driver.Conn) error) error {
 	whole := context.WithoutCancel(ctx)
 	if err := s.exec(whole, "BEGIN TRANSACTION"); err != nil {

@@ -28,9 +28,9 @@ type limits struct {
 	memory  int64 // bytes
 	threads int
 	tempDir string // empty: nothing is spilled
-	// encrypt: what is spilled is encrypted with a key that is kept in memory alone, so that what an
-	// erasure removes cannot be read from there, nor what a kill leaves. Spilling takes several times
-	// as long then. The key is not made by a generator of cryptographic strength.
+	// encrypt: what is spilled is encrypted with a key that is kept in memory alone, so that what
+	// an erasure removes cannot be read from there, nor what a kill leaves. Spilling takes several
+	// times as long then. The key is not made by a generator of cryptographic strength.
 	encrypt bool
 	dirs    []string // folders whose files may be attached, read and written
 	conns   int      // statements at once

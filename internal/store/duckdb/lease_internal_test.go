@@ -291,8 +291,8 @@ func TestVerifySeesTheOrder(t *testing.T) {
 	}
 }
 
-// A lease does not name files that are gone: a segment is put aside, and a filter is built again. One
-// that goes later ends the lease, and the next one does without it.
+// A lease does not name files that are gone: a segment is put aside, and a filter is built again.
+// One that goes later ends the lease, and the next one does without it.
 func TestLeaseOfFilesThatAreGone(t *testing.T) {
 	gone := func(_ *testing.T, name string) error { return os.Remove(name) }
 	cut := func(_ *testing.T, name string) error { return os.Truncate(name, 100) }

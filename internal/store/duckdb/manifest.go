@@ -22,15 +22,15 @@ type Manifest struct {
 	// Removed are the accounts of first arrivals whose rows were removed, by
 	// application: the expired, and the residues that were removed with them.
 	Removed map[string]Counts `json:"gone"`
-	// Tombstones is the digest of the file of tombstones that belongs to this manifest. That file may
-	// have more lines.
+	// Tombstones is the digest of the file of tombstones that belongs to this manifest. That file
+	// may have more lines.
 	Tombstones erasure.Digest `json:"tombstones"`
 	// Timeline identifies the sequence of frames that the store holds, and Timelines has the
 	// last frame of each earlier one, oldest first.
 	Timeline  string     `json:"timeline"`
 	Timelines []Timeline `json:"timelines,omitempty"`
-	// ConfirmedSince is the first frame in the record of what was acknowledged, which is kept outside
-	// the store; 0 without such a record.
+	// ConfirmedSince is the first frame in the record of what was acknowledged, which is kept
+	// outside the store; 0 without such a record.
 	ConfirmedSince uint64 `json:"confirmed_since,omitzero"`
 	// ConfirmedRecord is the id of that record, empty when it has none.
 	ConfirmedRecord string `json:"confirmed_record,omitzero"`

@@ -69,7 +69,8 @@ func ReadManifest(dir string) (Manifest, error) {
 	return m.Manifest, err
 }
 
-// ParseManifest reads the content of a manifest. The error wraps ErrNewer for one of a newer version.
+// ParseManifest reads the content of a manifest. The error wraps ErrNewer for one of a newer
+// version.
 func ParseManifest(b []byte) (Manifest, error) {
 	m := loadedManifest{Manifest: emptyManifest()}
 	err := m.parse(b)

@@ -87,13 +87,13 @@ func (s *Store) readFolder() (loadedManifest, error) {
 	return m, s.checkPresent(m.Manifest)
 }
 
-// HadManifest reports whether the folder had a manifest when it was opened. A store without one is empty,
-// and must not commit one when the queue was trimmed for an earlier store.
+// HadManifest reports whether the folder had a manifest when it was opened. A store without one is
+// empty, and must not commit one when the queue was trimmed for an earlier store.
 func (s *Store) HadManifest() bool { return s.hadManifest }
 
-// CommitManifest makes the manifest durable in the current format, before anything refers to it. After
-// that, versions that do not know the format refuse the folder. upgraded says that the queue of a store
-// without a manifest is that of an earlier version.
+// CommitManifest makes the manifest durable in the current format, before anything refers to it.
+// After that, versions that do not know the format refuse the folder. upgraded says that the queue
+// of a store without a manifest is that of an earlier version.
 func (s *Store) CommitManifest(upgraded bool) error {
 	if !s.persistent() {
 		return nil
@@ -120,9 +120,9 @@ func (s *Store) ConfirmedSince() (frame uint64, record string) {
 	return m.ConfirmedSince, m.ConfirmedRecord
 }
 
-// SetConfirmed notes that the record of what was acknowledged, which is kept outside the store, has every
-// frame from since on, and the id of that record. From then on it is noticed when the record is missing
-// or another one. It is durable when SetConfirmed returns.
+// SetConfirmed notes that the record of what was acknowledged, which is kept outside the store, has
+// every frame from since on, and the id of that record. From then on it is noticed when the record
+// is missing or another one. It is durable when SetConfirmed returns.
 func (s *Store) SetConfirmed(since uint64, record string) error {
 	if !s.persistent() {
 		return nil

@@ -283,8 +283,8 @@ func TestNoParquetWithoutAFolder(t *testing.T) {
 	}
 }
 
-// A folder may have any name: what SQL, its arguments and file patterns mean by a character does not
-// matter.
+// A folder may have any name: what SQL, its arguments and file patterns mean by a character does
+// not matter.
 func TestExportInAnyFolder(t *testing.T) {
 	for _, name := range []string{"a $1 $$ ${x}", "it's", "[x]", "*", `back\slash`} {
 		t.Run(name, func(t *testing.T) {

@@ -12,8 +12,9 @@ import (
 	"theeye/internal/store"
 )
 
-// An export reads time in windows, so that no sort is larger than a window. A window ends with its range
-// of times, or after so many events; the next one is made wider or narrower by what was found.
+// An export reads time in windows, so that no sort is larger than a window. A window ends with its
+// range of times, or after so many events; the next one is made wider or narrower by what was
+// found.
 const (
 	windowRows      = 100_000
 	windowFirstRows = 5_000 // until the size of an event is known

@@ -37,9 +37,9 @@ func (s *Store) rejectionListing() listing[event.Rejection] {
 	}
 }
 
-// The first window of a list is as wide as stepPages pages of all rows would be, and each further one is
-// wider by a factor of stepGrowth. A window costs the reading of the times of its slices, whatever its
-// width, and of all columns of the rows within it.
+// The first window of a list is as wide as stepPages pages of all rows would be, and each further
+// one is wider by a factor of stepGrowth. A window costs the reading of the times of its slices,
+// whatever its width, and of all columns of the rows within it.
 const (
 	stepPages  = 16
 	stepGrowth = 16

@@ -14,10 +14,10 @@ import (
 	"theeye/internal/query"
 )
 
-// A list whose rows may be large is read in two steps: first the rows without their payloads, in order,
-// then the payloads of those that fit on the page, a few at a time. DuckDB holds the whole result of a
-// statement, so nothing less bounds the memory of a page. Where all rows are small, one statement reads
-// the whole page.
+// A list whose rows may be large is read in two steps: first the rows without their payloads, in
+// order, then the payloads of those that fit on the page, a few at a time. DuckDB holds the whole
+// result of a statement, so nothing less bounds the memory of a page. Where all rows are small, one
+// statement reads the whole page.
 
 // bareFactor is how many pages the result of one statement may take.
 const bareFactor = 2

@@ -14,14 +14,14 @@ import (
 	"theeye/internal/store"
 )
 
-// A list of sessions searches time in windows, latest first. The first window is as wide as the range in
-// which the newest segment has the wanted number of sessions; each further one is wider by a factor of
-// stepGrowth.
+// A list of sessions searches time in windows, latest first. The first window is as wide as the
+// range in which the newest segment has the wanted number of sessions; each further one is wider by
+// a factor of stepGrowth.
 const (
 	// maxStarts bounds the number of sessions in one statement.
 	maxStarts = 2000
-	// After rareWindows windows the filter counts as selective, and all events are searched at once if
-	// there are at most bulkRows.
+	// After rareWindows windows the filter counts as selective, and all events are searched at once
+	// if there are at most bulkRows.
 	rareWindows = 3
 	bulkRows    = 20_000_000
 )

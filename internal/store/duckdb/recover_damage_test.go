@@ -595,8 +595,8 @@ func TestMissingManifest(t *testing.T) {
 	}
 }
 
-// An older manifest, when no copy tells that it is one, does not know the newest segment: the file goes
-// into quarantine, and only what the store itself noted as unfinished or obsolete is deleted.
+// An older manifest, when no copy tells that it is one, does not know the newest segment: the file
+// goes into quarantine, and only what the store itself noted as unfinished or obsolete is deleted.
 func TestOlderManifestDeletesNothing(t *testing.T) {
 	dir := t.TempDir()
 	frames := threeSegments(t, dir)

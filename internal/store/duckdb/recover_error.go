@@ -22,8 +22,8 @@ import (
 //	readmit     take the rows back of a damaged segment of which a whole copy has been found
 //	restore     commit the segments that were rebuilt or readmitted in the place of the damaged one
 //
-// A store that cannot be opened is recovered offline, by PlanRecovery. Restoring a backup is no part of
-// this package.
+// A store that cannot be opened is recovered offline, by PlanRecovery. Restoring a backup is no
+// part of this package.
 
 // queryWithRecovery runs a query on a pinned version. When it meets a damaged segment, that is
 // quarantined, and the query runs again.
@@ -46,8 +46,8 @@ func queryOnce[T any](ctx context.Context, s *Store, q query.Query, run func(*pi
 	return result, retry, err
 }
 
-// withRecovery runs work of upkeep. When it meets a damaged segment, that is quarantined, and the work
-// runs again.
+// withRecovery runs work of upkeep. When it meets a damaged segment, that is quarantined, and the
+// work runs again.
 func (s *Store) withRecovery(ctx context.Context, work func(context.Context) error) error {
 	for {
 		in := s.instance()
@@ -73,8 +73,8 @@ func (s *Store) recoverAfter(ctx context.Context, in *instance, err error) (retr
 }
 
 // recoverFrom finds out what an error of reading says about the store: a damaged segment is
-// quarantined, and an instance that DuckDB has given up is reopened. retry reports that the same work
-// may succeed now. upkeep and writing are not held.
+// quarantined, and an instance that DuckDB has given up is reopened. retry reports that the same
+// work may succeed now. upkeep and writing are not held.
 func (s *Store) recoverFrom(ctx context.Context, p *pinned, err error) (retry bool, _ error) {
 	switch {
 	case err == nil:

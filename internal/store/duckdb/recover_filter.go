@@ -33,7 +33,8 @@ func (s *Store) segmentsWithoutFilter() (ids []uint64) {
 	return ids
 }
 
-// rebuildFilter builds the filters of a segment from its rows. Until then it is searched without them.
+// rebuildFilter builds the filters of a segment from its rows. Until then it is searched without
+// them.
 func (s *Store) rebuildFilter(ctx context.Context, id uint64) error {
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()

@@ -23,8 +23,9 @@ type RecoverOptions struct {
 	// ForgetTombstones: go on without a file of tombstones that is missing or damaged. What was
 	// erased then comes back when it is sent again, or with what is recovered.
 	ForgetTombstones bool
-	// KeepTombstones: go on with the lines that are whole of a file of tombstones that is missing or
-	// damaged, and of TombstonesCopy, the path of a copy of it, which may be older; empty for none.
+	// KeepTombstones: go on with the lines that are whole of a file of tombstones that is missing
+	// or damaged, and of TombstonesCopy, the path of a copy of it, which may be older; empty for
+	// none.
 	KeepTombstones bool
 	TombstonesCopy string
 	// Step is called between two changes of files, for tests: an error ends the work there, as a
@@ -75,8 +76,8 @@ func (e *TombstonesError) Error() string {
 
 func (e *TombstonesError) Unwrap() error { return e.Err }
 
-// tombstonesError makes a *TombstonesError of an error of reading the tombstones, unless a newer version
-// wrote the file, or the error says nothing about it, such as a missing permission.
+// tombstonesError makes a *TombstonesError of an error of reading the tombstones, unless a newer
+// version wrote the file, or the error says nothing about it, such as a missing permission.
 func tombstonesError(err error) error {
 	if err == nil || errors.Is(err, erasure.ErrNewer) || durable.Denied(err) {
 		return err
@@ -178,8 +179,8 @@ func PlanRecovery(opts RecoverOptions) (*Recovery, error) {
 	return r, nil
 }
 
-// keepTombstones finds the lines of tombstones that are whole. committed is the number of lines that
-// the manifest knows.
+// keepTombstones finds the lines of tombstones that are whole. committed is the number of lines
+// that the manifest knows.
 func (r *Recovery) keepTombstones(committed int) error {
 	var copies [][]byte
 	lines := committed
@@ -211,8 +212,8 @@ func (r *Recovery) keepTombstones(committed int) error {
 	return err
 }
 
-// findSegment reports whether the file of a segment is there; when it is in quarantine, quarantined is
-// its path.
+// findSegment reports whether the file of a segment is there; when it is in quarantine, quarantined
+// is its path.
 func (s *Store) findSegment(info SegmentInfo) (there bool, quarantined string, err error) {
 	err = checkSize(s.segmentPath(info.Data.Name), info.Data)
 	if _, damaged := errors.AsType[*damageError](err); damaged {
@@ -222,8 +223,8 @@ func (s *Store) findSegment(info SegmentInfo) (there bool, quarantined string, e
 	return err == nil, "", err
 }
 
-// listLeftOut lists the segments that an empty store leaves out: those of the manifest, or of its copy
-// when the manifest cannot be used.
+// listLeftOut lists the segments that an empty store leaves out: those of the manifest, or of its
+// copy when the manifest cannot be used.
 func (r *Recovery) listLeftOut(s *Store) error {
 	for _, name := range []string{manifestName, copyName} {
 		path := filepath.Join(r.opts.Dir, name)
@@ -252,9 +253,9 @@ func (r *Recovery) listLeftOut(s *Store) error {
 	return nil
 }
 
-// Apply carries the plan out. The old manifest and its copy are kept in quarantine, and so is everything
-// that the new manifest does not name. What is missing is counted as lost at the next start. After a
-// failure, or a crash, recovery can be planned and done again.
+// Apply carries the plan out. The old manifest and its copy are kept in quarantine, and so is
+// everything that the new manifest does not name. What is missing is counted as lost at the next
+// start. After a failure, or a crash, recovery can be planned and done again.
 func (r *Recovery) Apply() error {
 	s := &Store{opts: Options{Dir: r.opts.Dir}}
 	for _, dir := range []string{s.quarantineDir(), s.segmentDir()} {
@@ -301,9 +302,9 @@ func (r *Recovery) Apply() error {
 	return r.manifest.write(r.opts.Dir)
 }
 
-// replaceTombstones keeps the file of tombstones in quarantine, and removes it or replaces it by its
-// whole lines. Until the manifest is written a start refuses that file as well, and recovery can be done
-// again.
+// replaceTombstones keeps the file of tombstones in quarantine, and removes it or replaces it by
+// its whole lines. Until the manifest is written a start refuses that file as well, and recovery
+// can be done again.
 func (r *Recovery) replaceTombstones(quarantine string) error {
 	if !r.Forgets && !r.Keeps {
 		return nil
@@ -343,9 +344,9 @@ func (r *Recovery) step(name string) error {
 	return r.opts.Step("recovery " + name)
 }
 
-// BeginTimeline begins another timeline after a frame in the store of a folder that nobody uses: the
-// frames after it are not those that followed it elsewhere. A store of a version without timelines gets
-// its first one when it is opened.
+// BeginTimeline begins another timeline after a frame in the store of a folder that nobody uses:
+// the frames after it are not those that followed it elsewhere. A store of a version without
+// timelines gets its first one when it is opened.
 func BeginTimeline(dir string, last uint64) error {
 	m, err := ReadManifest(dir)
 	if err != nil || m.Timeline == "" {

@@ -31,7 +31,8 @@ func remembering(t *testing.T) (dir, tombstones string) {
 	return dir, tombstones
 }
 
-// A crash at any step of a recovery leaves a folder that opens, or that refuses and can be recovered.
+// A crash at any step of a recovery leaves a folder that opens, or that refuses and can be
+// recovered.
 func TestRecoveryCanBeDoneAgain(t *testing.T) {
 	for name, c := range map[string]struct {
 		opts   duckdb.RecoverOptions
@@ -134,8 +135,8 @@ func TestTombstonesAreForgottenOnlyWhenDamaged(t *testing.T) {
 	}
 }
 
-// A file that may not be read is neither missing nor damaged: what it holds is not known, so nothing is
-// planned without it.
+// A file that may not be read is neither missing nor damaged: what it holds is not known, so
+// nothing is planned without it.
 func TestRecoveryNeedsWhatMayNotBeRead(t *testing.T) {
 	for name, c := range map[string]struct {
 		file  string

@@ -18,8 +18,8 @@ import (
 	"theeye/internal/store"
 )
 
-// DamagedSegment is a segment that was found to be damaged (S13). Its files are in quarantine; its rows
-// are not served and count as lost.
+// DamagedSegment is a segment that was found to be damaged (S13). Its files are in quarantine; its
+// rows are not served and count as lost.
 type DamagedSegment struct {
 	Segment SegmentInfo `json:"segment"`
 	Reason  string      `json:"reason"`
@@ -75,8 +75,8 @@ func (s *Store) AwaitsRebuild(d DamagedSegment) bool {
 	return !tried && s.canRebuild(d.Segment)
 }
 
-// canRebuild reports whether the frames that a segment was made of may be in the queue. Only segments
-// of a flush can be rebuilt: no other segment has rows of their frames.
+// canRebuild reports whether the frames that a segment was made of may be in the queue. Only
+// segments of a flush can be rebuilt: no other segment has rows of their frames.
 func (s *Store) canRebuild(info SegmentInfo) bool {
 	return s.opts.Queue != nil && info.Level == 0 && !info.Carried.empty()
 }
@@ -108,7 +108,8 @@ type damageError struct{ text string }
 
 func (e *damageError) Error() string { return e.text }
 
-// checkSize checks that a file exists and has its size. The error is a *damageError when it does not.
+// checkSize checks that a file exists and has its size. The error is a *damageError when it does
+// not.
 func checkSize(path string, want FileInfo) error {
 	stat, err := os.Stat(path)
 	switch {
@@ -123,8 +124,8 @@ func checkSize(path string, want FileInfo) error {
 }
 
 // checkFile reads a whole file and checks that it is as it was written. The error is a *damageError
-// when it is not; any other error, such as a missing permission or file descriptor, says nothing about
-// the file.
+// when it is not; any other error, such as a missing permission or file descriptor, says nothing
+// about the file.
 func checkFile(path string, want FileInfo) error {
 	if err := checkSize(path, want); err != nil {
 		return err
@@ -142,9 +143,9 @@ func checkFile(path string, want FileInfo) error {
 	return nil
 }
 
-// suspects returns the segments that an error of reading points to. DuckDB names the file that it could
-// not read. For a block whose checksum does not match it reports the offset and the stored checksum,
-// which is looked up in each file.
+// suspects returns the segments that an error of reading points to. DuckDB names the file that it
+// could not read. For a block whose checksum does not match it reports the offset and the stored
+// checksum, which is looked up in each file.
 func (p *pinned) suspects(err error) []*segment {
 	text := err.Error()
 	var computed, written uint64
@@ -175,8 +176,8 @@ func holdsAt(path string, at int64, number uint64) bool {
 	return err != nil || binary.NativeEndian.Uint64(b[:]) == number
 }
 
-// checkSegment quarantines a segment when its file is damaged. It reports whether the segment is not
-// served any more, whoever quarantined it.
+// checkSegment quarantines a segment when its file is damaged. It reports whether the segment is
+// not served any more, whoever quarantined it.
 func (s *Store) checkSegment(seg *segment) (out bool, err error) {
 	damaged, err := s.quarantineIfDamaged(seg)
 	return damaged || err == nil && !s.serves(seg), err
@@ -222,8 +223,8 @@ func (s *Store) serves(seg *segment) bool {
 	return slices.Contains(p.tables.segments, seg)
 }
 
-// quarantine moves the files of damaged segments into quarantine, and logs them. The manifest does not
-// name them any more. A file that cannot be moved now is moved at the next start.
+// quarantine moves the files of damaged segments into quarantine, and logs them. The manifest does
+// not name them any more. A file that cannot be moved now is moved at the next start.
 func (s *Store) quarantine(damaged []DamagedSegment) {
 	for _, d := range damaged {
 		log := s.log.With("segment", d.Segment.Data.Name, "reason", d.Reason, "rows", d.Segment.Rows, "apps", d.Segment.Apps, "quarantine", s.quarantineDir())
@@ -240,8 +241,8 @@ func (s *Store) QuarantineDir() string { return s.quarantineDir() }
 
 func (s *Store) quarantineDir() string { return filepath.Join(s.opts.Dir, "quarantine") }
 
-// moveToQuarantine moves files of segments into quarantine, under a free name; those that do not exist
-// are passed over.
+// moveToQuarantine moves files of segments into quarantine, under a free name; those that do not
+// exist are passed over.
 func (s *Store) moveToQuarantine(names ...string) error {
 	moved := false
 	for _, name := range names {

@@ -28,11 +28,11 @@ type Readmitted struct {
 	Rows    RowCounts `json:"rows"`
 }
 
-// Readmit reads all segments and quarantines the damaged ones. Then it recovers the damaged segments
-// that it can: those of which a whole file is in quarantine or back in its place, and those whose frames
-// the queue still has. Their rows are decided as if they came now, so that nothing is stored twice, and
-// nothing comes back that was erased or has expired. It returns the segments that are served again, and
-// those that are still damaged, with the present reason.
+// Readmit reads all segments and quarantines the damaged ones. Then it recovers the damaged
+// segments that it can: those of which a whole file is in quarantine or back in its place, and
+// those whose frames the queue still has. Their rows are decided as if they came now, so that
+// nothing is stored twice, and nothing comes back that was erased or has expired. It returns the
+// segments that are served again, and those that are still damaged, with the present reason.
 func (s *Store) Readmit(ctx context.Context) (back []Readmitted, left []DamagedSegment, err error) {
 	if !s.persistent() {
 		return nil, nil, errNoFolder
@@ -98,8 +98,8 @@ func (s *Store) candidates(info SegmentInfo) (paths []string) {
 	return paths
 }
 
-// wholeCopy returns the path of a file that is what the manifest says of a damaged segment, empty when
-// there is none. The error is that of a file that could not be checked.
+// wholeCopy returns the path of a file that is what the manifest says of a damaged segment, empty
+// when there is none. The error is that of a file that could not be checked.
 func (s *Store) wholeCopy(info SegmentInfo) (path string, unknown error) {
 	for _, path := range s.candidates(info) {
 		err := checkFile(path, info.Data)

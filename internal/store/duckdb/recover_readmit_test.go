@@ -118,8 +118,8 @@ func TestDamagedFileIsNotTakenBack(t *testing.T) {
 	}
 }
 
-// A damaged segment is to be rebuilt until that was tried in vain, or there is nothing to rebuild it
-// from.
+// A damaged segment is to be rebuilt until that was tried in vain, or there is nothing to rebuild
+// it from.
 func TestRebuilds(t *testing.T) {
 	dir := t.TempDir()
 	frames := threeSegments(t, dir)

@@ -101,8 +101,8 @@ func (s *Store) writeMemtable(ctx context.Context, mt *memtable) (SegmentInfo, e
 	})
 }
 
-// decideFrames decides the frames within bounds as if they came now, and inserts their rows into mt.
-// What came while they were missing has come first.
+// decideFrames decides the frames within bounds as if they came now, and inserts their rows into
+// mt. What came while they were missing has come first.
 func (s *Store) decideFrames(ctx context.Context, p *pinned, mt *memtable, carried Bounds) error {
 	with := *p.storeVersion
 	with.tables = &tableSet{memtables: append(slices.Clone(p.tables.memtables), mt), segments: p.tables.segments}

@@ -18,8 +18,8 @@ import (
 // ErrFatal is an error after which DuckDB refuses all further work.
 var ErrFatal = errors.New("DuckDB has given up")
 
-// errReopened is the error of work whose instance was replaced. A retry may succeed once the memtables
-// are written again.
+// errReopened is the error of work whose instance was replaced. A retry may succeed once the
+// memtables are written again.
 var errReopened = fmt.Errorf("%w: DuckDB was opened anew after a fatal error", store.ErrUnavailable)
 
 // isFatal reports whether an error says that DuckDB has given up the reading instance.
@@ -34,12 +34,12 @@ func isFatal(err error) bool {
 	return errors.Is(err, ErrFatal) || strings.Contains(err.Error(), "database has been invalidated because of a previous fatal error")
 }
 
-// Resets returns a channel that receives when the position has gone back to what is flushed. The next
-// Write returns store.ErrReset as well.
+// Resets returns a channel that receives when the position has gone back to what is flushed. The
+// next Write returns store.ErrReset as well.
 func (s *Store) Resets() <-chan struct{} { return s.resets }
 
-// caughtUp returns nil when readers may be answered, and store.ErrUnavailable while the store has less
-// than they saw before a reopening.
+// caughtUp returns nil when readers may be answered, and store.ErrUnavailable while the store has
+// less than they saw before a reopening.
 func (p *pinned) caughtUp() error {
 	if p.position >= p.announced {
 		return nil
@@ -55,8 +55,9 @@ func (s *Store) CaughtUp() error {
 	return p.caughtUp()
 }
 
-// reopen replaces a broken instance, unless that has been done, and returns errReopened. What was not
-// flushed is gone from the store, and is written again from the queue. upkeep and writing are not held.
+// reopen replaces a broken instance, unless that has been done, and returns errReopened. What was
+// not flushed is gone from the store, and is written again from the queue. upkeep and writing are
+// not held.
 func (s *Store) reopen(ctx context.Context, broken *instance, cause error) error {
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
@@ -72,8 +73,8 @@ func (s *Store) reopen(ctx context.Context, broken *instance, cause error) error
 	return errReopened
 }
 
-// reopenLocked replaces the reading instance by one with all segments and an empty memtable. upkeep and
-// writing are held.
+// reopenLocked replaces the reading instance by one with all segments and an empty memtable. upkeep
+// and writing are held.
 func (s *Store) reopenLocked(ctx context.Context, cause error) error {
 	now, memtables := s.current(), s.memtables()
 	number := memtables[len(memtables)-1].number + 1

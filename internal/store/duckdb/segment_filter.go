@@ -15,7 +15,8 @@ import (
 // sessionKeySQL renders filter.SessionKey of the column session_id.
 const sessionKeySQL = "md5_number_lower(session_id)"
 
-// filterSegment reads the keys of a segment's tables and returns the content of its file of filters.
+// filterSegment reads the keys of a segment's tables and returns the content of its file of
+// filters.
 func filterSegment(ctx context.Context, in *instance, name string, info *SegmentInfo) ([]byte, error) {
 	r := keyReader{in, filter.NewBuilder(info.Slices, info.Rows.Events+info.Rows.Rejections+info.Rows.Traces)}
 	for i := range info.Slices {
@@ -38,8 +39,8 @@ type keyReader struct {
 	builder *filter.Builder
 }
 
-// addSlice adds the filters of a slice, or of rejections and residues: of the ids and of the keys of
-// sessions that two statements select.
+// addSlice adds the filters of a slice, or of rejections and residues: of the ids and of the keys
+// of sessions that two statements select.
 func (r keyReader) addSlice(ctx context.Context, ids, sessions string) error {
 	err := eachRow(ctx, r.in, ids, func(rows *sql.Rows) error {
 		var id uuid.UUID
@@ -62,8 +63,8 @@ func (r keyReader) addSlice(ctx context.Context, ids, sessions string) error {
 	return r.builder.EndSlice()
 }
 
-// slicesOfSessions returns the slices that may hold events of any of the sessions, by their keys, and
-// whether a rejection or a residue of one may be here.
+// slicesOfSessions returns the slices that may hold events of any of the sessions, by their keys,
+// and whether a rejection or a residue of one may be here.
 func (seg *segment) slicesOfSessions(keys []uint64) (slices []int, others bool) {
 	f := seg.filters.Load()
 	if f == nil {
@@ -72,8 +73,8 @@ func (seg *segment) slicesOfSessions(keys []uint64) (slices []int, others bool) 
 	return f.Sessions(keys)
 }
 
-// slicesOfIDs returns the slices that may hold events with any of the ids in any of the applications,
-// nil for all, and whether a rejection or a residue of one may be here.
+// slicesOfIDs returns the slices that may hold events with any of the ids in any of the
+// applications, nil for all, and whether a rejection or a residue of one may be here.
 func (seg *segment) slicesOfIDs(apps []string, ids ...uuid.UUID) (hits []int, others bool) {
 	f := seg.filters.Load()
 	if f == nil {

@@ -1,12 +1,13 @@
-// Package duckdb is the embedded store, a log-structured merge tree: the queue is its log, a memtable in
-// an in-memory DuckDB takes what is new, and a flush turns it into an immutable, sorted DuckDB file, a
-// segment. A manifest names the segments and the frame up to which they hold everything. At each start
-// the memtable is written again from the queue, from the frame after that one on.
+// Package duckdb is the embedded store, a log-structured merge tree: the queue is its log, a
+// memtable in an in-memory DuckDB takes what is new, and a flush turns it into an immutable, sorted
+// DuckDB file, a segment. A manifest names the segments and the frame up to which they hold
+// everything. At each start the memtable is written again from the queue, from the frame after that
+// one on.
 //
 // Files are named by the part of the store that they belong to: hot_ decides and writes batches,
-// segment_ is about one segment, upkeep_ flushes, merges, expires and erases, recover_ deals with damage
-// and failure, query_ reads. What they share is a version (version.go): the memtables and segments of
-// one moment.
+// segment_ is about one segment, upkeep_ flushes, merges, expires and erases, recover_ deals with
+// damage and failure, query_ reads. What they share is a version (version.go): the memtables and
+// segments of one moment.
 //
 // It does not read the queue, and does not decide what is taken from it.
 package duckdb
@@ -47,9 +48,9 @@ const (
 )
 
 const (
-	// maxReaders is how many queries run at once; others wait until their context ends. One key runs at
-	// most half of them, and one application three quarters (fair.With). The writer has a connection of
-	// its own and never waits.
+	// maxReaders is how many queries run at once; others wait until their context ends. One key
+	// runs at most half of them, and one application three quarters (fair.With). The writer has a
+	// connection of its own and never waits.
 	maxReaders = 16
 	// maxWaiting is how many queries of one key wait; more fail at once with store.ErrUnavailable.
 	maxWaiting = 256
@@ -60,8 +61,8 @@ const (
 // Queue is what the store asks of the queue that it is written from. Its methods may be called
 // concurrently, from Run on and while a method of the store runs.
 type Queue interface {
-	// Frames reads frames again, from the first to the last, both included, and yields the records of
-	// each. The last error wraps ErrNoFrames when not all of the frames are there whole.
+	// Frames reads frames again, from the first to the last, both included, and yields the records
+	// of each. The last error wraps ErrNoFrames when not all of the frames are there whole.
 	Frames(ctx context.Context, first, last uint64) iter.Seq2[[]event.Record, error]
 	// QuarantineRecord keeps the bytes of a record in one of these frames of which the store takes
 	// nothing, by its frame and its number in it. It is durable when QuarantineRecord returns.
@@ -103,8 +104,8 @@ type Options struct {
 	// Queue is the queue that the store is written from. nil: nothing damaged is rebuilt.
 	Queue Queue
 	// Step injects faults in tests: it is called at each named step of a change of files, and its
-	// error ends the work there as a failure of the disk would, or of DuckDB when it wraps ErrFatal.
-	// It is nil in production.
+	// error ends the work there as a failure of the disk would, or of DuckDB when it wraps
+	// ErrFatal. It is nil in production.
 	Step func(name string) error
 }
 
@@ -113,8 +114,8 @@ type Store struct {
 	opts    Options
 	log     *slog.Logger
 	metrics metrics
-	// reading is the instance with the memtables and all segments. It changes while upkeep, writing and
-	// mu are held, and may be used while any of them is.
+	// reading is the instance with the memtables and all segments. It changes while upkeep, writing
+	// and mu are held, and may be used while any of them is.
 	reading *instance
 	readers *fair.Semaphore // queries at once
 	codec   bodyCodec       // of the bodies of rejections

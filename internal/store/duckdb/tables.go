@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// The tables of a memtable and of a segment. Columns have the names of the fields of package query, which
-// says how absent values are stored. A segment also has a column slice in events, and a table sessions:
-// what a session has in a slice.
+// The tables of a memtable and of a segment. Columns have the names of the fields of package query,
+// which says how absent values are stored. A segment also has a column slice in events, and a table
+// sessions: what a session has in a slice.
 const (
 	eventTable     = "events"
 	rejectionTable = "rejections"

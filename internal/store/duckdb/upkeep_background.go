@@ -16,8 +16,8 @@ const (
 	backgroundPart = 4
 	// MaxExports is how many exports run at once; others wait.
 	MaxExports = 2
-	// spareDescriptors is the number of file descriptors that the store never uses: DuckDB may end the
-	// process when it finds none left.
+	// spareDescriptors is the number of file descriptors that the store never uses: DuckDB may end
+	// the process when it finds none left.
 	spareDescriptors = 16
 )
 

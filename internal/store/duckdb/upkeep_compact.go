@@ -15,17 +15,17 @@ import (
 	"theeye/internal/durable"
 )
 
-// Compaction merges segments of about the same size that are near each other in time, and splits what it
-// writes by time (S3). A row is rewritten each time its segment grows by a factor of mergeFan: twice, with
-// flushes of a million rows, until it is in a segment of the largest size.
+// Compaction merges segments of about the same size that are near each other in time, and splits
+// what it writes by time (S3). A row is rewritten each time its segment grows by a factor of
+// mergeFan: twice, with flushes of a million rows, until it is in a segment of the largest size.
 const (
 	mergeFan = 4
 	// DefaultMaxSegmentRows bounds a segment.
 	DefaultMaxSegmentRows = 16_000_000
 	// maxSegmentBytes is an approximate bound of a segment that is made of others, in bytes.
 	maxSegmentBytes = 1 << 30
-	// rangeMemory is the part of the memory of merges and erasures that the events of a segment that
-	// they write may take, when events are large; see maxRows.
+	// rangeMemory is the part of the memory of merges and erasures that the events of a segment
+	// that they write may take, when events are large; see maxRows.
 	rangeMemory  = 4
 	compactTick  = 10 * time.Second
 	compactRetry = time.Minute

@@ -2,7 +2,8 @@ package duckdb
 
 import "testing"
 
-// A segment that is made of others has at most about maxSegmentBytes, whatever the size of its rows.
+// A segment that is made of others has at most about maxSegmentBytes, whatever the size of its
+// rows.
 func TestMostRows(t *testing.T) {
 	s := &Store{opts: Options{MaxSegmentRows: 16_000_000}}
 	s.merger = &background{limits: limits{memory: 4 << 30}}

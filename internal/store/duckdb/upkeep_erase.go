@@ -31,10 +31,10 @@ type Erased struct {
 }
 
 // AddTombstones begins the erasure of a session (S11) in some applications, or in all with
-// erasure.AllApps. From now on an arrival for it has the fate erased when it was received, was sent or
-// occurred at or before at, or has no sent time. frame is the last frame that was acknowledged; Erase
-// finishes the erasure. The tombstones are durable when AddTombstones returns; it returns their ids,
-// one for each application.
+// erasure.AllApps. From now on an arrival for it has the fate erased when it was received, was sent
+// or occurred at or before at, or has no sent time. frame is the last frame that was acknowledged;
+// Erase finishes the erasure. The tombstones are durable when AddTombstones returns; it returns
+// their ids, one for each application.
 func (s *Store) AddTombstones(apps []string, session string, at event.Micros, frame uint64) (ids []string, err error) {
 	return s.addTombstones(func() (added []erasure.Tombstone, err error) {
 		key, err := s.tombstones.SessionKey(session)
@@ -49,9 +49,9 @@ func (s *Store) AddTombstones(apps []string, session string, at event.Micros, fr
 	})
 }
 
-// AddAppTombstone begins the erasure of everything that frames up to frame carried for an application,
-// whatever its times. So what a later application of that name sends is stored. The rest is as with
-// AddTombstones.
+// AddAppTombstone begins the erasure of everything that frames up to frame carried for an
+// application, whatever its times. So what a later application of that name sends is stored. The
+// rest is as with AddTombstones.
 func (s *Store) AddAppTombstone(app string, at event.Micros, frame uint64) (ids []string, err error) {
 	return s.addTombstones(func() ([]erasure.Tombstone, error) {
 		return []erasure.Tombstone{{App: app, At: at, Frame: frame}}, nil
@@ -265,8 +265,8 @@ func (s *Store) eraseFrom(ctx context.Context, set *erasure.Set, seg *segment, r
 	return targets, nil
 }
 
-// CountSessionless counts the rejections of applications, nil for all, that have no session: no erasure
-// of a session finds them. It reads the applications and sessions of all rejections.
+// CountSessionless counts the rejections of applications, nil for all, that have no session: no
+// erasure of a session finds them. It reads the applications and sessions of all rejections.
 func (s *Store) CountSessionless(ctx context.Context, apps []string) (int64, error) {
 	return queryWithRecovery(ctx, s, query.Query{Apps: apps}, func(p *pinned, q query.Query) (int64, error) {
 		b := newBuilder()
@@ -275,8 +275,9 @@ func (s *Store) CountSessionless(ctx context.Context, apps []string) (int64, err
 	})
 }
 
-// CheckFrames verifies the checksums of the segments that hold rows of the frames from first to last.
-// A damaged one is quarantined and rebuilt from the queue, which must still hold these frames.
+// CheckFrames verifies the checksums of the segments that hold rows of the frames from first to
+// last. A damaged one is quarantined and rebuilt from the queue, which must still hold these
+// frames.
 func (s *Store) CheckFrames(ctx context.Context, first, last uint64) error {
 	p := s.pin()
 	defer p.release()

@@ -31,7 +31,8 @@ func manyTombstones(b *testing.B, dir string, n int) {
 	}
 }
 
-// BenchmarkOpenWithTombstones tells how long a start takes with many tombstones, and how much memory they take.
+// BenchmarkOpenWithTombstones tells how long a start takes with many tombstones, and how much
+// memory they take.
 func BenchmarkOpenWithTombstones(b *testing.B) {
 	for _, n := range []int{10_000, 1_000_000} {
 		b.Run(fmt.Sprintf("tombstones=%d", n), func(b *testing.B) {

@@ -70,12 +70,12 @@ func (s *Store) flusher(ctx context.Context) error {
 	}
 }
 
-// FlushFailure returns the error of the last flush when Run has not been able to flush for as long as
-// patience, else nil. Meanwhile Write waits once the memtables are full.
+// FlushFailure returns the error of the last flush when Run has not been able to flush for as long
+// as patience, else nil. Meanwhile Write waits once the memtables are full.
 func (s *Store) FlushFailure(patience time.Duration) error { return s.flushFailure.Err(patience) }
 
-// UpkeepFailure returns the error of the last merge or expiry when Run has not been able to do either
-// for as long as patience, else nil.
+// UpkeepFailure returns the error of the last merge or expiry when Run has not been able to do
+// either for as long as patience, else nil.
 func (s *Store) UpkeepFailure(patience time.Duration) error { return s.upkeepFailure.Err(patience) }
 
 func pause(ctx context.Context, d time.Duration) {
@@ -219,7 +219,8 @@ func (s *Store) commitFlush(m *Manifest, made []*segment) error {
 	return nil
 }
 
-// BeginTimeline begins a new timeline after a frame. It is durable with the next flush that commits.
+// BeginTimeline begins a new timeline after a frame. It is durable with the next flush that
+// commits.
 func (s *Store) BeginTimeline(last uint64) {
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()

@@ -16,9 +16,9 @@ import (
 	"theeye/internal/event"
 )
 
-// An event expires by the time at which it occurred, everything else by its time of receipt. A segment is
-// removed when all of it has expired. One that has expired in part is rewritten, once there is enough to
-// remove.
+// An event expires by the time at which it occurred, everything else by its time of receipt. A
+// segment is removed when all of it has expired. One that has expired in part is rewritten, once
+// there is enough to remove.
 const (
 	// retainSlack is the part of a retention that rows may stay longer.
 	retainSlack    = 20
@@ -257,7 +257,8 @@ func (seg *segment) hasRowsBefore(at int64) bool {
 	return !seg.info.Occurred.empty() && *seg.info.Occurred.Min < at || seg.info.Rows.Rejections+seg.info.Rows.Traces > 0 && *seg.info.Received.Min < at
 }
 
-// condition renders that a row of a table has expired. Applications with one cutoff are in one term.
+// condition renders that a row of a table has expired. Applications with one cutoff are in one
+// term.
 func (c cutoffs) condition(table string) string {
 	column := "received_at"
 	if table == eventTable {

@@ -56,9 +56,9 @@ func TestNothingExpiresWhileTheClockIsHeld(t *testing.T) {
 	}
 }
 
-// A segment is written again when rows of one of its applications are as old as they may become, and
-// not because those of others are: over two days of ticks each rewrite removes something, and there
-// are few.
+// A segment is written again when rows of one of its applications are as old as they may become,
+// and not because those of others are: over two days of ticks each rewrite removes something, and
+// there are few.
 func TestRetentionsOfOneSegment(t *testing.T) {
 	const day = 24 * time.Hour
 	begin := time.Date(2026, 3, 10, 0, 0, 0, 0, time.UTC)
@@ -167,8 +167,8 @@ func TestErasedIDsOutliveTheRetention(t *testing.T) {
 	}
 }
 
-// Traces of replays, which stay a little longer than all else, do not have a segment written again at
-// each tick.
+// Traces of replays, which stay a little longer than all else, do not have a segment written again
+// at each tick.
 func TestRetentionOfReplays(t *testing.T) {
 	const day = 24 * time.Hour
 	begin := time.Date(2026, 3, 10, 0, 0, 0, 0, time.UTC)

@@ -7,9 +7,9 @@ import (
 	"theeye/internal/erasure"
 )
 
-// tableSet is the memtables and segments of a version. Its lists never change, and while it is pinned
-// its members stay readable, whatever is flushed, merged or removed meanwhile (S7). Each member counts
-// the table sets that have it.
+// tableSet is the memtables and segments of a version. Its lists never change, and while it is
+// pinned its members stay readable, whatever is flushed, merged or removed meanwhile (S7). Each
+// member counts the table sets that have it.
 type tableSet struct {
 	memtables []*memtable // oldest first
 	segments  []*segment
@@ -62,8 +62,8 @@ type orphans struct {
 }
 
 // unrefLocked returns the orphans of a table set that is superseded and has no pins left, which
-// happens once. The lists of the set stay as they are, for those who read the current version without
-// a pin. mu is held.
+// happens once. The lists of the set stay as they are, for those who read the current version
+// without a pin. mu is held.
 func (s *Store) unrefLocked(t *tableSet) (left orphans) {
 	if !t.superseded || t.pins > 0 {
 		return left

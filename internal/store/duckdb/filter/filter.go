@@ -3,11 +3,11 @@
 //
 // Each filter is a binary fuse filter. The front filters have the ids of all events, rejections and
 // residues, spread by their keys over as many filters as there are slices: most ids are not in a
-// segment, and one look-up says so. The others tell the slice: there is a filter of event ids and one
-// of sessions for each slice of events, and one of each for rejections and residues together.
+// segment, and one look-up says so. The others tell the slice: there is a filter of event ids and
+// one of sessions for each slice of events, and one of each for rejections and residues together.
 //
-// Front filters and those of sessions have 16 bits: the false-positive rate is 1 in 65,536. Those of
-// ids have 8: they are asked about keys that passed a front filter.
+// Front filters and those of sessions have 16 bits: the false-positive rate is 1 in 65,536. Those
+// of ids have 8: they are asked about keys that passed a front filter.
 //
 // It reads no segment and knows nothing of the store.
 package filter
@@ -137,8 +137,8 @@ func (w *writer) bytes() []byte {
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(w.prints, castagnoli()))
 }
 
-// Builder makes the filters of one segment: of its slices in their order, then of its rejections and
-// residues.
+// Builder makes the filters of one segment: of its slices in their order, then of its rejections
+// and residues.
 type Builder struct {
 	front         [][]uint64 // keys
 	sessionKeys   []uint64   // of the present slice
@@ -196,8 +196,8 @@ func (b *Builder) Encode() ([]byte, error) {
 func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
 // Open maps the file of the filters of a segment with so many slices into memory. The error is
-// ErrDamaged for a file that is not one of them. The fingerprints are checked by Verify alone, which
-// reads all of them.
+// ErrDamaged for a file that is not one of them. The fingerprints are checked by Verify alone,
+// which reads all of them.
 func Open(path string, slices int) (*Set, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -243,8 +243,8 @@ type reader struct {
 	wrong    bool
 }
 
-// begin reports whether the file is one of n filters in the form that a magic names. It checks what comes
-// before the fingerprints.
+// begin reports whether the file is one of n filters in the form that a magic names. It checks what
+// comes before the fingerprints.
 func (r *reader) begin(magic string, n int) bool {
 	b, head := r.bytes, filterPrefix+n*filterHead
 	r.at = head + 4
@@ -329,12 +329,12 @@ func (x *Set) formerIDs(apps []string, ids []uuid.UUID) (slices []int, others bo
 	return slicesOf(x.ids, keys)
 }
 
-// Sessions returns the slices that may hold events of any of the sessions, by their SessionKeys, and
-// whether a rejection or a residue of one may be there.
+// Sessions returns the slices that may hold events of any of the sessions, by their SessionKeys,
+// and whether a rejection or a residue of one may be there.
 func (x *Set) Sessions(keys []uint64) (slices []int, others bool) { return slicesOf(x.sessions, keys) }
 
-// slicesOf returns the slices whose filter may hold any of the keys, and whether the last one, which
-// is of rejections and residues, may.
+// slicesOf returns the slices whose filter may hold any of the keys, and whether the last one,
+// which is of rejections and residues, may.
 func slicesOf(list []filter, keys []uint64) (slices []int, others bool) {
 	for i, f := range list {
 		for _, key := range keys {
