@@ -329,3 +329,27 @@ func (p *pinned) previousOutcomes(ctx context.Context, b store.Batch) ([]event.O
 	}
 	return outcomes, nil
 }
+
+// wasErased reports whether a record belongs to an erased session or application.
+func (d *decider) wasErased(r event.Record) bool {
+	if r.Erased != nil {
+		return true
+	}
+	return d.cover(appSession{r.App(), r.SessionID()}).Has(r)
+}
+
+// cover returns what the tombstones say of a session, looked up once for a batch.
+func (d *decider) cover(key appSession) erasure.Cover {
+	if d.erased.Len() == 0 {
+		return erasure.Cover{}
+	}
+	cover, known := d.covers[key]
+	if !known {
+		cover = d.erased.Cover(key.app, key.session)
+		d.covers[key] = cover
+	}
+	return cover
+}
+
+// appSession is a session of one application, or, without a session, the application.
+type appSession struct{ app, session string }
