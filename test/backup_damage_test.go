@@ -39,7 +39,7 @@ func TestBackupKeepsWhatIsDamaged(t *testing.T) {
 	s, kept := lostSegment(t, dir)
 	for range 2 { // the second time it is kept from a backup that kept it
 		out := s.beside(0, "backup", dir)
-		if !strings.Contains(out, "eye: 1 segment is damaged on the server and kept from an earlier backup: seg-00000001.duckdb (100 events); copy "+dir+"/files/seg-00000001.duckdb.* ") {
+		if !strings.Contains(out, "eye: 1 segment is damaged on the server, kept from an earlier backup: seg-00000001.duckdb (100 events); copy "+dir+"/files/seg-00000001.duckdb.* ") {
 			t.Errorf("it says %s", out)
 		}
 		if _, err := os.Stat(kept); err != nil {
@@ -128,7 +128,7 @@ func TestBackupOfAnotherServerIsRefused(t *testing.T) {
 	refused(other, "is of another data directory")
 	r := s.restored(old)
 	r.post(numbered(100, 110))
-	refused(r, "goes up to frame 2, and the server, which was restored or recovered since, has frames only up to 1;")
+	refused(r, "goes up to frame 2, but the server, which has been restored or recovered since, only has frames up to 1;")
 	r.beside(0, "backup", old)
 	again := s.restored(dir)
 	again.post(numbered(100, 110))

@@ -99,7 +99,7 @@ func TestClockThatJumpsExpiresNothing(t *testing.T) {
 		t.Errorf("health ended with %d: %s", code, out)
 	}
 	code, out = runEye(t, nil, "store", "accept-clock", "--data", s.data)
-	if code != 0 || !strings.HasPrefix(out, "retention goes by 20") {
+	if code != 0 || !strings.HasPrefix(out, "the retention clock is now 20") {
 		t.Errorf("store accept-clock ended with %d: %s", code, out)
 	}
 	s.eventually("what is in segments to expire", func() bool {

@@ -24,7 +24,7 @@ func TestErasuresAreConfirmed(t *testing.T) {
 		gone   string // where nothing is afterwards
 	}{
 		{[]string{"erase", "--session", "s"}, []string{"blog  1       0", "shop  2       1"}, "2", "Erase session s?", "/v1/sessions/s"},
-		{[]string{"apps", "delete", "blog", "--erase"}, []string{"blog  1       0"}, "0", "Delete application blog and erase all that it sent?", "/v1/apps/blog"},
+		{[]string{"apps", "delete", "blog", "--erase"}, []string{"blog  1       0"}, "0", "Delete application blog and erase everything it sent?", "/v1/apps/blog"},
 	} {
 		t.Run(strings.Join(tc.args, " "), func(t *testing.T) {
 			if tc.args[0] == "apps" {
@@ -46,7 +46,7 @@ func TestErasuresAreConfirmed(t *testing.T) {
 			if code != 2 {
 				t.Errorf("without a terminal: exit code %d: %s", code, out)
 			}
-			shows(out, "nothing was erased: nobody can be asked", "--yes")
+			shows(out, "nothing was erased: standard input is not a terminal", "--yes")
 			code, out = runEye(t, nil, append(args, "--dry-run", "--yes")...)
 			if code != 0 {
 				t.Errorf("a dry run: exit code %d: %s", code, out)

@@ -268,7 +268,7 @@ func TestEraseFindsRejectionsThatCouldNotBeRead(t *testing.T) {
 		t.Errorf("it is still in %v", got)
 	}
 	code, out := runEye(t, nil, "erase", "--session", "nobody", "--yes", "--data", s.data)
-	if code != 0 || !strings.Contains(out, "eye: 1 rejection names no session, so it could not be searched for it; look through such with `eye rejections ") {
+	if code != 0 || !strings.Contains(out, "eye: 1 rejection has no session, so it was not searched; check it with `eye rejections ") {
 		t.Errorf("eye erase printed %s", out)
 	}
 }

@@ -518,7 +518,7 @@ func TestRecoverMakesNoDataDirectory(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "typo")
 	code, out := runEye(t, nil, "store", "recover", "--data", dir)
-	if _, err := os.Stat(dir); code != 1 || err == nil || !strings.Contains(out, "there is no data directory") {
+	if _, err := os.Stat(dir); code != 1 || err == nil || !strings.Contains(out, "does not exist") {
 		t.Errorf("%d, %v: %s", code, err, out)
 	}
 }

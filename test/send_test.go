@@ -41,7 +41,7 @@ func TestSendFromAnOpenPipe(t *testing.T) {
 	}
 	_ = cmd.Wait()
 	text := output.String()
-	if code := cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(text, "1 accepted") || !strings.Contains(text, "what comes after line 1 was not sent") {
+	if code := cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(text, "1 accepted") || !strings.Contains(text, "events after line 1 were not sent") {
 		t.Errorf("exit code %d: %s", code, text)
 	}
 	after := s.keys("shop")

@@ -121,7 +121,7 @@ func TestASecondSignalEndsAtOnce(t *testing.T) {
 	if code := s.exitCode(); code != 128+int(syscall.SIGTERM) { // an ordered end has 0
 		t.Errorf("exit code %d:\n%s", code, s.output)
 	}
-	if !strings.Contains(s.output.String(), "ended at once by a second signal; everything that was acknowledged is on disk") {
+	if !strings.Contains(s.output.String(), "stopped at once by a second signal; everything acknowledged is on disk") {
 		t.Errorf("the log does not tell of it:\n%s", s.output)
 	}
 	s.launch()

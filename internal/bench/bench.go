@@ -143,7 +143,7 @@ func attack(ctx context.Context, c *client.Client, o Options) (*Report, error) {
 		if err != nil {
 			return err
 		}
-		t.Method, t.URL = http.MethodPost, c.URL(client.EventsPath + "?quiet=1")
+		t.Method, t.URL = http.MethodPost, c.URL(client.EventsPath+"?quiet=1")
 		t.Header = http.Header{"Content-Type": {"application/json"}, "Authorization": {"Bearer " + key}}
 		t.Body = events.body(time.Now())
 		return nil

@@ -18,7 +18,7 @@ import (
 
 // newAppShowCommand returns `eye apps show`.
 func newAppShowCommand(f *clientFlags) *cobra.Command {
-	cmd := &cobra.Command{Use: "show APP", Short: "Show the settings of an application, and how wrong the clocks of its senders are", Args: args(cobra.ExactArgs(1))}
+	cmd := &cobra.Command{Use: "show APP", Short: "Show an application's settings and the clock skew of its senders", Args: args(cobra.ExactArgs(1))}
 	cmd.RunE = func(cmd *cobra.Command, got []string) error {
 		return f.show(cmd.Context(), client.Request{Method: http.MethodGet, Path: client.AppPath(got[0])}, func(body []byte) error {
 			var a admin.AppAnswer
@@ -35,8 +35,8 @@ func newAppShowCommand(f *clientFlags) *cobra.Command {
 			if a.ErasingSince != nil {
 				t.row("erasing since", *a.ErasingSince)
 			}
-			t.row("clocks", strconv.FormatInt(a.Skew.Events, 10)+" events told theirs, "+strconv.FormatInt(a.Skew.Corrected, 10)+" were corrected")
-			t.row("clocks off by", msText(a.Skew.P50MS)+" p50, "+msText(a.Skew.P99MS)+" p99, "+msText(a.Skew.MaxMS)+" at most")
+			t.row("clocks", strconv.FormatInt(a.Skew.Events, 10)+" events gave a send time, "+strconv.FormatInt(a.Skew.Corrected, 10)+" were corrected")
+			t.row("clock skew", msText(a.Skew.P50MS)+" p50, "+msText(a.Skew.P99MS)+" p99, "+msText(a.Skew.MaxMS)+" at most")
 			return t.flush()
 		})
 	}
@@ -45,7 +45,7 @@ func newAppShowCommand(f *clientFlags) *cobra.Command {
 
 func rateText(perSec int64) string {
 	if perSec == 0 {
-		return "as many as come"
+		return "unlimited"
 	}
 	return strconv.FormatInt(perSec, 10) + " events per second"
 }
@@ -55,11 +55,11 @@ func msText(ms float64) string { return strconv.FormatFloat(ms, 'f', -1, 64) + "
 // newAppSettings adds the flags of an application's settings to a command. The function returns those
 // that were given.
 func newAppSettings(cmd *cobra.Command) func() admin.AppChange {
-	zone := cmd.Flags().String("time-zone", "", "IANA `name`, of timestamps without a zone")
+	zone := cmd.Flags().String("time-zone", "", "IANA `name` of the time zone of timestamps that have none")
 	var unknown string
 	cmd.Flags().Var(oneOf(&unknown, string(registry.AcceptUnknown), string(registry.RejectUnknown)), "unknown-types", "`accept` or reject events of types without a schema")
-	rate := cmd.Flags().Int64("rate", 0, "`events` per second that are taken; 0 for as many as come")
-	retain := cmd.Flags().String("retain", "", "how long events are kept (`duration`), as in 720h or 30d; 0 keeps for ever")
+	rate := cmd.Flags().Int64("rate", 0, "accept at most this many `events` per second; 0 for no limit")
+	retain := cmd.Flags().String("retain", "", "how long to keep events (`duration`), such as 720h or 30d; 0 keeps them forever")
 	return func() (change admin.AppChange) {
 		flags := cmd.Flags()
 		if flags.Changed("time-zone") {
@@ -94,12 +94,12 @@ func newAppCreateCommand(f *clientFlags) *cobra.Command {
 
 // newAppUpdateCommand returns `eye apps update`.
 func newAppUpdateCommand(f *clientFlags) *cobra.Command {
-	cmd := &cobra.Command{Use: "update APP", Short: "Change settings of an application; those left out stay", Args: args(cobra.ExactArgs(1))}
+	cmd := &cobra.Command{Use: "update APP", Short: "Change settings of an application; settings you omit stay as they are", Args: args(cobra.ExactArgs(1))}
 	settings := newAppSettings(cmd)
 	cmd.RunE = func(cmd *cobra.Command, got []string) error {
 		change := settings()
 		if change == (admin.AppChange{}) {
-			return usagef("nothing is to be changed; give --time-zone, --unknown-types, --rate or --retain")
+			return usagef("nothing to change; give --time-zone, --unknown-types, --rate or --retain")
 		}
 		body, err := json.Marshal(change)
 		if err != nil {
@@ -114,10 +114,10 @@ func newAppUpdateCommand(f *clientFlags) *cobra.Command {
 func newAppDeleteCommand(f *clientFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "delete APP", Short: "Delete an application", Args: args(cobra.ExactArgs(1)),
-		Long: "Delete an application. One that has events or rejections is deleted with --erase alone, which shows how many there are, and asks.\n" +
-			"With --yes, which is needed without a terminal, it does not ask.",
+		Long: "Delete an application. If it has events or rejections, --erase is required; it shows how many there are and asks first.\n" +
+			"--yes skips the question and is required when standard input is not a terminal.",
 	}
-	erase := cmd.Flags().Bool("erase", false, "erase all that it sent; this cannot be undone")
+	erase := cmd.Flags().Bool("erase", false, "erase everything the application sent; this cannot be undone")
 	confirm := newConfirmFlags(cmd, f)
 	cmd.RunE = func(cmd *cobra.Command, got []string) error {
 		r := client.Request{Method: http.MethodDelete, Path: client.AppPath(got[0]), Patient: true}
@@ -129,7 +129,7 @@ func newAppDeleteCommand(f *clientFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			question := fmt.Sprintf("Delete application %s and erase all that it sent?", shellWord(got[0]))
+			question := fmt.Sprintf("Delete application %s and erase everything it sent?", shellWord(got[0]))
 			if ok, err := confirm.confirm(cmd.Context(), question, []erasable{has}); !ok {
 				return err
 			}

@@ -27,14 +27,14 @@ func (f *filterFlags) text(cmd *cobra.Command, name, usage string) {
 
 // newAuditCommand returns `eye audit`.
 func newAuditCommand(s stdio) *cobra.Command {
-	cmd := &cobra.Command{Use: "audit", Short: "List what was administered, the last first", Args: args(cobra.NoArgs)}
+	cmd := &cobra.Command{Use: "audit", Short: "List administrative actions, newest first", Args: args(cobra.NoArgs)}
 	f := newClientFlags(cmd, s)
 	filter := newListFlags(cmd)
-	filter.text(cmd, "app", "about this `application`")
-	filter.text(cmd, "act", "of this `kind`, as createApp")
-	filter.text(cmd, "key-id", "by this `key`; server for what no key was used for")
-	filter.text(cmd, "from", "`time` from which on (inclusive)")
-	filter.text(cmd, "to", "`time` up to which (exclusive)")
+	filter.text(cmd, "app", "only entries about this `application`")
+	filter.text(cmd, "act", "only entries of this `kind`, such as createApp")
+	filter.text(cmd, "key-id", "only entries by this `key`; server for actions without a key")
+	filter.text(cmd, "from", "start `time` (inclusive)")
+	filter.text(cmd, "to", "end `time` (exclusive)")
 	filter.text(cmd, "time-zone", timeZoneUsage)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return pages(cmd.Context(), f, filter, listing{path: client.AuditPath, show: func(body []byte) (*string, error) {
@@ -50,7 +50,7 @@ func newAuditCommand(s stdio) *cobra.Command {
 				return nil, err
 			}
 			if page.Dropped {
-				return nil, f.printf("Older entries were given up for want of room.")
+				return nil, f.printf("Older entries were dropped to make room.")
 			}
 			return page.NextCursor, nil
 		}})
@@ -70,14 +70,14 @@ func words[V ~string | ~[]byte](m map[string]V) string {
 // newUnreadableCommand returns `eye unreadable`.
 func newUnreadableCommand(s stdio) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "unreadable", Short: "List requests to the intake that left no event and no rejection, newest first", Args: args(cobra.NoArgs),
-		Long: "List requests to the intake that left no event and no rejection, newest first: those with a wrong key, from a wrong origin, over a rate.\n" +
-			"What was sent with a valid key and could not be read is among the rejections. The server keeps the last 100 of each application and reason, in memory.",
+		Use: "unreadable", Short: "List refused requests to the intake, newest first", Args: args(cobra.NoArgs),
+		Long: "List refused requests, newest first: requests to the intake that left neither an event nor a rejection, for example\nbecause the key or the origin was wrong or the rate limit was reached.\n" +
+			"A body that was sent with a valid key but could not be read is a rejection instead. The server keeps the last 100\nrequests for each application and reason, in memory.",
 	}
 	f := newClientFlags(cmd, s)
 	filter := newListFlags(cmd)
-	filter.text(cmd, "app", "of this `application`")
-	filter.text(cmd, "reason", "with this `reason`, as unknown_key")
+	filter.text(cmd, "app", "only requests of this `application`")
+	filter.text(cmd, "reason", "only requests with this `reason`, such as unknown_key")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return pages(cmd.Context(), f, filter, listing{path: client.UnreadablePath, show: func(body []byte) (*string, error) {
 			var page intake.UnreadableAnswer

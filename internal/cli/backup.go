@@ -31,13 +31,13 @@ const (
 // newBackupCommand returns `eye backup`.
 func newBackupCommand(s stdio) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "backup DIR", Short: "Copy everything of a running server into a folder", Args: args(cobra.ExactArgs(1)),
-		Long: "Copy everything of a running server into a folder, as it is at one moment. Takes an admin key.\n" +
-			"A backup into the folder of an earlier one copies what is new and takes its place; one that was interrupted goes on.\n" +
-			"No key is copied, only their hashes. `eye restore` makes a data directory of it.",
+		Use: "backup DIR", Short: "Copy all data of a running server into a folder", Args: args(cobra.ExactArgs(1)),
+		Long: "Copy all data of a running server into a folder, as of one moment. Requires an admin key.\n" +
+			"A backup into the folder of an earlier one copies only what is new and replaces it; an interrupted backup continues.\n" +
+			"Keys are not copied, only their hashes. `eye restore` turns a backup into a data directory.",
 	}
 	f := &backupFlags{clientFlags: newClientFlags(cmd, s), pause: wait.For}
-	cmd.Flags().BoolVar(&f.verify, "verify", false, "read the files of the earlier backup first, and copy again those whose checksums do not match")
+	cmd.Flags().BoolVar(&f.verify, "verify", false, "first verify the files of the earlier backup, and copy those again whose checksums do not match")
 	cmd.RunE = func(cmd *cobra.Command, got []string) error { return f.run(cmd.Context(), got[0]) }
 	cmd.AddCommand(newBackupVerifyCommand(s, f.clientFlags), newBackupExtractCommand(f.clientFlags))
 	return cmd
@@ -87,7 +87,7 @@ func (f *backupFlags) run(ctx context.Context, dir string) (err error) {
 	for try := 1; ; try++ {
 		damaged, err = f.copyAll(ctx, c, folder, &sum)
 		if p, ok := errors.AsType[*client.Problem](err); ok && p.Status == http.StatusGone && try < backupTries {
-			_, _ = fmt.Fprintln(f.err, "eye: the lease of the backup has ended; it begins again with what is copied")
+			_, _ = fmt.Fprintln(f.err, "eye: the backup's lease has ended; starting again, keeping the files copied so far")
 			continue
 		}
 		if err != nil {
@@ -130,7 +130,7 @@ func (f *backupFlags) checkKept(folder *backup.Folder) (int, error) {
 	rotten, err := folder.CheckKept(bar)
 	bar.close()
 	for _, name := range rotten {
-		_, _ = fmt.Fprintf(f.err, "eye: %s is not what was copied\n", name)
+		_, _ = fmt.Fprintf(f.err, "eye: %s has changed since it was copied\n", name)
 	}
 	return len(rotten), err
 }
@@ -199,7 +199,7 @@ func (w copying) files(ctx context.Context, files []backup.File) error {
 			return w.client.Stream(ctx, r, func(in io.Reader) error { return w.folder.Save(file, io.TeeReader(in, w.bar)) })
 		})
 		if errors.Is(err, backup.ErrContent) {
-			return fmt.Errorf("%w; `eye store verify` on the server's machine tells whether its files are damaged", err)
+			return fmt.Errorf("%w; run `eye store verify` on the server's machine to see whether its files are damaged", err)
 		}
 		if err != nil {
 			return err
@@ -266,13 +266,13 @@ func (f *backupFlags) patiently(ctx context.Context, do func() error) error {
 
 // copyAgain says what to do about damaged files of a backup.
 func copyAgain(dir string) string {
-	return fmt.Sprintf("`eye backup --verify %s` copies damaged files again, where the server runs that still has them", shellWord(dir))
+	return fmt.Sprintf("`eye backup --verify %s` copies damaged files again, on a machine with a server that still has them", shellWord(dir))
 }
 
 // adviseIndex adds to the error of a damaged index what to do about it.
 func adviseIndex(dir string, err error) error {
 	if errors.Is(err, backup.ErrIndex) {
-		return fmt.Errorf("%w; `eye backup --verify %s` makes it again, where the server runs whose backup it is; else use another backup", err, shellWord(dir))
+		return fmt.Errorf("%w; `eye backup --verify %s` makes it again, on the machine of that server; otherwise use another backup", err, shellWord(dir))
 	}
 	return err
 }
@@ -281,7 +281,7 @@ func adviseIndex(dir string, err error) error {
 func newBackupVerifyCommand(s stdio, f *clientFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "verify DIR", Short: "Check a backup: checksums of all files, and each frame", Args: args(cobra.ExactArgs(1)),
-		Long: "Check a backup: checksums of all files, and each frame. Exit code 1 when something is wrong.",
+		Long: "Check a backup: checksums of all files, and each frame. Exit code 1 if something is wrong.",
 	}
 	cmd.RunE = func(_ *cobra.Command, got []string) error {
 		x, err := backup.ReadIndex(got[0])
@@ -308,11 +308,11 @@ func newBackupVerifyCommand(s stdio, f *clientFlags) *cobra.Command {
 			}
 			for _, one := range damaged.absent {
 				if !one.Acknowledged {
-					found = append(found, fault{one.Segment.Data.Name, "was damaged on the server and is not in this backup"})
+					found = append(found, fault{one.Segment.Data.Name, "was already damaged on the server and is not in this backup"})
 				}
 			}
 		}
-		return f.verdict(found, fmt.Sprintf("backup of %s: %s, %s, all as they were copied",
+		return f.verdict(found, fmt.Sprintf("backup of %s: %s, %s, all unchanged since they were copied",
 			x.TakenAt.Format(time.RFC3339), plural.Count(len(x.Files), "file"), sizeText(x.Bytes())))
 	}
 	return cmd
@@ -321,9 +321,9 @@ func newBackupVerifyCommand(s stdio, f *clientFlags) *cobra.Command {
 // newBackupExtractCommand returns `eye backup extract`.
 func newBackupExtractCommand(f *clientFlags) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "extract DIR NAME FILE", Short: "Copy one file out of a backup: NAME, such as metadata.json, as FILE", Args: args(cobra.ExactArgs(3)),
-		Long: "Copy one file of the finished backup in DIR: NAME, such as MANIFEST.json, metadata.json or tombstones, as FILE, which must not exist.\n" +
-			"Its checksum is compared. DIR/files may have other files of that name, of a backup that was interrupted.",
+		Use: "extract DIR NAME FILE", Short: "Copy one file, such as metadata.json, out of a backup", Args: args(cobra.ExactArgs(3)),
+		Long: "Copy one file of the finished backup in DIR: NAME, such as MANIFEST.json, metadata.json or tombstones, to FILE, which must not exist.\n" +
+			"The checksum is verified. DIR/files may hold other files of that name, left by an interrupted backup.",
 	}
 	cmd.RunE = func(_ *cobra.Command, got []string) error {
 		x, err := backup.Extract(got[0], got[1], got[2])

@@ -69,7 +69,7 @@ func damagedOf(x backup.Index, m duckdb.Manifest) (d damagedInBackup) {
 // lines says what a backup in a folder has of damaged segments.
 func (d damagedInBackup) lines(dir string) (lines []string) {
 	if len(d.kept) > 0 {
-		lines = append(lines, fmt.Sprintf("%s damaged on the server and kept from an earlier backup: %s; copy %s to store/quarantine of the server and run `eye store readmit`",
+		lines = append(lines, fmt.Sprintf("%s damaged on the server, kept from an earlier backup: %s; copy %s to store/quarantine of the server and run `eye store readmit`",
 			areSegments(d.kept), listed(d.kept), shellWord(dir)+"/files/"+d.kept[0].Segment.Data.Name+".*"))
 	}
 	if len(d.absent) > 0 {
@@ -100,7 +100,7 @@ func listed(list []duckdb.DamagedSegment) string {
 func manifestOf(dir string, x backup.Index) (m duckdb.Manifest, err error) {
 	f, ok := x.Of(backup.Manifest)
 	if !ok {
-		return m, errors.New("the backup lists no manifest")
+		return m, errors.New("the backup does not list a manifest")
 	}
 	b, err := backup.ReadFile(dir, f)
 	if err == nil {
@@ -138,9 +138,9 @@ func checkTimeline(dir string, now, before duckdb.Manifest, end uint64) error {
 	}
 	switch last, ok := now.LastOf(before.Timeline); {
 	case !ok:
-		return fmt.Errorf("the backup in %s is of another data directory than the server's, or of before its store was begun anew; it stays as it is: give another folder", dir)
+		return fmt.Errorf("the backup in %s belongs to another data directory, or is older than the server's new store; it was not changed: use another folder", dir)
 	case last < end:
-		return fmt.Errorf("the backup in %s goes up to frame %d, and the server, which was restored or recovered since, has frames only up to %d; it stays as it is: give another folder", dir, end, last)
+		return fmt.Errorf("the backup in %s goes up to frame %d, but the server, which has been restored or recovered since, only has frames up to %d; it was not changed: use another folder", dir, end, last)
 	}
 	return nil
 }
@@ -164,7 +164,7 @@ func checkUnlisted(dir string, now duckdb.Manifest, copied []backup.File, err er
 		known = true
 	}
 	if !known && segments {
-		return fmt.Errorf("the folder %s has segments, and it is not known of which server, because %w; it stays as it is: give another folder", dir, err)
+		return fmt.Errorf("the folder %s holds segments of an unknown server (%w); it was not changed: use another folder", dir, err)
 	}
 	return nil
 }

@@ -106,7 +106,7 @@ func TestBackupGoesOnAfterFaults(t *testing.T) {
 	s := &fickle{cut: map[string]int{"a": 2, "MANIFEST.json": 1}, gone: map[string]bool{"1a": true, "2metadata.json": true}}
 	dir := filepath.Join(t.TempDir(), "b")
 	out, err := s.backup(t, dir)
-	if err != nil || s.leases != 2 || strings.Count(out, "begins again") != 1 {
+	if err != nil || s.leases != 2 || strings.Count(out, "starting again") != 1 {
 		t.Fatalf("%d leases, %v:\n%s", s.leases, err, out)
 	}
 	slices.Sort(s.served)
@@ -138,7 +138,7 @@ func TestRefusedBackupLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := filesOf(t, dir)
-	if _, err := (&fickle{frames: "b", timeline: "two"}).backup(t, dir); err == nil || !strings.Contains(err.Error(), "of another data directory") {
+	if _, err := (&fickle{frames: "b", timeline: "two"}).backup(t, dir); err == nil || !strings.Contains(err.Error(), "belongs to another data directory") {
 		t.Fatalf("it ended with %v", err)
 	}
 	if after := filesOf(t, dir); !slices.Equal(before, after) {
@@ -222,7 +222,7 @@ func TestBackupVerifiesWhatItKeeps(t *testing.T) {
 	}
 	s.served = nil
 	out, err := s.backup(t, dir, func(f *backupFlags) { f.verify, f.json = true, true })
-	if err != nil || !strings.Contains(out, filepath.Base(kept[0])+" is not what was copied") || !strings.Contains(out, `"rotten_files":1`) {
+	if err != nil || !strings.Contains(out, filepath.Base(kept[0])+" has changed since it was copied") || !strings.Contains(out, `"rotten_files":1`) {
 		t.Errorf("%v:\n%s", err, out)
 	}
 	if want := []string{"a"}; !slices.Equal(s.served, want) {
@@ -263,7 +263,7 @@ func TestBackupGivesUp(t *testing.T) {
 	}{
 		"lease that always ends": {fickle{gone: map[string]bool{"1a": true, "2a": true, "3a": true, "4a": true, "5a": true}}, "410 Gone"},
 		"server that breaks off": {fickle{cut: map[string]int{"a": 1000}}, "no answer from"},
-		"damaged file":           {fickle{wrong: "a"}, "the content is not what the index says: its checksum does not match; `eye store verify`"},
+		"damaged file":           {fickle{wrong: "a"}, "the content is not what the index says: its checksum does not match; run `eye store verify`"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "b")

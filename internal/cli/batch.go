@@ -90,7 +90,7 @@ func (s *sender) unsent() string {
 	if s.last == nil {
 		return "nothing was sent"
 	}
-	return fmt.Sprintf("what comes after %s was not sent", s.last.place())
+	return fmt.Sprintf("events after %s were not sent", s.last.place())
 }
 
 // read hands on the elements of an input, with ids, and at last the error that ends it, until hand

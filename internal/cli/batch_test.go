@@ -113,11 +113,11 @@ func TestInterruptedSend(t *testing.T) {
 		sent     []string
 		err      string
 	}{
-		{"between lines", "{\"id\":\"a\"}\n\n{\"id\":\"b\"}\n", false, []string{"{\"id\":\"a\"}\n{\"id\":\"b\"}\n"}, "interrupted: what comes after line 3 was not sent"},
-		{"within a line", "{\"id\":\"a\"}\n{\"id\":", false, []string{"{\"id\":\"a\"}\n"}, "interrupted: what comes after line 1 was not sent"},
+		{"between lines", "{\"id\":\"a\"}\n\n{\"id\":\"b\"}\n", false, []string{"{\"id\":\"a\"}\n{\"id\":\"b\"}\n"}, "interrupted: events after line 3 were not sent"},
+		{"within a line", "{\"id\":\"a\"}\n{\"id\":", false, []string{"{\"id\":\"a\"}\n"}, "interrupted: events after line 1 were not sent"},
 		{"within the first line", "{\"id\":", false, nil, "interrupted: nothing was sent"},
-		{"within an array", `[{"id":"a"},{"id"`, false, []string{`[{"id":"a"}]`}, "interrupted: what comes after event 0 was not sent"},
-		{"within a value", "{\n\"id\":\"a\"}{\n", false, []string{"[{\n\"id\":\"a\"}]"}, "interrupted: what comes after event 0 was not sent"},
+		{"within an array", `[{"id":"a"},{"id"`, false, []string{`[{"id":"a"}]`}, "interrupted: events after event 0 were not sent"},
+		{"within a value", "{\n\"id\":\"a\"}{\n", false, []string{"[{\n\"id\":\"a\"}]"}, "interrupted: events after event 0 were not sent"},
 		{"before anything", "", false, nil, "interrupted: nothing was sent"},
 		{"while the server is away", "{\"id\":\"a\"}\n", true, []string{"{\"id\":\"a\"}\n"}, "interrupted: nothing was sent: given up after 1 try: no answer from http://eye: away"},
 	} {

@@ -26,18 +26,17 @@ func newBenchCommand(s stdio) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "bench", Short: "Send load and measure what is acknowledged and when it can be read", Args: args(cobra.NoArgs),
 		Long: "Send load and measure what is acknowledged and when it can be read.\n" +
-			"With --rate each request has its time, whether or not earlier ones were answered. Latency is counted from that time,\n" +
-			"so that it holds the waiting of a request that was sent late. With --rate 0 each connection sends when its last\n" +
-			"request was answered, and latency is counted from the sending: it does not tell what a user would wait.\n" +
-			"Latency ends with the last byte of the answer; p99 and p99.9 are estimated by a t-digest.\n" +
-			"With an admin key an application \"bench\" is made, with the event types of the examples in categories of its own, and all of it\n" +
-			"is removed at the end. With a write key its application is used, where the events stay, no event type is put, and when events\n" +
-			"become visible is not measured.",
+			"With --rate, requests are sent on a schedule, whether or not earlier ones were answered. Latency is measured from the\n" +
+			"scheduled time, so it includes the delay of a request that was sent late. With --rate 0, each connection sends its next request\n" +
+			"when the last one was answered; latency is measured from sending and does not include what a user would have waited.\nLatency ends with the last byte of the answer; p99 and p99.9 are t-digest estimates.\n" +
+			"With an admin key, an application \"bench\" is created with event types of its own, and removed at the end. \n" +
+			"With a write key, the events stay in its application, no event types are created, and the time until events can be read is\n" +
+			"not measured.",
 	}
 	f := &benchFlags{clientFlags: newClientFlags(cmd, s)}
 	fs := cmd.Flags()
-	fs.IntVar(&f.rate, "rate", 0, "events in a second (`number`); 0: as many as --connections can send")
-	fs.IntVar(&f.batch, "batch", 200, "events of one request (`number`)")
+	fs.IntVar(&f.rate, "rate", 0, "events per second (`number`); 0 for as many as --connections can send")
+	fs.IntVar(&f.batch, "batch", 200, "events per request (`number`)")
 	fs.IntVar(&f.connections, "connections", 64, "connections (`number`)")
 	fs.DurationVar(&f.duration, "duration", 10*time.Second, "how long to send (`duration`)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -64,7 +63,7 @@ func (f *benchFlags) run(ctx context.Context) error {
 	r, err := bench.Run(ctx, c, bench.Options{
 		Rate: f.rate, Batch: f.batch, Connections: f.connections, Duration: f.duration,
 		NotRemoved: func(err error) {
-			_, _ = fmt.Fprintf(f.err, "eye: the bench could not remove all that it made: %s\n", printable(advise(err.Error(), f.where()), maxMessage))
+			_, _ = fmt.Fprintf(f.err, "eye: the benchmark could not remove everything it created: %s\n", printable(advise(err.Error(), f.where()), maxMessage))
 		},
 	})
 	if err != nil {
@@ -84,9 +83,9 @@ func (f *benchFlags) print(r *bench.Report) error {
 	t := newTable(f.out)
 	t.row("acknowledged", fmt.Sprintf("%.0f events/s", r.PerSecond), fmt.Sprintf("%d events in %.1f s, %d requests", r.Acknowledged, r.Seconds, r.Requests))
 	if r.Asked > 0 {
-		t.row("sent", fmt.Sprintf("%.0f events/s", r.Sent), fmt.Sprintf("%d asked for, at most %.1f ms late", r.Asked, r.LateMax))
+		t.row("sent", fmt.Sprintf("%.0f events/s", r.Sent), fmt.Sprintf("%d requested, at most %.1f ms late", r.Asked, r.LateMax))
 		if r.Sent < float64(r.Asked)*bench.MinRateRatio {
-			t.row("problem", "the rate was not kept: the sender or the server is too slow for it")
+			t.row("problem", "the rate was not reached: the sender or the server is too slow")
 		}
 	}
 	if r.Rejected > 0 {
@@ -102,9 +101,9 @@ func (f *benchFlags) print(r *bench.Report) error {
 	for _, problem := range r.Problems {
 		t.row("problem", problem)
 	}
-	l, since := r.Latency, "since sending"
+	l, since := r.Latency, "from sending"
 	if r.Asked > 0 {
-		since = "since their time"
+		since = "from the scheduled time"
 	}
 	t.row("latency", fmt.Sprintf("p50 %.1f ms", l.P50), fmt.Sprintf("p99 %.1f ms, p99.9 %.1f ms, max %.1f ms, %s", l.P99, l.P999, l.Max, since))
 	if v := r.Visible; v != nil {

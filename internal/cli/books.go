@@ -21,7 +21,7 @@ const healthTimeout = 4 * time.Second
 
 // newBooksCommand returns `eye books`.
 func newBooksCommand(s stdio) *cobra.Command {
-	cmd := &cobra.Command{Use: "books", Short: "Show what became of everything that was received", Args: args(cobra.NoArgs)}
+	cmd := &cobra.Command{Use: "books", Short: "Show what became of every event received", Args: args(cobra.NoArgs)}
 	f := newClientFlags(cmd, s)
 	apps := cmd.Flags().StringArray("app", nil, "`application`; repeatable")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -59,9 +59,9 @@ func yesNo(b bool) string {
 
 // newReceiptCommand returns `eye receipt ID`.
 func newReceiptCommand(s stdio) *cobra.Command {
-	cmd := &cobra.Command{Use: "receipt ID", Short: "Show the whole history of an event id", Args: args(cobra.ExactArgs(1))}
+	cmd := &cobra.Command{Use: "receipt ID", Short: "Show the full history of an event id", Args: args(cobra.ExactArgs(1))}
 	f := newClientFlags(cmd, s)
-	app := cmd.Flags().String("app", "", "`application`, for keys of all applications")
+	app := cmd.Flags().String("app", "", "`application`; for keys that are valid for all applications")
 	cmd.RunE = func(cmd *cobra.Command, got []string) error {
 		q := url.Values{}
 		if cmd.Flags().Changed("app") {
@@ -94,7 +94,7 @@ func newReceiptCommand(s stdio) *cobra.Command {
 				return err
 			}
 			if r.AlsoID != "" {
-				if _, err := fmt.Fprintf(f.out, "A page of this application called another event the same: `eye receipt %s` shows it.\n\n", printable(r.AlsoID, maxCell)); err != nil {
+				if _, err := fmt.Fprintf(f.out, "A web page of this application sent another event with the same id; `eye receipt %s` shows it.\n\n", printable(r.AlsoID, maxCell)); err != nil {
 					return err
 				}
 			}
@@ -119,9 +119,10 @@ func newReceiptCommand(s stdio) *cobra.Command {
 // newHealthCommand returns `eye health`.
 func newHealthCommand(s stdio) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "health", Short: "Ask the server whether intake and reading work; exit 0 when both do", Args: args(cobra.NoArgs),
-		Long: "Ask the server whether intake and reading work; exit 0 when both do, else 1.\n" +
-			"Without --url and without a data directory that holds a socket, the server of EYE_LISTEN on this machine is asked, else 127.0.0.1:8080.",
+		Use: "health", Short: "Check that the server takes in events and answers queries", Args: args(cobra.NoArgs),
+		Long: "Check whether the server takes in events and answers queries. Exit code 0 if it does both, 1 if not.\n" +
+			"Without --url, and if the data directory holds no socket, the server at EYE_LISTEN on this machine is asked, or else\n" +
+			"127.0.0.1:8080.",
 	}
 	f := newClientFlags(cmd, s)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

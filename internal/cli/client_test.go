@@ -90,14 +90,14 @@ func TestMissingAdminKey(t *testing.T) {
 		t.Fatal("no error")
 	}
 	got := err.Error()
-	if !strings.Contains(got, filepath.Join(data, "admin.key")+" cannot be read") || !strings.Contains(got, "start the server again") {
+	if !strings.Contains(got, filepath.Join(data, "admin.key")+" cannot be read") || !strings.Contains(got, "restart the server") {
 		t.Error(got)
 	}
 }
 
 // An erasure during which the server ends goes on, and the command says so.
 func TestErasureGoesOn(t *testing.T) {
-	if err := goesOn(&client.UnreachableError{Server: "here", Err: io.EOF}); !strings.Contains(err.Error(), "goes on when it is started again") {
+	if err := goesOn(&client.UnreachableError{Server: "here", Err: io.EOF}); !strings.Contains(err.Error(), "continues when the server starts again") {
 		t.Error(err)
 	}
 	if err := goesOn(nil); err != nil {

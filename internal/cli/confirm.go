@@ -22,8 +22,8 @@ type confirmFlags struct {
 
 func newConfirmFlags(cmd *cobra.Command, f *clientFlags) *confirmFlags {
 	c := &confirmFlags{clientFlags: f}
-	cmd.Flags().BoolVar(&c.yes, "yes", false, "do not ask; needed where nobody can be asked")
-	cmd.Flags().BoolVar(&c.dryRun, "dry-run", false, "change nothing; show what would be erased")
+	cmd.Flags().BoolVar(&c.yes, "yes", false, "do not ask; required when standard input is not a terminal")
+	cmd.Flags().BoolVar(&c.dryRun, "dry-run", false, "only show what would be erased")
 	return c
 }
 
@@ -62,7 +62,7 @@ func (f *confirmFlags) confirm(ctx context.Context, question string, all []erasa
 	case f.dryRun:
 		return false, f.printf("nothing was erased")
 	case !isInteractive(f.in):
-		return false, usagef("nothing was erased: nobody can be asked, because the standard input is not a terminal; add --yes to erase it, or --dry-run to see what there is")
+		return false, usagef("nothing was erased: standard input is not a terminal, so nobody can be asked; add --yes to erase, or --dry-run to see what would be erased")
 	case !f.ask(ctx, question+" This cannot be undone. [y/N] "):
 		return false, usagef("nothing was erased; answer y, or add --yes")
 	}

@@ -50,7 +50,7 @@ func newVersionsCommand(f *clientFlags) *cobra.Command {
 }
 
 func lastFlag(cmd *cobra.Command) func() url.Values {
-	last := cmd.Flags().Int("last", 0, "how many of the newest to look at (`number`); 10,000 when it is not given")
+	last := cmd.Flags().Int("last", 0, "how many of the newest to check (`number`); 10,000 by default")
 	return func() url.Values {
 		if !cmd.Flags().Changed("last") {
 			return nil
@@ -140,8 +140,8 @@ func (f *clientFlags) places(list []placeCount) error {
 // newProposeCommand returns `eye types propose`.
 func newProposeCommand(f *clientFlags) *cobra.Command {
 	propose := &cobra.Command{
-		Use: "propose CATEGORY NAME", Short: "Draw a schema from the newest events of a type", Args: args(cobra.ExactArgs(2)),
-		Long: "Draw a schema from the newest events of a type. It goes to standard output, what it rests on to standard error.",
+		Use: "propose CATEGORY NAME", Short: "Propose a schema from the newest events of a type", Args: args(cobra.ExactArgs(2)),
+		Long: "Propose a schema from the newest events of a type. The schema goes to standard output; what it is based on goes to\nstandard error.",
 	}
 	last := lastFlag(propose)
 	propose.RunE = func(cmd *cobra.Command, got []string) error {
@@ -164,9 +164,9 @@ func newProposeCommand(f *clientFlags) *cobra.Command {
 			}
 			what := "stored events"
 			if answer.Source == "rejected" {
-				what = "rejections, as no event of the type is stored"
+				what = "rejections, because no event of the type is stored"
 			}
-			if _, err := fmt.Fprintf(f.err, "drawn from %d %s\n", answer.Events, what); err != nil {
+			if _, err := fmt.Fprintf(f.err, "based on %d %s\n", answer.Events, what); err != nil {
 				return err
 			}
 			t := newTable(f.err, "PLACE", "STATEMENT", "SEEN", "OF", "EXCEPTIONS")

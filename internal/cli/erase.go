@@ -32,18 +32,18 @@ type eraseFlags struct {
 func newEraseCommand(s stdio) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "erase --session ID", Short: "Erase a session everywhere", Args: args(cobra.NoArgs),
-		Long: "Erase a session everywhere: from the store and from the queue. It does not come back by a retry or a rebuild.\n" +
-			"Shows how many events there are in which applications, and asks. With --yes, which is needed without a terminal, it does not ask.\n" +
-			"A backup that was taken before still holds it: give `eye restore` the file `tombstones` of this data directory with --tombstones.\nThis cannot be undone.",
+		Long: "Erase a session from the store and the queue. Neither a retry nor a rebuild brings it back.\n" +
+			"First shows how many events there are in which applications, and asks. --yes skips the question and is required when standard input is not a terminal.\n" +
+			"Backups taken before still hold the session: when you restore one, give `eye restore` the file `tombstones` of this data\ndirectory with --tombstones.\nThis cannot be undone.",
 	}
 	f := &eraseFlags{confirmFlags: newConfirmFlags(cmd, newClientFlags(cmd, s))}
 	fs := cmd.Flags()
 	fs.Var(filled{&f.session}, "session", "`id` of the session")
-	fs.StringArrayVar(&f.apps, "app", nil, "`application` to erase it from; repeatable; all when left out")
-	fs.BoolVar(&f.quarantine, "quarantine", false, "also delete all files that were put aside as damaged; nothing can be brought back from them then")
+	fs.StringArrayVar(&f.apps, "app", nil, "`application` to erase it from (repeatable); all applications by default")
+	fs.BoolVar(&f.quarantine, "quarantine", false, "also delete all quarantined files; nothing can be recovered from them afterwards")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if f.session == "" {
-			return usagef("--session is missing; give the id of the session to erase")
+			return usagef("--session is required: give the id of the session to erase")
 		}
 		return f.run(cmd.Context())
 	}
@@ -57,11 +57,11 @@ func (f *eraseFlags) run(ctx context.Context) error {
 			return err
 		}
 		if len(all) == 0 {
-			f.note(fmt.Sprintf("no events of session %s are stored; an erasure still keeps out those that come late", printable(f.session, maxCell)))
+			f.note(fmt.Sprintf("session %s has no stored events; erasing it still keeps out events that arrive late", printable(f.session, maxCell)))
 		}
 		question := fmt.Sprintf("Erase session %s?", shellWord(f.session))
 		if f.quarantine {
-			question = fmt.Sprintf("Erase session %s, and delete all files in quarantine, of every session?", shellWord(f.session))
+			question = fmt.Sprintf("Erase session %s, and delete all quarantined files, whichever session they belong to?", shellWord(f.session))
 		}
 		if ok, err := f.confirm(ctx, question, all); !ok {
 			return err
@@ -98,7 +98,7 @@ func (f *eraseFlags) showErasure(body []byte) error {
 		return err
 	}
 	if len(answer.Apps) == 0 {
-		return f.printf("no events of session %s are stored. Events of it from before %s will not be stored; later ones will", answer.SessionID, answer.ErasedAt)
+		return f.printf("session %s has no stored events. Its events from before %s will not be stored; later ones will", answer.SessionID, answer.ErasedAt)
 	}
 	return f.printf("erased session %s at %s", answer.SessionID, answer.ErasedAt)
 }
@@ -168,18 +168,18 @@ func (f *clientFlags) tellUnsearched(answer admin.ErasureAnswer, session string,
 	again = append(again, "--quarantine")
 	for _, u := range answer.Unsearched {
 		found := fmt.Sprintf("eye: %s was not searched: %s, %s", u.Where, plural.Count(u.Files, "file"), sizeText(u.Bytes))
-		if _, err := fmt.Fprintf(f.err, "%s; `%s` deletes all that is there, of every session\n", printable(found, maxMessage), strings.Join(again, " ")); err != nil {
+		if _, err := fmt.Fprintf(f.err, "%s; `%s` deletes everything there, whichever session it belongs to\n", printable(found, maxMessage), strings.Join(again, " ")); err != nil {
 			return err
 		}
 	}
 	if answer.Sessionless == nil {
-		if _, err := fmt.Fprintln(f.err, "eye: rejections without a session are not searched, and could not be counted"); err != nil {
+		if _, err := fmt.Fprintln(f.err, "eye: rejections without a session were not searched and could not be counted"); err != nil {
 			return err
 		}
 	} else if n := *answer.Sessionless; n > 0 {
-		text := "1 rejection names no session, so it could not be searched for it; look through such with `eye rejections`"
+		text := "1 rejection has no session, so it was not searched; check it with `eye rejections`"
 		if n > 1 {
-			text = plural.Count(n, "rejection") + " name no session, so they could not be searched for it; look through them with `eye rejections`"
+			text = plural.Count(n, "rejection") + " have no session, so they were not searched; check them with `eye rejections`"
 		}
 		if _, err := fmt.Fprintln(f.err, "eye: "+advise(text, f.where())); err != nil {
 			return err
@@ -191,7 +191,7 @@ func (f *clientFlags) tellUnsearched(answer admin.ErasureAnswer, session string,
 // goesOn adds to the error of an erasure what becomes of that when the server ends during it.
 func goesOn(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) {
-		return fmt.Errorf("%w; the server ended during the erasure, which goes on when it is started again", err)
+		return fmt.Errorf("%w; the server stopped during the erasure, which continues when the server starts again", err)
 	}
 	return err
 }

@@ -290,7 +290,7 @@ type budgetReader struct {
 // Read implements io.Reader.
 func (b *budgetReader) Read(p []byte) (int, error) {
 	if b.left <= 0 {
-		return 0, &inputError{fmt.Sprintf(": one event or envelope has more than %d MiB; send events as NDJSON, one in a line", maxElement>>20)}
+		return 0, &inputError{fmt.Sprintf(": an event or envelope is larger than %d MiB; send events as NDJSON, one per line", maxElement>>20)}
 	}
 	n, err := b.r.Read(p[:min(len(p), b.left)])
 	b.left -= n

@@ -30,13 +30,13 @@ type exportFlags struct {
 // newExportCommand returns `eye export`.
 func newExportCommand(s stdio) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "export", Short: "Write all events that a filter selects", Args: args(cobra.NoArgs),
-		Long: "Write all events that a filter selects to standard output or to a file, which has its name only when it is whole.\n" +
-			"Exit code 0: all were written; 1: the export was cut off or could not begin.",
+		Use: "export", Short: "Export all events that match a filter", Args: args(cobra.NoArgs),
+		Long: "Export all events that match a filter to standard output or to a file. The file appears under its name only when it is\n" +
+			"complete. Exit code 0: all events were written; 1: the export was cut off or could not start.",
 	}
 	f := &exportFlags{clientFlags: newClientFlags(cmd, s)}
 	f.filter = newFilterFlags(cmd, filterOf{order: true})
-	cmd.Flags().Var(oneOf(&f.format, "ndjson", "csv", "parquet"), "format", "`ndjson`, csv or parquet; else by the name of the file, else ndjson")
+	cmd.Flags().Var(oneOf(&f.format, "ndjson", "csv", "parquet"), "format", "`ndjson`, csv or parquet; by default from the name of the file, or ndjson")
 	f.output = "-"
 	cmd.Flags().VarP(filled{&f.output}, "output", "o", "`file` to write")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context()) }
@@ -47,11 +47,11 @@ func (f *exportFlags) run(ctx context.Context) error {
 	if f.format == "" {
 		var ok bool
 		if f.format, ok = formatOf(f.output); !ok {
-			return usagef("%s: no export is written as %s; use .ndjson, .jsonl, .json, .csv or .parquet, or say with --format what is written", f.output, filepath.Ext(f.output))
+			return usagef("%s: %s is not an export format; use .ndjson, .jsonl, .json, .csv or .parquet, or give --format", f.output, filepath.Ext(f.output))
 		}
 	}
 	if f.format == "parquet" && f.output == "-" && isTerminal(f.out) {
-		return usagef("Parquet is not for a terminal; give --output")
+		return usagef("Parquet cannot be written to a terminal; give --output")
 	}
 	c, err := f.client()
 	if err != nil {
@@ -98,7 +98,7 @@ func (f *exportFlags) fetch(ctx context.Context, c *client.Client, to io.Writer)
 	case ctx.Err() != nil:
 		return n, c.ConnectionError(ctx, err)
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
-		return n, fmt.Errorf("the export was cut off after %d bytes, by an erasure or because its key ended or too little of it was taken; the server's log may tell why: start it again", n)
+		return n, fmt.Errorf("the export was cut off after %d bytes, because of an erasure, a key that is no longer valid, or a reader that was too slow; see the server's log, and start it again", n)
 	case err != nil:
 		return n, fmt.Errorf("export: %w", err)
 	}

@@ -26,7 +26,7 @@ type filterFlags struct {
 	all   bool
 }
 
-const timeZoneUsage = "time `zone` of times without one, as in Europe/Berlin; by default the key's application's"
+const timeZoneUsage = "time `zone` of times that have none, such as Europe/Berlin; by default that of the key's application"
 
 // filterOf says which flags a command has besides the filters that all have.
 type filterOf struct{ order, limit, rejections, replay bool }
@@ -43,21 +43,21 @@ func newFilterFlags(cmd *cobra.Command, of filterOf) *filterFlags {
 		fs.Var(oneOf(f.texts[name], words...), name, usage)
 	}
 
-	list("app", "app", "`application`, for keys of all applications")
+	list("app", "app", "`application`; for keys that are valid for all applications")
 	list("session", "session_id", "session `id`")
 	list("category", "category", "`category` of the event type")
 	list("name", "name", "`name` of the event type")
-	list("where", "where", "`condition`, as in data.path=/checkout or data.n>=10")
-	text("from", "`time` from which on (inclusive)")
-	text("to", "`time` up to which (exclusive)")
+	list("where", "where", "`condition`, such as data.path=/checkout or data.n>=10")
+	text("from", "start `time` (inclusive)")
+	text("to", "end `time` (exclusive)")
 	if !of.replay { // --time-zone is of the rejected there
 		f.texts["time_zone"] = fs.String("time-zone", "", timeZoneUsage)
 	}
 	if of.rejections {
 		list("code", "code", "`code` of a problem")
 		list("pointer", "pointer", "JSON `Pointer` of a problem")
-		list("event-id", "event_id", "`id` of the rejected event, also as its sender wrote it")
-		word("replayed", "`true` for those that a replay has brought through, false for those that are open", "true", "false")
+		list("event-id", "event_id", "`id` of the rejected event, as a UUID or as its sender wrote it")
+		word("replayed", "`true` for rejections that a replay has resolved, false for those still open", "true", "false")
 	}
 	if of.order {
 		word("order", "`asc` or desc", "asc", "desc")
@@ -70,7 +70,7 @@ func newFilterFlags(cmd *cobra.Command, of filterOf) *filterFlags {
 }
 
 func (f *filterFlags) addLimit() {
-	f.flags.IntVar(&f.limit, "limit", 0, "`number` of lines; the server's default is 100, its largest 1000")
+	f.flags.IntVar(&f.limit, "limit", 0, "maximum `number` of lines, up to 1000; 100 by default")
 }
 
 // query returns the parameters of a request: those that were given, whatever they hold.
@@ -122,7 +122,7 @@ func pages(ctx context.Context, f *clientFlags, filter *filterFlags, list listin
 		}
 		if !filter.all {
 			if !f.json {
-				_, _ = fmt.Fprintln(f.err, "There are more: --all fetches them.")
+				_, _ = fmt.Fprintln(f.err, "There are more; --all fetches them.")
 			}
 			return nil
 		}

@@ -26,10 +26,10 @@ type clientFlags struct {
 func newClientFlags(cmd *cobra.Command, s stdio) *clientFlags {
 	f := &clientFlags{stdio: s, cmd: cmd, getenv: os.Getenv}
 	fs := cmd.PersistentFlags()
-	fs.StringVar(&f.url, "url", "", "`URL` of the server (EYE_URL); else the server of --data. A --data on the command line counts more than EYE_URL")
-	fs.StringVar(&f.key, "key", "", "`key` to use (EYE_KEY); else the admin key of --data")
+	fs.StringVar(&f.url, "url", "", "`URL` of the server (EYE_URL); by default the server of --data. --data on the command line overrides EYE_URL")
+	fs.StringVar(&f.key, "key", "", "`key` to use (EYE_KEY); by default the admin key of --data")
 	fs.StringVar(&f.data, "data", "./eye-data", "data `directory` of a server on this machine (EYE_DATA)")
-	fs.BoolVar(&f.json, "json", false, "print the server's own documents")
+	fs.BoolVar(&f.json, "json", false, "print the server's JSON documents")
 	return f
 }
 
@@ -73,7 +73,7 @@ func (f *clientFlags) client() (*client.Client, error) {
 		if b, err := os.ReadFile(filepath.Join(dir, "admin.key")); err == nil {
 			key = strings.TrimSpace(string(b))
 		} else {
-			keyless = fmt.Sprintf("%s cannot be read (%v): run the command as the server's user, or give a key with --key or EYE_KEY; if the file is gone, start the server again: it makes another", filepath.Join(dir, "admin.key"), pathless(err))
+			keyless = fmt.Sprintf("%s cannot be read (%v): run the command as the server's user, or give a key with --key or EYE_KEY; if the file is missing, restart the server, which creates another", filepath.Join(dir, "admin.key"), pathless(err))
 		}
 	}
 	return client.NewLocal(dir, key, keyless), nil

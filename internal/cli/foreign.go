@@ -37,9 +37,9 @@ func foreign(begins func(with string) bool) *inputError {
 		{"\x00{", notUTF8("UTF-16")},
 		{"\x00[", notUTF8("UTF-16")},
 		{"PK\x03\x04", " is a zip file, not JSON"},
-		{"\x28\xb5\x2f\xfd", " is packed with zstd, which is not unpacked here"},
-		{"BZh", " is packed with bzip2, which is not unpacked here"},
-		{"\xfd7zXZ", " is packed with xz, which is not unpacked here"},
+		{"\x28\xb5\x2f\xfd", " is compressed with zstd; decompress it first"},
+		{"BZh", " is compressed with bzip2; decompress it first"},
+		{"\xfd7zXZ", " is compressed with xz; decompress it first"},
 		{"PAR1", " is a Parquet file, not JSON"},
 	} {
 		if begins(known.signature) {
@@ -53,7 +53,7 @@ func foreign(begins func(with string) bool) *inputError {
 func checkText(name string, document []byte) error {
 	begins := func(with string) bool { return bytes.HasPrefix(document, []byte(with)) }
 	if begins(gzipSignature) {
-		return usagef("%s is packed with gzip, which is not unpacked here", name)
+		return usagef("%s is compressed with gzip; decompress it first", name)
 	}
 	if fault := foreign(begins); fault != nil {
 		return usagef("%s%s", name, fault.fault)
@@ -102,7 +102,7 @@ func gzipFault(err error) error {
 	var corrupt flate.CorruptInputError
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return &inputError{": the gzip data ends too early"}
+		return &inputError{": the gzip data ends early"}
 	case errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum), errors.As(err, &corrupt):
 		return &inputError{fmt.Sprintf(": the gzip data is damaged (%s)", err)}
 	}

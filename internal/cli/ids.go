@@ -55,8 +55,7 @@ func (c *contentIDs) id(text []byte) (uuid.UUID, error) {
 	slot := binary.BigEndian.Uint64(hash[:8])
 	before, known := c.seen[slot]
 	if !known && len(c.seen) == c.most {
-		return uuid.UUID{}, fmt.Errorf("there are more than %d different events without an id, which is as many as get one from their content; "+
-			"give them ids, or use --ids-from-content=false", c.most)
+		return uuid.UUID{}, fmt.Errorf("there are more than %d different events without an id, the most that can get ids from their content; give them ids, or use --ids-from-content=false", c.most)
 	}
 	c.seen[slot] = before + 1
 	name := fmt.Appendf(nil, "%s\n%d\n", c.app, before)

@@ -45,10 +45,10 @@ func newKeysCommand(s stdio) *cobra.Command {
 	group := newGroup("keys", "List, create and revoke keys")
 	f := newClientFlags(group, s)
 	app := new(string)
-	group.PersistentFlags().Var(filled{app}, "app", "`application` of the key; without it, keys of all applications")
+	group.PersistentFlags().Var(filled{app}, "app", "`application` of the key; omit it for keys that are valid for all applications")
 
-	list := &cobra.Command{Use: "list", Short: "List keys that are valid, oldest first", Args: args(cobra.NoArgs)}
-	all := list.Flags().Bool("all", false, "list revoked and expired keys too; --json prints them in any case")
+	list := &cobra.Command{Use: "list", Short: "List valid keys, oldest first", Args: args(cobra.NoArgs)}
+	all := list.Flags().Bool("all", false, "also list revoked and expired keys; --json always prints them")
 	list.RunE = func(cmd *cobra.Command, _ []string) error {
 		return f.show(cmd.Context(), client.Request{Method: http.MethodGet, Path: client.KeysPath(*app)}, func(body []byte) error {
 			var answer struct {
@@ -97,7 +97,7 @@ type keyFlags struct {
 // body returns the request, and tells what is wrong with the flags.
 func (k *keyFlags) body(now time.Time) ([]byte, error) {
 	if k.Kind == "" {
-		return nil, usagef("--kind is missing: write, read or admin")
+		return nil, usagef("--kind is required: write, read or admin")
 	}
 	if k.expiresIn != "" {
 		if k.ExpiresAt != "" {
@@ -120,14 +120,14 @@ func (k *keyFlags) body(now time.Time) ([]byte, error) {
 }
 
 func newKeysCreateCommand(f *clientFlags, app *string) *cobra.Command {
-	create := &cobra.Command{Use: "create", Short: "Create a key; its secret is shown only once", Args: args(cobra.NoArgs)}
+	create := &cobra.Command{Use: "create", Short: "Create a key; the secret is shown only once", Args: args(cobra.NoArgs)}
 	var k keyFlags
 	flags := create.Flags()
 	flags.Var(oneOf(&k.Kind, "write", "read", "admin"), "kind", "write, read or admin (`kind`)")
-	flags.Var(filled{&k.ExpiresAt}, "expires-at", "`time` from which on it is not valid, as in 2027-01-31T00:00:00Z")
-	flags.Var(filled{&k.expiresIn}, "expires-in", "the same as a `duration` from now, as in 720h or 90d")
-	flags.StringArrayVar(&k.Origins, "origin", nil, "`origin` of web pages that alone may use a write key, as in https://shop.example.com (repeatable)")
-	flags.BoolVar(&k.Signing, "signing", false, "a write key whose requests must be signed")
+	flags.Var(filled{&k.ExpiresAt}, "expires-at", "`time` at which the key expires, such as 2027-01-31T00:00:00Z")
+	flags.Var(filled{&k.expiresIn}, "expires-in", "the same as a `duration` from now, such as 720h or 90d")
+	flags.StringArrayVar(&k.Origins, "origin", nil, "restrict a write key to web pages of this `origin`, such as https://shop.example.com (repeatable)")
+	flags.BoolVar(&k.Signing, "signing", false, "require signed requests (write keys only)")
 	create.RunE = func(cmd *cobra.Command, _ []string) error {
 		body, err := k.body(time.Now())
 		if err != nil {

@@ -68,7 +68,7 @@ type eventPage struct {
 
 // newEventsCommand returns `eye events`.
 func newEventsCommand(s stdio) *cobra.Command {
-	cmd := &cobra.Command{Use: "events [ID]", Short: "List events in the order in which they occurred, or show one", Args: args(cobra.MaximumNArgs(1))}
+	cmd := &cobra.Command{Use: "events [ID]", Short: "List events in the order they occurred, or show one", Args: args(cobra.MaximumNArgs(1))}
 	f := newClientFlags(cmd, s)
 	filter := newFilterFlags(cmd, filterOf{order: true, limit: true})
 	cmd.RunE = func(cmd *cobra.Command, got []string) error {
@@ -113,7 +113,7 @@ func showOne(ctx context.Context, f *clientFlags, path string, query url.Values)
 
 // newSessionsCommand returns `eye sessions`.
 func newSessionsCommand(s stdio) *cobra.Command {
-	cmd := &cobra.Command{Use: "sessions", Short: "List sessions, the latest start first", Args: args(cobra.NoArgs)}
+	cmd := &cobra.Command{Use: "sessions", Short: "List sessions, most recently started first", Args: args(cobra.NoArgs)}
 	f := newClientFlags(cmd, s)
 	filter := newFilterFlags(cmd, filterOf{limit: true})
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

@@ -25,19 +25,20 @@ import (
 // newRecoverCommand returns `eye store recover`.
 func newRecoverCommand(f *clientFlags) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "recover", Short: "Bring back a store whose manifest is missing or damaged, or go on without lost metadata, without a server", Args: args(cobra.NoArgs),
-		Long: "Show what can be brought back of a store whose manifest is missing or damaged, from its copy, MANIFEST.json.1; with --yes, do it.\n" +
-			"What the recovered manifest does not name goes into quarantine, nothing is deleted. What is missing is counted as lost at\n" +
-			"the next start, unless the queue still holds it. A backup is the better way when there is one: see `eye restore`.\n" +
-			"--forget-metadata goes on without applications, keys and event types when a start says that they are lost or damaged, also\n" +
-			"when the store is whole. What is left of them goes into quarantine; events and audit trail stay.",
+		Use: "recover", Short: "Recover a store whose manifest is lost or damaged, or continue without lost metadata", Args: args(cobra.NoArgs),
+		Long: "Show what can be recovered of a store whose manifest is missing or damaged, from the copy MANIFEST.json.1; with --yes,\n" +
+			"recover it. The server must be stopped. Files that the recovered manifest does not name are quarantined; nothing is\n" +
+			"deleted. Missing events count as lost from the next start on, unless the queue still holds them. If you have a backup,\n" +
+			"restore it instead: see `eye restore`.\n" +
+			"--forget-metadata continues without applications, keys and event types when the server reports at a start that they are\n" +
+			"lost or damaged, even if the store is intact. What is left of them is quarantined; events and the audit trail stay.",
 	}
 	var opts duckdb.RecoverOptions
-	cmd.Flags().BoolVar(&opts.Empty, "empty", false, "begin an empty store with what the queue still holds")
-	cmd.Flags().BoolVar(&opts.ForgetTombstones, "forget-tombstones", false, "go on without a file of tombstones that is missing or damaged; what was erased may come back")
-	cmd.Flags().BoolVar(&opts.KeepTombstones, "keep-tombstones", false, "go on with the lines that are whole of a file of tombstones that is missing or damaged")
-	cmd.Flags().Var(filled{&opts.TombstonesCopy}, "tombstones", "`file` that is a copy of the tombstones, perhaps older, such as a backup's: with --keep-tombstones its lines are kept too")
-	forget := cmd.Flags().Bool("forget-metadata", false, "begin without applications, keys and event types, when they can be read neither from the queue nor from metadata.json")
+	cmd.Flags().BoolVar(&opts.Empty, "empty", false, "start an empty store with what the queue still holds")
+	cmd.Flags().BoolVar(&opts.ForgetTombstones, "forget-tombstones", false, "continue without a tombstones file that is missing or damaged; erased data may come back")
+	cmd.Flags().BoolVar(&opts.KeepTombstones, "keep-tombstones", false, "continue with the intact lines of a tombstones file that is missing or damaged")
+	cmd.Flags().Var(filled{&opts.TombstonesCopy}, "tombstones", "copy of the tombstones `file`, such as that of a backup, whose lines --keep-tombstones also keeps")
+	forget := cmd.Flags().Bool("forget-metadata", false, "start without applications, keys and event types when neither the queue nor metadata.json can provide them")
 	yes := cmd.Flags().Bool("yes", false, "do it")
 	cmd.RunE = func(*cobra.Command, []string) error {
 		if opts.KeepTombstones && opts.ForgetTombstones {
@@ -53,7 +54,7 @@ func newRecoverCommand(f *clientFlags) *cobra.Command {
 
 func recoverData(f *clientFlags, opts duckdb.RecoverOptions, forget, yes bool) error {
 	data := f.value("data", "EYE_DATA")
-	if err := checkThere(data, fmt.Sprintf("there is no data directory %s: give the one of the server with --data", data)); err != nil {
+	if err := checkThere(data, fmt.Sprintf("the data directory %s does not exist; give the server's with --data", data)); err != nil {
 		return err
 	}
 	unlock, err := node.Lock(data)
@@ -97,9 +98,9 @@ func recoverData(f *clientFlags, opts duckdb.RecoverOptions, forget, yes bool) e
 		}
 		return printDocument(f, b)
 	case !yes:
-		return f.printf("nothing was changed; do it with --yes")
+		return f.printf("nothing was changed; add --yes to do it")
 	case r == nil:
-		return f.printf("done; start the server, and make the applications again under the same names: their events are still there; the key in %s is valid", filepath.Join(data, "admin.key"))
+		return f.printf("done; start the server and create the applications again under the same names: their events are still there; the key in %s is valid", filepath.Join(data, "admin.key"))
 	}
 	return f.sayRecovered(r, data)
 }
@@ -148,7 +149,7 @@ func documentOf(r *duckdb.Recovery, metadata *registry.Forgetting, done bool) re
 
 // showForgetting prints what becomes of the metadata.
 func (f *clientFlags) showForgetting(x *registry.Forgetting) {
-	_, _ = fmt.Fprintf(f.out, "%-15s FORGOTTEN: applications with their settings, keys and event types; the server begins without applications and keys\n", "metadata")
+	_, _ = fmt.Fprintf(f.out, "%-15s FORGOTTEN: applications with their settings, keys and event types; the server starts without applications and keys\n", "metadata")
 	for _, name := range x.Moves {
 		_, _ = fmt.Fprintf(f.out, "%-15s %s\n", "to quarantine", name)
 	}
@@ -158,13 +159,13 @@ func (f *clientFlags) showForgetting(x *registry.Forgetting) {
 func (f *clientFlags) sayRecovered(r *duckdb.Recovery, data string) error {
 	if r.Forgets {
 		_, _ = fmt.Fprintln(f.err, "eye: WARNING: this data directory no longer knows what was erased. If erased data comes back, erase it again\n"+
-			"eye: the next erasure makes a new key: take a new backup, because later erasures cannot be applied to the backups that exist (`eye restore --tombstones`)")
+			"eye: the next erasure creates a new key: take a new backup, because later erasures cannot be applied to existing backups (`eye restore --tombstones`)")
 	}
 	counted := "counts what is missing as lost"
 	if _, err := os.Stat(filepath.Join(data, node.ConfirmedDir)); errors.Is(err, fs.ErrNotExist) {
-		counted = "cannot count what is missing, because the record of acknowledged events is missing, too"
+		counted = "cannot count what is missing, because the record of acknowledged events is also missing"
 	}
-	return f.printf("done; start the server: it takes what comes after frame %d from the queue, and %s", r.Flushed, counted)
+	return f.printf("done; start the server: it reads the frames after %d from the queue and %s", r.Flushed, counted)
 }
 
 // showRecovery prints what a recovery would bring back and what it would not.
@@ -180,16 +181,16 @@ func (f *clientFlags) showRecovery(r *duckdb.Recovery) {
 	line("comes back", "%s, %s, up to frame %d", back, sizeText(bytes), r.Flushed)
 	if len(r.LeftOut) > 0 {
 		out, bytes := sum(r.LeftOut)
-		line("left out", "%s, %s, which %s names: without --empty they come back", out, sizeText(bytes), r.LeftOutBy)
+		line("left out", "%s, %s, named by %s: without --empty they are recovered", out, sizeText(bytes), r.LeftOutBy)
 	}
 	switch missing, _ := sum(r.Missing); {
 	case !r.Empty:
 		line("missing", "%s", missing)
 	case len(r.LeftOut) > 0:
 	case len(r.Unnamed) > 0:
-		line("left out", "%s of segments; without a manifest it is not known how many events they hold", plural.Count(len(r.Unnamed), "file"))
+		line("left out", "%s of segments; without a manifest, the number of events in them is unknown", plural.Count(len(r.Unnamed), "file"))
 	default:
-		line("left out", "whatever the store held and the queue does not; without a manifest it is not known how much")
+		line("left out", "whatever the store held and the queue does not; without a manifest, the amount is unknown")
 	}
 	line("erasures", "%s", erasuresText(r))
 	line("to quarantine", "%s that the manifest does not name", plural.Count(len(r.Unnamed), "file"))
@@ -200,9 +201,9 @@ func erasuresText(r *duckdb.Recovery) string {
 	text := plural.Count(r.Tombstones, "erasure") + ", applied"
 	switch {
 	case r.Forgets:
-		return "FORGOTTEN: what was erased can come back, when it is sent again or from a backup"
+		return "FORGOTTEN: erased data can come back, when it is sent again or from a backup"
 	case r.Keeps && r.KeptLines < r.Lines:
-		return text + fmt.Sprintf(" again; %d OF %s MISSING: each may be an erasure that is forgotten, or the note that one was finished.\n%-15s What a forgotten one erased can come back, when it is sent again or from a backup",
+		return text + fmt.Sprintf(" again; %d OF %s MISSING: each is an erasure, or the note that one was finished.\n%-15s Data erased by a missing one can come back, when it is sent again or from a backup",
 			r.Lines-r.KeptLines, plural.Count(r.Lines, "line"), "")
 	case r.Keeps:
 		return text + " again; no line is missing"
@@ -264,7 +265,7 @@ func (f *clientFlags) readmit(ctx context.Context) error {
 	if err := f.showReadmitted(answer); err != nil || f.json || len(answer.Readmitted) == 0 {
 		return err
 	}
-	return f.printf("what has expired meanwhile is removed when the server has started")
+	return f.printf("expired events are removed after the server starts")
 }
 
 // showReadmitted prints what was taken back. With something still damaged the command ends with
@@ -282,7 +283,7 @@ func (f *clientFlags) showReadmitted(answer admin.ReadmittedAnswer) error {
 		return errors.Join(err, exit)
 	}
 	for _, x := range answer.Readmitted {
-		_, _ = fmt.Fprintf(f.out, "taken back      %s: %s, %s in its file; what was erased or has expired since does not come back\n", x.Segment, plural.Count(x.Events, "event"), plural.Count(x.Rejections, "rejection"))
+		_, _ = fmt.Fprintf(f.out, "readmitted      %s: %s, %s in its file; events erased or expired since then do not come back\n", x.Segment, plural.Count(x.Events, "event"), plural.Count(x.Rejections, "rejection"))
 	}
 	for _, text := range answer.Damaged {
 		_, _ = fmt.Fprintf(f.out, "still damaged   %s\n", printable(text, maxMessage))
@@ -291,7 +292,7 @@ func (f *clientFlags) showReadmitted(answer admin.ReadmittedAnswer) error {
 		_, _ = fmt.Fprintln(f.out, "no segment is damaged")
 	}
 	if n := len(answer.Unnamed); n > 0 {
-		_, _ = fmt.Fprintf(f.out, "not used        %s in store/quarantine that no damaged segment names: leftovers of a repair or a recovery, which cannot be checked\n", plural.Count(n, "file"))
+		_, _ = fmt.Fprintf(f.out, "not used        %s in store/quarantine that no damaged segment names: leftovers of a recovery, which cannot be checked\n", plural.Count(n, "file"))
 	}
 	return exit
 }

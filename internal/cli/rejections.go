@@ -33,7 +33,7 @@ func problemLines(problems []client.EventProblem) string {
 
 // newRejectionsCommand returns `eye rejections` with what can be done with them.
 func newRejectionsCommand(s stdio) *cobra.Command {
-	cmd := &cobra.Command{Use: "rejections [ID]", Short: "List what was refused, newest first, or show one by its id or that of its event", Args: args(cobra.MaximumNArgs(1))}
+	cmd := &cobra.Command{Use: "rejections [ID]", Short: "List rejections, newest first, or show one by its id or its event's id", Args: args(cobra.MaximumNArgs(1))}
 	f := newClientFlags(cmd, s)
 	filter := newFilterFlags(cmd, filterOf{order: true, limit: true, rejections: true})
 	cmd.RunE = func(cmd *cobra.Command, got []string) error {
@@ -74,7 +74,7 @@ func showRejection(ctx context.Context, f *clientFlags, id string, q url.Values)
 	}
 	switch n := len(page.Rejections); {
 	case n == 0:
-		return fmt.Errorf("no rejection has the id %q, and no rejected event has it", printable(id, maxCell))
+		return fmt.Errorf("there is no rejection with the id %q, and no rejected event with it", printable(id, maxCell))
 	case n > 1:
 		_, _ = fmt.Fprintf(f.err, "eye: the event was refused more than once; this is the newest, `eye rejections --event-id %s` lists all\n", shellWord(id))
 	}
@@ -107,7 +107,7 @@ func (f *clientFlags) showRejections(body []byte) (*string, error) {
 }
 
 func newRejectionsSummaryCommand(f *clientFlags) *cobra.Command {
-	cmd := &cobra.Command{Use: "summary", Short: "Tell what is rejected, most frequent first", Args: args(cobra.NoArgs)}
+	cmd := &cobra.Command{Use: "summary", Short: "Summarize rejections, most frequent first", Args: args(cobra.NoArgs)}
 	filter := newFilterFlags(cmd, filterOf{rejections: true})
 	filter.addLimit()
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

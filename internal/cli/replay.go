@@ -34,19 +34,19 @@ type replayFlags struct {
 // newReplayCommand returns `eye rejections replay`.
 func newReplayCommand(f *clientFlags) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "replay [ID]", Short: "Judge rejected events again, as they are or repaired", Args: args(cobra.MaximumNArgs(1)),
-		Long: "Judge rejected events again by the event types that are in force now, as they are or repaired by a JSON Patch.\n" +
-			"What passes is stored with its own id, times and place among the others. A second replay of the same does nothing.\n" +
-			"Without --yes it shows what would happen first, and asks.",
+		Use: "replay [ID]", Short: "Validate rejected events again, as they are or patched", Args: args(cobra.MaximumNArgs(1)),
+		Long: "Validate rejected events again against the event types now in force, as they are or after a JSON Patch.\n" +
+			"Events that pass are stored with their own ids, times and places in the order. Replaying them again does nothing.\n" +
+			"Without --yes, it first shows what would happen, and asks.",
 		Example: "  eye rejections replay --code schema_violation --name submit --dry-run\n" +
 			"  eye rejections replay --pointer /data/path --patch repair.json --yes",
 	}
 	r := &replayFlags{clientFlags: f, filter: newFilterFlags(cmd, filterOf{rejections: true, replay: true})}
 	fs := cmd.Flags()
-	fs.Var(filled{&r.patch}, "patch", "`file` with a JSON Patch (RFC 6902) for each body; - for the standard input")
-	fs.Var(filled{&r.timeZone}, "time-zone", "IANA `name` for timestamps without a zone, instead of the application's")
+	fs.Var(filled{&r.patch}, "patch", "`file` with a JSON Patch (RFC 6902) to apply to each body; - for standard input")
+	fs.Var(filled{&r.timeZone}, "time-zone", "IANA `name` of the time zone of timestamps that have none, instead of the application's")
 	fs.Var(filled{&r.session}, "set-session", "session `id` for bodies that have none")
-	fs.BoolVar(&r.dryRun, "dry-run", false, "change nothing; show counts and examples")
+	fs.BoolVar(&r.dryRun, "dry-run", false, "only show counts and examples")
 	fs.BoolVar(&r.yes, "yes", false, "do not ask")
 	cmd.RunE = func(cmd *cobra.Command, got []string) error {
 		body, err := r.body(cmd.Context(), got)
@@ -83,7 +83,7 @@ func (f *replayFlags) body(ctx context.Context, got []string) (admin.ReplayReque
 		return req, nil
 	}
 	if f.patch == "-" && !f.yes && !f.dryRun {
-		return req, usagef("with --patch - nobody can be asked; add --yes or --dry-run")
+		return req, usagef("--patch - reads standard input, so nobody can be asked; add --yes or --dry-run")
 	}
 	text, err := readInput(ctx, f.in, []string{f.patch})
 	if err != nil {
@@ -137,7 +137,7 @@ func (f *replayFlags) replay(ctx context.Context, c *client.Client, req admin.Re
 			_ = bar.shown.Set64(now.Matched)
 		}
 		if err := wait.For(ctx, replayPoll); err != nil {
-			return now, fmt.Errorf("interrupted; the server goes on, see eye rejections replays %s: %w", now.ReplayID, err)
+			return now, fmt.Errorf("interrupted; the replay continues on the server: see eye rejections replays %s: %w", now.ReplayID, err)
 		}
 		one := client.ReplayPath(now.ReplayID.String())
 		if body, err = c.Do(ctx, client.Request{Method: http.MethodGet, Path: one}); err != nil {
@@ -175,7 +175,7 @@ func (f *clientFlags) showReplay(r admin.Replay) error {
 	}
 	for i, l := range r.Left {
 		if i == 0 {
-			line("What is left:")
+			line("Remaining problems:")
 		}
 		line("%8d  %s %s", l.Count, printable(l.Code, maxCell), printable(l.Pointer, maxMessage))
 	}
@@ -198,8 +198,8 @@ func (f *clientFlags) showReplay(r admin.Replay) error {
 
 // newReplaysCommand returns `eye rejections replays`.
 func newReplaysCommand(f *clientFlags) *cobra.Command {
-	cmd := &cobra.Command{Use: "replays [ID]", Short: "List replays, newest first, or show how far one has come", Args: args(cobra.MaximumNArgs(1))}
-	end := cmd.Flags().Bool("cancel", false, "end this replay; what it has done stays")
+	cmd := &cobra.Command{Use: "replays [ID]", Short: "List replays, newest first, or show the progress of one", Args: args(cobra.MaximumNArgs(1))}
+	end := cmd.Flags().Bool("cancel", false, "end this replay; events it has stored stay")
 	cmd.RunE = func(cmd *cobra.Command, got []string) error {
 		if len(got) == 0 {
 			return f.show(cmd.Context(), client.Request{Method: http.MethodGet, Path: client.ReplaysPath}, f.showReplays)

@@ -21,10 +21,10 @@ import (
 
 func newRescueCommand(f *clientFlags) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "rescue FILE", Short: "Bring lost events back from a file of the queue's quarantine", Args: args(cobra.ExactArgs(1)),
-		Long: "Bring lost events back from a file in queue/quarantine: the name of one, or its path.\n" +
-			"Every frame whose own checksum is right is taken, and what is not there is sent in again.\n" +
-			"Beside a server it does so, else this command. It may be repeated.",
+		Use: "rescue FILE", Short: "Recover lost events from a file in the queue's quarantine", Args: args(cobra.ExactArgs(1)),
+		Long: "Recover lost events from a file in queue/quarantine, given by its name or path.\n" +
+			"Every frame with a valid checksum is read, and events that are missing are taken in again. A running server does this;\n" +
+			"without one, this command does. It can be repeated safely.",
 	}
 	cmd.RunE = func(cmd *cobra.Command, list []string) error { return f.rescue(cmd, list[0]) }
 	return cmd
@@ -50,7 +50,7 @@ func (f *clientFlags) rescue(cmd *cobra.Command, file string) error {
 			return usagef("%s is not in %s; copy it there first", file, filepath.Dir(inside))
 		}
 		// The lock would make the directory.
-		if err := checkThere(filepath.Join(data, "queue"), fmt.Sprintf("there is no queue in %s: give the data directory of a server with --data", data)); err != nil {
+		if err := checkThere(filepath.Join(data, "queue"), fmt.Sprintf("there is no queue in %s; give the data directory of a server with --data", data)); err != nil {
 			return err
 		}
 		unlock, err := node.Lock(data)

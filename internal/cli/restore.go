@@ -22,19 +22,19 @@ import (
 // newRestoreCommand returns `eye restore`.
 func newRestoreCommand(s stdio) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "restore DIR --data NEW", Short: "Make a data directory of a backup", Args: args(cobra.ExactArgs(1)),
-		Long: "Make a data directory of a backup, without a server. `eye serve --data NEW` goes on from the moment of the backup.\n" +
-			"NEW must be empty or missing. A new admin key is made; all keys of then are valid too.\n" +
-			"What was erased since the backup comes back, unless --tombstones names the file `tombstones` of the data directory that\n" +
-			"the backup was taken of, as it was last.",
+		Use: "restore DIR --data NEW", Short: "Create a data directory from a backup", Args: args(cobra.ExactArgs(1)),
+		Long: "Create a data directory from a backup; no server is needed. `eye serve --data NEW` continues from the time of the backup.\n" +
+			"NEW must be empty or missing. A new admin key is created; all keys of that time stay valid.\n" +
+			"Data erased since the backup comes back, unless --tombstones names the latest `tombstones` file of the data directory that\n" +
+			"was backed up.",
 	}
 	var data, tombstones string
-	cmd.Flags().Var(filled{&data}, "data", "data `directory` to be made")
+	cmd.Flags().Var(filled{&data}, "data", "data `directory` to create")
 	printKeys := cmd.Flags().Bool("print-keys", false, "print the admin key even if standard output is not a terminal")
-	cmd.Flags().Var(filled{&tombstones}, "tombstones", "`file` of what was erased since the backup")
+	cmd.Flags().Var(filled{&tombstones}, "tombstones", "tombstones `file` with the erasures since the backup")
 	cmd.RunE = func(cmd *cobra.Command, got []string) error {
 		if data == "" {
-			return usagef("give the data directory to be made with --data")
+			return usagef("give the data directory to create with --data")
 		}
 		return restore(cmd.Context(), s, *printKeys || isTerminal(s.out), backup.RestoreOptions{From: got[0], To: data, Tombstones: tombstones})
 	}
@@ -77,17 +77,17 @@ func restore(ctx context.Context, s stdio, printKeys bool, opts backup.RestoreOp
 	}
 	erased := fmt.Sprintf("%s of %s, %d of them after the backup", plural.Count(done.Erasures, "erasure"), opts.Tombstones, done.Later)
 	if done.Torn {
-		erased += "\nthe last line of the file is cut off and was left out: a crash leaves it so, and so does a copy that is not whole"
+		erased += "\nthe last line of the file is cut off and was ignored: a crash or an incomplete copy leaves it so"
 	}
 	if done.Unrelated {
-		erased += "\nthe backup has no erasures, so nothing tells whether the file is of the same data directory"
+		erased += "\nthe backup has no erasures, so it cannot be verified that the file is from the same data directory"
 	}
 	if len(done.Apps) > 0 {
-		erased += advise("\nthese applications were erased after the backup, and are there again without their events, with their keys: "+
+		erased += advise("\nthese applications were erased after the backup and are back with their keys, without their events: "+
 			strings.Join(done.Apps, ", ")+"; delete them with `eye apps delete APP`", dataFlag(opts.To))
 	}
 	if opts.Tombstones == "" {
-		erased = "ERASURES SINCE THEN ARE NOT APPLIED: what was erased after the backup is back;\n" +
+		erased = "ERASURES SINCE THEN ARE NOT APPLIED: data erased after the backup is back;\n" +
 			"restore with --tombstones FILE to apply them"
 	}
 	_, err = fmt.Fprintf(s.out, "restored the backup of %s: %s, %s\n%s\n\n%s\nStart it:  eye serve --data %s\n",
@@ -121,7 +121,7 @@ func checkStore(dir string) error {
 	for _, segment := range m.Segments {
 		for _, f := range []duckdb.FileInfo{segment.Data, segment.Filter} {
 			if info, err := os.Stat(filepath.Join(dir, "segments", f.Name)); err != nil || info.Size() != f.Bytes {
-				return fmt.Errorf("the backup does not hold %s as its manifest names it", f.Name)
+				return fmt.Errorf("the backup does not hold %s as named by its manifest", f.Name)
 			}
 		}
 	}

@@ -111,7 +111,7 @@ func flagFault(cmd *cobra.Command, err error) string {
 	kinds := map[string]string{"bool": "true or false", "duration": "a duration such as 90s, 5m or 168h", "int": "a whole number", "int64": "a whole number", "uint32": "a whole number that is not negative", "float64": "a number"}
 	flag := invalid.GetFlag()
 	if invalid.GetValue() == "" {
-		return fmt.Sprintf("--%s is empty; give it a value, or leave it out", flag.Name)
+		return fmt.Sprintf("--%s is empty; give it a value or omit it", flag.Name)
 	}
 	kind, known := kinds[flag.Value.Type()]
 	if words, ok := flag.Value.(choice); ok {
@@ -226,11 +226,11 @@ func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 			}
 			text = fmt.Sprintf("%s %s missing", strings.Join(names[len(got):required], " and "), verb)
 		case len(got) > len(names):
-			text = fmt.Sprintf("%q is one argument too many", got[len(names)])
+			text = fmt.Sprintf("unexpected argument %q", got[len(names)])
 		default:
 			text = err.Error()
 		}
-		return usagef("%s; the form is `%s`", text, cmd.UseLine())
+		return usagef("%s; usage: `%s`", text, cmd.UseLine())
 	}
 }
 

@@ -43,23 +43,24 @@ type sendFlags struct {
 func newSendCommand(s stdio) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "send [FILE]", Short: "Send events from a file or standard input", Args: args(cobra.MaximumNArgs(1)),
-		Long: "Send events from a file or standard input: one event, an array, {\"events\":[…]} or NDJSON, also packed with gzip.\n" +
-			"Events without an id get one. In a file it comes from the application that --app names, from the event's text and from how often\n" +
-			"that text came before in the file: sending the file again stores nothing twice. Equal events in two files are one event, unless\n" +
-			"they have ids. Events of standard input and of pipes get new ids, unless --ids-from-content is given.\n" +
-			"An event that is read from a pipe is sent within half a second. The first Ctrl-C sends what was read, and tells how far that was;\n" +
-			"one that comes a second later, or after that, ends at once.\n" +
-			"Sending takes a write key. With an admin key, one is made for --app, which expires by itself and is revoked at the end.\n" +
-			"Exit code 0: all accepted; 3: delivered, and some were rejected; 1: not all could be delivered.",
+		Long: "Send events from a file or standard input: one event, an array, {\"events\":[…]} or NDJSON, optionally compressed with gzip.\n" +
+			"Events without an id get one. For a file, the id is derived from the application given with --app, the event's text and the\n" +
+			"number of earlier events with that text in the file, so sending the file again stores nothing twice. Equal events in two\n" +
+			"files are one event, unless they have ids. Events from standard input or a pipe get new ids, unless --ids-from-content is\n" +
+			"given.\n" +
+			"An event read from a pipe is sent within half a second. The first Ctrl-C sends what was read and reports how far that was;\n" +
+			"a second one, at least a second later, ends at once.\n" +
+			"Sending requires a write key. With an admin key, one is created for --app; it expires by itself and is revoked at the end.\n" +
+			"Exit code 0: all events were accepted; 3: delivered, but some were rejected; 1: not all could be delivered.",
 	}
 	f := &sendFlags{clientFlags: newClientFlags(cmd, s)}
 	fs := cmd.Flags()
 	f.app = registry.DefaultApp
-	fs.Var(filled{&f.app}, "app", "`application` to send to, when the key is an admin key")
-	fs.IntVar(&f.batch, "batch", 500, "events of one request (`number`)")
-	fs.BoolVar(&f.contentIDs, "ids-from-content", false, "give events without an id one that comes from their content; the default for files")
+	fs.Var(filled{&f.app}, "app", "`application` to send to (with an admin key)")
+	fs.IntVar(&f.batch, "batch", 500, "events per request (`number`)")
+	fs.BoolVar(&f.contentIDs, "ids-from-content", false, "derive the ids of events that have none from their content; the default for files")
 	fs.BoolVar(&f.wait, "wait", false, "wait until the events can be queried")
-	fs.DurationVar(&f.retryFor, "retry-for", 5*time.Minute, "how long to try a batch again when the server is away or busy (`duration`)")
+	fs.DurationVar(&f.retryFor, "retry-for", 5*time.Minute, "how long to retry a batch while the server is down or busy (`duration`)")
 	cmd.RunE = func(cmd *cobra.Command, got []string) error {
 		if f.batch < 1 || f.batch > 10_000 {
 			return usagef("--batch must be from 1 to 10000")
@@ -79,7 +80,7 @@ func (f *sendFlags) run(ctx context.Context, names []string) (err error) {
 	}
 	admin := c.KeyHasPrefix(adminKeyPrefix)
 	if !admin && f.cmd.Flag("app").Changed {
-		return usagef("--app needs an admin key (eye_a_…); a write key sends to its own application: leave out --app")
+		return usagef("--app needs an admin key (eye_a_…); a write key sends to its own application: omit --app")
 	}
 	in, size, err := f.open(names)
 	if err != nil {
@@ -118,7 +119,7 @@ func (f *sendFlags) run(ctx context.Context, names []string) (err error) {
 		extension := filepath.Ext(strings.TrimSuffix(names[0], ".gz"))
 		options.name, options.asLines = names[0], extension == ".ndjson" || extension == ".jsonl"
 	}
-	stopTelling := context.AfterFunc(ctx, func() { s.notice("interrupted: sending what was read; press Ctrl-C again to end at once") })
+	stopTelling := context.AfterFunc(ctx, func() { s.notice("interrupted: sending what was read so far; press Ctrl-C again to stop at once") })
 	defer stopTelling()
 	return f.finish(bar, s, s.sendAll(ctx, io.TeeReader(in, bar), options))
 }

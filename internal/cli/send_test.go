@@ -71,7 +71,7 @@ func TestElementsAreBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := input.next(); err == nil || !strings.Contains(err.Error(), "more than 64 MiB") {
+	if _, err := input.next(); err == nil || !strings.Contains(err.Error(), "larger than 64 MiB") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -23,8 +23,9 @@ func newServeCommand(s stdio) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the server",
-		Long: "Run the server: intake, queue, store and reading in one process.\n" +
-			"Each flag may also be given as an environment variable (EYE_DATA for --data)\nor in a YAML file (--config).",
+		Long: "Run the server: intake, queue, store and queries in one process.\n" +
+			"Each flag can also be given as an environment variable (EYE_DATA for --data)\n" +
+			"or in a YAML file (--config).",
 		Args: args(cobra.NoArgs),
 	}
 	config.AddFlags(cmd.Flags())
@@ -43,7 +44,7 @@ func serve(ctx context.Context, cfg config.Config, s stdio) error {
 	for _, line := range config.UnknownVariables(os.Environ()) {
 		log.Warn(line)
 	}
-	setLastWords(ctx, func() { log.Warn("ended at once by a second signal; everything that was acknowledged is on disk") })
+	setLastWords(ctx, func() { log.Warn("stopped at once by a second signal; everything acknowledged is on disk") })
 	// What goes to a log is read by more people than may have keys.
 	cfg.PrintKeys = cfg.PrintKeys || isTerminal(s.out)
 	srv, err := node.Open(ctx, cfg, log)
@@ -55,9 +56,9 @@ func serve(ctx context.Context, cfg config.Config, s stdio) error {
 		base := baseURL(address, cfg.TLSCert != "")
 		log.Info("ready", "address", address, "data", cfg.Data)
 		if err := greet(s.out, base, cfg, srv.FirstStart()); err != nil {
-			log.Warn("nothing could be printed; keys that were to be shown are made anew at the next start", "error", err)
+			log.Warn("the first start's keys could not be printed; the next start creates new ones", "error", err)
 		} else if err := srv.FirstKeysShown(context.WithoutCancel(ctx)); err != nil {
-			log.Warn("the keys that were printed are valid until the next start, which makes others", "error", err)
+			log.Warn("the printed keys are valid only until the next start, which creates others", "error", err)
 		}
 		return nil
 	})
@@ -84,14 +85,14 @@ func baseURL(address string, secure bool) string {
 // the log. It returns when they are written.
 func greet(to io.Writer, base string, cfg config.Config, first registry.FirstStart) error {
 	var out strings.Builder
-	fmt.Fprintf(&out, "The Eye answers at %s (interface: %s/docs)\n", base, base)
+	fmt.Fprintf(&out, "The Eye is running at %s (API: %s/docs)\n", base, base)
 	if first.AdminKeyMade {
 		fmt.Fprint(&out, "\n"+adminKeyText(first.AdminKey, cfg.Data, cfg.PrintKeys))
 	}
 	if first.Made && first.WriteKey == "" {
 		fmt.Fprintf(&out, `
 application %s
-            it has no keys yet, because the standard output is not a terminal; these commands make them:
+            it has no keys yet, because standard output is not a terminal; create them with
 
   eye keys create --data %[2]s --app %[1]s --kind write
   eye keys create --data %[2]s --app %[1]s --kind read
@@ -103,7 +104,7 @@ application %s
 application %s
 write key   %s
 read key    %s
-            these two are shown only once; eye keys create makes others
+            these two are shown only once; eye keys create creates others
 
 Send an event, and see it:
 

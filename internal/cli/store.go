@@ -30,16 +30,16 @@ import (
 
 // newStoreCommand returns `eye store`.
 func newStoreCommand(s stdio) *cobra.Command {
-	group := newGroup("store", "Look into the embedded store of a data directory, also beside its server")
+	group := newGroup("store", "Inspect and maintain the embedded store of a data directory")
 	f := newClientFlags(group, s)
 	segments := &cobra.Command{Use: "segments", Short: "List the segments", Args: args(cobra.NoArgs)}
 	segments.RunE = func(*cobra.Command, []string) error { return showSegments(f) }
 	verify := &cobra.Command{
 		Use: "verify", Short: "Check all segments: checksums, order, counts", Args: args(cobra.NoArgs),
-		Long: "Check all segments: checksums of their files, the order of each table, rows, bounds and accounts against the manifest.\n" +
-			"Reads everything. Exit code 1 when something is wrong.",
+		Long: "Check all segments: the checksums of their files, the order of each table, and rows, bounds and counts against the manifest.\n" +
+			"Reads everything. Exit code 1 if something is wrong.",
 	}
-	memory := verify.Flags().String("store-memory", "512MiB", "memory to be used at most (`size`)")
+	memory := verify.Flags().String("store-memory", "512MiB", "maximum memory to use (`size`)")
 	verify.RunE = func(cmd *cobra.Command, _ []string) error {
 		var limit int64
 		if err := config.SetSize(&limit, *memory, duckdb.MinMemory); err != nil {
@@ -49,28 +49,30 @@ func newStoreCommand(s stdio) *cobra.Command {
 	}
 	compact := &cobra.Command{
 		Use: "compact", Short: "Merge segments now, without a server", Args: args(cobra.NoArgs),
-		Long: "Merge segments as a server does in the background, until there is nothing to merge.\n" +
-			"The server of the data directory must have ended. It may be interrupted at any time.",
+		Long: "Merge segments as a server does in the background, until nothing is left to merge.\n" +
+			"The server of the data directory must be stopped. You can interrupt the command at any time.",
 	}
 	compact.RunE = func(cmd *cobra.Command, _ []string) error { return compactStore(cmd.Context(), f) }
 	acceptClock := &cobra.Command{
-		Use: "accept-clock", Short: "Let retention go by the system's clock from now on, when it has jumped", Args: args(cobra.NoArgs),
-		Long: "Let retention go by the system's clock from now on. While that is more than a day ahead of the clock that the server keeps,\n" +
-			"nothing expires, until the server has run for 24 hours more. Look at the time first: with this command, what is older than\n" +
-			"its application's retention expires within about ten seconds. Works beside a running server, or with --url and an admin key.",
+		Use: "accept-clock", Short: "Accept the system clock for retention, after it has jumped", Args: args(cobra.NoArgs),
+		Long: "Accept the system clock for retention from now on. While the system clock is more than a day ahead of the clock that the\n" +
+			"server keeps, nothing expires until the server has run for another 24 hours. Check the time first: after this command,\n" +
+			"events older than their application's retention expire within about ten seconds. Requires a running server: that of --data,\n" +
+			"or one given with --url and an admin key.",
 	}
 	acceptClock.RunE = func(cmd *cobra.Command, _ []string) error { return f.acceptClock(cmd.Context()) }
 	readmit := &cobra.Command{
-		Use: "readmit", Short: "Take damaged segments back whose files are whole again", Args: args(cobra.NoArgs),
-		Long: "Take damaged segments back whose files are whole again: put the file into store/segments or store/quarantine first.\n" +
-			"All segments are read, and those that are damaged are put aside first. A start takes segments back by itself. Exit code 1 when a segment is still damaged. Works beside a running server, with --url and an admin key,\n" +
-			"and without a server: then what has expired is removed after the next start.",
+		Use: "readmit", Short: "Readmit damaged segments whose files have been replaced", Args: args(cobra.NoArgs),
+		Long: "Readmit damaged segments whose files have been replaced: first put an intact file into store/segments or store/quarantine.\n" +
+			"All segments are read, and damaged ones are quarantined first. The server readmits segments by itself when it starts.\n" +
+			"Exit code 1 if a segment is still damaged. Works with a running server, with --url and an admin key, and without a server;\n" +
+			"in that case expired events are removed after the next start.",
 	}
 	readmit.RunE = func(cmd *cobra.Command, _ []string) error { return f.readmit(cmd.Context()) }
 	acknowledge := &cobra.Command{
-		Use: "acknowledge", Short: "Acknowledge lost events and damaged files, so that /readyz no longer reports them", Args: args(cobra.NoArgs),
+		Use: "acknowledge", Short: "Acknowledge losses, so that /readyz no longer reports them", Args: args(cobra.NoArgs),
 		Long: "Acknowledge lost events, damaged segments and lost files, so that /readyz no longer reports them. The books and the metrics keep the counts.\n" +
-			"Works beside a running server, or with --url and an admin key.",
+			"Requires a running server: that of --data, or one given with --url and an admin key.",
 	}
 	acknowledge.RunE = func(cmd *cobra.Command, _ []string) error { return f.acknowledge(cmd.Context()) }
 	group.AddCommand(segments, verify, compact, newRecoverCommand(f), readmit, acknowledge, acceptClock, newRescueCommand(f))
@@ -81,7 +83,7 @@ func newStoreCommand(s stdio) *cobra.Command {
 func (f *clientFlags) storeDir() (string, error) {
 	data := f.value("data", "EYE_DATA")
 	dir := filepath.Join(data, "store")
-	return dir, checkThere(dir, fmt.Sprintf("there is no store in %s: give the data directory of a server on this machine with --data", data))
+	return dir, checkThere(dir, fmt.Sprintf("there is no store in %s; give the data directory of a server on this machine with --data", data))
 }
 
 // checkThere returns an error with a text when there is nothing at a path. Whatever else keeps it from
@@ -193,7 +195,7 @@ func (f *clientFlags) acceptClock(ctx context.Context) error {
 		if err := client.Decode(r.Path, body, &answer); err != nil {
 			return err
 		}
-		return f.printf("retention goes by %s now; before, by %s", answer.After, cmp.Or(answer.Before, "an unknown time"))
+		return f.printf("the retention clock is now %s; it was %s", answer.After, cmp.Or(answer.Before, "unknown"))
 	})
 }
 
@@ -223,5 +225,5 @@ func verifyStore(cmd *cobra.Command, f *clientFlags, memory int64) error {
 	for i, one := range faults {
 		found[i] = fault(one)
 	}
-	return f.verdict(found, fmt.Sprintf("%s, %s, %s: all sound", plural.Count(len(m.Segments), "segment"), plural.Count(rows, "event"), sizeText(bytes)))
+	return f.verdict(found, fmt.Sprintf("%s, %s, %s: no errors found", plural.Count(len(m.Segments), "segment"), plural.Count(rows, "event"), sizeText(bytes)))
 }

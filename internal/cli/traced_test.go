@@ -77,7 +77,7 @@ func TestBeginningOfAnInput(t *testing.T) {
 		"P":                  "",
 		"PK":                 "",
 		"PK\x03\x04":         "the input is a zip file, not JSON",
-		"\x1f\x8b":           "the input: the gzip data ends too early",
+		"\x1f\x8b":           "the input: the gzip data ends early",
 		"\x1f\x8bxxxxxxxxxx": "the input: the gzip data is damaged (gzip: invalid header)",
 		"\xff\xfe{\x00":      "the input" + notUTF8("UTF-16"),
 		"\x00{":              "the input" + notUTF8("UTF-16"),

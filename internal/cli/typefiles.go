@@ -76,7 +76,7 @@ func readTypeFiles(dir string) ([]typeFile, error) {
 		return nil, err
 	}
 	if len(files) == 0 {
-		return nil, usagef("%s holds no event type: a schema stands in <category>/<name>%s", dir, schemaExtension)
+		return nil, usagef("%s holds no event types: schemas are files <category>/<name>%s", dir, schemaExtension)
 	}
 	slices.SortFunc(files, func(a, b typeFile) int {
 		return cmp.Or(cmp.Compare(a.category, b.category), cmp.Compare(a.name, b.name))
@@ -91,10 +91,10 @@ func readTypeFile(dir, path string) (f typeFile, err error) {
 	}
 	parts := strings.Split(filepath.ToSlash(strings.TrimSuffix(relative, schemaExtension)), "/")
 	if relative == "." {
-		return f, usagef("%s is not a folder: a schema stands in DIR/<category>/<name>%s", path, schemaExtension)
+		return f, usagef("%s is not a folder; schemas are files DIR/<category>/<name>%s", path, schemaExtension)
 	}
 	if len(parts) != 2 {
-		return f, usagef("%s: a schema stands in <category>/<name>%s", path, schemaExtension)
+		return f, usagef("%s: schemas are files <category>/<name>%s", path, schemaExtension)
 	}
 	f.path = path
 	if f.category, err = url.PathUnescape(parts[0]); err == nil {
@@ -153,16 +153,16 @@ func canonical(v jsontext.Value) jsontext.Value {
 
 // newTypeFilesCommands returns `eye types export`, `diff` and `apply`.
 func newTypeFilesCommands(f *clientFlags) []*cobra.Command {
-	layout := "The schema of a type stands in DIR/<category>/<name>.json, both percent-encoded as in a URL."
+	layout := "The schema of a type is in DIR/<category>/<name>.json; both are percent-encoded as in a URL."
 	export := &cobra.Command{
 		Use: "export DIR", Short: "Write all event types to files", Args: args(cobra.ExactArgs(1)),
-		Long: "Write all event types to files. " + layout + "\nOther files stay as they are.",
+		Long: "Write all event types to files. " + layout + "\nOther files are not changed.",
 	}
 	export.RunE = func(cmd *cobra.Command, got []string) error { return f.exportTypes(cmd.Context(), got[0]) }
 
 	diff := &cobra.Command{
-		Use: "diff DIR", Short: "Tell how files and the server's event types differ", Args: args(cobra.ExactArgs(1)),
-		Long: "Tell how files and the server's event types differ. " + layout + "\nEnds with code 0 when they are alike, 1 when they differ, 2 when that cannot be told.",
+		Use: "diff DIR", Short: "Show how files and the server's event types differ", Args: args(cobra.ExactArgs(1)),
+		Long: "Show how files and the server's event types differ. " + layout + "\nExit code 0 if they are the same, 1 if they differ, 2 if they cannot be compared.",
 	}
 	diff.RunE = func(cmd *cobra.Command, got []string) error {
 		alike, err := f.diffTypes(cmd.Context(), got[0])
@@ -178,13 +178,13 @@ func newTypeFilesCommands(f *clientFlags) []*cobra.Command {
 
 	var o applyOptions
 	apply := &cobra.Command{
-		Use: "apply DIR", Short: "Put all event types of files, or none", Args: args(cobra.ExactArgs(1)),
-		Long: "Put all event types of files, or none. " + layout + "\nAll are tried first: when one cannot be used or is not compatible with the version in force, nothing is put.\n" +
-			"Ends with code 3 when they are refused for their compatibility alone.",
+		Use: "apply DIR", Short: "Apply all event types in files, or none", Args: args(cobra.ExactArgs(1)),
+		Long: "Apply all event types in files, or none. " + layout + "\nAll are checked first: if one is not a valid schema or is not compatible with the version in force, nothing changes.\n" +
+			"Exit code 3 if the only fault is compatibility.",
 	}
-	apply.Flags().BoolVar(&o.force, "force", false, "put also what is not compatible with the version in force")
-	apply.Flags().BoolVar(&o.dryRun, "dry-run", false, "tell what would be done, and do nothing")
-	apply.Flags().BoolVar(&o.remove, "delete", false, "delete event types that are in no file")
+	apply.Flags().BoolVar(&o.force, "force", false, "apply schemas that are not compatible with the version in force, too")
+	apply.Flags().BoolVar(&o.dryRun, "dry-run", false, "only show what would be done")
+	apply.Flags().BoolVar(&o.remove, "delete", false, "delete event types that have no file")
 	apply.RunE = func(cmd *cobra.Command, got []string) error { return f.applyTypes(cmd.Context(), got[0], o) }
 	return []*cobra.Command{export, diff, apply}
 }
@@ -280,7 +280,7 @@ func (f *clientFlags) diffTypes(ctx context.Context, dir string) (alike bool, er
 	}
 	err = errors.Join(f.typeLines("only in files", diff.OnlyInFiles), f.typeLines("differs", diff.Differs), f.typeLines("only on the server", diff.OnlyOnServer))
 	if alike {
-		err = errors.Join(err, f.printf("%d event types are alike", len(same)))
+		err = errors.Join(err, f.printf("%d event types are the same", len(same)))
 	}
 	return alike, err
 }
@@ -337,7 +337,7 @@ func (f *clientFlags) applyTypes(ctx context.Context, dir string, o applyOptions
 		return f.printReport(report)
 	}
 	if report.InNoFile > 0 {
-		if err := f.printf("%d event types of the server are in no file; --delete ends them", report.InNoFile); err != nil {
+		if err := f.printf("%d event types on the server have no file; --delete deletes them", report.InNoFile); err != nil {
 			return err
 		}
 	}
@@ -421,10 +421,10 @@ func (f *clientFlags) judgeTypes(ctx context.Context, c *client.Client, files []
 	}
 	switch {
 	case unusable:
-		_, _ = fmt.Fprintln(f.err, "eye: nothing was put")
+		_, _ = fmt.Fprintln(f.err, "eye: nothing was changed")
 		return &exitError{exitFailed}
 	case refused:
-		_, _ = fmt.Fprintln(f.err, "eye: nothing was put; --force puts them all the same")
+		_, _ = fmt.Fprintln(f.err, "eye: nothing was changed; --force applies them anyway")
 		return &exitError{exitBreaking}
 	}
 	return nil

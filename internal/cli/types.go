@@ -50,11 +50,11 @@ func newTypesCommand(s stdio) *cobra.Command {
 		})
 	}
 	put := &cobra.Command{
-		Use: "put CATEGORY NAME [FILE]", Short: "Put the schema of an event type, from a file or standard input", Args: args(cobra.RangeArgs(2, 3)),
-		Long: "Put the schema of an event type, from a file or standard input. Ends with code 3, and tells the reasons, when it is\nnot compatible with the version in force.",
+		Use: "put CATEGORY NAME [FILE]", Short: "Set the schema of an event type, from a file or standard input", Args: args(cobra.RangeArgs(2, 3)),
+		Long: "Set the schema of an event type, from a file or standard input. Exit code 3, with the reasons, if the schema is not\ncompatible with the version in force.",
 	}
-	force := put.Flags().Bool("force", false, "put it even when it is not compatible with the version in force")
-	dryRun := put.Flags().Bool("dry-run", false, "show what would be in force, and change nothing")
+	force := put.Flags().Bool("force", false, "put the schema even if it is not compatible with the version in force")
+	dryRun := put.Flags().Bool("dry-run", false, "only show what would be in force")
 	put.RunE = func(cmd *cobra.Command, got []string) error {
 		document, err := f.readSchema(cmd.Context(), got)
 		if err != nil {
@@ -72,7 +72,7 @@ func newTypesCommand(s stdio) *cobra.Command {
 			return f.printf("%s / %s is in force as version %d", i.Category, i.Name, i.Version)
 		}))
 	}
-	remove := &cobra.Command{Use: "delete CATEGORY NAME", Short: "Check events of a type no longer", Args: args(cobra.ExactArgs(2))}
+	remove := &cobra.Command{Use: "delete CATEGORY NAME", Short: "Delete the schema of an event type; its events are no longer validated", Args: args(cobra.ExactArgs(2))}
 	remove.RunE = func(cmd *cobra.Command, got []string) error {
 		return f.show(cmd.Context(), client.Request{Method: http.MethodDelete, Path: client.TypePath(got[0], got[1])}, f.saying("deleted the schema of %s / %s", got[0], got[1]))
 	}
@@ -87,7 +87,7 @@ func (f *clientFlags) readSchema(ctx context.Context, got []string) ([]byte, err
 	if err != nil || len(bytes.TrimSpace(document)) > 0 || len(got) == 3 && got[2] != "-" {
 		return document, err
 	}
-	text := "the schema is read from standard input, which is empty"
+	text := "the schema is read from standard input, but that is empty"
 	if len(got) == 2 && strings.HasSuffix(got[1], schemaExtension) {
 		text += fmt.Sprintf("; NAME is %q: is CATEGORY missing?", got[1])
 	}
@@ -131,7 +131,7 @@ func (f *clientFlags) explained(err error) error {
 	if !errors.As(err, &p) || len(p.Reasons) == 0 {
 		return err
 	}
-	_, _ = fmt.Fprintln(f.err, "eye: not compatible with the version in force; --force puts it all the same")
+	_, _ = fmt.Fprintln(f.err, "eye: not compatible with the version in force; --force puts it anyway")
 	for _, r := range p.Reasons {
 		_, _ = fmt.Fprintln(f.err, "  "+reasonLine(r))
 	}

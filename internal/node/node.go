@@ -252,7 +252,7 @@ func (s *Node) checkStore() error {
 func (s *Node) storeLost(although string) error {
 	return fmt.Errorf("the store in %s is empty, although %s; nothing was changed. "+
 		"If the folder store was moved, put it back, and queue and %s with it; or restore a backup into another data directory; "+
-		"or, to begin an empty store with what the queue still holds, run `eye store recover --empty`", s.cfg.Data, although, ConfirmedDir)
+		"or, to start an empty store with what the queue still holds, run `eye store recover --empty`", s.cfg.Data, although, ConfirmedDir)
 }
 
 // begin commits the store's manifest, before anything of this version's forms is written. A store

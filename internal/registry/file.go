@@ -406,7 +406,7 @@ func (r *Registry) restore(ctx context.Context, c savedCopy) (origin, error) {
 	case !c.found:
 		return firstStart, nil
 	case f.forgotten():
-		r.log.Warn("the metadata was given up: the server begins without applications and keys")
+		r.log.Warn("the metadata was given up: the server starts without applications and keys")
 		return forgotten, nil
 	}
 	if err := r.restoreRecords(ctx, f.Records); err != nil {

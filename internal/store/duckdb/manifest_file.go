@@ -50,7 +50,7 @@ func (e *ManifestError) Error() string {
 	}
 	if filepath.Base(e.Path) == copyName {
 		return text + "; nothing was changed. Move it away, put the manifest of a backup into the folder (`eye backup extract BACKUP MANIFEST.json FILE`) and start the server; " +
-			"or restore the backup into another data directory; or begin an empty store with what the queue still holds: `eye store recover --empty`"
+			"or restore the backup into another data directory; or start an empty store with what the queue still holds: `eye store recover --empty`"
 	}
 	return text + "; nothing was changed. `eye store recover` shows what can be brought back from its copy; " +
 		"or restore a backup into another data directory"

@@ -124,7 +124,7 @@ func PlanRecovery(opts RecoverOptions) (*Recovery, error) {
 			return nil, err
 		}
 		if !there {
-			return nil, fmt.Errorf("there is no %s in %s: restore a backup into another data directory, or begin an empty store with what the queue still holds: %s", copyName, opts.Dir, opts.command("--empty"))
+			return nil, fmt.Errorf("there is no %s in %s: restore a backup into another data directory, or start an empty store with what the queue still holds: %s", copyName, opts.Dir, opts.command("--empty"))
 		}
 	}
 	tombstones, err := erasure.Read(opts.Tombstones, m.Tombstones)
