@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"theeye/internal/client"
-	"theeye/internal/event"
+	"theeye/internal/duration"
 	"theeye/internal/plural"
 )
 
@@ -103,7 +103,7 @@ func (k *keyFlags) body(now time.Time) ([]byte, error) {
 		if k.ExpiresAt != "" {
 			return nil, usagef("give --expires-at or --expires-in, not both")
 		}
-		d, err := event.ParseDuration(strings.TrimPrefix(k.expiresIn, "-"))
+		d, err := duration.Parse(strings.TrimPrefix(k.expiresIn, "-"))
 		switch {
 		case err != nil:
 			return nil, usagef("--expires-in %s", err)

@@ -9,7 +9,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"theeye/internal/event"
+	"theeye/internal/jsonx"
 )
 
 // tracedReader remembers what was read of a text since a place in it, to tell the line and the column
@@ -17,11 +17,11 @@ import (
 type tracedReader struct {
 	r    io.Reader
 	text []byte      // since start
-	from event.Place // where text begins
+	from jsonx.Place // where text begins
 }
 
 func newTracedReader(r io.Reader) *tracedReader {
-	return &tracedReader{r: r, from: event.Place{Line: 1, Column: 1}}
+	return &tracedReader{r: r, from: jsonx.Place{Line: 1, Column: 1}}
 }
 
 // Read implements io.Reader.
@@ -32,9 +32,9 @@ func (t *tracedReader) Read(p []byte) (int, error) {
 }
 
 // at returns the place of a byte, which was read and is not forgotten.
-func (t *tracedReader) at(offset int) event.Place {
+func (t *tracedReader) at(offset int) jsonx.Place {
 	passed := t.text[:min(max(offset-t.from.Offset, 0), len(t.text))]
-	at := event.Place{Offset: t.from.Offset + len(passed), Line: t.from.Line, Column: t.from.Column}
+	at := jsonx.Place{Offset: t.from.Offset + len(passed), Line: t.from.Line, Column: t.from.Column}
 	if lines := bytes.Count(passed, []byte{'\n'}); lines > 0 {
 		at.Line, at.Column = at.Line+lines, 1
 		passed = passed[bytes.LastIndexByte(passed, '\n')+1:]
@@ -65,7 +65,7 @@ func (t *tracedReader) fault(err error) error {
 		relative.ByteOffset -= int64(t.from.Offset)
 		err = &relative
 	}
-	within, reason, ok := event.SyntaxPlace(bytes.TrimRight(t.text, " \t\r\n"), err)
+	within, reason, ok := jsonx.SyntaxPlace(bytes.TrimRight(t.text, " \t\r\n"), err)
 	if !ok {
 		return fmt.Errorf("read input: %w", err)
 	}

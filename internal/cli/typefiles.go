@@ -19,7 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"theeye/internal/client"
-	"theeye/internal/event"
+	"theeye/internal/jsonx"
 )
 
 // Event types in files: DIR/<category>/<name>.json, both percent-encoded as in a
@@ -107,7 +107,7 @@ func readTypeFile(dir, path string) (f typeFile, err error) {
 	if err == nil {
 		err = checkText(path, f.schema)
 	}
-	f.schema = event.WithoutBOM(f.schema)
+	f.schema = jsonx.WithoutBOM(f.schema)
 	return f, err
 }
 

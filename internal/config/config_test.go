@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/pflag"
 
-	"theeye/internal/event"
+	"theeye/internal/duration"
 )
 
 func defaults() Config {
@@ -195,7 +195,7 @@ func FuzzParseDuration(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		if d, err := event.ParseDuration(text); err == nil && d < 0 && !strings.HasPrefix(text, "-") {
+		if d, err := duration.Parse(text); err == nil && d < 0 && !strings.HasPrefix(text, "-") {
 			t.Errorf("%q is %s", text, d)
 		}
 	})

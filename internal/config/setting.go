@@ -12,7 +12,7 @@ import (
 	"time"
 	"unicode"
 
-	"theeye/internal/event"
+	"theeye/internal/duration"
 	"theeye/internal/registry"
 	"theeye/internal/store/duckdb"
 )
@@ -183,12 +183,12 @@ func sizeSetting(n int64) string {
 }
 
 func setDuration(to *time.Duration, text string, least time.Duration) error {
-	d, err := event.ParseDuration(text)
+	d, err := duration.Parse(text)
 	if err != nil {
 		return err
 	}
 	if d < least {
-		return fmt.Errorf("%q is too short; use at least %s", text, event.FormatDuration(least))
+		return fmt.Errorf("%q is too short; use at least %s", text, duration.Format(least))
 	}
 	*to = d
 	return nil

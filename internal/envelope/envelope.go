@@ -14,7 +14,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"theeye/internal/event"
+	"theeye/internal/jsonx"
 )
 
 // Errors of Open.
@@ -56,7 +56,7 @@ func Seal(version int, name string, value []byte) []byte {
 func Open(b []byte, name string, first, last int) (version int, value jsontext.Value, err error) {
 	var e envelope
 	if err := json.Unmarshal(b, &e); err != nil {
-		return 0, nil, fmt.Errorf("%w: %w", ErrDamaged, event.PlainJSON(err))
+		return 0, nil, fmt.Errorf("%w: %w", ErrDamaged, jsonx.PlainJSON(err))
 	}
 	if e.SHA256 == nil && e.Version >= 0 && e.Version <= first {
 		return e.Version, nil, nil
@@ -80,9 +80,9 @@ func Decode(b []byte, into any) error {
 	err := json.Unmarshal(b, into, json.RejectUnknownMembers(true))
 	switch {
 	case errors.Is(err, json.ErrUnknownName):
-		return fmt.Errorf("%w (%w)", ErrNewer, event.PlainJSON(err))
+		return fmt.Errorf("%w (%w)", ErrNewer, jsonx.PlainJSON(err))
 	case err != nil:
-		return fmt.Errorf("%w: %w", ErrDamaged, event.PlainJSON(err))
+		return fmt.Errorf("%w: %w", ErrDamaged, jsonx.PlainJSON(err))
 	}
 	return nil
 }

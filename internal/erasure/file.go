@@ -18,6 +18,7 @@ import (
 
 	"theeye/internal/durable"
 	"theeye/internal/event"
+	"theeye/internal/jsonx"
 )
 
 // The file of tombstones has one JSON object in a line. Each ends with the member crc, the CRC-32C
@@ -162,7 +163,7 @@ func (d *Document) add(text []byte, committed bool) error {
 	if d.lines == 0 {
 		var h header
 		if err := json.Unmarshal(text, &h); err != nil {
-			return fmt.Errorf("%w: %w", ErrForeign, event.PlainJSON(err))
+			return fmt.Errorf("%w: %w", ErrForeign, jsonx.PlainJSON(err))
 		}
 		d.Key, d.first = h.Key, h.Version == 0
 		if key, err := hex.DecodeString(h.Key); err != nil || len(key) != sha256.Size {
@@ -185,7 +186,7 @@ func (d *Document) add(text []byte, committed bool) error {
 			Frame uint64       `json:"frame"`
 		}
 		if err := json.Unmarshal(text, &t); err != nil {
-			return event.PlainJSON(err)
+			return jsonx.PlainJSON(err)
 		}
 		d.Tombstones = append(d.Tombstones, FirstForm(t.Hash, t.At, t.Frame))
 		return nil
@@ -195,7 +196,7 @@ func (d *Document) add(text []byte, committed bool) error {
 	}
 	var l line
 	if err := json.Unmarshal(text, &l); err != nil {
-		return event.PlainJSON(err)
+		return jsonx.PlainJSON(err)
 	}
 	i, known := d.begun[l.Finished]
 	switch {

@@ -71,7 +71,3 @@ func (e *Event) appendBody(b []byte) []byte {
 	b = append(b, e.Data...)
 	return append(b, '}')
 }
-
-// WithoutBOM returns JSON text without the byte order mark that some programs put before it, which a
-// reader may pass over (RFC 8259, 8.1). It shares the memory of text.
-func WithoutBOM(text []byte) []byte { return bytes.TrimPrefix(text, []byte("\ufeff")) }

@@ -1,6 +1,10 @@
 package event
 
-import "time"
+import (
+	"time"
+)
+
+const day = 24 * time.Hour
 
 // dayWidth is the width of steps of a day, which in a zone may have 23 or 25 hours.
 const dayWidth = Micros(day / time.Microsecond)

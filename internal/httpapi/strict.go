@@ -15,7 +15,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"theeye/internal/event"
+	"theeye/internal/jsonx"
 	"theeye/internal/schema"
 )
 
@@ -27,7 +27,7 @@ func unmarshalStrict(body []byte, into any) error {
 		return nil
 	}
 	var semantic *json.SemanticError
-	at, reason, notJSON := event.SyntaxPlace(body, err)
+	at, reason, notJSON := jsonx.SyntaxPlace(body, err)
 	switch {
 	case len(bytes.TrimSpace(body)) == 0:
 		return NewProblem(http.StatusBadRequest, "the body is empty: send a JSON object")
@@ -38,7 +38,7 @@ func unmarshalStrict(body []byte, into any) error {
 	case errors.As(err, &semantic):
 		return NewProblem(http.StatusBadRequest, wrongMember(semantic))
 	}
-	return Problemf(http.StatusBadRequest, "the body cannot be read: %s", event.PlainJSON(err))
+	return Problemf(http.StatusBadRequest, "the body cannot be read: %s", jsonx.PlainJSON(err))
 }
 
 // wrongMember says which member has a value that is not taken, and what it must be.
@@ -133,5 +133,5 @@ func (c *Call) ReadJSON(into any) error {
 	if err != nil {
 		return err
 	}
-	return unmarshalStrict(event.WithoutBOM(b), into)
+	return unmarshalStrict(jsonx.WithoutBOM(b), into)
 }

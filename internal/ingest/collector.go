@@ -15,6 +15,7 @@ import (
 
 	"theeye/internal/erasure"
 	"theeye/internal/event"
+	"theeye/internal/jsonx"
 	"theeye/internal/queue"
 	"theeye/internal/schema"
 )
@@ -154,7 +155,7 @@ func (c *Collector) Collect(ctx context.Context, req Request) (Receipt, error) {
 		r.Zone = time.UTC
 	}
 	var err error
-	if body := event.WithoutBOM(r.Body); r.Lines {
+	if body := jsonx.WithoutBOM(r.Body); r.Lines {
 		r.batch, err = splitLines(body, c.opts.MaxBatchEvents)
 	} else {
 		r.batch, err = split(body, c.opts.MaxBatchEvents)

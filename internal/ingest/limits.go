@@ -8,10 +8,11 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"theeye/internal/event"
+	"theeye/internal/jsonx"
 )
 
 // MaxDepth bounds arrays and objects in each other, the event being the first. With the limits of
-// event.MeasureNumber it keeps readers and validators of all kinds safe; jsonschema panics at the
+// jsonx.MeasureNumber it keeps readers and validators of all kinds safe; jsonschema panics at the
 // number 1e1000001.
 const MaxDepth = 64
 
@@ -67,14 +68,14 @@ func containsExponent(number []byte) bool {
 
 // numberFault says what is wrong with the literal of a JSON number; "" if nothing.
 func numberFault(literal string) string {
-	digits, exponent, within := event.MeasureNumber(literal)
+	digits, exponent, within := jsonx.MeasureNumber(literal)
 	switch {
 	case within:
 		return ""
-	case digits > event.MaxNumberDigits:
-		return fmt.Sprintf("the number has %d digits; at most %d are allowed", digits, event.MaxNumberDigits)
+	case digits > jsonx.MaxNumberDigits:
+		return fmt.Sprintf("the number has %d digits; at most %d are allowed", digits, jsonx.MaxNumberDigits)
 	}
-	return fmt.Sprintf("the exponent %.20s is out of range; it must be from -%d to %d", exponent, event.MaxNumberExponent, event.MaxNumberExponent)
+	return fmt.Sprintf("the exponent %.20s is out of range; it must be from -%d to %d", exponent, jsonx.MaxNumberExponent, jsonx.MaxNumberExponent)
 }
 
 // maxViolations bounds the problems that violations reports of one event.
@@ -121,7 +122,7 @@ func strictProblem(err error) event.Problem {
 		p.Pointer = string(syntactic.JSONPointer)
 	}
 	if errors.Is(err, jsontext.ErrDuplicateName) {
-		p.Code, p.Message = event.DuplicateKey, event.TwiceText(jsontext.Pointer(p.Pointer).LastToken())
+		p.Code, p.Message = event.DuplicateKey, jsonx.TwiceText(jsontext.Pointer(p.Pointer).LastToken())
 	}
 	return p
 }

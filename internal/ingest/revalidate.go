@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"theeye/internal/event"
+	"theeye/internal/jsonx"
 	"theeye/internal/schema"
 )
 
@@ -35,7 +36,7 @@ func (c *Collector) Revalidate(rej *event.Rejection, raw []byte, how Revalidatio
 	if r.Zone == nil {
 		r.Zone = time.UTC
 	}
-	body := bytes.Trim(event.WithoutBOM(raw), " \t\r\n") // a body that was refused as a whole is kept as it came
+	body := bytes.Trim(jsonx.WithoutBOM(raw), " \t\r\n") // a body that was refused as a whole is kept as it came
 	if fault := oneValue(body); fault != nil {
 		fault.Line = max(fault.Line, 1)
 		r.batch.broken = map[int]*SyntaxError{0: fault}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"theeye/internal/event"
+	"theeye/internal/jsonx"
 )
 
 // SyntaxError reports where a body stops being JSON.
@@ -192,7 +192,7 @@ func splitEnvelope(d *jsontext.Decoder, body []byte, limit int) (batch, error) {
 		}
 		name := token.String()
 		if seen[name] {
-			return c, &ShapeError{event.TwiceText(name)}
+			return c, &ShapeError{jsonx.TwiceText(name)}
 		}
 		seen[name] = true
 		switch name {
@@ -254,7 +254,7 @@ func oneValue(line []byte) *SyntaxError {
 			return nil
 		}
 		if err == nil {
-			return &SyntaxError{Column: event.PlaceAt(line, int(d.InputOffset())).Column, Reason: "the line has more than one JSON value"}
+			return &SyntaxError{Column: jsonx.PlaceAt(line, int(d.InputOffset())).Column, Reason: "the line has more than one JSON value"}
 		}
 	}
 	if syntax, ok := errors.AsType[*SyntaxError](locate(line, err)); ok {
@@ -265,7 +265,7 @@ func oneValue(line []byte) *SyntaxError {
 
 // locate turns a decoder's error into one that says where it is.
 func locate(body []byte, err error) error {
-	at, reason, ok := event.SyntaxPlace(body, err)
+	at, reason, ok := jsonx.SyntaxPlace(body, err)
 	if !ok {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"theeye/internal/duration"
 	"theeye/internal/event"
 	"theeye/internal/schema"
 )
@@ -76,7 +77,7 @@ func (c *Collector) correct(r *request, e *rawEvent) event.Micros {
 // inFutureMessage says how far a time is ahead, and when the time zone may be the cause, which zone that is.
 func (c *Collector) inFutureMessage(r *request, e *rawEvent, at event.Micros) string {
 	ahead := fmt.Sprintf("%s ahead of the server's clock; at most %s is allowed (--future-tolerance)",
-		roundAhead(at.Sub(r.ReceivedAt), c.opts.FutureTolerance), event.FormatDuration(c.opts.FutureTolerance))
+		roundAhead(at.Sub(r.ReceivedAt), c.opts.FutureTolerance), duration.Format(c.opts.FutureTolerance))
 	if e.isNumber || at != e.occurredAt || event.NamesZone(e.timestamp) {
 		return fmt.Sprintf("%s is %s", at, ahead)
 	}
@@ -88,9 +89,9 @@ func (c *Collector) inFutureMessage(r *request, e *rawEvent, at event.Micros) st
 // beyond the limit any more.
 func roundAhead(d, limit time.Duration) string {
 	if minutes := d.Round(time.Minute); minutes >= 10*time.Minute && minutes > limit {
-		return event.FormatDuration(minutes)
+		return duration.Format(minutes)
 	}
-	return event.FormatDuration((d + time.Second - 1).Truncate(time.Second))
+	return duration.Format((d + time.Second - 1).Truncate(time.Second))
 }
 
 // checkType checks data against the schema of its type, as far as both can be read, and returns the

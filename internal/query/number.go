@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"theeye/internal/event"
+	"theeye/internal/jsonx"
 )
 
 // Number is the exact value of a JSON number, of any size: 0.digits × 10^exponent. The zero value
@@ -67,7 +67,7 @@ func (n Number) sign() int {
 }
 
 // maxPlain is how many digits String writes without an exponent.
-const maxPlain = event.MaxNumberDigits
+const maxPlain = jsonx.MaxNumberDigits
 
 // String writes the number plainly, such as 10 and -0.5, or with an exponent where zeros would make
 // it long, such as 1e+100.
@@ -102,8 +102,8 @@ func (n Number) Float() float64 {
 
 // checkNumber refuses a number that no event can hold.
 func checkNumber(literal string) error {
-	if _, _, within := event.MeasureNumber(literal); !within {
-		return fmt.Errorf("a number has at most %d digits and an exponent within ±%d", event.MaxNumberDigits, event.MaxNumberExponent)
+	if _, _, within := jsonx.MeasureNumber(literal); !within {
+		return fmt.Errorf("a number has at most %d digits and an exponent within ±%d", jsonx.MaxNumberDigits, jsonx.MaxNumberExponent)
 	}
 	return nil
 }

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"theeye/internal/duration"
 	"theeye/internal/event"
+	"theeye/internal/jsonx"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -28,7 +30,7 @@ type Settings struct {
 	TimeZone     string       `json:"time_zone"`     // IANA name, of timestamps without a zone; default UTC
 	UnknownTypes UnknownTypes `json:"unknown_types"` // default accept
 	Rate         int64        `json:"rate"`          // events per second that a node takes; 0 for as many as come
-	// Retain is how long events are kept, as event.ParseDuration reads it; 0 is for
+	// Retain is how long events are kept, as duration.Parse reads it; 0 is for
 	// ever, and empty what the server was told.
 	Retain string `json:"retain"`
 }
@@ -44,7 +46,7 @@ func (s Settings) RetainFor(byDefault time.Duration) time.Duration {
 	if s.Retain == "" {
 		return byDefault
 	}
-	d, _ := event.ParseDuration(s.Retain) // it was checked when it was set
+	d, _ := duration.Parse(s.Retain) // it was checked when it was set
 	return d
 }
 
@@ -59,12 +61,12 @@ func (s Settings) checked() (Settings, error) {
 		return s, &InvalidError{"rate", fmt.Sprintf("must be 1 to %d events per second, or 0 for no limit", MaxRate)}
 	}
 	if s.Retain != "" {
-		d, err := event.ParseDuration(s.Retain)
+		d, err := duration.Parse(s.Retain)
 		switch {
 		case err != nil:
 			return s, &InvalidError{"retain", err.Error()}
 		case d != 0 && d < minRetain:
-			return s, &InvalidError{"retain", fmt.Sprintf("%.40q is too short; use at least %s, or 0 to keep events for ever", s.Retain, event.FormatDuration(minRetain))}
+			return s, &InvalidError{"retain", fmt.Sprintf("%.40q is too short; use at least %s, or 0 to keep events for ever", s.Retain, duration.Format(minRetain))}
 		}
 	}
 	switch s.UnknownTypes {
@@ -217,7 +219,7 @@ func (r *Registry) updateApp(ctx context.Context, name string, decide func(*appR
 		if value != nil {
 			old = new(appRecord)
 			if err := json.Unmarshal(value, old); err != nil {
-				return nil, fmt.Errorf("%w: its record cannot be read: %w", ErrUnavailable, event.PlainJSON(err))
+				return nil, fmt.Errorf("%w: its record cannot be read: %w", ErrUnavailable, jsonx.PlainJSON(err))
 			}
 			if old.DeletedAt != nil {
 				old = nil

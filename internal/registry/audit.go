@@ -18,7 +18,7 @@ import (
 
 	"theeye/internal/durable"
 	"theeye/internal/envelope"
-	"theeye/internal/event"
+	"theeye/internal/jsonx"
 )
 
 // The audit log is a stream beside the bucket, with a subject for each entry, of which
@@ -308,7 +308,7 @@ func (t *AuditLog) scan(ctx context.Context, from, to uint64) ([]storedEntry, er
 		}
 		x := storedEntry{data: msg.Data, sequence: msg.Sequence, written: msg.Time}
 		if err := json.Unmarshal(msg.Data, &x.Entry); err != nil {
-			return nil, fmt.Errorf("read the trail: entry %d: %w", msg.Sequence, event.PlainJSON(err))
+			return nil, fmt.Errorf("read the trail: entry %d: %w", msg.Sequence, jsonx.PlainJSON(err))
 		}
 		found = append(found, x)
 		next = msg.Sequence + 1

@@ -20,7 +20,7 @@ import (
 
 	"theeye/internal/durable"
 	"theeye/internal/envelope"
-	"theeye/internal/event"
+	"theeye/internal/jsonx"
 )
 
 // metadataFile is what DIR/metadata.json holds, in an envelope: every record of the bucket by its
@@ -92,7 +92,7 @@ func parseVersion1(b []byte) (f metadataFile, err error) {
 		Records  map[string]jsontext.Value `json:"records"`
 	}
 	if err := json.Unmarshal(b, &old, json.RejectUnknownMembers(true)); err != nil {
-		return f, fmt.Errorf("%w: %w", envelope.ErrDamaged, event.PlainJSON(err))
+		return f, fmt.Errorf("%w: %w", envelope.ErrDamaged, jsonx.PlainJSON(err))
 	}
 	f.Records = map[string]fileRecord{}
 	for key, value := range old.Records {

@@ -12,7 +12,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"theeye/internal/event"
+	"theeye/internal/jsonx"
 )
 
 // Kind says what a key may be used for.
@@ -89,7 +89,7 @@ type keyRecord struct {
 // parseKey reads a record.
 func parseKey(value []byte) (k keyRecord, err error) {
 	if err := json.Unmarshal(value, &k); err != nil {
-		return k, event.PlainJSON(err)
+		return k, jsonx.PlainJSON(err)
 	}
 	k.Unknown = slices.Sorted(maps.Keys(k.More))
 	if k.Kind != Write && k.Kind != Read && k.Kind != Admin {

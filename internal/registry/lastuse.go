@@ -9,7 +9,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
-	"theeye/internal/event"
+	"theeye/internal/jsonx"
 )
 
 // lastUse is when a key was last used.
@@ -52,7 +52,7 @@ func parseLastUses(value []byte) (lastUses, error) {
 	}
 	var u lastUses
 	err := json.Unmarshal(value, &u)
-	return u, event.PlainJSON(err)
+	return u, jsonx.PlainJSON(err)
 }
 
 // setLastUses sets the last use of the keys in a record. A key is written before its first use.

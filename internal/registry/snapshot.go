@@ -15,6 +15,7 @@ import (
 	"theeye/internal/cow"
 	"theeye/internal/envelope"
 	"theeye/internal/event"
+	"theeye/internal/jsonx"
 )
 
 // The records of the bucket. Keys of a bucket take few characters and keep few
@@ -160,7 +161,7 @@ func (s *snapshot) checkVersion() error {
 func (s *snapshot) setApp(value []byte, removed bool) error {
 	var a appRecord
 	if err := json.Unmarshal(value, &a); err != nil {
-		return event.PlainJSON(err)
+		return jsonx.PlainJSON(err)
 	}
 	if removed || a.DeletedAt != nil {
 		s.apps.Remove(a.Name)
@@ -202,7 +203,7 @@ func (s *snapshot) setKey(rest string, value []byte, removed bool) error {
 func (s *snapshot) setType(value []byte, removed bool) error {
 	var v TypeVersion
 	if err := json.Unmarshal(value, &v); err != nil {
-		return event.PlainJSON(err)
+		return jsonx.PlainJSON(err)
 	}
 	name := typeName{v.Category, v.Name}
 	s.types.Set(name, s.types.Get(name).with(v, removed))

@@ -16,6 +16,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"theeye/internal/event"
+	"theeye/internal/jsonx"
 	"theeye/internal/schema"
 )
 
@@ -295,7 +296,7 @@ func (r *Registry) DeleteType(ctx context.Context, category, name string) error 
 	err = r.update(ctx, typeKey(category, name, last.Version), func(value []byte) (any, error) {
 		var v TypeVersion
 		if err := json.Unmarshal(value, &v); err != nil {
-			return nil, fmt.Errorf("%w: its record cannot be read: %w", ErrUnavailable, event.PlainJSON(err))
+			return nil, fmt.Errorf("%w: its record cannot be read: %w", ErrUnavailable, jsonx.PlainJSON(err))
 		}
 		if v.DeletedAt != nil {
 			return nil, ErrNotFound

@@ -8,6 +8,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"theeye/internal/event"
+	"theeye/internal/jsonx"
 )
 
 // cost bounds what one check does: per depth of data, the most that the schema
@@ -263,7 +264,7 @@ func (s *scanner) value(v any, depth, path int) {
 	case stdjson.Number:
 		s.work += l[weightNumber] * sizeOf(v)
 		if !numberInRange(string(v)) {
-			s.fail(fmt.Sprintf("a number may have at most %d digits and an exponent of at most %d", event.MaxNumberDigits, event.MaxNumberExponent))
+			s.fail(fmt.Sprintf("a number may have at most %d digits and an exponent of at most %d", jsonx.MaxNumberDigits, jsonx.MaxNumberExponent))
 		}
 	case map[string]any:
 		s.work += l[weightObject] + len(v)*l[weightMember]*farther(0, path)

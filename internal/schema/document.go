@@ -11,7 +11,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"theeye/internal/event"
+	"theeye/internal/jsonx"
 )
 
 // CompileError says why a document is refused as a schema.
@@ -48,7 +48,7 @@ func parseDocument(document []byte) (*source, error) {
 		}
 	}
 	var refused *CompileError
-	at, reason, notJSON := event.SyntaxPlace(document, err)
+	at, reason, notJSON := jsonx.SyntaxPlace(document, err)
 	switch {
 	case err == nil:
 	case errors.As(err, &refused):
@@ -63,7 +63,7 @@ func parseDocument(document []byte) (*source, error) {
 		}
 		return nil, e
 	default:
-		return nil, refuse("", "not JSON: %v", event.PlainJSON(err))
+		return nil, refuse("", "not JSON: %v", jsonx.PlainJSON(err))
 	}
 	switch value.(type) {
 	case map[string]any, bool:
@@ -108,7 +108,7 @@ func (r *reader) value(depth int) (any, error) {
 	case '0':
 		n := token.String()
 		if !numberInRange(n) {
-			return nil, r.refuse("a number has at most %d digits and an exponent of at most %d", event.MaxNumberDigits, event.MaxNumberExponent)
+			return nil, r.refuse("a number has at most %d digits and an exponent of at most %d", jsonx.MaxNumberDigits, jsonx.MaxNumberExponent)
 		}
 		return stdjson.Number(n), nil
 	case '"':
@@ -176,6 +176,6 @@ func numberInRange(literal string) bool {
 	if len(literal) <= 16 && !strings.ContainsAny(literal, "eE") {
 		return true
 	}
-	_, _, within := event.MeasureNumber(literal)
+	_, _, within := jsonx.MeasureNumber(literal)
 	return within
 }

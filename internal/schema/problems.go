@@ -17,6 +17,7 @@ import (
 	"golang.org/x/text/message"
 
 	"theeye/internal/event"
+	"theeye/internal/jsonx"
 )
 
 // maxAlternatives bounds how many branches of an anyOf or oneOf a message names.
@@ -157,7 +158,7 @@ func (e *explainer) text(v *jsonschema.ValidationError, at string) string {
 	case *kind.Type:
 		got := jsonType(k.Got)
 		if n, ok := e.at(v.InstanceLocation).(stdjson.Number); ok && slices.Contains(k.Want, "integer") {
-			got = cut(string(n), event.MaxNumberDigits)
+			got = cut(string(n), jsonx.MaxNumberDigits)
 		}
 		return "must be " + alternatives(k.Want) + ", not " + got
 	case *kind.Pattern:
@@ -322,7 +323,7 @@ func display(value any) string {
 // is rounded.
 func decimal(r *big.Rat) string {
 	digits, _ := r.FloatPrec()
-	if text := r.FloatString(min(digits, 2*event.MaxNumberDigits)); len(text) <= event.MaxNumberDigits {
+	if text := r.FloatString(min(digits, 2*jsonx.MaxNumberDigits)); len(text) <= jsonx.MaxNumberDigits {
 		return text
 	}
 	f, _ := r.Float64()

@@ -9,8 +9,8 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"theeye/internal/event"
 	"theeye/internal/httpapi"
+	"theeye/internal/jsonx"
 	"theeye/internal/registry"
 	"theeye/internal/schema"
 )
@@ -137,7 +137,7 @@ const maxSchemaBody = 16 * schema.MaxDocumentBytes
 // readSchema reads the body of a request as it is.
 func readSchema(c *httpapi.Call) ([]byte, error) {
 	document, err := io.ReadAll(http.MaxBytesReader(c.Writer(), c.Body, maxSchemaBody))
-	document = event.WithoutBOM(document)
+	document = jsonx.WithoutBOM(document)
 	if errors.As(err, new(*http.MaxBytesError)) {
 		return nil, httpapi.Problemf(http.StatusRequestEntityTooLarge, "the schema is larger than %s", httpapi.SizeText(schema.MaxDocumentBytes))
 	}

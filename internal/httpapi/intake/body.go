@@ -11,6 +11,7 @@ import (
 
 	"theeye/internal/event"
 	"theeye/internal/httpapi"
+	"theeye/internal/jsonx"
 )
 
 // body is a request's body, read and unpacked.
@@ -68,7 +69,7 @@ func (h *Handlers) readBody(c *httpapi.Call, app string) (body, error) {
 // when it can be tried. err is that of reading or unpacking.
 func (h *Handlers) faultOfBody(b []byte, err error, form bodyForm, encoding string) (code string, cause error) {
 	plain := encoding == "" || encoding == "identity"
-	foreignForm := event.ForeignForm(b)
+	foreignForm := jsonx.ForeignForm(b)
 	switch {
 	case int64(len(b)) > h.opts.MaxRequestBytes || errors.As(err, new(*http.MaxBytesError)):
 		return event.RequestTooLarge, h.tooLarge(!plain)
@@ -98,7 +99,7 @@ func (h *Handlers) tooLarge(packed bool) *httpapi.ProblemDetails {
 func foreign(form string, plain bool) error {
 	switch {
 	case form != "gzip" && form != "zstd":
-		return httpapi.NewProblem(http.StatusBadRequest, event.NotUTF8(form))
+		return httpapi.NewProblem(http.StatusBadRequest, jsonx.NotUTF8(form))
 	case plain:
 		return httpapi.Problemf(http.StatusBadRequest, "this is %s; send it with Content-Encoding: %s", form, form)
 	}
@@ -145,6 +146,6 @@ func unsupportedType(kind string) *httpapi.ProblemDetails {
 }
 
 func looksLikeJSON(b []byte) bool {
-	b = bytes.TrimLeft(event.WithoutBOM(b), " \t\r\n")
+	b = bytes.TrimLeft(jsonx.WithoutBOM(b), " \t\r\n")
 	return len(b) > 0 && (b[0] == '{' || b[0] == '[')
 }

@@ -11,6 +11,7 @@ import (
 
 	"theeye/internal/event"
 	"theeye/internal/httpapi"
+	"theeye/internal/jsonx"
 	"theeye/internal/query"
 	"theeye/internal/store"
 )
@@ -105,7 +106,7 @@ func (h *Handlers) toRejectionAnswer(r *event.Rejection) RejectionAnswer {
 	for i, p := range r.Problems {
 		pointers[i] = p.Pointer
 	}
-	for i, at := range event.Locate(r.Raw, pointers) {
+	for i, at := range jsonx.Locate(r.Raw, pointers) {
 		a.Problems[i].Problem = r.Problems[i]
 		if at != nil {
 			a.Problems[i].Line, a.Problems[i].Column, a.Problems[i].Offset = at.Line, at.Column, &at.Offset

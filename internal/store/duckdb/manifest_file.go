@@ -18,6 +18,7 @@ import (
 	"theeye/internal/envelope"
 	"theeye/internal/erasure"
 	"theeye/internal/event"
+	"theeye/internal/jsonx"
 	"theeye/internal/store"
 )
 
@@ -166,7 +167,7 @@ func (m *loadedManifest) parse(b []byte) error {
 		return fmt.Errorf("its version is %d, this program knows 2 and %d", version, manifestVersion)
 	}
 	if err := json.Unmarshal(text, &m.Manifest, json.RejectUnknownMembers(true)); err != nil {
-		return fmt.Errorf("%w: %w", envelope.ErrDamaged, event.PlainJSON(err))
+		return fmt.Errorf("%w: %w", envelope.ErrDamaged, jsonx.PlainJSON(err))
 	}
 	for _, info := range m.Segments {
 		if info.Format < 1 || info.Format > segmentFormat {
@@ -196,7 +197,7 @@ func (m *loadedManifest) parseVersion2(b []byte) error {
 		Key string `json:"tombstone_key"`
 	}
 	if err := json.Unmarshal(b, &old, json.RejectUnknownMembers(true)); err != nil {
-		return fmt.Errorf("%w: %w", envelope.ErrDamaged, event.PlainJSON(err))
+		return fmt.Errorf("%w: %w", envelope.ErrDamaged, jsonx.PlainJSON(err))
 	}
 	m.Manifest = Manifest{
 		NextID: old.NextID, Flushed: old.Flushed, Arrivals: old.Arrivals, Segments: old.Segments, Damaged: old.Damaged, Removed: old.Gone,

@@ -1,4 +1,7 @@
-package event
+// Package duration reads and writes durations as settings have them: Go's form and whole days.
+//
+// It knows neither months nor years.
+package duration
 
 import (
 	"fmt"
@@ -11,9 +14,9 @@ import (
 
 const day = 24 * time.Hour
 
-// ParseDuration reads a duration as settings have it: Go's form (90s, 1h30m) and
+// Parse reads a duration as settings have it: Go's form (90s, 1h30m) and
 // whole days (30d). The error says what to write.
-func ParseDuration(text string) (time.Duration, error) {
+func Parse(text string) (time.Duration, error) {
 	if days, ok := strings.CutSuffix(text, "d"); ok {
 		n, err := strconv.ParseInt(days, 10, 64)
 		if err == nil && n >= 0 && n <= int64(math.MaxInt64/day) {
@@ -28,9 +31,9 @@ func ParseDuration(text string) (time.Duration, error) {
 	return 0, fmt.Errorf("%.40q is not a valid duration; use a number and a unit, such as 90s, 5m, 168h or 30d", text)
 }
 
-// FormatDuration writes a duration for people, in the form that ParseDuration reads: whole days from
+// Format writes a duration for people, in the form that Parse reads: whole days from
 // two days on, else to the second.
-func FormatDuration(d time.Duration) string {
+func Format(d time.Duration) string {
 	if d >= 2*day {
 		return strconv.FormatInt(int64(d/day), 10) + "d"
 	}

@@ -1,4 +1,4 @@
-package event_test
+package jsonx_test
 
 import (
 	"errors"
@@ -8,7 +8,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"theeye/internal/event"
+	"theeye/internal/jsonx"
 )
 
 // What is wrong with a text is told alike, whether it is read token by token or as a whole.
@@ -39,13 +39,13 @@ func TestSyntaxPlace(t *testing.T) {
 		"\x00asm":             {0, `invalid character '\x00' at start of value`},
 	} {
 		for name, err := range map[string]error{"by token": tokens(text), "as a whole": json.Unmarshal([]byte(text), new(any))} {
-			at, reason, ok := event.SyntaxPlace([]byte(text), err)
+			at, reason, ok := jsonx.SyntaxPlace([]byte(text), err)
 			if !ok || at.Offset != want.offset || reason != want.reason {
 				t.Errorf("%q %s: got %v %q, want %v", text, name, at, reason, want)
 			}
 		}
 	}
-	if _, _, ok := event.SyntaxPlace(nil, errors.New("another")); ok {
+	if _, _, ok := jsonx.SyntaxPlace(nil, errors.New("another")); ok {
 		t.Error("an error of another kind")
 	}
 }
@@ -76,12 +76,12 @@ func TestPlainJSON(t *testing.T) {
 			} `json:"a"`
 		}
 		err := json.Unmarshal([]byte(text), &into, json.RejectUnknownMembers(true))
-		plain := event.PlainJSON(err)
+		plain := jsonx.PlainJSON(err)
 		if plain.Error() != want || !errors.Is(plain, err) {
 			t.Errorf("%s: got %v, want %s", text, plain, want)
 		}
 	}
-	if other := errors.New("another"); event.PlainJSON(other) != other || event.PlainJSON(nil) != nil {
+	if other := errors.New("another"); jsonx.PlainJSON(other) != other || jsonx.PlainJSON(nil) != nil {
 		t.Error("an error of another kind is changed")
 	}
 }
