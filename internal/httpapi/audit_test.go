@@ -29,12 +29,12 @@ func TestAuditIsWrittenBeforeTheAct(t *testing.T) {
 	result := errors.New("it failed")
 	a := apitest.Start(t, func(opts *apitest.Parts) {
 		keys = opts.Registry
-		opts.Erase = func(ctx context.Context, _ []string, _ string) (admin.Erasure, error) {
+		opts.Eraser = apitest.SessionEraser(func(ctx context.Context, _ string) (admin.Erasure, error) {
 			if during = newest(ctx); result == nil {
 				panic("it panicked")
 			}
 			return admin.Erasure{}, result
-		}
+		})
 	})
 	for range 2 {
 		if got := a.Send("DELETE", "/v1/sessions/mary?app=shop", ""); got != 500 {

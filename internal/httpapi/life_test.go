@@ -18,13 +18,13 @@ func TestClose(t *testing.T) {
 	begun, cancelled := make(chan struct{}), make(chan struct{})
 	opts := apitest.Parts{}
 	a := apitest.Start(t, func(o *apitest.Parts) {
-		o.Erase = func(ctx context.Context, _ []string, _ string) (admin.Erasure, error) {
+		o.Eraser = apitest.SessionEraser(func(ctx context.Context, _ string) (admin.Erasure, error) {
 			close(begun)
 			<-ctx.Done()
 			time.Sleep(50 * time.Millisecond) // Close must wait for this
 			close(cancelled)
 			return admin.Erasure{ErasedAt: event.Now()}, ctx.Err()
-		}
+		})
 		opts = *o
 	})
 	api := apitest.New(opts)
@@ -61,11 +61,11 @@ func TestCloseGivesUp(t *testing.T) {
 	begun, end := make(chan struct{}), make(chan struct{})
 	opts := apitest.Parts{}
 	a := apitest.Start(t, func(o *apitest.Parts) {
-		o.Erase = func(context.Context, []string, string) (admin.Erasure, error) {
+		o.Eraser = apitest.SessionEraser(func(_ context.Context, _ string) (admin.Erasure, error) {
 			close(begun)
 			<-end
 			return admin.Erasure{}, errors.New("too late")
-		}
+		})
 		opts = *o
 	})
 	api := apitest.New(opts)

@@ -89,9 +89,9 @@ const (
 
 var errErasing = fmt.Errorf("%w: the erasure goes on when the server has started again", store.ErrUnavailable)
 
-// erase erases a session in some applications, nil for all. The error is erasure.ErrUnfinished when
+// EraseSession erases a session in some applications, nil for all. The error is erasure.ErrUnfinished when
 // it has begun; it goes on in the background then, at the next start at the latest.
-func (e *eraser) erase(ctx context.Context, apps []string, session string) (admin.Erasure, error) {
+func (e *eraser) EraseSession(ctx context.Context, apps []string, session string) (admin.Erasure, error) {
 	buried := apps
 	if buried == nil {
 		buried = []string{erasure.AllApps}
@@ -117,10 +117,10 @@ func (e *eraser) erase(ctx context.Context, apps []string, session string) (admi
 	return done, nil
 }
 
-// eraseApp erases all that an application sent, and then deletes it. The
+// EraseApp erases all that an application sent, and then deletes it. The
 // application takes nothing any more. It may be called again after an error; when the
 // application is gone meanwhile, the error is registry.ErrNotFound.
-func (e *eraser) eraseApp(ctx context.Context, app registry.App) (_ admin.Erasure, err error) {
+func (e *eraser) EraseApp(ctx context.Context, app registry.App) (_ admin.Erasure, err error) {
 	defer func() {
 		if err != nil && !errors.Is(err, registry.ErrNotFound) {
 			notify(e.appLeft)
@@ -282,9 +282,9 @@ func (e *eraser) Collect(to chan<- prometheus.Metric) {
 	}
 }
 
-// emptyQuarantine deletes what is quarantined in store and queue, files of segments that nothing
+// EmptyQuarantine deletes what is quarantined in store and queue, files of segments that nothing
 // names, and files of replays that cannot be used. It returns what there was.
-func (e *eraser) emptyQuarantine(context.Context) ([]admin.PutAside, error) {
+func (e *eraser) EmptyQuarantine(context.Context) ([]admin.PutAside, error) {
 	there, err := e.unsearched()
 	if err != nil {
 		return nil, err
@@ -544,7 +544,7 @@ func (e *eraser) resumeApps(ctx context.Context) (failed error) {
 		if app.ErasingSince == nil {
 			continue
 		}
-		done, err := e.eraseApp(ctx, app)
+		done, err := e.EraseApp(ctx, app)
 		if errors.Is(err, registry.ErrNotFound) { // somebody asked for it again
 			continue
 		}

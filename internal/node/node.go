@@ -320,12 +320,7 @@ func (s *Node) connect(ctx context.Context, metrics *prometheus.Registry) error 
 	})
 	administration := admin.New(admin.Options{
 		Registry: s.registry, Collector: s.collector, Reader: s.store, Intake: in, Books: reads, Replays: s.replays, Backup: s.backups,
-		CaughtUp: s.caughtUp, AcceptClock: s.clock.Accept, Rescue: s.Rescue,
-		Mending: admin.Mending{
-			Acknowledge: s.acknowledge,
-			Readmit:     func(ctx context.Context) (admin.ReadmittedAnswer, error) { return Readmitted(ctx, s.store) },
-		},
-		Erase: s.eraser.erase, EraseApp: s.eraser.eraseApp, EmptyQuarantine: s.eraser.emptyQuarantine, Logger: s.log,
+		CaughtUp: s.caughtUp, AcceptClock: s.clock.Accept, Recovery: s, Eraser: s.eraser, Logger: s.log,
 	})
 	s.api = httpapi.New(httpapi.Options{
 		Routes: slices.Concat(in.Routes(), reads.Routes(), administration.Routes()), Registry: s.registry, Queue: s.queue,

@@ -176,9 +176,9 @@ func (s *Node) mayRescue() bool {
 	return err == nil && u.Files > 0
 }
 
-// acknowledge drops what is told of losses and of damaged segments, and returns it. Lost frames are
+// Acknowledge drops what is told of losses and of damaged segments, and returns it. Lost frames are
 // flushed first: else a start that stores the same frames again would find and tell them again.
-func (s *Node) acknowledge(ctx context.Context) ([]string, error) {
+func (s *Node) Acknowledge(ctx context.Context) ([]string, error) {
 	if err := s.store.Flush(ctx); err != nil {
 		return nil, err
 	}

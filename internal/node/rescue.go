@@ -39,7 +39,7 @@ type rescuer struct {
 	bytes  int
 }
 
-// Rescue is admin.Options.Rescue. One file at a time is rescued.
+// Rescue implements admin.Recovery. One file at a time is rescued.
 func (s *Node) Rescue(ctx context.Context, file string) (admin.RescueAnswer, error) {
 	content, err := readNamed(s.queue.QuarantineDir(), file)
 	if err != nil {
@@ -252,6 +252,11 @@ func (s *Node) Alone(ctx context.Context, do func(context.Context) error) error 
 	// What operators have to know stays for the next server to tell.
 	s.ordered = err == nil && len(s.running.list()) == 0
 	return err
+}
+
+// Readmit implements admin.Recovery.
+func (s *Node) Readmit(ctx context.Context) (admin.ReadmittedAnswer, error) {
+	return Readmitted(ctx, s.store)
 }
 
 // Readmitted takes damaged segments back whose files are whole again, and returns the answer for the

@@ -35,24 +35,34 @@ type Options struct {
 	// CaughtUp reports nil when the store holds all that was acknowledged before the start, else an
 	// error that says how far it has come.
 	CaughtUp func() error
-	Mending  Mending
+	Recovery Recovery // nil where there is none
+	Eraser   Eraser   // nil where nothing can be erased
 	// AcceptClock sets retention's clock to the system's; nil where there is none.
 	AcceptClock func() (clock.Change, error)
-	// Rescue sends in again what a file of the queue's quarantine holds and the store does not; nil
-	// where there is no such file. Errors: fs.ErrNotExist, queue.ErrNoFrames, queue.ErrNewer, and
-	// those of publishing.
-	Rescue func(ctx context.Context, file string) (RescueAnswer, error)
-	// Erase erases a session from applications, from all when there are none; nil where that is not
-	// possible.
-	Erase func(ctx context.Context, apps []string, session string) (Erasure, error)
-	// EmptyQuarantine deletes all files that were put aside as damaged, and returns what there was.
-	// It may be nil.
-	EmptyQuarantine func(context.Context) ([]PutAside, error)
-	// EraseApp erases all that an application sent, which takes nothing any more, and then deletes
-	// it; nil where that is not possible.
-	EraseApp func(ctx context.Context, app registry.App) (Erasure, error)
 
 	Logger *slog.Logger
+}
+
+// Recovery brings back what was lost of a store that a node keeps itself.
+type Recovery interface {
+	// Acknowledge forgets what /readyz says of losses and of damaged files, and returns it.
+	Acknowledge(ctx context.Context) ([]string, error)
+	// Readmit takes damaged segments back whose files are whole again.
+	Readmit(ctx context.Context) (ReadmittedAnswer, error)
+	// Rescue sends in again what a file of the queue's quarantine holds and the store does not.
+	// Errors: fs.ErrNotExist, queue.ErrNoFrames, queue.ErrNewer, and those of publishing.
+	Rescue(ctx context.Context, file string) (RescueAnswer, error)
+}
+
+// Eraser erases what was sent.
+type Eraser interface {
+	// EraseSession erases a session from applications, from all when there are none.
+	EraseSession(ctx context.Context, apps []string, session string) (Erasure, error)
+	// EraseApp erases all that an application sent, which takes nothing any more, and then deletes
+	// it.
+	EraseApp(ctx context.Context, app registry.App) (Erasure, error)
+	// EmptyQuarantine deletes all files that were put aside as damaged, and returns what there was.
+	EmptyQuarantine(ctx context.Context) ([]PutAside, error)
 }
 
 // Intake is what the deletion of an application needs of the intake.
@@ -90,7 +100,7 @@ func New(opts Options) *Handlers {
 // Routes returns the routes of administration.
 func (h *Handlers) Routes() []httpapi.Route {
 	return slices.Concat(h.appRoutes(), h.keyRoutes(), h.typeRoutes(), h.erasureRoutes(), h.replayRoutes(), h.backupRoutes(),
-		h.clockRoutes(), h.mendingRoutes(), h.rescueRoutes(), h.auditRoutes())
+		h.clockRoutes(), h.recoveryRoutes(), h.rescueRoutes(), h.auditRoutes())
 }
 
 func (h *Handlers) appRoutes() []httpapi.Route {

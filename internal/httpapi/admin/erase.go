@@ -115,13 +115,13 @@ func (h *Handlers) answerErasure(c *httpapi.Call, session string, apps []string,
 	// It is finished also when the caller is gone.
 	ctx, release := c.Outlive()
 	defer release()
-	done, err := h.opts.Erase(ctx, apps, session)
+	done, err := h.opts.Eraser.EraseSession(ctx, apps, session)
 	if err != nil {
 		return err
 	}
 	var deleted []PutAside
 	if quarantine { // last, so that the answer which tells what was deleted is one of success
-		if deleted, err = h.opts.EmptyQuarantine(ctx); err != nil {
+		if deleted, err = h.opts.Eraser.EmptyQuarantine(ctx); err != nil {
 			return err
 		}
 		done.Unsearched = nil

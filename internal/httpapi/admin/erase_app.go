@@ -66,7 +66,7 @@ const emptyDeadline = 5 * time.Second
 // ever sent was received before its tombstone is set; its name is free when all
 // is gone. A server that ends in between goes on at its next start.
 func (h *Handlers) eraseApp(c *httpapi.Call, a registry.App) error {
-	if h.opts.EraseApp == nil {
+	if h.opts.Eraser == nil {
 		return httpapi.NewProblem(http.StatusNotFound, "this server keeps its events elsewhere: erase them there")
 	}
 	ctx, release := c.Outlive() // it is finished also when the caller is gone
@@ -76,7 +76,7 @@ func (h *Handlers) eraseApp(c *httpapi.Call, a registry.App) error {
 		return err
 	}
 	h.opts.Intake.CloseGate(a.Name)() // those inside are through
-	done, err := h.opts.EraseApp(ctx, a)
+	done, err := h.opts.Eraser.EraseApp(ctx, a)
 	if err != nil {
 		return err
 	}

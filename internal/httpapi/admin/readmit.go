@@ -1,13 +1,12 @@
 package admin
 
 import (
-	"context"
 	"net/http"
 
 	"theeye/internal/httpapi"
 )
 
-func (h *Handlers) mendingRoutes() []httpapi.Route {
+func (h *Handlers) recoveryRoutes() []httpapi.Route {
 	return []httpapi.Route{
 		{Method: "POST", Path: "/v1/store/acknowledge", Access: httpapi.ForAdmin, Handle: h.acknowledge, Doc: httpapi.Doc{
 			ID: "acknowledgeLosses", Tag: "operation", Summary: "Acknowledge what /readyz tells of lost events and of damaged and lost files",
@@ -40,17 +39,11 @@ type ReadmittedSegment struct {
 	Rejections int64  `json:"rejections"`
 }
 
-// Mending are the means against damage of a node that keeps its events itself.
-type Mending struct {
-	Acknowledge func(context.Context) ([]string, error)
-	Readmit     func(context.Context) (ReadmittedAnswer, error)
-}
-
 func (h *Handlers) acknowledge(c *httpapi.Call) error {
-	if h.opts.Mending.Acknowledge == nil {
+	if h.opts.Recovery == nil {
 		return httpapi.NewProblem(http.StatusNotFound, "this server keeps its events elsewhere")
 	}
-	list, err := h.opts.Mending.Acknowledge(c.Context())
+	list, err := h.opts.Recovery.Acknowledge(c.Context())
 	if err != nil {
 		h.log.Error("what was acknowledged could not be written", "error", err)
 		return httpapi.Unavailable("this could not be written to disk; try again")
@@ -64,12 +57,12 @@ func (h *Handlers) acknowledge(c *httpapi.Call) error {
 }
 
 func (h *Handlers) readmit(c *httpapi.Call) error {
-	if h.opts.Mending.Readmit == nil {
+	if h.opts.Recovery == nil {
 		return httpapi.NewProblem(http.StatusNotFound, "this server keeps its events elsewhere")
 	}
 	ctx, release := c.Outlive()
 	defer release()
-	answer, err := h.opts.Mending.Readmit(ctx)
+	answer, err := h.opts.Recovery.Readmit(ctx)
 	if err != nil {
 		return err
 	}

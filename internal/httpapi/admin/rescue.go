@@ -43,7 +43,7 @@ type RescueAnswer struct {
 }
 
 func (h *Handlers) rescue(c *httpapi.Call) error {
-	if h.opts.Rescue == nil {
+	if h.opts.Recovery == nil {
 		return httpapi.NewProblem(http.StatusNotFound, "this server keeps its events elsewhere: there is no quarantine")
 	}
 	if err := h.opts.CaughtUp(); err != nil {
@@ -56,7 +56,7 @@ func (h *Handlers) rescue(c *httpapi.Call) error {
 	// It goes on also when the caller is gone: what was sent is sent.
 	ctx, release := c.Outlive()
 	defer release()
-	done, err := h.opts.Rescue(ctx, body.File)
+	done, err := h.opts.Recovery.Rescue(ctx, body.File)
 	if errors.Is(err, fs.ErrNotExist) {
 		return httpapi.Problemf(http.StatusNotFound, "there is no file %.200q in queue/quarantine", body.File)
 	}

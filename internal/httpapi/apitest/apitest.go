@@ -3,6 +3,7 @@ package apitest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -46,7 +47,7 @@ type Parts struct {
 	ExportsEnded func() <-chan struct{}
 	CaughtUp     func() error
 	Ping         func(context.Context) error
-	Erase        func(ctx context.Context, apps []string, session string) (admin.Erasure, error)
+	Eraser       admin.Eraser
 
 	LegacyApp      string
 	StallDeadline  time.Duration
@@ -64,7 +65,7 @@ func New(p Parts) *httpapi.Server {
 	})
 	administration := admin.New(admin.Options{
 		Registry: p.Registry, Collector: p.Collector, Reader: p.Reader, Intake: in, Books: reads, Backup: p.Backup,
-		CaughtUp: p.CaughtUp, Erase: p.Erase,
+		CaughtUp: p.CaughtUp, Eraser: p.Eraser,
 	})
 	return httpapi.New(httpapi.Options{
 		Routes: slices.Concat(in.Routes(), reads.Routes(), administration.Routes()), Registry: p.Registry, Queue: p.Queue,
@@ -265,6 +266,24 @@ type Exporter struct {
 // Export implements store.Reader.
 func (s *Exporter) Export(ctx context.Context, _ query.Query, each func(*event.Event) error) error {
 	return s.Do(ctx, each)
+}
+
+// SessionEraser is an admin.Eraser of sessions alone.
+type SessionEraser func(ctx context.Context, session string) (admin.Erasure, error)
+
+// EraseSession implements admin.Eraser.
+func (f SessionEraser) EraseSession(ctx context.Context, _ []string, session string) (admin.Erasure, error) {
+	return f(ctx, session)
+}
+
+// EraseApp implements admin.Eraser.
+func (f SessionEraser) EraseApp(context.Context, registry.App) (admin.Erasure, error) {
+	return admin.Erasure{}, errors.ErrUnsupported
+}
+
+// EmptyQuarantine implements admin.Eraser.
+func (f SessionEraser) EmptyQuarantine(context.Context) ([]admin.PutAside, error) {
+	return nil, errors.ErrUnsupported
 }
 
 // Collecting returns a collector that runs until the test ends and knows no event types.
