@@ -15,8 +15,8 @@ import (
 	"theeye/internal/registry"
 )
 
-// acts returns the names of all acts that may be in the trail: the ids of operations, and what a
-// server does by itself, sorted.
+// acts returns the names of all acts that the audit trail may hold, sorted: the ids of
+// operations, and what a server does by itself.
 func (s *Server) acts() []string {
 	acts := []string{
 		"beginTrail", "finishErasure", "firstStart", "keepAdminKey", "rebuildMetadata", "replaceUnshownKeys", "restore",
@@ -31,13 +31,13 @@ func (s *Server) acts() []string {
 	return slices.Compact(acts)
 }
 
-// isRecorded reports whether requests with an admin key are in the trail.
+// isRecorded reports whether the audit trail records requests that an admin key makes.
 func (rt Route) isRecorded() bool {
 	return rt.Audited || rt.Access == ForAdmin && rt.Method != http.MethodGet
 }
 
-// recorded calls a route and writes down what is administered: that it begins
-// before, and how it ended before it is answered.
+// recorded calls a route and records administrative acts: that an act begins before it is made,
+// and how it ended before it is answered.
 func (s *Server) recorded(rt Route, c *Call) error {
 	switch {
 	case rt.Audited && c.Principal.Kind == registry.Admin:
@@ -49,7 +49,7 @@ func (s *Server) recorded(rt Route, c *Call) error {
 	if apps := s.appsNamed(c); apps != "" {
 		e.Note("app", apps)
 	}
-	for _, name := range []string{"erase", "force"} { // what else changes the meaning of a request
+	for _, name := range []string{"erase", "force"} { // these change what a request means
 		if c.URL.Query().Get(name) == "1" {
 			e.Note(name, "1")
 		}
@@ -71,7 +71,7 @@ func (s *Server) recorded(rt Route, c *Call) error {
 		s.sums.add(of, summed{name: e.Act, remote: e.Remote, at: now})
 		s.ended(e, trail.Withdraw(context.WithoutCancel(c.Context()), e))
 	} else {
-		// It is finished also when the caller is gone.
+		// It is recorded even if the caller is gone.
 		s.ended(e, trail.End(context.WithoutCancel(c.Context()), e, held.status))
 	}
 	held.release()
@@ -82,8 +82,8 @@ func (s *Server) entryOf(rt Route, c *Call) registry.Entry {
 	return registry.Entry{KeyID: c.Principal.KeyID, Act: rt.Doc.ID, App: Redact(c.PathValue("app")), Subject: subjectOf(rt, c.Request), Remote: s.remoteText(c.Request)}
 }
 
-// appsNamed returns the applications that the query of a request names, without those that are not
-// there: what stands in their place may be anything.
+// appsNamed returns the existing applications that the query of a request names. Other values are
+// left out: they may be anything.
 func (s *Server) appsNamed(c *Call) string {
 	var apps []string
 	for _, name := range c.URL.Query()["app"] {
@@ -100,9 +100,8 @@ func (s *Server) ended(e registry.Entry, err error) {
 	}
 }
 
-// watched calls a route that changes nothing and gives much away, and writes down
-// that it begins and how it ended. Values of parameters are not written down: they
-// may name what is erased later.
+// watched calls a route that changes nothing but reveals much, and records that it begins and how
+// it ended. It does not record the values of parameters, which may name what is erased later.
 func (s *Server) watched(rt Route, c *Call) (err error) {
 	if rt.AuditedOnce != "" {
 		lease := c.URL.Query().Get(rt.AuditedOnce)
@@ -153,8 +152,8 @@ func (s *Server) watched(rt Route, c *Call) (err error) {
 	return nil
 }
 
-// subjectOf returns what the path of a request names besides the application. A
-// session that is erased is not named: nothing of it may be left.
+// subjectOf returns what the path of a request names besides the application, unless the route
+// hides it.
 func subjectOf(rt Route, r *http.Request) map[string]string {
 	subject := map[string]string{}
 	for _, match := range pathNames.FindAllStringSubmatch(rt.Path, -1) {
@@ -170,14 +169,14 @@ var (
 	secrets   = regexp.MustCompile(`(?i)eye_[a-z]_[0-9a-z]{20,}(_[0-9a-z]*)?|whsec_[0-9a-z+/]{20,}=*`)
 )
 
-// maxNoted bounds what is noted of an answer, in bytes of JSON; of more its beginning is.
+// maxNoted bounds a noted value, in bytes of JSON; a longer one is cut.
 const maxNoted = 2 << 10
 
-// maxRedacted bounds a text that is shown of a request, in bytes.
+// maxRedacted bounds a text that Redact returns, in bytes.
 const maxRedacted = 300
 
-// Redact is a text of a request as it may be kept: short, and without keys that
-// got into it by mistake.
+// Redact returns a text of a request in a form that may be kept: short, valid UTF-8, and without
+// keys that got into it by mistake.
 func Redact(text string) string {
 	return strings.ToValidUTF8(RedactKeys(text[:min(len(text), maxRedacted)]), "\uFFFD")
 }
@@ -185,7 +184,7 @@ func Redact(text string) string {
 // RedactKeys replaces what looks like a key or a signing secret in a text.
 func RedactKeys(text string) string { return secrets.ReplaceAllString(text, "[key]") }
 
-// heldResponse holds an answer back.
+// heldResponse holds an answer back until release.
 type heldResponse struct {
 	http.ResponseWriter
 	status int
@@ -207,19 +206,18 @@ func (h *heldResponse) Write(b []byte) (int, error) {
 func (h *heldResponse) Unwrap() http.ResponseWriter { return h.ResponseWriter }
 
 func (h *heldResponse) release() {
-	h.WriteHeader(http.StatusOK) // unless there is another
+	h.WriteHeader(http.StatusOK) // if the handler has set none
 	h.ResponseWriter.WriteHeader(h.status)
 	_, _ = h.body.WriteTo(h.ResponseWriter) // a caller who is gone needs no error
 }
 
-// audited are the fields of answers that are worth writing down. Secrets are not
-// among them.
+// audited returns the members of answers that the audit trail records. None of them is a secret.
 func audited() []string {
 	return []string{"key_id", "kind", "origins", "expires_at", "version", "erased_at", "apps", "deleted", "events", "rejections", "replay_id", "matched", "would_pass", "would_fail", "dry_run"}
 }
 
-// describe adds to an entry what the answer tells: of a problem its kind alone, because its detail
-// repeats the request, which may name what is erased later.
+// describe adds what the answer says to an entry. Of a problem it adds only the status text,
+// because its detail repeats the request, which may name what is erased later.
 func (h *heldResponse) describe(e *registry.Entry) {
 	if h.status >= http.StatusBadRequest {
 		e.Note("problem", http.StatusText(h.status))

@@ -8,9 +8,9 @@ import (
 	"theeye/internal/registry"
 )
 
-// authorize finds out who calls and whether the key may be used here. The
-// answers never say which applications, keys or origins there are (P8). Whether a
-// request is signed is checked where its body is read.
+// authorize authenticates the caller and checks whether the key may be used here. The answers
+// never reveal which applications, keys or origins exist (P8). Signatures are checked where the
+// body is read.
 func (s *Server) authorize(c *Call, need Access) error {
 	if need == Open {
 		return nil
@@ -18,7 +18,7 @@ func (s *Server) authorize(c *Call, need Access) error {
 	secret := keyOf(c.Request, need)
 	who, ok := s.opts.Registry.Authenticate(secret)
 	if !ok {
-		if why := s.opts.Registry.Refusal(secret); why != "" { // told to who has the secret alone
+		if why := s.opts.Registry.Refusal(secret); why != "" { // only a holder of the secret is told
 			return Unauthorized(why)
 		}
 		return invalidKey(need)
@@ -35,8 +35,7 @@ func (s *Server) authorize(c *Call, need Access) error {
 	return p
 }
 
-// OpenTo reports whether a route with this access may be called with a key. It is the table of kinds
-// of keys and what they are for.
+// OpenTo reports whether a key may call a route with this access.
 func (a Access) OpenTo(who registry.Principal) bool {
 	switch a {
 	case ForWrite:
@@ -48,11 +47,11 @@ func (a Access) OpenTo(who registry.Principal) bool {
 	case ForAdmin:
 		return who.Kind == registry.Admin
 	}
-	return false // a route that declares nothing serves nobody
+	return false // nobody may call a route that declares nothing
 }
 
-// fromItsOrigin reports whether a key is used by a page that it names, if it
-// names any. Two Origin headers are none.
+// fromItsOrigin reports whether a key that names origins is used by a page of one of them. Two
+// Origin headers count as none.
 func fromItsOrigin(who registry.Principal, r *http.Request) bool {
 	if origins := r.Header.Values("Origin"); len(origins) == 1 {
 		return who.From(origins[0])
@@ -60,12 +59,11 @@ func fromItsOrigin(who registry.Principal, r *http.Request) bool {
 	return who.From("")
 }
 
-// Key returns the key that a request was made with, "" when there is none.
+// Key returns the key of a request, "" when it has none.
 func (c *Call) Key() string { return keyOf(c.Request, c.access) }
 
-// Recheck asks again whether the key of a request to the intake is valid, when its body has come,
-// which may take seconds: what was sent after a revocation is not taken. On open routes every
-// request passes.
+// Recheck checks the key of an intake request again after its body has arrived, which may take
+// seconds: what was sent after a revocation is not taken. Requests of open routes pass.
 func (c *Call) Recheck() error {
 	if c.Principal.KeyID == "" {
 		return nil
@@ -76,14 +74,14 @@ func (c *Call) Recheck() error {
 	return nil
 }
 
-// Refusal is why a request was refused, as far as its key tells.
+// Refusal says why a request was refused, as far as its key tells.
 type Refusal struct {
 	Reason string       // such as unknown_key or wrong_origin
-	KeyIn  string       // where a key was looked for and something was found: none, bearer, basic, query or other
-	Key    registry.Key // the zero value when it is not known
+	KeyIn  string       // where a key was found: bearer, basic, query, other or none
+	Key    registry.Key // the zero value when it is unknown
 }
 
-// Refusal returns why a request to the intake was refused with a problem.
+// Refusal returns why an intake request was answered with a problem.
 func (c *Call) Refusal(p *ProblemDetails) Refusal {
 	secret, in := secretOf(c.Request)
 	key, known := c.server.opts.Registry.Recognize(secret)
@@ -98,15 +96,15 @@ func invalidKey(need Access) *ProblemDetails {
 	return Unauthorized("a valid key is required, as in Authorization: Bearer KEY; " + needed(need))
 }
 
-// Unauthorized is a 401 that tells what is wrong with the key or the signature of a request.
+// Unauthorized returns a 401 that says what is wrong with the key or the signature of a request.
 func Unauthorized(detail string) *ProblemDetails {
 	p := NewProblem(http.StatusUnauthorized, detail)
 	p.headers = map[string]string{"WWW-Authenticate": `Bearer realm="the eye"`}
 	return p
 }
 
-// keyOf returns the key of a request, "" when there is none: of Authorization,
-// or where events are sent also of ?key=.
+// keyOf returns the key of a request, "" when there is none. It is in the header Authorization
+// or, where events are sent, in ?key=.
 func keyOf(r *http.Request, need Access) string {
 	secret, in := secretOf(r)
 	if in == "query" && need != ForWrite {
@@ -127,8 +125,8 @@ func needed(need Access) string {
 	return "administration requires an admin key"
 }
 
-// bearer returns the key of the Authorization header: of Bearer, or the user
-// name of Basic. Several headers are none: a proxy may have looked at another one.
+// bearer returns the key in the header Authorization: the token of Bearer, or the user name of
+// Basic. More than one header counts as none: a proxy may have checked another one.
 func bearer(r *http.Request) string {
 	values := r.Header.Values("Authorization")
 	if len(values) != 1 {
@@ -166,7 +164,7 @@ func reasonOf(status int, secret string, key registry.Key, known bool) string {
 	return "bad_request"
 }
 
-// secretOf returns the key of a request to the intake, and where it stood.
+// secretOf returns the key of a request and where it was found.
 func secretOf(r *http.Request) (secret, in string) {
 	if secret := bearer(r); secret != "" {
 		if _, _, basic := r.BasicAuth(); basic {

@@ -5,9 +5,9 @@ import (
 	"sync"
 )
 
-// Budget shares a number of bytes between applications. One that holds something
-// gets more only up to what is free, so that a single one never holds more than
-// half, two a third each, and there is always room for one that comes new.
+// Budget shares a number of bytes between applications. One that holds some can acquire more only
+// up to what is then left free. So one application never holds more than half, two never more
+// than a third each, and there is always room for another one. It is safe for concurrent use.
 type Budget struct {
 	mu    sync.Mutex // guards what follows
 	free  int64
@@ -20,15 +20,15 @@ func NewBudget(bytes int64) *Budget {
 	return &Budget{free: bytes, held: map[string]int64{}, given: make(chan struct{})}
 }
 
-// TryAcquire reports whether an application may have so many bytes. They are given
-// back with Release.
+// TryAcquire takes bytes for an application, and reports whether they were available. Release
+// gives them back.
 func (m *Budget) TryAcquire(app string, bytes int64) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.acquireLocked(app, bytes)
 }
 
-// Acquire is TryAcquire that waits, until ctx ends, for what others give back.
+// Acquire is TryAcquire, except that it waits until ctx ends for what others give back.
 func (m *Budget) Acquire(ctx context.Context, app string, bytes int64) bool {
 	for {
 		m.mu.Lock()
@@ -55,7 +55,7 @@ func (m *Budget) acquireLocked(app string, bytes int64) bool {
 	return true
 }
 
-// Release gives bytes back that were acquired.
+// Release gives back bytes that were acquired.
 func (m *Budget) Release(app string, bytes int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -67,7 +67,7 @@ func (m *Budget) Release(app string, bytes int64) {
 	m.given = make(chan struct{})
 }
 
-// Used returns how many bytes are taken.
+// Used returns how many bytes are acquired.
 func (m *Budget) Used() (bytes int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -9,7 +9,7 @@ import (
 
 // However applications take and give, nobody but a newcomer gets more than what is
 // free after it, and a newcomer gets what is free.
-func TestMemoryIsShared(t *testing.T) {
+func TestBudgetIsShared(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const total = 1000
 		m := NewBudget(total)
@@ -43,7 +43,7 @@ func TestMemoryIsShared(t *testing.T) {
 	})
 }
 
-func TestMemoryOfAFlood(t *testing.T) {
+func TestBudgetInAFlood(t *testing.T) {
 	m := NewBudget(256)
 	for _, flood := range []string{"a", "b", "c"} {
 		n := 0

@@ -12,7 +12,7 @@ import (
 	"theeye/internal/registry"
 )
 
-// Call is one request on its way. It belongs to one goroutine, except for End.
+// Call is a request that a route handles. It belongs to one goroutine, except for End.
 type Call struct {
 	*http.Request
 	Principal registry.Principal // the zero value on open routes
@@ -20,25 +20,25 @@ type Call struct {
 	server *Server
 	access Access // of the route
 	w      *statusRecorder
-	entry  *registry.Entry // of the audit trail; nil when this is not administration
-	// lastLook calls w.end when there is a reason to; nil for none.
+	entry  *registry.Entry // of the audit trail; nil when nothing is recorded
+	// lastLook calls w.end if there is a reason to; it may be nil.
 	lastLook func()
 }
 
-// Writer returns where the answer is written.
+// Writer returns the writer of the answer.
 func (c *Call) Writer() http.ResponseWriter { return c.w }
 
 // Begun reports whether the answer has begun.
 func (c *Call) Begun() bool { return c.w.status != 0 }
 
-// End lets what is being written fail, and all that is to be written. An answer that has not begun
-// becomes the error why. It may be called by any goroutine, and again.
+// End makes the current write and all later ones fail. An answer that has not begun becomes the
+// error why. It may be called by any goroutine, and more than once.
 func (c *Call) End(why error) { c.w.end(why) }
 
-// WriteJSON answers with a JSON document.
+// WriteJSON answers with a JSON document. Strings keep the escapes that they were sent with.
 func (c *Call) WriteJSON(status int, v any) error { return writeJSON(c.w, status, v) }
 
-// writeJSON answers with a JSON document. Strings keep the escapes that they were sent with.
+// writeJSON is Call.WriteJSON for any writer.
 func writeJSON(w http.ResponseWriter, status int, v any) error {
 	b, err := json.Marshal(v, jsontext.PreserveRawStrings(true), jsontext.AllowDuplicateNames(true))
 	if err != nil {
@@ -53,8 +53,8 @@ func writeJSON(w http.ResponseWriter, status int, v any) error {
 // AnswerBuffer is how much of a long answer is sent at once, in bytes.
 const AnswerBuffer = 64 << 10
 
-// StreamJSON answers with a JSON document that may be long: it is sent while it is made, and never
-// in memory as a whole. An answer that cannot be finished is torn.
+// StreamJSON answers with a JSON document that may be long. It is sent while it is encoded and is
+// never in memory as a whole. An answer that cannot be completed is cut off.
 func (c *Call) StreamJSON(v any) error {
 	c.w.Header().Set("Content-Type", "application/json")
 	w := bufio.NewWriterSize(c.w, AnswerBuffer)
@@ -67,9 +67,9 @@ func (c *Call) StreamJSON(v any) error {
 	return c.Tear(w, err)
 }
 
-// Tear ends an answer that cannot be finished because of err, which it returns when nothing of the
-// answer was sent. Else it panics with http.ErrAbortHandler: only a torn answer can still say that
-// it is not whole.
+// Tear gives up an answer because of err. It returns err if nothing has been sent. Otherwise it
+// panics with http.ErrAbortHandler: only a broken connection still tells the caller that the
+// answer is incomplete.
 func (c *Call) Tear(w *bufio.Writer, err error) error {
 	if !c.Begun() {
 		return err
@@ -86,20 +86,22 @@ func (c *Call) NoContent() error {
 	return nil
 }
 
-// Outlive returns a context for what is finished also when the caller is gone. It ends when the
-// server is closed; release must be called.
+// Outlive returns a context for work that is finished even if the caller goes away. It ends when
+// the server is closed. The caller must call release.
 func (c *Call) Outlive() (_ context.Context, release func()) {
 	return c.server.life.outlive(c.Context())
 }
 
-// ForgetReadiness lets the next answer of /readyz be found out anew, after a change that it tells of.
+// ForgetReadiness makes the next request for /readyz find out anew, after a change that it
+// reports.
 func (c *Call) ForgetReadiness() { c.server.forgetReadiness() }
 
-// Remote returns the caller's address for people: an IP address, "local" for the socket in the data
-// directory, or "" when it is not known.
+// Remote returns the address of the caller for people: an IP address, "local" for the socket in
+// the data directory, or "" when it is unknown.
 func (c *Call) Remote() string { return c.server.remoteText(c.Request) }
 
-// CheckApps refuses names that are of no application: nothing would be found, without a word.
+// CheckApps returns a 404 if one of the names is not that of an application: a query for it would
+// silently find nothing.
 func (c *Call) CheckApps(names []string) error {
 	for _, name := range names {
 		if _, ok := c.server.opts.Registry.App(name); !ok {
@@ -109,7 +111,8 @@ func (c *Call) CheckApps(names []string) error {
 	return nil
 }
 
-// NoSuchApp tells a key of all applications that there is no such one, and which was meant.
+// NoSuchApp returns the 404 for a name that is not that of an application. It suggests a similar
+// name, so it is only for callers that may know all applications.
 func (c *Call) NoSuchApp(name string) error {
 	var names []string
 	for _, app := range c.server.opts.Registry.Apps() {
@@ -121,23 +124,23 @@ func (c *Call) NoSuchApp(name string) error {
 	return Problemf(http.StatusNotFound, "there is no application %.80q", name)
 }
 
-// Note tells the audit trail what a request changed.
+// Note adds what a request changed to its entry in the audit trail, if it has one.
 func (c *Call) Note(name string, value any) {
 	if c.entry != nil {
 		c.entry.Note(name, value)
 	}
 }
 
-// About tells the audit trail which application a request is about whose path does not say so.
+// About sets the application in the audit trail when the path does not name it.
 func (c *Call) About(app string) {
 	if c.entry != nil {
 		c.entry.App = Redact(app)
 	}
 }
 
-// TakeLease says that later requests of the key with this value of the parameter Route.AuditedOnce
-// need no entry of their own.
+// TakeLease records that later requests of the key with this value of the parameter
+// Route.AuditedOnce need no entry of their own.
 func (c *Call) TakeLease(lease string) { c.server.sums.coverLease(lease, c.Principal.KeyID) }
 
-// AuditActs returns the names of all acts that may be in the audit trail, sorted.
+// AuditActs returns the names of all acts that the audit trail may hold, sorted.
 func (c *Call) AuditActs() []string { return c.server.acts() }

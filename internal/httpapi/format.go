@@ -6,10 +6,10 @@ import (
 	"theeye/internal/event"
 )
 
-// Milliseconds is a duration for people, to the microsecond.
+// Milliseconds returns a duration in milliseconds, rounded to microseconds.
 func Milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// MicrosOrNull is a time as text, nil for none.
+// MicrosOrNull returns a time as text, nil for zero.
 func MicrosOrNull(m event.Micros) *string {
 	if m == 0 {
 		return nil
@@ -18,7 +18,7 @@ func MicrosOrNull(m event.Micros) *string {
 	return &s
 }
 
-// MapSlice returns what f makes of each item.
+// MapSlice returns the results of f for all items.
 func MapSlice[T, V any](items []T, f func(*T) V) []V {
 	mapped := make([]V, len(items))
 	for i := range items {
@@ -27,10 +27,10 @@ func MapSlice[T, V any](items []T, f func(*T) V) []V {
 	return mapped
 }
 
-// FormatTime writes a time in UTC with microseconds, as all times are answered.
+// FormatTime returns a time in UTC with microseconds, the form of all times in answers.
 func FormatTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z") }
 
-// TextOrNull is a text, nil for an empty one.
+// TextOrNull returns nil for an empty text.
 func TextOrNull(text string) *string {
 	if text == "" {
 		return nil
@@ -38,7 +38,7 @@ func TextOrNull(text string) *string {
 	return &text
 }
 
-// TimeOrNull is a time as FormatTime writes it, nil for none.
+// TimeOrNull returns a time as FormatTime does, nil for none.
 func TimeOrNull(at *time.Time) *string {
 	if at == nil {
 		return nil

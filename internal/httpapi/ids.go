@@ -16,8 +16,8 @@ type Candidate struct {
 	ID  uuid.UUID
 }
 
-// Candidates returns what a text may stand for: a UUID, or in each application what a
-// client without origins, and what a page, called an event. The first that exists is meant.
+// Candidates returns what a text may stand for: a UUID, or in each application the ids that
+// clients with and without origins get for their own text. The first one that exists is meant.
 func Candidates(r *registry.Registry, apps []string, text string) []Candidate {
 	if id, ok := event.ParseUUID(text); ok {
 		return []Candidate{{ID: id}}
@@ -34,7 +34,7 @@ func Candidates(r *registry.Registry, apps []string, text string) []Candidate {
 		ofPages, _ := event.ParseOriginID(app, text)
 		list = append(list, Candidate{app, id}, Candidate{app, ofPages})
 	}
-	if len(list) == 0 { // no application: the id of nothing, because no ids would be all
+	if len(list) == 0 { // no application: an id of nothing, because no ids would select all
 		return []Candidate{{}}
 	}
 	return list
@@ -49,8 +49,8 @@ func IDsOf(list []Candidate) []uuid.UUID {
 	return ids
 }
 
-// ResolveEvents adds the ids that the texts of a query may stand for, once it is known
-// whose applications it may see.
+// ResolveEvents adds the ids that the texts of a query may stand for. The applications of the
+// query must be final.
 func ResolveEvents(r *registry.Registry, q *query.Query) {
 	for _, text := range q.EventTexts {
 		q.EventIDs = append(q.EventIDs, IDsOf(Candidates(r, q.Apps, text))...)

@@ -7,12 +7,12 @@ import (
 )
 
 // legacyPath is the one address of the service that The Eye replaces. Its callers must not notice
-// the change: its routes keep to manners which are not those of the rest.
+// the change, so its routes keep the forms of that service.
 const legacyPath = "/event/"
 
 const legacyTag = "the first Eye"
 
-// LegacyRoute returns a route of the address of the first Eye, which serves an application to callers
+// LegacyRoute returns a route of the first Eye's address, which serves one application to callers
 // without a key.
 func LegacyRoute(method, app string, handle func(*Call) error, doc Doc) Route {
 	doc.Tag = legacyTag
@@ -23,7 +23,7 @@ func LegacyRoute(method, app string, handle func(*Call) error, doc Doc) Route {
 	}
 }
 
-// LegacyMessage is what the first Eye said.
+// LegacyMessage is an answer of the first Eye.
 type LegacyMessage struct {
 	Message any `json:"message"`
 }

@@ -6,7 +6,8 @@ import (
 	"sync"
 )
 
-// life is that of a server: it has handlers until it is closed, and work that outlives its caller.
+// life is the lifetime of a server: its handlers run until it is closed, and so does work that
+// outlives its caller.
 type life struct {
 	ctx      context.Context //nolint:containedctx // the life of the server, not of a call
 	end      context.CancelCauseFunc
@@ -33,8 +34,8 @@ func (l *life) enter() bool {
 
 func (l *life) leave() { l.handlers.Done() }
 
-// outlive returns a context for what is finished also when the caller is gone. It ends when the server
-// is closed; release must be called.
+// outlive returns a context for work that is finished even if the caller goes away. It ends when
+// the server is closed. The caller must call release.
 func (l *life) outlive(ctx context.Context) (_ context.Context, release func()) {
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(l.ctx, func() { cancel(errClosing) })
@@ -43,9 +44,9 @@ func (l *life) outlive(ctx context.Context) (_ context.Context, release func()) 
 
 var errClosing = errors.New("the server is stopping")
 
-// Close ends what outlives its caller and waits for all handlers, or returns the error of ctx. Requests
-// that come later are answered with 503. What handlers use may be closed after it has returned nil. It
-// may be called again.
+// Close ends work that outlives its caller and waits for all handlers, or returns the error of
+// ctx. Later requests are answered with 503. After Close has returned nil, what handlers use may
+// be closed. It may be called more than once.
 func (s *Server) Close(ctx context.Context) error {
 	l := s.life
 	l.mu.Lock()

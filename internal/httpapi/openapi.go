@@ -19,12 +19,12 @@ import (
 // PathID is the parameter {id} of a path.
 func PathID(text string) Param { return Param{Name: "id", In: "path", Text: text, Required: true} }
 
-// AppParam is the parameter app of what is read.
+// AppParam is the parameter app of routes that read.
 func AppParam() Param {
 	return Param{Name: "app", Text: "any of these applications; for keys of all applications", Repeatable: true}
 }
 
-// TimeZoneParam is the parameter for times without a zone.
+// TimeZoneParam is the parameter for the zone of times without one.
 func TimeZoneParam() Param {
 	return Param{Name: query.TimeZoneParam, Text: "an IANA name like Europe/Berlin, of times without a zone; by default that of the key's application, for keys of all applications UTC"}
 }
@@ -47,7 +47,7 @@ func (idText) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{Type: huma.TypeString, Format: "uuid"}
 }
 
-// OpenAPI returns the document of routes, and of those that every server has. They need no running
+// OpenAPI returns the document of routes and of those that every server has. It needs no running
 // node.
 func OpenAPI(routes []Route) *huma.OpenAPI {
 	routes = slices.Concat(routes, new(Server).operationRoutes())
@@ -97,7 +97,8 @@ func OpenAPI(routes []Route) *huma.OpenAPI {
 	return api
 }
 
-// withoutNullLists states that a list is a list: no answer has null for one, and no body may.
+// withoutNullLists makes arrays not nullable: no answer has null in place of a list, and no body
+// may.
 func withoutNullLists(schema *huma.Schema) {
 	if schema == nil {
 		return
@@ -144,7 +145,7 @@ func operation(rt Route, registry huma.Registry) *huma.Operation {
 	if rt.Errors != nil {
 		media, details = "application/json", rt.Errors.Body
 	}
-	errors := append([]int{http.StatusBadRequest}, rt.Doc.Errors...) // of a query that is not well-formed
+	errors := append([]int{http.StatusBadRequest}, rt.Doc.Errors...) // of a malformed query
 	if strings.Contains(rt.Path, "{") || slices.ContainsFunc(rt.Doc.Params, func(p Param) bool { return p.Name == "app" }) {
 		errors = append(errors, http.StatusNotFound)
 	}
@@ -175,7 +176,7 @@ func examples(values map[string]any) map[string]*huma.Example {
 	return named
 }
 
-// String returns the name that the document has for an access, "" for Undeclared.
+// String returns the name of an access in the document, "" for Undeclared.
 func (a Access) String() string {
 	return map[Access]string{Open: "open", ForWrite: "write", ForRead: "read", ForAdmin: "admin", ForMetrics: "metrics"}[a]
 }
@@ -198,7 +199,7 @@ func parameter(p Param) *huma.Param {
 	return &huma.Param{Name: p.Name, In: in, Description: p.Text, Required: p.Required, Schema: schema}
 }
 
-// Exact is the parameter that names one session in a query.
+// Exact is the name of the parameter that selects one session by its exact id.
 const Exact = "exact"
 
 // ExactParam is the parameter Exact.

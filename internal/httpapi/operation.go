@@ -57,12 +57,12 @@ func (s *Server) readyz(c *Call) error {
 // readyAge is how old an answer of /readyz may be.
 const readyAge = time.Second
 
-// known is Readiness, found out once in a readyAge however many ask.
+// known returns a Readiness that is at most readyAge old, however many callers ask.
 func (s *Server) known(ctx context.Context) Readiness {
 	s.readyMu.Lock()
 	defer s.readyMu.Unlock()
 	if time.Since(s.readyAt) >= readyAge {
-		ctx, release := s.life.outlive(ctx) // others wait for it too
+		ctx, release := s.life.outlive(ctx) // others wait for the result too
 		defer release()
 		s.ready = s.Readiness(ctx)
 		s.readyAt = time.Now()
@@ -70,7 +70,7 @@ func (s *Server) known(ctx context.Context) Readiness {
 	return s.ready
 }
 
-// forgetReadiness lets the next answer of /readyz be found out anew, after a change that it tells of.
+// forgetReadiness makes the next call of known find out anew.
 func (s *Server) forgetReadiness() {
 	s.readyMu.Lock()
 	defer s.readyMu.Unlock()
@@ -119,7 +119,7 @@ func (s *Server) ping(ctx context.Context) error {
 	return s.opts.Ping(ctx)
 }
 
-// queueHeadroom is how near to its quota a queue counts as full, in bytes.
+// queueHeadroom is how close to its quota a queue counts as full, in bytes.
 const queueHeadroom = 64 << 10
 
 func (s *Server) showMetrics(c *Call) error {
@@ -127,8 +127,7 @@ func (s *Server) showMetrics(c *Call) error {
 	return nil
 }
 
-// Metrics returns the handler of /metrics without a check of keys, for an
-// address of its own.
+// Metrics returns a handler of /metrics that checks no key, for an address of its own.
 func (s *Server) Metrics() http.Handler {
 	return promhttp.HandlerFor(s.opts.Gatherer, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
 }

@@ -12,9 +12,10 @@ import (
 	"theeye/internal/store"
 )
 
-// checkParams refuses a query that is not as the document says of the route: a parameter that is
-// ignored might be what makes a request harmless. The first Eye ignored what it did not know, and probes
-// and scrapers send parameters that mean nothing to who is probed.
+// checkParams refuses a query that does not match the document of the route: a parameter that is
+// ignored might be the one that makes a request harmless. Open routes and /metrics are exempt,
+// because probes and scrapers send parameters of their own and the first Eye ignored unknown
+// ones.
 func checkParams(rt Route, values url.Values) error {
 	if rt.Access == Open || rt.Access == ForMetrics {
 		return nil
@@ -51,12 +52,12 @@ func unknownParam(rt Route, name string) error {
 	return err
 }
 
-// Next leads to the next page of a list that counts its items.
+// Next is the part of a list's answer that leads to the next page.
 type Next struct {
 	NextCursor *string `json:"next_cursor"`
 }
 
-// SetNext sets the cursor to a place; there is no next page when it is 0.
+// SetNext sets the cursor of the next page; 0 means that there is none.
 func (n *Next) SetNext(place uint64) {
 	if place > 0 {
 		text := strconv.FormatUint(place, 10)
@@ -64,23 +65,23 @@ func (n *Next) SetNext(place uint64) {
 	}
 }
 
-// Params returns a reader of the parameters of the query.
+// Params returns a reader of the query's parameters.
 func (c *Call) Params() ParamReader { return ParamReader{values: c.URL.Query()} }
 
-// ParamReader reads the parameters of a request that selects no events, and keeps the first error.
+// ParamReader reads the parameters of routes that do not select events. It keeps the first error.
 type ParamReader struct {
 	Err    error
 	values map[string][]string
 }
 
-// Fail sets Err, unless an earlier one is set.
+// Fail sets Err unless it is already set.
 func (p *ParamReader) Fail(name, message string) {
 	if p.Err == nil {
 		p.Err = &query.ParamError{Parameter: name, Message: message}
 	}
 }
 
-// Text returns a parameter, "" when it is not given.
+// Text returns a parameter, "" when it is missing.
 func (p *ParamReader) Text(name string) string {
 	if values := p.values[name]; len(values) > 0 {
 		return values[0]
@@ -88,7 +89,7 @@ func (p *ParamReader) Text(name string) string {
 	return ""
 }
 
-// Time returns a time, nil when it is not given.
+// Time returns a time, nil when it is missing.
 func (p *ParamReader) Time(name string) *time.Time {
 	text := p.Text(name)
 	if text == "" {
@@ -103,7 +104,7 @@ func (p *ParamReader) Time(name string) *time.Time {
 	return &t
 }
 
-// Zone returns that of times without one.
+// Zone returns the time zone for times without one.
 func (p *ParamReader) Zone() *time.Location {
 	text := p.Text(query.TimeZoneParam)
 	if text == "" {
@@ -117,7 +118,7 @@ func (p *ParamReader) Zone() *time.Location {
 	return zone
 }
 
-// Limit returns how many items a page may have.
+// Limit returns the largest number of items for a page.
 func (p *ParamReader) Limit() int {
 	text := p.Text("limit")
 	if text == "" {
@@ -130,10 +131,10 @@ func (p *ParamReader) Limit() int {
 	return n
 }
 
-// NotThisCursor tells what is wrong with a cursor that belongs to no page of a list.
+// NotThisCursor is the message for a cursor that does not belong to a list.
 const NotThisCursor = "is not a cursor of this list; use next_cursor of the page before, or leave it out to begin again"
 
-// Cursor returns where the page begins, 0 for the first one.
+// Cursor returns where the page begins, 0 for the first page.
 func (p *ParamReader) Cursor() uint64 {
 	text := p.Text("cursor")
 	if text == "" {
@@ -146,7 +147,7 @@ func (p *ParamReader) Cursor() uint64 {
 	return n
 }
 
-// CursorAfter returns the place behind a page that is not the last one.
+// CursorAfter returns the place after a page that is not the last one.
 func CursorAfter[T any](p store.Page[T], after func(*T) query.After, descending bool) query.After {
 	if p.SearchedTo != nil {
 		return query.AfterTime(*p.SearchedTo, descending)

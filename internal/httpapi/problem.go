@@ -41,13 +41,13 @@ type ProblemDetails struct {
 
 	retryAfter string
 	headers    map[string]string
-	reason     string // for the list of what could not be read; made of the status when empty
+	reason     string // for GET /v1/unreadable; derived from the status when empty
 }
 
 // Error implements error, so that a handler may return one.
 func (p *ProblemDetails) Error() string { return p.Detail }
 
-// NewProblem is a problem with a detail that says what is wrong and what to do.
+// NewProblem returns a problem. The detail says what is wrong and what to do.
 func NewProblem(status int, detail string) *ProblemDetails {
 	return &ProblemDetails{Title: http.StatusText(status), Status: status, Detail: detail}
 }
@@ -57,21 +57,21 @@ func Problemf(status int, format string, args ...any) *ProblemDetails {
 	return NewProblem(status, fmt.Sprintf(format, args...))
 }
 
-// Unavailable is a 503 after which the same request may be tried again in a second.
+// Unavailable returns a 503 that asks the caller to try again in a second.
 func Unavailable(detail string) *ProblemDetails {
 	p := NewProblem(http.StatusServiceUnavailable, detail)
 	p.retryAfter = "1"
 	return p
 }
 
-// WithRetryAfter returns the problem with a Retry-After of whole seconds.
+// WithRetryAfter sets Retry-After, in whole seconds, and returns the problem.
 func (p *ProblemDetails) WithRetryAfter(wait time.Duration) *ProblemDetails {
 	p.retryAfter = strconv.FormatInt(int64(wait/time.Second), 10)
 	return p
 }
 
-// WithReason returns the problem with the reason under which GET /v1/unreadable lists the request;
-// it is made of the status otherwise.
+// WithReason sets the reason under which GET /v1/unreadable lists the request, and returns the
+// problem. Without it the reason is derived from the status.
 func (p *ProblemDetails) WithReason(reason string) *ProblemDetails {
 	p.reason = reason
 	return p
@@ -86,8 +86,8 @@ func (e *panicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.valu
 
 func panicked(value any) error { return &panicError{value, debug.Stack()} }
 
-// ProblemOf is the one table from errors to answers. What it does not know is
-// logged, and shown as an internal error.
+// ProblemOf maps errors to answers; it is the only such table. An error that it does not know
+// becomes an internal error, whose cause is only logged.
 func ProblemOf(err error) *ProblemDetails {
 	var (
 		own     *ProblemDetails
@@ -178,7 +178,7 @@ func ProblemOf(err error) *ProblemDetails {
 	return NewProblem(http.StatusInternalServerError, "internal error; the server's log has the details")
 }
 
-// SizeText writes a size in bytes, and in a larger unit when it is a whole number of them.
+// SizeText returns a size in bytes, and in a larger unit if it is a whole number of them.
 func SizeText(n int64) string {
 	for _, unit := range []struct {
 		name  string
@@ -191,7 +191,7 @@ func SizeText(n int64) string {
 	return fmt.Sprintf("%d bytes", n)
 }
 
-// setHeaders sets those that belong to the problem.
+// setHeaders sets the headers of the problem.
 func (p *ProblemDetails) setHeaders(h http.Header) {
 	if p.retryAfter != "" {
 		h.Set("Retry-After", p.retryAfter)
@@ -209,7 +209,7 @@ func writeProblem(w http.ResponseWriter, p *ProblemDetails) {
 	if err != nil {
 		b = []byte(`{"title":"Internal Server Error","status":500,"detail":"internal error"}`)
 	}
-	b = append(b, '\n') // for those who read it in a terminal
+	b = append(b, '\n') // for people who read it in a terminal
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
 	w.WriteHeader(p.Status)

@@ -5,24 +5,23 @@ import (
 	"time"
 )
 
-// Reads share a budget of bytes, as bodies do. Each takes what a page takes at most
-// while it is read, and what it turned out to be while it is sent.
+// Reads share a budget of bytes, as bodies do. Each holds the size of the largest page while it
+// reads, and the size of its answer while it sends.
 const (
 	DefaultReadMemory = 256 << 20
 	pageMemory        = 16 << 20
-	readPatience      = 2 * time.Second // for what others give back
+	readPatience      = 2 * time.Second // how long a read waits for others
 )
 
-// ReadReservation is what a request holds of the budget for reads. It belongs to one
-// goroutine.
+// ReadReservation is what a request holds of the read budget. It belongs to one goroutine.
 type ReadReservation struct {
 	server *Server
 	who    string
 	held   int64
 }
 
-// ReserveRead takes the memory of a page for a request, or fails with 503 when others do not give
-// enough back in time. It is shared fairly between keys. Release must be called.
+// ReserveRead takes the memory of a page, or fails with 503 when others do not give enough back
+// in time. Keys share the budget fairly. The caller must call Release.
 func (c *Call) ReserveRead() (*ReadReservation, error) {
 	s := c.server
 	ctx, cancel := context.WithTimeout(c.Context(), readPatience)
@@ -49,7 +48,7 @@ func (a *ReadReservation) Release() {
 	a.held = 0
 }
 
-// KeepPage gives back all but what the items of a page take.
+// KeepPage gives back all but the size of a page's items.
 func KeepPage[T any](a *ReadReservation, items []T, size func(*T) int) {
 	bytes := 0
 	for i := range items {

@@ -12,30 +12,30 @@ import (
 )
 
 const (
-	// pieceBytes is what a caller must take before its deadline.
+	// pieceBytes is what a caller must take before the write deadline.
 	pieceBytes = 16 << 10
-	// leastRate is what a caller must take of a long answer, in bytes a second, within
-	// each leastWindow of time in which it held the answer up.
+	// leastRate is the least that a caller must take of a long answer, in bytes per second, in
+	// each leastWindow of time spent writing.
 	leastRate   = 64 << 10
 	leastWindow = time.Minute
 )
 
-// errSlow is told when a caller takes less than leastRate.
+// errSlow is the error for a caller that takes less than leastRate.
 var errSlow = errors.New("the caller takes too little")
 
-// statusRecorder is an answer on its way. A caller who takes nothing of it holds it up
-// no longer than stall, and one who takes little no longer than a leastWindow. All of it
-// belongs to one goroutine, but for end.
+// statusRecorder writes an answer and remembers its status. A caller that takes nothing holds it
+// up no longer than stallDeadline, and one that takes little no longer than leastWindow. It
+// belongs to one goroutine, except for end.
 type statusRecorder struct {
 	http.ResponseWriter
 	status        int
 	stallDeadline time.Duration
-	// stream: the answer is a stream of HTTP/2, which is reset when its deadline passes, also while
-	// nothing is being written.
+	// stream is set for HTTP/2, where a deadline that passes resets the stream even when nothing
+	// is being written.
 	stream bool
 
-	blocked time.Duration // in this window, while writing
-	taken   int64         // meanwhile, in bytes
+	blocked time.Duration // time spent writing in this window
+	taken   int64         // bytes taken meanwhile
 
 	conn  http.ResponseWriter // that has the deadlines
 	mu    sync.Mutex          // guards what follows
@@ -57,7 +57,8 @@ func (r *statusRecorder) begin() {
 // rest sets a deadline for what net/http still has to write when the handler is done.
 func (r *statusRecorder) rest() { _ = r.extendWriteDeadline() }
 
-// extendWriteDeadline moves the deadline of writing.
+// extendWriteDeadline moves the write deadline. It returns the error that the answer was ended
+// with.
 func (r *statusRecorder) extendWriteDeadline() error {
 	wait := r.stallDeadline
 	if r.taken < int64(leastRate*leastWindow/time.Second) {
@@ -72,7 +73,7 @@ func (r *statusRecorder) extendWriteDeadline() error {
 	return nil
 }
 
-// clearWriteDeadline takes the deadline away while nothing is being written, where that matters.
+// clearWriteDeadline removes the deadline between writes of a stream.
 func (r *statusRecorder) clearWriteDeadline() {
 	if !r.stream {
 		return
@@ -84,8 +85,8 @@ func (r *statusRecorder) clearWriteDeadline() {
 	}
 }
 
-// end lets what is being written fail, and all that is to be written. It may be called
-// by any goroutine, and again.
+// end makes the current write and all later ones fail. It may be called by any goroutine, and
+// more than once.
 func (r *statusRecorder) end(why error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -95,7 +96,7 @@ func (r *statusRecorder) end(why error) {
 	}
 }
 
-// finish makes end do nothing any more, and returns what it was called with.
+// finish turns end off, and returns the error that it was called with.
 func (r *statusRecorder) finish() (why error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -144,8 +145,8 @@ func (r *statusRecorder) Write(b []byte) (int, error) {
 	}
 }
 
-// count fails when a window ends in which the caller took too little. Time in which
-// the server had nothing to write does not count.
+// count returns errSlow when a window ends in which the caller took too little. Time in which the
+// server had nothing to write does not count.
 func (r *statusRecorder) count(n int, took time.Duration) error {
 	r.blocked += took
 	r.taken += int64(n)
@@ -162,11 +163,11 @@ func (r *statusRecorder) count(n int, took time.Duration) error {
 // Unwrap lets http.ResponseController reach the connection.
 func (r *statusRecorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
-// drop closes the connection of an answer that has begun, and throws away what the
-// caller has not taken.
+// drop closes the connection of an answer that has begun, and discards what the caller has not
+// taken.
 func (r *statusRecorder) drop() {
 	conn, _, err := http.NewResponseController(r.conn).Hijack()
-	if err != nil { // one of HTTP/2, of which net/http ends the stream
+	if err != nil { // HTTP/2: net/http resets the stream
 		return
 	}
 	defer conn.Close()
@@ -179,9 +180,9 @@ func (r *statusRecorder) drop() {
 	}
 }
 
-// whileValid calls a route that gives something, and ends its answer when the key that
-// it was called with ends. What an admin key changes is finished as it was begun, and
-// the intake asks again when a body has come.
+// whileValid calls a route that reveals something, and ends the answer when the key of the
+// request ends. Changes that an admin key makes are completed as they were begun, and the intake
+// checks the key again when a body has arrived.
 func (s *Server) whileValid(rt Route, c *Call) error {
 	if rt.Access == Open || rt.Access == ForWrite || rt.Access == ForAdmin && rt.Method != http.MethodGet {
 		return s.untilEnded(rt, c)
@@ -196,12 +197,12 @@ func (s *Server) whileValid(rt Route, c *Call) error {
 	}
 	stop := context.AfterFunc(ctx, end)
 	defer stop()
-	c.lastLook = end // the handler may have seen it first
+	c.lastLook = end // the handler may have noticed it first
 	return s.untilEnded(rt, c)
 }
 
-// untilEnded calls a route. An answer that was ended is torn when it has begun, and is
-// otherwise the error that says why.
+// untilEnded calls a route. An answer that was ended is cut off if it has begun; otherwise the
+// reason is returned as the error.
 func (s *Server) untilEnded(rt Route, c *Call) (err error) {
 	defer func() {
 		if c.lastLook != nil {
@@ -214,7 +215,7 @@ func (s *Server) untilEnded(rt Route, c *Call) (err error) {
 			c.w.drop()
 			panic(http.ErrAbortHandler)
 		default:
-			_ = recover() // the handler wanted to tear what it had not begun
+			_ = recover() // the handler cut off an answer that had not begun
 			err = why
 		}
 	}()

@@ -8,12 +8,11 @@ import (
 	"strings"
 )
 
-// remote returns the address of the caller, the zero value when it is not known.
+// remote returns the address of the caller, the zero value when it is unknown.
 //
-// What a request says of its way is believed of trusted proxies alone, from the
-// right: the answer is the first address that is not one of theirs. X-Forwarded-For
-// goes before Forwarded (RFC 7239), because most proxies write that one and pass
-// the other on as the caller sent it.
+// X-Forwarded-For and Forwarded (RFC 7239) are believed only from trusted proxies, read from the
+// right: the result is the first address that is not a trusted proxy. X-Forwarded-For takes
+// precedence, because most proxies write that one and pass Forwarded on as the caller sent it.
 func (s *Server) remote(r *http.Request) netip.Addr {
 	peer := netip.Addr{}
 	if at, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
@@ -29,7 +28,7 @@ func (s *Server) remote(r *http.Request) netip.Addr {
 	for _, hop := range slices.Backward(hops) {
 		at, ok := parseHop(hop)
 		if !ok {
-			break // who wrote this is the last that is known
+			break // the one that wrote this is the last known address
 		}
 		if peer = at; !s.trusts(peer) {
 			break
@@ -44,7 +43,7 @@ func within(a netip.Addr, list []netip.Prefix) bool {
 	return slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
-// split returns the elements of a list that may stand in several lines.
+// split returns the elements of a list that may span several header lines.
 func split(lines []string) []string {
 	if len(lines) == 0 {
 		return nil
@@ -52,8 +51,7 @@ func split(lines []string) []string {
 	return strings.Split(strings.Join(lines, ","), ",")
 }
 
-// forwardedFor returns the for= of each element; one without it has none that
-// can be read.
+// forwardedFor returns the for= of each element, "" for an element without one.
 func forwardedFor(lines []string) []string {
 	hops := split(lines)
 	for i, element := range hops {
@@ -80,11 +78,11 @@ func parseHop(text string) (netip.Addr, bool) {
 	return at.Unmap().WithZone(""), err == nil
 }
 
-// local stands for the address of a caller on the server's own machine that came
-// through the socket in the data directory.
+// local stands for the address of a caller on this machine that uses the socket in the data
+// directory.
 const local = "local"
 
-// remoteText is remote for people: an address, local, or "" when neither is known.
+// remoteText returns the address as text, local, or "" when neither is known.
 func (s *Server) remoteText(r *http.Request) string {
 	if at, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && at.Network() == "unix" {
 		return local

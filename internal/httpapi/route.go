@@ -18,29 +18,30 @@ const (
 	ForMetrics               // an admin key, or a read key of all applications
 )
 
-// Route is one line of the table from which both the mux and the OpenAPI document are made.
+// Route is one line of the table from which the mux and the OpenAPI document are made.
 type Route struct {
 	Method, Path string
 	Access       Access
-	// Handle answers a request. What ProblemOf makes of its error is answered instead, unless an
-	// answer has begun.
+	// Handle answers a request. If it returns an error before an answer has begun, ProblemOf
+	// makes the answer of it.
 	Handle func(*Call) error
 	Doc    Doc
 
-	// App is the application that the requests of an open route count for, empty for none.
+	// App is the application for which requests of an open route count, empty for none.
 	App string
 	// EitherSlash serves the path with and without a slash at its end.
 	EitherSlash bool
-	// Refused is called with the error of a request before it is answered, which ends the reading
-	// of its body. When it is nil, requests whose key is refused are summed up in the audit trail.
+	// Refused is called with the error of a refused request before the answer, which ends the
+	// reading of the body. If it is nil, requests whose key is refused are summed up in the audit
+	// trail.
 	Refused func(*Call, error)
 	// Errors is the form of errors, nil for problem details.
 	Errors *ErrorForm
 
-	// Audited is a GET that is in the audit trail when an admin key makes it.
+	// Audited marks a GET that the audit trail records when an admin key makes it.
 	Audited bool
-	// AuditedOnce names a parameter of an audited route. Requests with a value of it that the key
-	// has taken before, in the sense of Call.TakeLease, have no entry of their own.
+	// AuditedOnce names a parameter of an audited route. Requests with a value for which the key
+	// has called Call.TakeLease have no entry of their own.
 	AuditedOnce string
 	// HideSubject keeps what the path names out of the audit trail.
 	HideSubject bool

@@ -9,16 +9,16 @@ import (
 	"github.com/go-chi/chi/v5"
 )
 
-// router makes a handler of the table. Paths are taken as they are written: a segment is what stands
-// between two slashes, whatever it is when it is unescaped, and nothing is cleaned or redirected. So
-// every text can be addressed (http.ServeMux resolves dots, and takes %2F for the end of the path).
+// router returns a handler of the route table. Paths are taken as they are written: a segment is
+// whatever stands between two slashes, and nothing is cleaned or redirected. So every text can be
+// addressed (http.ServeMux resolves dots and treats %2F as a separator).
 func (s *Server) router() http.Handler {
 	mux := chi.NewRouter()
 	shared := s.crossOrigin()
 	for _, rt := range s.routes {
 		handler := s.serve(rt)
 		paths := []string{rt.Path}
-		if rt.EitherSlash { // senders' base addresses end with a slash, or do not
+		if rt.EitherSlash { // the base addresses of senders may end with a slash
 			paths = []string{strings.TrimSuffix(rt.Path, "/"), strings.TrimSuffix(rt.Path, "/") + "/"}
 		}
 		for _, path := range paths {
@@ -54,8 +54,9 @@ func allowedAt(mux chi.Routes, path string) []string {
 	return allowed
 }
 
-// wellFormed refuses a request whose path or query is not what its sender meant: net/http drops a
-// parameter that cannot be read, and what is left would select more. Nothing of it is read or kept.
+// wellFormed refuses a request whose path or query was not what its sender meant: net/http drops
+// parameters that cannot be parsed, and the rest would select more. Nothing of such a request is
+// read or kept.
 func (s *Server) wellFormed(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var p *ProblemDetails
@@ -63,7 +64,7 @@ func (s *Server) wellFormed(next http.Handler) http.Handler {
 			p = Problemf(http.StatusBadRequest, "the query is not valid (%v): separate parameters with &, and write a percent sign, an ampersand and a semicolon in a value as %%25, %%26 and %%3B", err)
 		} else if !utf8.ValidString(r.URL.Path) {
 			p = NewProblem(http.StatusBadRequest, "the path is not UTF-8")
-		} else if r.RequestURI == "*" { // as of the preface of HTTP/2, of which more would follow
+		} else if r.RequestURI == "*" { // such as the preface of HTTP/2, after which more would follow
 			p = NewProblem(http.StatusBadRequest, "the request has no path")
 			w.Header().Set("Connection", "close")
 		}
@@ -72,13 +73,12 @@ func (s *Server) wellFormed(next http.Handler) http.Handler {
 			s.refuse(w, r, p)
 			return
 		}
-		r.URL.RawPath = r.URL.EscapedPath() // by which the router goes
+		r.URL.RawPath = r.URL.EscapedPath() // the path that the router uses
 		next.ServeHTTP(w, r)
 	})
 }
 
-// unescape makes the values of a request's path those that its sender meant. It fails when one is
-// empty.
+// unescape unescapes the path values of a request. It fails when one of them is empty.
 func unescape(r *http.Request) error {
 	for _, name := range chi.RouteContext(r.Context()).URLParams.Keys {
 		value, err := url.PathUnescape(r.PathValue(name))

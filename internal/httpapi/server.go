@@ -1,9 +1,9 @@
-// Package httpapi is the interface that users meet: keys, limits, problem+json, the audit trail of
-// administration, and the OpenAPI document of what is served.
+// Package httpapi is the interface that users meet: keys, limits, problem+json, the audit trail
+// of administration, and the OpenAPI document of what is served.
 //
-// It decides nothing about events. Routes come from packages intake, read and admin, and a few of its
-// own: both the mux and the document are made of that one list, so that none is served undocumented.
-// Those packages get a Call and a few types from here; nothing here knows them.
+// It decides nothing about events. Most routes come from the packages intake, read and admin. The
+// mux and the document are made from one list of routes, so no route is served undocumented.
+// Those packages import this one for Call, Route and ProblemDetails, never the reverse.
 package httpapi
 
 import (
@@ -32,18 +32,19 @@ type Options struct {
 	// Routes are served besides those of the server itself: health, metrics and the document.
 	Routes   []Route
 	Registry *registry.Registry
-	Queue    *queue.Queue // whose state /readyz tells
-	// CaughtUp reports nil when the store holds all that was acknowledged before the start, else an
-	// error that says how far it has come.
+	Queue    *queue.Queue // whose state /readyz reports
+	// CaughtUp returns nil when the store holds everything that was acknowledged before the
+	// start, or else an error that says how far it has come.
 	CaughtUp func() error
 	// Ping reports whether the store answers, without waiting for other readers. It may be nil.
 	Ping func(context.Context) error
-	// Missing names what the store cannot answer from, while the rest is served. It may be nil.
+	// Missing names what the store cannot answer from, although the rest is served. It may be
+	// nil.
 	Missing func() []string
-	// Notices tells what the operator should know while all works. It may be nil.
+	// Notices returns what an operator should know even though everything works. It may be nil.
 	Notices func() []string
 
-	ReadMemory     int64          // bytes of answers that are read and sent at a time; 0 for the default
+	ReadMemory     int64          // for answers that are read and sent, in bytes; 0 for the default
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For and Forwarded are believed
 	// StallDeadline is how long a caller may take nothing of an answer; 0 for the default.
 	StallDeadline time.Duration
@@ -58,20 +59,20 @@ type Server struct {
 	opts       Options
 	log        *slog.Logger
 	routes     []Route
-	errorForms map[string]*ErrorForm // by path, without a slash at its end
+	errorForms map[string]*ErrorForm // by path without its trailing slash
 	readBudget *Budget               // of answers, by key
 	sums       sums
 	metrics    metrics
 	handler    http.Handler
 	life       *life
-	document   func() ([]byte, error) // what /openapi.json tells
+	document   func() ([]byte, error) // of /openapi.json
 
 	readyMu sync.Mutex // guards what /readyz knows
 	ready   Readiness
 	readyAt time.Time
 }
 
-// New returns a server of the routes.
+// New returns a server of opts.Routes and its own.
 func New(opts Options) *Server {
 	if opts.ReadMemory == 0 {
 		opts.ReadMemory = DefaultReadMemory
@@ -101,11 +102,11 @@ func New(opts Options) *Server {
 // Routes returns all routes that are served.
 func (s *Server) Routes() []Route { return slices.Clone(s.routes) }
 
-// ServeHTTP implements http.Handler. It may be called while Run does not run; then
-// no sums are written into the audit trail.
+// ServeHTTP implements http.Handler. It may be called while Run does not run; then no sums are
+// written to the audit trail.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	// A chunked request may have had a Content-Length too, which net/http drops. Whoever went
-	// by that takes what comes next on the connection for a part of the body, so nothing may
+	// A chunked request may also have had a Content-Length, which net/http drops. A proxy that
+	// used it takes what follows on the connection as part of the body, so nothing may follow
 	// (RFC 9112, 6.1).
 	if len(r.TransferEncoding) > 0 {
 		w.Header().Set("Connection", "close")
@@ -148,7 +149,8 @@ func (s *Server) serve(rt Route) http.Handler {
 	})
 }
 
-// callerOf is for whom the store works. Whoever needs no key counts as one key.
+// callerOf returns on whose behalf the store works. All callers of an open route count as one
+// key.
 func callerOf(rt Route, c *Call) fair.Caller {
 	if rt.Access == Open {
 		return fair.Caller{App: rt.App, Key: rt.Path}
@@ -156,7 +158,7 @@ func callerOf(rt Route, c *Call) fair.Caller {
 	return fair.Caller{App: c.Principal.App, Key: c.Principal.KeyID}
 }
 
-// guard calls a route with a query that it documents, and keeps a panic of one request from the others.
+// guard checks the query and calls a route. A panic of one request does not affect others.
 func (s *Server) guard(rt Route, c *Call) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -198,12 +200,12 @@ func writeError(w http.ResponseWriter, p *ProblemDetails, form *ErrorForm) {
 	writeProblem(w, p)
 }
 
-// UnreadDeadline is how long the rest of a body may still come whose request is
-// refused. net/http reads a little of it before it answers; when that does not come
-// in time, it answers and closes the connection.
+// UnreadDeadline is how long the rest of a refused request's body may take. net/http reads a
+// little of it before it answers; when that does not arrive in time, it answers and closes the
+// connection.
 const UnreadDeadline = 2 * time.Second
 
-// secured adds the headers that cost nothing and prevent much.
+// secured adds security headers that apply to every answer.
 func secured(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()

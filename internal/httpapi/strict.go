@@ -19,8 +19,8 @@ import (
 	"theeye/internal/schema"
 )
 
-// unmarshalStrict reads a small JSON body that may have no unknown members. The error is a
-// *ProblemDetails, in the words of JSON.
+// unmarshalStrict reads a small JSON body without unknown members. The error is a *ProblemDetails
+// that speaks of JSON, not of Go.
 func unmarshalStrict(body []byte, into any) error {
 	err := json.Unmarshal(body, into, json.RejectUnknownMembers(true))
 	if err == nil {
@@ -41,7 +41,7 @@ func unmarshalStrict(body []byte, into any) error {
 	return Problemf(http.StatusBadRequest, "the body cannot be read: %s", jsonx.PlainJSON(err))
 }
 
-// wrongMember says which member has a value that is not taken, and what it must be.
+// wrongMember says which member has a value of the wrong kind, and what it must be.
 func wrongMember(err *json.SemanticError) string {
 	where := "the body"
 	if err.JSONPointer != "" {
@@ -67,7 +67,8 @@ func wrongMember(err *json.SemanticError) string {
 
 const wholeNumber = "a whole number"
 
-// wantedNumber says what a whole number must be, in place of a number that is not taken for one.
+// wantedNumber describes an integer that is wanted in place of a number that is not accepted as
+// one.
 func wantedNumber(literal string) string {
 	if strings.Trim(literal, "-0123456789") == "" {
 		return wholeNumber + " of at most 18 digits"
@@ -78,7 +79,7 @@ func wantedNumber(literal string) string {
 	return wholeNumber
 }
 
-// members are the names of the members that are read into a struct.
+// members returns the names of the JSON members of a struct.
 func members(t reflect.Type) (names []string) {
 	for t != nil && t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -98,7 +99,7 @@ func members(t reflect.Type) (names []string) {
 	return names
 }
 
-// noun names the JSON values that are read into a Go type.
+// noun names the JSON values of a Go type.
 func noun(t reflect.Type) string {
 	for t != nil && t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -121,10 +122,10 @@ func noun(t reflect.Type) string {
 	return wholeNumber
 }
 
-// maxAdminBody bounds the bodies of administration, in bytes.
+// maxAdminBody bounds the body of an administrative request, in bytes.
 const maxAdminBody = 2 * schema.MaxDocumentBytes
 
-// ReadJSON reads a small JSON body strictly.
+// ReadJSON reads a small JSON body without unknown members.
 func (c *Call) ReadJSON(into any) error {
 	b, err := io.ReadAll(http.MaxBytesReader(c.w, c.Body, maxAdminBody))
 	if errors.As(err, new(*http.MaxBytesError)) {

@@ -10,8 +10,8 @@ import (
 	"theeye/internal/registry"
 )
 
-// Bounds of what the audit trail keeps of requests that changed nothing, so that
-// no number of them pushes out what was changed.
+// Bounds of what the audit trail keeps of requests that changed nothing, so that they cannot push
+// out what was changed.
 const (
 	ownEntries   = 100 // of a key and a kind of sum, in a day (UTC), have an entry each
 	sumEvery     = time.Minute

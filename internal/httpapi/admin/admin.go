@@ -1,7 +1,7 @@
 // Package admin serves the routes of administration: applications, keys, event types, replays,
-// erasures, backups, the audit trail, and what mends a damaged store.
+// erasures, backups, the audit trail, and the recovery of a damaged store.
 //
-// Who may call them, and that the audit trail has what they did, is up to package httpapi.
+// Package httpapi decides who may call them, and records the calls in the audit trail.
 package admin
 
 import (
@@ -23,7 +23,7 @@ import (
 	"theeye/internal/store"
 )
 
-// Options are what Handlers are made of. Of the zero value only the routes can be asked.
+// Options of Handlers. The zero value is good for Routes alone.
 type Options struct {
 	Registry  *registry.Registry
 	Collector *ingest.Collector
@@ -31,23 +31,24 @@ type Options struct {
 	Intake    Intake
 	Books     Books
 	Replays   *replay.Runner
-	Backup    *backup.Source // nil when the store is elsewhere
-	// CaughtUp reports nil when the store holds all that was acknowledged before the start, else an
-	// error that says how far it has come.
+	Backup    *backup.Source // nil when events are kept elsewhere
+	// CaughtUp returns nil when the store holds everything that was acknowledged before the
+	// start, or else an error that says how far it has come.
 	CaughtUp func() error
-	Recovery Recovery // nil where there is none
-	Eraser   Eraser   // nil where nothing can be erased
-	// AcceptClock sets retention's clock to the system's; nil where there is none.
+	Recovery Recovery // nil when events are kept elsewhere
+	Eraser   Eraser   // nil when events are kept elsewhere
+	// AcceptClock sets retention's clock to that of the system; nil when events are kept
+	// elsewhere.
 	AcceptClock func() (clock.Change, error)
 
 	Logger *slog.Logger
 }
 
-// Recovery brings back what was lost of a store that a node keeps itself.
+// Recovery brings back what a damaged store has lost.
 type Recovery interface {
-	// Acknowledge forgets what /readyz says of losses and of damaged files, and returns it.
+	// Acknowledge clears the losses and damaged files that /readyz reports, and returns them.
 	Acknowledge(ctx context.Context) ([]string, error)
-	// Readmit takes damaged segments back whose files are whole again.
+	// Readmit takes back damaged segments whose files are whole again.
 	Readmit(ctx context.Context) (ReadmittedAnswer, error)
 	// Rescue sends in again what a file of the queue's quarantine holds and the store does not.
 	// Errors: fs.ErrNotExist, queue.ErrNoFrames, queue.ErrNewer, and those of publishing.
@@ -56,40 +57,40 @@ type Recovery interface {
 
 // Eraser erases what was sent.
 type Eraser interface {
-	// EraseSession erases a session from applications, from all when there are none.
+	// EraseSession erases a session from some applications, nil for all of them.
 	EraseSession(ctx context.Context, apps []string, session string) (Erasure, error)
-	// EraseApp erases all that an application sent, which takes nothing any more, and then deletes
-	// it.
+	// EraseApp erases everything that an application sent and then deletes the application, which
+	// must have stopped accepting events.
 	EraseApp(ctx context.Context, app registry.App) (Erasure, error)
-	// EmptyQuarantine deletes all files that were put aside as damaged, and returns what there was.
+	// EmptyQuarantine deletes all quarantined files and returns what there was.
 	EmptyQuarantine(ctx context.Context) ([]PutAside, error)
 }
 
 // Intake is what the deletion of an application needs of the intake.
 type Intake interface {
-	// CloseGate keeps requests of an application out until reopen is called. It waits for those that
-	// are inside.
+	// CloseGate keeps requests of an application out until reopen is called. It waits for those
+	// inside.
 	CloseGate(app string) (reopen func())
-	// Settle returns when the books tell of all that was taken in before it was called, or with the
-	// error of ctx.
+	// Settle returns once the books include everything that was taken in before the call, or with
+	// the error of ctx.
 	Settle(ctx context.Context) error
-	// Forget drops what is kept in memory of an application that is gone.
+	// Forget drops what is kept in memory about an application that no longer exists.
 	Forget(app string)
 }
 
-// Books tells whether something that an application sent is kept.
+// Books reports whether something that an application sent is kept.
 type Books interface {
 	HasEvents(ctx context.Context, app string) (bool, error)
 }
 
-// Handlers serve the routes of administration. It is safe for concurrent use.
+// Handlers serve the routes of administration. They are safe for concurrent use.
 type Handlers struct {
 	opts      Options
 	log       *slog.Logger
 	draftings *semaphore.Weighted // drafts that are tried or proposed
 }
 
-// New returns the routes' handlers.
+// New returns the handlers of administration.
 func New(opts Options) *Handlers {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
@@ -139,13 +140,13 @@ type App struct {
 	ErasingSince *string               `json:"erasing_since,omitempty" format:"date-time" doc:"all that it sent is being erased, and it takes nothing any more"`
 }
 
-// AppAnswer is an application with what was seen of it.
+// AppAnswer is an application with what was observed about it.
 type AppAnswer struct {
 	App
 	Skew Skew `json:"skew"`
 }
 
-// Skew is how far the clocks of an application's senders were off, since the start.
+// Skew is how far the clocks of an application's senders were off since the start.
 type Skew struct {
 	Events    int64   `json:"events" doc:"that say when they were sent (sent_at)"`
 	Corrected int64   `json:"corrected" doc:"whose time was corrected, because the clock was off by more than the tolerance"`
@@ -159,7 +160,7 @@ type AppsAnswer struct {
 	Apps []App `json:"apps"`
 }
 
-// AppChange are settings to be changed; what is absent stays.
+// AppChange changes settings; absent ones stay as they are.
 type AppChange struct {
 	TimeZone     *string                `json:"time_zone,omitempty"`
 	UnknownTypes *registry.UnknownTypes `json:"unknown_types,omitempty" enum:"accept,reject"`

@@ -80,7 +80,7 @@ func (h *Handlers) listAudit(c *httpapi.Call) error {
 	if acts := c.AuditActs(); q.Act != "" && !slices.Contains(acts, q.Act) {
 		p.Fail("act", "is not an act of the audit trail; these are: "+strings.Join(acts, ", "))
 	}
-	p.Zone() // it is wrong also when no time needs it
+	p.Zone() // a wrong zone is an error even if no time needs it
 	if p.Err != nil {
 		return p.Err
 	}
@@ -98,8 +98,8 @@ func (h *Handlers) listAudit(c *httpapi.Call) error {
 	return c.StreamJSON(a)
 }
 
-// namedInTrail refuses the name of an application that is not there, unless an entry tells of it, as
-// of one that is gone.
+// namedInTrail refuses the name of an application that does not exist, unless an entry names it,
+// as it does for one that was deleted.
 func (h *Handlers) namedInTrail(c *httpapi.Call, app string) error {
 	unknown := c.CheckApps([]string{app})
 	if unknown == nil {
@@ -109,7 +109,7 @@ func (h *Handlers) namedInTrail(c *httpapi.Call, app string) error {
 	if err != nil {
 		return err
 	}
-	if len(page.Entries) == 0 && page.Next == 0 { // else it was not searched to its end
+	if len(page.Entries) == 0 && page.Next == 0 { // otherwise the trail was not searched to its end
 		return unknown
 	}
 	return nil

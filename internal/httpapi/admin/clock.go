@@ -17,7 +17,7 @@ func (h *Handlers) clockRoutes() []httpapi.Route {
 	}
 }
 
-// ClockAnswer tells how retention's clock was set.
+// ClockAnswer says how retention's clock was set.
 type ClockAnswer struct {
 	Before string `json:"before,omitzero" format:"date-time" doc:"what retention went by; absent when that is not known, because its file was damaged"`
 	After  string `json:"after" format:"date-time" doc:"the system's clock"`

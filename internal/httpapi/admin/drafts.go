@@ -22,7 +22,7 @@ import (
 	"theeye/internal/store"
 )
 
-// Limits of what a draft is tried against and a proposal is drawn from.
+// Limits of trying a draft and of proposing a schema.
 const (
 	defaultLast   = 10_000
 	maxLast       = 100_000
@@ -30,7 +30,7 @@ const (
 	draftPage     = 200 // records that are in memory at a time, for each
 	draftDeadline = 30 * time.Second
 	maxExamples   = 10
-	maxPlaces     = 100   // that are told
+	maxPlaces     = 100   // in an answer
 	maxCounted    = 1_000 // different places that are counted
 )
 
@@ -38,7 +38,7 @@ func lastParam() httpapi.Param {
 	return httpapi.Param{Name: "last", Text: "how many of the newest to look at, 1 to " + strconv.Itoa(maxLast) + ", default " + strconv.Itoa(defaultLast), Number: true}
 }
 
-// TryAnswer tells what a draft would do.
+// TryAnswer says what a draft would do.
 type TryAnswer struct {
 	Category string          `json:"category"`
 	Name     string          `json:"name"`
@@ -72,7 +72,7 @@ type PlaceCount struct {
 	Count   int    `json:"count"`
 }
 
-// Tried is an event or a rejection that a draft would treat otherwise.
+// Tried is an event or a rejection that a draft would judge differently.
 type Tried struct {
 	ID       uuid.UUID       `json:"id" doc:"of the event, or of the rejection"`
 	EventID  uuid.UUID       `json:"event_id"`
@@ -88,7 +88,7 @@ type drafting struct {
 	end            func()
 }
 
-// drafting reads the request. Its end must be called.
+// drafting reads the request. The caller must call its end.
 func (h *Handlers) drafting(c *httpapi.Call) (drafting, error) {
 	d := drafting{category: c.PathValue("category"), name: c.PathValue("name"), last: defaultLast}
 	if text := c.URL.Query().Get("last"); text != "" {
@@ -113,9 +113,8 @@ func (h *Handlers) drafting(c *httpapi.Call) (drafting, error) {
 	return d, nil
 }
 
-// newest calls each with the newest records of the type, d.last at most.
-// Rejections of which a replay has made something are not among them: they are
-// settled.
+// newest calls each with the newest records of the type, at most d.last. Rejections that a replay
+// has brought through are left out.
 func newest[T any](d *drafting, list func(context.Context, query.Query) (store.Page[T], error), after func(*T) query.After, each func(*T)) error {
 	q := query.Query{Categories: []string{d.category}, Names: []string{d.name}, Descending: true, Replayed: new(bool)}
 	for left := d.last; left > 0; {
@@ -187,7 +186,7 @@ func (d *drafting) stored(reader store.Reader, draft *schema.Type, into *TriedSt
 	return err
 }
 
-// tryRejected judges the newest rejections of the type as intake would.
+// tryRejected judges the newest rejections of the type as the intake would.
 func (h *Handlers) tryRejected(d *drafting, draft *schema.Type, into *TriedRejected) error {
 	types := func(category, name string) *schema.Type {
 		if category == d.category && name == d.name {
@@ -213,7 +212,7 @@ func (h *Handlers) tryRejected(d *drafting, draft *schema.Type, into *TriedRejec
 		switch {
 		case again != nil:
 			places.add(again.Problems)
-		case conflict: // another body is stored under its id, whatever the schema
+		case conflict: // whatever the schema, another body is stored under its id
 			places.add(r.Problems)
 		default:
 			into.WouldPass++
@@ -281,7 +280,7 @@ func (h *Handlers) proposeType(c *httpapi.Call) error {
 	if err != nil {
 		return err
 	}
-	if proposal.Events == 0 { // a type whose events are all refused is what a schema is looked for
+	if proposal.Events == 0 { // a schema is wanted most for a type whose events are all refused
 		source = "rejected"
 		if err := newest(&d, h.opts.Reader.Rejections, query.AfterRejection, func(r *event.Rejection) {
 			if data := r.Data(); data != nil {

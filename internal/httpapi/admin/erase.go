@@ -32,12 +32,12 @@ type Erasure struct {
 	ErasedAt   event.Micros
 	Apps       []ErasedApp
 	Unsearched []PutAside
-	// Sessionless counts the rejections that have no session, which the erasure of a session does
+	// Sessionless counts the rejections without a session, which the erasure of a session does
 	// not search; nil when they could not be counted.
 	Sessionless *int64
 }
 
-// PutAside are files that were put aside in a place, into which an erasure does not look.
+// PutAside describes quarantined files in one place, which an erasure does not search.
 type PutAside struct {
 	Where string `json:"where" enum:"store/quarantine,queue/quarantine,replays" doc:"the folder in the data directory"`
 	Files int    `json:"files"`
@@ -55,8 +55,8 @@ type ErasureAnswer struct {
 	Sessionless *int64 `json:"rejections_without_session,omitempty" doc:"rejections that stay, because what was sent could not be read as far as a session; it may name the session all the same; absent when they could not be counted"`
 }
 
-// ErasedApp is what was removed from one application. What the store had not yet taken from the queue
-// is erased too, and not counted.
+// ErasedApp is what was removed from one application. What the store had not yet taken from the
+// queue is erased too, but not counted.
 type ErasedApp struct {
 	App        string `json:"app"`
 	Events     int64  `json:"events"`
@@ -110,9 +110,9 @@ func (h *Handlers) eraseExactly(c *httpapi.Call) error {
 	return h.answerErasure(c, p.Text("session_id"), apps, false)
 }
 
-// answerErasure erases a session and tells what that did.
+// answerErasure erases a session and answers with what was erased.
 func (h *Handlers) answerErasure(c *httpapi.Call, session string, apps []string, quarantine bool) error {
-	// It is finished also when the caller is gone.
+	// The erasure is finished even if the caller goes away.
 	ctx, release := c.Outlive()
 	defer release()
 	done, err := h.opts.Eraser.EraseSession(ctx, apps, session)
@@ -120,12 +120,12 @@ func (h *Handlers) answerErasure(c *httpapi.Call, session string, apps []string,
 		return err
 	}
 	var deleted []PutAside
-	if quarantine { // last, so that the answer which tells what was deleted is one of success
+	if quarantine { // last, so that what was deleted is reported by a successful answer
 		if deleted, err = h.opts.Eraser.EmptyQuarantine(ctx); err != nil {
 			return err
 		}
 		done.Unsearched = nil
-		c.ForgetReadiness() // what it advises may be gone
+		c.ForgetReadiness() // it may advise to look at files that are gone
 	}
 	if done.Apps == nil {
 		done.Apps = []ErasedApp{}

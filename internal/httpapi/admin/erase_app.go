@@ -58,24 +58,24 @@ func (h *Handlers) deleteApp(c *httpapi.Call) error {
 	return c.NoContent()
 }
 
-// emptyDeadline bounds how long the intake of an application waits until it is known
-// whether it may be deleted.
+// emptyDeadline bounds how long the intake of an application waits while a deletion finds out
+// whether there are events.
 const emptyDeadline = 5 * time.Second
 
-// eraseApp erases an application. First it takes nothing any more, so that what it
-// ever sent was received before its tombstone is set; its name is free when all
-// is gone. A server that ends in between goes on at its next start.
+// eraseApp erases an application. The application stops accepting events first, so that
+// everything it ever sent was received before its tombstone is set; its name is free when all is
+// gone. A server that stops in between continues at its next start.
 func (h *Handlers) eraseApp(c *httpapi.Call, a registry.App) error {
 	if h.opts.Eraser == nil {
 		return httpapi.NewProblem(http.StatusNotFound, "this server keeps its events elsewhere: erase them there")
 	}
-	ctx, release := c.Outlive() // it is finished also when the caller is gone
+	ctx, release := c.Outlive() // it is finished even if the caller goes away
 	defer release()
 	a, err := h.opts.Registry.EraseApp(ctx, a.Name)
 	if err != nil {
 		return err
 	}
-	h.opts.Intake.CloseGate(a.Name)() // those inside are through
+	h.opts.Intake.CloseGate(a.Name)() // waits for the requests inside
 	done, err := h.opts.Eraser.EraseApp(ctx, a)
 	if err != nil {
 		return err
@@ -86,7 +86,7 @@ func (h *Handlers) eraseApp(c *httpapi.Call, a registry.App) error {
 		answer.Unsearched = []PutAside{}
 	}
 	for _, x := range done.Apps {
-		if x.App == a.Name { // others are of erasures that were left over
+		if x.App == a.Name { // others belong to erasures that were unfinished
 			answer.ErasedApp = x
 		}
 	}

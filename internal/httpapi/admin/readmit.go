@@ -25,7 +25,7 @@ type AcknowledgedAnswer struct {
 	Acknowledged []string `json:"acknowledged"`
 }
 
-// ReadmittedAnswer tells which damaged segments are back.
+// ReadmittedAnswer says which damaged segments are back.
 type ReadmittedAnswer struct {
 	Readmitted []ReadmittedSegment `json:"readmitted"`
 	Damaged    []string            `json:"damaged" doc:"what is still damaged and why, in words"`

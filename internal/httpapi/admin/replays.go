@@ -82,7 +82,7 @@ type Replay struct {
 	Examples []ReplayExample `json:"examples" doc:"of a dry run: up to five that pass and five that fail, with bodies of up to 512 KiB together"`
 }
 
-// LeftProblem counts a problem that stays.
+// LeftProblem counts a problem that remains.
 type LeftProblem struct {
 	Code    string `json:"code"`
 	Pointer string `json:"pointer"`
@@ -139,7 +139,7 @@ func toExample(x *replay.Example) ReplayExample {
 	return v
 }
 
-// inLines writes JSON with each member in a line of its own.
+// inLines formats JSON with each member on a line of its own.
 func inLines(text string) []byte {
 	v := jsontext.Value(text)
 	if v.Indent(jsontext.WithIndent("  "), jsontext.AllowDuplicateNames(true)) != nil {
@@ -180,7 +180,7 @@ func (h *Handlers) startReplay(c *httpapi.Call) error {
 	return c.WriteJSON(http.StatusAccepted, toReplay(&status))
 }
 
-// filterValues reads what a filter has for one parameter.
+// filterValues returns the values of one parameter of a filter.
 func filterValues(v jsontext.Value) (values []string, ok bool) {
 	var one string
 	if json.Unmarshal(v, &one) == nil && v.Kind() == '"' {
@@ -212,8 +212,7 @@ func (h *Handlers) listReplays(c *httpapi.Call) error {
 	return c.StreamJSON(a)
 }
 
-// behind returns the replays that are older than one. When it is forgotten, so are
-// they.
+// behind returns the replays older than one. When that one is forgotten, so are they.
 func behind(list []replay.Status, id uuid.UUID) []replay.Status {
 	for i := range list {
 		if list[i].ID == id {
@@ -247,7 +246,8 @@ func (h *Handlers) cancelReplay(c *httpapi.Call) error {
 	return c.WriteJSON(http.StatusOK, toReplay(&status))
 }
 
-// resolveFilter does so for a filter that is kept, and has UUIDs for the texts then.
+// resolveFilter replaces the texts of event_id in a filter that is kept by the ids that they
+// stand for.
 func (h *Handlers) resolveFilter(values url.Values) error {
 	q, err := query.Parse(values, query.Rejections, time.UTC)
 	if err != nil || q.EventTexts == nil {

@@ -27,7 +27,7 @@ type RescueRequest struct {
 	File string `json:"file" doc:"the name of a file in queue/quarantine, without a folder"`
 }
 
-// RescueAnswer tells what was found in a file.
+// RescueAnswer says what was found in a file.
 type RescueAnswer struct {
 	File    string `json:"file"`
 	Frames  int    `json:"frames" doc:"frames whose checksum is right"`
@@ -53,7 +53,7 @@ func (h *Handlers) rescue(c *httpapi.Call) error {
 	if err := c.ReadJSON(&body); err != nil {
 		return err
 	}
-	// It goes on also when the caller is gone: what was sent is sent.
+	// It continues even if the caller goes away: what was sent is sent.
 	ctx, release := c.Outlive()
 	defer release()
 	done, err := h.opts.Recovery.Rescue(ctx, body.File)

@@ -70,7 +70,7 @@ type TypesAnswer struct {
 	Types []Type `json:"types"`
 }
 
-// TypePut tells what became of a schema.
+// TypePut says what became of a schema.
 type TypePut struct {
 	Type
 	Made    bool            `json:"made" doc:"false when it equals the version in force"`
@@ -130,8 +130,8 @@ func (h *Handlers) listTypeVersions(c *httpapi.Call) error {
 	return c.WriteJSON(http.StatusOK, TypeVersionsAnswer{category, name, httpapi.MapSlice(versions, toTypeVersion)})
 }
 
-// maxSchemaBody is how much of a schema is read, in bytes. Much more than is taken,
-// so that what is too large is refused like all other schemas.
+// maxSchemaBody is how much of a schema is read, in bytes. It is much more than is accepted, so
+// that a schema that is too large is refused like any other invalid one.
 const maxSchemaBody = 16 * schema.MaxDocumentBytes
 
 // readSchema reads the body of a request as it is.
@@ -147,7 +147,7 @@ func readSchema(c *httpapi.Call) ([]byte, error) {
 	return document, nil
 }
 
-// switches reads parameters that are 1, 0 or absent, and refuses others.
+// switches reads parameters that must be 1, 0 or absent.
 func switches(c *httpapi.Call, names ...string) (map[string]bool, error) {
 	on, values := map[string]bool{}, c.URL.Query()
 	for _, name := range names {

@@ -83,8 +83,8 @@ type API struct {
 	last  uint64 // the last frame
 }
 
-// Start starts a server of the applications shop and blog until the test ends; change changes what it
-// is made of.
+// Start starts a server with the applications shop and blog, which runs until the test ends; change
+// changes its parts.
 func Start(t *testing.T, change ...func(*Parts)) *API {
 	t.Helper()
 	a := &API{T: t, Dir: t.TempDir(), Keys: map[string]string{"": strings.Repeat("k", 30)}}

@@ -22,10 +22,10 @@ type body struct {
 	free       func()
 }
 
-// readBody reads and unpacks the body of an intake request. It holds at most MaxRequestBytes, and
-// BodyMemory for all requests together, of which app gets its share. It takes of that what has come,
-// so that slow senders hold little; a packed body is unpacked when all of it is there. It fails when
-// there is no memory. free must be called, also then, when the bytes are no longer needed.
+// readBody reads and unpacks the body of an intake request. It holds at most MaxRequestBytes,
+// within the app's share of the body budget. Memory is acquired as bytes arrive, so slow senders
+// hold little; a compressed body is unpacked once all of it is there. It fails when no memory is
+// left. The caller must call free, also after an error, when it no longer needs the bytes.
 func (h *Handlers) readBody(c *httpapi.Call, app string) (body, error) {
 	held := &reservation{intake: h, app: app}
 	b := body{free: held.free}
@@ -65,8 +65,8 @@ func (h *Handlers) readBody(c *httpapi.Call, app string) (body, error) {
 	return b, nil
 }
 
-// faultOfBody says why a body that was read, and unpacked, cannot be read as events; cause is nil
-// when it can be tried. err is that of reading or unpacking.
+// faultOfBody says why a body that was read and unpacked cannot be read as events; cause is nil
+// when it is worth trying. err is the error of reading or unpacking.
 func (h *Handlers) faultOfBody(b []byte, err error, form bodyForm, encoding string) (code string, cause error) {
 	plain := encoding == "" || encoding == "identity"
 	foreignForm := jsonx.ForeignForm(b)
@@ -85,7 +85,8 @@ func (h *Handlers) faultOfBody(b []byte, err error, form bodyForm, encoding stri
 	return "", nil
 }
 
-// tooLarge says what a body may have, and an event in it; packed tells whether it was unpacked first.
+// tooLarge states the limits of a body and of an event; packed reports whether the body was
+// unpacked.
 func (h *Handlers) tooLarge(packed bool) *httpapi.ProblemDetails {
 	unpacked := ""
 	if packed {
@@ -95,7 +96,7 @@ func (h *Handlers) tooLarge(packed bool) *httpapi.ProblemDetails {
 		httpapi.SizeText(h.opts.MaxRequestBytes), unpacked, httpapi.SizeText(h.opts.MaxEventBytes))
 }
 
-// foreign says what to do about a body that is in no form of JSON.
+// foreign says what to do about a body that is not JSON in UTF-8.
 func foreign(form string, plain bool) error {
 	switch {
 	case form != "gzip" && form != "zstd":
@@ -106,7 +107,7 @@ func foreign(form string, plain bool) error {
 	return httpapi.Problemf(http.StatusBadRequest, "this is %s still when it is unpacked; pack it once", form)
 }
 
-// prefix reads a little of a body that will not be read further.
+// prefix reads the beginning of a body whose rest is not wanted.
 func prefix(c *httpapi.Call) []byte {
 	b, _ := io.ReadAll(io.LimitReader(c.Body, 4<<10))
 	return b
@@ -117,10 +118,11 @@ type bodyForm int
 const (
 	formJSON bodyForm = iota
 	formNDJSON
-	formForm // what curl -d says of everything
+	formForm // which curl -d declares for everything
 )
 
-// contentForm returns the form of a body with a Content-Type, ok=false for one that is not read.
+// contentForm returns the form that a Content-Type declares. It reports false for types that are
+// not supported.
 func contentForm(contentType string) (form bodyForm, ok bool) {
 	if contentType == "" {
 		return formJSON, true

@@ -9,12 +9,12 @@ import (
 	"theeye/internal/registry"
 )
 
-// gate is what requests go through on their way to the queue, so that the deletion of an application
-// sees all events that were taken in: it closes the gate for the application, which waits for the
+// gate lets the deletion of an application see all events that were taken in. Requests pass the
+// gate on their way to the queue; a deletion closes it for the application, which waits for the
 // requests inside, and only then looks for events.
 type gate struct {
-	byApp sync.Map // name → *sync.RWMutex; as many as there were applications
-	// settled is how many of Collector.Unknown are known by now: they are in the store, or nowhere.
+	byApp sync.Map // name → *sync.RWMutex; one for each application that ever sent
+	// settled is the value of Collector.Unknown up to which every outcome is known.
 	settled atomic.Uint64
 }
 
@@ -26,8 +26,8 @@ func (g *gate) of(app string) *sync.RWMutex {
 	return lock.(*sync.RWMutex) //nolint:errcheck,forcetypeassert // nothing else is stored
 }
 
-// enter lets a request of an application in; leave must be called when its events are acknowledged.
-// It waits while the gate is closed.
+// enter lets a request of an application in. The caller calls leave when the events are
+// acknowledged. enter blocks while the gate is closed.
 func (g *gate) enter(app string) (leave func()) {
 	lock := g.of(app)
 	lock.RLock()
@@ -41,8 +41,8 @@ func (g *gate) close(app string) (reopen func()) {
 	return lock.Unlock
 }
 
-// enterGate lets a request in for an application as it was found before; leave must be called when
-// its events are acknowledged.
+// enterGate lets a request in if app is still accepting events. The caller calls leave when they
+// are acknowledged.
 func (h *Handlers) enterGate(app registry.App) (leave func(), err error) {
 	leave = h.gate.enter(app.Name)
 	if !h.accepting(app) {
@@ -52,20 +52,21 @@ func (h *Handlers) enterGate(app registry.App) (leave func(), err error) {
 	return leave, nil
 }
 
-// accepting reports whether an application is still the one that it was and takes events. It is
-// asked when a request was received: what passes was received before an erasure of the application
-// began.
+// accepting reports whether an application, as it was found earlier, still exists and takes
+// events. It is asked when a request has been received: what passes was received before an
+// erasure of the application began.
 func (h *Handlers) accepting(a registry.App) bool {
 	now, ok := h.opts.Registry.App(a.Name)
 	return ok && now.ErasingSince == nil && now.CreatedAt.Equal(a.CreatedAt)
 }
 
-// CloseGate keeps requests of an application out until reopen is called. It waits for those that are
-// inside, for as long as an intake request may take.
+// CloseGate keeps requests of an application out until reopen is called. It waits for those
+// inside, which takes at most as long as an intake request may.
 func (h *Handlers) CloseGate(app string) (reopen func()) { return h.gate.close(app) }
 
-// Settle returns when the books and what is pending tell of all that was taken in before it was
-// called, also of what nobody waits for any more, or with the error of ctx.
+// Settle returns once the books and the pending counts include everything that was taken in
+// before the call, even if nobody waits for its outcome any more. It returns the error of ctx
+// when that ends first.
 func (h *Handlers) Settle(ctx context.Context) error {
 	if err := h.opts.Collector.Settle(ctx); err != nil {
 		return err
@@ -74,7 +75,7 @@ func (h *Handlers) Settle(ctx context.Context) error {
 	if unknown == h.gate.settled.Load() {
 		return nil
 	}
-	// A frame of unknown outcome comes before this one, or never.
+	// A frame whose outcome is unknown precedes this one, or never comes.
 	frame, err := h.opts.Queue.Publish(ctx, queue.Frame{})
 	if err == nil {
 		err = h.opts.Progress.WaitFor(ctx, frame)
@@ -85,7 +86,7 @@ func (h *Handlers) Settle(ctx context.Context) error {
 	return err
 }
 
-// Forget drops what is kept in memory of an application that is gone.
+// Forget drops what is kept in memory about an application that no longer exists.
 func (h *Handlers) Forget(app string) {
 	h.recent.forget(app)
 	h.buckets.forget(app)

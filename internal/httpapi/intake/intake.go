@@ -1,9 +1,9 @@
-// Package intake serves the routes by which events come in: POST /v1/events, the address of the first
-// Eye, and the list of requests that were refused there.
+// Package intake serves the routes by which events come in: POST /v1/events, the POST of the
+// first Eye's address, and the list of requests that were refused there.
 //
-// A request is admitted, its body is read within the budget for bodies, and what was read is handed
-// to the collector. A body that cannot be read as events is kept as a rejection. What an event must
-// be is not known here.
+// A request is admitted, its body is read within the body budget, and the body is handed to the
+// collector. A body that cannot be read as events is kept as a rejection. The package does not
+// know what makes an event valid.
 package intake
 
 import (
@@ -32,11 +32,11 @@ const (
 	DefaultMaxRequestBytes = 4 << 20
 	DefaultMaxEventBytes   = 256 << 10
 	DefaultBodyMemory      = 256 << 20 // for the bodies of all requests at a time
-	DefaultIntakeDeadline  = 15 * time.Second
+	DefaultDeadline        = 15 * time.Second
 	waitForStored          = 10 * time.Second
 )
 
-// Options are what Handlers are made of. Of the zero value only the routes can be asked.
+// Options of Handlers. The zero value is good for Routes alone.
 type Options struct {
 	Registry  *registry.Registry
 	Collector *ingest.Collector
@@ -45,14 +45,14 @@ type Options struct {
 
 	LegacyApp       string        // serves POST /event/ for this application; empty for none
 	MaxRequestBytes int64         // unpacked; 0 for the default
-	MaxEventBytes   int64         // as the collector has it, to be told; 0 for the default
-	BodyMemory      int64         // bytes of bodies at a time; 0 for the default
-	Deadline        time.Duration // of a request once its body has come; 0 for the default
+	MaxEventBytes   int64         // for messages; the collector enforces it; 0 for the default
+	BodyMemory      int64         // for the bodies of all requests, in bytes; 0 for the default
+	Deadline        time.Duration // of a request, beginning before its body is read; 0 for the default
 
 	Registerer prometheus.Registerer
 }
 
-// Handlers serve the routes by which events come in. It is safe for concurrent use.
+// Handlers serve the routes by which events come in. They are safe for concurrent use.
 type Handlers struct {
 	opts       Options
 	bodyBudget *httpapi.Budget
@@ -63,7 +63,7 @@ type Handlers struct {
 	metrics    metrics
 }
 
-// New returns an intake.
+// New returns the handlers of the intake.
 func New(opts Options) *Handlers {
 	if opts.MaxEventBytes == 0 {
 		opts.MaxEventBytes = DefaultMaxEventBytes
@@ -75,7 +75,7 @@ func New(opts Options) *Handlers {
 		opts.BodyMemory = DefaultBodyMemory
 	}
 	if opts.Deadline == 0 {
-		opts.Deadline = DefaultIntakeDeadline
+		opts.Deadline = DefaultDeadline
 	}
 	return &Handlers{
 		opts:       opts,
@@ -215,16 +215,16 @@ func (h *Handlers) takeEvents(c *httpapi.Call) error {
 	return c.WriteJSON(status, answer)
 }
 
-// admission is a request that was let in for an application.
+// admission is a request that may send events for an application.
 type admission struct {
 	app            registry.App
 	idempotencyKey string
-	charge         func(events int) // counts what it brought against the application's rate
+	charge         func(events int) // counts its events against the rate of the application
 }
 
-// collect takes the events of a request in for an application: the request is admitted, its body
-// is read, and what was read is submitted. What cannot be read is kept as one rejection before the
-// sender is told; the error is then a *keptError.
+// collect takes in the events of a request: it admits the request, reads its body and submits it.
+// A body that cannot be read is kept as one rejection before the sender is told; the error is
+// then a *keptError.
 func (h *Handlers) collect(c *httpapi.Call, app, idempotencyKey string) (ingest.Receipt, error) {
 	a, err := h.admit(app, idempotencyKey, c.Writer().Header())
 	if err != nil {
@@ -254,7 +254,7 @@ func (h *Handlers) collect(c *httpapi.Call, app, idempotencyKey string) (ingest.
 	return receipt, err
 }
 
-// admit lets a request in, before any work is done for it (P7).
+// admit checks the application and its rate before any work is done for the request (P7).
 func (h *Handlers) admit(name, idempotencyKey string, answer http.Header) (admission, error) {
 	app, ok := h.opts.Registry.App(name)
 	if !ok || !h.accepting(app) {
@@ -267,8 +267,8 @@ func (h *Handlers) admit(name, idempotencyKey string, answer http.Header) (admis
 	return admission{app, idempotencyKey, charge}, err
 }
 
-// submit has a body taken in. It returns when every event of it is durable, or when the body is kept
-// as a rejection.
+// submit hands a body to the collector. It returns when every event is durable, or when the body
+// is kept as a rejection.
 func (h *Handlers) submit(ctx context.Context, c *httpapi.Call, a admission, b body) (ingest.Receipt, error) {
 	if err := c.Recheck(); err != nil {
 		return ingest.Receipt{}, err
@@ -282,7 +282,7 @@ func (h *Handlers) submit(ctx context.Context, c *httpapi.Call, a admission, b b
 		App: a.app.Name, Zone: a.app.Location(), RefuseUnknownTypes: a.app.UnknownTypes == registry.RejectUnknown,
 		Body: b.bytes, Lines: b.ndjson, IdempotencyKey: a.idempotencyKey, ReceivedAt: event.Now(),
 		Single: c.Principal.KeyID == "",                         // the first Eye takes no batches
-		Public: c.Principal.Public() || c.Principal.KeyID == "", // without a key at the first Eye's address
+		Public: c.Principal.Public() || c.Principal.KeyID == "", // no key is needed at the address of the first Eye
 	}
 	unreadable := b.unreadable
 	if unreadable == nil {
@@ -298,7 +298,7 @@ func noApp() *httpapi.ProblemDetails {
 	return httpapi.NewProblem(http.StatusForbidden, "the application of this key no longer exists")
 }
 
-// settle waits until all of a request is stored and makes its statuses final.
+// settle waits until all events of a request are stored and makes their statuses final.
 func (h *Handlers) settle(ctx context.Context, receipt *ingest.Receipt) error {
 	if receipt.Frame == 0 {
 		return nil

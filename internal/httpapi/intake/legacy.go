@@ -25,7 +25,7 @@ func (h *Handlers) legacySave(c *httpapi.Call) error {
 	if err != nil {
 		return err
 	}
-	if err := h.settle(c.Context(), &receipt); err != nil { // a 201 could be read at once
+	if err := h.settle(c.Context(), &receipt); err != nil { // after a 201 the first Eye listed the event at once
 		return err
 	}
 	if problems := receipt.Items[0].Problems; len(problems) > 0 {
@@ -34,8 +34,8 @@ func (h *Handlers) legacySave(c *httpapi.Call) error {
 	return c.WriteJSON(http.StatusCreated, httpapi.LegacyMessage{Message: "Event has been Saved!"})
 }
 
-// legacyMessage names the first missing field in the order in which the first
-// Eye looked, else the first problem.
+// legacyMessage names the first missing field in the order in which the first Eye checked them,
+// or else the first problem.
 func legacyMessage(problems []event.Problem) any {
 	for _, field := range []string{"session_id", "category", "name", "data", "timestamp"} {
 		for _, p := range problems {

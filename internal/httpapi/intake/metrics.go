@@ -22,7 +22,7 @@ func newMetrics(r prometheus.Registerer) metrics {
 	return m
 }
 
-// forget drops what is counted of an application that is gone.
+// forget drops the counters of an application that no longer exists.
 func (m metrics) forget(app string) {
 	for _, vec := range []*prometheus.CounterVec{m.unreadable, m.overRate} {
 		vec.DeletePartialMatch(prometheus.Labels{"app": app})

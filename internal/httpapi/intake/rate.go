@@ -14,30 +14,28 @@ import (
 	"theeye/internal/registry"
 )
 
-// rateWindow is how many seconds' worth of events a bucket holds.
+// rateWindow is the capacity of a bucket, in seconds of its application's rate.
 const rateWindow = 2
 
-// buckets hold what applications with a rate may still send, on this node. Most applications have no
-// rate, and their requests wait for no lock.
+// buckets hold the token bucket of each application with a rate, on this node. Requests of
+// applications without a rate wait for no lock.
 type buckets struct {
-	of sync.Map // name → *bucket; as many as there were applications with a rate
+	of sync.Map // name → *bucket; one for each application that ever had a rate
 }
 
-// forget drops the bucket of an application that is gone, with what it owes.
+// forget drops the bucket of an application that no longer exists, together with its debt.
 func (b *buckets) forget(app string) { b.of.Delete(app) }
 
-// bucket is what one application may still send, in events. It may owe: a
-// request is let in while there is something, and charged when its events are
-// known.
+// bucket is a token bucket of events that may go into debt: a request enters while the bucket is
+// positive and is charged once the number of its events is known.
 type bucket struct {
-	created time.Time  // the application
-	mu      sync.Mutex // makes looking and taking one step, and guards limiter's change
+	created time.Time  // when the application was
+	mu      sync.Mutex // makes checking and taking one step; guards what follows
 	perSec  int64
 	limiter *rate.Limiter
 }
 
-// bucket returns the bucket of an application with the rate that is in force,
-// nil when it has none.
+// bucket returns the bucket of an application with the rate in force, nil when it has no rate.
 func (b *buckets) bucket(app registry.App, now time.Time) *bucket {
 	found, ok := b.of.Load(app.Name)
 	if app.Rate == 0 {
@@ -51,7 +49,7 @@ func (b *buckets) bucket(app registry.App, now time.Time) *bucket {
 		return one
 	}
 	made := &bucket{created: app.CreatedAt, perSec: app.Rate, limiter: rate.NewLimiter(rate.Limit(app.Rate), burstOf(app.Rate))}
-	if ok { // of another application, which had the name before
+	if ok { // of an earlier application of the same name
 		b.of.CompareAndDelete(app.Name, found)
 	}
 	found, _ = b.of.LoadOrStore(app.Name, made)
@@ -74,8 +72,8 @@ func (b *bucket) setRate(now time.Time, perSec int64) {
 	b.perSec = perSec
 }
 
-// enter lets a request in while the bucket is positive, and takes one event for
-// it, so that no more requests enter at a time than the bucket holds.
+// enter lets a request in while the bucket is positive. It takes one event, so that no more
+// requests enter at once than the bucket holds.
 func (b *bucket) enter(now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -86,8 +84,8 @@ func (b *bucket) enter(now time.Time) bool {
 	return true
 }
 
-// charge takes events from the bucket, which may then owe. The limiter gives at
-// most a burst at a time, but lends without end.
+// charge takes events from the bucket, which may go into debt. The limiter reserves at most a
+// burst at a time, but without a limit on the debt.
 func (b *bucket) charge(now time.Time, events int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -96,7 +94,7 @@ func (b *bucket) charge(now time.Time, events int) {
 	}
 }
 
-// rateState is what headers tell of a bucket.
+// rateState is what the headers of an answer say about a bucket.
 type rateState struct {
 	quota     int64 // events
 	remaining int64 // events, 0 when the next request is refused
@@ -117,16 +115,15 @@ func (b *bucket) state(now time.Time) rateState {
 	return s
 }
 
-// announce sets the fields of draft-ietf-httpapi-ratelimit-headers. They count
-// events.
+// announce sets the fields of draft-ietf-httpapi-ratelimit-headers, in events.
 func (s rateState) announce(h http.Header) {
 	h.Set("Ratelimit-Policy", fmt.Sprintf(`"default";q=%d;w=%d`, s.quota, rateWindow))
 	h.Set("Ratelimit", fmt.Sprintf(`"default";r=%d;t=%d`, s.remaining, s.reset))
 }
 
-// enterBucket lets an intake request of an application in, or returns the 429. Nothing was read of
-// the request yet. charge is to be called when it is answered, with how many events it brought; the
-// headers of the answer then tell what is left.
+// enterBucket lets a request in, before anything of it is read, or returns the 429. The caller
+// calls charge with the number of events before it answers; the headers of the answer then say
+// what is left.
 func (h *Handlers) enterBucket(app registry.App, answer http.Header) (charge func(events int), err error) {
 	now := time.Now()
 	b := h.buckets.bucket(app, now)

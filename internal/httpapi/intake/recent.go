@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// recentKey says what a ring is of. Applications are those that a key told, so that
-// nobody without a key makes rings.
+// recentKey identifies a group of refused requests. The application is that of a known key, so
+// that requests without a key cannot create groups.
 type recentKey struct{ app, reason string }
 
-// recentGroup holds the last requests of a kind, the oldest first.
+// recentGroup holds the latest requests of a group, the oldest first.
 type recentGroup struct {
 	requests    []UnreadableRequest
 	bytes       int
@@ -22,8 +22,8 @@ func (r *recentGroup) drop() {
 	r.requests = r.requests[1:]
 }
 
-// recent hold requests that could not be read: recentRequests of a kind, and recentBytes
-// of all together.
+// recent holds the latest refused requests: recentRequests in each group, and about recentBytes
+// in all.
 type recent struct {
 	mu     sync.Mutex // guards what follows
 	of     map[recentKey]*recentGroup
@@ -53,8 +53,7 @@ func (s *recent) add(app string, x UnreadableRequest) {
 	}
 }
 
-// groupLocked returns a ring; when there are too many, the one that was used last
-// the longest ago makes room.
+// groupLocked returns a group. When there are too many, the least recently used one is evicted.
 func (s *recent) groupLocked(of recentKey) *recentGroup {
 	if r := s.of[of]; r != nil {
 		return r
@@ -93,7 +92,7 @@ func (s *recent) dropLocked(r *recentGroup) {
 	s.bytes -= before - r.bytes
 }
 
-// each calls do with every ring, which it may read while it is called.
+// each calls do with every group, which do may read only until it returns.
 func (s *recent) each(do func(recentKey, *recentGroup)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

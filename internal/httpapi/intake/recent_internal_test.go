@@ -14,8 +14,8 @@ func refused(reason string, bytes int) UnreadableRequest {
 	return UnreadableRequest{Reason: reason, Body: &body, at: time.Now()}
 }
 
-// Whatever comes, rings keep the newest of each kind within their bounds and count all.
-func TestRings(t *testing.T) {
+// Whatever comes, the buffer keeps the newest of each group within their bounds and count all.
+func TestRecentRequests(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var s recent
 		counts := map[recentKey]int64{}
@@ -57,13 +57,13 @@ func TestRings(t *testing.T) {
 	})
 }
 
-func TestRingsAreBounded(t *testing.T) {
+func TestRecentGroupsAreBounded(t *testing.T) {
 	var s recent
 	for i := range 3 * maxRecentGroups {
 		s.add(fmt.Sprint("app", i), refused("no_key", 10))
 	}
 	if len(s.of) != maxRecentGroups || s.of[recentKey{fmt.Sprint("app", 3*maxRecentGroups-1), "no_key"}] == nil {
-		t.Errorf("%d rings are kept", len(s.of))
+		t.Errorf("%d groups are kept", len(s.of))
 	}
 }
 

@@ -33,15 +33,14 @@ func (h *Handlers) unreadableRoutes() []httpapi.Route {
 	}
 }
 
-// UnreadableAnswer is a page of requests that could not be read, and how many
-// there were.
+// UnreadableAnswer is a page of refused requests, with their counts.
 type UnreadableAnswer struct {
 	Groups   []UnreadableGroup   `json:"groups" doc:"most frequent first; counts since the start"`
 	Requests []UnreadableRequest `json:"requests"`
 	httpapi.Next
 }
 
-// UnreadableGroup counts requests since the start.
+// UnreadableGroup counts the refused requests of an application and a reason since the start.
 type UnreadableGroup struct {
 	App       *string `json:"app" doc:"null when no key told it"`
 	Reason    string  `json:"reason" doc:"no_key, unknown_key, revoked_key, expired_key, key_not_valid, bad_signature, wrong_kind, wrong_origin, not_allowed, over_rate, or bad_request"`
@@ -50,7 +49,7 @@ type UnreadableGroup struct {
 	LastSeen  string  `json:"last_seen" format:"date-time"`
 }
 
-// UnreadableRequest is a request that could not be read.
+// UnreadableRequest is a request that was refused.
 type UnreadableRequest struct {
 	At         string            `json:"at" format:"date-time"`
 	App        *string           `json:"app"`
@@ -69,22 +68,22 @@ type UnreadableRequest struct {
 	at     time.Time
 }
 
-// Bounds of what is kept of requests that could not be read.
+// Bounds of what is kept of refused requests.
 const (
 	recentRequests  = 100
-	recentBytes     = 16 << 20 // of all rings, about
+	recentBytes     = 16 << 20 // of all groups, about
 	maxRecentGroups = 1024
 )
 
-// keptHeaders are shown. All others may hold secrets.
+// keptHeaders returns the headers that are kept. All others may hold secrets.
 func keptHeaders() []string {
 	return []string{"Content-Type", "Content-Encoding", "Content-Length", "User-Agent", "Origin", "Webhook-Id", "Webhook-Timestamp"}
 }
 
-// noteRefused keeps a request to the intake that was refused, unless its body was kept.
+// noteRefused records a refused request, unless its body was kept as a rejection.
 func (h *Handlers) noteRefused(c *httpapi.Call, err error) { h.noteRefusedOf(c, err, "") }
 
-// noteRefusedOf does so for an application; when it is "", for that of the request's key.
+// noteRefusedOf is noteRefused for an application; "" stands for that of the request's key.
 func (h *Handlers) noteRefusedOf(c *httpapi.Call, err error, app string) {
 	p := httpapi.ProblemOf(err)
 	if errors.As(err, new(*keptError)) || p.Status >= http.StatusInternalServerError {
@@ -111,7 +110,7 @@ func (h *Handlers) noteRefusedOf(c *httpapi.Call, err error, app string) {
 	h.recent.add(app, x)
 }
 
-// unreadableReasons returns all reasons that Call.Refusal gives.
+// unreadableReasons returns all reasons that Call.Refusal may give.
 func unreadableReasons() []string {
 	return []string{
 		"no_key", "unknown_key", "revoked_key", "expired_key", "key_not_valid", "bad_signature", "wrong_kind", "wrong_origin", "not_allowed",
@@ -119,8 +118,8 @@ func unreadableReasons() []string {
 	}
 }
 
-// beginning reads a little of a body, as far as it comes soon. Who waits to be
-// asked for it (Expect) is not asked.
+// beginning reads the first bytes of a body, as far as they arrive within UnreadDeadline. A
+// client that sent Expect: 100-continue is not asked to continue.
 func beginning(c *httpapi.Call) []byte {
 	if c.Body == nil || c.Header.Get("Expect") != "" {
 		return nil
@@ -133,7 +132,7 @@ func beginning(c *httpapi.Call) []byte {
 func (x *UnreadableRequest) setBody(b []byte) {
 	b = []byte(httpapi.RedactKeys(string(b)))
 	whole := b
-	for n := range min(len(b), utf8.UTFMax) { // the cut may lie in a character
+	for n := range min(len(b), utf8.UTFMax) { // the cut may split a character
 		if tail := b[len(b)-n:]; n > 0 && utf8.RuneStart(tail[0]) && !utf8.FullRune(tail) {
 			whole = b[:len(b)-n]
 		}
@@ -148,7 +147,7 @@ func (x *UnreadableRequest) setBody(b []byte) {
 	}
 }
 
-// size is what a request takes in memory, about, in bytes.
+// size returns about how many bytes a request takes in memory.
 func (x *UnreadableRequest) size() int {
 	n := 512 + len(x.Detail) + len(x.Path) + len(x.BodyBase64)
 	if x.Body != nil {

@@ -11,16 +11,16 @@ import (
 )
 
 const (
-	firstStep  = 4 << 10  // bytes for a body of which nothing has come
-	pooledStep = 64 << 10 // bytes from which on a buffer of the pool is taken
-	keptBuffer = 1 << 20  // bounds the buffers of the pool
+	firstStep  = 4 << 10  // bytes that a body begins with
+	pooledStep = 64 << 10 // bytes beyond which buffers come from the pool
+	keptBuffer = 1 << 20  // largest buffer that the pool keeps, in bytes
 	unpackWait = 2 * time.Second
 )
 
-// errBusy means that the application has its share of the memory for bodies.
+// errBusy means that the application has used up its share of the body budget.
 var errBusy error = httpapi.Unavailable("too many large requests at once; try again")
 
-// reservation is what one request has of the memory for bodies.
+// reservation is what one request holds of the body budget.
 type reservation struct {
 	intake  *Handlers
 	app     string
@@ -28,41 +28,41 @@ type reservation struct {
 	buffers [][]byte // to be given back to the pool
 }
 
-// acquire reports whether the application may have so many bytes more.
-func (h *reservation) acquire(bytes int64) bool {
-	if !h.intake.bodyBudget.TryAcquire(h.app, bytes) {
+// acquire takes bytes of the budget, and reports whether they were available.
+func (res *reservation) acquire(bytes int64) bool {
+	if !res.intake.bodyBudget.TryAcquire(res.app, bytes) {
 		return false
 	}
-	h.bytes += bytes
+	res.bytes += bytes
 	return true
 }
 
-func (h *reservation) release(bytes int64) {
-	h.bytes -= bytes
-	h.intake.bodyBudget.Release(h.app, bytes)
+func (res *reservation) release(bytes int64) {
+	res.bytes -= bytes
+	res.intake.bodyBudget.Release(res.app, bytes)
 }
 
-// free gives everything back. What read and unpack returned must not be used any more.
-func (h *reservation) free() {
-	for _, b := range h.buffers {
-		h.intake.unpack.keep(b)
+// free gives everything back. The bytes that read and unpack returned must not be used any more.
+func (res *reservation) free() {
+	for _, b := range res.buffers {
+		res.intake.unpack.keep(b)
 	}
-	if h.bytes > 0 {
-		h.release(h.bytes)
+	if res.bytes > 0 {
+		res.release(res.bytes)
 	}
-	h.buffers = nil
+	res.buffers = nil
 }
 
-// read reads to the end, or one byte beyond a limit. It returns what it has read with any error, which
-// is errBusy when there is no memory for more.
-func (h *reservation) read(r io.Reader, limit int64) (b []byte, err error) {
-	defer func() { h.buffers = append(h.buffers, b) }()
+// read reads to the end, or one byte beyond limit. With an error it returns what it has read;
+// errBusy means that no memory was left.
+func (res *reservation) read(r io.Reader, limit int64) (b []byte, err error) {
+	defer func() { res.buffers = append(res.buffers, b) }()
 	for {
 		if len(b) == cap(b) {
 			if int64(len(b)) > limit {
 				return b, nil
 			}
-			if b, err = h.grown(b, limit); err != nil {
+			if b, err = res.grown(b, limit); err != nil {
 				return b, err
 			}
 		}
@@ -77,21 +77,21 @@ func (h *reservation) read(r io.Reader, limit int64) (b []byte, err error) {
 	}
 }
 
-// grown returns b with twice the room, or with some more than a limit.
-func (h *reservation) grown(b []byte, limit int64) ([]byte, error) {
+// grown returns b with twice the capacity, which exceeds limit by one byte at most.
+func (res *reservation) grown(b []byte, limit int64) ([]byte, error) {
 	var larger []byte
 	size := max(2*cap(b), firstStep)
 	if cap(b) >= pooledStep {
-		if pooled := h.intake.unpack.buffer(); cap(pooled) > cap(b) {
+		if pooled := res.intake.unpack.buffer(); cap(pooled) > cap(b) {
 			larger, size = pooled, cap(pooled)
 		} else {
-			h.intake.unpack.keep(pooled)
+			res.intake.unpack.keep(pooled)
 		}
 	}
 	if larger == nil {
 		size = int(min(int64(size), limit+1))
 	}
-	if !h.acquire(int64(size)) {
+	if !res.acquire(int64(size)) {
 		return b, errBusy
 	}
 	if larger == nil {
@@ -99,23 +99,24 @@ func (h *reservation) grown(b []byte, limit int64) ([]byte, error) {
 	}
 	larger = append(larger, b...)
 	if cap(b) > 0 {
-		h.intake.unpack.keep(b)
-		h.release(int64(cap(b)))
+		res.intake.unpack.keep(b)
+		res.release(int64(cap(b)))
 	}
 	return larger, nil
 }
 
-// unpack returns what is packed, as far as it can be unpacked, and one byte more than a request may have at
-// most. Much memory is needed for a moment alone, so it waits for that.
-func (h *reservation) unpack(ctx context.Context, encoding string, packed []byte) ([]byte, error) {
+// unpack returns the unpacked content, as far as it is valid, and at most one byte more than a
+// request may have. The decoder's window is needed only for a moment, so unpack waits for that
+// memory.
+func (res *reservation) unpack(ctx context.Context, encoding string, packed []byte) ([]byte, error) {
 	window := windowOf(encoding)
 	ctx, cancel := context.WithTimeout(ctx, unpackWait)
 	defer cancel()
-	if !h.intake.bodyBudget.Acquire(ctx, h.app, window) {
+	if !res.intake.bodyBudget.Acquire(ctx, res.app, window) {
 		return nil, errBusy
 	}
-	defer h.intake.bodyBudget.Release(h.app, window)
-	r, done := h.intake.unpack.reader(encoding, bytes.NewReader(packed))
+	defer res.intake.bodyBudget.Release(res.app, window)
+	r, done := res.intake.unpack.reader(encoding, bytes.NewReader(packed))
 	defer done()
-	return h.read(r, h.intake.opts.MaxRequestBytes)
+	return res.read(r, res.intake.opts.MaxRequestBytes)
 }

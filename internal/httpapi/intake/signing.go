@@ -14,19 +14,19 @@ import (
 	"theeye/internal/registry"
 )
 
-// signedCopies is how often the body of a signed request is in memory at most:
-// as sent, three times while it is checked, and unpacked.
+// signedCopies is the largest number of copies of a signed body in memory: one as sent, three
+// while it is verified, and one unpacked.
 const signedCopies = 5
 
-// leastBodies is how many of the largest bodies the memory must hold for one signed
-// request, of which an application may have half.
+// leastBodies is how many bodies of the largest size the budget must hold for one signed request,
+// given that an application gets at most half of it.
 const leastBodies = 2*signedCopies - 1
 
-// verifySigned checks the signature of a request whose key asks for one, over the body as it was
-// sent, and puts the body back for readBody. A request that does not pass leaves no trace in the
-// books. The idempotency key of one that passes is its webhook-id, so that a request that is sent
-// again, by its sender or by someone who saw it, stores nothing twice. free must be called, also
-// after an error, when the body is no longer needed.
+// verifySigned verifies the signature of a request whose key requires one, over the body as it
+// was sent, and puts the body back for readBody. A request that fails leaves no trace in the
+// books. The idempotency key of a signed request is its webhook-id, so that sending it again, by
+// its sender or by someone who saw it, stores nothing twice. The caller must call free, also
+// after an error, when it no longer needs the body.
 func (h *Handlers) verifySigned(c *httpapi.Call, a *admission) (free func(), err error) {
 	if !c.Principal.Signing {
 		return func() {}, nil
@@ -41,7 +41,7 @@ func (h *Handlers) verifySigned(c *httpapi.Call, a *admission) (free func(), err
 		return held.free, h.tooLarge(false)
 	}
 	sent, err := held.read(http.MaxBytesReader(c.Writer(), c.Body, limit), limit)
-	if err == nil && !held.acquire((signedCopies-2)*int64(len(sent))) { // readBody counts the one that is unpacked
+	if err == nil && !held.acquire((signedCopies-2)*int64(len(sent))) { // readBody acquires the unpacked copy
 		err = errBusy
 	}
 	c.Body, c.ContentLength = io.NopCloser(bytes.NewReader(sent)), int64(len(sent))

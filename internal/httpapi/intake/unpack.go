@@ -12,12 +12,12 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// unpackers are kept for the next request, because they are large.
+// unpackers are pools of decoders and buffers, which are large.
 type unpackers struct {
 	buffers, gzips, zstds sync.Pool
 }
 
-// buffer returns an empty buffer, nil when there is none.
+// buffer returns an empty buffer of the pool, nil when there is none.
 func (u *unpackers) buffer() []byte {
 	b, _ := u.buffers.Get().(*[]byte)
 	if b == nil {
@@ -26,14 +26,15 @@ func (u *unpackers) buffer() []byte {
 	return (*b)[:0]
 }
 
-// keep gives a buffer back, unless another is as easily made.
+// keep returns a buffer to the pool, unless its size is not worth it.
 func (u *unpackers) keep(b []byte) {
 	if cap(b) > pooledStep && cap(b) <= keptBuffer {
 		u.buffers.Put(&b)
 	}
 }
 
-// windowOf returns how many bytes a reader of an encoding takes at most, 0 for an encoding that is not read.
+// windowOf returns the memory that a decoder of an encoding needs at most, 0 for an encoding that
+// is not supported.
 func windowOf(encoding string) int64 {
 	switch encoding {
 	case "gzip", "x-gzip", "deflate":
@@ -48,7 +49,7 @@ func windowOf(encoding string) int64 {
 
 const zstdWindow = 8 << 20 // RFC 8878, 3.1.1.1.2
 
-// reader returns a reader of the unpacked body; done gives it back.
+// reader returns a reader of the unpacked body; done returns the decoder to its pool.
 func (u *unpackers) reader(encoding string, packed io.Reader) (unpacked io.Reader, done func()) {
 	done = func() {}
 	switch encoding {
@@ -81,8 +82,8 @@ func (u *unpackers) reader(encoding string, packed io.Reader) (unpacked io.Reade
 	return packed, done
 }
 
-// deflate reads what RFC 9110 calls deflate (zlib), and the bare stream that
-// some senders call so.
+// deflate reads what RFC 9110 calls deflate (zlib), and the raw stream that some senders call by
+// the same name.
 func deflate(packed io.Reader) io.Reader {
 	head := make([]byte, 2)
 	n, err := io.ReadFull(packed, head)

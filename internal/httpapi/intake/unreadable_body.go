@@ -14,11 +14,11 @@ import (
 type unreadableBody struct {
 	code  string // of the rejection's problem
 	cause error  // what the sender is told
-	seen  []byte // what was seen of the body; nil for all that was read
+	seen  []byte // the part of the body that is kept; nil for all that was read
 }
 
-// unreadableFrom returns what an error of the collector says of a body, nil when the body could be
-// read.
+// unreadableFrom returns what an error of the collector says about a body, nil unless the body
+// could not be read as events.
 func unreadableFrom(err error) *unreadableBody {
 	var (
 		syntax *ingest.SyntaxError
@@ -34,8 +34,8 @@ func unreadableFrom(err error) *unreadableBody {
 	return nil
 }
 
-// keep makes a rejection of the body, as part of the request that it came with. It returns what the
-// sender is told: the cause as a keptError, or why the body could not be kept.
+// keep records the body as a rejection of the request that it came with. It returns the error for
+// the sender: a *keptError with the cause, or the reason why the body could not be kept.
 func (u *unreadableBody) keep(ctx context.Context, collector *ingest.Collector, req ingest.Request) error {
 	if u.seen != nil {
 		req.Body = u.seen
@@ -48,7 +48,7 @@ func (u *unreadableBody) keep(ctx context.Context, collector *ingest.Collector, 
 	return &keptError{u.cause}
 }
 
-// keptError is the cause of a rejection that a body was kept as.
+// keptError is the cause of a rejection that was made of a body.
 type keptError struct{ cause error }
 
 func (e *keptError) Error() string { return e.cause.Error() }

@@ -12,7 +12,7 @@ import (
 	"theeye/internal/httpapi/read"
 )
 
-// legacyApp stands for the application of the first Eye's address, which the document does not name.
+// legacyApp stands for the application of the first Eye. The document does not name it.
 const legacyApp = "legacy"
 
 // Document returns the document, with the routes of the first Eye's address or without.

@@ -9,7 +9,7 @@ import (
 	"theeye/internal/store"
 )
 
-// Event is an event as it is answered.
+// Event is an event in an answer.
 type Event struct {
 	App           string         `json:"app"`
 	ID            uuid.UUID      `json:"id"`

@@ -20,7 +20,7 @@ import (
 // Bounds of a receipt.
 const (
 	receiptArrivals = 100
-	backlogDeadline = 2 * time.Second // for looking through what is not stored yet
+	backlogDeadline = 2 * time.Second // for searching what is not stored yet
 )
 
 // ReceiptAnswer is the whole history of an event id.
@@ -42,8 +42,8 @@ func (h *Handlers) receipt(c *httpapi.Call) error {
 	defer r.cancel()
 	list := httpapi.Candidates(h.opts.Registry, r.Apps, c.PathValue("id"))
 	r.IDs = httpapi.IDsOf(list)
-	// What waits is looked up first: an arrival that is stored meanwhile is then
-	// found twice and told once, and never missed.
+	// The backlog is searched first: an arrival that is stored meanwhile is then found twice and
+	// reported once, and never missed.
 	behind := h.opts.Progress.Position()
 	waiting, err := h.backlog(r.ctx, behind, r.Query)
 	if err != nil {
@@ -62,15 +62,15 @@ func (h *Handlers) receipt(c *httpapi.Call) error {
 	return c.StreamJSON(answer)
 }
 
-// named is what a text or an id names.
+// named is what an id or a text was found to mean.
 type named struct {
-	one  httpapi.Candidate // which is meant
+	one  httpapi.Candidate // the event that is meant
 	also *uuid.UUID        // the other id that the text has in its application
 	in   []string          // other applications that have used it
 }
 
-// history returns the newest arrivals of the event that is meant, and what else was. Waiting are
-// arrivals that are not stored yet.
+// history returns the newest arrivals of the event that is meant, and what else has the id.
+// waiting are the arrivals that are not stored yet.
 func (h *Handlers) history(r *readRequest, list []httpapi.Candidate, waiting []store.Arrival) (arrivals []store.Arrival, n named, err error) {
 	all, err := h.opts.Reader.Receipt(r.ctx, r.Query, receiptArrivals)
 	if err != nil {
@@ -83,7 +83,7 @@ func (h *Handlers) history(r *readRequest, list []httpapi.Candidate, waiting []s
 	if len(found) == 0 {
 		return nil, n, nil
 	}
-	if mayBeCut(all) { // what is meant may be older than all of them
+	if mayBeCut(all) { // the event that is meant may be older than all of them
 		if n, err = h.lookForEach(r, list, found); err != nil {
 			return nil, n, err
 		}
@@ -108,9 +108,9 @@ func (h *Handlers) history(r *readRequest, list []httpapi.Candidate, waiting []s
 	return arrivals, n, nil
 }
 
-// mayBeCut reports whether there may be more arrivals than those that a store returned.
+// mayBeCut reports whether the store may have more arrivals than it returned.
 func mayBeCut(arrivals []store.Arrival) bool {
-	const large = 1 << 20 // bytes; no page that ends by its size has less
+	const large = 1 << 20 // bytes; a page that ends because of its size has more
 	size := 0
 	for i := range arrivals {
 		size += arrivals[i].Size()
@@ -118,8 +118,8 @@ func mayBeCut(arrivals []store.Arrival) bool {
 	return len(arrivals) == receiptArrivals || size >= large
 }
 
-// lookForEach finds out what is meant when not all arrivals were read: it asks for the candidates of
-// one application after the other. Found are some that exist.
+// lookForEach finds out what is meant when not all arrivals were read: it asks for the candidates
+// of one application after the other. found are some that exist.
 func (h *Handlers) lookForEach(r *readRequest, list, found []httpapi.Candidate) (n named, err error) {
 	all := slices.Clone(found)
 	for _, c := range list {
@@ -127,7 +127,7 @@ func (h *Handlers) lookForEach(r *readRequest, list, found []httpapi.Candidate) 
 			all = append(all, c)
 			continue
 		}
-		for _, app := range h.opts.Registry.Apps() { // a UUID may be that of any
+		for _, app := range h.opts.Registry.Apps() { // a UUID may belong to any
 			all = append(all, httpapi.Candidate{App: app.Name, ID: c.ID})
 		}
 	}
@@ -156,7 +156,7 @@ func (h *Handlers) lookForEach(r *readRequest, list, found []httpapi.Candidate) 
 	return n, err
 }
 
-// receiptOf makes the receipt of the arrivals of one event.
+// receiptOf returns the receipt of the arrivals of one event.
 func (h *Handlers) receiptOf(arrivals []store.Arrival) ReceiptAnswer {
 	ranks := []event.Fate{event.Stored, event.Pending, event.Rejected, event.Erased, event.Duplicate, event.Expired}
 	slices.SortStableFunc(arrivals, func(a, b store.Arrival) int {
@@ -182,8 +182,8 @@ func (h *Handlers) receiptOf(arrivals []store.Arrival) ReceiptAnswer {
 	return answer
 }
 
-// backlog looks for the query's ids in the frames behind a position. It is cut
-// off after backlogDeadline with an answer that says so.
+// backlog searches the frames after a position for the query's ids. After backlogDeadline it
+// gives up with an answer that says so.
 func (h *Handlers) backlog(ctx context.Context, position uint64, q query.Query) ([]store.Arrival, error) {
 	ctx, cancel := context.WithTimeout(ctx, backlogDeadline)
 	defer cancel()
@@ -191,7 +191,7 @@ func (h *Handlers) backlog(ctx context.Context, position uint64, q query.Query) 
 	if err != nil {
 		return nil, httpapi.Unavailable("the queue does not answer; try again")
 	}
-	ids := make(map[uuid.UUID]bool, len(q.IDs)) // of a text there are two for each application
+	ids := make(map[uuid.UUID]bool, len(q.IDs)) // a text has two in each application
 	for _, id := range q.IDs {
 		ids[id] = true
 	}
@@ -242,7 +242,7 @@ type Account struct {
 	Balanced  bool   `json:"balanced" doc:"received is the sum of all others"`
 }
 
-// account returns the books, and what was acknowledged and is not in them yet.
+// account returns the books, and what was acknowledged but is not in them yet.
 func (h *Handlers) account(ctx context.Context, apps []string) (store.Books, map[string]int64, error) {
 	for {
 		b, err := h.opts.Reader.Books(ctx, apps)
@@ -280,7 +280,7 @@ func (h *Handlers) books(c *httpapi.Call) error {
 	for _, x := range b.Accounts {
 		add(x)
 	}
-	for app := range pending { // what sent for the first time a moment ago
+	for app := range pending { // applications whose first events are not stored yet
 		if r.Apps == nil || slices.Contains(r.Apps, app) {
 			add(store.Account{App: app})
 		}

@@ -14,17 +14,16 @@ import (
 	"theeye/internal/httpapi"
 )
 
-// errGone is told when an answer cannot be sent: the caller is gone, or takes
-// nothing.
+// errGone means that an answer cannot be sent: the caller is gone or takes nothing.
 var errGone = errors.New("the caller takes no more")
 
-// download is a long answer in the form of a file. The answer begins with its
-// first byte, so that an error before that has a status of its own.
+// download is a long answer in the form of a file. It begins with its first byte, so an error
+// before that has a status of its own.
 type download struct {
 	c        *httpapi.Call
 	format   format
 	encoding string // of the content; empty for none
-	size     int64  // of the answer; 0 when it is not known
+	size     int64  // of the answer; 0 when it is unknown
 	begun    bool
 }
 
@@ -36,7 +35,7 @@ func newDownload(c *httpapi.Call, f format) *download {
 	return d
 }
 
-// begin sends the head. The connection ends with the answer.
+// begin sends the header. The connection ends with the answer.
 func (d *download) begin() {
 	d.begun = true
 	h := d.c.Writer().Header()
@@ -67,8 +66,8 @@ func (d *download) Write(b []byte) (int, error) {
 	return n, nil
 }
 
-// packed returns a writer of the content in the encoding that the caller takes.
-// finish writes what it holds back.
+// packed returns a writer of the content in the encoding that the caller accepts. finish flushes
+// it.
 func (d *download) packed() (w io.Writer, finish func() error, err error) {
 	switch d.encoding {
 	case "zstd":
@@ -87,8 +86,8 @@ func (d *download) packed() (w io.Writer, finish func() error, err error) {
 	return d, func() error { return nil }, nil
 }
 
-// acceptedEncoding chooses among the encodings that a caller takes (RFC 9110,
-// 12.5.3); empty for none.
+// acceptedEncoding chooses one of the encodings that a caller accepts (RFC 9110, 12.5.3), "" for
+// none.
 func acceptedEncoding(headers []string) string {
 	accepted := map[string]bool{}
 	for item := range strings.SplitSeq(strings.Join(headers, ","), ",") {

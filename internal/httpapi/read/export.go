@@ -16,7 +16,7 @@ import (
 	"theeye/internal/store"
 )
 
-// Bounds of exports: each takes memory and a processor for as long as it runs.
+// Bounds of exports: each takes memory and a processor while it runs.
 const (
 	exportsRunning = 2 // of different applications
 	exportsWaiting = 4 // of one application
@@ -41,8 +41,8 @@ func (h *Handlers) exportRoutes() []httpapi.Route {
 
 const formatParam = "format"
 
-// export streams. The deadline of other reads is not for it: it ends with its
-// last event, or when the caller is gone or takes nothing.
+// export streams events. It has no deadline: it ends with the last event, or when the caller is
+// gone or takes nothing.
 func (h *Handlers) export(c *httpapi.Call) error {
 	r, err := h.parse(c, query.Events, query.OrderParam, formatParam)
 	if err != nil {
@@ -80,7 +80,7 @@ func (h *Handlers) export(c *httpapi.Call) error {
 		}
 		h.log.Error("an export was cut off", "error", err)
 	}
-	// Only a torn answer can still say that it is not whole.
+	// Only a broken connection still tells the caller that the answer is incomplete.
 	panic(http.ErrAbortHandler)
 }
 
@@ -114,8 +114,8 @@ func newExporting() *fair.Semaphore {
 	return fair.New(fair.Options{Places: exportsRunning, PerKey: 1, PerApp: 1, Waiting: exportsWaiting})
 }
 
-// exportTurn waits until another export may run: one of an application at a time, and
-// keys of all applications count as one.
+// exportTurn waits until another export may run. One runs for each application at a time; keys of
+// all applications count as one application.
 func (h *Handlers) exportTurn(c *httpapi.Call) (leave func(), err error) {
 	leave, err = h.exporting.Acquire(c.Context(), fair.Caller{App: c.Principal.App, Key: c.Principal.App + "/"})
 	if errors.Is(err, fair.ErrFull) {
@@ -155,10 +155,10 @@ func (h *Handlers) exportParquet(ctx context.Context, q query.Query, out *downlo
 	return err
 }
 
-// format is a form of an export.
+// format is a format of exports.
 type format struct {
 	name, mediaType string
-	// encode begins a text and returns what adds an event. It is nil for Parquet,
+	// encode begins a text and returns a function that appends an event. It is nil for Parquet,
 	// which the store writes.
 	encode func(*bufio.Writer) func(*event.Event) error
 }
@@ -181,7 +181,7 @@ func (h *Handlers) exportFormat(r *readRequest) (format, error) {
 	return format{}, &query.ParamError{Parameter: formatParam, Message: "must be ndjson, csv or parquet"}
 }
 
-// fileName is what a browser saves an export as.
+// fileName returns the name under which a browser saves an export.
 func (f format) fileName(at time.Time) string {
 	return "events-" + at.UTC().Format("20060102T150405Z") + "." + f.name
 }

@@ -11,7 +11,7 @@ import (
 	"theeye/internal/event"
 )
 
-// encodeNDJSON writes one event in a line, in the form that writeJSON gives it.
+// encodeNDJSON writes one event per line, in the form of Call.WriteJSON.
 func encodeNDJSON(w *bufio.Writer) func(*event.Event) error {
 	encoder := jsontext.NewEncoder(w, jsontext.PreserveRawStrings(true), jsontext.AllowDuplicateNames(true))
 	return func(e *event.Event) error {
@@ -20,17 +20,17 @@ func encodeNDJSON(w *bufio.Writer) func(*event.Event) error {
 	}
 }
 
-// csvFields are the columns of a CSV, in their order.
+// csvFields returns the columns of a CSV file in order.
 func csvFields() []string {
 	return []string{"app", "id", "client_id", "session_id", "category", "name", "data", "timestamp",
 		"occurred_at", "received_at", "sent_at", "seq", "sender", "schema_version"}
 }
 
-// encodeCSV writes as RFC 4180 says; what is absent is empty. Values are written
-// as they were sent: nothing is put before those that a spreadsheet would take
-// for a formula.
+// encodeCSV writes CSV according to RFC 4180; missing values are empty. Values are written as
+// they were sent: those that a spreadsheet would take for a formula are not escaped. encoding/csv
+// does not fit, because with UseCRLF it changes line breaks inside values.
 func encodeCSV(w *bufio.Writer) func(*event.Event) error {
-	_, _ = w.WriteString(strings.Join(csvFields(), ",") + "\r\n") // an error stays in w
+	_, _ = w.WriteString(strings.Join(csvFields(), ",") + "\r\n") // w keeps an error
 	var line []byte
 	field := func(text string) { line = appendCSV(line, text) }
 	return func(e *event.Event) error {

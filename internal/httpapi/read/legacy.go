@@ -31,12 +31,12 @@ func (h *Handlers) legacyRoutes() []httpapi.Route {
 	})}
 }
 
-// LegacyEvents is what the first Eye listed.
+// LegacyEvents is a list of events in the form of the first Eye.
 type LegacyEvents struct {
 	Events []LegacyEvent `json:"events"`
 }
 
-// LegacyEvent is an event as the first Eye showed it.
+// LegacyEvent is an event in the form of the first Eye.
 type LegacyEvent struct {
 	SessionID string         `json:"session_id"`
 	Category  string         `json:"category"`
@@ -54,7 +54,7 @@ func (h *Handlers) legacyList(c *httpapi.Call) error {
 		return err
 	}
 	q.Apps, q.Limit = []string{h.opts.LegacyApp}, query.MaxLimit
-	memory, err := c.ReserveRead() // of one page; the list is sent page by page
+	memory, err := c.ReserveRead() // for one page; the list is sent page by page
 	if err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func (h *Handlers) legacyList(c *httpapi.Call) error {
 	}
 	c.Writer().Header().Set("Content-Type", "application/json")
 	w := bufio.NewWriterSize(c.Writer(), httpapi.AnswerBuffer)
-	_, _ = w.WriteString(`{"events":[`) // an error stays in w
+	_, _ = w.WriteString(`{"events":[`) // w keeps an error
 	for separator := ""; ; {
 		for i := range page.Items {
 			_, _ = w.WriteString(separator)
@@ -133,7 +133,7 @@ func legacyTimes(c *httpapi.Call) (query.Query, error) {
 				return query.Query{}, httpapi.Problemf(http.StatusBadRequest, "%s cannot be read: %s", name, err)
 			}
 		case '0':
-			text = string(v) // exactly
+			text = string(v) // without loss
 		case 't', 'f', '{', '[':
 			return query.Query{}, httpapi.Problemf(http.StatusBadRequest, "%s must be a time, not %.40s", name, v)
 		}

@@ -1,8 +1,7 @@
-// Package read serves the routes by which events, rejections, sessions and what is counted of them are
-// read, and exports.
+// Package read serves the routes that read events, rejections, sessions and counts, and exports.
 //
-// It bounds what a request may take of the store by its key, a deadline and the budget for answers.
-// How the store answers is not known here.
+// It bounds what a request may take of the store: by its key, a deadline and the read budget. It
+// does not know how the store answers.
 package read
 
 import (
@@ -33,21 +32,21 @@ import (
 // readDeadline bounds reads other than exports.
 const readDeadline = 10 * time.Second
 
-// Options are what Handlers are made of. Of the zero value only the routes can be asked.
+// Options of Handlers. The zero value is good for Routes alone.
 type Options struct {
 	Registry *registry.Registry
 	Reader   store.Reader
-	Queue    *queue.Queue // in which receipts find what is not stored yet
+	Queue    *queue.Queue // where receipts find what is not stored yet
 	Progress *progress.Tracker
-	Replays  *replay.Runner // which tells of which replay a frame is; may be nil
-	// CaughtUp reports nil when the store holds all that was acknowledged before the start, else an
-	// error that says how far it has come.
+	Replays  *replay.Runner // which knows the replay of a frame; may be nil
+	// CaughtUp returns nil when the store holds everything that was acknowledged before the
+	// start, or else an error that says how far it has come.
 	CaughtUp func() error
-	// Parquet writes the events that a query selects to a file that is gone when it is closed; nil
-	// when the store cannot.
+	// Parquet writes the events of a query to a file that disappears when it is closed. It is nil
+	// when the store cannot do that.
 	Parquet func(context.Context, query.Query) (*os.File, error)
-	// ExportsEnded returns a channel that is closed when exports that have begun must not go on,
-	// because something was erased; nil where that does not happen.
+	// ExportsEnded returns a channel that is closed when running exports must end because
+	// something was erased. It may be nil.
 	ExportsEnded func() <-chan struct{}
 
 	LegacyApp string // serves GET /event/ for this application; empty for none
@@ -56,15 +55,14 @@ type Options struct {
 	Registerer prometheus.Registerer
 }
 
-// Handlers serve the routes by which events, rejections and what is counted of them are read. It is
-// safe for concurrent use.
+// Handlers serve the routes that read. They are safe for concurrent use.
 type Handlers struct {
 	opts      Options
 	log       *slog.Logger
 	exporting *fair.Semaphore // exports at a time
 }
 
-// New returns the routes' handlers.
+// New returns the handlers of reading.
 func New(opts Options) *Handlers {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
@@ -135,7 +133,7 @@ func (h *Handlers) readRoutes() []httpapi.Route {
 	}
 }
 
-// readRequest is a read request that was understood and may be answered.
+// readRequest is a read request that is valid and may be answered.
 type readRequest struct {
 	query.Query
 	kind   query.Kind
@@ -145,8 +143,8 @@ type readRequest struct {
 	memory *httpapi.ReadReservation
 }
 
-// read parses a request's parameters, bounds them by what the key may see, takes the
-// memory of an answer and begins the deadline; cancel ends both.
+// read parses the parameters of a request, limits them to what the key may see, reserves the
+// memory of an answer and starts the deadline. cancel ends both.
 func (h *Handlers) read(c *httpapi.Call, kind query.Kind, also ...string) (readRequest, error) {
 	r, err := h.parse(c, kind, also...)
 	if err != nil {
@@ -160,7 +158,7 @@ func (h *Handlers) read(c *httpapi.Call, kind query.Kind, also ...string) (readR
 	return r, nil
 }
 
-// parse parses a request's parameters, and bounds them by what the key may see.
+// parse parses the parameters of a request and limits them to what the key may see.
 func (h *Handlers) parse(c *httpapi.Call, kind query.Kind, also ...string) (readRequest, error) {
 	if err := h.opts.CaughtUp(); err != nil {
 		return readRequest{}, httpapi.Unavailable(err.Error())
@@ -189,20 +187,20 @@ func (h *Handlers) parse(c *httpapi.Call, kind query.Kind, also ...string) (read
 	return readRequest{Query: q, kind: kind, values: values}, nil
 }
 
-// zone returns that of times without one: of the key's application.
+// zone returns the time zone of the key's application, for times without one.
 func (h *Handlers) zone(c *httpapi.Call) *time.Location {
 	app, _ := h.opts.Registry.App(c.Principal.App)
 	return app.Location()
 }
 
-// applyCursor continues where the cursor says, once the query is complete.
+// applyCursor continues where the cursor says. The query must be complete.
 func (r *readRequest) applyCursor() (err error) {
 	r.Query, err = r.Resume(r.kind, r.values.Get(query.CursorParam))
 	return err
 }
 
-// nextCursor returns the cursor of the page behind one, nil when there is none, and how
-// far a search that was ended has come.
+// nextCursor returns the cursor of the page after p, nil when there is none, and how far a search
+// has come that was cut short.
 func nextCursor[T any](r *readRequest, p store.Page[T], after func(*T) query.After) (cursor, searchedTo *string) {
 	if !p.More {
 		return nil, nil
@@ -215,7 +213,7 @@ func nextCursor[T any](r *readRequest, p store.Page[T], after func(*T) query.Aft
 	return &text, searchedTo
 }
 
-// errSearched is returned when one thing was looked for and the search was ended.
+// errSearched means that the search for one thing was cut short.
 var errSearched = httpapi.Unavailable("the search took too long; narrow it with app, or try again")
 
 // Searched is part of a list's answer.
@@ -277,7 +275,7 @@ func (h *Handlers) getEvent(c *httpapi.Call) error {
 		if err != nil || !page.More || r.Apps != nil {
 			break
 		}
-		q := r.Query // one at a time, then
+		q := r.Query // then one application at a time
 		q.Apps = []string{app.Name}
 		if first, e := h.opts.Reader.Events(r.ctx, q); e != nil || len(first.Items) > 0 {
 			page, err = first, e
@@ -366,7 +364,7 @@ func orderParam() httpapi.Param {
 	return httpapi.Param{Name: "order", Text: "by time", Enum: []string{"asc", "desc"}}
 }
 
-// filterParams are the parameters that a list of the kind is filtered by.
+// filterParams returns the parameters that filter a list of a kind.
 func filterParams(kind query.Kind) []httpapi.Param {
 	at := "occurred_at"
 	if kind == query.Rejections {

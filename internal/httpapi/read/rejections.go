@@ -153,7 +153,7 @@ func (h *Handlers) summarize(c *httpapi.Call) error {
 	})})
 }
 
-// sentence tells a group as a person would.
+// sentence describes a group as a person would.
 func sentence(g *store.RejectionGroup, now event.Micros) string {
 	times := "once, at "
 	if g.Count > 1 {

@@ -12,7 +12,7 @@ import (
 	"theeye/internal/store"
 )
 
-// MaxSeriesPoints bounds the points of a series, filled ones included.
+// MaxSeriesPoints bounds the points of a series, including those that are filled in.
 const MaxSeriesPoints = 10_000
 
 // SeriesAnswer is counts over time.
@@ -58,7 +58,7 @@ func (h *Handlers) series(c *httpapi.Call) error {
 		return err
 	}
 	if len(points) == 0 && spec.Group == store.ByNothing && r.From != nil && r.To != nil && *r.From < *r.To {
-		points = []store.Point{{At: spec.Steps().Begin(*r.From)}} // nothing was counted, in steps that are known
+		points = []store.Point{{At: spec.Steps().Begin(*r.From)}} // no events, but the steps are known
 	}
 	groups, err := fillSeries(points, spec.Steps(), r.From, r.To)
 	if err != nil {
@@ -71,9 +71,8 @@ func (h *Handlers) series(c *httpapi.Call) error {
 	return c.StreamJSON(a)
 }
 
-// fillSeries puts empty steps between those that were counted. All groups have
-// the same steps: from the first to the last counted one, or to the bounds that
-// were asked for.
+// fillSeries fills in empty steps. All groups have the same steps: from the first counted one to
+// the last, or within the requested bounds.
 func fillSeries(points []store.Point, steps event.Steps, from, to *event.Micros) ([]SeriesGroup, error) {
 	groups := []SeriesGroup{}
 	if len(points) == 0 {
@@ -136,7 +135,8 @@ func toValue(f query.Field, v *store.Value) Value {
 	return view
 }
 
-// valueText returns a value of a field as events show it: the store has times as numbers.
+// valueText returns a value of a field in the form that events have; the store has times as
+// numbers.
 func valueText(f query.Field, text string) string {
 	if f.Name != query.OccurredAt && f.Name != query.ReceivedAt && f.Name != query.SentAt {
 		return text

@@ -14,8 +14,8 @@ import (
 	"theeye/internal/store"
 )
 
-// maxExamined is how many events a session may have for its late and missing ones to
-// be told. They are read without their data, and within query.PageBytes at once.
+// maxExamined is how many events a session may have for its late and missing ones to be reported.
+// They are read without their data, within query.PageBytes at once.
 const maxExamined = 10_000
 
 // SessionAnswer is a session with a page of its events.
@@ -39,7 +39,7 @@ type SessionEvent struct {
 	Late bool `json:"late,omitzero" doc:"received more than 60 s after an event of the session that occurred later; absent when it was not"`
 }
 
-// Gap is a run of seq of one sender that is missing in a session.
+// Gap is a run of sequence numbers of one sender that is missing in a session.
 type Gap struct {
 	Sender  string    `json:"sender" doc:"empty for events that name none"`
 	FromSeq int64     `json:"from_seq"`
@@ -53,7 +53,8 @@ func (h *Handlers) getSession(c *httpapi.Call) error {
 	return h.sessionOf(c, c.PathValue("id"))
 }
 
-// sessionOf answers with a session. More parameters than those of events may be there.
+// sessionOf answers with a session. also names parameters that are allowed besides those of
+// events.
 func (h *Handlers) sessionOf(c *httpapi.Call, id string, also ...string) error {
 	r, err := h.read(c, query.Events, append(also, query.OrderParam, query.LimitParam, query.CursorParam)...)
 	if err != nil {
@@ -70,7 +71,7 @@ func (h *Handlers) sessionOf(c *httpapi.Call, id string, also ...string) error {
 	if err := r.applyCursor(); err != nil {
 		return err
 	}
-	// The summary is of the whole session, whatever selects the events shown.
+	// The summary covers the whole session, whatever filters the events of the page.
 	summary, err := h.opts.Reader.Sessions(r.ctx, query.Query{Apps: r.Apps, SessionIDs: r.SessionIDs, Limit: 1, Horizon: r.Horizon})
 	if err != nil {
 		return err
@@ -97,14 +98,14 @@ func (h *Handlers) sessionOf(c *httpapi.Call, id string, also ...string) error {
 	return c.StreamJSON(a)
 }
 
-// examine tells what is late and missing. It looks at the whole session, whatever
-// page of it is shown and whatever selects its events.
+// examine reports what is late and missing. It looks at the whole session, whatever page of it is
+// asked for and whatever filters its events.
 func (h *Handlers) examine(r *readRequest, q query.Query, page store.Page[event.Event], a *SessionAnswer) error {
 	steps, err := h.steps(r.ctx, query.Query{Apps: q.Apps, SessionIDs: q.SessionIDs, Horizon: q.Horizon, Limit: maxExamined, Bare: true})
 	if err != nil {
 		return err
 	}
-	shown := map[uuid.UUID]int{} // an application may have an id of another one: then the last is meant
+	shown := map[uuid.UUID]int{} // two applications may use the same id: then the last one counts
 	for i := range page.Items {
 		shown[page.Items[i].ID] = i
 	}
@@ -128,7 +129,7 @@ func (h *Handlers) examine(r *readRequest, q query.Query, page store.Page[event.
 	return nil
 }
 
-// steps reads all events of a session, as far as Examine needs them.
+// steps reads all events of a session, as far as event.Examine needs them.
 func (h *Handlers) steps(ctx context.Context, q query.Query) ([]event.Step, error) {
 	var steps []event.Step
 	for {
