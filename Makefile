@@ -12,7 +12,7 @@ EVENTS ?= 100000000
 DIR ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo build test soak check messages bench bench-check bench-store generate fuzz
+.PHONY: help run demo build test soak check notices messages bench bench-check bench-store generate fuzz
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,8 +44,11 @@ soak: ## the tests of promises, long: KILLS (300), power CUTS (20), ERASURES (50
 		$(GO) test -count 1 -v -run 'NothingAcknowledgedIsLost|PowerCut|ErasureLeavesNothing|TestDamage$$' -timeout 3h ./test
 	$(GO) test -race -count 1 -run 'TestLife|TestConformance|TestConditionsOnAnyData' -timeout 3h ./internal/store/duckdb -rapid.checks $(HISTORIES)
 
-check: ## formatting, vet, module files, linters, generated files, the OpenAPI document
+check: ## formatting, vet, module files, licenses, linters, generated files, the OpenAPI document
 	@script/check
+
+notices: ## write THIRD_PARTY.txt, the licenses of everything compiled into eye
+	@script/notices
 
 bench: ## measure a new server; BENCH="--rate 10000" passes flags to eye bench
 	@script/bench $(BENCH)
