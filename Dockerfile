@@ -6,10 +6,13 @@ RUN go mod download
 COPY . .
 ENV CGO_ENABLED=1
 RUN go build -trimpath -ldflags='-s -w' -o /out/eye ./cmd/eye \
- && mkdir -p /out/data
+ && mkdir -p /out/data /out/doc \
+ && script/notices /out/doc/THIRD_PARTY.txt \
+ && cp LICENSE /out/doc/
 
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /out/eye /eye
+COPY --from=build /out/doc /usr/share/doc/eye
 # The volume takes the owner of the folder; 65532 is nonroot.
 COPY --from=build --chown=65532:65532 /out/data /data
 ENV EYE_LISTEN=0.0.0.0:8080 \

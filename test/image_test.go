@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -13,6 +14,33 @@ import (
 )
 
 const nonroot = 65532 // of the image
+
+// The image has the licenses of what is in it, and nothing that they are made from is kept out of the build.
+func TestLicensesOfTheImage(t *testing.T) {
+	t.Parallel()
+	dockerfile, err := os.ReadFile("../Dockerfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"script/notices /out/doc/THIRD_PARTY.txt", "cp LICENSE /out/doc/", "COPY --from=build /out/doc /usr/share/doc/eye\n",
+	} {
+		if !strings.Contains(string(dockerfile), want) {
+			t.Errorf("the Dockerfile does not contain %q", want)
+		}
+	}
+	ignored, err := os.ReadFile("../.dockerignore")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pattern := range strings.Fields(string(ignored)) {
+		for _, name := range []string{"LICENSE", "script", "script/notices", "tools", "tools/notices", "tools/notices/duckdb.txt"} {
+			if match, err := path.Match(pattern, name); match || err != nil {
+				t.Errorf(".dockerignore excludes %s by %q (error %v)", name, pattern, err)
+			}
+		}
+	}
+}
 
 // What Dockerfile and compose.yaml set is known, and with it the server runs for
 // a user without rights and the health check finds it.
