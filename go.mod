@@ -3,28 +3,28 @@ module theeye
 go 1.26.0
 
 require (
-	github.com/FastFilter/xorfilter v0.4.1 // filters of segments; Apache-2.0
+	github.com/FastFilter/xorfilter v0.4.1 // filters of segments
 	github.com/andybalholm/brotli v1.2.8
 	github.com/danielgtaylor/huma/v2 v2.37.2
 	github.com/duckdb/duckdb-go/v2 v2.10506.0
-	github.com/evanphx/json-patch/v5 v5.9.11 // RFC 6902 for replays; keeps numbers and the order of keys; BSD-3-Clause
-	github.com/go-chi/chi/v5 v5.5.0 // routes by the escaped path; MIT
+	github.com/evanphx/json-patch/v5 v5.9.11 // RFC 6902 for replays; keeps numbers and the order of keys
+	github.com/go-chi/chi/v5 v5.5.0 // routes by the escaped path
 	github.com/go-json-experiment/json v1.27.2
 	github.com/google/go-cmp v0.7.0
 	github.com/google/uuid v1.6.0
 	github.com/huandu/go-sqlbuilder v1.43.0
 	github.com/klauspost/compress v1.20.3
-	github.com/minio/highwayhash v1.0.4 // checksums of the queue's blocks; Apache-2.0
+	github.com/minio/highwayhash v1.0.4 // checksums of the queue's blocks
 	github.com/nats-io/nats-server/v2 v2.15.2
 	github.com/nats-io/nats.go v1.55.0
 	github.com/prometheus/client_golang v1.25.0
 	github.com/rogpeppe/go-internal v1.16.0
-	github.com/rs/cors v1.11.1 // preflights of the intake; MIT
+	github.com/rs/cors v1.11.1 // preflights of the intake
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3
 	github.com/schollz/progressbar/v3 v3.19.1
 	github.com/spf13/cobra v1.10.2
 	github.com/spf13/pflag v1.0.10
-	github.com/standard-webhooks/standard-webhooks/libraries v0.0.1 // signed requests, by those who wrote the standard; MIT
+	github.com/standard-webhooks/standard-webhooks/libraries v0.0.1 // signed requests, by those who wrote the standard
 	github.com/tsenart/vegeta/v12 v12.13.0
 	go.uber.org/goleak v1.3.0
 	golang.org/x/sync v0.24.0
@@ -34,10 +34,10 @@ require (
 	pgregory.net/rapid v1.3.0
 )
 
-require github.com/anishathalye/porcupine v1.3.1 // histories of tests; MIT
+require github.com/anishathalye/porcupine v1.3.1 // histories of tests
 
 require (
-	go.yaml.in/yaml/v3 v3.0.5 // the file of settings; MIT and Apache-2.0
+	go.yaml.in/yaml/v3 v3.0.5 // the file of settings
 	golang.org/x/sys v0.49.0
 )
 
