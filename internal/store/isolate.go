@@ -12,29 +12,29 @@ import (
 	"theeye/internal/event"
 )
 
-// Probe reports whether a store would take records, and keeps nothing. Its errors are those of
-// Writer.
+// Probe reports whether a store would take records, and stores nothing. Its errors are those of
+// Writer.Write.
 type Probe func(ctx context.Context, records []event.Record) error
 
-// Isolator makes rejections of the records that a store does not take, so that they do not hold up
-// those around them. It may be used concurrently when Quarantine may.
+// Isolator replaces the records that a store does not take by rejections, so that they do not hold
+// up the others. It may be used concurrently when Quarantine may.
 type Isolator struct {
-	// Quarantine keeps the bytes of a record of which the store takes not even a rejection with its
-	// texts, by its frame and its number in it.
+	// Quarantine keeps the bytes of a record of which the store does not even take a rejection with
+	// its texts, by its frame and its index in it.
 	Quarantine func(frame uint64, index uint32, record []byte) error
 	Logger     *slog.Logger
 }
 
-// Returned by Isolate when no record is to blame.
+// Errors of Isolate when no record is at fault.
 var (
 	errRefusesEverything = errors.New("the store does not even take a plain event")
 	errRefusesNone       = errors.New("the store takes each record by itself")
 )
 
 // Isolate returns the records, with those that the store does not take replaced by rejections that
-// it takes, and how many those are. A store that refuses even a plain event is at fault itself, and
-// so may be one that takes each record alone: then nothing is replaced, and the error says so.
-// Another error is one that may pass, or that of Quarantine.
+// it takes, and the number of those. A store that does not even take a plain event is at fault
+// itself, and so may be one that takes each record alone: then nothing is replaced, and the error
+// says so. Any other error is transient, or that of Quarantine.
 func (i Isolator) Isolate(ctx context.Context, probe Probe, records []event.Record) (kept []event.Record, replaced int, err error) {
 	if err := probe(ctx, []event.Record{plainEvent()}); err != nil {
 		if IsTransient(ctx, err) {

@@ -6,24 +6,24 @@ import (
 	"io"
 )
 
-// ErrExportEnded is returned by an export that was ended because something was erased
-// since it began. It may be started again.
+// ErrExportEnded is returned by an export that was ended because something has been erased since it
+// began. The caller may start it again.
 var ErrExportEnded = errors.New("export ended by an erasure")
 
-// ErrLeaseEnded is returned for a lease that has lapsed or was ended: what it
-// named may be gone. Take another one.
+// ErrLeaseEnded is returned for a lease that has expired or was ended: its files may be gone. The
+// caller takes another one.
 var ErrLeaseEnded = errors.New("lease ended")
 
-// ErrNotLeased is returned for a file that a lease does not name.
+// ErrNotLeased is returned for a file that is not in a lease.
 var ErrNotLeased = errors.New("not a file of the lease")
 
-// Lease is a moment of a store's files, which stay readable until it ends.
+// Lease is the files of a store at one moment, which stay readable until the lease ends.
 type Lease struct {
 	ID       string
 	Flushed  uint64 // the last frame whose records are in the files
-	Manifest []byte // the document that names the files; with them it is the store
+	Manifest []byte // the manifest that names the files; together they are the store
 	Files    []LeasedFile
-	Done     <-chan struct{} // closed when it has ended
+	Done     <-chan struct{} // closed when the lease has ended
 }
 
 // LeasedFile is a file that never changes.
@@ -33,20 +33,20 @@ type LeasedFile struct {
 	SHA256 string // in hex
 }
 
-// Leaser is a store that can be backed up by copying its files while it works. Any
-// number of goroutines may call it.
+// Leaser is a store that can be backed up by copying its files while it works. It may be used
+// concurrently.
 type Leaser interface {
-	// Lease takes the present moment. It ends by itself when it is not used for a
-	// while, and earlier when the store must not keep what it names.
+	// Lease takes a lease of the current files. A lease ends by itself when it has not been used
+	// for a while, and earlier when the store must delete one of its files.
 	Lease(ctx context.Context) (Lease, error)
-	// ReadSegmentFile opens a file of a lease. Each reading from it renews the
-	// lease; when the lease has ended it fails with ErrLeaseEnded.
+	// ReadSegmentFile opens a file of a lease. Each Read renews the lease, and fails with
+	// ErrLeaseEnded when that has ended.
 	ReadSegmentFile(lease, name string) (io.ReadCloser, error)
-	// RenewLease begins the time of a lease anew.
+	// RenewLease renews a lease.
 	RenewLease(lease string) error
-	// ReleaseFrames tells that the frames behind Lease.Flushed are not needed any more
-	// for a lease, whose files stay. It does nothing for a lease that has ended.
+	// ReleaseFrames releases the frames after Lease.Flushed, which a lease keeps in the queue. Its
+	// files stay. It does nothing for a lease that has ended.
 	ReleaseFrames(lease string)
-	// EndLease ends a lease before its time.
+	// EndLease ends a lease.
 	EndLease(lease string)
 }

@@ -2,17 +2,17 @@ package store
 
 import "theeye/internal/query"
 
-// Pager gathers the items of a page up to its bounds, for the stores.
+// Pager collects the items of a page within its bounds.
 type Pager[T any] struct {
 	Items []T
-	More  bool // an item did not fit any more
+	More  bool // an item did not fit
 
 	limit, left int
 	size        func(*T) int
 }
 
-// NewPager returns an empty page with the bounds of a query. size tells what an
-// item takes, in bytes.
+// NewPager returns an empty page with the bounds of a query. size returns the size of an item, in
+// bytes.
 func NewPager[T any](q query.Query, size func(*T) int) *Pager[T] {
 	p := &Pager[T]{limit: q.Limit, left: q.MaxBytes, size: size}
 	if p.limit == 0 {
@@ -24,8 +24,7 @@ func NewPager[T any](q query.Query, size func(*T) int) *Pager[T] {
 	return p
 }
 
-// Add takes the next item, unless the page is full: then it says so, and More is
-// true.
+// Add adds the next item if it fits. If not, it sets More and returns false.
 func (p *Pager[T]) Add(item T) (fits bool) {
 	n := p.size(&item)
 	if len(p.Items) >= p.limit || len(p.Items) > 0 && n > p.left {
@@ -37,7 +36,7 @@ func (p *Pager[T]) Add(item T) (fits bool) {
 	return true
 }
 
-// AddAll takes the next items, as far as they fit.
+// AddAll adds the next items until one does not fit.
 func (p *Pager[T]) AddAll(items []T) {
 	for _, item := range items {
 		if !p.Add(item) {
@@ -46,10 +45,10 @@ func (p *Pager[T]) AddAll(items []T) {
 	}
 }
 
-// Room returns how many items fit by their number alone.
+// Room returns how many more items fit, whatever their size.
 func (p *Pager[T]) Room() int { return p.limit - len(p.Items) }
 
-// Page returns the page as it is, at a horizon.
+// Page returns the page, with a horizon.
 func (p *Pager[T]) Page(horizon uint64) Page[T] {
 	return Page[T]{Items: p.Items, More: p.More, Horizon: horizon}
 }

@@ -1,9 +1,8 @@
-// Package store says what The Eye asks of the place that keeps its records: a
-// Writer that decides the fate of every arrival, and a Reader that answers
-// queries. The conformance suite in storetest is the exact form of what is said
-// here; differences between stores are declared as Capabilities.
+// Package store declares the interfaces of a store: a Writer that decides the fate of every
+// arrival, and a Reader that answers queries. The conformance suite in storetest defines their
+// behaviour exactly; differences between stores are declared as Capabilities.
 //
-// It does not keep anything itself.
+// It does not store anything itself.
 package store
 
 import (
@@ -17,38 +16,36 @@ import (
 	"theeye/internal/query"
 )
 
-// Errors that callers tell apart. Any other error is unexpected.
+// Errors that callers distinguish. Any other error is unexpected.
 var (
-	// ErrUnavailable means: not now, try again. Nothing was written.
+	// ErrUnavailable is returned when a retry may succeed. Nothing was written.
 	ErrUnavailable = errors.New("store unavailable")
-	// ErrReset: what was written and not flushed is lost. Position has gone back
-	// to Flushed, and writing goes on from there.
+	// ErrReset is returned when what was written and not flushed has been lost. Position has gone
+	// back to Flushed, and writing continues from there.
 	ErrReset = errors.New("store reset")
-	// ErrOutOfOrder is returned for a batch that overlaps what is written.
+	// ErrOutOfOrder is returned for a batch that overlaps what has been written.
 	ErrOutOfOrder = errors.New("batch out of order")
-	// ErrTooWide is returned for a query that would cost too much; its text
-	// says what to narrow.
+	// ErrTooWide is returned for a query that would be too expensive; its text says what to narrow.
 	ErrTooWide = errors.New("query too wide")
 )
 
-// Batch is what one or more whole frames hold, in order.
+// Batch is the records of one or more whole frames, in order.
 type Batch struct {
 	First, Last uint64 // the sequences of the first and the last frame, inclusive
 	Records     []event.Record
-	// Arrivals are the counts of the frames' headers, per application; they
-	// include what is lost.
+	// Arrivals are the counts in the headers of the frames, by application; they include what is
+	// lost.
 	Arrivals map[string]Arrivals
 }
 
-// Arrivals counts what came in for one application.
+// Arrivals counts the arrivals for one application.
 type Arrivals struct {
-	Received int64 `json:"received"` // all that came, also what was lost
-	Lost     int64 `json:"lost"`     // what frames held that could not be read
+	Received int64 `json:"received"` // including what was lost
+	Lost     int64 `json:"lost"`     // records in frames that could not be read
 }
 
-// Add returns the sum of what came before and what a batch brings. Less than 0 in b.Lost is
-// what was lost and is there again; as far as that is more than what is known to be lost, nobody
-// noticed that it was, and it counts as received.
+// Add returns the sum of a and b. A negative b.Lost counts records that were lost and have been
+// found again. Records that were found without ever having been counted as lost count as received.
 func (a Arrivals) Add(b Arrivals) Arrivals {
 	a.Received += b.Received
 	if a.Lost += b.Lost; a.Lost < 0 {
@@ -57,95 +54,93 @@ func (a Arrivals) Add(b Arrivals) Arrivals {
 	return a
 }
 
-// Writer decides and keeps. One goroutine at a time may call it.
+// Writer decides the fate of records and stores them. One goroutine at a time may call it.
 type Writer interface {
-	// Write keeps the batch and returns the outcome of each of its records, in
-	// their order. All of it happens or nothing: after an error the batch is
-	// sent again, as often as it takes. ctx bounds the waiting.
+	// Write stores a batch and returns the outcome of each of its records, in their order. It is
+	// atomic: after an error nothing was written, and the caller writes the batch again. ctx bounds
+	// the time that Write waits.
 	//
-	// Batches come in order: First is greater than Position. A batch whose Last is
-	// not greater than Position was written before: it changes nothing and
-	// returns what the first time returned. Anything between is ErrOutOfOrder.
+	// Batches are written in order: First is greater than Position. A batch whose Last is not
+	// greater than Position was written before: it changes nothing, and Write returns the same
+	// outcomes as the first time. Anything between is ErrOutOfOrder.
 	//
-	// The rules: the first arrival of (app, event id) is stored. A later one with
-	// the same body (event.SameBody) has the fate Duplicate; with another body it
-	// is kept as event.Conflict and Rejected. A rejection is kept under its id;
-	// the same one again is a Duplicate, with its problems. Rejections never
-	// block an event id. Within a batch the order of Records counts.
+	// The first arrival of (app, event id) is stored. A later one with the same body
+	// (event.SameBody) has the fate Duplicate; with another body it is stored as event.Conflict,
+	// and Rejected. A rejection is stored under its id; a repetition is a Duplicate, with its
+	// problems. Rejections never block an event id. Within a batch the order of Records counts.
 	//
-	// A replay (event.Record.IsReplay) is decided like any arrival, with two
-	// differences. With another body than the stored one it is Rejected and adds no
-	// rejection: the one that it replays stays as it is. And of a session that was
-	// erased since the first arrival it is Erased, whatever its sent time.
+	// A replay (event.Record.IsReplay) is decided like any arrival, with two differences. With a
+	// body other than the stored one it is Rejected and adds no rejection: the one that it replays
+	// stays as it is. If its session was erased since the first arrival it is Erased, whatever its
+	// sent time.
 	//
-	// The batch's memory must not be kept after the return.
+	// The store does not keep the memory of the batch after the return.
 	Write(ctx context.Context, b Batch) ([]event.Outcome, error)
 
-	// Position returns the last frame that is written, 0 for none. After a
-	// restart it may be lower: what was not flushed has to be written again.
+	// Position returns the last frame that has been written, 0 for none. After a restart it may be
+	// lower: what was not flushed must be written again.
 	Position(ctx context.Context) (uint64, error)
 
-	// Flushed returns the last frame that is kept for good, 0 for none. It never
-	// goes back, and what is not behind it may be forgotten by the queue.
+	// Flushed returns the last frame that is durable, 0 for none. It never decreases. The queue may
+	// forget the frames up to it.
 	Flushed(ctx context.Context) (uint64, error)
 }
 
-// Reader answers queries. Any number of goroutines may call it, also while the
-// Writer writes. A batch becomes visible as a whole. The returned values belong
-// to the caller. A ctx that ends stops the work.
+// Reader answers queries. It may be used concurrently, also while the Writer writes. A batch
+// becomes visible atomically. The returned values belong to the caller. When ctx ends, the work
+// stops.
 type Reader interface {
-	// Events returns events in the total order R1, or exactly reversed.
+	// Events returns events in the total order R1, or in exactly the reverse order.
 	Events(ctx context.Context, q query.Query) (Page[event.Event], error)
-	// Export calls each with every event that q selects, in the order of Events;
-	// Limit and After do not matter. What is written meanwhile is not among them.
-	// It takes bounded memory however many there are. The event belongs to each.
-	// An error of each ends the export and is returned.
+	// Export calls each with every event that q selects, in the order of Events; Limit and After do
+	// not matter. It does not see what is written meanwhile. Its memory is bounded, however many
+	// events there are. The event belongs to each. An error of each ends the export and is
+	// returned.
 	Export(ctx context.Context, q query.Query, each func(*event.Event) error) error
 	// Count counts the events that q selects; Limit and After do not matter.
 	Count(ctx context.Context, q query.Query) (int64, error)
-	// Sessions returns the sessions that have at least one event that q selects,
-	// latest start first, then by session id. Their summary is of all their
-	// events in q.Apps up to the horizon.
+	// Sessions returns the sessions that have at least one event that q selects, latest start
+	// first, then by session id. Each is summarised over all its events in q.Apps up to the
+	// horizon.
 	Sessions(ctx context.Context, q query.Query) (Page[Session], error)
-	// Rejections returns rejections, newest first by (received_at, position),
-	// or exactly reversed when q.Descending is false. Became is what the first
-	// replay up to the horizon that was not refused made of it.
+	// Rejections returns rejections, newest first by (received_at, position), or in exactly the
+	// reverse order when q.Descending is false. Became is the outcome of the first replay up to the
+	// horizon that was not rejected.
 	Rejections(ctx context.Context, q query.Query) (Page[event.Rejection], error)
-	// RejectionSummary counts the problems of the rejections that q selects, by
-	// app, category, name, code and pointer; most frequent first, then by those
-	// fields. At most q.Limit groups, and within q.MaxBytes as a page is.
+	// RejectionSummary counts the problems of the rejections that q selects, by app, category,
+	// name, code and pointer; most frequent first, then by those fields. It returns at most q.Limit
+	// groups, within q.MaxBytes as for a page.
 	RejectionSummary(ctx context.Context, q query.Query) ([]RejectionGroup, error)
-	// Series counts over time. Steps without events are left out here.
+	// Series counts over time. Steps without events are left out.
 	Series(ctx context.Context, q query.Query, s Series) ([]Point, error)
-	// Values returns the q.Limit most frequent values of a field, then by value
-	// and type, among the events that q selects, and how many events have others.
-	// There are fewer when their texts exceed q.MaxBytes, but at least one. Equal
-	// numbers are one value, however they are written. Objects and arrays count by
-	// their JSON text, each element of an array on the path by itself; absent and
-	// null do not count. Values of different types are different.
+	// Values returns the q.Limit most frequent values of a field among the events that q selects,
+	// then by value and type, and how often other values occur. There are fewer when their texts
+	// exceed q.MaxBytes, but at least one. Equal numbers are one value, however they are written.
+	// Objects and arrays are compared by their JSON text; each element of an array on the path
+	// counts by itself. Absent values and null do not count. Values of different types are
+	// different.
 	Values(ctx context.Context, q query.Query, f query.Field) (Values, error)
-	// Receipt returns the newest arrivals, at most limit, of any of the event
-	// ids q.IDs in q.Apps, newest first. There are fewer when their problems exceed
-	// q.MaxBytes, but at least one.
+	// Receipt returns the newest arrivals of the event ids q.IDs in q.Apps, newest first and at
+	// most limit. There are fewer when their problems exceed q.MaxBytes, but at least one.
 	Receipt(ctx context.Context, q query.Query, limit int) ([]Arrival, error)
-	// Books returns the account of each application that ever sent something
-	// and is in apps (nil for all), by name, and the position it belongs to.
+	// Books returns the account of each application in apps (nil for all) that ever sent anything,
+	// by name, and the position that the accounts belong to.
 	Books(ctx context.Context, apps []string) (Books, error)
 }
 
-// Page is one page of a list. It ends with Limit items, or where MaxBytes of the
-// query end it; one item of any size fits.
+// Page is one page of a list. It has at most Limit items, within MaxBytes of the query; the first
+// item always fits.
 type Page[T any] struct {
 	Items   []T
 	More    bool   // there is a next page
-	Horizon uint64 // to be used for the next page
-	// SearchedTo is set when a search was ended before it had looked at everything:
-	// Items are what lies before this time, More is true, and the next page begins
-	// there, exclusive of what comes before in the list's direction.
+	Horizon uint64 // for the query of the next page
+	// SearchedTo is set when a search ended before it had read everything: Items are what comes
+	// before this time in the direction of the list, More is true, and the next page begins at this
+	// time.
 	SearchedTo *event.Micros
 }
 
-// Session is the summary of a session as q.Apps sees it.
+// Session summarises the events of a session in q.Apps.
 type Session struct {
 	ID        string
 	Apps      []string // sorted
@@ -154,7 +149,7 @@ type Session struct {
 	Events    int64
 }
 
-// Size is what the session takes in memory, in bytes, about.
+// Size returns the approximate size of the session in memory, in bytes.
 func (s *Session) Size() int {
 	n := 128 + len(s.ID)
 	for _, app := range s.Apps {
@@ -169,15 +164,15 @@ type RejectionGroup struct {
 	Count                              int64
 	FirstSeen, LastSeen                event.Micros // of received_at
 	Example                            uuid.UUID    // the id of the newest rejection of the group
-	Message                            string       // of that rejection's problem
+	Message                            string       // of the problem of that rejection
 }
 
-// Size is what the group takes in memory, in bytes, about.
+// Size returns the approximate size of the group in memory, in bytes.
 func (g *RejectionGroup) Size() int {
 	return 128 + len(g.App) + len(g.Category) + len(g.Name) + len(g.Code) + len(g.Pointer) + len(g.Message)
 }
 
-// Interval is the width of a step of a series.
+// Interval is the width of the steps of a series.
 type Interval string
 
 // The intervals of a series.
@@ -200,11 +195,11 @@ func (i Interval) Micros() event.Micros {
 	return 0
 }
 
-// Group is what a series is grouped by.
+// Group is the field by which a series is grouped.
 type Group string
 
-// The groups of a series. ByStatus counts arrivals by their fate (stored,
-// rejected, duplicate) and by received_at instead of events by occurred_at.
+// The groups of a series. ByStatus counts arrivals by their fate and by received_at, instead of
+// events by occurred_at.
 const (
 	ByNothing  Group = ""
 	ByCategory Group = "category"
@@ -213,16 +208,16 @@ const (
 	ByStatus   Group = "status"
 )
 
-// Series says how to count over time.
+// Series specifies how to count over time.
 type Series struct {
 	Interval  Interval
-	Zone      *time.Location // whose days, hours and minutes the steps are; nil is UTC
+	Zone      *time.Location // of the days, hours and minutes of the steps; nil is UTC
 	Group     Group
-	MaxPoints int // more non-empty points than these are ErrTooWide
+	MaxPoints int // ErrTooWide is returned for more non-empty points
 }
 
-// Steps returns the steps of a series. Stores that count in a query count the parts of steps there
-// and add them up here: so all of them know the same time zones.
+// Steps returns the steps of a series. Stores that count in a query count parts of steps there and
+// add them up here, so that all stores have the same time zones.
 func (s Series) Steps() event.Steps { return event.Steps{Width: s.Interval.Micros(), Zone: s.Zone} }
 
 // Point is one step of one group of a series, in the order (group, at).
@@ -238,15 +233,15 @@ type Values struct {
 	Other int64 // how many values were counted beyond Top
 }
 
-// Value is a value of a field with its count. JSON strings are given as their
-// text, numbers as query.Number writes them, all else as JSON.
+// Value is a value of a field with its count. A JSON string is its text, a number is written as
+// query.Number does, and everything else is JSON.
 type Value struct {
 	Type  query.ValueType
 	Value string
 	Count int64
 }
 
-// Size is what the value takes in memory, in bytes, about.
+// Size returns the approximate size of the value in memory, in bytes.
 func (v *Value) Size() int { return 24 + len(v.Value) }
 
 // Arrival is one line of a receipt.
@@ -255,33 +250,32 @@ type Arrival struct {
 	EventID    uuid.UUID
 	ClientID   string
 	Position   event.Position
-	CarriedBy  uint64 // the frame: the position's, but for a replay
+	CarriedBy  uint64 // the frame: that of Position, except for a replay
 	ReceivedAt event.Micros
 	Fate       event.Fate
 	Problems   []event.Problem
 }
 
-// Size is what the arrival takes in memory, in bytes, about.
+// Size returns the approximate size of the arrival in memory, in bytes.
 func (a *Arrival) Size() int {
 	return 128 + len(a.App) + len(a.ClientID) + event.ProblemsSize(a.Problems)
 }
 
-// Books are the accounts of a store up to a position.
+// Books are the accounts of all applications up to a position.
 type Books struct {
 	Position uint64
 	Accounts []Account
 }
 
-// Account is what became of all that one application sent. Received and Lost
-// are summed from the batches' arrivals, the rest is counted from rows.
+// Account counts the arrivals of one application by their fates. Received and Lost are summed from
+// the arrivals of batches, the others are counted from rows.
 type Account struct {
 	App                                                          string
 	Received, Stored, Rejected, Duplicate, Erased, Expired, Lost int64
 }
 
-// Capabilities declare what a store does differently. The zero value is the
-// full contract.
+// Capabilities declare how a store differs from the contract. The zero value is the full contract.
 type Capabilities struct {
-	// Volatile: the store begins empty and at position 0 each time it is opened.
+	// Volatile: the store is empty and at position 0 each time it is opened.
 	Volatile bool
 }
