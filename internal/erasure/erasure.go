@@ -1,8 +1,8 @@
-// Package erasure remembers what was erased, so that it does not come back: by a retry, by a
-// replay, or with a backup that is older than the erasure. One function, Set.Covers, decides
-// for the intake and for the store whether an arrival belongs to something erased.
+// Package erasure keeps the tombstones of what was erased, so that it does not come back: by a
+// retry, by a replay, or with a backup that is older than the erasure. One function, Set.Covers,
+// decides for the intake and for the store whether an arrival belongs to something that was erased.
 //
-// It does not erase anything itself, and it keeps no session ids: only keyed hashes of them.
+// It does not erase anything itself, and it keeps keyed hashes of session ids, not the ids.
 package erasure
 
 import (
@@ -18,7 +18,8 @@ import (
 // AllApps is the application of a tombstone that holds for every application.
 const AllApps = "*"
 
-// ErrUnfinished tells that an erasure has begun and something of it is left. It goes on by itself.
+// ErrUnfinished is returned when an erasure has begun and something is left to erase. The erasure
+// continues by itself.
 var ErrUnfinished = errors.New("the erasure is not finished")
 
 // Tombstone records that a session, or all of an application, was erased.
@@ -43,8 +44,8 @@ type Tombstone struct {
 	TrimmedOn string
 }
 
-// OfApp reports whether all of an application was erased, App. A tombstone of the first form does
-// not tell.
+// OfApp reports whether the whole application App was erased. It is false for a tombstone of the
+// first form, which does not say.
 func (t Tombstone) OfApp() bool { return t.App != "" && t.Session == "" }
 
 // Lineage is the timeline of a data directory, with the last frame of each earlier one.
@@ -53,8 +54,9 @@ type Lineage struct {
 	Ended    map[string]uint64
 }
 
-// localFrame returns what of the frames of a timeline up to some frame a directory has: up to the
-// end of the timeline, when that is an earlier one. ok is false when it has none of that timeline.
+// localFrame returns the last frame of this directory among those of a timeline up to frame: frame
+// itself, or the end of an earlier timeline. ok is false when the directory has no part of that
+// timeline.
 func (l Lineage) localFrame(frame uint64, timeline string) (last uint64, ok bool) {
 	if timeline == l.Timeline {
 		return frame, true
@@ -63,8 +65,8 @@ func (l Lineage) localFrame(frame uint64, timeline string) (last uint64, ok bool
 	return min(frame, end), ok
 }
 
-// Set is the tombstones of a data directory, ready to be asked. It does not change and may be
-// used concurrently. The zero value is empty.
+// Set is an immutable index of the tombstones of a data directory. It may be used concurrently. The
+// zero value is empty.
 type Set struct {
 	key     []byte
 	list    []Tombstone
@@ -73,7 +75,7 @@ type Set struct {
 	indexes [2]index // of list
 }
 
-// index finds tombstones of a list: their places in it.
+// index maps keys to the positions of tombstones in a list.
 type index struct {
 	sessions map[string][]int // by Session
 	apps     map[string][]int // of whole applications, by name
@@ -104,11 +106,11 @@ func NewSet(d Document, lineage Lineage) *Set {
 	return s
 }
 
-// maxReindexed is how many tombstones With indexes anew at most.
+// maxReindexed is how many tombstones With indexes at most.
 const maxReindexed = 256
 
-// With returns the set of the document that the document of s has become by lines that were added.
-// Most calls take no time for the tombstones that s has.
+// With returns the set of the document to which the document of s has grown. Most calls do not
+// index the tombstones that s has.
 func (s *Set) With(d Document, lineage Lineage) *Set {
 	if s.indexed == 0 || len(d.Tombstones) > s.indexed+maxReindexed {
 		return NewSet(d, lineage)
@@ -137,8 +139,8 @@ func (s *Set) LastFrame(t Tombstone) (frame uint64, ok bool) {
 	return s.lineage.localFrame(t.Frame, t.Timeline)
 }
 
-// Trimmed returns the frame up to which finished erasures have trimmed this directory's queue, 0
-// for none.
+// Trimmed returns the frame up to which finished erasures have trimmed the queue of this directory,
+// 0 for none.
 func (s *Set) Trimmed() (frame uint64) {
 	for _, t := range s.list {
 		if last, ok := s.lineage.localFrame(t.Trimmed, t.TrimmedOn); ok {
@@ -160,13 +162,13 @@ func (s *Set) MaxFrame() (frame uint64) {
 
 // Covers reports whether a record belongs to a session or an application that was erased.
 //
-// Of a session, everything belongs to it that a frame up to the tombstone's carried, whatever the
-// clocks said, and what has an own time (event.Event.Own) that is not after the erasure: a retry
+// To an erased session belongs everything that a frame up to the tombstone's carried, whatever the
+// clocks said, and everything whose own time (event.Event.Own) is not after the erasure: a retry
 // repeats its timestamp, and a replay keeps its time of receipt, while its timestamp may have been
-// repaired. Of an application, everything belongs to it that a frame up to
-// the tombstone's carried; a record that has no frame yet comes after them all.
+// repaired. To an erased application belongs everything that a frame up to the tombstone's carried;
+// a record without a frame comes after all of them.
 //
-// A decider that asks for many records of one session should keep what it was told; see Cover.
+// A caller that asks for many records of one session should use Cover.
 func (s *Set) Covers(r event.Record) bool {
 	if s.Len() == 0 || r.Erased != nil {
 		return r.Erased != nil
@@ -174,9 +176,9 @@ func (s *Set) Covers(r event.Record) bool {
 	return s.Cover(r.App(), r.SessionID()).Has(r)
 }
 
-// CoversFound reports the same of a record that was found outside the queue and the store. Its
-// frame may be one of another timeline, and then says nothing: of an erased application, what was
-// received up to the erasure belongs to it as well.
+// CoversFound is Covers for a record that was found outside the queue and the store. Its frame may
+// be one of another timeline, and then means nothing: everything that was received up to the
+// erasure of an application belongs to it as well.
 func (s *Set) CoversFound(r event.Record) bool {
 	if s.Covers(r) {
 		return true
@@ -234,7 +236,7 @@ func ofApps(x *index) map[string][]int     { return x.apps }
 func ofSessions(x *index) map[string][]int { return x.sessions }
 func ofHashes(x *index) map[string][]int   { return x.hashes }
 
-// lookup returns the tombstones with a key, which is only made when there are any in the maps.
+// lookup yields the tombstones with a key, which is only computed when there are any in the maps.
 func (s *Set) lookup(in func(*index) map[string][]int, key func() string) iter.Seq[Tombstone] {
 	return func(yield func(Tombstone) bool) {
 		var made string
@@ -255,7 +257,7 @@ func (s *Set) lookup(in func(*index) map[string][]int, key func() string) iter.S
 	}
 }
 
-// withApp returns a cover with a tombstone of the whole application added.
+// withApp adds a tombstone of the whole application to a cover.
 func (s *Set) withApp(c Cover, t Tombstone) Cover {
 	if last, ok := s.LastFrame(t); ok && t.Hash == "" {
 		c.frame = max(c.frame, last)
@@ -291,8 +293,8 @@ func (c Cover) SessionOnly() Cover { return Cover{session: c.session, carried: c
 // Empty reports whether nothing is covered.
 func (c Cover) Empty() bool { return c == Cover{} }
 
-// SessionKey returns the keyed hash by which a session is known to those who must not learn its
-// id: the Session of a tombstone.
+// SessionKey returns the keyed hash of a session id, the Session of a tombstone: the name of a
+// session for those who must not learn its id.
 func (s *Set) SessionKey(session string) string { return s.hash(session) }
 
 func (s *Set) hash(text string) string { return keyedHash(s.key, text) }

@@ -57,7 +57,7 @@ func (l line) tombstone() Tombstone {
 	return Tombstone{ID: l.Begun, App: l.App, Session: l.Session, Hash: l.Hash, At: l.At, Frame: l.Frame, Visible: l.Visible, Timeline: l.Timeline}
 }
 
-// Digest tells how many lines of a file are known, and what they are.
+// Digest identifies the lines of a file that are known.
 type Digest struct {
 	Lines  int    `json:"lines"`  // with the header
 	SHA256 string `json:"sha256"` // of these lines, in hex
@@ -75,7 +75,7 @@ type Document struct {
 	begun      map[string]int // indexes of Tombstones by ID
 }
 
-// Error tells that a file of tombstones cannot be used.
+// Error is the error of a file of tombstones that cannot be used.
 type Error struct {
 	Path string
 	Err  error

@@ -13,7 +13,7 @@ import (
 	"theeye/internal/durable"
 )
 
-// Log adds lines to a file of tombstones. One goroutine at a time may use it.
+// Log appends to a file of tombstones. It must not be used concurrently.
 type Log struct {
 	path string
 	doc  Document
@@ -21,11 +21,11 @@ type Log struct {
 	next bool // doc is in the file beside it, which Settle puts in its place
 }
 
-// nextSuffix is of the file in the present form that is to take the place of one of the first.
+// nextSuffix is the suffix of a file in the current form that is to replace one of the first form.
 const nextSuffix = ".next"
 
-// Settle finishes a change of form, which Add or an earlier process began: the file that was
-// written beside the one at path takes its place, durably.
+// Settle finishes a change of form that Add or an earlier process began: the file that was written
+// beside the one at path replaces it, durably.
 func Settle(path string) error {
 	if _, err := os.Stat(path + nextSuffix); errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -36,7 +36,7 @@ func Settle(path string) error {
 	return nil
 }
 
-// Settle is the function of that name for this file.
+// Settle is Settle for this file.
 func (l *Log) Settle() error {
 	if !l.next {
 		return nil
@@ -46,7 +46,7 @@ func (l *Log) Settle() error {
 	return err
 }
 
-// OpenLog opens a file for adding; it need not exist. See Read for known.
+// OpenLog opens a file for appending; it need not exist. See Read for known.
 func OpenLog(path string, known Digest) (*Log, error) {
 	d, err := Read(path, known)
 	if err != nil {
@@ -61,7 +61,7 @@ func (l *Log) Document() Document { return l.doc }
 // Digest returns the digest of what the file holds.
 func (l *Log) Digest() Digest { return l.doc.digest() }
 
-// Key returns the key of the hashes, in hex; it is made when the file has none yet.
+// key creates the key of the hashes, unless the file has one.
 func (l *Log) key() error {
 	if l.doc.Key != "" {
 		return nil
@@ -74,7 +74,7 @@ func (l *Log) key() error {
 	return nil
 }
 
-// SessionKey returns the keyed hash of a session. The key is made when there is none yet.
+// SessionKey returns the keyed hash of a session id. It creates the key when there is none.
 func (l *Log) SessionKey(session string) (string, error) {
 	if err := l.key(); err != nil {
 		return "", err
@@ -98,8 +98,8 @@ func (l *Log) Begin(added ...Tombstone) error {
 	return l.append(lines)
 }
 
-// Finish notes that all that the tombstones cover is gone, and that the queue was trimmed up to
-// a frame of the present timeline. It is durable when Finish returns.
+// Finish notes that everything that the tombstones cover is gone, and that the queue was trimmed up
+// to a frame of the current timeline. It is durable when Finish returns.
 func (l *Log) Finish(finished []Tombstone, trimmed uint64, timeline string) error {
 	var lines []any
 	for _, t := range finished {
@@ -108,9 +108,9 @@ func (l *Log) Finish(finished []Tombstone, trimmed uint64, timeline string) erro
 	return l.append(lines)
 }
 
-// Add adds the tombstones of another document that the file does not have, as not finished, and
-// brings a file of the first form into the present one, which Settle puts in its place: an earlier
-// program would misread it, and is to be kept out first. It writes nothing when nothing changes.
+// Add adds the tombstones of another document that the file lacks, as unfinished, and converts a
+// file of the first form to the current one, which Settle puts in its place: an earlier program
+// would misread it, and must be kept out first. It writes nothing when nothing changes.
 func (l *Log) Add(other Document) error {
 	merged, err := l.doc.Merge(other)
 	if err != nil {
@@ -148,8 +148,8 @@ func (l *Log) append(lines []any) error {
 	return l.doc.extend(b)
 }
 
-// write adds bytes to the file and makes them durable. What an earlier call or a crash left
-// half written is cut off first.
+// write appends bytes to the file and makes them durable. It first cuts off what an earlier call or
+// a crash left half written.
 func (l *Log) write(b []byte) (err error) {
 	_, err = os.Stat(l.path)
 	if errors.Is(err, fs.ErrNotExist) && l.doc.size == 0 {

@@ -9,7 +9,7 @@ import (
 	"theeye/internal/store"
 )
 
-// Books returns the accounts; see store.Reader.
+// Books implements store.Reader.
 func (s *Store) Books(ctx context.Context, apps []string) (store.Books, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -44,7 +44,7 @@ func (s *Store) Books(ctx context.Context, apps []string) (store.Books, error) {
 	return books, ctx.Err()
 }
 
-// origin is the first arrival of something.
+// origin is the place where an arrival was first received.
 type origin struct {
 	app      string
 	position event.Position
@@ -52,8 +52,8 @@ type origin struct {
 
 func originOf(r event.Record) origin { return origin{r.App(), r.Position()} }
 
-// replayResultsLocked returns what replays up to a frame made of rejections, by their
-// place.
+// replayResultsLocked returns the results of the replays of rejections up to a frame, by the origin
+// of the rejection.
 func (s *Store) replayResultsLocked(horizon uint64) map[origin]*event.Became {
 	became := map[origin]*event.Became{}
 	for _, a := range s.arrivals {
@@ -65,9 +65,8 @@ func (s *Store) replayResultsLocked(horizon uint64) map[origin]*event.Became {
 	return became
 }
 
-// fatesLocked returns the one fate of each first arrival. A replay is received
-// once only: it moves what was rejected to stored or duplicate, or leaves it
-// rejected when it is refused again.
+// fatesLocked returns the fate of each first arrival. A replay was received once only: it moves its
+// rejection to stored or duplicate, or leaves it rejected when it is rejected again.
 func (s *Store) fatesLocked() map[origin]event.Fate {
 	fates := map[origin]event.Fate{}
 	for _, a := range s.arrivals {

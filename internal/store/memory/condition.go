@@ -23,8 +23,8 @@ func matchAll(where []query.Condition, of fields) bool {
 	return true
 }
 
-// matches reports whether a condition on an own field holds; NotEqual is the
-// negation of Equal and so holds without any value, too.
+// matches reports whether a condition on a field other than data holds. NotEqual is the negation of
+// Equal, and so holds without a value as well.
 func matches(c query.Condition, values []value) bool {
 	if c.Operator == query.NotEqual {
 		c.Operator = query.Equal

@@ -7,7 +7,7 @@ import (
 	"theeye/internal/event"
 )
 
-// Nothing is shared with the writer's batch, nor with what readers get.
+// The store shares no memory with the batches that are written, nor with the results of queries.
 
 func copyRecord(r event.Record) event.Record {
 	switch {

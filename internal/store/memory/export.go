@@ -8,8 +8,7 @@ import (
 	"theeye/internal/query"
 )
 
-// Export hands every selected event over; see store.Reader. It takes the memory
-// of all of them.
+// Export implements store.Reader. It takes the memory of all the events.
 func (s *Store) Export(ctx context.Context, q query.Query, each func(*event.Event) error) error {
 	q.Limit, q.MaxBytes, q.After = math.MaxInt, math.MaxInt, nil
 	page, err := s.Events(ctx, q)

@@ -9,7 +9,7 @@ import (
 	"theeye/internal/store"
 )
 
-// Events returns a page of events; see store.Reader.
+// Events implements store.Reader.
 func (s *Store) Events(ctx context.Context, q query.Query) (store.Page[event.Event], error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -35,14 +35,14 @@ func (s *Store) Events(ctx context.Context, q query.Query) (store.Page[event.Eve
 	return paginate(selected, after, copied, store.NewPager(q, (*event.Event).Size)).Page(s.horizonLocked(q)), ctx.Err()
 }
 
-// Count counts events; see store.Reader.
+// Count implements store.Reader.
 func (s *Store) Count(ctx context.Context, q query.Query) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return int64(len(s.selectEventsLocked(q))), ctx.Err()
 }
 
-// Rejections returns a page of rejections; see store.Reader.
+// Rejections implements store.Reader.
 func (s *Store) Rejections(ctx context.Context, q query.Query) (store.Page[event.Rejection], error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -60,13 +60,13 @@ func (s *Store) Rejections(ctx context.Context, q query.Query) (store.Page[event
 	return paginate(selected, after, copyRejection, store.NewPager(q, (*event.Rejection).Size)).Page(s.horizonLocked(q)), ctx.Err()
 }
 
-// keyOf returns the place of a rejection in lists of rejections.
+// keyOf returns the key by which rejections are ordered.
 func keyOf(r *event.Rejection) event.Key {
 	return event.Key{OccurredAt: r.ReceivedAt, Position: r.Position}
 }
 
-// paginate fills a page with the items of a sorted list for which behind is positive; nil
-// means all of them.
+// paginate fills a page with the items of a sorted list for which after is positive; nil means all
+// of them.
 func paginate[T any](items []*T, after func(*T) int, copied func(*T) *T, page *store.Pager[T]) *store.Pager[T] {
 	for _, item := range items {
 		if after != nil && after(item) <= 0 {

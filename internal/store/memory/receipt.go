@@ -9,9 +9,8 @@ import (
 	"theeye/internal/store"
 )
 
-// Receipt returns the newest arrivals of some events; see store.Reader. Newest
-// is what the latest frame carried, so that a replay, which keeps its first
-// position, stands before what it replays.
+// Receipt implements store.Reader. The newest arrivals are those that the latest frame carried, so
+// a replay, which keeps its position, comes before what it replays.
 func (s *Store) Receipt(ctx context.Context, q query.Query, limit int) ([]store.Arrival, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -9,7 +9,7 @@ import (
 	"theeye/internal/query"
 )
 
-// horizonLocked returns the last frame whose arrivals the query sees.
+// horizonLocked returns the last frame whose arrivals a query sees.
 func (s *Store) horizonLocked(q query.Query) uint64 {
 	if q.Horizon == 0 {
 		return s.position
@@ -17,8 +17,7 @@ func (s *Store) horizonLocked(q query.Query) uint64 {
 	return q.Horizon
 }
 
-// selectEventsLocked returns the events that q selects, in no order. Limit and
-// After do not matter.
+// selectEventsLocked returns the events that q selects, in no order. Limit and After do not matter.
 func (s *Store) selectEventsLocked(q query.Query) []*event.Event {
 	var selected []*event.Event
 	for _, e := range s.events {
@@ -60,8 +59,8 @@ func selectsRejection(q query.Query, r *event.Rejection) bool {
 		within(q, r.ReceivedAt) && matchAll(q.Where, fieldsOfRejection(r))
 }
 
-// allows reports whether value is one of allowed. What is not set allows every
-// value, but the empty list none: it is what a key without applications sees.
+// allows reports whether value is one of allowed. nil allows every value; an empty list, such as
+// that of a key without applications, allows none.
 func allows[T string | uuid.UUID](allowed []T, value T) bool {
 	return allowed == nil || slices.Contains(allowed, value)
 }

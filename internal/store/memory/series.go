@@ -11,7 +11,7 @@ import (
 	"theeye/internal/store"
 )
 
-// Series counts over time; see store.Reader. A MaxPoints of 0 is no bound.
+// Series implements store.Reader. A MaxPoints of 0 is no bound.
 func (s *Store) Series(ctx context.Context, q query.Query, by store.Series) ([]store.Point, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -19,7 +19,7 @@ func (s *Store) Series(ctx context.Context, q query.Query, by store.Series) ([]s
 	if steps.Width == 0 {
 		return nil, fmt.Errorf("interval %q does not exist", by.Interval)
 	}
-	counts := map[store.Point]int64{} // by points that are not yet counted
+	counts := map[store.Point]int64{} // by point, with a Count of 0
 	add := func(group string, at event.Micros) {
 		counts[store.Point{Group: group, At: steps.Begin(at)}]++
 	}

@@ -10,7 +10,7 @@ import (
 	"theeye/internal/store"
 )
 
-// Sessions returns a page of sessions; see store.Reader.
+// Sessions implements store.Reader.
 func (s *Store) Sessions(ctx context.Context, q query.Query) (store.Page[store.Session], error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -41,7 +41,7 @@ func (s *Store) Sessions(ctx context.Context, q query.Query) (store.Page[store.S
 	return paginate(sessions, after, same, store.NewPager(q, (*store.Session).Size)).Page(s.horizonLocked(q)), ctx.Err()
 }
 
-// summary sums up the events of one session, of which there is at least one.
+// summary summarises the events of one session, of which there is at least one.
 func summary(events []*event.Event) *store.Session {
 	first := events[0]
 	x := &store.Session{ID: first.SessionID, StartedAt: first.OccurredAt, EndedAt: first.OccurredAt}

@@ -10,7 +10,7 @@ import (
 	"theeye/internal/store"
 )
 
-// RejectionSummary counts problems by group; see store.Reader.
+// RejectionSummary implements store.Reader.
 func (s *Store) RejectionSummary(ctx context.Context, q query.Query) ([]store.RejectionGroup, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -10,7 +10,7 @@ import (
 	"theeye/internal/store"
 )
 
-// Values returns the most frequent values of a field; see store.Reader.
+// Values implements store.Reader.
 func (s *Store) Values(ctx context.Context, q query.Query, f query.Field) (store.Values, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -10,7 +10,7 @@ import (
 	"theeye/internal/store"
 )
 
-// Write keeps the batch and returns the outcome of each record; see store.Writer.
+// Write implements store.Writer.
 func (s *Store) Write(ctx context.Context, b store.Batch) ([]event.Outcome, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -40,8 +40,8 @@ func (s *Store) Write(ctx context.Context, b store.Batch) ([]event.Outcome, erro
 	return copyOutcomes(outcomes), nil
 }
 
-// previousOutcomesLocked looks up what was decided. It goes by frame, so that the same
-// frames may be cut into other batches when they are sent again.
+// previousOutcomesLocked returns the outcomes of frames that were written before. It goes by frame,
+// so that the same frames may be written again in other batches.
 func (s *Store) previousOutcomesLocked(b store.Batch) ([]event.Outcome, error) {
 	outcomes := make([]event.Outcome, 0, len(b.Records))
 	seen := map[uint64]int{} // records of a frame
@@ -56,11 +56,11 @@ func (s *Store) previousOutcomesLocked(b store.Batch) ([]event.Outcome, error) {
 	return copyOutcomes(outcomes), nil
 }
 
-// decideLocked decides the fate of a record and keeps what there is to keep.
+// decideLocked decides the fate of a record and stores what is to be stored.
 func (s *Store) decideLocked(r event.Record) event.Outcome {
 	r = copyRecord(r)
 	former, _ := r.Former()
-	switch { // it is not kept
+	switch { // the former id is not stored
 	case r.Event != nil:
 		r.Event.FormerID = uuid.UUID{}
 	case r.Rejection != nil:

@@ -35,40 +35,39 @@ var ErrDamaged = errors.New("damaged filter file")
 // closed.
 type Set struct {
 	front, sessions, ids []filter
-	former               bool // of version 1
+	version1             bool
 	mapped               []byte
 }
 
-// filter is one of them; nil is empty.
+// filter is a single filter; nil is an empty one.
 type filter interface{ Contains(key uint64) bool }
 
-// The form of the file: magic, number of filters, then for each seed, segment
-// length, segment count, and the number of fingerprints; CRC-32C of all that; the
-// fingerprints of all filters; CRC-32C of these. Numbers are little endian. The order is front,
-// sessions, ids.
+// The form of the file: magic; number of filters; for each filter its seed, segment length, segment
+// count and number of fingerprints; CRC-32C of all that; the fingerprints of all filters; CRC-32C
+// of these. Numbers are little-endian. The order is front, sessions, ids.
 //
 // Version 1 has no front filters, ids come before sessions, all have 16 bits, and the key of an id
-// is formerKey.
+// is keyVersion1.
 const (
-	filterMagic  = "EYEFLT2\n"
-	formerMagic  = "EYEFLT1\n"
-	filterHead   = 8 + 4 + 4 + 4
-	filterPrefix = len(filterMagic) + 4
+	magicVersion2 = "EYEFLT2\n"
+	magicVersion1 = "EYEFLT1\n"
+	headBytes     = 8 + 4 + 4 + 4
+	prefixBytes   = len(magicVersion2) + 4
 )
 
-// idKey is the key of an event id. The application is no part of it: ids are UUIDs.
+// idKey returns the key of an event id. The application is not part of it: ids are UUIDs.
 func idKey(id uuid.UUID) uint64 {
 	return binary.BigEndian.Uint64(id[:8]) ^ binary.BigEndian.Uint64(id[8:])
 }
 
-// shard returns which of n front filters has a key.
+// shard returns the index of the front filter, of n, that has a key.
 func shard(key uint64, n int) int {
 	high, _ := bits.Mul64(key*0x9E3779B97F4A7C15, uint64(n)) // Fibonacci hashing: ids may count
 	return int(high)
 }
 
-// formerKey is the key of an event id in version 1.
-func formerKey(app string, id uuid.UUID) uint64 {
+// keyVersion1 is the key of an event id in version 1.
+func keyVersion1(app string, id uuid.UUID) uint64 {
 	var buffer [128]byte
 	b := append(append(buffer[:0], app...), '/')
 	b = hex.AppendEncode(b, id[:4])
@@ -89,13 +88,13 @@ func textKey(b []byte) uint64 {
 
 // writer writes a file of filters.
 type writer struct {
-	builder *xorfilter.BinaryFuseBuilder // many share it
+	builder *xorfilter.BinaryFuseBuilder // shared by all writers of a Builder
 	n       uint32
 	heads   []byte
 	prints  []byte
 }
 
-// addFilter adds a filter of keys, which it changes.
+// addFilter adds a filter of keys, which it modifies.
 func addFilter[T uint8 | uint16](w *writer, keys []uint64) error {
 	var f xorfilter.BinaryFuse[T]
 	if len(keys) > 0 {
@@ -120,7 +119,7 @@ func addFilter[T uint8 | uint16](w *writer, keys []uint64) error {
 	return nil
 }
 
-// append adds the filters of others.
+// append adds the filters of other writers.
 func (w *writer) append(others ...*writer) {
 	for _, x := range others {
 		w.n += x.n
@@ -130,7 +129,7 @@ func (w *writer) append(others ...*writer) {
 
 // bytes returns the content of the file.
 func (w *writer) bytes() []byte {
-	b := binary.LittleEndian.AppendUint32([]byte(filterMagic), w.n)
+	b := binary.LittleEndian.AppendUint32([]byte(magicVersion2), w.n)
 	b = append(b, w.heads...)
 	b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli()))
 	b = append(b, w.prints...)
@@ -208,7 +207,7 @@ func Open(path string, slices int) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	if info.Size() < int64(filterPrefix) {
+	if info.Size() < int64(prefixBytes) {
 		return nil, ErrDamaged
 	}
 	b, err := syscall.Mmap(int(f.Fd()), 0, int(info.Size()), syscall.PROT_READ, syscall.MAP_SHARED)
@@ -225,10 +224,10 @@ func Open(path string, slices int) (*Set, error) {
 func (x *Set) read(slices int) bool {
 	r := reader{bytes: x.mapped}
 	switch {
-	case r.begin(filterMagic, 3*slices+2):
+	case r.begin(magicVersion2, 3*slices+2):
 		x.front, x.sessions, x.ids = take[uint16](&r, slices), take[uint16](&r, slices+1), take[uint8](&r, slices+1)
-	case r.begin(formerMagic, 2*(slices+1)):
-		x.former = true
+	case r.begin(magicVersion1, 2*(slices+1)):
+		x.version1 = true
 		x.ids, x.sessions = take[uint16](&r, slices+1), take[uint16](&r, slices+1)
 	default:
 		return false
@@ -246,17 +245,17 @@ type reader struct {
 // begin reports whether the file is one of n filters in the form that a magic names. It checks what
 // comes before the fingerprints.
 func (r *reader) begin(magic string, n int) bool {
-	b, head := r.bytes, filterPrefix+n*filterHead
+	b, head := r.bytes, prefixBytes+n*headBytes
 	r.at = head + 4
 	return len(b) >= r.at+4 && string(b[:len(magic)]) == magic && binary.LittleEndian.Uint32(b[len(magic):]) == uint32(n) &&
 		binary.LittleEndian.Uint32(b[head:]) == crc32.Checksum(b[:head], castagnoli())
 }
 
-// take reads some filters. They share the memory of the file.
+// take reads n filters. They share the memory of the file.
 func take[T uint8 | uint16](r *reader, n int) []filter {
 	list := make([]filter, n)
 	for i := range list {
-		h := r.bytes[filterPrefix+r.next*filterHead:]
+		h := r.bytes[prefixBytes+r.next*headBytes:]
 		r.next++
 		f := xorfilter.BinaryFuse[T]{
 			Seed: binary.LittleEndian.Uint64(h), SegmentLength: binary.LittleEndian.Uint32(h[8:]), SegmentCount: binary.LittleEndian.Uint32(h[12:]),
@@ -281,24 +280,24 @@ func take[T uint8 | uint16](r *reader, n int) []filter {
 func (x *Set) Verify() error {
 	n := len(x.mapped) - 4
 	heads := len(x.front) + len(x.sessions) + len(x.ids)
-	if binary.LittleEndian.Uint32(x.mapped[n:]) != crc32.Checksum(x.mapped[filterPrefix+heads*filterHead+4:n], castagnoli()) {
+	if binary.LittleEndian.Uint32(x.mapped[n:]) != crc32.Checksum(x.mapped[prefixBytes+heads*headBytes+4:n], castagnoli()) {
 		return ErrDamaged
 	}
 	return nil
 }
 
 // NeedsApps reports whether IDs needs the applications: the keys of version 1 have them.
-func (x *Set) NeedsApps() bool { return x.former }
+func (x *Set) NeedsApps() bool { return x.version1 }
 
-// maxFormerKeys bounds how many keys of a filter of version 1 are made for one question: each takes
-// an MD5 sum. With more, all slices may hold what is asked for.
-const maxFormerKeys = 10_000
+// maxVersion1Keys bounds how many keys of a filter of version 1 are made for one question: each
+// takes an MD5 sum. With more, all slices may hold what is asked for.
+const maxVersion1Keys = 10_000
 
 // IDs returns the slices that may hold events with any of the ids, and whether a rejection or a
 // residue of one may be there. apps are the applications that they may be of, when NeedsApps.
 func (x *Set) IDs(apps []string, ids []uuid.UUID) (slices []int, others bool) {
-	if x.former {
-		return x.formerIDs(apps, ids)
+	if x.version1 {
+		return x.idsVersion1(apps, ids)
 	}
 	var keys []uint64
 	for _, id := range ids {
@@ -312,9 +311,9 @@ func (x *Set) IDs(apps []string, ids []uuid.UUID) (slices []int, others bool) {
 	return slicesOf(x.ids, keys)
 }
 
-// formerIDs is IDs for version 1.
-func (x *Set) formerIDs(apps []string, ids []uuid.UUID) (slices []int, others bool) {
-	if len(apps)*len(ids) > maxFormerKeys {
+// idsVersion1 is IDs for version 1.
+func (x *Set) idsVersion1(apps []string, ids []uuid.UUID) (slices []int, others bool) {
+	if len(apps)*len(ids) > maxVersion1Keys {
 		for i := range len(x.ids) - 1 {
 			slices = append(slices, i)
 		}
@@ -323,7 +322,7 @@ func (x *Set) formerIDs(apps []string, ids []uuid.UUID) (slices []int, others bo
 	keys := make([]uint64, 0, len(apps)*len(ids))
 	for _, app := range apps {
 		for _, id := range ids {
-			keys = append(keys, formerKey(app, id))
+			keys = append(keys, keyVersion1(app, id))
 		}
 	}
 	return slicesOf(x.ids, keys)
