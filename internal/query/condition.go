@@ -22,12 +22,11 @@ const (
 
 // Condition is one filter on a field.
 //
-// A value that reads as a JSON number, true, false or null also equals that
-// type. Less and greater compare numbers with numbers, else text with text.
-// Numbers compare by their exact values: 1, 1.0 and 10e-1 are equal. An absent
-// field matches NotEqual alone. A path that meets an array looks at each of its
-// elements; NotEqual is the negation of Equal. A quoted value is compared with
-// text alone.
+// A value that is a JSON number, true, false or null also equals that type. Less and greater
+// compare numbers with numbers, otherwise text with text. Numbers compare by their exact values: 1,
+// 1.0 and 10e-1 are equal. An absent field matches NotEqual only. A path that reaches an array
+// tests each of its elements; NotEqual is the negation of Equal. A quoted value is compared with
+// text only.
 type Condition struct {
 	Field    Field
 	Operator Operator
@@ -41,7 +40,7 @@ type Field struct {
 	Path []string // the keys below data; nil unless Name is "data"
 }
 
-// String returns the field as where takes it: data."a.b".c for a path.
+// String returns the field in the syntax of where: data."a.b".c for a path.
 func (f Field) String() string {
 	if f.Name != Data {
 		return f.Name
@@ -60,8 +59,7 @@ func (f Field) String() string {
 	return b.String()
 }
 
-// String returns the condition as where takes it, but for times, which are
-// microseconds here.
+// String returns the condition in the syntax of where, except that times are microseconds.
 func (c Condition) String() string {
 	value := c.Value
 	if c.Quoted {
@@ -71,7 +69,7 @@ func (c Condition) String() string {
 	return c.Field.String() + string(c.Operator) + value
 }
 
-// Number returns the value when it reads as a JSON number and is not quoted.
+// Number returns the value if it is an unquoted JSON number.
 func (c Condition) Number() (Number, bool) {
 	if c.Quoted {
 		return Number{}, false

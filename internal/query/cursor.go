@@ -15,16 +15,15 @@ import (
 	"theeye/internal/event"
 )
 
-// Texts of the errors of a cursor.
+// Errors of a cursor.
 var (
 	errBadCursor   = errors.New("is not a cursor of this list; use next_cursor of the page before, or leave it out to begin again")
 	errOtherFilter = errors.New("belongs to a list with other filters; only limit may change between pages; leave it out to begin again")
 )
 
-// The form of a cursor is base64url without padding of: version, kind, horizon,
-// key (occurred_at, seq, frame, index), length and bytes of the session id, 8
-// bytes of the fingerprint of the filter, CRC-32 of all that. Numbers are
-// unsigned varints.
+// A cursor is the base64url encoding, without padding, of: version, kind, horizon, key
+// (occurred_at, seq, frame, index), length and bytes of the session id, 8 bytes of the fingerprint
+// of the filter, CRC-32 of all that. Numbers are unsigned varints.
 const (
 	cursorVersion  = 1
 	maxCursorChars = 1500 // a session id of 200 code points takes 800 bytes
@@ -36,9 +35,8 @@ type cursor struct {
 	filter  [8]byte
 }
 
-// Cursor returns the text that continues the list q behind the given place, up
-// to the horizon that the store answered with. It says nothing secret and is
-// safe in a URL.
+// Cursor returns the text that continues the list q after the given place, up to the horizon that
+// the store answered with. It has no secrets and is safe in a URL.
 func (q Query) Cursor(kind Kind, after After, horizon uint64) string {
 	return encodeCursor(cursor{after: after, horizon: horizon, filter: fingerprint(q, kind)}, kind)
 }
@@ -59,7 +57,7 @@ func encodeCursor(c cursor, kind Kind) string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// decodeCursor takes what encodeCursor makes and nothing else. Any input is safe.
+// decodeCursor decodes the result of encodeCursor, and rejects everything else. Any input is safe.
 func decodeCursor(text string, kind Kind) (cursor, error) {
 	if len(text) > maxCursorChars {
 		return cursor{}, errBadCursor
@@ -110,8 +108,8 @@ func readCursor(b []byte) (cursor, bool) {
 		c.horizon != 0 && utf8.ValidString(session) && !strings.ContainsRune(session, 0)
 }
 
-// fingerprint identifies the list that a cursor belongs to: its kind, what
-// narrows it, and its order. The order of values of one parameter does not count.
+// fingerprint identifies the list that a cursor belongs to: its kind, its filters, and its order.
+// The order of the values of a parameter does not matter.
 func fingerprint(q Query, kind Kind) [8]byte {
 	b := []byte{byte(kind)}
 	number := func(n int64) { b = binary.AppendVarint(b, n) }

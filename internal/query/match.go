@@ -24,17 +24,17 @@ const (
 // Value is a value in data.
 type Value struct {
 	Type ValueType
-	Text string // of a string its content, of all else the JSON as it was sent, without spaces
+	Text string // the content of a string; for other types the JSON as it was sent, without spaces
 }
 
-// Holds reports whether the condition holds for an object, of which it looks at the values at the
-// field's path. It is the exact meaning of a condition on data.
+// Holds reports whether the condition holds for an object, at any of the values at the path of its
+// field. It defines the meaning of a condition on data.
 func (c Condition) Holds(data jsontext.Value) bool {
 	return c.HoldsAny(ValuesAt(data, c.Field.Path))
 }
 
-// HoldsAny reports whether the condition holds for any of the values that a path into data leads
-// to. NotEqual is the negation of Equal, and so holds without any value, too.
+// HoldsAny reports whether the condition holds for any of the values at a path into data. NotEqual
+// is the negation of Equal, and so holds without a value as well.
 func (c Condition) HoldsAny(values []Value) bool {
 	if c.Operator == NotEqual {
 		c.Operator = Equal
@@ -62,8 +62,8 @@ func (c Condition) matches(v Value) bool {
 	return v.Type == String && !isNumber && c.Operator.Holds(strings.Compare(v.Text, c.Value))
 }
 
-// Holds reports whether an operator that compares holds for an order, which is less than 0, 0 or
-// more than 0.
+// Holds reports whether a comparison operator holds for the result of a comparison, which is
+// negative, 0 or positive.
 func (o Operator) Holds(order int) bool {
 	switch o {
 	case Equal:
@@ -82,8 +82,8 @@ func (o Operator) Holds(order int) bool {
 	return false
 }
 
-// ValuesAt follows a path through an object. Behind each key, the last one too, an array stands for
-// its elements; an array among these is a value of its own. Of a name that occurs twice the first
+// ValuesAt follows a path through an object. After each key, including the last, an array stands
+// for its elements; an array among these is a value of its own. Of duplicate names the first
 // counts.
 func ValuesAt(data jsontext.Value, path []string) []Value {
 	at := []jsontext.Value{data}
@@ -101,8 +101,8 @@ func ValuesAt(data jsontext.Value, path []string) []Value {
 	return values
 }
 
-// CountedAt returns the values at a path that count in a list of values: null does not, and numbers
-// are written alike when they are equal.
+// CountedAt returns the values at a path that a list of values counts: null is not counted, and
+// equal numbers are written alike.
 func CountedAt(data jsontext.Value, path []string) []Value {
 	values := slices.DeleteFunc(ValuesAt(data, path), func(v Value) bool { return v.Type == Null })
 	for i, v := range values {
@@ -113,7 +113,7 @@ func CountedAt(data jsontext.Value, path []string) []Value {
 	return values
 }
 
-// step returns what stands behind a key of an object.
+// step returns the values of a key of an object.
 func step(v jsontext.Value, key string) (below []jsontext.Value) {
 	d := jsontext.NewDecoder(bytes.NewReader(v), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	if t, err := d.ReadToken(); err != nil || t.Kind() != '{' {

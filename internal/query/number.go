@@ -9,8 +9,8 @@ import (
 	"theeye/internal/jsonx"
 )
 
-// Number is the exact value of a JSON number, of any size: 0.digits × 10^exponent. The zero value
-// is 0. Two Numbers are == exactly when their values are equal, so that it can be the key of a map.
+// Number is the exact value of a JSON number of any size: 0.digits × 10^exponent. The zero value is
+// 0. Two Numbers are == exactly when their values are equal, so a Number can be a map key.
 type Number struct {
 	negative bool
 	exponent int64
@@ -38,7 +38,7 @@ func ParseNumber(literal string) (n Number, ok bool) {
 	return n, true
 }
 
-// cutExponent parts a number from its exponent, 0 when it has none.
+// cutExponent splits a number and its exponent, which is 0 when it has none.
 func cutExponent(number string) (mantissa string, exponent int64) {
 	i := strings.IndexAny(number, "eE")
 	if i < 0 {
@@ -48,7 +48,7 @@ func cutExponent(number string) (mantissa string, exponent int64) {
 	return number[:i], max(-maxExponent, min(n, maxExponent))
 }
 
-// Compare orders by value.
+// Compare compares two numbers by value.
 func (n Number) Compare(m Number) int {
 	if s := cmp.Compare(n.sign(), m.sign()); s != 0 || n.digits == "" {
 		return s

@@ -15,7 +15,7 @@ import (
 	"theeye/internal/event"
 )
 
-// ParamError says which parameter of a request is wrong and what is allowed.
+// ParamError says which parameter of a request is invalid and what is allowed.
 type ParamError struct {
 	Parameter string
 	Message   string
@@ -50,16 +50,15 @@ const (
 // TimeZoneParam names the time zone of times without one.
 const TimeZoneParam = "time_zone"
 
-// Parse reads the parameters of a request into a Query. The filters of the kind
-// are always understood; also names what the endpoint understands besides:
-// OrderParam, LimitParam, CursorParam, which are read here, and parameters of its
-// own, which are left to the caller but may not be repeated or empty.
+// Parse reads the parameters of a request into a Query. It always accepts the filters of the kind;
+// also names the other parameters of the endpoint: OrderParam, LimitParam and CursorParam, which
+// Parse reads, and parameters that the caller reads, which may not be repeated or empty.
 //
-// Times without a zone are read in that of the parameter time_zone, else in zone.
+// Times without a zone are in that of the parameter time_zone, else in zone.
 //
-// Without order, events come oldest first, sessions and rejections newest first.
-// Apps holds what was asked for; whether the key may see it is decided by the
-// caller, who then calls Resume. Every error is a *ParamError.
+// By default, events are listed oldest first, sessions and rejections newest first. Apps is what
+// was asked for; the caller decides what the key may see, and then calls Resume. Every error is a
+// *ParamError.
 func Parse(values url.Values, kind Kind, zone *time.Location, also ...string) (Query, error) {
 	p := parser{values: values, kind: kind, zone: zone}
 	p.checkNames(also)
@@ -104,10 +103,9 @@ func Parse(values url.Values, kind Kind, zone *time.Location, also ...string) (Q
 	return q, nil
 }
 
-// Resume returns the query continued behind the place that the cursor names, or
-// q itself when there is none. It must be called when q.Apps is what the key may
-// see: a cursor is good for the applications, filters and order for which it
-// was made, with any limit. The error is a *ParamError.
+// Resume returns the query, continued after the place of its cursor, or q itself without a cursor.
+// The caller calls it once q.Apps is what the key may see: a cursor is valid for the applications,
+// filters and order for which it was made, with any limit. The error is a *ParamError.
 func (q Query) Resume(kind Kind, text string) (Query, error) {
 	if text == "" {
 		return q, nil

@@ -1,8 +1,8 @@
-// Package query holds what a reader may ask of a store: the Query and its
-// filters, the cursor that continues a list, the reading of both from URL
-// parameters, and their rendering as SQL for a dialect.
+// Package query declares what a reader may ask of a store: the Query with its filters, and the
+// cursor that continues a list. It parses both from URL parameters, and renders them as SQL for a
+// dialect.
 //
-// It does not run anything and knows no store.
+// It runs nothing and knows no store.
 package query
 
 import (
@@ -14,32 +14,29 @@ import (
 	"theeye/internal/event"
 )
 
-// Limits of a query that comes from outside.
+// Limits of a query from outside.
 const (
-	DefaultLimit = 100  // items of a page when none is asked for
+	DefaultLimit = 100  // items of a page by default
 	MaxLimit     = 1000 // items of a page
-	// PageBytes is where a page ends when no other bound is asked for, in bytes of
-	// its items.
+	// PageBytes is the default bound of the items of a page, in bytes.
 	PageBytes     = 8 << 20
 	MaxValues     = 100 // values of one repeatable parameter
 	MaxConditions = 20  // conditions of where
 	MaxPathSteps  = 5   // keys of a path into data
 )
 
-// Kind is what a query asks for. It decides which filters and which order there
-// are.
+// Kind is what a query asks for. It determines the filters and the order.
 type Kind byte
 
-// The kinds of a query. The letters are part of the form of a cursor.
+// The kinds of a query. The letters are part of the format of a cursor.
 const (
 	Events     Kind = 'e'
 	Sessions   Kind = 's' // selected by their events
 	Rejections Kind = 'r'
 )
 
-// Query selects events or rejections. The zero value selects everything; each
-// field that is set narrows it. A Query is a value: stores must not change what
-// its slices hold.
+// Query selects events or rejections. The zero value selects everything; each field that is set
+// narrows it. A Query is a value: stores must not modify its slices.
 type Query struct {
 	Apps       []string    // any of these; nil means all, empty means none
 	IDs        []uuid.UUID // any of these ids: of events, or of rejections
@@ -51,46 +48,44 @@ type Query struct {
 	Codes      []string    // rejections with a problem of any of these codes
 	Pointers   []string    // rejections with a problem at any of these pointers
 
-	// Replayed selects rejections of which a replay has made something, or of which
-	// none has; nil selects both. Stores render it themselves.
+	// Replayed selects rejections with or without a replay that was not rejected; nil selects both.
+	// Stores render it themselves.
 	Replayed *bool
 
-	// From is inclusive, To exclusive; nil is open. They bound occurred_at of
-	// events and received_at of rejections.
+	// From is inclusive, To exclusive; nil is unbounded. They bound occurred_at of events and
+	// received_at of rejections.
 	From, To *event.Micros
 
-	// Zone is that in which times without a zone were read; stores do not need it.
+	// Zone is the time zone of times that were given without one; stores do not need it.
 	Zone *time.Location
 
 	Where []Condition // all of these
 
 	Descending bool
 	Limit      int // at most so many items; 0 means DefaultLimit
-	// MaxBytes bounds a page as Limit does: it ends before the item with which the
-	// sizes of its items would exceed so many bytes; 0 means PageBytes. The first
-	// item always fits.
+	// MaxBytes bounds the sizes of the items of a page, in bytes; 0 means PageBytes. The first item
+	// always fits.
 	MaxBytes int
 	// Bare leaves out the data of events.
 	Bare bool
 
-	After *After // continue behind this place
+	After *After // continue after this place
 
-	// Horizon is the frame up to which arrivals are shown (S7). 0 means the
-	// position that the store has reached when it answers; the answer tells it.
+	// Horizon is the last frame whose arrivals are shown (S7). 0 means the position of the store
+	// when it answers; the answer includes it.
 	Horizon uint64
 }
 
-// After is the place in a list behind which its next page begins.
+// After is the place in a list after which its next page begins.
 type After struct {
 	Key       event.Key // of the last event; for rejections OccurredAt is received_at and Seq 0; for sessions OccurredAt is started_at
 	SessionID string    // of the last session of a list of sessions
 }
 
-// AfterEvent returns the place behind an event.
+// AfterEvent returns the place after an event.
 func AfterEvent(e *event.Event) After { return After{Key: e.Key()} }
 
-// AfterTime returns the place before everything at a time, in the direction of a
-// list.
+// AfterTime returns the place before everything at a time, in the direction of a list.
 func AfterTime(at event.Micros, descending bool) After {
 	if descending {
 		return After{Key: event.Key{OccurredAt: at, Seq: event.NoSeq, Position: event.Position{Frame: math.MaxUint64, Index: math.MaxUint32}}}
@@ -98,12 +93,12 @@ func AfterTime(at event.Micros, descending bool) After {
 	return After{Key: event.Key{OccurredAt: at}}
 }
 
-// AfterRejection returns the place behind a rejection.
+// AfterRejection returns the place after a rejection.
 func AfterRejection(r *event.Rejection) After {
 	return After{Key: event.Key{OccurredAt: r.ReceivedAt, Position: r.Position}}
 }
 
-// AfterSession returns the place behind a session.
+// AfterSession returns the place after a session.
 func AfterSession(startedAt event.Micros, id string) After {
 	return After{Key: event.Key{OccurredAt: startedAt}, SessionID: id}
 }

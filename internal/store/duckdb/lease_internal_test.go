@@ -291,7 +291,7 @@ func TestVerifySeesTheOrder(t *testing.T) {
 	}
 }
 
-// A lease does not name files that are gone: a segment is put aside, and a filter is built again.
+// A lease does not name files that are gone: a segment is quarantined, and a filter is rebuilt.
 // One that goes later ends the lease, and the next one does without it.
 func TestLeaseOfFilesThatAreGone(t *testing.T) {
 	gone := func(_ *testing.T, name string) error { return os.Remove(name) }
