@@ -1,10 +1,10 @@
-// Package backup copies a data directory while its server works, checks such a
-// copy, and makes a data directory of it again. A Source gives what there is to
-// copy, a Folder keeps it, Verify and Restore read a folder.
+// Package backup copies a data directory while its server runs, verifies such a copy, and restores
+// a data directory from it. A Source provides the files of a backup, a Folder keeps them, Verify
+// and Restore read a folder.
 //
-// It copies files of the store under a lease, and frames of the queue one by one:
-// never the files of the queue. It knows no HTTP, and never sees a secret: of keys
-// the metadata holds hashes alone, and admin.key is not read.
+// It copies files of the store under a lease, and frames of the queue one by one, never the files
+// of the queue. It knows nothing of HTTP, and never sees a secret: the metadata has hashes of keys
+// only, and admin.key is not read.
 package backup
 
 import (
@@ -28,8 +28,8 @@ import (
 // Kind says what a file is.
 type Kind string
 
-// The kinds of files, in the order in which they are listed and copied. Frames come
-// first, because the queue keeps them only until another file is asked for.
+// The kinds of files, in the order in which they are listed and copied. Frames come first, because
+// the queue keeps them only until another file is requested.
 const (
 	Frames     Kind = "frames"     // of the queue: what the segments do not hold yet
 	Segment    Kind = "segment"    // of the store, with its filters
@@ -47,8 +47,7 @@ type File struct {
 	SHA256 string `json:"sha256" doc:"in hex"`
 }
 
-// Index lists what a backup consists of. Together its files are one moment of the
-// data directory.
+// Index lists the files of a backup. Together they are the data directory at one moment.
 type Index struct {
 	Version int       `json:"version"`
 	TakenAt time.Time `json:"taken_at"`
@@ -61,7 +60,7 @@ type Index struct {
 const (
 	indexVersion = 1 // of an Index, which servers give
 	// fileVersion is the version of the file in a folder: an Index in an envelope. In version 1
-	// there was the Index alone.
+	// it was an Index without an envelope.
 	fileVersion = 2
 	fileMember  = "backup" // of the envelope
 	indexName   = "backup.json"
@@ -71,10 +70,10 @@ const (
 	sumPart      = 12 // hex digits of the checksum in the name of a file
 )
 
-// ErrNoBackup means that a folder holds no backup that was finished.
+// ErrNoBackup is returned for a folder without a finished backup.
 var ErrNoBackup = errors.New("no complete backup")
 
-// Bytes is the size of all files.
+// Bytes returns the size of all files.
 func (x Index) Bytes() (n int64) {
 	for _, f := range x.Files {
 		n += f.Bytes
@@ -91,12 +90,12 @@ func (x Index) Of(k Kind) (File, bool) {
 	return x.Files[i], true
 }
 
-// file is the name under which a folder keeps a file. It carries a part of the
-// checksum, so that files of the same name and other content do not take each
-// other's place, and what is there under its name is complete.
+// file returns the path under which a folder keeps a file. It has a part of the checksum, so that
+// files of the same name with other content do not replace each other, and a file under its name is
+// complete.
 func (f File) file() string { return filepath.Join(filesDir, f.Name+"."+f.SHA256[:sumPart]) }
 
-// check refuses what could lead out of a folder.
+// check rejects a name that could lead out of a folder.
 func (f File) check() error {
 	plain := regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$`)
 	if sum, err := hex.DecodeString(f.SHA256); err != nil || len(sum) != 32 || !plain.MatchString(f.Name) || f.Bytes < 0 {
@@ -105,7 +104,7 @@ func (f File) check() error {
 	return nil
 }
 
-// Check reports whether an index can be used by this program.
+// Check returns an error unless this program can use the index.
 func (x Index) Check() error {
 	if x.Version > indexVersion {
 		return fmt.Errorf("the backup's version is %d, this program knows %d: it was %w", x.Version, indexVersion, envelope.ErrNewer)
@@ -124,7 +123,7 @@ func (x Index) Check() error {
 	return nil
 }
 
-// ErrIndex means that the index of a backup is damaged.
+// ErrIndex is returned for a backup whose index is damaged.
 var ErrIndex = errors.New("the index of the backup cannot be used")
 
 // ReadIndex reads the index of a folder. It returns ErrNoBackup when no backup
@@ -163,7 +162,7 @@ func parseIndex(b []byte) (x Index, err error) {
 	return x, x.Check()
 }
 
-// write makes x the index of a folder, at once or not at all.
+// write makes x the index of a folder, atomically.
 func (x Index) write(dir string) error {
 	x.Lease = ""
 	b, err := json.Marshal(x, jsontext.WithIndent(" "), json.Deterministic(true))

@@ -17,11 +17,11 @@ import (
 	"theeye/internal/envelope"
 )
 
-// lockName is the file that marks a folder as one of backups, and that who writes
-// it holds.
+// lockName is the file that marks a folder as one of backups. The writer of the folder holds a lock
+// on it.
 const lockName = "backup.lock"
 
-// ErrContent means that what came is not what the index says.
+// ErrContent is returned for a file that is not what the index says.
 var ErrContent = errors.New("the content is not what the index says")
 
 // Folder keeps one backup:
@@ -30,18 +30,19 @@ var ErrContent = errors.New("the content is not what the index says")
 //	DIR/files/       the files, each with a part of its checksum in its name
 //	DIR/backup.lock
 //
-// A backup into the folder adds files, and takes the place of the one before with
-// its index. When it is interrupted, the one before is still whole, and the next
-// one goes on with the files that are there.
+// A backup into the folder adds files, and replaces the previous backup with its index. When it is
+// interrupted, the previous backup is still whole, and the next one continues with the files that
+// are there.
 type Folder struct {
-	dir    string
-	made   bool // by OpenFolder
-	lock   *os.File
-	rotten map[string]bool // names in filesDir, found by CheckKept
+	dir     string
+	made    bool // by OpenFolder
+	lock    *os.File
+	corrupt map[string]bool // names in filesDir, found by VerifyFiles
 }
 
-// OpenFolder takes a folder for writing, and makes it when it is missing. It refuses one that holds
-// something else, or lies in a data directory, or a backup of a newer version (envelope.ErrNewer).
+// OpenFolder opens a folder for writing, and creates it when it is missing. It rejects a folder
+// that has something else, is in a data directory, or has a backup of a newer version
+// (envelope.ErrNewer).
 func OpenFolder(dir string) (*Folder, error) {
 	if err := checkPlace(dir, false); err != nil {
 		return nil, err
@@ -69,14 +70,13 @@ func OpenFolder(dir string) (*Folder, error) {
 	if _, err := ReadIndex(dir); errors.Is(err, envelope.ErrNewer) || durable.Denied(err) {
 		return nil, errors.Join(err, f.Close())
 	}
-	return &Folder{dir: dir, made: missing, lock: f, rotten: map[string]bool{}}, nil
+	return &Folder{dir: dir, made: missing, lock: f, corrupt: map[string]bool{}}, nil
 }
 
-// Dir is the path of the folder.
+// Dir returns the path of the folder.
 func (d *Folder) Dir() string { return d.dir }
 
-// Close lets others write the folder. A folder that OpenFolder made and in which nothing was saved
-// is removed.
+// Close releases the folder. One that OpenFolder created and in which nothing was saved is removed.
 func (d *Folder) Close() error {
 	if d.made && os.Remove(filepath.Join(d.dir, filesDir)) == nil { // it was empty
 		if os.Remove(filepath.Join(d.dir, lockName)) == nil {
@@ -86,8 +86,8 @@ func (d *Folder) Close() error {
 	return d.lock.Close()
 }
 
-// Kept is the size of the files in the folder, in bytes.
-func (d *Folder) Kept() (n int64, err error) {
+// Size returns the size of the files in the folder, in bytes.
+func (d *Folder) Size() (n int64, err error) {
 	entries, err := os.ReadDir(filepath.Join(d.dir, filesDir))
 	if err != nil {
 		return 0, fmt.Errorf("look at what is kept: %w", err)
@@ -102,10 +102,10 @@ func (d *Folder) Kept() (n int64, err error) {
 	return n, nil
 }
 
-// CheckKept reads all files in the folder, and returns the names of those that are not
-// what was copied. They stay where they are, and are missing from now on: saved
-// again, they are replaced. What was read is written to progress too, which may be nil.
-func (d *Folder) CheckKept(progress io.Writer) (rotten []string, err error) {
+// VerifyFiles reads all files in the folder, and returns the names of the corrupt ones. They stay
+// where they are, and count as missing from now on: Save replaces them. It also writes what it
+// reads to progress, unless that is nil.
+func (d *Folder) VerifyFiles(progress io.Writer) (corrupt []string, err error) {
 	entries, err := os.ReadDir(filepath.Join(d.dir, filesDir))
 	if err != nil {
 		return nil, fmt.Errorf("check what is kept: %w", err)
@@ -123,11 +123,11 @@ func (d *Folder) CheckKept(progress io.Writer) (rotten []string, err error) {
 			return nil, fmt.Errorf("check what is kept: %w", err)
 		}
 		if err != nil || !strings.HasSuffix(strings.ToLower(e.Name()), "."+hex.EncodeToString(sum.Sum(nil))[:sumPart]) {
-			d.rotten[e.Name()] = true
-			rotten = append(rotten, e.Name())
+			d.corrupt[e.Name()] = true
+			corrupt = append(corrupt, e.Name())
 		}
 	}
-	return rotten, nil
+	return corrupt, nil
 }
 
 func readFile(name string, to io.Writer) error {
@@ -139,8 +139,8 @@ func readFile(name string, to io.Writer) error {
 	return errors.Join(err, f.Close())
 }
 
-// Missing returns the files of an index that are not in the folder: those that are not
-// there, have another size, or were found rotten by CheckKept.
+// Missing returns the files of an index that are missing in the folder, have another size, or were
+// found corrupt by VerifyFiles.
 func (d *Folder) Missing(x Index) (missing []File, err error) {
 	if err := x.Check(); err != nil {
 		return nil, err
@@ -150,15 +150,15 @@ func (d *Folder) Missing(x Index) (missing []File, err error) {
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return nil, fmt.Errorf("look for %s: %w", f.Name, err)
 		}
-		if err != nil || info.Size() != f.Bytes || d.rotten[filepath.Base(f.file())] {
+		if err != nil || info.Size() != f.Bytes || d.corrupt[filepath.Base(f.file())] {
 			missing = append(missing, f)
 		}
 	}
 	return missing, nil
 }
 
-// Save keeps a file whose content is read from in, ErrContent when that is not
-// what the index says. It is on disk when Save returns nil.
+// Save saves a file, whose content it reads from in. The error is ErrContent when that is not what
+// the index says. The file is durable when Save returns nil.
 func (d *Folder) Save(f File, in io.Reader) error {
 	if err := f.check(); err != nil {
 		return err
@@ -167,11 +167,11 @@ func (d *Folder) Save(f File, in io.Reader) error {
 	if err != nil {
 		return fmt.Errorf("keep %s: %w", f.Name, err)
 	}
-	delete(d.rotten, filepath.Base(f.file()))
+	delete(d.corrupt, filepath.Base(f.file()))
 	return nil
 }
 
-// Discard removes files that were saved for a backup that is not finished.
+// Discard removes files that were saved for an unfinished backup.
 func (d *Folder) Discard(files []File) error {
 	for _, f := range files {
 		if err := os.Remove(filepath.Join(d.dir, f.file())); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -181,7 +181,7 @@ func (d *Folder) Discard(files []File) error {
 	return nil
 }
 
-// Extract makes a copy, durably, of a file of the backup in a folder. It overwrites nothing.
+// Extract copies a file of the backup in a folder, durably. It overwrites nothing.
 func Extract(dir, name, to string) (x Index, err error) {
 	if x, err = ReadIndex(dir); err != nil {
 		return x, err
@@ -204,8 +204,8 @@ func Extract(dir, name, to string) (x Index, err error) {
 	return x, nil
 }
 
-// ReadFile returns the content of a file that the folder keeps. The error wraps fs.ErrNotExist when
-// it keeps none, and ErrContent when that is not what was copied.
+// ReadFile returns the content of a file in the folder. The error wraps fs.ErrNotExist when it is
+// missing, and ErrContent when it is corrupt.
 func ReadFile(dir string, f File) (content []byte, err error) {
 	if err := f.check(); err != nil {
 		return nil, err
@@ -221,8 +221,8 @@ func ReadFile(dir string, f File) (content []byte, err error) {
 	return content, nil
 }
 
-// Unlisted returns the manifests that lie in a folder, whatever its index says, without those just
-// copied, and whether there are segments.
+// Unlisted returns the manifests in a folder, whatever its index says, except those just copied,
+// and whether there are segments.
 func Unlisted(dir string, copied []File) (manifests [][]byte, segments bool, err error) {
 	entries, err := os.ReadDir(filepath.Join(dir, filesDir))
 	if err != nil {
@@ -245,7 +245,7 @@ func Unlisted(dir string, copied []File) (manifests [][]byte, segments bool, err
 	return manifests, segments, nil
 }
 
-// Finish makes x the backup of the folder, and removes what it does not list.
+// Finish makes x the backup of the folder, and removes the files that it does not list.
 func (d *Folder) Finish(x Index) error {
 	if err := durable.SyncDir(filepath.Join(d.dir, filesDir)); err != nil {
 		return fmt.Errorf("finish the backup: %w", err)
@@ -294,7 +294,7 @@ func (c *checkingReader) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// fault says what is wrong with what was read up to the end, "" for nothing.
+// fault says what is wrong with what was read up to the end, "" when nothing is.
 func (c *checkingReader) fault() string {
 	if c.read != c.want.Bytes {
 		return fmt.Sprintf("it has %d bytes instead of %d", c.read, c.want.Bytes)

@@ -9,7 +9,7 @@ import (
 	"slices"
 )
 
-// errInside is returned for a folder that lies within something that is not its.
+// errInside is returned for a folder within one that belongs to something else.
 var errInside = errors.New("give a folder outside of it")
 
 // checkPlace refuses a folder that is, or lies within, a data directory or, unless backups is
@@ -34,7 +34,7 @@ func checkPlace(dir string, backups bool) error {
 	}
 }
 
-// resolved returns the absolute path of a folder that may not exist yet, without links.
+// resolved returns the absolute path, without links, of a folder that need not exist.
 func resolved(dir string) (string, error) {
 	at, err := filepath.Abs(dir)
 	if err != nil {
@@ -54,7 +54,7 @@ func resolved(dir string) (string, error) {
 	}
 }
 
-// has reports whether a folder has all of these.
+// has reports whether a folder has all of the names.
 func has(dir string, names ...string) bool {
 	return !slices.ContainsFunc(names, func(name string) bool {
 		_, err := os.Lstat(filepath.Join(dir, name))

@@ -16,28 +16,28 @@ import (
 	"theeye/internal/queue"
 )
 
-// markName is the file of a data directory that is being restored.
+// markName is the file that marks a data directory as being restored.
 const markName = "restoring"
 
-// ErrNotEmpty is returned because a data directory is restored into an empty folder alone.
+// ErrNotEmpty is returned for a folder that is not empty: a data directory is restored into an
+// empty one only.
 var ErrNotEmpty = errors.New("the folder is not empty")
 
-// ErrUnfinished means that a restore into a data directory did not come to its end.
+// ErrUnfinished is returned for a data directory into which a restore was interrupted.
 var ErrUnfinished = errors.New("a restore into this folder was interrupted")
 
-// RestoreOptions of Restore.
+// RestoreOptions are the options of Restore.
 type RestoreOptions struct {
 	From, To string // the backup's folder, and the data directory to be made
-	// Tombstones is a file of what was erased since; empty for none.
+	// Tombstones is a file of tombstones that are later than the backup; empty for none.
 	Tombstones string
-	// Finish does what is left to be done with the data directory; when it fails,
-	// no server starts there. It may be nil.
+	// Finish completes the data directory; when it fails, no server starts there. It may be nil.
 	Finish   func(dir string) error
 	Progress io.Writer // gets what was read; may be nil
 	Logger   *slog.Logger
 }
 
-// Restored is what a Restore has done.
+// Restored is the result of a Restore.
 type Restored struct {
 	Index
 	Erasures int  // in the file of RestoreOptions.Tombstones
@@ -49,10 +49,9 @@ type Restored struct {
 	Apps      []string // that were erased after the backup, which has them
 }
 
-// Restore makes a data directory of a backup: a server that is started there goes
-// on from the moment of the backup, with the sequences of then. Each file is
-// compared with the index as it is copied. A server refuses what an interrupted
-// Restore has left.
+// Restore makes a data directory from a backup: a server that starts there continues from the
+// moment of the backup, with its sequences. Each file is compared with the index as it is copied. A
+// server rejects what an interrupted Restore has left.
 func Restore(ctx context.Context, opts RestoreOptions) (done Restored, err error) {
 	if done.Index, err = ReadIndex(opts.From); err != nil {
 		return done, err
@@ -91,7 +90,8 @@ func Restore(ctx context.Context, opts RestoreOptions) (done Restored, err error
 	return done, nil
 }
 
-// Unfinished returns ErrUnfinished for a data directory that is not whole.
+// Unfinished returns ErrUnfinished for a data directory that is being restored, or whose restore
+// was interrupted.
 func Unfinished(dir string) error {
 	if _, err := os.Stat(filepath.Join(dir, markName)); err == nil {
 		return fmt.Errorf("%w: remove %s and restore again", ErrUnfinished, dir)
@@ -99,7 +99,7 @@ func Unfinished(dir string) error {
 	return nil
 }
 
-// begin makes the data directory and its mark.
+// begin creates the data directory and its mark.
 func begin(dir string) error {
 	if err := Unfinished(dir); err != nil {
 		return err
@@ -126,7 +126,7 @@ type restoration struct {
 	given erasure.Document // tombstones
 }
 
-// files copies all but frames to where a server looks for them.
+// files copies all files except frames to where a server looks for them.
 func (r *restoration) files(ctx context.Context) error {
 	segments := filepath.Join(r.To, "store", "segments")
 	if err := durable.MkdirAll(segments, 0o700); err != nil {
@@ -152,7 +152,7 @@ func (r *restoration) files(ctx context.Context) error {
 	return durable.SyncDir(filepath.Join(r.To, "store"))
 }
 
-// read gives the content of a file, and fails when that is not what the index says.
+// read passes the content of a file to do, and fails when that is not what the index says.
 func (r *restoration) read(f File, do func(io.Reader) error) error {
 	in, err := os.Open(filepath.Join(r.From, f.file()))
 	if errors.Is(err, os.ErrNotExist) {
@@ -168,7 +168,7 @@ func (r *restoration) read(f File, do func(io.Reader) error) error {
 	return nil
 }
 
-// frames makes a queue of the frames, with the sequences that they had.
+// frames makes a queue of the frames, with their sequences.
 func (r *restoration) frames(ctx context.Context) error {
 	var tail int64
 	for _, f := range r.index.Files {
@@ -195,8 +195,8 @@ func (r *restoration) frames(ctx context.Context) error {
 	return nil
 }
 
-// tombstones adds those that were given to those of the backup. They count as not finished: what
-// was erased is in the backup.
+// tombstones adds the given tombstones to those of the backup. They count as unfinished: what they
+// erased is in the backup.
 func (r *restoration) tombstones(context.Context) error {
 	if r.Tombstones == "" {
 		return nil
@@ -212,7 +212,7 @@ func (r *restoration) tombstones(context.Context) error {
 	return log.Settle() // nothing was served from this directory yet
 }
 
-// extraTombstones is a file of tombstones that may be added to those of a backup.
+// extraTombstones is a file of tombstones to be added to those of a backup.
 type extraTombstones struct {
 	erasure.Document
 	later     int      // tombstones that the backup does not have
@@ -220,8 +220,8 @@ type extraTombstones struct {
 	apps      []string // that were erased later
 }
 
-// readTombstones reads a file that must hold all tombstones of the backup in a folder; an empty
-// name is none.
+// readTombstones reads a file that must have all tombstones of the backup in a folder; an empty
+// name stands for none.
 func readTombstones(name, folder string, x Index) (g extraTombstones, err error) {
 	if name == "" {
 		return g, nil
@@ -263,7 +263,7 @@ func readTombstones(name, folder string, x Index) (g extraTombstones, err error)
 	return g, nil
 }
 
-// ownTombstones returns the tombstones of a backup, none when nothing was erased before it.
+// ownTombstones returns the tombstones of a backup, none when nothing had been erased.
 func ownTombstones(folder string, x Index) (d erasure.Document, err error) {
 	f, ok := x.Of(Tombstones)
 	if !ok {

@@ -22,7 +22,7 @@ import (
 //	payload   4  bytes of the payload
 //	checksum  4  CRC-32C (Castagnoli) of the three before it, counts and payload
 //	counts       a line "application received rejected" for each application
-//	payload      as it lies in the queue
+//	payload      as it is in the queue
 //
 // Sequences ascend. The same frames always make the same file.
 const (
@@ -61,7 +61,7 @@ type tailReader struct {
 
 func newTailReader(in io.Reader) *tailReader { return &tailReader{in: bufio.NewReaderSize(in, 64<<10)} }
 
-// next returns the next frame, io.EOF behind the last one.
+// next returns the next frame, io.EOF after the last one.
 func (t *tailReader) next() (r queue.Raw, err error) {
 	if !t.begun {
 		head := make([]byte, len(tailMagic))
@@ -108,8 +108,7 @@ func (t *tailReader) next() (r queue.Raw, err error) {
 	return r, nil
 }
 
-// all returns all frames, and the error that ended the reading when that was not
-// the end of the file.
+// all yields all frames, and the error that ended the reading, unless that was the end of the file.
 func (t *tailReader) all() iter.Seq2[queue.Raw, error] {
 	return func(yield func(queue.Raw, error) bool) {
 		for {

@@ -9,15 +9,15 @@ import (
 	"strings"
 )
 
-// Fault is something that is wrong with a backup.
+// Fault is a fault of a backup.
 type Fault struct {
 	File string `json:"file"`
 	Text string `json:"text"`
 }
 
-// Verify reads a backup and compares it with its index: size and checksum of each
-// file, and each frame. What was read is written to progress too, which may be nil. An error means
-// that it could not be read as a backup at all.
+// Verify reads a backup and compares it with its index: size and checksum of each file, and each
+// frame. It also writes what it reads to progress, unless that is nil. The error is that of a
+// folder that could not be read as a backup.
 func Verify(dir string, progress io.Writer) (Index, []Fault, error) {
 	x, err := ReadIndex(dir)
 	if err != nil {
@@ -63,7 +63,7 @@ func verifyFile(dir string, x Index, f File, progress io.Writer) (faults []strin
 	return faults
 }
 
-// verifyFrames reads frames as far as that is possible.
+// verifyFrames reads as many frames as possible.
 func verifyFrames(x Index, in io.Reader) (faults []string) {
 	t := newTailReader(in)
 	for {

@@ -122,17 +122,17 @@ func (f *backupFlags) summarize(sum backupSummary, dir string) error {
 
 // checkKept reads what a folder holds, and names what is to be copied again.
 func (f *backupFlags) checkKept(folder *backup.Folder) (int, error) {
-	n, err := folder.Kept()
+	n, err := folder.Size()
 	if err != nil {
 		return 0, err
 	}
 	bar := newBar(f.err, n)
-	rotten, err := folder.CheckKept(bar)
+	corrupt, err := folder.VerifyFiles(bar)
 	bar.close()
-	for _, name := range rotten {
+	for _, name := range corrupt {
 		_, _ = fmt.Fprintf(f.err, "eye: %s has changed since it was copied\n", name)
 	}
-	return len(rotten), err
+	return len(corrupt), err
 }
 
 // copyAll takes the manifest and copies what the folder does not have yet. It removes what was
