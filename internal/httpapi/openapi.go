@@ -10,34 +10,9 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
-
-	"theeye/internal/query"
 )
 
 //go:generate go run theeye/internal/httpapi/generate ../../api/openapi.yaml
-
-// PathID is the parameter {id} of a path.
-func PathID(text string) Param { return Param{Name: "id", In: "path", Text: text, Required: true} }
-
-// AppParam is the parameter app of routes that read.
-func AppParam() Param {
-	return Param{Name: "app", Text: "any of these applications; for keys of all applications", Repeatable: true}
-}
-
-// TimeZoneParam is the parameter for the zone of times without one.
-func TimeZoneParam() Param {
-	return Param{Name: query.TimeZoneParam, Text: "an IANA name like Europe/Berlin, of times without a zone; by default that of the key's application, for keys of all applications UTC"}
-}
-
-// LimitParam is the parameter limit of a list.
-func LimitParam() Param {
-	return Param{Name: "limit", Text: "1 to " + strconv.Itoa(query.MaxLimit) + ", default " + strconv.Itoa(query.DefaultLimit), Number: true}
-}
-
-// CursorParam is the parameter cursor of a list.
-func CursorParam() Param {
-	return Param{Name: "cursor", Text: "next_cursor of the page before; the other parameters must stay as they were"}
-}
 
 // idText stands for a UUID in the document.
 type idText string
@@ -197,12 +172,4 @@ func parameter(p Param) *huma.Param {
 		in = "query"
 	}
 	return &huma.Param{Name: p.Name, In: in, Description: p.Text, Required: p.Required, Schema: schema}
-}
-
-// Exact is the name of the parameter that selects one session by its exact id.
-const Exact = "exact"
-
-// ExactParam is the parameter Exact.
-func ExactParam(required bool) Param {
-	return Param{Name: Exact, Required: required, Enum: []string{"1"}, Text: "1: the session with this very id"}
 }

@@ -32,8 +32,6 @@ func checkParams(rt Route, values url.Values) error {
 	return nil
 }
 
-func (p Param) inQuery() bool { return p.In == "" || p.In == "query" }
-
 func unknownParam(rt Route, name string) error {
 	var known []string
 	for _, p := range rt.Doc.Params {

@@ -3,9 +3,11 @@ package read
 import (
 	"context"
 	"net/http"
+	"reflect"
 	"slices"
 	"unicode/utf8"
 
+	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
 
 	"theeye/internal/event"
@@ -150,4 +152,45 @@ func (h *Handlers) steps(ctx context.Context, q query.Query) ([]event.Step, erro
 
 func noSession() *httpapi.ProblemDetails {
 	return httpapi.NewProblem(http.StatusNotFound, "no event of this session is stored, or none that this key may read")
+}
+
+// SessionsAnswer is a page of sessions.
+type SessionsAnswer struct {
+	Sessions []Session `json:"sessions"`
+	Searched
+}
+
+// SessionsOrSession is a SessionsAnswer or, with exact=1, a SessionAnswer.
+type SessionsOrSession struct{}
+
+// Schema implements huma.SchemaProvider.
+func (SessionsOrSession) Schema(registry huma.Registry) *huma.Schema {
+	return &huma.Schema{OneOf: []*huma.Schema{
+		registry.Schema(reflect.TypeFor[SessionsAnswer](), true, ""), registry.Schema(reflect.TypeFor[SessionAnswer](), true, ""),
+	}}
+}
+
+func (h *Handlers) listSessions(c *httpapi.Call) error {
+	if values := c.URL.Query(); values.Has(httpapi.Exact) {
+		if len(values[httpapi.Exact]) != 1 || values.Get(httpapi.Exact) != "1" || len(values["session_id"]) != 1 || values.Get("session_id") == "" {
+			return httpapi.NewProblem(http.StatusBadRequest, "exact must be 1, together with exactly one session_id")
+		}
+		return h.sessionOf(c, values.Get("session_id"), httpapi.Exact)
+	}
+	r, err := h.read(c, query.Sessions, query.LimitParam, query.CursorParam)
+	if err != nil {
+		return err
+	}
+	defer r.cancel()
+	if err := r.applyCursor(); err != nil {
+		return err
+	}
+	page, err := h.opts.Reader.Sessions(r.ctx, r.Query)
+	if err != nil {
+		return err
+	}
+	a := SessionsAnswer{Sessions: httpapi.MapSlice(page.Items, toSession)}
+	a.NextCursor, a.SearchedTo = nextCursor(&r, page, func(x *store.Session) query.After { return query.AfterSession(x.StartedAt, x.ID) })
+	httpapi.KeepPage(r.memory, page.Items, (*store.Session).Size)
+	return c.StreamJSON(a)
 }
