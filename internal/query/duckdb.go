@@ -3,8 +3,6 @@ package query
 import (
 	"math"
 	"strings"
-
-	"github.com/huandu/go-sqlbuilder"
 )
 
 // DuckDB is the dialect of DuckDB 1.5: data and the lists of problems are
@@ -39,9 +37,6 @@ func Untag(text string) Value {
 	return Value{}
 }
 
-// Flavor numbers arguments as $1, $2.
-func (DuckDB) Flavor() sqlbuilder.Flavor { return sqlbuilder.PostgreSQL }
-
 // Text returns expr: DuckDB compares text by its bytes.
 func (DuckDB) Text(expr string) string { return expr }
 
@@ -65,51 +60,51 @@ func (DuckDB) HasAny(column string, placeholders []string) string {
 // makes the list of their elements. For text it first looks for the value
 // anywhere in data, which is faster than to parse JSON; text with a backslash
 // may be written with escapes there and is always parsed.
-func (d DuckDB) Data(c Condition, cond *sqlbuilder.Cond) string {
+func (d DuckDB) Data(c Condition, args *Args) string {
 	var before string
 	if _, isNumber := c.Number(); c.Operator == Contains || c.Operator == Equal && !isNumber {
-		before = `(contains("data", ` + cond.Var(c.Value) + `) OR contains("data", '\')) AND `
+		before = `(contains("data", ` + args.Bind(c.Value) + `) OR contains("data", '\')) AND `
 	}
-	value := "json_extract(\"data\", " + cond.Var(pointer(c.Field.Path)) + ")"
-	return "(" + before + "CASE WHEN " + arrayOnPath(c.Field.Path, cond) +
-		" THEN len(list_filter(" + elements(c.Field.Path, cond) + ", lambda x: " + duckMatch("x", c, cond) + ")) > 0" +
-		" ELSE " + duckMatch(value, c, cond) + " END)"
+	value := "json_extract(\"data\", " + args.Bind(pointer(c.Field.Path)) + ")"
+	return "(" + before + "CASE WHEN " + arrayOnPath(c.Field.Path, args) +
+		" THEN len(list_filter(" + elements(c.Field.Path, args) + ", lambda x: " + duckMatch("x", c, args) + ")) > 0" +
+		" ELSE " + duckMatch(value, c, args) + " END)"
 }
 
 // Values renders a query for the values at a path in the column data of rows, what follows FROM:
 // one column v of values as Tagged writes them, NULL for what does not count.
-func (d DuckDB) Values(path []string, rows string, cond *sqlbuilder.Cond) string {
+func (d DuckDB) Values(path []string, rows string, args *Args) string {
 	const text = "CAST(x AS VARCHAR)"
-	exact := ValuesFunction + `("data", ` + cond.Var(Field{Name: Data, Path: path}.String()) + ")"
-	return "SELECT unnest(CASE WHEN " + arrayOnPath(path, cond) + " THEN " + exact +
-		" WHEN json_type(x) = 'VARCHAR' THEN ['s' || json_extract_string(x, '$$')]" +
+	exact := ValuesFunction + `("data", ` + args.Bind(Field{Name: Data, Path: path}.String()) + ")"
+	return "SELECT unnest(CASE WHEN " + arrayOnPath(path, args) + " THEN " + exact +
+		" WHEN json_type(x) = 'VARCHAR' THEN ['s' || json_extract_string(x, '$')]" +
 		" WHEN json_type(x) IN ('UBIGINT', 'BIGINT') THEN ['n' || " + text + "]" +
 		" WHEN json_type(x) = 'BOOLEAN' THEN ['b' || " + text + "]" +
 		" WHEN json_type(x) = 'NULL' THEN [NULL]" +
 		" WHEN json_type(x) = 'DOUBLE' AND " + fewDigits + " AND " + text + " NOT IN ('0.0', '-0.0') AND NOT contains(" + text + ", 'e')" +
-		" THEN ['n' || regexp_replace(" + text + `, '\.0$$', '')]` +
+		" THEN ['n' || regexp_replace(" + text + `, '\.0$', '')]` +
 		" ELSE " + exact + " END) AS v" +
-		` FROM (SELECT "data", json_extract("data", ` + cond.Var(pointer(path)) + ") AS x FROM " + rows + ") WHERE x IS NOT NULL OR contains(\"data\", '[')"
+		` FROM (SELECT "data", json_extract("data", ` + args.Bind(pointer(path)) + ") AS x FROM " + rows + ") WHERE x IS NOT NULL OR contains(\"data\", '[')"
 }
 
 // arrayOnPath tells whether the value at the path or at a beginning of it is an
 // array. Most data has no bracket at all.
-func arrayOnPath(path []string, cond *sqlbuilder.Cond) string {
+func arrayOnPath(path []string, args *Args) string {
 	var beginnings []string
 	for i := range path {
-		beginnings = append(beginnings, cond.Var(pointer(path[:i+1])))
+		beginnings = append(beginnings, args.Bind(pointer(path[:i+1])))
 	}
 	return `contains("data", '[') AND list_contains(json_type("data", [` + strings.Join(beginnings, ", ") + `]), 'ARRAY')`
 }
 
 // elements goes down key by key, each time from objects to the values of the key
 // and from arrays among these to their elements.
-func elements(path []string, cond *sqlbuilder.Cond) string {
+func elements(path []string, args *Args) string {
 	list := `[CAST("data" AS JSON)]`
 	for _, key := range path {
-		at := "json_extract(x, " + cond.Var(pointer([]string{key})) + ")"
+		at := "json_extract(x, " + args.Bind(pointer([]string{key})) + ")"
 		list = "flatten(list_transform(" + list + ", lambda x: CASE WHEN json_type(x) <> 'OBJECT' THEN []" +
-			" WHEN json_type(" + at + ") = 'ARRAY' THEN json_extract(" + at + ", '$$[*]')" +
+			" WHEN json_type(" + at + ") = 'ARRAY' THEN json_extract(" + at + ", '$[*]')" +
 			" ELSE [" + at + "] END))"
 	}
 	return list
@@ -120,8 +115,8 @@ func elements(path []string, cond *sqlbuilder.Cond) string {
 // json_extract_string gives strings by their content, other values as JSON and
 // null as NULL; the cast to VARCHAR gives strings with their quotes, so that only
 // numbers become DOUBLE.
-func duckMatch(x string, c Condition, cond *sqlbuilder.Cond) string {
-	text := "json_extract_string(" + x + ", '$$')"
+func duckMatch(x string, c Condition, args *Args) string {
+	text := "json_extract_string(" + x + ", '$')"
 	literal := "CAST(" + x + " AS VARCHAR)"
 	number, isNumber := c.Number()
 	switch {
@@ -130,18 +125,18 @@ func duckMatch(x string, c Condition, cond *sqlbuilder.Cond) string {
 		if strings.Contains(c.Value, "-") {
 			types += ", 'UBIGINT'" // -0 becomes 0
 		}
-		return "CASE WHEN json_type(" + x + ") IN ('OBJECT', 'ARRAY') THEN FALSE WHEN json_type(" + x + ") IN (" + types + ") THEN " + exactly(c, cond) +
-			" ELSE contains(" + text + ", " + cond.Var(c.Value) + ") END"
+		return "CASE WHEN json_type(" + x + ") IN ('OBJECT', 'ARRAY') THEN FALSE WHEN json_type(" + x + ") IN (" + types + ") THEN " + exactly(c, args) +
+			" ELSE contains(" + text + ", " + args.Bind(c.Value) + ") END"
 	case c.Operator == Contains:
-		return "json_type(" + x + ") NOT IN ('OBJECT', 'ARRAY') AND contains(" + text + ", " + cond.Var(c.Value) + ")"
+		return "json_type(" + x + ") NOT IN ('OBJECT', 'ARRAY') AND contains(" + text + ", " + args.Bind(c.Value) + ")"
 	case isNumber:
-		return duckNumber(literal, number, c, cond)
+		return duckNumber(literal, number, c, args)
 	case c.Operator == Equal && !c.Quoted && c.Value == "null":
 		return literal + ` IN ('null', '"null"')`
 	case c.Operator == Equal && !c.Quoted && !strings.HasPrefix(c.Value, "{") && !strings.HasPrefix(c.Value, "["):
-		return text + " = " + cond.Var(c.Value) // no object or array reads so
+		return text + " = " + args.Bind(c.Value) // no object or array reads so
 	}
-	return "json_type(" + x + ") = 'VARCHAR' AND " + text + " " + string(c.Operator) + " " + cond.Var(c.Value)
+	return "json_type(" + x + ") = 'VARCHAR' AND " + text + " " + string(c.Operator) + " " + args.Bind(c.Value)
 }
 
 // fewDigits is true when no number in data has more than 15 digits. Numbers of so few digits are
@@ -152,33 +147,33 @@ const fewDigits = `NOT regexp_matches("data", '[0-9.]{16}')`
 // duckNumber compares the JSON of a value with a number. The nearest 64-bit floating point numbers
 // are in the same order as the numbers, or equal; only where they are equal, more is asked. DuckDB
 // computes an expression each time that it is written, so that all rows are judged by one.
-func duckNumber(literal string, n Number, c Condition, cond *sqlbuilder.Cond) string {
+func duckNumber(literal string, n Number, c Condition, args *Args) string {
 	equal := "FALSE"
 	if c.Operator.Holds(0) {
 		equal = "TRUE"
 	}
 	float := n.Float()
-	near := exactly(c, cond)
+	near := exactly(c, args)
 	if len(n.digits) <= 15 && math.Abs(float) >= smallestNormal && !math.IsInf(float, 0) {
 		near = "CASE WHEN " + fewDigits + " THEN " + equal + " ELSE " + near + " END"
 	}
 	plain := n.String() // integers are written so, but for those with an exponent or a fraction
 	asNumber := "TRY_CAST(" + literal + " AS DOUBLE)"
 	if c.Operator == Equal {
-		same := cond.Var(`"` + c.Value + `"`)
+		same := args.Bind(`"` + c.Value + `"`)
 		if isInteger(plain) {
-			same += ", " + cond.Var(plain)
+			same += ", " + args.Bind(plain)
 		}
-		return "CASE WHEN " + literal + " IN (" + same + ") THEN TRUE WHEN " + asNumber + " = " + cond.Var(float) + " THEN " + near + " ELSE FALSE END"
+		return "CASE WHEN " + literal + " IN (" + same + ") THEN TRUE WHEN " + asNumber + " = " + args.Bind(float) + " THEN " + near + " ELSE FALSE END"
 	}
 	if isInteger(plain) {
-		near = "CASE WHEN " + literal + " = " + cond.Var(plain) + " THEN " + equal + " ELSE " + near + " END"
+		near = "CASE WHEN " + literal + " = " + args.Bind(plain) + " THEN " + equal + " ELSE " + near + " END"
 	}
 	answers := "[FALSE, NULL, TRUE, FALSE]" // for less, equal, greater, no number
 	if c.Operator.Holds(-1) {
 		answers = "[TRUE, NULL, FALSE, FALSE]"
 	}
-	return "COALESCE(" + answers + "[COALESCE(sign(" + asNumber + " - " + cond.Var(float) + ") + 2, 4)], " + near + ")"
+	return "COALESCE(" + answers + "[COALESCE(sign(" + asNumber + " - " + args.Bind(float) + ") + 2, 4)], " + near + ")"
 }
 
 func isInteger(number string) bool { return !strings.ContainsAny(number, ".e") }
@@ -187,8 +182,8 @@ func isInteger(number string) bool { return !strings.ContainsAny(number, ".e") }
 const smallestNormal = 0x1p-1022
 
 // exactly asks for the condition as a whole: if it holds, then for any of the values at the path.
-func exactly(c Condition, cond *sqlbuilder.Cond) string {
-	return HoldsFunction + `("data", ` + cond.Var(c.String()) + ")"
+func exactly(c Condition, args *Args) string {
+	return HoldsFunction + `("data", ` + args.Bind(c.String()) + ")"
 }
 
 // pointer writes a path as a JSON Pointer, which DuckDB takes for every key,

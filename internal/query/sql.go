@@ -5,8 +5,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/huandu/go-sqlbuilder"
-
 	"theeye/internal/event"
 )
 
@@ -22,11 +20,8 @@ const (
 )
 
 // Dialect spells what databases spell differently. All that comes from a user is
-// bound through the cond; nothing of it becomes part of the SQL text. Literal $
-// is written $$, as go-sqlbuilder wants it.
+// bound in Args; nothing of it becomes part of the SQL text.
 type Dialect interface {
-	// Flavor is how go-sqlbuilder numbers the arguments.
-	Flavor() sqlbuilder.Flavor
 	// Text is the text of an expression of type text as it must be to compare by
 	// its bytes.
 	Text(expr string) string
@@ -40,14 +35,14 @@ type Dialect interface {
 	HasAny(column string, placeholders []string) string
 	// Data renders a condition on a path of the column data, for any operator
 	// but NotEqual. It may be NULL instead of false.
-	Data(c Condition, cond *sqlbuilder.Cond) string
+	Data(c Condition, args *Args) string
 }
 
 // Conditions renders what q selects, without After and Limit, as SQL conditions
-// which all must hold. The arguments are bound in cond, which belongs to the
-// builder of the statement.
-func Conditions(d Dialect, kind Kind, q Query, cond *sqlbuilder.Cond) []string {
-	r := renderer{dialect: d, kind: kind, cond: cond}
+// which all must hold. The arguments are bound in args, which belongs to
+// the statement.
+func Conditions(d Dialect, kind Kind, q Query, args *Args) []string {
+	r := renderer{dialect: d, kind: kind, args: args}
 	r.anyText(App, q.Apps)
 	r.anyID(ID, texts(q.IDs))
 	r.anyID(EventID, texts(q.EventIDs))
@@ -61,23 +56,23 @@ func Conditions(d Dialect, kind Kind, q Query, cond *sqlbuilder.Cond) []string {
 		at = quote(ReceivedAt)
 	}
 	if q.From != nil {
-		r.add(at + " >= " + cond.Var(int64(*q.From)))
+		r.add(at + " >= " + args.Bind(int64(*q.From)))
 	}
 	if q.To != nil {
-		r.add(at + " < " + cond.Var(int64(*q.To)))
+		r.add(at + " < " + args.Bind(int64(*q.To)))
 	}
 	for _, c := range q.Where {
 		r.add(r.condition(c))
 	}
 	if q.Horizon != 0 {
-		r.add(quote(CarriedByColumn) + " <= " + cond.Var(q.Horizon))
+		r.add(quote(CarriedByColumn) + " <= " + args.Bind(q.Horizon))
 	}
 	return r.conditions
 }
 
 // AfterCondition renders the condition that a row comes after q.After in the order of Order; it is
 // empty without After. It is not for sessions, whose start is an aggregate.
-func AfterCondition(kind Kind, q Query, cond *sqlbuilder.Cond) string {
+func AfterCondition(kind Kind, q Query, args *Args) string {
 	if q.After == nil {
 		return ""
 	}
@@ -96,13 +91,13 @@ func AfterCondition(kind Kind, q Query, cond *sqlbuilder.Cond) string {
 	var expr string
 	for i, name := range slices.Backward(columns) {
 		column := quote(name)
-		beyond := column + operator + cond.Var(values[i])
+		beyond := column + operator + args.Bind(values[i])
 		if expr == "" {
 			expr = beyond
 			continue
 		}
 		orEqual := operator[:2] + "= "
-		expr = column + orEqual + cond.Var(values[i]) + " AND (" + beyond + " OR " + expr + ")"
+		expr = column + orEqual + args.Bind(values[i]) + " AND (" + beyond + " OR " + expr + ")"
 	}
 	return "(" + expr + ")"
 }
@@ -148,7 +143,7 @@ func quote(name string) string { return `"` + name + `"` }
 type renderer struct {
 	dialect    Dialect
 	kind       Kind
-	cond       *sqlbuilder.Cond
+	args       *Args
 	conditions []string
 }
 
@@ -156,7 +151,7 @@ func (r *renderer) add(condition string) { r.conditions = append(r.conditions, c
 
 func (r *renderer) anyText(column string, values []string) {
 	if values != nil {
-		r.add(r.cond.In(quote(column), anys(values)...))
+		r.add(r.args.In(quote(column), anys(values)...))
 	}
 }
 
@@ -173,12 +168,12 @@ func (r *renderer) anyID(column string, ids []string) {
 		r.add("FALSE")
 		return
 	case len(ids) > maxListedIDs:
-		r.add(quote(column) + " IN (" + r.dialect.IDs(r.cond.Var(anys(ids))) + ")")
+		r.add(quote(column) + " IN (" + r.dialect.IDs(r.args.Bind(anys(ids))) + ")")
 		return
 	}
 	list := make([]string, 0, len(ids))
 	for _, id := range ids {
-		list = append(list, r.dialect.ID(r.cond.Var(id)))
+		list = append(list, r.dialect.ID(r.args.Bind(id)))
 	}
 	r.add(quote(column) + " IN (" + strings.Join(list, ", ") + ")")
 }
@@ -189,7 +184,7 @@ func (r *renderer) anyProblem(column string, values []string) {
 	}
 	var placeholders []string
 	for _, value := range values {
-		placeholders = append(placeholders, r.cond.Var(value))
+		placeholders = append(placeholders, r.args.Bind(value))
 	}
 	r.add(r.dialect.HasAny(quote(column), placeholders))
 }
@@ -206,7 +201,7 @@ func (r *renderer) condition(c Condition) string {
 
 func (r *renderer) positive(c Condition) string {
 	if c.Field.Name == Data {
-		return r.dialect.Data(c, r.cond)
+		return r.dialect.Data(c, r.args)
 	}
 	expr := FieldExpr(c.Field.Name)
 	var value string
@@ -216,12 +211,12 @@ func (r *renderer) positive(c Condition) string {
 		if err != nil {
 			return "FALSE" // no number equals it
 		}
-		value = r.cond.Var(n)
+		value = r.args.Bind(n)
 	case idField:
-		value = r.dialect.ID(r.cond.Var(c.Value))
+		value = r.dialect.ID(r.args.Bind(c.Value))
 	default:
 		expr = r.dialect.Text(expr)
-		value = r.cond.Var(c.Value)
+		value = r.args.Bind(c.Value)
 	}
 	if c.Operator == Contains {
 		return r.dialect.Contains(expr, value)

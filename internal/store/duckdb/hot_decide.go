@@ -258,7 +258,7 @@ func (d *decider) lookupMemtables(ctx context.Context, records []event.Record) e
 	}
 	for _, mt := range d.tables.memtables {
 		b := newBuilder()
-		text := "SELECT " + eventColumns + " FROM " + hotName(eventTable, mt.number) + " WHERE carried_by BETWEEN " + b.Var(from) + " AND " + b.Var(to) +
+		text := "SELECT " + eventColumns + " FROM " + hotName(eventTable, mt.number) + " WHERE carried_by BETWEEN " + b.Bind(from) + " AND " + b.Bind(to) +
 			" AND " + b.idIn(ids)
 		if err := d.loadBodies(ctx, b.build("write", text)); err != nil {
 			return err
@@ -295,7 +295,7 @@ func (p *pinned) previousOutcomes(ctx context.Context, b store.Batch) ([]event.O
 		event.Outcome
 	}
 	q := newBuilder()
-	between := " WHERE carried_by BETWEEN " + q.Var(b.First) + " AND " + q.Var(b.Last)
+	between := " WHERE carried_by BETWEEN " + q.Bind(b.First) + " AND " + q.Bind(b.Last)
 	carried := func(seg *segment) bool { return seg.info.Carried.overlaps(int64(b.First), int64(b.Last)) }
 	text := fmt.Sprintf(`SELECT carried_by, frame, frame_index, %d::INTEGER, '' FROM %s%s
 		UNION ALL SELECT carried_by, frame, frame_index, %d, problems FROM %s%s

@@ -206,7 +206,7 @@ func (b builder) inIDs(column string, ids []uuid.UUID) string {
 	for i, id := range ids {
 		list[i] = id.String()
 	}
-	return column + " IN (SELECT CAST(unnest(" + b.Var(list) + "::VARCHAR[]) AS UUID))"
+	return column + " IN (SELECT CAST(unnest(" + b.Bind(list) + "::VARCHAR[]) AS UUID))"
 }
 
 func scanID(scan scanner) (id uuid.UUID, err error) {

@@ -112,7 +112,7 @@ func (p *pinned) values(ctx context.Context, q query.Query, f query.Field) (stor
 	b := newBuilder()
 	var values string
 	if f.Name == query.Data {
-		values = query.DuckDB{}.Values(f.Path, p.selected(eventTable, query.Events, q, b), b.Cond)
+		values = query.DuckDB{}.Values(f.Path, p.selected(eventTable, query.Events, q, b), b.Args)
 	} else {
 		values = "SELECT " + quoted(query.Value{Type: f.Type()}.Tagged()) + " || CAST(" + query.FieldExpr(f.Name) + " AS VARCHAR) AS v FROM " +
 			p.selected(eventTable, query.Events, q, b)
@@ -170,7 +170,7 @@ func (p *pinned) receipt(ctx context.Context, q query.Query, n int) ([]store.Arr
 	const newestFirst = "carried_by DESC, frame DESC, frame_index DESC"
 	newest := "(SELECT " + columns + ", problems, strlen(problems) AS size FROM " + rows + " ORDER BY " + newestFirst + limit(n) + ")"
 	summed := "(SELECT " + columns + ", problems, sum(size) OVER (ORDER BY " + newestFirst + ") - size AS before FROM " + newest + ")"
-	text := "SELECT " + columns + ", problems FROM " + summed + " WHERE before <= " + b.Var(pageBytes(q)) + " ORDER BY " + newestFirst
+	text := "SELECT " + columns + ", problems FROM " + summed + " WHERE before <= " + b.Bind(pageBytes(q)) + " ORDER BY " + newestFirst
 	q.Limit = n
 	lines := store.NewPager(q, (*store.Arrival).Size)
 	arrivals, err := queryAll(ctx, p.store, b.build("receipt", text), func(scan scanner) (a store.Arrival, err error) {

@@ -146,7 +146,7 @@ func (e *export) copyHot(ctx context.Context, memtables []*memtable) error {
 			}
 		}
 	}
-	// A view, because in a statement with arguments a path with a $ would have one.
+	// A view, so that the paths are written once.
 	if err := e.in.exec(ctx, "CREATE OR REPLACE VIEW hot_rows AS FROM read_parquet(["+strings.Join(paths, ", ")+"])"); err != nil {
 		return storeError(ctx, "export", err)
 	}

@@ -138,7 +138,7 @@ func (e *export) statement(w exportWindow, columns string) statement {
 	q.From, q.To, q.After = &from, &end, w.after
 	b := newBuilder()
 	text := "SELECT " + columns + " FROM " + e.rowsIn(now) + where(query.Events, q, b)
-	if behind := query.AfterCondition(query.Events, q, b.Cond); behind != "" {
+	if behind := query.AfterCondition(query.Events, q, b.Args); behind != "" {
 		text += " AND " + behind
 	}
 	return b.build("export", text+" ORDER BY "+strings.Join(query.Order(query.Events, q.Descending), ", ")+limit(w.rows))

@@ -180,7 +180,7 @@ func (f *pageSearch[T]) statement(w timeRange, rows, columns string) statement {
 		q.To = &high
 	}
 	text := "SELECT " + columns + " FROM " + rows + where(f.kind, q, b)
-	if behind := query.AfterCondition(f.kind, q, b.Cond); behind != "" {
+	if behind := query.AfterCondition(f.kind, q, b.Args); behind != "" {
 		text += " AND " + behind
 	}
 	items := f.page.Room()

@@ -27,7 +27,7 @@ func (s *Store) pinFor(q query.Query) (*pinned, query.Query) {
 // where renders the conditions of a query, and more. Before anything is written there is no
 // horizon, and no row is selected.
 func where(kind query.Kind, q query.Query, b builder, more ...string) string {
-	conditions := append(query.Conditions(query.DuckDB{}, kind, q, b.Cond), more...)
+	conditions := append(query.Conditions(query.DuckDB{}, kind, q, b.Args), more...)
 	if q.Horizon == 0 {
 		conditions = append(conditions, "FALSE")
 	}
@@ -106,7 +106,7 @@ func (p *pinned) rejectionSummary(ctx context.Context, q query.Query) ([]store.R
 	text := `SELECT app, category, name, code, pointer, count(*) AS n, min(received_at), max(received_at),
 			last(id ORDER BY received_at, frame, frame_index), last(message ORDER BY received_at, frame, frame_index, i)
 		FROM (SELECT app, category, name, id, received_at, frame, frame_index, unnest(codes) AS code, unnest(pointers) AS pointer,
-				unnest(json_extract_string(problems, '$$[*].message')) AS message, unnest(range(len(codes))) AS i
+				unnest(json_extract_string(problems, '$[*].message')) AS message, unnest(range(len(codes))) AS i
 			FROM ` + p.selected(rejectionTable, query.Rejections, q, b) + `)
 		GROUP BY app, category, name, code, pointer ORDER BY n DESC, app, category, name, code, pointer` + limit(q.Limit)
 	groups, err := queryAll(ctx, p.store, b.build("summary", text), func(scan scanner) (g store.RejectionGroup, err error) {

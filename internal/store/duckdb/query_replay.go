@@ -115,7 +115,7 @@ func (p *pinned) moveReplayed(ctx context.Context, q query.Query, counts map[str
 	b := newBuilder()
 	var ofApps string
 	if q.Apps != nil {
-		ofApps = " AND " + b.Cond.In("app", texts(q.Apps)...)
+		ofApps = " AND " + b.In("app", texts(q.Apps)...)
 	}
 	const first = "SELECT app, frame, frame_index, "
 	text := "WITH replayed AS (SELECT app, frame, frame_index, arg_min(fate, carried_by)::INTEGER AS fate FROM " + p.replays(p.position) +

@@ -8,17 +8,17 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
-	"github.com/huandu/go-sqlbuilder"
 
 	"theeye/internal/event"
 	"theeye/internal/fair"
+	"theeye/internal/query"
 	"theeye/internal/store"
 )
 
 // builder collects the arguments of one statement.
-type builder struct{ *sqlbuilder.Cond }
+type builder struct{ *query.Args }
 
-func newBuilder() builder { return builder{&sqlbuilder.Cond{Args: &sqlbuilder.Args{}}} }
+func newBuilder() builder { return builder{&query.Args{}} }
 
 // statement is SQL with its arguments.
 type statement struct {
@@ -29,7 +29,7 @@ type statement struct {
 }
 
 func (b builder) build(kind, text string) statement {
-	text, args := b.Args.CompileWithFlavor(text, sqlbuilder.PostgreSQL)
+	text, args := b.Number(text)
 	return statement{kind: kind, text: text, args: args}
 }
 

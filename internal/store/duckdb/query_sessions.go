@@ -56,8 +56,8 @@ func (p *pinned) summaries(ctx context.Context, q query.Query) ([]store.Session,
 	}
 	text += " GROUP BY session_id"
 	if q.After != nil {
-		at := b.Var(int64(q.After.Key.OccurredAt))
-		text += " HAVING min(first) < " + at + " OR min(first) = " + at + " AND session_id > " + b.Var(q.After.SessionID)
+		at := b.Bind(int64(q.After.Key.OccurredAt))
+		text += " HAVING min(first) < " + at + " OR min(first) = " + at + " AND session_id > " + b.Bind(q.After.SessionID)
 	}
 	text += " ORDER BY started_at DESC, session_id ASC" + limit(q.Limit+1)
 	return queryAll(ctx, p.store, b.build("sessions", text), func(scan scanner) (x store.Session, err error) {
@@ -85,7 +85,7 @@ func (p *pinned) sessionRows(q query.Query, memtables []*memtable, refs []segmen
 			sumUp(ref.table(eventTable), ref.conditions()...)
 			continue
 		}
-		conditions := query.Conditions(query.DuckDB{}, query.Sessions, query.Query{Apps: q.Apps, SessionIDs: q.SessionIDs}, b.Cond)
+		conditions := query.Conditions(query.DuckDB{}, query.Sessions, query.Query{Apps: q.Apps, SessionIDs: q.SessionIDs}, b.Args)
 		selects = append(selects, "SELECT "+sessionColumns+" FROM "+ref.table(sessionTable)+whereAll(append(conditions, ref.conditions()...)))
 	}
 	return "(" + strings.Join(selects, " UNION ALL ") + ")"
@@ -208,7 +208,7 @@ func (p *pinned) sessionStarts(ctx context.Context, q query.Query, refs []segmen
 		q.From = &low
 	}
 	text := "SELECT session_id, first FROM " + p.sessionRows(q, p.tables.memtables, among, b) +
-		" WHERE first BETWEEN " + b.Var(w.low) + " AND " + b.Var(w.high) + " ORDER BY first DESC, session_id" + limit(q.Limit)
+		" WHERE first BETWEEN " + b.Bind(w.low) + " AND " + b.Bind(w.high) + " ORDER BY first DESC, session_id" + limit(q.Limit)
 	return queryAll(ctx, p.store, b.build("sessions", text), func(scan scanner) (x sessionStart, err error) {
 		err = scan(&x.id, &x.first)
 		return x, err

@@ -154,7 +154,7 @@ func (s *Store) erasureCondition(set *erasure.Set, seg *segment) (condition func
 		return all, false
 	}
 	return func(b builder) string {
-		return " WHERE app IN (SELECT unnest(" + b.Var(apps) + "::VARCHAR[])) OR session_id IN (SELECT unnest(" + b.Var(sessions) + "::VARCHAR[]))"
+		return " WHERE app IN (SELECT unnest(" + b.Bind(apps) + "::VARCHAR[])) OR session_id IN (SELECT unnest(" + b.Bind(sessions) + "::VARCHAR[]))"
 	}, true
 }
 
