@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"theeye/internal/jsonx"
 )
 
 // maxElement bounds one event, one line and one envelope, in bytes, and with it
@@ -118,7 +120,7 @@ func looksLikeLines(line []byte) bool {
 	if len(line) == 0 || line[0] == '[' {
 		return false
 	}
-	d := lax(line)
+	d := jsonx.Lenient(line)
 	value, err := d.ReadValue()
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF):
@@ -126,11 +128,7 @@ func looksLikeLines(line []byte) bool {
 	case err != nil:
 		return true
 	}
-	return !hasMember(value, "events")
-}
-
-func lax(text []byte) *jsontext.Decoder {
-	return jsontext.NewDecoder(bytes.NewBuffer(text), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	return !jsonx.HasMember(value, "events")
 }
 
 // next returns the next event, or io.EOF.
@@ -175,7 +173,7 @@ func (e *eventReader) nextLine() (element, error) {
 }
 
 func oneValue(line []byte) bool {
-	d := lax(line)
+	d := jsonx.Lenient(line)
 	if d.SkipValue() != nil {
 		return false
 	}
@@ -200,7 +198,7 @@ func (e *eventReader) nextValue() error {
 		if err != nil {
 			return e.traced.fault(err)
 		}
-		if e.array || value.Kind() != '{' || !hasMember(value, "events") {
+		if e.array || value.Kind() != '{' || !jsonx.HasMember(value, "events") {
 			e.queue(value)
 			continue
 		}
@@ -220,7 +218,7 @@ func (e *eventReader) queue(raw []byte) {
 func (e *eventReader) openEnvelope(value []byte) error {
 	var sentAt []byte
 	from := len(e.queued)
-	d := lax(value)
+	d := jsonx.Lenient(value)
 	if _, err := d.ReadToken(); err != nil {
 		return fmt.Errorf("read envelope: %w", err)
 	}
@@ -236,7 +234,7 @@ func (e *eventReader) openEnvelope(value []byte) error {
 		}
 		switch name {
 		case "events":
-			list := lax(member)
+			list := jsonx.Lenient(member)
 			if list.PeekKind() != '[' {
 				return &inputError{`: "events" must be an array`}
 			}
@@ -258,27 +256,6 @@ func (e *eventReader) openEnvelope(value []byte) error {
 		e.queued[from+i].sentAt = sentAt
 	}
 	return nil
-}
-
-// hasMember reports whether an object has a member at its top level.
-func hasMember(object []byte, name string) bool {
-	d := lax(object)
-	if token, err := d.ReadToken(); err != nil || token.Kind() != '{' {
-		return false
-	}
-	for d.PeekKind() == '"' {
-		token, err := d.ReadToken()
-		if err != nil {
-			return false
-		}
-		if token.String() == name {
-			return true
-		}
-		if d.SkipValue() != nil {
-			return false
-		}
-	}
-	return false
 }
 
 // budgetReader fails when more than left bytes are read before left is set anew.

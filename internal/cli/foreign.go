@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"theeye/internal/jsonx"
 )
 
 // inputError is a fault of an input. It completes a sentence that begins with the input's name.
@@ -15,47 +17,32 @@ type inputError struct{ fault string }
 
 func (e *inputError) Error() string { return "the input" + e.fault }
 
-const gzipSignature = "\x1f\x8b"
-
 // notUTF8 is the fault of an input in another form of Unicode.
 func notUTF8(form string) string {
 	return fmt.Sprintf(" is in %s, and JSON is sent in UTF-8: convert it, for example with `iconv -f %[1]s -t UTF-8`", form)
 }
 
-// foreign returns what is wrong with an input by its first bytes, nil when it may be JSON in UTF-8. The
-// bytes are asked for one after the other, so that a pipe need not have all of them.
-func foreign(begins func(with string) bool) *inputError {
-	for _, known := range []struct{ signature, fault string }{
-		{"\xff\xfe\x00\x00", notUTF8("UTF-32")},
-		{"\x00\x00", notUTF8("UTF-32")},
-		{"{\x00\x00", notUTF8("UTF-32")},
-		{"[\x00\x00", notUTF8("UTF-32")},
-		{"\xff\xfe", notUTF8("UTF-16")},
-		{"\xfe\xff", notUTF8("UTF-16")},
-		{"{\x00", notUTF8("UTF-16")},
-		{"[\x00", notUTF8("UTF-16")},
-		{"\x00{", notUTF8("UTF-16")},
-		{"\x00[", notUTF8("UTF-16")},
-		{"PK\x03\x04", " is a zip file, not JSON"},
-		{"\x28\xb5\x2f\xfd", " is compressed with zstd; decompress it first"},
-		{"BZh", " is compressed with bzip2; decompress it first"},
-		{"\xfd7zXZ", " is compressed with xz; decompress it first"},
-		{"PAR1", " is a Parquet file, not JSON"},
-	} {
-		if begins(known.signature) {
-			return &inputError{known.fault}
-		}
+// foreign returns what is wrong with an input that cannot be JSON in UTF-8; nil when it may be, or is
+// packed with gzip.
+func foreign(form jsonx.Form) *inputError {
+	switch {
+	case form == "" || form == jsonx.Gzip:
+		return nil
+	case form.IsText():
+		return &inputError{notUTF8(string(form))}
+	case form == jsonx.Zip || form == jsonx.Parquet:
+		return &inputError{fmt.Sprintf(" is a %s file, not JSON", form)}
 	}
-	return nil
+	return &inputError{fmt.Sprintf(" is compressed with %s; decompress it first", form)}
 }
 
 // checkText returns an error for a document that is not in UTF-8.
 func checkText(name string, document []byte) error {
-	begins := func(with string) bool { return bytes.HasPrefix(document, []byte(with)) }
-	if begins(gzipSignature) {
+	form := formOf(bufio.NewReader(bytes.NewReader(document)))
+	if form == jsonx.Gzip {
 		return usagef("%s is compressed with gzip; decompress it first", name)
 	}
-	if fault := foreign(begins); fault != nil {
+	if fault := foreign(form); fault != nil {
 		return usagef("%s%s", name, fault.fault)
 	}
 	return nil
@@ -72,18 +59,31 @@ func beginsWith(r *bufio.Reader, with string) bool {
 	return true
 }
 
+// formOf returns the form of an input by its first bytes, and waits for no more than it takes to know.
+func formOf(r *bufio.Reader) jsonx.Form {
+	return jsonx.DetectForm(func(i int) (byte, bool) {
+		head, _ := r.Peek(i + 1)
+		if len(head) <= i {
+			return 0, false
+		}
+		return head[i], true
+	})
+}
+
 // unpacked returns an input as it is, or unpacked when it is packed with gzip. It refuses what is no
 // text in UTF-8.
 func unpacked(in io.Reader) (io.Reader, error) {
 	r := bufio.NewReader(in)
-	if beginsWith(r, gzipSignature) {
+	form := formOf(r)
+	if form == jsonx.Gzip {
 		packed, err := gzip.NewReader(r)
 		if err != nil {
 			return nil, gzipFault(err)
 		}
 		r = bufio.NewReader(gzipReader{packed})
+		form = formOf(r)
 	}
-	if fault := foreign(func(with string) bool { return beginsWith(r, with) }); fault != nil {
+	if fault := foreign(form); fault != nil {
 		return nil, fault
 	}
 	return r, nil

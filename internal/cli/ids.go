@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"github.com/google/uuid"
+
+	"theeye/internal/jsonx"
 )
 
 // maxContentIDs bounds the different texts whose occurrences are counted, and with it their memory:
@@ -17,7 +19,7 @@ const maxContentIDs = 10_000_000
 // when it is an object that has none. Everything else, and every other byte,
 // stays as it is. With an id of its own an event can be sent again safely.
 func ensureID(raw []byte, newID func(text []byte) (uuid.UUID, error)) ([]byte, error) {
-	if len(raw) < 2 || raw[0] != '{' || hasMember(raw, "id") {
+	if len(raw) < 2 || raw[0] != '{' || jsonx.HasMember(raw, "id") {
 		return raw, nil
 	}
 	id, err := newID(raw)
@@ -25,7 +27,7 @@ func ensureID(raw []byte, newID func(text []byte) (uuid.UUID, error)) ([]byte, e
 		return nil, err
 	}
 	member := `"id":"` + id.String() + `"`
-	if lax(raw[1:]).PeekKind() != '}' {
+	if jsonx.Lenient(raw[1:]).PeekKind() != '}' {
 		member += ","
 	}
 	return slices.Concat(raw[:1], []byte(member), raw[1:]), nil

@@ -125,7 +125,7 @@ func compareTypes(files []typeFile, onServer []typeItem) (added, changed, same [
 		switch {
 		case !there:
 			added = append(added, f)
-		case bytes.Equal(canonical(f.schema), canonical(t.Schema)):
+		case bytes.Equal(jsonx.Canonical(f.schema), jsonx.Canonical(t.Schema)):
 			same = append(same, f)
 		default:
 			changed = append(changed, f)
@@ -137,18 +137,6 @@ func compareTypes(files []typeFile, onServer []typeItem) (added, changed, same [
 		}
 	}
 	return added, changed, same, missing
-}
-
-// canonical returns JSON without regard to white space and the order of keys, as
-// the server compares schemas. What is no JSON is returned as it is.
-func canonical(v jsontext.Value) jsontext.Value {
-	c := v.Clone()
-	if c.Format(jsontext.ReorderRawObjects(true), jsontext.PreserveRawStrings(false),
-		jsontext.CanonicalizeRawInts(false), jsontext.CanonicalizeRawFloats(false),
-		jsontext.SpaceAfterColon(false), jsontext.SpaceAfterComma(false), jsontext.Multiline(false)) != nil {
-		return v
-	}
-	return c
 }
 
 // newTypeFilesCommands returns `eye types export`, `diff` and `apply`.

@@ -1,10 +1,11 @@
 package event
 
 import (
-	"bytes"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"theeye/internal/jsonx"
 )
 
 // SameBody reports whether two events with one id say the same (R2): equal
@@ -14,24 +15,7 @@ import (
 func SameBody(a, b *Event) bool {
 	return a.SessionID == b.SessionID && a.Category == b.Category && a.Name == b.Name &&
 		a.Timestamp == b.Timestamp && a.Seq == b.Seq && a.Sender == b.Sender &&
-		sameJSON(a.Data, b.Data)
-}
-
-func sameJSON(a, b []byte) bool {
-	return bytes.Equal(a, b) || bytes.Equal(canonical(a), canonical(b))
-}
-
-// canonical sorts object keys and unifies white space and string escapes; it
-// leaves numbers as they are written. Text that is not JSON is returned as is.
-func canonical(data []byte) []byte {
-	v := jsontext.Value(bytes.Clone(data))
-	err := v.Format(jsontext.ReorderRawObjects(true), jsontext.PreserveRawStrings(false),
-		jsontext.CanonicalizeRawInts(false), jsontext.CanonicalizeRawFloats(false),
-		jsontext.SpaceAfterColon(false), jsontext.SpaceAfterComma(false), jsontext.Multiline(false))
-	if err != nil {
-		return data
-	}
-	return v
+		jsonx.Equal(a.Data, b.Data)
 }
 
 // appendBody appends the event as a client would send it, without sent_at, to b.

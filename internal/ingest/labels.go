@@ -5,6 +5,7 @@ import (
 	"unicode/utf8"
 
 	"theeye/internal/event"
+	"theeye/internal/jsonx"
 )
 
 // labels are the members by which the rejection of an event is found that could not be read
@@ -15,7 +16,7 @@ type labels struct{ id, sessionID string }
 // order of members, whatever else strict reading refuses. A label that no event may have is
 // empty. It reads raw at most twice.
 func labelsIn(raw []byte) (l labels) {
-	d := lax(flatten(raw))
+	d := jsonx.Lenient(flatten(raw))
 	if token, err := d.ReadToken(); err != nil || token.Kind() != '{' {
 		return l
 	}

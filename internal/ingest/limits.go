@@ -83,7 +83,7 @@ const maxViolations = 20
 
 // violations reports where a value breaks which limit.
 func violations(raw []byte) []event.Problem {
-	d := lax(raw)
+	d := jsonx.Lenient(raw)
 	var problems []event.Problem
 	add := func(code, message string) {
 		problems = append(problems, event.Problem{Code: code, Pointer: string(d.StackPointer()), Message: message})

@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"theeye/internal/event"
+	"theeye/internal/jsonx"
 )
 
 // knownFields are the members that an event may have.
@@ -179,7 +180,7 @@ func (e *rawEvent) unknown(field string) {
 	if near := event.Nearest(field, knownFields()); near != "" {
 		message = fmt.Sprintf("unknown field; did you mean %q?", near)
 	}
-	e.problem(event.InvalidField, "/"+escapePointer(field), message)
+	e.problem(event.InvalidField, "/"+jsonx.EscapePointer(field), message)
 }
 
 // text reads a string of 1 to limit code points.
@@ -328,8 +329,4 @@ func kindName(value []byte) string {
 		return "null"
 	}
 	return "a number"
-}
-
-func escapePointer(token string) string {
-	return strings.NewReplacer("~", "~0", "/", "~1").Replace(token)
 }

@@ -41,18 +41,11 @@ type batch struct {
 	single bool   // the body was one event and no batch
 }
 
-// lax accepts what strict reading refuses later, so that one bad element costs
-// one event and not the batch (R6).
-func lax(body []byte) *jsontext.Decoder {
-	return jsontext.NewDecoder(bytes.NewBuffer(body),
-		jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
-}
-
 // split divides a JSON body into its events: an event, an array of events, or an envelope
 // {"events":[…],"sent_at":…}. The events share the memory of body.
 func split(body []byte, limit int) (batch, error) {
 	flat := flatten(body)
-	d := lax(flat)
+	d := jsonx.Lenient(flat)
 	c, err := splitValue(d, body, flat, limit)
 	if err == nil {
 		// Nothing but white space may follow.
@@ -157,26 +150,7 @@ func splitArray(d *jsontext.Decoder, body []byte, limit int) ([][]byte, error) {
 // hasEvents reports whether the top-level object has a member "events", or is
 // broken after one.
 func hasEvents(body []byte) bool {
-	if !bytes.Contains(body, []byte(`"events"`)) {
-		return false // the common case costs one fast scan
-	}
-	d := lax(body)
-	if _, err := d.ReadToken(); err != nil {
-		return false
-	}
-	for d.PeekKind() == '"' {
-		name, err := d.ReadToken()
-		if err != nil {
-			return false
-		}
-		if name.String() == "events" {
-			return true
-		}
-		if d.SkipValue() != nil {
-			return false
-		}
-	}
-	return false
+	return bytes.Contains(body, []byte(`"events"`)) && jsonx.HasMember(body, "events") // the common case costs one fast scan
 }
 
 func splitEnvelope(d *jsontext.Decoder, body []byte, limit int) (batch, error) {
@@ -247,7 +221,7 @@ func splitLines(body []byte, limit int) (batch, error) {
 }
 
 func oneValue(line []byte) *SyntaxError {
-	d := lax(flatten(line))
+	d := jsonx.Lenient(flatten(line))
 	_, err := d.ReadValue()
 	if err == nil {
 		if _, err = d.ReadToken(); errors.Is(err, io.EOF) {

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Place is where something stands in a JSON text.
@@ -22,7 +20,7 @@ type Place struct {
 func Locate(text []byte, pointers []string) []*Place {
 	best := make([]string, len(pointers)) // what was found, at found
 	found := make([]int, len(pointers))
-	d := jsontext.NewDecoder(bytes.NewReader(text), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	d := Lenient(text)
 	for {
 		end := int(d.InputOffset())
 		if _, err := d.ReadToken(); err != nil {

@@ -88,34 +88,6 @@ func missingAfter(next byte) string {
 	return ""
 }
 
-// ForeignForm names the form of a body that cannot be JSON in UTF-8: gzip or zstd, UTF-16 or UTF-32 by a
-// byte order mark or by the zeros beside the characters of ASCII (RFC 4627, 3). It is empty for others.
-func ForeignForm(body []byte) string {
-	has := func(prefix string) bool { return bytes.HasPrefix(body, []byte(prefix)) }
-	switch zeros := zerosOf(body[:min(len(body), 4)]); {
-	case has("\x1f\x8b"):
-		return "gzip"
-	case has("\x28\xb5\x2f\xfd"):
-		return "zstd"
-	case has("\xff\xfe\x00\x00"), has("\x00\x00\xfe\xff"), zeros == "000x", zeros == "x000":
-		return "UTF-32"
-	case has("\xff\xfe"), has("\xfe\xff"), zeros == "0x0x", zeros == "x0x0", zeros == "0x", zeros == "x0":
-		return "UTF-16"
-	}
-	return ""
-}
-
-// zerosOf returns a 0 for each byte that is zero, and an x for each other.
-func zerosOf(b []byte) string {
-	zeros := bytes.Repeat([]byte("x"), len(b))
-	for i := range b {
-		if b[i] == 0 {
-			zeros[i] = '0'
-		}
-	}
-	return string(zeros)
-}
-
 // NotUTF8 says what to do about a body in UTF-16 or UTF-32.
 func NotUTF8(form string) string { return "this is " + form + "; JSON is sent as UTF-8" }
 

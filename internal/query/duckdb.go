@@ -3,6 +3,8 @@ package query
 import (
 	"math"
 	"strings"
+
+	"theeye/internal/jsonx"
 )
 
 // DuckDB is the dialect of DuckDB 1.5: data and the lists of problems are
@@ -65,7 +67,8 @@ func (d DuckDB) Data(c Condition, args *Args) string {
 	if _, isNumber := c.Number(); c.Operator == Contains || c.Operator == Equal && !isNumber {
 		before = `(contains("data", ` + args.Bind(c.Value) + `) OR contains("data", '\')) AND `
 	}
-	value := "json_extract(\"data\", " + args.Bind(pointer(c.Field.Path)) + ")"
+	// DuckDB takes a JSON Pointer for every key, unlike "*" and the empty key of its own paths.
+	value := "json_extract(\"data\", " + args.Bind(jsonx.Pointer(c.Field.Path)) + ")"
 	return "(" + before + "CASE WHEN " + arrayOnPath(c.Field.Path, args) +
 		" THEN len(list_filter(" + elements(c.Field.Path, args) + ", lambda x: " + duckMatch("x", c, args) + ")) > 0" +
 		" ELSE " + duckMatch(value, c, args) + " END)"
@@ -84,7 +87,7 @@ func (d DuckDB) Values(path []string, rows string, args *Args) string {
 		" WHEN json_type(x) = 'DOUBLE' AND " + fewDigits + " AND " + text + " NOT IN ('0.0', '-0.0') AND NOT contains(" + text + ", 'e')" +
 		" THEN ['n' || regexp_replace(" + text + `, '\.0$', '')]` +
 		" ELSE " + exact + " END) AS v" +
-		` FROM (SELECT "data", json_extract("data", ` + args.Bind(pointer(path)) + ") AS x FROM " + rows + ") WHERE x IS NOT NULL OR contains(\"data\", '[')"
+		` FROM (SELECT "data", json_extract("data", ` + args.Bind(jsonx.Pointer(path)) + ") AS x FROM " + rows + ") WHERE x IS NOT NULL OR contains(\"data\", '[')"
 }
 
 // arrayOnPath tells whether the value at the path or at a beginning of it is an
@@ -92,7 +95,7 @@ func (d DuckDB) Values(path []string, rows string, args *Args) string {
 func arrayOnPath(path []string, args *Args) string {
 	var beginnings []string
 	for i := range path {
-		beginnings = append(beginnings, args.Bind(pointer(path[:i+1])))
+		beginnings = append(beginnings, args.Bind(jsonx.Pointer(path[:i+1])))
 	}
 	return `contains("data", '[') AND list_contains(json_type("data", [` + strings.Join(beginnings, ", ") + `]), 'ARRAY')`
 }
@@ -102,7 +105,7 @@ func arrayOnPath(path []string, args *Args) string {
 func elements(path []string, args *Args) string {
 	list := `[CAST("data" AS JSON)]`
 	for _, key := range path {
-		at := "json_extract(x, " + args.Bind(pointer([]string{key})) + ")"
+		at := "json_extract(x, " + args.Bind(jsonx.Pointer([]string{key})) + ")"
 		list = "flatten(list_transform(" + list + ", lambda x: CASE WHEN json_type(x) <> 'OBJECT' THEN []" +
 			" WHEN json_type(" + at + ") = 'ARRAY' THEN json_extract(" + at + ", '$[*]')" +
 			" ELSE [" + at + "] END))"
@@ -184,16 +187,4 @@ const smallestNormal = 0x1p-1022
 // exactly asks for the condition as a whole: if it holds, then for any of the values at the path.
 func exactly(c Condition, args *Args) string {
 	return HoldsFunction + `("data", ` + args.Bind(c.String()) + ")"
-}
-
-// pointer writes a path as a JSON Pointer, which DuckDB takes for every key,
-// unlike "*" and the empty key of its own paths.
-func pointer(path []string) string {
-	escape := strings.NewReplacer("~", "~0", "/", "~1")
-	var b strings.Builder
-	for _, key := range path {
-		b.WriteByte('/')
-		b.WriteString(escape.Replace(key))
-	}
-	return b.String()
 }

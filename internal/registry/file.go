@@ -510,7 +510,7 @@ func (s *snapshot) lacks(key string, rec fileRecord) bool {
 	if has.value == nil && s.record(stateKey).value == nil {
 		return true
 	}
-	return has.revision <= rec.Revision && (has.value == nil || !sameJSON(has.value, rec.Value)) && !revokedHere(key, has.value, rec.Value)
+	return has.revision <= rec.Revision && (has.value == nil || !jsonx.Equal(has.value, rec.Value)) && !revokedHere(key, has.value, rec.Value)
 }
 
 // revokedHere reports whether a record is that of a key which is revoked in the bucket and not in the

@@ -228,7 +228,7 @@ func (r *Registry) ChangeType(ctx context.Context, change TypeChange) (TypeOutco
 		}}
 		if t := r.current.Load().types.Get(typeName{change.Category, change.Name}); t != nil && len(t.versions) > 0 {
 			last, ok := t.last()
-			if ok && sameJSON(last.Schema, document) {
+			if ok && jsonx.Equal(last.Schema, document) {
 				return TypeOutcome{TypeVersion: last, Warnings: compiled.Warnings()}, nil
 			}
 			if ok {
@@ -264,24 +264,6 @@ func checkTypeText(field, text string) error {
 		return &InvalidError{field, fmt.Sprintf("must have 1 to %d characters", event.MaxTextCodePoints)}
 	}
 	return nil
-}
-
-// sameJSON compares JSON without regard to white space and the order of keys.
-// Numbers count as they are written: rounding could make two schemas one.
-func sameJSON(a, b jsontext.Value) bool {
-	if bytes.Equal(a, b) {
-		return true
-	}
-	x, y := a.Clone(), b.Clone()
-	for _, v := range []*jsontext.Value{&x, &y} {
-		err := v.Format(jsontext.ReorderRawObjects(true), jsontext.PreserveRawStrings(false),
-			jsontext.CanonicalizeRawInts(false), jsontext.CanonicalizeRawFloats(false),
-			jsontext.SpaceAfterColon(false), jsontext.SpaceAfterComma(false), jsontext.Multiline(false))
-		if err != nil {
-			return false
-		}
-	}
-	return bytes.Equal(x, y)
 }
 
 // DeleteType ends an event type: events of it are checked no longer. Its

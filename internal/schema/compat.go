@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"theeye/internal/jsonx"
 )
 
 // Reason says why a schema is not compatible with the one before it.
@@ -87,7 +89,7 @@ func (c *prover) stop() bool {
 func (c *prover) no(s *jsonschema.Schema, keyword, format string, args ...any) bool {
 	r := Reason{documentPointer(s.Location), shorten(fmt.Sprintf(format, args...))}
 	if keyword != "" {
-		r.Pointer += "/" + escape(keyword)
+		r.Pointer += "/" + jsonx.EscapePointer(keyword)
 	}
 	if !slices.Contains(c.reasons, r) {
 		c.reasons = append(c.reasons, r)

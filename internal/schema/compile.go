@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"theeye/internal/jsonx"
 )
 
 // rootURL is the base of a document that has no "$id". No loader knows it.
@@ -177,7 +179,7 @@ func (s *source) find(key string, fits func(string) bool) string {
 		switch v := v.(type) {
 		case map[string]any:
 			for _, name := range slices.Sorted(maps.Keys(v)) {
-				below := at + "/" + escape(name)
+				below := at + "/" + jsonx.EscapePointer(name)
 				if text, ok := v[name].(string); ok && name == key && fits(text) {
 					return below
 				}

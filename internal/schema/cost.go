@@ -277,7 +277,7 @@ func (s *scanner) value(v any, depth, path int) {
 				return
 			}
 			if s.value(member, depth+1, path+len(name)); s.problem != nil {
-				s.problem.Pointer = dataPointer + "/" + escape(name) + s.problem.Pointer[len(dataPointer):]
+				s.problem.Pointer = dataPointer + "/" + jsonx.EscapePointer(name) + s.problem.Pointer[len(dataPointer):]
 				return
 			}
 		}

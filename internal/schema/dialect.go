@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"theeye/internal/jsonx"
 )
 
 // CompileDraft is Compile for a schema that a user wants to register. It refuses
@@ -33,7 +35,7 @@ func CompileDraft(category, name string, version uint32, document []byte) (*Type
 		}
 		for _, keyword := range slices.Sorted(maps.Keys(object)) {
 			if why := passedOver(keyword, object, n.schema.DraftVersion); why != "" {
-				return nil, refuse(n.at+"/"+escape(keyword), "%s", why)
+				return nil, refuse(n.at+"/"+jsonx.EscapePointer(keyword), "%s", why)
 			}
 		}
 	}

@@ -88,7 +88,7 @@ func (e *explainer) add(v *jsonschema.ValidationError) {
 		}
 		return
 	}
-	at := e.prefix + pointer(v.InstanceLocation)
+	at := e.prefix + jsonx.Pointer(v.InstanceLocation)
 	switch k := v.ErrorKind.(type) {
 	case *kind.Required:
 		e.missing(at, k.Missing, "")
@@ -98,17 +98,17 @@ func (e *explainer) add(v *jsonschema.ValidationError) {
 		e.missing(at, k.Missing, k.Prop)
 	case *kind.AdditionalProperties:
 		for _, name := range k.Properties {
-			if at := at + "/" + escape(name); !e.full(at) {
+			if at := at + "/" + jsonx.EscapePointer(name); !e.full(at) {
 				e.report(at, "property "+quote(name)+" is not allowed (additionalProperties)")
 			}
 		}
 	case badName:
-		if at := at + "/" + escape(k.name); !e.full(at) {
+		if at := at + "/" + jsonx.EscapePointer(k.name); !e.full(at) {
 			e.report(at, "the property name "+quote(k.name)+" is not allowed: "+e.summary(v.Causes, at))
 		}
 	case *kind.PropertyNames:
 		if e.ofSchema { // for data badName tells it
-			e.report(at+"/"+escape(k.Property), v.ErrorKind.LocalizedString(e.printer))
+			e.report(at+"/"+jsonx.EscapePointer(k.Property), v.ErrorKind.LocalizedString(e.printer))
 		}
 	default:
 		if !e.full(at) {
@@ -119,7 +119,7 @@ func (e *explainer) add(v *jsonschema.ValidationError) {
 
 func (e *explainer) missing(at string, names []string, because string) {
 	for _, name := range names {
-		at := at + "/" + escape(name)
+		at := at + "/" + jsonx.EscapePointer(name)
 		if e.full(at) {
 			continue
 		}
@@ -335,23 +335,6 @@ func quote(name string) string {
 	q := fmt.Sprintf("%q", excerpt(name))
 	q = strings.ReplaceAll(strings.ReplaceAll(q[1:len(q)-1], `\"`, `"`), "'", `\'`)
 	return "'" + q + "'"
-}
-
-// pointer returns the JSON Pointer (RFC 6901) of a path.
-func pointer(path []string) string {
-	var b strings.Builder
-	for _, token := range path {
-		b.WriteByte('/')
-		b.WriteString(escape(token))
-	}
-	return b.String()
-}
-
-func escape(token string) string {
-	if !strings.ContainsAny(token, "~/") {
-		return token
-	}
-	return strings.ReplaceAll(strings.ReplaceAll(token, "~", "~0"), "/", "~1")
 }
 
 // excerpt cuts a value of the sender so that there is room for the rest of the

@@ -10,6 +10,8 @@ import (
 	"unicode"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"theeye/internal/jsonx"
 )
 
 // Evidence says what a statement of a proposed schema rests on.
@@ -410,7 +412,7 @@ func (d *drafter) members(s *shape, at string, doc map[string]any, depth int) {
 	n := s.types[objects]
 	for _, name := range slices.Sorted(maps.Keys(s.members)) {
 		m := s.members[name]
-		below := at + "/properties/" + escape(name)
+		below := at + "/properties/" + jsonx.EscapePointer(name)
 		switch {
 		case m.seen == n && d.free[depth]:
 			d.state(below, "not required: large data would take too long to be checked", n, n)

@@ -9,6 +9,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"theeye/internal/event"
+	"theeye/internal/jsonx"
 )
 
 // MaxWarnings is how many warnings of one schema are told.
@@ -41,7 +42,7 @@ func warningsOf(doc *source, g *graph, root *jsonschema.Schema) []Warning {
 		}
 		for _, keyword := range slices.Sorted(maps.Keys(object)) {
 			if message := warningOf(keyword, object, n.schema); message != "" {
-				list = append(list, Warning{n.at + "/" + escape(keyword), message})
+				list = append(list, Warning{n.at + "/" + jsonx.EscapePointer(keyword), message})
 			}
 		}
 		if len(list) >= MaxWarnings {

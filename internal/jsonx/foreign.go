@@ -1,0 +1,86 @@
+package jsonx
+
+import (
+	"slices"
+)
+
+// Form is what bytes are that cannot be JSON in UTF-8.
+type Form string
+
+// The forms that are detected.
+const (
+	UTF16   Form = "UTF-16"
+	UTF32   Form = "UTF-32"
+	Gzip    Form = "gzip"
+	Zstd    Form = "zstd"
+	Bzip2   Form = "bzip2"
+	XZ      Form = "xz"
+	Zip     Form = "zip"
+	Parquet Form = "Parquet"
+)
+
+// IsText reports whether the form is text in another encoding.
+func (f Form) IsText() bool { return f == UTF16 || f == UTF32 }
+
+// DetectForm returns the form of bytes that cannot be JSON in UTF-8, empty for others: by their first
+// bytes, and UTF-16 and UTF-32 also by the zeros beside the characters of ASCII (RFC 4627, 3). byteAt
+// returns the byte at an index; false when there are no more. It is asked for no byte that does not
+// matter, so that a reader need not wait for it.
+func DetectForm(byteAt func(index int) (byte, bool)) Form {
+	begins := func(with string) bool {
+		for i := range len(with) {
+			if b, ok := byteAt(i); !ok || b != with[i] {
+				return false
+			}
+		}
+		return true
+	}
+	// zeros reports whether those bytes are zero that stand as 0 in the pattern, and no others; a pattern
+	// of less than four is that of the whole text.
+	zeros := func(pattern string) bool {
+		for i := range len(pattern) {
+			if b, ok := byteAt(i); !ok || (b == 0) != (pattern[i] == '0') {
+				return false
+			}
+		}
+		if len(pattern) == 4 {
+			return true
+		}
+		_, more := byteAt(len(pattern))
+		return !more
+	}
+	for _, known := range []struct {
+		form      Form
+		signature []string
+		zeros     []string
+	}{
+		{Gzip, []string{"\x1f\x8b"}, nil},
+		{Zstd, []string{"\x28\xb5\x2f\xfd"}, nil},
+		{UTF32, []string{"\xff\xfe\x00\x00", "\x00\x00\xfe\xff"}, []string{"000x", "x000"}},
+		{UTF16, []string{"\xff\xfe", "\xfe\xff"}, []string{"0x0x", "x0x0", "0x", "x0"}},
+		{Zip, []string{"PK\x03\x04"}, nil},
+		{Bzip2, []string{"BZh"}, nil},
+		{XZ, []string{"\xfd7zXZ"}, nil},
+		{Parquet, []string{"PAR1"}, nil},
+	} {
+		if slices.ContainsFunc(known.signature, begins) || slices.ContainsFunc(known.zeros, zeros) {
+			return known.form
+		}
+	}
+	return ""
+}
+
+// ForeignForm names the form of a body that cannot be JSON in UTF-8: gzip, zstd, UTF-16 or UTF-32. It
+// is empty for others.
+func ForeignForm(body []byte) string {
+	form := DetectForm(func(i int) (byte, bool) {
+		if i >= len(body) {
+			return 0, false
+		}
+		return body[i], true
+	})
+	if form.IsText() || form == Gzip || form == Zstd {
+		return string(form)
+	}
+	return ""
+}
