@@ -5,11 +5,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"iter"
 	"strings"
 
+	"theeye/internal/durable"
 	"theeye/internal/envelope"
 	"theeye/internal/queue"
 )
@@ -34,8 +34,6 @@ const (
 
 var errTail = errors.New("not a file of frames, or damaged")
 
-func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
-
 // appendFrame adds a frame to b.
 func appendFrame(b []byte, r queue.Raw) []byte {
 	var counts strings.Builder
@@ -46,8 +44,7 @@ func appendFrame(b []byte, r queue.Raw) []byte {
 	b = binary.LittleEndian.AppendUint64(b, r.Sequence)
 	b = binary.LittleEndian.AppendUint32(b, uint32(counts.Len()))
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(r.Payload)))
-	sum := crc32.Update(crc32.Checksum(b[at:], castagnoli()), castagnoli(), []byte(counts.String()))
-	b = binary.LittleEndian.AppendUint32(b, crc32.Update(sum, castagnoli(), r.Payload))
+	b = binary.LittleEndian.AppendUint32(b, durable.Checksum(b[at:], []byte(counts.String()), r.Payload))
 	b = append(b, counts.String()...)
 	return append(b, r.Payload...)
 }
@@ -92,8 +89,7 @@ func (t *tailReader) next() (r queue.Raw, err error) {
 	if _, err := io.ReadFull(t.in, body); err != nil {
 		return r, errTail
 	}
-	sum := crc32.Update(crc32.Checksum(head[:16], castagnoli()), castagnoli(), body)
-	if sum != binary.LittleEndian.Uint32(head[16:]) || r.Sequence <= t.last {
+	if durable.Checksum(head[:16], body) != binary.LittleEndian.Uint32(head[16:]) || r.Sequence <= t.last {
 		return r, errTail
 	}
 	for line := range strings.Lines(string(body[:counts])) {

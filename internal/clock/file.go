@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io/fs"
 	"log/slog"
 	"syscall"
@@ -61,5 +60,5 @@ func (s *state) write(name string) error {
 
 // sealed returns a line with its checksum.
 func sealed(line []byte) []byte {
-	return fmt.Appendf(nil, "%s\ncrc32c %08x\n", line, crc32.Checksum(line, crc32.MakeTable(crc32.Castagnoli)))
+	return fmt.Appendf(nil, "%s\ncrc32c %08x\n", line, durable.Checksum(line))
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"hash/crc32"
 	"io/fs"
 	"math"
 	"slices"
@@ -222,7 +221,7 @@ const crcMember = `,"crc":"`
 
 func seal(object []byte) []byte {
 	text := object[:len(object)-1]
-	sum := crc32.Checksum(text, crc32.MakeTable(crc32.Castagnoli))
+	sum := durable.Checksum(text)
 	return fmt.Appendf(text, "%s%08x\"}\n", crcMember, sum)
 }
 
@@ -231,7 +230,7 @@ func sealed(text []byte) bool {
 	if i < 0 {
 		return false
 	}
-	want := fmt.Sprintf("%s%08x\"}", crcMember, crc32.Checksum(text[:i], crc32.MakeTable(crc32.Castagnoli)))
+	want := fmt.Sprintf("%s%08x\"}", crcMember, durable.Checksum(text[:i]))
 	return string(text[i:]) == want
 }
 

@@ -7,7 +7,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"io/fs"
 	"maps"
@@ -427,7 +426,7 @@ func confirmedLine(head string, counts []Count) []byte {
 		b = strconv.AppendUint(append(b, ' '), n.Received, 10)
 		b = strconv.AppendUint(append(b, ' '), n.Rejected, 10)
 	}
-	return fmt.Appendf(b, " %08x\n", crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)))
+	return fmt.Appendf(b, " %08x\n", durable.Checksum(b))
 }
 
 // unreadableError is the error of a file, or of the folder, that is there and cannot be read.
@@ -506,7 +505,7 @@ func wholeLine(line string) (text string, ok bool) {
 		return "", false
 	}
 	text = line[:i]
-	return text, line[i+1:] == fmt.Sprintf("%08x\n", crc32.Checksum([]byte(text), crc32.MakeTable(crc32.Castagnoli)))
+	return text, line[i+1:] == fmt.Sprintf("%08x\n", durable.Checksum([]byte(text)))
 }
 
 // parseConfirmed reads the text of a line, and returns false when its form is not known. head is its

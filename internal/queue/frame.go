@@ -4,10 +4,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"math"
 
 	"github.com/klauspost/compress/s2"
+
+	"theeye/internal/durable"
 )
 
 // The server takes messages of 8 MiB with their headers, and headers below 64 KiB. MaxPayload
@@ -69,7 +70,7 @@ const (
 	codecS2      = 1
 	codecPadding = 2
 	checksumAt   = len(magic) + 2
-	prefixLength = checksumAt + crc32.Size
+	prefixLength = checksumAt + 4
 )
 
 // ErrNewer means that a frame was written by a newer version of The Eye. It is whole, and
@@ -79,8 +80,7 @@ var ErrNewer = errors.New("written by a newer version of The Eye; start that ver
 // checksum returns the CRC-32C of a frame of version 2 or later, without the checksum's own
 // bytes. The payload has at least prefixLength bytes.
 func checksum(payload []byte) uint32 {
-	table := crc32.MakeTable(crc32.Castagnoli)
-	return crc32.Update(crc32.Checksum(payload[:checksumAt], table), table, payload[prefixLength:])
+	return durable.Checksum(payload[:checksumAt], payload[prefixLength:])
 }
 
 // encodeFrame returns the payload of a frame.
@@ -134,7 +134,7 @@ func checkPrefix(payload []byte) error {
 	version, codec := payload[len(magic)], payload[len(magic)+1]
 	sum := checksum(payload)
 	if version == 1 {
-		sum = crc32.Checksum(payload[prefixLength:], crc32.MakeTable(crc32.Castagnoli))
+		sum = durable.Checksum(payload[prefixLength:])
 	}
 	switch {
 	case sum != binary.LittleEndian.Uint32(payload[checksumAt:]):

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"os"
 	"path/filepath"
 	"strings"
@@ -67,10 +66,8 @@ func logLine(b []byte, rec logRecord) ([]byte, error) {
 	if err != nil {
 		return b, err
 	}
-	return fmt.Appendf(b, "%08x %s\n", logChecksum(text), text), nil
+	return fmt.Appendf(b, "%08x %s\n", durable.Checksum(text), text), nil
 }
-
-func logChecksum(text []byte) uint32 { return crc32.Checksum(text, crc32.MakeTable(crc32.Castagnoli)) }
 
 // append makes lines durable. After an error the log must not be used, unless it is as it was before,
 // which usable says.
@@ -108,7 +105,7 @@ func (f *metadataFile) applyLog(b []byte) error {
 			return torn
 		}
 		sum, text, _ := bytes.Cut(bytes.TrimSuffix(line, []byte("\n")), []byte(" "))
-		if !bytes.HasSuffix(line, []byte("\n")) || string(sum) != fmt.Sprintf("%08x", logChecksum(text)) {
+		if !bytes.HasSuffix(line, []byte("\n")) || string(sum) != fmt.Sprintf("%08x", durable.Checksum(text)) {
 			torn, f.torn = fmt.Errorf("%w: a line of %s does not match its checksum", envelope.ErrDamaged, f.Log), true
 			continue
 		}

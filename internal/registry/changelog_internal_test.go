@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"testing"
 
+	"theeye/internal/durable"
 	"theeye/internal/envelope"
 )
 
@@ -66,7 +67,7 @@ func TestLogThatIsDamaged(t *testing.T) {
 	}
 	text := []byte(`{"record":"key.a","revision":1,"value":{},"until":5}`)
 	f := metadataFile{Records: map[string]fileRecord{}}
-	if err := f.applyLog(fmt.Appendf(nil, "%08x %s\n", logChecksum(text), text)); !errors.Is(err, envelope.ErrNewer) {
+	if err := f.applyLog(fmt.Appendf(nil, "%08x %s\n", durable.Checksum(text), text)); !errors.Is(err, envelope.ErrNewer) {
 		t.Errorf("of a newer version: %v", err)
 	}
 }
