@@ -10,6 +10,7 @@ import (
 	"theeye/internal/progress"
 	"theeye/internal/query"
 	"theeye/internal/store"
+	"theeye/internal/wait"
 )
 
 // job is one replay.
@@ -116,7 +117,7 @@ func (j *job) run(ctx context.Context) {
 		}
 	}()
 	state, text := Done, ""
-	for wait := retryAfter; ; wait = min(2*wait, retryAtMost) {
+	for backoff := retryAfter; ; backoff = min(2*backoff, retryAtMost) {
 		err := j.pages(working)
 		if err == nil {
 			break
@@ -134,7 +135,7 @@ func (j *job) run(ctx context.Context) {
 		}
 		j.runner.log.Warn("a replay is held up; it is tried again", "replay", j.status.ID, "error", err)
 		j.update(func(s *Status) { s.Error = err.Error() })
-		pause(working, wait)
+		_ = wait.For(working, backoff) // the next try sees why it ended
 	}
 	j.update(func(s *Status) { s.State, s.Error, s.FinishedAt = state, text, event.Now() })
 	j.save()

@@ -23,6 +23,7 @@ import (
 	"theeye/internal/ingest"
 	"theeye/internal/progress"
 	"theeye/internal/store"
+	"theeye/internal/wait"
 )
 
 // Bounds.
@@ -170,7 +171,7 @@ func (r *Runner) Run(ctx context.Context) error {
 // done would seem not to be done.
 func (r *Runner) untilReady(ctx context.Context) bool {
 	for r.opts.Ready() != nil {
-		if !pause(ctx, retryAfter) {
+		if wait.For(ctx, retryAfter) != nil {
 			return false
 		}
 	}
@@ -354,15 +355,3 @@ func (r *Runner) Hold(ctx context.Context) (release func(), err error) {
 
 // gateWidth is more than there are replays at a time.
 const gateWidth = 64
-
-// pause waits, and reports false when ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
-}

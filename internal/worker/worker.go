@@ -17,6 +17,7 @@ import (
 	"theeye/internal/progress"
 	"theeye/internal/queue"
 	"theeye/internal/store"
+	"theeye/internal/wait"
 )
 
 // Bounds of a batch: it ends with the frame that reaches one of them. Only a worker
@@ -200,7 +201,7 @@ func (w *Worker) read(ctx context.Context, from uint64, frames chan<- decodedFra
 			w.opts.Logger.Error("a frame could not be read, or a damaged one not be put aside; it is tried again", "sequence", d.Sequence, "error", err)
 			r.Close()
 			r = w.opts.Queue.Reader(d.Sequence)
-			if !pause(ctx, time.Second) {
+			if wait.For(ctx, time.Second) != nil {
 				return nil
 			}
 			continue
@@ -297,7 +298,7 @@ type frameSize struct {
 func (w *Worker) write(ctx context.Context, b store.Batch) (outcomes []event.Outcome, ok bool) {
 	w.metrics.writeBegun(b)
 	refused := 0
-	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+	for backoff := 100 * time.Millisecond; ; backoff = min(2*backoff, 5*time.Second) {
 		began := time.Now()
 		outcomes, err := w.opts.Store.Write(ctx, b)
 		if ctx.Err() == nil {
@@ -327,7 +328,7 @@ func (w *Worker) write(ctx context.Context, b store.Batch) (outcomes []event.Out
 		}
 		w.opts.Logger.Log(ctx, level, "the store did not take a batch; it is tried again, and events wait in the queue",
 			"first", b.First, "last", b.Last, "records", len(b.Records), "error", err)
-		if !pause(ctx, wait) {
+		if wait.For(ctx, backoff) != nil {
 			return nil, false
 		}
 	}
@@ -341,16 +342,4 @@ func (w *Worker) notify(last uint64, sizes []frameSize, outcomes []event.Outcome
 	}
 	w.opts.Progress.MarkStored(last, frames)
 	w.metrics.position.Set(float64(last))
-}
-
-// pause waits, and reports false when ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }

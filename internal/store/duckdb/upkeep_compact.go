@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"theeye/internal/durable"
+	"theeye/internal/wait"
 )
 
 // Compaction merges segments of about the same size that are near each other in time, and splits
@@ -42,7 +43,7 @@ func (s *Store) compactor(ctx context.Context) error {
 		}
 		if err != nil && ctx.Err() == nil {
 			s.log.Error("segments could not be merged; they stay as they are, and it is tried again", "error", err)
-			pause(ctx, compactRetry)
+			_ = wait.For(ctx, compactRetry) // the loop looks at ctx
 		}
 		select {
 		case <-ctx.Done():

@@ -15,6 +15,7 @@ import (
 
 	"theeye/internal/durable"
 	"theeye/internal/erasure"
+	"theeye/internal/wait"
 )
 
 const (
@@ -65,7 +66,7 @@ func (s *Store) flusher(ctx context.Context) error {
 		}
 		if err != nil && ctx.Err() == nil {
 			s.log.Error("the store's files could not be changed; it is tried again, and events wait in the queue meanwhile", "error", err)
-			pause(ctx, flushRetry)
+			_ = wait.For(ctx, flushRetry) // the loop looks at ctx
 		}
 	}
 }
@@ -77,15 +78,6 @@ func (s *Store) FlushFailure(patience time.Duration) error { return s.flushFailu
 // UpkeepFailure returns the error of the last merge or expiry when Run has not been able to do
 // either for as long as patience, else nil.
 func (s *Store) UpkeepFailure(patience time.Duration) error { return s.upkeepFailure.Err(patience) }
-
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
-}
 
 // flushDue flushes a frozen memtable, or one that is large or old enough.
 func (s *Store) flushDue(ctx context.Context) error {
