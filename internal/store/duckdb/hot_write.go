@@ -211,7 +211,7 @@ func (s *Store) transact(ctx context.Context, appended func(driver.Conn) error) 
 	err := s.writer.Raw(func(conn any) error {
 		c, ok := conn.(driver.Conn)
 		if !ok {
-			return errors.New("DuckDB's connection is none")
+			return fmt.Errorf("unexpected connection type %T", conn)
 		}
 		return appended(c)
 	})
