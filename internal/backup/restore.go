@@ -43,8 +43,8 @@ type Restored struct {
 	Erasures int  // in the file of RestoreOptions.Tombstones
 	Later    int  // of them, those that the backup does not have
 	Torn     bool // that file ended within a line, which was left out
-	// Unrelated reports that nothing tells whether that file is of the backup's data directory,
-	// which had erased nothing.
+	// Unrelated: it is not known whether that file is of the backup's data directory, because the
+	// backup has no tombstones.
 	Unrelated bool
 	Apps      []string // that were erased after the backup, which has them
 }

@@ -62,7 +62,7 @@ type Source struct {
 	preparing bool
 	doing     string        // while preparing
 	ready     *prepared     // not taken yet
-	changed   chan struct{} // closed and made anew when a preparation has ended
+	changed   chan struct{} // closed and replaced when a preparation has ended
 }
 
 // prepared is the result of a preparation: a lease, and an index of the frames after it.

@@ -99,9 +99,9 @@ var ErrMissing = errors.New("it is missing")
 // other.
 var ErrOtherKey = errors.New("its key is another one: it belongs to another data directory, or to this one before or after its erasures were forgotten")
 
-// Read reads a file. One that does not exist is empty. A last line that a crash cut off was
-// never acknowledged and is left out. known is the part of the file that was committed, whose
-// loss or change is an error; whatever is finished behind it counts as not finished.
+// Read reads a file. One that does not exist is empty. A last line that a crash cut off was never
+// acknowledged, and is left out. known is the part of the file that was committed: its loss or
+// change is an error. An erasure that finished after that part counts as unfinished.
 func Read(path string, known Digest) (Document, error) {
 	b, err := durable.ReadFile(path)
 	missing := errors.Is(err, fs.ErrNotExist)

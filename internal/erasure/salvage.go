@@ -20,7 +20,7 @@ type Salvaged struct {
 
 // Salvage returns what is whole of copies of one file, which may be damaged, empty or older. A copy
 // whose key is damaged is used only with another that has a line in common with it, because nothing
-// else tells that both have the same key. Errors: ErrNothingWhole, ErrOtherKey, and ErrNewer.
+// else shows that both have the same key. Errors: ErrNothingWhole, ErrOtherKey, and ErrNewer.
 //
 // Lines of the first form of the file have no checksum, and are not used.
 func Salvage(copies ...[]byte) (s Salvaged, err error) {

@@ -90,7 +90,7 @@ func (d DuckDB) Values(path []string, rows string, args *Args) string {
 		` FROM (SELECT "data", json_extract("data", ` + args.Bind(jsonx.Pointer(path)) + ") AS x FROM " + rows + ") WHERE x IS NOT NULL OR contains(\"data\", '[')"
 }
 
-// arrayOnPath tells whether the value at the path or at a beginning of it is an
+// arrayOnPath renders whether the value at the path or at a beginning of it is an
 // array. Most data has no bracket at all.
 func arrayOnPath(path []string, args *Args) string {
 	var beginnings []string

@@ -30,7 +30,7 @@ func (e *ParamError) Error() string {
 	return "parameter " + e.Parameter + ": " + e.Message
 }
 
-// UnknownParam returns the error for a parameter that is none of those known.
+// UnknownParam returns the error for an unknown parameter.
 func UnknownParam(name string, known ...string) *ParamError {
 	e := &ParamError{Parameter: shorten(strings.ToValidUTF8(name, "\uFFFD")), Unknown: true}
 	e.Message = "known are " + strings.Join(known, ", ")
@@ -188,7 +188,7 @@ func FaultOf(values []string, repeatable bool) string {
 	return ""
 }
 
-// NotText reports whether a value is none that an event could hold.
+// NotText reports whether no event could hold a value.
 func NotText(value string) bool { return !utf8.ValidString(value) || strings.ContainsRune(value, 0) }
 
 // one returns the value of a parameter, empty when it is absent.

@@ -102,7 +102,7 @@ func PresentManifest(dir string) (Manifest, error) {
 // loadedManifest is a manifest as it was read from a file.
 type loadedManifest struct {
 	Manifest
-	version    int                 // 0 when there is none
+	version    int                 // 0 when there is no manifest
 	tombstones []erasure.Tombstone // of a version before 3, which held them itself
 	key        string              // of their hashes
 }

@@ -41,7 +41,7 @@ type Recovery struct {
 	Unnamed    []string      // files of segments that it does not name; they go into quarantine
 	Tombstones int           // that are applied
 	Forgets    bool          // the file of tombstones is quarantined
-	// Keeps: the file of tombstones is made anew of KeptLines of the Lines that it had.
+	// Keeps: the file of tombstones is replaced by KeptLines of its Lines.
 	Keeps            bool
 	KeptLines, Lines int
 
@@ -108,7 +108,7 @@ func PlanRecovery(opts RecoverOptions) (*Recovery, error) {
 		return nil, presentErr
 	}
 	m, usable := loadedManifest{Manifest: emptyManifest()}, false
-	m.ConfirmedSince = 1 // there should be such a record: a start tells when it is missing
+	m.ConfirmedSince = 1 // such a record should exist: a start reports when it is missing
 	switch {
 	case opts.Empty && there && presentErr == nil && s.checkPresent(present.Manifest) == nil:
 		m, usable = present, true

@@ -30,7 +30,7 @@ func isFatal(err error) bool {
 	if known, ok := errors.AsType[*duckdb.Error](err); ok && known.Type == duckdb.ErrorTypeFatal {
 		return true
 	}
-	// An appender tells its errors without their type.
+	// Errors of an appender do not have that type.
 	return errors.Is(err, ErrFatal) || strings.Contains(err.Error(), "database has been invalidated because of a previous fatal error")
 }
 

@@ -68,7 +68,7 @@ func (h *history) put(what string, b store.Batch) {
 	h.equal(what, want, got)
 }
 
-// next draws a batch of one or more frames, behind a gap or none.
+// next draws a batch of one or more frames, possibly after a gap.
 func (h *history) next() []store.Batch {
 	frame := h.last + uint64(rapid.IntRange(0, 2).Draw(h.t, "gap"))
 	var frames []store.Batch
@@ -139,7 +139,7 @@ func (h *history) replayed() bool {
 	})
 }
 
-// list is a kind of list with the place behind an item.
+// list is a kind of list with the place after an item.
 type list[T any] struct {
 	read  func(store.Reader, context.Context, query.Query) (store.Page[T], error)
 	after func(*T) query.After
