@@ -175,12 +175,12 @@ func (e *eraser) boundary(ctx context.Context) (frame uint64, release func(), er
 	return frame, release, nil
 }
 
-// burial sets tombstones, of what came up to now, and returns their ids.
-type burial func(at event.Micros, frame uint64) (ids []string, err error)
+// addTombstone sets tombstones, of what came up to now, and returns their ids.
+type addTombstone func(at event.Micros, frame uint64) (ids []string, err error)
 
 // erased sets a tombstone, waits for a pass, and reports what it removed that is counted. What
 // else the pass could not finish is no concern of it.
-func (e *eraser) erased(ctx context.Context, bury burial, counts func(duckdb.Erased) bool) (admin.Erasure, error) {
+func (e *eraser) erased(ctx context.Context, bury addTombstone, counts func(duckdb.Erased) bool) (admin.Erasure, error) {
 	at, ids, err := e.begin(ctx, bury)
 	if err != nil {
 		return admin.Erasure{}, err
@@ -215,7 +215,7 @@ func (e *eraser) erased(ctx context.Context, bury burial, counts func(duckdb.Era
 }
 
 // begin sets tombstones.
-func (e *eraser) begin(ctx context.Context, bury burial) (at event.Micros, ids []string, err error) {
+func (e *eraser) begin(ctx context.Context, bury addTombstone) (at event.Micros, ids []string, err error) {
 	e.looking.Lock()
 	defer e.looking.Unlock()
 	at = event.Now()

@@ -30,16 +30,16 @@ func (q storeQueue) Frames(ctx context.Context, first, last uint64) iter.Seq2[[]
 	return q.s.frames(ctx, first, last)
 }
 
-func (s *Node) frames(ctx context.Context, first, last uint64) iter.Seq2[[]event.Record, error] {
+func (n *Node) frames(ctx context.Context, first, last uint64) iter.Seq2[[]event.Record, error] {
 	return func(yield func([]event.Record, error) bool) {
-		if err := s.holdsFrames(ctx, first, last); err != nil {
+		if err := n.holdsFrames(ctx, first, last); err != nil {
 			yield(nil, err)
 			return
 		}
-		r := s.queue.Reader(first)
+		r := n.queue.Reader(first)
 		defer r.Close()
 		for at := first; at <= last; at++ {
-			records, err := s.frame(ctx, r, at)
+			records, err := n.frame(ctx, r, at)
 			if !yield(records, err) || err != nil {
 				return
 			}
@@ -48,8 +48,8 @@ func (s *Node) frames(ctx context.Context, first, last uint64) iter.Seq2[[]event
 }
 
 // holdsFrames reports whether the queue has frames, and duckdb.ErrNoFrames when not.
-func (s *Node) holdsFrames(ctx context.Context, first, last uint64) error {
-	state, err := s.queue.State(ctx)
+func (n *Node) holdsFrames(ctx context.Context, first, last uint64) error {
+	state, err := n.queue.State(ctx)
 	if err == nil && (state.First > first || state.Last < last) {
 		return fmt.Errorf("%w: it holds %d to %d, not %d to %d", duckdb.ErrNoFrames, state.First, state.Last, first, last)
 	}
@@ -57,7 +57,7 @@ func (s *Node) holdsFrames(ctx context.Context, first, last uint64) error {
 }
 
 // frame reads the records of the next frame, which must be the given one and whole.
-func (s *Node) frame(ctx context.Context, r *queue.Reader, sequence uint64) ([]event.Record, error) {
+func (n *Node) frame(ctx context.Context, r *queue.Reader, sequence uint64) ([]event.Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, frameTimeout)
 	defer cancel()
 	d, err := r.Next(ctx)

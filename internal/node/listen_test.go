@@ -15,7 +15,7 @@ func TestListenTellsWhatToDo(t *testing.T) {
 		taken.Addr().String(): taken.Addr().String() + " is in use by another program; choose another address with --listen (port 0 picks a free one)",
 		"192.0.2.1:8080":      "cannot listen on 192.0.2.1:8080: cannot assign requested address; choose another address with --listen (port 0 picks a free one)",
 	} {
-		l, err := listen(address, "--listen")
+		l, err := listenOn(address, "--listen")
 		if err == nil {
 			_ = l.Close()
 			t.Fatalf("%s is listened on", address)

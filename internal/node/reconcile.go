@@ -19,92 +19,92 @@ import (
 // before what was acknowledged, its sequences would be given again: what is left of it is stored
 // and flushed, what is missing is counted as lost, and the queue goes on beyond it, on another
 // timeline. Nothing is taken in meanwhile.
-func (s *Node) reconcile(ctx context.Context) error {
-	flushed, err := s.store.Flushed(ctx)
+func (n *Node) reconcile(ctx context.Context) error {
+	flushed, err := n.store.Flushed(ctx)
 	if err != nil {
 		return err
 	}
-	books, err := s.store.Books(ctx, nil)
+	books, err := n.store.Books(ctx, nil)
 	if err != nil {
 		return err
 	}
 	stored := map[string]uint64{}
 	for _, account := range books.Accounts {
 		stored[account.App] = uint64(account.Received)
-		s.worker.RecordEarlierLosses(account.Lost)
+		n.worker.RecordEarlierLosses(account.Lost)
 	}
-	since, record := s.store.ConfirmedSince()
-	damage := s.queue.RecordDamage()
+	since, record := n.store.ConfirmedSince()
+	damage := n.queue.RecordDamage()
 	if since > 0 && damage != "" {
-		s.recordDamaged(since, damage)
+		n.recordDamaged(since, damage)
 	}
-	if err := s.queue.Reconcile(ctx, flushed, stored); err != nil {
+	if err := n.queue.Reconcile(ctx, flushed, stored); err != nil {
 		return err
 	}
 	if since == 0 || damage != "" {
 		since = flushed + 1
 	}
-	if got := s.queue.Record(); got != record || damage != "" {
-		if err := s.store.SetConfirmed(since, got); err != nil { // a full disk must not keep anyone from reading
-			s.log.Warn("the store could not note that there is a record of acknowledged events: if that record went missing, it would not be noticed", "error", err)
+	if got := n.queue.Record(); got != record || damage != "" {
+		if err := n.store.SetConfirmed(since, got); err != nil { // a full disk must not keep anyone from reading
+			n.log.Warn("the store could not note that there is a record of acknowledged events: if that record went missing, it would not be noticed", "error", err)
 		}
 	}
-	state, err := s.queue.State(ctx)
+	state, err := n.queue.State(ctx)
 	if err != nil {
 		return err
 	}
-	readable, err := s.queue.LastReadable(ctx)
+	readable, err := n.queue.LastReadable(ctx)
 	if err != nil {
 		return err
 	}
-	last := max(state.Last, flushed, s.queue.LastConfirmed(), s.store.Erasures().MaxFrame())
+	last := max(state.Last, flushed, n.queue.LastConfirmed(), n.store.Erasures().MaxFrame())
 	if max(readable, flushed) < last {
-		if err := s.drainBefore(ctx, readable, last); err != nil {
+		if err := n.drainBefore(ctx, readable, last); err != nil {
 			return err
 		}
 	}
 	if state.Last >= last {
 		return nil
 	}
-	s.log.Error("the queue ended before what was acknowledged; it goes on beyond that", "queue_end", state.Last, "goes_on_beyond", last)
-	return s.queue.StartAfter(ctx, last)
+	n.log.Error("the queue ended before what was acknowledged; it goes on beyond that", "queue_end", state.Last, "goes_on_beyond", last)
+	return n.queue.StartAfter(ctx, last)
 }
 
 // recordDamaged tells what is wrong with the record of what was acknowledged.
-func (s *Node) recordDamaged(since uint64, damage string) {
-	dir := filepath.Join(s.cfg.Data, ConfirmedDir)
-	s.log.Error("the record of acknowledged events cannot be relied on; a new one is begun", "folder", dir, "damage", damage, "kept_since_frame", since)
+func (n *Node) recordDamaged(since uint64, damage string) {
+	dir := filepath.Join(n.cfg.Data, ConfirmedDir)
+	n.log.Error("the record of acknowledged events cannot be relied on; a new one is begun", "folder", dir, "damage", damage, "kept_since_frame", since)
 	counted := "cannot be counted"
 	if damage != queue.MissingRecord {
 		counted = "may not all be counted"
 	}
-	s.note(fmt.Sprintf("the record of acknowledged events, %s, %s. A new one was begun; events lost before this start %s", dir, damage, counted))
+	n.note(fmt.Sprintf("the record of acknowledged events, %s, %s. A new one was begun; events lost before this start %s", dir, damage, counted))
 }
 
 // note keeps a text that /readyz tells.
-func (s *Node) note(text string) {
-	if err := s.running.note(text); err != nil {
-		s.log.Error("what /readyz is to tell could not be kept", "text", text, "error", err)
+func (n *Node) note(text string) {
+	if err := n.running.note(text); err != nil {
+		n.log.Error("what /readyz is to tell could not be kept", "text", text, "error", err)
 	}
 }
 
 // drainBefore stores and flushes what the queue can read, and counts what is missing up to last.
-func (s *Node) drainBefore(ctx context.Context, readable, last uint64) error {
-	position, err := s.store.Position(ctx)
+func (n *Node) drainBefore(ctx context.Context, readable, last uint64) error {
+	position, err := n.store.Position(ctx)
 	if err != nil {
 		return err
 	}
 	if readable > position {
-		if err := s.storeUpTo(ctx, readable); err != nil {
+		if err := n.storeUpTo(ctx, readable); err != nil {
 			return fmt.Errorf("store what the queue holds: %w", err)
 		}
 		position = readable
 		// A write waits while two memtables are full, and nothing flushes them any more.
-		if err := s.store.Flush(ctx); err != nil {
+		if err := n.store.Flush(ctx); err != nil {
 			return fmt.Errorf("store what the queue holds: %w", err)
 		}
 	}
-	lost, err := s.queue.LostBefore(position+1, last)
+	lost, err := n.queue.LostBefore(position+1, last)
 	if err != nil {
 		return err
 	}
@@ -112,38 +112,38 @@ func (s *Node) drainBefore(ctx context.Context, readable, last uint64) error {
 	for _, c := range lost.Counts {
 		b.Arrivals[c.App] = store.Arrivals{Received: int64(c.Received), Lost: int64(c.Received)}
 	}
-	if _, err := s.store.Write(ctx, b); err != nil {
+	if _, err := n.store.Write(ctx, b); err != nil {
 		return fmt.Errorf("count what is lost: %w", err)
 	}
 	if len(lost.Counts) > 0 { // told before it is counted for good
-		s.worker.RecordLoss(lost)
+		n.worker.RecordLoss(lost)
 	}
-	s.progress.MarkStored(last, nil)
-	s.store.BeginTimeline(position)
-	if err := s.store.Flush(ctx); err != nil {
+	n.progress.MarkStored(last, nil)
+	n.store.BeginTimeline(position)
+	if err := n.store.Flush(ctx); err != nil {
 		return fmt.Errorf("count what is lost: %w", err)
 	}
 	return nil
 }
 
 // storeUpTo lets worker and store work until a frame is stored.
-func (s *Node) storeUpTo(ctx context.Context, frame uint64) error {
-	return whileWorking(ctx, s.stalled, func(ctx context.Context) error {
+func (n *Node) storeUpTo(ctx context.Context, frame uint64) error {
+	return whileWorking(ctx, n.stalled, func(ctx context.Context) error {
 		ctx, stop := context.WithCancel(ctx)
 		defer stop()
 		g, ctx := errgroup.WithContext(ctx)
-		g.Go(func() error { return s.store.Run(ctx) })
-		g.Go(func() error { return s.worker.Run(ctx) })
+		g.Go(func() error { return n.store.Run(ctx) })
+		g.Go(func() error { return n.worker.Run(ctx) })
 		g.Go(func() error {
 			defer stop()
-			return s.progress.WaitFor(ctx, frame)
+			return n.progress.WaitFor(ctx, frame)
 		})
 		return g.Wait()
 	})
 }
 
 // lost tells of acknowledged events that cannot be read any more.
-func (s *Node) lost(l queue.Loss) {
+func (n *Node) lost(l queue.Loss) {
 	apps := make([]string, 0, len(l.Counts))
 	for _, c := range l.Counts {
 		apps = append(apps, fmt.Sprintf("%s %d", c.App, c.Received))
@@ -161,32 +161,32 @@ func (s *Node) lost(l queue.Loss) {
 	}
 	text := fmt.Sprintf("%s (%s) %s %s lost: files of the queue or the store are damaged, missing or out of date",
 		plural.Count(l.Events(), "acknowledged event"), strings.Join(apps, ", "), frames, verb)
-	if s.mayRescue() {
+	if n.mayRescue() {
 		text += rescueAdvice
 	}
-	s.log.Error("acknowledged events are lost", "first_frame", l.First, "last_frame", l.Last, "events", l.Events(), "apps", apps)
-	s.note(text)
+	n.log.Error("acknowledged events are lost", "first_frame", l.First, "last_frame", l.Last, "events", l.Events(), "apps", apps)
+	n.note(text)
 }
 
 // rescueAdvice goes on with what is told of lost events while there is something in quarantine.
 const rescueAdvice = ". If queue/quarantine holds a copy, `eye store rescue FILE` may bring some back"
 
-func (s *Node) mayRescue() bool {
-	u, err := durable.UsageOf(s.queue.QuarantineDir())
+func (n *Node) mayRescue() bool {
+	u, err := durable.UsageOf(n.queue.QuarantineDir())
 	return err == nil && u.Files > 0
 }
 
 // Acknowledge drops what is told of losses and of damaged segments, and returns it. Lost frames are
 // flushed first: else a start that stores the same frames again would find and tell them again.
-func (s *Node) Acknowledge(ctx context.Context) ([]string, error) {
-	if err := s.store.Flush(ctx); err != nil {
+func (n *Node) Acknowledge(ctx context.Context) ([]string, error) {
+	if err := n.store.Flush(ctx); err != nil {
 		return nil, err
 	}
-	list, err := s.running.acknowledge()
+	list, err := n.running.acknowledge()
 	if err != nil {
 		return nil, err
 	}
-	damaged, err := s.store.AcknowledgeDamage()
+	damaged, err := n.store.AcknowledgeDamage()
 	for _, d := range damaged {
 		list = append(list, d.String())
 	}
@@ -194,40 +194,40 @@ func (s *Node) Acknowledge(ctx context.Context) ([]string, error) {
 }
 
 // notices tells what the operator should know while all works.
-func (s *Node) notices() []string {
+func (n *Node) notices() []string {
 	var list []string
-	mayRescue := sync.OnceValue(s.mayRescue)
-	for _, text := range s.running.list() {
+	mayRescue := sync.OnceValue(n.mayRescue)
+	for _, text := range n.running.list() {
 		if strings.Contains(text, rescueAdvice) && !mayRescue() { // it was deleted since
 			text = strings.Replace(text, rescueAdvice, "", 1)
 		}
 		list = append(list, text+"; `eye store acknowledge` ends this message")
 	}
-	if err := s.stalled(); err != nil {
+	if err := n.stalled(); err != nil {
 		list = append(list, "store: "+err.Error()+"; it is tried again, and new events wait in the queue and are not found yet")
 	}
-	if err := s.registry.CopyError(); err != nil {
+	if err := n.registry.CopyError(); err != nil {
 		list = append(list, "metadata: "+err.Error()+"; it is tried again. Until then applications, keys and event types can be made, but not changed, revoked or deleted")
 	}
-	if text := s.eraser.notice(); text != "" {
+	if text := n.eraser.notice(); text != "" {
 		list = append(list, text)
 	}
-	if err := s.store.UpkeepFailure(stallPatience); err != nil {
+	if err := n.store.UpkeepFailure(stallPatience); err != nil {
 		list = append(list, "store: upkeep (merging segments, removing what has expired) "+err.Error()+"; it is tried again")
 	}
-	if reason := s.clock.Reason(); reason != "" && s.expires() {
+	if reason := n.clock.Reason(); reason != "" && n.expires() {
 		list = append(list, "retention: "+reason)
 	}
 	return list
 }
 
 // missing names the segments that are damaged, and says what to do, until they are acknowledged.
-func (s *Node) missing() []string {
+func (n *Node) missing() []string {
 	var list []string
-	for _, d := range s.store.Damaged() {
+	for _, d := range n.store.Damaged() {
 		switch {
 		case d.Acknowledged:
-		case s.store.AwaitsRebuild(d):
+		case n.store.AwaitsRebuild(d):
 			list = append(list, d.String()+"; it is being rebuilt from the queue, if that still holds them")
 		default:
 			list = append(list, d.String()+"; put a whole copy of the file into store/quarantine and run `eye store readmit`, or end this message with `eye store acknowledge`")

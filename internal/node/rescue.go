@@ -31,7 +31,7 @@ const (
 // rescuer brings what one file of the queue's quarantine holds back. A frame was written as a
 // whole, so one of which any record is there is not lost.
 type rescuer struct {
-	server *Node
+	node   *Node
 	answer admin.RescueAnswer
 
 	frames [][]event.Record // that are to be looked up and sent together
@@ -40,23 +40,23 @@ type rescuer struct {
 }
 
 // Rescue implements admin.Recovery. One file at a time is rescued.
-func (s *Node) Rescue(ctx context.Context, file string) (admin.RescueAnswer, error) {
-	content, err := readNamed(s.queue.QuarantineDir(), file)
+func (n *Node) Rescue(ctx context.Context, file string) (admin.RescueAnswer, error) {
+	content, err := readNamed(n.queue.QuarantineDir(), file)
 	if err != nil {
 		return admin.RescueAnswer{}, fmt.Errorf("rescue: %w", err)
 	}
-	if err := s.eraser.rescuing.Acquire(ctx, 1); err != nil {
+	if err := n.eraser.rescuing.Acquire(ctx, 1); err != nil {
 		return admin.RescueAnswer{}, err
 	}
-	defer s.eraser.rescuing.Release(1)
-	state, err := s.queue.State(ctx)
+	defer n.eraser.rescuing.Release(1)
+	state, err := n.queue.State(ctx)
 	if err != nil {
 		return admin.RescueAnswer{}, err
 	}
-	if err := s.progress.WaitFor(ctx, state.Last); err != nil {
+	if err := n.progress.WaitFor(ctx, state.Last); err != nil {
 		return admin.RescueAnswer{}, err
 	}
-	r := &rescuer{server: s, answer: admin.RescueAnswer{File: file}}
+	r := &rescuer{node: n, answer: admin.RescueAnswer{File: file}}
 	// All of it is read before anything is sent, so that nothing is when a newer version wrote it.
 	if _, err := queue.Rescue(file, content, func(f queue.Rescued) error {
 		_, err := event.DecodeRecords(f.Body, f.Sequence)
@@ -69,7 +69,7 @@ func (s *Node) Rescue(ctx context.Context, file string) (admin.RescueAnswer, err
 		err = r.send(ctx)
 	}
 	r.answer.Damaged += damaged
-	log := s.log.With("file", file, "frames", r.answer.Frames, "damaged", r.answer.Damaged, "sent", r.answer.Sent, "stored", r.answer.Stored)
+	log := n.log.With("file", file, "frames", r.answer.Frames, "damaged", r.answer.Damaged, "sent", r.answer.Sent, "stored", r.answer.Stored)
 	if err != nil {
 		log = log.With("error", err)
 	}
@@ -163,7 +163,7 @@ func (r *rescuer) there(ctx context.Context) (map[arrivalKey]bool, error) {
 	if len(q.IDs) == 0 {
 		return nil, nil
 	}
-	arrivals, err := r.server.store.Receipt(ctx, q, rescueReceipt)
+	arrivals, err := r.node.store.Receipt(ctx, q, rescueReceipt)
 	there := make(map[arrivalKey]bool, len(arrivals))
 	for _, a := range arrivals {
 		there[arrivalKey{a.App, a.EventID, a.ReceivedAt}] = true
@@ -178,7 +178,7 @@ func (r *rescuer) sendFrame(ctx context.Context, records []event.Record) error {
 		return err
 	}
 	r.answer.Sent += sent
-	outcomes, err := r.server.progress.Outcomes(ctx, frame)
+	outcomes, err := r.node.progress.Outcomes(ctx, frame)
 	if err != nil {
 		return err
 	}
@@ -198,13 +198,13 @@ func (r *rescuer) sendFrame(ctx context.Context, records []event.Record) error {
 
 // publish sends those of some records that were neither erased nor would expire.
 func (r *rescuer) publish(ctx context.Context, records []event.Record) (frame uint64, sent int, err error) {
-	s := r.server
+	s := r.node
 	s.eraser.looking.Lock()
 	defer s.eraser.looking.Unlock()
 	erased := s.store.Erasures()
 	var kept []event.Record
 	for _, x := range records {
-		if _, takes := s.judgingOf(x.App()); !takes || erased.CoversFound(x) {
+		if _, takes := s.validationOf(x.App()); !takes || erased.CoversFound(x) {
 			r.answer.Erased++
 			continue
 		}
@@ -222,9 +222,9 @@ func (r *rescuer) publish(ctx context.Context, records []event.Record) (frame ui
 }
 
 // tooOld reports whether a record would have expired by now.
-func (s *Node) tooOld(r event.Record) bool {
-	keep := s.retain(r.App())
-	now, held := s.clock.Now()
+func (n *Node) tooOld(r event.Record) bool {
+	keep := n.retain(r.App())
+	now, held := n.clock.Now()
 	if keep == 0 || held {
 		return false
 	}
@@ -236,27 +236,27 @@ func (s *Node) tooOld(r event.Record) bool {
 }
 
 // Alone runs what carries events on while do runs, without serving.
-func (s *Node) Alone(ctx context.Context, do func(context.Context) error) error {
+func (n *Node) Alone(ctx context.Context, do func(context.Context) error) error {
 	parts, stop := context.WithCancel(ctx)
 	defer stop()
 	g, parts := errgroup.WithContext(parts)
-	g.Go(func() error { return s.store.Run(parts) })
-	g.Go(func() error { return s.worker.Run(parts) })
-	g.Go(func() error { return s.queue.Run(parts) })
+	g.Go(func() error { return n.store.Run(parts) })
+	g.Go(func() error { return n.worker.Run(parts) })
+	g.Go(func() error { return n.queue.Run(parts) })
 	g.Go(func() error {
 		defer stop()
 		return do(parts)
 	})
 	err := g.Wait()
-	s.flush()
+	n.flush()
 	// What operators have to know stays for the next server to tell.
-	s.ordered = err == nil && len(s.running.list()) == 0
+	n.ordered = err == nil && len(n.running.list()) == 0
 	return err
 }
 
 // Readmit implements admin.Recovery.
-func (s *Node) Readmit(ctx context.Context) (admin.ReadmittedAnswer, error) {
-	return Readmitted(ctx, s.store)
+func (n *Node) Readmit(ctx context.Context) (admin.ReadmittedAnswer, error) {
+	return Readmitted(ctx, n.store)
 }
 
 // Readmitted takes damaged segments back whose files are whole again, and returns the answer for the

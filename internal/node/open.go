@@ -1,0 +1,220 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"theeye/internal/backup"
+	"theeye/internal/demo"
+	"theeye/internal/durable"
+	"theeye/internal/nofile"
+	"theeye/internal/queue"
+	"theeye/internal/registry"
+	"theeye/internal/store/duckdb"
+)
+
+// open opens the parts one after the other. Each step relies on those before it.
+func (n *Node) open(ctx context.Context) error {
+	n.metrics = prometheus.NewRegistry()
+	n.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if err := n.takeDirectory(); err != nil {
+		return err
+	}
+	if err := n.listen(); err != nil {
+		return err
+	}
+	if err := n.openStore(ctx); err != nil {
+		return err
+	}
+	if err := n.openQueue(ctx); err != nil {
+		return err
+	}
+	if err := n.openRegistry(ctx); err != nil {
+		return err
+	}
+	if err := n.assemble(ctx); err != nil {
+		return err
+	}
+	if err := n.running.mark(); err != nil { // a full disk must not keep anyone from reading
+		n.log.Warn("the data directory is not marked as used; damage by an unordered end may not be looked for", "error", err)
+	}
+	if err := n.reconcile(ctx); err != nil {
+		return err
+	}
+	state, err := n.queue.State(ctx)
+	if err != nil {
+		return err
+	}
+	n.backlog = state.Last
+	return nil
+}
+
+// takeDirectory locks the data directory and learns how the server before ended.
+func (n *Node) takeDirectory() (err error) {
+	var killed bool
+	if n.unlock, killed, err = lockAfter(n.cfg.Data); err != nil {
+		return err
+	}
+	if err := backup.Unfinished(n.cfg.Data); err != nil {
+		return err
+	}
+	if n.connections, err = connectionsOf(n.cfg, nofile.Limit(), n.log); err != nil {
+		return err
+	}
+	n.running, err = beginRunning(n.cfg.Data, killed, n.log)
+	return err
+}
+
+func (n *Node) openStore(ctx context.Context) (err error) {
+	if n.store, err = duckdb.Open(ctx, duckdb.Options{
+		Dir: filepath.Join(n.cfg.Data, "store"), FlushRows: n.cfg.FlushRows, FlushAge: n.cfg.FlushAge, DedupeWindow: n.cfg.DedupeWindow,
+		MemoryLimit: n.cfg.StoreMemory, Logger: n.log, Registerer: n.metrics, Step: FaultStep(), Retain: n.retain, Tombstones: filepath.Join(n.cfg.Data, "tombstones"),
+		Queue: storeQueue{n},
+		Clock: func() (time.Time, bool) { return n.clock.Now() },
+	}); err != nil {
+		return err
+	}
+	return n.checkStore()
+}
+
+// openQueue opens the queue of the store. One that is new begins after what the store has flushed.
+func (n *Node) openQueue(ctx context.Context) error {
+	flushed, err := n.store.Flushed(ctx)
+	if err != nil {
+		return err
+	}
+	since, record := n.store.ConfirmedSince()
+	if since > 0 || flushed > 0 {
+		if err := registry.CheckPresent(n.cfg.Data); err != nil {
+			return err
+		}
+	}
+	if n.queue, err = queue.Open(ctx, queue.Options{
+		Dir: filepath.Join(n.cfg.Data, "queue"), Confirmed: filepath.Join(n.cfg.Data, ConfirmedDir), Record: record, Unclean: n.running.unclean, MaxBytes: n.cfg.QueueMaxBytes, FirstSequence: flushed + 1, Logger: n.log, Registerer: n.metrics,
+		Streams:   registry.Streams(registry.Options{}),
+		Beginning: func() error { return n.branch(flushed) },
+		Damaged:   n.queueDamaged,
+	}); err != nil {
+		return err
+	}
+	if err := durable.MkdirAll(n.queue.QuarantineDir(), 0o700); err != nil { // the store makes its own
+		return fmt.Errorf("make the queue's quarantine: %w", err)
+	}
+	return n.begin(ctx)
+}
+
+// queueDamaged is told of a stream of the queue that has a damaged file. An error keeps the server from
+// starting.
+func (n *Node) queueDamaged(stream string) error {
+	switch {
+	case stream == registry.Stream:
+		return registry.CheckCopy(n.cfg.Data)
+	case stream == registry.AuditStream:
+		n.note("a file of the audit trail in the queue was damaged at a start: entries of `eye audit` may be missing. " +
+			"A copy of the file is in queue/quarantine, and a backup has the trail of its time")
+	case stream == queue.Stream && n.running.unrecorded:
+		n.note("a file of the queue is damaged, and there is no record of what it held: acknowledged events may be lost, " +
+			"and the books do not count them" + rescueAdvice)
+	case stream == queue.Stream:
+		n.note("a file of the queue was damaged at a start: what the record of acknowledged events knows of it and the store has not is counted as lost" + rescueAdvice)
+	}
+	return nil
+}
+
+// openRegistry reads the metadata and prepares the applications that settings name.
+func (n *Node) openRegistry(ctx context.Context) error {
+	since, _ := n.store.ConfirmedSince()
+	state, err := n.queue.State(ctx)
+	if err != nil {
+		return err
+	}
+	if n.registry, err = registry.Open(ctx, n.queue.JetStream(), registry.Options{
+		Dir: n.cfg.Data, AdminKey: n.cfg.AdminKey, WithoutKeys: !n.cfg.PrintKeys, Logger: n.log, Note: n.note,
+		// A first start lets the store know of the record when the metadata is complete.
+		Begun: since > 0 || state.Last > 0 || n.queue.LastConfirmed() > 0,
+	}); err != nil {
+		return err
+	}
+	return n.prepareApps(ctx)
+}
+
+// branch begins a timeline when a queue is made for a store that has flushed frames, durably and
+// before the queue is there: its frames are not those of the queue that is lost.
+func (n *Node) branch(flushed uint64) error {
+	if flushed == 0 {
+		return nil
+	}
+	n.store.BeginTimeline(flushed)
+	return n.store.CommitManifest(false)
+}
+
+// checkStore returns an error when the store has no manifest, although a server of this data
+// directory has committed one. A version that kept no clock may have had none until its first flush.
+func (n *Node) checkStore() error {
+	if n.store.HadManifest() {
+		return nil
+	}
+	if n.store.Erasures().MaxFrame() > 0 {
+		return n.storeLost("something was erased from it")
+	}
+	for _, name := range []string{runningName, clockName} {
+		if _, err := os.Stat(filepath.Join(n.cfg.Data, name)); err == nil {
+			return n.storeLost(fmt.Sprintf("a server has used this data directory before: the file %s is there", name))
+		}
+	}
+	return nil
+}
+
+func (n *Node) storeLost(although string) error {
+	return fmt.Errorf("the store in %s is empty, although %s; nothing was changed. "+
+		"If the folder store was moved, put it back, and queue and %s with it; or restore a backup into another data directory; "+
+		"or, to start an empty store with what the queue still holds, run `eye store recover --empty`", n.cfg.Data, although, ConfirmedDir)
+}
+
+// begin commits the store's manifest, before anything of this version's forms is written. A store
+// without a manifest beside a queue that was trimmed for one has lost its folder.
+func (n *Node) begin(ctx context.Context) error {
+	state, err := n.queue.State(ctx)
+	if err != nil {
+		return err
+	}
+	if last := max(state.Last, n.queue.LastConfirmed()); !n.store.HadManifest() && (state.First > 1 || n.queue.LastConfirmed() > 0) {
+		return n.storeLost(fmt.Sprintf("events up to frame %d were acknowledged", last))
+	}
+	return n.store.CommitManifest(!n.store.HadManifest() && state.Frames > 0)
+}
+
+// prepareApps refuses a demo beside other applications, and makes that of --legacy-app.
+func (n *Node) prepareApps(ctx context.Context) error {
+	if n.cfg.Demo {
+		if err := demo.Check(n.registry.Apps()); err != nil {
+			return err
+		}
+	}
+	if n.cfg.LegacyApp == "" {
+		return nil
+	}
+	if _, ok := n.registry.App(n.cfg.LegacyApp); ok {
+		return nil
+	}
+	if _, err := n.registry.CreateApp(ctx, n.cfg.LegacyApp, registry.Settings{}); err != nil {
+		return fmt.Errorf("--legacy-app: %w", err)
+	}
+	if err := n.registry.AuditLog().Record(ctx, registry.Entry{Act: "createApp", App: n.cfg.LegacyApp}); err != nil {
+		return fmt.Errorf("--legacy-app: %w", err)
+	}
+	return nil
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
