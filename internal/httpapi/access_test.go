@@ -9,8 +9,8 @@ import (
 	"theeye/internal/registry"
 )
 
-// The document shows what it declares of each route, and test/access_test.go calls them all; what
-// the document does not show must be a file of its page.
+// The document shows the access of each route, and test/access_test.go calls all of those routes;
+// a route that is not in the document must be a file of its page.
 func TestEachRouteDeclaresItsAccess(t *testing.T) {
 	for _, rt := range allRoutes() {
 		if rt.Access == httpapi.Undeclared || rt.Access.String() == "" {

@@ -36,12 +36,12 @@ func (rt Route) isRecorded() bool {
 	return rt.Audited || rt.Access == ForAdmin && rt.Method != http.MethodGet
 }
 
-// recorded calls a route and records administrative acts: that an act begins before it is made,
+// recordAct calls a route and records administrative acts: that an act begins before it is made,
 // and how it ended before it is answered.
-func (s *Server) recorded(rt Route, c *Call) error {
+func (s *Server) recordAct(rt Route, c *Call) error {
 	switch {
 	case rt.Audited && c.Principal.Kind == registry.Admin:
-		return s.watched(rt, c)
+		return s.recordReading(rt, c)
 	case rt.Audited || !rt.isRecorded():
 		return s.guard(rt, c)
 	}
@@ -67,12 +67,12 @@ func (s *Server) recorded(rt Route, c *Call) error {
 	c.w.ResponseWriter, c.entry = held.ResponseWriter, nil
 	held.describe(&e)
 	of, now := sumOf{e.KeyID, refusedActs}, time.Now()
-	if held.status/100 == 4 && !s.sums.alone(of, now) {
-		s.sums.add(of, summed{name: e.Act, remote: e.Remote, at: now})
-		s.ended(e, trail.Withdraw(context.WithoutCancel(c.Context()), e))
+	if held.status/100 == 4 && !s.sums.ownEntry(of, now) {
+		s.sums.add(of, occurrence{name: e.Act, remote: e.Remote, at: now})
+		s.logUnrecorded(e, trail.Withdraw(context.WithoutCancel(c.Context()), e))
 	} else {
 		// It is recorded even if the caller is gone.
-		s.ended(e, trail.End(context.WithoutCancel(c.Context()), e, held.status))
+		s.logUnrecorded(e, trail.End(context.WithoutCancel(c.Context()), e, held.status))
 	}
 	held.release()
 	return nil
@@ -94,15 +94,15 @@ func (s *Server) appsNamed(c *Call) string {
 	return Redact(strings.Join(apps, ","))
 }
 
-func (s *Server) ended(e registry.Entry, err error) {
+func (s *Server) logUnrecorded(e registry.Entry, err error) {
 	if err != nil {
 		s.log.Error("how an administrative act ended could not be written down", "act", e.Act, "id", e.ID, "error", err)
 	}
 }
 
-// watched calls a route that changes nothing but reveals much, and records that it begins and how
+// recordReading calls a route that changes nothing but reveals much, and records that it begins and how
 // it ended. It does not record the values of parameters, which may name what is erased later.
-func (s *Server) watched(rt Route, c *Call) (err error) {
+func (s *Server) recordReading(rt Route, c *Call) (err error) {
 	if rt.AuditedOnce != "" {
 		lease := c.URL.Query().Get(rt.AuditedOnce)
 		if lease != "" && !s.sums.coverLease(lease, c.Principal.KeyID) {
@@ -111,8 +111,8 @@ func (s *Server) watched(rt Route, c *Call) (err error) {
 	}
 	of, now := sumOf{c.Principal.KeyID, repeatedActs}, time.Now()
 	e := s.entryOf(rt, c)
-	if !s.sums.alone(of, now) {
-		s.sums.add(of, summed{name: e.Act, remote: e.Remote, at: now})
+	if !s.sums.ownEntry(of, now) {
+		s.sums.add(of, occurrence{name: e.Act, remote: e.Remote, at: now})
 		return s.guard(rt, c)
 	}
 	e.Subject = nil
@@ -141,7 +141,7 @@ func (s *Server) watched(rt Route, c *Call) (err error) {
 			e.Note("cut_off", true)
 			status = http.StatusInternalServerError
 		}
-		s.ended(e, trail.End(context.WithoutCancel(c.Context()), e, status))
+		s.logUnrecorded(e, trail.End(context.WithoutCancel(c.Context()), e, status))
 		if p != nil {
 			panic(p)
 		}

@@ -13,8 +13,8 @@ import (
 	"theeye/internal/registry"
 )
 
-// That an act begins is written down before it is made, and how it ended, also
-// badly, before it is answered.
+// An act is recorded as begun before it is made, and its end before it is answered, also when it
+// fails.
 func TestAuditIsWrittenBeforeTheAct(t *testing.T) {
 	var keys *registry.Registry
 	newest := func(ctx context.Context) registry.Entry {
@@ -51,7 +51,7 @@ func TestAuditIsWrittenBeforeTheAct(t *testing.T) {
 	}
 }
 
-// What cannot be written down is not done.
+// What cannot be recorded is not done.
 func TestNothingIsDoneWithoutTheTrail(t *testing.T) {
 	var q *queue.Queue
 	var keys *registry.Registry
@@ -71,7 +71,7 @@ func TestNothingIsDoneWithoutTheTrail(t *testing.T) {
 }
 
 // Requests of an admin key that are refused do not push out what was changed,
-// however many and however long they are (M19).
+// however many and however long they are.
 func TestRefusedActsDoNotPushTheTrailOut(t *testing.T) {
 	var keys *registry.Registry
 	a := apitest.Start(t, func(opts *apitest.Parts) {
@@ -113,7 +113,7 @@ func TestRefusedActsDoNotPushTheTrailOut(t *testing.T) {
 	}
 }
 
-// A mistyped name is told, and that of an application that is gone is not: the trail tells of it.
+// A mistyped name is an error, but the name of a deleted application is not: the trail knows it.
 func TestAuditOfAnApplication(t *testing.T) {
 	a := apitest.Start(t)
 	if got := a.Send("DELETE", "/v1/apps/gone", ""); got != http.StatusNotFound {

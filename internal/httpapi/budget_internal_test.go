@@ -7,8 +7,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// However applications take and give, nobody but a newcomer gets more than what is
-// free after it, and a newcomer gets what is free.
+// However applications acquire and release, one that holds bytes gets no more than what is free
+// afterwards, and one that holds none gets what is free.
 func TestBudgetIsShared(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const total = 1000

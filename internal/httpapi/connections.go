@@ -14,34 +14,32 @@ import (
 )
 
 const (
-	// MaxConnections is how many connections are served at most, however many file
+	// MaxConnections is the largest number of connections that are served, however many file
 	// descriptors there are.
 	MaxConnections = 10_000
-	// addressPart is the part of all connections that one address may have.
+	// addressPart is the divisor for the share of all connections that one address may have.
 	addressPart = 4
-	// maxRefusing bounds the connections that are being told that there is no room;
-	// others are closed without a word.
+	// maxRefusing bounds the connections that are being refused with an answer; more of them are
+	// closed without one.
 	maxRefusing = 16
 	refuseTime  = time.Second
 )
 
-// ConnectionOptions of Connections.
+// ConnectionOptions are the options of Connections.
 type ConnectionOptions struct {
 	Max int // 0 for MaxConnections
-	// Trusted are proxies, which may have as many connections as all together.
+	// Trusted are proxies, which may have all connections.
 	Trusted []netip.Prefix
-	// Encrypted connections are refused without an answer: they would not
-	// understand it.
+	// Encrypted connections are refused without an answer, which they would not understand.
 	Encrypted  bool
 	Registerer prometheus.Registerer
 }
 
-// Connections bounds the connections that are open at a time: in all, and from one
-// address, which for IPv6 is a network of 64 bits. One that is too many is answered 503
-// and closed.
+// Connections bounds the open connections in all and from one address, which for IPv6 is a
+// network of 64 bits. A connection beyond the bounds is answered with 503 and closed.
 type Connections struct {
 	opts     ConnectionOptions
-	refusing chan struct{} // a place for each
+	refusing chan struct{} // semaphore of maxRefusing
 	gauge    prometheus.Gauge
 	refused  *prometheus.CounterVec
 
@@ -50,7 +48,7 @@ type Connections struct {
 	byNetwork map[netip.Addr]int
 }
 
-// NewConnections returns bounds of no connections yet.
+// NewConnections returns bounds for listeners.
 func NewConnections(opts ConnectionOptions) *Connections {
 	if opts.Max == 0 {
 		opts.Max = MaxConnections
@@ -73,10 +71,10 @@ func NewConnections(opts ConnectionOptions) *Connections {
 	return c
 }
 
-// PerAddress is how many connections one address may have.
+// PerAddress returns how many connections one address may have.
 func (c *Connections) PerAddress() int { return max(1, c.opts.Max/addressPart) }
 
-// Listener returns a listener that gives the connections of l within the bounds.
+// Listener returns a listener that accepts the connections of l within the bounds.
 func (c *Connections) Listener(l net.Listener) net.Listener { return &boundListener{l, c} }
 
 type boundListener struct {
@@ -100,8 +98,8 @@ func (l *boundListener) Accept() (net.Conn, error) {
 	}
 }
 
-// peerOf returns the address of the other end, the zero value when it has none, as
-// on a socket of this machine: then only the bound of all counts.
+// peerOf returns the address of the other end, the zero value when it has none, as on a Unix
+// socket; then only the bound of all connections counts.
 func peerOf(c net.Conn) netip.Addr {
 	at, err := netip.ParseAddrPort(c.RemoteAddr().String())
 	if err != nil {
@@ -110,7 +108,7 @@ func peerOf(c net.Conn) netip.Addr {
 	return at.Addr().Unmap().WithZone("")
 }
 
-// networkOf returns whom a connection counts for.
+// networkOf returns the address or network that a connection counts for.
 func networkOf(peer netip.Addr) netip.Addr {
 	if peer.Is6() {
 		return netip.PrefixFrom(peer, 64).Masked().Addr()
@@ -144,7 +142,7 @@ func (c *Connections) leave(peer netip.Addr) {
 	c.gauge.Set(float64(c.open))
 }
 
-// refuse answers a connection that there is no room for, and closes it.
+// refuse answers a connection beyond the bounds and closes it.
 func (c *Connections) refuse(conn net.Conn, bound string) {
 	c.refused.WithLabelValues(bound).Inc()
 	select {
@@ -163,17 +161,17 @@ func (c *Connections) refuse(conn net.Conn, bound string) {
 		if _, err := conn.Write(noRoom(bound)); err != nil {
 			return
 		}
-		// Closed with something unread, it would be reset before the answer is read.
+		// If it were closed with unread bytes, it would be reset before the answer is read.
 		if half, ok := conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
 			_, _ = io.Copy(io.Discard, io.LimitReader(conn, unreadBytes))
 		}
 	}()
 }
 
-// unreadBytes is what is read of a request that is refused with its connection.
+// unreadBytes bounds what is read of a request on a refused connection.
 const unreadBytes = 64 << 10
 
-// noRoom is the answer to a connection that is one too many.
+// noRoom is the answer to a connection beyond the bounds.
 func noRoom(bound string) []byte {
 	detail := "the server has as many connections as it can serve; try again"
 	if bound == "address" {
@@ -183,7 +181,7 @@ func noRoom(bound string) []byte {
 	return fmt.Appendf(nil, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 }
 
-// boundConn makes room when it is closed.
+// boundConn is counted until it is closed.
 type boundConn struct {
 	net.Conn
 	leave func()
@@ -195,7 +193,7 @@ func (c *boundConn) Close() error {
 	return c.Conn.Close()
 }
 
-// SetLinger is that of a TCP connection; others have nothing to throw away.
+// SetLinger sets it on a TCP connection; others have nothing to discard.
 func (c *boundConn) SetLinger(seconds int) error {
 	if tcp, ok := c.Conn.(*net.TCPConn); ok {
 		return tcp.SetLinger(seconds)
@@ -203,8 +201,8 @@ func (c *boundConn) SetLinger(seconds int) error {
 	return nil
 }
 
-// CloseWrite lets net/http close a connection whose request was not read to its end
-// without losing the answer.
+// CloseWrite lets net/http close a connection whose request was not read to its end without
+// losing the answer.
 func (c *boundConn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()

@@ -26,8 +26,7 @@ import (
 	"theeye/internal/store"
 )
 
-// endless is a store whose exports go on until they are ended, and whose lists
-// never come.
+// endless is a store whose exports run until they are ended, and whose lists never return.
 type endless struct {
 	store.Reader
 	began, ended chan struct{}
@@ -48,7 +47,7 @@ func (x *endless) Events(ctx context.Context, _ query.Query) (store.Page[event.E
 	return store.Page[event.Event]{}, ctx.Err()
 }
 
-// slow sends a request and takes the head of the answer and no more.
+// slow sends a request and reads only the header of the answer.
 func slow(a *apitest.API, key, path string) (answer *http.Response) {
 	a.Helper()
 	c, err := net.Dial("tcp", strings.TrimPrefix(a.URL, "http://"))
@@ -68,7 +67,7 @@ func slow(a *apitest.API, key, path string) (answer *http.Response) {
 	return answer
 }
 
-// torn reads the rest of an answer, which must not be whole.
+// torn reads the rest of an answer, which must be incomplete.
 func torn(t *testing.T, answer *http.Response) {
 	t.Helper()
 	if n, err := io.Copy(io.Discard, answer.Body); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
@@ -76,7 +75,7 @@ func torn(t *testing.T, answer *http.Response) {
 	}
 }
 
-// soon waits for what must happen within a second, and fails after half a minute.
+// soon waits for what normally happens within a second.
 func soon(t *testing.T, what string, c <-chan struct{}) {
 	t.Helper()
 	select {
@@ -86,8 +85,7 @@ func soon(t *testing.T, what string, c <-chan struct{}) {
 	}
 }
 
-// An answer ends when the key that it was asked for with ends, also while its caller
-// takes nothing of it (M18).
+// An answer ends with the key of its request, even while the caller takes nothing of it.
 func TestAnswersEndWithTheirKey(t *testing.T) {
 	x := &endless{began: make(chan struct{}, 1), ended: make(chan struct{}, 1)}
 	var keys *registry.Registry
@@ -162,7 +160,7 @@ func TestAnswersEndWithTheirKey(t *testing.T) {
 	}
 }
 
-// A file of a backup is given as long as the key is valid.
+// A file of a backup is sent only as long as the key is valid.
 func TestBackupEndsWithItsKey(t *testing.T) {
 	var keys *registry.Registry
 	a := apitest.Start(t, func(o *apitest.Parts) {
@@ -215,7 +213,7 @@ func TestBackupEndsWithItsKey(t *testing.T) {
 	}
 }
 
-// An erasure ends the exports that run; each is to be started again.
+// An erasure ends the running exports; they must be started again.
 func TestExportsEndWithAnErasure(t *testing.T) {
 	x := &endless{began: make(chan struct{}, 1), ended: make(chan struct{}, 1)}
 	erased := make(chan struct{})

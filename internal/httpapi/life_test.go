@@ -13,7 +13,7 @@ import (
 	"theeye/internal/httpapi/apitest"
 )
 
-// Close ends what outlives its caller, and waits for it.
+// Close ends work that outlives its caller, and waits for it.
 func TestClose(t *testing.T) {
 	begun, cancelled := make(chan struct{}), make(chan struct{})
 	opts := apitest.Parts{}
@@ -56,7 +56,7 @@ func TestClose(t *testing.T) {
 	}
 }
 
-// Close does not wait for ever.
+// Close does not wait forever.
 func TestCloseGivesUp(t *testing.T) {
 	begun, end := make(chan struct{}), make(chan struct{})
 	opts := apitest.Parts{}

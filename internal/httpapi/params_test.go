@@ -20,7 +20,7 @@ func allRoutes() []httpapi.Route {
 	return httpapi.New(httpapi.Options{Routes: openapi.Routes(true)}).Routes()
 }
 
-// No route ignores a parameter: it might be what makes a request harmless, as dry_run=1 does.
+// No route ignores a parameter: it might make a request harmless, as dry_run=1 does.
 func TestParametersOfAllRoutes(t *testing.T) {
 	var write string
 	a := apitest.Start(t, func(o *apitest.Parts) {
@@ -59,7 +59,7 @@ func TestParametersOfAllRoutes(t *testing.T) {
 			}
 			continue
 		}
-		if rt.Access == httpapi.Open || rt.Access == httpapi.ForMetrics { // by what sends parameters that mean nothing here
+		if rt.Access == httpapi.Open || rt.Access == httpapi.ForMetrics { // probes and scrapers send parameters of their own
 			if status, body := ask(rt, "nonsense=1"); status == http.StatusBadRequest {
 				t.Errorf("%s %s: %d %s", rt.Method, rt.Path, status, body)
 			}

@@ -219,5 +219,5 @@ func (s *Server) untilEnded(rt Route, c *Call) (err error) {
 			err = why
 		}
 	}()
-	return s.recorded(rt, c)
+	return s.recordAct(rt, c)
 }

@@ -36,7 +36,7 @@ func (c *caller) Write(b []byte) (int, error) {
 }
 
 // An answer is torn a minute after its caller takes less than 64 KiB a second. What
-// the server takes to make it does not count (M17).
+// the server takes to make it does not count.
 func TestLeastRate(t *testing.T) {
 	const size = 64 << 20
 	for _, c := range []struct {

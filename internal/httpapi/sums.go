@@ -13,44 +13,44 @@ import (
 // Bounds of what the audit trail keeps of requests that changed nothing, so that they cannot push
 // out what was changed.
 const (
-	ownEntries   = 100 // of a key and a kind of sum, in a day (UTC), have an entry each
+	ownEntries   = 100 // of a key and a kind, in a day (UTC), have an entry of their own
 	sumEvery     = time.Minute
 	sumTick      = time.Second
-	sumTimeout   = 5 * time.Second // of writing the sums at the end
+	sumTimeout   = 5 * time.Second // of writing the last sums
 	sumDay       = 24 * time.Hour
-	maxSumNames  = 10       // addresses, and ids of keys, that a sum tells
+	maxSumNames  = 10       // addresses, and ids of keys, in a sum
 	maxLeases    = 64       // of backups whose entry is remembered
-	refusedEvery = sumEvery // between two lines of the log about refused keys
+	refusedEvery = sumEvery // between two log lines about refused keys
 )
 
-// The acts under which sums stand in the trail.
+// The acts of sums in the trail.
 const (
 	refusedKeys  = "refusedKeys"  // requests whose key is unknown, ended or of the wrong kind
-	refusedActs  = "refusedActs"  // acts of an admin key that were refused for what they asked
+	refusedActs  = "refusedActs"  // acts of an admin key that were refused because of what they asked for
 	repeatedActs = "repeatedActs" // backups and exports of an admin key
 )
 
-// sumOf says what a sum is of. Keys are those that are valid, or the server.
+// sumOf identifies a sum. The key is a valid one, or the server.
 type sumOf struct{ key, act string }
 
-// sum is what was not written down one by one, of one day.
+// sum counts the requests of a day that have no entry of their own.
 type sum struct {
 	day            time.Time
-	own            int            // entries that were written one by one
+	own            int            // requests with an entry of their own
 	counts         map[string]int // by act or reason
 	remotes, ids   []string
 	total, written int
 	first, last    time.Time
-	entry          registry.Entry // in whose place it is written again
-	tried          time.Time      // when it was last written, or could not be
+	entry          registry.Entry // the entry that is replaced
+	tried          time.Time      // when it was last written, or writing failed
 }
 
-// sums bounds what is written down of requests that changed nothing. Its methods
-// may be called concurrently.
+// sums bounds what the trail holds of requests that changed nothing. It is safe for concurrent
+// use.
 type sums struct {
 	mu     sync.Mutex // guards what follows
 	of     map[sumOf]*sum
-	ended  []*sum // of earlier days, which are to be written once more
+	ended  []*sum // of earlier days, still to be written
 	leases []leaseOf
 
 	logged   time.Time // when refused keys were last logged
@@ -59,7 +59,7 @@ type sums struct {
 
 type leaseOf struct{ lease, key string }
 
-// today returns the sum of a day that has begun.
+// today returns the sum of the current day.
 func (s *sums) today(of sumOf, now time.Time) *sum {
 	if s.of == nil {
 		s.of = map[sumOf]*sum{}
@@ -80,9 +80,9 @@ func (s *sums) today(of sumOf, now time.Time) *sum {
 	return x
 }
 
-// alone reports whether a request has an entry of its own. If not, it is to be
-// added.
-func (s *sums) alone(of sumOf, now time.Time) bool {
+// ownEntry reports whether a request gets an entry of its own. If not, the caller adds it to the
+// sum.
+func (s *sums) ownEntry(of sumOf, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	x := s.today(of, now)
@@ -93,15 +93,15 @@ func (s *sums) alone(of sumOf, now time.Time) bool {
 	return true
 }
 
-// summed is a request that is summed up.
-type summed struct {
+// occurrence is a request that a sum counts.
+type occurrence struct {
 	name          string // the act, or why the key was refused
-	remote, keyID string // empty when they are not known, or told already
+	remote, keyID string // empty when unknown or already recorded
 	at            time.Time
 }
 
 // add counts a request.
-func (s *sums) add(of sumOf, r summed) {
+func (s *sums) add(of sumOf, r occurrence) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	x := s.today(of, r.at)
@@ -115,7 +115,7 @@ func (s *sums) add(of sumOf, r summed) {
 	x.ids = withName(x.ids, r.keyID)
 }
 
-// withName adds a name to the first few.
+// withName appends a name if it is new and there is room.
 func withName(names []string, name string) []string {
 	if name == "" || len(names) == maxSumNames || slices.Contains(names, name) {
 		return names
@@ -123,8 +123,8 @@ func withName(names []string, name string) []string {
 	return append(names, name)
 }
 
-// due returns the sums that are to be written: all that are news, or those that
-// were not written for a while. Days that are over are forgotten.
+// due returns the sums to write: all that have changed, or only those that were not written for a
+// while. It drops days that are over.
 func (s *sums) due(now time.Time, all bool) []*sum {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -142,7 +142,7 @@ func (s *sums) due(now time.Time, all bool) []*sum {
 	return list
 }
 
-// entryOf returns a sum as an entry, and how much is in it.
+// entryOf returns a sum as an entry, and its total.
 func (s *sums) entryOf(x *sum) (*registry.Entry, int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -165,12 +165,12 @@ func (s *sums) entryOf(x *sum) (*registry.Entry, int) {
 	return &e, x.total
 }
 
-// wrote says that a sum was written, as an entry with so much in it, or that it
-// could not be and is to be tried again.
-func (s *sums) wrote(x *sum, e *registry.Entry, total int, err error) {
+// markWritten records that a sum was written with a total, or that writing failed and is to be
+// tried again.
+func (s *sums) markWritten(x *sum, e *registry.Entry, total int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	x.entry.ID, x.entry.At = e.ID, e.At // it may have been written all the same
+	x.entry.ID, x.entry.At = e.ID, e.At // it may have been written in spite of the error
 	if err == nil {
 		x.written = total
 		return
@@ -180,8 +180,8 @@ func (s *sums) wrote(x *sum, e *registry.Entry, total int, err error) {
 	}
 }
 
-// coverLease remembers that a key has taken the lease of a backup, or files under it,
-// and reports whether it is news.
+// coverLease records that a key has taken a lease of a backup, or files under it. It reports
+// whether that is new.
 func (s *sums) coverLease(lease, key string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -196,9 +196,9 @@ func (s *sums) coverLease(lease, key string) bool {
 	return true
 }
 
-// log reports whether a refused key is to be logged now, and how many were refused
-// since the last one that was.
-func (s *sums) log(now time.Time) (count int, ok bool) {
+// shouldLog reports whether to log a refused key now, and how many were refused since the last
+// log line.
+func (s *sums) shouldLog(now time.Time) (count int, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.unlogged++
@@ -209,8 +209,8 @@ func (s *sums) log(now time.Time) (count int, ok bool) {
 	return count, true
 }
 
-// Run writes the sums of what the audit trail does not keep one by one, until ctx
-// ends: each at most once a minute, and all of them at the end.
+// Run writes the sums of what has no entries of its own, until ctx ends: each at most once a
+// minute, and all of them at the end.
 func (s *Server) Run(ctx context.Context) error {
 	tick := time.NewTicker(sumTick)
 	defer tick.Stop()
@@ -231,7 +231,7 @@ func (s *Server) writeSums(ctx context.Context, all bool) {
 	for _, x := range s.sums.due(time.Now(), all) {
 		e, total := s.sums.entryOf(x)
 		err := s.opts.Registry.AuditLog().Sum(ctx, e)
-		s.sums.wrote(x, e, total, err)
+		s.sums.markWritten(x, e, total, err)
 		if err != nil {
 			s.log.Error("a sum of the audit trail could not be written; it is tried again", "act", e.Act, "error", err)
 			return
@@ -239,8 +239,8 @@ func (s *Server) writeSums(ctx context.Context, all bool) {
 	}
 }
 
-// noteRefusedKey tells of a request, other than to the intake, whose key may not
-// do what it asks for. One without a key is only counted.
+// noteRefusedKey records a request, other than to the intake, whose key may not do what it asks
+// for. A request without a key is only counted.
 func (s *Server) noteRefusedKey(rt Route, c *Call, err error) {
 	p := ProblemOf(err)
 	if p.Status != 401 && p.Status != 403 {
@@ -263,8 +263,8 @@ func (s *Server) noteRefusedKey(rt Route, c *Call, err error) {
 		return
 	}
 	now, remote := time.Now(), s.remoteText(c.Request)
-	s.sums.add(sumOf{registry.SystemActor, refusedKeys}, summed{reason, remote, key.ID, now})
-	if count, ok := s.sums.log(now); ok {
+	s.sums.add(sumOf{registry.SystemActor, refusedKeys}, occurrence{reason, remote, key.ID, now})
+	if count, ok := s.sums.shouldLog(now); ok {
 		s.log.Warn("keys were refused", "count", count, "last_reason", reason, "last_key_id", key.ID, "last_remote", remote, "last_operation", rt.Doc.ID)
 	}
 }

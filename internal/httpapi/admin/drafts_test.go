@@ -68,8 +68,8 @@ func TestDraftsAtATime(t *testing.T) {
 	}
 }
 
-// Whether values still come new is judged by the newest events: one that was first seen at the 960th of
-// 1,000 gives no enum, and one that was last seen at the 40th does.
+// Whether new values still appear is judged by the newest events: a value first seen at the 960th
+// of 1,000 gives no enum, and one last seen at the 40th does.
 func TestProposalOfGrowingValues(t *testing.T) {
 	a := apitest.Start(t)
 	var events []event.Event

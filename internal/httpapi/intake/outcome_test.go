@@ -14,7 +14,8 @@ import (
 	"theeye/internal/registry"
 )
 
-// What became of events that were stored long ago is not remembered, which is no sign of a slow store.
+// The outcomes of events that were stored long ago are not remembered, which is no sign of a slow
+// store.
 func TestForgottenOutcome(t *testing.T) {
 	position := progress.New(0)
 	var keys *registry.Registry
