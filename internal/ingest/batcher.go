@@ -36,18 +36,18 @@ type entry struct {
 	err      error
 }
 
-func (s *entry) add(r event.Record) {
-	s.body = event.AppendRecord(s.body, r, false)
-	s.received++
+func (e *entry) add(r event.Record) {
+	e.body = event.AppendRecord(e.body, r, false)
+	e.received++
 	if r.Rejection != nil {
-		s.rejected++
+		e.rejected++
 	}
 }
 
 // abandon releases an entry that will be part of no frame.
-func (s *entry) abandon() {
-	if !s.accepted {
-		s.release()
+func (e *entry) abandon() {
+	if !e.accepted {
+		e.release()
 	}
 }
 
@@ -62,31 +62,31 @@ type pendingFrame struct {
 }
 
 // fits reports whether the frame has room for an entry. An empty frame has room for any.
-func (g *pendingFrame) fits(s *entry) bool {
-	header := g.header
-	if _, ok := g.apps[s.app]; !ok {
-		header += queue.Count{App: s.app}.HeaderBytes()
+func (f *pendingFrame) fits(e *entry) bool {
+	header := f.header
+	if _, ok := f.apps[e.app]; !ok {
+		header += queue.Count{App: e.app}.HeaderBytes()
 	}
-	return g.bytes+len(s.body) <= maxFrameBytes && header <= queue.MaxCounts
+	return f.bytes+len(e.body) <= maxFrameBytes && header <= queue.MaxCounts
 }
 
-func (g *pendingFrame) add(s *entry) {
-	s.first = g.records
-	g.entries = append(g.entries, s)
-	g.bytes += len(s.body)
-	g.records += int(s.received)
-	i, ok := g.apps[s.app]
+func (f *pendingFrame) add(e *entry) {
+	e.first = f.records
+	f.entries = append(f.entries, e)
+	f.bytes += len(e.body)
+	f.records += int(e.received)
+	i, ok := f.apps[e.app]
 	if !ok {
-		if g.apps == nil {
-			g.apps = map[string]int{}
+		if f.apps == nil {
+			f.apps = map[string]int{}
 		}
-		i = len(g.counts)
-		g.apps[s.app] = i
-		g.counts = append(g.counts, queue.Count{App: s.app})
-		g.header += g.counts[i].HeaderBytes()
+		i = len(f.counts)
+		f.apps[e.app] = i
+		f.counts = append(f.counts, queue.Count{App: e.app})
+		f.header += f.counts[i].HeaderBytes()
 	}
-	g.counts[i].Received += uint64(s.received)
-	g.counts[i].Rejected += uint64(s.rejected)
+	f.counts[i].Received += uint64(e.received)
+	f.counts[i].Rejected += uint64(e.rejected)
 }
 
 // batcher merges entries into frames and publishes them.
@@ -103,38 +103,38 @@ func newBatcher(opts Options) *batcher {
 }
 
 // submit returns when the entry's frame is durable, with its sequence and the index of the first
-// record. After a deadline the frame may still come: s.release is called when its outcome is known.
-func (g *batcher) submit(ctx context.Context, s *entry) (frame uint64, first int, err error) {
-	if len(s.body) > queue.MaxBody/2 {
-		return 0, 0, fmt.Errorf("%w: the events and their problems take %d bytes", queue.ErrTooLarge, len(s.body))
+// record. After a deadline the frame may still come: e.release is called when its outcome is known.
+func (b *batcher) submit(ctx context.Context, e *entry) (frame uint64, first int, err error) {
+	if len(e.body) > queue.MaxBody/2 {
+		return 0, 0, fmt.Errorf("%w: the events and their problems take %d bytes", queue.ErrTooLarge, len(e.body))
 	}
-	s.done = make(chan struct{})
+	e.done = make(chan struct{})
 	select {
-	case g.in <- s:
-		s.accepted = true
-	case <-g.closed:
+	case b.in <- e:
+		e.accepted = true
+	case <-b.closed:
 		return 0, 0, ErrClosed
 	case <-ctx.Done():
 		return 0, 0, ctx.Err()
 	}
 	select {
-	case <-s.done:
-		return s.frame, s.first, s.err
+	case <-e.done:
+		return e.frame, e.first, e.err
 	case <-ctx.Done():
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return 0, 0, ctx.Err()
 	}
 	// Nobody waits for the answer, but the entry is on its way, and counts.
-	<-s.done // publishing has its own deadline, so this comes
-	return s.frame, s.first, s.err
+	<-e.done // publishing has its own deadline, so this comes
+	return e.frame, e.first, e.err
 }
 
 // run batches and publishes until ctx ends, and then until every entry is answered.
-func (g *batcher) run(ctx context.Context) error {
+func (b *batcher) run(ctx context.Context) error {
 	var publishing sync.WaitGroup
 	defer publishing.Wait()
-	defer close(g.closed)
+	defer close(b.closed)
 	slots := make(chan struct{}, maxInFlight)
 	var overflow *entry // did not fit into the frame before
 	for {
@@ -143,13 +143,13 @@ func (g *batcher) run(ctx context.Context) error {
 			select {
 			case <-ctx.Done():
 				return nil
-			case overflow = <-g.in:
+			case overflow = <-b.in:
 			}
 		}
 		current.add(overflow)
-		overflow = g.collect(&current, slots)
+		overflow = b.collect(&current, slots)
 		publishing.Go(func() {
-			g.publish(current)
+			b.publish(current)
 			<-slots
 		})
 	}
@@ -157,12 +157,12 @@ func (g *batcher) run(ctx context.Context) error {
 
 // collect adds the entries that come to a frame until the frame is closed and has a slot. While all
 // slots are taken the frame goes on growing. It returns the entry that did not fit any more.
-func (g *batcher) collect(current *pendingFrame, slots chan struct{}) (overflow *entry) {
+func (b *batcher) collect(current *pendingFrame, slots chan struct{}) (overflow *entry) {
 	timer := time.NewTimer(frameWait)
 	defer timer.Stop()
 	due := len(slots) == 0
 	for {
-		in, slot := g.in, chan<- struct{}(nil)
+		in, slot := b.in, chan<- struct{}(nil)
 		if due || current.bytes >= frameBytes {
 			slot = slots
 		}
@@ -170,12 +170,12 @@ func (g *batcher) collect(current *pendingFrame, slots chan struct{}) (overflow 
 			in = nil
 		}
 		select {
-		case s := <-in:
-			if !current.fits(s) {
-				overflow, due = s, true
+		case e := <-in:
+			if !current.fits(e) {
+				overflow, due = e, true
 				continue
 			}
-			current.add(s)
+			current.add(e)
 		case <-timer.C:
 			due = true
 		case slot <- struct{}{}:
@@ -184,26 +184,26 @@ func (g *batcher) collect(current *pendingFrame, slots chan struct{}) (overflow 
 	}
 }
 
-func (g *batcher) publish(current pendingFrame) {
+func (b *batcher) publish(current pendingFrame) {
 	f := queue.Frame{Counts: current.counts, Body: make([]byte, 0, current.bytes)}
-	for _, s := range current.entries {
-		f.Body = append(f.Body, s.body...)
+	for _, e := range current.entries {
+		f.Body = append(f.Body, e.body...)
 	}
 	// The senders' contexts do not count here: others share the frame.
-	sequence, err := g.opts.Publish(context.Background(), f)
+	sequence, err := b.opts.Publish(context.Background(), f)
 	if errors.Is(err, queue.ErrUnknown) {
-		g.unknownOutcomes.Add(1)
+		b.unknownOutcomes.Add(1)
 	}
 	if err == nil {
 		received := make(map[string]int64, len(f.Counts))
 		for _, c := range f.Counts {
 			received[c.App] = int64(c.Received)
 		}
-		g.opts.Acknowledged(sequence, received)
+		b.opts.Acknowledged(sequence, received)
 	}
-	for _, s := range current.entries {
-		s.frame, s.err = sequence, err
-		s.release()
-		close(s.done)
+	for _, e := range current.entries {
+		e.frame, e.err = sequence, err
+		e.release()
+		close(e.done)
 	}
 }

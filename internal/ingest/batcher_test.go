@@ -29,7 +29,7 @@ func TestManyApplicationsAtATime(t *testing.T) {
 			received := map[string]uint64{}
 			var sent, done sync.WaitGroup
 			sent.Add(apps)
-			erasures := func() *erasure.Set { sent.Done(); return &erasure.Set{} } // asked before each is judged
+			erasures := func() *erasure.Set { sent.Done(); return &erasure.Set{} } // asked before each is validated
 			c, _ := start(t, ingest.Options{Erasures: erasures, Publish: func(ctx context.Context, f queue.Frame) (uint64, error) {
 				<-held
 				mu.Lock()

@@ -363,7 +363,7 @@ func TestByteOrderMark(t *testing.T) {
 	// As versions before kept it.
 	old := &event.Rejection{App: "shop", EventID: event.NewID(), ReceivedAt: received, Raw: []byte("\ufeff" + one)}
 	if again := c.Revalidate(old, old.Raw, ingest.Revalidation{}); again.Event == nil {
-		t.Errorf("judged again: %+v", again.Rejection.Problems)
+		t.Errorf("validated again: %+v", again.Rejection.Problems)
 	}
 }
 

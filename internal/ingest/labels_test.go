@@ -53,7 +53,7 @@ func TestRejectionsHaveTheirSession(t *testing.T) {
 				t.Errorf("the session is %q, want %q", got.SessionID, c.want)
 			}
 			if again := x.Revalidate(got, got.Raw, ingest.Revalidation{}).Rejection; again.SessionID != c.want {
-				t.Errorf("judged again the session is %q, want %q", again.SessionID, c.want)
+				t.Errorf("validated again the session is %q, want %q", again.SessionID, c.want)
 			}
 		})
 	}

@@ -29,7 +29,7 @@ func rejected(t *testing.T, c *ingest.Collector, kept *frames, req ingest.Reques
 
 // What intake refused it refuses again, under the same identity and with the same
 // problems, as long as nothing has changed.
-func TestRejudgingChangesNothing(t *testing.T) {
+func TestRevalidationChangesNothing(t *testing.T) {
 	strict, err := schema.Compile("c", "n", 7, []byte(`{"required":["path"]}`))
 	if err != nil {
 		t.Fatal(err)
@@ -67,7 +67,7 @@ func TestRejudgingChangesNothing(t *testing.T) {
 	}
 }
 
-func TestRejudgingUnderOtherConditions(t *testing.T) {
+func TestRevalidationUnderOtherConditions(t *testing.T) {
 	strict, _ := schema.Compile("c", "n", 7, []byte(`{"required":["path"]}`))
 	draft, _ := schema.Compile("c", "n", 8, []byte(`{"required":[]}`))
 	inForce := strict
@@ -103,7 +103,7 @@ func TestRejudgingUnderOtherConditions(t *testing.T) {
 		t.Errorf("an application that takes no others: %+v", again)
 	}
 
-	// A repaired body is judged instead, and is another rejection when it is bad too.
+	// A repaired body is validated instead, and is another rejection when it is bad too.
 	inForce = strict
 	repaired := []byte(strings.Replace(string(first.Raw), `"a"`, `"path"`, 1))
 	if e := c.Revalidate(first, repaired, ingest.Revalidation{}).Event; e == nil || string(e.Data) != `{"path":1}` || e.ID != first.EventID {
@@ -123,7 +123,7 @@ func TestRejudgingUnderOtherConditions(t *testing.T) {
 }
 
 // Requests that could not be read are kept as they came, so anything may be there.
-func TestRejudgingAnyBytes(t *testing.T) {
+func TestRevalidationOfAnyBytes(t *testing.T) {
 	c, _ := start(t, ingest.Options{})
 	rej := &event.Rejection{App: "shop", EventID: event.NewID(), ReceivedAt: received}
 	for body, code := range map[string]string{

@@ -143,15 +143,13 @@ func (c *Collector) unknownTypeMessage(r *request, category, name string) string
 // sender's names may be as long as its event.
 const MaxProblemText = 2 << 10
 
-// shorten bounds the texts of a problem. A pointer that is too long is replaced by that of the nearest
+// truncateProblem bounds the texts of a problem. A pointer that is too long is replaced by that of the nearest
 // value around the place.
-func shorten(p *event.Problem) {
+func truncateProblem(p *event.Problem) {
 	for len(p.Pointer) > MaxProblemText {
 		p.Pointer = p.Pointer[:max(0, strings.LastIndexByte(p.Pointer, '/'))]
 	}
-	if len(p.Message) > MaxProblemText {
-		p.Message = strings.ToValidUTF8(p.Message[:MaxProblemText], "") + "…"
-	}
+	p.Message = event.Truncate(p.Message, MaxProblemText)
 }
 
 // MaxProblems bounds the problems that are reported of one event; the last one then says how many
@@ -165,7 +163,7 @@ func (r *request) reject(e rawEvent, raw []byte, index int, version uint32) even
 		e.problems = e.problems[:MaxProblems]
 	}
 	for i := range e.problems {
-		shorten(&e.problems[i])
+		truncateProblem(&e.problems[i])
 	}
 	n := r.identify(&e, index)
 	rejection := &event.Rejection{

@@ -242,8 +242,5 @@ func lostPlus(text string) bool {
 // shorten keeps the text of an error readable.
 func shorten(text string) string {
 	const most = 60
-	if len(text) <= most {
-		return text
-	}
-	return strings.ToValidUTF8(text[:most], "") + "…"
+	return event.Truncate(text, most)
 }
