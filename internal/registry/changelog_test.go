@@ -62,7 +62,7 @@ func TestWhatWasRevokedStaysSoWithoutTheBucket(t *testing.T) {
 		}
 		keys, secrets = append(keys, k), append(secrets, secret)
 	}
-	if _, _, err := r.PutType(t.Context(), "c", "n", []byte(`{}`)); err != nil {
+	if _, _, err := putType(t.Context(), r, "c", "n", []byte(`{}`)); err != nil {
 		t.Fatal(err)
 	}
 	within(t, time.Minute, func() bool { return strings.Contains(savedCopy(t, dir), `"category"`) })
@@ -137,7 +137,7 @@ func TestALogThatHasGrown(t *testing.T) {
 	first := logs(t, dir)
 	for i := range 12 { // more than minLogBytes together
 		document := fmt.Sprintf(`{"title":"%d","description":"%s"}`, i, strings.Repeat("x", 100_000))
-		if _, _, err := r.PutType(t.Context(), "c", "n", []byte(document)); err != nil {
+		if _, _, err := putType(t.Context(), r, "c", "n", []byte(document)); err != nil {
 			t.Fatal(err)
 		}
 		within(t, time.Minute, func() bool { return strings.Contains(savedCopy(t, dir), fmt.Sprintf(`"version":%d,"schema"`, i+1)) })

@@ -190,3 +190,9 @@ func appOf(r *registry.Registry, name string) registry.App {
 	a.Name = name
 	return a
 }
+
+// putType puts a schema in force, compatible or not.
+func putType(ctx context.Context, r *registry.Registry, category, name string, document []byte) (v registry.TypeVersion, made bool, err error) {
+	outcome, err := r.ChangeType(ctx, registry.TypeChange{Category: category, Name: name, Document: document, Force: true})
+	return outcome.TypeVersion, outcome.Made, err
+}

@@ -94,7 +94,7 @@ func TestThereIsRoomToRevokeWhenNothingMoreCanBeMade(t *testing.T) {
 	var invalid *registry.InvalidError
 	for i := 0; invalid == nil; i++ {
 		document := fmt.Sprintf(`{"title":"%d %s"}`, i, strings.Repeat("x", 50_000))
-		if _, _, err := r.PutType(t.Context(), "c", "n", []byte(document)); err != nil && !errors.As(err, &invalid) {
+		if _, _, err := putType(t.Context(), r, "c", "n", []byte(document)); err != nil && !errors.As(err, &invalid) {
 			t.Fatal(err)
 		}
 	}
@@ -104,7 +104,7 @@ func TestThereIsRoomToRevokeWhenNothingMoreCanBeMade(t *testing.T) {
 	if _, _, err := r.CreateKey(t.Context(), "", registry.Read); !errors.As(err, &invalid) {
 		t.Errorf("key: %v", err)
 	}
-	if _, _, err := r.PutType(t.Context(), "c", "m", []byte(`{}`)); !errors.As(err, &invalid) {
+	if _, _, err := putType(t.Context(), r, "c", "m", []byte(`{}`)); !errors.As(err, &invalid) {
 		t.Errorf("type: %v", err)
 	}
 	revoke(t, r, r.FirstStart().WriteKey)

@@ -187,7 +187,7 @@ func (m *machine) revokeKey(t *rapid.T) {
 func (m *machine) putType(t *rapid.T) {
 	n := name(t)
 	document := fmt.Sprintf(`{"maxProperties":%d}`, rapid.IntRange(1, 3).Draw(t, "schema"))
-	v, made, err := m.r.PutType(m.t.Context(), "c", n, []byte(document))
+	v, made, err := putType(m.t.Context(), m.r, "c", n, []byte(document))
 	expect(t, err, nil)
 	typ := m.model.types[n]
 	last := len(typ.versions) - 1

@@ -132,7 +132,7 @@ func TestANewerVersionIsNotTouched(t *testing.T) {
 			js, _ := jetStream(t, t.TempDir())
 			dir := t.TempDir()
 			r := open(t, js, dir)
-			if _, _, err := r.PutType(t.Context(), "c", "n", []byte(`{}`)); err != nil {
+			if _, _, err := putType(t.Context(), r, "c", "n", []byte(`{}`)); err != nil {
 				t.Fatal(err)
 			}
 			r.Close()

@@ -57,7 +57,7 @@ func TestVersionsOfBothNodesAreOneAfterTheOther(t *testing.T) {
 		wg.Go(func() {
 			for j := range each {
 				document := fmt.Sprintf(`{"title":"%d of %d"}`, j, i)
-				v, made, err := r.PutType(t.Context(), "c", "n", []byte(document))
+				v, made, err := putType(t.Context(), r, "c", "n", []byte(document))
 				if err != nil || !made || string(v.Schema) != document {
 					t.Errorf("got %+v %v %v", v, made, err)
 				}
@@ -90,7 +90,7 @@ func TestOneSchemaPutOnBothNodesIsOneVersion(t *testing.T) {
 		var wg sync.WaitGroup
 		for i, r := range []*registry.Registry{a, b} {
 			wg.Go(func() {
-				v, m, err := r.PutType(t.Context(), "c", name, []byte(`{"type":"object"}`))
+				v, m, err := putType(t.Context(), r, "c", name, []byte(`{"type":"object"}`))
 				if err != nil || v.Version != 1 {
 					t.Errorf("got %+v, %v", v, err)
 				}
@@ -157,7 +157,7 @@ func TestVersionsOfADeletedTypeCanBeRead(t *testing.T) {
 		t.Error(err)
 	}
 	for _, document := range []string{`{"maximum":9007199254740992}`, `{"maximum":9007199254740993}`} {
-		if _, made, err := r.PutType(t.Context(), "c", "n", []byte(document)); err != nil || !made {
+		if _, made, err := putType(t.Context(), r, "c", "n", []byte(document)); err != nil || !made {
 			t.Errorf("%s: %v %v", document, made, err)
 		}
 	}
@@ -208,7 +208,7 @@ func TestReadingWhileWriting(t *testing.T) {
 		zone := []string{"UTC", "Asia/Tokyo"}[i%2]
 		_, err := a.UpdateApp(t.Context(), "default", func(s *registry.Settings) { s.TimeZone = zone })
 		_, _, keyErr := b.CreateKey(t.Context(), "default", registry.Read)
-		_, _, typeErr := b.PutType(t.Context(), "c", "n", []byte(fmt.Sprintf(`{"title":"%d"}`, i)))
+		_, _, typeErr := putType(t.Context(), b, "c", "n", []byte(fmt.Sprintf(`{"title":"%d"}`, i)))
 		if err := errors.Join(err, keyErr, typeErr); err != nil {
 			t.Error(err)
 		}

@@ -52,7 +52,7 @@ func TestEverythingIsThereAfterARestart(t *testing.T) {
 	if err := r.RevokeKey(t.Context(), "", gone.ID); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := r.PutType(t.Context(), "c", "n", []byte(`{"type":"object"}`)); err != nil {
+	if _, _, err := putType(t.Context(), r, "c", "n", []byte(`{"type":"object"}`)); err != nil {
 		t.Fatal(err)
 	}
 	check := func(r *registry.Registry) {
@@ -189,7 +189,7 @@ func TestVersionsOfAType(t *testing.T) {
 	ctx := t.Context()
 	put := func(document string, want uint32, made bool) {
 		t.Helper()
-		v, gotMade, err := r.PutType(ctx, "page interaction", "cta/click", []byte(document))
+		v, gotMade, err := putType(ctx, r, "page interaction", "cta/click", []byte(document))
 		if err != nil || v.Version != want || gotMade != made {
 			t.Errorf("version %d made %v, want %d %v (%v)", v.Version, gotMade, want, made, err)
 		}
@@ -197,7 +197,7 @@ func TestVersionsOfAType(t *testing.T) {
 	put(`{"type":"object","required":["a"]}`, 1, true)
 	put(`{ "required":["a"], "type":"object"}`, 1, false)
 	var refused *schema.CompileError
-	if _, _, err := r.PutType(ctx, "page interaction", "cta/click", []byte(`{"type":"nonsense"}`)); !errors.As(err, &refused) {
+	if _, _, err := putType(ctx, r, "page interaction", "cta/click", []byte(`{"type":"nonsense"}`)); !errors.As(err, &refused) {
 		t.Errorf("a wrong schema: %v", err)
 	}
 	put(`{"type":"object"}`, 2, true)

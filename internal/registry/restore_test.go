@@ -189,7 +189,7 @@ func TestRecordsThatCannotBeRead(t *testing.T) {
 func TestRecordsThatWereRemoved(t *testing.T) {
 	js, _ := jetStream(t, t.TempDir())
 	r := open(t, js, t.TempDir())
-	if _, _, err := r.PutType(t.Context(), "c", "n", []byte(`{}`)); err != nil {
+	if _, _, err := putType(t.Context(), r, "c", "n", []byte(`{}`)); err != nil {
 		t.Fatal(err)
 	}
 	kv := bucket(t, js)
@@ -209,7 +209,7 @@ func TestRecordsThatWereRemoved(t *testing.T) {
 	if _, err := r.CreateApp(t.Context(), "default", registry.Settings{}); err != nil {
 		t.Errorf("made again: %v", err)
 	}
-	if v, _, err := r.PutType(t.Context(), "c", "n", []byte(`{}`)); err != nil || v.Version != 1 {
+	if v, _, err := putType(t.Context(), r, "c", "n", []byte(`{}`)); err != nil || v.Version != 1 {
 		t.Errorf("made again: %+v %v", v, err)
 	}
 }

@@ -197,12 +197,6 @@ func (e *BreakingError) Error() string {
 		e.InForce, at, e.Reasons[0].Reason, more)
 }
 
-// PutType is ChangeType with Force, of nobody.
-func (r *Registry) PutType(ctx context.Context, category, name string, document []byte) (v TypeVersion, made bool, err error) {
-	outcome, err := r.ChangeType(ctx, TypeChange{Category: category, Name: name, Document: document, Force: true})
-	return outcome.TypeVersion, outcome.Made, err
-}
-
 // ChangeType makes a schema the version in force of an event type, the next by
 // number, and returns it. A schema that equals the one in force, but for white
 // space and the order of keys, makes no version, nor does one that is refused.

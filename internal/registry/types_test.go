@@ -111,7 +111,7 @@ func TestNearestType(t *testing.T) {
 	js, _ := jetStream(t, t.TempDir())
 	r := open(t, js, t.TempDir())
 	for _, name := range [][2]string{{"page interaction", "pageview"}, {"page interaction", "cta click"}, {"form interaction", "submit"}, {"form interaction", "pageviews"}} {
-		if _, _, err := r.PutType(t.Context(), name[0], name[1], []byte(`{}`)); err != nil {
+		if _, _, err := putType(t.Context(), r, name[0], name[1], []byte(`{}`)); err != nil {
 			t.Fatal(err)
 		}
 	}

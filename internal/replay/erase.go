@@ -94,7 +94,7 @@ func (j *job) end(ctx context.Context, why string) error {
 	if waits {
 		return nil
 	}
-	close(j.cancelled())
+	j.requestCancel()
 	select {
 	case <-j.done:
 		return nil

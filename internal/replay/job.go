@@ -80,12 +80,8 @@ func (j *job) ended() bool {
 	return j.endedLocked()
 }
 
-// cancelled returns the channel to be closed, another one when it is closed already.
-func (j *job) cancelled() chan struct{} {
-	c := make(chan struct{})
-	j.once.Do(func() { c = j.cancel })
-	return c
-}
+// requestCancel lets run end; more than one call is one.
+func (j *job) requestCancel() { j.once.Do(func() { close(j.cancel) }) }
 
 // snapshot returns a copy of the status.
 func (j *job) snapshot() Status {

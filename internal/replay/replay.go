@@ -304,7 +304,7 @@ func (r *Runner) Cancel(ctx context.Context, id uuid.UUID) (Status, error) {
 	if j.ended() {
 		return Status{}, ErrEnded
 	}
-	close(j.cancelled())
+	j.requestCancel()
 	select {
 	case <-j.done:
 		return j.snapshot(), nil
