@@ -111,7 +111,7 @@ func TestBackupOfAnotherServerIsRefused(t *testing.T) {
 	refused := func(s *server, want string) {
 		t.Helper()
 		before := listed(t, dir)
-		if out := s.beside(1, "backup", dir); !strings.Contains(out, want) || !strings.Contains(out, "stays as it is: give another folder") {
+		if out := s.beside(1, "backup", dir); !strings.Contains(out, want) || !strings.Contains(out, "it was not changed: use another folder") {
 			t.Errorf("it says %s", out)
 		}
 		if code, out := runEye(t, nil, "backup", "verify", dir); code != 0 {
@@ -125,7 +125,7 @@ func TestBackupOfAnotherServerIsRefused(t *testing.T) {
 	}
 	other := start(t)
 	other.post(numbered(0, 50))
-	refused(other, "is of another data directory")
+	refused(other, "belongs to another data directory")
 	r := s.restored(old)
 	r.post(numbered(100, 110))
 	refused(r, "goes up to frame 2, but the server, which has been restored or recovered since, only has frames up to 1;")
@@ -175,7 +175,7 @@ func TestBackupWithoutItsIndex(t *testing.T) {
 				t.Fatal(err)
 			}
 			before := fileNames(t, filepath.Join(dir, "files"))
-			if out := other.beside(1, "backup", dir); !strings.Contains(out, "of another data directory") {
+			if out := other.beside(1, "backup", dir); !strings.Contains(out, "belongs to another data directory") {
 				t.Errorf("it says %s", out)
 			}
 			if after := fileNames(t, filepath.Join(dir, "files")); !slices.Equal(before, after) {
@@ -195,7 +195,7 @@ func TestBackupWithoutItsIndex(t *testing.T) {
 	if err := os.Remove(manifests[0]); err != nil {
 		t.Fatal(err)
 	}
-	if out := other.beside(1, "backup", dir); !strings.Contains(out, "it is not known of which server") {
+	if out := other.beside(1, "backup", dir); !strings.Contains(out, "of an unknown server") {
 		t.Errorf("it says %s", out)
 	}
 }

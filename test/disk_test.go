@@ -149,7 +149,7 @@ func TestStartOnAFullDisk(t *testing.T) {
 	release := fill(t, dir)
 	s.run()
 	s.eventually("the server to tell its address", func() bool {
-		_, rest, found := strings.Cut(s.output.String(), "answers at ")
+		_, rest, found := strings.Cut(s.output.String(), "is running at ")
 		s.url, _, _ = strings.Cut(rest, " ")
 		return found
 	})

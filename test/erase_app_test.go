@@ -53,7 +53,7 @@ func (s *server) gone() {
 	}
 }
 
-// An application goes with all that it sent; another one of its name begins empty,
+// An application goes with everything it sent; another one of its name begins empty,
 // and may be sent the same again.
 func TestEraseApp(t *testing.T) {
 	t.Parallel()

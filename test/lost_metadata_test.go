@@ -80,7 +80,7 @@ func TestLostMetadataIsNoFirstStart(t *testing.T) {
 			}
 			kept := 0
 			for range 2 {
-				if out := s.beside(0, "store", "recover", "--forget-metadata", "--yes"); !strings.Contains(out, "begins without applications and keys") {
+				if out := s.beside(0, "store", "recover", "--forget-metadata", "--yes"); !strings.Contains(out, "starts without applications and keys") {
 					t.Errorf("it says %s", out)
 				}
 				moved, err := filepath.Glob(filepath.Join(s.data, "quarantine", "*"))
@@ -90,7 +90,7 @@ func TestLostMetadataIsNoFirstStart(t *testing.T) {
 				kept = len(moved)
 			}
 			s.launch()
-			if !strings.Contains(s.output.String(), "begins without applications and keys") {
+			if !strings.Contains(s.output.String(), "starts without applications and keys") {
 				t.Errorf("nothing tells it:\n%s", s.output)
 			}
 			s.must(s.call("GET", "/v1/events", s.read, ""), 401)

@@ -108,7 +108,7 @@ func TestRejectionOfAnEvent(t *testing.T) {
 		}
 	}
 	cmd, out := s.eye("rejections", "nothing", "--app", "shop", "--data", s.data)
-	if err := cmd.Run(); err == nil || !strings.Contains(out.String(), "no rejected event has it") {
+	if err := cmd.Run(); err == nil || !strings.Contains(out.String(), "no rejected event with it") {
 		t.Errorf("of nothing: %v, %s", err, out)
 	}
 }

@@ -438,7 +438,7 @@ func TestReadmit(t *testing.T) {
 			if err := os.Rename(away, back); err != nil {
 				t.Fatal(err)
 			}
-			if out := s.beside(0, "store", "readmit"); !strings.Contains(out, "taken back      seg-00000001.duckdb: 100 events") {
+			if out := s.beside(0, "store", "readmit"); !strings.Contains(out, "readmitted      seg-00000001.duckdb: 100 events") {
 				t.Errorf("it says %s", out)
 			}
 			if !beside {

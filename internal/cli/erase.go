@@ -31,7 +31,7 @@ type eraseFlags struct {
 // newEraseCommand returns `eye erase`.
 func newEraseCommand(s stdio) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "erase --session ID", Short: "Erase a session everywhere", Args: args(cobra.NoArgs),
+		Use: "erase --session ID", Short: "Erase a session", Args: args(cobra.NoArgs),
 		Long: "Erase a session from the store and the queue. Neither a retry nor a rebuild brings it back.\n" +
 			"First shows how many events there are in which applications, and asks. --yes skips the question and is required when standard input is not a terminal.\n" +
 			"Backups taken before still hold the session: when you restore one, give `eye restore` the file `tombstones` of this data\ndirectory with --tombstones.\nThis cannot be undone.",

@@ -154,9 +154,9 @@ func asFlags(detail string) string {
 		"GET /v1/receipts/{id} shows", "`eye receipt ID` shows",
 		"erase=1 erases", "--erase erases",
 		"make the key under /v1/apps/{app}/keys", "give that with --app",
-		"make the key under /v1/keys", "leave out --app",
+		"make the key under /v1/keys", "omit --app",
 		"revoke it under /v1/apps/{app}/keys", "give that with --app",
-		"revoke it under /v1/keys", "leave out --app",
+		"revoke it under /v1/keys", "omit --app",
 	).Replace(detail)
 }
 

@@ -27,9 +27,9 @@ func TestReachable(t *testing.T) {
 // What a problem advises to those who call over HTTP is told in flags and commands.
 func TestProblemsAdviseCommands(t *testing.T) {
 	for detail, want := range map[string]string{
-		"no stored event has this id; GET /v1/receipts/{id} shows what became of it":     "no stored event has this id; `eye receipt ID` shows what became of it",
+		"no stored event has this id; GET /v1/receipts/{id} shows its history":           "no stored event has this id; `eye receipt ID` shows its history",
 		"kind write belongs to one application; make the key under /v1/apps/{app}/keys":  "kind write belongs to one application; give that with --app",
-		"kind admin belongs to all applications; make the key under /v1/keys":            "kind admin belongs to all applications; leave out --app",
+		"kind admin belongs to all applications; make the key under /v1/keys":            "kind admin belongs to all applications; omit --app",
 		"application \"shop\" has events or rejections: erase=1 erases them too, or not": "application \"shop\" has events or rejections: --erase erases them too, or not",
 	} {
 		body := `{"title":"Conflict","detail":` + strconv.Quote(detail) + `}`

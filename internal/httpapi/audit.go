@@ -56,8 +56,8 @@ func (s *Server) recordAct(rt Route, c *Call) error {
 	}
 	trail := s.opts.Registry.AuditLog()
 	if err := trail.Begin(c.Context(), &e); err != nil {
-		s.log.Error("the audit trail cannot be written; nothing is administered", "error", err)
-		return Unavailable("the audit trail could not be written, so nothing was changed; try again")
+		s.log.Error("the audit log cannot be written; administrative requests are refused", "error", err)
+		return Unavailable("the audit log could not be written, so nothing was changed; try again")
 	}
 	held := &heldResponse{ResponseWriter: c.w.ResponseWriter}
 	c.w.ResponseWriter, c.entry = held, &e
@@ -96,7 +96,7 @@ func (s *Server) appsNamed(c *Call) string {
 
 func (s *Server) logUnrecorded(e registry.Entry, err error) {
 	if err != nil {
-		s.log.Error("how an administrative act ended could not be written down", "act", e.Act, "id", e.ID, "error", err)
+		s.log.Error("the outcome of an administrative action could not be recorded", "act", e.Act, "id", e.ID, "error", err)
 	}
 }
 
@@ -130,8 +130,8 @@ func (s *Server) recordReading(rt Route, c *Call) (err error) {
 	}
 	trail := s.opts.Registry.AuditLog()
 	if err := trail.Begin(c.Context(), &e); err != nil {
-		s.log.Error("the audit trail cannot be written; nothing is given away", "error", err)
-		return Unavailable("the audit trail could not be written, so nothing is sent; try again")
+		s.log.Error("the audit log cannot be written; exports and backups are refused", "error", err)
+		return Unavailable("the audit log could not be written, so nothing was sent; try again")
 	}
 	c.entry = &e
 	defer func() {

@@ -28,7 +28,7 @@ func (s *Server) authorize(c *Call, need Access) error {
 	if allowed && fromItsOrigin(who, c.Request) {
 		return nil
 	}
-	p := Problemf(http.StatusForbidden, "this key is not allowed here: %s", needed(need))
+	p := Problemf(http.StatusForbidden, "this key is not permitted here: %s", needed(need))
 	if allowed {
 		return p.WithReason("wrong_origin")
 	}
@@ -116,11 +116,11 @@ func keyOf(r *http.Request, need Access) string {
 func needed(need Access) string {
 	switch need {
 	case ForWrite:
-		return "sending requires a write key, used from one of its origins if it has any"
+		return "sending requires a write key, used from one of its origins if it is restricted to any"
 	case ForRead:
 		return "reading requires a read key or an admin key"
 	case ForMetrics:
-		return "metrics require an admin key or a read key of all applications"
+		return "metrics require an admin key or a read key for all applications"
 	}
 	return "administration requires an admin key"
 }

@@ -56,10 +56,10 @@ func NewConnections(opts ConnectionOptions) *Connections {
 	c := &Connections{
 		opts: opts, refusing: make(chan struct{}, maxRefusing), byNetwork: map[netip.Addr]int{},
 		gauge: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "eye_http_connections", Help: "Connections that are open.",
+			Name: "eye_http_connections", Help: "Open connections.",
 		}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "eye_http_connections_refused_total", Help: "Connections that were refused: too many in all, or from one address.",
+			Name: "eye_http_connections_refused_total", Help: "Connections refused because there were too many in total or from one address.",
 		}, []string{"bound"}),
 	}
 	for _, bound := range []string{"all", "address"} {
@@ -173,9 +173,9 @@ const unreadBytes = 64 << 10
 
 // noRoom is the answer to a connection beyond the bounds.
 func noRoom(bound string) []byte {
-	detail := "the server has as many connections as it can serve; try again"
+	detail := "the server has reached its limit of connections; try again"
 	if bound == "address" {
-		detail = "there are too many connections from this address; use those that are open, or name the proxy with --trusted-proxies"
+		detail = "there are too many connections from this address; reuse open ones, or name the proxy with --trusted-proxies"
 	}
 	body, _ := json.Marshal(NewProblem(http.StatusServiceUnavailable, detail))
 	return fmt.Appendf(nil, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(body), body)

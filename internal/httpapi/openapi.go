@@ -37,29 +37,29 @@ func OpenAPI(routes []Route) *huma.OpenAPI {
 			License:     &huma.License{Name: "Apache-2.0", URL: "https://www.apache.org/licenses/LICENSE-2.0"},
 		},
 		Servers: []*huma.Server{
-			{URL: "/", Description: "the server that this document comes from"},
-			{URL: "http://127.0.0.1:8080", Description: "eye serve with its default address"},
+			{URL: "/", Description: "the server that serves this document"},
+			{URL: "http://127.0.0.1:8080", Description: "eye serve at its default address"},
 		},
 		// In the order in which a newcomer needs them.
 		Tags: []*huma.Tag{
 			{Name: "intake", Description: "Sending events."},
 			{Name: "reading", Description: "Events, sessions, counts and receipts."},
-			{Name: "rejections", Description: "Events that were refused, and replaying them."},
-			{Name: "event types", Description: "Categories and names, and the JSON Schemas of their data."},
-			{Name: "applications and keys", Description: "Who may send and read, settings, and the audit trail."},
-			{Name: "backup", Description: "What eye backup fetches."},
+			{Name: "rejections", Description: "Rejected events, and replays of them."},
+			{Name: "event types", Description: "Categories and names of events, and the JSON Schemas of their data."},
+			{Name: "applications and keys", Description: "Who may send and read; settings and the audit log."},
+			{Name: "backup", Description: "The requests that eye backup makes."},
 			{Name: "operation", Description: "Health, metrics, and this document."},
 		},
 		Components: &huma.Components{
 			Schemas: registry,
 			SecuritySchemes: map[string]*huma.SecurityScheme{
 				"bearer": {Type: "http", Scheme: "bearer", Description: "a key of The Eye"},
-				"basic":  {Type: "http", Scheme: "basic", Description: "the key as user name"},
+				"basic":  {Type: "http", Scheme: "basic", Description: "the key as the user name"},
 			},
 		},
 	}
 	if slices.ContainsFunc(routes, func(rt Route) bool { return rt.Doc.Tag == legacyTag }) {
-		api.Tags = append(api.Tags, &huma.Tag{Name: legacyTag, Description: "The one address of the service that The Eye replaces, as its callers know it."})
+		api.Tags = append(api.Tags, &huma.Tag{Name: legacyTag, Description: "The address of the service that The Eye replaces, for its existing callers."})
 	}
 	for _, rt := range routes {
 		if !rt.Doc.Hidden {

@@ -17,16 +17,16 @@ func (s *Server) operationRoutes() []Route {
 	text := func(what string) []Answer { return []Answer{Plain(200, what)} }
 	return []Route{
 		{Method: "GET", Path: "/healthz", Access: Open, Handle: s.healthz, Doc: Doc{
-			ID: "healthz", Tag: "operation", Summary: "Whether the process runs", Answers: text("it runs")}},
+			ID: "healthz", Tag: "operation", Summary: "Check that the process is running", Answers: text("it runs")}},
 		{Method: "GET", Path: "/readyz", Access: Open, Handle: s.readyz, Doc: Doc{
-			ID: "readyz", Tag: "operation", Summary: "Whether intake and reading work",
+			ID: "readyz", Tag: "operation", Summary: "Check that intake and reading work",
 			Answers: []Answer{JSON[Readiness](200, "both work"), JSON[Readiness](503, "one does not")}}},
 		{Method: "GET", Path: "/metrics", Access: ForMetrics, Handle: s.showMetrics, Doc: Doc{
-			ID: "metrics", Tag: "operation", Summary: "Metrics in the form of Prometheus", Params: []Param{{Name: "name[]", Text: "the metrics of any of these names alone", Repeatable: true}}, Answers: text("the metrics")}},
+			ID: "metrics", Tag: "operation", Summary: "Metrics in the Prometheus text format", Params: []Param{{Name: "name[]", Text: "only metrics with these names", Repeatable: true}}, Answers: text("the metrics")}},
 		{Method: "GET", Path: "/openapi.json", Access: Open, Handle: s.openAPI, Doc: Doc{
 			ID: "openapi", Tag: "operation", Summary: "This document", Answers: text("OpenAPI 3.1")}},
 		{Method: "GET", Path: "/docs", Access: Open, Handle: docsFile("docs.html"), Doc: Doc{
-			ID: "docs", Tag: "operation", Summary: "This document as a page", Answers: text("HTML")}},
+			ID: "docs", Tag: "operation", Summary: "This document as a web page", Answers: text("HTML")}},
 		{Method: "GET", Path: "/docs/docs.js", Access: Open, Handle: docsFile("docs.js"), Doc: Doc{Hidden: true}},
 		{Method: "GET", Path: "/docs/docs.css", Access: Open, Handle: docsFile("docs.css"), Doc: Doc{Hidden: true}},
 		{Method: "GET", Path: "/docs/docs.svg", Access: Open, Handle: docsFile("docs.svg"), Doc: Doc{Hidden: true}},
@@ -42,7 +42,7 @@ type Readiness struct {
 	Ready   bool     `json:"ready"`
 	Intake  bool     `json:"intake"`
 	Read    bool     `json:"read"`
-	Reasons []string `json:"reasons" doc:"what does not work and why; also, while all works, which stored events are not available because their file is damaged, which files of the data directory were lost, and that nothing expires because the system's clock has jumped"`
+	Reasons []string `json:"reasons" doc:"what does not work and why; also, while everything works, stored events that are unavailable because a file is damaged, lost files of the data directory, and expiry that is suspended because the system clock has jumped"`
 }
 
 func (s *Server) readyz(c *Call) error {

@@ -43,9 +43,9 @@ func unknownParam(rt Route, name string) error {
 	switch {
 	case len(known) > 0:
 	case rt.Doc.Body != nil:
-		err.Message = "this request takes none, what it takes is in its body"
+		err.Message = "this request takes no parameters; everything is in its body"
 	default:
-		err.Message = "this request takes none"
+		err.Message = "this request takes no parameters"
 	}
 	return err
 }
@@ -130,7 +130,7 @@ func (p *ParamReader) Limit() int {
 }
 
 // NotThisCursor is the message for a cursor that does not belong to a list.
-const NotThisCursor = "is not a cursor of this list; use next_cursor of the page before, or leave it out to begin again"
+const NotThisCursor = "is not a cursor of this list; use next_cursor of the previous page, or omit it to start again"
 
 // Cursor returns where the page begins, 0 for the first page.
 func (p *ParamReader) Cursor() uint64 {

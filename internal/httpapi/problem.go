@@ -32,10 +32,10 @@ type ProblemDetails struct {
 	Title  string `json:"title" doc:"the status in words"`
 	Status int    `json:"status"`
 	Detail string `json:"detail" doc:"what is wrong and what to do"`
-	Line   int    `json:"line,omitzero" doc:"where a body stops being JSON, from 1"`
-	Column int    `json:"column,omitzero" doc:"in code points, from 1"`
+	Line   int    `json:"line,omitzero" doc:"the line at which the body stops being valid JSON, from 1"`
+	Column int    `json:"column,omitzero" doc:"the column, in code points, from 1"`
 	// Pointer is the place in a schema that cannot be used.
-	Pointer *string `json:"pointer,omitzero" doc:"JSON Pointer into a schema that cannot be used; empty for the whole"`
+	Pointer *string `json:"pointer,omitzero" doc:"a JSON Pointer to the fault in a schema; empty for the schema as a whole"`
 	// Reasons are given for a schema that is not compatible.
 	Reasons []schema.Reason `json:"reasons,omitempty" doc:"why a schema is not compatible with the version in force"`
 
@@ -141,39 +141,39 @@ func ProblemOf(err error) *ProblemDetails {
 	case errors.Is(err, registry.ErrNotFound):
 		return NewProblem(http.StatusNotFound, err.Error())
 	case errors.Is(err, registry.ErrNotCopied):
-		return Unavailable("metadata.json in the data directory cannot be written, so nothing was changed: make room, or let the server write there, and try again")
+		return Unavailable("metadata.json in the data directory cannot be written, so nothing was changed: free some space or give the server write permission, and try again")
 	case errors.Is(err, registry.ErrUnavailable):
-		return Unavailable("the metadata cannot be written at the moment; try again")
+		return Unavailable("the metadata cannot be written right now; try again")
 	case errors.Is(err, queue.ErrTooLarge):
-		return NewProblem(http.StatusRequestEntityTooLarge, "the events and their problems together are too large: send smaller batches")
+		return NewProblem(http.StatusRequestEntityTooLarge, "the events and their problems are too large together: send smaller batches")
 	case errors.Is(err, queue.ErrFull):
 		return Unavailable("the queue is full: nothing of this request was kept; try again later")
 	case errors.Is(err, queue.ErrBroken), errors.Is(err, ingest.ErrClosed):
 		return Unavailable("the server is stopping: nothing of this request was kept; try again")
 	case errors.Is(err, queue.ErrUnknown):
-		return Unavailable("it is not known whether the events were kept: send them again with the same ids, which is safe")
+		return Unavailable("the server does not know whether the events were kept: send them again with the same ids, which is safe")
 	case errors.Is(err, erasure.ErrUnfinished):
-		return Unavailable("the erasure is not finished and continues by itself: repeat the request until the answer is 200; if it never is, the server's log says what to do")
+		return Unavailable("the erasure is not finished and continues in the background: repeat the request until the answer is 200; if that does not happen, see the server's log")
 	case errors.Is(err, store.ErrTooWide):
 		return NewProblem(http.StatusBadRequest, err.Error())
 	case errors.As(err, &prepares):
 		return Unavailable(prepares.Error())
 	case errors.Is(err, store.ErrLeaseEnded):
-		return NewProblem(http.StatusGone, "the lease has ended: it expired, an erasure ended it, or the queue needed the space; take the manifest again")
+		return NewProblem(http.StatusGone, "the lease has ended: it expired, an erasure ended it, or the queue needed the space; request the manifest again")
 	case errors.Is(err, store.ErrExportEnded):
 		return Unavailable("an erasure ended the export: start it again")
 	case errors.Is(err, store.ErrNotLeased):
 		return NewProblem(http.StatusNotFound, "the lease has no file of this name")
 	case errors.Is(err, nofile.ErrShort):
-		return Unavailable("the server has too few file descriptors left for this; try again, and raise its limit (ulimit -n)")
+		return Unavailable("the server has too few file descriptors for this; try again, and raise its limit (ulimit -n)")
 	case errors.Is(err, store.ErrUnavailable):
-		return Unavailable("the store cannot answer at the moment; try again")
+		return Unavailable("the store cannot answer right now; try again")
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return Unavailable("the disk of the data directory is full: make room and try again")
+		return Unavailable("the disk of the data directory is full: free some space and try again")
 	case errors.Is(err, context.DeadlineExceeded):
 		return Unavailable("this took longer than the server allows; narrow it by time, session or category, or try again")
 	case errors.Is(err, context.Canceled), errors.Is(err, io.ErrUnexpectedEOF):
-		return NewProblem(http.StatusBadRequest, "the body ended before its Content-Length")
+		return NewProblem(http.StatusBadRequest, "the body is shorter than its Content-Length")
 	}
 	return NewProblem(http.StatusInternalServerError, "internal error; the server's log has the details")
 }
@@ -217,7 +217,7 @@ func writeProblem(w http.ResponseWriter, p *ProblemDetails) {
 }
 
 func methodNotAllowed(method string, allowed []string) *ProblemDetails {
-	p := Problemf(http.StatusMethodNotAllowed, "%s is not allowed here; allowed are %s", method, strings.Join(allowed, ", "))
+	p := Problemf(http.StatusMethodNotAllowed, "%s is not allowed here; use %s", method, strings.Join(allowed, ", "))
 	p.headers = map[string]string{"Allow": strings.Join(allowed, ", ")}
 	return p
 }

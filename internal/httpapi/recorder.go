@@ -21,7 +21,7 @@ const (
 )
 
 // errSlow is the error for a caller that takes less than leastRate.
-var errSlow = errors.New("the caller takes too little")
+var errSlow = errors.New("the client reads too slowly")
 
 // statusRecorder writes an answer and remembers its status. A caller that takes nothing holds it
 // up no longer than stallDeadline, and one that takes little no longer than leastWindow. It

@@ -11,12 +11,12 @@ func PathID(text string) Param { return Param{Name: "id", In: "path", Text: text
 
 // AppParam is the parameter app of routes that read.
 func AppParam() Param {
-	return Param{Name: "app", Text: "any of these applications; for keys of all applications", Repeatable: true}
+	return Param{Name: "app", Text: "only these applications (repeatable); for keys that are valid for all applications", Repeatable: true}
 }
 
 // TimeZoneParam is the parameter for the zone of times without one.
 func TimeZoneParam() Param {
-	return Param{Name: query.TimeZoneParam, Text: "an IANA name like Europe/Berlin, of times without a zone; by default that of the key's application, for keys of all applications UTC"}
+	return Param{Name: query.TimeZoneParam, Text: "the IANA time zone of times that have none, such as Europe/Berlin; by default that of the key's application, or UTC for keys that are valid for all applications"}
 }
 
 // LimitParam is the parameter limit of a list.
@@ -26,7 +26,7 @@ func LimitParam() Param {
 
 // CursorParam is the parameter cursor of a list.
 func CursorParam() Param {
-	return Param{Name: "cursor", Text: "next_cursor of the page before; the other parameters must stay as they were"}
+	return Param{Name: "cursor", Text: "next_cursor of the previous page; the other parameters must not change"}
 }
 
 // Exact is the name of the parameter that selects one session by its exact id.
@@ -34,7 +34,7 @@ const Exact = "exact"
 
 // ExactParam is the parameter Exact.
 func ExactParam(required bool) Param {
-	return Param{Name: Exact, Required: required, Enum: []string{"1"}, Text: "1: the session with this very id"}
+	return Param{Name: Exact, Required: required, Enum: []string{"1"}, Text: "1: the session with exactly this id"}
 }
 
 func (p Param) inQuery() bool { return p.In == "" || p.In == "query" }

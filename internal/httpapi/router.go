@@ -38,7 +38,7 @@ func (s *Server) router() http.Handler {
 		s.refuse(w, r, methodNotAllowed(r.Method, allowedAt(mux, r.URL.RawPath)))
 	})
 	mux.NotFound(func(w http.ResponseWriter, r *http.Request) {
-		writeProblem(w, NewProblem(http.StatusNotFound, "nothing is served at "+r.URL.Path+"; /docs lists what is"))
+		writeProblem(w, NewProblem(http.StatusNotFound, "nothing is served at "+r.URL.Path+"; see /docs"))
 	})
 	return secured(s.wellFormed(mux))
 }
@@ -63,7 +63,7 @@ func (s *Server) wellFormed(next http.Handler) http.Handler {
 		if _, err := url.ParseQuery(r.URL.RawQuery); err != nil {
 			p = Problemf(http.StatusBadRequest, "the query is not valid (%v): separate parameters with &, and write a percent sign, an ampersand and a semicolon in a value as %%25, %%26 and %%3B", err)
 		} else if !utf8.ValidString(r.URL.Path) {
-			p = NewProblem(http.StatusBadRequest, "the path is not UTF-8")
+			p = NewProblem(http.StatusBadRequest, "the path is not valid UTF-8")
 		} else if r.RequestURI == "*" { // such as the preface of HTTP/2, after which more would follow
 			p = NewProblem(http.StatusBadRequest, "the request has no path")
 			w.Header().Set("Connection", "close")
@@ -83,7 +83,7 @@ func unescape(r *http.Request) error {
 	for _, name := range chi.RouteContext(r.Context()).URLParams.Keys {
 		value, err := url.PathUnescape(r.PathValue(name))
 		if err != nil || value == "" {
-			return NewProblem(http.StatusNotFound, "nothing is served at "+r.URL.Path+"; /docs lists what is")
+			return NewProblem(http.StatusNotFound, "nothing is served at "+r.URL.Path+"; see /docs")
 		}
 		r.SetPathValue(name, value)
 	}

@@ -51,7 +51,7 @@ func wrongMember(err *json.SemanticError) string {
 		return "unknown member " + strconv.Quote(err.JSONPointer.LastToken()) + "; known are " + strings.Join(members(err.GoType), ", ")
 	}
 	if err.GoType == nil {
-		return where + " has a value that is not taken here"
+		return where + " has a value that is not allowed here"
 	}
 	wanted, got := noun(err.GoType), map[jsontext.Kind]string{
 		'n': "null", 'f': "false", 't': "true", '"': "a string", '0': "a number", '{': "an object", '[': "an array",

@@ -233,7 +233,7 @@ func (s *Server) writeSums(ctx context.Context, all bool) {
 		err := s.opts.Registry.AuditLog().Sum(ctx, e)
 		s.sums.markWritten(x, e, total, err)
 		if err != nil {
-			s.log.Error("a sum of the audit trail could not be written; it is tried again", "act", e.Act, "error", err)
+			s.log.Error("a summary of the audit log could not be written; it will be retried", "act", e.Act, "error", err)
 			return
 		}
 	}

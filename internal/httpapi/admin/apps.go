@@ -15,7 +15,7 @@ func (h *Handlers) appRoutes() []httpapi.Route {
 		{Method: "GET", Path: "/v1/apps", Access: httpapi.ForAdmin, Handle: h.listApps, Doc: httpapi.Doc{
 			ID: "listApps", Tag: "applications and keys", Summary: "All applications", Answers: []httpapi.Answer{httpapi.JSON[AppsAnswer](200, "by name")}}},
 		{Method: "POST", Path: "/v1/apps", Access: httpapi.ForAdmin, Handle: h.createApp, Doc: httpapi.Doc{
-			ID: "createApp", Tag: "applications and keys", Summary: "Make an application", Body: reflect.TypeFor[AppRequest](),
+			ID: "createApp", Tag: "applications and keys", Summary: "Create an application", Body: reflect.TypeFor[AppRequest](),
 			Answers: []httpapi.Answer{httpapi.JSON[App](201, "made")}, Errors: []int{400, 409, 413, 422, 503}}},
 		{Method: "GET", Path: "/v1/apps/{app}", Access: httpapi.ForAdmin, Handle: h.getApp, Doc: httpapi.Doc{
 			ID: "getApp", Tag: "applications and keys", Summary: "One application", Params: []httpapi.Param{app},
@@ -24,12 +24,10 @@ func (h *Handlers) appRoutes() []httpapi.Route {
 			ID: "updateApp", Tag: "applications and keys", Summary: "Change the settings of an application", Params: []httpapi.Param{app}, Body: reflect.TypeFor[AppChange](),
 			Answers: []httpapi.Answer{httpapi.JSON[App](200, "changed")}, Errors: []int{400, 404, 409, 413, 422, 503}}},
 		{Method: "DELETE", Path: "/v1/apps/{app}", Access: httpapi.ForAdmin, Handle: h.deleteApp, Doc: httpapi.Doc{
-			ID: "deleteApp", Tag: "applications and keys", Summary: "Remove an application; its keys end with it",
-			Text: "An application that has events or rejections is removed with `erase=1` alone, which erases them: from the store and from the queue, so that they do not come " +
-				"back by a rebuild. A backup that was taken before still holds them: `eye restore --tombstones` leaves them out. The answer comes when all is removed, which may take minutes; it is finished also when the caller does not wait, or the server ends. " +
-				"Until then the application takes nothing and its name stays taken. An application of that name may be made again, and begins empty.",
-			Params:  []httpapi.Param{app, {Name: "erase", Text: "`1`: with all that it sent"}},
-			Answers: []httpapi.Answer{httpapi.Plain(204, "removed; there was nothing to erase"), httpapi.JSON[AppErasure](200, "with erase=1: erased and removed")},
+			ID: "deleteApp", Tag: "applications and keys", Summary: "Delete an application and its keys",
+			Text:    "An application that has events or rejections is deleted only with `erase=1`, which erases them from the store and the queue, so that a rebuild does not bring them back. Backups taken before still hold them; `eye restore --tombstones` leaves them out. The server answers when everything is removed, which may take minutes; it finishes even if the client does not wait or the server restarts. Until then the application accepts nothing and its name stays in use. Afterwards an application of that name can be created again; it starts empty.",
+			Params:  []httpapi.Param{app, {Name: "erase", Text: "`1`: erase everything it sent"}},
+			Answers: []httpapi.Answer{httpapi.Plain(204, "deleted; there was nothing to erase"), httpapi.JSON[AppErasure](200, "with erase=1: erased and deleted")},
 			Errors:  []int{400, 404, 409, 503}}},
 	}
 }
@@ -37,12 +35,12 @@ func (h *Handlers) appRoutes() []httpapi.Route {
 // App is an application with its settings.
 type App struct {
 	App          string                `json:"app"`
-	TimeZone     string                `json:"time_zone" doc:"IANA name; of timestamp and sent_at without a zone. Of a local time that occurs twice the earlier is taken; one that never occurs is moved forward by what is left out"`
+	TimeZone     string                `json:"time_zone" doc:"the IANA time zone of timestamp and sent_at values that have none. A local time that occurs twice means the earlier one; a time that does not occur is moved forward by the gap"`
 	UnknownTypes registry.UnknownTypes `json:"unknown_types" enum:"accept,reject"`
-	Rate         int64                 `json:"rate" doc:"events per second that are taken on each node; 0 for as many as come"`
-	Retain       string                `json:"retain" doc:"how long events are kept, as in 720h or 30d; 0 is for ever, empty what the server was told with --retain"`
+	Rate         int64                 `json:"rate" doc:"events per second that each node accepts; 0 for no limit"`
+	Retain       string                `json:"retain" doc:"how long events are kept, such as 720h or 30d; 0 keeps them forever, empty means the server's --retain"`
 	CreatedAt    string                `json:"created_at" format:"date-time"`
-	ErasingSince *string               `json:"erasing_since,omitempty" format:"date-time" doc:"all that it sent is being erased, and it takes nothing any more"`
+	ErasingSince *string               `json:"erasing_since,omitempty" format:"date-time" doc:"everything it sent is being erased, and it accepts nothing"`
 }
 
 // AppAnswer is an application with what was observed about it.
@@ -53,9 +51,9 @@ type AppAnswer struct {
 
 // Skew is how far the clocks of an application's senders were off since the start.
 type Skew struct {
-	Events    int64   `json:"events" doc:"that say when they were sent (sent_at)"`
-	Corrected int64   `json:"corrected" doc:"whose time was corrected, because the clock was off by more than the tolerance"`
-	P50MS     float64 `json:"p50_ms" doc:"the size of received_at − sent_at; quantiles are at most an eighth too large"`
+	Events    int64   `json:"events" doc:"events with a send time (sent_at)"`
+	Corrected int64   `json:"corrected" doc:"events whose time was corrected because the clock was off by more than the tolerance"`
+	P50MS     float64 `json:"p50_ms" doc:"the absolute value of received_at − sent_at; quantiles are at most an eighth too large"`
 	P99MS     float64 `json:"p99_ms"`
 	MaxMS     float64 `json:"max_ms"`
 }
@@ -69,8 +67,8 @@ type AppsAnswer struct {
 type AppChange struct {
 	TimeZone     *string                `json:"time_zone,omitempty"`
 	UnknownTypes *registry.UnknownTypes `json:"unknown_types,omitempty" enum:"accept,reject"`
-	Rate         *int64                 `json:"rate,omitempty" doc:"events per second that are taken; 0 for as many as come"`
-	Retain       *string                `json:"retain,omitempty" doc:"as in 720h or 30d; 0 keeps for ever, empty does what the server was told with --retain"`
+	Rate         *int64                 `json:"rate,omitempty" doc:"events per second to accept; 0 for no limit"`
+	Retain       *string                `json:"retain,omitempty" doc:"such as 720h or 30d; 0 keeps events forever, empty means the server's --retain"`
 }
 
 func (change AppChange) apply(s *registry.Settings) {

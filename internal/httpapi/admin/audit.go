@@ -14,29 +14,29 @@ import (
 func (h *Handlers) auditRoutes() []httpapi.Route {
 	return []httpapi.Route{
 		{Method: "GET", Path: "/v1/audit", Access: httpapi.ForAdmin, Handle: h.listAudit, Doc: httpapi.Doc{
-			ID: "listAudit", Tag: "operation", Summary: "What was administered, by whom and when",
-			Text: "Each request that takes an admin key and is no GET gives an entry, also one that was refused for what it asked; so does each export and each backup " +
-				"of an admin key, and what the server does by itself at a start. That an act begins is on disk before it is made, and how it ended before it is answered. " +
-				"What changed nothing has 100 entries for each key and day (UTC); what is beyond is summed up in one, `refusedActs` or `repeatedActs`, and requests outside the intake whose key was refused in `refusedKeys`. " +
-				"Entries are listed as they ended, the last first, so that one that has only begun stands where it began. " +
-				"The trail holds 32 MiB; then the oldest entries are given up, which the last page tells.",
+			ID: "listAudit", Tag: "operation", Summary: "List administrative actions: what was changed, by whom and when",
+			Text: "Each request that requires an admin key and is not a GET has an entry, even if it was refused for its content; so does each export and each backup " +
+				"with an admin key, and what the server does by itself at a start. The start of an action is on disk before the action begins, and its outcome before the answer. " +
+				"Requests that change nothing have up to 100 entries for each key and day (UTC); further ones are summarized in one entry, `refusedActs` or `repeatedActs`. Requests outside the intake whose key was refused are summarized in `refusedKeys`. " +
+				"Entries are listed in the order in which they ended, newest first; an unfinished one is listed where it began. " +
+				"The log holds 32 MiB; beyond that the oldest entries are dropped, which the last page reports.",
 			Params: []httpapi.Param{
-				{Name: "app", Text: "about this application, which may be gone"},
-				{Name: "act", Text: "of this kind: the operation's id in this document, or what the server does by itself; another one is refused with the names of all"},
-				{Name: "key_id", Text: "by this key; `server` for what no key was used for"},
-				{Name: "from", Text: "inclusive, of `at`; a time as in the intake; a date alone is its first moment"},
-				{Name: "to", Text: "exclusive, of `at`"},
+				{Name: "app", Text: "about this application, which may have been deleted"},
+				{Name: "act", Text: "of this kind: an operation id of this document, or an action of the server itself; an unknown kind is refused with a list of all"},
+				{Name: "key_id", Text: "by this key; `server` for actions without a key"},
+				{Name: "from", Text: "start (inclusive) of `at`; a time as in the intake; a date alone means its first moment"},
+				{Name: "to", Text: "end (exclusive) of `at`"},
 				httpapi.TimeZoneParam(),
 				httpapi.LimitParam(), httpapi.CursorParam(),
 			},
-			Answers: []httpapi.Answer{httpapi.JSON[AuditAnswer](200, "the last first")}, Errors: []int{400, 503}}},
+			Answers: []httpapi.Answer{httpapi.JSON[AuditAnswer](200, "newest first")}, Errors: []int{400, 503}}},
 	}
 }
 
 // AuditAnswer is a page of the trail.
 type AuditAnswer struct {
 	Entries []AuditEntry `json:"entries"`
-	Dropped bool         `json:"dropped,omitzero" doc:"on the last page: there were older entries, which were given up for want of room"`
+	Dropped bool         `json:"dropped,omitzero" doc:"on the last page: older entries were dropped to make room"`
 	httpapi.Next
 }
 
@@ -44,12 +44,12 @@ type AuditAnswer struct {
 type AuditEntry struct {
 	ID      uuid.UUID                 `json:"id"`
 	At      string                    `json:"at" format:"date-time" doc:"when it began"`
-	KeyID   string                    `json:"key_id" doc:"who; server for what no key was used for"`
-	Act     string                    `json:"act" doc:"the operation's id in this document, or what the server did by itself"`
-	App     *string                   `json:"app" doc:"the application that it is about"`
-	Subject map[string]string         `json:"subject" doc:"what else the path named; not the session that was erased"`
+	KeyID   string                    `json:"key_id" doc:"the key that was used; server for actions without a key"`
+	Act     string                    `json:"act" doc:"an operation id of this document, or an action of the server itself"`
+	App     *string                   `json:"app" doc:"the application concerned"`
+	Subject map[string]string         `json:"subject" doc:"the other parameters of the path, except the id of an erased session"`
 	Detail  map[string]jsontext.Value `json:"detail" doc:"what was changed; never a secret"`
-	Outcome registry.Outcome          `json:"outcome" enum:"begun,done,refused,failed" doc:"begun: it is being made, or the server ended in the middle and it may have been made or not"`
+	Outcome registry.Outcome          `json:"outcome" enum:"begun,done,refused,failed" doc:"begun: it is under way, or the server stopped before the end and it may or may not have been done"`
 	Status  *int                      `json:"status" doc:"of the answer"`
 	Remote  *string                   `json:"remote" doc:"the caller's address; local for the socket in the data directory"`
 }
@@ -78,7 +78,7 @@ func (h *Handlers) listAudit(c *httpapi.Call) error {
 		From: p.Time("from"), To: p.Time("to"), Limit: p.Limit(), Before: p.Cursor(),
 	}
 	if acts := c.AuditActs(); q.Act != "" && !slices.Contains(acts, q.Act) {
-		p.Fail("act", "is not an act of the audit trail; these are: "+strings.Join(acts, ", "))
+		p.Fail("act", "is not an action of the audit log; use one of "+strings.Join(acts, ", "))
 	}
 	p.Zone() // a wrong zone is an error even if no time needs it
 	if p.Err != nil {

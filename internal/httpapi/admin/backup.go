@@ -11,17 +11,15 @@ import (
 func (h *Handlers) backupRoutes() []httpapi.Route {
 	return []httpapi.Route{
 		{Method: "GET", Path: "/v1/backup/manifest", Access: httpapi.ForAdmin, Handle: h.backupManifest, Audited: true, Doc: httpapi.Doc{
-			ID: "backupManifest", Tag: "backup", Summary: "What a backup consists of, under a new lease",
-			Text: "All that was acknowledged is brought into segments first. While that takes longer than some seconds the answer is 503 with Retry-After; its detail says what is being done: ask again. " +
-				"Until the lease ends (10 minutes after its last use, or at an erasure) the files can be fetched, in their order: segments " +
-				"never change, and the queue keeps the frames behind them until a file of another kind is asked for, or until three quarters of its quota are taken: then the lease ends. " +
-				"`eye backup DIR` does all of it.",
-			Answers: []httpapi.Answer{httpapi.JSON[backup.Index](200, "the files, in the order in which they are to be fetched")}, Errors: []int{404, 503}}},
+			ID: "backupManifest", Tag: "backup", Summary: "List the files of a backup, under a new lease",
+			Text: "First, everything acknowledged is flushed into segments. If that takes longer than a few seconds, the answer is 503 with Retry-After, and its detail says what is being done: repeat the request. " +
+				"Until the lease ends (10 minutes after its last use, or at an erasure), fetch the files in their order: segments never change, and the queue keeps the frames after them until a file of another kind is requested, or until three quarters of its quota are used, which ends the lease. `eye backup DIR` does all of this.",
+			Answers: []httpapi.Answer{httpapi.JSON[backup.Index](200, "the files, in the order to fetch them")}, Errors: []int{404, 503}}},
 		{Method: "GET", Path: "/v1/backup/files/{name}", Access: httpapi.ForAdmin, Handle: h.backupFile, Audited: true, AuditedOnce: "lease", Doc: httpapi.Doc{
-			ID: "backupFile", Tag: "backup", Summary: "A file of a backup",
+			ID: "backupFile", Tag: "backup", Summary: "Get a file of a backup",
 			Params: []httpapi.Param{
-				{Name: "name", In: "path", Text: "as the manifest lists it", Required: true},
-				{Name: "lease", Text: "of the manifest; renewed by this", Required: true},
+				{Name: "name", In: "path", Text: "a name from the manifest", Required: true},
+				{Name: "lease", Text: "the lease of the manifest, which this request renews", Required: true},
 			},
 			Answers: []httpapi.Answer{httpapi.Plain(200, "the content, application/octet-stream")}, Errors: []int{400, 404, 410, 503}}},
 	}
@@ -29,7 +27,7 @@ func (h *Handlers) backupRoutes() []httpapi.Route {
 
 func (h *Handlers) backups() (*backup.Source, error) {
 	if h.opts.Backup == nil {
-		return nil, httpapi.NewProblem(http.StatusNotFound, "this server keeps its events elsewhere: back that up with its own tools")
+		return nil, httpapi.NewProblem(http.StatusNotFound, "this server does not keep its events itself: back up the store with its own tools")
 	}
 	return h.opts.Backup, nil
 }

@@ -9,23 +9,21 @@ import (
 func (h *Handlers) clockRoutes() []httpapi.Route {
 	return []httpapi.Route{
 		{Method: "POST", Path: "/v1/store/accept-clock", Access: httpapi.ForAdmin, Handle: h.acceptClock, Doc: httpapi.Doc{
-			ID: "acceptClock", Tag: "operation", Summary: "Let retention go by the system's clock from now on",
-			Text: "Retention has a clock of its own, which advances while the server runs. While the system's clock is more than 24 hours ahead of it nothing expires, and /readyz " +
-				"says so; after 24 hours of running the system's clock is believed. This believes it at once, also when it is behind. " +
-				"What is older than its application's retention then expires within about ten seconds: look at the time first.",
+			ID: "acceptClock", Tag: "operation", Summary: "Accept the system clock for retention",
+			Text:    "Retention uses a clock of its own, which advances while the server runs. While the system clock is more than 24 hours ahead of it, nothing expires, and /readyz reports that; after the server has run for 24 hours, it accepts the system clock. This request accepts it at once, even if it is behind. Events older than their application's retention then expire within about ten seconds: check the time first.",
 			Answers: []httpapi.Answer{httpapi.JSON[ClockAnswer](200, "both times")}, Errors: []int{404, 503}}},
 	}
 }
 
 // ClockAnswer says how retention's clock was set.
 type ClockAnswer struct {
-	Before string `json:"before,omitzero" format:"date-time" doc:"what retention went by; absent when that is not known, because its file was damaged"`
-	After  string `json:"after" format:"date-time" doc:"the system's clock"`
+	Before string `json:"before,omitzero" format:"date-time" doc:"the retention clock until now; absent if it is unknown because its file was damaged"`
+	After  string `json:"after" format:"date-time" doc:"the system clock"`
 }
 
 func (h *Handlers) acceptClock(c *httpapi.Call) error {
 	if h.opts.AcceptClock == nil {
-		return httpapi.NewProblem(http.StatusNotFound, "this server keeps its events elsewhere: retention is up to that")
+		return httpapi.NewProblem(http.StatusNotFound, "this server does not keep its events itself: the store decides about retention")
 	}
 	change, err := h.opts.AcceptClock()
 	if err != nil {

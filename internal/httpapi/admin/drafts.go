@@ -35,7 +35,7 @@ const (
 )
 
 func lastParam() httpapi.Param {
-	return httpapi.Param{Name: "last", Text: "how many of the newest to look at, 1 to " + strconv.Itoa(maxLast) + ", default " + strconv.Itoa(defaultLast), Number: true}
+	return httpapi.Param{Name: "last", Text: "how many of the newest to check, 1 to " + strconv.Itoa(maxLast) + ", default " + strconv.Itoa(defaultLast), Number: true}
 }
 
 // TryAnswer says what a draft would do.
@@ -44,9 +44,9 @@ type TryAnswer struct {
 	Name     string          `json:"name"`
 	Stored   TriedStored     `json:"stored"`
 	Rejected TriedRejected   `json:"rejected"`
-	Reasons  []schema.Reason `json:"reasons" doc:"why the draft is not compatible with the version in force; PUT would need force=1"`
+	Reasons  []schema.Reason `json:"reasons" doc:"why the draft is not compatible with the version in force; PUT would require force=1"`
 
-	Warnings []schema.Warning `json:"warnings" doc:"as those of PUT: keywords and formats that are not known and are not checked, and whether no event can pass"`
+	Warnings []schema.Warning `json:"warnings" doc:"as for PUT: unknown keywords and formats, which are not checked, and schemas that no event can pass"`
 }
 
 // TriedStored is what a draft would do to events like the stored ones.
@@ -60,10 +60,10 @@ type TriedStored struct {
 // TriedRejected is what a draft would do to rejections if they came again.
 type TriedRejected struct {
 	Checked   int          `json:"checked"`
-	Truncated int          `json:"truncated,omitzero" doc:"how many of them were not tried, because only the beginning of their body is kept"`
+	Truncated int          `json:"truncated,omitzero" doc:"how many were not tried because only the beginning of their body is kept"`
 	WouldPass int          `json:"would_pass"`
-	Pointers  []PlaceCount `json:"pointers" doc:"where the others would fail still, most frequent first"`
-	Examples  []Tried      `json:"examples" doc:"up to 10 rejections that would pass, newest first, with the problems that they were rejected for"`
+	Pointers  []PlaceCount `json:"pointers" doc:"where the others would still fail, most frequent first"`
+	Examples  []Tried      `json:"examples" doc:"up to 10 rejections that would pass, newest first, with the problems they were rejected for"`
 }
 
 // PlaceCount counts the events with a problem at a place.
@@ -106,7 +106,7 @@ func (h *Handlers) drafting(c *httpapi.Call) (drafting, error) {
 	}
 	if !h.draftings.TryAcquire(1) {
 		memory.Release()
-		return d, httpapi.Unavailable("other drafts are being tried or proposed; try again when they have finished")
+		return d, httpapi.Unavailable("other drafts are being tried or proposed; try again later")
 	}
 	ctx, cancel := context.WithTimeout(c.Context(), draftDeadline)
 	d.ctx, d.end = ctx, func() { cancel(); h.draftings.Release(1); memory.Release() }
@@ -256,8 +256,8 @@ func (p placeCounts) most() []PlaceCount {
 type Proposal struct {
 	Category string            `json:"category"`
 	Name     string            `json:"name"`
-	Events   int               `json:"events" doc:"how many the schema was drawn from"`
-	Source   string            `json:"source" enum:"stored,rejected" doc:"rejected when no event of the type is stored"`
+	Events   int               `json:"events" doc:"how many the schema is based on"`
+	Source   string            `json:"source" enum:"stored,rejected" doc:"rejected if no event of the type is stored"`
 	Schema   jsontext.Value    `json:"schema"`
 	Evidence []schema.Evidence `json:"evidence"`
 }
@@ -294,7 +294,7 @@ func (h *Handlers) proposeType(c *httpapi.Call) error {
 		}
 	}
 	if proposal.Events == 0 {
-		advice := "send some and try again; GET /v1/values?field=name lists what there is"
+		advice := "send some and try again; GET /v1/values?field=name lists existing ones"
 		if category, name, ok := h.opts.Registry.NearestType(d.category, d.name); ok && (category != d.category || name != d.name) {
 			advice = fmt.Sprintf("did you mean %q / %q?", category, name)
 		}

@@ -12,16 +12,16 @@ import (
 func (h *Handlers) erasureRoutes() []httpapi.Route {
 	return []httpapi.Route{
 		{Method: "DELETE", Path: "/v1/sessions/{id}", Access: httpapi.ForAdmin, Handle: h.eraseSession, HideSubject: true, Doc: httpapi.Doc{
-			ID: "eraseSession", Tag: "reading", Summary: "Erase a session everywhere",
-			Text: "Its events and rejections are removed from the store and from the queue, and do not come back by a retry or a rebuild. A backup that was taken before still holds them: `eye restore --tombstones` leaves them out. " +
-				"What is sent later with a time before the erasure is answered accepted and not kept; later events of the session are stored. " +
-				"The answer comes when all is removed, which may take minutes; it is removed also when the caller does not wait.",
+			ID: "eraseSession", Tag: "reading", Summary: "Erase a session",
+			Text: "Removes its events and rejections from the store and the queue; neither a retry nor a rebuild brings them back. Backups taken before still hold them; `eye restore --tombstones` leaves them out. " +
+				"Events sent later with a time before the erasure are answered as accepted but not kept; later events of the session are stored. " +
+				"The server answers when everything is removed, which may take minutes; it finishes even if the client does not wait.",
 			Params: []httpapi.Param{httpapi.PathID("the session id"), httpapi.AppParam(), {Name: "quarantine",
-				Text: "1: also delete all files that were put aside as damaged, whatever they hold"}},
+				Text: "1: also delete all quarantined files, whatever they hold"}},
 			Answers: []httpapi.Answer{httpapi.JSON[ErasureAnswer](200, "erased")}, Errors: []int{400, 404, 503}}},
 		{Method: "DELETE", Path: "/v1/sessions", Access: httpapi.ForAdmin, Handle: h.eraseExactly, Doc: httpapi.Doc{
 			ID: "eraseSessionExactly", Tag: "reading", Summary: "Erase a session from one application",
-			Text:    "As DELETE /v1/sessions/{id}, for clients that cannot send every id in a path: browsers resolve `.` and `..`. All three parameters are needed, each once.",
+			Text:    "Like DELETE /v1/sessions/{id}, for clients that cannot send every id in a path: browsers resolve `.` and `..`. All three parameters are required, each once.",
 			Params:  []httpapi.Param{{Name: "session_id", Required: true, Text: "the session id"}, httpapi.ExactParam(true), {Name: "app", Required: true, Text: "the application"}},
 			Answers: []httpapi.Answer{httpapi.JSON[ErasureAnswer](200, "erased")}, Errors: []int{400, 404, 503}}},
 	}
@@ -49,10 +49,10 @@ type ErasureAnswer struct {
 	SessionID  string      `json:"session_id"`
 	ErasedAt   string      `json:"erased_at" format:"date-time"`
 	Apps       []ErasedApp `json:"apps"`
-	Unsearched []PutAside  `json:"unsearched" doc:"where files lie that were put aside because they are damaged or no manifest names them; quarantine=1 deletes them"`
-	Deleted    []PutAside  `json:"deleted,omitempty" doc:"with quarantine=1, what was deleted of such files"`
+	Unsearched []PutAside  `json:"unsearched" doc:"where quarantined files are, which are damaged or not named by a manifest; quarantine=1 deletes them"`
+	Deleted    []PutAside  `json:"deleted,omitempty" doc:"with quarantine=1, the files that were deleted"`
 
-	Sessionless *int64 `json:"rejections_without_session,omitempty" doc:"rejections that stay, because what was sent could not be read as far as a session; it may name the session all the same; absent when they could not be counted"`
+	Sessionless *int64 `json:"rejections_without_session,omitempty" doc:"rejections that remain because no session could be read from them, although they may contain its id; absent if they could not be counted"`
 }
 
 // ErasedApp is what was removed from one application. What the store had not yet taken from the
@@ -69,7 +69,7 @@ func (h *Handlers) eraseSession(c *httpapi.Call) error {
 	}
 	quarantine := c.URL.Query().Get("quarantine")
 	if quarantine != "" && quarantine != "1" {
-		return httpapi.NewProblem(http.StatusBadRequest, "quarantine must be 1, or be left out")
+		return httpapi.NewProblem(http.StatusBadRequest, "quarantine must be 1 or omitted")
 	}
 	session := c.PathValue("id")
 	if session == "" || utf8.RuneCountInString(session) > event.MaxTextCodePoints {
@@ -88,7 +88,7 @@ func (h *Handlers) eraseExactly(c *httpapi.Call) error {
 	p := c.Params()
 	for _, name := range []string{"session_id", httpapi.Exact, "app"} {
 		if !values.Has(name) {
-			p.Fail(name, "is missing: give session_id, exact=1 and app")
+			p.Fail(name, "is required: give session_id, exact=1 and app")
 		}
 	}
 	if p.Err == nil && p.Text(httpapi.Exact) != "1" {

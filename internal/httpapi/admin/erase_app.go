@@ -13,14 +13,14 @@ import (
 type AppErasure struct {
 	ErasedApp
 	ErasedAt   string     `json:"erased_at" format:"date-time"`
-	Unsearched []PutAside `json:"unsearched" doc:"where files lie that were put aside as damaged"`
+	Unsearched []PutAside `json:"unsearched" doc:"where quarantined files are"`
 }
 
 func (h *Handlers) deleteApp(c *httpapi.Call) error {
 	p := c.Params()
 	erase := p.Text("erase")
 	if erase != "" && erase != "1" {
-		p.Fail("erase", "must be 1, or be left out")
+		p.Fail("erase", "must be 1 or omitted")
 	}
 	if p.Err != nil {
 		return p.Err
@@ -42,14 +42,14 @@ func (h *Handlers) deleteApp(c *httpapi.Call) error {
 	ctx, cancel := context.WithTimeout(c.Context(), emptyDeadline)
 	defer cancel()
 	if err := h.opts.Intake.Settle(ctx); err != nil {
-		return httpapi.Unavailable("whether it has events is not known yet: some are still on their way to the store; try again")
+		return httpapi.Unavailable("it is not yet known whether it has events, because some are still on their way to the store; try again")
 	}
 	has, err := h.opts.Books.HasEvents(ctx, a.Name)
 	if err != nil {
 		return err
 	}
 	if has {
-		return httpapi.Problemf(http.StatusConflict, "application %q has events or rejections: erase=1 erases them too, which cannot be undone; to keep them, revoke its keys instead", a.Name)
+		return httpapi.Problemf(http.StatusConflict, "application %q has events or rejections: erase=1 erases them, which cannot be undone; to keep them, revoke its keys instead", a.Name)
 	}
 	if err := h.opts.Registry.DeleteApp(c.Context(), a); err != nil {
 		return err
@@ -67,7 +67,7 @@ const emptyDeadline = 5 * time.Second
 // gone. A server that stops in between continues at its next start.
 func (h *Handlers) eraseApp(c *httpapi.Call, a registry.App) error {
 	if h.opts.Eraser == nil {
-		return httpapi.NewProblem(http.StatusNotFound, "this server keeps its events elsewhere: erase them there")
+		return httpapi.NewProblem(http.StatusNotFound, "this server does not keep its events itself: erase them in the store")
 	}
 	ctx, release := c.Outlive() // it is finished even if the caller goes away
 	defer release()

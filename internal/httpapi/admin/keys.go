@@ -15,21 +15,21 @@ func (h *Handlers) keyRoutes() []httpapi.Route {
 	keyID := httpapi.Param{Name: "key_id", In: "path", Text: "the key's id", Required: true}
 	return []httpapi.Route{
 		{Method: "GET", Path: "/v1/apps/{app}/keys", Access: httpapi.ForAdmin, Handle: h.listKeys, Doc: httpapi.Doc{
-			ID: "listAppKeys", Tag: "applications and keys", Summary: "The keys of an application", Params: []httpapi.Param{app},
+			ID: "listAppKeys", Tag: "applications and keys", Summary: "List the keys of an application", Params: []httpapi.Param{app},
 			Answers: []httpapi.Answer{httpapi.JSON[KeysAnswer](200, "oldest first")}, Errors: []int{404}}},
 		{Method: "POST", Path: "/v1/apps/{app}/keys", Access: httpapi.ForAdmin, Handle: h.createKey, Doc: httpapi.Doc{
-			ID: "createAppKey", Tag: "applications and keys", Summary: "Make a write or a read key of an application", Params: []httpapi.Param{app}, Body: reflect.TypeFor[KeyRequest](),
-			Answers: []httpapi.Answer{httpapi.JSON[NewKey](201, "made; the secret is shown only once")}, Errors: []int{400, 404, 413, 422, 503}}},
+			ID: "createAppKey", Tag: "applications and keys", Summary: "Create a write or a read key for an application", Params: []httpapi.Param{app}, Body: reflect.TypeFor[KeyRequest](),
+			Answers: []httpapi.Answer{httpapi.JSON[NewKey](201, "created; the secret is shown only once")}, Errors: []int{400, 404, 413, 422, 503}}},
 		{Method: "DELETE", Path: "/v1/apps/{app}/keys/{key_id}", Access: httpapi.ForAdmin, Handle: h.revokeKey, Doc: httpapi.Doc{
-			ID: "revokeAppKey", Tag: "applications and keys", Summary: "Revoke a key of an application; in force before the answer", Params: []httpapi.Param{app, keyID},
+			ID: "revokeAppKey", Tag: "applications and keys", Summary: "Revoke a key of an application; takes effect before the answer", Params: []httpapi.Param{app, keyID},
 			Answers: []httpapi.Answer{httpapi.Plain(204, "revoked")}, Errors: []int{404, 503}}},
 		{Method: "GET", Path: "/v1/keys", Access: httpapi.ForAdmin, Handle: h.listKeys, Doc: httpapi.Doc{
-			ID: "listKeys", Tag: "applications and keys", Summary: "The keys of all applications", Answers: []httpapi.Answer{httpapi.JSON[KeysAnswer](200, "oldest first")}}},
+			ID: "listKeys", Tag: "applications and keys", Summary: "List keys that are valid for all applications", Answers: []httpapi.Answer{httpapi.JSON[KeysAnswer](200, "oldest first")}}},
 		{Method: "POST", Path: "/v1/keys", Access: httpapi.ForAdmin, Handle: h.createKey, Doc: httpapi.Doc{
-			ID: "createKey", Tag: "applications and keys", Summary: "Make a read key of all applications, or an admin key", Body: reflect.TypeFor[KeyRequest](),
-			Answers: []httpapi.Answer{httpapi.JSON[NewKey](201, "made; the secret is shown only once")}, Errors: []int{400, 413, 422, 503}}},
+			ID: "createKey", Tag: "applications and keys", Summary: "Create a read key for all applications, or an admin key", Body: reflect.TypeFor[KeyRequest](),
+			Answers: []httpapi.Answer{httpapi.JSON[NewKey](201, "created; the secret is shown only once")}, Errors: []int{400, 413, 422, 503}}},
 		{Method: "DELETE", Path: "/v1/keys/{key_id}", Access: httpapi.ForAdmin, Handle: h.revokeKey, Doc: httpapi.Doc{
-			ID: "revokeKey", Tag: "applications and keys", Summary: "Revoke a key of all applications; in force before the answer", Params: []httpapi.Param{keyID},
+			ID: "revokeKey", Tag: "applications and keys", Summary: "Revoke a key that is valid for all applications; takes effect before the answer", Params: []httpapi.Param{keyID},
 			Answers: []httpapi.Answer{httpapi.Plain(204, "revoked")}, Errors: []int{404, 503}}},
 	}
 }
@@ -37,25 +37,25 @@ func (h *Handlers) keyRoutes() []httpapi.Route {
 // KeyRequest makes a key.
 type KeyRequest struct {
 	Kind      registry.Kind `json:"kind" enum:"write,read,admin"`
-	ExpiresAt *time.Time    `json:"expires_at,omitempty" doc:"RFC 3339, in the future; the key is not valid from then on"`
-	Origins   []string      `json:"origins,omitempty" doc:"of a write key: the only origins that may use it, scheme://host or scheme://host:port, at most 50; an Origin is then required and must be one of them"`
-	Signing   bool          `json:"signing,omitzero" doc:"of a write key for servers: each request must be signed"`
+	ExpiresAt *time.Time    `json:"expires_at,omitempty" doc:"RFC 3339, in the future; the time at which the key expires"`
+	Origins   []string      `json:"origins,omitempty" doc:"for a write key: the only origins that may use it, as scheme://host or scheme://host:port, at most 50; the Origin header is then required and must be one of them"`
+	Signing   bool          `json:"signing,omitzero" doc:"for a write key of a server: each request must be signed"`
 }
 
 // NewKey is a key with its secret.
 type NewKey struct {
 	KeyID         string        `json:"key_id"`
-	App           *string       `json:"app" doc:"null for keys of all applications"`
+	App           *string       `json:"app" doc:"null for keys that are valid for all applications"`
 	Kind          registry.Kind `json:"kind" enum:"write,read,admin"`
-	Key           string        `json:"key" doc:"the secret; it is kept nowhere"`
-	SigningSecret string        `json:"signing_secret,omitzero" doc:"of a key with signing: what its requests are signed with; it is kept nowhere"`
+	Key           string        `json:"key" doc:"the secret, which is not stored"`
+	SigningSecret string        `json:"signing_secret,omitzero" doc:"the signing secret of a key with signing, which is not stored"`
 	KeyRules
 }
 
 // KeyRules say when, from where and how a key may be used.
 type KeyRules struct {
 	ExpiresAt *string  `json:"expires_at" format:"date-time"`
-	Origins   []string `json:"origins" doc:"the only origins that may use it; empty when it asks for none"`
+	Origins   []string `json:"origins" doc:"the only origins that may use it; empty for no restriction"`
 	Signing   bool     `json:"signing" doc:"whether requests must be signed"`
 }
 
@@ -66,8 +66,8 @@ type Key struct {
 	Kind       registry.Kind `json:"kind" enum:"write,read,admin"`
 	CreatedAt  string        `json:"created_at" format:"date-time"`
 	RevokedAt  *string       `json:"revoked_at" format:"date-time"`
-	LastUsedAt *string       `json:"last_used_at" format:"date-time" doc:"to the second; null when it was never used"`
-	Unknown    []string      `json:"unknown,omitempty" doc:"restrictions by a newer version that this one does not know: the key is refused"`
+	LastUsedAt *string       `json:"last_used_at" format:"date-time" doc:"to the second; null if it was never used"`
+	Unknown    []string      `json:"unknown,omitempty" doc:"restrictions of a newer version that this one does not know, for which the key is refused"`
 	KeyRules
 }
 

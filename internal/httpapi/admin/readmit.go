@@ -9,14 +9,14 @@ import (
 func (h *Handlers) recoveryRoutes() []httpapi.Route {
 	return []httpapi.Route{
 		{Method: "POST", Path: "/v1/store/acknowledge", Access: httpapi.ForAdmin, Handle: h.acknowledge, Doc: httpapi.Doc{
-			ID: "acknowledgeLosses", Tag: "operation", Summary: "Acknowledge what /readyz tells of lost events and of damaged and lost files",
-			Text:    "The reasons go from /readyz. The books and the metrics keep the counts.",
+			ID: "acknowledgeLosses", Tag: "operation", Summary: "Acknowledge lost events and damaged or lost files that /readyz reports",
+			Text:    "/readyz no longer reports them. The books and the metrics keep the counts.",
 			Answers: []httpapi.Answer{httpapi.JSON[AcknowledgedAnswer](200, "what was acknowledged")}, Errors: []int{404, 503}}},
 		{Method: "POST", Path: "/v1/store/readmit", Access: httpapi.ForAdmin, Handle: h.readmit, Doc: httpapi.Doc{
-			ID: "readmitSegments", Tag: "operation", Summary: "Take damaged segments back whose files are whole again",
-			Text: "All segments are read, and those that are damaged are put aside. A file in store/quarantine, or back in store/segments, that is what the manifest says is taken back, and so are segments whose frames the queue still holds. " +
-				"What they hold is decided about as if it came now: nothing is there twice, and nothing comes back that was erased or has expired. `lost` in the books goes down by it.",
-			Answers: []httpapi.Answer{httpapi.JSON[ReadmittedAnswer](200, "what was taken back, and what is still damaged")}, Errors: []int{404, 503}}},
+			ID: "readmitSegments", Tag: "operation", Summary: "Readmit damaged segments whose files have been replaced",
+			Text: "Reads all segments and quarantines damaged ones. A file in store/quarantine or store/segments that matches the manifest is readmitted, and so are segments whose frames the queue still holds. " +
+				"Their events are decided on as if they arrived now: none is stored twice, and none comes back that was erased or has expired. `lost` in the books decreases accordingly.",
+			Answers: []httpapi.Answer{httpapi.JSON[ReadmittedAnswer](200, "what was readmitted, and what is still damaged")}, Errors: []int{404, 503}}},
 	}
 }
 
@@ -29,7 +29,7 @@ type AcknowledgedAnswer struct {
 type ReadmittedAnswer struct {
 	Readmitted []ReadmittedSegment `json:"readmitted"`
 	Damaged    []string            `json:"damaged" doc:"what is still damaged and why, in words"`
-	Unnamed    []string            `json:"unnamed" doc:"files of segments in store/quarantine that belong to none that is damaged; they are left alone"`
+	Unnamed    []string            `json:"unnamed" doc:"files in store/quarantine that belong to no damaged segment; they are left alone"`
 }
 
 // ReadmittedSegment is a segment that was taken back.
@@ -41,7 +41,7 @@ type ReadmittedSegment struct {
 
 func (h *Handlers) acknowledge(c *httpapi.Call) error {
 	if h.opts.Recovery == nil {
-		return httpapi.NewProblem(http.StatusNotFound, "this server keeps its events elsewhere")
+		return httpapi.NewProblem(http.StatusNotFound, "this server does not keep its events itself")
 	}
 	list, err := h.opts.Recovery.Acknowledge(c.Context())
 	if err != nil {
@@ -58,7 +58,7 @@ func (h *Handlers) acknowledge(c *httpapi.Call) error {
 
 func (h *Handlers) readmit(c *httpapi.Call) error {
 	if h.opts.Recovery == nil {
-		return httpapi.NewProblem(http.StatusNotFound, "this server keeps its events elsewhere")
+		return httpapi.NewProblem(http.StatusNotFound, "this server does not keep its events itself")
 	}
 	ctx, release := c.Outlive()
 	defer release()

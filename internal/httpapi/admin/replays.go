@@ -27,29 +27,26 @@ func (h *Handlers) replayRoutes() []httpapi.Route {
 	}
 	return []httpapi.Route{
 		{Method: "POST", Path: "/v1/rejections/replay", Access: httpapi.ForAdmin, Handle: h.startReplay, Doc: httpapi.Doc{
-			ID: "replayRejections", Tag: "rejections", Summary: "Judge rejected events again",
-			Text: "What the filter selects is judged by what is in force now, as it was sent or repaired by a JSON Patch (RFC 6902). What passes is stored with its own id, " +
-				"times and place. What is stored meanwhile with the same body becomes a duplicate, and with another body it stays rejected. " +
-				"A second replay of the same does nothing. With dry_run nothing is changed. The answer comes when all is done, or after two seconds with how far it has come; " +
-				"it goes on then, also over a restart of the server.",
-			Body: reflect.TypeFor[ReplayRequest](), Answers: one(202, "done, or under way"), Errors: []int{400, 404, 409, 413, 422, 503}}},
+			ID: "replayRejections", Tag: "rejections", Summary: "Validate rejected events again",
+			Text: "Validates the rejections that match the filter against the event types now in force, as sent or after a JSON Patch (RFC 6902). Events that pass are stored with their own ids, times and places. If an event with the same body has been stored meanwhile, the rejection becomes a duplicate; with another body, it stays rejected. Replaying again does nothing. With dry_run, nothing changes. The server answers when the replay is done, or after two seconds with its progress; the replay then continues, even across a restart of the server.",
+			Body: reflect.TypeFor[ReplayRequest](), Answers: one(202, "done or in progress"), Errors: []int{400, 404, 409, 413, 422, 503}}},
 		{Method: "GET", Path: "/v1/replays", Access: httpapi.ForAdmin, Handle: h.listReplays, Doc: httpapi.Doc{
-			ID: "listReplays", Tag: "rejections", Summary: "The newest replays, newest first", Params: []httpapi.Param{httpapi.CursorParam()},
+			ID: "listReplays", Tag: "rejections", Summary: "List recent replays, newest first", Params: []httpapi.Param{httpapi.CursorParam()},
 			Answers: []httpapi.Answer{httpapi.JSON[ReplaysAnswer](200, "those that are remembered")}, Errors: []int{400}}},
 		{Method: "GET", Path: "/v1/replays/{replay_id}", Access: httpapi.ForAdmin, Handle: h.getReplay, Doc: httpapi.Doc{
-			ID: "getReplay", Tag: "rejections", Summary: "How far a replay has come", Params: []httpapi.Param{id}, Answers: one(200, "the replay"), Errors: []int{404}}},
+			ID: "getReplay", Tag: "rejections", Summary: "Get the progress of a replay", Params: []httpapi.Param{id}, Answers: one(200, "the replay"), Errors: []int{404}}},
 		{Method: "DELETE", Path: "/v1/replays/{replay_id}", Access: httpapi.ForAdmin, Handle: h.cancelReplay, Doc: httpapi.Doc{
-			ID: "cancelReplay", Tag: "rejections", Summary: "End a replay; what it has done stays", Params: []httpapi.Param{id}, Answers: one(200, "ended"), Errors: []int{404, 409, 503}}},
+			ID: "cancelReplay", Tag: "rejections", Summary: "Cancel a replay; events it has stored stay", Params: []httpapi.Param{id}, Answers: one(200, "ended"), Errors: []int{404, 409, 503}}},
 	}
 }
 
 // ReplayRequest says what to replay and how.
 type ReplayRequest struct {
-	Filter    map[string]jsontext.Value `json:"filter" doc:"the parameters of GET /v1/rejections that filter, each a text or an array of texts; {} is all"`
+	Filter    map[string]jsontext.Value `json:"filter" doc:"the filter parameters of GET /v1/rejections, each a string or an array of strings; {} selects all"`
 	Patch     jsontext.Value            `json:"patch,omitzero" doc:"a JSON Patch (RFC 6902) for each body; it cannot change id"`
-	TimeZone  string                    `json:"time_zone,omitzero" doc:"IANA name; of timestamps without a zone, instead of the application's"`
-	SessionID string                    `json:"session_id,omitzero" doc:"the session of bodies that have none"`
-	DryRun    bool                      `json:"dry_run,omitzero" doc:"change nothing, and show examples"`
+	TimeZone  string                    `json:"time_zone,omitzero" doc:"the IANA time zone of timestamps that have none, instead of the application's"`
+	SessionID string                    `json:"session_id,omitzero" doc:"the session id for bodies that have none"`
+	DryRun    bool                      `json:"dry_run,omitzero" doc:"change nothing; show counts and examples"`
 }
 
 // Replay is a replay and how far it has come.
@@ -58,28 +55,28 @@ type Replay struct {
 	State      replay.State `json:"state" enum:"running,done,failed,cancelled"`
 	DryRun     bool         `json:"dry_run"`
 	StartedAt  string       `json:"started_at" format:"date-time"`
-	FinishedAt *string      `json:"finished_at" format:"date-time" doc:"null while it is at work"`
-	Error      string       `json:"error,omitzero" doc:"why it failed, or why it is held up"`
+	FinishedAt *string      `json:"finished_at" format:"date-time" doc:"null while it is running"`
+	Error      string       `json:"error,omitzero" doc:"why it failed or is waiting"`
 
-	Matched   int64 `json:"matched" doc:"rejections that the filter selects and that were not replayed before; so far, while it is at work"`
+	Matched   int64 `json:"matched" doc:"rejections that match the filter and have not been replayed; while it is running, those found so far"`
 	WouldPass int64 `json:"would_pass"`
 	WouldFail int64 `json:"would_fail"`
 
-	Done          int64 `json:"done" doc:"of which it is known what became of them; 0 in a dry run"`
+	Done          int64 `json:"done" doc:"those whose outcome is known; 0 in a dry run"`
 	Stored        int64 `json:"stored"`
-	Duplicates    int64 `json:"duplicates" doc:"the same event was stored meanwhile"`
+	Duplicates    int64 `json:"duplicates" doc:"the same event had been stored meanwhile"`
 	StillRejected int64 `json:"still_rejected" doc:"did not pass, or their id is stored with another body"`
 	Conflicts     int64 `json:"conflicts" doc:"of these, those whose id is stored with another body"`
 	Erased        int64 `json:"erased"`
 	Expired       int64 `json:"expired"`
 
-	Filter    url.Values     `json:"filter,omitzero" doc:"of a real replay only while it is at work"`
+	Filter    url.Values     `json:"filter,omitzero" doc:"for a real replay, only while it is running"`
 	Patch     jsontext.Value `json:"patch,omitzero"`
 	TimeZone  string         `json:"time_zone,omitzero"`
 	SessionID string         `json:"session_id,omitzero"`
 
-	Left     []LeftProblem   `json:"left" doc:"what those that fail lack, most frequent first"`
-	Examples []ReplayExample `json:"examples" doc:"of a dry run: up to five that pass and five that fail, with bodies of up to 512 KiB together"`
+	Left     []LeftProblem   `json:"left" doc:"the problems of those that fail, most frequent first"`
+	Examples []ReplayExample `json:"examples" doc:"for a dry run: up to five that pass and five that fail, with at most 512 KiB of bodies in total"`
 }
 
 // LeftProblem counts a problem that remains.
@@ -95,8 +92,8 @@ type ReplayExample struct {
 	EventID     uuid.UUID       `json:"event_id"`
 	Passes      bool            `json:"passes"`
 	Before      string          `json:"before" doc:"the body as it was sent; bytes that are not UTF-8 are replaced"`
-	After       string          `json:"after" doc:"as it would be judged"`
-	Diff        string          `json:"diff" doc:"from before to after, both in lines; empty when nothing is changed"`
+	After       string          `json:"after" doc:"the body that would be validated"`
+	Diff        string          `json:"diff" doc:"a line diff from before to after; empty if nothing changes"`
 	Problems    []event.Problem `json:"problems" doc:"what is left"`
 }
 
@@ -154,7 +151,7 @@ func (h *Handlers) startReplay(c *httpapi.Call) error {
 		return err
 	}
 	if body.Filter == nil {
-		return httpapi.NewProblem(http.StatusUnprocessableEntity, `filter is missing; {"filter":{}} replays every rejection`)
+		return httpapi.NewProblem(http.StatusUnprocessableEntity, `filter is required; {"filter":{}} replays every rejection`)
 	}
 	req := replay.Request{Filter: url.Values{}, Patch: body.Patch, TimeZone: body.TimeZone, SessionID: body.SessionID, DryRun: body.DryRun}
 	for name, value := range body.Filter {

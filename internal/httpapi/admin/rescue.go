@@ -13,10 +13,10 @@ import (
 func (h *Handlers) rescueRoutes() []httpapi.Route {
 	return []httpapi.Route{
 		{Method: "POST", Path: "/v1/store/rescue", Access: httpapi.ForAdmin, Handle: h.rescue, Doc: httpapi.Doc{
-			ID: "rescue", Tag: "operation", Summary: "Bring lost events back from a file of the queue's quarantine",
-			Text: "After a stop that was not in order, blocks of the queue that do not verify are copied to queue/quarantine before they are opened. This takes every frame out of such a copy " +
-				"whose own checksum is right, and sends the records that are not there in again. `lost` in the books is lowered by what is there again. " +
-				"What was erased meanwhile, and what would have expired, stays away. It may be repeated: what is there already is not sent.",
+			ID: "rescue", Tag: "operation", Summary: "Recover lost events from a file in the queue's quarantine",
+			Text: "After an unclean shutdown, blocks of the queue that fail verification are copied to queue/quarantine before they are opened. This request reads every frame in such a copy " +
+				"that has a valid checksum, and takes in the records that are missing. `lost` in the books decreases accordingly. " +
+				"Records that were erased meanwhile or would have expired stay out. The request can be repeated: existing records are not taken in again.",
 			Body:    reflect.TypeFor[RescueRequest](),
 			Answers: []httpapi.Answer{httpapi.JSON[RescueAnswer](200, "what was found")}, Errors: []int{400, 404, 413, 422, 503}}},
 	}
@@ -30,16 +30,16 @@ type RescueRequest struct {
 // RescueAnswer says what was found in a file.
 type RescueAnswer struct {
 	File    string `json:"file"`
-	Frames  int    `json:"frames" doc:"frames whose checksum is right"`
-	Damaged int    `json:"damaged" doc:"places that held a frame, or several, which cannot be read"`
-	There   int    `json:"there" doc:"records that are there already"`
-	Erased  int    `json:"erased" doc:"records of what was erased meanwhile; they were not sent"`
-	Expired int    `json:"expired" doc:"records older than their application keeps them; they were not sent"`
-	Sent    int    `json:"sent" doc:"records that were sent in again"`
+	Frames  int    `json:"frames" doc:"frames with a valid checksum"`
+	Damaged int    `json:"damaged" doc:"places that held one or more frames that cannot be read"`
+	There   int    `json:"there" doc:"records that exist already"`
+	Erased  int    `json:"erased" doc:"records of data erased meanwhile; they were not taken in"`
+	Expired int    `json:"expired" doc:"records older than their application's retention; they were not taken in"`
+	Sent    int    `json:"sent" doc:"records that were taken in again"`
 
-	Stored    int `json:"stored" doc:"events of those sent that are stored now"`
-	Rejected  int `json:"rejected" doc:"of those sent"`
-	Duplicate int `json:"duplicate" doc:"of those sent: the sender repeated them since"`
+	Stored    int `json:"stored" doc:"of the records taken in, events that are stored now"`
+	Rejected  int `json:"rejected" doc:"of the records taken in"`
+	Duplicate int `json:"duplicate" doc:"of the records taken in, those that the sender had repeated since"`
 }
 
 func (h *Handlers) rescue(c *httpapi.Call) error {

@@ -31,12 +31,12 @@ func (h *Handlers) typeRoutes() []httpapi.Route {
 			Text: "The body is a JSON Schema (2020-12). Each different schema is a new version, from 1; one that equals the version in force makes none. " +
 				"A schema under which data may be refused that conforms to the version in force is refused with 409 and the reasons, unless force=1.",
 			Params: append(typ,
-				httpapi.Param{Name: "force", Text: "`1`: put it even when it is not compatible with the version in force"},
-				httpapi.Param{Name: "dry_run", Text: "`1`: answer what would be, and change nothing"}),
-			Body: reflect.TypeFor[map[string]any](), Answers: []httpapi.Answer{httpapi.JSON[TypePut](200, "the version in force; with dry_run the one that would be")},
+				httpapi.Param{Name: "force", Text: "`1`: apply it even if it is not compatible with the version in force"},
+				httpapi.Param{Name: "dry_run", Text: "`1`: only show what would be in force"}),
+			Body: reflect.TypeFor[map[string]any](), Answers: []httpapi.Answer{httpapi.JSON[TypePut](200, "the version in force; with dry_run, the one that would be")},
 			Errors: []int{400, 409, 413, 422, 503}}},
 		{Method: "DELETE", Path: "/v1/types/{category}/{name}", Access: httpapi.ForAdmin, Handle: h.deleteType, Doc: httpapi.Doc{
-			ID: "deleteType", Tag: "event types", Summary: "Check events of this type no longer", Params: typ,
+			ID: "deleteType", Tag: "event types", Summary: "Delete the schema of an event type; its events are no longer validated", Params: typ,
 			Answers: []httpapi.Answer{httpapi.Plain(204, "ended")}, Errors: []int{404, 503}}},
 		{Method: "GET", Path: "/v1/types/{category}/{name}/versions", Access: httpapi.ForRead, Handle: h.listTypeVersions, Doc: httpapi.Doc{
 			ID: "listTypeVersions", Tag: "event types", Summary: "All versions that an event type ever had", Params: typ,
@@ -62,7 +62,7 @@ type Type struct {
 	Version   uint32         `json:"version"`
 	Schema    jsontext.Value `json:"schema"`
 	CreatedAt string         `json:"created_at" format:"date-time"`
-	Author    *string        `json:"author" doc:"the id of the key that made the version; null when it is not known"`
+	Author    *string        `json:"author" doc:"the id of the key that created the version; null if unknown"`
 }
 
 // TypesAnswer lists event types.
@@ -73,11 +73,11 @@ type TypesAnswer struct {
 // TypePut says what became of a schema.
 type TypePut struct {
 	Type
-	Made    bool            `json:"made" doc:"false when it equals the version in force"`
+	Made    bool            `json:"made" doc:"false if it equals the version in force"`
 	DryRun  bool            `json:"dry_run"`
-	Reasons []schema.Reason `json:"reasons" doc:"why it is not compatible with the version before; only with force"`
+	Reasons []schema.Reason `json:"reasons" doc:"why it is not compatible with the previous version; only with force"`
 
-	Warnings []schema.Warning `json:"warnings" doc:"keywords and formats that are not known and are not checked, and whether no event can pass"`
+	Warnings []schema.Warning `json:"warnings" doc:"unknown keywords and formats, which are not checked, and schemas that no event can pass"`
 }
 
 // TypeVersion is one of the versions of an event type.
@@ -85,8 +85,8 @@ type TypeVersion struct {
 	Version   uint32         `json:"version"`
 	Schema    jsontext.Value `json:"schema"`
 	CreatedAt string         `json:"created_at" format:"date-time"`
-	Author    *string        `json:"author" doc:"the id of the key that made it; null when it is not known"`
-	DeletedAt *string        `json:"deleted_at" format:"date-time" doc:"when the type was deleted, this being its version"`
+	Author    *string        `json:"author" doc:"the id of the key that created it; null if unknown"`
+	DeletedAt *string        `json:"deleted_at" format:"date-time" doc:"when the type was deleted, if this was its version"`
 }
 
 // TypeVersionsAnswer lists the versions of an event type.

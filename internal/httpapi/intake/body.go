@@ -45,7 +45,7 @@ func (h *Handlers) readBody(c *httpapi.Call, app string) (body, error) {
 	}
 	if !plain && windowOf(encoding) == 0 {
 		b.unreadable = &unreadableBody{code: event.UnsupportedContent, cause: httpapi.Problemf(http.StatusUnsupportedMediaType,
-			"Content-Encoding %.40s is not supported: use gzip, deflate, br or zstd, or leave it out", encoding)}
+			"Content-Encoding %.40s is not supported: use gzip, deflate, br or zstd, or omit it", encoding)}
 		return b, nil
 	}
 	var err error
@@ -76,7 +76,7 @@ func (h *Handlers) faultOfBody(b []byte, err error, form bodyForm, encoding stri
 	case err != nil && plain:
 		return event.InvalidJSON, httpapi.Problemf(http.StatusBadRequest, "the body ended after %d bytes, before its declared length", len(b))
 	case err != nil:
-		return event.UnsupportedContent, httpapi.Problemf(http.StatusBadRequest, "the body is not valid %s, which Content-Encoding declares, or ends too early", encoding)
+		return event.UnsupportedContent, httpapi.Problemf(http.StatusBadRequest, "the body is not valid %s, as declared by Content-Encoding, or it ends early", encoding)
 	case foreignForm != "":
 		return event.InvalidJSON, foreign(foreignForm, plain)
 	case form == formForm && !looksLikeJSON(b):
@@ -104,7 +104,7 @@ func foreign(form string, plain bool) error {
 	case plain:
 		return httpapi.Problemf(http.StatusBadRequest, "this is %s; send it with Content-Encoding: %s", form, form)
 	}
-	return httpapi.Problemf(http.StatusBadRequest, "this is %s still when it is unpacked; pack it once", form)
+	return httpapi.Problemf(http.StatusBadRequest, "the body is still %s after decompression; compress it once", form)
 }
 
 // prefix reads the beginning of a body whose rest is not wanted.

@@ -106,9 +106,9 @@ func (h *Handlers) settle(ctx context.Context, receipt *ingest.Receipt) error {
 	outcomes, err := h.opts.Progress.Outcomes(ctx, receipt.Frame)
 	switch {
 	case errors.Is(err, progress.ErrForgotten):
-		return httpapi.Unavailable("the events are safe, but so much was stored since that what became of them is not remembered here; their receipts will tell")
+		return httpapi.Unavailable("the events are safe on disk, but so many were stored since that their outcome is no longer in memory; see their receipts")
 	case errors.Is(err, context.DeadlineExceeded):
-		return httpapi.Unavailable("the events are safe on disk, but storing them takes longer than 10 s; their receipts will show what became of them")
+		return httpapi.Unavailable("the events are safe on disk, but storing them takes longer than 10 s; see their receipts later")
 	case err != nil:
 		return err
 	}

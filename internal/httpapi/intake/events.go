@@ -18,15 +18,15 @@ func (h *Handlers) eventRoutes() []httpapi.Route {
 		Doc: httpapi.Doc{
 			ID: "sendEvents", Tag: "intake", Summary: "Send events",
 			Text: "One event (an object), a batch (an array), or {\"events\":[…],\"sent_at\":…}; as application/x-ndjson one event per line. " +
-				"The answer comes when every event, accepted or rejected, is fsynced. Content-Encoding may be gzip, deflate, br or zstd. " +
-				"The key may also be given as ?key=KEY. Pages of the origins that a key names may send (OPTIONS answers their preflights); " +
-				"a key that was made with signing takes requests signed as Standard Webhooks says: webhook-id is then the idempotency key.",
+				"The server answers when every event, accepted or rejected, has been fsynced. Content-Encoding may be gzip, deflate, br or zstd. " +
+				"The key can also be given as ?key=KEY. Web pages of the origins that a key names may send (OPTIONS answers their preflights); " +
+				"a key created with signing accepts requests signed according to Standard Webhooks; webhook-id is then the idempotency key.",
 			Params: []httpapi.Param{
-				{Name: "wait", Text: "answer 201 when all can be queried, with final statuses", Enum: []string{"stored"}},
-				{Name: "quiet", Text: "1 lists only what was not accepted", Enum: []string{"0", "1"}},
+				{Name: "wait", Text: "answer 201, with final statuses, when all events can be queried", Enum: []string{"stored"}},
+				{Name: "quiet", Text: "1: list only events that were not accepted", Enum: []string{"0", "1"}},
 				{Name: "key", Text: "the write key, for senders that cannot set headers"},
-				{Name: "Idempotency-Key", In: "header", Text: "gives events without an id ids derived from it, so that sending again is safe; 1 to 200 characters"},
-				{Name: "webhook-id", In: "header", Text: "of a signed request: its own id, 1 to 200 characters; the same when it is sent again"},
+				{Name: "Idempotency-Key", In: "header", Text: "derives the ids of events that have none, so that retries are safe; 1 to 200 characters"},
+				{Name: "webhook-id", In: "header", Text: "of a signed request: its id, 1 to 200 characters, which a retry repeats"},
 				{Name: "webhook-timestamp", In: "header", Text: "of a signed request: seconds since 1970, at most 5 minutes off"},
 				{Name: "webhook-signature", In: "header", Text: "of a signed request: v1,base64(HMAC-SHA256(signing secret, webhook-id.webhook-timestamp.body as sent)); several are separated by spaces"},
 			},
@@ -39,9 +39,9 @@ func (h *Handlers) eventRoutes() []httpapi.Route {
 			NDJSON: `{"session_id":"e2085be5","category":"page interaction","name":"pageview","data":{"path":"/"},"timestamp":"2021-01-01T09:15:27Z"}` + "\n" +
 				`{"session_id":"e2085be5","category":"page interaction","name":"cta click","data":{"path":"/"},"timestamp":"2021-01-01T09:15:28Z"}` + "\n",
 			Answers: []httpapi.Answer{
-				httpapi.JSON[IntakeAnswer](202, "every event is durable"),
+				httpapi.JSON[IntakeAnswer](202, "every event is on disk"),
 				httpapi.JSON[IntakeAnswer](201, "with wait=stored: every event can be queried"),
-				httpapi.JSON[IntakeAnswer](422, "the body was a single event and it is rejected"),
+				httpapi.JSON[IntakeAnswer](422, "the body was a single event, and it was rejected"),
 			},
 			Errors: []int{400, 413, 415, 429, 503},
 		},
@@ -73,18 +73,18 @@ func (SentEvents) Schema(registry huma.Registry) *huma.Schema {
 // SentEnvelope is a list of events and when its sender sent it.
 type SentEnvelope struct {
 	Events []SentEvent `json:"events"`
-	SentAt any         `json:"sent_at,omitzero" doc:"the sender's clock at sending, for the events that have no sent_at of their own; a time like timestamp"`
+	SentAt any         `json:"sent_at,omitzero" doc:"the sender's clock when it sent the batch, for events without a sent_at of their own; a time like timestamp"`
 }
 
 // SentEvent is an event as a sender writes it.
 type SentEvent struct {
-	ID        string         `json:"id,omitzero" doc:"a UUID, or any text of 1 to 200 characters; made when absent"`
+	ID        string         `json:"id,omitzero" doc:"a UUID or any text of 1 to 200 characters; generated when absent"`
 	SessionID string         `json:"session_id" doc:"1 to 200 characters"`
 	Category  string         `json:"category" doc:"1 to 200 characters"`
 	Name      string         `json:"name" doc:"1 to 200 characters"`
 	Data      map[string]any `json:"data"`
 	Timestamp any            `json:"timestamp" doc:"RFC 3339, 2006-01-02 15:04:05[.ffffff], or epoch s, ms, µs or ns as a number"`
-	SentAt    any            `json:"sent_at,omitzero" doc:"the sender's clock at sending; a time like timestamp"`
+	SentAt    any            `json:"sent_at,omitzero" doc:"the sender's clock when it sent the event; a time like timestamp"`
 	Seq       int64          `json:"seq,omitzero" doc:"the sender's own counter, 0 to 2^53 - 1"`
 	Sender    string         `json:"sender,omitzero" doc:"the sender's own name, 1 to 64 characters"`
 }
@@ -102,7 +102,7 @@ type IntakeAnswer struct { //nolint:revive // a schema of the OpenAPI document i
 type IntakeStatus struct { //nolint:revive // a schema of the OpenAPI document is named for its Go type
 	Index    int             `json:"index"`
 	ID       uuid.UUID       `json:"id"`
-	ClientID string          `json:"client_id,omitzero" doc:"the id as sent, when it was no UUID"`
+	ClientID string          `json:"client_id,omitzero" doc:"the id as sent, if that was not a UUID"`
 	Status   ingest.Status   `json:"status" enum:"accepted,rejected,duplicate"`
 	Problems []event.Problem `json:"problems,omitempty"`
 }
@@ -111,10 +111,10 @@ func (h *Handlers) takeEvents(c *httpapi.Call) error {
 	values := c.URL.Query()
 	wait, quiet := values.Get("wait"), values.Get("quiet")
 	if wait != "" && wait != "stored" {
-		return httpapi.NewProblem(http.StatusBadRequest, "wait must be stored, or be left out")
+		return httpapi.NewProblem(http.StatusBadRequest, "wait must be stored or omitted")
 	}
 	if quiet != "" && quiet != "1" && quiet != "0" {
-		return httpapi.NewProblem(http.StatusBadRequest, "quiet must be 1 or 0, or be left out")
+		return httpapi.NewProblem(http.StatusBadRequest, "quiet must be 1, 0 or omitted")
 	}
 	receipt, err := h.collect(c, c.Principal.App, c.Header.Get("Idempotency-Key"))
 	if err != nil {

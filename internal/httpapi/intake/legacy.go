@@ -11,7 +11,7 @@ import (
 
 func (h *Handlers) legacyRoutes() []httpapi.Route {
 	save := httpapi.LegacyRoute(http.MethodPost, h.opts.LegacyApp, h.legacySave, httpapi.Doc{
-		ID: "legacySave", Summary: "Save one event, as the first Eye did",
+		ID: "legacySave", Summary: "Save an event, in the form of the first Eye",
 		Body:    reflect.TypeFor[SentEvent](),
 		Answers: []httpapi.Answer{httpapi.JSON[httpapi.LegacyMessage](201, "saved")},
 		Errors:  []int{403, 413, 415, 429, 503},

@@ -10,10 +10,10 @@ type metrics struct {
 func newMetrics(r prometheus.Registerer) metrics {
 	m := metrics{
 		overRate: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "eye_intake_over_rate_total", Help: "Requests that were answered 429 because their application sends more than its rate.",
+			Name: "eye_intake_over_rate_total", Help: "Requests answered 429 because their application exceeded its rate.",
 		}, []string{"app"}),
 		unreadable: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "eye_intake_unreadable_total", Help: "Requests to the intake that left no event and no rejection, by what /v1/unreadable tells of them.",
+			Name: "eye_intake_unreadable_total", Help: "Requests to the intake that left neither an event nor a rejection, by the reason that /v1/unreadable lists.",
 		}, []string{"app", "reason"}),
 	}
 	if r != nil {

@@ -39,7 +39,7 @@ func TestForgottenOutcome(t *testing.T) {
 	}
 	defer answer.Body.Close()
 	text, err := io.ReadAll(answer.Body)
-	if err != nil || answer.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(text), "not remembered") {
+	if err != nil || answer.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(text), "no longer in memory") {
 		t.Errorf("%d %s, %v", answer.StatusCode, text, err)
 	}
 }

@@ -140,6 +140,6 @@ func (h *Handlers) enterBucket(app registry.App, answer http.Header) (charge fun
 	state.announce(answer)
 	h.metrics.overRate.WithLabelValues(app.Name).Inc()
 	wait := max(state.reset, 1)
-	return nil, httpapi.Problemf(http.StatusTooManyRequests, "application %q sends more than its rate of %s per second: nothing of this request was kept; try again in %d s",
+	return nil, httpapi.Problemf(http.StatusTooManyRequests, "application %q exceeds its rate of %s per second: nothing of this request was kept; try again in %d s",
 		app.Name, plural.Count(app.Rate, "event"), wait).WithRetryAfter(time.Duration(wait) * time.Second)
 }

@@ -20,10 +20,10 @@ import (
 func (h *Handlers) unreadableRoutes() []httpapi.Route {
 	return []httpapi.Route{
 		{Method: "GET", Path: "/v1/unreadable", Access: httpapi.ForAdmin, Handle: h.listUnreadable, Doc: httpapi.Doc{
-			ID: "listUnreadable", Tag: "operation", Summary: "Requests to the intake that left no event and no rejection",
-			Text: "The place to look when nothing arrives: requests without a key or with one that may not be used, from a wrong origin, over a rate, with an unknown parameter. " +
-				"What came with a valid write key and could not be read is kept as a rejection and not listed here. " +
-				"The last 100 of each application and reason are kept, in memory, with their first 4 KiB and without any key; the counts are since the start.",
+			ID: "listUnreadable", Tag: "operation", Summary: "Refused requests to the intake",
+			Text: "Look here when no events arrive. Lists requests that left neither an event nor a rejection: without a valid key, from a wrong origin, over the rate limit, or with an unknown parameter. " +
+				"A body that was sent with a valid write key but could not be read is kept as a rejection and is not listed here. " +
+				"The last 100 requests for each application and reason are kept in memory, with their first 4 KiB and without keys; counts start with the server.",
 			Params: []httpapi.Param{
 				{Name: "app", Text: "of this application"},
 				{Name: "reason", Text: "with this reason"},
@@ -42,7 +42,7 @@ type UnreadableAnswer struct {
 
 // UnreadableGroup counts the refused requests of an application and a reason since the start.
 type UnreadableGroup struct {
-	App       *string `json:"app" doc:"null when no key told it"`
+	App       *string `json:"app" doc:"null when no key identified it"`
 	Reason    string  `json:"reason" doc:"no_key, unknown_key, revoked_key, expired_key, key_not_valid, bad_signature, wrong_kind, wrong_origin, not_allowed, over_rate, or bad_request"`
 	Count     int64   `json:"count"`
 	FirstSeen string  `json:"first_seen" format:"date-time"`
@@ -54,15 +54,15 @@ type UnreadableRequest struct {
 	At         string            `json:"at" format:"date-time"`
 	App        *string           `json:"app"`
 	Reason     string            `json:"reason"`
-	Status     int               `json:"status" doc:"that it was answered with"`
-	Detail     string            `json:"detail" doc:"that it was answered with"`
+	Status     int               `json:"status" doc:"of the answer"`
+	Detail     string            `json:"detail" doc:"of the answer"`
 	Path       string            `json:"path"`
 	Remote     *string           `json:"remote" doc:"the caller's address; local for the socket in the data directory"`
-	KeyIn      string            `json:"key_in" enum:"none,bearer,basic,query,other" doc:"where a key was looked for and something was found"`
-	KeyID      *string           `json:"key_id" doc:"of a key that is or was known"`
-	Headers    map[string]string `json:"headers" doc:"some of them; never a key, a cookie or a signature"`
-	Body       *string           `json:"body,omitempty" doc:"the first 4 KiB, as far as they came within two seconds; keys in it are replaced"`
-	BodyBase64 []byte            `json:"body_base64,omitempty" doc:"instead of body, when that is not UTF-8"`
+	KeyIn      string            `json:"key_in" enum:"none,bearer,basic,query,other" doc:"where the request had a key"`
+	KeyID      *string           `json:"key_id" doc:"of a key that exists or existed"`
+	Headers    map[string]string `json:"headers" doc:"a selection; never a key, a cookie or a signature"`
+	Body       *string           `json:"body,omitempty" doc:"the first 4 KiB that arrived within two seconds, with keys replaced"`
+	BodyBase64 []byte            `json:"body_base64,omitempty" doc:"instead of body, if that is not UTF-8"`
 
 	serial uint64
 	at     time.Time
@@ -163,7 +163,7 @@ func (h *Handlers) listUnreadable(c *httpapi.Call) error {
 	p := c.Params()
 	app, reason, limit, before := p.Text("app"), p.Text("reason"), p.Limit(), p.Cursor()
 	if known := unreadableReasons(); reason != "" && !slices.Contains(known, reason) {
-		p.Fail("reason", fmt.Sprintf("there is no reason %.40q; those are %s", reason, strings.Join(known, ", ")))
+		p.Fail("reason", fmt.Sprintf("there is no reason %.40q; use one of %s", reason, strings.Join(known, ", ")))
 	}
 	if p.Err != nil {
 		return p.Err

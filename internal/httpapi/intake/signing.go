@@ -61,7 +61,7 @@ func (h *Handlers) verifySigned(c *httpapi.Call, a *admission) (free func(), err
 		return held.free, unsigned(faultOfSignature(err))
 	}
 	if a.idempotencyKey != "" && a.idempotencyKey != id {
-		return held.free, httpapi.NewProblem(http.StatusBadRequest, "the webhook-id of a signed request is its idempotency key: leave Idempotency-Key out")
+		return held.free, httpapi.NewProblem(http.StatusBadRequest, "the webhook-id of a signed request is its idempotency key: omit Idempotency-Key")
 	}
 	a.idempotencyKey = id
 	return held.free, nil
@@ -78,7 +78,7 @@ func faultOfSignature(err error) string {
 	case errors.Is(err, webhooks.ErrInvalidHeaders):
 		return "webhook-timestamp must be seconds since 1970"
 	case errors.Is(err, webhooks.ErrMessageTooOld), errors.Is(err, webhooks.ErrMessageTooNew):
-		return "webhook-timestamp is more than 5 minutes off; sign again when sending again"
+		return "webhook-timestamp is more than 5 minutes off; sign each retry anew"
 	}
-	return "no signature in webhook-signature is that of this id, this timestamp and this body as sent"
+	return "no signature in webhook-signature matches this id, timestamp and body as sent"
 }

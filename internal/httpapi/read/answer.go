@@ -13,7 +13,7 @@ import (
 type Event struct {
 	App           string         `json:"app"`
 	ID            uuid.UUID      `json:"id"`
-	ClientID      string         `json:"client_id,omitzero" doc:"the id as sent, when it was no UUID"`
+	ClientID      string         `json:"client_id,omitzero" doc:"the id as sent, if that was not a UUID"`
 	SessionID     string         `json:"session_id"`
 	Category      string         `json:"category"`
 	Name          string         `json:"name"`
@@ -24,8 +24,8 @@ type Event struct {
 	SentAt        *string        `json:"sent_at" format:"date-time"`
 	Seq           *int64         `json:"seq"`
 	Sender        *string        `json:"sender"`
-	CorrectedByMS float64        `json:"corrected_by_ms,omitzero" doc:"what was added to the timestamp to make occurred_at, because the sender's clock was wrong by more than the tolerance; absent when it was left alone"`
-	SchemaVersion uint32         `json:"schema_version" doc:"the version of its type's schema that it passed; 0 for none"`
+	CorrectedByMS float64        `json:"corrected_by_ms,omitzero" doc:"what was added to the timestamp to get occurred_at, because the sender's clock was off by more than the tolerance; absent if nothing was"`
+	SchemaVersion uint32         `json:"schema_version" doc:"the version of its type's schema that validated it; 0 for none"`
 }
 
 func toEvent(e *event.Event) Event {
@@ -71,18 +71,18 @@ type Rejection struct {
 	EventID       uuid.UUID       `json:"event_id"`
 	ClientID      string          `json:"client_id,omitzero"`
 	App           string          `json:"app"`
-	SessionID     string          `json:"session_id" doc:"as far as it could be read; empty otherwise"`
+	SessionID     string          `json:"session_id" doc:"empty if it could not be read"`
 	Category      string          `json:"category"`
 	Name          string          `json:"name"`
 	ReceivedAt    string          `json:"received_at" format:"date-time"`
 	SchemaVersion uint32          `json:"schema_version"`
 	Problems      []event.Problem `json:"problems"`
 	Raw           *string         `json:"raw,omitempty" doc:"the event as sent"`
-	RawBase64     []byte          `json:"raw_base64,omitempty" doc:"instead of raw, when that is not UTF-8"`
-	Truncated     bool            `json:"truncated,omitzero" doc:"raw is only the beginning of the event, which was too large; it cannot be replayed"`
-	Bytes         int64           `json:"bytes,omitzero" doc:"of the whole event, when it is truncated"`
-	SHA256        string          `json:"sha256,omitzero" doc:"of the whole event, in hexadecimal, when it is truncated"`
-	Became        *Became         `json:"became,omitempty" doc:"what a replay made of it; absent while none came through"`
+	RawBase64     []byte          `json:"raw_base64,omitempty" doc:"instead of raw, if that is not UTF-8"`
+	Truncated     bool            `json:"truncated,omitzero" doc:"raw holds only the beginning of an event that was too large; the rejection cannot be replayed"`
+	Bytes         int64           `json:"bytes,omitzero" doc:"of the whole event, if it is truncated"`
+	SHA256        string          `json:"sha256,omitzero" doc:"of the whole event, in hexadecimal, if it is truncated"`
+	Became        *Became         `json:"became,omitempty" doc:"the result of the replay that resolved it; absent until then"`
 }
 
 // Became is what a replay made of a rejection.
@@ -95,8 +95,8 @@ type Became struct {
 // ReplayedBy names a replay.
 type ReplayedBy struct {
 	Frame    uint64     `json:"frame" doc:"the frame that carried it"`
-	ReplayID *uuid.UUID `json:"replay_id,omitempty" doc:"absent when the replay is no longer known"`
-	At       string     `json:"at,omitzero" format:"date-time" doc:"when the replay was started"`
+	ReplayID *uuid.UUID `json:"replay_id,omitempty" doc:"absent if the replay is no longer known"`
+	At       string     `json:"at,omitzero" format:"date-time" doc:"when the replay started"`
 }
 
 // replayedBy names the replay that a frame belongs to.
@@ -122,5 +122,5 @@ type Arrival struct {
 	ReceivedAt string          `json:"received_at" format:"date-time"`
 	Fate       string          `json:"fate" enum:"pending,stored,rejected,duplicate,erased,expired"`
 	Problems   []event.Problem `json:"problems"`
-	Replay     *ReplayedBy     `json:"replay,omitempty" doc:"the replay that carried it once more from this position; absent for the arrival itself"`
+	Replay     *ReplayedBy     `json:"replay,omitempty" doc:"the replay that carried it again, at this position; absent for the first arrival"`
 }

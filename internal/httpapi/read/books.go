@@ -28,7 +28,7 @@ type Account struct {
 	Expired   int64  `json:"expired"`
 	Lost      int64  `json:"lost"`
 	Pending   int64  `json:"pending" doc:"acknowledged and not stored yet"`
-	Balanced  bool   `json:"balanced" doc:"received is the sum of all others"`
+	Balanced  bool   `json:"balanced" doc:"received is the sum of all other counts"`
 }
 
 // account returns the books, and what was acknowledged but is not in them yet.

@@ -15,7 +15,7 @@ import (
 )
 
 // errGone means that an answer cannot be sent: the caller is gone or takes nothing.
-var errGone = errors.New("the caller takes no more")
+var errGone = errors.New("the client has closed the connection")
 
 // download is a long answer in the form of a file. It begins with its first byte, so an error
 // before that has a status of its own.

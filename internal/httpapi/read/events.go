@@ -44,8 +44,8 @@ func (h *Handlers) eventsAnswer(r *readRequest, page store.Page[event.Event]) Ev
 // EventAnswer is one event.
 type EventAnswer struct {
 	Event
-	AlsoID *uuid.UUID `json:"also_id,omitzero" doc:"of another event of the application that has the same client_id: one of the two came from a page, with a key that names origins"`
-	AlsoIn []string   `json:"also_in,omitempty" doc:"other applications that have used this id, by name, at most 100; app chooses one of them"`
+	AlsoID *uuid.UUID `json:"also_id,omitzero" doc:"of another event of the application with the same client_id; one of the two was sent by a web page, with a key restricted to origins"`
+	AlsoIn []string   `json:"also_in,omitempty" doc:"other applications that have used this id, sorted, at most 100; choose one with app"`
 }
 
 func (h *Handlers) getEvent(c *httpapi.Call) error {
@@ -79,7 +79,7 @@ func (h *Handlers) getEvent(c *httpapi.Call) error {
 		return errSearched
 	}
 	if len(page.Items) == 0 {
-		return httpapi.NewProblem(http.StatusNotFound, "no stored event has this id; GET /v1/receipts/{id} shows what became of it")
+		return httpapi.NewProblem(http.StatusNotFound, "no stored event has this id; GET /v1/receipts/{id} shows its history")
 	}
 	var found []httpapi.Candidate
 	for i := range page.Items {

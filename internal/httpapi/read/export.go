@@ -26,12 +26,10 @@ const (
 
 func (h *Handlers) exportRoutes() []httpapi.Route {
 	return []httpapi.Route{{Method: "GET", Path: "/v1/export", Access: httpapi.ForRead, Handle: h.export, Audited: true, Doc: httpapi.Doc{
-		ID: "exportEvents", Tag: "reading", Summary: "All events that the filter selects, streamed",
-		Text: "What is stored when the export begins, whatever arrives meanwhile. ndjson has one event in a line, in the form of GET /v1/events; " +
-			"csv has a line with the names of the fields, then one for each event, with data as JSON text and all values as they were sent; " +
-			"parquet has the same fields, times as instants, and no order. One export of an application runs at a time, two in all, and a few wait. " +
-			"An answer that ends early is torn: its last chunk, or the bytes of its Content-Length, are missing. " +
-			"An erasure tears it, and so does the end of the key: start again.",
+		ID: "exportEvents", Tag: "reading", Summary: "Export all events that match the filter",
+		Text: "Streams the events that are stored when the export begins. ndjson has one event per line, as in GET /v1/events; " +
+			"csv has a header line and a line for each event, with data as JSON text and all values as they were sent; " +
+			"parquet has the same fields, with times as instants, in no particular order. One export for each application runs at a time, two in total, and a few may wait. An export that is cut off lacks its last chunk, or has fewer bytes than its Content-Length says. An erasure cuts it off, and so does the end of its key: start again.",
 		Params: slices.Concat(filterParams(query.Events), []httpapi.Param{
 			{Name: "order", Text: "by time; not for parquet", Enum: []string{"asc", "desc"}},
 			{Name: formatParam, Text: "ndjson by default", Enum: []string{"ndjson", "csv", "parquet"}}}),
@@ -119,7 +117,7 @@ func newExporting() *fair.Semaphore {
 func (h *Handlers) exportTurn(c *httpapi.Call) (leave func(), err error) {
 	leave, err = h.exporting.Acquire(c.Context(), fair.Caller{App: c.Principal.App, Key: c.Principal.App + "/"})
 	if errors.Is(err, fair.ErrFull) {
-		return nil, httpapi.Unavailable("several exports of this application are already waiting; try again when they have finished").WithRetryAfter(exportRetry)
+		return nil, httpapi.Unavailable("several exports of this application are already waiting; try again later").WithRetryAfter(exportRetry)
 	}
 	return leave, err
 }
@@ -172,9 +170,9 @@ func (h *Handlers) exportFormat(r *readRequest) (format, error) {
 	case "parquet":
 		switch {
 		case h.opts.Parquet == nil:
-			return format{}, &query.ParamError{Parameter: formatParam, Message: "this store writes no Parquet; take ndjson or csv"}
+			return format{}, &query.ParamError{Parameter: formatParam, Message: "this store cannot write Parquet; use ndjson or csv"}
 		case r.values.Has(query.OrderParam):
-			return format{}, &query.ParamError{Parameter: query.OrderParam, Message: "a Parquet file has no order; leave it out"}
+			return format{}, &query.ParamError{Parameter: query.OrderParam, Message: "a Parquet file has no order; omit the parameter"}
 		}
 		return format{"parquet", "application/vnd.apache.parquet", nil}, nil
 	}

@@ -20,7 +20,7 @@ import (
 
 func (h *Handlers) legacyRoutes() []httpapi.Route {
 	return []httpapi.Route{httpapi.LegacyRoute(http.MethodGet, h.opts.LegacyApp, h.legacyList, httpapi.Doc{
-		ID: "legacyList", Summary: "List events, as the first Eye did",
+		ID: "legacyList", Summary: "List events, in the form of the first Eye",
 		Params: []httpapi.Param{
 			{Name: "filter", Text: "`session_id,<id>`, `category,<category>` or `time`"},
 			{Name: "init_time", Text: "with filter=time, inclusive; also in a JSON body"},

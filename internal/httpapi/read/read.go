@@ -77,48 +77,48 @@ func (h *Handlers) readRoutes() []httpapi.Route {
 	list := []httpapi.Param{orderParam(), httpapi.LimitParam(), httpapi.CursorParam()}
 	return []httpapi.Route{
 		{Method: "GET", Path: "/v1/events", Access: httpapi.ForRead, Handle: h.listEvents, Doc: httpapi.Doc{
-			ID: "listEvents", Tag: "reading", Summary: "Events in the order in which they occurred",
+			ID: "listEvents", Tag: "reading", Summary: "List events in the order they occurred",
 			Params: slices.Concat(filterParams(query.Events), list), Answers: []httpapi.Answer{httpapi.JSON[EventsAnswer](200, "a page")}, Errors: []int{400, 503}}},
 		{Method: "GET", Path: "/v1/events/{id}", Access: httpapi.ForRead, Handle: h.getEvent, Doc: httpapi.Doc{
 			ID: "getEvent", Tag: "reading", Summary: "One event",
 			Params: []httpapi.Param{httpapi.PathID("the event's id, or the id as its sender wrote it"), httpapi.AppParam()}, Answers: []httpapi.Answer{httpapi.JSON[EventAnswer](200, "the event")}, Errors: []int{400, 404, 503}}},
 		{Method: "GET", Path: "/v1/count", Access: httpapi.ForRead, Handle: h.count, Doc: httpapi.Doc{
-			ID: "countEvents", Tag: "reading", Summary: "How many events there are",
+			ID: "countEvents", Tag: "reading", Summary: "Count events",
 			Params: filterParams(query.Events), Answers: []httpapi.Answer{httpapi.JSON[CountAnswer](200, "the count")}, Errors: []int{400, 503}}},
 		{Method: "GET", Path: "/v1/sessions", Access: httpapi.ForRead, Handle: h.listSessions, Doc: httpapi.Doc{
-			ID: "listSessions", Tag: "reading", Summary: "Sessions, latest start first",
-			Text: "Filters select the sessions that have at least one such event; the summary is always of the whole session. " +
-				"With exact=1 and one session_id the answer is that of GET /v1/sessions/{id}, with its parameters: for clients that cannot send every id in a path, as browsers resolve `.` and `..`.",
-			Params: slices.Concat(filterParams(query.Sessions), []httpapi.Param{httpapi.ExactParam(false), {Name: "order", Text: "by time; with exact=1 alone", Enum: []string{"asc", "desc"}}, httpapi.LimitParam(), httpapi.CursorParam()}), Answers: []httpapi.Answer{httpapi.JSON[SessionsOrSession](200, "a page; with exact=1 a session")}, Errors: []int{400, 404, 503}}},
+			ID: "listSessions", Tag: "reading", Summary: "List sessions, most recently started first",
+			Text: "Filters select sessions with at least one matching event; each summary covers the whole session. " +
+				"With exact=1 and one session_id, answers as GET /v1/sessions/{id} does, with its parameters: for clients that cannot send every id in a path, because browsers resolve `.` and `..`.",
+			Params: slices.Concat(filterParams(query.Sessions), []httpapi.Param{httpapi.ExactParam(false), {Name: "order", Text: "by time; only with exact=1", Enum: []string{"asc", "desc"}}, httpapi.LimitParam(), httpapi.CursorParam()}), Answers: []httpapi.Answer{httpapi.JSON[SessionsOrSession](200, "a page; with exact=1 a session")}, Errors: []int{400, 404, 503}}},
 		{Method: "GET", Path: "/v1/sessions/{id}", Access: httpapi.ForRead, Handle: h.getSession, Doc: httpapi.Doc{
-			ID: "getSession", Tag: "reading", Summary: "A session's summary and its events in order",
+			ID: "getSession", Tag: "reading", Summary: "Get a session's summary and its events in order",
 			Params:  slices.Concat([]httpapi.Param{httpapi.PathID("the session id")}, filterParams(query.Events), list),
 			Answers: []httpapi.Answer{httpapi.JSON[SessionAnswer](200, "the session")}, Errors: []int{400, 404, 503}}},
 		{Method: "GET", Path: "/v1/rejections", Access: httpapi.ForRead, Handle: h.listRejections, Doc: httpapi.Doc{
-			ID: "listRejections", Tag: "rejections", Summary: "What was refused, newest first",
+			ID: "listRejections", Tag: "rejections", Summary: "List rejections, newest first",
 			Params: slices.Concat(filterParams(query.Rejections), list), Answers: []httpapi.Answer{httpapi.JSON[RejectionsAnswer](200, "a page")}, Errors: []int{400, 503}}},
 		{Method: "GET", Path: "/v1/rejections/summary", Access: httpapi.ForRead, Handle: h.summarize, Doc: httpapi.Doc{
-			ID: "summarizeRejections", Tag: "rejections", Summary: "Rejections counted by application, type, code and place",
+			ID: "summarizeRejections", Tag: "rejections", Summary: "Count rejections by application, type, code and place",
 			Params: slices.Concat(filterParams(query.Rejections), []httpapi.Param{httpapi.LimitParam()}), Answers: []httpapi.Answer{httpapi.JSON[SummaryAnswer](200, "most frequent first")}, Errors: []int{400, 503}}},
 		{Method: "GET", Path: "/v1/rejections/{id}", Access: httpapi.ForRead, Handle: h.getRejection, Doc: httpapi.Doc{
 			ID: "getRejection", Tag: "rejections", Summary: "One rejection",
 			Params: []httpapi.Param{httpapi.PathID("the rejection's id"), httpapi.AppParam()}, Answers: []httpapi.Answer{httpapi.JSON[RejectionAnswer](200, "the rejection")}, Errors: []int{400, 404, 503}}},
 		{Method: "GET", Path: "/v1/series", Access: httpapi.ForRead, Handle: h.series, Doc: httpapi.Doc{
-			ID: "series", Tag: "reading", Summary: "Counts over time",
-			Text: "Events by occurred_at; with group_by=status arrivals by received_at. Empty steps are filled between the first and the last, or between from and to.",
+			ID: "series", Tag: "reading", Summary: "Count events over time",
+			Text: "Counts events by occurred_at; with group_by=status, arrivals by received_at. Empty steps are included between the first and the last step, or between from and to.",
 			Params: slices.Concat(filterParams(query.Events), []httpapi.Param{
 				{Name: "interval", Text: "the width of a step", Enum: []string{"minute", "hour", "day"}},
 				{Name: "group_by", Text: "what to group by", Enum: []string{"category", "name", "app", "status"}}}),
 			Answers: []httpapi.Answer{httpapi.JSON[SeriesAnswer](200, "the series")}, Errors: []int{400, 503}}},
 		{Method: "GET", Path: "/v1/values", Access: httpapi.ForRead, Handle: h.values, Doc: httpapi.Doc{
-			ID: "values", Tag: "reading", Summary: "The most frequent values of a field",
+			ID: "values", Tag: "reading", Summary: "List the most frequent values of a field",
 			Params:  slices.Concat(filterParams(query.Events), []httpapi.Param{httpapi.LimitParam(), {Name: "field", Text: "a field of the event, or data.path", Required: true}}),
 			Answers: []httpapi.Answer{httpapi.JSON[ValuesAnswer](200, "most frequent first")}, Errors: []int{400, 503}}},
 		{Method: "GET", Path: "/v1/receipts/{id}", Access: httpapi.ForRead, Handle: h.receipt, Doc: httpapi.Doc{
-			ID: "getReceipt", Tag: "reading", Summary: "The whole history of an event id",
+			ID: "getReceipt", Tag: "reading", Summary: "Get the full history of an event id",
 			Params: []httpapi.Param{httpapi.PathID("the event's id, or the id as its sender wrote it"), httpapi.AppParam()}, Answers: []httpapi.Answer{httpapi.JSON[ReceiptAnswer](200, "the receipt")}, Errors: []int{400, 404, 503}}},
 		{Method: "GET", Path: "/v1/books", Access: httpapi.ForRead, Handle: h.books, Doc: httpapi.Doc{
-			ID: "getBooks", Tag: "reading", Summary: "What became of everything that was received",
+			ID: "getBooks", Tag: "reading", Summary: "Account for every event received",
 			Params: []httpapi.Param{httpapi.AppParam()}, Answers: []httpapi.Answer{httpapi.JSON[BooksAnswer](200, "an account for each application")}, Errors: []int{400, 503}}},
 	}
 }
@@ -138,17 +138,17 @@ func filterParams(kind query.Kind) []httpapi.Param {
 		{Name: "session_id", Text: "any of these", Repeatable: true},
 		{Name: "category", Text: "any of these", Repeatable: true},
 		{Name: "name", Text: "any of these", Repeatable: true},
-		{Name: "from", Text: "inclusive, of " + at + "; a time as in the intake; a date alone is its first moment"},
-		{Name: "to", Text: "exclusive, of " + at},
+		{Name: "from", Text: "start (inclusive) of " + at + "; a time as in the intake; a date alone means its first moment"},
+		{Name: "to", Text: "end (exclusive) of " + at},
 		httpapi.TimeZoneParam(),
-		{Name: "where", Text: "a condition like data.path=/checkout or data.n>=10; operators = != < <= > >= ~ (contains); all must hold", Repeatable: true},
+		{Name: "where", Text: "a condition such as data.path=/checkout or data.n>=10, with the operators = != < <= > >= ~ (contains); if repeated, all must hold", Repeatable: true},
 	}
 	if kind == query.Rejections {
 		params = append(params,
 			httpapi.Param{Name: "code", Text: "with a problem of any of these codes", Repeatable: true},
 			httpapi.Param{Name: "pointer", Text: "with a problem at any of these JSON Pointers", Repeatable: true},
-			httpapi.Param{Name: "event_id", Text: "of any of these events: their ids, or the ids as their senders wrote them", Repeatable: true},
-			httpapi.Param{Name: "replayed", Text: "true for those that a replay has brought through, false for those that are still open; both when left out", Enum: []string{"true", "false"}})
+			httpapi.Param{Name: "event_id", Text: "of any of these events, by id or by the id as its sender wrote it", Repeatable: true},
+			httpapi.Param{Name: "replayed", Text: "true for rejections that a replay has resolved, false for those still open; both by default", Enum: []string{"true", "false"}})
 	}
 	return params
 }

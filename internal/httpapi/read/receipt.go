@@ -28,10 +28,10 @@ type ReceiptAnswer struct {
 	ID       uuid.UUID  `json:"id"`
 	ClientID string     `json:"client_id,omitzero"`
 	App      string     `json:"app"`
-	AlsoID   *uuid.UUID `json:"also_id,omitzero" doc:"another event of the application whose sender called it the same: one of the two came from a page, with a key that names origins"`
-	AlsoIn   []string   `json:"also_in,omitempty" doc:"other applications that have used this id, by name, at most 100; app chooses one of them"`
+	AlsoID   *uuid.UUID `json:"also_id,omitzero" doc:"another event of the application with the same client_id; one of the two was sent by a web page, with a key restricted to origins"`
+	AlsoIn   []string   `json:"also_in,omitempty" doc:"other applications that have used this id, sorted, at most 100; choose one with app"`
 	Status   string     `json:"status" enum:"stored,pending,rejected,erased" doc:"the first of these that holds"`
-	Arrivals []Arrival  `json:"arrivals" doc:"the newest 100, newest first; fewer when their problems exceed about 8 MiB"`
+	Arrivals []Arrival  `json:"arrivals" doc:"at most 100, newest first; fewer if their problems exceed about 8 MiB"`
 }
 
 func (h *Handlers) receipt(c *httpapi.Call) error {
@@ -54,7 +54,7 @@ func (h *Handlers) receipt(c *httpapi.Call) error {
 		return err
 	}
 	if len(arrivals) == 0 {
-		return httpapi.NewProblem(http.StatusNotFound, "no event with this id has arrived, or none that this key may read; lost and erased events leave no receipt")
+		return httpapi.NewProblem(http.StatusNotFound, "no event with this id has arrived, or none that this key can read; lost and erased events leave no receipt")
 	}
 	httpapi.KeepPage(r.memory, arrivals, (*store.Arrival).Size)
 	answer := h.receiptOf(arrivals)
@@ -217,7 +217,7 @@ func (h *Handlers) backlog(ctx context.Context, position uint64, q query.Query) 
 		return nil
 	})
 	if err != nil {
-		return nil, httpapi.Unavailable("many events are waiting to be stored, and searching them takes too long; try again")
+		return nil, httpapi.Unavailable("many events are waiting to be stored, and searching them took too long; try again")
 	}
 	return found, nil
 }

@@ -70,7 +70,7 @@ func (h *Handlers) getRejection(c *httpapi.Call) error {
 	defer r.cancel()
 	id, ok := event.ParseUUID(c.PathValue("id"))
 	if !ok {
-		return httpapi.NewProblem(http.StatusBadRequest, "the id of a rejection is a UUID; rejections of an event are at /v1/rejections?event_id=…")
+		return httpapi.NewProblem(http.StatusBadRequest, "the id of a rejection is a UUID; find rejections of an event with /v1/rejections?event_id=…")
 	}
 	r.IDs, r.Limit = []uuid.UUID{id}, 1
 	page, err := h.opts.Reader.Rejections(r.ctx, r.Query)
@@ -81,7 +81,7 @@ func (h *Handlers) getRejection(c *httpapi.Call) error {
 		return errSearched
 	}
 	if len(page.Items) == 0 {
-		return httpapi.NewProblem(http.StatusNotFound, "no rejection has this id, or none that this key may read")
+		return httpapi.NewProblem(http.StatusNotFound, "no rejection has this id, or none that this key can read")
 	}
 	return c.WriteJSON(http.StatusOK, h.toRejectionAnswer(&page.Items[0]))
 }
@@ -95,8 +95,8 @@ type RejectionAnswer struct {
 // LocatedProblem is a problem with its place in the text that was sent.
 type LocatedProblem struct {
 	event.Problem
-	Line   int  `json:"line,omitzero" doc:"in raw, from 1: where the value that pointer names stands, or the nearest around what is missing; absent for the event as a whole"`
-	Column int  `json:"column,omitzero" doc:"in code points, from 1"`
+	Line   int  `json:"line,omitzero" doc:"the line in raw, from 1, of the value that pointer names, or of the nearest value around what is missing; absent for the event as a whole"`
+	Column int  `json:"column,omitzero" doc:"the column, in code points, from 1"`
 	Offset *int `json:"offset,omitempty" doc:"in bytes"`
 }
 
@@ -131,7 +131,7 @@ type RejectionGroup struct {
 	FirstSeen string    `json:"first_seen" format:"date-time"`
 	LastSeen  string    `json:"last_seen" format:"date-time"`
 	Example   uuid.UUID `json:"example" doc:"the id of the newest rejection of the group"`
-	Message   string    `json:"message" doc:"what that one says of the problem"`
+	Message   string    `json:"message" doc:"the message of that rejection"`
 	Text      string    `json:"text" doc:"the group in a sentence"`
 }
 
@@ -165,7 +165,7 @@ func sentence(g *store.RejectionGroup, now event.Micros) string {
 	if first[:date] == today[:date] {
 		at = first[date+1 : date+6]
 	}
-	what := "something that does not tell its type"
+	what := "something without a readable type"
 	if g.Category != "" || g.Name != "" {
 		what = fmt.Sprintf("'%s/%s'", g.Category, g.Name)
 	}
@@ -179,7 +179,7 @@ func wrong(g *store.RejectionGroup) string {
 		g.Code == event.SchemaViolation && strings.HasPrefix(g.Message, "missing property"):
 		return "lacks " + g.Pointer
 	case g.Code == event.IDConflict:
-		return "uses an id again with another body"
+		return "reuses an id with another body"
 	case g.Code == event.UnknownEventType:
 		return "has no event type, which this application asks for"
 	case g.Pointer != "":

@@ -58,7 +58,7 @@ func (h *Handlers) parse(c *httpapi.Call, kind query.Kind, also ...string) (read
 	}
 	if c.Principal.App != "" {
 		if slices.ContainsFunc(named, func(name string) bool { return name != c.Principal.App }) {
-			return readRequest{}, httpapi.NewProblem(http.StatusForbidden, "this key reads a single application; leave app out")
+			return readRequest{}, httpapi.NewProblem(http.StatusForbidden, "this key is valid for a single application; omit app")
 		}
 		q.Apps = []string{c.Principal.App}
 	}
@@ -101,5 +101,5 @@ var errSearched = httpapi.Unavailable("the search took too long; narrow it with 
 // Searched is part of a list's answer.
 type Searched struct {
 	NextCursor *string `json:"next_cursor"`
-	SearchedTo *string `json:"searched_to,omitzero" format:"date-time" doc:"only when the search was ended after two seconds: this page is what was found up to this time, and next_cursor goes on from there"`
+	SearchedTo *string `json:"searched_to,omitzero" format:"date-time" doc:"only if the search was stopped after two seconds: the page covers events up to this time, and next_cursor continues from there"`
 }

@@ -18,19 +18,19 @@ const MaxSeriesPoints = 10_000
 // SeriesAnswer is counts over time.
 type SeriesAnswer struct {
 	Interval string        `json:"interval"`
-	TimeZone string        `json:"time_zone,omitzero" doc:"in which the steps begin; absent for UTC"`
+	TimeZone string        `json:"time_zone,omitzero" doc:"the time zone in which steps begin; absent for UTC"`
 	Series   []SeriesGroup `json:"series"`
 }
 
 // SeriesGroup is one line of a series.
 type SeriesGroup struct {
-	Group  string        `json:"group" doc:"the value that it is grouped by; empty without group_by"`
+	Group  string        `json:"group" doc:"the value of the group; empty without group_by"`
 	Points []SeriesPoint `json:"points"`
 }
 
 // SeriesPoint is one step.
 type SeriesPoint struct {
-	At    string `json:"at" format:"date-time" doc:"the beginning of the step, in UTC"`
+	At    string `json:"at" format:"date-time" doc:"the start of the step, in UTC"`
 	Count int64  `json:"count"`
 }
 
@@ -51,7 +51,7 @@ func (h *Handlers) series(c *httpapi.Call) error {
 		return &query.ParamError{Parameter: "group_by", Message: "must be category, name, app or status"}
 	}
 	if spec.Group == store.ByStatus && r.Where != nil {
-		return &query.ParamError{Parameter: "where", Message: "cannot be combined with group_by=status, because what was refused may have no fields"}
+		return &query.ParamError{Parameter: "where", Message: "cannot be combined with group_by=status, because rejections may have no fields"}
 	}
 	points, err := h.opts.Reader.Series(r.ctx, r.Query, spec)
 	if err != nil {
@@ -117,12 +117,12 @@ func fillSeries(points []store.Point, steps event.Steps, from, to *event.Micros)
 type ValuesAnswer struct {
 	Field  string  `json:"field"`
 	Values []Value `json:"values"`
-	Other  int64   `json:"other" doc:"how many further values were counted"`
+	Other  int64   `json:"other" doc:"the number of values that are not listed"`
 }
 
 // Value is one value with its count.
 type Value struct {
-	Value string `json:"value" doc:"a string by its content, a number by its exact value, all else as JSON"`
+	Value string `json:"value" doc:"a string as its content, a number as its exact value, everything else as JSON"`
 	Type  string `json:"type,omitzero" enum:"number,boolean,object,array" doc:"the JSON type; absent for a string"`
 	Count int64  `json:"count"`
 }
@@ -156,7 +156,7 @@ func (h *Handlers) values(c *httpapi.Call) error {
 	defer r.cancel()
 	text := r.values.Get("field")
 	if text == "" {
-		return &query.ParamError{Parameter: "field", Message: "is missing: name a field of the event, or data.path"}
+		return &query.ParamError{Parameter: "field", Message: "is required: name a field of the event, or data.path"}
 	}
 	field, err := query.ParseField(text, query.Events)
 	if err != nil {

@@ -24,31 +24,31 @@ const maxExamined = 10_000
 type SessionAnswer struct {
 	Session ExaminedSession `json:"session"`
 	Events  []SessionEvent  `json:"events"`
-	Missing []Gap           `json:"missing" doc:"gaps in the senders' own counters before an event of this page"`
+	Missing []Gap           `json:"missing" doc:"gaps in the senders' counters before an event on this page"`
 	Searched
 }
 
 // ExaminedSession is the summary of one session.
 type ExaminedSession struct {
 	Session
-	Late    *int64 `json:"late,omitempty" doc:"how many of all its events were late; absent for a session of more than 10,000 events"`
-	Missing *int64 `json:"missing,omitempty" doc:"how many events its senders counted that are not here; absent as late is"`
+	Late    *int64 `json:"late,omitempty" doc:"the number of late events in the session; absent for a session of more than 10,000 events"`
+	Missing *int64 `json:"missing,omitempty" doc:"the number of events that its senders counted and that are missing; absent when late is"`
 }
 
 // SessionEvent is an event of a session.
 type SessionEvent struct {
 	Event
-	Late bool `json:"late,omitzero" doc:"received more than 60 s after an event of the session that occurred later; absent when it was not"`
+	Late bool `json:"late,omitzero" doc:"received more than 60 s after an event of the session that occurred later; otherwise absent"`
 }
 
 // Gap is a run of sequence numbers of one sender that is missing in a session.
 type Gap struct {
-	Sender  string    `json:"sender" doc:"empty for events that name none"`
+	Sender  string    `json:"sender" doc:"empty for events without a sender"`
 	FromSeq int64     `json:"from_seq"`
 	ToSeq   int64     `json:"to_seq"`
 	Count   int64     `json:"count"`
 	After   uuid.UUID `json:"after" doc:"the event before the gap"`
-	Before  uuid.UUID `json:"before" doc:"the event behind it"`
+	Before  uuid.UUID `json:"before" doc:"the event after the gap"`
 }
 
 func (h *Handlers) getSession(c *httpapi.Call) error {
@@ -64,7 +64,7 @@ func (h *Handlers) sessionOf(c *httpapi.Call, id string, also ...string) error {
 	}
 	defer r.cancel()
 	if r.SessionIDs != nil && !slices.Equal(r.SessionIDs, []string{id}) {
-		return httpapi.NewProblem(http.StatusBadRequest, "session_id is already in the path; leave the parameter out")
+		return httpapi.NewProblem(http.StatusBadRequest, "session_id is already in the path; omit the parameter")
 	}
 	if utf8.RuneCountInString(id) > event.MaxTextCodePoints {
 		return noSession()
@@ -151,7 +151,7 @@ func (h *Handlers) steps(ctx context.Context, q query.Query) ([]event.Step, erro
 }
 
 func noSession() *httpapi.ProblemDetails {
-	return httpapi.NewProblem(http.StatusNotFound, "no event of this session is stored, or none that this key may read")
+	return httpapi.NewProblem(http.StatusNotFound, "no event of this session is stored, or none that this key can read")
 }
 
 // SessionsAnswer is a page of sessions.
