@@ -34,7 +34,7 @@ const (
 	Frames     Kind = "frames"     // of the queue: what the segments do not hold yet
 	Segment    Kind = "segment"    // of the store, with its filters
 	Metadata   Kind = "metadata"   // metadata.json
-	Audit      Kind = "audit"      // what was administered, as registry.TrailFile
+	Audit      Kind = "audit"      // what was administered, as registry.AuditFile
 	Tombstones Kind = "tombstones" // what was erased; absent when nothing was
 	Manifest   Kind = "manifest"   // of the store, names the segments
 )
