@@ -62,12 +62,11 @@ func contract(o operation) string {
 	return "admin"
 }
 
-// cells says which ways to call a route succeed: + does, and . is refused with 401
-// or 403. A row is what x-access declares, a column the key. Those of blog ask for
-// the application shop; write keys have no say in that, their events are blog's. "revoked" and "expired" stand for a key
-// of each kind, "elsewhere" for a key that names origins and is used from none
-// or another, "page" for that key from its page. "?key=" is the right key as a
-// parameter, "basic" as the user name.
+// cells says which ways to call a route succeed: + does, and . is refused with 401 or 403. A row is
+// what x-access declares, a column the key. Those of blog ask for the application shop; write keys
+// have no say in that, their events are blog's. "revoked" and "expired" stand for a key of each
+// kind, "elsewhere" for a key that names origins and is used from none or another, "page" for that
+// key from its page. "?key=" is the right key as a parameter, "basic" as the user name.
 const cells = `
          none unknown write write-of-blog read read-of-blog read-all admin revoked expired elsewhere page ?key= basic
 open     +    +       +     +             +    +            +        +     +       +       +         +    +     +

@@ -182,8 +182,8 @@ func TestTheTrailHasNoTextInTheWrongPlace(t *testing.T) {
 	}
 }
 
-// An act that no trail can have is refused with the names of those that it may have. Those are all that
-// the sources write down.
+// An act that no trail can have is refused with the names of those that it may have. Those are all
+// that the sources write down.
 func TestActsOfTheTrail(t *testing.T) {
 	t.Parallel()
 	s := start(t)

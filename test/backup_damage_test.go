@@ -31,8 +31,8 @@ func lostSegment(t *testing.T, dir string) (s *server, kept string) {
 	return s, names[0]
 }
 
-// A backup keeps the last good copy of a segment that is damaged on the server, and says so. What is
-// restored has its rows.
+// A backup keeps the last good copy of a segment that is damaged on the server, and says so. What
+// is restored has its rows.
 func TestBackupKeepsWhatIsDamaged(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "backup")
@@ -155,8 +155,8 @@ func TestBackupOfASegmentThatIsGone(t *testing.T) {
 	s.eventually("readyz to tell of the damage", func() bool { return strings.Contains(s.reasons(), "segment seg-00000001.duckdb is damaged") })
 }
 
-// A backup whose index is missing or damaged is not replaced by that of another server, and is by one
-// of its own.
+// A backup whose index is missing or damaged is not replaced by that of another server, and is by
+// one of its own.
 func TestBackupWithoutItsIndex(t *testing.T) {
 	t.Parallel()
 	s, other := start(t), start(t)

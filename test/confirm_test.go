@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// What cannot be undone is shown and asked for first: on a terminal by a question, elsewhere by --yes.
+// What cannot be undone is shown and asked for first: on a terminal by a question, elsewhere by
+// --yes.
 func TestErasuresAreConfirmed(t *testing.T) {
 	t.Parallel()
 	s := start(t)

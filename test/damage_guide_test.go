@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// beforeBlocks has, by the heading of a section of damage.md, what happens before each of its blocks of
-// commands. A section begins with a folder of its own, in which nothing is; whole is a data directory
-// of two segments with 100 events each.
+// beforeBlocks has, by the heading of a section of damage.md, what happens before each of its
+// blocks of commands. A section begins with a folder of its own, in which nothing is; whole is a
+// data directory of two segments with 100 events each.
 func beforeBlocks(whole string) map[string][]func(*guide) {
 	nothing := func(*guide) {}
 	return map[string][]func(*guide){

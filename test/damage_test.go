@@ -375,7 +375,8 @@ func (w *wreck) judge(s *server, o *outcome) {
 var passing = regexp.MustCompile(`^(lock|address|clock|running|store/INTENT)$|\.(tmp|wal)$|/index\.db$`)
 
 // sums returns a digest of each file, but for those that every start writes or clears: who has the
-// folder, the clock, unfinished files, and the indexes that the embedded server makes of its blocks.
+// folder, the clock, unfinished files, and the indexes that the embedded server makes of its
+// blocks.
 func (w *wreck) sums(dir string) map[string][32]byte {
 	w.t.Helper()
 	sums := map[string][32]byte{}

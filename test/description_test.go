@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// unflushed is a server that was killed with events in segments and events in the queue alone, and a
-// revoked key.
+// unflushed is a server that was killed with events in segments and events in the queue alone, and
+// a revoked key.
 func unflushed(t *testing.T) (s *server, revoked string) {
 	t.Helper()
 	s = start(t, "--flush-age", "10h", "--flush-rows", "1000000")

@@ -141,9 +141,9 @@ func TestErasedWhereItIsLater(t *testing.T) {
 	s.erased(0, 5)
 }
 
-// What happens in a session after its erasure is stored, and so is what is rejected of it, also when
-// the clock of its application shows an earlier hour than UTC. What came before stays away: sent
-// again, sent again with another sent_at or after the zone has changed, and as a replay.
+// What happens in a session after its erasure is stored, and so is what is rejected of it, also
+// when the clock of its application shows an earlier hour than UTC. What came before stays away:
+// sent again, sent again with another sent_at or after the zone has changed, and as a replay.
 func TestErasedWhereItIsEarlier(t *testing.T) {
 	t.Parallel()
 	s := start(t, "--flush-rows", "3")
@@ -181,8 +181,8 @@ func TestErasedWhereItIsEarlier(t *testing.T) {
 	}
 	left(1, 1)
 
-	// What has no time that can be read came after the erasure; of a clock that is ahead, the corrected
-	// time is before it, also of what is rejected.
+	// What has no time that can be read came after the erasure; of a clock that is ahead, the
+	// corrected time is before it, also of what is rejected.
 	send(422, fmt.Sprintf(`{"session_id":%q,"category":"c","name":"n","data":{},"timestamp":"yesterday"}`, mary))
 	send(422, fmt.Sprintf(`{"session_id":%q,"category":"c","name":"n","data":{}}`, mary))
 	left(1, 3)

@@ -26,7 +26,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// A signal that these tests were started to ignore, as by nohup, would be ignored by servers too.
+	// A signal that these tests were started to ignore, as by nohup, would be ignored by servers
+	// too.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	dir, err := os.MkdirTemp("", "eye-test-")
 	if err != nil {
@@ -323,8 +324,8 @@ func (s *server) try(method, path, key string, body []byte, header ...string) (r
 	return reply{resp.StatusCode, resp.Header, b}, err
 }
 
-// transcript is a file to which a process writes by itself: what it wrote before it did anything else
-// can be read.
+// transcript is a file to which a process writes by itself: what it wrote before it did anything
+// else can be read.
 type transcript struct {
 	t    *testing.T
 	file *os.File

@@ -75,7 +75,8 @@ func TestBodiesInAnotherForm(t *testing.T) {
 	s.balanced(len(tests)*len(types) + 1)
 }
 
-// What is too large is told what a body may have and what an event, and that it was unpacked when it was.
+// What is too large is told what a body may have and what an event, and that it was unpacked when
+// it was.
 func TestWhatIsTooLarge(t *testing.T) {
 	t.Parallel()
 	s := start(t, "--max-request-bytes", "1MiB", "--max-event-bytes", "1000")

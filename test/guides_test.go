@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// Each guide in docs/guides begins where README ends, and its commands work as they are written. Where
-// it shows what a command prints, that is what it prints, except for times, sizes, ids and keys. A block
-// is run unless it has a language other than sh, or begins with something else than a command. The
-// blocks of damage.md are run beside the damage that they are about.
+// Each guide in docs/guides begins where README ends, and its commands work as they are written.
+// Where it shows what a command prints, that is what it prints, except for times, sizes, ids and
+// keys. A block is run unless it has a language other than sh, or begins with something else than a
+// command. The blocks of damage.md are run beside the damage that they are about.
 func TestGuides(t *testing.T) {
 	t.Parallel()
 	names, err := filepath.Glob("../docs/guides/*.md")
@@ -156,9 +156,9 @@ func (g *guide) session(text string) {
 	}
 }
 
-// bash runs commands in the folder of the repository. What they export is there for the next. `eye serve`
-// is shown where it refuses to start: it takes no port that others may have, and is ended after a minute
-// if it starts after all.
+// bash runs commands in the folder of the repository. What they export is there for the next. `eye
+// serve` is shown where it refuses to start: it takes no port that others may have, and is ended
+// after a minute if it starts after all.
 func (g *guide) bash(commands string) (code int, out string) {
 	g.t.Helper()
 	for shown, id := range g.ids {

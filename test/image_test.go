@@ -15,7 +15,8 @@ import (
 
 const nonroot = 65532 // of the image
 
-// The image has the licenses of what is in it, and nothing that they are made from is kept out of the build.
+// The image has the licenses of what is in it, and nothing that they are made from is kept out of
+// the build.
 func TestLicensesOfTheImage(t *testing.T) {
 	t.Parallel()
 	dockerfile, err := os.ReadFile("../Dockerfile")

@@ -360,8 +360,8 @@ func (s *server) keysAreCopied() bool {
 	return strings.Contains(string(copied), `"kind":"write"`) && strings.Contains(string(copied), `"kind":"read"`)
 }
 
-// A store, a queue and a record of what was acknowledged that are gone together, as with a disk that is
-// not mounted, are no first start either.
+// A store, a queue and a record of what was acknowledged that are gone together, as with a disk
+// that is not mounted, are no first start either.
 func TestAllFoldersAreMissing(t *testing.T) {
 	t.Parallel()
 	for _, how := range []string{"killed", "ended"} {

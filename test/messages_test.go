@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// The files in testdata/messages list what a user is told, as it is told: a line that begins with "> "
-// provokes a message, and the lines up to the next empty one are the message. `make messages` writes
-// them anew. Lines that begin with "#" are comments. What provokes is one of
+// The files in testdata/messages list what a user is told, as it is told: a line that begins with
+// "> " provokes a message, and the lines up to the next empty one are the message. `make messages`
+// writes them anew. Lines that begin with "#" are comments. What provokes is one of
 //
 //	> METHOD PATH KEY [HEADER:VALUE…] [BODY]   a request with a key (none, write, read, read-all, admin); a BODY q"…" is a Go string
 //	> event MEMBERS                            an event with these members besides or instead of the usual ones; null removes one
@@ -196,8 +196,8 @@ func (p *provoker) request(method, path, key, body string, header ...string) rep
 	return a
 }
 
-// splitMembers takes the members of an object apart that has no commas but between them, besides those
-// in its values.
+// splitMembers takes the members of an object apart that has no commas but between them, besides
+// those in its values.
 func splitMembers(text string) (members []string) {
 	depth, quoted, from := 0, false, 0
 	for i := 0; i < len(text); i++ {

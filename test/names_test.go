@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// An application that does not exist is told, and which may be meant, instead of an empty answer. A key
-// of one application learns nothing of others.
+// An application that does not exist is told, and which may be meant, instead of an empty answer. A
+// key of one application learns nothing of others.
 func TestUnknownApplications(t *testing.T) {
 	t.Parallel()
 	s := start(t)

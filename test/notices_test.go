@@ -144,8 +144,8 @@ func TestNoticesRefuse(t *testing.T) {
 	}
 }
 
-// runNotices runs script/notices of a project, without a network. It returns what the script writes to
-// its file, what it reports, and how it ends.
+// runNotices runs script/notices of a project, without a network. It returns what the script writes
+// to its file, what it reports, and how it ends.
 func runNotices(t *testing.T, project string) (notices, report string, err error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)

@@ -31,7 +31,8 @@ func written(text string) []string {
 	return append(ways, every)
 }
 
-// Every text that the intake takes can be addressed, by a client that sends a path as it is written.
+// Every text that the intake takes can be addressed, by a client that sends a path as it is
+// written.
 func TestEveryTextCanBeAddressed(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -128,8 +129,8 @@ func TestSlashAtTheEnd(t *testing.T) {
 	}
 }
 
-// Every text that the intake takes for a session, and every argument, is one segment of a path for the
-// command: what is asked for is what is erased, shown or revoked.
+// Every text that the intake takes for a session, and every argument, is one segment of a path for
+// the command: what is asked for is what is erased, shown or revoked.
 func TestTextsInPaths(t *testing.T) {
 	t.Parallel()
 	s := start(t)

@@ -124,8 +124,8 @@ func TestKeysArePrinted(t *testing.T) {
 	})
 }
 
-// Keys that a first start made and could not show, because it was killed or nothing could be written,
-// are no use to anyone: the next start revokes them, and makes and shows others.
+// Keys that a first start made and could not show, because it was killed or nothing could be
+// written, are no use to anyone: the next start revokes them, and makes and shows others.
 func TestKeysThatWereNotShown(t *testing.T) {
 	t.Parallel()
 	for name, stdout := range map[string]func() *os.File{
@@ -214,8 +214,8 @@ func (s *server) printsKeys(output string) {
 	}
 }
 
-// A setting that cannot be used is refused before anything is made: the keys that a first start shows
-// are shown once.
+// A setting that cannot be used is refused before anything is made: the keys that a first start
+// shows are shown once.
 func TestBadSettingMakesNothing(t *testing.T) {
 	t.Parallel()
 	data := filepath.Join(t.TempDir(), "data")

@@ -149,8 +149,8 @@ func TestNoisyNeighbour(t *testing.T) {
 	}
 }
 
-// An application that has no rate cannot hold all the memory for bodies, and senders of which little has
-// come hold next to nothing of it.
+// An application that has no rate cannot hold all the memory for bodies, and senders of which
+// little has come hold next to nothing of it.
 func TestBodiesOfAFlood(t *testing.T) {
 	t.Parallel()
 	s := start(t)

@@ -176,8 +176,8 @@ func TestForgottenTombstones(t *testing.T) {
 	}
 }
 
-// threeErasures is a server that has ended after three erasures and a backup that has the first two.
-// The events that were erased are sent again by again.
+// threeErasures is a server that has ended after three erasures and a backup that has the first
+// two. The events that were erased are sent again by again.
 func threeErasures(t *testing.T, dir string) (s *server, again func(*server)) {
 	t.Helper()
 	s = start(t)
@@ -226,8 +226,8 @@ func damageLine(t *testing.T, file string, n int) {
 	flipBit(t, file, int64(at)+20)
 }
 
-// What is whole of a damaged file of tombstones goes on to hold, alone and with the copy of a backup
-// that is older. What is missing is told before.
+// What is whole of a damaged file of tombstones goes on to hold, alone and with the copy of a
+// backup that is older. What is missing is told before.
 func TestKeptTombstones(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "backup")
@@ -554,8 +554,8 @@ func TestDamageBesideAServer(t *testing.T) {
 	}
 }
 
-// The manifest of a backup does for one that is lost without its copy, as far as the queue still holds
-// what came since.
+// The manifest of a backup does for one that is lost without its copy, as far as the queue still
+// holds what came since.
 func TestManifestOfABackup(t *testing.T) {
 	t.Parallel()
 	s := start(t)

@@ -331,8 +331,8 @@ func TestErasureTellsOfQuarantine(t *testing.T) {
 	s.sums(200, 100, 100)
 }
 
-// A session whose erasure is asked for while a pass for another one goes on is not answered with that:
-// its events may lie behind what the pass has trimmed from the queue.
+// A session whose erasure is asked for while a pass for another one goes on is not answered with
+// that: its events may lie behind what the pass has trimmed from the queue.
 func TestErasureDuringAnother(t *testing.T) {
 	t.Parallel()
 	for _, step := range []string{"tombstone known", "intake settled", "queue cleared", "before erasure"} {
@@ -417,8 +417,8 @@ func TestErasureBeforeReads(t *testing.T) {
 	s.must(s.call("GET", "/v1/sessions/"+m.session, s.read, ""), 404)
 }
 
-// While the store cannot write its files, that is told, and an erasure is not waited for without end;
-// it is finished when the store works again.
+// While the store cannot write its files, that is told, and an erasure is not waited for without
+// end; it is finished when the store works again.
 func TestErasureOfAStoreThatCannotWrite(t *testing.T) {
 	t.Parallel()
 	s := &server{t: t, tags: "eyefault", data: t.TempDir(), env: []string{"EYE_FAULT_FAIL=segment filled:1000000"}, args: []string{"--flush-rows", "100"}}
@@ -500,8 +500,8 @@ func read(t *testing.T, name string) string {
 	return string(b)
 }
 
-// The quarantine is emptied once the erasure is done, and the trail says so: what it holds may be all
-// that a rescue could use.
+// The quarantine is emptied once the erasure is done, and the trail says so: what it holds may be
+// all that a rescue could use.
 func TestQuarantineOutlivesAFailedErasure(t *testing.T) {
 	t.Parallel()
 	s := &server{t: t, data: t.TempDir(), tags: "eyefault", env: []string{"EYE_FAULT_FAIL=tombstone known:1"}}

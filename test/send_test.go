@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// A line that comes through a pipe is sent while the pipe is open, and an interruption sends what was
-// read. The key for it would expire by itself.
+// A line that comes through a pipe is sent while the pipe is open, and an interruption sends what
+// was read. The key for it would expire by itself.
 func TestSendFromAnOpenPipe(t *testing.T) {
 	t.Parallel()
 	s := start(t)

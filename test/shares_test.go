@@ -49,7 +49,8 @@ func (s *server) fillLarge(write string) {
 	}
 }
 
-// Clients that take nothing of their answers hold no readers of the store: others are answered (M16).
+// Clients that take nothing of their answers hold no readers of the store: others are answered
+// (M16).
 func TestReadersAreFree(t *testing.T) {
 	t.Parallel()
 	s := start(t)

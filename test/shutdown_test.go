@@ -102,7 +102,8 @@ func TestASignalLetsRequestsFinish(t *testing.T) {
 	}
 }
 
-// A later signal does not wait for what the first one waits for. One that comes together with it does.
+// A later signal does not wait for what the first one waits for. One that comes together with it
+// does.
 func TestASecondSignalEndsAtOnce(t *testing.T) {
 	t.Parallel()
 	s := start(t)

@@ -15,8 +15,8 @@ import (
 
 const nobody = 65534
 
-// asNobody gives a data directory to another user, and returns how that one runs a command on it. The
-// command must end by itself.
+// asNobody gives a data directory to another user, and returns how that one runs a command on it.
+// The command must end by itself.
 func (s *server) asNobody() (run func(args ...string) (code int, output string)) {
 	t := s.t
 	t.Helper()

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Times without a zone, and the days of a series, are in the zone of the key's application or in that
-// of time_zone.
+// Times without a zone, and the days of a series, are in the zone of the key's application or in
+// that of time_zone.
 func TestZonesOfQueries(t *testing.T) {
 	t.Parallel()
 	s := start(t)

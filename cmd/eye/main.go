@@ -1,5 +1,5 @@
-// Command eye is The Eye: the server that collects and stores the events of web applications, and the
-// commands that talk to it.
+// Command eye is The Eye: the server that collects and stores the events of web applications, and
+// the commands that talk to it.
 package main
 
 import (

@@ -38,8 +38,9 @@ type Options struct {
 	NotRemoved  func(error) // is called when something that the bench made could not be removed
 }
 
-// Run sends load to a server for a while and measures what is acknowledged. With an admin key it uses an
-// application of its own, which it removes at the end, and measures when events become visible.
+// Run sends load to a server for a while and measures what is acknowledged. With an admin key it
+// uses an application of its own, which it removes at the end, and measures when events become
+// visible.
 func Run(ctx context.Context, writer *client.Client, o Options) (*Report, error) {
 	var p *probe
 	if !writer.KeyHasPrefix("eye_w_") {

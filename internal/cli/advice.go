@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// advisedCommand matches a command in back quotes that takes the flags of the client side. The command
-// holds no back quote: one that names what others chose is made with its flags at once.
+// advisedCommand matches a command in back quotes that takes the flags of the client side. The
+// command holds no back quote: one that names what others chose is made with its flags at once.
 var advisedCommand = regexp.MustCompile("`eye (?:store|erase|rejections|keys|apps|types|health|books)\\b[^`]*`")
 
 // advise completes the commands that a text advises by flags, such as "--data DIR", so that they can

@@ -13,7 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// strangeWords are texts that others chose, such as ids of sessions, or paths that a shell takes apart.
+// strangeWords are texts that others chose, such as ids of sessions, or paths that a shell takes
+// apart.
 var strangeWords = []string{"", "plain", "/my data/it's", "it's a $HOME `id`", "a\x1b[31mb", "two\nlines", "tab\t", `back\slash' ` + "\u202e", "\xff", "$(id)", "-x", "~", "100%\t%s", "\t'quoted'", "-\t7"}
 
 // What is printed of a word can be printed, and is the word again when it is pasted.

@@ -52,8 +52,8 @@ func rateText(perSec int64) string {
 
 func msText(ms float64) string { return strconv.FormatFloat(ms, 'f', -1, 64) + " ms" }
 
-// newAppSettings adds the flags of an application's settings to a command. The function returns those
-// that were given.
+// newAppSettings adds the flags of an application's settings to a command. The function returns
+// those that were given.
 func newAppSettings(cmd *cobra.Command) func() admin.AppChange {
 	zone := cmd.Flags().String("time-zone", "", "IANA `name` of the time zone of timestamps that have none")
 	var unknown string

@@ -34,9 +34,9 @@ func segmentFile(d duckdb.DamagedSegment) backup.File {
 	return backup.File{Kind: backup.Segment, Name: f.Name, Bytes: f.Bytes, SHA256: f.SHA256}
 }
 
-// keepDamaged adds to the index of a backup the files of segments that are damaged on the server and
-// that the folder has from an earlier backup. A server that is started on what is restored takes
-// them back.
+// keepDamaged adds to the index of a backup the files of segments that are damaged on the server
+// and that the folder has from an earlier backup. A server that is started on what is restored
+// takes them back.
 func keepDamaged(folder *backup.Folder, x *backup.Index, m duckdb.Manifest) (d damagedInBackup, err error) {
 	for _, one := range m.Damaged {
 		f := segmentFile(one)
@@ -113,8 +113,8 @@ func manifestOf(dir string, x backup.Index) (m duckdb.Manifest, err error) {
 }
 
 // checkLineage refuses to replace the backup in a folder by one of a server that does not have what
-// that backup holds: of another data directory, or of one that has lost frames since. copied is what
-// was just copied into the folder.
+// that backup holds: of another data directory, or of one that has lost frames since. copied is
+// what was just copied into the folder.
 func checkLineage(dir string, now duckdb.Manifest, copied []backup.File) error {
 	x, err := backup.ReadIndex(dir)
 	if err != nil {
@@ -130,8 +130,8 @@ func checkLineage(dir string, now duckdb.Manifest, copied []backup.File) error {
 	return checkTimeline(dir, now, before, x.Last)
 }
 
-// checkTimeline refuses when the manifest of a server does not have what an earlier one has, up to a
-// frame. One of a version that had no timelines tells nothing.
+// checkTimeline refuses when the manifest of a server does not have what an earlier one has, up to
+// a frame. One of a version that had no timelines tells nothing.
 func checkTimeline(dir string, now, before duckdb.Manifest, end uint64) error {
 	if before.Timeline == "" {
 		return nil
@@ -145,8 +145,9 @@ func checkTimeline(dir string, now, before duckdb.Manifest, end uint64) error {
 	return nil
 }
 
-// checkUnlisted is checkLineage for a folder whose index is missing or of no use, because of err. Its
-// manifests tell whose files it has; a backup that was interrupted before it had one has no segments.
+// checkUnlisted is checkLineage for a folder whose index is missing or of no use, because of err.
+// Its manifests tell whose files it has; a backup that was interrupted before it had one has no
+// segments.
 func checkUnlisted(dir string, now duckdb.Manifest, copied []backup.File, err error) error {
 	manifests, segments, readErr := backup.Unlisted(dir, copied)
 	if readErr != nil {

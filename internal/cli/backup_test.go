@@ -146,8 +146,8 @@ func TestRefusedBackupLeavesNothing(t *testing.T) {
 	}
 }
 
-// A file of a finished backup can be had, also when another backup was interrupted and left a file of
-// the same name. Nothing is overwritten.
+// A file of a finished backup can be had, also when another backup was interrupted and left a file
+// of the same name. Nothing is overwritten.
 func TestExtract(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "b")
 	first := &fickle{timeline: "one"}

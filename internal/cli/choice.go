@@ -15,7 +15,8 @@ type choice struct {
 	words []string
 }
 
-// oneOf returns the value of a flag that may be one of some words, and is empty when it is not given.
+// oneOf returns the value of a flag that may be one of some words, and is empty when it is not
+// given.
 func oneOf(to *string, words ...string) pflag.Value { return choice{to, words} }
 
 // String implements pflag.Value.
@@ -38,8 +39,8 @@ func (c choice) Set(text string) error {
 // Type implements pflag.Value.
 func (choice) Type() string { return "string" }
 
-// filled is the value of a flag that is not given an empty text: what a script makes of a variable that
-// is not set must not do the same as no flag.
+// filled is the value of a flag that is not given an empty text: what a script makes of a variable
+// that is not set must not do the same as no flag.
 type filled struct{ to *string }
 
 // String implements pflag.Value.

@@ -35,8 +35,8 @@ type erasable struct {
 	MoreRejections bool   `json:"more_rejections,omitzero"` // than were counted
 }
 
-// confirm shows what is to be erased and reports whether it shall be: when the person at the terminal
-// says so. A dry run shows it alone.
+// confirm shows what is to be erased and reports whether it shall be: when the person at the
+// terminal says so. A dry run shows it alone.
 func (f *confirmFlags) confirm(ctx context.Context, question string, all []erasable) (bool, error) {
 	if f.dryRun && f.json {
 		b, err := json.Marshal(map[string]any{"dry_run": true, "apps": all}, json.Deterministic(true))

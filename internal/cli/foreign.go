@@ -22,8 +22,8 @@ func notUTF8(form string) string {
 	return fmt.Sprintf(" is in %s, and JSON is sent in UTF-8: convert it, for example with `iconv -f %[1]s -t UTF-8`", form)
 }
 
-// foreign returns what is wrong with an input that cannot be JSON in UTF-8; nil when it may be, or is
-// packed with gzip.
+// foreign returns what is wrong with an input that cannot be JSON in UTF-8; nil when it may be, or
+// is packed with gzip.
 func foreign(form jsonx.Form) *inputError {
 	switch {
 	case form == "" || form == jsonx.Gzip:
@@ -48,8 +48,8 @@ func checkText(name string, document []byte) error {
 	return nil
 }
 
-// beginsWith reports whether an input begins with some bytes, and waits for no more than it takes to
-// know.
+// beginsWith reports whether an input begins with some bytes, and waits for no more than it takes
+// to know.
 func beginsWith(r *bufio.Reader, with string) bool {
 	for i := range len(with) {
 		if head, _ := r.Peek(i + 1); len(head) <= i || head[i] != with[i] {
@@ -59,7 +59,8 @@ func beginsWith(r *bufio.Reader, with string) bool {
 	return true
 }
 
-// formOf returns the form of an input by its first bytes, and waits for no more than it takes to know.
+// formOf returns the form of an input by its first bytes, and waits for no more than it takes to
+// know.
 func formOf(r *bufio.Reader) jsonx.Form {
 	return jsonx.DetectForm(func(i int) (byte, bool) {
 		head, _ := r.Peek(i + 1)
@@ -70,8 +71,8 @@ func formOf(r *bufio.Reader) jsonx.Form {
 	})
 }
 
-// unpacked returns an input as it is, or unpacked when it is packed with gzip. It refuses what is no
-// text in UTF-8.
+// unpacked returns an input as it is, or unpacked when it is packed with gzip. It refuses what is
+// no text in UTF-8.
 func unpacked(in io.Reader) (io.Reader, error) {
 	r := bufio.NewReader(in)
 	form := formOf(r)

@@ -73,8 +73,8 @@ func (r *interruptibleReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// notTheEnd takes an end of the input after the interruption for a part of it: the signal may have ended
-// who wrote there, in the middle of a line.
+// notTheEnd takes an end of the input after the interruption for a part of it: the signal may have
+// ended who wrote there, in the middle of a line.
 func (r *interruptibleReader) notTheEnd() {
 	select {
 	case <-r.interrupted:

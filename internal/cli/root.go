@@ -1,7 +1,8 @@
-// Package cli is the command line of The Eye: a file for each command, tables, prompts and exit codes.
+// Package cli is the command line of The Eye: a file for each command, tables, prompts and exit
+// codes.
 //
-// Commands that ask a server go through package client; those for a stopped server open its files. It
-// does not read settings of a server (package config) and does not wire one (package node).
+// Commands that ask a server go through package client; those for a stopped server open its files.
+// It does not read settings of a server (package config) and does not wire one (package node).
 package cli
 
 import (
@@ -34,8 +35,8 @@ type stdio struct {
 	out, err io.Writer
 }
 
-// Run executes one command line on the process's standard streams and returns its exit code. A stream
-// that is a terminal is written to as such; see terminal.
+// Run executes one command line on the process's standard streams and returns its exit code. A
+// stream that is a terminal is written to as such; see terminal.
 func Run(args []string, in io.Reader, stdout, stderr *os.File) int {
 	out, errOut := shownOn(stdout), shownOn(stderr)
 	defer finish(errOut)
@@ -123,8 +124,8 @@ func flagFault(cmd *cobra.Command, err error) string {
 	return fmt.Sprintf("--%s %q is not valid; use %s", flag.Name, invalid.GetValue(), kind)
 }
 
-// checkLibraryCommands adds the commands that the library makes, `eye help` and `eye completion`, and
-// makes wrong arguments of theirs usage errors.
+// checkLibraryCommands adds the commands that the library makes, `eye help` and `eye completion`,
+// and makes wrong arguments of theirs usage errors.
 func checkLibraryCommands(root *cobra.Command) {
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
@@ -147,8 +148,8 @@ func checkLibraryCommands(root *cobra.Command) {
 	}
 }
 
-// unknownCommand is the fault that a command has no subcommand of a name. written is what stands in the
-// command line.
+// unknownCommand is the fault that a command has no subcommand of a name. written is what stands in
+// the command line.
 func unknownCommand(cmd *cobra.Command, name, written string) error {
 	var names []string
 	for _, c := range cmd.Commands() {

@@ -79,8 +79,8 @@ func (s *sender) send(ctx context.Context, b batch) error {
 // placeInRequest is how the server tells where a request stops being JSON.
 var placeInRequest = regexp.MustCompile(`\bat line ([0-9]+), column ([0-9]+)`)
 
-// located returns problems with places in the element instead of those in the request, in which it is
-// the nth line.
+// located returns problems with places in the element instead of those in the request, in which it
+// is the nth line.
 func (e *element) located(problems []client.EventProblem, n int) []client.EventProblem {
 	if !e.line {
 		return problems
@@ -118,8 +118,8 @@ func (s *sender) sendHalves(ctx context.Context, b batch, p *client.Problem) err
 	return nil
 }
 
-// deliver sends one request until it is answered with something else than "later", or ctx ends: then
-// it is tried once more.
+// deliver sends one request until it is answered with something else than "later", or ctx ends:
+// then it is tried once more.
 func (s *sender) deliver(ctx context.Context, r client.Request) ([]byte, error) {
 	deadline := time.Now().Add(s.retryFor)
 	for try := 0; ; try++ {

@@ -128,9 +128,9 @@ func adminKeyText(key, data string, mayPrint bool) string {
 	return fmt.Sprintf("admin key   %s\n            also in %s; it is the only secret on disk\n", key, file)
 }
 
-// shellWord quotes a text that is not one plain word of a shell. The result is graphic, so that it is
-// printed as it is. Every POSIX shell takes it, but where the text ends in a newline and holds what is
-// not graphic: that cannot be written in one word but as bash and others take it.
+// shellWord quotes a text that is not one plain word of a shell. The result is graphic, so that it
+// is printed as it is. Every POSIX shell takes it, but where the text ends in a newline and holds
+// what is not graphic: that cannot be written in one word but as bash and others take it.
 func shellWord(text string) string {
 	plain := func(r rune) bool {
 		return r < unicode.MaxASCII && (unicode.IsLetter(r) || unicode.IsDigit(r)) || strings.ContainsRune("/._-+:@%", r)
@@ -169,8 +169,8 @@ func shellWord(text string) string {
 	return "$'" + b.String() + "'"
 }
 
-// newLogger logs as text to a terminal, and as JSON to anything else. Commands that a message advises
-// are completed by flags; see advise.
+// newLogger logs as text to a terminal, and as JSON to anything else. Commands that a message
+// advises are completed by flags; see advise.
 func newLogger(w io.Writer, level slog.Level, flags string) *slog.Logger {
 	opts := &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.MessageKey {

@@ -16,9 +16,9 @@ const together = time.Second
 // lastWordsKey is that of a context's last words, an *atomic.Pointer[func()].
 type lastWordsKey struct{}
 
-// interruptible returns a context that the first SIGINT, SIGTERM or SIGHUP cancels; a SIGHUP that the
-// process was started to ignore, as by nohup, stays ignored. A later one ends the process with the code
-// that a shell gives to such an end.
+// interruptible returns a context that the first SIGINT, SIGTERM or SIGHUP cancels; a SIGHUP that
+// the process was started to ignore, as by nohup, stays ignored. A later one ends the process with
+// the code that a shell gives to such an end.
 func interruptible(parent context.Context) (context.Context, context.CancelFunc) {
 	var lastWords atomic.Pointer[func()]
 	ctx, cancel := context.WithCancel(context.WithValue(parent, lastWordsKey{}, &lastWords))

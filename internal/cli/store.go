@@ -86,8 +86,8 @@ func (f *clientFlags) storeDir() (string, error) {
 	return dir, checkThere(dir, fmt.Sprintf("there is no store in %s; give the data directory of a server on this machine with --data", data))
 }
 
-// checkThere returns an error with a text when there is nothing at a path. Whatever else keeps it from
-// being looked at is an error of its own.
+// checkThere returns an error with a text when there is nothing at a path. Whatever else keeps it
+// from being looked at is an error of its own.
 func checkThere(path, missing string) error {
 	_, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {

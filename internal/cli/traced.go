@@ -12,8 +12,8 @@ import (
 	"theeye/internal/jsonx"
 )
 
-// tracedReader remembers what was read of a text since a place in it, to tell the line and the column
-// of what follows.
+// tracedReader remembers what was read of a text since a place in it, to tell the line and the
+// column of what follows.
 type tracedReader struct {
 	r    io.Reader
 	text []byte      // since start

@@ -49,7 +49,8 @@ func TestPlaceOfAFault(t *testing.T) {
 	}
 }
 
-// The server counts lines of a request. Blank ones are not sent, and white space before a line is not.
+// The server counts lines of a request. Blank ones are not sent, and white space before a line is
+// not.
 func TestPlaceInALine(t *testing.T) {
 	const early = "not JSON at line 2, column 4: the JSON ends too early"
 	for _, tc := range []struct {

@@ -19,8 +19,8 @@ func (c *Client) CreateApp(ctx context.Context, app string) error {
 	return err
 }
 
-// IsConflict reports whether an error is the server's answer 409: something of that name exists, or a
-// schema is not compatible with the one in force.
+// IsConflict reports whether an error is the server's answer 409: something of that name exists, or
+// a schema is not compatible with the one in force.
 func IsConflict(err error) bool {
 	var p *Problem
 	return errors.As(err, &p) && p.Status == http.StatusConflict

@@ -1,7 +1,8 @@
 // Package client calls The Eye's API over HTTP, for the command line, the demo and the bench.
 //
-// A server is reached at an address, through the socket in its data directory, or by a dial function.
-// Paths are built here alone. Errors are written for people at a command line: they name flags.
+// A server is reached at an address, through the socket in its data directory, or by a dial
+// function. Paths are built here alone. Errors are written for people at a command line: they name
+// flags.
 package client
 
 import (
@@ -78,15 +79,16 @@ func NewDialed(dial func(ctx context.Context, network, address string) (net.Conn
 	return &Client{base: "http://localhost", shown: "this server", key: key, http: &http.Client{Transport: newTransport(dial)}}
 }
 
-// WithoutVerification makes the client take any certificate, for a server on this machine that no key
-// is sent to: its certificate does not name the loopback address.
+// WithoutVerification makes the client take any certificate, for a server on this machine that no
+// key is sent to: its certificate does not name the loopback address.
 func (c *Client) WithoutVerification() {
 	if t, ok := c.http.Transport.(*http.Transport); ok {
 		t.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // see above
 	}
 }
 
-// followReads lets redirects be followed of what reads alone: what is to be changed is what was asked for.
+// followReads lets redirects be followed of what reads alone: what is to be changed is what was
+// asked for.
 func followReads(_ *http.Request, via []*http.Request) error {
 	if first := via[0].Method; first != http.MethodGet && first != http.MethodHead {
 		return http.ErrUseLastResponse
@@ -160,7 +162,8 @@ func asFlags(detail string) string {
 	).Replace(detail)
 }
 
-// isPage reports whether an answer is a web page, which The Eye's interface for commands never gives.
+// isPage reports whether an answer is a web page, which The Eye's interface for commands never
+// gives.
 func isPage(r *http.Response) bool {
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	return kind == "text/html"
@@ -206,8 +209,8 @@ type Request struct {
 	Patient        bool   // the server may work for minutes before it answers
 }
 
-// Do sends a request and returns the whole body of its answer. Any status except 2xx and those in also
-// is a *Problem. When there is no answer, or not all of it, the error is an *UnreachableError.
+// Do sends a request and returns the whole body of its answer. Any status except 2xx and those in
+// also is a *Problem. When there is no answer, or not all of it, the error is an *UnreachableError.
 func (c *Client) Do(ctx context.Context, r Request, also ...int) ([]byte, error) {
 	answer, err := c.Open(ctx, r, also...)
 	if err != nil {
@@ -311,8 +314,8 @@ func Decode(path string, body []byte, into any) error {
 	return nil
 }
 
-// Patient returns the client without a deadline for the first byte: a server
-// writes all of a Parquet file before it sends any, exports wait for each other, and so do erasures.
+// Patient returns the client without a deadline for the first byte: a server writes all of a
+// Parquet file before it sends any, exports wait for each other, and so do erasures.
 func (c *Client) Patient() *Client {
 	p := *c
 	if transport, ok := c.http.Transport.(*http.Transport); ok {
@@ -330,17 +333,19 @@ type Reason struct {
 	Reason  string `json:"reason"`
 }
 
-// KeyHasPrefix reports whether the client's key begins with a prefix, such as that of a kind of keys.
+// KeyHasPrefix reports whether the client's key begins with a prefix, such as that of a kind of
+// keys.
 func (c *Client) KeyHasPrefix(prefix string) bool { return strings.HasPrefix(c.key, prefix) }
 
-// UseTransport makes the client send by another transport. It must be called before the first request.
+// UseTransport makes the client send by another transport. It must be called before the first
+// request.
 func (c *Client) UseTransport(t http.RoundTripper) { c.http = &http.Client{Transport: t} }
 
 // URL returns the address of a path of the server, for callers that make requests of their own.
 func (c *Client) URL(path string) string { return c.base + path }
 
-// SocketTransport returns a transport of its own through the socket of the server's data directory, or
-// nil when the server is reached at an address.
+// SocketTransport returns a transport of its own through the socket of the server's data directory,
+// or nil when the server is reached at an address.
 func (c *Client) SocketTransport() *http.Transport {
 	t, ok := c.http.Transport.(*http.Transport)
 	if !ok || c.socket == "" {

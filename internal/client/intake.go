@@ -8,8 +8,8 @@ type Totals struct {
 	Duplicates int `json:"duplicates"`
 }
 
-// IntakeAnswer is the server's answer to a batch. With quiet=1 Events lists only those that were not
-// accepted.
+// IntakeAnswer is the server's answer to a batch. With quiet=1 Events lists only those that were
+// not accepted.
 type IntakeAnswer struct {
 	Totals
 	Events []struct {

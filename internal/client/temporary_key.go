@@ -10,8 +10,8 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// temporaryKeyLife is how long a write key is valid that a command makes for itself: at most that long
-// it outlives a command that is killed. It allows for a clock that is wrong by hours.
+// temporaryKeyLife is how long a write key is valid that a command makes for itself: at most that
+// long it outlives a command that is killed. It allows for a clock that is wrong by hours.
 const temporaryKeyLife = 24 * time.Hour
 
 const revokeDeadline = 5 * time.Second
@@ -27,8 +27,8 @@ type temporaryKey struct {
 	renew time.Time
 }
 
-// UseTemporaryWriteKey makes the client use a write key of its own for an application, instead of its admin
-// key. The returned function revokes it.
+// UseTemporaryWriteKey makes the client use a write key of its own for an application, instead of
+// its admin key. The returned function revokes it.
 func (c *Client) UseTemporaryWriteKey(ctx context.Context, app string) (giveBack func(), err error) {
 	admin := *c
 	b := &temporaryKey{admin: &admin, app: app}

@@ -1,6 +1,6 @@
-// Package config reads the settings of a server from flags, the environment and a file. It judges all
-// of them at once, so that a person sees every fault of a configuration in one go. No other package
-// reads settings.
+// Package config reads the settings of a server from flags, the environment and a file. It judges
+// all of them at once, so that a person sees every fault of a configuration in one go. No other
+// package reads settings.
 package config
 
 import (
@@ -112,9 +112,9 @@ func envName(name string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 }
 
-// Load reads the settings: default, then file, then environment, then flag; the later one wins. fs is the
-// parsed flag set that AddFlags filled, environ has the form of os.Environ. The error holds all faults,
-// one on a line, each saying what to do.
+// Load reads the settings: default, then file, then environment, then flag; the later one wins. fs
+// is the parsed flag set that AddFlags filled, environ has the form of os.Environ. The error holds
+// all faults, one on a line, each saying what to do.
 func Load(fs *pflag.FlagSet, environ []string) (Config, error) {
 	var faults []error
 	given := map[string]value{}
@@ -161,8 +161,8 @@ func (c *Config) conflicts() (faults []error) {
 }
 
 // environment returns the settings in the environment by their names. An empty variable counts as
-// absent, as a compose file leaves it. An unknown one is not a fault, because platforms add their own;
-// see UnknownVariables.
+// absent, as a compose file leaves it. An unknown one is not a fault, because platforms add their
+// own; see UnknownVariables.
 func environment(environ []string) map[string]value {
 	names := map[string]string{envName(configSetting): configSetting}
 	for _, s := range settings() {
@@ -181,8 +181,8 @@ func environment(environ []string) map[string]value {
 // ofPlatform are the variables that Kubernetes makes for a service called eye, but for EYE_PORT.
 var ofPlatform = regexp.MustCompile(`^EYE_(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT_[0-9]+_.+)$`)
 
-// UnknownVariables returns a line for each variable of the environment that is named as if it were a
-// setting and is none: nothing reads it.
+// UnknownVariables returns a line for each variable of the environment that is named as if it were
+// a setting and is none: nothing reads it.
 func UnknownVariables(environ []string) (lines []string) {
 	known := []string{envName(configSetting), "EYE_URL", "EYE_KEY"}
 	for _, s := range settings() {

@@ -1,5 +1,5 @@
-// Package cow has a map whose copy costs little, however large the map is: copies share what does not
-// differ. Snapshots that are replaced with each change are made of it.
+// Package cow has a map whose copy costs little, however large the map is: copies share what does
+// not differ. Snapshots that are replaced with each change are made of it.
 package cow
 
 import (
@@ -11,16 +11,16 @@ import (
 // shards is how many maps a Map has: a change copies one of them.
 const shards = 256
 
-// Map is a map. A copy shares the parts that it does not change. The first one is the copy of a nil Map,
-// for which nothing else is defined. A Map that nobody changes may be read concurrently.
+// Map is a map. A copy shares the parts that it does not change. The first one is the copy of a nil
+// Map, for which nothing else is defined. A Map that nobody changes may be read concurrently.
 type Map[K comparable, V any] struct {
 	seed  maphash.Seed
 	parts [shards]map[K]V
 	own   [shards]bool // parts that no other copy has
 }
 
-// Copy returns a Map that may be changed with Set and Remove until it is copied itself, and nobody but
-// the caller has.
+// Copy returns a Map that may be changed with Set and Remove until it is copied itself, and nobody
+// but the caller has.
 func (m *Map[K, V]) Copy() *Map[K, V] {
 	if m == nil {
 		return &Map[K, V]{seed: maphash.MakeSeed()}

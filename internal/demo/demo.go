@@ -1,5 +1,5 @@
-// Package demo sends sample traffic to a server: visitors who look at pages, click and submit forms,
-// with some events that are wrong on purpose.
+// Package demo sends sample traffic to a server: visitors who look at pages, click and submit
+// forms, with some events that are wrong on purpose.
 package demo
 
 import (
@@ -30,9 +30,9 @@ type Options struct {
 	Seed   uint64         // of the choices; 0 is a seed like others
 }
 
-// Run makes an application "demo" with the challenge's event types, in categories of its own, and sends
-// it sample traffic until the context ends, which is no error. The key that it
-// makes is revoked at the end.
+// Run makes an application "demo" with the challenge's event types, in categories of its own, and
+// sends it sample traffic until the context ends, which is no error. The key that it makes is
+// revoked at the end.
 func Run(ctx context.Context, o Options) error {
 	log := o.Logger
 	if log == nil {

@@ -1,5 +1,5 @@
-// Package discovery lets commands on the same machine find the server of a data directory: by a file
-// with its address, and by a Unix socket that only the server's user may connect to.
+// Package discovery lets commands on the same machine find the server of a data directory: by a
+// file with its address, and by a Unix socket that only the server's user may connect to.
 package discovery
 
 import (
@@ -31,8 +31,8 @@ const (
 	backlogPause  = 10 * time.Millisecond // between two tries to connect while the backlog is full
 )
 
-// Announce writes the address at which a server answers. After an error no address file is left, not
-// even that of a server that was killed.
+// Announce writes the address at which a server answers. After an error no address file is left,
+// not even that of a server that was killed.
 //
 // Nothing that holds a secret may go to the address: it outlives a server that is
 // killed, and its port is then anybody's.

@@ -8,7 +8,8 @@ import (
 	"syscall"
 )
 
-// ReadFile is [os.ReadFile] with an error that says what to do when this user may not read the file.
+// ReadFile is [os.ReadFile] with an error that says what to do when this user may not read the
+// file.
 func ReadFile(name string) ([]byte, error) {
 	b, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrPermission) {
@@ -18,8 +19,8 @@ func ReadFile(name string) ([]byte, error) {
 }
 
 // Denied reports whether an error of the file system tells nothing about what a file holds, such as
-// that of a right or a descriptor that is wanting. That a file is gone, or that its disk cannot read
-// it, is damage.
+// that of a right or a descriptor that is wanting. That a file is gone, or that its disk cannot
+// read it, is damage.
 func Denied(err error) bool {
 	_, system := errors.AsType[*fs.PathError](err)
 	return system && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.EIO)

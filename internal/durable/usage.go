@@ -36,7 +36,8 @@ func UsageOf(dir string) (u Usage, err error) {
 	return u, err
 }
 
-// Empty deletes what is in a folder, durably, and follows no links. One that does not exist is empty.
+// Empty deletes what is in a folder, durably, and follows no links. One that does not exist is
+// empty.
 func Empty(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {

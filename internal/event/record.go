@@ -21,8 +21,8 @@ type Record struct {
 	Rescued bool
 }
 
-// ErasedArrival is an arrival of which intake kept nothing but its id, because it belongs to a session
-// or an application that had been erased when it came. Its fate is decided with it.
+// ErasedArrival is an arrival of which intake kept nothing but its id, because it belongs to a
+// session or an application that had been erased when it came. Its fate is decided with it.
 type ErasedArrival struct {
 	App        string
 	EventID    uuid.UUID

@@ -98,7 +98,8 @@ type Body struct {
 func BodyOf(raw []byte) Body { return Body{int64(len(raw)), sha256.Sum256(raw)} }
 
 // Own returns the time by which an erasure of its session covers the rejection; see Event.Own. It
-// is 0 for what versions before kept without a timestamp that could be read: every erasure covers it.
+// is 0 for what versions before kept without a timestamp that could be read: every erasure covers
+// it.
 func (r *Rejection) Own() Micros {
 	if r.OwnTime != 0 {
 		return r.OwnTime
@@ -159,9 +160,9 @@ func Conflict(e *Event) *Rejection {
 	return r
 }
 
-// Unstorable returns the rejection that an event or a rejection becomes when the store does not take it
-// as it is. Its texts are valid UTF-8, and its raw body is the event as JSON, or that of the
-// rejection.
+// Unstorable returns the rejection that an event or a rejection becomes when the store does not
+// take it as it is. Its texts are valid UTF-8, and its raw body is the event as JSON, or that of
+// the rejection.
 func Unstorable(r Record, reason string) *Rejection {
 	var x Rejection
 	if r.Event != nil {

@@ -94,9 +94,9 @@ func (s Steps) offset(at Micros) Micros {
 	return Micros(offset(at.Time(), s.Zone) / time.Microsecond)
 }
 
-// since and until return between which times clocks are not changed, beyond all times where there is
-// no bound. time.ZoneBounds also has bounds at which nothing changes, and on the last day of a leap
-// year one that lies before.
+// since and until return between which times clocks are not changed, beyond all times where there
+// is no bound. time.ZoneBounds also has bounds at which nothing changes, and on the last day of a
+// leap year one that lies before.
 
 func (s Steps) since(at Micros) Micros {
 	for t := at; ; {

@@ -40,8 +40,8 @@ func (m Micros) String() string { return m.Time().Format("2006-01-02T15:04:05.00
 // are cut off. There is no guessing: anything else is ErrUnparsable.
 //
 // Of a local time that occurs twice, when clocks are put back, the earlier is taken. One that never
-// occurs, when they are put forward, is moved forward by as much, as java.time, RFC 5545 and Temporal
-// ("compatible") do.
+// occurs, when they are put forward, is moved forward by as much, as java.time, RFC 5545 and
+// Temporal ("compatible") do.
 func ParseTime(text string, loc *time.Location) (Micros, error) {
 	c, ok := scanClock(text)
 	if !ok {
@@ -84,8 +84,8 @@ func (c clock) utc() time.Time {
 	return time.Date(c.year, time.Month(c.month), c.day, c.hour, c.minute-c.offset, min(c.second, 59), c.micro*1000, time.UTC)
 }
 
-// localTime returns the time at which clocks in loc show what those in UTC show at u. time.Date does
-// not say which it takes when there are two or none.
+// localTime returns the time at which clocks in loc show what those in UTC show at u. time.Date
+// does not say which it takes when there are two or none.
 func localTime(u time.Time, loc *time.Location) time.Time {
 	// A day is more than any offset, and than any change of one.
 	before, after := offset(u.Add(-day), loc), offset(u.Add(day), loc)

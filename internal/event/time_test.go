@@ -66,8 +66,8 @@ func TestParseTimeInLocation(t *testing.T) {
 	}
 }
 
-// Of a local time that occurs twice the earlier is taken, one that never occurs is moved forward by what
-// is left out, and a leap second is one where it ends a day of UTC.
+// Of a local time that occurs twice the earlier is taken, one that never occurs is moved forward by
+// what is left out, and a leap second is one where it ends a day of UTC.
 func TestLocalTimes(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ zone, text, want string }{

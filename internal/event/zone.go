@@ -11,8 +11,8 @@ import (
 
 //go:generate go run theeye/internal/event/generate zones.txt
 
-// zoneNames are the names of the time zones, one a line: package time can load a zone and cannot list
-// them.
+// zoneNames are the names of the time zones, one a line: package time can load a zone and cannot
+// list them.
 //
 //go:embed zones.txt
 var zoneNames string

@@ -100,8 +100,8 @@ func (s *Server) logUnrecorded(e registry.Entry, err error) {
 	}
 }
 
-// recordReading calls a route that changes nothing but reveals much, and records that it begins and how
-// it ended. It does not record the values of parameters, which may name what is erased later.
+// recordReading calls a route that changes nothing but reveals much, and records that it begins and
+// how it ended. It does not record the values of parameters, which may name what is erased later.
 func (s *Server) recordReading(rt Route, c *Call) (err error) {
 	if rt.AuditedOnce != "" {
 		lease := c.URL.Query().Get(rt.AuditedOnce)

@@ -31,7 +31,8 @@ type Options struct {
 	// Types returns the event type with its schema, nil when there is none. It
 	// is called for each event and must not wait.
 	Types func(category, name string) *schema.Type
-	// NearestType returns the event type that an unknown one was probably meant to be; nil for none.
+	// NearestType returns the event type that an unknown one was probably meant to be; nil for
+	// none.
 	NearestType func(category, name string) (nearCategory, nearName string, ok bool)
 	// Erasures returns what was erased so far. It is called for each request; nil for none.
 	Erasures func() *erasure.Set

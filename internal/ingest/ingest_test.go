@@ -413,7 +413,8 @@ func FuzzCollect(f *testing.F) {
 	})
 }
 
-// What an erasure waits for includes requests whose sender no longer waits: their frame may still come.
+// What an erasure waits for includes requests whose sender no longer waits: their frame may still
+// come.
 func TestSettleWaitsForWhatIsOnItsWay(t *testing.T) {
 	for name, send := range map[string]func(context.Context, *ingest.Collector) error{
 		"events": func(ctx context.Context, c *ingest.Collector) error {

@@ -23,8 +23,8 @@ func (c *Collector) Republish(ctx context.Context, events []*event.Event) (frame
 
 // Rescue writes records that were lost with the frame that had brought them, as one frame of their
 // own, and returns its sequence when it is durable. They count as received when they first were:
-// the frame has no counts. Those that were replays stay so, and the others arrive with the new frame, as
-// they were received. Deadline, errors and concurrency are those of Republish.
+// the frame has no counts. Those that were replays stay so, and the others arrive with the new
+// frame, as they were received. Deadline, errors and concurrency are those of Republish.
 func (c *Collector) Rescue(ctx context.Context, records []event.Record) (frame uint64, err error) {
 	marked := make([]event.Record, len(records))
 	for i, r := range records {

@@ -197,8 +197,8 @@ func splitEnvelope(d *jsontext.Decoder, body []byte, limit int) (batch, error) {
 	return c, err
 }
 
-// splitLines divides NDJSON into its events. It skips empty lines. A line that is not one JSON value
-// is in broken, by its index among the events.
+// splitLines divides NDJSON into its events. It skips empty lines. A line that is not one JSON
+// value is in broken, by its index among the events.
 func splitLines(body []byte, limit int) (batch, error) {
 	c := batch{broken: map[int]*SyntaxError{}}
 	for number := 1; len(body) > 0; number++ {

@@ -9,7 +9,8 @@ import (
 	"theeye/internal/ingest"
 )
 
-// strangers returns an event that lacks everything and has n members that no event has, of five bytes and more each.
+// strangers returns an event that lacks everything and has n members that no event has, of five
+// bytes and more each.
 func strangers(n int, value string) string {
 	var b strings.Builder
 	b.WriteString("{")
@@ -19,7 +20,8 @@ func strangers(n int, value string) string {
 	return b.String() + `"data":{}}`
 }
 
-// Of unknown members as many are told as of other problems, and the rest costs nothing but reading it.
+// Of unknown members as many are told as of other problems, and the rest costs nothing but reading
+// it.
 func TestManyUnknownMembers(t *testing.T) {
 	c, kept := start(t, ingest.Options{})
 	const unknown = 20_000

@@ -74,7 +74,8 @@ func (c *Collector) correct(r *request, e *rawEvent) event.Micros {
 	return at
 }
 
-// inFutureMessage says how far a time is ahead, and when the time zone may be the cause, which zone that is.
+// inFutureMessage says how far a time is ahead, and when the time zone may be the cause, which zone
+// that is.
 func (c *Collector) inFutureMessage(r *request, e *rawEvent, at event.Micros) string {
 	ahead := fmt.Sprintf("%s ahead of the server's clock; at most %s is allowed (--future-tolerance)",
 		roundAhead(at.Sub(r.ReceivedAt), c.opts.FutureTolerance), duration.Format(c.opts.FutureTolerance))
@@ -143,8 +144,8 @@ func (c *Collector) unknownTypeMessage(r *request, category, name string) string
 // sender's names may be as long as its event.
 const MaxProblemText = 2 << 10
 
-// truncateProblem bounds the texts of a problem. A pointer that is too long is replaced by that of the nearest
-// value around the place.
+// truncateProblem bounds the texts of a problem. A pointer that is too long is replaced by that of
+// the nearest value around the place.
 func truncateProblem(p *event.Problem) {
 	for len(p.Pointer) > MaxProblemText {
 		p.Pointer = p.Pointer[:max(0, strings.LastIndexByte(p.Pointer, '/'))]

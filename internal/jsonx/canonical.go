@@ -7,14 +7,14 @@ import (
 )
 
 // Equal compares JSON without regard to white space, the order of keys and the escapes in strings.
-// Numbers count as they are written, because rounding could make two of them one. Texts that are not
-// strict JSON are equal only byte for byte.
+// Numbers count as they are written, because rounding could make two of them one. Texts that are
+// not strict JSON are equal only byte for byte.
 func Equal(a, b []byte) bool {
 	return bytes.Equal(a, b) || bytes.Equal(Canonical(a), Canonical(b))
 }
 
-// Canonical returns a copy of JSON without white space, with sorted keys and uniform escapes; numbers
-// stay as they are written. It returns text itself when that is not strict JSON.
+// Canonical returns a copy of JSON without white space, with sorted keys and uniform escapes;
+// numbers stay as they are written. It returns text itself when that is not strict JSON.
 func Canonical(text []byte) []byte {
 	v := jsontext.Value(bytes.Clone(text))
 	err := v.Format(jsontext.ReorderRawObjects(true), jsontext.PreserveRawStrings(false),

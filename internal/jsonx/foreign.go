@@ -22,10 +22,10 @@ const (
 // IsText reports whether the form is text in another encoding.
 func (f Form) IsText() bool { return f == UTF16 || f == UTF32 }
 
-// DetectForm returns the form of bytes that cannot be JSON in UTF-8, empty for others: by their first
-// bytes, and UTF-16 and UTF-32 also by the zeros beside the characters of ASCII (RFC 4627, 3). byteAt
-// returns the byte at an index; false when there are no more. It is asked for no byte that does not
-// matter, so that a reader need not wait for it.
+// DetectForm returns the form of bytes that cannot be JSON in UTF-8, empty for others: by their
+// first bytes, and UTF-16 and UTF-32 also by the zeros beside the characters of ASCII (RFC 4627,
+// 3). byteAt returns the byte at an index; false when there are no more. It is asked for no byte
+// that does not matter, so that a reader need not wait for it.
 func DetectForm(byteAt func(index int) (byte, bool)) Form {
 	begins := func(with string) bool {
 		for i := range len(with) {
@@ -35,8 +35,8 @@ func DetectForm(byteAt func(index int) (byte, bool)) Form {
 		}
 		return true
 	}
-	// zeros reports whether those bytes are zero that stand as 0 in the pattern, and no others; a pattern
-	// of less than four is that of the whole text.
+	// zeros reports whether those bytes are zero that stand as 0 in the pattern, and no others; a
+	// pattern of less than four is that of the whole text.
 	zeros := func(pattern string) bool {
 		for i := range len(pattern) {
 			if b, ok := byteAt(i); !ok || (b == 0) != (pattern[i] == '0') {
@@ -70,8 +70,8 @@ func DetectForm(byteAt func(index int) (byte, bool)) Form {
 	return ""
 }
 
-// ForeignForm names the form of a body that cannot be JSON in UTF-8: gzip, zstd, UTF-16 or UTF-32. It
-// is empty for others.
+// ForeignForm names the form of a body that cannot be JSON in UTF-8: gzip, zstd, UTF-16 or UTF-32.
+// It is empty for others.
 func ForeignForm(body []byte) string {
 	form := DetectForm(func(i int) (byte, bool) {
 		if i >= len(body) {

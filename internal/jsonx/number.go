@@ -12,8 +12,8 @@ const (
 	MaxNumberExponent = 308 // absolute value
 )
 
-// MeasureNumber returns how many digits the literal of a JSON number has, its exponent as it is written,
-// empty when it has none, and whether both are within the limits.
+// MeasureNumber returns how many digits the literal of a JSON number has, its exponent as it is
+// written, empty when it has none, and whether both are within the limits.
 func MeasureNumber(literal string) (digits int, exponent string, within bool) {
 	mantissa := literal
 	if i := strings.IndexAny(literal, "eE"); i >= 0 {

@@ -11,8 +11,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// SyntaxPlace returns where a text that was refused with an error of a JSON reader stops being JSON, and
-// why. ok is false for an error of another kind.
+// SyntaxPlace returns where a text that was refused with an error of a JSON reader stops being
+// JSON, and why. ok is false for an error of another kind.
 func SyntaxPlace(text []byte, err error) (at *Place, reason string, ok bool) {
 	var syntax *jsontext.SyntacticError
 	isSyntax := errors.As(err, &syntax)

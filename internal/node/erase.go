@@ -45,14 +45,14 @@ type eraser struct {
 
 	erasingApp *semaphore.Weighted // one application at a time
 	rescuing   *semaphore.Weighted // one file at a time
-	// looking is held while a tombstone is set, and by a rescue from its look at the tombstones until
-	// what it looked at is published: that is then a frame which the tombstone covers.
+	// looking is held while a tombstone is set, and by a rescue from its look at the tombstones
+	// until what it looked at is published: that is then a frame which the tombstone covers.
 	looking sync.Mutex
 	wake    chan struct{} // a pass is wanted
 	appLeft chan struct{} // the erasure of an application has begun and is not finished
 
-	// left is how many erasures the server before had not finished; tried tells that a pass was made
-	// for them.
+	// left is how many erasures the server before had not finished; tried tells that a pass was
+	// made for them.
 	left    int
 	tried   atomic.Bool
 	failing store.FailureTracker // passes
@@ -89,8 +89,9 @@ const (
 
 var errErasing = fmt.Errorf("%w: the erasure goes on when the server has started again", store.ErrUnavailable)
 
-// EraseSession erases a session in some applications, nil for all. The error is erasure.ErrUnfinished when
-// it has begun; it goes on in the background then, at the next start at the latest.
+// EraseSession erases a session in some applications, nil for all. The error is
+// erasure.ErrUnfinished when it has begun; it goes on in the background then, at the next start at
+// the latest.
 func (e *eraser) EraseSession(ctx context.Context, apps []string, session string) (admin.Erasure, error) {
 	buried := apps
 	if buried == nil {
@@ -374,8 +375,8 @@ func (e *eraser) run(ctx context.Context) error {
 	}
 }
 
-// ready is nil when a pass was made for what the server before had not finished: until then what was
-// erased may be there, such as after a restore with later tombstones.
+// ready is nil when a pass was made for what the server before had not finished: until then what
+// was erased may be there, such as after a restore with later tombstones.
 func (e *eraser) ready() error {
 	if e.left == 0 || e.tried.Load() {
 		return nil

@@ -31,11 +31,11 @@ func publisher(publish ingest.Publisher) ingest.Publisher {
 	}
 }
 
-// FaultStep breaks the store at the nth time that a step of it is reached:
-// EYE_FAULT_KILL="step:n" ends the process there as SIGKILL does, and
-// EYE_FAULT_FATAL="step:n" is a fatal error of DuckDB. "first>step:n" counts from
-// when another step was reached. EYE_FAULT_PAUSE="step:n" makes the file that EYE_FAULT_PAUSED names and goes on when
-// that is removed. EYE_FAULT_FAIL="step:n" is an error at the first n times.
+// FaultStep breaks the store at the nth time that a step of it is reached: EYE_FAULT_KILL="step:n"
+// ends the process there as SIGKILL does, and EYE_FAULT_FATAL="step:n" is a fatal error of DuckDB.
+// "first>step:n" counts from when another step was reached. EYE_FAULT_PAUSE="step:n" makes the file
+// that EYE_FAULT_PAUSED names and goes on when that is removed. EYE_FAULT_FAIL="step:n" is an error
+// at the first n times.
 func FaultStep() func(string) error {
 	kill := nth("EYE_FAULT_KILL", func() error {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)

@@ -14,7 +14,8 @@ import (
 
 const lockName = "lock"
 
-// Lock takes a data directory for this process (S14) and creates it when it is missing. The lock ends with the process, however that ends.
+// Lock takes a data directory for this process (S14) and creates it when it is missing. The lock
+// ends with the process, however that ends.
 func Lock(dir string) (release func(), err error) {
 	release, _, err = lockAfter(dir)
 	return release, err

@@ -97,6 +97,6 @@ func Open(ctx context.Context, cfg config.Config, log *slog.Logger) (*Node, erro
 // FirstStart returns what a first start made.
 func (n *Node) FirstStart() registry.FirstStart { return n.registry.FirstStart() }
 
-// FirstKeysShown keeps the keys of a first start, which have been printed. Without it the next start
-// makes others.
+// FirstKeysShown keeps the keys of a first start, which have been printed. Without it the next
+// start makes others.
 func (n *Node) FirstKeysShown(ctx context.Context) error { return n.registry.FirstKeysShown(ctx) }

@@ -109,8 +109,8 @@ func (n *Node) openQueue(ctx context.Context) error {
 	return n.begin(ctx)
 }
 
-// queueDamaged is told of a stream of the queue that has a damaged file. An error keeps the server from
-// starting.
+// queueDamaged is told of a stream of the queue that has a damaged file. An error keeps the server
+// from starting.
 func (n *Node) queueDamaged(stream string) error {
 	switch {
 	case stream == registry.Stream:
@@ -155,7 +155,8 @@ func (n *Node) branch(flushed uint64) error {
 }
 
 // checkStore returns an error when the store has no manifest, although a server of this data
-// directory has committed one. A version that kept no clock may have had none until its first flush.
+// directory has committed one. A version that kept no clock may have had none until its first
+// flush.
 func (n *Node) checkStore() error {
 	if n.store.HadManifest() {
 		return nil

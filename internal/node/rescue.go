@@ -77,8 +77,8 @@ func (n *Node) Rescue(ctx context.Context, file string) (admin.RescueAnswer, err
 	return r.answer, err
 }
 
-// readNamed reads a file of a folder. Whatever is not the name of one, such as a path, or what no file
-// can be called, is fs.ErrNotExist.
+// readNamed reads a file of a folder. Whatever is not the name of one, such as a path, or what no
+// file can be called, is fs.ErrNotExist.
 func readNamed(dir, name string) ([]byte, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -259,8 +259,8 @@ func (n *Node) Readmit(ctx context.Context) (admin.ReadmittedAnswer, error) {
 	return Readmitted(ctx, n.store)
 }
 
-// Readmitted takes damaged segments back whose files are whole again, and returns the answer for the
-// operator.
+// Readmitted takes damaged segments back whose files are whole again, and returns the answer for
+// the operator.
 func Readmitted(ctx context.Context, st *duckdb.Store) (admin.ReadmittedAnswer, error) {
 	answer := admin.ReadmittedAnswer{Readmitted: []admin.ReadmittedSegment{}, Damaged: []string{}, Unnamed: []string{}}
 	back, left, err := st.Readmit(ctx)

@@ -60,9 +60,9 @@ func parseRunning(b []byte) (f runningFile, err error) {
 // maxNotes bounds what is kept; the oldest go first. The log and the books have all.
 const maxNotes = 100
 
-// beginRunning looks whether the server before ended in order, and takes over its notes. killed tells
-// that it did not, also when the file is gone. A file that is damaged is moved to the quarantine, and
-// told. The error wraps envelope.ErrNewer for one of a newer version.
+// beginRunning looks whether the server before ended in order, and takes over its notes. killed
+// tells that it did not, also when the file is gone. A file that is damaged is moved to the
+// quarantine, and told. The error wraps envelope.ErrNewer for one of a newer version.
 func beginRunning(dir string, killed bool, log *slog.Logger) (*running, error) {
 	r := &running{path: filepath.Join(dir, runningName), unrecorded: unrecorded(dir)}
 	b, err := durable.ReadFile(r.path)

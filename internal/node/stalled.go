@@ -32,8 +32,8 @@ func stallCheck(st *duckdb.Store, w *worker.Worker) func() error {
 	}
 }
 
-// whileWorking runs work that waits for the store. Its context ends with ctx, and when the store has
-// stalled: the error is then why, and a store.ErrUnavailable.
+// whileWorking runs work that waits for the store. Its context ends with ctx, and when the store
+// has stalled: the error is then why, and a store.ErrUnavailable.
 func whileWorking(ctx context.Context, stalled func() error, work func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

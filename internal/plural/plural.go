@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Count returns a number and a noun, which takes an s unless there is one of it, or es after s, x, ch
-// and sh: "1 segment", "2 segments", "0 boxes". Only the last word of a noun is changed.
+// Count returns a number and a noun, which takes an s unless there is one of it, or es after s, x,
+// ch and sh: "1 segment", "2 segments", "0 boxes". Only the last word of a noun is changed.
 func Count[N ~int | ~int64 | ~uint64](n N, noun string) string {
 	if n == 1 {
 		return "1 " + noun

@@ -16,7 +16,8 @@ type arrivals struct {
 }
 
 // chunk holds the counts of frames that were acknowledged one after the other, which is about the
-// order of the frames. What it holds is never changed, so a copy of it can be read while more is added.
+// order of the frames. What it holds is never changed, so a copy of it can be read while more is
+// added.
 type chunk struct {
 	base        uint64 // the frame that was acknowledged first
 	least, most uint64 // of the frames

@@ -5,15 +5,15 @@ import (
 	"strings"
 )
 
-// Args collects the arguments of one SQL statement while its text is put together. The zero value is
-// ready. It must not be used concurrently.
+// Args collects the arguments of one SQL statement while its text is put together. The zero value
+// is ready. It must not be used concurrently.
 type Args struct{ values []any }
 
 // argMark encloses the index of an argument in a text. No text of SQL has it.
 const argMark = "\x00"
 
-// Bind keeps an argument and returns what stands for it in the text, which may be used any number of
-// times. Nothing of the argument becomes part of the text.
+// Bind keeps an argument and returns what stands for it in the text, which may be used any number
+// of times. Nothing of the argument becomes part of the text.
 func (a *Args) Bind(value any) string {
 	a.values = append(a.values, value)
 	return argMark + strconv.Itoa(len(a.values)-1) + argMark
@@ -32,8 +32,8 @@ func (a *Args) In(column string, values ...any) string {
 }
 
 // Number returns a text with its arguments numbered as $1, $2 in the order of the text, and the
-// arguments in that order. One that the text uses twice has two numbers, because its type may differ
-// by where it stands; those that the text does not use are left out.
+// arguments in that order. One that the text uses twice has two numbers, because its type may
+// differ by where it stands; those that the text does not use are left out.
 func (a *Args) Number(text string) (string, []any) {
 	var b strings.Builder
 	var used []any

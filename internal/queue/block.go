@@ -77,9 +77,9 @@ func newBlockReader(stream string, index uint32, subjects []string) *blockReader
 	return &blockReader{sum: sum, subjects: subjects}
 }
 
-// record reads the record that b begins with. Any input is safe. It returns errTruncated when all that
-// is there of the record is as it would be if the rest had not been written, and another
-// error for a record that does not verify.
+// record reads the record that b begins with. Any input is safe. It returns errTruncated when all
+// that is there of the record is as it would be if the rest had not been written, and another error
+// for a record that does not verify.
 func (r *blockReader) record(b []byte) (blockRecord, error) {
 	if len(b) < recordHead {
 		return blockRecord{}, r.truncated(b)
@@ -196,7 +196,8 @@ func (r *blockReader) resync(b []byte) int {
 	return -1
 }
 
-// plausible reports, at little cost, whether b may begin with a record whose checksum is worth a look.
+// plausible reports, at little cost, whether b may begin with a record whose checksum is worth a
+// look.
 func (r *blockReader) plausible(b []byte) bool {
 	size := int(binary.LittleEndian.Uint32(b) &^ recordHeadered)
 	subject := recordHead + int(binary.LittleEndian.Uint16(b[20:]))
@@ -292,7 +293,8 @@ func (r *blockReader) intact(block []byte) []byte {
 	return sound
 }
 
-// hasMessages reports whether a block may have messages: one that is not a tombstone, or is damaged.
+// hasMessages reports whether a block may have messages: one that is not a tombstone, or is
+// damaged.
 func (r *blockReader) hasMessages(block []byte) bool {
 	some := false
 	err := r.walk(block, func(_ int, x blockRecord) { some = some || !x.removed })

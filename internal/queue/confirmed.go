@@ -35,7 +35,8 @@ import (
 //	SEQUENCE APP RECEIVED REJECTED … CRC    one for each frame
 //
 // CRC is the CRC-32C of the text before it, in hex. A line that is damaged counts for nothing. One
-// that is whole and has another form, or another version, was written by a newer version of The Eye.
+// that is whole and has another form, or another version, was written by a newer version of The
+// Eye.
 //
 // A file begins whole, and nothing is written into it after the process that began it has ended. So
 // a crash may leave it shorter, or cut off within a line, or with zeros instead of its last lines,
@@ -135,7 +136,8 @@ func openConfirmed(dir, record string, flushed uint64) (*confirmed, error) {
 	return c, nil
 }
 
-// checkReaches notes that the record ends before a frame that what is there could not go beyond otherwise.
+// checkReaches notes that the record ends before a frame that what is there could not go beyond
+// otherwise.
 func (c *confirmed) checkReaches(frame uint64, why string) {
 	if c.hasLast && c.last < frame {
 		c.noteDamage(fmt.Sprintf("is out of date or damaged: it ends with frame %d, and %s frame %d", c.last, why, frame))
@@ -324,8 +326,8 @@ func (c *confirmed) forget(flushed uint64) error {
 	return nil
 }
 
-// setTotals sets the totals, and the last frame at least, in a file of their own. When that cannot be
-// written now, the next line begins it.
+// setTotals sets the totals, and the last frame at least, in a file of their own. When that cannot
+// be written now, the next line begins it.
 func (c *confirmed) setTotals(totals map[string]Count, last uint64) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -508,8 +510,8 @@ func wholeLine(line string) (text string, ok bool) {
 	return text, line[i+1:] == fmt.Sprintf("%08x\n", durable.Checksum([]byte(text)))
 }
 
-// parseConfirmed reads the text of a line, and returns false when its form is not known. head is its
-// word, and empty for that of a frame.
+// parseConfirmed reads the text of a line, and returns false when its form is not known. head is
+// its word, and empty for that of a frame.
 func parseConfirmed(text string) (head string, e entry, known bool) {
 	fields := strings.Fields(text)
 	if len(fields) == 2 {

@@ -200,8 +200,8 @@ func TestConfirmedThatCannotBeRead(t *testing.T) {
 	}
 }
 
-// What a crash or a power cut leaves is no damage: a file that is shorter, cut off within a line, or
-// has zeros instead of its last lines. All else is.
+// What a crash or a power cut leaves is no damage: a file that is shorter, cut off within a line,
+// or has zeros instead of its last lines. All else is.
 func TestDamageOfTheRecord(t *testing.T) {
 	made := t.TempDir()
 	c := reopened(t, made)

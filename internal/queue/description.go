@@ -20,11 +20,11 @@ import (
 	"theeye/internal/durable"
 )
 
-// repairDescription checks the description of a stream: the files meta.inf, its configuration, and meta.sum,
-// the checksum of that. The server passes over a stream without them, and empties the folder of one
-// that is then made in its place. So a description that is missing or damaged, as by a crash between
-// the two writes, is written again when the stream has blocks and its configuration is known. What is
-// left of a damaged one goes to the quarantine. It reports whether it wrote one.
+// repairDescription checks the description of a stream: the files meta.inf, its configuration, and
+// meta.sum, the checksum of that. The server passes over a stream without them, and empties the
+// folder of one that is then made in its place. So a description that is missing or damaged, as by
+// a crash between the two writes, is written again when the stream has blocks and its configuration
+// is known. What is left of a damaged one goes to the quarantine. It reports whether it wrote one.
 func (w *walker) repairDescription(dir string) (wrote bool, err error) {
 	name := filepath.Base(dir)
 	i := slices.IndexFunc(w.streams, func(c jetstream.StreamConfig) bool { return c.Name == name })

@@ -64,8 +64,8 @@ func (q *Queue) Blocks() (names []string, err error) {
 	return names, nil
 }
 
-// WaitDeleted waits until none of some files exists, nor a folder of trimmed blocks. It reports false
-// when some are still there after a while.
+// WaitDeleted waits until none of some files exists, nor a folder of trimmed blocks. It reports
+// false when some are still there after a while.
 func (q *Queue) WaitDeleted(ctx context.Context, names []string) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, deletedTimeout)
 	defer cancel()

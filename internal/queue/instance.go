@@ -116,8 +116,8 @@ func (l *serverLog) Warnf(format string, v ...any) {
 	l.inspect(format, v)
 }
 
-// isOldIndex reports whether a warning tells that the index of a stream is older than its files, as it
-// is after a kill. The server reads the files then, which were checked before (walker).
+// isOldIndex reports whether a warning tells that the index of a stream is older than its files, as
+// it is after a kill. The server reads the files then, which were checked before (walker).
 func isOldIndex(warning string) bool {
 	return strings.Contains(warning, "Stream state outdated") || strings.Contains(warning, "prior state")
 }
@@ -138,8 +138,8 @@ func (l *serverLog) Fatalf(format string, v ...any) {
 	l.instance.fatal.Store(&err)
 }
 
-// inspect looks for a file system's error among the arguments of a log line. A write error other than
-// a full disk ends the queue.
+// inspect looks for a file system's error among the arguments of a log line. A write error other
+// than a full disk ends the queue.
 func (l *serverLog) inspect(format string, args []any) {
 	for _, arg := range args {
 		err, ok := arg.(error)

@@ -182,8 +182,8 @@ func (q *Queue) LastReadable(ctx context.Context) (uint64, error) {
 	return msg.Sequence, nil
 }
 
-// StartAfter empties the queue and lets the next frame have a sequence beyond last, which must not be
-// less than that of any frame.
+// StartAfter empties the queue and lets the next frame have a sequence beyond last, which must not
+// be less than that of any frame.
 func (q *Queue) StartAfter(ctx context.Context, last uint64) error {
 	if err := q.Trim(ctx, last); err != nil {
 		return err

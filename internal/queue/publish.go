@@ -14,8 +14,8 @@ import (
 // headerApp is the name of the lines that countHeader makes.
 const headerApp = "Eye-App"
 
-// Server error codes that mean that nothing was written: by its size, or by quota. See errors.json of
-// nats-server.
+// Server error codes that mean that nothing was written: by its size, or by quota. See errors.json
+// of nats-server.
 const (
 	codeMessageTooLarge       = 10054
 	codeHeaderTooLarge        = 10097

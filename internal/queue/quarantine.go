@@ -42,8 +42,8 @@ func (q *Queue) QuarantineBody(d Delivery, reason error) (Delivery, error) {
 	return d, err
 }
 
-// QuarantineRecord keeps the bytes of a record that a store does not take, by its frame and its number
-// in it. Doing it again for the same record changes nothing.
+// QuarantineRecord keeps the bytes of a record that a store does not take, by its frame and its
+// number in it. Doing it again for the same record changes nothing.
 func (q *Queue) QuarantineRecord(frame uint64, index uint32, record []byte) error {
 	name := filepath.Join(q.QuarantineDir(), fmt.Sprintf("record-%020d-%d", frame, index))
 	err := durable.MkdirAll(q.QuarantineDir(), 0o700)
@@ -57,8 +57,8 @@ func (q *Queue) QuarantineRecord(frame uint64, index uint32, record []byte) erro
 	return nil
 }
 
-// quarantineBlocks links the blocks of frames that the folder of the queue has into the quarantine, where
-// `eye store rescue` reads them, before the stream is deleted or another is made over them.
+// quarantineBlocks links the blocks of frames that the folder of the queue has into the quarantine,
+// where `eye store rescue` reads them, before the stream is deleted or another is made over them.
 func (q *Queue) quarantineBlocks() error {
 	msgs, indexes, err := blocksOf(filepath.Dir(q.folder.path))
 	if err != nil || len(indexes) == 0 {

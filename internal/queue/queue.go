@@ -68,11 +68,12 @@ type Options struct {
 	Confirmed string
 	// Record is the id that this record should have; empty when that is not known.
 	Record string
-	// Damaged is called with the name of a stream, before the server opens it, when one of its files
-	// is damaged, and was not merely cut off in its last write. Its error ends Open. It may be nil.
+	// Damaged is called with the name of a stream, before the server opens it, when one of its
+	// files is damaged, and was not merely cut off in its last write. Its error ends Open. It may
+	// be nil.
 	Damaged func(stream string) error
-	// Streams are the other streams of this server. With it, a description that is damaged is written
-	// again.
+	// Streams are the other streams of this server. With it, a description that is damaged is
+	// written again.
 	Streams []jetstream.StreamConfig
 	// Beginning is called before the stream of frames is made, so that those to come are the first.
 	// It may be called again when it was not made after all. Its error ends Open. It may be nil.

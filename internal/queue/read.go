@@ -78,7 +78,8 @@ func (r *Reader) Next(ctx context.Context) (Delivery, error) {
 }
 
 // message returns the next message. It asks for a bounded batch at a time, for which the client has
-// room: of a subscription that goes on by itself the client drops what comes while its room is taken.
+// room: of a subscription that goes on by itself the client drops what comes while its room is
+// taken.
 func (r *Reader) message(ctx context.Context) (jetstream.Msg, error) {
 	for {
 		if err := r.fetch(ctx); err != nil {

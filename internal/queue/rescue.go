@@ -26,12 +26,12 @@ var (
 const maxBegins = 64
 
 // Rescue calls do for every frame in a file of the quarantine whose own checksum is right, in the
-// order of the file, and returns how many it had to leave. The name tells what the file is: a copy of a
-// block, or a frame. Errors: ErrNoFrames, ErrNewer before any call of do, and those of do. The frame
-// belongs to do.
+// order of the file, and returns how many it had to leave. The name tells what the file is: a copy
+// of a block, or a frame. Errors: ErrNoFrames, ErrNewer before any call of do, and those of do. The
+// frame belongs to do.
 //
-// A sound record of a block is taken as a whole, and so is a damaged one whose length is right: what looks
-// like a frame within it is none.
+// A sound record of a block is taken as a whole, and so is a damaged one whose length is right:
+// what looks like a frame within it is none.
 func Rescue(name string, content []byte, do func(Rescued) error) (damaged int, err error) {
 	found, damaged, err := findFrames(filepath.Base(name), content)
 	if err != nil {
@@ -129,8 +129,9 @@ func (r *blockReader) damagedPart(b []byte, size int) (piece []byte, whole bool)
 	return b, false
 }
 
-// salvage looks for whole frames in what is left of records that do not verify. Unless it is whole, one
-// record, there may be several of which the lengths are lost; each begins as every record of a frame does.
+// salvage looks for whole frames in what is left of records that do not verify. Unless it is whole,
+// one record, there may be several of which the lengths are lost; each begins as every record of a
+// frame does.
 func salvage(piece []byte, last uint64, whole bool) (found []candidate) {
 	starts := []int{0}
 	if !whole {

@@ -66,8 +66,8 @@ func TestRescueBlock(t *testing.T) {
 	}
 }
 
-// A sender cannot plant a frame: what lies within a record is no record, also when it looks like one
-// and the record around it is damaged.
+// A sender cannot plant a frame: what lies within a record is no record, also when it looks like
+// one and the record around it is damaged.
 func TestRescuePlanted(t *testing.T) {
 	planted, err := encodeFrame(Frame{Counts: []Count{{App: "bank", Received: 1}}, Body: []byte("X")})
 	if err != nil {

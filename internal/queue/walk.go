@@ -29,16 +29,16 @@ import (
 // those of metadata and of the audit trail, which are small, and of which no other record tells
 // what they had.
 //
-// The server keeps beside the blocks an index of what they hold, and believes it. When a block of
-// a stream that limits the messages of a subject holds less, it looks for them for ever. So the
-// index of such a stream is removed when one of its blocks does not verify: the server makes it
-// again from the blocks. Such a block is replaced by those of its records that verify, because the
-// server cuts away all behind a damaged one, or keeps it and waits for ever to deliver it. The stream
-// of frames has no such limit and keeps its index and its blocks, by which the frames behind a damaged
+// The server keeps beside the blocks an index of what they hold, and believes it. When a block of a
+// stream that limits the messages of a subject holds less, it looks for them for ever. So the index
+// of such a stream is removed when one of its blocks does not verify: the server makes it again
+// from the blocks. Such a block is replaced by those of its records that verify, because the server
+// cuts away all behind a damaged one, or keeps it and waits for ever to deliver it. The stream of
+// frames has no such limit and keeps its index and its blocks, by which the frames behind a damaged
 // one can still be read.
 //
-// A description of a stream that is damaged is written again. The walker changes nothing else, and does
-// not decide what is lost: the record of what was confirmed does.
+// A description of a stream that is damaged is written again. The walker changes nothing else, and
+// does not decide what is lost: the record of what was confirmed does.
 type walker struct {
 	dir        string // of the queue
 	frames     bool   // the frames are looked at, too
@@ -46,8 +46,8 @@ type walker struct {
 	streams    []jetstream.StreamConfig // of which the description can be written again
 	// confirmed is the greatest sequence of a frame that was acknowledged, as far as it is known.
 	confirmed uint64
-	// damaged is called with the name of a stream when one of its blocks does not verify and no write
-	// was merely cut off; its error ends the walk. It may be nil.
+	// damaged is called with the name of a stream when one of its blocks does not verify and no
+	// write was merely cut off; its error ends the walk. It may be nil.
 	damaged func(stream string) error
 	log     *slog.Logger
 
@@ -238,8 +238,8 @@ func (w *walker) block(b block, form error, subjects []string) error {
 	return repairBlock(b, newBlockReader(b.stream, b.index, subjects).intact(content))
 }
 
-// repairBlock replaces a block, of which there is a copy, by its intact records. The index goes first, because
-// nothing would remove it later.
+// repairBlock replaces a block, of which there is a copy, by its intact records. The index goes
+// first, because nothing would remove it later.
 func repairBlock(b block, sound []byte) error {
 	dir := filepath.Dir(b.path)
 	err := os.Remove(filepath.Join(dir, "index.db"))

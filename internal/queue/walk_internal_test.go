@@ -328,8 +328,8 @@ func TestWalkBadDisk(t *testing.T) {
 	}
 }
 
-// A description that is missing or damaged is written again, whatever the store has flushed, and the
-// stream has what it had.
+// A description that is missing or damaged is written again, whatever the store has flushed, and
+// the stream has what it had.
 func TestDescriptionIsWrittenAgain(t *testing.T) {
 	for _, file := range []string{"meta.inf", "meta.sum"} {
 		for way, by := range map[string]func([]byte) []byte{
@@ -369,8 +369,8 @@ func TestDescriptionIsWrittenAgain(t *testing.T) {
 	}
 }
 
-// A server that is killed while it makes the stream leaves an empty block, of which the pinned server
-// says that the first sequence is 0.
+// A server that is killed while it makes the stream leaves an empty block, of which the pinned
+// server says that the first sequence is 0.
 func TestStreamThatHasJustBegun(t *testing.T) {
 	dir := t.TempDir()
 	opts := Options{Dir: filepath.Join(dir, "queue"), Confirmed: filepath.Join(dir, "confirmed")}
@@ -398,8 +398,8 @@ func TestStreamThatHasJustBegun(t *testing.T) {
 	}
 }
 
-// Before a stream of frames is deleted, or made over blocks that the server does not open, its blocks
-// go to the quarantine, where Rescue finds all frames.
+// Before a stream of frames is deleted, or made over blocks that the server does not open, its
+// blocks go to the quarantine, where Rescue finds all frames.
 func TestBlocksAreKept(t *testing.T) {
 	for name, before := range map[string]func(dir string) error{
 		"older than the store": func(string) error { return nil },

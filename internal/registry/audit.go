@@ -28,8 +28,8 @@ const (
 	// AuditStream is the name of that stream.
 	AuditStream  = "EYE_AUDIT"
 	auditSubject = "eye.audit."
-	// AuditBytes bounds the audit log, which lies beside the bucket and within the queue's reserve for
-	// metadata. Beyond that the oldest entries are dropped.
+	// AuditBytes bounds the audit log, which lies beside the bucket and within the queue's reserve
+	// for metadata. Beyond that the oldest entries are dropped.
 	AuditBytes = 32 << 20
 	// maxDetail bounds an entry, in bytes.
 	maxDetail        = 8 << 10

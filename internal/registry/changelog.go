@@ -19,16 +19,16 @@ import (
 
 const (
 	logPattern = "metadata-*.log"
-	// minLogBytes is how large a log may grow beside a small metadata.json. Beside a larger one it may
-	// grow as large as that, so that what a change costs does not depend on how much there is.
+	// minLogBytes is how large a log may grow beside a small metadata.json. Beside a larger one it
+	// may grow as large as that, so that what a change costs does not depend on how much there is.
 	minLogBytes = 1 << 20
 )
 
-// changeLog is the file of the changes that came after a metadata.json, which names it. A line is the
-// CRC-32C of the rest in eight hex digits, a space, and a logRecord.
+// changeLog is the file of the changes that came after a metadata.json, which names it. A line is
+// the CRC-32C of the rest in eight hex digits, a space, and a logRecord.
 //
-// What a power cut leaves of the last line is passed over: that change was not answered. A line that
-// is not whole and has others behind it is damage.
+// What a power cut leaves of the last line is passed over: that change was not answered. A line
+// that is not whole and has others behind it is damage.
 type changeLog struct {
 	file     *os.File
 	size     int64
@@ -69,8 +69,8 @@ func logLine(b []byte, rec logRecord) ([]byte, error) {
 	return fmt.Appendf(b, "%08x %s\n", durable.Checksum(text), text), nil
 }
 
-// append makes lines durable. After an error the log must not be used, unless it is as it was before,
-// which usable says.
+// append makes lines durable. After an error the log must not be used, unless it is as it was
+// before, which usable says.
 func (l *changeLog) append(lines []byte) (usable bool, err error) {
 	if _, err := l.file.Write(lines); err != nil { // there may be no room
 		return l.file.Truncate(l.size) == nil, err

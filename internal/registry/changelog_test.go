@@ -154,8 +154,8 @@ func TestALogThatHasGrown(t *testing.T) {
 	}
 }
 
-// Crashes between the steps of a replacement leave logs that metadata.json does not name. They do not
-// count and go away.
+// Crashes between the steps of a replacement leave logs that metadata.json does not name. They do
+// not count and go away.
 func TestLogsThatNothingNames(t *testing.T) {
 	js, _ := jetStream(t, t.TempDir())
 	dir := t.TempDir()

@@ -101,8 +101,8 @@ func parseVersion1(b []byte) (f metadataFile, err error) {
 	return f, nil
 }
 
-// CheckDocument reports whether this program can use the content of a metadata.json that has no log,
-// as in a backup. Errors: envelope.ErrNewer, envelope.ErrDamaged.
+// CheckDocument reports whether this program can use the content of a metadata.json that has no
+// log, as in a backup. Errors: envelope.ErrNewer, envelope.ErrDamaged.
 func CheckDocument(b []byte) error {
 	f, err := parseFile(b)
 	if err == nil && f.Log != "" {
@@ -130,7 +130,8 @@ func CheckCopy(dir string) error {
 	return fmt.Errorf("the metadata in the queue is damaged, and so keys that were revoked may seem valid again; its copy %s cannot be used: %w. %s", name, err, recoveryAdvice)
 }
 
-// recoveryAdvice says what to do when the metadata can be read neither from the queue nor from its copy.
+// recoveryAdvice says what to do when the metadata can be read neither from the queue nor from its
+// copy.
 const recoveryAdvice = "Put the metadata.json of a backup there (`eye backup extract BACKUP metadata.json FILE`), and revoke again what was revoked since; " +
 	"or, to begin without applications and keys, run `eye store recover --forget-metadata --yes`"
 
@@ -149,8 +150,8 @@ func lostAndDamaged(name string, err error) error {
 }
 
 // CheckPresent returns an error that says what to do when a data directory that a server has used
-// has no stream of metadata, and no copy from which it can be made again. Open would say so too, but
-// the queue is made before that.
+// has no stream of metadata, and no copy from which it can be made again. Open would say so too,
+// but the queue is made before that.
 func CheckPresent(dir string) error {
 	if _, err := os.Stat(bucketDir(dir)); !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -208,7 +209,8 @@ func (s *snapshot) document(next map[string]fileRecord, log string) []byte {
 	return envelope.Seal(version, metadataMember, append(b, "\n}}"...))
 }
 
-// equals reports whether a file that was read has the records of the bucket, as this version writes them.
+// equals reports whether a file that was read has the records of the bucket, as this version writes
+// them.
 func (s *snapshot) equals(f metadataFile) bool {
 	there := 0
 	for key, rec := range s.records.All() {
@@ -227,8 +229,8 @@ func (s *snapshot) equals(f metadataFile) bool {
 // registry that is opened with that file and without a bucket is the same.
 func (r *Registry) Document() ([]byte, error) { return r.current.Load().document(nil, ""), nil }
 
-// writeFile brings the copy up to the snapshot. A failure is logged, told by CopyError and tried again in
-// the background.
+// writeFile brings the copy up to the snapshot. A failure is logged, told by CopyError and tried
+// again in the background.
 func (r *Registry) writeFile() {
 	r.fileMu.Lock()
 	defer r.fileMu.Unlock()
@@ -294,8 +296,8 @@ func (r *Registry) lines(unsaved map[string]struct{}, next map[string]fileRecord
 	return lines, nil
 }
 
-// replaceLocked replaces metadata.json, with some records as they are going to be. The new one names
-// an empty log, or none. The log of before is there until then.
+// replaceLocked replaces metadata.json, with some records as they are going to be. The new one
+// names an empty log, or none. The log of before is there until then.
 func (r *Registry) replaceLocked(next map[string]fileRecord, log string) (err error) {
 	r.endLog()
 	var l *changeLog
@@ -341,9 +343,9 @@ func (r *Registry) CopyError() error {
 	return nil
 }
 
-// readCopy reads metadata.json and its log in a data directory; it reports false when there is none. A
-// file that its disk cannot read, and a log that is missing, are damaged. Errors: envelope.ErrNewer,
-// envelope.ErrDamaged, those of the file system.
+// readCopy reads metadata.json and its log in a data directory; it reports false when there is
+// none. A file that its disk cannot read, and a log that is missing, are damaged. Errors:
+// envelope.ErrNewer, envelope.ErrDamaged, those of the file system.
 func readCopy(dir string) (f metadataFile, there bool, err error) {
 	b, err := readFile(filepath.Join(dir, metadataName))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -422,8 +424,8 @@ func (r *Registry) restore(ctx context.Context, c savedCopy) (origin, error) {
 
 // catchUp brings a bucket that has lost changes up to the file: after the queue's folder was
 // replaced by an older copy, or blocks of it were damaged, keys made since then must work and those
-// that were revoked must not. A file that is damaged, or is the copy of an earlier bucket, goes to the
-// quarantine and is made again.
+// that were revoked must not. A file that is damaged, or is the copy of an earlier bucket, goes to
+// the quarantine and is made again.
 func (r *Registry) catchUp(ctx context.Context, c savedCopy) error {
 	f := c.metadataFile
 	switch {
@@ -469,7 +471,8 @@ func completeSince(state []byte) time.Time {
 
 func shownTime(at time.Time) string { return at.UTC().Format(time.RFC3339) }
 
-// quarantineCopy moves a metadata.json that is of no use to the quarantine. It is made again from the bucket.
+// quarantineCopy moves a metadata.json that is of no use to the quarantine. It is made again from
+// the bucket.
 func (r *Registry) quarantineCopy(what string, why error) error {
 	r.opts.Note(r.missingCopyNote(what))
 	logs, _ := filepath.Glob(filepath.Join(r.opts.Dir, logPattern)) // the pattern is valid
@@ -503,8 +506,8 @@ func (s *snapshot) lost(records map[string]fileRecord) map[string]fileRecord {
 	return lost
 }
 
-// lacks reports whether the bucket does not have a record of the file, or has it as it was before. One
-// that was removed from a bucket later stays so, but not from one that is incomplete.
+// lacks reports whether the bucket does not have a record of the file, or has it as it was before.
+// One that was removed from a bucket later stays so, but not from one that is incomplete.
 func (s *snapshot) lacks(key string, rec fileRecord) bool {
 	has := s.record(key)
 	if has.value == nil && s.record(stateKey).value == nil {
@@ -513,8 +516,8 @@ func (s *snapshot) lacks(key string, rec fileRecord) bool {
 	return has.revision <= rec.Revision && (has.value == nil || !jsonx.Equal(has.value, rec.Value)) && !revokedHere(key, has.value, rec.Value)
 }
 
-// revokedHere reports whether a record is that of a key which is revoked in the bucket and not in the
-// file. A key never becomes valid again.
+// revokedHere reports whether a record is that of a key which is revoked in the bucket and not in
+// the file. A key never becomes valid again.
 func revokedHere(key string, has, file []byte) bool {
 	if !strings.HasPrefix(key, keyRecords+".") || has == nil {
 		return false

@@ -19,7 +19,8 @@ var ErrNothingToForget = errors.New("the copy of the metadata can be used; start
 // its metadata cannot be read any more.
 type Forgetting struct {
 	dir string
-	// Moves names what goes to the quarantine of the directory; nothing when it is forgotten already.
+	// Moves names what goes to the quarantine of the directory; nothing when it is forgotten
+	// already.
 	Moves []string
 }
 
@@ -48,10 +49,10 @@ func PlanForgetting(dir string) (*Forgetting, error) {
 	return f, nil
 }
 
-// Do moves the metadata away and leaves a copy without records, by which the next start knows that it
-// was given up. Until that is there a start is refused as before, and another plan does the rest.
-// step injects faults in tests: it is called after each step, and its error ends the work there. It is
-// nil in production.
+// Do moves the metadata away and leaves a copy without records, by which the next start knows that
+// it was given up. Until that is there a start is refused as before, and another plan does the
+// rest. step injects faults in tests: it is called after each step, and its error ends the work
+// there. It is nil in production.
 func (f *Forgetting) Do(step func(string) error) error {
 	if step == nil {
 		step = func(string) error { return nil }

@@ -253,8 +253,8 @@ func (r *Registry) CreateRestrictedKey(ctx context.Context, app string, kind Kin
 	return r.createKey(ctx, Key{App: app, Kind: kind, Restrictions: rules})
 }
 
-// createKey makes a key of what wanted says of its application, its kind, its restrictions and whether
-// it is shown.
+// createKey makes a key of what wanted says of its application, its kind, its restrictions and
+// whether it is shown.
 func (r *Registry) createKey(ctx context.Context, wanted Key) (Key, string, error) {
 	app, kind := wanted.App, wanted.Kind
 	switch {

@@ -172,8 +172,8 @@ func TestTheAdminKeyInTheFile(t *testing.T) {
 	}
 }
 
-// An admin key that takes the place of one whose file is gone leaves that one valid: a start says so,
-// once, and never with a secret.
+// An admin key that takes the place of one whose file is gone leaves that one valid: a start says
+// so, once, and never with a secret.
 func TestAnotherAdminKeyIsTold(t *testing.T) {
 	js, _ := jetStream(t, t.TempDir())
 	dir := t.TempDir()

@@ -30,9 +30,9 @@ func raise(to *atomic.Int64, seconds int64) {
 	}
 }
 
-// lastUses are the times of the last use, as seconds by the id of the key. A record holds those of many
-// keys, so that noting them costs few writes a minute, and not those of all, so that these are small.
-// Earlier versions had one record of all keys, usedKey, which is still read.
+// lastUses are the times of the last use, as seconds by the id of the key. A record holds those of
+// many keys, so that noting them costs few writes a minute, and not those of all, so that these are
+// small. Earlier versions had one record of all keys, usedKey, which is still read.
 type lastUses map[string]int64
 
 // lastUseShards is how many records there are, of which each key has one by its id.

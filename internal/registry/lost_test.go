@@ -34,8 +34,8 @@ func TestLostMetadataIsNoFirstStart(t *testing.T) {
 	}
 }
 
-// What is told of a copy or a trail that is missing: nothing after a first start that was interrupted
-// at its end, or of a directory of an earlier version, which had no trail.
+// What is told of a copy or a trail that is missing: nothing after a first start that was
+// interrupted at its end, or of a directory of an earlier version, which had no trail.
 func TestWhatIsMissingIsTold(t *testing.T) {
 	for name, c := range map[string]struct {
 		missing string
@@ -92,7 +92,8 @@ func TestWhatIsMissingIsTold(t *testing.T) {
 	}
 }
 
-// A start that was killed after it had told of the loss, and before it wrote it down, is made again.
+// A start that was killed after it had told of the loss, and before it wrote it down, is made
+// again.
 func TestALossIsToldAgain(t *testing.T) {
 	js, _ := jetStream(t, t.TempDir())
 	dir := t.TempDir()
@@ -118,8 +119,8 @@ func TestALossIsToldAgain(t *testing.T) {
 	}
 }
 
-// What is forgotten goes to the quarantine, and the directory begins as a first start does, with the
-// trail that it has.
+// What is forgotten goes to the quarantine, and the directory begins as a first start does, with
+// the trail that it has.
 func TestForgetting(t *testing.T) {
 	js, _ := jetStream(t, t.TempDir())
 	dir := t.TempDir()
@@ -157,8 +158,8 @@ func TestForgetting(t *testing.T) {
 	}
 }
 
-// A server that never delivers a record, as JetStream does when the length of its header is damaged,
-// does not keep a start waiting: it ends with what to do.
+// A server that never delivers a record, as JetStream does when the length of its header is
+// damaged, does not keep a start waiting: it ends with what to do.
 func TestMetadataIsNotDelivered(t *testing.T) {
 	store, dir := t.TempDir(), t.TempDir()
 	n, stop := newNode(t, store)
@@ -215,8 +216,8 @@ func TestStreams(t *testing.T) {
 	}
 }
 
-// What replaces a record is in the copy first, because the bucket alone may lose it to damage: without
-// a copy nothing changes. What is new is made all the same.
+// What replaces a record is in the copy first, because the bucket alone may lose it to damage:
+// without a copy nothing changes. What is new is made all the same.
 func TestAChangeWithoutItsCopyIsNotMade(t *testing.T) {
 	dir := t.TempDir()
 	js, _ := jetStream(t, t.TempDir())

@@ -311,8 +311,8 @@ func (r *Registry) complete(ctx context.Context, c savedCopy) error {
 	return nil
 }
 
-// beginCopy writes metadata.json with the state that the bucket is about to have: by that it is known
-// whose copy it is. A full disk must not keep anyone from reading.
+// beginCopy writes metadata.json with the state that the bucket is about to have: by that it is
+// known whose copy it is. A full disk must not keep anyone from reading.
 func (r *Registry) beginCopy(state stateRecord) error {
 	value, err := json.Marshal(state)
 	if err != nil {
@@ -325,8 +325,8 @@ func (r *Registry) beginCopy(state stateRecord) error {
 	return nil
 }
 
-// noteAuditLog keeps in a bucket of an earlier version that there is an audit log. A full disk must not keep
-// anyone from reading.
+// noteAuditLog keeps in a bucket of an earlier version that there is an audit log. A full disk must
+// not keep anyone from reading.
 func (r *Registry) noteAuditLog(ctx context.Context) {
 	err := r.update(ctx, stateKey, func(old []byte) (any, error) {
 		var s stateRecord

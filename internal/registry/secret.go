@@ -80,7 +80,8 @@ func base62(n *big.Int, digits int) string {
 	return string(b)
 }
 
-// secretProblem says what is wrong with an admin key that was chosen or read, nothing if it may be used.
+// secretProblem says what is wrong with an admin key that was chosen or read, nothing if it may be
+// used.
 func secretProblem(secret string) string {
 	const second, third = len("eye_a"), len("eye_a_") + secretDigits
 	made := len(secret) == third+1+crcDigits && secret[second] == '_' && secret[third] == '_'

@@ -7,8 +7,8 @@ import (
 	"theeye/internal/registry"
 )
 
-// The keys of a first start that were not shown are revoked at the next start, which makes others, and
-// no keys but those.
+// The keys of a first start that were not shown are revoked at the next start, which makes others,
+// and no keys but those.
 func TestUnshownKeysAreReplaced(t *testing.T) {
 	js, _ := jetStream(t, t.TempDir())
 	dir := t.TempDir()

@@ -119,9 +119,9 @@ func (s *snapshot) set(key string, next record) error {
 	return nil
 }
 
-// checkRecord returns an error for a record that this program cannot use as it is meant: envelope.ErrNewer
-// when it has members that this program does not know, or is of an unknown kind. Keys are left out:
-// such a key is refused, and all else works.
+// checkRecord returns an error for a record that this program cannot use as it is meant:
+// envelope.ErrNewer when it has members that this program does not know, or is of an unknown kind.
+// Keys are left out: such a key is refused, and all else works.
 func checkRecord(key string, value []byte) error {
 	kind, _, _ := strings.Cut(key, ".")
 	switch kind {
@@ -149,8 +149,8 @@ func checkRecord(key string, value []byte) error {
 	return fmt.Errorf("records of this kind are unknown: %w", envelope.ErrNewer)
 }
 
-// checkVersion returns an error that wraps envelope.ErrNewer when a newer version wrote a record other
-// than a key.
+// checkVersion returns an error that wraps envelope.ErrNewer when a newer version wrote a record
+// other than a key.
 func (s *snapshot) checkVersion() error {
 	for _, key := range slices.Sorted(maps.Keys(s.newer)) {
 		return fmt.Errorf("the record %s of the metadata cannot be used: %w", key, s.newer[key])

@@ -19,8 +19,8 @@ const (
 	watchRetry = time.Second // between a watch that ended and the next
 	maxTries   = 100         // of a change that others come before
 
-	// flushDelay is how long what is new, and changes of other nodes, wait for more to be written into
-	// metadata.json.
+	// flushDelay is how long what is new, and changes of other nodes, wait for more to be written
+	// into metadata.json.
 	flushDelay = 100 * time.Millisecond
 )
 
@@ -107,8 +107,8 @@ func endWatch(w jetstream.KeyWatcher) {
 }
 
 // watchLoop applies the entries of a watch until ctx ends. A watch that ends before, or whose
-// connection was lost, is begun again; it delivers everything once more, of which only changes count.
-// (By itself it comes back only after 20 seconds.)
+// connection was lost, is begun again; it delivers everything once more, of which only changes
+// count. (By itself it comes back only after 20 seconds.)
 func (r *Registry) watchLoop(ctx context.Context, w jetstream.KeyWatcher) {
 	conn := r.js.Conn()
 	connected := conn.StatusChanged(nats.CONNECTED)
@@ -264,9 +264,9 @@ func (r *Registry) logNewer(s *snapshot, key string) {
 // disk and in force here.
 //
 // What replaces a record is in metadata.json, or its log, before it is in the bucket: damage to the
-// queue's files must not undo a revocation. What is new comes there within flushDelay, as the last use
-// of keys does, and is made also while it cannot be written. Errors: ErrNotCopied, ErrUnavailable,
-// those of decide.
+// queue's files must not undo a revocation. What is new comes there within flushDelay, as the last
+// use of keys does, and is made also while it cannot be written. Errors: ErrNotCopied,
+// ErrUnavailable, those of decide.
 func (r *Registry) update(ctx context.Context, key string, decide func(old []byte) (any, error)) error {
 	for range maxTries {
 		if done, err := r.tryUpdate(ctx, key, decide); done {

@@ -17,8 +17,9 @@ import (
 const endedByErasure = "an erasure has ended it, because its filter or its patch may name what was erased; begin it again without that"
 
 // EraseSession removes a session from what is known of replays. Those at work that name it, or that
-// select by ids or values of events, which may be its, are ended, and none is begun until release is
-// called. When it returns no error, no file of a replay that can be read has the session any more.
+// select by ids or values of events, which may be its, are ended, and none is begun until release
+// is called. When it returns no error, no file of a replay that can be read has the session any
+// more.
 func (r *Runner) EraseSession(ctx context.Context, session string) (release func(), err error) {
 	return r.erase(ctx, func(req Request) bool { return req.selectsByContent() || req.names(session) })
 }
@@ -180,7 +181,8 @@ func (req Request) names(text string) bool {
 	return patchNames(req.Patch, text)
 }
 
-// patchNames reports whether a text is part of a string in a patch. It says so of one that is no JSON.
+// patchNames reports whether a text is part of a string in a patch. It says so of one that is no
+// JSON.
 func patchNames(patch jsontext.Value, text string) bool {
 	if len(patch) == 0 {
 		return false

@@ -33,8 +33,9 @@ const (
 	journalMember  = "replay" // of the envelope
 )
 
-// read returns what is kept, oldest first. Of a file that is damaged, or that a newer version wrote,
-// it returns a status that says so: the file is left as it is, and its replay does not go on.
+// read returns what is kept, oldest first. Of a file that is damaged, or that a newer version
+// wrote, it returns a status that says so: the file is left as it is, and its replay does not go
+// on.
 func (j journal) read() (list []Status, unusable map[uuid.UUID]error, err error) {
 	if err := durable.MkdirAll(j.dir, 0o700); err != nil {
 		return nil, nil, fmt.Errorf("make the folder of replays: %w", err)

@@ -1,6 +1,6 @@
 // Package replay validates rejected events again, as they are or repaired by a JSON Patch, and
-// publishes those that pass now to the queue once more. They keep id, times and place of their first
-// arrival; the store decides about them as about any arrival.
+// publishes those that pass now to the queue once more. They keep id, times and place of their
+// first arrival; the store decides about them as about any arrival.
 //
 // It decides nothing itself and changes nothing that is stored: what became of a
 // rejection is read from the store. So a replay may be cut off anywhere and begun

@@ -49,8 +49,8 @@ func TestDoublingIsRefused(t *testing.T) {
 	}
 }
 
-// Whatever schema is accepted, a check of the largest data takes no more than a small multiple of what
-// the largest data of a plain schema takes, which conforms. What would take longer is refused.
+// Whatever schema is accepted, a check of the largest data takes no more than a small multiple of
+// what the largest data of a plain schema takes, which conforms. What would take longer is refused.
 func TestLargestData(t *testing.T) {
 	one, long := json.Number("1"), strings.Repeat("a", 250_000)
 	nestedIn := func(depth int, v any) any {

@@ -319,8 +319,8 @@ func display(value any) string {
 	return fmt.Sprint(value)
 }
 
-// decimal writes a number of JSON exactly, because rounded ones may look equal; one of very many digits
-// is rounded.
+// decimal writes a number of JSON exactly, because rounded ones may look equal; one of very many
+// digits is rounded.
 func decimal(r *big.Rat) string {
 	digits, _ := r.FloatPrec()
 	if text := r.FloatString(min(digits, 2*jsonx.MaxNumberDigits)); len(text) <= jsonx.MaxNumberDigits {

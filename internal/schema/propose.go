@@ -72,8 +72,8 @@ type shape struct {
 	misfits int            // a bit for each format that some text does not have
 }
 
-// Add looks at the data of one event, in the form that Check takes. The newest event comes first. It
-// reports false for what no schema takes: too deep, or with a number out of range.
+// Add looks at the data of one event, in the form that Check takes. The newest event comes first.
+// It reports false for what no schema takes: too deep, or with a number out of range.
 func (p *Proposer) Add(data any) bool {
 	s := scanner{cost: cost{weights: []weight{{}}}}
 	if s.value(data, 0, 0); s.problem != nil {
@@ -358,8 +358,8 @@ func isOpen(name string) bool {
 	return slices.Contains(openNames(), last) || slices.Contains(openNames(), strings.TrimSuffix(last, "s"))
 }
 
-// wordsOf returns the words of a name in lower case: of session_token, sessionToken and SessionTOKEN
-// they are session and token.
+// wordsOf returns the words of a name in lower case: of session_token, sessionToken and
+// SessionTOKEN they are session and token.
 func wordsOf(name string) (words []string) {
 	runes := []rune(name)
 	var word []rune

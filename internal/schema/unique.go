@@ -11,8 +11,9 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 )
 
-// uniqueItems takes the place of the library's check, which compares every two items of a short array, and
-// those of a long one whose hashes are equal: a sender can choose items for which they all are.
+// uniqueItems takes the place of the library's check, which compares every two items of a short
+// array, and those of a long one whose hashes are equal: a sender can choose items for which they
+// all are.
 type uniqueItems struct{}
 
 // replaceUnique puts uniqueItems into a compiled schema.
@@ -48,7 +49,8 @@ func (uniqueItems) Validate(ctx *jsonschema.ValidatorContext, v any) {
 	}
 }
 
-// appendExact writes a value out so that two are alike only when they are equal as JSON Schema has it.
+// appendExact writes a value out so that two are alike only when they are equal as JSON Schema has
+// it.
 func appendExact(b []byte, v any) []byte {
 	text := func(b []byte, s string) []byte {
 		return append(append(strconv.AppendInt(b, int64(len(s)), 10), ':'), s...)

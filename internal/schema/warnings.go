@@ -15,14 +15,16 @@ import (
 // MaxWarnings is how many warnings of one schema are told.
 const MaxWarnings = 50
 
-// Warning tells what in a schema has no effect, or none that can be meant, and what is too costly to check.
+// Warning tells what in a schema has no effect, or none that can be meant, and what is too costly
+// to check.
 type Warning struct {
 	Pointer string `json:"pointer" doc:"JSON Pointer into the schema"`
 	Message string `json:"message"`
 }
 
-// Warnings returns what a schema that CompileDraft took has and does not judge by, in the order of the
-// document's subschemas, whether no event can pass it, and which places are too costly for events of ordinary size.
+// Warnings returns what a schema that CompileDraft took has and does not judge by, in the order of
+// the document's subschemas, whether no event can pass it, and which places are too costly for
+// events of ordinary size.
 func (t *Type) Warnings() []Warning { return t.warnings }
 
 // warningsOf looks at all subschemas that judge something.
@@ -72,7 +74,8 @@ func meant(word string, known []string) string {
 	return ""
 }
 
-// workWarnings tells which data of ordinary size would take more than MaxWork, and would be rejected.
+// workWarnings tells which data of ordinary size would take more than MaxWork, and would be
+// rejected.
 func workWarnings(g *graph) map[*node]string {
 	warnings := map[*node]string{}
 	for _, n := range g.nodes {
@@ -107,7 +110,8 @@ func (n *node) weight(counted map[*node]bool) int {
 	return w
 }
 
-// keywords are those of all dialects, with those that only describe. A dialect's own are judged by passedOver.
+// keywords are those of all dialects, with those that only describe. A dialect's own are judged by
+// passedOver.
 func keywords() []string {
 	return []string{
 		"$schema", "$id", "$ref", "$anchor", "$dynamicRef", "$dynamicAnchor", "$recursiveRef", "$recursiveAnchor", "$vocabulary", "$comment", "$defs", "definitions",

@@ -9,8 +9,8 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 )
 
-// wrongType says what is wrong with the value of the keyword type when it names a type that there is
-// not; empty when something else is wrong.
+// wrongType says what is wrong with the value of the keyword type when it names a type that there
+// is not; empty when something else is wrong.
 func wrongType(value any) string {
 	names := []any{value}
 	if list, ok := value.([]any); ok {
@@ -54,7 +54,8 @@ func forbidden(v *jsonschema.ValidationError) string {
 	}
 }
 
-// keywordAt returns the keyword whose schema stands at a place of a document, empty for the document.
+// keywordAt returns the keyword whose schema stands at a place of a document, empty for the
+// document.
 func keywordAt(place string) (keyword string) {
 	tokens := strings.Split(place, "/")[1:]
 	for i := 0; i < len(tokens); i++ {

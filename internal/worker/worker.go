@@ -34,17 +34,17 @@ type Options struct {
 	Queue    *queue.Queue
 	Store    store.Writer
 	Progress *progress.Tracker
-	// Resets signals that the store's position went back without a Write that could have reported it.
-	// It may be nil.
+	// Resets signals that the store's position went back without a Write that could have reported
+	// it. It may be nil.
 	Resets <-chan struct{}
 	// TrimLimit returns the last frame that may be trimmed now, math.MaxUint64 for
 	// any. It may be nil.
 	TrimLimit func() uint64
-	// EndHolds makes TrimLimit return math.MaxUint64, because the queue has passed three quarters of
-	// its quota. It is not nil when TrimLimit is not.
+	// EndHolds makes TrimLimit return math.MaxUint64, because the queue has passed three quarters
+	// of its quota. It is not nil when TrimLimit is not.
 	EndHolds func()
-	// Lost is called for acknowledged events that cannot be read any more, after they were counted as
-	// lost. It may be nil.
+	// Lost is called for acknowledged events that cannot be read any more, after they were counted
+	// as lost. It may be nil.
 	Lost       func(queue.Loss)
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
@@ -89,8 +89,9 @@ func (l decodedFrame) losses() (found []queue.Loss) {
 	return found
 }
 
-// Run works until ctx ends; it returns the error of reading the store's
-// position, or of a frame that a newer version of The Eye wrote, else nil. What it has read and not written is read again next time.
+// Run works until ctx ends; it returns the error of reading the store's position, or of a frame
+// that a newer version of The Eye wrote, else nil. What it has read and not written is read again
+// next time.
 func (w *Worker) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if err := w.consume(ctx); err != nil {
@@ -158,13 +159,13 @@ func (w *Worker) consume(ctx context.Context) error {
 // NotWriting returns why the store has not taken a batch for so long, else nil.
 func (w *Worker) NotWriting(patience time.Duration) error { return w.failing.Err(patience) }
 
-// RecordEarlierLosses adds to the metric what the books say was lost before this start. It must be called once,
-// before Run.
+// RecordEarlierLosses adds to the metric what the books say was lost before this start. It must be
+// called once, before Run.
 func (w *Worker) RecordEarlierLosses(events int64) { w.metrics.lost.Add(float64(events)) }
 
-// RecordLoss counts acknowledged events as lost and calls the Lost of the options. A loss of the same
-// frames that comes again, because a store that lost what it had not flushed is written again, is
-// not counted twice. Run calls it, too; it must not be called meanwhile.
+// RecordLoss counts acknowledged events as lost and calls the Lost of the options. A loss of the
+// same frames that comes again, because a store that lost what it had not flushed is written again,
+// is not counted twice. Run calls it, too; it must not be called meanwhile.
 func (w *Worker) RecordLoss(l queue.Loss) {
 	frames := [2]uint64{l.First, l.Last}
 	if w.lost[frames] {
@@ -240,8 +241,8 @@ func (w *Worker) decode(d queue.Delivery) (l decodedFrame, err error) {
 	return l, err
 }
 
-// batch makes a batch of the first frame and of those that wait after it. It returns how many records
-// each frame has, and what the batch counts as lost.
+// batch makes a batch of the first frame and of those that wait after it. It returns how many
+// records each frame has, and what the batch counts as lost.
 func (w *Worker) batch(first decodedFrame, frames <-chan decodedFrame) (b store.Batch, sizes []frameSize, losses []queue.Loss) {
 	b = store.Batch{First: first.sequence, Arrivals: map[string]store.Arrivals{}}
 	bytes := 0

@@ -26,8 +26,8 @@ type idKey struct {
 	id  uuid.UUID
 }
 
-// knownEvent is what is kept in memory of a stored event. Its hash recognises a repeated
-// event without reading the stored one: reading a few hundred of a million rows takes as long as writing
+// knownEvent is what is kept in memory of a stored event. Its hash recognises a repeated event
+// without reading the stored one: reading a few hundred of a million rows takes as long as writing
 // a batch.
 type knownEvent struct {
 	carriedBy uint64 // the frame
