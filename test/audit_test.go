@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// trail returns the entries of the audit trail that a query selects, the last first.
+// trail returns the entries of the audit log that a query selects, the last first.
 func (s *server) trail(query string) []map[string]any {
 	s.t.Helper()
 	a := s.call("GET", "/v1/audit?limit=1000"+query, s.admin, "")

@@ -43,7 +43,7 @@ func TestBytesThatAreNoText(t *testing.T) {
 	s.must(s.call("POST", "/v1/events?wait=stored", s.write, fine), 201)
 	s.must(s.call("GET", "/v1/unreadable", s.admin, ""), 200)
 	s.must(s.call("GET", "/v1/rejections", s.admin, ""), 200)
-	// A category of 200 characters may take more bytes than the audit trail shows.
+	// A category of 200 characters may take more bytes than the audit log shows.
 	long := "/v1/types/" + strings.Repeat("%D1%8F", 200) + "/a"
 	s.must(s.call("PUT", long, s.admin, `{"type":"object"}`), 200)
 	s.must(s.call("DELETE", long, s.admin, ""), 204)

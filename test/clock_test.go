@@ -110,7 +110,7 @@ func TestClockThatJumpsExpiresNothing(t *testing.T) {
 		t.Errorf("ready %v, and the reason is %q", ready, reason)
 	}
 	if a := s.call("GET", "/v1/audit?act=acceptClock", s.admin, ""); !strings.Contains(string(a.body), `"outcome":"done"`) || !strings.Contains(string(a.body), `"before":"20`) {
-		t.Errorf("the audit trail says %s", a.body)
+		t.Errorf("the audit log says %s", a.body)
 	}
 	for key, want := range map[string]int{s.write: 403, s.read: 403, "": 401} {
 		s.must(s.call("POST", "/v1/store/accept-clock", key, ""), want)

@@ -59,7 +59,7 @@ func TestDamagedDescription(t *testing.T) {
 					if acts := actsOf(s.trail("")); !strings.Contains(acts, "firstStart done") || !strings.Contains(acts, "createApp done") || strings.Contains(acts, "beginTrail done, beginTrail done") {
 						t.Errorf("the trail is %s", acts)
 					}
-					if got := s.output.String(); !strings.Contains(got, "it was written again") || strings.Contains(got, "metadata was lost") || strings.Contains(got, "audit trail was missing") {
+					if got := s.output.String(); !strings.Contains(got, "it was written again") || strings.Contains(got, "metadata was lost") || strings.Contains(got, "audit log was missing") {
 						t.Errorf("the log has %s", got)
 					}
 				})
@@ -81,7 +81,7 @@ func headerLengths(b []byte) (at []int) {
 	return at
 }
 
-// One bit of the metadata, or of the audit trail, costs at most its own record, and no start waits
+// One bit of the metadata, or of the audit log, costs at most its own record, and no start waits
 // for it.
 func TestOneBitOfTheMetadata(t *testing.T) {
 	t.Parallel()
@@ -119,7 +119,7 @@ func TestOneBitOfTheMetadata(t *testing.T) {
 						if got := len(s.trail("")); got < all-1 {
 							t.Errorf("the trail has %d of %d entries", got, all)
 						}
-						if got := s.reasons(); strings.Contains(got, "a file of the audit trail") != (stream == "EYE_AUDIT") {
+						if got := s.reasons(); strings.Contains(got, "a file of the audit log") != (stream == "EYE_AUDIT") {
 							t.Errorf("readyz tells %s", got)
 						}
 						kept, err := filepath.Glob(filepath.Join(s.data, "queue", "quarantine", "block-"+stream+"-1-*.blk"))

@@ -98,7 +98,7 @@ func TestHostileKeys(t *testing.T) {
 
 	entries := slices.DeleteFunc(s.trail(""), func(e map[string]any) bool { return e["act"] == "refusedKeys" }) // a sum, now and then
 	if len(entries) != acts {
-		t.Errorf("the audit trail has %d entries, want %d", len(entries), acts)
+		t.Errorf("the audit log has %d entries, want %d", len(entries), acts)
 	}
 	s.counts(0)
 	shown := s.output.String() + string(s.call("GET", "/v1/unreadable?limit=1000", s.admin, "").body) + string(s.call("GET", "/metrics", s.admin, "").body)

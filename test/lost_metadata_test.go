@@ -37,7 +37,7 @@ func used(t *testing.T) *server {
 }
 
 // Metadata that is neither in the queue nor in its copy is no first start. The way on keeps events
-// and audit trail.
+// and audit log.
 func TestLostMetadataIsNoFirstStart(t *testing.T) {
 	t.Parallel()
 	built := used(t)
@@ -101,7 +101,7 @@ func TestLostMetadataIsNoFirstStart(t *testing.T) {
 			if !strings.HasPrefix(acts, "keepAdminKey done, firstStart done, ") || strings.Contains(acts, "createApp done") != c.trail {
 				t.Errorf("the trail is %s", acts)
 			}
-			if got := s.reasons(); strings.Contains(got, "the audit trail was missing") == c.trail {
+			if got := s.reasons(); strings.Contains(got, "the audit log was missing") == c.trail {
 				t.Errorf("readyz tells %s", got)
 			}
 			if c.built == unused {
@@ -307,7 +307,7 @@ func TestLostAuditTrailIsTold(t *testing.T) {
 			}
 			for range 2 {
 				s.launch()
-				if got := s.reasons(); strings.Count(got, "the audit trail was missing") != 1 {
+				if got := s.reasons(); strings.Count(got, "the audit log was missing") != 1 {
 					t.Errorf("readyz tells %s", got)
 				}
 				entries := s.trail("&act=beginTrail")
@@ -317,7 +317,7 @@ func TestLostAuditTrailIsTold(t *testing.T) {
 				s.kill()
 			}
 			s.launch()
-			if strings.Contains(s.output.String(), "the audit trail was missing") {
+			if strings.Contains(s.output.String(), "the audit log was missing") {
 				t.Error("it is told again")
 			}
 			s.beside(0, "store", "acknowledge")
@@ -351,7 +351,7 @@ func TestCutAuditTrailIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.launch()
-	if got := s.reasons(); !strings.Contains(got, "a file of the audit trail") {
+	if got := s.reasons(); !strings.Contains(got, "a file of the audit log") {
 		t.Errorf("readyz tells %s", got)
 	}
 	s.sums(3, 3, 0)

@@ -140,7 +140,7 @@ func withoutReplays(v any) {
 }
 
 // differences tells where an answer lacks what is wanted. It may have fields besides.
-// Among acts of the audit trail, and keys, may be later ones.
+// Among acts of the audit log, and keys, may be later ones.
 func differences(place string, want, got any) (list []string) {
 	switch want := want.(type) {
 	case map[string]any:

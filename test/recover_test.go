@@ -113,7 +113,7 @@ func TestRecoverEmpty(t *testing.T) {
 		t.Errorf("after a kill readyz tells %s", s.reasons())
 	}
 	if b := s.call("GET", "/v1/audit", s.admin, "").body; !bytes.Contains(b, []byte("acknowledgeLosses")) {
-		t.Error("the acknowledgement is not in the audit trail")
+		t.Error("the acknowledgement is not in the audit log")
 	}
 }
 

@@ -54,7 +54,7 @@ func TestRescue(t *testing.T) {
 	}
 	s.sums(6, 5, 1)
 	if a := s.call("GET", "/v1/audit?act=rescue", s.admin, ""); strings.Count(string(a.body), name) < 2 || !strings.Contains(string(a.body), `"sent":3`) {
-		t.Errorf("the audit trail says %s", a.body)
+		t.Errorf("the audit log says %s", a.body)
 	}
 	for key, want := range map[string]int{s.write: 403, s.read: 403, "": 401} {
 		s.must(s.call("POST", "/v1/store/rescue", key, `{"file":"`+name+`"}`), want)

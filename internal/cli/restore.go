@@ -95,7 +95,7 @@ func restore(ctx context.Context, s stdio, printKeys bool, opts backup.RestoreOp
 	return err
 }
 
-// checkMetadata reports whether this program can open metadata and audit trail that were copied.
+// checkMetadata reports whether this program can open metadata and audit log that were copied.
 func checkMetadata(dir string) error {
 	for name, check := range map[string]func([]byte) error{"metadata.json": registry.CheckDocument, registry.AuditFile: registry.CheckAuditFile} {
 		b, err := os.ReadFile(filepath.Join(dir, name))

@@ -15,7 +15,7 @@ import (
 	"theeye/internal/registry"
 )
 
-// acts returns the names of all acts that the audit trail may hold, sorted: the ids of
+// acts returns the names of all acts that the audit log may hold, sorted: the ids of
 // operations, and what a server does by itself.
 func (s *Server) acts() []string {
 	acts := []string{
@@ -31,7 +31,7 @@ func (s *Server) acts() []string {
 	return slices.Compact(acts)
 }
 
-// isRecorded reports whether the audit trail records requests that an admin key makes.
+// isRecorded reports whether the audit log records requests that an admin key makes.
 func (rt Route) isRecorded() bool {
 	return rt.Audited || rt.Access == ForAdmin && rt.Method != http.MethodGet
 }
@@ -211,7 +211,7 @@ func (h *heldResponse) release() {
 	_, _ = h.body.WriteTo(h.ResponseWriter) // a caller who is gone needs no error
 }
 
-// audited returns the members of answers that the audit trail records. None of them is a secret.
+// audited returns the members of answers that the audit log records. None of them is a secret.
 func audited() []string {
 	return []string{"key_id", "kind", "origins", "expires_at", "version", "erased_at", "apps", "deleted", "events", "rejections", "replay_id", "matched", "would_pass", "would_fail", "dry_run"}
 }

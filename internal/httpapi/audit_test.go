@@ -42,10 +42,10 @@ func TestAuditIsWrittenBeforeTheAct(t *testing.T) {
 		}
 		after := newest(t.Context())
 		if during.Act != "eraseSession" || during.Outcome != registry.Begun || during.KeyID != "--admin-key" {
-			t.Errorf("while it is made the trail says %+v", during)
+			t.Errorf("while it is made the log says %+v", during)
 		}
 		if after.ID != during.ID || after.Outcome != registry.Failed || after.Status != 500 || string(after.Detail["app"]) != `"shop"` {
-			t.Errorf("when it is answered the trail says %+v", after)
+			t.Errorf("when it is answered the log says %+v", after)
 		}
 		result = nil
 	}
@@ -109,11 +109,11 @@ func TestRefusedActsDoNotPushTheTrailOut(t *testing.T) {
 		acts[e.Act+" "+string(e.Outcome)]++
 	}
 	if page.Dropped || acts["createApp done"] != 1 || acts["updateApp done"] != 1 || acts["beginTrail done"] != 1 || acts["revokeAppKey refused"] != 100 {
-		t.Errorf("the trail has %v, older entries given up: %v", acts, page.Dropped)
+		t.Errorf("the log has %v, older entries given up: %v", acts, page.Dropped)
 	}
 }
 
-// A mistyped name is an error, but the name of a deleted application is not: the trail knows it.
+// A mistyped name is an error, but the name of a deleted application is not: the log knows it.
 func TestAuditOfAnApplication(t *testing.T) {
 	a := apitest.Start(t)
 	if got := a.Send("DELETE", "/v1/apps/gone", ""); got != http.StatusNotFound {

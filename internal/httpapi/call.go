@@ -20,7 +20,7 @@ type Call struct {
 	server *Server
 	access Access // of the route
 	w      *statusRecorder
-	entry  *registry.Entry // of the audit trail; nil when nothing is recorded
+	entry  *registry.Entry // of the audit log; nil when nothing is recorded
 	// lastLook calls w.end if there is a reason to; it may be nil.
 	lastLook func()
 }
@@ -124,14 +124,14 @@ func (c *Call) NoSuchApp(name string) error {
 	return Problemf(http.StatusNotFound, "there is no application %.80q", name)
 }
 
-// Note adds what a request changed to its entry in the audit trail, if it has one.
+// Note adds what a request changed to its entry in the audit log, if it has one.
 func (c *Call) Note(name string, value any) {
 	if c.entry != nil {
 		c.entry.Note(name, value)
 	}
 }
 
-// About sets the application in the audit trail when the path does not name it.
+// About sets the application in the audit log when the path does not name it.
 func (c *Call) About(app string) {
 	if c.entry != nil {
 		c.entry.App = Redact(app)
@@ -142,5 +142,5 @@ func (c *Call) About(app string) {
 // Route.AuditedOnce need no entry of their own.
 func (c *Call) TakeLease(lease string) { c.server.sums.coverLease(lease, c.Principal.KeyID) }
 
-// AuditActs returns the names of all acts that the audit trail may hold, sorted.
+// AuditActs returns the names of all acts that the audit log may hold, sorted.
 func (c *Call) AuditActs() []string { return c.server.acts() }

@@ -38,12 +38,12 @@ type Route struct {
 	// Errors is the form of errors, nil for problem details.
 	Errors *ErrorForm
 
-	// Audited marks a GET that the audit trail records when an admin key makes it.
+	// Audited marks a GET that the audit log records when an admin key makes it.
 	Audited bool
 	// AuditedOnce names a parameter of an audited route. Requests with a value for which the key
 	// has called Call.TakeLease have no entry of their own.
 	AuditedOnce string
-	// HideSubject keeps what the path names out of the audit trail.
+	// HideSubject keeps what the path names out of the audit log.
 	HideSubject bool
 }
 

@@ -1,4 +1,4 @@
-// Package httpapi is the interface that users meet: keys, limits, problem+json, the audit trail
+// Package httpapi is the interface that users meet: keys, limits, problem+json, the audit log
 // of administration, and the OpenAPI document of what is served.
 //
 // It decides nothing about events. Most routes come from the packages intake, read and admin. The
@@ -103,7 +103,7 @@ func New(opts Options) *Server {
 func (s *Server) Routes() []Route { return slices.Clone(s.routes) }
 
 // ServeHTTP implements http.Handler. It may be called while Run does not run; then no sums are
-// written to the audit trail.
+// written to the audit log.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// A chunked request may also have had a Content-Length, which net/http drops. A proxy that
 	// used it takes what follows on the connection as part of the body, so nothing may follow

@@ -10,7 +10,7 @@ import (
 	"theeye/internal/registry"
 )
 
-// Bounds of what the audit trail keeps of requests that changed nothing, so that they cannot push
+// Bounds of what the audit log keeps of requests that changed nothing, so that they cannot push
 // out what was changed.
 const (
 	ownEntries   = 100 // of a key and a kind, in a day (UTC), have an entry of their own
@@ -23,7 +23,7 @@ const (
 	refusedEvery = sumEvery // between two log lines about refused keys
 )
 
-// The acts of sums in the trail.
+// The acts of sums in the log.
 const (
 	refusedKeys  = "refusedKeys"  // requests whose key is unknown, ended or of the wrong kind
 	refusedActs  = "refusedActs"  // acts of an admin key that were refused because of what they asked for
@@ -45,7 +45,7 @@ type sum struct {
 	tried          time.Time      // when it was last written, or writing failed
 }
 
-// sums bounds what the trail holds of requests that changed nothing. It is safe for concurrent
+// sums bounds what the log holds of requests that changed nothing. It is safe for concurrent
 // use.
 type sums struct {
 	mu     sync.Mutex // guards what follows

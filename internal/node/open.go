@@ -116,8 +116,8 @@ func (n *Node) queueDamaged(stream string) error {
 	case stream == registry.Stream:
 		return registry.CheckCopy(n.cfg.Data)
 	case stream == registry.AuditStream:
-		n.note("a file of the audit trail in the queue was damaged at a start: entries of `eye audit` may be missing. " +
-			"A copy of the file is in queue/quarantine, and a backup has the trail of its time")
+		n.note("a file of the audit log in the queue was damaged at a start: entries of `eye audit` may be missing. " +
+			"A copy of the file is in queue/quarantine, and a backup has the log of its time")
 	case stream == queue.Stream && n.running.unrecorded:
 		n.note("a file of the queue is damaged, and there is no record of what it held: acknowledged events may be lost, " +
 			"and the books do not count them" + rescueAdvice)

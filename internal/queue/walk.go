@@ -26,7 +26,7 @@ import (
 // walker looks at the blocks of the streams before the server opens them: what the server cannot
 // read it cuts away, or passes over in silence. A block that does not verify is copied to the
 // quarantine, whole. After a stop that was not in order it looks at every block, after another at
-// those of metadata and of the audit trail, which are small, and of which no other record tells
+// those of metadata and of the audit log, which are small, and of which no other record tells
 // what they had.
 //
 // The server keeps beside the blocks an index of what they hold, and believes it. When a block of a

@@ -125,8 +125,8 @@ func auditConfig(opts Options) jetstream.StreamConfig {
 func (r *Registry) beginAuditLog(ctx context.Context, lost bool) error {
 	first := Entry{Act: "beginTrail", First: true}
 	if lost {
-		r.log.Error("the audit trail was missing from the queue; a new one is begun")
-		r.opts.Note("the audit trail was missing from the queue at a start: what was administered before is not in the new one. A backup has the trail of its time")
+		r.log.Error("the audit log was missing from the queue; a new one is begun")
+		r.opts.Note("the audit log was missing from the queue at a start: what was administered before is not in the new one. A backup has the log of its time")
 		first.Note("earlier_entries", "lost")
 	}
 	return r.auditLog.Record(ctx, first)
@@ -242,7 +242,7 @@ type AuditPage struct {
 func (t *AuditLog) Page(ctx context.Context, q AuditQuery) (AuditPage, error) {
 	info, err := t.stream.Info(ctx)
 	if err != nil {
-		return AuditPage{}, fmt.Errorf("read the trail: %w: %w", ErrUnavailable, err)
+		return AuditPage{}, fmt.Errorf("read the log: %w: %w", ErrUnavailable, err)
 	}
 	p := AuditPage{Entries: []Entry{}}
 	end, first := info.State.LastSeq+1, max(info.State.FirstSeq, 1)
@@ -301,14 +301,14 @@ func (t *AuditLog) scan(ctx context.Context, from, to uint64) ([]storedEntry, er
 			break
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read the trail: %w: %w", ErrUnavailable, err)
+			return nil, fmt.Errorf("read the log: %w: %w", ErrUnavailable, err)
 		}
 		if msg.Sequence >= to {
 			break
 		}
 		x := storedEntry{data: msg.Data, sequence: msg.Sequence, written: msg.Time}
 		if err := json.Unmarshal(msg.Data, &x.Entry); err != nil {
-			return nil, fmt.Errorf("read the trail: entry %d: %w", msg.Sequence, jsonx.PlainJSON(err))
+			return nil, fmt.Errorf("read the log: entry %d: %w", msg.Sequence, jsonx.PlainJSON(err))
 		}
 		found = append(found, x)
 		next = msg.Sequence + 1
@@ -324,7 +324,7 @@ const AuditFile = "audit.ndjson"
 func (t *AuditLog) Document(ctx context.Context) ([]byte, error) {
 	info, err := t.stream.Info(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read the trail: %w", err)
+		return nil, fmt.Errorf("read the log: %w", err)
 	}
 	entries, err := t.scan(ctx, max(info.State.FirstSeq, 1), info.State.LastSeq+1)
 	if err != nil {

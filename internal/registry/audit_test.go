@@ -16,7 +16,7 @@ import (
 	"theeye/internal/registry"
 )
 
-// acts returns all acts of a trail, the last first, read in pages of limit.
+// acts returns all acts of a log, the last first, read in pages of limit.
 func acts(t testing.TB, trail *registry.AuditLog, q registry.AuditQuery) (list []string, dropped bool) {
 	t.Helper()
 	for {
@@ -69,7 +69,7 @@ func TestTrail(t *testing.T) {
 	got, dropped := acts(t, trail, all)
 	slices.Sort(got[:2]) // they ended at the same time
 	if want := append([]string{"createApp:done", "createKey:refused", "eraseSession:begun"}, begin...); !slices.Equal(got, want) || dropped {
-		t.Errorf("the trail is %v, dropped %v", got, dropped)
+		t.Errorf("the log is %v, dropped %v", got, dropped)
 	}
 	later, earlier := time.Now().Add(time.Hour), time.Now().Add(-time.Hour)
 	for _, c := range []struct {

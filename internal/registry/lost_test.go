@@ -27,14 +27,14 @@ func TestLostMetadataIsNoFirstStart(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	if _, err := js.Stream(t.Context(), "EYE_AUDIT"); !errors.Is(err, jetstream.ErrStreamNotFound) {
-		t.Errorf("a trail was begun: %v", err)
+		t.Errorf("a log was begun: %v", err)
 	}
 	if r := open(t, js, dir); !r.FirstStart().Made {
 		t.Error("no first start")
 	}
 }
 
-// What is told of a copy or a trail that is missing: nothing after a first start that was
+// What is told of a copy or a log that is missing: nothing after a first start that was
 // interrupted at its end, or of a directory of an earlier version, which had no trail.
 func TestWhatIsMissingIsTold(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -44,15 +44,15 @@ func TestWhatIsMissingIsTold(t *testing.T) {
 	}{
 		"a first start that ended before its copy": {"metadata.json", false, ""},
 		"a copy":             {"metadata.json", true, "the copy of the metadata, "},
-		"a trail":            {"EYE_AUDIT", true, "the audit trail was missing"},
-		"an earlier version": {"a trail that there was", true, ""},
+		"a log":              {"EYE_AUDIT", true, "the audit log was missing"},
+		"an earlier version": {"a log that there was", true, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			js, _ := jetStream(t, t.TempDir())
 			dir := t.TempDir()
 			file := filepath.Join(dir, "metadata.json")
 			r := open(t, js, dir)
-			if c.missing == "a trail that there was" {
+			if c.missing == "a log that there was" {
 				_, state := recordOf(t, bucket(t, js), "complete_since")
 				put(t, bucket(t, js), "state", strings.Replace(state, `,"trail":true`, "", 1))
 				within(t, time.Minute, func() bool {
@@ -80,12 +80,12 @@ func TestWhatIsMissingIsTold(t *testing.T) {
 			if told != nil {
 				t.Errorf("told again is %q", told)
 			}
-			// From then on it is known that there is a trail.
+			// From then on it is known that there is a log.
 			if err := js.DeleteStream(t.Context(), "EYE_AUDIT"); err != nil {
 				t.Fatal(err)
 			}
 			openWith(t, js, opts).Close()
-			if len(told) != 1 || !strings.Contains(told[0], "audit trail") {
+			if len(told) != 1 || !strings.Contains(told[0], "audit log") {
 				t.Errorf("told is %q", told)
 			}
 		})
@@ -115,12 +115,12 @@ func TestALossIsToldAgain(t *testing.T) {
 	}
 	got, dropped := acts(t, r.AuditLog(), registry.AuditQuery{Limit: 10})
 	if !slices.Equal(got, []string{"beginTrail:done"}) || dropped {
-		t.Errorf("the trail is %v, dropped %v", got, dropped)
+		t.Errorf("the log is %v, dropped %v", got, dropped)
 	}
 }
 
 // What is forgotten goes to the quarantine, and the directory begins as a first start does, with
-// the trail that it has.
+// the log that it has.
 func TestForgetting(t *testing.T) {
 	js, _ := jetStream(t, t.TempDir())
 	dir := t.TempDir()
@@ -154,7 +154,7 @@ func TestForgetting(t *testing.T) {
 	authenticate(t, r, r.FirstStart().WriteKey, registry.Principal{App: "default", Kind: registry.Write}, true)
 	page, err := r.AuditLog().Page(t.Context(), registry.AuditQuery{Act: "firstStart", Limit: 10})
 	if err != nil || len(page.Entries) != 2 || string(page.Entries[0].Detail["metadata"]) != `"forgotten"` {
-		t.Errorf("the trail has %+v, %v", page.Entries, err)
+		t.Errorf("the log has %+v, %v", page.Entries, err)
 	}
 }
 

@@ -292,7 +292,7 @@ func TestALostChangeComesBack(t *testing.T) {
 	authenticate(t, r, secret, registry.Principal{}, false)
 }
 
-// A trail with an entry of a newer version is not taken over, and a backup of such a trail has the
+// A trail with an entry of a newer version is not taken over, and a backup of such a log has the
 // entry as it was.
 func TestATrailOfANewerVersion(t *testing.T) {
 	js, _ := jetStream(t, t.TempDir())

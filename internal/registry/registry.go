@@ -208,7 +208,7 @@ func (r *Registry) begin(ctx context.Context) error {
 	}
 	var err error
 	if r.auditLog, err = openAuditLog(ctx, r.js, r.opts); err != nil {
-		return fmt.Errorf("open the audit trail: %w", err)
+		return fmt.Errorf("open the audit log: %w", err)
 	}
 	if r.auditLog.empty {
 		if err := r.beginAuditLog(ctx, hadAuditLog(s.record(stateKey).value) || hadAuditLog(c.Records[stateKey].Value) || c.forgotten()); err != nil {
@@ -337,7 +337,7 @@ func (r *Registry) noteAuditLog(ctx context.Context) {
 		return s, nil
 	})
 	if err != nil {
-		r.log.Warn("the queue could not note that there is an audit trail: if the trail went missing, it would not be noticed", "error", err)
+		r.log.Warn("the queue could not note that there is an audit log: if the log went missing, it would not be noticed", "error", err)
 	}
 }
 

@@ -1,7 +1,7 @@
 // Package admin serves the routes of administration: applications, keys, event types, replays,
-// erasures, backups, the audit trail, and the recovery of a damaged store.
+// erasures, backups, the audit log, and the recovery of a damaged store.
 //
-// Package httpapi decides who may call them, and records the calls in the audit trail.
+// Package httpapi decides who may call them, and records the calls in the audit log.
 package admin
 
 import (

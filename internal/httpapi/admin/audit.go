@@ -33,7 +33,7 @@ func (h *Handlers) auditRoutes() []httpapi.Route {
 	}
 }
 
-// AuditAnswer is a page of the trail.
+// AuditAnswer is a page of the log.
 type AuditAnswer struct {
 	Entries []AuditEntry `json:"entries"`
 	Dropped bool         `json:"dropped,omitzero" doc:"on the last page: older entries were dropped to make room"`
@@ -109,7 +109,7 @@ func (h *Handlers) namedInTrail(c *httpapi.Call, app string) error {
 	if err != nil {
 		return err
 	}
-	if len(page.Entries) == 0 && page.Next == 0 { // otherwise the trail was not searched to its end
+	if len(page.Entries) == 0 && page.Next == 0 { // otherwise the log was not searched to its end
 		return unknown
 	}
 	return nil
