@@ -27,7 +27,7 @@ func TestTheFirstEye(t *testing.T) {
 			t.Errorf("%s: %s", c.name, a.body)
 		}
 	}
-	if a := s.call("POST", "/event/", "", "["+legacyEvent+","+legacyEvent+"]"); a.status != 400 || a.text("message") != "send one event, an object" {
+	if a := s.call("POST", "/event/", "", "["+legacyEvent+","+legacyEvent+"]"); a.status != 400 || a.text("message") != "send a single event, as a JSON object" {
 		t.Errorf("a list: %d %s", a.status, a.body)
 	}
 	const found = `{"events":[{"session_id":"x","category":"page, interaction","name":"n","data":{"a":1.50},"timestamp":"2021-01-01 09:15:27.243860"}]}` + "\n"
@@ -56,13 +56,13 @@ func TestTheFirstEye(t *testing.T) {
 		}
 	}
 	for _, c := range []struct{ query, body, want string }{
-		{"filter=session_id,%ff", "", "filter must be UTF-8 without the character NUL"},
-		{"filter=category,%ed%a0%80", "", "filter must be UTF-8 without the character NUL"},
-		{"filter=session_id,%00", "", "filter must be UTF-8 without the character NUL"},
+		{"filter=session_id,%ff", "", "filter must be UTF-8 without NUL characters"},
+		{"filter=category,%ed%a0%80", "", "filter must be UTF-8 without NUL characters"},
+		{"filter=session_id,%00", "", "filter must be UTF-8 without NUL characters"},
 		{"filter=time&init_time=%ff&end_time=%ff", "", "is not a time"},
 		{"filter=session_id,%", "", "the query is not valid"},
 		{"filter=session_id;x", "", "the query is not valid"},
-		{"filter=time", `{"init_time":1,"end_time":1e1000000}`, "end_time: a number has at most 40 digits"},
+		{"filter=time", `{"init_time":1,"end_time":1e1000000}`, "end_time: a number may have at most 40 digits"},
 		{"filter=time", `{"init_time":1,"end_time":true}`, "end_time must be a time, not true"},
 		{"filter=time", `{"init_time":1,"end_time":null}`, "end_time is missing"},
 	} {

@@ -42,7 +42,7 @@ func TestVersionsOfATypeAreKept(t *testing.T) {
 		}
 	}
 	refused := put("", narrow, 409)
-	want := []any{map[string]any{"pointer": "/required", "reason": "property 'path' is required now and was not"}}
+	want := []any{map[string]any{"pointer": "/required", "reason": "property 'path' is now required and was not before"}}
 	if diff := cmp.Diff(want, refused.json()["reasons"]); diff != "" || refused.header.Get("Content-Type") != "application/problem+json" {
 		t.Errorf("%s: %s", refused.header.Get("Content-Type"), diff)
 	}

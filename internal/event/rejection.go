@@ -174,7 +174,7 @@ func Unstorable(r Record, reason string) *Rejection {
 	for _, text := range []*string{&x.ClientID, &x.SessionID, &x.Category, &x.Name} {
 		*text = strings.ToValidUTF8(strings.ReplaceAll(*text, "\x00", "\uFFFD"), "\uFFFD")
 	}
-	x.Problems = append(slices.Clone(x.Problems), Problem{NotStorable, "", "the store does not take the event as it is: " + reason})
+	x.Problems = append(slices.Clone(x.Problems), Problem{NotStorable, "", "the store cannot hold the event: " + reason})
 	for i := range x.Problems {
 		for _, text := range []*string{&x.Problems[i].Pointer, &x.Problems[i].Message} {
 			*text = strings.ToValidUTF8(*text, "\uFFFD")

@@ -19,7 +19,7 @@ const (
 
 // Errors of ParseTime and ParseEpoch.
 var (
-	ErrUnparsable = errors.New("not a time: use RFC 3339, 2006-01-02 15:04:05[.ffffff], or a number of s, ms, µs or ns since 1970")
+	ErrUnparsable = errors.New("not a valid time: use RFC 3339, 2006-01-02 15:04:05[.ffffff], or a number of s, ms, µs or ns since 1970")
 	ErrOutOfRange = errors.New("outside the years 1970 to 2199 (UTC)")
 )
 

@@ -165,7 +165,7 @@ func (c *Collector) Collect(ctx context.Context, req Request) (Receipt, error) {
 		return Receipt{}, err
 	}
 	if r.Single && !r.batch.single {
-		return Receipt{}, &ShapeError{"send one event, an object"}
+		return Receipt{}, &ShapeError{"send a single event, as a JSON object"}
 	}
 	if r.batch.sentAt != nil && string(r.batch.sentAt) != "null" {
 		r.sentAt, r.sentAtFault = readTime(r.batch.sentAt, r.Zone)

@@ -20,19 +20,19 @@ type metrics struct {
 func newMetrics(r prometheus.Registerer) metrics {
 	m := metrics{
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "eye_intake_events_total", Help: "Events that were acknowledged, by the status that the answer gave.",
+			Name: "eye_intake_events_total", Help: "Acknowledged events, by the status in the answer.",
 		}, []string{"status"}),
 		problems: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "eye_intake_problems_total", Help: "Problems of rejected events, by code.",
 		}, []string{"code"}),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "eye_intake_requests_total", Help: "Requests, by result.",
+			Name: "eye_intake_requests_total", Help: "Intake requests, by result.",
 		}, []string{"result"}),
 		bytes: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "eye_intake_bytes_total", Help: "Unpacked bytes of bodies that were acknowledged.",
+			Name: "eye_intake_bytes_total", Help: "Bytes of acknowledged request bodies, after decompression.",
 		}),
 		truncated: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "eye_intake_truncated_total", Help: "Rejected events of which only the beginning is kept, because they were too large.",
+			Name: "eye_intake_truncated_total", Help: "Rejected events that were too large and of which only the beginning is kept.",
 		}),
 	}
 	if r != nil {

@@ -30,7 +30,7 @@ type skews struct {
 
 func newSkews(r prometheus.Registerer) *skews {
 	s := &skews{byApp: map[string]*skew{}, seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-		Name: "eye_intake_skew_seconds", Help: "received_at − sent_at of events that say when they were sent, of all applications: negative when the sender's clock is ahead.",
+		Name: "eye_intake_skew_seconds", Help: "received_at − sent_at, in seconds, of events with a send time: negative if the sender's clock is ahead.",
 		Buckets: []float64{-86400, -3600, -300, -60, -10, -1, 0, .1, 1, 10, 60, 300, 3600, 86400},
 	})}
 	if r != nil {

@@ -33,7 +33,7 @@ func TestManyUnknownMembers(t *testing.T) {
 		records := kept.records(t)
 		problems := records[len(records)-1].Rejection.Problems
 		if last := problems[len(problems)-1]; len(problems) != ingest.MaxProblems || last.Code != event.InvalidField ||
-			!strings.HasSuffix(last.Message, fmt.Sprintf("(and %d problems more)", unknown+4-ingest.MaxProblems)) {
+			!strings.HasSuffix(last.Message, fmt.Sprintf("(and %d more problems)", unknown+4-ingest.MaxProblems)) {
 			t.Errorf("%d problems, at last %v", len(problems), last)
 		}
 		allocations := func(r ingest.Request) float64 {

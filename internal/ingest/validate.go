@@ -23,7 +23,7 @@ func (c *Collector) validate(r *request, raw []byte, index int) event.Record {
 	if len(raw) > c.opts.MaxEventBytes {
 		known := labelsIn(raw)
 		e := rawEvent{id: known.id, sessionID: known.sessionID} // the id, so that it is a duplicate when it comes again
-		e.problem(event.EventTooLarge, "", fmt.Sprintf("the event has %d bytes; at most %d are allowed (--max-event-bytes)", len(raw), c.opts.MaxEventBytes))
+		e.problem(event.EventTooLarge, "", fmt.Sprintf("the event is %d bytes long; at most %d are allowed (--max-event-bytes)", len(raw), c.opts.MaxEventBytes))
 		return r.reject(e, raw, index, 0)
 	}
 	e := c.decoders.read(raw, r.Zone)
@@ -67,7 +67,7 @@ func (c *Collector) correct(r *request, e *rawEvent) event.Micros {
 	}
 	switch {
 	case at < event.Earliest || at >= event.Latest:
-		e.problem(event.TimestampOutOfRange, "/timestamp", "corrected by the sender's clock, the time is "+event.ErrOutOfRange.Error())
+		e.problem(event.TimestampOutOfRange, "/timestamp", "after correction for the sender's clock, the time is "+event.ErrOutOfRange.Error())
 	case at.Sub(received) > c.opts.FutureTolerance:
 		e.problem(event.TimestampInFuture, "/timestamp", c.inFutureMessage(r, e, at))
 	}
@@ -126,7 +126,7 @@ func (c *Collector) unknownTypeMessage(r *request, category, name string) string
 	if message, again := r.unknownTypes[key]; again {
 		return message
 	}
-	message := fmt.Sprintf("no event type %q / %q is registered, and the application accepts only registered types (unknown_types)", category, name)
+	message := fmt.Sprintf("the event type %q / %q is not registered, and the application accepts only registered types (unknown_types)", category, name)
 	if len(r.unknownTypes) >= maxNearest {
 		return message
 	}
@@ -160,7 +160,7 @@ const MaxProblems = 50
 // reject makes a rejection. Erasures up to its receipt cover an event without a time (S11).
 func (r *request) reject(e rawEvent, raw []byte, index int, version uint32) event.Record {
 	if n := len(e.problems) + e.uncounted; n > MaxProblems {
-		e.problems[MaxProblems-1].Message += fmt.Sprintf(" (and %d problems more)", n-MaxProblems)
+		e.problems[MaxProblems-1].Message += fmt.Sprintf(" (and %d more problems)", n-MaxProblems)
 		e.problems = e.problems[:MaxProblems]
 	}
 	for i := range e.problems {

@@ -18,7 +18,7 @@ import (
 // Errors of a cursor.
 var (
 	errBadCursor   = errors.New("is not a cursor of this list; use next_cursor of the previous page, or omit it to start again")
-	errOtherFilter = errors.New("belongs to a list with other filters; only limit may change between pages; leave it out to begin again")
+	errOtherFilter = errors.New("belongs to a list with other filters; only limit may change between pages; omit the cursor to start again")
 )
 
 // A cursor is the base64url encoding, without padding, of: version, kind, horizon, key

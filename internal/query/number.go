@@ -103,7 +103,7 @@ func (n Number) Float() float64 {
 // checkNumber refuses a number that no event can hold.
 func checkNumber(literal string) error {
 	if _, _, within := jsonx.MeasureNumber(literal); !within {
-		return fmt.Errorf("a number has at most %d digits and an exponent within ±%d", jsonx.MaxNumberDigits, jsonx.MaxNumberExponent)
+		return fmt.Errorf("a number may have at most %d digits and an exponent within ±%d", jsonx.MaxNumberDigits, jsonx.MaxNumberExponent)
 	}
 	return nil
 }

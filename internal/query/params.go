@@ -84,7 +84,7 @@ func Parse(values url.Values, kind Kind, zone *time.Location, also ...string) (Q
 	}
 	for _, code := range q.Codes {
 		if near := event.Nearest(code, event.Codes()); near != "" && !slices.Contains(event.Codes(), code) {
-			p.fail("code", fmt.Sprintf("%q is no code of a problem; did you mean %q?", shorten(code), near))
+			p.fail("code", fmt.Sprintf("%q is not a problem code; did you mean %q?", shorten(code), near))
 		}
 	}
 	for _, pointer := range q.Pointers {
@@ -181,9 +181,9 @@ func FaultOf(values []string, repeatable bool) string {
 	case len(values) > MaxValues:
 		return fmt.Sprintf("may be given at most %d times", MaxValues)
 	case slices.Contains(values, ""):
-		return "it is empty; give it a value, or leave it out"
+		return "it is empty; give it a value or omit it"
 	case slices.ContainsFunc(values, NotText):
-		return "must be UTF-8 without the character NUL"
+		return "must be UTF-8 without NUL characters"
 	}
 	return ""
 }

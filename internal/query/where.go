@@ -48,9 +48,9 @@ func parseCondition(text string, kind Kind, zone *time.Location) (Condition, err
 		}
 	}
 	if rest == "" {
-		return Condition{}, fmt.Errorf("%q has no operator; those are %s", text, operatorList)
+		return Condition{}, fmt.Errorf("%q has no operator; use one of %s", text, operatorList)
 	}
-	return Condition{}, fmt.Errorf("no operator at %q; those are %s", shorten(rest), operatorList)
+	return Condition{}, fmt.Errorf("no operator at %q; use one of %s", shorten(rest), operatorList)
 }
 
 // readValue takes the quotes from a value. A value without them that looks as if it
@@ -63,16 +63,16 @@ func readValue(operator Operator, text string) (value string, quoted bool, err e
 	case text[0] == '"':
 		value, rest, err := cutQuoted(text)
 		if err == nil && rest != "" {
-			err = fmt.Errorf("%q stands behind the quoted value", shorten(rest))
+			err = fmt.Errorf("unexpected %q after the quoted value", shorten(rest))
 		}
 		return value, true, err
 	case inner != text:
-		return "", false, fmt.Errorf(`there is a space before or after the value %s: a condition has none around its operator, a + in a URL is a space, and a value with one is written in double quotes, as in ="a "`, shorten(inner))
+		return "", false, fmt.Errorf(`there is a space before or after the value %s: remove it (in a URL, + means a space), or write the value in double quotes, as in ="a "`, shorten(inner))
 	case strings.ContainsRune("=<>~", rune(text[0])):
-		return "", false, fmt.Errorf(`there is no operator %s%s; those are %s. A value that begins with %s is written in double quotes, as in %s"%s"`,
+		return "", false, fmt.Errorf(`there is no operator %s%s; use one of %s. Write a value that begins with %s in double quotes, as in %s"%s"`,
 			operator, text[:1], operatorList, text[:1], operator, shorten(text))
 	case len(text) > 1 && text[0] == '\'' && strings.HasSuffix(text, "'"):
-		return "", false, fmt.Errorf("a value is written without quotes, or in double ones: %s%s", operator, shorten(strings.Trim(text, "'")))
+		return "", false, fmt.Errorf("write a value without quotes or in double quotes: %s%s", operator, shorten(strings.Trim(text, "'")))
 	}
 	return text, false, nil
 }
@@ -82,7 +82,7 @@ func readValue(operator Operator, text string) (value string, quoted bool, err e
 func ParseField(text string, kind Kind) (Field, error) {
 	field, rest, err := cutField(text, kind)
 	if err == nil && rest != "" {
-		err = fmt.Errorf("unexpected %q after the field; a key with one of %s is written in double quotes", shorten(rest), outsideBareKey)
+		err = fmt.Errorf("unexpected %q after the field; write a key with one of %s in double quotes", shorten(rest), outsideBareKey)
 	}
 	return field, err
 }
@@ -120,7 +120,7 @@ func cutPath(rest string) (Field, string, error) {
 		rest = after
 	}
 	if field.Path == nil {
-		return Field{}, "", errors.New("data needs a key, as in data.path; a key with a dot is written data.\"a.b\"")
+		return Field{}, "", errors.New("data requires a key, as in data.path; write a key with a dot as data.\"a.b\"")
 	}
 	return field, rest, nil
 }
@@ -137,13 +137,13 @@ func cutKey(text string) (key, rest string, err error) {
 		return "", "", errors.New(`a key of data is missing; an empty key is written data.""`)
 	}
 	if key := text[:end]; strings.TrimSpace(key) != key {
-		return "", "", fmt.Errorf("%w; a key with one is written in double quotes", spaceAround(strings.TrimSpace(key)))
+		return "", "", fmt.Errorf("%w; write a key with one in double quotes", spaceAround(strings.TrimSpace(key)))
 	}
 	return text[:end], text[end:], nil
 }
 
 func spaceAround(name string) error {
-	return fmt.Errorf("there is a space before or after %s, and a condition has none around its operator", shorten(name))
+	return fmt.Errorf("there is a space before or after %s; remove it", shorten(name))
 }
 
 // cutQuoted reads a JSON string at the beginning of text.
@@ -185,7 +185,7 @@ func normalise(c Condition, value string, zone *time.Location) (string, error) {
 	case idField:
 		id, ok := event.ParseUUID(value)
 		if !ok {
-			return "", fmt.Errorf("%s is compared with a UUID (36 characters); other ids are in client_id", name)
+			return "", fmt.Errorf("%s takes a UUID (36 characters); other ids are in client_id", name)
 		}
 		return id.String(), nil
 	case timeField:
@@ -197,7 +197,7 @@ func normalise(c Condition, value string, zone *time.Location) (string, error) {
 	default:
 		n, err := strconv.ParseInt(value, 10, 64)
 		if err != nil {
-			return "", fmt.Errorf("%s is compared with a 64-bit integer", name)
+			return "", fmt.Errorf("%s takes a 64-bit integer", name)
 		}
 		return strconv.FormatInt(n, 10), nil
 	}
@@ -219,9 +219,9 @@ func ParseTime(text string, zone *time.Location) (event.Micros, error) {
 	at, err := event.ParseTime(whole, zone)
 	switch {
 	case errors.Is(err, event.ErrUnparsable) && lostPlus(text):
-		return 0, fmt.Errorf("%q is not a time; in a URL the + of a zone is written %%2B", shorten(text))
+		return 0, fmt.Errorf("%q is not a time; in a URL, write the + of a zone as %%2B", shorten(text))
 	case errors.Is(err, event.ErrUnparsable):
-		return 0, fmt.Errorf("%q is not a time: use RFC 3339, 2006-01-02 15:04:05[.ffffff], 2006-01-02 for its first moment, or a number of s, ms, µs or ns since 1970", shorten(text))
+		return 0, fmt.Errorf("%q is not a valid time: use RFC 3339, 2006-01-02 15:04:05[.ffffff], 2006-01-02 for its first moment, or a number of s, ms, µs or ns since 1970", shorten(text))
 	case err != nil:
 		return 0, fmt.Errorf("%q is %w", shorten(text), err)
 	}

@@ -66,7 +66,7 @@ func (s Settings) checked() (Settings, error) {
 		case err != nil:
 			return s, &InvalidError{"retain", err.Error()}
 		case d != 0 && d < minRetain:
-			return s, &InvalidError{"retain", fmt.Sprintf("%.40q is too short; use at least %s, or 0 to keep events for ever", s.Retain, duration.Format(minRetain))}
+			return s, &InvalidError{"retain", fmt.Sprintf("%.40q is too short; use at least %s, or 0 to keep events forever", s.Retain, duration.Format(minRetain))}
 		}
 	}
 	switch s.UnknownTypes {

@@ -125,8 +125,8 @@ func auditConfig(opts Options) jetstream.StreamConfig {
 func (r *Registry) beginAuditLog(ctx context.Context, lost bool) error {
 	first := Entry{Act: "beginTrail", First: true}
 	if lost {
-		r.log.Error("the audit log was missing from the queue; a new one is begun")
-		r.opts.Note("the audit log was missing from the queue at a start: what was administered before is not in the new one. A backup has the log of its time")
+		r.log.Error("the audit log was missing from the queue; a new one was started")
+		r.opts.Note("the audit log was missing from the queue at a start: the new one does not have the earlier entries. A backup has the log of its time")
 		first.Note("earlier_entries", "lost")
 	}
 	return r.auditLog.Record(ctx, first)

@@ -47,6 +47,6 @@ func within(ctx context.Context, slots chan struct{}, compile func() (*schema.Ty
 	case r := <-done:
 		return r.t, r.err
 	case <-ctx.Done():
-		return nil, &schema.CompileError{Reason: "the schema takes too long to compile: use fewer references, alternatives and patterns"}
+		return nil, &schema.CompileError{Reason: "the schema takes too long to compile; use fewer references, alternatives and patterns"}
 	}
 }

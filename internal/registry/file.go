@@ -132,8 +132,7 @@ func CheckCopy(dir string) error {
 
 // recoveryAdvice says what to do when the metadata can be read neither from the queue nor from its
 // copy.
-const recoveryAdvice = "Put the metadata.json of a backup there (`eye backup extract BACKUP metadata.json FILE`), and revoke again what was revoked since; " +
-	"or, to begin without applications and keys, run `eye store recover --forget-metadata --yes`"
+const recoveryAdvice = "Put the metadata.json of a backup there (`eye backup extract BACKUP metadata.json FILE`) and revoke again the keys that were revoked since; or, to start without applications and keys, run `eye store recover --forget-metadata --yes`"
 
 func unanswered(dir string, err error) error {
 	return fmt.Errorf("the queue did not deliver the metadata in time, as when it is damaged or its disk is slow: %w. Start again; if it stays so, move the folder %s away: "+
@@ -270,7 +269,7 @@ func (r *Registry) noteWrite(err error) error {
 		r.copyErr.Store(nil)
 		return nil
 	}
-	r.log.Error("the copy of the metadata could not be written; it will be tried again", "file", r.fileName(), "error", err)
+	r.log.Error("the copy of the metadata could not be written; it will be retried", "file", r.fileName(), "error", err)
 	err = fmt.Errorf("write the copy of the metadata: %w", err)
 	r.copyErr.Store(&err)
 	return err
@@ -415,9 +414,9 @@ func (r *Registry) restore(ctx context.Context, c savedCopy) (origin, error) {
 		return firstStart, err
 	}
 	if r.auditLog.imported {
-		r.log.Info("the metadata of the backup is taken over", "file", r.fileName(), "records", len(f.Records))
+		r.log.Info("the metadata of the backup was taken over", "file", r.fileName(), "records", len(f.Records))
 	} else {
-		r.log.Warn("the metadata was lost and is rebuilt from its copy", "file", r.fileName(), "records", len(f.Records))
+		r.log.Warn("the metadata was lost and has been rebuilt from its copy", "file", r.fileName(), "records", len(f.Records))
 	}
 	return fromCopy, nil
 }
@@ -437,7 +436,7 @@ func (r *Registry) catchUp(ctx context.Context, c savedCopy) error {
 		if r.opts.Begun { // else a first start was interrupted
 			r.opts.Note(r.missingCopyNote("missing"))
 		}
-		r.log.Warn("the copy of the metadata was missing; it is made again from the metadata", "file", r.fileName())
+		r.log.Warn("the copy of the metadata was missing; it has been written again", "file", r.fileName())
 		return nil
 	}
 	s := r.current.Load()
@@ -456,7 +455,7 @@ func (r *Registry) catchUp(ctx context.Context, c savedCopy) error {
 	if len(lost) == 0 {
 		return nil
 	}
-	r.log.Warn("the metadata has lost changes and is brought up to its copy", "file", r.fileName(), "records", len(lost))
+	r.log.Warn("the metadata had lost changes and has been brought up to date from its copy", "file", r.fileName(), "records", len(lost))
 	r.opts.Note(fmt.Sprintf("the copy of the metadata, %s, had changes that the queue had not (%d), as after damage to it; they were taken over: look at `eye apps list` and `eye keys list`",
 		r.fileName(), len(lost)))
 	return r.restoreRecords(ctx, lost)

@@ -68,11 +68,11 @@ func (rules Restrictions) checked(kind Kind) (Restrictions, error) {
 	case rules.Signing && kind != Write:
 		return rules, &InvalidError{"signing", "is only for write keys"}
 	case rules.Signing && rules.Origins != nil:
-		return rules, &InvalidError{"signing", "is for servers, and origins are for browsers, where anyone can read the key; make two keys"}
+		return rules, &InvalidError{"signing", "is for servers, and origins are for browsers, where anyone can read the key; create two keys"}
 	case rules.Origins == nil:
 		return rules, nil
 	case len(rules.Origins) == 0:
-		return rules, &InvalidError{"origins", "is empty; name at least one, or leave it out for a key that any origin may use"}
+		return rules, &InvalidError{"origins", "is empty; name at least one, or omit it for a key that any origin may use"}
 	}
 	var err error
 	rules.Origins, err = checkedOrigins(rules.Origins)
@@ -180,7 +180,7 @@ func (r *Registry) Refusal(secret string) string {
 	if k == nil || len(k.Unknown) == 0 || k.RevokedAt != nil || !s.belongs(k) {
 		return ""
 	}
-	return fmt.Sprintf("this key has restrictions that this version of The Eye does not know (%s), and is refused: it was written by a newer version; start that version again, or make another key",
+	return fmt.Sprintf("this key has restrictions that this version of The Eye does not know (%s), and is refused: it was written by a newer version; start that version again, or create another key",
 		strings.Join(k.Unknown, ", "))
 }
 

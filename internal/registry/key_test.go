@@ -193,7 +193,7 @@ func TestAnotherAdminKeyIsTold(t *testing.T) {
 		}
 		return who.KeyID
 	}
-	const told = "the admin keys of before stay valid: revoke with `eye keys revoke KEY_ID` those that nobody uses"
+	const told = "earlier admin keys stay valid: revoke unused ones with `eye keys revoke KEY_ID`"
 	first, log := start()
 	if strings.Contains(log, "admin key") {
 		t.Errorf("a first start says %s", log)
@@ -204,8 +204,8 @@ func TestAnotherAdminKeyIsTold(t *testing.T) {
 		name, want string
 		lose       func() error
 	}{
-		{"the file is gone", "another admin key was made, because " + name + " is missing; ", func() error { return os.Remove(name) }},
-		{"the file has another key", "the admin key in " + name + " is another than before; ", func() error {
+		{"the file is gone", "another admin key was created, because " + name + " is missing; ", func() error { return os.Remove(name) }},
+		{"the file has another key", "the admin key in " + name + " has changed; ", func() error {
 			return os.WriteFile(name, []byte(strings.Repeat("correct horse ", 3)), 0o600)
 		}},
 	} {

@@ -84,7 +84,7 @@ func (r *Registry) writeLastUses(ctx context.Context) error {
 		err := r.update(ctx, name, func(value []byte) (any, error) {
 			next, err := parseLastUses(value)
 			if err != nil {
-				r.log.Error("the last use of keys cannot be read and is begun anew", "record", name, "error", err)
+				r.log.Error("the last use of keys cannot be read and is reset", "record", name, "error", err)
 			}
 			if next == nil {
 				next = lastUses{}

@@ -29,7 +29,7 @@ var (
 	ErrNotFound = errors.New("does not exist")
 	// ErrUnavailable: the server of the metadata did not answer, or not as it
 	// should. It is not known whether the change was made; making it again is safe.
-	ErrUnavailable = errors.New("metadata cannot be read or written at the moment")
+	ErrUnavailable = errors.New("metadata cannot be read or written right now")
 	// ErrNotCopied, which is an ErrUnavailable too: metadata.json could not be written, so nothing
 	// was changed.
 	ErrNotCopied = errors.New("the copy of the metadata cannot be written: nothing was changed")
@@ -204,7 +204,7 @@ func (r *Registry) begin(ctx context.Context) error {
 		return lostError(r.fileName())
 	}
 	if c.torn {
-		r.log.Warn("the last line of the metadata's log is not whole, as after a power cut, and is passed over: that change was not confirmed", "file", filepath.Join(r.opts.Dir, c.Log))
+		r.log.Warn("the last line of the metadata's log is incomplete, as after a power cut, and is ignored: that change was not confirmed", "file", filepath.Join(r.opts.Dir, c.Log))
 	}
 	var err error
 	if r.auditLog, err = openAuditLog(ctx, r.js, r.opts); err != nil {

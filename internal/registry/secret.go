@@ -90,11 +90,11 @@ func secretProblem(secret string) string {
 	case len(secret) < minSecret || len(secret) > maxSecret:
 		return fmt.Sprintf("has %d bytes: give %d to %d", len(secret), minSecret, maxSecret)
 	case strings.ContainsFunc(secret, unicode.IsControl):
-		return "has a control character, which no header carries"
+		return "has a control character, which is not allowed in a header"
 	case ok && kind != Admin:
 		return "is a key of another kind"
 	case !ok && (made || strings.HasPrefix(secret, "eye_")):
-		return "is damaged: its check sum does not match"
+		return "is damaged: its checksum does not match"
 	}
 	return ""
 }
@@ -116,7 +116,7 @@ func (r *Registry) readAdminKey() error {
 	case err == nil:
 		r.first.AdminKey = strings.TrimSpace(string(b))
 		if problem := secretProblem(r.first.AdminKey); problem != "" {
-			return fmt.Errorf("the admin key in %s %s. Put the file back, or remove it, and another key is made", name, problem)
+			return fmt.Errorf("the admin key in %s %s. Put the file back, or remove it to have another key created", name, problem)
 		}
 	case !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("read the admin key: %w", err)
@@ -185,13 +185,13 @@ func (r *Registry) logEarlierAdminKeys(id string) {
 		return
 	}
 	name := filepath.Join(r.opts.Dir, "admin.key")
-	text, level := "the admin key in "+name+" is another than before", slog.LevelWarn
+	text, level := "the admin key in "+name+" has changed", slog.LevelWarn
 	switch {
 	case r.first.AdminKeyMade:
-		text = "another admin key was made, because " + name + " is missing"
+		text = "another admin key was created, because " + name + " is missing"
 	case r.auditLog.imported: // as `eye restore` said
-		text, level = "the admin key in "+name+" is another than that of the backup", slog.LevelInfo
+		text, level = "the admin key in "+name+" differs from that of the backup", slog.LevelInfo
 	}
-	r.log.Log(context.Background(), level, text+"; the admin keys of before stay valid: revoke with `eye keys revoke KEY_ID` those that nobody uses",
+	r.log.Log(context.Background(), level, text+"; earlier admin keys stay valid: revoke unused ones with `eye keys revoke KEY_ID`",
 		"key_id", id, "still_valid", strings.Join(valid, ", "))
 }

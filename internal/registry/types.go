@@ -193,7 +193,7 @@ func (e *BreakingError) Error() string {
 	if pointer := e.Reasons[0].Pointer; pointer != "" {
 		at = fmt.Sprintf("at %q: ", pointer)
 	}
-	return fmt.Sprintf("data that conform to version %d may not conform to this schema: %s%s%s; add ?force=1 to put it anyway",
+	return fmt.Sprintf("data that conform to version %d may not conform to this schema: %s%s%s; add ?force=1 to apply it anyway",
 		e.InForce, at, e.Reasons[0].Reason, more)
 }
 

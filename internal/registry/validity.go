@@ -9,7 +9,7 @@ import (
 )
 
 // ErrKeyEnded is the cause with which a context of WhileValid ends when its key does.
-var ErrKeyEnded = errors.New("the key is not valid any more")
+var ErrKeyEnded = errors.New("the key is no longer valid")
 
 // validityTick is how often keys in use are looked at: the clock may reach the end of
 // one, or be set.

@@ -133,7 +133,7 @@ func (r *Registry) watchLoop(ctx context.Context, w jetstream.KeyWatcher) {
 			if ctx.Err() != nil {
 				return
 			}
-			r.log.Warn("metadata is not being watched; it will be tried again", "error", err)
+			r.log.Warn("metadata is not being watched; it will be retried", "error", err)
 		}
 	}
 }
@@ -199,7 +199,7 @@ func (r *Registry) applySaved(records map[string]record, saved *string) {
 	next := s.copy()
 	for key, value := range records {
 		if err := next.set(key, value); err != nil {
-			r.log.Error("a record of metadata cannot be read and is passed over", "record", key, "error", err)
+			r.log.Error("a metadata record cannot be read and is ignored", "record", key, "error", err)
 		}
 		r.logNewer(next, key)
 		if saved == nil || key != *saved {
@@ -245,7 +245,7 @@ func (r *Registry) markDirty() {
 // logNewer logs what a newer version wrote and this one cannot use as it is meant.
 func (r *Registry) logNewer(s *snapshot, key string) {
 	if err := s.newer[key]; err != nil {
-		r.log.Error("a record of metadata is not used as it is meant, and is left as it is", "record", key, "error", err)
+		r.log.Error("a metadata record is not in effect as intended, and is left unchanged", "record", key, "error", err)
 	}
 	rest, ok := strings.CutPrefix(key, keyRecords+".")
 	var d digest
@@ -253,7 +253,7 @@ func (r *Registry) logNewer(s *snapshot, key string) {
 		return
 	}
 	if k := s.keys.Get(d); k != nil && len(k.Unknown) > 0 && k.RevokedAt == nil {
-		r.log.Warn("a key is refused: a newer version of The Eye wrote it, with restrictions that are not known",
+		r.log.Warn("a key is refused: a newer version of The Eye wrote it with unknown restrictions",
 			"key_id", k.Key.ID, "app", k.App, "unknown", k.Unknown)
 	}
 }
@@ -380,7 +380,7 @@ func (r *Registry) flushLoop(ctx context.Context) {
 			}
 		case <-tick.C:
 			if err := r.writeLastUses(ctx); err != nil && ctx.Err() == nil {
-				r.log.Warn("the last use of keys could not be written; it will be tried again", "error", err)
+				r.log.Warn("the last use of keys could not be written; it will be retried", "error", err)
 			}
 		}
 		r.writeFile()

@@ -14,7 +14,7 @@ import (
 )
 
 // endedByErasure is told of a replay that an erasure has ended.
-const endedByErasure = "an erasure has ended it, because its filter or its patch may name what was erased; begin it again without that"
+const endedByErasure = "an erasure ended it, because its filter or patch may name erased data; start it again without that"
 
 // EraseSession removes a session from what is known of replays. Those at work that name it, or that
 // select by ids or values of events, which may be its, are ended, and none is begun until release

@@ -129,7 +129,7 @@ func (j *job) run(ctx context.Context) {
 			state, text = Failed, err.Error()
 			break
 		}
-		j.runner.log.Warn("a replay is held up; it is tried again", "replay", j.status.ID, "error", err)
+		j.runner.log.Warn("a replay is waiting; it will be retried", "replay", j.status.ID, "error", err)
 		j.update(func(s *Status) { s.Error = err.Error() })
 		_ = wait.For(working, backoff) // the next try sees why it ended
 	}
@@ -149,7 +149,7 @@ func (j *job) save() {
 		return
 	}
 	if err := j.runner.journal.write(s); err != nil {
-		j.runner.log.Warn("how far a replay has come is not kept", "replay", s.ID, "error", err)
+		j.runner.log.Warn("the progress of a replay could not be saved", "replay", s.ID, "error", err)
 	}
 }
 

@@ -61,7 +61,7 @@ func (j journal) read() (list []Status, unusable map[uuid.UUID]error, err error)
 		case errors.Is(err, envelope.ErrDamaged), errors.Is(err, envelope.ErrNewer):
 			unusable[id] = err
 		case err != nil:
-			return nil, nil, fmt.Errorf("read the replay %s: %w; make the file readable, or remove it to forget the replay", j.path(id), err)
+			return nil, nil, fmt.Errorf("read the replay %s: %w; make the file readable, or delete it to forget the replay", j.path(id), err)
 		}
 		list = append(list, status)
 	}
@@ -86,8 +86,8 @@ func (j journal) readOne(id uuid.UUID) (Status, error) {
 	if err == nil {
 		return status, nil
 	}
-	status = Status{ID: id, State: Failed, Error: "its file cannot be used, and was left as it is: " + err.Error() +
-		"; begin the replay again, which leaves out what it has done"}
+	status = Status{ID: id, State: Failed, Error: "its file cannot be used and was not changed: " + err.Error() +
+		"; start the replay again; what it has done is skipped"}
 	if info, err := os.Stat(j.path(id)); err == nil {
 		status.StartedAt = event.Micros(info.ModTime().UnixMicro())
 		status.FinishedAt = status.StartedAt

@@ -51,7 +51,7 @@ func parsePatch(text jsontext.Value) (*patch, error) {
 	}
 	var operations []operation
 	if err := json.Unmarshal(text, &operations); err != nil {
-		return nil, invalidf(`patch must be an array of operations, as in [{"op":"add","path":"/data/a","value":1}] (RFC 6902)`)
+		return nil, invalidf(`patch must be an array of operations, such as [{"op":"add","path":"/data/a","value":1}] (RFC 6902)`)
 	}
 	if len(operations) > MaxPatchOperations {
 		return nil, invalidf("the patch has %d operations; at most %d are allowed", len(operations), MaxPatchOperations)
@@ -105,7 +105,7 @@ func (o operation) fault() string {
 		first, _, _ := strings.Cut(strings.TrimPrefix(pointer, "/"), "/")
 		switch {
 		case pointer == "":
-			return "changes the event as a whole; name what is to be changed, as in /data/path"
+			return "replaces the whole event; name the part to change, such as /data/path"
 		case first == "id", first == "app":
 			return fmt.Sprintf("changes %q; an event keeps its id and its application", pointer)
 		}
@@ -120,7 +120,7 @@ func isPointer(text string) bool {
 
 // errNotStrict is told of a body that a patch cannot be applied to without
 // choosing between what stands twice in it.
-var errNotStrict = errors.New("the body is not strict JSON, and a patch would choose silently between what stands twice in it")
+var errNotStrict = errors.New("the body has duplicate names, among which a patch would silently choose")
 
 // apply returns a body with the patch applied: what it does not touch keeps its
 // numbers, strings and order of keys, without the white space.

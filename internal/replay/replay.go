@@ -57,9 +57,9 @@ var (
 	// ErrErasing is returned while an erasure goes on that may concern what the replay names.
 	ErrErasing = errors.New("an erasure is running that may affect this replay; try again when it has finished")
 	// ErrNotFound is returned for a replay that never was or is forgotten.
-	ErrNotFound = errors.New("no replay has this id; the newest are at /v1/replays")
+	ErrNotFound = errors.New("there is no replay with this id; /v1/replays lists recent ones")
 	// ErrClosed is returned when Run does not run.
-	ErrClosed = errors.New("the server is starting or stopping and runs no replays; try again")
+	ErrClosed = errors.New("the server is starting or stopping and cannot run replays; try again")
 	// ErrEnded is returned for what is to be cancelled and has ended.
 	ErrEnded = errors.New("the replay has already ended")
 )
@@ -119,7 +119,7 @@ func New(opts Options) (*Runner, error) {
 		start: make(chan *job), open: make(chan struct{}), closed: make(chan struct{}),
 		gate: semaphore.NewWeighted(gateWidth),
 		counts: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "eye_replayed_events_total", Help: "Rejections that replays looked at, by what became of them.",
+			Name: "eye_replayed_events_total", Help: "Rejections that replays processed, by outcome.",
 		}, []string{"fate"}),
 	}
 	if opts.Registerer != nil {
@@ -133,7 +133,7 @@ func New(opts Options) (*Runner, error) {
 		j := r.restore(status)
 		if err := unusable[status.ID]; err != nil {
 			j.unusable = true
-			r.log.Error("what is known of a replay cannot be used; its file is left as it is, and the replay does not go on", "file", r.journal.path(status.ID), "error", err)
+			r.log.Error("the file of a replay cannot be used; it is left unchanged, and the replay does not continue", "file", r.journal.path(status.ID), "error", err)
 		}
 		r.jobs = append(r.jobs, j)
 	}

@@ -686,7 +686,7 @@ func TestErase(t *testing.T) {
 					if s.State != replay.Running {
 						t.Errorf("another replay: %+v", s)
 					}
-				} else if s.State != replay.Cancelled || !strings.Contains(s.Error, "an erasure has ended it") || len(s.Filter) != 0 || s.SessionID != "" || s.Patch != nil {
+				} else if s.State != replay.Cancelled || !strings.Contains(s.Error, "an erasure ended it") || len(s.Filter) != 0 || s.SessionID != "" || s.Patch != nil {
 					t.Errorf("it is %+v", s)
 				} else if !strings.Contains(string(file), `"state":"cancelled"`) || strings.Contains(string(file), "s-7") || strings.Contains(string(file), `"patch"`) {
 					t.Errorf("its file has %s", file)

@@ -96,7 +96,7 @@ func (s *Status) Size() int {
 // parse reads a request. Errors: *InvalidError and *query.ParamError.
 func (req Request) parse() (q query.Query, how repairs, err error) {
 	if req.Filter.Has("replayed") {
-		return q, how, invalidf("filter has no replayed: what was replayed is not replayed again")
+		return q, how, invalidf("filter cannot have replayed: resolved rejections are not replayed again")
 	}
 	if q, err = query.Parse(req.Filter, query.Rejections, time.UTC); err != nil {
 		return q, how, err
@@ -112,7 +112,7 @@ func (req Request) parse() (q query.Query, how repairs, err error) {
 	}
 	how.session = req.SessionID
 	if n := len([]rune(how.session)); n > event.MaxTextCodePoints {
-		return q, how, invalidf("session_id has %d characters, at most %d are kept", n, event.MaxTextCodePoints)
+		return q, how, invalidf("session_id has %d characters; at most %d are allowed", n, event.MaxTextCodePoints)
 	}
 	return q, how, nil
 }

@@ -38,12 +38,12 @@ func (r *Runner) validate(rej *event.Rejection, how repairs) verdict {
 	v := verdict{rejection: rej, body: rej.Raw}
 	app, ok := r.opts.App(rej.App)
 	if !ok {
-		v.problems = []event.Problem{{Code: AppGone, Message: "the application is gone"}}
+		v.problems = []event.Problem{{Code: AppGone, Message: "the application no longer exists"}}
 		return v
 	}
 	if rej.Truncated() {
 		v.problems = []event.Problem{{Code: Truncated, Message: fmt.Sprintf(
-			"only the first %d of the %d bytes of this event are kept, because it was too large: it cannot be replayed, and has to be sent again", len(rej.Raw), rej.Whole.Bytes)}}
+			"only the first %d of the %d bytes of this event are kept, because it was too large: it cannot be replayed and must be sent again", len(rej.Raw), rej.Whole.Bytes)}}
 		return v
 	}
 	body, err := how.repair(rej)

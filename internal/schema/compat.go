@@ -36,7 +36,7 @@ func (t *Type) Breaks(before *Type) (reasons []Reason) {
 	c := prover{deadline: time.Now().Add(MaxJudging), proven: map[string]bool{}, equal: map[pair]bool{}}
 	defer func() {
 		if r := recover(); r != nil {
-			reasons = []Reason{{"", fmt.Sprintf("cannot be judged: %v", r)}}
+			reasons = []Reason{{"", fmt.Sprintf("cannot be compared: %v", r)}}
 		}
 	}()
 	if t.unusable != "" {
@@ -45,9 +45,9 @@ func (t *Type) Breaks(before *Type) (reasons []Reason) {
 	ok := c.child(c.known(before.schema), t.schema)
 	switch {
 	case c.over():
-		return []Reason{{"", "cannot be judged: the two schemas are too intricate to be compared"}}
+		return []Reason{{"", "cannot be compared: the two schemas are too complex"}}
 	case ok && t.cost.outgrows(before.cost):
-		return []Reason{{"", "cannot be judged: large data may take too long to be checked: more alternatives, references or names of required meet at one place"}}
+		return []Reason{{"", "cannot be compared: large data might take too long to validate: more alternatives, references or required names apply at one place"}}
 	case ok:
 		return nil
 	}
@@ -99,7 +99,7 @@ func (c *prover) no(s *jsonschema.Schema, keyword, format string, args ...any) b
 
 // unclear is no for what is not understood.
 func (c *prover) unclear(s *jsonschema.Schema, keyword string) bool {
-	return c.no(s, keyword, "cannot be judged: %s differs", keyword)
+	return c.no(s, keyword, "cannot be compared: %s differs", keyword)
 }
 
 // attempt tries a proof whose failure says nothing yet.
@@ -204,7 +204,7 @@ func (c *prover) each(values []any, n *jsonschema.Schema) bool {
 			case n.Types != nil:
 				keyword = "type"
 			}
-			return c.no(n, keyword, "%s is no longer taken", literal(v))
+			return c.no(n, keyword, "%s is no longer accepted", literal(v))
 		}
 	}
 	return true
@@ -214,20 +214,20 @@ func (c *prover) each(values []any, n *jsonschema.Schema) bool {
 func (c *prover) general(o known, m *jsonschema.Schema) bool {
 	ok := true
 	if m.Bool != nil && !*m.Bool {
-		return c.no(m, "", "what was taken here is no longer allowed")
+		return c.no(m, "", "values that were accepted here are no longer allowed")
 	}
 	if lost := o.types &^ typesOf(m); lost != 0 {
 		if lost == fractions && o.types&integers != 0 {
-			ok = c.no(m, "type", "numbers that are no integers are no longer taken")
+			ok = c.no(m, "type", "numbers other than integers are no longer accepted")
 		} else {
-			ok = c.no(m, "type", "no longer taken: %s", lost)
+			ok = c.no(m, "type", "no longer accepted: %s", lost)
 		}
 	}
 	switch {
 	case m.Enum != nil:
-		ok = c.no(m, "enum", "only some values are taken now (enum)")
+		ok = c.no(m, "enum", "now only some values are accepted (enum)")
 	case m.Const != nil:
-		ok = c.no(m, "const", "only one value is taken now (const)")
+		ok = c.no(m, "const", "now only one value is accepted (const)")
 	}
 	for keyword, there := range map[string]bool{
 		"$dynamicRef": m.DynamicRef != nil, "$recursiveRef": m.RecursiveRef != nil,
@@ -255,10 +255,10 @@ func (c *prover) texts(o known, m *jsonschema.Schema) bool {
 	ok := c.least(m, "minLength", m.MinLength, o.most(func(s *jsonschema.Schema) *int { return s.MinLength }))
 	ok = c.most(m, "maxLength", m.MaxLength, o.least(func(s *jsonschema.Schema) *int { return s.MaxLength })) && ok
 	if m.Pattern != nil && !o.some(func(s *jsonschema.Schema) bool { return s.Pattern != nil && s.Pattern.String() == m.Pattern.String() }) {
-		ok = c.no(m, "pattern", "texts must match %q now", excerpt(m.Pattern.String()))
+		ok = c.no(m, "pattern", "strings must now match %q", excerpt(m.Pattern.String()))
 	}
 	if m.Format != nil && !o.some(func(s *jsonschema.Schema) bool { return s.Format != nil && s.Format.Name == m.Format.Name }) {
-		ok = c.no(m, "format", "texts must be a %s now (format)", m.Format.Name)
+		ok = c.no(m, "format", "strings must now be a %s (format)", m.Format.Name)
 	}
 	return ok
 }
@@ -272,7 +272,7 @@ func (c *prover) least(m *jsonschema.Schema, keyword string, now, before *int) b
 	if now == nil || *now <= was {
 		return true
 	}
-	return c.no(m, keyword, "%s was %d and is %d", keyword, was, *now)
+	return c.no(m, keyword, "%s was %d and is now %d", keyword, was, *now)
 }
 
 // most proves an upper bound of a count.
@@ -281,9 +281,9 @@ func (c *prover) most(m *jsonschema.Schema, keyword string, now, before *int) bo
 	case now == nil || before != nil && *before <= *now:
 		return true
 	case before == nil:
-		return c.no(m, keyword, "%s is %d now; there was none", keyword, *now)
+		return c.no(m, keyword, "%s is now %d; there was none before", keyword, *now)
 	}
-	return c.no(m, keyword, "%s was %d and is %d", keyword, *before, *now)
+	return c.no(m, keyword, "%s was %d and is now %d", keyword, *before, *now)
 }
 
 // literal writes a value for a sentence.

@@ -48,7 +48,7 @@ func (c *prover) arrays(o known, m *jsonschema.Schema) bool {
 	ok := c.least(m, "minItems", m.MinItems, o.most(func(s *jsonschema.Schema) *int { return s.MinItems }))
 	ok = c.most(m, "maxItems", m.MaxItems, high) && ok
 	if unique(m) && (high == nil || *high > 1) && !o.some(unique) {
-		ok = c.no(m, "uniqueItems", "items must be unique now")
+		ok = c.no(m, "uniqueItems", "items must now be unique")
 	}
 	ok = c.items(o, m, high) && ok
 	ok = c.contains(o, m) && ok
@@ -101,10 +101,10 @@ func (c *prover) contains(o known, m *jsonschema.Schema) bool {
 			s.Contains != nil && s.MaxContains != nil && *s.MaxContains <= *high && c.attempt(func() bool { return c.child(c.known(m.Contains), s.Contains) })
 	})
 	if !enough {
-		return c.no(m, "contains", "items of a kind must be there now (contains)")
+		return c.no(m, "contains", "certain items are now required (contains)")
 	}
 	if !few {
-		return c.no(m, "maxContains", "fewer items of a kind may be there now (maxContains)")
+		return c.no(m, "maxContains", "fewer of certain items are now allowed (maxContains)")
 	}
 	return true
 }

@@ -30,7 +30,7 @@ func (c *prover) anyOf(o known, m *jsonschema.Schema) bool {
 		part := o
 		part.types = t
 		if o.types&t != 0 && (o.types == t || !one(part)) {
-			return c.no(m, "anyOf", "cannot be judged: no alternative was found that takes all that was taken before (%s)", t)
+			return c.no(m, "anyOf", "cannot be compared: no alternative was found that accepts everything accepted before (%s)", t)
 		}
 	}
 	return true
@@ -50,7 +50,7 @@ func (c *prover) oneOf(o known, m *jsonschema.Schema) bool {
 			return true
 		}
 	}
-	return c.no(m, "oneOf", "cannot be judged: it is not certain that exactly one alternative takes what was taken before")
+	return c.no(m, "oneOf", "cannot be compared: it is not certain that exactly one alternative accepts what was accepted before")
 }
 
 // not proves that what m excludes was excluded before.
@@ -67,7 +67,7 @@ func (c *prover) not(o known, m *jsonschema.Schema) bool {
 	}) {
 		return true
 	}
-	return c.no(m, "not", "cannot be judged: more may be excluded now (not)")
+	return c.no(m, "not", "cannot be compared: more may now be excluded (not)")
 }
 
 // condition proves if, then and else.

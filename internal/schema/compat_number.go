@@ -26,7 +26,7 @@ func (c *prover) numbers(o known, m *jsonschema.Schema) bool {
 		}
 		was := o.bound(end.lower)
 		if was.at == nil {
-			ok = c.no(m, end.keyword, "%s is %s now; there was none", end.keyword, decimal(end.at))
+			ok = c.no(m, end.keyword, "%s is now %s; there was none before", end.keyword, decimal(end.at))
 			continue
 		}
 		order := was.at.Cmp(end.at)
@@ -34,7 +34,7 @@ func (c *prover) numbers(o known, m *jsonschema.Schema) bool {
 			order = -order
 		}
 		if order < 0 || order == 0 && end.open && !was.open {
-			ok = c.no(m, end.keyword, "%s is %s now and lets less pass than before (%s)", end.keyword, decimal(end.at), decimal(was.at))
+			ok = c.no(m, end.keyword, "%s is now %s, which is stricter than before (%s)", end.keyword, decimal(end.at), decimal(was.at))
 		}
 	}
 	return c.multiples(o, m) && ok
@@ -51,5 +51,5 @@ func (c *prover) multiples(o known, m *jsonschema.Schema) bool {
 	if o.some(func(s *jsonschema.Schema) bool { return s.MultipleOf != nil && multiple(s.MultipleOf) }) {
 		return true
 	}
-	return c.no(m, "multipleOf", "numbers must be multiples of %s now", decimal(m.MultipleOf))
+	return c.no(m, "multipleOf", "numbers must now be multiples of %s", decimal(m.MultipleOf))
 }

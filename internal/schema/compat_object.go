@@ -77,7 +77,7 @@ func (c *prover) objects(o known, m *jsonschema.Schema) bool {
 	ok := true
 	for _, name := range m.Required {
 		if !o.requires(name) {
-			ok = c.no(m, "required", "property %s is required now and was not", quote(name))
+			ok = c.no(m, "required", "property %s is now required and was not before", quote(name))
 		}
 	}
 	ok = c.counts(o, m) && ok
@@ -203,9 +203,9 @@ func (c *prover) ofSome(o known, n *jsonschema.Schema, of func(*jsonschema.Schem
 		}
 	}
 	if n.Bool != nil && !*n.Bool {
-		return c.no(n, "", "properties of other names are no longer allowed")
+		return c.no(n, "", "other properties are no longer allowed")
 	}
-	return c.no(n, "", "properties of other names were free before, or less bound")
+	return c.no(n, "", "other properties were unrestricted before, or less restricted")
 }
 
 func sortedPatterns(s *jsonschema.Schema) []jsonschema.Regexp {
@@ -269,7 +269,7 @@ func (c *prover) namesBeside(o known, m *jsonschema.Schema, name string, needed 
 			return slices.Contains(list, other) || slices.Contains(s.DependentRequired[name], other)
 		})
 		if !there {
-			ok = c.no(m, "dependentRequired", "property %s is required now beside %s", quote(other), quote(name))
+			ok = c.no(m, "dependentRequired", "property %s is now required if %s is present", quote(other), quote(name))
 		}
 	}
 	return ok

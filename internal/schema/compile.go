@@ -27,7 +27,7 @@ const (
 type noLoader struct{}
 
 func (noLoader) Load(string) (any, error) {
-	return nil, errors.New("references must stay inside the document")
+	return nil, errors.New("references must stay within the document")
 }
 
 // dialects tells what "$schema" may name.
@@ -123,13 +123,13 @@ func explainCompile(doc *source, err error) error {
 			}
 		}
 	case errors.As(err, &pattern):
-		return refuse(documentPointer(pattern.URL), "%q is not a pattern that can be used: %v", shorten(pattern.Regex), pattern.Err)
+		return refuse(documentPointer(pattern.URL), "%q is not a valid pattern: %v", shorten(pattern.Regex), pattern.Err)
 	case errors.As(err, &load):
 		if at := doc.find("$schema", func(text string) bool { return strings.TrimSuffix(text, "#") == load.URL }); at != "" {
 			return refuse(at, "the dialect %q is not supported: %s", shorten(load.URL), dialects)
 		}
 		return refuse(doc.reference(func(u *url.URL) bool { return withoutFragment(u) == load.URL }),
-			"%q is outside this document: references must stay inside it", shorten(strings.TrimPrefix(load.URL, scheme)))
+			"%q is outside this document: references must stay within it", shorten(strings.TrimPrefix(load.URL, scheme)))
 	case errors.As(err, &anchor):
 		return doc.leadsNowhere(anchor.Reference)
 	case errors.As(err, &pointer):
@@ -145,7 +145,7 @@ func (s *source) leadsNowhere(target string) error {
 	at := s.reference(func(u *url.URL) bool {
 		return u.EscapedFragment() == fragment || "#"+u.Fragment == "#"+documentPointer(target)
 	})
-	return refuse(at, "the reference %q leads nowhere", shorten("#"+documentPointer(target)))
+	return refuse(at, "the reference %q has no target", shorten("#"+documentPointer(target)))
 }
 
 func withoutFragment(u *url.URL) string {

@@ -40,7 +40,7 @@ func measure(g *graph, root *jsonschema.Schema) (cost, error) {
 			}
 		}
 		if most[weightSteps] > MaxSteps {
-			return cost{}, refuse(m.first(func(l weight) bool { return l[weightSteps] > MaxSteps }), "the schema takes more than %d steps for one value at depth %d: too many alternatives (anyOf, oneOf) or references meet there", MaxSteps, depth)
+			return cost{}, refuse(m.first(func(l weight) bool { return l[weightSteps] > MaxSteps }), "validating one value at depth %d would take more than %d steps: too many alternatives (anyOf, oneOf) or references apply there", MaxSteps, depth)
 		}
 		if most[weightPattern] > MaxPatternLoad {
 			return cost{}, refuse(m.first(func(l weight) bool { return l[weightPattern] > MaxPatternLoad }), "the patterns for one value at depth %d take more than %d steps: use fewer or simpler ones", depth, MaxPatternLoad)
@@ -107,7 +107,7 @@ func (m *meter) descend(depth int) error {
 			m.merge(&c, &below[target.place])
 		}
 		if m.work > maxMeasure {
-			return refuse("", "the schema is too intricate: too many references and alternatives share properties")
+			return refuse("", "the schema is too complex: too many references and alternatives share properties")
 		}
 		below[i] = c
 		next[i] = c.most()
@@ -235,9 +235,7 @@ func (c cost) scan(data any) *event.Problem {
 }
 
 // TooMuchWork is the message of the problem that a check would take more than MaxWork.
-const TooMuchWork = "the data is too large to be checked against its schema: that would take more than 1,000,000 steps, about 50 ms. " +
-	"Send less data in an event, or make the schema simpler where much of the data is: fewer alternatives (anyOf, oneOf), " +
-	"shorter lists in enum, simpler patterns"
+const TooMuchWork = "the data is too large to validate: that would take more than 1,000,000 steps, about 50 ms. Send less data per event, or simplify the schema where most of the data is: fewer alternatives (anyOf, oneOf), shorter enum lists, simpler patterns"
 
 // scanner adds up the work of a check, and ends when it is too much.
 type scanner struct {

@@ -78,29 +78,29 @@ func passedOver(keyword string, beside map[string]any, draft int) string {
 	switch keyword {
 	case "id":
 		if _, text := beside[keyword].(string); text {
-			instead = "write $id"
+			instead = "use $id"
 		}
 	case "divisibleBy":
-		instead = "write multipleOf"
+		instead = "use multipleOf"
 	case "extends":
-		instead = "write allOf"
+		instead = "use allOf"
 	case "disallow":
-		instead = "write not"
+		instead = "use not"
 	case "additionalItems":
 		if draft >= 2020 {
-			instead = "write items beside prefixItems"
+			instead = "use items together with prefixItems"
 		}
 	case "$dynamicRef":
 		if draft < 2020 {
-			instead = "write $ref"
+			instead = "use $ref"
 		}
 	case "prefixItems":
 		if draft < 2020 {
-			instead = "write items with a list, or take the dialect " + ours
+			instead = "use items with a list, or the dialect " + ours
 		}
 	case "dependentRequired", "dependentSchemas":
 		if draft < 2019 {
-			instead = "write dependencies, or take the dialect " + ours
+			instead = "use dependencies, or the dialect " + ours
 		}
 	case "unevaluatedItems", "unevaluatedProperties", "minContains", "maxContains":
 		if draft < 2019 {
@@ -112,10 +112,10 @@ func passedOver(keyword string, beside map[string]any, draft int) string {
 		}
 	}
 	if instead != "" {
-		return fmt.Sprintf("%s means nothing in the dialect %s and would not be checked: %s", keyword, name, instead)
+		return fmt.Sprintf("%s has no meaning in the dialect %s and would be ignored: %s", keyword, name, instead)
 	}
 	if _, reference := beside["$ref"]; reference && draft < 2019 && judges(keyword) {
-		return fmt.Sprintf("%s beside $ref means nothing in the dialect %s and would not be checked: put both into allOf, or take the dialect %s", keyword, name, ours)
+		return fmt.Sprintf("%s next to $ref has no meaning in the dialect %s and would be ignored: put both into allOf, or use the dialect %s", keyword, name, ours)
 	}
 	return ""
 }

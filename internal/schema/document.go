@@ -38,13 +38,13 @@ func refuse(pointer, format string, args ...any) error {
 // the values that the library takes, within the bounds.
 func parseDocument(document []byte) (*source, error) {
 	if len(document) > MaxDocumentBytes {
-		return nil, refuse("", "the schema has %d bytes; at most %d are allowed", len(document), MaxDocumentBytes)
+		return nil, refuse("", "the schema is %d bytes long; at most %d are allowed", len(document), MaxDocumentBytes)
 	}
 	r := reader{decoder: jsontext.NewDecoder(strings.NewReader(string(document)))}
 	value, err := r.value(1)
 	if err == nil {
 		if _, tail := r.decoder.ReadToken(); tail == nil {
-			err = refuse("", "the document has more than one JSON value; a schema is a single one")
+			err = refuse("", "the document has more than one JSON value; a schema is a single value")
 		}
 	}
 	var refused *CompileError
@@ -108,7 +108,7 @@ func (r *reader) value(depth int) (any, error) {
 	case '0':
 		n := token.String()
 		if !numberInRange(n) {
-			return nil, r.refuse("a number has at most %d digits and an exponent of at most %d", jsonx.MaxNumberDigits, jsonx.MaxNumberExponent)
+			return nil, r.refuse("a number may have at most %d digits and an exponent of at most %d", jsonx.MaxNumberDigits, jsonx.MaxNumberExponent)
 		}
 		return stdjson.Number(n), nil
 	case '"':

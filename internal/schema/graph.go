@@ -87,7 +87,7 @@ func (g *graph) list(schemas ...*jsonschema.Schema) []*node {
 type outsideError struct{ location string }
 
 func (e *outsideError) Error() string {
-	return fmt.Sprintf("a reference leads to %s: references must stay inside the document", e.location)
+	return fmt.Sprintf("a reference points to %s: references must stay within the document", e.location)
 }
 
 // visit completes n, and before it all that it applies in place.
@@ -96,7 +96,7 @@ func (g *graph) visit(n *node) error {
 	case visited:
 		return nil
 	case visiting:
-		return refuse(n.at, "the references go round in a circle without reading any data")
+		return refuse(n.at, "the references form a cycle that reads no data")
 	}
 	n.state = visiting
 	if !strings.HasPrefix(n.schema.Location, rootURL+"#") {

@@ -70,9 +70,9 @@ func noEvent(root *jsonschema.Schema) (at, why string) {
 	}
 	s, name := c.missing(o, func(member known) bool { return c.empty(member, maxLookAhead) })
 	if s == nil {
-		return "", "data is always an object, and this schema takes none"
+		return "", "data is always an object, and this schema accepts none"
 	}
-	return documentPointer(s.Location) + "/required", "property " + quote(name) + " is required, and no value of it is allowed"
+	return documentPointer(s.Location) + "/required", "property " + quote(name) + " is required, but no value is allowed for it"
 }
 
 // empty is impossible for values whose alternatives may all be impossible too.

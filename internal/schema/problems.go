@@ -144,11 +144,11 @@ func (e *explainer) text(v *jsonschema.ValidationError, at string) string {
 		return "matches none of the alternatives (anyOf): " + e.summary(v.Causes, at)
 	case *kind.OneOf:
 		if len(k.Subschemas) > 1 {
-			return fmt.Sprintf("matches the alternatives %d and %d, but exactly one is expected (oneOf)", k.Subschemas[0]+1, k.Subschemas[1]+1)
+			return fmt.Sprintf("matches alternatives %d and %d, but exactly one must match (oneOf)", k.Subschemas[0]+1, k.Subschemas[1]+1)
 		}
 		return "matches none of the alternatives (oneOf): " + e.summary(v.Causes, at)
 	case *kind.Not:
-		return "matches what the schema excludes (not)"
+		return "matches a schema that excludes it (not)"
 	case *kind.FalseSchema:
 		return forbidden(v)
 	case *kind.Enum:
@@ -169,7 +169,7 @@ func (e *explainer) text(v *jsonschema.ValidationError, at string) string {
 			got = excerpt(s)
 		}
 		if k.Want == "regex" && k.Err != nil {
-			return fmt.Sprintf("%v is not a regular expression that can be used (RE2): %s", display(got), strings.TrimPrefix(k.Err.Error(), "error parsing regexp: "))
+			return fmt.Sprintf("%v is not a valid regular expression (RE2): %s", display(got), strings.TrimPrefix(k.Err.Error(), "error parsing regexp: "))
 		}
 		return fmt.Sprintf("%v does not have the format %s%s", display(got), k.Want, formatAdvice(k))
 	case *kind.Minimum:

@@ -415,7 +415,7 @@ func (d *drafter) members(s *shape, at string, doc map[string]any, depth int) {
 		below := at + "/properties/" + jsonx.EscapePointer(name)
 		switch {
 		case m.seen == n && d.free[depth]:
-			d.state(below, "not required: large data would take too long to be checked", n, n)
+			d.state(below, "not required: large data would take too long to validate", n, n)
 		case m.seen == n:
 			required = append(required, name)
 			d.state(below, "required", n, n)

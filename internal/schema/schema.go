@@ -117,7 +117,7 @@ func (t *Type) Check(data any) (problems []event.Problem) {
 	defer func() {
 		if r := recover(); r != nil {
 			t.failures.Add(1)
-			problems = []event.Problem{violation(dataPointer, "the validator failed on this data; the schema could not be checked")}
+			problems = []event.Problem{violation(dataPointer, "the validator failed on this data, so it could not be validated")}
 		}
 	}()
 	if t.unusable != "" {

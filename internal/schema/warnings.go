@@ -58,13 +58,13 @@ func warningOf(keyword string, object map[string]any, s *jsonschema.Schema) stri
 	name, isText := object[keyword].(string)
 	switch {
 	case keyword == "format" && isText && s.Format == nil:
-		return fmt.Sprintf("the format %q is not known and is not checked%s", shorten(name), meant(name, formats()))
+		return fmt.Sprintf("the format %q is unknown and is ignored%s", shorten(name), meant(name, formats()))
 	case keyword == "nullable":
-		return `nullable is not a keyword of JSON Schema and is not checked: write "null" among the types`
+		return `nullable is not a JSON Schema keyword and is ignored: add "null" to the types`
 	case strings.HasPrefix(keyword, "x-"), slices.Contains(keywords(), keyword):
 		return ""
 	}
-	return fmt.Sprintf("%q is not a keyword of JSON Schema and is not checked%s", shorten(keyword), meant(keyword, keywords()))
+	return fmt.Sprintf("%q is not a JSON Schema keyword and is ignored%s", shorten(keyword), meant(keyword, keywords()))
 }
 
 func meant(word string, known []string) string {
@@ -83,14 +83,14 @@ func workWarnings(g *graph) map[*node]string {
 		most := MaxWork * patternRate / max(n.totalWeight[weightPattern], 1) // bytes of a text
 		told := slices.ContainsFunc(n.inPlace, func(target *node) bool { return warnings[target] != "" })
 		if most < commonText && !told && (n.schema.MaxLength == nil || *n.schema.MaxLength > most) {
-			warnings[n] = fmt.Sprintf("a text of more than %d bytes here is rejected, because its patterns would take too long: make them simpler, or set maxLength", most)
+			warnings[n] = fmt.Sprintf("a string of more than %d bytes here will be rejected, because its patterns would take too long: simplify them, or set maxLength", most)
 		}
 	}
 	for _, n := range g.nodes {
 		for _, target := range slices.Concat(n.rest, n.others, n.everyChild) {
 			most := MaxWork / max(target.weight(map[*node]bool{}), 1)
 			if most < commonValues && warnings[target] == "" {
-				warnings[target] = fmt.Sprintf("an event with more than about %d values here is rejected, because checking them would take too long: use fewer alternatives (anyOf, oneOf) and shorter lists in enum", most)
+				warnings[target] = fmt.Sprintf("an event with more than about %d values here will be rejected, because validating them would take too long: use fewer alternatives (anyOf, oneOf) and shorter enum lists", most)
 			}
 		}
 	}

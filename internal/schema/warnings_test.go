@@ -15,14 +15,14 @@ import (
 func TestWarnings(t *testing.T) {
 	const none = "no event can pass"
 	for document, want := range map[string][]string{
-		`{"type":"object","properties":{"a":{"type":"string","minlength":2}}}`: {`/properties/a/minlength "minlength" is not a keyword of JSON Schema and is not checked; did you mean "minLength"?`},
+		`{"type":"object","properties":{"a":{"type":"string","minlength":2}}}`: {`/properties/a/minlength "minlength" is not a JSON Schema keyword and is ignored; did you mean "minLength"?`},
 		`{"properties":{"a":{"format":"Date-Time"},"b":{"format":"phone"}}}`: {
-			`/properties/a/format the format "Date-Time" is not known and is not checked; did you mean "date-time"?`,
-			`/properties/b/format the format "phone" is not known and is not checked`,
+			`/properties/a/format the format "Date-Time" is unknown and is ignored; did you mean "date-time"?`,
+			`/properties/b/format the format "phone" is unknown and is ignored`,
 		},
-		`{"properties":{"a":{"type":"string","nullable":true}}}`: {`/properties/a/nullable nullable is not a keyword of JSON Schema and is not checked: write "null" among the types`},
-		`{"items":{"require":["a"]},"allOf":[{"propertys":{}}]}`: {`/allOf/0/propertys "propertys" is not a keyword of JSON Schema and is not checked; did you mean "properties"?`, `/items/require "require" is not a keyword of JSON Schema and is not checked; did you mean "required"?`},
-		`{"$ref":"#/$defs/a","$defs":{"a":{"foo":1,"bar":2}}}`:   {`/$defs/a/bar "bar" is not a keyword of JSON Schema and is not checked`, `/$defs/a/foo "foo" is not a keyword of JSON Schema and is not checked`},
+		`{"properties":{"a":{"type":"string","nullable":true}}}`: {`/properties/a/nullable nullable is not a JSON Schema keyword and is ignored: add "null" to the types`},
+		`{"items":{"require":["a"]},"allOf":[{"propertys":{}}]}`: {`/allOf/0/propertys "propertys" is not a JSON Schema keyword and is ignored; did you mean "properties"?`, `/items/require "require" is not a JSON Schema keyword and is ignored; did you mean "required"?`},
+		`{"$ref":"#/$defs/a","$defs":{"a":{"foo":1,"bar":2}}}`:   {`/$defs/a/bar "bar" is not a JSON Schema keyword and is ignored`, `/$defs/a/foo "foo" is not a JSON Schema keyword and is ignored`},
 		`false`:                             {none},
 		`{"type":"array"}`:                  {none},
 		`{"allOf":[{},{"type":"string"}]}`:  {none},
@@ -35,19 +35,19 @@ func TestWarnings(t *testing.T) {
 		`{"enum":[1,"a"]}`:                   {none},
 		`{"const":{"a":1},"enum":[{"a":2}]}`: {none},
 		`{"oneOf":[{"not":{}},{"enum":[]}]}`: {none},
-		`{"type":"object","required":["a"],"properties":{"b":{}},"additionalProperties":false}`: {`/required no event can pass: property 'a' is required, and no value of it is allowed`},
-		`{"required":["b","a"],"properties":{"a":{"not":{}}}}`:                                  {`/required no event can pass: property 'a' is required, and no value of it is allowed`},
-		`{"required":["a"],"properties":{"a":{"enum":[]}}}`:                                     {`/required no event can pass: property 'a' is required, and no value of it is allowed`},
-		`{"required":["a"],"properties":{"a":{"type":"integer","minimum":3,"maximum":2}}}`:      {`/required no event can pass: property 'a' is required, and no value of it is allowed`},
-		`{"required":["a"],"properties":{"a":{"anyOf":[false,{"enum":[]}]}}}`:                   {`/required no event can pass: property 'a' is required, and no value of it is allowed`},
+		`{"type":"object","required":["a"],"properties":{"b":{}},"additionalProperties":false}`: {`/required no event can pass: property 'a' is required, but no value is allowed for it`},
+		`{"required":["b","a"],"properties":{"a":{"not":{}}}}`:                                  {`/required no event can pass: property 'a' is required, but no value is allowed for it`},
+		`{"required":["a"],"properties":{"a":{"enum":[]}}}`:                                     {`/required no event can pass: property 'a' is required, but no value is allowed for it`},
+		`{"required":["a"],"properties":{"a":{"type":"integer","minimum":3,"maximum":2}}}`:      {`/required no event can pass: property 'a' is required, but no value is allowed for it`},
+		`{"required":["a"],"properties":{"a":{"anyOf":[false,{"enum":[]}]}}}`:                   {`/required no event can pass: property 'a' is required, but no value is allowed for it`},
 		`{"allOf":[{"$ref":"#/$defs/a"}],"properties":{"a":{"$ref":"#/$defs/b"}},"$defs":{"a":{"required":["a"]},"b":{"type":"object","required":["x"],"additionalProperties":false}}}`: {
-			`/$defs/a/required no event can pass: property 'a' is required, and no value of it is allowed`,
+			`/$defs/a/required no event can pass: property 'a' is required, but no value is allowed for it`,
 		},
 		`{"properties":{"a":{"pattern":"(x?y?){200}b"}}}`: {
-			`/properties/a a text of more than 6650 bytes here is rejected, because its patterns would take too long: make them simpler, or set maxLength`,
+			`/properties/a a string of more than 6650 bytes here will be rejected, because its patterns would take too long: simplify them, or set maxLength`,
 		},
 		`{"items":{"properties":{"a":{"anyOf":[` + numbered(100, `{"const":%d}`) + `]}}}}`: {
-			`/items an event with more than about 226 values here is rejected, because checking them would take too long: use fewer alternatives (anyOf, oneOf) and shorter lists in enum`,
+			`/items an event with more than about 226 values here will be rejected, because validating them would take too long: use fewer alternatives (anyOf, oneOf) and shorter enum lists`,
 		},
 		// None of these has any.
 		`{"properties":{"a":{"pattern":"(x?y?){200}b","maxLength":900}}}`:                                       nil,

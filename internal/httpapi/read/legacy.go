@@ -105,7 +105,7 @@ func legacyQuery(c *httpapi.Call) (query.Query, error) {
 	filter, value, has := strings.Cut(c.URL.Query().Get("filter"), ",")
 	switch {
 	case query.NotText(value):
-		return query.Query{}, httpapi.NewProblem(http.StatusBadRequest, "filter must be UTF-8 without the character NUL")
+		return query.Query{}, httpapi.NewProblem(http.StatusBadRequest, "filter must be UTF-8 without NUL characters")
 	case filter == "session_id" && has:
 		return query.Query{SessionIDs: []string{value}}, nil
 	case filter == "category" && has:
