@@ -28,8 +28,8 @@ const (
 	exitBreaking = 3 // eye types put, apply: not compatible with the version in force
 )
 
-// stdio are what a command reads from and writes to. An output that is a terminal
-// is one that shownOn returned.
+// stdio holds the streams that a command reads from and writes to. An output to a terminal is what
+// shownOn returned for it.
 type stdio struct {
 	in       io.Reader
 	out, err io.Writer
@@ -54,7 +54,7 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
 	var usage *usageError
-	if err != nil && !errors.As(err, &usage) && cmd.Flag("url") != nil { // a command of the client side
+	if err != nil && !errors.As(err, &usage) && cmd.Flag("url") != nil { // a command that talks to a server
 		err = advising(err, (&clientFlags{cmd: cmd, getenv: os.Getenv}).where())
 	}
 	return report(err, errOut)
@@ -98,7 +98,7 @@ func newRoot(s stdio) *cobra.Command {
 	return root
 }
 
-// flagFault says what is wrong with a flag without the words of the library's parsers.
+// flagFault says what is wrong with a flag in plain words, not in those of the library's parsers.
 func flagFault(cmd *cobra.Command, err error) string {
 	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok && unknown.GetSpecifiedShortnames() == "" {
 		var names []string
@@ -124,8 +124,8 @@ func flagFault(cmd *cobra.Command, err error) string {
 	return fmt.Sprintf("--%s %q is not valid; use %s", flag.Name, invalid.GetValue(), kind)
 }
 
-// checkLibraryCommands adds the commands that the library makes, `eye help` and `eye completion`,
-// and makes wrong arguments of theirs usage errors.
+// checkLibraryCommands adds the library's own commands, `eye help` and `eye completion`, and turns
+// errors in their arguments into usage errors.
 func checkLibraryCommands(root *cobra.Command) {
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
@@ -148,8 +148,8 @@ func checkLibraryCommands(root *cobra.Command) {
 	}
 }
 
-// unknownCommand is the fault that a command has no subcommand of a name. written is what stands in
-// the command line.
+// unknownCommand returns the usage error for a subcommand that does not exist. written is its text
+// in the command line.
 func unknownCommand(cmd *cobra.Command, name, written string) error {
 	var names []string
 	for _, c := range cmd.Commands() {
@@ -206,8 +206,8 @@ func report(err error, to io.Writer) int {
 	return exitFailed
 }
 
-// args makes a check of positional arguments a usage error that names what is missing or too much,
-// and shows the form.
+// args turns a check of positional arguments into one that returns a usage error, which names what
+// is missing or superfluous and shows the usage line.
 func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, got []string) error {
 		err := check(cmd, got)
@@ -236,7 +236,7 @@ func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 }
 
 // positionals returns the names of a command's positional arguments, and how many of them are
-// required: the first ones, which stand in its form without brackets.
+// required: the first ones, which have no brackets in the usage line.
 func positionals(cmd *cobra.Command) (names []string, required int) {
 	for _, word := range strings.Fields(cmd.Use)[1:] {
 		if strings.HasPrefix(word, "--") {

@@ -124,7 +124,7 @@ func (f *sendFlags) run(ctx context.Context, names []string) (err error) {
 	return f.finish(bar, s, s.sendAll(ctx, io.TeeReader(in, bar), options))
 }
 
-// open returns the input and its size in bytes, -1 when it is no file.
+// open returns the input and its size in bytes, -1 when it is not a regular file.
 func (f *sendFlags) open(names []string) (io.ReadCloser, int64, error) {
 	if len(names) == 0 || names[0] == "-" {
 		return io.NopCloser(f.in), -1, nil
@@ -178,8 +178,8 @@ func (f *sendFlags) printTotals(t client.Totals) error {
 	return err
 }
 
-// bar shows progress on a terminal, and nothing elsewhere. What it writes moves the
-// cursor and holds no text of others.
+// bar shows progress on a terminal, and nothing elsewhere. It writes to the terminal unfiltered:
+// its output moves the cursor and contains no text from elsewhere.
 //
 // It is safe for concurrent use.
 type bar struct {

@@ -22,13 +22,13 @@ import (
 const (
 	firstBackoff = 200 * time.Millisecond
 	maxBackoff   = 30 * time.Second
-	maxAsked     = 5 * time.Minute // a Retry-After beyond is cut to it
+	maxAsked     = 5 * time.Minute // a longer Retry-After is cut to this
 )
 
 // sender delivers batches, again and again until they are answered.
 type sender struct {
 	client   *client.Client
-	wait     bool          // for stored
+	wait     bool          // until the events are stored
 	retryFor time.Duration // since the first try of a batch
 	linger   time.Duration // how long an element waits for others of its batch; 0 for as long as it takes
 	pause    func(ctx context.Context, d time.Duration) error
@@ -39,12 +39,11 @@ type sender struct {
 	newRequest func(first int, body []byte) string  // an Idempotency-Key, for broken lines, which carry no id
 
 	sums client.Totals
-	last *element // of those that were answered; nil for none
+	last *element // the last element of the batches that were answered; nil for none
 }
 
 // send delivers one batch. Its elements carry ids, so that a repeated request
-// stores nothing twice. When ctx ends, what is under way is still sent, but nothing a
-// second time.
+// stores nothing twice. When ctx ends, the request under way is tried at most once more.
 func (s *sender) send(ctx context.Context, b batch) error {
 	contentType, body := b.body()
 	r := client.Request{
@@ -76,7 +75,7 @@ func (s *sender) send(ctx context.Context, b batch) error {
 	return nil
 }
 
-// placeInRequest is how the server tells where a request stops being JSON.
+// placeInRequest matches the place at which, according to the server, a request stops being JSON.
 var placeInRequest = regexp.MustCompile(`\bat line ([0-9]+), column ([0-9]+)`)
 
 // located returns problems with places in the element instead of those in the request, in which it
@@ -118,8 +117,8 @@ func (s *sender) sendHalves(ctx context.Context, b batch, p *client.Problem) err
 	return nil
 }
 
-// deliver sends one request until it is answered with something else than "later", or ctx ends:
-// then it is tried once more.
+// deliver sends one request until the answer is final or retryFor is over. After ctx has ended, it
+// is tried at most once more.
 func (s *sender) deliver(ctx context.Context, r client.Request) ([]byte, error) {
 	deadline := time.Now().Add(s.retryFor)
 	for try := 0; ; try++ {
@@ -162,8 +161,8 @@ func again(err error) bool {
 	return errors.As(err, &unreachable)
 }
 
-// backoff returns how long to wait after a try (from 0): twice as long each time,
-// of which a random half, and never shorter than the server asks for.
+// backoff returns how long to wait after a try (from 0): twice as long each time, half of it
+// random, and never shorter than the server asks for.
 func backoff(try int, err error) time.Duration {
 	d := min(maxBackoff, firstBackoff<<min(try, 20))
 	d = d/2 + rand.N(d/2) //nolint:gosec // spreads senders; nothing secret

@@ -31,9 +31,9 @@ type Route struct {
 	App string
 	// EitherSlash serves the path with and without a slash at its end.
 	EitherSlash bool
-	// Refused is called with the error of a refused request before the answer, which ends the
-	// reading of the body. If it is nil, requests whose key is refused are summed up in the audit
-	// trail.
+	// Refused is called with the error of a refused request before the answer is sent, because the
+	// body cannot be read afterwards. If it is nil, requests whose key is refused are summed up in
+	// the audit log.
 	Refused func(*Call, error)
 	// Errors is the form of errors, nil for problem details.
 	Errors *ErrorForm

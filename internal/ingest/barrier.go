@@ -5,18 +5,18 @@ import (
 	"sync"
 )
 
-// barrier lets one wait for all that were under way at a moment, while others begin.
+// barrier lets a caller wait for everything that has entered so far, while others may still enter.
 type barrier struct {
 	mu      sync.Mutex // guards present
 	present *round
 }
 
-// round is those who entered between two waits.
+// round counts what has entered between two waits.
 type round struct {
 	inside sync.WaitGroup
 }
 
-// enter returns what must be called once when the one who entered is through.
+// enter counts a piece of work as begun. The caller must call leave when the work is done.
 func (b *barrier) enter() (leave func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -28,7 +28,7 @@ func (b *barrier) enter() (leave func()) {
 	return sync.OnceFunc(r.inside.Done)
 }
 
-// wait returns when all who entered before it was called are through, or with the error of ctx.
+// wait returns when everything that entered before the call has left, or with the error of ctx.
 func (b *barrier) wait(ctx context.Context) error {
 	b.mu.Lock()
 	r := b.present
@@ -46,7 +46,7 @@ func (b *barrier) wait(ctx context.Context) error {
 	case <-done:
 		return nil
 	case <-ctx.Done():
-		b.mu.Lock() // those who wait next wait for these as well
+		b.mu.Lock() // the next wait includes these
 		if b.present == nil {
 			b.present = &round{}
 		}

@@ -12,8 +12,8 @@ import (
 	"theeye/internal/queue"
 )
 
-// Group commit (Q4): a frame is closed when it has waited so long or grown so large, or as soon as
-// no other frame is being written.
+// Group commit (Q4): a frame is closed after frameWait, at frameBytes, or as soon as no other frame
+// is being written.
 const (
 	frameWait     = 2 * time.Millisecond
 	frameBytes    = 512 << 10
@@ -155,8 +155,8 @@ func (b *batcher) run(ctx context.Context) error {
 	}
 }
 
-// collect adds the entries that come to a frame until the frame is closed and has a slot. While all
-// slots are taken the frame goes on growing. It returns the entry that did not fit any more.
+// collect adds arriving entries to a frame until the frame is closed and has a slot. While all
+// slots are taken, the frame keeps growing. It returns the entry that no longer fit.
 func (b *batcher) collect(current *pendingFrame, slots chan struct{}) (overflow *entry) {
 	timer := time.NewTimer(frameWait)
 	defer timer.Stop()

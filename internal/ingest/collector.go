@@ -1,7 +1,8 @@
-// Package ingest splits request bodies into events, reads each strictly, validates it, and has the
-// whole written to the queue before anyone is answered.
+// Package ingest splits request bodies into events, reads and validates each of them strictly, and
+// writes them to the queue before a sender is answered.
 //
-// It knows nothing of HTTP, and it does not look for duplicates in what is stored: the store does.
+// It knows nothing about HTTP, and does not look for duplicates among stored events: the store
+// does.
 package ingest
 
 import (
@@ -37,8 +38,8 @@ type Options struct {
 	// Erasures returns what was erased so far. It is called for each request; nil for none.
 	Erasures func() *erasure.Set
 
-	// Upgraded: the store may hold events of keys with origins under the ids that versions
-	// before gave them. They are looked for there too.
+	// Upgraded: the store may hold events of keys with origins under the ids that earlier versions
+	// gave them, so those ids are looked up, too.
 	Upgraded bool
 
 	MaxEventBytes   int           // 256 KiB
@@ -102,7 +103,7 @@ type Request struct {
 	Lines              bool   // the body is NDJSON
 	Single             bool   // the body must be one event
 	IdempotencyKey     string
-	Public             bool // whoever looks at a page has its key: what is no UUID is named apart
+	Public             bool // the key is public, as in a web page: ids that are not UUIDs have a namespace of their own
 	ReceivedAt         event.Micros
 }
 
@@ -200,9 +201,9 @@ func (c *Collector) Collect(ctx context.Context, req Request) (Receipt, error) {
 	return receipt, nil
 }
 
-// Settle returns when every frame is acknowledged, or its outcome is unknown, that has a record
-// which was validated before Settle was called. So what is published after that was validated by
-// the tombstones that were there. The error is that of ctx.
+// Settle returns when every frame with a record that was validated before the call has been
+// acknowledged, or has an unknown outcome. So everything published later was validated with the
+// tombstones that existed at the call. The error is that of ctx.
 func (c *Collector) Settle(ctx context.Context) error { return c.validating.wait(ctx) }
 
 // UnknownOutcomes returns how many frames had an outcome that is not known: the queue may have them
@@ -238,9 +239,9 @@ func (x *erasureFilter) redact(r event.Record) event.Record {
 // MaxUnreadableBytes is how much of a request that cannot be read is kept, in bytes.
 const MaxUnreadableBytes = 4 << 10
 
-// Refuse keeps a request that cannot be read as one rejection with its first
-// 4 KiB. It returns when that is durable, with the id that stands for it. Of NDJSON it has
-// no session: the lines may be of many.
+// Refuse keeps a request that cannot be read as one rejection with its first 4 KiB. It returns the
+// event id of the rejection when that is durable. For NDJSON, the rejection has no session, because
+// the lines may belong to several.
 func (c *Collector) Refuse(ctx context.Context, req Request, p event.Problem) (uuid.UUID, error) {
 	p.Message = strings.ToValidUTF8(p.Message, "\uFFFD")
 	r := &request{Request: req}

@@ -8,8 +8,7 @@ import (
 	"theeye/internal/jsonx"
 )
 
-// labels are the members by which the rejection of an event is found that could not be read
-// to its end.
+// labels are the members by which a rejection is found whose event could not be read to its end.
 type labels struct{ id, sessionID string }
 
 // labelsIn returns the labels that stand in raw before the place where it is not JSON, in any

@@ -26,7 +26,7 @@ type largeBudget struct {
 }
 
 func newLargeBudget(most int64) *largeBudget {
-	// The options are right, and then there is no error.
+	// The options are valid, so there is no error.
 	packer, _ := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithLowerEncoderMem(true))
 	return &largeBudget{limit: most, compressor: packer}
 }

@@ -278,8 +278,9 @@ func (e *rawEvent) required() {
 	}
 }
 
-// identity is how an event is named: its id, what its sender calls it, and what a version
-// before would have given it as id, zero when that is the same or cannot be stored here.
+// identity holds the ids of an event: its own, the one that its sender gave it if that is not a
+// UUID, and the one that an earlier version would have given it, zero when that is the same or
+// cannot be stored here.
 type identity struct {
 	id, former uuid.UUID
 	clientID   string

@@ -23,7 +23,7 @@ type Skew struct {
 
 // skews holds what was seen of each application.
 type skews struct {
-	mu      sync.RWMutex // guards of
+	mu      sync.RWMutex // guards byApp
 	byApp   map[string]*skew
 	seconds prometheus.Histogram // of all applications: a series for each would be too many
 }
@@ -85,7 +85,7 @@ func (s *skew) observe(received, sent event.Micros, corrected bool) {
 }
 
 // Buckets are as wide as an eighth of where they begin, from 8 ms on: the three
-// digits behind the first of the binary number count.
+// digits after the first of the binary number count.
 const skewBuckets = 8 * (41 - 2) // up to 2^41 ms, seventy years
 
 func bucketOf(ms int64) int {

@@ -64,8 +64,8 @@ func split(body []byte, limit int) (batch, error) {
 	return c, nil
 }
 
-// flatDepth is how deep arrays and objects may stand in each other for the
-// decoder to read them; it gives up at 10,000 and would refuse the whole batch.
+// flatDepth is how deep arrays and objects may be nested for the decoder to read them; it gives up
+// at 10,000 levels and would refuse the whole batch.
 const flatDepth = 1000
 
 // flatten returns body itself, or when it is deeper than flatDepth a copy of

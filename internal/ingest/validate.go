@@ -118,7 +118,8 @@ func (c *Collector) checkType(r *request, e *rawEvent) uint32 {
 	return t.Version
 }
 
-// maxNearest is for how many unknown event types of one request the nearest is looked for.
+// maxNearest bounds the unknown event types of one request for which the nearest known one is
+// looked up.
 const maxNearest = 10
 
 func (c *Collector) unknownTypeMessage(r *request, category, name string) string {

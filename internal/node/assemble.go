@@ -19,7 +19,7 @@ import (
 	"theeye/internal/worker"
 )
 
-// assemble makes the parts that have nothing to close, and gives them their hooks.
+// assemble creates the parts that need no closing, and passes them their hooks.
 func (n *Node) assemble(ctx context.Context) error {
 	state, err := n.queue.State(ctx)
 	if err != nil {

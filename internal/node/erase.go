@@ -30,8 +30,8 @@ import (
 	"theeye/internal/wait"
 )
 
-// eraser erases sessions and applications from all that a node holds. First a tombstone keeps
-// them from coming back; then a pass removes what there is. Erasures that wait share a pass.
+// eraser erases sessions and applications from everything that a node holds. First, a tombstone
+// keeps them from coming back; then a pass removes what is there. Waiting erasures share a pass.
 type eraser struct {
 	store     *duckdb.Store
 	queue     *queue.Queue
@@ -45,14 +45,15 @@ type eraser struct {
 
 	erasingApp *semaphore.Weighted // one application at a time
 	rescuing   *semaphore.Weighted // one file at a time
-	// looking is held while a tombstone is set, and by a rescue from its look at the tombstones
-	// until what it looked at is published: that is then a frame which the tombstone covers.
+	// looking is held while a tombstone is set, and by a rescue from when it reads the tombstones
+	// until it has published its records. A tombstone that is set afterwards covers the frame of
+	// these records.
 	looking sync.Mutex
 	wake    chan struct{} // a pass is wanted
 	appLeft chan struct{} // the erasure of an application has begun and is not finished
 
-	// left is how many erasures the server before had not finished; tried tells that a pass was
-	// made for them.
+	// left is how many erasures the previous server had not finished; tried reports whether a pass
+	// has been made for them.
 	left    int
 	tried   atomic.Bool
 	failing store.FailureTracker // passes
@@ -80,8 +81,8 @@ func newEraser(e *eraser) *eraser {
 	return e
 }
 
-// After an error a pass is made again: soon at first, and then after twice as long each time, up to
-// mostEraseRetry, because each ends the backups and exports that run.
+// After an error, a pass is retried after eraseRetry, and then after twice as long each time, up to
+// mostEraseRetry, because each pass ends the running backups and exports.
 const (
 	eraseRetry     = 10 * time.Second
 	mostEraseRetry = time.Hour
@@ -90,14 +91,14 @@ const (
 var errErasing = fmt.Errorf("%w: the erasure goes on when the server has started again", store.ErrUnavailable)
 
 // EraseSession erases a session in some applications, nil for all. The error is
-// erasure.ErrUnfinished when it has begun; it goes on in the background then, at the next start at
-// the latest.
+// erasure.ErrUnfinished if the erasure has begun but is not finished; it then continues in the
+// background, after the next start at the latest.
 func (e *eraser) EraseSession(ctx context.Context, apps []string, session string) (admin.Erasure, error) {
 	buried := apps
 	if buried == nil {
 		buried = []string{erasure.AllApps}
 	}
-	release, err := e.replays.EraseSession(ctx, session) // of the tombstone a later start knows a hash alone
+	release, err := e.replays.EraseSession(ctx, session) // now: a later start knows only a hash of the session
 	if err != nil {
 		return admin.Erasure{}, err
 	}
@@ -118,9 +119,9 @@ func (e *eraser) EraseSession(ctx context.Context, apps []string, session string
 	return done, nil
 }
 
-// EraseApp erases all that an application sent, and then deletes it. The
-// application takes nothing any more. It may be called again after an error; when the
-// application is gone meanwhile, the error is registry.ErrNotFound.
+// EraseApp erases everything that an application sent, and then deletes the application, which must
+// have stopped accepting events. It may be called again after an error; if the application no
+// longer exists, the error is registry.ErrNotFound.
 func (e *eraser) EraseApp(ctx context.Context, app registry.App) (_ admin.Erasure, err error) {
 	defer func() {
 		if err != nil && !errors.Is(err, registry.ErrNotFound) {
@@ -158,9 +159,10 @@ func (e *eraser) EraseApp(ctx context.Context, app registry.App) (_ admin.Erasur
 	return done, e.apps.DeleteApp(ctx, app)
 }
 
-// boundary returns a frame behind everything that is on its way to the queue now, and keeps replays
-// from sending more until release is called. What the application sends, and what replays of it
-// brought, lies before it: nothing of an application is taken any more when it is called.
+// boundary returns a frame after everything that is on its way to the queue now, and keeps replays
+// from sending more until release is called. When boundary is called, the application no longer
+// accepts events, so everything that it sent, or that replays of it brought, comes before that
+// frame.
 func (e *eraser) boundary(ctx context.Context) (frame uint64, release func(), err error) {
 	if release, err = e.replays.Hold(ctx); err != nil {
 		return 0, nil, err
@@ -179,8 +181,8 @@ func (e *eraser) boundary(ctx context.Context) (frame uint64, release func(), er
 // addTombstone sets tombstones, of what came up to now, and returns their ids.
 type addTombstone func(at event.Micros, frame uint64) (ids []string, err error)
 
-// erased sets a tombstone, waits for a pass, and reports what it removed that is counted. What
-// else the pass could not finish is no concern of it.
+// erased sets tombstones, waits for a pass, and reports those of its removals for which counts is
+// true. It ignores other erasures that the pass could not finish.
 func (e *eraser) erased(ctx context.Context, bury addTombstone, counts func(duckdb.Erased) bool) (admin.Erasure, error) {
 	at, ids, err := e.begin(ctx, bury)
 	if err != nil {
@@ -230,7 +232,7 @@ func (e *eraser) begin(ctx context.Context, bury addTombstone) (at event.Micros,
 	return at, ids, nil
 }
 
-// unsearched tells what an erasure does not look into.
+// unsearched lists what erasures do not search.
 func (e *eraser) unsearched() ([]admin.PutAside, error) {
 	if err := e.store.QuarantineStrays(); err != nil { // nothing searches them where they are
 		return nil, err
@@ -265,7 +267,7 @@ func (e *eraser) quarantines() []quarantine {
 	return []quarantine{{"store/quarantine", e.store.QuarantineDir()}, {"queue/quarantine", e.queue.QuarantineDir()}}
 }
 
-// Describe implements prometheus.Collector: an eraser tells what lies in quarantine.
+// Describe implements prometheus.Collector: an eraser reports what is in quarantine.
 func (e *eraser) Describe(to chan<- *prometheus.Desc) { prometheus.DescribeByCollect(e, to) }
 
 // Collect implements prometheus.Collector.
@@ -283,8 +285,8 @@ func (e *eraser) Collect(to chan<- prometheus.Metric) {
 	}
 }
 
-// EmptyQuarantine deletes what is quarantined in store and queue, files of segments that nothing
-// names, and files of replays that cannot be used. It returns what there was.
+// EmptyQuarantine deletes what is in quarantine in the store and the queue, segment files that
+// nothing names, and replay files that cannot be used. It returns what it found.
 func (e *eraser) EmptyQuarantine(context.Context) ([]admin.PutAside, error) {
 	there, err := e.unsearched()
 	if err != nil {
@@ -315,7 +317,7 @@ func (e *eraser) join() *erasePass {
 	return p
 }
 
-// notify leaves word in a channel of one.
+// notify sends a signal to a channel with a buffer of one, unless one is pending.
 func notify(to chan struct{}) {
 	select {
 	case to <- struct{}{}:
@@ -323,7 +325,7 @@ func notify(to chan struct{}) {
 	}
 }
 
-// take begins a pass: who asks from now on waits for another.
+// take begins a pass: callers that join from now on wait for the next one.
 func (e *eraser) take() *erasePass {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -375,8 +377,8 @@ func (e *eraser) run(ctx context.Context) error {
 	}
 }
 
-// ready is nil when a pass was made for what the server before had not finished: until then what
-// was erased may be there, such as after a restore with later tombstones.
+// ready returns nil once a pass has been made for what the previous server had not finished. Until
+// then, erased data may still be there, such as after a restore with later tombstones.
 func (e *eraser) ready() error {
 	if e.left == 0 || e.tried.Load() {
 		return nil
@@ -384,7 +386,7 @@ func (e *eraser) ready() error {
 	return fmt.Errorf("%s from before the start must be finished first; intake works meanwhile", plural.Count(e.left, "erasure"))
 }
 
-// notice tells of erasures that could not be finished, empty when there are none.
+// notice describes the erasures that could not be finished; it is empty when there are none.
 func (e *eraser) notice() string {
 	err := e.failing.Err(0)
 	if err == nil {
@@ -398,7 +400,7 @@ func (e *eraser) notice() string {
 	return fmt.Sprintf("erasure: %s cannot be finished, and what is to be erased may still be found: finishing %s; it is tried again", plural.Count(n, "erasure"), text)
 }
 
-// end answers those who wait when there will be no more passes.
+// end answers waiting callers, because there will be no more passes.
 func (e *eraser) end() {
 	e.mu.Lock()
 	e.ended = true
@@ -421,10 +423,11 @@ func (e *eraser) retrim(ctx context.Context) error {
 	return e.queue.Trim(ctx, trimmed)
 }
 
-// pass removes what has a tombstone when it begins: from the queue, and then from the segments. It
-// ends with nothing of it left in a file that the queue or the store still has, but for tombstones
-// that are not finished, of which the error tells. A tombstone that is set meanwhile is for the
-// next pass: records that were judged before it was known may come behind the trim of this one.
+// pass removes what has a tombstone when it begins: first from the queue, then from the segments.
+// When it returns, no file that the queue or the store still has contains any of it, except for
+// unfinished tombstones, which the error reports. A tombstone that is set in the meantime is left
+// to the next pass: records that were validated before it was known may enter the queue after this
+// pass has trimmed it.
 func (e *eraser) pass(ctx context.Context) (removed []duckdb.Erased, err error) {
 	open := e.store.UnfinishedErasures()
 	if len(open) == 0 {
@@ -454,8 +457,8 @@ func (e *eraser) pass(ctx context.Context) (removed []duckdb.Erased, err error) 
 	return e.store.Erase(ctx, open, trimmed)
 }
 
-// clearQueue brings what the queue holds into segments, and deletes every file of the queue that
-// has anything from before. It returns the frame up to which it has trimmed.
+// clearQueue flushes what the queue holds into segments, and waits until every file that the queue
+// had before is deleted. It returns the frame up to which it has trimmed.
 func (e *eraser) clearQueue(ctx context.Context) (trimmed uint64, err error) {
 	blocks, err := e.queue.Blocks()
 	if err != nil {
@@ -473,7 +476,7 @@ func (e *eraser) clearQueue(ctx context.Context) (trimmed uint64, err error) {
 			return trimmed, err
 		}
 	}
-	// Others send meanwhile: their frames lie behind the erased ones in the same file.
+	// Other frames have arrived in the meantime, in the same file as the erased ones.
 	if _, err = e.queue.Pad(ctx); err != nil {
 		return 0, err
 	}
@@ -546,7 +549,7 @@ func (e *eraser) resumeApps(ctx context.Context) (failed error) {
 			continue
 		}
 		done, err := e.EraseApp(ctx, app)
-		if errors.Is(err, registry.ErrNotFound) { // somebody asked for it again
+		if errors.Is(err, registry.ErrNotFound) { // another request has finished it
 			continue
 		}
 		if err != nil {

@@ -1,5 +1,5 @@
-// Package node runs one server: it opens the parts in the order in which an event meets them, runs
-// them, and closes them in that order again.
+// Package node runs one server: it opens the parts, runs them, and closes them in the order in
+// which an event passes through them.
 //
 // It holds what concerns several parts at a time: erasure, rescue of quarantined frames, and the
 // comparison of what was acknowledged with what is there after a start.
@@ -25,20 +25,19 @@ import (
 	"theeye/internal/worker"
 )
 
-// Node is one server. Its parts stand in the order in which an event meets them:
+// Node is one server. An event passes through its parts in this order:
 //
 //	listener ─► httpapi ─► ingest ─► queue ─► worker ─► store
 //	               ▲                            │         │
 //	               ├── progress ◄───────────────┘         │
 //	               └── read ◄─────────────────────────────┘
 //
-// Parts import only those behind them. Where one needs something of a part before it, or of
-// several at a time, it is given a hook, which is a method of the node or of the other part:
+// The node passes hooks to its parts, through which they call the node or other parts:
 //
 //	ingest   ── Publish ──────────────► queue     a frame, fsynced when it returns
-//	         ── Acknowledged ─────────► progress  what of each application is on its way
+//	         ── Acknowledged ─────────► progress  how many events of each application are on their way
 //	         ── Types, NearestType ───► registry  the schemas in force
-//	         ── Erasures ─────────────► store     what is not to be taken in
+//	         ── Erasures ─────────────► store     what has been erased
 //	queue    ── Beginning, Damaged ───► node      a queue that is new, or has a damaged file
 //	worker   ── TrimLimit, EndHolds ──► store     what may be trimmed from the queue
 //	         ── Lost ─────────────────► node      frames that cannot be read
@@ -57,9 +56,9 @@ type Node struct {
 
 	metrics *prometheus.Registry
 	running *running
-	ordered bool // Run has ended in order, and Close may say so
+	ordered bool // Run has shut down cleanly, so Close removes the file "running"
 
-	connections     int // the most that are served at a time
+	connections     int // maximum that is served at a time
 	listener        net.Listener
 	metricsListener net.Listener
 	inside          *insideListener // of the demo; nil without one
@@ -78,7 +77,7 @@ type Node struct {
 	backlog         uint64 // the last frame that the queue had at the start
 }
 
-// ConfirmedDir is the folder of the record of what was acknowledged, in the data directory.
+// ConfirmedDir is the folder of the confirmed record, in the data directory.
 const ConfirmedDir = "confirmed"
 
 // clockName is the file of retention's clock, which each server keeps.
@@ -97,6 +96,6 @@ func Open(ctx context.Context, cfg config.Config, log *slog.Logger) (*Node, erro
 // FirstStart returns what a first start made.
 func (n *Node) FirstStart() registry.FirstStart { return n.registry.FirstStart() }
 
-// FirstKeysShown keeps the keys of a first start, which have been printed. Without it the next
-// start makes others.
+// FirstKeysShown confirms that the keys of a first start have been printed. Otherwise, the next
+// start replaces them.
 func (n *Node) FirstKeysShown(ctx context.Context) error { return n.registry.FirstKeysShown(ctx) }

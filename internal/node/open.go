@@ -42,7 +42,7 @@ func (n *Node) open(ctx context.Context) error {
 		return err
 	}
 	if err := n.running.mark(); err != nil { // a full disk must not keep anyone from reading
-		n.log.Warn("the data directory is not marked as used; damage by an unordered end may not be looked for", "error", err)
+		n.log.Warn("the data directory could not be marked as used; after an unclean shutdown, the next start may not look for damage", "error", err)
 	}
 	if err := n.reconcile(ctx); err != nil {
 		return err
@@ -55,7 +55,8 @@ func (n *Node) open(ctx context.Context) error {
 	return nil
 }
 
-// takeDirectory locks the data directory and learns how the server before ended.
+// takeDirectory locks the data directory and finds out whether the previous server shut down
+// cleanly.
 func (n *Node) takeDirectory() (err error) {
 	var killed bool
 	if n.unlock, killed, err = lockAfter(n.cfg.Data); err != nil {
@@ -83,7 +84,7 @@ func (n *Node) openStore(ctx context.Context) (err error) {
 	return n.checkStore()
 }
 
-// openQueue opens the queue of the store. One that is new begins after what the store has flushed.
+// openQueue opens the queue. A new queue begins after the last frame that the store has flushed.
 func (n *Node) openQueue(ctx context.Context) error {
 	flushed, err := n.store.Flushed(ctx)
 	if err != nil {
@@ -109,8 +110,8 @@ func (n *Node) openQueue(ctx context.Context) error {
 	return n.begin(ctx)
 }
 
-// queueDamaged is told of a stream of the queue that has a damaged file. An error keeps the server
-// from starting.
+// queueDamaged is called for a stream of the queue that has a damaged file. If it returns an error,
+// the server does not start.
 func (n *Node) queueDamaged(stream string) error {
 	switch {
 	case stream == registry.Stream:
@@ -144,8 +145,8 @@ func (n *Node) openRegistry(ctx context.Context) error {
 	return n.prepareApps(ctx)
 }
 
-// branch begins a timeline when a queue is made for a store that has flushed frames, durably and
-// before the queue is there: its frames are not those of the queue that is lost.
+// branch begins a timeline when a queue is created for a store that has flushed frames: the frames
+// of the new queue are not those of the lost one. The timeline is durable before the queue exists.
 func (n *Node) branch(flushed uint64) error {
 	if flushed == 0 {
 		return nil
@@ -178,8 +179,8 @@ func (n *Node) storeLost(although string) error {
 		"or, to start an empty store with what the queue still holds, run `eye store recover --empty`", n.cfg.Data, although, ConfirmedDir)
 }
 
-// begin commits the store's manifest, before anything of this version's forms is written. A store
-// without a manifest beside a queue that was trimmed for one has lost its folder.
+// begin commits the store's manifest before anything is written in this version's formats. If there
+// is no manifest although frames were trimmed or confirmed, the store's folder was lost.
 func (n *Node) begin(ctx context.Context) error {
 	state, err := n.queue.State(ctx)
 	if err != nil {
@@ -191,7 +192,8 @@ func (n *Node) begin(ctx context.Context) error {
 	return n.store.CommitManifest(!n.store.HadManifest() && state.Frames > 0)
 }
 
-// prepareApps refuses a demo beside other applications, and makes that of --legacy-app.
+// prepareApps refuses --demo when demo.Check does, and creates the application of --legacy-app if
+// it is missing.
 func (n *Node) prepareApps(ctx context.Context) error {
 	if n.cfg.Demo {
 		if err := demo.Check(n.registry.Apps()); err != nil {

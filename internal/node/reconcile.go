@@ -15,10 +15,10 @@ import (
 	"theeye/internal/store"
 )
 
-// reconcile compares what was acknowledged with what queue and store have. When the queue ends
-// before what was acknowledged, its sequences would be given again: what is left of it is stored
-// and flushed, what is missing is counted as lost, and the queue goes on beyond it, on another
-// timeline. Nothing is taken in meanwhile.
+// reconcile compares what was acknowledged with what the queue and the store have. A queue that
+// ends before the last acknowledged frame would assign sequences a second time. So what is left of
+// it is stored and flushed, what is missing is counted as lost, and the queue continues after that
+// frame, on another timeline. No events are accepted in the meantime.
 func (n *Node) reconcile(ctx context.Context) error {
 	flushed, err := n.store.Flushed(ctx)
 	if err != nil {
@@ -66,11 +66,11 @@ func (n *Node) reconcile(ctx context.Context) error {
 	if state.Last >= last {
 		return nil
 	}
-	n.log.Error("the queue ended before what was acknowledged; it goes on beyond that", "queue_end", state.Last, "goes_on_beyond", last)
+	n.log.Error("the queue ended before the last acknowledged frame; it continues after that frame", "queue_end", state.Last, "continues_after", last)
 	return n.queue.StartAfter(ctx, last)
 }
 
-// recordDamaged tells what is wrong with the record of what was acknowledged.
+// recordDamaged reports what is wrong with the confirmed record.
 func (n *Node) recordDamaged(since uint64, damage string) {
 	dir := filepath.Join(n.cfg.Data, ConfirmedDir)
 	n.log.Error("the record of acknowledged events cannot be relied on; a new one is begun", "folder", dir, "damage", damage, "kept_since_frame", since)
@@ -81,10 +81,10 @@ func (n *Node) recordDamaged(since uint64, damage string) {
 	n.note(fmt.Sprintf("the record of acknowledged events, %s, %s. A new one was begun; events lost before this start %s", dir, damage, counted))
 }
 
-// note keeps a text that /readyz tells.
+// note keeps a text for /readyz to report.
 func (n *Node) note(text string) {
 	if err := n.running.note(text); err != nil {
-		n.log.Error("what /readyz is to tell could not be kept", "text", text, "error", err)
+		n.log.Error("a notice for /readyz could not be kept", "text", text, "error", err)
 	}
 }
 
@@ -115,7 +115,7 @@ func (n *Node) drainBefore(ctx context.Context, readable, last uint64) error {
 	if _, err := n.store.Write(ctx, b); err != nil {
 		return fmt.Errorf("count what is lost: %w", err)
 	}
-	if len(lost.Counts) > 0 { // told before it is counted for good
+	if len(lost.Counts) > 0 { // reported before the loss is flushed
 		n.worker.RecordLoss(lost)
 	}
 	n.progress.MarkStored(last, nil)
@@ -126,7 +126,7 @@ func (n *Node) drainBefore(ctx context.Context, readable, last uint64) error {
 	return nil
 }
 
-// storeUpTo lets worker and store work until a frame is stored.
+// storeUpTo runs the worker and the store until a frame is stored.
 func (n *Node) storeUpTo(ctx context.Context, frame uint64) error {
 	return whileWorking(ctx, n.stalled, func(ctx context.Context) error {
 		ctx, stop := context.WithCancel(ctx)
@@ -142,7 +142,7 @@ func (n *Node) storeUpTo(ctx context.Context, frame uint64) error {
 	})
 }
 
-// lost tells of acknowledged events that cannot be read any more.
+// lost reports acknowledged events that can no longer be read.
 func (n *Node) lost(l queue.Loss) {
 	apps := make([]string, 0, len(l.Counts))
 	for _, c := range l.Counts {
@@ -152,7 +152,7 @@ func (n *Node) lost(l queue.Loss) {
 	switch {
 	case l.First == l.Last:
 		frames = fmt.Sprintf("in frame %d", l.First)
-	case l.First > l.Last: // of none in particular: the sums tell
+	case l.First > l.Last: // not of particular frames: only the sums differ
 		frames = fmt.Sprintf("before frame %d", l.First)
 	}
 	verb := "are"
@@ -168,7 +168,7 @@ func (n *Node) lost(l queue.Loss) {
 	n.note(text)
 }
 
-// rescueAdvice goes on with what is told of lost events while there is something in quarantine.
+// rescueAdvice is appended to a report of lost events while the queue's quarantine is not empty.
 const rescueAdvice = ". If queue/quarantine holds a copy, `eye store rescue FILE` may bring some back"
 
 func (n *Node) mayRescue() bool {
@@ -176,8 +176,8 @@ func (n *Node) mayRescue() bool {
 	return err == nil && u.Files > 0
 }
 
-// Acknowledge drops what is told of losses and of damaged segments, and returns it. Lost frames are
-// flushed first: else a start that stores the same frames again would find and tell them again.
+// Acknowledge ends the reports of losses and of damaged segments, and returns them. It flushes
+// first: otherwise, a start that stores the same frames again would report the same losses again.
 func (n *Node) Acknowledge(ctx context.Context) ([]string, error) {
 	if err := n.store.Flush(ctx); err != nil {
 		return nil, err
@@ -193,7 +193,7 @@ func (n *Node) Acknowledge(ctx context.Context) ([]string, error) {
 	return list, err
 }
 
-// notices tells what the operator should know while all works.
+// notices returns what an operator should know even though everything works.
 func (n *Node) notices() []string {
 	var list []string
 	mayRescue := sync.OnceValue(n.mayRescue)

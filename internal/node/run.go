@@ -23,11 +23,11 @@ const (
 	lastFlush      = 60 * time.Second
 )
 
-// Run serves until ctx ends, and then shuts down in the order of an event's
-// way: stop listening, finish requests, drain the worker. close comes next.
+// Run serves until ctx ends. Then it shuts down in the order in which an event passes through the
+// parts: it stops listening, finishes requests and drains the worker. Close does the rest.
 func (n *Node) Run(ctx context.Context, ready func(address string) error) error {
 	web := newHTTPServer(n.api, n.log)
-	// Each stage ends after the one before it.
+	// These contexts end one after the other.
 	stages, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	intake, stopIntake := context.WithCancel(context.Background())
@@ -60,7 +60,7 @@ func (n *Node) Run(ctx context.Context, ready func(address string) error) error 
 		n.inside = newInsideListener()
 		part("inside", func() error { return web.Serve(n.inside) })
 	}
-	// A full disk, or one that has no sockets, must not keep anyone from reading.
+	// A full disk, or a file system without sockets, must not prevent reads.
 	if socket, err := discovery.Listen(ctx, n.cfg.Data); err != nil {
 		n.log.Warn("there is no socket for commands run beside this server; they need --url and --key", "error", err)
 	} else {
@@ -95,7 +95,7 @@ func (n *Node) Run(ctx context.Context, ready func(address string) error) error 
 	last, cancelLast := context.WithTimeout(context.Background(), endRequests)
 	defer cancelLast()
 	if err := n.api.Close(last); err != nil { // they use what is closed next
-		n.log.Error("some requests do not end", "error", err)
+		n.log.Error("some requests have not ended", "error", err)
 	}
 	stopIntake()
 	n.drain()
@@ -110,7 +110,7 @@ func (n *Node) Run(ctx context.Context, ready func(address string) error) error 
 	return runErr
 }
 
-// flush makes the next start short: what is flushed is not rebuilt.
+// flush shortens the next start: what is flushed need not be rebuilt.
 func (n *Node) flush() {
 	ctx, cancel := context.WithTimeout(context.Background(), lastFlush)
 	defer cancel()
@@ -132,7 +132,7 @@ func (n *Node) drain() {
 	}
 }
 
-// Close closes what is open, behind an event's way.
+// Close closes what is open, in the order in which an event passes through the parts.
 func (n *Node) Close() {
 	if n.listener != nil {
 		_ = n.listener.Close()
@@ -151,9 +151,9 @@ func (n *Node) Close() {
 			n.log.Error("the store did not close", "error", err)
 		}
 	}
-	if n.ordered { // when all is closed: a kill before that is no ordered end
+	if n.ordered { // only when everything is closed: a server that is killed before has not shut down cleanly
 		if err := n.running.end(); err != nil {
-			n.log.Warn("the next start takes this end for an unordered one", "error", err)
+			n.log.Warn("the next start will take this shutdown for an unclean one", "error", err)
 		}
 	}
 	if n.unlock != nil {

@@ -88,8 +88,8 @@ func beginRunning(dir string, killed bool, log *slog.Logger) (*running, error) {
 	}
 	log.Error("earlier reports of losses may be gone: their file is damaged and was moved to the quarantine", "file", r.path, "moved_to", moved, "error", err)
 	r.notes = []string{r.path + " was damaged: reports of earlier losses may be gone with it; see the log and `eye books`"}
-	if err := r.mark(); err != nil { // as in connect; without the file a next start would take the last end for an ordered one
-		log.Warn("the data directory is not marked as used; damage by an unordered end may not be looked for", "error", err)
+	if err := r.mark(); err != nil { // as in open; without the file, the next start would take the last shutdown for a clean one
+		log.Warn("the data directory could not be marked as used; after an unclean shutdown, the next start may not look for damage", "error", err)
 	}
 	return r, nil
 }

@@ -21,26 +21,26 @@ import (
 	"theeye/internal/durable"
 )
 
-// confirmed is a record of what was acknowledged, outside the folders of queue and store, so that
-// damage to either is noticed. Before anybody is told that a frame is durable, a line with its
-// counts is written here. A plain write survives the end of the process; once a second it is
-// synced, so that a power cut may take the lines of the last second.
+// confirmed is the confirmed record: the counts of acknowledged frames, kept outside the folders of
+// queue and store, so that damage to either is noticed. Before a frame is acknowledged, a line with
+// its counts is written here. A plain write survives the end of the process; the file is synced
+// once a second, so a power cut may lose the lines of the last second.
 //
 // The folder has files confirmed-N, where N grows. Each is a list of lines of text:
 //
 //	version 3 CRC                           first; version 1 has no such line
-//	record ID CRC                           which record the file is of, since version 3
+//	record ID CRC                           the record that the file belongs to, since version 3
 //	totals APP RECEIVED REJECTED … CRC      what all lines of earlier files add up to
-//	last SEQUENCE CRC                       no frame before this line has a greater one, since version 3
+//	last SEQUENCE CRC                       an upper bound for the frames before this line, since version 3
 //	SEQUENCE APP RECEIVED REJECTED … CRC    one for each frame
 //
-// CRC is the CRC-32C of the text before it, in hex. A line that is damaged counts for nothing. One
-// that is whole and has another form, or another version, was written by a newer version of The
-// Eye.
+// CRC is the CRC-32C of the text before it, in hex. A damaged line is ignored. An intact line of
+// another form, or with another version, was written by a newer version of The Eye.
 //
-// A file begins whole, and nothing is written into it after the process that began it has ended. So
-// a crash may leave it shorter, or cut off within a line, or with zeros instead of its last lines,
-// and nothing else. Before the store flushes a frame, a line that reaches it is synced.
+// The first lines of a file are written atomically, and nothing is written into it after the
+// process that began it has ended. So a crash can only leave it shorter, cut off within a line, or
+// with zeros instead of its last lines. Before the store flushes a frame, a line with its sequence
+// or a later one is synced.
 type confirmed struct {
 	dir string
 
@@ -56,8 +56,9 @@ type confirmed struct {
 	unsynced bool // lines were written since the last sync
 	closed   bool
 
-	// id is that of the record; damage says what is wrong with the one that was found, and replace
-	// that it is to be written anew. They are fixed when Open and rewrite return.
+	// id identifies the record; damage says what is wrong with the record that was found, and
+	// replace whether it must be rewritten. They do not change after Open and rewrite have
+	// returned.
 	id       string
 	damage   string
 	replace  bool
@@ -99,7 +100,7 @@ func openConfirmed(dir, record string, flushed uint64) (*confirmed, error) {
 		return nil, err
 	}
 	if len(numbers) == 0 {
-		c.damage, c.id = MissingRecord, "" // should the one that is missing come back, it is another
+		c.damage, c.id = MissingRecord, "" // if the missing record comes back, it is treated as another one
 	}
 	for i, n := range numbers {
 		f, sum := confirmedFile{number: n}, map[string]Count{}
@@ -136,8 +137,8 @@ func openConfirmed(dir, record string, flushed uint64) (*confirmed, error) {
 	return c, nil
 }
 
-// checkReaches notes that the record ends before a frame that what is there could not go beyond
-// otherwise.
+// checkReaches notes damage if the record ends before a frame that an intact record would have
+// reached. why says what has reached that frame.
 func (c *confirmed) checkReaches(frame uint64, why string) {
 	if c.hasLast && c.last < frame {
 		c.noteDamage(fmt.Sprintf("is out of date or damaged: it ends with frame %d, and %s frame %d", c.last, why, frame))
@@ -221,7 +222,7 @@ func (c *confirmed) roomLocked() error {
 	return c.beginLocked(first, 0)
 }
 
-// headLocked returns how a file begins.
+// headLocked returns the first lines of a file.
 func (c *confirmed) headLocked(totals map[string]Count) []byte {
 	if c.id == "" {
 		c.id = rand.Text()
@@ -235,7 +236,8 @@ func lastLine(sequence uint64) []byte {
 	return confirmedLine(fmt.Sprintf("%s %d", lastWord, sequence), nil)
 }
 
-// beginLocked begins another file, which has lines up to a sequence already.
+// beginLocked begins another file with the content first, whose lines reach up to the sequence
+// last.
 func (c *confirmed) beginLocked(first []byte, last uint64) error {
 	next := c.next
 	if err := durable.Replace(c.path(next), bytes.NewReader(first)); err != nil {
@@ -253,7 +255,8 @@ func (c *confirmed) beginLocked(first []byte, last uint64) error {
 	return nil
 }
 
-// writeLocked adds a line. One that was cut off is taken back, so that the next can be read.
+// writeLocked adds a line. If it is written only in part, that part is truncated, so that the next
+// line can be read.
 func (c *confirmed) writeLocked(line []byte) error {
 	n, err := c.file.Write(line)
 	c.size += int64(n)
@@ -291,11 +294,10 @@ func (c *confirmed) syncLocked() error {
 		return nil
 	}
 	c.unsynced = false
-	return c.file.Sync() // also when sync says that it will: it cannot when the file is closed before
+	return c.file.Sync() // even if sync is about to do so: it cannot once the file is closed
 }
 
-// extendTo makes durable what was written, and that the record reaches a frame, which the store is
-// about to flush.
+// extendTo makes the record durable, and makes it reach a frame that the store is about to flush.
 func (c *confirmed) extendTo(frame uint64) error {
 	c.mu.Lock()
 	if c.closed {
@@ -303,7 +305,7 @@ func (c *confirmed) extendTo(frame uint64) error {
 		return nil
 	}
 	var err error
-	if c.last < frame { // by frames of which nobody was told
+	if c.last < frame { // by frames that were never acknowledged
 		c.last = frame
 		if err = c.roomLocked(); err == nil {
 			err = c.writeLocked(lastLine(frame))
@@ -326,8 +328,8 @@ func (c *confirmed) forget(flushed uint64) error {
 	return nil
 }
 
-// setTotals sets the totals, and the last frame at least, in a file of their own. When that cannot
-// be written now, the next line begins it.
+// setTotals begins another file with these totals, whose last sequence is at least last. If that
+// file cannot be written now, the next line begins it.
 func (c *confirmed) setTotals(totals map[string]Count, last uint64) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -335,8 +337,8 @@ func (c *confirmed) setTotals(totals map[string]Count, last uint64) error {
 	return ignoreFull(c.roomLocked())
 }
 
-// rewrite does the same, and makes another record of it, which has the lines given. Files that were
-// damaged, or of another record, are moved away, and the others go.
+// rewrite does the same for a new record with the given lines. Files that are damaged, or belong to
+// another record, are moved away, and the others are removed.
 func (c *confirmed) rewrite(totals map[string]Count, last uint64, lines []entry) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -372,7 +374,7 @@ func (c *confirmed) rewrite(totals map[string]Count, last uint64, lines []entry)
 	return nil
 }
 
-// ignoreFull returns no error when the disk is full: that must not keep anyone from reading.
+// ignoreFull returns nil for the error of a full disk, which must not prevent reads.
 func ignoreFull(err error) error {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return nil
@@ -447,7 +449,7 @@ type confirmedHead struct {
 	began   uint64           // the last sequence that it begins with
 	last    uint64           // the greatest that any line of that kind has
 	hasLast bool             // there is such a line
-	damage  string           // what no crash leaves; empty for nothing
+	damage  string           // damage that a crash cannot cause; empty for none
 }
 
 // scanConfirmed reads a file. It passes over lines that are damaged or cut off. The error wraps
@@ -511,7 +513,7 @@ func wholeLine(line string) (text string, ok bool) {
 }
 
 // parseConfirmed reads the text of a line, and returns false when its form is not known. head is
-// its word, and empty for that of a frame.
+// its keyword, empty for the line of a frame.
 func parseConfirmed(text string) (head string, e entry, known bool) {
 	fields := strings.Fields(text)
 	if len(fields) == 2 {

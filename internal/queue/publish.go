@@ -42,7 +42,7 @@ func (q *Queue) Publish(ctx context.Context, f Frame) (uint64, error) {
 	return sequence, err
 }
 
-// confirmFrame records a frame that is durable. Without that nobody may rely on it.
+// confirmFrame records that a frame is durable. Until it is recorded, nobody may rely on it.
 func (q *Queue) confirmFrame(sequence uint64, counts []Count) error {
 	if q.confirmed == nil {
 		return nil
@@ -56,7 +56,7 @@ func (q *Queue) confirmFrame(sequence uint64, counts []Count) error {
 func (q *Queue) publish(ctx context.Context, msg *nats.Msg) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
-	// A server that is stuck answers nobody: no use in waiting.
+	// A server that is stuck answers nobody, so there is no point in waiting.
 	defer context.AfterFunc(q.instance.Load().writeFailed, cancel)()
 	began := time.Now()
 	ack, err := q.js.PublishMsg(ctx, msg, jetstream.WithExpectStream(Stream), jetstream.WithRetryAttempts(0))

@@ -60,8 +60,8 @@ type Options struct {
 	// FirstSequence is the least sequence of the next frame: what a store has
 	// flushed plus one. A queue that ends before it begins there (Q6).
 	FirstSequence uint64
-	// Unclean: the process before did not end in order, and every file of the queue's streams is
-	// checked before it is opened. That reads all of them. Otherwise the frames are left out.
+	// Unclean: the previous process did not shut down cleanly, so every file of the queue's streams
+	// is read and checked before it is opened. Otherwise, the files of frames are skipped.
 	Unclean bool
 	// Confirmed is the folder of the record of what was acknowledged, outside Dir; made when
 	// missing. Empty: there is none, and lost frames are not noticed.
@@ -69,16 +69,17 @@ type Options struct {
 	// Record is the id that this record should have; empty when that is not known.
 	Record string
 	// Damaged is called with the name of a stream, before the server opens it, when one of its
-	// files is damaged, and was not merely cut off in its last write. Its error ends Open. It may
-	// be nil.
+	// files is damaged by more than a last write that was cut off. If it returns an error, Open
+	// fails. It may be nil.
 	Damaged func(stream string) error
-	// Streams are the other streams of this server. With it, a description that is damaged is
-	// written again.
+	// Streams are the configurations of the other streams of this server. With them, a damaged
+	// description of a stream is rewritten.
 	Streams []jetstream.StreamConfig
-	// Beginning is called before the stream of frames is made, so that those to come are the first.
-	// It may be called again when it was not made after all. Its error ends Open. It may be nil.
+	// Beginning is called before the stream of frames is created, when the frames to come will be
+	// its first. It may be called again if the stream was not created after all. If it returns an
+	// error, Open fails. It may be nil.
 	Beginning func() error
-	// Fresh: the folder is new on purpose; that it is empty is not worth telling.
+	// Fresh: the folder is new on purpose, so no warning is logged that it is empty.
 	Fresh      bool
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
@@ -109,14 +110,14 @@ type Queue struct {
 	broken atomic.Pointer[error]
 }
 
-// connection is one connection of the client. It ends when there is another.
+// connection is one connection of the client. Its context ends when the next connection begins.
 type connection struct {
 	ctx context.Context //nolint:containedctx // the life of the connection, not of a call
 	end context.CancelFunc
 }
 
-// Open starts the queue and checks that it is as durable as it must be. It
-// refuses to start when the server did not take a setting over.
+// Open starts the queue and checks that it is as durable as it must be. It fails if the server did
+// not adopt a setting.
 func Open(ctx context.Context, opts Options) (*Queue, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
@@ -168,7 +169,7 @@ func (q *Queue) connect(ctx context.Context) error {
 	return q.openStream(ctx)
 }
 
-// newConnection ends the context of the connection before and begins another.
+// newConnection begins a connection and ends the context of the previous one.
 func (q *Queue) newConnection() {
 	ctx, end := context.WithCancel(context.Background())
 	if before := q.connection.Swap(&connection{ctx, end}); before != nil {
@@ -187,7 +188,7 @@ func (q *Queue) asyncError(_ *nats.Conn, sub *nats.Subscription, err error) {
 	q.log.Warn("the client of the queue reports an error", "error", err)
 }
 
-// config is what the stream of frames is.
+// config returns the configuration of the stream of frames.
 func (q *Queue) config() jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:        Stream,
@@ -210,7 +211,7 @@ func (q *Queue) openStream(ctx context.Context) error {
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		if q.opts.FirstSequence > 1 && !q.opts.Fresh {
-			q.log.Warn("the queue's stream of frames is missing or cannot be read; it is begun anew after what the store holds",
+			q.log.Warn("the queue's stream of frames is missing or cannot be read; a new one begins after what the store has flushed",
 				"first_sequence", q.opts.FirstSequence)
 		}
 		if err = q.quarantineBlocks(); err == nil {
@@ -220,7 +221,7 @@ func (q *Queue) openStream(ctx context.Context) error {
 			err = q.create(ctx, want)
 		}
 	case err == nil && info.State.LastSeq+1 < q.opts.FirstSequence:
-		q.log.Error("the queue is older than the store; it is begun anew after what the store holds",
+		q.log.Error("the queue is older than the store; a new one begins after what the store has flushed",
 			"last_sequence", info.State.LastSeq, "first_sequence", q.opts.FirstSequence)
 		if err = q.quarantineBlocks(); err == nil {
 			err = q.js.DeleteStream(ctx, Stream)
@@ -228,7 +229,7 @@ func (q *Queue) openStream(ctx context.Context) error {
 		if err == nil {
 			err = q.create(ctx, want)
 		}
-	case err == nil && !configMatches(info.Config, want): // when it is, a full disk does not matter
+	case err == nil && !configMatches(info.Config, want): // without an update, a full disk does not matter
 		want.FirstSeq = info.Config.FirstSeq
 		_, err = q.js.UpdateStream(ctx, want)
 	}
@@ -239,7 +240,7 @@ func (q *Queue) openStream(ctx context.Context) error {
 		return fmt.Errorf("check stream of frames: %w", err)
 	}
 	if !configMatches(info.Config, want) {
-		return fmt.Errorf("the stream of frames is not configured as asked: %+v", info.Config)
+		return fmt.Errorf("the server did not adopt the configuration of the stream of frames: %+v", info.Config)
 	}
 	if q.confirmed != nil { // a frame is trimmed when it is flushed, and recorded before that
 		q.confirmed.checkReaches(max(info.State.FirstSeq, 1)-1, "the queue was trimmed up to")
@@ -277,7 +278,7 @@ const (
 	createPause                      = 50 * time.Millisecond
 )
 
-// configMatches compares what the durability of frames hangs on.
+// configMatches compares the settings that the durability of frames depends on.
 func configMatches(got, want jetstream.StreamConfig) bool {
 	return slices.Equal(got.Subjects, want.Subjects) && got.Storage == want.Storage && got.Retention == want.Retention &&
 		got.Discard == want.Discard && got.MaxBytes == want.MaxBytes && got.MaxMsgs == want.MaxMsgs &&
@@ -321,7 +322,7 @@ func (q *Queue) State(ctx context.Context) (State, error) {
 		Frames: info.State.Msgs, Bytes: info.State.Bytes, Quota: q.opts.MaxBytes, Newest: info.State.LastTime,
 	}
 	if s.Frames == 0 {
-		s.First = s.Last + 1 // the server says 0 of a stream that it found without any block's content
+		s.First = s.Last + 1 // the server reports 0 for a stream whose blocks it found without content
 	} else {
 		s.Oldest = info.State.FirstTime
 	}
@@ -357,7 +358,8 @@ func (q *Queue) Err() error {
 	return nil
 }
 
-// Failed is closed when the queue is broken for good; Err tells why.
+// Failed returns a channel that is closed when the queue is broken for good; Err returns the
+// reason.
 func (q *Queue) Failed() <-chan struct{} { return q.failed }
 
 // fail is called with the first error that makes writing impossible.

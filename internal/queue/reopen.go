@@ -11,15 +11,14 @@ import (
 
 const (
 	pollInterval = 500 * time.Millisecond
-	// minReopenInterval is the least time between two reopenings. There are disks that
-	// are full and do not look it: a user's quota, a lack of inodes.
+	// minReopenInterval is the least time between two reopenings. A disk can be full although it
+	// reports free space: because of a user's quota, or a lack of inodes.
 	minReopenInterval = 5 * time.Second
 )
 
-// Run watches over the queue until ctx ends. After the disk was full it closes
-// the server and opens it again when there is room, in this process: the
-// server's write error sticks until then (Q3). It returns ErrBroken when
-// writing failed for another reason.
+// Run supervises the queue until ctx ends. After the disk was full, it closes the embedded server
+// and reopens it when there is space: until then, the server's write error persists (Q3). It
+// returns ErrBroken when writing failed for another reason.
 func (q *Queue) Run(ctx context.Context) error {
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
@@ -96,7 +95,7 @@ func (q *Queue) reopen(ctx context.Context) error {
 
 var errLost = errors.New("acknowledged frames are not there")
 
-// verifyComplete sees whether all that was acknowledged is there.
+// verifyComplete checks that everything that was acknowledged is there.
 func (q *Queue) verifyComplete(ctx context.Context) error {
 	info, err := q.info(ctx)
 	if err != nil {

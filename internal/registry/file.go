@@ -28,8 +28,8 @@ import (
 // and no secrets.
 //
 // It is replaced as a whole (a temporary file, fsync, rename, fsync of the folder): a crash leaves
-// the file of before or of after. Changes since then are in the log that it names: see changeLog. A
-// server that ends in order leaves no log.
+// either the old or the new file. Changes since then are in the log that it names: see changeLog. A
+// server that shuts down cleanly leaves no log.
 type metadataFile struct {
 	Log     string                `json:"log,omitzero"` // in version 3, and only there
 	Records map[string]fileRecord `json:"records"`
@@ -163,7 +163,7 @@ func CheckPresent(dir string) error {
 	if !there {
 		return lostError(name)
 	}
-	return nil // what else may be wrong with it, Open tells
+	return nil // Open reports whatever else is wrong with it
 }
 
 // bucketDir is the folder of the metadata's stream in a data directory.
@@ -173,8 +173,8 @@ func bucketDir(dir string) string {
 
 func (r *Registry) fileName() string { return filepath.Join(r.opts.Dir, metadataName) }
 
-// document returns the content of the file, a record in a line, with some records as they are going
-// to be. What is not JSON is left out: it was told when it came.
+// document returns the content of the file, one record per line, with the records of next instead
+// of the present ones. What is not JSON is left out: it was logged when it came.
 func (s *snapshot) document(next map[string]fileRecord, log string) []byte {
 	keys := slices.Collect(maps.Keys(next))
 	size := 100
@@ -228,16 +228,16 @@ func (s *snapshot) equals(f metadataFile) bool {
 // registry that is opened with that file and without a bucket is the same.
 func (r *Registry) Document() ([]byte, error) { return r.current.Load().document(nil, ""), nil }
 
-// writeFile brings the copy up to the snapshot. A failure is logged, told by CopyError and tried
-// again in the background.
+// writeFile brings the copy up to date with the snapshot. A failure is logged, reported by
+// CopyError and retried in the background.
 func (r *Registry) writeFile() {
 	r.fileMu.Lock()
 	defer r.fileMu.Unlock()
 	_ = r.saveLocked(nil)
 }
 
-// saveLocked brings the copy up to the snapshot, with some records as they are going to be, unless
-// it is there already or the bucket is still being filled.
+// saveLocked brings the copy up to date with the snapshot and the records of next, unless it
+// already is or the bucket is still being filled.
 func (r *Registry) saveLocked(next map[string]fileRecord) error {
 	if !r.usable {
 		return nil
@@ -275,7 +275,8 @@ func (r *Registry) noteWrite(err error) error {
 	return err
 }
 
-// lines returns what a log is to be told: records as they are, and some as they are going to be.
+// lines returns what is to be appended to a log: the unsaved records as they are, and the records
+// of next.
 func (r *Registry) lines(unsaved map[string]struct{}, next map[string]fileRecord) (lines []byte, err error) {
 	s := r.current.Load()
 	for _, key := range slices.Sorted(maps.Keys(unsaved)) {
@@ -295,8 +296,8 @@ func (r *Registry) lines(unsaved map[string]struct{}, next map[string]fileRecord
 	return lines, nil
 }
 
-// replaceLocked replaces metadata.json, with some records as they are going to be. The new one
-// names an empty log, or none. The log of before is there until then.
+// replaceLocked replaces metadata.json, with the records of next instead of the present ones. The
+// new file names an empty log, or none. The old log stays until then.
 func (r *Registry) replaceLocked(next map[string]fileRecord, log string) (err error) {
 	r.endLog()
 	var l *changeLog
@@ -461,7 +462,8 @@ func (r *Registry) catchUp(ctx context.Context, c savedCopy) error {
 	return r.restoreRecords(ctx, lost)
 }
 
-// completeSince returns since when the bucket of a state record is complete, by which it is known.
+// completeSince returns since when the bucket of a state record is complete, which identifies the
+// bucket.
 func completeSince(state []byte) time.Time {
 	var s stateRecord
 	_ = json.Unmarshal(state, &s) // the record was checked when it was read
@@ -488,8 +490,8 @@ func (r *Registry) quarantineCopy(what string, why error) error {
 	return nil
 }
 
-// missingCopyNote says what is not known when there was no copy to compare a bucket with. The queue
-// takes a torn end of it for that of a write that a crash cut off.
+// missingCopyNote says what cannot be known without a copy to compare a bucket with: the queue
+// takes a torn end of the bucket for a write that a crash cut off.
 func (r *Registry) missingCopyNote(what string) string {
 	return fmt.Sprintf("the copy of the metadata, %s, was %s at a start, and was made again from the queue. If the queue was damaged too, keys that were revoked shortly before may be valid again: look at `eye keys list`", r.fileName(), what)
 }
@@ -506,7 +508,7 @@ func (s *snapshot) lost(records map[string]fileRecord) map[string]fileRecord {
 }
 
 // lacks reports whether the bucket does not have a record of the file, or has it as it was before.
-// One that was removed from a bucket later stays so, but not from one that is incomplete.
+// A record that was removed from the bucket later stays removed, unless the bucket is incomplete.
 func (s *snapshot) lacks(key string, rec fileRecord) bool {
 	has := s.record(key)
 	if has.value == nil && s.record(stateKey).value == nil {
@@ -569,5 +571,5 @@ func (r *Registry) restoreRecord(ctx context.Context, key string, rec fileRecord
 			return record{}, err
 		}
 	}
-	return record{}, fmt.Errorf("%w: others change %s all the time", ErrUnavailable, key)
+	return record{}, fmt.Errorf("%w: other nodes keep changing %s", ErrUnavailable, key)
 }

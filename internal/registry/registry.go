@@ -1,9 +1,9 @@
-// Package registry keeps the metadata: applications, keys and event types. It
-// lives in a JetStream key-value bucket, is watched, and is answered from an
-// immutable snapshot in memory, so that asking takes no lock and never waits.
+// Package registry keeps the metadata: applications, keys and event types. It lives in a JetStream
+// key-value bucket, which is watched. Reads are answered from an immutable snapshot in memory, so
+// they take no lock and never wait.
 //
-// It does not check events and serves no requests. It never holds or writes the
-// secret of a key, but for DIR/admin.key.
+// It does not check events and serves no requests. It never holds or writes the secret of a key,
+// except that in DIR/admin.key.
 package registry
 
 import (
@@ -27,8 +27,8 @@ import (
 var (
 	ErrExists   = errors.New("exists already")
 	ErrNotFound = errors.New("does not exist")
-	// ErrUnavailable: the server of the metadata did not answer, or not as it
-	// should. It is not known whether the change was made; making it again is safe.
+	// ErrUnavailable: the JetStream server did not answer, or gave an unexpected answer. It is not
+	// known whether the change was made; repeating it is safe.
 	ErrUnavailable = errors.New("metadata cannot be read or written right now")
 	// ErrNotCopied, which is an ErrUnavailable too: metadata.json could not be written, so nothing
 	// was changed.
@@ -74,9 +74,9 @@ type Options struct {
 	// KeepInterval is how often the last use of keys is written, and a
 	// metadata.json that could not be written is tried again; 1 minute when 0.
 	KeepInterval time.Duration
-	// MaxBytes bounds the bucket, which is reserved when it is made; 128 MiB
-	// when 0. Three quarters are for what is made, the rest for changes of what
-	// there is: a key can always be revoked.
+	// MaxBytes bounds the bucket, which is reserved when it is made; 128 MiB when 0. Three quarters
+	// are for new records, the rest for changes of existing ones, so that a key can always be
+	// revoked.
 	MaxBytes int64
 	// AuditBytes bounds the audit log; the constant of that
 	// name when 0.
@@ -85,9 +85,8 @@ type Options struct {
 	Replicas int
 }
 
-// Registry holds the metadata. All methods may be called concurrently. A change
-// is in force here before its method returns, and on other nodes when their
-// watch tells them, within a second.
+// Registry holds the metadata. All methods may be called concurrently. A change is in force here
+// before its method returns, and on other nodes when their watch delivers it, within a second.
 type Registry struct {
 	opts          Options
 	log           *slog.Logger
@@ -115,11 +114,11 @@ type Registry struct {
 	copyErr atomic.Pointer[error]
 }
 
-// FirstStart are the secrets that were made because the metadata was new. They
-// are told this once and are kept nowhere but in DIR/admin.key.
+// FirstStart holds the secrets that were created because the metadata was new. They are returned
+// only this once, and are kept nowhere except in DIR/admin.key.
 //
-// The write and the read key have been made to be shown: FirstKeysShown says that
-// they were. After a crash before it, the next start revokes them and makes others.
+// The write key and the read key are to be shown to somebody; FirstKeysShown confirms that this was
+// done. After a crash before that, the next start revokes them and creates others.
 type FirstStart struct {
 	Made              bool   // the application "default" was made, or its keys anew
 	WriteKey, ReadKey string // of that application; empty when none were made
@@ -132,11 +131,10 @@ const DefaultApp = "default"
 
 // Open reads the metadata and begins to watch it.
 //
-// A bucket that is missing or empty is filled from DIR/metadata.json when that
-// is there (Q7); without the file it is a first start. Both go on where they
-// were when the process ends in the middle. With Options.Begun, or a file that is
-// damaged, an error says what to do instead. DIR/admin.key is made when there is
-// none and Options.AdminKey is empty.
+// A bucket that is missing or empty is filled from DIR/metadata.json when that is there (Q7);
+// without the file it is a first start. If the process ends halfway, the next start resumes either
+// of them. With Options.Begun, or a file that is damaged, an error says what to do instead.
+// DIR/admin.key is made when there is none and Options.AdminKey is empty.
 //
 // The registry must be closed before the server behind js is.
 func Open(ctx context.Context, js jetstream.JetStream, opts Options) (*Registry, error) {
@@ -177,7 +175,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Streams returns what the streams are that Open makes with the options.
+// Streams returns the configurations of the streams that Open creates with the options.
 func Streams(opts Options) []jetstream.StreamConfig {
 	opts = opts.withDefaults()
 	bucket := jetstream.StreamConfig{ // as CreateKeyValue makes it
@@ -237,8 +235,8 @@ func openBucket(ctx context.Context, js jetstream.JetStream, opts Options) (jets
 // stateRecord is written last, when everything else of a new bucket is there.
 type stateRecord struct {
 	CompleteSince time.Time `json:"complete_since"`
-	// AuditLog says that there is an audit log: when it is missing or empty, it is lost. Versions
-	// before this member may have one, and earlier ones have none.
+	// AuditLog says that an audit log exists: if the log is then missing or empty, it was lost.
+	// Data of versions without this member may or may not have an audit log.
 	AuditLog bool `json:"trail,omitzero"`
 }
 
@@ -248,7 +246,7 @@ func hadAuditLog(state []byte) bool {
 	return json.Unmarshal(state, &s) == nil && s.AuditLog
 }
 
-// complete makes of a new or half-made bucket one that can be used.
+// complete turns a new or incomplete bucket into one that can be used.
 func (r *Registry) complete(ctx context.Context, c savedCopy) error {
 	made := r.current.Load().record(stateKey).value == nil
 	if made {
@@ -311,8 +309,8 @@ func (r *Registry) complete(ctx context.Context, c savedCopy) error {
 	return nil
 }
 
-// beginCopy writes metadata.json with the state that the bucket is about to have: by that it is
-// known whose copy it is. A full disk must not keep anyone from reading.
+// beginCopy writes metadata.json with the state that the bucket is about to have, which identifies
+// the bucket that the copy belongs to. A full disk must not prevent reads.
 func (r *Registry) beginCopy(state stateRecord) error {
 	value, err := json.Marshal(state)
 	if err != nil {
@@ -351,7 +349,7 @@ func (r *Registry) firstStart(ctx context.Context) error {
 	return err
 }
 
-// AuditLog returns the log of what was administered.
+// AuditLog returns the audit log.
 func (r *Registry) AuditLog() *AuditLog { return r.auditLog }
 
 // FirstStart returns the secrets that Open made.

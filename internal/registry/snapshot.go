@@ -24,7 +24,7 @@ import (
 //	app.<hex SHA-256 of the name>                          appRecord
 //	key.<hex SHA-256 of the secret>                        keyRecord
 //	type.<hex SHA-256 of category, NUL, name>.<version>    TypeVersion
-//	used.<shard>                                           seconds since 1970 by the id of the key: see use.go
+//	used.<shard>                                           seconds since 1970 by the id of the key: see lastuse.go
 //	state                                                  stateRecord
 //
 // Records are JSON, and are never deleted: what ended says so in itself.

@@ -249,7 +249,7 @@ func (r *Registry) ChangeType(ctx context.Context, change TypeChange) (TypeOutco
 			return TypeOutcome{}, typeError(change.Category, change.Name, err)
 		}
 	}
-	return TypeOutcome{}, typeError(change.Category, change.Name, fmt.Errorf("%w: others change it all the time", ErrUnavailable))
+	return TypeOutcome{}, typeError(change.Category, change.Name, fmt.Errorf("%w: other nodes keep changing it", ErrUnavailable))
 }
 
 func checkTypeText(field, text string) error {

@@ -17,10 +17,10 @@ import (
 const (
 	maxApply   = 1000        // records that are taken over at once
 	watchRetry = time.Second // between a watch that ended and the next
-	maxTries   = 100         // of a change that others come before
+	maxTries   = 100         // of a change, while other nodes change the same record first
 
-	// flushDelay is how long what is new, and changes of other nodes, wait for more to be written
-	// into metadata.json.
+	// flushDelay is how long new records, and changes of other nodes, wait for more before
+	// metadata.json is written.
 	flushDelay = 100 * time.Millisecond
 )
 
@@ -77,7 +77,7 @@ func (r *Registry) watchAll(ctx context.Context) (jetstream.KeyWatcher, error) {
 	return watch{w, giveUp}, nil
 }
 
-// watch is a watcher that gives its context back.
+// watch is a watcher that releases its context when it is stopped.
 type watch struct {
 	jetstream.KeyWatcher
 	release context.CancelFunc
@@ -216,7 +216,7 @@ func (r *Registry) applySaved(records map[string]record, saved *string) {
 	}
 }
 
-// markUnsaved has metadata.json get records as they are then.
+// markUnsaved marks records to be written to metadata.json, as they are at that time.
 func (r *Registry) markUnsaved(keys ...string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -225,7 +225,7 @@ func (r *Registry) markUnsaved(keys ...string) {
 	}
 }
 
-// takeUnsaved returns the records that metadata.json is to get, and forgets them.
+// takeUnsaved returns the records that are to be written to metadata.json, and clears their marks.
 func (r *Registry) takeUnsaved() map[string]struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -258,15 +258,14 @@ func (r *Registry) logNewer(s *snapshot, key string) {
 	}
 }
 
-// update replaces one record. decide is told the value that there is (nil for
-// none) and returns what is to be there instead, or nil to leave it; it is asked
-// again when another node came before. When change returns nil, the record is on
-// disk and in force here.
+// update replaces one record. decide is called with the present value (nil for none) and returns
+// the new one, or nil to leave it; it is called again when another node has changed the record
+// first. When update returns nil, the record is on disk and in force here.
 //
-// What replaces a record is in metadata.json, or its log, before it is in the bucket: damage to the
-// queue's files must not undo a revocation. What is new comes there within flushDelay, as the last
-// use of keys does, and is made also while it cannot be written. Errors: ErrNotCopied,
-// ErrUnavailable, those of decide.
+// A change of an existing record is written to metadata.json, or its log, before it is written to
+// the bucket: damage to the queue's files must not undo a revocation. A new record is written there
+// within flushDelay, as is the last use of keys, and can be created even while metadata.json cannot
+// be written. Errors: ErrNotCopied, ErrUnavailable, those of decide.
 func (r *Registry) update(ctx context.Context, key string, decide func(old []byte) (any, error)) error {
 	for range maxTries {
 		if done, err := r.tryUpdate(ctx, key, decide); done {
@@ -276,10 +275,10 @@ func (r *Registry) update(ctx context.Context, key string, decide func(old []byt
 			return err
 		}
 	}
-	return fmt.Errorf("%w: others change %s all the time", ErrUnavailable, key)
+	return fmt.Errorf("%w: other nodes keep changing %s", ErrUnavailable, key)
 }
 
-// tryUpdate reports false when the record is not the one any more that decide was told.
+// tryUpdate reports false when the record is no longer the one that decide was called with.
 func (r *Registry) tryUpdate(ctx context.Context, key string, decide func(old []byte) (any, error)) (done bool, err error) {
 	replaces := !isLastUseRecord(key) && r.current.Load().record(key).value != nil
 	if replaces {
@@ -334,7 +333,7 @@ func (r *Registry) tryUpdate(ctx context.Context, key string, decide func(old []
 	return false, nil
 }
 
-// outdated reports whether a write failed because there is another record than was thought.
+// outdated reports whether a write failed because the record has changed since it was read.
 func outdated(err error) bool {
 	return errors.Is(err, jetstream.ErrKeyExists) || errors.Is(err, jetstream.ErrKeyRevisionMismatch)
 }

@@ -7,8 +7,8 @@ import (
 	"theeye/internal/store"
 )
 
-// isolateAfter is how often the store refuses a batch, for a reason that it does not expect to
-// pass, before the worker looks for the record that it refuses.
+// isolateAfter is how many times the store refuses a batch, for a reason that is not transient,
+// before the worker looks for the record at fault.
 const isolateAfter = 5
 
 // prober is a store that can tell whether it would take records; see store.Probe.

@@ -19,8 +19,8 @@ type metrics struct {
 	position prometheus.Gauge
 
 	started event.Micros
-	waiting atomic.Int64 // since when the oldest record waits that is being written; 0 for none
-	lag     atomic.Int64 // how long that of the last batch waited, in microseconds
+	waiting atomic.Int64 // since when the oldest record that is being written has waited; 0 for none
+	lag     atomic.Int64 // how long the oldest record of the last batch waited, in microseconds
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -65,8 +65,8 @@ func (m *metrics) lagSeconds() float64 {
 	return (time.Duration(lag) * time.Microsecond).Seconds()
 }
 
-// writeBegun is called when a batch is begun. What a store that is rebuilt reads
-// again has not waited since its receipt.
+// writeBegun is called when a batch is begun. Records that are read again to rebuild the store have
+// not waited since their receipt.
 func (m *metrics) writeBegun(b store.Batch) {
 	if len(b.Records) == 0 {
 		return

@@ -7,9 +7,9 @@ import (
 	"theeye/internal/queue"
 )
 
-// trimmer finds out what of the queue may go: what the store has flushed, but for
-// the newest frames up to half of the quota, from which a damaged segment can be
-// built again (S9).
+// trimmer decides which frames may be trimmed from the queue: those that the store has flushed,
+// except the newest ones, up to half of the quota, from which a damaged segment can be rebuilt
+// (S9).
 type trimmer struct {
 	written []watermark // ends of batches that are not flushed yet
 	flushed []watermark // where flushes ended, of which frames are kept; oldest first
@@ -24,7 +24,7 @@ type watermark struct {
 }
 
 // begin is called with the position from which frames are read, and with what the
-// queue holds. What lies behind the position at the start counts by its average.
+// queue holds. Frames before the position at the start are counted with their average size.
 func (t *trimmer) begin(position uint64, held queue.State) {
 	t.written = nil
 	if len(t.flushed) > 0 {
@@ -40,8 +40,8 @@ func (t *trimmer) begin(position uint64, held queue.State) {
 	t.flushed = append(t.flushed, watermark{position, 0})
 }
 
-// startWatermarks is into how many parts the frames are divided that are found behind
-// the position at the start.
+// startWatermarks is the number of parts into which the frames before the position at the start are
+// divided.
 const startWatermarks = 16
 
 // batchWritten notes a batch.
@@ -52,8 +52,8 @@ func (t *trimmer) batchWritten(last uint64, sizes []frameSize) {
 	t.written = append(t.written, watermark{last, t.total})
 }
 
-// next returns the frame up to which may be trimmed when the store has flushed up
-// to one and so many bytes may be kept behind it.
+// next returns the frame up to which the queue may be trimmed, given the last flushed frame and how
+// many bytes of flushed frames may be kept.
 func (t *trimmer) next(flushed uint64, keep int64) uint64 {
 	n := 0
 	for n < len(t.written) && t.written[n].sequence <= flushed {
@@ -72,7 +72,7 @@ func (t *trimmer) next(flushed uint64, keep int64) uint64 {
 	return t.flushed[0].sequence
 }
 
-// trimTick is how often it is looked whether there is something to trim.
+// trimTick is how often the worker checks whether there is something to trim.
 const trimTick = time.Second
 
 // trimTimeout bounds a trim; what it leaves goes with the next one.
@@ -81,8 +81,8 @@ const trimTimeout = 10 * time.Second
 // heldQuotaPercent is the part of the quota, in hundredths, beyond which nothing holds frames.
 const heldQuotaPercent = 75
 
-// trimLimit returns the last frame that nothing holds. When more would be trimmed and the
-// queue is filling, what holds it ends.
+// trimLimit returns the last frame that no lease holds. If leases hold back a trim while the queue
+// is filling, it ends them.
 func (w *Worker) trimLimit(ctx context.Context, upTo uint64) uint64 {
 	if w.opts.TrimLimit == nil {
 		return upTo

@@ -1,7 +1,7 @@
 // Package worker carries frames from the queue to the store, in order, and reports its progress.
 //
-// It decides nothing about events: the store does. It never skips a frame, and
-// takes none from the queue that the store has not flushed.
+// It decides nothing about events: the store does. It never skips a frame, and trims a frame from
+// the queue only after the store has flushed it.
 package worker
 
 import (
@@ -20,9 +20,9 @@ import (
 	"theeye/internal/wait"
 )
 
-// Bounds of a batch: it ends with the frame that reaches one of them. Only a worker
-// that is behind has batches as large as that, which cost the store less: it looks
-// for repeated events once for each batch.
+// Bounds of a batch, which ends with the frame that reaches one of them. Only the batches of a
+// worker that is behind grow that large. They cost the store less, because it looks for repeated
+// events once per batch.
 const (
 	batchRecords = 50_000
 	batchBytes   = 16 << 20
@@ -76,7 +76,7 @@ type decodedFrame struct {
 	size     int // in the queue
 	damaged  bool
 	lost     queue.Loss // what it held, when it is damaged
-	before   queue.Loss // what frames held that are missing before it
+	before   queue.Loss // what the missing frames before it held
 }
 
 // losses returns what is lost in and before the frame.
@@ -101,8 +101,8 @@ func (w *Worker) Run(ctx context.Context) error {
 	return nil
 }
 
-// consume writes what is behind the store's position, until ctx ends or the store
-// has lost what it had not flushed.
+// consume writes the frames after the store's position, until ctx ends or the store has lost what
+// it had not flushed.
 func (w *Worker) consume(ctx context.Context) error {
 	position, err := w.opts.Store.Position(ctx)
 	if err != nil {
@@ -164,8 +164,8 @@ func (w *Worker) NotWriting(patience time.Duration) error { return w.failing.Err
 func (w *Worker) RecordEarlierLosses(events int64) { w.metrics.lost.Add(float64(events)) }
 
 // RecordLoss counts acknowledged events as lost and calls the Lost of the options. A loss of the
-// same frames that comes again, because a store that lost what it had not flushed is written again,
-// is not counted twice. Run calls it, too; it must not be called meanwhile.
+// same frames is not counted twice, even if they are written again because the store has lost what
+// it had not flushed. Run calls RecordLoss, too; it must not be called while Run is running.
 func (w *Worker) RecordLoss(l queue.Loss) {
 	frames := [2]uint64{l.First, l.Last}
 	if w.lost[frames] {
@@ -179,7 +179,7 @@ func (w *Worker) RecordLoss(l queue.Loss) {
 }
 
 // read decodes frames ahead of the store until ctx ends. It returns an error for a frame that a
-// newer version wrote: that frame and those behind it are left for that version.
+// newer version wrote: that frame and those after it are left for that version.
 func (w *Worker) read(ctx context.Context, from uint64, frames chan<- decodedFrame) error {
 	r := w.opts.Queue.Reader(from)
 	defer r.Close()
@@ -199,7 +199,7 @@ func (w *Worker) read(ctx context.Context, from uint64, frames chan<- decodedFra
 			return fmt.Errorf("read the queue: %w", err)
 		}
 		if err != nil {
-			w.opts.Logger.Error("a frame could not be read, or a damaged one not be put aside; it is tried again", "sequence", d.Sequence, "error", err)
+			w.opts.Logger.Error("a frame could not be read, or a damaged one could not be quarantined; it will be retried", "sequence", d.Sequence, "error", err)
 			r.Close()
 			r = w.opts.Queue.Reader(d.Sequence)
 			if wait.For(ctx, time.Second) != nil {
@@ -327,7 +327,7 @@ func (w *Worker) write(ctx context.Context, b store.Batch) (outcomes []event.Out
 			}
 			err = errors.Join(err, failed)
 		}
-		w.opts.Logger.Log(ctx, level, "the store did not take a batch; it is tried again, and events wait in the queue",
+		w.opts.Logger.Log(ctx, level, "the store did not accept a batch; it will be retried, and events wait in the queue",
 			"first", b.First, "last", b.Last, "records", len(b.Records), "error", err)
 		if wait.For(ctx, backoff) != nil {
 			return nil, false

@@ -183,7 +183,7 @@ func (d *decider) addLookups(record event.Record, found map[*segment]*segmentLoo
 	}
 }
 
-// sliceIn renders that a row is in one of the slices.
+// sliceIn renders the condition that a row is in one of the slices.
 func sliceIn(numbers []int) string {
 	list := make([]string, 0, len(numbers))
 	for _, i := range numbers {
@@ -197,7 +197,7 @@ func distinct(list []int) []int {
 	return slices.Compact(list)
 }
 
-// idIn renders that an id is one of a list, which may be long.
+// idIn renders the condition that an id is in a list, which may be long.
 func (b builder) idIn(ids []uuid.UUID) string { return b.inIDs("id", ids) }
 
 // inIDs is idIn for another column of ids.

@@ -22,7 +22,7 @@ import (
 //	readmit     take the rows back of a damaged segment of which a whole copy has been found
 //	restore     commit the segments that were rebuilt or readmitted in the place of the damaged one
 //
-// A store that cannot be opened is recovered offline, by PlanRecovery. Restoring a backup is no
+// A store that cannot be opened is recovered offline, by PlanRecovery. Restoring a backup is not
 // part of this package.
 
 // queryWithRecovery runs a query on a pinned version. When it meets a damaged segment, that is
@@ -98,7 +98,7 @@ func (s *Store) quarantineSuspects(p *pinned, err error) (retry bool, _ error) {
 		}
 		retry = retry || out
 	}
-	if len(suspects) > 0 && !retry { // the file is whole: it was the reading
+	if len(suspects) > 0 && !retry { // the file is intact: only the read failed
 		err = fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 	}
 	return retry, err

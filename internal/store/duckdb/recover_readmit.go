@@ -169,7 +169,7 @@ func (s *Store) readmit(ctx context.Context, damaged SegmentInfo, file string) (
 	defer s.writing.Unlock()
 	p := s.pin()
 	defer p.release()
-	// DuckDB may read this folder alone. A start deletes what has this ending.
+	// DuckDB may read only this folder. A start deletes files with this ending.
 	link := s.segmentPath(damaged.Data.Name) + ".tmp"
 	_ = os.Remove(link)
 	if err := linkOrCopy(file, link); err != nil {
@@ -231,7 +231,7 @@ func (r *readmission) discard() {
 	}
 }
 
-// all reads the tables and writes the rows that are decided of them.
+// all reads the tables, decides their rows again and writes the result.
 func (r *readmission) all(ctx context.Context) error {
 	var waiting []event.Record
 	var bytes int // of their payloads

@@ -102,7 +102,7 @@ func (s *Store) writeMemtable(ctx context.Context, mt *memtable) (SegmentInfo, e
 }
 
 // decideFrames decides the frames within bounds as if they came now, and inserts their rows into
-// mt. What came while they were missing has come first.
+// mt. Whatever came while they were missing counts as having come first.
 func (s *Store) decideFrames(ctx context.Context, p *pinned, mt *memtable, carried Bounds) error {
 	with := *p.storeVersion
 	with.tables = &tableSet{memtables: append(slices.Clone(p.tables.memtables), mt), segments: p.tables.segments}

@@ -100,7 +100,7 @@ func (s *Store) reopenLocked(ctx context.Context, cause error) error {
 		return errors.Join(err, in.close())
 	}
 	broken, oldWriter := s.reading, s.writer
-	// Before anything of it is given back: that must not be looked for in it.
+	// Before install drops orphans: it must not try to drop them in the broken instance.
 	broken.closed.Store(true)
 	s.writer, s.resetCause = writer, cause.Error()
 	s.install(func(next *storeVersion) {

@@ -4,9 +4,9 @@ package duckdb
 #include <stdbool.h>
 #include <stddef.h>
 
-// Of the jemalloc that DuckDB brings. They are not in its interface, which can only clear
-// memory for good, and that takes a tenth of the intake. Weak: a DuckDB that was built without
-// jemalloc does not have them.
+// Symbols of the jemalloc that DuckDB contains. They are not part of its interface, which can only
+// make it clear memory permanently, and that costs a tenth of the intake. Weak: a DuckDB that was
+// built without jemalloc does not have them.
 extern bool duckdb_je_opt_zero __attribute__((weak));
 extern void duckdb_je_tsd_global_slow_inc(void *) __attribute__((weak));
 extern void duckdb_je_tsd_global_slow_dec(void *) __attribute__((weak));

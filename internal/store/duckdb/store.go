@@ -1,15 +1,15 @@
 // Package duckdb is the embedded store, a log-structured merge tree: the queue is its log, a
 // memtable in an in-memory DuckDB takes what is new, and a flush turns it into an immutable, sorted
 // DuckDB file, a segment. A manifest names the segments and the frame up to which they hold
-// everything. At each start the memtable is written again from the queue, from the frame after that
-// one on.
+// everything. At each start, the memtable is rebuilt from the queue, beginning with the frame after
+// that one.
 //
 // Files are named by the part of the store that they belong to: hot_ decides and writes batches,
 // segment_ is about one segment, upkeep_ flushes, merges, expires and erases, recover_ deals with
 // damage and failure, query_ reads. What they share is a version (version.go): the memtables and
 // segments of one moment.
 //
-// It does not read the queue, and does not decide what is taken from it.
+// It does not consume the queue, and does not decide what is trimmed from it.
 package duckdb
 
 import (
@@ -64,8 +64,8 @@ type Queue interface {
 	// Frames reads frames again, from the first to the last, both included, and yields the records
 	// of each. The last error wraps ErrNoFrames when not all of the frames are there whole.
 	Frames(ctx context.Context, first, last uint64) iter.Seq2[[]event.Record, error]
-	// QuarantineRecord keeps the bytes of a record in one of these frames of which the store takes
-	// nothing, by its frame and its number in it. It is durable when QuarantineRecord returns.
+	// QuarantineRecord keeps the bytes of a record of these frames that the store does not accept,
+	// by its frame and its index in that frame. It is durable when QuarantineRecord returns.
 	QuarantineRecord(frame uint64, index uint32, record []byte) error
 	// Reach is called before a flush up to a frame is committed. Its error ends the flush, which is
 	// tried again.

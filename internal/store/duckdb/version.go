@@ -104,7 +104,7 @@ func (s *Store) install(how func(next *storeVersion)) {
 	s.dropOrphans(s.exchange(how))
 }
 
-// exchange is install, and returns the orphans.
+// exchange is install, but returns the orphans instead of dropping them.
 func (s *Store) exchange(how func(next *storeVersion)) orphans {
 	s.mu.Lock()
 	defer s.mu.Unlock()
