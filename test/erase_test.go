@@ -220,7 +220,7 @@ func TestEraseWhileAnotherFails(t *testing.T) {
 	}
 	a := s.call("DELETE", "/v1/sessions/"+mary, s.admin, "")
 	s.must(a, 503)
-	if a.header.Get("Retry-After") == "" || !strings.Contains(a.text("detail"), "continues by itself") {
+	if a.header.Get("Retry-After") == "" || !strings.Contains(a.text("detail"), "continues in the background") {
 		t.Errorf("the answer is %v %s", a.header, a.body)
 	}
 	s.must(s.call("DELETE", "/v1/sessions/second", s.admin, ""), 200)

@@ -63,7 +63,7 @@ func TestBodiesInAnotherForm(t *testing.T) {
 			}
 		}
 	}
-	if a := s.call("POST", "/v1/events", s.write, gzipped(t, packed), "Content-Encoding", "gzip"); a.status != 400 || a.text("detail") != "this is gzip after decompression; compress it once" {
+	if a := s.call("POST", "/v1/events", s.write, gzipped(t, packed), "Content-Encoding", "gzip"); a.status != 400 || a.text("detail") != "the body is still gzip after decompression; compress it once" {
 		t.Errorf("packed twice: %d %s", a.status, a.body)
 	}
 	for _, request := range []string{"PUT /v1/types/c/n", "POST /v1/apps"} {
