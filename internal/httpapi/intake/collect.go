@@ -33,8 +33,6 @@ func (h *Handlers) collect(c *httpapi.Call, app, idempotencyKey string) (ingest.
 	if err := h.opts.Queue.Err(); err != nil {
 		return ingest.Receipt{}, err
 	}
-	ctx, cancel := context.WithTimeout(c.Context(), h.opts.Deadline)
-	defer cancel()
 	free, err := h.verifySigned(c, &a)
 	defer free()
 	if err != nil {
@@ -45,6 +43,8 @@ func (h *Handlers) collect(c *httpapi.Call, app, idempotencyKey string) (ingest.
 	if err != nil {
 		return ingest.Receipt{}, err
 	}
+	ctx, cancel := context.WithTimeout(c.Context(), h.opts.Deadline)
+	defer cancel()
 	receipt, err := h.submit(ctx, c, a, b)
 	if err == nil {
 		events = len(receipt.Items)

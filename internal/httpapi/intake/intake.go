@@ -39,7 +39,7 @@ type Options struct {
 	MaxRequestBytes int64         // unpacked; 0 for the default
 	MaxEventBytes   int64         // for messages; the collector enforces it; 0 for the default
 	BodyMemory      int64         // for the bodies of all requests, in bytes; 0 for the default
-	Deadline        time.Duration // of a request, beginning before its body is read; 0 for the default
+	Deadline        time.Duration // of a request once its body has been read; 0 for the default
 
 	Registerer prometheus.Registerer
 }
