@@ -103,7 +103,7 @@ func Open(opts Options) (*Clock, error) {
 	c.refreshed = opts.Running()
 	c.refresh()
 	if err := c.save(); err != nil { // a full disk must not keep the server from starting
-		c.log.Warn("the time of retention could not be kept; it is tried again", "error", err)
+		c.log.Warn("the time of retention could not be kept; it will be retried", "error", err)
 	}
 	register(opts.Registerer, c)
 	return c, nil
@@ -264,7 +264,7 @@ func (c *Clock) Run(ctx context.Context) error {
 		}
 		err := c.save()
 		if err != nil && !failing {
-			c.log.Warn("the time of retention could not be kept; it is tried again", "error", err)
+			c.log.Warn("the time of retention could not be kept; it will be retried", "error", err)
 		}
 		failing = err != nil
 		if ending {

@@ -366,7 +366,7 @@ func (e *eraser) run(ctx context.Context) error {
 		case p.err == nil:
 			wait = eraseRetry
 		case ctx.Err() == nil:
-			e.log.Error("an erasure could not be finished; it is tried again", "after", wait.String(), "error", p.err)
+			e.log.Error("an erasure could not be finished; it will be retried", "after", wait.String(), "error", p.err)
 			retry.Reset(wait)
 			wait = min(2*wait, mostEraseRetry)
 		}
@@ -397,7 +397,7 @@ func (e *eraser) notice() string {
 		return ""
 	}
 	text, _, _ := strings.Cut(err.Error(), "\n") // DuckDB goes on about settings
-	return fmt.Sprintf("erasure: %s cannot be finished, and what is to be erased may still be found: finishing %s; it is tried again", plural.Count(n, "erasure"), text)
+	return fmt.Sprintf("erasure: %s cannot be finished, and what is to be erased may still be found: finishing %s; it will be retried", plural.Count(n, "erasure"), text)
 }
 
 // end answers waiting callers, because there will be no more passes.
@@ -534,7 +534,7 @@ func (e *eraser) finishApps(ctx context.Context) {
 			case <-time.After(mostEraseRetry): // one may have begun without an answer
 			}
 		} else if ctx.Err() == nil {
-			e.log.Error("the erasure of an application could not be finished; it is tried again", "after", backoff.String(), "error", err)
+			e.log.Error("the erasure of an application could not be finished; it will be retried", "after", backoff.String(), "error", err)
 		}
 		if wait.For(ctx, backoff) != nil {
 			return

@@ -204,16 +204,16 @@ func (n *Node) notices() []string {
 		list = append(list, text+"; `eye store acknowledge` ends this message")
 	}
 	if err := n.stalled(); err != nil {
-		list = append(list, "store: "+err.Error()+"; it is tried again, and new events wait in the queue and are not found yet")
+		list = append(list, "store: "+err.Error()+"; it will be retried, and new events wait in the queue and are not found yet")
 	}
 	if err := n.registry.CopyError(); err != nil {
-		list = append(list, "metadata: "+err.Error()+"; it is tried again. Until then applications, keys and event types can be made, but not changed, revoked or deleted")
+		list = append(list, "metadata: "+err.Error()+"; it will be retried. Until then applications, keys and event types can be made, but not changed, revoked or deleted")
 	}
 	if text := n.eraser.notice(); text != "" {
 		list = append(list, text)
 	}
 	if err := n.store.UpkeepFailure(stallPatience); err != nil {
-		list = append(list, "store: upkeep (merging segments, removing what has expired) "+err.Error()+"; it is tried again")
+		list = append(list, "store: upkeep (merging segments, removing what has expired) "+err.Error()+"; it will be retried")
 	}
 	if reason := n.clock.Reason(); reason != "" && n.expires() {
 		list = append(list, "retention: "+reason)

@@ -64,7 +64,7 @@ func (q *Queue) reopen(ctx context.Context) error {
 	next, err := q.startServer()
 	if err != nil {
 		if low, _ := q.disk.low(); low { // somebody else took the room
-			q.log.Warn("the queue could not be reopened; it is tried again when there is room", "error", err)
+			q.log.Warn("the queue could not be reopened; it will be retried when there is room", "error", err)
 			return nil
 		}
 		return err

@@ -108,7 +108,7 @@ func (w *Worker) trim(ctx context.Context) {
 		return
 	}
 	if err := w.opts.Queue.ForgetConfirmed(flushed); err != nil {
-		w.opts.Logger.Warn("old files of confirmed frames stay; it is tried again", "error", err)
+		w.opts.Logger.Warn("old files of confirmed frames stay; it will be retried", "error", err)
 	}
 	upTo := w.trimmer.next(flushed, w.opts.Queue.Quota()/2)
 	upTo = min(upTo, w.trimLimit(ctx, upTo))
@@ -119,7 +119,7 @@ func (w *Worker) trim(ctx context.Context) {
 	defer cancel()
 	if err := w.opts.Queue.Trim(trimming, upTo); err != nil {
 		if ctx.Err() == nil { // else the worker ends
-			w.opts.Logger.Warn("the queue was not trimmed; it is tried again", "up_to", upTo, "error", err)
+			w.opts.Logger.Warn("the queue was not trimmed; it will be retried", "up_to", upTo, "error", err)
 		}
 		return
 	}

@@ -33,7 +33,7 @@ func (s *Store) recoverDamaged(ctx context.Context) error {
 				s.log.Error("a file in quarantine is whole, but cannot be taken back", "file", file, "error", err)
 			case err != nil && ctx.Err() == nil: // not again before the next start, or until it is asked for
 				s.unrecoverable.Store(d.Segment.ID, true)
-				s.log.Error("a file in quarantine is whole, but could not be taken back; it is tried again at the next start, or when that is asked for", "file", file, "error", err)
+				s.log.Error("a file in quarantine is whole, but could not be taken back; it will be retried at the next start, or when that is asked for", "file", file, "error", err)
 			case err != nil:
 				return fmt.Errorf("take segment %s back: %w", d.Segment.Data.Name, err)
 			default:

@@ -67,7 +67,7 @@ func (s *Store) reopen(ctx context.Context, broken *instance, cause error) error
 		return errReopened
 	}
 	if err := s.reopenLocked(context.WithoutCancel(ctx), cause); err != nil {
-		s.log.Error("DuckDB could not be opened anew; it is tried again", "error", err)
+		s.log.Error("DuckDB could not be opened anew; it will be retried", "error", err)
 		return fmt.Errorf("%w: open DuckDB anew: %w", store.ErrUnavailable, err)
 	}
 	return errReopened

@@ -42,7 +42,7 @@ func (s *Store) compactor(ctx context.Context) error {
 			s.upkeepFailure.Record(err)
 		}
 		if err != nil && ctx.Err() == nil {
-			s.log.Error("segments could not be merged; they stay as they are, and it is tried again", "error", err)
+			s.log.Error("segments could not be merged; they stay as they are, and it will be retried", "error", err)
 			_ = wait.For(ctx, compactRetry) // the loop looks at ctx
 		}
 		select {

@@ -143,7 +143,7 @@ func (s *Store) Erase(ctx context.Context, open []erasure.Tombstone, trimmed uin
 		return err
 	})
 	for _, u := range left {
-		s.log.Error("what was erased is still in a segment, and it is tried again; "+u.advice(), "segment", u.segment.info.Data.Name, "error", firstLine(u.err))
+		s.log.Error("what was erased is still in a segment, and it will be retried; "+u.advice(), "segment", u.segment.info.Data.Name, "error", firstLine(u.err))
 	}
 	s.EndLeases()
 	s.EndExports()

@@ -65,7 +65,7 @@ func (s *Store) flusher(ctx context.Context) error {
 			s.flushFailure.Record(err)
 		}
 		if err != nil && ctx.Err() == nil {
-			s.log.Error("the store's files could not be changed; it is tried again, and events wait in the queue meanwhile", "error", err)
+			s.log.Error("the store's files could not be changed; it will be retried, and events wait in the queue meanwhile", "error", err)
 			_ = wait.For(ctx, flushRetry) // the loop looks at ctx
 		}
 	}
