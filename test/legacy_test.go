@@ -59,7 +59,7 @@ func TestTheFirstEye(t *testing.T) {
 		{"filter=session_id,%ff", "", "filter must be UTF-8 without NUL characters"},
 		{"filter=category,%ed%a0%80", "", "filter must be UTF-8 without NUL characters"},
 		{"filter=session_id,%00", "", "filter must be UTF-8 without NUL characters"},
-		{"filter=time&init_time=%ff&end_time=%ff", "", "is not a time"},
+		{"filter=time&init_time=%ff&end_time=%ff", "", "is not a valid time"},
 		{"filter=session_id,%", "", "the query is not valid"},
 		{"filter=session_id;x", "", "the query is not valid"},
 		{"filter=time", `{"init_time":1,"end_time":1e1000000}`, "end_time: a number may have at most 40 digits"},

@@ -180,7 +180,7 @@ func TestQueueLostOrOld(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.launch()
-			if !strings.Contains(s.output.String(), "after what the store holds") {
+			if !strings.Contains(s.output.String(), "after what the store has flushed") {
 				t.Errorf("the log does not tell of the gap:\n%s", s.output)
 			}
 			s.counts(60)

@@ -137,13 +137,13 @@ func cutKey(text string) (key, rest string, err error) {
 		return "", "", errors.New(`a key of data is missing; an empty key is written data.""`)
 	}
 	if key := text[:end]; strings.TrimSpace(key) != key {
-		return "", "", fmt.Errorf("%w; write a key with one in double quotes", spaceAround(strings.TrimSpace(key)))
+		return "", "", fmt.Errorf("%w, or write the key in double quotes", spaceAround(strings.TrimSpace(key)))
 	}
 	return text[:end], text[end:], nil
 }
 
 func spaceAround(name string) error {
-	return fmt.Errorf("there is a space before or after %s; remove it", shorten(name))
+	return fmt.Errorf("there is a space before or after %s: remove it", shorten(name))
 }
 
 // cutQuoted reads a JSON string at the beginning of text.

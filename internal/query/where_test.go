@@ -73,7 +73,7 @@ func TestParseConditionRefuses(t *testing.T) {
 		{`data."\x"=1`, query.Events, "not a valid JSON string"},
 		{`data."\u0000"=1`, query.Events, "not a valid JSON string"},
 		{`data."a"b=1`, query.Events, "no operator"},
-		{"data.a =1", query.Events, "space before or after a;"},
+		{"data.a =1", query.Events, "space before or after a:"},
 		{"data.a == 1", query.Events, "remove it"},
 		{"data. a=1", query.Events, "double quotes"},
 		{"session_id =s", query.Events, "space before or after session_id"},
