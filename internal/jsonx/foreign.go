@@ -1,9 +1,5 @@
 package jsonx
 
-import (
-	"slices"
-)
-
 // Form is what bytes are that cannot be JSON in UTF-8.
 type Form string
 
@@ -49,22 +45,29 @@ func DetectForm(byteAt func(index int) (byte, bool)) Form {
 		_, more := byteAt(len(pattern))
 		return !more
 	}
-	for _, known := range []struct {
-		form      Form
-		signature []string
-		zeros     []string
+	for _, known := range [...]struct { // arrays, because this runs for every request and must not allocate
+		form       Form
+		signatures [2]string
+		zeros      [4]string
 	}{
-		{Gzip, []string{"\x1f\x8b"}, nil},
-		{Zstd, []string{"\x28\xb5\x2f\xfd"}, nil},
-		{UTF32, []string{"\xff\xfe\x00\x00", "\x00\x00\xfe\xff"}, []string{"000x", "x000"}},
-		{UTF16, []string{"\xff\xfe", "\xfe\xff"}, []string{"0x0x", "x0x0", "0x", "x0"}},
-		{Zip, []string{"PK\x03\x04"}, nil},
-		{Bzip2, []string{"BZh"}, nil},
-		{XZ, []string{"\xfd7zXZ"}, nil},
-		{Parquet, []string{"PAR1"}, nil},
+		{form: Gzip, signatures: [2]string{"\x1f\x8b"}},
+		{form: Zstd, signatures: [2]string{"\x28\xb5\x2f\xfd"}},
+		{UTF32, [2]string{"\xff\xfe\x00\x00", "\x00\x00\xfe\xff"}, [4]string{"000x", "x000"}},
+		{UTF16, [2]string{"\xff\xfe", "\xfe\xff"}, [4]string{"0x0x", "x0x0", "0x", "x0"}},
+		{form: Zip, signatures: [2]string{"PK\x03\x04"}},
+		{form: Bzip2, signatures: [2]string{"BZh"}},
+		{form: XZ, signatures: [2]string{"\xfd7zXZ"}},
+		{form: Parquet, signatures: [2]string{"PAR1"}},
 	} {
-		if slices.ContainsFunc(known.signature, begins) || slices.ContainsFunc(known.zeros, zeros) {
-			return known.form
+		for _, signature := range known.signatures {
+			if signature != "" && begins(signature) {
+				return known.form
+			}
+		}
+		for _, pattern := range known.zeros {
+			if pattern != "" && zeros(pattern) {
+				return known.form
+			}
 		}
 	}
 	return ""

@@ -69,7 +69,6 @@ func (h *Handlers) readBody(c *httpapi.Call, app string) (body, error) {
 // when it is worth trying. err is the error of reading or unpacking.
 func (h *Handlers) faultOfBody(b []byte, err error, form bodyForm, encoding string) (code string, cause error) {
 	plain := encoding == "" || encoding == "identity"
-	foreignForm := jsonx.ForeignForm(b)
 	switch {
 	case int64(len(b)) > h.opts.MaxRequestBytes || errors.As(err, new(*http.MaxBytesError)):
 		return event.RequestTooLarge, h.tooLarge(!plain)
@@ -77,9 +76,11 @@ func (h *Handlers) faultOfBody(b []byte, err error, form bodyForm, encoding stri
 		return event.InvalidJSON, httpapi.Problemf(http.StatusBadRequest, "the body ended after %d bytes, before its declared length", len(b))
 	case err != nil:
 		return event.UnsupportedContent, httpapi.Problemf(http.StatusBadRequest, "the body is not valid %s, as declared by Content-Encoding, or it ends early", encoding)
-	case foreignForm != "":
+	}
+	if foreignForm := jsonx.ForeignForm(b); foreignForm != "" {
 		return event.InvalidJSON, foreign(foreignForm, plain)
-	case form == formForm && !looksLikeJSON(b):
+	}
+	if form == formForm && !looksLikeJSON(b) {
 		return event.UnsupportedContent, unsupportedType("application/x-www-form-urlencoded")
 	}
 	return "", nil
