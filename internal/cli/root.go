@@ -103,7 +103,7 @@ func flagFault(cmd *cobra.Command, err error) string {
 	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok && unknown.GetSpecifiedShortnames() == "" {
 		var names []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, "--"+f.Name) })
-		return err.Error() + meant("--"+unknown.GetSpecifiedName(), names, "%s")
+		return err.Error() + event.DidYouMean("--"+unknown.GetSpecifiedName(), names, "%s")
 	}
 	invalid, ok := errors.AsType[*pflag.InvalidValueError](err)
 	if !ok {
@@ -155,22 +155,13 @@ func unknownCommand(cmd *cobra.Command, name, written string) error {
 	for _, c := range cmd.Commands() {
 		names = append(names, c.Name())
 	}
-	if question := meant(name, names, "%q"); question != "" {
+	if question := event.DidYouMean(name, names, "%q"); question != "" {
 		return usagef("unknown command %q%s", written, question)
 	}
 	if !cmd.HasParent() {
 		return usagef("unknown command %q; `eye --help` lists the commands", written)
 	}
 	return usagef("unknown command %q; see `%s --help`", written, cmd.CommandPath())
-}
-
-// meant asks whether the nearest of some words was meant. It is empty when none is near.
-func meant(word string, known []string, format string) string {
-	near := event.Nearest(strings.ReplaceAll(strings.ToLower(word), "_", "-"), known)
-	if near == "" {
-		return ""
-	}
-	return fmt.Sprintf("; did you mean "+format+"?", near)
 }
 
 // usageError is a fault in how the command was called.

@@ -3,30 +3,17 @@ package client
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"net/http"
 )
 
 // Stream sends a request without a body and passes the body of the answer to do as it arrives. When
 // that ends early, the error is an *UnreachableError, whatever do returns.
 func (c *Client) Stream(ctx context.Context, r Request, do func(io.Reader) error) error {
-	target := c.base + r.Path + "?" + r.Query.Encode()
-	req, err := http.NewRequestWithContext(ctx, r.Method, target, http.NoBody)
+	answer, err := c.Open(ctx, r)
 	if err != nil {
-		return fmt.Errorf("make request: %w", err)
-	}
-	if c.key != "" {
-		req.Header.Set("Authorization", "Bearer "+c.key)
-	}
-	answer, err := c.http.Do(req)
-	if err != nil {
-		return c.ConnectionError(ctx, err)
-	}
-	defer func() { _ = answer.Body.Close() }()
-	if err := c.checkAnswer(answer); err != nil {
 		return err
 	}
+	defer func() { _ = answer.Body.Close() }()
 	body := &watched{in: answer.Body}
 	err = do(body)
 	if body.err != nil {

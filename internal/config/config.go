@@ -235,20 +235,11 @@ func readFile(path string) (values map[string]value, faults []error) {
 		case nil: // a key without a value counts as absent
 		default:
 			if !slices.Contains(known, name) {
-				faults = append(faults, fmt.Errorf("%s: unknown setting %q%s", path, name, cmp.Or(didYouMean(name, known), "; known are "+strings.Join(known, ", "))))
+				faults = append(faults, fmt.Errorf("%s: unknown setting %q%s", path, name, cmp.Or(event.DidYouMean(name, known, "%q"), "; known are "+strings.Join(known, ", "))))
 				continue
 			}
 			values[name] = value{fmt.Sprint(v), path + ": "}
 		}
 	}
 	return values, faults
-}
-
-// didYouMean asks whether the nearest known name was meant. It is empty when none is near.
-func didYouMean(name string, known []string) string {
-	near := event.Nearest(strings.ReplaceAll(strings.ToLower(name), "_", "-"), known)
-	if near == "" {
-		return ""
-	}
-	return fmt.Sprintf("; did you mean %q?", near)
 }

@@ -1,6 +1,7 @@
 package event
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -30,6 +31,16 @@ func Nearest(word string, candidates []string) string {
 		}
 	}
 	return best
+}
+
+// DidYouMean asks whether the nearest of some names written with hyphens, such as settings and
+// commands, was meant; format writes the name. It is empty when none is near.
+func DidYouMean(name string, known []string, format string) string {
+	near := Nearest(strings.ReplaceAll(strings.ToLower(name), "_", "-"), known)
+	if near == "" {
+		return ""
+	}
+	return fmt.Sprintf("; did you mean "+format+"?", near)
 }
 
 const maxChanges = 2

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"theeye/internal/wait"
 )
 
 // The server drops a block of frames as a whole when all frames in it are trimmed, and leaves the
@@ -74,10 +76,8 @@ func (q *Queue) WaitDeleted(ctx context.Context, names []string) (bool, error) {
 		if err != nil || !left {
 			return !left, err
 		}
-		select {
-		case <-ctx.Done():
+		if wait.For(ctx, deletedPollInterval) != nil {
 			return false, nil
-		case <-time.After(deletedPollInterval):
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"theeye/internal/durable"
+	"theeye/internal/wait"
 )
 
 // settleTime is the time after which a change to a folder is certain to get another
@@ -63,10 +64,8 @@ func (d *folder) syncNames(ctx context.Context) error {
 		if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		select { // a purge puts another folder in its place at this moment
-		case <-ctx.Done():
+		if wait.For(ctx, time.Millisecond) != nil { // a purge puts another folder in its place at this moment
 			return err
-		case <-time.After(time.Millisecond):
 		}
 	}
 }

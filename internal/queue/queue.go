@@ -23,6 +23,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"theeye/internal/durable"
+	"theeye/internal/wait"
 )
 
 // Errors of a queue.
@@ -264,10 +265,8 @@ func (q *Queue) create(ctx context.Context, want jetstream.StreamConfig) error {
 		if api, ok := errors.AsType[*jetstream.APIError](err); !ok || api.ErrorCode != createFailed || tries == createTries {
 			return err
 		}
-		select {
-		case <-ctx.Done():
+		if wait.For(ctx, createPause) != nil {
 			return err
-		case <-time.After(createPause):
 		}
 	}
 }

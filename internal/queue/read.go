@@ -10,6 +10,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"theeye/internal/wait"
 )
 
 // Delivery is a frame that was read back.
@@ -53,7 +55,7 @@ func (q *Queue) Reader(from uint64) *Reader { return &Reader{queue: q, next: max
 // whatever else happens is logged and tried again, because a worker that gives
 // up would stop the way of all events.
 func (r *Reader) Next(ctx context.Context) (Delivery, error) {
-	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+	for backoff := 50 * time.Millisecond; ; backoff = min(2*backoff, 2*time.Second) {
 		msg, err := r.message(ctx)
 		if err == nil {
 			var d Delivery
@@ -70,10 +72,7 @@ func (r *Reader) Next(ctx context.Context) (Delivery, error) {
 			return Delivery{}, err
 		}
 		r.queue.log.Warn("reading the queue is tried again", "sequence", r.next, "error", err)
-		select {
-		case <-ctx.Done():
-		case <-time.After(wait):
-		}
+		_ = wait.For(ctx, backoff) // the next try sees whether ctx has ended
 	}
 }
 

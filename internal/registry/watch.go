@@ -12,6 +12,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"theeye/internal/wait"
 )
 
 const (
@@ -117,13 +119,7 @@ func (r *Registry) watchLoop(ctx context.Context, w jetstream.KeyWatcher) {
 		r.drain(ctx, w, connected)
 		endWatch(w)
 		for again := false; ; again = true {
-			if again {
-				select {
-				case <-ctx.Done():
-				case <-time.After(watchRetry):
-				}
-			}
-			if ctx.Err() != nil {
+			if again && wait.For(ctx, watchRetry) != nil || ctx.Err() != nil {
 				return
 			}
 			var err error
@@ -372,10 +368,8 @@ func (r *Registry) flushLoop(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-r.dirty:
-			select { // others may follow
-			case <-ctx.Done():
+			if wait.For(ctx, flushDelay) != nil { // others may follow
 				return
-			case <-time.After(flushDelay):
 			}
 		case <-tick.C:
 			if err := r.writeLastUses(ctx); err != nil && ctx.Err() == nil {
