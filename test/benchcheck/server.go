@@ -211,11 +211,11 @@ func (s *server) intake(ctx context.Context, t *times, side int) error {
 	return nil
 }
 
-// filled returns a server on a directory that holds n events in merged segments.
-func filled(ctx context.Context, program, dir string, n int) (*server, error) {
+// fill makes a directory that holds n events in merged segments.
+func fill(ctx context.Context, program, dir string, n int) error {
 	s, err := open(ctx, program, dir)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	var bodies [][]byte
 	for from := 0; from < n; from += fillBatch {
@@ -227,28 +227,26 @@ func filled(ctx context.Context, program, dir string, n int) (*server, error) {
 	}
 	s.close()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if out, err := exec.CommandContext(ctx, program, "store", "compact", "--data", dir).CombinedOutput(); err != nil { //nolint:gosec // as above
-		return nil, fmt.Errorf("merge segments: %w: %s", err, out)
+		return fmt.Errorf("merge segments: %w: %s", err, out)
 	}
-	if s, err = open(ctx, program, dir); err == nil {
-		s.sessions = n / sessionEvents
-	}
-	return s, err
+	return nil
 }
 
 func questions() []string {
 	return []string{"200 sessions", "50 lists of 100 events in an hour", "10 hourly series of a day"}
 }
 
-func (s *server) reads(ctx context.Context, t *times, side, pair int) error {
+// ask asks both servers the same questions, each first every other time.
+func ask(ctx context.Context, servers [2]*server, t *times, round int) error {
 	for i, work := range []struct {
 		n    int
 		path func(n int) string
 	}{
 		{sessionReads, func(n int) string { // those of the first hundred may be erased
-			return fmt.Sprintf("/v1/sessions/session-%d", 100+(pair*sessionReads+n)*7%(s.sessions-100))
+			return fmt.Sprintf("/v1/sessions/session-%d", 100+(round*sessionReads+n)*7%(servers[0].sessions-100))
 		}},
 		{listReads, func(n int) string {
 			return fmt.Sprintf("/v1/events?category=page+interaction&name=click&order=desc&from=2021-01-01T%02d:00:00Z&to=2021-01-01T%02d:00:00Z", n%23, n%23+1)
@@ -257,15 +255,19 @@ func (s *server) reads(ctx context.Context, t *times, side, pair int) error {
 			return fmt.Sprintf("/v1/series?interval=hour&group_by=name&from=2021-01-01T00:00:00Z&to=2021-01-02T00:00:00Z&where=data.n%%3E%%3D%d", n)
 		}},
 	} {
-		if err := t.take(questions()[i], side, func() error {
-			for n := range work.n {
-				if _, err := s.ask(ctx, "GET "+work.path(n), s.admin, nil); err != nil {
+		var taken [2]time.Duration
+		for n := range work.n {
+			for k := range servers {
+				side := (n + k) % 2
+				began := time.Now()
+				if _, err := servers[side].ask(ctx, "GET "+work.path(n), servers[side].admin, nil); err != nil {
 					return err
 				}
+				taken[side] += time.Since(began)
 			}
-			return nil
-		}); err != nil {
-			return err
+		}
+		for side, d := range taken {
+			t.add(questions()[i], side, d)
 		}
 	}
 	return nil
