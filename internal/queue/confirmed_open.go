@@ -1,0 +1,139 @@
+package queue
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"theeye/internal/durable"
+)
+
+// MissingRecord is what RecordDamage returns when there is no file.
+const MissingRecord = "is missing"
+
+// openConfirmed opens the folder. record is the id that the record should have, empty when that is
+// not known, and flushed the last frame that the store has flushed.
+func openConfirmed(dir, record string, flushed uint64) (*confirmed, error) {
+	c := &confirmed{dir: dir, totals: map[string]Count{}, id: record, next: 1}
+	if err := durable.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the folder of confirmed frames: %w", err)
+	}
+	numbers, err := confirmedNumbers(dir)
+	if err != nil {
+		return nil, err
+	}
+	if len(numbers) == 0 {
+		c.damage, c.id = MissingRecord, "" // if the missing record comes back, it is treated as another one
+	}
+	for i, n := range numbers {
+		f, sum := confirmedFile{number: n}, map[string]Count{}
+		h, err := scanConfirmed(c.path(n), func(e entry) {
+			f.last = max(f.last, e.sequence)
+			e.addTo(sum)
+		})
+		if err != nil {
+			return nil, err
+		}
+		c.next = n + 1
+		c.hasLast = h.hasLast
+		if c.id == "" {
+			c.id = h.record
+		}
+		switch {
+		case h.record != c.id && (h.record != "" || h.damage == ""):
+			c.discard(n, "is not the one that the store knows")
+			continue
+		case h.damage != "": // its whole lines count
+			c.discard(n, "is damaged: "+h.damage)
+		case i > 0 && c.last < h.began && h.began > flushed:
+			c.noteDamage(fmt.Sprintf("is damaged: before %s it ends with frame %d instead of %d", filepath.Base(c.path(n)), c.last, h.began))
+		}
+		c.replace = c.replace || h.record == ""
+		if h.totals != nil { // exact, also when lines of earlier files are damaged
+			c.totals = h.totals
+		}
+		entry{counts: slices.Collect(maps.Values(sum))}.addTo(c.totals)
+		c.files = append(c.files, f)
+		c.last = max(c.last, f.last, h.last)
+	}
+	c.checkReaches(flushed, "the store has flushed up to")
+	return c, nil
+}
+
+// checkReaches notes damage if the record ends before a frame that an intact record would have
+// reached. why says what has reached that frame.
+func (c *confirmed) checkReaches(frame uint64, why string) {
+	if c.hasLast && c.last < frame {
+		c.noteDamage(fmt.Sprintf("is out of date or damaged: it ends with frame %d, and %s frame %d", c.last, why, frame))
+	}
+}
+
+// discard notes a file that is to be moved away.
+func (c *confirmed) discard(number uint64, damage string) {
+	c.setAside = append(c.setAside, number)
+	c.noteDamage(fmt.Sprintf("%s (%s)", damage, filepath.Base(c.path(number))))
+}
+
+// noteDamage notes what is wrong with the record. Only what was noted first is reported.
+func (c *confirmed) noteDamage(damage string) {
+	c.damage, c.replace = cmp.Or(c.damage, damage), true
+}
+
+func confirmedNumbers(dir string) (numbers []uint64, err error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, unreadableError(dir, err)
+	}
+	for _, e := range entries {
+		rest, ok := strings.CutPrefix(e.Name(), confirmedPrefix)
+		if n, err := strconv.ParseUint(rest, 10, 64); ok && err == nil {
+			numbers = append(numbers, n)
+		}
+	}
+	slices.Sort(numbers)
+	return numbers, nil
+}
+
+// rewrite does the same for a new record with the given lines. Files that are damaged, or belong to
+// another record, are moved away, and the others are removed.
+func (c *confirmed) rewrite(totals map[string]Count, last uint64, lines []entry) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before, sum, greatest := c.files, map[string]Count{}, uint64(0)
+	c.totals, c.rotate, c.last, c.id = totals, true, max(c.last, last), ""
+	for _, e := range lines {
+		e.addTo(sum)
+		greatest = max(greatest, e.sequence)
+	}
+	earlier := maps.Clone(totals)
+	for app, n := range sum {
+		earlier[app] = Count{app, earlier[app].Received - n.Received, earlier[app].Rejected - min(n.Rejected, earlier[app].Rejected)}
+	}
+	c.last = max(c.last, greatest)
+	content := c.headLocked(earlier)
+	for _, e := range lines {
+		content = append(content, confirmedLine(strconv.FormatUint(e.sequence, 10), e.counts)...)
+	}
+	if err := c.beginLocked(content, greatest); err != nil {
+		return ignoreFull(err)
+	}
+	c.files = c.files[len(c.files)-1:]
+	for _, n := range c.setAside {
+		if _, err := durable.SetAside(c.path(n)); err != nil {
+			return ignoreFull(fmt.Errorf("move away a file of confirmed frames: %w", err))
+		}
+	}
+	for _, f := range before {
+		if err := os.Remove(c.path(f.number)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("remove a file of confirmed frames: %w", err)
+		}
+	}
+	return nil
+}
