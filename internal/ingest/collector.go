@@ -181,7 +181,7 @@ func (c *Collector) Collect(ctx context.Context, req Request) (Receipt, error) {
 	}
 	s := entry{app: r.App, body: make([]byte, 0, len(r.Body)+128*len(r.batch.events)), release: c.validating.enter()}
 	defer s.abandon()
-	erased := erasureFilter{set: c.opts.Erasures()} // after enter: Settle then waits for all that was validated without a tombstone
+	erased := erasureFilter{set: c.opts.Erasures()} // after enter: WaitInFlight then waits for all that was validated without a tombstone
 	for i, raw := range r.batch.events {
 		record := c.validate(r, raw, i)
 		kept := erased.redact(record)
@@ -201,10 +201,10 @@ func (c *Collector) Collect(ctx context.Context, req Request) (Receipt, error) {
 	return receipt, nil
 }
 
-// Settle returns when every frame with a record that was validated before the call has been
+// WaitInFlight returns when every frame with a record that was validated before the call has been
 // acknowledged, or has an unknown outcome. So everything published later was validated with the
 // tombstones that existed at the call. The error is that of ctx.
-func (c *Collector) Settle(ctx context.Context) error { return c.validating.wait(ctx) }
+func (c *Collector) WaitInFlight(ctx context.Context) error { return c.validating.wait(ctx) }
 
 // UnknownOutcomes returns how many frames had an outcome that is not known: the queue may have them
 // or not.
@@ -236,8 +236,8 @@ func (x *erasureFilter) redact(r event.Record) event.Record {
 	return event.Record{Erased: &event.ErasedArrival{App: app, EventID: r.EventID(), ReceivedAt: r.ReceivedAt()}}
 }
 
-// MaxUnreadableBytes is how much of a request that cannot be read is kept, in bytes.
-const MaxUnreadableBytes = 4 << 10
+// PrefixBytes is how much of a request that cannot be read is kept, in bytes.
+const PrefixBytes = 4 << 10
 
 // Refuse keeps a request that cannot be read as one rejection with its first 4 KiB. It returns the
 // event id of the rejection when that is durable. For NDJSON, the rejection has no session, because
@@ -245,7 +245,7 @@ const MaxUnreadableBytes = 4 << 10
 func (c *Collector) Refuse(ctx context.Context, req Request, p event.Problem) (uuid.UUID, error) {
 	p.Message = strings.ToValidUTF8(p.Message, "\uFFFD")
 	r := &request{Request: req}
-	raw := req.Body[:min(len(req.Body), MaxUnreadableBytes)]
+	raw := req.Body[:min(len(req.Body), PrefixBytes)]
 	e := rawEvent{problems: []event.Problem{p}}
 	if !r.Lines {
 		e.sessionID = labelsIn(raw).sessionID
@@ -259,7 +259,7 @@ func (c *Collector) Refuse(ctx context.Context, req Request, p event.Problem) (u
 		c.metrics.recordFailure(err)
 		return uuid.UUID{}, err
 	}
-	c.metrics.recordUnreadable(p.Code)
+	c.metrics.recordUnparsed(p.Code)
 	return record.Rejection.EventID, nil
 }
 

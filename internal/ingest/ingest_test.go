@@ -415,7 +415,7 @@ func FuzzCollect(f *testing.F) {
 
 // What an erasure waits for includes requests whose sender no longer waits: their frame may still
 // come.
-func TestSettleWaitsForWhatIsOnItsWay(t *testing.T) {
+func TestWaitInFlight(t *testing.T) {
 	for name, send := range map[string]func(context.Context, *ingest.Collector) error{
 		"events": func(ctx context.Context, c *ingest.Collector) error {
 			_, err := c.Collect(ctx, request(`{}`))
@@ -438,7 +438,7 @@ func TestSettleWaitsForWhatIsOnItsWay(t *testing.T) {
 				}
 				settled := false
 				go func() {
-					if err := c.Settle(context.Background()); err != nil {
+					if err := c.WaitInFlight(context.Background()); err != nil {
 						t.Error(err)
 					}
 					settled = true

@@ -11,7 +11,7 @@ import (
 )
 
 // DefaultLargeBytes is the default of Options.LargeBytes. Of what comes beyond it the
-// first MaxUnreadableBytes bytes are kept.
+// first PrefixBytes bytes are kept.
 const DefaultLargeBytes = 64 << 20
 
 // largeBudget are what the applications have used of LargeBytes since the day, or the
@@ -53,15 +53,15 @@ func (l *largeBudget) forget(app string) {
 
 // truncate shortens the body of a rejection that is too large to be kept.
 func (c *Collector) truncate(r *event.Rejection) {
-	if len(r.Raw) <= max(c.opts.MaxEventBytes, MaxUnreadableBytes) {
+	if len(r.Raw) <= max(c.opts.MaxEventBytes, PrefixBytes) {
 		return
 	}
 	if c.large.reserve(r.App, int64(len(c.large.compressor.EncodeAll(r.Raw, nil))), r.ReceivedAt) {
 		return
 	}
 	r.Whole = event.BodyOf(r.Raw)
-	end := MaxUnreadableBytes
-	for end > MaxUnreadableBytes-utf8.UTFMax && !utf8.RuneStart(r.Raw[end]) { // not within a character
+	end := PrefixBytes
+	for end > PrefixBytes-utf8.UTFMax && !utf8.RuneStart(r.Raw[end]) { // not within a character
 		end--
 	}
 	r.Raw = r.Raw[:end]

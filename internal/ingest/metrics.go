@@ -56,7 +56,7 @@ func (m metrics) recordAccepted(items []Item, size int) {
 	m.bytes.Add(float64(size))
 }
 
-func (m metrics) recordUnreadable(code string) {
+func (m metrics) recordUnparsed(code string) {
 	m.requests.WithLabelValues("unreadable").Inc()
 	m.problems.WithLabelValues(code).Inc()
 }

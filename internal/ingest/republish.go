@@ -42,7 +42,7 @@ func (c *Collector) publishAgain(ctx context.Context, records []event.Record, po
 	if len(f.Body) > queue.MaxBody/2 {
 		return 0, fmt.Errorf("%w: they take %d bytes", queue.ErrTooLarge, len(f.Body))
 	}
-	defer c.validating.enter()() // Settle waits for it
+	defer c.validating.enter()() // WaitInFlight waits for it
 	if frame, err = c.opts.Publish(ctx, f); err != nil {
 		return 0, err
 	}

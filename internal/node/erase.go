@@ -167,7 +167,7 @@ func (e *eraser) boundary(ctx context.Context) (frame uint64, release func(), er
 	if release, err = e.replays.Hold(ctx); err != nil {
 		return 0, nil, err
 	}
-	if err = e.collector.Settle(ctx); err == nil {
+	if err = e.collector.WaitInFlight(ctx); err == nil {
 		// A frame of unknown outcome comes before this one, or never.
 		frame, err = e.queue.Publish(ctx, queue.Frame{})
 	}
@@ -441,7 +441,7 @@ func (e *eraser) pass(ctx context.Context) (removed []duckdb.Erased, err error) 
 	if err := e.step("tombstone known"); err != nil {
 		return nil, err
 	}
-	if err := e.collector.Settle(ctx); err != nil {
+	if err := e.collector.WaitInFlight(ctx); err != nil {
 		return nil, err
 	}
 	if err := e.step("intake settled"); err != nil {

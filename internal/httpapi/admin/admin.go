@@ -68,9 +68,9 @@ type Intake interface {
 	// CloseGate keeps requests of an application out until reopen is called. It waits for those
 	// inside.
 	CloseGate(app string) (reopen func())
-	// Settle returns once the books include everything that was taken in before the call, or with
-	// the error of ctx.
-	Settle(ctx context.Context) error
+	// WaitCounted returns once the books include everything that was taken in before the call, or
+	// with the error of ctx.
+	WaitCounted(ctx context.Context) error
 	// Forget drops what is kept in memory about an application that no longer exists.
 	Forget(app string)
 }

@@ -41,7 +41,7 @@ func (h *Handlers) deleteApp(c *httpapi.Call) error {
 	defer h.opts.Intake.CloseGate(a.Name)()
 	ctx, cancel := context.WithTimeout(c.Context(), emptyDeadline)
 	defer cancel()
-	if err := h.opts.Intake.Settle(ctx); err != nil {
+	if err := h.opts.Intake.WaitCounted(ctx); err != nil {
 		return httpapi.Unavailable("it is not yet known whether it has events, because some are still on their way to the store; try again")
 	}
 	has, err := h.opts.Books.HasEvents(ctx, a.Name)

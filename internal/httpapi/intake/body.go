@@ -16,10 +16,10 @@ import (
 
 // body is a request's body, read and unpacked.
 type body struct {
-	bytes      []byte
-	ndjson     bool
-	unreadable *unreadableBody // why it cannot be read as events; nil when that can be tried
-	free       func()
+	bytes    []byte
+	ndjson   bool
+	unparsed *unparsedBody // why it cannot be read as events; nil when that can be tried
+	free     func()
 }
 
 // readBody reads and unpacks the body of an intake request. It holds at most MaxRequestBytes,
@@ -32,7 +32,7 @@ func (h *Handlers) readBody(c *httpapi.Call, app string) (body, error) {
 	contentType := c.Header.Get("Content-Type")
 	form, ok := contentForm(contentType)
 	if !ok {
-		b.unreadable = &unreadableBody{event.UnsupportedContent, unsupportedType(contentType), prefix(c)}
+		b.unparsed = &unparsedBody{event.UnsupportedContent, unsupportedType(contentType), prefix(c)}
 		return b, nil
 	}
 	b.ndjson = form == formNDJSON
@@ -40,11 +40,11 @@ func (h *Handlers) readBody(c *httpapi.Call, app string) (body, error) {
 	encoding := strings.ToLower(strings.TrimSpace(c.Header.Get("Content-Encoding")))
 	plain := encoding == "" || encoding == "identity"
 	if c.ContentLength > limit && plain {
-		b.unreadable = &unreadableBody{event.RequestTooLarge, h.tooLarge(false), prefix(c)}
+		b.unparsed = &unparsedBody{event.RequestTooLarge, h.tooLarge(false), prefix(c)}
 		return b, nil
 	}
 	if !plain && windowOf(encoding) == 0 {
-		b.unreadable = &unreadableBody{code: event.UnsupportedContent, cause: httpapi.Problemf(http.StatusUnsupportedMediaType,
+		b.unparsed = &unparsedBody{code: event.UnsupportedContent, cause: httpapi.Problemf(http.StatusUnsupportedMediaType,
 			"Content-Encoding %.40s is not supported: use gzip, deflate, br or zstd, or omit it", encoding)}
 		return b, nil
 	}
@@ -60,7 +60,7 @@ func (h *Handlers) readBody(c *httpapi.Call, app string) (body, error) {
 		return b, err
 	}
 	if code, cause := h.faultOfBody(b.bytes, err, form, encoding); cause != nil {
-		b.unreadable = &unreadableBody{code: code, cause: cause}
+		b.unparsed = &unparsedBody{code: code, cause: cause}
 	}
 	return b, nil
 }

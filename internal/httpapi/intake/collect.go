@@ -82,22 +82,22 @@ func (h *Handlers) submit(ctx context.Context, c *httpapi.Call, a admission, b b
 		Single: c.Principal.KeyID == "",                         // the first Eye takes no batches
 		Public: c.Principal.Public() || c.Principal.KeyID == "", // no key is needed at the address of the first Eye
 	}
-	unreadable := b.unreadable
-	if unreadable == nil {
+	unparsed := b.unparsed
+	if unparsed == nil {
 		receipt, err := h.opts.Collector.Collect(ctx, req)
-		if unreadable = unreadableFrom(err); unreadable == nil {
+		if unparsed = unparsedFrom(err); unparsed == nil {
 			return receipt, err
 		}
 	}
-	return ingest.Receipt{}, unreadable.keep(ctx, h.opts.Collector, req)
+	return ingest.Receipt{}, unparsed.keep(ctx, h.opts.Collector, req)
 }
 
 func noApp() *httpapi.ProblemDetails {
 	return httpapi.NewProblem(http.StatusForbidden, "the application of this key no longer exists")
 }
 
-// settle waits until all events of a request are stored and makes their statuses final.
-func (h *Handlers) settle(ctx context.Context, receipt *ingest.Receipt) error {
+// awaitOutcomes waits until all events of a request are stored and makes their statuses final.
+func (h *Handlers) awaitOutcomes(ctx context.Context, receipt *ingest.Receipt) error {
 	if receipt.Frame == 0 {
 		return nil
 	}

@@ -122,7 +122,7 @@ func (h *Handlers) takeEvents(c *httpapi.Call) error {
 	}
 	status := http.StatusAccepted
 	if wait == "stored" {
-		if err := h.settle(c.Context(), &receipt); err != nil {
+		if err := h.awaitOutcomes(c.Context(), &receipt); err != nil {
 			return err
 		}
 		status = http.StatusCreated

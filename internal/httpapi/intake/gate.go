@@ -14,8 +14,8 @@ import (
 // requests inside, and only then looks for events.
 type gate struct {
 	byApp sync.Map // name → *sync.RWMutex; one for each application that ever sent
-	// settled is the value of Collector.Unknown up to which every outcome is known.
-	settled atomic.Uint64
+	// resolved is the value of Collector.UnknownOutcomes up to which every outcome is known.
+	resolved atomic.Uint64
 }
 
 func (g *gate) of(app string) *sync.RWMutex {
@@ -64,15 +64,15 @@ func (h *Handlers) accepting(a registry.App) bool {
 // inside, which takes at most as long as an intake request may.
 func (h *Handlers) CloseGate(app string) (reopen func()) { return h.gate.close(app) }
 
-// Settle returns once the books and the pending counts include everything that was taken in
+// WaitCounted returns once the books and the pending counts include everything that was taken in
 // before the call, even if nobody waits for its outcome any more. It returns the error of ctx
 // when that ends first.
-func (h *Handlers) Settle(ctx context.Context) error {
-	if err := h.opts.Collector.Settle(ctx); err != nil {
+func (h *Handlers) WaitCounted(ctx context.Context) error {
+	if err := h.opts.Collector.WaitInFlight(ctx); err != nil {
 		return err
 	}
 	unknown := h.opts.Collector.UnknownOutcomes()
-	if unknown == h.gate.settled.Load() {
+	if unknown == h.gate.resolved.Load() {
 		return nil
 	}
 	// A frame whose outcome is unknown precedes this one, or never comes.
@@ -81,7 +81,7 @@ func (h *Handlers) Settle(ctx context.Context) error {
 		err = h.opts.Progress.WaitFor(ctx, frame)
 	}
 	if err == nil {
-		h.gate.settled.Store(unknown)
+		h.gate.resolved.Store(unknown)
 	}
 	return err
 }

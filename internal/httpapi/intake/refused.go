@@ -125,7 +125,7 @@ func beginning(c *httpapi.Call) []byte {
 		return nil
 	}
 	_ = http.NewResponseController(c.Writer()).SetReadDeadline(time.Now().Add(httpapi.UnreadDeadline))
-	b, _ := io.ReadAll(io.LimitReader(c.Body, ingest.MaxUnreadableBytes))
+	b, _ := io.ReadAll(io.LimitReader(c.Body, ingest.PrefixBytes))
 	return b
 }
 

@@ -9,17 +9,17 @@ import (
 	"theeye/internal/ingest"
 )
 
-// unreadableBody is a body that cannot be read as events. It is kept as one rejection before its
+// unparsedBody is a body that cannot be read as events. It is kept as one rejection before its
 // sender is told.
-type unreadableBody struct {
+type unparsedBody struct {
 	code  string // of the rejection's problem
 	cause error  // what the sender is told
 	seen  []byte // the part of the body that is kept; nil for all that was read
 }
 
-// unreadableFrom returns what an error of the collector says about a body, nil unless the body
+// unparsedFrom returns what an error of the collector says about a body, nil unless the body
 // could not be read as events.
-func unreadableFrom(err error) *unreadableBody {
+func unparsedFrom(err error) *unparsedBody {
 	var (
 		syntax *ingest.SyntaxError
 		shape  *ingest.ShapeError
@@ -27,16 +27,16 @@ func unreadableFrom(err error) *unreadableBody {
 	)
 	switch {
 	case errors.As(err, &syntax), errors.As(err, &shape):
-		return &unreadableBody{code: event.InvalidJSON, cause: err}
+		return &unparsedBody{code: event.InvalidJSON, cause: err}
 	case errors.As(err, &count):
-		return &unreadableBody{code: event.RequestTooLarge, cause: err}
+		return &unparsedBody{code: event.RequestTooLarge, cause: err}
 	}
 	return nil
 }
 
 // keep records the body as a rejection of the request that it came with. It returns the error for
 // the sender: a *keptError with the cause, or the reason why the body could not be kept.
-func (u *unreadableBody) keep(ctx context.Context, collector *ingest.Collector, req ingest.Request) error {
+func (u *unparsedBody) keep(ctx context.Context, collector *ingest.Collector, req ingest.Request) error {
 	if u.seen != nil {
 		req.Body = u.seen
 	}
