@@ -209,7 +209,7 @@ func (r *restoration) tombstones(context.Context) error {
 	if err := log.Add(r.given); err != nil {
 		return fmt.Errorf("add %s: %w", r.Tombstones, err)
 	}
-	return log.Settle() // nothing was served from this directory yet
+	return log.FinishConversion() // nothing was served from this directory yet
 }
 
 // extraTombstones is a file of tombstones to be added to those of a backup.

@@ -18,15 +18,15 @@ type Log struct {
 	path string
 	doc  Document
 	torn bool // the file may have more than doc: an append failed
-	next bool // doc is in the file beside it, which Settle puts in its place
+	next bool // doc is in the file beside it, which FinishConversion puts in its place
 }
 
 // nextSuffix is the suffix of a file in the current form that is to replace one of the first form.
 const nextSuffix = ".next"
 
-// Settle finishes a change of form that Add or an earlier process began: the file that was written
-// beside the one at path replaces it, durably.
-func Settle(path string) error {
+// FinishConversion finishes a change of form that Add or an earlier process began: the file that
+// was written beside the one at path replaces it, durably.
+func FinishConversion(path string) error {
 	if _, err := os.Stat(path + nextSuffix); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -36,12 +36,12 @@ func Settle(path string) error {
 	return nil
 }
 
-// Settle is Settle for this file.
-func (l *Log) Settle() error {
+// FinishConversion is FinishConversion for this file.
+func (l *Log) FinishConversion() error {
 	if !l.next {
 		return nil
 	}
-	err := Settle(l.path)
+	err := FinishConversion(l.path)
 	l.next = err != nil
 	return err
 }
@@ -109,8 +109,8 @@ func (l *Log) Finish(finished []Tombstone, trimmed uint64, timeline string) erro
 }
 
 // Add adds the tombstones of another document that the file lacks, as unfinished, and converts a
-// file of the first form to the current one, which Settle puts in its place: an earlier program
-// would misread it, and must be kept out first. It writes nothing when nothing changes.
+// file of the first form to the current one, which FinishConversion puts in its place: an earlier
+// program would misread it, and must be kept out first. It writes nothing when nothing changes.
 func (l *Log) Add(other Document) error {
 	merged, err := l.doc.Merge(other)
 	if err != nil {
@@ -132,7 +132,7 @@ func (l *Log) append(lines []any) error {
 	if len(lines) == 0 {
 		return nil
 	}
-	if err := l.Settle(); err != nil {
+	if err := l.FinishConversion(); err != nil {
 		return err
 	}
 	if l.doc.lines == 0 {

@@ -74,7 +74,7 @@ func (s *Store) readFolder() (loadedManifest, error) {
 		return m, &MissingManifestError{Dir: s.opts.Dir, Segments: true}
 	}
 	if m.version >= manifestVersion { // before it, such a file is not in use yet
-		if err := erasure.Settle(s.opts.Tombstones); err != nil {
+		if err := erasure.FinishConversion(s.opts.Tombstones); err != nil {
 			return m, err
 		}
 	}
@@ -103,7 +103,7 @@ func (s *Store) CommitManifest(upgraded bool) error {
 	m := *s.current().manifest
 	// A disk that is full must not keep anyone from reading what is there.
 	if s.upToDate && m.Tombstones == s.tombstones.Digest() && (m.Upgraded || !upgraded) {
-		return s.tombstones.Settle()
+		return s.tombstones.FinishConversion()
 	}
 	m.Tombstones = s.tombstones.Digest()
 	m.Upgraded = m.Upgraded || upgraded
@@ -111,7 +111,7 @@ func (s *Store) CommitManifest(upgraded bool) error {
 		return err
 	}
 	s.install(func(next *storeVersion) { next.manifest = &m })
-	return s.tombstones.Settle()
+	return s.tombstones.FinishConversion()
 }
 
 // ConfirmedSince returns what SetConfirmed set last; 0 and empty text when it never did.
