@@ -11,12 +11,12 @@ import (
 // quarantineName is the folder beside a damaged file into which it is moved.
 const quarantineName = "quarantine"
 
-// SetAside moves a file into the folder quarantine beside it, as SetAsideIn does.
-func SetAside(name string) (moved string, err error) { return SetAsideIn(filepath.Dir(name), name) }
+// Quarantine moves a file into the folder quarantine beside it, as QuarantineIn does.
+func Quarantine(name string) (moved string, err error) { return QuarantineIn(filepath.Dir(name), name) }
 
-// SetAsideIn moves a file or a folder into the folder quarantine of dir, durably, and returns its
+// QuarantineIn moves a file or a folder into the folder quarantine of dir, durably, and returns its
 // name there, which has the time of the move. The quarantine is made when it is missing.
-func SetAsideIn(dir, name string) (moved string, err error) {
+func QuarantineIn(dir, name string) (moved string, err error) {
 	dir = filepath.Join(dir, quarantineName)
 	if err := MkdirAll(dir, 0o700); err != nil {
 		return "", err

@@ -22,8 +22,8 @@ func (q storeQueue) QuarantineRecord(frame uint64, index uint32, record []byte) 
 	return q.s.queue.QuarantineRecord(frame, index, record)
 }
 
-// Reach implements duckdb.Queue.
-func (q storeQueue) Reach(frame uint64) error { return q.s.queue.Reach(frame) }
+// ExtendConfirmed implements duckdb.Queue.
+func (q storeQueue) ExtendConfirmed(frame uint64) error { return q.s.queue.ExtendConfirmed(frame) }
 
 // Frames implements duckdb.Queue, for a segment that has to be rebuilt. A trim meanwhile ends it.
 func (q storeQueue) Frames(ctx context.Context, first, last uint64) iter.Seq2[[]event.Record, error] {

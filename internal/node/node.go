@@ -38,7 +38,7 @@ import (
 //	         ── Acknowledged ─────────► progress  how many events of each application are on their way
 //	         ── Types, NearestType ───► registry  the schemas in force
 //	         ── Erasures ─────────────► store     what has been erased
-//	queue    ── Beginning, Damaged ───► node      a queue that is new, or has a damaged file
+//	queue    ── OnNewStream, OnDamage ► node      a queue that is new, or has a damaged file
 //	worker   ── TrimLimit, EndHolds ──► store     what may be trimmed from the queue
 //	         ── Lost ─────────────────► node      frames that cannot be read
 //	store    ── Queue ────────────────► queue     frames again, to rebuild a segment from

@@ -97,10 +97,10 @@ func (n *Node) openQueue(ctx context.Context) error {
 		}
 	}
 	if n.queue, err = queue.Open(ctx, queue.Options{
-		Dir: filepath.Join(n.cfg.Data, "queue"), Confirmed: filepath.Join(n.cfg.Data, ConfirmedDir), Record: record, Unclean: n.running.unclean, MaxBytes: n.cfg.QueueMaxBytes, FirstSequence: flushed + 1, Logger: n.log, Registerer: n.metrics,
-		Streams:   registry.Streams(registry.Options{}),
-		Beginning: func() error { return n.branch(flushed) },
-		Damaged:   n.queueDamaged,
+		Dir: filepath.Join(n.cfg.Data, "queue"), ConfirmedDir: filepath.Join(n.cfg.Data, ConfirmedDir), ConfirmedID: record, Unclean: n.running.unclean, MaxBytes: n.cfg.QueueMaxBytes, FirstSequence: flushed + 1, Logger: n.log, Registerer: n.metrics,
+		Streams:     registry.Streams(registry.Options{}),
+		OnNewStream: func() error { return n.branch(flushed) },
+		OnDamage:    n.queueDamaged,
 	}); err != nil {
 		return err
 	}

@@ -34,9 +34,9 @@ func (n *Node) reconcile(ctx context.Context) error {
 		n.worker.RecordEarlierLosses(account.Lost)
 	}
 	since, record := n.store.ConfirmedSince()
-	damage := n.queue.RecordDamage()
+	damage := n.queue.ConfirmedDamage()
 	if since > 0 && damage != "" {
-		n.recordDamaged(since, damage)
+		n.reportConfirmedDamage(since, damage)
 	}
 	if err := n.queue.Reconcile(ctx, flushed, stored); err != nil {
 		return err
@@ -44,7 +44,7 @@ func (n *Node) reconcile(ctx context.Context) error {
 	if since == 0 || damage != "" {
 		since = flushed + 1
 	}
-	if got := n.queue.Record(); got != record || damage != "" {
+	if got := n.queue.ConfirmedID(); got != record || damage != "" {
 		if err := n.store.SetConfirmed(since, got); err != nil { // a full disk must not keep anyone from reading
 			n.log.Warn("the store could not note that there is a record of acknowledged events: if that record went missing, it would not be noticed", "error", err)
 		}
@@ -70,12 +70,12 @@ func (n *Node) reconcile(ctx context.Context) error {
 	return n.queue.StartAfter(ctx, last)
 }
 
-// recordDamaged reports what is wrong with the confirmed record.
-func (n *Node) recordDamaged(since uint64, damage string) {
+// reportConfirmedDamage reports what is wrong with the confirmed record.
+func (n *Node) reportConfirmedDamage(since uint64, damage string) {
 	dir := filepath.Join(n.cfg.Data, ConfirmedDir)
 	n.log.Error("the record of acknowledged events cannot be relied on; a new one is begun", "folder", dir, "damage", damage, "kept_since_frame", since)
 	counted := "cannot be counted"
-	if damage != queue.MissingRecord {
+	if damage != queue.ConfirmedMissing {
 		counted = "may not all be counted"
 	}
 	n.note(fmt.Sprintf("the record of acknowledged events, %s, %s. A new one was begun; events lost before this start %s", dir, damage, counted))

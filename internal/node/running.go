@@ -82,7 +82,7 @@ func beginRunning(dir string, killed bool, log *slog.Logger) (*running, error) {
 	case !errors.Is(err, envelope.ErrDamaged) && !errors.Is(err, syscall.EIO):
 		return nil, fmt.Errorf("read %s, which says whether the server before ended in order: %w", r.path, err)
 	}
-	moved, moveErr := durable.SetAside(r.path)
+	moved, moveErr := durable.Quarantine(r.path)
 	if moveErr != nil {
 		return nil, fmt.Errorf("%s cannot be read (%w) and cannot be moved away: %w", r.path, err, moveErr)
 	}

@@ -18,10 +18,10 @@ import (
 	"theeye/internal/durable"
 )
 
-// confirmed is the confirmed record: the counts of acknowledged frames, kept outside the folders of
-// queue and store, so that damage to either is noticed. Before a frame is acknowledged, a line with
-// its counts is written here. A plain write survives the end of the process; the file is synced
-// once a second, so a power cut may lose the lines of the last second.
+// confirmedRecord is the confirmed record: the counts of acknowledged frames, kept outside the
+// folders of queue and store, so that damage to either is noticed. Before a frame is acknowledged,
+// a line with its counts is written here. A plain write survives the end of the process; the file
+// is synced once a second, so a power cut may lose the lines of the last second.
 //
 // The folder has files confirmed-N, where N grows. Each is a list of lines of text:
 //
@@ -38,7 +38,7 @@ import (
 // process that began it has ended. So a crash can only leave it shorter, cut off within a line, or
 // with zeros instead of its last lines. Before the store flushes a frame, a line with its sequence
 // or a later one is synced.
-type confirmed struct {
+type confirmedRecord struct {
 	dir string
 
 	syncing sync.Mutex // held by sync, before mu
@@ -56,12 +56,12 @@ type confirmed struct {
 	// id identifies the record; damage says what is wrong with the record that was found, and
 	// replace whether it must be rewritten. They do not change after Open and rewrite have
 	// returned.
-	id       string
-	damage   string
-	replace  bool
-	hasLast  bool     // the newest file that was found has the last sequence
-	next     uint64   // the number of the next file
-	setAside []uint64 // files that are damaged, or of another record
+	id           string
+	damage       string
+	replace      bool
+	hasLast      bool     // the newest file that was found has the last sequence
+	next         uint64   // the number of the next file
+	toQuarantine []uint64 // files that are damaged, or of another record
 }
 
 type confirmedFile struct {
@@ -82,12 +82,12 @@ const (
 	confirmedBytes = 4 << 20
 )
 
-func (c *confirmed) path(number uint64) string {
+func (c *confirmedRecord) path(number uint64) string {
 	return filepath.Join(c.dir, fmt.Sprintf("%s%020d", confirmedPrefix, number))
 }
 
 // add writes the line of a frame. It must be called before anybody is told of the frame.
-func (c *confirmed) add(sequence uint64, counts []Count) error {
+func (c *confirmedRecord) add(sequence uint64, counts []Count) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
@@ -101,12 +101,12 @@ func (c *confirmed) add(sequence uint64, counts []Count) error {
 	}
 	f := &c.files[len(c.files)-1]
 	f.last, c.last = max(f.last, sequence), max(c.last, sequence)
-	entry{sequence, counts}.addTo(c.totals)
+	confirmedEntry{sequence, counts}.addTo(c.totals)
 	return nil
 }
 
 // roomLocked begins another file when there is none or the present one is large.
-func (c *confirmed) roomLocked() error {
+func (c *confirmedRecord) roomLocked() error {
 	if c.file != nil && c.size < confirmedBytes && !c.rotate {
 		return nil
 	}
@@ -121,7 +121,7 @@ func (c *confirmed) roomLocked() error {
 }
 
 // headLocked returns the first lines of a file.
-func (c *confirmed) headLocked(totals map[string]Count) []byte {
+func (c *confirmedRecord) headLocked(totals map[string]Count) []byte {
 	if c.id == "" {
 		c.id = rand.Text()
 	}
@@ -132,7 +132,7 @@ func (c *confirmed) headLocked(totals map[string]Count) []byte {
 
 // beginLocked begins another file with the content first, whose lines reach up to the sequence
 // last.
-func (c *confirmed) beginLocked(first []byte, last uint64) error {
+func (c *confirmedRecord) beginLocked(first []byte, last uint64) error {
 	next := c.next
 	if err := durable.Replace(c.path(next), bytes.NewReader(first)); err != nil {
 		return fmt.Errorf("begin a file of confirmed frames: %w", err)
@@ -151,7 +151,7 @@ func (c *confirmed) beginLocked(first []byte, last uint64) error {
 
 // writeLocked adds a line. If it is written only in part, that part is truncated, so that the next
 // line can be read.
-func (c *confirmed) writeLocked(line []byte) error {
+func (c *confirmedRecord) writeLocked(line []byte) error {
 	n, err := c.file.Write(line)
 	c.size += int64(n)
 	c.unsynced = true
@@ -166,7 +166,7 @@ func (c *confirmed) writeLocked(line []byte) error {
 }
 
 // sync makes what was written durable.
-func (c *confirmed) sync() error {
+func (c *confirmedRecord) sync() error {
 	c.syncing.Lock()
 	defer c.syncing.Unlock()
 	c.mu.Lock()
@@ -183,7 +183,7 @@ func (c *confirmed) sync() error {
 	return err
 }
 
-func (c *confirmed) syncLocked() error {
+func (c *confirmedRecord) syncLocked() error {
 	if c.file == nil {
 		return nil
 	}
@@ -192,7 +192,7 @@ func (c *confirmed) syncLocked() error {
 }
 
 // extendTo makes the record durable, and makes it reach a frame that the store is about to flush.
-func (c *confirmed) extendTo(frame uint64) error {
+func (c *confirmedRecord) extendTo(frame uint64) error {
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
@@ -210,7 +210,7 @@ func (c *confirmed) extendTo(frame uint64) error {
 }
 
 // forget removes the files whose frames are all flushed. The totals stay.
-func (c *confirmed) forget(flushed uint64) error {
+func (c *confirmedRecord) forget(flushed uint64) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for len(c.files) > 1 && c.files[0].last <= flushed {
@@ -224,7 +224,7 @@ func (c *confirmed) forget(flushed uint64) error {
 
 // setTotals begins another file with these totals, whose last sequence is at least last. If that
 // file cannot be written now, the next line begins it.
-func (c *confirmed) setTotals(totals map[string]Count, last uint64) error {
+func (c *confirmedRecord) setTotals(totals map[string]Count, last uint64) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.totals, c.rotate, c.last = totals, true, max(c.last, last)
@@ -240,7 +240,7 @@ func ignoreFull(err error) error {
 }
 
 // between returns the lines of the frames from one sequence to another, both included.
-func (c *confirmed) between(first, last uint64) (found []entry, err error) {
+func (c *confirmedRecord) between(first, last uint64) (found []confirmedEntry, err error) {
 	c.mu.Lock()
 	files := slices.Clone(c.files)
 	c.mu.Unlock()
@@ -249,7 +249,7 @@ func (c *confirmed) between(first, last uint64) (found []entry, err error) {
 		if f.last < first {
 			continue
 		}
-		_, err := scanConfirmed(c.path(f.number), func(e entry) {
+		_, err := scanConfirmed(c.path(f.number), func(e confirmedEntry) {
 			if e.sequence >= first && e.sequence <= last && !seen[e.sequence] {
 				seen[e.sequence] = true
 				found = append(found, e)
@@ -259,18 +259,18 @@ func (c *confirmed) between(first, last uint64) (found []entry, err error) {
 			return nil, err
 		}
 	}
-	slices.SortFunc(found, func(a, b entry) int { return cmp.Compare(a.sequence, b.sequence) })
+	slices.SortFunc(found, func(a, b confirmedEntry) int { return cmp.Compare(a.sequence, b.sequence) })
 	return found, nil
 }
 
 // total returns what all frames ever confirmed add up to, and the greatest sequence.
-func (c *confirmed) total() (totals map[string]Count, last uint64) {
+func (c *confirmedRecord) total() (totals map[string]Count, last uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return maps.Clone(c.totals), c.last
 }
 
-func (c *confirmed) close() error {
+func (c *confirmedRecord) close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = true

@@ -14,13 +14,13 @@ import (
 	"theeye/internal/durable"
 )
 
-// entry is one line.
-type entry struct {
+// confirmedEntry is one line.
+type confirmedEntry struct {
 	sequence uint64
 	counts   []Count
 }
 
-func (e entry) addTo(totals map[string]Count) {
+func (e confirmedEntry) addTo(totals map[string]Count) {
 	for _, n := range e.counts {
 		sum := totals[n.App]
 		totals[n.App] = Count{n.App, sum.Received + n.Received, sum.Rejected + n.Rejected}
@@ -62,7 +62,7 @@ type confirmedHead struct {
 
 // scanConfirmed reads a file. It passes over lines that are damaged or cut off. The error wraps
 // ErrNewer for a file of a newer version.
-func scanConfirmed(path string, each func(entry)) (h confirmedHead, err error) {
+func scanConfirmed(path string, each func(confirmedEntry)) (h confirmedHead, err error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return h, nil // it was removed meanwhile, because it is flushed
@@ -122,7 +122,7 @@ func wholeLine(line string) (text string, ok bool) {
 
 // parseConfirmed reads the text of a line, and returns false when its form is not known. head is
 // its keyword, empty for the line of a frame.
-func parseConfirmed(text string) (head string, e entry, known bool) {
+func parseConfirmed(text string) (head string, e confirmedEntry, known bool) {
 	fields := strings.Fields(text)
 	if len(fields) == 2 {
 		n, err := strconv.ParseUint(fields[1], 10, 64)
@@ -132,7 +132,7 @@ func parseConfirmed(text string) (head string, e entry, known bool) {
 		case recordWord:
 			return recordWord, e, true
 		case lastWord:
-			return lastWord, entry{sequence: n}, err == nil
+			return lastWord, confirmedEntry{sequence: n}, err == nil
 		}
 	}
 	if len(fields)%3 != 1 {

@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func reopened(t *testing.T, dir string) *confirmed {
+func reopened(t *testing.T, dir string) *confirmedRecord {
 	t.Helper()
 	c, err := openConfirmed(dir, "", 0)
 	if err != nil {
@@ -22,14 +22,14 @@ func reopened(t *testing.T, dir string) *confirmed {
 	return c
 }
 
-func addLine(t *testing.T, c *confirmed, sequence uint64, counts ...Count) {
+func addLine(t *testing.T, c *confirmedRecord, sequence uint64, counts ...Count) {
 	t.Helper()
 	if err := c.add(sequence, counts); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func lines(t *testing.T, c *confirmed, first, last uint64) (sequences []uint64) {
+func lines(t *testing.T, c *confirmedRecord, first, last uint64) (sequences []uint64) {
 	t.Helper()
 	found, err := c.between(first, last)
 	if err != nil {
@@ -313,14 +313,14 @@ func TestTheRecordReachesWhatIsFlushed(t *testing.T) {
 // A record that ends before what was trimmed is of an earlier time, whatever the store has flushed.
 func TestRecordBehindTheQueue(t *testing.T) {
 	dir := t.TempDir()
-	opts := Options{Dir: filepath.Join(dir, "queue"), Confirmed: filepath.Join(dir, "confirmed")}
+	opts := Options{Dir: filepath.Join(dir, "queue"), ConfirmedDir: filepath.Join(dir, "confirmed")}
 	earlier := filepath.Join(dir, "earlier")
 	for round, damage := range []string{"", "", "is out of date or damaged: it ends with frame 2, and the queue was trimmed up to frame 4"} {
 		q, err := Open(t.Context(), opts)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := q.RecordDamage(); round > 0 && got != damage {
+		if got := q.ConfirmedDamage(); round > 0 && got != damage {
 			t.Errorf("round %d: %q", round, got)
 		}
 		err = q.Reconcile(t.Context(), 0, nil)
@@ -336,9 +336,9 @@ func TestRecordBehindTheQueue(t *testing.T) {
 		switch {
 		case err != nil:
 		case round == 0:
-			err = os.CopyFS(earlier, os.DirFS(opts.Confirmed))
+			err = os.CopyFS(earlier, os.DirFS(opts.ConfirmedDir))
 		case round == 1:
-			err = errors.Join(os.RemoveAll(opts.Confirmed), os.Rename(earlier, opts.Confirmed))
+			err = errors.Join(os.RemoveAll(opts.ConfirmedDir), os.Rename(earlier, opts.ConfirmedDir))
 		}
 		if err != nil {
 			t.Fatal(err)

@@ -15,13 +15,13 @@ import (
 	"theeye/internal/durable"
 )
 
-// MissingRecord is what RecordDamage returns when there is no file.
-const MissingRecord = "is missing"
+// ConfirmedMissing is what ConfirmedDamage returns when there is no file.
+const ConfirmedMissing = "is missing"
 
 // openConfirmed opens the folder. record is the id that the record should have, empty when that is
 // not known, and flushed the last frame that the store has flushed.
-func openConfirmed(dir, record string, flushed uint64) (*confirmed, error) {
-	c := &confirmed{dir: dir, totals: map[string]Count{}, id: record, next: 1}
+func openConfirmed(dir, record string, flushed uint64) (*confirmedRecord, error) {
+	c := &confirmedRecord{dir: dir, totals: map[string]Count{}, id: record, next: 1}
 	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder of confirmed frames: %w", err)
 	}
@@ -30,11 +30,11 @@ func openConfirmed(dir, record string, flushed uint64) (*confirmed, error) {
 		return nil, err
 	}
 	if len(numbers) == 0 {
-		c.damage, c.id = MissingRecord, "" // if the missing record comes back, it is treated as another one
+		c.damage, c.id = ConfirmedMissing, "" // if the missing record comes back, it is treated as another one
 	}
 	for i, n := range numbers {
 		f, sum := confirmedFile{number: n}, map[string]Count{}
-		h, err := scanConfirmed(c.path(n), func(e entry) {
+		h, err := scanConfirmed(c.path(n), func(e confirmedEntry) {
 			f.last = max(f.last, e.sequence)
 			e.addTo(sum)
 		})
@@ -59,7 +59,7 @@ func openConfirmed(dir, record string, flushed uint64) (*confirmed, error) {
 		if h.totals != nil { // exact, also when lines of earlier files are damaged
 			c.totals = h.totals
 		}
-		entry{counts: slices.Collect(maps.Values(sum))}.addTo(c.totals)
+		confirmedEntry{counts: slices.Collect(maps.Values(sum))}.addTo(c.totals)
 		c.files = append(c.files, f)
 		c.last = max(c.last, f.last, h.last)
 	}
@@ -69,20 +69,20 @@ func openConfirmed(dir, record string, flushed uint64) (*confirmed, error) {
 
 // checkReaches notes damage if the record ends before a frame that an intact record would have
 // reached. why says what has reached that frame.
-func (c *confirmed) checkReaches(frame uint64, why string) {
+func (c *confirmedRecord) checkReaches(frame uint64, why string) {
 	if c.hasLast && c.last < frame {
 		c.noteDamage(fmt.Sprintf("is out of date or damaged: it ends with frame %d, and %s frame %d", c.last, why, frame))
 	}
 }
 
 // discard notes a file that is to be moved away.
-func (c *confirmed) discard(number uint64, damage string) {
-	c.setAside = append(c.setAside, number)
+func (c *confirmedRecord) discard(number uint64, damage string) {
+	c.toQuarantine = append(c.toQuarantine, number)
 	c.noteDamage(fmt.Sprintf("%s (%s)", damage, filepath.Base(c.path(number))))
 }
 
 // noteDamage notes what is wrong with the record. Only what was noted first is reported.
-func (c *confirmed) noteDamage(damage string) {
+func (c *confirmedRecord) noteDamage(damage string) {
 	c.damage, c.replace = cmp.Or(c.damage, damage), true
 }
 
@@ -103,7 +103,7 @@ func confirmedNumbers(dir string) (numbers []uint64, err error) {
 
 // rewrite does the same for a new record with the given lines. Files that are damaged, or belong to
 // another record, are moved away, and the others are removed.
-func (c *confirmed) rewrite(totals map[string]Count, last uint64, lines []entry) error {
+func (c *confirmedRecord) rewrite(totals map[string]Count, last uint64, lines []confirmedEntry) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	before, sum, greatest := c.files, map[string]Count{}, uint64(0)
@@ -125,8 +125,8 @@ func (c *confirmed) rewrite(totals map[string]Count, last uint64, lines []entry)
 		return ignoreFull(err)
 	}
 	c.files = c.files[len(c.files)-1:]
-	for _, n := range c.setAside {
-		if _, err := durable.SetAside(c.path(n)); err != nil {
+	for _, n := range c.toQuarantine {
+		if _, err := durable.Quarantine(c.path(n)); err != nil {
 			return ignoreFull(fmt.Errorf("move away a file of confirmed frames: %w", err))
 		}
 	}

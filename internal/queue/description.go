@@ -46,7 +46,7 @@ func (w *walker) repairDescription(dir string) (wrote bool, err error) {
 		return false, err
 	}
 	inf, sum := filepath.Join(dir, server.JetStreamMetaFile), filepath.Join(dir, server.JetStreamMetaFileSum)
-	moved, err := durable.SetAsideIn(w.dir, inf)
+	moved, err := durable.QuarantineIn(w.dir, inf)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, fmt.Errorf("move a damaged description away: %w", err)
 	}

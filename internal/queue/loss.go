@@ -24,26 +24,26 @@ func (l Loss) Events() (n uint64) {
 	return n
 }
 
-// RecordDamage says what is wrong with the record of what was acknowledged that Open found, such as
-// that it is missing; empty when nothing is.
-func (q *Queue) RecordDamage() string {
+// ConfirmedDamage says what is wrong with the record of what was acknowledged that Open found, such
+// as that it is missing; empty when nothing is.
+func (q *Queue) ConfirmedDamage() string {
 	if q.confirmed == nil {
 		return ""
 	}
 	return q.confirmed.damage
 }
 
-// Record returns the id of the record of what was acknowledged, after Reconcile.
-func (q *Queue) Record() string {
+// ConfirmedID returns the id of the record of what was acknowledged, after Reconcile.
+func (q *Queue) ConfirmedID() string {
 	if q.confirmed == nil {
 		return ""
 	}
 	return q.confirmed.id
 }
 
-// Reach makes the record of what was acknowledged durable up to a frame. It must be called before
-// the store flushes that frame: a record that ends before is damaged.
-func (q *Queue) Reach(frame uint64) error {
+// ExtendConfirmed makes the record of what was acknowledged durable up to a frame. It must be
+// called before the store flushes that frame: a record that ends before is damaged.
+func (q *Queue) ExtendConfirmed(frame uint64) error {
 	if q.confirmed == nil {
 		return nil
 	}
@@ -85,9 +85,9 @@ func (q *Queue) Reconcile(ctx context.Context, flushed uint64, stored map[string
 		if has[r.Sequence] {
 			return nil
 		}
-		entry{r.Sequence, r.Counts}.addTo(known)
+		confirmedEntry{r.Sequence, r.Counts}.addTo(known)
 		if q.confirmed.replace {
-			lines = append(lines, entry{r.Sequence, r.Counts})
+			lines = append(lines, confirmedEntry{r.Sequence, r.Counts})
 			return nil
 		}
 		if err := q.confirmed.add(r.Sequence, r.Counts); err != nil { // such as on a full disk
@@ -139,7 +139,7 @@ func (q *Queue) lost(first, last uint64, besides []Count) (Loss, error) {
 		return l, nil
 	}
 	sum := map[string]Count{}
-	entry{counts: besides}.addTo(sum)
+	confirmedEntry{counts: besides}.addTo(sum)
 	if first <= last {
 		lines, err := q.confirmed.between(first, last)
 		if err != nil {
@@ -195,7 +195,7 @@ func (q *Queue) StartAfter(ctx context.Context, last uint64) error {
 	if state.Last < last {
 		return fmt.Errorf("the queue ends with %d after it was told to go on beyond %d", state.Last, last)
 	}
-	q.confirm(last)
+	q.markAcknowledged(last)
 	return nil
 }
 

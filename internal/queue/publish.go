@@ -67,7 +67,7 @@ func (q *Queue) publish(ctx context.Context, msg *nats.Msg) (uint64, error) {
 	if err := q.syncNames(ctx); err != nil {
 		return 0, err
 	}
-	q.confirm(ack.Sequence)
+	q.markAcknowledged(ack.Sequence)
 	q.metrics.publish.Observe(time.Since(began).Seconds())
 	q.metrics.size.Observe(float64(len(msg.Data)))
 	return ack.Sequence, nil
@@ -89,10 +89,10 @@ func (q *Queue) publishError(err error) error {
 	return fmt.Errorf("%w: %w", ErrUnknown, err)
 }
 
-func (q *Queue) confirm(sequence uint64) {
+func (q *Queue) markAcknowledged(sequence uint64) {
 	for {
-		before := q.highest.Load()
-		if sequence <= before || q.highest.CompareAndSwap(before, sequence) {
+		before := q.lastAcknowledged.Load()
+		if sequence <= before || q.lastAcknowledged.CompareAndSwap(before, sequence) {
 			return
 		}
 	}

@@ -64,22 +64,22 @@ type Options struct {
 	// Unclean: the previous process did not shut down cleanly, so every file of the queue's streams
 	// is read and checked before it is opened. Otherwise, the files of frames are skipped.
 	Unclean bool
-	// Confirmed is the folder of the record of what was acknowledged, outside Dir; made when
+	// ConfirmedDir is the folder of the record of what was acknowledged, outside Dir; made when
 	// missing. Empty: there is none, and lost frames are not noticed.
-	Confirmed string
-	// Record is the id that this record should have; empty when that is not known.
-	Record string
-	// Damaged is called with the name of a stream, before the server opens it, when one of its
+	ConfirmedDir string
+	// ConfirmedID is the id that this record should have; empty when that is not known.
+	ConfirmedID string
+	// OnDamage is called with the name of a stream, before the server opens it, when one of its
 	// files is damaged by more than a last write that was cut off. If it returns an error, Open
 	// fails. It may be nil.
-	Damaged func(stream string) error
+	OnDamage func(stream string) error
 	// Streams are the configurations of the other streams of this server. With them, a damaged
 	// description of a stream is rewritten.
 	Streams []jetstream.StreamConfig
-	// Beginning is called before the stream of frames is created, when the frames to come will be
+	// OnNewStream is called before the stream of frames is created, when the frames to come will be
 	// its first. It may be called again if the stream was not created after all. If it returns an
 	// error, Open fails. It may be nil.
-	Beginning func() error
+	OnNewStream func() error
 	// Fresh: the folder is new on purpose, so no warning is logged that it is empty.
 	Fresh      bool
 	Logger     *slog.Logger
@@ -97,14 +97,14 @@ type Queue struct {
 	disk    disk
 	folder  *folder // of the blocks
 
-	instance   atomic.Pointer[serverInstance]
-	conn       *nats.Conn
-	connection atomic.Pointer[connection]
-	js         jetstream.JetStream
-	highest    atomic.Uint64 // sequence that was acknowledged
+	instance         atomic.Pointer[serverInstance]
+	conn             *nats.Conn
+	connection       atomic.Pointer[connection]
+	js               jetstream.JetStream
+	lastAcknowledged atomic.Uint64 // sequence that was acknowledged
 
-	confirmed *confirmed // nil without a folder for it
-	missing   Loss       // found by Reconcile
+	confirmed *confirmedRecord // nil without a folder for it
+	missing   Loss             // found by Reconcile
 
 	failed chan struct{} // closed when broken is set
 	once   sync.Once     // guards the closing of failed
@@ -130,13 +130,13 @@ func Open(ctx context.Context, opts Options) (*Queue, error) {
 	q.disk = disk{dir: opts.Dir, reserve: opts.Reserve}
 	q.folder = newFolder(opts.Dir)
 	q.opts.MaxBytes = q.disk.quota(opts.MaxBytes)
-	if opts.Confirmed != "" {
+	if opts.ConfirmedDir != "" {
 		var err error
-		if q.confirmed, err = openConfirmed(opts.Confirmed, opts.Record, max(opts.FirstSequence, 1)-1); err != nil {
+		if q.confirmed, err = openConfirmed(opts.ConfirmedDir, opts.ConfirmedID, max(opts.FirstSequence, 1)-1); err != nil {
 			return nil, err
 		}
 	}
-	w := &walker{dir: opts.Dir, frames: opts.Unclean, quarantine: q.QuarantineDir(), confirmed: q.LastConfirmed(), streams: append(slices.Clone(opts.Streams), q.config()), damaged: opts.Damaged, log: q.log}
+	w := &walker{dir: opts.Dir, frames: opts.Unclean, quarantine: q.QuarantineDir(), confirmed: q.LastConfirmed(), streams: append(slices.Clone(opts.Streams), q.config()), damaged: opts.OnDamage, log: q.log}
 	if err := w.walk(ctx); err != nil {
 		return nil, err
 	}
@@ -246,14 +246,14 @@ func (q *Queue) openStream(ctx context.Context) error {
 	if q.confirmed != nil { // a frame is trimmed when it is flushed, and recorded before that
 		q.confirmed.checkReaches(max(info.State.FirstSeq, 1)-1, "the queue was trimmed up to")
 	}
-	q.confirm(info.State.LastSeq)
+	q.markAcknowledged(info.State.LastSeq)
 	return nil
 }
 
 // create makes the stream of frames, which begins with the first sequence of the options.
 func (q *Queue) create(ctx context.Context, want jetstream.StreamConfig) error {
-	if q.opts.Beginning != nil {
-		if err := q.opts.Beginning(); err != nil {
+	if q.opts.OnNewStream != nil {
+		if err := q.opts.OnNewStream(); err != nil {
 			return err
 		}
 	}

@@ -101,7 +101,7 @@ func (q *Queue) verifyComplete(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if last, confirmed := info.State.LastSeq, q.highest.Load(); last < confirmed {
+	if last, confirmed := info.State.LastSeq, q.lastAcknowledged.Load(); last < confirmed {
 		return fmt.Errorf("%w: the last is %d, and %d was acknowledged", errLost, last, confirmed)
 	}
 	return nil

@@ -373,7 +373,7 @@ func TestDescriptionIsWrittenAgain(t *testing.T) {
 // server says that the first sequence is 0.
 func TestStreamThatHasJustBegun(t *testing.T) {
 	dir := t.TempDir()
-	opts := Options{Dir: filepath.Join(dir, "queue"), Confirmed: filepath.Join(dir, "confirmed")}
+	opts := Options{Dir: filepath.Join(dir, "queue"), ConfirmedDir: filepath.Join(dir, "confirmed")}
 	for range 2 {
 		q, err := Open(t.Context(), opts)
 		if err != nil {
@@ -387,7 +387,7 @@ func TestStreamThatHasJustBegun(t *testing.T) {
 		}
 		q.Close()
 		stream := filepath.Join(opts.Dir, "jetstream", "$G", "streams", Stream)
-		for _, file := range []string{filepath.Join(stream, "meta.sum"), filepath.Join(stream, "msgs"), opts.Confirmed} {
+		for _, file := range []string{filepath.Join(stream, "meta.sum"), filepath.Join(stream, "msgs"), opts.ConfirmedDir} {
 			if err := os.RemoveAll(file); err != nil {
 				t.Fatal(err)
 			}

@@ -58,7 +58,7 @@ func (f *Forgetting) Do(step func(string) error) error {
 		step = func(string) error { return nil }
 	}
 	for _, name := range f.Moves {
-		if _, err := durable.SetAsideIn(f.dir, name); err != nil {
+		if _, err := durable.QuarantineIn(f.dir, name); err != nil {
 			return fmt.Errorf("move the metadata away: %w", err)
 		}
 		what := "copy"

@@ -115,11 +115,11 @@ func (r *Registry) quarantineCopy(what string, why error) error {
 	r.opts.Note(r.missingCopyNote(what))
 	logs, _ := filepath.Glob(filepath.Join(r.opts.Dir, logPattern)) // the pattern is valid
 	for _, log := range logs {
-		if _, err := durable.SetAside(log); err != nil {
+		if _, err := durable.Quarantine(log); err != nil {
 			return fmt.Errorf("move the log of the metadata %s away: %w", log, err)
 		}
 	}
-	name, err := durable.SetAside(r.fileName())
+	name, err := durable.Quarantine(r.fileName())
 	if err != nil {
 		return fmt.Errorf("the copy of the metadata %s is %s (%w) and cannot be moved away: %w", r.fileName(), what, why, err)
 	}

@@ -296,7 +296,7 @@ func (q queueStub) Frames(ctx context.Context, first, last uint64) iter.Seq2[[]e
 
 func (queueStub) QuarantineRecord(uint64, uint32, []byte) error { return nil }
 
-func (queueStub) Reach(uint64) error { return nil }
+func (queueStub) ExtendConfirmed(uint64) error { return nil }
 
 // queueOf returns a queue with the frames of a list, without those that are trimmed.
 func queueOf(frames []store.Batch, trimmed uint64) queueStub {

@@ -67,9 +67,9 @@ type Queue interface {
 	// QuarantineRecord keeps the bytes of a record of these frames that the store does not accept,
 	// by its frame and its index in that frame. It is durable when QuarantineRecord returns.
 	QuarantineRecord(frame uint64, index uint32, record []byte) error
-	// Reach is called before a flush up to a frame is committed. Its error ends the flush, which is
-	// tried again.
-	Reach(frame uint64) error
+	// ExtendConfirmed is called before a flush up to a frame is committed. Its error ends the
+	// flush, which is tried again.
+	ExtendConfirmed(frame uint64) error
 }
 
 // Options of a store. The zero value works.

@@ -191,7 +191,7 @@ func (s *Store) flushOldest(ctx context.Context) error {
 // upkeep is held.
 func (s *Store) commitFlush(m *Manifest, made []*segment) error {
 	if s.opts.Queue != nil {
-		if err := s.opts.Queue.Reach(m.Flushed); err != nil {
+		if err := s.opts.Queue.ExtendConfirmed(m.Flushed); err != nil {
 			for _, seg := range made {
 				seg.deleteOnRelease = true
 				s.closeSegment(seg)
