@@ -249,7 +249,7 @@ func TestDamagedConfirmed(t *testing.T) {
 	if got := s.reasons(); !strings.Contains(got, "the record of acknowledged events, "+filepath.Join(s.data, "confirmed")+", is missing. A new one was begun; events lost before this start cannot be counted") {
 		t.Errorf("readyz tells %s", got)
 	}
-	if !strings.Contains(s.output.String(), `"level":"ERROR","msg":"the record of acknowledged events cannot be relied on`) {
+	if !strings.Contains(s.output.String(), `"level":"ERROR","msg":"the record of acknowledged events is not reliable`) {
 		t.Error("no line of the log tells it")
 	}
 	s.framesOf(6)
@@ -606,7 +606,7 @@ func TestDamagedRecordIsTold(t *testing.T) {
 		if got := s.reasons(); !strings.Contains(got, "the record of acknowledged events, "+filepath.Join(s.data, "confirmed")+", is ") {
 			t.Errorf("%s: readyz tells %s", name, got)
 		}
-		if !strings.Contains(s.output.String(), `"level":"ERROR","msg":"the record of acknowledged events cannot be relied on`) {
+		if !strings.Contains(s.output.String(), `"level":"ERROR","msg":"the record of acknowledged events is not reliable`) {
 			t.Errorf("%s: no line of the log tells it", name)
 		}
 		s.kill()

@@ -9,16 +9,16 @@ import (
 	"sync"
 )
 
-// certificate is that of the server, read again when one of its files has changed.
-// A renewal needs no restart and no signal. A pair that cannot be used is told and
-// changes nothing. It is safe for concurrent use.
+// certificate is the certificate of the server. It is read again when one of its files has changed,
+// so a renewal needs neither a restart nor a signal. A pair of files that cannot be used is logged,
+// and the previous certificate stays in use. It may be used concurrently.
 type certificate struct {
 	certFile, keyFile string
 	log               *slog.Logger
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	current *tls.Certificate
-	tried   [2]fs.FileInfo // of the files as they were last read; nil for one that was not there
+	tried   [2]fs.FileInfo // the files as they were when they were last read; nil for a missing one
 }
 
 // newCertificate reads a certificate.
@@ -31,14 +31,14 @@ func newCertificate(certFile, keyFile string, log *slog.Logger) (*certificate, e
 	return c, nil
 }
 
-// get returns the certificate for a connection that begins.
+// get returns the certificate for a new connection.
 func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if files := c.files(); !same(files[0], c.tried[0]) || !same(files[1], c.tried[1]) {
 		c.tried = files
 		if err := c.load(); err != nil {
-			c.log.Warn("the certificate has changed and cannot be used; the one before stays in use", "error", err)
+			c.log.Warn("the certificate has changed and cannot be used; the previous one stays in use", "error", err)
 		} else {
 			c.log.Info("the certificate was read again", "subject", c.current.Leaf.Subject.String(), "not_after", c.current.Leaf.NotAfter)
 		}
@@ -54,8 +54,8 @@ func (c *certificate) load() error {
 	return err
 }
 
-// files looks at the files. Symbolic links are followed, because tools for renewal
-// let them point elsewhere.
+// files returns the current state of the files. It follows symbolic links, because tools for
+// renewal make them point to another file.
 func (c *certificate) files() (found [2]fs.FileInfo) {
 	for i, name := range []string{c.certFile, c.keyFile} {
 		if info, err := os.Stat(name); err == nil {
@@ -65,7 +65,7 @@ func (c *certificate) files() (found [2]fs.FileInfo) {
 	return found
 }
 
-// same reports whether a file was not changed.
+// same reports whether a file is unchanged.
 func same(a, b fs.FileInfo) bool {
 	if a == nil || b == nil {
 		return a == nil && b == nil

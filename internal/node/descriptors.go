@@ -11,18 +11,19 @@ import (
 )
 
 const (
-	// ownDescriptors are what a server takes besides the store and its connections:
-	// the queue's files, listeners, the lock, the log.
+	// ownDescriptors is what a server needs besides the store and connections: for files of the
+	// queue, listeners, the lock and the log.
 	ownDescriptors = 24
-	// connectionPart is the part of all descriptors that connections may take.
+	// connectionPart divides the limit of descriptors: connections may take this part of it.
 	connectionPart = 2
-	// metricsConnections bounds those to --metrics-listen.
+	// metricsConnections limits the connections to --metrics-listen.
 	metricsConnections = 8
-	// fewSocketConnections are always for commands beside the server, which strangers cannot take.
+	// fewSocketConnections is the minimum for commands on the server's machine, which connect
+	// through the socket. Other clients cannot take these.
 	fewSocketConnections = 32
-	// socketPart is the part of all connections that may come by the socket, if that is more.
+	// socketPart divides the number of connections: the socket may have this part, if it is more.
 	socketPart = 4
-	// fewDescriptors is a limit that is told at the start.
+	// fewDescriptors is the limit below which a start logs a warning.
 	fewDescriptors = 4096
 )
 
@@ -31,9 +32,9 @@ func socketConnections(connections int) int {
 	return max(fewSocketConnections, connections/socketPart)
 }
 
-// connectionsOf returns how many connections a server may serve within its limit of
-// file descriptors. It is an error when the limit is too small for the data directory,
-// and logged when it is small.
+// connectionsOf returns how many connections a server may serve within its limit of file
+// descriptors. It returns an error when the limit is too small for the data directory, and logs a
+// warning when it is small.
 func connectionsOf(cfg config.Config, limit int, log *slog.Logger) (int, error) {
 	open, export, err := duckdb.Descriptors(filepath.Join(cfg.Data, "store"))
 	if err != nil {
@@ -41,7 +42,7 @@ func connectionsOf(cfg config.Config, limit int, log *slog.Logger) (int, error) 
 	}
 	need := connectionPart * (ownDescriptors + open)
 	if limit < need {
-		return 0, fmt.Errorf("only %d file descriptors may be open, and a server of this data directory needs at least %d (half of them for its files, half for connections): "+
+		return 0, fmt.Errorf("only %d file descriptors may be open, but a server of this data directory needs at least %d (half of them for its files, half for connections): "+
 			"raise the limit, as with ulimit -n, LimitNOFILE= of systemd, or --ulimit nofile= of a container", limit, need)
 	}
 	connections := min(limit/connectionPart, httpapi.MaxConnections)

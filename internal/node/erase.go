@@ -33,35 +33,33 @@ type eraser struct {
 	collector *ingest.Collector
 	apps      *registry.Registry
 	replays   *replay.Runner
-	stalled   func() error // why the store does not take what is in the queue
+	stalled   func() error // why the store does not accept what is in the queue; nil while it does
 	log       *slog.Logger
 	step      func(name string) error // for tests; see duckdb.Options.Step
 
 	erasingApp *semaphore.Weighted // one application at a time
 	rescuing   *semaphore.Weighted // one file at a time
-	// looking is held while a tombstone is set, and by a rescue from when it reads the tombstones
-	// until it has published its records. A tombstone that is set afterwards covers the frame of
-	// these records.
-	looking sync.Mutex
-	wake    chan struct{} // a pass is wanted
-	appLeft chan struct{} // the erasure of an application has begun and is not finished
+	// tombstoneMu is held while a tombstone is set. A rescue holds it from when it reads the
+	// tombstones until it has published its records, so a tombstone that is set afterwards covers
+	// the frame of these records.
+	tombstoneMu sync.Mutex
+	wake        chan struct{} // a pass is wanted
+	appPending  chan struct{} // the erasure of an application has begun and is not finished
 
-	// left is how many erasures the previous server had not finished; tried reports whether a pass
-	// has been made for them.
-	left    int
-	tried   atomic.Bool
-	failing store.FailureTracker // passes
+	unfinished int                  // the erasures that the previous server had not finished
+	tried      atomic.Bool          // a pass has been made for these
+	failing    store.FailureTracker // passes
 
-	mu    sync.Mutex // guards what follows
-	next  *erasePass // the pass that those who ask now wait for
-	ended bool
+	mu    sync.Mutex // guards the fields below
+	next  *erasePass // the pass that callers that join now wait for
+	ended bool       // there will be no more passes
 }
 
-// newEraser completes an eraser that has the parts of its server.
+// newEraser completes an eraser whose parts are set.
 func newEraser(e *eraser) *eraser {
 	e.erasingApp, e.rescuing = semaphore.NewWeighted(1), semaphore.NewWeighted(1)
-	e.wake, e.appLeft = make(chan struct{}, 1), make(chan struct{}, 1)
-	e.left = len(e.store.UnfinishedErasures())
+	e.wake, e.appPending = make(chan struct{}, 1), make(chan struct{}, 1)
+	e.unfinished = len(e.store.UnfinishedErasures())
 	if e.step == nil {
 		e.step = func(string) error { return nil }
 	}
@@ -72,24 +70,25 @@ func newEraser(e *eraser) *eraser {
 // erasure.ErrUnfinished if the erasure has begun but is not finished; it then continues in the
 // background, after the next start at the latest.
 func (e *eraser) EraseSession(ctx context.Context, apps []string, session string) (admin.Erasure, error) {
-	buried := apps
-	if buried == nil {
-		buried = []string{erasure.AllApps}
+	tombstoneApps := apps
+	if tombstoneApps == nil {
+		tombstoneApps = []string{erasure.AllApps}
 	}
-	release, err := e.replays.EraseSession(ctx, session) // now: a later start knows only a hash of the session
+	// This has to happen now: after a restart, only a hash of the session is known.
+	release, err := e.replays.EraseSession(ctx, session)
 	if err != nil {
 		return admin.Erasure{}, err
 	}
 	defer release()
-	done, err := e.erased(ctx, func(at event.Micros, frame uint64) ([]string, error) {
-		return e.store.AddTombstones(buried, session, at, frame)
-	}, func(one duckdb.Erased) bool {
-		return one.SessionKey == e.store.Erasures().SessionKey(session) && (apps == nil || slices.Contains(apps, one.App))
+	done, err := e.erase(ctx, func(at event.Micros, frame uint64) ([]string, error) {
+		return e.store.AddTombstones(tombstoneApps, session, at, frame)
+	}, func(removal duckdb.Erased) bool {
+		return removal.SessionKey == e.store.Erasures().SessionKey(session) && (apps == nil || slices.Contains(apps, removal.App))
 	})
 	if err != nil {
 		return done, err
 	}
-	if n, err := e.store.CountSessionless(ctx, apps); err != nil { // what is erased is erased all the same
+	if n, err := e.store.CountSessionless(ctx, apps); err != nil { // the erasure has succeeded nevertheless
 		e.log.Warn("the rejections without a session could not be counted for the report of an erasure", "error", err)
 	} else {
 		done.Sessionless = &n
@@ -97,13 +96,14 @@ func (e *eraser) EraseSession(ctx context.Context, apps []string, session string
 	return done, nil
 }
 
-// addTombstone sets tombstones, of what came up to now, and returns their ids.
+// addTombstone sets tombstones for what was received up to a time or in frames up to one, and
+// returns their ids.
 type addTombstone func(at event.Micros, frame uint64) (ids []string, err error)
 
-// erased sets tombstones, waits for a pass, and reports those of its removals for which counts is
+// erase sets tombstones, waits for a pass, and reports those of its removals for which counts is
 // true. It ignores other erasures that the pass could not finish.
-func (e *eraser) erased(ctx context.Context, bury addTombstone, counts func(duckdb.Erased) bool) (admin.Erasure, error) {
-	at, ids, err := e.begin(ctx, bury)
+func (e *eraser) erase(ctx context.Context, add addTombstone, counts func(duckdb.Erased) bool) (admin.Erasure, error) {
+	at, ids, err := e.begin(ctx, add)
 	if err != nil {
 		return admin.Erasure{}, err
 	}
@@ -118,34 +118,34 @@ func (e *eraser) erased(ctx context.Context, bury addTombstone, counts func(duck
 	}
 	done := admin.Erasure{ErasedAt: at}
 	byApp := map[string]int{}
-	for _, one := range p.removed {
-		if !counts(one) {
+	for _, removal := range p.removed {
+		if !counts(removal) {
 			continue
 		}
-		i, ok := byApp[one.App]
+		i, ok := byApp[removal.App]
 		if !ok {
 			i = len(done.Apps)
-			byApp[one.App] = i
-			done.Apps = append(done.Apps, admin.ErasedApp{App: one.App})
+			byApp[removal.App] = i
+			done.Apps = append(done.Apps, admin.ErasedApp{App: removal.App})
 		}
-		done.Apps[i].Events += one.Events
-		done.Apps[i].Rejections += one.Rejections
+		done.Apps[i].Events += removal.Events
+		done.Apps[i].Rejections += removal.Rejections
 	}
 	slices.SortFunc(done.Apps, func(a, b admin.ErasedApp) int { return strings.Compare(a.App, b.App) })
 	done.Unsearched, err = e.unsearched()
 	return done, err
 }
 
-// begin sets tombstones.
-func (e *eraser) begin(ctx context.Context, bury addTombstone) (at event.Micros, ids []string, err error) {
-	e.looking.Lock()
-	defer e.looking.Unlock()
+// begin sets tombstones up to now and the last frame of the queue.
+func (e *eraser) begin(ctx context.Context, add addTombstone) (at event.Micros, ids []string, err error) {
+	e.tombstoneMu.Lock()
+	defer e.tombstoneMu.Unlock()
 	at = event.Now()
 	state, err := e.queue.State(ctx)
 	if err != nil {
 		return at, nil, err
 	}
-	if ids, err = bury(at, state.Last); err != nil {
+	if ids, err = add(at, state.Last); err != nil {
 		return at, nil, fmt.Errorf("begin erasure: %w", err)
 	}
 	return at, ids, nil

@@ -20,7 +20,7 @@ import (
 func (e *eraser) EraseApp(ctx context.Context, app registry.App) (_ admin.Erasure, err error) {
 	defer func() {
 		if err != nil && !errors.Is(err, registry.ErrNotFound) {
-			notify(e.appLeft)
+			notify(e.appPending)
 		}
 	}()
 	if err := e.erasingApp.Acquire(ctx, 1); err != nil {
@@ -30,12 +30,12 @@ func (e *eraser) EraseApp(ctx context.Context, app registry.App) (_ admin.Erasur
 	if now, ok := e.apps.App(app.Name); !ok || now.ErasingSince == nil || !now.CreatedAt.Equal(app.CreatedAt) {
 		return admin.Erasure{}, fmt.Errorf("application %q: %w", app.Name, registry.ErrNotFound)
 	}
-	free, err := e.replays.EraseApp(ctx, app.Name)
+	release, err := e.replays.EraseApp(ctx, app.Name)
 	if err != nil {
 		return admin.Erasure{}, err
 	}
-	defer free()
-	done, err := e.erased(ctx, func(at event.Micros, _ uint64) ([]string, error) {
+	defer release()
+	done, err := e.erase(ctx, func(at event.Micros, _ uint64) ([]string, error) {
 		var frame uint64
 		var release func()
 		err := whileWorking(ctx, e.stalled, func(ctx context.Context) (err error) {
@@ -47,7 +47,7 @@ func (e *eraser) EraseApp(ctx context.Context, app registry.App) (_ admin.Erasur
 		}
 		defer release()
 		return e.store.AddAppTombstone(app.Name, at, frame)
-	}, func(one duckdb.Erased) bool { return one.App == app.Name })
+	}, func(removal duckdb.Erased) bool { return removal.App == app.Name })
 	if err != nil {
 		return done, err
 	}
@@ -55,15 +55,14 @@ func (e *eraser) EraseApp(ctx context.Context, app registry.App) (_ admin.Erasur
 }
 
 // boundary returns a frame after everything that is on its way to the queue now, and keeps replays
-// from sending more until release is called. When boundary is called, the application no longer
-// accepts events, so everything that it sent, or that replays of it brought, comes before that
-// frame.
+// from publishing more until release is called. The application must have stopped accepting events:
+// then all its events, including those of its replays, are in frames before that one.
 func (e *eraser) boundary(ctx context.Context) (frame uint64, release func(), err error) {
 	if release, err = e.replays.Hold(ctx); err != nil {
 		return 0, nil, err
 	}
 	if err = e.collector.WaitInFlight(ctx); err == nil {
-		// A frame of unknown outcome comes before this one, or never.
+		// A frame whose write was not confirmed is before this one, or is never written.
 		frame, err = e.queue.Publish(ctx, queue.Frame{})
 	}
 	if err != nil {
@@ -73,18 +72,18 @@ func (e *eraser) boundary(ctx context.Context) (frame uint64, release func(), er
 	return frame, release, nil
 }
 
-// finishApps erases the applications whose erasure was begun and is not finished: before the start,
-// or by a request that could not wait for it.
+// finishApps erases the applications whose erasure has begun but is not finished, because the
+// previous server ended or because the request did not wait for it.
 func (e *eraser) finishApps(ctx context.Context) {
-	for backoff := eraseRetry; ; {
+	for backoff := minEraseRetry; ; {
 		err := e.resumeApps(ctx)
 		if err == nil {
-			backoff = eraseRetry
+			backoff = minEraseRetry
 			select {
 			case <-ctx.Done():
 				return
-			case <-e.appLeft:
-			case <-time.After(mostEraseRetry): // one may have begun without an answer
+			case <-e.appPending:
+			case <-time.After(maxEraseRetry): // the request that began an erasure may not have been answered
 			}
 		} else if ctx.Err() == nil {
 			e.log.Error("the erasure of an application could not be finished; it will be retried", "after", backoff.String(), "error", err)
@@ -92,10 +91,11 @@ func (e *eraser) finishApps(ctx context.Context) {
 		if wait.For(ctx, backoff) != nil {
 			return
 		}
-		backoff = min(2*backoff, mostEraseRetry)
+		backoff = min(2*backoff, maxEraseRetry)
 	}
 }
 
+// resumeApps erases the applications whose erasure has begun, and records that in the audit log.
 func (e *eraser) resumeApps(ctx context.Context) (failed error) {
 	for _, app := range e.apps.Apps() {
 		if app.ErasingSince == nil {

@@ -12,23 +12,24 @@ import (
 	"theeye/internal/store/duckdb"
 )
 
-// erasePass removes all that had a tombstone when it began.
+// erasePass removes everything that had a tombstone when it began.
 type erasePass struct {
-	done    chan struct{} // closed when the rest is set
+	done    chan struct{} // closed when the fields below are set
 	removed []duckdb.Erased
 	err     error
 }
 
-// After an error, a pass is retried after eraseRetry, and then after twice as long each time, up to
-// mostEraseRetry, because each pass ends the running backups and exports.
+// After an error, a pass is retried after minEraseRetry, and then after twice as long each time, up
+// to maxEraseRetry, because each pass ends the running backups and exports.
 const (
-	eraseRetry     = 10 * time.Second
-	mostEraseRetry = time.Hour
+	minEraseRetry = 10 * time.Second
+	maxEraseRetry = time.Hour
 )
 
-var errErasing = fmt.Errorf("%w: the erasure goes on when the server has started again", store.ErrUnavailable)
+var errErasing = fmt.Errorf("%w: the erasure continues when the server has started again", store.ErrUnavailable)
 
-// join returns the next pass.
+// join returns the next pass, which is made soon. Once there are no more passes, it returns one that
+// has failed.
 func (e *eraser) join() *erasePass {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -65,13 +66,13 @@ func (e *eraser) take() *erasePass {
 	return p
 }
 
-// run makes passes until ctx ends. At first it finishes what was begun before the start.
+// run makes passes until ctx ends. The first one finishes erasures that were begun before the start.
 func (e *eraser) run(ctx context.Context) error {
 	defer e.end()
 	var background sync.WaitGroup
 	defer background.Wait()
 	background.Go(func() { e.finishApps(ctx) })
-	retry, wait := time.NewTimer(0), eraseRetry // what is left over
+	retry, backoff := time.NewTimer(0), minEraseRetry
 	defer retry.Stop()
 	for {
 		select {
@@ -93,11 +94,11 @@ func (e *eraser) run(ctx context.Context) error {
 		}
 		switch {
 		case p.err == nil:
-			wait = eraseRetry
+			backoff = minEraseRetry
 		case ctx.Err() == nil:
-			e.log.Error("an erasure could not be finished; it will be retried", "after", wait.String(), "error", p.err)
-			retry.Reset(wait)
-			wait = min(2*wait, mostEraseRetry)
+			e.log.Error("an erasure could not be finished; it will be retried", "after", backoff.String(), "error", p.err)
+			retry.Reset(backoff)
+			backoff = min(2*backoff, maxEraseRetry)
 		}
 		if ctx.Err() != nil {
 			p.err = errErasing
@@ -107,12 +108,12 @@ func (e *eraser) run(ctx context.Context) error {
 }
 
 // ready returns nil once a pass has been made for what the previous server had not finished. Until
-// then, erased data may still be there, such as after a restore with later tombstones.
+// then, erased data may still be readable: a backup may have been restored with newer tombstones.
 func (e *eraser) ready() error {
-	if e.left == 0 || e.tried.Load() {
+	if e.unfinished == 0 || e.tried.Load() {
 		return nil
 	}
-	return fmt.Errorf("%s from before the start must be finished first; intake works meanwhile", plural.Count(e.left, "erasure"))
+	return fmt.Errorf("%s from before the start must be finished first; intake works meanwhile", plural.Count(e.unfinished, "erasure"))
 }
 
 // notice describes the erasures that could not be finished; it is empty when there are none.
@@ -125,7 +126,7 @@ func (e *eraser) notice() string {
 	if n == 0 {
 		return ""
 	}
-	text, _, _ := strings.Cut(err.Error(), "\n") // DuckDB goes on about settings
+	text, _, _ := strings.Cut(err.Error(), "\n") // the other lines of DuckDB are about settings that are locked
 	return fmt.Sprintf("erasure: %s cannot be finished, and what is to be erased may still be found: finishing %s; it will be retried", plural.Count(n, "erasure"), text)
 }
 
@@ -142,7 +143,8 @@ func (e *eraser) end() {
 	}
 }
 
-// retrim trims the queue again to where finished erasures have trimmed it: a trim is not fsynced.
+// retrim trims the queue again up to the frame up to which finished erasures have trimmed it: a trim
+// is not fsynced.
 func (e *eraser) retrim(ctx context.Context) error {
 	trimmed := e.store.TrimmedByErasures()
 	state, err := e.queue.State(ctx)
@@ -153,13 +155,12 @@ func (e *eraser) retrim(ctx context.Context) error {
 }
 
 // pass removes what has a tombstone when it begins: first from the queue, then from the segments.
-// When it returns, no file that the queue or the store still has contains any of it, except for
-// unfinished tombstones, which the error reports. A tombstone that is set in the meantime is left
-// to the next pass: records that were validated before it was known may enter the queue after this
-// pass has trimmed it.
+// When it returns, no file of the queue or the store contains any of it, except what the error
+// reports. A tombstone that is set in the meantime is left to the next pass: records that were
+// validated before it was known may enter the queue after this pass has trimmed it.
 func (e *eraser) pass(ctx context.Context) (removed []duckdb.Erased, err error) {
-	open := e.store.UnfinishedErasures()
-	if len(open) == 0 {
+	unfinished := e.store.UnfinishedErasures()
+	if len(unfinished) == 0 {
 		return nil, nil
 	}
 	release, err := e.replays.Hold(ctx)
@@ -183,11 +184,11 @@ func (e *eraser) pass(ctx context.Context) (removed []duckdb.Erased, err error) 
 	if err := e.step("queue cleared"); err != nil {
 		return nil, err
 	}
-	return e.store.Erase(ctx, open, trimmed)
+	return e.store.Erase(ctx, unfinished, trimmed)
 }
 
-// clearQueue flushes what the queue holds into segments, and waits until every file that the queue
-// had before is deleted. It returns the frame up to which it has trimmed.
+// clearQueue flushes what the queue holds into segments, trims it, and waits until all files that
+// the queue had when it was called are deleted. It returns the frame up to which it has trimmed.
 func (e *eraser) clearQueue(ctx context.Context) (trimmed uint64, err error) {
 	blocks, err := e.queue.Blocks()
 	if err != nil {
@@ -201,11 +202,11 @@ func (e *eraser) clearQueue(ctx context.Context) (trimmed uint64, err error) {
 		return 0, err
 	}
 	if state.Frames == 0 {
-		if gone, err := e.queue.WaitDeleted(ctx, blocks); gone || err != nil {
+		if deleted, err := e.queue.WaitDeleted(ctx, blocks); deleted || err != nil {
 			return trimmed, err
 		}
 	}
-	// Other frames have arrived in the meantime, in the same file as the erased ones.
+	// New frames are in the same file as the erased ones. Padding makes the queue begin another file.
 	if _, err = e.queue.Pad(ctx); err != nil {
 		return 0, err
 	}
@@ -215,14 +216,15 @@ func (e *eraser) clearQueue(ctx context.Context) (trimmed uint64, err error) {
 	if trimmed, err = e.trimFlushed(ctx); err != nil {
 		return 0, err
 	}
-	gone, err := e.queue.WaitDeleted(ctx, blocks)
-	if err == nil && !gone {
+	deleted, err := e.queue.WaitDeleted(ctx, blocks)
+	if err == nil && !deleted {
 		err = fmt.Errorf("%w: the queue has not deleted trimmed files yet", store.ErrUnavailable)
 	}
 	return trimmed, err
 }
 
-// trimFlushed flushes what the queue holds now, checks the segments made of it, and trims it.
+// trimFlushed flushes what the queue holds now, verifies the segments that were made from it, and
+// trims the queue.
 func (e *eraser) trimFlushed(ctx context.Context) (trimmed uint64, err error) {
 	state, err := e.queue.State(ctx)
 	if err != nil {
@@ -244,7 +246,7 @@ func (e *eraser) trimFlushed(ctx context.Context) (trimmed uint64, err error) {
 	if err := e.store.CheckFrames(ctx, state.First, flushed); err != nil {
 		return 0, err
 	}
-	e.store.EndLeases() // they would copy what is erased
+	e.store.EndLeases() // they read files that contain what is being erased
 	e.store.EndExports()
 	return flushed, e.queue.Trim(ctx, flushed)
 }

@@ -11,19 +11,19 @@ import (
 	"theeye/internal/httpapi/admin"
 )
 
-// unsearched lists what erasures do not search.
+// unsearched lists the files that erasures do not search.
 func (e *eraser) unsearched() ([]admin.PutAside, error) {
-	if err := e.store.QuarantineStrays(); err != nil { // nothing searches them where they are
+	if err := e.store.QuarantineStrays(); err != nil { // erasures do not search them in the store's folder either
 		return nil, err
 	}
 	var list []admin.PutAside
 	for _, q := range e.quarantines() {
-		u, err := durable.UsageOf(q.dir)
+		usage, err := durable.UsageOf(q.dir)
 		if err != nil {
 			return nil, err
 		}
-		if u.Files > 0 {
-			list = append(list, admin.PutAside{Where: q.where, Files: u.Files, Bytes: u.Bytes})
+		if usage.Files > 0 {
+			list = append(list, admin.PutAside{Where: q.where, Files: usage.Files, Bytes: usage.Bytes})
 		}
 	}
 	unusable := admin.PutAside{Where: "replays"}
@@ -39,11 +39,14 @@ func (e *eraser) unsearched() ([]admin.PutAside, error) {
 	return list, nil
 }
 
-// quarantine is a folder of what was put aside.
+// quarantine is a folder of quarantined files.
 type quarantine struct{ where, dir string }
 
 func (e *eraser) quarantines() []quarantine {
-	return []quarantine{{"store/quarantine", e.store.QuarantineDir()}, {"queue/quarantine", e.queue.QuarantineDir()}}
+	return []quarantine{
+		{"store/quarantine", e.store.QuarantineDir()},
+		{"queue/quarantine", e.queue.QuarantineDir()},
+	}
 }
 
 // Describe implements prometheus.Collector: an eraser reports what is in quarantine.
@@ -51,23 +54,23 @@ func (e *eraser) Describe(to chan<- *prometheus.Desc) { prometheus.DescribeByCol
 
 // Collect implements prometheus.Collector.
 func (e *eraser) Collect(to chan<- prometheus.Metric) {
-	files := prometheus.NewDesc("eye_quarantine_files", "Files that were put aside as damaged, by folder.", []string{"folder"}, nil)
-	bytes := prometheus.NewDesc("eye_quarantine_bytes", "Bytes of files that were put aside as damaged, by folder.", []string{"folder"}, nil)
+	filesDesc := prometheus.NewDesc("eye_quarantine_files", "Files in quarantine, by folder.", []string{"folder"}, nil)
+	bytesDesc := prometheus.NewDesc("eye_quarantine_bytes", "Bytes of the files in quarantine, by folder.", []string{"folder"}, nil)
 	for _, q := range e.quarantines() {
-		u, err := durable.UsageOf(q.dir)
+		usage, err := durable.UsageOf(q.dir)
 		if err != nil {
 			e.log.Warn("a quarantine cannot be read", "folder", q.dir, "error", err)
 			continue
 		}
-		to <- prometheus.MustNewConstMetric(files, prometheus.GaugeValue, float64(u.Files), q.where)
-		to <- prometheus.MustNewConstMetric(bytes, prometheus.GaugeValue, float64(u.Bytes), q.where)
+		to <- prometheus.MustNewConstMetric(filesDesc, prometheus.GaugeValue, float64(usage.Files), q.where)
+		to <- prometheus.MustNewConstMetric(bytesDesc, prometheus.GaugeValue, float64(usage.Bytes), q.where)
 	}
 }
 
-// EmptyQuarantine deletes what is in quarantine in the store and the queue, segment files that
-// nothing names, and replay files that cannot be used. It returns what it found.
+// EmptyQuarantine deletes the quarantined files of the store and the queue, segment files that no
+// manifest names, and replay files that cannot be used. It returns what it found.
 func (e *eraser) EmptyQuarantine(context.Context) ([]admin.PutAside, error) {
-	there, err := e.unsearched()
+	found, err := e.unsearched()
 	if err != nil {
 		return nil, err
 	}
@@ -75,5 +78,5 @@ func (e *eraser) EmptyQuarantine(context.Context) ([]admin.PutAside, error) {
 	for _, q := range e.quarantines() {
 		err = errors.Join(err, durable.Empty(q.dir))
 	}
-	return there, err
+	return found, err
 }

@@ -19,8 +19,8 @@ import (
 	"theeye/internal/store/duckdb"
 )
 
-// publisher wraps what writes frames. When EYE_FAULT_ANSWER_FIRST is set it breaks promise P1: it
-// returns before the frame is durable. The crash test must notice.
+// publisher wraps the function that writes frames. When EYE_FAULT_ANSWER_FIRST is set, it breaks
+// promise P1: it returns before the frame is durable, which the crash test must notice.
 func publisher(publish ingest.Publisher) ingest.Publisher {
 	if os.Getenv("EYE_FAULT_ANSWER_FIRST") == "" {
 		return publish
@@ -31,11 +31,11 @@ func publisher(publish ingest.Publisher) ingest.Publisher {
 	}
 }
 
-// FaultStep breaks the store at the nth time that a step of it is reached: EYE_FAULT_KILL="step:n"
-// ends the process there as SIGKILL does, and EYE_FAULT_FATAL="step:n" is a fatal error of DuckDB.
-// "first>step:n" counts from when another step was reached. EYE_FAULT_PAUSE="step:n" makes the file
-// that EYE_FAULT_PAUSED names and goes on when that is removed. EYE_FAULT_FAIL="step:n" is an error
-// at the first n times.
+// FaultStep returns a function for Options.Step that injects the faults that the environment names.
+// EYE_FAULT_KILL="step:n" kills the process when the step is reached for the nth time, and
+// EYE_FAULT_FATAL="step:n" is a fatal error of DuckDB then. "first>step:n" counts only after the
+// step first has been reached. EYE_FAULT_PAUSE="step:n" creates the file that EYE_FAULT_PAUSED
+// names, and continues when that is removed. EYE_FAULT_FAIL="step:n" fails the first n times.
 func FaultStep() func(string) error {
 	kill := nth("EYE_FAULT_KILL", func() error {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
@@ -69,7 +69,8 @@ func FaultStep() func(string) error {
 	return func(step string) error { return errors.Join(hold(step), kill(step), fatal(step), fail(step)) }
 }
 
-// nth returns what runs a fault at the nth time of the step that a variable names.
+// nth returns a function that runs a fault when the step that a variable names is reached for the
+// nth time.
 func nth(variable string, fault func() error) func(string) error {
 	name, times, ok := strings.Cut(os.Getenv(variable), ":")
 	if !ok {
@@ -77,7 +78,7 @@ func nth(variable string, fault func() error) func(string) error {
 	}
 	n, err := strconv.ParseInt(times, 10, 64)
 	if err != nil {
-		panic(variable + " is step:number")
+		panic(variable + " must be step:number")
 	}
 	first, then, ordered := strings.Cut(name, ">")
 	if !ordered {

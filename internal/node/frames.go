@@ -11,23 +11,24 @@ import (
 	"theeye/internal/store/duckdb"
 )
 
-// frameTimeout bounds the wait for a frame that should be there.
+// frameTimeout bounds the wait for a frame that the queue should have.
 const frameTimeout = 10 * time.Second
 
-// storeQueue is what the store asks of the queue, which is opened after the store.
-type storeQueue struct{ s *Node }
+// storeQueue implements duckdb.Queue with the queue of a node, which is opened after the store.
+type storeQueue struct{ node *Node }
 
 // QuarantineRecord implements duckdb.Queue.
 func (q storeQueue) QuarantineRecord(frame uint64, index uint32, record []byte) error {
-	return q.s.queue.QuarantineRecord(frame, index, record)
+	return q.node.queue.QuarantineRecord(frame, index, record)
 }
 
 // ExtendConfirmed implements duckdb.Queue.
-func (q storeQueue) ExtendConfirmed(frame uint64) error { return q.s.queue.ExtendConfirmed(frame) }
+func (q storeQueue) ExtendConfirmed(frame uint64) error { return q.node.queue.ExtendConfirmed(frame) }
 
-// Frames implements duckdb.Queue, for a segment that has to be rebuilt. A trim meanwhile ends it.
+// Frames implements duckdb.Queue. A segment is rebuilt from these frames. A trim of the queue ends
+// the sequence.
 func (q storeQueue) Frames(ctx context.Context, first, last uint64) iter.Seq2[[]event.Record, error] {
-	return q.s.frames(ctx, first, last)
+	return q.node.frames(ctx, first, last)
 }
 
 func (n *Node) frames(ctx context.Context, first, last uint64) iter.Seq2[[]event.Record, error] {
@@ -47,7 +48,7 @@ func (n *Node) frames(ctx context.Context, first, last uint64) iter.Seq2[[]event
 	}
 }
 
-// holdsFrames reports whether the queue has frames, and duckdb.ErrNoFrames when not.
+// holdsFrames returns nil if the queue has all frames from first to last, else duckdb.ErrNoFrames.
 func (n *Node) holdsFrames(ctx context.Context, first, last uint64) error {
 	state, err := n.queue.State(ctx)
 	if err == nil && (state.First > first || state.Last < last) {
@@ -56,7 +57,7 @@ func (n *Node) holdsFrames(ctx context.Context, first, last uint64) error {
 	return err
 }
 
-// frame reads the records of the next frame, which must be the given one and whole.
+// frame reads the records of the next frame, which must have the given sequence and be intact.
 func (n *Node) frame(ctx context.Context, r *queue.Reader, sequence uint64) ([]event.Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, frameTimeout)
 	defer cancel()

@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// insideListener carries connections from a process to itself: whoever may listen
-// on an address of the machine, they reach this server.
+// insideListener accepts connections from within the process. They reach this server even if another
+// process listens on its address.
 type insideListener struct {
 	conns  chan net.Conn
 	closed chan struct{}

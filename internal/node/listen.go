@@ -13,7 +13,7 @@ import (
 	"theeye/internal/httpapi"
 )
 
-// listen opens the listeners that settings ask for. Without any nobody is served.
+// listen opens the listeners that the settings name. A node without listeners serves no requests.
 func (n *Node) listen() (err error) {
 	if n.cfg.Listen != "" {
 		if n.listener, err = listenOn(n.cfg.Listen, "--listen"); err != nil {
@@ -48,7 +48,7 @@ func listenOn(address, flag string) (net.Listener, error) {
 		switch {
 		case errors.Is(err, syscall.EADDRINUSE):
 			err = fmt.Errorf("%s is in use by another program", address)
-		case errors.As(err, &reason): // without the words that repeat the address
+		case errors.As(err, &reason): // without the part of the text that repeats the address
 			err = fmt.Errorf("cannot listen on %s: %w", address, reason)
 		default:
 			err = fmt.Errorf("cannot listen on %s: %w", address, err)
@@ -58,7 +58,7 @@ func listenOn(address, flag string) (net.Listener, error) {
 	return l, nil
 }
 
-// newHTTPServer bounds what a slow or hostile client can hold.
+// newHTTPServer returns a server with limits on what a slow or hostile client can occupy.
 func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           handler,

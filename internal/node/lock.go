@@ -14,28 +14,28 @@ import (
 
 const lockName = "lock"
 
-// Lock takes a data directory for this process (S14) and creates it when it is missing. The lock
-// ends with the process, however that ends.
+// Lock locks a data directory for this process, so that no two servers write to it, and creates it
+// if it is missing. The lock is released when the process ends, however it ends.
 func Lock(dir string) (release func(), err error) {
 	release, _, err = lockAfter(dir)
 	return release, err
 }
 
-// lockAfter is lockDir that tells whether the process that had the directory before ended without
-// giving it back.
+// lockAfter is Lock, and also reports whether the previous process with that directory ended without
+// releasing it.
 func lockAfter(dir string) (release func(), killed bool, err error) {
 	if err := durable.MkdirAll(dir, 0o700); err != nil {
-		return nil, false, fmt.Errorf("the data directory cannot be made: %w; choose another with --data", err)
+		return nil, false, fmt.Errorf("the data directory cannot be created: %w; choose another with --data", err)
 	}
 	name := filepath.Join(dir, lockName)
 	inUse := func() error {
 		holder, _ := os.ReadFile(name)
 		return fmt.Errorf("the data directory %s is in use by %s; stop that server, or choose another with --data", dir, orUnknown(holder))
 	}
-	// The folder itself is locked too: the file may be removed by who takes it for a leftover.
+	// The folder itself is locked as well: someone may take the file for a leftover and remove it.
 	folder, err := os.Open(dir)
 	if err != nil {
-		return nil, false, fmt.Errorf("the data directory cannot be read: %w; give this user the right to, or choose another with --data", err)
+		return nil, false, fmt.Errorf("the data directory cannot be read: %w; give this user the right to read it, or choose another with --data", err)
 	}
 	if err := flock(folder); errors.Is(err, syscall.EWOULDBLOCK) { // some file systems cannot lock a folder
 		_ = folder.Close()
@@ -44,7 +44,7 @@ func lockAfter(dir string) (release func(), killed bool, err error) {
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		_ = folder.Close()
-		return nil, false, fmt.Errorf("the data directory cannot be written: %w; give this user the right to, or choose another with --data", err)
+		return nil, false, fmt.Errorf("the data directory cannot be written: %w; give this user the right to write it, or choose another with --data", err)
 	}
 	if err := flock(f); err != nil {
 		_, _ = f.Close(), folder.Close()
@@ -57,7 +57,7 @@ func lockAfter(dir string) (release func(), killed bool, err error) {
 		_, _ = f.WriteAt([]byte(holder), 0)
 	}
 	return func() {
-		_ = f.Truncate(0) // it names nobody after an ordered end
+		_ = f.Truncate(0) // after an orderly shutdown, the file names no process
 		_, _ = f.Close(), folder.Close()
 	}, len(before) > 0, nil
 }

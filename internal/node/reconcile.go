@@ -16,39 +16,55 @@ import (
 )
 
 // reconcile compares what was acknowledged with what the queue and the store have. A queue that
-// ends before the last acknowledged frame would assign sequences a second time. So what is left of
-// it is stored and flushed, what is missing is counted as lost, and the queue continues after that
-// frame, on another timeline. No events are accepted in the meantime.
+// ends before the last acknowledged frame would assign sequences a second time. Therefore what is
+// left of it is stored and flushed, what is missing is counted as lost, and the queue continues
+// after that frame, on another timeline. No events are accepted meanwhile.
 func (n *Node) reconcile(ctx context.Context) error {
 	flushed, err := n.store.Flushed(ctx)
 	if err != nil {
 		return err
 	}
+	if err := n.reconcileRecord(ctx, flushed); err != nil {
+		return err
+	}
+	return n.reconcileFrames(ctx, flushed)
+}
+
+// reconcileRecord compares the confirmed record with what the store has received, and notes in the
+// store since which frame there is such a record.
+func (n *Node) reconcileRecord(ctx context.Context, flushed uint64) error {
 	books, err := n.store.Books(ctx, nil)
 	if err != nil {
 		return err
 	}
-	stored := map[string]uint64{}
+	received := map[string]uint64{}
 	for _, account := range books.Accounts {
-		stored[account.App] = uint64(account.Received)
+		received[account.App] = uint64(account.Received)
 		n.worker.RecordEarlierLosses(account.Lost)
 	}
-	since, record := n.store.ConfirmedSince()
+	since, known := n.store.ConfirmedSince()
 	damage := n.queue.ConfirmedDamage()
 	if since > 0 && damage != "" {
 		n.reportConfirmedDamage(since, damage)
 	}
-	if err := n.queue.Reconcile(ctx, flushed, stored); err != nil {
+	if err := n.queue.Reconcile(ctx, flushed, received); err != nil {
 		return err
 	}
 	if since == 0 || damage != "" {
 		since = flushed + 1
 	}
-	if got := n.queue.ConfirmedID(); got != record || damage != "" {
-		if err := n.store.SetConfirmed(since, got); err != nil { // a full disk must not keep anyone from reading
-			n.log.Warn("the store could not note that there is a record of acknowledged events: if that record went missing, it would not be noticed", "error", err)
-		}
+	record := n.queue.ConfirmedID()
+	if record == known && damage == "" {
+		return nil
 	}
+	if err := n.store.SetConfirmed(since, record); err != nil { // a full disk must not prevent reads
+		n.log.Warn("the store could not note that there is a record of acknowledged events; the loss of this record would not be noticed", "error", err)
+	}
+	return nil
+}
+
+// reconcileFrames makes the queue continue after the last acknowledged frame.
+func (n *Node) reconcileFrames(ctx context.Context, flushed uint64) error {
 	state, err := n.queue.State(ctx)
 	if err != nil {
 		return err
@@ -70,10 +86,10 @@ func (n *Node) reconcile(ctx context.Context) error {
 	return n.queue.StartAfter(ctx, last)
 }
 
-// reportConfirmedDamage reports what is wrong with the confirmed record.
+// reportConfirmedDamage reports damage of the confirmed record, which was kept since a frame.
 func (n *Node) reportConfirmedDamage(since uint64, damage string) {
 	dir := filepath.Join(n.cfg.Data, ConfirmedDir)
-	n.log.Error("the record of acknowledged events cannot be relied on; a new one is begun", "folder", dir, "damage", damage, "kept_since_frame", since)
+	n.log.Error("the record of acknowledged events is not reliable; a new one is begun", "folder", dir, "damage", damage, "kept_since_frame", since)
 	counted := "cannot be counted"
 	if damage != queue.ConfirmedMissing {
 		counted = "may not all be counted"
@@ -81,14 +97,14 @@ func (n *Node) reportConfirmedDamage(since uint64, damage string) {
 	n.note(fmt.Sprintf("the record of acknowledged events, %s, %s. A new one was begun; events lost before this start %s", dir, damage, counted))
 }
 
-// note keeps a text for /readyz to report.
+// note keeps a notice, which /readyz reports until it is acknowledged.
 func (n *Node) note(text string) {
 	if err := n.running.note(text); err != nil {
 		n.log.Error("a notice for /readyz could not be kept", "text", text, "error", err)
 	}
 }
 
-// drainBefore stores and flushes what the queue can read, and counts what is missing up to last.
+// drainBefore stores and flushes the frames up to readable, and counts those up to last as lost.
 func (n *Node) drainBefore(ctx context.Context, readable, last uint64) error {
 	position, err := n.store.Position(ctx)
 	if err != nil {
@@ -99,7 +115,7 @@ func (n *Node) drainBefore(ctx context.Context, readable, last uint64) error {
 			return fmt.Errorf("store what the queue holds: %w", err)
 		}
 		position = readable
-		// A write waits while two memtables are full, and nothing flushes them any more.
+		// The next write would wait forever if two memtables were full: nothing flushes them now.
 		if err := n.store.Flush(ctx); err != nil {
 			return fmt.Errorf("store what the queue holds: %w", err)
 		}
@@ -115,7 +131,7 @@ func (n *Node) drainBefore(ctx context.Context, readable, last uint64) error {
 	if _, err := n.store.Write(ctx, b); err != nil {
 		return fmt.Errorf("count what is lost: %w", err)
 	}
-	if len(lost.Counts) > 0 { // reported before the loss is flushed
+	if len(lost.Counts) > 0 { // report before the flush: after it, no start would count the loss again
 		n.worker.RecordLoss(lost)
 	}
 	n.progress.MarkStored(last, nil)
@@ -152,7 +168,7 @@ func (n *Node) lost(l queue.Loss) {
 	switch {
 	case l.First == l.Last:
 		frames = fmt.Sprintf("in frame %d", l.First)
-	case l.First > l.Last: // not of particular frames: only the sums differ
+	case l.First > l.Last: // only the sums differ; which frames had the events is not known
 		frames = fmt.Sprintf("before frame %d", l.First)
 	}
 	verb := "are"
@@ -193,12 +209,12 @@ func (n *Node) Acknowledge(ctx context.Context) ([]string, error) {
 	return list, err
 }
 
-// notices returns what an operator should know even though everything works.
+// notices returns what an operator should know although the server works.
 func (n *Node) notices() []string {
 	var list []string
 	mayRescue := sync.OnceValue(n.mayRescue)
 	for _, text := range n.running.list() {
-		if strings.Contains(text, rescueAdvice) && !mayRescue() { // it was deleted since
+		if strings.Contains(text, rescueAdvice) && !mayRescue() { // the file was deleted since
 			text = strings.Replace(text, rescueAdvice, "", 1)
 		}
 		list = append(list, text+"; `eye store acknowledge` ends this message")
@@ -221,7 +237,7 @@ func (n *Node) notices() []string {
 	return list
 }
 
-// missing names the segments that are damaged, and says what to do, until they are acknowledged.
+// missing describes the damaged segments that are not acknowledged, and says what to do.
 func (n *Node) missing() []string {
 	var list []string
 	for _, d := range n.store.Damaged() {
@@ -230,7 +246,7 @@ func (n *Node) missing() []string {
 		case n.store.AwaitsRebuild(d):
 			list = append(list, d.String()+"; it is being rebuilt from the queue, if that still holds them")
 		default:
-			list = append(list, d.String()+"; put a whole copy of the file into store/quarantine and run `eye store readmit`, or end this message with `eye store acknowledge`")
+			list = append(list, d.String()+"; put an intact copy of the file into store/quarantine and run `eye store readmit`, or end this message with `eye store acknowledge`")
 		}
 	}
 	return list

@@ -21,22 +21,22 @@ import (
 	"theeye/internal/store/duckdb"
 )
 
-// Bounds of what is sent at a time. A frame that is found is not split.
+// Limits of what is looked up and sent at a time. A rescued frame is not split.
 const (
 	rescueRecords = 2_000
 	rescueBytes   = 8 << 20
-	rescueReceipt = 100_000 // arrivals that are looked through for those records
+	rescueReceipt = 100_000 // arrivals with the ids of these records that are looked up
 )
 
-// rescuer brings what one file of the queue's quarantine holds back. A frame was written as a
-// whole, so one of which any record is there is not lost.
+// rescuer brings back the records of one file of the queue's quarantine. The store takes a frame as a
+// whole, so a frame of which it has any record is not lost.
 type rescuer struct {
 	node   *Node
 	answer admin.RescueAnswer
 
-	frames [][]event.Record // that are to be looked up and sent together
-	size   int              // of their records
-	bytes  int
+	frames  [][]event.Record // are looked up and sent together
+	records int              // their number, in all frames
+	bytes   int              // of all frames
 }
 
 // Rescue implements admin.Recovery. One file at a time is rescued.
@@ -57,10 +57,10 @@ func (n *Node) Rescue(ctx context.Context, file string) (admin.RescueAnswer, err
 		return admin.RescueAnswer{}, err
 	}
 	r := &rescuer{node: n, answer: admin.RescueAnswer{File: file}}
-	// All of it is read before anything is sent, so that nothing is when a newer version wrote it.
+	// The whole file is read before anything is sent: nothing is sent if a newer version wrote it.
 	if _, err := queue.Rescue(file, content, func(f queue.Rescued) error {
 		_, err := event.DecodeRecords(f.Body, f.Sequence)
-		return newer(err)
+		return newerVersion(err)
 	}); err != nil {
 		return r.answer, err
 	}
@@ -73,12 +73,12 @@ func (n *Node) Rescue(ctx context.Context, file string) (admin.RescueAnswer, err
 	if err != nil {
 		log = log.With("error", err)
 	}
-	log.Info("a file of the quarantine was looked through for lost events")
+	log.Info("searched a file of the quarantine for lost events")
 	return r.answer, err
 }
 
-// readNamed reads a file of a folder. Whatever is not the name of one, such as a path, or what no
-// file can be called, is fs.ErrNotExist.
+// readNamed reads the file with a name in a folder. The error is fs.ErrNotExist when the folder has
+// no such file, also for a path and for a name that no file can have.
 func readNamed(dir, name string) ([]byte, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -96,51 +96,54 @@ func readNamed(dir, name string) ([]byte, error) {
 	return nil, fmt.Errorf("file %.200q of the quarantine: %w", name, fs.ErrNotExist)
 }
 
-// newer keeps of an error that a newer version wrote something.
-func newer(err error) error {
+// newerVersion returns queue.ErrNewer for an error of a record that a newer version wrote, nil for
+// any other error.
+func newerVersion(err error) error {
 	if errors.Is(err, event.ErrNewerRecord) {
 		return fmt.Errorf("%w: %w", queue.ErrNewer, err)
 	}
 	return nil
 }
 
-// frame takes a frame that was found.
+// frame adds a rescued frame to those that are sent together.
 func (r *rescuer) frame(ctx context.Context, f queue.Rescued) error {
 	records, err := event.DecodeRecords(f.Body, f.Sequence)
 	if err != nil {
 		r.answer.Damaged++
-		return newer(err)
+		return newerVersion(err)
 	}
 	r.answer.Frames++
 	if len(records) == 0 {
 		return nil
 	}
-	if r.size > 0 && (r.size+len(records) > rescueRecords || r.bytes+len(f.Body) > rescueBytes) {
+	if r.records > 0 && (r.records+len(records) > rescueRecords || r.bytes+len(f.Body) > rescueBytes) {
 		if err := r.send(ctx); err != nil {
 			return err
 		}
 	}
 	r.frames = append(r.frames, records)
-	r.size += len(records)
+	r.records += len(records)
 	r.bytes += len(f.Body)
 	return nil
 }
 
-// arrivalKey tells an arrival from others, wherever it was put.
+// arrivalKey identifies an arrival, whichever frame carried it.
 type arrivalKey struct {
 	app string
 	id  uuid.UUID
 	at  event.Micros
 }
 
-// send looks up what has been gathered, and sends what is not there.
+// send sends the collected frames that the store does not have.
 func (r *rescuer) send(ctx context.Context) error {
-	there, err := r.there(ctx)
+	stored, err := r.storedArrivals(ctx)
 	if err != nil {
 		return err
 	}
 	for _, records := range r.frames {
-		if slices.ContainsFunc(records, func(x event.Record) bool { return there[arrivalKey{x.App(), x.EventID(), x.ReceivedAt()}] }) {
+		if slices.ContainsFunc(records, func(record event.Record) bool {
+			return stored[arrivalKey{record.App(), record.EventID(), record.ReceivedAt()}]
+		}) {
 			r.answer.There += len(records)
 			continue
 		}
@@ -148,30 +151,30 @@ func (r *rescuer) send(ctx context.Context) error {
 			return err
 		}
 	}
-	r.frames, r.size, r.bytes = nil, 0, 0
+	r.frames, r.records, r.bytes = nil, 0, 0
 	return nil
 }
 
-// there returns the arrivals of the gathered events that the store has.
-func (r *rescuer) there(ctx context.Context) (map[arrivalKey]bool, error) {
+// storedArrivals returns the arrivals that the store has of the events in the collected frames.
+func (r *rescuer) storedArrivals(ctx context.Context) (map[arrivalKey]bool, error) {
 	q := query.Query{MaxBytes: math.MaxInt32}
 	for _, records := range r.frames {
-		for _, x := range records {
-			q.IDs = append(q.IDs, x.EventID())
+		for _, record := range records {
+			q.IDs = append(q.IDs, record.EventID())
 		}
 	}
 	if len(q.IDs) == 0 {
 		return nil, nil
 	}
 	arrivals, err := r.node.store.Receipt(ctx, q, rescueReceipt)
-	there := make(map[arrivalKey]bool, len(arrivals))
+	stored := make(map[arrivalKey]bool, len(arrivals))
 	for _, a := range arrivals {
-		there[arrivalKey{a.App, a.EventID, a.ReceivedAt}] = true
+		stored[arrivalKey{a.App, a.EventID, a.ReceivedAt}] = true
 	}
-	return there, err
+	return stored, err
 }
 
-// sendFrame sends the records of a lost frame in again, and waits until they are stored.
+// sendFrame sends the records of a lost frame again, and waits until the store has decided them.
 func (r *rescuer) sendFrame(ctx context.Context, records []event.Record) error {
 	frame, sent, err := r.publish(ctx, records)
 	if err != nil || sent == 0 {
@@ -190,34 +193,34 @@ func (r *rescuer) sendFrame(ctx context.Context, records []event.Record) error {
 			r.answer.Rejected++
 		case event.Duplicate:
 			r.answer.Duplicate++
-		case event.Erased, event.Expired, event.Pending: // not among what was kept, but for a race of clocks
+		case event.Erased, event.Expired, event.Pending: // publish has left these out; the clocks may disagree
 		}
 	}
 	return nil
 }
 
-// publish sends those of some records that were neither erased nor would expire.
+// publish sends the records that were not erased and would not expire.
 func (r *rescuer) publish(ctx context.Context, records []event.Record) (frame uint64, sent int, err error) {
-	s := r.node
-	s.eraser.looking.Lock()
-	defer s.eraser.looking.Unlock()
-	erased := s.store.Erasures()
+	n := r.node
+	n.eraser.tombstoneMu.Lock()
+	defer n.eraser.tombstoneMu.Unlock()
+	erased := n.store.Erasures()
 	var kept []event.Record
-	for _, x := range records {
-		if _, takes := s.validationOf(x.App()); !takes || erased.CoversFound(x) {
+	for _, record := range records {
+		if _, accepts := n.validationOf(record.App()); !accepts || erased.CoversFound(record) {
 			r.answer.Erased++
 			continue
 		}
-		if s.tooOld(x) {
+		if n.tooOld(record) {
 			r.answer.Expired++
 			continue
 		}
-		kept = append(kept, x)
+		kept = append(kept, record)
 	}
 	if len(kept) == 0 {
 		return 0, 0, nil
 	}
-	frame, err = s.collector.Rescue(ctx, kept)
+	frame, err = n.collector.Rescue(ctx, kept)
 	return frame, len(kept), err
 }
 
@@ -235,7 +238,7 @@ func (n *Node) tooOld(r event.Record) bool {
 	return int64(at) < now.Add(-keep).UnixMicro()
 }
 
-// Alone runs what carries events on while do runs, without serving.
+// Alone runs do, and meanwhile the queue, the worker and the store, without serving requests.
 func (n *Node) Alone(ctx context.Context, do func(context.Context) error) error {
 	parts, stop := context.WithCancel(ctx)
 	defer stop()
@@ -249,7 +252,7 @@ func (n *Node) Alone(ctx context.Context, do func(context.Context) error) error 
 	})
 	err := g.Wait()
 	n.flush()
-	// What operators have to know stays for the next server to tell.
+	// Notices for operators stay in the file "running", and the next server reports them.
 	n.ordered = err == nil && len(n.running.list()) == 0
 	return err
 }
@@ -259,15 +262,19 @@ func (n *Node) Readmit(ctx context.Context) (admin.ReadmittedAnswer, error) {
 	return Readmitted(ctx, n.store)
 }
 
-// Readmitted takes damaged segments back whose files are whole again, and returns the answer for
-// the operator.
+// Readmitted readmits the damaged segments of which there is an intact file, and returns the answer
+// for the operator.
 func Readmitted(ctx context.Context, st *duckdb.Store) (admin.ReadmittedAnswer, error) {
 	answer := admin.ReadmittedAnswer{Readmitted: []admin.ReadmittedSegment{}, Damaged: []string{}, Unnamed: []string{}}
-	back, left, err := st.Readmit(ctx)
-	for _, x := range back {
-		answer.Readmitted = append(answer.Readmitted, admin.ReadmittedSegment{Segment: x.Segment, Events: x.Rows.Events, Rejections: x.Rows.Rejections})
+	readmitted, damaged, err := st.Readmit(ctx)
+	for _, x := range readmitted {
+		answer.Readmitted = append(answer.Readmitted, admin.ReadmittedSegment{
+			Segment:    x.Segment,
+			Events:     x.Rows.Events,
+			Rejections: x.Rows.Rejections,
+		})
 	}
-	for _, d := range left {
+	for _, d := range damaged {
 		answer.Damaged = append(answer.Damaged, d.String())
 	}
 	answer.Unnamed = append(answer.Unnamed, st.UnnamedFiles()...)
