@@ -417,7 +417,7 @@ func TestReadmit(t *testing.T) {
 			}
 			s.launch()
 			s.sums(200, 100, 100)
-			if out := s.beside(1, "store", "verify"); !strings.Contains(out, "are not available; a whole copy of the file in store/quarantine and `eye store readmit --data ") || strings.Contains(out, "accounted for") {
+			if out := s.beside(1, "store", "verify"); !strings.Contains(out, "are not available; an intact copy of the file in store/quarantine and `eye store readmit --data ") || strings.Contains(out, "accounted for") {
 				t.Errorf("eye store verify says %s", out)
 			}
 			back := filepath.Join(s.data, "store", where.folder, filepath.Base(file))

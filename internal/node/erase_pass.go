@@ -28,8 +28,8 @@ const (
 
 var errErasing = fmt.Errorf("%w: the erasure continues when the server has started again", store.ErrUnavailable)
 
-// join returns the next pass, which is made soon. Once there are no more passes, it returns one that
-// has failed.
+// join returns the next pass, which is made soon. Once there are no more passes, it returns one
+// that has failed.
 func (e *eraser) join() *erasePass {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -66,7 +66,8 @@ func (e *eraser) take() *erasePass {
 	return p
 }
 
-// run makes passes until ctx ends. The first one finishes erasures that were begun before the start.
+// run makes passes until ctx ends. The first one finishes erasures that were begun before the
+// start.
 func (e *eraser) run(ctx context.Context) error {
 	defer e.end()
 	var background sync.WaitGroup
@@ -143,8 +144,8 @@ func (e *eraser) end() {
 	}
 }
 
-// retrim trims the queue again up to the frame up to which finished erasures have trimmed it: a trim
-// is not fsynced.
+// retrim trims the queue again up to the frame up to which finished erasures have trimmed it: a
+// trim is not fsynced.
 func (e *eraser) retrim(ctx context.Context) error {
 	trimmed := e.store.TrimmedByErasures()
 	state, err := e.queue.State(ctx)
@@ -206,7 +207,8 @@ func (e *eraser) clearQueue(ctx context.Context) (trimmed uint64, err error) {
 			return trimmed, err
 		}
 	}
-	// New frames are in the same file as the erased ones. Padding makes the queue begin another file.
+	// New frames are in the same file as the erased ones. Padding makes the queue begin another
+	// file.
 	if _, err = e.queue.Pad(ctx); err != nil {
 		return 0, err
 	}

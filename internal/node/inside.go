@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// insideListener accepts connections from within the process. They reach this server even if another
-// process listens on its address.
+// insideListener accepts connections from within the process. They reach this server even if
+// another process listens on its address.
 type insideListener struct {
 	conns  chan net.Conn
 	closed chan struct{}

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestListenTellsWhatToDo(t *testing.T) {
+func TestListenErrorSaysWhatToDo(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

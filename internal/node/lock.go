@@ -21,8 +21,8 @@ func Lock(dir string) (release func(), err error) {
 	return release, err
 }
 
-// lockAfter is Lock, and also reports whether the previous process with that directory ended without
-// releasing it.
+// lockAfter is Lock, and also reports whether the previous process with that directory ended
+// without releasing it.
 func lockAfter(dir string) (release func(), killed bool, err error) {
 	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return nil, false, fmt.Errorf("the data directory cannot be created: %w; choose another with --data", err)

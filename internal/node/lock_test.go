@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// After an ordered end the lock names nobody.
-func TestLockNamesNobodyAfterwards(t *testing.T) {
+// After an orderly shutdown, the lock file names no process.
+func TestReleasedLockNamesNoProcess(t *testing.T) {
 	dir := t.TempDir()
 	release, err := Lock(dir)
 	if err != nil {

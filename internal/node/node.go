@@ -1,8 +1,8 @@
 // Package node runs one server: it opens the parts, runs them, and closes them in the order in
 // which an event passes through them.
 //
-// It holds what concerns several parts at a time: erasure, rescue of quarantined frames, and the
-// comparison of what was acknowledged with what is there after a start.
+// It contains what concerns several parts at once: erasure, the rescue of quarantined frames, and
+// the comparison, at a start, of what was acknowledged with what is there.
 package node
 
 import (
@@ -35,18 +35,18 @@ import (
 // The node passes hooks to its parts, through which they call the node or other parts:
 //
 //	ingest   ── Publish ──────────────► queue     a frame, fsynced when it returns
-//	         ── Acknowledged ─────────► progress  how many events of each application are on their way
+//	         ── Acknowledged ─────────► progress  how many events of each application are acknowledged
 //	         ── Types, NearestType ───► registry  the schemas in force
 //	         ── Erasures ─────────────► store     what has been erased
-//	queue    ── OnNewStream, OnDamage ► node      a queue that is new, or has a damaged file
+//	queue    ── OnNewStream, OnDamage ► node      the queue is new, or has a damaged file
 //	worker   ── TrimLimit, EndHolds ──► store     what may be trimmed from the queue
 //	         ── Lost ─────────────────► node      frames that cannot be read
-//	store    ── Queue ────────────────► queue     frames again, to rebuild a segment from
+//	store    ── Queue ────────────────► queue     frames from which a segment is rebuilt
 //	         ── Retain, Clock ────────► registry, clock  what has expired
 //	replay   ── App, Ready, Outcomes ─► registry, node, progress
 //	backup   ── Flush, Metadata, Audit ► node, registry
-//	admin    ── Eraser ───────────────► eraser    everything of a session or an application
-//	         ── Recovery ─────────────► node      files of the quarantine, damaged segments
+//	admin    ── Eraser ───────────────► eraser    erases a session or an application
+//	         ── Recovery ─────────────► node      rescues quarantined files, readmits damaged segments
 //	         ── AcceptClock ──────────► clock
 //	httpapi  ── CaughtUp, Missing, Notices, Ping ► node, store  what /readyz reports
 type Node struct {
@@ -58,17 +58,17 @@ type Node struct {
 	running *running
 	ordered bool // Run has shut down cleanly, so Close removes the file "running"
 
-	connections     int // maximum that is served at a time
+	connections     int // that are served at a time, at most
 	listener        net.Listener
 	metricsListener net.Listener
-	inside          *insideListener // of the demo; nil without one
+	inside          *insideListener // for the demo; nil without --demo
 	queue           *queue.Queue
 	registry        *registry.Registry
 	store           *duckdb.Store
 	progress        *progress.Tracker
 	collector       *ingest.Collector
 	worker          *worker.Worker
-	stalled         func() error // why the store does not take what is in the queue
+	stalled         func() error // why the store does not accept what is in the queue; nil while it does
 	eraser          *eraser
 	replays         *replay.Runner
 	clock           *clock.Clock // of retention
@@ -80,10 +80,10 @@ type Node struct {
 // ConfirmedDir is the folder of the confirmed record, in the data directory.
 const ConfirmedDir = "confirmed"
 
-// clockName is the file of retention's clock, which each server keeps.
+// clockName is the name of the file of the retention clock.
 const clockName = "clock"
 
-// Open opens all parts. What it opened is closed when it fails.
+// Open opens all parts. After an error, everything is closed again.
 func Open(ctx context.Context, cfg config.Config, log *slog.Logger) (*Node, error) {
 	n := &Node{cfg: cfg, log: log}
 	if err := n.open(ctx); err != nil {
@@ -93,7 +93,7 @@ func Open(ctx context.Context, cfg config.Config, log *slog.Logger) (*Node, erro
 	return n, nil
 }
 
-// FirstStart returns what a first start made.
+// FirstStart returns the applications and keys that a first start created.
 func (n *Node) FirstStart() registry.FirstStart { return n.registry.FirstStart() }
 
 // FirstKeysShown confirms that the keys of a first start have been printed. Otherwise, the next

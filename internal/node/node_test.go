@@ -15,7 +15,7 @@ import (
 	"theeye/internal/node"
 )
 
-// settings returns those of a server of a data directory on a free port.
+// settings returns the settings of a server with a data directory, on a free port.
 func settings(t *testing.T, data string) config.Config {
 	t.Helper()
 	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
@@ -30,7 +30,7 @@ func settings(t *testing.T, data string) config.Config {
 	return cfg
 }
 
-// started opens a node and runs it. end shuts it down in order and closes it.
+// started opens a node and runs it. end shuts it down and closes it.
 func started(t *testing.T, data string) (n *node.Node, address string, end func()) {
 	t.Helper()
 	n, err := node.Open(t.Context(), settings(t, data), slog.New(slog.DiscardHandler))
@@ -56,7 +56,7 @@ func started(t *testing.T, data string) (n *node.Node, address string, end func(
 	}
 }
 
-// A node runs in this process, takes an event in, and has it again after an ordered end.
+// A node in this process accepts an event, and still has it after a restart.
 func TestNodeInProcess(t *testing.T) {
 	data := t.TempDir()
 	n, address, end := started(t, data)

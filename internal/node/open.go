@@ -41,7 +41,7 @@ func (n *Node) open(ctx context.Context) error {
 	if err := n.assemble(ctx); err != nil {
 		return err
 	}
-	if err := n.running.mark(); err != nil { // a full disk must not keep anyone from reading
+	if err := n.running.mark(); err != nil { // a full disk must not prevent reads
 		n.log.Warn("the data directory could not be marked as used; after an unclean shutdown, the next start may not look for damage", "error", err)
 	}
 	if err := n.reconcile(ctx); err != nil {
@@ -74,10 +74,18 @@ func (n *Node) takeDirectory() (err error) {
 
 func (n *Node) openStore(ctx context.Context) (err error) {
 	if n.store, err = duckdb.Open(ctx, duckdb.Options{
-		Dir: filepath.Join(n.cfg.Data, "store"), FlushRows: n.cfg.FlushRows, FlushAge: n.cfg.FlushAge, DedupeWindow: n.cfg.DedupeWindow,
-		MemoryLimit: n.cfg.StoreMemory, Logger: n.log, Registerer: n.metrics, Step: FaultStep(), Retain: n.retain, Tombstones: filepath.Join(n.cfg.Data, "tombstones"),
-		Queue: storeQueue{n},
-		Clock: func() (time.Time, bool) { return n.clock.Now() },
+		Dir:          filepath.Join(n.cfg.Data, "store"),
+		FlushRows:    n.cfg.FlushRows,
+		FlushAge:     n.cfg.FlushAge,
+		DedupeWindow: n.cfg.DedupeWindow,
+		Retain:       n.retain,
+		Tombstones:   filepath.Join(n.cfg.Data, "tombstones"),
+		Clock:        func() (time.Time, bool) { return n.clock.Now() },
+		MemoryLimit:  n.cfg.StoreMemory,
+		Logger:       n.log,
+		Registerer:   n.metrics,
+		Queue:        storeQueue{n},
+		Step:         FaultStep(),
 	}); err != nil {
 		return err
 	}
@@ -97,15 +105,22 @@ func (n *Node) openQueue(ctx context.Context) error {
 		}
 	}
 	if n.queue, err = queue.Open(ctx, queue.Options{
-		Dir: filepath.Join(n.cfg.Data, "queue"), ConfirmedDir: filepath.Join(n.cfg.Data, ConfirmedDir), ConfirmedID: record, Unclean: n.running.unclean, MaxBytes: n.cfg.QueueMaxBytes, FirstSequence: flushed + 1, Logger: n.log, Registerer: n.metrics,
-		Streams:     registry.Streams(registry.Options{}),
-		OnNewStream: func() error { return n.branch(flushed) },
-		OnDamage:    n.queueDamaged,
+		Dir:           filepath.Join(n.cfg.Data, "queue"),
+		ConfirmedDir:  filepath.Join(n.cfg.Data, ConfirmedDir),
+		ConfirmedID:   record,
+		Unclean:       n.running.unclean,
+		MaxBytes:      n.cfg.QueueMaxBytes,
+		FirstSequence: flushed + 1,
+		Logger:        n.log,
+		Registerer:    n.metrics,
+		Streams:       registry.Streams(registry.Options{}),
+		OnNewStream:   func() error { return n.branch(flushed) },
+		OnDamage:      n.queueDamaged,
 	}); err != nil {
 		return err
 	}
-	if err := durable.MkdirAll(n.queue.QuarantineDir(), 0o700); err != nil { // the store makes its own
-		return fmt.Errorf("make the queue's quarantine: %w", err)
+	if err := durable.MkdirAll(n.queue.QuarantineDir(), 0o700); err != nil { // the store creates its own
+		return fmt.Errorf("create the queue's quarantine: %w", err)
 	}
 	return n.begin(ctx)
 }
@@ -123,7 +138,7 @@ func (n *Node) queueDamaged(stream string) error {
 		n.note("a file of the queue is damaged, and there is no record of what it held: acknowledged events may be lost, " +
 			"and the books do not count them" + rescueAdvice)
 	case stream == queue.Stream:
-		n.note("a file of the queue was damaged at a start: what the record of acknowledged events knows of it and the store has not is counted as lost" + rescueAdvice)
+		n.note("a file of the queue was damaged at a start: events that are in the record of acknowledged events and not in the store are counted as lost" + rescueAdvice)
 	}
 	return nil
 }
@@ -136,8 +151,12 @@ func (n *Node) openRegistry(ctx context.Context) error {
 		return err
 	}
 	if n.registry, err = registry.Open(ctx, n.queue.JetStream(), registry.Options{
-		Dir: n.cfg.Data, AdminKey: n.cfg.AdminKey, WithoutKeys: !n.cfg.PrintKeys, Logger: n.log, Note: n.note,
-		// A first start lets the store know of the record when the metadata is complete.
+		Dir:         n.cfg.Data,
+		AdminKey:    n.cfg.AdminKey,
+		WithoutKeys: !n.cfg.PrintKeys,
+		Logger:      n.log,
+		Note:        n.note,
+		// A first start notes the confirmed record in the store only when the metadata is complete.
 		Begun: since > 0 || state.Last > 0 || n.queue.LastConfirmed() > 0,
 	}); err != nil {
 		return err
@@ -145,8 +164,9 @@ func (n *Node) openRegistry(ctx context.Context) error {
 	return n.prepareApps(ctx)
 }
 
-// branch begins a timeline when a queue is created for a store that has flushed frames: the frames
-// of the new queue are not those of the lost one. The timeline is durable before the queue exists.
+// branch begins a timeline when a queue is created for a store that has flushed frames, because the
+// frames of the new queue are not those of the lost one. The timeline is durable before the queue
+// exists.
 func (n *Node) branch(flushed uint64) error {
 	if flushed == 0 {
 		return nil
@@ -155,8 +175,8 @@ func (n *Node) branch(flushed uint64) error {
 	return n.store.CommitManifest(false)
 }
 
-// checkStore returns an error when the store has no manifest, although a server of this data
-// directory has committed one. A version that kept no clock may have had none until its first
+// checkStore returns an error when the store has no manifest although a server of this data
+// directory has committed one. Versions without a clock file had no manifest until their first
 // flush.
 func (n *Node) checkStore() error {
 	if n.store.HadManifest() {
@@ -167,7 +187,7 @@ func (n *Node) checkStore() error {
 	}
 	for _, name := range []string{runningName, clockName} {
 		if _, err := os.Stat(filepath.Join(n.cfg.Data, name)); err == nil {
-			return n.storeLost(fmt.Sprintf("a server has used this data directory before: the file %s is there", name))
+			return n.storeLost(fmt.Sprintf("a server has used this data directory before: it has the file %s", name))
 		}
 	}
 	return nil
@@ -192,8 +212,8 @@ func (n *Node) begin(ctx context.Context) error {
 	return n.store.CommitManifest(!n.store.HadManifest() && state.Frames > 0)
 }
 
-// prepareApps refuses --demo when demo.Check does, and creates the application of --legacy-app if
-// it is missing.
+// prepareApps returns the error of demo.Check with --demo, and creates the application of
+// --legacy-app if it is missing.
 func (n *Node) prepareApps(ctx context.Context) error {
 	if n.cfg.Demo {
 		if err := demo.Check(n.registry.Apps()); err != nil {

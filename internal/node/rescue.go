@@ -28,8 +28,8 @@ const (
 	rescueReceipt = 100_000 // arrivals with the ids of these records that are looked up
 )
 
-// rescuer brings back the records of one file of the queue's quarantine. The store takes a frame as a
-// whole, so a frame of which it has any record is not lost.
+// rescuer brings back the records of one file of the queue's quarantine. The store takes a frame as
+// a whole, so a frame of which it has any record is not lost.
 type rescuer struct {
 	node   *Node
 	answer admin.RescueAnswer

@@ -15,16 +15,17 @@ import (
 	"theeye/internal/httpapi"
 )
 
-// Deadlines of an ordered shutdown.
+// Timeouts of an orderly shutdown.
 const (
 	finishRequests = 10 * time.Second
-	endRequests    = 30 * time.Second // of those that were cut off
+	endRequests    = 30 * time.Second // for requests that did not finish and were cancelled
 	drainWorker    = 10 * time.Second
 	lastFlush      = 60 * time.Second
 )
 
-// Run serves until ctx ends. Then it shuts down in the order in which an event passes through the
-// parts: it stops listening, finishes requests and drains the worker. Close does the rest.
+// Run calls ready with the server's address and serves until ctx ends. Then it shuts down in the
+// order in which an event passes through the parts: it stops listening, finishes requests and
+// drains the worker. Close does the rest.
 func (n *Node) Run(ctx context.Context, ready func(address string) error) error {
 	web := newHTTPServer(n.api, n.log)
 	// These contexts end one after the other.
@@ -62,7 +63,7 @@ func (n *Node) Run(ctx context.Context, ready func(address string) error) error 
 	}
 	// A full disk, or a file system without sockets, must not prevent reads.
 	if socket, err := discovery.Listen(ctx, n.cfg.Data); err != nil {
-		n.log.Warn("there is no socket for commands run beside this server; they need --url and --key", "error", err)
+		n.log.Warn("there is no socket for commands on this machine; they need --url and --key", "error", err)
 	} else {
 		socket = httpapi.NewConnections(httpapi.ConnectionOptions{Max: socketConnections(n.connections)}).Listener(socket)
 		part("socket", func() error { return web.Serve(socket) })
@@ -76,7 +77,7 @@ func (n *Node) Run(ctx context.Context, ready func(address string) error) error 
 	}
 	address := n.listener.Addr().String()
 	if err := discovery.Announce(n.cfg.Data, address); err != nil {
-		n.log.Warn("the address of this server is not in its data directory", "error", err)
+		n.log.Warn("the address of this server could not be written to its data directory", "error", err)
 	}
 	if err := ready(address); err != nil {
 		stop(err)
@@ -85,7 +86,7 @@ func (n *Node) Run(ctx context.Context, ready func(address string) error) error 
 
 	<-stages.Done()
 	n.log.Info("shutting down")
-	endDemo() // while its requests are still answered
+	endDemo() // while the server still answers its requests
 	finish, cancel := context.WithTimeout(context.Background(), finishRequests)
 	defer cancel()
 	if err := errors.Join(web.Shutdown(finish), metricsWeb.Shutdown(finish)); err != nil {
@@ -94,8 +95,8 @@ func (n *Node) Run(ctx context.Context, ready func(address string) error) error 
 	}
 	last, cancelLast := context.WithTimeout(context.Background(), endRequests)
 	defer cancelLast()
-	if err := n.api.Close(last); err != nil { // they use what is closed next
-		n.log.Error("some requests have not ended", "error", err)
+	if err := n.api.Close(last); err != nil { // requests use the parts that are closed next
+		n.log.Error("some requests are still running", "error", err)
 	}
 	stopIntake()
 	n.drain()
@@ -110,16 +111,16 @@ func (n *Node) Run(ctx context.Context, ready func(address string) error) error 
 	return runErr
 }
 
-// flush shortens the next start: what is flushed need not be rebuilt.
+// flush flushes the store, so that the next start has nothing to rebuild.
 func (n *Node) flush() {
 	ctx, cancel := context.WithTimeout(context.Background(), lastFlush)
 	defer cancel()
 	if err := n.store.Flush(ctx); err != nil {
-		n.log.Warn("the store was not flushed; it is rebuilt from the queue at the next start", "error", err)
+		n.log.Warn("the store could not be flushed; the next start rebuilds it from the queue", "error", err)
 	}
 }
 
-// drain waits, for a while, until the store holds everything.
+// drain waits until the store holds everything, for at most drainWorker.
 func (n *Node) drain() {
 	ctx, cancel := context.WithTimeout(context.Background(), drainWorker)
 	defer cancel()
@@ -128,7 +129,7 @@ func (n *Node) drain() {
 		err = n.progress.WaitFor(ctx, state.Last)
 	}
 	if err != nil {
-		n.log.Warn("the store did not take everything in time; the rest waits in the queue", "error", err)
+		n.log.Warn("the store did not finish in time; the remaining events wait in the queue", "error", err)
 	}
 }
 
@@ -148,12 +149,12 @@ func (n *Node) Close() {
 	}
 	if n.store != nil {
 		if err := n.store.Close(); err != nil {
-			n.log.Error("the store did not close", "error", err)
+			n.log.Error("the store could not be closed", "error", err)
 		}
 	}
-	if n.ordered { // only when everything is closed: a server that is killed before has not shut down cleanly
+	if n.ordered { // after everything else is closed: until then, a kill makes the shutdown unclean
 		if err := n.running.end(); err != nil {
-			n.log.Warn("the next start will take this shutdown for an unclean one", "error", err)
+			n.log.Warn("the next start will consider this shutdown unclean", "error", err)
 		}
 	}
 	if n.unlock != nil {
@@ -161,7 +162,7 @@ func (n *Node) Close() {
 	}
 }
 
-// startDemo sends the sample traffic of --demo, if that is given. The returned function ends it.
+// startDemo starts the sample traffic of --demo, if that is set. end stops it.
 func (n *Node) startDemo(ctx context.Context) (end func()) {
 	if !n.cfg.Demo {
 		return func() {}

@@ -19,22 +19,23 @@ import (
 	"theeye/internal/envelope"
 )
 
-// running is a file in the data directory as long as a server uses it. When a start finds it,
-// the server before did not end in order. It also keeps what operators have to know until such an
-// end, or until they acknowledge it.
+// running is a file that the data directory has while a server uses it. If a start finds the file,
+// the previous server did not shut down cleanly. The file also keeps notices for operators, until
+// they acknowledge them or a server that has none shuts down.
 type running struct {
 	path    string
-	unclean bool // the server before did not end in order
-	// unrecorded: there is a queue and no record of what was acknowledged, as in a directory of an
-	// earlier version. Such a version left no mark, and what its queue has lost is not counted: its
-	// files are looked through, so that what is damaged is copied before it is cut off, and told.
+	unclean bool // the previous server did not shut down cleanly
+	// unrecorded: there is a queue, but no confirmed record, as in a directory of an earlier
+	// version. Such a version did not write this file, so the shutdown counts as unclean: the
+	// queue's files are checked, and damaged ones are copied and reported. What is lost cannot be
+	// counted.
 	unrecorded bool
 
 	mu    sync.Mutex // guards notes and the file
 	notes []string
 }
 
-// runningFile is what the file holds, in an envelope. Before version 1 there was none.
+// runningFile is the content of the file, in an envelope. Before version 1 there was no envelope.
 type runningFile struct {
 	Since time.Time `json:"since"`
 	Notes []string  `json:"notes"`
@@ -43,7 +44,7 @@ type runningFile struct {
 const (
 	runningName    = "running"
 	runningVersion = 1
-	runningMember  = "running" // of the envelope
+	runningMember  = "running" // in the envelope
 )
 
 func parseRunning(b []byte) (f runningFile, err error) {
@@ -57,12 +58,13 @@ func parseRunning(b []byte) (f runningFile, err error) {
 	return f, envelope.Decode(text, &f)
 }
 
-// maxNotes bounds what is kept; the oldest go first. The log and the books have all.
+// maxNotes is the maximum number of notes; the oldest are dropped. The log and the books have all
+// losses.
 const maxNotes = 100
 
-// beginRunning looks whether the server before ended in order, and takes over its notes. killed
-// tells that it did not, also when the file is gone. A file that is damaged is moved to the
-// quarantine, and told. The error wraps envelope.ErrNewer for one of a newer version.
+// beginRunning determines whether the previous server shut down cleanly, and takes over its notes.
+// If killed is true, it did not, even without the file. A damaged file is quarantined, which is
+// logged and noted. The error wraps envelope.ErrNewer when a newer version wrote the file.
 func beginRunning(dir string, killed bool, log *slog.Logger) (*running, error) {
 	r := &running{path: filepath.Join(dir, runningName), unrecorded: unrecorded(dir)}
 	b, err := durable.ReadFile(r.path)
@@ -71,29 +73,30 @@ func beginRunning(dir string, killed bool, log *slog.Logger) (*running, error) {
 		return r, nil
 	}
 	r.unclean = true
-	var before runningFile
+	var previous runningFile
 	if err == nil {
-		before, err = parseRunning(b)
+		previous, err = parseRunning(b)
 	}
 	switch {
 	case err == nil:
-		r.notes = before.Notes
+		r.notes = previous.Notes
 		return r, nil
 	case !errors.Is(err, envelope.ErrDamaged) && !errors.Is(err, syscall.EIO):
-		return nil, fmt.Errorf("read %s, which says whether the server before ended in order: %w", r.path, err)
+		return nil, fmt.Errorf("read %s, which says whether the previous server shut down cleanly: %w", r.path, err)
 	}
 	moved, moveErr := durable.Quarantine(r.path)
 	if moveErr != nil {
-		return nil, fmt.Errorf("%s cannot be read (%w) and cannot be moved away: %w", r.path, err, moveErr)
+		return nil, fmt.Errorf("%s cannot be read (%w) and cannot be quarantined: %w", r.path, err, moveErr)
 	}
-	log.Error("earlier reports of losses may be gone: their file is damaged and was moved to the quarantine", "file", r.path, "moved_to", moved, "error", err)
+	log.Error("earlier reports of losses may be gone: their file is damaged and was quarantined", "file", r.path, "moved_to", moved, "error", err)
 	r.notes = []string{r.path + " was damaged: reports of earlier losses may be gone with it; see the log and `eye books`"}
-	if err := r.mark(); err != nil { // as in open; without the file, the next start would take the last shutdown for a clean one
+	if err := r.mark(); err != nil { // as in open; without the file, the next start would consider this shutdown clean
 		log.Warn("the data directory could not be marked as used; after an unclean shutdown, the next start may not look for damage", "error", err)
 	}
 	return r, nil
 }
 
+// unrecorded reports whether a data directory has a queue but no confirmed record.
 func unrecorded(dir string) bool {
 	_, queue := os.Stat(filepath.Join(dir, "queue", "jetstream"))
 	_, record := os.Stat(filepath.Join(dir, ConfirmedDir))
@@ -118,7 +121,7 @@ func (r *running) writeLocked() error {
 	return nil
 }
 
-// note keeps a text once.
+// note keeps a text, unless it is already kept.
 func (r *running) note(text string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -152,7 +155,7 @@ func (r *running) list() []string {
 	return slices.Clone(r.notes)
 }
 
-// end removes the file: the server ended in order.
+// end removes the file, because the server has shut down cleanly.
 func (r *running) end() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -34,14 +34,14 @@ func TestRunningIsReadAgain(t *testing.T) {
 	}
 }
 
-// A file of an earlier version is read, one of a newer version is left as it is, and one that is
-// damaged is kept and told; in each case the end counts as one that was not in order.
+// A file of an earlier version is read, a file of a newer version is left unchanged, and a damaged
+// file is quarantined and reported. In each case the shutdown counts as unclean.
 func TestRunningOfOtherVersions(t *testing.T) {
 	sealed := func(version int, text string) string { return string(envelope.Seal(version, "running", []byte(text))) }
 	const whole = `{"since":"2026-01-01T00:00:00Z","notes":["one"]}`
 	for name, test := range map[string]struct {
 		content string
-		note    string // begins the only one
+		note    string // the beginning of the only note
 		err     error
 	}{
 		"without an envelope": {whole, "one", nil},
@@ -78,7 +78,7 @@ func TestRunningOfOtherVersions(t *testing.T) {
 		}
 		kept, err := filepath.Glob(filepath.Join(dir, "quarantine", "running-*"))
 		if err != nil || len(kept) != 1 || !strings.Contains(log.String(), "level=ERROR") {
-			t.Errorf("%s: kept are %v, told %s", name, kept, log.String())
+			t.Errorf("%s: quarantined are %v, logged %s", name, kept, log.String())
 		}
 		if again, err := beginRunning(dir, false, slog.New(slog.DiscardHandler)); err != nil || !again.unclean || len(again.list()) != 1 {
 			t.Errorf("%s: at the next start: %+v, %v", name, again, err)

@@ -12,14 +12,14 @@ import (
 )
 
 const (
-	// stallPatience is how long the store may fail to take events before that is told, and before
-	// what waits for it ends.
+	// stallPatience is how long the store may fail to store events before that is reported, and
+	// before work that waits for it fails.
 	stallPatience = 10 * time.Second
 	stallPoll     = time.Second
 )
 
-// stallCheck returns a function that tells why the store has not taken what is in the queue for
-// stallPatience, and returns nil while it works.
+// stallCheck returns a function that returns nil while the store works, and the reason when it has
+// not been able to store what is in the queue for stallPatience.
 func stallCheck(st *duckdb.Store, w *worker.Worker) func() error {
 	return func() error {
 		if err := st.FlushFailure(stallPatience); err != nil {
@@ -32,8 +32,8 @@ func stallCheck(st *duckdb.Store, w *worker.Worker) func() error {
 	}
 }
 
-// whileWorking runs work that waits for the store. Its context ends with ctx, and when the store
-// has stalled: the error is then why, and a store.ErrUnavailable.
+// whileWorking runs work that waits for the store. The context of work ends with ctx, or when
+// stalled returns a reason. Then the error has that reason and wraps store.ErrUnavailable.
 func whileWorking(ctx context.Context, stalled func() error, work func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -16,7 +16,8 @@ func (n *Node) expires() bool {
 	return slices.ContainsFunc(n.registry.Apps(), func(a registry.App) bool { return a.RetainFor(n.cfg.Retain) > 0 })
 }
 
-// flushAll brings all that is acknowledged by now into segments.
+// flushAll writes everything that is acknowledged when it is called into segments. It calls doing
+// with texts that describe its progress.
 func (n *Node) flushAll(ctx context.Context, doing func(string)) error {
 	state, err := n.queue.State(ctx)
 	if err != nil {
@@ -26,7 +27,7 @@ func (n *Node) flushAll(ctx context.Context, doing func(string)) error {
 		if err := n.stalled(); err != nil {
 			return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 		}
-		doing(fmt.Sprintf("the store takes what is in the queue, frame %d of %d", at, state.Last))
+		doing(fmt.Sprintf("the store is catching up with the queue, frame %d of %d", at, state.Last))
 		some, cancel := context.WithTimeout(ctx, time.Second)
 		err := n.progress.WaitFor(some, state.Last)
 		cancel()
@@ -34,24 +35,26 @@ func (n *Node) flushAll(ctx context.Context, doing func(string)) error {
 			return ctx.Err()
 		}
 	}
-	doing("the store is flushed")
+	doing("the store is being flushed")
 	return n.store.Flush(ctx)
 }
 
-// retain returns how long an application's events are kept, 0 for ever.
+// retain returns how long an application's events are kept; 0 is forever.
 func (n *Node) retain(app string) time.Duration {
 	a, _ := n.registry.App(app)
 	return a.RetainFor(n.cfg.Retain)
 }
 
-// validationOf returns how an application's events are judged now, if it takes any.
-func (n *Node) validationOf(app string) (replay.App, bool) {
+// validationOf returns the settings by which an application's events are validated now. ok is false
+// when the application does not exist or does not accept events.
+func (n *Node) validationOf(app string) (settings replay.App, ok bool) {
 	a, ok := n.registry.App(app)
-	return replay.App{Zone: a.Location(), RefuseUnknownTypes: a.UnknownTypes == registry.RejectUnknown}, ok && a.ErasingSince == nil
+	settings = replay.App{Zone: a.Location(), RefuseUnknownTypes: a.UnknownTypes == registry.RejectUnknown}
+	return settings, ok && a.ErasingSince == nil
 }
 
-// caughtUp is nil when the store holds what was acknowledged before the start, and
-// what it held before DuckDB failed.
+// caughtUp returns nil when the store holds everything that was acknowledged before the start, and
+// everything that it held before the last fatal error of DuckDB.
 func (n *Node) caughtUp() error {
 	if at := n.progress.Position(); at < n.backlog {
 		return fmt.Errorf("the store is being rebuilt from the queue: frame %d of %d; intake works meanwhile", at, n.backlog)

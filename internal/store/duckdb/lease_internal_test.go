@@ -240,7 +240,7 @@ func TestVerify(t *testing.T) {
 	if err := damaged.write(dir); err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(faultsOf(t, dir), "\n"); !strings.Contains(got, "are not available; its loss was acknowledged; a whole copy of the file in store/quarantine and `eye store readmit` bring it back") {
+	if got := strings.Join(faultsOf(t, dir), "\n"); !strings.Contains(got, "are not available; its loss was acknowledged; an intact copy of the file in store/quarantine and `eye store readmit` bring it back") {
 		t.Errorf("of a damaged segment it says %q", got)
 	}
 	if err := m.write(dir); err != nil {

@@ -56,7 +56,7 @@ func Verify(ctx context.Context, opts VerifyOptions) ([]Fault, error) {
 		if d.Acknowledged {
 			text += "; its loss was acknowledged"
 		}
-		text += "; a whole copy of the file in store/quarantine and `eye store readmit` bring it back"
+		text += "; an intact copy of the file in store/quarantine and `eye store readmit` bring it back"
 		faults = append(faults, Fault{d.Segment.Data.Name, text})
 	}
 	for _, info := range m.Segments {
@@ -134,7 +134,7 @@ func verifySegment(ctx context.Context, opts VerifyOptions, info SegmentInfo) ([
 	}
 	if len(data) > 0 { // DuckDB must not meet damaged files
 		for i := range data {
-			data[i].Text += "; `eye store readmit` puts the segment aside, and takes it back from the queue or from a whole copy in store/quarantine"
+			data[i].Text += "; `eye store readmit` puts the segment aside, and takes it back from the queue or from an intact copy in store/quarantine"
 		}
 		return slices.Concat(data, filter), nil
 	}
