@@ -131,7 +131,7 @@ func sumOf(list []duckdb.SegmentInfo) (s segmentSum) {
 	return s
 }
 
-func documentOf(r *duckdb.Recovery, metadata *registry.Forgetting, done bool) recoveryDocument {
+func documentOf(r *duckdb.RecoveryPlan, metadata *registry.Forgetting, done bool) recoveryDocument {
 	d := recoveryDocument{Done: done}
 	if r != nil {
 		segments, missing, leftOut := sumOf(r.Segments), sumOf(r.Missing), sumOf(r.LeftOut)
@@ -156,7 +156,7 @@ func (f *clientFlags) showForgetting(x *registry.Forgetting) {
 }
 
 // sayRecovered says what was done, and what comes next.
-func (f *clientFlags) sayRecovered(r *duckdb.Recovery, data string) error {
+func (f *clientFlags) sayRecovered(r *duckdb.RecoveryPlan, data string) error {
 	if r.Forgets {
 		_, _ = fmt.Fprintln(f.err, "eye: WARNING: this data directory no longer knows what was erased. If erased data comes back, erase it again\n"+
 			"eye: the next erasure creates a new key: take a new backup, because later erasures cannot be applied to existing backups (`eye restore --tombstones`)")
@@ -169,7 +169,7 @@ func (f *clientFlags) sayRecovered(r *duckdb.Recovery, data string) error {
 }
 
 // showRecovery prints what a recovery would bring back and what it would not.
-func (f *clientFlags) showRecovery(r *duckdb.Recovery) {
+func (f *clientFlags) showRecovery(r *duckdb.RecoveryPlan) {
 	line := func(name, format string, args ...any) {
 		_, _ = fmt.Fprintf(f.out, "%-15s "+format+"\n", append([]any{name}, args...)...)
 	}
@@ -197,7 +197,7 @@ func (f *clientFlags) showRecovery(r *duckdb.Recovery) {
 }
 
 // erasuresText says what becomes of the erasures.
-func erasuresText(r *duckdb.Recovery) string {
+func erasuresText(r *duckdb.RecoveryPlan) string {
 	text := plural.Count(r.Tombstones, "erasure") + ", applied"
 	switch {
 	case r.Forgets:

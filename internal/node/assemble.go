@@ -53,15 +53,15 @@ func (n *Node) assemble(ctx context.Context) error {
 		Registerer:      n.metrics,
 	})
 	n.worker = worker.New(worker.Options{
-		Queue:      n.queue,
-		Store:      n.store,
-		Progress:   n.progress,
-		TrimLimit:  n.store.TrimLimit,
-		EndHolds:   n.store.EndFrameLeases,
-		Resets:     n.store.Resets(),
-		Lost:       n.lost,
-		Logger:     n.log,
-		Registerer: n.metrics,
+		Queue:          n.queue,
+		Store:          n.store,
+		Progress:       n.progress,
+		TrimLimit:      n.store.TrimLimit,
+		EndFrameLeases: n.store.EndFrameLeases,
+		Resets:         n.store.Resets(),
+		Lost:           n.lost,
+		Logger:         n.log,
+		Registerer:     n.metrics,
 	})
 	n.stalled = stallCheck(n.store, n.worker)
 	if n.replays, err = replay.New(replay.Options{

@@ -58,7 +58,7 @@ func (e *eraser) EraseApp(ctx context.Context, app registry.App) (_ admin.Erasur
 // from publishing more until release is called. The application must have stopped accepting events:
 // then all its events, including those of its replays, are in frames before that one.
 func (e *eraser) boundary(ctx context.Context) (frame uint64, release func(), err error) {
-	if release, err = e.replays.Hold(ctx); err != nil {
+	if release, err = e.replays.Pause(ctx); err != nil {
 		return 0, nil, err
 	}
 	if err = e.collector.WaitInFlight(ctx); err == nil {

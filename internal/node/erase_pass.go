@@ -164,7 +164,7 @@ func (e *eraser) pass(ctx context.Context) (removed []duckdb.Erased, err error) 
 	if len(unfinished) == 0 {
 		return nil, nil
 	}
-	release, err := e.replays.Hold(ctx)
+	release, err := e.replays.Pause(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -39,7 +39,7 @@ import (
 //	         ── Types, NearestType ───► registry  the schemas in force
 //	         ── Erasures ─────────────► store     what has been erased
 //	queue    ── OnNewStream, OnDamage ► node      the queue is new, or has a damaged file
-//	worker   ── TrimLimit, EndHolds ──► store     what may be trimmed from the queue
+//	worker   ── TrimLimit, EndFrameLeases ► store  what may be trimmed from the queue
 //	         ── Lost ─────────────────► node      frames that cannot be read
 //	store    ── Queue ────────────────► queue     frames from which a segment is rebuilt
 //	         ── Retain, Clock ────────► registry, clock  what has expired

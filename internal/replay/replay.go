@@ -324,9 +324,9 @@ func (r *Runner) find(id uuid.UUID) (*job, error) {
 	return nil, ErrNotFound
 }
 
-// Of returns the replay that a frame belongs to, and when it was started; false
+// ByFrame returns the replay that a frame belongs to, and when it was started; false
 // when it is forgotten.
-func (r *Runner) Of(frame uint64) (id uuid.UUID, at event.Micros, ok bool) {
+func (r *Runner) ByFrame(frame uint64) (id uuid.UUID, at event.Micros, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, j := range r.jobs {
@@ -337,11 +337,11 @@ func (r *Runner) Of(frame uint64) (id uuid.UUID, at event.Micros, ok bool) {
 	return uuid.UUID{}, 0, false
 }
 
-// Hold waits until no replay has anything of a rejection in its hands, and keeps them
+// Pause waits until no replay has anything of a rejection in its hands, and keeps them
 // from taking more until release is called: an erasure is then not overtaken by what
 // was read before it. What was kept of the bodies of events is dropped. The error is
 // that of ctx.
-func (r *Runner) Hold(ctx context.Context) (release func(), err error) {
+func (r *Runner) Pause(ctx context.Context) (release func(), err error) {
 	if err := r.gate.Acquire(ctx, gateWidth); err != nil {
 		return nil, err
 	}

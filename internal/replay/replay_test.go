@@ -282,7 +282,7 @@ func TestReplayInMemory(t *testing.T) {
 	if a := b.account(); a.Received != 5 || a.Stored != 3 || a.Rejected != 2 {
 		t.Errorf("books: %+v", a)
 	}
-	if id, _, ok := r.Of(s.FirstFrame); !ok || id != s.ID {
+	if id, _, ok := r.ByFrame(s.FirstFrame); !ok || id != s.ID {
 		t.Error("the frame does not tell its replay")
 	}
 	events, err := b.store.Events(t.Context(), query.Query{})
@@ -469,7 +469,7 @@ func TestInterruptedWhileTheStoreDecides(t *testing.T) {
 			if counts(s) != [5]int64{1, 1, 0, 1, 0} || s.State != want || s.Duplicates != 0 {
 				t.Errorf("%+v", s)
 			}
-			if id, _, ok := r.Of(s.LastFrame); s.LastFrame == 0 || !ok || id != s.ID {
+			if id, _, ok := r.ByFrame(s.LastFrame); s.LastFrame == 0 || !ok || id != s.ID {
 				t.Error("the frame does not tell its replay")
 			}
 		})
@@ -506,13 +506,13 @@ func TestPagesGrowSlowly(t *testing.T) {
 }
 
 // While replays are held nothing is read, and examples are dropped.
-func TestHold(t *testing.T) {
+func TestPause(t *testing.T) {
 	b := newBench(t)
 	b.schema(needsPath)
 	b.send(body(1, `{}`))
 	r, _ := b.runner()
 	dry := b.start(r, replay.Request{DryRun: true})
-	release, err := r.Hold(t.Context())
+	release, err := r.Pause(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -645,7 +645,7 @@ func TestErase(t *testing.T) {
 				b.send(body(1, `{}`))
 				b.schema(`{}`)
 				r, stop := b.runner()
-				release, err := r.Hold(t.Context()) // it waits at its first page
+				release, err := r.Pause(t.Context()) // it waits at its first page
 				if err != nil {
 					t.Fatal(err)
 				}

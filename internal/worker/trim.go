@@ -97,7 +97,7 @@ func (w *Worker) trimLimit(ctx context.Context, upTo uint64) uint64 {
 	}
 	w.opts.Logger.Warn("frames are not held for a backup any more, because the queue is filling; the backup begins again",
 		"bytes", state.Bytes, "quota", state.Quota)
-	w.opts.EndHolds()
+	w.opts.EndFrameLeases()
 	return upTo
 }
 

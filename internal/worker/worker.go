@@ -37,12 +37,12 @@ type Options struct {
 	// Resets signals that the store's position went back without a Write that could have reported
 	// it. It may be nil.
 	Resets <-chan struct{}
-	// TrimLimit returns the last frame that may be trimmed now, math.MaxUint64 for
-	// any. It may be nil.
+	// TrimLimit returns the last frame that may be trimmed now, math.MaxUint64 for any. It may be
+	// nil.
 	TrimLimit func() uint64
-	// EndHolds makes TrimLimit return math.MaxUint64, because the queue has passed three quarters
-	// of its quota. It is not nil when TrimLimit is not.
-	EndHolds func()
+	// EndFrameLeases makes TrimLimit return math.MaxUint64, because the queue has passed three
+	// quarters of its quota. It is not nil when TrimLimit is not.
+	EndFrameLeases func()
 	// Lost is called for acknowledged events that cannot be read any more, after they were counted
 	// as lost. It may be nil.
 	Lost       func(queue.Loss)
@@ -294,8 +294,8 @@ type frameSize struct {
 	bytes    int // in the queue
 }
 
-// write tries until the store has taken the batch; ok is false when ctx ended or
-// the store has to be followed from an earlier position.
+// write tries until the store has taken the batch; ok is false when ctx ended or the store has to
+// be followed from an earlier position.
 func (w *Worker) write(ctx context.Context, b store.Batch) (outcomes []event.Outcome, ok bool) {
 	w.metrics.writeBegun(b)
 	refused := 0

@@ -103,7 +103,7 @@ type ReplayedBy struct {
 func (h *Handlers) replayedBy(frame uint64) ReplayedBy {
 	by := ReplayedBy{Frame: frame}
 	if h.opts.Replays != nil {
-		if id, at, ok := h.opts.Replays.Of(frame); ok {
+		if id, at, ok := h.opts.Replays.ByFrame(frame); ok {
 			by.ReplayID, by.At = &id, at.String()
 		}
 	}

@@ -14,48 +14,48 @@ import (
 	"theeye/internal/erasure"
 )
 
-// RecoverOptions of PlanRecovery. The store's process must have ended.
+// RecoverOptions are the options of PlanRecovery. No server may use the store.
 type RecoverOptions struct {
 	Dir        string // of the store
 	Tombstones string // the file of tombstones
-	// Empty: begin an empty store instead of using the manifest before the present one.
+	// Empty begins an empty store instead of using the copy of the manifest.
 	Empty bool
-	// ForgetTombstones: go on without a file of tombstones that is missing or damaged. What was
-	// erased then comes back when it is sent again, or with what is recovered.
+	// ForgetTombstones continues without a file of tombstones that is missing or damaged. Erased
+	// events then come back when they are sent again, or are among what is recovered.
 	ForgetTombstones bool
-	// KeepTombstones: go on with the lines that are whole of a file of tombstones that is missing
-	// or damaged, and of TombstonesCopy, the path of a copy of it, which may be older; empty for
-	// none.
+	// KeepTombstones continues with the intact lines of a damaged file of tombstones, and with those
+	// of TombstonesCopy, the path of a copy of that file, which may be older; empty for none.
 	KeepTombstones bool
 	TombstonesCopy string
-	// Step is called between two changes of files, for tests: an error ends the work there, as a
-	// crash would.
+	// Step injects faults in tests: it is called between changes of files, and its error ends the work
+	// there as a crash would.
 	Step func(name string) error
 }
 
-// Recovery is a plan: what can be recovered of a store whose manifest is missing or damaged.
-type Recovery struct {
+// RecoveryPlan describes what can be recovered of a store whose manifest or file of tombstones is
+// missing or damaged. Apply carries it out.
+type RecoveryPlan struct {
 	Flushed    uint64        // the last frame whose records are in segments
-	Segments   []SegmentInfo // that are there with the right size
-	Missing    []SegmentInfo // that the manifest names, and that are not
-	Unnamed    []string      // files of segments that it does not name; they go into quarantine
-	Tombstones int           // that are applied
-	Forgets    bool          // the file of tombstones is quarantined
-	// Keeps: the file of tombstones is replaced by KeptLines of its Lines.
+	Segments   []SegmentInfo // whose files exist with the right size
+	Missing    []SegmentInfo // of the manifest, whose files do not exist with the right size
+	Unnamed    []string      // files of segments that the manifest does not name; Apply quarantines them
+	Tombstones int           // that stay in force
+	Forgets    bool          // the file of tombstones is quarantined, and no tombstone stays in force
+	// Keeps: the file of tombstones is replaced by the KeptLines intact ones of its Lines.
 	Keeps            bool
 	KeptLines, Lines int
 
-	// LeftOut are the segments that are there and that an empty store leaves out. LeftOutBy is the
-	// path of the manifest that names them, empty when there is none.
+	// LeftOut are the existing segments that an empty store does not have. LeftOutBy is the path of
+	// the manifest that names them, empty when there is none.
 	LeftOut   []SegmentInfo
 	LeftOutBy string
-	// Empty: nothing of the store comes back.
+	// Empty: no segment is recovered.
 	Empty bool
 
 	opts        RecoverOptions
 	manifest    Manifest
-	quarantined map[string]string // files of Segments that lie in quarantine, by name
-	kept        erasure.Document  // with Keeps
+	quarantined map[string]string // paths in quarantine of files of Segments, by name
+	kept        erasure.Document  // the tombstones to keep, with Keeps
 }
 
 // ErrNothingToRecover is returned when the manifest can be used as it is.
@@ -64,14 +64,14 @@ var ErrNothingToRecover = errors.New("the store's manifest can be used; there is
 // TombstonesError is the error of a file of tombstones that is missing or damaged.
 type TombstonesError struct {
 	Err   error
-	empty bool // the store is to begin empty
+	empty bool // Empty is set
 }
 
 func (e *TombstonesError) Error() string {
 	command := RecoverOptions{Empty: e.empty}.command
 	return e.Err.Error() + "; nothing was changed. Put the file back, or a copy that was made after the last erasure. " +
-		command("--keep-tombstones") + " goes on with the lines that are whole, and shows how many are not; an older copy, such as that of a backup (`eye backup extract BACKUP tombstones FILE`), helps with --tombstones FILE. " +
-		"When nothing of it is left, " + command("--forget-tombstones") + " goes on without it: what was erased can then come back, when it is sent again or from a backup"
+		command("--keep-tombstones") + " continues with the intact lines, and shows how many are damaged; an older copy, such as that of a backup (`eye backup extract BACKUP tombstones FILE`), helps with --tombstones FILE. " +
+		"When nothing of it is left, " + command("--forget-tombstones") + " continues without it: what was erased can then come back, when it is sent again or from a backup"
 }
 
 func (e *TombstonesError) Unwrap() error { return e.Err }
@@ -100,101 +100,125 @@ func (o RecoverOptions) command(flag string) string {
 }
 
 // PlanRecovery finds out what can be recovered. It changes nothing.
-func PlanRecovery(opts RecoverOptions) (*Recovery, error) {
-	r := &Recovery{opts: opts, Empty: opts.Empty, quarantined: map[string]string{}}
+func PlanRecovery(opts RecoverOptions) (*RecoveryPlan, error) {
+	plan := &RecoveryPlan{opts: opts, Empty: opts.Empty, quarantined: map[string]string{}}
 	s := &Store{opts: Options{Dir: opts.Dir}}
-	present, there, presentErr := readPresent(opts.Dir)
-	if errors.Is(presentErr, ErrNewer) || durable.Denied(presentErr) {
-		return nil, presentErr
+	m, usable, err := plan.chooseManifest(s)
+	if err != nil {
+		return nil, err
 	}
-	m, usable := loadedManifest{Manifest: emptyManifest()}, false
-	m.ConfirmedSince = 1 // such a record should exist: a start reports when it is missing
-	switch {
-	case opts.Empty && there && presentErr == nil && s.checkPresent(present.Manifest) == nil:
-		m, usable = present, true
-	case opts.Empty:
-		if err := r.listLeftOut(s); err != nil {
-			return nil, err
-		}
-	case there && presentErr == nil:
-		m, usable = present, true
-	default:
-		var err error
-		if m, there, err = readManifest(filepath.Join(opts.Dir, copyName)); err != nil {
-			return nil, err
-		}
-		if !there {
-			return nil, fmt.Errorf("there is no %s in %s: restore a backup into another data directory, or start an empty store with what the queue still holds: %s", copyName, opts.Dir, opts.command("--empty"))
-		}
+	if err := plan.checkTombstones(&m, usable); err != nil {
+		return nil, err
 	}
+	if err := plan.findSegments(s, m.Segments); err != nil {
+		return nil, err
+	}
+	plan.Flushed, plan.manifest = m.Flushed, m.Manifest
+	return plan, nil
+}
+
+// chooseManifest returns the manifest to recover: the present one if it is usable, else its copy, or
+// an empty one with Empty. usable reports that it is the present one.
+func (plan *RecoveryPlan) chooseManifest(s *Store) (m loadedManifest, usable bool, err error) {
+	opts := plan.opts
+	present, there, err := readPresent(opts.Dir)
+	if errors.Is(err, ErrNewer) || durable.Denied(err) {
+		return m, false, err
+	}
+	usable = there && err == nil
+	if opts.Empty {
+		if usable && s.checkPresent(present.Manifest) == nil {
+			return present, true, nil
+		}
+		m.Manifest = emptyManifest()
+		m.ConfirmedSince = 1 // there should be a confirmed record: a start reports if it is missing
+		return m, false, plan.listLeftOut(s)
+	}
+	if usable {
+		return present, true, nil
+	}
+	m, there, err = readManifest(filepath.Join(opts.Dir, copyName))
+	if err == nil && !there {
+		err = fmt.Errorf("there is no %s in %s: restore a backup into another data directory, or start an empty store with what the queue still holds: %s", copyName, opts.Dir, opts.command("--empty"))
+	}
+	return m, false, err
+}
+
+// checkTombstones determines what becomes of the file of tombstones, and sets its digest in m. usable
+// says that m needs no recovery itself: then only damaged tombstones do.
+func (plan *RecoveryPlan) checkTombstones(m *loadedManifest, usable bool) error {
+	opts := plan.opts
 	tombstones, err := erasure.Read(opts.Tombstones, m.Tombstones)
 	err = tombstonesError(err)
-	lost, damaged := errors.AsType[*TombstonesError](err)
+	fault, damaged := errors.AsType[*TombstonesError](err)
 	if damaged {
-		lost.empty = opts.Empty
+		fault.empty = opts.Empty
 	}
 	switch {
 	case err == nil && usable:
-		return nil, ErrNothingToRecover
-	case opts.Empty && usable: // it comes back without Empty
-		return nil, err
+		return ErrNothingToRecover
+	case opts.Empty && usable: // without Empty, the store can be recovered
+		return err
 	case err == nil:
-		r.Tombstones = len(tombstones.Tombstones)
+		plan.Tombstones = len(tombstones.Tombstones)
 	case damaged && opts.KeepTombstones:
-		if err := r.keepTombstones(m.Tombstones.Lines); err != nil {
-			return nil, err
+		if err := plan.keepTombstones(m.Tombstones.Lines); err != nil {
+			return err
 		}
-		if m.Tombstones, err = r.kept.Digest(); err != nil {
-			return nil, err
-		}
+		m.Tombstones, err = plan.kept.Digest()
+		return err
 	case damaged && opts.ForgetTombstones:
-		m.Tombstones, r.Forgets = erasure.Digest{}, true
+		m.Tombstones, plan.Forgets = erasure.Digest{}, true
 	default:
-		return nil, err
+		return err
 	}
+	return nil
+}
+
+// findSegments finds the files of the segments of a manifest, and those that it does not name.
+func (plan *RecoveryPlan) findSegments(s *Store, segments []SegmentInfo) error {
 	named := map[string]bool{}
-	for _, info := range m.Segments {
+	for _, info := range segments {
 		named[info.Data.Name], named[info.Filter.Name] = true, true
 		switch there, quarantined, err := s.findSegment(info); {
 		case err != nil:
-			return nil, err
+			return err
 		case !there:
-			r.Missing = append(r.Missing, info)
+			plan.Missing = append(plan.Missing, info)
 			continue
 		case quarantined != "":
-			r.quarantined[info.Data.Name] = quarantined
+			plan.quarantined[info.Data.Name] = quarantined
 		}
-		r.Segments = append(r.Segments, info)
+		plan.Segments = append(plan.Segments, info)
 	}
 	entries, err := os.ReadDir(s.segmentDir())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
+		return err
 	}
-	for _, e := range entries {
-		if isSegmentFile(e.Name()) && !named[e.Name()] {
-			r.Unnamed = append(r.Unnamed, e.Name())
+	for _, entry := range entries {
+		if isSegmentFile(entry.Name()) && !named[entry.Name()] {
+			plan.Unnamed = append(plan.Unnamed, entry.Name())
 		}
 	}
-	r.Flushed, r.manifest = m.Flushed, m.Manifest
-	return r, nil
+	return nil
 }
 
-// keepTombstones finds the lines of tombstones that are whole. committed is the number of lines
-// that the manifest knows.
-func (r *Recovery) keepTombstones(committed int) error {
+// keepTombstones finds the intact lines of tombstones. committed is the number of lines according to
+// the manifest.
+func (plan *RecoveryPlan) keepTombstones(committed int) error {
 	var copies [][]byte
 	lines := committed
-	for _, path := range []string{r.opts.TombstonesCopy, r.opts.Tombstones} {
+	for _, path := range []string{plan.opts.TombstonesCopy, plan.opts.Tombstones} {
 		if path == "" {
 			continue
 		}
-		b, err := os.ReadFile(path) // of a file that can be read in part it returns that part
-		absent := errors.Is(err, fs.ErrNotExist) && path == r.opts.Tombstones
+		b, err := os.ReadFile(path) // returns what could be read before an error
+		absent := errors.Is(err, fs.ErrNotExist) && path == plan.opts.Tombstones
 		if err != nil && !absent && !errors.Is(err, syscall.EIO) {
 			return fmt.Errorf("read tombstones: %w", err)
 		}
-		if len(b) == 0 && path == r.opts.TombstonesCopy {
-			return &erasure.Error{Path: path, Err: errors.New("it is empty, and no copy of the tombstones")}
+		if len(b) == 0 && path == plan.opts.TombstonesCopy {
+			return &erasure.Error{Path: path, Err: errors.New("it is empty, so it is not a copy of the tombstones")}
 		}
 		copies = append(copies, b)
 		lines = max(lines, bytes.Count(b, []byte("\n")))
@@ -202,22 +226,22 @@ func (r *Recovery) keepTombstones(committed int) error {
 	kept, err := erasure.Salvage(copies...)
 	if errors.Is(err, erasure.ErrNothingWhole) {
 		return fmt.Errorf("nothing of the file of erased sessions %s can be kept: %w; nothing was changed. Give a copy of it with --tombstones FILE, "+
-			"or go on without it: %s", r.opts.Tombstones, err, RecoverOptions{Empty: r.opts.Empty}.command("--forget-tombstones"))
+			"or continue without it: %s", plan.opts.Tombstones, err, RecoverOptions{Empty: plan.opts.Empty}.command("--forget-tombstones"))
 	}
 	if errors.Is(err, erasure.ErrOtherKey) {
-		err = &erasure.Error{Path: r.opts.TombstonesCopy, Err: err}
+		err = &erasure.Error{Path: plan.opts.TombstonesCopy, Err: err}
 	}
-	r.kept, r.Keeps, r.Tombstones = kept.Document, true, len(kept.Tombstones)
-	r.KeptLines, r.Lines = kept.Whole, max(lines, kept.Whole)
+	plan.kept, plan.Keeps, plan.Tombstones = kept.Document, true, len(kept.Tombstones)
+	plan.KeptLines, plan.Lines = kept.Whole, max(lines, kept.Whole)
 	return err
 }
 
-// findSegment reports whether the file of a segment is there; when it is in quarantine, quarantined
-// is its path.
+// findSegment reports whether there is a file of a segment. quarantined is its path if it is in
+// quarantine.
 func (s *Store) findSegment(info SegmentInfo) (there bool, quarantined string, err error) {
 	err = checkSize(s.segmentPath(info.Data.Name), info.Data)
 	if _, damaged := errors.AsType[*damageError](err); damaged {
-		quarantined, err = s.wholeCopy(info)
+		quarantined, err = s.intactCopy(info)
 		return quarantined != "", quarantined, err
 	}
 	return err == nil, "", err
@@ -225,12 +249,12 @@ func (s *Store) findSegment(info SegmentInfo) (there bool, quarantined string, e
 
 // listLeftOut lists the segments that an empty store leaves out: those of the manifest, or of its
 // copy when the manifest cannot be used.
-func (r *Recovery) listLeftOut(s *Store) error {
+func (plan *RecoveryPlan) listLeftOut(s *Store) error {
 	for _, name := range []string{manifestName, copyName} {
-		path := filepath.Join(r.opts.Dir, name)
+		path := filepath.Join(plan.opts.Dir, name)
 		m, there, err := readManifest(path)
 		if name == manifestName {
-			m, there, err = readPresent(r.opts.Dir)
+			m, there, err = readPresent(plan.opts.Dir)
 		}
 		if durable.Denied(err) {
 			return err
@@ -238,14 +262,14 @@ func (r *Recovery) listLeftOut(s *Store) error {
 		if !there || err != nil {
 			continue
 		}
-		r.LeftOutBy = path
+		plan.LeftOutBy = path
 		for _, info := range m.Segments {
 			there, _, err := s.findSegment(info)
 			if err != nil {
 				return err
 			}
 			if there {
-				r.LeftOut = append(r.LeftOut, info)
+				plan.LeftOut = append(plan.LeftOut, info)
 			}
 		}
 		return nil
@@ -253,38 +277,38 @@ func (r *Recovery) listLeftOut(s *Store) error {
 	return nil
 }
 
-// Apply carries the plan out. The old manifest and its copy are kept in quarantine, and so is
-// everything that the new manifest does not name. What is missing is counted as lost at the next
-// start. After a failure, or a crash, recovery can be planned and done again.
-func (r *Recovery) Apply() error {
-	s := &Store{opts: Options{Dir: r.opts.Dir}}
+// Apply carries out the plan. The old manifest, its copy, and everything that the new manifest does
+// not name go into quarantine. The next start counts missing segments as lost. After an error or a
+// crash, recovery can be planned and applied again.
+func (plan *RecoveryPlan) Apply() error {
+	s := &Store{opts: Options{Dir: plan.opts.Dir}}
 	for _, dir := range []string{s.quarantineDir(), s.segmentDir()} {
 		if err := durable.MkdirAll(dir, 0o700); err != nil {
 			return fmt.Errorf("recover the store: %w", err)
 		}
 	}
-	for name, from := range r.quarantined {
+	for name, from := range plan.quarantined {
 		if err := os.Rename(from, s.segmentPath(name)); err != nil {
 			return fmt.Errorf("recover the store: %w", err)
 		}
 	}
 	s.lastID.Store(s.maxSegmentID())
-	if err := s.moveToQuarantine(r.Unnamed...); err != nil {
+	if err := s.moveToQuarantine(plan.Unnamed...); err != nil {
 		return err
 	}
 	if err := durable.SyncDir(s.segmentDir()); err != nil {
 		return fmt.Errorf("recover the store: %w", err)
 	}
-	r.manifest.NextID = max(r.manifest.NextID, s.lastID.Load()+1)
-	r.manifest.Obsolete = nil // those files went into quarantine as well
-	r.manifest.beginTimeline(r.manifest.Flushed)
-	if err := r.step("segments moved"); err != nil {
+	plan.manifest.NextID = max(plan.manifest.NextID, s.lastID.Load()+1)
+	plan.manifest.Obsolete = nil // these files are in quarantine now
+	plan.manifest.beginTimeline(plan.manifest.Flushed)
+	if err := plan.step("segments moved"); err != nil {
 		return err
 	}
-	// The manifest stays in its place until the new one takes it: without any, nothing would tell
-	// what the store consists of.
+	// The old manifest stays in its place until the new one replaces it: without a manifest, it would
+	// not be known which segments the store has.
 	for _, name := range []string{manifestName, copyName} {
-		path := filepath.Join(r.opts.Dir, name)
+		path := filepath.Join(plan.opts.Dir, name)
 		err := linkOrCopy(path, freeName(filepath.Join(s.quarantineDir(), name)))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("keep %s: %w", path, err)
@@ -293,25 +317,25 @@ func (r *Recovery) Apply() error {
 	if err := durable.SyncDir(s.quarantineDir()); err != nil {
 		return fmt.Errorf("recover the store: %w", err)
 	}
-	if err := r.step("manifest kept"); err != nil {
+	if err := plan.step("manifest kept"); err != nil {
 		return err
 	}
-	if err := r.replaceTombstones(s.quarantineDir()); err != nil {
+	if err := plan.replaceTombstones(s.quarantineDir()); err != nil {
 		return err
 	}
-	return r.manifest.write(r.opts.Dir)
+	return plan.manifest.write(plan.opts.Dir)
 }
 
-// replaceTombstones keeps the file of tombstones in quarantine, and removes it or replaces it by
-// its whole lines. Until the manifest is written a start refuses that file as well, and recovery
-// can be done again.
-func (r *Recovery) replaceTombstones(quarantine string) error {
-	if !r.Forgets && !r.Keeps {
+// replaceTombstones copies the file of tombstones into quarantine, and removes it or replaces it by
+// its intact lines. Until the new manifest is written, a start refuses that file too, and recovery
+// can be planned again.
+func (plan *RecoveryPlan) replaceTombstones(quarantine string) error {
+	if !plan.Forgets && !plan.Keeps {
 		return nil
 	}
-	path := r.opts.Tombstones
+	path := plan.opts.Tombstones
 	err := linkOrCopy(path, freeName(filepath.Join(quarantine, filepath.Base(path))))
-	if errors.Is(err, syscall.EIO) { // it is of no use beyond what was read
+	if errors.Is(err, syscall.EIO) { // the rest of the file cannot be read
 		err = nil
 	}
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
@@ -320,11 +344,11 @@ func (r *Recovery) replaceTombstones(quarantine string) error {
 	if err != nil {
 		return fmt.Errorf("keep %s: %w", path, err)
 	}
-	if err := r.step("tombstones kept"); err != nil {
+	if err := plan.step("tombstones kept"); err != nil {
 		return err
 	}
-	if r.Keeps {
-		err = r.kept.Write(path)
+	if plan.Keeps {
+		err = plan.kept.Write(path)
 	} else if err = os.Remove(path); errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}
@@ -334,18 +358,18 @@ func (r *Recovery) replaceTombstones(quarantine string) error {
 	if err != nil {
 		return fmt.Errorf("recover the store: %w", err)
 	}
-	return r.step("tombstones moved")
+	return plan.step("tombstones moved")
 }
 
-func (r *Recovery) step(name string) error {
-	if r.opts.Step == nil {
+func (plan *RecoveryPlan) step(name string) error {
+	if plan.opts.Step == nil {
 		return nil
 	}
-	return r.opts.Step("recovery " + name)
+	return plan.opts.Step("recovery " + name)
 }
 
-// BeginTimeline begins another timeline after a frame in the store of a folder that nobody uses:
-// the frames after it are not those that followed it elsewhere. A store of a version without
+// BeginTimeline begins a new timeline after a frame, in the folder of a store that is not open. The
+// frames after it will not be those that followed it elsewhere. A store of a version without
 // timelines gets its first one when it is opened.
 func BeginTimeline(dir string, last uint64) error {
 	m, err := ReadManifest(dir)
@@ -353,6 +377,6 @@ func BeginTimeline(dir string, last uint64) error {
 		return err
 	}
 	m.beginTimeline(last)
-	m.ConfirmedSince, m.ConfirmedRecord = 0, "" // a backup does not have that record
+	m.ConfirmedSince, m.ConfirmedRecord = 0, "" // a backup does not contain the confirmed record
 	return m.write(dir)
 }

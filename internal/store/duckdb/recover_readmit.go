@@ -98,9 +98,9 @@ func (s *Store) candidates(info SegmentInfo) (paths []string) {
 	return paths
 }
 
-// wholeCopy returns the path of a file that is what the manifest says of a damaged segment, empty
+// intactCopy returns the path of a file that is what the manifest says of a damaged segment, empty
 // when there is none. The error is that of a file that could not be checked.
-func (s *Store) wholeCopy(info SegmentInfo) (path string, unknown error) {
+func (s *Store) intactCopy(info SegmentInfo) (path string, unknown error) {
 	for _, path := range s.candidates(info) {
 		err := checkFile(path, info.Data)
 		if err == nil {
@@ -216,18 +216,18 @@ func (s *Store) readmit(ctx context.Context, damaged SegmentInfo, file string) (
 
 // readmission is the work of readmit. upkeep and writing are held.
 type readmission struct {
-	store *Store
-	p     *pinned
-	from  *segment
-	name  string // under which its file is attached
-	g     *memtable
-	made  []SegmentInfo
+	store    *Store
+	p        *pinned
+	from     *segment
+	name     string    // under which its file is attached
+	memtable *memtable // receives the rows until it becomes a segment; nil when there is none
+	made     []SegmentInfo
 }
 
 func (r *readmission) discard() {
-	if r.g != nil {
-		r.store.dropOrphans(orphans{memtables: []*memtable{r.g}})
-		r.g = nil
+	if r.memtable != nil {
+		r.store.dropOrphans(orphans{memtables: []*memtable{r.memtable}})
+		r.memtable = nil
 	}
 }
 
@@ -323,24 +323,24 @@ func (r *readmission) rows(ctx context.Context, text string, each func(scanner) 
 
 // add inserts what was decided into a memtable of its own, which becomes a segment when it is full.
 func (r *readmission) add(ctx context.Context, decide func(*pinned) (*decision, error)) error {
-	if r.g == nil {
+	if r.memtable == nil {
 		mt, err := r.store.newMemtable(ctx, r.p.tables.memtables[len(r.p.tables.memtables)-1].number+1)
 		if err != nil {
 			return err
 		}
-		r.g = mt
+		r.memtable = mt
 	}
 	with := *r.p.storeVersion
-	with.tables = &tableSet{memtables: append(slices.Clone(r.p.tables.memtables), r.g), segments: r.p.tables.segments}
+	with.tables = &tableSet{memtables: append(slices.Clone(r.p.tables.memtables), r.memtable), segments: r.p.tables.segments}
 	d, err := decide(&pinned{storeVersion: &with, store: r.store, in: r.p.in})
 	if err == nil {
-		err = r.store.insert(ctx, r.g, d)
+		err = r.store.insert(ctx, r.memtable, d)
 	}
 	if err != nil {
 		return err
 	}
-	r.store.addKnown(r.g, d)
-	if r.g.rows < readmitRows && r.g.bytes < r.store.opts.MemoryLimit/flushByteRate {
+	r.store.addKnown(r.memtable, d)
+	if r.memtable.rows < readmitRows && r.memtable.bytes < r.store.opts.MemoryLimit/flushByteRate {
 		return nil
 	}
 	return r.write(ctx)
@@ -348,10 +348,10 @@ func (r *readmission) add(ctx context.Context, decide func(*pinned) (*decision, 
 
 // write writes the memtable as a segment.
 func (r *readmission) write(ctx context.Context) error {
-	if r.g == nil || r.g.empty() {
+	if r.memtable == nil || r.memtable.empty() {
 		return nil
 	}
-	info, err := r.store.writeMemtable(ctx, r.g)
+	info, err := r.store.writeMemtable(ctx, r.memtable)
 	if err != nil {
 		return err
 	}

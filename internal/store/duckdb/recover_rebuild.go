@@ -26,7 +26,7 @@ func (s *Store) recoverDamaged(ctx context.Context) error {
 			continue
 		}
 		began := time.Now()
-		if file, _ := s.wholeCopy(d.Segment); file != "" { // Readmit reports what could not be read
+		if file, _ := s.intactCopy(d.Segment); file != "" { // Readmit reports what could not be read
 			switch err := s.readmit(ctx, d.Segment, file); {
 			case errors.Is(err, ErrNoFrames):
 				s.unrecoverable.Store(d.Segment.ID, true)

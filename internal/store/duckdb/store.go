@@ -1,15 +1,3 @@
-// Package duckdb is the embedded store, a log-structured merge tree: the queue is its log, a
-// memtable in an in-memory DuckDB takes what is new, and a flush turns it into an immutable, sorted
-// DuckDB file, a segment. A manifest names the segments and the frame up to which they hold
-// everything. At each start, the memtable is rebuilt from the queue, beginning with the frame after
-// that one.
-//
-// Files are named by the part of the store that they belong to: hot_ decides and writes batches,
-// segment_ is about one segment, upkeep_ flushes, merges, expires and erases, recover_ deals with
-// damage and failure, query_ reads. What they share is a version (version.go): the memtables and
-// segments of one moment.
-//
-// It does not consume the queue, and does not decide what is trimmed from it.
 package duckdb
 
 import (
