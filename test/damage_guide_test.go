@@ -80,7 +80,7 @@ func beforeBlocks(whole string) map[string][]func(*guide) {
 			g.remove("metadata.json")
 			g.launch()
 		}},
-		"What lies in quarantine": {func(g *guide) {
+		"What is in quarantine": {func(g *guide) {
 			g.begin(whole)
 			if err := os.WriteFile(filepath.Join(g.data, "queue", "quarantine", "block-EYE_FRAMES-1-found.blk"), make([]byte, 1300), 0o600); err != nil {
 				g.t.Fatal(err)
