@@ -5,12 +5,13 @@ import (
 	"strings"
 )
 
-// advisedCommand matches a command in back quotes that takes the flags of the client side. The
-// command holds no back quote: one that names what others chose is made with its flags at once.
+// advisedCommand matches a command in back quotes that takes the flags of clientFlags. The command
+// must not contain a back quote itself, so a command with a name that others chose gets its flags
+// where it is built.
 var advisedCommand = regexp.MustCompile("`eye (?:store|erase|rejections|keys|apps|types|health|books)\\b[^`]*`")
 
-// advise completes the commands that a text advises by flags, such as "--data DIR", so that they can
-// be copied as they are printed. Whoever writes such a text need not know where the server is.
+// advise adds flags, such as "--data DIR", to the commands that a text advises, so that they can be
+// copied as they are printed. The author of the text need not know where the server is.
 func advise(text, flags string) string {
 	if flags == "" {
 		return text
@@ -23,7 +24,7 @@ func advise(text, flags string) string {
 	})
 }
 
-// advisingError is an error whose advice can be copied.
+// advisingError is an error whose text passes through advise.
 type advisingError struct {
 	err   error
 	flags string
@@ -33,7 +34,7 @@ func (e *advisingError) Error() string { return advise(e.err.Error(), e.flags) }
 
 func (e *advisingError) Unwrap() error { return e.err }
 
-// advising makes an error an advisingError.
+// advising wraps an error in an advisingError. It returns nil for nil.
 func advising(err error, flags string) error {
 	if err == nil {
 		return nil
@@ -44,7 +45,7 @@ func advising(err error, flags string) error {
 // dataFlag returns the flag that names a data directory, as a shell takes it.
 func dataFlag(dir string) string { return "--data " + shellWord(dir) }
 
-// where returns the flags by which another command reaches the same server.
+// where returns the flags with which another command reaches the same server.
 func (f *clientFlags) where() string {
 	if base, _ := f.named(); base != "" {
 		return "--url " + shellWord(base)

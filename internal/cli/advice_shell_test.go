@@ -13,11 +13,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// strangeWords are texts that others chose, such as ids of sessions, or paths that a shell takes
-// apart.
+// strangeWords are texts that a shell would split or expand, such as session ids that others chose.
 var strangeWords = []string{"", "plain", "/my data/it's", "it's a $HOME `id`", "a\x1b[31mb", "two\nlines", "tab\t", `back\slash' ` + "\u202e", "\xff", "$(id)", "-x", "~", "100%\t%s", "\t'quoted'", "-\t7"}
 
-// What is printed of a word can be printed, and is the word again when it is pasted.
+// A quoted word is printable, and a shell reads it back as the same word.
 func TestShellWordIsTakenBack(t *testing.T) {
 	for _, word := range strangeWords {
 		text := shellWord(word)
@@ -30,7 +29,7 @@ func TestShellWordIsTakenBack(t *testing.T) {
 			}
 		}
 	}
-	// What no POSIX shell can be told in one word.
+	// A POSIX shell cannot express this in one word.
 	word := "\ttwo'\n"
 	if text := shellWord(word); pasted(t, "bash", "printf '%s\\n' "+text)[0] != word {
 		t.Errorf("%q: %s", word, text)
@@ -49,8 +48,8 @@ func pasted(t *testing.T, shell, command string) []string {
 	return []string{strings.TrimSuffix(string(out), "\n")}
 }
 
-// The command that an erasure advises names the same session, applications and directory when it is
-// pasted, whatever they are called.
+// The command that an erasure advises can be pasted: it names the same session, applications and
+// directory, whatever they are called.
 func TestAdvisedErasureCanBePasted(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, `{"session_id":"s","erased_at":"2026-01-01T00:00:00Z","apps":[],"unsearched":[{"where":"queue/quarantine","files":1,"bytes":9}]}`)

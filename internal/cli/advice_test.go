@@ -13,7 +13,7 @@ func TestAdvise(t *testing.T) {
 		"`eye store rescue FILE`, `eye keys`":        "`eye store rescue FILE --data '/my data'`, `eye keys --data '/my data'`",
 		"see `eye restore`, `eye --help`, `eyeball`": "see `eye restore`, `eye --help`, `eyeball`",
 		"`eye store readmit --data there`":           "`eye store readmit --data there`",
-		"`eye backup DIR` begins one":                "`eye backup DIR` begins one", // where the server is, a folder does not tell
+		"`eye backup DIR` begins one":                "`eye backup DIR` begins one", // a folder does not say where the server is
 	} {
 		if got := advise(text, dataFlag("/my data")); got != want {
 			t.Errorf("got %s\nwant %s", got, want)
@@ -29,7 +29,7 @@ func TestAdvise(t *testing.T) {
 
 var errUnreadable = errors.New("run `eye store readmit`")
 
-// A line of the log can be copied as well.
+// A command in a log line can be copied as well.
 func TestLogAdvises(t *testing.T) {
 	var b strings.Builder
 	newLogger(&b, slog.LevelInfo, "--data x").Warn("believed by `eye store accept-clock`", "file", "`eye store`")

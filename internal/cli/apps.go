@@ -152,13 +152,13 @@ func newAppDeleteCommand(f *clientFlags) *cobra.Command {
 	return cmd
 }
 
-// appErasable returns what an application has.
+// appErasable counts the events and rejections of an application.
 func (f *clientFlags) appErasable(ctx context.Context, app string) (erasable, error) {
 	c, err := f.client()
 	if err != nil {
 		return erasable{}, err
 	}
-	if _, err := c.Do(ctx, client.Request{Method: http.MethodGet, Path: client.AppPath(app)}); err != nil { // the books have those that were deleted, too
+	if _, err := c.Do(ctx, client.Request{Method: http.MethodGet, Path: client.AppPath(app)}); err != nil { // the books also have deleted applications
 		return erasable{}, err
 	}
 	const path = client.BooksPath

@@ -13,7 +13,7 @@ import (
 	"theeye/internal/httpapi/intake"
 )
 
-// newListFlags are the flags of a list that is no list of events.
+// newListFlags adds the flags of a list that does not contain events.
 func newListFlags(cmd *cobra.Command) *filterFlags {
 	f := &filterFlags{flags: cmd.Flags(), lists: map[string]*[]string{}, texts: map[string]*string{}}
 	f.addLimit()
@@ -58,7 +58,7 @@ func newAuditCommand(s stdio) *cobra.Command {
 	return cmd
 }
 
-// words writes a map in a line.
+// words writes a map as one line of name=value pairs.
 func words[V ~string | ~[]byte](m map[string]V) string {
 	parts := make([]string, 0, len(m))
 	for _, name := range slices.Sorted(maps.Keys(m)) {

@@ -21,10 +21,10 @@ import (
 )
 
 const (
-	backupTries = 5 // when its lease ends
-	fetchTries  = 8 // of one file, when the server is away or busy
-	// prepareTime is how long a backup waits for its server, which writes everything
-	// into segments first. That takes seconds, or minutes when much is in the queue.
+	backupTries = 5 // of a backup whose lease ends
+	fetchTries  = 8 // of one file, while the server is down or busy
+	// prepareTime bounds how long a backup waits for the server, which first writes everything into
+	// segments. That takes seconds, or minutes if many events are in the queue.
 	prepareTime = time.Hour
 )
 
@@ -59,8 +59,8 @@ type backupSummary struct {
 	CopiedBytes int64     `json:"copied_bytes"`
 	LastFrame   uint64    `json:"last_frame"`
 	RottenFiles int       `json:"rotten_files"` // found with --verify
-	// DamagedSegments are damaged on the server; KeptSegments of them are in the backup, from an
-	// earlier one.
+	// DamagedSegments counts the segments that are damaged on the server. KeptSegments of them are
+	// in the backup because an earlier backup has their files.
 	DamagedSegments int `json:"damaged_segments"`
 	KeptSegments    int `json:"kept_segments"`
 }
@@ -79,7 +79,7 @@ func (f *backupFlags) run(ctx context.Context, dir string) (err error) {
 		sum     backupSummary
 		damaged damagedInBackup
 	)
-	if f.verify { // before there is a lease: it takes as long as reading everything
+	if f.verify { // before the lease begins, because it reads all files
 		if sum.RottenFiles, err = f.checkKept(folder); err != nil {
 			return err
 		}
@@ -120,7 +120,7 @@ func (f *backupFlags) summarize(sum backupSummary, dir string) error {
 	return err
 }
 
-// checkKept reads what a folder holds, and names what is to be copied again.
+// checkKept reads the files in a folder, and prints the names of those that must be copied again.
 func (f *backupFlags) checkKept(folder *backup.Folder) (int, error) {
 	n, err := folder.Size()
 	if err != nil {
@@ -135,8 +135,8 @@ func (f *backupFlags) checkKept(folder *backup.Folder) (int, error) {
 	return len(corrupt), err
 }
 
-// copyAll takes the manifest and copies what the folder does not have yet. It removes what was
-// copied before and is of no use any more.
+// copyAll fetches the manifest and copies the files that the folder does not have yet. Finish then
+// removes copies that are no longer needed.
 func (f *backupFlags) copyAll(ctx context.Context, c *client.Client, folder *backup.Folder, sum *backupSummary) (d damagedInBackup, err error) {
 	x, err := f.manifest(ctx, c)
 	if err != nil {
@@ -146,8 +146,8 @@ func (f *backupFlags) copyAll(ctx context.Context, c *client.Client, folder *bac
 	if err != nil {
 		return d, err
 	}
-	// The queue keeps its frames until another file is asked for. The manifest tells whether the
-	// backup may take the place of the earlier one.
+	// The queue keeps its frames until another file is requested, so frames come first. Then comes
+	// the manifest: it decides whether the backup may replace the earlier one.
 	slices.SortStableFunc(missing, func(a, b backup.File) int {
 		rank := map[backup.Kind]int{backup.Frames: -2, backup.Manifest: -1}
 		return cmp.Compare(rank[a.Kind], rank[b.Kind])
@@ -167,7 +167,7 @@ func (f *backupFlags) copyAll(ctx context.Context, c *client.Client, folder *bac
 	if err == nil {
 		err = checkLineage(folder.Dir(), m, missing[:first])
 	}
-	if err != nil { // what was copied belongs to no backup of the folder
+	if err != nil { // the copied files belong to no backup in this folder
 		return d, errors.Join(err, folder.Discard(missing[:first]))
 	}
 	if err := work.files(ctx, missing[first:]); err != nil {
@@ -181,7 +181,7 @@ func (f *backupFlags) copyAll(ctx context.Context, c *client.Client, folder *bac
 	return d, folder.Finish(x)
 }
 
-// copying is what the files of one backup are copied with.
+// copying holds what is needed to copy the files of one backup.
 type copying struct {
 	flags  *backupFlags
 	client *client.Client
@@ -210,7 +210,7 @@ func (w copying) files(ctx context.Context, files []backup.File) error {
 	return nil
 }
 
-// manifest asks for a backup until it is prepared.
+// manifest requests the index of a backup until the server has prepared it.
 func (f *backupFlags) manifest(ctx context.Context, c *client.Client) (x backup.Index, err error) {
 	r := client.Request{Method: http.MethodGet, Path: client.BackupManifestPath}
 	told := ""
@@ -244,17 +244,17 @@ func (f *backupFlags) manifest(ctx context.Context, c *client.Client) (x backup.
 	}
 }
 
-// preparingError is an answer that asks to ask again.
+// preparingError is the answer of a server that is still preparing the backup.
 type preparingError struct{ *client.Problem }
 
-// patiently tries again when the server is away or busy.
+// patiently retries while the server is down or busy.
 func (f *backupFlags) patiently(ctx context.Context, do func() error) error {
 	for try := 0; ; try++ {
 		err := do()
 		if err == nil || !again(err) || try == fetchTries-1 {
 			return err
 		}
-		if text := err.Error(); text != f.waited { // that of before is still true
+		if text := err.Error(); text != f.waited { // do not repeat the same reason
 			f.waited = text
 			_, _ = fmt.Fprintln(f.err, "eye: "+printable(advise(text, f.where()), maxMessage)+"; trying again")
 		}
@@ -301,7 +301,7 @@ func newBackupVerifyCommand(s stdio, f *clientFlags) *cobra.Command {
 		for _, one := range faults {
 			found = append(found, fault(one))
 		}
-		if m, err := manifestOf(got[0], x); err == nil { // else it is among the faults, or is of a newer version
+		if m, err := manifestOf(got[0], x); err == nil { // otherwise it is among the faults, or of a newer version
 			damaged := damagedOf(x, m)
 			for _, line := range damaged.lines(got[0]) {
 				_, _ = fmt.Fprintln(s.err, "eye: "+printable(line, maxMessage))

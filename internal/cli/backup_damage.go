@@ -12,13 +12,13 @@ import (
 	"theeye/internal/store/duckdb"
 )
 
-// damagedInBackup is what becomes of segments that are damaged on the server when it is backed up.
+// damagedInBackup lists the segments that are damaged on the server when it is backed up.
 type damagedInBackup struct {
 	kept   []duckdb.DamagedSegment // the file is in the backup, from an earlier one
 	absent []duckdb.DamagedSegment // the file is not in the backup
 }
 
-// unknown counts the segments that are not in the backup and whose loss nobody has acknowledged.
+// unknown counts the segments that are not in the backup and whose loss was not acknowledged.
 func (d damagedInBackup) unknown() (n int) {
 	for _, one := range d.absent {
 		if !one.Acknowledged {
@@ -28,15 +28,15 @@ func (d damagedInBackup) unknown() (n int) {
 	return n
 }
 
-// segmentFile is the file of a backup that holds the rows of a segment. Its filters are made again.
+// segmentFile is the file of a backup that holds the rows of a segment. Its filters can be rebuilt.
 func segmentFile(d duckdb.DamagedSegment) backup.File {
 	f := d.Segment.Data
 	return backup.File{Kind: backup.Segment, Name: f.Name, Bytes: f.Bytes, SHA256: f.SHA256}
 }
 
-// keepDamaged adds to the index of a backup the files of segments that are damaged on the server
-// and that the folder has from an earlier backup. A server that is started on what is restored
-// takes them back.
+// keepDamaged adds files from an earlier backup in the folder to the index of a backup: those of
+// segments that are now damaged on the server. A server that starts on the restored data readmits
+// them.
 func keepDamaged(folder *backup.Folder, x *backup.Index, m duckdb.Manifest) (d damagedInBackup, err error) {
 	for _, one := range m.Damaged {
 		f := segmentFile(one)
@@ -54,7 +54,7 @@ func keepDamaged(folder *backup.Folder, x *backup.Index, m duckdb.Manifest) (d d
 	return d, nil
 }
 
-// damagedOf returns what a finished backup has of the segments that were damaged when it was taken.
+// damagedOf says which of the segments that were damaged when a backup was taken are in it.
 func damagedOf(x backup.Index, m duckdb.Manifest) (d damagedInBackup) {
 	for _, one := range m.Damaged {
 		if slices.Contains(x.Files, segmentFile(one)) {
@@ -66,7 +66,7 @@ func damagedOf(x backup.Index, m duckdb.Manifest) (d damagedInBackup) {
 	return d
 }
 
-// lines says what a backup in a folder has of damaged segments.
+// lines describes the damaged segments for the person who took the backup.
 func (d damagedInBackup) lines(dir string) (lines []string) {
 	if len(d.kept) > 0 {
 		lines = append(lines, fmt.Sprintf("%s damaged on the server, kept from an earlier backup: %s; copy %s to store/quarantine of the server and run `eye store readmit`",
@@ -96,7 +96,7 @@ func listed(list []duckdb.DamagedSegment) string {
 	return strings.Join(texts, ", ")
 }
 
-// manifestOf reads the manifest that a folder keeps for an index.
+// manifestOf reads the manifest that an index names.
 func manifestOf(dir string, x backup.Index) (m duckdb.Manifest, err error) {
 	f, ok := x.Of(backup.Manifest)
 	if !ok {
@@ -112,9 +112,9 @@ func manifestOf(dir string, x backup.Index) (m duckdb.Manifest, err error) {
 	return m, nil
 }
 
-// checkLineage refuses to replace the backup in a folder by one of a server that does not have what
-// that backup holds: of another data directory, or of one that has lost frames since. copied is
-// what was just copied into the folder.
+// checkLineage returns an error if the backup in a folder must not be replaced because the server
+// lacks what it holds: the server has another data directory, or has lost frames since. copied
+// lists the files that were just copied into the folder.
 func checkLineage(dir string, now duckdb.Manifest, copied []backup.File) error {
 	x, err := backup.ReadIndex(dir)
 	if err != nil {
@@ -130,8 +130,8 @@ func checkLineage(dir string, now duckdb.Manifest, copied []backup.File) error {
 	return checkTimeline(dir, now, before, x.Last)
 }
 
-// checkTimeline refuses when the manifest of a server does not have what an earlier one has, up to
-// a frame. One of a version that had no timelines tells nothing.
+// checkTimeline returns an error if the manifest of a server lacks what an earlier one has up to
+// the frame end. A manifest of a version without timelines passes.
 func checkTimeline(dir string, now, before duckdb.Manifest, end uint64) error {
 	if before.Timeline == "" {
 		return nil
@@ -145,9 +145,9 @@ func checkTimeline(dir string, now, before duckdb.Manifest, end uint64) error {
 	return nil
 }
 
-// checkUnlisted is checkLineage for a folder whose index is missing or of no use, because of err.
-// Its manifests tell whose files it has; a backup that was interrupted before it had one has no
-// segments.
+// checkUnlisted is checkLineage for a folder whose index is missing or unusable, because of err.
+// The manifests in the folder say whose files it has. A backup that was interrupted before it had a
+// manifest has no segments.
 func checkUnlisted(dir string, now duckdb.Manifest, copied []backup.File, err error) error {
 	manifests, segments, readErr := backup.Unlisted(dir, copied)
 	if readErr != nil {

@@ -24,13 +24,13 @@ import (
 	"theeye/internal/envelope"
 )
 
-// fickle is a server whose leases end and whose answers break off.
+// fickle is a server whose leases end and whose answers are cut off.
 type fickle struct {
 	leases int
-	served []string // names that were answered whole
+	served []string // names of files that were sent completely
 	cut    map[string]int
-	gone   map[string]bool // a lease and a name that end the lease
-	wrong  string          // a name whose content is another
+	gone   map[string]bool // a lease and a name: requesting it ends the lease
+	wrong  string          // a name whose content is wrong
 	// preparing is how often it says that a backup is being prepared.
 	preparing int
 	frames    string // a name that is listed as frames
@@ -146,8 +146,8 @@ func TestRefusedBackupLeavesNothing(t *testing.T) {
 	}
 }
 
-// A file of a finished backup can be had, also when another backup was interrupted and left a file
-// of the same name. Nothing is overwritten.
+// A file of a finished backup can be extracted even if an interrupted backup left a file of the
+// same name. Nothing is overwritten.
 func TestExtract(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "b")
 	first := &fickle{timeline: "one"}
@@ -155,7 +155,7 @@ func TestExtract(t *testing.T) {
 		t.Fatal(err)
 	}
 	later := &fickle{timeline: "one", flushed: 1, gone: map[string]bool{}}
-	if err := os.Remove(filepath.Join(dir, "files", filesOf(t, dir)[1])); err != nil { // a: it is to be copied again
+	if err := os.Remove(filepath.Join(dir, "files", filesOf(t, dir)[1])); err != nil { // a, which must then be copied again
 		t.Fatal(err)
 	}
 	for lease := range backupTries {
@@ -202,8 +202,8 @@ func TestExtract(t *testing.T) {
 	}
 }
 
-// A file whose bytes have changed on the disk keeps its size. With --verify it is told
-// and copied again, and nothing else is.
+// A file whose bytes have changed on the disk keeps its size. With --verify it is reported and
+// copied again, and no other file is.
 func TestBackupVerifiesWhatItKeeps(t *testing.T) {
 	s := &fickle{}
 	dir := filepath.Join(t.TempDir(), "b")
@@ -236,8 +236,8 @@ func TestBackupVerifiesWhatItKeeps(t *testing.T) {
 	}
 }
 
-// A backup waits for its server to prepare it, however often it is told so, and tells
-// each step once. Frames are fetched first, also when another server lists them later.
+// A backup waits for its server to prepare it, however often it must ask, and reports each step
+// once. Frames are fetched first, wherever they are in the list.
 func TestBackupWaits(t *testing.T) {
 	s := &fickle{preparing: 25, frames: "b"}
 	out, err := s.backup(t, filepath.Join(t.TempDir(), "b"))
@@ -285,7 +285,8 @@ func TestSizeText(t *testing.T) {
 	}
 }
 
-// A server that does not answer is told at once, and what was made for the backup is removed.
+// A server that does not answer is reported immediately, and what was created for the backup is
+// removed.
 func TestBackupOfADeadServer(t *testing.T) {
 	var out, errOut bytes.Buffer
 	told := ""

@@ -11,7 +11,7 @@ import (
 
 // batch is what goes into one request.
 type batch struct {
-	elements []element // of one envelope, or of none
+	elements []element // all of the same envelope, or all without one
 	bytes    int
 }
 
@@ -39,7 +39,7 @@ func (b *batch) body() (contentType string, body []byte) {
 	return contentType, buf.Bytes()
 }
 
-// sendOptions say how an input is cut into batches.
+// sendOptions says how an input is split into batches.
 type sendOptions struct {
 	name    string // of the input
 	asLines bool   // the input is NDJSON whatever it looks like
@@ -52,8 +52,8 @@ type found struct {
 	err error
 }
 
-// sendAll sends an input batch by batch and holds one batch at a time. When ctx ends, it sends what
-// was read, and returns an error that says how far that was. So it does when the input has a fault.
+// sendAll sends an input batch by batch and holds one batch at a time. When ctx ends, or the input
+// has a fault, it sends what was read and returns an error that says how far that was.
 func (s *sender) sendAll(ctx context.Context, in io.Reader, o sendOptions) error {
 	reader := newInterruptibleReader(ctx, in)
 	elements, stop, stopped := make(chan found), make(chan struct{}), make(chan struct{})
@@ -85,7 +85,7 @@ func (s *sender) sendAll(ctx context.Context, in io.Reader, o sendOptions) error
 	return fmt.Errorf("%s: %w", text, err)
 }
 
-// unsent says what of the input was not sent.
+// unsent says which part of the input was not sent.
 func (s *sender) unsent() string {
 	if s.last == nil {
 		return "nothing was sent"
@@ -93,8 +93,8 @@ func (s *sender) unsent() string {
 	return fmt.Sprintf("events after %s were not sent", s.last.place())
 }
 
-// read hands on the elements of an input, with ids, and at last the error that ends it, until hand
-// returns false.
+// read passes the elements of an input, with ids, to hand, and finally the error that ends the
+// input. It stops when hand returns false.
 func (s *sender) read(in io.Reader, asLines bool, hand func(found) bool) {
 	input, err := newEventReader(in, asLines)
 	for err == nil {
@@ -109,11 +109,11 @@ func (s *sender) read(in io.Reader, asLines bool, hand func(found) bool) {
 	hand(found{err: err})
 }
 
-// sendBatches sends elements until one is an error, which it returns unless it is io.EOF.
+// sendBatches sends elements until it receives an error, which it returns unless it is io.EOF.
 func (s *sender) sendBatches(ctx context.Context, elements <-chan found, limit int) error {
 	var (
 		b    batch
-		late <-chan time.Time // when the batch has waited for long enough
+		late <-chan time.Time // fires when the batch has waited long enough
 	)
 	flush := func() error {
 		full := b

@@ -18,7 +18,7 @@ import (
 	"theeye/internal/wait"
 )
 
-// answering is a server: it is given the body of each request and returns the answer, or an error.
+// answering is a server: it receives the body of each request and returns the answer, or an error.
 type answering func(body string) (*http.Response, error)
 
 func (a answering) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -34,7 +34,7 @@ func accepted() *http.Response {
 	return &http.Response{StatusCode: http.StatusAccepted, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(text))}
 }
 
-// newPipeSender returns a sender as `eye send` has one for an input that may pause.
+// newPipeSender returns a sender like that of `eye send` for an input that may pause.
 func newPipeSender(server answering) *sender {
 	c, err := client.New("http://eye", "")
 	if err != nil {
@@ -47,7 +47,7 @@ func newPipeSender(server answering) *sender {
 	}
 }
 
-// What comes through a pipe is sent soon, whether or not more comes.
+// An event from a pipe is sent soon, whether or not more follow.
 func TestSendFromAPipeThatPauses(t *testing.T) {
 	t.Parallel()
 	for name, texts := range map[string][]string{
@@ -87,7 +87,7 @@ func TestSendFromAPipeThatPauses(t *testing.T) {
 	}
 }
 
-// What comes at once is sent at once.
+// Events that arrive together are sent together.
 func TestSendFromAPipeGathers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -104,7 +104,7 @@ func TestSendFromAPipeGathers(t *testing.T) {
 	})
 }
 
-// An interruption sends what was read, and tells how far that was.
+// An interruption sends what was read, and reports how far that was.
 func TestInterruptedSend(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -151,7 +151,7 @@ func TestInterruptedSend(t *testing.T) {
 	}
 }
 
-// Who waits for a server that is away tries once more when it is interrupted, and ends.
+// A sender that waits for a server tries once more when it is interrupted, and ends.
 func TestInterruptedRetry(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -200,7 +200,7 @@ func TestContentIDs(t *testing.T) {
 	if len(slices.Compact(all)) != 9 {
 		t.Error("events share ids", all)
 	}
-	// These are stored on servers: they never change.
+	// Servers have stored such ids, so they must never change.
 	if first[0].String() != "028a386a-691c-521f-ac2c-4efe60b717b6" {
 		t.Error("ids are made in another way", first[0])
 	}

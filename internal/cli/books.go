@@ -148,7 +148,7 @@ func newHealthCommand(s stdio) *cobra.Command {
 			err = printDocument(f, body)
 		case r.Ready:
 			_, err = fmt.Fprintln(f.out, "ready")
-			for _, reason := range r.Reasons { // what should be known while all works
+			for _, reason := range r.Reasons { // reported even when the server is ready
 				_, _ = fmt.Fprintln(f.out, "  "+printable(advise(reason, f.where()), maxMessage))
 			}
 		default:
@@ -167,8 +167,8 @@ func newHealthCommand(s stdio) *cobra.Command {
 // maxMessage bounds a message of the server, in code points.
 const maxMessage = 1000
 
-// healthClient returns a client for a server that need not have made its socket where
-// this process can use it. Only a server that is named is sent a key.
+// healthClient returns a client for a server whose socket this process may be unable to use. It
+// sends a key only to a server that was named.
 func (f *clientFlags) healthClient() (*client.Client, error) {
 	listen := f.getenv("EYE_LISTEN")
 	if base, _ := f.named(); base != "" {

@@ -8,20 +8,19 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// choice is the value of a flag that may be one of a few words. Another word is a fault in how the
-// command was called.
+// choice is the value of a flag that must be one of a few words. Another word is a usage error.
 type choice struct {
 	to    *string
 	words []string
 }
 
-// oneOf returns the value of a flag that may be one of some words, and is empty when it is not
+// oneOf returns the value of a flag that must be one of the words, and is empty when it is not
 // given.
 func oneOf(to *string, words ...string) pflag.Value { return choice{to, words} }
 
 // String implements pflag.Value.
 func (c choice) String() string {
-	if c.to == nil { // pflag makes a zero value to compare with
+	if c.to == nil { // pflag creates a zero value to compare with
 		return ""
 	}
 	return *c.to
@@ -39,8 +38,8 @@ func (c choice) Set(text string) error {
 // Type implements pflag.Value.
 func (choice) Type() string { return "string" }
 
-// filled is the value of a flag that is not given an empty text: what a script makes of a variable
-// that is not set must not do the same as no flag.
+// filled is the value of a flag that must not be empty: when a script passes an unset variable,
+// that must not have the same effect as omitting the flag.
 type filled struct{ to *string }
 
 // String implements pflag.Value.
@@ -63,7 +62,7 @@ func (f filled) Set(text string) error {
 // Type implements pflag.Value.
 func (filled) Type() string { return "string" }
 
-// list names the words.
+// list returns the words as a text.
 func (c choice) list() string {
 	last := len(c.words) - 1
 	return strings.Join(c.words[:last], ", ") + " or " + c.words[last]

@@ -21,10 +21,9 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"eye": func() { os.Exit(Run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }})
 }
 
-// TestCommands runs the sessions in testdata/cli against a server whose answers
-// stand in the session itself and which is the server of its directory eye-data, too:
-// a file "answers/GET /v1/apps.txt" begins with the
-// status and holds the body. Requests are added to requests.txt.
+// TestCommands runs the sessions in testdata/cli against a server whose answers are in the session
+// itself: a file "answers/GET /v1/apps.txt" begins with the status and holds the body. It is also
+// the server of the directory eye-data of the session. Requests are added to requests.txt.
 func TestCommands(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/cli",

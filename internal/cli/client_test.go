@@ -64,7 +64,7 @@ func TestWhichServerAndKey(t *testing.T) {
 	}
 }
 
-// Without the admin key of its directory a command says what to do.
+// Without the admin key of its directory, a command says what to do.
 func TestMissingAdminKey(t *testing.T) {
 	f := newClientFlags(&cobra.Command{}, stdio{})
 	data := t.TempDir()
@@ -95,7 +95,7 @@ func TestMissingAdminKey(t *testing.T) {
 	}
 }
 
-// An erasure during which the server ends goes on, and the command says so.
+// An erasure continues after the server has ended during it, and the command says so.
 func TestErasureGoesOn(t *testing.T) {
 	if err := goesOn(&client.UnreachableError{Server: "here", Err: io.EOF}); !strings.Contains(err.Error(), "continues when the server starts again") {
 		t.Error(err)
@@ -105,7 +105,8 @@ func TestErasureGoesOn(t *testing.T) {
 	}
 }
 
-// A web page is no answer, whatever its status: it is not printed, and the message says what it is.
+// A web page is not an answer, whatever its status: it is not printed, and the message says what it
+// is.
 func TestPageIsNoAnswer(t *testing.T) {
 	for _, status := range []int{200, 404, 502} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -123,7 +124,7 @@ func TestPageIsNoAnswer(t *testing.T) {
 	}
 }
 
-// A redirect never changes something else.
+// A request that changes something does not follow a redirect.
 func TestRedirectOfAChange(t *testing.T) {
 	for _, status := range []int{301, 302, 307, 308} {
 		var asked []string

@@ -27,7 +27,7 @@ func newConfirmFlags(cmd *cobra.Command, f *clientFlags) *confirmFlags {
 	return c
 }
 
-// erasable is what an application has of what is to be erased.
+// erasable counts what would be erased in one application.
 type erasable struct {
 	App            string `json:"app"`
 	Events         int64  `json:"events"`
@@ -35,8 +35,8 @@ type erasable struct {
 	MoreRejections bool   `json:"more_rejections,omitzero"` // than were counted
 }
 
-// confirm shows what is to be erased and reports whether it shall be: when the person at the
-// terminal says so. A dry run shows it alone.
+// confirm shows what would be erased and reports whether the person at the terminal agrees. A dry
+// run only shows it.
 func (f *confirmFlags) confirm(ctx context.Context, question string, all []erasable) (bool, error) {
 	if f.dryRun && f.json {
 		b, err := json.Marshal(map[string]any{"dry_run": true, "apps": all}, json.Deterministic(true))
@@ -69,7 +69,7 @@ func (f *confirmFlags) confirm(ctx context.Context, question string, all []erasa
 	return true, nil
 }
 
-// shownTo is where it is shown what is to be erased.
+// shownTo returns the stream that shows what would be erased.
 func (f *confirmFlags) shownTo() io.Writer {
 	if f.dryRun {
 		return f.out
@@ -77,7 +77,7 @@ func (f *confirmFlags) shownTo() io.Writer {
 	return f.err
 }
 
-// note shows a line to who is to confirm.
+// note shows a line to the person who confirms.
 func (f *confirmFlags) note(text string) {
 	if !f.json {
 		_, _ = fmt.Fprintln(f.shownTo(), text)
@@ -90,7 +90,7 @@ func isInteractive(in io.Reader) bool {
 	return ok && term.IsTerminal(int(file.Fd()))
 }
 
-// ask puts a question and reports whether the answer is yes. When ctx ends it is no.
+// ask asks a question and reports whether the answer is yes. When ctx ends, the answer is no.
 func (f *clientFlags) ask(ctx context.Context, question string) bool {
 	_, _ = fmt.Fprint(f.err, question)
 	in := newInterruptibleReader(ctx, f.in)

@@ -74,7 +74,7 @@ func (f *eraseFlags) run(ctx context.Context) error {
 	return goesOn(f.show(ctx, r, f.showErasure))
 }
 
-// showErasure tells what an erasure did.
+// showErasure prints what an erasure did.
 func (f *eraseFlags) showErasure(body []byte) error {
 	var answer admin.ErasureAnswer
 	if err := client.Decode(client.SessionsPath, body, &answer); err != nil {
@@ -103,10 +103,11 @@ func (f *eraseFlags) showErasure(body []byte) error {
 	return f.printf("erased session %s at %s", answer.SessionID, answer.ErasedAt)
 }
 
-// countedRejections is how many rejections of a session are counted at most before it is erased.
+// countedRejections is the maximum number of rejections that are counted before a session is
+// erased.
 const countedRejections = 100
 
-// sessionErasable returns what the applications, all when none are named, have of a session.
+// sessionErasable counts what each application has of a session; no names means all applications.
 func (f *clientFlags) sessionErasable(ctx context.Context, session string, apps []string) ([]erasable, error) {
 	c, err := f.client()
 	if err != nil {
@@ -188,7 +189,7 @@ func (f *clientFlags) tellUnsearched(answer admin.ErasureAnswer, session string,
 	return nil
 }
 
-// goesOn adds to the error of an erasure what becomes of that when the server ends during it.
+// goesOn adds to the error of an erasure that it continues, if the server ended during it.
 func goesOn(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) {
 		return fmt.Errorf("%w; the server stopped during the erasure, which continues when the server starts again", err)

@@ -68,7 +68,8 @@ func (f *exportFlags) run(ctx context.Context) error {
 	return err
 }
 
-// formatOf guesses a format by the name of a file. ok is false for an ending of another format.
+// formatOf guesses a format from the name of a file. ok is false if the extension is that of
+// another format.
 func formatOf(name string) (format string, ok bool) {
 	switch extension := strings.ToLower(strings.TrimPrefix(filepath.Ext(name), ".")); extension {
 	case "csv", "parquet":
@@ -105,8 +106,8 @@ func (f *exportFlags) fetch(ctx context.Context, c *client.Client, to io.Writer)
 	return n, nil
 }
 
-// bar returns a bar of events, or of bytes for Parquet, and what counts them. It
-// is shown when nothing else is written to the terminal.
+// bar returns a progress bar of events, or of bytes for Parquet, and the writer that advances it.
+// It is shown only if nothing else is written to the terminal.
 func (f *exportFlags) bar(ctx context.Context, c *client.Client) (*bar, io.Writer) {
 	if !isTerminal(f.err) || f.output == "-" && isTerminal(f.out) {
 		return &bar{to: f.err}, io.Discard
@@ -130,7 +131,7 @@ func (f *exportFlags) bar(ctx context.Context, c *client.Client) (*bar, io.Write
 	return b, lineCounter{b}
 }
 
-// lineCounter moves a bar by the lines that are written.
+// lineCounter advances a bar by the lines that are written.
 type lineCounter struct{ bar *bar }
 
 // Write counts lines.
@@ -139,8 +140,8 @@ func (l lineCounter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// writeWhole writes a file under another name until it is whole. What is no
-// regular file, a device or a pipe, is written as it is.
+// writeWhole writes a file under a temporary name until it is complete. It writes to a device or a
+// pipe directly.
 func writeWhole(name string, write func(io.Writer) (int64, error)) (n int64, err error) {
 	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
 		file, err := os.OpenFile(name, os.O_WRONLY, 0)

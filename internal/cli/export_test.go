@@ -23,7 +23,7 @@ func exportTo(t *testing.T, answer http.HandlerFunc, line ...string) (code int, 
 
 func lines(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}\n{}\n") }
 
-// torn begins an answer and tears it, as a server does that cannot go on.
+// torn begins an answer and aborts it, like a server that cannot continue.
 func torn(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Query().Get("format") == "parquet" {
 		w.Header().Set("Content-Length", "1000")

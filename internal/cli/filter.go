@@ -16,8 +16,8 @@ import (
 // pageSize is the limit of a page when all pages are fetched.
 const pageSize = 1000
 
-// filterFlags are the parameters of the reading endpoints as flags. They are
-// passed on as they are; the server says what is wrong with them.
+// filterFlags holds the parameters of the reading endpoints as flags. They are passed on unchanged;
+// the server reports what is wrong with them.
 type filterFlags struct {
 	flags *pflag.FlagSet
 	lists map[string]*[]string // by parameter
@@ -28,7 +28,7 @@ type filterFlags struct {
 
 const timeZoneUsage = "time `zone` of times that have none, such as Europe/Berlin; by default that of the key's application"
 
-// filterOf says which flags a command has besides the filters that all have.
+// filterOf says which flags a command has in addition to the filters that all commands have.
 type filterOf struct{ order, limit, rejections, replay bool }
 
 func newFilterFlags(cmd *cobra.Command, of filterOf) *filterFlags {
@@ -50,7 +50,7 @@ func newFilterFlags(cmd *cobra.Command, of filterOf) *filterFlags {
 	list("where", "where", "`condition`, such as data.path=/checkout or data.n>=10")
 	text("from", "start `time` (inclusive)")
 	text("to", "end `time` (exclusive)")
-	if !of.replay { // --time-zone is of the rejected there
+	if !of.replay { // there, --time-zone applies to the rejected events
 		f.texts["time_zone"] = fs.String("time-zone", "", timeZoneUsage)
 	}
 	if of.rejections {
@@ -73,7 +73,7 @@ func (f *filterFlags) addLimit() {
 	f.flags.IntVar(&f.limit, "limit", 0, "maximum `number` of lines, up to 1000; 100 by default")
 }
 
-// query returns the parameters of a request: those that were given, whatever they hold.
+// query returns the parameters that were given, even if they are empty.
 func (f *filterFlags) query() url.Values {
 	q := url.Values{}
 	for param, values := range f.lists {
@@ -95,8 +95,8 @@ func (f *filterFlags) query() url.Values {
 	return q
 }
 
-// pages fetches a list page by page: the first one, or all. Each page is printed
-// as the server sent it with --json, else by show, which returns the next cursor.
+// pages fetches the first page of a list, or all of them. With --json, it prints each page as the
+// server sent it; otherwise show prints it. show returns the next cursor.
 func pages(ctx context.Context, f *clientFlags, filter *filterFlags, list listing) error {
 	c, err := f.client()
 	if err != nil {
@@ -130,13 +130,13 @@ func pages(ctx context.Context, f *clientFlags, filter *filterFlags, list listin
 	}
 }
 
-// listing is a list endpoint and how a page of it is read and shown.
+// listing is a list endpoint, with a function that prints one of its pages.
 type listing struct {
 	path string
 	show func(body []byte) (next *string, err error)
 }
 
-// printDocument writes a document of the server in a line of its own.
+// printDocument writes a document of the server on a line of its own.
 func printDocument(f *clientFlags, body []byte) error {
 	if n := len(body); n == 0 || body[n-1] != '\n' {
 		body = append(body, '\n')

@@ -13,7 +13,8 @@ import (
 	"theeye/internal/client"
 )
 
-// clientFlags say which server to talk to. Every command of the client side has them.
+// clientFlags says which server to talk to. Every command that can talk to a server has these
+// flags.
 type clientFlags struct {
 	stdio
 	url, key, data string
@@ -22,7 +23,7 @@ type clientFlags struct {
 	getenv         func(string) string
 }
 
-// newClientFlags adds the flags of the client side to a command.
+// newClientFlags adds these flags to a command.
 func newClientFlags(cmd *cobra.Command, s stdio) *clientFlags {
 	f := &clientFlags{stdio: s, cmd: cmd, getenv: os.Getenv}
 	fs := cmd.PersistentFlags()
@@ -33,7 +34,8 @@ func newClientFlags(cmd *cobra.Command, s stdio) *clientFlags {
 	return f
 }
 
-// value returns a flag, else its environment variable, else the flag's default.
+// value returns the value of a flag, or else of its environment variable, or else the flag's
+// default.
 func (f *clientFlags) value(name, env string) string {
 	flag := f.cmd.Flag(name)
 	if !flag.Changed {
@@ -44,9 +46,9 @@ func (f *clientFlags) value(name, env string) string {
 	return flag.Value.String()
 }
 
-// named returns the URL and the key that flags or environment name, empty when
-// they do not. A directory on the command line wins over the environment's URL,
-// and that server's key is then not sent either.
+// named returns the URL and the key that flags or the environment name; they are empty if neither
+// does. A directory on the command line takes precedence over the URL in the environment, and the
+// key in the environment is then not sent either.
 func (f *clientFlags) named() (base, key string) {
 	base, key = f.value("url", "EYE_URL"), f.value("key", "EYE_KEY")
 	if base != "" && f.cmd.Flag("data").Changed && !f.cmd.Flag("url").Changed {
@@ -55,7 +57,7 @@ func (f *clientFlags) named() (base, key string) {
 	return base, key
 }
 
-// client returns a client for the server that the flags name.
+// client returns a client for the server that the flags select.
 func (f *clientFlags) client() (*client.Client, error) {
 	base, key := f.named()
 	dir := f.value("data", "EYE_DATA")
@@ -68,8 +70,8 @@ func (f *clientFlags) client() (*client.Client, error) {
 	}
 	var keyless string
 	if key == "" {
-		// Only the key of the same directory, and only through the socket in it, so
-		// that no key goes to another server.
+		// The key in a directory is sent only through the socket in the same directory, so that it
+		// cannot reach another server.
 		if b, err := os.ReadFile(filepath.Join(dir, "admin.key")); err == nil {
 			key = strings.TrimSpace(string(b))
 		} else {

@@ -12,18 +12,19 @@ import (
 	"theeye/internal/jsonx"
 )
 
-// inputError is a fault of an input. It completes a sentence that begins with the input's name.
+// inputError is a fault of an input. Its text completes a sentence that begins with the input's
+// name.
 type inputError struct{ fault string }
 
 func (e *inputError) Error() string { return "the input" + e.fault }
 
-// notUTF8 is the fault of an input in another form of Unicode.
+// notUTF8 returns the fault of an input in another encoding of Unicode.
 func notUTF8(form string) string {
 	return fmt.Sprintf(" is in %s, and JSON is sent in UTF-8: convert it, for example with `iconv -f %[1]s -t UTF-8`", form)
 }
 
-// foreign returns what is wrong with an input that cannot be JSON in UTF-8; nil when it may be, or
-// is packed with gzip.
+// foreign returns what is wrong with an input that cannot be JSON in UTF-8. It returns nil if the
+// input may be JSON or is compressed with gzip.
 func foreign(form jsonx.Form) *inputError {
 	switch {
 	case form == "" || form == jsonx.Gzip:
@@ -48,8 +49,8 @@ func checkText(name string, document []byte) error {
 	return nil
 }
 
-// beginsWith reports whether an input begins with some bytes, and waits for no more than it takes
-// to know.
+// beginsWith reports whether an input begins with the given bytes. It waits for no more input than
+// it needs.
 func beginsWith(r *bufio.Reader, with string) bool {
 	for i := range len(with) {
 		if head, _ := r.Peek(i + 1); len(head) <= i || head[i] != with[i] {
@@ -59,8 +60,8 @@ func beginsWith(r *bufio.Reader, with string) bool {
 	return true
 }
 
-// formOf returns the form of an input by its first bytes, and waits for no more than it takes to
-// know.
+// formOf detects the form of an input from its first bytes. It waits for no more input than it
+// needs.
 func formOf(r *bufio.Reader) jsonx.Form {
 	return jsonx.DetectForm(func(i int) (byte, bool) {
 		head, _ := r.Peek(i + 1)
@@ -71,8 +72,8 @@ func formOf(r *bufio.Reader) jsonx.Form {
 	})
 }
 
-// unpacked returns an input as it is, or unpacked when it is packed with gzip. It refuses what is
-// no text in UTF-8.
+// unpacked returns an input, decompressed if it is compressed with gzip. It refuses input that is
+// not text in UTF-8.
 func unpacked(in io.Reader) (io.Reader, error) {
 	r := bufio.NewReader(in)
 	form := formOf(r)
@@ -90,7 +91,7 @@ func unpacked(in io.Reader) (io.Reader, error) {
 	return r, nil
 }
 
-// gzipReader names faults of packed data.
+// gzipReader turns the errors of a gzip.Reader into faults of the input.
 type gzipReader struct{ packed *gzip.Reader }
 
 // Read implements io.Reader.

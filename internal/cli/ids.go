@@ -11,13 +11,12 @@ import (
 	"theeye/internal/jsonx"
 )
 
-// maxContentIDs bounds the different texts whose occurrences are counted, and with it their memory:
-// some 30 bytes each.
+// maxContentIDs bounds the different texts whose occurrences are counted, and thereby the memory:
+// about 30 bytes each.
 const maxContentIDs = 10_000_000
 
-// ensureID returns the element with an id, written behind its opening brace,
-// when it is an object that has none. Everything else, and every other byte,
-// stays as it is. With an id of its own an event can be sent again safely.
+// ensureID inserts an id after the opening brace of an element that is an object without one, so
+// that the event can be sent again safely. It changes no other byte, and no other element.
 func ensureID(raw []byte, newID func(text []byte) (uuid.UUID, error)) ([]byte, error) {
 	if len(raw) < 2 || raw[0] != '{' || jsonx.HasMember(raw, "id") {
 		return raw, nil
@@ -33,12 +32,12 @@ func ensureID(raw []byte, newID func(text []byte) (uuid.UUID, error)) ([]byte, e
 	return slices.Concat(raw[:1], []byte(member), raw[1:]), nil
 }
 
-// randomID returns an id that no other event has, whatever its text.
+// randomID returns an id that no other event has, not even one with the same text.
 func randomID([]byte) (uuid.UUID, error) { return uuid.NewV7() }
 
-// contentIDs gives events ids by what they say: UUIDv5 of the application, of how often an event of
-// the same text came before in the same input, and of the text. The same input thus gets the same
-// ids again.
+// contentIDs derives the ids of events from their content: the UUIDv5 of the application, the
+// number of earlier events with the same text in the same input, and the text. The same input
+// therefore gets the same ids again.
 type contentIDs struct {
 	app  string            // empty when it is not known
 	seen map[uint64]uint32 // occurrences by the beginning of the hash of the text
@@ -64,8 +63,8 @@ func (c *contentIDs) id(text []byte) (uuid.UUID, error) {
 	return uuid.NewSHA1(uuid.MustParse(contentNamespace), append(name, hash[:]...)), nil
 }
 
-// request returns an Idempotency-Key for a request: what has no id, because it is no JSON, is then
-// rejected once. first is the number of its first element.
+// request returns an Idempotency-Key for a request, so that elements without an id, because they
+// are not JSON, are rejected only once. first is the number of the first element.
 func (c *contentIDs) request(first int, body []byte) string {
 	hash := sha256.Sum256(body)
 	name := fmt.Appendf(nil, "%s\nrequest %d\n", c.app, first)

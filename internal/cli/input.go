@@ -6,8 +6,8 @@ import (
 	"os"
 )
 
-// readInput reads the file that is named, or standard input when none is, or -.
-// It ends with an error when ctx does, and for a document that is not in UTF-8.
+// readInput reads the named file, or standard input if no file or - is named. It returns an error
+// when ctx ends, and for a document that is not in UTF-8.
 func readInput(ctx context.Context, in io.Reader, names []string) ([]byte, error) {
 	var (
 		name     = "standard input"

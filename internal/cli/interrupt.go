@@ -6,15 +6,15 @@ import (
 	"io"
 )
 
-// pipeChunk is how much is read of an input at once, in bytes.
+// pipeChunk is the size of one read of an input, in bytes.
 const pipeChunk = 64 << 10
 
-// errInterrupted is the end of an input whose reading was interrupted.
+// errInterrupted ends an input whose reading was interrupted.
 var errInterrupted = errors.New("interrupted")
 
-// interruptibleReader reads from another reader until a context ends. What was read by then is
-// returned, and then errInterrupted. A read of the other reader that is under way is left to end
-// when it does: a pipe to which nothing is written holds it until the process ends.
+// interruptibleReader reads from another reader until a context ends. It then returns what was read
+// so far, followed by errInterrupted. It does not wait for a read of the other reader that is under
+// way: on a pipe to which nothing is written, that read blocks until the process ends.
 type interruptibleReader struct {
 	interrupted <-chan struct{}
 	chunks      chan readChunk
@@ -22,13 +22,14 @@ type interruptibleReader struct {
 	last        readChunk
 }
 
-// readChunk is what one read has returned.
+// readChunk is the result of one read.
 type readChunk struct {
 	bytes []byte
 	err   error
 }
 
-// newInterruptibleReader returns a reader that must be closed, once. from is not closed with it.
+// newInterruptibleReader returns a reader that must be closed exactly once. Closing it does not
+// close from.
 func newInterruptibleReader(ctx context.Context, from io.Reader) *interruptibleReader {
 	r := &interruptibleReader{interrupted: ctx.Done(), chunks: make(chan readChunk, 1), closed: make(chan struct{})}
 	go func() {
@@ -73,8 +74,8 @@ func (r *interruptibleReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// notTheEnd takes an end of the input after the interruption for a part of it: the signal may have
-// ended who wrote there, in the middle of a line.
+// notTheEnd treats an end of the input after the interruption as part of the interruption: the
+// signal may also have ended the process that wrote the input, in the middle of a line.
 func (r *interruptibleReader) notTheEnd() {
 	select {
 	case <-r.interrupted:
@@ -85,5 +86,5 @@ func (r *interruptibleReader) notTheEnd() {
 	}
 }
 
-// Close ends reading ahead, and a Read that waits.
+// Close stops reading ahead, and ends a Read that waits.
 func (r *interruptibleReader) Close() { close(r.closed) }

@@ -8,13 +8,13 @@ import (
 	"testing/synctest"
 )
 
-// readerFunc is a function that reads.
+// readerFunc is a function that implements io.Reader.
 type readerFunc func(p []byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-// The signal that interrupts a reader may end who writes to it, in the middle of a line: that is no
-// end of the input.
+// The signal that interrupts a reader may also end the process that writes to it, in the middle of
+// a line. That is not the end of the input.
 func TestInterruptedEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())

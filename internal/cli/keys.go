@@ -14,7 +14,7 @@ import (
 	"theeye/internal/plural"
 )
 
-// keyUse says from where and how a key is to be used.
+// keyUse says from where and how a key may be used.
 func keyUse(k *client.Key) string {
 	if len(k.Unknown) > 0 {
 		return "refused: restrictions of a newer version (" + strings.Join(k.Unknown, ", ") + ")"
@@ -28,7 +28,8 @@ func keyUse(k *client.Key) string {
 	return "-"
 }
 
-// keyOver reports whether a key is revoked or has expired. One whose time cannot be read is not.
+// keyOver reports whether a key is revoked or has expired. A key whose time of expiry cannot be
+// read has not expired.
 func keyOver(k *client.Key, now time.Time) bool {
 	if k.RevokedAt != nil {
 		return true
@@ -85,7 +86,7 @@ func newKeysCommand(s stdio) *cobra.Command {
 	return group
 }
 
-// keyFlags are what a key is made of.
+// keyFlags describes the key to create.
 type keyFlags struct {
 	Kind      string   `json:"kind"`
 	ExpiresAt string   `json:"expires_at,omitzero"`
@@ -94,7 +95,7 @@ type keyFlags struct {
 	expiresIn string
 }
 
-// body returns the request, and tells what is wrong with the flags.
+// body returns the body of the request, or an error that says what is wrong with the flags.
 func (k *keyFlags) body(now time.Time) ([]byte, error) {
 	if k.Kind == "" {
 		return nil, usagef("--kind is required: write, read or admin")

@@ -13,7 +13,7 @@ import (
 	"theeye/internal/client"
 )
 
-// eventItem is what is shown of an event.
+// eventItem holds the members of an event that are shown.
 type eventItem struct {
 	App        string         `json:"app"`
 	ID         string         `json:"id"`
@@ -24,7 +24,7 @@ type eventItem struct {
 	OccurredAt string         `json:"occurred_at"`
 }
 
-// sessionItem is what is shown of a session.
+// sessionItem holds the members of a session that are shown.
 type sessionItem struct {
 	SessionID string   `json:"session_id"`
 	Apps      []string `json:"apps"`
@@ -35,7 +35,7 @@ type sessionItem struct {
 	Missing   *int64   `json:"missing"`
 }
 
-// gapItem is a run of a sender's numbers that are missing.
+// gapItem is a range of missing sequence numbers of a sender.
 type gapItem struct {
 	Sender  string `json:"sender"`
 	FromSeq int64  `json:"from_seq"`
@@ -45,7 +45,7 @@ type gapItem struct {
 	Before  string `json:"before"`
 }
 
-// showGaps tells what is missing between the events of a page.
+// showGaps prints what is missing between the events of a page.
 func (f *clientFlags) showGaps(gaps []gapItem) error {
 	if len(gaps) == 0 {
 		return nil

@@ -105,7 +105,7 @@ func recoverData(f *clientFlags, opts duckdb.RecoverOptions, forget, yes bool) e
 	return f.sayRecovered(r, data)
 }
 
-// recoveryDocument is what --json prints. The members of a store that is whole are left out.
+// recoveryDocument is what --json prints. It omits the members that describe an intact store.
 type recoveryDocument struct {
 	Done         bool        `json:"done"`
 	Flushed      uint64      `json:"flushed,omitzero"` // the last frame that is in segments
@@ -147,7 +147,7 @@ func documentOf(r *duckdb.RecoveryPlan, metadata *registry.Forgetting, done bool
 	return d
 }
 
-// showForgetting prints what becomes of the metadata.
+// showForgetting prints what happens to the metadata.
 func (f *clientFlags) showForgetting(x *registry.Forgetting) {
 	_, _ = fmt.Fprintf(f.out, "%-15s FORGOTTEN: applications with their settings, keys and event types; the server starts without applications and keys\n", "metadata")
 	for _, name := range x.Moves {
@@ -155,7 +155,7 @@ func (f *clientFlags) showForgetting(x *registry.Forgetting) {
 	}
 }
 
-// sayRecovered says what was done, and what comes next.
+// sayRecovered prints what was done, and what to do next.
 func (f *clientFlags) sayRecovered(r *duckdb.RecoveryPlan, data string) error {
 	if r.Forgets {
 		_, _ = fmt.Fprintln(f.err, "eye: WARNING: this data directory no longer knows what was erased. If erased data comes back, erase it again\n"+
@@ -196,7 +196,7 @@ func (f *clientFlags) showRecovery(r *duckdb.RecoveryPlan) {
 	line("to quarantine", "%s that the manifest does not name", plural.Count(len(r.Unnamed), "file"))
 }
 
-// erasuresText says what becomes of the erasures.
+// erasuresText says what happens to the erasures.
 func erasuresText(r *duckdb.RecoveryPlan) string {
 	text := plural.Count(r.Tombstones, "erasure") + ", applied"
 	switch {
@@ -211,7 +211,7 @@ func erasuresText(r *duckdb.RecoveryPlan) string {
 	return text
 }
 
-// acknowledge drops what readyz tells of losses.
+// acknowledge ends the messages of /readyz about losses.
 func (f *clientFlags) acknowledge(ctx context.Context) error {
 	r := client.Request{Method: http.MethodPost, Path: client.AcknowledgePath}
 	return f.show(ctx, r, func(body []byte) error {
@@ -226,8 +226,8 @@ func (f *clientFlags) acknowledge(ctx context.Context) error {
 	})
 }
 
-// readmit takes damaged segments back whose files are whole again, by the server or, without
-// one, under the lock of the data directory.
+// readmit takes back damaged segments whose files have been replaced by intact ones. The server
+// does this, or this process if no server runs, under the lock of the data directory.
 func (f *clientFlags) readmit(ctx context.Context) error {
 	r := client.Request{Method: http.MethodPost, Path: client.ReadmitPath}
 	unlock, err := f.lockWithoutServer()
@@ -268,7 +268,7 @@ func (f *clientFlags) readmit(ctx context.Context) error {
 	return f.printf("expired events are removed after the server starts")
 }
 
-// showReadmitted prints what was taken back. With something still damaged the command ends with
+// showReadmitted prints what was taken back. If a segment is still damaged, the command ends with
 // exit code 1.
 func (f *clientFlags) showReadmitted(answer admin.ReadmittedAnswer) error {
 	var exit error
@@ -297,8 +297,8 @@ func (f *clientFlags) showReadmitted(answer admin.ReadmittedAnswer) error {
 	return exit
 }
 
-// lockWithoutServer takes the data directory, unless a server is asked for or has it: then release
-// is nil.
+// lockWithoutServer locks the data directory. If the flags name a server, or a server has the lock,
+// release is nil.
 func (f *clientFlags) lockWithoutServer() (release func(), err error) {
 	if f.value("url", "EYE_URL") != "" {
 		return nil, nil
@@ -308,7 +308,7 @@ func (f *clientFlags) lockWithoutServer() (release func(), err error) {
 		return nil, err
 	}
 	if release, err = node.Lock(data); err != nil {
-		return nil, nil //nolint:nilerr // a server has it, and is asked; when it is another process, that is told
+		return nil, nil //nolint:nilerr // the holder is asked as a server; if it is not one, that request fails and says so
 	}
 	return release, nil
 }

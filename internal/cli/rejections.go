@@ -14,7 +14,7 @@ import (
 	"theeye/internal/client"
 )
 
-// line returns a problem as people read it.
+// problemLine returns a problem as text for people.
 func problemLine(p client.EventProblem) string {
 	parts := []string{p.Code}
 	if p.Pointer != "" {
@@ -31,7 +31,7 @@ func problemLines(problems []client.EventProblem) string {
 	return strings.Join(lines, "; ")
 }
 
-// newRejectionsCommand returns `eye rejections` with what can be done with them.
+// newRejectionsCommand returns `eye rejections` and its subcommands.
 func newRejectionsCommand(s stdio) *cobra.Command {
 	cmd := &cobra.Command{Use: "rejections [ID]", Short: "List rejections, newest first, or show one by its id or its event's id", Args: args(cobra.MaximumNArgs(1))}
 	f := newClientFlags(cmd, s)

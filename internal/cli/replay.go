@@ -20,10 +20,10 @@ import (
 	"theeye/internal/wait"
 )
 
-// replayPoll is how often a replay is asked how far it has come.
+// replayPoll is the interval between requests for the progress of a replay.
 const replayPoll = 300 * time.Millisecond
 
-// replayFlags are those of `eye rejections replay`.
+// replayFlags are the flags of `eye rejections replay`.
 type replayFlags struct {
 	*clientFlags
 	filter                   *filterFlags
@@ -160,7 +160,7 @@ func (f *replayFlags) replay(ctx context.Context, c *client.Client, req admin.Re
 	return now, err
 }
 
-// showReplay tells what a replay did, or would do.
+// showReplay prints what a replay did, or would do.
 func (f *clientFlags) showReplay(r admin.Replay) error {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }

@@ -49,7 +49,7 @@ func (f *clientFlags) rescue(cmd *cobra.Command, file string) error {
 		if file != name && !sameFile(file, inside) {
 			return usagef("%s is not in %s; copy it there first", file, filepath.Dir(inside))
 		}
-		// The lock would make the directory.
+		// Taking the lock would create the directory.
 		if err := checkThere(filepath.Join(data, "queue"), fmt.Sprintf("there is no queue in %s; give the data directory of a server with --data", data)); err != nil {
 			return err
 		}

@@ -95,11 +95,11 @@ func restore(ctx context.Context, s stdio, printKeys bool, opts backup.RestoreOp
 	return err
 }
 
-// checkMetadata reports whether this program can open metadata and audit log that were copied.
+// checkMetadata returns an error if this program cannot open the restored metadata or audit log.
 func checkMetadata(dir string) error {
 	for name, check := range map[string]func([]byte) error{"metadata.json": registry.CheckDocument, registry.AuditFile: registry.CheckAuditFile} {
 		b, err := os.ReadFile(filepath.Join(dir, name))
-		if errors.Is(err, fs.ErrNotExist) { // the index tells of it
+		if errors.Is(err, fs.ErrNotExist) { // Verify compares the files with the index
 			continue
 		}
 		if err == nil {
@@ -112,7 +112,7 @@ func checkMetadata(dir string) error {
 	return nil
 }
 
-// checkStore reports whether this program can open a store that was copied.
+// checkStore returns an error if this program cannot open the restored store.
 func checkStore(dir string) error {
 	m, err := duckdb.ReadManifest(dir)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"theeye/internal/envelope"
 )
 
-// A restore does not end well with what this version cannot open.
+// A restore fails if this version cannot open the result.
 func TestCheckMetadata(t *testing.T) {
 	for name, test := range map[string]struct {
 		file, content string

@@ -1,8 +1,8 @@
-// Package cli is the command line of The Eye: a file for each command, tables, prompts and exit
+// Package cli is the command line of The Eye: one file for each command, tables, prompts and exit
 // codes.
 //
-// Commands that ask a server go through package client; those for a stopped server open its files.
-// It does not read settings of a server (package config) and does not wire one (package node).
+// Commands that talk to a server use package client; those for a stopped server open its files. It
+// neither reads the settings of a server (package config) nor wires one (package node).
 package cli
 
 import (
@@ -28,15 +28,15 @@ const (
 	exitBreaking = 3 // eye types put, apply: not compatible with the version in force
 )
 
-// stdio holds the streams that a command reads from and writes to. An output to a terminal is what
-// shownOn returned for it.
+// stdio holds the streams that a command reads from and writes to. An output to a terminal was
+// returned by shownOn.
 type stdio struct {
 	in       io.Reader
 	out, err io.Writer
 }
 
-// Run executes one command line on the process's standard streams and returns its exit code. A
-// stream that is a terminal is written to as such; see terminal.
+// Run executes one command line on the process's standard streams and returns its exit code. Output
+// to a terminal is escaped; see terminal.
 func Run(args []string, in io.Reader, stdout, stderr *os.File) int {
 	out, errOut := shownOn(stdout), shownOn(stderr)
 	defer finish(errOut)
@@ -44,8 +44,8 @@ func Run(args []string, in io.Reader, stdout, stderr *os.File) int {
 	return run(args, in, out, errOut)
 }
 
-// run executes one command line and returns its exit code. The first SIGINT,
-// SIGTERM or SIGHUP cancels the command's context, a later one exits at once.
+// run executes one command line and returns its exit code. The first SIGINT, SIGTERM or SIGHUP
+// cancels the command's context; a later one ends the process immediately.
 func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	ctx, stop := interruptible(context.Background())
 	defer stop()
@@ -94,11 +94,11 @@ func newRoot(s stdio) *cobra.Command {
 		newAuditCommand(s), newUnreadableCommand(s), newBackupCommand(s), newRestoreCommand(s), newStoreCommand(s),
 		newHealthCommand(s), newBenchCommand(s), newVersionCommand(s),
 	)
-	checkLibraryCommands(root)
+	addLibraryCommands(root)
 	return root
 }
 
-// flagFault says what is wrong with a flag in plain words, not in those of the library's parsers.
+// flagFault says what is wrong with a flag, in plainer words than the library's parsers.
 func flagFault(cmd *cobra.Command, err error) string {
 	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok && unknown.GetSpecifiedShortnames() == "" {
 		var names []string
@@ -124,9 +124,9 @@ func flagFault(cmd *cobra.Command, err error) string {
 	return fmt.Sprintf("--%s %q is not valid; use %s", flag.Name, invalid.GetValue(), kind)
 }
 
-// checkLibraryCommands adds the library's own commands, `eye help` and `eye completion`, and turns
+// addLibraryCommands adds the library's own commands, `eye help` and `eye completion`, and turns
 // errors in their arguments into usage errors.
-func checkLibraryCommands(root *cobra.Command) {
+func addLibraryCommands(root *cobra.Command) {
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range root.Commands() {
@@ -171,7 +171,7 @@ func (e *usageError) Error() string { return e.message }
 
 func usagef(format string, args ...any) error { return &usageError{fmt.Sprintf(format, args...)} }
 
-// exitError ends the command with a code; its faults were printed already.
+// exitError ends the command with an exit code. Its faults have already been printed.
 type exitError struct{ code int }
 
 func (e *exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) }

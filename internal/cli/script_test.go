@@ -19,9 +19,9 @@ const (
 	scriptLimit = time.Minute
 )
 
-// TestServer runs the sessions in testdata/script against a server that the
-// session starts itself, on a port of its own and in its own directory. The
-// examples of the repository stand in $EXAMPLES.
+// TestServer runs the sessions in testdata/script against a server that the session starts itself,
+// on a port of its own and in its own directory. $EXAMPLES is the folder of examples of the
+// repository.
 func TestServer(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
@@ -37,8 +37,8 @@ func TestServer(t *testing.T) {
 	})
 }
 
-// eventually PATTERN PROGRAM [ARGS] runs a program again and again until it
-// succeeds and prints what the pattern matches, for at most a minute.
+// eventually PATTERN PROGRAM [ARGS] runs a program repeatedly, for at most a minute, until it
+// succeeds and its output matches the pattern.
 func eventually(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: eventually PATTERN PROGRAM [ARGS]")

@@ -24,7 +24,8 @@ const (
 	maxBatchBytes  = 3 << 20 // below what a server accepts by default
 	shownProblems  = 20      // rejected events that are printed
 	adminKeyPrefix = "eye_a_"
-	// linger is how long an event of an input that may pause waits for others to be sent with it.
+	// linger is how long an event of an input that may pause waits for others that can be sent with
+	// it.
 	linger = 250 * time.Millisecond
 )
 
@@ -140,7 +141,7 @@ func (f *sendFlags) open(names []string) (io.ReadCloser, int64, error) {
 	return file, size, nil
 }
 
-// showRejected prints a rejected event, but only the first of many.
+// showRejected prints a rejected event, up to shownProblems of them.
 func (f *sendFlags) showRejected(bar *bar, where, id string, problems []client.EventProblem) {
 	if f.shown++; f.shown > shownProblems {
 		return
@@ -151,7 +152,7 @@ func (f *sendFlags) showRejected(bar *bar, where, id string, problems []client.E
 	bar.print("rejected " + where + ": " + printable(problemLines(problems), maxMessage))
 }
 
-// finish prints the totals, whatever happened, and decides on the exit code.
+// finish prints the totals, whatever happened, and returns the error that determines the exit code.
 func (f *sendFlags) finish(bar *bar, s *sender, failed error) error {
 	bar.close()
 	if more := s.sums.Rejected - shownProblems; more > 0 {
@@ -178,8 +179,8 @@ func (f *sendFlags) printTotals(t client.Totals) error {
 	return err
 }
 
-// bar shows progress on a terminal, and nothing elsewhere. It writes to the terminal unfiltered:
-// its output moves the cursor and contains no text from elsewhere.
+// bar shows progress on a terminal, and nothing elsewhere. It writes to the terminal unescaped,
+// because its output moves the cursor and contains no text from outside.
 //
 // It is safe for concurrent use.
 type bar struct {
@@ -188,7 +189,7 @@ type bar struct {
 	shown *progressbar.ProgressBar // nil when the output is not a terminal
 }
 
-// newBar returns a bar for so many bytes, -1 when that is not known.
+// newBar returns a bar for size bytes; -1 means unknown.
 func newBar(to io.Writer, size int64, options ...progressbar.Option) *bar {
 	b := &bar{to: to}
 	if t, ok := to.(*terminal); ok {

@@ -112,7 +112,7 @@ func TestIdentify(t *testing.T) {
 	}
 }
 
-// collect sends an input to a handler and returns what was told.
+// collect sends an input to a handler and returns what the sender reported.
 func collect(t *testing.T, handler http.HandlerFunc, in string) (s *sender, waits []time.Duration, rejected []string, err error) {
 	t.Helper()
 	server := httptest.NewServer(handler)
@@ -121,7 +121,7 @@ func collect(t *testing.T, handler http.HandlerFunc, in string) (s *sender, wait
 	if err != nil {
 		t.Fatal(err)
 	}
-	// On a kept connection the transport itself repeats a request once.
+	// On a connection that is kept alive, the transport itself repeats a request once.
 	c.UseTransport(&http.Transport{DisableKeepAlives: true})
 	s = &sender{
 		client: c, retryFor: time.Hour, notice: func(string) {}, newID: randomID, newRequest: randomRequest,

@@ -18,14 +18,14 @@ import (
 	"theeye/internal/client"
 )
 
-// Waiting times between the tries of one batch.
+// Delays between the tries of one batch.
 const (
 	firstBackoff = 200 * time.Millisecond
 	maxBackoff   = 30 * time.Second
-	maxAsked     = 5 * time.Minute // a longer Retry-After is cut to this
+	maxAsked     = 5 * time.Minute // the longest Retry-After that is honoured
 )
 
-// sender delivers batches, again and again until they are answered.
+// sender delivers batches, and retries them until they are answered.
 type sender struct {
 	client   *client.Client
 	wait     bool          // until the events are stored
@@ -42,8 +42,8 @@ type sender struct {
 	last *element // the last element of the batches that were answered; nil for none
 }
 
-// send delivers one batch. Its elements carry ids, so that a repeated request
-// stores nothing twice. When ctx ends, the request under way is tried at most once more.
+// send delivers one batch. Its elements have ids, so a repeated request stores nothing twice. When
+// ctx ends, the request under way is retried at most once.
 func (s *sender) send(ctx context.Context, b batch) error {
 	contentType, body := b.body()
 	r := client.Request{
@@ -75,11 +75,10 @@ func (s *sender) send(ctx context.Context, b batch) error {
 	return nil
 }
 
-// placeInRequest matches the place at which, according to the server, a request stops being JSON.
+// placeInRequest matches the place at which the server says that a request is not JSON.
 var placeInRequest = regexp.MustCompile(`\bat line ([0-9]+), column ([0-9]+)`)
 
-// located returns problems with places in the element instead of those in the request, in which it
-// is the nth line.
+// located replaces places in the request, whose nth line is the element, by places in the element.
 func (e *element) located(problems []client.EventProblem, n int) []client.EventProblem {
 	if !e.line {
 		return problems
@@ -99,8 +98,8 @@ func (e *element) located(problems []client.EventProblem, n int) []client.EventP
 	return located
 }
 
-// sendHalves sends a batch that is too large for the server in two. One event
-// that is too large by itself was kept by the server as a rejection.
+// sendHalves splits a batch that is too large for the server and sends both halves. If a single
+// event is too large, the server has kept it as a rejection.
 func (s *sender) sendHalves(ctx context.Context, b batch, p *client.Problem) error {
 	if len(b.elements) == 1 {
 		s.sums.Add(client.Totals{Received: 1, Rejected: 1})
@@ -117,8 +116,8 @@ func (s *sender) sendHalves(ctx context.Context, b batch, p *client.Problem) err
 	return nil
 }
 
-// deliver sends one request until the answer is final or retryFor is over. After ctx has ended, it
-// is tried at most once more.
+// deliver sends one request until the answer is final or retryFor has passed. After ctx has ended,
+// it retries at most once.
 func (s *sender) deliver(ctx context.Context, r client.Request) ([]byte, error) {
 	deadline := time.Now().Add(s.retryFor)
 	for try := 0; ; try++ {
@@ -145,7 +144,7 @@ func tries(n int) string {
 	return strconv.Itoa(n) + " tries"
 }
 
-// again reports whether a request that failed may succeed later.
+// isRetryable reports whether a request that failed with err may succeed later.
 func again(err error) bool {
 	var (
 		p           *client.Problem
@@ -161,11 +160,11 @@ func again(err error) bool {
 	return errors.As(err, &unreachable)
 }
 
-// backoff returns how long to wait after a try (from 0): twice as long each time, half of it
-// random, and never shorter than the server asks for.
+// backoff returns how long to wait after the given try, counted from 0. The delay doubles each
+// time, half of it is random, and it is never shorter than the server asks for.
 func backoff(try int, err error) time.Duration {
 	d := min(maxBackoff, firstBackoff<<min(try, 20))
-	d = d/2 + rand.N(d/2) //nolint:gosec // spreads senders; nothing secret
+	d = d/2 + rand.N(d/2) //nolint:gosec // spreads retries; not a secret
 	if p, ok := errors.AsType[*client.Problem](err); ok {
 		d = max(d, retryAfter(p.RetryAfter, time.Now()))
 	}

@@ -45,7 +45,7 @@ func serve(ctx context.Context, cfg config.Config, s stdio) error {
 		log.Warn(line)
 	}
 	setLastWords(ctx, func() { log.Warn("stopped at once by a second signal; everything acknowledged is on disk") })
-	// What goes to a log is read by more people than may have keys.
+	// A log is read by more people than those who may have keys.
 	cfg.PrintKeys = cfg.PrintKeys || isTerminal(s.out)
 	srv, err := node.Open(ctx, cfg, log)
 	if err != nil {
@@ -80,9 +80,8 @@ func baseURL(address string, secure bool) string {
 	return scheme + "://" + address
 }
 
-// greet prints where the server is and, once, the secrets that a first start
-// made, or how to come by them. They go to the standard output and never through
-// the log. It returns when they are written.
+// greet prints where the server is and, after a first start, the secrets that it created, or how to
+// create them. Secrets go to standard output, never to the log. It returns when they are written.
 func greet(to io.Writer, base string, cfg config.Config, first registry.FirstStart) error {
 	var out strings.Builder
 	fmt.Fprintf(&out, "The Eye is running at %s (API: %s/docs)\n", base, base)
@@ -118,8 +117,8 @@ Send an event, and see it:
 	return err
 }
 
-// adminKeyText tells of an admin key that was made: the key itself where it may be
-// printed, else where it is.
+// adminKeyText describes a new admin key: the key itself if it may be printed, or else the file
+// that holds it.
 func adminKeyText(key, data string, mayPrint bool) string {
 	file := filepath.Join(data, "admin.key")
 	if !mayPrint {
@@ -128,9 +127,9 @@ func adminKeyText(key, data string, mayPrint bool) string {
 	return fmt.Sprintf("admin key   %s\n            also in %s; it is the only secret on disk\n", key, file)
 }
 
-// shellWord quotes a text that is not one plain word of a shell. The result is graphic, so that it
-// is printed as it is. Every POSIX shell takes it, but where the text ends in a newline and holds
-// what is not graphic: that cannot be written in one word but as bash and others take it.
+// shellWord quotes a text for a shell if necessary. The result consists of graphic characters, so
+// it is printed unescaped. Every POSIX shell accepts it, with one exception: a text that ends in a
+// newline and also contains non-graphic characters needs the $'…' of bash and others.
 func shellWord(text string) string {
 	plain := func(r rune) bool {
 		return r < unicode.MaxASCII && (unicode.IsLetter(r) || unicode.IsDigit(r)) || strings.ContainsRune("/._-+:@%", r)
@@ -146,7 +145,7 @@ func shellWord(text string) string {
 	for i := 0; i < len(text); {
 		r, size := utf8.DecodeRuneInString(text[i:])
 		switch {
-		case r == utf8.RuneError && size == 1, !unicode.IsGraphic(r), r == '-' && i == 0: // printf takes - for a flag
+		case r == utf8.RuneError && size == 1, !unicode.IsGraphic(r), r == '-' && i == 0: // printf would take - for a flag
 			for _, c := range []byte(text[i : i+size]) {
 				fmt.Fprintf(&b, `\%03o`, c)
 			}
@@ -169,8 +168,8 @@ func shellWord(text string) string {
 	return "$'" + b.String() + "'"
 }
 
-// newLogger logs as text to a terminal, and as JSON to anything else. Commands that a message
-// advises are completed by flags; see advise.
+// newLogger logs as text to a terminal, and as JSON to anything else. It adds flags to the commands
+// that a message advises; see advise.
 func newLogger(w io.Writer, level slog.Level, flags string) *slog.Logger {
 	opts := &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.MessageKey {

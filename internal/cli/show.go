@@ -9,7 +9,7 @@ import (
 	"theeye/internal/client"
 )
 
-// show sends a request and prints its answer: as it is with --json, else by table.
+// show sends a request and prints its answer: unchanged with --json, or else with table.
 func (f *clientFlags) show(ctx context.Context, r client.Request, table func(body []byte) error) error {
 	c, err := f.client()
 	if err != nil {
@@ -39,7 +39,7 @@ func (f *clientFlags) saying(format string, args ...any) func([]byte) error {
 	return func([]byte) error { return f.printf(format, args...) }
 }
 
-// decodeAnyCase decodes into fields without tags.
+// decodeAnyCase decodes into fields without tags, ignoring case.
 func decodeAnyCase(path string, body []byte, into any) error {
 	if err := json.Unmarshal(body, into, json.MatchCaseInsensitiveNames(true)); err != nil {
 		return fmt.Errorf("the answer of %s cannot be read; is this The Eye? %w", path, err)

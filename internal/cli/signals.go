@@ -9,16 +9,16 @@ import (
 	"time"
 )
 
-// together is how long after the first signal another one counts as the same: a terminal and a
-// supervisor may each send one.
+// together is how long after the first signal another one counts as the same signal, because a
+// terminal and a supervisor may each send one.
 const together = time.Second
 
-// lastWordsKey is that of a context's last words, an *atomic.Pointer[func()].
+// lastWordsKey is the context key of the last words, an *atomic.Pointer[func()].
 type lastWordsKey struct{}
 
 // interruptible returns a context that the first SIGINT, SIGTERM or SIGHUP cancels; a SIGHUP that
-// the process was started to ignore, as by nohup, stays ignored. A later one ends the process with
-// the code that a shell gives to such an end.
+// the process was started to ignore, as by nohup, stays ignored. A later signal ends the process
+// with the exit code 128 + signal.
 func interruptible(parent context.Context) (context.Context, context.CancelFunc) {
 	var lastWords atomic.Pointer[func()]
 	ctx, cancel := context.WithCancel(context.WithValue(parent, lastWordsKey{}, &lastWords))
@@ -45,7 +45,7 @@ func interruptible(parent context.Context) (context.Context, context.CancelFunc)
 	}
 }
 
-// heed calls interrupt at the first signal and end at one that comes later, until done is closed.
+// heed calls interrupt at the first signal and end at a later one, until done is closed.
 func heed(signals <-chan os.Signal, done <-chan struct{}, interrupt func(), end func(os.Signal)) {
 	select {
 	case <-signals:
@@ -67,7 +67,8 @@ func heed(signals <-chan os.Signal, done <-chan struct{}, interrupt func(), end 
 	}
 }
 
-// setLastWords lets say be called when a later signal ends the process, in the context of run.
+// setLastWords registers say in the context of run, to be called when a later signal ends the
+// process.
 func setLastWords(ctx context.Context, say func()) {
 	if lastWords, ok := ctx.Value(lastWordsKey{}).(*atomic.Pointer[func()]); ok {
 		lastWords.Store(&say)

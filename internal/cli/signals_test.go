@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Signals that come together are one; a later one ends at once.
+// Signals that arrive together count as one; a later one ends the process immediately.
 func TestSignals(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {

@@ -86,8 +86,8 @@ func (f *clientFlags) storeDir() (string, error) {
 	return dir, checkThere(dir, fmt.Sprintf("there is no store in %s; give the data directory of a server on this machine with --data", data))
 }
 
-// checkThere returns an error with a text when there is nothing at a path. Whatever else keeps it
-// from being looked at is an error of its own.
+// checkThere returns an error with the text missing if nothing exists at a path, and a different
+// error if the path cannot be examined.
 func checkThere(path, missing string) error {
 	_, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -96,12 +96,13 @@ func checkThere(path, missing string) error {
 	return err
 }
 
-// checkFolder returns an error when there is no folder at a path.
+// checkFolder returns an error if the folder does not exist.
 func checkFolder(path string) error {
 	return checkThere(path, fmt.Sprintf("the folder %s does not exist", path))
 }
 
-// manifest reads what the store consists of now, and where it is. It refuses a store that is lost.
+// manifest returns the folder of the store and its manifest. It returns an error if the store is
+// lost.
 func (f *clientFlags) manifest() (dir string, m duckdb.Manifest, err error) {
 	if dir, err = f.storeDir(); err == nil {
 		m, err = duckdb.PresentManifest(dir)

@@ -13,7 +13,7 @@ import (
 	"theeye/internal/store/duckdb"
 )
 
-// `eye store compact` says when there was nothing to do, and --json prints a document.
+// `eye store compact` says when there was nothing to merge, and --json prints a document.
 func TestCompactOfNothing(t *testing.T) {
 	data := t.TempDir()
 	st, err := duckdb.Open(t.Context(), duckdb.Options{Dir: filepath.Join(data, "store"), Tombstones: filepath.Join(data, "tombstones")})
@@ -42,7 +42,7 @@ func TestCompactOfNothing(t *testing.T) {
 	}
 }
 
-// Where there is no queue, a rescue says so and makes nothing.
+// Without a queue, a rescue says so and creates nothing.
 func TestRescueMakesNoFolder(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "none")
 	var out, errOut bytes.Buffer
@@ -52,7 +52,7 @@ func TestRescueMakesNoFolder(t *testing.T) {
 	}
 }
 
-// A folder that may not be looked at is not said to be missing.
+// A folder that cannot be examined is not reported as missing.
 func TestFolderThatMayNotBeLookedAt(t *testing.T) {
 	for _, name := range []string{"store", "queue"} {
 		data := t.TempDir()

@@ -11,7 +11,7 @@ import (
 // maxCell bounds the text of one cell, in code points.
 const maxCell = 80
 
-// table writes rows in columns. A write error is kept and told by flush.
+// table writes rows in columns. A write error is kept and returned by flush.
 type table struct {
 	w   *tabwriter.Writer
 	err error
@@ -25,8 +25,8 @@ func newTable(out io.Writer, head ...string) *table {
 	return t
 }
 
-// row writes one row. Cells hold text that others wrote: what would move the
-// cursor of a terminal is shown escaped, long text is cut.
+// row writes one row. Cells may contain text from outside: control characters are escaped, and long
+// text is truncated.
 func (t *table) row(cells ...string) {
 	shown := make([]string, len(cells))
 	for i, c := range cells {
@@ -37,7 +37,7 @@ func (t *table) row(cells ...string) {
 	}
 }
 
-// flush writes what is held back. Later rows have column widths of their own.
+// flush writes the buffered rows. Later rows have column widths of their own.
 func (t *table) flush() error {
 	if err := t.w.Flush(); err != nil && t.err == nil {
 		t.err = err
@@ -45,8 +45,8 @@ func (t *table) flush() error {
 	return t.err
 }
 
-// printable returns text as it may go to a terminal: control and format
-// characters escaped, and at most limit code points of it.
+// printable returns at most limit code points of a text, with control and format characters
+// escaped.
 func printable(text string, limit int) string {
 	var b strings.Builder
 	n := 0
@@ -67,7 +67,7 @@ func printable(text string, limit int) string {
 	return b.String()
 }
 
-// sizeText writes a number of bytes for people.
+// sizeText formats a number of bytes for people.
 func sizeText(n int64) string {
 	const unit = 1024
 	names := []string{"KiB", "MiB", "GiB", "TiB"}

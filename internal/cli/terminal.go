@@ -11,18 +11,18 @@ import (
 	"golang.org/x/term"
 )
 
-// terminal writes to a terminal. Much of what is shown was written by others, who
-// may be strangers with the key of a web page: what would move the cursor, change
-// colours or titles, or turn the direction of writing is shown escaped (L21).
+// terminal writes to a terminal. Much of what is shown comes from outside, even from strangers with
+// the key of a web page. Characters that would move the cursor, change colours or titles, or
+// reverse the writing direction are therefore escaped.
 //
 // It is safe for concurrent use.
 type terminal struct {
 	to   io.Writer
 	mu   sync.Mutex // guards what follows
-	rest []byte     // the beginning of a character whose other bytes have not come
+	rest []byte     // the beginning of a character whose other bytes have not arrived
 }
 
-// shownOn returns a file, as a terminal when it is one.
+// shownOn returns a file, wrapped in a terminal if it is one.
 func shownOn(file *os.File) io.Writer {
 	if term.IsTerminal(int(file.Fd())) {
 		return &terminal{to: file}
@@ -30,14 +30,13 @@ func shownOn(file *os.File) io.Writer {
 	return file
 }
 
-// isTerminal reports whether a person sees what is written.
+// isTerminal reports whether shownOn returned a terminal.
 func isTerminal(to io.Writer) bool {
 	_, ok := to.(*terminal)
 	return ok
 }
 
-// Write shows text. It holds back the last bytes of p when they are an unfinished
-// character.
+// Write writes escaped text. It holds back the last bytes of p if they are an incomplete character.
 func (t *terminal) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -50,7 +49,7 @@ func (t *terminal) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// finish shows what was held back.
+// finish writes what was held back.
 func (t *terminal) finish() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -67,8 +66,8 @@ func finish(to io.Writer) {
 	}
 }
 
-// escapeControls returns text with its control characters escaped as JSON escapes
-// them, and what cannot be judged before more has come.
+// escapeControls returns text with its control characters escaped as in JSON, and the rest that
+// cannot be judged without the bytes that follow.
 func escapeControls(text []byte) (shown, rest []byte) {
 	shown = make([]byte, 0, len(text))
 	for len(text) > 0 {
@@ -78,7 +77,7 @@ func escapeControls(text []byte) (shown, rest []byte) {
 			return shown, text
 		case r == '\r' && text[1] == '\n': // the end of a line in CSV
 			shown = append(shown, '\r')
-		case r == utf8.RuneError && size == 1: // some terminals take such a byte for a control character
+		case r == utf8.RuneError && size == 1: // some terminals treat such a byte as a control character
 			shown = fmt.Appendf(shown, `\x%02x`, text[0])
 		case controls(r):
 			shown = fmt.Appendf(shown, `\u%04x`, r)
@@ -90,9 +89,8 @@ func escapeControls(text []byte) (shown, rest []byte) {
 	return shown, nil
 }
 
-// controls reports whether a character acts on a terminal: C0 but tab and
-// newline, DEL, C1, and the embeddings, overrides and isolates of bidirectional
-// text (Unicode Standard Annex 9).
+// controls reports whether a character controls a terminal: C0 except tab and newline, DEL, C1, and
+// the embeddings, overrides and isolates of bidirectional text (Unicode Standard Annex 9).
 func controls(r rune) bool {
 	return r < 0x20 && r != '\t' && r != '\n' || r >= 0x7f && r < 0xa0 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069
 }

@@ -12,8 +12,8 @@ import (
 	"theeye/internal/jsonx"
 )
 
-// tracedReader remembers what was read of a text since a place in it, to tell the line and the
-// column of what follows.
+// tracedReader remembers the text that was read since a place, in order to determine the line and
+// column of later places.
 type tracedReader struct {
 	r    io.Reader
 	text []byte      // since start
@@ -31,7 +31,7 @@ func (t *tracedReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// at returns the place of a byte, which was read and is not forgotten.
+// at returns the place of a byte that was read and not yet forgotten.
 func (t *tracedReader) at(offset int) jsonx.Place {
 	passed := t.text[:min(max(offset-t.from.Offset, 0), len(t.text))]
 	at := jsonx.Place{Offset: t.from.Offset + len(passed), Line: t.from.Line, Column: t.from.Column}
@@ -43,13 +43,13 @@ func (t *tracedReader) at(offset int) jsonx.Place {
 	return at
 }
 
-// forget drops what is before a byte.
+// forget drops the text before a byte.
 func (t *tracedReader) forget(offset int) {
 	at := t.at(offset)
 	t.text, t.from = t.text[at.Offset-t.from.Offset:], at
 }
 
-// fault returns the fault of an input that a decoder refused.
+// fault turns a decoder's error into a fault of the input.
 func (t *tracedReader) fault(err error) error {
 	var (
 		syntax *jsontext.SyntacticError

@@ -12,7 +12,7 @@ import (
 	"theeye/internal/client"
 )
 
-// Where an input stops being JSON is told by line and column, however much comes before it.
+// A fault in the JSON of an input is reported by line and column, however much precedes it.
 func TestPlaceOfAFault(t *testing.T) {
 	long := strings.Repeat(`{"a":"`+strings.Repeat("ä", 5000)+"\"},\n", 200)
 	for _, tc := range []struct {
@@ -49,8 +49,8 @@ func TestPlaceOfAFault(t *testing.T) {
 	}
 }
 
-// The server counts lines of a request. Blank ones are not sent, and white space before a line is
-// not.
+// The server counts the lines of a request. Blank lines, and white space before a line, are not
+// sent.
 func TestPlaceInALine(t *testing.T) {
 	const early = "not JSON at line 2, column 4: the JSON ends too early"
 	for _, tc := range []struct {
@@ -71,7 +71,7 @@ func TestPlaceInALine(t *testing.T) {
 	}
 }
 
-// What is packed is read as what it holds is, also by a pipe that brings a byte at a time.
+// Compressed input is treated like its content, even if it arrives byte by byte.
 func TestBeginningOfAnInput(t *testing.T) {
 	for in, want := range map[string]string{
 		"":                   "EOF",

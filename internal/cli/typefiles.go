@@ -34,13 +34,13 @@ type typeFile struct {
 	schema         jsontext.Value
 }
 
-// typeFilePath returns where the schema of a type stands.
+// typeFilePath returns the file that holds the schema of a type.
 func typeFilePath(dir, category, name string) string {
 	return filepath.Join(dir, client.Segment(category), client.Segment(name)+schemaExtension)
 }
 
-// readTypeFiles reads all event types of a folder, by category and name. All that
-// is wrong is told at once.
+// readTypeFiles reads all event types of a folder, sorted by category and name. Its error lists all
+// faults.
 func readTypeFiles(dir string) ([]typeFile, error) {
 	var (
 		files  []typeFile
@@ -111,8 +111,8 @@ func readTypeFile(dir, path string) (f typeFile, err error) {
 	return f, err
 }
 
-// compareTypes parts types by where they are: in files alone, in both and not
-// alike, in both and alike, on the server alone.
+// compareTypes groups types by where they are: only in files, different in both, equal in both,
+// only on the server.
 func compareTypes(files []typeFile, onServer []typeItem) (added, changed, same []typeFile, missing []typeItem) {
 	server := map[[2]string]typeItem{}
 	for _, t := range onServer {
@@ -191,7 +191,7 @@ func (f *clientFlags) exportTypes(ctx context.Context, dir string) error {
 		if err := t.Schema.Indent(jsontext.WithIndent("  ")); err != nil {
 			return fmt.Errorf("write %s: %w", path, err)
 		}
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec,forbidigo // files to be shared, which can be written again
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec,forbidigo // meant to be shared, and can be written again
 			return err
 		}
 		if err := os.WriteFile(path, append(t.Schema, '\n'), 0o644); err != nil { //nolint:gosec // as above
@@ -226,7 +226,7 @@ func (f *clientFlags) printReport(report any) error {
 	return printDocument(f, b)
 }
 
-// typesDiff tells how files and a server differ.
+// typesDiff says how files and a server differ.
 type typesDiff struct {
 	OnlyInFiles  []typeName `json:"only_in_files"`
 	Differs      []typeName `json:"differs"`
@@ -234,7 +234,7 @@ type typesDiff struct {
 	Alike        int        `json:"alike"`
 }
 
-// typesApplied tells what an apply did, or would do.
+// typesApplied says what an apply did, or would do.
 type typesApplied struct {
 	Created   []typeName `json:"created"`
 	Changed   []typeName `json:"changed"`
@@ -273,7 +273,7 @@ func (f *clientFlags) diffTypes(ctx context.Context, dir string) (alike bool, er
 	return alike, err
 }
 
-// typeLines prints a line for each type; nothing with --json.
+// typeLines prints a line for each type, or nothing with --json.
 func (f *clientFlags) typeLines(what string, types []typeName) error {
 	for _, t := range types {
 		if f.json {
@@ -340,7 +340,7 @@ func wording(what string, dryRun bool) string {
 	return what
 }
 
-// applying is an apply on its way.
+// applying is a running apply.
 type applying struct {
 	*clientFlags
 
@@ -349,7 +349,7 @@ type applying struct {
 	report  typesApplied
 }
 
-// put puts types that were tried, and tells each when it is put.
+// put puts types that have been checked, and reports each one.
 func (a *applying) put(ctx context.Context, what string, files []typeFile) error {
 	for _, t := range files {
 		if !a.options.dryRun {
@@ -380,7 +380,7 @@ func (a *applying) remove(ctx context.Context, types []typeItem) error {
 	return nil
 }
 
-// judgeTypes has all schemas tried and prints what is wrong with any.
+// judgeTypes has the server check all schemas, and prints the faults.
 func (f *clientFlags) judgeTypes(ctx context.Context, c *client.Client, files []typeFile, force bool) error {
 	refused, unusable := false, false
 	for _, t := range files {

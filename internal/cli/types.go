@@ -124,8 +124,8 @@ func putRequest(category, name string, document []byte, o putOptions) client.Req
 	return client.Request{Method: http.MethodPut, Path: client.TypePath(category, name), Query: q, Body: document}
 }
 
-// explained prints the reasons of a schema that is not compatible, and ends with the
-// exit code for it. Other errors are returned.
+// explained prints the reasons why a schema is not compatible and returns the exit code for that.
+// It returns other errors unchanged.
 func (f *clientFlags) explained(err error) error {
 	var p *client.Problem
 	if !errors.As(err, &p) || len(p.Reasons) == 0 {
@@ -143,7 +143,8 @@ func reasonLine(r client.Reason) string {
 	return printable(at(r.Pointer)+r.Reason, 10*maxCell)
 }
 
-// at names a place in a schema before what is said of it, and nothing for the schema as a whole.
+// at returns the prefix of a message that names a place in a schema; it is empty for the schema as
+// a whole.
 func at(pointer string) string {
 	if pointer == "" {
 		return ""

@@ -6,14 +6,14 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// fault is something that is wrong with files.
+// fault is one thing that is wrong with a file.
 type fault struct {
 	File string `json:"file"`
 	Text string `json:"text"`
 }
 
-// verdict prints faults, one in a line, or that all is sound. With faults the
-// command ends with exit code 1.
+// verdict prints faults, one per line, or the text sound. If there are faults, the command ends
+// with exit code 1.
 func (f *clientFlags) verdict(faults []fault, sound string) error {
 	var exit error
 	if len(faults) > 0 {

@@ -37,8 +37,8 @@ type versionDocument struct {
 	Platform string `json:"platform"`
 }
 
-// version returns the module's version and the revision that it was built from,
-// as far as the build recorded them.
+// version returns the module's version and the revision from which it was built, if the build
+// recorded them.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
