@@ -68,7 +68,7 @@ func TestBodiesInAnotherForm(t *testing.T) {
 	}
 	for _, request := range []string{"PUT /v1/types/c/n", "POST /v1/apps"} {
 		method, path, _ := strings.Cut(request, " ")
-		if a := s.call(method, path, s.admin, packed); !strings.HasSuffix(a.text("detail"), "this is gzip, which is not unpacked here") {
+		if a := s.call(method, path, s.admin, packed); !strings.HasSuffix(a.text("detail"), "this is gzip, which is not decompressed here") {
 			t.Errorf("%s: %d %s", request, a.status, a.body)
 		}
 	}

@@ -8,5 +8,5 @@ import (
 	"theeye/internal/cli"
 )
 
-// main passes the command line on; see package cli for commands and exit codes.
+// main passes the command line to package cli, which documents commands and exit codes.
 func main() { os.Exit(cli.Run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }

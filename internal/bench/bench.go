@@ -1,5 +1,5 @@
 // Package bench sends load to a server and measures what is acknowledged, how long that takes, and
-// when an event that was acknowledged can be read.
+// when an acknowledged event can be read.
 package bench
 
 import (
@@ -18,7 +18,7 @@ import (
 
 // Bounds of Options.
 const (
-	MaxConnections = 4096       // also the most requests at a time when there is a rate
+	MaxConnections = 4096       // also bounds the concurrent requests if there is a rate
 	MaxRate        = 10_000_000 // events in a second
 )
 
@@ -29,13 +29,13 @@ const (
 	maxProblems    = 3
 )
 
-// Options say what load is sent. All fields except Rate are required.
+// Options describes the load. All fields except Rate are required.
 type Options struct {
-	Rate        int // events in a second, up to MaxRate; 0 for as many as the connections can send
+	Rate        int // events per second, up to MaxRate; 0 for as many as the connections can send
 	Batch       int // events of one request
 	Connections int // up to MaxConnections
 	Duration    time.Duration
-	NotRemoved  func(error) // is called when something that the bench made could not be removed
+	NotRemoved  func(error) // called if something that the bench created could not be removed
 }
 
 // Run sends load to a server for a while and measures what is acknowledged. With an admin key it
@@ -74,12 +74,12 @@ func Run(ctx context.Context, writer *client.Client, o Options) (*Report, error)
 	return r, nil
 }
 
-// prepare makes what a bench needs and makes the client use a write key of its application. The
-// returned function removes all that was made.
+// prepare creates what a bench needs and makes the client use a write key of its application. The
+// returned function removes everything that was created.
 func prepare(ctx context.Context, c *client.Client, notRemoved func(error)) (remove func(), err error) {
 	err = c.CreateApp(ctx, app)
 	if client.IsConflict(err) {
-		return nil, fmt.Errorf("there is an application %q already, of another bench that runs, or was killed; `eye apps delete %[1]s --erase` removes it", app)
+		return nil, fmt.Errorf("the application %q already exists, from a benchmark that is running or was killed; `eye apps delete %[1]s --erase` removes it", app)
 	}
 	if err != nil {
 		return nil, err
@@ -91,7 +91,7 @@ func prepare(ctx context.Context, c *client.Client, notRemoved func(error)) (rem
 		}
 	}
 	if err = demo.PutTypes(ctx, c, app); err == nil {
-		_, err = c.UseTemporaryWriteKey(ctx, app) // it ends with its application
+		_, err = c.UseTemporaryWriteKey(ctx, app) // the key is deleted with its application
 	}
 	if err != nil {
 		remove()
@@ -100,11 +100,11 @@ func prepare(ctx context.Context, c *client.Client, notRemoved func(error)) (rem
 	return remove, nil
 }
 
-// removeBench removes the application of a bench with all that it sent, and its event types.
+// removeBench removes the application of a bench with everything it sent, and its event types.
 func removeBench(ctx context.Context, c *client.Client) error {
 	_, failed := c.Do(ctx, client.Request{Method: http.MethodDelete, Path: client.AppPath(app), Query: url.Values{"erase": {"1"}}, Patient: true})
 	if failed != nil {
-		failed = fmt.Errorf("%w; `eye apps delete %s --erase` does it", failed, app)
+		failed = fmt.Errorf("%w; `eye apps delete %s --erase` removes the application", failed, app)
 	}
 	for _, t := range demo.Types(app) {
 		_, err := c.Do(ctx, client.Request{Method: http.MethodDelete, Path: client.TypePath(t.Category, t.Name)})
@@ -121,7 +121,7 @@ type Report struct {
 	Requests     uint64         `json:"requests"`
 	Asked        int            `json:"asked_events_per_second"` // 0: as many as possible
 	Sent         float64        `json:"sent_events_per_second"`
-	LateMax      float64        `json:"sent_late_max_ms"` // behind the time of a request; 0 when it has none
+	LateMax      float64        `json:"sent_late_max_ms"` // after the scheduled time of a request; 0 without a schedule
 	Acknowledged int            `json:"acknowledged_events"`
 	PerSecond    float64        `json:"acknowledged_events_per_second"`
 	Rejected     int            `json:"rejected_events"`
@@ -136,7 +136,7 @@ type Report struct {
 	Visible *visible `json:"visible"`
 }
 
-// attack sends the load and gathers the answers.
+// attack sends the load and collects the answers.
 func attack(ctx context.Context, c *client.Client, o Options) (*Report, error) {
 	events := newGenerator(o.Batch)
 	target := func(t *vegeta.Target) error {

@@ -13,16 +13,15 @@ import (
 	"theeye/internal/demo"
 )
 
-// generator makes batches of realistic events as fast as a bench needs them: the text
-// of each is rendered beforehand, and only ids, session, time and seq are put
-// between. It may be used concurrently.
+// generator makes batches of realistic events as fast as a bench needs them: their text is rendered
+// in advance, and only ids, session, time and seq are inserted. It is safe for concurrent use.
 type generator struct {
 	batch    int
 	variants []variant
 	makers   sync.Pool
 }
 
-// variant is the text of an event around its session and its time.
+// variant is the text of an event, without its session and its time.
 type variant struct{ afterSession string }
 
 // maker makes events for one worker at a time.

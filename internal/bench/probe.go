@@ -29,8 +29,8 @@ type probe struct {
 	failed int // not sent
 }
 
-// run sends an event every 100 ms until the context ends, and returns when the
-// last of them is visible or given up.
+// run sends an event every 100 ms until the context ends, and returns when the last of them is
+// visible or has been given up.
 func (p *probe) run(ctx context.Context) {
 	var group sync.WaitGroup
 	defer group.Wait()
@@ -89,7 +89,7 @@ func (p *probe) one(ctx context.Context, body []byte) {
 	}
 }
 
-// visible is what a probe has measured.
+// visible is the result of a probe.
 type visible struct {
 	Probes int     `json:"probes"`
 	Unseen int     `json:"unseen"`
@@ -99,7 +99,7 @@ type visible struct {
 	Max    float64 `json:"max_ms"`
 }
 
-// result is called after run has returned.
+// result returns what was measured. It must be called after run has returned.
 func (p *probe) result() *visible {
 	slices.Sort(p.times)
 	at := func(q float64) float64 {

@@ -34,8 +34,8 @@ func (e *advisingError) Error() string { return advise(e.err.Error(), e.flags) }
 
 func (e *advisingError) Unwrap() error { return e.err }
 
-// advising wraps an error in an advisingError. It returns nil for nil.
-func advising(err error, flags string) error {
+// withAdvice wraps an error in an advisingError. It returns nil for nil.
+func withAdvice(err error, flags string) error {
 	if err == nil {
 		return nil
 	}

@@ -19,10 +19,10 @@ func TestAdvise(t *testing.T) {
 			t.Errorf("got %s\nwant %s", got, want)
 		}
 	}
-	if err := advising(errUnreadable, "--data x"); !errors.Is(err, errUnreadable) || err.Error() != "run `eye store readmit --data x`" {
+	if err := withAdvice(errUnreadable, "--data x"); !errors.Is(err, errUnreadable) || err.Error() != "run `eye store readmit --data x`" {
 		t.Error(err)
 	}
-	if advising(nil, "--data x") != nil {
+	if withAdvice(nil, "--data x") != nil {
 		t.Error("an error of none")
 	}
 }

@@ -145,7 +145,7 @@ func newAppDeleteCommand(f *clientFlags) *cobra.Command {
 			return f.printf("deleted application %s and erased %s and %s", done.App, plural.Count(done.Events, "event"), plural.Count(done.Rejections, "rejection"))
 		})
 		if *erase {
-			return goesOn(err)
+			return erasureError(err)
 		}
 		return err
 	}

@@ -195,7 +195,7 @@ type copying struct {
 func (w copying) files(ctx context.Context, files []backup.File) error {
 	for _, file := range files {
 		r := client.Request{Method: http.MethodGet, Path: client.BackupFilePath(file.Name), Query: url.Values{"lease": {w.lease}}}
-		err := w.flags.patiently(ctx, func() error {
+		err := w.flags.withRetries(ctx, func() error {
 			return w.client.Stream(ctx, r, func(in io.Reader) error { return w.folder.Save(file, io.TeeReader(in, w.bar)) })
 		})
 		if errors.Is(err, backup.ErrContent) {
@@ -215,7 +215,7 @@ func (f *backupFlags) manifest(ctx context.Context, c *client.Client) (x backup.
 	r := client.Request{Method: http.MethodGet, Path: client.BackupManifestPath}
 	told := ""
 	for waited := time.Duration(0); ; {
-		err := f.patiently(ctx, func() error {
+		err := f.withRetries(ctx, func() error {
 			body, err := c.Do(ctx, r)
 			if p, ok := errors.AsType[*client.Problem](err); ok && p.Status == http.StatusServiceUnavailable && p.RetryAfter != "" {
 				return &preparingError{p}
@@ -247,11 +247,11 @@ func (f *backupFlags) manifest(ctx context.Context, c *client.Client) (x backup.
 // preparingError is the answer of a server that is still preparing the backup.
 type preparingError struct{ *client.Problem }
 
-// patiently retries while the server is down or busy.
-func (f *backupFlags) patiently(ctx context.Context, do func() error) error {
+// withRetries retries while the server is down or busy.
+func (f *backupFlags) withRetries(ctx context.Context, do func() error) error {
 	for try := 0; ; try++ {
 		err := do()
-		if err == nil || !again(err) || try == fetchTries-1 {
+		if err == nil || !isRetryable(err) || try == fetchTries-1 {
 			return err
 		}
 		if text := err.Error(); text != f.waited { // do not repeat the same reason
@@ -264,8 +264,8 @@ func (f *backupFlags) patiently(ctx context.Context, do func() error) error {
 	}
 }
 
-// copyAgain says what to do about damaged files of a backup.
-func copyAgain(dir string) string {
+// repairAdvice says what to do about damaged files of a backup.
+func repairAdvice(dir string) string {
 	return fmt.Sprintf("`eye backup --verify %s` copies damaged files again, on a machine with a server that still has them", shellWord(dir))
 }
 
@@ -295,7 +295,7 @@ func newBackupVerifyCommand(s stdio, f *clientFlags) *cobra.Command {
 			return err
 		}
 		if len(faults) > 0 {
-			_, _ = fmt.Fprintln(s.err, "eye: "+copyAgain(got[0]))
+			_, _ = fmt.Fprintln(s.err, "eye: "+repairAdvice(got[0]))
 		}
 		found := make([]fault, 0, len(faults))
 		for _, one := range faults {

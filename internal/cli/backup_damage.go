@@ -70,10 +70,10 @@ func damagedOf(x backup.Index, m duckdb.Manifest) (d damagedInBackup) {
 func (d damagedInBackup) lines(dir string) (lines []string) {
 	if len(d.kept) > 0 {
 		lines = append(lines, fmt.Sprintf("%s damaged on the server, kept from an earlier backup: %s; copy %s to store/quarantine of the server and run `eye store readmit`",
-			areSegments(d.kept), listed(d.kept), shellWord(dir)+"/files/"+d.kept[0].Segment.Data.Name+".*"))
+			areSegments(d.kept), segmentList(d.kept), shellWord(dir)+"/files/"+d.kept[0].Segment.Data.Name+".*"))
 	}
 	if len(d.absent) > 0 {
-		lines = append(lines, fmt.Sprintf("%s damaged on the server and not in this backup: %s", areSegments(d.absent), listed(d.absent)))
+		lines = append(lines, fmt.Sprintf("%s damaged on the server and not in this backup: %s", areSegments(d.absent), segmentList(d.absent)))
 	}
 	return lines
 }
@@ -85,7 +85,7 @@ func areSegments(list []duckdb.DamagedSegment) string {
 	return plural.Count(len(list), "segment") + " are"
 }
 
-func listed(list []duckdb.DamagedSegment) string {
+func segmentList(list []duckdb.DamagedSegment) string {
 	texts := make([]string, len(list))
 	for i, d := range list {
 		texts[i] = fmt.Sprintf("%s (%s)", d.Segment.Data.Name, plural.Count(d.Segment.Rows.Events, "event"))

@@ -38,12 +38,12 @@ func (c choice) Set(text string) error {
 // Type implements pflag.Value.
 func (choice) Type() string { return "string" }
 
-// filled is the value of a flag that must not be empty: when a script passes an unset variable,
+// nonEmpty is the value of a flag that must not be empty: when a script passes an unset variable,
 // that must not have the same effect as omitting the flag.
-type filled struct{ to *string }
+type nonEmpty struct{ to *string }
 
 // String implements pflag.Value.
-func (f filled) String() string {
+func (f nonEmpty) String() string {
 	if f.to == nil { // as in choice
 		return ""
 	}
@@ -51,7 +51,7 @@ func (f filled) String() string {
 }
 
 // Set implements pflag.Value.
-func (f filled) Set(text string) error {
+func (f nonEmpty) Set(text string) error {
 	if text == "" {
 		return errors.New("is empty")
 	}
@@ -60,7 +60,7 @@ func (f filled) Set(text string) error {
 }
 
 // Type implements pflag.Value.
-func (filled) Type() string { return "string" }
+func (nonEmpty) Type() string { return "string" }
 
 // list returns the words as a text.
 func (c choice) list() string {

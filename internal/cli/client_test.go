@@ -97,10 +97,10 @@ func TestMissingAdminKey(t *testing.T) {
 
 // An erasure continues after the server has ended during it, and the command says so.
 func TestErasureGoesOn(t *testing.T) {
-	if err := goesOn(&client.UnreachableError{Server: "here", Err: io.EOF}); !strings.Contains(err.Error(), "continues when the server starts again") {
+	if err := erasureError(&client.UnreachableError{Server: "here", Err: io.EOF}); !strings.Contains(err.Error(), "continues when the server starts again") {
 		t.Error(err)
 	}
-	if err := goesOn(nil); err != nil {
+	if err := erasureError(nil); err != nil {
 		t.Error(err)
 	}
 }

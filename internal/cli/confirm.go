@@ -46,7 +46,7 @@ func (f *confirmFlags) confirm(ctx context.Context, question string, all []erasa
 		return false, printDocument(f.clientFlags, b)
 	}
 	if len(all) > 0 {
-		t := newTable(f.shownTo(), "APP", "EVENTS", "REJECTIONS")
+		t := newTable(f.promptOutput(), "APP", "EVENTS", "REJECTIONS")
 		for _, a := range all {
 			more := ""
 			if a.MoreRejections {
@@ -69,8 +69,8 @@ func (f *confirmFlags) confirm(ctx context.Context, question string, all []erasa
 	return true, nil
 }
 
-// shownTo returns the stream that shows what would be erased.
-func (f *confirmFlags) shownTo() io.Writer {
+// promptOutput returns the stream that shows what would be erased.
+func (f *confirmFlags) promptOutput() io.Writer {
 	if f.dryRun {
 		return f.out
 	}
@@ -80,7 +80,7 @@ func (f *confirmFlags) shownTo() io.Writer {
 // note shows a line to the person who confirms.
 func (f *confirmFlags) note(text string) {
 	if !f.json {
-		_, _ = fmt.Fprintln(f.shownTo(), text)
+		_, _ = fmt.Fprintln(f.promptOutput(), text)
 	}
 }
 

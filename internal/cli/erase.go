@@ -38,7 +38,7 @@ func newEraseCommand(s stdio) *cobra.Command {
 	}
 	f := &eraseFlags{confirmFlags: newConfirmFlags(cmd, newClientFlags(cmd, s))}
 	fs := cmd.Flags()
-	fs.Var(filled{&f.session}, "session", "`id` of the session")
+	fs.Var(nonEmpty{&f.session}, "session", "`id` of the session")
 	fs.StringArrayVar(&f.apps, "app", nil, "`application` to erase it from (repeatable); all applications by default")
 	fs.BoolVar(&f.quarantine, "quarantine", false, "also delete all quarantined files; nothing can be recovered from them afterwards")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -71,7 +71,7 @@ func (f *eraseFlags) run(ctx context.Context) error {
 	if f.quarantine {
 		r.Query.Set("quarantine", "1")
 	}
-	return goesOn(f.show(ctx, r, f.showErasure))
+	return erasureError(f.show(ctx, r, f.showErasure))
 }
 
 // showErasure prints what an erasure did.
@@ -94,7 +94,7 @@ func (f *eraseFlags) showErasure(body []byte) error {
 			return err
 		}
 	}
-	if err := f.tellUnsearched(answer, f.session, f.apps); err != nil {
+	if err := f.warnUnsearched(answer, f.session, f.apps); err != nil {
 		return err
 	}
 	if len(answer.Apps) == 0 {
@@ -160,8 +160,8 @@ func (f *clientFlags) sessionErasable(ctx context.Context, session string, apps 
 	return all, nil
 }
 
-// tellUnsearched says what an erasure in some applications did not look into.
-func (f *clientFlags) tellUnsearched(answer admin.ErasureAnswer, session string, apps []string) error {
+// warnUnsearched says what an erasure in some applications did not look into.
+func (f *clientFlags) warnUnsearched(answer admin.ErasureAnswer, session string, apps []string) error {
 	again := []string{"eye erase", f.where(), "--session", shellWord(session)}
 	for _, app := range apps {
 		again = append(again, "--app", shellWord(app))
@@ -189,8 +189,8 @@ func (f *clientFlags) tellUnsearched(answer admin.ErasureAnswer, session string,
 	return nil
 }
 
-// goesOn adds to the error of an erasure that it continues, if the server ended during it.
-func goesOn(err error) error {
+// erasureError adds to the error of an erasure that it continues, if the server ended during it.
+func erasureError(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) {
 		return fmt.Errorf("%w; the server stopped during the erasure, which continues when the server starts again", err)
 	}

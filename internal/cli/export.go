@@ -38,7 +38,7 @@ func newExportCommand(s stdio) *cobra.Command {
 	f.filter = newFilterFlags(cmd, filterOf{order: true})
 	cmd.Flags().Var(oneOf(&f.format, "ndjson", "csv", "parquet"), "format", "`ndjson`, csv or parquet; by default from the name of the file, or ndjson")
 	f.output = "-"
-	cmd.Flags().VarP(filled{&f.output}, "output", "o", "`file` to write")
+	cmd.Flags().VarP(nonEmpty{&f.output}, "output", "o", "`file` to write")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context()) }
 	return cmd
 }

@@ -28,9 +28,9 @@ func keyUse(k *client.Key) string {
 	return "-"
 }
 
-// keyOver reports whether a key is revoked or has expired. A key whose time of expiry cannot be
+// keyEnded reports whether a key is revoked or has expired. A key whose time of expiry cannot be
 // read has not expired.
-func keyOver(k *client.Key, now time.Time) bool {
+func keyEnded(k *client.Key, now time.Time) bool {
 	if k.RevokedAt != nil {
 		return true
 	}
@@ -46,7 +46,7 @@ func newKeysCommand(s stdio) *cobra.Command {
 	group := newGroup("keys", "List, create and revoke keys")
 	f := newClientFlags(group, s)
 	app := new(string)
-	group.PersistentFlags().Var(filled{app}, "app", "`application` of the key; omit it for keys that are valid for all applications")
+	group.PersistentFlags().Var(nonEmpty{app}, "app", "`application` of the key; omit it for keys that are valid for all applications")
 
 	list := &cobra.Command{Use: "list", Short: "List valid keys, oldest first", Args: args(cobra.NoArgs)}
 	all := list.Flags().Bool("all", false, "also list revoked and expired keys; --json always prints them")
@@ -61,7 +61,7 @@ func newKeysCommand(s stdio) *cobra.Command {
 			t := newTable(f.out, "KEY ID", "APP", "KIND", "CREATED AT", "LAST USED AT", "EXPIRES AT", "REVOKED AT", "USE")
 			over, now := 0, time.Now()
 			for _, k := range answer.Keys {
-				if !*all && keyOver(&k, now) {
+				if !*all && keyEnded(&k, now) {
 					over++
 					continue
 				}
@@ -125,8 +125,8 @@ func newKeysCreateCommand(f *clientFlags, app *string) *cobra.Command {
 	var k keyFlags
 	flags := create.Flags()
 	flags.Var(oneOf(&k.Kind, "write", "read", "admin"), "kind", "write, read or admin (`kind`)")
-	flags.Var(filled{&k.ExpiresAt}, "expires-at", "`time` at which the key expires, such as 2027-01-31T00:00:00Z")
-	flags.Var(filled{&k.expiresIn}, "expires-in", "the same as a `duration` from now, such as 720h or 90d")
+	flags.Var(nonEmpty{&k.ExpiresAt}, "expires-at", "`time` at which the key expires, such as 2027-01-31T00:00:00Z")
+	flags.Var(nonEmpty{&k.expiresIn}, "expires-in", "the same as a `duration` from now, such as 720h or 90d")
 	flags.StringArrayVar(&k.Origins, "origin", nil, "restrict a write key to web pages of this `origin`, such as https://shop.example.com (repeatable)")
 	flags.BoolVar(&k.Signing, "signing", false, "require signed requests (write keys only)")
 	create.RunE = func(cmd *cobra.Command, _ []string) error {

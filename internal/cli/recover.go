@@ -37,7 +37,7 @@ func newRecoverCommand(f *clientFlags) *cobra.Command {
 	cmd.Flags().BoolVar(&opts.Empty, "empty", false, "start an empty store with what the queue still holds")
 	cmd.Flags().BoolVar(&opts.ForgetTombstones, "forget-tombstones", false, "continue without a tombstones file that is missing or damaged; erased data may come back")
 	cmd.Flags().BoolVar(&opts.KeepTombstones, "keep-tombstones", false, "continue with the intact lines of a tombstones file that is missing or damaged")
-	cmd.Flags().Var(filled{&opts.TombstonesCopy}, "tombstones", "copy of the tombstones `file`, such as that of a backup, whose lines --keep-tombstones also keeps")
+	cmd.Flags().Var(nonEmpty{&opts.TombstonesCopy}, "tombstones", "copy of the tombstones `file`, such as that of a backup, whose lines --keep-tombstones also keeps")
 	forget := cmd.Flags().Bool("forget-metadata", false, "start without applications, keys and event types when neither the queue nor metadata.json can provide them")
 	yes := cmd.Flags().Bool("yes", false, "do it")
 	cmd.RunE = func(*cobra.Command, []string) error {
@@ -102,7 +102,7 @@ func recoverData(f *clientFlags, opts duckdb.RecoverOptions, forget, yes bool) e
 	case r == nil:
 		return f.printf("done; start the server and create the applications again under the same names: their events are still there; the key in %s is valid", filepath.Join(data, "admin.key"))
 	}
-	return f.sayRecovered(r, data)
+	return f.printNextSteps(r, data)
 }
 
 // recoveryDocument is what --json prints. It omits the members that describe an intact store.
@@ -155,8 +155,8 @@ func (f *clientFlags) showForgetting(x *registry.Forgetting) {
 	}
 }
 
-// sayRecovered prints what was done, and what to do next.
-func (f *clientFlags) sayRecovered(r *duckdb.RecoveryPlan, data string) error {
+// printNextSteps prints what was done, and what to do next.
+func (f *clientFlags) printNextSteps(r *duckdb.RecoveryPlan, data string) error {
 	if r.Forgets {
 		_, _ = fmt.Fprintln(f.err, "eye: WARNING: this data directory no longer knows what was erased. If erased data comes back, erase it again\n"+
 			"eye: the next erasure creates a new key: take a new backup, because later erasures cannot be applied to existing backups (`eye restore --tombstones`)")

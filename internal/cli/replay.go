@@ -43,9 +43,9 @@ func newReplayCommand(f *clientFlags) *cobra.Command {
 	}
 	r := &replayFlags{clientFlags: f, filter: newFilterFlags(cmd, filterOf{rejections: true, replay: true})}
 	fs := cmd.Flags()
-	fs.Var(filled{&r.patch}, "patch", "`file` with a JSON Patch (RFC 6902) to apply to each body; - for standard input")
-	fs.Var(filled{&r.timeZone}, "time-zone", "IANA `name` of the time zone of timestamps that have none, instead of the application's")
-	fs.Var(filled{&r.session}, "set-session", "session `id` for bodies that have none")
+	fs.Var(nonEmpty{&r.patch}, "patch", "`file` with a JSON Patch (RFC 6902) to apply to each body; - for standard input")
+	fs.Var(nonEmpty{&r.timeZone}, "time-zone", "IANA `name` of the time zone of timestamps that have none, instead of the application's")
+	fs.Var(nonEmpty{&r.session}, "set-session", "session `id` for bodies that have none")
 	fs.BoolVar(&r.dryRun, "dry-run", false, "only show counts and examples")
 	fs.BoolVar(&r.yes, "yes", false, "do not ask")
 	cmd.RunE = func(cmd *cobra.Command, got []string) error {

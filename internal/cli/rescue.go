@@ -56,7 +56,7 @@ func (f *clientFlags) rescue(cmd *cobra.Command, file string) error {
 		unlock, err := node.Lock(data)
 		if err == nil {
 			unlock()
-			return f.rescueAlone(ctx, data, name, tell)
+			return f.rescueLocally(ctx, data, name, tell)
 		}
 	}
 	body, err := json.Marshal(admin.RescueRequest{File: name})
@@ -72,8 +72,8 @@ func sameFile(a, b string) bool {
 	return err1 == nil && err2 == nil && os.SameFile(x, y)
 }
 
-// rescueAlone opens the data directory as a server does, without serving.
-func (f *clientFlags) rescueAlone(ctx context.Context, data, file string, tell func([]byte) error) error {
+// rescueLocally opens the data directory as a server does, without serving.
+func (f *clientFlags) rescueLocally(ctx context.Context, data, file string, tell func([]byte) error) error {
 	settings := pflag.NewFlagSet("serve", pflag.ContinueOnError)
 	config.AddFlags(settings)
 	if err := settings.Set("data", data); err != nil {

@@ -29,9 +29,9 @@ func newRestoreCommand(s stdio) *cobra.Command {
 			"was backed up.",
 	}
 	var data, tombstones string
-	cmd.Flags().Var(filled{&data}, "data", "data `directory` to create")
+	cmd.Flags().Var(nonEmpty{&data}, "data", "data `directory` to create")
 	printKeys := cmd.Flags().Bool("print-keys", false, "print the admin key even if standard output is not a terminal")
-	cmd.Flags().Var(filled{&tombstones}, "tombstones", "tombstones `file` with the erasures since the backup")
+	cmd.Flags().Var(nonEmpty{&tombstones}, "tombstones", "tombstones `file` with the erasures since the backup")
 	cmd.RunE = func(cmd *cobra.Command, got []string) error {
 		if data == "" {
 			return usagef("give the data directory to create with --data")
@@ -70,7 +70,7 @@ func restore(ctx context.Context, s stdio, printKeys bool, opts backup.RestoreOp
 	done, err := backup.Restore(ctx, opts)
 	bar.close()
 	if errors.Is(err, backup.ErrContent) {
-		err = fmt.Errorf("%w; %s", err, copyAgain(opts.From))
+		err = fmt.Errorf("%w; %s", err, repairAdvice(opts.From))
 	}
 	if err != nil {
 		return err

@@ -29,7 +29,7 @@ const (
 )
 
 // stdio holds the streams that a command reads from and writes to. An output to a terminal was
-// returned by shownOn.
+// returned by wrapTerminal.
 type stdio struct {
 	in       io.Reader
 	out, err io.Writer
@@ -38,7 +38,7 @@ type stdio struct {
 // Run executes one command line on the process's standard streams and returns its exit code. Output
 // to a terminal is escaped; see terminal.
 func Run(args []string, in io.Reader, stdout, stderr *os.File) int {
-	out, errOut := shownOn(stdout), shownOn(stderr)
+	out, errOut := wrapTerminal(stdout), wrapTerminal(stderr)
 	defer finish(errOut)
 	defer finish(out)
 	return run(args, in, out, errOut)
@@ -55,7 +55,7 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	cmd, err := root.ExecuteContextC(ctx)
 	var usage *usageError
 	if err != nil && !errors.As(err, &usage) && cmd.Flag("url") != nil { // a command that talks to a server
-		err = advising(err, (&clientFlags{cmd: cmd, getenv: os.Getenv}).where())
+		err = withAdvice(err, (&clientFlags{cmd: cmd, getenv: os.Getenv}).where())
 	}
 	return report(err, errOut)
 }

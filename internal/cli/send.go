@@ -57,7 +57,7 @@ func newSendCommand(s stdio) *cobra.Command {
 	f := &sendFlags{clientFlags: newClientFlags(cmd, s)}
 	fs := cmd.Flags()
 	f.app = registry.DefaultApp
-	fs.Var(filled{&f.app}, "app", "`application` to send to (with an admin key)")
+	fs.Var(nonEmpty{&f.app}, "app", "`application` to send to (with an admin key)")
 	fs.IntVar(&f.batch, "batch", 500, "events per request (`number`)")
 	fs.BoolVar(&f.contentIDs, "ids-from-content", false, "derive the ids of events that have none from their content; the default for files")
 	fs.BoolVar(&f.wait, "wait", false, "wait until the events can be queried")
@@ -91,11 +91,11 @@ func (f *sendFlags) run(ctx context.Context, names []string) (err error) {
 	var app string
 	if admin {
 		app = f.app
-		giveBack, err := c.UseTemporaryWriteKey(ctx, app)
+		revoke, err := c.UseTemporaryWriteKey(ctx, app)
 		if err != nil {
 			return err
 		}
-		defer giveBack()
+		defer revoke()
 	}
 	bar := newBar(f.err, size)
 	defer bar.close()

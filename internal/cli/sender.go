@@ -123,7 +123,7 @@ func (s *sender) deliver(ctx context.Context, r client.Request) ([]byte, error) 
 	for try := 0; ; try++ {
 		ended := ctx.Err() != nil
 		answer, err := s.client.Do(context.WithoutCancel(ctx), r, http.StatusUnprocessableEntity)
-		if err == nil || !again(err) {
+		if err == nil || !isRetryable(err) {
 			return answer, err
 		}
 		delay := backoff(try, err)
@@ -145,7 +145,7 @@ func tries(n int) string {
 }
 
 // isRetryable reports whether a request that failed with err may succeed later.
-func again(err error) bool {
+func isRetryable(err error) bool {
 	var (
 		p           *client.Problem
 		unreachable *client.UnreachableError

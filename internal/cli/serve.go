@@ -49,7 +49,7 @@ func serve(ctx context.Context, cfg config.Config, s stdio) error {
 	cfg.PrintKeys = cfg.PrintKeys || isTerminal(s.out)
 	srv, err := node.Open(ctx, cfg, log)
 	if err != nil {
-		return advising(err, dataFlag(cfg.Data))
+		return withAdvice(err, dataFlag(cfg.Data))
 	}
 	defer srv.Close()
 	return srv.Run(ctx, func(address string) error {

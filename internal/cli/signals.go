@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// together is how long after the first signal another one counts as the same signal, because a
+// signalWindow is how long after the first signal another one counts as the same signal, because a
 // terminal and a supervisor may each send one.
-const together = time.Second
+const signalWindow = time.Second
 
 // lastWordsKey is the context key of the last words, an *atomic.Pointer[func()].
 type lastWordsKey struct{}
@@ -28,7 +28,7 @@ func interruptible(parent context.Context) (context.Context, context.CancelFunc)
 		signal.Notify(signals, syscall.SIGHUP)
 	}
 	done := make(chan struct{})
-	go heed(signals, done, cancel, func(s os.Signal) {
+	go handleSignals(signals, done, cancel, func(s os.Signal) {
 		if say := lastWords.Load(); say != nil {
 			(*say)()
 		}
@@ -45,8 +45,8 @@ func interruptible(parent context.Context) (context.Context, context.CancelFunc)
 	}
 }
 
-// heed calls interrupt at the first signal and end at a later one, until done is closed.
-func heed(signals <-chan os.Signal, done <-chan struct{}, interrupt func(), end func(os.Signal)) {
+// handleSignals calls interrupt at the first signal and end at a later one, until done is closed.
+func handleSignals(signals <-chan os.Signal, done <-chan struct{}, interrupt func(), end func(os.Signal)) {
 	select {
 	case <-signals:
 		interrupt()
@@ -57,7 +57,7 @@ func heed(signals <-chan os.Signal, done <-chan struct{}, interrupt func(), end 
 	for {
 		select {
 		case s := <-signals:
-			if time.Since(first) >= together {
+			if time.Since(first) >= signalWindow {
 				end(s)
 				return
 			}

@@ -19,16 +19,16 @@ func TestSignals(t *testing.T) {
 		"none":             {nil, nil},
 		"one":              {[]time.Duration{0}, []string{"interrupt"}},
 		"two together":     {[]time.Duration{0, 10 * time.Millisecond}, []string{"interrupt"}},
-		"three together":   {[]time.Duration{0, 0, together - 1}, []string{"interrupt"}},
-		"a later one":      {[]time.Duration{0, together}, []string{"interrupt", "end by terminated"}},
-		"two, and a later": {[]time.Duration{0, 10 * time.Millisecond, 3 * together}, []string{"interrupt", "end by terminated"}},
+		"three together":   {[]time.Duration{0, 0, signalWindow - 1}, []string{"interrupt"}},
+		"a later one":      {[]time.Duration{0, signalWindow}, []string{"interrupt", "end by terminated"}},
+		"two, and a later": {[]time.Duration{0, 10 * time.Millisecond, 3 * signalWindow}, []string{"interrupt", "end by terminated"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				var got []string
 				signals, done := make(chan os.Signal, 2), make(chan struct{})
-				go heed(signals, done, func() { got = append(got, "interrupt") }, func(s os.Signal) { got = append(got, "end by "+s.String()) })
+				go handleSignals(signals, done, func() { got = append(got, "interrupt") }, func(s os.Signal) { got = append(got, "end by "+s.String()) })
 				began := time.Now()
 				for _, at := range tc.at {
 					time.Sleep(at - time.Since(began))

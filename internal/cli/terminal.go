@@ -22,15 +22,15 @@ type terminal struct {
 	rest []byte     // the beginning of a character whose other bytes have not arrived
 }
 
-// shownOn returns a file, wrapped in a terminal if it is one.
-func shownOn(file *os.File) io.Writer {
+// wrapTerminal returns a file, wrapped in a terminal if it is one.
+func wrapTerminal(file *os.File) io.Writer {
 	if term.IsTerminal(int(file.Fd())) {
 		return &terminal{to: file}
 	}
 	return file
 }
 
-// isTerminal reports whether shownOn returned a terminal.
+// isTerminal reports whether wrapTerminal returned a terminal.
 func isTerminal(to io.Writer) bool {
 	_, ok := to.(*terminal)
 	return ok
@@ -59,7 +59,7 @@ func (t *terminal) finish() {
 	t.rest = nil
 }
 
-// finish ends an output that shownOn returned.
+// finish ends an output that wrapTerminal returned.
 func finish(to io.Writer) {
 	if t, ok := to.(*terminal); ok {
 		t.finish()

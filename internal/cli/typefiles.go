@@ -302,7 +302,7 @@ func (f *clientFlags) applyTypes(ctx context.Context, dir string, o applyOptions
 		return err
 	}
 	added, changed, same, missing := compareTypes(files, list)
-	if err := f.judgeTypes(ctx, c, slices.Concat(added, changed), o.force); err != nil {
+	if err := f.checkTypes(ctx, c, slices.Concat(added, changed), o.force); err != nil {
 		return err
 	}
 	a := applying{clientFlags: f, client: c, options: o, report: typesApplied{
@@ -354,7 +354,7 @@ func (a *applying) put(ctx context.Context, what string, files []typeFile) error
 	for _, t := range files {
 		if !a.options.dryRun {
 			if _, err := a.client.Do(ctx, putRequest(t.category, t.name, t.schema, putOptions{force: a.options.force})); err != nil {
-				return fmt.Errorf("%s: %w", t.path, a.explained(err))
+				return fmt.Errorf("%s: %w", t.path, a.explainIncompatible(err))
 			}
 		}
 		if err := a.typeLines(wording(what, a.options.dryRun), []typeName{{t.category, t.name}}); err != nil {
@@ -380,8 +380,8 @@ func (a *applying) remove(ctx context.Context, types []typeItem) error {
 	return nil
 }
 
-// judgeTypes has the server check all schemas, and prints the faults.
-func (f *clientFlags) judgeTypes(ctx context.Context, c *client.Client, files []typeFile, force bool) error {
+// checkTypes has the server check all schemas, and prints the faults.
+func (f *clientFlags) checkTypes(ctx context.Context, c *client.Client, files []typeFile, force bool) error {
 	refused, unusable := false, false
 	for _, t := range files {
 		r := putRequest(t.category, t.name, t.schema, putOptions{force: force, dryRun: true})

@@ -60,7 +60,7 @@ func newTypesCommand(s stdio) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return f.explained(f.show(cmd.Context(), putRequest(got[0], got[1], document, putOptions{force: *force, dryRun: *dryRun}), func(body []byte) error {
+		return f.explainIncompatible(f.show(cmd.Context(), putRequest(got[0], got[1], document, putOptions{force: *force, dryRun: *dryRun}), func(body []byte) error {
 			var i typeItem
 			if err := client.Decode(client.TypesPath, body, &i); err != nil {
 				return err
@@ -124,9 +124,9 @@ func putRequest(category, name string, document []byte, o putOptions) client.Req
 	return client.Request{Method: http.MethodPut, Path: client.TypePath(category, name), Query: q, Body: document}
 }
 
-// explained prints the reasons why a schema is not compatible and returns the exit code for that.
+// explainIncompatible prints the reasons why a schema is not compatible and returns the exit code for that.
 // It returns other errors unchanged.
-func (f *clientFlags) explained(err error) error {
+func (f *clientFlags) explainIncompatible(err error) error {
 	var p *client.Problem
 	if !errors.As(err, &p) || len(p.Reasons) == 0 {
 		return err

@@ -9,7 +9,7 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// CreateApp creates an application. For one that exists the error is a *Problem; see IsConflict.
+// CreateApp creates an application. If it exists, the error is a *Problem; see IsConflict.
 func (c *Client) CreateApp(ctx context.Context, app string) error {
 	body, err := json.Marshal(map[string]string{"app": app})
 	if err != nil {
@@ -19,8 +19,8 @@ func (c *Client) CreateApp(ctx context.Context, app string) error {
 	return err
 }
 
-// IsConflict reports whether an error is the server's answer 409: something of that name exists, or
-// a schema is not compatible with the one in force.
+// IsConflict reports whether an error is the server's answer 409: something with that name exists,
+// or a schema is not compatible with the one in force.
 func IsConflict(err error) bool {
 	var p *Problem
 	return errors.As(err, &p) && p.Status == http.StatusConflict

@@ -1,8 +1,8 @@
 // Package client calls The Eye's API over HTTP, for the command line, the demo and the bench.
 //
 // A server is reached at an address, through the socket in its data directory, or by a dial
-// function. Paths are built here alone. Errors are written for people at a command line: they name
-// flags.
+// function. Only this package builds paths. Errors are written for people at a command line: they
+// name flags.
 package client
 
 import (
@@ -30,22 +30,22 @@ import (
 
 // Limits of the client side.
 const (
-	answerTimeout = 60 * time.Second // until the headers of an answer that is not patiently waited for
+	answerTimeout = 60 * time.Second // until the headers of an answer, unless the request is Patient
 	maxProblem    = 64 << 10         // bytes read of an answer that is an error
 )
 
 // Client talks to one server. It is safe for concurrent use.
 type Client struct {
-	base  string // without a slash at its end
+	base  string // without a trailing slash
 	shown string // where the server is, in messages
 	key   string // empty for none
-	// temporary is what is used instead of key, nil for nothing.
+	// temporary is used instead of key, if it is not nil.
 	temporary *temporaryKey
 	http      *http.Client
-	// socket is the directory through whose socket the server is reached, empty
-	// for an address.
+	// socket is the data directory whose socket is used; it is empty if the server is reached at an
+	// address.
 	socket string
-	// keyless says what to do when a key is needed and there is none; it may be empty.
+	// keyless says what to do if a key is needed and there is none; it may be empty.
 	keyless string
 }
 
@@ -64,8 +64,8 @@ func New(base, key string) (*Client, error) {
 	return &Client{base: base, shown: base, key: key, http: &http.Client{Transport: t, CheckRedirect: followReads}}, nil
 }
 
-// NewLocal returns a client for the server of a data directory.
-// keyless says what to do when a key is needed and key is empty; it may be empty.
+// NewLocal returns a client for the server of a data directory. keyless says what to do if a key is
+// needed and key is empty; it may be empty.
 func NewLocal(dir, key, keyless string) *Client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return discovery.Dial(ctx, dir) }
 	return &Client{
@@ -79,16 +79,16 @@ func NewDialed(dial func(ctx context.Context, network, address string) (net.Conn
 	return &Client{base: "http://localhost", shown: "this server", key: key, http: &http.Client{Transport: newTransport(dial)}}
 }
 
-// WithoutVerification makes the client take any certificate, for a server on this machine that no
-// key is sent to: its certificate does not name the loopback address.
+// WithoutVerification makes the client accept any certificate. It is for a server on this machine
+// to which no key is sent: its certificate does not name the loopback address.
 func (c *Client) WithoutVerification() {
 	if t, ok := c.http.Transport.(*http.Transport); ok {
 		t.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // see above
 	}
 }
 
-// followReads lets redirects be followed of what reads alone: what is to be changed is what was
-// asked for.
+// followReads follows redirects only of requests that read: a change must not happen at an address
+// other than the requested one.
 func followReads(_ *http.Request, via []*http.Request) error {
 	if first := via[0].Method; first != http.MethodGet && first != http.MethodHead {
 		return http.ErrUseLastResponse
@@ -105,7 +105,7 @@ func newTransport(dial func(ctx context.Context, network, address string) (net.C
 	}
 }
 
-// Problem is an answer that is an error (RFC 9457).
+// Problem is an error answer (RFC 9457).
 type Problem struct {
 	Title   string   `json:"title"`
 	Status  int      `json:"status"`
@@ -128,7 +128,7 @@ func (p *Problem) Error() string {
 	return strings.Join(strings.Fields(text), " ")
 }
 
-// readProblem makes an error of an answer, whatever its body is.
+// readProblem turns an answer into an error, whatever its body is.
 func (c *Client) readProblem(r *http.Response) *Problem {
 	body, _ := io.ReadAll(io.LimitReader(r.Body, maxProblem))
 	p := &Problem{}
@@ -136,7 +136,7 @@ func (c *Client) readProblem(r *http.Response) *Problem {
 	case isPage(r):
 		p.Detail = pageText(r)
 	case json.Unmarshal(body, p) != nil:
-		p.Detail = string(body[:min(200, len(body))]) // from a proxy, perhaps
+		p.Detail = string(body[:min(200, len(body))]) // perhaps from a proxy
 	}
 	p.Detail = asFlags(p.Detail)
 	p.Status, p.RetryAfter, p.advice = r.StatusCode, r.Header.Get("Retry-After"), c.keyless
@@ -149,8 +149,7 @@ func (c *Client) readProblem(r *http.Response) *Problem {
 	return p
 }
 
-// asFlags replaces what a problem advises those to do who call over HTTP by what the commands have
-// for it.
+// asFlags replaces advice for callers over HTTP by the corresponding flags and commands.
 func asFlags(detail string) string {
 	return strings.NewReplacer(
 		"GET /v1/receipts/{id} shows", "`eye receipt ID` shows",
@@ -162,8 +161,7 @@ func asFlags(detail string) string {
 	).Replace(detail)
 }
 
-// isPage reports whether an answer is a web page, which The Eye's interface for commands never
-// gives.
+// isPage reports whether an answer is a web page, which no route that commands use returns.
 func isPage(r *http.Response) bool {
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	return kind == "text/html"
@@ -173,7 +171,7 @@ func pageText(r *http.Response) string {
 	return fmt.Sprintf("a web page came from %s, which is not The Eye's API; check --url and the proxies in between", r.Request.URL.Host)
 }
 
-// checkAnswer returns the error that an answer is, unless its status is 2xx or among also.
+// checkAnswer returns an error for an answer whose status is neither 2xx nor among also.
 func (c *Client) checkAnswer(r *http.Response, also ...int) error {
 	switch {
 	case r.StatusCode/100 != 2 && !slices.Contains(also, r.StatusCode):
@@ -184,9 +182,8 @@ func (c *Client) checkAnswer(r *http.Response, also ...int) error {
 	return nil
 }
 
-// Reachable turns an address to listen on into one to call. A server that listens
-// on all addresses is called by the IPv4 loopback: it listens there too, while a
-// container need not have that of IPv6.
+// Reachable turns an address to listen on into one to call. For a server that listens on all
+// addresses, that is the IPv4 loopback, because a container may lack that of IPv6.
 func Reachable(listen string) string {
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
@@ -209,8 +206,9 @@ type Request struct {
 	Patient        bool   // the server may work for minutes before it answers
 }
 
-// Do sends a request and returns the whole body of its answer. Any status except 2xx and those in
-// also is a *Problem. When there is no answer, or not all of it, the error is an *UnreachableError.
+// Do sends a request and returns the whole body of its answer. For any status except 2xx and those
+// in also, the error is a *Problem. If there is no answer, or an incomplete one, the error is an
+// *UnreachableError.
 func (c *Client) Do(ctx context.Context, r Request, also ...int) ([]byte, error) {
 	answer, err := c.Open(ctx, r, also...)
 	if err != nil {
@@ -268,7 +266,7 @@ func (c *Client) Open(ctx context.Context, r Request, also ...int) (*http.Respon
 // Server returns where the server is, for messages.
 func (c *Client) Server() string { return c.shown }
 
-// Secret returns the key to use now, empty for none.
+// Secret returns the key to use now; it is empty if there is none.
 func (c *Client) Secret(ctx context.Context) (string, error) {
 	if c.temporary != nil {
 		return c.temporary.secret(ctx)
@@ -276,7 +274,7 @@ func (c *Client) Secret(ctx context.Context) (string, error) {
 	return c.key, nil
 }
 
-// UnreachableError is a request whose outcome is unknown, or that was never made.
+// UnreachableError is the error of a request whose outcome is unknown, or that was never sent.
 type UnreachableError struct {
 	Server string
 	Err    error
@@ -295,7 +293,7 @@ func (e *UnreachableError) Error() string {
 
 func (e *UnreachableError) Unwrap() error { return e.Err }
 
-// ConnectionError says why no answer came, or not all of it.
+// ConnectionError says why there was no answer, or an incomplete one.
 func (c *Client) ConnectionError(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("interrupted: %w", ctx.Err())
@@ -306,7 +304,7 @@ func (c *Client) ConnectionError(ctx context.Context, err error) error {
 	return &UnreachableError{c.shown, err}
 }
 
-// Decode reads the JSON document that a path answered.
+// Decode decodes the JSON document that was received from a path.
 func Decode(path string, body []byte, into any) error {
 	if err := json.Unmarshal(body, into); err != nil {
 		return fmt.Errorf("the answer of %s cannot be read; is this The Eye? %w", path, err)
@@ -314,8 +312,8 @@ func Decode(path string, body []byte, into any) error {
 	return nil
 }
 
-// Patient returns the client without a deadline for the first byte: a server writes all of a
-// Parquet file before it sends any, exports wait for each other, and so do erasures.
+// Patient returns the client without a deadline for the first byte: a server writes a whole Parquet
+// file before it sends any of it, and exports and erasures wait for others.
 func (c *Client) Patient() *Client {
 	p := *c
 	if transport, ok := c.http.Transport.(*http.Transport); ok {
@@ -334,18 +332,17 @@ type Reason struct {
 }
 
 // KeyHasPrefix reports whether the client's key begins with a prefix, such as that of a kind of
-// keys.
+// key.
 func (c *Client) KeyHasPrefix(prefix string) bool { return strings.HasPrefix(c.key, prefix) }
 
-// UseTransport makes the client send by another transport. It must be called before the first
-// request.
+// UseTransport makes the client use another transport. It must be called before the first request.
 func (c *Client) UseTransport(t http.RoundTripper) { c.http = &http.Client{Transport: t} }
 
-// URL returns the address of a path of the server, for callers that make requests of their own.
+// URL returns the URL of a path of the server, for callers that make requests of their own.
 func (c *Client) URL(path string) string { return c.base + path }
 
-// SocketTransport returns a transport of its own through the socket of the server's data directory,
-// or nil when the server is reached at an address.
+// SocketTransport returns a new transport through the socket of the server's data directory, or nil
+// if the server is reached at an address.
 func (c *Client) SocketTransport() *http.Transport {
 	t, ok := c.http.Transport.(*http.Transport)
 	if !ok || c.socket == "" {

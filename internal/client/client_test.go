@@ -12,7 +12,7 @@ func TestReachable(t *testing.T) {
 	for listen, want := range map[string]string{
 		"127.0.0.1:8080": "127.0.0.1:8080",
 		"0.0.0.0:8080":   "127.0.0.1:8080",
-		"[::]:8080":      "127.0.0.1:8080", // what listening on 0.0.0.0 is called
+		"[::]:8080":      "127.0.0.1:8080", // what a listener on 0.0.0.0 reports
 		":8080":          "127.0.0.1:8080",
 		"[::1]:8080":     "[::1]:8080",
 		"eye.local:80":   "eye.local:80",
@@ -24,7 +24,7 @@ func TestReachable(t *testing.T) {
 	}
 }
 
-// What a problem advises to those who call over HTTP is told in flags and commands.
+// Advice for callers over HTTP is translated to flags and commands.
 func TestProblemsAdviseCommands(t *testing.T) {
 	for detail, want := range map[string]string{
 		"no stored event has this id; GET /v1/receipts/{id} shows its history":           "no stored event has this id; `eye receipt ID` shows its history",

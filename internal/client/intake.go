@@ -1,6 +1,6 @@
 package client
 
-// Totals say what became of the events of one or several requests.
+// Totals counts what became of the events of one or more requests.
 type Totals struct {
 	Received   int `json:"received"`
 	Accepted   int `json:"accepted"`

@@ -33,7 +33,8 @@ const (
 // AppPath returns the path of an application.
 func AppPath(app string) string { return AppsPath + "/" + Segment(app) }
 
-// KeysPath returns the path of the keys of an application, or of those of all applications for "".
+// KeysPath returns the path of the keys of an application, or of the keys for all applications if
+// app is "".
 func KeysPath(app string) string {
 	if app == "" {
 		return "/v1/keys"
@@ -41,7 +42,8 @@ func KeysPath(app string) string {
 	return AppPath(app) + "/keys"
 }
 
-// KeyPath returns the path of a key of an application, or of all applications for "".
+// KeyPath returns the path of a key of an application, or of a key for all applications if app is
+// "".
 func KeyPath(app, id string) string { return KeysPath(app) + "/" + Segment(id) }
 
 // TypePath returns the path of an event type.
@@ -49,7 +51,7 @@ func TypePath(category, name string) string {
 	return TypesPath + "/" + Segment(category) + "/" + Segment(name)
 }
 
-// EventPath returns the path of an event, by its id or by the text that its sender gave as one.
+// EventPath returns the path of an event, by its id or by the text that its sender gave as its id.
 func EventPath(id string) string { return EventsPath + "/" + Segment(id) }
 
 // ReceiptPath returns the path of the receipt of an event.
@@ -67,9 +69,9 @@ func ReplayPath(id string) string { return ReplaysPath + "/" + Segment(id) }
 // BackupFilePath returns the path of a file of a backup.
 func BackupFilePath(name string) string { return "/v1/backup/files/" + Segment(name) }
 
-// Segment returns text as one segment of a path, of a URL or of a file system.
-// Dots alone would be taken for the folder itself or the one above, and a file
-// whose name begins with one would be hidden.
+// Segment escapes text as one segment of the path of a URL or a file. It also escapes leading dots:
+// "." and ".." would mean the folder itself or its parent, and a file whose name begins with a dot
+// would be hidden.
 func Segment(text string) string {
 	rest := strings.TrimLeft(text, ".")
 	return strings.Repeat("%2E", len(text)-len(rest)) + url.PathEscape(rest)

@@ -6,8 +6,8 @@ import (
 	"io"
 )
 
-// Stream sends a request without a body and passes the body of the answer to do as it arrives. When
-// that ends early, the error is an *UnreachableError, whatever do returns.
+// Stream sends a request without a body and passes the body of the answer to do as it arrives. If
+// the body ends early, the error is an *UnreachableError, whatever do returns.
 func (c *Client) Stream(ctx context.Context, r Request, do func(io.Reader) error) error {
 	answer, err := c.Open(ctx, r)
 	if err != nil {
@@ -22,7 +22,7 @@ func (c *Client) Stream(ctx context.Context, r Request, do func(io.Reader) error
 	return err
 }
 
-// watched keeps the error of reading.
+// watched is a reader that remembers its error.
 type watched struct {
 	in  io.Reader
 	err error

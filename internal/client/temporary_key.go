@@ -10,14 +10,15 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// temporaryKeyLife is how long a write key is valid that a command makes for itself: at most that
-// long it outlives a command that is killed. It allows for a clock that is wrong by hours.
+// temporaryKeyLife is the validity of a write key that a command creates for itself, and so the
+// time for which the key outlives a command that is killed. It tolerates a clock that is off by
+// hours.
 const temporaryKeyLife = 24 * time.Hour
 
 const revokeDeadline = 5 * time.Second
 
-// temporaryKey is a write key that a command made for itself. Another one takes its place before it
-// expires. It is safe for concurrent use.
+// temporaryKey is a write key that a command created for itself. It is replaced before it expires.
+// It is safe for concurrent use.
 type temporaryKey struct {
 	admin *Client
 	app   string
@@ -27,9 +28,9 @@ type temporaryKey struct {
 	renew time.Time
 }
 
-// UseTemporaryWriteKey makes the client use a write key of its own for an application, instead of
-// its admin key. The returned function revokes it.
-func (c *Client) UseTemporaryWriteKey(ctx context.Context, app string) (giveBack func(), err error) {
+// UseTemporaryWriteKey makes the client use a new write key for an application, instead of its
+// admin key. The returned function revokes that key.
+func (c *Client) UseTemporaryWriteKey(ctx context.Context, app string) (revoke func(), err error) {
 	admin := *c
 	b := &temporaryKey{admin: &admin, app: app}
 	if _, err := b.secret(ctx); err != nil {
@@ -54,7 +55,7 @@ func (b *temporaryKey) secret(ctx context.Context) (string, error) {
 	}
 	answer, err := b.admin.Do(ctx, Request{Method: http.MethodPost, Path: path, Body: body})
 	if err != nil {
-		return "", fmt.Errorf("make a write key for application %q: %w", b.app, err)
+		return "", fmt.Errorf("create a write key for application %q: %w", b.app, err)
 	}
 	var made Key
 	if err := Decode(path, answer, &made); err != nil {
@@ -64,8 +65,8 @@ func (b *temporaryKey) secret(ctx context.Context) (string, error) {
 	return made.Key, nil
 }
 
-// revoke revokes the last key. One for which this fails expires, as those before it do, with which
-// requests may have been under way.
+// revoke revokes the last key. Earlier keys, which requests may still be using, are left to expire,
+// and so is a key whose revocation fails.
 func (b *temporaryKey) revoke(ctx context.Context) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

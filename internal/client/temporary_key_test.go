@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// A key that a command borrows expires, and another one takes its place before.
+// A temporary key expires, and is replaced before that.
 func TestBorrowedKeys(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -28,7 +28,7 @@ func TestBorrowedKeys(t *testing.T) {
 			made = append(made, k)
 			return `{"key_id":"k` + string('0'+rune(len(made))) + `","key":"eye_w_` + string('0'+rune(len(made))) + `"}`
 		})}}
-		giveBack, err := c.UseTemporaryWriteKey(t.Context(), "shop")
+		revoke, err := c.UseTemporaryWriteKey(t.Context(), "shop")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -39,7 +39,7 @@ func TestBorrowedKeys(t *testing.T) {
 		if key, err := c.Secret(t.Context()); key != "eye_w_2" || err != nil {
 			t.Error(key, err)
 		}
-		giveBack()
+		revoke()
 		if len(made) != 2 || len(revoked) != 1 || revoked[0] != "/v1/apps/shop/keys/k2" {
 			t.Error(made, revoked)
 		}
@@ -51,7 +51,7 @@ func TestBorrowedKeys(t *testing.T) {
 	})
 }
 
-// roundTrip is a server that answers 200 with a body, or 204 with none.
+// roundTrip is a server that answers 200 with a body, or 204 without one.
 type roundTrip func(r *http.Request) string
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) {

@@ -1,6 +1,6 @@
-// Package config reads the settings of a server from flags, the environment and a file. It judges
-// all of them at once, so that a person sees every fault of a configuration in one go. No other
-// package reads settings.
+// Package config reads the settings of a server from flags, the environment and a file. It checks
+// all of them before it returns, so that its error lists every fault. No other package reads
+// settings.
 package config
 
 import (
@@ -27,7 +27,7 @@ const (
 	configSetting = "config"
 )
 
-// Config is what `eye serve` was told.
+// Config holds the settings of `eye serve`.
 type Config struct {
 	Data          string // the data directory
 	Listen        string // host:port; port 0 picks one
@@ -38,9 +38,9 @@ type Config struct {
 	TLSCert       string // a PEM file; empty for plain HTTP
 	TLSKey        string
 
-	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
+	TrustedProxies []netip.Prefix // whose X-Forwarded-For is trusted
 
-	MaxRequestBytes int64 // unpacked
+	MaxRequestBytes int64 // decompressed
 	MaxEventBytes   int64
 	MaxBatchEvents  int
 	QueueMaxBytes   int64 // 0: by the size of the disk
@@ -51,11 +51,11 @@ type Config struct {
 	SkewTolerance   time.Duration
 	DedupeWindow    time.Duration
 	FlushAge        time.Duration
-	Retain          time.Duration // 0: for ever
+	Retain          time.Duration // 0: forever
 
 	LogLevel  slog.Level
 	Demo      bool
-	PrintKeys bool // also where the standard output is not a terminal
+	PrintKeys bool // even if standard output is not a terminal
 }
 
 // setting is one line of the table that flags, environment and file share.
@@ -70,10 +70,10 @@ func settings() []setting {
 		{"data", "./eye-data", "data `directory`", func(c *Config, s string) error { return setRequired(&c.Data, s) }},
 		{"listen", "127.0.0.1:8080", "`address` to serve on; port 0 picks one", func(c *Config, s string) error { return setListen(&c.Listen, s) }},
 		{"metrics-listen", "", "`address` that serves /metrics without a key", func(c *Config, s string) error { return setAddress(&c.MetricsListen, s) }},
-		{"admin-key", "", "admin `key`; without it one is made at the first start", func(c *Config, s string) error { return setAdminKey(&c.AdminKey, s) }},
+		{"admin-key", "", "admin `key`; without it, one is created at the first start", func(c *Config, s string) error { return setAdminKey(&c.AdminKey, s) }},
 		{"store", "", "`URL` of the store; empty for the embedded one", func(c *Config, s string) error { return setEmbedded(&c.Store, s) }},
 		{"queue", "", "`URL` of the queue; empty for the embedded one", func(c *Config, s string) error { return setEmbedded(&c.Queue, s) }},
-		{"max-request-bytes", "4MiB", "largest request, unpacked (`size`)", func(c *Config, s string) error { return SetSize(&c.MaxRequestBytes, s, 1) }},
+		{"max-request-bytes", "4MiB", "largest request, decompressed (`size`)", func(c *Config, s string) error { return SetSize(&c.MaxRequestBytes, s, 1) }},
 		{"max-event-bytes", "256KiB", "largest event (`size`)", func(c *Config, s string) error { return SetSize(&c.MaxEventBytes, s, 1) }},
 		{"max-batch-events", "10000", "most events per request (`number`)", func(c *Config, s string) error { return setCount(&c.MaxBatchEvents, s) }},
 		{"queue-max-bytes", "0", "largest queue on disk (`size`); 0 goes by the disk", func(c *Config, s string) error { return SetSize(&c.QueueMaxBytes, s, 0) }},
@@ -87,7 +87,7 @@ func settings() []setting {
 		{"legacy-app", "", "`application` that the addresses of the first Eye serve", func(c *Config, s string) error { return setApp(&c.LegacyApp, s) }},
 		{"tls-cert", "", "PEM `file` with the certificate", func(c *Config, s string) error { return setText(&c.TLSCert, s) }},
 		{"tls-key", "", "PEM `file` with the key of the certificate", func(c *Config, s string) error { return setText(&c.TLSKey, s) }},
-		{"trusted-proxies", "", "`networks` of proxies whose X-Forwarded-For is believed, as in 10.0.0.0/8,192.0.2.7", func(c *Config, s string) error { return setNetworks(&c.TrustedProxies, s) }},
+		{"trusted-proxies", "", "`networks` of proxies whose X-Forwarded-For is trusted, as in 10.0.0.0/8,192.0.2.7", func(c *Config, s string) error { return setNetworks(&c.TrustedProxies, s) }},
 		{"log-level", "info", "debug, info, warn or error (`level`)", func(c *Config, s string) error { return setLevel(&c.LogLevel, s) }},
 		{"print-keys", "false", "print the first start's keys even if standard output is not a terminal", func(c *Config, s string) error { return setBool(&c.PrintKeys, s) }},
 		{"demo", "false", "add an application with live sample traffic", func(c *Config, s string) error { return setBool(&c.Demo, s) }},
@@ -112,9 +112,9 @@ func envName(name string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 }
 
-// Load reads the settings: default, then file, then environment, then flag; the later one wins. fs
-// is the parsed flag set that AddFlags filled, environ has the form of os.Environ. The error holds
-// all faults, one on a line, each saying what to do.
+// Load reads the settings: defaults, then the file, then the environment, then flags; later ones
+// take precedence. fs is the parsed flag set that AddFlags filled, and environ has the form of
+// os.Environ. The error lists all faults, one per line, each saying what to do.
 func Load(fs *pflag.FlagSet, environ []string) (Config, error) {
 	var faults []error
 	given := map[string]value{}
@@ -144,11 +144,11 @@ func Load(fs *pflag.FlagSet, environ []string) (Config, error) {
 	return c, nil
 }
 
-// value is the text of a setting that was given. source begins a message about it, such as
-// "EYE_LISTEN: "; it is empty for a flag, which the message names anyway.
+// value is the text of a setting that was given. source is the prefix of a message about it, such
+// as "EYE_LISTEN: "; it is empty for a flag, which the message names anyway.
 type value struct{ text, source string }
 
-// conflicts returns the faults that lie between two settings.
+// conflicts returns the faults in combinations of settings.
 func (c *Config) conflicts() (faults []error) {
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		faults = append(faults, errors.New("--tls-cert and --tls-key go together: give both or none"))
@@ -161,8 +161,8 @@ func (c *Config) conflicts() (faults []error) {
 }
 
 // environment returns the settings in the environment by their names. An empty variable counts as
-// absent, as a compose file leaves it. An unknown one is not a fault, because platforms add their
-// own; see UnknownVariables.
+// absent, because compose files leave variables empty. An unknown variable is not a fault, because
+// platforms add their own; see UnknownVariables.
 func environment(environ []string) map[string]value {
 	names := map[string]string{envName(configSetting): configSetting}
 	for _, s := range settings() {
@@ -178,11 +178,12 @@ func environment(environ []string) map[string]value {
 	return values
 }
 
-// ofPlatform are the variables that Kubernetes makes for a service called eye, but for EYE_PORT.
+// ofPlatform matches the variables that Kubernetes creates for a service called eye, except
+// EYE_PORT.
 var ofPlatform = regexp.MustCompile(`^EYE_(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT_[0-9]+_.+)$`)
 
-// UnknownVariables returns a line for each variable of the environment that is named as if it were
-// a setting and is none: nothing reads it.
+// UnknownVariables returns a line for each variable in the environment that has the name of a
+// setting but is not one: nothing reads it.
 func UnknownVariables(environ []string) (lines []string) {
 	known := []string{envName(configSetting), "EYE_URL", "EYE_KEY"}
 	for _, s := range settings() {
@@ -212,7 +213,7 @@ func configPath(fs *pflag.FlagSet, fromEnv map[string]value) string {
 	return fromEnv[configSetting].text
 }
 
-// readFile returns the settings of a YAML file, and its faults.
+// readFile returns the settings in a YAML file, and its faults.
 func readFile(path string) (values map[string]value, faults []error) {
 	var document map[string]any
 	content, err := os.ReadFile(path)

@@ -24,7 +24,7 @@ func defaults() Config {
 	}
 }
 
-// loadText reads a command line, with FILE standing for a file of the given YAML.
+// loadText loads a command line in which FILE stands for a file with the given YAML.
 func loadText(t *testing.T, yaml string, environ []string, line ...string) (Config, error) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "eye.yaml")
@@ -164,7 +164,7 @@ func TestUnknownVariables(t *testing.T) {
 		"EYE_FAULT_KILL=x":       "",
 		"EYEBROW=x":              "",
 		"HOME=/":                 "",
-		// Of a service called eye, by Kubernetes.
+		// Kubernetes creates these for a service called eye.
 		"EYE_SERVICE_HOST=10.0.0.1":         "",
 		"EYE_SERVICE_PORT=80":               "",
 		"EYE_SERVICE_PORT_HTTP=80":          "",

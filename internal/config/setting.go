@@ -17,8 +17,8 @@ import (
 	"theeye/internal/store/duckdb"
 )
 
-// The functions below read the text of one setting. An error completes a
-// sentence that begins with the setting's name and says what to do.
+// The functions below parse the text of one setting. Their errors complete a sentence that begins
+// with the setting's name, and say what to do.
 
 func setText(to *string, text string) error {
 	*to = text
@@ -40,7 +40,7 @@ func setListen(to *string, text string) error {
 	return setAddress(to, text)
 }
 
-// setAddress reads host:port; empty means none.
+// setAddress parses host:port; an empty text means none.
 func setAddress(to *string, text string) error {
 	if text == "" {
 		return nil
@@ -56,7 +56,7 @@ func setAddress(to *string, text string) error {
 	return nil
 }
 
-// setNetworks reads networks and single addresses, with commas between them.
+// setNetworks parses networks and single addresses, separated by commas.
 func setNetworks(to *[]netip.Prefix, text string) error {
 	if text == "" {
 		return nil
@@ -88,7 +88,7 @@ func setApp(to *string, text string) error {
 	return nil
 }
 
-// minAdminKey keeps a key from being guessed: 128 bits as hex are 32 characters.
+// minAdminKey makes a key hard to guess: 128 bits in hex are 32 characters.
 const minAdminKey = 32
 
 func setAdminKey(to *string, text string) error {
@@ -96,7 +96,7 @@ func setAdminKey(to *string, text string) error {
 		return nil
 	}
 	if len(text) < minAdminKey || strings.ContainsFunc(text, func(r rune) bool { return r > unicode.MaxASCII || !unicode.IsGraphic(r) || r == ' ' }) {
-		return fmt.Errorf("is too short or has characters that are not allowed; use at least %d ASCII characters without spaces, or leave it out to have one made", minAdminKey)
+		return fmt.Errorf("is too short or has characters that are not allowed; use at least %d ASCII characters without spaces, or leave it out to have one created", minAdminKey)
 	}
 	*to = text
 	return nil
@@ -128,7 +128,7 @@ func setRows(to *int64, text string) error {
 	return nil
 }
 
-// SetSize reads a size such as 4MiB, in bytes, of which least is the smallest allowed.
+// SetSize parses a size such as 4MiB into bytes. least is the smallest size allowed.
 func SetSize(to *int64, text string, least int64) error {
 	n, err := parseSize(text)
 	if err != nil {
@@ -141,7 +141,7 @@ func SetSize(to *int64, text string, least int64) error {
 	return nil
 }
 
-// setStoreMemory takes 0, or enough memory to flush, merge and erase events of the largest size.
+// setStoreMemory accepts 0, or enough memory to flush, merge and erase events of the maximum size.
 func setStoreMemory(to *int64, text string) error {
 	if n, err := parseSize(text); err != nil || n == 0 {
 		*to = 0
@@ -150,7 +150,7 @@ func setStoreMemory(to *int64, text string) error {
 	return SetSize(to, text, duckdb.MinMemory)
 }
 
-// parseSize reads 4MiB, 512KiB, 8GiB or plain bytes.
+// parseSize parses 4MiB, 512KiB, 8GiB or plain bytes.
 func parseSize(text string) (int64, error) {
 	digits := strings.TrimRightFunc(text, func(r rune) bool { return !unicode.IsDigit(r) })
 	var shift int
@@ -174,7 +174,7 @@ func parseSize(text string) (int64, error) {
 	return n << shift, nil
 }
 
-// sizeSetting returns a size as a setting is written: in MiB when it is a whole number of them.
+// sizeSetting formats a size like a setting: in MiB if it is a whole number of them.
 func sizeSetting(n int64) string {
 	if n > 0 && n%(1<<20) == 0 {
 		return fmt.Sprintf("%dMiB", n>>20)
@@ -194,7 +194,7 @@ func setDuration(to *time.Duration, text string, least time.Duration) error {
 	return nil
 }
 
-// setRetain reads a duration, or 0 for ever.
+// setRetain parses a duration, or 0 for forever.
 func setRetain(to *time.Duration, text string) error {
 	if text == "0" {
 		*to = 0

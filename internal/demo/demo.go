@@ -1,5 +1,5 @@
-// Package demo sends sample traffic to a server: visitors who look at pages, click and submit
-// forms, with some events that are wrong on purpose.
+// Package demo sends sample traffic to a server: visitors look at pages, click and submit forms.
+// Some events are invalid on purpose.
 package demo
 
 import (
@@ -23,30 +23,30 @@ const (
 	pause   = 500 * time.Millisecond // between two events, on average
 )
 
-// Options say where the demo sends its traffic.
+// Options says where the demo sends its traffic.
 type Options struct {
 	Client *client.Client // with an admin key
 	Logger *slog.Logger   // nil discards
-	Seed   uint64         // of the choices; 0 is a seed like others
+	Seed   uint64         // of the random choices; 0 is a seed like any other
 }
 
-// Run makes an application "demo" with the challenge's event types, in categories of its own, and
-// sends it sample traffic until the context ends, which is no error. The key that it makes is
-// revoked at the end.
+// Run creates an application "demo" with the event types of the examples, in categories of its own,
+// and sends it sample traffic until the context ends, which is not an error. At the end, it revokes
+// the key that it created.
 func Run(ctx context.Context, o Options) error {
 	log := o.Logger
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
 	c := o.Client
-	giveBack, err := prepare(ctx, c)
+	revoke, err := prepare(ctx, c)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil
 		}
 		return fmt.Errorf("prepare the demo: %w", err)
 	}
-	defer giveBack()
+	defer revoke()
 	log.Info("demo traffic", "app", appName)
 
 	s := newSampler(o.Seed)
@@ -56,15 +56,15 @@ func Run(ctx context.Context, o Options) error {
 		}
 		err := send(ctx, c, s.next(time.Now()))
 		if err != nil && ctx.Err() == nil && !failing {
-			log.Warn("demo event was not taken; going on", "err", err)
+			log.Warn("a demo event was not accepted; continuing", "err", err)
 		}
 		failing = err != nil
 	}
 }
 
-// prepare makes the demo's application and types unless they exist, and makes the client use a
-// write key of it. The returned function revokes the key.
-func prepare(ctx context.Context, c *client.Client) (giveBack func(), err error) {
+// prepare creates the demo's application and types unless they exist, and makes the client use a
+// write key of the application. The returned function revokes the key.
+func prepare(ctx context.Context, c *client.Client) (revoke func(), err error) {
 	if err := c.CreateApp(ctx, appName); err != nil && !client.IsConflict(err) {
 		return nil, err
 	}
@@ -83,8 +83,8 @@ func send(ctx context.Context, c *client.Client, e Event) error {
 	return err
 }
 
-// Types returns the types of the examples for an application that sends them, in categories of
-// its own: event types hold for all applications.
+// Types returns the event types of the examples for an application that sends them, in categories
+// of its own, because all applications share the event types.
 func Types(app string) []examples.Type {
 	types := examples.Types()
 	for i := range types {
@@ -93,7 +93,7 @@ func Types(app string) []examples.Type {
 	return types
 }
 
-// Category returns the category that an application has in place of one of the examples.
+// Category returns the category that an application uses in place of one of the examples.
 func Category(app, category string) string { return app + " " + category }
 
 // PutTypes puts the sample types of an application into force.
@@ -101,7 +101,7 @@ func PutTypes(ctx context.Context, c *client.Client, app string) error {
 	for _, t := range Types(app) {
 		_, err := c.Do(ctx, client.Request{Method: http.MethodPut, Path: client.TypePath(t.Category, t.Name), Body: t.Schema})
 		if client.IsConflict(err) {
-			continue // someone has put another schema; it stays
+			continue // keep a different schema that someone has put
 		}
 		if err != nil {
 			return fmt.Errorf("put event type %s / %s: %w", t.Category, t.Name, err)
@@ -110,8 +110,8 @@ func PutTypes(ctx context.Context, c *client.Client, app string) error {
 	return nil
 }
 
-// Check returns an error when a demo would put its sample traffic beside applications of others.
-// With an application of its name there, somebody has agreed to that.
+// Check returns an error if the demo would add sample traffic to a data directory with other
+// applications. An application named like the demo's means that someone has agreed to that.
 func Check(apps []registry.App) error {
 	var others []string
 	for _, app := range apps {
@@ -127,6 +127,6 @@ func Check(apps []registry.App) error {
 		return nil
 	}
 	return fmt.Errorf("this data directory has applications already (%s), and --demo would fill another one, %s, with sample traffic: "+
-		"give the demo a directory of its own with --data; or, if you want it here, start without --demo, make its application with `eye apps create %[2]s`, and start with --demo again",
+		"give the demo a directory of its own with --data; or, if you want it here, start without --demo, create its application with `eye apps create %[2]s`, and start with --demo again",
 		strings.Join(others[:min(len(others), 3)], ", "), appName)
 }

@@ -21,8 +21,8 @@ type Event struct {
 	Sender    string         `json:"sender"`
 }
 
-// visitor is one session of the demo: someone who looks at pages, clicks, and
-// now and then fills in a form.
+// visitor is one session of the demo: a person looks at pages, clicks, and occasionally fills in a
+// form.
 type visitor struct {
 	session string
 	sender  string
@@ -31,8 +31,8 @@ type visitor struct {
 	left    int // events until the visitor leaves
 }
 
-// sampler makes believable events. It is not safe for concurrent use; the same
-// seed gives the same choices, but other ids.
+// sampler generates plausible events. It is not safe for concurrent use. The same seed yields the
+// same choices, but different ids.
 type sampler struct {
 	rand     *rand.Rand
 	visitors []*visitor
@@ -99,7 +99,7 @@ func (s *sampler) act(v *visitor) Event {
 	return e
 }
 
-// spoil makes an event wrong, in one of the ways in which events are wrong.
+// spoil makes an event invalid, in one of several typical ways.
 func (s *sampler) spoil(e *Event, now time.Time) {
 	switch s.rand.IntN(4) {
 	case 0: // a property is missing

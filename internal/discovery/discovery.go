@@ -16,10 +16,10 @@ import (
 	"theeye/internal/wait"
 )
 
-// What a server puts into its data directory for its own machine.
+// Files that a server creates in its data directory for commands on the same machine.
 const (
 	addressFile = "address"
-	// SocketFile is the Unix socket that serves the same API to commands on this machine.
+	// SocketFile is the Unix socket that serves the API to commands on this machine.
 	SocketFile = "eye.sock"
 )
 
@@ -27,15 +27,15 @@ const (
 const DialTimeout = 5 * time.Second
 
 const (
-	maxSocketPath = 103                   // bytes of a socket's path that every system takes
+	maxSocketPath = 103                   // bytes of a socket's path that every system accepts
 	backlogPause  = 10 * time.Millisecond // between two tries to connect while the backlog is full
 )
 
-// Announce writes the address at which a server answers. After an error no address file is left,
+// Announce writes the address at which a server answers. After an error, no address file is left,
 // not even that of a server that was killed.
 //
-// Nothing that holds a secret may go to the address: it outlives a server that is
-// killed, and its port is then anybody's.
+// Do not send secrets to that address: the file survives when the server is killed, and any program
+// may then have the port.
 func Announce(dir, address string) error {
 	_ = os.Remove(filepath.Join(dir, addressFile))
 	_ = os.Remove(filepath.Join(dir, "certificate.pem")) // an earlier program wrote it for clients that called the address
@@ -65,9 +65,9 @@ func IsSocket(name string) bool {
 	return err == nil && info.Mode().Type() == fs.ModeSocket
 }
 
-// Listen opens the socket of a data directory, which only the user of this
-// process may connect to. The caller holds the directory's lock, so a socket that
-// is there was left by a server that was killed, and is replaced.
+// Listen opens the socket of a data directory, to which only the user of this process may connect.
+// The caller must hold the directory's lock: an existing socket was then left by a server that was
+// killed, and is replaced.
 func Listen(ctx context.Context, dir string) (net.Listener, error) {
 	name := filepath.Join(dir, SocketFile)
 	if IsSocket(name) {
@@ -81,8 +81,8 @@ func Listen(ctx context.Context, dir string) (net.Listener, error) {
 	}
 	defer release()
 	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
-		// On Linux the file is made with the mode of the descriptor, so that it
-		// never has another one. Elsewhere this may fail, and Chmod below does it.
+		// On Linux, the file is created with the mode of the descriptor, so that it never has
+		// another one. Elsewhere this may fail, and Chmod below sets the mode.
 		return c.Control(func(fd uintptr) { _ = syscall.Fchmod(int(fd), 0o600) })
 	}}
 	l, err := config.Listen(ctx, "unix", path)
@@ -90,7 +90,7 @@ func Listen(ctx context.Context, dir string) (net.Listener, error) {
 		return nil, fmt.Errorf("listen on %s: %w", name, err)
 	}
 	if unix, ok := l.(*net.UnixListener); ok {
-		unix.SetUnlinkOnClose(false) // retract does it: the path may be one of a descriptor
+		unix.SetUnlinkOnClose(false) // Retract removes it: this path may refer to a descriptor
 	}
 	if err := os.Chmod(name, 0o600); err != nil {
 		_ = l.Close()
@@ -100,8 +100,8 @@ func Listen(ctx context.Context, dir string) (net.Listener, error) {
 	return l, nil
 }
 
-// socketPath returns a path of a directory's socket that is short enough for a
-// socket's address. It is valid until release is called.
+// socketPath returns a path of the socket in a directory that is short enough for a socket address.
+// It is valid until release is called.
 func socketPath(dir string) (path string, release func(), err error) {
 	path = filepath.Join(dir, SocketFile)
 	if len(path) <= maxSocketPath {
@@ -136,7 +136,7 @@ func Dial(ctx context.Context, dir string) (net.Conn, error) {
 	}
 }
 
-// advised says what it means that nobody can be reached through a socket.
+// advised explains an error of connecting to the socket, and what to do.
 func advised(dir string, err error) error {
 	switch {
 	case err == nil:

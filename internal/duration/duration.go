@@ -1,6 +1,6 @@
-// Package duration reads and writes durations as settings have them: Go's form and whole days.
+// Package duration parses and formats the durations of settings: Go's form and whole days.
 //
-// It knows neither months nor years.
+// It supports neither months nor years.
 package duration
 
 import (
@@ -14,8 +14,8 @@ import (
 
 const day = 24 * time.Hour
 
-// Parse reads a duration as settings have it: Go's form (90s, 1h30m) and
-// whole days (30d). The error says what to write.
+// Parse parses a duration in Go's form (90s, 1h30m) or in whole days (30d). The error says what to
+// write.
 func Parse(text string) (time.Duration, error) {
 	if days, ok := strings.CutSuffix(text, "d"); ok {
 		n, err := strconv.ParseInt(days, 10, 64)
@@ -31,8 +31,8 @@ func Parse(text string) (time.Duration, error) {
 	return 0, fmt.Errorf("%.40q is not a valid duration; use a number and a unit, such as 90s, 5m, 168h or 30d", text)
 }
 
-// Format writes a duration for people, in the form that Parse reads: whole days from
-// two days on, else to the second.
+// Format formats a duration for people, in a form that Parse accepts: in whole days from two days
+// on, otherwise to the second.
 func Format(d time.Duration) string {
 	if d >= 2*day {
 		return strconv.FormatInt(int64(d/day), 10) + "d"

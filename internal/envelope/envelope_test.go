@@ -59,7 +59,7 @@ func TestTextsOfErrors(t *testing.T) {
 	for content, want := range map[string]string{
 		"x":             "it is damaged: invalid character 'x' at start of value",
 		`{"version":3`:  "it is damaged: the JSON ends too early",
-		`{"version":""`: "it is damaged: the value at /version is not of the form that is expected",
+		`{"version":""`: "it is damaged: the value at /version does not have the expected form",
 	} {
 		if _, _, err := envelope.Open([]byte(content), name, 2, 3); err == nil || err.Error() != want {
 			t.Errorf("Open %s: %v, want %s", content, err, want)
@@ -67,7 +67,7 @@ func TestTextsOfErrors(t *testing.T) {
 	}
 	for content, want := range map[string]string{
 		`{"A":1,"B":2}`: `written by a newer version of The Eye; start that version again (unknown member "B")`,
-		`{"A":"x"}`:     "it is damaged: the value at /A is not of the form that is expected",
+		`{"A":"x"}`:     "it is damaged: the value at /A does not have the expected form",
 	} {
 		if err := envelope.Decode([]byte(content), &struct{ A int }{}); err == nil || err.Error() != want {
 			t.Errorf("Decode %s: %v, want %s", content, err, want)

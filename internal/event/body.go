@@ -8,10 +8,10 @@ import (
 	"theeye/internal/jsonx"
 )
 
-// SameBody reports whether two events with one id say the same (R2): equal
-// session_id, category, name, timestamp text, seq, sender and data, where
-// objects are compared without regard to key order and numbers as written.
-// sent_at does not count: a retry has a new one.
+// SameBody reports whether two events with the same id are equal in what the sender sent:
+// session_id, category, name, the text of the timestamp, seq, sender and data. Objects are compared
+// without regard to the order of keys, numbers as they are written. sent_at is ignored, because a
+// retry has a new one.
 func SameBody(a, b *Event) bool {
 	return a.SessionID == b.SessionID && a.Category == b.Category && a.Name == b.Name &&
 		a.Timestamp == b.Timestamp && a.Seq == b.Seq && a.Sender == b.Sender &&

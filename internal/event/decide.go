@@ -1,6 +1,6 @@
 package event
 
-// Match is how an arriving event compares with what is stored under its id.
+// Match is the relation of an arriving event to the event that is stored under its id.
 type Match uint8
 
 // The matches of an event.
@@ -10,7 +10,7 @@ const (
 	Conflicting              // an event with another body is
 )
 
-// MatchOf compares an event with the one that is stored under its id; nil when there is none.
+// MatchOf compares an event with the one that is stored under its id, or nil if there is none.
 func MatchOf(stored, e *Event) Match {
 	switch {
 	case stored == nil:
@@ -21,10 +21,10 @@ func MatchOf(stored, e *Event) Match {
 	return Conflicting
 }
 
-// Decide returns the outcome of an event that arrives (R2): the first arrival of an id is stored,
-// the same body again is a duplicate, and another body is rejected. The intake and every store
-// decide by it. A rejection is returned for an event that becomes one, except for a replay, whose
-// rejection is kept already; the outcome is then that of DecideRejection.
+// Decide returns the outcome of an arriving event: the first arrival of an id is stored, the same
+// body again is a duplicate, and another body is rejected. The intake and every store use it. If
+// the event becomes a rejection, Decide also returns that rejection, except for a replay, whose
+// rejection already exists; the outcome is then that of DecideRejection.
 func Decide(e *Event, m Match) (Outcome, *Rejection) {
 	switch m {
 	case Unseen:
@@ -41,8 +41,8 @@ func Decide(e *Event, m Match) (Outcome, *Rejection) {
 	return outcome, conflict
 }
 
-// DecideRejection returns the outcome of a rejection that arrives; kept reports whether one with
-// its id has been kept before (R3).
+// DecideRejection returns the outcome of an arriving rejection; kept reports whether a rejection
+// with its id is already kept.
 func DecideRejection(r *Rejection, kept bool) Outcome {
 	if kept {
 		return Outcome{Fate: Duplicate, Problems: r.Problems}

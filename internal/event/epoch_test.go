@@ -9,10 +9,10 @@ import (
 
 func TestParseEpoch(t *testing.T) {
 	t.Parallel()
-	const at1973 event.Micros = 100_000_000_000_000 // 1e8 s: where each unit but seconds begins
+	const at1973 event.Micros = 100_000_000_000_000 // 1e8 s: where each unit except seconds begins
 	for literal, want := range map[string]event.Micros{
 		"0": 0, "-0": 0, "0.0": 0, "-0.0": 0, "0e5": 0, "1": 1_000_000, "1609459200": newYear,
-		// fractions are cut off below the microsecond
+		// fractions are truncated to microseconds
 		"1609459200.5": newYear + 500_000, "1609459200.1234569": newYear + 123_456, "0.0000009": 0,
 		"1609459200123.4569": newYear + 123_456, "1609459200123456.9": newYear + 123_456, "1609459200123456999": newYear + 123_456,
 		"0.1": 100_000, "1609459200.000001": newYear + 1, // exactly, not as binary floating point

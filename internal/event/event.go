@@ -1,8 +1,7 @@
-// Package event holds the record of The Eye: the event, the rejection, their
-// identities, times and total order, and the binary form in which they travel
-// from intake to store.
+// Package event defines the record of The Eye: the event, the rejection, their ids, times and total
+// order, and the binary form in which they travel from the intake to the store.
 //
-// It does not read requests, validate payloads or know where records are kept.
+// It does not read requests or validate payloads, and does not know where records are stored.
 package event
 
 import (
@@ -14,24 +13,24 @@ import (
 	"github.com/google/uuid"
 )
 
-// NoSeq stands for an absent sequence number. It is larger than every number
-// that is accepted, so that absent sorts last (R1).
+// NoSeq stands for an absent sequence number. It is larger than every accepted number, so that
+// absent numbers sort last.
 const NoSeq int64 = math.MaxInt64
 
-// MaxSeq is the largest sequence number that is accepted: 2^53 − 1, the largest
-// integer that every JSON implementation keeps exactly.
+// MaxSeq is the largest accepted sequence number: 2^53 − 1, the largest integer that every JSON
+// implementation keeps exactly.
 const MaxSeq int64 = 1<<53 - 1
 
 // Event is one accepted event.
 //
-// Strings and Data may share memory with the frame they were read from: keep a
-// copy when only a part is kept for long.
+// Strings and Data may share memory with the frame from which they were read: copy a part that is
+// kept for long.
 type Event struct {
 	App      string
 	ID       uuid.UUID
-	ClientID string // the id as sent, when it was not a UUID; else empty
-	// FormerID is what a version before gave it as id, when that may be stored and differs;
-	// else zero. It is kept in frames alone, until the event's fate is decided.
+	ClientID string // the id as sent, if it was not a UUID; otherwise empty
+	// FormerID is the id that an earlier version gave to the event, if that differs and may be
+	// stored; otherwise zero. It is kept only in frames, until the event's fate is decided.
 	FormerID  uuid.UUID
 	SessionID string
 	Category  string
@@ -39,22 +38,23 @@ type Event struct {
 	Data      jsontext.Value // a JSON object, kept as sent
 
 	Timestamp string // as sent: a time, or the literal of a JSON number
-	SentTime  Micros // Timestamp as written: zone-less read as UTC, uncorrected
-	SentAt    Micros // the sender's clock at sending; 0 when absent
-	Seq       int64  // the sender's own counter; NoSeq when absent
+	SentTime  Micros // Timestamp as written: uncorrected, in UTC if it has no zone
+	SentAt    Micros // the sender's clock when it was sent; 0 if absent
+	Seq       int64  // the sender's own counter; NoSeq if absent
 	Sender    string
 
 	OccurredAt Micros
 	ReceivedAt Micros
-	OwnTime    Micros // what Own returns; 0 when that follows from the other times
+	OwnTime    Micros // what Own returns; 0 if that follows from the other times
 	Position   Position
-	CarriedBy  uint64 // the frame that stored it: Position.Frame, but for replays
+	CarriedBy  uint64 // the frame that stored it: Position.Frame, except for replays
 
-	SchemaVersion uint32 // the version that it passed; 0 when its type has no schema
+	SchemaVersion uint32 // the version that it passed; 0 if its type has no schema
 }
 
-// Own returns the time by which an erasure of its session covers the event: the least of its
-// timestamp, read in the zone of its application and not corrected, OccurredAt and ReceivedAt.
+// Own returns the time that decides whether an erasure of the session covers the event: the
+// earliest of its timestamp (uncorrected, in the zone of its application), OccurredAt and
+// ReceivedAt.
 func (e *Event) Own() Micros {
 	if e.OwnTime != 0 {
 		return e.OwnTime
@@ -62,23 +62,22 @@ func (e *Event) Own() Micros {
 	return min(e.SentTime, e.OccurredAt, e.ReceivedAt)
 }
 
-// SetOwn keeps what Own is to return.
+// SetOwn sets the time that Own returns.
 func (e *Event) SetOwn(at Micros) {
 	if e.OwnTime = 0; e.Own() != at {
 		e.OwnTime = at
 	}
 }
 
-// IsReplay reports whether a later frame than that of its first arrival carried
-// the event.
+// IsReplay reports whether the event was carried by a later frame than that of its first arrival.
 func (e *Event) IsReplay() bool { return e.CarriedBy != e.Position.Frame }
 
-// Size is what the event takes in memory, in bytes, about.
+// Size is the approximate memory of the event, in bytes.
 func (e *Event) Size() int {
 	return rowSize + len(e.App) + len(e.ClientID) + len(e.SessionID) + len(e.Category) + len(e.Name) + len(e.Data) + len(e.Timestamp) + len(e.Sender)
 }
 
-// rowSize is what a record takes besides its texts, in bytes, about.
+// rowSize is the approximate memory of a record without its texts, in bytes.
 const rowSize = 256
 
 // Position is the place of a first arrival in the total order of receipt.
@@ -92,7 +91,7 @@ func (p Position) Compare(q Position) int {
 	return cmp.Or(cmp.Compare(p.Frame, q.Frame), cmp.Compare(p.Index, q.Index))
 }
 
-// Key is what the total order R1 looks at.
+// Key determines the place of an event in the total order of P4.
 type Key struct {
 	OccurredAt Micros
 	Seq        int64
@@ -102,8 +101,8 @@ type Key struct {
 // Key returns the event's place in the total order.
 func (e *Event) Key() Key { return Key{e.OccurredAt, e.Seq, e.Position} }
 
-// Compare orders keys by R1: occurred_at, seq with absent last, frame, index.
-// Distinct arrivals never compare equal.
+// Compare orders keys by occurred_at, seq with absent last, frame and index. Distinct arrivals
+// never compare equal.
 func (k Key) Compare(o Key) int {
 	return cmp.Or(
 		cmp.Compare(k.OccurredAt, o.OccurredAt),
@@ -112,15 +111,15 @@ func (k Key) Compare(o Key) int {
 	)
 }
 
-// TimestampIsNumber reports whether the timestamp was sent as a JSON number.
-// A time always holds a colon and a number never does.
+// TimestampIsNumber reports whether the timestamp was sent as a JSON number. The text of a time
+// always contains a colon; a number never does.
 func (e *Event) TimestampIsNumber() bool { return !strings.Contains(e.Timestamp, ":") }
 
 // Fate is what became of one arrival (P2).
 type Fate uint8
 
-// The fates of an arrival. Pending is told of what is acknowledged and not yet
-// decided; no store ever returns it.
+// The fates of an arrival. Pending is reported for arrivals that are acknowledged but not yet
+// decided; no store returns it.
 const (
 	Pending Fate = iota
 	Stored
@@ -130,7 +129,7 @@ const (
 	Expired
 )
 
-// String returns the fate as the interface spells it.
+// String returns the name of the fate in the API.
 func (f Fate) String() string {
 	switch f {
 	case Pending:
@@ -152,7 +151,7 @@ func (f Fate) String() string {
 // Outcome is the store's decision about one record.
 type Outcome struct {
 	Fate Fate
-	// Problems are set when the answer to the sender is "rejected": for the
-	// fate Rejected, and for the Duplicate of something that was rejected before.
+	// Problems are set if the sender is answered "rejected": for the fate Rejected, and for the
+	// Duplicate of an earlier rejection.
 	Problems []Problem
 }

@@ -11,7 +11,7 @@ import (
 	"theeye/internal/event"
 )
 
-// The total order R1: time, seq with absent last, frame, index.
+// The total order (P4): time, seq with absent last, frame, index.
 func TestKeyOrder(t *testing.T) {
 	t.Parallel()
 	key := func(at event.Micros, seq int64, frame uint64, index uint32) event.Key {
@@ -47,7 +47,7 @@ func TestKeyOrder(t *testing.T) {
 	}
 }
 
-// Any arrival order sorts to the same.
+// Every order of arrivals sorts to the same order.
 func TestKeyOrderIsTotal(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -37,7 +37,7 @@ func TestParseID(t *testing.T) {
 	}
 }
 
-// These ids are part of what is stored: other values break sending again.
+// These ids are stored: if they changed, events that are sent again would be stored twice.
 func TestDerivedIDsStay(t *testing.T) {
 	t.Parallel()
 	for want, got := range map[string]uuid.UUID{
@@ -56,7 +56,7 @@ func TestDerivedIDsStay(t *testing.T) {
 
 func first(id uuid.UUID, _ string) uuid.UUID { return id }
 
-// What a page calls an event is never what a server calls one, unless it is a UUID.
+// A page and a server never name the same event, except by a UUID.
 func TestOriginIDs(t *testing.T) {
 	t.Parallel()
 	if id, clientID := event.ParseOriginID("shop", strings.ToUpper(someID)); id.String() != someID || clientID != "" {

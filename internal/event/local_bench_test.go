@@ -7,7 +7,7 @@ import (
 	"theeye/internal/event"
 )
 
-// BenchmarkParseTimeWithoutZone measures a timestamp that an application's zone stands in for.
+// BenchmarkParseTimeWithoutZone measures a timestamp that is read in the application's zone.
 func BenchmarkParseTimeWithoutZone(b *testing.B) {
 	for _, name := range []string{"UTC", "Europe/Berlin", "America/New_York"} {
 		loc, err := time.LoadLocation(name)

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// Nearest returns the candidate that a word was probably meant to be: the one with the fewest
-// single changes, at most two and less than half of its length. Two letters that are swapped are
-// one change, upper and lower case are none. It is empty when there is no such candidate.
+// Nearest returns the candidate that was probably meant by a word: the one with the fewest changes,
+// at most two and fewer than half its length. Swapping two adjacent letters is one change; a
+// difference in case is none. It returns "" if there is no such candidate.
 func Nearest(word string, candidates []string) string {
 	if len(word) > 4*MaxTextCodePoints {
 		return ""
@@ -20,7 +20,7 @@ func Nearest(word string, candidates []string) string {
 	best, fewest := "", maxChanges+1
 	for _, c := range candidates {
 		if abs(len(c)-len(word)) > maxChanges*len("\U0010ffff") {
-			continue // most of them end here, at little cost
+			continue // excludes most candidates cheaply
 		}
 		meant := []rune(strings.ToLower(c))
 		if abs(len(meant)-len(typed)) > maxChanges {
@@ -33,8 +33,8 @@ func Nearest(word string, candidates []string) string {
 	return best
 }
 
-// DidYouMean asks whether the nearest of some names written with hyphens, such as settings and
-// commands, was meant; format writes the name. It is empty when none is near.
+// DidYouMean returns a question for the nearest of some names that are written with hyphens, such
+// as settings and commands. format formats the name. It returns "" if no name is near.
 func DidYouMean(name string, known []string, format string) string {
 	near := Nearest(strings.ReplaceAll(strings.ToLower(name), "_", "-"), known)
 	if near == "" {
@@ -47,8 +47,8 @@ const maxChanges = 2
 
 func abs(n int) int { return max(n, -n) }
 
-// distance is the optimal string alignment distance: the fewest insertions, deletions, replacements
-// and swaps of neighbours, where nothing that was swapped is changed once more.
+// distance is the optimal string alignment distance: the smallest number of insertions, deletions,
+// replacements and swaps of neighbours, where letters that were swapped are not changed again.
 func distance(a, b []rune) int {
 	var before, above []int // the rows for a[:i-1] and a[:i]
 	row := make([]int, len(b)+1)

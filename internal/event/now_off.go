@@ -4,6 +4,6 @@ package event
 
 import "time"
 
-// systemNow is the system's clock but in a binary that is built to fail (see
-// now_on.go).
+// systemNow returns the time of the system clock. Binaries for fault tests have another one; see
+// now_on.go.
 func systemNow() time.Time { return time.Now() }

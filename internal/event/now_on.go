@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// systemNow is the system's clock, moved by the duration that stands in the file
-// which EYE_FAULT_CLOCK names. The file may change while the process runs.
+// systemNow returns the time of the system clock, moved by the duration in the file that
+// EYE_FAULT_CLOCK names. The file may change while the process runs.
 func systemNow() time.Time {
 	now := time.Now()
 	name := os.Getenv("EYE_FAULT_CLOCK")

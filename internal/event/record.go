@@ -9,20 +9,20 @@ import (
 	"github.com/google/uuid"
 )
 
-// Record is one arrival: an event that was accepted, a rejection, or what is left of one that
-// belongs to something erased. Exactly one of the three is set.
+// Record is one arrival: an accepted event, a rejection, or the residue of an arrival that belongs
+// to an earlier erasure. Exactly one of the three is set.
 type Record struct {
 	Event     *Event
 	Rejection *Rejection
 	Erased    *ErasedArrival
-	// Rescued reports that the frame which brought the record first was lost, and that the record
-	// was found and sent again: it has been counted as received, and as lost, unless nobody
-	// noticed the loss.
+	// Rescued reports that the first frame with the record was lost, and that the record was found
+	// and sent again. It has already been counted as received and as lost, unless the loss went
+	// unnoticed.
 	Rescued bool
 }
 
-// ErasedArrival is an arrival of which intake kept nothing but its id, because it belongs to a
-// session or an application that had been erased when it came. Its fate is decided with it.
+// ErasedArrival is an arrival of which the intake kept only the id, because its session or
+// application had been erased before it arrived. Its fate is therefore already decided.
 type ErasedArrival struct {
 	App        string
 	EventID    uuid.UUID
@@ -55,7 +55,7 @@ func (r Record) EventID() uuid.UUID {
 	}
 }
 
-// ClientID returns the event's id as the client sent it, when that was not a UUID.
+// ClientID returns the event's id as the client sent it, if that was not a UUID.
 func (r Record) ClientID() string {
 	switch {
 	case r.Event != nil:
@@ -67,7 +67,7 @@ func (r Record) ClientID() string {
 	}
 }
 
-// SessionID returns the session of the record, empty when it could not be read or is not kept.
+// SessionID returns the session of the record, or "" if it could not be read or is not kept.
 func (r Record) SessionID() string {
 	switch {
 	case r.Event != nil:
@@ -79,7 +79,7 @@ func (r Record) SessionID() string {
 	}
 }
 
-// Category returns the category of the event, empty when it could not be read or is not kept.
+// Category returns the category of the event, or "" if it could not be read or is not kept.
 func (r Record) Category() string {
 	switch {
 	case r.Event != nil:
@@ -91,7 +91,7 @@ func (r Record) Category() string {
 	}
 }
 
-// Name returns the name of the event, empty when it could not be read or is not kept.
+// Name returns the name of the event, or "" if it could not be read or is not kept.
 func (r Record) Name() string {
 	switch {
 	case r.Event != nil:
@@ -103,7 +103,7 @@ func (r Record) Name() string {
 	}
 }
 
-// SentTime returns the timestamp of the event as written, 0 when it could not be read or is not
+// SentTime returns the timestamp of the event as written, or 0 if it could not be read or is not
 // kept.
 func (r Record) SentTime() Micros {
 	switch {
@@ -116,7 +116,7 @@ func (r Record) SentTime() Micros {
 	}
 }
 
-// Payload returns what the sender sent: the data of an event, the body of a rejection.
+// Payload returns the data of an event or the body of a rejection.
 func (r Record) Payload() []byte {
 	switch {
 	case r.Event != nil:
@@ -128,15 +128,15 @@ func (r Record) Payload() []byte {
 	}
 }
 
-// Former returns the record as it would be under the id that a version before gave it; ok
-// is false when that is the same.
+// Former returns the record with the id that an earlier version gave it; ok is false if that is the
+// same id.
 func (r Record) Former() (former Record, ok bool) {
 	switch {
 	case r.Event != nil && r.Event.FormerID != uuid.UUID{}:
 		e := *r.Event
 		e.ID, e.FormerID = e.FormerID, uuid.UUID{}
 		return Record{Event: &e}, true
-	case r.Rejection != nil && r.Rejection.FormerID != uuid.UUID{} && !r.Rejection.Truncated(): // its id comes from the whole body
+	case r.Rejection != nil && r.Rejection.FormerID != uuid.UUID{} && !r.Rejection.Truncated(): // its id is derived from the whole body
 		x := *r.Rejection
 		x.ID, x.EventID, x.FormerID = RejectionID(x.App, x.FormerID, x.Raw), x.FormerID, uuid.UUID{}
 		return Record{Rejection: &x}, true
@@ -145,7 +145,7 @@ func (r Record) Former() (former Record, ok bool) {
 	}
 }
 
-// ReceivedAt returns when the record arrived first.
+// ReceivedAt returns the time at which the record first arrived.
 func (r Record) ReceivedAt() Micros {
 	switch {
 	case r.Event != nil:
@@ -157,7 +157,8 @@ func (r Record) ReceivedAt() Micros {
 	}
 }
 
-// Own returns the time by which an erasure of its session covers the record; see Event.Own.
+// Own returns the time that decides whether an erasure of the session covers the record; see
+// Event.Own.
 func (r Record) Own() Micros {
 	switch {
 	case r.Event != nil:
@@ -193,29 +194,27 @@ func (r Record) CarriedBy() uint64 {
 	}
 }
 
-// IsReplay reports whether a later frame than that of its first arrival carried
-// the record.
+// IsReplay reports whether the record was carried by a later frame than that of its first arrival.
 func (r Record) IsReplay() bool { return r.CarriedBy() != r.Position().Frame }
 
 // Errors of DecodeRecords.
 var (
 	// ErrCorruptRecord: the bytes are not records.
 	ErrCorruptRecord = errors.New("corrupt record")
-	// ErrNewerRecord: a record has a kind or a flag that this version does not know. The bytes
-	// come from a frame whose checksum is right, so a newer version wrote them.
+	// ErrNewerRecord: a record has a kind or a flag that this version does not know. The checksum
+	// of the frame is correct, so a newer version wrote it.
 	ErrNewerRecord = errors.New("record written by a newer version of The Eye; start that version again")
 )
 
-// The binary form, little more than a list of length-prefixed fields, is
-// described in docs/format.md. A record that does not say its position takes
-// that of its frame.
+// The binary form is described in docs/format.md. A record without a position has that of its
+// frame.
 const (
 	kindEvent     = 1
 	kindRejection = 2
 	kindErased    = 3 // since frame version 2
 	kindTruncated = 4 // a rejection whose raw is the beginning of its body; since frame version 2
 
-	flagPositioned = 1 << 0 // position follows: a replay keeps its first one
+	flagPositioned = 1 << 0 // position follows: that of the first arrival, for a replay
 	flagSeq        = 1 << 1 // of an event
 	flagFormer     = 1 << 2 // FormerID follows; since frame version 2
 	flagRescued    = 1 << 3 // since frame version 2
@@ -236,9 +235,9 @@ func flagsOf(kind byte) (flags byte, ok bool) {
 	}
 }
 
-// AppendRecord appends the binary form of r to b and returns the longer slice.
-// Position is written only when positioned is true; CarriedBy never is: it is the
-// frame that the record is read from.
+// AppendRecord appends the binary form of r to b and returns the extended slice. Position is
+// written only if positioned is true. CarriedBy is never written: it is the frame from which the
+// record is read.
 func AppendRecord(b []byte, r Record, positioned bool) []byte {
 	flags := len(b) + 1
 	switch {
@@ -366,8 +365,8 @@ func appendText(b []byte, s string) []byte {
 	return append(b, s...)
 }
 
-// appendSession writes a lower-case UUID, the common case, as 16 bytes: the
-// length is doubled, and odd for a UUID.
+// appendSession writes a lower-case UUID, the common case, as 16 bytes. The length is doubled; 1
+// stands for a UUID.
 func appendSession(b []byte, s string) []byte {
 	if id, ok := ParseUUID(s); ok && id.String() == s {
 		return append(append(b, 1), id[:]...)
@@ -381,11 +380,10 @@ func appendPosition(b []byte, p Position) []byte {
 	return binary.AppendUvarint(b, uint64(p.Index))
 }
 
-// DecodeRecords reads the records of one frame. Those without a position of
-// their own take (frame, index in the frame). The records share memory with
-// body, which must not be changed afterwards. Any input is safe: what is not a
-// list of records gives ErrCorruptRecord, and a kind of record or a flag that is not known
-// gives ErrNewerRecord.
+// DecodeRecords decodes the records of one frame. The position of a record without one is (frame,
+// index in the frame). The records share memory with body, which must not be changed afterwards.
+// Any input is safe: the error is ErrCorruptRecord if body is not a list of records, and
+// ErrNewerRecord for an unknown kind of record or flag.
 func DecodeRecords(body []byte, frame uint64) ([]Record, error) {
 	d := decoder{bytes: body, text: string(body), frame: frame}
 	var records []Record
@@ -402,8 +400,8 @@ func DecodeRecords(body []byte, frame uint64) ([]Record, error) {
 	return records, nil
 }
 
-// decoder reads fields from bytes; text is the same bytes as a string, from
-// which fields are cut without copying each.
+// decoder reads fields from bytes. text is a string of the same bytes, so that text fields need no
+// copies.
 type decoder struct {
 	bytes []byte
 	text  string
@@ -494,7 +492,7 @@ func (d *decoder) rejection(flags byte, at Position) *Rejection {
 	r.Name = d.string()
 	r.SentTime, r.SentAt, r.ReceivedAt = d.micros(), d.micros(), d.micros()
 	r.SchemaVersion = d.uint32()
-	for n := d.uvarint(); n > 0 && d.err == nil; n-- { // the count alone is not to be trusted
+	for n := d.uvarint(); n > 0 && d.err == nil; n-- { // the count cannot be trusted
 		r.Problems = append(r.Problems, Problem{Code: d.string(), Pointer: d.string(), Message: d.string()})
 	}
 	r.Raw = d.slice()

@@ -73,7 +73,7 @@ func records() *rapid.Generator[event.Record] {
 	})
 }
 
-// encode writes records into one frame. Those of replays keep their position.
+// encode writes records into one frame. Records of replays keep their position.
 func encode(list []event.Record, positioned bool) []byte {
 	var body []byte
 	for _, r := range list {
@@ -132,7 +132,7 @@ func TestRecordTellsWhoseAndWhere(t *testing.T) {
 	}
 }
 
-// What is cut off anywhere, or has anything behind it, is corrupt as a whole.
+// A frame that is truncated anywhere, or followed by anything, is corrupt as a whole.
 func TestDecodeRecordsRefuses(t *testing.T) {
 	t.Parallel()
 	for _, r := range []event.Record{{Event: sample()}, {Rejection: event.Conflict(sample())}} {
@@ -160,8 +160,8 @@ func TestDecodeRecordsRefuses(t *testing.T) {
 	}
 }
 
-// A short text must not make much memory: a count of problems is no promise.
-// Nothing runs beside it, because it measures the whole process.
+// A short input must not allocate much memory, whatever count of problems it states. The test is
+// not parallel, because it measures the whole process.
 func TestDecodeRecordsBoundsProblems(t *testing.T) {
 	r := event.Conflict(sample())
 	r.Problems, r.Raw = nil, nil
@@ -180,7 +180,7 @@ func TestDecodeRecordsBoundsProblems(t *testing.T) {
 	}
 }
 
-// No input panics, and what decodes is encoded so that it decodes the same.
+// No input causes a panic, and decoded records survive encoding and decoding.
 func FuzzDecodeRecords(f *testing.F) {
 	f.Add([]byte(nil), uint64(1))
 	f.Add(encode([]event.Record{{Event: sample()}, {Rejection: event.Conflict(sample())}}, false), uint64(1))

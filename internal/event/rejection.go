@@ -10,7 +10,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// The codes of R4. The list is open: readers must expect codes they do not know.
+// The codes of problems. The list may grow: readers must expect codes that they do not know.
 const (
 	InvalidJSON         = "invalid_json"
 	NotAnObject         = "not_an_object"
@@ -43,15 +43,14 @@ func Codes() []string {
 	}
 }
 
-// Problem is one reason for which an event was refused.
+// Problem is one reason for a rejection.
 type Problem struct {
 	Code    string `json:"code" doc:"what kind of problem it is" example:"schema_violation"`
 	Pointer string `json:"pointer" doc:"JSON Pointer to the place in the event; empty for the event itself" example:"/data/path"`
 	Message string `json:"message" doc:"what is wrong and what is expected" example:"missing property 'path'"`
 }
 
-// Rejection is an arrival that was refused. It is kept with its reasons and its
-// bytes (R3).
+// Rejection is an arrival that was refused. It is kept with its reasons and its bytes.
 type Rejection struct {
 	ID       uuid.UUID // RejectionID of App, EventID and the whole body
 	EventID  uuid.UUID
@@ -63,26 +62,25 @@ type Rejection struct {
 	SessionID string
 	Category  string
 	Name      string
-	SentTime  Micros // 0 when the timestamp could not be read
+	SentTime  Micros // 0 if the timestamp could not be read
 	SentAt    Micros
 
 	ReceivedAt    Micros
-	OwnTime       Micros // what Own returns; 0 when that follows from the other times
+	OwnTime       Micros // what Own returns; 0 if that follows from the other times
 	Position      Position
 	CarriedBy     uint64
-	SchemaVersion uint32 // the version that judged it; 0 when none did
+	SchemaVersion uint32 // the version that it was checked against; 0 if none
 	Problems      []Problem
 	Raw           []byte // as sent; any bytes
-	Whole         Body   // of which Raw is the beginning; the zero value when Raw is all of it
+	Whole         Body   // the body of which Raw is the beginning; the zero value if Raw is complete
 
-	// Became is set when it is read: what a replay made of it, nil when none came
-	// through yet. It is not part of what is written.
+	// Became says what a replay made of the rejection; nil if no replay has succeeded yet. It is
+	// set by readers and never written.
 	Became *Became
 }
 
-// Became tells what the first replay that came through made of a rejection: an
-// event with the id EventID that was stored, or was a duplicate of one, or has
-// been erased or expired since.
+// Became says what the first successful replay made of a rejection: an event with the id EventID
+// that was stored, or was a duplicate, or has been erased or has expired since.
 type Became struct {
 	Fate  Fate
 	Frame uint64 // that carried the replay
@@ -97,9 +95,9 @@ type Body struct {
 // BodyOf describes a body.
 func BodyOf(raw []byte) Body { return Body{int64(len(raw)), sha256.Sum256(raw)} }
 
-// Own returns the time by which an erasure of its session covers the rejection; see Event.Own. It
-// is 0 for what versions before kept without a timestamp that could be read: every erasure covers
-// it.
+// Own returns the time that decides whether an erasure of the session covers the rejection; see
+// Event.Own. It is 0 for a rejection of an earlier version without a readable timestamp: every
+// erasure covers it.
 func (r *Rejection) Own() Micros {
 	if r.OwnTime != 0 {
 		return r.OwnTime
@@ -107,7 +105,7 @@ func (r *Rejection) Own() Micros {
 	return min(r.SentTime, r.ReceivedAt)
 }
 
-// SetOwn keeps what Own is to return.
+// SetOwn sets the time that Own returns.
 func (r *Rejection) SetOwn(at Micros) {
 	if r.OwnTime = 0; r.Own() != at {
 		r.OwnTime = at
@@ -117,16 +115,16 @@ func (r *Rejection) SetOwn(at Micros) {
 // Truncated reports whether only the beginning of the body is kept.
 func (r *Rejection) Truncated() bool { return r.Whole.Bytes > 0 }
 
-// MaxSearched bounds the bodies of rejections that are searched by their payload, in
+// MaxSearched is the size up to which the body of a rejection can be searched by its payload, in
 // bytes.
 const MaxSearched = 256 << 10
 
-// Size is what the rejection takes in memory, in bytes, about.
+// Size is the approximate memory of the rejection, in bytes.
 func (r *Rejection) Size() int {
 	return rowSize + len(r.App) + len(r.ClientID) + len(r.SessionID) + len(r.Category) + len(r.Name) + len(r.Raw) + ProblemsSize(r.Problems)
 }
 
-// ProblemsSize is what problems take in memory, in bytes, about.
+// ProblemsSize is the approximate memory of problems, in bytes.
 func ProblemsSize(problems []Problem) (n int) {
 	for i := range problems {
 		n += len(problems[i].Code) + len(problems[i].Pointer) + len(problems[i].Message)
@@ -134,9 +132,9 @@ func ProblemsSize(problems []Problem) (n int) {
 	return n
 }
 
-// Conflict returns the rejection that an event becomes when its id is already
-// stored with another body (R2). Its raw body is the event as JSON, with data
-// as sent and without sent_at, so that a retry leads to the same rejection.
+// Conflict returns the rejection that an event becomes if its id is already stored with another
+// body. The raw body is the event as JSON, with data as sent and without sent_at, so that a retry
+// leads to the same rejection.
 func Conflict(e *Event) *Rejection {
 	raw := e.appendBody(nil)
 	r := &Rejection{
@@ -160,9 +158,9 @@ func Conflict(e *Event) *Rejection {
 	return r
 }
 
-// Unstorable returns the rejection that an event or a rejection becomes when the store does not
-// take it as it is. Its texts are valid UTF-8, and its raw body is the event as JSON, or that of
-// the rejection.
+// Unstorable returns the rejection that an event or a rejection becomes if the store cannot store
+// it as it is. Its texts are valid UTF-8. Its raw body is the event as JSON, or the body of the
+// rejection.
 func Unstorable(r Record, reason string) *Rejection {
 	var x Rejection
 	if r.Event != nil {
@@ -183,9 +181,9 @@ func Unstorable(r Record, reason string) *Rejection {
 	return &x
 }
 
-// Data returns the data member of the raw body when the body is one strict JSON
-// object of at most MaxSearched bytes and the member an object, so that a rejection
-// can be searched by its payload. Else it returns nil.
+// Data returns the data member of the raw body, so that a rejection can be searched by its payload.
+// It returns nil unless the body is a strict JSON object of at most MaxSearched bytes and the
+// member is an object.
 func (r *Rejection) Data() jsontext.Value {
 	if r.Truncated() || len(r.Raw) > MaxSearched {
 		return nil

@@ -44,8 +44,8 @@ func TestConflict(t *testing.T) {
 	}
 }
 
-// A retry is sent and received later and arrives elsewhere; it is the same
-// rejection nevertheless. Whatever the text, raw is JSON.
+// A retry is sent and received later, at another position, but is the same rejection. The raw body
+// is JSON, whatever the texts are.
 func TestConflictIsStable(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

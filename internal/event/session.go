@@ -7,8 +7,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// LateAfter is how long after an event that occurred later one must be received to
-// be late.
+// LateAfter is the time after which an event is late: it is received more than LateAfter after an
+// event that occurred later.
 const LateAfter Micros = 60e6
 
 // Step is what Examine needs of an event of a session.
@@ -20,33 +20,33 @@ type Step struct {
 	ReceivedAt Micros
 }
 
-// StepOf returns the step of an event.
+// StepOf returns the step for an event.
 func StepOf(e *Event) Step { return Step{e.ID, e.Sender, e.Seq, e.OccurredAt, e.ReceivedAt} }
 
-// Gap is a run of sequence numbers of one sender that are missing in a session.
+// Gap is a range of sequence numbers of one sender that are missing in a session.
 type Gap struct {
 	Sender string
-	From   int64 // the first that is missing
+	From   int64 // the first missing number
 	To     int64 // the last one
-	// After is the event before the gap, Before that behind it.
+	// After is the event before the gap, Before the event after it.
 	After, Before uuid.UUID
 }
 
-// Count returns how many are missing.
+// Count returns the number of missing events.
 func (g Gap) Count() int64 { return g.To - g.From + 1 }
 
-// Examine looks at all events of a session in the total order R1. late tells of each
-// whether it was received more than LateAfter after one that occurred later. Gaps are
-// those in the sequence numbers of each sender, which may begin anywhere and repeat;
-// they are sorted by sender and number. It takes n log n time.
+// Examine examines all events of a session, which must be in the total order of Key. late says of
+// each event whether it was received more than LateAfter after one that occurred later. gaps are
+// the gaps in the sequence numbers of each sender, sorted by sender and number; the numbers of a
+// sender may begin anywhere and repeat. Examine takes n log n time.
 func Examine(steps []Step) (late []bool, gaps []Gap) {
 	return lateness(steps), missing(steps)
 }
 
 func lateness(steps []Step) []bool {
 	late := make([]bool, len(steps))
-	// earliest is when the first of those that occurred later than all of the
-	// present time was received; pending that of the present time.
+	// earliest is the earliest time of receipt among the events that occurred later than the
+	// current time; pending is the same for the events at the current time.
 	var earliest, pending Micros
 	none := true
 	for i := len(steps) - 1; i >= 0; {
@@ -69,7 +69,7 @@ func lateness(steps []Step) []bool {
 
 func missing(steps []Step) []Gap {
 	numbered := slices.DeleteFunc(slices.Clone(steps), func(s Step) bool { return s.Seq == NoSeq })
-	// Those that repeat a number keep their order.
+	// Events with the same number keep their order.
 	slices.SortStableFunc(numbered, func(a, b Step) int { return cmp.Or(cmp.Compare(a.Sender, b.Sender), cmp.Compare(a.Seq, b.Seq)) })
 	var gaps []Gap
 	for i := 1; i < len(numbered); i++ {

@@ -17,7 +17,7 @@ const none = event.NoSeq
 
 func stepID(n int) uuid.UUID { return uuid.UUID{15: byte(n)} }
 
-// step is the nth event of a session: seconds of occurring and receiving.
+// step is the nth event of a session. The times are in seconds.
 func step(n int, sender string, seq, occurred, received int64) event.Step {
 	return event.Step{ID: stepID(n), Sender: sender, Seq: seq, OccurredAt: event.Micros(occurred * 1e6), ReceivedAt: event.Micros(received * 1e6)}
 }
@@ -93,8 +93,8 @@ func TestExamine(t *testing.T) {
 	}
 }
 
-// Whatever is sent: late is what the definition says of each pair, and the numbers
-// that are there and those that are missing make a run without holes.
+// For any input, late agrees with its definition for each pair, and the present and the missing
+// numbers together form a sequence without holes.
 func TestExamineByItsDefinition(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var steps []event.Step

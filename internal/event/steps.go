@@ -6,12 +6,12 @@ import (
 
 const day = 24 * time.Hour
 
-// dayWidth is the width of steps of a day, which in a zone may have 23 or 25 hours.
+// dayWidth is the nominal width of a day; in a zone, a day may have 23 or 25 hours.
 const dayWidth = Micros(day / time.Microsecond)
 
 // Steps divides time into the days, hours or minutes of a time zone. A day begins at its first
-// moment. Where clocks are put back, an hour that occurs twice is two steps; where they are put
-// forward, a step is shorter or not there.
+// moment. Where clocks are set back, an hour that occurs twice is two steps; where they are set
+// forward, a step is shorter or missing.
 type Steps struct {
 	Width Micros         // a day, or what divides an hour
 	Zone  *time.Location // nil is UTC
@@ -26,7 +26,7 @@ func (s Steps) Begin(at Micros) Micros {
 		return at - modulo(at, s.Width)
 	case s.Width == dayWidth:
 		begin := s.dayOf(at, 0)
-		// A day goes on when clocks are put back into the one before.
+		// A day continues when clocks are set back into it from the next one.
 		if next := s.dayOf(at, 1); next <= at {
 			return next
 		}
@@ -40,7 +40,7 @@ func (s Steps) Begin(at Micros) Micros {
 	}
 	before := s.offset(start - 1)
 	if last := start - 1 + before; before < offset && last-modulo(last, s.Width) == begin+offset {
-		return s.Begin(start - 1) // clocks are put forward within a step
+		return s.Begin(start - 1) // clocks are set forward within a step
 	}
 	return start
 }
@@ -52,7 +52,7 @@ func (s Steps) Next(at Micros) Micros {
 		return at - modulo(at, s.Width) + s.Width
 	case s.Width == dayWidth:
 		for days := 1; ; days++ {
-			if next := s.dayOf(at, days); next > at { // a day that a zone left out has no moment
+			if next := s.dayOf(at, days); next > at { // a day that a zone skipped has no moment
 				return next
 			}
 		}
@@ -68,7 +68,7 @@ func (s Steps) Next(at Micros) Micros {
 	return s.Next(end)
 }
 
-// Part returns a width of UTC that divides every step between two times.
+// Part returns a width, aligned to UTC, that divides every step between two times.
 func (s Steps) Part(from, to Micros) Micros {
 	part := s.Width
 	if s.utc() {
@@ -83,20 +83,21 @@ func (s Steps) Part(from, to Micros) Micros {
 	return part
 }
 
-// dayOf returns the first moment of the day of a time, or of one that is so many days later.
+// dayOf returns the first moment of the day that contains a time, or of the day that is later days
+// after it.
 func (s Steps) dayOf(at Micros, later int) Micros {
 	year, month, date := at.Time().In(s.Zone).Date()
 	return Micros(localTime(time.Date(year, month, date+later, 0, 0, 0, 0, time.UTC), s.Zone).UnixMicro())
 }
 
-// offset returns by how much clocks are ahead of UTC.
+// offset returns the amount by which clocks are ahead of UTC.
 func (s Steps) offset(at Micros) Micros {
 	return Micros(offset(at.Time(), s.Zone) / time.Microsecond)
 }
 
-// since and until return between which times clocks are not changed, beyond all times where there
-// is no bound. time.ZoneBounds also has bounds at which nothing changes, and on the last day of a
-// leap year one that lies before.
+// since and until return the bounds of the period around a time in which clocks are not changed, or
+// values beyond all times if there is no bound. They correct time.ZoneBounds, which also returns
+// bounds at which nothing changes and, on the last day of a leap year, a bound in the wrong place.
 
 func (s Steps) since(at Micros) Micros {
 	for t := at; ; {

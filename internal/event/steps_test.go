@@ -25,7 +25,7 @@ func zone(t *testing.T, name string) *time.Location {
 	return z
 }
 
-// The steps around a change of clocks, as those who read them there see them.
+// The steps around a change of clocks, in local time.
 func TestStepsAtChanges(t *testing.T) {
 	const layout = "2006-01-02T15:04:05Z07:00"
 	for _, test := range []struct {
@@ -67,7 +67,7 @@ func TestStepsAtChanges(t *testing.T) {
 	}
 }
 
-// Steps follow one another without a gap, and a part lies in one step.
+// Steps follow one another without gaps, and a part is within one step.
 func TestSteps(t *testing.T) {
 	zones := []string{"UTC", "Europe/Berlin", "America/New_York", "America/St_Johns", "Australia/Lord_Howe", "Asia/Kathmandu", "Pacific/Apia", "Africa/Monrovia", "America/Sao_Paulo", "Africa/Casablanca"}
 	rapid.Check(t, func(t *rapid.T) {

@@ -11,7 +11,7 @@ import (
 // Micros is a time as microseconds since 1970-01-01T00:00:00 UTC.
 type Micros int64
 
-// Earliest and Latest bound what is accepted: 1970 inclusive to 2200 exclusive.
+// Earliest and Latest bound the accepted times: 1970 inclusive to 2200 exclusive.
 const (
 	Earliest Micros = 0
 	Latest   Micros = 7258118400_000000
@@ -23,7 +23,7 @@ var (
 	ErrOutOfRange = errors.New("outside the years 1970 to 2199 (UTC)")
 )
 
-// Now returns the time of the system's clock.
+// Now returns the time of the system clock.
 func Now() Micros { return Micros(systemNow().UnixMicro()) }
 
 // Time returns m as a time in UTC.
@@ -35,13 +35,13 @@ func (m Micros) Sub(o Micros) time.Duration { return time.Duration(m-o) * time.M
 // String returns m in RFC 3339 with six digits of a second, in UTC.
 func (m Micros) String() string { return m.Time().Format("2006-01-02T15:04:05.000000Z") }
 
-// ParseTime reads a time of R5: RFC 3339 or "2006-01-02 15:04:05[.ffffff]", each
-// with or without zone, which loc stands in for. Digits beyond the microsecond
-// are cut off. There is no guessing: anything else is ErrUnparsable.
+// ParseTime parses RFC 3339 or "2006-01-02 15:04:05[.ffffff]". Both may lack a zone; loc is then
+// used. Digits beyond microseconds are truncated. Nothing is guessed: the error for anything else
+// is ErrUnparsable.
 //
-// Of a local time that occurs twice, when clocks are put back, the earlier is taken. One that never
-// occurs, when they are put forward, is moved forward by as much, as java.time, RFC 5545 and
-// Temporal ("compatible") do.
+// If a local time occurs twice, because clocks are set back, the earlier one is used. If it never
+// occurs, because they are set forward, it is moved forward by the same amount, as in java.time,
+// RFC 5545 and Temporal ("compatible").
 func ParseTime(text string, loc *time.Location) (Micros, error) {
 	c, ok := scanClock(text)
 	if !ok {
@@ -60,34 +60,35 @@ func ParseTime(text string, loc *time.Location) (Micros, error) {
 	return inRange(t)
 }
 
-// ParseSentTime reads a time that ParseTime can read, as if it were UTC when it has no zone.
+// ParseSentTime parses a time that ParseTime accepts, in UTC if it has no zone.
 func ParseSentTime(text string) (Micros, error) {
 	c, ok := scanClock(text)
 	if !ok {
 		return 0, ErrUnparsable
 	}
 	t := c.utc()
-	if c.second == 60 { // it ended a UTC day where it was read
+	if c.second == 60 { // ParseTime has checked that it ends a UTC day
 		t = t.Add(time.Second)
 	}
 	return inRange(t)
 }
 
-// NamesZone reports whether a text that ParseTime can read says its zone itself.
+// NamesZone reports whether a text that ParseTime accepts contains a zone.
 func NamesZone(text string) bool {
 	c, ok := scanClock(text)
 	return ok && c.zoned
 }
 
-// utc returns the time with its offset, UTC when it has none, a leap second as the one before.
+// utc returns the time by its offset, or in UTC without one; a leap second becomes the second
+// before it.
 func (c clock) utc() time.Time {
 	return time.Date(c.year, time.Month(c.month), c.day, c.hour, c.minute-c.offset, min(c.second, 59), c.micro*1000, time.UTC)
 }
 
-// localTime returns the time at which clocks in loc show what those in UTC show at u. time.Date
-// does not say which it takes when there are two or none.
+// localTime returns the time at which clocks in loc show what clocks in UTC show at u. time.Date
+// does not specify which one it uses if there are two or none.
 func localTime(u time.Time, loc *time.Location) time.Time {
-	// A day is more than any offset, and than any change of one.
+	// A day is longer than any offset, and any change of an offset.
 	before, after := offset(u.Add(-day), loc), offset(u.Add(day), loc)
 	first, second := u.Add(-before), u.Add(-after)
 	if before == after { // on most days
@@ -113,7 +114,7 @@ func inRange(t time.Time) (Micros, error) {
 	return m, nil
 }
 
-// clock is a time as it is written.
+// clock holds the parts of a time as it is written.
 type clock struct {
 	year, month, day, hour, minute, second, micro int
 	zoned                                         bool
@@ -200,10 +201,9 @@ func daysIn(year, month int) int {
 	return time.Date(year, time.Month(month)+1, 0, 0, 0, 0, 0, time.UTC).Day()
 }
 
-// ParseEpoch reads the literal of a JSON number as a time since 1970: below 1e11
-// seconds, below 1e14 milliseconds, below 1e17 microseconds, else nanoseconds.
-// What is finer than a microsecond is cut off. The literal must have been
-// scanned for its size before: an exponent of a million would be computed.
+// ParseEpoch parses the literal of a JSON number as a time since 1970: in seconds below 1e11, in
+// milliseconds below 1e14, in microseconds below 1e17, and otherwise in nanoseconds. It truncates
+// to microseconds. The caller must have checked the exponent: one of a million would be computed.
 func ParseEpoch(literal string) (Micros, error) {
 	r := new(big.Rat)
 	if n, err := strconv.ParseInt(literal, 10, 64); err == nil {

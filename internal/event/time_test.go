@@ -24,7 +24,7 @@ func TestParseTime(t *testing.T) {
 		"2021-01-01T23:59:00+23:59":           newYear,
 		"2021-01-01T00:00:00.5Z":              newYear + 500_000,
 		"2021-01-01 00:00:00.000001":          newYear + 1,
-		"2021-01-01T00:00:00.1234569Z":        newYear + 123_456, // cut off, not rounded
+		"2021-01-01T00:00:00.1234569Z":        newYear + 123_456, // truncated, not rounded
 		"2021-01-01T00:00:00.999999999999Z":   newYear + 999_999,
 		"2021-01-01T00:00:00.000000000001Z":   newYear,
 		"2021-01-01T01:00:00.25+01:00":        newYear + 250_000,
@@ -47,7 +47,7 @@ func TestParseTime(t *testing.T) {
 	}
 }
 
-// The location stands in for a zone that is not written, and for nothing else.
+// The location is used only for a time without a zone.
 func TestParseTimeInLocation(t *testing.T) {
 	t.Parallel()
 	east := time.FixedZone("east", 3600)
@@ -66,8 +66,8 @@ func TestParseTimeInLocation(t *testing.T) {
 	}
 }
 
-// Of a local time that occurs twice the earlier is taken, one that never occurs is moved forward by
-// what is left out, and a leap second is one where it ends a day of UTC.
+// If a local time occurs twice, the earlier one is used; if it never occurs, it is moved forward by
+// the skipped amount. A leap second is accepted only at the end of a UTC day.
 func TestLocalTimes(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ zone, text, want string }{
@@ -166,8 +166,8 @@ func TestMicros(t *testing.T) {
 	}
 }
 
-// What is a time is written so that it reads the same; the standard library
-// agrees where it can read it.
+// A parsed time is formatted so that it parses to the same time. The standard library agrees if it
+// can parse the text.
 func FuzzParseTime(f *testing.F) {
 	for _, seed := range []string{
 		"2021-01-01T00:00:00Z", "2021-01-01 00:00:00.123456789+01:00", "2016-12-31T23:59:60Z", "2199-12-31T23:59:59.9-00:01",

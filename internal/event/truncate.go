@@ -2,8 +2,8 @@ package event
 
 import "strings"
 
-// Truncate returns a text of at most so many bytes, with an ellipsis after them when something was
-// cut off. It cuts no character in two.
+// Truncate returns at most most bytes of a text, followed by an ellipsis if something was cut off.
+// It does not split characters.
 func Truncate(text string, most int) string {
 	if len(text) <= most {
 		return text

@@ -11,14 +11,14 @@ import (
 
 //go:generate go run theeye/internal/event/generate zones.txt
 
-// zoneNames are the names of the time zones, one a line: package time can load a zone and cannot
+// zoneNames lists the names of the time zones, one per line. Package time can load zones but cannot
 // list them.
 //
 //go:embed zones.txt
 var zoneNames string
 
-// LoadZone returns the time zone of an IANA name. "Local" is none: it would differ from machine to
-// machine. The error says what is wrong with the name and what to use.
+// LoadZone returns the time zone with an IANA name. It refuses "Local", which differs between
+// machines. The error says what is wrong with the name and what to use.
 func LoadZone(name string) (*time.Location, error) {
 	if name != "" && name != "Local" {
 		if zone, err := time.LoadLocation(name); err == nil {

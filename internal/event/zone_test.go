@@ -23,7 +23,7 @@ func TestLoadZone(t *testing.T) {
 	}
 }
 
-// Every zone whose name may be proposed can be loaded.
+// Every zone whose name may be suggested can be loaded.
 func TestZoneNames(t *testing.T) {
 	t.Parallel()
 	names, err := os.ReadFile("zones.txt")

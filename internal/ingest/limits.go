@@ -122,7 +122,7 @@ func strictProblem(err error) event.Problem {
 		p.Pointer = string(syntactic.JSONPointer)
 	}
 	if errors.Is(err, jsontext.ErrDuplicateName) {
-		p.Code, p.Message = event.DuplicateKey, jsonx.TwiceText(jsontext.Pointer(p.Pointer).LastToken())
+		p.Code, p.Message = event.DuplicateKey, jsonx.DuplicateKey(jsontext.Pointer(p.Pointer).LastToken())
 	}
 	return p
 }

@@ -166,7 +166,7 @@ func splitEnvelope(d *jsontext.Decoder, body []byte, limit int) (batch, error) {
 		}
 		name := token.String()
 		if seen[name] {
-			return c, &ShapeError{jsonx.TwiceText(name)}
+			return c, &ShapeError{jsonx.DuplicateKey(name)}
 		}
 		seen[name] = true
 		switch name {

@@ -7,8 +7,8 @@ import (
 )
 
 // Equal compares JSON without regard to white space, the order of keys and the escapes in strings.
-// Numbers count as they are written, because rounding could make two of them one. Texts that are
-// not strict JSON are equal only byte for byte.
+// Numbers are compared as they are written, because rounding could make two different ones equal.
+// Texts that are not strict JSON are equal only if they are identical.
 func Equal(a, b []byte) bool {
 	return bytes.Equal(a, b) || bytes.Equal(Canonical(a), Canonical(b))
 }

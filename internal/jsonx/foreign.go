@@ -1,6 +1,6 @@
 package jsonx
 
-// Form is what bytes are that cannot be JSON in UTF-8.
+// Form is a form of data that cannot be JSON in UTF-8.
 type Form string
 
 // The forms that are detected.
@@ -18,10 +18,10 @@ const (
 // IsText reports whether the form is text in another encoding.
 func (f Form) IsText() bool { return f == UTF16 || f == UTF32 }
 
-// DetectForm returns the form of bytes that cannot be JSON in UTF-8, empty for others: by their
-// first bytes, and UTF-16 and UTF-32 also by the zeros beside the characters of ASCII (RFC 4627,
-// 3). byteAt returns the byte at an index; false when there are no more. It is asked for no byte
-// that does not matter, so that a reader need not wait for it.
+// DetectForm returns the form of data that cannot be JSON in UTF-8, or "" for other data. It looks
+// at the first bytes. It recognises UTF-16 and UTF-32 also by the zeros next to ASCII characters
+// (RFC 4627, section 3). byteAt returns the byte at an index, and false after the end. DetectForm
+// requests only the bytes it needs, so a reader need not wait for others.
 func DetectForm(byteAt func(index int) (byte, bool)) Form {
 	begins := func(with string) bool {
 		for i := range len(with) {
@@ -31,8 +31,8 @@ func DetectForm(byteAt func(index int) (byte, bool)) Form {
 		}
 		return true
 	}
-	// zeros reports whether those bytes are zero that stand as 0 in the pattern, and no others; a
-	// pattern of less than four is that of the whole text.
+	// zeros reports whether exactly those bytes are zero that are 0 in the pattern. A pattern of
+	// fewer than four bytes must match the whole text.
 	zeros := func(pattern string) bool {
 		for i := range len(pattern) {
 			if b, ok := byteAt(i); !ok || (b == 0) != (pattern[i] == '0') {
@@ -74,7 +74,7 @@ func DetectForm(byteAt func(index int) (byte, bool)) Form {
 }
 
 // ForeignForm names the form of a body that cannot be JSON in UTF-8: gzip, zstd, UTF-16 or UTF-32.
-// It is empty for others.
+// It returns "" for other bodies.
 func ForeignForm(body []byte) string {
 	form := DetectForm(func(i int) (byte, bool) {
 		if i >= len(body) {

@@ -6,7 +6,7 @@ import (
 	"theeye/internal/jsonx"
 )
 
-// Every request of the intake is looked at, so that must not take memory.
+// The form of every request to the intake is detected, so detection must not allocate.
 func TestDetectFormDoesNotAllocate(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"session_id":"s"}`: "",

@@ -1,5 +1,5 @@
-// Package jsonx reads JSON as this module needs it besides package jsontext: leniently, by the
-// places of values in a text, within limits of numbers, and with errors in words for people.
+// Package jsonx adds to package jsontext what this module needs: lenient reading, the places of
+// values in a text, limits of numbers, and errors in words for people.
 //
 // It knows nothing of events, and it does not decode into Go values.
 package jsonx
@@ -8,6 +8,6 @@ import (
 	"bytes"
 )
 
-// WithoutBOM returns JSON text without the byte order mark that some programs put before it, which
-// a reader may pass over (RFC 8259, 8.1). It shares the memory of text.
+// WithoutBOM returns JSON text without a leading byte order mark, which some programs write and a
+// reader may ignore (RFC 8259, section 8.1). It shares the memory of text.
 func WithoutBOM(text []byte) []byte { return bytes.TrimPrefix(text, []byte("\ufeff")) }

@@ -40,7 +40,7 @@ func TestPointer(t *testing.T) {
 	}
 }
 
-// The detector asks for no byte that does not matter.
+// The detector requests only the bytes it needs.
 func TestDetectForm(t *testing.T) {
 	for text, c := range map[string]struct {
 		want  jsonx.Form

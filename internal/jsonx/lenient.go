@@ -13,8 +13,8 @@ func Lenient(text []byte) *jsontext.Decoder {
 	return jsontext.NewDecoder(bytes.NewBuffer(text), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 }
 
-// HasMember reports whether an object has a member at its top level, as far as it can be read. It
-// reads leniently; any input is safe.
+// HasMember reports whether an object has a member at its top level, in the part that can be read.
+// It reads leniently; any input is safe.
 func HasMember(object []byte, name string) bool {
 	d := Lenient(object)
 	if token, err := d.ReadToken(); err != nil || token.Kind() != '{' {
@@ -45,7 +45,7 @@ func Pointer(path []string) string {
 	return b.String()
 }
 
-// EscapePointer returns a name as a JSON Pointer (RFC 6901) has it.
+// EscapePointer escapes a name for a JSON Pointer (RFC 6901).
 func EscapePointer(token string) string {
 	if !strings.ContainsAny(token, "~/") {
 		return token

@@ -5,15 +5,15 @@ import (
 	"strings"
 )
 
-// Limits of a JSON number, in events, in schemas and in what is asked: everyone computes with exact
+// Limits of a JSON number, in events, schemas and queries, because all of them compute with exact
 // values.
 const (
 	MaxNumberDigits   = 40  // zeros included
 	MaxNumberExponent = 308 // absolute value
 )
 
-// MeasureNumber returns how many digits the literal of a JSON number has, its exponent as it is
-// written, empty when it has none, and whether both are within the limits.
+// MeasureNumber returns the number of digits in the literal of a JSON number, its exponent as it is
+// written, or "" without one, and whether both are within the limits.
 func MeasureNumber(literal string) (digits int, exponent string, within bool) {
 	mantissa := literal
 	if i := strings.IndexAny(literal, "eE"); i >= 0 {

@@ -6,19 +6,19 @@ import (
 	"unicode/utf8"
 )
 
-// Place is where something stands in a JSON text.
+// Place is a position in a JSON text.
 type Place struct {
 	Offset int // in bytes
 	Line   int // from 1
 	Column int // in code points, from 1
 }
 
-// Locate finds where the values at JSON Pointers stand in a text: a member of an
-// object at its name. For what is not there, as a missing property, it is the
-// nearest that is. The place is nil for the text as a whole and for what stands
-// behind the end of what is JSON. It reads the text once; any input is safe.
+// Locate returns the places of the values at JSON Pointers; the place of a member of an object is
+// that of its name. For a value that does not exist, such as a missing property, it returns the
+// place of its nearest existing parent. The place is nil for the text as a whole, and for anything
+// after the point where the text is no longer JSON. Locate reads the text once; any input is safe.
 func Locate(text []byte, pointers []string) []*Place {
-	best := make([]string, len(pointers)) // what was found, at found
+	best := make([]string, len(pointers)) // the longest prefix found so far, at the place in found
 	found := make([]int, len(pointers))
 	d := Lenient(text)
 	for {

@@ -22,7 +22,7 @@ func TestLocate(t *testing.T) {
 		"/data/a/0":   at(`1,`),
 		"/data/a/1":   at(`{"b"`),
 		"/data/a/1/b": at(`"b"`),
-		"/data/a/7":   at(`"a"`), // the nearest that is there
+		"/data/a/7":   at(`"a"`), // the nearest existing parent
 		"/data/miss":  at(`"data"`),
 		"/data/x~1y":  at(`"x/y"`),
 		"/dat":        nil,

@@ -11,8 +11,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// SyntaxPlace returns where a text that was refused with an error of a JSON reader stops being
-// JSON, and why. ok is false for an error of another kind.
+// SyntaxPlace returns where and why a text, for which a JSON reader returned err, is not JSON. ok
+// is false if err is an error of another kind.
 func SyntaxPlace(text []byte, err error) (at *Place, reason string, ok bool) {
 	var syntax *jsontext.SyntacticError
 	isSyntax := errors.As(err, &syntax)
@@ -21,7 +21,7 @@ func SyntaxPlace(text []byte, err error) (at *Place, reason string, ok bool) {
 	case !isSyntax && !early:
 		return nil, "", false
 	case form == "gzip" || form == "zstd":
-		return PlaceAt(text, 0), "this is " + form + ", which is not unpacked here", true
+		return PlaceAt(text, 0), "this is " + form + ", which is not decompressed here", true
 	case form != "":
 		return PlaceAt(text, 0), NotUTF8(form), true
 	case early:
@@ -38,16 +38,16 @@ const tooEarly = "the JSON ends too early"
 
 func syntaxReason(err *jsontext.SyntacticError) string {
 	if errors.Is(err, jsontext.ErrDuplicateName) {
-		return TwiceText(err.JSONPointer.LastToken())
+		return DuplicateKey(err.JSONPointer.LastToken())
 	}
 	return err.Err.Error()
 }
 
-// TwiceText says that an object has a key twice.
-func TwiceText(key string) string { return fmt.Sprintf("the key %.80q stands twice", key) }
+// DuplicateKey says that an object has a duplicate key.
+func DuplicateKey(key string) string { return fmt.Sprintf("the key %.80q occurs twice", key) }
 
-// missingValue returns what is missing before or after a comma or a colon, where a text stops being
-// JSON, and the place to be shown; missing is empty when something else is wrong.
+// missingValue returns what is missing before or after a comma or a colon at the place where a text
+// stops being JSON, and the place to show. missing is empty if something else is wrong.
 func missingValue(text []byte, offset int) (at int, missing string) {
 	const space = " \t\r\n"
 	if offset >= len(text) {
@@ -66,7 +66,7 @@ func missingValue(text []byte, offset int) (at int, missing string) {
 		return offset, "a member is missing before the comma"
 	case next == ',' && (last == '[' || last == ',' || last == ':'):
 		return offset, "a value is missing before the comma"
-	case next == ',': // the reader tells the comma for what is behind it
+	case next == ',': // the reader reports the comma for what follows it
 		if behind := bytes.TrimLeft(text[offset+1:], space); len(behind) > 0 {
 			return offset, missingAfter(behind[0])
 		}
@@ -92,7 +92,7 @@ func missingAfter(next byte) string {
 func NotUTF8(form string) string { return "this is " + form + "; JSON is sent as UTF-8" }
 
 // PlainJSON returns an error of a JSON reader with a text for people. It wraps err; errors of other
-// kinds are returned as they are.
+// kinds are returned unchanged.
 func PlainJSON(err error) error {
 	var syntax *jsontext.SyntacticError
 	var semantic *json.SemanticError
@@ -108,9 +108,9 @@ func PlainJSON(err error) error {
 	case errors.As(err, &semantic) && errors.Is(err, json.ErrUnknownName):
 		return &plainError{fmt.Sprintf("unknown member %.80q", semantic.JSONPointer.LastToken()), err}
 	case errors.As(err, &semantic) && semantic.JSONPointer == "":
-		return &plainError{"it is not of the form that is expected", err}
+		return &plainError{"it does not have the expected form", err}
 	case errors.As(err, &semantic):
-		return &plainError{fmt.Sprintf("the value at %.80s is not of the form that is expected", semantic.JSONPointer), err}
+		return &plainError{fmt.Sprintf("the value at %.80s does not have the expected form", semantic.JSONPointer), err}
 	}
 	return err
 }

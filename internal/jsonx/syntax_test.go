@@ -11,7 +11,7 @@ import (
 	"theeye/internal/jsonx"
 )
 
-// What is wrong with a text is told alike, whether it is read token by token or as a whole.
+// The fault of a text is reported in the same way, whether it is read token by token or as a whole.
 func TestSyntaxPlace(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]struct {
@@ -27,11 +27,11 @@ func TestSyntaxPlace(t *testing.T) {
 		`{"a":,"b":1}`:        {5, "a value is missing before the comma"},
 		`{"a": }`:             {6, "a value is missing after the colon"},
 		`{"a":1 "b":2}`:       {7, `invalid character '"' after object value (expecting ',' or '}')`},
-		`{"a":1,"a":2}`:       {7, `the key "a" stands twice`},
-		`{"b":{"a":1,"a":2}}`: {12, `the key "a" stands twice`},
+		`{"a":1,"a":2}`:       {7, `the key "a" occurs twice`},
+		`{"b":{"a":1,"a":2}}`: {12, `the key "a" occurs twice`},
 		`{"a":`:               {5, "the JSON ends too early"},
 		`[1,`:                 {3, "the JSON ends too early"},
-		"\x1f\x8b\x08\x00":    {0, "this is gzip, which is not unpacked here"},
+		"\x1f\x8b\x08\x00":    {0, "this is gzip, which is not decompressed here"},
 		"\xff\xfe{\x00}\x00":  {0, "this is UTF-16; JSON is sent as UTF-8"},
 		"{\x00":               {0, "this is UTF-16; JSON is sent as UTF-8"},
 		"\x00{\x00}":          {0, "this is UTF-16; JSON is sent as UTF-8"},
@@ -64,10 +64,10 @@ func TestPlainJSON(t *testing.T) {
 	for text, want := range map[string]string{
 		`x`:               "invalid character 'x' at start of value",
 		`{"a":x}`:         "invalid character 'x' at start of value after byte 5",
-		`{"a":{},"a":{}}`: `the key "a" stands twice`,
+		`{"a":{},"a":{}}`: `the key "a" occurs twice`,
 		`{"a":`:           "the JSON ends too early",
-		`[]`:              "it is not of the form that is expected",
-		`{"a":{"b":"x"}}`: "the value at /a/b is not of the form that is expected",
+		`[]`:              "it does not have the expected form",
+		`{"a":{"b":"x"}}`: "the value at /a/b does not have the expected form",
 		`{"c":1}`:         `unknown member "c"`,
 	} {
 		var into struct {

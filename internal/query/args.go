@@ -5,21 +5,21 @@ import (
 	"strings"
 )
 
-// Args collects the arguments of one SQL statement while its text is put together. The zero value
-// is ready. It must not be used concurrently.
+// Args collects the arguments of one SQL statement while its text is built. The zero value is ready
+// to use. It is not safe for concurrent use.
 type Args struct{ values []any }
 
-// argMark encloses the index of an argument in a text. No text of SQL has it.
+// argMark encloses the index of an argument in a text. SQL text never contains it.
 const argMark = "\x00"
 
-// Bind keeps an argument and returns what stands for it in the text, which may be used any number
-// of times. Nothing of the argument becomes part of the text.
+// Bind adds an argument and returns the placeholder for it, which the text may contain any number
+// of times. The argument itself never becomes part of the text.
 func (a *Args) Bind(value any) string {
 	a.values = append(a.values, value)
 	return argMark + strconv.Itoa(len(a.values)-1) + argMark
 }
 
-// In renders that a column has one of the values.
+// In renders the condition that a column has one of the values.
 func (a *Args) In(column string, values ...any) string {
 	if len(values) == 0 {
 		return "FALSE"
@@ -31,9 +31,9 @@ func (a *Args) In(column string, values ...any) string {
 	return column + " IN (" + strings.Join(marks, ", ") + ")"
 }
 
-// Number returns a text with its arguments numbered as $1, $2 in the order of the text, and the
-// arguments in that order. One that the text uses twice has two numbers, because its type may
-// differ by where it stands; those that the text does not use are left out.
+// Number replaces the placeholders in a text by $1, $2 and so on, in the order of the text, and
+// returns the arguments in that order. An argument that the text uses twice gets two numbers,
+// because its type may depend on the place. Arguments that the text does not use are left out.
 func (a *Args) Number(text string) (string, []any) {
 	var b strings.Builder
 	var used []any

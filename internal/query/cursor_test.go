@@ -92,8 +92,8 @@ func TestForgedCursor(t *testing.T) {
 	}
 }
 
-// Whatever is taken as a cursor is one that Cursor makes. The checksum is made
-// right here, or nothing behind it would be reached.
+// Every accepted cursor is one that Cursor returns. The test corrects the checksum, because
+// otherwise nothing after it would be tested.
 func FuzzCursor(f *testing.F) {
 	for _, after := range []query.After{{Key: event.Key{OccurredAt: 1, Seq: event.NoSeq}}, {SessionID: "s"}} {
 		raw, err := base64.RawURLEncoding.DecodeString(query.Query{}.Cursor(query.Events, after, 1))

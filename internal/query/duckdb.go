@@ -7,13 +7,12 @@ import (
 	"theeye/internal/jsonx"
 )
 
-// DuckDB is the dialect of DuckDB 1.5: data and the lists of problems are
-// columns VARCHAR and VARCHAR[], ids are UUID. The zero value is ready.
+// DuckDB is the dialect of DuckDB 1.5: data and the lists of problems are columns VARCHAR and
+// VARCHAR[], ids are UUID. The zero value is ready to use.
 //
-// DuckDB reads numbers with a fraction or an exponent as 64-bit floating point,
-// also before it compares or writes them as text. They decide where they differ; where
-// they do not, or where the text counts, the functions HoldsFunction and ValuesFunction
-// read data itself.
+// DuckDB reads numbers with a fraction or an exponent as 64-bit floating point, even before it
+// compares them as text or writes them. If two such numbers differ, that decides; if they are
+// equal, or if the text matters, the functions HoldsFunction and ValuesFunction read data itself.
 type DuckDB struct{}
 
 // Functions that a store registers with DuckDB.
@@ -58,24 +57,24 @@ func (DuckDB) HasAny(column string, placeholders []string) string {
 	return "list_has_any(" + column + ", CAST([" + strings.Join(placeholders, ", ") + "] AS VARCHAR[]))"
 }
 
-// Data looks at the value at the path; only where arrays are on the path it
-// makes the list of their elements. For text it first looks for the value
-// anywhere in data, which is faster than to parse JSON; text with a backslash
-// may be written with escapes there and is always parsed.
+// Data examines the value at the path. It builds the list of elements only if there are arrays on
+// the path. For text, it first searches data for the value, which is faster than parsing JSON. A
+// value with a backslash may be escaped there, so it is always parsed.
 func (d DuckDB) Data(c Condition, args *Args) string {
 	var before string
 	if _, isNumber := c.Number(); c.Operator == Contains || c.Operator == Equal && !isNumber {
 		before = `(contains("data", ` + args.Bind(c.Value) + `) OR contains("data", '\')) AND `
 	}
-	// DuckDB takes a JSON Pointer for every key, unlike "*" and the empty key of its own paths.
+	// A JSON Pointer works for every key. DuckDB's own paths cannot express "*" and the empty key.
 	value := "json_extract(\"data\", " + args.Bind(jsonx.Pointer(c.Field.Path)) + ")"
 	return "(" + before + "CASE WHEN " + arrayOnPath(c.Field.Path, args) +
 		" THEN len(list_filter(" + elements(c.Field.Path, args) + ", lambda x: " + duckMatch("x", c, args) + ")) > 0" +
 		" ELSE " + duckMatch(value, c, args) + " END)"
 }
 
-// Values renders a query for the values at a path in the column data of rows, what follows FROM:
-// one column v of values as Tagged writes them, NULL for what does not count.
+// Values renders a query for the values at a path in the column data. rows is what follows FROM.
+// The result has one column v, with values as Tagged writes them, and NULL for values that are not
+// counted.
 func (d DuckDB) Values(path []string, rows string, args *Args) string {
 	const text = "CAST(x AS VARCHAR)"
 	exact := ValuesFunction + `("data", ` + args.Bind(Field{Name: Data, Path: path}.String()) + ")"
@@ -90,8 +89,8 @@ func (d DuckDB) Values(path []string, rows string, args *Args) string {
 		` FROM (SELECT "data", json_extract("data", ` + args.Bind(jsonx.Pointer(path)) + ") AS x FROM " + rows + ") WHERE x IS NOT NULL OR contains(\"data\", '[')"
 }
 
-// arrayOnPath renders whether the value at the path or at a beginning of it is an
-// array. Most data has no bracket at all.
+// arrayOnPath renders whether the value at the path, or at a prefix of it, is an array. It first
+// looks for a bracket, because most data has none.
 func arrayOnPath(path []string, args *Args) string {
 	var beginnings []string
 	for i := range path {
@@ -100,8 +99,8 @@ func arrayOnPath(path []string, args *Args) string {
 	return `contains("data", '[') AND list_contains(json_type("data", [` + strings.Join(beginnings, ", ") + `]), 'ARRAY')`
 }
 
-// elements goes down key by key, each time from objects to the values of the key
-// and from arrays among these to their elements.
+// elements descends key by key, each time from objects to the values of the key, and from arrays
+// among these to their elements.
 func elements(path []string, args *Args) string {
 	list := `[CAST("data" AS JSON)]`
 	for _, key := range path {
@@ -113,11 +112,10 @@ func elements(path []string, args *Args) string {
 	return list
 }
 
-// duckMatch compares one JSON value, NULL when there is none.
+// duckMatch compares one JSON value, which is NULL if it is absent.
 //
-// json_extract_string gives strings by their content, other values as JSON and
-// null as NULL; the cast to VARCHAR gives strings with their quotes, so that only
-// numbers become DOUBLE.
+// json_extract_string returns the content of strings, other values as JSON, and null as NULL. The
+// cast to VARCHAR keeps the quotes of strings, so that only numbers become DOUBLE.
 func duckMatch(x string, c Condition, args *Args) string {
 	text := "json_extract_string(" + x + ", '$')"
 	literal := "CAST(" + x + " AS VARCHAR)"
@@ -137,19 +135,19 @@ func duckMatch(x string, c Condition, args *Args) string {
 	case c.Operator == Equal && !c.Quoted && c.Value == "null":
 		return literal + ` IN ('null', '"null"')`
 	case c.Operator == Equal && !c.Quoted && !strings.HasPrefix(c.Value, "{") && !strings.HasPrefix(c.Value, "["):
-		return text + " = " + args.Bind(c.Value) // no object or array reads so
+		return text + " = " + args.Bind(c.Value) // no object or array has such a text
 	}
 	return "json_type(" + x + ") = 'VARCHAR' AND " + text + " " + string(c.Operator) + " " + args.Bind(c.Value)
 }
 
-// fewDigits is true when no number in data has more than 15 digits. Numbers of so few digits are
-// equal exactly when their nearest 64-bit floating point numbers are, but near 0 (IEEE 754-2019,
+// fewDigits is true if no number in data has more than 15 digits. Numbers with so few digits are
+// equal exactly if their nearest 64-bit floating point numbers are, except near 0 (IEEE 754-2019,
 // 5.12.2).
 const fewDigits = `NOT regexp_matches("data", '[0-9.]{16}')`
 
 // duckNumber compares the JSON of a value with a number. The nearest 64-bit floating point numbers
-// are in the same order as the numbers, or equal; only where they are equal, more is asked. DuckDB
-// computes an expression each time that it is written, so that all rows are judged by one.
+// are equal or in the same order as the numbers; only if they are equal, more is compared. DuckDB
+// evaluates an expression once for each time it is written, so one expression serves all rows.
 func duckNumber(literal string, n Number, c Condition, args *Args) string {
 	equal := "FALSE"
 	if c.Operator.Holds(0) {
@@ -160,7 +158,7 @@ func duckNumber(literal string, n Number, c Condition, args *Args) string {
 	if len(n.digits) <= 15 && math.Abs(float) >= smallestNormal && !math.IsInf(float, 0) {
 		near = "CASE WHEN " + fewDigits + " THEN " + equal + " ELSE " + near + " END"
 	}
-	plain := n.String() // integers are written so, but for those with an exponent or a fraction
+	plain := n.String() // integers are written like this, except those with an exponent or a fraction
 	asNumber := "TRY_CAST(" + literal + " AS DOUBLE)"
 	if c.Operator == Equal {
 		same := args.Bind(`"` + c.Value + `"`)
@@ -172,7 +170,7 @@ func duckNumber(literal string, n Number, c Condition, args *Args) string {
 	if isInteger(plain) {
 		near = "CASE WHEN " + literal + " = " + args.Bind(plain) + " THEN " + equal + " ELSE " + near + " END"
 	}
-	answers := "[FALSE, NULL, TRUE, FALSE]" // for less, equal, greater, no number
+	answers := "[FALSE, NULL, TRUE, FALSE]" // for less, equal, greater, not a number
 	if c.Operator.Holds(-1) {
 		answers = "[TRUE, NULL, FALSE, FALSE]"
 	}
@@ -181,10 +179,10 @@ func duckNumber(literal string, n Number, c Condition, args *Args) string {
 
 func isInteger(number string) bool { return !strings.ContainsAny(number, ".e") }
 
-// smallestNormal is the least number above 0 to which 64-bit floating point numbers are precise.
+// smallestNormal is the smallest positive 64-bit floating point number with full precision.
 const smallestNormal = 0x1p-1022
 
-// exactly asks for the condition as a whole: if it holds, then for any of the values at the path.
+// exactly renders the condition as a whole, for all values at the path.
 func exactly(c Condition, args *Args) string {
 	return HoldsFunction + `("data", ` + args.Bind(c.String()) + ")"
 }

@@ -7,6 +7,6 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	flag.Bool("update", false, "write the golden files anew")
+	flag.Bool("update", false, "rewrite the golden files")
 	os.Exit(m.Run())
 }

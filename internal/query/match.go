@@ -101,8 +101,8 @@ func ValuesAt(data jsontext.Value, path []string) []Value {
 	return values
 }
 
-// CountedAt returns the values at a path that a list of values counts: null is not counted, and
-// equal numbers are written alike.
+// CountedAt returns the values at a path that a list of values counts: it omits null, and writes
+// equal numbers in the same way.
 func CountedAt(data jsontext.Value, path []string) []Value {
 	values := slices.DeleteFunc(ValuesAt(data, path), func(v Value) bool { return v.Type == Null })
 	for i, v := range values {

@@ -17,11 +17,11 @@ type Number struct {
 	digits   string // neither begins nor ends with 0; empty for 0
 }
 
-// maxExponent bounds an exponent that is written; beyond it numbers count as equal. It is beyond
-// what the intake takes, but bodies of rejections hold anything.
+// maxExponent bounds exponents; numbers beyond it count as equal. The intake accepts far smaller
+// ones, but bodies of rejections contain anything.
 const maxExponent = 1 << 40
 
-// ParseNumber reads a number of the JSON grammar.
+// ParseNumber parses a number of the JSON grammar.
 func ParseNumber(literal string) (n Number, ok bool) {
 	if !isNumber(literal) {
 		return Number{}, false
@@ -38,13 +38,13 @@ func ParseNumber(literal string) (n Number, ok bool) {
 	return n, true
 }
 
-// cutExponent splits a number and its exponent, which is 0 when it has none.
+// cutExponent splits a number into mantissa and exponent, which is 0 if it has none.
 func cutExponent(number string) (mantissa string, exponent int64) {
 	i := strings.IndexAny(number, "eE")
 	if i < 0 {
 		return number, 0
 	}
-	n, _ := strconv.ParseInt(number[i+1:], 10, 64) // beyond 64 bits it is the least or greatest
+	n, _ := strconv.ParseInt(number[i+1:], 10, 64) // beyond 64 bits, it is the smallest or largest int64
 	return number[:i], max(-maxExponent, min(n, maxExponent))
 }
 
@@ -66,11 +66,11 @@ func (n Number) sign() int {
 	return 1
 }
 
-// maxPlain is how many digits String writes without an exponent.
+// maxPlain is the maximum number of digits that String writes without an exponent.
 const maxPlain = jsonx.MaxNumberDigits
 
-// String writes the number plainly, such as 10 and -0.5, or with an exponent where zeros would make
-// it long, such as 1e+100.
+// String returns the number without an exponent, such as 10 and -0.5, or with one if zeros would
+// make it long, such as 1e+100.
 func (n Number) String() string {
 	var minus string
 	if n.negative {
@@ -100,7 +100,7 @@ func (n Number) Float() float64 {
 	return f
 }
 
-// checkNumber refuses a number that no event can hold.
+// checkNumber returns an error for a number that no event can contain.
 func checkNumber(literal string) error {
 	if _, _, within := jsonx.MeasureNumber(literal); !within {
 		return fmt.Errorf("a number may have at most %d digits and an exponent within ±%d", jsonx.MaxNumberDigits, jsonx.MaxNumberExponent)

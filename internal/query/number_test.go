@@ -23,7 +23,7 @@ func TestNumberText(t *testing.T) {
 	}
 }
 
-// Numbers are equal, and in order, as math/big says.
+// The comparison of numbers agrees with math/big.
 func TestNumberOrder(t *testing.T) {
 	numbers := rapid.StringMatching(`-?(0|[1-9][01]{0,3})(\.[01]{1,4})?([eE][-+]?(0|[1-4]|308))?`)
 	rapid.Check(t, func(t *rapid.T) {

@@ -40,11 +40,11 @@ func UnknownParam(name string, known ...string) *ParamError {
 	return e
 }
 
-// Parameters that Parse reads when the endpoint says that it has them.
+// Parameters that Parse reads if the endpoint has them.
 const (
 	OrderParam  = "order"  // asc or desc
 	LimitParam  = "limit"  // 1 to MaxLimit
-	CursorParam = "cursor" // checked for its form; Query.Resume follows it
+	CursorParam = "cursor" // only its form is checked; see Query.Resume
 )
 
 // TimeZoneParam names the time zone of times without one.
@@ -54,11 +54,11 @@ const TimeZoneParam = "time_zone"
 // also names the other parameters of the endpoint: OrderParam, LimitParam and CursorParam, which
 // Parse reads, and parameters that the caller reads, which may not be repeated or empty.
 //
-// Times without a zone are in that of the parameter time_zone, else in zone.
+// Times without a zone are in the zone of the parameter time_zone, or else in zone.
 //
-// By default, events are listed oldest first, sessions and rejections newest first. Apps is what
-// was asked for; the caller decides what the key may see, and then calls Resume. Every error is a
-// *ParamError.
+// By default, events are listed oldest first, sessions and rejections newest first. Apps contains
+// the requested applications; the caller restricts them to those the key may see, and then calls
+// Resume. Every error is a *ParamError.
 func Parse(values url.Values, kind Kind, zone *time.Location, also ...string) (Query, error) {
 	p := parser{values: values, kind: kind, zone: zone}
 	p.checkNames(also)
@@ -104,8 +104,9 @@ func Parse(values url.Values, kind Kind, zone *time.Location, also ...string) (Q
 }
 
 // Resume returns the query, continued after the place of its cursor, or q itself without a cursor.
-// The caller calls it once q.Apps is what the key may see: a cursor is valid for the applications,
-// filters and order for which it was made, with any limit. The error is a *ParamError.
+// q.Apps must already be restricted to what the key may see: a cursor is valid for the
+// applications, filters and order for which it was created, with any limit. The error is a
+// *ParamError.
 func (q Query) Resume(kind Kind, text string) (Query, error) {
 	if text == "" {
 		return q, nil
@@ -138,8 +139,8 @@ func repeatable(name string) bool {
 	return false
 }
 
-// parser reads parameters and keeps the first error. What checkNames refused is
-// gone from values.
+// parser reads parameters and keeps the first error. checkNames removes parameters that it refuses
+// from values.
 type parser struct {
 	values url.Values
 	kind   Kind
@@ -153,8 +154,8 @@ func (p *parser) fail(name, message string) {
 	}
 }
 
-// checkNames refuses what is unknown, empty, repeated or no text that an event
-// could hold.
+// checkNames refuses parameters that are unknown, empty, repeated, or not a text that an event
+// could contain.
 func (p *parser) checkNames(also []string) {
 	known := append(filterParams(p.kind), also...)
 	for _, name := range slices.Sorted(maps.Keys(p.values)) {
@@ -172,8 +173,8 @@ func (p *parser) checkNames(also []string) {
 	}
 }
 
-// FaultOf says what is wrong with the values of a parameter, whatever it means; it is empty when
-// nothing is.
+// FaultOf says what is wrong with the values of a parameter, regardless of its meaning. It returns
+// "" if nothing is wrong.
 func FaultOf(values []string, repeatable bool) string {
 	switch {
 	case len(values) > 1 && !repeatable:
@@ -188,10 +189,10 @@ func FaultOf(values []string, repeatable bool) string {
 	return ""
 }
 
-// NotText reports whether no event could hold a value.
+// NotText reports whether a value is not a text that an event could contain.
 func NotText(value string) bool { return !utf8.ValidString(value) || strings.ContainsRune(value, 0) }
 
-// one returns the value of a parameter, empty when it is absent.
+// one returns the value of a parameter, or "" if it is absent.
 func (p *parser) one(name string) string {
 	if p.err != nil {
 		return ""
@@ -206,7 +207,7 @@ func (p *parser) texts(name string) []string {
 	return slices.Clone(p.values[name])
 }
 
-// eventIDs parts UUIDs from what clients called events otherwise.
+// eventIDs separates UUIDs from other ids that clients gave to events.
 func (p *parser) eventIDs() (ids []uuid.UUID, texts []string) {
 	for _, text := range p.texts(EventID) {
 		if id, ok := event.ParseUUID(text); ok {

@@ -1,8 +1,7 @@
-// Package query declares what a reader may ask of a store: the Query with its filters, and the
-// cursor that continues a list. It parses both from URL parameters, and renders them as SQL for a
-// dialect.
+// Package query defines the queries of a store: the Query with its filters, and the cursor that
+// continues a list. It parses both from URL parameters, and renders them as SQL for a dialect.
 //
-// It runs nothing and knows no store.
+// It does not run queries and does not know any store.
 package query
 
 import (
@@ -14,7 +13,7 @@ import (
 	"theeye/internal/event"
 )
 
-// Limits of a query from outside.
+// Limits of a query from a client.
 const (
 	DefaultLimit = 100  // items of a page by default
 	MaxLimit     = 1000 // items of a page
@@ -25,7 +24,7 @@ const (
 	MaxPathSteps  = 5   // keys of a path into data
 )
 
-// Kind is what a query asks for. It determines the filters and the order.
+// Kind is the kind of the items that a query selects. It determines the filters and the order.
 type Kind byte
 
 // The kinds of a query. The letters are part of the format of a cursor.
@@ -41,7 +40,7 @@ type Query struct {
 	Apps       []string    // any of these; nil means all, empty means none
 	IDs        []uuid.UUID // any of these ids: of events, or of rejections
 	EventIDs   []uuid.UUID // rejections of any of these events
-	EventTexts []string    // as their clients called them, when that is no UUID; the caller adds the ids
+	EventTexts []string    // the same by ids that are not UUIDs; the caller adds the UUIDs to EventIDs
 	SessionIDs []string    // any of these
 	Categories []string    // any of these
 	Names      []string    // any of these
@@ -62,17 +61,17 @@ type Query struct {
 	Where []Condition // all of these
 
 	Descending bool
-	Limit      int // at most so many items; 0 means DefaultLimit
+	Limit      int // maximum number of items; 0 means DefaultLimit
 	// MaxBytes bounds the sizes of the items of a page, in bytes; 0 means PageBytes. The first item
 	// always fits.
 	MaxBytes int
-	// Bare leaves out the data of events.
+	// Bare omits the data of events.
 	Bare bool
 
 	After *After // continue after this place
 
-	// Horizon is the last frame whose arrivals are shown (S7). 0 means the position of the store
-	// when it answers; the answer includes it.
+	// Horizon is the last frame whose arrivals are shown, so that the pages of a list show the same
+	// moment. 0 means the position of the store when it answers; the answer includes it.
 	Horizon uint64
 }
 

@@ -8,9 +8,9 @@ import (
 	"theeye/internal/event"
 )
 
-// Columns that every SQL store has besides those named like the own fields. The
-// tables are alike in all of them: absent text is empty, an absent sent_at is 0
-// and an absent seq event.NoSeq, never NULL. Times are microseconds.
+// Columns that every SQL store has in addition to those named like the own fields. Absent values
+// are never NULL: absent text is empty, an absent sent_at is 0, and an absent seq is event.NoSeq.
+// Times are in microseconds.
 const (
 	FrameColumn     = "frame" // Position.Frame
 	IndexColumn     = "frame_index"
@@ -19,28 +19,26 @@ const (
 	PointersColumn  = "pointers"
 )
 
-// Dialect spells what databases spell differently. All that comes from a user is
-// bound in Args; nothing of it becomes part of the SQL text.
+// Dialect renders what differs between databases. Everything that comes from a user is bound in
+// Args and never becomes part of the SQL text.
 type Dialect interface {
-	// Text is the text of an expression of type text as it must be to compare by
-	// its bytes.
+	// Text renders an expression of type text so that it is compared by its bytes.
 	Text(expr string) string
-	// ID makes an id of a bound text.
+	// ID renders a bound text as an id.
 	ID(placeholder string) string
 	// IDs renders a subquery of the ids in a bound list of texts.
 	IDs(placeholder string) string
-	// Contains tells whether text has part in it.
+	// Contains renders whether text contains part.
 	Contains(text, part string) string
-	// HasAny tells whether a column of lists has any of the bound texts.
+	// HasAny renders whether a column of lists contains any of the bound texts.
 	HasAny(column string, placeholders []string) string
-	// Data renders a condition on a path of the column data, for any operator
-	// but NotEqual. It may be NULL instead of false.
+	// Data renders a condition on a path of the column data, for any operator except NotEqual. The
+	// result may be NULL instead of false.
 	Data(c Condition, args *Args) string
 }
 
-// Conditions renders what q selects, without After and Limit, as SQL conditions
-// which all must hold. The arguments are bound in args, which belongs to
-// the statement.
+// Conditions renders q, without After and Limit, as SQL conditions that must all hold. The
+// arguments are bound in args, which belongs to the statement.
 func Conditions(d Dialect, kind Kind, q Query, args *Args) []string {
 	r := renderer{dialect: d, kind: kind, args: args}
 	r.anyText(App, q.Apps)
@@ -70,8 +68,8 @@ func Conditions(d Dialect, kind Kind, q Query, args *Args) []string {
 	return r.conditions
 }
 
-// AfterCondition renders the condition that a row comes after q.After in the order of Order; it is
-// empty without After. It is not for sessions, whose start is an aggregate.
+// AfterCondition renders the condition that a row comes after q.After in the order of Order. It
+// returns "" without After. It does not work for sessions, whose start is an aggregate.
 func AfterCondition(kind Kind, q Query, args *Args) string {
 	if q.After == nil {
 		return ""
@@ -85,8 +83,8 @@ func AfterCondition(kind Kind, q Query, args *Args) string {
 	if q.Descending {
 		operator = " < "
 	}
-	// (a, b) > (x, y) is written a >= x AND (a > x OR b > y): the first part is
-	// what lets a database skip blocks of rows.
+	// (a, b) > (x, y) is written a >= x AND (a > x OR b > y): the first part lets a database skip
+	// blocks of rows.
 	columns := orderColumns(kind)
 	var expr string
 	for i, name := range slices.Backward(columns) {
@@ -102,8 +100,8 @@ func AfterCondition(kind Kind, q Query, args *Args) string {
 	return "(" + expr + ")"
 }
 
-// Order returns the ORDER BY terms of R1, or of (received_at, position) for
-// rejections, exactly reversed when descending.
+// Order returns the ORDER BY terms of the total order of event.Key, or of (received_at, position)
+// for rejections, exactly reversed if descending.
 func Order(kind Kind, descending bool) []string {
 	direction := " ASC"
 	if descending {
@@ -123,7 +121,7 @@ func orderColumns(kind Kind) []string {
 	return []string{OccurredAt, Seq, FrameColumn, IndexColumn}
 }
 
-// FieldExpr renders an own field, NULL where it is absent.
+// FieldExpr renders an own field, which is NULL if it is absent.
 func FieldExpr(name string) string {
 	column := quote(name)
 	switch name {
@@ -155,8 +153,8 @@ func (r *renderer) anyText(column string, values []string) {
 	}
 }
 
-// maxListedIDs is how many ids are arguments of their own. More are one list: to plan a query takes
-// longer with each argument.
+// maxListedIDs is the maximum number of ids that are separate arguments. More ids become one list,
+// because each argument makes planning slower.
 const maxListedIDs = 64
 
 func (r *renderer) anyID(column string, ids []string) {
@@ -189,8 +187,8 @@ func (r *renderer) anyProblem(column string, values []string) {
 	r.add(r.dialect.HasAny(quote(column), placeholders))
 }
 
-// condition renders one where. != is the negation of =, also for what is absent,
-// so that = must be false there and not NULL.
+// condition renders one condition of where. != is the negation of =, also for absent values, so =
+// must be false for them and not NULL.
 func (r *renderer) condition(c Condition) string {
 	if c.Operator == NotEqual {
 		c.Operator = Equal
@@ -209,7 +207,7 @@ func (r *renderer) positive(c Condition) string {
 	case timeField, numberField:
 		n, err := strconv.ParseInt(c.Value, 10, 64)
 		if err != nil {
-			return "FALSE" // no number equals it
+			return "FALSE" // no number is equal to it
 		}
 		value = r.args.Bind(n)
 	case idField:

@@ -17,9 +17,8 @@ import (
 	"theeye/internal/query"
 )
 
-// Each file of testdata/sql says what is asked for in the section "query", a
-// kind and then one parameter a line, and holds what each dialect makes of it.
-// go test -update writes the dialects' sections anew.
+// Each file of testdata/sql contains a query in the section "query" (a kind, then one parameter per
+// line) and its rendering in each dialect. go test -update rewrites the sections of the dialects.
 func TestSQL(t *testing.T) {
 	update := flag.Lookup("update").Value.String() == "true"
 	dialects := map[string]query.Dialect{"duckdb": query.DuckDB{}}

@@ -20,14 +20,13 @@ func operators() []Operator {
 
 const operatorList = "= != < <= > >= ~"
 
-// outsideBareKey are the bytes that end a key of a path or need it quoted.
+// outsideBareKey contains the bytes that end a key of a path or require quotes around it.
 const outsideBareKey = `."=!<>~`
 
-// ParseCondition reads one where of a query of the given kind, such as
-// data.form.first_name~Jo or occurred_at>=2021-01-01T00:00:00Z. The value is all
-// that follows the operator; times become decimal microseconds, ids lower case.
-// Times without a zone are in UTC. The error is a text for whoever wrote the
-// condition.
+// ParseCondition parses one condition of where for a query of the given kind, such as
+// data.form.first_name~Jo or occurred_at>=2021-01-01T00:00:00Z. The value is everything after the
+// operator; times become decimal microseconds, ids lower case. Times without a zone are in UTC. The
+// error is a text for the author of the condition.
 func ParseCondition(text string, kind Kind) (Condition, error) {
 	return parseCondition(text, kind, time.UTC)
 }
@@ -53,8 +52,8 @@ func parseCondition(text string, kind Kind, zone *time.Location) (Condition, err
 	return Condition{}, fmt.Errorf("no operator at %q; use one of %s", shorten(rest), operatorList)
 }
 
-// readValue takes the quotes from a value. A value without them that looks as if it
-// were meant otherwise is refused. Contains takes every value as it is.
+// readValue removes the quotes from a value. It refuses an unquoted value that looks like a
+// mistake. Contains accepts every value as it is.
 func readValue(operator Operator, text string) (value string, quoted bool, err error) {
 	inner := strings.TrimSpace(text)
 	switch {
@@ -77,8 +76,8 @@ func readValue(operator Operator, text string) (value string, quoted bool, err e
 	return text, false, nil
 }
 
-// ParseField reads the name of a field, such as session_id or data.form."a.b".
-// The error is a text for whoever wrote the name.
+// ParseField parses the name of a field, such as session_id or data.form."a.b". The error is a text
+// for the author of the name.
 func ParseField(text string, kind Kind) (Field, error) {
 	field, rest, err := cutField(text, kind)
 	if err == nil && rest != "" {
@@ -87,7 +86,7 @@ func ParseField(text string, kind Kind) (Field, error) {
 	return field, err
 }
 
-// cutField reads the field at the beginning of text and returns what follows.
+// cutField parses the field at the beginning of text and returns the rest.
 func cutField(text string, kind Kind) (Field, string, error) {
 	end := strings.IndexAny(text, outsideBareKey)
 	if end < 0 {
@@ -146,7 +145,7 @@ func spaceAround(name string) error {
 	return fmt.Errorf("there is a space before or after %s: remove it", shorten(name))
 }
 
-// cutQuoted reads a JSON string at the beginning of text.
+// cutQuoted parses a JSON string at the beginning of text.
 func cutQuoted(text string) (unquoted, rest string, err error) {
 	for i := 1; i < len(text); i++ {
 		switch text[i] {
@@ -167,8 +166,8 @@ func isBareKey(key string) bool {
 	return key != "" && !strings.ContainsAny(key, outsideBareKey) && strings.TrimSpace(key) == key
 }
 
-// normalise checks that the operator and the value fit a field and returns the
-// value in the one form that stores get.
+// normalise checks that the operator and the value are valid for a field, and returns the value in
+// the form that stores expect.
 func normalise(c Condition, value string, zone *time.Location) (string, error) {
 	name, operator := c.Field.Name, c.Operator
 	if name == Data && operator != Contains && !c.Quoted && isNumber(value) {
@@ -203,8 +202,8 @@ func normalise(c Condition, value string, zone *time.Location) (string, error) {
 	}
 }
 
-// ParseTime reads a time as the intake does, without one of its own in zone. A date
-// alone is its first moment.
+// ParseTime parses a time as the intake does; a time without a zone is in zone. A date alone stands
+// for its first moment.
 func ParseTime(text string, zone *time.Location) (event.Micros, error) {
 	if isNumber(text) {
 		if err := checkNumber(text); err != nil { // event.ParseEpoch computes exactly
@@ -239,7 +238,7 @@ func lostPlus(text string) bool {
 	return err == nil
 }
 
-// shorten keeps the text of an error readable.
+// shorten truncates a text, to keep an error readable.
 func shorten(text string) string {
 	const most = 60
 	return event.Truncate(text, most)

@@ -127,7 +127,7 @@ func TestConditionNumber(t *testing.T) {
 	}
 }
 
-// A condition that was read is written so that it reads the same.
+// A parsed condition is formatted so that it parses to the same condition.
 func FuzzParseCondition(f *testing.F) {
 	for _, seed := range []string{
 		"data.path=/checkout", `data."a.b\u00e9".c!=x`, "data.n>=1e3", "session_id~x", "occurred_at>2021-01-01T00:00:00Z",

@@ -20,7 +20,7 @@ func TestRefusedSchemas(t *testing.T) {
 		{"nothing", ``, "", "the document is empty"},
 		{"no JSON", `{"type":}`, "/type", "not JSON at line 1, column 9"},
 		{"two values", `{} {}`, "", "more than one JSON value"},
-		{"a duplicate key", `{"type":"object","type":"string"}`, "/type", `the key "type" stands twice`},
+		{"a duplicate key", `{"type":"object","type":"string"}`, "/type", `the key "type" occurs twice`},
 		{"a trailing comma", "{\n\"type\":\"object\",\n}", "", "not JSON at line 2, column 16: a member is missing after the comma"},
 		{"UTF-16", "\xff\xfe{\x00}\x00", "", "this is UTF-16; JSON is sent as UTF-8"},
 		{"bad UTF-8", "{\"title\":\"\xff\"}", "/title", "UTF-8"},
