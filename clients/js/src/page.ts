@@ -1,0 +1,112 @@
+import { bodyBytes, envelope, type Client, type Entry } from "./client.js";
+import { renewal, Store } from "./store.js";
+import type { Wire } from "./wire.js";
+
+/** When the events of other pages are looked for, in milliseconds: past the lease of one that has just ended, later seldom. */
+const soon = 12_000;
+const seldom = 60_000;
+
+/** What a page does with its events. */
+export interface PageOptions {
+  /** The name of the database, undefined for none. */
+  storage: string | undefined;
+  /** How many events the database holds. */
+  bound: number;
+  /** Whether the address of the page is kept from the server. */
+  discreet: boolean;
+}
+
+/** Page carries the events of a client over the end of its page. */
+export class Page {
+  readonly #client: Client;
+  readonly #wire: Wire;
+  readonly #discreet: boolean;
+  readonly #store: Store | undefined;
+  readonly #listening = new AbortController();
+  #beaconed = new Set<Entry>(); // since the page was last shown
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #busy = false; // whether the next tick renews the lease
+
+  constructor(client: Client, wire: Wire, options: PageOptions) {
+    this.#client = client;
+    this.#wire = wire;
+    this.#discreet = options.discreet;
+    if (options.storage !== undefined) {
+      const store = new Store(options.storage, client.sender, options.bound, (message) => client.storageFailed(message));
+      this.#store = store;
+      client.keep({
+        put: (entry) => {
+          store.put(entry);
+          if (!this.#busy) this.#tickIn(renewal);
+          this.#busy = true;
+        },
+        remove: (keys) => store.remove(keys),
+      });
+      void this.#adopt(soon);
+    }
+    const listen = (target: EventTarget, type: string, f: (event: Event) => void) =>
+      target.addEventListener(type, f, { signal: this.#listening.signal });
+    listen(document, "visibilitychange", () => (document.visibilityState === "hidden" ? this.#hide() : this.#show(false)));
+    listen(window, "pagehide", () => {
+      this.#hide();
+      this.#store?.release();
+    });
+    listen(window, "pageshow", (event) => (event as PageTransitionEvent).persisted && this.#show(true));
+    listen(window, "online", () => client.wake());
+  }
+
+  /** forget removes stored events, those of other pages too. */
+  forget(): void {
+    this.#store?.clear();
+  }
+
+  /** close leaves what is stored to other pages. */
+  close(): void {
+    this.#listening.abort();
+    clearTimeout(this.#timer);
+    this.#store?.release();
+  }
+
+  /** hide beacons what fits: the page may end without another word. */
+  #hide(): void {
+    const batch: Entry[] = [];
+    for (const entry of this.#client.unsettled(!this.#wire.outlives)) {
+      if (this.#beaconed.has(entry)) continue;
+      if (entry.era !== (batch[0] ?? entry).era || bodyBytes([...batch, entry]) > this.#wire.room) break;
+      batch.push(entry);
+    }
+    if (batch.length === 0) return;
+    for (const entry of batch) this.#beaconed.add(entry);
+    this.#wire.beacon(envelope(this.#client.clock.sentAt(batch[0]!.era), batch), this.#discreet);
+  }
+
+  /** show goes on, after the back/forward cache with requests that it may have cut. */
+  #show(restored: boolean): void {
+    this.#wire.rest();
+    this.#beaconed.clear();
+    this.#client.wake(restored);
+    if (this.#store) this.#tickIn(0);
+  }
+
+  #tickIn(ms: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#tick(), ms);
+  }
+
+  #tick(): void {
+    this.#busy = this.#client.stats.queued > 0;
+    if (this.#busy) {
+      this.#store?.renew();
+      this.#tickIn(renewal);
+    } else {
+      void this.#adopt(seldom);
+    }
+  }
+
+  async #adopt(pause: number): Promise<void> {
+    const adopted = await this.#store?.adopt((key, json) => this.#client.adopt(key, json));
+    if (this.#listening.signal.aborted) return;
+    this.#busy ||= Boolean(adopted);
+    this.#tickIn(this.#busy ? renewal : pause);
+  }
+}
