@@ -18,7 +18,7 @@ import (
 // records, each little endian and in this order, as in writeMsgRecordLocked of filestore.go in
 // nats-server 2.15:
 //
-//	length    4  of the whole record; the high bit tells that there is a header
+//	length    4  of the whole record; the high bit is set if there is a header
 //	sequence  8  the high bit marks an erased record, the next one a tombstone
 //	time      8  nanoseconds since 1970
 //	subject   2  its length
@@ -28,8 +28,8 @@ import (
 //	payload
 //	checksum  8  HighwayHash-64 of sequence, time, subject, header and payload
 //
-// The key of the checksum is the SHA-256 of the stream's name, "-" and N. The checksum leaves out
-// the lengths; this reader checks them by what they delimit.
+// The key of the checksum is the SHA-256 of the stream's name, "-" and N. The checksum does not
+// cover the lengths; this reader checks them by what they delimit.
 const (
 	recordHead     = 22
 	recordChecksum = 8
@@ -58,13 +58,13 @@ type blockRecord struct {
 	payload  []byte
 }
 
-// errTruncated means that bytes end before the record that they begin with.
+// errTruncated reports that the input ends within its first record.
 var errTruncated = errors.New("the record is cut off")
 
 // blockReader reads the records of one block. Only one goroutine may use it.
 type blockReader struct {
 	sum      hash.Hash
-	subjects []string // that messages may have, as a stream's configuration names them; nil for any
+	subjects []string // of the stream's configuration, which its messages have; nil for any
 	digest   [recordChecksum]byte
 }
 
@@ -77,9 +77,9 @@ func newBlockReader(stream string, index uint32, subjects []string) *blockReader
 	return &blockReader{sum: sum, subjects: subjects}
 }
 
-// record reads the record that b begins with. Any input is safe. It returns errTruncated when all
-// that is there of the record is as it would be if the rest had not been written, and another error
-// for a record that does not verify.
+// record reads the record at the beginning of b. Any input is safe. It returns errTruncated if b is
+// what remains of a valid record whose end was not written, and another error for a record that
+// does not verify.
 func (r *blockReader) record(b []byte) (blockRecord, error) {
 	if len(b) < recordHead {
 		return blockRecord{}, r.truncated(b)
@@ -107,7 +107,7 @@ func (r *blockReader) record(b []byte) (blockRecord, error) {
 	if !r.verifies(b, subject, data, end) {
 		return x, errors.New("its checksum does not match")
 	}
-	if x.removed { // what was there is overwritten with noise
+	if x.removed { // the contents were overwritten with random bytes
 		if subject != recordHead {
 			return x, errors.New("it is erased and has a subject")
 		}
@@ -121,18 +121,18 @@ func (r *blockReader) record(b []byte) (blockRecord, error) {
 	if headered {
 		n := binary.LittleEndian.Uint32(b[subject:])
 		if uint64(n) > uint64(end-data) {
-			return x, fmt.Errorf("its header has %d bytes, and only %d are there", n, end-data)
+			return x, fmt.Errorf("its header has a length of %d bytes, but only %d are left", n, end-data)
 		}
 		body += int(n)
 		if x.header = b[data:body]; !bytes.HasPrefix(x.header, []byte(headerBegin)) || !bytes.HasSuffix(x.header, []byte(headerEnd)) {
-			return x, errors.New("its header does not begin and end as one does")
+			return x, errors.New("its header does not begin and end like a message header")
 		}
 	}
 	x.payload = b[body:end]
 	return x, nil
 }
 
-// truncated returns errTruncated when bytes that are too few for a record are the beginning of one.
+// truncated returns errTruncated if b, which is too short for a record, is the beginning of one.
 func (r *blockReader) truncated(b []byte) error {
 	if len(b) < recordHead {
 		if n := binary.LittleEndian.Uint32(append(bytes.Clone(b), 0, 0, 0, 0)) &^ recordHeadered; len(b) >= 4 && (n < recordLeast || n > recordMost) {
@@ -154,13 +154,13 @@ func (r *blockReader) truncated(b []byte) error {
 	if data := subject + 4; headered && len(b) > data {
 		begin := b[data:min(len(b), data+len(headerBegin))]
 		if !strings.HasPrefix(headerBegin, string(begin)) {
-			return errors.New("its header does not begin as one does")
+			return errors.New("its header does not begin like a message header")
 		}
 	}
 	return errTruncated
 }
 
-// ends reports whether b is a whole record but for its length.
+// ends reports whether b is a whole record, except that its length is wrong.
 func (r *blockReader) ends(b []byte, subject int, headered bool) bool {
 	data := subject
 	if headered {
@@ -170,7 +170,7 @@ func (r *blockReader) ends(b []byte, subject int, headered bool) bool {
 	return data <= end && r.verifies(b, subject, data, end)
 }
 
-// verifies compares the checksum at end with what it is of.
+// verifies reports whether the checksum at end matches the record.
 func (r *blockReader) verifies(b []byte, subject, data, end int) bool {
 	r.sum.Reset()
 	_, _ = r.sum.Write(b[4:20])
@@ -179,9 +179,10 @@ func (r *blockReader) verifies(b []byte, subject, data, end int) bool {
 	return bytes.Equal(r.sum.Sum(r.digest[:0]), b[end:end+recordChecksum])
 }
 
-// resync returns where in b, after its first record, another one begins, -1 for nowhere. It does
-// not need the length of the first. Senders may fill a payload with what looks like records: after
-// searchBytes of checksums the next place that does is returned unverified.
+// resync returns the offset in b of the first valid record after the one at its beginning, or -1.
+// It does not use the length of that one. A payload may contain bytes that look like records, on
+// purpose: after computing checksums of searchBytes bytes, resync returns the next such place
+// without verifying it.
 func (r *blockReader) resync(b []byte) int {
 	budget := searchBytes
 	for at := recordLeast; at+recordLeast <= len(b); at++ {
@@ -196,8 +197,7 @@ func (r *blockReader) resync(b []byte) int {
 	return -1
 }
 
-// plausible reports, at little cost, whether b may begin with a record whose checksum is worth a
-// look.
+// plausible is a cheap check whether b may begin with a record.
 func (r *blockReader) plausible(b []byte) bool {
 	size := int(binary.LittleEndian.Uint32(b) &^ recordHeadered)
 	subject := recordHead + int(binary.LittleEndian.Uint16(b[20:]))
@@ -210,11 +210,11 @@ func (r *blockReader) plausible(b []byte) bool {
 	return r.checkSubject(string(b[recordHead:subject])) == nil
 }
 
-// checkSubject finds a wrong length of a subject, which the checksum of a record without a header
-// does not.
+// checkSubject detects a wrong length of the subject, which the checksum of a record without a
+// header does not.
 func (r *blockReader) checkSubject(s string) error {
 	if s == "" || !utf8.ValidString(s) || strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || unicode.IsControl(c) }) {
-		return errors.New("its subject is none")
+		return errors.New("its subject is not valid")
 	}
 	if r.subjects == nil {
 		return nil
@@ -224,11 +224,11 @@ func (r *blockReader) checkSubject(s string) error {
 			return nil
 		}
 	}
-	return errors.New("its subject is not one of the stream")
+	return errors.New("its subject is not one of the stream's")
 }
 
-// matches reports whether a subject is one of those that a filter names, in which * is any one
-// token, and > at the end any that follow.
+// matches reports whether a subject matches a filter, in which * stands for one token and a final >
+// for one or more.
 func matches(subject, filter string) bool {
 	for {
 		token, rest, more := strings.Cut(filter, ".")
@@ -250,10 +250,10 @@ func matches(subject, filter string) bool {
 type BlockError struct {
 	Offset int // of the record
 	Reason string
-	// Torn is set when the block ends within a record that is right as far as it goes, as after
-	// a crash while it was written.
+	// Torn reports that the block ends within a record that is valid up to there, as after a crash
+	// during a write.
 	Torn bool
-	// Sequence is that of the record, 0 when it is not known.
+	// Sequence is that of the record, 0 if it is not known.
 	Sequence uint64
 }
 
@@ -261,8 +261,8 @@ func (e *BlockError) Error() string {
 	return fmt.Sprintf("the record at byte %d does not verify: %s", e.Offset, e.Reason)
 }
 
-// walk calls do for each record of a block, in order, with its offset. It returns a *BlockError
-// when one does not verify; do may be nil.
+// walk calls do for each record of a block, in order, with its offset. It returns a *BlockError for
+// the first record that does not verify. do may be nil.
 func (r *blockReader) walk(block []byte, do func(offset int, x blockRecord)) error {
 	for at := 0; at < len(block); {
 		x, err := r.record(block[at:])
@@ -277,7 +277,7 @@ func (r *blockReader) walk(block []byte, do func(offset int, x blockRecord)) err
 	return nil
 }
 
-// intact returns a block of those records that verify.
+// intact returns a block with the records that verify.
 func (r *blockReader) intact(block []byte) []byte {
 	sound := make([]byte, 0, len(block))
 	for at := 0; at < len(block); {
@@ -293,8 +293,8 @@ func (r *blockReader) intact(block []byte) []byte {
 	return sound
 }
 
-// hasMessages reports whether a block may have messages: one that is not a tombstone, or is
-// damaged.
+// hasMessages reports whether a block may contain messages: it has a record that was not removed,
+// or it is damaged.
 func (r *blockReader) hasMessages(block []byte) bool {
 	some := false
 	err := r.walk(block, func(_ int, x blockRecord) { some = some || !x.removed })

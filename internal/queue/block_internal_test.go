@@ -20,7 +20,7 @@ var updateBlocks = flag.Bool("update-blocks", false, "write testdata/blocks agai
 // blockFixture is the block in testdata/blocks, which nats-server 2.15.2 wrote.
 const blockFixture = "testdata/blocks/EYE_TEST-2.blk"
 
-// fixtureSubjects are those of the stream of the fixture.
+// fixtureSubjects are the subjects of the fixture's stream.
 var fixtureSubjects = []string{"old.frames", "$KV.EYE_TEST.>"}
 
 // writeBlock lets the linked server write a block with every kind of record.
@@ -62,8 +62,8 @@ func writeBlock(t *testing.T) []byte {
 	return b
 }
 
-// told is what a record tells, but for its time.
-type told struct {
+// content is the content of a record, without its time.
+type content struct {
 	Sequence uint64
 	Removed  bool
 	Subject  string
@@ -71,7 +71,7 @@ type told struct {
 	Payload  string
 }
 
-var blockTold = []told{
+var blockContent = []content{
 	{6, true, "", "", ""}, // the server notes where a stream begins
 	{7, false, "old.frames", "NATS/1.0\r\nEye-App: shop 3 1\r\nEye-App: blog 1 0\r\n\r\n", "EYEF with a header"},
 	{8, false, "old.frames", "", "EYEF without"},
@@ -83,10 +83,10 @@ var blockTold = []told{
 	{11, true, "", "", ""},
 }
 
-func tellBlock(t *testing.T, b []byte) (list []told) {
+func contentOf(t *testing.T, b []byte) (list []content) {
 	t.Helper()
 	err := newBlockReader("EYE_TEST", 2, fixtureSubjects).walk(b, func(_ int, x blockRecord) {
-		list = append(list, told{x.sequence, x.removed, x.subject, string(x.header), string(x.payload)})
+		list = append(list, content{x.sequence, x.removed, x.subject, string(x.header), string(x.payload)})
 	})
 	if err != nil {
 		t.Error(err)
@@ -94,11 +94,11 @@ func tellBlock(t *testing.T, b []byte) (list []told) {
 	return list
 }
 
-// Q5: this reader and the linked server agree on the form of a block. When this fails after an
-// upgrade of nats-server, block.go has to learn the new form, and to read the old one.
+// This reader and the linked server agree on the form of a block. If this test fails after an
+// upgrade of nats-server, block.go must learn the new form and still read the old one.
 func TestBlockFormIsTheServers(t *testing.T) {
 	b := writeBlock(t)
-	if diff := cmp.Diff(blockTold, tellBlock(t, b)); diff != "" {
+	if diff := cmp.Diff(blockContent, contentOf(t, b)); diff != "" {
 		t.Errorf("nats-server %s: %s", server.VERSION, diff)
 	}
 	if *updateBlocks {
@@ -110,12 +110,12 @@ func TestBlockFormIsTheServers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(blockTold, tellBlock(t, fixture)); diff != "" {
+	if diff := cmp.Diff(blockContent, contentOf(t, fixture)); diff != "" {
 		t.Error(diff)
 	}
 }
 
-// Every single bit that is flipped, and every byte that is lost within a block, is noticed.
+// Each flipped bit, and each byte that is missing within a block, is noticed.
 func TestBlockDamageIsNoticed(t *testing.T) {
 	fixture, err := os.ReadFile(blockFixture)
 	if err != nil {
@@ -141,7 +141,7 @@ func TestBlockDamageIsNoticed(t *testing.T) {
 	}
 }
 
-// A block of which a server wrote a part of the last record is told from a damaged one.
+// A block whose last record was written in part is distinguished from a damaged one.
 func TestBlockTornRecord(t *testing.T) {
 	fixture, err := os.ReadFile(blockFixture)
 	if err != nil {
@@ -167,7 +167,7 @@ func TestBlockTornRecord(t *testing.T) {
 	} {
 		bad, ok := errors.AsType[*BlockError](r.walk(append(append([]byte(nil), fixture...), tail...), nil))
 		if !ok || bad.Torn || bad.Offset != len(fixture) {
-			t.Errorf("%s behind the last record: %v", name, bad)
+			t.Errorf("%s after the last record: %v", name, bad)
 		}
 	}
 }
@@ -234,7 +234,7 @@ func BenchmarkBlock(b *testing.B) {
 	}
 }
 
-// sealed returns n records with a payload of a size each.
+// sealed returns n records with payloads of the given size.
 func sealed(r *blockReader, size, n int) (block []byte) {
 	for i := range n {
 		x := make([]byte, recordHead, recordLeast+len(subject)+size)

@@ -20,24 +20,24 @@ import (
 
 // confirmedRecord is the confirmed record: the counts of acknowledged frames, kept outside the
 // folders of queue and store, so that damage to either is noticed. Before a frame is acknowledged,
-// a line with its counts is written here. A plain write survives the end of the process; the file
-// is synced once a second, so a power cut may lose the lines of the last second.
+// a line with its counts is written here. A write without a sync survives the end of the process;
+// the file is synced once a second, so a power failure may lose the lines of the last second.
 //
 // The folder has files confirmed-N, where N grows. Each is a list of lines of text:
 //
 //	version 3 CRC                           first; version 1 has no such line
 //	record ID CRC                           the record that the file belongs to, since version 3
-//	totals APP RECEIVED REJECTED … CRC      what all lines of earlier files add up to
+//	totals APP RECEIVED REJECTED … CRC      the sums of all lines of earlier files
 //	last SEQUENCE CRC                       an upper bound for the frames before this line, since version 3
 //	SEQUENCE APP RECEIVED REJECTED … CRC    one for each frame
 //
 // CRC is the CRC-32C of the text before it, in hex. A damaged line is ignored. An intact line of
 // another form, or with another version, was written by a newer version of The Eye.
 //
-// The first lines of a file are written atomically, and nothing is written into it after the
-// process that began it has ended. So a crash can only leave it shorter, cut off within a line, or
-// with zeros instead of its last lines. Before the store flushes a frame, a line with its sequence
-// or a later one is synced.
+// The first lines of a file are written atomically, and only the process that created a file writes
+// to it. So a crash can only leave the file shorter, cut off within a line, or with zeros instead
+// of its last lines. Before the store flushes a frame, a line with its sequence or a later one is
+// synced.
 type confirmedRecord struct {
 	dir string
 
@@ -46,22 +46,22 @@ type confirmedRecord struct {
 	mu       sync.Mutex // guards what follows
 	file     *os.File
 	size     int64
-	rotate   bool            // the next line begins another file
+	rotate   bool            // the next line goes to a new file
 	files    []confirmedFile // oldest first; the last one is being written
 	totals   map[string]Count
 	last     uint64
 	unsynced bool // lines were written since the last sync
 	closed   bool
 
-	// id identifies the record; damage says what is wrong with the record that was found, and
-	// replace whether it must be rewritten. They do not change after Open and rewrite have
+	// id identifies the record; damage says what is wrong with the record that openConfirmed found,
+	// and replace whether it must be rewritten. They do not change after Open and rewrite have
 	// returned.
 	id           string
 	damage       string
 	replace      bool
-	hasLast      bool     // the newest file that was found has the last sequence
+	hasLast      bool     // the newest file that was found has a line with the last sequence
 	next         uint64   // the number of the next file
-	toQuarantine []uint64 // files that are damaged, or of another record
+	toQuarantine []uint64 // files that are damaged or belong to another record
 }
 
 type confirmedFile struct {
@@ -77,8 +77,8 @@ const (
 	lastWord        = "last"
 	// confirmedVersion is the version of the files that are written.
 	confirmedVersion = 3
-	// confirmedBytes is the size at which another file is begun, unless the totals alone take
-	// an eighth of it.
+	// confirmedBytes is the size at which a new file is begun, unless the totals alone take an
+	// eighth of it.
 	confirmedBytes = 4 << 20
 )
 
@@ -86,7 +86,7 @@ func (c *confirmedRecord) path(number uint64) string {
 	return filepath.Join(c.dir, fmt.Sprintf("%s%020d", confirmedPrefix, number))
 }
 
-// add writes the line of a frame. It must be called before anybody is told of the frame.
+// add writes the line of a frame. It must be called before the frame is acknowledged.
 func (c *confirmedRecord) add(sequence uint64, counts []Count) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -105,7 +105,7 @@ func (c *confirmedRecord) add(sequence uint64, counts []Count) error {
 	return nil
 }
 
-// roomLocked begins another file when there is none or the present one is large.
+// roomLocked begins a new file if there is none or the current one is large.
 func (c *confirmedRecord) roomLocked() error {
 	if c.file != nil && c.size < confirmedBytes && !c.rotate {
 		return nil
@@ -130,16 +130,15 @@ func (c *confirmedRecord) headLocked(totals map[string]Count) []byte {
 		confirmedLine(totalsWord, slices.Collect(maps.Values(totals))), lastLine(c.last))
 }
 
-// beginLocked begins another file with the content first, whose lines reach up to the sequence
-// last.
+// beginLocked begins a new file with the content first, whose greatest sequence is last.
 func (c *confirmedRecord) beginLocked(first []byte, last uint64) error {
 	next := c.next
 	if err := durable.Replace(c.path(next), bytes.NewReader(first)); err != nil {
-		return fmt.Errorf("begin a file of confirmed frames: %w", err)
+		return fmt.Errorf("begin a file of the confirmed record: %w", err)
 	}
 	f, err := os.OpenFile(c.path(next), os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
-		return fmt.Errorf("begin a file of confirmed frames: %w", err)
+		return fmt.Errorf("begin a file of the confirmed record: %w", err)
 	}
 	if c.file != nil {
 		_ = c.file.Close()
@@ -149,8 +148,7 @@ func (c *confirmedRecord) beginLocked(first []byte, last uint64) error {
 	return nil
 }
 
-// writeLocked adds a line. If it is written only in part, that part is truncated, so that the next
-// line can be read.
+// writeLocked appends a line. A partial write is truncated, so that the next line can be read.
 func (c *confirmedRecord) writeLocked(line []byte) error {
 	n, err := c.file.Write(line)
 	c.size += int64(n)
@@ -176,9 +174,9 @@ func (c *confirmedRecord) sync() error {
 	if !unsaved {
 		return nil
 	}
-	err := f.Sync() // without the lock: nobody who confirms a frame waits for it
+	err := f.Sync() // without the lock, so that add does not wait for it
 	if errors.Is(err, os.ErrClosed) {
-		return nil // another file was begun, which syncs this one
+		return nil // a new file was begun, which included a sync of this one
 	}
 	return err
 }
@@ -188,10 +186,10 @@ func (c *confirmedRecord) syncLocked() error {
 		return nil
 	}
 	c.unsynced = false
-	return c.file.Sync() // even if sync is about to do so: it cannot once the file is closed
+	return c.file.Sync() // even if sync is about to: it cannot once the file is closed
 }
 
-// extendTo makes the record durable, and makes it reach a frame that the store is about to flush.
+// extendTo makes the record durable up to a frame that the store is about to flush.
 func (c *confirmedRecord) extendTo(frame uint64) error {
 	c.mu.Lock()
 	if c.closed {
@@ -199,7 +197,7 @@ func (c *confirmedRecord) extendTo(frame uint64) error {
 		return nil
 	}
 	var err error
-	if c.last < frame { // by frames that were never acknowledged
+	if c.last < frame { // the frames in between were never acknowledged
 		c.last = frame
 		if err = c.roomLocked(); err == nil {
 			err = c.writeLocked(lastLine(frame))
@@ -209,21 +207,21 @@ func (c *confirmedRecord) extendTo(frame uint64) error {
 	return errors.Join(ignoreFull(err), c.sync())
 }
 
-// forget removes the files whose frames are all flushed. The totals stay.
+// forget removes the files whose frames are all flushed. The totals remain.
 func (c *confirmedRecord) forget(flushed uint64) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for len(c.files) > 1 && c.files[0].last <= flushed {
 		if err := os.Remove(c.path(c.files[0].number)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("remove a file of confirmed frames: %w", err)
+			return fmt.Errorf("remove a file of the confirmed record: %w", err)
 		}
 		c.files = c.files[1:]
 	}
 	return nil
 }
 
-// setTotals begins another file with these totals, whose last sequence is at least last. If that
-// file cannot be written now, the next line begins it.
+// setTotals begins a new file with these totals and a last sequence of at least last. If the disk
+// is full, the next line begins the file.
 func (c *confirmedRecord) setTotals(totals map[string]Count, last uint64) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -231,7 +229,7 @@ func (c *confirmedRecord) setTotals(totals map[string]Count, last uint64) error 
 	return ignoreFull(c.roomLocked())
 }
 
-// ignoreFull returns nil for the error of a full disk, which must not prevent reads.
+// ignoreFull returns nil if err reports a full disk, which must not prevent reads.
 func ignoreFull(err error) error {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return nil
@@ -263,7 +261,7 @@ func (c *confirmedRecord) between(first, last uint64) (found []confirmedEntry, e
 	return found, nil
 }
 
-// total returns what all frames ever confirmed add up to, and the greatest sequence.
+// total returns the sums over all frames ever confirmed, and the greatest sequence.
 func (c *confirmedRecord) total() (totals map[string]Count, last uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -41,31 +41,31 @@ func confirmedLine(head string, counts []Count) []byte {
 	return fmt.Appendf(b, " %08x\n", durable.Checksum(b))
 }
 
-// unreadableError is the error of a file, or of the folder, that is there and cannot be read.
+// unreadableError returns the error for a file, or the folder, that exists but cannot be read.
 func unreadableError(path string, err error) error {
 	advice := "make it readable for the server's user, and start again"
 	if errors.Is(err, syscall.EIO) {
-		advice = "its disk cannot read it: copy the data directory to another disk and start there; without that file, moved away, events that were lost may not be counted as lost"
+		advice = "its disk cannot read it: copy the data directory to another disk and start there; if you move that file away, lost events may not be counted as lost"
 	}
-	return fmt.Errorf("the record of what was acknowledged, %s, cannot be read: %w; %s", path, err, advice)
+	return fmt.Errorf("the confirmed record, %s, cannot be read: %w; %s", path, err, advice)
 }
 
-// confirmedHead is what a file has besides the lines of frames.
+// confirmedHead is what a file contains besides the lines of frames.
 type confirmedHead struct {
 	record  string
-	totals  map[string]Count // nil when they cannot be read
-	began   uint64           // the last sequence that it begins with
-	last    uint64           // the greatest that any line of that kind has
-	hasLast bool             // there is such a line
+	totals  map[string]Count // nil if they cannot be read
+	began   uint64           // of the first line "last"
+	last    uint64           // the greatest of all lines "last"
+	hasLast bool             // there is a line "last"
 	damage  string           // damage that a crash cannot cause; empty for none
 }
 
-// scanConfirmed reads a file. It passes over lines that are damaged or cut off. The error wraps
-// ErrNewer for a file of a newer version.
+// scanConfirmed reads a file and calls each for the lines of frames. It skips lines that are
+// damaged or cut off. The error wraps ErrNewer for a file of a newer version.
 func scanConfirmed(path string, each func(confirmedEntry)) (h confirmedHead, err error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return h, nil // it was removed meanwhile, because it is flushed
+		return h, nil // its frames were flushed and it was removed in the meantime
 	}
 	if err != nil {
 		return h, unreadableError(path, err)
@@ -76,7 +76,7 @@ func scanConfirmed(path string, each func(confirmedEntry)) (h confirmedHead, err
 		line, err := r.ReadString('\n')
 		if errors.Is(err, io.EOF) {
 			if (h.totals == nil || h.record != "" && !h.hasLast) && h.damage == "" {
-				h.damage = "it does not have its first lines"
+				h.damage = "its first lines are missing"
 			}
 			return h, nil
 		}
@@ -86,14 +86,14 @@ func scanConfirmed(path string, each func(confirmedEntry)) (h confirmedHead, err
 		text, ok := wholeLine(line)
 		if !ok {
 			if h.damage == "" {
-				h.damage = fmt.Sprintf("line %d is not what was written", number)
+				h.damage = fmt.Sprintf("the checksum of line %d does not match", number)
 			}
 			continue
 		}
 		head, e, known := parseConfirmed(text)
 		switch {
 		case !known:
-			return h, fmt.Errorf("read confirmed frames: %s, which has the line %.40q, was %w", path, text, ErrNewer)
+			return h, fmt.Errorf("read the confirmed record: %s, which has the line %.40q, was %w", path, text, ErrNewer)
 		case head == totalsWord:
 			h.totals = map[string]Count{}
 			e.addTo(h.totals)
@@ -120,8 +120,8 @@ func wholeLine(line string) (text string, ok bool) {
 	return text, line[i+1:] == fmt.Sprintf("%08x\n", durable.Checksum([]byte(text)))
 }
 
-// parseConfirmed reads the text of a line, and returns false when its form is not known. head is
-// its keyword, empty for the line of a frame.
+// parseConfirmed parses the text of a line. known is false if its form is not known. head is its
+// keyword, empty for the line of a frame.
 func parseConfirmed(text string) (head string, e confirmedEntry, known bool) {
 	fields := strings.Fields(text)
 	if len(fields) == 2 {

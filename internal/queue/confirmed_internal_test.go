@@ -41,7 +41,7 @@ func lines(t *testing.T, c *confirmedRecord, first, last uint64) (sequences []ui
 	return sequences
 }
 
-// Lines are there again after the end of the process, in whatever order frames were confirmed.
+// Lines survive the end of the process, in whatever order frames were confirmed.
 func TestConfirmedIsReadAgain(t *testing.T) {
 	dir := t.TempDir()
 	c := reopened(t, dir)
@@ -60,7 +60,7 @@ func TestConfirmedIsReadAgain(t *testing.T) {
 	}
 }
 
-// Each file begins with the totals of those before it, so that these may go.
+// Each file begins with the totals of the earlier ones, so that those may be removed.
 func TestConfirmedForgets(t *testing.T) {
 	dir := t.TempDir()
 	c := reopened(t, dir)
@@ -89,7 +89,7 @@ func TestConfirmedForgets(t *testing.T) {
 	}
 }
 
-// A damaged line counts for nothing and spoils no other, wherever it is damaged or cut.
+// A damaged line is ignored and affects no other, wherever it is damaged or cut off.
 func TestConfirmedIsDamaged(t *testing.T) {
 	dir := t.TempDir()
 	c := reopened(t, dir)
@@ -142,8 +142,8 @@ func must(numbers []uint64, err error) []uint64 {
 	return numbers
 }
 
-// Files of the version before have no line of their version. Whatever has another form, and is
-// whole, was written by a newer version.
+// Files of version 1 have no line with a version. An intact line of another form was written by a
+// newer version.
 func TestConfirmedOfOtherVersions(t *testing.T) {
 	line := func(head string, counts ...Count) string { return string(confirmedLine(head, counts)) }
 	old := line("totals", Count{"shop", 5, 0}) + line("7", Count{"shop", 2, 1})
@@ -186,7 +186,7 @@ func TestConfirmedOfOtherVersions(t *testing.T) {
 	}
 }
 
-// A file that cannot be read is refused with what to do.
+// For a file that cannot be read, the error says what to do.
 func TestConfirmedThatCannotBeRead(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, "confirmed-00000000000000000001"), 0o700); err != nil {
@@ -200,8 +200,8 @@ func TestConfirmedThatCannotBeRead(t *testing.T) {
 	}
 }
 
-// What a crash or a power cut leaves is no damage: a file that is shorter, cut off within a line,
-// or has zeros instead of its last lines. All else is.
+// What a crash or a power failure leaves is not damage: a file that is shorter, cut off within a
+// line, or has zeros instead of its last lines. Everything else is.
 func TestDamageOfTheRecord(t *testing.T) {
 	made := t.TempDir()
 	c := reopened(t, made)
@@ -243,15 +243,15 @@ func TestDamageOfTheRecord(t *testing.T) {
 		"as it was":                       {last, files[last], c.id, 6, ""},
 		"a line cut off":                  {last, files[last][:size-5], c.id, 5, ""},
 		"the last line zero":              {last, zeros(files[last], size-14, size), c.id, 5, ""},
-		"zeros behind":                    {last, append(bytes.Clone(files[last]), make([]byte, 3000)...), c.id, 6, ""},
+		"zeros at the end":                {last, append(bytes.Clone(files[last]), make([]byte, 3000)...), c.id, 6, ""},
 		"two lines gone":                  {last, files[last][:size-34], c.id, 4, ""},
 		"cut before what is flushed":      {last, files[last][:size-5], c.id, 6, "it ends with frame 5, and the store has flushed up to frame 6"},
 		"zeros before what is flushed":    {last, zeros(files[last], size-14, size), c.id, 6, "it ends with frame 5"},
-		"cut to its first lines":          {last, files[last][:bytes.Index(files[last], []byte("last "))], c.id, 0, "it does not have its first lines"},
-		"empty":                           {last, []byte{}, c.id, 0, "it does not have its first lines"},
-		"all zeros":                       {last, make([]byte, size), c.id, 0, "it does not have its first lines"},
-		"zeros in the middle":             {last, zeros(files[last], size-30, size-20), c.id, 0, "is not what was written"},
-		"the beginning zero":              {last, zeros(files[last], 0, 20), c.id, 0, "line 1 is not what was written"},
+		"cut to its first lines":          {last, files[last][:bytes.Index(files[last], []byte("last "))], c.id, 0, "its first lines are missing"},
+		"empty":                           {last, []byte{}, c.id, 0, "its first lines are missing"},
+		"all zeros":                       {last, make([]byte, size), c.id, 0, "its first lines are missing"},
+		"zeros in the middle":             {last, zeros(files[last], size-30, size-20), c.id, 0, "does not match"},
+		"the beginning zero":              {last, zeros(files[last], 0, 20), c.id, 0, "the checksum of line 1 does not match"},
 		"an earlier file cut":             {0, files[0][:len(files[0])-20], c.id, 0, "it ends with frame 2 instead of 3"},
 		"an earlier file cut, flushed":    {0, files[0][:len(files[0])-20], c.id, 3, ""},
 		"an earlier file, of another one": {0, files[0], "another", 0, "is not the one that the store knows"},
@@ -297,7 +297,8 @@ func TestDamageOfTheRecord(t *testing.T) {
 	}
 }
 
-// Before the store flushes a frame the record reaches it, also when nobody was told of it.
+// Before the store flushes a frame, the record reaches it, even if the frame was never
+// acknowledged.
 func TestTheRecordReachesWhatIsFlushed(t *testing.T) {
 	dir := t.TempDir()
 	c := reopened(t, dir)
@@ -310,7 +311,7 @@ func TestTheRecordReachesWhatIsFlushed(t *testing.T) {
 	}
 }
 
-// A record that ends before what was trimmed is of an earlier time, whatever the store has flushed.
+// A record that ends before a trimmed frame is out of date, whatever the store has flushed.
 func TestRecordBehindTheQueue(t *testing.T) {
 	dir := t.TempDir()
 	opts := Options{Dir: filepath.Join(dir, "queue"), ConfirmedDir: filepath.Join(dir, "confirmed")}

@@ -15,22 +15,22 @@ import (
 	"theeye/internal/durable"
 )
 
-// ConfirmedMissing is what ConfirmedDamage returns when there is no file.
+// ConfirmedMissing is what ConfirmedDamage returns if the record has no file.
 const ConfirmedMissing = "is missing"
 
-// openConfirmed opens the folder. record is the id that the record should have, empty when that is
-// not known, and flushed the last frame that the store has flushed.
+// openConfirmed opens the record in dir. record is the id that it should have, empty if that is not
+// known, and flushed the last frame that the store has flushed.
 func openConfirmed(dir, record string, flushed uint64) (*confirmedRecord, error) {
 	c := &confirmedRecord{dir: dir, totals: map[string]Count{}, id: record, next: 1}
 	if err := durable.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make the folder of confirmed frames: %w", err)
+		return nil, fmt.Errorf("make the folder of the confirmed record: %w", err)
 	}
 	numbers, err := confirmedNumbers(dir)
 	if err != nil {
 		return nil, err
 	}
 	if len(numbers) == 0 {
-		c.damage, c.id = ConfirmedMissing, "" // if the missing record comes back, it is treated as another one
+		c.damage, c.id = ConfirmedMissing, "" // if the missing record reappears, it is treated as another one
 	}
 	for i, n := range numbers {
 		f, sum := confirmedFile{number: n}, map[string]Count{}
@@ -50,13 +50,13 @@ func openConfirmed(dir, record string, flushed uint64) (*confirmedRecord, error)
 		case h.record != c.id && (h.record != "" || h.damage == ""):
 			c.discard(n, "is not the one that the store knows")
 			continue
-		case h.damage != "": // its whole lines count
+		case h.damage != "": // its intact lines count
 			c.discard(n, "is damaged: "+h.damage)
 		case i > 0 && c.last < h.began && h.began > flushed:
 			c.noteDamage(fmt.Sprintf("is damaged: before %s it ends with frame %d instead of %d", filepath.Base(c.path(n)), c.last, h.began))
 		}
 		c.replace = c.replace || h.record == ""
-		if h.totals != nil { // exact, also when lines of earlier files are damaged
+		if h.totals != nil { // exact, even if lines of earlier files are damaged
 			c.totals = h.totals
 		}
 		confirmedEntry{counts: slices.Collect(maps.Values(sum))}.addTo(c.totals)
@@ -75,13 +75,13 @@ func (c *confirmedRecord) checkReaches(frame uint64, why string) {
 	}
 }
 
-// discard notes a file that is to be moved away.
+// discard notes a file that is to be quarantined.
 func (c *confirmedRecord) discard(number uint64, damage string) {
 	c.toQuarantine = append(c.toQuarantine, number)
 	c.noteDamage(fmt.Sprintf("%s (%s)", damage, filepath.Base(c.path(number))))
 }
 
-// noteDamage notes what is wrong with the record. Only what was noted first is reported.
+// noteDamage notes what is wrong with the record. Only the first such note is reported.
 func (c *confirmedRecord) noteDamage(damage string) {
 	c.damage, c.replace = cmp.Or(c.damage, damage), true
 }
@@ -101,8 +101,9 @@ func confirmedNumbers(dir string) (numbers []uint64, err error) {
 	return numbers, nil
 }
 
-// rewrite does the same for a new record with the given lines. Files that are damaged, or belong to
-// another record, are moved away, and the others are removed.
+// rewrite replaces the record by a new one with these totals and lines, and a last sequence of at
+// least last. Files that are damaged or belong to another record are quarantined, and the others
+// are removed.
 func (c *confirmedRecord) rewrite(totals map[string]Count, last uint64, lines []confirmedEntry) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -127,12 +128,12 @@ func (c *confirmedRecord) rewrite(totals map[string]Count, last uint64, lines []
 	c.files = c.files[len(c.files)-1:]
 	for _, n := range c.toQuarantine {
 		if _, err := durable.Quarantine(c.path(n)); err != nil {
-			return ignoreFull(fmt.Errorf("move away a file of confirmed frames: %w", err))
+			return ignoreFull(fmt.Errorf("quarantine a file of the confirmed record: %w", err))
 		}
 	}
 	for _, f := range before {
 		if err := os.Remove(c.path(f.number)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("remove a file of confirmed frames: %w", err)
+			return fmt.Errorf("remove a file of the confirmed record: %w", err)
 		}
 	}
 	return nil

@@ -20,11 +20,12 @@ import (
 	"theeye/internal/durable"
 )
 
-// repairDescription checks the description of a stream: the files meta.inf, its configuration, and
-// meta.sum, the checksum of that. The server passes over a stream without them, and empties the
-// folder of one that is then made in its place. So a description that is missing or damaged, as by
-// a crash between the two writes, is written again when the stream has blocks and its configuration
-// is known. What is left of a damaged one goes to the quarantine. It reports whether it wrote one.
+// repairDescription checks the description of a stream: meta.inf, its configuration, and meta.sum,
+// the checksum of meta.inf. The server ignores a stream without these files, and empties its folder
+// when a stream of the same name is created. So a description that is missing or damaged, for
+// example by a crash between the two writes, is rewritten if the stream has blocks and its
+// configuration is known. A damaged meta.inf is quarantined. It reports whether it wrote a
+// description.
 func (w *walker) repairDescription(dir string) (wrote bool, err error) {
 	name := filepath.Base(dir)
 	i := slices.IndexFunc(w.streams, func(c jetstream.StreamConfig) bool { return c.Name == name })
@@ -32,7 +33,7 @@ func (w *walker) repairDescription(dir string) (wrote bool, err error) {
 		return false, nil
 	}
 	if _, err := os.Stat(filepath.Join(dir, server.JetStreamMetaFileKey)); err == nil {
-		return false, nil // it is encrypted, by something else
+		return false, nil // the stream is encrypted, but not by this program
 	}
 	reason, err := descriptionDamage(dir)
 	if reason == "" || err != nil {
@@ -48,20 +49,20 @@ func (w *walker) repairDescription(dir string) (wrote bool, err error) {
 	inf, sum := filepath.Join(dir, server.JetStreamMetaFile), filepath.Join(dir, server.JetStreamMetaFileSum)
 	moved, err := durable.QuarantineIn(w.dir, inf)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return false, fmt.Errorf("move a damaged description away: %w", err)
+		return false, fmt.Errorf("quarantine a damaged description: %w", err)
 	}
 	if err = durable.Replace(inf, bytes.NewReader(content)); err == nil {
 		err = durable.Replace(sum, bytes.NewReader(descriptionSum(name, content)))
 	}
 	if err != nil {
-		return false, fmt.Errorf("write its description again: %w; make room or the folder writable, and start again", err)
+		return false, fmt.Errorf("rewrite its description: %w; free disk space or make the folder writable, and start again", err)
 	}
-	w.log.Warn("the description of a stream of the queue was missing or damaged; it was written again", "stream", name, "reason", reason, "moved_to", moved)
+	w.log.Warn("the description of a stream of the queue was missing or damaged; it was rewritten", "stream", name, "reason", reason, "moved_to", moved)
 	return true, nil
 }
 
-// descriptionDamage says what is wrong with the description of a stream, and nothing when it is
-// whole.
+// descriptionDamage says what is wrong with the description of a stream. It returns an empty text
+// for an intact one.
 func descriptionDamage(dir string) (string, error) {
 	var files [2][]byte
 	for i, name := range []string{server.JetStreamMetaFile, server.JetStreamMetaFileSum} {
@@ -82,11 +83,11 @@ func descriptionDamage(dir string) (string, error) {
 	return "", nil
 }
 
-// description returns the content of meta.inf for a stream. It has no first sequence: the server
-// would remove all frames if the first were a lesser one.
+// description returns the content of meta.inf for a stream. It omits the first sequence: the server
+// would remove all frames if the stream begins with a smaller one.
 func description(c jetstream.StreamConfig) ([]byte, error) {
 	c.FirstSeq = 0
-	b, err := jsonv1.Marshal(c) // as encoding/json, which the server reads it with
+	b, err := jsonv1.Marshal(c) // the form of encoding/json, with which the server reads it
 	if err != nil {
 		return nil, fmt.Errorf("describe the stream %s: %w", c.Name, err)
 	}

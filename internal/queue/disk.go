@@ -11,7 +11,7 @@ const DefaultMaxBytes = 4 << 30
 
 const (
 	defaultReserve = 256 << 20
-	// statInterval is short enough that what is written meanwhile fits into the reserve.
+	// statInterval is so short that what is written within it fits into the reserve.
 	statInterval = 100 * time.Millisecond
 )
 
@@ -26,7 +26,7 @@ type disk struct {
 	size    int64
 }
 
-// space returns the bytes that are free and those that there are.
+// space returns the free bytes and the size of the file system.
 func (d *disk) space() (free, size int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -41,7 +41,7 @@ func (d *disk) space() (free, size int64) {
 	return d.free, d.size
 }
 
-// low reports whether less is left than must be, and how many bytes that is.
+// low reports whether less than the reserve is free, and returns the reserve in bytes.
 func (d *disk) low() (bool, int64) {
 	free, size := d.space()
 	floor := d.reserve
@@ -51,8 +51,8 @@ func (d *disk) low() (bool, int64) {
 	return free < floor, floor
 }
 
-// quota returns what frames may take: what is asked, or by default 4 GiB but at
-// most half of the disk.
+// quota returns how many bytes frames may take: asked, or by default 4 GiB but at most half of the
+// disk.
 func (d *disk) quota(asked int64) int64 {
 	if asked > 0 {
 		return asked

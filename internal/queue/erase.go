@@ -15,13 +15,13 @@ import (
 	"theeye/internal/wait"
 )
 
-// The server drops a block of frames as a whole when all frames in it are trimmed, and leaves the
-// bytes of trimmed frames in a block that has others. So that nothing of what was published is
-// left, blocks must end behind it: that is what padding is for.
+// The server deletes a block when all its frames are trimmed; in a block that has other frames, the
+// bytes of trimmed frames remain. To erase a frame, its block must therefore end before any later
+// frame: padding frames see to that.
 
-// Pad publishes two frames without records, each as large as a block, and returns the sequence of
-// the second: it lies in a block in which nothing is that was published before the first. Errors
-// are those of Publish.
+// Pad publishes two padding frames, each as large as a block, and returns the sequence of the
+// second. Its block contains no frame that was published before the first. Errors are those of
+// Publish.
 func (q *Queue) Pad(ctx context.Context) (sequence uint64, err error) {
 	// A block takes a quarter of the quota, at most 8 MiB; see dynBlkSize in the server.
 	payload := paddingFrame(int(min(MaxPayload, q.opts.MaxBytes/4+noiseMargin)))
@@ -42,7 +42,7 @@ func (q *Queue) Pad(ctx context.Context) (sequence uint64, err error) {
 // noiseMargin makes a padding frame larger than a block whose size the server has rounded up.
 const noiseMargin = 1 << 10
 
-// Blocks lists the files that hold frames, and that hold what was trimmed and is not deleted yet.
+// Blocks lists the files that contain frames, including trimmed frames that are not deleted yet.
 func (q *Queue) Blocks() (names []string, err error) {
 	accounts, err := os.ReadDir(filepath.Join(q.opts.Dir, "jetstream"))
 	if err != nil {
@@ -52,7 +52,7 @@ func (q *Queue) Blocks() (names []string, err error) {
 		stream := filepath.Join(q.opts.Dir, "jetstream", account.Name(), "streams", Stream)
 		err := filepath.WalkDir(stream, func(name string, d fs.DirEntry, err error) error {
 			if errors.Is(err, fs.ErrNotExist) {
-				return nil // deleted meanwhile
+				return nil // deleted in the meantime
 			}
 			if err == nil && !d.IsDir() && strings.HasSuffix(name, ".blk") {
 				names = append(names, name)
@@ -66,8 +66,8 @@ func (q *Queue) Blocks() (names []string, err error) {
 	return names, nil
 }
 
-// WaitDeleted waits until none of some files exists, nor a folder of trimmed blocks. It reports
-// false when some are still there after a while.
+// WaitDeleted waits until none of the files exists, nor a folder of trimmed blocks. It returns
+// false if some still exist after deletedTimeout.
 func (q *Queue) WaitDeleted(ctx context.Context, names []string) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, deletedTimeout)
 	defer cancel()

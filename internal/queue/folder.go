@@ -16,29 +16,27 @@ import (
 	"theeye/internal/wait"
 )
 
-// settleTime is the time after which a change to a folder is certain to get another
-// modification time than the one before: twice the tick of Linux's coarsest clock.
+// settleTime is the time after which a second change to a folder certainly gives it another
+// modification time: twice the tick of Linux's coarsest clock.
 const settleTime = 20 * time.Millisecond
 
-// folder makes durable the names of the block files that frames are written to. The
-// embedded server syncs what it writes into a block before it acknowledges it, but
-// syncs the folder of blocks only later, if at all: without its name a block is gone
-// after a power cut, and its frames with it. All methods may be called concurrently.
+// folder makes the names of block files durable. The embedded server syncs the contents of a block
+// before it acknowledges a frame, but the folder only later, if at all: without its name a block is
+// gone after a power failure, and its frames with it. All methods may be called concurrently.
 type folder struct {
-	root       string                 // above which nothing is synced
+	root       string                 // folders above it are not synced
 	path       string                 // of the blocks, somewhere below root
-	settleTime time.Duration          // as the constant, but in tests
-	sync       func(dir string) error // durable.SyncDir, but in tests
+	settleTime time.Duration          // the constant, except in tests
+	sync       func(dir string) error // durable.SyncDir, except in tests
 
 	mu      sync.Mutex // guards what follows
 	seen    stamp      // of path, when it was last synced
 	since   time.Time  // when seen was first seen
 	began   time.Time  // when the last sync that succeeded began
-	settled bool       // that was so long after since that any later change shows in the stamp
+	settled bool       // began is so long after since that any later change alters the stamp
 }
 
-// stamp changes with the names in a folder, and with the folder itself: a purge
-// puts a new one in its place.
+// stamp changes when names in a folder change, and when the folder is replaced, as by a purge.
 type stamp struct {
 	device, inode uint64
 	modified      syscall.Timespec
@@ -49,22 +47,22 @@ func newFolder(dir string) *folder {
 	return &folder{root: dir, path: path, settleTime: settleTime, sync: durable.SyncDir}
 }
 
-// syncNames returns when every name that is in the folder now is durable. It costs one
-// stat, and an fsync when names have changed: about once in 8 MiB of frames. After an
-// error what is in the newest block may not be durable.
+// syncNames returns when every name that is in the folder now is durable. It costs one stat, and an
+// fsync if names have changed: about once per 8 MiB of frames. After an error, the contents of the
+// newest block may not be durable.
 func (d *folder) syncNames(ctx context.Context) error {
 	called := time.Now()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for {
-		if d.began.After(called) { // this call needs no other
+		if d.began.After(called) { // a concurrent call has synced what this one would
 			return nil
 		}
 		err := d.syncOnce()
 		if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		if wait.For(ctx, time.Millisecond) != nil { // a purge puts another folder in its place at this moment
+		if wait.For(ctx, time.Millisecond) != nil { // a purge is replacing the folder
 			return err
 		}
 	}
@@ -100,8 +98,8 @@ func (d *folder) syncOnce() error {
 	return nil
 }
 
-// syncNames is called when a frame was acknowledged, before anybody is told. An fsync
-// that failed is not tried again: the queue is broken then (Q3).
+// syncNames is called after the server has acknowledged a frame, before Publish returns. A failed
+// fsync breaks the queue: a retry may succeed although the data of the first was lost.
 func (q *Queue) syncNames(ctx context.Context) error {
 	err := q.folder.syncNames(ctx)
 	if err == nil {

@@ -15,7 +15,7 @@ import (
 	"theeye/internal/durable"
 )
 
-// synced records what folders held, by path, when they were last synced.
+// synced records the contents of folders, by path, at their last sync.
 type synced struct {
 	mu   sync.Mutex // guards what follows
 	held map[string][]string
@@ -42,8 +42,8 @@ func namesIn(dir string) (names []string, err error) {
 	return names, err
 }
 
-// unsynced returns the block files, and the folders above them, whose names were not
-// there when their folder was last synced.
+// unsynced returns the block files, and the folders above them, that did not exist when their
+// parent folder was last synced.
 func (s *synced) unsynced(t *testing.T, d *folder) (missing []string) {
 	t.Helper()
 	blocks, err := filepath.Glob(filepath.Join(d.path, "*.blk"))
@@ -83,8 +83,8 @@ func noise(n int) Frame {
 	return Frame{Body: b}
 }
 
-// When a frame is acknowledged, the name of the block that it lies in is durable, and
-// so are the names of the folders above.
+// When a frame is acknowledged, the name of its block is durable, and so are the names of the
+// folders above.
 func TestBlocksAreNamedBeforeTheirFramesAreAcknowledged(t *testing.T) {
 	q, s := recorded(t)
 	const frames = 60 // of 512 KiB, in blocks of 8 MiB
@@ -120,8 +120,8 @@ func TestBlocksAreNamedBeforeTheirFramesAreAcknowledged(t *testing.T) {
 	}
 }
 
-// A change that follows another within a tick of the clock leaves the modification
-// time as it was, and is seen all the same.
+// A change within the same tick of the clock as another does not alter the modification time, but
+// is still noticed.
 func TestChangesOfOneTickAreSeen(t *testing.T) {
 	s := &synced{held: map[string][]string{}}
 	d := newFolder(t.TempDir())
@@ -141,7 +141,7 @@ func TestChangesOfOneTickAreSeen(t *testing.T) {
 	}
 }
 
-// Once nothing changes any more, a frame costs a stat alone.
+// While nothing changes, a frame costs only a stat.
 func TestAnUnchangedFolderIsNotSynced(t *testing.T) {
 	s := &synced{held: map[string][]string{}}
 	d := newFolder(t.TempDir())
@@ -165,8 +165,8 @@ func TestAnUnchangedFolderIsNotSynced(t *testing.T) {
 	}
 }
 
-// A folder that cannot be synced ends the queue: a second fsync that succeeds would
-// tell nothing about what the first one lost (Q3).
+// A folder that cannot be synced breaks the queue: a second fsync may succeed although data of the
+// first was lost.
 func TestAFailedSyncOfTheFolderBreaksTheQueue(t *testing.T) {
 	q, _ := recorded(t)
 	q.folder.sync = func(string) error { return syscall.EIO }
@@ -178,8 +178,8 @@ func TestAFailedSyncOfTheFolderBreaksTheQueue(t *testing.T) {
 	}
 }
 
-// While a purge moves the folder there is none for a moment. A caller waits for it, and
-// not beyond its deadline.
+// While a purge moves the folder, it does not exist for a moment. A caller waits for it, but not
+// beyond its deadline.
 func TestAFolderThatIsReplaced(t *testing.T) {
 	s := &synced{held: map[string][]string{}}
 	d := newFolder(t.TempDir())

@@ -11,9 +11,9 @@ import (
 	"theeye/internal/durable"
 )
 
-// The server takes messages of 8 MiB with their headers, and headers below 64 KiB. MaxPayload
-// bounds a frame as it is published, and MaxCounts the lines of its header that repeat its counts,
-// in bytes.
+// The server accepts messages of at most 8 MiB including their headers, and headers below 64 KiB.
+// MaxPayload bounds an encoded frame, and MaxCounts the header lines that repeat its counts, in
+// bytes.
 const (
 	maxMessage = 8 << 20
 	maxHeader  = 64 << 10
@@ -21,24 +21,24 @@ const (
 	MaxCounts  = maxHeader - 1<<10 // the rest is for lines of NATS
 )
 
-// MaxBody bounds the unpacked records of a frame, in bytes. It guards a reader
-// against a damaged length.
+// MaxBody bounds the uncompressed records of a frame, in bytes. It protects a reader against a
+// damaged length.
 const MaxBody = 64 << 20
 
 // Count says how much of a frame belongs to one application.
 type Count struct {
 	App      string
 	Received uint64 // all arrivals; of one frame at most 2³²−1
-	Rejected uint64 // those of them that were refused at intake
+	Rejected uint64 // the arrivals that were rejected at intake
 }
 
-// HeaderBytes returns how many of MaxCounts a count takes at most, whatever its numbers are.
+// HeaderBytes returns how many bytes of MaxCounts a count takes at most, whatever its numbers are.
 func (c Count) HeaderBytes() int { return len(headerApp+":  4294967295 4294967295\r\n") + len(c.App) }
 
-// Frame is the unit of the queue: what one or more requests brought, in order.
+// Frame is the unit of the queue: the records of one or more requests, in order.
 type Frame struct {
 	Counts []Count
-	Body   []byte // records; the queue does not look into them
+	Body   []byte // records; the queue does not parse them
 }
 
 // CorruptFrameError reports that the payload of a frame cannot be read.
@@ -56,14 +56,14 @@ func (e *CorruptFrameError) Error() string {
 //	magic     4  "EYEF"
 //	version   1  2
 //	codec     1  1: S2 block; 2: padding, the frame has no records
-//	checksum  4  CRC-32C (Castagnoli), little endian, of magic, version, codec and all that follows
+//	checksum  4  CRC-32C (Castagnoli), little endian, of everything else
 //	counts       uvarint n, then n × (uvarint length, application, uvarint received, uvarint rejected)
-//	length       uvarint, bytes of the unpacked body
+//	length       uvarint, bytes of the uncompressed body
 //	records      compressed
 //
-// In version 1 the checksum covered only what follows it. Every later version keeps the
-// first ten bytes and the checksum's coverage, so that a reader can tell a newer frame from a
-// damaged one.
+// In version 1, the checksum covered only the bytes after it. Every later version keeps the form of
+// the first ten bytes and what the checksum covers, so that a reader can distinguish a newer frame
+// from a damaged one.
 const (
 	magic        = "EYEF"
 	frameVersion = 2
@@ -73,12 +73,12 @@ const (
 	prefixLength = checksumAt + 4
 )
 
-// ErrNewer means that a frame was written by a newer version of The Eye. It is whole, and
-// must be left as it is for that version.
+// ErrNewer reports that a frame was written by a newer version of The Eye. The frame is intact and
+// must be left unchanged for that version.
 var ErrNewer = errors.New("written by a newer version of The Eye; start that version again")
 
-// checksum returns the CRC-32C of a frame of version 2 or later, without the checksum's own
-// bytes. The payload has at least prefixLength bytes.
+// checksum returns the CRC-32C of a frame of version 2 or later, excluding the checksum itself. The
+// payload has at least prefixLength bytes.
 func checksum(payload []byte) uint32 {
 	return durable.Checksum(payload[:checksumAt], payload[prefixLength:])
 }
@@ -115,7 +115,7 @@ func encodeFrame(f Frame) ([]byte, error) {
 	return b, nil
 }
 
-// paddingFrame returns the payload of a frame without records that takes size bytes.
+// paddingFrame returns the payload of a padding frame of size bytes.
 func paddingFrame(size int) []byte {
 	b := make([]byte, max(size, prefixLength))
 	copy(b, magic)
@@ -126,7 +126,7 @@ func paddingFrame(size int) []byte {
 
 var errShort = errors.New("unexpected end")
 
-// checkPrefix verifies everything of a payload but its records.
+// checkPrefix verifies the first ten bytes of a payload, including the checksum.
 func checkPrefix(payload []byte) error {
 	if len(payload) < prefixLength || string(payload[:len(magic)]) != magic {
 		return errors.New("not a frame")
@@ -149,8 +149,8 @@ func checkPrefix(payload []byte) error {
 	return nil
 }
 
-// decodeFrame reads a payload. Any input is safe. The error wraps ErrNewer when the payload is
-// whole but of a newer version; every other error means damage.
+// decodeFrame decodes a payload. Any input is safe. The error wraps ErrNewer if the payload is
+// intact but of a newer version; any other error means damage.
 func decodeFrame(payload []byte) (Frame, error) {
 	if err := checkPrefix(payload); err != nil {
 		return Frame{}, err

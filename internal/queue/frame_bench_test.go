@@ -14,8 +14,8 @@ import (
 	"theeye/internal/event"
 )
 
-// benchBody is the body of a frame with n events like those of `eye bench`: three
-// types, six pages, sessions of 8 to 16 events of which 16 are open, random ids.
+// benchBody is the body of a frame with n events like those of `eye bench`: three types, six pages,
+// sessions of 8 to 16 events of which 16 are open, random ids.
 func benchBody(n int) []byte {
 	var seed [32]byte
 	r := rand.New(rand.NewChaCha8(seed))
@@ -68,7 +68,7 @@ func benchBody(n int) []byte {
 	return body
 }
 
-// BenchmarkCompression is what docs/adr/0005-frame-compression.md was decided by.
+// BenchmarkCompression measures the alternatives of docs/adr/0005-frame-compression.md.
 func BenchmarkCompression(b *testing.B) {
 	type codec struct {
 		name   string

@@ -54,8 +54,8 @@ func TestDamagedByteIsFound(t *testing.T) {
 	}
 }
 
-// A frame of a newer version is told from a damaged one by its checksum alone, and frames of
-// version 1 are read.
+// The checksum distinguishes a frame of a newer version from a damaged one. Frames of version 1 are
+// read.
 func TestFrameVersions(t *testing.T) {
 	whole, err := encodeFrame(Frame{Counts: []Count{{"shop", 2, 1}}, Body: []byte("records")})
 	if err != nil {
@@ -100,7 +100,7 @@ func FuzzDecodeFrame(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0x0f})
 	f.Fuzz(func(t *testing.T, rest []byte) {
-		// A right checksum lets the fuzzer reach what lies behind it.
+		// With a correct checksum, the fuzzer reaches the code after that check.
 		b := append(append([]byte(magic), frameVersion, codecS2, 0, 0, 0, 0), rest...)
 		binary.LittleEndian.PutUint32(b[checksumAt:], checksum(b))
 		if frame, err := decodeFrame(b); err == nil && len(frame.Body) > MaxBody {

@@ -20,8 +20,8 @@ import (
 
 const noiseBytes = 64 << 10
 
-// Out of space is not the end (Q3): nothing is acknowledged that is not there, and
-// with room again the queue works on in the same process, readers included.
+// The queue survives a full disk: it acknowledges no frame that was not written, and when there is
+// space again, it continues in the same process, including its readers.
 func TestAFullDiskIsSurvived(t *testing.T) {
 	f := onSmallDisk(t)
 	f.publish(5)
@@ -39,14 +39,14 @@ func TestAFullDiskIsSurvived(t *testing.T) {
 			t.Errorf("a full disk gave %v", err)
 		}
 		if errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("a publisher waited for a server that answers nobody: %v", err)
+			t.Errorf("a publisher waited for a server that does not answer: %v", err)
 		}
 	}
 	f.recover(release)
 }
 
-// The server's metadata may be what meets the end of the disk. Those who watch
-// metadata go on when there is room again.
+// It may be the server's metadata that fills the disk. Watchers of the metadata continue when there
+// is space again.
 func TestMetadataMeetsAFullDisk(t *testing.T) {
 	f := onSmallDisk(t)
 	kv, err := f.JetStream().CreateKeyValue(f.ctx, jetstream.KeyValueConfig{Bucket: "keys", Storage: jetstream.FileStorage})
@@ -83,7 +83,7 @@ func TestMetadataMeetsAFullDisk(t *testing.T) {
 	eventually(t, func() bool { _, ok := nodes[1].App("shop"); return ok })
 }
 
-// A queue can be opened and read on a full disk; it takes nothing.
+// A queue can be opened and read on a full disk. It accepts no frames.
 func TestOpenOnAFullDisk(t *testing.T) {
 	f := onSmallDisk(t)
 	f.publish(5)
@@ -91,7 +91,7 @@ func TestOpenOnAFullDisk(t *testing.T) {
 	release := fill(t, f.dir, 0)
 	f.open()
 	if err := f.Err(); !errors.Is(err, queue.ErrFull) {
-		t.Errorf("a full disk is told as %v", err)
+		t.Errorf("a full disk is reported as %v", err)
 	}
 	another := f.Reader(1)
 	defer another.Close()
@@ -99,8 +99,8 @@ func TestOpenOnAFullDisk(t *testing.T) {
 	f.recover(release)
 }
 
-// full is a queue on a small disk, with a reader that reads all the time, and a
-// ledger of what was acknowledged.
+// full is a queue on a small disk, with a reader that reads all the time and a ledger of
+// acknowledged frames.
 type full struct {
 	*queue.Queue
 	t       *testing.T
@@ -191,8 +191,8 @@ func (f *full) publish(n int) {
 	}
 }
 
-// recover takes the last bytes, sees that nothing is taken any more, gives the
-// room back and sees that everything works and is there.
+// recover fills the disk, checks that no frame is accepted any more, frees the space, and checks
+// that everything works and no frame is missing.
 func (f *full) recover(release func()) {
 	f.t.Helper()
 	releaseRest := fill(f.t, f.dir, 0)
@@ -222,18 +222,18 @@ func (f *full) recover(release func()) {
 	f.check(func() (queue.Delivery, error) { return another.Next(f.ctx) })
 }
 
-// check reads until the last acknowledged frame: each must be there, once, in
-// order. Between them may be frames whose outcome was unknown.
+// check reads up to the last acknowledged frame: each must exist once, in order. Frames whose
+// outcome was unknown may be in between.
 func (f *full) check(next func() (queue.Delivery, error)) {
 	f.t.Helper()
 	found, seen := 0, map[string]bool{}
 	for before := uint64(0); before < f.last; {
 		d, err := next()
 		if err != nil {
-			f.t.Fatalf("behind frame %d of %d: %v", before, f.last, err)
+			f.t.Fatalf("after frame %d of %d: %v", before, f.last, err)
 		}
 		if d.Sequence <= before || d.Damage != nil || seen[string(d.Body)] {
-			f.t.Errorf("frame %d comes behind %d, repeated %v, %v", d.Sequence, before, seen[string(d.Body)], d.Damage)
+			f.t.Errorf("frame %d comes after %d, repeated %v, %v", d.Sequence, before, seen[string(d.Body)], d.Damage)
 		}
 		before = d.Sequence
 		seen[string(d.Body)] = true
@@ -249,8 +249,8 @@ func (f *full) check(next func() (queue.Delivery, error)) {
 	}
 }
 
-// smallDisk mounts a file system, which takes root. Without it the test is skipped
-// on a developer's machine, and fails where CI is set.
+// smallDisk mounts a file system, which requires root. Without root, the test is skipped, but it
+// fails if CI is set.
 func smallDisk(t *testing.T, size string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -265,7 +265,7 @@ func smallDisk(t *testing.T, size string) string {
 	return dir
 }
 
-// fill leaves so many bytes of a file system. release undoes it.
+// fill leaves the given number of bytes of a file system free. release undoes it.
 func fill(t *testing.T, dir string, left int64) (release func()) {
 	t.Helper()
 	var fs syscall.Statfs_t

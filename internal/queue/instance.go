@@ -15,16 +15,16 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// serverInstance is one run of the embedded server. After the disk was full, another one takes its
-// place.
+// serverInstance is one run of the embedded server. After the disk was full, another one replaces
+// it.
 type serverInstance struct {
 	server *server.Server
-	// writeFailed ends with the first write error, which the server keeps: from then on it confirms
-	// nothing.
+	// writeFailed ends at the first write error. That error persists in the server: it acknowledges
+	// nothing from then on.
 	writeFailed context.Context //nolint:containedctx // the life of the server, not of a call
 	failWrites  context.CancelFunc
-	ready       atomic.Bool           // the stream was looked at, and is as it must be
-	fatal       atomic.Pointer[error] // why the server did not start, when it has said so
+	ready       atomic.Bool           // the stream was checked
+	fatal       atomic.Pointer[error] // why the server did not start, if it said so
 }
 
 func newServerInstance(ns *server.Server) *serverInstance {
@@ -33,7 +33,7 @@ func newServerInstance(ns *server.Server) *serverInstance {
 	return g
 }
 
-// startServer starts a server and checks that it is as durable as it must be.
+// startServer starts a server and checks that it syncs before it acknowledges.
 func (q *Queue) startServer() (*serverInstance, error) {
 	ns, err := server.NewServer(&server.Options{
 		ServerName:         "eye",
@@ -64,20 +64,20 @@ func (g *serverInstance) check(dir string) error {
 	for end := time.Now().Add(startTimeout); ; {
 		ready := g.server.ReadyForConnections(startPoll)
 		if fatal := g.fatal.Load(); fatal != nil {
-			return fmt.Errorf("queue could not open its folder %s: %w", dir, *fatal)
+			return fmt.Errorf("the queue could not open its folder %s: %w", dir, *fatal)
 		}
 		if ready {
 			break
 		}
 		if time.Now().After(end) {
-			return fmt.Errorf("queue did not open its folder %s within a minute", dir)
+			return fmt.Errorf("the queue did not open its folder %s within a minute", dir)
 		}
 	}
 	if !g.server.JetStreamEnabled() {
-		return fmt.Errorf("queue could not open its folder %s: see the log for the reason", dir)
+		return fmt.Errorf("the queue could not open its folder %s; see the log for the reason", dir)
 	}
 	if cfg := g.server.JetStreamConfig(); cfg == nil || !cfg.SyncAlways {
-		return errors.New("queue would acknowledge before it syncs: refusing to start")
+		return errors.New("the queue would acknowledge frames before they are synced; refusing to start")
 	}
 	return nil
 }
@@ -88,16 +88,16 @@ func (g *serverInstance) close() {
 	g.failWrites()
 }
 
-// currentServer connects to the server that runs now, so that a reconnecting
-// client finds the one that replaced a closed one.
+// currentServer connects to the current server, so that a client reconnects to the one that
+// replaced a closed one.
 type currentServer struct{ q *Queue }
 
 func (c currentServer) InProcessConn() (net.Conn, error) {
 	return c.q.instance.Load().server.InProcessConn()
 }
 
-// serverLog passes the embedded server's log on and learns from it what the
-// server tells nobody else: that writing has failed.
+// serverLog forwards the embedded server's log. It also detects failed writes, which the server
+// reports nowhere else.
 type serverLog struct {
 	queue    *Queue
 	instance *serverInstance
@@ -116,8 +116,8 @@ func (l *serverLog) Warnf(format string, v ...any) {
 	l.inspect(format, v)
 }
 
-// isOldIndex reports whether a warning tells that the index of a stream is older than its files, as
-// it is after a kill. The server reads the files then, which were checked before (walker).
+// isOldIndex reports whether a warning says that the index of a stream is older than its files, as
+// after a kill. The server then reads the files, which the walker has checked.
 func isOldIndex(warning string) bool {
 	return strings.Contains(warning, "Stream state outdated") || strings.Contains(warning, "prior state")
 }
@@ -127,8 +127,7 @@ func (l *serverLog) Errorf(format string, v ...any) {
 	l.inspect(format, v)
 }
 
-// Fatalf is called when the server cannot start, which startServer tells, or
-// cannot go on.
+// Fatalf is called when the server cannot start, which startServer reports, or cannot continue.
 func (l *serverLog) Fatalf(format string, v ...any) {
 	err := fmt.Errorf(format, v...)
 	if l.instance.ready.Load() {
@@ -139,7 +138,7 @@ func (l *serverLog) Fatalf(format string, v ...any) {
 }
 
 // inspect looks for a file system's error among the arguments of a log line. A write error other
-// than a full disk ends the queue.
+// than a full disk breaks the queue.
 func (l *serverLog) inspect(format string, args []any) {
 	for _, arg := range args {
 		err, ok := arg.(error)
@@ -154,8 +153,8 @@ func (l *serverLog) inspect(format string, args []any) {
 	}
 }
 
-// isFull reports whether a write found no room. A failed fsync is never that: what
-// it did not write may be gone, whatever a later one says.
+// isFull reports whether a write failed because the disk is full. A failed fsync does not count:
+// the data that it did not write may be gone, even if a later fsync succeeds.
 func isFull(err error) bool {
 	if path, ok := errors.AsType[*fs.PathError](err); ok && path.Op == "sync" {
 		return false

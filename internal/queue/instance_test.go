@@ -8,8 +8,7 @@ import (
 	"testing"
 )
 
-// What the server's log says decides whether it is opened again, or the process
-// ends, or nothing happens (Q3).
+// The server's log decides whether the server is reopened, the process ends, or nothing happens.
 func TestErrorsInTheServersLog(t *testing.T) {
 	at := func(op string, errno syscall.Errno) error { return &fs.PathError{Op: op, Path: "1.blk", Err: errno} }
 	const critical = "Filestore [x] Critical write error: %v"

@@ -10,10 +10,10 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Loss is what frames held that were acknowledged and are not there any more.
+// Loss describes acknowledged frames that are missing.
 type Loss struct {
 	First, Last uint64  // the sequences that are missing
-	Counts      []Count // by application; empty when nothing is known to be lost
+	Counts      []Count // by application; empty if nothing is known to be lost
 }
 
 // Events returns how many events are lost.
@@ -24,8 +24,8 @@ func (l Loss) Events() (n uint64) {
 	return n
 }
 
-// ConfirmedDamage says what is wrong with the record of what was acknowledged that Open found, such
-// as that it is missing; empty when nothing is.
+// ConfirmedDamage says what is wrong with the confirmed record that Open found, for example that it
+// is missing. It is empty if the record is intact.
 func (q *Queue) ConfirmedDamage() string {
 	if q.confirmed == nil {
 		return ""
@@ -33,7 +33,7 @@ func (q *Queue) ConfirmedDamage() string {
 	return q.confirmed.damage
 }
 
-// ConfirmedID returns the id of the record of what was acknowledged, after Reconcile.
+// ConfirmedID returns the id of the confirmed record, after Reconcile.
 func (q *Queue) ConfirmedID() string {
 	if q.confirmed == nil {
 		return ""
@@ -41,26 +41,27 @@ func (q *Queue) ConfirmedID() string {
 	return q.confirmed.id
 }
 
-// ExtendConfirmed makes the record of what was acknowledged durable up to a frame. It must be
-// called before the store flushes that frame: a record that ends before is damaged.
+// ExtendConfirmed makes the confirmed record durable up to a frame. It must be called before the
+// store flushes that frame: a record that ends before a flushed frame counts as damaged.
 func (q *Queue) ExtendConfirmed(frame uint64) error {
 	if q.confirmed == nil {
 		return nil
 	}
-	if err := q.confirmed.extendTo(frame); err != nil { // never tried again, as in syncConfirmed
+	if err := q.confirmed.extendTo(frame); err != nil { // never retried, as in syncConfirmed
 		q.fail(err)
 		return *q.broken.Load()
 	}
 	return nil
 }
 
-// Reconcile compares what was confirmed with what there is. stored is what the store has
-// received of each application in the frames up to flushed. What frames behind that had brought
-// that are neither in the queue nor among the confirmed, because a store older than the queue
-// was put in its place, is told by Lost from then on. A queue that has confirmed nothing yet, as
-// in a directory of an earlier version, begins with what is stored and what it holds.
+// Reconcile compares the totals of the confirmed record with what exists. stored is how much the
+// store has received from each application in the frames up to flushed. The totals may include
+// frames that are neither stored, nor in the queue, nor listed in the record any more, because the
+// store was replaced by an older copy: from then on, LostBefore counts them as lost. A record that
+// does not exist yet, as in a directory of an earlier version, begins with what the store and the
+// queue have.
 //
-// It must be called once, before the first Publish.
+// Reconcile must be called once, before the first Publish.
 func (q *Queue) Reconcile(ctx context.Context, flushed uint64, stored map[string]uint64) error {
 	if q.confirmed == nil {
 		return nil
@@ -79,8 +80,8 @@ func (q *Queue) Reconcile(ctx context.Context, flushed uint64, stored map[string
 		has[e.sequence] = true
 		e.addTo(known)
 	}
-	// Frames that have no line are there all the same: those of an earlier version, those of the
-	// last second before a power cut, and those whose line is damaged.
+	// Frames without a line are those of an earlier version, those of the last second before a
+	// power failure, and those whose line is damaged.
 	err = q.RawRange(ctx, flushed+1, ^uint64(0)-1, func(r Raw) error {
 		if has[r.Sequence] {
 			return nil
@@ -90,8 +91,8 @@ func (q *Queue) Reconcile(ctx context.Context, flushed uint64, stored map[string
 			lines = append(lines, confirmedEntry{r.Sequence, r.Counts})
 			return nil
 		}
-		if err := q.confirmed.add(r.Sequence, r.Counts); err != nil { // such as on a full disk
-			q.log.Warn("a frame is not recorded as confirmed; its loss would not be noticed", "sequence", r.Sequence, "error", err)
+		if err := q.confirmed.add(r.Sequence, r.Counts); err != nil { // for example on a full disk
+			q.log.Warn("a frame could not be added to the confirmed record; its loss would not be noticed", "sequence", r.Sequence, "error", err)
 		}
 		return nil
 	})
@@ -102,7 +103,7 @@ func (q *Queue) Reconcile(ctx context.Context, flushed uint64, stored map[string
 	if err != nil {
 		return err
 	}
-	last := max(flushed, state.First-1) // what was trimmed was recorded once
+	last := max(flushed, state.First-1) // trimmed frames were in the record once
 	totals := maps.Clone(known)
 	if len(q.confirmed.files) > 0 {
 		q.missing = Loss{First: flushed + 1, Last: flushed + 1}
@@ -119,13 +120,12 @@ func (q *Queue) Reconcile(ctx context.Context, flushed uint64, stored map[string
 	return q.confirmed.setTotals(totals, last)
 }
 
-// Lost returns what was confirmed of the frames from one sequence to another, both included, which
-// cannot be read. Frames that were never confirmed, such as those that a restore leaves out, are
-// no loss.
+// Lost returns the confirmed counts of the frames from first to last, inclusive, which cannot be
+// read. Frames that were never confirmed, such as those that a restore leaves out, are not a loss.
 func (q *Queue) Lost(first, last uint64) (Loss, error) { return q.lost(first, last, nil) }
 
-// LostBefore is Lost for the frames after what the store has flushed up to the first that can be
-// read, with what Reconcile found to be missing besides.
+// LostBefore is like Lost. If first is the first frame after the flushed ones, it adds what
+// Reconcile found to be missing.
 func (q *Queue) LostBefore(first, last uint64) (Loss, error) {
 	if first != q.missing.First {
 		return q.Lost(first, last)
@@ -155,7 +155,7 @@ func (q *Queue) lost(first, last uint64, besides []Count) (Loss, error) {
 	return l, nil
 }
 
-// LastConfirmed returns the greatest sequence that was confirmed and is known, 0 for none.
+// LastConfirmed returns the greatest sequence in the confirmed record, 0 for none.
 func (q *Queue) LastConfirmed() uint64 {
 	if q.confirmed == nil {
 		return 0
@@ -182,8 +182,8 @@ func (q *Queue) LastReadable(ctx context.Context) (uint64, error) {
 	return msg.Sequence, nil
 }
 
-// StartAfter empties the queue and lets the next frame have a sequence beyond last, which must not
-// be less than that of any frame.
+// StartAfter empties the queue and makes the next frame get a sequence greater than last, which
+// must not be less than the sequence of any frame.
 func (q *Queue) StartAfter(ctx context.Context, last uint64) error {
 	if err := q.Trim(ctx, last); err != nil {
 		return err
@@ -193,13 +193,13 @@ func (q *Queue) StartAfter(ctx context.Context, last uint64) error {
 		return err
 	}
 	if state.Last < last {
-		return fmt.Errorf("the queue ends with %d after it was told to go on beyond %d", state.Last, last)
+		return fmt.Errorf("the queue ends with frame %d, although it was set to continue after frame %d", state.Last, last)
 	}
 	q.markAcknowledged(last)
 	return nil
 }
 
-// ForgetConfirmed lets the queue forget what it has confirmed of frames that are flushed.
+// ForgetConfirmed removes the files of the confirmed record whose frames are all flushed.
 func (q *Queue) ForgetConfirmed(flushed uint64) error {
 	if q.confirmed == nil {
 		return nil

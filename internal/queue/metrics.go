@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics of a queue. They work, unseen, without a registerer.
+// metrics of a queue. They also work without a registerer.
 type metrics struct {
 	size     prometheus.Histogram
 	publish  prometheus.Histogram
@@ -24,14 +24,14 @@ func newMetrics(r prometheus.Registerer, q *Queue) metrics {
 			Buckets: prometheus.ExponentialBuckets(256, 4, 9),
 		}),
 		publish: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "eye_queue_publish_seconds", Help: "Time from handing a frame over until it is fsynced.",
+			Name: "eye_queue_publish_seconds", Help: "Time from publishing a frame until it is fsynced.",
 			Buckets: []float64{.0005, .001, .002, .005, .01, .025, .05, .1, .25, 1, 5},
 		}),
 		failed: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "eye_queue_publish_failures_total", Help: "Frames that were refused or not confirmed.",
+			Name: "eye_queue_publish_failures_total", Help: "Frames that were refused or not acknowledged.",
 		}),
 		damaged: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "eye_queue_damaged_frames_total", Help: "Frames that could not be read and lie in quarantine.",
+			Name: "eye_queue_damaged_frames_total", Help: "Frames that could not be read and were quarantined.",
 		}),
 		reopened: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "eye_queue_reopened_total", Help: "How often the queue was reopened after the disk was full.",
@@ -53,7 +53,7 @@ func (m metrics) unregister(r prometheus.Registerer) {
 	}
 }
 
-// stateCollector asks the queue when metrics are read.
+// stateCollector reads the state of the queue when metrics are collected.
 type stateCollector struct{ queue *Queue }
 
 func (c *stateCollector) descs() [4]*prometheus.Desc {
@@ -72,8 +72,8 @@ func (c *stateCollector) Describe(out chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect implements prometheus.Collector. A queue that does not answer within
-// a second has no values.
+// Collect implements prometheus.Collector. It returns no values if the queue does not answer within
+// a second.
 func (c *stateCollector) Collect(out chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()

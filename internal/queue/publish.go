@@ -11,11 +11,11 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// headerApp is the name of the lines that countHeader makes.
+// headerApp is the name of the header lines of countHeader.
 const headerApp = "Eye-App"
 
-// Server error codes that mean that nothing was written: by its size, or by quota. See errors.json
-// of nats-server.
+// Server error codes that mean that nothing was written, because of the size or the quota. See
+// errors.json of nats-server.
 const (
 	codeMessageTooLarge       = 10054
 	codeHeaderTooLarge        = 10097
@@ -24,9 +24,8 @@ const (
 	codeStreamStoreFailed     = 10077
 )
 
-// Publish writes a frame and returns its sequence when it is fsynced. Errors:
-// ErrFull, ErrTooLarge and ErrBroken (not written), ErrUnknown (may be written).
-// It takes at most ten seconds.
+// Publish writes a frame and returns its sequence once the frame is fsynced. It takes at most ten
+// seconds. Errors: ErrFull, ErrTooLarge and ErrBroken (not written), ErrUnknown (may be written).
 func (q *Queue) Publish(ctx context.Context, f Frame) (uint64, error) {
 	if err := q.Err(); err != nil {
 		return 0, err
@@ -42,7 +41,8 @@ func (q *Queue) Publish(ctx context.Context, f Frame) (uint64, error) {
 	return sequence, err
 }
 
-// confirmFrame records that a frame is durable. Until it is recorded, nobody may rely on it.
+// confirmFrame adds a durable frame to the confirmed record. Before that, the frame must not be
+// acknowledged.
 func (q *Queue) confirmFrame(sequence uint64, counts []Count) error {
 	if q.confirmed == nil {
 		return nil
@@ -56,7 +56,7 @@ func (q *Queue) confirmFrame(sequence uint64, counts []Count) error {
 func (q *Queue) publish(ctx context.Context, msg *nats.Msg) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
-	// A server that is stuck answers nobody, so there is no point in waiting.
+	// A server whose writes have failed does not answer any more.
 	defer context.AfterFunc(q.instance.Load().writeFailed, cancel)()
 	began := time.Now()
 	ack, err := q.js.PublishMsg(ctx, msg, jetstream.WithExpectStream(Stream), jetstream.WithRetryAttempts(0))

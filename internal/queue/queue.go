@@ -1,9 +1,8 @@
-// Package queue keeps frames on disk between intake and store, and gives them
-// back in order. It is an embedded JetStream server in this process, without a
-// port, whose acknowledgement means that the frame is fsynced. The same server
+// Package queue keeps frames on disk between intake and store, and returns them in order. It embeds
+// a JetStream server, without a port, which acknowledges a frame after an fsync. The same server
 // keeps the metadata of package registry.
 //
-// It does not know what a frame holds, and it never drops one by itself.
+// The queue does not know what a frame contains, and never drops one by itself.
 package queue
 
 import (
@@ -28,16 +27,16 @@ import (
 
 // Errors of a queue.
 var (
-	// ErrFull: the queue has reached its quota, or the disk its reserve. Nothing
-	// was written; try again when the store has caught up.
+	// ErrFull: the queue has reached its quota, or the disk its reserve. Nothing was written; try
+	// again when the store has caught up.
 	ErrFull = errors.New("queue full")
-	// ErrUnknown: the outcome is not known; the frame may be there or not.
-	// Publishing its events again is safe, because they have ids.
+	// ErrUnknown: the outcome is not known; the frame may have been written or not. Publishing its
+	// events again is safe, because they have ids.
 	ErrUnknown = errors.New("queue did not confirm")
 	// ErrTooLarge: the frame exceeds MaxPayload or MaxBody. Nothing was written.
 	ErrTooLarge = errors.New("frame too large")
-	// ErrBroken: a write or an fsync failed for another reason than space. The
-	// process must end; nothing is retried (Q3).
+	// ErrBroken: a write or an fsync failed for a reason other than a full disk. The process must
+	// end: after a failed fsync, a retry may succeed although data was lost.
 	ErrBroken = errors.New("queue cannot write")
 )
 
@@ -45,47 +44,47 @@ const (
 	// Stream is the name of the stream of frames.
 	Stream  = "EYE_FRAMES"
 	subject = "eye.frames"
-	// MetadataReserve is what metadata may take beside the frames, so that a key
-	// can be revoked when the queue is full (Q2).
+	// MetadataReserve is how many bytes metadata may take in addition to the frames, so that a key
+	// can be revoked while the queue is full.
 	MetadataReserve = 256 << 20
 	startTimeout    = 60 * time.Second
-	startPoll       = 100 * time.Millisecond // for a reason why it does not start
+	startPoll       = 100 * time.Millisecond // between looks for a reason why it does not start
 	publishTimeout  = 10 * time.Second
 	requestTimeout  = 10 * time.Second
 )
 
 // Options of a queue.
 type Options struct {
-	Dir      string // where it keeps its files; made when missing
+	Dir      string // of its files; created if missing
 	MaxBytes int64  // quota of frames; 4 GiB when 0, less on a small disk
-	// FirstSequence is the least sequence of the next frame: what a store has
-	// flushed plus one. A queue that ends before it begins there (Q6).
+	// FirstSequence is the least sequence of the next frame: one more than the last frame that the
+	// store has flushed. A queue that ends before that frame is replaced by one that begins with
+	// FirstSequence: it is older than the store, and would assign sequences a second time.
 	FirstSequence uint64
-	// Unclean: the previous process did not shut down cleanly, so every file of the queue's streams
-	// is read and checked before it is opened. Otherwise, the files of frames are skipped.
+	// Unclean: the previous shutdown was not clean, so every file of the queue's streams is read
+	// and checked before it is opened. Otherwise, the files of frames are skipped.
 	Unclean bool
-	// ConfirmedDir is the folder of the record of what was acknowledged, outside Dir; made when
-	// missing. Empty: there is none, and lost frames are not noticed.
+	// ConfirmedDir is the folder of the confirmed record, outside Dir; created if missing. If it is
+	// empty, there is no record, and lost frames are not noticed.
 	ConfirmedDir string
-	// ConfirmedID is the id that this record should have; empty when that is not known.
+	// ConfirmedID is the id that the confirmed record should have; empty if that is not known.
 	ConfirmedID string
-	// OnDamage is called with the name of a stream, before the server opens it, when one of its
-	// files is damaged by more than a last write that was cut off. If it returns an error, Open
-	// fails. It may be nil.
+	// OnDamage is called with the name of a stream, before the server opens it, if one of its files
+	// has damage other than an incomplete last write. If it returns an error, Open fails. It may be
+	// nil.
 	OnDamage func(stream string) error
-	// Streams are the configurations of the other streams of this server. With them, a damaged
-	// description of a stream is rewritten.
+	// Streams are the configurations of the other streams of this server, from which their damaged
+	// descriptions are rewritten.
 	Streams []jetstream.StreamConfig
-	// OnNewStream is called before the stream of frames is created, when the frames to come will be
-	// its first. It may be called again if the stream was not created after all. If it returns an
-	// error, Open fails. It may be nil.
+	// OnNewStream is called before the stream of frames is created. It may be called again if that
+	// fails. If it returns an error, Open fails. It may be nil.
 	OnNewStream func() error
-	// Fresh: the folder is new on purpose, so no warning is logged that it is empty.
+	// Fresh: the folder is meant to be empty, so no warning about that is logged.
 	Fresh      bool
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
-	// Reserve is the free space in bytes below which nothing is published;
-	// 0 means the larger of 256 MiB and 2 % of the disk, at most a quarter of it.
+	// Reserve is the free space, in bytes, below which nothing is published; 0 means the larger of
+	// 256 MiB and 2 % of the disk, at most a quarter of it.
 	Reserve int64
 }
 
@@ -101,7 +100,7 @@ type Queue struct {
 	conn             *nats.Conn
 	connection       atomic.Pointer[connection]
 	js               jetstream.JetStream
-	lastAcknowledged atomic.Uint64 // sequence that was acknowledged
+	lastAcknowledged atomic.Uint64 // greatest sequence that the server acknowledged
 
 	confirmed *confirmedRecord // nil without a folder for it
 	missing   Loss             // found by Reconcile
@@ -117,7 +116,7 @@ type connection struct {
 	end context.CancelFunc
 }
 
-// Open starts the queue and checks that it is as durable as it must be. It fails if the server did
+// Open starts the queue and checks that it syncs before it acknowledges. It fails if the server did
 // not adopt a setting.
 func Open(ctx context.Context, opts Options) (*Queue, error) {
 	if opts.Logger == nil {
@@ -178,15 +177,15 @@ func (q *Queue) newConnection() {
 	}
 }
 
-// asyncError logs what the client could not return to a caller. Without it the client writes to
-// standard error.
+// asyncError logs errors that the client cannot return to a caller. Without it, the client would
+// write them to standard error.
 func (q *Queue) asyncError(_ *nats.Conn, sub *nats.Subscription, err error) {
 	if errors.Is(err, nats.ErrSlowConsumer) && sub != nil {
 		dropped, _ := sub.Dropped()
-		q.log.Warn("a reader of the queue was slower than the queue delivered; what was dropped is read again", "subscription", sub.Subject, "dropped", dropped)
+		q.log.Warn("a reader of the queue was too slow; the messages that were dropped are read again", "subscription", sub.Subject, "dropped", dropped)
 		return
 	}
-	q.log.Warn("the client of the queue reports an error", "error", err)
+	q.log.Warn("the queue's client reported an error", "error", err)
 }
 
 // config returns the configuration of the stream of frames.
@@ -201,7 +200,7 @@ func (q *Queue) config() jetstream.StreamConfig {
 		MaxMsgs:     -1,
 		MaxMsgSize:  maxMessage,
 		AllowDirect: true,
-		Duplicates:  time.Second, // frames carry no message id; the least window costs least
+		Duplicates:  time.Second, // frames carry no message id; the smallest window is the cheapest
 		Replicas:    1,
 	}
 }
@@ -212,17 +211,17 @@ func (q *Queue) openStream(ctx context.Context) error {
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		if q.opts.FirstSequence > 1 && !q.opts.Fresh {
-			q.log.Warn("the queue's stream of frames is missing or cannot be read; a new one begins after what the store has flushed",
+			q.log.Warn("the queue's stream of frames is missing or cannot be read; a new one begins after the last flushed frame",
 				"first_sequence", q.opts.FirstSequence)
 		}
 		if err = q.quarantineBlocks(); err == nil {
-			err = os.RemoveAll(filepath.Dir(q.folder.path)) // that the server did not open
+			err = os.RemoveAll(filepath.Dir(q.folder.path)) // which the server did not open
 		}
 		if err == nil {
 			err = q.create(ctx, want)
 		}
 	case err == nil && info.State.LastSeq+1 < q.opts.FirstSequence:
-		q.log.Error("the queue is older than the store; a new one begins after what the store has flushed",
+		q.log.Error("the queue is older than the store; a new one begins after the last flushed frame",
 			"last_sequence", info.State.LastSeq, "first_sequence", q.opts.FirstSequence)
 		if err = q.quarantineBlocks(); err == nil {
 			err = q.js.DeleteStream(ctx, Stream)
@@ -230,7 +229,7 @@ func (q *Queue) openStream(ctx context.Context) error {
 		if err == nil {
 			err = q.create(ctx, want)
 		}
-	case err == nil && !configMatches(info.Config, want): // without an update, a full disk does not matter
+	case err == nil && !configMatches(info.Config, want): // without an update, the disk may be full
 		want.FirstSeq = info.Config.FirstSeq
 		_, err = q.js.UpdateStream(ctx, want)
 	}
@@ -241,16 +240,16 @@ func (q *Queue) openStream(ctx context.Context) error {
 		return fmt.Errorf("check stream of frames: %w", err)
 	}
 	if !configMatches(info.Config, want) {
-		return fmt.Errorf("the server did not adopt the configuration of the stream of frames: %+v", info.Config)
+		return fmt.Errorf("the queue's server did not adopt the configuration of the stream of frames: %+v", info.Config)
 	}
-	if q.confirmed != nil { // a frame is trimmed when it is flushed, and recorded before that
+	if q.confirmed != nil { // a frame is recorded before it is flushed, and trimmed after that
 		q.confirmed.checkReaches(max(info.State.FirstSeq, 1)-1, "the queue was trimmed up to")
 	}
 	q.markAcknowledged(info.State.LastSeq)
 	return nil
 }
 
-// create makes the stream of frames, which begins with the first sequence of the options.
+// create creates the stream of frames, which begins with Options.FirstSequence.
 func (q *Queue) create(ctx context.Context, want jetstream.StreamConfig) error {
 	if q.opts.OnNewStream != nil {
 		if err := q.opts.OnNewStream(); err != nil {
@@ -258,8 +257,8 @@ func (q *Queue) create(ctx context.Context, want jetstream.StreamConfig) error {
 		}
 	}
 	want.FirstSeq = max(q.opts.FirstSequence, 1)
-	// The server removes the folder of a deleted stream in the background, and with it that of all
-	// streams when it was the only one: a stream that is made at the same time fails then.
+	// The server removes the folder of a deleted stream in the background, and the folder of all
+	// streams if it was the only one: creating a stream at the same time fails.
 	for tries := 1; ; tries++ {
 		_, err := q.js.CreateStream(ctx, want)
 		if api, ok := errors.AsType[*jetstream.APIError](err); !ok || api.ErrorCode != createFailed || tries == createTries {
@@ -302,12 +301,12 @@ func (q *Queue) Quota() int64 { return q.opts.MaxBytes }
 
 // State is what the queue holds.
 type State struct {
-	First, Last uint64 // sequences; First is Last+1 when it is empty
+	First, Last uint64 // sequences; First is Last+1 if the queue is empty
 	Frames      uint64
 	Bytes       uint64
 	Quota       int64     // bytes
-	Oldest      time.Time // of First; zero when it is empty
-	Newest      time.Time // when the last frame was published; zero when there was none
+	Oldest      time.Time // of First; zero if the queue is empty
+	Newest      time.Time // when the last frame was published; zero if there was none
 }
 
 // State returns what the queue holds now.
@@ -321,7 +320,7 @@ func (q *Queue) State(ctx context.Context) (State, error) {
 		Frames: info.State.Msgs, Bytes: info.State.Bytes, Quota: q.opts.MaxBytes, Newest: info.State.LastTime,
 	}
 	if s.Frames == 0 {
-		s.First = s.Last + 1 // the server reports 0 for a stream whose blocks it found without content
+		s.First = s.Last + 1 // the server reports 0 for a stream whose blocks are empty
 	} else {
 		s.Oldest = info.State.FirstTime
 	}
@@ -342,14 +341,14 @@ func (q *Queue) Trim(ctx context.Context, upTo uint64) error {
 	return nil
 }
 
-// Err says why the queue takes no frames at this moment: nil, ErrFull or
-// ErrBroken. It asks the file system at most ten times a second.
+// Err returns why the queue does not accept frames at the moment: ErrFull, ErrBroken, or nil if it
+// does. It queries the file system at most ten times a second.
 func (q *Queue) Err() error {
 	if err := q.broken.Load(); err != nil {
 		return *err
 	}
 	if low, floor := q.disk.low(); low {
-		return fmt.Errorf("%w: less than %d MiB of disk left", ErrFull, floor>>20)
+		return fmt.Errorf("%w: less than %d MiB of disk space left", ErrFull, floor>>20)
 	}
 	if g := q.instance.Load(); g.writeFailed.Err() != nil || !g.ready.Load() {
 		return fmt.Errorf("%w: the disk was full, the queue is being reopened", ErrFull)
@@ -361,7 +360,7 @@ func (q *Queue) Err() error {
 // reason.
 func (q *Queue) Failed() <-chan struct{} { return q.failed }
 
-// fail is called with the first error that makes writing impossible.
+// fail breaks the queue permanently. Only the first cause counts.
 func (q *Queue) fail(cause error) {
 	q.once.Do(func() {
 		err := fmt.Errorf("%w: %w", ErrBroken, cause)
@@ -370,7 +369,7 @@ func (q *Queue) fail(cause error) {
 	})
 }
 
-// Close stops the queue, after Run has ended. What was acknowledged is on disk already.
+// Close stops the queue, after Run has ended. Acknowledged frames are already on disk.
 func (q *Queue) Close() {
 	if q.conn != nil {
 		q.conn.Close()
@@ -381,11 +380,11 @@ func (q *Queue) Close() {
 	q.instance.Load().close()
 	if q.confirmed != nil {
 		if err := q.confirmed.close(); err != nil {
-			q.log.Warn("the record of confirmed frames did not close", "error", err)
+			q.log.Warn("the confirmed record could not be closed", "error", err)
 		}
 	}
 	q.metrics.unregister(q.opts.Registerer)
 }
 
-// QuarantineDir is the folder in which frames are kept that could not be read.
+// QuarantineDir returns the folder for blocks, frames and records that could not be read or stored.
 func (q *Queue) QuarantineDir() string { return filepath.Join(q.opts.Dir, "quarantine") }

@@ -106,7 +106,7 @@ func TestReaderWaitsForWhatComes(t *testing.T) {
 	<-done
 }
 
-// A worker must be able to stop when the queue does not work any more.
+// A worker must be able to stop after the queue has stopped working.
 func TestReaderThatFailsEndsWithItsContext(t *testing.T) {
 	failing := make(signal, 1)
 	q := open(t, queue.Options{Logger: slog.New(slog.NewTextHandler(failing, nil))})
@@ -130,7 +130,7 @@ func TestReaderThatFailsEndsWithItsContext(t *testing.T) {
 	select {
 	case <-failing:
 	case <-timeout.Done():
-		t.Error("the reader does not tell that it fails")
+		t.Error("the reader does not log that it fails")
 	}
 	cancel()
 	select {
@@ -143,10 +143,10 @@ func TestReaderThatFailsEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// TestSlowReaderDropsNothing reads a backlog with a store that is slower than the queue.
+// TestSlowReaderDropsNothing reads a backlog more slowly than the queue delivers it.
 func TestSlowReaderDropsNothing(t *testing.T) {
-	told := make(signal, 1)
-	q := open(t, queue.Options{Logger: slog.New(slog.NewTextHandler(told, nil))})
+	logged := make(signal, 1)
+	q := open(t, queue.Options{Logger: slog.New(slog.NewTextHandler(logged, nil))})
 	var publishers sync.WaitGroup
 	const each, frames = 100, 800
 	for range frames / each {
@@ -168,13 +168,13 @@ func TestSlowReaderDropsNothing(t *testing.T) {
 		}
 	}
 	select {
-	case <-told:
+	case <-logged:
 		t.Error("something was dropped, or read a second time")
 	default:
 	}
 }
 
-// signal is a log that tells when something is written.
+// signal is a log that signals each write.
 type signal chan struct{}
 
 func (s signal) Write(line []byte) (int, error) {
@@ -291,13 +291,13 @@ func TestDamagedFrameIsQuarantinedAndNeverBlocks(t *testing.T) {
 	publish(t, q, "third")
 	got := read(t, q, 1, 3)
 	if got[1].Damage == nil || got[1].Body != nil {
-		t.Fatalf("damage was not told: %+v", got[1])
+		t.Fatalf("damage was not reported: %+v", got[1])
 	}
 	if diff := cmp.Diff([]queue.Count{{App: "shop", Received: 7, Rejected: 2}}, got[1].Counts); diff != "" {
 		t.Error(diff)
 	}
 	if string(got[2].Body) != "third" {
-		t.Errorf("the frame behind is %q", got[2].Body)
+		t.Errorf("the next frame is %q", got[2].Body)
 	}
 	kept, err := os.ReadFile(filepath.Join(q.QuarantineDir(), "frame-00000000000000000002"))
 	if err != nil || !bytes.Equal(kept, msg.Data) {
@@ -305,8 +305,8 @@ func TestDamagedFrameIsQuarantinedAndNeverBlocks(t *testing.T) {
 	}
 }
 
-// A frame whose counts the server's header cannot hold is refused by what is wrong with it, and one
-// that it can hold just so is taken.
+// A frame whose counts exceed the server's header is refused with the reason, and one whose counts
+// just fit is accepted.
 func TestFrameOfManyApplications(t *testing.T) {
 	q := open(t, queue.Options{})
 	for name, pattern := range map[string]string{"short names": "a%d", "long names": "a%063d"} {
@@ -334,7 +334,7 @@ func TestFrameOfManyApplications(t *testing.T) {
 	}
 }
 
-// A description that is missing is written again, and nothing is lost.
+// A missing description is rewritten, and nothing is lost.
 func TestStreamWithoutItsDescription(t *testing.T) {
 	dir := t.TempDir()
 	q := open(t, queue.Options{Dir: dir})
@@ -359,7 +359,7 @@ func TestStreamWithoutItsDescription(t *testing.T) {
 	if f, err := r.Frame(); err != nil || string(f.Body) != "flushed" {
 		t.Errorf("got %q, %v", f.Body, err)
 	}
-	if text := log.String(); strings.Contains(text, "ERROR") || strings.Contains(text, "lost") || !strings.Contains(text, "it was written again") {
+	if text := log.String(); strings.Contains(text, "ERROR") || strings.Contains(text, "lost") || !strings.Contains(text, "it was rewritten") {
 		t.Errorf("the log says %s", text)
 	}
 }

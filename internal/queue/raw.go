@@ -12,23 +12,23 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// ErrEnd means that the queue has no frame at or behind a sequence.
+// ErrEnd reports that the queue has no frame at or after a sequence.
 var ErrEnd = errors.New("end of the queue")
 
-// ErrSequence means that a frame was to be put back where the queue has one already, or
-// came out under another sequence than its own.
+// ErrSequence reports that a frame cannot be restored under its sequence: the queue already has a
+// frame there, or assigned another sequence.
 var ErrSequence = errors.New("wrong sequence")
 
-// Raw is a frame as it lies in the queue, for copies: nothing of it was decoded,
-// so that a damaged one is copied with its damage.
+// Raw is a frame as it is stored in the queue. It is not decoded, so that a copy of a damaged frame
+// is damaged in the same way.
 type Raw struct {
 	Sequence uint64
 	Counts   []Count // of the message's header
 	Payload  []byte
 }
 
-// Check reads the payload, and returns a *CorruptFrameError when that fails, or an error that
-// wraps ErrNewer for a frame of a newer version.
+// Check decodes the payload. It returns a *CorruptFrameError if that fails, or an error that wraps
+// ErrNewer for a frame of a newer version.
 func (r Raw) Check() error {
 	if _, err := decodeFrame(r.Payload); errors.Is(err, ErrNewer) {
 		return fmt.Errorf("frame %d: %w", r.Sequence, err)
@@ -38,7 +38,7 @@ func (r Raw) Check() error {
 	return nil
 }
 
-// Frame reads the payload. The errors are those of Check.
+// Frame decodes the payload. Errors are those of Check.
 func (r Raw) Frame() (Frame, error) {
 	f, err := decodeFrame(r.Payload)
 	if err != nil {
@@ -47,7 +47,7 @@ func (r Raw) Frame() (Frame, error) {
 	return f, nil
 }
 
-// Raw returns the first frame at or behind a sequence, ErrEnd when there is none.
+// Raw returns the first frame at or after a sequence, or ErrEnd.
 func (q *Queue) Raw(ctx context.Context, from uint64) (Raw, error) {
 	stream, err := q.stream(ctx)
 	if err != nil {
@@ -56,8 +56,8 @@ func (q *Queue) Raw(ctx context.Context, from uint64) (Raw, error) {
 	return rawFrom(ctx, stream, from)
 }
 
-// RawRange calls do for each frame from one sequence to another, both included,
-// in order, over gaps. It ends with the first error.
+// RawRange calls do for each frame from first to last, inclusive, in order. There may be gaps. It
+// returns the first error.
 func (q *Queue) RawRange(ctx context.Context, first, last uint64, do func(Raw) error) error {
 	stream, err := q.stream(ctx)
 	if err != nil {
@@ -88,7 +88,7 @@ func (q *Queue) stream(ctx context.Context) (jetstream.Stream, error) {
 func rawFrom(ctx context.Context, stream jetstream.Stream, from uint64) (Raw, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	// With a subject the server gives the first message at or behind a sequence.
+	// With a subject, the server returns the first message at or after a sequence.
 	msg, err := stream.GetMsg(ctx, max(from, 1), jetstream.WithGetMsgSubject(subject))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return Raw{}, ErrEnd
@@ -99,11 +99,10 @@ func rawFrom(ctx context.Context, stream jetstream.Stream, from uint64) (Raw, er
 	return Raw{Sequence: msg.Sequence, Counts: headerCounts(msg.Header), Payload: msg.Data}, nil
 }
 
-// Restore puts frames back under the sequences that they had, and returns when
-// they are fsynced. They come in order, behind what the queue holds, and nobody
-// else writes it meanwhile; sequences that are left out stay empty. A queue whose
-// first frame is not the first of all is opened with FirstSequence. An error of
-// frames ends it.
+// Restore publishes frames under the sequences that they had, and returns when they are fsynced.
+// The frames must be in order and follow those in the queue; sequences without a frame stay empty.
+// For frames that do not begin with sequence 1, open the queue with FirstSequence. Nothing else may
+// publish at the same time. Restore ends with the first error of frames.
 func (q *Queue) Restore(ctx context.Context, frames iter.Seq2[Raw, error]) error {
 	state, err := q.State(ctx)
 	if err != nil {
@@ -118,29 +117,29 @@ func (q *Queue) Restore(ctx context.Context, frames iter.Seq2[Raw, error]) error
 			return err
 		}
 		if last >= r.Sequence || r.Sequence == math.MaxUint64 {
-			return fmt.Errorf("put frame %d back: %w: the queue ends with %d", r.Sequence, ErrSequence, last)
+			return fmt.Errorf("restore frame %d: %w: the queue ends with frame %d", r.Sequence, ErrSequence, last)
 		}
 		if err := q.skipTo(ctx, last+1, r.Sequence); err != nil {
 			return err
 		}
 		if last, err = q.publish(ctx, &nats.Msg{Subject: subject, Data: r.Payload, Header: countHeader(r.Counts)}); err != nil {
-			return fmt.Errorf("put frame %d back: %w", r.Sequence, err)
+			return fmt.Errorf("restore frame %d: %w", r.Sequence, err)
 		}
 		if last != r.Sequence {
-			return fmt.Errorf("put frame %d back: %w: it has %d now", r.Sequence, ErrSequence, last)
+			return fmt.Errorf("restore frame %d: %w: it became frame %d", r.Sequence, ErrSequence, last)
 		}
 	}
 	return nil
 }
 
-// skipTo makes a gap from one sequence to another, the second not included.
+// skipTo leaves the sequences from from to to, exclusive, without a frame.
 func (q *Queue) skipTo(ctx context.Context, from, to uint64) error {
 	if from >= to {
 		return nil
 	}
 	stream, err := q.stream(ctx)
 	if err != nil {
-		return fmt.Errorf("leave frame %d out: %w", from, err)
+		return fmt.Errorf("skip frame %d: %w", from, err)
 	}
 	for ; from < to; from++ {
 		sequence, err := q.publish(ctx, nats.NewMsg(subject))
@@ -148,14 +147,14 @@ func (q *Queue) skipTo(ctx context.Context, from, to uint64) error {
 			err = stream.DeleteMsg(ctx, sequence)
 		}
 		if err != nil {
-			return fmt.Errorf("leave frame %d out: %w", from, err)
+			return fmt.Errorf("skip frame %d: %w", from, err)
 		}
 	}
 	return nil
 }
 
-// countHeader repeats a frame's counts beside its payload, one line for each
-// application, so that what a damaged payload held can still be counted.
+// countHeader repeats the counts of a frame in the header of its message, one line per application,
+// so that the events of a damaged payload can still be counted.
 func countHeader(counts []Count) nats.Header {
 	header := nats.Header{}
 	for _, c := range counts {

@@ -35,7 +35,7 @@ func all(frames ...queue.Raw) iter.Seq2[queue.Raw, error] {
 	}
 }
 
-// gaps deletes frames, as damage to a file of the queue would.
+// gaps deletes frames, like damage to a file of the queue.
 func gaps(t *testing.T, q *queue.Queue, sequences ...uint64) {
 	t.Helper()
 	stream, err := q.JetStream().Stream(t.Context(), "EYE_FRAMES")
@@ -49,8 +49,8 @@ func gaps(t *testing.T, q *queue.Queue, sequences ...uint64) {
 	}
 }
 
-// A queue that is copied frame by frame has the same sequences, payloads and
-// headers, over gaps and with damaged frames.
+// A queue that is copied frame by frame has the same sequences, payloads and headers, even with
+// gaps and damaged frames.
 func TestCopiedQueueIsTheSame(t *testing.T) {
 	q := open(t, queue.Options{FirstSequence: 40})
 	for _, text := range []string{"40", "41", "42", "43", "44"} {
@@ -80,7 +80,7 @@ func TestCopiedQueueIsTheSame(t *testing.T) {
 		t.Errorf("frames 42 to 44 are %+v", got)
 	}
 	if _, err := q.Raw(t.Context(), 46); !errors.Is(err, queue.ErrEnd) {
-		t.Errorf("behind the last frame: %v", err)
+		t.Errorf("after the last frame: %v", err)
 	}
 
 	dir := t.TempDir()
@@ -99,6 +99,6 @@ func TestCopiedQueueIsTheSame(t *testing.T) {
 		t.Errorf("the copy (-want +got):\n%s", diff)
 	}
 	if got := read(t, c, 40, 3); got[2].Damage == nil || got[2].Counts[0].Received != 7 {
-		t.Errorf("the damaged frame is told as %+v", got[2])
+		t.Errorf("the damaged frame is %+v", got[2])
 	}
 }

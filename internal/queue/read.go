@@ -14,46 +14,46 @@ import (
 	"theeye/internal/wait"
 )
 
-// Delivery is a frame that was read back.
+// Delivery is a frame that was read from the queue.
 type Delivery struct {
 	Sequence uint64
 	Frame
-	Size int // bytes that it takes in the queue, about
-	// Damage is set when the payload could not be read: Body is nil then, and
-	// Counts are those of the message's header. It lies in quarantine.
+	Size int // approximate number of bytes that the frame takes in the queue
+	// Damage is set if the payload could not be decoded: Body is nil then, Counts are those of the
+	// message's header, and the payload was quarantined.
 	Damage *CorruptFrameError
 }
 
-// messageOverhead is what the server keeps beside a payload, about.
+// messageOverhead is about how many bytes the server stores in addition to a payload.
 const messageOverhead = 100
 
-// readAhead bounds what a reader holds beyond the frame it gave last.
+// readAheadFrames and readAheadBytes bound what a reader holds after the frame that it returned
+// last.
 const (
 	readAheadFrames = 64
 	readAheadBytes  = 2 * maxMessage
-	readerIdle      = 5 * time.Minute // after which the server forgets a reader that asks for nothing
+	readerIdle      = 5 * time.Minute // the server then removes the consumer of an idle reader
 )
 
-// Reader gives frames in the order of their sequences. Only one goroutine may
-// use it at a time.
+// Reader returns frames in the order of their sequences. Only one goroutine may use it at a time.
 type Reader struct {
 	queue *Queue
 	next  uint64
 
 	consumer  jetstream.Consumer // nil until something is read
-	delivered uint64             // the number of messages that the consumer gave
+	delivered uint64             // number of messages that the consumer delivered
 	batch     jetstream.MessageBatch
 	end       context.CancelFunc // of the batch
-	// connection ends when the client had to connect anew, which consumers do not survive.
+	// connection ends when the client reconnects, which consumers do not survive.
 	connection context.Context //nolint:containedctx // the life of the connection, not of a call
 }
 
-// Reader returns a reader whose first frame is the first at or behind from.
+// Reader returns a reader that begins with the first frame at or after from.
 func (q *Queue) Reader(from uint64) *Reader { return &Reader{queue: q, next: max(from, 1)} }
 
-// Next waits for the next frame. Only the end of ctx and ErrNewer are returned as errors:
-// whatever else happens is logged and tried again, because a worker that gives
-// up would stop the way of all events.
+// Next waits for the next frame. It returns an error only when ctx ends, or one that wraps
+// ErrNewer. Other errors are logged and retried, because without a worker no event would be stored
+// any more.
 func (r *Reader) Next(ctx context.Context) (Delivery, error) {
 	for backoff := 50 * time.Millisecond; ; backoff = min(2*backoff, 2*time.Second) {
 		msg, err := r.message(ctx)
@@ -71,14 +71,13 @@ func (r *Reader) Next(ctx context.Context) (Delivery, error) {
 		if errors.Is(err, ErrNewer) {
 			return Delivery{}, err
 		}
-		r.queue.log.Warn("reading the queue is tried again", "sequence", r.next, "error", err)
+		r.queue.log.Warn("reading the queue failed; it will be retried", "sequence", r.next, "error", err)
 		_ = wait.For(ctx, backoff) // the next try sees whether ctx has ended
 	}
 }
 
-// message returns the next message. It asks for a bounded batch at a time, for which the client has
-// room: of a subscription that goes on by itself the client drops what comes while its room is
-// taken.
+// message returns the next message. It requests one bounded batch at a time, for which the client
+// has room: in a continuous subscription, the client drops the messages that exceed its buffer.
 func (r *Reader) message(ctx context.Context) (jetstream.Msg, error) {
 	for {
 		if err := r.fetch(ctx); err != nil {
@@ -99,7 +98,7 @@ func (r *Reader) message(ctx context.Context) (jetstream.Msg, error) {
 	}
 }
 
-// fetch asks for a batch unless there is one.
+// fetch requests a batch unless there is one.
 func (r *Reader) fetch(ctx context.Context) (err error) {
 	if r.batch != nil {
 		return nil
@@ -124,7 +123,7 @@ func (r *Reader) open(ctx context.Context) (err error) {
 	r.connection, r.delivered = r.queue.connection.Load().ctx, 0
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	defer context.AfterFunc(r.connection, cancel)() // an answer would not come
+	defer context.AfterFunc(r.connection, cancel)() // after that, no answer would arrive
 	r.consumer, err = r.queue.js.CreateConsumer(ctx, Stream, jetstream.ConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: r.next,
 		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, InactiveThreshold: readerIdle,
@@ -132,19 +131,19 @@ func (r *Reader) open(ctx context.Context) (err error) {
 	return err
 }
 
-// follows returns an error when messages before this one were delivered and did not arrive.
+// follows returns an error if messages before this one were delivered but did not arrive.
 func (r *Reader) follows(msg jetstream.Msg) error {
 	meta, err := msg.Metadata()
 	if err != nil {
 		return fmt.Errorf("read frame's metadata: %w", err)
 	}
 	if r.delivered++; meta.Sequence.Consumer != r.delivered {
-		return fmt.Errorf("frames before %d were delivered and did not arrive", meta.Sequence.Stream)
+		return fmt.Errorf("frames before %d were delivered but did not arrive", meta.Sequence.Stream)
 	}
 	return nil
 }
 
-// Close gives back what the reader holds; Next opens it again.
+// Close releases what the reader holds. Next reopens it.
 func (r *Reader) Close() {
 	r.endBatch()
 	r.consumer = nil
@@ -178,7 +177,7 @@ func (q *Queue) decode(sequence uint64, header nats.Header, payload []byte) (Del
 	return d, err
 }
 
-// headerCounts reads the counts beside a payload; nil when there are none.
+// headerCounts parses the counts in the header of a message. It returns nil if there are none.
 func headerCounts(header nats.Header) []Count {
 	var counts []Count
 	for _, line := range header.Values(headerApp) {

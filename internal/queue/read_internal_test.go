@@ -6,8 +6,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// TestReaderReadsAgainWhatDidNotArrive takes messages away from a reader, as a client does that
-// has no room for them.
+// TestReaderReadsAgainWhatDidNotArrive withholds messages from a reader, like a client without room
+// for them.
 func TestReaderReadsAgainWhatDidNotArrive(t *testing.T) {
 	q, err := Open(t.Context(), Options{Dir: t.TempDir(), Registerer: prometheus.NewRegistry()})
 	if err != nil {

@@ -17,8 +17,8 @@ const (
 )
 
 // Run supervises the queue until ctx ends. After the disk was full, it closes the embedded server
-// and reopens it when there is space: until then, the server's write error persists (Q3). It
-// returns ErrBroken when writing failed for another reason.
+// and reopens it when there is space: a write error of the server persists until it is closed. Run
+// returns ErrBroken if writing failed for another reason.
 func (q *Queue) Run(ctx context.Context) error {
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
@@ -45,8 +45,8 @@ func (q *Queue) Run(ctx context.Context) error {
 	}
 }
 
-// syncConfirmed makes the record of confirmed frames durable. An fsync that fails is never tried
-// again (Q3).
+// syncConfirmed makes the confirmed record durable. A failed fsync is never retried: the retry may
+// succeed although the data of the first was lost.
 func (q *Queue) syncConfirmed() error {
 	if q.confirmed == nil {
 		return nil
@@ -58,13 +58,13 @@ func (q *Queue) syncConfirmed() error {
 	return nil
 }
 
-// reopen replaces the server. While it does, the queue takes nothing.
+// reopen replaces the server. In the meantime, the queue accepts nothing.
 func (q *Queue) reopen(ctx context.Context) error {
 	q.instance.Load().close()
 	next, err := q.startServer()
 	if err != nil {
-		if low, _ := q.disk.low(); low { // somebody else took the room
-			q.log.Warn("the queue could not be reopened; it will be retried when there is room", "error", err)
+		if low, _ := q.disk.low(); low { // the space was used up again
+			q.log.Warn("the queue could not be reopened; it will be retried when there is free space", "error", err)
 			return nil
 		}
 		return err
@@ -76,13 +76,13 @@ func (q *Queue) reopen(ctx context.Context) error {
 		case err == nil:
 			next.ready.Store(true)
 			q.metrics.reopened.Inc()
-			q.log.Info("there is room again; the queue was reopened")
+			q.log.Info("there is free space again; the queue was reopened")
 			return nil
 		case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, errLost):
 			q.fail(err)
 			return err
 		}
-		q.log.Warn("the reopened queue does not answer yet", "error", err)
+		q.log.Warn("the reopened queue does not respond yet", "error", err)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -93,16 +93,16 @@ func (q *Queue) reopen(ctx context.Context) error {
 	}
 }
 
-var errLost = errors.New("acknowledged frames are not there")
+var errLost = errors.New("acknowledged frames are missing")
 
-// verifyComplete checks that everything that was acknowledged is there.
+// verifyComplete checks that all acknowledged frames exist.
 func (q *Queue) verifyComplete(ctx context.Context) error {
 	info, err := q.info(ctx)
 	if err != nil {
 		return err
 	}
 	if last, confirmed := info.State.LastSeq, q.lastAcknowledged.Load(); last < confirmed {
-		return fmt.Errorf("%w: the last is %d, and %d was acknowledged", errLost, last, confirmed)
+		return fmt.Errorf("%w: the last frame is %d, but %d was acknowledged", errLost, last, confirmed)
 	}
 	return nil
 }

@@ -12,26 +12,26 @@ import (
 
 // Rescued is a frame that was found in a file of the quarantine.
 type Rescued struct {
-	Sequence uint64 // of the frame, or a lesser one when the place that tells it is damaged too
+	Sequence uint64 // of the frame, or a smaller one if the sequence is damaged too
 	Frame
 }
 
 // Errors of Rescue.
 var (
-	// ErrNoFrames: the file is none that holds frames.
+	// ErrNoFrames: the file is not one that contains frames.
 	ErrNoFrames = errors.New("the file holds no frames")
 )
 
 // maxBegins bounds how many places are tried as the beginning of one damaged frame.
 const maxBegins = 64
 
-// Rescue calls do for every frame in a file of the quarantine whose own checksum is right, in the
-// order of the file, and returns how many it had to leave. The name tells what the file is: a copy
-// of a block, or a frame. Errors: ErrNoFrames, ErrNewer before any call of do, and those of do. The
-// frame belongs to do.
+// Rescue calls do for every frame in a file of the quarantine whose own checksum matches, in the
+// order of the file, and returns the number of places where a frame could not be read. The name of
+// the file says whether it is a copy of a block or a frame. do may keep the frame. Errors:
+// ErrNoFrames, ErrNewer before any call of do, and those of do.
 //
-// A sound record of a block is taken as a whole, and so is a damaged one whose length is right:
-// what looks like a frame within it is none.
+// An intact record of a block is a single frame, and so is a damaged one whose length is right:
+// bytes within it that look like a frame are not one.
 func Rescue(name string, content []byte, do func(Rescued) error) (damaged int, err error) {
 	found, damaged, err := findFrames(filepath.Base(name), content)
 	if err != nil {
@@ -69,7 +69,7 @@ func findFrames(name string, content []byte) (found []candidate, damaged int, er
 	if rest, ok := strings.CutPrefix(name, "frame-"); ok {
 		sequence, err := strconv.ParseUint(rest, 10, 64)
 		if err != nil {
-			return nil, 0, fmt.Errorf("%w: the name of a frame ends with its number", ErrNoFrames)
+			return nil, 0, fmt.Errorf("%w: the name of a frame must end with its number", ErrNoFrames)
 		}
 		return []candidate{{sequence, content}}, 0, nil
 	}
@@ -101,7 +101,7 @@ func findFrames(name string, content []byte) (found []candidate, damaged int, er
 	return found, damaged, nil
 }
 
-// indexOf reads the number of a block from the name that a walker gave its copy.
+// indexOf returns the number of a block, given the name of its copy in the quarantine.
 func indexOf(name string) (uint32, error) {
 	rest, ok := strings.CutPrefix(name, quarantinedBlock+Stream+"-")
 	if !ok {
@@ -116,7 +116,7 @@ func indexOf(name string) (uint32, error) {
 }
 
 // damagedPart returns the bytes from a record that does not verify to the next one that does, or to
-// the end. whole reports that they are one record, as its length says.
+// the end. whole reports whether they are one record, according to its length.
 func (r *blockReader) damagedPart(b []byte, size int) (piece []byte, whole bool) {
 	if size >= recordLeast && size <= len(b) {
 		if _, err := r.record(b[size:]); err == nil || size == len(b) {
@@ -129,9 +129,9 @@ func (r *blockReader) damagedPart(b []byte, size int) (piece []byte, whole bool)
 	return b, false
 }
 
-// salvage looks for whole frames in what is left of records that do not verify. Unless it is whole,
-// one record, there may be several of which the lengths are lost; each begins as every record of a
-// frame does.
+// salvage looks for intact frames in piece, which consists of records that do not verify. If piece
+// is not one whole record, it may be several whose lengths are damaged; they are found by their
+// subject.
 func salvage(piece []byte, last uint64, whole bool) (found []candidate) {
 	starts := []int{0}
 	if !whole {
@@ -152,8 +152,8 @@ func salvage(piece []byte, last uint64, whole bool) (found []candidate) {
 		}
 		if payload := salvageOne(piece[start:end]); payload != nil {
 			sequence := last + 1
-			if told := binary.LittleEndian.Uint64(piece[start+4:]) &^ (recordErased | recordTomb); told > last && told < last+uint64(len(piece)) {
-				sequence = told
+			if stored := binary.LittleEndian.Uint64(piece[start+4:]) &^ (recordErased | recordTomb); stored > last && stored < last+uint64(len(piece)) {
+				sequence = stored
 			}
 			found = append(found, candidate{sequence, payload})
 			last = sequence
@@ -162,14 +162,14 @@ func salvage(piece []byte, last uint64, whole bool) (found []candidate) {
 	return found
 }
 
-// salvageOne returns the payload in what is left of one record, nil when it is not whole.
+// salvageOne returns the payload of a damaged record, or nil if the payload is not intact.
 func salvageOne(b []byte) []byte {
 	if len(b) < recordLeast {
 		return nil
 	}
 	ends := []int{len(b) - recordChecksum, len(b)}
 	if size := int(binary.LittleEndian.Uint32(b) &^ recordHeadered); size-recordChecksum < len(b) {
-		ends = append(ends, size-recordChecksum) // only its checksum is cut off, or something follows it
+		ends = append(ends, size-recordChecksum) // only its checksum is cut off, or other bytes follow it
 	}
 	for begin, tries := recordHead, 0; tries < maxBegins; tries++ {
 		n := bytes.Index(b[begin:], []byte(magic))

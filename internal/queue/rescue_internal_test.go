@@ -14,7 +14,7 @@ import (
 
 const rescueName = "block-EYE_FRAMES-2-0123456789abcdef.blk"
 
-// rescued returns the frames of a file, as their sequences and the first byte of what they hold.
+// rescued returns the frames of a file, each as its sequence and the first byte of its body.
 func rescued(t *testing.T, name string, content []byte) (list []string, damaged int) {
 	t.Helper()
 	damaged, err := Rescue(name, content, func(r Rescued) error {
@@ -27,7 +27,7 @@ func rescued(t *testing.T, name string, content []byte) (list []string, damaged 
 	return list, damaged
 }
 
-// C2: every frame of a damaged block whose own checksum is right is found.
+// Every frame of a damaged block whose own checksum matches is found.
 func TestRescueBlock(t *testing.T) {
 	_, blocks := written(t, false)
 	sound, err := os.ReadFile(blocks[0])
@@ -66,8 +66,8 @@ func TestRescueBlock(t *testing.T) {
 	}
 }
 
-// A sender cannot plant a frame: what lies within a record is no record, also when it looks like
-// one and the record around it is damaged.
+// A sender cannot plant a frame: bytes within a record are not a record, even if they look like one
+// and the record around them is damaged.
 func TestRescuePlanted(t *testing.T) {
 	planted, err := encodeFrame(Frame{Counts: []Count{{App: "bank", Received: 1}}, Body: []byte("X")})
 	if err != nil {
@@ -103,7 +103,8 @@ func sealRecord(r *blockReader, sequence uint64, payload []byte) []byte {
 	return r.sum.Sum(x)
 }
 
-// Nothing is given when a newer version wrote any of it, and only files of the quarantine are read.
+// No frame is returned if a newer version wrote any of them, and only files of the quarantine are
+// read.
 func TestRescueRefuses(t *testing.T) {
 	old, err := encodeFrame(frameOf("a"))
 	if err != nil {

@@ -23,55 +23,53 @@ import (
 	"theeye/internal/durable"
 )
 
-// walker looks at the blocks of the streams before the server opens them: what the server cannot
-// read it cuts away, or passes over in silence. A block that does not verify is copied to the
-// quarantine, whole. After a stop that was not in order it looks at every block, after another at
-// those of metadata and of the audit log, which are small, and of which no other record tells
-// what they had.
+// walker checks the blocks of the streams before the server opens them, because the server cuts off
+// or silently ignores what it cannot read. A block that does not verify is copied to the quarantine
+// as a whole. After an unclean shutdown, the walker checks all blocks. Otherwise it checks those of
+// the metadata and of the audit log, which are small, and for which there is no confirmed record.
 //
-// The server keeps beside the blocks an index of what they hold, and believes it. When a block of a
-// stream that limits the messages of a subject holds less, it looks for them for ever. So the index
-// of such a stream is removed when one of its blocks does not verify: the server makes it again
-// from the blocks. Such a block is replaced by those of its records that verify, because the server
-// cuts away all behind a damaged one, or keeps it and waits for ever to deliver it. The stream of
-// frames has no such limit and keeps its index and its blocks, by which the frames behind a damaged
-// one can still be read.
+// The server trusts an index of the blocks' contents. If a block of a stream that limits the
+// messages per subject contains fewer than the index says, the server searches for them
+// indefinitely. So if a block of such a stream does not verify, the index is removed, and the
+// server rebuilds it. The block is replaced by its records that verify: the server would otherwise
+// cut off everything after a damaged record, or wait indefinitely to deliver it. The stream of
+// frames has no such limit. It keeps its index and its blocks, with which the frames after a
+// damaged one can still be read.
 //
-// A description of a stream that is damaged is written again. The walker changes nothing else, and
-// does not decide what is lost: the record of what was confirmed does.
+// A damaged description of a stream is rewritten. The walker changes nothing else. It does not
+// decide what is lost: that is determined from the confirmed record.
 type walker struct {
 	dir        string // of the queue
-	frames     bool   // the frames are looked at, too
+	frames     bool   // check the blocks of frames, too
 	quarantine string
-	streams    []jetstream.StreamConfig // of which the description can be written again
-	// confirmed is the greatest sequence of a frame that was acknowledged, as far as it is known.
+	streams    []jetstream.StreamConfig // whose descriptions can be rewritten
+	// confirmed is the greatest known sequence of an acknowledged frame.
 	confirmed uint64
-	// damaged is called with the name of a stream when one of its blocks does not verify and no
-	// write was merely cut off; its error ends the walk. It may be nil.
+	// damaged is Options.OnDamage. Its error ends the walk.
 	damaged func(stream string) error
 	log     *slog.Logger
 
 	blocks, bytes, copied int
 }
 
-// quarantinedBlock begins the name of a copy, which goes on with the stream, the block's number and
-// the beginning of the copy's SHA-256.
+// quarantinedBlock begins the name of a copy. The stream, the number of the block and the beginning
+// of the copy's SHA-256 follow.
 const quarantinedBlock = "block-"
 
-// walkPage is the unit in which a block is read around places that its disk cannot read, in bytes.
+// walkPage is the unit, in bytes, in which a block is read if its disk cannot read all of it.
 const walkPage = 4 << 10
 
-// blockMost bounds what is read as a block, in bytes. The server begins another one at 8 MiB.
+// blockMost bounds what is read as a block, in bytes. The server begins a new one at 8 MiB.
 const blockMost = 64 << 20
 
 var (
-	// errUnreadable is the reason of a block that its disk cannot read as a whole.
+	// errUnreadable reports that parts of a block cannot be read from its disk.
 	errUnreadable = errors.New("the disk cannot read all of it")
-	errNoBlock    = fmt.Errorf("no block has more than %d MiB, and each is a regular file", blockMost>>20)
+	errNoBlock    = fmt.Errorf("a block is a regular file of at most %d MiB", blockMost>>20)
 )
 
-// walk does the work. It returns an error when a block that does not verify cannot be copied,
-// because the server would then destroy the only one, and for what is no damage, such as a
+// walk checks the streams. It returns an error if a block that does not verify cannot be copied,
+// because the server would destroy the only copy, and for failures other than damage, such as a
 // missing permission.
 func (w *walker) walk(ctx context.Context) error {
 	began := time.Now()
@@ -91,7 +89,7 @@ func (w *walker) walk(ctx context.Context) error {
 	if !w.frames {
 		return nil
 	}
-	w.log.Info("the queue's files were checked, as after every restore and every end that was not in order",
+	w.log.Info("the queue's files were checked, as after every restore and every unclean shutdown",
 		"blocks", w.blocks, "bytes", w.bytes, "copied_to_quarantine", w.copied, "took", time.Since(began).Round(time.Millisecond).String())
 	return nil
 }
@@ -128,19 +126,19 @@ type block struct {
 	stream string
 	index  uint32
 	path   string
-	last   bool // the one that the server writes
+	last   bool // the block to which the server appends
 }
 
 func blockName(index uint32) string { return strconv.FormatUint(uint64(index), 10) + ".blk" }
 
-// copyName is the name of a copy of a block in the quarantine.
+// copyName returns the name of a copy of the block in the quarantine.
 func (b block) copyName(content []byte) string {
 	sum := sha256.Sum256(content)
 	return fmt.Sprintf("%s%s-%d-%x.blk", quarantinedBlock, b.stream, b.index, sum[:8])
 }
 
-// blocksOf returns the folder of a stream's blocks and their numbers, in order. A purge that was
-// interrupted when its new folder had a block is finished by the server: the new folder counts.
+// blocksOf returns the folder of a stream's blocks and their numbers, in order. If a purge was
+// interrupted after its new folder had a block, the server finishes it: the new folder counts.
 func blocksOf(dir string) (msgs string, indexes []uint32, err error) {
 	for _, folder := range []string{"__new_msgs__", "msgs"} {
 		msgs = filepath.Join(dir, folder)
@@ -163,9 +161,9 @@ func blocksOf(dir string) (msgs string, indexes []uint32, err error) {
 	return msgs, indexes, nil
 }
 
-// streamForm looks into the description of a stream. form says what is unknown about the form of
-// its blocks, nil when it is the one that is read here. Without a description that can be read,
-// which the server tells, the common form is tried.
+// streamForm reads the description of a stream. form says what is unknown about the form of its
+// blocks; it is nil if newBlockReader can read them, and if there is no readable description, which
+// the server reports.
 func streamForm(dir string) (form error, subjects []string, err error) {
 	if _, err := os.Stat(filepath.Join(dir, "meta.key")); err == nil {
 		return errors.New("the stream is encrypted"), nil, nil
@@ -183,13 +181,13 @@ func streamForm(dir string) (form error, subjects []string, err error) {
 		Compression string   `json:"compression"`
 	}
 	if err := json.Unmarshal(b, &meta); err != nil {
-		return nil, nil, nil //nolint:nilerr // the server tells
+		return nil, nil, nil //nolint:nilerr // the server reports it
 	}
 	switch {
 	case meta.Compression != "" && meta.Compression != "none":
 		return fmt.Errorf("the stream is compressed with %.20q", meta.Compression), nil, nil
 	case meta.Name != filepath.Base(dir):
-		return fmt.Errorf("the stream calls itself %.80q", meta.Name), nil, nil
+		return fmt.Errorf("the stream's description has the name %.80q", meta.Name), nil, nil
 	}
 	return nil, meta.Subjects, nil
 }
@@ -198,7 +196,7 @@ func streamForm(dir string) (form error, subjects []string, err error) {
 func (w *walker) block(b block, form error, subjects []string) error {
 	content, err := readBlock(b.path)
 	if errors.Is(err, errNoBlock) {
-		w.log.Warn("a file of the queue is not a block, so that damage to it is not noticed; it was not copied", "file", b.path, "reason", err)
+		w.log.Warn("a file of the queue is not a block, so damage to it is not noticed; it was not copied", "file", b.path, "reason", err)
 		return nil
 	}
 	if err != nil && !errors.Is(err, errUnreadable) {
@@ -221,12 +219,12 @@ func (w *walker) block(b block, form error, subjects []string) error {
 	}
 	name, copyErr := w.copyBlock(b, content)
 	if copyErr != nil {
-		return fmt.Errorf("%s does not verify (%w) and cannot be copied to %s, and the server would destroy what is left of it: %w; make room, or copy the data directory, and start again",
+		return fmt.Errorf("%s does not verify (%w) and cannot be copied to %s, and the server would destroy what is left of it: %w; free disk space, or copy the data directory, and start again",
 			b.path, err, w.quarantine, copyErr)
 	}
-	w.log.Warn("a block of the queue does not verify; it was copied before the server opens it", "file", b.path, "copy", name, "reason", err)
+	w.log.Warn("a block of the queue does not verify; it was copied to the quarantine before the server opens it", "file", b.path, "copy", name, "reason", err)
 	bad, ok := errors.AsType[*BlockError](err)
-	// Only a server that was killed leaves a record cut off.
+	// Only a server that was killed leaves an incomplete record.
 	if cutOff := w.frames && ok && bad.Torn && b.last; w.damaged != nil && !cutOff {
 		if err := w.damaged(b.stream); err != nil {
 			return err
@@ -238,8 +236,8 @@ func (w *walker) block(b block, form error, subjects []string) error {
 	return repairBlock(b, newBlockReader(b.stream, b.index, subjects).intact(content))
 }
 
-// repairBlock replaces a block, of which there is a copy, by its intact records. The index goes
-// first, because nothing would remove it later.
+// repairBlock replaces a block, of which there is a copy, by its intact records. It removes the
+// index first, because after a crash in between nothing else would.
 func repairBlock(b block, sound []byte) error {
 	dir := filepath.Dir(b.path)
 	err := os.Remove(filepath.Join(dir, "index.db"))
@@ -250,39 +248,40 @@ func repairBlock(b block, sound []byte) error {
 		return fmt.Errorf("remove the index of a damaged stream: %w", err)
 	}
 	if err := durable.Replace(b.path, bytes.NewReader(sound)); err != nil {
-		return fmt.Errorf("replace a damaged block by its sound records: %w", err)
+		return fmt.Errorf("replace a damaged block by its intact records: %w", err)
 	}
 	return nil
 }
 
-// isTornWrite reports whether a block ends as one does after the server was killed while it wrote a
-// record. Nobody was told that such a record is durable, unless it was confirmed: then it was
-// whole once.
+// isTornWrite reports whether a block ends with a record whose write was interrupted by a kill.
+// Such a record was never acknowledged. If the confirmed record lists it, it was complete once, and
+// the block is damaged.
 func (w *walker) isTornWrite(b block, bad *BlockError) bool {
 	return bad.Torn && b.last && b.stream == Stream && (bad.Sequence == 0 || bad.Sequence > w.confirmed)
 }
 
-// blockForm says what is unknown about the form of a block.
+// blockForm says what is unknown about the form of a block; nil if newBlockReader can read it.
 func blockForm(path string, content []byte) error {
 	if _, err := os.Stat(strings.TrimSuffix(path, ".blk") + ".key"); err == nil {
 		return errors.New("the block is encrypted")
 	}
-	// A record may begin with the same three bytes, and is then followed by the high byte of its
-	// length, which is 0 or the bit of a header alone.
+	// A record may begin with the same three bytes. The high byte of its length follows, which is 0
+	// or has only the bit for a header.
 	if len(content) > 3 && string(content[:3]) == "cmp" && content[3]&0x7f != 0 {
 		return errors.New("the block is compressed")
 	}
 	return nil
 }
 
-// copyUnknown keeps a copy of a block whose form is not known. It is no reason not to start.
+// copyUnknown copies a block whose form is not known to the quarantine. The server starts even if
+// that fails.
 func (w *walker) copyUnknown(b block, content []byte, form error) {
 	name, err := w.copyBlock(b, content)
 	if err != nil {
-		w.log.Warn("a block of the queue has a form that is not known, so that damage to it is not noticed, and it could not be copied", "file", b.path, "reason", form, "error", err)
+		w.log.Warn("a block of the queue has an unknown form, so damage to it is not noticed, and it could not be copied", "file", b.path, "reason", form, "error", err)
 		return
 	}
-	w.log.Warn("a block of the queue has a form that is not known, so that damage to it is not noticed; it was copied", "file", b.path, "copy", name, "reason", form)
+	w.log.Warn("a block of the queue has an unknown form, so damage to it is not noticed; it was copied to the quarantine", "file", b.path, "copy", name, "reason", form)
 }
 
 // copyBlock copies a block durably, unless the same bytes were copied before, and returns the name.
@@ -301,7 +300,7 @@ func (w *walker) copyBlock(b block, content []byte) (string, error) {
 	return name, nil
 }
 
-// readBlock reads a file. With errUnreadable it returns it with zeros in the places that the disk
+// readBlock reads a file. With errUnreadable, the result has zeros in the places that the disk
 // cannot read.
 func readBlock(path string) ([]byte, error) {
 	f, err := os.Open(path)

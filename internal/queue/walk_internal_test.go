@@ -33,7 +33,7 @@ func newLogged() *logged {
 	return l
 }
 
-// written makes a queue's folder with six frames, in blocks of one frame or all in one, and
+// written creates a queue's folder with six frames, in blocks of one frame or all in one block, and
 // returns it and its blocks.
 func written(t *testing.T, blockOfEach bool) (dir string, blocks []string) {
 	t.Helper()
@@ -109,8 +109,8 @@ func offsets(t *testing.T, b []byte) (list []int) {
 	return list
 }
 
-// C2: a block that does not verify is copied as a whole; one that a crash tore is not, unless its
-// last record was acknowledged.
+// A block that does not verify is copied as a whole. One with a torn write is not, unless its last
+// record was acknowledged.
 func TestWalkCopiesDamage(t *testing.T) {
 	last := func(b []byte) int { o := offsets(t, b); return o[len(o)-1] }
 	for _, c := range []struct {
@@ -160,7 +160,7 @@ func TestWalkCopiesDamage(t *testing.T) {
 	}
 }
 
-// A record that is cut off in a block behind which others were written is damage.
+// An incomplete record in a block that is not the last one is damage.
 func TestWalkCutInTheMiddle(t *testing.T) {
 	dir, blocks := written(t, true)
 	if len(blocks) < 3 {
@@ -177,8 +177,8 @@ func TestWalkCutInTheMiddle(t *testing.T) {
 	}
 }
 
-// C2: what the server cuts away when it opens a damaged block was copied before, after a stop that
-// was not in order.
+// After an unclean shutdown, what the server cuts off when it opens a damaged block was copied
+// before.
 func TestOpenKeepsWhatTheServerCutsAway(t *testing.T) {
 	dir, blocks := written(t, false)
 	for _, index := range []string{"index.db"} { // with it the server does not read old records
@@ -203,7 +203,7 @@ func TestOpenKeepsWhatTheServerCutsAway(t *testing.T) {
 	}
 }
 
-// The metadata is walked as well.
+// The metadata is checked, too.
 func TestWalkMetadata(t *testing.T) {
 	dir := t.TempDir()
 	q, err := Open(t.Context(), Options{Dir: dir})
@@ -233,7 +233,7 @@ func TestWalkMetadata(t *testing.T) {
 	}
 }
 
-// A form that is not known is told and copied, and never a reason not to start.
+// A block of an unknown form is reported and copied, and never prevents a start.
 func TestWalkUnknownForm(t *testing.T) {
 	for name, change := range map[string]func(stream, block string) error{
 		"encrypted":       func(stream, _ string) error { return os.WriteFile(filepath.Join(stream, "meta.key"), nil, 0o600) },
@@ -260,13 +260,13 @@ func TestWalkUnknownForm(t *testing.T) {
 			for _, blocked := range []bool{false, true} {
 				log := newLogged()
 				w := &walker{dir: dir, frames: true, quarantine: filepath.Join(dir, "quarantine"), log: slog.New(log)}
-				if blocked { // that it cannot be copied is no reason either
+				if blocked { // nor does a failure to copy it
 					w.quarantine = blocks[0]
 				}
 				if err := w.walk(t.Context()); err != nil {
 					t.Fatal(err)
 				}
-				if got := log.text.String(); strings.Count(got, "has a form that is not known") != 1 {
+				if got := log.text.String(); strings.Count(got, "has an unknown form") != 1 {
 					t.Errorf("log: %s", got)
 				}
 			}
@@ -312,7 +312,7 @@ func (d badDisk) ReadAt(b []byte, at int64) (int, error) {
 	return d.Reader.ReadAt(b, at)
 }
 
-// What a disk can still read of a block is kept.
+// The parts of a block that its disk can still read are kept.
 func TestWalkBadDisk(t *testing.T) {
 	content := bytes.Repeat([]byte("x"), 3*walkPage+100)
 	want := bytes.Clone(content)
@@ -328,8 +328,8 @@ func TestWalkBadDisk(t *testing.T) {
 	}
 }
 
-// A description that is missing or damaged is written again, whatever the store has flushed, and
-// the stream has what it had.
+// A missing or damaged description is rewritten, whatever the store has flushed, and the stream
+// loses nothing.
 func TestDescriptionIsWrittenAgain(t *testing.T) {
 	for _, file := range []string{"meta.inf", "meta.sum"} {
 		for way, by := range map[string]func([]byte) []byte{
@@ -369,8 +369,8 @@ func TestDescriptionIsWrittenAgain(t *testing.T) {
 	}
 }
 
-// A server that is killed while it makes the stream leaves an empty block, of which the pinned
-// server says that the first sequence is 0.
+// A server that is killed while it creates the stream leaves an empty block, for which the linked
+// server reports the first sequence 0.
 func TestStreamThatHasJustBegun(t *testing.T) {
 	dir := t.TempDir()
 	opts := Options{Dir: filepath.Join(dir, "queue"), ConfirmedDir: filepath.Join(dir, "confirmed")}
@@ -398,8 +398,8 @@ func TestStreamThatHasJustBegun(t *testing.T) {
 	}
 }
 
-// Before a stream of frames is deleted, or made over blocks that the server does not open, its
-// blocks go to the quarantine, where Rescue finds all frames.
+// Before a stream of frames is deleted, or created over blocks that the server does not open, its
+// blocks are quarantined, where Rescue finds all frames.
 func TestBlocksAreKept(t *testing.T) {
 	for name, before := range map[string]func(dir string) error{
 		"older than the store": func(string) error { return nil },
@@ -440,7 +440,7 @@ func TestBlocksAreKept(t *testing.T) {
 	}
 }
 
-// A record that does not verify costs no other one of its block.
+// A record that does not verify does not affect the others of its block.
 func TestSoundRecords(t *testing.T) {
 	_, blocks := written(t, false)
 	whole, err := os.ReadFile(blocks[0])
