@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// The write keys of the demo end with its server: in order by being revoked, after a kill by
-// expiring. The lock file names a process only while that has the directory.
+// The write keys of the demo end with its server: after a clean shutdown by being revoked, after a
+// kill by expiring. The lock file names a process only while that has the directory.
 func TestDemoKeysEnd(t *testing.T) {
 	t.Parallel()
 	s := &server{t: t, data: t.TempDir(), args: []string{"--demo"}}

@@ -229,7 +229,7 @@ func (s *server) kill() {
 	<-s.exited
 }
 
-// shutDown ends the process in order.
+// shutDown ends the process cleanly.
 func (s *server) shutDown() {
 	s.t.Helper()
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)

@@ -120,7 +120,7 @@ func TestLostMetadataIsNoFirstStart(t *testing.T) {
 	}
 }
 
-// eventualRefusal ends the server in order, and runs a command that must be refused.
+// eventualRefusal shuts the server down cleanly, and runs a command that must be refused.
 func (s *server) eventualRefusal(args ...string) string {
 	s.t.Helper()
 	s.shutDown()
@@ -229,7 +229,7 @@ func TestFirstStartIsKilled(t *testing.T) {
 }
 
 // While the metadata has no copy, damage to it may go unnoticed: that is told, until it is
-// acknowledged or the server has ended in order.
+// acknowledged or the server was shut down cleanly.
 func TestMissingCopyOfTheMetadataIsTold(t *testing.T) {
 	t.Parallel()
 	built := used(t)
@@ -334,8 +334,8 @@ func TestLostAuditTrailIsTold(t *testing.T) {
 	}
 }
 
-// After an ordered stop nothing is cut off: a trail that is, has lost entries. After a kill the record
-// that was being written is.
+// After an ordered stop nothing is cut off: a trail that is, has lost entries. After a kill the
+// record that was being written is.
 func TestCutAuditTrailIsTold(t *testing.T) {
 	t.Parallel()
 	s := start(t)

@@ -190,7 +190,7 @@ func TestLostQueue(t *testing.T) {
 }
 
 // A store that is older than the queue lacks what the queue has trimmed since; the totals of
-// what was confirmed tell how much that is.
+// the confirmed record say how much that is.
 func TestOlderStore(t *testing.T) {
 	t.Parallel()
 	s := start(t, "--queue-max-bytes", "16MiB")
@@ -225,7 +225,7 @@ func TestOlderStore(t *testing.T) {
 	s.eventually("readyz to tell of the loss", func() bool { return strings.Contains(s.reasons(), "are lost") })
 }
 
-// Damage to the record of what was confirmed loses nothing when the frames are there.
+// Damage to the confirmed record loses nothing when the frames are there.
 func TestDamagedConfirmed(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -246,10 +246,10 @@ func TestDamagedConfirmed(t *testing.T) {
 	}
 	s.launch()
 	s.sums(6, 6, 0)
-	if got := s.reasons(); !strings.Contains(got, "the record of acknowledged events, "+filepath.Join(s.data, "confirmed")+", is missing. A new one was begun; events lost before this start cannot be counted") {
+	if got := s.reasons(); !strings.Contains(got, "the confirmed record, "+filepath.Join(s.data, "confirmed")+", is missing. A new one was begun; events lost before this start cannot be counted") {
 		t.Errorf("readyz tells %s", got)
 	}
-	if !strings.Contains(s.output.String(), `"level":"ERROR","msg":"the record of acknowledged events is not reliable`) {
+	if !strings.Contains(s.output.String(), `"level":"ERROR","msg":"the confirmed record is not reliable`) {
 		t.Error("no line of the log tells it")
 	}
 	s.framesOf(6)
@@ -261,7 +261,7 @@ func TestDamagedConfirmed(t *testing.T) {
 		t.Errorf("after an ordered end readyz tells %s", got)
 	}
 
-	// Moved away while the server was stopped in order, and once more.
+	// Moved away after a clean shutdown, and once more.
 	for range 2 {
 		s.shutDown()
 		if err := os.RemoveAll(filepath.Join(s.data, "confirmed")); err != nil {
@@ -360,7 +360,7 @@ func (s *server) keysAreCopied() bool {
 	return strings.Contains(string(copied), `"kind":"write"`) && strings.Contains(string(copied), `"kind":"read"`)
 }
 
-// A store, a queue and a record of what was acknowledged that are gone together, as with a disk
+// A store, a queue and a confirmed record that are gone together, as with a disk
 // that is not mounted, are no first start either.
 func TestAllFoldersAreMissing(t *testing.T) {
 	t.Parallel()
@@ -401,7 +401,7 @@ func TestAllFoldersAreMissing(t *testing.T) {
 	}
 }
 
-// A store that begins empty without the record of what was acknowledged says that it cannot count.
+// A store that begins empty without the confirmed record says that it cannot count.
 func TestEmptyStoreWithoutARecord(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -457,7 +457,7 @@ func fileNames(t *testing.T, dir string) (names []string) {
 // says the block holds.
 func TestDamagedMetadata(t *testing.T) {
 	t.Parallel()
-	for name, end := range map[string]func(*server){"killed": (*server).kill, "ended in order": (*server).shutDown} {
+	for name, end := range map[string]func(*server){"killed": (*server).kill, "clean shutdown": (*server).shutDown} {
 		t.Run(name, func(t *testing.T) {
 			s := start(t)
 			a := s.call("POST", "/v1/apps/shop/keys", s.admin, `{"kind":"read"}`)
@@ -541,7 +541,7 @@ func TestLostQueueBeginsATimeline(t *testing.T) {
 	}
 }
 
-// A record of what was acknowledged that is empty, zero or cut back is told as one that is missing
+// A confirmed record that is empty, zero or cut back is told as one that is missing
 // is, and once. Ends of every kind are quiet, and so is what a power cut leaves of the last second.
 func TestDamagedRecordIsTold(t *testing.T) {
 	t.Parallel()
@@ -603,15 +603,15 @@ func TestDamagedRecordIsTold(t *testing.T) {
 			}
 		}
 		s.launch()
-		if got := s.reasons(); !strings.Contains(got, "the record of acknowledged events, "+filepath.Join(s.data, "confirmed")+", is ") {
+		if got := s.reasons(); !strings.Contains(got, "the confirmed record, "+filepath.Join(s.data, "confirmed")+", is ") {
 			t.Errorf("%s: readyz tells %s", name, got)
 		}
-		if !strings.Contains(s.output.String(), `"level":"ERROR","msg":"the record of acknowledged events is not reliable`) {
+		if !strings.Contains(s.output.String(), `"level":"ERROR","msg":"the confirmed record is not reliable`) {
 			t.Errorf("%s: no line of the log tells it", name)
 		}
 		s.kill()
 		s.launch()
-		if got := s.reasons(); strings.Count(got, "the record of acknowledged events") != 1 {
+		if got := s.reasons(); strings.Count(got, "the confirmed record") != 1 {
 			t.Errorf("%s, after a kill readyz tells %s", name, got)
 		}
 		s.shutDown()

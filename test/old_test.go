@@ -407,7 +407,7 @@ func (s *server) files() map[string][sha256.Size]byte {
 	return list
 }
 
-// The queue of an earlier version has no record of what was acknowledged. What is damaged in it is
+// The queue of an earlier version has no confirmed record. What is damaged in it is
 // copied before the embedded server cuts it off.
 func TestDamagedQueueOfAnEarlierProgram(t *testing.T) {
 	t.Parallel()

@@ -119,7 +119,7 @@ func TestNothingAcknowledgedIsLostToAPowerCut(t *testing.T) {
 		disk.restore()
 		l.late.Store(false)
 		s.launch()
-		if got := s.reasons(); strings.Contains(got, "record of acknowledged events") {
+		if got := s.reasons(); strings.Contains(got, "confirmed record") {
 			t.Errorf("after a power cut readyz tells %s", got)
 		}
 	}

@@ -365,8 +365,8 @@ func TestDamagedSegmentIsAcknowledged(t *testing.T) {
 	}
 }
 
-// A file of a segment that nothing names is put aside by an erasure, which tells of it, and goes when
-// that is asked for.
+// A file of a segment that nothing names is quarantined by an erasure, which reports it, and goes
+// when that is asked for.
 func TestErasureTellsOfStrays(t *testing.T) {
 	t.Parallel()
 	s := twoSegments(t)

@@ -163,7 +163,7 @@ func (f *clientFlags) printNextSteps(r *duckdb.RecoveryPlan, data string) error 
 	}
 	counted := "counts what is missing as lost"
 	if _, err := os.Stat(filepath.Join(data, node.ConfirmedDir)); errors.Is(err, fs.ErrNotExist) {
-		counted = "cannot count what is missing, because the record of acknowledged events is also missing"
+		counted = "cannot count what is missing, because the confirmed record is also missing"
 	}
 	return f.printf("done; start the server: it reads the frames after %d from the queue and %s", r.Flushed, counted)
 }

@@ -57,7 +57,7 @@ func lockAfter(dir string) (release func(), killed bool, err error) {
 		_, _ = f.WriteAt([]byte(holder), 0)
 	}
 	return func() {
-		_ = f.Truncate(0) // after an orderly shutdown, the file names no process
+		_ = f.Truncate(0) // after a clean shutdown, the file names no process
 		_, _ = f.Close(), folder.Close()
 	}, len(before) > 0, nil
 }

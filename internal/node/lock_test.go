@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// After an orderly shutdown, the lock file names no process.
+// After a clean shutdown, the lock file names no process.
 func TestReleasedLockNamesNoProcess(t *testing.T) {
 	dir := t.TempDir()
 	release, err := Lock(dir)

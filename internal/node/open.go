@@ -135,10 +135,10 @@ func (n *Node) queueDamaged(stream string) error {
 		n.note("a file of the audit log in the queue was damaged at a start: entries of `eye audit` may be missing. " +
 			"A copy of the file is in queue/quarantine, and a backup has the log of its time")
 	case stream == queue.Stream && n.running.unrecorded:
-		n.note("a file of the queue is damaged, and there is no record of what it held: acknowledged events may be lost, " +
+		n.note("a file of the queue is damaged, and there is no confirmed record: acknowledged events may be lost, " +
 			"and the books do not count them" + rescueAdvice)
 	case stream == queue.Stream:
-		n.note("a file of the queue was damaged at a start: events that are in the record of acknowledged events and not in the store are counted as lost" + rescueAdvice)
+		n.note("a file of the queue was damaged at a start: events that are in the confirmed record and not in the store are counted as lost" + rescueAdvice)
 	}
 	return nil
 }

@@ -58,7 +58,7 @@ func (n *Node) reconcileRecord(ctx context.Context, flushed uint64) error {
 		return nil
 	}
 	if err := n.store.SetConfirmed(since, record); err != nil { // a full disk must not prevent reads
-		n.log.Warn("the store could not note that there is a record of acknowledged events; the loss of this record would not be noticed", "error", err)
+		n.log.Warn("the store could not note that there is a confirmed record; the loss of this record would not be noticed", "error", err)
 	}
 	return nil
 }
@@ -89,12 +89,12 @@ func (n *Node) reconcileFrames(ctx context.Context, flushed uint64) error {
 // reportConfirmedDamage reports damage of the confirmed record, which was kept since a frame.
 func (n *Node) reportConfirmedDamage(since uint64, damage string) {
 	dir := filepath.Join(n.cfg.Data, ConfirmedDir)
-	n.log.Error("the record of acknowledged events is not reliable; a new one is begun", "folder", dir, "damage", damage, "kept_since_frame", since)
+	n.log.Error("the confirmed record is not reliable; a new one is begun", "folder", dir, "damage", damage, "kept_since_frame", since)
 	counted := "cannot be counted"
 	if damage != queue.ConfirmedMissing {
 		counted = "may not all be counted"
 	}
-	n.note(fmt.Sprintf("the record of acknowledged events, %s, %s. A new one was begun; events lost before this start %s", dir, damage, counted))
+	n.note(fmt.Sprintf("the confirmed record, %s, %s. A new one was begun; events lost before this start %s", dir, damage, counted))
 }
 
 // note keeps a notice, which /readyz reports until it is acknowledged.

@@ -15,7 +15,7 @@ import (
 	"theeye/internal/httpapi"
 )
 
-// Timeouts of an orderly shutdown.
+// Timeouts of a clean shutdown.
 const (
 	finishRequests = 10 * time.Second
 	endRequests    = 30 * time.Second // for requests that did not finish and were cancelled

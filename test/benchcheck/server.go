@@ -101,7 +101,7 @@ func (s *server) prepare(ctx context.Context) error {
 	return nil
 }
 
-// close ends the server in order.
+// close shuts the server down cleanly.
 func (s *server) close() {
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
 	_ = s.cmd.Wait()

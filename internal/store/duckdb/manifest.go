@@ -29,7 +29,7 @@ type Manifest struct {
 	// last frame of each earlier one, oldest first.
 	Timeline  string     `json:"timeline"`
 	Timelines []Timeline `json:"timelines,omitempty"`
-	// ConfirmedSince is the first frame in the record of what was acknowledged, which is kept
+	// ConfirmedSince is the first frame in the confirmed record, which is kept
 	// outside the store; 0 without such a record.
 	ConfirmedSince uint64 `json:"confirmed_since,omitzero"`
 	// ConfirmedRecord is the id of that record, empty when it has none.

@@ -120,7 +120,7 @@ func (s *Store) ConfirmedSince() (frame uint64, record string) {
 	return m.ConfirmedSince, m.ConfirmedRecord
 }
 
-// SetConfirmed notes that the record of what was acknowledged, which is kept outside the store, has
+// SetConfirmed notes that the confirmed record, which is kept outside the store, has
 // every frame from since on, and the id of that record. From then on it is noticed when the record
 // is missing or another one. It is durable when SetConfirmed returns.
 func (s *Store) SetConfirmed(since uint64, record string) error {

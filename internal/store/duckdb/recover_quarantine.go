@@ -231,7 +231,7 @@ func (s *Store) quarantine(damaged []DamagedSegment) {
 		if err := s.moveToQuarantine(d.Segment.Data.Name, d.Segment.Filter.Name); err != nil {
 			log = log.With("error", err)
 		}
-		log.Error("a segment is damaged and put aside; its rows count as lost, unless the queue still has them")
+		log.Error("a segment is damaged and was quarantined; its rows count as lost, unless the queue still has them")
 	}
 }
 

@@ -37,7 +37,7 @@ func (s *Store) recoverDamaged(ctx context.Context) error {
 			case err != nil:
 				return fmt.Errorf("take segment %s back: %w", d.Segment.Data.Name, err)
 			default:
-				s.log.Info("a segment that was put aside is whole and was taken back; nothing of it is lost",
+				s.log.Info("a quarantined segment is whole and was readmitted; nothing of it is lost",
 					"segment", d.Segment.Data.Name, "rows", d.Segment.Rows, "took", time.Since(began).String())
 			}
 			continue
