@@ -16,22 +16,22 @@ import (
 
 func appKey(name string) string { return appRecords + "." + hexOf(name) }
 
-// UnknownTypes says what an application does with events whose type has no schema.
+// UnknownTypes says how an application treats events of unregistered types.
 type UnknownTypes string
 
-// What may be done with events of unknown types.
+// The values of UnknownTypes.
 const (
 	AcceptUnknown UnknownTypes = "accept"
 	RejectUnknown UnknownTypes = "reject"
 )
 
-// Settings of an application. Empty fields stand for the defaults.
+// Settings of an application. An empty field means the default.
 type Settings struct {
 	TimeZone     string       `json:"time_zone"`     // IANA name, of timestamps without a zone; default UTC
 	UnknownTypes UnknownTypes `json:"unknown_types"` // default accept
-	Rate         int64        `json:"rate"`          // events per second that a node takes; 0 for as many as come
-	// Retain is how long events are kept, as duration.Parse reads it; 0 is for
-	// ever, and empty what the server was told.
+	Rate         int64        `json:"rate"`          // events per second that a node accepts; 0 for no limit
+	// Retain is how long events are kept, in the form of duration.Parse. 0 means forever, and an
+	// empty text the server's default.
 	Retain string `json:"retain"`
 }
 
@@ -41,7 +41,7 @@ const MaxRate = 100_000_000
 // minRetain keeps a typing error from removing everything at once.
 const minRetain = time.Minute
 
-// RetainFor returns how long an application's events are kept, 0 for ever.
+// RetainFor returns how long an application's events are kept, 0 for forever.
 func (s Settings) RetainFor(byDefault time.Duration) time.Duration {
 	if s.Retain == "" {
 		return byDefault
@@ -84,14 +84,14 @@ type App struct {
 	Name string `json:"app"`
 	Settings
 	CreatedAt time.Time `json:"created_at"`
-	// ErasingSince is set when all that it sent is being erased. It takes nothing
-	// from then on, no key of it is valid, and its name is still taken.
+	// ErasingSince is set while everything that the application sent is being erased. From then on
+	// it accepts no events, none of its keys is valid, and its name is still in use.
 	ErasingSince *time.Time `json:"erasing_since,omitempty"`
 
 	location *time.Location
 }
 
-// Location returns the zone of timestamps that have none.
+// Location returns the zone for timestamps without one.
 func (a App) Location() *time.Location {
 	if a.location == nil {
 		return time.UTC
@@ -99,8 +99,8 @@ func (a App) Location() *time.Location {
 	return a.location
 }
 
-// appRecord is an application as it is kept. The id tells it from one of the
-// same name that was deleted before, whose keys must not come back.
+// appRecord is an application as it is stored. The id distinguishes it from a deleted application
+// of the same name, whose keys must not become valid again.
 type appRecord struct {
 	App
 	ID        string     `json:"app_id"`
@@ -116,7 +116,7 @@ type appState struct {
 // MaxAppName bounds the name of an application, in bytes.
 const MaxAppName = 64
 
-// CheckAppName returns an *InvalidError for what cannot be the name of an application.
+// CheckAppName returns an *InvalidError if name is not a valid name of an application.
 func CheckAppName(name string) error {
 	const later = ".-_"
 	valid := name != "" && len(name) <= MaxAppName && !strings.ContainsAny(name[:1], later)
@@ -145,7 +145,7 @@ func (r *Registry) App(name string) (App, bool) {
 	return a.App, ok
 }
 
-// CreateApp makes an application. Errors: ErrExists, *InvalidError, ErrUnavailable.
+// CreateApp creates an application. Errors: ErrExists, *InvalidError, ErrUnavailable.
 func (r *Registry) CreateApp(ctx context.Context, name string, settings Settings) (App, error) {
 	if err := CheckAppName(name); err != nil {
 		return App{}, err
@@ -166,8 +166,8 @@ func (r *Registry) CreateApp(ctx context.Context, name string, settings Settings
 	})
 }
 
-// UpdateApp changes the settings of an application as change says, which may
-// be called more than once. Errors: ErrNotFound, *InvalidError, ErrUnavailable.
+// UpdateApp changes the settings of an application with change, which may be called more than once.
+// Errors: ErrNotFound, *InvalidError, ErrUnavailable.
 func (r *Registry) UpdateApp(ctx context.Context, name string, change func(*Settings)) (App, error) {
 	return r.updateApp(ctx, name, func(old *appRecord) (*appRecord, error) {
 		if old == nil {
@@ -180,8 +180,8 @@ func (r *Registry) UpdateApp(ctx context.Context, name string, change func(*Sett
 	})
 }
 
-// EraseApp begins the end of an application with all that it sent, see
-// App.ErasingSince; DeleteApp is to follow. Errors: ErrNotFound, ErrUnavailable.
+// EraseApp marks an application as being erased: see App.ErasingSince. DeleteApp must follow when
+// its events are gone. Errors: ErrNotFound, ErrUnavailable.
 func (r *Registry) EraseApp(ctx context.Context, name string) (App, error) {
 	at := now()
 	return r.updateApp(ctx, name, func(old *appRecord) (*appRecord, error) {
@@ -195,10 +195,10 @@ func (r *Registry) EraseApp(ctx context.Context, name string) (App, error) {
 	})
 }
 
-// DeleteApp removes an application as it was found: another one that has its name
-// by now, or one that is being erased by now, stays. None of its keys is valid from
-// then on, also when an application of that name is made again. What it sent is not
-// touched: the caller sees to that. Errors: ErrNotFound, ErrUnavailable.
+// DeleteApp removes an application unless it has changed since it was found: it does not remove a
+// newer application of the same name, or one whose erasure has begun since. From then on none of
+// its keys is valid, even if an application of that name is created again. DeleteApp does not
+// delete events: the caller does. Errors: ErrNotFound, ErrUnavailable.
 func (r *Registry) DeleteApp(ctx context.Context, app App) error {
 	at := now()
 	_, err := r.updateApp(ctx, app.Name, func(old *appRecord) (*appRecord, error) {
@@ -211,7 +211,7 @@ func (r *Registry) DeleteApp(ctx context.Context, app App) error {
 	return err
 }
 
-// updateApp replaces an application; decide is told nil when there is none.
+// updateApp replaces an application. decide is called with nil if there is none.
 func (r *Registry) updateApp(ctx context.Context, name string, decide func(*appRecord) (*appRecord, error)) (App, error) {
 	var next *appRecord
 	err := r.update(ctx, appKey(name), func(value []byte) (any, error) {
@@ -239,7 +239,7 @@ func (r *Registry) updateApp(ctx context.Context, name string, decide func(*appR
 	return next.App, nil
 }
 
-// checkRoom refuses to make more than the bucket holds.
+// checkRoom returns an error if the bucket has no room for new records.
 func (r *Registry) checkRoom() error {
 	if room := r.opts.MaxBytes / 4 * 3; r.current.Load().bytes > room {
 		return &InvalidError{"metadata", fmt.Sprintf("has reached its limit of %d bytes; there is no room for more applications, keys and event types", room)}

@@ -13,19 +13,19 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// The audit log is a stream beside the bucket, with a subject for each entry, of which
-// the newest message alone is kept: that an act has begun is written before it,
-// and its end takes the place of that. So no act leaves no trace.
+// The audit log is a stream in the same JetStream as the bucket. Each entry has a subject of its
+// own, of which only the newest message is kept. An entry is written before its act begins and
+// replaced when the act ends, so that every act is recorded.
 const (
 	// AuditStream is the name of that stream.
 	AuditStream  = "EYE_AUDIT"
 	auditSubject = "eye.audit."
-	// AuditBytes bounds the audit log, which lies beside the bucket and within the queue's reserve
-	// for metadata. Beyond that the oldest entries are dropped.
+	// AuditBytes bounds the audit log, which shares the queue's reserve for metadata with the
+	// bucket. When it is full, the oldest entries are dropped.
 	AuditBytes = 32 << 20
 	// maxDetail bounds an entry, in bytes.
 	maxDetail        = 8 << 10
-	maxRefusedDetail = 4 << 10         // the same of one that was refused
+	maxRefusedDetail = 4 << 10         // the bound for a refused act
 	searchTimeout    = 2 * time.Second // of one page
 )
 
@@ -35,8 +35,8 @@ const SystemActor = "server"
 // Outcome says how an administrative act ended.
 type Outcome string
 
-// The outcomes of an act. What has only begun may have been done or not: the
-// server ended in the middle, or is at it.
+// The outcomes of an act. An act that has only begun may have been done or not: it is still
+// running, or the server ended during it.
 const (
 	Begun   Outcome = "begun"
 	Done    Outcome = "done"
@@ -47,17 +47,17 @@ const (
 // Entry is one administrative act. It never holds a secret.
 type Entry struct {
 	ID      uuid.UUID                 `json:"id"`
-	At      time.Time                 `json:"at"`     // when it began
-	KeyID   string                    `json:"key_id"` // who; SystemActor for none
+	At      time.Time                 `json:"at"`     // beginning
+	KeyID   string                    `json:"key_id"` // of the actor; SystemActor for none
 	Act     string                    `json:"act"`    // the operation's id in the interface's document
-	App     string                    `json:"app"`    // the application that it is about; empty for none
+	App     string                    `json:"app"`    // the application concerned; empty for none
 	Subject map[string]string         `json:"subject,omitempty"`
 	Detail  map[string]jsontext.Value `json:"detail,omitempty"` // what was changed
 	Outcome Outcome                   `json:"outcome"`
 	Status  int                       `json:"status,omitzero"` // of the answer; 0 for none
 	Remote  string                    `json:"remote,omitzero"` // the caller's address, or local
-	// First marks the entry with which an audit log begins: without it in the log, older ones were
-	// dropped.
+	// First marks the entry with which an audit log begins. If the log does not contain it, older
+	// entries were dropped.
 	First bool `json:"first,omitzero"`
 }
 
@@ -73,13 +73,13 @@ func (e *Entry) Note(name string, value any) {
 	e.Detail[name] = b
 }
 
-// AuditLog records what was administered. All methods may be called concurrently.
+// AuditLog records administrative acts. All methods may be called concurrently.
 type AuditLog struct {
 	js     jetstream.JetStream
 	stream jetstream.Stream
-	empty  bool // it was made just now, or has lost all
-	// imported reports that entries were just read from AuditFile: the directory was restored, and
-	// has a copy of the metadata alone.
+	empty  bool // it was just created, or has lost all entries
+	// imported reports whether entries were just read from AuditFile: the directory was restored,
+	// and its only metadata is the copy.
 	imported bool
 }
 
@@ -90,7 +90,7 @@ func openAuditLog(ctx context.Context, js jetstream.JetStream, opts Options) (*A
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		stream, err = js.CreateStream(asking, auditConfig(opts))
 	}
-	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another node made it
+	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another node created it
 		stream, err = js.Stream(asking, AuditStream)
 	}
 	if err != nil {
@@ -112,8 +112,8 @@ func auditConfig(opts Options) jetstream.StreamConfig {
 	}
 }
 
-// beginAuditLog writes the first entry. lost says that there were earlier ones, which is logged
-// before: after a crash in between the audit log is still empty.
+// beginAuditLog writes the first entry. lost says that earlier entries are missing. This is
+// reported before the entry is written: after a crash in between, the audit log is still empty.
 func (r *Registry) beginAuditLog(ctx context.Context, lost bool) error {
 	first := Entry{Act: "beginTrail", First: true}
 	if lost {
@@ -124,8 +124,8 @@ func (r *Registry) beginAuditLog(ctx context.Context, lost bool) error {
 	return r.auditLog.Record(ctx, first)
 }
 
-// Begin writes down that an act is about to be made. It gives the entry its id
-// and its time. Nothing may be done when it fails.
+// Begin records that an act is about to begin. It sets the id and the time of the entry. If it
+// fails, the act must not be performed.
 func (t *AuditLog) Begin(ctx context.Context, e *Entry) error {
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -135,7 +135,7 @@ func (t *AuditLog) Begin(ctx context.Context, e *Entry) error {
 	return t.write(ctx, *e)
 }
 
-// End writes down how an act ended.
+// End records how an act ended.
 func (t *AuditLog) End(ctx context.Context, e Entry, status int) error {
 	e.Status, e.Outcome = status, Done
 	switch {
@@ -147,8 +147,8 @@ func (t *AuditLog) End(ctx context.Context, e Entry, status int) error {
 	return t.write(ctx, e)
 }
 
-// Withdraw removes an entry of an act that has begun and changed nothing, whose
-// end is summed up instead.
+// Withdraw removes the entry of an act that changed nothing and is counted in a summary instead:
+// see Sum.
 func (t *AuditLog) Withdraw(ctx context.Context, e Entry) error {
 	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
@@ -158,8 +158,8 @@ func (t *AuditLog) Withdraw(ctx context.Context, e Entry) error {
 	return nil
 }
 
-// Sum writes down what is summed up, in the place of what it was before. It gives
-// a new entry its id and its time.
+// Sum writes a summary of several acts, and replaces its previous version. It sets the id and the
+// time of a new entry.
 func (t *AuditLog) Sum(ctx context.Context, e *Entry) error {
 	if e.ID == uuid.Nil {
 		id, err := uuid.NewV7()
@@ -171,7 +171,7 @@ func (t *AuditLog) Sum(ctx context.Context, e *Entry) error {
 	return t.write(ctx, *e)
 }
 
-// Record writes down what the server does by itself.
+// Record records an act of the server itself.
 func (t *AuditLog) Record(ctx context.Context, e Entry) error {
 	e, err := serverEntry(e)
 	if err != nil {
@@ -186,8 +186,8 @@ func serverEntry(e Entry) (Entry, error) {
 	return e, err
 }
 
-// write keeps an entry in the place of an earlier one of its id. It is on disk
-// when it returns nil.
+// write stores an entry, and replaces an earlier one with its id. The entry is durable when write
+// returns nil.
 func (t *AuditLog) write(ctx context.Context, e Entry) error {
 	limit := maxDetail
 	if e.Outcome == Refused {

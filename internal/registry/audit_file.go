@@ -17,8 +17,8 @@ import (
 	"theeye/internal/envelope"
 )
 
-// AuditFile is the file of a data directory from which an audit log is imported, once,
-// when the server starts: JSON objects, one in a line, the oldest first.
+// AuditFile is the file of a data directory from which an audit log is imported once, at a start.
+// It has one JSON object per line, the oldest first.
 const AuditFile = "audit.ndjson"
 
 // Document returns the whole audit log in the form of AuditFile, for a backup.
@@ -42,7 +42,7 @@ func (t *AuditLog) Document(ctx context.Context) ([]byte, error) {
 	return b, nil
 }
 
-// CheckAuditFile reports whether this program can use the content of a AuditFile. Errors:
+// CheckAuditFile reports whether this program can use the content of an AuditFile. Errors:
 // envelope.ErrNewer, envelope.ErrDamaged.
 func CheckAuditFile(b []byte) error {
 	_, err := parseAuditFile(b)
@@ -64,8 +64,8 @@ func parseAuditFile(b []byte) (entries []Entry, err error) {
 	return entries, nil
 }
 
-// importFile writes the entries of a file into the stream, and removes the file. One
-// that was interrupted is made again: an entry takes its own place.
+// importFile writes the entries of a file into the stream, and removes the file. An interrupted
+// import can be repeated: an entry replaces itself.
 func (t *AuditLog) importFile(ctx context.Context, name string) (bool, error) {
 	b, err := durable.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -92,7 +92,7 @@ func (t *AuditLog) importFile(ctx context.Context, name string) (bool, error) {
 	return true, durable.SyncDir(filepath.Dir(name))
 }
 
-// AppendAuditEntry adds what was done with a data directory while no server runs.
+// AppendAuditEntry records an act on a data directory that no server uses.
 func AppendAuditEntry(dir string, e Entry) error {
 	name := filepath.Join(dir, AuditFile)
 	b, err := durable.ReadFile(name)

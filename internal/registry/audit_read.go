@@ -18,7 +18,7 @@ type AuditQuery struct {
 	From, To        *time.Time // of the beginning of the act; To is exclusive
 	Act, KeyID, App string
 	Limit           int    // at least 1
-	Before          uint64 // the Next of the page before; 0 for the first page
+	Before          uint64 // the Next of the previous page; 0 for the first page
 }
 
 func (q AuditQuery) selects(e Entry) bool {
@@ -26,14 +26,14 @@ func (q AuditQuery) selects(e Entry) bool {
 		(q.Act == "" || q.Act == e.Act) && (q.KeyID == "" || q.KeyID == e.KeyID) && (q.App == "" || q.App == e.App)
 }
 
-// AuditPage is a page of entries, the last to end first.
+// AuditPage is a page of entries; those that ended last come first.
 type AuditPage struct {
 	Entries []Entry
-	Next    uint64 // 0 at the end. A page may be short before it: a search takes two seconds at most.
-	Dropped bool   // at the end: older entries were dropped for want of room
+	Next    uint64 // 0 at the end. A page before it may be short: a search takes two seconds at most.
+	Dropped bool   // set on the last page if older entries were dropped
 }
 
-// Page returns entries.
+// Page returns a page of entries.
 func (t *AuditLog) Page(ctx context.Context, q AuditQuery) (AuditPage, error) {
 	info, err := t.stream.Info(ctx)
 	if err != nil {
@@ -45,7 +45,7 @@ func (t *AuditLog) Page(ctx context.Context, q AuditQuery) (AuditPage, error) {
 		end = min(end, q.Before)
 	}
 	late := time.After(searchTimeout)
-	oldest := Entry{First: true} // of an empty log nothing is missing
+	oldest := Entry{First: true} // an empty log has dropped nothing
 	for width := uint64(64); end > first; width = min(2*width, 1024) {
 		begin := max(first, end-min(width, end))
 		found, err := t.scan(ctx, begin, end)
@@ -79,15 +79,15 @@ func (t *AuditLog) Page(ctx context.Context, q AuditQuery) (AuditPage, error) {
 	return p, nil
 }
 
-// storedEntry is an entry with its place in the stream.
+// storedEntry is an entry with its position in the stream.
 type storedEntry struct {
 	Entry
-	data     []byte // as it was written, also by a newer version
+	data     []byte // as written, possibly by a newer version
 	sequence uint64
 	written  time.Time
 }
 
-// scan returns the entries from one sequence to another, exclusive, in order.
+// scan returns the entries from from to to, exclusive, in order.
 func (t *AuditLog) scan(ctx context.Context, from, to uint64) ([]storedEntry, error) {
 	var found []storedEntry
 	for next := from; next < to; {

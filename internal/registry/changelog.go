@@ -19,16 +19,16 @@ import (
 
 const (
 	logPattern = "metadata-*.log"
-	// minLogBytes is how large a log may grow beside a small metadata.json. Beside a larger one it
-	// may grow as large as that, so that what a change costs does not depend on how much there is.
+	// minLogBytes is how large a log may grow if metadata.json is smaller. Otherwise it may grow to
+	// the size of metadata.json, so that the cost of a change does not depend on that size.
 	minLogBytes = 1 << 20
 )
 
-// changeLog is the file of the changes that came after a metadata.json, which names it. A line is
-// the CRC-32C of the rest in eight hex digits, a space, and a logRecord.
+// changeLog is the file with the changes since a metadata.json was written, which names it. A line
+// is the CRC-32C of the rest in eight hex digits, a space, and a logRecord.
 //
-// What a power cut leaves of the last line is passed over: that change was not answered. A line
-// that is not whole and has others behind it is damage.
+// An incomplete last line, as after a power failure, is ignored: that change was not answered. An
+// incomplete line before others is damage.
 type changeLog struct {
 	file     *os.File
 	size     int64
@@ -36,11 +36,11 @@ type changeLog struct {
 	document os.FileInfo // of the metadata.json that names it
 }
 
-// logRecord is a record as it became.
+// logRecord is a record after a change.
 type logRecord struct {
 	Record   string         `json:"record"`
 	Revision uint64         `json:"revision"`
-	Value    jsontext.Value `json:"value,omitzero"` // none when it was removed
+	Value    jsontext.Value `json:"value,omitzero"` // none if it was removed
 }
 
 func newLogName() string {
@@ -49,7 +49,7 @@ func newLogName() string {
 	return strings.Replace(logPattern, "*", hex.EncodeToString(b), 1)
 }
 
-// createLog makes an empty log whose name is durable.
+// createLog creates an empty log whose name is durable.
 func createLog(name string) (*changeLog, error) {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o600)
 	if err != nil {
@@ -69,10 +69,10 @@ func logLine(b []byte, rec logRecord) ([]byte, error) {
 	return fmt.Appendf(b, "%08x %s\n", durable.Checksum(text), text), nil
 }
 
-// append makes lines durable. After an error the log must not be used, unless it is as it was
-// before, which usable says.
+// append writes lines durably. After an error, usable says whether the log is unchanged; otherwise
+// it must not be used any more.
 func (l *changeLog) append(lines []byte) (usable bool, err error) {
-	if _, err := l.file.Write(lines); err != nil { // there may be no room
+	if _, err := l.file.Write(lines); err != nil { // for example on a full disk
 		return l.file.Truncate(l.size) == nil, err
 	}
 	if err := l.file.Sync(); err != nil {
@@ -82,11 +82,11 @@ func (l *changeLog) append(lines []byte) (usable bool, err error) {
 	return true, nil
 }
 
-// isCurrent reports whether log and metadata.json are the files that were written here.
+// isCurrent reports whether log and metadata.json are still the files that this process wrote.
 func (l *changeLog) isCurrent(document string) bool {
 	info, err := os.Stat(document)
 	if err != nil || !os.SameFile(info, l.document) || info.Mode() != l.document.Mode() || !info.ModTime().Equal(l.document.ModTime()) {
-		return false // the number of a file that was removed is given to the next one
+		return false // a new file may have the inode of a removed one
 	}
 	mine, err := l.file.Stat()
 	if err != nil {
@@ -96,7 +96,7 @@ func (l *changeLog) isCurrent(document string) bool {
 	return err == nil && os.SameFile(info, mine)
 }
 
-// applyLog brings the records of a metadata.json up to its log. Errors: envelope.ErrNewer,
+// applyLog applies the log of a metadata.json to its records. Errors: envelope.ErrNewer,
 // envelope.ErrDamaged.
 func (f *metadataFile) applyLog(b []byte) error {
 	var torn error
@@ -122,12 +122,12 @@ func (f *metadataFile) applyLog(b []byte) error {
 	return nil
 }
 
-// removeLogs removes the logs that no metadata.json names, but for the one that is in use.
+// removeLogs removes all logs except the one that metadata.json names.
 func removeLogs(dir, inUse string) {
 	names, _ := filepath.Glob(filepath.Join(dir, logPattern)) // the pattern is valid
 	for _, name := range names {
 		if filepath.Base(name) != inUse {
-			_ = os.Remove(name) // the next start tries again
+			_ = os.Remove(name) // retried at the next start
 		}
 	}
 }

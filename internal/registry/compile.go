@@ -9,24 +9,24 @@ import (
 )
 
 const (
-	// maxCompileTime is how long the compiling of a schema may take. The bounds of
-	// package schema keep it far below; this holds when they do not.
+	// maxCompileTime bounds the compilation of a schema, in case the limits of package schema do
+	// not keep it far below that.
 	maxCompileTime = 900 * time.Millisecond
-	// maxCompiling is how many schemas are compiled at a time.
+	// maxCompiling bounds the schemas that are compiled at the same time.
 	maxCompiling = 2
 )
 
-// Compile reads a schema that a user sent and puts nothing in force; its version
-// is 0. It returns within a second. The document must not be changed afterwards.
-// Errors: *schema.CompileError, ErrUnavailable when too many are compiled at once.
+// Compile compiles a schema from a user, without putting it in force; its version is 0. It returns
+// within a second. The document must not be changed afterwards. Errors: *schema.CompileError,
+// ErrUnavailable if too many schemas are being compiled.
 func (r *Registry) Compile(ctx context.Context, category, name string, document []byte) (*schema.Type, error) {
 	ctx, cancel := context.WithTimeout(ctx, maxCompileTime)
 	defer cancel()
 	return within(ctx, r.compiling, func() (*schema.Type, error) { return schema.CompileDraft(category, name, 0, document) })
 }
 
-// within returns what compile returns, or an error when ctx ends before. A compile
-// that goes on keeps its slot until it ends, so that they cannot pile up.
+// within returns the result of compile, or an error if ctx ends first. A compilation that continues
+// keeps its slot until it ends, so that compilations cannot pile up.
 func within(ctx context.Context, slots chan struct{}, compile func() (*schema.Type, error)) (*schema.Type, error) {
 	select {
 	case slots <- struct{}{}:

@@ -12,19 +12,19 @@ import (
 	"theeye/internal/envelope"
 )
 
-// ErrNothingToForget means that the metadata can be made again from its copy, or was made.
-var ErrNothingToForget = errors.New("the copy of the metadata can be used; start the server: it makes the metadata again from it when it must")
+// ErrNothingToForget reports that the metadata can be rebuilt from its copy.
+var ErrNothingToForget = errors.New("the copy of the metadata can be used; start the server: it rebuilds the metadata from the copy if necessary")
 
-// Forgetting lets a data directory, which nobody uses, begin without applications and keys, because
-// its metadata cannot be read any more.
+// Forgetting lets a data directory that no server uses begin without applications and keys, because
+// its metadata can no longer be read.
 type Forgetting struct {
 	dir string
-	// Moves names what goes to the quarantine of the directory; nothing when it is forgotten
-	// already.
+	// Moves lists the files that go to the quarantine of the directory. It is empty if the metadata
+	// is already forgotten.
 	Moves []string
 }
 
-// PlanForgetting finds out what there is to be moved. It changes nothing. Errors:
+// PlanForgetting determines which files are to be moved. It changes nothing. Errors:
 // ErrNothingToForget, envelope.ErrNewer.
 func PlanForgetting(dir string) (*Forgetting, error) {
 	f := &Forgetting{dir: dir}
@@ -49,17 +49,17 @@ func PlanForgetting(dir string) (*Forgetting, error) {
 	return f, nil
 }
 
-// Do moves the metadata away and leaves a copy without records, by which the next start knows that
-// it was given up. Until that is there a start is refused as before, and another plan does the
-// rest. step injects faults in tests: it is called after each step, and its error ends the work
-// there. It is nil in production.
+// Do quarantines the metadata and writes a copy without records, from which the next start knows
+// that the metadata was given up. If Do is interrupted before that, a start is still refused, and
+// another plan completes the work. step injects faults in tests: it is called after each step, and
+// its error ends Do. It is nil in production.
 func (f *Forgetting) Do(step func(string) error) error {
 	if step == nil {
 		step = func(string) error { return nil }
 	}
 	for _, name := range f.Moves {
 		if _, err := durable.QuarantineIn(f.dir, name); err != nil {
-			return fmt.Errorf("move the metadata away: %w", err)
+			return fmt.Errorf("quarantine the metadata: %w", err)
 		}
 		what := "copy"
 		if name == bucketDir(f.dir) {

@@ -25,35 +25,34 @@ const (
 	Admin Kind = "admin"
 )
 
-// Key is what is told of a key: never its secret.
+// Key describes a key. It never contains the secret.
 type Key struct {
 	ID         string     `json:"key_id"`
 	App        string     `json:"app"` // empty for a key of all applications
 	Kind       Kind       `json:"kind"`
 	CreatedAt  time.Time  `json:"created_at"`
 	RevokedAt  *time.Time `json:"revoked_at"`
-	LastUsedAt *time.Time `json:"-"` // to the second; on other nodes a minute late
-	// Unshown says that a first start made the key and has not shown it: nobody has its secret.
+	LastUsedAt *time.Time `json:"-"` // to the second; other nodes see it up to a minute later
+	// Unshown says that a first start created the key and has not shown its secret yet.
 	Unshown bool `json:"unshown,omitzero"`
-	// Unknown names what a newer version of The Eye kept with the key and this one does not know,
-	// sorted. It may restrict the key, which is therefore refused.
+	// Unknown names, sorted, the members of the key that were written by a newer version of The Eye
+	// and that this version does not know. They may restrict the key, so the key is refused.
 	Unknown []string `json:"-"`
 	Restrictions
 }
 
-// Restrictions say when, from where and how a key may be used. The zero value
-// restricts nothing.
+// Restrictions say when, from where and how a key may be used. The zero value restricts nothing.
 type Restrictions struct {
-	// ExpiresAt ends the key; nil for a key that lasts until it is revoked.
+	// ExpiresAt is when the key expires; nil for a key that is valid until it is revoked.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
-	// Origins are the only ones that may use the key, as browsers send them; nil
-	// for a key that asks for none. Only a write key may have some.
+	// Origins, in the form that browsers send, are the only ones that may use the key; nil for a
+	// key without this restriction. Only a write key may have origins.
 	Origins []string `json:"origins,omitempty"`
-	// Signing asks each request to be signed with SigningKey. Only a write key may.
+	// Signing requires each request to be signed with SigningKey. Only a write key may require it.
 	Signing bool `json:"signing,omitempty"`
 }
 
-// checked returns restrictions as they are kept.
+// checked returns restrictions in the form in which they are stored.
 func (rules Restrictions) checked(kind Kind) (Restrictions, error) {
 	if rules.ExpiresAt != nil {
 		if !rules.ExpiresAt.After(time.Now()) {
@@ -79,11 +78,11 @@ func (rules Restrictions) checked(kind Kind) (Restrictions, error) {
 	return rules, err
 }
 
-// keyRecord is a key as it is kept, under the digest of its secret.
+// keyRecord is a key as it is stored, under the digest of its secret.
 type keyRecord struct {
 	Key
-	AppID string                    `json:"app_id"` // of the application for which it was made
-	More  map[string]jsontext.Value `json:",embed"` // what is not known; it is kept when the record changes
+	AppID string                    `json:"app_id"` // of the application for which it was created
+	More  map[string]jsontext.Value `json:",embed"` // unknown members, which are kept when the record changes
 }
 
 // parseKey reads a record.
@@ -98,7 +97,7 @@ func parseKey(value []byte) (k keyRecord, err error) {
 	return k, nil
 }
 
-// keyState is a key with its last use, which outlives snapshots.
+// keyState is a key with its last use, which snapshots share.
 type keyState struct {
 	keyRecord
 	lastUse *lastUse
@@ -114,30 +113,30 @@ func (k *keyState) withLastUse() Key {
 	return told
 }
 
-// bootstrapKey is an admin key from outside the bucket, which is always valid.
+// bootstrapKey is an admin key from outside the bucket. It is always valid.
 type bootstrapKey struct {
 	digest digest
 	id     string
 }
 
-// Principal is who a secret stands for.
+// Principal is the identity and the rights that a secret gives.
 type Principal struct {
 	App   string // empty for all applications
 	Kind  Kind
 	KeyID string
-	// Signing says that the request must be signed with SigningKey.
+	// Signing says whether the request must be signed with SigningKey.
 	Signing bool
-	origins *keyState // the key, when it names its origins
+	origins *keyState // the key, if it names origins; else nil
 }
 
-// From reports whether the key may be used by a page of an origin. A request
-// that names none is from "".
+// From reports whether a page of an origin may use the key. The origin of a request that names none
+// is "".
 func (p Principal) From(origin string) bool {
 	return p.origins == nil || p.Named(origin)
 }
 
-// Public reports whether the key names origins. The pages of those origins hold it, and
-// whoever looks at one of them.
+// Public reports whether the key names origins. The pages of those origins contain it, so anyone
+// who opens one of them can read it.
 func (p Principal) Public() bool { return p.origins != nil }
 
 // Named reports whether the key names an origin.
@@ -151,10 +150,10 @@ const (
 	maxSecret = 512
 )
 
-// Authenticate returns who a secret stands for; ok is false when it is unknown,
-// revoked, expired, or its application is gone. It takes no lock and does no I/O,
-// and by looking up a digest it tells nothing by its timing. The use is noted,
-// and written in the background once a minute at most.
+// Authenticate returns the principal of a secret; ok is false if the secret is unknown, revoked or
+// expired, or its application is gone. It takes no lock and does no I/O. It looks up a digest, so
+// its timing reveals nothing about the secret. It notes the use, which is written in the background
+// at most once a minute.
 func (r *Registry) Authenticate(secret string) (who Principal, ok bool) {
 	who, k, ok := r.find(secret)
 	if ok && k != nil {
@@ -169,8 +168,8 @@ func (r *Registry) Peek(secret string) (who Principal, ok bool) {
 	return who, ok
 }
 
-// Refusal says why a secret is refused that belongs to a key of a newer version of The Eye; "" for
-// every other secret.
+// Refusal says why a key that a newer version of The Eye wrote is refused. It returns "" for the
+// secret of any other key.
 func (r *Registry) Refusal(secret string) string {
 	if len(secret) < minSecret || len(secret) > maxSecret {
 		return ""
@@ -184,7 +183,7 @@ func (r *Registry) Refusal(secret string) string {
 		strings.Join(k.Unknown, ", "))
 }
 
-// find returns who a secret stands for, and its key when that is kept.
+// find returns the principal of a secret, and its key if that is in the bucket.
 func (r *Registry) find(secret string) (who Principal, k *keyState, ok bool) {
 	if len(secret) < minSecret || len(secret) > maxSecret {
 		return Principal{}, nil, false
@@ -212,8 +211,7 @@ func (s *snapshot) valid(k *keyState) bool {
 	return k.RevokedAt == nil && len(k.Unknown) == 0 && (k.ExpiresAt == nil || time.Now().Before(*k.ExpiresAt)) && s.belongs(k)
 }
 
-// belongs reports whether the application of a key is still the one for which
-// the key was made.
+// belongs reports whether the application of a key is still the one for which the key was created.
 func (s *snapshot) belongs(k *keyState) bool {
 	if k.App == "" {
 		return true
@@ -222,8 +220,8 @@ func (s *snapshot) belongs(k *keyState) bool {
 	return ok && a.id == k.AppID
 }
 
-// Keys returns the keys of an application, or those of all applications (""),
-// oldest first, revoked ones included.
+// Keys returns the keys of an application, or those for all applications (""), oldest first,
+// including revoked ones.
 func (r *Registry) Keys(app string) []Key {
 	s := r.current.Load()
 	var keys []Key
@@ -241,20 +239,19 @@ func (r *Registry) Keys(app string) []Key {
 	return keys
 }
 
-// CreateKey makes a key without restrictions.
+// CreateKey creates a key without restrictions.
 func (r *Registry) CreateKey(ctx context.Context, app string, kind Kind) (Key, string, error) {
 	return r.CreateRestrictedKey(ctx, app, kind, Restrictions{})
 }
 
-// CreateRestrictedKey makes a key and returns its secret, which is kept nowhere. A
-// write key needs an application, an admin key has none, and a read key may have
-// one. Errors: *InvalidError, ErrNotFound, ErrUnavailable.
+// CreateRestrictedKey creates a key and returns its secret, which is not stored anywhere. A write
+// key needs an application, an admin key has none, and a read key may have one. Errors:
+// *InvalidError, ErrNotFound, ErrUnavailable.
 func (r *Registry) CreateRestrictedKey(ctx context.Context, app string, kind Kind, rules Restrictions) (Key, string, error) {
 	return r.createKey(ctx, Key{App: app, Kind: kind, Restrictions: rules})
 }
 
-// createKey makes a key of what wanted says of its application, its kind, its restrictions and
-// whether it is shown.
+// createKey creates a key with the application, kind, restrictions and Unshown of wanted.
 func (r *Registry) createKey(ctx context.Context, wanted Key) (Key, string, error) {
 	app, kind := wanted.App, wanted.Kind
 	switch {
@@ -287,7 +284,7 @@ func (r *Registry) createKey(ctx context.Context, wanted Key) (Key, string, erro
 	return made.Key, secret, nil
 }
 
-// keepKey writes a key, unless there is one with that digest.
+// keepKey stores a key, unless there is one with that digest.
 func (r *Registry) keepKey(ctx context.Context, d digest, k keyRecord) error {
 	return r.update(ctx, d.record(), func(old []byte) (any, error) {
 		if old != nil {
@@ -297,9 +294,8 @@ func (r *Registry) keepKey(ctx context.Context, d digest, k keyRecord) error {
 	})
 }
 
-// RevokeKey makes a key invalid, for good. Revoking it again changes nothing.
-// The key in DIR/admin.key, which is always valid, cannot be revoked. Errors:
-// ErrNotFound, *InvalidError, ErrUnavailable.
+// RevokeKey revokes a key permanently. Revoking it again changes nothing. The key in DIR/admin.key
+// is always valid and cannot be revoked. Errors: ErrNotFound, *InvalidError, ErrUnavailable.
 func (r *Registry) RevokeKey(ctx context.Context, app, id string) error {
 	s := r.current.Load()
 	d, _ := s.ids.Find(id)
@@ -337,7 +333,7 @@ func (r *Registry) RevokeKey(ctx context.Context, app, id string) error {
 	return nil
 }
 
-// keysOf names whose keys those of an application are.
+// keysOf says in words to whom the keys of an application belong; "" stands for all applications.
 func keysOf(app string) string {
 	if app == "" {
 		return "all applications"

@@ -15,10 +15,10 @@ import (
 // lastUse is when a key was last used.
 type lastUse struct {
 	seconds atomic.Int64 // since 1970; 0 for never
-	written atomic.Int64 // what a record says of it
+	written atomic.Int64 // the value in the bucket
 }
 
-// raise notes a use. Uses of one second are written once.
+// raise notes a use. Several uses in the same second are written once.
 func (u *lastUse) raise(seconds int64) { raise(&u.seconds, seconds) }
 
 func raise(to *atomic.Int64, seconds int64) {
@@ -30,12 +30,12 @@ func raise(to *atomic.Int64, seconds int64) {
 	}
 }
 
-// lastUses are the times of the last use, as seconds by the id of the key. A record holds those of
-// many keys, so that noting them costs few writes a minute, and not those of all, so that these are
-// small. Earlier versions had one record of all keys, usedKey, which is still read.
+// lastUses are the times of the last use, in seconds since 1970 by the id of the key. A record
+// holds those of many keys, so that few writes a minute suffice, but not of all, so that the writes
+// are small. Earlier versions had one record for all keys, usedKey, which is still read.
 type lastUses map[string]int64
 
-// lastUseShards is how many records there are, of which each key has one by its id.
+// lastUseShards is the number of records. The id of a key determines its record.
 const lastUseShards = 64
 
 func lastUseRecord(id string) string {
@@ -55,7 +55,8 @@ func parseLastUses(value []byte) (lastUses, error) {
 	return u, jsonx.PlainJSON(err)
 }
 
-// setLastUses sets the last use of the keys in a record. A key is written before its first use.
+// setLastUses sets the last use of the keys in a record. A key is always written before its last
+// use.
 func (s *snapshot) setLastUses(value []byte) error {
 	used, err := parseLastUses(value)
 	for id, seconds := range used {
@@ -67,8 +68,8 @@ func (s *snapshot) setLastUses(value []byte) error {
 	return err
 }
 
-// writeLastUses writes the last uses that have changed; each node keeps the latest time that any of
-// them saw.
+// writeLastUses writes the last uses that have changed. Of several nodes' times, the latest is
+// kept.
 func (r *Registry) writeLastUses(ctx context.Context) error {
 	changed := map[string]lastUses{}
 	for _, k := range r.current.Load().keys.All() {
