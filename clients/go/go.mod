@@ -1,0 +1,3 @@
+module theeye/clients/go
+
+go 1.26.0
