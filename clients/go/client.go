@@ -32,6 +32,7 @@ type Client struct {
 	settled      uint64 // events before this number are settled
 	flushing     uint64 // events before this number are sent without delay
 	unauthorized *Error
+	failure      string // why the last attempt is to be repeated; empty after one that is not
 	spoolStuck   *Error // why events in memory are not in the spool at present
 	closed       bool
 	full         int // events dropped since the last report
@@ -68,7 +69,7 @@ func New(o Options) (*Client, error) {
 	c := &Client{opts: o, reporter: &reporter{onError: o.OnError, onRejected: o.OnRejected}, clock: newClock(o.now), sequence: newSequence()}
 	c.buffers.New = func() any { return new([]byte) }
 	if o.Spool != "" {
-		if c.spool, err = openSpool(o.Spool, o.SpoolBytes); err != nil {
+		if c.spool, err = openSpool(&o); err != nil {
 			return nil, fmt.Errorf("theeye: %w", err)
 		}
 		c.queue.first = c.spool.end()
@@ -276,6 +277,9 @@ func (c *Client) finish() {
 	var unsent *Error
 	if left > 0 {
 		message := "the client was closed before the events were sent"
+		if c.failure != "" {
+			message += "; the last attempt: " + c.failure
+		}
 		if lost < left {
 			message += fmt.Sprintf("; %d are in the spool", left-lost)
 		}

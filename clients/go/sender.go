@@ -113,9 +113,7 @@ func (s *sender) deliver(events []entry) bool {
 		if s.ctx.Err() != nil && a.outcome == again {
 			return false
 		}
-		if a.outcome != again {
-			s.failures = 0
-		}
+		s.count(a)
 		switch a.outcome {
 		case taken:
 			s.settle(events, a.rejected)
@@ -133,12 +131,24 @@ func (s *sender) deliver(events []entry) bool {
 			s.client.refuseKey(&Error{Code: CodeUnauthorized, Message: a.message, Events: s.client.Stats().Queued})
 			return false
 		case again:
-			s.failures++
 			if !s.pause(a.delay) {
 				return false
 			}
 		}
 	}
+}
+
+// count counts the failures in a row.
+func (s *sender) count(a answer) {
+	failure := ""
+	if s.failures++; a.outcome == again {
+		failure = a.message
+	} else {
+		s.failures = 0
+	}
+	s.client.mu.Lock()
+	s.client.failure = failure
+	s.client.mu.Unlock()
 }
 
 // pause waits before the next attempt, and reports whether there will be one.

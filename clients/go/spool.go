@@ -63,12 +63,13 @@ type segmentFile interface {
 
 // openSpool opens a spool and makes its folder if it does not exist. It fails when another client
 // uses the folder.
-func openSpool(folder string, bound int64) (_ *spool, err error) {
+func openSpool(o *Options) (_ *spool, err error) {
+	folder := o.Spool
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, fmt.Errorf("make the spool's folder: %w", err)
 	}
 	s := &spool{
-		folder: folder, bound: bound, create: createSegment, eras: map[uint64]*era{},
+		folder: folder, bound: o.SpoolBytes, create: o.create, eras: map[uint64]*era{},
 		wake: make(chan struct{}, 1), urgent: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	if s.lock, err = lockFile(filepath.Join(folder, "lock")); err != nil {

@@ -70,7 +70,8 @@ type Options struct {
 	// CodeQueueFull, and CodeSpool when the event is in memory only.
 	SpoolSync bool
 
-	now now // the clock; nil for that of the system
+	now    now                                    // the clock; nil for that of the system
+	create func(name string) (segmentFile, error) // makes a file of the spool; nil for one on disk
 }
 
 // checked returns the options with defaults in place of zeros.
@@ -120,6 +121,9 @@ func (o Options) checked() (Options, error) {
 	}
 	if o.now == nil {
 		o.now = systemClock()
+	}
+	if o.create == nil {
+		o.create = createSegment
 	}
 	if o.SessionID == "" {
 		wall, _ := o.now()
