@@ -15,8 +15,8 @@ import (
 	"theeye/internal/registry"
 )
 
-// acts returns the names of all acts that the audit log may hold, sorted: the ids of
-// operations, and what a server does by itself.
+// acts returns the names of all acts that the audit log may contain, sorted: the ids of operations,
+// and the actions of the server itself.
 func (s *Server) acts() []string {
 	acts := []string{
 		"beginTrail", "finishErasure", "firstStart", "keepAdminKey", "rebuildMetadata", "replaceUnshownKeys", "restore",
@@ -31,13 +31,13 @@ func (s *Server) acts() []string {
 	return slices.Compact(acts)
 }
 
-// isRecorded reports whether the audit log records requests that an admin key makes.
+// isRecorded reports whether the audit log records requests to the route that use an admin key.
 func (rt Route) isRecorded() bool {
 	return rt.Audited || rt.Access == ForAdmin && rt.Method != http.MethodGet
 }
 
-// recordAct calls a route and records administrative acts: that an act begins before it is made,
-// and how it ended before it is answered.
+// recordAct calls a route and records the act: its beginning before it is performed, and its
+// outcome before it is answered.
 func (s *Server) recordAct(rt Route, c *Call) error {
 	switch {
 	case rt.Audited && c.Principal.Kind == registry.Admin:
@@ -100,8 +100,9 @@ func (s *Server) logUnrecorded(e registry.Entry, err error) {
 	}
 }
 
-// recordReading calls a route that changes nothing but reveals much, and records that it begins and
-// how it ended. It does not record the values of parameters, which may name what is erased later.
+// recordReading calls a route that changes nothing but reveals much, and records its beginning and
+// its outcome. It does not record the values of parameters, which may name something that is erased
+// later.
 func (s *Server) recordReading(rt Route, c *Call) (err error) {
 	if rt.AuditedOnce != "" {
 		lease := c.URL.Query().Get(rt.AuditedOnce)
@@ -137,7 +138,7 @@ func (s *Server) recordReading(rt Route, c *Call) (err error) {
 	defer func() {
 		p := recover()
 		status := c.w.status
-		if p != nil { // the answer was torn
+		if p != nil { // the answer was cut off
 			e.Note("cut_off", true)
 			status = http.StatusInternalServerError
 		}
@@ -152,8 +153,8 @@ func (s *Server) recordReading(rt Route, c *Call) (err error) {
 	return nil
 }
 
-// subjectOf returns what the path of a request names besides the application, unless the route
-// hides it.
+// subjectOf returns the parameters in the path of a request, except the application, unless the
+// route hides them.
 func subjectOf(rt Route, r *http.Request) map[string]string {
 	subject := map[string]string{}
 	for _, match := range pathNames.FindAllStringSubmatch(rt.Path, -1) {
@@ -208,7 +209,7 @@ func (h *heldResponse) Unwrap() http.ResponseWriter { return h.ResponseWriter }
 func (h *heldResponse) release() {
 	h.WriteHeader(http.StatusOK) // if the handler has set none
 	h.ResponseWriter.WriteHeader(h.status)
-	_, _ = h.body.WriteTo(h.ResponseWriter) // a caller who is gone needs no error
+	_, _ = h.body.WriteTo(h.ResponseWriter) // a caller that is gone needs no error
 }
 
 // audited returns the members of answers that the audit log records. None of them is a secret.
@@ -216,8 +217,8 @@ func audited() []string {
 	return []string{"key_id", "kind", "origins", "expires_at", "version", "erased_at", "apps", "deleted", "events", "rejections", "replay_id", "matched", "would_pass", "would_fail", "dry_run"}
 }
 
-// describe adds what the answer says to an entry. Of a problem it adds only the status text,
-// because its detail repeats the request, which may name what is erased later.
+// describe adds members of the answer to an entry. For a problem, it adds only the status text,
+// because the detail repeats the request, which may name something that is erased later.
 func (h *heldResponse) describe(e *registry.Entry) {
 	if h.status >= http.StatusBadRequest {
 		e.Note("problem", http.StatusText(h.status))

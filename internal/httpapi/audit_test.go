@@ -13,8 +13,8 @@ import (
 	"theeye/internal/registry"
 )
 
-// An act is recorded as begun before it is made, and its end before it is answered, also when it
-// fails.
+// An act is recorded as begun before it is performed, and its outcome before it is answered, even
+// if it fails.
 func TestAuditIsWrittenBeforeTheAct(t *testing.T) {
 	var keys *registry.Registry
 	newest := func(ctx context.Context) registry.Entry {
@@ -51,7 +51,7 @@ func TestAuditIsWrittenBeforeTheAct(t *testing.T) {
 	}
 }
 
-// What cannot be recorded is not done.
+// An act that cannot be recorded is not performed.
 func TestNothingIsDoneWithoutTheTrail(t *testing.T) {
 	var q *queue.Queue
 	var keys *registry.Registry
@@ -70,8 +70,8 @@ func TestNothingIsDoneWithoutTheTrail(t *testing.T) {
 	}
 }
 
-// Requests of an admin key that are refused do not push out what was changed,
-// however many and however long they are.
+// Refused requests with an admin key do not displace entries about changes, however many and
+// however long they are.
 func TestRefusedActsDoNotPushTheTrailOut(t *testing.T) {
 	var keys *registry.Registry
 	a := apitest.Start(t, func(opts *apitest.Parts) {

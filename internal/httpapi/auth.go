@@ -8,9 +8,9 @@ import (
 	"theeye/internal/registry"
 )
 
-// authorize authenticates the caller and checks whether the key may be used here. The answers
-// never reveal which applications, keys or origins exist (P8). Signatures are checked where the
-// body is read.
+// authorize authenticates the caller and checks whether the key may be used here. The answers never
+// reveal which applications, keys or origins exist (P8). Signatures are checked where the body is
+// read.
 func (s *Server) authorize(c *Call, need Access) error {
 	if need == Open {
 		return nil
@@ -47,7 +47,7 @@ func (a Access) OpenTo(who registry.Principal) bool {
 	case ForAdmin:
 		return who.Kind == registry.Admin
 	}
-	return false // nobody may call a route that declares nothing
+	return false // nobody may call a route that does not declare its access
 }
 
 // fromItsOrigin reports whether a key that names origins is used by a page of one of them. Two
@@ -59,11 +59,11 @@ func fromItsOrigin(who registry.Principal, r *http.Request) bool {
 	return who.From("")
 }
 
-// Key returns the key of a request, "" when it has none.
+// Key returns the key of a request, or "" if it has none.
 func (c *Call) Key() string { return keyOf(c.Request, c.access) }
 
 // Recheck checks the key of an intake request again after its body has arrived, which may take
-// seconds: what was sent after a revocation is not taken. Requests of open routes pass.
+// seconds: events that are sent after a revocation are not accepted. Requests to open routes pass.
 func (c *Call) Recheck() error {
 	if c.Principal.KeyID == "" {
 		return nil
@@ -74,11 +74,11 @@ func (c *Call) Recheck() error {
 	return nil
 }
 
-// Refusal says why a request was refused, as far as its key tells.
+// Refusal says why a request was refused, as far as that depends on its key.
 type Refusal struct {
 	Reason string       // such as unknown_key or wrong_origin
 	KeyIn  string       // where a key was found: bearer, basic, query, other or none
-	Key    registry.Key // the zero value when it is unknown
+	Key    registry.Key // the zero value if it is unknown
 }
 
 // Refusal returns why an intake request was answered with a problem.
@@ -103,8 +103,8 @@ func Unauthorized(detail string) *ProblemDetails {
 	return p
 }
 
-// keyOf returns the key of a request, "" when there is none. It is in the header Authorization
-// or, where events are sent, in ?key=.
+// keyOf returns the key of a request, or "" if there is none. It is in the header Authorization or,
+// for requests that send events, in ?key=.
 func keyOf(r *http.Request, need Access) string {
 	secret, in := secretOf(r)
 	if in == "query" && need != ForWrite {

@@ -5,17 +5,18 @@ import (
 	"sync"
 )
 
-// Budget shares a number of bytes between applications. One that holds some can acquire more only
-// up to what is then left free. So one application never holds more than half, two never more
-// than a third each, and there is always room for another one. It is safe for concurrent use.
+// Budget shares a number of bytes between applications. An application that holds bytes can acquire
+// more only if it then holds no more than what remains free. One application therefore never holds
+// more than half, two never more than a third each, and there is always room for another one. A
+// Budget is safe for concurrent use.
 type Budget struct {
 	mu    sync.Mutex // guards what follows
 	free  int64
-	held  map[string]int64 // by application; those that hold nothing are not in it
+	held  map[string]int64 // by application; without those that hold nothing
 	given chan struct{}    // closed when something is given back
 }
 
-// NewBudget returns a budget of so many bytes.
+// NewBudget returns a budget with the given number of bytes.
 func NewBudget(bytes int64) *Budget {
 	return &Budget{free: bytes, held: map[string]int64{}, given: make(chan struct{})}
 }
@@ -67,7 +68,7 @@ func (m *Budget) Release(app string, bytes int64) {
 	m.given = make(chan struct{})
 }
 
-// Used returns how many bytes are acquired.
+// Used returns the number of acquired bytes.
 func (m *Budget) Used() (bytes int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

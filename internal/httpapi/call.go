@@ -15,7 +15,7 @@ import (
 // Call is a request that a route handles. It belongs to one goroutine, except for End.
 type Call struct {
 	*http.Request
-	Principal registry.Principal // the zero value on open routes
+	Principal registry.Principal // the zero value for open routes
 
 	server *Server
 	access Access // of the route
@@ -50,7 +50,7 @@ func writeJSON(w http.ResponseWriter, status int, v any) error {
 	return nil
 }
 
-// AnswerBuffer is how much of a long answer is sent at once, in bytes.
+// AnswerBuffer is the size of the pieces in which a long answer is sent, in bytes.
 const AnswerBuffer = 64 << 10
 
 // StreamJSON answers with a JSON document that may be long. It is sent while it is encoded and is
@@ -92,12 +92,12 @@ func (c *Call) Outlive() (_ context.Context, release func()) {
 	return c.server.life.outlive(c.Context())
 }
 
-// ForgetReadiness makes the next request for /readyz find out anew, after a change that it
-// reports.
+// ForgetReadiness makes the next request for /readyz determine the state again, after a change that
+// it reports.
 func (c *Call) ForgetReadiness() { c.server.forgetReadiness() }
 
-// Remote returns the address of the caller for people: an IP address, "local" for the socket in
-// the data directory, or "" when it is unknown.
+// Remote returns the address of the caller for people: an IP address, "local" for the socket in the
+// data directory, or "" if it is unknown.
 func (c *Call) Remote() string { return c.server.remoteText(c.Request) }
 
 // CheckApps returns a 404 if one of the names is not that of an application: a query for it would
@@ -131,7 +131,7 @@ func (c *Call) Note(name string, value any) {
 	}
 }
 
-// About sets the application in the audit log when the path does not name it.
+// About sets the application in the audit log if the path does not name it.
 func (c *Call) About(app string) {
 	if c.entry != nil {
 		c.entry.App = Redact(app)
@@ -142,5 +142,5 @@ func (c *Call) About(app string) {
 // Route.AuditedOnce need no entry of their own.
 func (c *Call) TakeLease(lease string) { c.server.sums.coverLease(lease, c.Principal.KeyID) }
 
-// AuditActs returns the names of all acts that the audit log may hold, sorted.
+// AuditActs returns the names of all acts that the audit log may contain, sorted.
 func (c *Call) AuditActs() []string { return c.server.acts() }

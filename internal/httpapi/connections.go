@@ -35,8 +35,8 @@ type ConnectionOptions struct {
 	Registerer prometheus.Registerer
 }
 
-// Connections bounds the open connections in all and from one address, which for IPv6 is a
-// network of 64 bits. A connection beyond the bounds is answered with 503 and closed.
+// Connections bounds the open connections in total and from one address, which for IPv6 is a /64
+// network. A connection that exceeds a limit is answered with 503 and closed.
 type Connections struct {
 	opts     ConnectionOptions
 	refusing chan struct{} // semaphore of maxRefusing
@@ -48,7 +48,7 @@ type Connections struct {
 	byNetwork map[netip.Addr]int
 }
 
-// NewConnections returns bounds for listeners.
+// NewConnections returns limits that listeners share.
 func NewConnections(opts ConnectionOptions) *Connections {
 	if opts.Max == 0 {
 		opts.Max = MaxConnections
@@ -71,7 +71,7 @@ func NewConnections(opts ConnectionOptions) *Connections {
 	return c
 }
 
-// PerAddress returns how many connections one address may have.
+// PerAddress returns the maximum number of connections from one address.
 func (c *Connections) PerAddress() int { return max(1, c.opts.Max/addressPart) }
 
 // Listener returns a listener that accepts the connections of l within the bounds.
@@ -98,8 +98,8 @@ func (l *boundListener) Accept() (net.Conn, error) {
 	}
 }
 
-// peerOf returns the address of the other end, the zero value when it has none, as on a Unix
-// socket; then only the bound of all connections counts.
+// peerOf returns the address of the other end, or the zero value if it has none, as on a Unix
+// socket. In that case, only the limit for all connections applies.
 func peerOf(c net.Conn) netip.Addr {
 	at, err := netip.ParseAddrPort(c.RemoteAddr().String())
 	if err != nil {
@@ -168,7 +168,7 @@ func (c *Connections) refuse(conn net.Conn, bound string) {
 	}()
 }
 
-// unreadBytes bounds what is read of a request on a refused connection.
+// unreadBytes bounds the bytes that are read of a request on a refused connection.
 const unreadBytes = 64 << 10
 
 // noRoom is the answer to a connection beyond the bounds.

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// acceptor counts what a bounded listener lets in, and keeps it open.
+// acceptor counts the connections that a bounded listener accepts, and keeps them open.
 func acceptor(t *testing.T, opts ConnectionOptions) (c *Connections, address string, in chan net.Conn) {
 	t.Helper()
 	c = NewConnections(opts)
@@ -53,8 +53,7 @@ func dial(t *testing.T, from, to string) net.Conn {
 	return c
 }
 
-// turnedAway reads the answer to a connection that is too many; the request may be
-// under way.
+// turnedAway reads the answer to a connection that exceeds a limit; the request may be under way.
 func turnedAway(t *testing.T, c net.Conn) string {
 	t.Helper()
 	_, _ = io.WriteString(c, "GET /healthz HTTP/1.1\r\nHost: eye\r\n\r\n")
@@ -99,7 +98,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 	enter("127.0.0.1")
 }
 
-// A proxy brings the connections of many.
+// A proxy may have the connections of many callers.
 func TestConnectionsOfProxies(t *testing.T) {
 	_, address, in := acceptor(t, ConnectionOptions{Max: 8, Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}})
 	for range 8 {
@@ -109,7 +108,7 @@ func TestConnectionsOfProxies(t *testing.T) {
 	turnedAway(t, dial(t, "127.0.0.2", address))
 }
 
-// An encrypted connection is closed without a text in the clear.
+// An encrypted connection is closed without an unencrypted answer.
 func TestEncryptedConnectionsAreClosed(t *testing.T) {
 	_, address, in := acceptor(t, ConnectionOptions{Max: 1, Encrypted: true})
 	dial(t, "127.0.0.1", address)

@@ -6,13 +6,13 @@ import (
 	"github.com/rs/cors"
 )
 
-// preflightAge is how long a browser may remember what a preflight answered, in
-// seconds; none remembers longer.
+// preflightAge is the time for which a browser may cache the answer to a preflight, in seconds. No
+// browser caches it longer.
 const preflightAge = 7200
 
-// crossOrigin lets pages of allowed origins use the intake and read its answers, including
-// errors. It grants nothing: authorize judges the request by its key, also when no preflight
-// preceded it (sendBeacon, text/plain).
+// crossOrigin lets pages of allowed origins use the intake and read its answers, including errors.
+// It grants nothing: authorize checks the key of the request, even if no preflight preceded it
+// (sendBeacon, text/plain).
 func (s *Server) crossOrigin() *cors.Cors {
 	return cors.New(cors.Options{
 		AllowOriginVaryRequestFunc: s.originMayAsk,

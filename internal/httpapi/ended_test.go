@@ -85,7 +85,7 @@ func soon(t *testing.T, what string, c <-chan struct{}) {
 	}
 }
 
-// An answer ends with the key of its request, even while the caller takes nothing of it.
+// An answer ends with the key of its request, even while the caller reads nothing.
 func TestAnswersEndWithTheirKey(t *testing.T) {
 	x := &endless{began: make(chan struct{}, 1), ended: make(chan struct{}, 1)}
 	var keys *registry.Registry

@@ -9,7 +9,7 @@ import (
 // Milliseconds returns a duration in milliseconds, rounded to microseconds.
 func Milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// MicrosOrNull returns a time as text, nil for zero.
+// MicrosOrNull returns a time as text, or nil for zero.
 func MicrosOrNull(m event.Micros) *string {
 	if m == 0 {
 		return nil
@@ -38,7 +38,7 @@ func TextOrNull(text string) *string {
 	return &text
 }
 
-// TimeOrNull returns a time as FormatTime does, nil for none.
+// TimeOrNull returns a time in the form of FormatTime, or nil for nil.
 func TimeOrNull(at *time.Time) *string {
 	if at == nil {
 		return nil

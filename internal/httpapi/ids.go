@@ -10,14 +10,14 @@ import (
 	"theeye/internal/registry"
 )
 
-// Candidate is an id that a text may stand for in one application.
+// Candidate is an id that a text may mean in one application.
 type Candidate struct {
 	App string // empty for a UUID, which may be that of any
 	ID  uuid.UUID
 }
 
-// Candidates returns what a text may stand for: a UUID, or in each application the ids that
-// clients with and without origins get for their own text. The first one that exists is meant.
+// Candidates returns what a text may mean: a UUID, or in each application the ids that keys with
+// and without origins yield for the text. The first one that exists is meant.
 func Candidates(r *registry.Registry, apps []string, text string) []Candidate {
 	if id, ok := event.ParseUUID(text); ok {
 		return []Candidate{{ID: id}}
@@ -49,8 +49,8 @@ func IDsOf(list []Candidate) []uuid.UUID {
 	return ids
 }
 
-// ResolveEvents adds the ids that the texts of a query may stand for. The applications of the
-// query must be final.
+// ResolveEvents adds the ids that the texts of a query may mean. The applications of the query must
+// be final.
 func ResolveEvents(r *registry.Registry, q *query.Query) {
 	for _, text := range q.EventTexts {
 		q.EventIDs = append(q.EventIDs, IDsOf(Candidates(r, q.Apps, text))...)

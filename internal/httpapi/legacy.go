@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// legacyPath is the one address of the service that The Eye replaces. Its callers must not notice
-// the change, so its routes keep the forms of that service.
+// legacyPath is the only path of the service that The Eye replaces, "the first Eye". Its callers
+// must not notice the change, so its routes keep the formats of that service.
 const legacyPath = "/event/"
 
 const legacyTag = "the first Eye"

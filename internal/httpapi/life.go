@@ -44,9 +44,9 @@ func (l *life) outlive(ctx context.Context) (_ context.Context, release func()) 
 
 var errClosing = errors.New("the server is stopping")
 
-// Close ends work that outlives its caller and waits for all handlers, or returns the error of
-// ctx. Later requests are answered with 503. After Close has returned nil, what handlers use may
-// be closed. It may be called more than once.
+// Close cancels work that outlives its caller and waits for all handlers, or returns the error of
+// ctx. Later requests are answered with 503. After Close has returned nil, what handlers use may be
+// closed. It may be called more than once.
 func (s *Server) Close(ctx context.Context) error {
 	l := s.life
 	l.mu.Lock()

@@ -13,7 +13,7 @@ import (
 	"theeye/internal/httpapi/apitest"
 )
 
-// Close ends work that outlives its caller, and waits for it.
+// Close cancels work that outlives its caller, and waits for it.
 func TestClose(t *testing.T) {
 	begun, cancelled := make(chan struct{}), make(chan struct{})
 	opts := apitest.Parts{}

@@ -14,7 +14,7 @@ import (
 
 //go:generate go run theeye/internal/httpapi/generate ../../api/openapi.yaml
 
-// idText stands for a UUID in the document.
+// idText represents a UUID in the document.
 type idText string
 
 // Schema implements huma.SchemaProvider.
@@ -22,8 +22,8 @@ func (idText) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{Type: huma.TypeString, Format: "uuid"}
 }
 
-// OpenAPI returns the document of routes and of those that every server has. It needs no running
-// node.
+// OpenAPI returns the document for routes and for the routes that every server has. It does not
+// need a running node.
 func OpenAPI(routes []Route) *huma.OpenAPI {
 	routes = slices.Concat(routes, new(Server).operationRoutes())
 	registry := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
@@ -73,7 +73,7 @@ func OpenAPI(routes []Route) *huma.OpenAPI {
 }
 
 // withoutNullLists makes arrays not nullable: no answer has null in place of a list, and no body
-// may.
+// may have it.
 func withoutNullLists(schema *huma.Schema) {
 	if schema == nil {
 		return
@@ -151,7 +151,7 @@ func examples(values map[string]any) map[string]*huma.Example {
 	return named
 }
 
-// String returns the name of an access in the document, "" for Undeclared.
+// String returns the name of an access in the document, or "" for Undeclared.
 func (a Access) String() string {
 	return map[Access]string{Open: "open", ForWrite: "write", ForRead: "read", ForAdmin: "admin", ForMetrics: "metrics"}[a]
 }

@@ -57,7 +57,7 @@ func (s *Server) readyz(c *Call) error {
 // readyAge is how old an answer of /readyz may be.
 const readyAge = time.Second
 
-// known returns a Readiness that is at most readyAge old, however many callers ask.
+// known returns a Readiness that is at most readyAge old. It is determined once for all callers.
 func (s *Server) known(ctx context.Context) Readiness {
 	s.readyMu.Lock()
 	defer s.readyMu.Unlock()
@@ -70,14 +70,14 @@ func (s *Server) known(ctx context.Context) Readiness {
 	return s.ready
 }
 
-// forgetReadiness makes the next call of known find out anew.
+// forgetReadiness makes the next call of known determine it again.
 func (s *Server) forgetReadiness() {
 	s.readyMu.Lock()
 	defer s.readyMu.Unlock()
 	s.readyAt = time.Time{}
 }
 
-// Readiness finds out what works. It takes at most two seconds.
+// Readiness determines what works. It takes at most two seconds.
 func (s *Server) Readiness(ctx context.Context) Readiness {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
@@ -119,7 +119,7 @@ func (s *Server) ping(ctx context.Context) error {
 	return s.opts.Ping(ctx)
 }
 
-// queueHeadroom is how close to its quota a queue counts as full, in bytes.
+// queueHeadroom is the remaining quota below which a queue counts as full, in bytes.
 const queueHeadroom = 64 << 10
 
 func (s *Server) showMetrics(c *Call) error {
@@ -127,7 +127,7 @@ func (s *Server) showMetrics(c *Call) error {
 	return nil
 }
 
-// Metrics returns a handler of /metrics that checks no key, for an address of its own.
+// Metrics returns a handler of /metrics that does not require a key, for a listener of its own.
 func (s *Server) Metrics() http.Handler {
 	return promhttp.HandlerFor(s.opts.Gatherer, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
 }

@@ -79,7 +79,7 @@ func (p *ParamReader) Fail(name, message string) {
 	}
 }
 
-// Text returns a parameter, "" when it is missing.
+// Text returns a parameter, or "" if it is missing.
 func (p *ParamReader) Text(name string) string {
 	if values := p.values[name]; len(values) > 0 {
 		return values[0]
@@ -87,7 +87,7 @@ func (p *ParamReader) Text(name string) string {
 	return ""
 }
 
-// Time returns a time, nil when it is missing.
+// Time returns a time, or nil if it is missing.
 func (p *ParamReader) Time(name string) *time.Time {
 	text := p.Text(name)
 	if text == "" {
@@ -116,7 +116,7 @@ func (p *ParamReader) Zone() *time.Location {
 	return zone
 }
 
-// Limit returns the largest number of items for a page.
+// Limit returns the maximum number of items of a page.
 func (p *ParamReader) Limit() int {
 	text := p.Text("limit")
 	if text == "" {
@@ -132,7 +132,7 @@ func (p *ParamReader) Limit() int {
 // NotThisCursor is the message for a cursor that does not belong to a list.
 const NotThisCursor = "is not a cursor of this list; use next_cursor of the previous page, or omit it to start again"
 
-// Cursor returns where the page begins, 0 for the first page.
+// Cursor returns the place where the page begins, or 0 for the first page.
 func (p *ParamReader) Cursor() uint64 {
 	text := p.Text("cursor")
 	if text == "" {

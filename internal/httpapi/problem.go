@@ -41,7 +41,7 @@ type ProblemDetails struct {
 
 	retryAfter string
 	headers    map[string]string
-	reason     string // for GET /v1/unreadable; derived from the status when empty
+	reason     string // for GET /v1/unreadable; derived from the status if empty
 }
 
 // Error implements error, so that a handler may return one.
@@ -86,8 +86,8 @@ func (e *panicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.valu
 
 func panicked(value any) error { return &panicError{value, debug.Stack()} }
 
-// ProblemOf maps errors to answers; it is the only such table. An error that it does not know
-// becomes an internal error, whose cause is only logged.
+// ProblemOf maps errors to answers; it is the only such table. An unknown error becomes an internal
+// error, whose cause is only logged.
 func ProblemOf(err error) *ProblemDetails {
 	var (
 		own     *ProblemDetails
@@ -178,7 +178,7 @@ func ProblemOf(err error) *ProblemDetails {
 	return NewProblem(http.StatusInternalServerError, "internal error; the server's log has the details")
 }
 
-// SizeText returns a size in bytes, and in a larger unit if it is a whole number of them.
+// SizeText returns a size in bytes and, if it is a whole number of a larger unit, in that unit.
 func SizeText(n int64) string {
 	for _, unit := range []struct {
 		name  string

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// A full disk is reported as such, whatever operation met it.
+// A full disk is reported as such, whichever operation failed.
 func TestFullDisk(t *testing.T) {
 	for _, full := range []error{syscall.ENOSPC, syscall.EDQUOT} {
 		err := fmt.Errorf("begin erasure: %w", &os.PathError{Op: "write", Path: "tombstones", Err: full})

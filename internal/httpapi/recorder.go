@@ -12,30 +12,30 @@ import (
 )
 
 const (
-	// pieceBytes is what a caller must take before the write deadline.
+	// pieceBytes is the amount that a caller must read before the write deadline.
 	pieceBytes = 16 << 10
-	// leastRate is the least that a caller must take of a long answer, in bytes per second, in
-	// each leastWindow of time spent writing.
+	// leastRate is the minimum rate at which a caller must read a long answer, in bytes per second,
+	// in each leastWindow of time spent writing.
 	leastRate   = 64 << 10
 	leastWindow = time.Minute
 )
 
-// errSlow is the error for a caller that takes less than leastRate.
+// errSlow is the error for a caller that reads more slowly than leastRate.
 var errSlow = errors.New("the client reads too slowly")
 
-// statusRecorder writes an answer and remembers its status. A caller that takes nothing holds it
-// up no longer than stallDeadline, and one that takes little no longer than leastWindow. It
+// statusRecorder writes an answer and remembers its status. A caller that reads nothing delays it
+// no longer than stallDeadline, and one that reads too slowly no longer than leastWindow. It
 // belongs to one goroutine, except for end.
 type statusRecorder struct {
 	http.ResponseWriter
 	status        int
 	stallDeadline time.Duration
-	// stream is set for HTTP/2, where a deadline that passes resets the stream even when nothing
-	// is being written.
+	// stream is set for HTTP/2, where an expired deadline resets the stream even if nothing is
+	// being written.
 	stream bool
 
 	blocked time.Duration // time spent writing in this window
-	taken   int64         // bytes taken meanwhile
+	taken   int64         // bytes read by the caller in this window
 
 	conn  http.ResponseWriter // that has the deadlines
 	mu    sync.Mutex          // guards what follows
@@ -54,11 +54,10 @@ func (r *statusRecorder) begin() {
 	}
 }
 
-// rest sets a deadline for what net/http still has to write when the handler is done.
+// rest sets a deadline for what net/http still has to write after the handler has returned.
 func (r *statusRecorder) rest() { _ = r.extendWriteDeadline() }
 
-// extendWriteDeadline moves the write deadline. It returns the error that the answer was ended
-// with.
+// extendWriteDeadline moves the write deadline. If the answer was ended, it returns the reason.
 func (r *statusRecorder) extendWriteDeadline() error {
 	wait := r.stallDeadline
 	if r.taken < int64(leastRate*leastWindow/time.Second) {
@@ -96,7 +95,7 @@ func (r *statusRecorder) end(why error) {
 	}
 }
 
-// finish turns end off, and returns the error that it was called with.
+// finish disables end, and returns the error with which it was called.
 func (r *statusRecorder) finish() (why error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -145,8 +144,8 @@ func (r *statusRecorder) Write(b []byte) (int, error) {
 	}
 }
 
-// count returns errSlow when a window ends in which the caller took too little. Time in which the
-// server had nothing to write does not count.
+// count returns errSlow at the end of a window in which the caller read too little. Time in which
+// the server had nothing to write does not count.
 func (r *statusRecorder) count(n int, took time.Duration) error {
 	r.blocked += took
 	r.taken += int64(n)
@@ -164,7 +163,7 @@ func (r *statusRecorder) count(n int, took time.Duration) error {
 func (r *statusRecorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
 // drop closes the connection of an answer that has begun, and discards what the caller has not
-// taken.
+// read.
 func (r *statusRecorder) drop() {
 	conn, _, err := http.NewResponseController(r.conn).Hijack()
 	if err != nil { // HTTP/2: net/http resets the stream

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// caller takes an answer at a rate, in bytes a second, as a connection without a
-// buffer. Its deadline is a connection's.
+// caller reads an answer at a rate, in bytes per second, like a connection without a buffer. Its
+// deadline works like that of a connection.
 type caller struct {
 	http.ResponseWriter
 
@@ -35,8 +35,8 @@ func (c *caller) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// An answer is torn a minute after its caller takes less than 64 KiB a second. What
-// the server takes to make it does not count.
+// An answer is cut off after a minute in which its caller reads less than 64 KiB per second. The
+// time that the server needs to produce it does not count.
 func TestLeastRate(t *testing.T) {
 	const size = 64 << 20
 	for _, c := range []struct {
@@ -76,7 +76,7 @@ func TestLeastRate(t *testing.T) {
 	}
 }
 
-// An answer that is ended fails at once, also while its caller takes nothing.
+// Writing an answer that was ended fails immediately, even while its caller reads nothing.
 func TestEndOfAnAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newStatusRecorder(&caller{rate: 1 << 20}, DefaultStallDeadline)

@@ -8,11 +8,12 @@ import (
 	"strings"
 )
 
-// remote returns the address of the caller, the zero value when it is unknown.
+// remote returns the address of the caller, or the zero value if it is unknown.
 //
-// X-Forwarded-For and Forwarded (RFC 7239) are believed only from trusted proxies, read from the
-// right: the result is the first address that is not a trusted proxy. X-Forwarded-For takes
-// precedence, because most proxies write that one and pass Forwarded on as the caller sent it.
+// X-Forwarded-For and Forwarded (RFC 7239) are used only if they come from a trusted proxy. They
+// are read from the right: the result is the first address that is not a trusted proxy.
+// X-Forwarded-For takes precedence, because most proxies write that one and pass Forwarded on as
+// the caller sent it.
 func (s *Server) remote(r *http.Request) netip.Addr {
 	peer := netip.Addr{}
 	if at, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
@@ -28,7 +29,7 @@ func (s *Server) remote(r *http.Request) netip.Addr {
 	for _, hop := range slices.Backward(hops) {
 		at, ok := parseHop(hop)
 		if !ok {
-			break // the one that wrote this is the last known address
+			break // the proxy that wrote this is the last known address
 		}
 		if peer = at; !s.trusts(peer) {
 			break
@@ -51,7 +52,7 @@ func split(lines []string) []string {
 	return strings.Split(strings.Join(lines, ","), ",")
 }
 
-// forwardedFor returns the for= of each element, "" for an element without one.
+// forwardedFor returns the for= of each element, or "" for an element without one.
 func forwardedFor(lines []string) []string {
 	hops := split(lines)
 	for i, element := range hops {
@@ -66,7 +67,7 @@ func forwardedFor(lines []string) []string {
 	return hops
 }
 
-// parseHop reads 192.0.2.1, 192.0.2.1:4711, 2001:db8::1 and [2001:db8::1]:4711.
+// parseHop parses 192.0.2.1, 192.0.2.1:4711, 2001:db8::1 and [2001:db8::1]:4711.
 func parseHop(text string) (netip.Addr, bool) {
 	text = strings.TrimSpace(text)
 	at, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(text, "["), "]"))
@@ -82,7 +83,7 @@ func parseHop(text string) (netip.Addr, bool) {
 // directory.
 const local = "local"
 
-// remoteText returns the address as text, local, or "" when neither is known.
+// remoteText returns the address as text, local, or "" if it is unknown.
 func (s *Server) remoteText(r *http.Request) string {
 	if at, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && at.Network() == "unix" {
 		return local

@@ -22,23 +22,23 @@ const (
 type Route struct {
 	Method, Path string
 	Access       Access
-	// Handle answers a request. If it returns an error before an answer has begun, ProblemOf
-	// makes the answer of it.
+	// Handle answers a request. If it returns an error before an answer has begun, ProblemOf turns
+	// the error into the answer.
 	Handle func(*Call) error
 	Doc    Doc
 
-	// App is the application for which requests of an open route count, empty for none.
+	// App is the application to which requests to an open route are attributed; empty for none.
 	App string
-	// EitherSlash serves the path with and without a slash at its end.
+	// EitherSlash serves the path with and without a trailing slash.
 	EitherSlash bool
 	// Refused is called with the error of a refused request before the answer is sent, because the
 	// body cannot be read afterwards. If it is nil, requests whose key is refused are summed up in
 	// the audit log.
 	Refused func(*Call, error)
-	// Errors is the form of errors, nil for problem details.
+	// Errors is the form of errors; nil means problem details.
 	Errors *ErrorForm
 
-	// Audited marks a GET that the audit log records when an admin key makes it.
+	// Audited marks a GET that the audit log records if it uses an admin key.
 	Audited bool
 	// AuditedOnce names a parameter of an audited route. Requests with a value for which the key
 	// has called Call.TakeLease have no entry of their own.
@@ -53,7 +53,7 @@ type ErrorForm struct {
 	Write func(http.ResponseWriter, *ProblemDetails)
 }
 
-// Doc is what the OpenAPI document says of a route.
+// Doc is the description of a route in the OpenAPI document.
 type Doc struct {
 	ID, Tag, Summary, Text string
 	Params                 []Param
@@ -62,13 +62,13 @@ type Doc struct {
 	NDJSON                 string         // an example of the body as application/x-ndjson; "" where that is not read
 	Answers                []Answer
 	MediaTypes             []string // of an answer that is not a JSON document; left out when nil
-	Errors                 []int    // statuses of errors, besides those that every route has
+	Errors                 []int    // statuses of errors, in addition to those that every route has
 	Hidden                 bool     // not in the document
 }
 
 // Param is a parameter of a route.
 type Param struct {
-	Name, In, Text string // In is "query" when empty
+	Name, In, Text string // In is "query" if empty
 	Required       bool
 	Repeatable     bool
 	Enum           []string

@@ -9,9 +9,9 @@ import (
 	"github.com/go-chi/chi/v5"
 )
 
-// router returns a handler of the route table. Paths are taken as they are written: a segment is
-// whatever stands between two slashes, and nothing is cleaned or redirected. So every text can be
-// addressed (http.ServeMux resolves dots and treats %2F as a separator).
+// router returns a handler for the route table. Paths are used as they are written: a segment is
+// whatever is between two slashes, and nothing is cleaned or redirected. Every text can therefore
+// be addressed (http.ServeMux resolves dots and treats %2F as a separator).
 func (s *Server) router() http.Handler {
 	mux := chi.NewRouter()
 	shared := s.crossOrigin()

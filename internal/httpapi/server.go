@@ -1,9 +1,9 @@
-// Package httpapi is the interface that users meet: keys, limits, problem+json, the audit log
-// of administration, and the OpenAPI document of what is served.
+// Package httpapi is the HTTP interface: keys, limits, problem+json, the audit log of
+// administration, and the OpenAPI document of the routes.
 //
-// It decides nothing about events. Most routes come from the packages intake, read and admin. The
-// mux and the document are made from one list of routes, so no route is served undocumented.
-// Those packages import this one for Call, Route and ProblemDetails, never the reverse.
+// It makes no decisions about events. Most routes come from the packages intake, read and admin.
+// The mux and the document are built from one list of routes, so every route is documented. Those
+// packages import this one for Call, Route and ProblemDetails, never the reverse.
 package httpapi
 
 import (
@@ -24,29 +24,30 @@ import (
 	"theeye/internal/registry"
 )
 
-// DefaultStallDeadline is Options.StallDeadline when that is 0.
+// DefaultStallDeadline is used if Options.StallDeadline is 0.
 const DefaultStallDeadline = 60 * time.Second
 
 // Options of a Server.
 type Options struct {
-	// Routes are served besides those of the server itself: health, metrics and the document.
+	// Routes are served in addition to those of the server itself: health, metrics and the
+	// document.
 	Routes   []Route
 	Registry *registry.Registry
 	Queue    *queue.Queue // whose state /readyz reports
-	// CaughtUp returns nil when the store holds everything that was acknowledged before the
-	// start, or else an error that says how far it has come.
+	// CaughtUp returns nil if the store holds everything that was acknowledged before the start, or
+	// else an error that reports its progress.
 	CaughtUp func() error
 	// Ping reports whether the store answers, without waiting for other readers. It may be nil.
 	Ping func(context.Context) error
-	// Missing names what the store cannot answer from, although the rest is served. It may be
+	// Missing names data that the store cannot serve, although the rest is available. It may be
 	// nil.
 	Missing func() []string
 	// Notices returns what an operator should know even though everything works. It may be nil.
 	Notices func() []string
 
 	ReadMemory     int64          // for answers that are read and sent, in bytes; 0 for the default
-	TrustedProxies []netip.Prefix // whose X-Forwarded-For and Forwarded are believed
-	// StallDeadline is how long a caller may take nothing of an answer; 0 for the default.
+	TrustedProxies []netip.Prefix // whose X-Forwarded-For and Forwarded are trusted
+	// StallDeadline is how long a caller may read nothing of an answer; 0 for the default.
 	StallDeadline time.Duration
 
 	Logger     *slog.Logger
@@ -102,8 +103,8 @@ func New(opts Options) *Server {
 // Routes returns all routes that are served.
 func (s *Server) Routes() []Route { return slices.Clone(s.routes) }
 
-// ServeHTTP implements http.Handler. It may be called while Run does not run; then no sums are
-// written to the audit log.
+// ServeHTTP implements http.Handler. It may be called while Run is not running; in that case, no
+// sums are written to the audit log.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// A chunked request may also have had a Content-Length, which net/http drops. A proxy that
 	// used it takes what follows on the connection as part of the body, so nothing may follow
@@ -149,7 +150,7 @@ func (s *Server) serve(rt Route) http.Handler {
 	})
 }
 
-// callerOf returns on whose behalf the store works. All callers of an open route count as one
+// callerOf returns the caller for whom the store works. All callers of an open route count as one
 // key.
 func callerOf(rt Route, c *Call) fair.Caller {
 	if rt.Access == Open {
@@ -200,8 +201,8 @@ func writeError(w http.ResponseWriter, p *ProblemDetails, form *ErrorForm) {
 	writeProblem(w, p)
 }
 
-// UnreadDeadline is how long the rest of a refused request's body may take. net/http reads a
-// little of it before it answers; when that does not arrive in time, it answers and closes the
+// UnreadDeadline is the time for reading the rest of the body of a refused request. net/http reads
+// a little of it before it answers; if that does not arrive in time, it answers and closes the
 // connection.
 const UnreadDeadline = 2 * time.Second
 

@@ -40,8 +40,8 @@ func exported(t *testing.T, http2 bool, stall time.Duration, export func(each fu
 	return answer
 }
 
-// An answer may take its time, before its first byte and after it, over HTTP/1 and HTTP/2: only a
-// caller that takes nothing of what is there is cut off.
+// An answer may be slow before and after its first byte, over HTTP/1 and HTTP/2. Only a caller that
+// does not read what was sent is cut off.
 func TestSlowAnswer(t *testing.T) {
 	const stall = 500 * time.Millisecond
 	for name, http2 := range map[string]bool{"HTTP/1": false, "HTTP/2": true} {
@@ -64,7 +64,7 @@ func TestSlowAnswer(t *testing.T) {
 	}
 }
 
-// A caller that takes nothing holds an answer up no longer over HTTP/2 than over HTTP/1.
+// A caller that reads nothing delays an answer no longer over HTTP/2 than over HTTP/1.
 func TestStalledStream(t *testing.T) {
 	ended := make(chan error, 1)
 	answer := exported(t, true, 200*time.Millisecond, func(each func(*event.Event) error) error {

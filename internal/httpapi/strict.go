@@ -67,8 +67,7 @@ func wrongMember(err *json.SemanticError) string {
 
 const wholeNumber = "a whole number"
 
-// wantedNumber describes an integer that is wanted in place of a number that is not accepted as
-// one.
+// wantedNumber describes the integer that is expected in place of a number.
 func wantedNumber(literal string) string {
 	if strings.Trim(literal, "-0123456789") == "" {
 		return wholeNumber + " of at most 18 digits"
@@ -99,7 +98,7 @@ func members(t reflect.Type) (names []string) {
 	return names
 }
 
-// noun names the JSON values of a Go type.
+// noun names the kind of JSON value that a Go type accepts.
 func noun(t reflect.Type) string {
 	for t != nil && t.Kind() == reflect.Pointer {
 		t = t.Elem()

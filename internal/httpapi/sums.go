@@ -10,8 +10,8 @@ import (
 	"theeye/internal/registry"
 )
 
-// Bounds of what the audit log keeps of requests that changed nothing, so that they cannot push
-// out what was changed.
+// Limits of what the audit log keeps about requests that changed nothing, so that they cannot
+// displace entries about changes.
 const (
 	ownEntries   = 100 // of a key and a kind, in a day (UTC), have an entry of their own
 	sumEvery     = time.Minute
@@ -42,10 +42,10 @@ type sum struct {
 	total, written int
 	first, last    time.Time
 	entry          registry.Entry // the entry that is replaced
-	tried          time.Time      // when it was last written, or writing failed
+	tried          time.Time      // when it was last written, or when writing failed
 }
 
-// sums bounds what the log holds of requests that changed nothing. It is safe for concurrent
+// sums bounds what the log contains about requests that changed nothing. It is safe for concurrent
 // use.
 type sums struct {
 	mu     sync.Mutex // guards what follows
@@ -123,8 +123,8 @@ func withName(names []string, name string) []string {
 	return append(names, name)
 }
 
-// due returns the sums to write: all that have changed, or only those that were not written for a
-// while. It drops days that are over.
+// due returns the sums to write: all that have changed, or only those that have not been written
+// for a while. It drops past days.
 func (s *sums) due(now time.Time, all bool) []*sum {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -165,8 +165,8 @@ func (s *sums) entryOf(x *sum) (*registry.Entry, int) {
 	return &e, x.total
 }
 
-// markWritten records that a sum was written with a total, or that writing failed and is to be
-// tried again.
+// markWritten records that a sum was written with a total, or that writing failed and must be
+// retried.
 func (s *sums) markWritten(x *sum, e *registry.Entry, total int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -209,8 +209,7 @@ func (s *sums) shouldLog(now time.Time) (count int, ok bool) {
 	return count, true
 }
 
-// Run writes the sums of what has no entries of its own, until ctx ends: each at most once a
-// minute, and all of them at the end.
+// Run writes the sums until ctx ends: each at most once a minute, and all of them at the end.
 func (s *Server) Run(ctx context.Context) error {
 	tick := time.NewTicker(sumTick)
 	defer tick.Stop()
@@ -239,8 +238,8 @@ func (s *Server) writeSums(ctx context.Context, all bool) {
 	}
 }
 
-// noteRefusedKey records a request, other than to the intake, whose key may not do what it asks
-// for. A request without a key is only counted.
+// noteRefusedKey records a request, other than to the intake, whose key was refused. A request
+// without a key is only counted.
 func (s *Server) noteRefusedKey(rt Route, c *Call, err error) {
 	p := ProblemOf(err)
 	if p.Status != 401 && p.Status != 403 {

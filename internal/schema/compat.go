@@ -11,27 +11,25 @@ import (
 	"theeye/internal/jsonx"
 )
 
-// Reason says why a schema is not compatible with the one before it.
+// Reason says why a schema is not compatible with the previous one.
 type Reason struct {
 	Pointer string `json:"pointer" doc:"JSON Pointer into the new schema"`
-	Reason  string `json:"reason" doc:"what was allowed and may not be any more, or what cannot be judged"`
+	Reason  string `json:"reason" doc:"what was allowed and no longer is, or what cannot be compared"`
 }
 
-// Breaks tells why data that conforms to before may not conform to t. None
-// (nil) is said only when it is proven that all data that conforms to before
-// conforms to t as well, as Check would judge it. What the proof does not
-// understand counts as breaking, with a reason that begins "cannot be judged".
+// Breaks returns the reasons why data that conforms to before may not conform to t. It returns nil
+// only if it is proven that Check accepts with t all data that it accepts with before. What the
+// proof does not understand counts as breaking, with a reason that begins "cannot be compared".
 //
-// That Check takes no data over MaxWork is judged roughly: a version counts as
-// breaking when it takes twice the steps for values at some depth and commonValues
-// of them would be over. Data nearer to that bound may conform to before and be
-// too large for t.
+// The limit MaxWork of Check is taken into account only roughly: a version counts as breaking if
+// values at some depth take at least twice the steps, and commonValues of them would exceed
+// MaxWork. Data that is closer to MaxWork may conform to before and still be too large for t.
 //
-// At most MaxReasons are told, in the order of the new schema's keywords. It
-// takes MaxJudging at most and may be called concurrently.
+// Breaks returns at most MaxReasons reasons, in the order of the new schema's keywords. It takes at
+// most MaxJudging and is safe for concurrent use.
 func (t *Type) Breaks(before *Type) (reasons []Reason) {
 	if before.unusable != "" {
-		return nil // nothing conformed
+		return nil // no data conformed
 	}
 	c := prover{deadline: time.Now().Add(MaxJudging), proven: map[string]bool{}, equal: map[pair]bool{}}
 	defer func() {
@@ -54,25 +52,24 @@ func (t *Type) Breaks(before *Type) (reasons []Reason) {
 	return c.reasons[:min(len(c.reasons), MaxReasons)]
 }
 
-// prover proves statements of the form "every value that conforms to all
-// of the old schemas conforms to the new one". Each rule is an implication, so
-// that what no rule proves is never held for true.
+// prover proves statements of the form "every value that conforms to all of the old schemas
+// conforms to the new one". Each rule is an implication; a statement that no rule proves counts as
+// false.
 //
-// A statement about members or items may be used while it is being proven:
-// values are finite, so the proof goes by induction over their size. One about
-// the same value may not.
+// A statement about members or items may be used while it is being proven, because values are
+// finite: the proof is by induction on their size. A statement about the same value may not.
 type prover struct {
 	deadline time.Time
 	work     int
 	reasons  []Reason
 	proven   map[string]bool // statements that are proven, or being proven
-	log      []string        // proven, in the order of being added
+	log      []string        // the keys of proven, in the order in which they were added
 	equal    map[pair]bool
 }
 
 type pair [2]*jsonschema.Schema
 
-// over reports whether the comparison has taken too long.
+// over reports whether the comparison has exceeded a limit.
 func (c *prover) over() bool {
 	c.work++
 	return c.work > maxComparisons || c.work%64 == 0 && c.stop()
@@ -85,7 +82,7 @@ func (c *prover) stop() bool {
 	return c.work >= maxComparisons
 }
 
-// no notes a reason and is false.
+// no records a reason and returns false.
 func (c *prover) no(s *jsonschema.Schema, keyword, format string, args ...any) bool {
 	r := Reason{documentPointer(s.Location), shorten(fmt.Sprintf(format, args...))}
 	if keyword != "" {
@@ -97,12 +94,12 @@ func (c *prover) no(s *jsonschema.Schema, keyword, format string, args ...any) b
 	return false
 }
 
-// unclear is no for what is not understood.
+// unclear is no for a difference that is not understood.
 func (c *prover) unclear(s *jsonschema.Schema, keyword string) bool {
 	return c.no(s, keyword, "cannot be compared: %s differs", keyword)
 }
 
-// attempt tries a proof whose failure says nothing yet.
+// attempt tries a proof whose failure is not a reason yet.
 func (c *prover) attempt(proof func() bool) bool {
 	reasons, mark := len(c.reasons), len(c.log)
 	ok := proof()
@@ -113,7 +110,7 @@ func (c *prover) attempt(proof func() bool) bool {
 	return ok
 }
 
-// forget takes back what was proven with the help of what failed.
+// forget discards what was proven with the help of a proof that failed.
 func (c *prover) forget(mark int) {
 	for _, key := range c.log[mark:] {
 		delete(c.proven, key)
@@ -121,7 +118,7 @@ func (c *prover) forget(mark int) {
 	c.log = c.log[:mark]
 }
 
-// child proves a statement about a part of the value at hand.
+// child proves a statement about a part of the current value.
 func (c *prover) child(o known, n *jsonschema.Schema) bool {
 	key := fmt.Sprintf("%s %p", o.key(), n)
 	if c.proven[key] {
@@ -137,8 +134,8 @@ func (c *prover) child(o known, n *jsonschema.Schema) bool {
 	return true
 }
 
-// holds proves a statement about the value at hand: as it is, or for each of the
-// alternatives of the old schemas by itself.
+// holds proves a statement about the current value: directly, or separately for each alternative of
+// the old schemas.
 func (c *prover) holds(o known, n *jsonschema.Schema) bool {
 	if c.over() || c.impossible(o, maxLookAhead) {
 		return c.work < maxComparisons
@@ -168,7 +165,7 @@ func (c *prover) holds(o known, n *jsonschema.Schema) bool {
 	return true
 }
 
-// direct proves each keyword of n, and of what n applies without condition.
+// direct proves each keyword of n, and of the schemas that n applies unconditionally.
 func (c *prover) direct(o known, n *jsonschema.Schema) bool {
 	if values, few := c.values(o); few {
 		return c.each(values, n)
@@ -188,7 +185,7 @@ func (c *prover) direct(o known, n *jsonschema.Schema) bool {
 	return ok
 }
 
-// each asks the validator about the few values that there can be.
+// each validates each of the few possible values.
 func (c *prover) each(values []any, n *jsonschema.Schema) bool {
 	for _, v := range values {
 		if c.over() {
@@ -210,7 +207,7 @@ func (c *prover) each(values []any, n *jsonschema.Schema) bool {
 	return true
 }
 
-// general proves the keywords that look at any value.
+// general proves the keywords that apply to all values.
 func (c *prover) general(o known, m *jsonschema.Schema) bool {
 	ok := true
 	if m.Bool != nil && !*m.Bool {
@@ -239,7 +236,7 @@ func (c *prover) general(o known, m *jsonschema.Schema) bool {
 	}
 	for _, extension := range m.Extensions {
 		switch extension.(type) {
-		case propertyNames, uniqueItems: // checked by their keywords
+		case propertyNames, uniqueItems: // proven with their keywords
 		default:
 			ok = c.unclear(m, "$schema")
 		}
@@ -247,7 +244,7 @@ func (c *prover) general(o known, m *jsonschema.Schema) bool {
 	return ok
 }
 
-// texts proves the keywords that look at strings.
+// texts proves the keywords that apply to strings.
 func (c *prover) texts(o known, m *jsonschema.Schema) bool {
 	if o.types&texts == 0 {
 		return true
@@ -263,7 +260,7 @@ func (c *prover) texts(o known, m *jsonschema.Schema) bool {
 	return ok
 }
 
-// least proves a lower bound of a count by what is known of it; nil is none.
+// least proves a lower bound of a count from the known one; nil means no bound.
 func (c *prover) least(m *jsonschema.Schema, keyword string, now, before *int) bool {
 	was := 0
 	if before != nil {
@@ -275,7 +272,7 @@ func (c *prover) least(m *jsonschema.Schema, keyword string, now, before *int) b
 	return c.no(m, keyword, "%s was %d and is now %d", keyword, was, *now)
 }
 
-// most proves an upper bound of a count.
+// most proves an upper bound of a count from the known one; nil means no bound.
 func (c *prover) most(m *jsonschema.Schema, keyword string, now, before *int) bool {
 	switch {
 	case now == nil || before != nil && *before <= *now:
@@ -286,7 +283,7 @@ func (c *prover) most(m *jsonschema.Schema, keyword string, now, before *int) bo
 	return c.no(m, keyword, "%s was %d and is now %d", keyword, *before, *now)
 }
 
-// literal writes a value for a sentence.
+// literal formats a value for a sentence.
 func literal(v any) string {
 	return excerpt(strings.TrimSpace(string(encode(v))))
 }

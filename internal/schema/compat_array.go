@@ -4,8 +4,8 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// itemsOf returns what s asks of the items one by one, and of all behind those;
-// nil for nothing.
+// itemsOf returns the schemas that s applies to the first items, and the one that it applies to the
+// rest; nil means none.
 func itemsOf(s *jsonschema.Schema) (first []*jsonschema.Schema, rest *jsonschema.Schema) {
 	switch items := s.Items.(type) { // before 2020-12
 	case *jsonschema.Schema:
@@ -24,7 +24,7 @@ func itemsOf(s *jsonschema.Schema) (first []*jsonschema.Schema, rest *jsonschema
 	return s.PrefixItems, s.Items2020
 }
 
-// item returns what is asked of the item at an index.
+// item returns the schemas that apply to the item at an index.
 func (o known) item(index int) []*jsonschema.Schema {
 	var list []*jsonschema.Schema
 	for _, s := range o.schemas {
@@ -39,7 +39,7 @@ func (o known) item(index int) []*jsonschema.Schema {
 	return list
 }
 
-// arrays proves the keywords that look at arrays.
+// arrays proves the keywords that apply to arrays.
 func (c *prover) arrays(o known, m *jsonschema.Schema) bool {
 	if o.types&arrays == 0 {
 		return true
@@ -58,10 +58,10 @@ func (c *prover) arrays(o known, m *jsonschema.Schema) bool {
 	return ok
 }
 
-// items proves what m asks of each item; high bounds how many there are.
+// items proves what m requires of each item; high is the maximum number of items.
 func (c *prover) items(o known, m *jsonschema.Schema, high *int) bool {
 	first, rest := itemsOf(m)
-	last := len(first) // all items from here on are alike, on both sides
+	last := len(first) // from here on, all items have the same schemas on both sides
 	for _, s := range o.schemas {
 		one, _ := itemsOf(s)
 		last = max(last, len(one))
@@ -87,7 +87,7 @@ func (c *prover) items(o known, m *jsonschema.Schema, high *int) bool {
 	return ok
 }
 
-// contains proves how many items are of a kind.
+// contains proves contains, minContains and maxContains.
 func (c *prover) contains(o known, m *jsonschema.Schema) bool {
 	if m.Contains == nil {
 		return true
@@ -109,7 +109,7 @@ func (c *prover) contains(o known, m *jsonschema.Schema) bool {
 	return true
 }
 
-// fewest returns how many items must match contains.
+// fewest returns the minimum number of items that must match contains.
 func fewest(s *jsonschema.Schema) int {
 	if s.MinContains != nil {
 		return *s.MinContains

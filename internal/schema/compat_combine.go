@@ -36,7 +36,7 @@ func (c *prover) anyOf(o known, m *jsonschema.Schema) bool {
 	return true
 }
 
-// oneOf proves that one branch takes the value, and that no other can.
+// oneOf proves that one branch accepts the value, and that no other can.
 func (c *prover) oneOf(o known, m *jsonschema.Schema) bool {
 	if len(m.OneOf) == 0 || o.some(func(s *jsonschema.Schema) bool { return c.sameLists(s.OneOf, m.OneOf) }) {
 		return true
@@ -53,7 +53,7 @@ func (c *prover) oneOf(o known, m *jsonschema.Schema) bool {
 	return c.no(m, "oneOf", "cannot be compared: it is not certain that exactly one alternative accepts what was accepted before")
 }
 
-// not proves that what m excludes was excluded before.
+// not proves that the values that m excludes were excluded before.
 func (c *prover) not(o known, m *jsonschema.Schema) bool {
 	if m.Not == nil {
 		return true

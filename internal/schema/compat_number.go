@@ -6,7 +6,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// numbers proves the keywords that look at numbers.
+// numbers proves the keywords that apply to numbers.
 func (c *prover) numbers(o known, m *jsonschema.Schema) bool {
 	if o.types&(integers|fractions) == 0 {
 		return true

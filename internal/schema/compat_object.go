@@ -7,8 +7,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// additional returns what s asks of the members that it names nowhere; nil for
-// nothing.
+// additional returns the schema that s applies to members that it does not name; nil means none.
 func additional(s *jsonschema.Schema) *jsonschema.Schema {
 	switch more := s.AdditionalProperties.(type) {
 	case *jsonschema.Schema:
@@ -21,13 +20,13 @@ func additional(s *jsonschema.Schema) *jsonschema.Schema {
 	return nil
 }
 
-// never returns the schema that a keyword of s with the value false stands for.
+// never returns the schema for a keyword of s whose value is false.
 func never(s *jsonschema.Schema, keyword string) *jsonschema.Schema {
 	no := false
 	return &jsonschema.Schema{Bool: &no, Location: s.Location + "/" + keyword, DraftVersion: s.DraftVersion}
 }
 
-// memberOf returns what s asks of its member of a name.
+// memberOf returns the schemas that s applies to the member with a name.
 func memberOf(s *jsonschema.Schema, name string) []*jsonschema.Schema {
 	var list []*jsonschema.Schema
 	one, named := s.Properties[name]
@@ -46,7 +45,7 @@ func memberOf(s *jsonschema.Schema, name string) []*jsonschema.Schema {
 	return list
 }
 
-// member returns what is asked of the member of a name.
+// member returns the schemas that apply to the member with a name.
 func (o known) member(name string) []*jsonschema.Schema {
 	var list []*jsonschema.Schema
 	for _, s := range o.schemas {
@@ -55,7 +54,7 @@ func (o known) member(name string) []*jsonschema.Schema {
 	return list
 }
 
-// names returns the names of all members that there can be, when it is known.
+// names returns the names of all possible members; closed is false if they are not known.
 func (o known) names() (names []string, closed bool) {
 	for _, s := range o.schemas {
 		if more, ok := s.AdditionalProperties.(bool); ok && !more && len(s.PatternProperties) == 0 {
@@ -69,7 +68,7 @@ func (o known) requires(name string) bool {
 	return o.some(func(s *jsonschema.Schema) bool { return slices.Contains(s.Required, name) })
 }
 
-// objects proves the keywords that look at objects.
+// objects proves the keywords that apply to objects.
 func (c *prover) objects(o known, m *jsonschema.Schema) bool {
 	if o.types&objects == 0 {
 		return true
@@ -91,7 +90,7 @@ func (c *prover) objects(o known, m *jsonschema.Schema) bool {
 	return ok
 }
 
-// always reports that a schema is the word true.
+// always reports whether a schema is the literal true.
 func always(s *jsonschema.Schema) bool { return s.Bool != nil && *s.Bool }
 
 func (c *prover) counts(o known, m *jsonschema.Schema) bool {
@@ -114,7 +113,7 @@ func (c *prover) counts(o known, m *jsonschema.Schema) bool {
 	return c.most(m, "maxProperties", m.MaxProperties, high) && ok
 }
 
-// members proves what m asks of the members that either side names.
+// members proves what m requires of the members that either side names.
 func (c *prover) members(o known, m *jsonschema.Schema) bool {
 	named := maps.Clone(m.Properties)
 	if named == nil {
@@ -144,8 +143,8 @@ func (c *prover) members(o known, m *jsonschema.Schema) bool {
 	return ok
 }
 
-// others proves what m asks of members that neither side names: those that match
-// one of its patterns, and all the rest.
+// others proves what m requires of members that neither side names: those that match one of its
+// patterns, and all others.
 func (c *prover) others(o known, m *jsonschema.Schema) bool {
 	ok := true
 	patterns := map[string]bool{}
@@ -167,9 +166,8 @@ func (c *prover) others(o known, m *jsonschema.Schema) bool {
 	return ok
 }
 
-// choices returns schemas of which old asks at least one of any member that it
-// does not name and whose name matches none of the patterns; nil stands for one
-// that asks nothing.
+// choices returns schemas. Of these, old applies at least one to each member that it does not name
+// and whose name matches none of the patterns; nil stands for a schema without requirements.
 func choices(old *jsonschema.Schema, unmatched map[string]bool) []*jsonschema.Schema {
 	list := []*jsonschema.Schema{additional(old)}
 	for pattern, one := range old.PatternProperties {
@@ -180,7 +178,7 @@ func choices(old *jsonschema.Schema, unmatched map[string]bool) []*jsonschema.Sc
 	return list
 }
 
-// ofSome proves n from one of the old schemas, for each choice that it has.
+// ofSome proves n from one of the old schemas, for each of its choices.
 func (c *prover) ofSome(o known, n *jsonschema.Schema, of func(*jsonschema.Schema) []*jsonschema.Schema) bool {
 	if always(n) {
 		return true
@@ -238,7 +236,7 @@ func (c *prover) propertyNames(o known, m *jsonschema.Schema) bool {
 	return c.child(before, m.PropertyNames)
 }
 
-// dependencies proves what m asks when a member is there.
+// dependencies proves what m requires if a member is present.
 func (c *prover) dependencies(o known, m *jsonschema.Schema) bool {
 	ok := true
 	for _, name := range slices.Sorted(maps.Keys(m.DependentRequired)) {
@@ -275,7 +273,7 @@ func (c *prover) namesBeside(o known, m *jsonschema.Schema, name string, needed 
 	return ok
 }
 
-// schemaBeside proves a schema that is applied when a member is there.
+// schemaBeside proves a schema that applies if a member is present.
 func (c *prover) schemaBeside(o known, name string, n *jsonschema.Schema) bool {
 	if c.impossible(c.known(o.member(name)...), maxLookAhead) {
 		return true

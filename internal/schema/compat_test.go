@@ -7,9 +7,9 @@ import (
 	"theeye/internal/schema"
 )
 
-// The table that docs/guides/types.md tells in words. "forth" is the verdict on
-// replacing the first schema by the second, "back" on the other way: empty for
-// compatible, else the pointer and the beginning of the first reason.
+// The table of compatible changes in docs/guides/types.md describes these. "forth" is the verdict
+// on replacing the first schema by the second, "back" on the reverse: empty for compatible,
+// otherwise the pointer and the beginning of the first reason.
 func TestCompatibility(t *testing.T) {
 	tests := []struct{ name, a, b, forth, back string }{
 		{"nothing changes", `{"type":"object","required":["a"]}`, `{"required":["a"],"type":"object"}`, "", ""},
@@ -120,7 +120,7 @@ func judged(t *testing.T, way string, got []schema.Reason, want string) {
 	}
 }
 
-// A judgement that would take too many steps ends, and is then not "compatible".
+// A comparison that would take too many steps ends, and the verdict is then not "compatible".
 func TestJudgingEnds(t *testing.T) {
 	branch := func(extra string) string {
 		return `{"anyOf":[` + numbered(30, `{"properties":{"p%d":{"anyOf":[{"$ref":"#"},{"minLength":1},{"maxLength":9}]}}`+extra+`}`) + `]}`
@@ -139,7 +139,7 @@ func TestJudgingEnds(t *testing.T) {
 	}
 }
 
-// A version that this server could not use let nothing pass.
+// A version that this server cannot use accepts nothing.
 func TestAfterAVersionThatCannotBeUsed(t *testing.T) {
 	before := schema.Unusable("c", "n", 1, &schema.CompileError{Reason: "too old"})
 	now := compile(t, `{"type":"object"}`)
@@ -151,7 +151,7 @@ func TestAfterAVersionThatCannotBeUsed(t *testing.T) {
 	}
 }
 
-// A large schema of a usual form is judged within the steps that there are.
+// A large schema of an ordinary form is compared within the limit of steps.
 func TestALargeSchemaIsJudged(t *testing.T) {
 	properties := numbered(900, `"p%d":{"type":"object","required":["a"],"properties":{"a":{"type":"string","maxLength":9}},"additionalProperties":false}`)
 	values := numbered(schema.MaxEnum, `"v%d"`)
@@ -162,7 +162,7 @@ func TestALargeSchemaIsJudged(t *testing.T) {
 	}
 }
 
-// Data that was checked before must not become too large for its schema.
+// Data that could be checked before must not become too large for its schema.
 func TestCompatibilityOfLargeData(t *testing.T) {
 	anyOf := func(n int) string { return `{"anyOf":[true` + strings.Repeat(",true", n-1) + `]}` }
 	for name, c := range map[string]struct {

@@ -16,21 +16,21 @@ import (
 	"theeye/internal/jsonx"
 )
 
-// rootURL is the base of a document that has no "$id". No loader knows it.
+// rootURL is the base of a document without "$id". No loader can load it.
 const (
 	scheme  = "eye://"
 	rootURL = scheme + "/schema"
 )
 
-// noLoader refuses every reference out of the document. The library's own
-// loader would read files.
+// noLoader refuses every reference that leaves the document. The library's own loader would read
+// files.
 type noLoader struct{}
 
 func (noLoader) Load(string) (any, error) {
 	return nil, errors.New("references must stay within the document")
 }
 
-// dialects tells what "$schema" may name.
+// dialects is the advice on what "$schema" may name.
 const dialects = "use 2020-12 (https://json-schema.org/draft/2020-12/schema), 2019-09, draft-07 or draft-06"
 
 // knownDialect reports whether "$schema" may have this value.
@@ -75,12 +75,12 @@ func newCompiler(doc *source) *jsonschema.Compiler {
 	c.UseRegexpEngine(compilePattern)
 	c.DefaultDraft(jsonschema.Draft2020)
 	c.AssertFormat()
-	_ = c.AddResource(rootURL, doc.value) // fails only for a second document of the name
+	_ = c.AddResource(rootURL, doc.value) // fails only for a second document with this name
 	return c
 }
 
-// compilePattern compiles within the bounds. It also judges data of the format
-// "regex", so that a sender cannot have a huge program built.
+// compilePattern compiles a pattern within the limits. It is also used for data of the format
+// "regex", so that a sender cannot make the server build a huge program.
 func compilePattern(pattern string) (jsonschema.Regexp, error) {
 	size, err := patternSize(pattern)
 	if err != nil {
@@ -107,7 +107,7 @@ func patternSize(pattern string) (int, error) {
 	return len(program.Inst), nil
 }
 
-// explainCompile says in a *CompileError what the library found wrong.
+// explainCompile turns an error of the library into a *CompileError.
 func explainCompile(doc *source, err error) error {
 	var invalid *jsonschema.SchemaValidationError
 	var pattern *jsonschema.InvalidRegexError
@@ -154,8 +154,8 @@ func withoutFragment(u *url.URL) string {
 	return plain.String()
 }
 
-// reference returns the JSON Pointer of the first $ref that fits, empty when
-// none does. Bases that "$id" sets below the root are not followed.
+// reference returns the JSON Pointer of the first $ref that fits, or "" if there is none. It
+// ignores bases that "$id" sets below the root.
 func (s *source) reference(fits func(*url.URL) bool) string {
 	base, _ := url.Parse(rootURL)
 	if object, ok := s.value.(map[string]any); ok {
@@ -171,8 +171,7 @@ func (s *source) reference(fits func(*url.URL) bool) string {
 	})
 }
 
-// find returns the JSON Pointer of the first text under a key that fits, empty
-// when none does.
+// find returns the JSON Pointer of the first text under a key that fits, or "" if there is none.
 func (s *source) find(key string, fits func(string) bool) string {
 	var find func(at string, v any) string
 	find = func(at string, v any) string {

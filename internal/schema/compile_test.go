@@ -92,7 +92,7 @@ func TestRefusedSchemas(t *testing.T) {
 	}
 }
 
-// numbered returns so many copies of a text, each with its number, and commas between.
+// numbered returns n copies of a text, each with its number, separated by commas.
 func numbered(n int, format string) string {
 	parts := make([]string, n)
 	for i := range parts {

@@ -11,18 +11,16 @@ import (
 	"theeye/internal/jsonx"
 )
 
-// cost bounds what one check does: per depth of data, the most that the schema
-// does with any single value there. The root has depth 0. Behind the last
-// entry all are like it.
+// cost bounds the work of one check: for each depth of data, the maximum work of the schema for a
+// single value there. The root has depth 0. The last entry applies to all greater depths.
 //
-// It is an upper bound over all data, found by walking the graph of the
-// schema: at a value of depth 0 the root and all that it applies in place are
-// evaluated; for a value one deeper, all that these apply to one name or index,
-// and so on. So anyOf in anyOf, and references that meet twice at each level,
-// show as a weight that doubles, and are refused before any data comes.
+// It is an upper bound for all data, computed by walking the graph of the schema: for the value at
+// depth 0, the root and everything that it applies in place are evaluated; for a value one level
+// deeper, everything that these apply to one name or index; and so on. Nested anyOf, and references
+// that double at each level, therefore double the weight, and are refused before any data arrives.
 type cost struct{ weights []weight }
 
-// measure computes the cost of a schema, and refuses one that is over a bound.
+// measure computes the cost of a schema, and refuses a schema that exceeds a limit.
 func measure(g *graph, root *jsonschema.Schema) (cost, error) {
 	m := meter{nodes: g.nodes, reach: make([]weight, len(g.nodes))}
 	start := g.index[root].place
@@ -34,7 +32,7 @@ func measure(g *graph, root *jsonschema.Schema) (cost, error) {
 		}
 		reached := m.reach[start]
 		most := reached
-		if depth == 0 { // what any subschema does with its own value shows later, at some depth: reported here it has a place
+		if depth == 0 { // the work of each subschema for its own value; reported here, because its place is known
 			for _, l := range m.reach {
 				most = most.max(l)
 			}
@@ -47,7 +45,7 @@ func measure(g *graph, root *jsonschema.Schema) (cost, error) {
 		}
 		c.weights = append(c.weights, reached)
 		if depth >= 2 && slices.Equal(before, m.reach) {
-			break // and so for ever
+			break // all greater depths are the same
 		}
 	}
 	return c, nil
@@ -56,16 +54,16 @@ func measure(g *graph, root *jsonschema.Schema) (cost, error) {
 // maxMeasure bounds the work of measuring itself.
 const maxMeasure = 5_000_000
 
-// meter computes, for growing depth, the weight of each node on a value that
-// lies so deep below the value it is applied to.
+// meter computes, for increasing depth, the weight of each node for a value at that depth below the
+// value to which the node is applied.
 type meter struct {
 	nodes []*node
-	reach []weight // by place; of the depth before
+	reach []weight // by place; for the previous depth
 	work  int
 }
 
-// first returns the JSON Pointer of the innermost subschema whose weight is over a
-// bound; in-place targets stand before those that apply them.
+// first returns the JSON Pointer of the innermost subschema for whose weight over returns true.
+// In-place targets precede the nodes that apply them.
 func (m *meter) first(over func(weight) bool) string {
 	for i, l := range m.reach {
 		if over(l) {
@@ -75,7 +73,8 @@ func (m *meter) first(over func(weight) bool) string {
 	return ""
 }
 
-// sumWeights computes the weight of n on its own value. Those that it applies in place have theirs.
+// sumWeights computes the weight of n for its own value. The nodes that n applies in place must
+// already have theirs.
 func (n *node) sumWeights() {
 	n.totalWeight = n.ownWeight
 	for _, target := range n.inPlace {
@@ -83,7 +82,7 @@ func (n *node) sumWeights() {
 	}
 }
 
-// children are weights by name and index, and of what has no entry.
+// children holds weights by name and index, and for names and indexes without an entry.
 type children struct {
 	members map[string]weight
 	other   weight
@@ -116,7 +115,7 @@ func (m *meter) descend(depth int) error {
 	return nil
 }
 
-// own returns what n itself applies to its members and items.
+// own returns the weights of what n itself applies to its members and items.
 func (m *meter) own(n *node, depth int) children {
 	var always weight
 	for _, target := range n.everyChild {
@@ -134,7 +133,7 @@ func (m *meter) own(n *node, depth int) children {
 		for _, target := range n.everyName { // checked twice, see names.go
 			ofNames = ofNames.plus(target.totalWeight.times(2))
 		}
-		ofNames[weightValue] += ofNames[weightText] // whatever the value of the name is
+		ofNames[weightValue] += ofNames[weightText] // the name costs this in addition to its value
 	}
 	sum := func(base weight, targets []*node) weight {
 		for _, target := range targets {
@@ -159,7 +158,7 @@ func (m *meter) own(n *node, depth int) children {
 	return c
 }
 
-// merge adds what an in-place target does to the same members and items.
+// merge adds the weights of an in-place target for the same members and items.
 func (m *meter) merge(c, o *children) {
 	m.work += len(c.members) + len(o.members) + len(c.items) + len(o.items)
 	if c.members == nil && len(o.members) > 0 {
@@ -203,8 +202,8 @@ func (c *children) most() weight {
 	return l
 }
 
-// outgrows reports whether large data that was checked before may take too long now.
-// The root is a single value.
+// outgrows reports whether large data that could be checked before may now take too long. The root
+// is ignored, because it is a single value.
 func (c cost) outgrows(before cost) bool {
 	for depth := 1; depth < max(len(c.weights), len(before.weights)); depth++ {
 		if work := c.value(depth); work >= 2*before.value(depth) && work*commonValues > MaxWork {
@@ -216,15 +215,15 @@ func (c cost) outgrows(before cost) bool {
 
 func (c cost) at(depth int) weight { return c.weights[min(depth, len(c.weights)-1)] }
 
-// value is the work for one value at a depth, as weight.value.
+// value is weight.value for one value at a depth.
 func (c cost) value(depth int) int { return c.at(depth).value() * farther(depth, 0) }
 
-// farther is how many times a value costs more than at the root: its place is written down where it
-// is wrong. path is the length of that, in bytes.
+// farther is the factor by which a value costs more than at the root, because its place is written
+// if it is wrong. path is the length of the place in bytes.
 func farther(depth, path int) int { return 1 + depth/16 + path/256 }
 
-// scan returns a problem when the validator must not see data: it is too deep,
-// holds a number that is too large, or would take too long.
+// scan returns a problem if data must not be validated, because it is too deep, contains a number
+// that is too large, or would take too long.
 func (c cost) scan(data any) *event.Problem {
 	s := scanner{cost: c}
 	s.value(data, 0, 0)
@@ -237,7 +236,7 @@ func (c cost) scan(data any) *event.Problem {
 // TooMuchWork is the message of the problem that a check would take more than MaxWork.
 const TooMuchWork = "the data is too large to validate: that would take more than 1,000,000 steps, about 50 ms. Send less data per event, or simplify the schema where most of the data is: fewer alternatives (anyOf, oneOf), shorter enum lists, simpler patterns"
 
-// scanner adds up the work of a check, and ends when it is too much.
+// scanner adds up the work of a check, and stops when it exceeds MaxWork.
 type scanner struct {
 	cost    cost
 	work    int
@@ -249,7 +248,7 @@ func (s *scanner) fail(message string) {
 	s.problem = &p
 }
 
-// value adds the work for v, whose place takes path bytes.
+// value adds the work for v, whose place has path bytes.
 func (s *scanner) value(v any, depth, path int) {
 	l := s.cost.at(depth)
 	s.work += l[weightValue] * farther(depth, path)
@@ -295,7 +294,7 @@ func (s *scanner) value(v any, depth, path int) {
 	}
 }
 
-// ofBytes is the work that grows with the length of a text.
+// ofBytes is the part of the work that grows with the length of a text.
 func (l weight) ofBytes(text string) int {
 	return len(text)*l[weightPattern]/patternRate + len(text)*l[weightBytes]/64
 }

@@ -23,8 +23,8 @@ func (c *counter) vocabulary() *jsonschema.Vocabulary {
 	}
 }
 
-// The cost of a schema is never below what the validator does. It is the only
-// test that looks inside: what is promised outside is a time.
+// The cost of a schema is never less than the work of the validator. This test is internal, because
+// outside the package only a time is promised.
 func TestCostIsAnUpperBound(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		definitions := map[string]any{}

@@ -7,8 +7,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Decode gives JSON the form that Check takes: numbers keep their literal. What
-// is behind the first fault of a text that is no strict JSON is left out.
+// Decode decodes JSON into the form that Check accepts; numbers keep their literals. If the text is
+// not strict JSON, everything after the first fault is left out.
 func Decode(data jsontext.Value) any {
 	return decodeValue(jsontext.NewDecoder(bytes.NewBuffer(data)))
 }

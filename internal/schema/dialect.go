@@ -10,11 +10,10 @@ import (
 	"theeye/internal/jsonx"
 )
 
-// CompileDraft is Compile for a schema that a user wants to register. It refuses
-// besides what its dialect would silently pass over: keywords that another
-// dialect of JSON Schema judges by. A schema that looks strict and is not would
-// let bad events in. What is registered already is compiled with Compile, so that
-// this rule may grow.
+// CompileDraft is Compile for a schema that a user wants to register. It also refuses keywords that
+// the dialect would silently ignore although another dialect of JSON Schema defines them: a schema
+// that looks strict but is not would accept invalid events. Registered schemas are compiled with
+// Compile, so this rule may become stricter.
 func CompileDraft(category, name string, version uint32, document []byte) (*Type, error) {
 	t, err := Compile(category, name, version, document)
 	if err != nil {
@@ -43,7 +42,7 @@ func CompileDraft(category, name string, version uint32, document []byte) (*Type
 	return t, nil
 }
 
-// at returns the value at a JSON Pointer, nil when there is none.
+// at returns the value at a JSON Pointer, or nil if there is none.
 func (s *source) at(pointer string) any {
 	v := s.value
 	for token := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
@@ -56,7 +55,7 @@ func (s *source) at(pointer string) any {
 	return v
 }
 
-// child returns a member of an object or an item of an array, nil when there is none.
+// child returns a member of an object or an item of an array, or nil if there is none.
 func child(parent any, token string) any {
 	switch parent := parent.(type) {
 	case map[string]any:
@@ -69,8 +68,8 @@ func child(parent any, token string) any {
 	return nil
 }
 
-// passedOver says why a keyword has no effect in its dialect, though it would
-// have one in another; empty when it has, or is no keyword of any.
+// passedOver says why a keyword has no effect in its dialect although it has one in another. It
+// returns "" if the keyword has an effect, or is not a keyword of any dialect.
 func passedOver(keyword string, beside map[string]any, draft int) string {
 	const ours = "2020-12"
 	name := map[int]string{6: "draft-06", 7: "draft-07", 2019: "2019-09", 2020: ours}[draft]
@@ -120,7 +119,7 @@ func passedOver(keyword string, beside map[string]any, draft int) string {
 	return ""
 }
 
-// judges reports whether a keyword of draft-06 or draft-07 judges data.
+// judges reports whether a keyword of draft-06 or draft-07 affects validation.
 func judges(keyword string) bool {
 	return slices.Contains([]string{
 		"type", "enum", "const", "multipleOf", "maximum", "exclusiveMaximum", "minimum", "exclusiveMinimum",

@@ -8,8 +8,8 @@ import (
 	"theeye/internal/schema"
 )
 
-// What a dialect would silently pass over is refused; what it knows is not, nor
-// what no dialect knows.
+// A keyword that the dialect would silently ignore is refused, but not one that it defines, or that
+// no dialect defines.
 func TestKeywordsOfOtherDialects(t *testing.T) {
 	const seven, six = `"$schema":"http://json-schema.org/draft-07/schema#",`, `"$schema":"http://json-schema.org/draft-06/schema#",`
 	const nineteen = `"$schema":"https://json-schema.org/draft/2019-09/schema",`

@@ -19,7 +19,7 @@ type CompileError struct {
 	Pointer string // JSON Pointer into the document; empty for the whole
 	Reason  string // what is wrong and what is expected
 
-	Line, Column int // where the document is not JSON, from 1; 0 when it is JSON
+	Line, Column int // where the document is not JSON, from 1; 0 if it is JSON
 }
 
 // Error returns pointer and reason.
@@ -34,8 +34,8 @@ func refuse(pointer, format string, args ...any) error {
 	return &CompileError{Pointer: pointer, Reason: fmt.Sprintf(format, args...)}
 }
 
-// parseDocument reads the text strictly (no duplicate keys, valid UTF-8) into
-// the values that the library takes, within the bounds.
+// parseDocument parses the text strictly (no duplicate keys, valid UTF-8) into the values that the
+// library expects, within the limits.
 func parseDocument(document []byte) (*source, error) {
 	if len(document) > MaxDocumentBytes {
 		return nil, refuse("", "the schema is %d bytes long; at most %d are allowed", len(document), MaxDocumentBytes)
@@ -159,8 +159,8 @@ func (r *reader) array(depth int) (any, error) {
 	return array, err
 }
 
-// isCount reports whether a keyword counts something; the library keeps such
-// numbers as int and would silently cut off what is larger.
+// isCount reports whether a keyword counts something. The library stores such numbers as int and
+// would silently truncate larger ones.
 func isCount(name string) bool {
 	switch name {
 	case "minLength", "maxLength", "minItems", "maxItems", "minProperties",
@@ -170,8 +170,8 @@ func isCount(name string) bool {
 	return false
 }
 
-// numberInRange reports whether the literal of a JSON number is one that the
-// validator can compute with at a small, bounded cost.
+// numberInRange reports whether the validator can compute with the literal of a JSON number at a
+// small, bounded cost.
 func numberInRange(literal string) bool {
 	if len(literal) <= 16 && !strings.ContainsAny(literal, "eE") {
 		return true

@@ -1,4 +1,4 @@
 package schema
 
-// Formats are those that count as known.
+// Formats returns the formats that count as known.
 func Formats() []string { return formats() }

@@ -9,10 +9,10 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// graph is a compiled schema as its subschemas and what each applies: to the
-// same value (inPlace), to members of an object or to items of an array.
+// graph is a compiled schema as a graph of subschemas. Each node has the subschemas that it applies
+// to the same value (inPlace), to members of an object and to items of an array.
 type graph struct {
-	nodes   []*node // in-place targets stand before those that apply them
+	nodes   []*node // in-place targets precede the nodes that apply them
 	index   map[*jsonschema.Schema]*node
 	pending []*node // found, and to be visited
 }
@@ -23,20 +23,20 @@ type node struct {
 	at          string // JSON Pointer into the document
 	place       int    // in graph.nodes
 	ownWeight   weight // of the node itself
-	totalWeight weight // with all that it applies in place
+	totalWeight weight // including everything that it applies in place
 	inPlace     []*node
 
-	members    map[string][]*node // by name; patterns that match the name included
-	others     []*node            // a member that has no name in members
+	members    map[string][]*node // by name, including patterns that match the name
+	others     []*node            // for a member whose name is not in members
 	everyName  []*node            // for the names of members
 	nameWeight weight             // of each name itself
 	prefix     [][]*node          // by index
-	rest       []*node            // items behind the prefix
-	everyChild []*node            // of unevaluated…, contains
-	rehashed   bool               // uniqueItems: everything below is written out
+	rest       []*node            // items after the prefix
+	everyChild []*node            // for unevaluated…, contains
+	rehashed   bool               // uniqueItems: everything below is serialized
 	rescanned  bool               // unevaluated…: each subschema copies the names
 
-	state int // of the search for circles
+	state int // of the search for cycles
 }
 
 const (
@@ -45,7 +45,7 @@ const (
 	visited
 )
 
-// newGraph walks what the root reaches and refuses what must not be used.
+// newGraph visits everything that the root reaches, and refuses what must not be used.
 func newGraph(root *jsonschema.Schema) (*graph, error) {
 	g := &graph{index: map[*jsonschema.Schema]*node{}}
 	g.node(root)
@@ -62,7 +62,7 @@ func newGraph(root *jsonschema.Schema) (*graph, error) {
 	return g, nil
 }
 
-// node returns the node of s, which is new when s was not met before.
+// node returns the node for s, and creates it if necessary.
 func (g *graph) node(s *jsonschema.Schema) *node {
 	n := g.index[s]
 	if n == nil {
@@ -83,14 +83,14 @@ func (g *graph) list(schemas ...*jsonschema.Schema) []*node {
 	return nodes
 }
 
-// outsideError is a reference to one of the library's own documents.
+// outsideError reports a reference to one of the library's own documents.
 type outsideError struct{ location string }
 
 func (e *outsideError) Error() string {
 	return fmt.Sprintf("a reference points to %s: references must stay within the document", e.location)
 }
 
-// visit completes n, and before it all that it applies in place.
+// visit completes n, after all nodes that n applies in place.
 func (g *graph) visit(n *node) error {
 	switch n.state {
 	case visited:
@@ -183,7 +183,7 @@ func (g *graph) items(n *node) {
 	n.rescanned = s.UnevaluatedItems != nil || s.UnevaluatedProperties != nil
 }
 
-// checkKeywords bounds what one subschema holds, and weighs it.
+// checkKeywords checks the limits of one subschema, and computes its weight.
 func (n *node) checkKeywords() error {
 	s := n.schema
 	switch {

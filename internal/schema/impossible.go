@@ -7,10 +7,10 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// maxLookAhead is how many levels of members impossible looks into.
+// maxLookAhead is the number of levels of members that impossible examines.
 const maxLookAhead = 3
 
-// impossible reports that no value is as o says. False says nothing.
+// impossible returns true if no value can be as o says. False means nothing.
 func (c *prover) impossible(o known, depth int) bool {
 	if o.types == 0 || c.excluded(o) {
 		return true
@@ -32,15 +32,15 @@ func (c *prover) impossible(o known, depth int) bool {
 	return name != ""
 }
 
-// excluded reports that a not takes every value of the types of o.
+// excluded reports whether a not excludes every value of the types of o.
 func (c *prover) excluded(o known) bool {
 	return o.some(func(s *jsonschema.Schema) bool {
 		return s.Not != nil && c.attempt(func() bool { return c.direct(known{types: o.types}, s.Not) })
 	})
 }
 
-// missing returns a property that objects must have and cannot, by what is known of it, with the
-// schema that requires it.
+// missing returns a required property for which, according to cannot, no value is possible, with
+// the schema that requires it.
 func (c *prover) missing(o known, cannot func(known) bool) (*jsonschema.Schema, string) {
 	for _, s := range o.schemas {
 		for _, name := range s.Required {
@@ -58,9 +58,9 @@ func (c *prover) missing(o known, cannot func(known) bool) (*jsonschema.Schema, 
 // maxEmptyWork bounds the search of noEvent, in the steps of maxComparisons.
 const maxEmptyWork = 5_000
 
-// noEvent says why no object can pass a schema, and where in it that stands; why is empty when
-// nothing was found that says so. It looks at types, values, bounds, not and required properties,
-// and at the alternatives of each anyOf and oneOf by themselves.
+// noEvent says why no object can conform to a schema, and at which place of it. why is empty if it
+// finds no reason. It examines types, values, bounds, not and required properties, and the
+// alternatives of each anyOf and oneOf separately.
 func noEvent(root *jsonschema.Schema) (at, why string) {
 	c := prover{deadline: time.Now().Add(MaxJudging), work: maxComparisons - maxEmptyWork, proven: map[string]bool{}, equal: map[pair]bool{}}
 	o := c.known(root)
@@ -75,7 +75,7 @@ func noEvent(root *jsonschema.Schema) (at, why string) {
 	return documentPointer(s.Location) + "/required", "property " + quote(name) + " is required, but no value is allowed for it"
 }
 
-// empty is impossible for values whose alternatives may all be impossible too.
+// empty is impossible, but also examines whether all alternatives are impossible.
 func (c *prover) empty(o known, depth int) bool {
 	if c.over() || depth == 0 {
 		return false

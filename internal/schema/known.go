@@ -11,8 +11,8 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// types is a set of the types of JSON values; numbers are parted into integers
-// (1.0 is one) and others.
+// types is a set of types of JSON values. Numbers are divided into integers, such as 1.0, and
+// others.
 type types int
 
 const (
@@ -37,7 +37,7 @@ func (t types) String() string {
 	return strings.Join(names, ", ")
 }
 
-// typesOf returns the types that the keyword "type" of s lets pass.
+// typesOf returns the types that the keyword "type" of s allows.
 func typesOf(s *jsonschema.Schema) types {
 	switch {
 	case s.Bool != nil && !*s.Bool:
@@ -52,7 +52,8 @@ func typesOf(s *jsonschema.Schema) types {
 	return t
 }
 
-// typesNamed returns the types that a name stands for in the keyword "type", 0 for a name of none.
+// typesNamed returns the types for a name in the keyword "type", or 0 if it is not the name of a
+// type.
 func typesNamed(name string) types {
 	switch name {
 	case "null":
@@ -73,20 +74,19 @@ func typesNamed(name string) types {
 	return 0
 }
 
-// known is what is known of a value: it conforms to all the schemas and has one
-// of the types.
+// known is what is known about a value: it conforms to all the schemas and has one of the types.
 type known struct {
-	schemas []*jsonschema.Schema // with what they apply without condition
+	schemas []*jsonschema.Schema // including those that they apply unconditionally
 	types   types
 	apart   []*jsonschema.Schema // their alternatives are among schemas already
 }
 
-// known returns what conforming to all of the schemas tells.
+// known returns what is known about a value that conforms to all of the schemas.
 func (c *prover) known(schemas ...*jsonschema.Schema) known {
 	return c.with(known{types: allTypes}, schemas...)
 }
 
-// with returns what is known when the value conforms to more schemas.
+// with returns what is known if the value also conforms to more schemas.
 func (c *prover) with(o known, more ...*jsonschema.Schema) known {
 	next := known{schemas: slices.Clone(o.schemas), types: o.types, apart: o.apart}
 	for _, s := range more {
@@ -104,7 +104,7 @@ func (c *prover) with(o known, more ...*jsonschema.Schema) known {
 	return next
 }
 
-// flatten returns s and what it applies without condition: $ref and allOf.
+// flatten returns s and the schemas that it applies unconditionally, by $ref and allOf.
 func flatten(s *jsonschema.Schema) []*jsonschema.Schema {
 	var all []*jsonschema.Schema
 	var add func(*jsonschema.Schema)
@@ -140,8 +140,8 @@ func (o known) some(holds func(*jsonschema.Schema) bool) bool {
 	return slices.ContainsFunc(o.schemas, holds)
 }
 
-// most and least return the largest and the smallest of a number that some of
-// the schemas have; nil when none has it.
+// most and least return the largest and the smallest value of a number in the schemas, or nil if
+// none has it.
 func (o known) most(of func(*jsonschema.Schema) *int) *int {
 	return o.extreme(of, func(a, b int) bool { return a > b })
 }
@@ -160,8 +160,8 @@ func (o known) extreme(of func(*jsonschema.Schema) *int, better func(a, b int) b
 	return best
 }
 
-// alternatives returns a schema whose anyOf or oneOf was not taken apart yet, and
-// its branches; nil when there is none.
+// alternatives returns a schema whose anyOf or oneOf has not been expanded yet, and its branches,
+// or nil if there is none.
 func (o known) alternatives() (*jsonschema.Schema, []*jsonschema.Schema) {
 	for _, s := range o.schemas {
 		if slices.Contains(o.apart, s) {
@@ -177,7 +177,7 @@ func (o known) alternatives() (*jsonschema.Schema, []*jsonschema.Schema) {
 	return nil, nil
 }
 
-// values returns all values that there can be when enum or const leaves few.
+// values returns all possible values, if enum or const leaves only a few.
 func (c *prover) values(o known) (values []any, few bool) {
 	for _, s := range o.schemas {
 		switch {
@@ -205,12 +205,12 @@ func (c *prover) values(o known) (values []any, few bool) {
 
 // edge is one end of a range of numbers.
 type edge struct {
-	at   *big.Rat // nil: there is none
-	open bool     // at itself is outside
+	at   *big.Rat // nil: no bound
+	open bool     // at itself is excluded
 }
 
-// bound returns the tightest lower or upper bound of numbers. Of integers it is
-// one that can be reached.
+// bound returns the tightest lower or upper bound of numbers. For integers, it is itself an
+// integer.
 func (o known) bound(lower bool) edge {
 	var b edge
 	take := func(at *big.Rat, open bool) {
@@ -248,7 +248,7 @@ func nextInteger(at *big.Rat, open, lower bool) *big.Rat {
 	switch {
 	case at.IsInt() && !open:
 		return at
-	case lower: // also of an integer that is outside
+	case lower: // also for an integer that is excluded
 		floor.Add(floor, big.NewInt(1))
 	case at.IsInt():
 		floor.Sub(floor, big.NewInt(1))

@@ -14,7 +14,7 @@ import (
 	"theeye/internal/schema"
 )
 
-// Schemas whose cost doubles are refused however small they are.
+// Schemas whose cost doubles with depth are refused, however small they are.
 func TestDoublingIsRefused(t *testing.T) {
 	doubling := `"z":{"type":"string"}`
 	for i := range 25 {
@@ -49,8 +49,8 @@ func TestDoublingIsRefused(t *testing.T) {
 	}
 }
 
-// Whatever schema is accepted, a check of the largest data takes no more than a small multiple of
-// what the largest data of a plain schema takes, which conforms. What would take longer is refused.
+// For every accepted schema, a check of the largest data takes at most a small multiple of the time
+// for the largest conforming data of a simple schema. Data that would take longer is refused.
 func TestLargestData(t *testing.T) {
 	one, long := json.Number("1"), strings.Repeat("a", 250_000)
 	nestedIn := func(depth int, v any) any {
@@ -141,7 +141,7 @@ func members(n int) any {
 	return all
 }
 
-// trees returns different lists of lists, all with as many brackets.
+// trees returns different lists of lists with equal numbers of brackets.
 func trees(n int) any {
 	var forests func(nodes, n int) []any
 	forests = func(nodes, n int) (all []any) {
@@ -162,7 +162,7 @@ func trees(n int) any {
 	return forests(11, n)
 }
 
-// Items are unique or not by their exact values.
+// Items are compared by their exact values.
 func TestUniqueItems(t *testing.T) {
 	typ := compile(t, `{"uniqueItems":true}`)
 	for data, unique := range map[string]bool{
@@ -183,7 +183,7 @@ func TestUniqueItems(t *testing.T) {
 	}
 }
 
-// collisions returns different lists of texts that a hash of the texts in a row takes for one.
+// collisions returns different lists of texts whose concatenations have the same hash.
 func collisions(n int) any {
 	var all []any
 	for i := range n {
@@ -233,7 +233,7 @@ func TestDataTheValidatorMustNotSee(t *testing.T) {
 	}
 }
 
-// A panic in the middle of a check is a problem and is counted.
+// A panic during a check becomes a problem and is counted.
 func TestPanicsAreProblems(t *testing.T) {
 	typ := compile(t, `{"properties":{"n":{"maximum":5}}}`)
 	problems := typ.Check(map[string]any{"n": json.Number("x")}) // short, so not scanned; the library takes it for a number

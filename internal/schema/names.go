@@ -8,12 +8,12 @@ import (
 	"golang.org/x/text/message"
 )
 
-// The library tells a wrong place for what propertyNames finds: it keeps a
-// slice of the path that it goes on writing to. So schemas with this keyword
-// are compiled with a vocabulary that checks it once more and reports the
-// place of the member; what the library says of it is passed over.
+// The library reports wrong places for violations of propertyNames, because it keeps a slice of the
+// path and continues to write to it. Schemas with this keyword are therefore compiled with a
+// vocabulary that checks it again and reports the place of the member; the library's own report is
+// ignored.
 
-// badName is the kind of error of propertyNames.
+// badName is the kind of error for propertyNames.
 type badName struct{ name string }
 
 // KeywordPath returns the keyword.

@@ -20,7 +20,7 @@ import (
 	"theeye/internal/jsonx"
 )
 
-// maxAlternatives bounds how many branches of an anyOf or oneOf a message names.
+// maxAlternatives bounds the branches of an anyOf or oneOf that a message names.
 const maxAlternatives = 5
 
 // explain turns the library's tree of errors into problems of the event with data.
@@ -34,7 +34,7 @@ func (t *Type) explain(err error, data any) []event.Problem {
 	return e.problems()
 }
 
-// explainSchema does the same for the value at a place of a document, which is no schema.
+// explainSchema does the same for the value at a place of a document that is not a valid schema.
 func explainSchema(tree *jsonschema.ValidationError, doc *source, at string) []event.Problem {
 	e := explainer{printer: message.NewPrinter(language.English), value: doc.at(at), prefix: at, ofSchema: true}
 	e.add(tree)
@@ -46,11 +46,11 @@ type explainer struct {
 	printer  *message.Printer
 	value    any             // what was validated
 	prefix   string          // its place
-	ofSchema bool            // it is a schema, else it is data
+	ofSchema bool            // whether it is a schema or data
 	found    []event.Problem // sorted, no two equal
 }
 
-// at returns the value at a path, nil when there is none.
+// at returns the value at a path, or nil if there is none.
 func (e *explainer) at(path []string) any {
 	v := e.value
 	for _, token := range path {
@@ -61,8 +61,8 @@ func (e *explainer) at(path []string) any {
 
 func (e *explainer) problems() []event.Problem { return e.found }
 
-// full reports whether a problem at the pointer would come behind those that
-// are kept. It spares the making of texts that nobody sees.
+// full reports whether a problem at the pointer would come after those that are kept, so that its
+// text need not be built.
 func (e *explainer) full(pointer string) bool {
 	return len(e.found) == MaxProblems && pointer > e.found[MaxProblems-1].Pointer
 }
@@ -107,7 +107,7 @@ func (e *explainer) add(v *jsonschema.ValidationError) {
 			e.report(at, "the property name "+quote(k.name)+" is not allowed: "+e.summary(v.Causes, at))
 		}
 	case *kind.PropertyNames:
-		if e.ofSchema { // for data badName tells it
+		if e.ofSchema { // for data, badName reports it
 			e.report(at+"/"+jsonx.EscapePointer(k.Property), v.ErrorKind.LocalizedString(e.printer))
 		}
 	default:
@@ -131,8 +131,8 @@ func (e *explainer) missing(at string, names []string, because string) {
 	}
 }
 
-// text returns one sentence for v, the library's where it is understandable.
-// Values of the sender are cut before they are quoted.
+// text returns one sentence for v: the library's, if that is understandable. Values from the sender
+// are truncated before they are quoted.
 func (e *explainer) text(v *jsonschema.ValidationError, at string) string {
 	switch k := v.ErrorKind.(type) {
 	case *kind.AnyOf:
@@ -213,7 +213,7 @@ func (e *explainer) text(v *jsonschema.ValidationError, at string) string {
 	return v.ErrorKind.LocalizedString(e.printer)
 }
 
-// summary tells of each cause the first problem, with its place when that is not at.
+// summary names the first problem of each cause, and its place if that differs from at.
 func (e *explainer) summary(causes []*jsonschema.ValidationError, at string) string {
 	var parts []string
 	for i, cause := range causes {
@@ -239,7 +239,7 @@ func (e *explainer) summary(causes []*jsonschema.ValidationError, at string) str
 	return strings.Join(parts, "; ")
 }
 
-// oneOf names values, as many as a message has room for.
+// oneOf lists values, as many as fit into a message.
 func oneOf(values []any) string {
 	var b strings.Builder
 	if len(values) > 1 {
@@ -260,7 +260,7 @@ func oneOf(values []any) string {
 			var written strings.Builder
 			e := stdjson.NewEncoder(&written)
 			e.SetEscapeHTML(false)
-			if err := e.Encode(v); err != nil { // never: it was read from JSON
+			if err := e.Encode(v); err != nil { // impossible: the value was decoded from JSON
 				return b.String()
 			}
 			b.WriteString(excerpt(strings.TrimSpace(written.String())))
@@ -288,7 +288,7 @@ func number(n int, noun string) string {
 	return strconv.Itoa(n) + " " + noun
 }
 
-// alternatives names the types that are allowed.
+// alternatives lists the types that are allowed.
 func alternatives(names []string) string {
 	parts := make([]string, len(names))
 	for i, name := range names {
@@ -300,7 +300,7 @@ func alternatives(names []string) string {
 	return strings.Join(parts, "")
 }
 
-// jsonType is the name of a type with its article.
+// jsonType returns the name of a type with its article.
 func jsonType(name string) string {
 	switch name {
 	case "null":
@@ -311,7 +311,7 @@ func jsonType(name string) string {
 	return "a " + name
 }
 
-// display quotes a text and writes anything else as it is.
+// display quotes a text and returns anything else unchanged.
 func display(value any) string {
 	if s, ok := value.(string); ok {
 		return quote(s)
@@ -319,8 +319,8 @@ func display(value any) string {
 	return fmt.Sprint(value)
 }
 
-// decimal writes a number of JSON exactly, because rounded ones may look equal; one of very many
-// digits is rounded.
+// decimal formats a number exactly, because rounded numbers may look equal. Only a number with very
+// many digits is rounded.
 func decimal(r *big.Rat) string {
 	digits, _ := r.FloatPrec()
 	if text := r.FloatString(min(digits, 2*jsonx.MaxNumberDigits)); len(text) <= jsonx.MaxNumberDigits {
@@ -330,20 +330,19 @@ func decimal(r *big.Rat) string {
 	return strconv.FormatFloat(f, 'g', -1, 64)
 }
 
-// quote writes a name as the library does.
+// quote quotes a name as the library does.
 func quote(name string) string {
 	q := fmt.Sprintf("%q", excerpt(name))
 	q = strings.ReplaceAll(strings.ReplaceAll(q[1:len(q)-1], `\"`, `"`), "'", `\'`)
 	return "'" + q + "'"
 }
 
-// excerpt cuts a value of the sender so that there is room for the rest of the
-// sentence.
+// excerpt truncates a value from the sender to leave room for the rest of the sentence.
 func excerpt(value string) string { return cut(value, MaxMessageBytes/4) }
 
 func shorten(text string) string { return cut(text, MaxMessageBytes) }
 
-// cut shortens a text to so many bytes, at the border of a character.
+// cut truncates a text to at most limit bytes, between characters.
 func cut(text string, limit int) string {
 	if len(text) <= limit {
 		return text

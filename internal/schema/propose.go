@@ -14,23 +14,22 @@ import (
 	"theeye/internal/jsonx"
 )
 
-// Evidence says what a statement of a proposed schema rests on.
+// Evidence says what a statement of a proposed schema is based on.
 type Evidence struct {
 	Pointer    string `json:"pointer" doc:"JSON Pointer into the schema"`
 	Statement  string `json:"statement" doc:"as in required, optional, type: string, format: uuid, enum: 3 values"`
-	Seen       int    `json:"seen" doc:"how many values are as the statement says"`
+	Seen       int    `json:"seen" doc:"how many values agree with the statement"`
 	Of         int    `json:"of" doc:"how many values there were"`
-	Exceptions int    `json:"exceptions" doc:"of less seen; only for statements that the schema does not make: what is optional"`
+	Exceptions int    `json:"exceptions" doc:"of minus seen; greater than 0 only for properties that the schema leaves optional"`
 }
 
-// Proposer draws a schema from the data of events: types, what is required,
-// formats, small enums, members and items. The schema conforms to all data that
-// was added, as Check judges it: a statement with a single exception is not
-// made, nor one under which large data would take too long. It stays open:
-// properties that were not seen are allowed.
+// Proposer derives a schema from the data of events: types, required properties, formats, small
+// enums, members and items. Check accepts all data that was added: the schema makes no statement
+// that has an exception, or with which large data would take too long to check. Properties that
+// were not seen are allowed.
 //
-// Its memory is bounded by the limits in limits.go, whatever is added: what is
-// beyond is not described, and so allowed. It must not be used concurrently.
+// The limits in limits.go bound its memory, whatever is added: what exceeds them is not described,
+// and is therefore allowed. It is not safe for concurrent use.
 type Proposer struct {
 	root    shape
 	events  int
@@ -44,7 +43,7 @@ type format struct {
 	schema *jsonschema.Schema
 }
 
-// proposedFormats are looked for in this order; a text may have several.
+// proposedFormats returns the formats to look for, in this order; a text may have several.
 func proposedFormats() []string { return []string{"date-time", "date", "uuid", "email", "uri"} }
 
 // NewProposer returns a proposer that has seen nothing.
@@ -60,20 +59,21 @@ func NewProposer() (*Proposer, error) {
 	return p, nil
 }
 
-// shape is what was seen at one place of the data.
+// shape summarizes the values at one place of the data.
 type shape struct {
 	seen    int
 	types   map[types]int
 	members map[string]*shape
-	crowded bool // members were met that are not in members
+	crowded bool // there were more members than those in members
 	items   *shape
-	texts   map[string]int // which of the texts was the last, and so the oldest, of a value; nil when varied
+	texts   map[string]int // for each value, the number of the last text with it, which is the oldest; nil if varied
 	varied  bool           // there were too many values, or a long one
-	misfits int            // a bit for each format that some text does not have
+	misfits int            // a bit for each format that some text lacks
 }
 
-// Add looks at the data of one event, in the form that Check takes. The newest event comes first.
-// It reports false for what no schema takes: too deep, or with a number out of range.
+// Add adds the data of one event, in the form that Check accepts. The newest event must be added
+// first. Add returns false for data that no schema accepts, because it is too deep or has a number
+// out of range.
 func (p *Proposer) Add(data any) bool {
 	s := scanner{cost: cost{weights: []weight{{}}}}
 	if s.value(data, 0, 0); s.problem != nil {
@@ -89,7 +89,7 @@ func (p *Proposer) Add(data any) bool {
 	return true
 }
 
-// countByDepth adds the values of v, as deep as there are counts.
+// countByDepth counts the values of v by depth, as deep as there are counts.
 func countByDepth(v any, counts []int) {
 	if len(counts) == 0 {
 		return
@@ -155,8 +155,8 @@ func (p *Proposer) member(s *shape, name string, v any, depth int) {
 	p.add(m, v, depth+1)
 }
 
-// room takes room for one place more, if there is any. There is none again later,
-// so that a place that is described has seen all its values.
+// room reserves room for one more place, if there is any. Once there is none, there is none later,
+// so a place that is described has seen all its values.
 func (p *Proposer) room(depth int) bool {
 	if depth >= maxProposedDepth || p.places >= maxProposedPlaces {
 		return false
@@ -182,7 +182,7 @@ func (p *Proposer) text(s *shape, v string) {
 	}
 }
 
-// numberType tells integers, as the validator does: 1.0 is one.
+// numberType distinguishes integers from other numbers as the validator does: 1.0 is an integer.
 func numberType(n stdjson.Number) types {
 	if !strings.ContainsAny(string(n), ".eE") {
 		return integers
@@ -193,15 +193,15 @@ func numberType(n stdjson.Number) types {
 	return fractions
 }
 
-// Proposal is a schema with what it rests on.
+// Proposal is a schema with the evidence for it.
 type Proposal struct {
-	Events   int        // that were looked at
+	Events   int        // that were examined
 	Schema   []byte     // a JSON Schema
 	Evidence []Evidence // in the order of places
 }
 
-// Propose returns the schema of all that was added. What would make it too large,
-// or a check of what was added too long, is left out.
+// Propose returns a schema for everything that was added. It omits what would make the schema too
+// large, or a check of what was added too slow.
 func (p *Proposer) Propose() (Proposal, error) {
 	d := drafter{formats: p.formats, enums: true, optional: true, deepest: maxProposedDepth}
 	for {
@@ -213,7 +213,7 @@ func (p *Proposer) Propose() (Proposal, error) {
 			document, err = stdjson.Marshal(s)
 		}
 		if err != nil {
-			return Proposal{}, fmt.Errorf("draw a schema from %d events: %w", p.events, err)
+			return Proposal{}, fmt.Errorf("derive a schema from %d events: %w", p.events, err)
 		}
 		t, err := Compile("", "", 0, document)
 		switch {
@@ -230,13 +230,13 @@ func (p *Proposer) Propose() (Proposal, error) {
 		case d.deepest > 0:
 			d.deepest--
 		default:
-			return Proposal{}, fmt.Errorf("draw a schema from %d events: %w", p.events, err)
+			return Proposal{}, fmt.Errorf("derive a schema from %d events: %w", p.events, err)
 		}
 	}
 }
 
-// heaviest returns the depth at which a check takes most work, and whether one of
-// an event that was added may take more than MaxWork. Proposals have no patterns.
+// heaviest returns the depth at which a check takes the most work, and whether the check of an
+// added event may exceed MaxWork. Proposals have no patterns.
 func (p *Proposer) heaviest(c cost) (depth int, over bool) {
 	sum, most := 0, 0
 	for i, n := range p.most {
@@ -252,13 +252,13 @@ func (p *Proposer) heaviest(c cost) (depth int, over bool) {
 type drafter struct {
 	formats  []format
 	enums    bool
-	optional bool                       // members that some lack are described
+	optional bool                       // describe members that some objects lack
 	free     [maxProposedDepth + 1]bool // depths at which nothing is required
-	deepest  int                        // that is described
+	deepest  int                        // the greatest depth that is described
 	evidence []Evidence
 }
 
-// relieve leaves out what makes values at a depth expensive.
+// relieve omits what makes values at a depth expensive.
 func (d *drafter) relieve(depth int) {
 	if d.free[depth] {
 		d.deepest = depth - 1
@@ -270,8 +270,8 @@ func (d *drafter) state(at, statement string, seen, of int) {
 	d.evidence = append(d.evidence, Evidence{at, statement, seen, of, of - seen})
 }
 
-// draft describes a shape at a place of the schema. Name is that of the member, or of the one whose
-// items these are.
+// draft describes a shape at a place of the schema. name is that of the member, or of the list
+// whose items these are.
 func (d *drafter) draft(s *shape, at, name string, depth int) map[string]any {
 	doc := map[string]any{}
 	if s == nil || s.seen == 0 {
@@ -299,7 +299,7 @@ func (d *drafter) draft(s *shape, at, name string, depth int) map[string]any {
 	return doc
 }
 
-// texts states a format or an enum where there is enough evidence.
+// texts states a format or an enum if there is enough evidence.
 func (d *drafter) texts(s *shape, at, name string, doc map[string]any) {
 	n := s.types[texts]
 	if n >= minEvidence {
@@ -328,14 +328,15 @@ func (d *drafter) texts(s *shape, at, name string, doc map[string]any) {
 	d.state(at, fmt.Sprintf("enum: %d values", len(values)), s.seen, s.seen)
 }
 
-// growing reports whether one of the values came first in the newest tenth: others will come, then.
+// growing reports whether a value first occurred in the newest tenth of the texts, so that further
+// values are likely.
 func (s *shape) growing() bool {
 	newest := slices.Min(slices.Collect(maps.Values(s.texts)))
 	return 10*(newest-1) < s.types[texts]
 }
 
-// openNames are the last words of names whose values are not among a few: others will come than
-// those that were seen.
+// openNames returns the last words of names whose values are open: values other than those that
+// were seen are likely.
 func openNames() []string {
 	return []string{
 		"id", "ids", "uuid", "guid", "key", "token", "hash", "checksum", "digest", "signature", "secret", "nonce", "session", "cookie", "fingerprint",
@@ -348,7 +349,7 @@ func openNames() []string {
 	}
 }
 
-// isOpen reports whether a member's name tells that its values are not among a few.
+// isOpen reports whether a member's name suggests that its values are open.
 func isOpen(name string) bool {
 	words := wordsOf(name)
 	if len(words) == 0 {
@@ -358,8 +359,8 @@ func isOpen(name string) bool {
 	return slices.Contains(openNames(), last) || slices.Contains(openNames(), strings.TrimSuffix(last, "s"))
 }
 
-// wordsOf returns the words of a name in lower case: of session_token, sessionToken and
-// SessionTOKEN they are session and token.
+// wordsOf returns the words of a name in lower case. The words of session_token, sessionToken and
+// SessionTOKEN are session and token.
 func wordsOf(name string) (words []string) {
 	runes := []rune(name)
 	var word []rune
@@ -385,8 +386,8 @@ func wordsOf(name string) (words []string) {
 	return words
 }
 
-// hasOpen reports whether values tell that others will come: paths, URLs, addresses, ids, and texts
-// with a running number.
+// hasOpen reports whether values suggest that others will follow: paths, URLs, addresses, ids, and
+// texts with a running number.
 func hasOpen(values map[string]int) bool {
 	numbered := map[string]bool{} // without their digits
 	for text := range values {
@@ -405,8 +406,8 @@ func hasOpen(values map[string]int) bool {
 	return false
 }
 
-// members states the properties. An object with too many names is taken for a
-// table whose names are data: only what all of them have is described.
+// members states the properties. An object with too many names is treated as a table whose names
+// are data: only the properties that all objects have are described.
 func (d *drafter) members(s *shape, at string, doc map[string]any, depth int) {
 	properties, required := map[string]any{}, []string{}
 	n := s.types[objects]

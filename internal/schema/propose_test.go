@@ -13,7 +13,7 @@ import (
 	"theeye/internal/schema"
 )
 
-// propose draws a schema from the data of events, the oldest first.
+// propose derives a schema from the data of events, the oldest first.
 func propose(t testing.TB, data ...string) schema.Proposal {
 	t.Helper()
 	p, err := schema.NewProposer()
@@ -136,7 +136,7 @@ func TestProposal(t *testing.T) {
 	}
 }
 
-// A few events are no evidence for a format or an enum.
+// A few events are not enough evidence for a format or an enum.
 func TestProposalOfFewEvents(t *testing.T) {
 	var data []string
 	for range 10 {
@@ -153,7 +153,7 @@ func TestProposalOfFewEvents(t *testing.T) {
 	}
 }
 
-// Values that look as if others will come, or that still come new at the end, are no enum.
+// Values that suggest others, or that still include new ones at the end, do not become an enum.
 func TestOpenValuesAreNoEnum(t *testing.T) {
 	for name, c := range map[string]struct {
 		member string
@@ -217,7 +217,7 @@ func TestOpenValuesAreNoEnum(t *testing.T) {
 	}
 }
 
-// Whatever events hold, the schema takes all that it was drawn from.
+// Whatever events contain, the schema accepts all that it was derived from.
 func TestProposalTakesWhatItWasDrawnFrom(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := drawer{t}
@@ -269,8 +269,8 @@ func full(n int) object {
 	return o
 }
 
-// What many values would be held against is not stated, so that a check of them
-// does not take too long.
+// Statements that many values would have to be checked against are omitted, so that a check does
+// not take too long.
 func TestProposalOfLargeData(t *testing.T) {
 	for name, data := range map[string]object{
 		"much is required beside many items":   {"big": make([]int, 20_000), "rec": object{"x": full(99)}},
@@ -294,7 +294,7 @@ func TestProposalOfLargeData(t *testing.T) {
 	}
 }
 
-// Names alone may fill more than a schema may have.
+// Names alone may exceed the size of a schema.
 func TestProposalOfLongNames(t *testing.T) {
 	for name, letter := range map[string]string{"plain": "n", "that are written longer": "<"} {
 		t.Run(name, func(t *testing.T) {
@@ -313,8 +313,7 @@ func TestProposalOfLongNames(t *testing.T) {
 	}
 }
 
-// The bounds hold for data that was made to break them, and the schema can be
-// used all the same.
+// The limits hold for data that was made to exceed them, and the schema can still be used.
 func TestProposalIsBounded(t *testing.T) {
 	wide, deep := object{}, any("x")
 	for i := range 3000 {

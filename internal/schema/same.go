@@ -8,7 +8,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// saysNothing are the fields of a compiled schema that do not judge data.
+// saysNothing returns the fields of a compiled schema that do not affect validation.
 func saysNothing() []string {
 	return []string{
 		"Location", "ID", "Anchor", "RecursiveAnchor", "DynamicAnchor",
@@ -16,9 +16,8 @@ func saysNothing() []string {
 	}
 }
 
-// same reports that two schemas are built alike, so that they judge alike. It
-// goes by the fields of the library's own type: what a later version of it adds
-// is compared too.
+// same reports whether two schemas have the same structure, and therefore validate alike. It
+// compares all fields of the library's type, including those that a later version adds.
 func (c *prover) same(a, b *jsonschema.Schema) bool {
 	if equal, known := c.equal[pair{a, b}]; known {
 		return equal
@@ -34,8 +33,8 @@ func (c *prover) sameLists(a, b []*jsonschema.Schema) bool {
 	return slices.EqualFunc(a, b, c.same)
 }
 
-// sameSchemas takes pairs that it met before for equal: when they are not, it is
-// told where they were met.
+// sameSchemas treats pairs that it has met before as equal: if they are not, the first comparison
+// reports it.
 func sameSchemas(a, b *jsonschema.Schema, met map[pair]bool) bool {
 	if a == b || met[pair{a, b}] {
 		return true

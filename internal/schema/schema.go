@@ -1,7 +1,7 @@
-// Package schema compiles the JSON Schema of an event type, checks event data
-// against it, and judges whether one version is compatible with another.
+// Package schema compiles the JSON Schema of an event type, checks event data against it, and
+// decides whether one version is compatible with another.
 //
-// It does not keep event types or choose their versions.
+// It does not store event types or choose their versions.
 package schema
 
 import (
@@ -18,11 +18,11 @@ import (
 	"theeye/internal/event"
 )
 
-// dataPointer is where data stands in an event; all problems lie at or below it.
+// dataPointer is the place of data in an event; all problems are at or below it.
 const dataPointer = "/data"
 
-// Type is one version of an event type with its compiled schema. It is
-// immutable but for its counter, and may be used concurrently.
+// Type is one version of an event type with its compiled schema. It is immutable except for its
+// counter, and safe for concurrent use.
 type Type struct {
 	Category string
 	Name     string
@@ -33,23 +33,21 @@ type Type struct {
 	cost     cost
 	printer  *message.Printer
 	warnings []Warning
-	unusable string // why every check fails; else empty
+	unusable string // why every check fails, or ""
 	failures atomic.Uint64
 }
 
-// Compile reads a JSON Schema and returns the event type that it defines.
-// The document is kept, not copied: the caller must not change it afterwards.
+// Compile compiles a JSON Schema and returns the event type that it defines. The document is kept,
+// not copied: the caller must not change it afterwards.
 //
-// The dialect is Draft 2020-12 unless "$schema" names draft-06, draft-07 or
-// 2019-09; any other is refused. "$ref" reaches only places inside the
-// document: nothing is ever loaded from a file or the network. "format" is
-// asserted for the names that the specification defines and ignored for others,
-// as the specification wants it. Patterns are RE2 (Go's regexp): no
-// look-around and no back-references. "$dynamicRef" and "$recursiveRef" are
-// refused. The bounds stand in limits.go.
+// The dialect is Draft 2020-12 unless "$schema" names draft-06, draft-07 or 2019-09; any other is
+// refused. "$ref" must stay inside the document: nothing is ever loaded from a file or the network.
+// "format" is asserted for the names that the specification defines and ignored for others, as the
+// specification requires. Patterns are RE2 (Go's regexp): no look-around and no back-references.
+// "$dynamicRef" and "$recursiveRef" are refused. The limits are in limits.go.
 //
-// A refused document gives a *CompileError and never a panic. Compile may be
-// called concurrently.
+// The error for a refused document is a *CompileError; Compile never panics. It is safe for
+// concurrent use.
 func Compile(category, name string, version uint32, document []byte) (t *Type, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -88,9 +86,9 @@ func Compile(category, name string, version uint32, document []byte) (t *Type, e
 	}, nil
 }
 
-// Unusable returns a type that was accepted once and cannot be compiled by this
-// server: its check fails for all data with a problem that says why, so that
-// nothing passes unchecked and everything can be replayed.
+// Unusable returns a type that was accepted in the past but cannot be compiled by this server. Its
+// check fails for all data with a problem that says why, so that nothing passes unchecked and
+// everything can be replayed.
 func Unusable(category, name string, version uint32, reason error) *Type {
 	return &Type{
 		Category: category,
@@ -100,19 +98,17 @@ func Unusable(category, name string, version uint32, reason error) *Type {
 	}
 }
 
-// Check returns what the schema finds wrong with data, the decoded value of the
-// event's data: map[string]any, []any, string, encoding/json.Number, bool or
-// nil. No problems (nil) means that data conforms.
+// Check returns the violations of the schema in data, the decoded value of the event's data:
+// map[string]any, []any, string, encoding/json.Number, bool or nil. It returns nil if data
+// conforms.
 //
-// All violations are reported, at most MaxProblems, ordered by pointer, then by
-// message. Pointers begin with "/data"; that of a missing or an extra property
-// is the property's own place. Data that is too deep, holds a number outside
-// the limits or would take too long is a problem as well, so Check is safe
-// for any value. A panic of the validator becomes one problem at "/data" and is
+// All violations are reported, at most MaxProblems, ordered by pointer, then by message. Pointers
+// begin with "/data"; that of a missing or an extra property is the property's own place. Data that
+// is too deep, contains a number outside the limits or would take too long is also a problem, so
+// Check is safe for any value. A panic of the validator becomes one problem at "/data" and is
 // counted by Failures.
 //
-// Check may be called concurrently. It only reads data, which must not change
-// meanwhile.
+// Check is safe for concurrent use. It only reads data, which must not change in the meantime.
 func (t *Type) Check(data any) (problems []event.Problem) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -133,7 +129,7 @@ func (t *Type) Check(data any) (problems []event.Problem) {
 	return t.explain(err, data)
 }
 
-// Failures returns how many checks ended in a panic of the validator.
+// Failures returns the number of checks that ended in a panic of the validator.
 func (t *Type) Failures() uint64 { return t.failures.Load() }
 
 func violation(pointer, message string) event.Problem {

@@ -180,7 +180,7 @@ func TestMessagesAreBounded(t *testing.T) {
 	}
 }
 
-// The place that propertyNames tells must not depend on what is checked after it.
+// The place that is reported for propertyNames must not depend on what is checked after it.
 func TestPlacesOfPropertyNames(t *testing.T) {
 	typ := compile(t, `{"additionalProperties":{"propertyNames":{"maxLength":1},"properties":{"x":{"type":"string"}}}}`)
 	data, want := map[string]any{}, []string{}
@@ -208,7 +208,7 @@ func TestUnusable(t *testing.T) {
 	}
 }
 
-// What does not have a format is told how one looks that has, and nothing in the words of Go.
+// The message for a value without the format shows an example, and uses no terms of Go.
 func TestFormatAdvice(t *testing.T) {
 	for _, format := range schema.Formats() {
 		if format == "regex" {

@@ -11,9 +11,9 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 )
 
-// uniqueItems takes the place of the library's check, which compares every two items of a short
-// array, and those of a long one whose hashes are equal: a sender can choose items for which they
-// all are.
+// uniqueItems replaces the library's check, which compares all pairs of items of a short array, and
+// the items of a long one whose hashes are equal: a sender can choose items that all have equal
+// hashes.
 type uniqueItems struct{}
 
 // replaceUnique puts uniqueItems into a compiled schema.
@@ -26,7 +26,7 @@ func replaceUnique(g *graph) {
 	}
 }
 
-// unique reports whether s asks for unique items.
+// unique reports whether s requires unique items.
 func unique(s *jsonschema.Schema) bool {
 	return s.UniqueItems || slices.Contains(s.Extensions, jsonschema.SchemaExt(uniqueItems{}))
 }
@@ -49,8 +49,8 @@ func (uniqueItems) Validate(ctx *jsonschema.ValidatorContext, v any) {
 	}
 }
 
-// appendExact writes a value out so that two are alike only when they are equal as JSON Schema has
-// it.
+// appendExact serializes a value so that two results are equal exactly if the values are equal
+// according to JSON Schema.
 func appendExact(b []byte, v any) []byte {
 	text := func(b []byte, s string) []byte {
 		return append(append(strconv.AppendInt(b, int64(len(s)), 10), ':'), s...)

@@ -12,22 +12,22 @@ import (
 	"theeye/internal/jsonx"
 )
 
-// MaxWarnings is how many warnings of one schema are told.
+// MaxWarnings is the maximum number of warnings for one schema.
 const MaxWarnings = 50
 
-// Warning tells what in a schema has no effect, or none that can be meant, and what is too costly
-// to check.
+// Warning names something in a schema that has no effect, cannot be intended, or is too costly to
+// check.
 type Warning struct {
 	Pointer string `json:"pointer" doc:"JSON Pointer into the schema"`
 	Message string `json:"message"`
 }
 
-// Warnings returns what a schema that CompileDraft took has and does not judge by, in the order of
-// the document's subschemas, whether no event can pass it, and which places are too costly for
-// events of ordinary size.
+// Warnings returns the warnings for a schema that CompileDraft accepted, in the order of the
+// document's subschemas: what has no effect, that no event can pass, and places that are too costly
+// for events of ordinary size.
 func (t *Type) Warnings() []Warning { return t.warnings }
 
-// warningsOf looks at all subschemas that judge something.
+// warningsOf examines all subschemas that affect validation.
 func warningsOf(doc *source, g *graph, root *jsonschema.Schema) []Warning {
 	var list []Warning
 	if at, why := noEvent(root); why != "" {
@@ -74,8 +74,7 @@ func meant(word string, known []string) string {
 	return ""
 }
 
-// workWarnings tells which data of ordinary size would take more than MaxWork, and would be
-// rejected.
+// workWarnings describes data of ordinary size that would exceed MaxWork and be rejected.
 func workWarnings(g *graph) map[*node]string {
 	warnings := map[*node]string{}
 	for _, n := range g.nodes {
@@ -97,7 +96,7 @@ func workWarnings(g *graph) map[*node]string {
 	return warnings
 }
 
-// weight is about the work for one value with every member that n describes.
+// weight is the approximate work for one value with every member that n describes.
 func (n *node) weight(counted map[*node]bool) int {
 	if counted[n] {
 		return 0
@@ -110,8 +109,8 @@ func (n *node) weight(counted map[*node]bool) int {
 	return w
 }
 
-// keywords are those of all dialects, with those that only describe. A dialect's own are judged by
-// passedOver.
+// keywords returns the keywords of all dialects, including those that only describe. passedOver
+// decides whether a dialect has a keyword.
 func keywords() []string {
 	return []string{
 		"$schema", "$id", "$ref", "$anchor", "$dynamicRef", "$dynamicAnchor", "$recursiveRef", "$recursiveAnchor", "$vocabulary", "$comment", "$defs", "definitions",
@@ -123,7 +122,7 @@ func keywords() []string {
 	}
 }
 
-// formats are those that are checked.
+// formats returns the formats that are checked.
 func formats() []string {
 	return []string{
 		"date-time", "date", "time", "duration", "email", "hostname", "ipv4", "ipv6",

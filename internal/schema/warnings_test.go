@@ -11,7 +11,7 @@ import (
 	"theeye/internal/schema"
 )
 
-// What a schema has and does not judge by is told, with the nearest that is known.
+// What has no effect in a schema is reported, with the most similar known word.
 func TestWarnings(t *testing.T) {
 	const none = "no event can pass"
 	for document, want := range map[string][]string{
@@ -49,7 +49,7 @@ func TestWarnings(t *testing.T) {
 		`{"items":{"properties":{"a":{"anyOf":[` + numbered(100, `{"const":%d}`) + `]}}}}`: {
 			`/items an event with more than about 226 values here will be rejected, because validating them would take too long: use fewer alternatives (anyOf, oneOf) and shorter enum lists`,
 		},
-		// None of these has any.
+		// None of these has warnings.
 		`{"properties":{"a":{"pattern":"(x?y?){200}b","maxLength":900}}}`:                                       nil,
 		`{"properties":{"a":{"anyOf":[` + numbered(100, `{"const":%d}`) + `]}},"items":{"enum":[1,2,"a","b"]}}`: nil,
 		`true`:                       nil,
@@ -57,7 +57,7 @@ func TestWarnings(t *testing.T) {
 		`{"not":{"required":["a"]}}`: nil,
 		`{"not":{"type":"array"}}`:   nil,
 		`{"not":{"not":{}}}`:         nil,
-		`{"properties":{"a":{"not":{}},"b":{"enum":[]}}}`:                                                                                                                                                nil, // they must not be there
+		`{"properties":{"a":{"not":{}},"b":{"enum":[]}}}`:                                                                                                                                                nil, // these properties must be absent
 		`{"required":["a"],"patternProperties":{"^a":{}},"additionalProperties":false}`:                                                                                                                  nil,
 		`{"required":["a"],"properties":{"a":{"anyOf":[false,{"enum":[1]}]}}}`:                                                                                                                           nil,
 		`{"type":"object","required":["next"],"properties":{"next":{"type":["object","null"],"required":["next"],"properties":{"next":{"$ref":"#"}}}}}`:                                                  nil,
@@ -83,7 +83,7 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-// Every keyword and format that counts as known is one, and there are not too many warnings.
+// Every keyword and format that counts as known exists, and the number of warnings is bounded.
 func TestWhatIsKnown(t *testing.T) {
 	for _, format := range schema.Formats() {
 		typ, err := schema.CompileDraft("c", "n", 1, fmt.Appendf(nil, `{"format":%q}`, format))
@@ -101,7 +101,7 @@ func TestWhatIsKnown(t *testing.T) {
 	}
 }
 
-// The sizes that a warning names are those that are rejected.
+// The sizes in a warning are those that are rejected.
 func TestWarnedSizes(t *testing.T) {
 	pattern := compile(t, `{"properties":{"a":{"pattern":"(x?y?){200}b"}}}`)
 	items := compile(t, `{"items":{"properties":{"a":{"anyOf":[`+numbered(100, `{"const":%d}`)+`]}}}}`)
@@ -124,7 +124,7 @@ func TestWarnedSizes(t *testing.T) {
 	}
 }
 
-// A schema in which everything is required, and may go on for ever, is judged in a short time.
+// A schema in which everything is required, and may recurse indefinitely, is examined quickly.
 func TestEmptyIsBounded(t *testing.T) {
 	const names = 200
 	document := `{"type":"object","required":[` + numbered(names, `"p%d"`) + `],"properties":{` + numbered(names, `"p%d":{"$ref":"#"}`) + `},"anyOf":[` + numbered(100, `{"required":["p%d"]}`) + `]}`

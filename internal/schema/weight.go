@@ -7,41 +7,41 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// weight is what a subschema costs where it is applied to a value.
+// weight is the cost of applying a subschema to a value.
 type weight [weights]int
 
-// The first two bound a schema. The others are what MaxWork counts, in its unit.
+// The first two limit a schema. The others count towards MaxWork, in its unit.
 const (
 	weightSteps   = iota // evaluations, compared values
 	weightPattern        // RE2 instructions per byte of a text
 	weightValue          // of any value
-	weightNumber         // of a number besides
-	weightObject         // of an object besides
+	weightNumber         // of a number, in addition
+	weightObject         // of an object, in addition
 	weightMember         // of each member of an object: to look it up
-	weightText           // of a text besides
+	weightText           // of a text, in addition
 	weightBytes          // of each 64 bytes of a text
 	weightRegex          // formats that compile a text as a pattern
 	weights
 )
 
-// What the validator does, in units of MaxWork.
+// The work of the validator, in units of MaxWork.
 const (
 	workEvaluation  = 10 // one subschema
-	workName        = 2  // one name of required
+	workName        = 2  // one name in required
 	workMember      = 1  // one member, by one subschema
 	workExtra       = 4  // one member where no others are allowed
 	workExpression  = 3  // one pattern, and one name
-	workNumber      = 14 // a number is read exactly
-	workBound       = 4  // it is compared with a bound
+	workNumber      = 14 // parsing a number exactly
+	workBound       = 4  // comparing it with a bound
 	workDivision    = 24 // multipleOf
 	workComparison  = 34 // of two numbers
 	workFormat      = 24
 	workFormatBytes = 26
-	workLength      = 3      // of 64 bytes, where characters are counted
+	workLength      = 3      // counting the characters in 64 bytes
 	workHash        = 8      // one value below uniqueItems
-	workRegex       = 10_000 // the largest pattern is compiled
-	longNumber      = 4      // times as much for a number of many digits or with an exponent
-	// patternRate is how many bytes times instructions of patterns are one unit.
+	workRegex       = 10_000 // compiling the largest pattern
+	longNumber      = 4      // factor for a number with many digits or an exponent
+	// patternRate is the product of bytes and instructions of patterns that counts as one unit.
 	patternRate = 8
 )
 
@@ -66,12 +66,12 @@ func (l weight) max(o weight) weight {
 	return l
 }
 
-// value is the work for one value of the costliest kind without its members and its length.
+// value is the work for one value of the costliest kind, without its members and its length.
 func (l weight) value() int {
 	return l[weightValue] + max(l[weightNumber], l[weightText], l[weightObject])
 }
 
-// weightOf weighs what s itself does with a value.
+// weightOf computes the weight of s itself, without other subschemas.
 func weightOf(s *jsonschema.Schema) weight {
 	l := weight{weightSteps: 1 + len(s.Required), weightValue: workEvaluation}
 	required := len(s.Required)
@@ -158,7 +158,7 @@ func workOfNumber(s *jsonschema.Schema, passes types) (work int) {
 	return work
 }
 
-// sizeOf returns by how much a number costs more than a short one.
+// sizeOf returns the factor by which a number costs more than a short one.
 func sizeOf(n stdjson.Number) int {
 	if len(n) <= 16 && !strings.ContainsAny(string(n), "eE") {
 		return 1
@@ -166,8 +166,8 @@ func sizeOf(n stdjson.Number) int {
 	return longNumber
 }
 
-// comparison weighs values that data is compared with, for MaxSteps: texts are cheap, and
-// numbers are computed each time.
+// comparison returns the steps, for MaxSteps, of comparing data with values: texts are cheap, but
+// numbers are parsed each time.
 func comparison(values []any) int {
 	texts, steps := 0, 0
 	for _, v := range values {
@@ -203,10 +203,10 @@ func patternWeight(expression jsonschema.Regexp) weight {
 	return weight{weightSteps: 1, weightPattern: size, weightText: workExpression}
 }
 
-// regexWork is the work to compile a text as a pattern: repetitions make it large.
+// regexWork is the work of compiling a text as a pattern: repetitions make it large.
 func regexWork(text string) int {
 	switch {
-	case len(text) > MaxPatternBytes: // refused as it is
+	case len(text) > MaxPatternBytes: // refused without compiling it
 		return 1
 	case strings.ContainsRune(text, '{'):
 		return workRegex

@@ -9,8 +9,8 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 )
 
-// wrongType says what is wrong with the value of the keyword type when it names a type that there
-// is not; empty when something else is wrong.
+// wrongType says what is wrong with the value of the keyword type if it names a type that does not
+// exist. It returns "" if something else is wrong.
 func wrongType(value any) string {
 	names := []any{value}
 	if list, ok := value.([]any); ok {
@@ -34,7 +34,7 @@ func wrongType(value any) string {
 	return ""
 }
 
-// forbidden says which keyword has the schema false, which takes nothing.
+// forbidden says which keyword has the schema false, which accepts nothing.
 func forbidden(v *jsonschema.ValidationError) string {
 	last := ""
 	if n := len(v.InstanceLocation); n > 0 {
@@ -54,8 +54,8 @@ func forbidden(v *jsonschema.ValidationError) string {
 	}
 }
 
-// keywordAt returns the keyword whose schema stands at a place of a document, empty for the
-// document.
+// keywordAt returns the keyword whose schema is at a place of a document, or "" for the document
+// itself.
 func keywordAt(place string) (keyword string) {
 	tokens := strings.Split(place, "/")[1:]
 	for i := 0; i < len(tokens); i++ {
@@ -74,8 +74,8 @@ func keywordAt(place string) (keyword string) {
 	return keyword
 }
 
-// formatAdvice says what is wrong with a text, where that is known in words for people, and how one
-// looks that has the format.
+// formatAdvice says what is wrong with a text, if that is known in plain words, and shows an
+// example of the format.
 func formatAdvice(k *kind.Format) string {
 	advice := ""
 	if k.Err != nil {
@@ -102,7 +102,7 @@ func formatAdvice(k *kind.Format) string {
 	return advice + "; use " + example
 }
 
-// plainReason returns a reason of the library without what is for programmers; it may be empty.
+// plainReason returns a reason of the library without details for programmers; it may be empty.
 func plainReason(why string) string {
 	if strings.HasSuffix(why, " out of range") {
 		if i := strings.LastIndex(why, ": "); i >= 0 {

@@ -28,27 +28,27 @@ type Options struct {
 	Intake    Intake
 	Books     Books
 	Replays   *replay.Runner
-	Backup    *backup.Source // nil when events are kept elsewhere
-	// CaughtUp returns nil when the store holds everything that was acknowledged before the
-	// start, or else an error that says how far it has come.
+	Backup    *backup.Source // nil if events are stored elsewhere
+	// CaughtUp returns nil if the store holds everything that was acknowledged before the start, or
+	// else an error that reports its progress.
 	CaughtUp func() error
-	Recovery Recovery // nil when events are kept elsewhere
-	Eraser   Eraser   // nil when events are kept elsewhere
-	// AcceptClock sets retention's clock to that of the system; nil when events are kept
+	Recovery Recovery // nil if events are stored elsewhere
+	Eraser   Eraser   // nil if events are stored elsewhere
+	// AcceptClock sets the clock of retention to the system clock; nil if events are stored
 	// elsewhere.
 	AcceptClock func() (clock.Change, error)
 
 	Logger *slog.Logger
 }
 
-// Recovery brings back what a damaged store has lost.
+// Recovery recovers what a damaged store has lost.
 type Recovery interface {
 	// Acknowledge clears the losses and damaged files that /readyz reports, and returns them.
 	Acknowledge(ctx context.Context) ([]string, error)
 	// Readmit takes back damaged segments whose files are whole again.
 	Readmit(ctx context.Context) (ReadmittedAnswer, error)
-	// Rescue sends in again what a file of the queue's quarantine holds and the store does not.
-	// Errors: fs.ErrNotExist, queue.ErrNoFrames, queue.ErrNewer, and those of publishing.
+	// Rescue sends the records in a file of the queue's quarantine again that the store does not
+	// have. Errors: fs.ErrNotExist, queue.ErrNoFrames, queue.ErrNewer, and those of publishing.
 	Rescue(ctx context.Context, file string) (RescueAnswer, error)
 }
 
@@ -68,10 +68,10 @@ type Intake interface {
 	// CloseGate keeps requests of an application out until reopen is called. It waits for those
 	// inside.
 	CloseGate(app string) (reopen func())
-	// WaitCounted returns once the books include everything that was taken in before the call, or
+	// WaitCounted returns when the books include everything that was accepted before the call, or
 	// with the error of ctx.
 	WaitCounted(ctx context.Context) error
-	// Forget drops what is kept in memory about an application that no longer exists.
+	// Forget drops everything in memory about an application that no longer exists.
 	Forget(app string)
 }
 

@@ -86,7 +86,7 @@ func (change AppChange) apply(s *registry.Settings) {
 	}
 }
 
-// AppRequest makes an application.
+// AppRequest describes a new application.
 type AppRequest struct {
 	App string `json:"app" doc:"1 to 64 of a-z, 0-9, dot, underscore and hyphen"`
 	AppChange

@@ -80,7 +80,7 @@ func (h *Handlers) listAudit(c *httpapi.Call) error {
 	if acts := c.AuditActs(); q.Act != "" && !slices.Contains(acts, q.Act) {
 		p.Fail("act", "is not an action of the audit log; use one of "+strings.Join(acts, ", "))
 	}
-	p.Zone() // a wrong zone is an error even if no time needs it
+	p.Zone() // an invalid zone is an error even if no time needs it
 	if p.Err != nil {
 		return p.Err
 	}

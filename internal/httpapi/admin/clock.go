@@ -15,7 +15,7 @@ func (h *Handlers) clockRoutes() []httpapi.Route {
 	}
 }
 
-// ClockAnswer says how retention's clock was set.
+// ClockAnswer says how the clock of retention was set.
 type ClockAnswer struct {
 	Before string `json:"before,omitzero" format:"date-time" doc:"the retention clock until now; absent if it is unknown because its file was damaged"`
 	After  string `json:"after" format:"date-time" doc:"the system clock"`
@@ -27,7 +27,7 @@ func (h *Handlers) acceptClock(c *httpapi.Call) error {
 	}
 	change, err := h.opts.AcceptClock()
 	if err != nil {
-		h.log.Error("retention's clock could not be set", "error", err)
+		h.log.Error("the clock of retention could not be set", "error", err)
 		return httpapi.Unavailable("the time could not be written to disk, so retention's clock is unchanged; try again")
 	}
 	c.ForgetReadiness()

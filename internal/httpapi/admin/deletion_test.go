@@ -13,7 +13,8 @@ import (
 	"theeye/internal/registry"
 )
 
-// An application is not deleted while events of it may come that nobody waits for any more.
+// An application is not deleted while its events may still arrive, even if nobody waits for them
+// any more.
 func TestDeletionWaitsForWhatIsOnItsWay(t *testing.T) {
 	for name, unknown := range map[string]bool{"still being written": false, "of unknown outcome": true} {
 		t.Run(name, func(t *testing.T) {

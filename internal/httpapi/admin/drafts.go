@@ -57,7 +57,7 @@ type TriedStored struct {
 	Examples  []Tried      `json:"examples" doc:"up to 10 events that would fail, newest first"`
 }
 
-// TriedRejected is what a draft would do to rejections if they came again.
+// TriedRejected is what a draft would do to rejections if they were sent again.
 type TriedRejected struct {
 	Checked   int          `json:"checked"`
 	Truncated int          `json:"truncated,omitzero" doc:"how many were not tried because only the beginning of their body is kept"`
@@ -72,7 +72,7 @@ type PlaceCount struct {
 	Count   int    `json:"count"`
 }
 
-// Tried is an event or a rejection that a draft would judge differently.
+// Tried is an event or a rejection whose verdict the draft would change.
 type Tried struct {
 	ID       uuid.UUID       `json:"id" doc:"of the event, or of the rejection"`
 	EventID  uuid.UUID       `json:"event_id"`
@@ -80,7 +80,7 @@ type Tried struct {
 	Problems []event.Problem `json:"problems"`
 }
 
-// drafting is a request about a type that looks at its newest records.
+// drafting is a request about a type that examines its newest records.
 type drafting struct {
 	category, name string
 	last           int
@@ -113,8 +113,8 @@ func (h *Handlers) drafting(c *httpapi.Call) (drafting, error) {
 	return d, nil
 }
 
-// newest calls each with the newest records of the type, at most d.last. Rejections that a replay
-// has brought through are left out.
+// newest calls each with the newest records of the type, at most d.last. It skips rejections that a
+// replay has resolved.
 func newest[T any](d *drafting, list func(context.Context, query.Query) (store.Page[T], error), after func(*T) query.After, each func(*T)) error {
 	q := query.Query{Categories: []string{d.category}, Names: []string{d.name}, Descending: true, Replayed: new(bool)}
 	for left := d.last; left > 0; {
@@ -186,7 +186,7 @@ func (d *drafting) stored(reader store.Reader, draft *schema.Type, into *TriedSt
 	return err
 }
 
-// tryRejected judges the newest rejections of the type as the intake would.
+// tryRejected validates the newest rejections of the type as the intake would.
 func (h *Handlers) tryRejected(d *drafting, draft *schema.Type, into *TriedRejected) error {
 	types := func(category, name string) *schema.Type {
 		if category == d.category && name == d.name {
@@ -212,7 +212,7 @@ func (h *Handlers) tryRejected(d *drafting, draft *schema.Type, into *TriedRejec
 		switch {
 		case again != nil:
 			places.add(again.Problems)
-		case conflict: // whatever the schema, another body is stored under its id
+		case conflict: // with any schema: another body is stored under its id
 			places.add(r.Problems)
 		default:
 			into.WouldPass++
@@ -252,7 +252,7 @@ func (p placeCounts) most() []PlaceCount {
 	return list[:min(len(list), maxPlaces)]
 }
 
-// Proposal is a schema that was drawn from events.
+// Proposal is a schema that was derived from events.
 type Proposal struct {
 	Category string            `json:"category"`
 	Name     string            `json:"name"`
@@ -280,7 +280,7 @@ func (h *Handlers) proposeType(c *httpapi.Call) error {
 	if err != nil {
 		return err
 	}
-	if proposal.Events == 0 { // a schema is wanted most for a type whose events are all refused
+	if proposal.Events == 0 { // a type whose events are all rejected needs a schema most
 		source = "rejected"
 		if err := newest(&d, h.opts.Reader.Rejections, query.AfterRejection, func(r *event.Rejection) {
 			if data := r.Data(); data != nil {

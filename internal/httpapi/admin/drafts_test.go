@@ -15,7 +15,7 @@ import (
 	"theeye/internal/store"
 )
 
-// held is a store whose events are told when the test lets them.
+// held is a store that returns events when the test lets it.
 type held struct {
 	store.Reader
 	asked chan query.Query
@@ -28,7 +28,7 @@ func (h *held) Events(ctx context.Context, q query.Query) (store.Page[event.Even
 	return h.Reader.Events(ctx, q)
 }
 
-// Drafts are looked at few at a time, over small pages: each record is held whole.
+// Few drafts are examined at a time, in small pages, because each record is held in memory.
 func TestDraftsAtATime(t *testing.T) {
 	h := &held{asked: make(chan query.Query, 10), let: make(chan struct{})}
 	a := apitest.Start(t, func(o *apitest.Parts) { h.Reader, o.Reader = o.Reader, h })
@@ -68,8 +68,8 @@ func TestDraftsAtATime(t *testing.T) {
 	}
 }
 
-// Whether new values still appear is judged by the newest events: a value first seen at the 960th
-// of 1,000 gives no enum, and one last seen at the 40th does.
+// The newest events decide whether new values still appear: a value first seen at the 960th of
+// 1,000 prevents an enum, and one last seen at the 40th does not.
 func TestProposalOfGrowingValues(t *testing.T) {
 	a := apitest.Start(t)
 	var events []event.Event

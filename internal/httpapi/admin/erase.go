@@ -55,7 +55,7 @@ type ErasureAnswer struct {
 	Sessionless *int64 `json:"rejections_without_session,omitempty" doc:"rejections that remain because no session could be read from them, although they may contain its id; absent if they could not be counted"`
 }
 
-// ErasedApp is what was removed from one application. What the store had not yet taken from the
+// ErasedApp is what was removed from one application. What the store had not yet read from the
 // queue is erased too, but not counted.
 type ErasedApp struct {
 	App        string `json:"app"`
@@ -82,7 +82,7 @@ func (h *Handlers) eraseSession(c *httpapi.Call) error {
 	return h.answerErasure(c, session, apps, quarantine == "1")
 }
 
-// eraseExactly erases a session that the query names.
+// eraseExactly erases the session that the query names.
 func (h *Handlers) eraseExactly(c *httpapi.Call) error {
 	values := c.URL.Query()
 	p := c.Params()
@@ -125,7 +125,7 @@ func (h *Handlers) answerErasure(c *httpapi.Call, session string, apps []string,
 			return err
 		}
 		done.Unsearched = nil
-		c.ForgetReadiness() // it may advise to look at files that are gone
+		c.ForgetReadiness() // it may advise looking at files that are gone
 	}
 	if done.Apps == nil {
 		done.Apps = []ErasedApp{}

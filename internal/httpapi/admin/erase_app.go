@@ -58,13 +58,13 @@ func (h *Handlers) deleteApp(c *httpapi.Call) error {
 	return c.NoContent()
 }
 
-// emptyDeadline bounds how long the intake of an application waits while a deletion finds out
+// emptyDeadline bounds how long the intake of an application waits while a deletion determines
 // whether there are events.
 const emptyDeadline = 5 * time.Second
 
-// eraseApp erases an application. The application stops accepting events first, so that
-// everything it ever sent was received before its tombstone is set; its name is free when all is
-// gone. A server that stops in between continues at its next start.
+// eraseApp erases an application. The application stops accepting events first, so that everything
+// it ever sent was received before its tombstone is set; its name becomes available when everything
+// is gone. A server that stops in between continues at its next start.
 func (h *Handlers) eraseApp(c *httpapi.Call, a registry.App) error {
 	if h.opts.Eraser == nil {
 		return httpapi.NewProblem(http.StatusNotFound, "this server does not keep its events itself: erase them in the store")

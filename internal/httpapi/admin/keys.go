@@ -34,7 +34,7 @@ func (h *Handlers) keyRoutes() []httpapi.Route {
 	}
 }
 
-// KeyRequest makes a key.
+// KeyRequest describes a new key.
 type KeyRequest struct {
 	Kind      registry.Kind `json:"kind" enum:"write,read,admin"`
 	ExpiresAt *time.Time    `json:"expires_at,omitempty" doc:"RFC 3339, in the future; the time at which the key expires"`

@@ -49,7 +49,7 @@ type ReplayRequest struct {
 	DryRun    bool                      `json:"dry_run,omitzero" doc:"change nothing; show counts and examples"`
 }
 
-// Replay is a replay and how far it has come.
+// Replay is a replay and its progress.
 type Replay struct {
 	ReplayID   uuid.UUID    `json:"replay_id"`
 	State      replay.State `json:"state" enum:"running,done,failed,cancelled"`
@@ -194,7 +194,7 @@ func (h *Handlers) listReplays(c *httpapi.Call) error {
 		if !ok {
 			p.Fail("cursor", httpapi.NotThisCursor)
 		}
-		list = behind(list, after)
+		list = olderThan(list, after)
 	}
 	if p.Err != nil {
 		return p.Err
@@ -209,8 +209,8 @@ func (h *Handlers) listReplays(c *httpapi.Call) error {
 	return c.StreamJSON(a)
 }
 
-// behind returns the replays older than one. When that one is forgotten, so are they.
-func behind(list []replay.Status, id uuid.UUID) []replay.Status {
+// olderThan returns the replays that are older than one. If that one is forgotten, so are they.
+func olderThan(list []replay.Status, id uuid.UUID) []replay.Status {
 	for i := range list {
 		if list[i].ID == id {
 			return list[i+1:]
@@ -243,8 +243,8 @@ func (h *Handlers) cancelReplay(c *httpapi.Call) error {
 	return c.WriteJSON(http.StatusOK, toReplay(&status))
 }
 
-// resolveFilter replaces the texts of event_id in a filter that is kept by the ids that they
-// stand for.
+// resolveFilter replaces the texts of event_id in a filter that is stored by the ids that they
+// mean.
 func (h *Handlers) resolveFilter(values url.Values) error {
 	q, err := query.Parse(values, query.Rejections, time.UTC)
 	if err != nil || q.EventTexts == nil {

@@ -28,8 +28,8 @@ func (h *Handlers) typeRoutes() []httpapi.Route {
 			Answers: []httpapi.Answer{httpapi.JSON[Type](200, "the version in force")}, Errors: []int{404}}},
 		{Method: "PUT", Path: "/v1/types/{category}/{name}", Access: httpapi.ForAdmin, Handle: h.putType, Doc: httpapi.Doc{
 			ID: "putType", Tag: "event types", Summary: "Register a schema for the data of an event type",
-			Text: "The body is a JSON Schema (2020-12). Each different schema is a new version, from 1; one that equals the version in force makes none. " +
-				"A schema under which data may be refused that conforms to the version in force is refused with 409 and the reasons, unless force=1.",
+			Text: "The body is a JSON Schema (2020-12). Each different schema becomes a new version, numbered from 1; one that equals the version in force does not. " +
+				"A schema that may reject data that conforms to the version in force is refused with 409 and the reasons, unless force=1.",
 			Params: append(typ,
 				httpapi.Param{Name: "force", Text: "`1`: apply it even if it is not compatible with the version in force"},
 				httpapi.Param{Name: "dry_run", Text: "`1`: only show what would be in force"}),
@@ -44,12 +44,12 @@ func (h *Handlers) typeRoutes() []httpapi.Route {
 			Answers: []httpapi.Answer{httpapi.JSON[TypeVersionsAnswer](200, "oldest first")}, Errors: []int{404}}},
 		{Method: "POST", Path: "/v1/types/{category}/{name}/try", Access: httpapi.ForAdmin, Handle: h.tryType, Doc: httpapi.Doc{
 			ID: "tryType", Tag: "event types", Summary: "Try a draft of a schema against the newest events and rejections of its type",
-			Text:   "The body is a JSON Schema; nothing is changed. A rejection would pass when its body as it was sent would be accepted whole, not only by the schema.",
+			Text:   "The body is a JSON Schema; nothing is changed. A rejection would pass if its whole body, as it was sent, would be accepted, not only by the schema.",
 			Params: append(typ, lastParam()), Body: reflect.TypeFor[map[string]any](),
 			Answers: []httpapi.Answer{httpapi.JSON[TryAnswer](200, "what it would do")}, Errors: []int{400, 413, 422, 503}}},
 		{Method: "POST", Path: "/v1/types/{category}/{name}/propose", Access: httpapi.ForAdmin, Handle: h.proposeType, Doc: httpapi.Doc{
-			ID: "proposeType", Tag: "event types", Summary: "Draw a schema from the newest events of a type",
-			Text:    "The schema takes every event that it was drawn from, and evidence tells what each statement rests on. A type with no stored events is drawn from its rejections. Nothing is changed: PUT the schema to use it.",
+			ID: "proposeType", Tag: "event types", Summary: "Derive a schema from the newest events of a type",
+			Text:    "The schema accepts every event from which it was derived, and evidence says what each statement is based on. For a type without stored events, it is derived from the rejections. Nothing is changed: PUT the schema to use it.",
 			Params:  append(typ, lastParam()),
 			Answers: []httpapi.Answer{httpapi.JSON[Proposal](200, "the schema and its evidence")}, Errors: []int{400, 404, 503}}},
 	}
@@ -130,8 +130,8 @@ func (h *Handlers) listTypeVersions(c *httpapi.Call) error {
 	return c.WriteJSON(http.StatusOK, TypeVersionsAnswer{category, name, httpapi.MapSlice(versions, toTypeVersion)})
 }
 
-// maxSchemaBody is how much of a schema is read, in bytes. It is much more than is accepted, so
-// that a schema that is too large is refused like any other invalid one.
+// maxSchemaBody is the maximum size of a schema that is read, in bytes. It is much larger than what
+// is accepted, so that a schema that is too large is refused like any other invalid one.
 const maxSchemaBody = 16 * schema.MaxDocumentBytes
 
 // readSchema reads the body of a request as it is.

@@ -32,10 +32,10 @@ import (
 	"theeye/internal/store/duckdb"
 )
 
-// ReadTimeout is what a server gives a request to arrive, and no answer to be sent.
+// ReadTimeout is the time in which a request must arrive; it does not apply to answers.
 const ReadTimeout = 200 * time.Millisecond
 
-// Parts are what an API is made of. A test changes those that it is about.
+// Parts are the parts of an API. A test changes those that it needs.
 type Parts struct {
 	Registry     *registry.Registry
 	Queue        *queue.Queue
@@ -152,7 +152,7 @@ func (a *API) Reject(e event.Event, raw string) {
 	}}, 1)
 }
 
-// Carry writes an event at a position that it has already, as a replay does.
+// Carry writes an event that already has a position, like a replay.
 func (a *API) Carry(e event.Event) {
 	a.Helper()
 	a.last++
@@ -196,7 +196,7 @@ func (a *API) Get(app, path string, headers ...string) *http.Response {
 	return answer
 }
 
-// Text returns the body of a 200 that Get gets.
+// Text is Get for an answer with status 200, and returns its body.
 func (a *API) Text(app, path string, headers ...string) string {
 	a.Helper()
 	answer := a.Get(app, path, headers...)
@@ -216,7 +216,7 @@ func (a *API) Send(method, path, body string) int {
 // Request is a request with a key.
 type Request struct{ Method, URL, Key, Body string }
 
-// Status sends a request and returns the status of its answer, 0 for none.
+// Status sends a request and returns the status of its answer, or 0 if there is none.
 func Status(ctx context.Context, request Request) int {
 	r, err := http.NewRequestWithContext(ctx, request.Method, request.URL, strings.NewReader(request.Body))
 	if err != nil {
@@ -245,7 +245,7 @@ func Simple(n int, app string) event.Event {
 	}
 }
 
-// Each hands n large events over.
+// Each calls each with n large events.
 func Each(n int, each func(*event.Event) error) error {
 	for i := range n {
 		e := Simple(i, "shop")
@@ -257,7 +257,7 @@ func Each(n int, each func(*event.Event) error) error {
 	return nil
 }
 
-// Exporter is a store of which an export does what a test says.
+// Exporter is a store whose exports a test defines.
 type Exporter struct {
 	store.Reader
 	Do func(context.Context, func(*event.Event) error) error
@@ -268,7 +268,7 @@ func (s *Exporter) Export(ctx context.Context, _ query.Query, each func(*event.E
 	return s.Do(ctx, each)
 }
 
-// SessionEraser is an admin.Eraser of sessions alone.
+// SessionEraser is an admin.Eraser that only erases sessions.
 type SessionEraser func(ctx context.Context, session string) (admin.Erasure, error)
 
 // EraseSession implements admin.Eraser.

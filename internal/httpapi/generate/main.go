@@ -1,4 +1,4 @@
-// Command generate writes the OpenAPI document to the file that is named.
+// Command generate writes the OpenAPI document to the named file.
 package main
 
 import (

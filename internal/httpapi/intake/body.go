@@ -14,18 +14,18 @@ import (
 	"theeye/internal/jsonx"
 )
 
-// body is a request's body, read and unpacked.
+// body is the body of a request, read and decompressed.
 type body struct {
 	bytes    []byte
 	ndjson   bool
-	unparsed *unparsedBody // why it cannot be read as events; nil when that can be tried
+	unparsed *unparsedBody // why it cannot be read as events; nil if that can be tried
 	free     func()
 }
 
-// readBody reads and unpacks the body of an intake request. It holds at most MaxRequestBytes,
-// within the app's share of the body budget. Memory is acquired as bytes arrive, so slow senders
-// hold little; a compressed body is unpacked once all of it is there. It fails when no memory is
-// left. The caller must call free, also after an error, when it no longer needs the bytes.
+// readBody reads and decompresses the body of an intake request. It holds at most MaxRequestBytes,
+// within the application's share of the body budget. Memory is acquired as bytes arrive, so slow
+// senders hold little; a compressed body is decompressed when it is complete. readBody fails if no
+// memory is left. The caller must call free when it no longer needs the bytes, even after an error.
 func (h *Handlers) readBody(c *httpapi.Call, app string) (body, error) {
 	held := &reservation{intake: h, app: app}
 	b := body{free: held.free}
@@ -65,8 +65,8 @@ func (h *Handlers) readBody(c *httpapi.Call, app string) (body, error) {
 	return b, nil
 }
 
-// faultOfBody says why a body that was read and unpacked cannot be read as events; cause is nil
-// when it is worth trying. err is the error of reading or unpacking.
+// faultOfBody says why a body that was read and decompressed cannot be read as events; cause is nil
+// if it may be possible. err is the error of reading or decompressing.
 func (h *Handlers) faultOfBody(b []byte, err error, form bodyForm, encoding string) (code string, cause error) {
 	plain := encoding == "" || encoding == "identity"
 	switch {
@@ -86,8 +86,8 @@ func (h *Handlers) faultOfBody(b []byte, err error, form bodyForm, encoding stri
 	return "", nil
 }
 
-// tooLarge states the limits of a body and of an event; packed reports whether the body was
-// unpacked.
+// tooLarge states the limits of a body and of an event; packed says whether the body was
+// compressed.
 func (h *Handlers) tooLarge(packed bool) *httpapi.ProblemDetails {
 	unpacked := ""
 	if packed {

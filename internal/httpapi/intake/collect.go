@@ -20,15 +20,15 @@ type admission struct {
 	charge         func(events int) // counts its events against the rate of the application
 }
 
-// collect takes in the events of a request: it admits the request, reads its body and submits it.
-// A body that cannot be read is kept as one rejection before the sender is told; the error is
+// collect accepts the events of a request: it admits the request, reads its body and submits it. A
+// body that cannot be read is kept as one rejection before the sender is answered; the error is
 // then a *keptError.
 func (h *Handlers) collect(c *httpapi.Call, app, idempotencyKey string) (ingest.Receipt, error) {
 	a, err := h.admit(app, idempotencyKey, c.Writer().Header())
 	if err != nil {
 		return ingest.Receipt{}, err
 	}
-	events := 1 // what cannot be read counts as one
+	events := 1 // a body that cannot be read counts as one
 	defer func() { a.charge(events) }()
 	if err := h.opts.Queue.Err(); err != nil {
 		return ingest.Receipt{}, err
@@ -79,7 +79,7 @@ func (h *Handlers) submit(ctx context.Context, c *httpapi.Call, a admission, b b
 	req := ingest.Request{
 		App: a.app.Name, Zone: a.app.Location(), RefuseUnknownTypes: a.app.UnknownTypes == registry.RejectUnknown,
 		Body: b.bytes, Lines: b.ndjson, IdempotencyKey: a.idempotencyKey, ReceivedAt: event.Now(),
-		Single: c.Principal.KeyID == "",                         // the first Eye takes no batches
+		Single: c.Principal.KeyID == "",                         // the first Eye does not accept batches
 		Public: c.Principal.Public() || c.Principal.KeyID == "", // no key is needed at the address of the first Eye
 	}
 	unparsed := b.unparsed

@@ -9,8 +9,8 @@ import (
 	"theeye/internal/registry"
 )
 
-// gate lets the deletion of an application see all events that were taken in. Requests pass the
-// gate on their way to the queue; a deletion closes it for the application, which waits for the
+// gate lets the deletion of an application see all events that were accepted. Requests pass the
+// gate on their way to the queue. A deletion closes it for the application, which waits for the
 // requests inside, and only then looks for events.
 type gate struct {
 	byApp sync.Map // name → *sync.RWMutex; one for each application that ever sent
@@ -52,9 +52,9 @@ func (h *Handlers) enterGate(app registry.App) (leave func(), err error) {
 	return leave, nil
 }
 
-// accepting reports whether an application, as it was found earlier, still exists and takes
-// events. It is asked when a request has been received: what passes was received before an
-// erasure of the application began.
+// accepting reports whether an application that was found earlier still exists and accepts events.
+// It is called when a request has been received: what passes was received before an erasure of the
+// application began.
 func (h *Handlers) accepting(a registry.App) bool {
 	now, ok := h.opts.Registry.App(a.Name)
 	return ok && now.ErasingSince == nil && now.CreatedAt.Equal(a.CreatedAt)
@@ -64,9 +64,9 @@ func (h *Handlers) accepting(a registry.App) bool {
 // inside, which takes at most as long as an intake request may.
 func (h *Handlers) CloseGate(app string) (reopen func()) { return h.gate.close(app) }
 
-// WaitCounted returns once the books and the pending counts include everything that was taken in
-// before the call, even if nobody waits for its outcome any more. It returns the error of ctx
-// when that ends first.
+// WaitCounted returns when the books and the pending counts include everything that was accepted
+// before the call, even if nobody waits for the outcome any more. If ctx ends first, it returns its
+// error.
 func (h *Handlers) WaitCounted(ctx context.Context) error {
 	if err := h.opts.Collector.WaitInFlight(ctx); err != nil {
 		return err
@@ -86,7 +86,7 @@ func (h *Handlers) WaitCounted(ctx context.Context) error {
 	return err
 }
 
-// Forget drops what is kept in memory about an application that no longer exists.
+// Forget drops everything in memory about an application that no longer exists.
 func (h *Handlers) Forget(app string) {
 	h.recent.forget(app)
 	h.buckets.forget(app)

@@ -1,5 +1,5 @@
-// Package intake serves the routes by which events come in: POST /v1/events, the POST of the
-// first Eye's address, and the list of requests that were refused there.
+// Package intake serves the routes that accept events: POST /v1/events, the POST of the first Eye's
+// address, and the list of requests that were refused there.
 //
 // A request is admitted, its body is read within the body budget, and the body is handed to the
 // collector. A body that cannot be read as events is kept as a rejection. The package does not
@@ -23,7 +23,7 @@ import (
 const (
 	DefaultMaxRequestBytes = 4 << 20
 	DefaultMaxEventBytes   = 256 << 10
-	DefaultBodyMemory      = 256 << 20 // for the bodies of all requests at a time
+	DefaultBodyMemory      = 256 << 20 // for the bodies of all concurrent requests
 	DefaultDeadline        = 15 * time.Second
 	waitForStored          = 10 * time.Second
 )
@@ -36,15 +36,15 @@ type Options struct {
 	Progress  *progress.Tracker
 
 	LegacyApp       string        // serves POST /event/ for this application; empty for none
-	MaxRequestBytes int64         // unpacked; 0 for the default
+	MaxRequestBytes int64         // decompressed; 0 for the default
 	MaxEventBytes   int64         // for messages; the collector enforces it; 0 for the default
-	BodyMemory      int64         // for the bodies of all requests, in bytes; 0 for the default
+	BodyMemory      int64         // for the bodies of all concurrent requests, in bytes; 0 for the default
 	Deadline        time.Duration // of a request once its body has been read; 0 for the default
 
 	Registerer prometheus.Registerer
 }
 
-// Handlers serve the routes by which events come in. They are safe for concurrent use.
+// Handlers serve the routes that accept events. They are safe for concurrent use.
 type Handlers struct {
 	opts       Options
 	bodyBudget *httpapi.Budget

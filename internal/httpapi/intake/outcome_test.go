@@ -14,7 +14,7 @@ import (
 	"theeye/internal/registry"
 )
 
-// The outcomes of events that were stored long ago are not remembered, which is no sign of a slow
+// The outcomes of events that were stored long ago are not remembered. That is not a sign of a slow
 // store.
 func TestForgottenOutcome(t *testing.T) {
 	position := progress.New(0)

@@ -17,8 +17,8 @@ import (
 // rateWindow is the capacity of a bucket, in seconds of its application's rate.
 const rateWindow = 2
 
-// buckets hold the token bucket of each application with a rate, on this node. Requests of
-// applications without a rate wait for no lock.
+// buckets holds the token bucket of each application with a rate, on this node. Requests of
+// applications without a rate do not wait for a lock.
 type buckets struct {
 	of sync.Map // name → *bucket; one for each application that ever had a rate
 }
@@ -30,12 +30,12 @@ func (b *buckets) forget(app string) { b.of.Delete(app) }
 // positive and is charged once the number of its events is known.
 type bucket struct {
 	created time.Time  // when the application was
-	mu      sync.Mutex // makes checking and taking one step; guards what follows
+	mu      sync.Mutex // makes checking and taking atomic; guards what follows
 	perSec  int64
 	limiter *rate.Limiter
 }
 
-// bucket returns the bucket of an application with the rate in force, nil when it has no rate.
+// bucket returns the bucket of an application with the rate in force, or nil if it has no rate.
 func (b *buckets) bucket(app registry.App, now time.Time) *bucket {
 	found, ok := b.of.Load(app.Name)
 	if app.Rate == 0 {
@@ -49,7 +49,7 @@ func (b *buckets) bucket(app registry.App, now time.Time) *bucket {
 		return one
 	}
 	made := &bucket{created: app.CreatedAt, perSec: app.Rate, limiter: rate.NewLimiter(rate.Limit(app.Rate), burstOf(app.Rate))}
-	if ok { // of an earlier application of the same name
+	if ok { // of an earlier application with the same name
 		b.of.CompareAndDelete(app.Name, found)
 	}
 	found, _ = b.of.LoadOrStore(app.Name, made)
@@ -72,8 +72,8 @@ func (b *bucket) setRate(now time.Time, perSec int64) {
 	b.perSec = perSec
 }
 
-// enter lets a request in while the bucket is positive. It takes one event, so that no more
-// requests enter at once than the bucket holds.
+// enter admits a request while the bucket is positive. It takes one event, so that no more
+// concurrent requests enter than the bucket holds.
 func (b *bucket) enter(now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -97,8 +97,8 @@ func (b *bucket) charge(now time.Time, events int) {
 // rateState is what the headers of an answer say about a bucket.
 type rateState struct {
 	quota     int64 // events
-	remaining int64 // events, 0 when the next request is refused
-	reset     int64 // seconds until the bucket is positive, or full when it is that
+	remaining int64 // events; 0 if the next request is refused
+	reset     int64 // seconds until the bucket is positive, or full if it already is
 }
 
 func (b *bucket) state(now time.Time) rateState {

@@ -14,8 +14,8 @@ import (
 	"theeye/internal/registry"
 )
 
-// A bucket does what its words say: it fills with the rate up to two seconds'
-// worth, lets in while it is positive, and owes what was charged beyond.
+// A bucket behaves as documented: it fills at the rate up to two seconds' worth, admits requests
+// while it is positive, and may go into debt.
 func TestBucketModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		now := time.Unix(1_700_000_000, 0)
@@ -31,7 +31,7 @@ func TestBucketModel(t *testing.T) {
 				tokens = min(tokens+float64(waited)/1000*float64(perSec), float64(2*perSec))
 			case 1:
 				if math.Abs(tokens) < 1e-3 {
-					continue // too near to say
+					continue // too close to decide
 				}
 				if got, want := b.enter(now), tokens > 0; got != want {
 					t.Fatalf("entering with %v tokens: %v", tokens, got)
@@ -66,7 +66,7 @@ func TestBucketModel(t *testing.T) {
 	})
 }
 
-// Over a minute, a sender that never stops gets its rate, whatever its batches are.
+// Over a minute, a sender that never stops gets its rate, whatever the size of its batches.
 func TestBucketOverTime(t *testing.T) {
 	for _, batch := range []int{1, 7, 500, 10_000} {
 		synctest.Test(t, func(t *testing.T) {
@@ -88,7 +88,7 @@ func TestBucketOverTime(t *testing.T) {
 	}
 }
 
-// Requests that come together cannot enter more often than the bucket holds.
+// No more concurrent requests enter than the bucket holds.
 func TestBucketEntersOneByOne(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	var all buckets
@@ -104,7 +104,7 @@ func TestBucketEntersOneByOne(t *testing.T) {
 	}
 }
 
-// What the rates were of applications that are gone is forgotten.
+// The buckets of applications that no longer exist are dropped.
 func TestBucketsAreBounded(t *testing.T) {
 	var all buckets
 	now := time.Now()
@@ -123,7 +123,7 @@ func TestBucketsAreBounded(t *testing.T) {
 	}
 }
 
-// What an application owes is not owed by another one of its name.
+// A new application does not inherit the debt of an earlier one with the same name.
 func TestBucketOfASuccessor(t *testing.T) {
 	var all buckets
 	now := time.Now()
@@ -139,7 +139,7 @@ func TestBucketOfASuccessor(t *testing.T) {
 	}
 }
 
-// Applications cost the others nothing, be they ten thousand.
+// Ten thousand applications do not slow down the others.
 func BenchmarkBuckets(b *testing.B) {
 	for _, perSec := range []int64{0, 1000} {
 		b.Run(fmt.Sprint("rate ", perSec), func(b *testing.B) {

@@ -14,8 +14,8 @@ func refused(reason string, bytes int) UnreadableRequest {
 	return UnreadableRequest{Reason: reason, Body: &body, at: time.Now()}
 }
 
-// Whatever comes, the buffer keeps the newest requests of each group within its bounds and counts
-// all of them.
+// For any sequence of requests, the buffer keeps the newest of each group within its limits and
+// counts all of them.
 func TestRecentRequests(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var s recent

@@ -68,7 +68,7 @@ type UnreadableRequest struct {
 	at     time.Time
 }
 
-// Bounds of what is kept of refused requests.
+// Limits of what is kept about refused requests.
 const (
 	recentRequests  = 100
 	recentBytes     = 16 << 20 // of all groups, about
@@ -103,7 +103,7 @@ func (h *Handlers) noteRefusedOf(c *httpapi.Call, err error, app string) {
 			x.Headers[name] = httpapi.Redact(value)
 		}
 	}
-	if p.Status != http.StatusTooManyRequests { // these must cost little
+	if p.Status != http.StatusTooManyRequests { // these must be cheap
 		x.setBody(beginning(c))
 	}
 	h.metrics.unreadable.WithLabelValues(app, x.Reason).Inc()
@@ -147,7 +147,7 @@ func (x *UnreadableRequest) setBody(b []byte) {
 	}
 }
 
-// size returns about how many bytes a request takes in memory.
+// size returns the approximate memory of a request, in bytes.
 func (x *UnreadableRequest) size() int {
 	n := 512 + len(x.Detail) + len(x.Path) + len(x.BodyBase64)
 	if x.Body != nil {

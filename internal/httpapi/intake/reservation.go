@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	firstStep  = 4 << 10  // bytes that a body begins with
+	firstStep  = 4 << 10  // bytes of the first buffer of a body
 	pooledStep = 64 << 10 // bytes beyond which buffers come from the pool
 	keptBuffer = 1 << 20  // largest buffer that the pool keeps, in bytes
 	unpackWait = 2 * time.Second
@@ -20,12 +20,12 @@ const (
 // errBusy means that the application has used up its share of the body budget.
 var errBusy error = httpapi.Unavailable("too many large requests at once; try again")
 
-// reservation is what one request holds of the body budget.
+// reservation is the part of the body budget that one request holds.
 type reservation struct {
 	intake  *Handlers
 	app     string
 	bytes   int64
-	buffers [][]byte // to be given back to the pool
+	buffers [][]byte // to be returned to the pool
 }
 
 // acquire takes bytes of the budget, and reports whether they were available.
@@ -42,7 +42,7 @@ func (res *reservation) release(bytes int64) {
 	res.intake.bodyBudget.Release(res.app, bytes)
 }
 
-// free gives everything back. The bytes that read and unpack returned must not be used any more.
+// free releases everything. The bytes that read and unpack returned must not be used afterwards.
 func (res *reservation) free() {
 	for _, b := range res.buffers {
 		res.intake.unpack.keep(b)
@@ -53,8 +53,8 @@ func (res *reservation) free() {
 	res.buffers = nil
 }
 
-// read reads to the end, or one byte beyond limit. With an error it returns what it has read;
-// errBusy means that no memory was left.
+// read reads to the end, or one byte beyond limit. Together with an error, it returns what it has
+// read; errBusy means that no memory was left.
 func (res *reservation) read(r io.Reader, limit int64) (b []byte, err error) {
 	defer func() { res.buffers = append(res.buffers, b) }()
 	for {
@@ -105,9 +105,8 @@ func (res *reservation) grown(b []byte, limit int64) ([]byte, error) {
 	return larger, nil
 }
 
-// unpack returns the unpacked content, as far as it is valid, and at most one byte more than a
-// request may have. The decoder's window is needed only for a moment, so unpack waits for that
-// memory.
+// unpack returns the decompressed content, as far as it is valid, and at most one byte more than a
+// request may have. The decoder's window is needed only briefly, so unpack waits for that memory.
 func (res *reservation) unpack(ctx context.Context, encoding string, packed []byte) ([]byte, error) {
 	window := windowOf(encoding)
 	ctx, cancel := context.WithTimeout(ctx, unpackWait)

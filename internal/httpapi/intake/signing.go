@@ -14,19 +14,19 @@ import (
 	"theeye/internal/registry"
 )
 
-// signedCopies is the largest number of copies of a signed body in memory: one as sent, three
-// while it is verified, and one unpacked.
+// signedCopies is the maximum number of copies of a signed body in memory: one as sent, three while
+// it is verified, and one decompressed.
 const signedCopies = 5
 
-// leastBodies is how many bodies of the largest size the budget must hold for one signed request,
-// given that an application gets at most half of it.
+// leastBodies is the number of bodies of maximum size for which the budget must have room, so that
+// one signed request fits although an application gets at most half of it.
 const leastBodies = 2*signedCopies - 1
 
-// verifySigned verifies the signature of a request whose key requires one, over the body as it
-// was sent, and puts the body back for readBody. A request that fails leaves no trace in the
-// books. The idempotency key of a signed request is its webhook-id, so that sending it again, by
-// its sender or by someone who saw it, stores nothing twice. The caller must call free, also
-// after an error, when it no longer needs the body.
+// verifySigned verifies the signature of a request whose key requires one, over the body as it was
+// sent, and puts the body back for readBody. A request that fails is not counted in the books. The
+// idempotency key of a signed request is its webhook-id, so a request that is sent again, by its
+// sender or by someone who recorded it, stores nothing twice. The caller must call free when it no
+// longer needs the body, even after an error.
 func (h *Handlers) verifySigned(c *httpapi.Call, a *admission) (free func(), err error) {
 	if !c.Principal.Signing {
 		return func() {}, nil
@@ -41,7 +41,7 @@ func (h *Handlers) verifySigned(c *httpapi.Call, a *admission) (free func(), err
 		return held.free, h.tooLarge(false)
 	}
 	sent, err := held.read(http.MaxBytesReader(c.Writer(), c.Body, limit), limit)
-	if err == nil && !held.acquire((signedCopies-2)*int64(len(sent))) { // readBody acquires the unpacked copy
+	if err == nil && !held.acquire((signedCopies-2)*int64(len(sent))) { // readBody acquires the decompressed copy
 		err = errBusy
 	}
 	c.Body, c.ContentLength = io.NopCloser(bytes.NewReader(sent)), int64(len(sent))

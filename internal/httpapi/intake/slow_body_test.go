@@ -29,8 +29,8 @@ func (b slowBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// The deadline of a request begins when its body has been read, so a sender on a slow line is not
-// refused for the time that its upload takes.
+// The deadline of a request begins when its body has been read, so a sender with a slow connection
+// is not refused because of the time for its upload.
 func TestSlowUploadMeetsTheDeadline(t *testing.T) {
 	const deadline = time.Second
 	var parts apitest.Parts

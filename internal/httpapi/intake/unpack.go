@@ -12,12 +12,12 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// unpackers are pools of decoders and buffers, which are large.
+// unpackers holds pools of decoders and buffers, which are large.
 type unpackers struct {
 	buffers, gzips, zstds sync.Pool
 }
 
-// buffer returns an empty buffer of the pool, nil when there is none.
+// buffer returns an empty buffer from the pool, or nil if there is none.
 func (u *unpackers) buffer() []byte {
 	b, _ := u.buffers.Get().(*[]byte)
 	if b == nil {
@@ -33,8 +33,8 @@ func (u *unpackers) keep(b []byte) {
 	}
 }
 
-// windowOf returns the memory that a decoder of an encoding needs at most, 0 for an encoding that
-// is not supported.
+// windowOf returns the maximum memory of a decoder for an encoding, or 0 for an encoding that is
+// not supported.
 func windowOf(encoding string) int64 {
 	switch encoding {
 	case "gzip", "x-gzip", "deflate":
@@ -49,7 +49,7 @@ func windowOf(encoding string) int64 {
 
 const zstdWindow = 8 << 20 // RFC 8878, 3.1.1.1.2
 
-// reader returns a reader of the unpacked body; done returns the decoder to its pool.
+// reader returns a reader of the decompressed body; done returns the decoder to its pool.
 func (u *unpackers) reader(encoding string, packed io.Reader) (unpacked io.Reader, done func()) {
 	done = func() {}
 	switch encoding {
@@ -82,8 +82,8 @@ func (u *unpackers) reader(encoding string, packed io.Reader) (unpacked io.Reade
 	return packed, done
 }
 
-// deflate reads what RFC 9110 calls deflate (zlib), and the raw stream that some senders call by
-// the same name.
+// deflate decompresses what RFC 9110 calls deflate (zlib), and the raw stream to which some senders
+// give the same name.
 func deflate(packed io.Reader) io.Reader {
 	head := make([]byte, 2)
 	n, err := io.ReadFull(packed, head)

@@ -10,15 +10,15 @@ import (
 )
 
 // unparsedBody is a body that cannot be read as events. It is kept as one rejection before its
-// sender is told.
+// sender is answered.
 type unparsedBody struct {
 	code  string // of the rejection's problem
-	cause error  // what the sender is told
-	seen  []byte // the part of the body that is kept; nil for all that was read
+	cause error  // the error for the sender
+	seen  []byte // the part of the body that is kept; nil for everything that was read
 }
 
-// unparsedFrom returns what an error of the collector says about a body, nil unless the body
-// could not be read as events.
+// unparsedFrom returns the unparsedBody for an error of the collector, or nil if the error is not
+// about a body that cannot be read as events.
 func unparsedFrom(err error) *unparsedBody {
 	var (
 		syntax *ingest.SyntaxError
@@ -48,7 +48,7 @@ func (u *unparsedBody) keep(ctx context.Context, collector *ingest.Collector, re
 	return &keptError{u.cause}
 }
 
-// keptError is the cause of a rejection that was made of a body.
+// keptError is the cause of a rejection of a whole body.
 type keptError struct{ cause error }
 
 func (e *keptError) Error() string { return e.cause.Error() }

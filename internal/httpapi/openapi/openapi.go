@@ -1,4 +1,4 @@
-// Package openapi makes the OpenAPI document of all routes, without a running node.
+// Package openapi builds the OpenAPI document of all routes, without a running node.
 package openapi
 
 import (
@@ -12,13 +12,13 @@ import (
 	"theeye/internal/httpapi/read"
 )
 
-// legacyApp stands for the application of the first Eye. The document does not name it.
+// legacyApp is a placeholder for the application of the first Eye. The document does not name it.
 const legacyApp = "legacy"
 
-// Document returns the document, with the routes of the first Eye's address or without.
+// Document returns the document, with or without the routes of the first Eye's address.
 func Document(legacy bool) *huma.OpenAPI { return httpapi.OpenAPI(Routes(legacy)) }
 
-// Routes returns the routes of a node, of which only what is documented can be used.
+// Routes returns the routes of a node. Only their documentation can be used, not their handlers.
 func Routes(legacy bool) []httpapi.Route {
 	app := ""
 	if legacy {

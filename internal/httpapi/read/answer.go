@@ -85,7 +85,7 @@ type Rejection struct {
 	Became        *Became         `json:"became,omitempty" doc:"the result of the replay that resolved it; absent until then"`
 }
 
-// Became is what a replay made of a rejection.
+// Became is the result of the replay that resolved a rejection.
 type Became struct {
 	EventID uuid.UUID `json:"event_id"`
 	Fate    string    `json:"fate" enum:"stored,duplicate,erased,expired"`

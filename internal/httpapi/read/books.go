@@ -31,7 +31,7 @@ type Account struct {
 	Balanced  bool   `json:"balanced" doc:"received is the sum of all other counts"`
 }
 
-// account returns the books, and what was acknowledged but is not in them yet.
+// account returns the books, and the counts of what was acknowledged but is not in them yet.
 func (h *Handlers) account(ctx context.Context, apps []string) (store.Books, map[string]int64, error) {
 	for {
 		b, err := h.opts.Reader.Books(ctx, apps)
@@ -78,7 +78,7 @@ func (h *Handlers) books(c *httpapi.Call) error {
 	return c.WriteJSON(http.StatusOK, a)
 }
 
-// HasEvents reports whether something that an application sent is kept.
+// HasEvents reports whether anything that an application sent is kept.
 func (h *Handlers) HasEvents(ctx context.Context, app string) (bool, error) {
 	books, pending, err := h.account(ctx, []string{app})
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"theeye/internal/httpapi"
 )
 
-// errGone means that an answer cannot be sent: the caller is gone or takes nothing.
+// errGone means that an answer cannot be sent, because the caller is gone or reads nothing.
 var errGone = errors.New("the client has closed the connection")
 
 // download is a long answer in the form of a file. It begins with its first byte, so an error
@@ -23,7 +23,7 @@ type download struct {
 	c        *httpapi.Call
 	format   format
 	encoding string // of the content; empty for none
-	size     int64  // of the answer; 0 when it is unknown
+	size     int64  // of the answer; 0 if it is unknown
 	begun    bool
 }
 
@@ -66,8 +66,8 @@ func (d *download) Write(b []byte) (int, error) {
 	return n, nil
 }
 
-// packed returns a writer of the content in the encoding that the caller accepts. finish flushes
-// it.
+// packed returns a writer that compresses the content in an encoding that the caller accepts.
+// finish flushes it.
 func (d *download) packed() (w io.Writer, finish func() error, err error) {
 	switch d.encoding {
 	case "zstd":
@@ -86,8 +86,8 @@ func (d *download) packed() (w io.Writer, finish func() error, err error) {
 	return d, func() error { return nil }, nil
 }
 
-// acceptedEncoding chooses one of the encodings that a caller accepts (RFC 9110, 12.5.3), "" for
-// none.
+// acceptedEncoding chooses one of the encodings that a caller accepts (RFC 9110, section 12.5.3),
+// or "" for none.
 func acceptedEncoding(headers []string) string {
 	accepted := map[string]bool{}
 	for item := range strings.SplitSeq(strings.Join(headers, ","), ",") {

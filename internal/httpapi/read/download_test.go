@@ -68,8 +68,8 @@ func TestParquetThatFails(t *testing.T) {
 	}
 }
 
-// An export outlives what the server gives a request to arrive, and ends when
-// its caller goes.
+// An export may take longer than the time in which a request must arrive, and ends when its caller
+// goes away.
 func TestExportLastsAsLongAsItsCaller(t *testing.T) {
 	ended := make(chan error, 1)
 	a := startScripted(t, func(ctx context.Context, each func(*event.Event) error) error {

@@ -16,7 +16,7 @@ import (
 	"theeye/internal/store"
 )
 
-// Bounds of exports: each takes memory and a processor while it runs.
+// Limits of exports: each takes memory and a processor while it runs.
 const (
 	exportsRunning = 2 // of different applications
 	exportsWaiting = 4 // of one application
@@ -40,7 +40,7 @@ func (h *Handlers) exportRoutes() []httpapi.Route {
 const formatParam = "format"
 
 // export streams events. It has no deadline: it ends with the last event, or when the caller is
-// gone or takes nothing.
+// gone or reads nothing.
 func (h *Handlers) export(c *httpapi.Call) error {
 	r, err := h.parse(c, query.Events, query.OrderParam, formatParam)
 	if err != nil {

@@ -24,7 +24,7 @@ import (
 	"theeye/internal/httpapi/apitest"
 )
 
-// listed are the lines that paging through /v1/events gives.
+// listed returns the lines that result from paging through /v1/events.
 func listed(a *apitest.API, app string, q url.Values) string {
 	a.Helper()
 	var lines strings.Builder
@@ -47,7 +47,8 @@ func listed(a *apitest.API, app string, q url.Values) string {
 	}
 }
 
-// odd is an event with what formats stumble over, plain one with what it must have.
+// odd returns an event with values that are difficult for formats, plain one with only what is
+// required.
 func odd() event.Event {
 	e := apitest.Simple(1, "shop")
 	e.ClientID, e.Sender, e.Seq, e.SentAt, e.SchemaVersion = "order,1", "web \"2\"", 1<<53-1, e.OccurredAt+1, 3
@@ -216,7 +217,7 @@ func TestExportParameters(t *testing.T) {
 	}
 }
 
-// A caller who goes away leaves no file, and the next export works.
+// A caller that goes away leaves no file, and the next export works.
 func TestExportOfCallersWhoLeave(t *testing.T) {
 	a := apitest.Start(t)
 	for part := range 8 {

@@ -84,7 +84,7 @@ func (h *Handlers) legacyList(c *httpapi.Call) error {
 		}
 	}
 	_, _ = w.WriteString("]}\n")
-	_ = w.Flush() // a caller who is gone needs no error
+	_ = w.Flush() // a caller that is gone needs no error
 	return nil
 }
 

@@ -11,9 +11,9 @@ import (
 	"theeye/internal/query"
 )
 
-// meant returns which of the ids that were found a text means: of the application that comes
-// first by name, the id of clients without origins first. also is the other id in that
-// application, nil when there is none.
+// meant returns which of the found ids a text means: in the first application by name, the id from
+// keys without origins takes precedence. also is the other id in that application, or nil if there
+// is none.
 func meant(list, found []httpapi.Candidate) (one httpapi.Candidate, also *uuid.UUID) {
 	rank := func(c httpapi.Candidate) int {
 		return slices.IndexFunc(list, func(l httpapi.Candidate) bool { return l.ID == c.ID })
@@ -32,7 +32,7 @@ func meant(list, found []httpapi.Candidate) (one httpapi.Candidate, also *uuid.U
 // maxAlsoIn bounds the other applications that an answer names.
 const maxAlsoIn = 100
 
-// alsoIn returns the applications of what was found and others, except one, by name.
+// alsoIn returns the applications in found and others, except one, sorted by name.
 func alsoIn(one string, found []httpapi.Candidate, others ...string) []string {
 	names := others
 	for _, c := range found {
@@ -43,8 +43,8 @@ func alsoIn(one string, found []httpapi.Candidate, others ...string) []string {
 	return names[:min(len(names), maxAlsoIn)]
 }
 
-// usedIn returns the applications from which something with the query's ids has arrived, as far
-// as the store knows.
+// usedIn returns the applications from which anything with the query's ids has arrived, as far as
+// the store knows.
 func (h *Handlers) usedIn(r *readRequest) ([]string, error) {
 	arrivals, err := h.opts.Reader.Receipt(r.ctx, r.Query, receiptArrivals)
 	if err != nil {

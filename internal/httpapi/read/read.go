@@ -1,6 +1,6 @@
 // Package read serves the routes that read events, rejections, sessions and counts, and exports.
 //
-// It bounds what a request may take of the store: by its key, a deadline and the read budget. It
+// It limits what a request may use of the store: by its key, a deadline and the read budget. It
 // does not know how the store answers.
 package read
 
@@ -26,14 +26,14 @@ import (
 type Options struct {
 	Registry *registry.Registry
 	Reader   store.Reader
-	Queue    *queue.Queue // where receipts find what is not stored yet
+	Queue    *queue.Queue // which receipts search for what is not stored yet
 	Progress *progress.Tracker
 	Replays  *replay.Runner // which knows the replay of a frame; may be nil
-	// CaughtUp returns nil when the store holds everything that was acknowledged before the
-	// start, or else an error that says how far it has come.
+	// CaughtUp returns nil if the store holds everything that was acknowledged before the start, or
+	// else an error that reports its progress.
 	CaughtUp func() error
 	// Parquet writes the events of a query to a file that disappears when it is closed. It is nil
-	// when the store cannot do that.
+	// if the store cannot do that.
 	Parquet func(context.Context, query.Query) (*os.File, error)
 	// ExportsEnded returns a channel that is closed when running exports must end because
 	// something was erased. It may be nil.

@@ -62,15 +62,15 @@ func (h *Handlers) receipt(c *httpapi.Call) error {
 	return c.StreamJSON(answer)
 }
 
-// named is what an id or a text was found to mean.
+// named is the meaning that was found for an id or a text.
 type named struct {
 	one  httpapi.Candidate // the event that is meant
 	also *uuid.UUID        // the other id that the text has in its application
 	in   []string          // other applications that have used it
 }
 
-// history returns the newest arrivals of the event that is meant, and what else has the id.
-// waiting are the arrivals that are not stored yet.
+// history returns the newest arrivals of the event that is meant, and what else has the id. waiting
+// lists the arrivals that are not stored yet.
 func (h *Handlers) history(r *readRequest, list []httpapi.Candidate, waiting []store.Arrival) (arrivals []store.Arrival, n named, err error) {
 	all, err := h.opts.Reader.Receipt(r.ctx, r.Query, receiptArrivals)
 	if err != nil {
@@ -118,8 +118,8 @@ func mayBeCut(arrivals []store.Arrival) bool {
 	return len(arrivals) == receiptArrivals || size >= large
 }
 
-// lookForEach finds out what is meant when not all arrivals were read: it asks for the candidates
-// of one application after the other. found are some that exist.
+// lookForEach determines what is meant if not all arrivals were read: it searches for the
+// candidates of one application after the other. found lists some that exist.
 func (h *Handlers) lookForEach(r *readRequest, list, found []httpapi.Candidate) (n named, err error) {
 	all := slices.Clone(found)
 	for _, c := range list {
@@ -182,8 +182,8 @@ func (h *Handlers) receiptOf(arrivals []store.Arrival) ReceiptAnswer {
 	return answer
 }
 
-// backlog searches the frames after a position for the query's ids. After backlogDeadline it
-// gives up with an answer that says so.
+// backlog searches the frames after a position for the query's ids. After backlogDeadline, it
+// returns an error that says so.
 func (h *Handlers) backlog(ctx context.Context, position uint64, q query.Query) ([]store.Arrival, error) {
 	ctx, cancel := context.WithTimeout(ctx, backlogDeadline)
 	defer cancel()

@@ -10,8 +10,8 @@ import (
 	"theeye/internal/queue"
 )
 
-// What waits in the queue is told as pending, a replay beside the rejection that is
-// stored at the same position; ids that are no UUIDs are found, too.
+// Arrivals in the queue are reported as pending, and a replay together with the rejection that is
+// stored at the same position. Ids that are not UUIDs are found, too.
 func TestReceiptOfWhatWaits(t *testing.T) {
 	var q *queue.Queue
 	a := apitest.Start(t, func(o *apitest.Parts) { o.Progress, q = progress.New(1), o.Queue })
@@ -27,7 +27,7 @@ func TestReceiptOfWhatWaits(t *testing.T) {
 	}
 	refused := apitest.Simple(1, "shop")
 	a.Reject(refused, "a")
-	publish(event.Record{Event: new(apitest.Simple(9, "shop"))}) // stands for the frame that is stored
+	publish(event.Record{Event: new(apitest.Simple(9, "shop"))}) // in place of the frame that is stored
 	replayed := refused
 	replayed.Position = event.Position{Frame: 1}
 	client := apitest.Simple(2, "shop")

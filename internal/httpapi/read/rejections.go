@@ -86,7 +86,7 @@ func (h *Handlers) getRejection(c *httpapi.Call) error {
 	return c.WriteJSON(http.StatusOK, h.toRejectionAnswer(&page.Items[0]))
 }
 
-// RejectionAnswer is one rejection, whose problems say where in raw they are.
+// RejectionAnswer is one rejection, whose problems have places in raw.
 type RejectionAnswer struct {
 	Rejection
 	Problems []LocatedProblem `json:"problems"`
@@ -115,7 +115,7 @@ func (h *Handlers) toRejectionAnswer(r *event.Rejection) RejectionAnswer {
 	return a
 }
 
-// SummaryAnswer groups rejections as a person would.
+// SummaryAnswer groups rejections by their cause.
 type SummaryAnswer struct {
 	Groups []RejectionGroup `json:"groups"`
 }
@@ -153,7 +153,7 @@ func (h *Handlers) summarize(c *httpapi.Call) error {
 	})})
 }
 
-// sentence describes a group as a person would.
+// sentence describes a group in a sentence.
 func sentence(g *store.RejectionGroup, now event.Micros) string {
 	times := "once, at "
 	if g.Count > 1 {

@@ -81,8 +81,8 @@ func (r *readRequest) applyCursor() (err error) {
 	return err
 }
 
-// nextCursor returns the cursor of the page after p, nil when there is none, and how far a search
-// has come that was cut short.
+// nextCursor returns the cursor of the page after p, or nil if there is none, and how far a search
+// that was cut short has come.
 func nextCursor[T any](r *readRequest, p store.Page[T], after func(*T) query.After) (cursor, searchedTo *string) {
 	if !p.More {
 		return nil, nil

@@ -16,8 +16,8 @@ import (
 	"theeye/internal/store"
 )
 
-// maxExamined is how many events a session may have for its late and missing ones to be reported.
-// They are read without their data, within query.PageBytes at once.
+// maxExamined is the maximum number of events of a session whose late and missing events are
+// reported. They are read without their data, within query.PageBytes at once.
 const maxExamined = 10_000
 
 // SessionAnswer is a session with a page of its events.
@@ -41,7 +41,7 @@ type SessionEvent struct {
 	Late bool `json:"late,omitzero" doc:"received more than 60 s after an event of the session that occurred later; otherwise absent"`
 }
 
-// Gap is a run of sequence numbers of one sender that is missing in a session.
+// Gap is a range of sequence numbers of one sender that are missing in a session.
 type Gap struct {
 	Sender  string    `json:"sender" doc:"empty for events without a sender"`
 	FromSeq int64     `json:"from_seq"`
@@ -55,7 +55,7 @@ func (h *Handlers) getSession(c *httpapi.Call) error {
 	return h.sessionOf(c, c.PathValue("id"))
 }
 
-// sessionOf answers with a session. also names parameters that are allowed besides those of
+// sessionOf answers with a session. also names parameters that are allowed in addition to those of
 // events.
 func (h *Handlers) sessionOf(c *httpapi.Call, id string, also ...string) error {
 	r, err := h.read(c, query.Events, append(also, query.OrderParam, query.LimitParam, query.CursorParam)...)
@@ -100,8 +100,8 @@ func (h *Handlers) sessionOf(c *httpapi.Call, id string, also ...string) error {
 	return c.StreamJSON(a)
 }
 
-// examine reports what is late and missing. It looks at the whole session, whatever page of it is
-// asked for and whatever filters its events.
+// examine determines what is late and missing. It examines the whole session, whichever page is
+// requested and whatever filters the events.
 func (h *Handlers) examine(r *readRequest, q query.Query, page store.Page[event.Event], a *SessionAnswer) error {
 	steps, err := h.steps(r.ctx, query.Query{Apps: q.Apps, SessionIDs: q.SessionIDs, Horizon: q.Horizon, Limit: maxExamined, Bare: true})
 	if err != nil {

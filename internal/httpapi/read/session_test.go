@@ -31,7 +31,7 @@ type gap struct {
 	Before  uuid.UUID `json:"before"`
 }
 
-// examined is what a page of a session tells.
+// examined is the content of a page of a session.
 type examined struct {
 	Session struct {
 		Events  int64
@@ -62,8 +62,7 @@ func sessionPages(a *apitest.API, app, path string) (pages []examined) {
 	}
 }
 
-// counted is the nth event of a session with its sender's number; it occurred and was
-// received at so many seconds.
+// counted returns the nth event of a session, with its sender's number. The times are in seconds.
 func counted(n int, app, sender string, at [3]int64) event.Event {
 	e := apitest.Simple(n, app)
 	e.SessionID, e.Sender, e.Seq = "one", sender, at[0]
@@ -71,7 +70,7 @@ func counted(n int, app, sender string, at [3]int64) event.Event {
 	return e
 }
 
-// countingReader counts what events are read in.
+// countingReader counts the queries for events.
 type countingReader struct {
 	store.Reader
 	reads atomic.Int64
@@ -82,7 +81,8 @@ func (r *countingReader) Events(ctx context.Context, q query.Query) (store.Page[
 	return r.Reader.Events(ctx, q)
 }
 
-// A page of a long session takes one query for its events and one for what is late and missing.
+// A page of a long session takes one query for its events, and the session one for what is late and
+// missing.
 func TestQueriesForAPageOfASession(t *testing.T) {
 	var reader countingReader
 	a := apitest.Start(t, func(o *apitest.Parts) { reader.Reader = o.Reader; o.Reader = &reader })
@@ -164,7 +164,7 @@ func TestLateAndMissingInASession(t *testing.T) {
 			}
 		}
 	}
-	// What selects events does not change what is missing.
+	// A filter of events does not change what is missing.
 	page := sessionPages(a, "", "/v1/sessions/one?where=seq=8")[0]
 	if diff := cmp.Diff(all[1:], page.Missing); diff != "" || *page.Session.Missing != 3 || len(page.Events) != 2 {
 		t.Errorf("by a condition %+v:\n%s", page.Session, diff)
@@ -174,7 +174,7 @@ func TestLateAndMissingInASession(t *testing.T) {
 	}
 }
 
-// A session beyond the limit tells nothing rather than something wrong.
+// A session beyond the limit reports nothing rather than something wrong.
 func TestLongSessionsAreNotExamined(t *testing.T) {
 	a := apitest.Start(t)
 	var events []event.Event
@@ -193,7 +193,7 @@ func TestLongSessionsAreNotExamined(t *testing.T) {
 	}
 }
 
-// The receipt of what is refused and replayed tells both, and which is which.
+// The receipt of a rejection that was replayed shows both, and which is which.
 func TestReceiptOfAReplay(t *testing.T) {
 	a := apitest.Start(t, func(o *apitest.Parts) { o.Progress = progress.New(0) })
 	first := apitest.Simple(1, "shop")
@@ -234,7 +234,7 @@ func TestReceiptOfAReplay(t *testing.T) {
 	}
 }
 
-// The summary tells each group as a person would.
+// The summary describes each group in a sentence.
 func TestSentences(t *testing.T) {
 	a := apitest.Start(t)
 	for i := range 3 {

@@ -27,7 +27,7 @@ func (x *gated) Export(ctx context.Context, q query.Query, _ func(*event.Event) 
 	return ctx.Err()
 }
 
-// The exports of one application leave a place to another's.
+// The exports of one application leave a place for those of another.
 func TestExportsOfTwoApplications(t *testing.T) {
 	x := &gated{began: make(chan string, 10), gate: make(chan struct{})}
 	a := apitest.Start(t, func(o *apitest.Parts) { x.Reader, o.Reader = o.Reader, x })
