@@ -26,8 +26,9 @@ demo: ## start a server with live sample traffic
 build: ## build bin/eye
 	CGO_ENABLED=1 $(GO) build -o bin/eye ./cmd/eye
 
-# The tests of internal/store/duckdb and test spend their time in DuckDB and in other processes, which
-# the race detector does not see. Of the former it watches those in which several goroutines use a store.
+# The tests of internal/store/duckdb and test spend their time in DuckDB and in other processes,
+# which the race detector does not see. RACES names the tests of the former in which several
+# goroutines use a store.
 APART = internal/store/duckdb|test
 RACES = ^(TestConformance|TestEndExports|TestEraseBetweenMerges|TestCancelledQuery|TestOneKeyLeavesReadersToOthers|TestResetsUnderReaders|TestFreezeWhileSegmentsChange|TestReadersAndWriter)$$
 
@@ -65,6 +66,6 @@ generate: ## rebuild generated files
 fuzz: ## run every fuzz target for FUZZTIME (10s)
 	@FUZZTIME=$(FUZZTIME) script/fuzz
 
-messages: ## write down anew what users are told, in test/testdata/messages; read the difference
+messages: ## record the messages for users in test/testdata/messages; read the difference
 	EYE_TEST_UPDATE=1 $(GO) test -count 1 -run 'TestMessages$$' ./test
 	@git diff --stat -- test/testdata/messages

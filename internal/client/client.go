@@ -136,7 +136,7 @@ func (c *Client) readProblem(r *http.Response) *Problem {
 	case isPage(r):
 		p.Detail = pageText(r)
 	case json.Unmarshal(body, p) != nil:
-		p.Detail = string(body[:min(200, len(body))]) // perhaps from a proxy
+		p.Detail = string(body[:min(200, len(body))]) // possibly from a proxy
 	}
 	p.Detail = asFlags(p.Detail)
 	p.Status, p.RetryAfter, p.advice = r.StatusCode, r.Header.Get("Retry-After"), c.keyless

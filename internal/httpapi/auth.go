@@ -18,7 +18,7 @@ func (s *Server) authorize(c *Call, need Access) error {
 	secret := keyOf(c.Request, need)
 	who, ok := s.opts.Registry.Authenticate(secret)
 	if !ok {
-		if why := s.opts.Registry.Refusal(secret); why != "" { // only a holder of the secret is told
+		if why := s.opts.Registry.Refusal(secret); why != "" { // only a holder of the secret learns this
 			return Unauthorized(why)
 		}
 		return invalidKey(need)

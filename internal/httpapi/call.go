@@ -68,7 +68,7 @@ func (c *Call) StreamJSON(v any) error {
 }
 
 // Tear gives up an answer because of err. It returns err if nothing has been sent. Otherwise it
-// panics with http.ErrAbortHandler: only a broken connection still tells the caller that the
+// panics with http.ErrAbortHandler: after that, only a broken connection shows the caller that the
 // answer is incomplete.
 func (c *Call) Tear(w *bufio.Writer, err error) error {
 	if !c.Begun() {

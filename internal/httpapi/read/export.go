@@ -78,7 +78,7 @@ func (h *Handlers) export(c *httpapi.Call) error {
 		}
 		h.log.Error("an export was cut off", "error", err)
 	}
-	// Only a broken connection still tells the caller that the answer is incomplete.
+	// Only a broken connection shows the caller that the answer is incomplete.
 	panic(http.ErrAbortHandler)
 }
 
