@@ -7,9 +7,9 @@ import (
 )
 
 // FailureTracker tracks work that is retried: since when it has been failing, and why. The zero
-// value is that of work that has not failed. It may be used concurrently.
+// value is a tracker of work that has not failed. It may be used concurrently.
 type FailureTracker struct {
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the fields below
 	since time.Time
 	err   error
 }
@@ -27,7 +27,7 @@ func (f *FailureTracker) Record(err error) {
 	f.err = err
 }
 
-// Err returns the error of the last attempt when none has succeeded for as long as patience, else
+// Err returns the error of the last attempt if no attempt has succeeded for at least patience, else
 // nil.
 func (f *FailureTracker) Err(patience time.Duration) error {
 	f.mu.Lock()

@@ -9,7 +9,7 @@ import (
 	"theeye/internal/store"
 )
 
-func TestFailing(t *testing.T) {
+func TestFailureTracker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var f store.FailureTracker
 		fault := errors.New("no room")

@@ -15,7 +15,7 @@ import (
 	"theeye/internal/store"
 )
 
-// Which records are replaced by what, and when none is.
+// Isolate replaces the records that the store does not accept, unless no single record is at fault.
 func TestIsolate(t *testing.T) {
 	fault := errors.New("broken")
 	refuse := func(bad func(event.Record) bool, with error) store.Probe {

@@ -10,18 +10,18 @@ import (
 // began. The caller may start it again.
 var ErrExportEnded = errors.New("export ended by an erasure")
 
-// ErrLeaseEnded is returned for a lease that has expired or was ended: its files may be gone. The
-// caller takes another one.
+// ErrLeaseEnded is returned for a lease that has expired or was ended. Its files may be deleted;
+// the caller may take another lease.
 var ErrLeaseEnded = errors.New("lease ended")
 
 // ErrNotLeased is returned for a file that is not in a lease.
 var ErrNotLeased = errors.New("not a file of the lease")
 
-// Lease is the files of a store at one moment, which stay readable until the lease ends.
+// Lease describes the files of a store at one moment, which stay readable until the lease ends.
 type Lease struct {
 	ID       string
 	Flushed  uint64 // the last frame whose records are in the files
-	Manifest []byte // the manifest that names the files; together they are the store
+	Manifest []byte // names the files; manifest and files together are a complete store
 	Files    []LeasedFile
 	Done     <-chan struct{} // closed when the lease has ended
 }
@@ -40,12 +40,12 @@ type Leaser interface {
 	// for a while, and earlier when the store must delete one of its files.
 	Lease(ctx context.Context) (Lease, error)
 	// ReadSegmentFile opens a file of a lease. Each Read renews the lease, and fails with
-	// ErrLeaseEnded when that has ended.
+	// ErrLeaseEnded once the lease has ended.
 	ReadSegmentFile(lease, name string) (io.ReadCloser, error)
 	// RenewLease renews a lease.
 	RenewLease(lease string) error
-	// ReleaseFrames releases the frames after Lease.Flushed, which a lease keeps in the queue. Its
-	// files stay. It does nothing for a lease that has ended.
+	// ReleaseFrames lets the queue trim the frames after Lease.Flushed, which a lease keeps there.
+	// The files stay leased. It does nothing for a lease that has ended.
 	ReleaseFrames(lease string)
 	// EndLease ends a lease.
 	EndLease(lease string)

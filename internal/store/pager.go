@@ -5,7 +5,7 @@ import "theeye/internal/query"
 // Pager collects the items of a page within its bounds.
 type Pager[T any] struct {
 	Items []T
-	More  bool // an item did not fit
+	More  bool // some item did not fit
 
 	limit, left int
 	size        func(*T) int

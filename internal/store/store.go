@@ -20,8 +20,8 @@ import (
 var (
 	// ErrUnavailable is returned when a retry may succeed. Nothing was written.
 	ErrUnavailable = errors.New("store unavailable")
-	// ErrReset is returned when what was written and not flushed has been lost. Position has gone
-	// back to Flushed, and writing continues from there.
+	// ErrReset is returned when the store has lost everything that was not flushed. Position has
+	// gone back to Flushed, and writing continues from there.
 	ErrReset = errors.New("store reset")
 	// ErrOutOfOrder is returned for a batch that overlaps what has been written.
 	ErrOutOfOrder = errors.New("batch out of order")
@@ -33,8 +33,8 @@ var (
 type Batch struct {
 	First, Last uint64 // the sequences of the first and the last frame, inclusive
 	Records     []event.Record
-	// Arrivals are the counts in the headers of the frames, by application; they include what is
-	// lost.
+	// Arrivals are the counts in the headers of the frames, by application. They include records
+	// that are lost.
 	Arrivals map[string]Arrivals
 }
 
@@ -74,7 +74,7 @@ type Writer interface {
 	// stays as it is. If its session was erased since the first arrival it is Erased, whatever its
 	// sent time.
 	//
-	// The store does not keep the memory of the batch after the return.
+	// The store does not retain the memory of the batch after Write returns.
 	Write(ctx context.Context, b Batch) ([]event.Outcome, error)
 
 	// Position returns the last frame that has been written, 0 for none. After a restart it may be
@@ -90,12 +90,12 @@ type Writer interface {
 // becomes visible atomically. The returned values belong to the caller. When ctx ends, the work
 // stops.
 type Reader interface {
-	// Events returns events in the total order R1, or in exactly the reverse order.
+	// Events returns events in the total order (P4), or in exactly the reverse order.
 	Events(ctx context.Context, q query.Query) (Page[event.Event], error)
 	// Export calls each with every event that q selects, in the order of Events; Limit and After do
-	// not matter. It does not see what is written meanwhile. Its memory is bounded, however many
-	// events there are. The event belongs to each. An error of each ends the export and is
-	// returned.
+	// not matter. It does not see what is written meanwhile. It uses a bounded amount of memory,
+	// whatever the number of events. The event belongs to each. An error of each ends the export
+	// and is returned.
 	Export(ctx context.Context, q query.Query, each func(*event.Event) error) error
 	// Count counts the events that q selects; Limit and After do not matter.
 	Count(ctx context.Context, q query.Query) (int64, error)
@@ -123,8 +123,8 @@ type Reader interface {
 	// Receipt returns the newest arrivals of the event ids q.IDs in q.Apps, newest first and at
 	// most limit. There are fewer when their problems exceed q.MaxBytes, but at least one.
 	Receipt(ctx context.Context, q query.Query, limit int) ([]Arrival, error)
-	// Books returns the account of each application in apps (nil for all) that ever sent anything,
-	// by name, and the position that the accounts belong to.
+	// Books returns the account of each application in apps (nil for all) that has ever sent
+	// anything, sorted by name, and the position to which the accounts refer.
 	Books(ctx context.Context, apps []string) (Books, error)
 }
 

@@ -8,8 +8,8 @@ import (
 	"theeye/internal/store"
 )
 
-// arrivals counts what was received, by application. It never changes: with returns another one,
-// which shares what does not differ.
+// arrivals counts what was received, by application. It never changes: with returns another one
+// that shares unchanged parts.
 type arrivals struct {
 	byApp *cow.Map[string, store.Arrivals]
 }

@@ -12,8 +12,8 @@ import (
 	"theeye/internal/store"
 )
 
-// storeError classifies an error of DuckDB for the caller: ctx has ended, a retry may help
-// (store.ErrUnavailable), or something is wrong.
+// storeError classifies an error of DuckDB for callers: the error of ctx if that has ended,
+// store.ErrUnavailable if a retry may succeed, else an unexpected error.
 func storeError(ctx context.Context, what string, err error) error {
 	switch {
 	case ctx.Err() != nil:
@@ -24,8 +24,8 @@ func storeError(ctx context.Context, what string, err error) error {
 	return fmt.Errorf("%s: %w", what, err)
 }
 
-// firstLine returns the first line of an error of DuckDB: the others advise about settings that are
-// locked.
+// firstLine returns the first line of an error of DuckDB. The others advise to change settings,
+// which are locked.
 func firstLine(err error) string {
 	text, _, _ := strings.Cut(err.Error(), "\n")
 	return text
@@ -42,7 +42,7 @@ func isTemporary(err error) bool {
 	return isOutOfMemory(err)
 }
 
-// isOutOfMemory reports whether DuckDB lacked the memory for a statement.
+// isOutOfMemory reports whether DuckDB did not have enough memory for a statement.
 func isOutOfMemory(err error) bool {
 	if err == nil {
 		return false

@@ -21,8 +21,8 @@ type decision struct {
 	rejectionBytes int64 // bytes of the bodies of rejections as stored; set when they are inserted
 }
 
-// residue is what is left of an arrival that is neither stored nor rejected. Segments keep residues
-// in the table traces.
+// residue is what remains of an arrival that is neither stored nor rejected. Residues are in the
+// table traces.
 type residue struct {
 	app                       string
 	eventID                   uuid.UUID
@@ -32,16 +32,23 @@ type residue struct {
 	position                  event.Position
 	carriedBy                 uint64
 	fate                      event.Fate
-	problems                  []event.Problem // of a rejection that came again
+	problems                  []event.Problem // of a repeated rejection
 }
 
 // residueOf returns the residue of a record.
 func residueOf(r event.Record, fate event.Fate, problems []event.Problem) residue {
 	return residue{
-		app: r.App(), eventID: r.EventID(), clientID: r.ClientID(),
-		sessionID: r.SessionID(), category: r.Category(), name: r.Name(),
-		receivedAt: r.ReceivedAt(), position: r.Position(), carriedBy: r.CarriedBy(),
-		fate: fate, problems: problems,
+		app:        r.App(),
+		eventID:    r.EventID(),
+		clientID:   r.ClientID(),
+		sessionID:  r.SessionID(),
+		category:   r.Category(),
+		name:       r.Name(),
+		receivedAt: r.ReceivedAt(),
+		position:   r.Position(),
+		carriedBy:  r.CarriedBy(),
+		fate:       fate,
+		problems:   problems,
 	}
 }
 
@@ -51,31 +58,39 @@ func (t residue) redacted() residue {
 	return t
 }
 
-// decider decides the fate of a batch, and holds what its records are compared with. Store.writing
-// is held.
+// decider decides the fates of a batch, and contains what its records are compared with.
+// Store.writing is held.
 type decider struct {
 	*pinned
 	clock      clockReading
-	bodies     map[idKey]*event.Event // stored events whose bodies have to be compared, those of this batch included
-	digests    map[idKey]string       // of events in segments that some record repeats byte for byte
-	rejections map[uuid.UUID]struct{} // in segments, and of this batch
-	erasedIDs  map[idKey]lastErased   // in segments, and of this batch
+	bodies     map[idKey]*event.Event // stored events whose bodies have to be compared, including those of this batch
+	digests    map[idKey]string       // of events in segments of which a record of the batch is a byte-identical copy
+	rejections map[uuid.UUID]struct{} // in segments and in this batch
+	erasedIDs  map[idKey]lastErased   // in segments and in this batch
 	decision   decision
-	cutoffs    map[string]event.Micros      // the times before which events have expired, computed when first asked for
-	covers     map[appSession]erasure.Cover // what the tombstones say of the sessions of the batch
+	cutoffs    map[string]event.Micros      // the times before which events have expired; filled on demand
+	covers     map[appSession]erasure.Cover // what the tombstones say about the sessions of the batch; filled on demand
 }
 
-// decide finds the fate of each record by R2 and R3, without writing.
+// decide decides the fate of each record, as event.Decide and event.DecideRejection define it,
+// without writing.
 func (p *pinned) decide(ctx context.Context, records []event.Record) (*decision, error) {
-	d := &decider{pinned: p, clock: p.store.readClock(), bodies: make(map[idKey]*event.Event, len(records)), rejections: map[uuid.UUID]struct{}{}, digests: map[idKey]string{}, erasedIDs: map[idKey]lastErased{},
-		cutoffs: map[string]event.Micros{}, covers: map[appSession]erasure.Cover{},
+	d := &decider{
+		pinned:     p,
+		clock:      p.store.readClock(),
+		bodies:     make(map[idKey]*event.Event, len(records)),
+		digests:    map[idKey]string{},
+		rejections: map[uuid.UUID]struct{}{},
+		erasedIDs:  map[idKey]lastErased{},
+		cutoffs:    map[string]event.Micros{},
+		covers:     map[appSession]erasure.Cover{},
 	}
 	d.decision.outcomes = make([]event.Outcome, len(records))
-	asked := withFormer(records)
-	if err := d.lookupMemtables(ctx, asked); err != nil {
+	lookups := withFormer(records)
+	if err := d.lookupMemtables(ctx, lookups); err != nil {
 		return nil, err
 	}
-	if err := d.lookupSegments(ctx, asked); err != nil {
+	if err := d.lookupSegments(ctx, lookups); err != nil {
 		return nil, err
 	}
 	for i, record := range records {
@@ -94,7 +109,7 @@ func (p *pinned) decide(ctx context.Context, records []event.Record) (*decision,
 		switch {
 		case match == event.Repeated:
 			t := residueOf(record, event.Duplicate, nil)
-			if !d.cover(appSession{e.App, e.SessionID}).Empty() { // the event that it repeats may be erased soon
+			if !d.cover(appSession{e.App, e.SessionID}).Empty() { // an unfinished erasure may cover the stored event
 				t = t.redacted()
 			}
 			d.decision.outcomes[i] = outcome
@@ -118,7 +133,8 @@ func (p *pinned) decide(ctx context.Context, records []event.Record) (*decision,
 	return &d.decision, nil
 }
 
-// withFormer adds to records what they would be under the ids that earlier versions gave them.
+// withFormer returns the records, and those with other ids in earlier versions also under these
+// ids.
 func withFormer(records []event.Record) []event.Record {
 	all := slices.Clip(records)
 	for _, record := range records {
@@ -129,7 +145,7 @@ func withFormer(records []event.Record) []event.Record {
 	return all
 }
 
-// match compares the event of a record with what is stored under its id, present or former.
+// match compares the event of a record with what is stored under its id or its former id.
 func (d *decider) match(record event.Record) event.Match {
 	former, _ := record.Former()
 	_, known := d.bodies[idKey{d.store.appNumber(record.Event.App), record.Event.ID}]
@@ -151,7 +167,7 @@ func (d *decider) isDuplicate(e *event.Event) bool {
 	return d.isIdentical(key, e)
 }
 
-// isKnownRejection reports whether a rejection is kept already.
+// isKnownRejection reports whether a rejection is stored already.
 func (d *decider) isKnownRejection(id uuid.UUID) bool {
 	if _, before := d.rejections[id]; before {
 		return true
@@ -162,7 +178,7 @@ func (d *decider) isKnownRejection(id uuid.UUID) bool {
 	})
 }
 
-// decideErased decides that nothing is kept of record i.
+// decideErased decides that record i is erased: only its id is kept.
 func (d *decider) decideErased(i int, record event.Record) {
 	t := residueOf(record, event.Erased, nil).redacted()
 	key := idKey{d.store.appNumber(t.app), t.eventID}
@@ -171,8 +187,8 @@ func (d *decider) decideErased(i int, record event.Record) {
 	d.decision.residues = append(d.decision.residues, t)
 }
 
-// idWasErased reports whether an event with the id of a record, present or former, was erased with
-// its session and was received within the dedupe window. Events that were erased with a whole
+// idWasErased reports whether an event with the id or the former id of a record was erased with its
+// session and was received within the dedupe window. Events that were erased with a whole
 // application do not count: a later application of that name has ids of its own.
 func (d *decider) idWasErased(record event.Record) bool {
 	if d.erased.Len() == 0 {
@@ -194,7 +210,7 @@ func (d *decider) idWasErased(record event.Record) bool {
 }
 
 // dedupeStart returns the time at which the dedupe window of an arrival begins, in microseconds. A
-// system clock that has jumped ahead must not move the window past what came before the jump.
+// system clock that has jumped ahead must not exclude what arrived before the jump from the window.
 func (d *decider) dedupeStart(received event.Micros) int64 {
 	return min(int64(received), d.clock.now.UnixMicro()) - d.store.opts.DedupeWindow.Microseconds()
 }
@@ -218,7 +234,7 @@ func (d *decider) decideRejection(i int, record event.Record, r *event.Rejection
 	d.decision.rejections = append(d.decision.rejections, r)
 }
 
-// lookupHot returns what the memtables know of a stored event.
+// lookupHot returns what the memtables know about a stored event.
 func (d *decider) lookupHot(key idKey) (knownEvent, bool) {
 	for _, mt := range d.tables.memtables {
 		if e, ok := mt.known.events[key]; ok {
@@ -228,13 +244,13 @@ func (d *decider) lookupHot(key idKey) (knownEvent, bool) {
 	return knownEvent{}, false
 }
 
-// identicalToHot reports whether an event repeats one in a memtable byte for byte.
+// identicalToHot reports whether an event is a byte-identical copy of one in a memtable.
 func (d *decider) identicalToHot(key idKey, e *event.Event) bool {
 	first, found := d.lookupHot(key)
 	return found && first.hash == d.store.bodyHash(e)
 }
 
-// lookupMemtables reads those events of the memtables whose ids come again with other bytes.
+// lookupMemtables reads the events of the memtables of which records have the ids, but other bytes.
 func (d *decider) lookupMemtables(ctx context.Context, records []event.Record) error {
 	var ids []uuid.UUID
 	var from, to uint64
@@ -323,7 +339,7 @@ func (p *pinned) previousOutcomes(ctx context.Context, b store.Batch) ([]event.O
 	for i, r := range b.Records {
 		outcome, ok := byPlace[place{r.CarriedBy(), r.Position()}]
 		if !ok {
-			return nil, fmt.Errorf("a record of frame %d that was written before is not there", r.CarriedBy())
+			return nil, fmt.Errorf("a record of frame %d that was written before is missing", r.CarriedBy())
 		}
 		outcomes[i] = outcome
 	}
@@ -338,7 +354,7 @@ func (d *decider) wasErased(r event.Record) bool {
 	return d.cover(appSession{r.App(), r.SessionID()}).Has(r)
 }
 
-// cover returns what the tombstones say of a session, looked up once for a batch.
+// cover returns what the tombstones say about a session. It looks that up once for a batch.
 func (d *decider) cover(key appSession) erasure.Cover {
 	if d.erased.Len() == 0 {
 		return erasure.Cover{}

@@ -8,12 +8,11 @@ import (
 	"theeye/internal/event"
 )
 
-// known is what is remembered of the rows of a memtable, to recognise repeated arrivals without a
-// query.
+// known describes the rows of a memtable, so that repeated arrivals are recognised without a query.
 type known struct {
 	events     map[idKey]knownEvent   // by the event's id
 	rejections map[uuid.UUID]struct{} // by the rejection's id, which the application is part of
-	erased     map[idKey]lastErased   // arrivals that were erased when they came, by the event's id
+	erased     map[idKey]lastErased   // arrivals that were erased on arrival, by the event's id
 }
 
 func newKnown() known {
@@ -34,8 +33,8 @@ type knownEvent struct {
 	hash      uint64 // bodyHash
 }
 
-// lastErased is what is known of the erased arrivals with one id: the last frame that carried one,
-// and the latest time of receipt.
+// lastErased describes the erased arrivals with one id: the last frame that carried one, and the
+// latest time of receipt.
 type lastErased struct {
 	carriedBy  uint64
 	receivedAt event.Micros
@@ -43,8 +42,8 @@ type lastErased struct {
 
 func (t residue) lastErased() lastErased { return lastErased{t.carriedBy, t.receivedAt} }
 
-// merge returns what is known of the arrivals of both. A replay has a later frame and an earlier
-// time of receipt.
+// merge returns the maxima of both. They may come from different arrivals: a replay has a later
+// frame and an earlier time of receipt than others.
 func (e lastErased) merge(f lastErased) lastErased {
 	return lastErased{max(e.carriedBy, f.carriedBy), max(e.receivedAt, f.receivedAt)}
 }

@@ -13,18 +13,19 @@ import (
 	"theeye/internal/event"
 )
 
-// segmentLookup is what has to be looked up in one segment.
+// segmentLookup lists what has to be looked up in one segment.
 type segmentLookup struct {
 	slices     []int
-	events     []*event.Event // that may be stored there
-	rejections []uuid.UUID    // ids of rejections that may be kept there
-	erased     []uuid.UUID    // ids of events that may have been erased there
+	events     []*event.Event // that may be stored in the segment
+	rejections []uuid.UUID    // ids of rejections that may be stored in the segment
+	erased     []uuid.UUID    // ids of events that may have been erased from the segment
 }
 
-// lookupSegments looks up the ids of records in segments (S6): in those whose bounds hold an
-// event's sent time, and in all that received anything within the dedupe window. A replay may come
-// long after its time of receipt and with a repaired timestamp, so it is looked up in all segments.
-// Filters are asked first; then each segment that may have something is queried once.
+// lookupSegments looks up the ids of records in segments: in those whose bounds include an event's
+// sent time, and in all that received anything within the dedupe window. A retry has the same sent
+// time as the first attempt, so it is recognised whenever it arrives. A replay may be made long
+// after the time of receipt and with a repaired timestamp, so it is looked up in all segments. The
+// filters exclude most segments; each remaining one is queried once.
 func (d *decider) lookupSegments(ctx context.Context, records []event.Record) error {
 	if len(d.tables.segments) == 0 {
 		return nil
@@ -103,7 +104,7 @@ func (d *decider) lookupEvents(ctx context.Context, seg *segment, lookup *segmen
 	for _, e := range lookup.events {
 		key := idKey{d.store.appNumber(e.App), e.ID}
 		switch there, ok := stored[key]; {
-		case !ok: // the filter was wrong
+		case !ok: // a false positive of the filter
 		case there == digest(e):
 			d.digests[key] = there
 		default:
@@ -118,8 +119,8 @@ func (d *decider) lookupEvents(ctx context.Context, seg *segment, lookup *segmen
 	return d.loadBodies(ctx, b.build("dedupe", text))
 }
 
-// digest is equal for events whose bodies are the same byte for byte; digestSQL
-// renders it in hexadecimal. No text has a NUL.
+// digest returns a hash that is equal for events whose bodies are byte-identical. Fields are
+// separated by NUL, which no text contains. digestSQL renders the same in SQL.
 func digest(e *event.Event) string {
 	b := make([]byte, 0, len(e.SessionID)+len(e.Category)+len(e.Name)+len(e.Timestamp)+len(e.Sender)+len(e.Data)+32)
 	for _, text := range []string{e.SessionID, e.Category, e.Name, e.Timestamp, e.Sender} {
@@ -132,7 +133,7 @@ func digest(e *event.Event) string {
 
 const digestSQL = `sha256(concat(session_id, chr(0), category, chr(0), name, chr(0), "timestamp", chr(0), sender, chr(0), seq, chr(0), data))`
 
-// isIdentical reports whether an event repeats a stored one byte for byte.
+// isIdentical reports whether an event is a byte-identical copy of the stored one.
 func (d *decider) isIdentical(key idKey, e *event.Event) bool {
 	if d.identicalToHot(key, e) {
 		return true
@@ -141,12 +142,12 @@ func (d *decider) isIdentical(key idKey, e *event.Event) bool {
 	return found && first == digest(e)
 }
 
-// addLookups notes in found the segments that may have something with the id of a record.
+// addLookups adds to found the segments that may contain something with the id of a record.
 func (d *decider) addLookups(record event.Record, found map[*segment]*segmentLookup) {
 	app, id, sent := record.App(), record.EventID(), record.SentTime()
 	if record.Event != nil {
 		if _, hot := d.lookupHot(idKey{d.store.appNumber(app), id}); hot {
-			return // the first write wins, and it is known
+			return // the first arrival is in a memtable, so segments do not matter
 		}
 	}
 	window := d.dedupeStart(record.ReceivedAt())
@@ -176,7 +177,7 @@ func (d *decider) addLookups(record event.Record, found map[*segment]*segmentLoo
 			if len(hit) > 0 {
 				lookup.events = append(lookup.events, e)
 			}
-			if others { // it may conflict as it did before
+			if others { // the event may be stored already as a conflict
 				lookup.rejections = append(lookup.rejections, event.Conflict(e).ID)
 			}
 		}

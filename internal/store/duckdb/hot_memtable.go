@@ -6,27 +6,27 @@ import (
 	"time"
 )
 
-// memtable is a set of tables in the memory of an instance (S9): the hot tables. There are at most
-// two: rows are added to the newer one, and the older one is being flushed.
+// memtable is a set of tables in the memory of an instance, the hot tables. There are at most two:
+// rows are added to the newer one while the older one is flushed.
 type memtable struct {
 	number uint64
-	in     *instance // that has the tables
+	in     *instance // that contains the tables
 	began  time.Time // when it got its first row
 
 	// Guarded by Store.writing.
 	known known
 	rows  int64
-	bytes int64 // approximate size of payloads
+	bytes int64 // approximate size of the payloads
 
 	replays atomic.Int64
 
-	largestEvent, largestRejection atomic.Int64 // payloads, in bytes
+	largestEvent, largestRejection atomic.Int64 // sizes of the largest payloads, in bytes
 
-	// Set when it is frozen: what it holds everything up to.
+	// Set when the memtable is frozen: it contains everything up to this position.
 	position uint64
 	arrivals arrivals
 
-	refs int // of the table sets that have it; guarded by Store.mu
+	refs int // number of table sets that contain it; guarded by Store.mu
 }
 
 // largest returns the size of the largest payload of a table.
@@ -40,7 +40,7 @@ func (mt *memtable) largest(table string) *atomic.Int64 {
 // empty reports whether nothing was written.
 func (mt *memtable) empty() bool { return mt.rows == 0 }
 
-// newMemtable makes empty hot tables. writing is held, or nobody writes yet.
+// newMemtable creates empty hot tables. writing is held, or the store is not open yet.
 func (s *Store) newMemtable(ctx context.Context, number uint64) (*memtable, error) {
 	return makeMemtable(ctx, s.reading, number)
 }

@@ -78,8 +78,8 @@ func (p *pinned) decideInto(ctx context.Context, mt *memtable, records []event.R
 	return d, nil
 }
 
-// lockForWriting locks writing once there is a memtable with room. While two are full it waits
-// (S9).
+// lockForWriting locks writing once there is a memtable with room. While two are full it waits, so
+// that memory is bounded and events wait in the queue, on disk.
 func (s *Store) lockForWriting(ctx context.Context) error {
 	for {
 		s.writing.Lock()
@@ -109,7 +109,7 @@ func (s *Store) lockForWriting(ctx context.Context) error {
 	}
 }
 
-// addKnown remembers what later batches have to be compared with.
+// addKnown adds what was decided to what later batches are compared with.
 func (s *Store) addKnown(mt *memtable, d *decision) {
 	if mt.empty() {
 		mt.began = time.Now()
@@ -140,14 +140,14 @@ func (s *Store) addKnown(mt *memtable, d *decision) {
 	}
 }
 
-// raise sets number to n unless it is greater. One goroutine at a time may call it.
+// raise sets number to n if n is greater. One goroutine at a time may call it.
 func raise(number *atomic.Int64, n int) {
 	if int64(n) > number.Load() {
 		number.Store(int64(n))
 	}
 }
 
-// rowOverhead is about what a row takes besides its payload, in bytes.
+// rowOverhead is the approximate size of a row without its payload, in bytes.
 const rowOverhead = 200
 
 // advance makes a batch visible to readers.
@@ -157,8 +157,8 @@ func (s *Store) advance(b store.Batch) {
 	})
 }
 
-// Probe reports whether the store would take records: it inserts them, whatever their fate would
-// be, and rolls back. The errors are those of Write.
+// Probe is a store.Probe: it inserts the records, whatever their fates would be, and rolls
+// back. The errors are those of Write.
 func (s *Store) Probe(ctx context.Context, records []event.Record) error {
 	if err := s.lockForWriting(ctx); err != nil {
 		return err
@@ -169,7 +169,7 @@ func (s *Store) Probe(ctx context.Context, records []event.Record) error {
 	return s.probe(ctx, p.tables.memtables[len(p.tables.memtables)-1], records)
 }
 
-// probe is Probe with the tables of mt. writing is held.
+// probe is Probe for the tables of mt. writing is held.
 func (s *Store) probe(ctx context.Context, mt *memtable, records []event.Record) error {
 	var d decision
 	for _, r := range records {
@@ -201,8 +201,8 @@ func (s *Store) insert(ctx context.Context, mt *memtable, d *decision) error {
 }
 
 // transact appends rows in one transaction, which is rolled back after an error. Appenders take
-// part in the transaction of their connection. ctx is checked between statements, each of which is
-// short: an interrupt might leave it unknown whether one took effect.
+// part in the transaction of their connection. ctx is checked only between statements, which are
+// short: after an interrupt it might not be known whether a statement took effect.
 func (s *Store) transact(ctx context.Context, appended func(driver.Conn) error) error {
 	whole := context.WithoutCancel(ctx)
 	if err := s.exec(whole, "BEGIN TRANSACTION"); err != nil {
@@ -220,12 +220,12 @@ func (s *Store) transact(ctx context.Context, appended func(driver.Conn) error) 
 	}
 	if err != nil {
 		if undone := s.exec(whole, "ROLLBACK"); undone != nil {
-			return fmt.Errorf("%w: a batch could not be rolled back: %w", ErrFatal, undone) // else the connection stays in it
+			return fmt.Errorf("%w: a batch could not be rolled back: %w", ErrFatal, undone) // the connection would stay in the transaction
 		}
 		return storeError(ctx, "append", err)
 	}
 	if err := s.exec(whole, "COMMIT"); err != nil {
-		_ = s.exec(whole, "ROLLBACK") // DuckDB has done so already, unless it failed before
+		_ = s.exec(whole, "ROLLBACK") // DuckDB has rolled back already, unless COMMIT failed early
 		return storeError(ctx, "commit", err)
 	}
 	return nil
@@ -273,7 +273,7 @@ func appendEvent(a *duckdb.Appender, e *event.Event) error {
 		e.Position.Frame, e.Position.Index, e.CarriedBy, e.SchemaVersion)
 }
 
-// appendRejection also returns the size of the body as stored.
+// appendRejection also returns the size of the body as it is stored.
 func (s *Store) appendRejection(a *duckdb.Appender, r *event.Rejection) (stored int, err error) {
 	var data any
 	if d := r.Data(); d != nil {
@@ -311,6 +311,6 @@ func problemsJSON(problems []event.Problem) (string, error) {
 	if len(problems) == 0 {
 		return "", nil
 	}
-	b, err := json.Marshal(problems, jsontext.AllowInvalidUTF8(true)) // a frame must not be held up by a text
+	b, err := json.Marshal(problems, jsontext.AllowInvalidUTF8(true)) // a text must not block a frame
 	return string(b), err
 }

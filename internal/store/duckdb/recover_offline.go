@@ -23,12 +23,12 @@ type RecoverOptions struct {
 	// ForgetTombstones continues without a file of tombstones that is missing or damaged. Erased
 	// events then come back when they are sent again, or are among what is recovered.
 	ForgetTombstones bool
-	// KeepTombstones continues with the intact lines of a damaged file of tombstones, and with those
-	// of TombstonesCopy, the path of a copy of that file, which may be older; empty for none.
+	// KeepTombstones continues with the intact lines of a damaged file of tombstones, and with
+	// those of TombstonesCopy, the path of a copy of that file, which may be older; empty for none.
 	KeepTombstones bool
 	TombstonesCopy string
-	// Step injects faults in tests: it is called between changes of files, and its error ends the work
-	// there as a crash would.
+	// Step injects faults in tests: it is called between changes of files, and its error ends the
+	// work there as a crash would.
 	Step func(name string) error
 }
 
@@ -117,8 +117,8 @@ func PlanRecovery(opts RecoverOptions) (*RecoveryPlan, error) {
 	return plan, nil
 }
 
-// chooseManifest returns the manifest to recover: the present one if it is usable, else its copy, or
-// an empty one with Empty. usable reports that it is the present one.
+// chooseManifest returns the manifest to recover: the present one if it is usable, else its copy,
+// or an empty one with Empty. usable reports that it is the present one.
 func (plan *RecoveryPlan) chooseManifest(s *Store) (m loadedManifest, usable bool, err error) {
 	opts := plan.opts
 	present, there, err := readPresent(opts.Dir)
@@ -144,8 +144,8 @@ func (plan *RecoveryPlan) chooseManifest(s *Store) (m loadedManifest, usable boo
 	return m, false, err
 }
 
-// checkTombstones determines what becomes of the file of tombstones, and sets its digest in m. usable
-// says that m needs no recovery itself: then only damaged tombstones do.
+// checkTombstones determines what becomes of the file of tombstones, and sets its digest in m.
+// usable says that m needs no recovery itself: then only damaged tombstones do.
 func (plan *RecoveryPlan) checkTombstones(m *loadedManifest, usable bool) error {
 	opts := plan.opts
 	tombstones, err := erasure.Read(opts.Tombstones, m.Tombstones)
@@ -203,8 +203,8 @@ func (plan *RecoveryPlan) findSegments(s *Store, segments []SegmentInfo) error {
 	return nil
 }
 
-// keepTombstones finds the intact lines of tombstones. committed is the number of lines according to
-// the manifest.
+// keepTombstones finds the intact lines of tombstones. committed is the number of lines according
+// to the manifest.
 func (plan *RecoveryPlan) keepTombstones(committed int) error {
 	var copies [][]byte
 	lines := committed
@@ -305,8 +305,8 @@ func (plan *RecoveryPlan) Apply() error {
 	if err := plan.step("segments moved"); err != nil {
 		return err
 	}
-	// The old manifest stays in its place until the new one replaces it: without a manifest, it would
-	// not be known which segments the store has.
+	// The old manifest stays in its place until the new one replaces it: without a manifest, it
+	// would not be known which segments the store has.
 	for _, name := range []string{manifestName, copyName} {
 		path := filepath.Join(plan.opts.Dir, name)
 		err := linkOrCopy(path, freeName(filepath.Join(s.quarantineDir(), name)))

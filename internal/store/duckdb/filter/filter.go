@@ -1,19 +1,20 @@
-// Package filter keeps the filters of a segment: what tells, without reading the segment, which of
-// its slices may hold an event id or a session.
+// Package filter builds and reads the filters of a segment. They say which slices of the segment
+// may contain an event id or a session, without reading the segment.
 //
-// Each filter is a binary fuse filter. The front filters have the ids of all events, rejections and
-// residues, spread by their keys over as many filters as there are slices: most ids are not in a
-// segment, and one look-up says so. The others tell the slice: there is a filter of event ids and
-// one of sessions for each slice of events, and one of each for rejections and residues together.
+// Each filter is a binary fuse filter. The front filters contain the ids of all events, rejections
+// and residues, distributed by their keys over as many filters as there are slices. Most ids are
+// not in a segment, which takes one look-up to find out. The other filters locate the slice: each
+// slice of events has a filter of event ids and a filter of sessions, and rejections and residues
+// together have one of each.
 //
-// Front filters and those of sessions have 16 bits: the false-positive rate is 1 in 65,536. Those
-// of ids have 8: they are asked about keys that passed a front filter.
+// Front filters and session filters have 16 bits per key: the false-positive rate is 1 in 65,536.
+// Id filters have 8 bits, because they are only consulted for keys that passed a front filter.
 //
-// It reads no segment and knows nothing of the store.
+// The package does not read segments.
 package filter
 
 import (
-	"crypto/md5" //nolint:gosec // spreads keys, guards nothing; DuckDB has the same
+	"crypto/md5" //nolint:gosec // distributes keys and protects nothing; DuckDB has the same function
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -28,11 +29,11 @@ import (
 	"github.com/google/uuid"
 )
 
-// ErrDamaged is the error of a file that is not whole, or not one of filters.
+// ErrDamaged is returned for a file of filters that is damaged.
 var ErrDamaged = errors.New("damaged filter file")
 
-// Set is the filters of one segment, mapped into memory. It may be used concurrently until it is
-// closed.
+// Set contains the filters of one segment, mapped into memory. It may be used concurrently until it
+// is closed.
 type Set struct {
 	front, sessions, ids []filter
 	version1             bool
@@ -42,12 +43,13 @@ type Set struct {
 // filter is a single filter; nil is an empty one.
 type filter interface{ Contains(key uint64) bool }
 
-// The form of the file: magic; number of filters; for each filter its seed, segment length, segment
-// count and number of fingerprints; CRC-32C of all that; the fingerprints of all filters; CRC-32C
-// of these. Numbers are little-endian. The order is front, sessions, ids.
+// The format of the file: magic; number of filters; for each filter its seed, segment length,
+// segment count and number of fingerprints; CRC-32C of the preceding bytes; the fingerprints of all
+// filters; CRC-32C of the fingerprints. Numbers are little-endian. The order is front, sessions,
+// ids.
 //
-// Version 1 has no front filters, ids come before sessions, all have 16 bits, and the key of an id
-// is keyVersion1.
+// Version 1 has no front filters, has ids before sessions, has 16 bits in all filters, and uses
+// keyVersion1 for the key of an id.
 const (
 	magicVersion2 = "EYEFLT2\n"
 	magicVersion1 = "EYEFLT1\n"
@@ -60,9 +62,9 @@ func idKey(id uuid.UUID) uint64 {
 	return binary.BigEndian.Uint64(id[:8]) ^ binary.BigEndian.Uint64(id[8:])
 }
 
-// shard returns the index of the front filter, of n, that has a key.
+// shard returns which of n front filters contains a key.
 func shard(key uint64, n int) int {
-	high, _ := bits.Mul64(key*0x9E3779B97F4A7C15, uint64(n)) // Fibonacci hashing: ids may count
+	high, _ := bits.Mul64(key*0x9E3779B97F4A7C15, uint64(n)) // Fibonacci hashing, because ids may be consecutive
 	return int(high)
 }
 
@@ -136,17 +138,18 @@ func (w *writer) bytes() []byte {
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(w.prints, castagnoli()))
 }
 
-// Builder makes the filters of one segment: of its slices in their order, then of its rejections
-// and residues.
+// Builder builds the filters of one segment: those of its slices in their order, then those of its
+// rejections and residues.
 type Builder struct {
-	front         [][]uint64 // keys
-	sessionKeys   []uint64   // of the present slice
-	idKeys        []uint64
+	front         [][]uint64 // keys of each front filter
+	sessionKeys   []uint64   // of the current slice
+	idKeys        []uint64   // of the current slice
 	sessions, ids writer
 	builder       *xorfilter.BinaryFuseBuilder
 }
 
-// NewBuilder returns a builder for a segment with so many slices, and about so many rows.
+// NewBuilder returns a builder for a segment with a number of slices and an estimated number of
+// rows.
 func NewBuilder(slices int, rows int64) *Builder {
 	b := &Builder{front: make([][]uint64, slices), builder: &xorfilter.BinaryFuseBuilder{}}
 	for i := range b.front {
@@ -156,7 +159,7 @@ func NewBuilder(slices int, rows int64) *Builder {
 	return b
 }
 
-// AddID adds an event id to the present slice.
+// AddID adds an event id to the current slice.
 func (b *Builder) AddID(id uuid.UUID) {
 	key := idKey(id)
 	b.idKeys = append(b.idKeys, key)
@@ -164,11 +167,12 @@ func (b *Builder) AddID(id uuid.UUID) {
 	b.front[i] = append(b.front[i], key)
 }
 
-// AddSession adds a session to the present slice, by its SessionKey. A session is added once to a
-// slice.
+// AddSession adds a session to the current slice, by its SessionKey. A session must be added only
+// once to a slice.
 func (b *Builder) AddSession(key uint64) { b.sessionKeys = append(b.sessionKeys, key) }
 
-// EndSlice begins the next slice. It is also called after the rejections and residues.
+// EndSlice ends the current slice and begins the next one. It must also be called after the
+// rejections and residues.
 func (b *Builder) EndSlice() error {
 	if err := addFilter[uint8](&b.ids, b.idKeys); err != nil {
 		return err
@@ -178,7 +182,7 @@ func (b *Builder) EndSlice() error {
 	return err
 }
 
-// Encode returns the content of the file, once: it gives back the memory of the keys.
+// Encode returns the content of the file. It may be called only once, because it releases the keys.
 func (b *Builder) Encode() ([]byte, error) {
 	b.idKeys, b.sessionKeys = nil, nil
 	w := writer{builder: b.builder}
@@ -194,9 +198,8 @@ func (b *Builder) Encode() ([]byte, error) {
 
 func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
-// Open maps the file of the filters of a segment with so many slices into memory. The error is
-// ErrDamaged for a file that is not one of them. The fingerprints are checked by Verify alone,
-// which reads all of them.
+// Open maps the filter file of a segment with a number of slices into memory. The error is
+// ErrDamaged if the file is not such a file. Open does not check the fingerprints; Verify does.
 func Open(path string, slices int) (*Set, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -238,12 +241,12 @@ func (x *Set) read(slices int) bool {
 // reader reads a file of filters.
 type reader struct {
 	bytes    []byte
-	next, at int // of a filter: its number, and where its fingerprints are
-	wrong    bool
+	next, at int  // the number of the next filter, and the offset of its fingerprints
+	wrong    bool // the file is too short
 }
 
-// begin reports whether the file is one of n filters in the form that a magic names. It checks what
-// comes before the fingerprints.
+// begin reports whether the file begins with a magic and has n filters. It verifies the checksum of
+// everything before the fingerprints.
 func (r *reader) begin(magic string, n int) bool {
 	b, head := r.bytes, prefixBytes+n*headBytes
 	r.at = head + 4
@@ -268,7 +271,7 @@ func take[T uint8 | uint16](r *reader, n int) []filter {
 			return list
 		}
 		if count > 0 {
-			f.Fingerprints = unsafe.Slice((*T)(unsafe.Pointer(&r.bytes[r.at])), count) //nolint:gosec // the bytes are there, and those of 16 bits come first, at even places: the prefix and the heads have even sizes
+			f.Fingerprints = unsafe.Slice((*T)(unsafe.Pointer(&r.bytes[r.at])), count) //nolint:gosec // the bytes exist, and fingerprints of 16 bits come first, at even offsets: the prefix and the heads have even sizes
 			list[i] = &f
 		}
 		r.at += size
@@ -276,7 +279,7 @@ func take[T uint8 | uint16](r *reader, n int) []filter {
 	return list
 }
 
-// Verify reads all fingerprints. The error is ErrDamaged when they are not what was written.
+// Verify reads all fingerprints. The error is ErrDamaged if their checksum does not match.
 func (x *Set) Verify() error {
 	n := len(x.mapped) - 4
 	heads := len(x.front) + len(x.sessions) + len(x.ids)
@@ -286,15 +289,16 @@ func (x *Set) Verify() error {
 	return nil
 }
 
-// NeedsApps reports whether IDs needs the applications: the keys of version 1 have them.
+// NeedsApps reports whether IDs needs the applications, which are part of the keys in version 1.
 func (x *Set) NeedsApps() bool { return x.version1 }
 
-// maxVersion1Keys bounds how many keys of a filter of version 1 are made for one question: each
-// takes an MD5 sum. With more, all slices may hold what is asked for.
+// maxVersion1Keys bounds how many keys of version 1 are computed for one call, because each takes
+// an MD5 sum. Beyond it, IDs returns all slices.
 const maxVersion1Keys = 10_000
 
-// IDs returns the slices that may hold events with any of the ids, and whether a rejection or a
-// residue of one may be there. apps are the applications that they may be of, when NeedsApps.
+// IDs returns the slices that may contain events with any of the ids. others reports whether the
+// segment may contain rejections or residues of such events. apps are the applications to which the
+// events may belong; they are only used if NeedsApps.
 func (x *Set) IDs(apps []string, ids []uuid.UUID) (slices []int, others bool) {
 	if x.version1 {
 		return x.idsVersion1(apps, ids)
@@ -328,12 +332,12 @@ func (x *Set) idsVersion1(apps []string, ids []uuid.UUID) (slices []int, others 
 	return slicesOf(x.ids, keys)
 }
 
-// Sessions returns the slices that may hold events of any of the sessions, by their SessionKeys,
-// and whether a rejection or a residue of one may be there.
+// Sessions returns the slices that may contain events of any of the sessions, given by their
+// SessionKeys. others reports whether the segment may contain rejections or residues of these.
 func (x *Set) Sessions(keys []uint64) (slices []int, others bool) { return slicesOf(x.sessions, keys) }
 
-// slicesOf returns the slices whose filter may hold any of the keys, and whether the last one,
-// which is of rejections and residues, may.
+// slicesOf returns the slices whose filters may contain any of the keys, and whether the last
+// filter, that of rejections and residues, may.
 func slicesOf(list []filter, keys []uint64) (slices []int, others bool) {
 	for i, f := range list {
 		for _, key := range keys {
@@ -352,7 +356,7 @@ func slicesOf(list []filter, keys []uint64) (slices []int, others bool) {
 
 func has(f filter, key uint64) bool { return f != nil && f.Contains(key) }
 
-// Close unmaps the file. Nobody may use the filters meanwhile. A nil Set has nothing to close.
+// Close unmaps the file. The filters must not be in use. Closing a nil Set does nothing.
 func (x *Set) Close() error {
 	if x == nil || x.mapped == nil {
 		return nil
