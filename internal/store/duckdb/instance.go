@@ -13,31 +13,32 @@ import (
 	"github.com/duckdb/duckdb-go/v2"
 )
 
-// maxDefaultMemory bounds the default: half of the machine's memory, but at most 8 GiB.
+// maxDefaultMemory is the maximum of the default of Options.MemoryLimit, in bytes.
 const maxDefaultMemory = 8 << 30
 
-// instance is one DuckDB in memory, to which segments are attached. Each instance has its own
-// external access and settings.
+// instance is an in-memory DuckDB, to which segments are attached. Each instance has its own
+// settings and may access its own folders only.
 type instance struct {
 	db     *sql.DB
-	closed atomic.Bool // with all that it held
+	closed atomic.Bool // its tables and attached segments are gone
 }
 
 // limits bound the resources of an instance.
 type limits struct {
 	memory  int64 // bytes
 	threads int
-	tempDir string // empty: nothing is spilled
-	// encrypt: what is spilled is encrypted with a key that is kept in memory alone, so that what
-	// an erasure removes cannot be read from there, nor what a kill leaves. Spilling takes several
-	// times as long then. The key is not made by a generator of cryptographic strength.
+	tempDir string // for spilling; empty to spill nothing
+	// encrypt encrypts spilled data with a key that is only in memory, so that erased text cannot
+	// be read from these files, even if a kill leaves them. It makes spilling several times slower.
+	// The generator of the key is not cryptographically strong.
 	encrypt bool
 	dirs    []string // folders whose files may be attached, read and written
-	conns   int      // statements at once
+	conns   int      // statements that run at once
 }
 
-// openInstance starts a DuckDB that can reach only its own folders, and whose settings are locked
-// (S12). The error is store.ErrUnavailable when too few file descriptors are free.
+// openInstance opens a DuckDB that can access only its own folders and whose settings are locked,
+// so that no query can read other files. The error is store.ErrUnavailable when too few file
+// descriptors are free.
 func openInstance(ctx context.Context, l limits) (*instance, error) {
 	if err := needDescriptors(instanceDescriptors); err != nil {
 		return nil, fmt.Errorf("open DuckDB: %w", err)
@@ -57,12 +58,12 @@ func openInstance(ctx context.Context, l limits) (*instance, error) {
 		"SET memory_limit = '" + strconv.FormatInt(l.memory, 10) + "B'",
 		"SET threads = " + strconv.Itoa(l.threads),
 		"SET temp_directory = " + quoted(l.tempDir),
-		"SET force_mbedtls_unsafe = 'true'", // else DuckDB wants an extension that has another generator
+		"SET force_mbedtls_unsafe = 'true'", // otherwise DuckDB requires an extension with another generator
 		"SET temp_file_encryption = " + strconv.FormatBool(l.encrypt),
-		"SET preserve_insertion_order = false", // every list says its order
+		"SET preserve_insertion_order = false", // every list has an ORDER BY
 		"SET autoinstall_known_extensions = false",
 		"SET autoload_known_extensions = false",
-		"SET enable_external_file_cache = false", // of Parquet files that are gone soon
+		"SET enable_external_file_cache = false", // Parquet files are read once and deleted
 		"SET allowed_directories = [" + strings.Join(dirs, ", ") + "]",
 		"SET enable_external_access = false",
 		"SET lock_configuration = true",
@@ -90,11 +91,12 @@ func (i *instance) close() error {
 // quoted returns text as an SQL literal.
 func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
 
-// MinMemory is the least memory, in bytes, with which a store can always write its segments.
+// MinMemory is the smallest memory limit, in bytes, with which a store can always write its
+// segments.
 const MinMemory = 128 << 20
 
-// defaultMemory returns the default of Options.MemoryLimit: half of the machine's or the
-// container's memory, within bounds.
+// defaultMemory returns the default of Options.MemoryLimit: half of the memory of the machine or
+// the container, within bounds.
 func defaultMemory() int64 {
 	memory := int64(4 << 30)
 	if b, err := os.ReadFile("/proc/meminfo"); err == nil {

@@ -20,30 +20,33 @@ import (
 // DefaultLeaseAge is how long an unused lease lasts.
 const DefaultLeaseAge = 10 * time.Minute
 
-// maxLeases bounds the number of leases; the one that was unused longest makes room.
+// maxLeases is the maximum number of leases. Beyond it, the least recently used lease is ended.
 const maxLeases = 8
 
 // errNoFolder is the error of a store that has no folder to write to.
-var errNoFolder = fmt.Errorf("%w: a store without a folder keeps no files", store.ErrUnavailable)
+var errNoFolder = fmt.Errorf("%w: a store without a folder has no files", store.ErrUnavailable)
 
-// leases keep the files of segments for backups that copy them. The zero value is ready. A lease
-// holds names only: nothing of DuckDB is kept open for it.
+// leases keep the files of segments for backups that copy them. The zero value is ready to use. A
+// lease consists of names; nothing of DuckDB is kept open for it.
+//
+// A frame lease is a lease that also keeps the frames after its files in the queue, until
+// ReleaseFrames.
 type leases struct {
-	mu sync.Mutex // guards what follows; it is taken before Store.mu
-	by map[string]*lease
-	// deleteOnRelease are segments whose files are kept for a lease only.
+	mu sync.Mutex        // guards the fields below; it is taken before Store.mu
+	by map[string]*lease // by id
+	// deleteOnRelease are segments whose files are kept only because of a lease.
 	deleteOnRelease []SegmentInfo
 }
 
 type lease struct {
-	flushed  uint64          // the queue keeps the frames after it; math.MaxUint64 when they are released
+	flushed  uint64          // the queue keeps the frames after this one; math.MaxUint64 once they are released
 	segments map[uint64]bool // by id
 	files    map[string]FileInfo
 	ends     time.Time
 	done     chan struct{} // closed when the lease has ended
 }
 
-// Lease implements store.Leaser. It flushes nothing: the queue has what is hot, and keeps the
+// Lease implements store.Leaser. It does not flush: what is hot is in the queue, which keeps the
 // frames after Flushed until ReleaseFrames.
 func (s *Store) Lease(ctx context.Context) (store.Lease, error) {
 	if !s.persistent() {
@@ -61,8 +64,11 @@ func (s *Store) Lease(ctx context.Context) (store.Lease, error) {
 		return store.Lease{}, err
 	}
 	l := &lease{
-		flushed: m.Flushed, segments: map[uint64]bool{}, files: map[string]FileInfo{},
-		ends: time.Now().Add(s.opts.LeaseAge), done: make(chan struct{}),
+		flushed:  m.Flushed,
+		segments: map[uint64]bool{},
+		files:    map[string]FileInfo{},
+		ends:     time.Now().Add(s.opts.LeaseAge),
+		done:     make(chan struct{}),
 	}
 	given := store.Lease{ID: uuid.NewString(), Flushed: m.Flushed, Manifest: document, Done: l.done}
 	for _, info := range m.Segments {
@@ -94,7 +100,7 @@ func (s *Store) ReadSegmentFile(lease, name string) (io.ReadCloser, error) {
 	}
 	path := s.segmentPath(name)
 	err = checkSize(path, want)
-	if _, ok := errors.AsType[*damageError](err); ok { // the next lease does without it
+	if _, ok := errors.AsType[*damageError](err); ok { // the next lease does not have this file
 		s.EndLease(lease)
 		return nil, fmt.Errorf("%w: segment file %s: %w", store.ErrLeaseEnded, name, err)
 	}
@@ -108,8 +114,8 @@ func (s *Store) ReadSegmentFile(lease, name string) (io.ReadCloser, error) {
 	return &leasedFile{f, s, lease, name}, nil
 }
 
-// checkFiles looks for files of segments that are missing or have another size. It quarantines
-// segments, and rebuilds filters.
+// checkFiles compares the sizes of the files of all segments. It quarantines segments and rebuilds
+// filters whose files are missing or have another size.
 func (s *Store) checkFiles(ctx context.Context) error {
 	p := s.pin()
 	defer p.release()
@@ -129,7 +135,7 @@ func (s *Store) checkFiles(ctx context.Context) error {
 		if err == nil {
 			err = checkSize(s.segmentPath(info.Filter.Name), info.Filter)
 			if _, ok := errors.AsType[*damageError](err); ok {
-				err = s.rebuildFilter(ctx, info.ID) // what others may still use stays mapped
+				err = s.rebuildFilter(ctx, info.ID) // readers keep the filter that they have mapped
 			}
 		}
 		if err != nil {
@@ -178,6 +184,7 @@ func (s *Store) RenewLease(lease string) error {
 	return err
 }
 
+// renewed renews a lease and returns it.
 func (s *Store) renewed(id string) (*lease, error) {
 	s.leases.mu.Lock()
 	defer s.leases.mu.Unlock()
@@ -199,22 +206,22 @@ func (s *Store) ReleaseFrames(lease string) {
 	}
 }
 
-// TrimLimit returns the last frame that the queue may trim: leases need the frames after it.
-// It is math.MaxUint64 when no lease needs any.
+// TrimLimit returns the last frame that the queue may trim; frame leases keep the frames after it.
+// It is math.MaxUint64 without frame leases.
 func (s *Store) TrimLimit() uint64 {
 	s.leases.mu.Lock()
 	defer s.leases.mu.Unlock()
-	held, now := uint64(math.MaxUint64), time.Now()
+	limit, now := uint64(math.MaxUint64), time.Now()
 	for _, l := range s.leases.by {
 		if !now.After(l.ends) {
-			held = min(held, l.flushed)
+			limit = min(limit, l.flushed)
 		}
 	}
-	return held
+	return limit
 }
 
-// EndLeases ends all leases, because what they name must not be copied any more. Reading a leased
-// file fails with store.ErrLeaseEnded from then on.
+// EndLeases ends all leases, because their files must no longer be copied. From then on, reading a
+// leased file fails with store.ErrLeaseEnded.
 func (s *Store) EndLeases() { s.endLeases(func(string, *lease) bool { return true }) }
 
 // EndLease implements store.Leaser.
@@ -222,7 +229,7 @@ func (s *Store) EndLease(which string) {
 	s.endLeases(func(id string, _ *lease) bool { return id == which })
 }
 
-// EndFrameLeases ends the leases that keep frames in the queue, because the queue needs the space.
+// EndFrameLeases ends the frame leases, because the queue needs the space.
 func (s *Store) EndFrameLeases() {
 	s.endLeases(func(_ string, l *lease) bool { return l.flushed < math.MaxUint64 })
 }
@@ -234,9 +241,9 @@ func (s *Store) endLeases(which func(id string, l *lease) bool) {
 			s.leases.endLocked(id)
 		}
 	}
-	gone := s.leases.unnamedLocked()
+	unneeded := s.leases.unnamedLocked()
 	s.leases.mu.Unlock()
-	s.unlinkAll(gone)
+	s.unlinkAll(unneeded)
 }
 
 // expireLeases ends unused leases, and the oldest one when there are too many.
@@ -253,9 +260,9 @@ func (s *Store) expireLeases(now time.Time) {
 	if len(s.leases.by) > maxLeases {
 		s.leases.endLocked(oldest)
 	}
-	gone := s.leases.unnamedLocked()
+	unneeded := s.leases.unnamedLocked()
 	s.leases.mu.Unlock()
-	s.unlinkAll(gone)
+	s.unlinkAll(unneeded)
 }
 
 func (l *leases) endLocked(id string) {
@@ -265,28 +272,28 @@ func (l *leases) endLocked(id string) {
 
 // unnamedLocked removes the segments that no lease names any more from deleteOnRelease, and returns
 // them. mu is held.
-func (l *leases) unnamedLocked() (gone []SegmentInfo) {
+func (l *leases) unnamedLocked() (unnamed []SegmentInfo) {
 	l.deleteOnRelease = slices.DeleteFunc(l.deleteOnRelease, func(info SegmentInfo) bool {
-		free := !l.namedLocked(info.ID)
-		if free {
-			gone = append(gone, info)
+		if l.namedLocked(info.ID) {
+			return false
 		}
-		return free
+		unnamed = append(unnamed, info)
+		return true
 	})
-	return gone
+	return unnamed
 }
 
 func (l *leases) namedLocked(segment uint64) bool {
-	for _, one := range l.by {
-		if one.segments[segment] {
+	for _, lease := range l.by {
+		if lease.segments[segment] {
 			return true
 		}
 	}
 	return false
 }
 
-// deferUnlink reports whether a lease names a segment, whose files are deleted when the lease ends
-// then.
+// deferUnlink reports whether a lease names a segment. If so, the segment's files will be deleted
+// when the lease ends.
 func (l *leases) deferUnlink(info SegmentInfo) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

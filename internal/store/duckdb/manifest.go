@@ -8,37 +8,37 @@ import (
 	"theeye/internal/store"
 )
 
-// Manifest says what a store consists of. What it does not name does not exist. It is a value: a
-// change makes another one, which replaces the old one in the file atomically.
+// Manifest says which files a store consists of; no other file is part of it. A manifest is never
+// modified: a change creates another one, which replaces the old one in the file atomically.
 type Manifest struct {
 	NextID   uint64                    `json:"next_id"`  // of segments
 	Flushed  uint64                    `json:"flushed"`  // the last frame whose records are in segments
 	Arrivals map[string]store.Arrivals `json:"arrivals"` // by application, up to Flushed
 	Segments []SegmentInfo             `json:"segments"`
 	Damaged  []DamagedSegment          `json:"damaged,omitempty"`
-	// Obsolete names files whose rows are in other files by now, or are gone. They are deleted when
-	// nothing reads them any more, at the next start at the latest.
+	// Obsolete names files whose rows are in other files now, or were removed. They are deleted
+	// when nothing reads them any longer, at the latest at the next start.
 	Obsolete []string `json:"obsolete,omitempty"`
-	// Removed are the accounts of first arrivals whose rows were removed, by
-	// application: the expired, and the residues that were removed with them.
+	// Removed are the accounts of first arrivals whose rows were removed, by application: expired
+	// rows, and the residues that were removed with them.
 	Removed map[string]Counts `json:"gone"`
-	// Tombstones is the digest of the file of tombstones that belongs to this manifest. That file
-	// may have more lines.
+	// Tombstones is the digest of the lines of the file of tombstones that belong to this manifest.
+	// The file may have more lines.
 	Tombstones erasure.Digest `json:"tombstones"`
-	// Timeline identifies the sequence of frames that the store holds, and Timelines has the
-	// last frame of each earlier one, oldest first.
+	// Timeline identifies the sequence of frames that the store holds. Timelines are the earlier
+	// ones, oldest first.
 	Timeline  string     `json:"timeline"`
 	Timelines []Timeline `json:"timelines,omitempty"`
-	// ConfirmedSince is the first frame in the confirmed record, which is kept
-	// outside the store; 0 without such a record.
+	// ConfirmedSince is the first frame in the confirmed record, which is outside the store; 0 if
+	// there is no such record.
 	ConfirmedSince uint64 `json:"confirmed_since,omitzero"`
-	// ConfirmedRecord is the id of that record, empty when it has none.
+	// ConfirmedRecord is the id of the confirmed record; empty if it has none.
 	ConfirmedRecord string `json:"confirmed_record,omitzero"`
-	// Upgraded: a version before 3 of the manifest began the directory.
+	// Upgraded reports that the directory was created with a manifest of a version before 3.
 	Upgraded bool `json:"upgraded,omitzero"`
 }
 
-// Timeline is a sequence of frames that has ended: the frames after Last are those of another one.
+// Timeline is a sequence of frames that has ended: the frames after Last belong to another one.
 type Timeline struct {
 	ID   string `json:"id"`
 	Last uint64 `json:"last"`
@@ -48,11 +48,11 @@ type Timeline struct {
 // column own_time, and in format 1 the bodies of rejections are complete and not compressed.
 const segmentFormat = 3
 
-// SegmentInfo is what the manifest says of a segment.
+// SegmentInfo is what the manifest says about a segment.
 type SegmentInfo struct {
 	ID       uint64    `json:"id"`
 	Format   int       `json:"format"` // of the tables in Data, and of Filter; see segmentFormat
-	Level    int       `json:"level"`  // 0 from a flush, else how often its rows were merged
+	Level    int       `json:"level"`  // 0 after a flush, else how often its rows were rewritten
 	Data     FileInfo  `json:"data"`
 	Filter   FileInfo  `json:"filter"`
 	Slices   int       `json:"slices"` // of events, numbered from 0
@@ -61,11 +61,11 @@ type SegmentInfo struct {
 	Occurred Bounds    `json:"occurred"` // of events, in microseconds
 	Received Bounds    `json:"received"` // of all rows, in microseconds
 	Sent     Bounds    `json:"sent"`     // of the sent times that could be read
-	// Apps are the accounts of the first arrivals whose rows are here, by
-	// application; Replays counts the other rows.
+	// Apps are the accounts of the first arrivals whose rows are in the segment, by application.
+	// Replays counts the other rows.
 	Apps    map[string]Counts `json:"apps"`
 	Replays int64             `json:"replays"`
-	// Days was written before format 3. It is not used.
+	// Days is in segments of formats before 3. It is not used.
 	Days ignored `json:"days,omitzero"`
 }
 
@@ -90,7 +90,7 @@ type RowCounts struct {
 	Sessions   int64 `json:"sessions"`
 }
 
-// Bounds are a minimum and a maximum; nil when there are no values.
+// Bounds are a minimum and a maximum; both are nil if there are no values.
 type Bounds struct {
 	Min *int64 `json:"min"`
 	Max *int64 `json:"max"`
@@ -125,7 +125,7 @@ func (c *Counts) add(fate event.Fate, n int64) {
 		c.Erased += n
 	case event.Expired:
 		c.Expired += n
-	case event.Pending: // no store ever has it
+	case event.Pending: // a stored arrival is never pending
 	}
 }
 

@@ -24,11 +24,11 @@ import (
 
 const (
 	manifestName = "MANIFEST.json"
-	// copyName is a copy of the manifest, or of the one before it while that is written. Only
-	// PlanRecovery reads it.
+	// copyName is a copy of the manifest. While a new manifest is written, it is a copy of the
+	// previous one. Only recovery uses it.
 	copyName        = "MANIFEST.json.1"
 	manifestVersion = 3
-	manifestMember  = "manifest" // of the envelope
+	manifestMember  = "manifest" // in the envelope
 )
 
 // ErrNewer is returned when a newer version of The Eye wrote a part of the store. Nothing was
@@ -63,23 +63,23 @@ func emptyManifest() Manifest {
 	return Manifest{NextID: 1, Arrivals: map[string]store.Arrivals{}}
 }
 
-// ReadManifest reads the manifest of a store's folder. A folder without one is an empty store. It
-// changes nothing.
+// ReadManifest reads the manifest of a store's folder. A folder without a manifest is an empty
+// store. ReadManifest changes nothing.
 func ReadManifest(dir string) (Manifest, error) {
 	m, _, err := readManifest(filepath.Join(dir, manifestName))
 	return m.Manifest, err
 }
 
-// ParseManifest reads the content of a manifest. The error wraps ErrNewer for one of a newer
-// version.
+// ParseManifest parses the content of a manifest. The error wraps ErrNewer when a newer version
+// wrote it.
 func ParseManifest(b []byte) (Manifest, error) {
 	m := loadedManifest{Manifest: emptyManifest()}
 	err := m.parse(b)
 	return m.Manifest, err
 }
 
-// LastOf returns the last frame of a timeline that the store has had, the greatest number for the
-// present timeline. ok is false when it has none of it.
+// LastOf returns the last frame of a timeline that the store holds or has held, math.MaxUint64 for
+// the current timeline. ok is false for any other timeline.
 func (m *Manifest) LastOf(timeline string) (last uint64, ok bool) {
 	if timeline == m.Timeline {
 		return math.MaxUint64, true
@@ -89,7 +89,7 @@ func (m *Manifest) LastOf(timeline string) (last uint64, ok bool) {
 }
 
 // PresentManifest reads the manifest of a store's folder that a server has used. The error is a
-// *MissingManifestError when there is no manifest. It changes nothing.
+// *MissingManifestError when there is no manifest. PresentManifest changes nothing.
 func PresentManifest(dir string) (Manifest, error) {
 	m, there, err := readPresent(dir)
 	if err == nil && !there {
@@ -102,18 +102,18 @@ func PresentManifest(dir string) (Manifest, error) {
 // loadedManifest is a manifest as it was read from a file.
 type loadedManifest struct {
 	Manifest
-	version    int                 // 0 when there is no manifest
-	tombstones []erasure.Tombstone // of a version before 3, which held them itself
-	key        string              // of their hashes
+	version    int                 // 0 if there is no manifest
+	tombstones []erasure.Tombstone // in a manifest of a version before 3
+	key        string              // of the hashes in these tombstones
 }
 
-// readManifest reads a manifest of any version. there is false when there is no such file.
+// readManifest reads a manifest of any version. there is false if the file does not exist.
 func readManifest(path string) (m loadedManifest, there bool, err error) {
 	b, err := durable.ReadFile(path)
 	return parseManifest(path, b, err)
 }
 
-// parseManifest is what readManifest makes of a file's content.
+// parseManifest is readManifest for the result of reading the file.
 func parseManifest(path string, b []byte, err error) (m loadedManifest, there bool, _ error) {
 	m.Manifest = emptyManifest()
 	if errors.Is(err, fs.ErrNotExist) {
@@ -128,20 +128,20 @@ func parseManifest(path string, b []byte, err error) (m loadedManifest, there bo
 	return m, true, nil
 }
 
-// readPresent reads the manifest of a store's folder. The error is a *ManifestError when its copy
-// is newer: then an earlier manifest took its place, which names segments that do not exist any
-// more.
+// readPresent reads the manifest of a store's folder. The error is a *ManifestError when the copy
+// is newer than the manifest: an earlier manifest was put in its place, which may name segments
+// that no longer exist.
 func readPresent(dir string) (m loadedManifest, there bool, err error) {
 	path, copyPath := filepath.Join(dir, manifestName), filepath.Join(dir, copyName)
-	// The copy is written last, so it is read first: a server may be running.
+	// A running server writes the copy after the manifest, so the copy is read first.
 	copied, copyErr := durable.ReadFile(copyPath)
 	b, err := durable.ReadFile(path)
 	m, there, err = parseManifest(path, b, err)
-	if err != nil || !there || bytes.Equal(copied, b) { // a commit leaves them equal, and parsing takes long
+	if err != nil || !there || bytes.Equal(copied, b) { // they are equal after each commit; parsing the copy would take long
 		return m, there, err
 	}
 	if after, isCopy, err := parseManifest(copyPath, copied, copyErr); err == nil && isCopy && after.continues(m) {
-		return loadedManifest{}, true, &ManifestError{path, fmt.Errorf("it is an earlier one: its copy, %s, goes on from it", copyName)}
+		return loadedManifest{}, true, &ManifestError{path, fmt.Errorf("it is an earlier manifest: its copy, %s, is newer", copyName)}
 	}
 	return m, there, nil
 }
@@ -177,7 +177,7 @@ func (m *loadedManifest) parse(b []byte) error {
 	return nil
 }
 
-// parseVersion2 reads version 2, which had no digest, no formats and no timelines, and contained
+// parseVersion2 parses version 2, which has no digest, no formats and no timelines, and contains
 // the tombstones.
 func (m *loadedManifest) parseVersion2(b []byte) error {
 	var old struct {
@@ -192,7 +192,7 @@ func (m *loadedManifest) parseVersion2(b []byte) error {
 			Hash  string       `json:"hash"`
 			At    event.Micros `json:"at"`
 			Frame uint64       `json:"frame"`
-			Done  bool         `json:"done"` // the queue may hold remnants all the same
+			Done  bool         `json:"done"` // ignored: the queue may still contain what was erased
 		} `json:"tombstones"`
 		Key string `json:"tombstone_key"`
 	}
@@ -200,7 +200,12 @@ func (m *loadedManifest) parseVersion2(b []byte) error {
 		return fmt.Errorf("%w: %w", envelope.ErrDamaged, jsonx.PlainJSON(err))
 	}
 	m.Manifest = Manifest{
-		NextID: old.NextID, Flushed: old.Flushed, Arrivals: old.Arrivals, Segments: old.Segments, Damaged: old.Damaged, Removed: old.Gone,
+		NextID:   old.NextID,
+		Flushed:  old.Flushed,
+		Arrivals: old.Arrivals,
+		Segments: old.Segments,
+		Damaged:  old.Damaged,
+		Removed:  old.Gone,
 		Upgraded: true,
 	}
 	if m.Arrivals == nil {
@@ -250,7 +255,7 @@ func (e *encoder) encode(m *Manifest) ([]byte, error) {
 		texts[key], document.Segments[i] = text, text
 	}
 	text, err := json.Marshal(document, json.Deterministic(true), jsontext.SpaceAfterColon(true), jsontext.SpaceAfterComma(true),
-		jsontext.AllowDuplicateNames(true)) // it takes long to look for them, and maps have none
+		jsontext.AllowDuplicateNames(true)) // checking takes long, and maps have no duplicate names
 	if err != nil {
 		return nil, fmt.Errorf("write manifest: %w", err)
 	}
@@ -258,8 +263,8 @@ func (e *encoder) encode(m *Manifest) ([]byte, error) {
 	return envelope.Seal(manifestVersion, manifestMember, text), nil
 }
 
-// write makes m the manifest of the folder. After an error other than durable.ErrUncertain the old
-// one is in force.
+// write makes m the manifest of the folder. After an error other than durable.ErrUncertain, the old
+// manifest is still in place.
 func (m *Manifest) write(dir string) error {
 	b, err := new(encoder).encode(m)
 	if err != nil {
@@ -276,13 +281,13 @@ func writeManifest(dir string, text []byte) error {
 	return nil
 }
 
-// writeCopy makes a text the second copy of the manifest, before files are deleted that only an
-// earlier manifest names.
+// writeCopy makes a text the copy of the manifest. It must be called before files are deleted that
+// only earlier manifests name.
 func writeCopy(dir string, text []byte) error {
 	return durable.Replace(filepath.Join(dir, copyName), bytes.NewReader(text))
 }
 
-// lineage returns what the frames of tombstones are compared with.
+// lineage returns the timelines with which the frames of tombstones are compared.
 func (m *Manifest) lineage() erasure.Lineage {
 	l := erasure.Lineage{Timeline: m.Timeline, Ended: map[string]uint64{}}
 	for _, t := range m.Timelines {

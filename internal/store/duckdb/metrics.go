@@ -25,7 +25,7 @@ func newMetrics(r prometheus.Registerer, s *Store) metrics {
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1, 2.5, 10},
 		}, []string{"kind"}),
 		flushes: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "eye_store_flush_seconds", Help: "Time to make a segment of hot tables.",
+			Name: "eye_store_flush_seconds", Help: "Time to write hot tables as a segment.",
 			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		}),
 		merges: prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -33,7 +33,7 @@ func newMetrics(r prometheus.Registerer, s *Store) metrics {
 			Buckets: []float64{.1, .5, 1, 5, 10, 30, 60, 120, 300},
 		}),
 		rewrites: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "eye_store_retention_rewrites_total", Help: "Segments that were written again without what had expired.",
+			Name: "eye_store_retention_rewrites_total", Help: "Segments that were rewritten without expired rows.",
 		}),
 		written: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "eye_store_written_bytes_total", Help: "Bytes of segments and filters that were written.",
@@ -93,7 +93,7 @@ func (c *rowCollector) descs() [3]*prometheus.Desc {
 	return [3]*prometheus.Desc{
 		prometheus.NewDesc("eye_store_rows", "Rows in the store.", []string{"table", "place"}, nil),
 		prometheus.NewDesc("eye_store_segments", "Segments of the store.", nil, nil),
-		prometheus.NewDesc("eye_store_damaged_segments", "Segments that were damaged and are not served.", nil, nil),
+		prometheus.NewDesc("eye_store_damaged_segments", "Damaged segments, which are not served.", nil, nil),
 	}
 }
 
@@ -104,8 +104,8 @@ func (c *rowCollector) Describe(out chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect implements prometheus.Collector. It leaves the rows of memtables out when the store does
-// not answer within a second.
+// Collect implements prometheus.Collector. It omits the rows of memtables if the store does not
+// answer within a second.
 func (c *rowCollector) Collect(out chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()

@@ -16,7 +16,7 @@ import (
 // MissingManifestError is the error of a store's folder without a manifest.
 type MissingManifestError struct {
 	Dir      string
-	Segments bool // files of segments are there
+	Segments bool // the folder has files of segments
 }
 
 func (e *MissingManifestError) Error() string {
@@ -30,8 +30,8 @@ func (e *MissingManifestError) Error() string {
 		"or restore a backup into another data directory", e.Dir, manifestName)
 }
 
-// loadFolder opens what the manifest names. It deletes only files that it knows to be unfinished or
-// obsolete.
+// loadFolder opens the files that the manifest names. It deletes only files that are known to be
+// unfinished or obsolete.
 func (s *Store) loadFolder(ctx context.Context) error {
 	m := loadedManifest{Manifest: emptyManifest()}
 	if s.persistent() {
@@ -63,8 +63,8 @@ func (s *Store) loadFolder(ctx context.Context) error {
 	return nil
 }
 
-// readFolder reads the manifest and the tombstones. It refuses a folder when opening it would lose
-// data.
+// readFolder reads the manifest and the tombstones. It returns an error if opening the folder would
+// lose data.
 func (s *Store) readFolder() (loadedManifest, error) {
 	m, there, err := readPresent(s.opts.Dir)
 	if err != nil {
@@ -73,7 +73,7 @@ func (s *Store) readFolder() (loadedManifest, error) {
 	if !there && s.maxSegmentID() > 0 {
 		return m, &MissingManifestError{Dir: s.opts.Dir, Segments: true}
 	}
-	if m.version >= manifestVersion { // before it, such a file is not in use yet
+	if m.version >= manifestVersion { // earlier versions do not use that file
 		if err := erasure.FinishConversion(s.opts.Tombstones); err != nil {
 			return m, err
 		}
@@ -87,13 +87,13 @@ func (s *Store) readFolder() (loadedManifest, error) {
 	return m, s.checkPresent(m.Manifest)
 }
 
-// HadManifest reports whether the folder had a manifest when it was opened. A store without one is
-// empty, and must not commit one when the queue was trimmed for an earlier store.
+// HadManifest reports whether the folder had a manifest when it was opened. A store without a
+// manifest is empty, and must not commit one if the queue was trimmed for an earlier store.
 func (s *Store) HadManifest() bool { return s.hadManifest }
 
 // CommitManifest makes the manifest durable in the current format, before anything refers to it.
-// After that, versions that do not know the format refuse the folder. upgraded says that the queue
-// of a store without a manifest is that of an earlier version.
+// After that, versions that do not know the format refuse the folder. upgraded reports that the
+// store has no manifest and an earlier version created its queue.
 func (s *Store) CommitManifest(upgraded bool) error {
 	if !s.persistent() {
 		return nil
@@ -101,7 +101,7 @@ func (s *Store) CommitManifest(upgraded bool) error {
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
 	m := *s.current().manifest
-	// A disk that is full must not keep anyone from reading what is there.
+	// A full disk must not prevent reads, so nothing is written unless it is needed.
 	if s.upToDate && m.Tombstones == s.tombstones.Digest() && (m.Upgraded || !upgraded) {
 		return s.tombstones.FinishConversion()
 	}
@@ -114,15 +114,15 @@ func (s *Store) CommitManifest(upgraded bool) error {
 	return s.tombstones.FinishConversion()
 }
 
-// ConfirmedSince returns what SetConfirmed set last; 0 and empty text when it never did.
+// ConfirmedSince returns what SetConfirmed last set, or zero values.
 func (s *Store) ConfirmedSince() (frame uint64, record string) {
 	m := s.current().manifest
 	return m.ConfirmedSince, m.ConfirmedRecord
 }
 
-// SetConfirmed notes that the confirmed record, which is kept outside the store, has
-// every frame from since on, and the id of that record. From then on it is noticed when the record
-// is missing or another one. It is durable when SetConfirmed returns.
+// SetConfirmed notes that the confirmed record, which is outside the store, has every frame from
+// since on, and the id of that record. From then on, a start notices if the record is missing or is
+// another one. The note is durable when SetConfirmed returns.
 func (s *Store) SetConfirmed(since uint64, record string) error {
 	if !s.persistent() {
 		return nil
@@ -141,28 +141,28 @@ func (s *Store) SetConfirmed(since uint64, record string) error {
 	return nil
 }
 
-// Upgraded reports whether a version before 3 of the manifest began the directory: then ids of
-// stored events may be those of that version.
+// Upgraded reports whether the directory was created with a manifest of a version before 3. If so,
+// some stored events may have ids as that version assigned them.
 func (s *Store) Upgraded() bool { return s.current().manifest.Upgraded }
 
-// checkPresent refuses a store of which every segment is missing: its folder is more likely not
-// there than all segments damaged at once.
+// checkPresent returns an error if all segments of a store are missing: it is more likely that the
+// folder is in another place than that all segments are damaged at once.
 func (s *Store) checkPresent(m Manifest) error {
 	for _, info := range m.Segments {
 		if _, err := os.Stat(s.segmentPath(info.Data.Name)); !errors.Is(err, os.ErrNotExist) {
 			return nil
 		}
 	}
-	if len(m.Segments) < 2 { // a single one may well be lost
+	if len(m.Segments) < 2 { // a single segment may be lost
 		return nil
 	}
 	return fmt.Errorf("none of the %d segments of the store is in %s: put the folder back, or see whether its disk is mounted; "+
 		"nothing was changed. To begin without them, run `eye store recover --empty`", len(m.Segments), s.segmentDir())
 }
 
-// openTables attaches what a manifest names to a new instance, with an empty memtable of the given
-// number. Damaged segments are quarantined and left out; the manifest without them is in force when
-// openTables returns, and is returned.
+// openTables attaches the segments of a manifest to a new instance and adds an empty memtable with
+// the given number. It quarantines damaged segments; the returned manifest, which does not name
+// them, has been written.
 func (s *Store) openTables(ctx context.Context, in *instance, m Manifest, number uint64) (*tableSet, Manifest, error) {
 	mt, err := makeMemtable(ctx, in, number)
 	if err != nil {
@@ -191,7 +191,7 @@ func (s *Store) openTables(ctx context.Context, in *instance, m Manifest, number
 	return t, whole, nil
 }
 
-// closeFilters closes the files of a table set that nobody will have.
+// closeFilters closes the filters of a table set that will not be used.
 func (t *tableSet) closeFilters() error {
 	var err error
 	for _, seg := range t.segments {
@@ -201,8 +201,7 @@ func (t *tableSet) closeFilters() error {
 }
 
 // reconcileFiles makes the folder agree with the manifest. It deletes files that are obsolete,
-// unfinished or temporary, moves other files of segments into quarantine, and leaves files alone
-// that it does not know.
+// unfinished or temporary, quarantines other files of segments, and ignores unknown files.
 func (s *Store) reconcileFiles(m *Manifest) error {
 	named, unwanted := map[string]bool{}, map[string]bool{}
 	for _, info := range m.Segments {
@@ -232,10 +231,10 @@ func (s *Store) reconcileFiles(m *Manifest) error {
 			}
 		case isSegmentFile(name):
 			strays = append(strays, name)
-			s.log.Warn("a segment's file is not named by the manifest; it is put into quarantine",
+			s.log.Warn("a segment's file is not named by the manifest; it is quarantined",
 				"file", name, "quarantine", s.quarantineDir())
 		default:
-			s.log.Warn("a file in the store's folder is not known and left alone", "file", filepath.Join(s.segmentDir(), name))
+			s.log.Warn("a file in the store's folder is unknown and was left alone", "file", filepath.Join(s.segmentDir(), name))
 		}
 	}
 	if err := s.moveToQuarantine(strays...); err != nil {
@@ -251,13 +250,13 @@ func (s *Store) reconcileFiles(m *Manifest) error {
 	return errors.Join(s.removeKnown(s.opts.TempDir, isSpill), s.removeKnown(s.exportDir(), isExport))
 }
 
-// isUnfinished reports whether a name is that of a segment's file before its rename.
+// isUnfinished reports whether a name is that of a segment's file before it is renamed.
 func isUnfinished(name string) bool {
 	rest, ok := strings.CutSuffix(strings.TrimSuffix(name, ".wal"), ".tmp")
 	return ok && isSegmentFile(rest)
 }
 
-// isSpill reports whether an entry of the temporary folder was made by DuckDB or the store.
+// isSpill reports whether an entry of the temporary folder was created by DuckDB or the store.
 func isSpill(name string) bool {
 	return strings.HasPrefix(name, "duckdb_temp_") || strings.HasPrefix(name, "instance-") || strings.HasPrefix(name, "heavy")
 }
@@ -273,7 +272,7 @@ func (s *Store) removeKnown(dir string, known func(name string) bool) error {
 	for _, entry := range entries {
 		path := filepath.Join(dir, entry.Name())
 		if !known(entry.Name()) {
-			s.log.Warn("a file in the store's folder is not known and left alone", "file", path)
+			s.log.Warn("a file in the store's folder is unknown and was left alone", "file", path)
 			continue
 		}
 		if err := os.RemoveAll(path); err != nil {
@@ -283,8 +282,8 @@ func (s *Store) removeKnown(dir string, known func(name string) bool) error {
 	return nil
 }
 
-// maxSegmentID returns the greatest id of a segment of which a file exists, 0 for none, so that no
-// id is used twice.
+// maxSegmentID returns the greatest id of a segment of which a file exists, 0 for none. New ids are
+// greater, so that no id is used twice.
 func (s *Store) maxSegmentID() (greatest uint64) {
 	for _, dir := range []string{s.segmentDir(), s.quarantineDir()} {
 		entries, err := os.ReadDir(dir)
