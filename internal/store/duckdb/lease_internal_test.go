@@ -219,7 +219,7 @@ func TestVerify(t *testing.T) {
 		"bounds":   {func(m *Manifest) { at := int64(1); m.Segments[0].Occurred.Min = &at }, "times of events are"},
 		"accounts": {func(m *Manifest) { m.Arrivals = map[string]store.Arrivals{"shop": {Received: 64}} }, "MANIFEST.json does not balance: application shop: 64 received, but 63 are accounted for"},
 		"checksum": {func(m *Manifest) { m.Segments[0].Data.SHA256 = "00" }, "does not have the checksum"},
-		"filter":   {func(m *Manifest) { m.Segments[0].Filter.Bytes = 1 }, "the manifest says 1; the server builds it again soon after its next start"},
+		"filter":   {func(m *Manifest) { m.Segments[0].Filter.Bytes = 1 }, "the manifest says 1; the server rebuilds it soon after its next start"},
 		"missing":  {func(m *Manifest) { m.Segments[0].Data.Name = "seg-99999999.duckdb" }, "is missing"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -12,8 +12,8 @@ import (
 	"theeye/internal/store"
 )
 
-// Series implements store.Reader. A series by status takes no conditions on fields, because a
-// rejected arrival may have none.
+// Series implements store.Reader. A series by status cannot have conditions on fields, because a
+// rejected arrival may have no fields.
 func (s *Store) Series(ctx context.Context, q query.Query, spec store.Series) ([]store.Point, error) {
 	return queryWithRecovery(ctx, s, q, func(p *pinned, q query.Query) ([]store.Point, error) {
 		return p.series(ctx, q, spec)
@@ -80,7 +80,7 @@ func (p *pinned) series(ctx context.Context, q query.Query, spec store.Series) (
 	return points, err
 }
 
-// arrivalRows renders all arrivals with their fates, bounded by received_at.
+// arrivalRows renders the arrivals that q selects by received_at, with their fates.
 func (p *pinned) arrivalRows(q query.Query, b builder) string {
 	statuses := map[string]string{
 		eventTable: quoted(event.Stored.String()), rejectionTable: quoted(event.Rejected.String()), residueTable: fateName(),
@@ -154,7 +154,7 @@ func (s *Store) Receipt(ctx context.Context, q query.Query, n int) ([]store.Arri
 
 func (p *pinned) receipt(ctx context.Context, q query.Query, n int) ([]store.Arrival, error) {
 	b := newBuilder()
-	// Rejections and duplicates name the event otherwise than events do.
+	// In rejections and residues, the event's id is in another column than in events.
 	byEvent := q
 	byEvent.IDs, byEvent.EventIDs = nil, q.IDs
 	const columns = "app, event_id, client_id, received_at, frame, frame_index, carried_by, fate"
@@ -166,7 +166,7 @@ func (p *pinned) receipt(ctx context.Context, q query.Query, n int) ([]store.Arr
 		" UNION ALL SELECT app, event_id, client_id, received_at, carried_by, frame, frame_index, fate, problems FROM " +
 		p.selected(residueTable, query.Rejections, byEvent, b) +
 		")"
-	// The sizes are summed up first, so that no more problems are read than fit.
+	// The sizes are summed up first, so that only the problems that fit are read.
 	const newestFirst = "carried_by DESC, frame DESC, frame_index DESC"
 	newest := "(SELECT " + columns + ", problems, strlen(problems) AS size FROM " + rows + " ORDER BY " + newestFirst + limit(n) + ")"
 	summed := "(SELECT " + columns + ", problems, sum(size) OVER (ORDER BY " + newestFirst + ") - size AS before FROM " + newest + ")"

@@ -12,9 +12,9 @@ import (
 	"theeye/internal/store"
 )
 
-// Books implements store.Reader. What is in segments was counted when they were written; what is
-// hot is counted now. A replay was received once only, when it first arrived: it moves its
-// rejection to stored or duplicate, and leaves it when it is rejected again.
+// Books implements store.Reader. The rows of segments were counted when these were written; hot
+// rows are counted now. A replayed arrival was received only once: a replay moves the count of its
+// rejection to the fate of the replay, unless it is rejected again.
 func (s *Store) Books(ctx context.Context, apps []string) (store.Books, error) {
 	return queryWithRecovery(ctx, s, query.Query{Apps: apps}, func(p *pinned, q query.Query) (store.Books, error) {
 		return p.books(ctx, q)

@@ -13,37 +13,39 @@ import (
 )
 
 const (
-	// exportMemory is what an export may take of DuckDB's memory, in bytes, and no
-	// more than other background work.
+	// exportMemory is the maximum memory of an export, in bytes. The limit of other background work
+	// applies as well.
 	exportMemory = 512 << 20
-	// hotChunkBytes is about how many bytes of large hot events are copied at a time.
+	// hotChunkBytes is the approximate size of a chunk of large hot events, in bytes.
 	hotChunkBytes = 2 << 20
-	// exportConns are for the statement that runs and the one that is ending.
+	// exportConns: one for the running statement, one for a statement that is being cancelled.
 	exportConns = 2
 )
 
-// export reads what a query selects. It has an instance of its own (S10), to which the segments are
-// attached; what is hot when it begins is copied to a file. From then on it depends on nothing that
-// changes, and blocks nothing.
+// export reads what a query selects. It has an instance of its own, so that it neither takes memory
+// from other queries nor blocks them ([ADR 7]). The segments are attached to that instance, and hot
+// rows are copied to a file when the export begins. From then on it depends on nothing that
+// changes.
+//
+// [ADR 7]: docs/adr/0007-exports-go-through-time-in-windows.md
 type export struct {
 	store      *Store
 	in         *instance
-	background *background // that in belongs to; nil for a store without a folder
+	background *background // to which in belongs; nil for a store without a folder
 	q          query.Query
-	hot        string // what was hot
-	times      Bounds // of that
+	hot        string // renders the hot rows
+	times      Bounds // of the hot rows
 	refs       []segmentRef
-	rows       int64 // how many events there are at most
-	most       int   // events of a window
-	// largest is the size of the largest data, in bytes.
-	largest int64
-	all     timeRange // the times of these
-	dir     string    // what it writes; empty for a store without a folder
-	whole   bool      // it has read everything
-	finish  func()    // releases what is shared
+	rows       int64     // maximum number of events
+	most       int       // maximum number of events in a window
+	largest    int64     // size of the largest data, in bytes
+	all        timeRange // the times of all events
+	dir        string    // folder for its files; empty for a store without a folder
+	complete   bool      // everything was read
+	finish     func()    // releases shared resources
 }
 
-// segments returns those that are attached.
+// segments returns the segments that are attached.
 func (e *export) segments() []*segment {
 	list := make([]*segment, len(e.refs))
 	for i, ref := range e.refs {
@@ -54,7 +56,7 @@ func (e *export) segments() []*segment {
 
 func (s *Store) exportDir() string { return filepath.Join(s.opts.Dir, "export") }
 
-// beginExport waits until one of MaxExports may begin, and takes what is written at that moment.
+// beginExport waits while MaxExports run, and begins an export of what is written when it returns.
 // The caller must close the export.
 func (s *Store) beginExport(ctx context.Context, q query.Query) (_ *export, err error) {
 	e := &export{store: s, most: windowRows, finish: func() {}}
@@ -80,13 +82,13 @@ func (s *Store) beginExport(ctx context.Context, q query.Query) (_ *export, err 
 	if e.large() {
 		e.most = windowFirstRows
 	}
-	if !s.persistent() { // everything is in memory, and stays there until p is released
+	if !s.persistent() { // everything is in memory until p is released
 		e.in, e.finish = s.reading, p.release
 		return e, e.measure(ctx, union(eventTable, p.tables.memtables, nil))
 	}
 	defer p.release()
 	if e.dir, err = os.MkdirTemp(s.exportDir(), "export-"); err != nil {
-		return nil, fmt.Errorf("make an export's folder: %w", err)
+		return nil, fmt.Errorf("create an export's folder: %w", err)
 	}
 	if e.in, err = e.background.begin(ctx, e.segments()); err != nil {
 		return nil, storeError(ctx, "begin an export", err)
@@ -100,18 +102,18 @@ func (e *export) close() {
 	if e.background == nil {
 		return
 	}
-	err := e.background.end(e.segments(), !e.whole)
+	err := e.background.end(e.segments(), !e.complete)
 	if e.dir != "" {
 		err = errors.Join(err, os.RemoveAll(e.dir))
 	}
 	if err != nil {
-		e.store.log.Error("what an export took was not given back", "error", err)
+		e.store.log.Error("the resources of an export could not be released", "error", err)
 	}
 	e.store.exporters <- e.background
 }
 
-// copyHot writes the selected hot rows to files. Large ones are written in chunks: DuckDB takes as
-// much memory as a chunk to write it, and to read it again.
+// copyHot writes the selected hot rows to files. Large rows are written in chunks, because DuckDB
+// needs as much memory as a chunk to write and read it.
 func (e *export) copyHot(ctx context.Context, memtables []*memtable) error {
 	var paths []string
 	write := func(rows string) error {
@@ -140,7 +142,7 @@ func (e *export) copyHot(ctx context.Context, memtables []*memtable) error {
 		if err != nil {
 			return err
 		}
-		for _, rows := range append(chunks, timeRange{1, 0}) { // there is a file, also of no rows
+		for _, rows := range append(chunks, timeRange{1, 0}) { // the last one is empty, so that there is at least one file
 			if err := write(fmt.Sprintf("(SELECT %s FROM %s WHERE rowid BETWEEN %d AND %d)", eventColumns, table, rows.low, rows.high)); err != nil {
 				return err
 			}
@@ -153,12 +155,12 @@ func (e *export) copyHot(ctx context.Context, memtables []*memtable) error {
 	return e.measure(ctx, "hot_rows")
 }
 
-// measure determines the greatest possible number of events, and the range of their times.
+// measure determines the maximum number of events, and the range of their times.
 func (e *export) measure(ctx context.Context, hot string) error {
 	e.hot = hot
 	text := strings.Join([]string{"SELECT count(*), min(occurred_at), max(occurred_at) FROM", hot}, " ")
 	if err := e.in.db.QueryRowContext(ctx, text).Scan(&e.rows, &e.times.Min, &e.times.Max); err != nil {
-		return storeError(ctx, "look at hot rows", err)
+		return storeError(ctx, "measure hot rows", err)
 	}
 	e.all = timeRange{math.MaxInt64, math.MinInt64}
 	add := func(times Bounds) {
@@ -171,12 +173,12 @@ func (e *export) measure(ctx context.Context, hot string) error {
 		add(ref.info.Occurred)
 		e.rows += ref.info.Rows.Events
 	}
-	asked := timeRangeOf(e.q)
-	e.all = timeRange{max(e.all.low, asked.low), min(e.all.high, asked.high)}
+	selected := timeRangeOf(e.q)
+	e.all = timeRange{max(e.all.low, selected.low), min(e.all.high, selected.high)}
 	return nil
 }
 
-// rowsIn renders the rows that may be within a range.
+// rowsIn renders rows that include all those within a range.
 func (e *export) rowsIn(w timeRange) string {
 	var refs []segmentRef
 	for _, ref := range e.refs {

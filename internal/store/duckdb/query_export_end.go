@@ -10,7 +10,7 @@ import (
 
 // runningExports are the running exports, for EndExports.
 type runningExports struct {
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the fields below
 	set   map[*runningExport]struct{}
 	ended chan struct{} // closed and replaced by EndExports
 }
@@ -25,8 +25,7 @@ func newRunningExports() *runningExports {
 	return &runningExports{set: map[*runningExport]struct{}{}, ended: make(chan struct{})}
 }
 
-// begin registers an export. It returns a context that ends with EndExports; leave takes the export
-// off again.
+// begin registers an export, until leave is called. It returns a context that EndExports cancels.
 func (e *runningExports) begin(ctx context.Context) (_ context.Context, leave func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	r := &runningExport{cancel, make(chan struct{})}
@@ -43,7 +42,7 @@ func (e *runningExports) begin(ctx context.Context) (_ context.Context, leave fu
 }
 
 // EndExports ends all running exports with store.ErrExportEnded, because something that they read
-// has been erased. It returns when no file of theirs is left, and does not wait for their callers.
+// has been erased. It returns when their files are deleted, and does not wait for their callers.
 func (s *Store) EndExports() {
 	s.exports.mu.Lock()
 	var list []*runningExport
@@ -66,7 +65,7 @@ func (s *Store) ExportsEnded() <-chan struct{} {
 	return s.exports.ended
 }
 
-// exportError returns store.ErrExportEnded for an error of an export that EndExports ended.
+// exportError returns store.ErrExportEnded for an error that EndExports has caused, else err.
 func exportError(ctx context.Context, err error) error {
 	if err != nil && errors.Is(context.Cause(ctx), store.ErrExportEnded) {
 		return store.ErrExportEnded

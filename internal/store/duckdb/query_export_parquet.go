@@ -11,11 +11,11 @@ import (
 	"theeye/internal/store"
 )
 
-// parquetOptions bound the memory that writing a row group takes, whatever the size of an event.
+// parquetOptions bound the memory for writing a row group, whatever the size of an event.
 const parquetOptions = " (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE_BYTES '16MB')"
 
-// parquetColumns are the fields of an event under the names of the interface.
-// Absent values are NULL, times are instants in UTC, ids and data are text.
+// parquetColumns renders the fields of an event with their names in the API. Absent values are
+// NULL, times are instants in UTC, ids and data are text.
 func parquetColumns() string {
 	field := query.FieldExpr
 	at := func(name string) string { return "make_timestamptz(" + field(name) + ") AS " + name }
@@ -37,11 +37,11 @@ func (s *Store) copyTo(ctx context.Context, in *instance, path string, q stateme
 	return nil
 }
 
-// maxChunks bounds how many chunks one statement reads.
+// maxChunks is the maximum number of chunks that one statement reads.
 const maxChunks = 1000
 
-// inChunks renders all rows. Those of segments with large events are read in chunks of about a page
-// each: DuckDB takes as much memory as a chunk in each of its steps.
+// inChunks renders all rows. If events are large, segments are read in chunks of about a page each,
+// because DuckDB needs as much memory as a chunk in each of its operators.
 func (e *export) inChunks() string {
 	if !e.large() {
 		return e.rowsIn(e.all)
@@ -63,9 +63,9 @@ func (e *export) inChunks() string {
 }
 
 // Parquet writes the events that q selects to a Parquet file and returns it, open at its beginning;
-// Limit, After and Descending do not matter. The file has no name any more, so it is gone once it
-// is closed: by the caller, when ctx ends, or by EndExports. Parquet waits while MaxExports run.
-// When it meets a damaged segment, that is quarantined, and the export begins again.
+// Limit, After and Descending do not matter. The file is unlinked, so its space is freed when it is
+// closed: by the caller, when ctx ends, or by EndExports. Parquet waits while MaxExports run. When
+// it meets a damaged segment, it quarantines it and begins again.
 func (s *Store) Parquet(ctx context.Context, q query.Query) (*os.File, error) {
 	if !s.persistent() {
 		return nil, errNoFolder
@@ -102,9 +102,9 @@ func (s *Store) parquet(ctx context.Context, q query.Query) (_ *os.File, err err
 	if err != nil {
 		return nil, fmt.Errorf("open an export: %w", err)
 	}
-	e.whole = true
+	e.complete = true
 	context.AfterFunc(ctx, func() {
-		_ = file.Close() // the caller may have done it
+		_ = file.Close() // the caller may have closed it already
 		leave()
 	})
 	return file, nil // closing the export removes its name

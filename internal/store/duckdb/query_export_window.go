@@ -12,48 +12,48 @@ import (
 	"theeye/internal/store"
 )
 
-// An export reads time in windows, so that no sort is larger than a window. A window ends with its
-// range of times, or after so many events; the next one is made wider or narrower by what was
-// found.
+// An export reads events in windows of time, so that no sort is larger than a window. A window ends
+// at the end of its range of times, or after a number of events. The width of the next one depends
+// on how many events were found.
 const (
 	windowRows      = 100_000
 	windowFirstRows = 5_000 // until the size of an event is known
 	windowMinRows   = 64
-	windowBytes     = 48 << 20 // approximate size of the events of a window
+	windowBytes     = 48 << 20 // approximate maximum size of the events of a window
 	windowGrowth    = 16
 )
 
-// The goroutine that reads passes chunks of events to the one that writes.
+// One goroutine reads events and passes them in chunks to another, which calls each.
 const (
 	chunkEvents = 1000
 	chunkBytes  = 1 << 20 // of data
 	chunksAhead = 4
 )
 
-// Export implements store.Reader. It waits while MaxExports run. When it meets a damaged segment
-// before the first call of each, that is quarantined, and the export begins again.
+// Export implements store.Reader. It waits while MaxExports run. When it meets a damaged segment,
+// it quarantines it; if each has not been called yet, the export begins again.
 func (s *Store) Export(ctx context.Context, q query.Query, each func(*event.Event) error) error {
 	began := time.Now()
 	defer func() { s.metrics.queried("export", time.Since(began)) }()
-	handed := false
+	called := false
 	for {
 		err := s.export(ctx, q, func(e *event.Event) error {
-			handed = true
+			called = true
 			return each(e)
 		})
 		retry, err := s.recoverExport(ctx, err)
-		if !retry || handed {
+		if !retry || called {
 			return err
 		}
 	}
 }
 
-// recoverExport is recoverFrom for an error of an export. The instance was its own, and is closed.
+// recoverExport is recoverFrom for an error of an export, whose own instance is closed already.
 func (s *Store) recoverExport(ctx context.Context, err error) (retry bool, _ error) {
 	if err == nil || ctx.Err() != nil || errors.Is(err, store.ErrExportEnded) {
 		return false, err
 	}
-	p := s.pin() // with all that the export may have read
+	p := s.pin()
 	defer p.release()
 	retry, err = s.quarantineSuspects(p, err)
 	if retry {
@@ -77,12 +77,12 @@ func (s *Store) export(ctx context.Context, q query.Query, each func(*event.Even
 		for range chunks {
 		}
 	}()
-	go func() { // it releases what the export holds, even while each blocks
+	go func() { // releases the resources of the export even while each blocks
 		defer close(chunks)
 		defer leave()
 		defer e.close()
 		err = e.read(reading, chunks)
-		e.whole = err == nil
+		e.complete = err == nil
 		err = exportError(ctx, err)
 	}()
 	for chunk := range chunks {
@@ -105,7 +105,7 @@ func (e *export) read(ctx context.Context, to chan<- []event.Event) error {
 		got, err := e.readWindow(ctx, w, to)
 		switch {
 		case errors.Is(err, store.ErrUnavailable) && got.rows == 0 && w.rows > windowMinRows:
-			w.rows, w.width = w.rows/windowGrowth+1, w.width/windowGrowth+1 // the window did not fit into memory
+			w.rows, w.width = w.rows/windowGrowth+1, w.width/windowGrowth+1 // the window did not fit in memory
 		case err != nil:
 			return err
 		default:
@@ -115,8 +115,7 @@ func (e *export) read(ctx context.Context, to chan<- []event.Event) error {
 	return nil
 }
 
-// readWindow reads one window. After an error before which nothing was handed over, the window may
-// be read again.
+// readWindow reads one window. If it returns an error and no rows, the window may be read again.
 func (e *export) readWindow(ctx context.Context, w exportWindow, to chan<- []event.Event) (windowResult, error) {
 	out := &chunkWriter{to: to}
 	read := e.readWhole
@@ -130,7 +129,7 @@ func (e *export) readWindow(ctx context.Context, w exportWindow, to chan<- []eve
 	return out.got, err
 }
 
-// statement renders the reading of a window.
+// statement returns the statement that reads a window.
 func (e *export) statement(w exportWindow, columns string) statement {
 	now := w.times()
 	q := e.q
@@ -138,8 +137,8 @@ func (e *export) statement(w exportWindow, columns string) statement {
 	q.From, q.To, q.After = &from, &end, w.after
 	b := newBuilder()
 	text := "SELECT " + columns + " FROM " + e.rowsIn(now) + where(query.Events, q, b)
-	if behind := query.AfterCondition(query.Events, q, b.Args); behind != "" {
-		text += " AND " + behind
+	if after := query.AfterCondition(query.Events, q, b.Args); after != "" {
+		text += " AND " + after
 	}
 	return b.build("export", text+" ORDER BY "+strings.Join(query.Order(query.Events, q.Descending), ", ")+limit(w.rows))
 }
@@ -153,11 +152,11 @@ func (e *export) readWhole(ctx context.Context, w exportWindow, out *chunkWriter
 	}
 	defer rows.Close()
 	for rows.Next() {
-		one, err := scanEvent(rows.Scan)
+		e, err := scanEvent(rows.Scan)
 		if err != nil {
 			return storeError(ctx, "export", err)
 		}
-		if err := out.add(ctx, one); err != nil {
+		if err := out.add(ctx, e); err != nil {
 			return err
 		}
 	}
@@ -167,13 +166,14 @@ func (e *export) readWhole(ctx context.Context, w exportWindow, out *chunkWriter
 	return nil
 }
 
-// largeEvent is the size of data, in bytes, above which an export reads events as a list of large
-// ones does; see query_payload.go.
+// largeEvent is the size of data, in bytes, above which an export reads payloads separately, as
+// lists do; see query_payload.go.
 const largeEvent = 64 << 10
 
+// large reports whether some events are large.
 func (e *export) large() bool { return e.largest > largeEvent }
 
-// readBare reads the events of a window without their data, and then the data, a few events at a
+// readBare reads the events of a window without their data, and then their data, a few events at a
 // time.
 func (e *export) readBare(ctx context.Context, w exportWindow, out *chunkWriter) error {
 	conn, err := e.in.db.Conn(ctx)
@@ -188,16 +188,16 @@ func (e *export) readBare(ctx context.Context, w exportWindow, out *chunkWriter)
 	if err != nil {
 		return err
 	}
-	least := max(1, int(query.PageBytes/4/e.largest)) // one batch is read while others are sent
+	least := max(1, int(query.PageBytes/4/e.largest)) // a batch is read while others are sent
 	for n := least; len(events) > 0; {
 		batch := events[:min(n, len(events))]
 		if err := from.read(ctx, batch); err != nil {
 			return err
 		}
 		size := 1
-		for _, one := range batch {
-			size += len(one.Data)
-			if err := out.add(ctx, one); err != nil {
+		for _, e := range batch {
+			size += len(e.Data)
+			if err := out.add(ctx, e); err != nil {
 				return err
 			}
 		}
@@ -207,7 +207,7 @@ func (e *export) readBare(ctx context.Context, w exportWindow, out *chunkWriter)
 	return nil
 }
 
-// chunkWriter hands events over in chunks.
+// chunkWriter sends events in chunks.
 type chunkWriter struct {
 	to    chan<- []event.Event
 	chunk []event.Event
@@ -237,10 +237,10 @@ func (w *chunkWriter) send(ctx context.Context) error {
 
 // exportWindow is the next part of an export to be read.
 type exportWindow struct {
-	left       timeRange // what is not read yet
+	left       timeRange // not read yet
 	descending bool
-	width      int64 // in microseconds, at most
-	rows, most int   // of this window and of any, at most
+	width      int64 // maximum, in microseconds
+	rows, most int   // maximum number of events, of this window and of any window
 	after      *query.After
 }
 
@@ -251,7 +251,7 @@ type windowResult struct {
 	last  query.After
 }
 
-// eventOverhead is about what an event takes besides its data, in bytes.
+// eventOverhead is the approximate size of an event without its data, in bytes.
 const eventOverhead = 400
 
 func (r *windowResult) add(e *event.Event) {
@@ -273,8 +273,8 @@ func newExportWindow(e *export) exportWindow {
 	return w
 }
 
-// widen sets the width so that the window seldom has more events than rows, when events are so many
-// microseconds apart.
+// widen sets the width for a mean distance between events, in microseconds, so that the window
+// rarely contains more than rows events.
 func (w *exportWindow) widen(distance float64) {
 	const most = 1 << 60
 	w.width = int64(max(1, min(most, 0.8*distance*float64(w.rows))))
@@ -294,7 +294,7 @@ func (w *exportWindow) advance(got windowResult) {
 	full := got.rows == w.rows
 	at := int64(got.last.Key.OccurredAt)
 	switch {
-	case full && w.descending: // the next window begins where this one was cut off
+	case full && w.descending: // the next window begins after the last event of this one
 		seen.low, w.left.high, w.after = at, at, &got.last
 	case full:
 		seen.high, w.left.low, w.after = at, at, &got.last

@@ -40,27 +40,29 @@ func (i *instance) register(ctx context.Context) (err error) {
 	)
 }
 
-// udf is a function of two texts: data, and a question, which ask parses. NULL gives NULL.
+// udf is an SQL function of two texts: data, and a question about it, which parse parses. The
+// result is NULL if an argument is.
 type udf struct {
 	config duckdb.ScalarFuncConfig
-	ask    func(text string) (func(data []byte) any, error)
+	parse  func(question string) (answer func(data []byte) any, err error)
 }
 
 func (f udf) Config() duckdb.ScalarFuncConfig { return f.config }
 
-// Executor is called for each chunk of rows, most of which have the same question.
+// Executor is called for each chunk of rows. Most rows of a chunk have the same question, so it is
+// parsed once.
 func (f udf) Executor() duckdb.ScalarFuncExecutor {
 	var last string
 	var answer func(data []byte) any
 	return duckdb.ScalarFuncExecutor{RowExecutor: func(values []driver.Value) (any, error) {
 		data, _ := values[0].(string)
-		asked, _ := values[1].(string)
-		if answer == nil || asked != last {
+		question, _ := values[1].(string)
+		if answer == nil || question != last {
 			var err error
-			if answer, err = f.ask(asked); err != nil {
-				return nil, fmt.Errorf("read %q: %w", asked, err)
+			if answer, err = f.parse(question); err != nil {
+				return nil, fmt.Errorf("parse %q: %w", question, err)
 			}
-			last = asked
+			last = question
 		}
 		return answer([]byte(data)), nil
 	}}

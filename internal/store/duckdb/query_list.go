@@ -37,23 +37,23 @@ func (s *Store) rejectionListing() listing[event.Rejection] {
 	}
 }
 
-// The first window of a list is as wide as stepPages pages of all rows would be, and each further
-// one is wider by a factor of stepGrowth. A window costs the reading of the times of its slices,
-// whatever its width, and of all columns of the rows within it.
+// The first window of a list is so wide that about stepPages pages of unfiltered rows fit in it.
+// Each further window is wider by a factor of stepGrowth. The cost of a window is to read the times
+// of its slices, whatever its width, and all columns of the rows within it.
 const (
 	stepPages  = 16
 	stepGrowth = 16
 )
 
 // search finds a page of a list, window by window in the direction of the list. Each window queries
-// only the segments of its time. The search ends when the page is full, when there is nothing left,
-// or after Options.SearchTime.
+// only the segments of its time. The search ends when the page is full, when everything was
+// searched, or after Options.SearchTime.
 func search[T any](ctx context.Context, p *pinned, q query.Query, l listing[T]) (store.Page[T], error) {
 	began := time.Now()
-	asked := timeRangeOf(q)
-	refs := p.prune(l.kind, q, asked)
+	selected := timeRangeOf(q)
+	refs := p.prune(l.kind, q, selected)
 	found := &pageSearch[T]{listing: l, p: p, q: q, page: store.NewPager(q, l.size)}
-	for w := newListWindows(refs, asked, q, l.kind); ; {
+	for w := newListWindows(refs, selected, q, l.kind); ; {
 		now, last := w.next()
 		if err := found.within(ctx, now, refs); err != nil {
 			return store.Page[T]{}, err
@@ -78,12 +78,12 @@ type pageSearch[T any] struct {
 
 // within adds the rows of a window to the page until it is full.
 func (f *pageSearch[T]) within(ctx context.Context, w timeRange, refs []segmentRef) error {
-	among := slices.DeleteFunc(slices.Clone(refs), func(ref segmentRef) bool { return !ref.orderTimes(f.kind).overlaps(w.low, w.high) })
-	rows := f.p.rows(f.table, among)
+	overlapping := slices.DeleteFunc(slices.Clone(refs), func(ref segmentRef) bool { return !ref.orderTimes(f.kind).overlaps(w.low, w.high) })
+	rows := f.p.rows(f.table, overlapping)
 	if f.table == rejectionTable {
 		rows = f.p.filterReplayed(f.q, rows)
 	}
-	largest, err := f.p.largest(ctx, f.table, among)
+	largest, err := f.p.largest(ctx, f.table, overlapping)
 	if err != nil {
 		return err
 	}
@@ -101,21 +101,21 @@ func (f *pageSearch[T]) within(ctx context.Context, w timeRange, refs []segmentR
 	if err != nil {
 		return err
 	}
-	return f.fill(ctx, among, found, max(1, int(pageBytes(f.q)/largest)))
+	return f.fill(ctx, overlapping, found, max(1, int(pageBytes(f.q)/largest)))
 }
 
 // listWindows are the ranges of times that a list searches, one after the other.
 type listWindows struct {
 	descending bool
-	asked      timeRange
-	held       timeRange // of the times in segments
-	edge, step int64     // where the next one begins, and how wide it is; no step means that it is the last
+	selected   timeRange // that the query selects
+	segments   timeRange // of the times in segments
+	edge, step int64     // where the next one begins, and its width; a width of 0 means that it is the last
 }
 
-func newListWindows(refs []segmentRef, asked timeRange, q query.Query, kind query.Kind) *listWindows {
-	w := &listWindows{descending: q.Descending, asked: asked, edge: asked.low}
+func newListWindows(refs []segmentRef, selected timeRange, q query.Query, kind query.Kind) *listWindows {
+	w := &listWindows{descending: q.Descending, selected: selected, edge: selected.low}
 	if w.descending {
-		w.edge = asked.high
+		w.edge = selected.high
 	}
 	if len(refs) == 0 || q.SessionIDs != nil || q.IDs != nil || q.EventIDs != nil {
 		return w // a selective filter: one window
@@ -127,17 +127,17 @@ func newListWindows(refs []segmentRef, asked timeRange, q query.Query, kind quer
 		rows = refs[0].info.Rows.Rejections
 	}
 	w.step = max((*first.Max-*first.Min)/max(rows, 1), 1) * int64(q.Limit+1) * stepPages
-	w.held = timeRange{math.MaxInt64, math.MinInt64}
+	w.segments = timeRange{math.MaxInt64, math.MinInt64}
 	for _, ref := range refs {
-		w.held.low, w.held.high = min(w.held.low, *ref.orderTimes(kind).Min), max(w.held.high, *ref.orderTimes(kind).Max)
+		w.segments.low, w.segments.high = min(w.segments.low, *ref.orderTimes(kind).Min), max(w.segments.high, *ref.orderTimes(kind).Max)
 	}
 	return w
 }
 
-// next returns the next window, and whether it is the last one, which extends to the end of the
-// query's range, because hot rows may be anywhere.
+// next returns the next window, and whether it is the last one. The last window extends to the end
+// of the query's range, because hot rows may have any time.
 func (w *listWindows) next() (now timeRange, last bool) {
-	now = w.asked
+	now = w.selected
 	switch {
 	case w.step == 0:
 		if w.descending {
@@ -148,16 +148,16 @@ func (w *listWindows) next() (now timeRange, last bool) {
 		return now, true
 	case w.descending:
 		now.high = w.edge
-		now.low = max(min(w.edge, w.held.high)-w.step, w.asked.low)
-		if now.low <= max(w.held.low, w.asked.low) {
-			now.low, last = w.asked.low, true
+		now.low = max(min(w.edge, w.segments.high)-w.step, w.selected.low)
+		if now.low <= max(w.segments.low, w.selected.low) {
+			now.low, last = w.selected.low, true
 		}
 		w.edge = now.low - 1
 	default:
 		now.low = w.edge
-		now.high = min(max(w.edge, w.held.low)+w.step, w.asked.high)
-		if now.high >= min(w.held.high, w.asked.high) {
-			now.high, last = w.asked.high, true
+		now.high = min(max(w.edge, w.segments.low)+w.step, w.selected.high)
+		if now.high >= min(w.segments.high, w.selected.high) {
+			now.high, last = w.selected.high, true
 		}
 		w.edge = now.high + 1
 	}
@@ -167,8 +167,8 @@ func (w *listWindows) next() (now timeRange, last bool) {
 	return now, last
 }
 
-// statement renders the search of a window: for as many rows as fit on the page, and one more,
-// which shows that there are more.
+// statement returns the statement that searches a window for as many rows as fit on the page, and
+// one more, which shows that there is a next page.
 func (f *pageSearch[T]) statement(w timeRange, rows, columns string) statement {
 	b, q := newBuilder(), f.q
 	if w.low != math.MinInt64 {
@@ -180,8 +180,8 @@ func (f *pageSearch[T]) statement(w timeRange, rows, columns string) statement {
 		q.To = &high
 	}
 	text := "SELECT " + columns + " FROM " + rows + where(f.kind, q, b)
-	if behind := query.AfterCondition(f.kind, q, b.Args); behind != "" {
-		text += " AND " + behind
+	if after := query.AfterCondition(f.kind, q, b.Args); after != "" {
+		text += " AND " + after
 	}
 	items := f.page.Room()
 	return b.build(f.table, text+" ORDER BY "+strings.Join(query.Order(f.kind, q.Descending), ", ")+limit(items+1))

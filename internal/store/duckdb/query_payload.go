@@ -15,26 +15,27 @@ import (
 )
 
 // A list whose rows may be large is read in two steps: first the rows without their payloads, in
-// order, then the payloads of those that fit on the page, a few at a time. DuckDB holds the whole
-// result of a statement, so nothing less bounds the memory of a page. Where all rows are small, one
-// statement reads the whole page.
+// order, then the payloads of the rows that fit on the page, a few at a time. This bounds the
+// memory of a page, because DuckDB keeps the whole result of a statement in memory. If all rows are
+// small, one statement reads the whole page.
 
-// bareFactor is how many pages the result of one statement may take.
+// bareFactor is the maximum size of the result of one statement, in pages.
 const bareFactor = 2
 
 // payload is the part of a row that may be large.
 type payload[T any] struct {
 	columns string // besides frame and frame_index
 	scan    func(scanner, *event.Position) (func(*T), error)
-	// place says where a row is: among other things its time, by which it is ordered.
+	// place returns where to find a row: its id, the time by which it is ordered, and its position.
 	place func(*T) (id uuid.UUID, at event.Micros, position event.Position)
-	time  string // the column of that time
+	time  string // the column of the time
 }
 
 func eventPayload() payload[event.Event] {
 	return payload[event.Event]{
-		columns: "data", time: "occurred_at",
-		place: func(e *event.Event) (uuid.UUID, event.Micros, event.Position) { return e.ID, e.OccurredAt, e.Position },
+		columns: "data",
+		time:    "occurred_at",
+		place:   func(e *event.Event) (uuid.UUID, event.Micros, event.Position) { return e.ID, e.OccurredAt, e.Position },
 		scan: func(scan scanner, at *event.Position) (func(*event.Event), error) {
 			var data []byte
 			err := scan(&at.Frame, &at.Index, &data)
@@ -45,7 +46,8 @@ func eventPayload() payload[event.Event] {
 
 func (s *Store) rejectionPayload() payload[event.Rejection] {
 	return payload[event.Rejection]{
-		columns: rejectionPayloadColumns, time: "received_at",
+		columns: rejectionPayloadColumns,
+		time:    "received_at",
 		place: func(r *event.Rejection) (uuid.UUID, event.Micros, event.Position) {
 			return r.ID, r.ReceivedAt, r.Position
 		},
@@ -65,8 +67,8 @@ func (s *Store) rejectionPayload() payload[event.Rejection] {
 	}
 }
 
-// largest returns the size of the largest payload of a table, in bytes, in memtables and some
-// segments.
+// largest returns the size of the largest payload of a table in memtables and the given segments,
+// in bytes.
 func (p *pinned) largest(ctx context.Context, table string, refs []segmentRef) (int64, error) {
 	var size int64
 	for _, mt := range p.tables.memtables {
@@ -83,12 +85,12 @@ func (p *pinned) largest(ctx context.Context, table string, refs []segmentRef) (
 	if unknown == nil {
 		return size, nil
 	}
-	told := map[uint64]int64{}
+	sizes := map[uint64]int64{}
 	_, err := queryAll(ctx, p.store, newBuilder().build("sizes", strings.Join(unknown, " UNION ALL ")), func(scan scanner) (none struct{}, err error) {
 		var id uint64
 		var n int64
 		err = scan(&id, &n)
-		told[id] = n
+		sizes[id] = n
 		return none, err
 	})
 	if err != nil {
@@ -96,7 +98,7 @@ func (p *pinned) largest(ctx context.Context, table string, refs []segmentRef) (
 	}
 	for _, ref := range refs {
 		if ref.largest(table).Load() == 0 {
-			n := max(told[ref.info.ID], 1)
+			n := max(sizes[ref.info.ID], 1)
 			ref.largest(table).Store(n)
 			size = max(size, n)
 		}
@@ -104,29 +106,29 @@ func (p *pinned) largest(ctx context.Context, table string, refs []segmentRef) (
 	return size, nil
 }
 
-// largestSQL renders the size of the largest payload, from the statistics of the column, which a
-// segment always has.
+// largestSQL renders the size of the largest payload, according to the statistics of the column,
+// which a segment always has.
 func (seg *segment) largestSQL(table string) string {
-	told := func(name, column string) string {
+	statistic := func(name, column string) string {
 		return fmt.Sprintf("coalesce(TRY_CAST(regexp_extract(stats(%s), '%s: ([0-9]+)', 1) AS BIGINT), %d)", column, name, math.MaxInt32)
 	}
 	const length = "Max String Length"
 	switch {
 	case table == eventTable:
-		return told(length, "data")
+		return statistic(length, "data")
 	case seg.info.Format == 1:
-		return told(length, "raw") + " + " + told(length, "problems")
+		return statistic(length, "raw") + " + " + statistic(length, "problems")
 	}
-	return told("Max", "raw_size") + " + " + told(length, "problems")
+	return statistic("Max", "raw_size") + " + " + statistic(length, "problems")
 }
 
-// fill reads the payloads of rows and adds them to the page, in their order, until it
-// is full. Rows are read in batches: as many as fit on a page when each is as large
-// as the largest, and then up to twice as many while they turn out smaller.
+// fill reads the payloads of rows and adds the rows to the page, in order, until it is full. It
+// reads least rows at first, which fit on a page even if all are as large as the largest, and twice
+// as many with each further batch.
 func (f *pageSearch[T]) fill(ctx context.Context, refs []segmentRef, rows []T, least int) error {
 	for n := least; len(rows) > 0 && !f.page.More; n = min(2*n, bareFactor*least) {
 		room := f.page.Room()
-		if room == 0 { // the row shows that there is more
+		if room == 0 { // the remaining rows are for the next page
 			f.page.More = true
 			return nil
 		}
@@ -150,9 +152,9 @@ func (f *pageSearch[T]) readPayloads(ctx context.Context, refs []segmentRef, row
 type payloads[T any] struct {
 	listing[T]
 	store *Store
-	on    *sql.Conn // as of a statement
+	on    *sql.Conn // as in statement
 	hot   []*memtable
-	file  string // renders further rows, which are in no table; empty for none
+	file  string // renders further rows, which are in a file; empty for none
 	refs  []segmentRef
 }
 
@@ -182,13 +184,14 @@ func (s *payloads[T]) read(ctx context.Context, rows []T) error {
 		return none, err
 	})
 	if err == nil && len(wanted) > 0 {
-		err = fmt.Errorf("read %s: the payloads of %d rows are not there", s.table, len(wanted))
+		err = fmt.Errorf("read %s: the payloads of %d rows are missing", s.table, len(wanted))
 	}
 	return err
 }
 
-// statement renders the reading of payloads of rows within w. An inner statement finds the rows by
-// small columns only: a condition beside a payload would read the payloads of all rows around.
+// statement renders the statement that reads the payloads of rows within w. An inner statement
+// finds the rows by small columns. Without it, DuckDB would also read the payloads of neighbouring
+// rows.
 func (s *payloads[T]) statement(w timeRange, condition string) string {
 	columns := "SELECT frame, frame_index, " + s.payload.columns + " FROM "
 	var selects []string

@@ -10,7 +10,7 @@ import (
 	"theeye/internal/store/duckdb/filter"
 )
 
-// segmentRef refers to a segment that may hold what a query selects, or to some of its slices.
+// segmentRef refers to a segment that may contain what a query selects, or to some of its slices.
 type segmentRef struct {
 	*segment
 	slices []int // of events and sessions; nil for all
@@ -19,8 +19,7 @@ type segmentRef struct {
 // anySegment is the condition of a query that reads all segments.
 func anySegment(*segment) bool { return true }
 
-// rowsWhere renders the rows of a table in memtables and in the segments that may hold what is
-// asked for.
+// rowsWhere renders the rows of a table in memtables and in the segments for which may is true.
 func (p *pinned) rowsWhere(table string, may func(*segment) bool) string {
 	var refs []segmentRef
 	for _, seg := range p.tables.segments {
@@ -52,11 +51,11 @@ func union(table string, memtables []*memtable, refs []segmentRef) string {
 	return "(" + strings.Join(selects, " UNION ALL ") + ")"
 }
 
-// timeRange is a range of times in microseconds, both ends included.
+// timeRange is a range of times in microseconds, including both ends.
 type timeRange struct{ low, high int64 }
 
-// timeRangeOf returns the range of the rows that a query may still return: between its bounds, and
-// beyond the place from which it continues.
+// timeRangeOf returns the range of times of the rows that a query may return: within its bounds,
+// and not before the place from which it continues.
 func timeRangeOf(q query.Query) timeRange {
 	w := timeRange{math.MinInt64, math.MaxInt64}
 	if q.From != nil {
@@ -84,7 +83,7 @@ func (seg *segment) orderTimes(kind query.Kind) Bounds {
 	return seg.info.Occurred
 }
 
-// prune returns the segments that may hold rows that q selects within w.
+// prune returns the segments that may contain rows that q selects within w.
 func (p *pinned) prune(kind query.Kind, q query.Query, w timeRange) []segmentRef {
 	sessions := make([]uint64, len(q.SessionIDs))
 	for i, session := range q.SessionIDs {
@@ -97,7 +96,7 @@ func (p *pinned) prune(kind query.Kind, q query.Query, w timeRange) []segmentRef
 		}
 		found, may := segmentRef{segment: seg}, true
 		narrow := func(hits []int, others, inEvents bool) {
-			if kind == query.Rejections { // arrivals, whichever table has them
+			if kind == query.Rejections { // arrivals, which may be in any table
 				may = may && (others || inEvents && len(hits) > 0)
 				return
 			}
@@ -126,13 +125,12 @@ func (p *pinned) prune(kind query.Kind, q query.Query, w timeRange) []segmentRef
 	return refs
 }
 
-// hasApp reports whether a segment has rows of any of the applications; nil
-// means all.
+// hasApp reports whether a segment has rows of any of the applications, nil for all.
 func (seg *segment) hasApp(apps []string) bool {
 	return apps == nil || slices.ContainsFunc(apps, func(app string) bool { _, ok := seg.info.Apps[app]; return ok })
 }
 
-// conditions render that a row is in one of the slices.
+// conditions returns the conditions that a row is in one of the slices.
 func (ref segmentRef) conditions() []string {
 	if ref.slices == nil {
 		return nil
@@ -140,7 +138,7 @@ func (ref segmentRef) conditions() []string {
 	return []string{sliceIn(ref.slices)}
 }
 
-// sortByTime sorts segments in the direction of a list: those whose rows may come first are first.
+// sortByTime sorts segments in the direction of a list, by the first row that each may have.
 func sortByTime(refs []segmentRef, kind query.Kind, descending bool) {
 	slices.SortStableFunc(refs, func(a, b segmentRef) int {
 		if descending {

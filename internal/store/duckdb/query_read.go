@@ -10,9 +10,9 @@ import (
 	"theeye/internal/store"
 )
 
-// pinFor pins the current version and fixes the horizon of a query. All rows of the frames up to
-// the position were committed before the position was announced, so every reader with that horizon
-// sees the same.
+// pinFor pins the current version and sets the horizon and the limit of a query if they are not
+// set. All rows of the frames up to the position were committed before the position became visible,
+// so all queries with that horizon see the same rows.
 func (s *Store) pinFor(q query.Query) (*pinned, query.Query) {
 	p := s.pin()
 	if q.Horizon == 0 {
@@ -24,8 +24,8 @@ func (s *Store) pinFor(q query.Query) (*pinned, query.Query) {
 	return p, q
 }
 
-// where renders the conditions of a query, and more. Before anything is written there is no
-// horizon, and no row is selected.
+// where renders the conditions of a query, and more conditions. Without a horizon nothing has been
+// written, so no row is selected.
 func where(kind query.Kind, q query.Query, b builder, more ...string) string {
 	conditions := append(query.Conditions(query.DuckDB{}, kind, q, b.Args), more...)
 	if q.Horizon == 0 {

@@ -12,8 +12,8 @@ import (
 	"theeye/internal/store"
 )
 
-// replayed reports whether the store has any replays. Most stores have none, and pay nothing for
-// them.
+// replayed reports whether the store has any replays. Most stores have none, and then queries skip
+// the work for them.
 func (p *pinned) replayed() bool {
 	return slices.ContainsFunc(p.tables.memtables, func(mt *memtable) bool { return mt.replays.Load() > 0 }) ||
 		slices.ContainsFunc(p.tables.segments, hasReplays)
@@ -21,8 +21,8 @@ func (p *pinned) replayed() bool {
 
 func hasReplays(seg *segment) bool { return seg.info.Replays > 0 }
 
-// replays renders the replays up to a horizon that were not rejected: the place of their rejection,
-// and their fate.
+// replays renders the replays up to a horizon that were not rejected: the place of the rejection
+// that they replay, and their fate.
 func (p *pinned) replays(horizon uint64) string {
 	const place = "SELECT app, frame, frame_index, carried_by, "
 	condition := fmt.Sprintf(" WHERE carried_by <> frame AND carried_by <= %d", horizon)
@@ -30,8 +30,8 @@ func (p *pinned) replays(horizon uint64) string {
 		" UNION ALL " + place + "fate FROM " + p.rowsWhere(residueTable, hasReplays) + condition + " AND " + replaySucceeded() + ")"
 }
 
-// replaySucceeded renders that the residue of a replay is not that of a rejected one. An erasure
-// removes the problems.
+// replaySucceeded renders the condition that the residue of a replay is not that of a rejected
+// replay. An erasure removes the problems, but not the fate.
 func replaySucceeded() string { return fmt.Sprintf("problems = '' AND fate <> %d", event.Rejected) }
 
 // filterReplayed keeps the rejections that q.Replayed selects.
@@ -50,7 +50,7 @@ func (p *pinned) filterReplayed(q query.Query, rows string) string {
 		"(SELECT (app, frame, frame_index) FROM " + p.replays(q.Horizon) + "))"
 }
 
-// origin is the place where an arrival was first received.
+// origin is the place of a first arrival.
 type origin struct {
 	app      string
 	position event.Position
@@ -95,9 +95,10 @@ func (p *pinned) resolveReplays(ctx context.Context, q query.Query, rejections [
 	return nil
 }
 
-// moveReplayed moves counts of replays that were not rejected from the fate of the arrival that
-// they replay to their own: each was received once only. It replays a rejection, or the residue of
-// an erased one, whose event may be of another session and stay.
+// moveReplayed moves the counts of replays that were not rejected from the fate of the arrival that
+// they replay to their own fate, because each was received only once. The replayed arrival is a
+// rejection, or the residue of an erased rejection: a repaired event may belong to a session that
+// is not erased.
 func (p *pinned) moveReplayed(ctx context.Context, q query.Query, counts map[string]Counts) error {
 	type move struct {
 		app      string

@@ -25,7 +25,7 @@ type statement struct {
 	kind string // for metrics
 	text string
 	args []any
-	on   *sql.Conn // where it runs; nil for any connection of a reader
+	on   *sql.Conn // where it runs; nil for any connection for readers
 }
 
 func (b builder) build(kind, text string) statement {
@@ -80,8 +80,8 @@ func scanEvent(scan scanner) (event.Event, error) {
 	return e, err
 }
 
-// listedRejection are the columns of a rejection that are returned; data, codes and pointers are
-// for conditions only.
+// listedRejection are the columns of a rejection that are returned. The columns data, codes and
+// pointers are only used in conditions.
 const listedRejection = `app, id, event_id, client_id, session_id, category, name, sent_time, sent_at, received_at, own_time,
 	frame, frame_index, carried_by, schema_version, ` + rejectionPayloadColumns
 

@@ -14,14 +14,14 @@ import (
 	"theeye/internal/store"
 )
 
-// A list of sessions searches time in windows, latest first. The first window is as wide as the
-// range in which the newest segment has the wanted number of sessions; each further one is wider by
-// a factor of stepGrowth.
+// A list of sessions searches in windows of time, latest first. The first window is so wide that,
+// by the density of the newest segment, it has the wanted number of sessions. Each further one is
+// wider by a factor of stepGrowth.
 const (
 	// maxStarts bounds the number of sessions in one statement.
 	maxStarts = 2000
-	// After rareWindows windows the filter counts as selective, and all events are searched at once
-	// if there are at most bulkRows.
+	// After rareWindows windows, the filter is considered selective, and all events are searched at
+	// once if there are at most bulkRows.
 	rareWindows = 3
 	bulkRows    = 20_000_000
 )
@@ -45,7 +45,7 @@ func filtersEvents(q query.Query) bool {
 // summaries reads the sessions that q selects, in one statement.
 func (p *pinned) summaries(ctx context.Context, q query.Query) ([]store.Session, error) {
 	b := newBuilder()
-	// What is seen of a session does not depend on what selects it.
+	// The summary of a session covers all its events, not only those that select it.
 	whole := query.Query{Apps: q.Apps, SessionIDs: q.SessionIDs, Horizon: q.Horizon}
 	text := "SELECT session_id, list_sort(list(DISTINCT app)), min(first) AS started_at, max(last), CAST(sum(events) AS BIGINT) FROM " +
 		p.sessionRows(whole, p.tables.memtables, p.prune(query.Sessions, whole, timeRangeOf(whole)), b)
@@ -68,21 +68,21 @@ func (p *pinned) summaries(ctx context.Context, q query.Query) ([]store.Session,
 	})
 }
 
-// sessionRows renders the parts of the sessions that q selects, several for each session. q filters
-// by applications and sessions only. The table of a segment summarises all its frames; where the
-// horizon excludes some, its events are summarised instead, from q.From on.
+// sessionRows renders parts of the sessions that q selects, several for each session. q filters by
+// applications and sessions only. The table sessions of a segment summarises all its frames. If the
+// horizon excludes some of them, the events of the segment are summarised instead, from q.From on.
 func (p *pinned) sessionRows(q query.Query, memtables []*memtable, refs []segmentRef, b builder) string {
 	var selects []string
-	sumUp := func(name string, more ...string) {
+	summarise := func(name string, more ...string) {
 		selects = append(selects, "SELECT session_id, app, min(occurred_at) AS first, max(occurred_at) AS last, count(*) AS events FROM "+name+
 			where(query.Sessions, q, b, more...)+" GROUP BY session_id, app")
 	}
 	for _, mt := range memtables {
-		sumUp(hotName(eventTable, mt.number))
+		summarise(hotName(eventTable, mt.number))
 	}
 	for _, ref := range refs {
 		if uint64(*ref.info.Carried.Max) > q.Horizon {
-			sumUp(ref.table(eventTable), ref.conditions()...)
+			summarise(ref.table(eventTable), ref.conditions()...)
 			continue
 		}
 		conditions := query.Conditions(query.DuckDB{}, query.Sessions, query.Query{Apps: q.Apps, SessionIDs: q.SessionIDs}, b.Args)
@@ -113,7 +113,7 @@ func (p *pinned) latestSessions(ctx context.Context, q query.Query) (store.Page[
 		if err != nil {
 			return store.Page[store.Session]{}, err
 		}
-		least := w.low - 1 // what is left begins at this time at the latest
+		least := w.low - 1 // the remaining sessions begin at this time at the latest
 		if w.low == math.MinInt64 {
 			least = w.low
 		}
@@ -170,7 +170,8 @@ func (p *pinned) eventsIn(q query.Query) (n int64) {
 	return n
 }
 
-// sessionStep returns the width of a range in which about so many sessions began lately.
+// sessionStep returns the width of a range in which about that many sessions began, by the newest
+// segment.
 func sessionStep(refs []segmentRef, sessions int) int64 {
 	if len(refs) == 0 {
 		return 1
@@ -202,12 +203,12 @@ type sessionStart struct {
 // sessionStarts reads the q.Limit latest beginnings of parts of sessions in a window.
 func (p *pinned) sessionStarts(ctx context.Context, q query.Query, refs []segmentRef, w timeRange) ([]sessionStart, error) {
 	b := newBuilder()
-	among := slices.DeleteFunc(slices.Clone(refs), func(ref segmentRef) bool { return !ref.info.Occurred.overlaps(w.low, w.high) })
-	if w.low != math.MinInt64 { // what began before is found out by its summary
+	overlapping := slices.DeleteFunc(slices.Clone(refs), func(ref segmentRef) bool { return !ref.info.Occurred.overlaps(w.low, w.high) })
+	if w.low != math.MinInt64 { // the summary of a session shows that it began earlier
 		low := event.Micros(w.low)
 		q.From = &low
 	}
-	text := "SELECT session_id, first FROM " + p.sessionRows(q, p.tables.memtables, among, b) +
+	text := "SELECT session_id, first FROM " + p.sessionRows(q, p.tables.memtables, overlapping, b) +
 		" WHERE first BETWEEN " + b.Bind(w.low) + " AND " + b.Bind(w.high) + " ORDER BY first DESC, session_id" + limit(q.Limit)
 	return queryAll(ctx, p.store, b.build("sessions", text), func(scan scanner) (x sessionStart, err error) {
 		err = scan(&x.id, &x.first)

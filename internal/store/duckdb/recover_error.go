@@ -9,24 +9,24 @@ import (
 	"theeye/internal/store"
 )
 
-// Recovery is what the store does about damage and failure while it runs. It has one verb for each
-// thing:
+// Online recovery is what the store does about damage and failure while it runs. Each operation has
+// one verb:
 //
 //	recover     find out what an error says about the store, and do one of the following
-//	reopen      replace an instance that DuckDB has given up by a new one; what was not flushed is
+//	reopen      replace an instance that DuckDB has invalidated by a new one; what was not flushed is
 //	            written again from the queue
-//	quarantine  take a damaged segment out of the version and move its files into quarantine; its rows
+//	quarantine  remove a damaged segment from the version and move its files into quarantine; its rows
 //	            count as lost until they are restored
-//	rebuild     make something again from another source: a filter from its segment, a segment from the
-//	            frames that the queue still has
-//	readmit     take the rows back of a damaged segment of which a whole copy has been found
-//	restore     commit the segments that were rebuilt or readmitted in the place of the damaged one
+//	rebuild     create something again from another source: a filter from its segment, a segment from
+//	            the frames that the queue still has
+//	readmit     take back the rows of a damaged segment of which an intact copy has been found
+//	restore     commit the rebuilt or readmitted segments in place of the damaged one
 //
-// A store that cannot be opened is recovered offline, by PlanRecovery. Restoring a backup is not
-// part of this package.
+// A store that cannot be opened is recovered offline, by PlanRecovery. This package does not
+// restore backups.
 
-// queryWithRecovery runs a query on a pinned version. When it meets a damaged segment, that is
-// quarantined, and the query runs again.
+// queryWithRecovery runs a query on a pinned version. When the query meets a damaged segment, the
+// segment is quarantined, and the query runs again.
 func queryWithRecovery[T any](ctx context.Context, s *Store, q query.Query, run func(*pinned, query.Query) (T, error)) (T, error) {
 	for {
 		result, retry, err := queryOnce(ctx, s, q, run)
@@ -46,8 +46,8 @@ func queryOnce[T any](ctx context.Context, s *Store, q query.Query, run func(*pi
 	return result, retry, err
 }
 
-// withRecovery runs work of upkeep. When it meets a damaged segment, that is quarantined, and the
-// work runs again.
+// withRecovery runs work of upkeep. When the work meets a damaged segment, the segment is
+// quarantined, and the work runs again.
 func (s *Store) withRecovery(ctx context.Context, work func(context.Context) error) error {
 	for {
 		in := s.instance()
@@ -64,7 +64,7 @@ func (s *Store) withRecovery(ctx context.Context, work func(context.Context) err
 
 // recoverAfter is recoverFrom for an error of work that pinned no version.
 func (s *Store) recoverAfter(ctx context.Context, in *instance, err error) (retry bool, _ error) {
-	p := s.pin() // with all that the work may have read
+	p := s.pin()
 	defer p.release()
 	if p.in != in {
 		return false, errReopened
@@ -72,9 +72,9 @@ func (s *Store) recoverAfter(ctx context.Context, in *instance, err error) (retr
 	return s.recoverFrom(ctx, p, err)
 }
 
-// recoverFrom finds out what an error of reading says about the store: a damaged segment is
-// quarantined, and an instance that DuckDB has given up is reopened. retry reports that the same
-// work may succeed now. upkeep and writing are not held.
+// recoverFrom finds out what an error of reading says about the store. It quarantines a damaged
+// segment, and reopens an instance that DuckDB has invalidated. retry reports that the same work
+// may succeed now. upkeep and writing are not held.
 func (s *Store) recoverFrom(ctx context.Context, p *pinned, err error) (retry bool, _ error) {
 	switch {
 	case err == nil:

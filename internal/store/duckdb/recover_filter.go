@@ -33,8 +33,8 @@ func (s *Store) segmentsWithoutFilter() (ids []uint64) {
 	return ids
 }
 
-// rebuildFilter builds the filters of a segment from its rows. Until then it is searched without
-// them.
+// rebuildFilter builds the filters of a segment from its rows. Until then, the segment is searched
+// without filters.
 func (s *Store) rebuildFilter(ctx context.Context, id uint64) error {
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
@@ -70,7 +70,7 @@ func (s *Store) rebuildFilter(ctx context.Context, id uint64) error {
 	}
 	seg.filters.Store(f)
 	s.install(func(next *storeVersion) { next.manifest = &m })
-	s.log.Info("a segment's filter was built again", "segment", seg.info.Data.Name)
+	s.log.Info("a segment's filter was rebuilt", "segment", seg.info.Data.Name)
 	return nil
 }
 

@@ -211,7 +211,7 @@ func TestEarlierManifest(t *testing.T) {
 	if err := os.WriteFile(manifest, earlier, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := duckdb.Open(t.Context(), opts); err == nil || !strings.Contains(err.Error(), "it is an earlier one") || !strings.Contains(err.Error(), "`eye store recover`") {
+	if _, err := duckdb.Open(t.Context(), opts); err == nil || !strings.Contains(err.Error(), "it is an earlier manifest") || !strings.Contains(err.Error(), "`eye store recover`") {
 		t.Fatalf("a start says %v", err)
 	}
 	if _, err := duckdb.PresentManifest(dir); err == nil {

@@ -18,17 +18,17 @@ import (
 	"theeye/internal/store"
 )
 
-// DamagedSegment is a segment that was found to be damaged (S13). Its files are in quarantine; its
-// rows are not served and count as lost.
+// DamagedSegment is a segment that was found to be damaged. Its files are in quarantine; its rows
+// are not served and count as lost.
 type DamagedSegment struct {
 	Segment SegmentInfo `json:"segment"`
 	Reason  string      `json:"reason"`
 	Found   time.Time   `json:"found"`
-	// Acknowledged: operators know of it.
+	// Acknowledged reports that an operator has acknowledged the damage.
 	Acknowledged bool `json:"acknowledged,omitzero"`
 }
 
-// String describes what is not available.
+// String describes the damage and what is not available.
 func (d DamagedSegment) String() string {
 	r := d.Segment.Rows
 	text := fmt.Sprintf("segment %s is damaged (%s): %s, %s and %s without content", d.Segment.Data.Name, d.Reason,
@@ -43,11 +43,11 @@ func (d DamagedSegment) String() string {
 	return text + " are not available"
 }
 
-// Damaged returns the segments that are damaged now.
+// Damaged returns the damaged segments.
 func (s *Store) Damaged() []DamagedSegment { return slices.Clone(s.current().manifest.Damaged) }
 
-// AcknowledgeDamage notes that operators know of the segments that are damaged now, and returns
-// those that were not acknowledged before. It is durable when AcknowledgeDamage returns.
+// AcknowledgeDamage marks all damaged segments as acknowledged, and returns those that were not
+// acknowledged before. It is durable when AcknowledgeDamage returns.
 func (s *Store) AcknowledgeDamage() (list []DamagedSegment, err error) {
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
@@ -69,14 +69,16 @@ func (s *Store) AcknowledgeDamage() (list []DamagedSegment, err error) {
 	return list, nil
 }
 
-// AwaitsRebuild reports whether a damaged segment is still to be rebuilt from the queue.
+// AwaitsRebuild reports whether the store has yet to try to rebuild a damaged segment from the
+// queue.
 func (s *Store) AwaitsRebuild(d DamagedSegment) bool {
 	_, tried := s.unrecoverable.Load(d.Segment.ID)
 	return !tried && s.canRebuild(d.Segment)
 }
 
-// canRebuild reports whether the frames that a segment was made of may be in the queue. Only
-// segments of a flush can be rebuilt: no other segment has rows of their frames.
+// canRebuild reports whether the frames from which a segment was made may be in the queue. Only
+// segments of a flush can be rebuilt: they have all rows of their frames, and merged segments do
+// not.
 func (s *Store) canRebuild(info SegmentInfo) bool {
 	return s.opts.Queue != nil && info.Level == 0 && !info.Carried.empty()
 }
@@ -103,13 +105,13 @@ func (m *Manifest) without(id uint64, reason string) Manifest {
 	return next
 }
 
-// damageError is the error of a file that is not what the manifest says.
+// damageError is the error of a file that differs from what the manifest says.
 type damageError struct{ text string }
 
 func (e *damageError) Error() string { return e.text }
 
-// checkSize checks that a file exists and has its size. The error is a *damageError when it does
-// not.
+// checkSize checks that a file exists and has the right size. The error is a *damageError if it
+// does not.
 func checkSize(path string, want FileInfo) error {
 	stat, err := os.Stat(path)
 	switch {
@@ -124,8 +126,8 @@ func checkSize(path string, want FileInfo) error {
 }
 
 // checkFile reads a whole file and checks that it is as it was written. The error is a *damageError
-// when it is not; any other error, such as a missing permission or file descriptor, says nothing
-// about the file.
+// if it is not. Any other error, such as a missing permission or file descriptor, does not mean
+// that the file is damaged.
 func checkFile(path string, want FileInfo) error {
 	if err := checkSize(path, want); err != nil {
 		return err
@@ -143,9 +145,9 @@ func checkFile(path string, want FileInfo) error {
 	return nil
 }
 
-// suspects returns the segments that an error of reading points to. DuckDB names the file that it
-// could not read. For a block whose checksum does not match it reports the offset and the stored
-// checksum, which is looked up in each file.
+// suspects returns the segments to which an error of reading points. DuckDB names a file that it
+// could not read. For a block whose checksum does not match, it only reports the offset and the
+// stored checksum, which suspects compares with each file.
 func (p *pinned) suspects(err error) []*segment {
 	text := err.Error()
 	var computed, written uint64
@@ -164,7 +166,7 @@ func (p *pinned) suspects(err error) []*segment {
 	return list
 }
 
-// holdsAt reports whether a file has a number at an offset, or cannot be read there.
+// holdsAt reports whether a file contains a number at an offset, or cannot be read there.
 func holdsAt(path string, at int64, number uint64) bool {
 	f, err := os.Open(path)
 	if err != nil {
@@ -176,14 +178,14 @@ func holdsAt(path string, at int64, number uint64) bool {
 	return err != nil || binary.NativeEndian.Uint64(b[:]) == number
 }
 
-// checkSegment quarantines a segment when its file is damaged. It reports whether the segment is
-// not served any more, whoever quarantined it.
+// checkSegment quarantines a segment if its file is damaged. It reports whether the segment is no
+// longer served, also if another goroutine has quarantined it.
 func (s *Store) checkSegment(seg *segment) (out bool, err error) {
 	damaged, err := s.quarantineIfDamaged(seg)
 	return damaged || err == nil && !s.serves(seg), err
 }
 
-// quarantineIfDamaged quarantines a segment when its file is damaged, and reports whether it did.
+// quarantineIfDamaged quarantines a segment if its file is damaged, and reports whether it did.
 func (s *Store) quarantineIfDamaged(seg *segment) (damaged bool, err error) {
 	s.recovering.Lock()
 	defer s.recovering.Unlock()
@@ -205,7 +207,7 @@ func (s *Store) quarantineIfDamaged(seg *segment) (damaged bool, err error) {
 		if errors.Is(err, durable.ErrUncertain) {
 			s.fail(err)
 		}
-		return false, fmt.Errorf("put segment %s aside: %w", seg.info.Data.Name, err)
+		return false, fmt.Errorf("quarantine segment %s: %w", seg.info.Data.Name, err)
 	}
 	s.install(func(next *storeVersion) {
 		next.tables = &tableSet{memtables: next.tables.memtables, segments: next.tables.withReplaced([]*segment{seg}, nil)}
@@ -223,8 +225,8 @@ func (s *Store) serves(seg *segment) bool {
 	return slices.Contains(p.tables.segments, seg)
 }
 
-// quarantine moves the files of damaged segments into quarantine, and logs them. The manifest does
-// not name them any more. A file that cannot be moved now is moved at the next start.
+// quarantine moves the files of damaged segments into quarantine, and logs that. The manifest must
+// no longer name these segments. If a file cannot be moved, the next start moves it.
 func (s *Store) quarantine(damaged []DamagedSegment) {
 	for _, d := range damaged {
 		log := s.log.With("segment", d.Segment.Data.Name, "reason", d.Reason, "rows", d.Segment.Rows, "apps", d.Segment.Apps, "quarantine", s.quarantineDir())
@@ -235,14 +237,14 @@ func (s *Store) quarantine(damaged []DamagedSegment) {
 	}
 }
 
-// QuarantineDir is the folder of damaged segments and of files that no manifest names. Only Readmit
-// reads it. Nothing empties it by itself, and no erasure searches it.
+// QuarantineDir returns the folder of damaged segments and of files that no manifest names. Only
+// recovery reads it. The store does not empty it by itself, and erasures do not search it.
 func (s *Store) QuarantineDir() string { return s.quarantineDir() }
 
 func (s *Store) quarantineDir() string { return filepath.Join(s.opts.Dir, "quarantine") }
 
-// moveToQuarantine moves files of segments into quarantine, under a free name; those that do not
-// exist are passed over.
+// moveToQuarantine moves files of segments into quarantine, under free names. It ignores files that
+// do not exist.
 func (s *Store) moveToQuarantine(names ...string) error {
 	moved := false
 	for _, name := range names {
@@ -251,10 +253,10 @@ func (s *Store) moveToQuarantine(names ...string) error {
 			continue
 		}
 		if err := durable.MkdirAll(s.quarantineDir(), 0o700); err != nil {
-			return fmt.Errorf("put %s aside: %w", name, err)
+			return fmt.Errorf("quarantine %s: %w", name, err)
 		}
 		if err := os.Rename(from, freeName(filepath.Join(s.quarantineDir(), name))); err != nil {
-			return fmt.Errorf("put %s aside: %w", name, err)
+			return fmt.Errorf("quarantine %s: %w", name, err)
 		}
 		moved = true
 	}
@@ -276,8 +278,8 @@ func (s *Store) QuarantineStrays() error {
 	if err != nil {
 		return fmt.Errorf("read the store's folder: %w", err)
 	}
-	// In this order: what was being made when the folder was read is noted until a manifest has it,
-	// and none is committed meanwhile.
+	// The folder must be read before the intents: a file that was being written then is among the
+	// intents until a manifest names it, and upkeep prevents a new manifest.
 	known := s.intents.list()
 	m := s.current().manifest
 	for _, info := range m.Segments {
@@ -293,12 +295,12 @@ func (s *Store) QuarantineStrays() error {
 		}
 	}
 	if len(strays) > 0 {
-		s.log.Warn("files of segments that the manifest does not name are put into quarantine", "files", strays, "quarantine", s.quarantineDir())
+		s.log.Warn("files of segments that the manifest does not name are quarantined", "files", strays, "quarantine", s.quarantineDir())
 	}
 	return s.moveToQuarantine(strays...)
 }
 
-// freeName returns a path, with a number appended when it is taken.
+// freeName returns a path, with a number appended if a file of that name exists.
 func freeName(path string) string {
 	free := path
 	for n := 2; ; n++ {
@@ -317,7 +319,7 @@ func (s *Store) fail(err error) {
 	}
 }
 
-// wake lets Run look for work at once.
+// wake makes Run look for work immediately.
 func (s *Store) wake() {
 	select {
 	case s.wakeups <- struct{}{}:

@@ -16,10 +16,12 @@ import (
 	"theeye/internal/event"
 )
 
-// readmitRows is about how many rows of a readmitted segment become one segment.
+// readmitRows is the approximate number of rows of a readmitted segment that become one new
+// segment.
 const readmitRows = 200_000
 
-// readmitBytes is how much payload of a readmitted segment is decided at once.
+// readmitBytes is the approximate size of the payloads of a readmitted segment that are decided at
+// once.
 const readmitBytes = 16 << 20
 
 // Readmitted is a segment that was damaged and is served again.
@@ -28,12 +30,12 @@ type Readmitted struct {
 	Rows    RowCounts `json:"rows"`
 }
 
-// Readmit reads all segments and quarantines the damaged ones. Then it recovers the damaged
-// segments that it can: those of which a whole file is in quarantine or back in its place, and
-// those whose frames the queue still has. Their rows are decided as if they came now, so that
-// nothing is stored twice, and nothing comes back that was erased or has expired. It returns the
-// segments that are served again, and those that are still damaged, with the present reason.
-func (s *Store) Readmit(ctx context.Context) (back []Readmitted, left []DamagedSegment, err error) {
+// Readmit reads all segments and quarantines the damaged ones. Then it recovers damaged segments:
+// those of which an intact file is in quarantine or in its original place, and those whose frames
+// the queue still has. Their rows are decided as if they arrived now, so that nothing is stored
+// twice, and nothing comes back that was erased or has expired. Readmit returns the segments that
+// are served again, and those that are still damaged, with the current reason.
+func (s *Store) Readmit(ctx context.Context) (readmitted []Readmitted, damaged []DamagedSegment, err error) {
 	if !s.persistent() {
 		return nil, nil, errNoFolder
 	}
@@ -47,16 +49,16 @@ func (s *Store) Readmit(ctx context.Context) (back []Readmitted, left []DamagedS
 	if err := s.withRecovery(ctx, s.recoverDamaged); err != nil {
 		return nil, nil, err
 	}
-	left = s.Damaged()
+	damaged = s.Damaged()
 	for _, d := range before {
-		if !slices.ContainsFunc(left, func(l DamagedSegment) bool { return l.Segment.ID == d.Segment.ID }) {
-			back = append(back, Readmitted{d.Segment.Data.Name, d.Segment.Rows})
+		if !slices.ContainsFunc(damaged, func(other DamagedSegment) bool { return other.Segment.ID == d.Segment.ID }) {
+			readmitted = append(readmitted, Readmitted{d.Segment.Data.Name, d.Segment.Rows})
 		}
 	}
-	for i := range left {
-		left[i].Reason = s.whyUnrecoverable(left[i].Segment)
+	for i := range damaged {
+		damaged[i].Reason = s.whyUnrecoverable(damaged[i].Segment)
 	}
-	return back, left, nil
+	return readmitted, damaged, nil
 }
 
 // quarantineDamaged compares the files of all segments with their checksums, and quarantines and
@@ -79,8 +81,8 @@ func (s *Store) quarantineDamaged(ctx context.Context) (list []DamagedSegment, e
 	return list, nil
 }
 
-// candidates returns the paths at which the file of a damaged segment may be: in its place, and in
-// quarantine by its name, or by its size under any name.
+// candidates returns the paths of files that may be that of a damaged segment: in its original
+// place, and in quarantine with its name, or with its size and any name.
 func (s *Store) candidates(info SegmentInfo) (paths []string) {
 	if _, err := os.Lstat(s.segmentPath(info.Data.Name)); err == nil {
 		paths = append(paths, s.segmentPath(info.Data.Name))
@@ -98,8 +100,8 @@ func (s *Store) candidates(info SegmentInfo) (paths []string) {
 	return paths
 }
 
-// intactCopy returns the path of a file that is what the manifest says of a damaged segment, empty
-// when there is none. The error is that of a file that could not be checked.
+// intactCopy returns the path of an intact file of a damaged segment, empty if there is none. The
+// error is that of a file that could not be checked.
 func (s *Store) intactCopy(info SegmentInfo) (path string, unknown error) {
 	for _, path := range s.candidates(info) {
 		err := checkFile(path, info.Data)
@@ -117,7 +119,7 @@ func (s *Store) intactCopy(info SegmentInfo) (path string, unknown error) {
 func (s *Store) whyUnrecoverable(info SegmentInfo) string {
 	var reasons []string
 	for _, path := range s.candidates(info) {
-		text := "it is whole, but could not be taken back; see the log"
+		text := "it is intact, but could not be readmitted; see the log"
 		if err := checkFile(path, info.Data); err != nil {
 			text = strings.Replace(err.Error(), "its file", "it", 1)
 		}
@@ -129,8 +131,8 @@ func (s *Store) whyUnrecoverable(info SegmentInfo) string {
 	return strings.Join(reasons, "; ")
 }
 
-// UnnamedFiles returns the names of the files of segments in quarantine that belong to no damaged
-// segment. Their checksums are not known, so Readmit passes them over.
+// UnnamedFiles returns the names of the files of segments in quarantine that do not belong to a
+// damaged segment. Their checksums are not known, so Readmit ignores them.
 func (s *Store) UnnamedFiles() []string {
 	entries, err := os.ReadDir(s.quarantineDir())
 	if err != nil {
@@ -160,8 +162,8 @@ func withoutNumber(name string) string {
 	return strings.TrimSuffix(name, ext)
 }
 
-// readmit writes the rows of a whole file into new segments, which replace the damaged one. Nothing
-// else is written meanwhile.
+// readmit writes the rows of an intact file into new segments, which replace the damaged one.
+// Nothing else is written meanwhile.
 func (s *Store) readmit(ctx context.Context, damaged SegmentInfo, file string) (err error) {
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
@@ -169,16 +171,16 @@ func (s *Store) readmit(ctx context.Context, damaged SegmentInfo, file string) (
 	defer s.writing.Unlock()
 	p := s.pin()
 	defer p.release()
-	// DuckDB may read only this folder. A start deletes files with this ending.
+	// DuckDB may only read the folder of segments. A start deletes files with this suffix.
 	link := s.segmentPath(damaged.Data.Name) + ".tmp"
 	_ = os.Remove(link)
 	if err := linkOrCopy(file, link); err != nil {
-		return fmt.Errorf("take %s back: %w", file, err)
+		return fmt.Errorf("readmit %s: %w", file, err)
 	}
 	defer func() { err = errors.Join(err, os.Remove(link)) }()
 	name := "r" + strconv.FormatUint(damaged.ID, 10)
 	if err := s.reading.exec(ctx, "ATTACH "+quoted(link)+" AS "+name+" (READ_ONLY)"); err != nil {
-		return fmt.Errorf("take %s back: %w", file, err)
+		return fmt.Errorf("readmit %s: %w", file, err)
 	}
 	defer func() { err = errors.Join(err, s.reading.exec(context.WithoutCancel(ctx), "DETACH "+name)) }()
 
@@ -206,15 +208,15 @@ func (s *Store) readmit(ctx context.Context, damaged SegmentInfo, file string) (
 		return err
 	}
 	filter := damaged.Filter.Name + strings.TrimPrefix(filepath.Base(file), damaged.Data.Name)
-	for _, path := range []string{file, s.segmentPath(filter), filepath.Join(s.quarantineDir(), filter)} { // an erasure would not find them
+	for _, path := range []string{file, s.segmentPath(filter), filepath.Join(s.quarantineDir(), filter)} { // erasures would not search these files
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			s.log.Warn("a file of a segment that was taken back was not deleted", "file", path, "error", err)
+			s.log.Warn("a file of a readmitted segment could not be deleted", "file", path, "error", err)
 		}
 	}
 	return nil
 }
 
-// readmission is the work of readmit. upkeep and writing are held.
+// readmission is the state of readmit. upkeep and writing are held.
 type readmission struct {
 	store    *Store
 	p        *pinned
@@ -224,6 +226,7 @@ type readmission struct {
 	made     []SegmentInfo
 }
 
+// discard drops the memtable.
 func (r *readmission) discard() {
 	if r.memtable != nil {
 		r.store.dropOrphans(orphans{memtables: []*memtable{r.memtable}})
@@ -234,7 +237,7 @@ func (r *readmission) discard() {
 // all reads the tables, decides their rows again and writes the result.
 func (r *readmission) all(ctx context.Context) error {
 	var waiting []event.Record
-	var bytes int // of their payloads
+	var bytes int // size of their payloads
 	decide := func() error {
 		records := waiting
 		waiting, bytes = nil, 0
@@ -321,7 +324,8 @@ func (r *readmission) rows(ctx context.Context, text string, each func(scanner) 
 	return eachRow(ctx, r.store.reading, text, func(rows *sql.Rows) error { return each(rows.Scan) })
 }
 
-// add inserts what was decided into a memtable of its own, which becomes a segment when it is full.
+// add inserts what decide returns into the memtable, and writes a segment when the memtable is
+// full.
 func (r *readmission) add(ctx context.Context, decide func(*pinned) (*decision, error)) error {
 	if r.memtable == nil {
 		mt, err := r.store.newMemtable(ctx, r.p.tables.memtables[len(r.p.tables.memtables)-1].number+1)
@@ -360,7 +364,7 @@ func (r *readmission) write(ctx context.Context) error {
 	return nil
 }
 
-// linkOrCopy gives a file a second name; where hard links do not work, it copies the file.
+// linkOrCopy creates a hard link to a file, or a copy where hard links do not work.
 func linkOrCopy(from, to string) error {
 	if os.Link(from, to) == nil {
 		return nil

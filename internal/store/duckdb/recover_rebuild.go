@@ -12,13 +12,13 @@ import (
 	"theeye/internal/store"
 )
 
-// ErrNoFrames is the error of frames that cannot be read again.
-var ErrNoFrames = errors.New("the frames are not in the queue any more")
+// ErrNoFrames is returned for frames that cannot be read from the queue again.
+var ErrNoFrames = errors.New("the frames are no longer in the queue")
 
-// rebuildRecords is about how many records are decided at once.
+// rebuildRecords is the approximate number of records that are decided at once.
 const rebuildRecords = 10_000
 
-// recoverDamaged readmits the damaged segments of which there is a whole file, and rebuilds those
+// recoverDamaged readmits the damaged segments of which there is an intact file, and rebuilds those
 // whose frames are still in the queue.
 func (s *Store) recoverDamaged(ctx context.Context) error {
 	for _, d := range s.current().manifest.Damaged {
@@ -30,14 +30,14 @@ func (s *Store) recoverDamaged(ctx context.Context) error {
 			switch err := s.readmit(ctx, d.Segment, file); {
 			case errors.Is(err, ErrNoFrames):
 				s.unrecoverable.Store(d.Segment.ID, true)
-				s.log.Error("a file in quarantine is whole, but cannot be taken back", "file", file, "error", err)
-			case err != nil && ctx.Err() == nil: // not again before the next start, or until it is asked for
+				s.log.Error("a file in quarantine is intact, but cannot be readmitted", "file", file, "error", err)
+			case err != nil && ctx.Err() == nil: // not retried before the next start or Readmit
 				s.unrecoverable.Store(d.Segment.ID, true)
-				s.log.Error("a file in quarantine is whole, but could not be taken back; it will be retried at the next start, or when that is asked for", "file", file, "error", err)
+				s.log.Error("a file in quarantine is intact, but could not be readmitted; it will be retried at the next start, or by `eye store readmit`", "file", file, "error", err)
 			case err != nil:
-				return fmt.Errorf("take segment %s back: %w", d.Segment.Data.Name, err)
+				return fmt.Errorf("readmit segment %s: %w", d.Segment.Data.Name, err)
 			default:
-				s.log.Info("a quarantined segment is whole and was readmitted; nothing of it is lost",
+				s.log.Info("a quarantined segment is intact and was readmitted; nothing of it is lost",
 					"segment", d.Segment.Data.Name, "rows", d.Segment.Rows, "took", time.Since(began).String())
 			}
 			continue
@@ -61,8 +61,9 @@ func (s *Store) recoverDamaged(ctx context.Context) error {
 	return nil
 }
 
-// rebuildSegment decides the frames of a damaged segment again, writes another segment and restores
-// it. Nothing else is written meanwhile: what is decided must still hold when it is committed.
+// rebuildSegment decides the frames of a damaged segment again, and replaces the segment by a new
+// one. Nothing else is written meanwhile, because the decisions must still be right when they are
+// committed.
 func (s *Store) rebuildSegment(ctx context.Context, damaged SegmentInfo) (SegmentInfo, error) {
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
@@ -101,8 +102,8 @@ func (s *Store) writeMemtable(ctx context.Context, mt *memtable) (SegmentInfo, e
 	})
 }
 
-// decideFrames decides the frames within bounds as if they came now, and inserts their rows into
-// mt. Whatever came while they were missing counts as having come first.
+// decideFrames decides the frames within bounds as if they arrived now, and inserts their rows into
+// mt. What was stored while they were missing counts as the first arrival.
 func (s *Store) decideFrames(ctx context.Context, p *pinned, mt *memtable, carried Bounds) error {
 	with := *p.storeVersion
 	with.tables = &tableSet{memtables: append(slices.Clone(p.tables.memtables), mt), segments: p.tables.segments}
@@ -135,7 +136,8 @@ func (s *Store) decideFrames(ctx context.Context, p *pinned, mt *memtable, carri
 	return write()
 }
 
-// sameArrivals reports whether two segments account for the same arrivals, whatever their fates.
+// sameArrivals reports whether two segments account for the same numbers of arrivals, whatever
+// their fates.
 func sameArrivals(a, b SegmentInfo) bool {
 	totals := func(info SegmentInfo) map[string]int64 {
 		m := map[string]int64{}
@@ -147,7 +149,7 @@ func sameArrivals(a, b SegmentInfo) bool {
 	return maps.Equal(totals(a), totals(b)) && a.Replays == b.Replays
 }
 
-// restoreSegments commits segments in the place of a damaged one, by its id. upkeep is held.
+// restoreSegments commits segments in place of the damaged one with an id. upkeep is held.
 func (s *Store) restoreSegments(ctx context.Context, m Manifest, made []SegmentInfo, damaged uint64) error {
 	var opened []*segment
 	for _, info := range made {

@@ -19,10 +19,10 @@ import (
 var ErrFatal = errors.New("DuckDB has given up")
 
 // errReopened is the error of work whose instance was replaced. A retry may succeed once the
-// memtables are written again.
-var errReopened = fmt.Errorf("%w: DuckDB was opened anew after a fatal error", store.ErrUnavailable)
+// memtables have been written again.
+var errReopened = fmt.Errorf("%w: DuckDB was reopened after a fatal error", store.ErrUnavailable)
 
-// isFatal reports whether an error says that DuckDB has given up the reading instance.
+// isFatal reports whether an error says that DuckDB has invalidated the reading instance.
 func isFatal(err error) bool {
 	if _, other := errors.AsType[*backgroundError](err); other {
 		return false
@@ -34,12 +34,12 @@ func isFatal(err error) bool {
 	return errors.Is(err, ErrFatal) || strings.Contains(err.Error(), "database has been invalidated because of a previous fatal error")
 }
 
-// Resets returns a channel that receives when the position has gone back to what is flushed. The
+// Resets returns a channel that receives a value when the position has gone back to Flushed. The
 // next Write returns store.ErrReset as well.
 func (s *Store) Resets() <-chan struct{} { return s.resets }
 
-// caughtUp returns nil when readers may be answered, and store.ErrUnavailable while the store has
-// less than they saw before a reopening.
+// caughtUp returns nil if queries may be answered, and store.ErrUnavailable while the store has
+// less than readers saw before it was reopened.
 func (p *pinned) caughtUp() error {
 	if p.position >= p.announced {
 		return nil
@@ -47,17 +47,17 @@ func (p *pinned) caughtUp() error {
 	return fmt.Errorf("%w: it is being rebuilt from the queue after a fatal error: frame %d of %d", store.ErrUnavailable, p.position, p.announced)
 }
 
-// CaughtUp returns nil when reading works, and store.ErrUnavailable while the store catches up with
-// the queue after a fatal error of DuckDB.
+// CaughtUp returns nil if the store answers queries, and store.ErrUnavailable while it catches up
+// with the queue after a fatal error of DuckDB.
 func (s *Store) CaughtUp() error {
 	p := s.pin()
 	defer p.release()
 	return p.caughtUp()
 }
 
-// reopen replaces a broken instance, unless that has been done, and returns errReopened. What was
-// not flushed is gone from the store, and is written again from the queue. upkeep and writing are
-// not held.
+// reopen replaces a broken instance, unless that has been done already, and returns errReopened.
+// What was not flushed is lost from the store, and is written again from the queue. upkeep and
+// writing are not held.
 func (s *Store) reopen(ctx context.Context, broken *instance, cause error) error {
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
@@ -67,8 +67,8 @@ func (s *Store) reopen(ctx context.Context, broken *instance, cause error) error
 		return errReopened
 	}
 	if err := s.reopenLocked(context.WithoutCancel(ctx), cause); err != nil {
-		s.log.Error("DuckDB could not be opened anew; it will be retried", "error", err)
-		return fmt.Errorf("%w: open DuckDB anew: %w", store.ErrUnavailable, err)
+		s.log.Error("DuckDB could not be reopened; it will be retried", "error", err)
+		return fmt.Errorf("%w: reopen DuckDB: %w", store.ErrUnavailable, err)
 	}
 	return errReopened
 }
@@ -79,7 +79,7 @@ func (s *Store) reopenLocked(ctx context.Context, cause error) error {
 	now, memtables := s.current(), s.memtables()
 	number := memtables[len(memtables)-1].number + 1
 	l := s.limits()
-	if l.tempDir != "" { // the old instance may still write into its own
+	if l.tempDir != "" { // the old instance may still write to its folder
 		l.tempDir = filepath.Join(l.tempDir, "instance-"+strconv.FormatUint(number, 10))
 	}
 	in, err := openInstance(ctx, l)
@@ -100,7 +100,7 @@ func (s *Store) reopenLocked(ctx context.Context, cause error) error {
 		return errors.Join(err, in.close())
 	}
 	broken, oldWriter := s.reading, s.writer
-	// Before install drops orphans: it must not try to drop them in the broken instance.
+	// This comes before install, which must not drop orphans in the broken instance.
 	broken.closed.Store(true)
 	s.writer, s.resetCause = writer, cause.Error()
 	s.install(func(next *storeVersion) {
@@ -117,7 +117,7 @@ func (s *Store) reopenLocked(ctx context.Context, cause error) error {
 	case s.resets <- struct{}{}:
 	default:
 	}
-	s.log.Error("DuckDB reported a fatal error; it was opened anew, and what was not flushed comes from the queue again",
+	s.log.Error("DuckDB reported a fatal error; it was reopened, and what was not flushed is read from the queue again",
 		"error", cause, "from_frame", m.Flushed+1)
 	return nil
 }

@@ -19,9 +19,9 @@ import (
 // VerifyOptions are the options of Verify.
 type VerifyOptions struct {
 	Dir         string          // of the store
-	Tombstones  string          // the file of tombstones; empty when it is not to be checked
-	MemoryLimit int64           // bytes that DuckDB may take; 0 for half of the machine's, at most 8 GiB
-	Progress    func(bytes int) // called with what of the files is done; may be nil
+	Tombstones  string          // the file of tombstones; empty to skip it
+	MemoryLimit int64           // bytes that DuckDB may use; 0 for half of the machine's memory, at most 8 GiB
+	Progress    func(bytes int) // called with the size of each file that was read; may be nil
 }
 
 // Fault is a difference between the files and the manifest.
@@ -32,8 +32,8 @@ type Fault struct {
 
 // Verify reads everything that a store's manifest names and compares it with the manifest:
 // checksums, the order of each table, numbers of rows, bounds, and accounts. It changes nothing,
-// and may run beside the store's own process: a segment that is merged meanwhile is skipped. The
-// error is a *MissingManifestError when there is no manifest.
+// and may run while a server uses the store: a segment that is merged meanwhile is skipped. The
+// error is a *MissingManifestError if there is no manifest.
 func Verify(ctx context.Context, opts VerifyOptions) ([]Fault, error) {
 	m, err := PresentManifest(opts.Dir)
 	if err != nil {
@@ -86,7 +86,7 @@ func tombstonesFault(err error) string {
 	}
 	text := fmt.Sprintf("cannot be used: %v", reason)
 	if _, ok := errors.AsType[*TombstonesError](tombstonesError(err)); ok {
-		text += "; put the file back, or a copy that was made after the last erasure, or see with `eye store recover --keep-tombstones` which lines are whole"
+		text += "; put the file back, or a copy that was made after the last erasure, or see with `eye store recover --keep-tombstones` which lines are intact"
 	}
 	return text
 }
@@ -130,11 +130,11 @@ func verifySegment(ctx context.Context, opts VerifyOptions, info SegmentInfo) ([
 		}
 	}
 	for i := range filter {
-		filter[i].Text += "; the server builds it again soon after its next start"
+		filter[i].Text += "; the server rebuilds it soon after its next start"
 	}
-	if len(data) > 0 { // DuckDB must not meet damaged files
+	if len(data) > 0 { // DuckDB must not open damaged files
 		for i := range data {
-			data[i].Text += "; `eye store readmit` puts the segment aside, and takes it back from the queue or from an intact copy in store/quarantine"
+			data[i].Text += "; `eye store readmit` quarantines the segment, and takes it back from the queue or from an intact copy in store/quarantine"
 		}
 		return slices.Concat(data, filter), nil
 	}
@@ -142,7 +142,7 @@ func verifySegment(ctx context.Context, opts VerifyOptions, info SegmentInfo) ([
 	return slices.Concat(filter, found), err
 }
 
-// verifyFile compares size and checksum.
+// verifyFile compares the size and the checksum of a file.
 func verifyFile(dir string, want FileInfo, progress func(int)) ([]Fault, error) {
 	got := FileInfo{Name: want.Name}
 	err := describe(filepath.Join(dir, want.Name), &got)
@@ -173,7 +173,7 @@ func verifyFilter(path string, info SegmentInfo) error {
 // verifyTables checks the tables of a segment in an instance of its own.
 func verifyTables(ctx context.Context, opts VerifyOptions, info SegmentInfo) (faults []Fault, err error) {
 	dir := filepath.Join(opts.Dir, "segments")
-	// One thread: rows are read in the order in which they are in the file.
+	// With one thread, rows are read in the order of the file.
 	in, err := openInstance(ctx, limits{memory: opts.MemoryLimit, threads: 1, dirs: []string{dir}, conns: 2})
 	if err != nil {
 		return nil, err
@@ -192,7 +192,7 @@ func verifyTables(ctx context.Context, opts VerifyOptions, info SegmentInfo) (fa
 		case err != nil:
 			fault("table %s cannot be read: %v", table, err)
 		case n > 0:
-			fault("table %s is not sorted: %d rows stand before one that belongs in front of them", table, n)
+			fault("table %s is not sorted: %d rows come before a row that should precede them", table, n)
 		}
 	}
 	var got SegmentInfo
@@ -222,7 +222,7 @@ func verifyTables(ctx context.Context, opts VerifyOptions, info SegmentInfo) (fa
 // countUnsorted counts the rows of a table that belong before their predecessor.
 func countUnsorted(ctx context.Context, in *instance, table, order string) (n int64, err error) {
 	key := "row(" + order + ")"
-	// A window without an order takes the rows as they are read.
+	// A window without ORDER BY uses the order in which rows are read.
 	text := "SELECT count(*) FROM (SELECT " + key + " AS this, lag(" + key + ") OVER () AS before FROM " + table + ") WHERE this < before"
 	return n, in.db.QueryRowContext(ctx, text).Scan(&n)
 }
