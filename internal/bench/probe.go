@@ -45,7 +45,7 @@ func (p *probe) run(ctx context.Context) {
 		case now := <-ticker.C:
 			select {
 			case slots <- struct{}{}:
-			default: // too many are under way already
+			default: // too many are already under way
 				continue
 			}
 			group.Go(func() {

@@ -44,7 +44,7 @@ func newAuditCommand(s stdio) *cobra.Command {
 			}
 			t := newTable(f.out, "AT", "BY", "ACT", "OUTCOME", "APP", "REMOTE", "SUBJECT", "DETAIL")
 			for _, e := range page.Entries {
-				t.row(e.At, e.KeyID, e.Act, string(e.Outcome), orDash(e.App), orDash(e.Remote), words(e.Subject), words(e.Detail))
+				t.row(e.At, e.KeyID, e.Act, string(e.Outcome), orDash(e.App), orDash(e.Remote), pairs(e.Subject), pairs(e.Detail))
 			}
 			if err := t.flush(); err != nil {
 				return nil, err
@@ -58,8 +58,8 @@ func newAuditCommand(s stdio) *cobra.Command {
 	return cmd
 }
 
-// words writes a map as one line of name=value pairs.
-func words[V ~string | ~[]byte](m map[string]V) string {
+// pairs writes a map as one line of name=value pairs.
+func pairs[V ~string | ~[]byte](m map[string]V) string {
 	parts := make([]string, 0, len(m))
 	for _, name := range slices.Sorted(maps.Keys(m)) {
 		parts = append(parts, name+"="+string(m[name]))

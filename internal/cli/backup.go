@@ -50,7 +50,7 @@ type backupFlags struct {
 	waited string // the last reason to wait that was printed
 }
 
-// backupSummary is what a backup did.
+// backupSummary describes what a backup did.
 type backupSummary struct {
 	TakenAt     time.Time `json:"taken_at"`
 	Files       int       `json:"files"`
@@ -213,7 +213,7 @@ func (w copying) files(ctx context.Context, files []backup.File) error {
 // manifest requests the index of a backup until the server has prepared it.
 func (f *backupFlags) manifest(ctx context.Context, c *client.Client) (x backup.Index, err error) {
 	r := client.Request{Method: http.MethodGet, Path: client.BackupManifestPath}
-	told := ""
+	reported := ""
 	for waited := time.Duration(0); ; {
 		err := f.withRetries(ctx, func() error {
 			body, err := c.Do(ctx, r)
@@ -232,9 +232,9 @@ func (f *backupFlags) manifest(ctx context.Context, c *client.Client) (x backup.
 		if waited > prepareTime {
 			return x, p.Problem
 		}
-		if p.Detail != told {
-			told = p.Detail
-			_, _ = fmt.Fprintln(f.err, "eye: "+printable(told, maxMessage))
+		if p.Detail != reported {
+			reported = p.Detail
+			_, _ = fmt.Fprintln(f.err, "eye: "+printable(reported, maxMessage))
 		}
 		delay := max(firstBackoff, retryAfter(p.RetryAfter, time.Now()))
 		waited += delay

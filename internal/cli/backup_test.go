@@ -35,7 +35,7 @@ type fickle struct {
 	preparing int
 	frames    string // a name that is listed as frames
 	timeline  string // of the manifest
-	flushed   int    // likewise
+	flushed   int    // of the manifest
 }
 
 func (s *fickle) contents() map[string]string {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// batch is what goes into one request.
+// batch holds the elements of one request.
 type batch struct {
 	elements []element // all of the same envelope, or all without one
 	bytes    int

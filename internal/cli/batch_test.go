@@ -79,7 +79,7 @@ func TestSendFromAPipeThatPauses(t *testing.T) {
 				}
 				interrupt()
 				if err := <-ended; err == nil {
-					t.Error("the interruption is not told")
+					t.Error("the interruption is not reported")
 				}
 				_ = to.Close()
 			})

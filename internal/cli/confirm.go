@@ -14,7 +14,7 @@ import (
 	"golang.org/x/term"
 )
 
-// confirmFlags are those of commands that erase.
+// confirmFlags are the flags of commands that erase.
 type confirmFlags struct {
 	*clientFlags
 	yes, dryRun bool

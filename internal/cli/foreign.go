@@ -72,8 +72,8 @@ func formOf(r *bufio.Reader) jsonx.Form {
 	})
 }
 
-// unpacked returns an input, decompressed if it is compressed with gzip. It refuses input that is
-// not text in UTF-8.
+// unpacked returns an input, decompressed if it is in gzip. It refuses input that is not text in
+// UTF-8.
 func unpacked(in io.Reader) (io.Reader, error) {
 	r := bufio.NewReader(in)
 	form := formOf(r)

@@ -57,13 +57,13 @@ func (r *interruptibleReader) Read(p []byte) (int, error) {
 		}
 		select {
 		case r.last = <-r.chunks:
-			r.notTheEnd()
+			r.treatEndAsInterruption()
 		case <-r.closed:
 			return 0, errInterrupted
 		case <-r.interrupted:
 			select {
 			case r.last = <-r.chunks:
-				r.notTheEnd()
+				r.treatEndAsInterruption()
 			default:
 				r.last.err = errInterrupted
 			}
@@ -74,9 +74,9 @@ func (r *interruptibleReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// notTheEnd treats an end of the input after the interruption as part of the interruption: the
+// treatEndAsInterruption treats an end of the input after the interruption as part of it: the
 // signal may also have ended the process that wrote the input, in the middle of a line.
-func (r *interruptibleReader) notTheEnd() {
+func (r *interruptibleReader) treatEndAsInterruption() {
 	select {
 	case <-r.interrupted:
 		if errors.Is(r.last.err, io.EOF) {

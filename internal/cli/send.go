@@ -120,8 +120,8 @@ func (f *sendFlags) run(ctx context.Context, names []string) (err error) {
 		extension := filepath.Ext(strings.TrimSuffix(names[0], ".gz"))
 		options.name, options.asLines = names[0], extension == ".ndjson" || extension == ".jsonl"
 	}
-	stopTelling := context.AfterFunc(ctx, func() { s.notice("interrupted: sending what was read so far; press Ctrl-C again to stop at once") })
-	defer stopTelling()
+	stopNotice := context.AfterFunc(ctx, func() { s.notice("interrupted: sending what was read so far; press Ctrl-C again to stop at once") })
+	defer stopNotice()
 	return f.finish(bar, s, s.sendAll(ctx, io.TeeReader(in, bar), options))
 }
 

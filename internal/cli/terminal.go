@@ -79,7 +79,7 @@ func escapeControls(text []byte) (shown, rest []byte) {
 			shown = append(shown, '\r')
 		case r == utf8.RuneError && size == 1: // some terminals treat such a byte as a control character
 			shown = fmt.Appendf(shown, `\x%02x`, text[0])
-		case controls(r):
+		case isControl(r):
 			shown = fmt.Appendf(shown, `\u%04x`, r)
 		default:
 			shown = append(shown, text[:size]...)
@@ -89,8 +89,8 @@ func escapeControls(text []byte) (shown, rest []byte) {
 	return shown, nil
 }
 
-// controls reports whether a character controls a terminal: C0 except tab and newline, DEL, C1, and
+// isControl reports whether a character controls a terminal: C0 except tab and newline, DEL, C1, and
 // the embeddings, overrides and isolates of bidirectional text (Unicode Standard Annex 9).
-func controls(r rune) bool {
+func isControl(r rune) bool {
 	return r < 0x20 && r != '\t' && r != '\n' || r >= 0x7f && r < 0xa0 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069
 }

@@ -106,7 +106,7 @@ type typeItem struct {
 // warn prints the warnings of a schema, with the file that holds it.
 func (f *clientFlags) warn(path string, warnings []schema.Warning) {
 	for _, w := range warnings {
-		_, _ = fmt.Fprintln(f.err, printable("eye: warning: "+path+at(w.Pointer)+w.Message, 10*maxCell))
+		_, _ = fmt.Fprintln(f.err, printable("eye: warning: "+path+placePrefix(w.Pointer)+w.Message, 10*maxCell))
 	}
 }
 
@@ -140,12 +140,12 @@ func (f *clientFlags) explainIncompatible(err error) error {
 
 // reasonLine returns a reason as a line.
 func reasonLine(r client.Reason) string {
-	return printable(at(r.Pointer)+r.Reason, 10*maxCell)
+	return printable(placePrefix(r.Pointer)+r.Reason, 10*maxCell)
 }
 
-// at returns the prefix of a message that names a place in a schema; it is empty for the schema as
+// placePrefix returns the prefix of a message that names a place in a schema; it is empty for the schema as
 // a whole.
-func at(pointer string) string {
+func placePrefix(pointer string) string {
 	if pointer == "" {
 		return ""
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // A temporary key expires, and is replaced before that.
-func TestBorrowedKeys(t *testing.T) {
+func TestTemporaryKeys(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var made []Key

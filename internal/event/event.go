@@ -115,7 +115,7 @@ func (k Key) Compare(o Key) int {
 // always contains a colon; a number never does.
 func (e *Event) TimestampIsNumber() bool { return !strings.Contains(e.Timestamp, ":") }
 
-// Fate is what became of one arrival (P2).
+// Fate says what became of one arrival (P2).
 type Fate uint8
 
 // The fates of an arrival. Pending is reported for arrivals that are acknowledged but not yet

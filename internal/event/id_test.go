@@ -25,7 +25,7 @@ func TestParseID(t *testing.T) {
 		strings.Repeat("x", 36), strings.ReplaceAll(someID, "-", "_"), "6ba7b8109dad-11d1-80b4-00c04fd430c8-", "日本",
 	} {
 		if id, ok := event.ParseUUID(text); ok || id != uuid.Nil {
-			t.Errorf("%q is no UUID, got %s, %v", text, id, ok)
+			t.Errorf("%q is not a UUID, got %s, %v", text, id, ok)
 		}
 		id, clientID := event.ParseID("shop", text)
 		if clientID != text || id != event.DeriveID("shop", text) || id.Version() != 5 {

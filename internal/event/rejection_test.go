@@ -62,7 +62,7 @@ func TestConflictIsStable(t *testing.T) {
 			t.Fatalf("%s became %s", first.Raw, second.Raw)
 		}
 		if !jsontext.Value(first.Raw).IsValid() {
-			t.Fatalf("%s is no JSON", first.Raw)
+			t.Fatalf("%s is not JSON", first.Raw)
 		}
 		if got := string(first.Data()); got != string(e.Data) {
 			t.Fatalf("data is %s", got)

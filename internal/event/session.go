@@ -11,7 +11,7 @@ import (
 // event that occurred later.
 const LateAfter Micros = 60e6
 
-// Step is what Examine needs of an event of a session.
+// Step holds the parts of an event that Examine needs.
 type Step struct {
 	ID         uuid.UUID
 	Sender     string

@@ -127,18 +127,18 @@ func TestExamineByItsDefinition(t *testing.T) {
 					least, most = min(least, s.Seq), max(most, s.Seq)
 				}
 			}
-			told := map[int64]bool{}
+			reported := map[int64]bool{}
 			for _, g := range gaps {
 				for n := g.From; g.Sender == sender && n <= g.To; n++ {
-					if there[n] || told[n] {
-						t.Fatalf("%d of %q is told missing: %+v", n, sender, gaps)
+					if there[n] || reported[n] {
+						t.Fatalf("%d of %q is reported missing: %+v", n, sender, gaps)
 					}
-					told[n] = true
+					reported[n] = true
 				}
 			}
 			for n := least; n <= most; n++ {
-				if there[n] == told[n] {
-					t.Fatalf("%d of %q: there %v, told missing %v", n, sender, there[n], told[n])
+				if there[n] == reported[n] {
+					t.Fatalf("%d of %q: there %v, reported missing %v", n, sender, there[n], reported[n])
 				}
 			}
 		}

@@ -46,7 +46,7 @@ func writeJSON(w http.ResponseWriter, status int, v any) error {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = w.Write(append(b, '\n')) // a caller who is gone needs no error
+	_, _ = w.Write(append(b, '\n')) // a caller that is gone needs no error
 	return nil
 }
 
@@ -61,7 +61,7 @@ func (c *Call) StreamJSON(v any) error {
 	err := json.MarshalWrite(w, v, jsontext.PreserveRawStrings(true), jsontext.AllowDuplicateNames(true))
 	if err == nil {
 		_ = w.WriteByte('\n')
-		_ = w.Flush() // a caller who is gone needs no error
+		_ = w.Flush() // a caller that is gone needs no error
 		return nil
 	}
 	return c.Tear(w, err)

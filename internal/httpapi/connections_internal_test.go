@@ -59,11 +59,11 @@ func turnedAway(t *testing.T, c net.Conn) string {
 	_, _ = io.WriteString(c, "GET /healthz HTTP/1.1\r\nHost: eye\r\n\r\n")
 	answer, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil {
-		t.Fatalf("a connection that is too many is not answered: %v", err)
+		t.Fatalf("a connection that exceeds a limit is not answered: %v", err)
 	}
 	body, err := io.ReadAll(answer.Body)
 	if err != nil || answer.StatusCode != http.StatusServiceUnavailable || answer.Header.Get("Retry-After") == "" {
-		t.Fatalf("a connection that is too many is answered %d, %v: %s", answer.StatusCode, err, body)
+		t.Fatalf("a connection that exceeds a limit is answered %d, %v: %s", answer.StatusCode, err, body)
 	}
 	return string(body)
 }
@@ -80,11 +80,11 @@ func TestConnectionsAreBounded(t *testing.T) {
 		enter(from)
 	}
 	if told := turnedAway(t, dial(t, "127.0.0.1", address)); !strings.Contains(told, "--trusted-proxies") {
-		t.Errorf("the third of an address is told %s", told)
+		t.Errorf("the third from one address is answered %s", told)
 	}
 	enter("127.0.0.4")
 	if told := turnedAway(t, dial(t, "127.0.0.5", address)); !strings.Contains(told, "try again") {
-		t.Errorf("the ninth of all is told %s", told)
+		t.Errorf("the ninth of all is answered %s", told)
 	}
 	for _, conn := range open {
 		_ = conn.Close()
@@ -114,7 +114,7 @@ func TestEncryptedConnectionsAreClosed(t *testing.T) {
 	dial(t, "127.0.0.1", address)
 	<-in
 	if b, err := io.ReadAll(dial(t, "127.0.0.1", address)); len(b) > 0 {
-		t.Errorf("a connection that is too many is told %q, %v", b, err)
+		t.Errorf("a connection that exceeds a limit is answered %q, %v", b, err)
 	}
 }
 

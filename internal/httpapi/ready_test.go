@@ -8,8 +8,8 @@ import (
 	"theeye/internal/httpapi/apitest"
 )
 
-// However many callers ask whether the server is ready, the store is asked once a second, and not
-// as a reader.
+// However many callers ask whether the server is ready, the store is asked only once per second,
+// and not as a reader.
 func TestReadinessIsKnown(t *testing.T) {
 	asked := 0
 	a := apitest.Start(t, func(o *apitest.Parts) {

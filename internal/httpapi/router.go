@@ -54,9 +54,9 @@ func allowedAt(mux chi.Routes, path string) []string {
 	return allowed
 }
 
-// wellFormed refuses a request whose path or query was not what its sender meant: net/http drops
-// parameters that cannot be parsed, and the rest would select more. Nothing of such a request is
-// read or kept.
+// wellFormed refuses a request with a malformed path or query: net/http drops parameters that
+// cannot be parsed, and the remaining ones would select more. Nothing of such a request is read or
+// kept.
 func (s *Server) wellFormed(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var p *ProblemDetails

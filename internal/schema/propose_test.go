@@ -294,7 +294,7 @@ func TestProposalOfLargeData(t *testing.T) {
 	}
 }
 
-// Names alone may exceed the size of a schema.
+// The names of properties may already exceed the size of a schema.
 func TestProposalOfLongNames(t *testing.T) {
 	for name, letter := range map[string]string{"plain": "n", "that are written longer": "<"} {
 		t.Run(name, func(t *testing.T) {

@@ -20,7 +20,7 @@ import (
 	"theeye/internal/store"
 )
 
-// Options of Handlers. The zero value is good for Routes alone.
+// Options are the options of Handlers. The zero value is sufficient for Routes.
 type Options struct {
 	Registry  *registry.Registry
 	Collector *ingest.Collector
@@ -45,7 +45,7 @@ type Options struct {
 type Recovery interface {
 	// Acknowledge clears the losses and damaged files that /readyz reports, and returns them.
 	Acknowledge(ctx context.Context) ([]string, error)
-	// Readmit takes back damaged segments whose files are whole again.
+	// Readmit takes back damaged segments whose files have been replaced by intact ones.
 	Readmit(ctx context.Context) (ReadmittedAnswer, error)
 	// Rescue sends the records in a file of the queue's quarantine again that the store does not
 	// have. Errors: fs.ErrNotExist, queue.ErrNoFrames, queue.ErrNewer, and those of publishing.
@@ -63,7 +63,7 @@ type Eraser interface {
 	EmptyQuarantine(ctx context.Context) ([]PutAside, error)
 }
 
-// Intake is what the deletion of an application needs of the intake.
+// Intake is the part of the intake that the deletion of an application needs.
 type Intake interface {
 	// CloseGate keeps requests of an application out until reopen is called. It waits for those
 	// inside.

@@ -27,7 +27,7 @@ func (h *Handlers) erasureRoutes() []httpapi.Route {
 	}
 }
 
-// Erasure is what an erasure did.
+// Erasure is the result of an erasure.
 type Erasure struct {
 	ErasedAt   event.Micros
 	Apps       []ErasedApp

@@ -134,7 +134,7 @@ func (h *Handlers) listTypeVersions(c *httpapi.Call) error {
 // is accepted, so that a schema that is too large is refused like any other invalid one.
 const maxSchemaBody = 16 * schema.MaxDocumentBytes
 
-// readSchema reads the body of a request as it is.
+// readSchema reads the body of a request unchanged.
 func readSchema(c *httpapi.Call) ([]byte, error) {
 	document, err := io.ReadAll(http.MaxBytesReader(c.Writer(), c.Body, maxSchemaBody))
 	document = jsonx.WithoutBOM(document)

@@ -108,7 +108,7 @@ func foreign(form string, plain bool) error {
 	return httpapi.Problemf(http.StatusBadRequest, "the body is still %s after decompression; compress it once", form)
 }
 
-// prefix reads the beginning of a body whose rest is not wanted.
+// prefix reads only the beginning of a body.
 func prefix(c *httpapi.Call) []byte {
 	b, _ := io.ReadAll(io.LimitReader(c.Body, 4<<10))
 	return b

@@ -28,7 +28,7 @@ const (
 	waitForStored          = 10 * time.Second
 )
 
-// Options of Handlers. The zero value is good for Routes alone.
+// Options are the options of Handlers. The zero value is sufficient for Routes.
 type Options struct {
 	Registry  *registry.Registry
 	Collector *ingest.Collector

@@ -25,7 +25,7 @@ func (h *Handlers) legacySave(c *httpapi.Call) error {
 	if err != nil {
 		return err
 	}
-	if err := h.awaitOutcomes(c.Context(), &receipt); err != nil { // after a 201 the first Eye listed the event at once
+	if err := h.awaitOutcomes(c.Context(), &receipt); err != nil { // after a 201, the first Eye listed the event immediately
 		return err
 	}
 	if problems := receipt.Items[0].Problems; len(problems) > 0 {

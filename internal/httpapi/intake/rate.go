@@ -94,7 +94,7 @@ func (b *bucket) charge(now time.Time, events int) {
 	}
 }
 
-// rateState is what the headers of an answer say about a bucket.
+// rateState is the state of a bucket that the headers of an answer report.
 type rateState struct {
 	quota     int64 // events
 	remaining int64 // events; 0 if the next request is refused

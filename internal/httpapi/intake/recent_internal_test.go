@@ -83,6 +83,6 @@ func TestBodyIsShownWithoutKeys(t *testing.T) {
 	}
 	var x UnreadableRequest
 	if x.setBody([]byte{0x1f, 0x8b, 0xff}); x.Body != nil || len(x.BodyBase64) != 3 {
-		t.Errorf("what is no text is shown as %+v", x)
+		t.Errorf("a body that is not text is shown as %+v", x)
 	}
 }

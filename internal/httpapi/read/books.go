@@ -17,7 +17,7 @@ type BooksAnswer struct {
 	Balanced bool      `json:"balanced"`
 }
 
-// Account is what became of what one application sent.
+// Account says what became of everything that one application sent.
 type Account struct {
 	App       string `json:"app"`
 	Received  int64  `json:"received"`

@@ -128,7 +128,7 @@ func TestFewExportsWait(t *testing.T) {
 		go func() { statuses <- a.Get("", "/v1/export").StatusCode }()
 	}
 	<-begun
-	for range 3 { // all but those who wait are refused while one runs
+	for range 3 { // all except the waiting ones are refused while one runs
 		if got := <-statuses; got != http.StatusServiceUnavailable {
 			t.Errorf("status %d", got)
 		}

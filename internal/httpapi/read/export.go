@@ -21,7 +21,7 @@ const (
 	exportsRunning = 2 // of different applications
 	exportsWaiting = 4 // of one application
 	exportRetry    = 30 * time.Second
-	exportBuffer   = 64 << 10 // bytes that are sent at once, at least
+	exportBuffer   = 64 << 10 // the minimum number of bytes to send at a time
 )
 
 func (h *Handlers) exportRoutes() []httpapi.Route {

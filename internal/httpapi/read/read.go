@@ -22,7 +22,7 @@ import (
 	"theeye/internal/store"
 )
 
-// Options of Handlers. The zero value is good for Routes alone.
+// Options are the options of Handlers. The zero value is sufficient for Routes.
 type Options struct {
 	Registry *registry.Registry
 	Reader   store.Reader

@@ -42,8 +42,8 @@ func (h *Handlers) receipt(c *httpapi.Call) error {
 	defer r.cancel()
 	list := httpapi.Candidates(h.opts.Registry, r.Apps, c.PathValue("id"))
 	r.IDs = httpapi.IDsOf(list)
-	// The backlog is searched first: an arrival that is stored meanwhile is then found twice and
-	// reported once, and never missed.
+	// The backlog is searched first: an arrival that is stored in the meantime is then found twice
+	// and reported once, but never missed.
 	behind := h.opts.Progress.Position()
 	waiting, err := h.backlog(r.ctx, behind, r.Query)
 	if err != nil {

@@ -134,7 +134,7 @@ func TestLateAndMissingInASession(t *testing.T) {
 					var late []uuid.UUID
 					for _, page := range sessionPages(a, c.app, fmt.Sprintf("/v1/sessions/one?limit=%d&order=%s", size, order)) {
 						if *page.Session.Missing != c.missing || *page.Session.Late != int64(len(c.late)) {
-							t.Errorf("%s: the summary tells %d late and %d missing", c.app, *page.Session.Late, *page.Session.Missing)
+							t.Errorf("%s: the summary has %d late and %d missing", c.app, *page.Session.Late, *page.Session.Missing)
 						}
 						for _, g := range page.Missing {
 							if !slices.ContainsFunc(page.Events, func(e struct {
@@ -143,7 +143,7 @@ func TestLateAndMissingInASession(t *testing.T) {
 							}) bool {
 								return e.ID == g.Before
 							}) {
-								t.Errorf("a gap on a page without the event behind it: %+v", g)
+								t.Errorf("a gap on a page without the event after it: %+v", g)
 							}
 						}
 						gaps = append(gaps, page.Missing...)
