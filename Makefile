@@ -27,10 +27,10 @@ build: ## build bin/eye
 	CGO_ENABLED=1 $(GO) build -o bin/eye ./cmd/eye
 
 # The tests of internal/store/duckdb and test spend their time in DuckDB and in other processes,
-# which the race detector does not see. RACES names the tests of the former in which several
-# goroutines use a store.
+# which the race detector does not see. In the former, it runs on the conformance suite and on tests
+# whose names end in Race: those in which several goroutines use a store.
 APART = internal/store/duckdb|test
-RACES = ^(TestConformance|TestEndExports|TestEraseBetweenMerges|TestCancelledQuery|TestOneKeyLeavesReadersToOthers|TestResetsUnderReaders|TestFreezeWhileSegmentsChange|TestReadersAndWriter)$$
+RACES = ^Test(Conformance|.*Race)$$
 
 test: ## prepare this machine, then run all tests, with the race detector where goroutines meet
 	@script/setup test

@@ -191,7 +191,7 @@ func TestSpill(t *testing.T) {
 
 // More readers than there are connections and the writer go on together, and the
 // readers end with their context.
-func TestReadersAndWriter(t *testing.T) {
+func TestReadersAndWriterRace(t *testing.T) {
 	s := closed(t, open(t, duckdb.Options{}))
 	write(t, s, frame(1, pageView(1)))
 	ctx, cancel := context.WithCancel(t.Context())

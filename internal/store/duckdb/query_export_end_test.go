@@ -13,7 +13,7 @@ import (
 
 // Exports that began before an erasure end with it, also while their caller takes
 // nothing, and leave nothing on disk. Later ones are not touched.
-func TestEndExports(t *testing.T) {
+func TestEndExportsRace(t *testing.T) {
 	const events = 20_000
 	dir := t.TempDir()
 	s := open(t, duckdb.Options{Dir: dir, MemoryLimit: 512 << 20})

@@ -39,7 +39,7 @@ func TestSeriesRefuses(t *testing.T) {
 }
 
 // A query that runs is stopped by its context, and the store goes on.
-func TestCancelledQuery(t *testing.T) {
+func TestCancelledQueryRace(t *testing.T) {
 	s := closed(t, open(t, duckdb.Options{}))
 	var records []event.Record
 	for i := range 20_000 {

@@ -146,7 +146,7 @@ func TestResetMetByWriting(t *testing.T) {
 }
 
 // Readers who never stop see no event vanish while DuckDB fails again and again.
-func TestResetsUnderReaders(t *testing.T) {
+func TestResetsUnderReadersRace(t *testing.T) {
 	const readers, rounds = 4, 150
 	dir := t.TempDir()
 	r := run(t, duckdb.Options{Dir: dir, FlushRows: 60, Step: fatalAt("segment filled", 3, 6)}, false)

@@ -257,7 +257,7 @@ func TestErasePassFinishesItsOwn(t *testing.T) {
 }
 
 // An erasure gets its turn although there is always something to merge.
-func TestEraseBetweenMerges(t *testing.T) {
+func TestEraseBetweenMergesRace(t *testing.T) {
 	var s *duckdb.Store
 	var last uint64
 	flushed := func() {

@@ -15,7 +15,7 @@ import (
 
 // A memtable that is frozen while the segments change, as by a merge, stays in
 // the version until it is flushed.
-func TestFreezeWhileSegmentsChange(t *testing.T) {
+func TestFreezeWhileSegmentsChangeRace(t *testing.T) {
 	const frames = 60
 	s, err := Open(t.Context(), Options{Dir: t.TempDir(), FlushRows: 10})
 	if err != nil {
