@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Callable, Dict, List, Optional, Tuple
@@ -9,17 +10,18 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 
 class Server:
     """Is a context manager. respond is called for each request, with its handler and its events;
-    when it returns False, the server accepts them. Requests come one at a time."""
+    when it returns False, the server accepts them."""
 
     def __init__(
         self, respond: Callable[["Handler", List[Dict[str, Any]]], bool] = lambda *_: False
     ) -> None:
         self.requests: List[Tuple[Dict[str, str], bytes]] = []
         self.events: List[Dict[str, Any]] = []
+        self.paths: List[str] = []
         self.connections = 0
         self._respond = respond
         self._lock = threading.Lock()
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), lambda *args: Handler(self, *args))
+        self.http = _HTTPServer(("127.0.0.1", 0), lambda *args: Handler(self, *args))
         self.http.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.http.server_address[1]}"
         self._thread = threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True)
@@ -35,16 +37,27 @@ class Server:
 
     def handle(self, handler: "Handler") -> None:
         headers = {name.lower(): value for name, value in handler.headers.items()}
-        body = handler.rfile.read(int(headers["content-length"]))
+        length = int(headers["content-length"])
+        body = handler.rfile.read(length)
+        if len(body) < length:
+            raise ConnectionError("the client has gone")
         with self._lock:
             self.requests.append((headers, body))
-            if headers.get("content-encoding") == "gzip":
-                body = gzip.decompress(body)
-            events = json.loads(body)["events"]
-            if self._respond(handler, events):
-                return
+            self.paths.append(handler.path)
+        if headers.get("content-encoding") == "gzip":
+            body = gzip.decompress(body)
+        events = json.loads(body)["events"]
+        if self._respond(handler, events):
+            return
+        with self._lock:
             self.events += events
         handler.answer(202, json.dumps({"received": len(events), "events": []}).encode())
+
+
+class _HTTPServer(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], OSError):  # the client has gone
+            super().handle_error(request, client_address)
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -11,7 +11,7 @@ from ._event import encode_head, encode_time, uuid7
 from ._queue import Limits
 from ._reports import Failure, Rejection, Reporter, Stats
 from ._runtime import Runtime, Transport
-from ._sender import Sender, Settings
+from ._sender import Call, Sender, Settings
 from ._session import current_session
 
 
@@ -111,7 +111,7 @@ class Eye:
         except Exception as error:  # also those that the caller's own types raise
             self._sender.refuse(f"an event could not be encoded: {error}")
             return
-        self._sender.track(event_id, head, session_id, time)
+        self._sender.track(Call(event_id, head, session_id, time))
 
     def flush(self, timeout: Optional[float] = None) -> bool:
         """Waits until the events that were tracked before are settled: accepted, rejected, or

@@ -2,7 +2,8 @@
 
 import json
 import random
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Union
+from collections import deque
+from typing import Any, Callable, Deque, Dict, List, NamedTuple, Optional, Union
 
 from ._answer import Answer, detail, receipt, retry_after
 from ._clock import Clock
@@ -30,6 +31,17 @@ class Settings(NamedTuple):
     runtime: Runtime
 
 
+class Call(NamedTuple):
+    """A call of track."""
+
+    id: str
+    head: bytes
+    """See encode_head."""
+    session_id: str
+    timestamp: Optional[str]
+    """Its JSON form. Without one, it is made when the event is queued."""
+
+
 class _Outcome(NamedTuple):
     """What the answer to a request means."""
 
@@ -52,9 +64,9 @@ class _Work(NamedTuple):
 class Sender:
     """Sends events in their order, one request at a time.
 
-    Its methods may be called concurrently. They may also be called again within themselves, by a
-    signal handler or a finalizer, so the lock is reentrant. The thread is started by the first
-    event, ends after close, and is started again for what is to be reported then.
+    Its methods may be called concurrently. track may also be called within track, by a signal
+    handler or a finalizer, so the lock is reentrant. The thread is started by the first event, ends
+    after close, and is started again for what is to be reported then.
     """
 
     def __init__(self, settings: Settings, transport: Transport) -> None:
@@ -70,6 +82,8 @@ class Sender:
         self._close_by: Optional[int] = None  # set by close
         self._closed = False
         self._unauthorized = False
+        self._calls: Deque[Call] = deque()
+        self._tracking = False
         self._queue = Queue(settings.limits)
         self._sequence = Sequence()
         self._clock = Clock(settings.runtime.wall, settings.runtime.monotonic)
@@ -88,24 +102,16 @@ class Sender:
         self._dropped = 0
         self._last_error: Optional[str] = None
 
-    def track(self, id: str, head: bytes, session_id: str, timestamp: Optional[str]) -> None:
-        """Queues an event; see encode_head. Without a timestamp, it is made now."""
+    def track(self, call: Call) -> None:
+        """Queues an event."""
         with self._changed:
-            if self._close_by is not None:
-                self._lose("closed", "an event was tracked after close", 0)
-                return
-            now, era = self._clock.stamp()
-            if timestamp is None:
-                timestamp = f'"{format_time(now)}"'
-            seq = self._sequence.next(session_id)
-            body = close_event(head, timestamp, seq, self._sequence.sender)
-            event = Event(id, body, era, self._runtime.monotonic())
-            if not self._queue.has_room(event):
-                self._lose("queue_full", "the queue had no room for an event", _GATHERED)
-                return
-            self._queued += 1
-            if self._queue.append(event):
-                self._wake()
+            self._calls.append(call)
+            # Within a call that has been interrupted, the rest is left to that call.
+            while self._calls and not self._tracking:
+                self._tracking = True
+                while self._calls:
+                    self._append(self._calls.popleft())
+                self._tracking = False
 
     def refuse(self, reason: str) -> None:
         """Counts and reports an event that could not be encoded."""
@@ -178,6 +184,22 @@ class Sender:
             )
 
     # Below, _run and _send take the lock; the other methods are called with it held.
+
+    def _append(self, call: Call) -> None:
+        if self._close_by is not None:
+            self._lose("closed", "an event was tracked after close", 0)
+            return
+        now, era = self._clock.stamp()
+        timestamp = f'"{format_time(now)}"' if call.timestamp is None else call.timestamp
+        seq = self._sequence.next(call.session_id)
+        body = close_event(call.head, timestamp, seq, self._sequence.sender)
+        event = Event(call.id, body, era, self._runtime.monotonic())
+        if not self._queue.has_room(event):
+            self._lose("queue_full", "the queue had no room for an event", _GATHERED)
+            return
+        self._queued += 1
+        if self._queue.append(event):
+            self._wake()
 
     def _lose(self, code: str, reason: str, delay: int) -> None:
         self._dropped += 1

@@ -1,5 +1,8 @@
 """Sends requests over HTTP."""
 
+# socket looks up hosts with this codec, and would import it in the client's thread; a process that
+# is forked meanwhile could never import it.
+import encodings.idna  # noqa: F401
 import gzip
 import http.client
 import os
