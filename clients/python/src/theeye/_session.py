@@ -54,7 +54,8 @@ def visit(cookies: str, *, secure: bool, private: bool, domain: Optional[str]) -
     left = 0 if session_id is None else _left(session_id)
     if session_id is None or left <= 0:
         session_id, left = uuid7(), _LONGEST
-    cookie = f"{COOKIE}={quote(session_id, safe='')}; Path=/; Max-Age={min(_IDLE, left)}; SameSite=Lax"
+    value = quote(session_id, safe="")
+    cookie = f"{COOKIE}={value}; Path=/; Max-Age={min(_IDLE, left)}; SameSite=Lax"
     if domain is not None:
         cookie += f"; Domain={domain}"
     if secure:
