@@ -5,13 +5,13 @@ import (
 	"sync"
 )
 
-// barrier lets a caller wait for everything that has entered so far, while others may still enter.
+// barrier lets a caller wait for all work that has entered so far, while more may enter.
 type barrier struct {
 	mu      sync.Mutex // guards present
 	present *round
 }
 
-// round counts what has entered between two waits.
+// round counts the work that entered between two waits.
 type round struct {
 	inside sync.WaitGroup
 }

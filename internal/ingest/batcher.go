@@ -12,16 +12,16 @@ import (
 	"theeye/internal/queue"
 )
 
-// Group commit (Q4): a frame is closed after frameWait, at frameBytes, or as soon as no other frame
-// is being written.
+// Group commit: requests that arrive together share a frame, and its fsync. A frame is closed after
+// frameWait, at frameBytes, or as soon as no other frame is being written.
 const (
 	frameWait     = 2 * time.Millisecond
 	frameBytes    = 512 << 10
-	maxFrameBytes = queue.MaxPayload - 1<<20 // what fits into a frame even when it does not compress
+	maxFrameBytes = queue.MaxPayload - 1<<20 // fits into a frame even if it cannot be compressed
 	maxInFlight   = 4                        // frames that are being written at a time
 )
 
-// entry is the part of a frame that one request brings. It is never split.
+// entry is the part of a frame that comes from one request. It is never split.
 type entry struct {
 	app      string
 	body     []byte // encoded records
@@ -29,7 +29,7 @@ type entry struct {
 	rejected uint32
 
 	release  func()        // called when the frame's outcome is known
-	accepted bool          // it will be part of a frame
+	accepted bool          // it became part of a frame
 	done     chan struct{} // closed when the outcome is known
 	first    int           // index of its first record in the frame
 	frame    uint64
@@ -44,14 +44,14 @@ func (e *entry) add(r event.Record) {
 	}
 }
 
-// abandon releases an entry that will be part of no frame.
+// abandon releases an entry that did not become part of a frame.
 func (e *entry) abandon() {
 	if !e.accepted {
 		e.release()
 	}
 }
 
-// pendingFrame is a frame that still takes entries.
+// pendingFrame is a frame to which entries can still be added.
 type pendingFrame struct {
 	entries []*entry
 	bytes   int
@@ -102,8 +102,9 @@ func newBatcher(opts Options) *batcher {
 	return &batcher{opts: opts, in: make(chan *entry), closed: make(chan struct{})}
 }
 
-// submit returns when the entry's frame is durable, with its sequence and the index of the first
-// record. After a deadline the frame may still come: e.release is called when its outcome is known.
+// submit returns when the entry's frame is durable, with its sequence and the index of the entry's
+// first record. If ctx ends first, the frame may still be written: e.release is called when its
+// outcome is known.
 func (b *batcher) submit(ctx context.Context, e *entry) (frame uint64, first int, err error) {
 	if len(e.body) > queue.MaxBody/2 {
 		return 0, 0, fmt.Errorf("%w: the events and their problems take %d bytes", queue.ErrTooLarge, len(e.body))
@@ -125,8 +126,8 @@ func (b *batcher) submit(ctx context.Context, e *entry) (frame uint64, first int
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return 0, 0, ctx.Err()
 	}
-	// Nobody waits for the answer, but the entry is on its way, and counts.
-	<-e.done // publishing has its own deadline, so this comes
+	// The sender no longer waits, but the entry is being published.
+	<-e.done // publishing has a deadline of its own, so this does not block forever
 	return e.frame, e.first, e.err
 }
 
@@ -136,7 +137,7 @@ func (b *batcher) run(ctx context.Context) error {
 	defer publishing.Wait()
 	defer close(b.closed)
 	slots := make(chan struct{}, maxInFlight)
-	var overflow *entry // did not fit into the frame before
+	var overflow *entry // did not fit into the previous frame
 	for {
 		var current pendingFrame
 		if overflow == nil {
@@ -189,7 +190,7 @@ func (b *batcher) publish(current pendingFrame) {
 	for _, e := range current.entries {
 		f.Body = append(f.Body, e.body...)
 	}
-	// The senders' contexts do not count here: others share the frame.
+	// This does not use a sender's context, because several senders share the frame.
 	sequence, err := b.opts.Publish(context.Background(), f)
 	if errors.Is(err, queue.ErrUnknown) {
 		b.unknownOutcomes.Add(1)

@@ -1,5 +1,5 @@
-// Package ingest splits request bodies into events, reads and validates each of them strictly, and
-// writes them to the queue before a sender is answered.
+// Package ingest splits request bodies into events, parses and validates each of them strictly, and
+// writes them to the queue before the sender is answered.
 //
 // It knows nothing about HTTP, and does not look for duplicates among stored events: the store
 // does.
@@ -21,39 +21,39 @@ import (
 	"theeye/internal/schema"
 )
 
-// Publisher is what a collector needs of a queue.
+// Publisher publishes a frame, like queue.Publish.
 type Publisher func(context.Context, queue.Frame) (uint64, error)
 
-// Options of a collector. Zero limits stand for the defaults.
+// Options of a collector. A limit of zero means its default.
 type Options struct {
 	Publish Publisher
 	// Acknowledged is called for each durable frame, before its senders are answered.
 	Acknowledged func(frame uint64, received map[string]int64)
-	// Types returns the event type with its schema, nil when there is none. It
-	// is called for each event and must not wait.
+	// Types returns the event type with its schema, nil if there is none. It is called for each
+	// event and must not block.
 	Types func(category, name string) *schema.Type
-	// NearestType returns the event type that an unknown one was probably meant to be; nil for
-	// none.
+	// NearestType returns the registered event type closest to an unknown one; ok is false if none
+	// is close enough. It may be nil.
 	NearestType func(category, name string) (nearCategory, nearName string, ok bool)
-	// Erasures returns what was erased so far. It is called for each request; nil for none.
+	// Erasures returns everything erased so far. It is called for each request. It may be nil.
 	Erasures func() *erasure.Set
 
-	// Upgraded: the store may hold events of keys with origins under the ids that earlier versions
-	// gave them, so those ids are looked up, too.
+	// Upgraded: the store may contain events of keys with origins under the ids that earlier
+	// versions gave them, so those ids are looked up, too.
 	Upgraded bool
 
 	MaxEventBytes   int           // 256 KiB
 	MaxBatchEvents  int           // 10,000
 	FutureTolerance time.Duration // 5 min
 	SkewTolerance   time.Duration // 60 s
-	// LargeBytes is how much of rejected bodies beyond MaxEventBytes is kept whole, for each
-	// application and UTC day, in bytes as they are stored; 0 for DefaultLargeBytes.
+	// LargeBytes bounds the rejected bodies larger than MaxEventBytes that are kept whole, per
+	// application and UTC day, in compressed bytes; 0 for DefaultLargeBytes.
 	LargeBytes int64
 	Registerer prometheus.Registerer
 }
 
-// Collector takes events in. Its methods may be called concurrently, but do
-// their work only while Run runs.
+// Collector accepts events. Its methods may be called concurrently, but events are only written
+// while Run is running.
 type Collector struct {
 	opts       Options
 	decoders   decoderPool
@@ -90,11 +90,11 @@ func orDefault[T ~int | ~int64](v *T, value T) {
 	}
 }
 
-// Run merges requests into frames until ctx ends. It returns when the last
-// frame in flight is answered.
+// Run merges requests into frames until ctx ends. It returns when the last frame in flight has been
+// answered.
 func (c *Collector) Run(ctx context.Context) error { return c.batcher.run(ctx) }
 
-// Request is a body with what is known of its sender.
+// Request is a body with what is known about its sender.
 type Request struct {
 	App                string
 	Zone               *time.Location // of timestamps without one; nil is UTC
@@ -103,33 +103,33 @@ type Request struct {
 	Lines              bool   // the body is NDJSON
 	Single             bool   // the body must be one event
 	IdempotencyKey     string
-	Public             bool // the key is public, as in a web page: ids that are not UUIDs have a namespace of their own
+	Public             bool // the key is public, as in a web page: ids that are not UUIDs get a namespace of their own
 	ReceivedAt         event.Micros
 }
 
-// request is a Request with what its body says of itself.
+// request is a Request whose body was split.
 type request struct {
 	Request
 	batch        batch
 	sentAt       event.Micros // of the envelope; 0 when absent
 	sentAtFault  string
-	types        func(category, name string) *schema.Type // nil: those in force
+	types        func(category, name string) *schema.Type // nil for the types in force
 	skew         *skew                                    // of the application
 	upgraded     bool                                     // as in Options
-	unknownTypes map[[2]string]string                     // what was said of event types that are not registered
+	unknownTypes map[[2]string]string                     // the messages about unregistered event types
 }
 
-// Status is what an answer says of an event.
+// Status is the status of an event in an answer.
 type Status string
 
-// The statuses of an event in an answer.
+// The values of Status.
 const (
 	Accepted  Status = "accepted"
 	Rejected  Status = "rejected"
 	Duplicate Status = "duplicate"
 )
 
-// Item is what an answer says of one event.
+// Item is the part of an answer about one event.
 type Item struct {
 	ID       uuid.UUID
 	ClientID string
@@ -141,16 +141,15 @@ type Item struct {
 type Receipt struct {
 	Items  []Item
 	Single bool // the body was one event and no batch
-	// Frame and First say where the items went: item i is record First+i of the
-	// frame. Frame is 0 when there are none.
+	// Frame and First say where the items are: item i is record First+i of the frame. Frame is 0 if
+	// there are no items.
 	Frame uint64
 	First int
 }
 
-// Collect reads a body, validates each of its events and returns when all of them,
-// good or bad, are durable (P1). Errors: *SyntaxError, *ShapeError and
-// *CountError for what cannot be read as events, of which nothing is kept yet
-// (see Refuse), and those of queue.Publish.
+// Collect splits a body, validates each of its events and returns when all of them, valid or not,
+// are durable (P1). Errors: *SyntaxError, *ShapeError and *CountError if the body cannot be read as
+// events, in which case nothing of it is kept (see Refuse), and those of queue.Publish.
 func (c *Collector) Collect(ctx context.Context, req Request) (Receipt, error) {
 	r := &request{Request: req, skew: c.skews.app(req.App), upgraded: c.opts.Upgraded}
 	if r.Zone == nil {
@@ -181,7 +180,7 @@ func (c *Collector) Collect(ctx context.Context, req Request) (Receipt, error) {
 	}
 	s := entry{app: r.App, body: make([]byte, 0, len(r.Body)+128*len(r.batch.events)), release: c.validating.enter()}
 	defer s.abandon()
-	erased := erasureFilter{set: c.opts.Erasures()} // after enter: WaitInFlight then waits for all that was validated without a tombstone
+	erased := erasureFilter{set: c.opts.Erasures()} // after enter, so that WaitInFlight waits for what was validated without a new tombstone
 	for i, raw := range r.batch.events {
 		record := c.validate(r, raw, i)
 		kept := erased.redact(record)
@@ -201,22 +200,22 @@ func (c *Collector) Collect(ctx context.Context, req Request) (Receipt, error) {
 	return receipt, nil
 }
 
-// WaitInFlight returns when every frame with a record that was validated before the call has been
-// acknowledged, or has an unknown outcome. So everything published later was validated with the
-// tombstones that existed at the call. The error is that of ctx.
+// WaitInFlight waits for all requests in flight at the call: until each frame with a record that
+// was validated before has been acknowledged, or has an unknown outcome. So everything published
+// later was validated with the tombstones that existed at the call. The error is that of ctx.
 func (c *Collector) WaitInFlight(ctx context.Context) error { return c.validating.wait(ctx) }
 
-// UnknownOutcomes returns how many frames had an outcome that is not known: the queue may have them
+// UnknownOutcomes returns the number of frames whose outcome is not known: they may be in the queue
 // or not.
 func (c *Collector) UnknownOutcomes() uint64 { return c.batcher.unknownOutcomes.Load() }
 
-// erasureFilter finds the records of a request that belong to something erased.
+// erasureFilter finds the records of a request that belong to an erased session or application.
 type erasureFilter struct {
 	set    *erasure.Set
 	covers map[string]erasure.Cover // by session
 }
 
-// redact returns what is kept of a record: only its id when it belongs to something erased.
+// redact returns what is kept of a record: only its id if it was erased.
 func (x *erasureFilter) redact(r event.Record) event.Record {
 	if x.set.Len() == 0 {
 		return r
@@ -236,12 +235,13 @@ func (x *erasureFilter) redact(r event.Record) event.Record {
 	return event.Record{Erased: &event.ErasedArrival{App: app, EventID: r.EventID(), ReceivedAt: r.ReceivedAt()}}
 }
 
-// PrefixBytes is how much of a request that cannot be read is kept, in bytes.
+// PrefixBytes is how many bytes are kept of a body that is not kept whole: one that cannot be read
+// as events, or a rejected one that is too large.
 const PrefixBytes = 4 << 10
 
-// Refuse keeps a request that cannot be read as one rejection with its first 4 KiB. It returns the
-// event id of the rejection when that is durable. For NDJSON, the rejection has no session, because
-// the lines may belong to several.
+// Refuse keeps a body that cannot be read as events as one rejection with its first PrefixBytes
+// bytes. It returns the event id of the rejection once that is durable. For NDJSON, the rejection
+// has no session, because the lines may belong to several.
 func (c *Collector) Refuse(ctx context.Context, req Request, p event.Problem) (uuid.UUID, error) {
 	p.Message = strings.ToValidUTF8(p.Message, "\uFFFD")
 	r := &request{Request: req}
@@ -263,5 +263,5 @@ func (c *Collector) Refuse(ctx context.Context, req Request, p event.Problem) (u
 	return record.Rejection.EventID, nil
 }
 
-// ErrClosed is returned for what comes after Run has ended. Nothing was written.
+// ErrClosed is returned for a request after Run has ended. Nothing was written.
 var ErrClosed = errors.New("intake is closed")

@@ -8,12 +8,13 @@ import (
 	"theeye/internal/jsonx"
 )
 
-// labels are the members by which a rejection is found whose event could not be read to its end.
+// labels are the members by which a rejection can be found if its event could not be parsed
+// completely.
 type labels struct{ id, sessionID string }
 
-// labelsIn returns the labels that stand in raw before the place where it is not JSON, in any
-// order of members, whatever else strict reading refuses. A label that no event may have is
-// empty. It reads raw at most twice.
+// labelsIn returns the labels in raw that come before the place where it stops being JSON. Members
+// may be in any order and have faults that a strict reader refuses. A label with a value that no
+// event may have is empty. labelsIn reads raw at most twice.
 func labelsIn(raw []byte) (l labels) {
 	d := jsonx.Lenient(flatten(raw))
 	if token, err := d.ReadToken(); err != nil || token.Kind() != '{' {

@@ -10,15 +10,15 @@ import (
 	"theeye/internal/event"
 )
 
-// DefaultLargeBytes is the default of Options.LargeBytes. Of what comes beyond it the
-// first PrefixBytes bytes are kept.
+// DefaultLargeBytes is the default of Options.LargeBytes. Of bodies beyond that budget, the first
+// PrefixBytes bytes are kept.
 const DefaultLargeBytes = 64 << 20
 
-// largeBudget are what the applications have used of LargeBytes since the day, or the
-// process, began.
+// largeBudget counts how much of LargeBytes the applications have used since the beginning of the
+// day or of the process.
 type largeBudget struct {
 	limit      int64
-	compressor *zstd.Encoder // as the store has it
+	compressor *zstd.Encoder // with the settings of the store's
 
 	mu   sync.Mutex // guards what follows
 	day  int64
@@ -31,7 +31,7 @@ func newLargeBudget(most int64) *largeBudget {
 	return &largeBudget{limit: most, compressor: packer}
 }
 
-// reserve reports whether so many bytes of an application may be kept, and counts them.
+// reserve reports whether a body of an application may be kept whole, and counts its bytes if so.
 func (l *largeBudget) reserve(app string, bytes int64, at event.Micros) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -61,7 +61,7 @@ func (c *Collector) truncate(r *event.Rejection) {
 	}
 	r.Whole = event.BodyOf(r.Raw)
 	end := PrefixBytes
-	for end > PrefixBytes-utf8.UTFMax && !utf8.RuneStart(r.Raw[end]) { // not within a character
+	for end > PrefixBytes-utf8.UTFMax && !utf8.RuneStart(r.Raw[end]) { // do not cut a character
 		end--
 	}
 	r.Raw = r.Raw[:end]

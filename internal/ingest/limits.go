@@ -11,14 +11,14 @@ import (
 	"theeye/internal/jsonx"
 )
 
-// MaxDepth bounds arrays and objects in each other, the event being the first. With the limits of
-// jsonx.MeasureNumber it keeps readers and validators of all kinds safe; jsonschema panics at the
-// number 1e1000001.
+// MaxDepth bounds the nesting of arrays and objects; the event itself is the first level. Together
+// with the limits of jsonx.MeasureNumber, it protects all readers and validators. The package
+// jsonschema, for example, panics at the number 1e1000001.
 const MaxDepth = 64
 
-// withinLimits reports whether a JSON value keeps all limits. It reads each byte once; violations
-// reports what is wrong, and where. The value is well-formed, except below flatDepth, which
-// withinLimits does not reach.
+// withinLimits reports whether a JSON value complies with all limits. It reads each byte once;
+// violations reports what is wrong, and where. The value must be well-formed down to flatDepth
+// levels; withinLimits does not read deeper ones.
 func withinLimits(raw []byte) bool {
 	depth := 0
 	for i := 0; i < len(raw); i++ {
@@ -66,7 +66,7 @@ func containsExponent(number []byte) bool {
 	return false
 }
 
-// numberFault says what is wrong with the literal of a JSON number; "" if nothing.
+// numberFault says what is wrong with the literal of a JSON number, or returns "".
 func numberFault(literal string) string {
 	digits, exponent, within := jsonx.MeasureNumber(literal)
 	switch {
@@ -78,10 +78,10 @@ func numberFault(literal string) string {
 	return fmt.Sprintf("the exponent %.20s is out of range; it must be from -%d to %d", exponent, jsonx.MaxNumberExponent, jsonx.MaxNumberExponent)
 }
 
-// maxViolations bounds the problems that violations reports of one event.
+// maxViolations bounds the problems that violations reports for one event.
 const maxViolations = 20
 
-// violations reports where a value breaks which limit.
+// violations reports which limits a value exceeds, and where.
 func violations(raw []byte) []event.Problem {
 	d := jsonx.Lenient(raw)
 	var problems []event.Problem
@@ -114,8 +114,8 @@ func violations(raw []byte) []event.Problem {
 	return problems
 }
 
-// strictProblem turns the error of strict reading into a problem. The value is
-// known to be JSON, so that only names and Unicode can be wrong.
+// strictProblem converts the error of a strict decoder to a problem. The value is known to be JSON,
+// so only duplicate names and invalid Unicode can be wrong.
 func strictProblem(err error) event.Problem {
 	p := event.Problem{Code: event.InvalidUnicode, Message: "the text is not valid Unicode: it has bytes that are not UTF-8, or half of a surrogate pair"}
 	if syntactic, ok := errors.AsType[*jsontext.SyntacticError](err); ok {

@@ -25,22 +25,22 @@ func knownFields() []string {
 
 // rawEvent is one event as it was sent, with the problems found in it so far.
 type rawEvent struct {
-	id        string // as sent; empty when there is none
+	id        string // as sent; empty if there is none
 	sessionID string
 	category  string
 	name      string
 	data      jsontext.Value // nil unless it is an object
 	timestamp string         // the text, or the literal of a number
-	isNumber  bool           // the timestamp is one
+	isNumber  bool           // the timestamp is a number
 	sentTime  event.Micros
 	sentAt    event.Micros
 	seq       int64
 	sender    string
 
 	occurredAt  event.Micros // uncorrected
-	correctedAt event.Micros // by the clock of its sender; only of what is rejected
-	hasTime     bool         // occurredAt and sentTime could be read
-	checkable   bool         // data keeps the limits that a schema's validator needs
+	correctedAt event.Micros // corrected by the offset of the sender's clock; only for rejections
+	hasTime     bool         // occurredAt and sentTime could be parsed
+	checkable   bool         // data complies with the limits that a schema's validator needs
 	problems    []event.Problem
 	uncounted   int // unknown members beyond MaxProblems, which are only counted
 }
@@ -53,7 +53,7 @@ func (e *rawEvent) tooDeep() bool {
 	return slices.ContainsFunc(e.problems, func(p event.Problem) bool { return p.Code == event.DataTooDeep })
 }
 
-// decoderPool reuses decoders: one for each event would be garbage.
+// decoderPool reuses decoders, to save an allocation per event.
 type decoderPool struct{ pool sync.Pool }
 
 type decoder struct {
@@ -76,8 +76,7 @@ func (p *decoderPool) put(d *decoder) {
 	p.pool.Put(d)
 }
 
-// read reads one well-formed JSON value as an event. zone stands in for that
-// of a timestamp without one.
+// read parses one well-formed JSON value as an event. zone applies to a timestamp without one.
 func (p *decoderPool) read(raw []byte, zone *time.Location) rawEvent {
 	e := rawEvent{seq: event.NoSeq, checkable: true}
 	if raw[0] != '{' {
@@ -91,13 +90,13 @@ func (p *decoderPool) read(raw []byte, zone *time.Location) rawEvent {
 	d := p.get(raw)
 	defer p.put(d)
 	if err := e.members(d.strict, zone); err != nil {
-		// What was read before stays as a label of the rejection. Its session is looked for in
-		// the rest too: an erasure finds it by nothing else.
+		// The members read so far remain as labels of the rejection. The session is looked for in
+		// the rest, too, because an erasure finds the rejection only by its session.
 		e.checkable = false
 		if e.sessionID == "" {
 			e.sessionID = labelsIn(raw).sessionID
 		}
-		if !e.tooDeep() { // a strict reader gives up on that as well
+		if !e.tooDeep() { // that makes a strict decoder fail, too
 			e.problems = append(e.problems, strictProblem(err))
 		}
 		return e
@@ -106,7 +105,7 @@ func (p *decoderPool) read(raw []byte, zone *time.Location) rawEvent {
 	return e
 }
 
-// members reads the members of the object; err is one of strict reading.
+// members parses the members of the object. The error is that of the strict decoder.
 func (e *rawEvent) members(d *jsontext.Decoder, zone *time.Location) error {
 	if _, err := d.ReadToken(); err != nil {
 		return err
@@ -131,7 +130,7 @@ func (e *rawEvent) member(field string, value jsontext.Value, zone *time.Locatio
 	if value.Kind() == 'n' {
 		switch field {
 		case "id", "session_id", "category", "name", "sender", "timestamp", "sent_at", "seq":
-			return // null is as good as absent
+			return // null means absent
 		}
 	}
 	switch field {
@@ -183,7 +182,7 @@ func (e *rawEvent) unknown(field string) {
 	e.problem(event.InvalidField, "/"+jsonx.EscapePointer(field), message)
 }
 
-// text reads a string of 1 to limit code points.
+// text parses a string of 1 to limit code points.
 func (e *rawEvent) text(field string, value jsontext.Value, limit int) string {
 	if value.Kind() != '"' {
 		e.problem(event.InvalidField, "/"+field, field+" must be a string, not "+kindName(value))
@@ -207,7 +206,7 @@ func (e *rawEvent) readTimestamp(value jsontext.Value, zone *time.Location) {
 	case '"':
 		e.timestamp = unquote(value)
 		if e.occurredAt, err = event.ParseTime(e.timestamp, zone); err == nil {
-			// UTC stands in here so that a retry after a change of the zone is found (S6).
+			// UTC is used here, so that a retry has the same value after a change of the zone.
 			e.sentTime, err = event.ParseSentTime(e.timestamp)
 		}
 	case '0':
@@ -231,7 +230,7 @@ func (e *rawEvent) readTimestamp(value jsontext.Value, zone *time.Location) {
 	}
 }
 
-// readTime reads a time that is not the timestamp: text, in a zone when it names none, or a number.
+// readTime parses a time other than the timestamp: a text, in zone if it names none, or a number.
 func readTime(value jsontext.Value, zone *time.Location) (event.Micros, string) {
 	text := string(value)
 	var at event.Micros
@@ -278,9 +277,9 @@ func (e *rawEvent) required() {
 	}
 }
 
-// identity holds the ids of an event: its own, the one that its sender gave it if that is not a
-// UUID, and the one that an earlier version would have given it, zero when that is the same or
-// cannot be stored here.
+// identity holds the ids of an event: its own; the one from the sender, if that is not a UUID; and
+// the one that an earlier version would have given it, zero if that is the same or cannot be in
+// this store.
 type identity struct {
 	id, former uuid.UUID
 	clientID   string

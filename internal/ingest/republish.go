@@ -8,11 +8,11 @@ import (
 	"theeye/internal/queue"
 )
 
-// Republish writes events that were rejected when they first arrived, as one frame
-// of their own, and returns its sequence when it is durable. Each keeps the position
-// of its first arrival, and counts as received when it first was: the frame has no counts.
-// It shares the deadline and the errors of queue.Publish; after queue.ErrUnknown the
-// frame may be there. It may be called concurrently, also while Run does not run.
+// Republish writes events that were rejected at their first arrival, as a frame of their own, and
+// returns its sequence once it is durable. Each event keeps the position of its first arrival. It
+// was counted as received then, so the frame has no counts. Deadline and errors are those of
+// queue.Publish; after queue.ErrUnknown, the frame may have been written. Republish may be called
+// concurrently, even if Run is not running.
 func (c *Collector) Republish(ctx context.Context, events []*event.Event) (frame uint64, err error) {
 	records := make([]event.Record, len(events))
 	for i, e := range events {
@@ -21,10 +21,10 @@ func (c *Collector) Republish(ctx context.Context, events []*event.Event) (frame
 	return c.publishAgain(ctx, records, func(event.Record) bool { return true })
 }
 
-// Rescue writes records that were lost with the frame that had brought them, as one frame of their
-// own, and returns its sequence when it is durable. They count as received when they first were:
-// the frame has no counts. Those that were replays stay so, and the others arrive with the new
-// frame, as they were received. Deadline, errors and concurrency are those of Republish.
+// Rescue writes records that were lost with their frame, as a frame of their own, and returns its
+// sequence once it is durable. They were counted as received with the lost frame, so the new frame
+// has no counts. Records of replays remain replays; the others arrive with the new frame and keep
+// their time of receipt. Deadline, errors and concurrency are those of Republish.
 func (c *Collector) Rescue(ctx context.Context, records []event.Record) (frame uint64, err error) {
 	marked := make([]event.Record, len(records))
 	for i, r := range records {

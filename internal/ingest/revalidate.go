@@ -9,24 +9,21 @@ import (
 	"theeye/internal/schema"
 )
 
-// Revalidation holds the settings by which a rejection is validated again.
+// Revalidation holds the settings with which a rejection is validated again.
 type Revalidation struct {
 	Zone               *time.Location // of timestamps without one; nil is UTC
 	RefuseUnknownTypes bool
-	// Types returns the event type to check by; nil takes those in force. It must
-	// not wait.
+	// Types returns the event type to check against; nil for the types in force. It must not block.
 	Types func(category, name string) *schema.Type
 }
 
-// Revalidate validates the body of a rejection again, as intake would if it came
-// alone: raw is the rejection's own body or a repaired one. The event keeps the
-// id, the time of arrival and the position of the rejection, and the time of its
-// sending when the body has none; rules about time go by the time of arrival.
+// Revalidate validates the body of a rejection again, as if it arrived alone: raw is the body of
+// the rejection or a repaired one. The event keeps the id, the time of receipt and the position of
+// the rejection, and its sent time if the body has none. Rules about time use the time of receipt.
 //
-// The answer is an event, or a rejection with what is wrong now; it shares the
-// memory of raw. Nothing is written, and whether the id is stored already with
-// another body (id_conflict) is for the store to say. Revalidate may be called
-// concurrently, also while Run does not run.
+// The result is an event, or a rejection with its current problems. It shares the memory of raw.
+// Nothing is written. Whether the id is already stored with another body (id_conflict) is decided
+// by the store. Revalidate may be called concurrently, even if Run is not running.
 func (c *Collector) Revalidate(rej *event.Rejection, raw []byte, how Revalidation) event.Record {
 	r := &request{
 		Request: Request{App: rej.App, Zone: how.Zone, RefuseUnknownTypes: how.RefuseUnknownTypes, ReceivedAt: rej.ReceivedAt},
@@ -36,7 +33,7 @@ func (c *Collector) Revalidate(rej *event.Rejection, raw []byte, how Revalidatio
 	if r.Zone == nil {
 		r.Zone = time.UTC
 	}
-	body := bytes.Trim(jsonx.WithoutBOM(raw), " \t\r\n") // a body that was refused as a whole is kept as it came
+	body := bytes.Trim(jsonx.WithoutBOM(raw), " \t\r\n") // a body that was refused as a whole is kept as it was sent
 	if fault := oneValue(body); fault != nil {
 		fault.Line = max(fault.Line, 1)
 		r.batch.broken = map[int]*SyntaxError{0: fault}

@@ -27,8 +27,8 @@ func rejected(t *testing.T, c *ingest.Collector, kept *frames, req ingest.Reques
 	return last.Rejection
 }
 
-// What intake refused it refuses again, under the same identity and with the same
-// problems, as long as nothing has changed.
+// What intake refused it refuses again, under the same identity and with the same problems, as long
+// as nothing has changed.
 func TestRevalidationChangesNothing(t *testing.T) {
 	strict, err := schema.Compile("c", "n", 7, []byte(`{"required":["path"]}`))
 	if err != nil {

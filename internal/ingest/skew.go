@@ -11,9 +11,9 @@ import (
 	"theeye/internal/event"
 )
 
-// Skew is how far the clocks of an application's senders were off, since the
-// start: the size of received − sent, of each event that says when it was sent.
-// Quantiles are at most an eighth too large.
+// Skew describes how far the clocks of an application's senders have been off since the start: the
+// absolute values of received − sent, of each event with a sent time. Quantiles are at most an
+// eighth too large.
 type Skew struct {
 	Events    int64
 	Corrected int64 // events whose time was corrected
@@ -21,11 +21,11 @@ type Skew struct {
 	Max       time.Duration
 }
 
-// skews holds what was seen of each application.
+// skews holds the measurements of each application.
 type skews struct {
 	mu      sync.RWMutex // guards byApp
 	byApp   map[string]*skew
-	seconds prometheus.Histogram // of all applications: a series for each would be too many
+	seconds prometheus.Histogram // of all applications, because one series for each would be too many
 }
 
 func newSkews(r prometheus.Registerer) *skews {
@@ -39,7 +39,7 @@ func newSkews(r prometheus.Registerer) *skews {
 	return s
 }
 
-// skew is what was seen of one application.
+// skew holds the measurements of one application.
 type skew struct {
 	seconds   prometheus.Observer
 	corrected atomic.Int64
@@ -47,7 +47,7 @@ type skew struct {
 	counts    [skewBuckets]atomic.Int64 // by bucketOf
 }
 
-// find returns what was seen of an application, nil for nothing.
+// find returns the measurements of an application, nil if there are none.
 func (s *skews) find(app string) *skew {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -68,7 +68,7 @@ func (s *skews) app(name string) *skew {
 	return one
 }
 
-// observe counts how far a sender's clock was off; nil counts nothing.
+// observe counts how far a sender's clock was off. It may be called on nil, and then does nothing.
 func (s *skew) observe(received, sent event.Micros, corrected bool) {
 	if s == nil {
 		return
@@ -84,8 +84,8 @@ func (s *skew) observe(received, sent event.Micros, corrected bool) {
 	}
 }
 
-// Buckets are as wide as an eighth of where they begin, from 8 ms on: the three
-// digits after the first of the binary number count.
+// From 8 ms on, the width of a bucket is an eighth of the power of two below it: the four leading
+// bits of a value determine its bucket.
 const skewBuckets = 8 * (41 - 2) // up to 2^41 ms, seventy years
 
 func bucketOf(ms int64) int {
@@ -113,7 +113,7 @@ func (s *skew) summary() Skew {
 		x.Events += counts[i]
 	}
 	quantile := func(percent int64) time.Duration {
-		rest := (x.Events*percent + 99) / 100 // how many are not larger
+		rest := (x.Events*percent + 99) / 100 // number of events that are not larger
 		for i, n := range counts {
 			if rest -= n; rest <= 0 {
 				return min(time.Duration(endOf(i))*time.Millisecond, x.Max)
@@ -125,7 +125,7 @@ func (s *skew) summary() Skew {
 	return x
 }
 
-// Skew returns how far the clocks of an application's senders were off.
+// Skew returns the measurements of an application.
 func (c *Collector) Skew(app string) Skew {
 	if one := c.skews.find(app); one != nil {
 		return one.summary()
@@ -133,7 +133,7 @@ func (c *Collector) Skew(app string) Skew {
 	return Skew{}
 }
 
-// ForgetApp drops what is kept of an application that is gone.
+// ForgetApp drops what is kept in memory about an application that was deleted.
 func (c *Collector) ForgetApp(app string) {
 	c.large.forget(app)
 	c.skews.mu.Lock()

@@ -11,7 +11,7 @@ import (
 	"theeye/internal/jsonx"
 )
 
-// SyntaxError reports where a body stops being JSON.
+// SyntaxError reports where a body stops being valid JSON.
 type SyntaxError struct {
 	Line, Column int // from 1; columns are code points
 	Reason       string
@@ -35,10 +35,10 @@ func (e *CountError) Error() string {
 
 // batch is a body that was split into its events.
 type batch struct {
-	events [][]byte // JSON values, each by itself well-formed; not checked further
+	events [][]byte // JSON values that are well-formed, unless in broken; not checked further
 	broken map[int]*SyntaxError
-	sentAt []byte // of the envelope; nil when it has none
-	single bool   // the body was one event and no batch
+	sentAt []byte // of the envelope; nil if it has none
+	single bool   // the body was one event, not a batch
 }
 
 // split divides a JSON body into its events: an event, an array of events, or an envelope
@@ -64,14 +64,13 @@ func split(body []byte, limit int) (batch, error) {
 	return c, nil
 }
 
-// flatDepth is how deep arrays and objects may be nested for the decoder to read them; it gives up
-// at 10,000 levels and would refuse the whole batch.
+// flatDepth bounds the nesting of arrays and objects that the decoder reads. At 10,000 levels it
+// would give up and refuse the whole batch.
 const flatDepth = 1000
 
-// flatten returns body itself, or when it is deeper than flatDepth a copy of
-// the same length in which what is deeper is replaced by a number and spaces.
-// So nesting that is too deep costs one event. The event itself is taken from the body, and refused
-// for its depth.
+// flatten returns body itself, or, if it is nested deeper than flatDepth, a copy of the same length
+// in which each deeper value is replaced by a number and spaces. So excessive nesting affects only
+// one event. The event itself is taken from body, and rejected for its depth.
 func flatten(body []byte) []byte {
 	var flat []byte
 	depth := 0
@@ -147,10 +146,10 @@ func splitArray(d *jsontext.Decoder, body []byte, limit int) ([][]byte, error) {
 	return events, err
 }
 
-// hasEvents reports whether the top-level object has a member "events", or is
-// broken after one.
+// hasEvents reports whether the top-level object has a member "events", even if its syntax is
+// invalid after that.
 func hasEvents(body []byte) bool {
-	return bytes.Contains(body, []byte(`"events"`)) && jsonx.HasMember(body, "events") // the common case costs one fast scan
+	return bytes.Contains(body, []byte(`"events"`)) && jsonx.HasMember(body, "events") // Contains is fast and usually enough
 }
 
 func splitEnvelope(d *jsontext.Decoder, body []byte, limit int) (batch, error) {
@@ -237,7 +236,7 @@ func oneValue(line []byte) *SyntaxError {
 	return &SyntaxError{Column: 1, Reason: err.Error()}
 }
 
-// locate turns a decoder's error into one that says where it is.
+// locate converts an error of the decoder to one that says where the fault is.
 func locate(body []byte, err error) error {
 	at, reason, ok := jsonx.SyntaxPlace(body, err)
 	if !ok {

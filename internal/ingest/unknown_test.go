@@ -61,8 +61,8 @@ func BenchmarkUnknownMembers(b *testing.B) {
 	}
 }
 
-// Of an event type that must be registered and is not, the nearest is told, which is looked for
-// few times in one request.
+// Of an event type that must be registered and is not, the nearest is told, which is looked for few
+// times in one request.
 func TestNearestType(t *testing.T) {
 	looked := 0
 	c, _ := start(t, ingest.Options{NearestType: func(category, name string) (string, string, bool) {

@@ -12,7 +12,7 @@ import (
 	"theeye/internal/schema"
 )
 
-// validate turns one raw event into a record: an event, or a rejection with all its problems. The
+// validate converts one raw event to a record: an event, or a rejection with all its problems. The
 // record shares the memory of raw.
 func (c *Collector) validate(r *request, raw []byte, index int) event.Record {
 	if broken := r.batch.broken[index]; broken != nil {
@@ -22,7 +22,7 @@ func (c *Collector) validate(r *request, raw []byte, index int) event.Record {
 	}
 	if len(raw) > c.opts.MaxEventBytes {
 		known := labelsIn(raw)
-		e := rawEvent{id: known.id, sessionID: known.sessionID} // the id, so that it is a duplicate when it comes again
+		e := rawEvent{id: known.id, sessionID: known.sessionID} // with the id, a repetition is a duplicate
 		e.problem(event.EventTooLarge, "", fmt.Sprintf("the event is %d bytes long; at most %d are allowed (--max-event-bytes)", len(raw), c.opts.MaxEventBytes))
 		return r.reject(e, raw, index, 0)
 	}
@@ -50,8 +50,8 @@ func (c *Collector) validate(r *request, raw []byte, index int) event.Record {
 	return event.Record{Event: accepted}
 }
 
-// correct returns when the event occurred by the server's clock: the sender's
-// clock is corrected only when it is further off than a slow network explains.
+// correct returns when the event occurred according to the server's clock. It corrects the sender's
+// clock only if that is further off than a slow network explains.
 func (c *Collector) correct(r *request, e *rawEvent) event.Micros {
 	if !e.hasTime {
 		return 0
@@ -74,8 +74,8 @@ func (c *Collector) correct(r *request, e *rawEvent) event.Micros {
 	return at
 }
 
-// inFutureMessage says how far a time is ahead, and when the time zone may be the cause, which zone
-// that is.
+// inFutureMessage says how far a time is ahead. If the time zone may be the cause, it names the
+// zone.
 func (c *Collector) inFutureMessage(r *request, e *rawEvent, at event.Micros) string {
 	ahead := fmt.Sprintf("%s ahead of the server's clock; at most %s is allowed (--future-tolerance)",
 		roundAhead(at.Sub(r.ReceivedAt), c.opts.FutureTolerance), duration.Format(c.opts.FutureTolerance))
@@ -86,8 +86,8 @@ func (c *Collector) inFutureMessage(r *request, e *rawEvent, at event.Micros) st
 		e.timestamp, r.Zone, ahead)
 }
 
-// roundAhead writes a duration to the minute, or to the second where it is short or would not be
-// beyond the limit any more.
+// roundAhead formats a duration to the minute, or to the second if it is short or the rounded value
+// would no longer exceed the limit.
 func roundAhead(d, limit time.Duration) string {
 	if minutes := d.Round(time.Minute); minutes >= 10*time.Minute && minutes > limit {
 		return duration.Format(minutes)
@@ -95,8 +95,8 @@ func roundAhead(d, limit time.Duration) string {
 	return duration.Format((d + time.Second - 1).Truncate(time.Second))
 }
 
-// checkType checks data against the schema of its type, as far as both can be read, and returns the
-// version of that schema.
+// checkType checks data against the schema of its type, if both are usable, and returns the version
+// of that schema.
 func (c *Collector) checkType(r *request, e *rawEvent) uint32 {
 	if e.category == "" || e.name == "" {
 		return 0
@@ -141,12 +141,12 @@ func (c *Collector) unknownTypeMessage(r *request, category, name string) string
 	return message
 }
 
-// MaxProblemText bounds the pointer and the message of a problem, in bytes each: a
-// sender's names may be as long as its event.
+// MaxProblemText bounds the pointer and the message of a problem, in bytes each. A name from a
+// sender may be as long as its event.
 const MaxProblemText = 2 << 10
 
 // truncateProblem bounds the texts of a problem. A pointer that is too long is replaced by that of
-// the nearest value around the place.
+// the innermost enclosing value whose pointer fits.
 func truncateProblem(p *event.Problem) {
 	for len(p.Pointer) > MaxProblemText {
 		p.Pointer = p.Pointer[:max(0, strings.LastIndexByte(p.Pointer, '/'))]
@@ -154,11 +154,12 @@ func truncateProblem(p *event.Problem) {
 	p.Message = event.Truncate(p.Message, MaxProblemText)
 }
 
-// MaxProblems bounds the problems that are reported of one event; the last one then says how many
+// MaxProblems bounds the problems that are reported for one event. The last one then says how many
 // more there are.
 const MaxProblems = 50
 
-// reject makes a rejection. Erasures up to its receipt cover an event without a time (S11).
+// reject returns a rejection. An event without a valid time is covered by every erasure up to its
+// receipt, because it may have occurred at any time.
 func (r *request) reject(e rawEvent, raw []byte, index int, version uint32) event.Record {
 	if n := len(e.problems) + e.uncounted; n > MaxProblems {
 		e.problems[MaxProblems-1].Message += fmt.Sprintf(" (and %d more problems)", n-MaxProblems)
@@ -181,11 +182,11 @@ func (r *request) reject(e rawEvent, raw []byte, index int, version uint32) even
 	return event.Record{Rejection: rejection}
 }
 
-// duplicates finds events that one request sends under the same id.
+// duplicates finds events with the same id in one request.
 type duplicates struct{ seen map[uuid.UUID]*event.Event }
 
-// status returns what the answer says of a record. The record itself is unchanged: the store
-// decides about it by the same function.
+// status returns the status and the problems of a record in the answer. It does not change the
+// record: the store comes to the same decision with the same function.
 func (p *duplicates) status(r event.Record) (Status, []event.Problem) {
 	if r.Rejection != nil {
 		return statusOf(event.DecideRejection(r.Rejection, false))
