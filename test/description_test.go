@@ -59,7 +59,7 @@ func TestDamagedDescription(t *testing.T) {
 					if acts := actsOf(s.trail("")); !strings.Contains(acts, "firstStart done") || !strings.Contains(acts, "createApp done") || strings.Contains(acts, "beginTrail done, beginTrail done") {
 						t.Errorf("the trail is %s", acts)
 					}
-					if got := s.output.String(); !strings.Contains(got, "it was written again") || strings.Contains(got, "metadata was lost") || strings.Contains(got, "audit log was missing") {
+					if got := s.output.String(); !strings.Contains(got, "it was rewritten") || strings.Contains(got, "metadata was lost") || strings.Contains(got, "audit log was missing") {
 						t.Errorf("the log has %s", got)
 					}
 				})

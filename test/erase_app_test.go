@@ -148,7 +148,7 @@ func TestEraseAppGoesOn(t *testing.T) {
 	s.gone()
 }
 
-// An application that was erased while the clock was ahead, and made again, keeps what it sends
+// An application that was erased while the clock was ahead, and created again, keeps what it sends
 // when the clock is right again: what is erased goes by frames, not by times (M10).
 func TestErasedApplicationIsMadeAgainAfterAWrongClock(t *testing.T) {
 	t.Parallel()

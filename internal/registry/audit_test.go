@@ -101,8 +101,8 @@ func TestTrail(t *testing.T) {
 	}
 }
 
-// Whatever is written and however it is paged, each entry is listed once, in the
-// order in which the acts ended.
+// Whatever is written and however it is paged, each entry is listed once, in the order in which the
+// acts ended.
 func TestTrailPages(t *testing.T) {
 	js, _ := jetStream(t, t.TempDir())
 	trail := open(t, js, t.TempDir()).AuditLog()
@@ -172,8 +172,8 @@ func TestTrailIsBounded(t *testing.T) {
 	}
 }
 
-// A trail goes from one data directory to another with its file, also when that
-// was interrupted before.
+// A trail goes from one data directory to another with its file, also when that was interrupted
+// before.
 func TestTrailIsTakenOver(t *testing.T) {
 	js, _ := jetStream(t, t.TempDir())
 	document, err := open(t, js, t.TempDir()).AuditLog().Document(t.Context())

@@ -9,8 +9,8 @@ import (
 	"theeye/internal/registry"
 )
 
-// A registry that begins with the document of another one and a new admin key
-// knows the same applications and keys, and the new key.
+// A registry that begins with the document of another one and a new admin key knows the same
+// applications and keys, and the new key.
 func TestDocumentMakesTheSameRegistry(t *testing.T) {
 	js, _ := jetStream(t, t.TempDir())
 	r := open(t, js, t.TempDir())

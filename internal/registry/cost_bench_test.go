@@ -17,8 +17,8 @@ import (
 )
 
 // BenchmarkSize measures what metadata costs by how much there is of it: a start, the memory of it,
-// one key that is made and one that is revoked, 1,000 that are made by eight at once, and making
-// a bucket again from its copy.
+// one key that is made and one that is revoked, 1,000 that are made by eight at once, and making a
+// bucket again from its copy.
 func BenchmarkSize(b *testing.B) {
 	for _, size := range []struct{ apps, keys int }{{10, 1_000}, {1_000, 1_000}, {10_000, 1_000}, {10, 100_000}, {10_000, 100_000}} {
 		b.Run(fmt.Sprintf("apps=%d/keys=%d", size.apps, size.keys), func(b *testing.B) { benchSize(b, size.apps, size.keys) })

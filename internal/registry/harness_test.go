@@ -23,8 +23,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// node is a server over a folder, with a client that finds the server's
-// successor after a restart.
+// node is a server over a folder, with a client that finds the server's successor after a restart.
 type node struct {
 	t      testing.TB
 	dir    string

@@ -34,8 +34,8 @@ func TestLostMetadataIsNoFirstStart(t *testing.T) {
 	}
 }
 
-// What is told of a copy or a log that is missing: nothing after a first start that was
-// interrupted at its end, or of a directory of an earlier version, which had no trail.
+// What is told of a copy or a log that is missing: nothing after a first start that was interrupted
+// at its end, or of a directory of an earlier version, which had no trail.
 func TestWhatIsMissingIsTold(t *testing.T) {
 	for name, c := range map[string]struct {
 		missing string
@@ -303,13 +303,13 @@ func TestACopyOfAnotherBucket(t *testing.T) {
 		t.Errorf("kept are %v, told is %q, %v", kept, notes, err)
 	}
 	if read(t, name) != later {
-		t.Error("the copy was not made again")
+		t.Error("the copy was not rewritten")
 	}
 
 	if err := os.WriteFile(filepath.Join(earlierDir, "metadata.json"), []byte(later), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if r, err := registry.Open(t.Context(), earlierJS, registry.Options{Dir: earlierDir, Begun: true}); err == nil || !strings.Contains(err.Error(), "of a later beginning") {
+	if r, err := registry.Open(t.Context(), earlierJS, registry.Options{Dir: earlierDir, Begun: true}); err == nil || !strings.Contains(err.Error(), "at a later time") {
 		t.Errorf("beside an older bucket: %v, %v", r, err)
 	}
 }

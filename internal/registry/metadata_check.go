@@ -24,8 +24,8 @@ func CheckDocument(b []byte) error {
 	return f.checkVersion()
 }
 
-// CheckCopy reports whether the metadata can be made again from the copy in a data directory. Its
-// error says what to do when the metadata itself is damaged.
+// CheckCopy reports whether the metadata can be rebuilt from its copy in a data directory. It is
+// called when the metadata in the queue is damaged; its error says what to do about that.
 func CheckCopy(dir string) error {
 	name := filepath.Join(dir, metadataName)
 	_, there, err := readCopy(dir)
@@ -40,13 +40,13 @@ func CheckCopy(dir string) error {
 	return fmt.Errorf("the metadata in the queue is damaged, and so keys that were revoked may seem valid again; its copy %s cannot be used: %w. %s", name, err, recoveryAdvice)
 }
 
-// recoveryAdvice says what to do when the metadata can be read neither from the queue nor from its
+// recoveryAdvice says what to do if the metadata can be read neither from the queue nor from its
 // copy.
 const recoveryAdvice = "Put the metadata.json of a backup there (`eye backup extract BACKUP metadata.json FILE`) and revoke again the keys that were revoked since; or, to start without applications and keys, run `eye store recover --forget-metadata --yes`"
 
 func unanswered(dir string, err error) error {
 	return fmt.Errorf("the queue did not deliver the metadata in time, as when it is damaged or its disk is slow: %w. Start again; if it stays so, move the folder %s away: "+
-		"the metadata is made again from its copy %s", err, bucketDir(dir), filepath.Join(dir, metadataName))
+		"the metadata is rebuilt from its copy %s", err, bucketDir(dir), filepath.Join(dir, metadataName))
 }
 
 func lostError(name string) error {
@@ -58,9 +58,9 @@ func lostAndDamaged(name string, err error) error {
 	return fmt.Errorf("the metadata is lost, and its copy %s cannot be read: %w. %s", name, err, recoveryAdvice)
 }
 
-// CheckPresent returns an error that says what to do when a data directory that a server has used
-// has no stream of metadata, and no copy from which it can be made again. Open would say so too,
-// but the queue is made before that.
+// CheckPresent returns an error if a data directory that a server has used has neither a stream of
+// metadata nor a copy from which it can be rebuilt. The error says what to do. Open would detect
+// this too, but only after the queue has been created.
 func CheckPresent(dir string) error {
 	if _, err := os.Stat(bucketDir(dir)); !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -73,10 +73,10 @@ func CheckPresent(dir string) error {
 	if !there {
 		return lostError(name)
 	}
-	return nil // Open reports whatever else is wrong with it
+	return nil // Open reports other errors
 }
 
-// bucketDir is the folder of the metadata's stream in a data directory.
+// bucketDir returns the folder of the metadata's stream in a data directory.
 func bucketDir(dir string) string {
 	return filepath.Join(dir, "queue", "jetstream", "$G", "streams", Stream)
 }

@@ -19,25 +19,25 @@ import (
 	"theeye/internal/jsonx"
 )
 
-// metadataFile is what DIR/metadata.json holds, in an envelope: every record of the bucket by its
-// key, as snapshot.go describes them, so that the bucket can be made again. It holds hashes of keys
-// and no secrets.
+// metadataFile is the content of DIR/metadata.json, which is in an envelope: every record of the
+// bucket by its key, as snapshot.go describes them, so that the bucket can be rebuilt. It contains
+// hashes of keys and no secrets.
 //
-// It is replaced as a whole (a temporary file, fsync, rename, fsync of the folder): a crash leaves
-// either the old or the new file. Changes since then are in the log that it names: see changeLog. A
-// server that shuts down cleanly leaves no log.
+// The file is replaced atomically: a crash leaves either the old or the new one. Later changes are
+// in the log that it names: see changeLog. A clean shutdown leaves no log.
 type metadataFile struct {
-	Log     string                `json:"log,omitzero"` // in version 3, and only there
+	Log     string                `json:"log,omitzero"` // only in version 3
 	Records map[string]fileRecord `json:"records"`
 	version int
-	torn    bool // the last line of the log is not whole
+	torn    bool // the last line of the log is incomplete
 }
 
-// forgotten reports whether the file was read and has no record: see Forgetting.
+// forgotten reports whether the metadata was given up, so that the file has no records: see
+// Forgetting.
 func (f *metadataFile) forgotten() bool { return f.Records != nil && len(f.Records) == 0 }
 
-// fileRecord is a record with its revision in the bucket when the file was written. A bucket that
-// has an earlier one has lost a change.
+// fileRecord is a record with its revision in the bucket at the time of writing. A bucket with an
+// earlier revision has lost a change.
 type fileRecord struct {
 	Revision uint64         `json:"revision"`
 	Value    jsontext.Value `json:"value"`
@@ -50,8 +50,8 @@ const (
 	loggedVersion   = 3          // of a file with a log
 )
 
-// parseFile reads the content of the file. In version 1 it was not in an envelope, and one revision
-// was that of all records. Errors: envelope.ErrNewer, envelope.ErrDamaged.
+// parseFile parses the content of the file. Version 1 had no envelope, and one revision for all
+// records. Errors: envelope.ErrNewer, envelope.ErrDamaged.
 func parseFile(b []byte) (f metadataFile, err error) {
 	version, text, err := envelope.Open(b, metadataMember, 1, loggedVersion)
 	switch {
@@ -71,7 +71,7 @@ func parseFile(b []byte) (f metadataFile, err error) {
 	return f, err
 }
 
-// checkVersion returns an error that wraps envelope.ErrNewer when a newer version wrote a record.
+// checkVersion returns an error that wraps envelope.ErrNewer if a newer version wrote a record.
 func (f *metadataFile) checkVersion() error {
 	for key, rec := range f.Records {
 		if err := checkRecord(key, rec.Value); errors.Is(err, envelope.ErrNewer) {
@@ -97,8 +97,8 @@ func parseVersion1(b []byte) (f metadataFile, err error) {
 	return f, nil
 }
 
-// document returns the content of the file, one record per line, with the records of next instead
-// of the present ones. What is not JSON is left out: it was logged when it came.
+// document returns the content of the file, one record per line. The records of next replace the
+// current ones. Records that are not JSON are omitted: they were logged when they were received.
 func (s *snapshot) document(next map[string]fileRecord, log string) []byte {
 	keys := slices.Collect(maps.Keys(next))
 	size := 100
@@ -132,8 +132,8 @@ func (s *snapshot) document(next map[string]fileRecord, log string) []byte {
 	return envelope.Seal(version, metadataMember, append(b, "\n}}"...))
 }
 
-// equals reports whether a file that was read has the records of the bucket, as this version writes
-// them.
+// equals reports whether a file has exactly the records of the bucket, in the form that this
+// version writes.
 func (s *snapshot) equals(f metadataFile) bool {
 	there := 0
 	for key, rec := range s.records.All() {
@@ -148,8 +148,8 @@ func (s *snapshot) equals(f metadataFile) bool {
 	return f.version == metadataVersion && there == len(f.Records)
 }
 
-// readCopy reads metadata.json and its log in a data directory; it reports false when there is
-// none. A file that its disk cannot read, and a log that is missing, are damaged. Errors:
+// readCopy reads metadata.json and its log in a data directory. there is false if metadata.json
+// does not exist. A file that its disk cannot read, and a missing log, count as damaged. Errors:
 // envelope.ErrNewer, envelope.ErrDamaged, those of the file system.
 func readCopy(dir string) (f metadataFile, there bool, err error) {
 	b, err := readFile(filepath.Join(dir, metadataName))

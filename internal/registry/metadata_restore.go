@@ -17,25 +17,25 @@ import (
 	"theeye/internal/jsonx"
 )
 
-// savedCopy is the copy as it was read at a start.
+// savedCopy is the copy of the metadata as it was read at a start.
 type savedCopy struct {
 	metadataFile
 	found bool
 	err   error
 }
 
-// origin is where the metadata of an incomplete bucket comes from.
-type origin int
+// metadataSource says from what the metadata of an incomplete bucket was created.
+type metadataSource int
 
 const (
-	firstStart origin = iota // a first start
-	fromCopy                 // metadata.json
-	forgotten                // there is none, because it was given up: see Forgetting
+	firstStart metadataSource = iota // nothing: it is a first start
+	fromCopy                         // metadata.json
+	forgotten                        // nothing: the metadata was given up, see Forgetting
 )
 
-// restore fills the bucket from the file, when there is one. What is in the bucket already is of a
-// restore that was interrupted, or is what damage has left.
-func (r *Registry) restore(ctx context.Context, c savedCopy) (origin, error) {
+// restore fills the bucket from the copy, if there is one. Records that the bucket already has are
+// from an interrupted restore, or were left by damage.
+func (r *Registry) restore(ctx context.Context, c savedCopy) (metadataSource, error) {
 	f := c.metadataFile
 	switch {
 	case errors.Is(c.err, envelope.ErrDamaged):
@@ -52,17 +52,17 @@ func (r *Registry) restore(ctx context.Context, c savedCopy) (origin, error) {
 		return firstStart, err
 	}
 	if r.auditLog.imported {
-		r.log.Info("the metadata of the backup was taken over", "file", r.fileName(), "records", len(f.Records))
+		r.log.Info("the metadata was restored from the backup", "file", r.fileName(), "records", len(f.Records))
 	} else {
 		r.log.Warn("the metadata was lost and has been rebuilt from its copy", "file", r.fileName(), "records", len(f.Records))
 	}
 	return fromCopy, nil
 }
 
-// catchUp brings a bucket that has lost changes up to the file: after the queue's folder was
-// replaced by an older copy, or blocks of it were damaged, keys made since then must work and those
-// that were revoked must not. A file that is damaged, or is the copy of an earlier bucket, goes to
-// the quarantine and is made again.
+// catchUp restores changes that the bucket has lost from the copy: if the queue's folder was
+// replaced by an older one, or blocks of it were damaged, keys that were created since must work,
+// and keys that were revoked since must not. A copy that is damaged or belongs to an earlier bucket
+// is quarantined and rewritten.
 func (r *Registry) catchUp(ctx context.Context, c savedCopy) error {
 	f := c.metadataFile
 	switch {
@@ -71,10 +71,10 @@ func (r *Registry) catchUp(ctx context.Context, c savedCopy) error {
 	case c.err != nil:
 		return fmt.Errorf("the copy of the metadata %s cannot be used, and nothing was changed: %w", r.fileName(), c.err)
 	case !c.found:
-		if r.opts.Begun { // else a first start was interrupted
+		if r.opts.Begun { // otherwise a first start was interrupted
 			r.opts.Note(r.missingCopyNote("missing"))
 		}
-		r.log.Warn("the copy of the metadata was missing; it has been written again", "file", r.fileName())
+		r.log.Warn("the copy of the metadata was missing; it was rewritten", "file", r.fileName())
 		return nil
 	}
 	s := r.current.Load()
@@ -82,58 +82,57 @@ func (r *Registry) catchUp(ctx context.Context, c savedCopy) error {
 	case f.forgotten():
 		return nil
 	case copied.After(bucket):
-		return fmt.Errorf("the metadata in the queue is of %s, and its copy %s of a later beginning, %s; nothing was changed. If an older folder queue was put in place, put the present one back, "+
-			"or move %s away: the metadata is made again from the copy. If the copy is that of another data directory, move the copy away: it is made again from the queue",
+		return fmt.Errorf("the metadata in the queue began at %s, but its copy %s at a later time, %s; nothing was changed. If the folder queue was replaced by an older one, put the newer one back, "+
+			"or move %s away: the metadata is rebuilt from the copy. If the copy belongs to another data directory, move the copy away: it is rebuilt from the queue",
 			shownTime(bucket), r.fileName(), shownTime(copied), bucketDir(r.opts.Dir))
 	case copied.Before(bucket):
 		return r.quarantineCopy("that of earlier metadata, or of another data directory",
-			fmt.Errorf("the metadata begins at %s, and this copy at %s", shownTime(bucket), shownTime(copied)))
+			fmt.Errorf("the metadata began at %s, but that of this copy at %s", shownTime(bucket), shownTime(copied)))
 	}
 	lost := s.lost(f.Records)
 	if len(lost) == 0 {
 		return nil
 	}
 	r.log.Warn("the metadata had lost changes and has been brought up to date from its copy", "file", r.fileName(), "records", len(lost))
-	r.opts.Note(fmt.Sprintf("the copy of the metadata, %s, had changes that the queue had not (%d), as after damage to it; they were taken over: look at `eye apps list` and `eye keys list`",
+	r.opts.Note(fmt.Sprintf("the copy of the metadata, %s, had changes that the queue did not have (%d), as after damage to it; they were restored: look at `eye apps list` and `eye keys list`",
 		r.fileName(), len(lost)))
 	return r.restoreRecords(ctx, lost)
 }
 
-// completeSince returns since when the bucket of a state record is complete, which identifies the
-// bucket.
+// completeSince returns the time since which the bucket of a state record is complete. It
+// identifies the bucket.
 func completeSince(state []byte) time.Time {
 	var s stateRecord
-	_ = json.Unmarshal(state, &s) // the record was checked when it was read
+	_ = json.Unmarshal(state, &s) // checked when it was read
 	return s.CompleteSince
 }
 
 func shownTime(at time.Time) string { return at.UTC().Format(time.RFC3339) }
 
-// quarantineCopy moves a metadata.json that is of no use to the quarantine. It is made again from
-// the bucket.
+// quarantineCopy quarantines an unusable metadata.json. It is rewritten from the bucket later.
 func (r *Registry) quarantineCopy(what string, why error) error {
 	r.opts.Note(r.missingCopyNote(what))
 	logs, _ := filepath.Glob(filepath.Join(r.opts.Dir, logPattern)) // the pattern is valid
 	for _, log := range logs {
 		if _, err := durable.Quarantine(log); err != nil {
-			return fmt.Errorf("move the log of the metadata %s away: %w", log, err)
+			return fmt.Errorf("quarantine the log of the metadata %s: %w", log, err)
 		}
 	}
 	name, err := durable.Quarantine(r.fileName())
 	if err != nil {
 		return fmt.Errorf("the copy of the metadata %s is %s (%w) and cannot be moved away: %w", r.fileName(), what, why, err)
 	}
-	r.log.Error("the copy of the metadata was "+what+"; it was moved to the quarantine and is made again from the metadata", "file", r.fileName(), "moved_to", name, "error", why)
+	r.log.Error("the copy of the metadata was "+what+"; it was quarantined and is rebuilt from the metadata", "file", r.fileName(), "moved_to", name, "error", why)
 	return nil
 }
 
-// missingCopyNote says what cannot be known without a copy to compare a bucket with: the queue
-// takes a torn end of the bucket for a write that a crash cut off.
+// missingCopyNote says what cannot be detected without an intact copy: the queue treats a bucket
+// whose end is cut off like one whose last write was interrupted by a crash.
 func (r *Registry) missingCopyNote(what string) string {
-	return fmt.Sprintf("the copy of the metadata, %s, was %s at a start, and was made again from the queue. If the queue was damaged too, keys that were revoked shortly before may be valid again: look at `eye keys list`", r.fileName(), what)
+	return fmt.Sprintf("the copy of the metadata, %s, was %s at a start, and was rebuilt from the queue. If the queue was damaged too, keys that were revoked shortly before may be valid again: look at `eye keys list`", r.fileName(), what)
 }
 
-// lost returns the records of a file that the bucket does not have, or has as they were before.
+// lost returns the records of a copy that the bucket does not have, or has in an earlier state.
 func (s *snapshot) lost(records map[string]fileRecord) map[string]fileRecord {
 	lost := map[string]fileRecord{}
 	for key, rec := range records {
@@ -144,7 +143,7 @@ func (s *snapshot) lost(records map[string]fileRecord) map[string]fileRecord {
 	return lost
 }
 
-// lacks reports whether the bucket does not have a record of the file, or has it as it was before.
+// lacks reports whether the bucket does not have a record of a copy, or has it in an earlier state.
 // A record that was removed from the bucket later stays removed, unless the bucket is incomplete.
 func (s *snapshot) lacks(key string, rec fileRecord) bool {
 	has := s.record(key)
@@ -154,8 +153,8 @@ func (s *snapshot) lacks(key string, rec fileRecord) bool {
 	return has.revision <= rec.Revision && (has.value == nil || !jsonx.Equal(has.value, rec.Value)) && !revokedHere(key, has.value, rec.Value)
 }
 
-// revokedHere reports whether a record is that of a key which is revoked in the bucket and not in
-// the file. A key never becomes valid again.
+// revokedHere reports whether key is the record of a key that is revoked in the bucket but not in
+// the copy. A revoked key never becomes valid again.
 func revokedHere(key string, has, file []byte) bool {
 	if !strings.HasPrefix(key, keyRecords+".") || has == nil {
 		return false
@@ -165,11 +164,11 @@ func revokedHere(key string, has, file []byte) bool {
 	return err1 == nil && err2 == nil && a.RevokedAt != nil && b.RevokedAt == nil
 }
 
-// restoreRecords writes records into the bucket that it does not have, or has as they were before.
+// restoreRecords writes those records into the bucket that it lacks.
 func (r *Registry) restoreRecords(ctx context.Context, records map[string]fileRecord) error {
 	written := map[string]record{}
 	for _, key := range slices.Sorted(maps.Keys(records)) { // keys come before their last use
-		if key == stateKey { // comes last, when all is there
+		if key == stateKey { // written last, when the bucket is complete
 			continue
 		}
 		if rec, err := r.restoreRecord(ctx, key, records[key]); err != nil {
@@ -186,7 +185,8 @@ func (r *Registry) restoreRecords(ctx context.Context, records map[string]fileRe
 	return nil
 }
 
-// restoreRecord returns what it has written, which has no value when the bucket lacked nothing.
+// restoreRecord writes a record if the bucket lacks it. It returns the record that it has written;
+// its value is nil if the bucket did not lack it.
 func (r *Registry) restoreRecord(ctx context.Context, key string, rec fileRecord) (record, error) {
 	value := rec.Value.Clone()
 	if err := value.Compact(); err != nil {

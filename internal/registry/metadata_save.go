@@ -16,8 +16,8 @@ import (
 
 func (r *Registry) fileName() string { return filepath.Join(r.opts.Dir, metadataName) }
 
-// Document returns what DIR/metadata.json would hold without a log, for a backup: a
-// registry that is opened with that file and without a bucket is the same.
+// Document returns the content of a DIR/metadata.json without a log, for a backup. A registry that
+// is opened with that file, and without a bucket, has the same metadata.
 func (r *Registry) Document() ([]byte, error) { return r.current.Load().document(nil, ""), nil }
 
 // writeFile brings the copy up to date with the snapshot. A failure is logged, reported by
@@ -55,7 +55,7 @@ func (r *Registry) saveLocked(next map[string]fileRecord) error {
 	return r.noteWrite(err)
 }
 
-// noteWrite notes how a write of the copy ended.
+// noteWrite logs the error of a write of the copy, if any, and keeps it for CopyError.
 func (r *Registry) noteWrite(err error) error {
 	if err == nil {
 		r.copyErr.Store(nil)
@@ -67,8 +67,8 @@ func (r *Registry) noteWrite(err error) error {
 	return err
 }
 
-// lines returns what is to be appended to a log: the unsaved records as they are, and the records
-// of next.
+// lines returns the lines to append to a log: the current state of the unsaved records, and the
+// records of next.
 func (r *Registry) lines(unsaved map[string]struct{}, next map[string]fileRecord) (lines []byte, err error) {
 	s := r.current.Load()
 	for _, key := range slices.Sorted(maps.Keys(unsaved)) {
@@ -88,8 +88,8 @@ func (r *Registry) lines(unsaved map[string]struct{}, next map[string]fileRecord
 	return lines, nil
 }
 
-// replaceLocked replaces metadata.json, with the records of next instead of the present ones. The
-// new file names an empty log, or none. The old log stays until then.
+// replaceLocked replaces metadata.json, in which the records of next replace the current ones. The
+// new file names a new, empty log, or none if log is empty. The old log is removed afterwards.
 func (r *Registry) replaceLocked(next map[string]fileRecord, log string) (err error) {
 	r.endLog()
 	var l *changeLog
@@ -119,7 +119,7 @@ func (r *Registry) replaceLocked(next map[string]fileRecord, log string) (err er
 	return nil
 }
 
-// endLog leaves the log as it is. The next write replaces metadata.json.
+// endLog stops appending to the log. The next write replaces metadata.json.
 func (r *Registry) endLog() {
 	if r.changes != nil {
 		_ = r.changes.file.Close() // what was written is synced
@@ -127,7 +127,7 @@ func (r *Registry) endLog() {
 	}
 }
 
-// CopyError returns why metadata.json could not be written when it was last tried, nil when it was.
+// CopyError returns the error of the last write of metadata.json, nil if it succeeded.
 func (r *Registry) CopyError() error {
 	if err := r.copyErr.Load(); err != nil {
 		return *err

@@ -32,8 +32,7 @@ type modelType struct {
 	deleted  bool
 }
 
-// machine runs a registry and its model side by side, through restarts and the
-// loss of the bucket.
+// machine runs a registry and its model side by side, through restarts and the loss of the bucket.
 type machine struct {
 	t     *testing.T
 	js    jetstream.JetStream

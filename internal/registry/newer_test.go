@@ -277,7 +277,7 @@ func TestALostChangeComesBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.ContainsFunc(notes, func(text string) bool { return strings.Contains(text, "had changes that the queue had not (1)") }) {
+	if !slices.ContainsFunc(notes, func(text string) bool { return strings.Contains(text, "had changes that the queue did not have (1)") }) {
 		t.Errorf("told: %q", notes)
 	}
 	authenticate(t, r, secret, registry.Principal{}, false)

@@ -104,8 +104,8 @@ func TestOneSchemaPutOnBothNodesIsOneVersion(t *testing.T) {
 	}
 }
 
-// A key that is made on one node while another deletes its application must not
-// come to life when the name is used again.
+// A key that is made on one node while another deletes its application must not come to life when
+// the name is used again.
 func TestKeysOfAnApplicationThatIsGoneStayInvalid(t *testing.T) {
 	a, b := two(t)
 	if _, err := a.CreateApp(t.Context(), "shop", registry.Settings{}); err != nil {

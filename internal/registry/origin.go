@@ -12,10 +12,10 @@ import (
 // MaxOrigins bounds the origins of one key.
 const MaxOrigins = 50
 
-// maxOrigin bounds the text of one origin, in bytes: a host name has 253 at most.
+// maxOrigin bounds the text of one origin, in bytes. A host name has at most 253.
 const maxOrigin = 300
 
-// checkedOrigins returns origins as browsers send them, each once, in order.
+// checkedOrigins returns origins in the form that browsers send, sorted and without repetitions.
 func checkedOrigins(given []string) ([]string, error) {
 	if len(given) > MaxOrigins {
 		return nil, &InvalidError{"origins", fmt.Sprintf("has %d entries; a key has at most %d", len(given), MaxOrigins)}
@@ -32,8 +32,8 @@ func checkedOrigins(given []string) ([]string, error) {
 	return slices.Compact(origins), nil
 }
 
-// normalOrigin returns an origin in the form of the Origin header (RFC 6454 §6.2,
-// and the URL standard's serialization of hosts), or what is wrong with it.
+// normalOrigin returns an origin in the form of the Origin header (RFC 6454 §6.2, and the URL
+// standard's serialization of hosts), or what is wrong with it.
 func normalOrigin(text string) (origin, fault string) {
 	const form = "write scheme://host or scheme://host:port"
 	switch {
@@ -67,7 +67,7 @@ func normalOrigin(text string) (origin, fault string) {
 		port = ":" + strconv.FormatUint(n, 10)
 	}
 	if u.Scheme == "https" && port == ":443" || u.Scheme == "http" && port == ":80" {
-		port = "" // as browsers leave it out
+		port = "" // browsers omit it
 	}
 	return u.Scheme + "://" + host + port, ""
 }
@@ -94,7 +94,7 @@ func normalHost(host string, bracketed bool) (normal, fault string) {
 	return host, ""
 }
 
-// indexOrigins takes a key out of the index, and another one in; either may be nil.
+// indexOrigins removes one key from the index of origins and adds another; either may be nil.
 func (s *snapshot) indexOrigins(before, next *keyState) {
 	if before != nil {
 		for _, origin := range before.Origins {
@@ -109,8 +109,7 @@ func (s *snapshot) indexOrigins(before, next *keyState) {
 	}
 }
 
-// OriginNamed reports whether any valid key names an origin. It takes no lock,
-// and notes no use.
+// OriginNamed reports whether any valid key names an origin. It takes no lock, and notes no use.
 func (r *Registry) OriginNamed(origin string) bool {
 	s := r.current.Load()
 	return slices.ContainsFunc(s.origins.Get(origin), s.valid)

@@ -2,9 +2,9 @@ package registry
 
 import "crypto/subtle"
 
-// Recognize returns the key of a secret, also when it is not valid any more, for
-// those who look for the reason. Its App is empty when that application is gone.
-// A caller must not be told what it says.
+// Recognize returns the key of a secret even if it is no longer valid, so that the reason can be
+// logged or counted. Its App is empty if that application is gone. The result must not be disclosed
+// to the sender of the secret.
 func (r *Registry) Recognize(secret string) (Key, bool) {
 	if len(secret) < minSecret || len(secret) > maxSecret {
 		return Key{}, false

@@ -46,8 +46,8 @@ const Stream = "KV_" + bucketName
 
 const (
 	bucketName = "EYE_METADATA"
-	// defaultMaxBytes is well within the queue's reserve for metadata, so a full
-	// queue does not keep a key from being revoked.
+	// defaultMaxBytes is well within the queue's reserve for metadata, so a full queue does not
+	// keep a key from being revoked.
 	defaultMaxBytes = 128 << 20
 
 	operationTimeout = 10 * time.Second // of one write or read
@@ -58,30 +58,29 @@ const (
 // Options of a registry.
 type Options struct {
 	Dir string // the data directory, of admin.key and metadata.json; must be there
-	// AdminKey is a secret that is valid as an admin key besides those that are
-	// kept: 20 to 512 bytes of any form; empty for none. It is never written.
+	// AdminKey is a secret of 20 to 512 bytes, in any form, that is valid as an admin key in
+	// addition to the stored ones; empty for none. It is never written.
 	AdminKey string
-	// WithoutKeys makes the application "default" of a first start without keys,
-	// where nobody could be shown them.
+	// WithoutKeys: a first start creates the application "default" without keys, because they
+	// cannot be shown to anyone.
 	WithoutKeys bool
-	// Begun says that a server has used the directory before, so that metadata which
-	// is neither in the bucket nor in metadata.json is lost, and this is no first start.
+	// Begun: a server has used the directory before. So if the metadata is neither in the bucket
+	// nor in metadata.json, it is lost, and this is not a first start.
 	Begun  bool
-	Logger *slog.Logger // nothing is logged when nil
-	// Note is called, while Open runs, with what operators should know of damage;
-	// the same may be told again. It may be nil.
+	Logger *slog.Logger // if nil, nothing is logged
+	// Note is called during Open with reports of damage for operators, possibly with the same
+	// report again after a later start. It may be nil.
 	Note func(text string)
-	// KeepInterval is how often the last use of keys is written, and a
-	// metadata.json that could not be written is tried again; 1 minute when 0.
+	// KeepInterval is how often the last use of keys is written, and a failed write of
+	// metadata.json is retried; 1 minute if 0.
 	KeepInterval time.Duration
-	// MaxBytes bounds the bucket, which is reserved when it is made; 128 MiB when 0. Three quarters
-	// are for new records, the rest for changes of existing ones, so that a key can always be
-	// revoked.
+	// MaxBytes bounds the bucket, and is reserved when the bucket is created; 128 MiB if 0. Three
+	// quarters are for new records, the rest for changes of existing ones, so that a key can always
+	// be revoked.
 	MaxBytes int64
-	// AuditBytes bounds the audit log; the constant of that
-	// name when 0.
+	// AuditBytes bounds the audit log; the constant of that name if 0.
 	AuditBytes int64
-	// Replicas of a bucket that is made, in a cluster; 1 when 0.
+	// Replicas of a bucket that Open creates, in a cluster; 1 if 0.
 	Replicas int
 }
 
@@ -97,46 +96,46 @@ type Registry struct {
 	first         FirstStart
 
 	current  atomic.Pointer[snapshot]
-	mu       sync.Mutex          // guards the making of snapshots, and unsaved
-	unsaved  map[string]struct{} // records that metadata.json does not have as they are
+	mu       sync.Mutex          // guards the creation of snapshots, and unsaved
+	unsaved  map[string]struct{} // records whose current state is not in metadata.json
 	validity validityWatch
 
-	compiling chan struct{} // a place for each schema of a user that is being compiled
+	compiling chan struct{} // one slot for each schema that is being compiled
 
 	stop    context.CancelFunc
 	running sync.WaitGroup
-	dirty   chan struct{} // a signal: metadata.json is behind the snapshot
+	dirty   chan struct{} // a signal that metadata.json is older than the snapshot
 
-	fileMu  sync.Mutex // guards metadata.json and what follows; is taken before mu
+	fileMu  sync.Mutex // guards metadata.json and what follows; locked before mu
 	usable  bool       // the bucket is complete: metadata.json may be written
-	changes *changeLog // of metadata.json; nil when that is to be replaced first
-	// copyErr is why metadata.json could not be written, nil when it was.
+	changes *changeLog // of metadata.json; nil if that must be replaced first
+	// copyErr is the error of the last write of metadata.json, nil if it succeeded.
 	copyErr atomic.Pointer[error]
 }
 
 // FirstStart holds the secrets that were created because the metadata was new. They are returned
-// only this once, and are kept nowhere except in DIR/admin.key.
+// only once, and only the one in DIR/admin.key is stored.
 //
-// The write key and the read key are to be shown to somebody; FirstKeysShown confirms that this was
-// done. After a crash before that, the next start revokes them and creates others.
+// The caller shows the write key and the read key to the user, and then calls FirstKeysShown. If it
+// does not, for example because of a crash, the next start revokes them and creates others.
 type FirstStart struct {
-	Made              bool   // the application "default" was made, or its keys anew
-	WriteKey, ReadKey string // of that application; empty when none were made
+	Made              bool   // the application "default" or its keys were created
+	WriteKey, ReadKey string // of that application; empty if none were created
 	AdminKeyMade      bool   // DIR/admin.key is new
-	AdminKey          string // the content of DIR/admin.key; else Options.AdminKey
+	AdminKey          string // the content of DIR/admin.key, or Options.AdminKey
 }
 
-// DefaultApp is the application that a first start makes.
+// DefaultApp is the application that a first start creates.
 const DefaultApp = "default"
 
 // Open reads the metadata and begins to watch it.
 //
-// A bucket that is missing or empty is filled from DIR/metadata.json when that is there (Q7);
-// without the file it is a first start. If the process ends halfway, the next start resumes either
-// of them. With Options.Begun, or a file that is damaged, an error says what to do instead.
-// DIR/admin.key is made when there is none and Options.AdminKey is empty.
+// A missing or empty bucket is filled from DIR/metadata.json. If that file does not exist either,
+// it is a first start. If the process ends halfway, the next start resumes. If the file is damaged,
+// or is missing although Options.Begun is set, Open returns an error that says what to do.
+// DIR/admin.key is created if it does not exist and Options.AdminKey is empty.
 //
-// The registry must be closed before the server behind js is.
+// The registry must be closed before the server of js.
 func Open(ctx context.Context, js jetstream.JetStream, opts Options) (*Registry, error) {
 	opts = opts.withDefaults()
 	r := &Registry{opts: opts, log: opts.Logger, js: js, unsaved: map[string]struct{}{}, dirty: make(chan struct{}, 1), compiling: make(chan struct{}, maxCompiling)}
@@ -178,7 +177,7 @@ func (o Options) withDefaults() Options {
 // Streams returns the configurations of the streams that Open creates with the options.
 func Streams(opts Options) []jetstream.StreamConfig {
 	opts = opts.withDefaults()
-	bucket := jetstream.StreamConfig{ // as CreateKeyValue makes it
+	bucket := jetstream.StreamConfig{ // the configuration that CreateKeyValue uses
 		Name: Stream, Subjects: []string{"$KV." + bucketName + ".>"}, Storage: jetstream.FileStorage,
 		Discard: jetstream.DiscardNew, MaxBytes: opts.MaxBytes, MaxMsgs: -1, MaxMsgSize: -1, MaxMsgsPerSubject: 1, MaxConsumers: -1,
 		AllowRollup: true, DenyDelete: true, AllowDirect: true, Replicas: max(opts.Replicas, 1), Duplicates: 2 * time.Minute,
@@ -186,8 +185,8 @@ func Streams(opts Options) []jetstream.StreamConfig {
 	return []jetstream.StreamConfig{bucket, auditConfig(opts)}
 }
 
-// begin makes a registry of what was read. It changes nothing when a newer version wrote it, or
-// when all of it is lost.
+// begin completes the bucket and its copy after both were read. It changes nothing if a newer
+// version wrote them, or if all metadata is lost.
 func (r *Registry) begin(ctx context.Context) error {
 	s := r.current.Load()
 	if err := s.checkVersion(); err != nil {
@@ -202,7 +201,7 @@ func (r *Registry) begin(ctx context.Context) error {
 		return lostError(r.fileName())
 	}
 	if c.torn {
-		r.log.Warn("the last line of the metadata's log is incomplete, as after a power cut, and is ignored: that change was not confirmed", "file", filepath.Join(r.opts.Dir, c.Log))
+		r.log.Warn("the last line of the metadata's log is incomplete, as after a power failure, and is ignored: that change was not answered", "file", filepath.Join(r.opts.Dir, c.Log))
 	}
 	var err error
 	if r.auditLog, err = openAuditLog(ctx, r.js, r.opts); err != nil {
@@ -226,13 +225,13 @@ func openBucket(ctx context.Context, js jetstream.JetStream, opts Options) (jets
 	kv, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
 		Bucket: bucketName, Storage: jetstream.FileStorage, History: 1, MaxBytes: opts.MaxBytes, Replicas: opts.Replicas,
 	})
-	if errors.Is(err, jetstream.ErrBucketExists) { // another node made it
+	if errors.Is(err, jetstream.ErrBucketExists) { // another node created it
 		return js.KeyValue(ctx, bucketName)
 	}
 	return kv, err
 }
 
-// stateRecord is written last, when everything else of a new bucket is there.
+// stateRecord is written last, when a new bucket is complete.
 type stateRecord struct {
 	CompleteSince time.Time `json:"complete_since"`
 	// AuditLog says that an audit log exists: if the log is then missing or empty, it was lost.
@@ -240,7 +239,8 @@ type stateRecord struct {
 	AuditLog bool `json:"trail,omitzero"`
 }
 
-// hadAuditLog reports whether there was an audit log, by the record of the state; nil for none.
+// hadAuditLog reports whether there was an audit log, according to the state record, which may be
+// nil.
 func hadAuditLog(state []byte) bool {
 	var s stateRecord
 	return json.Unmarshal(state, &s) == nil && s.AuditLog
@@ -273,7 +273,7 @@ func (r *Registry) complete(ctx context.Context, c savedCopy) error {
 			return err
 		}
 		state := stateRecord{now(), true}
-		if from == fromCopy { // which becomes that of this bucket
+		if from == fromCopy { // the copy becomes that of this bucket
 			if err := r.beginCopy(state); err != nil {
 				return err
 			}
@@ -305,7 +305,7 @@ func (r *Registry) complete(ctx context.Context, c savedCopy) error {
 		removeLogs(r.opts.Dir, "")
 		return nil
 	}
-	_ = r.noteWrite(r.replaceLocked(nil, "")) // a full disk must not keep anyone from reading
+	_ = r.noteWrite(r.replaceLocked(nil, "")) // a full disk must not prevent reads
 	return nil
 }
 
@@ -319,12 +319,12 @@ func (r *Registry) beginCopy(state stateRecord) error {
 	r.fileMu.Lock()
 	defer r.fileMu.Unlock()
 	r.usable = true
-	_ = r.noteWrite(r.replaceLocked(map[string]fileRecord{stateKey: {1, value}}, "")) // it is logged, and tried again
+	_ = r.noteWrite(r.replaceLocked(map[string]fileRecord{stateKey: {1, value}}, "")) // it is logged and retried
 	return nil
 }
 
-// noteAuditLog keeps in a bucket of an earlier version that there is an audit log. A full disk must
-// not keep anyone from reading.
+// noteAuditLog notes in the bucket of an earlier version that there is an audit log. A full disk
+// must not prevent reads.
 func (r *Registry) noteAuditLog(ctx context.Context) {
 	err := r.update(ctx, stateKey, func(old []byte) (any, error) {
 		var s stateRecord
@@ -335,12 +335,12 @@ func (r *Registry) noteAuditLog(ctx context.Context) {
 		return s, nil
 	})
 	if err != nil {
-		r.log.Warn("the queue could not note that there is an audit log: if the log went missing, it would not be noticed", "error", err)
+		r.log.Warn("the metadata could not note that there is an audit log; the loss of the log would not be noticed", "error", err)
 	}
 }
 
-// firstStart makes the application "default" and, unless they are not wanted, its
-// keys. Some may be there, of a first start that was interrupted.
+// firstStart creates the application "default" and, unless Options.WithoutKeys is set, its keys.
+// Some may already exist after an interrupted first start.
 func (r *Registry) firstStart(ctx context.Context) error {
 	if _, err := r.CreateApp(ctx, DefaultApp, Settings{}); err != nil && !errors.Is(err, ErrExists) {
 		return err
@@ -352,12 +352,12 @@ func (r *Registry) firstStart(ctx context.Context) error {
 // AuditLog returns the audit log.
 func (r *Registry) AuditLog() *AuditLog { return r.auditLog }
 
-// FirstStart returns the secrets that Open made.
+// FirstStart returns the secrets that Open created.
 func (r *Registry) FirstStart() FirstStart { return r.first }
 
-// Close writes the last use of keys, and metadata.json when it is behind, and
-// ends what runs in the background. It takes a few seconds when the server does
-// not answer. What is in memory can be read afterwards.
+// Close writes the last use of keys and, if it is out of date, metadata.json. It ends the
+// background work. It takes a few seconds if the server does not answer. The snapshot in memory can
+// still be read afterwards.
 func (r *Registry) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
@@ -368,7 +368,7 @@ func (r *Registry) Close() {
 	r.fileMu.Lock()
 	defer r.fileMu.Unlock()
 	if unsaved := r.takeUnsaved(); r.usable && (len(unsaved) > 0 || r.changes != nil || r.CopyError() != nil) {
-		_ = r.noteWrite(r.replaceLocked(nil, "")) // when it fails, the next start writes it
+		_ = r.noteWrite(r.replaceLocked(nil, "")) // if it fails, the next start writes it
 	}
 }
 

@@ -253,8 +253,8 @@ func TestTwoNodesSeeEachOther(t *testing.T) {
 	}
 }
 
-// A deletion is of the application that was found, not of whichever has its name by
-// the time it comes.
+// A deletion is of the application that was found, not of whichever has its name by the time it
+// comes.
 func TestDeletionIsOfOneApplication(t *testing.T) {
 	r := fresh(t)
 	ctx := t.Context()

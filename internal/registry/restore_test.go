@@ -45,8 +45,8 @@ func TestARestoreThatWasInterruptedGoesOn(t *testing.T) {
 	}
 }
 
-// openHalf opens a registry over a bucket that holds only some of the records,
-// and not yet the state.
+// openHalf opens a registry over a bucket that holds only some of the records, and not yet the
+// state.
 func openHalf(t *testing.T, dir string, count int, copied string) *registry.Registry {
 	t.Helper()
 	js, _ := jetStream(t, t.TempDir())

@@ -132,8 +132,8 @@ func TestAKeyExpires(t *testing.T) {
 	}
 }
 
-// What a key is restricted to is in force on each node, after a restart, and
-// after the bucket was made again from metadata.json.
+// What a key is restricted to is in force on each node, after a restart, and after the bucket was
+// made again from metadata.json.
 func TestRestrictionsOutliveTheBucket(t *testing.T) {
 	js, stop := jetStream(t, t.TempDir())
 	dir := t.TempDir()

@@ -34,9 +34,8 @@ const (
 	idDigits     = 13 // 62^13 > 2^72
 )
 
-// newSecret returns eye_<kind>_<43 base62 characters>_<6 characters of CRC-32>.
-// The check sum, of all that stands before it, tells a typing error from a key
-// that is not known.
+// newSecret returns eye_<kind>_<43 base62 characters>_<6 characters of CRC-32>. The checksum covers
+// everything before it, and distinguishes a mistyped key from an unknown one.
 func newSecret(kind Kind) string {
 	head := "eye_" + string(kind)[:1] + "_" + random62(secretBytes, secretDigits)
 	return head + "_" + checksum(head)
@@ -46,9 +45,9 @@ func checksum(head string) string {
 	return base62(new(big.Int).SetUint64(uint64(crc32.ChecksumIEEE([]byte(head)))), crcDigits)
 }
 
-// ParseKey returns the kind of a secret that has the form of a key, check sum
-// included. It does not say whether there is such a key. A secret that an
-// administrator chose has no form.
+// ParseKey returns the kind of a secret that has the form of a key, including a matching checksum.
+// It does not report whether the key exists. An admin key that was chosen by an administrator need
+// not have this form.
 func ParseKey(secret string) (Kind, bool) {
 	head, sum := secret[:max(0, len(secret)-crcDigits-1)], secret[max(0, len(secret)-crcDigits):]
 	for _, kind := range []Kind{Write, Read, Admin} {
@@ -60,7 +59,7 @@ func ParseKey(secret string) (Kind, bool) {
 	return "", false
 }
 
-// newID returns an id that is not secret and unique.
+// newID returns a unique id, which is not secret.
 func newID(prefix string) string { return prefix + "_" + random62(idBytes, idDigits) }
 
 func random62(bytes, digits int) string {
@@ -69,7 +68,7 @@ func random62(bytes, digits int) string {
 	return base62(new(big.Int).SetBytes(b), digits)
 }
 
-// base62 writes n with so many digits.
+// base62 returns n in base 62 with the given number of digits.
 func base62(n *big.Int, digits int) string {
 	b := make([]byte, digits)
 	rest, base, digit := new(big.Int).Set(n), big.NewInt(int64(len(base62Digits))), new(big.Int)
@@ -80,8 +79,8 @@ func base62(n *big.Int, digits int) string {
 	return string(b)
 }
 
-// secretProblem says what is wrong with an admin key that was chosen or read, nothing if it may be
-// used.
+// secretProblem says what is wrong with an admin key from the settings or a file. It returns "" if
+// the key may be used.
 func secretProblem(secret string) string {
 	const second, third = len("eye_a"), len("eye_a_") + secretDigits
 	made := len(secret) == third+1+crcDigits && secret[second] == '_' && secret[third] == '_'
@@ -99,8 +98,8 @@ func secretProblem(secret string) string {
 	return ""
 }
 
-// readAdminKey reads DIR/admin.key, or makes it when there is none and no other
-// was given. What is in it is valid whatever the bucket says.
+// readAdminKey reads DIR/admin.key, or creates it if it does not exist and no other admin key was
+// given. The key in it is valid whatever the bucket says.
 func (r *Registry) readAdminKey() error {
 	given := r.opts.AdminKey
 	if given != "" {
@@ -143,9 +142,9 @@ func MakeAdminKey(dir string) (string, error) {
 	return key, nil
 }
 
-// recordAdminKey keeps the key of DIR/admin.key in the bucket, so that it stays
-// valid when the file is lost and another is made, until it is revoked. A key
-// that was given is not kept: it is valid as long as it is given.
+// recordAdminKey stores the key of DIR/admin.key in the bucket, so that it remains valid until it
+// is revoked, even if the file is lost and replaced. A key from the settings is not stored: it is
+// valid as long as the setting has it.
 func (r *Registry) recordAdminKey(ctx context.Context) error {
 	for i, key := range r.bootstrapKeys {
 		if key.id != "admin.key" {
@@ -173,7 +172,8 @@ func (r *Registry) recordAdminKey(ctx context.Context) error {
 	return nil
 }
 
-// logEarlierAdminKeys logs which admin keys stay valid beside one that has come to DIR/admin.key.
+// logEarlierAdminKeys logs which admin keys remain valid after a new one was written to
+// DIR/admin.key.
 func (r *Registry) logEarlierAdminKeys(id string) {
 	var valid []string
 	for _, k := range r.Keys("") {

@@ -5,9 +5,9 @@ import (
 	"fmt"
 )
 
-// makeFirstKeys makes the keys of the application "default" that a first start shows, unless they
-// are not wanted. It revokes those that a start before could not show, which nobody has, and
-// returns their ids; a crash in between leaves them to the next start.
+// makeFirstKeys creates the keys of the application "default" that a first start shows, unless
+// Options.WithoutKeys is set. It revokes the keys that an earlier start could not show, whose
+// secrets are lost, and returns their ids. After a crash in between, the next start does so.
 func (r *Registry) makeFirstKeys(ctx context.Context) (revoked []string, err error) {
 	revoked = r.unshown()
 	var write, read string
@@ -28,7 +28,7 @@ func (r *Registry) makeFirstKeys(ctx context.Context) (revoked []string, err err
 	return revoked, nil
 }
 
-// unshown returns the ids of the keys that were made to be shown, and were not.
+// unshown returns the ids of the keys that should have been shown but were not.
 func (r *Registry) unshown() []string {
 	var ids []string
 	for _, k := range r.Keys(DefaultApp) {
@@ -39,8 +39,8 @@ func (r *Registry) unshown() []string {
 	return ids
 }
 
-// replaceUnshown makes the keys anew that an earlier start could not show. A full disk must not
-// keep anyone from reading: the next start tries again.
+// replaceUnshown replaces the keys that an earlier start could not show. A full disk must not
+// prevent reads: the next start retries.
 func (r *Registry) replaceUnshown(ctx context.Context) {
 	if len(r.unshown()) == 0 {
 		return
@@ -57,8 +57,8 @@ func (r *Registry) replaceUnshown(ctx context.Context) {
 	}
 }
 
-// FirstKeysShown keeps that the write and the read key of FirstStart were shown. Without it the
-// next Open replaces them.
+// FirstKeysShown records that the write key and the read key of FirstStart were shown. Otherwise
+// the next Open replaces them.
 func (r *Registry) FirstKeysShown(ctx context.Context) error {
 	for _, secret := range []string{r.first.WriteKey, r.first.ReadKey} {
 		if secret == "" {

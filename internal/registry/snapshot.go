@@ -18,8 +18,8 @@ import (
 	"theeye/internal/jsonx"
 )
 
-// The records of the bucket. Keys of a bucket take few characters and keep few
-// revisions, so names are hashed and each version of a type is a record:
+// The records of the bucket. The keys of a bucket allow few characters, and the bucket keeps one
+// revision of each, so names are hashed and each version of a type is a record:
 //
 //	app.<hex SHA-256 of the name>                          appRecord
 //	key.<hex SHA-256 of the secret>                        keyRecord
@@ -27,7 +27,7 @@ import (
 //	used.<shard>                                           seconds since 1970 by the id of the key: see lastuse.go
 //	state                                                  stateRecord
 //
-// Records are JSON, and are never deleted: what ended says so in itself.
+// Records are JSON and are never deleted: a record says in itself that its object was deleted.
 const (
 	appRecords  = "app"
 	keyRecords  = "key"
@@ -36,7 +36,7 @@ const (
 	stateKey    = "state"
 )
 
-// hexOf returns the name of something as the key of a bucket can hold it.
+// hexOf returns the hash of a name in a form that a key of the bucket allows.
 func hexOf(parts ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	return hex.EncodeToString(sum[:])
@@ -47,13 +47,13 @@ const recordOverhead = 100
 
 // record is one record of the bucket.
 type record struct {
-	value    []byte // nil when it was removed
-	revision uint64 // 0: was never there
+	value    []byte // nil if it was removed
+	revision uint64 // 0 if it never existed
 }
 
-// snapshot is the metadata at one moment. It is never changed once others see it.
+// snapshot is the metadata at one moment. It is not changed after it was published.
 type snapshot struct {
-	bytes   int64 // of all records, as the bucket counts them, about
+	bytes   int64 // of all records, approximately as the bucket counts them
 	records *cow.Map[string, record]
 	apps    *cow.Map[string, appState]
 	keys    *cow.Map[digest, *keyState]
@@ -62,7 +62,7 @@ type snapshot struct {
 	origins *cow.Map[string, []*keyState] // the keys that name an origin
 	newer   map[string]error              // records that a newer version wrote, by their keys
 
-	// What set leaves to finish.
+	// What set leaves for finish.
 	newTypes    map[typeName]struct{}
 	newLastUses [][]byte
 }
@@ -71,7 +71,7 @@ func newSnapshot() *snapshot { return new(snapshot).copy() }
 
 func (s *snapshot) record(key string) record { return s.records.Get(key) }
 
-// copy returns a snapshot that may be changed with set and then finish.
+// copy returns a snapshot that may be changed with set, and must be completed with finish.
 func (s *snapshot) copy() *snapshot {
 	next := &snapshot{
 		bytes: s.bytes, records: s.records.Copy(), apps: s.apps.Copy(), keys: s.keys.Copy(), ids: s.ids.Copy(),
@@ -83,7 +83,7 @@ func (s *snapshot) copy() *snapshot {
 	return next
 }
 
-// set takes a later record over.
+// set applies a newer revision of a record.
 func (s *snapshot) set(key string, next record) error {
 	before := s.record(key)
 	s.records.Set(key, next)
@@ -92,7 +92,7 @@ func (s *snapshot) set(key string, next record) error {
 		s.bytes += int64(len(key)) + recordOverhead
 	}
 	value, removed := next.value, next.value == nil
-	if removed { // by other means than this package's
+	if removed { // not by this package
 		if value = before.value; value == nil {
 			return nil
 		}
@@ -114,14 +114,14 @@ func (s *snapshot) set(key string, next record) error {
 	case usedKey:
 		s.newLastUses = append(s.newLastUses, next.value)
 	case stateKey:
-	default: // told as one of a newer version
+	default: // reported as written by a newer version
 	}
 	return nil
 }
 
-// checkRecord returns an error for a record that this program cannot use as it is meant:
-// envelope.ErrNewer when it has members that this program does not know, or is of an unknown kind.
-// Keys are left out: such a key is refused, and all else works.
+// checkRecord returns an error for a record that this program cannot apply as intended:
+// envelope.ErrNewer if the record has unknown members or is of an unknown kind. It does not check
+// keys: a key with unknown members is refused, and everything else works.
 func checkRecord(key string, value []byte) error {
 	kind, _, _ := strings.Cut(key, ".")
 	switch kind {
@@ -149,7 +149,7 @@ func checkRecord(key string, value []byte) error {
 	return fmt.Errorf("records of this kind are unknown: %w", envelope.ErrNewer)
 }
 
-// checkVersion returns an error that wraps envelope.ErrNewer when a newer version wrote a record
+// checkVersion returns an error that wraps envelope.ErrNewer if a newer version wrote a record
 // other than a key.
 func (s *snapshot) checkVersion() error {
 	for _, key := range slices.Sorted(maps.Keys(s.newer)) {
@@ -186,7 +186,7 @@ func (s *snapshot) setKey(rest string, value []byte, removed bool) error {
 		s.indexOrigins(before, nil)
 	}
 	k, err := parseKey(value)
-	if err != nil || removed { // a key that cannot be read must not stay in force as it was before
+	if err != nil || removed { // a key that cannot be parsed must not stay in force in its earlier state
 		s.keys.Remove(d)
 		return err
 	}
@@ -211,8 +211,7 @@ func (s *snapshot) setType(value []byte, removed bool) error {
 	return nil
 }
 
-// finish makes s fit to be seen: it compiles what is new and tells the keys
-// when they were used.
+// finish completes s for publication: it compiles new types and applies the last uses to the keys.
 func (s *snapshot) finish() (problems []error) {
 	for name := range s.newTypes {
 		if err := s.types.Get(name).compile(); err != nil {

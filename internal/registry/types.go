@@ -27,8 +27,8 @@ type TypeVersion struct {
 	Version   uint32         `json:"version"`
 	Schema    jsontext.Value `json:"schema"` // must not be changed
 	CreatedAt time.Time      `json:"created_at"`
-	DeletedAt *time.Time     `json:"deleted_at"`      // the type ended with this version
-	Author    string         `json:"author,omitzero"` // the id of the key that made it; empty when it is not known
+	DeletedAt *time.Time     `json:"deleted_at"`      // set if this version deleted the type
+	Author    string         `json:"author,omitzero"` // the id of the key that created it; empty if it is not known
 }
 
 type typeName struct{ category, name string }
@@ -36,13 +36,13 @@ type typeName struct{ category, name string }
 // typeState is an event type with all its versions, oldest first.
 type typeState struct {
 	versions []TypeVersion
-	compiled *compiledType // of the last version; nil when it is yet to be compiled
+	compiled *compiledType // of the last version; nil until it is compiled
 }
 
-// compiledType is the version in force; its schema is nil when there is none.
+// compiledType is the version in force; its schema is nil if there is none.
 type compiledType struct{ schema *schema.Type }
 
-// with returns the type with one version put in its place. t may be nil.
+// with returns the type with one version added or replaced. t may be nil.
 func (t *typeState) with(v TypeVersion, removed bool) *typeState {
 	next := &typeState{}
 	if t != nil {
@@ -55,8 +55,8 @@ func (t *typeState) with(v TypeVersion, removed bool) *typeState {
 	return next
 }
 
-// compile makes the version in force ready. A schema that this server cannot use
-// lets nothing pass unchecked.
+// compile compiles the version in force. If this server cannot use its schema, all events of the
+// type are rejected.
 func (t *typeState) compile() error {
 	t.compiled = new(compiledType)
 	v, ok := t.last()
@@ -85,7 +85,7 @@ func typeKey(category, name string, version uint32) string {
 	return fmt.Sprintf("%s.%s.%d", typeRecords, hexOf(category, name), version)
 }
 
-// Type returns the event type in force, nil when there is none. It takes no lock.
+// Type returns the event type in force, nil if there is none. It takes no lock.
 func (r *Registry) Type(category, name string) *schema.Type {
 	if t := r.current.Load().types.Get(typeName{category, name}); t != nil {
 		return t.compiled.schema
@@ -116,8 +116,8 @@ func (r *Registry) TypeVersion(category, name string) (TypeVersion, error) {
 	return v, nil
 }
 
-// TypeVersions returns all versions that an event type ever had, oldest first,
-// also when it was deleted: stored events name them. Error: ErrNotFound.
+// TypeVersions returns all versions that an event type ever had, oldest first, even if it was
+// deleted: stored events refer to them. Error: ErrNotFound.
 func (r *Registry) TypeVersions(category, name string) ([]TypeVersion, error) {
 	t := r.current.Load().types.Get(typeName{category, name})
 	if t == nil || len(t.versions) == 0 {
@@ -126,8 +126,8 @@ func (r *Registry) TypeVersions(category, name string) ([]TypeVersion, error) {
 	return slices.Clone(t.versions), nil
 }
 
-// NearestType returns the event type in force that a category and a name were probably meant to be;
-// ok is false when there is none.
+// NearestType returns the event type in force whose category and name are closest to the given
+// ones; ok is false if none is close enough.
 func (r *Registry) NearestType(category, name string) (nearCategory, nearName string, ok bool) {
 	names := map[string][]string{} // by category
 	for key, t := range r.current.Load().types.All() {
@@ -141,7 +141,7 @@ func (r *Registry) NearestType(category, name string) (nearCategory, nearName st
 	return nearCategory, nearName, nearName != ""
 }
 
-// noSuchType is ErrNotFound with the type that was probably meant.
+// noSuchType returns ErrNotFound with the type that was probably meant.
 func (r *Registry) noSuchType(category, name string) error {
 	err := typeError(category, name, ErrNotFound)
 	if c, n, ok := r.NearestType(category, name); ok {
@@ -160,30 +160,29 @@ func typeError(category, name string, err error) error {
 // TypeChange is a schema that is to be the version in force of an event type.
 type TypeChange struct {
 	Category, Name string
-	Document       []byte // is copied
-	Author         string // the id of the key that asks for it
-	// Force makes a version that is not compatible with the one in force.
+	Document       []byte // copied
+	Author         string // the id of the key that requests the change
+	// Force allows a version that is not compatible with the one in force.
 	Force bool
-	// DryRun judges and makes nothing.
+	// DryRun checks the change without making it.
 	DryRun bool
 }
 
-// TypeOutcome is what became of a change.
+// TypeOutcome is the result of a change.
 type TypeOutcome struct {
-	TypeVersion                 // in force now; of a dry run, what would be
-	Made        bool            // a new version; else it equals the one in force
-	Breaks      []schema.Reason // why it is not compatible with the version before
+	TypeVersion                 // in force now; for a dry run, the one that would be
+	Made        bool            // the version is new; otherwise it equals the one that was in force
+	Breaks      []schema.Reason // why it is not compatible with the previous version
 	Warnings    []schema.Warning
 }
 
-// BreakingError refuses a schema under which data may be refused that conforms
-// to the version in force.
+// BreakingError reports a schema that may refuse data which conforms to the version in force.
 type BreakingError struct {
 	InForce uint32 // the version
 	Reasons []schema.Reason
 }
 
-// Error tells the first reason and what to do.
+// Error returns the first reason and what to do.
 func (e *BreakingError) Error() string {
 	more := ""
 	if n := len(e.Reasons) - 1; n > 0 {
@@ -197,13 +196,12 @@ func (e *BreakingError) Error() string {
 		e.InForce, at, e.Reasons[0].Reason, more)
 }
 
-// ChangeType makes a schema the version in force of an event type, the next by
-// number, and returns it. A schema that equals the one in force, but for white
-// space and the order of keys, makes no version, nor does one that is refused.
-// One that equals an older version makes a new one: that is how to go back. It is
-// compared with the version in force, and with none when the type is new or was
-// deleted. Two nodes never make the same version of two schemas. Errors:
-// *schema.CompileError, *InvalidError, *BreakingError, ErrUnavailable.
+// ChangeType makes a schema the next version of an event type and puts it in force. It creates no
+// version if the schema is refused, or equals the one in force except for white space and the order
+// of members. A schema that equals an older version becomes a new version: this is how to revert a
+// change. Compatibility is checked with the version in force; a new or deleted type has none. Two
+// nodes never create the same version from two schemas. Errors: *schema.CompileError,
+// *InvalidError, *BreakingError, ErrUnavailable.
 func (r *Registry) ChangeType(ctx context.Context, change TypeChange) (TypeOutcome, error) {
 	if err := errors.Join(checkTypeText("category", change.Category), checkTypeText("name", change.Name)); err != nil {
 		return TypeOutcome{}, err
@@ -237,7 +235,7 @@ func (r *Registry) ChangeType(ctx context.Context, change TypeChange) (TypeOutco
 			return out, nil
 		}
 		err := r.update(ctx, typeKey(out.Category, out.Name, out.Version), func(old []byte) (any, error) {
-			if old != nil { // another came first with this number
+			if old != nil { // another node has created this version first
 				return nil, ErrExists
 			}
 			return out.TypeVersion, nil
@@ -260,9 +258,8 @@ func checkTypeText(field, text string) error {
 	return nil
 }
 
-// DeleteType ends an event type: events of it are checked no longer. Its
-// versions can still be read, and a later one continues their numbers. Errors:
-// ErrNotFound, ErrUnavailable.
+// DeleteType deletes an event type: its events are no longer checked. Its versions can still be
+// read, and a later version continues their numbers. Errors: ErrNotFound, ErrUnavailable.
 func (r *Registry) DeleteType(ctx context.Context, category, name string) error {
 	last, err := r.TypeVersion(category, name)
 	if err != nil {

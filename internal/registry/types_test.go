@@ -13,8 +13,8 @@ func change(document string) registry.TypeChange {
 	return registry.TypeChange{Category: "c", Name: "n", Document: []byte(document), Author: "key_1"}
 }
 
-// Every version is kept with its author; what breaks needs force; the old schema
-// put again is a new version.
+// Every version is kept with its author; what breaks needs force; the old schema put again is a new
+// version.
 func TestChangesOfAType(t *testing.T) {
 	js, _ := jetStream(t, t.TempDir())
 	dir := t.TempDir()
@@ -76,8 +76,8 @@ func TestChangesOfAType(t *testing.T) {
 	}
 }
 
-// However many change a type at once, no version follows one that it breaks
-// without anybody having forced it.
+// However many change a type at once, no version follows one that it breaks without anybody having
+// forced it.
 func TestChangesAtOnceAreEachCompared(t *testing.T) {
 	js, _ := jetStream(t, t.TempDir())
 	nodes := []*registry.Registry{open(t, js, t.TempDir()), open(t, js, t.TempDir())}

@@ -8,14 +8,13 @@ import (
 	"time"
 )
 
-// ErrKeyEnded is the cause with which a context of WhileValid ends when its key does.
+// ErrKeyEnded is the cause with which a context of WhileValid ends when its key is no longer valid.
 var ErrKeyEnded = errors.New("the key is no longer valid")
 
-// validityTick is how often keys in use are looked at: the clock may reach the end of
-// one, or be set.
+// validityTick is how often the keys in use are checked: one may expire, or the clock may be set.
 const validityTick = 250 * time.Millisecond
 
-// validityWatch are the contexts of keys that are in use. The zero value is ready.
+// validityWatch holds the contexts of the keys in use. The zero value is ready to use.
 type validityWatch struct {
 	mu  sync.Mutex // guards all
 	all map[*keyContext]struct{}
@@ -26,10 +25,9 @@ type keyContext struct {
 	cancel context.CancelCauseFunc
 }
 
-// WhileValid returns a context that ends with ctx, and with the cause ErrKeyEnded when
-// the key of a secret ends: at once when it is revoked or its application is deleted
-// here, and otherwise within a second of the server's clock. release must be called. It
-// may be called concurrently.
+// WhileValid returns a context that ends with ctx, or with the cause ErrKeyEnded when the key of
+// secret becomes invalid: at once if it is revoked or its application is deleted on this node,
+// otherwise within a second. The caller must call release. WhileValid may be called concurrently.
 func (r *Registry) WhileValid(ctx context.Context, secret string) (_ context.Context, release func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	d := digestOf(secret)
@@ -45,7 +43,7 @@ func (r *Registry) WhileValid(ctx context.Context, secret string) (_ context.Con
 	}
 	r.validity.all[v] = struct{}{}
 	r.validity.mu.Unlock()
-	if !r.current.Load().validDigest(v.digest) { // since it was found
+	if !r.current.Load().validDigest(v.digest) { // it has become invalid since it was found
 		cancel(ErrKeyEnded)
 	}
 	return ctx, func() {
@@ -61,7 +59,7 @@ func (s *snapshot) validDigest(d digest) bool {
 	return k != nil && s.valid(k)
 }
 
-// endInvalid ends the contexts of keys that are not valid any more.
+// endInvalid ends the contexts of keys that are no longer valid.
 func (r *Registry) endInvalid() {
 	r.validity.mu.Lock()
 	defer r.validity.mu.Unlock()
@@ -73,7 +71,7 @@ func (r *Registry) endInvalid() {
 	}
 }
 
-// watchClock looks at the keys in use until ctx ends.
+// watchClock checks the keys in use every validityTick until ctx ends.
 func (r *Registry) watchClock(ctx context.Context) {
 	tick := time.NewTicker(validityTick)
 	defer tick.Stop()

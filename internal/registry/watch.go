@@ -17,17 +17,16 @@ import (
 )
 
 const (
-	maxApply   = 1000        // records that are taken over at once
-	watchRetry = time.Second // between a watch that ended and the next
-	maxTries   = 100         // of a change, while other nodes change the same record first
+	maxApply   = 1000        // records that are applied at once
+	watchRetry = time.Second // between the end of a watch and the next one
+	maxTries   = 100         // of a change, while other nodes change the same record
 
 	// flushDelay is how long new records, and changes of other nodes, wait for more before
 	// metadata.json is written.
 	flushDelay = 100 * time.Millisecond
 )
 
-// startWatch reads everything that is there, and goes on in the background with
-// what comes.
+// startWatch reads all records, and then watches for changes in the background.
 func (r *Registry) startWatch(ctx context.Context) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	r.stop = stop
@@ -62,8 +61,8 @@ func (r *Registry) startWatch(ctx context.Context) error {
 	return nil
 }
 
-// watchAll begins a watch that ends with ctx. The library would wait for an
-// answer for ever.
+// watchAll begins a watch that ends with ctx. It bounds the wait for an answer, which the library
+// does not.
 func (r *Registry) watchAll(ctx context.Context) (jetstream.KeyWatcher, error) {
 	ctx, giveUp := context.WithCancel(ctx)
 	timer := time.AfterFunc(operationTimeout, giveUp)
@@ -91,8 +90,8 @@ func (w watch) Stop() error {
 	return w.KeyWatcher.Stop()
 }
 
-// endWatch stops a watch and takes what it still wants to deliver, without which
-// its goroutine would hang.
+// endWatch stops a watch and receives its remaining entries, because its goroutine would otherwise
+// hang.
 func endWatch(w jetstream.KeyWatcher) {
 	_ = w.Stop() // fails when the connection is closed, which has stopped it
 	timeout := time.After(closeTimeout)
@@ -108,9 +107,9 @@ func endWatch(w jetstream.KeyWatcher) {
 	}
 }
 
-// watchLoop applies the entries of a watch until ctx ends. A watch that ends before, or whose
-// connection was lost, is begun again; it delivers everything once more, of which only changes
-// count. (By itself it comes back only after 20 seconds.)
+// watchLoop applies the entries of a watch until ctx ends. If the watch ends or its connection is
+// lost, it begins a new one, which delivers everything again; only changes have an effect. (The
+// library would resume the watch only after 20 seconds.)
 func (r *Registry) watchLoop(ctx context.Context, w jetstream.KeyWatcher) {
 	conn := r.js.Conn()
 	connected := conn.StatusChanged(nats.CONNECTED)
@@ -134,8 +133,8 @@ func (r *Registry) watchLoop(ctx context.Context, w jetstream.KeyWatcher) {
 	}
 }
 
-// drain applies entries, those that are there together, until the watch or ctx
-// ends or the connection was made anew.
+// drain applies entries, all available ones at once, until the watch or ctx ends or the client
+// reconnects.
 func (r *Registry) drain(ctx context.Context, w jetstream.KeyWatcher, connected <-chan nats.Status) {
 	for {
 		select {
@@ -164,7 +163,7 @@ func (r *Registry) drain(ctx context.Context, w jetstream.KeyWatcher, connected 
 	}
 }
 
-// applyEntries takes entries over into a new snapshot. Nil entries are passed over.
+// applyEntries applies entries to a new snapshot. It skips nil entries.
 func (r *Registry) applyEntries(entries ...jetstream.KeyValueEntry) {
 	records := make(map[string]record, len(entries))
 	for _, entry := range entries {
@@ -180,10 +179,10 @@ func (r *Registry) applyEntries(entries ...jetstream.KeyValueEntry) {
 	r.apply(records)
 }
 
-// apply puts those records in force that have changed.
+// apply puts the records that have changed in force.
 func (r *Registry) apply(records map[string]record) { r.applySaved(records, nil) }
 
-// applySaved is apply with one record that metadata.json has already.
+// applySaved is apply with one record that metadata.json already has.
 func (r *Registry) applySaved(records map[string]record, saved *string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -212,7 +211,7 @@ func (r *Registry) applySaved(records map[string]record, saved *string) {
 	}
 }
 
-// markUnsaved marks records to be written to metadata.json, as they are at that time.
+// markUnsaved marks records whose current state is to be written to metadata.json.
 func (r *Registry) markUnsaved(keys ...string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -230,7 +229,7 @@ func (r *Registry) takeUnsaved() map[string]struct{} {
 	return unsaved
 }
 
-// markDirty has metadata.json written soon.
+// markDirty causes metadata.json to be written soon.
 func (r *Registry) markDirty() {
 	select {
 	case r.dirty <- struct{}{}:
@@ -238,7 +237,7 @@ func (r *Registry) markDirty() {
 	}
 }
 
-// logNewer logs what a newer version wrote and this one cannot use as it is meant.
+// logNewer logs the records of a newer version that this one cannot apply as intended.
 func (r *Registry) logNewer(s *snapshot, key string) {
 	if err := s.newer[key]; err != nil {
 		r.log.Error("a metadata record is not in effect as intended, and is left unchanged", "record", key, "error", err)
@@ -254,9 +253,9 @@ func (r *Registry) logNewer(s *snapshot, key string) {
 	}
 }
 
-// update replaces one record. decide is called with the present value (nil for none) and returns
-// the new one, or nil to leave it; it is called again when another node has changed the record
-// first. When update returns nil, the record is on disk and in force here.
+// update replaces one record. decide is called with the current value (nil for none) and returns
+// the new one, or nil to leave it. It is called again if another node has changed the record first.
+// When update returns nil, the record is durable and in force on this node.
 //
 // A change of an existing record is written to metadata.json, or its log, before it is written to
 // the bucket: damage to the queue's files must not undo a revocation. A new record is written there
@@ -274,7 +273,7 @@ func (r *Registry) update(ctx context.Context, key string, decide func(old []byt
 	return fmt.Errorf("%w: other nodes keep changing %s", ErrUnavailable, key)
 }
 
-// tryUpdate reports false when the record is no longer the one that decide was called with.
+// tryUpdate returns false if the record has changed since decide was called.
 func (r *Registry) tryUpdate(ctx context.Context, key string, decide func(old []byte) (any, error)) (done bool, err error) {
 	replaces := !isLastUseRecord(key) && r.current.Load().record(key).value != nil
 	if replaces {
@@ -305,7 +304,7 @@ func (r *Registry) tryUpdate(ctx context.Context, key string, decide func(old []
 		if err := r.saveLocked(next); err != nil {
 			return true, fmt.Errorf("%w: %w: %w", ErrNotCopied, ErrUnavailable, err)
 		}
-	case old.value != nil && !isLastUseRecord(key): // another node has just made it
+	case old.value != nil && !isLastUseRecord(key): // another node has just created it
 		return false, nil
 	}
 	if wanted == nil {
@@ -320,7 +319,7 @@ func (r *Registry) tryUpdate(ctx context.Context, key string, decide func(old []
 		r.apply(map[string]record{key: {value, revision}})
 		return true, nil
 	case replaces:
-		r.markUnsaved(key) // the file is to have what is in force, whatever that is
+		r.markUnsaved(key) // the file must have whatever is in force
 		r.markDirty()
 	}
 	if !outdated(err) {
@@ -334,7 +333,7 @@ func outdated(err error) bool {
 	return errors.Is(err, jetstream.ErrKeyExists) || errors.Is(err, jetstream.ErrKeyRevisionMismatch)
 }
 
-// write puts a record when the one that there is has the revision of old.
+// write stores a record if the stored one still has the revision of old.
 func (r *Registry) write(ctx context.Context, key string, value []byte, old record) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
@@ -344,7 +343,7 @@ func (r *Registry) write(ctx context.Context, key string, value []byte, old reco
 	return r.kv.Update(ctx, key, value, old.revision)
 }
 
-// refresh takes over what another node wrote, without waiting for the watch.
+// refresh applies what another node wrote, without waiting for the watch.
 func (r *Registry) refresh(ctx context.Context, key string) error {
 	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
@@ -358,8 +357,7 @@ func (r *Registry) refresh(ctx context.Context, key string) error {
 	return nil
 }
 
-// flushLoop writes, in the background, the last use of keys and a metadata.json that
-// is behind.
+// flushLoop writes, in the background, the last use of keys and an outdated metadata.json.
 func (r *Registry) flushLoop(ctx context.Context) {
 	tick := time.NewTicker(r.opts.KeepInterval)
 	defer tick.Stop()
