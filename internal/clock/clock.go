@@ -1,9 +1,9 @@
-// Package clock keeps the time by which retention deletes. The system's clock may
-// jump: a host that boots in 2099 must not expire what is two days old. So this
-// clock advances with the time for which the server has run, is kept in a file
-// between runs, and follows a system clock that is ahead only after a while.
+// Package clock keeps the time that retention uses. The system's clock may jump: on a host that
+// boots in 2099, events that are two days old must not expire. So this clock advances with the
+// running time of the server, is stored in a file between runs, and follows a system clock that is
+// ahead only after a while.
 //
-// It does not know what expires, and timestamps nothing.
+// It does not know what expires, and is not used for timestamps.
 package clock
 
 import (
@@ -19,32 +19,29 @@ import (
 const (
 	// MaxAhead is how far the system's clock may be ahead before nothing expires.
 	MaxAhead = 24 * time.Hour
-	// AcceptAfter is the running time after which a system clock that is ahead is
-	// believed.
+	// AcceptAfter is the running time after which a system clock that is ahead is accepted.
 	AcceptAfter = 24 * time.Hour
-	// followAtOnce is how far the system's clock may be ahead and be followed at once: a
-	// restart, a correction by NTP.
+	// followAtOnce is how far ahead the system's clock is followed at once, as after a restart or a
+	// correction by NTP.
 	followAtOnce = time.Minute
 
 	lookInterval = 10 * time.Second
-	saveInterval = time.Minute // what a crash may take from the kept time
+	saveInterval = time.Minute // a crash loses at most this much of the kept time
 )
 
 // Options of a Clock.
 type Options struct {
-	File string // where the time is kept
-	// Newest is the greatest time found in the data, from which a clock without a
-	// file begins, unless it is more than MaxAhead ahead of the system's clock; zero for a
-	// server that has no data.
+	File string // in which the time is stored
+	// Newest is the latest time in the data, zero if there is none. A clock without a file begins
+	// there, unless it is more than MaxAhead ahead of the system's clock.
 	Newest     time.Time
 	System     func() time.Time     // the system's clock; nil for time.Now
-	Running    func() time.Duration // time that has passed, whatever the system's clock says; nil for the monotonic clock
+	Running    func() time.Duration // elapsed time, independent of the system's clock; nil for the monotonic clock
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 }
 
-// Clock is the time by which retention deletes. All methods may be called
-// concurrently.
+// Clock is the time that retention uses. All methods may be called concurrently.
 type Clock struct {
 	opts Options
 	log  *slog.Logger
@@ -53,25 +50,25 @@ type Clock struct {
 	state     state
 	refreshed time.Duration // Running, when the state was brought up to date
 	saved     time.Time     // Kept of the file
-	held      bool          // as it was told last
+	held      bool          // as it was last logged
 }
 
-// state is what is kept between runs.
+// state is what is stored between runs.
 type state struct {
 	Kept   time.Time // never goes back by itself
 	System time.Time // the system's clock at the same moment
-	// Waited is the running time for which the system's clock has been ahead, since
-	// it was last set by more than MaxAhead.
+	// Waited is the running time for which the system's clock has been ahead, since it last jumped
+	// by more than MaxAhead.
 	Waited time.Duration
 }
 
-// unknownState is the state of a clock whose file was damaged, or of one without a file in a
-// directory with data of the future: the system's clock is ahead of it, and proves itself.
+// unknownState is the state of a clock whose file was damaged, or that has no file although there
+// is data from the future: the system's clock counts as ahead, and is accepted after AcceptAfter.
 func unknownState() state { return state{Kept: time.Unix(0, 0).UTC(), System: time.Unix(0, 0).UTC()} }
 
-// Open reads the file of a clock. Without one the clock begins with Options.Newest.
-// When the file is damaged, or Newest lies in the future, nothing expires for AcceptAfter.
-// A file of a newer version is an error.
+// Open reads the file of a clock. Without a file, the clock begins with Options.Newest. If the file
+// is damaged, or Newest is in the future, nothing expires for AcceptAfter. A file of a newer
+// version is an error.
 func Open(opts Options) (*Clock, error) {
 	if opts.System == nil {
 		opts.System = time.Now
@@ -94,7 +91,7 @@ func Open(opts Options) (*Clock, error) {
 		switch {
 		case opts.Newest.IsZero():
 			c.state = state{Kept: system, System: system}
-		case opts.Newest.Sub(system) > MaxAhead: // either of them is wrong
+		case opts.Newest.Sub(system) > MaxAhead: // one of them is wrong
 			c.state = unknownState()
 		default:
 			c.state = state{Kept: opts.Newest.Round(0).UTC(), System: system}
@@ -102,8 +99,8 @@ func Open(opts Options) (*Clock, error) {
 	}
 	c.refreshed = opts.Running()
 	c.refresh()
-	if err := c.save(); err != nil { // a full disk must not keep the server from starting
-		c.log.Warn("the time of retention could not be kept; it will be retried", "error", err)
+	if err := c.save(); err != nil { // a full disk must not prevent a start
+		c.log.Warn("retention's clock could not be saved; it will be retried", "error", err)
 	}
 	register(opts.Registerer, c)
 	return c, nil
@@ -132,8 +129,8 @@ func (c *Clock) refresh() state {
 	return c.state
 }
 
-// advance is called with the system's clock and the time that has passed since the
-// call before. It reports whether a clock that was ahead is believed from now on.
+// advance is called with the system's clock and the time since the previous call. It reports
+// whether a system clock that was ahead is accepted from now on.
 func (s *state) advance(system time.Time, passed time.Duration) (believed bool) {
 	step := system.Sub(s.System) - passed
 	s.System = system
@@ -144,7 +141,7 @@ func (s *state) advance(system time.Time, passed time.Duration) (believed bool) 
 			s.Kept = system
 		}
 		s.Waited = 0
-	case step > MaxAhead || step < -MaxAhead: // set to another time, which has to prove itself
+	case step > MaxAhead || step < -MaxAhead: // set to another time, which must be accepted anew
 		s.Waited = 0
 	default:
 		if s.Waited += passed; s.Waited >= AcceptAfter {
@@ -155,15 +152,15 @@ func (s *state) advance(system time.Time, passed time.Duration) (believed bool) 
 	return false
 }
 
-// ahead returns how far the system's clock is ahead; negative when it is behind.
+// ahead returns how far the system's clock is ahead; the result is negative if it is behind.
 func (s *state) ahead() time.Duration { return s.System.Sub(s.Kept) }
 
 func (s *state) held() bool { return s.ahead() > MaxAhead }
 
-// known reports whether the kept time is one: see unknown.
+// known reports whether the kept time is known: see unknownState.
 func (s *state) known() bool { return !s.Kept.Before(time.Unix(0, 0).Add(AcceptAfter)) }
 
-// kept returns the kept time for a log.
+// kept returns the kept time in a form for logs.
 func (s *state) kept() any {
 	if !s.known() {
 		return "unknown"
@@ -171,9 +168,8 @@ func (s *state) kept() any {
 	return s.Kept
 }
 
-// Now returns the time by which rows expire: the kept time, or the system's when
-// that is behind. While held is true the system's clock is more than MaxAhead ahead,
-// and nothing may expire.
+// Now returns the time by which rows expire: the kept time, or the system's if that is earlier.
+// While held is true, the system's clock is more than MaxAhead ahead, and nothing may expire.
 func (c *Clock) Now() (now time.Time, held bool) {
 	s := c.refresh()
 	if s.System.Before(s.Kept) {
@@ -182,8 +178,8 @@ func (c *Clock) Now() (now time.Time, held bool) {
 	return s.Kept, s.held()
 }
 
-// Reason says why nothing expires, or that the system's clock is more than
-// MaxAhead behind; empty when neither is so.
+// Reason says why nothing expires, or that the system's clock is more than MaxAhead behind. It is
+// empty if neither is the case.
 func (c *Clock) Reason() string {
 	s := c.refresh()
 	return s.reason()
@@ -205,7 +201,7 @@ func (s *state) reason() string {
 	return ""
 }
 
-// remaining returns the span of a time to wait: rounded up.
+// remaining formats a time to wait, rounded up.
 func remaining(d time.Duration) string {
 	unit := time.Hour
 	if d < 2*time.Hour {
@@ -225,11 +221,11 @@ func span(d time.Duration) string {
 	return fmt.Sprintf("%d days", int64(d/day))
 }
 
-// Change is what Accept did. Before is zero when it is not known, because the file was damaged.
+// Change is the result of Accept. Before is zero if it is not known, because the file was damaged.
 type Change struct{ Before, After time.Time }
 
-// Accept sets the clock to the system's, also back, which nothing else does. The
-// change is durable when it returns; after an error nothing has changed.
+// Accept sets the clock to the system's. Only Accept can set it back. The change is durable when
+// Accept returns; after an error, nothing has changed.
 func (c *Clock) Accept() (Change, error) {
 	c.refresh()
 	c.mu.Lock()
@@ -247,7 +243,7 @@ func (c *Clock) Accept() (Change, error) {
 	return done, nil
 }
 
-// Run keeps the time in the file until ctx ends.
+// Run saves the time in the file regularly until ctx ends.
 func (c *Clock) Run(ctx context.Context) error {
 	tick := time.NewTicker(lookInterval)
 	defer tick.Stop()
@@ -264,7 +260,7 @@ func (c *Clock) Run(ctx context.Context) error {
 		}
 		err := c.save()
 		if err != nil && !failing {
-			c.log.Warn("the time of retention could not be kept; it will be retried", "error", err)
+			c.log.Warn("retention's clock could not be saved; it will be retried", "error", err)
 		}
 		failing = err != nil
 		if ending {

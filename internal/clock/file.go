@@ -14,8 +14,8 @@ import (
 	"theeye/internal/durable"
 )
 
-// fileVersion is the version of the file that is written. The file is one JSON
-// object in a line, and in the next the CRC-32C of that line without its end.
+// fileVersion is the version of the file that is written. The first line of the file is a JSON
+// object, the second the CRC-32C of the first without its line feed.
 const fileVersion = 1
 
 type document struct {
@@ -25,7 +25,7 @@ type document struct {
 	Waited  int64     `json:"waited_seconds"`
 }
 
-// read returns the state that a file holds, and whether there is one.
+// read returns the state in a file, and whether the file exists.
 func read(name string, log *slog.Logger) (s state, found bool, err error) {
 	b, err := durable.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {

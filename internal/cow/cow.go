@@ -1,5 +1,5 @@
-// Package cow has a map whose copy costs little, however large the map is: copies share what does
-// not differ. Snapshots that are replaced with each change are made of it.
+// Package cow provides a map that is cheap to copy, however large it is: copies share the parts
+// that do not differ. It is meant for snapshots that are replaced with each change.
 package cow
 
 import (
@@ -8,19 +8,19 @@ import (
 	"maps"
 )
 
-// shards is how many maps a Map has: a change copies one of them.
+// shards is the number of maps in a Map: a change copies one of them.
 const shards = 256
 
-// Map is a map. A copy shares the parts that it does not change. The first one is the copy of a nil
-// Map, for which nothing else is defined. A Map that nobody changes may be read concurrently.
+// Map is a map. A copy shares the parts that it does not change. The first Map is the copy of a nil
+// Map, on which only Copy may be called. A Map that is not being changed may be read concurrently.
 type Map[K comparable, V any] struct {
 	seed  maphash.Seed
 	parts [shards]map[K]V
-	own   [shards]bool // parts that no other copy has
+	own   [shards]bool // parts that are not shared
 }
 
-// Copy returns a Map that may be changed with Set and Remove until it is copied itself, and nobody
-// but the caller has.
+// Copy returns a copy, which only the caller has. It may be changed with Set and Remove until it is
+// copied itself.
 func (m *Map[K, V]) Copy() *Map[K, V] {
 	if m == nil {
 		return &Map[K, V]{seed: maphash.MakeSeed()}
@@ -32,7 +32,7 @@ func (m *Map[K, V]) shard(key K) int {
 	return int(maphash.Comparable(m.seed, key) % shards)
 }
 
-// Get returns the value of a key, the zero value when there is none.
+// Get returns the value of a key, or the zero value if there is none.
 func (m *Map[K, V]) Get(key K) V {
 	v, _ := m.Find(key)
 	return v
@@ -44,12 +44,12 @@ func (m *Map[K, V]) Find(key K) (V, bool) {
 	return v, ok
 }
 
-// Set gives a key a value.
+// Set sets the value of a key.
 func (m *Map[K, V]) Set(key K, value V) {
 	m.mine(m.shard(key))[key] = value
 }
 
-// Remove takes a key out.
+// Remove removes a key.
 func (m *Map[K, V]) Remove(key K) {
 	delete(m.mine(m.shard(key)), key)
 }
@@ -64,7 +64,7 @@ func (m *Map[K, V]) mine(i int) map[K]V {
 	return m.parts[i]
 }
 
-// All returns everything, in no order.
+// All returns all keys and values, in no particular order.
 func (m *Map[K, V]) All() iter.Seq2[K, V] {
 	return func(yield func(K, V) bool) {
 		for _, part := range m.parts {

@@ -2,8 +2,8 @@ package durable
 
 import "hash/crc32"
 
-// Checksum returns the CRC-32C (Castagnoli) of parts, one after the other. The formats on disk use
-// it to tell damage; it is no protection from intent.
+// Checksum returns the CRC-32C (Castagnoli) of the concatenated parts. The formats on disk use it
+// to detect damage. It does not protect against deliberate changes.
 func Checksum(parts ...[]byte) uint32 {
 	table := crc32.MakeTable(crc32.Castagnoli)
 	var sum uint32

@@ -1,6 +1,6 @@
-// Package durable writes files that are there, whole, after a crash.
+// Package durable writes files that exist and are complete after a crash.
 //
-// It does not know what they hold.
+// It does not know what they contain.
 package durable
 
 import (
@@ -11,23 +11,23 @@ import (
 	"path/filepath"
 )
 
-// ErrUncertain tells that it is not known whether a crash would leave the file of
-// before or the new one: its name was changed, and its folder could not be synced.
+// ErrUncertain reports that a crash may leave the previous file or the new one: the file was
+// renamed, but its folder could not be synced.
 var ErrUncertain = errors.New("the folder of the file could not be synced")
 
 const temporary = ".tmp"
 
-// Replace makes content the file of a name, for its owner alone, at once and durably:
-// fsync, rename, fsync of the folder. After an error that is not ErrUncertain the
-// file of before is there, if there was one, and nothing else is left. One at a
-// time may replace a file.
+// Replace replaces a file, or creates it, atomically and durably: fsync, rename, fsync of the
+// folder. Only the owner may read it. After an error other than ErrUncertain, the previous file, if
+// any, is unchanged, and nothing else is left. Replace must not be called concurrently for the same
+// file.
 func Replace(name string, content io.Reader) error {
 	err := Write(name+temporary, content)
 	if err == nil {
 		err = os.Rename(name+temporary, name)
 	}
 	if err != nil {
-		_ = os.Remove(name + temporary) // it takes room, which may be what is missing
+		_ = os.Remove(name + temporary) // the disk may be full
 		return err
 	}
 	if err := SyncDir(filepath.Dir(name)); err != nil {
@@ -36,7 +36,7 @@ func Replace(name string, content io.Reader) error {
 	return nil
 }
 
-// Write writes a file whose content is on disk when it returns nil.
+// Write writes a file, whose content is durable when Write returns nil.
 func Write(name string, content io.Reader) error {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
@@ -49,7 +49,7 @@ func Write(name string, content io.Reader) error {
 	return errors.Join(err, f.Close())
 }
 
-// SyncFile makes what was written into a file durable.
+// SyncFile makes the content of a file durable.
 func SyncFile(name string) error {
 	f, err := os.OpenFile(name, os.O_RDWR, 0)
 	if err != nil {

@@ -9,11 +9,10 @@ import (
 	"syscall"
 )
 
-// MkdirAll makes a folder and those above it that are missing, as [os.MkdirAll] does.
-// Each is durable, by an fsync of the folder above it, before the next one is made.
-// So what a crash leaves is a shorter path, never one whose upper part is gone. When
-// the folder is there already, the folder above it is synced too: the process that
-// made it may have ended before its own fsync. It may be called concurrently.
+// MkdirAll creates a folder and its missing parents, like [os.MkdirAll]. It makes each durable, by
+// an fsync of its parent, before it creates the next. So a crash leaves a shorter path, never one
+// whose upper part is missing. If the folder already exists, its parent is synced, too: the process
+// that created it may have ended before its own fsync. MkdirAll may be called concurrently.
 func MkdirAll(dir string, perm fs.FileMode) error { return mkdirAll(dir, perm, SyncDir) }
 
 var errFile = errors.New("a file has this name")
@@ -26,8 +25,8 @@ func mkdirAll(dir string, perm fs.FileMode, sync func(dir string) error) error {
 	case err == nil && !info.IsDir():
 		return &fs.PathError{Op: "mkdir", Path: dir, Err: errFile}
 	case err == nil:
-		// The folder may be a mount point, or lie in one that may not be read or cannot be
-		// synced. Only a disk that fails counts.
+		// The folder may be a mount point, or its parent may be unreadable or not support a sync.
+		// Only a failing disk counts.
 		if err := sync(above); errors.Is(err, syscall.EIO) {
 			return fmt.Errorf("sync %s: %w", above, err)
 		}
@@ -41,7 +40,7 @@ func mkdirAll(dir string, perm fs.FileMode, sync func(dir string) error) error {
 	if err := mkdirAll(above, perm, sync); err != nil {
 		return err
 	}
-	if err := os.Mkdir(dir, perm); errors.Is(err, fs.ErrExist) { // somebody else made it, or it is a link to nothing
+	if err := os.Mkdir(dir, perm); errors.Is(err, fs.ErrExist) { // another process created it, or it is a broken link
 		if _, err := os.Stat(dir); err != nil {
 			return err
 		}
@@ -54,9 +53,9 @@ func mkdirAll(dir string, perm fs.FileMode, sync func(dir string) error) error {
 	return nil
 }
 
-// Rename gives a file another name in the same folder, taking the place of what had
-// that name, and syncs the folder. The file's content must have been synced before.
-// After an error that is not ErrUncertain nothing has changed.
+// Rename renames a file within its folder, replaces a file of the new name, and syncs the folder.
+// The content of the file must have been synced before. After an error other than ErrUncertain,
+// nothing has changed.
 func Rename(from, to string) error { return rename(from, to, SyncDir) }
 
 func rename(from, to string, sync func(dir string) error) error {

@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// quarantineName is the folder beside a damaged file into which it is moved.
+// quarantineName is the name of the folder into which damaged files are moved.
 const quarantineName = "quarantine"
 
-// Quarantine moves a file into the folder quarantine beside it, as QuarantineIn does.
+// Quarantine is QuarantineIn for the folder of the file.
 func Quarantine(name string) (moved string, err error) { return QuarantineIn(filepath.Dir(name), name) }
 
-// QuarantineIn moves a file or a folder into the folder quarantine of dir, durably, and returns its
-// name there, which has the time of the move. The quarantine is made when it is missing.
+// QuarantineIn durably moves a file or a folder into the folder quarantine of dir, which it creates
+// if necessary. It returns the new path, whose name contains the time of the move.
 func QuarantineIn(dir, name string) (moved string, err error) {
 	dir = filepath.Join(dir, quarantineName)
 	if err := MkdirAll(dir, 0o700); err != nil {

@@ -8,8 +8,7 @@ import (
 	"syscall"
 )
 
-// ReadFile is [os.ReadFile] with an error that says what to do when this user may not read the
-// file.
+// ReadFile is [os.ReadFile]. If the user may not read the file, its error says what to do.
 func ReadFile(name string) ([]byte, error) {
 	b, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrPermission) {
@@ -18,9 +17,9 @@ func ReadFile(name string) ([]byte, error) {
 	return b, err
 }
 
-// Denied reports whether an error of the file system tells nothing about what a file holds, such as
-// that of a right or a descriptor that is wanting. That a file is gone, or that its disk cannot
-// read it, is damage.
+// Denied reports whether an error of the file system does not imply damage, such as a missing
+// permission or a lack of file descriptors. A missing file, or one that its disk cannot read, is
+// damage.
 func Denied(err error) bool {
 	_, system := errors.AsType[*fs.PathError](err)
 	return system && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.EIO)

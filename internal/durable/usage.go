@@ -7,14 +7,15 @@ import (
 	"path/filepath"
 )
 
-// Usage is what a folder takes, with the folders in it. A link counts as a file without a size.
+// Usage is the number and size of the files in a folder and its subfolders. A link counts as a file
+// without a size.
 type Usage struct {
 	Files int
 	Bytes int64
 }
 
-// UsageOf returns what a folder takes; nothing when it does not exist. Files that go meanwhile are
-// passed over.
+// UsageOf returns the usage of a folder, which is zero if it does not exist. It skips files that
+// are removed in the meantime.
 func UsageOf(dir string) (u Usage, err error) {
 	err = filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
 		switch {
@@ -25,7 +26,7 @@ func UsageOf(dir string) (u Usage, err error) {
 		}
 		info, err := e.Info()
 		if err != nil {
-			return nil //nolint:nilerr // it went meanwhile
+			return nil //nolint:nilerr // removed in the meantime
 		}
 		u.Files++
 		if info.Mode().IsRegular() {
@@ -36,8 +37,8 @@ func UsageOf(dir string) (u Usage, err error) {
 	return u, err
 }
 
-// Empty deletes what is in a folder, durably, and follows no links. One that does not exist is
-// empty.
+// Empty durably deletes the contents of a folder. It does not follow links. A folder that does not
+// exist is empty.
 func Empty(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -1,7 +1,7 @@
-// Package envelope puts a version and a digest around a JSON value, so that the content of a file
-// that a newer version of The Eye wrote can be told from one that is damaged.
+// Package envelope wraps a JSON value with a version and a digest, so that a file from a newer
+// version of The Eye can be distinguished from a damaged one.
 //
-// It reads and writes no files.
+// It does not read or write files.
 package envelope
 
 import (
@@ -19,15 +19,15 @@ import (
 
 // Errors of Open.
 var (
-	// ErrNewer means that a newer version of The Eye wrote the content.
+	// ErrNewer reports that a newer version of The Eye wrote the content.
 	ErrNewer = errors.New("written by a newer version of The Eye; start that version again")
-	// ErrDamaged means that the content is not what was written.
+	// ErrDamaged reports that the content is not what was written.
 	ErrDamaged = errors.New("it is damaged")
 )
 
-// envelope is an object of these members and one more, which has the value. SHA256 is the digest,
-// in hex, of the version in decimal, a line feed and the text of the value. Every later version
-// keeps this form.
+// envelope is an object with these members and one more, whose value is the content. SHA256 is the
+// digest, in hex, of the version in decimal, a line feed and the text of that value. Every later
+// version keeps this form.
 type envelope struct {
 	Version int                       `json:"version"`
 	SHA256  *string                   `json:"sha256"`
@@ -50,9 +50,9 @@ func Seal(version int, name string, value []byte) []byte {
 	return fmt.Appendf(nil, "{\"version\":%d,\"sha256\":\"%s\",\"%s\":%s}\n", version, digest(version, value), name, value)
 }
 
-// Open reads what Seal returned. Versions up to first have a form without a digest; of these the
-// version is returned, which is 0 when there is none, and a nil value. Errors: ErrNewer for a
-// version beyond last, and ErrDamaged.
+// Open parses the output of Seal. Versions up to first had no digest: for these, Open returns a nil
+// value and the version, which is 0 if there is none. Errors: ErrNewer for a version later than
+// last, and ErrDamaged.
 func Open(b []byte, name string, first, last int) (version int, value jsontext.Value, err error) {
 	var e envelope
 	if err := json.Unmarshal(b, &e); err != nil {
@@ -74,8 +74,8 @@ func Open(b []byte, name string, first, last int) (version int, value jsontext.V
 	return e.Version, value, nil
 }
 
-// Decode reads a JSON object. Errors: ErrNewer for one that has a member that the type of into does
-// not have, and ErrDamaged.
+// Decode parses a JSON object. Errors: ErrNewer if the object has a member that the type of into
+// does not have, and ErrDamaged.
 func Decode(b []byte, into any) error {
 	err := json.Unmarshal(b, into, json.RejectUnknownMembers(true))
 	switch {

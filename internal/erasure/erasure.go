@@ -1,6 +1,7 @@
-// Package erasure keeps the tombstones of what was erased, so that it does not come back: by a
-// retry, by a replay, or with a backup that is older than the erasure. One function, Set.Covers,
-// decides for the intake and for the store whether an arrival belongs to something that was erased.
+// Package erasure keeps the tombstones of erased sessions and applications, so that their events do
+// not come back by a retry, by a replay, or from a backup that is older than the erasure. One
+// function, Set.Covers, decides for intake and store whether an arrival belongs to an erased
+// session or application.
 //
 // It does not erase anything itself, and it keeps keyed hashes of session ids, not the ids.
 package erasure
@@ -15,23 +16,22 @@ import (
 	"theeye/internal/event"
 )
 
-// AllApps is the application of a tombstone that holds for every application.
+// AllApps is the application of a tombstone that applies to every application.
 const AllApps = "*"
 
-// ErrUnfinished is returned when an erasure has begun and something is left to erase. The erasure
-// continues by itself.
+// ErrUnfinished reports that an erasure has begun but is not complete. It continues by itself.
 var ErrUnfinished = errors.New("the erasure is not finished")
 
 // Tombstone records that a session, or all of an application, was erased.
 type Tombstone struct {
 	ID string // unique among all tombstones
-	// App is the application, or AllApps. It is empty in tombstones of the first form, which
-	// have Hash instead of App and Session.
+	// App is the application, or AllApps. It is empty in tombstones of the first form, which have
+	// Hash instead of App and Session.
 	App string
 	// Session is the hex HMAC-SHA256 of the session id, empty for a whole application.
 	Session string
-	// Hash is the hex HMAC-SHA256 of application, NUL and session id, or of the application
-	// alone. It is used by tombstones of the first form only.
+	// Hash is the hex HMAC-SHA256 of application, NUL and session id, or of the application alone.
+	// It is used by tombstones of the first form only.
 	Hash string
 	At   event.Micros
 	// Frame is the queue's last frame, and Visible the store's, when the tombstone was written.
@@ -54,8 +54,8 @@ type Lineage struct {
 	Ended    map[string]uint64
 }
 
-// localFrame returns the last frame of this directory among those of a timeline up to frame: frame
-// itself, or the end of an earlier timeline. ok is false when the directory has no part of that
+// localFrame returns the last frame that this directory shares with a timeline up to frame: frame
+// itself, or the end of an earlier timeline. ok is false if the directory has no part of that
 // timeline.
 func (l Lineage) localFrame(frame uint64, timeline string) (last uint64, ok bool) {
 	if timeline == l.Timeline {
@@ -101,16 +101,16 @@ func newIndex(list []Tombstone, from int) index {
 // NewSet returns the set of a document in the directory with the given lineage.
 func NewSet(d Document, lineage Lineage) *Set {
 	s := &Set{lineage: lineage, list: d.Tombstones, indexed: len(d.Tombstones)}
-	s.key, _ = hex.DecodeString(d.Key) // checked when it was read
+	s.key, _ = hex.DecodeString(d.Key) // valid: it was checked when the document was read
 	s.indexes[0] = newIndex(s.list, 0)
 	return s
 }
 
-// maxReindexed is how many tombstones With indexes at most.
+// maxReindexed is the maximum number of tombstones that With indexes.
 const maxReindexed = 256
 
-// With returns the set of the document to which the document of s has grown. Most calls do not
-// index the tombstones that s has.
+// With returns the set of a document to which tombstones were added since s. Most calls index only
+// the new tombstones.
 func (s *Set) With(d Document, lineage Lineage) *Set {
 	if s.indexed == 0 || len(d.Tombstones) > s.indexed+maxReindexed {
 		return NewSet(d, lineage)
@@ -128,13 +128,13 @@ func (s *Set) Only(list []Tombstone) *Set {
 // Len returns the number of tombstones.
 func (s *Set) Len() int { return len(s.list) }
 
-// Tombstones returns the tombstones in the order in which they were written. The caller must
-// not change them.
+// Tombstones returns the tombstones in the order in which they were written. The caller must not
+// change them.
 func (s *Set) Tombstones() []Tombstone { return s.list }
 
-// LastFrame returns the last frame of this directory's queue that t can concern: t.Frame, or
-// the end of the earlier timeline that t belongs to. ok is false when t belongs to a timeline
-// that this directory has no part of; only t.At can be compared then.
+// LastFrame returns the last frame of this directory's queue that t can concern: t.Frame, or the
+// end of the earlier timeline that t belongs to. ok is false when t belongs to a timeline that this
+// directory has no part of; only t.At can be compared then.
 func (s *Set) LastFrame(t Tombstone) (frame uint64, ok bool) {
 	return s.lineage.localFrame(t.Frame, t.Timeline)
 }
@@ -150,7 +150,7 @@ func (s *Set) Trimmed() (frame uint64) {
 	return frame
 }
 
-// MaxFrame returns the last frame that any tombstone concerns, 0 when there is none.
+// MaxFrame returns the last frame that any tombstone concerns, 0 if there is none.
 func (s *Set) MaxFrame() (frame uint64) {
 	for _, t := range s.list {
 		if last, ok := s.LastFrame(t); ok {
@@ -160,15 +160,15 @@ func (s *Set) MaxFrame() (frame uint64) {
 	return frame
 }
 
-// Covers reports whether a record belongs to a session or an application that was erased.
+// Covers reports whether a record belongs to an erased session or application.
 //
-// To an erased session belongs everything that a frame up to the tombstone's carried, whatever the
-// clocks said, and everything whose own time (event.Event.Own) is not after the erasure: a retry
-// repeats its timestamp, and a replay keeps its time of receipt, while its timestamp may have been
-// repaired. To an erased application belongs everything that a frame up to the tombstone's carried;
-// a record without a frame comes after all of them.
+// The tombstone of a session covers every record of the session in a frame up to the tombstone's,
+// whatever the clocks said, and every record whose own time (event.Event.Own) is not after the
+// erasure: a retry repeats its timestamp, and a replay keeps its time of receipt, although its
+// timestamp may have been repaired. The tombstone of an application covers all its records in
+// frames up to the tombstone's; a record without a frame is later than all of them.
 //
-// A caller that asks for many records of one session should use Cover.
+// For many records of one session, use Cover.
 func (s *Set) Covers(r event.Record) bool {
 	if s.Len() == 0 || r.Erased != nil {
 		return r.Erased != nil
@@ -177,8 +177,8 @@ func (s *Set) Covers(r event.Record) bool {
 }
 
 // CoversFound is Covers for a record that was found outside the queue and the store. Its frame may
-// be one of another timeline, and then means nothing: everything that was received up to the
-// erasure of an application belongs to it as well.
+// belong to another timeline and then has no meaning. So the tombstone of an application also
+// covers every record that was received up to the erasure.
 func (s *Set) CoversFound(r event.Record) bool {
 	if s.Covers(r) {
 		return true
@@ -193,8 +193,8 @@ func (s *Set) CoversFound(r event.Record) bool {
 	return false
 }
 
-// Cover is what the tombstones say of one session of one application. The zero value covers
-// nothing.
+// Cover says which records of one session of one application are erased. The zero value covers
+// none.
 type Cover struct {
 	session event.Micros // the session: erased up to here; 0 for never
 	carried uint64       // the session: erased up to this frame
@@ -236,7 +236,7 @@ func ofApps(x *index) map[string][]int     { return x.apps }
 func ofSessions(x *index) map[string][]int { return x.sessions }
 func ofHashes(x *index) map[string][]int   { return x.hashes }
 
-// lookup yields the tombstones with a key, which is only computed when there are any in the maps.
+// lookup yields the tombstones with a key, which is only computed if there are any in the maps.
 func (s *Set) lookup(in func(*index) map[string][]int, key func() string) iter.Seq[Tombstone] {
 	return func(yield func(Tombstone) bool) {
 		var made string
@@ -276,9 +276,9 @@ func (c Cover) Has(r event.Record) bool {
 	return c.session > 0 && r.Own() <= c.session
 }
 
-// Bounds are up to where rows are covered: those of the session by any of their times or by
-// their frame, and those of the whole application by their time of receipt or by their frame. 0
-// is for none.
+// Bounds are the last times and frames that are covered: rows of the session by any of their times
+// or by their frame, and rows of the whole application by their time of receipt or by their frame.
+// 0 means none.
 type Bounds struct {
 	Session, App           event.Micros
 	SessionFrame, AppFrame uint64
@@ -287,14 +287,14 @@ type Bounds struct {
 // Bounds returns the bounds of the cover.
 func (c Cover) Bounds() Bounds { return Bounds{c.session, c.app, c.carried, c.frame} }
 
-// SessionOnly is the cover without what it says of the whole application.
+// SessionOnly returns the cover without the erasure of the whole application.
 func (c Cover) SessionOnly() Cover { return Cover{session: c.session, carried: c.carried} }
 
-// Empty reports whether nothing is covered.
+// Empty reports whether no record is covered.
 func (c Cover) Empty() bool { return c == Cover{} }
 
-// SessionKey returns the keyed hash of a session id, the Session of a tombstone: the name of a
-// session for those who must not learn its id.
+// SessionKey returns the keyed hash of a session id, as in Tombstone.Session. It identifies a
+// session without disclosing its id.
 func (s *Set) SessionKey(session string) string { return s.hash(session) }
 
 func (s *Set) hash(text string) string { return keyedHash(s.key, text) }

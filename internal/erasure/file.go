@@ -20,8 +20,9 @@ import (
 	"theeye/internal/jsonx"
 )
 
-// The file of tombstones has one JSON object in a line. Each ends with the member crc, the CRC-32C
-// in hex of the line's text before the comma in front of it. Lines are only ever added.
+// The file of tombstones has one JSON object per line. Each ends with the member crc: the CRC-32C,
+// in hex, of the text of the line before the comma that precedes this member. Lines are only
+// appended.
 //
 //	{"version":2,"key":"…","crc":"…"}                                        the key of all hashes
 //	{"begun":"ID","app":"shop","session":"…","frame":17,"visible":15,"at":…,"timeline":"…","crc":"…"}
@@ -51,12 +52,12 @@ type line struct {
 	Trimmed  uint64 `json:"trimmed,omitzero"`
 }
 
-// tombstone returns what a line begins; it counts as not finished.
+// tombstone returns the tombstone of a line with Begun, as unfinished.
 func (l line) tombstone() Tombstone {
 	return Tombstone{ID: l.Begun, App: l.App, Session: l.Session, Hash: l.Hash, At: l.At, Frame: l.Frame, Visible: l.Visible, Timeline: l.Timeline}
 }
 
-// Digest identifies the lines of a file that are known.
+// Digest identifies the first lines of a file.
 type Digest struct {
 	Lines  int    `json:"lines"`  // with the header
 	SHA256 string `json:"sha256"` // of these lines, in hex
@@ -64,10 +65,10 @@ type Digest struct {
 
 // Document is the content of a file of tombstones.
 type Document struct {
-	Key        string // of the hashes, in hex; empty when there is no file
+	Key        string // of the hashes, in hex; empty if there is no file
 	Tombstones []Tombstone
 	first      bool // it has the first form
-	torn       bool // a last line without its end was left out
+	torn       bool // an incomplete last line was left out
 	lines      int
 	size       int64          // of these lines, in bytes
 	sum        hash.Hash      // of the lines
@@ -86,22 +87,22 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// ErrForeign means that a file does not begin as a file of tombstones does.
-var ErrForeign = errors.New("no file of tombstones begins so")
+// ErrForeign reports that a file does not begin like a file of tombstones.
+var ErrForeign = errors.New("it does not begin like a file of tombstones")
 
-// ErrNewer means that a newer version of The Eye wrote the file.
+// ErrNewer reports that a newer version of The Eye wrote the file.
 var ErrNewer = errors.New("written by a newer version of The Eye; start that version again")
 
-// ErrMissing means that there is no file, although lines of it were committed.
+// ErrMissing reports that there is no file, although lines of it were committed.
 var ErrMissing = errors.New("it is missing")
 
-// ErrOtherKey means that two files have different keys: the hashes of one mean nothing in the
-// other.
+// ErrOtherKey reports that two files have different keys, so that their hashes cannot be compared.
 var ErrOtherKey = errors.New("its key is another one: it belongs to another data directory, or to this one before or after its erasures were forgotten")
 
-// Read reads a file. One that does not exist is empty. A last line that a crash cut off was never
-// acknowledged, and is left out. known is the part of the file that was committed: its loss or
-// change is an error. An erasure that finished after that part counts as unfinished.
+// Read reads a file. A file that does not exist is empty. A last line that a crash cut off was
+// never acknowledged and is left out. known is the part of the file that was committed: it is an
+// error if that part is missing or different. An erasure that finished after that part counts as
+// unfinished.
 func Read(path string, known Digest) (Document, error) {
 	b, err := durable.ReadFile(path)
 	missing := errors.Is(err, fs.ErrNotExist)
@@ -130,16 +131,16 @@ func Parse(b []byte, known Digest) (Document, error) {
 	return d, nil
 }
 
-// extend adds lines that were just written.
+// extend adds lines that were just written to the document.
 func (d *Document) extend(b []byte) error {
 	if d.sum == nil {
 		d.sum, d.begun = sha256.New(), map[string]int{}
 	}
-	d.Tombstones = slices.Clone(d.Tombstones) // a Set has the list of before
+	d.Tombstones = slices.Clone(d.Tombstones) // a Set shares the previous list
 	return d.parse(b, Digest{Lines: math.MaxInt})
 }
 
-// parse reads lines. Those up to known.Lines were committed.
+// parse parses lines. Those up to known.Lines were committed.
 func (d *Document) parse(b []byte, known Digest) error {
 	for text := range bytes.Lines(b) {
 		if text[len(text)-1] != '\n' {
@@ -211,7 +212,7 @@ func (d *Document) add(text []byte, committed bool) error {
 	return nil
 }
 
-// FirstForm returns a tombstone of the first form. The same arguments give the same ID.
+// FirstForm returns a tombstone of the first form, with an ID that depends only on the arguments.
 func FirstForm(hash string, at event.Micros, frame uint64) Tombstone {
 	id := uuid.NewSHA1(uuid.NameSpaceOID, []byte(hash+" "+strconv.FormatInt(int64(at), 10)))
 	return Tombstone{ID: id.String(), Hash: hash, At: at, Frame: frame}
@@ -241,8 +242,8 @@ func (d *Document) digest() Digest {
 	return Digest{d.lines, hex.EncodeToString(d.sum.Sum(nil))}
 }
 
-// Merge returns the document that has the tombstones of d and those of another that d does not
-// have, which count as not finished. Both must have the same key, unless one has none.
+// Merge returns a document with the tombstones of d and, as unfinished, those that only the other
+// document has. Both must have the same key, unless one has none.
 func (d *Document) Merge(other Document) (Document, error) {
 	if d.Key != "" && other.Key != "" && d.Key != other.Key {
 		return Document{}, ErrOtherKey
@@ -264,8 +265,8 @@ func (d *Document) Merge(other Document) (Document, error) {
 	return merged, nil
 }
 
-// Torn reports whether the file ended within a line, which was left out: a crash leaves a line so
-// that was not acknowledged.
+// Torn reports whether the file ended with an incomplete line, which was left out: after a crash,
+// that line was not acknowledged.
 func (d *Document) Torn() bool { return d.torn }
 
 // Missing returns the tombstones of another document that d does not have.
@@ -282,7 +283,7 @@ func (d *Document) Missing(other Document) (missing []Tombstone) {
 	return missing
 }
 
-// encode renders the whole file, in the present form.
+// encode returns the content of the whole file, in the current form.
 func (d *Document) encode() ([]byte, error) {
 	if d.Key == "" {
 		return nil, nil
@@ -313,7 +314,7 @@ func encodeLines(all []any) ([]byte, error) {
 	return b, nil
 }
 
-// Write makes d the content of a file, in the present form, at once or not at all.
+// Write atomically replaces the content of a file by d, in the current form.
 func (d *Document) Write(path string) error {
 	b, err := d.encode()
 	if err != nil {

@@ -17,15 +17,15 @@ import (
 type Log struct {
 	path string
 	doc  Document
-	torn bool // the file may have more than doc: an append failed
-	next bool // doc is in the file beside it, which FinishConversion puts in its place
+	torn bool // an append failed, so the file may contain more than doc
+	next bool // doc is in the file with nextSuffix, with which FinishConversion replaces this one
 }
 
 // nextSuffix is the suffix of a file in the current form that is to replace one of the first form.
 const nextSuffix = ".next"
 
-// FinishConversion finishes a change of form that Add or an earlier process began: the file that
-// was written beside the one at path replaces it, durably.
+// FinishConversion finishes a conversion to the current form that Add or an earlier process began:
+// it durably replaces the file at path by the converted one.
 func FinishConversion(path string) error {
 	if _, err := os.Stat(path + nextSuffix); errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -36,7 +36,7 @@ func FinishConversion(path string) error {
 	return nil
 }
 
-// FinishConversion is FinishConversion for this file.
+// FinishConversion finishes the conversion that Add began, if any.
 func (l *Log) FinishConversion() error {
 	if !l.next {
 		return nil
@@ -55,10 +55,10 @@ func OpenLog(path string, known Digest) (*Log, error) {
 	return &Log{path: path, doc: d, torn: true}, nil
 }
 
-// Document returns what the file holds. Its list must not be changed.
+// Document returns the content of the file. Its list must not be changed.
 func (l *Log) Document() Document { return l.doc }
 
-// Digest returns the digest of what the file holds.
+// Digest returns the digest of the content of the file.
 func (l *Log) Digest() Digest { return l.doc.digest() }
 
 // key creates the key of the hashes, unless the file has one.
@@ -74,7 +74,7 @@ func (l *Log) key() error {
 	return nil
 }
 
-// SessionKey returns the keyed hash of a session id. It creates the key when there is none.
+// SessionKey returns the keyed hash of a session id. It creates the key if there is none.
 func (l *Log) SessionKey(session string) (string, error) {
 	if err := l.key(); err != nil {
 		return "", err
@@ -83,7 +83,8 @@ func (l *Log) SessionKey(session string) (string, error) {
 	return keyedHash(key, session), err
 }
 
-// Begin adds tombstones, which are durable when it returns. After an error none of them counts.
+// Begin adds tombstones, which are durable when it returns. After an error, none of them is in
+// force.
 func (l *Log) Begin(added ...Tombstone) error {
 	if len(added) == 0 {
 		return nil
@@ -98,8 +99,8 @@ func (l *Log) Begin(added ...Tombstone) error {
 	return l.append(lines)
 }
 
-// Finish notes that everything that the tombstones cover is gone, and that the queue was trimmed up
-// to a frame of the current timeline. It is durable when Finish returns.
+// Finish durably records that everything that the tombstones cover is gone, and that the queue was
+// trimmed up to a frame of the current timeline.
 func (l *Log) Finish(finished []Tombstone, trimmed uint64, timeline string) error {
 	var lines []any
 	for _, t := range finished {
@@ -108,9 +109,9 @@ func (l *Log) Finish(finished []Tombstone, trimmed uint64, timeline string) erro
 	return l.append(lines)
 }
 
-// Add adds the tombstones of another document that the file lacks, as unfinished, and converts a
-// file of the first form to the current one, which FinishConversion puts in its place: an earlier
-// program would misread it, and must be kept out first. It writes nothing when nothing changes.
+// Add adds the tombstones of another document that the file lacks, as unfinished. It converts a
+// file of the first form to the current one; call FinishConversion once earlier programs, which
+// would misread the new form, can no longer start. Add writes nothing if nothing changes.
 func (l *Log) Add(other Document) error {
 	merged, err := l.doc.Merge(other)
 	if err != nil {
@@ -148,8 +149,8 @@ func (l *Log) append(lines []any) error {
 	return l.doc.extend(b)
 }
 
-// write appends bytes to the file and makes them durable. It first cuts off what an earlier call or
-// a crash left half written.
+// write durably appends bytes to the file. It first truncates an incomplete write of an earlier
+// call or of a process that crashed.
 func (l *Log) write(b []byte) (err error) {
 	_, err = os.Stat(l.path)
 	if errors.Is(err, fs.ErrNotExist) && l.doc.size == 0 {

@@ -9,20 +9,21 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// ErrNothingWhole means that no line of a file can be used, or not the one that has the key.
-var ErrNothingWhole = errors.New("no copy of it has a line of the key and another one that are whole")
+// ErrNothingWhole reports that no copy has an intact key and an intact tombstone.
+var ErrNothingWhole = errors.New("no copy of it has an intact line with the key and another intact line")
 
-// Salvaged is what is whole of copies of a damaged file of tombstones.
+// Salvaged is the intact content of copies of a damaged file of tombstones.
 type Salvaged struct {
-	Document     // its tombstones count as not finished
-	Whole    int // lines whose checksum is right, with the header; each counts once
+	Document     // its tombstones count as unfinished
+	Whole    int // distinct lines whose checksum matches, including the header
 }
 
-// Salvage returns what is whole of copies of one file, which may be damaged, empty or older. A copy
-// whose key is damaged is used only with another that has a line in common with it, because nothing
-// else shows that both have the same key. Errors: ErrNothingWhole, ErrOtherKey, and ErrNewer.
+// Salvage returns the intact content of copies of one file, which may be damaged, empty or older. A
+// copy whose key is damaged is used only if it has a line in common with another copy, because
+// nothing else shows that both have the same key. Errors: ErrNothingWhole, ErrOtherKey, and
+// ErrNewer.
 //
-// Lines of the first form of the file have no checksum, and are not used.
+// Lines of the first form have no checksum and are not used.
 func Salvage(copies ...[]byte) (s Salvaged, err error) {
 	var parts []salvagedCopy
 	for _, b := range copies {
@@ -66,9 +67,9 @@ func Salvage(copies ...[]byte) (s Salvaged, err error) {
 	return s, nil
 }
 
-// salvagedCopy is what is whole of one copy.
+// salvagedCopy is the intact content of one copy.
 type salvagedCopy struct {
-	key   string // empty when its line is damaged
+	key   string // empty if its line is damaged
 	lines []wholeLine
 }
 
@@ -111,7 +112,7 @@ func wholeLines(b []byte) (p salvagedCopy, err error) {
 	return p, nil
 }
 
-// Digest returns the digest that the file has when the document is written.
+// Digest returns the digest that a file with this document has.
 func (d *Document) Digest() (Digest, error) {
 	b, err := d.encode()
 	if err != nil {

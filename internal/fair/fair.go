@@ -1,5 +1,4 @@
-// Package fair shares a number of places between callers, so that none of them keeps
-// the others waiting.
+// Package fair shares a number of places between callers, so that none of them blocks the others.
 //
 // It does not know what a place is for.
 package fair
@@ -13,11 +12,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// ErrFull is returned when as many requests of a key wait as may.
+// ErrFull is returned if the maximum number of requests of a key is already waiting.
 var ErrFull = errors.New("too many requests of this key wait")
 
-// Caller is on whose behalf a place is taken. The zero value is the server itself, for
-// which only the number of places counts.
+// Caller is the caller for which a place is taken. The zero value is the server itself, for which
+// only the number of places counts.
 type Caller struct {
 	App string // empty for keys of all applications, which count as one
 	Key string
@@ -39,13 +38,13 @@ func Of(ctx context.Context) Caller {
 // Options of a Semaphore. All must be positive.
 type Options struct {
 	Places  int // in all
-	PerKey  int // of them, for one key at most
-	PerApp  int // for all keys of one application
-	Waiting int // requests of one key that wait
+	PerKey  int // at most for one key
+	PerApp  int // at most for all keys of one application
+	Waiting int // requests of one key that may wait
 }
 
-// Semaphore has places. Who waits for one is served in turn by key, and within a key in
-// the order of asking. It may be used concurrently.
+// Semaphore gives out places. Waiting keys take turns; the requests of one key are served in their
+// order. It may be used concurrently.
 type Semaphore struct {
 	opts Options
 
@@ -53,29 +52,29 @@ type Semaphore struct {
 	used  int
 	byKey map[Caller]int
 	byApp map[string]int
-	turns []*line // of those who wait, the next first; none is empty
+	turns []*line // the waiting callers, the next one first; no line is empty
 }
 
-// line is those of one caller who wait.
+// line holds the waiting requests of one caller.
 type line struct {
 	caller Caller
 	calls  []chan struct{} // closed when a place is given
 }
 
-// New returns a semaphore of which no place is taken.
+// New returns a semaphore whose places are all free.
 func New(opts Options) *Semaphore {
 	return &Semaphore{opts: opts, byKey: map[Caller]int{}, byApp: map[string]int{}}
 }
 
-// Acquire waits for a place, until ctx ends. It fails with ErrFull or the error of ctx.
-// release must be called once.
+// Acquire waits for a place until ctx ends. Errors: ErrFull, and that of ctx. The caller must call
+// release once.
 func (s *Semaphore) Acquire(ctx context.Context, c Caller) (release func(), err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
 	at := slices.IndexFunc(s.turns, func(l *line) bool { return l.caller == c })
-	if at < 0 && s.fitsLocked(c) { // who waits is held up by a bound of its own, or by that of all
+	if at < 0 && s.fitsLocked(c) { // those that wait are held up by a limit of their own, or by the number of places
 		s.takeLocked(c)
 		s.mu.Unlock()
 		return func() { s.release(c) }, nil
@@ -122,7 +121,7 @@ func (s *Semaphore) Waiting() (used, waiting int) {
 	return s.used, waiting
 }
 
-// Gauges returns two metrics, name_running and name_waiting, of what the places are for.
+// Gauges returns two metrics, name_running and name_waiting, about the use of the places.
 func (s *Semaphore) Gauges(name, what string) []prometheus.Collector {
 	gauge := func(state, help string, value func() int) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name + state, Help: what + help},
@@ -147,7 +146,7 @@ func (s *Semaphore) takeLocked(c Caller) {
 	}
 }
 
-// release gives a place back, and to the next who may have it.
+// release frees a place and gives it to the next caller that may have it.
 func (s *Semaphore) release(c Caller) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -171,7 +170,7 @@ func (s *Semaphore) release(c Caller) {
 		l.calls = l.calls[1:]
 		s.turns = slices.Delete(s.turns, i, i+1)
 		if len(l.calls) > 0 {
-			s.turns = append(s.turns, l) // behind all others
+			s.turns = append(s.turns, l) // after all others
 		}
 	}
 }

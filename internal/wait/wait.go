@@ -1,4 +1,4 @@
-// Package wait waits for a time that a context may cut short.
+// Package wait waits for a duration, or until a context ends.
 package wait
 
 import (
@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// For waits for a duration. It returns the context's error when that ends first.
+// For waits for a duration. If the context ends first, it returns the context's error.
 func For(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -11,13 +11,13 @@ import (
 // before the worker looks for the record at fault.
 const isolateAfter = 5
 
-// prober is a store that can tell whether it would take records; see store.Probe.
+// prober is a store that can check whether it would accept records; see store.Probe.
 type prober interface {
 	Probe(ctx context.Context, records []event.Record) error
 }
 
-// isolate replaces the records that the store does not take by rejections. It reports whether it
-// replaced any.
+// isolate replaces the records that the store refuses by rejections. It reports whether it replaced
+// any.
 func (w *Worker) isolate(ctx context.Context, b *store.Batch) (replaced bool, err error) {
 	s, ok := w.opts.Store.(prober)
 	if !ok {

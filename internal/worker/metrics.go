@@ -56,7 +56,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	return m
 }
 
-// lagSeconds grows while a store takes nothing.
+// lagSeconds grows while the store accepts no batch.
 func (m *metrics) lagSeconds() float64 {
 	lag := m.lag.Load()
 	if since := m.waiting.Load(); since != 0 {
@@ -65,8 +65,8 @@ func (m *metrics) lagSeconds() float64 {
 	return (time.Duration(lag) * time.Microsecond).Seconds()
 }
 
-// writeBegun is called when a batch is begun. Records that are read again to rebuild the store have
-// not waited since their receipt.
+// writeBegun is called when the write of a batch begins. Records that are read again to rebuild the
+// store have not waited since their receipt.
 func (m *metrics) writeBegun(b store.Batch) {
 	if len(b.Records) == 0 {
 		return

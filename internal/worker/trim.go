@@ -8,8 +8,7 @@ import (
 )
 
 // trimmer decides which frames may be trimmed from the queue: those that the store has flushed,
-// except the newest ones, up to half of the quota, from which a damaged segment can be rebuilt
-// (S9).
+// except the newest ones, up to half of the quota, from which a damaged segment can be rebuilt.
 type trimmer struct {
 	written []watermark // ends of batches that are not flushed yet
 	flushed []watermark // where flushes ended, of which frames are kept; oldest first
@@ -23,8 +22,8 @@ type watermark struct {
 	bytes    int64
 }
 
-// begin is called with the position from which frames are read, and with what the
-// queue holds. Frames before the position at the start are counted with their average size.
+// begin is called with the position from which frames are read, and the state of the queue. Frames
+// before the position at the start are counted with their average size.
 func (t *trimmer) begin(position uint64, held queue.State) {
 	t.written = nil
 	if len(t.flushed) > 0 {
@@ -75,14 +74,14 @@ func (t *trimmer) next(flushed uint64, keep int64) uint64 {
 // trimTick is how often the worker checks whether there is something to trim.
 const trimTick = time.Second
 
-// trimTimeout bounds a trim; what it leaves goes with the next one.
+// trimTimeout bounds a trim. The next one removes what it has left.
 const trimTimeout = 10 * time.Second
 
-// heldQuotaPercent is the part of the quota, in hundredths, beyond which nothing holds frames.
+// heldQuotaPercent is the percentage of the quota beyond which leases no longer hold frames.
 const heldQuotaPercent = 75
 
-// trimLimit returns the last frame that no lease holds. If leases hold back a trim while the queue
-// is filling, it ends them.
+// trimLimit returns the last frame that no lease holds. If leases prevent a trim while the queue is
+// filling up, it ends them.
 func (w *Worker) trimLimit(ctx context.Context, upTo uint64) uint64 {
 	if w.opts.TrimLimit == nil {
 		return upTo
@@ -95,20 +94,20 @@ func (w *Worker) trimLimit(ctx context.Context, upTo uint64) uint64 {
 	if err != nil || state.Bytes <= uint64(state.Quota)/100*heldQuotaPercent {
 		return held
 	}
-	w.opts.Logger.Warn("frames are not held for a backup any more, because the queue is filling; the backup begins again",
+	w.opts.Logger.Warn("frames are no longer held for a backup, because the queue is filling up; the backup begins again",
 		"bytes", state.Bytes, "quota", state.Quota)
 	w.opts.EndFrameLeases()
 	return upTo
 }
 
-// trim takes from the queue what is flushed and need not be kept.
+// trim removes flushed frames from the queue, except those that are kept.
 func (w *Worker) trim(ctx context.Context) {
 	flushed, err := w.opts.Store.Flushed(ctx)
 	if err != nil {
 		return
 	}
 	if err := w.opts.Queue.ForgetConfirmed(flushed); err != nil {
-		w.opts.Logger.Warn("old files of confirmed frames stay; it will be retried", "error", err)
+		w.opts.Logger.Warn("old files of the confirmed record could not be removed; it will be retried", "error", err)
 	}
 	upTo := w.trimmer.next(flushed, w.opts.Queue.Quota()/2)
 	upTo = min(upTo, w.trimLimit(ctx, upTo))

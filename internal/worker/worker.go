@@ -1,4 +1,4 @@
-// Package worker carries frames from the queue to the store, in order, and reports its progress.
+// Package worker transfers frames from the queue to the store, in order, and reports its progress.
 //
 // It decides nothing about events: the store does. It never skips a frame, and trims a frame from
 // the queue only after the store has flushed it.
@@ -20,9 +20,9 @@ import (
 	"theeye/internal/wait"
 )
 
-// Bounds of a batch, which ends with the frame that reaches one of them. Only the batches of a
-// worker that is behind grow that large. They cost the store less, because it looks for repeated
-// events once per batch.
+// Bounds of a batch, which ends with the frame that reaches one of them. Batches only grow that
+// large if the worker is behind. They cost the store less, because it looks for duplicates once per
+// batch.
 const (
 	batchRecords = 50_000
 	batchBytes   = 16 << 20
@@ -37,20 +37,20 @@ type Options struct {
 	// Resets signals that the store's position went back without a Write that could have reported
 	// it. It may be nil.
 	Resets <-chan struct{}
-	// TrimLimit returns the last frame that may be trimmed now, math.MaxUint64 for any. It may be
-	// nil.
+	// // TrimLimit returns the last frame that may be trimmed now, math.MaxUint64 for no limit. It
+	// may be nil.
 	TrimLimit func() uint64
 	// EndFrameLeases makes TrimLimit return math.MaxUint64, because the queue has passed three
 	// quarters of its quota. It is not nil when TrimLimit is not.
 	EndFrameLeases func()
-	// Lost is called for acknowledged events that cannot be read any more, after they were counted
-	// as lost. It may be nil.
+	// Lost is called for acknowledged events that can no longer be read, after they were counted as
+	// lost. It may be nil.
 	Lost       func(queue.Loss)
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 }
 
-// Worker is the one writer of a store.
+// Worker is the only writer of a store.
 type Worker struct {
 	opts    Options
 	metrics *metrics
@@ -89,9 +89,9 @@ func (l decodedFrame) losses() (found []queue.Loss) {
 	return found
 }
 
-// Run works until ctx ends; it returns the error of reading the store's position, or of a frame
-// that a newer version of The Eye wrote, else nil. What it has read and not written is read again
-// next time.
+// Run works until ctx ends. It returns an error only if it cannot read the store's position, or if
+// a newer version of The Eye wrote a frame. Frames that were read but not written are read again by
+// the next Run.
 func (w *Worker) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if err := w.consume(ctx); err != nil {
@@ -101,8 +101,8 @@ func (w *Worker) Run(ctx context.Context) error {
 	return nil
 }
 
-// consume writes the frames after the store's position, until ctx ends or the store has lost what
-// it had not flushed.
+// consume writes the frames after the store's position, until ctx ends or the store has lost its
+// unflushed rows.
 func (w *Worker) consume(ctx context.Context) error {
 	position, err := w.opts.Store.Position(ctx)
 	if err != nil {
@@ -111,7 +111,7 @@ func (w *Worker) consume(ctx context.Context) error {
 	w.opts.Progress.Rewind(position)
 	held, err := w.opts.Queue.State(ctx)
 	if err != nil && ctx.Err() == nil {
-		w.opts.Logger.Warn("it is not known what the queue holds; all of that is kept until there is more", "error", err)
+		w.opts.Logger.Warn("the state of the queue is not known; its present frames are kept until new ones arrive", "error", err)
 	}
 	w.trimmer.begin(position, held)
 	reading, stop := context.WithCancel(ctx)
@@ -156,11 +156,12 @@ func (w *Worker) consume(ctx context.Context) error {
 	}
 }
 
-// NotWriting returns why the store has not taken a batch for so long, else nil.
+// NotWriting returns the error because of which the store has accepted no batch for at least that
+// long, or nil.
 func (w *Worker) NotWriting(patience time.Duration) error { return w.failing.Err(patience) }
 
-// RecordEarlierLosses adds to the metric what the books say was lost before this start. It must be
-// called once, before Run.
+// RecordEarlierLosses adds the losses before this start, according to the books, to the metric. It
+// must be called once, before Run.
 func (w *Worker) RecordEarlierLosses(events int64) { w.metrics.lost.Add(float64(events)) }
 
 // RecordLoss counts acknowledged events as lost and calls the Lost of the options. A loss of the
@@ -178,8 +179,8 @@ func (w *Worker) RecordLoss(l queue.Loss) {
 	}
 }
 
-// read decodes frames ahead of the store until ctx ends. It returns an error for a frame that a
-// newer version wrote: that frame and those after it are left for that version.
+// read decodes frames ahead of the store until ctx ends. It returns an error for a frame from a
+// newer version: that frame and those after it are left for that version.
 func (w *Worker) read(ctx context.Context, from uint64, frames chan<- decodedFrame) error {
 	r := w.opts.Queue.Reader(from)
 	defer r.Close()
@@ -241,8 +242,8 @@ func (w *Worker) decode(d queue.Delivery) (l decodedFrame, err error) {
 	return l, err
 }
 
-// batch makes a batch of the first frame and of those that wait after it. It returns how many
-// records each frame has, and what the batch counts as lost.
+// batch returns a batch of the first frame and those that wait after it, the number of records of
+// each frame, and the losses that the batch counts.
 func (w *Worker) batch(first decodedFrame, frames <-chan decodedFrame) (b store.Batch, sizes []frameSize, losses []queue.Loss) {
 	b = store.Batch{First: first.sequence, Arrivals: map[string]store.Arrivals{}}
 	bytes := 0
@@ -294,8 +295,8 @@ type frameSize struct {
 	bytes    int // in the queue
 }
 
-// write tries until the store has taken the batch; ok is false when ctx ended or the store has to
-// be followed from an earlier position.
+// // write retries until the store has accepted the batch. ok is false if ctx ends, or if the store
+// needs frames from an earlier position.
 func (w *Worker) write(ctx context.Context, b store.Batch) (outcomes []event.Outcome, ok bool) {
 	w.metrics.writeBegun(b)
 	refused := 0
@@ -314,7 +315,7 @@ func (w *Worker) write(ctx context.Context, b store.Batch) (outcomes []event.Out
 		}
 		w.metrics.failures.Inc()
 		if errors.Is(err, store.ErrReset) {
-			w.opts.Logger.Error("the store has lost what it had not flushed; it is written again from the queue", "error", err)
+			w.opts.Logger.Error("the store has lost its unflushed rows; they are written again from the queue", "error", err)
 			return nil, false
 		}
 		level := slog.LevelError
