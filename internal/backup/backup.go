@@ -31,11 +31,11 @@ type Kind string
 // The kinds of files, in the order in which they are listed and copied. Frames come first, because
 // the queue keeps them only until another file is requested.
 const (
-	Frames     Kind = "frames"     // of the queue: what the segments do not hold yet
+	Frames     Kind = "frames"     // of the queue: events that are not in segments yet
 	Segment    Kind = "segment"    // of the store, with its filters
 	Metadata   Kind = "metadata"   // metadata.json
-	Audit      Kind = "audit"      // what was administered, as registry.AuditFile
-	Tombstones Kind = "tombstones" // what was erased; absent when nothing was
+	Audit      Kind = "audit"      // the audit log, in the form of registry.AuditFile
+	Tombstones Kind = "tombstones" // of erasures; absent if nothing was erased
 	Manifest   Kind = "manifest"   // of the store, names the segments
 )
 
@@ -58,9 +58,9 @@ type Index struct {
 }
 
 const (
-	indexVersion = 1 // of an Index, which servers give
-	// fileVersion is the version of the file in a folder: an Index in an envelope. In version 1
-	// it was an Index without an envelope.
+	indexVersion = 1 // of an Index from a server
+	// fileVersion is the version of the file in a folder: an Index in an envelope. In version 1 it
+	// was an Index without an envelope.
 	fileVersion = 2
 	fileMember  = "backup" // of the envelope
 	indexName   = "backup.json"
@@ -95,11 +95,11 @@ func (x Index) Of(k Kind) (File, bool) {
 // complete.
 func (f File) file() string { return filepath.Join(filesDir, f.Name+"."+f.SHA256[:sumPart]) }
 
-// check rejects a name that could lead out of a folder.
+// check rejects a name that could refer to a file outside the folder.
 func (f File) check() error {
 	plain := regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$`)
 	if sum, err := hex.DecodeString(f.SHA256); err != nil || len(sum) != 32 || !plain.MatchString(f.Name) || f.Bytes < 0 {
-		return fmt.Errorf("%q is not the name of a file of a backup", f.Name)
+		return fmt.Errorf("%q is not a valid name of a file of a backup", f.Name)
 	}
 	return nil
 }
@@ -126,8 +126,8 @@ func (x Index) Check() error {
 // ErrIndex is returned for a backup whose index is damaged.
 var ErrIndex = errors.New("the index of the backup cannot be used")
 
-// ReadIndex reads the index of a folder. It returns ErrNoBackup when no backup
-// into the folder was finished, and ErrIndex when the index is damaged.
+// ReadIndex reads the index of a folder. It returns ErrNoBackup if no backup into the folder was
+// finished, and ErrIndex if the index is damaged.
 func ReadIndex(dir string) (Index, error) {
 	var x Index
 	name := filepath.Join(dir, indexName)

@@ -21,7 +21,7 @@ import (
 // on it.
 const lockName = "backup.lock"
 
-// ErrContent is returned for a file that is not what the index says.
+// ErrContent is returned for a file that differs from its entry in the index.
 var ErrContent = errors.New("the content is not what the index says")
 
 // Folder keeps one backup:
@@ -30,9 +30,9 @@ var ErrContent = errors.New("the content is not what the index says")
 //	DIR/files/       the files, each with a part of its checksum in its name
 //	DIR/backup.lock
 //
-// A backup into the folder adds files, and replaces the previous backup with its index. When it is
-// interrupted, the previous backup is still whole, and the next one continues with the files that
-// are there.
+// A backup into the folder adds files, and replaces the previous backup when it writes its index.
+// If it is interrupted, the previous backup is still complete, and the next one uses the files that
+// were already copied.
 type Folder struct {
 	dir     string
 	made    bool // by OpenFolder
@@ -40,8 +40,8 @@ type Folder struct {
 	corrupt map[string]bool // names in filesDir, found by VerifyFiles
 }
 
-// OpenFolder opens a folder for writing, and creates it when it is missing. It rejects a folder
-// that has something else, is in a data directory, or has a backup of a newer version
+// OpenFolder opens a folder for writing, and creates it if it is missing. It rejects a folder that
+// contains something else, is in a data directory, or has a backup of a newer version
 // (envelope.ErrNewer).
 func OpenFolder(dir string) (*Folder, error) {
 	if err := checkPlace(dir, false); err != nil {
@@ -66,7 +66,7 @@ func OpenFolder(dir string) (*Folder, error) {
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return nil, errors.Join(fmt.Errorf("another backup into %s is running", dir), f.Close())
 	}
-	// One that is damaged, or was not finished, is replaced by the next.
+	// A damaged or unfinished backup is replaced by the next.
 	if _, err := ReadIndex(dir); errors.Is(err, envelope.ErrNewer) || durable.Denied(err) {
 		return nil, errors.Join(err, f.Close())
 	}
@@ -102,9 +102,9 @@ func (d *Folder) Size() (n int64, err error) {
 	return n, nil
 }
 
-// VerifyFiles reads all files in the folder, and returns the names of the corrupt ones. They stay
-// where they are, and count as missing from now on: Save replaces them. It also writes what it
-// reads to progress, unless that is nil.
+// VerifyFiles reads all files in the folder and returns the names of the corrupt ones. It does not
+// remove them, but from then on they count as missing, and Save replaces them. It also writes what
+// it reads to progress, unless that is nil.
 func (d *Folder) VerifyFiles(progress io.Writer) (corrupt []string, err error) {
 	entries, err := os.ReadDir(filepath.Join(d.dir, filesDir))
 	if err != nil {
@@ -114,7 +114,7 @@ func (d *Folder) VerifyFiles(progress io.Writer) (corrupt []string, err error) {
 		progress = io.Discard
 	}
 	for _, e := range entries {
-		if strings.HasSuffix(e.Name(), ".tmp") { // was being written when a backup ended
+		if strings.HasSuffix(e.Name(), ".tmp") { // left by a backup that was interrupted
 			continue
 		}
 		sum := sha256.New()
@@ -157,8 +157,8 @@ func (d *Folder) Missing(x Index) (missing []File, err error) {
 	return missing, nil
 }
 
-// Save saves a file, whose content it reads from in. The error is ErrContent when that is not what
-// the index says. The file is durable when Save returns nil.
+// Save saves a file, whose content it reads from in. The error is ErrContent if the content differs
+// from the index. The file is durable when Save returns nil.
 func (d *Folder) Save(f File, in io.Reader) error {
 	if err := f.check(); err != nil {
 		return err
@@ -204,8 +204,8 @@ func Extract(dir, name, to string) (x Index, err error) {
 	return x, nil
 }
 
-// ReadFile returns the content of a file in the folder. The error wraps fs.ErrNotExist when it is
-// missing, and ErrContent when it is corrupt.
+// ReadFile returns the content of a file in the folder. The error wraps fs.ErrNotExist if the file
+// is missing, and ErrContent if it is corrupt.
 func ReadFile(dir string, f File) (content []byte, err error) {
 	if err := f.check(); err != nil {
 		return nil, err
@@ -294,7 +294,7 @@ func (c *checkingReader) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// fault says what is wrong with what was read up to the end, "" when nothing is.
+// fault says how the content, which was read completely, differs from the index; "" if it does not.
 func (c *checkingReader) fault() string {
 	if c.read != c.want.Bytes {
 		return fmt.Sprintf("it has %d bytes instead of %d", c.read, c.want.Bytes)

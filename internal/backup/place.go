@@ -9,11 +9,12 @@ import (
 	"slices"
 )
 
-// errInside is returned for a folder within one that belongs to something else.
+// errInside is returned for a folder within a data directory or another backup.
 var errInside = errors.New("give a folder outside of it")
 
-// checkPlace refuses a folder that is, or lies within, a data directory or, unless backups is
-// false, a backup: what is written there would be taken for a part of it, and go with it.
+// checkPlace rejects a folder that is, or is within, a data directory or, unless backups is false,
+// a backup: files that are written there would be mistaken for a part of it, and be deleted with
+// it.
 func checkPlace(dir string, backups bool) error {
 	at, err := resolved(dir)
 	if err != nil {
@@ -34,7 +35,7 @@ func checkPlace(dir string, backups bool) error {
 	}
 }
 
-// resolved returns the absolute path, without links, of a folder that need not exist.
+// resolved returns the absolute path of a folder, without links. The folder need not exist.
 func resolved(dir string) (string, error) {
 	at, err := filepath.Abs(dir)
 	if err != nil {
@@ -54,7 +55,7 @@ func resolved(dir string) (string, error) {
 	}
 }
 
-// has reports whether a folder has all of the names.
+// has reports whether a folder contains files with all of the names.
 func has(dir string, names ...string) bool {
 	return !slices.ContainsFunc(names, func(name string) bool {
 		_, err := os.Lstat(filepath.Join(dir, name))

@@ -19,8 +19,8 @@ import (
 // markName is the file that marks a data directory as being restored.
 const markName = "restoring"
 
-// ErrNotEmpty is returned for a folder that is not empty: a data directory is restored into an
-// empty one only.
+// ErrNotEmpty is returned for a folder that is not empty: a data directory is only restored into an
+// empty one.
 var ErrNotEmpty = errors.New("the folder is not empty")
 
 // ErrUnfinished is returned for a data directory into which a restore was interrupted.
@@ -28,12 +28,12 @@ var ErrUnfinished = errors.New("a restore into this folder was interrupted")
 
 // RestoreOptions are the options of Restore.
 type RestoreOptions struct {
-	From, To string // the backup's folder, and the data directory to be made
+	From, To string // the backup's folder, and the data directory to be created
 	// Tombstones is a file of tombstones that are later than the backup; empty for none.
 	Tombstones string
-	// Finish completes the data directory; when it fails, no server starts there. It may be nil.
+	// Finish completes the data directory. If it fails, no server starts there. It may be nil.
 	Finish   func(dir string) error
-	Progress io.Writer // gets what was read; may be nil
+	Progress io.Writer // receives what was read; may be nil
 	Logger   *slog.Logger
 }
 
@@ -41,17 +41,17 @@ type RestoreOptions struct {
 type Restored struct {
 	Index
 	Erasures int  // in the file of RestoreOptions.Tombstones
-	Later    int  // of them, those that the backup does not have
-	Torn     bool // that file ended within a line, which was left out
-	// Unrelated: it is not known whether that file is of the backup's data directory, because the
-	// backup has no tombstones.
+	Later    int   // those of them that the backup does not have
+	Torn     bool // that file ended with an incomplete line, which was left out
+	// Unrelated: it is not known whether that file belongs to the data directory of the backup,
+	// because the backup has no tombstones.
 	Unrelated bool
-	Apps      []string // that were erased after the backup, which has them
+	Apps      []string // in the backup, but erased after it
 }
 
-// Restore makes a data directory from a backup: a server that starts there continues from the
+// Restore creates a data directory from a backup: a server that starts there continues from the
 // moment of the backup, with its sequences. Each file is compared with the index as it is copied. A
-// server rejects what an interrupted Restore has left.
+// server does not start in a directory in which Restore was interrupted.
 func Restore(ctx context.Context, opts RestoreOptions) (done Restored, err error) {
 	if done.Index, err = ReadIndex(opts.From); err != nil {
 		return done, err
@@ -152,7 +152,7 @@ func (r *restoration) files(ctx context.Context) error {
 	return durable.SyncDir(filepath.Join(r.To, "store"))
 }
 
-// read passes the content of a file to do, and fails when that is not what the index says.
+// read passes the content of a file to do, and fails if the content differs from the index.
 func (r *restoration) read(f File, do func(io.Reader) error) error {
 	in, err := os.Open(filepath.Join(r.From, f.file()))
 	if errors.Is(err, os.ErrNotExist) {
@@ -168,7 +168,7 @@ func (r *restoration) read(f File, do func(io.Reader) error) error {
 	return nil
 }
 
-// frames makes a queue of the frames, with their sequences.
+// frames creates a queue with the frames, which keep their sequences.
 func (r *restoration) frames(ctx context.Context) error {
 	var tail int64
 	for _, f := range r.index.Files {
@@ -195,8 +195,8 @@ func (r *restoration) frames(ctx context.Context) error {
 	return nil
 }
 
-// tombstones adds the given tombstones to those of the backup. They count as unfinished: what they
-// erased is in the backup.
+// tombstones adds the given tombstones to those of the backup. They count as unfinished, because
+// the backup contains what they erased.
 func (r *restoration) tombstones(context.Context) error {
 	if r.Tombstones == "" {
 		return nil
@@ -209,7 +209,7 @@ func (r *restoration) tombstones(context.Context) error {
 	if err := log.Add(r.given); err != nil {
 		return fmt.Errorf("add %s: %w", r.Tombstones, err)
 	}
-	return log.FinishConversion() // nothing was served from this directory yet
+	return log.FinishConversion() // no server has used this directory yet
 }
 
 // extraTombstones is a file of tombstones to be added to those of a backup.
@@ -220,8 +220,8 @@ type extraTombstones struct {
 	apps      []string // that were erased later
 }
 
-// readTombstones reads a file that must have all tombstones of the backup in a folder; an empty
-// name stands for none.
+// readTombstones reads a file that must contain all tombstones of the backup in a folder. An empty
+// name means that there is no such file.
 func readTombstones(name, folder string, x Index) (g extraTombstones, err error) {
 	if name == "" {
 		return g, nil
@@ -263,7 +263,7 @@ func readTombstones(name, folder string, x Index) (g extraTombstones, err error)
 	return g, nil
 }
 
-// ownTombstones returns the tombstones of a backup, none when nothing had been erased.
+// ownTombstones returns the tombstones of a backup. It has none if nothing had been erased.
 func ownTombstones(folder string, x Index) (d erasure.Document, err error) {
 	f, ok := x.Of(Tombstones)
 	if !ok {

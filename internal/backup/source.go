@@ -18,18 +18,18 @@ import (
 	"theeye/internal/store"
 )
 
-// maxTailBytes is about how large a file of frames becomes, in bytes.
+// maxTailBytes is the approximate maximum size of a file of frames, in bytes.
 const maxTailBytes = 32 << 20
 
-// auditName is the file from which a registry restores the audit log.
+// auditName is the name of the file from which a registry restores the audit log.
 const auditName = "audit.ndjson"
 
 // Options of a Source.
 type Options struct {
 	Store store.Leaser
 	Queue *queue.Queue
-	// Flush writes all that is in the queue when it is called into segments. It calls doing with
-	// what it is doing.
+	// Flush writes everything that is in the queue at the call to segments. It calls doing with a
+	// description of what it is doing.
 	Flush    func(ctx context.Context, doing func(string)) error
 	Metadata func() ([]byte, error) // the content of metadata.json
 	// Audit returns the audit log; nil for none.
@@ -42,8 +42,8 @@ type Options struct {
 // DefaultWait is how long Take waits before it returns a PreparingError.
 const DefaultWait = 5 * time.Second
 
-// readyTimeout is how long a prepared backup is kept for the one who asked for it. The frames that
-// come meanwhile are read while a request waits.
+// readyTimeout is how long a prepared backup is kept for the caller that requested it. Frames that
+// arrive in the meantime are read while a request waits.
 const readyTimeout = 20 * time.Second
 
 // PreparingError is returned by Take while the backup is not ready: call it again.
@@ -95,7 +95,7 @@ func NewSource(opts Options) *Source {
 	return &Source{opts: opts, taken: map[string]*snapshot{}, wanted: make(chan struct{}, 1), changed: make(chan struct{})}
 }
 
-// Run prepares what Take asks for, until ctx ends.
+// Run prepares the backups that Take requests, until ctx ends.
 func (s *Source) Run(ctx context.Context) error {
 	for {
 		select {
@@ -112,9 +112,9 @@ func (s *Source) Run(ctx context.Context) error {
 	}
 }
 
-// Take takes a lease and returns its index: of all that was acknowledged when Take is called, and
-// what came until the index was made. When that takes longer than Options.Wait, Take returns a
-// *PreparingError, and the caller calls it again. Two calls never get the same lease.
+// Take takes a lease and returns its index. It contains everything that was acknowledged before the
+// call, and what arrived until the index was created. If that takes longer than Options.Wait, Take
+// returns a *PreparingError, and the caller calls it again. Two calls never get the same lease.
 func (s *Source) Take(ctx context.Context) (Index, error) {
 	wait := time.NewTimer(s.opts.Wait)
 	defer wait.Stop()
@@ -139,7 +139,7 @@ func (s *Source) Take(ctx context.Context) (Index, error) {
 	}
 }
 
-// takeReady returns a prepared backup, else a channel that is closed when one may be ready.
+// takeReady returns a prepared backup, or a channel that is closed when one may be ready.
 func (s *Source) takeReady() (*prepared, <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -151,7 +151,7 @@ func (s *Source) takeReady() (*prepared, <-chan struct{}) {
 	}
 	if p == nil && !s.preparing {
 		s.preparing = true
-		s.wanted <- struct{}{} // never waits: only one is asked for at a time
+		s.wanted <- struct{}{} // never blocks: only one is requested at a time
 	}
 	for id, m := range s.taken {
 		if m.ended() {
@@ -192,8 +192,8 @@ func (s *Source) prepare(ctx context.Context) *prepared {
 	return p
 }
 
-// finish adds the frames that came since the preparation, and then the metadata, so that the
-// metadata has what a frame refers to.
+// finish adds the frames that arrived since the preparation, and then the metadata, so that the
+// metadata contains everything to which a frame refers.
 func (s *Source) finish(ctx context.Context, p *prepared) (Index, error) {
 	if p.err != nil {
 		return Index{}, p.err
@@ -312,9 +312,10 @@ type Content struct {
 	copy func(ctx context.Context, to io.Writer) error
 }
 
-// Open opens a file of a lease, which it renews: store.ErrLeaseEnded when there is
-// none, store.ErrNotLeased for what its index did not list. Files are opened in the
-// order of the index: once a file other than of frames is opened, the queue may trim the frames.
+// Open opens a file of a lease, and renews the lease. Errors: store.ErrLeaseEnded if there is no
+// such lease, store.ErrNotLeased for a file that its index does not list. Files must be opened in
+// the order of the index: after the first one that does not contain frames, the queue may trim the
+// frames.
 func (s *Source) Open(ctx context.Context, lease, name string) (*Content, error) {
 	s.mu.Lock()
 	m := s.taken[lease]
@@ -335,11 +336,11 @@ func (s *Source) Open(ctx context.Context, lease, name string) (*Content, error)
 			return nil, err
 		}
 		if state.First > held.first {
-			return nil, fmt.Errorf("%w: the frames are not in the queue any more", store.ErrLeaseEnded)
+			return nil, fmt.Errorf("%w: the frames are no longer in the queue", store.ErrLeaseEnded)
 		}
 		return &Content{File: f, copy: func(ctx context.Context, to io.Writer) error { return s.copyFrames(ctx, to, lease, held) }}, nil
 	}
-	s.opts.Store.ReleaseFrames(lease) // they come first, and whoever asks for something else has them
+	s.opts.Store.ReleaseFrames(lease) // frames come first, so a caller that opens another file has them
 	if text, ok := m.texts[name]; ok {
 		return &Content{File: f, from: io.NopCloser(bytes.NewReader(text))}, nil
 	}
@@ -350,7 +351,7 @@ func (s *Source) Open(ctx context.Context, lease, name string) (*Content, error)
 	return &Content{File: f, from: from}, nil
 }
 
-// CopyTo writes the content. It fails when its size has changed.
+// CopyTo writes the content to a writer. It fails if the size has changed.
 func (c *Content) CopyTo(ctx context.Context, to io.Writer) error {
 	count := &countingWriter{to: to}
 	var err error

@@ -14,17 +14,16 @@ import (
 	"theeye/internal/queue"
 )
 
-// The form of a file of frames: its magic, then for each frame, numbers little
-// endian:
+// The form of a file of frames: its magic, then for each frame, numbers little endian:
 //
 //	sequence  8
 //	counts    4  bytes of the counts
 //	payload   4  bytes of the payload
-//	checksum  4  CRC-32C (Castagnoli) of the three before it, counts and payload
+//	checksum  4  CRC-32C (Castagnoli) of everything else
 //	counts       a line "application received rejected" for each application
-//	payload      as it is in the queue
+//	payload      as in the queue
 //
-// Sequences ascend. The same frames always make the same file.
+// Sequences ascend. The same frames always result in the same file.
 const (
 	tailMagic  = "EYETAIL1"
 	tailHead   = 8 + 4 + 4 + 4
@@ -58,7 +57,7 @@ type tailReader struct {
 
 func newTailReader(in io.Reader) *tailReader { return &tailReader{in: bufio.NewReaderSize(in, 64<<10)} }
 
-// next returns the next frame, io.EOF after the last one.
+// next returns the next frame, or io.EOF after the last one.
 func (t *tailReader) next() (r queue.Raw, err error) {
 	if !t.begun {
 		head := make([]byte, len(tailMagic))
@@ -104,7 +103,7 @@ func (t *tailReader) next() (r queue.Raw, err error) {
 	return r, nil
 }
 
-// all yields all frames, and the error that ended the reading, unless that was the end of the file.
+// all yields all frames, and then the error that ended the reading, if any.
 func (t *tailReader) all() iter.Seq2[queue.Raw, error] {
 	return func(yield func(queue.Raw, error) bool) {
 		for {

@@ -16,8 +16,8 @@ type Fault struct {
 }
 
 // Verify reads a backup and compares it with its index: size and checksum of each file, and each
-// frame. It also writes what it reads to progress, unless that is nil. The error is that of a
-// folder that could not be read as a backup.
+// frame. It also writes what it reads to progress, unless that is nil. It returns an error only if
+// the folder cannot be read as a backup.
 func Verify(dir string, progress io.Writer) (Index, []Fault, error) {
 	x, err := ReadIndex(dir)
 	if err != nil {
@@ -56,7 +56,7 @@ func verifyFile(dir string, x Index, f File, progress io.Writer) (faults []strin
 		faults = verifyFrames(x, content)
 	}
 	if _, err := io.Copy(io.Discard, content); errors.Is(err, ErrContent) {
-		return []string{strings.TrimPrefix(err.Error(), "the content ")} // the frames suffer from it
+		return []string{strings.TrimPrefix(err.Error(), "the content ")} // the frames cannot be read either
 	} else if err != nil {
 		return []string{"cannot be read: " + err.Error()}
 	}
@@ -77,7 +77,7 @@ func verifyFrames(x Index, in io.Reader) (faults []string) {
 			faults = append(faults, fmt.Sprintf("has frame %d, which is not one of %d to %d", r.Sequence, x.Flushed+1, x.Last))
 		}
 		if err := r.Check(); err != nil {
-			faults = append(faults, fmt.Sprintf("has a damaged frame: %v; it was so when it was copied, and its events will be counted as lost", err))
+			faults = append(faults, fmt.Sprintf("has a damaged frame: %v; it was already damaged when it was copied, and its events will be counted as lost", err))
 		}
 	}
 }

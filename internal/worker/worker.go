@@ -40,7 +40,7 @@ type Options struct {
 	// // TrimLimit returns the last frame that may be trimmed now, math.MaxUint64 for no limit. It
 	// may be nil.
 	TrimLimit func() uint64
-	// EndFrameLeases makes TrimLimit return math.MaxUint64, because the queue has passed three
+	// EndFrameLeases makes TrimLimit return math.MaxUint64, because the queue has exceeded three
 	// quarters of its quota. It is not nil when TrimLimit is not.
 	EndFrameLeases func()
 	// Lost is called for acknowledged events that can no longer be read, after they were counted as
