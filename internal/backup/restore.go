@@ -41,7 +41,7 @@ type RestoreOptions struct {
 type Restored struct {
 	Index
 	Erasures int  // in the file of RestoreOptions.Tombstones
-	Later    int   // those of them that the backup does not have
+	Later    int  // those of them that the backup does not have
 	Torn     bool // that file ended with an incomplete line, which was left out
 	// Unrelated: it is not known whether that file belongs to the data directory of the backup,
 	// because the backup has no tombstones.
