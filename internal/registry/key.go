@@ -105,12 +105,12 @@ type keyState struct {
 
 // withLastUse returns the key with the time of its last use.
 func (k *keyState) withLastUse() Key {
-	told := k.Key
+	described := k.Key
 	if seconds := k.lastUse.seconds.Load(); seconds > 0 {
 		at := time.Unix(seconds, 0).UTC()
-		told.LastUsedAt = &at
+		described.LastUsedAt = &at
 	}
-	return told
+	return described
 }
 
 // bootstrapKey is an admin key from outside the bucket. It is always valid.
@@ -154,18 +154,18 @@ const (
 // expired, or its application is gone. It takes no lock and does no I/O. It looks up a digest, so
 // its timing reveals nothing about the secret. It notes the use, which is written in the background
 // at most once a minute.
-func (r *Registry) Authenticate(secret string) (who Principal, ok bool) {
-	who, k, ok := r.find(secret)
+func (r *Registry) Authenticate(secret string) (principal Principal, ok bool) {
+	principal, k, ok := r.find(secret)
 	if ok && k != nil {
 		k.lastUse.raise(time.Now().Unix())
 	}
-	return who, ok
+	return principal, ok
 }
 
 // Peek is Authenticate for a request that does not use the key yet.
-func (r *Registry) Peek(secret string) (who Principal, ok bool) {
-	who, _, ok = r.find(secret)
-	return who, ok
+func (r *Registry) Peek(secret string) (principal Principal, ok bool) {
+	principal, _, ok = r.find(secret)
+	return principal, ok
 }
 
 // Refusal says why a key that a newer version of The Eye wrote is refused. It returns "" for the
@@ -184,7 +184,7 @@ func (r *Registry) Refusal(secret string) string {
 }
 
 // find returns the principal of a secret, and its key if that is in the bucket.
-func (r *Registry) find(secret string) (who Principal, k *keyState, ok bool) {
+func (r *Registry) find(secret string) (principal Principal, k *keyState, ok bool) {
 	if len(secret) < minSecret || len(secret) > maxSecret {
 		return Principal{}, nil, false
 	}
@@ -199,11 +199,11 @@ func (r *Registry) find(secret string) (who Principal, k *keyState, ok bool) {
 	if k == nil || !s.valid(k) {
 		return Principal{}, nil, false
 	}
-	who = Principal{App: k.App, Kind: k.Kind, KeyID: k.Key.ID, Signing: k.Signing}
+	principal = Principal{App: k.App, Kind: k.Kind, KeyID: k.Key.ID, Signing: k.Signing}
 	if k.Origins != nil {
-		who.origins = k
+		principal.origins = k
 	}
-	return who, k, true
+	return principal, k, true
 }
 
 // valid reports whether a key may be used now.

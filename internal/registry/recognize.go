@@ -20,9 +20,9 @@ func (r *Registry) Recognize(secret string) (Key, bool) {
 	if k == nil {
 		return Key{}, false
 	}
-	told := k.withLastUse()
+	key := k.withLastUse()
 	if !s.belongs(k) {
-		told.App = ""
+		key.App = ""
 	}
-	return told, true
+	return key, true
 }
