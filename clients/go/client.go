@@ -78,7 +78,7 @@ func New(o Options) (*Client, error) {
 		}
 	}
 	c.sender = newSender(c)
-	go c.sender.run()
+	c.sender.start()
 	if c.spool != nil {
 		go c.writeSpool()
 	}

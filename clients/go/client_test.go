@@ -81,9 +81,9 @@ func TestTrackWaitsForNothing(t *testing.T) {
 			t.Errorf("the queue holds %+v", s)
 		}
 		time.Sleep(2 * time.Second)
-		compareErrors(t, []contractError{{CodeQueueFull, calls - 10_000}}, recorded.errors)
+		compareErrors(t, []contractError{{CodeQueueFull, calls - 10_000}}, recorded.all())
 		closeNow(client)
-		compareErrors(t, []contractError{{CodeQueueFull, calls - 10_000}, {CodeUnsent, 10_000}}, recorded.errors)
+		compareErrors(t, []contractError{{CodeQueueFull, calls - 10_000}, {CodeUnsent, 10_000}}, recorded.all())
 	})
 }
 
@@ -108,9 +108,10 @@ func TestTrackConcurrently(t *testing.T) {
 	for _, r := range server.received() {
 		for _, e := range r.events {
 			var event struct {
-				ID, Timestamp string
-				SessionID     string `json:"session_id"`
-				Seq           uint64
+				ID        string `json:"id"`
+				SessionID string `json:"session_id"`
+				Timestamp string `json:"timestamp"`
+				Seq       uint64 `json:"seq"`
 			}
 			if err := json.Unmarshal(e, &event); err != nil {
 				t.Fatal(err)
@@ -191,7 +192,7 @@ func TestCallbackThatDoesNotReturn(t *testing.T) {
 		close(release)
 		synctest.Wait()
 		events := 0
-		for _, err := range recorded.errors {
+		for _, err := range recorded.all() {
 			events += err.Events
 		}
 		if events != calls {
@@ -240,7 +241,7 @@ func TestCloseTwice(t *testing.T) {
 		if err := <-flushed; codeOf(err) != CodeUnsent {
 			t.Errorf("Flush: %v", err)
 		}
-		compareErrors(t, []contractError{{CodeUnsent, 2}}, recorded.errors)
+		compareErrors(t, []contractError{{CodeUnsent, 2}}, recorded.all())
 		if err := client.Flush(t.Context()); err != nil {
 			t.Errorf("Flush after Close: %v", err)
 		}
@@ -272,8 +273,8 @@ func TestKeyIsNotInMessages(t *testing.T) {
 		if err := client.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		compareErrors(t, []contractError{{CodeUnserializable, 1}, {CodeRefused, 1}}, recorded.errors)
-		for _, err := range recorded.errors {
+		compareErrors(t, []contractError{{CodeUnserializable, 1}, {CodeRefused, 1}}, recorded.all())
+		for _, err := range recorded.all() {
 			if strings.Contains(err.Error(), testKey) || !strings.Contains(err.Error(), "[key]") {
 				t.Error(err)
 			}
@@ -292,7 +293,7 @@ func TestEventsAfterUnauthorizedAreBounded(t *testing.T) {
 		time.Sleep(time.Second)
 		track(t, client, "f", 3)
 		time.Sleep(2 * time.Second)
-		compareErrors(t, []contractError{{CodeUnauthorized, 2}, {CodeQueueFull, 2}}, recorded.errors)
+		compareErrors(t, []contractError{{CodeUnauthorized, 2}, {CodeQueueFull, 2}}, recorded.all())
 		if err := client.Flush(t.Context()); codeOf(err) != CodeUnauthorized {
 			t.Errorf("Flush: %v", err)
 		}
@@ -411,15 +412,15 @@ func TestSignedRequests(t *testing.T) {
 			t.Fatal(err)
 		}
 		first, second := server.received()[0], server.received()[1]
-		if first.header.Get("webhook-id") != second.header.Get("webhook-id") || first.header.Get("webhook-id") == "" {
+		if first.header.Get("Webhook-Id") != second.header.Get("Webhook-Id") || first.header.Get("Webhook-Id") == "" {
 			t.Error("the ids of attempts differ")
 		}
-		if at := second.header.Get("webhook-timestamp"); at != "1700000007" {
+		if at := second.header.Get("Webhook-Timestamp"); at != "1700000007" {
 			t.Errorf("the second attempt is of %s", at)
 		}
 		for _, r := range []fakeRequest{first, second} {
-			if want := signature(r); r.header.Get("webhook-signature") != want {
-				t.Errorf("signature %s, want %s", r.header.Get("webhook-signature"), want)
+			if want := signature(r); r.header.Get("Webhook-Signature") != want {
+				t.Errorf("signature %s, want %s", r.header.Get("Webhook-Signature"), want)
 			}
 		}
 	})
@@ -430,7 +431,7 @@ func signature(r fakeRequest) string {
 	secret := hmac.New(sha256.New, []byte(testKey))
 	secret.Write([]byte("theeye signing"))
 	mac := hmac.New(sha256.New, secret.Sum(nil))
-	mac.Write([]byte(r.header.Get("webhook-id") + "." + r.header.Get("webhook-timestamp") + "."))
+	mac.Write([]byte(r.header.Get("Webhook-Id") + "." + r.header.Get("Webhook-Timestamp") + "."))
 	mac.Write(r.wire)
 	return "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))
 }

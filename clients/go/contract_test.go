@@ -23,18 +23,18 @@ import (
 
 // contractCase is a case of clients/contract; its README says what the members mean.
 type contractCase struct {
-	Name     string
-	Only     []string
-	Except   []string
-	Options  contractOptions
-	Start    time.Time
-	Steps    []contractStep
-	Answers  []contractAnswer
-	Requests []contractRequest
-	Errors   []contractError
-	Rejected []contractRejection
-	Queued   int
-	UntilMS  *int `json:"until_ms"`
+	Name     string              `json:"name"`
+	Only     []string            `json:"only"`
+	Except   []string            `json:"except"`
+	Options  contractOptions     `json:"options"`
+	Start    time.Time           `json:"start"`
+	Steps    []contractStep      `json:"steps"`
+	Answers  []contractAnswer    `json:"answers"`
+	Requests []contractRequest   `json:"requests"`
+	Errors   []contractError     `json:"errors"`
+	Rejected []contractRejection `json:"rejected"`
+	Queued   int                 `json:"queued"`
+	UntilMS  *int                `json:"until_ms"`
 }
 
 type contractOptions struct {
@@ -45,49 +45,49 @@ type contractOptions struct {
 }
 
 type contractStep struct {
-	AtMS       int `json:"at_ms"`
-	Track      *contractEvent
-	Times      int
+	AtMS       int             `json:"at_ms"`
+	Track      *contractEvent  `json:"track"`
+	Times      int             `json:"times"`
 	SetClockMS *int            `json:"set_clock_ms"`
 	FlushMS    json.RawMessage `json:"flush_ms"`
-	Flushed    *bool
+	Flushed    *bool           `json:"flushed"`
 	CloseMS    json.RawMessage `json:"close_ms"`
 }
 
 type contractEvent struct {
-	ID        string
-	SessionID string `json:"session_id"`
-	Category  string
-	Name      string
-	Data      map[string]any
-	Timestamp time.Time
+	ID        string         `json:"id"`
+	SessionID string         `json:"session_id"`
+	Category  string         `json:"category"`
+	Name      string         `json:"name"`
+	Data      map[string]any `json:"data"`
+	Timestamp time.Time      `json:"timestamp"`
 }
 
 type contractAnswer struct {
-	Status   int
-	Headers  map[string]string
-	Body     *string
-	Rejected map[int][]string
-	AfterMS  int `json:"after_ms"`
-	Error    string
+	Status   int               `json:"status"`
+	Headers  map[string]string `json:"headers"`
+	Body     *string           `json:"body"`
+	Rejected map[int][]string  `json:"rejected"`
+	AfterMS  int               `json:"after_ms"`
+	Error    string            `json:"error"`
 }
 
 type contractRequest struct {
-	AtMS     [2]int `json:"at_ms"`
-	Events   []map[string]any
-	SentAt   string `json:"sent_at"`
-	SameAs   *int   `json:"same_as"`
-	Contains string
+	AtMS     [2]int           `json:"at_ms"`
+	Events   []map[string]any `json:"events"`
+	SentAt   string           `json:"sent_at"`
+	SameAs   *int             `json:"same_as"`
+	Contains string           `json:"contains"`
 }
 
 type contractError struct {
-	Code   Code
-	Events int
+	Code   Code `json:"code"`
+	Events int  `json:"events"`
 }
 
 type contractRejection struct {
-	Event int
-	Codes []string
+	Event int      `json:"event"`
+	Codes []string `json:"codes"`
 }
 
 func TestContract(t *testing.T) {
@@ -133,24 +133,24 @@ func runCase(t *testing.T, c contractCase) {
 	at := 0
 	for _, step := range c.Steps {
 		at = step.AtMS
-		time.Sleep(start.Add(time.Duration(at) * time.Millisecond).Sub(time.Now()))
+		time.Sleep(time.Until(start.Add(time.Duration(at) * time.Millisecond)))
 		runStep(t, client, wall, step)
 	}
 	end := start.Add(time.Duration(at)*time.Millisecond + 10*time.Minute)
 	if c.UntilMS != nil {
 		end = start.Add(time.Duration(*c.UntilMS) * time.Millisecond)
 	}
-	time.Sleep(end.Sub(time.Now()))
+	time.Sleep(time.Until(end))
 	synctest.Wait()
 
 	compareRequests(t, c.Requests, server.received(), start)
-	compareErrors(t, c.Errors, recorded.errors)
-	compareRejections(t, c, recorded.rejections, server.received())
+	compareErrors(t, c.Errors, recorded.all())
+	compareRejections(t, c, recorded.rejected(), server.received())
 	if got := client.Stats().Queued; got != c.Queued {
 		t.Errorf("%d events are queued, want %d", got, c.Queued)
 	}
 	closeNow(client)
-	for _, err := range recorded.errors {
+	for _, err := range recorded.all() {
 		if strings.Contains(err.Error(), testKey) {
 			t.Errorf("the key is in %v", err)
 		}
@@ -368,7 +368,7 @@ func (c *fakeClock) set(by time.Duration) {
 	c.offset += by
 }
 
-// recorder keeps what the callbacks get. It is read after synctest.Wait or Close.
+// recorder keeps what the callbacks get.
 type recorder struct {
 	mu         sync.Mutex
 	errors     []*Error
@@ -387,11 +387,23 @@ func (r *recorder) reject(rejected Rejection) {
 	r.rejections = append(r.rejections, rejected)
 }
 
-// codes returns the codes of the errors so far.
-func (r *recorder) codes() (codes []Code) {
+// all returns the errors so far.
+func (r *recorder) all() []*Error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, err := range r.errors {
+	return slices.Clone(r.errors)
+}
+
+// rejected returns the rejections so far.
+func (r *recorder) rejected() []Rejection {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.rejections)
+}
+
+// codes returns the codes of the errors so far.
+func (r *recorder) codes() (codes []Code) {
+	for _, err := range r.all() {
 		codes = append(codes, err.Code)
 	}
 	return codes
@@ -425,7 +437,9 @@ func (s *fakeServer) received() []fakeRequest {
 func (s *fakeServer) ids() (ids []string) {
 	for _, r := range s.received() {
 		for _, e := range r.events {
-			var event struct{ ID string }
+			var event struct {
+				ID string `json:"id"`
+			}
 			_ = json.Unmarshal(e, &event)
 			ids = append(ids, event.ID)
 		}
@@ -450,8 +464,8 @@ func (s *fakeServer) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 	}
 	var document struct {
-		SentAt string `json:"sent_at"`
-		Events []json.RawMessage
+		SentAt string            `json:"sent_at"`
+		Events []json.RawMessage `json:"events"`
 	}
 	decoder := json.NewDecoder(bytes.NewReader(got.body))
 	decoder.DisallowUnknownFields()
@@ -501,7 +515,10 @@ func (a *contractAnswer) give(r *http.Request, n int) (*http.Response, error) {
 			events = append(events, map[string]any{"index": i, "id": "x", "status": "rejected", "problems": problems})
 		}
 		answer["events"] = events
-		text, _ := json.Marshal(answer)
+		text, err := json.Marshal(answer)
+		if err != nil {
+			return nil, err
+		}
 		body = string(text)
 	}
 	h := http.Header{}

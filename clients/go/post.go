@@ -154,9 +154,9 @@ func (p *poster) sign(made *http.Request, id string, body []byte) {
 	mac := hmac.New(sha256.New, p.signingKey)
 	_, _ = mac.Write([]byte(id + "." + at + ".")) // never fails
 	_, _ = mac.Write(body)
-	made.Header.Set("webhook-id", id)
-	made.Header.Set("webhook-timestamp", at)
-	made.Header.Set("webhook-signature", "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
+	made.Header.Set("Webhook-Id", id)
+	made.Header.Set("Webhook-Timestamp", at)
+	made.Header.Set("Webhook-Signature", "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
 }
 
 // failed returns what a request without an answer means.

@@ -95,7 +95,7 @@ func (r *reporter) run() {
 
 func (r *reporter) call(called report) {
 	defer func() {
-		_ = recover() //nolint:errcheck // a callback that panics must not end the client
+		_ = recover() // a callback that panics must not end the client
 		if called.done != nil {
 			close(called.done)
 		}

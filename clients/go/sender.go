@@ -20,9 +20,8 @@ type sender struct {
 	client *Client
 	post   *poster
 	wake   chan struct{}
-	done   chan struct{} // closed when run has returned
-	ctx    context.Context
-	cancel context.CancelFunc
+	done   chan struct{}      // closed when run has returned
+	cancel context.CancelFunc // ends run
 
 	batch    []entry // the first unsettled events
 	bytes    int     // of the batch
@@ -30,31 +29,33 @@ type sender struct {
 }
 
 func newSender(c *Client) *sender {
-	ctx, cancel := context.WithCancel(context.Background())
-	return &sender{
-		client: c, post: newPoster(&c.opts),
-		wake: make(chan struct{}, 1), done: make(chan struct{}), ctx: ctx, cancel: cancel,
-	}
+	return &sender{client: c, post: newPoster(&c.opts), wake: make(chan struct{}, 1), done: make(chan struct{})}
 }
 
-// run sends until the client is closed and nothing is left, the server refuses the key, or cancel is
-// called.
-func (s *sender) run() {
+// start runs the sender in a goroutine until the client is closed and nothing is left, the server
+// refuses the key, or cancel is called.
+func (s *sender) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	s.cancel = cancel
+	go s.run(ctx)
+}
+
+func (s *sender) run(ctx context.Context) {
 	defer close(s.done)
 	defer s.post.end()
 	defer s.cancel()
-	for s.nextBatch() && s.deliver(s.batch) {
+	for s.nextBatch(ctx) && s.deliver(ctx, s.batch) {
 		clear(s.batch)
 		s.batch, s.bytes = s.batch[:0], 0
 	}
 }
 
 // nextBatch waits until a batch is due. It returns false when the sender ends.
-func (s *sender) nextBatch() bool {
+func (s *sender) nextBatch(ctx context.Context) bool {
 	for {
 		full := s.fill()
 		wait, ended := s.wait(full)
-		if ended || s.ctx.Err() != nil {
+		if ended || ctx.Err() != nil {
 			return false
 		}
 		if wait == 0 {
@@ -67,7 +68,7 @@ func (s *sender) nextBatch() bool {
 		select {
 		case <-s.wake:
 		case <-due:
-		case <-s.ctx.Done():
+		case <-ctx.Done():
 		}
 	}
 }
@@ -106,21 +107,21 @@ func (s *sender) wait(full bool) (wait time.Duration, ended bool) {
 }
 
 // deliver sends events until they are settled. It returns false when the sender ends before.
-func (s *sender) deliver(events []entry) bool {
+func (s *sender) deliver(ctx context.Context, events []entry) bool {
 	request := s.post.newRequest(events)
 	for {
-		a := s.post.send(s.ctx, request, s.client.sentAt(events[0].era))
-		if s.ctx.Err() != nil && a.outcome == again {
+		a := s.post.send(ctx, request, s.client.sentAt(events[0].era))
+		if ctx.Err() != nil && a.outcome == again {
 			return false
 		}
 		s.count(a)
 		switch a.outcome {
 		case taken:
-			s.settle(events, a.rejected)
+			s.settle(ctx, events, a.rejected)
 			return true
 		case tooLarge:
 			if half := len(events) / 2; half > 0 {
-				return s.deliver(events[:half]) && s.deliver(events[half:])
+				return s.deliver(ctx, events[:half]) && s.deliver(ctx, events[half:])
 			}
 			s.lose(&Error{Code: CodeTooLarge, Message: a.message, Events: 1})
 			return true
@@ -131,7 +132,7 @@ func (s *sender) deliver(events []entry) bool {
 			s.client.refuseKey(&Error{Code: CodeUnauthorized, Message: a.message, Events: s.client.Stats().Queued})
 			return false
 		case again:
-			if !s.pause(a.delay) {
+			if !s.pause(ctx, a.delay) {
 				return false
 			}
 		}
@@ -152,7 +153,7 @@ func (s *sender) count(a answer) {
 }
 
 // pause waits before the next attempt, and reports whether there will be one.
-func (s *sender) pause(asked time.Duration) bool {
+func (s *sender) pause(ctx context.Context, asked time.Duration) bool {
 	d := asked
 	if d <= 0 {
 		d = min(maxDelay, firstDelay<<min(s.failures-1, 10))
@@ -161,13 +162,13 @@ func (s *sender) pause(asked time.Duration) bool {
 	select {
 	case <-time.After(d):
 		return true
-	case <-s.ctx.Done():
+	case <-ctx.Done():
 		return false
 	}
 }
 
 // settle reports the rejected events of a batch that the server took, and forgets all of it.
-func (s *sender) settle(events []entry, rejected []rejectedEvent) {
+func (s *sender) settle(ctx context.Context, events []entry, rejected []rejectedEvent) {
 	n := 0
 	for _, r := range rejected {
 		if r.Index < 0 || r.Index >= len(events) {
@@ -181,7 +182,7 @@ func (s *sender) settle(events []entry, rejected []rejectedEvent) {
 		if err := json.Unmarshal(event, &named); err != nil {
 			named.ID = r.ID
 		}
-		s.client.reporter.reject(s.ctx, Rejection{ID: named.ID, Event: event, Problems: r.Problems})
+		s.client.reporter.reject(ctx, Rejection{ID: named.ID, Event: event, Problems: r.Problems})
 	}
 	s.client.settle(len(events), Stats{Accepted: int64(len(events) - n), Rejected: int64(n)})
 }

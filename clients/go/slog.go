@@ -9,6 +9,7 @@ import (
 	"math"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 )
@@ -84,7 +85,7 @@ func (h *LogHandler) WithGroup(name string) slog.Handler {
 		return h
 	}
 	made := *h
-	made.groups = append(h.groups[:len(h.groups):len(h.groups)], strings.ToValidUTF8(name, "\uFFFD"))
+	made.groups = append(slices.Clone(h.groups), strings.ToValidUTF8(name, "\uFFFD"))
 	return &made
 }
 

@@ -65,7 +65,7 @@ type segmentFile interface {
 // uses the folder.
 func openSpool(o *Options) (_ *spool, err error) {
 	folder := o.Spool
-	if err := os.MkdirAll(folder, 0o700); err != nil {
+	if err := makeFolder(folder); err != nil {
 		return nil, fmt.Errorf("make the spool's folder: %w", err)
 	}
 	s := &spool{
@@ -85,6 +85,18 @@ func openSpool(o *Options) (_ *spool, err error) {
 	}
 	s.number()
 	return s, nil
+}
+
+// makeFolder makes a folder, in one that exists, so that it outlives a power cut.
+func makeFolder(name string) error {
+	err := os.Mkdir(name, 0o700) //nolint:forbidigo // it is synced below
+	if errors.Is(err, os.ErrExist) {
+		return nil // if it is not a folder, its lock cannot be made
+	}
+	if err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(name))
 }
 
 func createSegment(name string) (segmentFile, error) {

@@ -59,8 +59,8 @@ type Options struct {
 	// Transport makes the requests. The default is a copy of http.DefaultTransport.
 	Transport http.RoundTripper
 
-	// Spool names a folder in which events are kept until they are settled. It is made if it does not
-	// exist. One client at a time can use it. The default is none: events are in memory only.
+	// Spool names a folder in which events are kept until they are settled. It is made, in a folder
+	// that exists. One client at a time can use it. The default is none: events are in memory only.
 	Spool string
 
 	// SpoolBytes bounds the size of the spool: 256 MiB. Events that exceed it wait in memory.

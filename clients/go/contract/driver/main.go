@@ -11,6 +11,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -31,7 +32,7 @@ func main() {
 
 func run() error {
 	if len(os.Args) != 3 {
-		return fmt.Errorf("usage: driver EVENTS SESSIONS")
+		return errors.New("usage: driver EVENTS SESSIONS")
 	}
 	events, err := strconv.Atoi(os.Args[1])
 	if err != nil {
