@@ -39,6 +39,7 @@ test: ## prepare this machine, then run all tests, with the race detector where 
 	$(GO) test -race -vet=off -parallel 4 -timeout 20m -run '$(RACES)/./(whole|while_events)' ./internal/store/duckdb || failed=1; \
 	$(GO) test -vet=off -parallel 4 -timeout 40m ./internal/store/duckdb ./test || failed=1; \
 	(cd clients/python && python3 -W error::ResourceWarning -m unittest) || failed=1; \
+	$(GO) -C clients/go test -race -vet=off -timeout 10m ./... || failed=1; \
 	exit $$failed
 
 soak: ## the tests of promises, long: KILLS (300), power CUTS (20), ERASURES (50) under load, DAMAGES (200) to files, HISTORIES (200) of a store
