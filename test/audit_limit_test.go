@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// What is refused beyond the first entries of a day is summed up (M19).
+// Refused requests beyond the first entries of a day are summed up.
 func TestRefusedActsAreSummedUp(t *testing.T) {
 	t.Parallel()
 	s := start(t)

@@ -14,9 +14,9 @@ import (
 	"time"
 )
 
-// A server whose descriptors a stranger tries to use up either refuses to start,
-// with the number that it needs, or answers: what is stored stays readable, and
-// an export gives its events or a 503. It never dies (H4).
+// A server whose descriptors a stranger tries to use up either refuses to start, with the number
+// that it needs, or answers: stored events stay readable, and an export returns its events or a
+// 503. The server never dies.
 func TestFewDescriptors(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -81,9 +81,8 @@ func (s *server) fillSegments(segments int) {
 	}
 }
 
-// besiege opens as many idle connections as it is let, from many addresses, and
-// meanwhile reads and exports on a connection that was there before, until segments
-// were merged if that is asked for.
+// besiege opens as many idle connections as it is let, from many addresses, and meanwhile reads and
+// exports on a connection that was there before, until segments were merged if that is asked for.
 func besiege(s *server, merge bool) {
 	s.t.Helper()
 	address := strings.TrimPrefix(s.url, "http://")

@@ -80,8 +80,8 @@ func (l *diskLedger) check(s *server) {
 	s.balanced(len(page.Events))
 }
 
-// A disk that is full is answered with 503, never with a 2xx that is lost, and
-// with room again the same process goes on (Q3).
+// While the disk is full, events are answered with 503, never with a 2xx and then lost. When there
+// is room again, the same process continues.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	dir := smallDisk(t, "64m")
@@ -97,8 +97,8 @@ func TestFullDisk(t *testing.T) {
 	release := fill(t, dir)
 	senders.Wait()
 	t.Logf("%d events were acknowledged, %d requests refused", len(l.acked), l.refused)
-	// So does whoever writes metadata, which needs no more than a byte to be left:
-	// that is refused, or made when there is room again.
+	// So does whoever writes metadata, which needs no more than a byte to be left: that is refused,
+	// or made when there is room again.
 	schema := fmt.Sprintf(`{"description":%q}`, strings.Repeat("x", 16<<10))
 	var put reply
 	senders.Go(func() {
@@ -165,8 +165,8 @@ func TestStartOnAFullDisk(t *testing.T) {
 	l.check(s)
 }
 
-// smallDisk mounts a file system, which takes root. Without it the test is skipped
-// on a developer's machine, and fails where CI is set.
+// smallDisk mounts a file system, which takes root. Without it the test is skipped on a developer's
+// machine, and fails where CI is set.
 func smallDisk(t *testing.T, size string) string {
 	t.Helper()
 	dir := t.TempDir()

@@ -53,8 +53,8 @@ func (s *server) gone() {
 	}
 }
 
-// An application goes with everything it sent; another one of its name begins empty,
-// and may be sent the same again.
+// An application goes with everything it sent; another one of its name begins empty, and may be
+// sent the same again.
 func TestEraseApp(t *testing.T) {
 	t.Parallel()
 	s := start(t, "--flush-rows", "3")
@@ -148,8 +148,8 @@ func TestEraseAppGoesOn(t *testing.T) {
 	s.gone()
 }
 
-// An application that was erased while the clock was ahead, and created again, keeps what it sends
-// when the clock is right again: what is erased goes by frames, not by times (M10).
+// An application that was erased while the clock was ahead, and created again, keeps the events
+// that it sends when the clock is right: an erasure of an application goes by frames, not by times.
 func TestErasedApplicationIsMadeAgainAfterAWrongClock(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "off")
@@ -175,8 +175,8 @@ func TestErasedApplicationIsMadeAgainAfterAWrongClock(t *testing.T) {
 	}
 }
 
-// After a finished erasure a start trims the queue to where that has trimmed it, and no further:
-// what a damaged segment can be rebuilt from stays (M11).
+// After a finished erasure, a start trims the queue up to the frame up to which the erasure trimmed
+// it, and no further: later frames stay, from which a damaged segment can be rebuilt.
 func TestAnErasureTrimsOnce(t *testing.T) {
 	t.Parallel()
 	s := start(t)

@@ -30,8 +30,8 @@ func (s *server) sendAs(key, body string, header ...string) []map[string]any {
 	return events
 }
 
-// A page's key is public. Whatever is sent with it first, a server's event of the same
-// name is stored, and the page learns nothing about it (M15).
+// A page's key is public. Whatever is sent with it first, a server's event with the same id is
+// stored, and the page learns nothing about it.
 func TestAPageCannotTakeTheIDsOfAServer(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -140,8 +140,8 @@ func TestWhatElseNamesEvents(t *testing.T) {
 	}
 }
 
-// A page that sends the same again and again does not push a server's event of the same
-// name out of its receipt.
+// A page that sends the same again and again does not push a server's event of the same name out of
+// its receipt.
 func TestAReceiptThatAPageFills(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -216,8 +216,8 @@ func TestAnIDThatSeveralApplicationsUse(t *testing.T) {
 	}
 }
 
-// In data of a program that gave pages the ids of servers, what a page sent then is
-// recognised, and keeps nothing from being stored now.
+// In data of a program that gave pages the ids of servers, what a page sent then is recognised, and
+// keeps nothing from being stored now.
 func TestPagesOfEarlierPrograms(t *testing.T) {
 	t.Parallel()
 	for _, archive := range []string{"killed", "backup"} {

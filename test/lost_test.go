@@ -82,9 +82,9 @@ func (s *server) reasons() string {
 	return a.text("reasons")
 }
 
-// A flipped bit in the queue's newest file makes JetStream cut it there. What was acknowledged
-// behind it is counted as lost and told, its sequences are not given again, and the count stays
-// through kills (C2).
+// A flipped bit in the queue's newest file makes JetStream truncate the file there. Acknowledged
+// events after it are counted as lost and reported, their sequences are not assigned again, and
+// kills do not change the count.
 func TestLostFramesAreCounted(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -189,8 +189,8 @@ func TestLostQueue(t *testing.T) {
 	}
 }
 
-// A store that is older than the queue lacks what the queue has trimmed since; the totals of
-// the confirmed record say how much that is.
+// A store that is older than the queue lacks what the queue has trimmed since; the totals of the
+// confirmed record say how much that is.
 func TestOlderStore(t *testing.T) {
 	t.Parallel()
 	s := start(t, "--queue-max-bytes", "16MiB")
@@ -301,8 +301,8 @@ func TestDamagedConfirmed(t *testing.T) {
 	}
 }
 
-// A store without its manifest, or without its folder, is refused as long as anything tells that
-// there was one, and nothing is deleted (C1).
+// A store without its manifest or its folder is refused as long as anything shows that there was
+// one, and nothing is deleted.
 func TestMissingStore(t *testing.T) {
 	t.Parallel()
 	for name, remove := range map[string]string{"manifest": "store/MANIFEST.json", "folder": "store"} {
@@ -343,8 +343,8 @@ func TestMissingStore(t *testing.T) {
 	}
 }
 
-// keysAreCopied reports whether the copy of the metadata, with its log, has the keys of
-// an application.
+// keysAreCopied reports whether the copy of the metadata, with its log, has the keys of an
+// application.
 func (s *server) keysAreCopied() bool {
 	s.t.Helper()
 	files, err := filepath.Glob(filepath.Join(s.data, "metadata*"))
@@ -360,8 +360,8 @@ func (s *server) keysAreCopied() bool {
 	return strings.Contains(string(copied), `"kind":"write"`) && strings.Contains(string(copied), `"kind":"read"`)
 }
 
-// A store, a queue and a confirmed record that are gone together, as with a disk
-// that is not mounted, are no first start either.
+// A store, a queue and a confirmed record that are gone together, as with a disk that is not
+// mounted, are no first start either.
 func TestAllFoldersAreMissing(t *testing.T) {
 	t.Parallel()
 	for _, how := range []string{"killed", "ended"} {
@@ -541,8 +541,8 @@ func TestLostQueueBeginsATimeline(t *testing.T) {
 	}
 }
 
-// A confirmed record that is empty, zero or cut back is told as one that is missing
-// is, and once. Ends of every kind are quiet, and so is what a power cut leaves of the last second.
+// A confirmed record that is empty, zero or cut back is told as one that is missing is, and once.
+// Ends of every kind are quiet, and so is what a power cut leaves of the last second.
 func TestDamagedRecordIsTold(t *testing.T) {
 	t.Parallel()
 	s := start(t)

@@ -11,8 +11,7 @@ import (
 
 var anyKey = regexp.MustCompile(`eye_[awr]_\w{20,}`)
 
-// Where the standard output may be a log, no key is in it, and what is printed
-// instead leads to keys (L20).
+// If the standard output may be a log, no key is printed, and the text instead says how to get keys.
 func TestNoKeyGoesToALog(t *testing.T) {
 	t.Parallel()
 	s := &server{t: t, data: filepath.Join(t.TempDir(), "da ta")}

@@ -53,8 +53,8 @@ func (m markers) untimed() string {
 	return fmt.Sprintf(`{"session_id":%q,"category":"c","name":"n","data":{"who":%q},"timestamp":"yesterday"}`, m.session, m.raw)
 }
 
-// residue returns where in a data directory any of the texts is found: in raw bytes, in frames
-// and rejections that are unpacked, and in the tables of each segment.
+// residue returns where in a data directory any of the texts is found: in raw bytes, in frames and
+// rejections that are unpacked, and in the tables of each segment.
 func residue(t *testing.T, dir string, texts []string) (found []string) {
 	t.Helper()
 	has := func(b []byte) bool {
@@ -243,9 +243,9 @@ func erasureTrials(t *testing.T, usual int) int {
 
 var counted = regexp.MustCompile(`^\[map\[app:shop events:[0-2] rejections:[0-3]\]\]$`)
 
-// When an erasure is answered, nothing of the session is left in any file, also while others send
-// (H8), whatever is sent again for it (M9). Each server serves a few trials only, since every trial
-// searches all that its server has stored.
+// When an erasure is answered, no file contains anything of the session, also while others send,
+// and whatever is sent again for it. Each server serves only a few trials, because each trial
+// searches everything that its server has stored.
 func TestErasureLeavesNothing(t *testing.T) {
 	t.Parallel()
 	const trialsOfAServer = 5
@@ -455,8 +455,8 @@ func TestErasureOfAStoreThatCannotWrite(t *testing.T) {
 	}
 }
 
-// A server that is killed in any step of an erasure finishes it at the next start; then nothing
-// is left either.
+// A server that is killed in any step of an erasure finishes it at the next start; then nothing is
+// left either.
 func TestErasureIsFinishedAfterAKill(t *testing.T) {
 	t.Parallel()
 	steps := []string{

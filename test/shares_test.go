@@ -49,8 +49,7 @@ func (s *server) fillLarge(write string) {
 	}
 }
 
-// Clients that take nothing of their answers hold no readers of the store: others are answered
-// (M16).
+// Clients that do not read their answers do not occupy readers of the store: others are answered.
 func TestReadersAreFree(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -74,8 +73,7 @@ func TestReadersAreFree(t *testing.T) {
 	s.must(s.call("GET", "/readyz", "", ""), 200)
 }
 
-// An export whose client takes nothing leaves a place to another application (M17), and ends with
-// its key (M18).
+// An export whose client does not read leaves a place to other applications, and ends with its key.
 func TestExportOfAClientThatTakesNothing(t *testing.T) {
 	t.Parallel()
 	s := start(t)

@@ -53,8 +53,7 @@ func besideCommands(t *testing.T) [][]string {
 	}
 }
 
-// The port of a server that was killed is anybody's: what listens there is told
-// nothing (H13).
+// Another process may listen on the port of a server that was killed. Nothing is sent to it.
 func TestNothingIsSentToThePortOfADeadServer(t *testing.T) {
 	t.Parallel()
 	certFile, keyFile := certificate(t, "127.0.0.1")

@@ -68,8 +68,8 @@ func twoSegments(t *testing.T) *server {
 	return s
 }
 
-// A damaged segment comes back from the queue; meanwhile, and where the queue has
-// it no more, the rest is served and what is missing is told.
+// A damaged segment comes back from the queue; meanwhile, and where the queue has it no more, the
+// rest is served and what is missing is told.
 func TestDamagedSegment(t *testing.T) {
 	t.Parallel()
 	t.Run("in the queue", func(t *testing.T) {
@@ -146,8 +146,8 @@ func TestDamagedSegment(t *testing.T) {
 	})
 }
 
-// When the queue's folder is lost, or an older one is put in its place, nothing new
-// is skipped, the gap is told, and keys work (Q6).
+// When the queue's folder is lost or replaced by an older one, no new event is skipped, the gap is
+// reported, and keys work.
 func TestQueueLostOrOld(t *testing.T) {
 	t.Parallel()
 	for name, damage := range map[string]func(queue, older string) error{
@@ -198,8 +198,8 @@ func TestQueueLostOrOld(t *testing.T) {
 	}
 }
 
-// While the store's disk is full, intake goes on until the queue has reached its
-// quota, and reading always; with room again the same process takes up all of it.
+// While the store's disk is full, intake goes on until the queue has reached its quota, and reading
+// always; with room again the same process takes up all of it.
 func TestStoreOnAFullDisk(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
@@ -257,8 +257,8 @@ func TestStoreOnAFullDisk(t *testing.T) {
 	s.shutDown() // before the disk is gone
 }
 
-// After a fatal error of DuckDB intake goes on, readers see 503 and never less than
-// before, and everything is there in the end.
+// After a fatal error of DuckDB intake goes on, readers see 503 and never less than before, and
+// everything is there in the end.
 func TestFatalErrorOfDuckDB(t *testing.T) {
 	t.Parallel()
 	s := &server{t: t, tags: "eyefault", data: t.TempDir(), args: []string{"--flush-rows", "1000"}, env: []string{"EYE_FAULT_FATAL=segment filled:3"}}
@@ -304,8 +304,7 @@ func TestFatalErrorOfDuckDB(t *testing.T) {
 	s.balanced(100*batches + 1)
 }
 
-// A second server on a data directory refuses to start, names the first, and does
-// it no harm.
+// A second server on a data directory refuses to start, names the first, and does it no harm.
 func TestTwoServersOnOneFolder(t *testing.T) {
 	t.Parallel()
 	s := start(t)

@@ -64,8 +64,8 @@ func (s *screen) shown() string {
 	return s.text.String()
 }
 
-// No command writes to a terminal what strangers make of it; what goes to a file
-// or a pipe is left as it is (L21).
+// No command writes control characters from events to a terminal. Output to a file or a pipe is
+// unchanged.
 func TestNothingControlsATerminal(t *testing.T) {
 	t.Parallel()
 	s := start(t)

@@ -103,7 +103,7 @@ func TestTLS(t *testing.T) {
 }
 
 // A certificate that was renewed is used from the next connection on, one that
-// cannot be used is not, and connections that are open go on (L22).
+// cannot be used is not, and connections that are open go on.
 func TestARenewedCertificateIsUsed(t *testing.T) {
 	t.Parallel()
 	certFile, keyFile := certificate(t, "127.0.0.1")

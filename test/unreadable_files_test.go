@@ -71,7 +71,7 @@ func (s *server) asNobody() (run func(args ...string) (code int, output string))
 }
 
 // A segment that this user may not read is not damaged: the start is refused, and nothing is
-// changed; with the right to read it everything is there (H3).
+// changed; with the right to read it everything is there.
 func TestUnreadableSegmentIsNotDamaged(t *testing.T) {
 	t.Parallel()
 	s := twoSegments(t)

@@ -1,7 +1,6 @@
-// Package nofile tells how many file descriptors this process may have and how
-// many it has open.
+// Package nofile reports how many file descriptors this process may open and how many are open.
 //
-// It opens and limits nothing itself.
+// It does not change the limit.
 package nofile
 
 import (
@@ -15,9 +14,9 @@ import (
 // ErrShort is returned when too few descriptors are free.
 var ErrShort = errors.New("too few file descriptors are free")
 
-// Limit returns how many descriptors the process may have open: RLIMIT_NOFILE, whose
-// soft limit the Go runtime has raised to the hard one. It is math.MaxInt32 when there
-// is no limit or it is not known.
+// Limit returns how many descriptors the process may have open: RLIMIT_NOFILE, whose soft limit the
+// Go runtime has raised to the hard one. It is math.MaxInt32 if there is no limit or the limit is
+// not known.
 func Limit() int {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Cur > math.MaxInt32 {
@@ -26,7 +25,7 @@ func Limit() int {
 	return int(limit.Cur)
 }
 
-// InUse returns how many descriptors are open. Its own are not among them.
+// InUse returns how many descriptors are open, without the one that it uses itself.
 func InUse() (int, error) {
 	// From Linux 6.2 on the size of this folder is their number.
 	if info, err := os.Stat("/proc/self/fd"); err == nil && info.Size() > 0 {
@@ -41,9 +40,9 @@ func InUse() (int, error) {
 	return len(names) - 1, err
 }
 
-// Need returns nil when n descriptors are free, and otherwise an error that wraps
-// ErrShort. Where they cannot be counted, it trusts that they are. Nothing is
-// reserved: the caller leaves a margin for those who ask at the same moment.
+// Need returns nil if n descriptors are free, else an error that wraps ErrShort. If the open
+// descriptors cannot be counted, it returns nil. It does not reserve descriptors: the caller leaves
+// a margin for concurrent calls.
 func Need(n int) error {
 	limit := Limit()
 	used, err := InUse()

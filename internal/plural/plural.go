@@ -1,6 +1,6 @@
-// Package plural writes numbers of things for people.
+// Package plural formats numbers of things for people.
 //
-// It knows the regular plural of English alone.
+// It knows only the regular plural of English.
 package plural
 
 import (

@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// arrivals counts what acknowledged frames brought, by frame and application. While the store is
-// behind they are as many as the queue has frames, so a frame takes about five bytes for each of
-// its applications.
+// arrivals counts the arrivals of acknowledged frames, by frame and application. While the store
+// catches up, there may be as many as the queue has frames, so a frame takes only about five bytes
+// for each of its applications.
 type arrivals struct {
 	names   []string       // of applications
 	numbers map[string]int // indexes of names
@@ -15,8 +15,8 @@ type arrivals struct {
 	chunks  []chunk        // oldest first
 }
 
-// chunk holds the counts of frames that were acknowledged one after the other, which is about the
-// order of the frames. What it holds is never changed, so a copy of it can be read while more is
+// chunk holds the counts of frames in the order of their acknowledgement, which is about the order
+// of the frames. Its content is only appended to, so a copy of a chunk can be read while more is
 // added.
 type chunk struct {
 	base        uint64 // the frame that was acknowledged first
@@ -54,7 +54,7 @@ func (a *arrivals) add(frame uint64, received map[string]int64) {
 	}
 }
 
-// subtract takes the counts of frames up to a position off sums.
+// subtract subtracts the counts of frames up to a position from sums.
 func (c chunk) subtract(position uint64, sums []int64) {
 	for rest := c.counts; len(rest) > 0; {
 		offset, n := binary.Varint(rest)
@@ -78,7 +78,7 @@ func (a *arrivals) forget(limit uint64) (most uint64) {
 	return most
 }
 
-// after returns a function that computes what the frames after a position have brought so far. The
+// after returns a function that computes the arrivals of the frames after a position up to now. The
 // function does not use a.
 func (a *arrivals) after(position uint64) func() map[string]int64 {
 	names, sums := a.names, slices.Clone(a.sums)

@@ -1,7 +1,7 @@
-// Package progress tracks how far the store has come, what became of the newest arrivals, and what
-// is acknowledged but not stored yet. It is the one way back from the worker to those who wait.
+// Package progress tracks how far the store has come, the outcomes of the newest arrivals, and what
+// is acknowledged but not stored yet. Through it, the worker notifies callers that wait.
 //
-// It keeps little, in memory only; what it has forgotten is in the store.
+// It keeps a bounded number of outcomes, in memory only. Earlier ones are in the store.
 package progress
 
 import (
@@ -14,8 +14,8 @@ import (
 	"theeye/internal/event"
 )
 
-// RememberedFrames is how many of the newest stored frames are remembered with
-// their outcomes, and CountedFrames with their counts alone.
+// RememberedFrames is the number of newest stored frames whose outcomes are remembered, and
+// CountedFrames the number of those whose counts are.
 const (
 	RememberedFrames = 1024
 	CountedFrames    = 16 * 1024
@@ -24,8 +24,8 @@ const (
 // ErrForgotten is returned for a frame that was stored too long ago.
 var ErrForgotten = errors.New("the outcome is no longer remembered")
 
-// Outcomes are the store's decisions about the records of one frame. They take
-// a byte for each record and more only for those with problems.
+// Outcomes are the store's decisions about the records of one frame. They take a byte for each
+// record, and more for records with problems.
 type Outcomes struct {
 	fates    []event.Fate
 	problems map[int][]event.Problem
@@ -46,7 +46,7 @@ func Pack(list []event.Outcome) Outcomes {
 	return o
 }
 
-// At returns the outcome of record i; Pending when the frame has no such record.
+// At returns the outcome of record i, Pending if the frame has no such record.
 func (o Outcomes) At(i int) event.Outcome {
 	if i < 0 || i >= len(o.fates) {
 		return event.Outcome{}
@@ -56,7 +56,7 @@ func (o Outcomes) At(i int) event.Outcome {
 
 // Tracker holds what intake and worker have reported. All methods may be called concurrently.
 type Tracker struct {
-	mu       sync.Mutex // guards all that follows
+	mu       sync.Mutex // guards the fields below
 	position uint64
 	moved    chan struct{} // closed and replaced when position moves
 	outcomes map[uint64]Outcomes
@@ -97,7 +97,7 @@ func (t *Tracker) MarkStored(position uint64, frames map[uint64]Outcomes) {
 }
 
 // Rewind reports that the store begins again after position, which may be lower than what was
-// reported before: those who wait from now on wait until it is stored again.
+// reported before. Callers that wait for a frame after position wait until it is stored again.
 func (t *Tracker) Rewind(position uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -137,8 +137,8 @@ func (t *Tracker) WaitFor(ctx context.Context, frame uint64) error {
 	}
 }
 
-// Outcomes waits until the frame is stored and returns what became of its
-// records. Errors: ErrForgotten, and that of ctx.
+// Outcomes waits until the frame is stored and returns the outcomes of its records. The error is
+// ErrForgotten or that of ctx.
 func (t *Tracker) Outcomes(ctx context.Context, frame uint64) (Outcomes, error) {
 	if err := t.WaitFor(ctx, frame); err != nil {
 		return Outcomes{}, err
@@ -152,7 +152,7 @@ func (t *Tracker) Outcomes(ctx context.Context, frame uint64) (Outcomes, error) 
 	return o, nil
 }
 
-// MarkAcknowledged reports that a frame is durable, and what it brought by application.
+// MarkAcknowledged reports that a frame is durable, and its arrivals by application.
 func (t *Tracker) MarkAcknowledged(frame uint64, received map[string]int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -117,8 +117,7 @@ func TestCountsAreBounded(t *testing.T) {
 	}
 }
 
-// After a reset of the store nobody is told that a frame is stored which has to be
-// stored again.
+// After a reset of the store, a frame that has to be stored again is not reported as stored.
 func TestRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := progress.New(0)

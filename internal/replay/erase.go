@@ -13,19 +13,19 @@ import (
 	"theeye/internal/query"
 )
 
-// endedByErasure is told of a replay that an erasure has ended.
+// endedByErasure is the reason in the status of a replay that an erasure has ended.
 const endedByErasure = "an erasure ended it, because its filter or patch may name erased data; start it again without that"
 
-// EraseSession removes a session from what is known of replays. Those at work that name it, or that
-// select by ids or values of events, which may be its, are ended, and none is begun until release
-// is called. When it returns no error, no file of a replay that can be read has the session any
-// more.
+// EraseSession removes a session from the statuses of replays. It ends running replays that name
+// the session, or that select by ids or values, which may be of its events. No such replay can be
+// started until release is called. When EraseSession returns without an error, no readable file of
+// a replay contains the session.
 func (r *Runner) EraseSession(ctx context.Context, session string) (release func(), err error) {
 	return r.erase(ctx, func(req Request) bool { return req.selectsByContent() || req.names(session) })
 }
 
-// EraseApp does the same for an application. Those that name other applications stay, and those of
-// all that say nothing of what was sent.
+// EraseApp does the same for an application. Replays that name only other applications continue,
+// and so do replays of all applications that contain no text of events.
 func (r *Runner) EraseApp(ctx context.Context, app string) (release func(), err error) {
 	return r.erase(ctx, func(req Request) bool {
 		if apps := req.Filter[query.App]; len(apps) > 0 {
@@ -35,7 +35,7 @@ func (r *Runner) EraseApp(ctx context.Context, app string) (release func(), err 
 	})
 }
 
-// erasureBlock keeps replays from being begun.
+// erasureBlock keeps replays that an erasure concerns from being started.
 type erasureBlock struct{ concerns func(Request) bool }
 
 func (r *Runner) erase(ctx context.Context, concerns func(Request) bool) (release func(), err error) {
@@ -79,7 +79,7 @@ func (r *Runner) endAll(ctx context.Context, concerns func(Request) bool) error 
 	return nil
 }
 
-// end cancels a job, which may have ended, and waits for its end.
+// end cancels a job, which may have ended already, and waits until it has ended.
 func (j *job) end(ctx context.Context, why string) error {
 	r := j.runner
 	r.mu.Lock()
@@ -106,7 +106,8 @@ func (j *job) end(ctx context.Context, why string) error {
 	}
 }
 
-// discard writes a job that has ended without what it was asked for, or removes its file.
+// discard writes the status of a job that has ended, which no longer has its request, or removes
+// the file.
 func (r *Runner) discard(j *job) error {
 	s := j.snapshot()
 	if s.DryRun || j.unusable {
@@ -132,7 +133,7 @@ func (r *Runner) Unusable() (files []string) {
 	return files
 }
 
-// RemoveUnusable forgets the replays of these files and deletes the files, durably.
+// RemoveUnusable forgets the replays of the unusable files and deletes the files, durably.
 func (r *Runner) RemoveUnusable() error {
 	removed := false
 	for _, j := range r.list() {
@@ -158,7 +159,7 @@ func (req Request) selectsByContent() bool {
 	return req.Filter.Has(query.EventID) || req.Filter.Has("where")
 }
 
-// hasContent reports whether the request has anything that may be of what was sent.
+// hasContent reports whether the request may contain text of events.
 func (req Request) hasContent() bool {
 	for name := range req.Filter {
 		if !slices.Contains([]string{"code", "from", "to", "replayed", query.TimeZoneParam}, name) {
@@ -168,7 +169,7 @@ func (req Request) hasContent() bool {
 	return req.SessionID != "" || len(req.Patch) > 0
 }
 
-// names reports whether a text is part of any that the request has.
+// names reports whether a text is part of the request.
 func (req Request) names(text string) bool {
 	if strings.Contains(req.SessionID, text) {
 		return true
@@ -181,8 +182,8 @@ func (req Request) names(text string) bool {
 	return patchNames(req.Patch, text)
 }
 
-// patchNames reports whether a text is part of a string in a patch. It says so of one that is no
-// JSON.
+// patchNames reports whether a text is part of a string in a patch. It returns true for a patch
+// that is not valid JSON.
 func patchNames(patch jsontext.Value, text string) bool {
 	if len(patch) == 0 {
 		return false

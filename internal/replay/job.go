@@ -18,8 +18,8 @@ type job struct {
 	runner  *Runner
 	query   query.Query
 	repairs repairs
-	done    chan struct{} // closed when it has ended
-	cancel  chan struct{} // closed when it is to end
+	done    chan struct{} // closed when the job has ended
+	cancel  chan struct{} // closed to end the job
 	once    sync.Once
 
 	unusable  bool   // its file cannot be used, and is left as it is
@@ -42,7 +42,7 @@ func (r *Runner) newJob(req Request) (*job, error) {
 	}, nil
 }
 
-// restore returns a job as it was written down. One that cannot go on has failed.
+// restore returns the job of a status in the journal. A job that cannot continue has failed.
 func (r *Runner) restore(s Status) *job {
 	j, err := r.newJob(s.Request)
 	if err != nil {
@@ -80,7 +80,7 @@ func (j *job) ended() bool {
 	return j.endedLocked()
 }
 
-// requestCancel lets run end; more than one call is one.
+// requestCancel makes run end. It may be called more than once.
 func (j *job) requestCancel() { j.once.Do(func() { close(j.cancel) }) }
 
 // snapshot returns a copy of the status.
@@ -100,8 +100,8 @@ func (j *job) update(how func(s *Status)) {
 	how(&j.status)
 }
 
-// run works until the replay has ended, or ctx: then it goes on at the next start.
-// What fails for a while, as a full queue does, is tried again.
+// run works until the replay has ended, or until ctx ends; then it continues at the next start. It
+// retries temporary failures, such as that of a full queue.
 func (j *job) run(ctx context.Context) {
 	working, stop := context.WithCancel(ctx)
 	defer stop()
@@ -138,11 +138,11 @@ func (j *job) run(ctx context.Context) {
 	close(j.done)
 }
 
-// errFinal is an error that trying again does not help.
+// errFinal is an error that is not retried.
 var errFinal = errors.New("replay failed")
 
-// save writes the status down. One that is not kept is done again at the next
-// start, which does nothing.
+// save writes the status to the journal. If that fails, the next start repeats the page, which has
+// no effect.
 func (j *job) save() {
 	s := j.snapshot()
 	if s.DryRun {
@@ -155,14 +155,14 @@ func (j *job) save() {
 
 // pages goes through the rejections page by page, from where the status says.
 func (j *job) pages(ctx context.Context) error {
-	if j.published != 0 { // what is still on its way would be published again
+	if j.published != 0 { // events of this frame that are not stored yet would be published again
 		if _, err := j.runner.opts.Outcomes(ctx, j.published); err != nil && ctx.Err() != nil {
-			return err // of a frame that is forgotten the store has decided
+			return err // any other error is ErrForgotten: the frame is stored
 		}
 	}
 	q := j.query
 	q.After, q.Limit = j.status.After, firstPage
-	if j.status.Horizon == 0 { // once it has begun, some of the replayed are its own
+	if j.status.Horizon == 0 { // later, some of the replayed rejections are its own
 		q.Replayed = new(bool)
 	}
 	for {
@@ -180,7 +180,7 @@ func (j *job) pages(ctx context.Context) error {
 	}
 }
 
-// next reads a page and does what is to be done with it.
+// next reads a page and processes it.
 func (j *job) next(ctx context.Context, q *query.Query) (page store.Page[event.Rejection], err error) {
 	if err := j.runner.gate.Acquire(ctx, 1); err != nil {
 		return page, err
@@ -206,8 +206,8 @@ func cursorAfter(p store.Page[event.Rejection]) query.After {
 	return query.AfterRejection(&p.Items[len(p.Items)-1])
 }
 
-// nextLimit makes the next page as long as the bodies of this one allow, and twice
-// as long at most: larger bodies may follow small ones.
+// nextLimit returns the limit of the next page, by the sizes of the bodies of this one. It is at
+// most twice as large, because larger bodies may follow small ones.
 func nextLimit(limit int, items []event.Rejection) int {
 	size := 0
 	for _, r := range items {
@@ -227,10 +227,10 @@ func (j *job) processPage(ctx context.Context, items []event.Rejection) error {
 	for i := range items {
 		rej := &items[i]
 		if rej.CarriedBy > j.status.Horizon {
-			continue // it came after the replay began
+			continue // rejected after the replay began
 		}
 		if rej.Became != nil {
-			if rej.Became.Frame > j.status.Horizon { // its own, before it was cut off
+			if rej.Became.Frame > j.status.Horizon { // by this replay, before it was interrupted
 				found.Matched, found.WouldPass = found.Matched+1, found.WouldPass+1
 				found.countFate(rej.Became.Fate)
 				found.noteFrame(rej.Became.Frame)
@@ -269,7 +269,7 @@ func (j *job) processPage(ctx context.Context, items []event.Rejection) error {
 	return ctx.Err()
 }
 
-// publish has events written as a frame and counts what the store makes of them.
+// publish publishes events as a frame and counts their fates.
 func (j *job) publish(ctx context.Context, events []*event.Event, found *Status) error {
 	r := j.runner
 	frame, err := r.opts.Collector.Republish(ctx, events)
@@ -278,7 +278,7 @@ func (j *job) publish(ctx context.Context, events []*event.Event, found *Status)
 	}
 	j.published = frame
 	found.noteFrame(frame)
-	j.update(func(s *Status) { s.noteFrame(frame) }) // whatever becomes of the page
+	j.update(func(s *Status) { s.noteFrame(frame) }) // also if the rest of the page fails
 	if err := r.opts.Step("replay published"); err != nil {
 		return errors.Join(errFinal, err)
 	}
@@ -294,8 +294,8 @@ func (j *job) publish(ctx context.Context, events []*event.Event, found *Status)
 	return r.opts.Step("replay counted")
 }
 
-// outcomes waits for what becomes of a frame; a cancel does not end that at once, so
-// that what it has brought through is counted.
+// outcomes waits for the outcomes of a frame. When the replay is cancelled, it still waits for
+// Patience, so that the outcomes are counted.
 func (j *job) outcomes(ctx context.Context, frame uint64) (progress.Outcomes, error) {
 	outcomes, err := j.runner.opts.Outcomes(ctx, frame)
 	select {
@@ -310,7 +310,7 @@ func (j *job) outcomes(ctx context.Context, frame uint64) (progress.Outcomes, er
 	return outcomes, err
 }
 
-// noteFrame notes a frame of the replay.
+// noteFrame extends the range of the replay's frames.
 func (s *Status) noteFrame(frame uint64) {
 	if s.FirstFrame == 0 || frame < s.FirstFrame {
 		s.FirstFrame = frame

@@ -20,8 +20,8 @@ import (
 	"theeye/internal/event"
 )
 
-// journal keeps what is known of replays that change something: a file for each, so
-// that one that was cut off goes on where it was. It is replaced after each page.
+// journal keeps the statuses of replays that are not dry runs, each in a file, so that an
+// interrupted replay continues where it was. The file is replaced after each page.
 type journal struct{ dir string }
 
 const journalSuffix = ".json"
@@ -33,9 +33,9 @@ const (
 	journalMember  = "replay" // of the envelope
 )
 
-// read returns what is kept, oldest first. Of a file that is damaged, or that a newer version
-// wrote, it returns a status that says so: the file is left as it is, and its replay does not go
-// on.
+// read returns the statuses, oldest first. For a file that is damaged or that a newer version
+// wrote, it returns a status that says so. The file is left unchanged, and its replay does not
+// continue.
 func (j journal) read() (list []Status, unusable map[uuid.UUID]error, err error) {
 	if err := durable.MkdirAll(j.dir, 0o700); err != nil {
 		return nil, nil, fmt.Errorf("make the folder of replays: %w", err)
@@ -120,8 +120,8 @@ func isUnfinished(name string) bool {
 	return ok && uuid.Validate(id) == nil
 }
 
-// write keeps a status: durably, and as a whole or not at all. Of one that has ended
-// no session and no value is kept, so that nothing outlives an erasure here.
+// write writes a status durably and atomically. It omits the request of a replay that has ended, so
+// that no session or value is in the file that an erasure would have to remove.
 func (j journal) write(s Status) error {
 	if s.State != Running {
 		s.Request = Request{DryRun: s.DryRun}
@@ -137,7 +137,7 @@ func (j journal) write(s Status) error {
 	return nil
 }
 
-// remove forgets a replay. One that stays is forgotten later.
+// remove deletes the file of a replay.
 func (j journal) remove(id uuid.UUID) error {
 	if err := os.Remove(j.path(id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

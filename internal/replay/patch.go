@@ -17,7 +17,7 @@ const (
 	maxCopied          = 1 << 20 // bytes that its copies may add to a body
 )
 
-// InvalidError reports what of a replay's request cannot be done.
+// InvalidError reports why the request of a replay is invalid.
 type InvalidError struct{ Reason string }
 
 func (e *InvalidError) Error() string { return e.Reason }
@@ -26,8 +26,8 @@ func invalidf(format string, args ...any) error {
 	return &InvalidError{fmt.Sprintf(format, args...)}
 }
 
-// patch is a JSON Patch (RFC 6902) that leaves the identity of an event alone. The
-// nil patch changes nothing.
+// patch is a JSON Patch (RFC 6902) that does not change the identity of an event. The nil patch
+// changes nothing.
 type patch struct {
 	operations jsonpatch.Patch
 	options    *jsonpatch.ApplyOptions
@@ -118,12 +118,11 @@ func isPointer(text string) bool {
 	return (text == "" || text[0] == '/') && jsontext.Pointer(text).IsValid()
 }
 
-// errNotStrict is told of a body that a patch cannot be applied to without
-// choosing between what stands twice in it.
+// errNotStrict is the error of a body with duplicate names, to which no patch is applied.
 var errNotStrict = errors.New("the body has duplicate names, among which a patch would silently choose")
 
-// apply returns a body with the patch applied: what it does not touch keeps its
-// numbers, strings and order of keys, without the white space.
+// apply returns a body with the patch applied. The other parts keep their numbers, strings and
+// order of names, but not the white space.
 func (p *patch) apply(body []byte) ([]byte, error) {
 	if p == nil {
 		return body, nil

@@ -1,10 +1,10 @@
-// Package replay validates rejected events again, as they are or repaired by a JSON Patch, and
-// publishes those that pass now to the queue once more. They keep id, times and place of their
-// first arrival; the store decides about them as about any arrival.
+// Package replay validates rejected events again, unchanged or repaired by a JSON Patch, and
+// publishes those that pass now to the queue. They keep the id, the times and the position of their
+// first arrival. The store decides their fates as for any arrival.
 //
-// It decides nothing itself and changes nothing that is stored: what became of a
-// rejection is read from the store. So a replay may be cut off anywhere and begun
-// again, and a second one does nothing.
+// The package does not decide fates and does not change stored rows: the results of a replay are
+// read from the store. Therefore a replay may be interrupted at any point and continued, and
+// repeating it has no effect.
 package replay
 
 import (
@@ -30,11 +30,11 @@ import (
 const (
 	// Patience is how long Start waits for a replay to end before it reports how far it has come.
 	Patience = 2 * time.Second
-	// MaxDryRuns is how many dry runs may be at work at a time; of real replays one.
+	// MaxDryRuns is how many dry runs may run at a time. Only one other replay may.
 	MaxDryRuns = 2
-	// Remembered is how many replays are remembered after their end.
+	// Remembered is how many replays are remembered after they have ended.
 	Remembered = 200
-	// MaxExamples is how many examples a dry run shows of those that pass, and of
+	// MaxExamples is how many examples of rejections that pass a dry run shows, and how many of
 	// those that fail.
 	MaxExamples = 5
 	// MaxExampleBytes bounds both bodies of an example together.
@@ -50,17 +50,17 @@ const (
 	retryAtMost = 5 * time.Second
 )
 
-// Errors that callers tell apart, besides *InvalidError and *query.ParamError.
+// Errors that callers distinguish, besides *InvalidError and *query.ParamError.
 var (
-	// ErrBusy is returned while as many replays are at work as may be.
+	// ErrBusy is returned while the maximum number of replays is running.
 	ErrBusy = errors.New("another replay is running; wait until it has finished, or cancel it")
-	// ErrErasing is returned while an erasure goes on that may concern what the replay names.
+	// ErrErasing is returned while an erasure is running that may affect the replay.
 	ErrErasing = errors.New("an erasure is running that may affect this replay; try again when it has finished")
-	// ErrNotFound is returned for a replay that never was or is forgotten.
+	// ErrNotFound is returned for a replay that does not exist or is forgotten.
 	ErrNotFound = errors.New("there is no replay with this id; /v1/replays lists recent ones")
-	// ErrClosed is returned when Run does not run.
+	// ErrClosed is returned when Run is not running.
 	ErrClosed = errors.New("the server is starting or stopping and cannot run replays; try again")
-	// ErrEnded is returned for what is to be cancelled and has ended.
+	// ErrEnded is returned by Cancel for a replay that has ended.
 	ErrEnded = errors.New("the replay has already ended")
 )
 
@@ -74,14 +74,14 @@ type App struct {
 type Options struct {
 	Reader    store.Reader
 	Collector *ingest.Collector
-	// App returns an application's settings in force; false when it is gone. It must
-	// not wait.
+	// App returns the current settings of an application, false if it does not exist. It must not
+	// block.
 	App func(name string) (App, bool)
 	// Outcomes waits until the store has decided about a frame and returns its decisions.
 	Outcomes func(ctx context.Context, frame uint64) (progress.Outcomes, error)
-	// Ready reports nil when the store holds all that was acknowledged.
+	// Ready returns nil once the store holds everything that was acknowledged.
 	Ready func() error
-	// Dir keeps what is known of replays, so that one that was cut off goes on.
+	// Dir is the folder of the journal, from which interrupted replays continue.
 	Dir string
 	// Step injects faults in tests: it is called at named steps, and its error ends the replay as a
 	// failure would. It is nil in production.
@@ -103,10 +103,10 @@ type Runner struct {
 
 	mu     sync.Mutex      // guards jobs, their status, and blocks
 	jobs   []*job          // oldest first
-	blocks []*erasureBlock // of erasures that go on
+	blocks []*erasureBlock // of running erasures
 }
 
-// New returns a runner with the replays that the folder holds.
+// New returns a runner with the replays in the folder Options.Dir.
 func New(opts Options) (*Runner, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
@@ -140,8 +140,8 @@ func New(opts Options) (*Runner, error) {
 	return r, nil
 }
 
-// Run goes on with the replays that were cut off, and then runs those that are
-// started, until ctx ends. What is not finished then goes on at the next start.
+// Run continues interrupted replays, and runs those that are started, until ctx ends. Replays that
+// have not finished then continue at the next start.
 func (r *Runner) Run(ctx context.Context) error {
 	var work sync.WaitGroup
 	defer work.Wait()
@@ -167,8 +167,8 @@ func (r *Runner) Run(ctx context.Context) error {
 	}
 }
 
-// untilReady waits until the store holds everything: before, what a replay has
-// done would seem not to be done.
+// untilReady waits until the store holds everything: before that, the results of interrupted
+// replays are not visible.
 func (r *Runner) untilReady(ctx context.Context) bool {
 	for r.opts.Ready() != nil {
 		if wait.For(ctx, retryAfter) != nil {
@@ -178,9 +178,9 @@ func (r *Runner) untilReady(ctx context.Context) bool {
 	return ctx.Err() == nil
 }
 
-// Start begins a replay and returns when it has ended, or after Patience how far
-// it has come. Errors: *InvalidError, *query.ParamError, ErrBusy, ErrErasing, ErrClosed, and
-// that of writing down a replay that is to change something.
+// Start starts a replay and returns its status when it has ended, but after Patience at the latest.
+// The error is an *InvalidError, a *query.ParamError, ErrBusy, ErrErasing, ErrClosed, or that of
+// writing the journal, which dry runs do not use.
 func (r *Runner) Start(ctx context.Context, req Request) (Status, error) {
 	j, err := r.newJob(req)
 	if err != nil {
@@ -210,8 +210,8 @@ func (r *Runner) Start(ctx context.Context, req Request) (Status, error) {
 	return j.snapshot(), nil
 }
 
-// admit takes a job among those at work, when there is room, and writes it down
-// when it is to change something.
+// admit adds a job to the running ones if there is room, and writes it to the journal unless it is
+// a dry run.
 func (r *Runner) admit(j *job) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -240,8 +240,7 @@ func (r *Runner) admit(j *job) error {
 	return nil
 }
 
-// forgetLocked drops the oldest replays that have ended, and before that their
-// examples.
+// forgetLocked drops the examples of old replays, and the oldest replays that have ended.
 func (r *Runner) forgetLocked() {
 	for _, j := range r.jobs[:max(0, len(r.jobs)-keptExamples)] {
 		j.status.Examples = nil
@@ -275,7 +274,7 @@ func (r *Runner) list() []*job {
 	return append([]*job{}, r.jobs...)
 }
 
-// List returns what is known of the newest replays, newest first.
+// List returns the statuses of the remembered replays, newest first.
 func (r *Runner) List() []Status {
 	jobs := r.list()
 	list := make([]Status, 0, len(jobs))
@@ -285,7 +284,7 @@ func (r *Runner) List() []Status {
 	return list
 }
 
-// Status returns what is known of a replay, or ErrNotFound.
+// Status returns the status of a replay. The error is ErrNotFound.
 func (r *Runner) Status(id uuid.UUID) (Status, error) {
 	j, err := r.find(id)
 	if err != nil {
@@ -294,8 +293,8 @@ func (r *Runner) Status(id uuid.UUID) (Status, error) {
 	return j.snapshot(), nil
 }
 
-// Cancel ends a replay; what it has done stays. It returns when it has ended.
-// Errors: ErrNotFound, ErrEnded, and that of ctx.
+// Cancel ends a replay and returns when it has ended. What the replay has stored stays. The error
+// is ErrNotFound, ErrEnded, ErrClosed, or that of ctx.
 func (r *Runner) Cancel(ctx context.Context, id uuid.UUID) (Status, error) {
 	j, err := r.find(id)
 	if err != nil {
@@ -324,8 +323,8 @@ func (r *Runner) find(id uuid.UUID) (*job, error) {
 	return nil, ErrNotFound
 }
 
-// ByFrame returns the replay that a frame belongs to, and when it was started; false
-// when it is forgotten.
+// ByFrame returns the id of the replay to which a frame belongs, and when it was started. ok is
+// false if no remembered replay has that frame.
 func (r *Runner) ByFrame(frame uint64) (id uuid.UUID, at event.Micros, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -337,10 +336,9 @@ func (r *Runner) ByFrame(frame uint64) (id uuid.UUID, at event.Micros, ok bool) 
 	return uuid.UUID{}, 0, false
 }
 
-// Pause waits until no replay has anything of a rejection in its hands, and keeps them
-// from taking more until release is called: an erasure is then not overtaken by what
-// was read before it. What was kept of the bodies of events is dropped. The error is
-// that of ctx.
+// Pause waits until no replay holds rejections that it has read, and keeps replays from reading
+// more until release is called. Therefore nothing that was read before an erasure is published
+// after it. Pause drops all examples, which contain bodies. The error is that of ctx.
 func (r *Runner) Pause(ctx context.Context) (release func(), err error) {
 	if err := r.gate.Acquire(ctx, gateWidth); err != nil {
 		return nil, err
@@ -353,5 +351,5 @@ func (r *Runner) Pause(ctx context.Context) (release func(), err error) {
 	return func() { r.gate.Release(gateWidth) }, nil
 }
 
-// gateWidth is more than there are replays at a time.
+// gateWidth is greater than the number of replays that run at a time.
 const gateWidth = 64

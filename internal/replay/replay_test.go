@@ -34,8 +34,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// bench is a runner over the store in memory. Its queue writes frames into the store
-// at once.
+// bench is a runner over the store in memory. Its queue writes frames into the store at once.
 type bench struct {
 	*testing.T
 	store     *memory.Store

@@ -37,7 +37,7 @@ type Status struct {
 	Request
 	ID         uuid.UUID    `json:"replay_id"`
 	State      State        `json:"state"`
-	Error      string       `json:"error,omitzero"` // why it failed, or why it waits
+	Error      string       `json:"error,omitzero"` // why it failed, or why it is waiting
 	StartedAt  event.Micros `json:"started_at"`
 	FinishedAt event.Micros `json:"finished_at"` // 0 while it is at work
 
@@ -45,8 +45,8 @@ type Status struct {
 	WouldPass int64 `json:"would_pass"`
 	WouldFail int64 `json:"would_fail"`
 
-	// What became of those that passed, by the store's decision. Conflicts stay
-	// rejected, because the id is stored with another body.
+	// The fates of those that passed. Conflicts stay rejected, because the id is stored with
+	// another body.
 	Stored     int64 `json:"stored"`
 	Duplicates int64 `json:"duplicates"`
 	Conflicts  int64 `json:"conflicts"`
@@ -56,8 +56,8 @@ type Status struct {
 	Remaining []Remaining `json:"-"` // what those that fail lack, most frequent first
 	Examples  []Example   `json:"-"` // of a dry run
 
-	// Where it goes on after it was cut off: behind After, with what was rejected up
-	// to the frame Until. Its own frames lie behind that.
+	// Where the replay continues after an interruption: after After, with what was rejected up to
+	// the frame Horizon. Its own frames are later ones.
 	Horizon    uint64       `json:"until"`
 	After      *query.After `json:"after,omitzero"`
 	FirstFrame uint64       `json:"first_frame"`
@@ -70,7 +70,7 @@ type Remaining struct {
 	Count         int64
 }
 
-// maxRemaining bounds the problems that are told apart.
+// maxRemaining is the maximum number of problems that are counted separately.
 const maxRemaining = 100
 
 // Example shows what a replay does to one rejection.
@@ -81,7 +81,7 @@ type Example struct {
 	Problems             []event.Problem // that are left
 }
 
-// Size is what the status takes in an answer, in bytes, about.
+// Size returns the approximate size of the status in an answer, in bytes.
 func (s *Status) Size() int {
 	n := 1<<10 + len(s.Patch)
 	for _, l := range s.Remaining {

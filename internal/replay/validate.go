@@ -25,7 +25,7 @@ type repairs struct {
 	session string         // of bodies that have none
 }
 
-// verdict is what a replay finds of one rejection.
+// verdict is the result of validating one rejection again.
 type verdict struct {
 	rejection *event.Rejection
 	body      []byte       // repaired
@@ -33,7 +33,7 @@ type verdict struct {
 	problems  []event.Problem
 }
 
-// validate repairs a rejection and validates it by what is in force now.
+// validate repairs a rejection and validates it by the current rules.
 func (r *Runner) validate(rej *event.Rejection, how repairs) verdict {
 	v := verdict{rejection: rej, body: rej.Raw}
 	app, ok := r.opts.App(rej.App)
@@ -63,8 +63,7 @@ func (r *Runner) validate(rej *event.Rejection, how repairs) verdict {
 	return v
 }
 
-// repair returns the body of a rejection with the patch applied and a session put
-// in.
+// repair returns the body of a rejection with the patch applied and the session added.
 func (how repairs) repair(rej *event.Rejection) ([]byte, error) {
 	body, err := how.patch.apply(rej.Raw)
 	if err != nil || how.session == "" || rej.SessionID != "" {
@@ -73,8 +72,8 @@ func (how repairs) repair(rej *event.Rejection) ([]byte, error) {
 	return withSession(body, how.session), nil
 }
 
-// withSession adds a session to a body that has none, or null. Any other body stays
-// as it is.
+// withSession adds a session to a body that has no session, or null. It returns any other body
+// unchanged.
 func withSession(body []byte, session string) []byte {
 	d := jsontext.NewDecoder(bytes.NewReader(body))
 	if token, err := d.ReadToken(); err != nil || token.Kind() != '{' {

@@ -6,7 +6,7 @@ import (
 )
 
 // Whatever SQL would reach the database, it reaches nothing outside it and
-// changes no setting (S12).
+// changes no setting.
 func TestNothingOutsideIsReached(t *testing.T) {
 	dir := t.TempDir() + "/it's here"
 	s, err := Open(t.Context(), Options{TempDir: dir})

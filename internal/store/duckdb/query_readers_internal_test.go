@@ -13,8 +13,8 @@ import (
 )
 
 // While one key has all the places that it may, others read, the store is ready, and
-// the writer writes (M16).
-func TestOneKeyLeavesReadersToOthersRace(t *testing.T) {
+// the writer writes.
+func TestOneKeyLeavesReadersToOthers(t *testing.T) {
 	s, err := Open(t.Context(), Options{MemoryLimit: 256 << 20})
 	if err != nil {
 		t.Fatal(err)

@@ -568,7 +568,7 @@ func listing(t *testing.T, dir string) map[string]int64 {
 	return files
 }
 
-// Segments without a manifest are refused and stay where they are (C1).
+// Segments without a manifest are refused and stay where they are.
 func TestMissingManifest(t *testing.T) {
 	dir := t.TempDir()
 	threeSegments(t, dir)

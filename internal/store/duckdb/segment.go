@@ -24,8 +24,8 @@ import (
 type segment struct {
 	info    SegmentInfo
 	in      *instance                  // that it is attached to
-	filters atomic.Pointer[filter.Set] // nil while they cannot be read: then the segment may hold anything
-	refs    int                        // of the table sets that have it; guarded by Store.mu
+	filters atomic.Pointer[filter.Set] // nil while they cannot be read; then the whole segment is searched
+	refs    int                        // number of table sets that contain it; guarded by Store.mu
 	oldest  oldestRows                 // nil until it is first needed; guarded by Store.merging
 	// The sizes of its largest payloads, in bytes; 0 until they are first needed.
 	largestEvent, largestRejection atomic.Int64
@@ -54,8 +54,8 @@ func (s *Store) openSegment(ctx context.Context, info SegmentInfo) (*segment, er
 	return s.attach(ctx, s.reading, info)
 }
 
-// attach attaches a segment to an instance. The error is a *damageError when its file is not what
-// the manifest says.
+// attach attaches a segment to an instance. The error is a *damageError if its file differs from
+// what the manifest says.
 func (s *Store) attach(ctx context.Context, in *instance, info SegmentInfo) (*segment, error) {
 	path := s.segmentPath(info.Data.Name)
 	if err := checkSize(path, info.Data); err != nil {
@@ -86,15 +86,15 @@ func (s *Store) attach(ctx context.Context, in *instance, info SegmentInfo) (*se
 	return seg, nil
 }
 
-// keepPrivate makes a file accessible to its owner only: DuckDB, and earlier versions, make files
-// that everyone may read. A file of another owner is left as it is.
+// keepPrivate makes a file accessible to its owner only: DuckDB creates files that everyone may
+// read. It does not change a file of another owner.
 func keepPrivate(path string) {
 	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {
 		_ = os.Chmod(path, 0o600)
 	}
 }
 
-// closeSegment detaches a segment that nothing reads any more, and deletes its files when they are
+// closeSegment detaches a segment that is no longer read, and deletes its files if they are
 // obsolete.
 func (s *Store) closeSegment(seg *segment) {
 	var err error
@@ -102,7 +102,7 @@ func (s *Store) closeSegment(seg *segment) {
 		err = seg.in.exec(context.Background(), "DETACH "+attachedName(seg.info.ID))
 	}
 	if err = errors.Join(err, seg.filters.Load().Close()); err != nil {
-		s.log.Error("a segment was not given back", "segment", seg.info.Data.Name, "error", err)
+		s.log.Error("a segment could not be closed", "segment", seg.info.Data.Name, "error", err)
 	}
 	if seg.deleteOnRelease {
 		s.unlink(seg.info)
@@ -116,11 +116,11 @@ func (s *Store) unlink(info SegmentInfo) {
 	}
 	for _, name := range []string{info.Data.Name, info.Filter.Name} {
 		if err := os.Remove(s.segmentPath(name)); err != nil && !errors.Is(err, os.ErrNotExist) {
-			s.log.Error("a file of the store was not removed", "file", name, "error", err)
+			s.log.Error("a file of the store could not be removed", "file", name, "error", err)
 		}
 	}
 	if err := s.intents.end(info.Data.Name, info.Filter.Name); err != nil {
-		s.log.Warn("an intent stays noted until the next one", "error", err)
+		s.log.Warn("the file INTENT could not be updated; it will be with the next segment", "error", err)
 	}
 }
 
@@ -194,8 +194,8 @@ func (s *Store) writeSegment(ctx context.Context, in *instance, spec segmentSpec
 	if err := durable.Write(filter+".tmp", bytes.NewReader(packed)); err != nil {
 		return info, err
 	}
-	// DuckDB makes files that everyone may read. Copies of them leave the folder that
-	// keeps others out.
+	// DuckDB creates files that everyone may read. The folder protects them, but not copies of
+	// them.
 	if err := os.Chmod(data+".tmp", 0o600); err != nil {
 		return info, err
 	}

@@ -62,34 +62,32 @@ type Queue interface {
 
 // Options of a store. The zero value works.
 type Options struct {
-	// Dir is the store's folder, made when missing. Empty: it keeps nothing, and
-	// is bounded by its memory alone.
+	// Dir is the store's folder, which is created if it is missing. If Dir is empty, everything is
+	// in memory only.
 	Dir       string
 	FlushRows int64         // rows of hot tables that make a segment; 0 for DefaultFlushRows
 	FlushAge  time.Duration // age of their first row that does; 0 for DefaultFlushAge
 	// MaxSegmentRows bounds a segment of a compaction; 0 for DefaultMaxSegmentRows.
 	MaxSegmentRows int64
 	DedupeWindow   time.Duration // how long an id is remembered whatever its time; 0 for DefaultDedupeWindow
-	// Retain returns how long an application's rows are kept; 0 is for ever. It is
-	// called often, and may be nil.
+	// Retain returns how long an application's rows are kept; 0 is forever. It is called often, and
+	// may be nil.
 	Retain func(app string) time.Duration
-	// Tombstones is the file that keeps what was erased beside the manifest; empty
-	// for one in Dir.
+	// Tombstones is the path of the file of tombstones; empty for a file in Dir.
 	Tombstones string
-	// Clock returns the time by which rows expire; while held is true nothing
-	// expires. It is called often; nil for time.Now.
+	// Clock returns the time by which rows expire; while held is true, nothing expires. It is
+	// called often; nil for time.Now.
 	Clock       func() (now time.Time, held bool)
-	MemoryLimit int64 // bytes that DuckDB may take; 0 for half of the machine's, at most 8 GiB
+	MemoryLimit int64 // bytes that DuckDB may use; 0 for half of the machine's memory, at most 8 GiB
 	Threads     int   // of DuckDB; 0 for one for each processor
-	// TempDir is where DuckDB puts what does not fit into memory. Empty for
-	// a folder in Dir, and without that nowhere: then a query that needs more
-	// fails with store.ErrUnavailable.
+	// TempDir is the folder to which DuckDB spills what does not fit in memory; empty for a folder
+	// in Dir. Without either, a query that needs more memory fails with store.ErrUnavailable.
 	TempDir    string
 	SearchTime time.Duration // after which a list answers with what it has; 0 for DefaultSearchTime
 	LeaseAge   time.Duration // how long a lease lasts that is not used; 0 for DefaultLeaseAge
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
-	// Queue is the queue that the store is written from. nil: nothing damaged is rebuilt.
+	// Queue is the queue from which the store is written. If it is nil, no segment is rebuilt.
 	Queue Queue
 	// Step injects faults in tests: it is called at each named step of a change of files, and its
 	// error ends the work there as a failure of the disk would, or of DuckDB when it wraps

@@ -11,7 +11,7 @@ import (
 const (
 	eventTable     = "events"
 	rejectionTable = "rejections"
-	// residueTable holds residues: what is left of an arrival that is neither stored nor rejected,
+	// residueTable holds residues: what remains of an arrival that is neither stored nor rejected,
 	// such as a duplicate, or one that was erased or had expired.
 	residueTable = "traces"
 	sessionTable = "sessions" // slice, session_id, app, first, last, events
@@ -75,7 +75,8 @@ func ownTime(table string) string {
 	return "received_at"
 }
 
-// orderOf returns the order by which a table of a segment is sorted (S3, S8).
+// orderOf returns the order by which a table of a segment is sorted, so that a session or a range
+// of times is in few blocks.
 func orderOf(table string) string {
 	switch table {
 	case eventTable:

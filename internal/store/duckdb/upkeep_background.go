@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// backgroundPart is the part of the memory that background work may take.
+	// backgroundPart divides the memory limit: background work may use this part of it.
 	backgroundPart = 4
 	// MaxExports is how many exports run at once; others wait.
 	MaxExports = 2
@@ -21,18 +21,19 @@ const (
 	spareDescriptors = 16
 )
 
-// background is an instance for work that reads segments and writes files (S10): there is one for
-// merges and erasures, and one for each export that runs. It is opened when it is first needed, and
-// kept open. Only one goroutine may use it at a time.
+// background is an instance for work that reads segments and writes files, so that this work does
+// not take memory from queries. There is one for merges and erasures, and one for each running
+// export. It is opened when it is first needed, and stays open. Only one goroutine may use it at a
+// time.
 type background struct {
 	store  *Store
 	limits limits
 	in     *instance // nil while it is not open
 }
 
-// newMerger returns the background instance of merges and erasures. It spills nothing that is being
-// erased: no merge runs during an erasure, which sorts only what stays, and its files end with
-// each.
+// newMerger returns the background instance of merges and erasures. It does not encrypt what it
+// spills: no merge runs during an erasure, an erasure sorts only the rows that stay, and the files
+// are deleted after each operation.
 func (s *Store) newMerger() *background {
 	return &background{store: s, limits: limits{
 		memory: s.opts.MemoryLimit / backgroundPart, threads: 1, dirs: []string{s.segmentDir()}, conns: 2,
@@ -104,8 +105,8 @@ func (i *instance) attach(ctx context.Context, path, name string) error {
 	return i.exec(ctx, "ATTACH "+quoted(path)+" AS "+name+" (READ_ONLY)")
 }
 
-// needDescriptors returns an error that wraps store.ErrUnavailable unless n file
-// descriptors, and those to spare, are free.
+// needDescriptors returns an error that wraps store.ErrUnavailable unless n file descriptors, and
+// those to spare, are free.
 func needDescriptors(n int) error {
 	if err := nofile.Need(n + spareDescriptors); err != nil {
 		return fmt.Errorf("%w: %w", store.ErrUnavailable, err)

@@ -13,13 +13,13 @@ import (
 )
 
 // Compaction merges segments of about the same size that are near each other in time, and splits
-// what it writes by time (S3). A row is rewritten each time its segment grows by a factor of
-// mergeFan: twice, with flushes of a million rows, until it is in a segment of the largest size.
+// what it writes by time. A row is rewritten each time its segment grows by a factor of mergeFan:
+// twice, with flushes of a million rows, until it is in a segment of the largest size.
 const (
 	mergeFan = 4
 	// DefaultMaxSegmentRows bounds a segment.
 	DefaultMaxSegmentRows = 16_000_000
-	// maxSegmentBytes is an approximate bound of a segment that is made of others, in bytes.
+	// maxSegmentBytes is the approximate maximum size of a segment that is made from others.
 	maxSegmentBytes = 1 << 30
 	// rangeMemory is the part of the memory of merges and erasures that the events of a segment
 	// that they write may take, when events are large; see maxRows.
@@ -66,8 +66,8 @@ func (s *Store) Compact(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// merge makes one merge, and reports whether there was something to merge. It releases merging
-// after each, so that an erasure waits for one merge only.
+// merge performs one merge, and reports whether there was something to merge. It holds
+// Store.merging only for that time, so an erasure waits for at most one merge.
 func (s *Store) merge(ctx context.Context) (merged bool, err error) {
 	s.merging.Lock()
 	defer s.merging.Unlock()

@@ -28,11 +28,11 @@ type Erased struct {
 	Rejections int64
 }
 
-// AddTombstones begins the erasure of a session (S11) in some applications, or in all with
-// erasure.AllApps. From now on an arrival for it has the fate erased when it was received, was sent
-// or occurred at or before at, or has no sent time. frame is the last frame that was acknowledged;
-// Erase finishes the erasure. The tombstones are durable when AddTombstones returns; it returns
-// their ids, one for each application.
+// AddTombstones begins the erasure of a session in some applications, or in all with
+// erasure.AllApps. From now on, an arrival for the session has the fate erased if it was received,
+// was sent or occurred at or before at, or if it has no sent time. frame is the last frame that was
+// acknowledged. Erase finishes the erasure. AddTombstones returns the ids of the tombstones, one
+// for each application. The tombstones are durable when it returns.
 func (s *Store) AddTombstones(apps []string, session string, at event.Micros, frame uint64) (ids []string, err error) {
 	return s.addTombstones(func() (added []erasure.Tombstone, err error) {
 		key, err := s.tombstones.SessionKey(session)
@@ -48,8 +48,8 @@ func (s *Store) AddTombstones(apps []string, session string, at event.Micros, fr
 }
 
 // AddAppTombstone begins the erasure of everything that frames up to frame carried for an
-// application, whatever its times. So what a later application of that name sends is stored. The
-// rest is as with AddTombstones.
+// application, whatever its times. Events of a later application with that name are not affected.
+// It returns like AddTombstones.
 func (s *Store) AddAppTombstone(app string, at event.Micros, frame uint64) (ids []string, err error) {
 	return s.addTombstones(func() ([]erasure.Tombstone, error) {
 		return []erasure.Tombstone{{App: app, At: at, Frame: frame}}, nil
@@ -60,7 +60,7 @@ func (s *Store) AddAppTombstone(app string, at event.Micros, frame uint64) (ids 
 func (s *Store) addTombstones(added func() ([]erasure.Tombstone, error)) (ids []string, err error) {
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
-	s.writing.Lock() // no batch is decided by the earlier tombstones
+	s.writing.Lock() // so that no batch is decided without the new tombstones
 	defer s.writing.Unlock()
 	list, err := added()
 	if err != nil {
@@ -127,13 +127,13 @@ func (s *Store) TrimmedByErasures() uint64 { return s.current().erased.Trimmed()
 
 // Erase removes from the segments everything that some unfinished tombstones cover, and returns
 // what it removed. The caller must make sure that no record is on its way to the queue that was
-// judged before these tombstones were known, and that the queue was flushed and trimmed up to
+// validated before these tombstones were known, and that the queue was flushed and trimmed up to
 // trimmed, a frame after all such records. Tombstones of later frames are left for the next call.
 // Rows that are removed leave a residue with the event's id and the fate erased.
 //
-// After an error with one segment it continues with the others. Tombstones that concern nothing in
-// such a segment are finished; the others are left for the next call. Both the report and the error
-// are returned then. Erase ends running backups and exports, so that the files that they read are
+// After an error with one segment, Erase continues with the others and returns both a report and
+// the error. Tombstones that cover nothing in the failed segments are finished; the others are left
+// for the next call. Erase ends running backups and exports, so that the files that they read are
 // deleted.
 func (s *Store) Erase(ctx context.Context, open []erasure.Tombstone, trimmed uint64) (report []Erased, err error) {
 	var done []erasure.Tombstone
@@ -143,7 +143,7 @@ func (s *Store) Erase(ctx context.Context, open []erasure.Tombstone, trimmed uin
 		return err
 	})
 	for _, u := range left {
-		s.log.Error("what was erased is still in a segment, and it will be retried; "+u.advice(), "segment", u.segment.info.Data.Name, "error", firstLine(u.err))
+		s.log.Error("a segment still contains what is being erased; it will be retried; "+u.advice(), "segment", u.segment.info.Data.Name, "error", firstLine(u.err))
 	}
 	s.EndLeases()
 	s.EndExports()
@@ -178,10 +178,10 @@ func (u failedErasure) advice() string {
 	case errors.Is(u.err, syscall.ENOSPC), strings.Contains(u.err.Error(), "No space left"):
 		return "free some disk space"
 	}
-	return "`eye store verify` tells whether the segment is damaged"
+	return "`eye store verify` reports whether the segment is damaged"
 }
 
-// Bounds of the wait for files that readers have pinned. A query takes at most ten seconds.
+// Limits of the wait for files that readers have pinned. A query takes at most ten seconds.
 const (
 	obsoleteTimeout = 30 * time.Second
 	obsoleteEvery   = 5 * time.Millisecond

@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	sliceRows     = 1_000_000 // about so many in a slice (S3)
+	sliceRows     = 1_000_000 // of a slice, approximately
 	maxSlices     = 200
 	flushTick     = time.Second
 	flushRetry    = 5 * time.Second // after a flush that failed
@@ -27,8 +27,8 @@ const (
 )
 
 // Run flushes, merges and expires when it is due, until ctx ends. It retries what fails: the queue
-// keeps everything meanwhile. It returns an error when the disk cannot be relied on any more; the
-// process must end then.
+// keeps everything meanwhile. It returns an error if the disk is not reliable any longer; then the
+// process must end.
 func (s *Store) Run(ctx context.Context) error {
 	if !s.persistent() {
 		<-ctx.Done()
@@ -141,7 +141,7 @@ func (s *Store) freeze(ctx context.Context, due func(*memtable) bool) (frozen bo
 // freezeLocked freezes the newest memtable, which is flushed next, and adds a new one. writing is
 // held.
 func (s *Store) freezeLocked(ctx context.Context) error {
-	memtables := s.memtables() // while writing is held only its first may go
+	memtables := s.memtables() // while writing is held, only the first one may be removed
 	newest := memtables[len(memtables)-1]
 	mt, err := s.newMemtable(context.WithoutCancel(ctx), newest.number+1)
 	if err != nil {
@@ -229,7 +229,7 @@ const largeRows = 100_000
 // reserveID returns an id for a new segment.
 func (s *Store) reserveID() uint64 { return s.lastID.Add(1) }
 
-// commit makes m the manifest; on an error it closes the segments that m would have named, and
+// commit makes m the manifest. After an error, it closes the segments that m would have named, and
 // deletes their files. It sets NextID, and drops obsolete files that are gone. upkeep is held.
 func (s *Store) commit(m *Manifest, made ...*segment) error {
 	m.NextID = s.lastID.Load() + 1
@@ -250,7 +250,7 @@ func (s *Store) commit(m *Manifest, made ...*segment) error {
 		}
 	}
 	if errors.Is(err, durable.ErrUncertain) {
-		s.fail(err) // whatever it was done for, the process must not go on
+		s.fail(err) // the process must end
 	}
 	if err != nil {
 		for _, seg := range made {
@@ -268,12 +268,12 @@ func (s *Store) commit(m *Manifest, made ...*segment) error {
 		names = append(names, seg.info.Data.Name, seg.info.Filter.Name)
 	}
 	if err := s.intents.end(names...); err != nil {
-		s.log.Warn("an intent stays noted until the next one", "error", err)
+		s.log.Warn("the file INTENT could not be updated; it will be with the next segment", "error", err)
 	}
 	return nil
 }
 
-// dropObsolete drops the obsolete files from a manifest that are durably gone.
+// dropObsolete removes the names of obsolete files from a manifest once their deletion is durable.
 func (s *Store) dropObsolete(m *Manifest) error {
 	var left []string
 	for _, name := range m.Obsolete {

@@ -60,8 +60,9 @@ func (t clockReading) cutoffs(apps iter.Seq[string], least time.Duration, slacks
 }
 
 // expiry says which rows have expired. A replayed event leaves a residue for as long as its
-// rejection may be kept, a slack longer than the retention: else the rejection would seem never to
-// have been replayed. A residue of an erased event stays for as long as its id is remembered (S11).
+// rejection may be kept, a slack longer than the retention: otherwise the rejection would seem
+// never to have been replayed. A residue of an erased event stays for the dedupe window, so that a
+// retry of the event is not stored.
 type expiry struct{ rows, replays, erased cutoffs }
 
 // expiries returns the expiry of a segment's applications, and the one that is a slack later: when

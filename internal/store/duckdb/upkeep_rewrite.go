@@ -24,8 +24,8 @@ func rowsOf(inputs []*segment) source {
 // the inputs; account notes in the manifest the fates of the rows that are not among them. merging
 // is held, and a pinned version holds the inputs.
 //
-// Where memory does not suffice for what comes from a single input, that is divided into several
-// segments. A merge fails instead: its result would be merged again.
+// If the rows of a single input do not fit in memory, they are divided into several segments. A
+// merge fails instead, because its results would be merged again.
 func (s *Store) rewrite(ctx context.Context, inputs []*segment, rows source, account func(m *Manifest, made []SegmentInfo)) (failed error) {
 	began := time.Now()
 	bg, err := s.merger.begin(ctx, inputs)
@@ -34,7 +34,7 @@ func (s *Store) rewrite(ctx context.Context, inputs []*segment, rows source, acc
 	}
 	defer func() {
 		if err := s.merger.end(inputs, failed != nil); err != nil {
-			s.log.Error("the instance of a compaction was not given back", "error", err)
+			s.log.Error("the instance of a compaction could not be released", "error", err)
 		}
 	}()
 	ranges, err := s.plan(ctx, bg, inputs, rows)
@@ -82,8 +82,8 @@ func (s *Store) rewrite(ctx context.Context, inputs []*segment, rows source, acc
 	return nil
 }
 
-// divide divides a range that could not be written. It returns the instance in which to go on,
-// because the state of one that ran out of memory is not known. There are no halves when the range
+// divide divides a range that could not be written. It returns another instance to continue with,
+// because the state of an instance that ran out of memory is not known. halves is nil if the range
 // cannot be divided.
 func (s *Store) divide(ctx context.Context, inputs []*segment, r outputRange, rows source) (bg *instance, halves []outputRange, err error) {
 	if err := s.merger.end(inputs, true); err != nil {
@@ -148,7 +148,7 @@ func (s *Store) replaceSegments(ctx context.Context, out []*segment, in []Segmen
 		return slices.ContainsFunc(out, func(seg *segment) bool { return seg.info.ID == info.ID })
 	})
 	if known-len(m.Segments) != asked {
-		return giveBack(errors.New("a segment that was merged is not there any more"))
+		return giveBack(errors.New("a segment that was merged no longer exists"))
 	}
 	m.Segments = append(m.Segments, in...)
 	m.Obsolete = slices.Clone(m.Obsolete)

@@ -8,14 +8,14 @@ import (
 )
 
 // tableSet is the memtables and segments of a version. Its lists never change, and while it is
-// pinned its members stay readable, whatever is flushed, merged or removed meanwhile (S7). Each
-// member counts the table sets that have it.
+// pinned its members stay readable, whatever is flushed, merged or removed meanwhile (P5). Each
+// member counts the table sets that contain it.
 type tableSet struct {
 	memtables []*memtable // oldest first
 	segments  []*segment
 
 	pins       int  // guarded by Store.mu
-	superseded bool // another one is current; guarded by Store.mu
+	superseded bool // another table set is current; guarded by Store.mu
 }
 
 // storeVersion is the content of the store at one moment: what the writer and upkeep have made, and
@@ -46,7 +46,7 @@ func (s *Store) pin() *pinned {
 	return &pinned{s.version, s, s.reading}
 }
 
-// release takes the pin away.
+// release removes the pin.
 func (p *pinned) release() {
 	p.store.mu.Lock()
 	p.tables.pins--
@@ -55,15 +55,15 @@ func (p *pinned) release() {
 	p.store.dropOrphans(left)
 }
 
-// orphans are memtables and segments that no table set has any more.
+// orphans are memtables and segments that no table set contains any longer.
 type orphans struct {
 	memtables []*memtable
 	segments  []*segment
 }
 
 // unrefLocked returns the orphans of a table set that is superseded and has no pins left, which
-// happens once. The lists of the set stay as they are, for those who read the current version
-// without a pin. mu is held.
+// happens once. The lists of the set stay unchanged for callers of current, which have no pin. mu
+// is held.
 func (s *Store) unrefLocked(t *tableSet) (left orphans) {
 	if !t.superseded || t.pins > 0 {
 		return left
@@ -89,7 +89,7 @@ func (s *Store) dropOrphans(left orphans) {
 		}
 		for _, table := range dataTables() {
 			if err := mt.in.exec(context.Background(), "DROP TABLE "+hotName(table, mt.number)); err != nil {
-				s.log.Error("hot tables were not given back", "table", hotName(table, mt.number), "error", err)
+				s.log.Error("hot tables could not be dropped", "table", hotName(table, mt.number), "error", err)
 			}
 		}
 	}
@@ -132,8 +132,7 @@ func (s *Store) instance() *instance {
 	return s.reading
 }
 
-// memtables returns those of the current version. A table set that is not pinned may be taken
-// apart meanwhile.
+// memtables returns the memtables of the current version, without a pin.
 func (s *Store) memtables() []*memtable {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -147,8 +146,7 @@ func (s *Store) current() *storeVersion {
 	return s.version
 }
 
-// withReplaced returns the segments of a table set with some taken out and others put in,
-// by id.
+// withReplaced returns the segments of a table set without some and with others, sorted by id.
 func (t *tableSet) withReplaced(out, in []*segment) []*segment {
 	list := slices.DeleteFunc(slices.Clone(t.segments), func(seg *segment) bool { return slices.Contains(out, seg) })
 	list = append(list, in...)
