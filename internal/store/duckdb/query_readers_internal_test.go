@@ -14,7 +14,7 @@ import (
 
 // While one key has all the places that it may, others read, the store is ready, and
 // the writer writes.
-func TestOneKeyLeavesReadersToOthers(t *testing.T) {
+func TestOneKeyLeavesReadersToOthersRace(t *testing.T) {
 	s, err := Open(t.Context(), Options{MemoryLimit: 256 << 20})
 	if err != nil {
 		t.Fatal(err)
