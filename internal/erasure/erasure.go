@@ -139,6 +139,19 @@ func (s *Set) LastFrame(t Tombstone) (frame uint64, ok bool) {
 	return s.lineage.localFrame(t.Frame, t.Timeline)
 }
 
+// LastVisible returns the last frame of this directory that was visible when t was written. ok is
+// false when t belongs to a timeline that this directory has no part of, or is of the first form,
+// which does not say.
+func (s *Set) LastVisible(t Tombstone) (frame uint64, ok bool) {
+	if t.Hash != "" {
+		return 0, false
+	}
+	return s.lineage.localFrame(t.Visible, t.Timeline)
+}
+
+// HasKey reports whether there is a key of the hashes.
+func (s *Set) HasKey() bool { return len(s.key) > 0 }
+
 // Trimmed returns the frame up to which finished erasures have trimmed the queue of this directory,
 // 0 for none.
 func (s *Set) Trimmed() (frame uint64) {

@@ -74,6 +74,25 @@ func (l *Log) key() error {
 	return nil
 }
 
+// CreateKey creates the key of the hashes, unless the file has one. It is durable when CreateKey
+// returns.
+func (l *Log) CreateKey() error {
+	if l.doc.lines > 0 {
+		return nil
+	}
+	if err := l.key(); err != nil {
+		return err
+	}
+	b, err := encodeLines([]any{header{version, l.doc.Key}})
+	if err != nil {
+		return err
+	}
+	if err := l.write(b); err != nil {
+		return fmt.Errorf("write tombstones: %w", err)
+	}
+	return l.doc.extend(b)
+}
+
 // SessionKey returns the keyed hash of a session id. It creates the key if there is none.
 func (l *Log) SessionKey(session string) (string, error) {
 	if err := l.key(); err != nil {

@@ -46,7 +46,7 @@ func connectionsOf(cfg config.Config, limit int, log *slog.Logger) (int, error) 
 			"raise the limit, as with ulimit -n, LimitNOFILE= of systemd, or --ulimit nofile= of a container", limit, need)
 	}
 	connections := min(limit/connectionPart, httpapi.MaxConnections)
-	if limit < max(fewDescriptors, need+connectionPart*duckdb.MaxExports*export) {
+	if limit < max(fewDescriptors, need+connectionPart*(duckdb.MaxExports+1)*export) {
 		log.Warn("few file descriptors may be open: connections, exports and merges may have to wait; raise the limit (ulimit -n)",
 			"limit", limit, "connections", connections)
 	}

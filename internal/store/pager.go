@@ -24,6 +24,11 @@ func NewPager[T any](q query.Query, size func(*T) int) *Pager[T] {
 	return p
 }
 
+// NewFeedPager returns an empty page with the bounds of a query of the feed.
+func NewFeedPager(q FeedQuery) *Pager[FeedItem] {
+	return &Pager[FeedItem]{limit: q.Limit, left: q.MaxBytes, size: (*FeedItem).Size}
+}
+
 // Add adds the next item if it fits. If not, it sets More and returns false.
 func (p *Pager[T]) Add(item T) (fits bool) {
 	n := p.size(&item)

@@ -39,20 +39,7 @@ const lifeRetain = 20 * 24 * time.Hour
 
 func TestLife(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		l := &life{
-			T: rt, now: born(),
-			stored: map[uuid.UUID]*event.Event{}, refused: map[uuid.UUID]*event.Rejection{}, erased: map[[2]string]eraseTarget{}, gone: map[uuid.UUID][]departure{},
-			through: map[event.Position]uint64{},
-		}
-		l.opts = duckdb.Options{
-			Dir: t.TempDir(), DedupeWindow: 7 * 24 * time.Hour, FlushRows: 1000, MaxSegmentRows: 40, MemoryLimit: 512 << 20, Clock: func() (time.Time, bool) { return l.now, false },
-			Retain: func(app string) time.Duration {
-				if app == "blog" {
-					return lifeRetain
-				}
-				return 0
-			},
-		}
+		l := newLife(rt, t.TempDir())
 		l.open()
 		defer func() { l.do(l.store.Close()) }()
 		for range rapid.IntRange(1, 25).Draw(rt, "steps") {
@@ -63,6 +50,25 @@ func TestLife(t *testing.T) {
 		}
 		l.page()
 	})
+}
+
+// newLife returns a life whose store is not open yet.
+func newLife(rt *rapid.T, dir string) *life {
+	l := &life{
+		T: rt, now: born(),
+		stored: map[uuid.UUID]*event.Event{}, refused: map[uuid.UUID]*event.Rejection{}, erased: map[[2]string]eraseTarget{}, gone: map[uuid.UUID][]departure{},
+		through: map[event.Position]uint64{},
+	}
+	l.opts = duckdb.Options{
+		Dir: dir, DedupeWindow: 7 * 24 * time.Hour, FlushRows: 1000, MaxSegmentRows: 40, MemoryLimit: 512 << 20, Clock: func() (time.Time, bool) { return l.now, false },
+		Retain: func(app string) time.Duration {
+			if app == "blog" {
+				return lifeRetain
+			}
+			return 0
+		},
+	}
+	return l
 }
 
 func (l *life) do(err error) {
@@ -251,7 +257,10 @@ func (l *life) expire() {
 func (l *life) erase() {
 	session := rapid.SampledFrom([]string{"s", "t"}).Draw(l.T, "session")
 	at := event.Micros(l.now.Add(-time.Duration(rapid.IntRange(0, 40).Draw(l.T, "ago")) * 24 * time.Hour).UnixMicro())
-	frame := uint64(rapid.IntRange(0, len(l.frames)).Draw(l.T, "frame"))
+	l.eraseSession(session, at, uint64(rapid.IntRange(0, len(l.frames)).Draw(l.T, "frame")))
+}
+
+func (l *life) eraseSession(session string, at event.Micros, frame uint64) {
 	_, err := l.store.AddTombstones([]string{"shop", "blog"}, session, at, frame)
 	l.do(err)
 	for _, app := range []string{"shop", "blog"} {

@@ -258,10 +258,14 @@ func isUnfinished(name string) bool {
 
 // isSpill reports whether an entry of the temporary folder was created by DuckDB or the store.
 func isSpill(name string) bool {
-	return strings.HasPrefix(name, "duckdb_temp_") || strings.HasPrefix(name, "instance-") || strings.HasPrefix(name, "heavy")
+	return strings.HasPrefix(name, "duckdb_temp_") || strings.HasPrefix(name, "instance-") || strings.HasPrefix(name, "heavy") ||
+		strings.HasPrefix(name, "export-") || name == "feed"
 }
 
-func isExport(name string) bool { return strings.HasPrefix(name, "export-") }
+// isExport reports whether an entry of the exports' folder was made by an export or the feed.
+func isExport(name string) bool {
+	return strings.HasPrefix(name, "export-") || strings.HasPrefix(name, "feed-")
+}
 
 // removeKnown removes the known entries of a folder for temporary files.
 func (s *Store) removeKnown(dir string, known func(name string) bool) error {

@@ -106,10 +106,11 @@ type Store struct {
 	readers *fair.Semaphore // queries at once
 	codec   bodyCodec       // of the bodies of rejections
 
-	exporters chan *background // idle ones
-	merger    *background      // guarded by merging
-	unmerged  map[uint64]bool  // segments that did not fit into memory with others, by id; guarded by merging
-	exports   *runningExports
+	exporters   chan *background // idle ones
+	merger      *background      // guarded by merging
+	unmerged    map[uint64]bool  // segments that did not fit into memory with others, by id; guarded by merging
+	exports     *runningExports
+	feedWindows *feedWindows
 
 	writing    sync.Mutex        // taken after upkeep; guards the fields up to the blank line
 	writer     *sql.Conn         // of reading
@@ -159,6 +160,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	}
 	s.unmerged = map[uint64]bool{}
 	s.merger, s.exporters, s.exports = s.newMerger(), s.newExporters(), newRunningExports()
+	s.feedWindows = newFeedWindows(s)
 	s.version = &storeVersion{tables: &tableSet{}, arrivals: newArrivals(nil), manifest: &Manifest{}, erased: &erasure.Set{}}
 	if err := s.makeFolders(); err != nil {
 		return nil, err
@@ -299,7 +301,7 @@ func (s *Store) Close() error {
 	for _, seg := range s.version.tables.segments {
 		err = errors.Join(err, seg.filters.Load().Close())
 	}
-	err = errors.Join(err, s.merger.close())
+	err = errors.Join(err, s.merger.close(), s.feedWindows.close())
 	for range MaxExports {
 		err = errors.Join(err, (<-s.exporters).close())
 	}

@@ -22,9 +22,9 @@ const (
 )
 
 // background is an instance for work that reads segments and writes files, so that this work does
-// not take memory from queries. There is one for merges and erasures, and one for each running
-// export. It is opened when it is first needed, and stays open. Only one goroutine may use it at a
-// time.
+// not take memory from queries. There is one for merges and erasures, one for each running export,
+// and one for the windows of the feed. It is opened when it is first needed, and stays open. Only
+// one goroutine may use it at a time, except that windows are read concurrently.
 type background struct {
 	store  *Store
 	limits limits
@@ -119,7 +119,7 @@ func needDescriptors(n int) error {
 const instanceDescriptors = 8
 
 // Descriptors returns how many file descriptors a store in dir needs to open and to merge, and how
-// many each export needs on top.
+// many each export needs on top, and the feed as many.
 func Descriptors(dir string) (open, export int, err error) {
 	m, err := ReadManifest(dir)
 	if err != nil {

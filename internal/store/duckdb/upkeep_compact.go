@@ -34,7 +34,7 @@ func (s *Store) compactor(ctx context.Context) error {
 	tick := time.NewTicker(compactTick)
 	defer tick.Stop()
 	for {
-		err := errors.Join(s.withRecovery(ctx, s.Expire), s.withRecovery(ctx, s.Compact))
+		err := errors.Join(s.withRecovery(ctx, s.Expire), s.withRecovery(ctx, s.Compact), s.feedWindows.trim(ctx))
 		if errors.Is(err, durable.ErrUncertain) {
 			return err
 		}

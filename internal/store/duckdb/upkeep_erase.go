@@ -83,6 +83,22 @@ func (s *Store) addTombstones(added func() ([]erasure.Tombstone, error)) (ids []
 	return ids, s.step("tombstone written")
 }
 
+// ensureSessionKey makes sure that there is a key for the hashes of session ids, which is durable.
+func (s *Store) ensureSessionKey() error {
+	if s.current().erased.HasKey() {
+		return nil
+	}
+	s.upkeep.Lock()
+	defer s.upkeep.Unlock()
+	if !s.persistent() || s.current().erased.HasKey() {
+		return nil
+	}
+	if err := s.tombstones.CreateKey(); err != nil {
+		return err
+	}
+	return s.commitTombstones()
+}
+
 // commitTombstones updates the digest of the tombstones in the manifest. They are in force even
 // when that fails. upkeep is held.
 func (s *Store) commitTombstones() error {
@@ -147,6 +163,9 @@ func (s *Store) Erase(ctx context.Context, open []erasure.Tombstone, trimmed uin
 	}
 	s.EndLeases()
 	s.EndExports()
+	if ended := s.feedWindows.end(ctx); ended != nil {
+		return report, errors.Join(err, ended)
+	}
 	if len(done) == 0 {
 		return report, err
 	}

@@ -3,7 +3,7 @@
 // be read, not to be fast: every query reads every record.
 //
 // It does not outlive the process and uses no SQL: conditions are evaluated in plain Go,
-// independently of what the query package renders.
+// with query.Query.SelectsEvent and SelectsRejection, and never rendered.
 package memory
 
 import (

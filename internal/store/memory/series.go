@@ -64,12 +64,12 @@ func groupOf(e *event.Event, g store.Group) string {
 // selectsArrival reports whether q selects an arrival by when it was received.
 func selectsArrival(q query.Query, r event.Record) bool {
 	if r.Rejection != nil {
-		return selectsRejection(q, r.Rejection)
+		return q.SelectsRejection(r.Rejection)
 	}
 	if r.Erased != nil {
 		r.Event = &event.Event{App: r.Erased.App, ID: r.Erased.EventID, ReceivedAt: r.Erased.ReceivedAt, Position: r.Erased.Position, CarriedBy: r.Erased.CarriedBy}
 	}
 	received := *r.Event
 	received.OccurredAt = received.ReceivedAt
-	return selectsEvent(q, &received)
+	return q.SelectsEvent(&received)
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"slices"
 
-	"theeye/internal/event"
 	"theeye/internal/query"
 	"theeye/internal/store"
 )
@@ -16,7 +15,7 @@ func (s *Store) Values(ctx context.Context, q query.Query, f query.Field) (store
 	defer s.mu.Unlock()
 	counts := map[query.Value]int64{}
 	for _, e := range s.selectEventsLocked(q) {
-		for _, v := range countedValues(e, f) {
+		for _, v := range query.CountedIn(e, f) {
 			counts[v]++
 		}
 	}
@@ -34,16 +33,4 @@ func (s *Store) Values(ctx context.Context, q query.Query, f query.Field) (store
 		other += v.Count
 	}
 	return store.Values{Top: top.Items, Other: other}, ctx.Err()
-}
-
-func countedValues(e *event.Event, f query.Field) []query.Value {
-	fields := fieldsOfEvent(e)
-	if f.Name == query.Data {
-		return query.CountedAt(fields.data, f.Path)
-	}
-	var values []query.Value
-	for _, v := range fields.own(f.Name) {
-		values = append(values, query.Value{Type: f.Type(), Text: v.text})
-	}
-	return values
 }

@@ -42,7 +42,7 @@ func testModel(t *testing.T, open func(t *testing.T) Store) {
 		for range rapid.IntRange(1, 12).Draw(rt, "steps") {
 			rapid.SampledFrom([]func(){
 				h.write, h.write, h.writeAgain, h.writeOverlap, h.writeCancelled,
-				h.pageEvents, h.pageEvents, h.pageSessions, h.pageRejections, h.exportEvents, h.aggregates, h.aggregates,
+				h.pageEvents, h.pageEvents, h.walkFeed, h.pageSessions, h.pageRejections, h.exportEvents, h.aggregates, h.aggregates,
 			}).Draw(rt, "step")()
 			h.balance()
 		}

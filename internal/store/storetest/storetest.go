@@ -102,6 +102,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"receipts", testReceipts},
 		{"lines of receipts", testReceiptLines},
 		{"books", testBooks},
+		{"the feed", testFeed},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := open(t)
