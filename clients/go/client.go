@@ -58,6 +58,10 @@ type Stats struct {
 	Accepted    int64 // events that the server accepted, duplicates included
 	Rejected    int64 // events that the server rejected
 	Dropped     int64 // events that were lost and reported
+
+	// LastFailure says why the first request is to be repeated. It is empty when nothing has failed
+	// since the last answer.
+	LastFailure string
 }
 
 // New returns a client and starts to send what the spool holds. Close ends it.
@@ -312,5 +316,6 @@ func (c *Client) Stats() Stats {
 	s := c.counts
 	s.Queued = int(c.endLocked() - c.settled)
 	s.QueuedBytes = c.queue.bytes
+	s.LastFailure = c.failure
 	return s
 }

@@ -253,8 +253,12 @@ func TestCloseTwice(t *testing.T) {
 
 func TestUnsentSaysWhy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client, _ := newTestClient(t, newFakeServer([]contractAnswer{{Error: "reset"}}), Options{})
+		client, _ := newTestClient(t, newFakeServer([]contractAnswer{{Error: "reset"}}), Options{BatchEvents: 1})
 		track(t, client, "e", 1)
+		synctest.Wait()
+		if failure := client.Stats().LastFailure; !strings.Contains(failure, "connection reset") || strings.Contains(failure, testKey) {
+			t.Error(failure)
+		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		err := client.Close(ctx)

@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 )
 
 // A segment begins with magic. A record follows for each event, with integers in little-endian order:
@@ -50,15 +49,15 @@ func (s *segment) end() uint64 { return s.first + uint64(s.events) }
 // listSegments returns the segments in a folder, in order. What follows the last complete record of a
 // segment is cut off; cut is its size, of all segments.
 func listSegments(folder string) (segments []segment, cut int64, err error) {
-	names, err := filepath.Glob(filepath.Join(folder, "*.segment"))
+	files, err := os.ReadDir(folder) // in the order of their names
 	if err != nil {
 		return nil, 0, err
 	}
-	slices.Sort(names)
-	for _, name := range names {
+	for _, file := range files {
 		var s segment
-		if _, err := fmt.Sscanf(filepath.Base(name), "%d.segment", &s.file); err != nil || s.name(folder) != name {
-			continue // not ours
+		name := filepath.Join(folder, file.Name())
+		if _, err := fmt.Sscanf(file.Name(), "%d.segment", &s.file); err != nil || s.name(folder) != name {
+			continue // not a segment
 		}
 		torn, err := s.scan(name)
 		if err != nil {

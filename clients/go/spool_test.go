@@ -18,7 +18,7 @@ import (
 )
 
 // spoolFolder returns the name of a folder that is not there yet.
-func spoolFolder(t *testing.T) string { return filepath.Join(t.TempDir(), "spool") }
+func spoolFolder(t *testing.T) string { return filepath.Join(t.TempDir(), "spool [1]") }
 
 // leave makes a spool with n events, which no server has taken.
 func leave(t *testing.T, folder, prefix string, n int) {
@@ -39,9 +39,15 @@ func leave(t *testing.T, folder, prefix string, n int) {
 // segmentsIn returns the names of the segments in a folder.
 func segmentsIn(t *testing.T, folder string) []string {
 	t.Helper()
-	names, err := filepath.Glob(filepath.Join(folder, "*.segment"))
+	files, err := os.ReadDir(folder)
 	if err != nil {
 		t.Fatal(err)
+	}
+	var names []string
+	for _, file := range files {
+		if strings.HasSuffix(file.Name(), ".segment") {
+			names = append(names, filepath.Join(folder, file.Name()))
+		}
 	}
 	return names
 }

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,7 +43,7 @@ func run() error {
 		_, _ = fmt.Fprintln(w, "hello")
 	})
 	server := &http.Server{
-		Addr: "127.0.0.1:8081", Handler: theeye.Sessions(mux, theeye.SessionOptions{}), ReadHeaderTimeout: 5 * time.Second,
+		Addr: cmp.Or(os.Getenv("ADDRESS"), "127.0.0.1:8081"), Handler: theeye.Sessions(mux, theeye.SessionOptions{}), ReadHeaderTimeout: 5 * time.Second,
 	}
 
 	interrupted, stop := signal.NotifyContext(context.Background(), os.Interrupt)
