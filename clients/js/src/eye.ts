@@ -58,6 +58,7 @@ export class Eye {
     }
     const captured = options.autocapture === true ? {} : options.autocapture;
     this.#endCapture = inPage && !discreet && captured && !this.#automated ? autocapture(this, captured) : () => {};
+    this.#page?.listen();
     this.#endExit = platform.beforeExit(() => void this.close());
   }
 

@@ -2,8 +2,10 @@ import { bodyBytes, envelope, type Client, type Entry } from "./client.js";
 import { renewal, Store } from "./store.js";
 import type { Wire } from "./wire.js";
 
-/** When the events of other pages are looked for, in milliseconds: past the lease of one that has just ended, later seldom. */
-const soon = 12_000;
+/** How often events of other pages are looked for, in milliseconds, while there are such pages. */
+const soon = 5000;
+
+/** The same while there are none. */
 const seldom = 60_000;
 
 /** What a page does with its events. */
@@ -42,8 +44,12 @@ export class Page {
         },
         remove: (keys) => store.remove(keys),
       });
-      void this.#adopt(soon);
+      void this.#adopt();
     }
+  }
+
+  /** listen follows the page from now on. Listeners of its end that track events come before it. */
+  listen(): void {
     const listen = (target: EventTarget, type: string, f: (event: Event) => void) =>
       target.addEventListener(type, f, { signal: this.#listening.signal });
     listen(document, "visibilitychange", () => (document.visibilityState === "hidden" ? this.#hide() : this.#show(false)));
@@ -52,7 +58,7 @@ export class Page {
       this.#store?.release();
     });
     listen(window, "pageshow", (event) => (event as PageTransitionEvent).persisted && this.#show(true));
-    listen(window, "online", () => client.wake());
+    listen(window, "online", () => this.#client.wake());
   }
 
   /** forget removes stored events, those of other pages too. */
@@ -85,6 +91,7 @@ export class Page {
     this.#wire.rest();
     this.#beaconed.clear();
     this.#client.wake(restored);
+    this.#store?.renew();
     if (this.#store) this.#tickIn(0);
   }
 
@@ -99,14 +106,14 @@ export class Page {
       this.#store?.renew();
       this.#tickIn(renewal);
     } else {
-      void this.#adopt(seldom);
+      void this.#adopt();
     }
   }
 
-  async #adopt(pause: number): Promise<void> {
-    const adopted = await this.#store?.adopt((key, json) => this.#client.adopt(key, json));
+  async #adopt(): Promise<void> {
+    const others = await this.#store?.adopt((key, json) => this.#client.adopt(key, json));
     if (this.#listening.signal.aborted) return;
-    this.#busy ||= Boolean(adopted);
-    this.#tickIn(this.#busy ? renewal : pause);
+    this.#busy = this.#client.stats.queued > 0;
+    this.#tickIn(this.#busy ? renewal : others ? soon : seldom);
   }
 }

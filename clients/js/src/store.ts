@@ -30,7 +30,7 @@ export class Store implements Keeper {
   #transaction: IDBTransaction | undefined; // of the current task
   #early: Entry[] = []; // put before the database was open
   #room: number; // for how many events more
-  #renewed = 0;
+  #renewed = 0; // when the lease was renewed, Infinity after release
   readonly #adopted = new Map<string, string>(); // key of the entry → owner
 
   /**
@@ -58,7 +58,7 @@ export class Store implements Keeper {
     this.#room--;
     this.#write((tx) => {
       tx.objectStore(events).put(entry.json, [this.#owner, entry.key]);
-      if (Math.abs(Date.now() - this.#renewed) > renewal) this.#lease(tx, Date.now() + lease);
+      if (Date.now() - this.#renewed > renewal) this.#lease(tx, Date.now() + lease);
     });
   }
 
@@ -85,21 +85,23 @@ export class Store implements Keeper {
 
   /** renew says that the page is alive. */
   renew(): void {
+    this.#renewed = 0;
     this.#write((tx) => this.#lease(tx, Date.now() + lease));
   }
 
-  /** release ends the leases, so that another page may adopt what is left. */
+  /** release ends the leases until renew, so that another page may adopt what is left. */
   release(): void {
-    this.#renewed = 0;
+    this.#renewed = Infinity;
     this.#write((tx) => this.#lease(tx, 0));
   }
 
   /**
    * adopt passes stored events of pages that have ended to enter, which reports whether it has
-   * taken one. It returns how many were taken.
+   * taken one. It reports whether there may be more soon: whether there are other pages.
    */
-  async adopt(enter: (key: string, json: string) => boolean): Promise<number> {
+  async adopt(enter: (key: string, json: string) => boolean): Promise<boolean> {
     await this.#opening;
+    let others = false;
     let taken = 0;
     await new Promise<void>((resolve) => {
       const tx = this.#begin();
@@ -114,8 +116,9 @@ export class Store implements Keeper {
         const cursor = (event.target as IDBRequest<IDBCursorWithValue | null>).result;
         if (!cursor || taken >= portion) return;
         const owner = cursor.key as string;
-        const alive = cursor.value > now && cursor.value <= now + lease;
-        if (alive || owner === this.#owner) return cursor.continue();
+        if (owner === this.#owner) return cursor.continue();
+        others = true;
+        if (cursor.value > now && cursor.value <= now + lease) return cursor.continue();
         const range = IDBKeyRange.bound([owner], [owner, []]);
         const keys = stored.getAllKeys(range, portion);
         const texts = stored.getAll(range, portion);
@@ -132,11 +135,11 @@ export class Store implements Keeper {
         };
       };
     });
-    return taken;
+    return others;
   }
 
   #lease(tx: IDBTransaction, until: number): void {
-    if (until > 0) this.#renewed = Date.now();
+    if (until > 0) this.#renewed = Math.max(this.#renewed, Date.now());
     for (const owner of new Set([this.#owner, ...this.#adopted.values()])) tx.objectStore(owners).put(until, owner);
   }
 

@@ -55,7 +55,6 @@ export function vitals(report: (values: Record<string, number>) => void, signal:
     const rounded = Object.entries(values).map(([name, value]) => [name, Math.round(value * 10_000) / 10_000]);
     if (rounded.length > 0) report(Object.fromEntries(rounded));
   };
-  // In the capture phase, before the page sends what it has.
-  document.addEventListener("visibilitychange", () => document.visibilityState === "hidden" && hidden(), { signal, capture: true });
-  addEventListener("pagehide", hidden, { signal, capture: true });
+  document.addEventListener("visibilitychange", () => document.visibilityState === "hidden" && hidden(), { signal });
+  addEventListener("pagehide", hidden, { signal });
 }
