@@ -48,7 +48,7 @@ func (s *server) operations() []operation {
 func contract(o operation) string {
 	first, _, _ := strings.Cut(strings.TrimPrefix(o.path, "/v1/"), "/")
 	switch {
-	case slices.Contains([]string{"/healthz", "/readyz", "/openapi.json", "/docs", "/event/", "/"}, o.path):
+	case slices.Contains([]string{"/healthz", "/readyz", "/openapi.json", "/docs", "/eye.js", "/event/", "/"}, o.path):
 		return "open"
 	case o.path == "/metrics":
 		return "metrics"

@@ -1,0 +1,38 @@
+package httpapi
+
+import (
+	"bytes"
+	"net/http"
+	"time"
+
+	"theeye/internal/ui"
+)
+
+// scriptRoutes serves the client for web pages under a name that stays, and under one that names its
+// content.
+func scriptRoutes() []Route {
+	script := ui.NewScript()
+	return []Route{
+		{Method: "GET", Path: "/eye.js", Access: Open, Handle: serveScript(script, "public, max-age=300"), Doc: Doc{
+			ID: "script", Tag: "intake", Summary: "The client for web pages",
+			Text: "A page needs one tag: <script src=\"https://eye.example.com/eye.js\" data-key=\"KEY\"></script>, with a write key that names the origin of the page. " +
+				"The tag makes window.theeye.eye; its attributes are described in the guide to the JavaScript client. " +
+				"The same script is served as /eye.HASH.js, where HASH is in the ETag: that answer never changes.",
+			Answers: []Answer{Plain(200, "JavaScript"), Plain(304, "the script has the ETag of If-None-Match")}}},
+		{Method: "GET", Path: "/" + script.Name(), Access: Open, Handle: serveScript(script, "public, max-age=31536000, immutable"), Doc: Doc{Hidden: true}},
+	}
+}
+
+func serveScript(script ui.Script, caching string) func(*Call) error {
+	return func(c *Call) error {
+		h := c.w.Header()
+		h.Set("Content-Type", "text/javascript; charset=utf-8")
+		h.Set("Cache-Control", caching)
+		h.Set("ETag", `"`+script.Hash+`"`)
+		// Pages of any site may load it, also with integrity= or under Cross-Origin-Embedder-Policy.
+		h.Set("Access-Control-Allow-Origin", "*")
+		h.Set("Cross-Origin-Resource-Policy", "cross-origin")
+		http.ServeContent(c.w, c.Request, "eye.js", time.Time{}, bytes.NewReader(script.Text))
+		return nil
+	}
+}
