@@ -12,7 +12,7 @@ EVENTS ?= 100000000
 DIR ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo build test soak check notices messages bench bench-check bench-store generate fuzz
+.PHONY: help run demo build pack test soak check notices messages bench bench-check bench-store generate fuzz
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ demo: ## start a server with live sample traffic
 
 build: ## build bin/eye
 	CGO_ENABLED=1 $(GO) build -o bin/eye ./cmd/eye
+
+pack: ## make the packages of the clients in bin/packages, and send an event from each
+	@script/pack
 
 # The tests of internal/store/duckdb and test spend their time in DuckDB and in other processes,
 # which the race detector does not see. In the former, it runs on the conformance suite and on tests
