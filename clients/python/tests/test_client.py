@@ -243,13 +243,70 @@ class TestClose(Virtual):
         self.assertEqual(closed, [True])
         self.assertEqual(eye.stats.accepted, 1)
 
-    def test_an_answer_after_it_changes_nothing(self) -> None:
+    def test_without_a_thread_or_an_answer(self) -> None:
+        eye = self.make(hang)
+        start = self.runtime.start
+
+        def refuse(run: Any) -> None:
+            raise RuntimeError("can't start new thread")
+
+        self.runtime.start = refuse  # type: ignore[method-assign]
+        eye.track("c", "n")
+        closed: List[bool] = []
+        start(lambda: closed.append(eye.close(2)))
+        self.pass_seconds(2)
+        self.runtime.start = start  # type: ignore[method-assign]
+        self.assertEqual(closed, [False])
+        self.assertEqual([(e.code, e.events) for e in self.errors], [("unsent", 1)])
+
+    def test_a_timeout_after_it_changes_nothing(self) -> None:
         eye = self.make(lambda r: Response(ACCEPTED, after=2_000_000))
         eye.track("c", "n")
         self.pass_seconds(1)
         self.assertFalse(self.run_in_client(lambda: eye.close(1)))
         self.pass_seconds(10)
         self.assertEqual((eye.stats.accepted, eye.stats.dropped), (0, 1))
+
+
+class TestRetries(Virtual):
+    def test_an_answer_resets_the_delay(self) -> None:
+        bad, good = Response(Answer(503, {}, b"")), Response(ACCEPTED)
+        answers = [bad] * 5 + [good, bad, good]
+        eye = self.make(lambda r: answers[r.number])
+        eye.track("c", "n")
+        self.pass_seconds(60)
+        eye.track("c", "n")
+        self.pass_seconds(60)
+        waited = self.runtime.requests[7].at - self.runtime.requests[6].at
+        self.assertLessEqual(waited, 200_000)
+
+    def test_a_forked_process_sends_nothing_of_its_parent(self) -> None:
+        """Not even when the parent's thread is the one that has forked."""
+        eye = self.make()
+        eye.track("c", "parent")
+        self.runtime.run_until(0)
+        eye._after_fork_in_child()
+        self.pass_seconds(60)
+        self.assertEqual((len(self.runtime.requests), eye.stats.queued), (0, 0))
+        eye.track("c", "child")
+        self.pass_seconds(1)
+        self.assertNotIn(b"parent", self.runtime.requests[0].body)
+        self.assertEqual(eye.stats.accepted, 1)
+
+    def test_a_thread_that_could_not_be_started(self) -> None:
+        eye = self.make()
+        start = self.runtime.start
+
+        def refuse(run: Any) -> None:
+            raise RuntimeError("can't start new thread")
+
+        self.runtime.start = refuse  # type: ignore[method-assign]
+        eye.track("c", "n")
+        self.pass_seconds(1)
+        self.runtime.start = start  # type: ignore[method-assign]
+        eye.track("c", "n")
+        self.pass_seconds(1)
+        self.assertEqual(eye.stats.accepted, 2)
 
 
 class TestSessions(Virtual):
@@ -278,7 +335,8 @@ class TestOptions(unittest.TestCase):
         for option in [
             {"url": ""}, {"url": "eye.example"}, {"url": "ftp://eye.example"}, {"url": "http://"},
             {"url": "http://a:b@eye.example"}, {"url": "http://eye.example?key=a"}, {"url": None},
-            {"url": "http://eye.example:port"}, {"url": "http://[::1"}, {"url": "http://e/a b"}, {"url": "http://e/ü"},
+            {"url": "http://eye.example:port"}, {"url": "http://[::1"}, {"url": "http://e/a b"},
+            {"url": "http://e/ü"},
             {"key": ""}, {"key": None}, {"key": KEY + "\r\nX: y"}, {"key": KEY + "ü"},
             {"queue_events": 0}, {"queue_bytes": -1}, {"batch_events": 0}, {"batch_bytes": 0},
             {"batch_delay": -0.1}, {"request_timeout": 0}, {"request_timeout": float("nan")},
@@ -359,6 +417,29 @@ class TestRealTime(unittest.TestCase):
             event = eye._sender._queue.first()
         assert event is not None
         self.assertIn(b'"data":{"list":[1]}', event.body)
+
+    def test_an_answer_after_close_changes_nothing(self) -> None:
+        class Late(Silent):
+            def __init__(self) -> None:
+                super().__init__()
+                self.posting = threading.Event()
+
+            def post(self, body: bytes, timeout: float) -> Answer:
+                self.posting.set()
+                self.end.wait()
+                return ACCEPTED
+
+        runtime = Late()
+        eye = Eye(url="http://eye.example", key=KEY, _runtime=runtime)
+        eye.track("c", "n")
+        eye.flush(0)
+        self.assertTrue(runtime.posting.wait(60))
+        self.assertFalse(eye.close(0))
+        for thread in threading.enumerate():
+            if thread.name == "theeye":
+                thread.join(60)
+        self.assertFalse(eye.flush(0))
+        self.assertEqual((eye.stats.accepted, eye.stats.dropped, eye.stats.queued), (0, 1, 0))
 
     def test_flush_times_out_in_real_time(self) -> None:
         with self.silent() as eye:

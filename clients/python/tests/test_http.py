@@ -47,6 +47,18 @@ class TestRequests(unittest.TestCase):
                     self.assertTrue(eye.flush(60))
         self.assertEqual(server.connections, 2)
 
+    def test_connections_that_the_server_ends(self) -> None:
+        def respond(handler: Handler, events: List[Dict[str, Any]]) -> bool:
+            handler.answer(202, b'{"received":1}', {"Connection": "close"})
+            return True
+
+        with Server(respond) as server, Eye(url=server.url, key=KEY) as eye:
+            for _ in range(3):
+                eye.track("c", "n")
+                self.assertTrue(eye.flush(60))
+                self.assertIsNone(eye.stats.last_error)
+        self.assertEqual((server.connections, len(server.requests)), (3, 3))
+
     def test_answers(self) -> None:
         """What follows an answer that breaks the rules of HTTP, or has a rare form, is an attempt
         that succeeds."""
@@ -68,6 +80,8 @@ class TestRequests(unittest.TestCase):
             ("HTTP/1.0", 1, raw(b"HTTP/1.0 202 Accepted\r\n\r\n" + good)),
             ("chunks that break off", 2, raw(head + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{")),
             ("a body that breaks off", 2, raw(head + b"Content-Length: 900\r\n\r\n" + good)),
+            ("an empty body", 2, lambda h: h.answer(202, b"")),
+            ("no content", 2, raw(b"HTTP/1.1 204 No Content\r\n\r\n")),
             ("nothing", 2, raw(b"")),
             ("not HTTP", 2, raw(b"220 mail.example ESMTP\r\n")),
             ("endless headers", 2, raw(head + b"X: y\r\n" * 200 + b"\r\n" + good)),

@@ -10,7 +10,7 @@ from typing import Any, Callable, Mapping, Optional, Type, Union
 from ._event import encode_head, encode_time, uuid7
 from ._queue import Limits
 from ._reports import Failure, Rejection, Reporter, Stats
-from ._runtime import Runtime, Transport
+from ._runtime import Runtime
 from ._sender import Call, Sender, Settings
 from ._session import current_session
 
@@ -69,7 +69,7 @@ class Eye:
             raise ValueError("batch_delay is negative")
         self.session_id = uuid7() if session_id is None else session_id
         self._reporter = Reporter(on_error, on_rejected)
-        self._connect: Callable[[], Transport] = lambda: _runtime.transport(url, key)
+        self._transport = _runtime.transport(url, key)
         self._settings = Settings(
             Limits(queue_events, queue_bytes, batch_events, batch_bytes),
             int(batch_delay * 1_000_000),
@@ -78,7 +78,7 @@ class Eye:
             self._reporter,
             _runtime,
         )
-        self._sender = Sender(self._settings, self._connect())
+        self._sender = Sender(self._settings, self._transport)
         _clients.add(self)
         atexit.register(self.close)
 
@@ -156,7 +156,8 @@ class Eye:
     def _after_fork_in_child(self) -> None:
         parents = self._sender
         parents.abandon()
-        self._sender = Sender(self._settings, self._connect())
+        self._transport.forget()
+        self._sender = Sender(self._settings, self._transport)
         if parents.is_closing():
             self._sender.close(0)
 

@@ -109,9 +109,11 @@ class Sender:
             # Within a call that has been interrupted, the rest is left to that call.
             while self._calls and not self._tracking:
                 self._tracking = True
-                while self._calls:
-                    self._append(self._calls.popleft())
-                self._tracking = False
+                try:
+                    while self._calls:
+                        self._append(self._calls.popleft())
+                finally:
+                    self._tracking = False
 
     def refuse(self, reason: str) -> None:
         """Counts and reports an event that could not be encoded."""
@@ -172,9 +174,8 @@ class Sender:
         return self._close_by is not None
 
     def abandon(self) -> None:
-        """Ends a sender that belongs to the parent process. Its lock may be held forever."""
+        """Ends the sender of the parent process, whose lock may be held forever here."""
         self._abandoned = True
-        self._transport.forget()
 
     def stats(self) -> Stats:
         with self._changed:
@@ -198,7 +199,7 @@ class Sender:
             self._lose("queue_full", "the queue had no room for an event", _GATHERED)
             return
         self._queued += 1
-        if self._queue.append(event):
+        if self._queue.append(event) or not self._running:
             self._wake()
 
     def _lose(self, code: str, reason: str, delay: int) -> None:
@@ -318,10 +319,9 @@ class Sender:
         status = answer.status
         listed = receipt(answer) if 200 <= status < 300 else None
         if listed is None and (status < 400 or status in (408, 429) or status >= 500):
-            what = "was not The Eye's" if status < 400 else detail(answer)
-            self._try_later(
-                f"the answer {status} {what}", retry_after(answer, self._runtime.wall())
-            )
+            what = "which was not The Eye's answer" if status < 400 else detail(answer)
+            wait = retry_after(answer, self._runtime.wall())
+            self._try_later(f"the server answered {status} {what}".rstrip(), wait)
             return _AGAIN
         self._failed_attempts = 0
         self._not_before = 0
@@ -332,9 +332,9 @@ class Sender:
             self._rejected += len(rejections)
             self._accepted += len(batch) - len(rejections)
             return _Outcome(len(batch), [*rejections], False)
-        self._last_error = self._settings.redact(f"the answer {status} {detail(answer)}")
+        message = self._settings.redact(f"the server answered {status} {detail(answer)}".rstrip())
+        self._last_error = message
         if status in (401, 403):
-            message = f"the server does not accept the key (status {status})"
             return _Outcome(0, [Failure("unauthorized", message, len(self._queue))], True)
         self._cut.pop()
         if status == 413 and len(batch) > 1:
@@ -343,7 +343,6 @@ class Sender:
             return _AGAIN
         self._dropped += len(batch)
         code = "too_large" if status == 413 else "refused"
-        message = self._settings.redact(f"the server answered {status} {detail(answer)}".rstrip())
         return _Outcome(len(batch), [Failure(code, message, len(batch))], False)
 
     def _try_later(self, reason: str, wait: Optional[int]) -> None:

@@ -68,14 +68,11 @@ class HTTPTransport:
             sock.settimeout(_left(deadline))
             response = connection.getresponse()
             content = bytearray()
-            while True:
-                chunk = response.read(1 << 16)
-                if not chunk:
-                    break
-                content += chunk
+            while not response.isclosed():
+                sock.settimeout(_left(deadline))
+                content += response.read(1 << 16)
                 if len(content) > _LONGEST_ANSWER:
                     raise http.client.HTTPException("the answer is too long")
-                sock.settimeout(_left(deadline))
             if response.length:
                 raise http.client.IncompleteRead(bytes(content), response.length)
         except BaseException:
