@@ -1,7 +1,9 @@
 package theeye
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"sync"
@@ -38,6 +40,7 @@ type Client struct {
 	full         int // events dropped since the last report
 	fullReport   *time.Timer
 	waiters      []waiter
+	room         chan struct{} // closed when an event has left the queue; nil if nobody waits for that
 	counts       Stats
 
 	closing  sync.Once
@@ -115,23 +118,80 @@ func (c *Client) Track(e Event) error {
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
-		return c.drop(&Error{Code: CodeClosed, Message: "the client was closed", Events: 1})
+		return c.drop(&Error{Code: CodeClosed, Message: closedMessage, Events: 1})
 	}
-	encoded, added := c.queueLocked(encoded, &e)
+	before := c.clock.era
+	at, elapsed := c.clock.stamp()
+	if !e.Timestamp.IsZero() {
+		at = e.Timestamp
+	}
+	encoded = appendEnd(encoded, at, c.sequence.next(e.SessionID), c.sequence.sender)
 	*buffer = encoded
-	if !added && c.opts.SpoolSync {
+	if !c.fitsLocked(encoded) {
+		c.dropFullLocked()
 		c.mu.Unlock()
-		return &Error{Code: CodeQueueFull, Message: fullMessage, Events: 1}
+		if c.opts.SpoolSync {
+			return &Error{Code: CodeQueueFull, Message: fullMessage, Events: 1}
+		}
+		return nil
 	}
-	var written <-chan error
-	if c.opts.SpoolSync {
-		written = c.waitLocked(waiter{number: c.queue.end(), sync: true})
+	c.pushLocked(entry{event: slices.Clone(encoded), at: elapsed, era: c.clock.era})
+	if before != c.clock.era {
+		notify(c.sender.wake) // the batch so far ends
 	}
+	return c.unlockWritten()
+}
+
+// Forward queues an event that was encoded elsewhere, a JSON object. Nothing is added to it, so it
+// should have an id, without which a repeated request stores it twice, and needs a timestamp. Unlike
+// Track, Forward waits while the queue is full, until ctx ends. The caller may then change the event.
+//
+// Its errors are those of Track, that of ctx, and [CodeUnauthorized] when the queue is full and
+// nothing leaves it.
+func (c *Client) Forward(ctx context.Context, event json.RawMessage) error {
+	event = bytes.TrimSpace(event)
+	if !json.Valid(event) || event[0] != '{' {
+		return c.drop(&Error{Code: CodeUnserializable, Message: "the event is not a JSON object", Events: 1})
+	}
+	if len(event) > c.opts.QueueBytes {
+		return c.drop(&Error{Code: CodeQueueFull, Message: "the event is larger than the queue", Events: 1})
+	}
+	c.mu.Lock()
+	for !c.closed && !c.fitsLocked(event) {
+		if err := c.unauthorized; err != nil {
+			c.mu.Unlock()
+			return err
+		}
+		if c.room == nil {
+			c.room = make(chan struct{})
+		}
+		room := c.room
+		c.mu.Unlock()
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		c.mu.Lock()
+	}
+	if c.closed {
+		c.mu.Unlock()
+		return c.drop(&Error{Code: CodeClosed, Message: closedMessage, Events: 1})
+	}
+	_, elapsed := c.clock.read()
+	c.pushLocked(entry{event: slices.Clone(event), at: elapsed, era: c.clock.era})
+	return c.unlockWritten()
+}
+
+// unlockWritten unlocks c.mu. With SpoolSync, it then waits until the last event is on disk.
+func (c *Client) unlockWritten() error {
+	if !c.opts.SpoolSync {
+		c.mu.Unlock()
+		return nil
+	}
+	written := c.waitLocked(waiter{number: c.queue.end(), sync: true})
 	c.mu.Unlock()
-	if written != nil {
-		return <-written
-	}
-	return nil
+	return <-written
 }
 
 // drop counts and reports lost events, and returns the error.
@@ -143,35 +203,50 @@ func (c *Client) drop(err *Error) error {
 	return err
 }
 
-const fullMessage = "the queue was full"
+const (
+	fullMessage   = "the queue was full"
+	closedMessage = "the client was closed"
+)
 
-// queueLocked completes the encoded event and queues a copy, or drops it when the queue is full.
-func (c *Client) queueLocked(encoded []byte, e *Event) (_ []byte, added bool) {
-	before := c.clock.era
-	at, elapsed := c.clock.stamp()
-	if !e.Timestamp.IsZero() {
-		at = e.Timestamp
+// fitsLocked reports whether the queue has room for an event.
+func (c *Client) fitsLocked(event []byte) bool {
+	return len(c.queue.entries) < c.opts.QueueEvents && c.queue.bytes+len(event) <= c.opts.QueueBytes
+}
+
+// dropFullLocked counts an event that is dropped because the queue is full.
+func (c *Client) dropFullLocked() {
+	c.counts.Dropped++
+	c.full++
+	if c.full == 1 {
+		c.fullReport = time.AfterFunc(fullReportEvery, c.reportFull)
 	}
-	seq := c.sequence.next(e.SessionID)
-	encoded = appendEnd(encoded, at, seq, c.sequence.sender)
-	events, bytes := len(c.queue.entries), c.queue.bytes
-	if events >= c.opts.QueueEvents || bytes+len(encoded) > c.opts.QueueBytes {
-		c.counts.Dropped++
-		c.full++
-		if c.full == 1 {
-			c.fullReport = time.AfterFunc(fullReportEvery, c.reportFull)
-		}
-		return encoded, false
-	}
-	c.queue.push(entry{event: slices.Clone(encoded), at: elapsed, era: c.clock.era})
+}
+
+// pushLocked queues an event and wakes the sender when it has something to do.
+func (c *Client) pushLocked(e entry) {
+	bytes := c.queue.bytes
+	c.queue.push(e)
+	events := len(c.queue.entries)
 	switch {
 	case c.spool != nil:
 		notify(c.spool.wake)
-	case events == 0, events+1 == c.opts.BatchEvents, before != c.clock.era,
-		bytes < c.opts.BatchBytes && c.queue.bytes >= c.opts.BatchBytes:
+	case events == 1, events == c.opts.BatchEvents, bytes < c.opts.BatchBytes && c.queue.bytes >= c.opts.BatchBytes:
 		notify(c.sender.wake)
 	}
-	return encoded, true
+}
+
+// forgetLocked removes the events before a number from the queue.
+func (c *Client) forgetLocked(number uint64) {
+	c.queue.forget(number)
+	c.wakeForwardLocked()
+}
+
+// wakeForwardLocked makes the calls of Forward that wait look again.
+func (c *Client) wakeForwardLocked() {
+	if c.room != nil {
+		close(c.room)
+		c.room = nil
+	}
 }
 
 // reportFull reports the events that were dropped since the last report.
@@ -249,6 +324,7 @@ func (c *Client) endLocked() uint64 { return max(c.settled, c.queue.end()) }
 func (c *Client) Close(ctx context.Context) error {
 	c.mu.Lock()
 	c.closed = true
+	c.wakeForwardLocked()
 	c.mu.Unlock()
 	notify(c.sender.wake)
 	select {
@@ -290,7 +366,7 @@ func (c *Client) finish() {
 		unsent = &Error{Code: CodeUnsent, Message: message, Events: left}
 		c.closeErr = unsent
 	}
-	c.queue.forget(c.queue.end())
+	c.forgetLocked(c.queue.end())
 	c.settled = c.queue.end()
 	for _, w := range c.waiters {
 		w.done <- c.closeErr

@@ -47,12 +47,11 @@ func (e *eye) received() string {
 	return strings.Join(e.bodies, "\n")
 }
 
-// program builds a Go program and returns its path.
-func program(t *testing.T, source, folder string) string {
+// program builds a Go program in this module and returns its path.
+func program(t *testing.T, source string) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "program")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", name, source)
-	build.Dir = folder
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -67,17 +66,11 @@ func guidePrograms(t *testing.T, replace ...string) (programs []string) {
 		t.Fatal(err)
 	}
 	for _, block := range regexp.MustCompile("(?ms)^```go\n(.*?)^```$").FindAllStringSubmatch(string(text), -1) {
-		// The folder is in this module, so that the program finds the client.
-		folder, err := os.MkdirTemp(".", "_guide-")
-		if err != nil {
+		source := filepath.Join(t.TempDir(), "main.go")
+		if err := os.WriteFile(source, []byte(strings.NewReplacer(replace...).Replace(block[1])), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { _ = os.RemoveAll(folder) })
-		source := strings.NewReplacer(replace...).Replace(block[1])
-		if err := os.WriteFile(filepath.Join(folder, "main.go"), []byte(source), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		programs = append(programs, program(t, ".", folder))
+		programs = append(programs, program(t, source))
 	}
 	return programs
 }
@@ -160,7 +153,7 @@ func TestGuide(t *testing.T) {
 
 func TestExampleLog(t *testing.T) {
 	server := newEye(t)
-	process, output := run(t, server, program(t, "./examples/log", "."))
+	process, output := run(t, server, program(t, "./examples/log"))
 	wait(t, process, output)
 	if !strings.Contains(server.received(), `"msg":"stock is low"`) {
 		t.Errorf("received %s", server.received())
@@ -170,7 +163,7 @@ func TestExampleLog(t *testing.T) {
 func TestExampleHTTP(t *testing.T) {
 	server, address := newEye(t), freeAddress(t)
 	t.Setenv("ADDRESS", address)
-	process, output := run(t, server, program(t, "./examples/http", "."))
+	process, output := run(t, server, program(t, "./examples/http"))
 	session := get(t, address)
 	if err := process.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
@@ -183,7 +176,7 @@ func TestExampleHTTP(t *testing.T) {
 
 func TestDriver(t *testing.T) {
 	server := newEye(t)
-	name := program(t, "./contract/driver", ".")
+	name := program(t, "./contract/driver")
 	process := exec.CommandContext(t.Context(), name, "3", "2")
 	process.Env = append(os.Environ(), "EYE_URL="+server.URL, "EYE_KEY=eye_w_x", "PREFIX=d")
 	if out, err := process.CombinedOutput(); err != nil || len(out) > 0 {

@@ -228,7 +228,7 @@ func (c *Client) settle(n int, counts Stats) {
 	c.counts.Rejected += counts.Rejected
 	c.counts.Dropped += counts.Dropped
 	c.settled += uint64(n)
-	c.queue.forget(c.settled)
+	c.forgetLocked(c.settled)
 	settled := c.settled
 	c.answerLocked()
 	c.mu.Unlock()
@@ -243,6 +243,7 @@ func (c *Client) refuseKey(err *Error) {
 	c.mu.Lock()
 	c.unauthorized = err
 	c.answerLocked()
+	c.wakeForwardLocked()
 	c.mu.Unlock()
 	c.reporter.error(err)
 }

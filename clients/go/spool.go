@@ -330,7 +330,7 @@ func (c *Client) writeGroup() (stuck bool) {
 		problem = &Error{Code: CodeSpool, Message: redacted("events stay in memory: "+err.Error(), c.opts.Key), Events: len(events) - written}
 	}
 	c.mu.Lock()
-	c.queue.forget(first + uint64(written))
+	c.forgetLocked(first + uint64(written))
 	known := c.spoolStuck != nil
 	c.spoolStuck = problem
 	c.answerLocked()
