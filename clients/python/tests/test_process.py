@@ -139,6 +139,23 @@ for n in range(150):
             counts = {"parent": 300, "one": 300, "two": 300, "three": 300}
             self.assert_each_once(server.events, counts)
 
+    def test_a_connection_is_not_shared(self) -> None:
+        with Server() as server:
+            self.run_script(server, """
+eye = make()
+eye.track("c", "parent")
+assert eye.flush(60)
+worker = os.fork()
+if worker == 0:
+    eye.track("c", "child")
+    os._exit(0 if eye.close() else 1)
+assert os.waitpid(worker, 0)[1] == 0
+eye.track("c", "parent")
+assert eye.close()
+""")
+            self.assert_each_once(server.events, {"parent": 2, "child": 1})
+            self.assertEqual((server.connections, len(server.requests)), (2, 3))
+
     def test_while_a_request_is_under_way(self) -> None:
         """The connection stays the parent's."""
         forked = threading.Event()
