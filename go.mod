@@ -31,7 +31,10 @@ require (
 	golang.org/x/text v0.43.0
 	golang.org/x/time v0.16.0 // buckets of rates
 	pgregory.net/rapid v1.3.0
+	theeye/clients/go v0.0.0 // in this repository
 )
+
+replace theeye/clients/go => ./clients/go
 
 require github.com/anishathalye/porcupine v1.3.1 // histories of tests
 

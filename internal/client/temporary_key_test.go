@@ -3,6 +3,7 @@ package client
 import (
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -47,6 +48,45 @@ func TestTemporaryKeys(t *testing.T) {
 			if at, err := time.Parse(time.RFC3339, *k.ExpiresAt); err != nil || k.Kind != "write" || time.Until(at) > temporaryKeyLife {
 				t.Error(k, err)
 			}
+		}
+	})
+}
+
+// A transport for other clients sends the temporary key of the moment, whatever key they know.
+func TestTransportSendsTheKey(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		made := 0
+		var sent []string
+		c := &Client{base: "http://eye", key: "eye_a_x", http: &http.Client{Transport: roundTrip(func(r *http.Request) string {
+			if r.URL.Path == EventsPath {
+				sent = append(sent, r.Header.Get("Authorization"))
+				return ""
+			}
+			made++
+			return `{"key_id":"k","key":"eye_w_` + string('0'+rune(made)) + `"}`
+		})}}
+		if _, err := c.UseTemporaryWriteKey(t.Context(), "shop"); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.URL(EventsPath), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("Authorization", "Bearer eye_w_1")
+			answer, err := c.Transport().RoundTrip(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = answer.Body.Close()
+			if r.Header.Get("Authorization") != "Bearer eye_w_1" {
+				t.Error("the caller's request was changed")
+			}
+			time.Sleep(temporaryKeyLife * 3 / 4)
+		}
+		if want := []string{"Bearer eye_w_1", "Bearer eye_w_2"}; !slices.Equal(sent, want) {
+			t.Errorf("sent %v, want %v", sent, want)
 		}
 	})
 }

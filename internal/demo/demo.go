@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	theeye "theeye/clients/go"
 	"theeye/examples"
 	"theeye/internal/client"
 	"theeye/internal/registry"
@@ -21,6 +22,8 @@ import (
 const (
 	appName = "demo"
 	pause   = 500 * time.Millisecond // between two events, on average
+	// endDeadline bounds how long the last events may take when the context has ended.
+	endDeadline = 2 * time.Second
 )
 
 // Options says where the demo sends its traffic.
@@ -47,19 +50,46 @@ func Run(ctx context.Context, o Options) error {
 		return fmt.Errorf("prepare the demo: %w", err)
 	}
 	defer revoke()
-	log.Info("demo traffic", "app", appName)
-
-	s := newSampler(o.Seed)
-	for failing := false; ; {
-		if wait.For(ctx, pause/2+time.Duration(s.rand.Int64N(int64(pause)))) != nil {
-			return nil
-		}
-		err := send(ctx, c, s.next(time.Now()))
-		if err != nil && ctx.Err() == nil && !failing {
-			log.Warn("a demo event was not accepted; continuing", "err", err)
-		}
-		failing = err != nil
+	key, err := c.Secret(ctx)
+	if err != nil {
+		return fmt.Errorf("prepare the demo: %w", err)
 	}
+	sender, err := theeye.New(theeye.Options{
+		URL: c.URL(""), Key: key, Transport: c.Transport(),
+		OnError: func(err *theeye.Error) { log.Warn("demo events were not accepted", "events", err.Events, "err", err) },
+	})
+	if err != nil {
+		return fmt.Errorf("prepare the demo: %w", err)
+	}
+	defer end(ctx, sender)
+	log.Info("demo traffic", "app", appName)
+	if err := send(ctx, sender, newSampler(o.Seed)); ctx.Err() == nil {
+		return fmt.Errorf("send sample event: %w", err)
+	}
+	return nil
+}
+
+// send sends sample events until that fails, or ctx ends.
+func send(ctx context.Context, to *theeye.Client, s *sampler) error {
+	for {
+		if err := wait.For(ctx, pause/2+time.Duration(s.rand.Int64N(int64(pause)))); err != nil {
+			return err
+		}
+		event, err := json.Marshal(s.next(time.Now()), json.Deterministic(true))
+		if err != nil {
+			return err
+		}
+		if err := to.Forward(ctx, event); err != nil {
+			return err
+		}
+	}
+}
+
+// end sends what is left after ctx has ended.
+func end(ctx context.Context, sender *theeye.Client) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endDeadline)
+	defer cancel()
+	_ = sender.Close(ctx) // it has logged what was not sent
 }
 
 // prepare creates the demo's application and types unless they exist, and makes the client use a
@@ -72,15 +102,6 @@ func prepare(ctx context.Context, c *client.Client) (revoke func(), err error) {
 		return nil, err
 	}
 	return c.UseTemporaryWriteKey(ctx, appName)
-}
-
-func send(ctx context.Context, c *client.Client, e Event) error {
-	body, err := json.Marshal(e, json.Deterministic(true))
-	if err != nil {
-		return fmt.Errorf("write sample event: %w", err)
-	}
-	_, err = c.Do(ctx, client.Request{Method: http.MethodPost, Path: client.EventsPath, Body: body}, http.StatusUnprocessableEntity)
-	return err
 }
 
 // Types returns the event types of the examples for an application that sends them, in categories
