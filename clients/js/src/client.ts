@@ -89,7 +89,7 @@ export class Client {
     return { ...this.#stats, queued: this.#entered - this.#left };
   }
 
-  /** keep gives every event of the queue, now and later, to a keeper until it is settled. */
+  /** keep gives every event from now on to a keeper until it is settled. */
   keep(keeper: Keeper): void {
     this.#keeper = keeper;
   }
@@ -203,7 +203,7 @@ export class Client {
     const head = encode({ id: id ?? key, session_id: sessionId, category, name }).slice(0, -1);
     const body = encode(data);
     if (body[0] !== "{") throw TypeError("data is not an object");
-    const time = encode(timestamp ?? this.clock.timestamp());
+    const time = timestamp === undefined ? `"${this.clock.timestamp()}"` : encode(timestamp);
     // What cannot be encoded has thrown by now, and takes no number.
     return `${head},"data":${body},"timestamp":${time},"seq":${this.#next(sessionId)},"sender":"${this.#sender}"}`;
   }
@@ -360,9 +360,9 @@ export class Client {
 
   #accept(batch: Entry[], receipt: Receipt): void {
     let rejected = 0;
-    for (const item of receipt.events ?? []) {
-      const entry = batch[item.index];
-      if (item.status !== "rejected" || !entry) continue;
+    for (const item of receipt.events) {
+      const entry = batch[item?.index];
+      if (!entry || item.status !== "rejected") continue;
       rejected++;
       const onRejected = this.#settings.onRejected;
       if (onRejected) call(onRejected, { id: item.id, event: JSON.parse(entry.json), problems: item.problems ?? [] });
@@ -391,14 +391,14 @@ export class Client {
 /** What the server says of the events of a request. */
 interface Receipt {
   received: number;
-  events?: { index: number; id: string; status: string; problems?: Rejection["problems"] }[];
+  events: { index: number; id: string; status: string; problems?: Rejection["problems"] }[];
 }
 
 /** receiptOf reads the body of an answer, undefined when it is not The Eye's. */
 function receiptOf(body: string): Receipt | undefined {
   try {
-    const receipt = JSON.parse(body) as Receipt;
-    return typeof receipt.received === "number" ? receipt : undefined;
+    const { received, events } = JSON.parse(body) as Receipt;
+    return typeof received === "number" ? { received, events: Array.isArray(events) ? events : [] } : undefined;
   } catch {
     return undefined; // a proxy or a sign-in page
   }

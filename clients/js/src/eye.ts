@@ -86,8 +86,8 @@ export class Eye {
     if (this.#quiet()) return;
     const { commonData, beforeSend } = this.#options;
     try {
-      const session = options.sessionId ?? this.#sessions.current();
-      let event: Event | null = { ...options, sessionId: session, category, name, data };
+      const { id, sessionId = this.#sessions.current(), timestamp } = options;
+      let event: Event | null = { id, sessionId, category, name, data, timestamp };
       if (commonData && isObject(data)) event.data = { ...commonData, ...data };
       if (beforeSend) {
         event = beforeSend(event);
@@ -137,7 +137,7 @@ export class Eye {
 
   /** quiet reports whether nothing is recorded. Another page may have opted out since. */
   #quiet(): boolean {
-    return this.#automated || (attempt(() => this.#storage?.getItem(optedOut) === "1") ?? false) || this.#silent;
+    return this.#silent || this.#automated || (this.#storage !== undefined && attempt(() => this.#storage?.getItem(optedOut)) === "1");
   }
 }
 

@@ -1,24 +1,24 @@
 /** An event as beforeSend sees it, and as onRejected gets it. */
 export interface Event {
   /** A UUID, or any text of 1 to 200 characters. Made unless given. */
-  id?: string;
+  id?: string | undefined;
   sessionId: string;
   category: string;
   name: string;
   /** Anything that JSON.stringify turns into an object. A BigInt keeps all its digits. */
   data: object;
   /** When it happened; a text is sent as it is. The time of the call unless given. */
-  timestamp?: Date | string;
+  timestamp?: Date | string | undefined;
 }
 
 /** What track takes besides the event itself. */
 export interface TrackOptions {
   /** The session of this event alone. */
-  sessionId?: string;
+  sessionId?: string | undefined;
   /** A UUID, or any text of 1 to 200 characters, by which the server recognizes a repetition. */
-  id?: string;
+  id?: string | undefined;
   /** When it happened; a text is sent as it is. */
-  timestamp?: Date | string;
+  timestamp?: Date | string | undefined;
 }
 
 /**

@@ -272,6 +272,32 @@ test("an answer that names no event of the batch, or has no problems, does not b
   assert.deepEqual(rejected.map(({ id, problems }) => [id, problems]), [["y", []]]);
 });
 
+for (const body of ['{"received":1,"events":5}', '{"received":1,"events":[null,3,{}]}', '{"received":1}']) {
+  test(`an answer of another form: ${body}`, async () => {
+    const { world, eye } = make({}, { answers: [{ status: 202, body }] });
+    eye.track("c", "n");
+    await world.advance(500);
+    assert.equal(eye.stats.accepted, 1);
+  });
+}
+
+for (const body of ["null", "1", "", "{}"]) {
+  test(`an answer that is not The Eye's: ${JSON.stringify(body)}`, async () => {
+    const { world, eye } = make({}, { answers: [{ status: 200, body }, { status: 202 }] });
+    eye.track("c", "n");
+    await world.advance(800);
+    assert.equal(world.requests.length, 2);
+    assert.equal(eye.stats.accepted, 1);
+  });
+}
+
+test("null in place of options costs that event", async () => {
+  const { world, eye, errors } = make();
+  eye.track("c", "n", {}, null);
+  await world.advance(500);
+  assert.equal(errors[0].code, "unserializable");
+});
+
 for (const after of ["soon", "-5", "Thu, 01 Jan 1970 00:00:00 GMT"]) {
   test(`Retry-After: ${after} is as if there were none`, async () => {
     const { world, eye } = make({}, { answers: [{ status: 503, headers: { "Retry-After": after } }, { status: 202 }] });

@@ -1,5 +1,6 @@
 // Runs the script in Debian's Chromium, against a server of The Eye.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { start } from "./eye.mjs";
@@ -555,5 +556,41 @@ test("the minified script, and the module", async () => {
     window.eye = new Eye({url: "${eye.url}", key: "${key}", webdriver: true}); eye.track("test", "module");</script>`;
   await page.goto(at());
   assert.deepEqual((await stored(session, 2)).map(({ name }) => name), ["minified", "module"]);
+  await close(page);
+});
+
+/** example returns an example as it would be on a site. */
+function example(name) {
+  return readFileSync(new URL(`../../examples/${name}`, import.meta.url), "utf8")
+    .replace("https://eye.example.com", eye.url)
+    .replace("eye_w_…", key)
+    .replace("data-autocapture", "data-autocapture data-webdriver")
+    .replace("commonData:", "webdriver: true, commonData:")
+    .replace('<script type="module">', '<script type="importmap">{"imports": {"theeye": "/index.js"}}</script>\n<script type="module">');
+}
+
+test("the page of the guide, with the script that the server has", async () => {
+  site.pages["/example"] = example("page.html");
+  const { page } = await fresh();
+  await page.goto(at("/example"));
+  await page.click("[data-eye-product]");
+  await page.click("text=Wish");
+  const events = await stored(await page.evaluate(() => theeye.eye.session), 3);
+  assert.deepEqual(events.map(({ category, name, data }) => [category, name, data.product]), [
+    ["page interaction", "pageview", undefined], ["page interaction", "add to cart", "4711"], ["shop", "wish", "4711"],
+  ]);
+  await close(page);
+});
+
+test("the single-page application of the guide", async () => {
+  site.pages["/app"] = example("single-page.html");
+  const { page } = await fresh();
+  await page.goto(at("/app?color=red&size=3"));
+  await page.click("a");
+  const session = await page.evaluate(() => localStorage.theeye_session.split(" ")[2]);
+  const events = await stored(session, 3);
+  assert.deepEqual(events.map(({ name, data }) => [name, data.url ?? data.to, data.release]), [
+    ["pageview", at("/app?color=red"), "2026-11"], ["route", "/product", "2026-11"], ["pageview", at("/product"), "2026-11"],
+  ]);
   await close(page);
 });

@@ -24,19 +24,19 @@ const bodies = {
 
 /**
  * shop serves the pages on all addresses of this machine's loopback. tag is the HTML of the script's
- * tag; it may change between visits.
+ * tag, and pages has others by their path; both may change between visits.
  */
 export async function shop() {
   const script = readFileSync(new URL("../../build/eye.js", import.meta.url));
   const minified = readFileSync(new URL("../../dist/eye.js", import.meta.url));
   const module = readFileSync(new URL("../../build/index.js", import.meta.url));
-  const served = { tag: "" };
+  const served = { tag: "", pages: {} };
   const server = createServer((request, response) => {
     const { pathname } = new URL(request.url, "http://shop");
     const scripts = { "/eye.js": script, "/eye.min.js": minified, "/index.js": module };
     const [title, body] = bodies[pathname] ?? bodies["/product"];
     response.setHeader("Content-Type", scripts[pathname] ? "text/javascript" : "text/html");
-    response.end(scripts[pathname] ?? page(title, body, served.tag));
+    response.end(scripts[pathname] ?? served.pages[pathname] ?? page(title, body, served.tag));
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   served.port = server.address().port;
