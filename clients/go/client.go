@@ -120,7 +120,6 @@ func (c *Client) Track(e Event) error {
 		c.mu.Unlock()
 		return c.drop(&Error{Code: CodeClosed, Message: closedMessage, Events: 1})
 	}
-	before := c.clock.era
 	at, elapsed := c.clock.stamp()
 	if !e.Timestamp.IsZero() {
 		at = e.Timestamp
@@ -136,9 +135,6 @@ func (c *Client) Track(e Event) error {
 		return nil
 	}
 	c.pushLocked(entry{event: slices.Clone(encoded), at: elapsed, era: c.clock.era})
-	if before != c.clock.era {
-		notify(c.sender.wake) // the batch so far ends
-	}
 	return c.unlockWritten()
 }
 
@@ -224,13 +220,13 @@ func (c *Client) dropFullLocked() {
 
 // pushLocked queues an event and wakes the sender when it has something to do.
 func (c *Client) pushLocked(e entry) {
-	bytes := c.queue.bytes
+	before := c.queue.bytes
 	c.queue.push(e)
 	events := len(c.queue.entries)
 	switch {
 	case c.spool != nil:
 		notify(c.spool.wake)
-	case events == 1, events == c.opts.BatchEvents, bytes < c.opts.BatchBytes && c.queue.bytes >= c.opts.BatchBytes:
+	case events == 1, events == c.opts.BatchEvents, before < c.opts.BatchBytes && c.queue.bytes >= c.opts.BatchBytes:
 		notify(c.sender.wake)
 	}
 }
@@ -310,8 +306,16 @@ func (c *Client) Flush(ctx context.Context) error {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
+		c.stopWaiting(done)
 		return ctx.Err()
 	}
+}
+
+// stopWaiting removes the waiter whose channel is done.
+func (c *Client) stopWaiting(done <-chan error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.waiters = slices.DeleteFunc(c.waiters, func(w waiter) bool { return w.done == done })
 }
 
 // endLocked returns the number of the next event.
@@ -324,7 +328,6 @@ func (c *Client) endLocked() uint64 { return max(c.settled, c.queue.end()) }
 func (c *Client) Close(ctx context.Context) error {
 	c.mu.Lock()
 	c.closed = true
-	c.wakeForwardLocked()
 	c.mu.Unlock()
 	notify(c.sender.wake)
 	select {

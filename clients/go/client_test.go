@@ -251,6 +251,24 @@ func TestCloseTwice(t *testing.T) {
 	})
 }
 
+func TestFlushThatEndsEarlyLeavesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, _ := newTestClient(t, newFakeServer(hangs), Options{})
+		track(t, client, "e", 1)
+		for range 100 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+			if err := client.Flush(ctx); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("Flush: %v", err)
+			}
+			cancel()
+		}
+		if n := len(client.waiters); n > 0 {
+			t.Errorf("%d calls of Flush are remembered", n)
+		}
+		closeNow(client)
+	})
+}
+
 func TestUnsentSaysWhy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, _ := newTestClient(t, newFakeServer([]contractAnswer{{Error: "reset"}}), Options{BatchEvents: 1})
