@@ -4,7 +4,7 @@ import pathlib
 import sys
 import threading
 import time
-from typing import Any
+from typing import Any, Dict
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "src"))
 
@@ -13,7 +13,7 @@ from theeye._answer import Answer  # noqa: E402
 from theeye._runtime import Runtime  # noqa: E402
 
 CALLS = 20_000
-DATA = {
+DATA: Dict[str, Dict[str, Any]] = {
     "small": {"path": "/"},
     "usual": {
         "host": "www.shop.example", "path": "/checkout", "items": 3, "total": 59.9,

@@ -6,7 +6,8 @@ import json
 import threading
 import time
 import unittest
-from typing import Any, Iterator, List
+from typing import Any, Dict, Iterator, List
+from unittest import mock
 
 from .virtual import Request, Response, VirtualRuntime
 
@@ -47,6 +48,10 @@ class Virtual(unittest.TestCase):
         while not results and self.runtime.monotonic() < end:
             self.pass_seconds(1)
         return results[0]
+
+    def no_threads(self) -> Any:
+        refusal = RuntimeError("can't start new thread")
+        return mock.patch.object(self.runtime, "start", side_effect=refusal)
 
     def pass_seconds(self, seconds: float) -> None:
         self.runtime.run_until(self.runtime.monotonic() + round(seconds * 1_000_000))
@@ -230,32 +235,22 @@ class TestClose(Virtual):
         """As in an atexit function of Python 3.12 and later."""
         eye = self.make()
         start = self.runtime.start
-
-        def refuse(run: Any) -> None:
-            raise RuntimeError("can't create new thread at interpreter shutdown")
-
-        self.runtime.start = refuse  # type: ignore[method-assign]
-        eye.track("c", "n")
         closed: List[bool] = []
-        start(lambda: closed.append(eye.close(1)))
-        self.pass_seconds(2)
-        self.runtime.start = start  # type: ignore[method-assign]
+        with self.no_threads():
+            eye.track("c", "n")
+            start(lambda: closed.append(eye.close(1)))
+            self.pass_seconds(2)
         self.assertEqual(closed, [True])
         self.assertEqual(eye.stats.accepted, 1)
 
     def test_without_a_thread_or_an_answer(self) -> None:
         eye = self.make(hang)
         start = self.runtime.start
-
-        def refuse(run: Any) -> None:
-            raise RuntimeError("can't start new thread")
-
-        self.runtime.start = refuse  # type: ignore[method-assign]
-        eye.track("c", "n")
         closed: List[bool] = []
-        start(lambda: closed.append(eye.close(2)))
-        self.pass_seconds(2)
-        self.runtime.start = start  # type: ignore[method-assign]
+        with self.no_threads():
+            eye.track("c", "n")
+            start(lambda: closed.append(eye.close(2)))
+            self.pass_seconds(2)
         self.assertEqual(closed, [False])
         self.assertEqual([(e.code, e.events) for e in self.errors], [("unsent", 1)])
 
@@ -295,15 +290,9 @@ class TestRetries(Virtual):
 
     def test_a_thread_that_could_not_be_started(self) -> None:
         eye = self.make()
-        start = self.runtime.start
-
-        def refuse(run: Any) -> None:
-            raise RuntimeError("can't start new thread")
-
-        self.runtime.start = refuse  # type: ignore[method-assign]
-        eye.track("c", "n")
-        self.pass_seconds(1)
-        self.runtime.start = start  # type: ignore[method-assign]
+        with self.no_threads():
+            eye.track("c", "n")
+            self.pass_seconds(1)
         eye.track("c", "n")
         self.pass_seconds(1)
         self.assertEqual(eye.stats.accepted, 2)
@@ -331,8 +320,8 @@ class TestSessions(Virtual):
 
 class TestOptions(unittest.TestCase):
     def test_what_is_not_valid(self) -> None:
-        good = {"url": "http://eye.example", "key": KEY}
-        for option in [
+        good: Dict[str, Any] = {"url": "http://eye.example", "key": KEY}
+        wrong: List[Dict[str, Any]] = [
             {"url": ""}, {"url": "eye.example"}, {"url": "ftp://eye.example"}, {"url": "http://"},
             {"url": "http://a:b@eye.example"}, {"url": "http://eye.example?key=a"}, {"url": None},
             {"url": "http://eye.example:port"}, {"url": "http://[::1"}, {"url": "http://e/a b"},
@@ -340,7 +329,8 @@ class TestOptions(unittest.TestCase):
             {"key": ""}, {"key": None}, {"key": KEY + "\r\nX: y"}, {"key": KEY + "ü"},
             {"queue_events": 0}, {"queue_bytes": -1}, {"batch_events": 0}, {"batch_bytes": 0},
             {"batch_delay": -0.1}, {"request_timeout": 0}, {"request_timeout": float("nan")},
-        ]:
+        ]
+        for option in wrong:
             with self.subTest(option), self.assertRaises(ValueError) as raised:
                 Eye(**{**good, **option})
             self.assertNotIn(KEY, str(raised.exception))

@@ -5,7 +5,7 @@ import json
 import types
 import unittest
 from datetime import datetime, timedelta, timezone
-from typing import Any, Iterator, Mapping
+from typing import Any, Iterator, List, Mapping, Tuple
 
 from . import ROOT
 
@@ -40,7 +40,7 @@ class Broken(Mapping[str, Any]):
 
 class TestEncoding(unittest.TestCase):
     def test_values(self) -> None:
-        for value, want in [
+        values: List[Tuple[Any, str]] = [
             (None, "{}"),
             ({}, "{}"),
             ({"a": [1, (2, 3.5), True, None, "ü \"\n\x00\u2028"]},
@@ -52,23 +52,25 @@ class TestEncoding(unittest.TestCase):
             ({Colour.RED: 1}, '{"red":1}'),
             (collections.OrderedDict(b=1, a=2), '{"b":1,"a":2}'),
             (types.MappingProxyType({"a": 1}), '{"a":1}'),
-        ]:
+        ]
+        for value, want in values:
             with self.subTest(value=value):
                 self.assertEqual(data(value), want)
 
     def test_values_that_have_no_form(self) -> None:
-        circular: list[Any] = []
+        circular: List[Any] = []
         circular.append(circular)
         deep: Any = []
         for _ in range(100_000):
             deep = [deep]
-        for value in [
+        values: List[Any] = [
             "text", 1, [1], True,
             {"n": float("nan")}, {"n": [-float("inf")]}, {"a": circular}, {"a": deep},
             {"t": "\ud800"}, {"\udfff": 1}, {1: "a"}, {"a": [{None: 1}]}, {"a": ({True: 1},)},
             {"a": {"b": {2.5: 1}}}, {b"a": 1}, {"a": b"b"}, {"a": {1, 2}}, {"a": object()},
             {"a": datetime.now(timezone.utc)}, Broken(),
-        ]:
+        ]
+        for value in values:
             with self.subTest(value=str(type(value))), self.assertRaises(Exception):
                 encode_head("i", "s", "c", "n", value)
 

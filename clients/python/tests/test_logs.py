@@ -1,7 +1,7 @@
 import json
 import logging
-import unittest
 from typing import Any, Dict, List
+from unittest import mock
 
 from .test_client import Virtual
 from .virtual import Request, Response
@@ -31,7 +31,7 @@ class TestLogHandler(Virtual):
             self.logger.debug("below the level")
             self.logger.warning("%d items, file %s", 3, "bad\udcff", extra={"secret": "x"})
         try:
-            {}["missing"]
+            raise KeyError("missing")
         except KeyError:
             self.logger.exception("it failed")
         warning, failed = self.events()
@@ -49,11 +49,10 @@ class TestLogHandler(Virtual):
 
     def test_records_that_cannot_be_formatted(self) -> None:
         handler = LogHandler(self.make())
-        handled: List[logging.LogRecord] = []
-        handler.handleError = handled.append  # type: ignore[method-assign]
         self.attach(handler)
-        self.logger.info("%d", "text")
-        self.assertEqual(len(handled), 1)
+        with mock.patch.object(handler, "handleError") as handle:
+            self.logger.info("%d", "text")
+        handle.assert_called_once()
         self.assertEqual(self.events(), [])
 
     def test_the_clients_own_logs_are_passed_over(self) -> None:

@@ -1,7 +1,7 @@
 import asyncio
 import time
 import unittest
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
 from unittest import mock
 from wsgiref.util import setup_testing_defaults
 from wsgiref.validate import validator
@@ -20,7 +20,8 @@ def uuid7_of(seconds: float) -> str:
 
 class TestVisit(unittest.TestCase):
     def visit(self, cookies: str, **options: Any) -> Tuple[str, str]:
-        here = visit(cookies, **{"secure": False, "private": False, "domain": None, **options})
+        options = {"secure": False, "private": False, "domain": None, **options}
+        here = visit(cookies, **options)
         return here.session_id, here.set_cookie or ""
 
     def test_a_session_begins(self) -> None:
@@ -65,7 +66,7 @@ class TestVisit(unittest.TestCase):
         self.assertTrue(cookie.endswith("; SameSite=Lax; Domain=.shop.example; Secure"))
         for make in (WSGIMiddleware, ASGIMiddleware):
             with self.assertRaises(ValueError):
-                make(None, cookie_domain="a; b")  # type: ignore[arg-type]
+                make(None, cookie_domain="a; b")
 
     def test_privacy(self) -> None:
         first, cookie = self.visit("theeye_session=a", private=True)
@@ -84,9 +85,9 @@ class TestWSGI(unittest.TestCase):
             got["status"] = status
             return lambda data: None
 
-        body = validator(app)(values, start_response)
+        body: Any = validator(app)(values, start_response)
         content = b"".join(body)
-        body.close()  # type: ignore[attr-defined]
+        body.close()
         return got, content
 
     def test_list(self) -> None:
