@@ -44,6 +44,7 @@ func OpenAPI(routes []Route) *huma.OpenAPI {
 		Tags: []*huma.Tag{
 			{Name: "intake", Description: "Sending events."},
 			{Name: "reading", Description: "Events, sessions, counts and receipts."},
+			{Name: "feed", Description: "Everything that was stored, in the order in which it was stored, to be read or watched."},
 			{Name: "rejections", Description: "Rejected events, and replays of them."},
 			{Name: "event types", Description: "Categories and names of events, and the JSON Schemas of their data."},
 			{Name: "applications and keys", Description: "Who may send and read; settings and the audit log."},

@@ -38,6 +38,9 @@ type ProblemDetails struct {
 	Pointer *string `json:"pointer,omitzero" doc:"a JSON Pointer to the fault in a schema; empty for the schema as a whole"`
 	// Reasons are given for a schema that is not compatible.
 	Reasons []schema.Reason `json:"reasons,omitempty" doc:"why a schema is not compatible with the version in force"`
+	// Code names an error that programs handle, and Common belongs to position_gone.
+	Code   string `json:"code,omitzero" enum:"position_gone" doc:"names an error that programs handle: position_gone, when the feed no longer has a position"`
+	Common string `json:"common,omitzero" doc:"with position_gone: the last position that both the reader and the feed have; absent when they have nothing in common"`
 
 	retryAfter string
 	headers    map[string]string

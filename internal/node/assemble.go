@@ -123,10 +123,12 @@ func (n *Node) newAPI() *httpapi.Server {
 		CaughtUp:     n.caughtUp,
 		Parquet:      n.store.Parquet,
 		ExportsEnded: n.store.ExportsEnded,
+		SessionKey:   func(session string) string { return n.store.Erasures().SessionKey(session) },
 		LegacyApp:    n.cfg.LegacyApp,
 		Logger:       n.log,
 		Registerer:   n.metrics,
 	})
+	n.endTails = reads.EndTails
 	administration := admin.New(admin.Options{
 		Registry:    n.registry,
 		Collector:   n.collector,

@@ -74,6 +74,7 @@ type Node struct {
 	clock           *clock.Clock // of retention
 	backups         *backup.Source
 	api             *httpapi.Server
+	endTails        func() // ends the streams of GET /v1/tail, which do not end by themselves
 	backlog         uint64 // the last frame that the queue had at the start
 }
 

@@ -87,6 +87,7 @@ func (n *Node) Run(ctx context.Context, ready func(address string) error) error 
 	<-stages.Done()
 	n.log.Info("shutting down")
 	endDemo() // while the server still answers its requests
+	n.endTails()
 	finish, cancel := context.WithTimeout(context.Background(), finishRequests)
 	defer cancel()
 	if err := errors.Join(web.Shutdown(finish), metricsWeb.Shutdown(finish)); err != nil {

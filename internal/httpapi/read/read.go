@@ -11,8 +11,10 @@ import (
 	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 
 	"theeye/internal/fair"
+	"theeye/internal/feed"
 	"theeye/internal/httpapi"
 	"theeye/internal/progress"
 	"theeye/internal/query"
@@ -39,6 +41,9 @@ type Options struct {
 	// something was erased. It may be nil.
 	ExportsEnded func() <-chan struct{}
 
+	// SessionKey returns the keyed hash of a session id, by which an erasure names it. It may be nil.
+	SessionKey func(session string) string
+
 	LegacyApp string // serves GET /event/ for this application; empty for none
 
 	Logger     *slog.Logger
@@ -50,6 +55,8 @@ type Handlers struct {
 	opts      Options
 	log       *slog.Logger
 	exporting *fair.Semaphore // exports at a time
+	hub       *feed.Hub
+	tailRate  *rate.Limiter // bytes per second that all tails together send
 }
 
 // New returns the handlers of reading.
@@ -57,16 +64,27 @@ func New(opts Options) *Handlers {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	h := &Handlers{opts: opts, log: opts.Logger, exporting: newExporting()}
+	h := &Handlers{opts: opts, log: opts.Logger, exporting: newExporting(), tailRate: rate.NewLimiter(tailRate, tailBurst)}
+	h.hub = feed.NewHub(feed.Options{
+		Reader:     opts.Reader,
+		Progress:   opts.Progress,
+		Encode:     h.encodeTailed,
+		Logger:     opts.Logger,
+		Registerer: opts.Registerer,
+	})
 	if opts.Registerer != nil {
 		opts.Registerer.MustRegister(h.exporting.Gauges("eye_http_exports", "Exports")...)
 	}
 	return h
 }
 
+// EndTails ends tails and waiting requests for the feed, and refuses later ones, because the server
+// stops.
+func (h *Handlers) EndTails() { h.hub.End() }
+
 // Routes returns the routes for reading.
 func (h *Handlers) Routes() []httpapi.Route {
-	routes := slices.Concat(h.readRoutes(), h.exportRoutes())
+	routes := slices.Concat(h.readRoutes(), h.exportRoutes(), h.feedRoutes())
 	if h.opts.LegacyApp != "" {
 		routes = append(routes, h.legacyRoutes()...)
 	}

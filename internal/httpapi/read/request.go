@@ -46,9 +46,15 @@ func (h *Handlers) parse(c *httpapi.Call, kind query.Kind, also ...string) (read
 		return readRequest{}, httpapi.Unavailable(err.Error())
 	}
 	values := c.URL.Query()
+	q, err := h.parseQuery(c, values, kind, also...)
+	return readRequest{Query: q, kind: kind, values: values}, err
+}
+
+// parseQuery parses filters and limits them to what the key may see.
+func (h *Handlers) parseQuery(c *httpapi.Call, values url.Values, kind query.Kind, also ...string) (query.Query, error) {
 	q, err := query.Parse(values, kind, h.zone(c), also...)
 	if err != nil {
-		return readRequest{}, err
+		return q, err
 	}
 	named := slices.Clone(q.Apps)
 	for _, condition := range q.Where {
@@ -58,15 +64,15 @@ func (h *Handlers) parse(c *httpapi.Call, kind query.Kind, also ...string) (read
 	}
 	if c.Principal.App != "" {
 		if slices.ContainsFunc(named, func(name string) bool { return name != c.Principal.App }) {
-			return readRequest{}, httpapi.NewProblem(http.StatusForbidden, "this key is valid for a single application; omit app")
+			return q, httpapi.NewProblem(http.StatusForbidden, "this key is valid for a single application; omit app")
 		}
 		q.Apps = []string{c.Principal.App}
 	}
 	if err := c.CheckApps(named); err != nil {
-		return readRequest{}, err
+		return q, err
 	}
 	httpapi.ResolveEvents(h.opts.Registry, &q)
-	return readRequest{Query: q, kind: kind, values: values}, nil
+	return q, nil
 }
 
 // zone returns the time zone of the key's application, for times without one.
