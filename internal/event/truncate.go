@@ -2,8 +2,8 @@ package event
 
 import "strings"
 
-// Truncate returns at most most bytes of a text, followed by an ellipsis if something was cut off.
-// It does not split characters.
+// Truncate returns the first bytes of a text, at most the given number, followed by an ellipsis if
+// something was cut off. It does not split characters.
 func Truncate(text string, most int) string {
 	if len(text) <= most {
 		return text

@@ -187,7 +187,7 @@ func (n *Node) checkStore() error {
 	}
 	for _, name := range []string{runningName, clockName} {
 		if _, err := os.Stat(filepath.Join(n.cfg.Data, name)); err == nil {
-			return n.storeLost(fmt.Sprintf("a server has used this data directory before: it has the file %s", name))
+			return n.storeLost("a server has used this data directory before: it has the file "+name)
 		}
 	}
 	return nil

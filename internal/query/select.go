@@ -14,7 +14,7 @@ import (
 
 // SelectsEvent reports whether an event satisfies all filters of q. Limit, After and Horizon do not
 // matter.
-func (q *Query) SelectsEvent(e *event.Event) bool {
+func (q Query) SelectsEvent(e *event.Event) bool {
 	return allows(q.Apps, e.App) && allows(q.IDs, e.ID) && allows(q.SessionIDs, e.SessionID) &&
 		allows(q.Categories, e.Category) && allows(q.Names, e.Name) &&
 		q.within(e.OccurredAt) && matchesAll(q.Where, fieldsOfEvent(e))
@@ -22,7 +22,7 @@ func (q *Query) SelectsEvent(e *event.Event) bool {
 
 // SelectsRejection reports whether a rejection satisfies all filters of q except Replayed, which
 // depends on later arrivals. Limit, After and Horizon do not matter.
-func (q *Query) SelectsRejection(r *event.Rejection) bool {
+func (q Query) SelectsRejection(r *event.Rejection) bool {
 	code := func(p event.Problem) bool { return slices.Contains(q.Codes, p.Code) }
 	pointer := func(p event.Problem) bool { return slices.Contains(q.Pointers, p.Pointer) }
 	return allows(q.Apps, r.App) && allows(q.IDs, r.ID) && allows(q.EventIDs, r.EventID) &&
@@ -38,7 +38,7 @@ func allows[T string | uuid.UUID](allowed []T, value T) bool {
 	return allowed == nil || slices.Contains(allowed, value)
 }
 
-func (q *Query) within(t event.Micros) bool {
+func (q Query) within(t event.Micros) bool {
 	return (q.From == nil || t >= *q.From) && (q.To == nil || t < *q.To)
 }
 

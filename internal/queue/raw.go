@@ -132,7 +132,7 @@ func (q *Queue) Restore(ctx context.Context, frames iter.Seq2[Raw, error]) error
 	return nil
 }
 
-// skipTo leaves the sequences from from to to, exclusive, without a frame.
+// skipTo leaves the sequences between from, inclusive, and to, exclusive, without a frame.
 func (q *Queue) skipTo(ctx context.Context, from, to uint64) error {
 	if from >= to {
 		return nil

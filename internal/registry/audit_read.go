@@ -87,7 +87,7 @@ type storedEntry struct {
 	written  time.Time
 }
 
-// scan returns the entries from from to to, exclusive, in order.
+// scan returns the entries between from, inclusive, and to, exclusive, in order.
 func (t *AuditLog) scan(ctx context.Context, from, to uint64) ([]storedEntry, error) {
 	var found []storedEntry
 	for next := from; next < to; {

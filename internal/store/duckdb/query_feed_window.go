@@ -200,8 +200,8 @@ func (f *feedWindows) fill(ctx context.Context, p *pinned, w *feedWindow) (err e
 		return err
 	}
 	for _, table := range []string{eventTable, rejectionTable} {
-		if err := w.in.exec(ctx, fmt.Sprintf("CREATE TABLE %s AS SELECT * FROM %s WHERE carried_by BETWEEN %d AND %d ORDER BY %s",
-			w.rows(table), union(table, nil, refs), w.first, w.last, feedOrder)); err != nil {
+		if err := w.in.exec(ctx, fmt.Sprintf("CREATE TABLE %s AS SELECT %s FROM %s WHERE carried_by BETWEEN %d AND %d ORDER BY %s",
+			w.rows(table), columnsOf(table), union(table, nil, refs), w.first, w.last, feedOrder)); err != nil {
 			return err
 		}
 	}
