@@ -358,6 +358,37 @@ func TestAnswerThatEndsEarly(t *testing.T) {
 	})
 }
 
+func TestAnswersOfOthers(t *testing.T) {
+	for _, body := range []string{"", "ok", "null", "[]", `{}`, `{"received":null}`, `{"received":"1"}`, `{"status":"ok"}`} {
+		synctest.Test(t, func(t *testing.T) {
+			server := newFakeServer([]contractAnswer{{Status: 200, Body: &body}, {Status: 202}})
+			client, _ := newTestClient(t, server, Options{})
+			track(t, client, "e", 1)
+			if err := client.Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if n := len(server.received()); n != 2 {
+				t.Errorf("%d requests after an answer of %q", n, body)
+			}
+		})
+	}
+}
+
+func TestRetryAfterOfADistantDate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		headers := map[string]string{"Retry-After": "Fri, 01 Jan 2999 00:00:00 GMT"}
+		client, _ := newTestClient(t, newFakeServer([]contractAnswer{{Status: 429, Headers: headers}, {Status: 202}}), Options{BatchEvents: 1})
+		start := time.Now()
+		track(t, client, "e", 1)
+		if err := client.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if waited := time.Since(start); waited != maxAskedFor {
+			t.Errorf("waited %v", waited)
+		}
+	})
+}
+
 func TestRetryAfterThatIsNotInTheFuture(t *testing.T) {
 	for _, header := range []string{"0", "-1", "soon", "99999999999999999999", "Fri, 01 Jan 1999 00:00:00 GMT"} {
 		synctest.Test(t, func(t *testing.T) {
