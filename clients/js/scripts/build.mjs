@@ -1,10 +1,8 @@
 // Builds dist/ (index.js, the ESM file, and eye.js, the script of a page), the script that the
-// server embeds, and build/, the same with source maps for tests.
+// server embeds, and build/, the same with source maps for tests. Like all of these scripts it runs
+// in the folder of package.json, as npm does it.
 import { build } from "esbuild";
 import { mkdir, copyFile } from "node:fs/promises";
-import { fileURLToPath } from "node:url";
-
-process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 
 const shared = { bundle: true, target: "es2022", logLevel: "warning", legalComments: "none" };
 // The script leaves out what is for servers.

@@ -107,7 +107,7 @@ function address(href: string, query: string[]): string {
   const url = new URL(href);
   const kept = [...url.searchParams].filter(([name]) => query.includes(name));
   const search = new URLSearchParams(kept).toString();
-  return url.origin + url.pathname + (search && `?${search}`);
+  return `${url.protocol}//${url.host}${url.pathname}${search && `?${search}`}`;
 }
 
 /** attributes returns the attributes data-eye-* of an element without their prefix. */

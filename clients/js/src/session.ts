@@ -52,13 +52,12 @@ export class StoredSessions implements Sessions {
     this.#read();
     if (Math.abs(now - this.#used) < precision) return this.#id;
     const shared = this.#cookie();
-    if (shared !== undefined && shared !== this.#id) {
+    if (shared !== undefined) {
+      if (shared !== this.#id) this.#began = timeOf(shared) ?? now;
       this.#id = shared;
-      this.#began = timeOf(shared) ?? now;
-    } else if (now - this.#used > idle || this.#used > now + longest) {
-      this.#id = "";
+      this.#used = now; // the cookie lasts as long as a session may be idle
     }
-    if (!this.#id || now - this.#began > longest) {
+    if (!this.#id || now - this.#used > idle || now - this.#began > longest) {
       this.#id = uuid(now);
       this.#began = now;
     }

@@ -395,6 +395,15 @@ test("a cookie shares the session with subdomains", async () => {
   const session = await page.evaluate(() => eye.session);
   await page.goto(at("/", "www.shop.test"));
   assert.equal(await page.evaluate(() => eye.session), session);
+  // Idle here, but not on another subdomain.
+  const idle = (ms) => page.evaluate((ms) => {
+    const [began, , id] = localStorage.theeye_session.split(" ");
+    localStorage.theeye_session = `${began} ${Date.now() - ms} ${id}`;
+    return eye.session;
+  }, ms);
+  assert.equal(await idle(3_600_000), session);
+  await browser.context.clearCookies();
+  assert.notEqual(await idle(3_600_000), session);
   await page.evaluate(() => eye.setSession("a; session = ä"));
   const [cookie] = (await browser.context.cookies(at("/", "shop.test"))).filter(({ name }) => name === "theeye_session");
   assert.equal(decodeURIComponent(cookie.value), "a; session = ä");
