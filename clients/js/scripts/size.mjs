@@ -1,4 +1,5 @@
-// Builds, and prints the sizes of the client in a page, minified and compressed, and fails above the bounds.
+// Builds, and prints the sizes of the client in a page, minified and compressed. It fails above the
+// bounds.
 import { build } from "esbuild";
 import { readFile } from "node:fs/promises";
 import { gzipSync } from "node:zlib";

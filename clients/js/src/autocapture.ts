@@ -15,7 +15,10 @@ const maxErrors = 10;
 /** How much of the text of an error is recorded, in UTF-16 code units. */
 const maxText = 1000;
 
-/** autocapture records the kinds of events that are not switched off, until the returned function is called. */
+/**
+ * autocapture records the kinds of events that are not switched off, until the returned function is
+ * called.
+ */
 export function autocapture(eye: Tracker, options: Autocapture): () => void {
   const listening = new AbortController();
   const { signal } = listening;
@@ -102,7 +105,7 @@ export function autocapture(eye: Tracker, options: Autocapture): () => void {
   return () => listening.abort();
 }
 
-/** address returns a URL with no more of its query than the listed parameters, and without a fragment. */
+/** address returns a URL without a fragment, and with only the listed parameters of its query. */
 function address(href: string, query: string[]): string {
   const url = new URL(href);
   const kept = [...url.searchParams].filter(([name]) => query.includes(name));

@@ -63,6 +63,7 @@ export class Client {
 
   #running = false;
   #failures = 0; // of requests, since one succeeded
+  #answered = false; // whether the latest request was
   #closed = false; // takes no more events
   #ended: Promise<boolean> | undefined;
   #stopped = false; // sends no more
@@ -137,17 +138,22 @@ export class Client {
     return entered;
   }
 
-  /** unsettled returns the queue, with or without the batch that is being sent; empty when nothing may be sent. */
+  /**
+   * unsettled returns the queue, with or without the batch that is being sent; nothing when nothing
+   * may be sent.
+   */
   unsettled(withSending: boolean): Entry[] {
     if (this.#unauthorized) return [];
     return [...((withSending && this.#sending) || []), ...[...this.#split].reverse().flat(), ...this.#waiting];
   }
 
-  /** wake ends the delay before a retry; with restart, also a request that is under way. */
+  /**
+   * wake ends the delay before a retry, unless the server has answered, so that it may want the
+   * delay. With restart it ends a request that is under way, too.
+   */
   wake(restart = false): void {
     if (restart) this.#abort();
-    this.#failures = 0;
-    this.#endPause();
+    if (!this.#answered) this.#endPause();
     this.#schedule();
   }
 
@@ -251,7 +257,7 @@ export class Client {
     void this.#run();
   }
 
-  /** due returns in how many milliseconds the next batch is to be sent, undefined when there is none. */
+  /** due returns in how many milliseconds the next batch is to be sent, if there is one. */
   #due(): number | undefined {
     const first = this.#waiting[0];
     if (this.#split.length > 0) return 0;
@@ -291,6 +297,7 @@ export class Client {
     for (;;) {
       const answer = await this.#attempt(batch);
       if (this.#sending !== batch) return; // discarded
+      this.#answered = !!answer;
       const status = answer?.status ?? 0;
       const message = `the server answered ${status}`;
       const receipt = status >= 200 && status < 300 ? receiptOf(answer!.body) : undefined;

@@ -110,13 +110,19 @@ export interface Options {
   queueBytes?: number;
   /** How many events a request has at most. Default 200. */
   batchEvents?: number;
-  /** How large a request is at most, in bytes; a larger event goes alone. Default 1 MiB, in a browser 60,000. */
+  /**
+   * How large a request is at most, in bytes; a larger event goes alone. Default 1 MiB, in a browser
+   * 60,000.
+   */
   batchBytes?: number;
   /** How long an event waits for others, in milliseconds. Default 500. */
   batchDelay?: number;
   /** After how many milliseconds without an answer a request has failed. Default 30,000. */
   requestTimeout?: number;
-  /** The session of events that name none, made by default. In a browser it implies `session: "memory"`. */
+  /**
+   * The session of events that name none, made by default. In a browser it implies
+   * `session: "memory"`.
+   */
   sessionId?: string;
   /** Merged into the data of each event, whose own members win. Read at every call. */
   commonData?: Record<string, unknown>;

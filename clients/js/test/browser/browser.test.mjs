@@ -83,7 +83,7 @@ async function stored(session, count) {
   return events;
 }
 
-/** inOrder checks that each event is there once, and that those of a sender follow each other without a hole. */
+/** inOrder checks that each event is there once, and that those of a sender have no hole. */
 function inOrder(events) {
   assert.equal(new Set(events.map(({ id }) => id)).size, events.length);
   const seqs = Object.groupBy ? Object.groupBy(events, ({ sender }) => sender) : group(events);
@@ -224,6 +224,30 @@ test("a page that is offline for a while", async () => {
   await stored(session, 2);
   assert.equal(await page.evaluate(() => eye.flush()), true);
   assert.deepEqual(await page.evaluate(() => errors), []);
+  await close(page);
+});
+
+test("a page that is shown waits as long as the server has demanded", async () => {
+  site.tag = made();
+  const { page } = await fresh();
+  const times = [];
+  await page.route(`${eye.url}/**`, async (route) => {
+    times.push(Date.now());
+    const headers = { "Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "Retry-After", "Retry-After": "2" };
+    await (times.length === 1 ? route.fulfill({ status: 429, headers }) : route.continue());
+  });
+  await page.goto(at());
+  const session = await page.evaluate(() => {
+    eye.track("test", "limited");
+    return eye.session;
+  });
+  await eventually("the first attempt", async () => times.length === 1);
+  await page.evaluate(() => {
+    for (let i = 0; i < 3; i++) document.dispatchEvent(new Event("visibilitychange")); // it is visible
+    dispatchEvent(new Event("online"));
+  });
+  await stored(session, 1);
+  assert.ok(times[1] - times[0] >= 1900, `after ${times[1] - times[0]} ms`);
   await close(page);
 });
 

@@ -7,7 +7,7 @@ import { once } from "node:events";
 import { createServer, request as forward } from "node:http";
 import { fileURLToPath } from "node:url";
 
-/** start runs a server on an address of 127.0.0.1, behind a proxy that notes requests, until stop is called. */
+/** start runs a server behind a proxy that notes requests, until stop is called. */
 export async function start() {
   const dir = mkdtempSync(join(tmpdir(), "eye-js-"));
   const child = spawn(binary(), ["serve", "--data", dir, "--listen", "127.0.0.1:0"], { stdio: ["ignore", "ignore", "pipe"] });
