@@ -3,6 +3,7 @@ package duckdb_test
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
 	"pgregory.net/rapid"
 
 	"theeye/internal/event"
@@ -271,4 +273,73 @@ func feedFiles(t *testing.T, dir string) (list []string) {
 	}
 	slices.SortFunc(list, cmp.Compare)
 	return list
+}
+
+// TestFeedReadersRace reads the feed by many goroutines while segments are written, merged and
+// erased from: each of them sees everything of what is not erased, once and in order.
+func TestFeedReadersRace(t *testing.T) {
+	const readers, frames, perFrame = 6, 120, 20
+	s := closed(t, open(t, duckdb.Options{Dir: t.TempDir(), FlushRows: 200, MemoryLimit: 512 << 20}))
+	var g errgroup.Group
+	for range readers {
+		g.Go(func() error {
+			q := store.FeedQuery{Events: &query.Query{}, Erasures: &query.Query{}, MaxBytes: query.PageBytes, Limit: 37}
+			var last store.FeedPlace
+			seen := map[uuid.UUID]bool{}
+			for more := true; more || q.After.CarriedBy < frames; {
+				page, err := s.Feed(t.Context(), q)
+				if errors.Is(err, store.ErrUnavailable) { // an erasure ended the making of a window
+					continue
+				}
+				if err != nil {
+					return err
+				}
+				for _, i := range page.Items {
+					if i.Place.Compare(last) <= 0 {
+						return fmt.Errorf("%+v after %+v", i.Place, last)
+					}
+					last = i.Place
+					if i.Event != nil {
+						seen[i.Event.ID] = true
+					}
+				}
+				q.After, q.Timeline, more = page.Next, page.Timeline, page.More
+			}
+			for n := range frames * perFrame {
+				if erased := n/20%10 == 3; !erased && !seen[numbered(n)] {
+					return fmt.Errorf("event %d is missing", n)
+				}
+			}
+			return nil
+		})
+	}
+	g.Go(func() error {
+		for n := range frames {
+			records := make([]event.Record, perFrame)
+			for i := range records {
+				records[i] = pageView(n*perFrame + i)
+			}
+			if _, err := s.Write(t.Context(), frame(uint64(n+1), records...)); err != nil {
+				return err
+			}
+			if n%10 != 9 {
+				continue
+			}
+			if err := s.Flush(t.Context()); err != nil {
+				return err
+			}
+			if err := s.Compact(t.Context()); err != nil {
+				return err
+			}
+			session := pageView((n - 6) * perFrame).Event.SessionID // the frame of each ten with n/20%10 == 3
+			if _, err := s.AddTombstones([]string{"shop"}, session, event.Micros(1<<52), uint64(n+1)); err != nil {
+				return err
+			}
+			if _, err := s.Erase(t.Context(), s.UnfinishedErasures(), uint64(n+1)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	must(t, g.Wait())
 }
