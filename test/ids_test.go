@@ -133,7 +133,7 @@ func TestWhatElseNamesEvents(t *testing.T) {
 	if again := s.sendAs(pages, unnamed, "Origin", page, "Idempotency-Key", "once"); again[0]["status"] != "duplicate" || again[0]["id"] != ofPage[0]["id"] {
 		t.Errorf("an idempotency key again: %v", again)
 	}
-	// The first Eye's address takes no key at all.
+	// The address of --legacy-app takes no key at all.
 	s.must(s.call("POST", "/event/", "", order("order-1", 1)), 201)
 	if got := s.sendAs(s.key("old", "write"), order("order-1", 2)); got[0]["status"] != "accepted" {
 		t.Errorf("a stranger took the id of a server: %v", got)

@@ -244,7 +244,7 @@ func TestMissingCopyOfTheMetadataIsTold(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.launch()
-			want := "metadata.json, was " + name + " at a start"
+			want := "metadata.json, was " + name + " at startup"
 			if got := s.reasons(); !strings.Contains(got, want) || !strings.Contains(got, "`eye keys list`") {
 				t.Errorf("readyz tells %s", got)
 			}

@@ -126,7 +126,7 @@ func TestAnswersTakeLittleMemory(t *testing.T) {
 				{"problems", "GET", "/v1/rejections?limit=1000&code=invalid_field", s.read, ""},
 				{"summary", "GET", "/v1/rejections/summary?limit=1000", s.read, ""},
 				{"receipt", "GET", "/v1/receipts/again", s.read, ""},
-				{"the first Eye's list", "GET", "/event/?filter=category,o", "", ""},
+				{"the list of --legacy-app", "GET", "/event/?filter=category,o", "", ""},
 				{"try", "POST", "/v1/types/c/n/try", s.admin, schema},
 				{"propose", "POST", "/v1/types/c/n/propose", s.admin, ""},
 				{"dry run", "POST", "/v1/rejections/replay", s.admin, `{"filter":{"name":"r"},"dry_run":true}`},

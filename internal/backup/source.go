@@ -95,7 +95,7 @@ func NewSource(opts Options) *Source {
 	return &Source{opts: opts, taken: map[string]*snapshot{}, wanted: make(chan struct{}, 1), changed: make(chan struct{})}
 }
 
-// Run prepares the backups that Take requests, until ctx ends.
+// Run prepares the backups that Take requests, until ctx is done.
 func (s *Source) Run(ctx context.Context) error {
 	for {
 		select {

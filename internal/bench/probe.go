@@ -29,7 +29,7 @@ type probe struct {
 	failed int // not sent
 }
 
-// run sends an event every 100 ms until the context ends, and returns when the last of them is
+// run sends an event every 100 ms until the context is done, and returns when the last of them is
 // visible or has been given up.
 func (p *probe) run(ctx context.Context) {
 	var group sync.WaitGroup

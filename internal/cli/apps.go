@@ -59,7 +59,7 @@ func newAppSettings(cmd *cobra.Command) func() admin.AppChange {
 	var unknown string
 	cmd.Flags().Var(oneOf(&unknown, string(registry.AcceptUnknown), string(registry.RejectUnknown)), "unknown-types", "`accept` or reject events of types without a schema")
 	rate := cmd.Flags().Int64("rate", 0, "accept at most this many `events` per second; 0 for no limit")
-	retain := cmd.Flags().String("retain", "", "how long to keep events (`duration`), such as 720h or 30d; 0 keeps them forever")
+	retain := cmd.Flags().String("retain", "", "`duration` to keep events, such as 720h or 30d; 0 keeps them forever")
 	return func() (change admin.AppChange) {
 		flags := cmd.Flags()
 		if flags.Changed("time-zone") {

@@ -52,8 +52,8 @@ type found struct {
 	err error
 }
 
-// sendAll sends an input batch by batch and holds one batch at a time. When ctx ends, or the input
-// has a fault, it sends what was read and returns an error that says how far that was.
+// sendAll sends an input batch by batch and holds one batch at a time. When ctx is done, or the
+// input has a fault, it sends what was read and returns an error that says how far that was.
 func (s *sender) sendAll(ctx context.Context, in io.Reader, o sendOptions) error {
 	reader := newInterruptibleReader(ctx, in)
 	elements, stop, stopped := make(chan found), make(chan struct{}), make(chan struct{})

@@ -35,10 +35,10 @@ func newBenchCommand(s stdio) *cobra.Command {
 	}
 	f := &benchFlags{clientFlags: newClientFlags(cmd, s)}
 	fs := cmd.Flags()
-	fs.IntVar(&f.rate, "rate", 0, "events per second (`number`); 0 for as many as --connections can send")
-	fs.IntVar(&f.batch, "batch", 200, "events per request (`number`)")
-	fs.IntVar(&f.connections, "connections", 64, "connections (`number`)")
-	fs.DurationVar(&f.duration, "duration", 10*time.Second, "how long to send (`duration`)")
+	fs.IntVar(&f.rate, "rate", 0, "`number` of events per second; 0 for as many as --connections can send")
+	fs.IntVar(&f.batch, "batch", 200, "`number` of events per request")
+	fs.IntVar(&f.connections, "connections", 64, "`number` of connections")
+	fs.DurationVar(&f.duration, "duration", 10*time.Second, "`duration` of sending")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		switch {
 		case f.rate < 0 || f.rate > bench.MaxRate:

@@ -90,7 +90,7 @@ func isInteractive(in io.Reader) bool {
 	return ok && term.IsTerminal(int(file.Fd()))
 }
 
-// ask asks a question and reports whether the answer is yes. When ctx ends, the answer is no.
+// ask asks a question and reports whether the answer is yes. When ctx is done, the answer is no.
 func (f *clientFlags) ask(ctx context.Context, question string) bool {
 	_, _ = fmt.Fprint(f.err, question)
 	in := newInterruptibleReader(ctx, f.in)

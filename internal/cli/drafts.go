@@ -16,7 +16,7 @@ import (
 // newVersionsCommand returns `eye types versions`.
 func newVersionsCommand(f *clientFlags) *cobra.Command {
 	versions := &cobra.Command{Use: "versions CATEGORY NAME", Short: "List all versions of an event type, oldest first", Args: args(cobra.ExactArgs(2))}
-	version := versions.Flags().Uint32("version", 0, "print the schema of this version (`number`)")
+	version := versions.Flags().Uint32("version", 0, "print the schema of the version with this `number`")
 	versions.RunE = func(cmd *cobra.Command, got []string) error {
 		path := client.TypePath(got[0], got[1]) + "/versions"
 		return f.show(cmd.Context(), client.Request{Method: http.MethodGet, Path: path}, func(body []byte) error {
@@ -50,7 +50,7 @@ func newVersionsCommand(f *clientFlags) *cobra.Command {
 }
 
 func lastFlag(cmd *cobra.Command) func() url.Values {
-	last := cmd.Flags().Int("last", 0, "how many of the newest to check (`number`); 10,000 by default")
+	last := cmd.Flags().Int("last", 0, "`number` of the newest to check; 10,000 by default")
 	return func() url.Values {
 		if !cmd.Flags().Changed("last") {
 			return nil

@@ -28,8 +28,8 @@ type filterFlags struct {
 
 const timeZoneUsage = "time `zone` of times that have none, such as Europe/Berlin; by default that of the key's application"
 
-// filterOf says which flags a command has in addition to the filters that all commands have.
-type filterOf struct{ order, limit, rejections, replay bool }
+// filterOf says in which flags a command differs from others.
+type filterOf struct{ order, limit, rejections, replay, oneSession bool }
 
 func newFilterFlags(cmd *cobra.Command, of filterOf) *filterFlags {
 	fs := cmd.Flags()
@@ -44,7 +44,9 @@ func newFilterFlags(cmd *cobra.Command, of filterOf) *filterFlags {
 	}
 
 	list("app", "app", "`application`; for keys that are valid for all applications")
-	list("session", "session_id", "session `id`")
+	if !of.oneSession { // which an argument names
+		list("session", "session_id", "session `id`")
+	}
 	list("category", "category", "`category` of the event type")
 	list("name", "name", "`name` of the event type")
 	list("where", "where", "`condition`, such as data.path=/checkout or data.n>=10")

@@ -28,7 +28,7 @@ func newClientFlags(cmd *cobra.Command, s stdio) *clientFlags {
 	f := &clientFlags{stdio: s, cmd: cmd, getenv: os.Getenv}
 	fs := cmd.PersistentFlags()
 	fs.StringVar(&f.url, "url", "", "`URL` of the server (EYE_URL); by default the server of --data. --data on the command line overrides EYE_URL")
-	fs.StringVar(&f.key, "key", "", "`key` to use (EYE_KEY); by default the admin key of --data")
+	fs.StringVar(&f.key, "key", "", "`key` to use (EYE_KEY); by default the admin key of --data, without --url")
 	fs.StringVar(&f.data, "data", "./eye-data", "data `directory` of a server on this machine (EYE_DATA)")
 	fs.BoolVar(&f.json, "json", false, "print the server's JSON documents")
 	return f

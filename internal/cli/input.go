@@ -7,7 +7,7 @@ import (
 )
 
 // readInput reads the named file, or standard input if no file or - is named. It returns an error
-// when ctx ends, and for a document that is not in UTF-8.
+// when ctx is done, and for a document that is not in UTF-8.
 func readInput(ctx context.Context, in io.Reader, names []string) ([]byte, error) {
 	var (
 		name     = "standard input"

@@ -12,9 +12,9 @@ const pipeChunk = 64 << 10
 // errInterrupted ends an input whose reading was interrupted.
 var errInterrupted = errors.New("interrupted")
 
-// interruptibleReader reads from another reader until a context ends. It then returns what was read
-// so far, followed by errInterrupted. It does not wait for a read of the other reader that is under
-// way: on a pipe to which nothing is written, that read blocks until the process ends.
+// interruptibleReader reads from another reader until a context is done. It then returns what was
+// read so far, followed by errInterrupted. It does not wait for a read of the other reader that is
+// under way: on a pipe to which nothing is written, that read blocks until the process ends.
 type interruptibleReader struct {
 	interrupted <-chan struct{}
 	chunks      chan readChunk

@@ -124,7 +124,7 @@ func newKeysCreateCommand(f *clientFlags, app *string) *cobra.Command {
 	create := &cobra.Command{Use: "create", Short: "Create a key; the secret is shown only once", Args: args(cobra.NoArgs)}
 	var k keyFlags
 	flags := create.Flags()
-	flags.Var(oneOf(&k.Kind, "write", "read", "admin"), "kind", "write, read or admin (`kind`)")
+	flags.Var(oneOf(&k.Kind, "write", "read", "admin"), "kind", "`kind` of key: write, read or admin")
 	flags.Var(nonEmpty{&k.ExpiresAt}, "expires-at", "`time` at which the key expires, such as 2027-01-31T00:00:00Z")
 	flags.Var(nonEmpty{&k.expiresIn}, "expires-in", "the same as a `duration` from now, such as 720h or 90d")
 	flags.StringArrayVar(&k.Origins, "origin", nil, "restrict a write key to web pages of this `origin`, such as https://shop.example.com (repeatable)")

@@ -139,7 +139,7 @@ func newSessionsCommand(s stdio) *cobra.Command {
 func newSessionCommand(s stdio) *cobra.Command {
 	cmd := &cobra.Command{Use: "session ID", Short: "Show a session and its events in order", Args: args(cobra.ExactArgs(1))}
 	f := newClientFlags(cmd, s)
-	filter := newFilterFlags(cmd, filterOf{order: true, limit: true})
+	filter := newFilterFlags(cmd, filterOf{order: true, limit: true, oneSession: true})
 	cmd.RunE = func(cmd *cobra.Command, got []string) error {
 		first := true
 		return pages(cmd.Context(), f, filter, listing{path: client.SessionPath(got[0]), show: func(body []byte) (*string, error) {

@@ -30,7 +30,7 @@ func newRecoverCommand(f *clientFlags) *cobra.Command {
 			"recover it. The server must be stopped. Files that the recovered manifest does not name are quarantined; nothing is\n" +
 			"deleted. Missing events count as lost from the next start on, unless the queue still holds them. If you have a backup,\n" +
 			"restore it instead: see `eye restore`.\n" +
-			"--forget-metadata continues without applications, keys and event types when the server reports at a start that they are\n" +
+			"--forget-metadata continues without applications, keys and event types when the server reports at startup that they are\n" +
 			"lost or damaged, even if the store is intact. What is left of them is quarantined; events and the audit log stay.",
 	}
 	var opts duckdb.RecoverOptions

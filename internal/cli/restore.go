@@ -60,7 +60,7 @@ func restore(ctx context.Context, s stdio, printKeys bool, opts backup.RestoreOp
 		note := registry.Entry{Act: "restore"}
 		note.Note("taken_at", x.TakenAt)
 		if err := registry.AppendAuditEntry(dir, note); err != nil {
-			return fmt.Errorf("write down the restore: %w", err)
+			return fmt.Errorf("record the restore: %w", err)
 		}
 		key, err = registry.MakeAdminKey(dir)
 		return err

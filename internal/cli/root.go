@@ -1,5 +1,4 @@
-// Package cli is the command line of The Eye: one file for each command, tables, prompts and exit
-// codes.
+// Package cli is the command line of The Eye: the commands, their tables, prompts and exit codes.
 //
 // Commands that talk to a server use package client; those for a stopped server open its files. It
 // neither reads the settings of a server (package config) nor wires one (package node).
@@ -28,8 +27,8 @@ const (
 	exitBreaking = 3 // eye types put, apply: not compatible with the version in force
 )
 
-// stdio holds the streams that a command reads from and writes to. An output to a terminal was
-// returned by wrapTerminal.
+// stdio holds the streams that a command reads from and writes to. out and err escape control
+// characters if they are terminals; see wrapTerminal.
 type stdio struct {
 	in       io.Reader
 	out, err io.Writer

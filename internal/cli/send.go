@@ -24,8 +24,7 @@ const (
 	maxBatchBytes  = 3 << 20 // below what a server accepts by default
 	shownProblems  = 20      // rejected events that are printed
 	adminKeyPrefix = "eye_a_"
-	// linger is how long an event of an input that may pause waits for others that can be sent with
-	// it.
+	// linger is how long an event from a pipe waits for others to share its request.
 	linger = 250 * time.Millisecond
 )
 
@@ -58,10 +57,10 @@ func newSendCommand(s stdio) *cobra.Command {
 	fs := cmd.Flags()
 	f.app = registry.DefaultApp
 	fs.Var(nonEmpty{&f.app}, "app", "`application` to send to (with an admin key)")
-	fs.IntVar(&f.batch, "batch", 500, "events per request (`number`)")
+	fs.IntVar(&f.batch, "batch", 500, "`number` of events per request")
 	fs.BoolVar(&f.contentIDs, "ids-from-content", false, "derive the ids of events that have none from their content; the default for files")
 	fs.BoolVar(&f.wait, "wait", false, "wait until the events can be queried")
-	fs.DurationVar(&f.retryFor, "retry-for", 5*time.Minute, "how long to retry a batch while the server is down or busy (`duration`)")
+	fs.DurationVar(&f.retryFor, "retry-for", 5*time.Minute, "`duration` to retry a batch while the server is down or busy")
 	cmd.RunE = func(cmd *cobra.Command, got []string) error {
 		if f.batch < 1 || f.batch > 10_000 {
 			return usagef("--batch must be from 1 to 10000")

@@ -43,7 +43,7 @@ type sender struct {
 }
 
 // send delivers one batch. Its elements have ids, so a repeated request stores nothing twice. When
-// ctx ends, the request under way is retried at most once.
+// ctx is done, the request under way is retried at most once.
 func (s *sender) send(ctx context.Context, b batch) error {
 	contentType, body := b.body()
 	r := client.Request{
@@ -116,8 +116,8 @@ func (s *sender) sendHalves(ctx context.Context, b batch, p *client.Problem) err
 	return nil
 }
 
-// deliver sends one request until the answer is final or retryFor has passed. After ctx has ended,
-// it retries at most once.
+// deliver sends one request until the answer is final or retryFor has passed. After ctx is done, it
+// retries at most once.
 func (s *sender) deliver(ctx context.Context, r client.Request) ([]byte, error) {
 	deadline := time.Now().Add(s.retryFor)
 	for try := 0; ; try++ {

@@ -39,7 +39,7 @@ func newStoreCommand(s stdio) *cobra.Command {
 		Long: "Check all segments: the checksums of their files, the order of each table, and rows, bounds and counts against the manifest.\n" +
 			"Reads everything. Exit code 1 if something is wrong.",
 	}
-	memory := verify.Flags().String("store-memory", "512MiB", "maximum memory to use (`size`)")
+	memory := verify.Flags().String("store-memory", "512MiB", "maximum `size` of the memory to use")
 	verify.RunE = func(cmd *cobra.Command, _ []string) error {
 		var limit int64
 		if err := config.SetSize(&limit, *memory, duckdb.MinMemory); err != nil {

@@ -243,7 +243,7 @@ func (c *Clock) Accept() (Change, error) {
 	return done, nil
 }
 
-// Run saves the time in the file regularly until ctx ends.
+// Run saves the time in the file regularly until ctx is done.
 func (c *Clock) Run(ctx context.Context) error {
 	tick := time.NewTicker(lookInterval)
 	defer tick.Stop()

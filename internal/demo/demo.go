@@ -22,7 +22,7 @@ import (
 const (
 	appName = "demo"
 	pause   = 500 * time.Millisecond // between two events, on average
-	// endDeadline bounds how long the last events may take when the context has ended.
+	// endDeadline bounds how long the last events may take when the context is done.
 	endDeadline = 2 * time.Second
 )
 
@@ -34,8 +34,8 @@ type Options struct {
 }
 
 // Run creates an application "demo" with the event types of the examples, in categories of its own,
-// and sends it sample traffic until the context ends, which is not an error. At the end, it revokes
-// the key that it created.
+// and sends it sample traffic until the context is done, which is not an error. At the end, it
+// revokes the key that it created.
 func Run(ctx context.Context, o Options) error {
 	log := o.Logger
 	if log == nil {
@@ -69,7 +69,7 @@ func Run(ctx context.Context, o Options) error {
 	return nil
 }
 
-// send sends sample events until that fails, or ctx ends.
+// send sends sample events until that fails, or ctx is done.
 func send(ctx context.Context, to *theeye.Client, s *sampler) error {
 	for {
 		if err := wait.For(ctx, pause/2+time.Duration(s.rand.Int64N(int64(pause)))); err != nil {
@@ -85,7 +85,7 @@ func send(ctx context.Context, to *theeye.Client, s *sampler) error {
 	}
 }
 
-// end sends what is left after ctx has ended.
+// end sends what is left after ctx is done.
 func end(ctx context.Context, sender *theeye.Client) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endDeadline)
 	defer cancel()

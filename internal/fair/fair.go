@@ -66,8 +66,8 @@ func New(opts Options) *Semaphore {
 	return &Semaphore{opts: opts, byKey: map[Caller]int{}, byApp: map[string]int{}}
 }
 
-// Acquire waits for a place until ctx ends. Errors: ErrFull, and that of ctx. The caller must call
-// release once.
+// Acquire waits for a place until ctx is done. Errors: ErrFull, and that of ctx. The caller must
+// call release once.
 func (s *Semaphore) Acquire(ctx context.Context, c Caller) (release func(), err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err

@@ -272,7 +272,7 @@ func (l *Listener) Next(ctx context.Context) (items []*Item, missed *Missed, err
 // maxListed is how many items Next returns at most.
 const maxListed = 1000
 
-// follow reads the feed from its end on, until ctx ends.
+// follow reads the feed from its end on, until ctx is done.
 func (h *Hub) follow(ctx context.Context, ready chan struct{}) {
 	var at Position
 	for {
@@ -369,7 +369,7 @@ func (h *Hub) fail(ctx context.Context, err error) {
 	}
 }
 
-// pause waits after an error of the store. It reports false when ctx has ended.
+// pause waits after an error of the store. It reports false when ctx is done.
 func (h *Hub) pause(ctx context.Context, err error) bool {
 	if ctx.Err() == nil && !errors.Is(err, store.ErrUnavailable) {
 		h.log.Error("the feed could not be read; it will be retried", "error", err)

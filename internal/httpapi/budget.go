@@ -29,7 +29,7 @@ func (m *Budget) TryAcquire(app string, bytes int64) bool {
 	return m.acquireLocked(app, bytes)
 }
 
-// Acquire is TryAcquire, except that it waits until ctx ends for what others give back.
+// Acquire is TryAcquire, except that it waits until ctx is done for what others give back.
 func (m *Budget) Acquire(ctx context.Context, app string, bytes int64) bool {
 	for {
 		m.mu.Lock()

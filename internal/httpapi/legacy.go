@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// legacyPath is the only path of the service that The Eye replaces, "the first Eye". Its callers
-// must not notice the change, so its routes keep the formats of that service.
+// legacyPath is the only path of an earlier service that The Eye replaces where --legacy-app is
+// given. Its callers must not notice the change, so its routes keep the formats of that service.
 const legacyPath = "/event/"
 
-const legacyTag = "the first Eye"
+const legacyTag = "legacy"
 
-// LegacyRoute returns a route of the first Eye's address, which serves one application to callers
-// without a key.
+// LegacyRoute returns a route of the legacy path, which serves one application to callers without a
+// key.
 func LegacyRoute(method, app string, handle func(*Call) error, doc Doc) Route {
 	doc.Tag = legacyTag
 	doc.Answers = append(doc.Answers, JSON[LegacyMessage](http.StatusBadRequest, "refused"))
@@ -23,7 +23,7 @@ func LegacyRoute(method, app string, handle func(*Call) error, doc Doc) Route {
 	}
 }
 
-// LegacyMessage is an answer of the first Eye.
+// LegacyMessage is the body of a response of the legacy routes.
 type LegacyMessage struct {
 	Message any `json:"message"`
 }

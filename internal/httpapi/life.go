@@ -11,7 +11,7 @@ import (
 type life struct {
 	ctx      context.Context //nolint:containedctx // the life of the server, not of a call
 	end      context.CancelCauseFunc
-	mu       sync.Mutex // keeps handlers from entering once ctx has ended
+	mu       sync.Mutex // keeps handlers from entering once ctx is done
 	handlers sync.WaitGroup
 }
 

@@ -14,8 +14,8 @@ import (
 
 // checkParams refuses a query that does not match the document of the route: a parameter that is
 // ignored might be the one that makes a request harmless. Open routes and /metrics are exempt,
-// because probes and scrapers send parameters of their own and the first Eye ignored unknown
-// ones.
+// because probes and scrapers send parameters of their own, and so may callers of the legacy
+// path.
 func checkParams(rt Route, values url.Values) error {
 	if rt.Access == Open || rt.Access == ForMetrics {
 		return nil

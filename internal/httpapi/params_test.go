@@ -53,7 +53,7 @@ func TestParametersOfAllRoutes(t *testing.T) {
 		return answer.StatusCode, string(body)
 	}
 	for _, rt := range allRoutes() {
-		if rt.Path == "/event/" { // the first Eye ignored unknown parameters
+		if rt.Path == "/event/" { // it ignores unknown parameters
 			if status, body := ask(rt, "nonsense=1"); strings.Contains(body, "nonsense") {
 				t.Errorf("%s %s: %d %s", rt.Method, rt.Path, status, body)
 			}

@@ -209,7 +209,7 @@ func (s *sums) shouldLog(now time.Time) (count int, ok bool) {
 	return count, true
 }
 
-// Run writes the sums until ctx ends: each at most once a minute, and all of them at the end.
+// Run writes the sums until ctx is done: each at most once a minute, and all of them at the end.
 func (s *Server) Run(ctx context.Context) error {
 	tick := time.NewTicker(sumTick)
 	defer tick.Stop()

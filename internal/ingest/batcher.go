@@ -103,7 +103,7 @@ func newBatcher(opts Options) *batcher {
 }
 
 // submit returns when the entry's frame is durable, with its sequence and the index of the entry's
-// first record. If ctx ends first, the frame may still be written: e.release is called when its
+// first record. If ctx is done first, the frame may still be written: e.release is called when its
 // outcome is known.
 func (b *batcher) submit(ctx context.Context, e *entry) (frame uint64, first int, err error) {
 	if len(e.body) > queue.MaxBody/2 {
@@ -131,7 +131,7 @@ func (b *batcher) submit(ctx context.Context, e *entry) (frame uint64, first int
 	return e.frame, e.first, e.err
 }
 
-// run batches and publishes until ctx ends, and then until every entry is answered.
+// run batches and publishes until ctx is done, and then until every entry is answered.
 func (b *batcher) run(ctx context.Context) error {
 	var publishing sync.WaitGroup
 	defer publishing.Wait()

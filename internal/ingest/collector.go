@@ -90,8 +90,8 @@ func orDefault[T ~int | ~int64](v *T, value T) {
 	}
 }
 
-// Run merges requests into frames until ctx ends. It returns when the last frame in flight has been
-// answered.
+// Run merges requests into frames until ctx is done. It returns when the last frame in flight has
+// been answered.
 func (c *Collector) Run(ctx context.Context) error { return c.batcher.run(ctx) }
 
 // Request is a body with what is known about its sender.

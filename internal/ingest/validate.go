@@ -158,8 +158,8 @@ func truncateProblem(p *event.Problem) {
 // more there are.
 const MaxProblems = 50
 
-// reject returns a rejection. An event without a valid time is covered by every erasure up to its
-// receipt, because it may have occurred at any time.
+// reject returns a rejection. Every erasure before its receipt covers an event without a valid
+// time, because it may have occurred before any of them.
 func (r *request) reject(e rawEvent, raw []byte, index int, version uint32) event.Record {
 	if n := len(e.problems) + e.uncounted; n > MaxProblems {
 		e.problems[MaxProblems-1].Message += fmt.Sprintf(" (and %d more problems)", n-MaxProblems)

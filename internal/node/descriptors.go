@@ -43,7 +43,7 @@ func connectionsOf(cfg config.Config, limit int, log *slog.Logger) (int, error) 
 	need := connectionPart * (ownDescriptors + open)
 	if limit < need {
 		return 0, fmt.Errorf("only %d file descriptors may be open, but a server of this data directory needs at least %d (half of them for its files, half for connections): "+
-			"raise the limit, as with ulimit -n, LimitNOFILE= of systemd, or --ulimit nofile= of a container", limit, need)
+			"raise the limit, for example with ulimit -n, LimitNOFILE= of systemd, or --ulimit nofile= of a container", limit, need)
 	}
 	connections := min(limit/connectionPart, httpapi.MaxConnections)
 	if limit < max(fewDescriptors, need+connectionPart*(duckdb.MaxExports+1)*export) {

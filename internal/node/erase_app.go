@@ -83,7 +83,7 @@ func (e *eraser) finishApps(ctx context.Context) {
 			case <-ctx.Done():
 				return
 			case <-e.appPending:
-			case <-time.After(maxEraseRetry): // the request that began an erasure may not have been answered
+			case <-time.After(maxEraseRetry): // in case the request that began an erasure ended without a signal
 			}
 		} else if ctx.Err() == nil {
 			e.log.Error("the erasure of an application could not be finished; it will be retried", "after", backoff.String(), "error", err)

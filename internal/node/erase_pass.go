@@ -66,7 +66,7 @@ func (e *eraser) take() *erasePass {
 	return p
 }
 
-// run makes passes until ctx ends. The first one finishes erasures that were begun before the
+// run makes passes until ctx is done. The first one finishes erasures that were begun before the
 // start.
 func (e *eraser) run(ctx context.Context) error {
 	defer e.end()
@@ -127,8 +127,8 @@ func (e *eraser) notice() string {
 	if n == 0 {
 		return ""
 	}
-	text, _, _ := strings.Cut(err.Error(), "\n") // the other lines of DuckDB are about settings that are locked
-	return fmt.Sprintf("erasure: %s cannot be finished, and what is to be erased may still be found: finishing %s; it will be retried", plural.Count(n, "erasure"), text)
+	text, _, _ := strings.Cut(err.Error(), "\n") // DuckDB adds lines of advice, which do not apply here
+	return fmt.Sprintf("erasure: %s not finished, so what is to be erased may still be found; retrying: %s", plural.Count(n, "erasure"), text)
 }
 
 // end answers waiting callers, because there will be no more passes.

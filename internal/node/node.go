@@ -2,7 +2,7 @@
 // which an event passes through them.
 //
 // It contains what concerns several parts at once: erasure, the rescue of quarantined frames, and
-// the comparison, at a start, of what was acknowledged with what is there.
+// the comparison, at startup, of what was acknowledged with what is there.
 package node
 
 import (

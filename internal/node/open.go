@@ -132,13 +132,13 @@ func (n *Node) queueDamaged(stream string) error {
 	case stream == registry.Stream:
 		return registry.CheckCopy(n.cfg.Data)
 	case stream == registry.AuditStream:
-		n.note("a file of the audit log in the queue was damaged at a start: entries of `eye audit` may be missing. " +
+		n.note("a file of the audit log in the queue was damaged at startup: entries of `eye audit` may be missing. " +
 			"A copy of the file is in queue/quarantine, and a backup has the log of its time")
 	case stream == queue.Stream && n.running.unrecorded:
 		n.note("a file of the queue is damaged, and there is no confirmed record: acknowledged events may be lost, " +
 			"and the books do not count them" + rescueAdvice)
 	case stream == queue.Stream:
-		n.note("a file of the queue was damaged at a start: events that are in the confirmed record and not in the store are counted as lost" + rescueAdvice)
+		n.note("a file of the queue was damaged at startup: events that are in the confirmed record and not in the store are counted as lost" + rescueAdvice)
 	}
 	return nil
 }
@@ -176,8 +176,7 @@ func (n *Node) branch(flushed uint64) error {
 }
 
 // checkStore returns an error when the store has no manifest although a server of this data
-// directory has committed one. Versions without a clock file had no manifest until their first
-// flush.
+// directory has committed one.
 func (n *Node) checkStore() error {
 	if n.store.HadManifest() {
 		return nil
@@ -187,7 +186,7 @@ func (n *Node) checkStore() error {
 	}
 	for _, name := range []string{runningName, clockName} {
 		if _, err := os.Stat(filepath.Join(n.cfg.Data, name)); err == nil {
-			return n.storeLost("a server has used this data directory before: it has the file "+name)
+			return n.storeLost("a server has used this data directory before: it has the file " + name)
 		}
 	}
 	return nil

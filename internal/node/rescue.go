@@ -57,7 +57,7 @@ func (n *Node) Rescue(ctx context.Context, file string) (admin.RescueAnswer, err
 		return admin.RescueAnswer{}, err
 	}
 	r := &rescuer{node: n, answer: admin.RescueAnswer{File: file}}
-	// The whole file is read before anything is sent: nothing is sent if a newer version wrote it.
+	// If a newer version wrote the file, nothing of it is sent, so it is read once before that.
 	if _, err := queue.Rescue(file, content, func(f queue.Rescued) error {
 		_, err := event.DecodeRecords(f.Body, f.Sequence)
 		return newerVersion(err)

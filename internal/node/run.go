@@ -23,7 +23,7 @@ const (
 	lastFlush      = 60 * time.Second
 )
 
-// Run calls ready with the server's address and serves until ctx ends. Then it shuts down in the
+// Run calls ready with the server's address and serves until ctx is done. Then it shuts down in the
 // order in which an event passes through the parts: it stops listening, finishes requests and
 // drains the worker. Close does the rest.
 func (n *Node) Run(ctx context.Context, ready func(address string) error) error {

@@ -25,10 +25,8 @@ import (
 type running struct {
 	path    string
 	unclean bool // the previous server did not shut down cleanly
-	// unrecorded: there is a queue, but no confirmed record, as in a directory of an earlier
-	// version. Such a version did not write this file, so the shutdown counts as unclean: the
-	// queue's files are checked, and damaged ones are copied and reported. What is lost cannot be
-	// counted.
+	// unrecorded reports that the directory has a queue but no confirmed record. The shutdown then
+	// counts as unclean, and lost events cannot be counted.
 	unrecorded bool
 
 	mu    sync.Mutex // guards notes and the file

@@ -215,7 +215,7 @@ func (q *Queue) openStream(ctx context.Context) error {
 				"first_sequence", q.opts.FirstSequence)
 		}
 		if err = q.quarantineBlocks(); err == nil {
-			err = os.RemoveAll(filepath.Dir(q.folder.path)) // which the server did not open
+			err = os.RemoveAll(filepath.Dir(q.folder.path)) // NATS did not open it, but would refuse to create a stream in it
 		}
 		if err == nil {
 			err = q.create(ctx, want)
@@ -229,7 +229,7 @@ func (q *Queue) openStream(ctx context.Context) error {
 		if err == nil {
 			err = q.create(ctx, want)
 		}
-	case err == nil && !configMatches(info.Config, want): // without an update, the disk may be full
+	case err == nil && !configMatches(info.Config, want): // an unneeded update would fail on a full disk
 		want.FirstSeq = info.Config.FirstSeq
 		_, err = q.js.UpdateStream(ctx, want)
 	}
@@ -240,9 +240,9 @@ func (q *Queue) openStream(ctx context.Context) error {
 		return fmt.Errorf("check stream of frames: %w", err)
 	}
 	if !configMatches(info.Config, want) {
-		return fmt.Errorf("the queue's server did not adopt the configuration of the stream of frames: %+v", info.Config)
+		return fmt.Errorf("NATS did not adopt the configuration of the stream of frames: %+v", info.Config)
 	}
-	if q.confirmed != nil { // a frame is recorded before it is flushed, and trimmed after that
+	if q.confirmed != nil { // every trimmed frame must be in it, because frames are recorded before they are flushed
 		q.confirmed.checkReaches(max(info.State.FirstSeq, 1)-1, "the queue was trimmed up to")
 	}
 	q.markAcknowledged(info.State.LastSeq)

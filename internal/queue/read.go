@@ -51,7 +51,7 @@ type Reader struct {
 // Reader returns a reader that begins with the first frame at or after from.
 func (q *Queue) Reader(from uint64) *Reader { return &Reader{queue: q, next: max(from, 1)} }
 
-// Next waits for the next frame. It returns an error only when ctx ends, or one that wraps
+// Next waits for the next frame. It returns an error only when ctx is done, or one that wraps
 // ErrNewer. Other errors are logged and retried, because without a worker no event would be stored
 // any more.
 func (r *Reader) Next(ctx context.Context) (Delivery, error) {
@@ -72,7 +72,7 @@ func (r *Reader) Next(ctx context.Context) (Delivery, error) {
 			return Delivery{}, err
 		}
 		r.queue.log.Warn("reading the queue failed; it will be retried", "sequence", r.next, "error", err)
-		_ = wait.For(ctx, backoff) // the next try sees whether ctx has ended
+		_ = wait.For(ctx, backoff) // the next try sees whether ctx is done
 	}
 }
 

@@ -16,9 +16,9 @@ const (
 	minReopenInterval = 5 * time.Second
 )
 
-// Run supervises the queue until ctx ends. After the disk was full, it closes the embedded server
-// and reopens it when there is space: a write error of the server persists until it is closed. Run
-// returns ErrBroken if writing failed for another reason.
+// Run supervises the queue until ctx is done. After the disk was full, it closes the embedded
+// server and reopens it when there is space: a write error of the server persists until it is
+// closed. Run returns ErrBroken if writing failed for another reason.
 func (q *Queue) Run(ctx context.Context) error {
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()

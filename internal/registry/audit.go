@@ -49,7 +49,7 @@ type Entry struct {
 	ID      uuid.UUID                 `json:"id"`
 	At      time.Time                 `json:"at"`     // beginning
 	KeyID   string                    `json:"key_id"` // of the actor; SystemActor for none
-	Act     string                    `json:"act"`    // the operation's id in the interface's document
+	Act     string                    `json:"act"`    // the operationId in the OpenAPI document
 	App     string                    `json:"app"`    // the application concerned; empty for none
 	Subject map[string]string         `json:"subject,omitempty"`
 	Detail  map[string]jsontext.Value `json:"detail,omitempty"` // what was changed
@@ -118,7 +118,7 @@ func (r *Registry) beginAuditLog(ctx context.Context, lost bool) error {
 	first := Entry{Act: "beginTrail", First: true}
 	if lost {
 		r.log.Error("the audit log was missing from the queue; a new one was started")
-		r.opts.Note("the audit log was missing from the queue at a start: the new one does not have the earlier entries. A backup has the log of its time")
+		r.opts.Note("the audit log was missing from the queue at startup: the new one does not have the earlier entries. A backup has the log of its time")
 		first.Note("earlier_entries", "lost")
 	}
 	return r.auditLog.Record(ctx, first)
@@ -200,12 +200,12 @@ func (t *AuditLog) write(ctx context.Context, e Entry) error {
 		b, err = json.Marshal(e, json.Deterministic(true))
 	}
 	if err != nil {
-		return fmt.Errorf("write down %s: %w", e.Act, err)
+		return fmt.Errorf("record %s: %w", e.Act, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
 	if _, err := t.js.Publish(ctx, auditSubject+e.ID.String(), b, jetstream.WithExpectStream(AuditStream)); err != nil {
-		return fmt.Errorf("write down %s: %w: %w", e.Act, ErrUnavailable, err)
+		return fmt.Errorf("record %s: %w: %w", e.Act, ErrUnavailable, err)
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ import (
 	"theeye/internal/envelope"
 )
 
-// AuditFile is the file of a data directory from which an audit log is imported once, at a start.
+// AuditFile is the file of a data directory from which an audit log is imported once, at startup.
 // It has one JSON object per line, the oldest first.
 const AuditFile = "audit.ndjson"
 

@@ -29,7 +29,7 @@ func (q AuditQuery) selects(e Entry) bool {
 // AuditPage is a page of entries; those that ended last come first.
 type AuditPage struct {
 	Entries []Entry
-	Next    uint64 // 0 at the end. A page before it may be short: a search takes two seconds at most.
+	Next    uint64 // for AuditQuery.Before; 0 on the last page. A search ends after two seconds, so other pages may be short.
 	Dropped bool   // set on the last page if older entries were dropped
 }
 

@@ -25,8 +25,8 @@ func (r *Registry) Compile(ctx context.Context, category, name string, document 
 	return within(ctx, r.compiling, func() (*schema.Type, error) { return schema.CompileDraft(category, name, 0, document) })
 }
 
-// within returns the result of compile, or an error if ctx ends first. A compilation that continues
-// keeps its slot until it ends, so that compilations cannot pile up.
+// within returns the result of compile, or an error if ctx is done first. A compilation that
+// continues keeps its slot until it ends, so that compilations cannot pile up.
 func within(ctx context.Context, slots chan struct{}, compile func() (*schema.Type, error)) (*schema.Type, error) {
 	select {
 	case slots <- struct{}{}:

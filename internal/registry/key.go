@@ -32,7 +32,7 @@ type Key struct {
 	Kind       Kind       `json:"kind"`
 	CreatedAt  time.Time  `json:"created_at"`
 	RevokedAt  *time.Time `json:"revoked_at"`
-	LastUsedAt *time.Time `json:"-"` // to the second; other nodes see it up to a minute later
+	LastUsedAt *time.Time `json:"-"` // to the second
 	// Unshown says that a first start created the key and has not shown its secret yet.
 	Unshown bool `json:"unshown,omitzero"`
 	// Unknown names, sorted, the members of the key that were written by a newer version of The Eye
@@ -279,7 +279,7 @@ func (r *Registry) createKey(ctx context.Context, wanted Key) (Key, string, erro
 	}
 	secret := newSecret(kind)
 	if err := r.keepKey(ctx, digestOf(secret), made); err != nil {
-		return Key{}, "", fmt.Errorf("make key: %w", err)
+		return Key{}, "", fmt.Errorf("create key: %w", err)
 	}
 	return made.Key, secret, nil
 }

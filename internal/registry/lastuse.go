@@ -32,7 +32,7 @@ func raise(to *atomic.Int64, seconds int64) {
 
 // lastUses are the times of the last use, in seconds since 1970 by the id of the key. A record
 // holds those of many keys, so that few writes a minute suffice, but not of all, so that the writes
-// are small. Earlier versions had one record for all keys, usedKey, which is still read.
+// are small.
 type lastUses map[string]int64
 
 // lastUseShards is the number of records. The id of a key determines its record.

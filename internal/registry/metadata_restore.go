@@ -17,7 +17,7 @@ import (
 	"theeye/internal/jsonx"
 )
 
-// savedCopy is the copy of the metadata as it was read at a start.
+// savedCopy is the copy of the metadata as it was read at startup.
 type savedCopy struct {
 	metadataFile
 	found bool
@@ -129,7 +129,7 @@ func (r *Registry) quarantineCopy(what string, why error) error {
 // missingCopyNote says what cannot be detected without an intact copy: the queue treats a bucket
 // whose end is cut off like one whose last write was interrupted by a crash.
 func (r *Registry) missingCopyNote(what string) string {
-	return fmt.Sprintf("the copy of the metadata, %s, was %s at a start, and was rebuilt from the queue. If the queue was damaged too, keys that were revoked shortly before may be valid again: look at `eye keys list`", r.fileName(), what)
+	return fmt.Sprintf("the copy of the metadata, %s, was %s at startup, and was rebuilt from the queue. If the queue was damaged too, keys that were revoked shortly before may be valid again: look at `eye keys list`", r.fileName(), what)
 }
 
 // lost returns the records of a copy that the bucket does not have, or has in an earlier state.

@@ -57,7 +57,7 @@ const (
 
 // Options of a registry.
 type Options struct {
-	Dir string // the data directory, of admin.key and metadata.json; must be there
+	Dir string // the data directory, of admin.key and metadata.json; must exist
 	// AdminKey is a secret of 20 to 512 bytes, in any form, that is valid as an admin key in
 	// addition to the stored ones; empty for none. It is never written.
 	AdminKey string

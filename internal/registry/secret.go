@@ -137,7 +137,7 @@ func (r *Registry) readAdminKey() error {
 func MakeAdminKey(dir string) (string, error) {
 	key := newSecret(Admin)
 	if err := durable.Replace(filepath.Join(dir, "admin.key"), strings.NewReader(key+"\n")); err != nil {
-		return "", fmt.Errorf("keep the admin key: %w", err)
+		return "", fmt.Errorf("store the admin key: %w", err)
 	}
 	return key, nil
 }
@@ -160,7 +160,7 @@ func (r *Registry) recordAdminKey(ctx context.Context) error {
 			}
 		}
 		if err := r.keepKey(ctx, key.digest, made); err != nil {
-			return fmt.Errorf("keep the admin key: %w", err)
+			return fmt.Errorf("store the admin key: %w", err)
 		}
 		if k := r.current.Load().keys.Get(key.digest); k != nil {
 			r.bootstrapKeys[i].id = k.Key.ID

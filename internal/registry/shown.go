@@ -73,7 +73,7 @@ func (r *Registry) FirstKeysShown(ctx context.Context) error {
 			return k, nil
 		})
 		if err != nil {
-			return fmt.Errorf("keep that a key was shown: %w", err)
+			return fmt.Errorf("record that a key was shown: %w", err)
 		}
 	}
 	return nil

@@ -32,7 +32,7 @@ const (
 	appRecords  = "app"
 	keyRecords  = "key"
 	typeRecords = "type"
-	usedKey     = "used"
+	usedKey     = "used" // times of the last use; see lastUseRecord. Older buckets have one record for all keys
 	stateKey    = "state"
 )
 

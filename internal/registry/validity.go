@@ -71,7 +71,7 @@ func (r *Registry) endInvalid() {
 	}
 }
 
-// watchClock checks the keys in use every validityTick until ctx ends.
+// watchClock checks the keys in use every validityTick until ctx is done.
 func (r *Registry) watchClock(ctx context.Context) {
 	tick := time.NewTicker(validityTick)
 	defer tick.Stop()

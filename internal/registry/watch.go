@@ -107,8 +107,8 @@ func endWatch(w jetstream.KeyWatcher) {
 	}
 }
 
-// watchLoop applies the entries of a watch until ctx ends. If the watch ends or its connection is
-// lost, it begins a new one, which delivers everything again; only changes have an effect. (The
+// watchLoop applies the entries of a watch until ctx is done. If the watch ends or its connection
+// is lost, it begins a new one, which delivers everything again; only changes have an effect. (The
 // library would resume the watch only after 20 seconds.)
 func (r *Registry) watchLoop(ctx context.Context, w jetstream.KeyWatcher) {
 	conn := r.js.Conn()
@@ -133,8 +133,8 @@ func (r *Registry) watchLoop(ctx context.Context, w jetstream.KeyWatcher) {
 	}
 }
 
-// drain applies entries, all available ones at once, until the watch or ctx ends or the client
-// reconnects.
+// drain applies entries, all available ones at once, until the watch ends, ctx is done or the
+// client reconnects.
 func (r *Registry) drain(ctx context.Context, w jetstream.KeyWatcher, connected <-chan nats.Status) {
 	for {
 		select {

@@ -100,8 +100,8 @@ func (j *job) update(how func(s *Status)) {
 	how(&j.status)
 }
 
-// run works until the replay has ended, or until ctx ends; then it continues at the next start. It
-// retries temporary failures, such as that of a full queue.
+// run works until the replay has ended, or until ctx is done; then it continues at the next start.
+// It retries temporary failures, such as that of a full queue.
 func (j *job) run(ctx context.Context) {
 	working, stop := context.WithCancel(ctx)
 	defer stop()

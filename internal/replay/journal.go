@@ -129,10 +129,10 @@ func (j journal) write(s Status) error {
 	}
 	b, err := json.Marshal(s)
 	if err != nil {
-		return fmt.Errorf("write down a replay: %w", err)
+		return fmt.Errorf("record a replay: %w", err)
 	}
 	if err := durable.Replace(j.path(s.ID), bytes.NewReader(envelope.Seal(journalVersion, journalMember, b))); err != nil {
-		return fmt.Errorf("write down a replay: %w", err)
+		return fmt.Errorf("record a replay: %w", err)
 	}
 	return nil
 }

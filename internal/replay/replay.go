@@ -140,8 +140,8 @@ func New(opts Options) (*Runner, error) {
 	return r, nil
 }
 
-// Run continues interrupted replays, and runs those that are started, until ctx ends. Replays that
-// have not finished then continue at the next start.
+// Run continues interrupted replays, and runs those that are started, until ctx is done. Replays
+// that have not finished then continue at the next start.
 func (r *Runner) Run(ctx context.Context) error {
 	var work sync.WaitGroup
 	defer work.Wait()

@@ -87,7 +87,7 @@ type Writer interface {
 }
 
 // Reader answers queries. It may be used concurrently, also while the Writer writes. A batch
-// becomes visible atomically. The returned values belong to the caller. When ctx ends, the work
+// becomes visible atomically. The returned values belong to the caller. When ctx is done, the work
 // stops.
 type Reader interface {
 	// Events returns events in the total order (P4), or in exactly the reverse order.
@@ -114,11 +114,10 @@ type Reader interface {
 	// Series counts over time. Steps without events are left out.
 	Series(ctx context.Context, q query.Query, s Series) ([]Point, error)
 	// Values returns the q.Limit most frequent values of a field among the events that q selects,
-	// then by value and type, and how often other values occur. There are fewer when their texts
-	// exceed q.MaxBytes, but at least one. Equal numbers are one value, however they are written.
-	// Objects and arrays are compared by their JSON text; each element of an array on the path
-	// counts by itself. Absent values and null do not count. Values of different types are
-	// different.
+	// then by value and type, and how often other values occur. There are fewer when they exceed
+	// q.MaxBytes, but at least one. Equal numbers are one value, however they are written. Objects
+	// and arrays are compared by their JSON text; each element of an array on the path counts by
+	// itself. Absent values and null do not count. Values of different types are different.
 	Values(ctx context.Context, q query.Query, f query.Field) (Values, error)
 	// Receipt returns the newest arrivals of the event ids q.IDs in q.Apps, newest first and at
 	// most limit. There are fewer when their problems exceed q.MaxBytes, but at least one.
@@ -222,8 +221,8 @@ type Series struct {
 	MaxPoints int // ErrTooWide is returned for more non-empty points
 }
 
-// Steps returns the steps of a series. Stores that count in a query count parts of steps there and
-// add them up here, so that all stores have the same time zones.
+// Steps returns the steps of a series. A store may count finer steps in SQL and sum them with
+// Steps, which alone handles time zones.
 func (s Series) Steps() event.Steps { return event.Steps{Width: s.Interval.Micros(), Zone: s.Zone} }
 
 // Point is one step of one group of a series, in the order (group, at).

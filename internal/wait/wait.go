@@ -1,4 +1,4 @@
-// Package wait waits for a duration, or until a context ends.
+// Package wait waits for a duration, or until a context is done.
 package wait
 
 import (
@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// For waits for a duration. If the context ends first, it returns the context's error.
+// For waits for a duration. If the context is done first, it returns the context's error.
 func For(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

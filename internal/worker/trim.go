@@ -8,12 +8,13 @@ import (
 )
 
 // trimmer decides which frames may be trimmed from the queue: those that the store has flushed,
-// except the newest ones, up to half of the quota, from which a damaged segment can be rebuilt.
+// except the newest. It keeps as many of these as fit in half of the quota, because a damaged
+// segment can be rebuilt from them.
 type trimmer struct {
 	written []watermark // ends of batches that are not flushed yet
-	flushed []watermark // where flushes ended, of which frames are kept; oldest first
+	flushed []watermark // ends of flushes whose frames are kept; oldest first
 	total   int64       // bytes written so far
-	trimmed uint64      // the frame up to which was trimmed
+	trimmed uint64      // the last frame that was trimmed
 }
 
 // watermark is a frame with the bytes that were read up to it.
@@ -43,7 +44,7 @@ func (t *trimmer) begin(position uint64, held queue.State) {
 // divided.
 const startWatermarks = 16
 
-// batchWritten notes a batch.
+// batchWritten records the end of a batch.
 func (t *trimmer) batchWritten(last uint64, sizes []frameSize) {
 	for _, s := range sizes {
 		t.total += int64(s.bytes)

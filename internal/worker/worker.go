@@ -37,11 +37,11 @@ type Options struct {
 	// Resets signals that the store's position went back without a Write that could have reported
 	// it. It may be nil.
 	Resets <-chan struct{}
-	// // TrimLimit returns the last frame that may be trimmed now, math.MaxUint64 for no limit. It
+	// TrimLimit returns the last frame that may be trimmed now, math.MaxUint64 for no limit. It
 	// may be nil.
 	TrimLimit func() uint64
-	// EndFrameLeases makes TrimLimit return math.MaxUint64, because the queue has exceeded three
-	// quarters of its quota. It is not nil when TrimLimit is not.
+	// EndFrameLeases ends the leases that hold frames, so that TrimLimit returns math.MaxUint64. It
+	// must not be nil if TrimLimit is not.
 	EndFrameLeases func()
 	// Lost is called for acknowledged events that can no longer be read, after they were counted as
 	// lost. It may be nil.
@@ -89,9 +89,9 @@ func (l decodedFrame) losses() (found []queue.Loss) {
 	return found
 }
 
-// Run works until ctx ends. It returns an error only if it cannot read the store's position, or if
-// a newer version of The Eye wrote a frame. Frames that were read but not written are read again by
-// the next Run.
+// Run works until ctx is done. It returns an error only if it cannot read the store's position, or
+// if a newer version of The Eye wrote a frame. Frames that were read but not written are read again
+// by the next Run.
 func (w *Worker) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if err := w.consume(ctx); err != nil {
@@ -101,7 +101,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	return nil
 }
 
-// consume writes the frames after the store's position, until ctx ends or the store has lost its
+// consume writes the frames after the store's position, until ctx is done or the store has lost its
 // unflushed rows.
 func (w *Worker) consume(ctx context.Context) error {
 	position, err := w.opts.Store.Position(ctx)
@@ -179,7 +179,7 @@ func (w *Worker) RecordLoss(l queue.Loss) {
 	}
 }
 
-// read decodes frames ahead of the store until ctx ends. It returns an error for a frame from a
+// read decodes frames ahead of the store until ctx is done. It returns an error for a frame from a
 // newer version: that frame and those after it are left for that version.
 func (w *Worker) read(ctx context.Context, from uint64, frames chan<- decodedFrame) error {
 	r := w.opts.Queue.Reader(from)
@@ -234,7 +234,8 @@ func (w *Worker) decode(d queue.Delivery) (l decodedFrame, err error) {
 	if l.counts = d.Counts; !l.damaged {
 		return l, nil
 	}
-	l.lost, err = w.opts.Queue.Lost(d.Sequence, d.Sequence) // more certain than what lies beside the damage
+	// The confirmed record is more reliable than the counts beside the damage.
+	l.lost, err = w.opts.Queue.Lost(d.Sequence, d.Sequence)
 	if len(l.lost.Counts) == 0 {
 		l.lost.Counts = d.Counts
 	}
@@ -295,7 +296,7 @@ type frameSize struct {
 	bytes    int // in the queue
 }
 
-// // write retries until the store has accepted the batch. ok is false if ctx ends, or if the store
+// write retries until the store has accepted the batch. ok is false if ctx is done, or if the store
 // needs frames from an earlier position.
 func (w *Worker) write(ctx context.Context, b store.Batch) (outcomes []event.Outcome, ok bool) {
 	w.metrics.writeBegun(b)

@@ -16,7 +16,7 @@ func (h *Handlers) auditRoutes() []httpapi.Route {
 		{Method: "GET", Path: "/v1/audit", Access: httpapi.ForAdmin, Handle: h.listAudit, Doc: httpapi.Doc{
 			ID: "listAudit", Tag: "operation", Summary: "List administrative actions: what was changed, by whom and when",
 			Text: "Each request that requires an admin key and is not a GET has an entry, even if it was refused for its content; so does each export and each backup " +
-				"with an admin key, and what the server does by itself at a start. The start of an action is on disk before the action begins, and its outcome before the answer. " +
+				"with an admin key, and what the server does by itself at startup. The start of an action is on disk before the action begins, and its outcome before the answer. " +
 				"Requests that change nothing have up to 100 entries for each key and day (UTC); further ones are summarized in one entry, `refusedActs` or `repeatedActs`. Requests outside the intake whose key was refused are summarized in `refusedKeys`. " +
 				"Entries are listed in the order in which they ended, newest first; an unfinished one is listed where it began. " +
 				"The log holds 32 MiB; beyond that the oldest entries are dropped, which the last page reports.",

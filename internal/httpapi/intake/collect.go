@@ -79,8 +79,8 @@ func (h *Handlers) submit(ctx context.Context, c *httpapi.Call, a admission, b b
 	req := ingest.Request{
 		App: a.app.Name, Zone: a.app.Location(), RefuseUnknownTypes: a.app.UnknownTypes == registry.RejectUnknown,
 		Body: b.bytes, Lines: b.ndjson, IdempotencyKey: a.idempotencyKey, ReceivedAt: event.Now(),
-		Single: c.Principal.KeyID == "",                         // the first Eye does not accept batches
-		Public: c.Principal.Public() || c.Principal.KeyID == "", // no key is needed at the address of the first Eye
+		Single: c.Principal.KeyID == "",                         // --legacy-app does not accept batches
+		Public: c.Principal.Public() || c.Principal.KeyID == "", // --legacy-app needs no key
 	}
 	unparsed := b.unparsed
 	if unparsed == nil {

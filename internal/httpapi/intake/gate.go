@@ -9,9 +9,9 @@ import (
 	"theeye/internal/registry"
 )
 
-// gate lets the deletion of an application see all events that were accepted. Requests pass the
-// gate on their way to the queue. A deletion closes it for the application, which waits for the
-// requests inside, and only then looks for events.
+// gate lets a deletion wait for the requests of its application that are in progress. Requests pass
+// the gate on their way to the queue. Closing it for an application waits for the requests inside
+// and keeps out further ones; the deletion then looks for events.
 type gate struct {
 	byApp sync.Map // name → *sync.RWMutex; one for each application that ever sent
 	// resolved is the value of Collector.UnknownOutcomes up to which every outcome is known.
@@ -65,8 +65,8 @@ func (h *Handlers) accepting(a registry.App) bool {
 func (h *Handlers) CloseGate(app string) (reopen func()) { return h.gate.close(app) }
 
 // WaitCounted returns when the books and the pending counts include everything that was accepted
-// before the call, even if nobody waits for the outcome any more. If ctx ends first, it returns its
-// error.
+// before the call, even if nobody waits for the outcome any more. If ctx is done first, it returns
+// its error.
 func (h *Handlers) WaitCounted(ctx context.Context) error {
 	if err := h.opts.Collector.WaitInFlight(ctx); err != nil {
 		return err

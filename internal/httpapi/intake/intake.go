@@ -1,4 +1,4 @@
-// Package intake serves the routes that accept events: POST /v1/events, the POST of the first Eye's
+// Package intake serves the routes that accept events: POST /v1/events, the POST of --legacy-app's
 // address, and the list of requests that were refused there.
 //
 // A request is admitted, its body is read within the body budget, and the body is handed to the

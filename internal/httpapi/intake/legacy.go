@@ -9,9 +9,11 @@ import (
 	"theeye/internal/httpapi"
 )
 
+// The legacy routes, of --legacy-app, serve callers of the service that The Eye replaces: one path,
+// /event/, without keys, which saves one event at a time and lists it immediately.
 func (h *Handlers) legacyRoutes() []httpapi.Route {
 	save := httpapi.LegacyRoute(http.MethodPost, h.opts.LegacyApp, h.legacySave, httpapi.Doc{
-		ID: "legacySave", Summary: "Save an event, in the form of the first Eye",
+		ID: "legacySave", Summary: "Save an event, in the format of the service that The Eye replaces",
 		Body:    reflect.TypeFor[SentEvent](),
 		Answers: []httpapi.Answer{httpapi.JSON[httpapi.LegacyMessage](201, "saved")},
 		Errors:  []int{403, 413, 415, 429, 503},
@@ -25,7 +27,7 @@ func (h *Handlers) legacySave(c *httpapi.Call) error {
 	if err != nil {
 		return err
 	}
-	if err := h.awaitOutcomes(c.Context(), &receipt); err != nil { // after a 201, the first Eye listed the event immediately
+	if err := h.awaitOutcomes(c.Context(), &receipt); err != nil { // callers expect that a saved event is listed immediately
 		return err
 	}
 	if problems := receipt.Items[0].Problems; len(problems) > 0 {
@@ -34,7 +36,7 @@ func (h *Handlers) legacySave(c *httpapi.Call) error {
 	return c.WriteJSON(http.StatusCreated, httpapi.LegacyMessage{Message: "Event has been Saved!"})
 }
 
-// legacyMessage names the first missing field in the order in which the first Eye checked them,
+// legacyMessage names the first missing field in the order in which the replaced service checked them,
 // or else the first problem.
 func legacyMessage(problems []event.Problem) any {
 	for _, field := range []string{"session_id", "category", "name", "data", "timestamp"} {

@@ -84,8 +84,8 @@ func (b *bucket) enter(now time.Time) bool {
 	return true
 }
 
-// charge takes events from the bucket, which may go into debt. The limiter reserves at most a
-// burst at a time, but without a limit on the debt.
+// charge takes events from the bucket, which may go into debt. The limiter refuses to reserve more
+// than a burst at a time, so the events are charged in parts.
 func (b *bucket) charge(now time.Time, events int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

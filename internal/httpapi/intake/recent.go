@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// recentKey identifies a group of refused requests. The application is that of a known key, so
-// that requests without a key cannot create groups.
+// recentKey identifies a group of refused requests. The application is that of a known key.
+// Requests without one share a group for each reason, so they cannot create many.
 type recentKey struct{ app, reason string }
 
 // recentGroup holds the latest requests of a group, the oldest first.

@@ -12,10 +12,10 @@ import (
 	"theeye/internal/httpapi/read"
 )
 
-// legacyApp is a placeholder for the application of the first Eye. The document does not name it.
+// legacyApp is a placeholder for the application of --legacy-app. The document does not name it.
 const legacyApp = "legacy"
 
-// Document returns the document, with or without the routes of the first Eye's address.
+// Document returns the document, with or without the routes of --legacy-app.
 func Document(legacy bool) *huma.OpenAPI { return httpapi.OpenAPI(Routes(legacy)) }
 
 // Routes returns the routes of a node. Only their documentation can be used, not their handlers.

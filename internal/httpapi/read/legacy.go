@@ -20,7 +20,7 @@ import (
 
 func (h *Handlers) legacyRoutes() []httpapi.Route {
 	return []httpapi.Route{httpapi.LegacyRoute(http.MethodGet, h.opts.LegacyApp, h.legacyList, httpapi.Doc{
-		ID: "legacyList", Summary: "List events, in the form of the first Eye",
+		ID: "legacyList", Summary: "List events, in the format of the service that The Eye replaces",
 		Params: []httpapi.Param{
 			{Name: "filter", Text: "`session_id,<id>`, `category,<category>` or `time`"},
 			{Name: "init_time", Text: "with filter=time, inclusive; also in a JSON body"},
@@ -31,12 +31,12 @@ func (h *Handlers) legacyRoutes() []httpapi.Route {
 	})}
 }
 
-// LegacyEvents is a list of events in the form of the first Eye.
+// LegacyEvents is a list of events in the format of the legacy routes.
 type LegacyEvents struct {
 	Events []LegacyEvent `json:"events"`
 }
 
-// LegacyEvent is an event in the form of the first Eye.
+// LegacyEvent is an event in the format of the legacy routes.
 type LegacyEvent struct {
 	SessionID string         `json:"session_id"`
 	Category  string         `json:"category"`

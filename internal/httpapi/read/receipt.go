@@ -54,7 +54,7 @@ func (h *Handlers) receipt(c *httpapi.Call) error {
 		return err
 	}
 	if len(arrivals) == 0 {
-		return httpapi.NewProblem(http.StatusNotFound, "no event with this id has arrived, or none that this key can read; lost and erased events leave no receipt")
+		return httpapi.NewProblem(http.StatusNotFound, "no event with this id has arrived, or none that this key can read")
 	}
 	httpapi.KeepPage(r.memory, arrivals, (*store.Arrival).Size)
 	answer := h.receiptOf(arrivals)

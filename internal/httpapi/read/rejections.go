@@ -165,7 +165,7 @@ func sentence(g *store.RejectionGroup, now event.Micros) string {
 	if first[:date] == today[:date] {
 		at = first[date+1 : date+6]
 	}
-	what := "something without a readable type"
+	what := "an event of unknown type"
 	if g.Category != "" || g.Name != "" {
 		what = fmt.Sprintf("'%s/%s'", g.Category, g.Name)
 	}
@@ -185,5 +185,5 @@ func wrong(g *store.RejectionGroup) string {
 	case g.Pointer != "":
 		return "is wrong at " + g.Pointer + ": " + g.Message
 	}
-	return "cannot be taken: " + g.Message
+	return "was not accepted: " + g.Message
 }

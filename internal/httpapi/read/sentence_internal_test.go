@@ -16,7 +16,7 @@ func TestSentence(t *testing.T) {
 			App: "shop", Category: "form interaction", Name: "submit", Code: event.SchemaViolation, Pointer: "/data/form/last_name", Count: 314,
 			FirstSeen: at(10), Message: "missing property 'last_name'",
 		},
-		"once, at 2026-04-30 23:02 UTC: something without a readable type from shop lacks /name": {
+		"once, at 2026-04-30 23:02 UTC: an event of unknown type from shop lacks /name": {
 			App: "shop", Code: event.MissingField, Pointer: "/name", Count: 1, FirstSeen: at(-1), Message: "missing field 'name'",
 		},
 		"2 times since 10:02 UTC: 'c/n' from shop is wrong at /data/n: must be a number, not a string": {
@@ -28,7 +28,7 @@ func TestSentence(t *testing.T) {
 		"2 times since 10:02 UTC: 'c/n' from shop has no event type, which this application asks for": {
 			App: "shop", Category: "c", Name: "n", Code: event.UnknownEventType, Count: 2, FirstSeen: at(10), Message: "m",
 		},
-		"2 times since 10:02 UTC: something without a readable type from shop cannot be taken: not JSON": {
+		"2 times since 10:02 UTC: an event of unknown type from shop was not accepted: not JSON": {
 			App: "shop", Code: event.InvalidJSON, Count: 2, FirstSeen: at(10), Message: "not JSON",
 		},
 	} {

@@ -6,8 +6,9 @@
 //
 // The prefix of a file's name says which part of the store it belongs to: hot_ decides and writes
 // batches, segment_ is about one segment, upkeep_ flushes, merges, expires and erases, recover_
-// handles damage and failure, query_ reads. All of them use versions (version.go): a version is the
-// memtables and segments of one moment.
+// handles damage and failure, query_ reads. All of them use versions (version.go): a version is
+// what readers see at one moment, which is the memtables and segments, the last stored frame, the
+// counts of arrivals, the manifest and the erasures.
 //
 // Recovery is of two kinds. Online, the store quarantines, rebuilds or readmits damaged segments
 // and reopens DuckDB while it serves; recover_error.go defines these terms. Offline, when a store

@@ -58,8 +58,8 @@ func (t residue) redacted() residue {
 	return t
 }
 
-// decider decides the fates of a batch, and contains what its records are compared with.
-// Store.writing is held.
+// decider decides the fates of a batch, and contains what its records are compared with. The caller
+// must hold s.writing.
 type decider struct {
 	*pinned
 	clock      clockReading

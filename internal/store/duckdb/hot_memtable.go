@@ -40,7 +40,8 @@ func (mt *memtable) largest(table string) *atomic.Int64 {
 // empty reports whether nothing was written.
 func (mt *memtable) empty() bool { return mt.rows == 0 }
 
-// newMemtable creates empty hot tables. writing is held, or the store is not open yet.
+// newMemtable creates empty hot tables. The caller must hold s.writing, unless the store is not
+// open yet.
 func (s *Store) newMemtable(ctx context.Context, number uint64) (*memtable, error) {
 	return makeMemtable(ctx, s.reading, number)
 }

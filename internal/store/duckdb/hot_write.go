@@ -169,7 +169,7 @@ func (s *Store) Probe(ctx context.Context, records []event.Record) error {
 	return s.probe(ctx, p.tables.memtables[len(p.tables.memtables)-1], records)
 }
 
-// probe is Probe for the tables of mt. writing is held.
+// probe is Probe for the tables of mt. The caller must hold s.writing.
 func (s *Store) probe(ctx context.Context, mt *memtable, records []event.Record) error {
 	var d decision
 	for _, r := range records {

@@ -92,8 +92,8 @@ func (c *countdown) Err() error {
 	return nil
 }
 
-// A write whose context ends at any of the places that look at it writes
-// nothing, also when all rows are appended already.
+// A write whose context is done at any of the places that look at it writes nothing, also when all
+// rows are appended already.
 func TestCancelledAnywhere(t *testing.T) {
 	s := closed(t, open(t, duckdb.Options{}))
 	batch := frame(1, pageView(1), pageView(2), pageView(1), refusal(3, "a"))

@@ -271,7 +271,7 @@ func (l *leases) endLocked(id string) {
 }
 
 // unnamedLocked removes the segments that no lease names any more from deleteOnRelease, and returns
-// them. mu is held.
+// them. The caller must hold s.mu.
 func (l *leases) unnamedLocked() (unnamed []SegmentInfo) {
 	l.deleteOnRelease = slices.DeleteFunc(l.deleteOnRelease, func(info SegmentInfo) bool {
 		if l.namedLocked(info.ID) {

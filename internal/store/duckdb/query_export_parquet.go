@@ -64,8 +64,8 @@ func (e *export) inChunks() string {
 
 // Parquet writes the events that q selects to a Parquet file and returns it, open at its beginning;
 // Limit, After and Descending do not matter. The file is unlinked, so its space is freed when it is
-// closed: by the caller, when ctx ends, or by EndExports. Parquet waits while MaxExports run. When
-// it meets a damaged segment, it quarantines it and begins again.
+// closed: by the caller, when ctx is done, or by EndExports. Parquet waits while MaxExports run.
+// When it meets a damaged segment, it quarantines it and begins again.
 func (s *Store) Parquet(ctx context.Context, q query.Query) (*os.File, error) {
 	if !s.persistent() {
 		return nil, errNoFolder

@@ -134,7 +134,8 @@ func (f *feedWindows) release(w *feedWindow) {
 	}
 }
 
-// make makes a window that begins at a frame, with one reader. building is held.
+// make makes a window that begins at a frame, with one reader. The caller must hold the
+// token of f.building.
 func (f *feedWindows) make(ctx context.Context, p *pinned, frame uint64) (*feedWindow, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -166,7 +167,8 @@ func (f *feedWindows) make(ctx context.Context, p *pinned, frame uint64) (*feedW
 }
 
 // failed removes a window that could not be made. The state of the instance is not known after
-// that, so it removes all windows and closes the instance. building is held.
+// that, so it removes all windows and closes the instance. The caller must hold the
+// token of f.building.
 func (f *feedWindows) failed(ctx context.Context, w *feedWindow, err error) error {
 	cause := context.Cause(ctx)
 	whole := context.WithoutCancel(ctx) // readers of other windows end soon
@@ -272,7 +274,8 @@ func (f *feedWindows) count(ctx context.Context, p *pinned, first, last uint64) 
 }
 
 // discard removes windows for which stale is true, and the ones unused longest until at most keep
-// are left. It waits for their readers. building is held.
+// are left. It waits for their readers. The caller must hold the
+// token of f.building.
 func (f *feedWindows) discard(ctx context.Context, keep int, stale func(*feedWindow) bool) error {
 	f.mu.Lock()
 	var out []*feedWindow
@@ -313,7 +316,8 @@ func (f *feedWindows) awaitReaders(ctx context.Context, w *feedWindow) error {
 	}
 }
 
-// forget removes all windows after the instance has been closed. building is held.
+// forget removes all windows after the instance has been closed. The caller must hold the
+// token of f.building.
 func (f *feedWindows) forget() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -36,7 +36,8 @@ func (b builder) build(kind, text string) statement {
 // scanner reads the columns of one row.
 type scanner func(into ...any) error
 
-// queryAll runs a statement and returns all its rows. When ctx ends, the statement is interrupted.
+// queryAll runs a statement and returns all its rows. When ctx is done, the statement is
+// interrupted.
 func queryAll[T any](ctx context.Context, s *Store, q statement, read func(scanner) (T, error)) (items []T, err error) {
 	began := time.Now()
 	defer func() { s.metrics.queried(q.kind, time.Since(began)) }()

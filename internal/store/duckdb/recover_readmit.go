@@ -216,7 +216,7 @@ func (s *Store) readmit(ctx context.Context, damaged SegmentInfo, file string) (
 	return nil
 }
 
-// readmission is the state of readmit. upkeep and writing are held.
+// readmission is the state of readmit. The caller must hold s.upkeep and s.writing.
 type readmission struct {
 	store    *Store
 	p        *pinned
@@ -344,7 +344,7 @@ func (r *readmission) add(ctx context.Context, decide func(*pinned) (*decision, 
 		return err
 	}
 	r.store.addKnown(r.memtable, d)
-	if r.memtable.rows < readmitRows && r.memtable.bytes < r.store.opts.MemoryLimit/flushByteRate {
+	if r.memtable.rows < readmitRows && r.memtable.bytes < r.store.opts.MemoryLimit/flushMemoryPart {
 		return nil
 	}
 	return r.write(ctx)

@@ -149,7 +149,8 @@ func sameArrivals(a, b SegmentInfo) bool {
 	return maps.Equal(totals(a), totals(b)) && a.Replays == b.Replays
 }
 
-// restoreSegments commits segments in place of the damaged one with an id. upkeep is held.
+// restoreSegments commits segments in place of the damaged one with an id. The caller must hold
+// s.upkeep.
 func (s *Store) restoreSegments(ctx context.Context, m Manifest, made []SegmentInfo, damaged uint64) error {
 	var opened []*segment
 	for _, info := range made {

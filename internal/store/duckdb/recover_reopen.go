@@ -73,8 +73,8 @@ func (s *Store) reopen(ctx context.Context, broken *instance, cause error) error
 	return errReopened
 }
 
-// reopenLocked replaces the reading instance by one with all segments and an empty memtable. upkeep
-// and writing are held.
+// reopenLocked replaces the reading instance by one with all segments and an empty memtable. The
+// caller must hold s.upkeep and s.writing.
 func (s *Store) reopenLocked(ctx context.Context, cause error) error {
 	now, memtables := s.current(), s.memtables()
 	number := memtables[len(memtables)-1].number + 1

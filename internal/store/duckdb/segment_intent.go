@@ -44,7 +44,7 @@ func (i *intents) begin(names ...string) error {
 }
 
 // end notes that a manifest names the files, or that they are gone. A file that stays noted after
-// an error is deleted at a start only if no manifest names it.
+// an error is deleted at startup only if no manifest names it.
 func (i *intents) end(names ...string) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()

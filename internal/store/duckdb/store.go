@@ -36,7 +36,7 @@ const (
 )
 
 const (
-	// maxReaders is how many queries run at once; others wait until their context ends. One key
+	// maxReaders is how many queries run at once; others wait until their context is done. One key
 	// runs at most half of them, and one application three quarters (fair.With). The writer has a
 	// connection of its own and never waits.
 	maxReaders = 16

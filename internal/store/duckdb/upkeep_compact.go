@@ -29,7 +29,7 @@ const (
 	quantiles    = 64 // of the times of a merge
 )
 
-// compactor runs compactions, one at a time, until ctx ends.
+// compactor runs compactions, one at a time, until ctx is done.
 func (s *Store) compactor(ctx context.Context) error {
 	tick := time.NewTicker(compactTick)
 	defer tick.Stop()

@@ -100,7 +100,7 @@ func (s *Store) ensureSessionKey() error {
 }
 
 // commitTombstones updates the digest of the tombstones in the manifest. They are in force even
-// when that fails. upkeep is held.
+// when that fails. The caller must hold s.upkeep.
 func (s *Store) commitTombstones() error {
 	m := *s.current().manifest
 	m.Tombstones = s.tombstones.Digest()

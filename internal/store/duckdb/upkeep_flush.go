@@ -19,16 +19,16 @@ import (
 )
 
 const (
-	sliceRows     = 1_000_000 // of a slice, approximately
-	maxSlices     = 200
-	flushTick     = time.Second
-	flushRetry    = 5 * time.Second // after a flush that failed
-	flushByteRate = 8               // a memtable is flushed when its payloads take this part of DuckDB's memory
+	sliceRows       = 1_000_000 // of a slice, approximately
+	maxSlices       = 200
+	flushTick       = time.Second
+	flushRetry      = 5 * time.Second // after a flush that failed
+	flushMemoryPart = 8               // a memtable is flushed when its payloads take one eighth of DuckDB's memory
 )
 
-// Run flushes, merges and expires when it is due, until ctx ends. It retries what fails: the queue
-// keeps everything meanwhile. It returns an error if the disk is not reliable any longer; then the
-// process must end.
+// Run flushes, merges and expires when it is due, until ctx is done. It retries what fails: the
+// queue keeps everything meanwhile. It returns an error if the disk is not reliable any longer;
+// then the process must end.
 func (s *Store) Run(ctx context.Context) error {
 	if !s.persistent() {
 		<-ctx.Done()
@@ -40,7 +40,7 @@ func (s *Store) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// flusher flushes when it is due, until ctx ends.
+// flusher flushes when it is due, until ctx is done.
 func (s *Store) flusher(ctx context.Context) error {
 	tick := time.NewTicker(flushTick)
 	defer tick.Stop()
@@ -66,7 +66,7 @@ func (s *Store) flusher(ctx context.Context) error {
 		}
 		if err != nil && ctx.Err() == nil {
 			s.log.Error("the store's files could not be changed; it will be retried, and events wait in the queue meanwhile", "error", err)
-			_ = wait.For(ctx, flushRetry) // the loop looks at ctx
+			_ = wait.For(ctx, flushRetry) // the loop checks ctx
 		}
 	}
 }
@@ -94,9 +94,10 @@ func (s *Store) flushDue(ctx context.Context) error {
 	return s.flushOldest(ctx)
 }
 
-// fullLocked reports whether a memtable is large enough to be flushed. writing is held.
+// fullLocked reports whether a memtable is large enough to be flushed. The caller must hold
+// s.writing.
 func (s *Store) fullLocked(mt *memtable) bool {
-	return s.persistent() && (mt.rows >= s.opts.FlushRows || mt.bytes >= s.opts.MemoryLimit/flushByteRate)
+	return s.persistent() && (mt.rows >= s.opts.FlushRows || mt.bytes >= s.opts.MemoryLimit/flushMemoryPart)
 }
 
 // Flush flushes everything that is written when it is called. Writing and reading go on meanwhile.
@@ -124,7 +125,7 @@ func (s *Store) flushAll(ctx context.Context) error {
 	return s.flushOldest(ctx)
 }
 
-// freeze adds a new memtable when the only one is due, which is frozen then.
+// freeze freezes the only memtable if it is due, and adds a new one.
 func (s *Store) freeze(ctx context.Context, due func(*memtable) bool) (frozen bool, err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -138,8 +139,8 @@ func (s *Store) freeze(ctx context.Context, due func(*memtable) bool) (frozen bo
 	return true, s.freezeLocked(ctx)
 }
 
-// freezeLocked freezes the newest memtable, which is flushed next, and adds a new one. writing is
-// held.
+// freezeLocked freezes the newest memtable, which is flushed next, and adds a new one. The caller
+// must hold s.writing.
 func (s *Store) freezeLocked(ctx context.Context) error {
 	memtables := s.memtables() // while writing is held, only the first one may be removed
 	newest := memtables[len(memtables)-1]
@@ -158,8 +159,8 @@ func (s *Store) freezeLocked(ctx context.Context) error {
 	return nil
 }
 
-// flushOldest writes the older memtable as a segment, and replaces it by that in the manifest and
-// for readers. upkeep is held.
+// flushOldest writes the older memtable as a segment, and replaces the memtable with the segment,
+// in the manifest and for readers. The caller must hold s.upkeep.
 func (s *Store) flushOldest(ctx context.Context) error {
 	began := time.Now()
 	mt := s.memtables()[0]
@@ -187,8 +188,8 @@ func (s *Store) flushOldest(ctx context.Context) error {
 	return nil
 }
 
-// commitFlush commits a manifest with what the oldest memtable held, in the segments made of it.
-// upkeep is held.
+// commitFlush commits a manifest that names the segments made from the oldest memtable, and
+// installs them in its place. The caller must hold s.upkeep.
 func (s *Store) commitFlush(m *Manifest, made []*segment) error {
 	if s.opts.Queue != nil {
 		if err := s.opts.Queue.ExtendConfirmed(m.Flushed); err != nil {
@@ -230,7 +231,8 @@ const largeRows = 100_000
 func (s *Store) reserveID() uint64 { return s.lastID.Add(1) }
 
 // commit makes m the manifest. After an error, it closes the segments that m would have named, and
-// deletes their files. It sets NextID, and drops obsolete files that are gone. upkeep is held.
+// deletes their files. It sets NextID, and drops obsolete files that are gone. The caller must hold
+// s.upkeep.
 func (s *Store) commit(m *Manifest, made ...*segment) error {
 	m.NextID = s.lastID.Load() + 1
 	err := s.dropObsolete(m)
@@ -261,7 +263,7 @@ func (s *Store) commit(m *Manifest, made ...*segment) error {
 	}
 	s.upToDate, s.newFolders = true, nil
 	if err := writeCopy(s.opts.Dir, text); err != nil {
-		s.log.Warn("the copy of the manifest is an earlier one, until the next is written", "error", err)
+		s.log.Warn("could not copy the manifest; the previous copy remains until the next one is written", "error", err)
 	}
 	var names []string
 	for _, seg := range made {

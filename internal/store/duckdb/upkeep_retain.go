@@ -179,7 +179,8 @@ func (o oldestRows) onlyExpired(x expiry) expiry {
 	return expiry{of(x.rows), of(x.replays), of(x.erased)}
 }
 
-// oldestIn returns the oldest rows of a segment. It queries them once. Store.merging is held.
+// oldestIn returns the oldest rows of a segment. It queries them once. The caller must hold
+// s.merging.
 func (s *Store) oldestIn(ctx context.Context, seg *segment) (oldestRows, error) {
 	if seg.oldest != nil {
 		return seg.oldest, nil

@@ -18,11 +18,12 @@ type tableSet struct {
 	superseded bool // another table set is current; guarded by Store.mu
 }
 
-// storeVersion is the content of the store at one moment: what the writer and upkeep have made, and
-// what readers read. It never changes; install makes another one current.
+// storeVersion is what readers see at one moment: the memtables and segments, the last stored
+// frame, the counts of arrivals, the manifest and the erasures. It never changes; install makes
+// another one current.
 type storeVersion struct {
 	tables   *tableSet
-	position uint64
+	position uint64 // the last stored frame
 	arrivals arrivals
 	manifest *Manifest
 	erased   *erasure.Set
@@ -62,8 +63,8 @@ type orphans struct {
 }
 
 // unrefLocked returns the orphans of a table set that is superseded and has no pins left, which
-// happens once. The lists of the set stay unchanged for callers of current, which have no pin. mu
-// is held.
+// happens once. The lists of the set do not change, because callers of current may still read them
+// without a pin. The caller must hold s.mu.
 func (s *Store) unrefLocked(t *tableSet) (left orphans) {
 	if !t.superseded || t.pins > 0 {
 		return left
@@ -81,7 +82,7 @@ func (s *Store) unrefLocked(t *tableSet) (left orphans) {
 	return left
 }
 
-// dropOrphans drops the tables of memtables, and detaches segments. mu is not held.
+// dropOrphans drops the tables of memtables, and detaches segments. The caller must not hold s.mu.
 func (s *Store) dropOrphans(left orphans) {
 	for _, mt := range left.memtables {
 		if mt.in.closed.Load() {
@@ -104,7 +105,7 @@ func (s *Store) install(how func(next *storeVersion)) {
 	s.dropOrphans(s.exchange(how))
 }
 
-// exchange is install, but returns the orphans instead of dropping them.
+// exchange is like install, but returns the orphans instead of dropping them.
 func (s *Store) exchange(how func(next *storeVersion)) orphans {
 	s.mu.Lock()
 	defer s.mu.Unlock()
