@@ -28,11 +28,17 @@ func serveScript(script ui.Script, caching string) func(*Call) error {
 		h := c.w.Header()
 		h.Set("Content-Type", "text/javascript; charset=utf-8")
 		h.Set("Cache-Control", caching)
-		h.Set("ETag", `"`+script.Hash+`"`)
+		h.Set("ETag", `W/"`+script.Hash+`"`) // weak: one for both encodings
+		h.Set("Vary", "Accept-Encoding")
 		// Pages of any site may load it, also with integrity= or under Cross-Origin-Embedder-Policy.
 		h.Set("Access-Control-Allow-Origin", "*")
 		h.Set("Cross-Origin-Resource-Policy", "cross-origin")
-		http.ServeContent(c.w, c.Request, "eye.js", time.Time{}, bytes.NewReader(script.Text))
+		content := script.Text
+		if AcceptedEncoding(c.Header.Values("Accept-Encoding"), "gzip") == "gzip" {
+			h.Set("Content-Encoding", "gzip")
+			content = script.Packed
+		}
+		http.ServeContent(c.w, c.Request, "eye.js", time.Time{}, bytes.NewReader(content))
 		return nil
 	}
 }

@@ -3,6 +3,8 @@
 package ui
 
 import (
+	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
@@ -13,8 +15,9 @@ var files embed.FS
 
 // Script is the client for web pages.
 type Script struct {
-	Text []byte
-	Hash string // names the text
+	Text   []byte
+	Packed []byte // the text, compressed with gzip
+	Hash   string // names the text
 }
 
 // NewScript returns the script that was built into this program.
@@ -23,8 +26,19 @@ func NewScript() Script {
 	if err != nil {
 		panic(err) // the compiler has embedded it
 	}
+	var packed bytes.Buffer
+	w, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
+	if err == nil {
+		_, err = w.Write(text)
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	if err != nil {
+		panic(err) // a buffer takes everything
+	}
 	sum := sha256.Sum256(text)
-	return Script{text, hex.EncodeToString(sum[:8])}
+	return Script{text, packed.Bytes(), hex.EncodeToString(sum[:8])}
 }
 
 // Name returns the name under which the text never changes.

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
@@ -30,7 +29,7 @@ type download struct {
 func newDownload(c *httpapi.Call, f format) *download {
 	d := &download{c: c, format: f}
 	if f.encode != nil {
-		d.encoding = acceptedEncoding(c.Header.Values("Accept-Encoding"))
+		d.encoding = httpapi.AcceptedEncoding(c.Header.Values("Accept-Encoding"), "zstd", "gzip")
 	}
 	return d
 }
@@ -84,24 +83,4 @@ func (d *download) packed() (w io.Writer, finish func() error, err error) {
 		return z, z.Close, nil
 	}
 	return d, func() error { return nil }, nil
-}
-
-// acceptedEncoding chooses one of the encodings that a caller accepts (RFC 9110, section 12.5.3),
-// or "" for none.
-func acceptedEncoding(headers []string) string {
-	accepted := map[string]bool{}
-	for item := range strings.SplitSeq(strings.Join(headers, ","), ",") {
-		name, parameter, _ := strings.Cut(item, ";")
-		weight := 1.0
-		if text, ok := strings.CutPrefix(strings.TrimSpace(parameter), "q="); ok {
-			weight, _ = strconv.ParseFloat(text, 64)
-		}
-		accepted[strings.ToLower(strings.TrimSpace(name))] = weight > 0
-	}
-	for _, name := range []string{"zstd", "gzip"} {
-		if accepted[name] {
-			return name
-		}
-	}
-	return ""
 }
