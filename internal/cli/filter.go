@@ -29,7 +29,11 @@ type filterFlags struct {
 const timeZoneUsage = "time `zone` of times that have none, such as Europe/Berlin; by default that of the key's application"
 
 // filterOf says in which flags a command differs from others.
-type filterOf struct{ order, limit, rejections, replay, oneSession bool }
+type filterOf struct {
+	order, limit, rejections, replay, oneSession bool
+	feed                                         bool // items of the feed
+	target                                       bool // --to is where they go
+}
 
 func newFilterFlags(cmd *cobra.Command, of filterOf) *filterFlags {
 	fs := cmd.Flags()
@@ -51,14 +55,25 @@ func newFilterFlags(cmd *cobra.Command, of filterOf) *filterFlags {
 	list("name", "name", "`name` of the event type")
 	list("where", "where", "`condition`, such as data.path=/checkout or data.n>=10")
 	text("from", "start `time` (inclusive)")
-	text("to", "end `time` (exclusive)")
+	if !of.target { // there, --to is where items go
+		text("to", "end `time` (exclusive)")
+	}
 	if !of.replay { // there, --time-zone applies to the rejected events
 		f.texts["time_zone"] = fs.String("time-zone", "", timeZoneUsage)
 	}
+	if of.feed {
+		list("kind", "kind", "`kind` of item: event, rejection or erased; all by default")
+	}
+	if of.rejections || of.feed {
+		only := ""
+		if of.feed {
+			only = "; only with --kind rejection"
+		}
+		list("code", "code", "`code` of a problem"+only)
+		list("pointer", "pointer", "JSON `Pointer` of a problem"+only)
+		list("event-id", "event_id", "`id` of the rejected event, as a UUID or as its sender wrote it"+only)
+	}
 	if of.rejections {
-		list("code", "code", "`code` of a problem")
-		list("pointer", "pointer", "JSON `Pointer` of a problem")
-		list("event-id", "event_id", "`id` of the rejected event, as a UUID or as its sender wrote it")
 		word("replayed", "`true` for rejections that a replay has resolved, false for those still open", "true", "false")
 	}
 	if of.order {

@@ -88,6 +88,7 @@ func newRoot(s stdio) *cobra.Command {
 	root.AddCommand(newServeCommand(s))
 	root.AddCommand(
 		newSendCommand(s), newEventsCommand(s), newSessionsCommand(s), newSessionCommand(s), newCountCommand(s), newExportCommand(s),
+		newTailCommand(s), newFeedCommand(s),
 		newRejectionsCommand(s), newReceiptCommand(s), newBooksCommand(s), newEraseCommand(s),
 		newTypesCommand(s), newAppsCommand(s), newKeysCommand(s),
 		newAuditCommand(s), newUnreadableCommand(s), newBackupCommand(s), newRestoreCommand(s), newStoreCommand(s),

@@ -111,6 +111,8 @@ type Problem struct {
 	Status  int      `json:"status"`
 	Detail  string   `json:"detail"`
 	Reasons []Reason `json:"reasons"` // of a schema that is not compatible
+	Code    string   `json:"code"`    // of an error that programs handle
+	Common  string   `json:"common"`  // with PositionGone: a position, or empty
 
 	RetryAfter string
 	advice     string // what to do
@@ -203,6 +205,7 @@ type Request struct {
 	ContentType    string // of the body; empty for JSON
 	Body           []byte // nil for none
 	IdempotencyKey string // the Idempotency-Key; empty for none
+	LastEventID    string // the id of the last message of a stream that is continued; empty for none
 	Patient        bool   // the server may work for minutes before it answers
 }
 
@@ -241,6 +244,9 @@ func (c *Client) Open(ctx context.Context, r Request, also ...int) (*http.Respon
 	}
 	if r.IdempotencyKey != "" {
 		req.Header.Set("Idempotency-Key", r.IdempotencyKey)
+	}
+	if r.LastEventID != "" {
+		req.Header.Set("Last-Event-ID", r.LastEventID)
 	}
 	if r.Body != nil {
 		if r.ContentType == "" {
