@@ -81,7 +81,7 @@ func recoverData(f *clientFlags, opts duckdb.RecoverOptions, forget, yes bool) e
 		f.showForgetting(metadata)
 	}
 	if yes && metadata != nil {
-		if err := metadata.Do(opts.Step); err != nil {
+		if err := metadata.Apply(opts.Step); err != nil {
 			return err
 		}
 	}

@@ -94,7 +94,7 @@ func (f *clientFlags) rescueLocally(ctx context.Context, data, file string, tell
 	}
 	defer s.Close()
 	var answer admin.RescueAnswer
-	if err := s.Alone(ctx, func(ctx context.Context) (err error) {
+	if err := s.RunOffline(ctx, func(ctx context.Context) (err error) {
 		answer, err = s.Rescue(ctx, file)
 		return err
 	}); err != nil {

@@ -33,7 +33,7 @@ func TestPositions(t *testing.T) {
 	const timeline = "0190f3c2-0000-7000-8000-000000000000"
 	places := []store.FeedPlace{
 		{}, {CarriedBy: 1, Position: event.Position{Frame: 1}}, {CarriedBy: 1, Position: event.Position{Frame: 1, Index: 300}},
-		store.AfterFrame(1), {CarriedBy: 1, Position: store.AfterFrame(1).Position, Erasures: 2}, {CarriedBy: 2, Position: event.Position{Frame: 1}},
+		store.AfterFrame(1), {CarriedBy: 1, Position: store.AfterFrame(1).Position, Tombstone: 2}, {CarriedBy: 2, Position: event.Position{Frame: 1}},
 		{CarriedBy: 256, Position: event.Position{Frame: 256}}, store.AfterFrame(70_000),
 	}
 	for i := 1; i < len(places); i++ {

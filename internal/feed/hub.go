@@ -293,7 +293,7 @@ func (h *Hub) follow(ctx context.Context, ready chan struct{}) {
 	close(ready)
 	for ctx.Err() == nil {
 		page, err := h.reader.Feed(ctx, everything(at))
-		if gone, ok := errors.AsType[*store.PositionGoneError](err); ok {
+		if gone, ok := errors.AsType[*store.PlaceGoneError](err); ok {
 			h.fail(ctx, fmt.Errorf("%w: %w", ErrMoved, gone))
 			return
 		}

@@ -46,7 +46,7 @@ func (p Position) String() string {
 	b = binary.BigEndian.AppendUint64(b, p.Place.CarriedBy)
 	b = binary.BigEndian.AppendUint64(b, p.Place.Position.Frame)
 	b = binary.BigEndian.AppendUint32(b, p.Place.Position.Index)
-	b = binary.BigEndian.AppendUint32(b, p.Place.Erasures)
+	b = binary.BigEndian.AppendUint32(b, p.Place.Tombstone)
 	if id, err := uuid.Parse(p.Timeline); err == nil && id.String() == p.Timeline {
 		b = append(b, id[:]...)
 	} else {
@@ -69,7 +69,7 @@ func ParsePosition(text string) (Position, error) {
 	p := Position{Place: store.FeedPlace{
 		CarriedBy: binary.BigEndian.Uint64(body),
 		Position:  event.Position{Frame: binary.BigEndian.Uint64(body[8:]), Index: binary.BigEndian.Uint32(body[16:])},
-		Erasures:  binary.BigEndian.Uint32(body[20:]),
+		Tombstone: binary.BigEndian.Uint32(body[20:]),
 	}}
 	if rest := body[placeBytes:]; len(rest) == len(uuid.UUID{}) {
 		p.Timeline = uuid.UUID(rest).String()

@@ -54,9 +54,9 @@ func (a Access) OpenTo(who registry.Principal) bool {
 // Origin headers count as none.
 func fromItsOrigin(who registry.Principal, r *http.Request) bool {
 	if origins := r.Header.Values("Origin"); len(origins) == 1 {
-		return who.From(origins[0])
+		return who.AllowsOrigin(origins[0])
 	}
-	return who.From("")
+	return who.AllowsOrigin("")
 }
 
 // Key returns the key of a request, or "" if it has none.

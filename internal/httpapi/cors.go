@@ -40,7 +40,7 @@ func (s *Server) originMayAsk(r *http.Request, origin string) (bool, []string) {
 	who, valid := s.opts.Registry.Peek(secret)
 	switch {
 	case valid:
-		return who.Named(origin), nil
+		return who.NamesOrigin(origin), nil
 	case secret != "" && r.Method == http.MethodOptions:
 		return false, nil
 	}

@@ -229,7 +229,7 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) writeSums(ctx context.Context, all bool) {
 	for _, x := range s.sums.due(time.Now(), all) {
 		e, total := s.sums.entryOf(x)
-		err := s.opts.Registry.AuditLog().Sum(ctx, e)
+		err := s.opts.Registry.AuditLog().Summarize(ctx, e)
 		s.sums.markWritten(x, e, total, err)
 		if err != nil {
 			s.log.Error("a summary of the audit log could not be written; it will be retried", "act", e.Act, "error", err)

@@ -21,8 +21,8 @@ const (
 	maxInFlight   = 4                        // frames that are being written at a time
 )
 
-// entry is the part of a frame that comes from one request. It is never split.
-type entry struct {
+// part is what one request adds to a frame. It is never split.
+type part struct {
 	app      string
 	body     []byte // encoded records
 	received uint32
@@ -36,7 +36,7 @@ type entry struct {
 	err      error
 }
 
-func (e *entry) add(r event.Record) {
+func (e *part) add(r event.Record) {
 	e.body = event.AppendRecord(e.body, r, false)
 	e.received++
 	if r.Rejection != nil {
@@ -44,16 +44,16 @@ func (e *entry) add(r event.Record) {
 	}
 }
 
-// abandon releases an entry that did not become part of a frame.
-func (e *entry) abandon() {
+// abandon releases a part that did not become part of a frame.
+func (e *part) abandon() {
 	if !e.accepted {
 		e.release()
 	}
 }
 
-// pendingFrame is a frame to which entries can still be added.
+// pendingFrame is a frame to which parts can still be added.
 type pendingFrame struct {
-	entries []*entry
+	parts   []*part
 	bytes   int
 	records int
 	counts  []queue.Count
@@ -61,8 +61,8 @@ type pendingFrame struct {
 	header  int            // bytes that the counts take of the frame's header
 }
 
-// fits reports whether the frame has room for an entry. An empty frame has room for any.
-func (f *pendingFrame) fits(e *entry) bool {
+// fits reports whether the frame has room for a part. An empty frame has room for any.
+func (f *pendingFrame) fits(e *part) bool {
 	header := f.header
 	if _, ok := f.apps[e.app]; !ok {
 		header += queue.Count{App: e.app}.HeaderBytes()
@@ -70,9 +70,9 @@ func (f *pendingFrame) fits(e *entry) bool {
 	return f.bytes+len(e.body) <= maxFrameBytes && header <= queue.MaxCounts
 }
 
-func (f *pendingFrame) add(e *entry) {
+func (f *pendingFrame) add(e *part) {
 	e.first = f.records
-	f.entries = append(f.entries, e)
+	f.parts = append(f.parts, e)
 	f.bytes += len(e.body)
 	f.records += int(e.received)
 	i, ok := f.apps[e.app]
@@ -89,23 +89,23 @@ func (f *pendingFrame) add(e *entry) {
 	f.counts[i].Rejected += uint64(e.rejected)
 }
 
-// batcher merges entries into frames and publishes them.
+// batcher merges parts into frames and publishes them.
 type batcher struct {
 	opts   Options
-	in     chan *entry
+	in     chan *part
 	closed chan struct{} // closed when run has ended
 
-	unknownOutcomes atomic.Uint64 // frames whose outcome is not known
+	unconfirmed atomic.Uint64 // frames whose outcome is not known
 }
 
 func newBatcher(opts Options) *batcher {
-	return &batcher{opts: opts, in: make(chan *entry), closed: make(chan struct{})}
+	return &batcher{opts: opts, in: make(chan *part), closed: make(chan struct{})}
 }
 
-// submit returns when the entry's frame is durable, with its sequence and the index of the entry's
+// submit returns when the part's frame is durable, with its sequence and the index of the part's
 // first record. If ctx is done first, the frame may still be written: e.release is called when its
 // outcome is known.
-func (b *batcher) submit(ctx context.Context, e *entry) (frame uint64, first int, err error) {
+func (b *batcher) submit(ctx context.Context, e *part) (frame uint64, first int, err error) {
 	if len(e.body) > queue.MaxBody/2 {
 		return 0, 0, fmt.Errorf("%w: the events and their problems take %d bytes", queue.ErrTooLarge, len(e.body))
 	}
@@ -126,18 +126,18 @@ func (b *batcher) submit(ctx context.Context, e *entry) (frame uint64, first int
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return 0, 0, ctx.Err()
 	}
-	// The sender no longer waits, but the entry is being published.
+	// The sender no longer waits, but the part is being published.
 	<-e.done // publishing has a deadline of its own, so this does not block forever
 	return e.frame, e.first, e.err
 }
 
-// run batches and publishes until ctx is done, and then until every entry is answered.
+// run batches and publishes until ctx is done, and then until every part is answered.
 func (b *batcher) run(ctx context.Context) error {
 	var publishing sync.WaitGroup
 	defer publishing.Wait()
 	defer close(b.closed)
 	slots := make(chan struct{}, maxInFlight)
-	var overflow *entry // did not fit into the previous frame
+	var overflow *part // did not fit into the previous frame
 	for {
 		var current pendingFrame
 		if overflow == nil {
@@ -156,9 +156,9 @@ func (b *batcher) run(ctx context.Context) error {
 	}
 }
 
-// collect adds arriving entries to a frame until the frame is closed and has a slot. While all
-// slots are taken, the frame keeps growing. It returns the entry that no longer fit.
-func (b *batcher) collect(current *pendingFrame, slots chan struct{}) (overflow *entry) {
+// collect adds arriving parts to a frame until the frame is closed and has a slot. While all slots
+// are taken, the frame keeps growing. It returns the part that no longer fit.
+func (b *batcher) collect(current *pendingFrame, slots chan struct{}) (overflow *part) {
 	timer := time.NewTimer(frameWait)
 	defer timer.Stop()
 	due := len(slots) == 0
@@ -187,13 +187,13 @@ func (b *batcher) collect(current *pendingFrame, slots chan struct{}) (overflow 
 
 func (b *batcher) publish(current pendingFrame) {
 	f := queue.Frame{Counts: current.counts, Body: make([]byte, 0, current.bytes)}
-	for _, e := range current.entries {
+	for _, e := range current.parts {
 		f.Body = append(f.Body, e.body...)
 	}
 	// This does not use a sender's context, because several senders share the frame.
 	sequence, err := b.opts.Publish(context.Background(), f)
 	if errors.Is(err, queue.ErrUnknown) {
-		b.unknownOutcomes.Add(1)
+		b.unconfirmed.Add(1)
 	}
 	if err == nil {
 		received := make(map[string]int64, len(f.Counts))
@@ -202,7 +202,7 @@ func (b *batcher) publish(current pendingFrame) {
 		}
 		b.opts.Acknowledged(sequence, received)
 	}
-	for _, e := range current.entries {
+	for _, e := range current.parts {
 		e.frame, e.err = sequence, err
 		e.release()
 		close(e.done)

@@ -38,9 +38,9 @@ type Options struct {
 	// Erasures returns everything erased so far. It is called for each request. It may be nil.
 	Erasures func() *erasure.Set
 
-	// Upgraded: the store may contain events of keys with origins under the ids that earlier
-	// versions gave them, so those ids are looked up, too.
-	Upgraded bool
+	// LookUpFormerIDs says that the store may contain events of keys with origins under the ids
+	// that earlier versions gave them, so those ids are looked up, too.
+	LookUpFormerIDs bool
 
 	MaxEventBytes   int           // 256 KiB
 	MaxBatchEvents  int           // 10,000
@@ -110,13 +110,13 @@ type Request struct {
 // request is a Request whose body was split.
 type request struct {
 	Request
-	batch        batch
-	sentAt       event.Micros // of the envelope; 0 when absent
-	sentAtFault  string
-	types        func(category, name string) *schema.Type // nil for the types in force
-	skew         *skew                                    // of the application
-	upgraded     bool                                     // as in Options
-	unknownTypes map[[2]string]string                     // the messages about unregistered event types
+	batch           batch
+	sentAt          event.Micros // of the envelope; 0 when absent
+	sentAtFault     string
+	types           func(category, name string) *schema.Type // nil for the types in force
+	skew            *skew                                    // of the application
+	lookUpFormerIDs bool                                     // as in Options
+	unknownTypes    map[[2]string]string                     // the messages about unregistered event types
 }
 
 // Status is the status of an event in an answer.
@@ -137,8 +137,8 @@ type Item struct {
 	Problems []event.Problem
 }
 
-// Receipt is the answer to a request.
-type Receipt struct {
+// Result says what became of the events of a request.
+type Result struct {
 	Items  []Item
 	Single bool // the body was one event and no batch
 	// Frame and First say where the items are: item i is record First+i of the frame. Frame is 0 if
@@ -149,9 +149,9 @@ type Receipt struct {
 
 // Collect splits a body, validates each of its events and returns when all of them, valid or not,
 // are durable (P1). Errors: *SyntaxError, *ShapeError and *CountError if the body cannot be read as
-// events, in which case nothing of it is kept (see Refuse), and those of queue.Publish.
-func (c *Collector) Collect(ctx context.Context, req Request) (Receipt, error) {
-	r := &request{Request: req, skew: c.skews.app(req.App), upgraded: c.opts.Upgraded}
+// events, in which case nothing of it is kept (see KeepUnparsed), and those of queue.Publish.
+func (c *Collector) Collect(ctx context.Context, req Request) (Result, error) {
+	r := &request{Request: req, skew: c.skews.app(req.App), lookUpFormerIDs: c.opts.LookUpFormerIDs}
 	if r.Zone == nil {
 		r.Zone = time.UTC
 	}
@@ -162,23 +162,23 @@ func (c *Collector) Collect(ctx context.Context, req Request) (Receipt, error) {
 		r.batch, err = split(body, c.opts.MaxBatchEvents)
 	}
 	if err != nil {
-		return Receipt{}, err
+		return Result{}, err
 	}
 	if r.Single && !r.batch.single {
-		return Receipt{}, &ShapeError{"send a single event, as a JSON object"}
+		return Result{}, &ShapeError{"send a single event, as a JSON object"}
 	}
 	if r.batch.sentAt != nil && string(r.batch.sentAt) != "null" {
 		r.sentAt, r.sentAtFault = readTime(r.batch.sentAt, r.Zone)
 	}
-	receipt := Receipt{Single: r.batch.single, Items: make([]Item, 0, len(r.batch.events))}
+	result := Result{Single: r.batch.single, Items: make([]Item, 0, len(r.batch.events))}
 	if len(r.batch.events) == 0 {
-		return receipt, nil
+		return result, nil
 	}
 	var seen duplicates
 	if len(r.batch.events) > 1 {
 		seen.seen = make(map[uuid.UUID]*event.Event, len(r.batch.events))
 	}
-	s := entry{app: r.App, body: make([]byte, 0, len(r.Body)+128*len(r.batch.events)), release: c.validating.enter()}
+	s := part{app: r.App, body: make([]byte, 0, len(r.Body)+128*len(r.batch.events)), release: c.validating.enter()}
 	defer s.abandon()
 	erased := erasureFilter{set: c.opts.Erasures()} // after enter, so that WaitInFlight waits for what was validated without a new tombstone
 	for i, raw := range r.batch.events {
@@ -190,14 +190,14 @@ func (c *Collector) Collect(ctx context.Context, req Request) (Receipt, error) {
 		s.add(kept)
 		item := Item{ID: record.EventID(), ClientID: record.ClientID()}
 		item.Status, item.Problems = seen.status(record)
-		receipt.Items = append(receipt.Items, item)
+		result.Items = append(result.Items, item)
 	}
-	if receipt.Frame, receipt.First, err = c.batcher.submit(ctx, &s); err != nil {
+	if result.Frame, result.First, err = c.batcher.submit(ctx, &s); err != nil {
 		c.metrics.recordFailure(err)
-		return Receipt{}, err
+		return Result{}, err
 	}
-	c.metrics.recordAccepted(receipt.Items, len(r.Body))
-	return receipt, nil
+	c.metrics.recordAccepted(result.Items, len(r.Body))
+	return result, nil
 }
 
 // WaitInFlight waits for all requests in flight at the call: until each frame with a record that
@@ -205,9 +205,9 @@ func (c *Collector) Collect(ctx context.Context, req Request) (Receipt, error) {
 // later was validated with the tombstones that existed at the call. The error is that of ctx.
 func (c *Collector) WaitInFlight(ctx context.Context) error { return c.validating.wait(ctx) }
 
-// UnknownOutcomes returns the number of frames whose outcome is not known: they may be in the queue
-// or not.
-func (c *Collector) UnknownOutcomes() uint64 { return c.batcher.unknownOutcomes.Load() }
+// UnconfirmedFrames returns the number of frames whose outcome is not known: they may be in the
+// queue or not.
+func (c *Collector) UnconfirmedFrames() uint64 { return c.batcher.unconfirmed.Load() }
 
 // erasureFilter finds the records of a request that belong to an erased session or application.
 type erasureFilter struct {
@@ -239,10 +239,10 @@ func (x *erasureFilter) redact(r event.Record) event.Record {
 // as events, or a rejected one that is too large.
 const PrefixBytes = 4 << 10
 
-// Refuse keeps a body that cannot be read as events as one rejection with its first PrefixBytes
-// bytes. It returns the event id of the rejection once that is durable. For NDJSON, the rejection
-// has no session, because the lines may belong to several.
-func (c *Collector) Refuse(ctx context.Context, req Request, p event.Problem) (uuid.UUID, error) {
+// KeepUnparsed keeps a body that cannot be read as events as one rejection with its first
+// PrefixBytes bytes. It returns the event id of the rejection once that is durable. For NDJSON, the
+// rejection has no session, because the lines may belong to several.
+func (c *Collector) KeepUnparsed(ctx context.Context, req Request, p event.Problem) (uuid.UUID, error) {
 	p.Message = strings.ToValidUTF8(p.Message, "\uFFFD")
 	r := &request{Request: req}
 	raw := req.Body[:min(len(req.Body), PrefixBytes)]
@@ -251,7 +251,7 @@ func (c *Collector) Refuse(ctx context.Context, req Request, p event.Problem) (u
 		e.sessionID = labelsIn(raw).sessionID
 	}
 	record := r.reject(e, raw, 0, 0)
-	s := entry{app: r.App, release: c.validating.enter()}
+	s := part{app: r.App, release: c.validating.enter()}
 	defer s.abandon()
 	erased := erasureFilter{set: c.opts.Erasures()} // after enter, as in Collect
 	s.add(erased.redact(record))

@@ -141,7 +141,7 @@ func TestProblems(t *testing.T) {
 	}
 }
 
-func describe(r ingest.Receipt, err error) string {
+func describe(r ingest.Result, err error) string {
 	if err != nil {
 		return "error: " + err.Error() + "\n"
 	}
@@ -164,7 +164,7 @@ func testEachRequestStaysWhole(t *testing.T) {
 	c, kept := start(t, ingest.Options{})
 	kept.publish = func(queue.Frame) { <-slow }
 	const senders, perRequest = 50, 20
-	receipts := make([]ingest.Receipt, senders)
+	receipts := make([]ingest.Result, senders)
 	var wg sync.WaitGroup
 	for s := range senders {
 		wg.Go(func() {
@@ -236,7 +236,7 @@ func TestFailureToPublishIsTold(t *testing.T) {
 	if _, err := c.Collect(t.Context(), request(`[{},{}]`)); !errors.Is(err, queue.ErrFull) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := c.Refuse(t.Context(), request(`{`), event.Problem{Code: event.InvalidJSON}); !errors.Is(err, queue.ErrFull) {
+	if _, err := c.KeepUnparsed(t.Context(), request(`{`), event.Problem{Code: event.InvalidJSON}); !errors.Is(err, queue.ErrFull) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -274,7 +274,7 @@ func TestIdempotencyKeyGivesEqualIDs(t *testing.T) {
 func TestRefuseKeepsTheBeginning(t *testing.T) {
 	c, kept := start(t, ingest.Options{})
 	body := strings.Repeat("x", 10_000)
-	if _, err := c.Refuse(t.Context(), request(body), event.Problem{Code: event.InvalidJSON, Message: "m"}); err != nil {
+	if _, err := c.KeepUnparsed(t.Context(), request(body), event.Problem{Code: event.InvalidJSON, Message: "m"}); err != nil {
 		t.Fatal(err)
 	}
 	r := kept.records(t)[0].Rejection
@@ -422,7 +422,7 @@ func TestWaitInFlight(t *testing.T) {
 			return err
 		},
 		"unreadable": func(ctx context.Context, c *ingest.Collector) error {
-			_, err := c.Refuse(ctx, request(`{`), event.Problem{Code: event.InvalidJSON})
+			_, err := c.KeepUnparsed(ctx, request(`{`), event.Problem{Code: event.InvalidJSON})
 			return err
 		},
 	} {

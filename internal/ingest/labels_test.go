@@ -64,7 +64,7 @@ func collectOrRefuse(t *testing.T, c *ingest.Collector, req ingest.Request) {
 	t.Helper()
 	_, err := c.Collect(t.Context(), req)
 	if _, broken := errors.AsType[*ingest.SyntaxError](err); broken {
-		_, err = c.Refuse(t.Context(), req, event.Problem{Code: event.InvalidJSON, Message: err.Error()})
+		_, err = c.KeepUnparsed(t.Context(), req, event.Problem{Code: event.InvalidJSON, Message: err.Error()})
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -99,7 +99,7 @@ func TestRefusedRequestsOfAnErasedSession(t *testing.T) {
 	}
 	req := request(`{"session_id":"s 1"}` + "\n" + `{"session_id":"s 2"}`)
 	req.Lines = true
-	if _, err := c.Refuse(t.Context(), req, event.Problem{Code: event.RequestTooLarge}); err != nil {
+	if _, err := c.KeepUnparsed(t.Context(), req, event.Problem{Code: event.RequestTooLarge}); err != nil {
 		t.Fatal(err)
 	}
 	if r := kept.records(t)[4].Rejection; r == nil || r.SessionID != "" {

@@ -300,7 +300,7 @@ func (r *request) identify(e *rawEvent, index int) (n identity) {
 	default:
 		n.id = event.NewID()
 	}
-	if !r.upgraded || n.former == n.id {
+	if !r.lookUpFormerIDs || n.former == n.id {
 		n.former = uuid.UUID{}
 	}
 	return n

@@ -42,7 +42,7 @@ func (c *Collector) Revalidate(rej *event.Rejection, raw []byte, how Revalidatio
 	if e := record.Event; e != nil {
 		e.ID, e.ClientID, e.Position = rej.EventID, rej.ClientID, rej.Position
 		e.SetOwn(min(e.Own(), rej.Own()))
-		if c.opts.Upgraded {
+		if c.opts.LookUpFormerIDs {
 			e.FormerID = event.FormerID(rej.App, rej.EventID, rej.ClientID)
 		}
 		return record

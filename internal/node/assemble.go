@@ -49,7 +49,7 @@ func (n *Node) assemble(ctx context.Context) error {
 		MaxBatchEvents:  n.cfg.MaxBatchEvents,
 		FutureTolerance: n.cfg.FutureTolerance,
 		SkewTolerance:   n.cfg.SkewTolerance,
-		Upgraded:        n.store.Upgraded(),
+		LookUpFormerIDs: n.store.Upgraded(),
 		Registerer:      n.metrics,
 	})
 	n.worker = worker.New(worker.Options{

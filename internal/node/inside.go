@@ -6,20 +6,20 @@ import (
 	"sync"
 )
 
-// insideListener accepts connections from within the process. They reach this server even if
-// another process listens on its address.
-type insideListener struct {
+// pipeListener accepts connections from within the process. They reach this server even if another
+// process listens on its address.
+type pipeListener struct {
 	conns  chan net.Conn
 	closed chan struct{}
 	once   sync.Once // closes closed
 }
 
-func newInsideListener() *insideListener {
-	return &insideListener{conns: make(chan net.Conn), closed: make(chan struct{})}
+func newPipeListener() *pipeListener {
+	return &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
 }
 
 // dial returns the caller's end of a new connection.
-func (l *insideListener) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+func (l *pipeListener) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	ours, theirs := net.Pipe()
 	select {
 	case l.conns <- theirs:
@@ -32,7 +32,7 @@ func (l *insideListener) dial(ctx context.Context, _, _ string) (net.Conn, error
 }
 
 // Accept implements net.Listener.
-func (l *insideListener) Accept() (net.Conn, error) {
+func (l *pipeListener) Accept() (net.Conn, error) {
 	select {
 	case c := <-l.conns:
 		return c, nil
@@ -42,15 +42,15 @@ func (l *insideListener) Accept() (net.Conn, error) {
 }
 
 // Close implements net.Listener.
-func (l *insideListener) Close() error {
+func (l *pipeListener) Close() error {
 	l.once.Do(func() { close(l.closed) })
 	return nil
 }
 
 // Addr implements net.Listener.
-func (l *insideListener) Addr() net.Addr { return insideAddr{} }
+func (l *pipeListener) Addr() net.Addr { return pipeAddr{} }
 
-type insideAddr struct{}
+type pipeAddr struct{}
 
-func (insideAddr) Network() string { return "inside" }
-func (insideAddr) String() string  { return "inside" }
+func (pipeAddr) Network() string { return "inside" }
+func (pipeAddr) String() string  { return "inside" }

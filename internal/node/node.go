@@ -54,14 +54,14 @@ type Node struct {
 	log    *slog.Logger
 	unlock func()
 
-	metrics *prometheus.Registry
-	running *running
-	ordered bool // Run has shut down cleanly, so Close removes the file "running"
+	metrics       *prometheus.Registry
+	running       *runningMarker
+	cleanShutdown bool // Run has shut down cleanly, so Close removes the file "running"
 
 	connections     int // that are served at a time, at most
 	listener        net.Listener
 	metricsListener net.Listener
-	inside          *insideListener // for the demo; nil without --demo
+	inProcess       *pipeListener // for the demo; nil without --demo
 	queue           *queue.Queue
 	registry        *registry.Registry
 	store           *duckdb.Store
@@ -75,7 +75,7 @@ type Node struct {
 	backups         *backup.Source
 	api             *httpapi.Server
 	endTails        func() // ends the streams of GET /v1/tail, which do not end by themselves
-	backlog         uint64 // the last frame that the queue had at the start
+	lastAtStart     uint64 // the last frame that the queue had at the start
 }
 
 // ConfirmedDir is the folder of the confirmed record, in the data directory.

@@ -51,7 +51,7 @@ func (n *Node) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.backlog = state.Last
+	n.lastAtStart = state.Last
 	return nil
 }
 

@@ -238,8 +238,8 @@ func (n *Node) tooOld(r event.Record) bool {
 	return int64(at) < now.Add(-keep).UnixMicro()
 }
 
-// Alone runs do, and meanwhile the queue, the worker and the store, without serving requests.
-func (n *Node) Alone(ctx context.Context, do func(context.Context) error) error {
+// RunOffline runs the queue, the worker and the store while it calls do. It serves no requests.
+func (n *Node) RunOffline(ctx context.Context, do func(context.Context) error) error {
 	parts, stop := context.WithCancel(ctx)
 	defer stop()
 	g, parts := errgroup.WithContext(parts)
@@ -253,7 +253,7 @@ func (n *Node) Alone(ctx context.Context, do func(context.Context) error) error 
 	err := g.Wait()
 	n.flush()
 	// Notices for operators stay in the file "running", and the next server reports them.
-	n.ordered = err == nil && len(n.running.list()) == 0
+	n.cleanShutdown = err == nil && len(n.running.list()) == 0
 	return err
 }
 

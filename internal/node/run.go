@@ -58,8 +58,8 @@ func (n *Node) Run(ctx context.Context, ready func(address string) error) error 
 	part("api", func() error { return n.api.Run(drain) })
 	part("http", func() error { return web.Serve(n.listener) })
 	if n.cfg.Demo {
-		n.inside = newInsideListener()
-		part("inside", func() error { return web.Serve(n.inside) })
+		n.inProcess = newPipeListener()
+		part("inside", func() error { return web.Serve(n.inProcess) })
 	}
 	// A full disk, or a file system without sockets, must not prevent reads.
 	if socket, err := discovery.Listen(ctx, n.cfg.Data); err != nil {
@@ -105,7 +105,7 @@ func (n *Node) Run(ctx context.Context, ready func(address string) error) error 
 	runErr := g.Wait()
 	n.flush()
 	discovery.Retract(n.cfg.Data)
-	n.ordered = runErr == nil
+	n.cleanShutdown = runErr == nil
 	if cause := context.Cause(stages); cause != nil && !errors.Is(cause, context.Canceled) {
 		return cause
 	}
@@ -153,7 +153,7 @@ func (n *Node) Close() {
 			n.log.Error("the store could not be closed", "error", err)
 		}
 	}
-	if n.ordered { // after everything else is closed: until then, a kill makes the shutdown unclean
+	if n.cleanShutdown { // after everything else is closed: until then, a kill makes the shutdown unclean
 		if err := n.running.end(); err != nil {
 			n.log.Warn("the next start will consider this shutdown unclean", "error", err)
 		}
@@ -171,7 +171,7 @@ func (n *Node) startDemo(ctx context.Context) (end func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var traffic errgroup.Group
 	traffic.Go(func() error {
-		return demo.Run(ctx, demo.Options{Client: client.NewDialed(n.inside.dial, n.registry.FirstStart().AdminKey), Logger: n.log})
+		return demo.Run(ctx, demo.Options{Client: client.NewDialed(n.inProcess.dial, n.registry.FirstStart().AdminKey), Logger: n.log})
 	})
 	return func() {
 		cancel()

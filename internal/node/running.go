@@ -19,10 +19,10 @@ import (
 	"theeye/internal/envelope"
 )
 
-// running is a file that the data directory has while a server uses it. If a start finds the file,
-// the previous server did not shut down cleanly. The file also keeps notices for operators, until
-// they acknowledge them or a server that has none shuts down.
-type running struct {
+// runningMarker is a file that the data directory has while a server uses it. If a start finds the
+// file, the previous server did not shut down cleanly. The file also keeps notices for operators,
+// until they acknowledge them or a server that has none shuts down.
+type runningMarker struct {
 	path    string
 	unclean bool // the previous server did not shut down cleanly
 	// unrecorded reports that the directory has a queue but no confirmed record. The shutdown then
@@ -33,8 +33,9 @@ type running struct {
 	notes []string
 }
 
-// runningFile is the content of the file, in an envelope. Before version 1 there was no envelope.
-type runningFile struct {
+// runningContent is the content of the file, in an envelope. Before version 1 there was no
+// envelope.
+type runningContent struct {
 	Since time.Time `json:"since"`
 	Notes []string  `json:"notes"`
 }
@@ -45,7 +46,7 @@ const (
 	runningMember  = "running" // in the envelope
 )
 
-func parseRunning(b []byte) (f runningFile, err error) {
+func parseRunning(b []byte) (f runningContent, err error) {
 	_, text, err := envelope.Open(b, runningMember, 0, runningVersion)
 	if err != nil {
 		return f, err
@@ -63,15 +64,15 @@ const maxNotes = 100
 // beginRunning determines whether the previous server shut down cleanly, and takes over its notes.
 // If killed is true, it did not, even without the file. A damaged file is quarantined, which is
 // logged and noted. The error wraps envelope.ErrNewer when a newer version wrote the file.
-func beginRunning(dir string, killed bool, log *slog.Logger) (*running, error) {
-	r := &running{path: filepath.Join(dir, runningName), unrecorded: unrecorded(dir)}
+func beginRunning(dir string, killed bool, log *slog.Logger) (*runningMarker, error) {
+	r := &runningMarker{path: filepath.Join(dir, runningName), unrecorded: unrecorded(dir)}
 	b, err := durable.ReadFile(r.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		r.unclean = killed || r.unrecorded
 		return r, nil
 	}
 	r.unclean = true
-	var previous runningFile
+	var previous runningContent
 	if err == nil {
 		previous, err = parseRunning(b)
 	}
@@ -102,14 +103,14 @@ func unrecorded(dir string) bool {
 }
 
 // mark writes the file.
-func (r *running) mark() error {
+func (r *runningMarker) mark() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.writeLocked()
 }
 
-func (r *running) writeLocked() error {
-	b, err := json.Marshal(runningFile{Since: time.Now().UTC().Truncate(time.Second), Notes: r.notes})
+func (r *runningMarker) writeLocked() error {
+	b, err := json.Marshal(runningContent{Since: time.Now().UTC().Truncate(time.Second), Notes: r.notes})
 	if err == nil {
 		err = durable.Replace(r.path, bytes.NewReader(envelope.Seal(runningVersion, runningMember, b)))
 	}
@@ -120,7 +121,7 @@ func (r *running) writeLocked() error {
 }
 
 // note keeps a text, unless it is already kept.
-func (r *running) note(text string) error {
+func (r *runningMarker) note(text string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if slices.Contains(r.notes, text) {
@@ -134,7 +135,7 @@ func (r *running) note(text string) error {
 }
 
 // acknowledge drops the notes and returns them.
-func (r *running) acknowledge() ([]string, error) {
+func (r *runningMarker) acknowledge() ([]string, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	notes := r.notes
@@ -147,14 +148,14 @@ func (r *running) acknowledge() ([]string, error) {
 }
 
 // list returns the notes, oldest first.
-func (r *running) list() []string {
+func (r *runningMarker) list() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.notes)
 }
 
 // end removes the file, because the server has shut down cleanly.
-func (r *running) end() error {
+func (r *runningMarker) end() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := os.Remove(r.path); err != nil && !errors.Is(err, fs.ErrNotExist) {

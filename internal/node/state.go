@@ -56,8 +56,8 @@ func (n *Node) validationOf(app string) (settings replay.App, ok bool) {
 // caughtUp returns nil when the store holds everything that was acknowledged before the start, and
 // everything that it held before the last fatal error of DuckDB.
 func (n *Node) caughtUp() error {
-	if at := n.progress.Position(); at < n.backlog {
-		return fmt.Errorf("the store is being rebuilt from the queue: frame %d of %d; intake works meanwhile", at, n.backlog)
+	if at := n.progress.Position(); at < n.lastAtStart {
+		return fmt.Errorf("the store is being rebuilt from the queue: frame %d of %d; intake works meanwhile", at, n.lastAtStart)
 	}
 	if err := n.eraser.ready(); err != nil {
 		return err

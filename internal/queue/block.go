@@ -33,12 +33,12 @@ import (
 const (
 	recordHead     = 22
 	recordChecksum = 8
-	recordLeast    = recordHead + recordChecksum
-	recordMost     = 32 << 20 // the server takes no longer record either
+	minRecordBytes = recordHead + recordChecksum
+	maxRecordBytes = 32 << 20 // NATS takes no longer record either
 	recordHeadered = 1 << 31
 	recordErased   = 1 << 63
 	recordTomb     = 1 << 62
-	searchBytes    = 1 << 30 // a second of work
+	maxResyncBytes = 1 << 30 // a second of work
 )
 
 // The first and the last bytes of a message's header.
@@ -97,7 +97,7 @@ func (r *blockReader) record(b []byte) (blockRecord, error) {
 	if headered {
 		data += 4
 	}
-	if size > recordMost || size < data+recordChecksum {
+	if size > maxRecordBytes || size < data+recordChecksum {
 		return x, fmt.Errorf("its length is %d bytes", size)
 	}
 	if size > len(b) {
@@ -135,7 +135,7 @@ func (r *blockReader) record(b []byte) (blockRecord, error) {
 // truncated returns errTruncated if b, which is too short for a record, is the beginning of one.
 func (r *blockReader) truncated(b []byte) error {
 	if len(b) < recordHead {
-		if n := binary.LittleEndian.Uint32(append(bytes.Clone(b), 0, 0, 0, 0)) &^ recordHeadered; len(b) >= 4 && (n < recordLeast || n > recordMost) {
+		if n := binary.LittleEndian.Uint32(append(bytes.Clone(b), 0, 0, 0, 0)) &^ recordHeadered; len(b) >= 4 && (n < minRecordBytes || n > maxRecordBytes) {
 			return fmt.Errorf("its length is %d bytes", n)
 		}
 		return errTruncated
@@ -181,11 +181,11 @@ func (r *blockReader) verifies(b []byte, subject, data, end int) bool {
 
 // resync returns the offset in b of the first valid record after the one at its beginning, or -1.
 // It does not use the length of that one. A payload may contain bytes that look like records, on
-// purpose: after computing checksums of searchBytes bytes, resync returns the next such place
+// purpose: after computing checksums of maxResyncBytes bytes, resync returns the next such place
 // without verifying it.
 func (r *blockReader) resync(b []byte) int {
-	budget := searchBytes
-	for at := recordLeast; at+recordLeast <= len(b); at++ {
+	budget := maxResyncBytes
+	for at := minRecordBytes; at+minRecordBytes <= len(b); at++ {
 		if !r.plausible(b[at:]) {
 			continue
 		}
@@ -205,7 +205,7 @@ func (r *blockReader) plausible(b []byte) bool {
 		return false
 	}
 	if binary.LittleEndian.Uint64(b[4:])&(recordErased|recordTomb) != 0 {
-		return subject == recordHead && (size == recordLeast || binary.LittleEndian.Uint64(b[12:]) == 0)
+		return subject == recordHead && (size == minRecordBytes || binary.LittleEndian.Uint64(b[12:]) == 0)
 	}
 	return r.checkSubject(string(b[recordHead:subject])) == nil
 }

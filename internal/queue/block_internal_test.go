@@ -205,7 +205,7 @@ func FuzzBlock(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		at := 0
 		err := newBlockReader("EYE_TEST", 2, nil).walk(b, func(offset int, x blockRecord) {
-			if offset != at || x.size < recordLeast || len(x.header)+len(x.payload) > x.size {
+			if offset != at || x.size < minRecordBytes || len(x.header)+len(x.payload) > x.size {
 				t.Errorf("a record of %d bytes at %d, the one before ended at %d", x.size, offset, at)
 			}
 			at += x.size
@@ -237,7 +237,7 @@ func BenchmarkBlock(b *testing.B) {
 // sealed returns n records with payloads of the given size.
 func sealed(r *blockReader, size, n int) (block []byte) {
 	for i := range n {
-		x := make([]byte, recordHead, recordLeast+len(subject)+size)
+		x := make([]byte, recordHead, minRecordBytes+len(subject)+size)
 		binary.LittleEndian.PutUint32(x, uint32(cap(x)))
 		binary.LittleEndian.PutUint64(x[4:], uint64(i+1))
 		binary.LittleEndian.PutUint16(x[20:], uint16(len(subject)))

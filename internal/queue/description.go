@@ -21,11 +21,10 @@ import (
 )
 
 // repairDescription checks the description of a stream: meta.inf, its configuration, and meta.sum,
-// the checksum of meta.inf. The server ignores a stream without these files, and empties its folder
-// when a stream of the same name is created. So a description that is missing or damaged, for
-// example by a crash between the two writes, is rewritten if the stream has blocks and its
-// configuration is known. A damaged meta.inf is quarantined. It reports whether it wrote a
-// description.
+// the checksum of meta.inf. NATS ignores a stream without these files, and empties its folder when
+// a stream of the same name is created. So a description that is missing or damaged, for example by
+// a crash between the two writes, is rewritten if the stream has blocks and its configuration is
+// known. A damaged meta.inf is quarantined. It reports whether it wrote a description.
 func (w *walker) repairDescription(dir string) (wrote bool, err error) {
 	name := filepath.Base(dir)
 	i := slices.IndexFunc(w.streams, func(c jetstream.StreamConfig) bool { return c.Name == name })
@@ -83,11 +82,11 @@ func descriptionDamage(dir string) (string, error) {
 	return "", nil
 }
 
-// description returns the content of meta.inf for a stream. It omits the first sequence: the server
-// would remove all frames if the stream begins with a smaller one.
+// description returns the content of meta.inf for a stream. It omits the first sequence: NATS would
+// remove all frames if the stream begins with a smaller one.
 func description(c jetstream.StreamConfig) ([]byte, error) {
 	c.FirstSeq = 0
-	b, err := jsonv1.Marshal(c) // the form of encoding/json, with which the server reads it
+	b, err := jsonv1.Marshal(c) // the form of encoding/json, with which NATS reads it
 	if err != nil {
 		return nil, fmt.Errorf("describe the stream %s: %w", c.Name, err)
 	}

@@ -15,16 +15,16 @@ import (
 	"theeye/internal/wait"
 )
 
-// The server deletes a block when all its frames are trimmed; in a block that has other frames, the
-// bytes of trimmed frames remain. To erase a frame, its block must therefore end before any later
-// frame: padding frames see to that.
+// NATS deletes a block when all its frames are trimmed; in a block that has other frames, the bytes
+// of trimmed frames remain. To erase a frame, its block must therefore end before any later frame:
+// padding frames see to that.
 
 // Pad publishes two padding frames, each as large as a block, and returns the sequence of the
 // second. Its block contains no frame that was published before the first. Errors are those of
 // Publish.
 func (q *Queue) Pad(ctx context.Context) (sequence uint64, err error) {
 	// A block takes a quarter of the quota, at most 8 MiB; see dynBlkSize in the server.
-	payload := paddingFrame(int(min(MaxPayload, q.opts.MaxBytes/4+noiseMargin)))
+	payload := paddingFrame(int(min(MaxPayload, q.opts.MaxBytes/4+blockRounding)))
 	for range 2 {
 		if err := q.Err(); err != nil {
 			return 0, err
@@ -39,8 +39,8 @@ func (q *Queue) Pad(ctx context.Context) (sequence uint64, err error) {
 	return sequence, nil
 }
 
-// noiseMargin makes a padding frame larger than a block whose size the server has rounded up.
-const noiseMargin = 1 << 10
+// blockRounding makes a padding frame larger than a block whose size NATS has rounded up.
+const blockRounding = 1 << 10
 
 // Blocks lists the files that contain frames, including trimmed frames that are not deleted yet.
 func (q *Queue) Blocks() (names []string, err error) {

@@ -20,10 +20,10 @@ import (
 // modification time: twice the tick of Linux's coarsest clock.
 const settleTime = 20 * time.Millisecond
 
-// folder makes the names of block files durable. The embedded server syncs the contents of a block
-// before it acknowledges a frame, but the folder only later, if at all: without its name a block is
-// gone after a power failure, and its frames with it. All methods may be called concurrently.
-type folder struct {
+// nameSyncer makes the names of block files durable. NATS syncs the contents of a block before it
+// acknowledges a frame, but the folder only later, if at all: without its name a block is gone
+// after a power failure, and its frames with it. All methods may be called concurrently.
+type nameSyncer struct {
 	root       string                 // folders above it are not synced
 	path       string                 // of the blocks, somewhere below root
 	settleTime time.Duration          // the constant, except in tests
@@ -42,15 +42,15 @@ type stamp struct {
 	modified      syscall.Timespec
 }
 
-func newFolder(dir string) *folder {
+func newNameSyncer(dir string) *nameSyncer {
 	path := filepath.Join(dir, server.JetStreamStoreDir, server.DEFAULT_GLOBAL_ACCOUNT, "streams", Stream, "msgs")
-	return &folder{root: dir, path: path, settleTime: settleTime, sync: durable.SyncDir}
+	return &nameSyncer{root: dir, path: path, settleTime: settleTime, sync: durable.SyncDir}
 }
 
 // syncNames returns when every name that is in the folder now is durable. It costs one stat, and an
 // fsync if names have changed: about once per 8 MiB of frames. After an error, the contents of the
 // newest block may not be durable.
-func (d *folder) syncNames(ctx context.Context) error {
+func (d *nameSyncer) syncNames(ctx context.Context) error {
 	called := time.Now()
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -68,7 +68,7 @@ func (d *folder) syncNames(ctx context.Context) error {
 	}
 }
 
-func (d *folder) syncOnce() error {
+func (d *nameSyncer) syncOnce() error {
 	began := time.Now()
 	var st syscall.Stat_t
 	if err := syscall.Stat(d.path, &st); err != nil {
@@ -98,10 +98,10 @@ func (d *folder) syncOnce() error {
 	return nil
 }
 
-// syncNames is called after the server has acknowledged a frame, before Publish returns. A failed
-// fsync breaks the queue: a retry may succeed although the data of the first was lost.
+// syncNames is called after NATS has acknowledged a frame, before Publish returns. A failed fsync
+// breaks the queue: a retry may succeed although the data of the first was lost.
 func (q *Queue) syncNames(ctx context.Context) error {
-	err := q.folder.syncNames(ctx)
+	err := q.names.syncNames(ctx)
 	if err == nil {
 		return nil
 	}

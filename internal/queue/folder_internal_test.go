@@ -44,7 +44,7 @@ func namesIn(dir string) (names []string, err error) {
 
 // unsynced returns the block files, and the folders above them, that did not exist when their
 // parent folder was last synced.
-func (s *synced) unsynced(t *testing.T, d *folder) (missing []string) {
+func (s *synced) unsynced(t *testing.T, d *nameSyncer) (missing []string) {
 	t.Helper()
 	blocks, err := filepath.Glob(filepath.Join(d.path, "*.blk"))
 	if err != nil || len(blocks) == 0 {
@@ -71,7 +71,7 @@ func recorded(t *testing.T) (*Queue, *synced) {
 	}
 	t.Cleanup(q.Close)
 	s := &synced{held: map[string][]string{}}
-	q.folder.sync = s.sync
+	q.names.sync = s.sync
 	return q, s
 }
 
@@ -92,11 +92,11 @@ func TestBlocksAreNamedBeforeTheirFramesAreAcknowledged(t *testing.T) {
 		if _, err := q.Publish(t.Context(), noise(512<<10)); err != nil {
 			t.Fatal(err)
 		}
-		if missing := s.unsynced(t, q.folder); missing != nil {
+		if missing := s.unsynced(t, q.names); missing != nil {
 			t.Fatalf("after frame %d the names of %v are not durable", i+1, missing)
 		}
 	}
-	if blocks := len(s.held[q.folder.path]); blocks < 4 {
+	if blocks := len(s.held[q.names.path]); blocks < 4 {
 		t.Errorf("%d names were seen; the frames were to fill several blocks", blocks)
 	}
 	if s.n >= frames {
@@ -114,7 +114,7 @@ func TestBlocksAreNamedBeforeTheirFramesAreAcknowledged(t *testing.T) {
 		if _, err := q.Publish(t.Context(), noise(1)); err != nil {
 			t.Fatal(err)
 		}
-		if missing := s.unsynced(t, q.folder); missing != nil {
+		if missing := s.unsynced(t, q.names); missing != nil {
 			t.Fatalf("after a purge the names of %v are not durable", missing)
 		}
 	}
@@ -124,7 +124,7 @@ func TestBlocksAreNamedBeforeTheirFramesAreAcknowledged(t *testing.T) {
 // is still noticed.
 func TestChangesOfOneTickAreSeen(t *testing.T) {
 	s := &synced{held: map[string][]string{}}
-	d := newFolder(t.TempDir())
+	d := newNameSyncer(t.TempDir())
 	d.sync, d.settleTime = s.sync, time.Hour // a tick that lasts longer than the test
 	if err := os.MkdirAll(d.path, 0o700); err != nil {
 		t.Fatal(err)
@@ -144,7 +144,7 @@ func TestChangesOfOneTickAreSeen(t *testing.T) {
 // While nothing changes, a frame costs only a stat.
 func TestAnUnchangedFolderIsNotSynced(t *testing.T) {
 	s := &synced{held: map[string][]string{}}
-	d := newFolder(t.TempDir())
+	d := newNameSyncer(t.TempDir())
 	d.sync = s.sync
 	if err := os.MkdirAll(d.path, 0o700); err != nil {
 		t.Fatal(err)
@@ -169,7 +169,7 @@ func TestAnUnchangedFolderIsNotSynced(t *testing.T) {
 // first was lost.
 func TestAFailedSyncOfTheFolderBreaksTheQueue(t *testing.T) {
 	q, _ := recorded(t)
-	q.folder.sync = func(string) error { return syscall.EIO }
+	q.names.sync = func(string) error { return syscall.EIO }
 	if _, err := q.Publish(t.Context(), noise(1)); !errors.Is(err, ErrUnknown) || !errors.Is(err, syscall.EIO) {
 		t.Errorf("got %v", err)
 	}
@@ -182,7 +182,7 @@ func TestAFailedSyncOfTheFolderBreaksTheQueue(t *testing.T) {
 // beyond its deadline.
 func TestAFolderThatIsReplaced(t *testing.T) {
 	s := &synced{held: map[string][]string{}}
-	d := newFolder(t.TempDir())
+	d := newNameSyncer(t.TempDir())
 	d.sync = s.sync
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -200,7 +200,7 @@ func TestAFolderThatIsReplaced(t *testing.T) {
 }
 
 func BenchmarkFolder(b *testing.B) {
-	d := newFolder(b.TempDir())
+	d := newNameSyncer(b.TempDir())
 	if err := os.MkdirAll(d.path, 0o700); err != nil {
 		b.Fatal(err)
 	}

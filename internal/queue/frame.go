@@ -11,7 +11,7 @@ import (
 	"theeye/internal/durable"
 )
 
-// The server accepts messages of at most 8 MiB including their headers, and headers below 64 KiB.
+// NATS accepts messages of at most 8 MiB including their headers, and headers below 64 KiB.
 // MaxPayload bounds an encoded frame, and MaxCounts the header lines that repeat its counts, in
 // bytes.
 const (

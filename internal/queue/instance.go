@@ -96,8 +96,8 @@ func (c currentServer) InProcessConn() (net.Conn, error) {
 	return c.q.instance.Load().server.InProcessConn()
 }
 
-// serverLog forwards the embedded server's log. It also detects failed writes, which the server
-// reports nowhere else.
+// serverLog forwards the embedded server's log. It also detects failed writes, which NATS reports
+// nowhere else.
 type serverLog struct {
 	queue    *Queue
 	instance *serverInstance
@@ -117,7 +117,7 @@ func (l *serverLog) Warnf(format string, v ...any) {
 }
 
 // isOldIndex reports whether a warning says that the index of a stream is older than its files, as
-// after a kill. The server then reads the files, which the walker has checked.
+// after a kill. NATS then reads the files, which the walker has checked.
 func isOldIndex(warning string) bool {
 	return strings.Contains(warning, "Stream state outdated") || strings.Contains(warning, "prior state")
 }

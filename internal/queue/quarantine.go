@@ -59,7 +59,7 @@ func (q *Queue) QuarantineRecord(frame uint64, index uint32, record []byte) erro
 // quarantineBlocks links the blocks of frames into the quarantine, where `eye store rescue` reads
 // them, before the stream is deleted or replaced.
 func (q *Queue) quarantineBlocks() error {
-	msgs, indexes, err := blocksOf(filepath.Dir(q.folder.path))
+	msgs, indexes, err := blocksOf(filepath.Dir(q.names.path))
 	if err != nil || len(indexes) == 0 {
 		return err
 	}

@@ -69,8 +69,8 @@ type Options struct {
 	ConfirmedDir string
 	// ConfirmedID is the id that the confirmed record should have; empty if that is not known.
 	ConfirmedID string
-	// OnDamage is called with the name of a stream, before the server opens it, if one of its files
-	// has damage other than an incomplete last write. If it returns an error, Open fails. It may be
+	// OnDamage is called with the name of a stream, before NATS opens it, if one of its files has
+	// damage other than an incomplete last write. If it returns an error, Open fails. It may be
 	// nil.
 	OnDamage func(stream string) error
 	// Streams are the configurations of the other streams of this server, from which their damaged
@@ -94,13 +94,13 @@ type Queue struct {
 	log     *slog.Logger
 	metrics metrics
 	disk    disk
-	folder  *folder // of the blocks
+	names   *nameSyncer // of the blocks
 
 	instance         atomic.Pointer[serverInstance]
 	conn             *nats.Conn
 	connection       atomic.Pointer[connection]
 	js               jetstream.JetStream
-	lastAcknowledged atomic.Uint64 // greatest sequence that the server acknowledged
+	lastAcknowledged atomic.Uint64 // greatest sequence that NATS acknowledged
 
 	confirmed *confirmedRecord // nil without a folder for it
 	missing   Loss             // found by Reconcile
@@ -127,7 +127,7 @@ func Open(ctx context.Context, opts Options) (*Queue, error) {
 	}
 	q := &Queue{opts: opts, log: opts.Logger, failed: make(chan struct{})}
 	q.disk = disk{dir: opts.Dir, reserve: opts.Reserve}
-	q.folder = newFolder(opts.Dir)
+	q.names = newNameSyncer(opts.Dir)
 	q.opts.MaxBytes = q.disk.quota(opts.MaxBytes)
 	if opts.ConfirmedDir != "" {
 		var err error
@@ -215,7 +215,7 @@ func (q *Queue) openStream(ctx context.Context) error {
 				"first_sequence", q.opts.FirstSequence)
 		}
 		if err = q.quarantineBlocks(); err == nil {
-			err = os.RemoveAll(filepath.Dir(q.folder.path)) // NATS did not open it, but would refuse to create a stream in it
+			err = os.RemoveAll(filepath.Dir(q.names.path)) // NATS did not open it
 		}
 		if err == nil {
 			err = q.create(ctx, want)
@@ -257,8 +257,8 @@ func (q *Queue) create(ctx context.Context, want jetstream.StreamConfig) error {
 		}
 	}
 	want.FirstSeq = max(q.opts.FirstSequence, 1)
-	// The server removes the folder of a deleted stream in the background, and the folder of all
-	// streams if it was the only one: creating a stream at the same time fails.
+	// NATS removes the folder of a deleted stream in the background, and the folder of all streams
+	// if it was the only one: creating a stream at the same time fails.
 	for tries := 1; ; tries++ {
 		_, err := q.js.CreateStream(ctx, want)
 		if api, ok := errors.AsType[*jetstream.APIError](err); !ok || api.ErrorCode != createFailed || tries == createTries {

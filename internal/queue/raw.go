@@ -88,7 +88,7 @@ func (q *Queue) stream(ctx context.Context) (jetstream.Stream, error) {
 func rawFrom(ctx context.Context, stream jetstream.Stream, from uint64) (Raw, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	// With a subject, the server returns the first message at or after a sequence.
+	// With a subject, NATS returns the first message at or after a sequence.
 	msg, err := stream.GetMsg(ctx, max(from, 1), jetstream.WithGetMsgSubject(subject))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return Raw{}, ErrEnd

@@ -24,7 +24,7 @@ type Delivery struct {
 	Damage *CorruptFrameError
 }
 
-// messageOverhead is about how many bytes the server stores in addition to a payload.
+// messageOverhead is about how many bytes NATS stores in addition to a payload.
 const messageOverhead = 100
 
 // readAheadFrames and readAheadBytes bound what a reader holds after the frame that it returned

@@ -118,7 +118,7 @@ func indexOf(name string) (uint32, error) {
 // damagedPart returns the bytes from a record that does not verify to the next one that does, or to
 // the end. whole reports whether they are one record, according to its length.
 func (r *blockReader) damagedPart(b []byte, size int) (piece []byte, whole bool) {
-	if size >= recordLeast && size <= len(b) {
+	if size >= minRecordBytes && size <= len(b) {
 		if _, err := r.record(b[size:]); err == nil || size == len(b) {
 			return b[:size], true
 		}
@@ -136,7 +136,7 @@ func salvage(piece []byte, last uint64, whole bool) (found []candidate) {
 	starts := []int{0}
 	if !whole {
 		mark := append(binary.LittleEndian.AppendUint16(nil, uint16(len(subject))), subject...)
-		for from := recordLeast; ; {
+		for from := minRecordBytes; ; {
 			n := bytes.Index(piece[min(from, len(piece)):], mark)
 			if n < 0 {
 				break
@@ -164,7 +164,7 @@ func salvage(piece []byte, last uint64, whole bool) (found []candidate) {
 
 // salvageOne returns the payload of a damaged record, or nil if the payload is not intact.
 func salvageOne(b []byte) []byte {
-	if len(b) < recordLeast {
+	if len(b) < minRecordBytes {
 		return nil
 	}
 	ends := []int{len(b) - recordChecksum, len(b)}

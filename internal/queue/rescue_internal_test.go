@@ -92,7 +92,7 @@ func TestRescuePlanted(t *testing.T) {
 }
 
 func sealRecord(r *blockReader, sequence uint64, payload []byte) []byte {
-	x := make([]byte, recordHead, recordLeast+len(subject)+len(payload))
+	x := make([]byte, recordHead, minRecordBytes+len(subject)+len(payload))
 	binary.LittleEndian.PutUint32(x, uint32(cap(x)))
 	binary.LittleEndian.PutUint64(x[4:], sequence)
 	binary.LittleEndian.PutUint16(x[20:], uint16(len(subject)))

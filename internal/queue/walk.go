@@ -23,18 +23,17 @@ import (
 	"theeye/internal/durable"
 )
 
-// walker checks the blocks of the streams before the server opens them, because the server cuts off
-// or silently ignores what it cannot read. A block that does not verify is copied to the quarantine
-// as a whole. After an unclean shutdown, the walker checks all blocks. Otherwise it checks those of
-// the metadata and of the audit log, which are small, and for which there is no confirmed record.
+// walker checks the blocks of the streams before NATS opens them, because NATS cuts off or silently
+// ignores what it cannot read. A block that does not verify is copied to the quarantine as a whole.
+// After an unclean shutdown, the walker checks all blocks. Otherwise it checks those of the
+// metadata and of the audit log, which are small, and for which there is no confirmed record.
 //
-// The server trusts an index of the blocks' contents. If a block of a stream that limits the
-// messages per subject contains fewer than the index says, the server searches for them
-// indefinitely. So if a block of such a stream does not verify, the index is removed, and the
-// server rebuilds it. The block is replaced by its records that verify: the server would otherwise
-// cut off everything after a damaged record, or wait indefinitely to deliver it. The stream of
-// frames has no such limit. It keeps its index and its blocks, with which the frames after a
-// damaged one can still be read.
+// NATS trusts an index of the blocks' contents. If a block of a stream that limits the messages per
+// subject contains fewer than the index says, NATS searches for them indefinitely. So if a block of
+// such a stream does not verify, the index is removed, and NATS rebuilds it. The block is replaced
+// by its records that verify: NATS would otherwise cut off everything after a damaged record, or
+// wait indefinitely to deliver it. The stream of frames has no such limit. It keeps its index and
+// its blocks, with which the frames after a damaged one can still be read.
 //
 // A damaged description of a stream is rewritten. The walker changes nothing else. It does not
 // decide what is lost: that is determined from the confirmed record.
@@ -59,18 +58,18 @@ const quarantinedBlock = "block-"
 // walkPage is the unit, in bytes, in which a block is read if its disk cannot read all of it.
 const walkPage = 4 << 10
 
-// blockMost bounds what is read as a block, in bytes. The server begins a new one at 8 MiB.
-const blockMost = 64 << 20
+// maxBlockBytes bounds what is read as a block, in bytes. NATS begins a new one at 8 MiB.
+const maxBlockBytes = 64 << 20
 
 var (
 	// errUnreadable reports that parts of a block cannot be read from its disk.
 	errUnreadable = errors.New("the disk cannot read all of it")
-	errNoBlock    = fmt.Errorf("a block is a regular file of at most %d MiB", blockMost>>20)
+	errNoBlock    = fmt.Errorf("a block is a regular file of at most %d MiB", maxBlockBytes>>20)
 )
 
 // walk checks the streams. It returns an error if a block that does not verify cannot be copied,
-// because the server would destroy the only copy, and for failures other than damage, such as a
-// missing permission.
+// because NATS would destroy the only copy, and for failures other than damage, such as a missing
+// permission.
 func (w *walker) walk(ctx context.Context) error {
 	began := time.Now()
 	streams, err := filepath.Glob(filepath.Join(quoteGlob(w.dir), "jetstream", "*", "streams", "*"))
@@ -126,7 +125,7 @@ type block struct {
 	stream string
 	index  uint32
 	path   string
-	last   bool // the block to which the server appends
+	last   bool // the block to which NATS appends
 }
 
 func blockName(index uint32) string { return strconv.FormatUint(uint64(index), 10) + ".blk" }
@@ -138,7 +137,7 @@ func (b block) copyName(content []byte) string {
 }
 
 // blocksOf returns the folder of a stream's blocks and their numbers, in order. If a purge was
-// interrupted after its new folder had a block, the server finishes it: the new folder counts.
+// interrupted after its new folder had a block, NATS finishes it: the new folder counts.
 func blocksOf(dir string) (msgs string, indexes []uint32, err error) {
 	for _, folder := range []string{"__new_msgs__", "msgs"} {
 		msgs = filepath.Join(dir, folder)
@@ -163,7 +162,7 @@ func blocksOf(dir string) (msgs string, indexes []uint32, err error) {
 
 // streamForm reads the description of a stream. form says what is unknown about the form of its
 // blocks; it is nil if newBlockReader can read them, and if there is no readable description, which
-// the server reports.
+// NATS reports.
 func streamForm(dir string) (form error, subjects []string, err error) {
 	if _, err := os.Stat(filepath.Join(dir, "meta.key")); err == nil {
 		return errors.New("the stream is encrypted"), nil, nil
@@ -273,8 +272,8 @@ func blockForm(path string, content []byte) error {
 	return nil
 }
 
-// copyUnknown copies a block whose form is not known to the quarantine. The server starts even if
-// that fails.
+// copyUnknown copies a block whose form is not known to the quarantine. NATS starts even if that
+// fails.
 func (w *walker) copyUnknown(b block, content []byte, form error) {
 	name, err := w.copyBlock(b, content)
 	if err != nil {
@@ -312,7 +311,7 @@ func readBlock(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !info.Mode().IsRegular() || info.Size() > blockMost {
+	if !info.Mode().IsRegular() || info.Size() > maxBlockBytes {
 		return nil, errNoBlock
 	}
 	return readAround(f, info.Size())

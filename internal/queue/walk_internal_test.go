@@ -177,8 +177,7 @@ func TestWalkCutInTheMiddle(t *testing.T) {
 	}
 }
 
-// After an unclean shutdown, what the server cuts off when it opens a damaged block was copied
-// before.
+// After an unclean shutdown, what NATS cuts off when it opens a damaged block was copied before.
 func TestOpenKeepsWhatTheServerCutsAway(t *testing.T) {
 	dir, blocks := written(t, false)
 	for _, index := range []string{"index.db"} { // with it the server does not read old records
@@ -277,7 +276,7 @@ func TestWalkUnknownForm(t *testing.T) {
 	}
 }
 
-// A damaged block that cannot be copied is not opened: the server would destroy what is left.
+// A damaged block that cannot be copied is not opened: NATS would destroy what is left.
 func TestWalkRefusesWithoutACopy(t *testing.T) {
 	dir, blocks := written(t, false)
 	want := change(t, blocks[0], func(b []byte) []byte { b[len(b)-20] ^= 1; return b })

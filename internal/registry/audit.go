@@ -148,7 +148,7 @@ func (t *AuditLog) End(ctx context.Context, e Entry, status int) error {
 }
 
 // Withdraw removes the entry of an act that changed nothing and is counted in a summary instead:
-// see Sum.
+// see Summarize.
 func (t *AuditLog) Withdraw(ctx context.Context, e Entry) error {
 	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
@@ -158,9 +158,9 @@ func (t *AuditLog) Withdraw(ctx context.Context, e Entry) error {
 	return nil
 }
 
-// Sum writes a summary of several acts, and replaces its previous version. It sets the id and the
-// time of a new entry.
-func (t *AuditLog) Sum(ctx context.Context, e *Entry) error {
+// Summarize writes a summary of several acts, and replaces its previous version. It sets the id and
+// the time of a new entry.
+func (t *AuditLog) Summarize(ctx context.Context, e *Entry) error {
 	if e.ID == uuid.Nil {
 		id, err := uuid.NewV7()
 		if err != nil {

@@ -49,11 +49,11 @@ func PlanForgetting(dir string) (*Forgetting, error) {
 	return f, nil
 }
 
-// Do quarantines the metadata and writes a copy without records, from which the next start knows
-// that the metadata was given up. If Do is interrupted before that, a start is still refused, and
+// Apply quarantines the metadata and writes a copy without records, from which the next start knows
+// that the metadata was given up. If it is interrupted before that, a start is still refused, and
 // another plan completes the work. step injects faults in tests: it is called after each step, and
-// its error ends Do. It is nil in production.
-func (f *Forgetting) Do(step func(string) error) error {
+// its error ends Apply. It is nil in production.
+func (f *Forgetting) Apply(step func(string) error) error {
 	if step == nil {
 		step = func(string) error { return nil }
 	}

@@ -129,18 +129,18 @@ type Principal struct {
 	origins *keyState // the key, if it names origins; else nil
 }
 
-// From reports whether a page of an origin may use the key. The origin of a request that names none
-// is "".
-func (p Principal) From(origin string) bool {
-	return p.origins == nil || p.Named(origin)
+// AllowsOrigin reports whether a page of an origin may use the key. The origin of a request that
+// names none is "".
+func (p Principal) AllowsOrigin(origin string) bool {
+	return p.origins == nil || p.NamesOrigin(origin)
 }
 
 // Public reports whether the key names origins. The pages of those origins contain it, so anyone
 // who opens one of them can read it.
 func (p Principal) Public() bool { return p.origins != nil }
 
-// Named reports whether the key names an origin.
-func (p Principal) Named(origin string) bool {
+// NamesOrigin reports whether the key names an origin.
+func (p Principal) NamesOrigin(origin string) bool {
 	return p.origins != nil && slices.Contains(p.origins.Origins, origin)
 }
 
@@ -162,7 +162,9 @@ func (r *Registry) Authenticate(secret string) (principal Principal, ok bool) {
 	return principal, ok
 }
 
-// Peek is Authenticate for a request that does not use the key yet.
+// Peek is like Authenticate, but notes no use. Recognize also finds keys that are no longer valid,
+// for logs and counts only, and Refusal explains to the sender why a key of a newer version is
+// refused.
 func (r *Registry) Peek(secret string) (principal Principal, ok bool) {
 	principal, _, ok = r.find(secret)
 	return principal, ok

@@ -145,7 +145,7 @@ func TestForgetting(t *testing.T) {
 		if diff := cmp.Diff(want, f.Moves); diff != "" {
 			t.Error(diff)
 		}
-		if err := f.Do(nil); err != nil {
+		if err := f.Apply(nil); err != nil {
 			t.Fatal(err)
 		}
 	}

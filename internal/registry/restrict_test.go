@@ -155,11 +155,11 @@ func TestRestrictionsOutliveTheBucket(t *testing.T) {
 			t.Errorf("%s: (-want +got)\n%s", name, d)
 		}
 		who, ok := r.Authenticate(inBrowser)
-		if !ok || !who.From("https://b.example") || who.From("") || who.From("https://b.example.evil") || who.Signing {
+		if !ok || !who.AllowsOrigin("https://b.example") || who.AllowsOrigin("") || who.AllowsOrigin("https://b.example.evil") || who.Signing {
 			t.Errorf("%s, in the browser: %+v %v", name, who, ok)
 		}
 		who, ok = r.Authenticate(onServer)
-		if !ok || !who.From("") || !who.From("https://anything") || who.Named("https://anything") || !who.Signing {
+		if !ok || !who.AllowsOrigin("") || !who.AllowsOrigin("https://anything") || who.NamesOrigin("https://anything") || !who.Signing {
 			t.Errorf("%s, on the server: %+v %v", name, who, ok)
 		}
 		for origin, want := range map[string]bool{"https://a.example:8443": true, "https://a.example": false, "": false, "null": false} {

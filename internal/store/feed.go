@@ -16,15 +16,15 @@ import (
 type FeedPlace struct {
 	CarriedBy uint64
 	Position  event.Position
-	// Erasures is the number of the newest tombstone passed. It orders erasures that come after the
-	// same frame, and is 0 at a record.
-	Erasures uint32
+	// Tombstone is the number of the newest tombstone passed. It orders erasures that come after
+	// the same frame, and is 0 at a record.
+	Tombstone uint32
 }
 
 // Compare returns a negative number if p comes before q, 0 if they are equal, and a positive number
 // otherwise.
 func (p FeedPlace) Compare(q FeedPlace) int {
-	return cmp.Or(cmp.Compare(p.CarriedBy, q.CarriedBy), p.Position.Compare(q.Position), cmp.Compare(p.Erasures, q.Erasures))
+	return cmp.Or(cmp.Compare(p.CarriedBy, q.CarriedBy), p.Position.Compare(q.Position), cmp.Compare(p.Tombstone, q.Tombstone))
 }
 
 // AfterFrame returns the place after all records of a frame, and before the erasures that follow
@@ -95,15 +95,15 @@ func (i *FeedItem) Size() int {
 	return n
 }
 
-// PositionGoneError is returned for a place on a timeline of which the store has only an earlier
-// part, or nothing: it was restored from a backup, or has lost its queue. Common is the last place
-// that both timelines have; it is zero when they have nothing in common.
-type PositionGoneError struct {
+// PlaceGoneError is returned for a place on a timeline of which the store has only an earlier part,
+// or nothing: it was restored from a backup, or has lost its queue. Common is the last place that
+// both timelines have; it is zero when they have nothing in common.
+type PlaceGoneError struct {
 	Common   FeedPlace
 	Timeline string // of Common; empty when it is zero
 }
 
 // Error describes the error.
-func (e *PositionGoneError) Error() string {
+func (e *PlaceGoneError) Error() string {
 	return fmt.Sprintf("the feed ends at frame %d of timeline %q", e.Common.CarriedBy, e.Timeline)
 }

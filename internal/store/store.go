@@ -123,10 +123,10 @@ type Reader interface {
 	// most limit. There are fewer when their problems exceed q.MaxBytes, but at least one.
 	Receipt(ctx context.Context, q query.Query, limit int) ([]Arrival, error)
 	// Feed returns what was stored after a place, in the order of FeedPlace. An item is visible as
-	// soon as it can be read otherwise. The search ends when the page is full, at the end of what is
-	// visible, or after about two seconds. After a restart the store may be behind q.After: the page
-	// is empty then, and its Next is q.After. The error is a *PositionGoneError when the store does
-	// not have q.After.
+	// soon as it can be read otherwise. The search ends when the page is full, at the end of what
+	// is visible, or after about two seconds. After a restart the store may be behind q.After: the
+	// page is empty then, and its Next is q.After. The error is a *PlaceGoneError when the store
+	// does not have q.After.
 	Feed(ctx context.Context, q FeedQuery) (FeedPage, error)
 	// Books returns the account of each application in apps (nil for all) that has ever sent
 	// anything, sorted by name, and the position to which the accounts refer.

@@ -30,12 +30,12 @@ func (h *Handlers) readBody(c *httpapi.Call, app string) (body, error) {
 	held := &reservation{intake: h, app: app}
 	b := body{free: held.free}
 	contentType := c.Header.Get("Content-Type")
-	form, ok := contentForm(contentType)
+	format, ok := formatOf(contentType)
 	if !ok {
 		b.unparsed = &unparsedBody{event.UnsupportedContent, unsupportedType(contentType), prefix(c)}
 		return b, nil
 	}
-	b.ndjson = form == formNDJSON
+	b.ndjson = format == formatNDJSON
 	limit := h.opts.MaxRequestBytes
 	encoding := strings.ToLower(strings.TrimSpace(c.Header.Get("Content-Encoding")))
 	plain := encoding == "" || encoding == "identity"
@@ -59,7 +59,7 @@ func (h *Handlers) readBody(c *httpapi.Call, app string) (body, error) {
 	if errors.Is(err, errBusy) {
 		return b, err
 	}
-	if code, cause := h.faultOfBody(b.bytes, err, form, encoding); cause != nil {
+	if code, cause := h.faultOfBody(b.bytes, err, format, encoding); cause != nil {
 		b.unparsed = &unparsedBody{code: code, cause: cause}
 	}
 	return b, nil
@@ -67,7 +67,7 @@ func (h *Handlers) readBody(c *httpapi.Call, app string) (body, error) {
 
 // faultOfBody says why a body that was read and decompressed cannot be read as events; cause is nil
 // if it may be possible. err is the error of reading or decompressing.
-func (h *Handlers) faultOfBody(b []byte, err error, form bodyForm, encoding string) (code string, cause error) {
+func (h *Handlers) faultOfBody(b []byte, err error, format bodyFormat, encoding string) (code string, cause error) {
 	plain := encoding == "" || encoding == "identity"
 	switch {
 	case int64(len(b)) > h.opts.MaxRequestBytes || errors.As(err, new(*http.MaxBytesError)):
@@ -80,7 +80,7 @@ func (h *Handlers) faultOfBody(b []byte, err error, form bodyForm, encoding stri
 	if foreignForm := jsonx.ForeignForm(b); foreignForm != "" {
 		return event.InvalidJSON, foreign(foreignForm, plain)
 	}
-	if form == formForm && !looksLikeJSON(b) {
+	if format == formatURLEncoded && !looksLikeJSON(b) {
 		return event.UnsupportedContent, unsupportedType("application/x-www-form-urlencoded")
 	}
 	return "", nil
@@ -114,19 +114,19 @@ func prefix(c *httpapi.Call) []byte {
 	return b
 }
 
-type bodyForm int
+type bodyFormat int
 
 const (
-	formJSON bodyForm = iota
-	formNDJSON
-	formForm // which curl -d declares for everything
+	formatJSON bodyFormat = iota
+	formatNDJSON
+	formatURLEncoded // which curl -d declares for everything
 )
 
-// contentForm returns the form that a Content-Type declares. It reports false for types that are
-// not supported.
-func contentForm(contentType string) (form bodyForm, ok bool) {
+// formatOf returns the format that a Content-Type declares. It reports false for types that are not
+// supported.
+func formatOf(contentType string) (format bodyFormat, ok bool) {
 	if contentType == "" {
-		return formJSON, true
+		return formatJSON, true
 	}
 	kind, _, err := mime.ParseMediaType(contentType)
 	if err != nil {
@@ -134,11 +134,11 @@ func contentForm(contentType string) (form bodyForm, ok bool) {
 	}
 	switch {
 	case kind == "application/json", kind == "text/plain", kind == "text/json", strings.HasSuffix(kind, "+json"): // RFC 6839
-		return formJSON, true
+		return formatJSON, true
 	case kind == "application/x-ndjson", kind == "application/ndjson", kind == "application/jsonl":
-		return formNDJSON, true
+		return formatNDJSON, true
 	case kind == "application/x-www-form-urlencoded":
-		return formForm, true
+		return formatURLEncoded, true
 	}
 	return 0, false
 }

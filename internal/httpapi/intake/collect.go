@@ -23,25 +23,25 @@ type admission struct {
 // collect accepts the events of a request: it admits the request, reads its body and submits it. A
 // body that cannot be read is kept as one rejection before the sender is answered; the error is
 // then a *keptError.
-func (h *Handlers) collect(c *httpapi.Call, app, idempotencyKey string) (ingest.Receipt, error) {
+func (h *Handlers) collect(c *httpapi.Call, app, idempotencyKey string) (ingest.Result, error) {
 	a, err := h.admit(app, idempotencyKey, c.Writer().Header())
 	if err != nil {
-		return ingest.Receipt{}, err
+		return ingest.Result{}, err
 	}
 	events := 1 // a body that cannot be read counts as one
 	defer func() { a.charge(events) }()
 	if err := h.opts.Queue.Err(); err != nil {
-		return ingest.Receipt{}, err
+		return ingest.Result{}, err
 	}
 	free, err := h.verifySigned(c, &a)
 	defer free()
 	if err != nil {
-		return ingest.Receipt{}, err
+		return ingest.Result{}, err
 	}
 	b, err := h.readBody(c, a.app.Name)
 	defer b.free()
 	if err != nil {
-		return ingest.Receipt{}, err
+		return ingest.Result{}, err
 	}
 	ctx, cancel := context.WithTimeout(c.Context(), h.opts.Deadline)
 	defer cancel()
@@ -67,13 +67,13 @@ func (h *Handlers) admit(name, idempotencyKey string, answer http.Header) (admis
 
 // submit hands a body to the collector. It returns when every event is durable, or when the body
 // is kept as a rejection.
-func (h *Handlers) submit(ctx context.Context, c *httpapi.Call, a admission, b body) (ingest.Receipt, error) {
+func (h *Handlers) submit(ctx context.Context, c *httpapi.Call, a admission, b body) (ingest.Result, error) {
 	if err := c.Recheck(); err != nil {
-		return ingest.Receipt{}, err
+		return ingest.Result{}, err
 	}
 	leave, err := h.enterGate(a.app)
 	if err != nil {
-		return ingest.Receipt{}, err
+		return ingest.Result{}, err
 	}
 	defer leave()
 	req := ingest.Request{
@@ -89,7 +89,7 @@ func (h *Handlers) submit(ctx context.Context, c *httpapi.Call, a admission, b b
 			return receipt, err
 		}
 	}
-	return ingest.Receipt{}, unparsed.keep(ctx, h.opts.Collector, req)
+	return ingest.Result{}, unparsed.keep(ctx, h.opts.Collector, req)
 }
 
 func noApp() *httpapi.ProblemDetails {
@@ -97,7 +97,7 @@ func noApp() *httpapi.ProblemDetails {
 }
 
 // awaitOutcomes waits until all events of a request are stored and makes their statuses final.
-func (h *Handlers) awaitOutcomes(ctx context.Context, receipt *ingest.Receipt) error {
+func (h *Handlers) awaitOutcomes(ctx context.Context, receipt *ingest.Result) error {
 	if receipt.Frame == 0 {
 		return nil
 	}

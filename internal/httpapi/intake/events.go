@@ -14,7 +14,7 @@ import (
 
 func (h *Handlers) eventRoutes() []httpapi.Route {
 	return []httpapi.Route{{
-		Method: "POST", Path: "/v1/events", Access: httpapi.ForWrite, Handle: h.takeEvents, EitherSlash: true, Refused: h.noteRefused,
+		Method: "POST", Path: "/v1/events", Access: httpapi.ForWrite, Handle: h.takeEvents, EitherSlash: true, Refused: h.noteTurnedAway,
 		Doc: httpapi.Doc{
 			ID: "sendEvents", Tag: "intake", Summary: "Send events",
 			Text: "One event (an object), a batch (an array), or {\"events\":[…],\"sent_at\":…}; as application/x-ndjson one event per line. " +
@@ -134,7 +134,7 @@ func (h *Handlers) takeEvents(c *httpapi.Call) error {
 	return c.WriteJSON(status, answer)
 }
 
-func intakeAnswer(receipt ingest.Receipt, quiet bool) IntakeAnswer {
+func intakeAnswer(receipt ingest.Result, quiet bool) IntakeAnswer {
 	a := IntakeAnswer{Received: len(receipt.Items), Events: []IntakeStatus{}}
 	for i, item := range receipt.Items {
 		switch item.Status {

@@ -14,7 +14,7 @@ import (
 // and keeps out further ones; the deletion then looks for events.
 type gate struct {
 	byApp sync.Map // name → *sync.RWMutex; one for each application that ever sent
-	// resolved is the value of Collector.UnknownOutcomes up to which every outcome is known.
+	// resolved is the value of Collector.UnconfirmedFrames up to which every outcome is known.
 	resolved atomic.Uint64
 }
 
@@ -71,8 +71,8 @@ func (h *Handlers) WaitCounted(ctx context.Context) error {
 	if err := h.opts.Collector.WaitInFlight(ctx); err != nil {
 		return err
 	}
-	unknown := h.opts.Collector.UnknownOutcomes()
-	if unknown == h.gate.resolved.Load() {
+	unconfirmed := h.opts.Collector.UnconfirmedFrames()
+	if unconfirmed == h.gate.resolved.Load() {
 		return nil
 	}
 	// A frame whose outcome is unknown precedes this one, or never comes.
@@ -81,7 +81,7 @@ func (h *Handlers) WaitCounted(ctx context.Context) error {
 		err = h.opts.Progress.WaitFor(ctx, frame)
 	}
 	if err == nil {
-		h.gate.resolved.Store(unknown)
+		h.gate.resolved.Store(unconfirmed)
 	}
 	return err
 }

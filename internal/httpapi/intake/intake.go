@@ -71,7 +71,7 @@ func New(opts Options) *Handlers {
 	}
 	return &Handlers{
 		opts:       opts,
-		bodyBudget: httpapi.NewBudget(max(opts.BodyMemory, leastBodies*opts.MaxRequestBytes+2*windowOf("br"))),
+		bodyBudget: httpapi.NewBudget(max(opts.BodyMemory, minBodies*opts.MaxRequestBytes+2*windowOf("br"))),
 		metrics:    newMetrics(opts.Registerer),
 	}
 }

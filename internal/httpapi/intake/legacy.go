@@ -18,7 +18,7 @@ func (h *Handlers) legacyRoutes() []httpapi.Route {
 		Answers: []httpapi.Answer{httpapi.JSON[httpapi.LegacyMessage](201, "saved")},
 		Errors:  []int{403, 413, 415, 429, 503},
 	})
-	save.Refused = func(c *httpapi.Call, err error) { h.noteRefusedOf(c, err, h.opts.LegacyApp) }
+	save.Refused = func(c *httpapi.Call, err error) { h.noteTurnedAwayOf(c, err, h.opts.LegacyApp) }
 	return []httpapi.Route{save}
 }
 

@@ -80,11 +80,11 @@ func keptHeaders() []string {
 	return []string{"Content-Type", "Content-Encoding", "Content-Length", "User-Agent", "Origin", "Webhook-Id", "Webhook-Timestamp"}
 }
 
-// noteRefused records a refused request, unless its body was kept as a rejection.
-func (h *Handlers) noteRefused(c *httpapi.Call, err error) { h.noteRefusedOf(c, err, "") }
+// noteTurnedAway records a refused request, unless its body was kept as a rejection.
+func (h *Handlers) noteTurnedAway(c *httpapi.Call, err error) { h.noteTurnedAwayOf(c, err, "") }
 
-// noteRefusedOf is noteRefused for an application; "" stands for that of the request's key.
-func (h *Handlers) noteRefusedOf(c *httpapi.Call, err error, app string) {
+// noteTurnedAwayOf is noteTurnedAway for an application; "" stands for that of the request's key.
+func (h *Handlers) noteTurnedAwayOf(c *httpapi.Call, err error, app string) {
 	p := httpapi.ProblemOf(err)
 	if errors.As(err, new(*keptError)) || p.Status >= http.StatusInternalServerError {
 		return

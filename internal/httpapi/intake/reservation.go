@@ -11,10 +11,10 @@ import (
 )
 
 const (
-	firstStep  = 4 << 10  // bytes of the first buffer of a body
-	pooledStep = 64 << 10 // bytes beyond which buffers come from the pool
-	keptBuffer = 1 << 20  // largest buffer that the pool keeps, in bytes
-	unpackWait = 2 * time.Second
+	minBuffer       = 4 << 10  // bytes of the first buffer of a body
+	minPooledBuffer = 64 << 10 // bytes beyond which buffers come from the pool
+	maxPooledBuffer = 1 << 20  // largest buffer that the pool keeps, in bytes
+	unpackWait      = 2 * time.Second
 )
 
 // errBusy means that the application has used up its share of the body budget.
@@ -80,8 +80,8 @@ func (res *reservation) read(r io.Reader, limit int64) (b []byte, err error) {
 // grown returns b with twice the capacity, which exceeds limit by one byte at most.
 func (res *reservation) grown(b []byte, limit int64) ([]byte, error) {
 	var larger []byte
-	size := max(2*cap(b), firstStep)
-	if cap(b) >= pooledStep {
+	size := max(2*cap(b), minBuffer)
+	if cap(b) >= minPooledBuffer {
 		if pooled := res.intake.unpack.buffer(); cap(pooled) > cap(b) {
 			larger, size = pooled, cap(pooled)
 		} else {

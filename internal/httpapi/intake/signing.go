@@ -18,9 +18,9 @@ import (
 // it is verified, and one decompressed.
 const signedCopies = 5
 
-// leastBodies is the number of bodies of maximum size for which the budget must have room, so that
+// minBodies is the number of bodies of maximum size for which the budget must have room, so that
 // one signed request fits although an application gets at most half of it.
-const leastBodies = 2*signedCopies - 1
+const minBodies = 2*signedCopies - 1
 
 // verifySigned verifies the signature of a request whose key requires one, over the body as it was
 // sent, and puts the body back for readBody. A request that fails is not counted in the books. The

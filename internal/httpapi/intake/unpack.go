@@ -28,7 +28,7 @@ func (u *unpackers) buffer() []byte {
 
 // keep returns a buffer to the pool, unless its size is not worth it.
 func (u *unpackers) keep(b []byte) {
-	if cap(b) > pooledStep && cap(b) <= keptBuffer {
+	if cap(b) > minPooledBuffer && cap(b) <= maxPooledBuffer {
 		u.buffers.Put(&b)
 	}
 }

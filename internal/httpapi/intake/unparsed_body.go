@@ -42,7 +42,7 @@ func (u *unparsedBody) keep(ctx context.Context, collector *ingest.Collector, re
 	}
 	req.IdempotencyKey = ""
 	problem := event.Problem{Code: u.code, Message: httpapi.RedactKeys(httpapi.ProblemOf(u.cause).Detail)}
-	if _, err := collector.Refuse(ctx, req, problem); err != nil {
+	if _, err := collector.KeepUnparsed(ctx, req, problem); err != nil {
 		return err
 	}
 	return &keptError{u.cause}

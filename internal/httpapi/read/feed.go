@@ -291,7 +291,7 @@ func ownErasure(i *store.FeedItem, app string) *store.FeedItem {
 
 // feedProblem returns the answer to an error of reading the feed.
 func feedProblem(err error) error {
-	gone, ok := errors.AsType[*store.PositionGoneError](err)
+	gone, ok := errors.AsType[*store.PlaceGoneError](err)
 	if !ok {
 		return err
 	}

@@ -203,9 +203,9 @@ func (s *Store) insert(ctx context.Context, mt *memtable, d *decision) error {
 // transact appends rows in one transaction, which is rolled back after an error. Appenders take
 // part in the transaction of their connection. ctx is checked only between statements, which are
 // short: after an interrupt it might not be known whether a statement took effect.
-func (s *Store) transact(ctx context.Context, appended func(driver.Conn) error) error {
-	whole := context.WithoutCancel(ctx)
-	if err := s.exec(whole, "BEGIN TRANSACTION"); err != nil {
+func (s *Store) transact(ctx context.Context, write func(driver.Conn) error) error {
+	uncancelled := context.WithoutCancel(ctx)
+	if err := s.exec(uncancelled, "BEGIN TRANSACTION"); err != nil {
 		return storeError(ctx, "begin", err)
 	}
 	err := s.writer.Raw(func(conn any) error {
@@ -213,19 +213,19 @@ func (s *Store) transact(ctx context.Context, appended func(driver.Conn) error) 
 		if !ok {
 			return fmt.Errorf("unexpected connection type %T", conn)
 		}
-		return appended(c)
+		return write(c)
 	})
 	if err == nil {
 		err = ctx.Err()
 	}
 	if err != nil {
-		if undone := s.exec(whole, "ROLLBACK"); undone != nil {
+		if undone := s.exec(uncancelled, "ROLLBACK"); undone != nil {
 			return fmt.Errorf("%w: a batch could not be rolled back: %w", ErrFatal, undone) // the connection would stay in the transaction
 		}
 		return storeError(ctx, "append", err)
 	}
-	if err := s.exec(whole, "COMMIT"); err != nil {
-		_ = s.exec(whole, "ROLLBACK") // DuckDB has rolled back already, unless COMMIT failed early
+	if err := s.exec(uncancelled, "COMMIT"); err != nil {
+		_ = s.exec(uncancelled, "ROLLBACK") // DuckDB has rolled back already, unless COMMIT failed early
 		return storeError(ctx, "commit", err)
 	}
 	return nil

@@ -182,7 +182,7 @@ func (e *export) readBare(ctx context.Context, w exportWindow, out *chunkWriter)
 	}
 	defer conn.Close()
 	from := payloads[event.Event]{listing: eventListing(), store: e.store, on: conn, file: e.hot, refs: e.refs}
-	statement := e.statement(w, from.bare)
+	statement := e.statement(w, from.columnsWithoutPayload)
 	statement.on = conn
 	events, err := queryAll(ctx, e.store, statement, scanEvent)
 	if err != nil {

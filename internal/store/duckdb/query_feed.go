@@ -62,7 +62,7 @@ func (p *pinned) feed(ctx context.Context, q store.FeedQuery) (store.FeedPage, e
 	}
 	f := &feedSearch{p: p, q: q, page: store.NewFeedPager(q), at: q.After, keys: map[string]string{}}
 	if q.Timeline != "" && q.Timeline != lineage.Timeline {
-		f.at.Erasures = 0 // numbers of another list of tombstones; an erasure may come twice
+		f.at.Tombstone = 0 // numbers of another list of tombstones; an erasure may come twice
 	}
 	f.erasures = p.feedErasures(q, f.at)
 	for f.at.CarriedBy <= p.position && p.position > 0 && !f.full {
@@ -81,8 +81,8 @@ func (p *pinned) feed(ctx context.Context, q store.FeedQuery) (store.FeedPage, e
 	return store.FeedPage{Items: f.page.Items, Next: f.at, Timeline: lineage.Timeline, More: f.full}, nil
 }
 
-// checkTimeline returns a *store.PositionGoneError unless the place from which a query continues is
-// on the current timeline, or on the part of an earlier one that it shares.
+// checkTimeline returns a *store.PlaceGoneError unless the place from which a query continues is on
+// the current timeline, or on the part of an earlier one that it shares.
 func checkTimeline(q store.FeedQuery, l erasure.Lineage) error {
 	if q.Timeline == "" || q.Timeline == l.Timeline {
 		return nil
@@ -90,9 +90,9 @@ func checkTimeline(q store.FeedQuery, l erasure.Lineage) error {
 	last, ok := l.Ended[q.Timeline]
 	switch {
 	case !ok:
-		return &store.PositionGoneError{}
+		return &store.PlaceGoneError{}
 	case q.After.CarriedBy > last:
-		return &store.PositionGoneError{Common: store.AfterFrame(last), Timeline: q.Timeline}
+		return &store.PlaceGoneError{Common: store.AfterFrame(last), Timeline: q.Timeline}
 	}
 	return nil
 }
@@ -109,7 +109,7 @@ func (p *pinned) feedErasures(q store.FeedQuery, after store.FeedPlace) (items [
 	for i, t := range slices.Backward(p.erased.Tombstones()) {
 		frame, ok := p.erased.LastVisible(t)
 		place := store.AfterFrame(frame)
-		place.Erasures = uint32(i + 1)
+		place.Tombstone = uint32(i + 1)
 		if ok && place.Compare(after) <= 0 && t.Timeline == p.manifest.Timeline {
 			break // those before it are of earlier frames, or of earlier timelines
 		}
@@ -189,7 +189,7 @@ func (f *feedSearch) read(ctx context.Context, from feedSource) (all bool, err e
 		}
 	}
 	if cut == end && from.last == f.p.position { // the erasures after the last frame too
-		cut.Erasures = max(cut.Erasures, uint32(f.p.erased.Len()))
+		cut.Tombstone = max(cut.Tombstone, uint32(f.p.erased.Len()))
 	}
 	for len(f.erasures) > 0 && f.erasures[0].Place.Compare(cut) <= 0 {
 		items = append(items, f.erasures[0])
@@ -250,7 +250,7 @@ func readFeed[T any](ctx context.Context, f *feedSearch, from feedSource, t feed
 			return nil, false, err
 		}
 	}
-	q := feedStatement(f, from.upTo(last), t, t.whole)
+	q := feedStatement(f, from.upTo(last), t, t.columns)
 	q.text += " ORDER BY " + feedOrder + limit(room)
 	rows, err = queryAll(ctx, f.p.store, q, t.scan)
 	return rows, len(rows) < room && len(frames) == 0, err

@@ -204,7 +204,7 @@ func TestFeedOfAnotherTimeline(t *testing.T) {
 	} {
 		q.After, q.Timeline = test.after, whole.Timeline
 		page, err := s.Feed(t.Context(), q)
-		gone, isGone := errors.AsType[*store.PositionGoneError](err)
+		gone, isGone := errors.AsType[*store.PlaceGoneError](err)
 		if isGone != test.gone || !isGone && err != nil || len(page.Items) != test.want {
 			t.Errorf("%s: %d items, %v; want %d", test.name, len(page.Items), err, test.want)
 		}

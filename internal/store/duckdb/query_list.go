@@ -19,21 +19,21 @@ type listing[T any] struct {
 	scan  func(scanner) (T, error)
 	size  func(*T) int
 
-	whole, bare string // columns, with and without the payload
-	payload     payload[T]
+	columns, columnsWithoutPayload string // columns, with and without the payload
+	payload                        payload[T]
 }
 
 func eventListing() listing[event.Event] {
 	return listing[event.Event]{
 		kind: query.Events, table: eventTable, scan: scanEvent, size: (*event.Event).Size,
-		whole: eventColumns, bare: strings.Replace(eventColumns, "data", "''", 1), payload: eventPayload(),
+		columns: eventColumns, columnsWithoutPayload: strings.Replace(eventColumns, "data", "''", 1), payload: eventPayload(),
 	}
 }
 
 func (s *Store) rejectionListing() listing[event.Rejection] {
 	return listing[event.Rejection]{
 		kind: query.Rejections, table: rejectionTable, scan: s.scanRejection, size: (*event.Rejection).Size,
-		whole: listedRejection, bare: strings.Replace(listedRejection, rejectionPayloadColumns, "'', ''::BLOB, FALSE, 0, ''::BLOB", 1), payload: s.rejectionPayload(),
+		columns: listedRejection, columnsWithoutPayload: strings.Replace(listedRejection, rejectionPayloadColumns, "'', ''::BLOB, FALSE, 0, ''::BLOB", 1), payload: s.rejectionPayload(),
 	}
 }
 
@@ -54,8 +54,8 @@ func search[T any](ctx context.Context, p *pinned, q query.Query, l listing[T]) 
 	refs := p.prune(l.kind, q, selected)
 	found := &pageSearch[T]{listing: l, p: p, q: q, page: store.NewPager(q, l.size)}
 	for w := newListWindows(refs, selected, q, l.kind); ; {
-		now, last := w.next()
-		if err := found.within(ctx, now, refs); err != nil {
+		window, last := w.next()
+		if err := found.within(ctx, window, refs); err != nil {
 			return store.Page[T]{}, err
 		}
 		switch {
@@ -88,23 +88,24 @@ func (f *pageSearch[T]) within(ctx context.Context, w timeRange, refs []segmentR
 		return err
 	}
 	if f.q.Bare {
-		found, err := queryAll(ctx, f.p.store, f.statement(w, rows, f.bare), f.scan)
+		found, err := queryAll(ctx, f.p.store, f.statement(w, rows, f.columnsWithoutPayload), f.scan)
 		f.page.AddAll(found)
 		return err
 	}
 	if items := f.page.Room(); int64(items+1)*largest <= bareFactor*pageBytes(f.q) {
-		found, err := queryAll(ctx, f.p.store, f.statement(w, rows, f.whole), f.scan)
+		found, err := queryAll(ctx, f.p.store, f.statement(w, rows, f.columns), f.scan)
 		f.page.AddAll(found)
 		return err
 	}
-	found, err := queryAll(ctx, f.p.store, f.statement(w, rows, f.bare), f.scan)
+	found, err := queryAll(ctx, f.p.store, f.statement(w, rows, f.columnsWithoutPayload), f.scan)
 	if err != nil {
 		return err
 	}
 	return f.fill(ctx, overlapping, found, max(1, int(pageBytes(f.q)/largest)))
 }
 
-// listWindows are the ranges of times that a list searches, one after the other.
+// listWindows are the ranges of times that a list searches, one after the other. newListWindows
+// sorts refs, in the direction of the list.
 type listWindows struct {
 	descending bool
 	selected   timeRange // that the query selects
@@ -136,35 +137,35 @@ func newListWindows(refs []segmentRef, selected timeRange, q query.Query, kind q
 
 // next returns the next window, and whether it is the last one. The last window extends to the end
 // of the query's range, because hot rows may have any time.
-func (w *listWindows) next() (now timeRange, last bool) {
-	now = w.selected
+func (w *listWindows) next() (window timeRange, last bool) {
+	window = w.selected
 	switch {
 	case w.step == 0:
 		if w.descending {
-			now.high = w.edge
+			window.high = w.edge
 		} else {
-			now.low = w.edge
+			window.low = w.edge
 		}
-		return now, true
+		return window, true
 	case w.descending:
-		now.high = w.edge
-		now.low = max(min(w.edge, w.segments.high)-w.step, w.selected.low)
-		if now.low <= max(w.segments.low, w.selected.low) {
-			now.low, last = w.selected.low, true
+		window.high = w.edge
+		window.low = max(min(w.edge, w.segments.high)-w.step, w.selected.low)
+		if window.low <= max(w.segments.low, w.selected.low) {
+			window.low, last = w.selected.low, true
 		}
-		w.edge = now.low - 1
+		w.edge = window.low - 1
 	default:
-		now.low = w.edge
-		now.high = min(max(w.edge, w.segments.low)+w.step, w.selected.high)
-		if now.high >= min(w.segments.high, w.selected.high) {
-			now.high, last = w.selected.high, true
+		window.low = w.edge
+		window.high = min(max(w.edge, w.segments.low)+w.step, w.selected.high)
+		if window.high >= min(w.segments.high, w.selected.high) {
+			window.high, last = w.selected.high, true
 		}
-		w.edge = now.high + 1
+		w.edge = window.high + 1
 	}
 	if w.step < math.MaxInt64/(4*stepGrowth) {
 		w.step *= stepGrowth
 	}
-	return now, last
+	return window, last
 }
 
 // statement returns the statement that searches a window for as many rows as fit on the page, and

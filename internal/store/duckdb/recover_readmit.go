@@ -204,7 +204,7 @@ func (s *Store) readmit(ctx context.Context, damaged SegmentInfo, file string) (
 		s.unlinkAll(r.made)
 		return fmt.Errorf("%w as they were: %s gives %v instead of %v", ErrNoFrames, file, accounts.Apps, damaged.Apps)
 	}
-	if err := s.restoreSegments(ctx, *p.manifest, r.made, damaged.ID); err != nil {
+	if err := s.commitRestored(ctx, *p.manifest, r.made, damaged.ID); err != nil {
 		return err
 	}
 	filter := damaged.Filter.Name + strings.TrimPrefix(filepath.Base(file), damaged.Data.Name)

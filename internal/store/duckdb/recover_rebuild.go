@@ -87,7 +87,7 @@ func (s *Store) rebuildSegment(ctx context.Context, damaged SegmentInfo) (Segmen
 		s.unlink(info)
 		return info, fmt.Errorf("%w as they were: they give %v instead of %v", ErrNoFrames, info.Apps, damaged.Apps)
 	}
-	return info, s.restoreSegments(ctx, *p.manifest, []SegmentInfo{info}, damaged.ID)
+	return info, s.commitRestored(ctx, *p.manifest, []SegmentInfo{info}, damaged.ID)
 }
 
 // writeMemtable writes a memtable as a segment.
@@ -149,9 +149,9 @@ func sameArrivals(a, b SegmentInfo) bool {
 	return maps.Equal(totals(a), totals(b)) && a.Replays == b.Replays
 }
 
-// restoreSegments commits segments in place of the damaged one with an id. The caller must hold
+// commitRestored commits segments in place of the damaged one with an id. The caller must hold
 // s.upkeep.
-func (s *Store) restoreSegments(ctx context.Context, m Manifest, made []SegmentInfo, damaged uint64) error {
+func (s *Store) commitRestored(ctx context.Context, m Manifest, made []SegmentInfo, damaged uint64) error {
 	var opened []*segment
 	for _, info := range made {
 		seg, err := s.openSegment(ctx, info)

@@ -101,17 +101,17 @@ func (s *Store) dropOrphans(left orphans) {
 
 // install derives a version from the current one and makes it current. Orphans of the old one are
 // dropped now, or when its last pin is released.
-func (s *Store) install(how func(next *storeVersion)) {
-	s.dropOrphans(s.exchange(how))
+func (s *Store) install(change func(next *storeVersion)) {
+	s.dropOrphans(s.exchange(change))
 }
 
 // exchange is like install, but returns the orphans instead of dropping them.
-func (s *Store) exchange(how func(next *storeVersion)) orphans {
+func (s *Store) exchange(change func(next *storeVersion)) orphans {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old := s.version
 	next := *old
-	how(&next)
+	change(&next)
 	s.version = &next
 	if next.tables == old.tables {
 		return orphans{}

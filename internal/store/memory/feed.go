@@ -17,7 +17,7 @@ func (s *Store) Feed(ctx context.Context, q store.FeedQuery) (store.FeedPage, er
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if q.Timeline != "" && q.Timeline != timeline {
-		return store.FeedPage{}, &store.PositionGoneError{}
+		return store.FeedPage{}, &store.PlaceGoneError{}
 	}
 	var selected []store.FeedItem
 	add := func(item store.FeedItem, session string) {

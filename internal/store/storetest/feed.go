@@ -92,7 +92,7 @@ func testFeed(f *fixture) {
 }
 
 func isGone(err error) bool {
-	_, ok := errors.AsType[*store.PositionGoneError](err)
+	_, ok := errors.AsType[*store.PlaceGoneError](err)
 	return ok
 }
 
