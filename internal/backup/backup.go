@@ -34,7 +34,7 @@ const (
 	Frames     Kind = "frames"     // of the queue: events that are not in segments yet
 	Segment    Kind = "segment"    // of the store, with its filters
 	Metadata   Kind = "metadata"   // metadata.json
-	Audit      Kind = "audit"      // the audit log, in the form of registry.AuditFile
+	Audit      Kind = "audit"      // the audit log, in the format of registry.AuditFile
 	Tombstones Kind = "tombstones" // of erasures; absent if nothing was erased
 	Manifest   Kind = "manifest"   // of the store, names the segments
 )

@@ -30,7 +30,7 @@ import (
 
 // Limits of the client side.
 const (
-	answerTimeout = 60 * time.Second // until the headers of an answer, unless the request is Patient
+	answerTimeout = 60 * time.Second // until the headers of a response, unless the request is Patient
 	maxProblem    = 64 << 10         // bytes read of an answer that is an error
 )
 

@@ -6,7 +6,7 @@ import (
 	"io"
 )
 
-// Stream sends a request without a body and passes the body of the answer to do as it arrives. If
+// Stream sends a request without a body and passes the body of the response to do as it arrives. If
 // the body ends early, the error is an *UnreachableError, whatever do returns.
 func (c *Client) Stream(ctx context.Context, r Request, do func(io.Reader) error) error {
 	answer, err := c.Open(ctx, r)

@@ -25,18 +25,18 @@ var ErrUnfinished = errors.New("the erasure is not finished")
 // Tombstone records that a session, or all of an application, was erased.
 type Tombstone struct {
 	ID string // unique among all tombstones
-	// App is the application, or AllApps. It is empty in tombstones of the first form, which have
+	// App is the application, or AllApps. It is empty in tombstones of the first format, which have
 	// Hash instead of App and Session.
 	App string
 	// Session is the hex HMAC-SHA256 of the session id, empty for a whole application.
 	Session string
 	// Hash is the hex HMAC-SHA256 of application, NUL and session id, or of the application alone.
-	// It is used by tombstones of the first form only.
+	// It is used by tombstones of the first format only.
 	Hash string
 	At   event.Micros
 	// Frame is the queue's last frame, and Visible the store's, when the tombstone was written.
 	Frame, Visible uint64
-	Timeline       string // to which the frames belong; empty in the first form
+	Timeline       string // to which the frames belong; empty in the first format
 	// Finished reports that everything covered is gone; the queue was trimmed up to Trimmed, a
 	// frame of the timeline TrimmedOn.
 	Finished  bool
@@ -45,7 +45,7 @@ type Tombstone struct {
 }
 
 // OfApp reports whether the whole application App was erased. It is false for a tombstone of the
-// first form, which does not say.
+// first format, which does not say.
 func (t Tombstone) OfApp() bool { return t.App != "" && t.Session == "" }
 
 // Lineage is the timeline of a data directory, with the last frame of each earlier one.
@@ -140,7 +140,7 @@ func (s *Set) LastFrame(t Tombstone) (frame uint64, ok bool) {
 }
 
 // LastVisible returns the last frame of this directory that was visible when t was written. ok is
-// false when t belongs to a timeline that this directory has no part of, or is of the first form,
+// false when t belongs to a timeline that this directory has no part of, or is of the first format,
 // which does not say.
 func (s *Set) LastVisible(t Tombstone) (frame uint64, ok bool) {
 	if t.Hash != "" {

@@ -147,7 +147,7 @@ func TestFinished(t *testing.T) {
 	}
 }
 
-// A file of the first form is read, keeps its hashes, and gets the present form.
+// A file of the first format is read, keeps its hashes, and gets the present format.
 func TestFirstForm(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tombstones")
 	first := `{"key":"` + key + `"}` + "\n" + `{"hash":"ab","at":5,"frame":2,"done":true}` + "\n"

@@ -29,7 +29,7 @@ import (
 //	{"begun":"ID","hash":"…","frame":17,"at":…,"crc":"…"}                    of the first form
 //	{"finished":"ID","trimmed":19,"timeline":"…","crc":"…"}
 //
-// In the first form of the file the first line had only the key, and each other line was
+// In the first format of the file the first line had only the key, and each other line was
 // {"hash":"…","at":…,"frame":17,"done":true}, without a checksum.
 const version = 2
 
@@ -67,7 +67,7 @@ type Digest struct {
 type Document struct {
 	Key        string // of the hashes, in hex; empty if there is no file
 	Tombstones []Tombstone
-	first      bool // it has the first form
+	first      bool // it has the first format
 	torn       bool // an incomplete last line was left out
 	lines      int
 	size       int64          // of these lines, in bytes
@@ -212,7 +212,7 @@ func (d *Document) add(text []byte, committed bool) error {
 	return nil
 }
 
-// FirstForm returns a tombstone of the first form, with an ID that depends only on the arguments.
+// FirstForm returns a tombstone of the first format, with an ID that depends only on the arguments.
 func FirstForm(hash string, at event.Micros, frame uint64) Tombstone {
 	id := uuid.NewSHA1(uuid.NameSpaceOID, []byte(hash+" "+strconv.FormatInt(int64(at), 10)))
 	return Tombstone{ID: id.String(), Hash: hash, At: at, Frame: frame}
@@ -283,7 +283,7 @@ func (d *Document) Missing(other Document) (missing []Tombstone) {
 	return missing
 }
 
-// encode returns the content of the whole file, in the current form.
+// encode returns the content of the whole file, in the current format.
 func (d *Document) encode() ([]byte, error) {
 	if d.Key == "" {
 		return nil, nil
@@ -314,7 +314,7 @@ func encodeLines(all []any) ([]byte, error) {
 	return b, nil
 }
 
-// Write atomically replaces the content of a file by d, in the current form.
+// Write atomically replaces the content of a file by d, in the current format.
 func (d *Document) Write(path string) error {
 	b, err := d.encode()
 	if err != nil {

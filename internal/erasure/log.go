@@ -21,11 +21,12 @@ type Log struct {
 	next bool // doc is in the file with nextSuffix, with which FinishConversion replaces this one
 }
 
-// nextSuffix is the suffix of a file in the current form that is to replace one of the first form.
+// nextSuffix is the suffix of a file in the current format that is to replace one of the first
+// format.
 const nextSuffix = ".next"
 
-// FinishConversion finishes a conversion to the current form that Add or an earlier process began:
-// it durably replaces the file at path by the converted one.
+// FinishConversion finishes a conversion to the current format that Add or an earlier process
+// began: it durably replaces the file at path by the converted one.
 func FinishConversion(path string) error {
 	if _, err := os.Stat(path + nextSuffix); errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -129,8 +130,8 @@ func (l *Log) Finish(finished []Tombstone, trimmed uint64, timeline string) erro
 }
 
 // Add adds the tombstones of another document that the file lacks, as unfinished. It converts a
-// file of the first form to the current one; call FinishConversion once earlier programs, which
-// would misread the new form, can no longer start. Add writes nothing if nothing changes.
+// file of the first format to the current one; call FinishConversion once earlier programs, which
+// would misread the new format, can no longer start. Add writes nothing if nothing changes.
 func (l *Log) Add(other Document) error {
 	merged, err := l.doc.Merge(other)
 	if err != nil {

@@ -23,7 +23,7 @@ type Salvaged struct {
 // nothing else shows that both have the same key. Errors: ErrNothingWhole, ErrOtherKey, and
 // ErrNewer.
 //
-// Lines of the first form have no checksum and are not used.
+// Lines of the first format have no checksum and are not used.
 func Salvage(copies ...[]byte) (s Salvaged, err error) {
 	var parts []salvagedCopy
 	for _, b := range copies {

@@ -1,5 +1,5 @@
 // Package event defines the record of The Eye: the event, the rejection, their ids, times and total
-// order, and the binary form in which they travel from the intake to the store.
+// order, and the binary format in which they travel from the intake to the store.
 //
 // It does not read requests or validate payloads, and does not know where records are stored.
 package event
@@ -77,7 +77,7 @@ func (e *Event) Size() int {
 	return rowSize + len(e.App) + len(e.ClientID) + len(e.SessionID) + len(e.Category) + len(e.Name) + len(e.Data) + len(e.Timestamp) + len(e.Sender)
 }
 
-// rowSize is the approximate memory of a record without its texts, in bytes.
+// rowSize is the approximate memory of a record without its strings, in bytes.
 const rowSize = 256
 
 // Position is the place of a first arrival in the total order of receipt.

@@ -34,8 +34,8 @@ func ParseID(app, text string) (id uuid.UUID, clientID string) {
 	return DeriveID(app, text), text
 }
 
-// ParseOriginID is ParseID for keys with origins. Such keys are public, so texts that are not UUIDs
-// have a namespace of their own: a page cannot take the id of an event that a server sends.
+// ParseOriginID is ParseID for keys with origins. Such keys are public, so strings that are not
+// UUIDs have a namespace of their own: a page cannot take the id of an event that a server sends.
 func ParseOriginID(app, text string) (id uuid.UUID, clientID string) {
 	if id, ok := ParseUUID(text); ok {
 		return id, ""

@@ -206,7 +206,7 @@ var (
 	ErrNewerRecord = errors.New("record written by a newer version of The Eye; start that version again")
 )
 
-// The binary form is described in docs/format.md. A record without a position has that of its
+// The binary format is described in docs/format.md. A record without a position has that of its
 // frame.
 const (
 	kindEvent     = 1
@@ -235,7 +235,7 @@ func flagsOf(kind byte) (flags byte, ok bool) {
 	}
 }
 
-// AppendRecord appends the binary form of r to b and returns the extended slice. Position is
+// AppendRecord appends the binary format of r to b and returns the extended slice. Position is
 // written only if positioned is true. CarriedBy is never written: it is the frame from which the
 // record is read.
 func AppendRecord(b []byte, r Record, positioned bool) []byte {

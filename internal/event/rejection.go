@@ -159,7 +159,7 @@ func Conflict(e *Event) *Rejection {
 }
 
 // Unstorable returns the rejection that an event or a rejection becomes if the store cannot store
-// it as it is. Its texts are valid UTF-8. Its raw body is the event as JSON, or the body of the
+// it as it is. Its strings are valid UTF-8. Its raw body is the event as JSON, or the body of the
 // rejection.
 func Unstorable(r Record, reason string) *Rejection {
 	var x Rejection

@@ -50,7 +50,7 @@ func writeJSON(w http.ResponseWriter, status int, v any) error {
 	return nil
 }
 
-// AnswerBuffer is the size of the pieces in which a long answer is sent, in bytes.
+// AnswerBuffer is the size of the pieces in which a long response is sent, in bytes.
 const AnswerBuffer = 64 << 10
 
 // StreamJSON answers with a JSON document that may be long. It is sent while it is encoded and is

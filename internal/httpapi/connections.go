@@ -161,7 +161,7 @@ func (c *Connections) refuse(conn net.Conn, bound string) {
 		if _, err := conn.Write(noRoom(bound)); err != nil {
 			return
 		}
-		// If it were closed with unread bytes, it would be reset before the answer is read.
+		// If it were closed with unread bytes, it would be reset before the response is read.
 		if half, ok := conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
 			_, _ = io.Copy(io.Discard, io.LimitReader(conn, unreadBytes))
 		}

@@ -47,7 +47,7 @@ func (x *endless) Events(ctx context.Context, _ query.Query) (store.Page[event.E
 	return store.Page[event.Event]{}, ctx.Err()
 }
 
-// slow sends a request and reads only the header of the answer.
+// slow sends a request and reads only the header of the response.
 func slow(a *apitest.API, key, path string) (answer *http.Response) {
 	a.Helper()
 	c, err := net.Dial("tcp", strings.TrimPrefix(a.URL, "http://"))

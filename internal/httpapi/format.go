@@ -27,7 +27,7 @@ func MapSlice[T, V any](items []T, f func(*T) V) []V {
 	return mapped
 }
 
-// FormatTime returns a time in UTC with microseconds, the form of all times in answers.
+// FormatTime returns a time in UTC with microseconds, the form of all times in responses.
 func FormatTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z") }
 
 // TextOrNull returns nil for an empty text.
@@ -38,7 +38,7 @@ func TextOrNull(text string) *string {
 	return &text
 }
 
-// TimeOrNull returns a time in the form of FormatTime, or nil for nil.
+// TimeOrNull returns a time in the format of FormatTime, or nil for nil.
 func TimeOrNull(at *time.Time) *string {
 	if at == nil {
 		return nil

@@ -14,8 +14,8 @@ import (
 const (
 	// pieceBytes is the amount that a caller must read before the write deadline.
 	pieceBytes = 16 << 10
-	// leastRate is the minimum rate at which a caller must read a long answer, in bytes per second,
-	// in each leastWindow of time spent writing.
+	// leastRate is the minimum rate at which a caller must read a long response, in bytes per
+	// second, in each leastWindow of time spent writing.
 	leastRate   = 64 << 10
 	leastWindow = time.Minute
 )
@@ -47,7 +47,7 @@ func newStatusRecorder(w http.ResponseWriter, stall time.Duration) *statusRecord
 	return &statusRecorder{ResponseWriter: w, stallDeadline: stall, conn: w}
 }
 
-// begin sets a deadline for what net/http writes by itself before the answer.
+// begin sets a deadline for what net/http writes by itself before the response.
 func (r *statusRecorder) begin() {
 	if !r.stream {
 		_ = r.extendWriteDeadline()

@@ -31,11 +31,11 @@ type Route struct {
 	App string
 	// EitherSlash serves the path with and without a trailing slash.
 	EitherSlash bool
-	// Refused is called with the error of a refused request before the answer is sent, because the
-	// body cannot be read afterwards. If it is nil, requests whose key is refused are summed up in
-	// the audit log.
+	// Refused is called with the error of a refused request before the response is sent, because
+	// the body cannot be read afterwards. If it is nil, requests whose key is refused are summed up
+	// in the audit log.
 	Refused func(*Call, error)
-	// Errors is the form of errors; nil means problem details.
+	// Errors is the format of errors; nil means problem details.
 	Errors *ErrorForm
 
 	// Audited marks a GET that the audit log records if it uses an admin key.
@@ -47,7 +47,7 @@ type Route struct {
 	HideSubject bool
 }
 
-// ErrorForm is a form of errors other than problem details.
+// ErrorForm is a format of errors other than problem details.
 type ErrorForm struct {
 	Body  reflect.Type // the JSON document
 	Write func(http.ResponseWriter, *ProblemDetails)

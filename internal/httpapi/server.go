@@ -188,7 +188,7 @@ func (s *Server) fail(c *Call, rt Route, err error) {
 	writeError(c.w, p, rt.Errors)
 }
 
-// refuse answers a request that no route takes, in the form of errors of its path.
+// refuse answers a request that no route takes, in the format of errors of its path.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, p *ProblemDetails) {
 	writeError(w, p, s.errorForms[strings.TrimSuffix(r.URL.Path, "/")])
 }

@@ -145,8 +145,8 @@ func (c *Collector) unknownTypeMessage(r *request, category, name string) string
 // sender may be as long as its event.
 const MaxProblemText = 2 << 10
 
-// truncateProblem bounds the texts of a problem. A pointer that is too long is replaced by that of
-// the innermost enclosing value whose pointer fits.
+// truncateProblem bounds the strings of a problem. A pointer that is too long is replaced by that
+// of the innermost enclosing value whose pointer fits.
 func truncateProblem(p *event.Problem) {
 	for len(p.Pointer) > MaxProblemText {
 		p.Pointer = p.Pointer[:max(0, strings.LastIndexByte(p.Pointer, '/'))]

@@ -26,11 +26,11 @@ type Dialect interface {
 	Text(expr string) string
 	// ID renders a bound text as an id.
 	ID(placeholder string) string
-	// IDs renders a subquery of the ids in a bound list of texts.
+	// IDs renders a subquery of the ids in a bound list of strings.
 	IDs(placeholder string) string
 	// Contains renders whether text contains part.
 	Contains(text, part string) string
-	// HasAny renders whether a column of lists contains any of the bound texts.
+	// HasAny renders whether a column of lists contains any of the bound strings.
 	HasAny(column string, placeholders []string) string
 	// Data renders a condition on a path of the column data, for any operator except NotEqual. The
 	// result may be NULL instead of false.

@@ -167,7 +167,7 @@ func isBareKey(key string) bool {
 }
 
 // normalise checks that the operator and the value are valid for a field, and returns the value in
-// the form that stores expect.
+// the format that stores expect.
 func normalise(c Condition, value string, zone *time.Location) (string, error) {
 	name, operator := c.Field.Name, c.Operator
 	if name == Data && operator != Contains && !c.Quoted && isNumber(value) {

@@ -95,7 +95,7 @@ func contentOf(t *testing.T, b []byte) (list []content) {
 }
 
 // This reader and the linked server agree on the form of a block. If this test fails after an
-// upgrade of nats-server, block.go must learn the new form and still read the old one.
+// upgrade of nats-server, block.go must learn the new format and still read the old one.
 func TestBlockFormIsTheServers(t *testing.T) {
 	b := writeBlock(t)
 	if diff := cmp.Diff(blockContent, contentOf(t, b)); diff != "" {

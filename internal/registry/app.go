@@ -30,7 +30,7 @@ type Settings struct {
 	TimeZone     string       `json:"time_zone"`     // IANA name, of timestamps without a zone; default UTC
 	UnknownTypes UnknownTypes `json:"unknown_types"` // default accept
 	Rate         int64        `json:"rate"`          // events per second that a node accepts; 0 for no limit
-	// Retain is how long events are kept, in the form of duration.Parse. 0 means forever, and an
+	// Retain is how long events are kept, in the format of duration.Parse. 0 means forever, and an
 	// empty text the server's default.
 	Retain string `json:"retain"`
 }

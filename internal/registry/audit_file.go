@@ -21,7 +21,7 @@ import (
 // It has one JSON object per line, the oldest first.
 const AuditFile = "audit.ndjson"
 
-// Document returns the whole audit log in the form of AuditFile, for a backup.
+// Document returns the whole audit log in the format of AuditFile, for a backup.
 func (t *AuditLog) Document(ctx context.Context) ([]byte, error) {
 	info, err := t.stream.Info(ctx)
 	if err != nil {

@@ -45,14 +45,14 @@ type Key struct {
 type Restrictions struct {
 	// ExpiresAt is when the key expires; nil for a key that is valid until it is revoked.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
-	// Origins, in the form that browsers send, are the only ones that may use the key; nil for a
+	// Origins, in the format that browsers send, are the only ones that may use the key; nil for a
 	// key without this restriction. Only a write key may have origins.
 	Origins []string `json:"origins,omitempty"`
 	// Signing requires each request to be signed with SigningKey. Only a write key may require it.
 	Signing bool `json:"signing,omitempty"`
 }
 
-// checked returns restrictions in the form in which they are stored.
+// checked returns restrictions in the format in which they are stored.
 func (rules Restrictions) checked(kind Kind) (Restrictions, error) {
 	if rules.ExpiresAt != nil {
 		if !rules.ExpiresAt.After(time.Now()) {

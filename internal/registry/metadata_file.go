@@ -132,7 +132,7 @@ func (s *snapshot) document(next map[string]fileRecord, log string) []byte {
 	return envelope.Seal(version, metadataMember, append(b, "\n}}"...))
 }
 
-// equals reports whether a file has exactly the records of the bucket, in the form that this
+// equals reports whether a file has exactly the records of the bucket, in the format that this
 // version writes.
 func (s *snapshot) equals(f metadataFile) bool {
 	there := 0

@@ -15,7 +15,7 @@ const MaxOrigins = 50
 // maxOrigin bounds the text of one origin, in bytes. A host name has at most 253.
 const maxOrigin = 300
 
-// checkedOrigins returns origins in the form that browsers send, sorted and without repetitions.
+// checkedOrigins returns origins in the format that browsers send, sorted and without repetitions.
 func checkedOrigins(given []string) ([]string, error) {
 	if len(given) > MaxOrigins {
 		return nil, &InvalidError{"origins", fmt.Sprintf("has %d entries; a key has at most %d", len(given), MaxOrigins)}
@@ -32,7 +32,7 @@ func checkedOrigins(given []string) ([]string, error) {
 	return slices.Compact(origins), nil
 }
 
-// normalOrigin returns an origin in the form of the Origin header (RFC 6454 §6.2, and the URL
+// normalOrigin returns an origin in the format of the Origin header (RFC 6454 §6.2, and the URL
 // standard's serialization of hosts), or what is wrong with it.
 func normalOrigin(text string) (origin, fault string) {
 	const form = "write scheme://host or scheme://host:port"

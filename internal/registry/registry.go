@@ -85,7 +85,8 @@ type Options struct {
 }
 
 // Registry holds the metadata. All methods may be called concurrently. A change is in force here
-// before its method returns, and on other nodes when their watch delivers it, within a second.
+// before its method returns. The bucket may be shared: if another node has changed it, the watch
+// delivers that within a second. The server runs only one node so far.
 type Registry struct {
 	opts          Options
 	log           *slog.Logger

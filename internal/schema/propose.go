@@ -71,7 +71,7 @@ type shape struct {
 	misfits int            // a bit for each format that some text lacks
 }
 
-// Add adds the data of one event, in the form that Check accepts. The newest event must be added
+// Add adds the data of one event, in the format that Check accepts. The newest event must be added
 // first. Add returns false for data that no schema accepts, because it is too deep or has a number
 // out of range.
 func (p *Proposer) Add(data any) bool {

@@ -207,7 +207,7 @@ func (a *API) Text(app, path string, headers ...string) string {
 	return string(body)
 }
 
-// Send sends a request with the admin key and returns the status of the answer.
+// Send sends a request with the admin key and returns the status of the response.
 func (a *API) Send(method, path, body string) int {
 	a.Helper()
 	return Status(a.Context(), Request{method, a.URL + path, a.Keys[""], body})

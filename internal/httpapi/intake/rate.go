@@ -94,7 +94,7 @@ func (b *bucket) charge(now time.Time, events int) {
 	}
 }
 
-// rateState is the state of a bucket that the headers of an answer report.
+// rateState is the state of a bucket that the headers of a response report.
 type rateState struct {
 	quota     int64 // events
 	remaining int64 // events; 0 if the next request is refused
@@ -122,7 +122,7 @@ func (s rateState) announce(h http.Header) {
 }
 
 // enterBucket lets a request in, before anything of it is read, or returns the 429. The caller
-// calls charge with the number of events before it answers; the headers of the answer then say
+// calls charge with the number of events before it answers; the headers of the response then say
 // what is left.
 func (h *Handlers) enterBucket(app registry.App, answer http.Header) (charge func(events int), err error) {
 	now := time.Now()

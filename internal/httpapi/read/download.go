@@ -16,7 +16,7 @@ import (
 // errGone means that an answer cannot be sent, because the caller is gone or reads nothing.
 var errGone = errors.New("the client has closed the connection")
 
-// download is a long answer in the form of a file. It begins with its first byte, so an error
+// download is a long response in the format of a file. It begins with its first byte, so an error
 // before that has a status of its own.
 type download struct {
 	c        *httpapi.Call

@@ -11,7 +11,7 @@ import (
 	"theeye/internal/event"
 )
 
-// encodeNDJSON writes one event per line, in the form of Call.WriteJSON.
+// encodeNDJSON writes one event per line, in the format of Call.WriteJSON.
 func encodeNDJSON(w *bufio.Writer) func(*event.Event) error {
 	encoder := jsontext.NewEncoder(w, jsontext.PreserveRawStrings(true), jsontext.AllowDuplicateNames(true))
 	return func(e *event.Event) error {

@@ -135,7 +135,7 @@ func toValue(f query.Field, v *store.Value) Value {
 	return view
 }
 
-// valueText returns a value of a field in the form that it has in events; the store has times as
+// valueText returns a value of a field in the format that it has in events; the store has times as
 // numbers.
 func valueText(f query.Field, text string) string {
 	if f.Name != query.OccurredAt && f.Name != query.ReceivedAt && f.Name != query.SentAt {

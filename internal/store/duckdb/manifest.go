@@ -1,8 +1,14 @@
 package duckdb
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
 	"github.com/go-json-experiment/json/jsontext"
 
+	"theeye/internal/durable"
 	"theeye/internal/erasure"
 	"theeye/internal/event"
 	"theeye/internal/store"
@@ -135,4 +141,79 @@ func (c *Counts) addAll(d Counts) {
 	c.Duplicate += d.Duplicate
 	c.Erased += d.Erased
 	c.Expired += d.Expired
+}
+
+// BeginTimeline begins a new timeline after a frame. It is durable with the next flush that
+// commits.
+func (s *Store) BeginTimeline(last uint64) {
+	s.upkeep.Lock()
+	defer s.upkeep.Unlock()
+	m := *s.current().manifest
+	m.beginTimeline(last)
+	s.upToDate = false
+	set := erasure.NewSet(s.tombstones.Document(), m.lineage())
+	s.install(func(next *storeVersion) { next.manifest, next.erased = &m, set })
+}
+
+// commit makes m the manifest. After an error, it closes the segments that m would have named, and
+// deletes their files. It sets NextID, and drops obsolete files that are gone. The caller must hold
+// s.upkeep.
+func (s *Store) commit(m *Manifest, made ...*segment) error {
+	m.NextID = s.lastID.Load() + 1
+	err := s.dropObsolete(m)
+	var text []byte
+	if err == nil {
+		text, err = s.encoder.encode(m)
+	}
+	if err == nil {
+		err = s.step("before manifest")
+	}
+	if err == nil {
+		err = writeManifest(s.opts.Dir, text)
+	}
+	if err == nil {
+		if err = s.step("manifest written"); err != nil {
+			err = fmt.Errorf("%w: %w", durable.ErrUncertain, err)
+		}
+	}
+	if errors.Is(err, durable.ErrUncertain) {
+		s.fail(err) // the process must end
+	}
+	if err != nil {
+		for _, seg := range made {
+			seg.deleteOnRelease = !errors.Is(err, durable.ErrUncertain)
+			s.closeSegment(seg)
+		}
+		return err
+	}
+	s.upToDate, s.newFolders = true, nil
+	if err := writeCopy(s.opts.Dir, text); err != nil {
+		s.log.Warn("could not copy the manifest; the previous copy remains until the next one is written", "error", err)
+	}
+	var names []string
+	for _, seg := range made {
+		names = append(names, seg.info.Data.Name, seg.info.Filter.Name)
+	}
+	if err := s.intents.end(names...); err != nil {
+		s.log.Warn("the file INTENT could not be updated; it will be with the next segment", "error", err)
+	}
+	return nil
+}
+
+// dropObsolete removes the names of obsolete files from a manifest once their deletion is durable.
+func (s *Store) dropObsolete(m *Manifest) error {
+	var left []string
+	for _, name := range m.Obsolete {
+		if _, err := os.Lstat(s.segmentPath(name)); !errors.Is(err, fs.ErrNotExist) {
+			left = append(left, name)
+		}
+	}
+	if len(left) == len(m.Obsolete) {
+		return nil
+	}
+	m.Obsolete = left
+	if err := durable.SyncDir(s.segmentDir()); err != nil {
+		return fmt.Errorf("sync the store's folder: %w", err)
+	}
+	return nil
 }

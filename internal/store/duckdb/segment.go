@@ -312,3 +312,9 @@ func describe(path string, info *FileInfo) error {
 	info.SHA256 = hex.EncodeToString(sum.Sum(nil))
 	return nil
 }
+
+// largeRows is the number of rows from which a segment has DuckDB's default block size.
+const largeRows = 100_000
+
+// reserveID returns an id for a new segment.
+func (s *Store) reserveID() uint64 { return s.lastID.Add(1) }

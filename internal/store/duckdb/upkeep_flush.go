@@ -2,25 +2,18 @@ package duckdb
 
 import (
 	"context"
-	"database/sql"
 	"errors"
-	"fmt"
-	"io/fs"
 	"maps"
-	"os"
 	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"theeye/internal/durable"
-	"theeye/internal/erasure"
 	"theeye/internal/wait"
 )
 
 const (
-	sliceRows       = 1_000_000 // of a slice, approximately
-	maxSlices       = 200
 	flushTick       = time.Second
 	flushRetry      = 5 * time.Second // after a flush that failed
 	flushMemoryPart = 8               // a memtable is flushed when its payloads take one eighth of DuckDB's memory
@@ -210,105 +203,4 @@ func (s *Store) commitFlush(m *Manifest, made []*segment) error {
 		s.flushed = make(chan struct{})
 	})
 	return nil
-}
-
-// BeginTimeline begins a new timeline after a frame. It is durable with the next flush that
-// commits.
-func (s *Store) BeginTimeline(last uint64) {
-	s.upkeep.Lock()
-	defer s.upkeep.Unlock()
-	m := *s.current().manifest
-	m.beginTimeline(last)
-	s.upToDate = false
-	set := erasure.NewSet(s.tombstones.Document(), m.lineage())
-	s.install(func(next *storeVersion) { next.manifest, next.erased = &m, set })
-}
-
-// largeRows is the number of rows from which a segment has DuckDB's default block size.
-const largeRows = 100_000
-
-// reserveID returns an id for a new segment.
-func (s *Store) reserveID() uint64 { return s.lastID.Add(1) }
-
-// commit makes m the manifest. After an error, it closes the segments that m would have named, and
-// deletes their files. It sets NextID, and drops obsolete files that are gone. The caller must hold
-// s.upkeep.
-func (s *Store) commit(m *Manifest, made ...*segment) error {
-	m.NextID = s.lastID.Load() + 1
-	err := s.dropObsolete(m)
-	var text []byte
-	if err == nil {
-		text, err = s.encoder.encode(m)
-	}
-	if err == nil {
-		err = s.step("before manifest")
-	}
-	if err == nil {
-		err = writeManifest(s.opts.Dir, text)
-	}
-	if err == nil {
-		if err = s.step("manifest written"); err != nil {
-			err = fmt.Errorf("%w: %w", durable.ErrUncertain, err)
-		}
-	}
-	if errors.Is(err, durable.ErrUncertain) {
-		s.fail(err) // the process must end
-	}
-	if err != nil {
-		for _, seg := range made {
-			seg.deleteOnRelease = !errors.Is(err, durable.ErrUncertain)
-			s.closeSegment(seg)
-		}
-		return err
-	}
-	s.upToDate, s.newFolders = true, nil
-	if err := writeCopy(s.opts.Dir, text); err != nil {
-		s.log.Warn("could not copy the manifest; the previous copy remains until the next one is written", "error", err)
-	}
-	var names []string
-	for _, seg := range made {
-		names = append(names, seg.info.Data.Name, seg.info.Filter.Name)
-	}
-	if err := s.intents.end(names...); err != nil {
-		s.log.Warn("the file INTENT could not be updated; it will be with the next segment", "error", err)
-	}
-	return nil
-}
-
-// dropObsolete removes the names of obsolete files from a manifest once their deletion is durable.
-func (s *Store) dropObsolete(m *Manifest) error {
-	var left []string
-	for _, name := range m.Obsolete {
-		if _, err := os.Lstat(s.segmentPath(name)); !errors.Is(err, fs.ErrNotExist) {
-			left = append(left, name)
-		}
-	}
-	if len(left) == len(m.Obsolete) {
-		return nil
-	}
-	m.Obsolete = left
-	if err := durable.SyncDir(s.segmentDir()); err != nil {
-		return fmt.Errorf("sync the store's folder: %w", err)
-	}
-	return nil
-}
-
-// sliceBounds returns the times at which slices of about sliceRows rows begin.
-func (s *Store) sliceBounds(ctx context.Context, in *instance, times string, rows int64) ([]int64, error) {
-	n := min(rows/sliceRows, maxSlices)
-	if n < 2 {
-		return nil, nil
-	}
-	text := fmt.Sprintf("SELECT DISTINCT unnest(quantile_disc(occurred_at, list_transform(range(1, %d), lambda i: i / %d))) AS b FROM (%s) ORDER BY b", n, n, times)
-	var bounds []int64
-	err := eachRow(ctx, in, text, func(rows *sql.Rows) error {
-		var b int64
-		err := rows.Scan(&b)
-		bounds = append(bounds, b)
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("find slices: %w", err)
-	}
-	return bounds, nil
 }

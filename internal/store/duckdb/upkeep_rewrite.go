@@ -2,7 +2,9 @@ package duckdb
 
 import (
 	"context"
+	"database/sql"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -183,4 +185,29 @@ func (s *Store) unlinkAll(list []SegmentInfo) {
 	for _, info := range list {
 		s.unlink(info)
 	}
+}
+
+const (
+	sliceRows = 1_000_000 // of a slice, approximately
+	maxSlices = 200
+)
+
+// sliceBounds returns the times at which slices of about sliceRows rows begin.
+func (s *Store) sliceBounds(ctx context.Context, in *instance, times string, rows int64) ([]int64, error) {
+	n := min(rows/sliceRows, maxSlices)
+	if n < 2 {
+		return nil, nil
+	}
+	text := fmt.Sprintf("SELECT DISTINCT unnest(quantile_disc(occurred_at, list_transform(range(1, %d), lambda i: i / %d))) AS b FROM (%s) ORDER BY b", n, n, times)
+	var bounds []int64
+	err := eachRow(ctx, in, text, func(rows *sql.Rows) error {
+		var b int64
+		err := rows.Scan(&b)
+		bounds = append(bounds, b)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find slices: %w", err)
+	}
+	return bounds, nil
 }
