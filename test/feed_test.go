@@ -184,7 +184,7 @@ type message struct{ event, id, data string }
 
 // tail reads a tail until ctx ends, the server ends it, or each returns false.
 func (s *server) tail(ctx context.Context, query, lastEventID string, each func(message) bool) error {
-	req, err := http.NewRequestWithContext(ctx, "GET", s.url+"/v1/tail?"+query, http.NoBody)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/v1/tail?"+query, http.NoBody)
 	if err != nil {
 		return err
 	}
@@ -197,7 +197,7 @@ func (s *server) tail(ctx context.Context, query, lastEventID string, each func(
 		return err
 	}
 	defer a.Body.Close()
-	if a.StatusCode != 200 || a.Header.Get("Content-Type") != "text/event-stream" || a.Header.Get("X-Accel-Buffering") != "no" {
+	if a.StatusCode != http.StatusOK || a.Header.Get("Content-Type") != "text/event-stream" || a.Header.Get("X-Accel-Buffering") != "no" {
 		return fmt.Errorf("%d %v", a.StatusCode, a.Header)
 	}
 	var m message

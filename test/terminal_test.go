@@ -91,7 +91,7 @@ func TestNothingControlsATerminal(t *testing.T) {
 	for _, args := range [][]string{
 		{"events"}, {"events", "--json"}, {"events", id}, {"events", id, "--json"}, {"sessions"}, {"sessions", "--json"}, {"session", "s" + evil}, {"session", "s" + evil, "--json"},
 		{"export"}, {"export", "--format", "csv"}, {"rejections"}, {"rejections", "--json"}, {"rejections", rejection}, {"rejections", "summary"},
-		{"receipt", id, "--json"}, {"unreadable"}, {"unreadable", "--json"}, {"values" + evil}, {"session", "none" + evil}, {"send", "--app", "shop", file},
+		{"feed", "--once", "--after", filepath.Join(t.TempDir(), "position")}, {"receipt", id, "--json"}, {"unreadable"}, {"unreadable", "--json"}, {"values" + evil}, {"session", "none" + evil}, {"send", "--app", "shop", file},
 		{"events", "--where", "data." + evil}, {"types", "get", evil, evil}, {"keys", "revoke", evil}, {"apps", "create", evil}, {"backup", "verify", evil}, {"serve", "--listen", evil}, {"serve", "--data", file + "/" + evil},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)

@@ -195,7 +195,7 @@ func ndjson(items []jsontext.Value) []byte {
 // execute runs the command of --exec with items. It inherits the lock, so that it does not run
 // beside another that works for the same position. A signal to this process alone does not end it.
 func (f *feedFlags) execute(ctx context.Context, lock *os.File, items []jsontext.Value) error {
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), "sh", "-c", f.exec)
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), "sh", "-c", f.exec) //nolint:gosec // the user's own command
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(ndjson(items)), f.out, f.err
 	for _, out := range []*io.Writer{&cmd.Stdout, &cmd.Stderr} {
 		if t, ok := (*out).(*terminal); ok {
@@ -256,7 +256,7 @@ func (r *feedReader) run(ctx context.Context) (err error) {
 	} else {
 		r.query.Set("wait", feedWait.String())
 	}
-	for {
+	for ctx.Err() == nil {
 		if r.saved != "" {
 			r.query.Set("after", r.saved)
 		}
@@ -269,10 +269,11 @@ func (r *feedReader) run(ctx context.Context) (err error) {
 			return err
 		}
 		atEnd := page.Next >= end || len(page.Items) == 0 && page.Next == before // positions sort as text
-		if r.f.once && atEnd || ctx.Err() != nil {
-			return nil
+		if r.f.once && atEnd {
+			break
 		}
 	}
+	return nil
 }
 
 // feedPage is a page of the feed.

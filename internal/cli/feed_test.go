@@ -34,7 +34,7 @@ func TestSignWebhook(t *testing.T) {
 
 // feedPosition returns the nth position of a feed.
 func feedPosition(n int) string {
-	return feed.Position{Place: store.FeedPlace{CarriedBy: 1, Position: event.Position{Frame: 1, Index: uint32(n)}}, Timeline: "t"}.String() //nolint:gosec // small
+	return feed.Position{Place: store.FeedPlace{CarriedBy: 1, Position: event.Position{Frame: 1, Index: uint32(n)}}, Timeline: "t"}.String()
 }
 
 // feedServer has a feed of some items, and answers with at most limit of them. It is closed at the

@@ -64,7 +64,7 @@ func (f *tailFlags) run(ctx context.Context) error {
 		q.Set("after", f.after)
 	}
 	l := losses{notice: f.notice}
-	for {
+	for ctx.Err() == nil {
 		var began time.Time
 		err := c.Messages(ctx, client.Request{Method: http.MethodGet, Path: client.TailPath, Query: q, LastEventID: w.last}, func(m client.Message) error {
 			if began.IsZero() {
@@ -73,7 +73,7 @@ func (f *tailFlags) run(ctx context.Context) error {
 			return w.message(m)
 		})
 		if ctx.Err() != nil {
-			return nil
+			break
 		}
 		if !began.IsZero() && time.Since(began) >= steadyAfter {
 			l.tries = 0
@@ -84,10 +84,8 @@ func (f *tailFlags) run(ctx context.Context) error {
 		if err := l.pause(ctx, err); err != nil {
 			return goneError(err)
 		}
-		if ctx.Err() != nil {
-			return nil
-		}
 	}
+	return nil
 }
 
 // notice prints a line beside the output.

@@ -29,7 +29,7 @@ const (
 	// webhookTimeout bounds one request, answer included.
 	webhookTimeout = 30 * time.Second
 	// webhookSecretEnv names the environment variable that holds the secret.
-	webhookSecretEnv = "EYE_WEBHOOK_SECRET"
+	webhookSecretEnv = "EYE_WEBHOOK_SECRET" //nolint:gosec // its name
 	secretPrefix     = "whsec_"
 	// Lengths of a secret, in bytes, as in Standard Webhooks.
 	minSecret = 24
@@ -135,9 +135,9 @@ func (w *webhook) try(ctx context.Context, id string, body []byte) error {
 	timestamp := strconv.FormatInt(time.Now().Unix(), 10)
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("User-Agent", "the-eye")
-	r.Header.Set("webhook-id", id)
-	r.Header.Set("webhook-timestamp", timestamp)
-	r.Header.Set("webhook-signature", signWebhook(w.secret, id, timestamp, body))
+	r.Header.Set("Webhook-Id", id)
+	r.Header.Set("Webhook-Timestamp", timestamp)
+	r.Header.Set("Webhook-Signature", signWebhook(w.secret, id, timestamp, body))
 	answer, err := w.http.Do(r)
 	if err != nil {
 		if inURL, ok := errors.AsType[*url.Error](err); ok {
