@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -63,6 +64,7 @@ func (f *tailFlags) run(ctx context.Context) error {
 	if f.after != "" {
 		q.Set("after", f.after)
 	}
+	var ended error = &client.UnreachableError{Server: c.Server(), Err: errors.New("the server has ended the connection")}
 	l := losses{notice: f.notice}
 	for ctx.Err() == nil {
 		var began time.Time
@@ -78,10 +80,7 @@ func (f *tailFlags) run(ctx context.Context) error {
 		if !began.IsZero() && time.Since(began) >= steadyAfter {
 			l.tries = 0
 		}
-		if err == nil {
-			err = &client.UnreachableError{Server: c.Server(), Err: errors.New("the server has ended the connection")}
-		}
-		if err := l.pause(ctx, err); err != nil {
+		if err := l.pause(ctx, cmp.Or(err, ended)); err != nil {
 			return goneError(err)
 		}
 	}
