@@ -66,7 +66,7 @@ func (f *tailFlags) run(ctx context.Context) error {
 	}
 	var ended error = &client.UnreachableError{Server: c.Server(), Err: errors.New("the server has ended the connection")}
 	l := losses{notice: f.notice}
-	for ctx.Err() == nil {
+	for {
 		var began time.Time
 		err := c.Messages(ctx, client.Request{Method: http.MethodGet, Path: client.TailPath, Query: q, LastEventID: w.last}, func(m client.Message) error {
 			if began.IsZero() {
@@ -74,17 +74,16 @@ func (f *tailFlags) run(ctx context.Context) error {
 			}
 			return w.message(m)
 		})
-		if ctx.Err() != nil {
-			break
-		}
 		if !began.IsZero() && time.Since(began) >= steadyAfter {
 			l.tries = 0
 		}
-		if err := l.pause(ctx, cmp.Or(err, ended)); err != nil {
+		switch err := l.pause(ctx, cmp.Or(err, ended)); {
+		case errors.Is(err, context.Canceled):
+			return nil
+		case err != nil:
 			return goneError(err)
 		}
 	}
-	return nil
 }
 
 // notice prints a line beside the output.
