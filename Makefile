@@ -7,6 +7,7 @@ KILLS ?= 300
 CUTS ?= 20
 ERASURES ?= 50
 DAMAGES ?= 200
+CLIENTS ?= 20000
 HISTORIES ?= 200
 EVENTS ?= 100000000
 DIR ?=
@@ -46,9 +47,10 @@ test: ## prepare this machine, then run all tests, with the race detector where 
 	$(GO) -C clients/go test -race -vet=off -timeout 10m ./... || failed=1; \
 	exit $$failed
 
-soak: ## the tests of promises, long: KILLS (300), power CUTS (20), ERASURES (50) under load, DAMAGES (200) to files, HISTORIES (200) of a store
+soak: ## the tests of promises, long: KILLS (300), power CUTS (20), ERASURES (50) under load, DAMAGES (200) to files, HISTORIES (200) of a store, events of each client (CLIENTS, 20000)
 	EYE_TEST_KILLS=$(KILLS) EYE_TEST_EVENTS=$$((5000 * $(KILLS))) EYE_TEST_CUTS=$(CUTS) EYE_TEST_ERASURES=$(ERASURES) EYE_TEST_DAMAGES=$(DAMAGES) \
-		$(GO) test -count 1 -v -run 'NothingAcknowledgedIsLost|PowerCut|ErasureLeavesNothing|TestDamage$$' -timeout 3h ./test
+		EYE_TEST_CLIENT_EVENTS=$(CLIENTS) EYE_TEST_CLIENT_KILLS=10 \
+		$(GO) test -count 1 -v -run 'NothingAcknowledgedIsLost|PowerCut|ErasureLeavesNothing|TestDamage$$|ClientsLoseNothing' -timeout 3h ./test
 	$(GO) test -race -count 1 -run 'TestLife|TestConformance|TestConditionsOnAnyData' -timeout 3h ./internal/store/duckdb -rapid.checks $(HISTORIES)
 
 check: ## formatting, vet, module files, licenses, linters, generated files, the OpenAPI document

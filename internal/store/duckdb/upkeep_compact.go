@@ -34,7 +34,10 @@ func (s *Store) compactor(ctx context.Context) error {
 	tick := time.NewTicker(compactTick)
 	defer tick.Stop()
 	for {
-		err := errors.Join(s.withRecovery(ctx, s.Expire), s.withRecovery(ctx, s.Compact), s.feedWindows.trim(ctx))
+		err := errors.Join(s.withRecovery(ctx, s.Expire), s.withRecovery(ctx, s.Compact))
+		if trimmed := s.feedWindows.trim(ctx); trimmed != nil && ctx.Err() == nil {
+			s.log.Error("an unused window of the feed could not be removed; it will be retried", "error", trimmed)
+		}
 		if errors.Is(err, durable.ErrUncertain) {
 			return err
 		}
