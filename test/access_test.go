@@ -55,7 +55,7 @@ func contract(o operation) string {
 	case o.String() == "POST /v1/events":
 		return "write"
 	case o.method == "GET" && slices.Contains([]string{
-		"events", "count", "sessions", "rejections", "series", "values", "receipts", "books", "tail", "export", "types",
+		"events", "count", "sessions", "rejections", "series", "values", "receipts", "books", "feed", "tail", "export", "types",
 	}, first):
 		return "read"
 	}

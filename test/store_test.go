@@ -180,7 +180,7 @@ func TestQueueLostOrOld(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.launch()
-			if !strings.Contains(s.output.String(), "after what the store has flushed") {
+			if !strings.Contains(s.output.String(), "a new one begins after the last flushed frame") {
 				t.Errorf("the log does not tell of the gap:\n%s", s.output)
 			}
 			s.counts(60)

@@ -352,7 +352,7 @@ export class Client {
     if (!after) return delay;
     let ms = Number(after) * 1000;
     if (Number.isNaN(ms)) ms = Date.parse(after) - (Date.parse(answer!.header("date") ?? "") || this.#platform.now());
-    return ms >= 0 ? Math.min(ms, maxRetryAfter) : delay;
+    return ms > 0 ? Math.min(ms, maxRetryAfter) : delay;
   }
 
   #pause(ms: number): Promise<void> {

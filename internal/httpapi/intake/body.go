@@ -2,10 +2,10 @@ package intake
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"io"
 	"mime"
+	"net"
 	"net/http"
 	"strings"
 
@@ -50,11 +50,11 @@ func (h *Handlers) readBody(c *httpapi.Call, app string) (body, error) {
 	}
 	var err error
 	b.bytes, err = held.read(http.MaxBytesReader(c.Writer(), c.Body, limit), limit)
-	if !plain && !errors.Is(err, errBusy) {
-		var unpacking error
-		if b.bytes, unpacking = held.unpack(c.Context(), encoding, b.bytes); unpacking != nil {
-			err = cmp.Or(err, unpacking)
-		}
+	if isCutShort(err) {
+		return b, cutShort(len(b.bytes))
+	}
+	if err == nil && !plain {
+		b.bytes, err = held.unpack(c.Context(), encoding, b.bytes)
 	}
 	if errors.Is(err, errBusy) {
 		return b, err
@@ -73,7 +73,7 @@ func (h *Handlers) faultOfBody(b []byte, err error, format bodyFormat, encoding 
 	case int64(len(b)) > h.opts.MaxRequestBytes || errors.As(err, new(*http.MaxBytesError)):
 		return event.RequestTooLarge, h.tooLarge(!plain)
 	case err != nil && plain:
-		return event.InvalidJSON, httpapi.Problemf(http.StatusBadRequest, "the body ended after %d bytes, before its declared length", len(b))
+		return event.InvalidJSON, httpapi.Problemf(http.StatusBadRequest, "the body is not in the form that Transfer-Encoding declares; it breaks after %d bytes", len(b))
 	case err != nil:
 		return event.UnsupportedContent, httpapi.Problemf(http.StatusBadRequest, "the body is not valid %s, as declared by Content-Encoding, or it ends early", encoding)
 	}
@@ -84,6 +84,17 @@ func (h *Handlers) faultOfBody(b []byte, err error, format bodyFormat, encoding 
 		return event.UnsupportedContent, unsupportedType("application/x-www-form-urlencoded")
 	}
 	return "", nil
+}
+
+// isCutShort reports whether an error of reading a body means that the rest did not arrive.
+func isCutShort(err error) bool {
+	return errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, new(net.Error))
+}
+
+// cutShort is the error for a body that did not arrive as a whole. Its sender does not know its fate
+// and sends it again, so it is not kept.
+func cutShort(bytes int) error {
+	return httpapi.Problemf(http.StatusRequestTimeout, "the body ended after %d bytes, before its declared length, or did not arrive in time; send it again", bytes)
 }
 
 // tooLarge states the limits of a body and of an event; packed says whether the body was

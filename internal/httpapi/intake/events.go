@@ -43,7 +43,7 @@ func (h *Handlers) eventRoutes() []httpapi.Route {
 				httpapi.JSON[IntakeAnswer](201, "with wait=stored: every event can be queried"),
 				httpapi.JSON[IntakeAnswer](422, "the body was a single event, and it was rejected"),
 			},
-			Errors: []int{400, 413, 415, 429, 503},
+			Errors: []int{400, 408, 413, 415, 429, 503},
 		},
 	}}
 }

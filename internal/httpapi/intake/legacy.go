@@ -16,7 +16,7 @@ func (h *Handlers) legacyRoutes() []httpapi.Route {
 		ID: "legacySave", Summary: "Save an event, in the format of the service that The Eye replaces",
 		Body:    reflect.TypeFor[SentEvent](),
 		Answers: []httpapi.Answer{httpapi.JSON[httpapi.LegacyMessage](201, "saved")},
-		Errors:  []int{403, 413, 415, 429, 503},
+		Errors:  []int{403, 408, 413, 415, 429, 503},
 	})
 	save.Refused = func(c *httpapi.Call, err error) { h.noteTurnedAwayOf(c, err, h.opts.LegacyApp) }
 	return []httpapi.Route{save}

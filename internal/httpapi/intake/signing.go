@@ -50,8 +50,10 @@ func (h *Handlers) verifySigned(c *httpapi.Call, a *admission) (free func(), err
 		return held.free, err
 	case errors.As(err, new(*http.MaxBytesError)):
 		return held.free, h.tooLarge(false)
+	case isCutShort(err):
+		return held.free, cutShort(len(sent))
 	case err != nil:
-		return held.free, httpapi.Problemf(http.StatusBadRequest, "the body ended after %d bytes, before its declared length", len(sent))
+		return held.free, httpapi.Problemf(http.StatusBadRequest, "the body cannot be read; it breaks after %d bytes", len(sent))
 	}
 	check, err := webhooks.NewWebhookRaw(registry.SigningKey(c.Key()))
 	if err == nil {
