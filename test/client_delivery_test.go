@@ -110,7 +110,7 @@ func TestClientsLoseNothing(t *testing.T) {
 	goDriver := func(t *testing.T) []string {
 		t.Helper()
 		program := filepath.Join(t.TempDir(), "driver")
-		build := exec.Command("go", "build", "-o", program, "./contract/driver") //nolint:gosec // of this repository
+		build := exec.Command("go", "build", "-o", program, "./contract/driver")
 		build.Dir = "../clients/go"
 		if out, err := build.CombinedOutput(); err != nil {
 			t.Fatalf("build the driver: %v\n%s", err, out)
@@ -135,7 +135,7 @@ func TestClientsLoseNothing(t *testing.T) {
 			proxy := newCutter(t, func() string { return address.Load().(string) })
 			const sessions = 20
 			command := append(client.command(t), fmt.Sprint(events), fmt.Sprint(sessions))
-			driver := exec.CommandContext(t.Context(), command[0], command[1:]...) //nolint:gosec // of this repository
+			driver := exec.CommandContext(t.Context(), command[0], command[1:]...)
 			driver.Dir = client.dir
 			driver.Env = append(os.Environ(), "EYE_URL=http://"+proxy.listener.Addr().String(), "EYE_KEY="+s.write)
 			if client.env != nil {
