@@ -79,7 +79,7 @@ func (f *tailFlags) run(ctx context.Context) error {
 		}
 		switch err := l.pause(ctx, cmp.Or(err, ended)); {
 		case errors.Is(err, context.Canceled):
-			return nil //nolint:nilerr // an interrupt is how a tail ends
+			return nil
 		case err != nil:
 			return goneError(err)
 		}
