@@ -218,7 +218,7 @@ func (w *tailWriter) show(i *feedItem) error {
 		if err := client.Decode(client.TailPath, i.Event, &e); err != nil {
 			return err
 		}
-		return w.row(cell(faint, e.OccurredAt), cell(plain, e.App), cell(plain, e.SessionID), cell(cyan, e.Category+"/"+e.Name), cell(plain, string(e.Data)))
+		return w.row(cell(faint, e.OccurredAt), cell(plain, e.App), cell(plain, e.SessionID), cell(cyan, shownType(e.Category, e.Name)), cell(plain, string(e.Data)))
 	case kindRejection:
 		var r struct {
 			App        string                `json:"app"`
@@ -235,13 +235,21 @@ func (w *tailWriter) show(i *feedItem) error {
 		for n, p := range r.Problems {
 			codes[n] = strings.TrimSpace(p.Code + " " + p.Pointer)
 		}
-		return w.row(cell(faint, r.ReceivedAt), cell(plain, r.App), cell(plain, r.SessionID), cell(cyan, r.Category+"/"+r.Name), cell(red, "rejected: "+strings.Join(codes, ", ")))
+		return w.row(cell(faint, r.ReceivedAt), cell(plain, r.App), cell(plain, r.SessionID), cell(cyan, shownType(r.Category, r.Name)), cell(red, "rejected: "+strings.Join(codes, ", ")))
 	}
 	what := "everything of the application"
 	if i.SessionKey != "" {
 		what = "the session with the key " + i.SessionKey
 	}
 	return w.row(cell(faint, i.ErasedAt), cell(plain, i.App), cell(plain, "-"), cell(yellow, kindErased), cell(yellow, what))
+}
+
+// shownType returns the name of an event type, or nothing if a rejected event has none.
+func shownType(category, name string) string {
+	if category == "" && name == "" {
+		return ""
+	}
+	return category + "/" + name
 }
 
 // cell returns a cell whose text may come from outside.
