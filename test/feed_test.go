@@ -156,6 +156,7 @@ func TestFeedIsOfTheKey(t *testing.T) {
 	s.must(s.call("GET", "/v1/feed?app=nobody", s.admin, ""), 404)
 	s.must(s.call("GET", "/v1/feed", s.write, ""), 403)
 	s.must(s.call("GET", "/v1/tail", "", ""), 401)
+	s.must(s.call("HEAD", "/v1/tail", s.read, ""), 200)
 }
 
 // A waiting request is answered with the first item that it asked for, and with

@@ -335,7 +335,7 @@ func TestErasureTellsOfQuarantine(t *testing.T) {
 // that: its events may lie behind what the pass has trimmed from the queue.
 func TestErasureDuringAnother(t *testing.T) {
 	t.Parallel()
-	for _, step := range []string{"tombstone known", "intake settled", "queue cleared", "before erasure"} {
+	for _, step := range []string{"tombstone known", "intake waited for", "queue cleared", "before erasure"} {
 		t.Run(step, func(t *testing.T) {
 			paused := filepath.Join(t.TempDir(), "paused")
 			s := &server{t: t, tags: "eyefault", data: t.TempDir(), env: []string{"EYE_FAULT_PAUSE=" + step + ":1", "EYE_FAULT_PAUSED=" + paused}, args: []string{"--flush-rows", "100"}}
@@ -460,7 +460,7 @@ func TestErasureOfAStoreThatCannotWrite(t *testing.T) {
 func TestErasureIsFinishedAfterAKill(t *testing.T) {
 	t.Parallel()
 	steps := []string{
-		"tombstone written:1", "tombstone known:1", "intake settled:1", "queue flushed:1", "queue padded:1", "queue cleared:1", "before erasure:1",
+		"tombstone written:1", "tombstone known:1", "intake waited for:1", "queue flushed:1", "queue padded:1", "queue cleared:1", "before erasure:1",
 		"queue flushed:2", "tombstone written>manifest written:1",
 	}
 	for _, step := range steps {

@@ -175,7 +175,7 @@ func (e *eraser) pass(ctx context.Context) (removed []duckdb.Erased, err error) 
 	if err := e.collector.WaitInFlight(ctx); err != nil {
 		return nil, err
 	}
-	if err := e.step("intake settled"); err != nil {
+	if err := e.step("intake waited for"); err != nil {
 		return nil, err
 	}
 	trimmed, err := e.clearQueue(ctx)

@@ -41,6 +41,7 @@ import (
 //	queue    ── OnNewStream, OnDamage ► node      the queue is new, or has a damaged file
 //	worker   ── TrimLimit, EndFrameLeases ► store  what may be trimmed from the queue
 //	         ── Lost ─────────────────► node      frames that cannot be read
+//	         ── Resets ───────────────► store     the position went back
 //	store    ── Queue ────────────────► queue     frames from which a segment is rebuilt
 //	         ── Retain, Clock ────────► registry, clock  what has expired
 //	replay   ── App, Ready, Outcomes ─► registry, node, progress
@@ -48,6 +49,9 @@ import (
 //	admin    ── Eraser ───────────────► eraser    erases a session or an application
 //	         ── Recovery ─────────────► node      rescues quarantined files, readmits damaged segments
 //	         ── AcceptClock ──────────► clock
+//	read     ── CaughtUp ─────────────► node      whether reads may be answered
+//	         ── Parquet, ExportsEnded ► store     exports as files, and their end by an erasure
+//	         ── SessionKey ───────────► store     how erasures name sessions
 //	httpapi  ── CaughtUp, Missing, Notices, Ping ► node, store  what /readyz reports
 type Node struct {
 	cfg    config.Config

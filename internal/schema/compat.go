@@ -26,12 +26,12 @@ type Reason struct {
 // MaxWork. Data that is closer to MaxWork may conform to before and still be too large for t.
 //
 // Breaks returns at most MaxReasons reasons, in the order of the new schema's keywords. It takes at
-// most MaxJudging and is safe for concurrent use.
+// most MaxCompareTime and is safe for concurrent use.
 func (t *Type) Breaks(before *Type) (reasons []Reason) {
 	if before.unusable != "" {
 		return nil // no data conformed
 	}
-	c := prover{deadline: time.Now().Add(MaxJudging), proven: map[string]bool{}, equal: map[pair]bool{}}
+	c := prover{deadline: time.Now().Add(MaxCompareTime), proven: map[string]bool{}, equal: map[pair]bool{}}
 	defer func() {
 		if r := recover(); r != nil {
 			reasons = []Reason{{"", fmt.Sprintf("cannot be compared: %v", r)}}

@@ -113,14 +113,14 @@ func passedOver(keyword string, beside map[string]any, draft int) string {
 	if instead != "" {
 		return fmt.Sprintf("%s has no meaning in the dialect %s and would be ignored: %s", keyword, name, instead)
 	}
-	if _, reference := beside["$ref"]; reference && draft < 2019 && judges(keyword) {
+	if _, reference := beside["$ref"]; reference && draft < 2019 && isAssertion(keyword) {
 		return fmt.Sprintf("%s next to $ref has no meaning in the dialect %s and would be ignored: put both into allOf, or use the dialect %s", keyword, name, ours)
 	}
 	return ""
 }
 
-// judges reports whether a keyword of draft-06 or draft-07 affects validation.
-func judges(keyword string) bool {
+// isAssertion reports whether a keyword of draft-06 or draft-07 affects validation.
+func isAssertion(keyword string) bool {
 	return slices.Contains([]string{
 		"type", "enum", "const", "multipleOf", "maximum", "exclusiveMaximum", "minimum", "exclusiveMinimum",
 		"maxLength", "minLength", "pattern", "format", "items", "additionalItems", "maxItems", "minItems", "uniqueItems", "contains",

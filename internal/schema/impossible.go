@@ -62,7 +62,7 @@ const maxEmptyWork = 5_000
 // finds no reason. It examines types, values, bounds, not and required properties, and the
 // alternatives of each anyOf and oneOf separately.
 func noEvent(root *jsonschema.Schema) (at, why string) {
-	c := prover{deadline: time.Now().Add(MaxJudging), work: maxComparisons - maxEmptyWork, proven: map[string]bool{}, equal: map[pair]bool{}}
+	c := prover{deadline: time.Now().Add(MaxCompareTime), work: maxComparisons - maxEmptyWork, proven: map[string]bool{}, equal: map[pair]bool{}}
 	o := c.known(root)
 	o.types &= objects
 	if !c.empty(o, maxLookAhead) {

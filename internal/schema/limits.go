@@ -59,8 +59,8 @@ const (
 	// be cheap enough: those of an event of 256 KiB, with 260 bytes each. With a larger number,
 	// ordinary changes would count as breaking.
 	commonValues = 1_000
-	// MaxJudging bounds the time on a slow or busy machine.
-	MaxJudging = 5 * time.Second
+	// MaxCompareTime bounds the time of a comparison on a slow or busy machine.
+	MaxCompareTime = 5 * time.Second
 )
 
 // The limits of a proposal. What exceeds them is not described.

@@ -89,7 +89,7 @@ func (h *Handlers) listAudit(c *httpapi.Call) error {
 		return err
 	}
 	if len(page.Entries) == 0 && q.App != "" {
-		if err := h.namedInTrail(c, q.App); err != nil {
+		if err := h.checkAuditedApp(c, q.App); err != nil {
 			return err
 		}
 	}
@@ -98,9 +98,9 @@ func (h *Handlers) listAudit(c *httpapi.Call) error {
 	return c.StreamJSON(a)
 }
 
-// namedInTrail refuses the name of an application that does not exist, unless an entry names it,
+// checkAuditedApp refuses the name of an application that does not exist, unless an entry names it,
 // as it does for one that was deleted.
-func (h *Handlers) namedInTrail(c *httpapi.Call, app string) error {
+func (h *Handlers) checkAuditedApp(c *httpapi.Call, app string) error {
 	unknown := c.CheckApps([]string{app})
 	if unknown == nil {
 		return nil

@@ -32,12 +32,15 @@ func (h *Handlers) tail(c *httpapi.Call) error {
 	if err != nil {
 		return err
 	}
+	t := &tailWriter{h: h, c: c, r: &r, keys: h.sessionKeys(&r)}
+	if c.Method == http.MethodHead {
+		return t.begin(r.after)
+	}
 	l, err := h.listen(c.Context())
 	if err != nil {
 		return err
 	}
 	defer l.Close()
-	t := &tailWriter{h: h, c: c, r: &r, keys: h.sessionKeys(&r)}
 	at := l.At()
 	if r.after != (feed.Position{}) {
 		at = r.after
@@ -107,6 +110,7 @@ func (t *tailWriter) past(at feed.Position) (feed.Position, error) {
 	if err != nil {
 		return at, err
 	}
+	httpapi.KeepPage(memory, page.Items, (*store.FeedItem).Size)
 	if err := t.begin(at); err != nil {
 		return at, err
 	}

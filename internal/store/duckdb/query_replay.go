@@ -67,12 +67,12 @@ func (p *pinned) resolveReplays(ctx context.Context, q query.Query, rejections [
 	}
 	b := newBuilder()
 	events := query.Query{Apps: q.Apps, Horizon: q.Horizon, IDs: ids}
-	traces := query.Query{Apps: q.Apps, Horizon: q.Horizon, EventIDs: ids}
+	residues := query.Query{Apps: q.Apps, Horizon: q.Horizon, EventIDs: ids}
 	const row = "SELECT app, frame, frame_index, carried_by, "
 	text := "SELECT app, frame, frame_index, min(carried_by), arg_min(fate, carried_by)::INTEGER FROM (" +
 		row + fmt.Sprintf("%d AS fate FROM ", event.Stored) + p.rows(eventTable, p.prune(query.Events, events, timeRangeOf(events))) +
 		" WHERE carried_by <> frame AND " + b.inIDs("id", ids) + fmt.Sprintf(" AND carried_by <= %d", q.Horizon) +
-		" UNION ALL " + row + "fate FROM " + p.rows(residueTable, p.prune(query.Rejections, traces, timeRangeOf(traces))) +
+		" UNION ALL " + row + "fate FROM " + p.rows(residueTable, p.prune(query.Rejections, residues, timeRangeOf(residues))) +
 		" WHERE carried_by <> frame AND " + replaySucceeded() + " AND " + b.inIDs("event_id", ids) + fmt.Sprintf(" AND carried_by <= %d", q.Horizon) +
 		") GROUP BY app, frame, frame_index"
 	became := map[origin]*event.Became{}

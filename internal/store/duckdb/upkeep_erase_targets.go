@@ -15,9 +15,9 @@ import (
 // eraseTarget is what is to be erased from one segment: a session of an application, or, without a
 // session, rows of the application.
 type eraseTarget struct {
-	app, session               string
-	cover                      erasure.Cover
-	events, rejections, traces int64
+	app, session                 string
+	cover                        erasure.Cover
+	events, rejections, residues int64
 }
 
 // coveredBy reports whether a set covers any of the target.
@@ -75,7 +75,7 @@ func (s *Store) countTargets(ctx context.Context, seg *segment, group targetGrou
 	for table, n := range map[string]func(*eraseTarget) *int64{
 		eventTable:     func(tg *eraseTarget) *int64 { return &tg.events },
 		rejectionTable: func(tg *eraseTarget) *int64 { return &tg.rejections },
-		residueTable:   func(tg *eraseTarget) *int64 { return &tg.traces },
+		residueTable:   func(tg *eraseTarget) *int64 { return &tg.residues },
 	} {
 		text := "SELECT app, count(*) FROM " + rowsOf([]*segment{seg})(table) + " WHERE " + group.condition(table) + " GROUP BY app"
 		if _, err := queryAll(ctx, s, statement{kind: "erase", text: text}, func(scan scanner) (none struct{}, err error) {
