@@ -15,7 +15,7 @@ func scriptRoutes() []Route {
 	return []Route{
 		{Method: "GET", Path: "/eye.js", Access: Open, Handle: serveScript(script, "public, max-age=300"), Doc: Doc{
 			ID: "script", Tag: "intake", Summary: "The client for web pages",
-			Text: "A page needs one tag: <script src=\"https://eye.example.com/eye.js\" data-key=\"KEY\"></script>, with a write key that names the origin of the page. " +
+			Text: "A page needs one script tag, with this address as `src` and a write key that names the origin of the page as `data-key`. " +
 				"The tag makes window.theeye.eye; its attributes are described in the guide to the JavaScript client. " +
 				"The same script is served as /eye.HASH.js, where HASH is in the ETag: that answer never changes.",
 			Answers: []Answer{Plain(200, "JavaScript"), Plain(304, "the script has the ETag of If-None-Match")}}},
