@@ -1,0 +1,86 @@
+package duckdb_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+
+	"theeye/internal/event"
+	"theeye/internal/query"
+	"theeye/internal/store"
+	"theeye/internal/store/duckdb"
+)
+
+// BenchmarkFeed reads the whole feed of a store with EYE_BENCH_EVENTS events (two million) in merged
+// segments, which arrived in the order of their times, or in random order.
+func BenchmarkFeed(b *testing.B) {
+	events := 2_000_000
+	if n, err := strconv.Atoi(os.Getenv("EYE_BENCH_EVENTS")); err == nil {
+		events = n
+	}
+	for _, order := range []string{"in order", "random"} {
+		b.Run(order, func(b *testing.B) {
+			s := open(b, duckdb.Options{Dir: b.TempDir(), MemoryLimit: 1 << 30})
+			defer func() { _ = s.Close() }()
+			fillFeed(b, s, events, order == "random")
+			for _, limit := range []int{1000, 10_000} {
+				b.Run(fmt.Sprintf("limit=%d", limit), func(b *testing.B) {
+					for b.Loop() {
+						readFeed(b, s, events, limit)
+					}
+					b.ReportMetric(float64(events)*float64(b.N)/b.Elapsed().Seconds(), "events/s")
+				})
+			}
+		})
+	}
+}
+
+func fillFeed(b *testing.B, s *duckdb.Store, events int, random bool) {
+	b.Helper()
+	const perFrame = 500
+	numbers := make([]int, events)
+	for i := range numbers {
+		numbers[i] = i
+	}
+	if random {
+		rand.New(rand.NewPCG(1, 2)).Shuffle(events, func(i, j int) { numbers[i], numbers[j] = numbers[j], numbers[i] })
+	}
+	for n := 0; n < events; n += perFrame {
+		records := make([]event.Record, perFrame)
+		for i := range records {
+			records[i] = pageView(numbers[n+i])
+		}
+		if _, err := s.Write(b.Context(), frame(uint64(n/perFrame+1), records...)); err != nil {
+			b.Fatal(err)
+		}
+		if n%duckdb.DefaultFlushRows == duckdb.DefaultFlushRows-perFrame {
+			if err := s.Flush(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	if err := s.Flush(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	if err := s.Compact(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func readFeed(b *testing.B, s *duckdb.Store, events, limit int) {
+	b.Helper()
+	q := store.FeedQuery{Events: &query.Query{}, Rejections: &query.Query{}, Erasures: &query.Query{}, Limit: limit, MaxBytes: query.PageBytes}
+	for got, more := 0, true; more; {
+		page, err := s.Feed(b.Context(), q)
+		if err != nil {
+			b.Fatal(err)
+		}
+		got, more = got+len(page.Items), page.More
+		q.After, q.Timeline = page.Next, page.Timeline
+		if !more && got != events {
+			b.Fatalf("%d of %d events", got, events)
+		}
+	}
+}
