@@ -300,7 +300,7 @@ func TestBodies(t *testing.T) {
 		fmt.Fprintf(conn, "POST /v1/events HTTP/1.1\r\nHost: eye\r\nAuthorization: Bearer %s\r\nContent-Length: 500\r\n\r\n%s", s.write, fine)
 		_ = conn.(*net.TCPConn).CloseWrite()
 		line, err := bufio.NewReader(conn).ReadString('\n')
-		if err != nil && err != io.EOF || !strings.Contains(line, " 400 ") {
+		if err != nil && err != io.EOF || !strings.Contains(line, " 408 ") {
 			t.Errorf("%q, %v", line, err)
 		}
 	})

@@ -411,7 +411,7 @@ func TestErasureBeforeReads(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.eventually("the failure to be told", func() bool {
-		return strings.Contains(string(s.call("GET", "/readyz", "", "").body), "1 erasure cannot be finished")
+		return strings.Contains(string(s.call("GET", "/readyz", "", "").body), "1 erasure not finished")
 	})
 	s.eventually("the erasure to be finished", func() bool { return s.reasons() == "[]" })
 	s.must(s.call("GET", "/v1/sessions/"+m.session, s.read, ""), 404)
