@@ -109,7 +109,8 @@ func TestFeedCommandIsKilled(t *testing.T) {
 		}
 		_ = syscall.Kill(whom, syscall.SIGKILL)
 		_ = cmd.Wait()
-		if text := output.String(); text != "" && !strings.Contains(text, "is in use") {
+		// An erasure ends the reading of the feed for a moment.
+		if text := output.String(); text != "" && !strings.Contains(text, "is in use") && !strings.HasSuffix(strings.TrimSpace(text), "; trying again") {
 			t.Errorf("run %d says %s", n, text)
 		}
 	}
