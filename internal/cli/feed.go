@@ -231,11 +231,11 @@ func (r *feedReader) run(ctx context.Context) (err error) {
 	if r.query.Get("from") == fromNow {
 		r.query.Del("from")
 		if r.saved == "" {
-			page, err := r.page(ctx, url.Values{"after": {fromNow}, "limit": {"1"}})
+			now, err := r.end(ctx)
 			if err != nil {
 				return err
 			}
-			if err := r.save(page.Next); err != nil {
+			if err := r.save(now); err != nil {
 				return err
 			}
 		}
@@ -248,11 +248,9 @@ func (r *feedReader) run(ctx context.Context) (err error) {
 	}
 	end := ""
 	if r.f.once { // what comes meanwhile is left for the next time
-		page, err := r.page(ctx, url.Values{"after": {fromNow}, "limit": {"1"}})
-		if err != nil {
+		if end, err = r.end(ctx); err != nil {
 			return err
 		}
-		end = page.Next
 	} else {
 		r.query.Set("wait", feedWait.String())
 	}
@@ -280,6 +278,12 @@ func (r *feedReader) run(ctx context.Context) (err error) {
 type feedPage struct {
 	Items []jsontext.Value `json:"items"`
 	Next  string           `json:"next"`
+}
+
+// end returns the position at the end of the feed.
+func (r *feedReader) end(ctx context.Context) (string, error) {
+	page, err := r.page(ctx, url.Values{"after": {fromNow}, "limit": {"1"}})
+	return page.Next, err
 }
 
 // page requests a page until it is answered.

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -19,6 +21,14 @@ import (
 	"theeye/internal/feed"
 	"theeye/internal/store"
 )
+
+// signWebhook returns the signature of a request, as the specification describes it.
+func signWebhook(secret []byte, id, timestamp string, body []byte) string {
+	sum := hmac.New(sha256.New, secret)
+	_, _ = sum.Write([]byte(id + "." + timestamp + "."))
+	_, _ = sum.Write(body)
+	return "v1," + base64.StdEncoding.EncodeToString(sum.Sum(nil))
+}
 
 // The example of https://github.com/standard-webhooks/standard-webhooks.
 func TestSignWebhook(t *testing.T) {

@@ -13,7 +13,6 @@ const (
 	plain  paint = ""
 	faint  paint = "2"
 	red    paint = "31"
-	green  paint = "32"
 	yellow paint = "33"
 	cyan   paint = "36"
 )

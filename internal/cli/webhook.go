@@ -3,7 +3,6 @@ package cli
 import (
 	"bytes"
 	"context"
-	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -18,6 +17,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
+	webhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"theeye/internal/client"
 	"theeye/internal/wait"
@@ -43,7 +43,7 @@ const (
 type webhook struct {
 	url    string
 	shown  string // without what may be secret
-	secret []byte
+	signer *webhooks.Webhook
 	http   *http.Client
 	notice func(text string)
 }
@@ -58,7 +58,11 @@ func (f *feedFlags) webhook() (*webhook, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &webhook{url: f.to, shown: u.Scheme + "://" + u.Host, secret: secret, notice: f.notice, http: &http.Client{
+	signer, err := webhooks.NewWebhookRaw(secret)
+	if err != nil {
+		return nil, fmt.Errorf("use the secret: %w", err)
+	}
+	return &webhook{url: f.to, shown: u.Scheme + "://" + u.Host, signer: signer, notice: f.notice, http: &http.Client{
 		Timeout:       webhookTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
@@ -83,14 +87,6 @@ func (f *feedFlags) webhookSecret() ([]byte, error) {
 		return nil, usagef("%s does not hold a secret: it must be whsec_ and the base64 of %d to %d bytes, as `echo whsec_$(openssl rand -base64 32)` makes them", from, minSecret, maxSecret)
 	}
 	return secret, nil
-}
-
-// signWebhook returns the signature of a request.
-func signWebhook(secret []byte, id, timestamp string, body []byte) string {
-	sum := hmac.New(sha256.New, secret)
-	_, _ = sum.Write([]byte(id + "." + timestamp + "."))
-	_, _ = sum.Write(body)
-	return "v1," + base64.StdEncoding.EncodeToString(sum.Sum(nil))
 }
 
 // post posts items until they are accepted. The id of the request is derived from its body, so it
@@ -132,12 +128,16 @@ func (w *webhook) try(ctx context.Context, id string, body []byte) error {
 	if err != nil {
 		return fmt.Errorf("make request: %w", err)
 	}
-	timestamp := strconv.FormatInt(time.Now().Unix(), 10)
+	now := time.Now()
+	signature, err := w.signer.Sign(id, now, body)
+	if err != nil {
+		return fmt.Errorf("sign request: %w", err)
+	}
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("User-Agent", "the-eye")
 	r.Header.Set("Webhook-Id", id)
-	r.Header.Set("Webhook-Timestamp", timestamp)
-	r.Header.Set("Webhook-Signature", signWebhook(w.secret, id, timestamp, body))
+	r.Header.Set("Webhook-Timestamp", strconv.FormatInt(now.Unix(), 10))
+	r.Header.Set("Webhook-Signature", signature)
 	answer, err := w.http.Do(r)
 	if err != nil {
 		if inURL, ok := errors.AsType[*url.Error](err); ok {

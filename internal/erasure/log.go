@@ -84,14 +84,7 @@ func (l *Log) CreateKey() error {
 	if err := l.key(); err != nil {
 		return err
 	}
-	b, err := encodeLines([]any{header{version, l.doc.Key}})
-	if err != nil {
-		return err
-	}
-	if err := l.write(b); err != nil {
-		return fmt.Errorf("write tombstones: %w", err)
-	}
-	return l.doc.extend(b)
+	return l.appendLines(nil)
 }
 
 // SessionKey returns the keyed hash of a session id. It creates the key if there is none.
@@ -153,6 +146,11 @@ func (l *Log) append(lines []any) error {
 	if len(lines) == 0 {
 		return nil
 	}
+	return l.appendLines(lines)
+}
+
+// appendLines appends lines, after the header in a new file.
+func (l *Log) appendLines(lines []any) error {
 	if err := l.FinishConversion(); err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -138,21 +139,10 @@ type Listener struct {
 // Listen returns a listener at the end of the feed. The error is ErrFull when too many listen, or
 // that of ctx.
 func (h *Hub) Listen(ctx context.Context) (*Listener, error) {
-	h.mu.Lock()
-	if h.ended || h.listeners == MaxListeners {
-		defer h.mu.Unlock()
-		if h.ended {
-			return nil, ErrEnded
-		}
-		return nil, ErrFull
+	ready, err := h.admit()
+	if err != nil {
+		return nil, err
 	}
-	h.listeners++
-	h.active.Inc()
-	if h.stop == nil {
-		h.startLocked()
-	}
-	ready := h.ready
-	h.mu.Unlock()
 	l := &Listener{hub: h}
 	select {
 	case <-ready:
@@ -164,6 +154,23 @@ func (h *Hub) Listen(ctx context.Context) (*Listener, error) {
 	defer h.mu.Unlock()
 	l.next, l.at = h.ring.next(), h.ring.end
 	return l, nil
+}
+
+// admit counts one more listener. ready is closed when the hub knows where it begins.
+func (h *Hub) admit() (ready <-chan struct{}, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.ended:
+		return nil, ErrEnded
+	case h.listeners == MaxListeners:
+		return nil, ErrFull
+	case h.stop == nil:
+		h.startLocked()
+	}
+	h.listeners++
+	h.active.Inc()
+	return h.ready, nil
 }
 
 // startLocked begins to read at the end of the feed.
@@ -198,11 +205,15 @@ func (h *Hub) End() {
 func (l *Listener) At() Position { return l.at }
 
 // Rewind moves the listener to an earlier place. It reports false, and does nothing, when the ring
-// no longer has everything after that place: the caller reads the feed until it has.
+// no longer has everything after that place: the caller reads the feed until it has. When the hub
+// has ended it reports true, and Next says why.
 func (l *Listener) Rewind(to Position) bool {
 	h := l.hub
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.ended || h.err != nil {
+		return true
+	}
 	if to.Timeline != h.ring.begin.Timeline || to.Place.Compare(h.ring.begin.Place) < 0 {
 		return false
 	}
@@ -231,7 +242,7 @@ type Missed struct {
 
 // Next waits for items after the listener's place and returns all that there are, at most
 // maxListed. When the ring no longer has the next one, the listener goes on at the end of the feed,
-// and missed says what it passed over. The error is that of ctx, or ErrMoved.
+// and missed says what it passed over. The error is that of ctx, ErrMoved or ErrEnded.
 func (l *Listener) Next(ctx context.Context) (items []*Item, missed *Missed, err error) {
 	for {
 		h := l.hub
@@ -248,7 +259,7 @@ func (l *Listener) Next(ctx context.Context) (items []*Item, missed *Missed, err
 			l.next, l.at = h.ring.next(), h.ring.end
 		case l.next < h.ring.next():
 			items = h.ring.items[l.next-h.ring.first:]
-			items = items[:min(len(items), maxListed):min(len(items), maxListed)]
+			items = slices.Clip(items[:min(len(items), maxListed)])
 			l.next += int64(len(items))
 			l.at = Position{items[len(items)-1].Place, h.ring.end.Timeline}
 			if l.next == h.ring.next() {
@@ -276,7 +287,7 @@ const maxListed = 1000
 func (h *Hub) follow(ctx context.Context, ready chan struct{}) {
 	var at Position
 	for {
-		end, err := h.endOfFeed(ctx)
+		end, err := End(ctx, h.reader, h.progress)
 		if err == nil {
 			at = end
 			break
@@ -312,11 +323,6 @@ func (h *Hub) follow(ctx context.Context, ready chan struct{}) {
 			h.awaitMore(ctx, at)
 		}
 	}
-}
-
-// endOfFeed returns the place after everything that is visible.
-func (h *Hub) endOfFeed(ctx context.Context) (Position, error) {
-	return End(ctx, h.reader, h.progress)
 }
 
 // End returns the place after everything that is visible.

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"slices"
 
+	"theeye/internal/erasure"
 	"theeye/internal/event"
 	"theeye/internal/query"
 )
@@ -81,6 +83,14 @@ type FeedItem struct {
 type FeedErasure struct {
 	App string // erasure.AllApps for all applications
 	At  event.Micros
+}
+
+// IsSelected reports whether q, the Erasures of a FeedQuery, selects the erasure. sessionKey is the keyed
+// hash of its session, empty for a whole application; sessionKeys are those of q.SessionIDs, nil if
+// q has none.
+func (e *FeedErasure) IsSelected(q *query.Query, sessionKey string, sessionKeys []string) bool {
+	ofApp := q.Apps == nil || e.App == erasure.AllApps && len(q.Apps) > 0 || slices.Contains(q.Apps, e.App)
+	return ofApp && (sessionKeys == nil || sessionKey == "" || slices.Contains(sessionKeys, sessionKey))
 }
 
 // Size returns the approximate size of the item in memory, in bytes.

@@ -41,6 +41,16 @@ const (
 	kindErased    = "erased"
 )
 
+func kindOf(i *store.FeedItem) string {
+	switch {
+	case i.Event != nil:
+		return kindEvent
+	case i.Rejection != nil:
+		return kindRejection
+	}
+	return kindErased
+}
+
 func feedKinds() []string { return []string{kindEvent, kindRejection, kindErased} }
 
 func (h *Handlers) feedRoutes() []httpapi.Route {
@@ -96,16 +106,16 @@ type FeedItem struct {
 }
 
 func (h *Handlers) toFeedItem(i *store.FeedItem, timeline string) FeedItem {
-	v := FeedItem{Position: feed.Position{Place: i.Place, Timeline: timeline}.String(), SessionKey: i.SessionKey}
+	v := FeedItem{Position: feed.Position{Place: i.Place, Timeline: timeline}.String(), SessionKey: i.SessionKey, Kind: kindOf(i)}
 	switch {
 	case i.Event != nil:
 		e := toEvent(i.Event)
-		v.App, v.Kind, v.Event = e.App, kindEvent, &e
+		v.App, v.Event = e.App, &e
 	case i.Rejection != nil:
 		r := h.toRejection(i.Rejection)
-		v.App, v.Kind, v.Rejection = r.App, kindRejection, &r
+		v.App, v.Rejection = r.App, &r
 	default:
-		v.App, v.Kind, v.ErasedAt = i.Erased.App, kindErased, i.Erased.At.String()
+		v.App, v.ErasedAt = i.Erased.App, i.Erased.At.String()
 	}
 	return v
 }
@@ -205,8 +215,7 @@ func (r *feedRequest) selects(i *store.FeedItem, sessionKeys []string) bool {
 	case i.Rejection != nil:
 		return r.rejections != nil && r.rejections.SelectsRejection(i.Rejection)
 	}
-	return r.erasures != nil && (r.erasures.Apps == nil || i.Erased.App == erasure.AllApps || slices.Contains(r.erasures.Apps, i.Erased.App)) &&
-		(sessionKeys == nil || i.SessionKey == "" || slices.Contains(sessionKeys, i.SessionKey))
+	return r.erasures != nil && i.Erased.IsSelected(r.erasures, i.SessionKey, sessionKeys)
 }
 
 // query returns the query of a page after a position.

@@ -193,21 +193,13 @@ func (h *Handlers) encodeTailed(i *store.FeedItem) ([]byte, error) {
 
 // item adds an item to what is sent next.
 func (t *tailWriter) item(i *store.FeedItem, position string, text []byte) error {
-	kind := kindErased
-	switch {
-	case i.Event != nil:
-		kind = kindEvent
-	case i.Rejection != nil:
-		kind = kindRejection
-	default:
-		if own := ownErasure(i, t.c.Principal.App); own != i {
-			var err error
-			if text, err = t.h.encodeTailed(own); err != nil {
-				return err
-			}
+	if own := ownErasure(i, t.c.Principal.App); own != i {
+		var err error
+		if text, err = t.h.encodeTailed(own); err != nil {
+			return err
 		}
 	}
-	t.message(kind, position, text)
+	t.message(kindOf(i), position, text)
 	if t.out.Len() >= httpapi.AnswerBuffer {
 		return t.flush()
 	}

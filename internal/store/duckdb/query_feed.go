@@ -113,17 +113,13 @@ func (p *pinned) feedErasures(q store.FeedQuery, after store.FeedPlace) (items [
 		if ok && place.Compare(after) <= 0 && t.Timeline == p.manifest.Timeline {
 			break // those before it are of earlier frames, or of earlier timelines
 		}
-		if ok && place.Compare(after) > 0 && frame <= p.position && seesErasure(q.Erasures.Apps, t.App) &&
-			(keys == nil || t.Session == "" || slices.Contains(keys, t.Session)) {
-			items = append(items, store.FeedItem{Place: place, SessionKey: t.Session, Erased: &store.FeedErasure{App: t.App, At: t.At}})
+		erased := &store.FeedErasure{App: t.App, At: t.At}
+		if ok && place.Compare(after) > 0 && frame <= p.position && erased.IsSelected(q.Erasures, t.Session, keys) {
+			items = append(items, store.FeedItem{Place: place, SessionKey: t.Session, Erased: erased})
 		}
 	}
 	slices.SortFunc(items, func(a, b store.FeedItem) int { return a.Place.Compare(b.Place) })
 	return items
-}
-
-func seesErasure(apps []string, app string) bool {
-	return apps == nil || app == erasure.AllApps && len(apps) > 0 || slices.Contains(apps, app)
 }
 
 // step searches the next source. done reports that there is none.
@@ -256,16 +252,13 @@ func readFeed[T any](ctx context.Context, f *feedSearch, from feedSource, t feed
 	return rows, len(rows) < room && len(frames) == 0, err
 }
 
-// feedOverhead is about what a row of the feed takes besides its payload, in bytes.
-const feedOverhead = 400
-
 // sizeSQL renders the approximate size of a row, in bytes.
 func (t feedTable[T]) sizeSQL() string {
-	size := strconv.Itoa(feedOverhead) + " + strlen(data)"
+	payload := "strlen(data)"
 	if t.table == rejectionTable {
-		size = strconv.Itoa(feedOverhead) + " + raw_size + strlen(problems)"
+		payload = "raw_size + strlen(problems)"
 	}
-	return size
+	return strconv.Itoa(eventOverhead) + " + " + payload
 }
 
 // feedStatement renders the selection of columns of the rows of a kind after f.at.

@@ -185,10 +185,7 @@ func (f *feedWindows) failed(ctx context.Context, w *feedWindow, err error) erro
 
 // fill writes the rows of a window.
 func (f *feedWindows) fill(ctx context.Context, p *pinned, w *feedWindow) (err error) {
-	refs := make([]segmentRef, len(w.from))
-	for i, seg := range w.from {
-		refs[i] = segmentRef{segment: seg}
-	}
+	refs := refsTo(w.from)
 	for _, table := range []string{eventTable, rejectionTable} {
 		if w.largest[table], err = p.largest(ctx, table, refs); err != nil {
 			return err
@@ -255,16 +252,14 @@ func density(segments []*segment, first uint64) (rows float64) {
 
 // count counts the rows of a range of frames.
 func (f *feedWindows) count(ctx context.Context, p *pinned, first, last uint64) (n int64, err error) {
+	segments := p.overlapping(first, last)
+	if segments == nil {
+		return 0, nil
+	}
+	rows := rowsOf(segments)
 	for _, table := range []string{eventTable, rejectionTable} {
-		var refs []segmentRef
-		for _, seg := range p.overlapping(first, last) {
-			refs = append(refs, segmentRef{segment: seg})
-		}
-		if refs == nil {
-			continue
-		}
 		some, err := f.store.queryInt(ctx, newBuilder().build("feed", fmt.Sprintf(
-			"SELECT count(*) FROM %s WHERE carried_by BETWEEN %d AND %d", union(table, nil, refs), first, last)))
+			"SELECT count(*) FROM %s WHERE carried_by BETWEEN %d AND %d", rows(table), first, last)))
 		if err != nil {
 			return 0, err
 		}

@@ -16,6 +16,15 @@ type segmentRef struct {
 	slices []int // of events and sessions; nil for all
 }
 
+// refsTo returns references to all slices of some segments.
+func refsTo(segments []*segment) []segmentRef {
+	refs := make([]segmentRef, len(segments))
+	for i, seg := range segments {
+		refs[i] = segmentRef{segment: seg}
+	}
+	return refs
+}
+
 // anySegment is the condition of a query that reads all segments.
 func anySegment(*segment) bool { return true }
 

@@ -15,10 +15,7 @@ type source func(table string) string
 
 // rowsOf returns the source of all rows of some segments.
 func rowsOf(inputs []*segment) source {
-	refs := make([]segmentRef, len(inputs))
-	for i, seg := range inputs {
-		refs[i] = segmentRef{segment: seg}
-	}
+	refs := refsTo(inputs)
 	return func(table string) string { return union(table, nil, refs) }
 }
 
