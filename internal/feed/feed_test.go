@@ -82,6 +82,13 @@ func newSource(t *testing.T) *source {
 // add stores a frame of events, each with data of so many bytes.
 func (s *source) add(events, size int) {
 	s.Helper()
+	s.write(events, size)
+	s.track.MarkStored(s.frame, nil)
+}
+
+// write is add without a word to the hub, which notices the frame a second later.
+func (s *source) write(events, size int) {
+	s.Helper()
 	s.frame++
 	b := store.Batch{First: s.frame, Last: s.frame}
 	for i := range events {
@@ -95,7 +102,6 @@ func (s *source) add(events, size int) {
 	if _, err := s.store.Write(s.Context(), b); err != nil {
 		s.Fatal(err)
 	}
-	s.track.MarkStored(s.frame, nil)
 }
 
 func (s *source) listen() *feed.Listener {
@@ -151,6 +157,27 @@ func TestListenersShareItems(t *testing.T) {
 	}
 	if b.Rewind(feed.Position{Place: before.Place, Timeline: "another"}) {
 		t.Error("a place of another timeline was found")
+	}
+}
+
+// Who has read the store further than the hub does not get the same items from the hub.
+func TestListenerAhead(t *testing.T) {
+	t.Parallel()
+	s := newSource(t)
+	s.add(1, 1)
+	l := s.listen()
+	defer l.Close()
+	s.write(3, 1)
+	at := feed.Position{Place: store.PlaceOfEvent(&event.Event{CarriedBy: 2, Position: event.Position{Frame: 2, Index: 1}}), Timeline: l.At().Timeline}
+	if !l.Rewind(at) {
+		t.Fatal("a place after the ring's beginning was not taken")
+	}
+	s.add(2, 1)
+	for got := 0; got < 3; {
+		n, missed := s.next(l)
+		if got += n; missed > 0 || got > 3 {
+			t.Fatalf("%d items, %d missed; want the last of three, and two more", got, missed)
+		}
 	}
 }
 

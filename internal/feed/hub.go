@@ -217,13 +217,11 @@ func (l *Listener) Rewind(to Position) bool {
 	if to.Timeline != h.ring.begin.Timeline || to.Place.Compare(h.ring.begin.Place) < 0 {
 		return false
 	}
-	l.next, l.at = h.ring.next(), to
-	for n := len(h.ring.items) - 1; n >= 0 && h.ring.items[n].Place.Compare(to.Place) > 0; n-- {
-		l.next--
+	n, found := slices.BinarySearchFunc(h.ring.items, to.Place, func(i *Item, place store.FeedPlace) int { return i.Place.Compare(place) })
+	if found {
+		n++
 	}
-	if len(h.ring.items) == 0 || h.ring.next() == l.next {
-		l.at = later(to, h.ring.end)
-	}
+	l.next, l.at = h.ring.first+int64(n), to
 	return true
 }
 
@@ -257,19 +255,11 @@ func (l *Listener) Next(ctx context.Context) (items []*Item, missed *Missed, err
 			missed = &Missed{h.ring.next() - l.next, l.at, h.ring.end}
 			h.missed.Add(float64(missed.Count))
 			l.next, l.at = h.ring.next(), h.ring.end
-		case l.next < h.ring.next():
-			items = h.ring.items[l.next-h.ring.first:]
-			items = slices.Clip(items[:min(len(items), maxListed)])
-			l.next += int64(len(items))
-			l.at = Position{items[len(items)-1].Place, h.ring.end.Timeline}
-			if l.next == h.ring.next() {
-				l.at = h.ring.end
-			}
 		default:
-			l.at = later(l.at, h.ring.end)
+			items = l.takeLocked()
 		}
 		h.mu.Unlock()
-		if err != nil || missed != nil || items != nil {
+		if err != nil || missed != nil || len(items) > 0 {
 			return items, missed, err
 		}
 		select {
@@ -278,6 +268,25 @@ func (l *Listener) Next(ctx context.Context) (items []*Item, missed *Missed, err
 			return nil, nil, ctx.Err()
 		}
 	}
+}
+
+// takeLocked returns the items of the ring after l.at, and moves the listener past them. A listener
+// that was rewound to a place which the ring had not reached yet skips what comes before it.
+func (l *Listener) takeLocked() []*Item {
+	r := &l.hub.ring
+	for l.next < r.next() && r.items[l.next-r.first].Place.Compare(l.at.Place) <= 0 {
+		l.next++
+	}
+	items := r.items[l.next-r.first:]
+	items = slices.Clip(items[:min(len(items), maxListed)])
+	l.next += int64(len(items))
+	if len(items) > 0 {
+		l.at = Position{items[len(items)-1].Place, r.end.Timeline}
+	}
+	if l.next == r.next() {
+		l.at = later(l.at, r.end)
+	}
+	return items
 }
 
 // maxListed is how many items Next returns at most.
