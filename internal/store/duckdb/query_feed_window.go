@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -42,6 +43,15 @@ type feedWindow struct {
 	readers     int       // guarded by feedWindows.mu
 	used        time.Time // guarded by feedWindows.mu
 	retired     bool      // nobody may read it any more; guarded by feedWindows.mu
+}
+
+// remove deletes the files of a window, which nothing has open any more.
+func (w *feedWindow) remove() error {
+	err := os.Remove(w.path)
+	if log := os.Remove(w.path + ".wal"); !errors.Is(log, fs.ErrNotExist) {
+		err = errors.Join(err, log)
+	}
+	return err
 }
 
 func (w *feedWindow) rows(table string) string { return w.name + "." + table }
@@ -136,9 +146,14 @@ func (f *feedWindows) release(w *feedWindow) {
 
 // make makes a window that begins at a frame, with one reader. The caller must hold the
 // token of f.building.
-func (f *feedWindows) make(ctx context.Context, p *pinned, frame uint64) (*feedWindow, error) {
+func (f *feedWindows) make(ctx context.Context, p *pinned, frame uint64) (_ *feedWindow, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	defer func() {
+		if cause := context.Cause(ctx); err != nil && errors.Is(cause, errFeedEnded) {
+			err = cause
+		}
+	}()
 	f.mu.Lock()
 	f.cancel = cancel
 	f.mu.Unlock()
@@ -170,16 +185,12 @@ func (f *feedWindows) make(ctx context.Context, p *pinned, frame uint64) (*feedW
 // that, so it removes all windows and closes the instance. The caller must hold the
 // token of f.building.
 func (f *feedWindows) failed(ctx context.Context, w *feedWindow, err error) error {
-	cause := context.Cause(ctx)
 	whole := context.WithoutCancel(ctx) // readers of other windows end soon
 	_ = f.discard(whole, 0, func(*feedWindow) bool { return true })
 	if e := errors.Join(f.background.end(w.from, true), f.forget()); e != nil {
 		f.store.log.Error("what the feed took was not given back", "error", e)
 	}
-	_ = os.Remove(w.path)
-	if errors.Is(cause, store.ErrUnavailable) {
-		return cause
-	}
+	_ = w.remove()
 	return storeError(ctx, "make a window of the feed", err)
 }
 
@@ -194,7 +205,6 @@ func (f *feedWindows) fill(ctx context.Context, p *pinned, w *feedWindow) (err e
 	if w.in, err = f.background.begin(ctx, w.from); err != nil {
 		return err
 	}
-	_ = os.Remove(w.path)
 	if err := w.in.exec(ctx, "ATTACH "+quoted(w.path)+" AS "+w.name); err != nil {
 		return err
 	}
@@ -204,7 +214,7 @@ func (f *feedWindows) fill(ctx context.Context, p *pinned, w *feedWindow) (err e
 			return err
 		}
 	}
-	return nil
+	return w.in.exec(ctx, "CHECKPOINT "+w.name)
 }
 
 // choose returns the last frame of a window that begins at a frame: one with about feedWindowRows
@@ -285,7 +295,7 @@ func (f *feedWindows) discard(ctx context.Context, keep int, stale func(*feedWin
 			return err
 		}
 		err := w.in.exec(context.WithoutCancel(ctx), "DETACH "+w.name)
-		if err = errors.Join(err, os.Remove(w.path)); err != nil {
+		if err = errors.Join(err, w.remove()); err != nil {
 			return storeError(ctx, "remove a window of the feed", err)
 		}
 		f.mu.Lock()
@@ -319,7 +329,7 @@ func (f *feedWindows) forget() error {
 	var err error
 	for _, w := range f.windows {
 		w.retired = true
-		err = errors.Join(err, os.Remove(w.path))
+		err = errors.Join(err, w.remove())
 	}
 	f.windows = nil
 	return err

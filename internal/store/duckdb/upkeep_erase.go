@@ -172,6 +172,10 @@ func (s *Store) Erase(ctx context.Context, open []erasure.Tombstone, trimmed uin
 	if waited := s.awaitObsolete(ctx); waited != nil {
 		return report, errors.Join(err, waited)
 	}
+	// A reader that held the old segments until now may have made a window of them.
+	if ended := s.feedWindows.end(ctx); ended != nil {
+		return report, errors.Join(err, ended)
+	}
 	s.upkeep.Lock()
 	defer s.upkeep.Unlock()
 	for _, t := range done {

@@ -1,0 +1,98 @@
+package duckdb
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"theeye/internal/event"
+	"theeye/internal/fair"
+	"theeye/internal/store"
+)
+
+// feedStore returns a store with a segment of one event of the session s.
+func feedStore(t *testing.T) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	at := event.Position{Frame: 1}
+	if _, err := s.Write(t.Context(), store.Batch{First: 1, Last: 1, Records: []event.Record{{Event: &event.Event{
+		App: "shop", ID: uuid.New(), SessionID: "s", Category: "c", Name: "n", Data: []byte(`{}`), Timestamp: "2021-01-01T00:00:00Z",
+		Seq: event.NoSeq, ReceivedAt: 1, SentTime: 1, OccurredAt: 1, Position: at, CarriedBy: 1,
+	}}}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// A reader that still holds the segments of before an erasure may make a window of them, but no
+// file of it is left when the erasure is answered.
+func TestErasureOutlivesReadersOfTheFeed(t *testing.T) {
+	s := feedStore(t)
+	old := s.pin()
+	if _, err := s.AddTombstones([]string{"shop"}, "s", 1<<40, 1); err != nil {
+		t.Fatal(err)
+	}
+	erased := make(chan error, 1)
+	go func() {
+		_, err := s.Erase(t.Context(), s.UnfinishedErasures(), 1)
+		erased <- err
+	}()
+	for s.current().tables == old.tables { // until the segment is replaced
+		time.Sleep(time.Millisecond)
+	}
+	time.Sleep(100 * time.Millisecond) // the erasure waits for old now
+	_, release, err := s.feedWindows.acquire(t.Context(), old, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	release()
+	old.release()
+	if err := <-erased; err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(s.exportDir(), "feed-*"))
+	if err != nil || len(files) > 0 {
+		t.Errorf("after the erasure there is %v, %v", files, err)
+	}
+}
+
+// Whoever waits for a window that an erasure ends is told to try again, and not that the request was
+// cancelled.
+func TestErasureEndsTheMakingOfAWindow(t *testing.T) {
+	s := feedStore(t)
+	for i := range maxReaders { // nobody can count the rows of a window
+		leave, err := s.readers.Acquire(t.Context(), fair.Caller{App: strconv.Itoa(i), Key: strconv.Itoa(i)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer leave()
+	}
+	p := s.pin()
+	defer p.release()
+	made := make(chan error, 1)
+	go func() {
+		_, _, err := s.feedWindows.acquire(t.Context(), p, 1)
+		made <- err
+	}()
+	for waiting := 0; waiting == 0; time.Sleep(time.Millisecond) {
+		_, waiting = s.readers.Waiting()
+	}
+	if err := s.feedWindows.end(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-made; !errors.Is(err, store.ErrUnavailable) || errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+}
