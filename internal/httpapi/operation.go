@@ -4,6 +4,7 @@ import (
 	"context"
 	"embed"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,7 +16,7 @@ var docsPage embed.FS
 
 func (s *Server) operationRoutes() []Route {
 	text := func(what string) []Answer { return []Answer{Plain(200, what)} }
-	return append(scriptRoutes(), []Route{
+	return slices.Concat(pageRoutes(), scriptRoutes(), []Route{
 		{Method: "GET", Path: "/healthz", Access: Open, Handle: s.healthz, Doc: Doc{
 			ID: "healthz", Tag: "operation", Summary: "Check that the process is running", Answers: text("it runs")}},
 		{Method: "GET", Path: "/readyz", Access: Open, Handle: s.readyz, Doc: Doc{
@@ -30,7 +31,7 @@ func (s *Server) operationRoutes() []Route {
 		{Method: "GET", Path: "/docs/docs.js", Access: Open, Handle: docsFile("docs.js"), Doc: Doc{Hidden: true}},
 		{Method: "GET", Path: "/docs/docs.css", Access: Open, Handle: docsFile("docs.css"), Doc: Doc{Hidden: true}},
 		{Method: "GET", Path: "/docs/docs.svg", Access: Open, Handle: docsFile("docs.svg"), Doc: Doc{Hidden: true}},
-	}...)
+	})
 }
 
 func (s *Server) healthz(c *Call) error {

@@ -1,12 +1,6 @@
 package httpapi
 
-import (
-	"bytes"
-	"net/http"
-	"time"
-
-	"theeye/internal/ui"
-)
+import "theeye/internal/ui"
 
 // scriptRoutes serves the client for web pages under a name that stays, and under one that names its
 // content.
@@ -19,26 +13,16 @@ func scriptRoutes() []Route {
 				"The tag makes window.theeye.eye; its attributes are described in the guide to the JavaScript client. " +
 				"The same script is served as /eye.HASH.js, where HASH is in the ETag: that answer never changes.",
 			Answers: []Answer{Plain(200, "JavaScript"), Plain(304, "the script has the ETag of If-None-Match")}}},
-		{Method: "GET", Path: "/" + script.Name(), Access: Open, Handle: serveScript(script, "public, max-age=31536000, immutable"), Doc: Doc{Hidden: true}},
+		{Method: "GET", Path: "/" + script.Name(), Access: Open, Handle: serveScript(script, unchanging), Doc: Doc{Hidden: true}},
 	}
 }
 
 func serveScript(script ui.Script, caching string) func(*Call) error {
 	return func(c *Call) error {
 		h := c.w.Header()
-		h.Set("Content-Type", "text/javascript; charset=utf-8")
-		h.Set("Cache-Control", caching)
-		h.Set("ETag", `W/"`+script.Hash+`"`) // weak: one for both encodings
-		h.Set("Vary", "Accept-Encoding")
 		// Pages of any site may load it, also with integrity= or under Cross-Origin-Embedder-Policy.
 		h.Set("Access-Control-Allow-Origin", "*")
 		h.Set("Cross-Origin-Resource-Policy", "cross-origin")
-		content := script.Text
-		if AcceptedEncoding(c.Header.Values("Accept-Encoding"), "gzip") == "gzip" {
-			h.Set("Content-Encoding", "gzip")
-			content = script.Packed
-		}
-		http.ServeContent(c.w, c.Request, "eye.js", time.Time{}, bytes.NewReader(content))
-		return nil
+		return c.sendFile("eye.js", caching, script.File)
 	}
 }
