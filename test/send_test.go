@@ -2,11 +2,17 @@ package test
 
 import (
 	"bytes"
+	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
 )
 
 // A line that comes through a pipe is sent while the pipe is open, and an interruption sends what
@@ -136,4 +142,58 @@ func TestSendTwice(t *testing.T) {
 	if a := s.call("GET", "/v1/rejections?app=lines", s.admin, ""); strings.Count(string(a.body), `"invalid_json"`) != 5 {
 		t.Errorf("a broken line is kept each time it is sent: %s", a.body)
 	}
+}
+
+// An import that is killed at random points and started again stores each event once, and does not
+// begin anew.
+func TestSendResumes(t *testing.T) {
+	t.Parallel()
+	const events, batch = 3000, 20
+	s := start(t)
+	dir := t.TempDir()
+	input, place := filepath.Join(dir, "input.ndjson"), filepath.Join(dir, "place")
+	var lines strings.Builder
+	for i := range events {
+		// Each line stands there three times, and each is an event.
+		_, _ = fmt.Fprintf(&lines, `{"session_id":"s","category":"c","name":"n","data":{"n":%d},"timestamp":"2021-01-01T00:00:00Z"}`+"\n", i%1000)
+	}
+	if err := os.WriteFile(input, []byte(lines.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"send", "--resume", place, "--url", s.url, "--key", s.write, "--batch", strconv.Itoa(batch), "--json", input}
+	var kills, sent int
+	for {
+		cmd, output := s.eye(args...)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		kill := time.AfterFunc(20*time.Millisecond+rand.N(150*time.Millisecond), func() { _ = cmd.Process.Kill() })
+		err := cmd.Wait()
+		kill.Stop()
+		if err == nil {
+			var totals struct {
+				Received int `json:"received"`
+			}
+			if err := json.Unmarshal([]byte(output.String()), &totals); err != nil {
+				t.Fatal(err, output)
+			}
+			sent = totals.Received
+			break
+		}
+		if kills++; output.String() != "" {
+			t.Errorf("a run that was killed says %s", output)
+		}
+	}
+	if kills == 0 || sent >= events {
+		t.Errorf("after %d kills the last run sent %d events", kills, sent)
+	}
+	s.eventually("everything is stored", func() bool { return fmt.Sprint(s.account()["pending"]) == "0" })
+	if stored := s.account()["stored"]; fmt.Sprint(stored) != strconv.Itoa(events) {
+		t.Errorf("%v events are stored, want %d", stored, events)
+	}
+	code, out := runEye(t, nil, args...)
+	if want := `{"received":0,"accepted":0,"rejected":0,"duplicates":0}`; code != 0 || strings.TrimSpace(out) != want {
+		t.Errorf("code %d: %s", code, out)
+	}
+	t.Logf("%d kills; the last run sent %d events", kills, sent)
 }

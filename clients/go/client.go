@@ -24,6 +24,7 @@ type Client struct {
 	opts     Options
 	reporter *reporter
 	sender   *sender
+	direct   *direct
 	spool    *spool // nil without one
 	buffers  sync.Pool
 
@@ -84,7 +85,7 @@ func New(o Options) (*Client, error) {
 			c.reporter.error(&Error{Code: CodeSpool, Message: fmt.Sprintf("%d bytes in the spool were not complete events and were cut off", c.spool.cut)})
 		}
 	}
-	c.sender = newSender(c)
+	c.sender, c.direct = newSender(c), newDirect(&c.opts)
 	c.sender.start()
 	if c.spool != nil {
 		go c.writeSpool()
@@ -336,6 +337,7 @@ func (c *Client) Close(ctx context.Context) error {
 		c.sender.cancel()
 		<-c.sender.done
 	}
+	c.direct.post.end()
 	c.closing.Do(c.finish)
 	reports, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastReports)
 	defer cancel()

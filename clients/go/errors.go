@@ -16,17 +16,18 @@ const (
 	CodeTooLarge       Code = "too_large"      // the server refused the event alone with 413; it is lost
 	CodeRefused        Code = "refused"        // the server refused the request with another 4xx; its events are lost
 	CodeUnauthorized   Code = "unauthorized"   // the server refused the key; events stay queued and are not sent
-	CodeUnsent         Code = "unsent"         // Close ended first; the events are lost unless the spool keeps them
+	CodeUnsent         Code = "unsent"         // Close or a context ended first; the events are lost unless the spool or the caller keeps them
 	CodeClosed         Code = "closed"         // tracked after Close; the event is lost
 	CodeSpool          Code = "spool"          // events could not be written to the spool; they stay in memory
 )
 
-// Error is what OnError gets, and the type of the errors of Track, Flush and Close, except for those
-// of their contexts. No text in it contains the key.
+// Error is what OnError gets, and the type of the errors of Track, Send, Flush and Close, except for
+// those of their contexts. No text in it contains the key.
 type Error struct {
 	Code    Code
 	Message string
-	Events  int // concerned
+	Events  int // concerned; 0 for an error of Send, whose caller knows
+	Status  int // of the server's answer; 0 if there was none
 }
 
 // Error returns the code and the message.

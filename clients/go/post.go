@@ -11,13 +11,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 )
 
 const (
+	jsonType        = "application/json"
 	leastCompressed = 1 << 10  // smaller bodies are sent as they are
 	maxAnswer       = 16 << 20 // bytes of an answer that are read
 )
@@ -35,30 +38,24 @@ const (
 
 // answer is what came of one attempt.
 type answer struct {
-	outcome  outcome
-	delay    time.Duration // that the server asked for; 0 for none
-	message  string        // what went wrong
-	rejected []rejectedEvent
-}
-
-// rejectedEvent is an event that the server did not accept, as its answer names it.
-type rejectedEvent struct {
-	Index    int       `json:"index"`
-	ID       string    `json:"id"`
-	Status   string    `json:"status"`
-	Problems []Problem `json:"problems"`
+	outcome outcome
+	status  int           // of HTTP; 0 without an answer
+	delay   time.Duration // that the server asked for; 0 for none
+	message string        // what went wrong
+	taken   Answer
 }
 
 // poster makes requests.
 type poster struct {
-	client     http.Client
-	now        now
-	url, key   string
-	timeout    time.Duration
-	signingKey []byte // nil for requests that are not signed
-	body       bytes.Buffer
-	packed     bytes.Buffer
-	gzip       *gzip.Writer
+	client       http.Client
+	now          now
+	url, key     string
+	timeout      time.Duration
+	signingKey   []byte // nil for requests that are not signed
+	uncompressed bool
+	body         bytes.Buffer
+	packed       bytes.Buffer
+	gzip         *gzip.Writer
 }
 
 func newPoster(o *Options) *poster {
@@ -67,7 +64,7 @@ func newPoster(o *Options) *poster {
 			Transport:     o.Transport,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		now: o.now, url: o.URL + "/v1/events?quiet=1", key: o.Key, timeout: o.RequestTimeout,
+		now: o.now, url: o.URL + "/v1/events?quiet=1", key: o.Key, timeout: o.RequestTimeout, uncompressed: o.Uncompressed,
 	}
 	p.gzip, _ = gzip.NewWriterLevel(&p.packed, gzip.BestSpeed) // a valid level
 	if o.Sign {
@@ -83,20 +80,23 @@ func (p *poster) end() { p.client.CloseIdleConnections() }
 
 // request is what is the same in every attempt.
 type request struct {
-	id     string // of a signed request
-	events []entry
+	id           string // of a signed request
+	key          string // the Idempotency-Key of one that is not signed; empty for none
+	contentType  string
+	untilVisible bool // the answer is to wait until the events can be queried
 }
 
-func (p *poster) newRequest(events []entry) request {
+// newRequest returns a request with encoded events.
+func (p *poster) newRequest() request {
 	wall, _ := p.now()
-	return request{id: newUUID(wall), events: events}
+	return request{id: newUUID(wall), contentType: jsonType}
 }
 
 // send makes one attempt.
-func (p *poster) send(ctx context.Context, r request, sentAt time.Time) answer {
+func (p *poster) send(ctx context.Context, r request, body []byte) answer {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
-	made, err := p.make(ctx, r, sentAt)
+	made, err := p.make(ctx, r, body)
 	if err != nil {
 		return p.failed(err)
 	}
@@ -105,26 +105,31 @@ func (p *poster) send(ctx context.Context, r request, sentAt time.Time) answer {
 		return p.failed(err)
 	}
 	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	answered, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
 		return p.failed(err)
 	}
-	return p.read(response, body)
+	return p.read(response, answered)
 }
 
-// make returns the request for one attempt.
-func (p *poster) make(ctx context.Context, r request, sentAt time.Time) (*http.Request, error) {
+// join returns the body of a request with encoded events. It is valid until the next call.
+func (p *poster) join(events []entry, sentAt time.Time) []byte {
 	p.body.Reset()
 	p.body.WriteString(`{"sent_at":"` + sentAt.UTC().Format(timeFormat) + `","events":[`)
-	for i, e := range r.events {
+	for i, e := range events {
 		if i > 0 {
 			p.body.WriteByte(',')
 		}
 		p.body.Write(e.event)
 	}
 	p.body.WriteString("]}")
-	body, encoding := p.body.Bytes(), ""
-	if len(body) >= leastCompressed {
+	return p.body.Bytes()
+}
+
+// make returns the HTTP request for one attempt.
+func (p *poster) make(ctx context.Context, r request, body []byte) (*http.Request, error) {
+	encoding := ""
+	if len(body) >= leastCompressed && !p.uncompressed {
 		p.packed.Reset()
 		p.gzip.Reset(&p.packed)
 		_, _ = p.gzip.Write(body) // a buffer never fails
@@ -132,17 +137,24 @@ func (p *poster) make(ctx context.Context, r request, sentAt time.Time) (*http.R
 		body, encoding = p.packed.Bytes(), "gzip"
 	}
 	body = bytes.Clone(body) // a transport may read it for longer than the attempt lasts
-	made, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url, bytes.NewReader(body))
+	target := p.url
+	if r.untilVisible {
+		target += "&wait=stored"
+	}
+	made, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
 	made.Header.Set("Authorization", "Bearer "+p.key)
-	made.Header.Set("Content-Type", "application/json")
+	made.Header.Set("Content-Type", r.contentType)
 	if encoding != "" {
 		made.Header.Set("Content-Encoding", encoding)
 	}
-	if p.signingKey != nil {
+	switch {
+	case p.signingKey != nil:
 		p.sign(made, r.id, body)
+	case r.key != "":
+		made.Header.Set("Idempotency-Key", r.key)
 	}
 	return made, nil
 }
@@ -169,21 +181,11 @@ func (p *poster) failed(err error) answer {
 
 // read returns what an answer means.
 func (p *poster) read(r *http.Response, body []byte) answer {
-	a := answer{message: p.message(r, body)}
+	a := answer{message: p.message(r, body), status: r.StatusCode}
 	switch status := r.StatusCode; {
 	case status >= 200 && status < 300:
-		var document struct {
-			Received *int            `json:"received"`
-			Events   []rejectedEvent `json:"events"`
-		}
-		if json.Unmarshal(body, &document) != nil || document.Received == nil {
-			return a
-		}
-		a.outcome = taken
-		for _, e := range document.Events {
-			if e.Status == "rejected" {
-				a.rejected = append(a.rejected, e)
-			}
+		if a.taken.decode(body) {
+			a.outcome = taken
 		}
 	case status == http.StatusRequestTimeout, status == http.StatusTooManyRequests, status >= 500:
 		a.delay = p.retryAfter(r.Header)
@@ -191,6 +193,8 @@ func (p *poster) read(r *http.Response, body []byte) answer {
 		a.outcome = unauthorized
 	case status == http.StatusRequestEntityTooLarge:
 		a.outcome = tooLarge
+	case status == http.StatusUnprocessableEntity && a.taken.decode(body): // a single event was rejected
+		a.outcome = taken
 	case status >= 400:
 		a.outcome = refused
 	}
@@ -202,8 +206,11 @@ func (p *poster) message(r *http.Response, body []byte) string {
 	var problem struct {
 		Detail string `json:"detail"`
 	}
-	text := fmt.Sprintf("the server answered %d", r.StatusCode)
-	if json.Unmarshal(body, &problem) == nil && problem.Detail != "" {
+	text := strings.TrimSpace(fmt.Sprintf("the server answered %d %s", r.StatusCode, http.StatusText(r.StatusCode)))
+	switch kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); {
+	case kind == "text/html":
+		text += ": a web page, which The Eye does not send; check the URL and the proxies in between"
+	case json.Unmarshal(body, &problem) == nil && problem.Detail != "":
 		text += ": " + problem.Detail
 	}
 	return redacted(text, p.key)

@@ -108,28 +108,28 @@ func (s *sender) wait(full bool) (wait time.Duration, ended bool) {
 
 // deliver sends events until they are settled. It returns false when the sender ends before.
 func (s *sender) deliver(ctx context.Context, events []entry) bool {
-	request := s.post.newRequest(events)
+	request := s.post.newRequest()
 	for {
-		a := s.post.send(ctx, request, s.client.sentAt(events[0].era))
+		a := s.post.send(ctx, request, s.post.join(events, s.client.sentAt(events[0].era)))
 		if ctx.Err() != nil && a.outcome == again {
 			return false
 		}
 		s.count(a)
 		switch a.outcome {
 		case taken:
-			s.settle(ctx, events, a.rejected)
+			s.settle(ctx, events, a.taken.Events)
 			return true
 		case tooLarge:
 			if half := len(events) / 2; half > 0 {
 				return s.deliver(ctx, events[:half]) && s.deliver(ctx, events[half:])
 			}
-			s.lose(&Error{Code: CodeTooLarge, Message: a.message, Events: 1})
+			s.lose(&Error{Code: CodeTooLarge, Message: a.message, Status: a.status, Events: 1})
 			return true
 		case refused:
-			s.lose(&Error{Code: CodeRefused, Message: a.message, Events: len(events)})
+			s.lose(&Error{Code: CodeRefused, Message: a.message, Status: a.status, Events: len(events)})
 			return true
 		case unauthorized:
-			s.client.refuseKey(&Error{Code: CodeUnauthorized, Message: a.message, Events: s.client.Stats().Queued})
+			s.client.refuseKey(&Error{Code: CodeUnauthorized, Message: a.message, Status: a.status, Events: s.client.Stats().Queued})
 			return false
 		case again:
 			if !s.pause(ctx, a.delay) {
@@ -154,24 +154,29 @@ func (s *sender) count(a answer) {
 
 // pause waits before the next attempt, and reports whether there will be one.
 func (s *sender) pause(ctx context.Context, asked time.Duration) bool {
-	d := asked
-	if d <= 0 {
-		d = min(maxDelay, firstDelay<<min(s.failures-1, 10))
-		d = d/2 + rand.N(d/2+1) //nolint:gosec // spreads clients; nothing secret
-	}
 	select {
-	case <-time.After(d):
+	case <-time.After(delay(s.failures, asked)):
 		return true
 	case <-ctx.Done():
 		return false
 	}
 }
 
+// delay returns how long to wait after a number of failures in a row: as long as the server asked
+// for, or else twice as long each time, half of it random.
+func delay(failures int, asked time.Duration) time.Duration {
+	if asked > 0 {
+		return asked
+	}
+	d := min(maxDelay, firstDelay<<min(failures-1, 10))
+	return d/2 + rand.N(d/2+1) //nolint:gosec // spreads clients; nothing secret
+}
+
 // settle reports the rejected events of a batch that the server took, and forgets all of it.
-func (s *sender) settle(ctx context.Context, events []entry, rejected []rejectedEvent) {
+func (s *sender) settle(ctx context.Context, events []entry, outcomes []Outcome) {
 	n := 0
-	for _, r := range rejected {
-		if r.Index < 0 || r.Index >= len(events) {
+	for _, r := range outcomes {
+		if r.Status != StatusRejected || r.Index < 0 || r.Index >= len(events) {
 			continue
 		}
 		n++

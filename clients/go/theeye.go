@@ -56,6 +56,10 @@ type Options struct {
 	// not be off by more than five minutes.
 	Sign bool
 
+	// Uncompressed sends bodies as they are. By default those of 1 KiB and more are compressed with
+	// gzip, which costs more than it saves to a server on the same machine.
+	Uncompressed bool
+
 	// Transport makes the requests. The default is a copy of http.DefaultTransport.
 	Transport http.RoundTripper
 

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -79,6 +80,9 @@ func (s *sender) sendAll(ctx context.Context, in io.Reader, o sendOptions) error
 		return err
 	}
 	text := "interrupted: " + s.unsent()
+	if s.place != nil && s.place.sent.Events > 0 {
+		text += "; the same command continues after " + s.place.sent.Place
+	}
 	if errors.Is(err, errInterrupted) {
 		return errors.New(text)
 	}
@@ -97,16 +101,39 @@ func (s *sender) unsent() string {
 // input. It stops when hand returns false.
 func (s *sender) read(in io.Reader, asLines bool, hand func(found) bool) {
 	input, err := newEventReader(in, asLines)
+	var skip *skipper
+	if s.place != nil {
+		skip = newSkipper(s.place)
+	}
 	for err == nil {
-		var e element
-		if e, err = input.next(); err == nil && !e.broken {
-			e.raw, err = ensureID(e.raw, s.newID)
-		}
-		if err == nil && !hand(found{element: e}) {
+		e, sent, fault := s.next(input, skip)
+		if err = fault; err == nil && !sent && !hand(found{element: e}) {
 			return
 		}
 	}
 	hand(found{err: err})
+}
+
+// next returns the next element of the input, with an id, and whether it was sent before. With
+// --resume, a last line that is not complete is left for the next time: it may still be written.
+func (s *sender) next(input *eventReader, skip *skipper) (e element, sent bool, err error) {
+	e, err = input.next()
+	if skip != nil {
+		if err == nil && e.broken && e.open {
+			s.notice(e.place() + " is not complete yet; it is left for the next time")
+			err = io.EOF
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			err = cmp.Or(skip.end(), err)
+		case err == nil:
+			sent, err = skip.sent(&e)
+		}
+	}
+	if err == nil && !e.broken {
+		e.raw, err = ensureID(e.raw, s.newID) // of events that were sent, too: ids depend on those before
+	}
+	return e, sent, err
 }
 
 // sendBatches sends elements until it receives an error, which it returns unless it is io.EOF.

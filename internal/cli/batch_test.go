@@ -13,9 +13,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
-
-	"theeye/internal/client"
-	"theeye/internal/wait"
 )
 
 // answering is a server: it receives the body of each request and returns the answer, or an error.
@@ -35,16 +32,10 @@ func accepted() *http.Response {
 }
 
 // newPipeSender returns a sender like that of `eye send` for an input that may pause.
-func newPipeSender(server answering) *sender {
-	c, err := client.New("http://eye", "")
-	if err != nil {
-		panic(err)
-	}
-	c.UseTransport(server)
-	return &sender{
-		client: c, retryFor: time.Hour, linger: linger,
-		pause: wait.For, notice: func(string) {}, newID: randomID, newRequest: randomRequest,
-	}
+func newPipeSender(t *testing.T, server answering) *sender {
+	s := newTestSender(t, server)
+	s.linger = linger
+	return s
 }
 
 // An event from a pipe is sent soon, whether or not more follow.
@@ -61,7 +52,7 @@ func TestSendFromAPipeThatPauses(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				var bodies []string
-				s := newPipeSender(func(body string) (*http.Response, error) {
+				s := newPipeSender(t, func(body string) (*http.Response, error) {
 					bodies = append(bodies, body)
 					return accepted(), nil
 				})
@@ -92,7 +83,7 @@ func TestSendFromAPipeGathers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var bodies []string
-		s := newPipeSender(func(body string) (*http.Response, error) {
+		s := newPipeSender(t, func(body string) (*http.Response, error) {
 			bodies = append(bodies, body)
 			return accepted(), nil
 		})
@@ -119,13 +110,13 @@ func TestInterruptedSend(t *testing.T) {
 		{"within an array", `[{"id":"a"},{"id"`, false, []string{`[{"id":"a"}]`}, "interrupted: events after event 0 were not sent"},
 		{"within a value", "{\n\"id\":\"a\"}{\n", false, []string{"[{\n\"id\":\"a\"}]"}, "interrupted: events after event 0 were not sent"},
 		{"before anything", "", false, nil, "interrupted: nothing was sent"},
-		{"while the server is away", "{\"id\":\"a\"}\n", true, []string{"{\"id\":\"a\"}\n"}, "interrupted: nothing was sent: given up after 1 try: no answer from http://eye: away"},
+		{"while the server is away", "{\"id\":\"a\"}\n", true, []string{"{\"id\":\"a\"}\n"}, "interrupted: nothing was sent: given up after 1 attempt: no answer from http://eye: away"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				var bodies []string
-				s := newPipeSender(func(body string) (*http.Response, error) {
+				s := newPipeSender(t, func(body string) (*http.Response, error) {
 					bodies = append(bodies, body)
 					if tc.away {
 						return nil, errors.New("away")
@@ -156,11 +147,10 @@ func TestInterruptedRetry(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		tries := 0
-		s := newPipeSender(func(string) (*http.Response, error) {
+		s := newPipeSender(t, func(string) (*http.Response, error) {
 			tries++
 			return nil, errors.New("away")
 		})
-		s.pause = func(ctx context.Context, _ time.Duration) error { return wait.For(ctx, time.Minute) }
 		ctx, interrupt := context.WithCancel(t.Context())
 		ended := make(chan error)
 		go func() { ended <- s.sendAll(ctx, strings.NewReader(`{"id":"a"}`), sendOptions{limit: 500}) }()

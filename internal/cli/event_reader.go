@@ -26,7 +26,12 @@ type element struct {
 	line   bool   // of NDJSON
 	indent int    // bytes of the line before raw
 	broken bool   // not one JSON value; only lines may be that
+	open   bool   // the last line of the input, without its end
 	sentAt []byte // of the envelope that it came in; nil for none
+
+	// With --resume:
+	count  int    // elements of the input up to this one
+	digest string // of them
 }
 
 // place says where the element stands in the input.
@@ -150,10 +155,11 @@ func (e *eventReader) next() (element, error) {
 func (e *eventReader) nextLine() (element, error) {
 	for {
 		var line []byte
+		var open bool
 		for {
 			part, err := e.lines.ReadSlice('\n')
 			line = append(line, part...)
-			if err == nil || errors.Is(err, io.EOF) && len(line) > 0 {
+			if open = errors.Is(err, io.EOF); err == nil || open && len(line) > 0 {
 				break
 			}
 			if errors.Is(err, bufio.ErrBufferFull) {
@@ -167,7 +173,7 @@ func (e *eventReader) nextLine() (element, error) {
 		e.number++
 		line = bytes.TrimRight(line, " \t\r\n")
 		if raw := bytes.TrimLeft(line, " \t\r"); len(raw) > 0 {
-			return element{raw: raw, number: e.number, line: true, indent: len(line) - len(raw), broken: !oneValue(raw)}, nil
+			return element{raw: raw, number: e.number, line: true, indent: len(line) - len(raw), broken: !oneValue(raw), open: open}, nil
 		}
 	}
 }

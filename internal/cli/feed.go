@@ -92,7 +92,7 @@ func (f *feedFlags) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	lock, err := lockPosition(f.after)
+	lock, err := lockFile(f.after, f.after+" is in use by another `eye feed`, or by a command that one has started and that is still running; give each copy a file of its own")
 	if err != nil {
 		return err
 	}
@@ -122,21 +122,21 @@ func isPosition(text string) bool {
 	return err == nil
 }
 
-// lockPosition locks the file of a position, so that no other process uses it. The file that it
-// returns must remain open: the lock ends with the last process that has it, which may be a command
-// that runs after this process was killed.
-func lockPosition(name string) (*os.File, error) {
+// lockFile locks a file that keeps a position, so that no other process uses it; inUse is the error
+// if one does. The file that it returns must remain open: the lock ends with the last process that
+// has it, which may be a command that runs after this process was killed.
+func lockFile(name, inUse string) (*os.File, error) {
 	if err := checkFolder(filepath.Dir(name)); err != nil {
 		return nil, err
 	}
 	lock, err := os.OpenFile(name+".lock", os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("lock the position: %w", err)
+		return nil, fmt.Errorf("lock %s: %w", name, err)
 	}
 	err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	switch {
 	case errors.Is(err, syscall.EWOULDBLOCK):
-		err = fmt.Errorf("%s is in use by another `eye feed`, or by a command that one has started and that is still running; give each copy a file of its own", name)
+		err = errors.New(inUse)
 	case err != nil:
 		err = fmt.Errorf("lock %s: %w", lock.Name(), err)
 	default:

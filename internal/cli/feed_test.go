@@ -157,7 +157,7 @@ func TestFeedRefuses(t *testing.T) {
 			}
 		})
 	}
-	lock, err := lockPosition(file)
+	lock, err := lockFile(file, "in use by another `eye feed`")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,10 +14,10 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
+	theeye "theeye/clients/go"
 	"theeye/internal/client"
 	"theeye/internal/plural"
 	"theeye/internal/registry"
-	"theeye/internal/wait"
 )
 
 const (
@@ -35,6 +35,8 @@ type sendFlags struct {
 	batch      int
 	wait       bool
 	contentIDs bool
+	sign       bool
+	resume     string // a file
 	retryFor   time.Duration
 	shown      int // rejected events printed so far
 }
@@ -49,7 +51,8 @@ func newSendCommand(s stdio) *cobra.Command {
 			"files are one event, unless they have ids. Events from standard input or a pipe get new ids, unless --ids-from-content is\n" +
 			"given.\n" +
 			"An event read from a pipe is sent within half a second. The first Ctrl-C sends what was read and reports how far that was;\n" +
-			"a second one, at least a second later, ends at once.\n" +
+			"a second one, at least a second later, ends at once. With --resume FILE, FILE records what was answered, and the same command\n" +
+			"continues after it: after an interruption, or when the input has grown at its end.\n" +
 			"Sending requires a write key. With an admin key, one is created for --app; it expires by itself and is revoked at the end.\n" +
 			"Exit code 0: all events were accepted; 3: delivered, but some were rejected; 1: not all could be delivered.",
 	}
@@ -58,8 +61,10 @@ func newSendCommand(s stdio) *cobra.Command {
 	f.app = registry.DefaultApp
 	fs.Var(nonEmpty{&f.app}, "app", "`application` to send to (with an admin key)")
 	fs.IntVar(&f.batch, "batch", 500, "`number` of events per request")
-	fs.BoolVar(&f.contentIDs, "ids-from-content", false, "derive the ids of events that have none from their content; the default for files")
+	fs.BoolVar(&f.contentIDs, "ids-from-content", false, "derive the ids of events that have none from their content; the default for files and with --resume")
 	fs.BoolVar(&f.wait, "wait", false, "wait until the events can be queried")
+	fs.BoolVar(&f.sign, "sign", false, "sign requests with the write key, for keys that require it")
+	fs.Var(nonEmpty{&f.resume}, "resume", "`file` that records how far the input was sent, to continue there; it is created")
 	fs.DurationVar(&f.retryFor, "retry-for", 5*time.Minute, "`duration` to retry a batch while the server is down or busy")
 	cmd.RunE = func(cmd *cobra.Command, got []string) error {
 		if f.batch < 1 || f.batch > 10_000 {
@@ -82,6 +87,9 @@ func (f *sendFlags) run(ctx context.Context, names []string) (err error) {
 	if !admin && f.cmd.Flag("app").Changed {
 		return usagef("--app needs an admin key (eye_a_…); a write key sends to its own application: omit --app")
 	}
+	if admin && f.sign {
+		return usagef("--sign needs a write key (eye_w_…) that requires signatures, with --key or EYE_KEY")
+	}
 	in, size, err := f.open(names)
 	if err != nil {
 		return err
@@ -90,26 +98,40 @@ func (f *sendFlags) run(ctx context.Context, names []string) (err error) {
 	var app string
 	if admin {
 		app = f.app
+	}
+	var place *sendPlace
+	if f.resume != "" {
+		if place, err = openSendPlace(f.resume, app); err != nil {
+			return err
+		}
+		defer func() { _ = place.Close() }()
+	}
+	if admin {
 		revoke, err := c.UseTemporaryWriteKey(ctx, app)
 		if err != nil {
 			return err
 		}
 		defer revoke()
 	}
+	to, err := c.Sender(ctx, theeye.Options{Sign: f.sign})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = to.Close(ctx) }() // it has nothing queued
 	bar := newBar(f.err, size)
 	defer bar.close()
 	s := &sender{
-		client: c, wait: f.wait, retryFor: f.retryFor, pause: wait.For,
-		newID: randomID, newRequest: randomRequest,
+		to: to, explain: c.SendError, wait: f.wait, retryFor: f.retryFor, place: place,
+		newID: randomID, requestID: randomRequest,
 		notice: func(text string) { bar.print("eye: " + text) },
 	}
 	isFile := size >= 0
 	if !isFile {
 		s.linger = linger
 	}
-	if f.contentIDs || isFile && !f.cmd.Flag("ids-from-content").Changed {
+	if f.contentIDs || (isFile || place != nil) && !f.cmd.Flag("ids-from-content").Changed {
 		ids := newContentIDs(app)
-		s.newID, s.newRequest = ids.id, ids.request
+		s.newID, s.requestID = ids.id, ids.request
 	}
 	s.reject = func(e element, id string, problems []client.EventProblem) {
 		f.showRejected(bar, e.place(), id, problems)

@@ -9,11 +9,13 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	theeye "theeye/clients/go"
 	"theeye/internal/client"
 )
 
@@ -112,26 +114,55 @@ func TestIdentify(t *testing.T) {
 	}
 }
 
-// collect sends an input to a handler and returns what the sender reported.
+// collect sends an input to a handler, in virtual time, and returns what the sender reported and how
+// long it waited between requests. A handler that panics breaks the connection.
 func collect(t *testing.T, handler http.HandlerFunc, in string) (s *sender, waits []time.Duration, rejected []string, err error) {
 	t.Helper()
-	server := httptest.NewServer(handler)
-	defer server.Close()
-	c, err := client.New(server.URL, "eye_w_test")
+	synctest.Test(t, func(t *testing.T) {
+		var last time.Time
+		s = newTestSender(t, roundTripper(func(r *http.Request) (answer *http.Response, err error) {
+			if !last.IsZero() {
+				waits = append(waits, time.Since(last))
+			}
+			last = time.Now()
+			defer func() {
+				if recover() != nil {
+					err = errors.New("broken")
+				}
+			}()
+			w := httptest.NewRecorder()
+			handler(w, r)
+			return w.Result(), nil
+		}))
+		s.reject = func(e element, _ string, p []client.EventProblem) {
+			rejected = append(rejected, fmt.Sprint(e.number, " ", problemLines(p)))
+		}
+		err = s.sendAll(t.Context(), strings.NewReader(in), sendOptions{limit: 2})
+	})
+	return s, waits, rejected, err
+}
+
+// roundTripper is a function that implements http.RoundTripper.
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// newTestSender returns a sender whose requests a transport answers.
+func newTestSender(t *testing.T, server http.RoundTripper) *sender {
+	c, err := client.New("http://eye", "eye_w_test")
 	if err != nil {
 		t.Fatal(err)
 	}
-	// On a connection that is kept alive, the transport itself repeats a request once.
-	c.UseTransport(&http.Transport{DisableKeepAlives: true})
-	s = &sender{
-		client: c, retryFor: time.Hour, notice: func(string) {}, newID: randomID, newRequest: randomRequest,
-		pause: func(_ context.Context, d time.Duration) error { waits = append(waits, d); return nil },
-		reject: func(e element, _ string, p []client.EventProblem) {
-			rejected = append(rejected, fmt.Sprint(e.number, " ", problemLines(p)))
-		},
+	c.UseTransport(server)
+	to, err := c.Sender(t.Context(), theeye.Options{})
+	if err != nil {
+		t.Fatal(err)
 	}
-	err = s.sendAll(t.Context(), strings.NewReader(in), sendOptions{limit: 2})
-	return s, waits, rejected, err
+	t.Cleanup(func() { _ = to.Close(context.Background()) })
+	return &sender{
+		to: to, explain: c.SendError, retryFor: time.Hour, notice: func(string) {}, newID: randomID, requestID: randomRequest,
+		reject: func(element, string, []client.EventProblem) {},
+	}
 }
 
 func TestSendTriesAgainWithTheSameBody(t *testing.T) {
@@ -157,7 +188,8 @@ func TestSendTriesAgainWithTheSameBody(t *testing.T) {
 	if len(bodies) != 4 || bodies[0] != bodies[1] || bodies[1] != bodies[2] || bodies[2] != bodies[3] || !strings.Contains(bodies[0], `"id":"`) {
 		t.Errorf("bodies %q", bodies)
 	}
-	if len(waits) != 3 || waits[0] != 7*time.Second || waits[1] < firstBackoff || waits[1] > 2*firstBackoff || waits[2] < 2*firstBackoff {
+	const first = 200 * time.Millisecond // of the SDK
+	if len(waits) != 3 || waits[0] != 7*time.Second || waits[1] < first || waits[1] > 2*first || waits[2] < 2*first {
 		t.Errorf("waited %v", waits)
 	}
 	if diff := cmp.Diff(client.Totals{Received: 1, Accepted: 1}, s.sums); diff != "" {
@@ -182,7 +214,7 @@ func TestSendCutsWhatIsTooLarge(t *testing.T) {
 	if diff := cmp.Diff(client.Totals{Received: 2, Accepted: 1, Rejected: 1}, s.sums); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{"0 event_too_large too large"}, rejected); diff != "" {
+	if diff := cmp.Diff([]string{"0 event_too_large the server answered 413 Request Entity Too Large: too large"}, rejected); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -126,7 +126,7 @@ func (l *losses) pause(ctx context.Context, err error) error {
 		l.notice(err.Error() + "; trying again")
 	}
 	if l.retryFor > 0 && time.Since(l.first)+delay > l.retryFor {
-		return fmt.Errorf("given up after %s: %w", tries(l.tries+1), err)
+		return fmt.Errorf("given up after %s: %w", attempts(l.tries+1), err)
 	}
 	l.tries++
 	_ = wait.For(ctx, delay)

@@ -105,6 +105,8 @@ func newTransport(dial func(ctx context.Context, network, address string) (net.C
 	}
 }
 
+const keyAdvice = "give a valid key with --key or EYE_KEY"
+
 // Problem is an error answer (RFC 9457).
 type Problem struct {
 	Title   string   `json:"title"`
@@ -125,7 +127,7 @@ func (p *Problem) Error() string {
 		text += ": " + p.Detail
 	}
 	if p.Status == http.StatusUnauthorized {
-		text += " (" + cmp.Or(p.advice, "give a valid key with --key or EYE_KEY") + ")"
+		text += " (" + cmp.Or(p.advice, keyAdvice) + ")"
 	}
 	return strings.Join(strings.Fields(text), " ")
 }
@@ -142,9 +144,6 @@ func (c *Client) readProblem(r *http.Response) *Problem {
 	}
 	p.Detail = asFlags(p.Detail)
 	p.Status, p.RetryAfter, p.advice = r.StatusCode, r.Header.Get("Retry-After"), c.keyless
-	if strings.HasPrefix(p.Detail, "requests with this key must be signed") {
-		p.advice = "`eye send` does not sign: give a key without signing"
-	}
 	if p.Title == "" {
 		p.Title = http.StatusText(r.StatusCode)
 	}

@@ -1,5 +1,7 @@
 package client
 
+import theeye "theeye/clients/go"
+
 // Totals counts what became of the events of one or more requests.
 type Totals struct {
 	Received   int `json:"received"`
@@ -29,8 +31,4 @@ func (t *Totals) Add(o Totals) {
 }
 
 // EventProblem is one thing that is wrong with an event.
-type EventProblem struct {
-	Code    string `json:"code"`
-	Pointer string `json:"pointer"`
-	Message string `json:"message"`
-}
+type EventProblem = theeye.Problem

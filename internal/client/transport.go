@@ -15,5 +15,9 @@ func (t keyTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	r = r.Clone(r.Context())
 	r.Header.Set("Authorization", "Bearer "+key)
-	return t.client.http.Transport.RoundTrip(r)
+	answer, err := t.client.http.Transport.RoundTrip(r)
+	if err != nil {
+		return nil, t.client.ConnectionError(r.Context(), err)
+	}
+	return answer, nil
 }

@@ -50,12 +50,7 @@ func Run(ctx context.Context, o Options) error {
 		return fmt.Errorf("prepare the demo: %w", err)
 	}
 	defer revoke()
-	key, err := c.Secret(ctx)
-	if err != nil {
-		return fmt.Errorf("prepare the demo: %w", err)
-	}
-	sender, err := theeye.New(theeye.Options{
-		URL: c.URL(""), Key: key, Transport: c.Transport(),
+	sender, err := c.Sender(ctx, theeye.Options{
 		OnError: func(err *theeye.Error) { log.Warn("demo events were not accepted", "events", err.Events, "err", err) },
 	})
 	if err != nil {
