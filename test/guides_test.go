@@ -228,7 +228,7 @@ func firstOther(want, got string) string {
 func alike(want, got string) bool {
 	steady := func(line string) string {
 		for _, r := range []struct{ pattern, with string }{
-			{`eye_[wra]_\w+`, "KEY"},
+			{`eye_[wralo]_\w+`, "KEY"},
 			{idPattern, "ID"},
 			{`whsec_[\w+/=]+`, "SECRET"},
 			{`\d{4}-\d\d-\d\dT[\d:.]+Z`, "TIME"},

@@ -285,7 +285,7 @@ func (p *provoker) bash(line string) (code int, out string) {
 func (p *provoker) steady(text string) string {
 	text = strings.NewReplacer(p.data, "DIR", p.dir, "WD", strings.TrimPrefix(p.url, "http://127.0.0.1:"), "PORT").Replace(text)
 	for _, r := range []struct{ pattern, with string }{
-		{`eye_[wra]_[0-9A-Za-z]+`, "KEY"},
+		{`eye_[wralo]_[0-9A-Za-z]+`, "KEY"},
 		{`key_[0-9A-Za-z]+`, "KEY_ID"},
 		{`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`, "UUID"},
 		{time.Now().UTC().Format("2006-01-") + `[0-9]{2}T[0-9:.]+Z`, "TIME"},

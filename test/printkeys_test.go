@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-var anyKey = regexp.MustCompile(`eye_[awr]_\w{20,}`)
+var anyKey = regexp.MustCompile(`eye_[awrlo]_\w{20,}`)
 
 // If the standard output may be a log, no key is printed, and the text instead says how to get keys.
 func TestNoKeyGoesToALog(t *testing.T) {

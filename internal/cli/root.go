@@ -90,7 +90,7 @@ func newRoot(s stdio) *cobra.Command {
 		newSendCommand(s), newEventsCommand(s), newSessionsCommand(s), newSessionCommand(s), newCountCommand(s), newExportCommand(s),
 		newTailCommand(s), newFeedCommand(s),
 		newRejectionsCommand(s), newReceiptCommand(s), newBooksCommand(s), newEraseCommand(s),
-		newTypesCommand(s), newAppsCommand(s), newKeysCommand(s),
+		newTypesCommand(s), newAppsCommand(s), newKeysCommand(s), newOpenCommand(s),
 		newAuditCommand(s), newUnreadableCommand(s), newBackupCommand(s), newRestoreCommand(s), newStoreCommand(s),
 		newHealthCommand(s), newBenchCommand(s), newVersionCommand(s),
 	)

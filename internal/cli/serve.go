@@ -55,7 +55,16 @@ func serve(ctx context.Context, cfg config.Config, s stdio) error {
 	return srv.Run(ctx, func(address string) error {
 		base := baseURL(address, cfg.TLSCert != "")
 		log.Info("ready", "address", address, "data", cfg.Data)
-		if err := greet(s.out, base, cfg, srv.FirstStart()); err != nil {
+		first := greeting{first: srv.FirstStart()}
+		if first.first.WriteKey != "" {
+			path, err := srv.SignInLink(ctx)
+			if err != nil {
+				log.Warn("there is no link that signs in to the web page; `eye open` creates one", "error", err)
+			} else {
+				first.link = base + path
+			}
+		}
+		if err := greet(s.out, base, cfg, first); err != nil {
 			log.Warn("the first start's keys could not be printed; the next start creates new ones", "error", err)
 		} else if err := srv.FirstKeysShown(context.WithoutCancel(ctx)); err != nil {
 			log.Warn("the printed keys are valid only until the next start, which creates others", "error", err)
@@ -80,9 +89,16 @@ func baseURL(address string, secure bool) string {
 	return scheme + "://" + address
 }
 
+// greeting is what a first start created.
+type greeting struct {
+	first registry.FirstStart
+	link  string // signs in to the web page; empty for none
+}
+
 // greet prints where the server is and, after a first start, the secrets that it created, or how to
 // create them. Secrets go to standard output, never to the log. It returns when they are written.
-func greet(to io.Writer, base string, cfg config.Config, first registry.FirstStart) error {
+func greet(to io.Writer, base string, cfg config.Config, made greeting) error {
+	first := made.first
 	var out strings.Builder
 	fmt.Fprintf(&out, "The Eye is running at %s (API: %s/docs)\n", base, base)
 	if first.AdminKeyMade {
@@ -95,6 +111,10 @@ application %s
 
   eye keys create --data %[2]s --app %[1]s --kind write
   eye keys create --data %[2]s --app %[1]s --kind read
+
+            sign in to the web page with
+
+  eye open --data %[2]s
 
 `, registry.DefaultApp, shellWord(cfg.Data))
 	}
@@ -112,6 +132,13 @@ Send an event, and see it:
   curl -s %s/v1/sessions/s1 -H 'Authorization: Bearer %s'
 
 `, registry.DefaultApp, first.WriteKey, first.ReadKey, base, first.WriteKey, base, first.ReadKey)
+	}
+	if made.link != "" {
+		fmt.Fprintf(&out, `Open the web page, signed in as the administrator. The link is valid for 10 minutes and works once; eye open creates another:
+
+  %s
+
+`, made.link)
 	}
 	_, err := io.WriteString(to, out.String())
 	return err

@@ -17,6 +17,7 @@ const (
 	EventsPath            = "/v1/events"
 	ExportPath            = "/v1/export"
 	FeedPath              = "/v1/feed"
+	LoginLinksPath        = "/v1/logins/links"
 	ReadinessPath         = "/readyz"
 	ReadmitPath           = "/v1/store/readmit"
 	ReceiptsPath          = "/v1/receipts"

@@ -20,7 +20,7 @@ import (
 func (s *Server) acts() []string {
 	acts := []string{
 		"beginTrail", "finishErasure", "firstStart", "keepAdminKey", "rebuildMetadata", "replaceUnshownKeys", "restore",
-		refusedActs, refusedKeys, repeatedActs,
+		"signIn", refusedActs, refusedKeys, repeatedActs,
 	}
 	for _, rt := range s.routes {
 		if rt.isRecorded() {
@@ -79,7 +79,11 @@ func (s *Server) recordAct(rt Route, c *Call) error {
 }
 
 func (s *Server) entryOf(rt Route, c *Call) registry.Entry {
-	return registry.Entry{KeyID: c.Principal.KeyID, Act: rt.Doc.ID, App: Redact(c.PathValue("app")), Subject: subjectOf(rt, c.Request), Remote: s.remoteText(c.Request)}
+	e := registry.Entry{KeyID: c.Principal.KeyID, Act: rt.Doc.ID, App: Redact(c.PathValue("app")), Subject: subjectOf(rt, c.Request), Remote: s.remoteText(c.Request)}
+	if c.login != nil {
+		e.Note("login_id", c.login.ID)
+	}
+	return e
 }
 
 // appsNamed returns the existing applications that the query of a request names. Other values are

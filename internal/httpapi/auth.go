@@ -8,12 +8,18 @@ import (
 	"theeye/internal/registry"
 )
 
-// authorize authenticates the caller and checks whether the key may be used here. The answers never
-// reveal which applications, keys or origins exist (P8). Signatures are checked where the body is
+// authorize authenticates the caller by a key, or by a login if there is no key, and checks whether
+// the key may be used here. The answers never reveal which applications, keys or origins exist (P8). Signatures are checked where the body is
 // read.
-func (s *Server) authorize(c *Call, need Access) error {
+func (s *Server) authorize(c *Call, rt Route) error {
+	need := rt.Access
 	if need == Open {
 		return nil
+	}
+	if need != ForWrite && !givesKey(c.Request) {
+		if token := s.loginToken(c.Request); token != "" {
+			return s.authorizeLogin(c, rt, token)
+		}
 	}
 	secret := keyOf(c.Request, need)
 	who, ok := s.opts.Registry.Authenticate(secret)

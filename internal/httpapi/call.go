@@ -20,6 +20,8 @@ type Call struct {
 	server *Server
 	access Access // of the route
 	w      *statusRecorder
+	login  *registry.Login // of the caller; nil for a caller with a key
+	token  string          // of the login
 	entry  *registry.Entry // of the audit log; nil when nothing is recorded
 	// lastLook calls w.end if there is a reason to; it may be nil.
 	lastLook func()

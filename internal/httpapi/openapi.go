@@ -48,6 +48,7 @@ func OpenAPI(routes []Route) *huma.OpenAPI {
 			{Name: "rejections", Description: "Rejected events, and replays of them."},
 			{Name: "event types", Description: "Categories and names of events, and the JSON Schemas of their data."},
 			{Name: "applications and keys", Description: "Who may send and read; settings and the audit log."},
+			{Name: "logins", Description: "The sign-in of people at the web page."},
 			{Name: "backup", Description: "The requests that eye backup makes."},
 			{Name: "operation", Description: "Health, metrics, and this document."},
 		},
@@ -56,6 +57,7 @@ func OpenAPI(routes []Route) *huma.OpenAPI {
 			SecuritySchemes: map[string]*huma.SecurityScheme{
 				"bearer": {Type: "http", Scheme: "bearer", Description: "a key of The Eye"},
 				"basic":  {Type: "http", Scheme: "basic", Description: "the key as the user name"},
+				"login":  {Type: "apiKey", In: "cookie", Name: secureCookie, Description: "the login of a person at the web page; without TLS, the cookie has another name"},
 			},
 		},
 	}
@@ -129,6 +131,9 @@ func operation(rt Route, registry huma.Registry) *huma.Operation {
 	op.Extensions = map[string]any{"x-access": rt.Access.String()}
 	if rt.Access != Open {
 		op.Security = []map[string][]string{{"bearer": {}}, {"basic": {}}}
+		if rt.Access != ForWrite {
+			op.Security = append(op.Security, map[string][]string{"login": {}})
+		}
 		errors = append([]int{http.StatusUnauthorized, http.StatusForbidden}, errors...)
 	}
 	for _, status := range errors {

@@ -16,7 +16,7 @@ var docsPage embed.FS
 
 func (s *Server) operationRoutes() []Route {
 	text := func(what string) []Answer { return []Answer{Plain(200, what)} }
-	return slices.Concat(pageRoutes(), scriptRoutes(), []Route{
+	return slices.Concat(pageRoutes(), scriptRoutes(), s.loginRoutes(), []Route{
 		{Method: "GET", Path: "/healthz", Access: Open, Handle: s.healthz, Doc: Doc{
 			ID: "healthz", Tag: "operation", Summary: "Check that the process is running", Answers: text("it runs")}},
 		{Method: "GET", Path: "/readyz", Access: Open, Handle: s.readyz, Doc: Doc{

@@ -179,14 +179,15 @@ func (r *statusRecorder) drop() {
 	}
 }
 
-// whileValid calls a route that reveals something, and ends the answer when the key of the
-// request ends. Changes that an admin key makes are completed as they were begun, and the intake
+// whileValid calls a route that reveals something, and ends the answer when the key or the
+// login of the request ends. Changes are completed as they were begun, and the intake
 // checks the key again when a body has arrived.
 func (s *Server) whileValid(rt Route, c *Call) error {
-	if rt.Access == Open || rt.Access == ForWrite || rt.Access == ForAdmin && rt.Method != http.MethodGet {
+	changes := rt.Access == ForAdmin && rt.Method != http.MethodGet || rt.Method == http.MethodDelete
+	if rt.Access == Open || rt.Access == ForWrite || changes {
 		return s.untilEnded(rt, c)
 	}
-	ctx, release := s.opts.Registry.WhileValid(c.Context(), keyOf(c.Request, rt.Access))
+	ctx, release := s.whileAuthorized(c)
 	defer release()
 	c.Request = c.WithContext(ctx)
 	end := func() {
@@ -198,6 +199,14 @@ func (s *Server) whileValid(rt Route, c *Call) error {
 	defer stop()
 	c.lastLook = end // the handler may have noticed it first
 	return s.untilEnded(rt, c)
+}
+
+// whileAuthorized returns a context that ends with the key or the login of a request.
+func (s *Server) whileAuthorized(c *Call) (_ context.Context, release func()) {
+	if c.login != nil {
+		return s.opts.Registry.WhileLogin(c.Context(), c.token)
+	}
+	return s.opts.Registry.WhileValid(c.Context(), keyOf(c.Request, c.access))
 }
 
 // untilEnded calls a route. An answer that was ended is cut off if it has begun; otherwise the

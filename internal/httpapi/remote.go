@@ -15,16 +15,13 @@ import (
 // X-Forwarded-For takes precedence, because most proxies write that one and pass Forwarded on as
 // the caller sent it.
 func (s *Server) remote(r *http.Request) netip.Addr {
-	peer := netip.Addr{}
-	if at, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
-		peer = at.Addr().Unmap().WithZone("")
-	}
+	peer := peerAddress(r)
 	if !s.trusts(peer) {
 		return peer
 	}
 	hops := split(r.Header.Values("X-Forwarded-For"))
 	if len(hops) == 0 {
-		hops = forwardedFor(r.Header.Values("Forwarded"))
+		hops = forwarded(r.Header.Values("Forwarded"), "for")
 	}
 	for _, hop := range slices.Backward(hops) {
 		at, ok := parseHop(hop)
@@ -36,6 +33,16 @@ func (s *Server) remote(r *http.Request) netip.Addr {
 		}
 	}
 	return peer
+}
+
+// peerAddress returns the address at the other end of the connection, or the zero value if it is
+// unknown.
+func peerAddress(r *http.Request) netip.Addr {
+	at, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return at.Addr().Unmap().WithZone("")
 }
 
 func (s *Server) trusts(a netip.Addr) bool { return within(a, s.opts.TrustedProxies) }
@@ -52,14 +59,14 @@ func split(lines []string) []string {
 	return strings.Split(strings.Join(lines, ","), ",")
 }
 
-// forwardedFor returns the for= of each element, or "" for an element without one.
-func forwardedFor(lines []string) []string {
+// forwarded returns a parameter of each element of Forwarded, or "" for an element without it.
+func forwarded(lines []string, parameter string) []string {
 	hops := split(lines)
 	for i, element := range hops {
 		hops[i] = ""
 		for pair := range strings.SplitSeq(element, ";") {
 			name, value, _ := strings.Cut(strings.TrimSpace(pair), "=")
-			if strings.EqualFold(name, "for") {
+			if strings.EqualFold(name, parameter) {
 				hops[i] = strings.Trim(value, `"`)
 			}
 		}

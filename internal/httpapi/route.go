@@ -31,6 +31,9 @@ type Route struct {
 	App string
 	// EitherSlash serves the path with and without a trailing slash.
 	EitherSlash bool
+	// Polled marks a route that the page calls by itself: a request to it does not keep a login from
+	// becoming idle.
+	Polled bool
 	// Refused is called with the error of a refused request before the response is sent, because
 	// the body cannot be read afterwards. If it is nil, requests whose key is refused are summed up
 	// in the audit log.

@@ -45,6 +45,7 @@ type Options struct {
 	// Notices returns what an operator should know even though everything works. It may be nil.
 	Notices func() []string
 
+	BaseURL        string         // of a browser on this machine, without a trailing slash; "" if unknown
 	ReadMemory     int64          // for answers that are read and sent, in bytes; 0 for the default
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For and Forwarded are trusted
 	// StallDeadline is how long a caller may read nothing of an answer; 0 for the default.
@@ -132,7 +133,7 @@ func (s *Server) serve(rt Route) http.Handler {
 		c := &Call{Request: r, server: s, access: rt.Access, w: recorder}
 		err := unescape(r)
 		if err == nil {
-			err = s.authorize(c, rt.Access)
+			err = s.authorize(c, rt)
 		}
 		if err == nil {
 			c.Request = c.WithContext(fair.With(c.Context(), callerOf(rt, c)))

@@ -246,6 +246,11 @@ func (s *Server) noteRefusedKey(rt Route, c *Call, err error) {
 		return
 	}
 	secret, _ := secretOf(c.Request)
+	s.noteRefusal(rt, c, secret, p)
+}
+
+// noteRefusal is noteRefusedKey for a secret that may be anywhere in a request.
+func (s *Server) noteRefusal(rt Route, c *Call, secret string, p *ProblemDetails) {
 	key, known := s.opts.Registry.Recognize(secret)
 	reason := p.reason
 	switch {

@@ -151,6 +151,7 @@ func (n *Node) newAPI() *httpapi.Server {
 		Ping:           n.store.Ping,
 		Missing:        n.missing,
 		Notices:        n.notices,
+		BaseURL:        n.baseURL(),
 		TrustedProxies: n.cfg.TrustedProxies,
 		Logger:         n.log,
 		Registerer:     n.metrics,

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"theeye/internal/client"
 	"theeye/internal/httpapi"
 )
 
@@ -39,6 +40,19 @@ func (n *Node) listen() (err error) {
 		})
 	}
 	return nil
+}
+
+// baseURL returns the address of the server for a browser on this machine, or "" if the node does not
+// listen.
+func (n *Node) baseURL() string {
+	if n.listener == nil {
+		return ""
+	}
+	scheme := "http://"
+	if n.cfg.TLSCert != "" {
+		scheme = "https://"
+	}
+	return scheme + client.Reachable(n.listener.Addr().String())
 }
 
 func listenOn(address, flag string) (net.Listener, error) {

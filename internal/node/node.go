@@ -101,6 +101,16 @@ func Open(ctx context.Context, cfg config.Config, log *slog.Logger) (*Node, erro
 // FirstStart returns the applications and keys that a first start created.
 func (n *Node) FirstStart() registry.FirstStart { return n.registry.FirstStart() }
 
+// SignInLink returns the address of a page, below that of the server, that signs in once with the
+// admin key.
+func (n *Node) SignInLink(ctx context.Context) (path string, err error) {
+	link, _, err := n.registry.CreateLink(ctx, n.registry.FirstStart().AdminKey)
+	if err != nil {
+		return "", err
+	}
+	return httpapi.LinkPath(link), nil
+}
+
 // FirstKeysShown confirms that the keys of a first start have been printed. Otherwise, the next
 // start replaces them.
 func (n *Node) FirstKeysShown(ctx context.Context) error { return n.registry.FirstKeysShown(ctx) }

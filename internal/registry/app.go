@@ -247,6 +247,14 @@ func (r *Registry) checkRoom() error {
 	return nil
 }
 
+// checkRoomFor is checkRoom unless the record exists.
+func (r *Registry) checkRoomFor(record string) error {
+	if r.current.Load().record(record).value != nil {
+		return nil
+	}
+	return r.checkRoom()
+}
+
 func appError(name string, err error) error {
 	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrExists) { // which complete the sentence
 		return fmt.Errorf("application %.80q %w", name, err)

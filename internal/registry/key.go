@@ -124,6 +124,8 @@ type Principal struct {
 	App   string // empty for all applications
 	Kind  Kind
 	KeyID string
+	// LoginID is set for a person who has signed in with the key.
+	LoginID string
 	// Signing says whether the request must be signed with SigningKey.
 	Signing bool
 	origins *keyState // the key, if it names origins; else nil
@@ -190,8 +192,11 @@ func (r *Registry) find(secret string) (principal Principal, k *keyState, ok boo
 	if len(secret) < minSecret || len(secret) > maxSecret {
 		return Principal{}, nil, false
 	}
-	d := digestOf(secret)
-	s := r.current.Load()
+	return r.findIn(r.current.Load(), digestOf(secret))
+}
+
+// findIn is find for the digest of a secret in a snapshot.
+func (r *Registry) findIn(s *snapshot, d digest) (principal Principal, k *keyState, ok bool) {
 	k = s.keys.Get(d)
 	for _, key := range r.bootstrapKeys {
 		if subtle.ConstantTimeCompare(key.digest[:], d[:]) == 1 {

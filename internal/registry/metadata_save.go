@@ -17,8 +17,10 @@ import (
 func (r *Registry) fileName() string { return filepath.Join(r.opts.Dir, metadataName) }
 
 // Document returns the content of a DIR/metadata.json without a log, for a backup. A registry that
-// is opened with that file, and without a bucket, has the same metadata.
-func (r *Registry) Document() ([]byte, error) { return r.current.Load().document(nil, ""), nil }
+// is opened with that file, and without a bucket, has the same metadata, except for logins.
+func (r *Registry) Document() ([]byte, error) {
+	return r.current.Load().withoutLogins().document(nil, ""), nil
+}
 
 // writeFile brings the copy up to date with the snapshot. A failure is logged, reported by
 // CopyError and retried in the background.

@@ -80,6 +80,7 @@ type Options struct {
 	MaxBytes int64
 	// AuditBytes bounds the audit log; the constant of that name if 0.
 	AuditBytes int64
+	Logins     LoginLimits
 	// Replicas of a bucket that Open creates, in a cluster; 1 if 0.
 	Replicas int
 }
@@ -95,6 +96,7 @@ type Registry struct {
 	auditLog      *AuditLog
 	bootstrapKeys []bootstrapKey // valid whatever the bucket says; fixed when Open returns
 	first         FirstStart
+	directory     string // its id
 
 	current  atomic.Pointer[snapshot]
 	mu       sync.Mutex          // guards the creation of snapshots, and unsaved
@@ -165,6 +167,7 @@ func Open(ctx context.Context, js jetstream.JetStream, opts Options) (*Registry,
 func (o Options) withDefaults() Options {
 	o.MaxBytes = cmp.Or(max(o.MaxBytes, 0), defaultMaxBytes)
 	o.AuditBytes = cmp.Or(max(o.AuditBytes, 0), AuditBytes)
+	o.Logins = o.Logins.withDefaults()
 	o.KeepInterval = cmp.Or(max(o.KeepInterval, 0), time.Minute)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -298,6 +301,7 @@ func (r *Registry) complete(ctx context.Context, c savedCopy) error {
 	if err := r.recordAdminKey(ctx); err != nil {
 		return err
 	}
+	r.identify(ctx)
 	r.fileMu.Lock()
 	defer r.fileMu.Unlock()
 	r.usable = true
@@ -356,14 +360,14 @@ func (r *Registry) AuditLog() *AuditLog { return r.auditLog }
 // FirstStart returns the secrets that Open created.
 func (r *Registry) FirstStart() FirstStart { return r.first }
 
-// Close writes the last use of keys and, if it is out of date, metadata.json. It ends the
+// Close writes the last use of keys and logins and, if it is out of date, metadata.json. It ends the
 // background work. It takes a few seconds if the server does not answer. The snapshot in memory can
 // still be read afterwards.
 func (r *Registry) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
-	if err := r.writeLastUses(ctx); err != nil {
-		r.log.Warn("the last use of keys could not be written", "error", err)
+	if err := errors.Join(r.writeLastUses(ctx), r.writeLogins(ctx, 0)); err != nil {
+		r.log.Warn("the last use of keys and logins could not be written", "error", err)
 	}
 	r.end()
 	r.fileMu.Lock()

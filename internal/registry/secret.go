@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -23,7 +22,7 @@ type digest [sha256.Size]byte
 
 func digestOf(secret string) digest { return sha256.Sum256([]byte(secret)) }
 
-func (d digest) record() string { return keyRecords + "." + hex.EncodeToString(d[:]) }
+func (d digest) record() string { return keyRecords + "." + d.text() }
 
 const (
 	base62Digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -36,8 +35,11 @@ const (
 
 // newSecret returns eye_<kind>_<43 base62 characters>_<6 characters of CRC-32>. The checksum covers
 // everything before it, and distinguishes a mistyped key from an unknown one.
-func newSecret(kind Kind) string {
-	head := "eye_" + string(kind)[:1] + "_" + random62(secretBytes, secretDigits)
+func newSecret(kind Kind) string { return newToken(string(kind)[:1]) }
+
+// newToken returns a secret in the form of a key, with another letter for its kind.
+func newToken(kind string) string {
+	head := "eye_" + kind + "_" + random62(secretBytes, secretDigits)
 	return head + "_" + checksum(head)
 }
 

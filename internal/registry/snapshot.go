@@ -24,16 +24,20 @@ import (
 //	app.<hex SHA-256 of the name>                          appRecord
 //	key.<hex SHA-256 of the secret>                        keyRecord
 //	type.<hex SHA-256 of category, NUL, name>.<version>    TypeVersion
+//	logins.<hex SHA-256 of the secret of a key>            loginsRecord; in no backup
+//	directory                                              directoryRecord; in no backup
 //	used.<shard>                                           seconds since 1970 by the id of the key: see lastuse.go
 //	state                                                  stateRecord
 //
 // Records are JSON and are never deleted: a record says in itself that its object was deleted.
 const (
-	appRecords  = "app"
-	keyRecords  = "key"
-	typeRecords = "type"
-	usedKey     = "used" // times of the last use; see lastUseRecord. Older buckets have one record for all keys
-	stateKey    = "state"
+	appRecords   = "app"
+	keyRecords   = "key"
+	typeRecords  = "type"
+	loginRecords = "logins"
+	directoryKey = "directory"
+	usedKey      = "used" // times of the last use; see lastUseRecord. Older buckets have one record for all keys
+	stateKey     = "state"
 )
 
 // hexOf returns the hash of a name in a form that a key of the bucket allows.
@@ -60,6 +64,8 @@ type snapshot struct {
 	ids     *cow.Map[string, digest] // of keys, by their ids
 	types   *cow.Map[typeName, *typeState]
 	origins *cow.Map[string, []*keyState] // the keys that name an origin
+	logins  *cow.Map[digest, *loginState] // by the digests of their tokens
+	links   *cow.Map[digest, linkState]   // likewise
 	newer   map[string]error              // records that a newer version wrote, by their keys
 
 	// What set leaves for finish.
@@ -75,7 +81,7 @@ func (s *snapshot) record(key string) record { return s.records.Get(key) }
 func (s *snapshot) copy() *snapshot {
 	next := &snapshot{
 		bytes: s.bytes, records: s.records.Copy(), apps: s.apps.Copy(), keys: s.keys.Copy(), ids: s.ids.Copy(),
-		types: s.types.Copy(), origins: s.origins.Copy(), newer: maps.Clone(s.newer), newTypes: map[typeName]struct{}{},
+		types: s.types.Copy(), origins: s.origins.Copy(), logins: s.logins.Copy(), links: s.links.Copy(), newer: maps.Clone(s.newer), newTypes: map[typeName]struct{}{},
 	}
 	if next.newer == nil {
 		next.newer = map[string]error{}
@@ -113,7 +119,9 @@ func (s *snapshot) set(key string, next record) error {
 		return s.setType(value, removed)
 	case usedKey:
 		s.newLastUses = append(s.newLastUses, next.value)
-	case stateKey:
+	case loginRecords:
+		return s.setLogins(rest, before.value, next.value)
+	case directoryKey, stateKey:
 	default: // reported as written by a newer version
 	}
 	return nil
@@ -138,6 +146,10 @@ func checkRecord(key string, value []byte) error {
 		return envelope.Decode(value, new(TypeVersion))
 	case stateKey:
 		return envelope.Decode(value, new(stateRecord))
+	case loginRecords:
+		return envelope.Decode(value, new(loginsRecord))
+	case directoryKey:
+		return envelope.Decode(value, new(directoryRecord))
 	case usedKey:
 		if _, err := parseLastUses(value); err != nil && jsontext.Value(value).IsValid() {
 			return fmt.Errorf("%w: %w", envelope.ErrNewer, err)
@@ -177,8 +189,8 @@ func (s *snapshot) setApp(value []byte, removed bool) error {
 }
 
 func (s *snapshot) setKey(rest string, value []byte, removed bool) error {
-	var d digest
-	if n, err := hex.Decode(d[:], []byte(rest)); err != nil || n != len(d) {
+	d, err := digestIn(rest)
+	if err != nil {
 		return errors.New("its name is not a digest")
 	}
 	before := s.keys.Get(d)

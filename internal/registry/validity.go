@@ -2,13 +2,13 @@ package registry
 
 import (
 	"context"
-	"crypto/subtle"
 	"errors"
 	"sync"
 	"time"
 )
 
-// ErrKeyEnded is the cause with which a context of WhileValid ends when its key is no longer valid.
+// ErrKeyEnded is the cause with which a context of WhileValid or WhileLogin ends when its key or its
+// login is no longer valid.
 var ErrKeyEnded = errors.New("the key is no longer valid")
 
 // validityTick is how often the keys in use are checked: one may expire, or the clock may be set.
@@ -21,7 +21,7 @@ type validityWatch struct {
 }
 
 type keyContext struct {
-	digest digest
+	valid  func(*snapshot) bool
 	cancel context.CancelCauseFunc
 }
 
@@ -29,21 +29,26 @@ type keyContext struct {
 // secret becomes invalid: at once if it is revoked or its application is deleted on this node,
 // otherwise within a second. The caller must call release. WhileValid may be called concurrently.
 func (r *Registry) WhileValid(ctx context.Context, secret string) (_ context.Context, release func()) {
-	ctx, cancel := context.WithCancelCause(ctx)
 	d := digestOf(secret)
-	for _, key := range r.bootstrapKeys { // valid as long as the server runs
-		if subtle.ConstantTimeCompare(key.digest[:], d[:]) == 1 {
-			return ctx, func() { cancel(nil) }
-		}
-	}
-	v := &keyContext{d, cancel}
+	return r.while(ctx, func(s *snapshot) bool { _, _, ok := r.findIn(s, d); return ok })
+}
+
+// WhileLogin is WhileValid for the login of a token: it also ends when the login does.
+func (r *Registry) WhileLogin(ctx context.Context, token string) (_ context.Context, release func()) {
+	d := digestOf(token)
+	return r.while(ctx, func(s *snapshot) bool { _, _, ok := r.findLogin(s, d); return ok })
+}
+
+func (r *Registry) while(ctx context.Context, valid func(*snapshot) bool) (_ context.Context, release func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	v := &keyContext{valid, cancel}
 	r.validity.mu.Lock()
 	if r.validity.all == nil {
 		r.validity.all = map[*keyContext]struct{}{}
 	}
 	r.validity.all[v] = struct{}{}
 	r.validity.mu.Unlock()
-	if !r.current.Load().validDigest(v.digest) { // it has become invalid since it was found
+	if !valid(r.current.Load()) { // it has become invalid since it was found
 		cancel(ErrKeyEnded)
 	}
 	return ctx, func() {
@@ -54,18 +59,13 @@ func (r *Registry) WhileValid(ctx context.Context, secret string) (_ context.Con
 	}
 }
 
-func (s *snapshot) validDigest(d digest) bool {
-	k := s.keys.Get(d)
-	return k != nil && s.valid(k)
-}
-
-// endInvalid ends the contexts of keys that are no longer valid.
+// endInvalid ends the contexts of keys and logins that are no longer valid.
 func (r *Registry) endInvalid() {
 	r.validity.mu.Lock()
 	defer r.validity.mu.Unlock()
 	s := r.current.Load()
 	for v := range r.validity.all {
-		if !s.validDigest(v.digest) {
+		if !v.valid(s) {
 			v.cancel(ErrKeyEnded)
 		}
 	}

@@ -370,8 +370,8 @@ func (r *Registry) flushLoop(ctx context.Context) {
 				return
 			}
 		case <-tick.C:
-			if err := r.writeLastUses(ctx); err != nil && ctx.Err() == nil {
-				r.log.Warn("the last use of keys could not be written; it will be retried", "error", err)
+			if err := errors.Join(r.writeLastUses(ctx), r.writeLogins(ctx, activityStep)); err != nil && ctx.Err() == nil {
+				r.log.Warn("the last use of keys and logins could not be written; it will be retried", "error", err)
 			}
 		}
 		r.writeFile()

@@ -79,7 +79,7 @@ func (h *Handlers) feedRoutes() []httpapi.Route {
 				{Name: query.LimitParam, Text: fmt.Sprintf("1 to %d, default %d", maxFeedItems, defaultFeedItems), Number: true},
 				{Name: waitParam, Text: "how long to wait for the first item, such as 20s; at most " + duration.Format(maxFeedWait)}}),
 			Answers: []httpapi.Answer{httpapi.JSON[FeedAnswer](200, "a page")}, Errors: []int{400, 410, 503}}},
-		{Method: "GET", Path: "/v1/tail", Access: httpapi.ForRead, Handle: h.tail, Doc: httpapi.Doc{
+		{Method: "GET", Path: "/v1/tail", Access: httpapi.ForRead, Polled: true, Handle: h.tail, Doc: httpapi.Doc{
 			ID: "tail", Tag: "feed", Summary: "Watch what is stored as it becomes visible",
 			Text: "A stream of server-sent events, without an end. event is event or rejection, with the JSON of lists as data; erased, with {app, session_key, erased_at}; or missed, with {count, from, to}, when the reader was too slow: GET /v1/feed?after=from has what it missed. " +
 				"id is the position, and a message with nothing but an id comes every 15 seconds. Begins now, or after a position, which may be in the header Last-Event-ID.",
