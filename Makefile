@@ -13,7 +13,7 @@ EVENTS ?= 100000000
 DIR ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo build pack test soak check notices messages bench bench-check bench-store generate fuzz
+.PHONY: help run demo build page pack test soak check notices messages bench bench-check bench-store generate fuzz
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ demo: ## start a server with live sample traffic
 
 build: ## build bin/eye
 	CGO_ENABLED=1 $(GO) build -o bin/eye ./cmd/eye
+
+page: ## build the web page into internal/ui/dist; script/setup test installs what this needs
+	@cd web && npm run --silent build
 
 pack: ## make the packages of the clients in bin/packages, and send an event from each
 	@script/pack
@@ -43,6 +46,7 @@ test: ## prepare this machine, then run all tests, with the race detector where 
 	$(GO) test -race -vet=off -parallel 4 -timeout 20m -run '$(RACES)/./(whole|while_events)' ./internal/store/duckdb || failed=1; \
 	$(GO) test -vet=off -parallel 4 -timeout 40m ./internal/store/duckdb ./test || failed=1; \
 	(cd clients/js && npm run --silent build && npm test --silent && npm run --silent test:browser) || failed=1; \
+	(cd web && npm test --silent) || failed=1; \
 	(cd clients/python && python3 -W error::ResourceWarning -m unittest) || failed=1; \
 	$(GO) -C clients/go test -race -vet=off -timeout 10m ./... || failed=1; \
 	exit $$failed

@@ -1,0 +1,48 @@
+import { useEffect } from "preact/hooks";
+import { safeReturn } from "./lib/route.ts";
+import { current, go, login, to, url } from "./lib/state.ts";
+import { Events } from "./screens/events.tsx";
+import { Overview } from "./screens/overview.tsx";
+import { SessionScreen } from "./screens/session.tsx";
+import { Sessions } from "./screens/sessions.tsx";
+import { SignIn } from "./screens/signin.tsx";
+import { Frame } from "./ui/frame.tsx";
+import { Empty } from "./ui/state.tsx";
+
+/** App shows the screen of the address, or the sign-in, which leads back to it. */
+export function App() {
+  const who = login.value;
+  const at = current.value;
+  const signingIn = at.screen === "signin";
+  const root = url.value.pathname === "/";
+  useEffect(() => {
+    if (who === null && !signingIn) {
+      const here = url.value.pathname + url.value.search;
+      go(root ? "/signin" : `/signin?${new URLSearchParams({ to: here })}`, true);
+    } else if (who && root) go(to("/overview"), true);
+  }, [who, signingIn, root]);
+  if (signingIn) return <SignIn signedIn={(back) => go(safeReturn(back), true)} />;
+  if (!who || root) return null;
+  return <Frame><Shown key={url.value.pathname} /></Frame>;
+}
+
+function Shown() {
+  const at = current.value;
+  switch (at.screen) {
+    case "overview": return <Overview />;
+    case "events": return <Events />;
+    case "sessions": return <Sessions />;
+    case "session": return <SessionScreen id={at.id!} />;
+    default: return <NotFound />;
+  }
+}
+
+function NotFound() {
+  return (
+    <div class="screen">
+      <Empty title="There is nothing at this address">
+        <p>The address may be incomplete. <a href="/overview">Go to the overview</a></p>
+      </Empty>
+    </div>
+  );
+}

@@ -1,0 +1,59 @@
+import { signal } from "@preact/signals";
+import { get } from "./api.ts";
+import { applications } from "./colors.ts";
+import { exact } from "./format.ts";
+import type { Books, Readiness, RejectionGroup } from "./model.ts";
+
+export interface Health { kind: "good" | "late" | "bad" | "soft"; text: string }
+
+export const books = signal<Books | undefined>(undefined);
+export const health = signal<Health>({ kind: "soft", text: "asking…" });
+/** fresh is the number of groups of rejections that are new since this browser's last visit. */
+export const fresh = signal(0);
+
+/** judge says in words whether the server works and everything is accounted for. */
+export function judge(ready: Readiness | undefined, accounts: Books | undefined): Health {
+  if (!ready) return { kind: "bad", text: "the server does not answer" };
+  if (!ready.intake) return { kind: "bad", text: `intake refuses: ${ready.reasons[0] ?? "no reason given"}` };
+  if (!ready.read) return { kind: "bad", text: `reading waits: ${ready.reasons[0] ?? "no reason given"}` };
+  const sum = (of: (a: Books["apps"][number]) => number) => (accounts?.apps ?? []).reduce((n, a) => n + of(a), 0);
+  if (sum((a) => a.lost) > 0) return { kind: "bad", text: `${exact(sum((a) => a.lost))} lost` };
+  if (accounts && !accounts.balanced && sum((a) => a.pending) === 0) return { kind: "bad", text: "the books do not balance" };
+  if (ready.reasons.length > 0) return { kind: "late", text: ready.reasons[0]! };
+  if (sum((a) => a.pending) > 0) return { kind: "good", text: `${exact(sum((a) => a.pending))} pending` };
+  return { kind: "good", text: "all accounted for" };
+}
+
+export async function learnHealth(): Promise<void> {
+  const [ready, accounts] = await Promise.all([
+    fetch("/readyz", { credentials: "omit" }).then((r) => r.json() as Promise<Readiness>).catch(() => undefined),
+    get<Books>("/v1/books", { polling: true }).catch(() => undefined),
+  ]);
+  if (accounts) {
+    applications.learn(accounts.apps.map((a) => a.app).sort());
+    books.value = accounts;
+  }
+  health.value = judge(ready, accounts);
+}
+
+const seen = "eye-rejections-seen";
+
+/** learnFresh counts the groups of rejections that this browser has not seen. */
+export async function learnFresh(): Promise<void> {
+  try {
+    const since = localStorage.getItem(seen) ?? new Date(Date.now() - 86_400_000).toISOString();
+    const { groups } = await get<{ groups: RejectionGroup[] }>("/v1/rejections/summary", { params: { from: since }, polling: true });
+    fresh.value = groups.length;
+  } catch {
+    // The number stays as it is.
+  }
+}
+
+export function noteSeen(): void {
+  fresh.value = 0;
+  try {
+    localStorage.setItem(seen, new Date().toISOString());
+  } catch {
+    // Without storage, the badge counts the last day.
+  }
+}

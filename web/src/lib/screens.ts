@@ -1,0 +1,13 @@
+import type { Screen } from "./route.ts";
+
+/** The screens in the order of the rail. */
+export const screens: { screen: Screen; title: string; key: string; admin?: boolean; below?: boolean }[] = [
+  { screen: "overview", title: "Overview", key: "o" },
+  { screen: "sessions", title: "Sessions", key: "s" },
+  { screen: "events", title: "Events", key: "e" },
+];
+
+/** part returns the screen of the rail to which a screen belongs. */
+export function part(screen: Screen): Screen {
+  return screen === "session" ? "sessions" : screen === "rejection" ? "rejections" : screen === "type" ? "types" : screen;
+}

@@ -1,0 +1,56 @@
+import { micros } from "./format.ts";
+import type { Event, Gap, Rejection } from "./model.ts";
+
+/** Row is a line of the list of a session. */
+export type Row =
+  | { kind: "event"; event: Event; after: number | undefined } // µs after the event before, undefined to show the time
+  | { kind: "pause"; ms: number }
+  | { kind: "missing"; gap: Gap }
+  | { kind: "rejection"; rejection: Rejection }
+  | { kind: "waiting"; index: number };
+
+/** Pauses longer than this are shown as such. */
+export const pauseMs = 5 * 60_000;
+
+/** rows arranges the events of a session with what is missing and what was rejected between them. */
+export function rows(events: Event[], gaps: Gap[], rejections: Rejection[], total: number): Row[] {
+  const out: Row[] = [];
+  const before = new Map<string, Gap[]>();
+  for (const gap of gaps) before.set(gap.before, [...(before.get(gap.before) ?? []), gap]);
+  const refused = [...rejections].sort((a, b) => timeOf(a) - timeOf(b));
+  let next = 0;
+  let last: number | undefined;
+  const all = events.length >= total;
+  for (const event of events) {
+    const at = micros(event.occurred_at);
+    for (; next < refused.length && timeOf(refused[next]!) < at; next++) {
+      out.push({ kind: "rejection", rejection: refused[next]! });
+      last = undefined;
+    }
+    if (last !== undefined && at - last > pauseMs * 1000) {
+      out.push({ kind: "pause", ms: (at - last) / 1000 });
+      last = undefined;
+    }
+    for (const gap of before.get(event.id) ?? []) out.push({ kind: "missing", gap });
+    out.push({ kind: "event", event, after: last === undefined ? undefined : at - last });
+    last = at;
+  }
+  if (all) for (; next < refused.length; next++) out.push({ kind: "rejection", rejection: refused[next]! });
+  for (let i = events.length; i < total; i++) out.push({ kind: "waiting", index: i });
+  return out;
+}
+
+/** timeOf is when a rejected event occurred, in µs, if that can be read, else when it was received. */
+export function timeOf(r: Rejection): number {
+  const sent = /"timestamp"\s*:\s*"(\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d))"/.exec(r.raw ?? "")?.[1];
+  const at = sent ? micros(sent) : NaN;
+  return Number.isNaN(at) ? micros(r.received_at) : at;
+}
+
+/** delta writes the time since the event before. */
+export function delta(us: number): string {
+  if (us < 1000) return `+${us} µs`;
+  if (us < 1_000_000) return `+${Math.round(us / 1000)} ms`;
+  if (us < 60_000_000) return `+${(us / 1e6).toFixed(us < 1e7 ? 2 : 1)} s`;
+  return `+${Math.floor(us / 6e7)} min ${Math.floor((us / 1e6) % 60)} s`;
+}

@@ -1,0 +1,92 @@
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { address, get } from "../lib/api.ts";
+import { applications, categories } from "../lib/colors.ts";
+import { clock, day, duration, plural } from "../lib/format.ts";
+import { useLoad } from "../lib/load.ts";
+import type { Event, Rejection, Session } from "../lib/model.ts";
+import { pauseMs, rows } from "../lib/session-rows.ts";
+import { change, isAdmin, now, params, to } from "../lib/state.ts";
+import { narrow } from "../lib/theme.ts";
+import { useSession } from "../lib/use-session.ts";
+import { Panel } from "../ui/dialog.tsx";
+import { EventDetail } from "../ui/event-detail.tsx";
+import { Screen } from "../ui/screen.tsx";
+import { Empty, Notice, Skeleton } from "../ui/state.tsx";
+import { Copy, Text } from "../ui/text.tsx";
+import { EraseSession } from "./session-erase.tsx";
+import { Lanes } from "./session-lanes.tsx";
+import { SessionList } from "./session-list.tsx";
+
+/** SessionScreen shows all events of a session in order, whichever applications sent them. */
+export function SessionScreen({ id }: { id: string }) {
+  const s = useSession(id, `${now.value}`);
+  const refused = useLoad(`${id} ${now.value}`, (signal) => get<{ rejections: Rejection[] }>("/v1/rejections", { params: { session_id: id, replayed: "false", limit: "1000", order: "asc" }, signal }));
+  const [erasing, setErasing] = useState(false);
+  const asked = params.value.get("show");
+  const list = useMemo(
+    () => rows(s.events, s.gaps, (refused.data?.rejections ?? []).filter((r) => r.session_id === id && !r.became), s.session?.events ?? s.events.length),
+    [s.events, s.gaps, refused.data, s.session],
+  );
+  useEffect(() => {
+    applications.learn([...(s.session?.apps ?? [])].sort());
+    categories.learn(s.events.slice(0, 1000).map((e) => e.category));
+  }, [s.session]);
+  const jump = useRef<(id: string) => void>(() => {});
+  const selected = s.events.find((e) => e.id === asked) ?? (asked || narrow.value ? undefined : s.events[0]);
+  const select = (e: Event) => change({ show: e.id }, asked !== null);
+
+  if (s.missing) {
+    return (
+      <Screen title="Session">
+        <Empty title="Nothing is known of this session">
+          <p>No event with the session_id <span class="mono break"><Text text={id} most={200} /></span> is stored, as far as your key sees. It may have been rejected, erased, or be on its way.</p>
+          <p><a href={to("/sessions", { range: "all" })}>All sessions</a></p>
+        </Empty>
+      </Screen>
+    );
+  }
+  return (
+    <Screen
+      title={`Session ${id}`} full heading={<span class="mono session-id"><Text text={id} most={200} /></span>}
+      actions={<>
+        <Copy class="" label="copy link" text={() => location.href} />
+        <a class="button" download="session.ndjson" href={address("/v1/export", { session_id: id, format: "ndjson" })}>export</a>
+        {isAdmin.value && <button type="button" class="danger" onClick={() => setErasing(true)}>erase…</button>}
+      </>}
+    >
+      {s.error && <Notice text={s.error} retry={s.again} />}
+      {refused.error && <Notice text={`The rejected events of this session could not be read. ${refused.error}`} kind="late" retry={refused.again} />}
+      {s.session ? <Summary session={s.session} refused={list.filter((r) => r.kind === "rejection").length} /> : <Skeleton height={20} />}
+      {s.session ? <Lanes events={s.events} session={s.session} selected={selected?.id} select={(eventID) => { change({ show: eventID }, true); jump.current(eventID); }} /> : <Skeleton height={64} />}
+      <div class="with-panel">
+        <div class="grow">
+          <SessionList rows={list} select={select} selected={selected?.id} loading={!s.session} need={s.need} jump={jump} asked={asked ?? undefined} pauseMs={pauseMs} />
+        </div>
+        {selected && (
+          <Panel title={<Text text={selected.name} most={120} />} close={() => change({ show: undefined })} actions={<a class="button tiny" href={to("/events", { session_id: id, show: selected.id, range: "all" })}>in events</a>}>
+            <EventDetail event={selected} filters={false} inSession />
+          </Panel>
+        )}
+      </div>
+      {erasing && <EraseSession id={id} close={() => setErasing(false)} />}
+    </Screen>
+  );
+}
+
+function Summary({ session: s, refused }: { session: Session; refused: number }) {
+  const start = new Date(s.started_at);
+  const end = new Date(s.ended_at);
+  const sameDay = start.toDateString() === end.toDateString();
+  return (
+    <p class="soft summary">
+      <span>{plural(s.events, "event")}</span>
+      <span>{plural(s.apps.length, "application")}</span>
+      <span>{day(start)} {start.getFullYear()}, {clock(start)} – {sameDay ? "" : `${day(end)}, `}{clock(end)}</span>
+      <span>{duration(end.getTime() - start.getTime())}</span>
+      {refused > 0 && <a class="bad strong" href={to("/rejections", { session_id: s.session_id, range: "all" })}>{refused} rejected</a>}
+      {s.missing !== undefined && s.missing > 0 && <span class="late strong">{s.missing} missing</span>}
+      {s.late !== undefined && s.late > 0 && <span class="late">{s.late} late</span>}
+    </p>
+  );
+}
+
