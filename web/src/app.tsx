@@ -2,10 +2,14 @@ import { useEffect } from "preact/hooks";
 import { safeReturn } from "./lib/route.ts";
 import { current, go, login, to, url } from "./lib/state.ts";
 import { Events } from "./screens/events.tsx";
+import { RejectionScreen } from "./screens/rejection.tsx";
+import { Rejections } from "./screens/rejections.tsx";
 import { Overview } from "./screens/overview.tsx";
 import { SessionScreen } from "./screens/session.tsx";
 import { Sessions } from "./screens/sessions.tsx";
 import { SignIn } from "./screens/signin.tsx";
+import { TypeScreen } from "./screens/type.tsx";
+import { Types } from "./screens/types.tsx";
 import { Frame } from "./ui/frame.tsx";
 import { Empty } from "./ui/state.tsx";
 
@@ -33,6 +37,10 @@ function Shown() {
     case "events": return <Events />;
     case "sessions": return <Sessions />;
     case "session": return <SessionScreen id={at.id!} />;
+    case "rejections": return <Rejections />;
+    case "rejection": return <RejectionScreen id={at.id!} />;
+    case "types": return <Types />;
+    case "type": return <TypeScreen category={at.category!} name={at.name!} />;
     default: return <NotFound />;
   }
 }

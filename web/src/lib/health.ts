@@ -1,8 +1,8 @@
 import { signal } from "@preact/signals";
 import { get } from "./api.ts";
-import { applications } from "./colors.ts";
+import { applications, categories } from "./colors.ts";
 import { exact } from "./format.ts";
-import type { Books, Readiness, RejectionGroup } from "./model.ts";
+import type { Books, Readiness, RejectionGroup, Values } from "./model.ts";
 
 export interface Health { kind: "good" | "late" | "bad" | "soft"; text: string }
 
@@ -55,5 +55,15 @@ export function noteSeen(): void {
     localStorage.setItem(seen, new Date().toISOString());
   } catch {
     // Without storage, the badge counts the last day.
+  }
+}
+
+/** learnColors gives the categories of the last day their colours, by order of frequency. */
+export async function learnColors(): Promise<void> {
+  try {
+    const params = { field: "category", limit: "8", from: new Date(Date.now() - 86_400_000).toISOString() };
+    categories.learn((await get<Values>("/v1/values", { params, polling: true })).values.map((v) => v.value));
+  } catch {
+    // Each screen tells the categories that it shows.
   }
 }

@@ -5,6 +5,8 @@ export const screens: { screen: Screen; title: string; key: string; admin?: bool
   { screen: "overview", title: "Overview", key: "o" },
   { screen: "sessions", title: "Sessions", key: "s" },
   { screen: "events", title: "Events", key: "e" },
+  { screen: "rejections", title: "Rejections", key: "r" },
+  { screen: "types", title: "Types", key: "t" },
 ];
 
 /** part returns the screen of the rail to which a screen belongs. */

@@ -1,5 +1,5 @@
 import { useMemo } from "preact/hooks";
-import { address, get } from "../lib/api.ts";
+import { capital, get } from "../lib/api.ts";
 import { exact, share } from "../lib/format.ts";
 import { useLoad } from "../lib/load.ts";
 import type { RejectionGroup, Series } from "../lib/model.ts";
@@ -10,6 +10,7 @@ import { Spark } from "../ui/chart.tsx";
 import { inWords } from "../ui/sentence.tsx";
 import { Skeleton } from "../ui/state.tsx";
 import { AppName, Category, Count, Text, Time } from "../ui/text.tsx";
+import { groupQuery } from "./rejections.tsx";
 
 interface BusyType { category: string; name: string; count: number; counts: number[]; rejected: number }
 
@@ -74,7 +75,7 @@ export function NewestProblems({ groups }: { groups: RejectionGroup[] | undefine
         {newest.map((g) => (
           <li key={g.app + g.category + g.name + g.code + g.pointer}>
             <a href={groupAddress(g)} class="problem-link">
-              <span class="strong break"><Text text={g.message} most={160} /></span>
+              <span class="strong break"><Text text={capital(g.message)} most={160} /></span>
               <span class="small soft row-flex wrap"><AppName app={g.app} /><span>{inWords(g.code)}</span>{g.pointer && <span class="mono break"><Text text={g.pointer} most={80} /></span>}</span>
             </a>
             <span class="num"><span class="bad strong"><Count n={g.count} /></span><br /><span class="small soft"><Time at={g.last_seen} /></span></span>
@@ -87,5 +88,5 @@ export function NewestProblems({ groups }: { groups: RejectionGroup[] | undefine
 
 /** groupAddress is the address of a group among the rejections. */
 export function groupAddress(g: RejectionGroup): string {
-  return to("/rejections", { show: address("", { app: g.app, category: g.category, name: g.name, code: g.code, pointer: g.pointer }).slice(1) });
+  return to("/rejections", { show: String(groupQuery(g)) });
 }

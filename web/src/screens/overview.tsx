@@ -22,7 +22,7 @@ export function Overview() {
   const query = selection();
   const byCategory = useSeries(query, "category");
   const byStatus = useSeries(query, "status");
-  const problems = useLoad(`${query}`, (signal, polling) => get<{ groups: RejectionGroup[] }>("/v1/rejections/summary", { params: query, signal, polling }));
+  const problems = useLoad(`${query}`, (signal, polling) => get<{ groups: RejectionGroup[] }>("/v1/rejections/summary", { params: new URLSearchParams([...query, ["replayed", "false"]]), signal, polling }));
   const past = useBefore();
   const newest = useNewest();
   const arranged = useMemo(() => {

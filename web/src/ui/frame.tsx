@@ -1,6 +1,6 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { fresh, health, learnFresh, learnHealth } from "../lib/health.ts";
+import { fresh, health, learnColors, learnFresh, learnHealth } from "../lib/health.ts";
 import { part, screens } from "../lib/screens.ts";
 import { current, isAdmin, login, one, refresh, signOut, to, params } from "../lib/state.ts";
 import { theme, toggleTheme } from "../lib/theme.ts";
@@ -12,6 +12,7 @@ import { TopBar } from "./topbar.tsx";
 export function Frame({ children }: { children: ComponentChildren }) {
   useEffect(() => every(15_000, learnHealth), []);
   useEffect(() => every(60_000, learnFresh), []);
+  useEffect(() => void learnColors(), []);
   const live = params.value.get("live") === "1";
   useEffect(() => (live ? every(10_000, () => refresh(true), false) : undefined), [live]);
   return (

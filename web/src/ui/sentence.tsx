@@ -1,3 +1,4 @@
+import { capital } from "../lib/api.ts";
 import type { EventProblem } from "../lib/model.ts";
 import { to } from "../lib/state.ts";
 import { Text } from "./text.tsx";
@@ -34,7 +35,7 @@ export function inWords(code: string): string {
 export function Sentence({ problem, app }: { problem: EventProblem; app?: string }) {
   return (
     <span class="sentence break">
-      <Text text={problem.message} most={400} />
+      <Text text={capital(problem.message)} most={400} />
       {problem.pointer !== "" && <> at <a class="mono" href={to("/rejections", { pointer: problem.pointer, code: problem.code, ...(app ? { app } : {}) })}><Text text={problem.pointer} most={120} /></a></>}
     </span>
   );
