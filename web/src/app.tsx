@@ -1,7 +1,12 @@
 import { useEffect } from "preact/hooks";
 import { safeReturn } from "./lib/route.ts";
-import { current, go, login, to, url } from "./lib/state.ts";
+import { current, go, isAdmin, login, to, url } from "./lib/state.ts";
+import { Apps } from "./screens/apps.tsx";
+import { Audit } from "./screens/audit.tsx";
 import { Events } from "./screens/events.tsx";
+import { Find } from "./screens/find.tsx";
+import { Live } from "./screens/live.tsx";
+import { Unreadable } from "./screens/unreadable.tsx";
 import { RejectionScreen } from "./screens/rejection.tsx";
 import { Rejections } from "./screens/rejections.tsx";
 import { Overview } from "./screens/overview.tsx";
@@ -41,8 +46,17 @@ function Shown() {
     case "rejection": return <RejectionScreen id={at.id!} />;
     case "types": return <Types />;
     case "type": return <TypeScreen category={at.category!} name={at.name!} />;
+    case "live": return <Live />;
+    case "find": return <Find />;
+    case "apps": return isAdmin.value ? <Apps /> : <NotAllowed />;
+    case "audit": return isAdmin.value ? <Audit /> : <NotAllowed />;
+    case "unreadable": return isAdmin.value ? <Unreadable /> : <NotAllowed />;
     default: return <NotFound />;
   }
+}
+
+function NotAllowed() {
+  return <div class="screen"><Empty title="This needs an admin key">You are signed in with a read key. Sign out, and sign in with an admin key.</Empty></div>;
 }
 
 function NotFound() {

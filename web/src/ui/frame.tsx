@@ -93,23 +93,26 @@ function Foot() {
 function Bottom() {
   const [more, setMore] = useState(false);
   const at = part(current.value.screen);
-  const first = shown().slice(0, 5);
+  const first = shown().filter((s) => ["overview", "live", "sessions", "events", "rejections"].includes(s.screen));
+  const rest = shown().filter((s) => !first.includes(s));
   useEffect(() => setMore(false), [current.value]);
   return (
-    <nav class="bottom" aria-label="Screens">
-      {first.map((s) => (
-        <a key={s.screen} href={to(`/${s.screen}`)} aria-current={at === s.screen ? "page" : undefined}>
-          {s.title}
-          {s.screen === "rejections" && fresh.value > 0 && <span class="badge">{fresh.value}</span>}
-        </a>
-      ))}
-      <button type="button" aria-expanded={more} onClick={() => setMore(true)}>More</button>
+    <>
+      <nav class="bottom" aria-label="Screens">
+        {first.map((s) => (
+          <a key={s.screen} href={to(`/${s.screen}`)} aria-current={at === s.screen ? "page" : undefined}>
+            {s.title}
+            {s.screen === "rejections" && fresh.value > 0 && <span class="badge">{fresh.value}</span>}
+          </a>
+        ))}
+        <button type="button" aria-expanded={more} onClick={() => setMore(true)}>More</button>
+      </nav>
       {more && (
         <Dialog title="The Eye" close={() => setMore(false)}>
-          <ul class="stack-8">{shown().slice(5).map((s) => <li key={s.screen}><a href={to(`/${s.screen}`)}>{s.title}</a></li>)}</ul>
+          <ul class="more-screens">{rest.map((s) => <li key={s.screen}><a href={to(`/${s.screen}`)}>{s.title}</a></li>)}</ul>
           <Foot />
         </Dialog>
       )}
-    </nav>
+    </>
   );
 }

@@ -1,0 +1,88 @@
+import { useEffect, useRef } from "preact/hooks";
+import { capital } from "../lib/api.ts";
+import { duration, plural } from "../lib/format.ts";
+import { useLoad } from "../lib/load.ts";
+import { path } from "../lib/route.ts";
+import { refusal, search, type Found } from "../lib/search.ts";
+import { isAdmin, to } from "../lib/state.ts";
+import { ReceiptView } from "../ui/event-detail.tsx";
+import { Screen } from "../ui/screen.tsx";
+import { Sentence } from "../ui/sentence.tsx";
+import { Empty, Notice, Skeleton } from "../ui/state.tsx";
+import { AppName, Category, Text, Time } from "../ui/text.tsx";
+import { asked } from "../ui/topbar.tsx";
+import { groupAddress } from "./overview-lists.tsx";
+
+/** Find tells what is known of an id, a session, a payload or an error. */
+export function Find() {
+  const q = asked.value;
+  const field = useRef<HTMLTextAreaElement>(null);
+  useEffect(() => {
+    if (!q) field.current?.focus();
+  }, []);
+  const { data, error, loading, again } = useLoad(q ? `${q} ${isAdmin.value}` : undefined, (signal) => search(q, isAdmin.value, signal));
+  const submit = () => (asked.value = field.current?.value.trim() ?? "");
+  return (
+    <Screen title="Find">
+      <form class="stack-8 find" role="search" onSubmit={(e) => { e.preventDefault(); submit(); }}>
+        <label for="q">An event id, a session id, a payload, or the text of an error</label>
+        <textarea id="q" ref={field} key={q} class="mono" rows={q.includes("\n") || q.length > 120 ? 6 : 2} defaultValue={q} spellcheck={false} onKeyDown={(e) => { if (e.key === "Enter" && !e.shiftKey) { e.preventDefault(); submit(); } }} />
+        <div class="row-flex"><button type="submit" class="primary">Find</button><span class="hint">What is pasted here stays out of the address of this page.</span></div>
+      </form>
+      {error && <Notice text={error} retry={again} />}
+      {q && loading && <Skeleton lines={4} height={40} />}
+      {q && data && !loading && <Results found={data} />}
+      {!q && <Empty title="Did it arrive?">Paste what you have. The answer says what became of it: stored, rejected and why, erased, or never seen.</Empty>}
+    </Screen>
+  );
+}
+
+function Results({ found: f }: { found: Found }) {
+  const nothing = !f.receipt && !f.session && f.events.length === 0 && f.rejections.length === 0 && f.groups.length === 0;
+  return (
+    <div class="stack">
+      {nothing && <Notice kind="late" text="Nothing is known of this, as far as your key sees. If it was sent, the request was refused before it was read, or it never arrived." />}
+      {f.receipt && (
+        <section class="card" aria-label="Event">
+          <header><h2 class="grow">An event with this id</h2></header>
+          <div class="body"><ReceiptView receipt={f.receipt} /></div>
+        </section>
+      )}
+      {f.session && (
+        <section class="card" aria-label="Session">
+          <header><h2 class="grow">A session</h2><a class="button tiny" href={to(path("sessions", f.session.session_id))}>open it</a></header>
+          <div class="body row-flex wrap"><a class="mono break" href={to(path("sessions", f.session.session_id))}><Text text={f.session.session_id} most={200} /></a><span>{plural(f.session.events, "event")}</span><span class="soft"><Time at={f.session.started_at} />, {duration(Date.parse(f.session.ended_at) - Date.parse(f.session.started_at))}</span>{f.session.apps.map((a) => <AppName key={a} app={a} />)}</div>
+        </section>
+      )}
+      {f.events.length > 0 && (
+        <section class="card" aria-label="Events with this payload">
+          <header><h2>Stored events with this payload</h2></header>
+          <ul class="versions">{f.events.map((e) => <li key={e.id}><span class="row-flex wrap"><Time at={e.occurred_at} /><AppName app={e.app} /><Category name={e.category} /><a class="strong" href={to(path("sessions", e.session_id), { show: e.id })}><Text text={e.name} most={80} /></a></span></li>)}</ul>
+        </section>
+      )}
+      {f.rejections.length > 0 && (
+        <section class="card" aria-label="Rejections">
+          <header><h2>Rejected</h2></header>
+          <ul class="versions">{f.rejections.map((r) => <li key={r.id}><span class="row-flex wrap"><Time at={r.received_at} /><AppName app={r.app} /><a class="strong" href={to(path("rejections", r.id))}><Text text={r.name || "open it"} most={80} /></a></span>{r.problems.slice(0, 3).map((p, i) => <span key={i} class="bad-line"><Sentence problem={p} /></span>)}</li>)}</ul>
+        </section>
+      )}
+      {f.groups.length > 0 && (
+        <section class="card" aria-label="Problems">
+          <header><h2>Problems with this text</h2></header>
+          <ul class="versions">{f.groups.slice(0, 20).map((g) => <li key={groupAddress(g)}><a href={groupAddress(g)}><Text text={capital(g.text)} most={300} /></a></li>)}</ul>
+        </section>
+      )}
+      <Refused found={f} />
+    </div>
+  );
+}
+
+function Refused({ found: f }: { found: Found }) {
+  if (!f.unreadable || f.unreadable.groups.length === 0) return null;
+  return (
+    <section class="card" aria-label="Refused requests">
+      <header><h2 class="grow">Requests that were refused</h2><a href={to("/unreadable")}>all of them</a></header>
+      <ul class="body stack-8">{f.unreadable.groups.slice(0, 6).map((g) => <li key={`${g.app} ${g.reason}`}>Someone sent {g.app ? <>to {g.app} </> : ""}{refusal(g.reason)} {plural(g.count, "time")} since <Time at={g.first_seen} />, last at <Time at={g.last_seen} />.</li>)}</ul>
+    </section>
+  );
+}
