@@ -34,6 +34,7 @@ type limits struct {
 	encrypt bool
 	dirs    []string // folders whose files may be attached, read and written
 	conns   int      // statements that run at once
+	ordered bool     // rows are read in the order in which they were inserted; others need an ORDER BY
 }
 
 // openInstance opens a DuckDB that can access only its own folders and whose settings are locked,
@@ -60,7 +61,7 @@ func openInstance(ctx context.Context, l limits) (*instance, error) {
 		"SET temp_directory = " + quoted(l.tempDir),
 		"SET force_mbedtls_unsafe = 'true'", // otherwise DuckDB requires an extension with another generator
 		"SET temp_file_encryption = " + strconv.FormatBool(l.encrypt),
-		"SET preserve_insertion_order = false", // every list has an ORDER BY
+		"SET preserve_insertion_order = " + strconv.FormatBool(l.ordered),
 		"SET autoinstall_known_extensions = false",
 		"SET autoload_known_extensions = false",
 		"SET enable_external_file_cache = false", // Parquet files are read once and deleted

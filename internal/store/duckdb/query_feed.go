@@ -25,6 +25,8 @@ type feedSource struct {
 	rows    func(table string) string
 	largest map[string]int64 // bound of the size of a payload, by table, in bytes
 	last    uint64           // the last frame whose rows it has
+	empty   map[string]bool  // tables without rows, if that is known
+	sorted  bool             // its rows lie in the feed's order, in which DuckDB reads them
 }
 
 // upTo returns the source without what comes after a frame.
@@ -139,7 +141,7 @@ func (f *feedSearch) step(ctx context.Context) (done bool, err error) {
 			return false, storeError(ctx, "query feed", err)
 		}
 		defer conn.Close()
-		_, err = f.read(ctx, feedSource{conn, w.rows, w.largest, w.last})
+		_, err = f.read(ctx, feedSource{on: conn, rows: w.rows, largest: w.largest, empty: w.empty, last: w.last, sorted: true})
 		return false, err
 	}
 	hot := feedSource{rows: func(table string) string { return union(table, f.p.tables.memtables, nil) }, largest: map[string]int64{}, last: f.p.position}
@@ -229,27 +231,47 @@ type feedTable[T any] struct {
 // readFeed reads the next rows of a kind after f.at, in order. whole reports that the source has no
 // more of them; if it is false there is at least one row.
 func readFeed[T any](ctx context.Context, f *feedSearch, from feedSource, t feedTable[T]) (rows []T, whole bool, err error) {
-	room := max(1, f.page.Room()+1) // the one that does not fit shows that there are more
-	last := from.last
-	// Narrowing the frames first lets DuckDB read the payloads of few rows only.
-	bound := feedStatement(f, from.upTo(last), t, "carried_by")
-	bound.text += " ORDER BY carried_by LIMIT 1 OFFSET " + strconv.Itoa(room-1)
-	frames, err := queryAll(ctx, f.p.store, bound, scanFrame)
-	if err != nil {
-		return nil, false, err
+	if from.empty[t.table] {
+		return nil, true, nil
 	}
-	if len(frames) > 0 {
-		last = frames[0]
+	room := max(1, f.page.Room()+1) // the one that does not fit shows that there are more
+	last, more := from.last, false
+	if !from.sorted {
+		if last, more, err = f.narrow(ctx, feedStatement(f, from, t, "carried_by"), from.last, room); err != nil {
+			return nil, false, err
+		}
 	}
 	if int64(room)*from.largest[t.table] > bareFactor*int64(f.q.MaxBytes) {
-		if room, err = f.fitting(ctx, feedStatement(f, from.upTo(last), t, feedOrder+", "+t.sizeSQL()), room); err != nil {
+		sizes := feedStatement(f, from.upTo(last), t, feedOrder+", "+t.sizeSQL())
+		sizes.text += from.order() + limit(room)
+		if room, err = f.fitting(ctx, sizes); err != nil {
 			return nil, false, err
 		}
 	}
 	q := feedStatement(f, from.upTo(last), t, t.columns)
-	q.text += " ORDER BY " + feedOrder + limit(room)
+	q.text += from.order() + limit(room)
 	rows, err = queryAll(ctx, f.p.store, q, t.scan)
-	return rows, len(rows) < room && len(frames) == 0, err
+	return rows, len(rows) < room && !more, err
+}
+
+// order renders the order of the first rows, which a sorted source has without a clause: DuckDB then
+// stops reading at the limit.
+func (s feedSource) order() string {
+	if s.sorted {
+		return ""
+	}
+	return " ORDER BY " + feedOrder
+}
+
+// narrow returns the last of the frames that hold the first rows of a statement, which selects
+// carried_by, so that DuckDB sorts the payloads of few rows only, and whether there may be more.
+func (f *feedSearch) narrow(ctx context.Context, q statement, last uint64, room int) (_ uint64, more bool, err error) {
+	q.text += " ORDER BY carried_by LIMIT 1 OFFSET " + strconv.Itoa(room-1)
+	frames, err := queryAll(ctx, f.p.store, q, scanFrame)
+	if err != nil || len(frames) == 0 {
+		return last, false, err
+	}
+	return frames[0], true, nil
 }
 
 // sizeSQL renders the approximate size of a row, in bytes.
@@ -275,10 +297,9 @@ func feedStatement[T any](f *feedSearch, from feedSource, t feedTable[T], column
 	return st
 }
 
-// fitting returns how many of the rows that a statement selects fit on a page, at least 1. The
-// statement selects feedOrder and the size.
-func (f *feedSearch) fitting(ctx context.Context, q statement, room int) (int, error) {
-	q.text += " ORDER BY " + feedOrder + limit(room)
+// fitting returns how many of the rows of a statement fit on a page, at least 1. The statement selects
+// feedOrder and the size, in order.
+func (f *feedSearch) fitting(ctx context.Context, q statement) (int, error) {
 	sizes, err := queryAll(ctx, f.p.store, q, func(scan scanner) (size int64, err error) {
 		var place store.FeedPlace
 		err = scan(&place.CarriedBy, &place.Position.Frame, &place.Position.Index, &size)

@@ -27,6 +27,8 @@ const (
 	feedWindowBytes = 32 << 20
 	// feedWindowTries bounds the search for a range of frames with the right number of rows.
 	feedWindowTries = 8
+	// feedWindowGroup is how many rows of a window are read together, in which a page begins.
+	feedWindowGroup = 8192
 	feedConns       = 8
 	// feedWindowAge is how long a window is kept that is not used.
 	feedWindowAge = 10 * time.Minute
@@ -40,6 +42,7 @@ type feedWindow struct {
 	first, last uint64     // the frames whose rows it has
 	from        []*segment // whose rows of these frames it has
 	largest     map[string]int64
+	empty       map[string]bool
 	readers     int       // guarded by feedWindows.mu
 	used        time.Time // guarded by feedWindows.mu
 	retired     bool      // nobody may read it any more; guarded by feedWindows.mu
@@ -73,7 +76,7 @@ func newFeedWindows(s *Store) *feedWindows {
 	w := &feedWindows{store: s, building: make(chan struct{}, 1), idle: make(chan struct{}), background: &background{store: s, limits: limits{
 		memory: min(exportMemory, s.opts.MemoryLimit/backgroundPart), threads: 1, conns: feedConns,
 		dirs:    []string{s.segmentDir(), s.exportDir()},
-		tempDir: filepath.Join(s.opts.TempDir, "feed"), encrypt: true,
+		tempDir: filepath.Join(s.opts.TempDir, "feed"), encrypt: true, ordered: true,
 	}}}
 	w.building <- struct{}{}
 	return w
@@ -167,7 +170,7 @@ func (f *feedWindows) make(ctx context.Context, p *pinned, frame uint64) (_ *fee
 	f.number++
 	w := &feedWindow{
 		name: "feed" + strconv.Itoa(f.number), path: filepath.Join(f.store.exportDir(), fmt.Sprintf("feed-%d.duckdb", f.number)),
-		first: frame, last: last, from: p.overlapping(frame, last), largest: map[string]int64{}, readers: 1, used: time.Now(),
+		first: frame, last: last, from: p.overlapping(frame, last), largest: map[string]int64{}, empty: map[string]bool{}, readers: 1, used: time.Now(),
 	}
 	if err := f.fill(ctx, p, w); err != nil {
 		return nil, f.failed(ctx, w, err)
@@ -205,7 +208,7 @@ func (f *feedWindows) fill(ctx context.Context, p *pinned, w *feedWindow) (err e
 	if w.in, err = f.background.begin(ctx, w.from); err != nil {
 		return err
 	}
-	if err := w.in.exec(ctx, "ATTACH "+quoted(w.path)+" AS "+w.name); err != nil {
+	if err := w.in.exec(ctx, fmt.Sprintf("ATTACH %s AS %s (ROW_GROUP_SIZE %d)", quoted(w.path), w.name, feedWindowGroup)); err != nil {
 		return err
 	}
 	for _, table := range []string{eventTable, rejectionTable} {
@@ -213,6 +216,12 @@ func (f *feedWindows) fill(ctx context.Context, p *pinned, w *feedWindow) (err e
 			w.rows(table), columnsOf(table), union(table, nil, refs), w.first, w.last, feedOrder)); err != nil {
 			return err
 		}
+		rows := w.in.db.QueryRowContext(ctx, "SELECT count(*) FROM "+w.rows(table))
+		var n int64
+		if err := rows.Scan(&n); err != nil {
+			return err
+		}
+		w.empty[table] = n == 0
 	}
 	return w.in.exec(ctx, "CHECKPOINT "+w.name)
 }
