@@ -22,7 +22,7 @@ const (
 	MaxListeners = 256
 	// ringBytes bounds the items that are kept for listeners, in bytes. Their JSON, which is made
 	// when a listener first needs it, takes about as much again.
-	ringBytes = 16 << 20
+	ringBytes = 8 << 20
 	// pageItems and pageBytes bound what is read of the store at a time.
 	pageItems = 5000
 	pageBytes = 4 << 20
@@ -289,8 +289,9 @@ func (l *Listener) takeLocked() []*Item {
 	return items
 }
 
-// maxListed is how many items Next returns at most.
-const maxListed = 1000
+// maxListed is how many items Next returns at most. A slow listener keeps them in memory after the
+// ring has dropped them.
+const maxListed = 100
 
 // follow reads the feed from its end on, until ctx is done.
 func (h *Hub) follow(ctx context.Context, ready chan struct{}) {

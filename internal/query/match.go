@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -30,7 +31,32 @@ type Value struct {
 // Holds reports whether the condition holds for an object, at any of the values at the path of its
 // field. It defines the meaning of a condition on data.
 func (c Condition) Holds(data jsontext.Value) bool {
-	return c.HoldsAny(ValuesAt(data, c.Field.Path))
+	if c.Operator == NotEqual {
+		c.Operator = Equal
+		return !c.Holds(data)
+	}
+	return c.mayHold(data) && c.HoldsAny(ValuesAt(data, c.Field.Path))
+}
+
+// mayHold reports whether data has the texts without which the condition does not hold. It decides
+// about most objects without decoding them. Text with escapes may be anything.
+func (c Condition) mayHold(data jsontext.Value) bool {
+	if bytes.IndexByte(data, '\\') >= 0 {
+		return true
+	}
+	for _, key := range c.Field.Path {
+		if !mayHave(data, key) {
+			return false
+		}
+	}
+	_, isNumber := c.Number() // which can be written in several ways
+	return c.Operator != Contains && (c.Operator != Equal || isNumber && !c.Quoted) || mayHave(data, c.Value)
+}
+
+// mayHave reports whether a text occurs in data without escapes. Bytes that are not UTF-8 are read as
+// U+FFFD.
+func mayHave(data jsontext.Value, text string) bool {
+	return bytes.Contains(data, []byte(text)) || strings.ContainsRune(text, utf8.RuneError)
 }
 
 // HoldsAny reports whether the condition holds for any of the values at a path into data. NotEqual

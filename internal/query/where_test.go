@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
 
 	"theeye/internal/query"
@@ -151,6 +152,25 @@ func FuzzParseCondition(f *testing.F) {
 			if diff := cmp.Diff(first, second); diff != "" {
 				t.Fatalf("%q became %q (-first +second):\n%s", text, first, diff)
 			}
+		}
+	})
+}
+
+// A condition that can be decided without decoding is decided in the same way.
+func FuzzHolds(f *testing.F) {
+	for _, condition := range []string{"data.a=true", "data.a!=x", "data.a~é", `data.a="1.0"`, "data.a=1", "data.a<2", "data.a.b=null", `data.a="\u0000"`, `data."a\"b"=x`, "data.a=\ufffd"} {
+		for _, data := range []string{`{"a":true}`, `{"a":"\u0078"}`, `{"\u0061":1.0}`, `{"a":[1e0,{"b":null}]}`, `{"a":"é"}`, `{"a":"1.0","a":2}`, "{\"a\":\"\xff\"}", `{"a\"b":"x"}`, `{}`} {
+			f.Add(condition, data)
+		}
+	}
+	f.Fuzz(func(t *testing.T, condition, data string) {
+		c, err := query.ParseCondition(condition, query.Events)
+		v := jsontext.Value(data)
+		if err != nil || c.Field.Name != query.Data || !v.IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) || v.Kind() != '{' {
+			return
+		}
+		if got, want := c.Holds(v), c.HoldsAny(query.ValuesAt(v, c.Field.Path)); got != want {
+			t.Errorf("%s of %s: %t, want %t", condition, data, got, want)
 		}
 	})
 }
