@@ -145,7 +145,7 @@ func TestTailsUnderLoad(t *testing.T) {
 		}
 		result := l.send(t, s)
 		memory := s.memory()
-		late := time.AfterFunc(time.Minute, cancel)
+		late := time.AfterFunc(5*time.Minute, cancel)
 		for range l.tails {
 			if err := <-ended; err != nil {
 				t.Errorf("%s: a tail ended with %v", tc.name, err)

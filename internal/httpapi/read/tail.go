@@ -13,6 +13,7 @@ import (
 	"theeye/internal/feed"
 	"theeye/internal/httpapi"
 	"theeye/internal/store"
+	"theeye/internal/wait"
 )
 
 const (
@@ -22,6 +23,10 @@ const (
 	// so that readers of everything leave the processors to the intake.
 	tailRate  = 16 << 20
 	tailBurst = 1 << 20
+	// tailPatience bounds how long a tail waits for a server that is too busy to read what came
+	// before it, tailRetry how long between attempts.
+	tailPatience = 30 * time.Second
+	tailRetry    = 200 * time.Millisecond
 	// tailPage is how many items of the past are read at a time.
 	tailPage = 1000
 )
@@ -45,10 +50,8 @@ func (h *Handlers) tail(c *httpapi.Call) error {
 	if r.after != (feed.Position{}) {
 		at = r.after
 	}
-	for !l.Rewind(at) {
-		if at, err = t.past(at); err != nil {
-			return t.end(err)
-		}
+	if at, err = t.catchUp(l, at); err != nil {
+		return t.end(err)
 	}
 	if err := t.begin(at); err != nil {
 		return t.end(err)
@@ -94,6 +97,31 @@ func (t *tailWriter) end(err error) error {
 		t.h.log.Warn("a tail was ended", "error", err)
 	}
 	return nil
+}
+
+// catchUp sends the items after a place until the listener can go on there, and returns its place.
+// While the server is too busy to read them it waits, for at most tailPatience: an EventSource does
+// not connect again after an answer other than 200.
+func (t *tailWriter) catchUp(l *feed.Listener, at feed.Position) (feed.Position, error) {
+	ctx, cancel := context.WithTimeout(t.c.Context(), tailPatience)
+	defer cancel()
+	for !l.Rewind(at) {
+		next, err := t.past(at)
+		if isBusy(err) && wait.For(ctx, tailRetry) == nil {
+			continue
+		}
+		if err != nil {
+			return at, err
+		}
+		at = next
+	}
+	return at, nil
+}
+
+// isBusy reports whether an error may be gone in a moment.
+func isBusy(err error) bool {
+	p, ok := errors.AsType[*httpapi.ProblemDetails](err)
+	return ok && p.Status == http.StatusServiceUnavailable || errors.Is(err, store.ErrUnavailable)
 }
 
 // past sends a page of items that came before those of the listeners, and returns the position

@@ -216,7 +216,7 @@ func (f *feedWindows) fill(ctx context.Context, p *pinned, w *feedWindow) (err e
 			w.rows(table), columnsOf(table), union(table, nil, refs), w.first, w.last, feedOrder)); err != nil {
 			return err
 		}
-		rows := w.in.db.QueryRowContext(ctx, "SELECT count(*) FROM "+w.rows(table))
+		rows := w.in.db.QueryRowContext(ctx, "SELECT count(*) FROM "+w.rows(table)) //nolint:gosec // a name of ours
 		var n int64
 		if err := rows.Scan(&n); err != nil {
 			return err
