@@ -141,7 +141,7 @@ func CountedAt(data jsontext.Value, path []string) []Value {
 
 // step returns the values of a key of an object.
 func step(v jsontext.Value, key string) (below []jsontext.Value) {
-	d := jsontext.NewDecoder(bytes.NewReader(v), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	d := jsontext.NewDecoder(bytes.NewBuffer(v), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	if t, err := d.ReadToken(); err != nil || t.Kind() != '{' {
 		return nil
 	}
