@@ -26,7 +26,8 @@ const (
 // compare numbers with numbers, otherwise text with text. Numbers compare by their exact values: 1,
 // 1.0 and 10e-1 are equal. An absent field matches NotEqual only. A path that reaches an array
 // tests each of its elements; NotEqual is the negation of Equal. A quoted value is compared with
-// text only.
+// text only. Of data as a whole, only Contains can be asked: whether its JSON text, as it was sent,
+// contains the value.
 type Condition struct {
 	Field    Field
 	Operator Operator
@@ -37,7 +38,7 @@ type Condition struct {
 // Field names a part of an event: one of its own fields, or a path into data.
 type Field struct {
 	Name string   // "session_id", "occurred_at", …; "data" for a path
-	Path []string // the keys below data; nil unless Name is "data"
+	Path []string // the keys below data; nil unless Name is "data", and for its whole text
 }
 
 // String returns the field in the syntax of where: data."a.b".c for a path.

@@ -61,6 +61,9 @@ func (DuckDB) HasAny(column string, placeholders []string) string {
 // the path. For text, it first searches data for the value, which is faster than parsing JSON. A
 // value with a backslash may be escaped there, so it is always parsed.
 func (d DuckDB) Data(c Condition, args *Args) string {
+	if c.Field.Path == nil {
+		return d.Contains(`"data"`, args.Bind(c.Value))
+	}
 	var before string
 	if _, isNumber := c.Number(); c.Operator == Contains || c.Operator == Equal && !isNumber {
 		before = `(contains("data", ` + args.Bind(c.Value) + `) OR contains("data", '\')) AND `

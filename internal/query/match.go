@@ -31,6 +31,9 @@ type Value struct {
 // Holds reports whether the condition holds for an object, at any of the values at the path of its
 // field. It defines the meaning of a condition on data.
 func (c Condition) Holds(data jsontext.Value) bool {
+	if c.Field.Path == nil {
+		return bytes.Contains(data, []byte(c.Value))
+	}
 	if c.Operator == NotEqual {
 		c.Operator = Equal
 		return !c.Holds(data)

@@ -118,8 +118,8 @@ func cutPath(rest string) (Field, string, error) {
 		field.Path = append(field.Path, key)
 		rest = after
 	}
-	if field.Path == nil {
-		return Field{}, "", errors.New("data requires a key, as in data.path; write a key with a dot as data.\"a.b\"")
+	if field.Path == nil && !strings.HasPrefix(rest, string(Contains)) {
+		return Field{}, "", errors.New("data requires a key, as in data.path; write a key with a dot as data.\"a.b\". To search all of it, use data~")
 	}
 	return field, rest, nil
 }

@@ -27,6 +27,7 @@ func TestParseCondition(t *testing.T) {
 		`seq="7"`:                             {Field: own("seq"), Operator: query.Equal, Value: "7", Quoted: true},
 		`data.a~"x" `:                         {Field: data("a"), Operator: query.Contains, Value: `"x" `},
 		"data.a='t is":                        {Field: data("a"), Operator: query.Equal, Value: "'t is"},
+		"data~=Jo":                            {Field: data(), Operator: query.Contains, Value: "=Jo"},
 		"data.a=":                             {Field: data("a"), Operator: query.Equal},
 		"data.a=b=c":                          {Field: data("a"), Operator: query.Equal, Value: "b=c"},
 		"data.first name=x":                   {Field: data("first name"), Operator: query.Equal, Value: "x"},

@@ -28,21 +28,26 @@ func (h *Handlers) exportRoutes() []httpapi.Route {
 	return []httpapi.Route{{Method: "GET", Path: "/v1/export", Access: httpapi.ForRead, Handle: h.export, Audited: true, Doc: httpapi.Doc{
 		ID: "exportEvents", Tag: "reading", Summary: "Export all events that match the filter",
 		Text: "Streams the events that are stored when the export begins. ndjson has one event per line, as in GET /v1/events; " +
-			"csv has a header line and a line for each event, with data as JSON text and all values as they were sent; " +
+			"csv has a header line and a line for each event, with data as JSON text and all values as they were sent, unless safe=1; " +
 			"parquet has the same fields, with times as instants, in no particular order. One export for each application runs at a time, two in total, and a few may wait. An export that is cut off lacks its last chunk, or has fewer bytes than its Content-Length says. An erasure cuts it off, and so does the end of its key: start again.",
 		Params: slices.Concat(filterParams(query.Events), []httpapi.Param{
 			{Name: "order", Text: "by time; not for parquet", Enum: []string{"asc", "desc"}},
+			{Name: safeParam, Text: "`1`, only for csv: writes ' before text that begins with = + - @, a tab or a carriage return, so that no spreadsheet takes it for a formula", Enum: []string{"1"}},
 			{Name: formatParam, Text: "ndjson by default", Enum: []string{"ndjson", "csv", "parquet"}}}),
 		Answers: []httpapi.Answer{httpapi.Plain(200, "the events")}, MediaTypes: []string{"application/x-ndjson", "text/csv", "application/vnd.apache.parquet"},
 		Errors: []int{400, 503}}}}
 }
 
-const formatParam = "format"
+// Parameters of an export.
+const (
+	formatParam = "format"
+	safeParam   = "safe"
+)
 
 // export streams events. It has no deadline: it ends with the last event, or when the caller is
 // gone or reads nothing.
 func (h *Handlers) export(c *httpapi.Call) error {
-	r, err := h.parse(c, query.Events, query.OrderParam, formatParam)
+	r, err := h.parse(c, query.Events, query.OrderParam, formatParam, safeParam)
 	if err != nil {
 		return err
 	}
@@ -162,11 +167,18 @@ type format struct {
 }
 
 func (h *Handlers) exportFormat(r *readRequest) (format, error) {
-	switch r.values.Get(formatParam) {
+	name, safe := r.values.Get(formatParam), r.values.Get(safeParam)
+	switch {
+	case safe != "" && safe != "1":
+		return format{}, &query.ParamError{Parameter: safeParam, Message: "must be 1, or be omitted"}
+	case safe != "" && name != "csv":
+		return format{}, &query.ParamError{Parameter: safeParam, Message: "is only for format=csv"}
+	}
+	switch name {
 	case "", "ndjson":
 		return format{"ndjson", "application/x-ndjson", encodeNDJSON}, nil
 	case "csv":
-		return format{"csv", "text/csv; charset=utf-8", encodeCSV}, nil
+		return format{"csv", "text/csv; charset=utf-8", csvEncoder(safe != "")}, nil
 	case "parquet":
 		switch {
 		case h.opts.Parquet == nil:

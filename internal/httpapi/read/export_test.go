@@ -91,6 +91,43 @@ func TestFormats(t *testing.T) {
 	}
 }
 
+// With safe=1, no value of a CSV begins as a formula does, and nothing else changes.
+func TestSafeCSV(t *testing.T) {
+	a := apitest.Start(t)
+	texts := []string{"=SUM(A1)", "+1", "-1", "@x", "\tx", "\rx", "'x", "x=", " =x", ""}
+	for i, text := range texts {
+		e := apitest.Simple(i, "shop")
+		e.Sender = text
+		e.OccurredAt = plain().OccurredAt + event.Micros(i)
+		a.Write(e)
+	}
+	column := func(path string) (senders []string) {
+		records, err := csv.NewReader(strings.NewReader(a.Text("", path))).ReadAll()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range records[1:] {
+			senders = append(senders, r[12])
+		}
+		return senders
+	}
+	if diff := cmp.Diff([]string{"'=SUM(A1)", "'+1", "'-1", "'@x", "'\tx", "'\rx", "'x", "x=", " =x", ""}, column("/v1/export?format=csv&safe=1")); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(texts, column("/v1/export?format=csv")); diff != "" {
+		t.Error(diff)
+	}
+	for _, path := range []string{"/v1/export?safe=1", "/v1/export?format=csv&safe=0", "/v1/export?format=parquet&safe=1"} {
+		if answer := a.Get("", path); answer.StatusCode != http.StatusBadRequest {
+			t.Errorf("%s: %d", path, answer.StatusCode)
+		}
+	}
+	answer := a.Get("", "/v1/export?format=csv&safe=1")
+	if !strings.HasPrefix(answer.Header.Get("Content-Disposition"), "attachment;") || answer.Header.Get("X-Content-Type-Options") != "nosniff" {
+		t.Errorf("%v", answer.Header)
+	}
+}
+
 func TestExportIsWhatPagingGives(t *testing.T) {
 	a := apitest.Start(t)
 	if got := a.Text("", "/v1/export"); got != "" {

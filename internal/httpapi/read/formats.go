@@ -26,13 +26,23 @@ func csvFields() []string {
 		"occurred_at", "received_at", "sent_at", "seq", "sender", "schema_version"}
 }
 
-// encodeCSV writes CSV according to RFC 4180; missing values are empty. Values are written as
-// they were sent: those that a spreadsheet would take for a formula are not escaped. encoding/csv
-// does not fit, because with UseCRLF it changes line breaks inside values.
-func encodeCSV(w *bufio.Writer) func(*event.Event) error {
+// csvEncoder returns the encoder of CSV according to RFC 4180; missing values are empty. Values are
+// written as they were sent, unless safe is set: then an apostrophe comes before those that a
+// spreadsheet would take for a formula. encoding/csv does not fit, because with UseCRLF it changes
+// line breaks inside values.
+func csvEncoder(safe bool) func(*bufio.Writer) func(*event.Event) error {
+	return func(w *bufio.Writer) func(*event.Event) error { return encodeCSV(w, safe) }
+}
+
+func encodeCSV(w *bufio.Writer, safe bool) func(*event.Event) error {
 	_, _ = w.WriteString(strings.Join(csvFields(), ",") + "\r\n") // w keeps an error
 	var line []byte
-	field := func(text string) { line = appendCSV(line, text) }
+	field := func(text string) {
+		if safe && text != "" && strings.IndexByte("=+-@\t\r", text[0]) >= 0 {
+			text = "'" + text
+		}
+		line = appendCSV(line, text)
+	}
 	return func(e *event.Event) error {
 		line = line[:0]
 		for _, text := range []string{e.App, e.ID.String(), e.ClientID, e.SessionID, e.Category, e.Name, string(e.Data), e.Timestamp,

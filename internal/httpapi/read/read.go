@@ -159,7 +159,7 @@ func filterParams(kind query.Kind) []httpapi.Param {
 		{Name: "from", Text: "start (inclusive) of " + at + "; a time as in the intake; a date alone means its first moment"},
 		{Name: "to", Text: "end (exclusive) of " + at},
 		httpapi.TimeZoneParam(),
-		{Name: "where", Text: "a condition such as data.path=/checkout or data.n>=10, with the operators = != < <= > >= ~ (contains); if repeated, all must hold", Repeatable: true},
+		{Name: "where", Text: "a condition such as data.path=/checkout or data.n>=10, with the operators = != < <= > >= ~ (contains); data~TEXT searches the whole JSON text of data; if repeated, all must hold", Repeatable: true},
 	}
 	if kind == query.Rejections {
 		params = append(params,

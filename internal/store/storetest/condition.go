@@ -22,6 +22,10 @@ func testArrays(f *fixture) {
 		ev(6, data(`{"a":{"0":{"b":9}}}`)),
 	)
 	for where, want := range map[string][]int{
+		`data~"two"`:    {1},
+		"data~b":        {2, 3, 4, 6},
+		"data~B":        nil,
+		"data~%":        nil,
 		"data.a=1":      {1},
 		"data.a!=1":     {2, 3, 4, 5, 6},
 		"data.a=two":    {1},
