@@ -56,7 +56,7 @@ func contract(o operation) string {
 		return "open"
 	case o.String() == "POST /v1/events":
 		return "write"
-	case o.path == "/v1/logins/current":
+	case o.path == "/v1/logins/current", o.path == "/v1/find", o.path == "/v1/overview":
 		return "read"
 	case o.method == "GET" && slices.Contains([]string{
 		"events", "count", "sessions", "rejections", "series", "values", "receipts", "books", "feed", "tail", "export", "types",

@@ -101,7 +101,7 @@ func undeclared(method, path string, a reply) string {
 	if err != nil || a.status == http.StatusBadRequest && a.header.Get("Content-Type") == "" { // net/http's own
 		return ""
 	}
-	if a.status == http.StatusNotFound && strings.HasSuffix(where.Path, "/") { // no path of an operation
+	if a.status == http.StatusNotFound && (where.Host != "" || strings.HasSuffix(where.Path, "/")) { // no path of an operation
 		return ""
 	}
 	for _, o := range operations {

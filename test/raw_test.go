@@ -111,7 +111,7 @@ func rawRequests() []rawRequest {
 		{"a body that is refused unread and is a request", "POST /v1/events HTTP/1.1\r\nHost: eye\r\nContent-Length: HLEN\r\n\r\nHIDDEN", "401 200", "401 200", ""},
 		{"a change to HTTP/2", rawPost + "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\nContent-Length: LEN\r\n\r\nEVENT", "201 200", "201 200", "both"},
 		{"the preface of HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "400", "400", ""},
-		{"a tunnel", "CONNECT eye:80 HTTP/1.1\r\nHost: eye:80\r\n\r\nHIDDEN", "404 202 200", "400", "hidden"},
+		{"a tunnel", "CONNECT eye:80 HTTP/1.1\r\nHost: eye:80\r\n\r\nHIDDEN", "405 202 200", "400", "hidden"},
 	}
 }
 

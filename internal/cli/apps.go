@@ -31,7 +31,9 @@ func newAppShowCommand(f *clientFlags) *cobra.Command {
 			t.row("unknown types", string(a.UnknownTypes))
 			t.row("rate", rateText(a.Rate))
 			t.row("retain", orDash(&a.Retain))
+			t.row("silent after", orDash(&a.SilentAfter))
 			t.row("created at", a.CreatedAt)
+			t.row("last event at", orDash(a.LastEventAt))
 			if a.ErasingSince != nil {
 				t.row("erasing since", *a.ErasingSince)
 			}
@@ -60,6 +62,7 @@ func newAppSettings(cmd *cobra.Command) func() admin.AppChange {
 	cmd.Flags().Var(oneOf(&unknown, string(registry.AcceptUnknown), string(registry.RejectUnknown)), "unknown-types", "`accept` or reject events of types without a schema")
 	rate := cmd.Flags().Int64("rate", 0, "accept at most this many `events` per second; 0 for no limit")
 	retain := cmd.Flags().String("retain", "", "`duration` to keep events, such as 720h or 30d; 0 keeps them forever")
+	silent := cmd.Flags().String("silent-after", "", "`duration` without events after which the application counts as silent, such as 30m; empty for never")
 	return func() (change admin.AppChange) {
 		flags := cmd.Flags()
 		if flags.Changed("time-zone") {
@@ -73,6 +76,9 @@ func newAppSettings(cmd *cobra.Command) func() admin.AppChange {
 		}
 		if flags.Changed("retain") {
 			change.Retain = retain
+		}
+		if flags.Changed("silent-after") {
+			change.SilentAfter = silent
 		}
 		return change
 	}
@@ -99,7 +105,7 @@ func newAppUpdateCommand(f *clientFlags) *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, got []string) error {
 		change := settings()
 		if change == (admin.AppChange{}) {
-			return usagef("nothing to change; give --time-zone, --unknown-types, --rate or --retain")
+			return usagef("nothing to change; give --time-zone, --unknown-types, --rate, --retain or --silent-after")
 		}
 		body, err := json.Marshal(change)
 		if err != nil {

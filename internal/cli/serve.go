@@ -52,19 +52,16 @@ func serve(ctx context.Context, cfg config.Config, s stdio) error {
 		return withAdvice(err, dataFlag(cfg.Data))
 	}
 	defer srv.Close()
+	made := greeting{first: srv.FirstStart()}
+	if made.first.WriteKey != "" {
+		if made.path, err = srv.SignInLink(ctx); err != nil {
+			log.Warn("there is no link that signs in to the web page; `eye open` creates one", "error", err)
+		}
+	}
 	return srv.Run(ctx, func(address string) error {
 		base := baseURL(address, cfg.TLSCert != "")
 		log.Info("ready", "address", address, "data", cfg.Data)
-		first := greeting{first: srv.FirstStart()}
-		if first.first.WriteKey != "" {
-			path, err := srv.SignInLink(ctx)
-			if err != nil {
-				log.Warn("there is no link that signs in to the web page; `eye open` creates one", "error", err)
-			} else {
-				first.link = base + path
-			}
-		}
-		if err := greet(s.out, base, cfg, first); err != nil {
+		if err := greet(s.out, base, cfg, made); err != nil {
 			log.Warn("the first start's keys could not be printed; the next start creates new ones", "error", err)
 		} else if err := srv.FirstKeysShown(context.WithoutCancel(ctx)); err != nil {
 			log.Warn("the printed keys are valid only until the next start, which creates others", "error", err)
@@ -92,7 +89,7 @@ func baseURL(address string, secure bool) string {
 // greeting is what a first start created.
 type greeting struct {
 	first registry.FirstStart
-	link  string // signs in to the web page; empty for none
+	path  string // of a link that signs in to the web page, below the server's address; empty for none
 }
 
 // greet prints where the server is and, after a first start, the secrets that it created, or how to
@@ -133,12 +130,12 @@ Send an event, and see it:
 
 `, registry.DefaultApp, first.WriteKey, first.ReadKey, base, first.WriteKey, base, first.ReadKey)
 	}
-	if made.link != "" {
+	if made.path != "" {
 		fmt.Fprintf(&out, `Open the web page, signed in as the administrator. The link is valid for 10 minutes and works once; eye open creates another:
 
   %s
 
-`, made.link)
+`, base+made.path)
 	}
 	_, err := io.WriteString(to, out.String())
 	return err

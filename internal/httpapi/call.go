@@ -94,6 +94,19 @@ func (c *Call) Outlive() (_ context.Context, release func()) {
 	return c.server.life.outlive(c.Context())
 }
 
+// Readiness returns what works; it is at most a second old.
+func (c *Call) Readiness() Readiness { return c.server.known(c.Context()) }
+
+// RefusedGroup counts requests to the intake, of an application and with a reason, that left neither
+// an event nor a rejection.
+type RefusedGroup struct {
+	App       *string `json:"app" doc:"null when no key identified it"`
+	Reason    string  `json:"reason" doc:"as in GET /v1/unreadable"`
+	Count     int64   `json:"count" doc:"since the start of the server"`
+	FirstSeen string  `json:"first_seen" format:"date-time"`
+	LastSeen  string  `json:"last_seen" format:"date-time"`
+}
+
 // ForgetReadiness makes the next request for /readyz determine the state again, after a change that
 // it reports.
 func (c *Call) ForgetReadiness() { c.server.forgetReadiness() }

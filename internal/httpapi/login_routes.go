@@ -87,7 +87,7 @@ func (s *Server) signIn(rt Route, c *Call) error {
 		return err
 	}
 	var req SignInRequest
-	if err := c.readJSON(&req, maxLoginBody); err != nil {
+	if err := c.ReadSmallJSON(&req, maxLoginBody); err != nil {
 		return err
 	}
 	who, secret, err := s.signerIn(req)

@@ -125,10 +125,10 @@ func noun(t reflect.Type) string {
 const maxAdminBody = 2 * schema.MaxDocumentBytes
 
 // ReadJSON reads a small JSON body without unknown members.
-func (c *Call) ReadJSON(into any) error { return c.readJSON(into, maxAdminBody) }
+func (c *Call) ReadJSON(into any) error { return c.ReadSmallJSON(into, maxAdminBody) }
 
-// readJSON is ReadJSON for a body of at most limit bytes.
-func (c *Call) readJSON(into any, limit int64) error {
+// ReadSmallJSON is ReadJSON for a body of at most limit bytes.
+func (c *Call) ReadSmallJSON(into any, limit int64) error {
 	b, err := io.ReadAll(http.MaxBytesReader(c.w, c.Body, limit))
 	if errors.As(err, new(*http.MaxBytesError)) {
 		return Problemf(http.StatusRequestEntityTooLarge, "the body is larger than %s", SizeText(limit))

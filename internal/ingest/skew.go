@@ -1,7 +1,6 @@
 package ingest
 
 import (
-	"math/bits"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -9,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"theeye/internal/event"
+	"theeye/internal/quantile"
 )
 
 // Skew describes how far the clocks of an application's senders have been off since the start: the
@@ -43,8 +43,8 @@ func newSkews(r prometheus.Registerer) *skews {
 type skew struct {
 	seconds   prometheus.Observer
 	corrected atomic.Int64
-	max       atomic.Int64              // ms
-	counts    [skewBuckets]atomic.Int64 // by bucketOf
+	max       atomic.Int64                   // ms
+	counts    [quantile.Buckets]atomic.Int64 // of ms
 }
 
 // find returns the measurements of an application, nil if there are none.
@@ -76,7 +76,7 @@ func (s *skew) observe(received, sent event.Micros, corrected bool) {
 	d := received.Sub(sent)
 	s.seconds.Observe(d.Seconds())
 	ms := d.Abs().Milliseconds()
-	s.counts[bucketOf(ms)].Add(1)
+	s.counts[quantile.Bucket(ms)].Add(1)
 	if corrected {
 		s.corrected.Add(1)
 	}
@@ -84,44 +84,17 @@ func (s *skew) observe(received, sent event.Micros, corrected bool) {
 	}
 }
 
-// From 8 ms on, the width of a bucket is an eighth of the power of two below it: the four leading
-// bits of a value determine its bucket.
-const skewBuckets = 8 * (41 - 2) // up to 2^41 ms, seventy years
-
-func bucketOf(ms int64) int {
-	if ms < 8 {
-		return int(ms)
-	}
-	shift := bits.Len64(uint64(ms)) - 4
-	return min(8*(shift+1)+int(ms>>shift)-8, skewBuckets-1)
-}
-
-// endOf returns the largest value of a bucket, in ms.
-func endOf(bucket int) int64 {
-	if bucket < 8 {
-		return int64(bucket)
-	}
-	shift := bucket/8 - 1
-	return int64(bucket%8+9)<<shift - 1
-}
-
 func (s *skew) summary() Skew {
 	x := Skew{Corrected: s.corrected.Load(), Max: time.Duration(s.max.Load()) * time.Millisecond}
-	var counts [skewBuckets]int64
+	var counts quantile.Counts
 	for i := range counts {
 		counts[i] = s.counts[i].Load()
-		x.Events += counts[i]
 	}
-	quantile := func(percent int64) time.Duration {
-		rest := (x.Events*percent + 99) / 100 // number of events that are not larger
-		for i, n := range counts {
-			if rest -= n; rest <= 0 {
-				return min(time.Duration(endOf(i))*time.Millisecond, x.Max)
-			}
-		}
-		return x.Max
+	x.Events = counts.Total()
+	of := func(percent int64) time.Duration {
+		return min(time.Duration(counts.Quantile(percent))*time.Millisecond, x.Max)
 	}
-	x.P50, x.P99 = quantile(50), quantile(99)
+	x.P50, x.P99 = of(50), of(99)
 	return x
 }
 

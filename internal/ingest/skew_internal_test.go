@@ -10,19 +10,6 @@ import (
 	"theeye/internal/event"
 )
 
-func TestSkewBuckets(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		ms := rapid.Int64Range(0, 1<<40).Draw(t, "ms")
-		end := endOf(bucketOf(ms))
-		if end < ms || end > ms+ms/8 {
-			t.Fatalf("%d ms are in bucket %d, which ends at %d", ms, bucketOf(ms), end)
-		}
-	})
-	if bucketOf(1<<62) != skewBuckets-1 {
-		t.Error("there is no bucket for the largest")
-	}
-}
-
 func TestSkewSummary(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := newSkews(nil).app("a")

@@ -124,6 +124,8 @@ func (n *Node) newAPI() *httpapi.Server {
 		Parquet:      n.store.Parquet,
 		ExportsEnded: n.store.ExportsEnded,
 		SessionKey:   func(session string) string { return n.store.Erasures().SessionKey(session) },
+		Delay:        n.worker.Delay,
+		Refused:      in.Refused,
 		LegacyApp:    n.cfg.LegacyApp,
 		Logger:       n.log,
 		Registerer:   n.metrics,

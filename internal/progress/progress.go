@@ -10,6 +10,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"theeye/internal/event"
 )
@@ -63,7 +64,8 @@ type Tracker struct {
 	order    []uint64 // the frames in outcomes, oldest first
 
 	acknowledged arrivals
-	forgotten    uint64 // arrivals of this frame and earlier ones are no longer counted
+	arrived      map[string]time.Time // when something of an application was last acknowledged
+	forgotten    uint64               // arrivals of this frame and earlier ones are no longer counted
 }
 
 // New returns a tracker at the position of the store.
@@ -72,6 +74,7 @@ func New(position uint64) *Tracker {
 		position: position,
 		moved:    make(chan struct{}),
 		outcomes: map[uint64]Outcomes{},
+		arrived:  map[string]time.Time{},
 	}
 }
 
@@ -157,6 +160,19 @@ func (t *Tracker) MarkAcknowledged(frame uint64, received map[string]int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.acknowledged.add(frame, received)
+	for app, n := range received {
+		if n > 0 {
+			t.arrived[app] = time.Now()
+		}
+	}
+}
+
+// LastArrival returns when something of an application was last acknowledged since the start, or the
+// zero value.
+func (t *Tracker) LastArrival(app string) time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.arrived[app]
 }
 
 // forgetLocked drops the counts of frames that were stored long ago. It keeps the newest, because

@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"theeye/internal/duration"
-	"theeye/internal/event"
-	"theeye/internal/jsonx"
 	"time"
 
 	"github.com/go-json-experiment/json"
+
+	"theeye/internal/duration"
+	"theeye/internal/event"
+	"theeye/internal/jsonx"
 )
 
 func appKey(name string) string { return appRecords + "." + hexOf(name) }
@@ -33,10 +34,25 @@ type Settings struct {
 	// Retain is how long events are kept, in the format of duration.Parse. 0 means forever, and an
 	// empty text the server's default.
 	Retain string `json:"retain"`
+	// SilentAfter is how long nothing may come before the application counts as silent, in the format
+	// of duration.Parse. An empty text means that it never does.
+	SilentAfter string `json:"silent_after,omitzero"`
 }
 
 // MaxRate is the highest rate of an application, in events per second.
 const MaxRate = 100_000_000
+
+// minSilence is the shortest time after which an application is silent.
+const minSilence = time.Minute
+
+// SilentFor returns how long nothing may come before the application counts as silent, 0 for never.
+func (s Settings) SilentFor() time.Duration {
+	if s.SilentAfter == "" {
+		return 0
+	}
+	d, _ := duration.Parse(s.SilentAfter) // it was checked when it was set
+	return d
+}
 
 // minRetain keeps a typing error from removing everything at once.
 const minRetain = time.Minute
@@ -67,6 +83,17 @@ func (s Settings) checked() (Settings, error) {
 			return s, &InvalidError{"retain", err.Error()}
 		case d != 0 && d < minRetain:
 			return s, &InvalidError{"retain", fmt.Sprintf("%.40q is too short; use at least %s, or 0 to keep events forever", s.Retain, duration.Format(minRetain))}
+		}
+	}
+	if s.SilentAfter != "" {
+		d, err := duration.Parse(s.SilentAfter)
+		switch {
+		case err != nil:
+			return s, &InvalidError{"silent_after", err.Error()}
+		case d == 0:
+			s.SilentAfter = ""
+		case d < minSilence:
+			return s, &InvalidError{"silent_after", fmt.Sprintf("%.40q is too short; use at least %s, or leave it empty", s.SilentAfter, duration.Format(minSilence))}
 		}
 	}
 	switch s.UnknownTypes {

@@ -107,6 +107,21 @@ func (r *Registry) Types() []TypeVersion {
 	return all
 }
 
+// VersionsBetween returns the versions of all event types, even deleted ones, that were created in a
+// span of time, including its beginning; oldest first.
+func (r *Registry) VersionsBetween(from, to time.Time) []TypeVersion {
+	var all []TypeVersion
+	for _, t := range r.current.Load().types.All() {
+		for _, v := range t.versions {
+			if !v.CreatedAt.Before(from) && v.CreatedAt.Before(to) && len(v.Schema) > 0 {
+				all = append(all, v)
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b TypeVersion) int { return a.CreatedAt.Compare(b.CreatedAt) })
+	return all
+}
+
 // TypeVersion returns the version in force of one event type. Error: ErrNotFound.
 func (r *Registry) TypeVersion(category, name string) (TypeVersion, error) {
 	v, ok := r.current.Load().types.Get(typeName{category, name}).last()

@@ -103,6 +103,13 @@ type Reader interface {
 	// first, then by session id. Each is summarised over all its events in q.Apps up to the
 	// horizon.
 	Sessions(ctx context.Context, q query.Query) (Page[Session], error)
+	// SessionEnds returns the first and the last event of each session in q.Apps up to the horizon, and
+	// how many rejections of it no replay has resolved, in the order of sessions. Those are sessions
+	// that Sessions has returned.
+	SessionEnds(ctx context.Context, q query.Query, sessions []Session) ([]SessionEnds, error)
+	// Totals counts what happened in q.Apps from q.From to q.To, which are set. It is fast enough to
+	// be asked every few seconds.
+	Totals(ctx context.Context, q query.Query) (Totals, error)
 	// Rejections returns rejections, newest first by (received_at, position), or in exactly the
 	// reverse order when q.Descending is false. Became is the outcome of the first replay up to the
 	// horizon that was not rejected.
@@ -153,6 +160,35 @@ type Session struct {
 	EndedAt   event.Micros
 	Events    int64
 }
+
+// SessionEnds are the first and the last event of a session.
+type SessionEnds struct {
+	First, Last SessionEnd
+	Rejections  int64 // that no replay has resolved
+}
+
+// SessionEnd describes an event of a session.
+type SessionEnd struct {
+	Category, Name string
+	Path           string // data.path, at most MaxEndPath characters; empty if it is not a string
+}
+
+// MaxEndPath is the maximum length of the path of a SessionEnd, in characters.
+const MaxEndPath = 200
+
+// Totals are counts of a span of time.
+type Totals struct {
+	Events   int64 // that occurred in the span
+	Rejected int64 // rejections that were received in the span
+	// Sessions is the number of sessions that started in the span. It is approximate if Sampled is
+	// set: the sessions of a sample were counted. A session of which nothing occurred for SessionGap
+	// before the span may count as one that starts in it.
+	Sessions int64
+	Sampled  bool
+}
+
+// SessionGap is how long a session must have been silent to count as started again.
+const SessionGap = 24 * time.Hour
 
 // Size returns the approximate size of the session in memory, in bytes.
 func (s *Session) Size() int {

@@ -57,6 +57,7 @@ type Worker struct {
 	trimmer trimmer
 	lost    map[[2]uint64]bool   // losses that were counted, by their first and last frame
 	failing store.FailureTracker // writes
+	delays  delays
 }
 
 // New returns a worker.
@@ -148,6 +149,7 @@ func (w *Worker) consume(ctx context.Context) error {
 			return nil
 		}
 		w.notify(b.Last, sizes, outcomes)
+		w.delays.add(b.Records, w.metrics.started, event.Now())
 		for _, one := range losses {
 			w.RecordLoss(one)
 		}

@@ -8,6 +8,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 
@@ -75,8 +76,10 @@ type Intake interface {
 	Forget(app string)
 }
 
-// Books reports whether something that an application sent is kept.
+// Books reports what is kept of what an application sent.
 type Books interface {
+	// LastEvent returns when something of an application last came, nil if that is not known.
+	LastEvent(ctx context.Context, app *registry.App) *time.Time
 	HasEvents(ctx context.Context, app string) (bool, error)
 }
 

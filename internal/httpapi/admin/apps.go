@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"reflect"
@@ -39,7 +40,9 @@ type App struct {
 	UnknownTypes registry.UnknownTypes `json:"unknown_types" enum:"accept,reject"`
 	Rate         int64                 `json:"rate" doc:"events per second that each node accepts; 0 for no limit"`
 	Retain       string                `json:"retain" doc:"how long events are kept, such as 720h or 30d; 0 keeps them forever, empty means the server's --retain"`
+	SilentAfter  string                `json:"silent_after" doc:"how long nothing may come before the application counts as silent, such as 30m; empty for never"`
 	CreatedAt    string                `json:"created_at" format:"date-time"`
+	LastEventAt  *string               `json:"last_event_at" format:"date-time" doc:"when an event was last received, stored or rejected; null if none is kept, or while the store is starting"`
 	ErasingSince *string               `json:"erasing_since,omitempty" format:"date-time" doc:"everything it sent is being erased, and it accepts nothing"`
 }
 
@@ -68,6 +71,7 @@ type AppChange struct {
 	TimeZone     *string                `json:"time_zone,omitempty"`
 	UnknownTypes *registry.UnknownTypes `json:"unknown_types,omitempty" enum:"accept,reject"`
 	Rate         *int64                 `json:"rate,omitempty" doc:"events per second to accept; 0 for no limit"`
+	SilentAfter  *string                `json:"silent_after,omitempty" doc:"such as 30m, at least 1m; empty for never"`
 	Retain       *string                `json:"retain,omitempty" doc:"such as 720h or 30d; 0 keeps events forever, empty means the server's --retain"`
 }
 
@@ -84,6 +88,9 @@ func (change AppChange) apply(s *registry.Settings) {
 	if change.Retain != nil {
 		s.Retain = *change.Retain
 	}
+	if change.SilentAfter != nil {
+		s.SilentAfter = *change.SilentAfter
+	}
 }
 
 // AppRequest describes a new application.
@@ -92,8 +99,11 @@ type AppRequest struct {
 	AppChange
 }
 
-func toApp(a *registry.App) App {
-	v := App{App: a.Name, TimeZone: a.TimeZone, UnknownTypes: a.UnknownTypes, Rate: a.Rate, Retain: a.Retain, CreatedAt: httpapi.FormatTime(a.CreatedAt)}
+func (h *Handlers) toApp(ctx context.Context, a *registry.App) App {
+	v := App{
+		App: a.Name, TimeZone: a.TimeZone, UnknownTypes: a.UnknownTypes, Rate: a.Rate, Retain: a.Retain, SilentAfter: a.SilentAfter,
+		CreatedAt: httpapi.FormatTime(a.CreatedAt), LastEventAt: httpapi.TimeOrNull(h.opts.Books.LastEvent(ctx, a)),
+	}
 	if a.ErasingSince != nil {
 		at := httpapi.FormatTime(*a.ErasingSince)
 		v.ErasingSince = &at
@@ -102,7 +112,8 @@ func toApp(a *registry.App) App {
 }
 
 func (h *Handlers) listApps(c *httpapi.Call) error {
-	return c.WriteJSON(http.StatusOK, AppsAnswer{httpapi.MapSlice(h.opts.Registry.Apps(), toApp)})
+	view := func(a *registry.App) App { return h.toApp(c.Context(), a) }
+	return c.WriteJSON(http.StatusOK, AppsAnswer{httpapi.MapSlice(h.opts.Registry.Apps(), view)})
 }
 
 func (h *Handlers) createApp(c *httpapi.Call) error {
@@ -118,7 +129,7 @@ func (h *Handlers) createApp(c *httpapi.Call) error {
 		return err
 	}
 	c.Note("after", a.Settings)
-	return c.WriteJSON(http.StatusCreated, toApp(&a))
+	return c.WriteJSON(http.StatusCreated, h.toApp(c.Context(), &a))
 }
 
 func (h *Handlers) app(c *httpapi.Call) (registry.App, error) {
@@ -136,7 +147,7 @@ func (h *Handlers) getApp(c *httpapi.Call) error {
 	}
 	x := h.opts.Collector.Skew(a.Name)
 	skew := Skew{x.Events, x.Corrected, httpapi.Milliseconds(x.P50), httpapi.Milliseconds(x.P99), httpapi.Milliseconds(x.Max)}
-	return c.WriteJSON(http.StatusOK, AppAnswer{toApp(&a), skew})
+	return c.WriteJSON(http.StatusOK, AppAnswer{h.toApp(c.Context(), &a), skew})
 }
 
 func (h *Handlers) updateApp(c *httpapi.Call) error {
@@ -157,5 +168,5 @@ func (h *Handlers) updateApp(c *httpapi.Call) error {
 	}
 	c.Note("before", before)
 	c.Note("after", a.Settings)
-	return c.WriteJSON(http.StatusOK, toApp(&a))
+	return c.WriteJSON(http.StatusOK, h.toApp(c.Context(), &a))
 }

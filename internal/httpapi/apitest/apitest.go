@@ -115,6 +115,9 @@ func Start(t *testing.T, change ...func(*Parts)) *API {
 	for _, f := range change {
 		f(&parts)
 	}
+	if parts.Progress == nil {
+		parts.Progress = progress.New(0)
+	}
 	server := httptest.NewUnstartedServer(New(parts))
 	server.Config.ReadTimeout = ReadTimeout
 	server.Start()

@@ -1,8 +1,11 @@
 package intake
 
 import (
+	"slices"
 	"sync"
 	"time"
+
+	"theeye/internal/httpapi"
 )
 
 // recentKey identifies a group of refused requests. The application is that of a known key.
@@ -110,4 +113,21 @@ func (s *recent) forget(app string) {
 			delete(s.of, of)
 		}
 	}
+}
+
+// Refused returns the kinds of requests that left neither an event nor a rejection, at most n, the
+// latest first.
+func (h *Handlers) Refused(n int) []httpapi.RefusedGroup {
+	type seen struct {
+		httpapi.RefusedGroup
+		last time.Time
+	}
+	var all []seen
+	h.recent.each(func(of recentKey, r *recentGroup) {
+		all = append(all, seen{httpapi.RefusedGroup{
+			App: httpapi.TextOrNull(of.app), Reason: of.reason, Count: r.count, FirstSeen: httpapi.FormatTime(r.first), LastSeen: httpapi.FormatTime(r.last),
+		}, r.last})
+	})
+	slices.SortFunc(all, func(a, b seen) int { return b.last.Compare(a.last) })
+	return httpapi.MapSlice(all[:min(len(all), n)], func(x *seen) httpapi.RefusedGroup { return x.RefusedGroup })
 }

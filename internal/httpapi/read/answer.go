@@ -6,6 +6,7 @@ import (
 
 	"theeye/internal/event"
 	"theeye/internal/httpapi"
+	"theeye/internal/query"
 	"theeye/internal/store"
 )
 
@@ -59,10 +60,37 @@ type Session struct {
 	StartedAt string   `json:"started_at" format:"date-time"`
 	EndedAt   string   `json:"ended_at" format:"date-time"`
 	Events    int64    `json:"events"`
+
+	Rejections int64      `json:"rejections" doc:"rejections of the session that no replay has resolved"`
+	First      SessionEnd `json:"first" doc:"the first event"`
+	Last       SessionEnd `json:"last" doc:"the last event"`
 }
 
-func toSession(s *store.Session) Session {
-	return Session{s.ID, s.Apps, s.StartedAt.String(), s.EndedAt.String(), s.Events}
+// SessionEnd describes the first or the last event of a session.
+type SessionEnd struct {
+	Category string  `json:"category"`
+	Name     string  `json:"name"`
+	Path     *string `json:"path" doc:"data.path, cut after 200 characters; null if it is not a string"`
+}
+
+func toSessionEnd(e store.SessionEnd) SessionEnd {
+	return SessionEnd{e.Category, e.Name, httpapi.TextOrNull(e.Path)}
+}
+
+// sessionsOf returns the sessions of a page with their ends.
+func (h *Handlers) sessionsOf(r *readRequest, page store.Page[store.Session]) ([]Session, error) {
+	ends, err := h.opts.Reader.SessionEnds(r.ctx, query.Query{Apps: r.Apps, Horizon: page.Horizon}, page.Items)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]Session, len(page.Items))
+	for i, s := range page.Items {
+		list[i] = Session{
+			SessionID: s.ID, Apps: s.Apps, StartedAt: s.StartedAt.String(), EndedAt: s.EndedAt.String(), Events: s.Events,
+			Rejections: ends[i].Rejections, First: toSessionEnd(ends[i].First), Last: toSessionEnd(ends[i].Last),
+		}
+	}
+	return list, nil
 }
 
 // Rejection is an arrival that was refused.

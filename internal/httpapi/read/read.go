@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
@@ -44,6 +45,13 @@ type Options struct {
 	// SessionKey returns the keyed hash of a session id, by which an erasure names it. It may be nil.
 	SessionKey func(session string) string
 
+	// Delay returns the time from receipt to visibility that 99 % of the records of the last minutes
+	// did not exceed, and how many there were. It may be nil.
+	Delay func() (p99 time.Duration, records int64)
+	// Refused returns the latest kinds of requests that left neither an event nor a rejection, at most
+	// n. It may be nil.
+	Refused func(n int) []httpapi.RefusedGroup
+
 	LegacyApp string // serves GET /event/ for this application; empty for none
 
 	Logger     *slog.Logger
@@ -56,6 +64,7 @@ type Handlers struct {
 	log       *slog.Logger
 	exporting *fair.Semaphore // exports at a time
 	hub       *feed.Hub
+	last      lastEvents
 	tailRate  *rate.Limiter // bytes per second that all tails together send
 }
 
@@ -64,7 +73,7 @@ func New(opts Options) *Handlers {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	h := &Handlers{opts: opts, log: opts.Logger, exporting: newExporting(), tailRate: rate.NewLimiter(tailRate, tailBurst)}
+	h := &Handlers{opts: opts, log: opts.Logger, exporting: newExporting(), last: lastEvents{byApp: map[string]time.Time{}}, tailRate: rate.NewLimiter(tailRate, tailBurst)}
 	h.hub = feed.NewHub(feed.Options{
 		Reader:     opts.Reader,
 		Progress:   opts.Progress,
@@ -73,7 +82,7 @@ func New(opts Options) *Handlers {
 		Registerer: opts.Registerer,
 	})
 	if opts.Registerer != nil {
-		opts.Registerer.MustRegister(h.exporting.Gauges("eye_http_exports", "Exports")...)
+		opts.Registerer.MustRegister(append(h.exporting.Gauges("eye_http_exports", "Exports"), newSilenceMetric(h))...)
 	}
 	return h
 }
@@ -84,7 +93,7 @@ func (h *Handlers) EndTails() { h.hub.End() }
 
 // Routes returns the routes for reading.
 func (h *Handlers) Routes() []httpapi.Route {
-	routes := slices.Concat(h.readRoutes(), h.exportRoutes(), h.feedRoutes())
+	routes := slices.Concat(h.overviewRoutes(), h.findRoutes(), h.readRoutes(), h.exportRoutes(), h.feedRoutes())
 	if h.opts.LegacyApp != "" {
 		routes = append(routes, h.legacyRoutes()...)
 	}

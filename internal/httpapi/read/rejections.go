@@ -146,11 +146,13 @@ func (h *Handlers) summarize(c *httpapi.Call) error {
 		return err
 	}
 	httpapi.KeepPage(r.memory, groups, (*store.RejectionGroup).Size)
-	return c.StreamJSON(SummaryAnswer{httpapi.MapSlice(groups, func(g *store.RejectionGroup) RejectionGroup {
-		return RejectionGroup{
-			g.App, g.Category, g.Name, g.Code, g.Pointer, g.Count, g.FirstSeen.String(), g.LastSeen.String(), g.Example, g.Message, sentence(g, event.Now()),
-		}
-	})})
+	return c.StreamJSON(SummaryAnswer{httpapi.MapSlice(groups, toGroup)})
+}
+
+func toGroup(g *store.RejectionGroup) RejectionGroup {
+	return RejectionGroup{
+		g.App, g.Category, g.Name, g.Code, g.Pointer, g.Count, g.FirstSeen.String(), g.LastSeen.String(), g.Example, g.Message, sentence(g, event.Now()),
+	}
 }
 
 // sentence describes a group in a sentence.

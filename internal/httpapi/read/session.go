@@ -87,8 +87,12 @@ func (h *Handlers) sessionOf(c *httpapi.Call, id string, also ...string) error {
 	if err != nil {
 		return err
 	}
+	described, err := h.sessionsOf(&r, summary)
+	if err != nil {
+		return err
+	}
 	list := h.eventsAnswer(&r, page)
-	a := SessionAnswer{Session: ExaminedSession{Session: toSession(&summary.Items[0])}, Missing: []Gap{}, Searched: list.Searched}
+	a := SessionAnswer{Session: ExaminedSession{Session: described[0]}, Missing: []Gap{}, Searched: list.Searched}
 	for _, e := range list.Events {
 		a.Events = append(a.Events, SessionEvent{Event: e})
 	}
@@ -189,7 +193,11 @@ func (h *Handlers) listSessions(c *httpapi.Call) error {
 	if err != nil {
 		return err
 	}
-	a := SessionsAnswer{Sessions: httpapi.MapSlice(page.Items, toSession)}
+	list, err := h.sessionsOf(&r, page)
+	if err != nil {
+		return err
+	}
+	a := SessionsAnswer{Sessions: list}
 	a.NextCursor, a.SearchedTo = nextCursor(&r, page, func(x *store.Session) query.After { return query.AfterSession(x.StartedAt, x.ID) })
 	httpapi.KeepPage(r.memory, page.Items, (*store.Session).Size)
 	return c.StreamJSON(a)

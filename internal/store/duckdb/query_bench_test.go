@@ -109,7 +109,7 @@ func (f *filled) day(day, n int64) {
 			CASE WHEN step %% 5 = 4 THEN 'form interaction' ELSE 'page interaction' END,
 			CASE WHEN step %% 5 = 4 THEN 'submit' WHEN step %% 3 = 2 THEN 'cta click' ELSE 'pageview' END,
 			concat('{"host":"www.example.com","path":"/products/', hash(i) %% 500, '"', CASE WHEN step %% 3 = 2 THEN ',"element":"chat bubble"' ELSE '' END, '}'),
-			strftime(make_timestamp(t), '%%Y-%%m-%%dT%%H:%%M:%%S.%%fZ'), t, 0, step, 'web', t, t + 40_000, %d + i // 1000, (i %% 1000)::UINTEGER, %d + i // 1000, 1
+			strftime(make_timestamp(t), '%%Y-%%m-%%dT%%H:%%M:%%S.%%fZ'), t, 0, step, 'web', t, t + 40_000, 0, %d + i // 1000, (i %% 1000)::UINTEGER, %d + i // 1000, 1
 		FROM placed`, hotName(eventTable, mt.number), day*benchDay, benchSession, benchSession, n,
 		benchBegin+day*microsPerDay, microsPerDay-int64(benchSession)*28_000_000, first, first)))
 	f.frame = first + uint64(n/1000)
@@ -172,6 +172,21 @@ func (f *filled) report(days int64) {
 		}
 		return err
 	})
+	latest, err := f.Sessions(ctx, page)
+	f.must(err)
+	f.ask("ends of 100 sessions", func(int) error {
+		_, err := f.SessionEnds(ctx, query.Query{Horizon: latest.Horizon}, latest.Items)
+		return err
+	})
+	for _, span := range []int64{1, 7, 30} {
+		for what, apps := range map[string][]string{"all": nil, "one application": {"shop"}} {
+			f.ask(fmt.Sprintf("totals of %d days, %s", span, what), func(i int) error {
+				to := benchBegin + days*microsPerDay - int64(i)*microsPerDay/1000
+				_, err := f.Totals(ctx, query.Query{Apps: apps, From: at(to - span*microsPerDay), To: at(to)})
+				return err
+			})
+		}
+	}
 	ids := f.someIDs(days)
 	f.ask("a receipt", func(i int) error {
 		lines, err := f.Receipt(ctx, query.Query{IDs: []uuid.UUID{ids[i%len(ids)]}}, 100)

@@ -195,16 +195,12 @@ func testOwnFields(f *fixture) {
 }
 
 func testRejectionConditions(f *fixture) {
-	change := func(r event.Record, change func(*event.Rejection)) event.Record {
-		change(r.Rejection)
-		return r
-	}
 	f.write(
 		rej(1, `{"data":{"n":10,"a":[1,2]}}`),
-		change(rej(2, `{"data":{"n":"10"}}`), func(r *event.Rejection) {
+		rejWith(rej(2, `{"data":{"n":"10"}}`), func(r *event.Rejection) {
 			r.SessionID, r.Category, r.Name, r.SentAt, r.ClientID, r.SchemaVersion = "t", "form", "send", 5, "order/1", 3
 		}),
-		change(rej(3, `{"data":{"n":10},"data":{}}`), func(r *event.Rejection) { r.App, r.SessionID = "blog", "" }),
+		rejWith(rej(3, `{"data":{"n":10},"data":{}}`), func(r *event.Rejection) { r.App, r.SessionID = "blog", "" }),
 		rej(4, `{"data":[10]}`),
 		rej(5, "\xff\x00"),
 	)

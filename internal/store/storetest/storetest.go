@@ -93,6 +93,8 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"lists of rejections", testRejectionLists},
 		{"conditions on rejections", testRejectionConditions},
 		{"summary of rejections", testSummary},
+		{"ends of sessions", testSessionEnds},
+		{"totals", testTotals},
 		{"series", testSeries},
 		{"steps of series", testSteps},
 		{"series of fates", testFateSeries},
