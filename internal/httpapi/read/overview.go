@@ -42,7 +42,7 @@ type Compared struct {
 // SessionCount is a count of sessions.
 type SessionCount struct {
 	Compared
-	Approximate bool `json:"approximate" doc:"true if a sample of the sessions was counted, because there are many; the error is then below 2 %"`
+	Approximate bool `json:"approximate" doc:"true if a sample of the sessions was counted, because there are many, with an error below 2 %, or if the counts of the overview are up to a minute old"`
 }
 
 // Share is a count of rejections, and its share of all that was received.
@@ -80,7 +80,7 @@ type Mark struct {
 func (h *Handlers) overviewRoutes() []httpapi.Route {
 	return []httpapi.Route{{Method: "GET", Path: "/v1/overview", Access: httpapi.ForRead, Polled: true, Handle: h.overview, Doc: httpapi.Doc{
 		ID: "getOverview", Tag: "reading", Summary: "The numbers of a span of time and of the one before, and the state of the server",
-		Text: "Cheap enough to be asked every ten seconds. Without from and to, the span is the last 24 hours; with one of them, it ends now or begins 24 hours earlier.",
+		Text: "Cheap enough to be asked every ten seconds. Without from and to, the span is the last 24 hours; with one of them, it ends now or begins 24 hours earlier. Counts that take long to make are up to a minute old; `approximate` is then true.",
 		Params: []httpapi.Param{httpapi.AppParam(), {Name: "from", Text: "start (inclusive) of the span"}, {Name: "to", Text: "end (exclusive) of the span; now by default"},
 			httpapi.TimeZoneParam()},
 		Answers: []httpapi.Answer{httpapi.JSON[OverviewAnswer](200, "the overview")}, Errors: []int{400, 503}}}}
@@ -98,11 +98,11 @@ func (h *Handlers) overview(c *httpapi.Call) error {
 	before := r.Query
 	start := *r.From - (*r.To - *r.From)
 	before.From, before.To = &start, r.From
-	now, err := h.opts.Reader.Totals(r.ctx, r.Query)
+	now, err := h.totals(r.ctx, r.Query)
 	if err != nil {
 		return err
 	}
-	then, err := h.opts.Reader.Totals(r.ctx, before)
+	then, err := h.totals(r.ctx, before)
 	if err != nil {
 		return err
 	}

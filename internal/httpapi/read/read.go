@@ -65,6 +65,7 @@ type Handlers struct {
 	exporting *fair.Semaphore // exports at a time
 	hub       *feed.Hub
 	last      lastEvents
+	memo      totalsMemo
 	tailRate  *rate.Limiter // bytes per second that all tails together send
 }
 
