@@ -46,7 +46,7 @@ test: ## prepare this machine, then run all tests, with the race detector where 
 	$(GO) test -race -vet=off -parallel 4 -timeout 20m -run '$(RACES)/./(whole|while_events)' ./internal/store/duckdb || failed=1; \
 	$(GO) test -vet=off -parallel 4 -timeout 40m ./internal/store/duckdb ./test || failed=1; \
 	(cd clients/js && npm run --silent build && npm test --silent && npm run --silent test:browser) || failed=1; \
-	(cd web && npm test --silent) || failed=1; \
+	(cd web && npm test --silent && npm run --silent test:browser) || failed=1; \
 	(cd clients/python && python3 -W error::ResourceWarning -m unittest) || failed=1; \
 	$(GO) -C clients/go test -race -vet=off -timeout 10m ./... || failed=1; \
 	exit $$failed

@@ -24,7 +24,7 @@ export function Find() {
   const submit = () => (asked.value = field.current?.value.trim() ?? "");
   return (
     <Screen title="Find">
-      <form class="stack-8 find" role="search" onSubmit={(e) => { e.preventDefault(); submit(); }}>
+      <form class="stack-8 find" role="search" aria-label="By text" onSubmit={(e) => { e.preventDefault(); submit(); }}>
         <label for="q">An event id, a session id, a payload, or the text of an error</label>
         <textarea id="q" ref={field} key={q} class="mono" rows={q.includes("\n") || q.length > 120 ? 6 : 2} defaultValue={q} spellcheck={false} onKeyDown={(e) => { if (e.key === "Enter" && !e.shiftKey) { e.preventDefault(); submit(); } }} />
         <div class="row-flex"><button type="submit" class="primary">Find</button><span class="hint">What is pasted here stays out of the address of this page.</span></div>

@@ -21,7 +21,7 @@ export function Live() {
   const [waiting, setWaiting] = useState(0);
   const [paused, setPaused] = useState(false);
   const [hovered, setHovered] = useState(false);
-  const [connected, setConnected] = useState(true);
+  const [connected, setConnected] = useState<boolean>();
   const [bars, setBars] = useState<number[]>([]);
   const held = useRef<Item[]>([]);
   const still = useRef(false);
@@ -75,7 +75,7 @@ export function Live() {
           <div class="card live-head">
             <Bars counts={bars} />
             <div class="row-flex wrap soft small">
-              <span class={`health ${connected ? "" : "late"}`}>{connected ? "connected" : "the connection is interrupted; it is opened again"}</span>
+              <span class={`health ${connected ? "" : connected === undefined ? "soft" : "late"}`}>{connected ? "connected" : connected === undefined ? "connecting…" : "the connection is interrupted; it is opened again"}</span>
               <span>{perSecond < 10 ? perSecond.toFixed(1) : exact(Math.round(perSecond))} per second</span>
               <span class="grow" />
               <span aria-live="polite">{paused || hovered ? `stands still${waiting > 0 ? `, ${plural(waiting, "new one")}` : ""}` : "space stops it"}</span>

@@ -17,7 +17,7 @@ export function EraseSession({ id, close }: { id: string; close: () => void }) {
   const erase = async () => {
     setBusy(true);
     try {
-      setReport(await call<Report>("DELETE", "/v1/sessions", { params: { session_id: id, exact: "1" } }));
+      setReport(await call<Report>("DELETE", `/v1/sessions/${encodeURIComponent(id)}`));
       setError("");
     } catch (e) {
       setError(messageOf(e));

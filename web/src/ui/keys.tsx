@@ -12,7 +12,7 @@ export function Keys() {
       if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
       const target = event.composedPath()[0] as HTMLElement;
       if (event.key === "Escape") {
-        if (target.matches?.("#search")) target.blur();
+        if (target.matches?.("input, select, textarea")) target.blur();
         else if (params.peek().has("show")) change({ show: undefined });
         return;
       }

@@ -8,6 +8,8 @@ import type { Screen } from "../lib/route.ts";
 /** asked is what was typed into the search field. It stays out of addresses, for it may be a payload. */
 export const asked = signal("");
 
+/** Screens that do not depend on the application that is chosen. */
+const whole: Screen[] = ["session", "rejection", "type", "find", "apps"];
 const timeless: Screen[] = ["session", "rejection", "type", "find", "apps", "live", "unreadable"];
 
 export function TopBar() {
@@ -15,8 +17,8 @@ export function TopBar() {
   const timed = !timeless.includes(screen);
   const live = params.value.get("live") === "1";
   return (
-    <div class="topbar" role="group" aria-label="What is shown">
-      <Apps />
+    <div class="topbar" role="region" aria-label="What is shown">
+      {!whole.includes(screen) && <Apps />}
       {timed && <Range />}
       {timed && <>
         <button type="button" aria-pressed={live} title="ask again every 10 seconds" onClick={() => change({ live: live ? undefined : "1" })}>⟲ live</button>
