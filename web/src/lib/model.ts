@@ -64,6 +64,18 @@ export interface Receipt {
   id: string; app: string; client_id?: string; status: string; also_in?: string[]; also_id?: string;
   arrivals: { position: { frame: number; index: number }; received_at: string; fate: string; problems: EventProblem[]; replay?: { at?: string; replay_id?: string; frame: number } }[];
 }
+export interface Overview {
+  from: string; to: string;
+  events: { count: number; before: number }; sessions: { count: number; before: number; approximate: boolean };
+  rejected: { count: number; before: number; share: number; share_before: number }; visible: { events: number; p99_ms: number | null };
+  state: { level: "ok" | "attention" | "failure"; text: string; ready: boolean; reasons: string[]; balanced: boolean; lost: number; pending: number };
+  silent: { app: string; silent_after: string; last_event_at: string | null }[];
+  marks: { category: string; name: string; version: number; published_at: string }[];
+}
+export interface Found {
+  as: "id" | "payload" | "text"; cut_off: boolean; receipts: Receipt[]; sessions: Session[]; rejections: Rejection[]; groups: RejectionGroup[];
+  refused: { app: string | null; reason: string; count: number; first_seen: string; last_seen: string }[];
+}
 export interface AuditEntry {
   id: string; at: string; key_id: string; act: string; app: string | null; subject: Record<string, string>; detail: Record<string, unknown>;
   outcome: string; status: number | null; remote: string | null;

@@ -4,7 +4,7 @@ import { applications } from "../lib/colors.ts";
 import { ago, plural } from "../lib/format.ts";
 import { books } from "../lib/health.ts";
 import { useLoad } from "../lib/load.ts";
-import type { App, Event } from "../lib/model.ts";
+import type { App, Overview } from "../lib/model.ts";
 import { change, now, params } from "../lib/state.ts";
 import { Dialog, Panel } from "../ui/dialog.tsx";
 import { Screen } from "../ui/screen.tsx";
@@ -14,9 +14,9 @@ import { AppName, Count, Time } from "../ui/text.tsx";
 import { AppSettings } from "./app-settings.tsx";
 import { Keys } from "./app-keys.tsx";
 
-interface Row extends App { rate5: number | undefined; last: string | null | undefined }
+interface Row extends App { silent: boolean; rate5: number | undefined; last: string | null | undefined }
 
-const asked = 40; // applications whose newest event is looked up
+const asked = 40; // applications whose events of the last minutes are counted
 
 /** Apps lists the applications, with their keys and settings. */
 export function Apps() {
@@ -51,16 +51,15 @@ export function Apps() {
 }
 
 async function load(signal: AbortSignal, polling: boolean): Promise<Row[]> {
-  const { apps } = await get<{ apps: App[] }>("/v1/apps", { signal, polling });
+  const [{ apps }, { silent }] = await Promise.all([get<{ apps: App[] }>("/v1/apps", { signal, polling }), get<Overview>("/v1/overview", { signal, polling })]);
+  const quiet = new Set(silent.map((s) => s.app));
   applications.learn(apps.map((a) => a.app).sort());
   const since = new Date(Date.now() - 300_000).toISOString();
   return Promise.all(apps.map(async (a, i): Promise<Row> => {
-    if (i >= asked) return { ...a, rate5: undefined, last: a.last_event_at };
-    const [{ count }, last] = await Promise.all([
-      get<{ count: number }>("/v1/count", { params: { app: a.app, from: since }, signal, polling }),
-      a.last_event_at !== undefined ? a.last_event_at : get<{ events: Event[] }>("/v1/events", { params: { app: a.app, order: "desc", limit: "1" }, signal, polling }).then((r) => r.events[0]?.received_at ?? null),
-    ]);
-    return { ...a, rate5: count / 300, last };
+    const row = { ...a, silent: quiet.has(a.app), last: a.last_event_at };
+    if (i >= asked) return { ...row, rate5: undefined };
+    const { count } = await get<{ count: number }>("/v1/count", { params: { app: a.app, from: since }, signal, polling });
+    return { ...row, rate5: count / 300 };
   }));
 }
 
@@ -68,7 +67,7 @@ function columns(beside: boolean): Column<Row>[] {
   const account = (a: Row) => books.value?.apps.find((b) => b.app === a.app);
   return [
     { id: "app", title: "application", width: "minmax(100px, 1fr)", cell: (a) => <span class="strong"><AppName app={a.app} /></span> },
-    { id: "last", title: "last event", width: "112px", cell: (a) => (a.last ? <Time at={a.last}>{ago(a.last)}</Time> : a.last === null ? <span class="soft">none yet</span> : "") },
+    { id: "last", title: "last event", width: "112px", cell: (a) => (a.last ? <span class={a.silent ? "late strong" : ""}>{a.silent && "silent since "}<Time at={a.last}>{ago(a.last)}</Time></span> : a.last === null ? <span class="soft">none yet</span> : "") },
     { id: "rate", title: "now", width: "80px", numeric: true, cell: (a) => (a.rate5 === undefined ? "" : `${a.rate5 < 10 ? a.rate5.toFixed(1) : Math.round(a.rate5)} / s`) },
     { id: "stored", title: "stored", width: "80px", numeric: true, cell: (a) => { const n = account(a)?.stored; return n === undefined ? <span class="soft">0</span> : <Count n={n} />; } },
     ...(beside ? [] : [

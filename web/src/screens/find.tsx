@@ -1,10 +1,11 @@
 import { useEffect, useRef } from "preact/hooks";
-import { capital } from "../lib/api.ts";
+import { capital, get, post } from "../lib/api.ts";
 import { duration, plural } from "../lib/format.ts";
 import { useLoad } from "../lib/load.ts";
+import type { Event, Found } from "../lib/model.ts";
 import { path } from "../lib/route.ts";
-import { refusal, search, type Found } from "../lib/search.ts";
-import { isAdmin, to } from "../lib/state.ts";
+import { refusal } from "../lib/refusal.ts";
+import { to } from "../lib/state.ts";
 import { ReceiptView } from "../ui/event-detail.tsx";
 import { Screen } from "../ui/screen.tsx";
 import { Sentence } from "../ui/sentence.tsx";
@@ -20,7 +21,7 @@ export function Find() {
   useEffect(() => {
     if (!q) field.current?.focus();
   }, []);
-  const { data, error, loading, again } = useLoad(q ? `${q} ${isAdmin.value}` : undefined, (signal) => search(q, isAdmin.value, signal));
+  const { data, error, loading, again } = useLoad(q || undefined, (signal) => post<Found>("/v1/find", { body: { q }, signal }));
   const submit = () => (asked.value = field.current?.value.trim() ?? "");
   return (
     <Screen title="Find">
@@ -38,32 +39,28 @@ export function Find() {
 }
 
 function Results({ found: f }: { found: Found }) {
-  const nothing = !f.receipt && !f.session && f.events.length === 0 && f.rejections.length === 0 && f.groups.length === 0;
+  const nothing = f.receipts.length + f.sessions.length + f.rejections.length + f.groups.length === 0;
   return (
     <div class="stack">
       {nothing && <Notice kind="late" text="Nothing is known of this, as far as your key sees. If it was sent, the request was refused before it was read, or it never arrived." />}
-      {f.receipt && (
-        <section class="card" aria-label="Event">
-          <header><h2 class="grow">An event with this id</h2></header>
-          <div class="body"><ReceiptView receipt={f.receipt} /></div>
+      {f.cut_off && <Notice kind="late" text="The text was searched for two seconds; there may be more." />}
+      {f.receipts.map((r) => (
+        <section key={`${r.app} ${r.id}`} class="card" aria-label="Event">
+          <header><h2 class="grow">{f.as === "payload" ? "An event with this payload" : "An event with this id"}</h2><span class="mono small cut">{r.id}</span></header>
+          <div class="body"><ReceiptView receipt={r} /></div>
+          {r.status === "stored" && <div class="body-pad"><EventLink id={r.id} app={r.app} /></div>}
         </section>
-      )}
-      {f.session && (
-        <section class="card" aria-label="Session">
-          <header><h2 class="grow">A session</h2><a class="button tiny" href={to(path("sessions", f.session.session_id))}>open it</a></header>
-          <div class="body row-flex wrap"><a class="mono break" href={to(path("sessions", f.session.session_id))}><Text text={f.session.session_id} most={200} /></a><span>{plural(f.session.events, "event")}</span><span class="soft"><Time at={f.session.started_at} />, {duration(Date.parse(f.session.ended_at) - Date.parse(f.session.started_at))}</span>{f.session.apps.map((a) => <AppName key={a} app={a} />)}</div>
+      ))}
+      {f.sessions.map((s) => (
+        <section key={s.session_id} class="card" aria-label="Session">
+          <header><h2 class="grow">A session</h2><a class="button tiny" href={to(path("sessions", s.session_id), { app: undefined })}>open it</a></header>
+          <div class="body row-flex wrap"><a class="mono break" href={to(path("sessions", s.session_id), { app: undefined })}><Text text={s.session_id} most={200} /></a><span>{plural(s.events, "event")}</span>{(s.rejections ?? 0) > 0 && <span class="bad">{s.rejections} rejected</span>}<span class="soft"><Time at={s.started_at} />, {duration(Date.parse(s.ended_at) - Date.parse(s.started_at))}</span>{s.apps.map((a) => <AppName key={a} app={a} />)}</div>
         </section>
-      )}
-      {f.events.length > 0 && (
-        <section class="card" aria-label="Events with this payload">
-          <header><h2>Stored events with this payload</h2></header>
-          <ul class="versions">{f.events.map((e) => <li key={e.id}><span class="row-flex wrap"><Time at={e.occurred_at} /><AppName app={e.app} /><Category name={e.category} /><a class="strong" href={to(path("sessions", e.session_id), { show: e.id })}><Text text={e.name} most={80} /></a></span></li>)}</ul>
-        </section>
-      )}
+      ))}
       {f.rejections.length > 0 && (
         <section class="card" aria-label="Rejections">
           <header><h2>Rejected</h2></header>
-          <ul class="versions">{f.rejections.map((r) => <li key={r.id}><span class="row-flex wrap"><Time at={r.received_at} /><AppName app={r.app} /><a class="strong" href={to(path("rejections", r.id))}><Text text={r.name || "open it"} most={80} /></a></span>{r.problems.slice(0, 3).map((p, i) => <span key={i} class="bad-line"><Sentence problem={p} /></span>)}</li>)}</ul>
+          <ul class="versions">{f.rejections.map((r) => <li key={r.id}><span class="row-flex wrap"><Time at={r.received_at} /><AppName app={r.app} /><a class="strong" href={to(path("rejections", r.id))}><Text text={r.name || "open it"} most={80} /></a>{r.became && <span class="tag good">replayed</span>}</span>{r.problems.slice(0, 3).map((p, i) => <span key={i} class="bad-line"><Sentence problem={p} /></span>)}</li>)}</ul>
         </section>
       )}
       {f.groups.length > 0 && (
@@ -72,17 +69,19 @@ function Results({ found: f }: { found: Found }) {
           <ul class="versions">{f.groups.slice(0, 20).map((g) => <li key={groupAddress(g)}><a href={groupAddress(g)}><Text text={capital(g.text)} most={300} /></a></li>)}</ul>
         </section>
       )}
-      <Refused found={f} />
+      {f.refused.length > 0 && (
+        <section class="card" aria-label="Refused requests">
+          <header><h2 class="grow">Requests that were refused</h2><a href={to("/unreadable")}>all of them</a></header>
+          <ul class="body stack-8">{f.refused.slice(0, 8).map((g) => <li key={`${g.app} ${g.reason}`}>Someone sent {g.app ? <>to {g.app} </> : ""}{refusal(g.reason)} {plural(g.count, "time")} since <Time at={g.first_seen} />, last at <Time at={g.last_seen} />.</li>)}</ul>
+        </section>
+      )}
     </div>
   );
 }
 
-function Refused({ found: f }: { found: Found }) {
-  if (!f.unreadable || f.unreadable.groups.length === 0) return null;
-  return (
-    <section class="card" aria-label="Refused requests">
-      <header><h2 class="grow">Requests that were refused</h2><a href={to("/unreadable")}>all of them</a></header>
-      <ul class="body stack-8">{f.unreadable.groups.slice(0, 6).map((g) => <li key={`${g.app} ${g.reason}`}>Someone sent {g.app ? <>to {g.app} </> : ""}{refusal(g.reason)} {plural(g.count, "time")} since <Time at={g.first_seen} />, last at <Time at={g.last_seen} />.</li>)}</ul>
-    </section>
-  );
+/** EventLink leads to an event in its session. */
+function EventLink({ id, app }: { id: string; app: string }) {
+  const { data: e } = useLoad(`${id} ${app}`, (signal) => get<Event>(`/v1/events/${encodeURIComponent(id)}`, { params: { app }, signal }).catch(() => undefined));
+  if (!e) return null;
+  return <span class="row-flex wrap"><Category name={e.category} /><a class="strong" href={to(path("sessions", e.session_id), { show: e.id, app: undefined })}><Text text={e.name} most={80} /></a><span class="soft">at <Time at={e.occurred_at} /> in its session</span></span>;
 }

@@ -1,13 +1,12 @@
 import { useMemo } from "preact/hooks";
 import { get } from "../lib/api.ts";
 import { categories } from "../lib/colors.ts";
-import { ago, change as changeText, share } from "../lib/format.ts";
+import { change as changeText, duration, exact, share } from "../lib/format.ts";
 import { books } from "../lib/health.ts";
 import { useLoad } from "../lib/load.ts";
-import type { Event, RejectionGroup } from "../lib/model.ts";
-import { before } from "../lib/range.ts";
-import { align, steps, total } from "../lib/stack.ts";
-import { change, now, params, shown } from "../lib/state.ts";
+import type { Overview as Numbers, RejectionGroup } from "../lib/model.ts";
+import { align, steps } from "../lib/stack.ts";
+import { change, params } from "../lib/state.ts";
 import { BooksTable } from "../ui/books.tsx";
 import { Chart, Legend } from "../ui/chart.tsx";
 import { Dialog } from "../ui/dialog.tsx";
@@ -23,8 +22,10 @@ export function Overview() {
   const byCategory = useSeries(query, "category");
   const byStatus = useSeries(query, "status");
   const problems = useLoad(`${query}`, (signal, polling) => get<{ groups: RejectionGroup[] }>("/v1/rejections/summary", { params: new URLSearchParams([...query, ["replayed", "false"]]), signal, polling }));
-  const past = useBefore();
-  const newest = useNewest();
+  const all = params.value.get("range") === "all";
+  const numbers = useLoad(`${query}`, (signal, polling) => get<Numbers>("/v1/overview", { params: overviewQuery(query), signal, polling }));
+  const n = numbers.data;
+  const marks = useMemo(() => (n?.marks ?? []).map((m) => ({ at: Date.parse(m.published_at), text: `${m.name}: version ${m.version} published` })), [n?.marks]);
   const arranged = useMemo(() => {
     if (!byCategory.data) return undefined;
     const s = steps(byCategory.data);
@@ -32,30 +33,26 @@ export function Overview() {
     return s;
   }, [byCategory.data]);
   const rejected = useMemo(() => (arranged && byStatus.data ? align(byStatus.data, "rejected", arranged.at) : undefined), [arranged, byStatus.data]);
-  const events = arranged?.groups.reduce((n, g) => n + total(g), 0);
-  const refused = rejected?.reduce((a, b) => a + b, 0);
-  const error = byCategory.error ?? byStatus.error ?? problems.error;
-  const again = () => [byCategory, byStatus, problems].forEach((l) => l.again());
-  const never = newest.data === null && books.value?.apps.every((a) => a.received === 0);
+  const error = numbers.error ?? byCategory.error ?? byStatus.error ?? problems.error;
+  const again = () => [numbers, byCategory, byStatus, problems].forEach((l) => l.again());
+  const never = n?.events.count === 0 && n.events.before === 0 && books.value?.apps.every((a) => a.received === 0);
 
   return (
     <Screen title="Overview">
       {error && <Notice text={error} retry={again} />}
       {never ? <FirstVisit /> : <>
+        {n && <Silent apps={n.silent} />}
         <div class="numbers">
-          <Tile name="Events" value={events === undefined ? undefined : <Count n={events} />} note={past.data && events !== undefined ? changeText(events, past.data.events) : ""} />
-          <Tile name="Rejected" value={refused === undefined ? undefined : <Count n={refused} />} bad={(refused ?? 0) > 0} note={past.data && refused !== undefined ? changeText(refused, past.data.rejected) : ""} />
-          <Tile
-            name="Rejected share" value={events === undefined || refused === undefined ? undefined : share(refused, refused + events)} bad={(refused ?? 0) > 0}
-            note={past.data && past.data.events > 0 ? `${share(past.data.rejected, past.data.rejected + past.data.events)} before` : ""}
-          />
-          <Tile name="Newest event" value={newest.data === undefined ? undefined : newest.data ? <Time at={newest.data.received_at}>{ago(newest.data.received_at, Math.max(now.value, Date.now()))}</Time> : "none"} note={newest.data ? `from ${newest.data.app}` : ""} />
+          <Tile name="Events" value={n && <Count n={n.events.count} />} note={n && !all ? changeText(n.events.count, n.events.before) : ""} />
+          <Tile name="Sessions that started" value={n && <>{n.sessions.approximate && "≈ "}<Count n={n.sessions.count} /></>} note={n && !all ? changeText(n.sessions.count, n.sessions.before) : ""} />
+          <Tile name="Rejected" value={n && share(n.rejected.count, n.rejected.count + n.events.count)} bad={(n?.rejected.count ?? 0) > 0} note={n ? `${exact(n.rejected.count)} rejected${all || n.rejected.before + n.events.before === 0 ? "" : `, ${share(n.rejected.before, n.rejected.before + n.events.before)} before`}` : ""} />
+          <Tile name="Visible after" value={n && (n.visible.p99_ms === null ? "–" : duration(n.visible.p99_ms))} note={n ? (n.visible.p99_ms === null ? "nothing came in the last 5 minutes" : "p99 of the last 5 minutes") : ""} />
         </div>
         <section class="card" aria-label="Events over time">
           <header><h2 class="grow">Events by category{rejected && <span class="soft">, rejected below the axis</span>}</h2></header>
           <div class="chart-card">
-            {arranged ? <Chart label="Events by category" steps={arranged} {...(rejected ? { below: rejected } : {})} height={220} brush={(a, b) => change({ from: new Date(a).toISOString(), to: new Date(b).toISOString(), range: undefined })} /> : <Skeleton height={220} />}
-            {arranged && <Legend steps={arranged} rejected={(refused ?? 0) > 0} />}
+            {arranged ? <Chart label="Events by category" steps={arranged} {...(rejected ? { below: rejected } : {})} height={220} marks={marks} brush={(a, b) => change({ from: new Date(a).toISOString(), to: new Date(b).toISOString(), range: undefined })} /> : <Skeleton height={220} />}
+            {arranged && <Legend steps={arranged} rejected={(n?.rejected.count ?? 0) > 0} />}
           </div>
         </section>
         <div class="two">
@@ -78,28 +75,19 @@ function Tile({ name, value, note, bad = false }: { name: string; value: preact.
   );
 }
 
-/** useBefore counts the span of equal length before. */
-function useBefore() {
-  const span = before(shown.value, now.value);
-  const query = selection();
-  query.delete("from");
-  query.delete("to");
-  if (span?.from) query.set("from", span.from);
-  if (span?.to) query.set("to", span.to);
-  return useLoad(span ? `${query}` : undefined, async (signal, polling) => {
-    const [{ count }, { groups }] = await Promise.all([
-      get<{ count: number }>("/v1/count", { params: query, signal, polling }),
-      get<{ groups: RejectionGroup[] }>("/v1/rejections/summary", { params: query, signal, polling }),
-    ]);
-    return { events: count, rejected: groups.reduce((n, g) => n + g.count, 0) };
-  });
+/** overviewQuery is what the numbers take: applications and a span. All time is since 1970. */
+function overviewQuery(query: URLSearchParams): URLSearchParams {
+  const out = new URLSearchParams();
+  for (const name of ["app", "from", "to"]) for (const value of query.getAll(name)) out.append(name, value);
+  if (!out.has("from") && !out.has("to")) out.set("from", "1970-01-01");
+  return out;
 }
 
-function useNewest() {
-  const app = params.value.get("app") ?? undefined;
-  return useLoad(`${app} ${now.value}`, async (signal, polling) => {
-    const { events } = await get<{ events: Event[] }>("/v1/events", { params: { order: "desc", limit: "1", app }, signal, polling });
-    return events[0] ?? null;
-  });
+function Silent({ apps }: { apps: Numbers["silent"] }) {
+  if (apps.length === 0) return null;
+  return (
+    <div class="notice late" role="status">
+      <p>{apps.map((a, i) => <span key={a.app}>{i > 0 && " "}<span class="strong">{a.app}</span> is silent: {a.last_event_at ? <>its last event came at <Time at={a.last_event_at} />.</> : "nothing has come yet."}</span>)}</p>
+    </div>
+  );
 }
-

@@ -43,10 +43,10 @@ export function Sessions() {
 function columns(extended: boolean): Column<Session>[] {
   return [
     { id: "started", title: "started", width: "112px", cell: (s) => <Time at={s.started_at}>{stamp(s.started_at)}</Time> },
-    { id: "length", title: "length", width: "92px", numeric: true, cell: (s) => duration(Date.parse(s.ended_at) - Date.parse(s.started_at)) },
+    { id: "length", title: "length", width: "92px", numeric: true, cell: (s) => (s.ended_at === s.started_at ? "" : duration(Date.parse(s.ended_at) - Date.parse(s.started_at))) },
     { id: "events", title: "events", width: "64px", numeric: true, cell: (s) => <Count n={s.events} /> },
     ...(extended ? [{ id: "rejections", title: "rejected", width: "64px", numeric: true, wide: true, cell: (s: Session) => (s.rejections ? <span class="bad strong"><Count n={s.rejections} /></span> : <span class="soft">0</span>) }] : []),
-    { id: "apps", title: "applications", width: "minmax(120px, 200px)", wide: true, cell: (s) => <span class="row-flex">{s.apps.map((a) => <AppName key={a} app={a} />)}</span> },
+    { id: "apps", title: "applications", width: "minmax(80px, 140px)", wide: true, cell: (s) => <span class="row-flex">{s.apps.map((a) => <AppName key={a} app={a} />)}</span> },
     ...(extended ? [
       { id: "first", title: "first", width: "minmax(120px, 1fr)", wide: true, cell: (s: Session) => <Where step={s.first} /> },
       { id: "last", title: "last", width: "minmax(120px, 1fr)", wide: true, cell: (s: Session) => <Where step={s.last} /> },

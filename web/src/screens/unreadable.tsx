@@ -2,7 +2,7 @@ import { get } from "../lib/api.ts";
 import { plural } from "../lib/format.ts";
 import { useLoad } from "../lib/load.ts";
 import type { Unreadable as Answer, UnreadableRequest } from "../lib/model.ts";
-import { refusal } from "../lib/search.ts";
+import { refusal } from "../lib/refusal.ts";
 import { change, now, params } from "../lib/state.ts";
 import { Panel } from "../ui/dialog.tsx";
 import { Screen } from "../ui/screen.tsx";

@@ -19,7 +19,7 @@ export function ShareMenu({ query, list = "events" }: { query: URLSearchParams; 
     };
   }, [open]);
   const flags = [...query].map(([name, value]) => ` --${name.replaceAll("_", "-")} ${quote(value)}`).join("");
-  const file = (format: string) => address("/v1/export", new URLSearchParams([...query, ["format", format]]));
+  const file = (format: string) => address("/v1/export", new URLSearchParams([...query, ["format", format], ...(format === "csv" ? [["safe", "1"]] : [])]));
   return (
     <div class="menu" ref={box}>
       <button type="button" aria-expanded={open} onClick={() => setOpen(!open)}>Share and export</button>

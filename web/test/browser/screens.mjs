@@ -134,14 +134,15 @@ export function screenTests(world) {
   test("find knows ids, sessions, payloads and errors, and keeps them out of the address", async () => {
     const { eye, browser } = world;
     const key = await eye.app("find");
-    const sent = await eye.send(key, [event("find-session", "found", { token: "t-4711" }), { ...event("find-session", "bad"), timestamp: "yesterday" }]);
+    const events = [event("find-session", "found", { token: "t-4711" })];
+    const sent = await eye.send(key, [...events, { ...event("find-session", "bad"), timestamp: "yesterday" }]);
     const page = await open(browser, eye);
     await signIn(page, eye);
     for (const [text, heading] of [
       [sent.events[0].id, "An event with this id"],
       [sent.events[1].id, "Rejected"],
       ["find-session", "A session"],
-      ['{"data":{"token":"t-4711"}}', "Stored events with this payload"],
+      [JSON.stringify(events[0]), "An event with this payload"],
       ["is not a valid time", "Problems with this text"],
     ]) {
       await page.keyboard.press("/");
