@@ -14,6 +14,9 @@ func TestDocs(t *testing.T) {
 	s := start(t)
 	page := s.call("GET", "/docs", "", "")
 	s.must(page, 200)
+	if policy := page.header.Get("Content-Security-Policy"); !strings.Contains(policy, "script-src 'self';") || !strings.Contains(policy, "connect-src 'self'") {
+		t.Errorf("the policy is %q", policy)
+	}
 	links := regexp.MustCompile(`(?:href|src)="([^"]*)"`).FindAllSubmatch(page.body, -1)
 	if len(links) < 4 {
 		t.Errorf("the page names only %d files: %s", len(links), page.body)
@@ -24,14 +27,7 @@ func TestDocs(t *testing.T) {
 			t.Errorf("%s is from elsewhere", path)
 			continue
 		}
-		a := s.call("GET", path, "", "")
-		s.must(a, 200)
-		if kind := a.header.Get("Content-Type"); path != "/openapi.json" && !strings.HasPrefix(kind, "text/") && kind != "image/svg+xml; charset=utf-8" {
-			t.Errorf("%s is served as %q", path, kind)
-		}
-		if got := regexp.MustCompile(`https?://[^"' ]+`).FindString(string(a.body)); got != "" && got != "http://www.w3.org/2000/svg" && path != "/openapi.json" {
-			t.Errorf("%s takes something from %s", path, got)
-		}
+		s.must(s.call("GET", path, "", ""), 200)
 	}
 	document := s.call("GET", "/openapi.json", "", "").json()
 	var tags []string

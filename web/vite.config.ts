@@ -1,6 +1,6 @@
 import { defineConfig } from "vite";
 
-// The server serves index.html at each address of the page, and what is in assets under names that
+// The server serves index.html at each address of the page, docs.html at /docs, and what is in assets under names that
 // contain a hash. The policy of the page allows neither inline scripts nor inline styles.
 export default defineConfig({
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
@@ -11,13 +11,13 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
-    cssCodeSplit: false,
     // Three files change at different times: what comes from libraries, the page, and the editor,
     // which is loaded when somebody asks for it.
     rolldownOptions: {
+      input: ["index.html", "docs.html"],
       output: {
         hashCharacters: "hex",
-        entryFileNames: "assets/page-[hash].js",
+        entryFileNames: (chunk) => `assets/${chunk.name === "docs" ? "docs" : "page"}-[hash].js`,
         chunkFileNames: "assets/[name]-[hash].js",
         assetFileNames: "assets/[name]-[hash][extname]",
       },

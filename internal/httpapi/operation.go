@@ -2,17 +2,12 @@ package httpapi
 
 import (
 	"context"
-	"embed"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
-
-//go:embed docs.html docs.js docs.css docs.svg
-var docsPage embed.FS
 
 func (s *Server) operationRoutes() []Route {
 	text := func(what string) []Answer { return []Answer{Plain(200, what)} }
@@ -26,11 +21,6 @@ func (s *Server) operationRoutes() []Route {
 			ID: "metrics", Tag: "operation", Summary: "Metrics in the Prometheus text format", Params: []Param{{Name: "name[]", Text: "only metrics with these names", Repeatable: true}}, Answers: text("the metrics")}},
 		{Method: "GET", Path: "/openapi.json", Access: Open, Handle: s.openAPI, Doc: Doc{
 			ID: "openapi", Tag: "operation", Summary: "This document", Answers: text("OpenAPI 3.1")}},
-		{Method: "GET", Path: "/docs", Access: Open, Handle: docsFile("docs.html"), Doc: Doc{
-			ID: "docs", Tag: "operation", Summary: "This document as a web page", Answers: text("HTML")}},
-		{Method: "GET", Path: "/docs/docs.js", Access: Open, Handle: docsFile("docs.js"), Doc: Doc{Hidden: true}},
-		{Method: "GET", Path: "/docs/docs.css", Access: Open, Handle: docsFile("docs.css"), Doc: Doc{Hidden: true}},
-		{Method: "GET", Path: "/docs/docs.svg", Access: Open, Handle: docsFile("docs.svg"), Doc: Doc{Hidden: true}},
 	})
 }
 
@@ -141,18 +131,4 @@ func (s *Server) openAPI(c *Call) error {
 	c.w.Header().Set("Content-Type", "application/openapi+json")
 	_, err = c.w.Write(b)
 	return err
-}
-
-func docsFile(name string) func(*Call) error {
-	return func(c *Call) error {
-		b, err := docsPage.ReadFile(name)
-		if err != nil {
-			return err
-		}
-		types := map[string]string{"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
-		_, extension, _ := strings.Cut(name, ".")
-		c.w.Header().Set("Content-Type", types[extension]+"; charset=utf-8")
-		_, err = c.w.Write(b)
-		return err
-	}
 }

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"net/http"
+	"strings"
 
 	"theeye/internal/ui"
 )
@@ -46,7 +47,22 @@ func pageRoutes() []Route {
 			return c.sendFile(name, unchanging, file)
 		}})
 	}
-	return routes
+	return append(routes, docsRoute(page.Docs))
+}
+
+// docsRoute serves the description of the API as a web page, with requests that can be tried. Its
+// policy is that of the page, except that the library that shows the document sets styles.
+func docsRoute(docs ui.File) Route {
+	policy := strings.Replace(pagePolicy, "style-src 'self'", "style-src 'self' 'unsafe-inline'", 1)
+	return Route{
+		Method: http.MethodGet, Path: "/docs", Access: Open,
+		Doc: Doc{ID: "docs", Tag: "operation", Summary: "This document as a web page, where requests can be tried", Answers: []Answer{Plain(200, "HTML"), Plain(304, "the document has the ETag of If-None-Match")}},
+		Handle: func(c *Call) error {
+			isolate(c.w.Header())
+			c.w.Header().Set("Content-Security-Policy", policy)
+			return c.sendFile("docs.html", revalidate, docs)
+		},
+	}
 }
 
 // isolate keeps pages of other origins from reading the page, embedding it, or keeping a reference

@@ -58,15 +58,17 @@ func NewScript() Script { return Script{newFile(read("eyejs/eye.js"))} }
 // Name returns the name under which the text never changes.
 func (s Script) Name() string { return "eye." + s.Hash + ".js" }
 
-// Page is the web page: one document for all its addresses, and the files that the document loads.
+// Page is the web page: one document for all its addresses, the description of the API, and the files
+// that the two load.
 type Page struct {
 	Shell  File
+	Docs   File
 	Assets map[string]File // by the path below the root, such as assets/index-4d61f3a2.js; the names contain a hash of the text
 }
 
 // NewPage returns the page that was built into this program.
 func NewPage() Page {
-	p := Page{Shell: newFile(read("dist/index.html")), Assets: map[string]File{}}
+	p := Page{Shell: newFile(read("dist/index.html")), Docs: newFile(read("dist/docs.html")), Assets: map[string]File{}}
 	assets, err := fs.ReadDir(files, "dist/assets")
 	if err != nil {
 		panic(err) // the compiler has embedded it
