@@ -106,7 +106,7 @@ func TestNoticesRefuse(t *testing.T) {
 				"dep/dep.go":      "package dep\n",
 				"dep/LICENSE":     mit,
 			}
-			for _, name := range []string{"script/notices", "tools/notices/duckdb.txt"} {
+			for _, name := range []string{"script/notices", "tools/notices/duckdb.txt", "tools/notices/page.txt"} {
 				content, err := os.ReadFile(filepath.Join("..", name))
 				if err != nil {
 					t.Fatal(err)
