@@ -206,7 +206,7 @@ func (r *restoration) tombstones(context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := log.Add(r.given); err != nil {
+	if err := log.Add(r.given, r.index.Last); err != nil {
 		return fmt.Errorf("add %s: %w", r.Tombstones, err)
 	}
 	return log.FinishConversion() // no server has used this directory yet

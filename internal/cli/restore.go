@@ -54,7 +54,7 @@ func restore(ctx context.Context, s stdio, printKeys bool, opts backup.RestoreOp
 		if err := checkMetadata(dir); err != nil {
 			return err
 		}
-		if err := duckdb.BeginTimeline(filepath.Join(dir, "store"), x.Last); err != nil {
+		if err := duckdb.BeginTimeline(filepath.Join(dir, "store"), filepath.Join(dir, string(backup.Tombstones)), x.Last); err != nil {
 			return err
 		}
 		note := registry.Entry{Act: "restore"}

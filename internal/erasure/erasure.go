@@ -37,6 +37,9 @@ type Tombstone struct {
 	// Frame is the queue's last frame, and Visible the store's, when the tombstone was written.
 	Frame, Visible uint64
 	Timeline       string // to which the frames belong; empty in the first format
+	// Added is the last frame of the directory to which a restore added the tombstone; 0 if it was
+	// written there.
+	Added uint64
 	// Finished reports that everything covered is gone; the queue was trimmed up to Trimmed, a
 	// frame of the timeline TrimmedOn.
 	Finished  bool
@@ -139,14 +142,17 @@ func (s *Set) LastFrame(t Tombstone) (frame uint64, ok bool) {
 	return s.lineage.localFrame(t.Frame, t.Timeline)
 }
 
-// LastVisible returns the last frame of this directory that was visible when t was written. ok is
-// false when t belongs to a timeline that this directory has no part of, or is of the first format,
-// which does not say.
+// LastVisible returns the last frame of this directory that was visible when t was written or, when
+// t belongs to a timeline that this directory has no part of, when a restore added it. ok is false
+// for the first format, which does not say.
 func (s *Set) LastVisible(t Tombstone) (frame uint64, ok bool) {
 	if t.Hash != "" {
 		return 0, false
 	}
-	return s.lineage.localFrame(t.Visible, t.Timeline)
+	if frame, ok = s.lineage.localFrame(t.Visible, t.Timeline); !ok {
+		return t.Added, t.Added > 0
+	}
+	return frame, true
 }
 
 // HasKey reports whether there is a key of the hashes.

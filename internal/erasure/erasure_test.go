@@ -132,7 +132,7 @@ func TestFinished(t *testing.T) {
 		t.Errorf("not committed: %s", diff)
 	}
 	other := log(t, filepath.Join(t.TempDir(), "other"), erasure.Digest{})
-	if err := other.Add(l.Document()); err != nil {
+	if err := other.Add(l.Document(), 7); err != nil {
 		t.Fatal(err)
 	}
 	for _, one := range other.Document().Tombstones {
@@ -142,8 +142,34 @@ func TestFinished(t *testing.T) {
 	}
 	stranger := log(t, filepath.Join(t.TempDir(), "stranger"), erasure.Digest{})
 	begin(t, stranger, two[0])
-	if err := stranger.Add(l.Document()); err == nil {
+	if err := stranger.Add(l.Document(), 7); err == nil {
 		t.Error("tombstones of another directory were added")
+	}
+}
+
+// A tombstone of a timeline that the directory has no part of is placed where a restore added it, and
+// every other one where it was written.
+func TestLastVisible(t *testing.T) {
+	given := log(t, filepath.Join(t.TempDir(), "given"), erasure.Digest{})
+	begin(t, given,
+		erasure.Tombstone{ID: "1", App: "shop", At: 1, Frame: 9, Visible: 8, Timeline: "before"},
+		erasure.Tombstone{ID: "2", App: "shop", At: 1, Frame: 9, Visible: 8, Timeline: "elsewhere"},
+	)
+	path := filepath.Join(t.TempDir(), "tombstones")
+	l := log(t, path, erasure.Digest{})
+	if err := l.Add(given.Document(), 5); err != nil {
+		t.Fatal(err)
+	}
+	begin(t, l, erasure.Tombstone{ID: "3", App: "shop", At: 1, Frame: 7, Visible: 6, Timeline: "now"})
+	d, err := erasure.Read(path, l.Digest())
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := erasure.NewSet(d, erasure.Lineage{Timeline: "now", Ended: map[string]uint64{"before": 4}})
+	for i, want := range []uint64{4, 5, 6} {
+		if frame, ok := set.LastVisible(set.Tombstones()[i]); frame != want || !ok {
+			t.Errorf("tombstone %d is after frame %d, %v; want %d", i+1, frame, ok, want)
+		}
 	}
 }
 
@@ -157,7 +183,7 @@ func TestFirstForm(t *testing.T) {
 	l := log(t, path, erasure.Digest{})
 	// The manifest of that version had the same one.
 	same := erasure.Document{Key: key, Tombstones: []erasure.Tombstone{erasure.FirstForm("ab", 5, 2)}}
-	if err := l.Add(same); err != nil {
+	if err := l.Add(same, 0); err != nil {
 		t.Fatal(err)
 	}
 	begin(t, l, two[0])

@@ -26,6 +26,7 @@ import (
 //
 //	{"version":2,"key":"…","crc":"…"}                                        the key of all hashes
 //	{"begun":"ID","app":"shop","session":"…","frame":17,"visible":15,"at":…,"timeline":"…","crc":"…"}
+//	{…,"timeline":"…","added":12,"crc":"…"}                                  added by a restore
 //	{"begun":"ID","hash":"…","frame":17,"at":…,"crc":"…"}                    of the first form
 //	{"finished":"ID","trimmed":19,"timeline":"…","crc":"…"}
 //
@@ -47,6 +48,7 @@ type line struct {
 	Visible  uint64       `json:"visible,omitzero"`
 	At       event.Micros `json:"at,omitzero"`
 	Timeline string       `json:"timeline,omitzero"`
+	Added    uint64       `json:"added,omitzero"`
 
 	Finished string `json:"finished,omitzero"`
 	Trimmed  uint64 `json:"trimmed,omitzero"`
@@ -54,7 +56,7 @@ type line struct {
 
 // tombstone returns the tombstone of a line with Begun, as unfinished.
 func (l line) tombstone() Tombstone {
-	return Tombstone{ID: l.Begun, App: l.App, Session: l.Session, Hash: l.Hash, At: l.At, Frame: l.Frame, Visible: l.Visible, Timeline: l.Timeline}
+	return Tombstone{ID: l.Begun, App: l.App, Session: l.Session, Hash: l.Hash, At: l.At, Frame: l.Frame, Visible: l.Visible, Timeline: l.Timeline, Added: l.Added}
 }
 
 // Digest identifies the first lines of a file.
@@ -299,7 +301,7 @@ func (d *Document) encode() ([]byte, error) {
 }
 
 func (t Tombstone) beginLine() line {
-	return line{Begun: t.ID, App: t.App, Session: t.Session, Hash: t.Hash, Frame: t.Frame, Visible: t.Visible, At: t.At, Timeline: t.Timeline}
+	return line{Begun: t.ID, App: t.App, Session: t.Session, Hash: t.Hash, Frame: t.Frame, Visible: t.Visible, At: t.At, Timeline: t.Timeline, Added: t.Added}
 }
 
 func encodeLines(all []any) ([]byte, error) {

@@ -122,13 +122,17 @@ func (l *Log) Finish(finished []Tombstone, trimmed uint64, timeline string) erro
 	return l.append(lines)
 }
 
-// Add adds the tombstones of another document that the file lacks, as unfinished. It converts a
-// file of the first format to the current one; call FinishConversion once earlier programs, which
-// would misread the new format, can no longer start. Add writes nothing if nothing changes.
-func (l *Log) Add(other Document) error {
+// Add adds the tombstones of another document that the file lacks, as unfinished. last is the last
+// frame of the directory. Add converts a file of the first format to the current one; call
+// FinishConversion once earlier programs, which would misread the new format, can no longer start.
+// It writes nothing if nothing changes.
+func (l *Log) Add(other Document, last uint64) error {
 	merged, err := l.doc.Merge(other)
 	if err != nil {
 		return &Error{l.path, err}
+	}
+	for i := len(l.doc.Tombstones); i < len(merged.Tombstones); i++ {
+		merged.Tombstones[i].Added = last
 	}
 	if l.doc.first {
 		if err := merged.Write(l.path + nextSuffix); err != nil {

@@ -303,3 +303,13 @@ func (m *Manifest) beginTimeline(last uint64) {
 	}
 	m.Timeline = uuid.NewString()
 }
+
+// forgetTimelines forgets the earlier timelines except those to which tombstones belong. It is for a
+// store that has no key of its own for the hashes of session ids. Readers of the feed of such a
+// timeline may have got hashes with a key that is not known here: an erasure could not tell them what
+// to delete, so they must begin again.
+func (m *Manifest) forgetTimelines(tombstones []erasure.Tombstone) {
+	m.Timelines = slices.DeleteFunc(slices.Clone(m.Timelines), func(t Timeline) bool {
+		return !slices.ContainsFunc(tombstones, func(x erasure.Tombstone) bool { return x.Timeline == t.ID })
+	})
+}

@@ -81,7 +81,7 @@ func (s *Store) readFolder() (loadedManifest, error) {
 	if s.tombstones, err = erasure.OpenLog(s.opts.Tombstones, m.Tombstones); err != nil {
 		return m, tombstonesError(err)
 	}
-	if err := s.tombstones.Add(erasure.Document{Key: m.key, Tombstones: m.tombstones}); err != nil {
+	if err := s.tombstones.Add(erasure.Document{Key: m.key, Tombstones: m.tombstones}, 0); err != nil {
 		return m, err
 	}
 	return m, s.checkPresent(m.Manifest)

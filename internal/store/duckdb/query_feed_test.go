@@ -189,7 +189,7 @@ func TestFeedOfAnotherTimeline(t *testing.T) {
 		t.Fatalf("%d items after frame 2", len(later.Items))
 	}
 	must(t, s.Close())
-	must(t, duckdb.BeginTimeline(dir, 2))
+	must(t, duckdb.BeginTimeline(dir, filepath.Join(dir, "tombstones"), 2))
 	s = closed(t, open(t, duckdb.Options{Dir: dir}))
 	write(t, s, frame(3, pageView(3)))
 	for _, test := range []struct {

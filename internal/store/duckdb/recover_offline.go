@@ -302,6 +302,9 @@ func (plan *RecoveryPlan) Apply() error {
 	plan.manifest.NextID = max(plan.manifest.NextID, s.lastID.Load()+1)
 	plan.manifest.Obsolete = nil // these files are in quarantine now
 	plan.manifest.beginTimeline(plan.manifest.Flushed)
+	if plan.Forgets {
+		plan.manifest.forgetTimelines(nil)
+	}
 	if err := plan.step("segments moved"); err != nil {
 		return err
 	}
@@ -369,14 +372,21 @@ func (plan *RecoveryPlan) step(name string) error {
 }
 
 // BeginTimeline begins a new timeline after a frame, in the folder of a store that is not open. The
-// frames after it will not be those that followed it elsewhere. A store of a version without
-// timelines gets its first one when it is opened.
-func BeginTimeline(dir string, last uint64) error {
+// frames after it will not be those that followed it elsewhere. tombstones is the path of the file of
+// tombstones. A store of a version without timelines gets its first one when it is opened.
+func BeginTimeline(dir, tombstones string, last uint64) error {
 	m, err := ReadManifest(dir)
 	if err != nil || m.Timeline == "" {
 		return err
 	}
+	d, err := erasure.Read(tombstones, erasure.Digest{})
+	if err != nil {
+		return err
+	}
 	m.beginTimeline(last)
+	if m.Tombstones.Lines == 0 {
+		m.forgetTimelines(d.Tombstones)
+	}
 	m.ConfirmedSince, m.ConfirmedRecord = 0, "" // a backup does not contain the confirmed record
 	return m.write(dir)
 }
