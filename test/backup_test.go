@@ -42,11 +42,11 @@ func (s *server) backup(dir string) (b backupSummary) {
 	return b
 }
 
-// restored runs a server on what a backup restores to; keys are those of s.
-func (s *server) restored(dir string) *server {
+// restored runs a server on what a backup restores to, with the given flags; keys are those of s.
+func (s *server) restored(dir string, flags ...string) *server {
 	s.t.Helper()
 	data := filepath.Join(s.t.TempDir(), "new")
-	if code, out := runEye(s.t, nil, "restore", dir, "--data", data); code != 0 {
+	if code, out := runEye(s.t, nil, append([]string{"restore", dir, "--data", data}, flags...)...); code != 0 {
 		s.t.Fatalf("restore ended with %d:\n%s", code, out)
 	}
 	r := &server{t: s.t, data: data, args: s.args, write: s.write, read: s.read}

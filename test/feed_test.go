@@ -15,20 +15,22 @@ import (
 
 // feedItem is an item of GET /v1/feed.
 type feedItem struct {
-	Position   string `json:"position"`
-	App        string `json:"app"`
-	SessionKey string `json:"session_key"`
-	Kind       string `json:"kind"`
-	Event      *struct {
-		ID        string `json:"id"`
-		ClientID  string `json:"client_id"`
-		SessionID string `json:"session_id"`
-	} `json:"event"`
-	Rejection *struct {
+	Position   string     `json:"position"`
+	App        string     `json:"app"`
+	SessionKey string     `json:"session_key"`
+	Kind       string     `json:"kind"`
+	Event      *feedEvent `json:"event"`
+	Rejection  *struct {
 		ID       string `json:"id"`
 		ClientID string `json:"client_id"`
 	} `json:"rejection"`
 	ErasedAt string `json:"erased_at"`
+}
+
+type feedEvent struct {
+	ID        string `json:"id"`
+	ClientID  string `json:"client_id"`
+	SessionID string `json:"session_id"`
 }
 
 func (i feedItem) String() string {

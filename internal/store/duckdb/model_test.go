@@ -3,6 +3,7 @@ package duckdb_test
 import (
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -28,9 +29,19 @@ type life struct {
 	frames  []store.Batch
 	stored  map[uuid.UUID]*event.Event
 	refused map[uuid.UUID]*event.Rejection
-	erased  map[[2]string]eraseTarget // by application and session
-	gone    map[uuid.UUID][]departure // arrivals that were erased, by the id of their event
-	through map[event.Position]uint64 // the first replay that came through, by what it replays
+	erased  map[[2]string][]eraseTarget // by application and session
+	gone    map[uuid.UUID][]departure   // arrivals that were erased, by the id of their event
+	through map[event.Position]uint64   // the first replay that came through, by what it replays
+
+	timeline, timelines int            // the current one, and how many there were
+	ended               map[int]uint64 // the last frames of the timelines before it
+	backups             []backup
+	dirs                int // of stores and backups
+
+	// A server around the store: it starts when the store is open, which may not have all frames
+	// then, is told up to which frame the store has come, and ends before the store is closed.
+	started, ending func()
+	wrote           func(frame uint64)
 }
 
 func born() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) }
@@ -40,8 +51,8 @@ const lifeRetain = 20 * 24 * time.Hour
 func TestLife(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		l := newLife(rt, t.TempDir())
+		defer l.close()
 		l.open()
-		defer func() { l.do(l.store.Close()) }()
 		for range rapid.IntRange(1, 25).Draw(rt, "steps") {
 			rapid.SampledFrom([]func(){
 				l.write, l.write, l.write, l.write, l.replay, l.replay, l.replay, l.flush, l.flush, l.compact, l.expire, l.erase, l.reopen, l.page, l.page,
@@ -56,11 +67,12 @@ func TestLife(t *testing.T) {
 func newLife(rt *rapid.T, dir string) *life {
 	l := &life{
 		T: rt, now: born(),
-		stored: map[uuid.UUID]*event.Event{}, refused: map[uuid.UUID]*event.Rejection{}, erased: map[[2]string]eraseTarget{}, gone: map[uuid.UUID][]departure{},
-		through: map[event.Position]uint64{},
+		stored: map[uuid.UUID]*event.Event{}, refused: map[uuid.UUID]*event.Rejection{}, erased: map[[2]string][]eraseTarget{}, gone: map[uuid.UUID][]departure{},
+		through: map[event.Position]uint64{}, ended: map[int]uint64{},
+		started: func() {}, ending: func() {}, wrote: func(uint64) {},
 	}
 	l.opts = duckdb.Options{
-		Dir: dir, DedupeWindow: 7 * 24 * time.Hour, FlushRows: 1000, MaxSegmentRows: 40, MemoryLimit: 512 << 20, Clock: func() (time.Time, bool) { return l.now, false },
+		Dir: filepath.Join(dir, "store"), DedupeWindow: 7 * 24 * time.Hour, FlushRows: 1000, MaxSegmentRows: 40, MemoryLimit: 512 << 20, Clock: func() (time.Time, bool) { return l.now, false },
 		Retain: func(app string) time.Duration {
 			if app == "blog" {
 				return lifeRetain
@@ -79,25 +91,43 @@ func (l *life) do(err error) {
 }
 
 func (l *life) open() {
-	var err error
-	l.store, err = duckdb.Open(l.Context(), l.opts)
+	s, err := duckdb.Open(l.Context(), l.opts)
 	l.do(err)
+	l.store = s
+	l.started()
+}
+
+// close closes the store, which may have been closed already by a step that failed.
+func (l *life) close() {
+	if l.store == nil {
+		return
+	}
+	l.ending()
+	s := l.store
+	l.store = nil
+	l.do(s.Close())
 }
 
 func (l *life) cutoff() event.Micros { return event.Micros(l.now.Add(-lifeRetain).UnixMicro()) }
 
 func (l *life) expired(e *event.Event) bool { return e.App == "blog" && e.OccurredAt < l.cutoff() }
 
-// eraseTarget is up to when and up to which frame a session was erased.
+// eraseTarget is up to when and up to which frame of a timeline a session was erased.
 type eraseTarget struct {
-	at    event.Micros
-	frame uint64
+	at       event.Micros
+	frame    uint64
+	timeline int
 }
 
 // isErased tells it by the frame, or by any of the times, of an arrival.
 func (l *life) isErased(app, session string, carriedBy uint64, times ...event.Micros) bool {
-	tg, ok := l.erased[[2]string{app, session}]
-	return ok && (carriedBy <= tg.frame || slices.Min(times) <= tg.at)
+	return slices.ContainsFunc(l.erased[[2]string{app, session}], func(tg eraseTarget) bool {
+		last := tg.frame
+		if tg.timeline != l.timeline {
+			last = min(last, l.ended[tg.timeline])
+		}
+		return carriedBy <= last || slices.Min(times) <= tg.at
+	})
 }
 
 // departure is an arrival that was erased.
@@ -108,13 +138,15 @@ type departure struct {
 }
 
 // left tells the fates that an arrival may have because its id was erased within the dedupe window:
-// any of want if it was not, erased if it was.
+// any of want if it was not, erased if it was. What remains of an erased arrival expires too: a
+// frame that is written again after a crash may not find it any more.
 func (l *life) left(r event.Record, want ...event.Fate) []event.Fate {
 	window := r.ReceivedAt() - event.Micros(l.opts.DedupeWindow.Microseconds())
 	erased, perhaps := false, false
 	for _, d := range l.gone[r.EventID()] {
 		if d.receivedAt >= window {
-			erased, perhaps = erased || !d.expired, perhaps || d.expired
+			removed := d.expired || r.App() == "blog" && d.receivedAt < l.cutoff()
+			erased, perhaps = erased || !removed, perhaps || removed
 		}
 	}
 	switch {
@@ -163,6 +195,7 @@ func (l *life) write() {
 func (l *life) put(b store.Batch) {
 	outcomes, err := l.store.Write(l.Context(), b)
 	l.do(err)
+	l.wrote(b.Last)
 	for i, r := range b.Records {
 		var first *event.Event
 		if r.Event != nil {
@@ -265,13 +298,18 @@ func (l *life) eraseSession(session string, at event.Micros, frame uint64) {
 	l.do(err)
 	for _, app := range []string{"shop", "blog"} {
 		key := [2]string{app, session}
-		l.erased[key] = eraseTarget{max(at, l.erased[key].at), max(frame, l.erased[key].frame)}
+		l.erased[key] = append(slices.Clip(l.erased[key]), eraseTarget{at, frame, l.timeline})
 	}
 	if rapid.Bool().Draw(l.T, "interrupted") {
 		l.reopen()
 	}
+	l.finishErasures()
+}
+
+// finishErasures removes what is erased.
+func (l *life) finishErasures() {
 	l.flush()
-	_, err = l.store.Erase(l.Context(), l.store.UnfinishedErasures(), uint64(len(l.frames)))
+	_, err := l.store.Erase(l.Context(), l.store.UnfinishedErasures(), uint64(len(l.frames)))
 	l.do(err)
 	for id, e := range l.stored {
 		if l.isErased(e.App, e.SessionID, e.CarriedBy, e.SentTime, e.OccurredAt, e.ReceivedAt) {
@@ -289,8 +327,13 @@ func (l *life) eraseSession(session string, at event.Micros, frame uint64) {
 
 // reopen is a crash: what was not flushed is written again.
 func (l *life) reopen() {
-	l.do(l.store.Close())
+	l.close()
 	l.open()
+	l.catchUp()
+}
+
+// catchUp writes what is not in segments again.
+func (l *life) catchUp() {
 	flushed, err := l.store.Flushed(l.Context())
 	l.do(err)
 	for id, e := range l.stored {

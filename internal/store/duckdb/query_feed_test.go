@@ -20,130 +20,21 @@ import (
 	"theeye/internal/store/duckdb"
 )
 
-// follower reads the feed of a life and keeps what it is told to keep.
-type follower struct {
-	after    store.FeedPlace
-	timeline string
-	held     []store.FeedItem // in the order in which they came
-}
-
-// keyOfItem identifies an item: its place, and its id, as an event has the place of its arrival.
-type keyOfItem struct {
-	place store.FeedPlace
-	id    uuid.UUID
-}
-
-func keyOf(i store.FeedItem) keyOfItem {
-	if i.Event != nil {
-		return keyOfItem{i.Place, i.Event.ID}
-	}
-	return keyOfItem{i.Place, i.Rejection.ID}
-}
-
-func appOf(i store.FeedItem) string {
-	if i.Event != nil {
-		return i.Event.App
-	}
-	return i.Rejection.App
-}
-
-// read reads a page.
-func (f *follower) read(l *life, limit int) (more bool) {
-	page, err := l.store.Feed(l.Context(), store.FeedQuery{
-		Events: &query.Query{}, Rejections: &query.Query{}, Erasures: &query.Query{},
-		After: f.after, Timeline: f.timeline, Limit: limit, MaxBytes: query.PageBytes,
-	})
-	l.do(err)
-	if page.Next.Compare(f.after) < 0 {
-		l.Fatalf("the feed goes back from %+v to %+v", f.after, page.Next)
-	}
-	last := f.after
-	for _, item := range page.Items {
-		if item.Place.Compare(last) <= 0 || item.Place.Compare(page.Next) > 0 {
-			l.Fatalf("an item at %+v, after %+v, on a page up to %+v", item.Place, last, page.Next)
-		}
-		last = item.Place
-		if item.Erased == nil {
-			f.held = append(f.held, item)
-			continue
-		}
-		f.held = slices.DeleteFunc(f.held, func(h store.FeedItem) bool {
-			return h.SessionKey == item.SessionKey && appOf(h) == item.Erased.App
-		})
-	}
-	f.after, f.timeline = page.Next, page.Timeline
-	return page.More
-}
-
-// TestFeedFollows holds readers of the feed against the store, whatever happens between their
-// pages: what they keep is what the store has, in its order, each once. They may keep what has
-// expired.
-func TestFeedFollows(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
-		l := newLife(rt, t.TempDir())
-		l.open()
-		defer func() { l.do(l.store.Close()) }()
-		followers := []*follower{{}, {}}
-		erase := func() {
-			l.eraseSession(rapid.SampledFrom([]string{"s", "t"}).Draw(rt, "session"), event.Micros(l.now.UnixMicro()), uint64(len(l.frames)))
-		}
-		read := func() {
-			followers[rapid.IntRange(0, len(followers)-1).Draw(rt, "reader")].read(l, rapid.IntRange(1, 20).Draw(rt, "limit"))
-		}
-		for range rapid.IntRange(1, 25).Draw(rt, "steps") {
-			rapid.SampledFrom([]func(){
-				l.write, l.write, l.write, l.replay, l.replay, l.flush, l.compact, l.expire, erase, l.reopen, read, read, read, read,
-			}).Draw(rt, "step")()
-		}
-		there := &follower{}
-		for _, f := range append(followers, there) {
-			for f.read(l, 7) {
-			}
-		}
-		l.compareFollowers(followers, there.held)
-	})
-}
-
-func (l *life) compareFollowers(followers []*follower, there []store.FeedItem) {
-	p, err := l.store.Events(l.Context(), query.Query{Limit: query.MaxLimit})
-	l.do(err)
-	r, err := l.store.Rejections(l.Context(), query.Query{Limit: query.MaxLimit})
-	l.do(err)
-	if len(there) != len(p.Items)+len(r.Items) {
-		l.Fatalf("the feed has %d items, and the lists have %d events and %d rejections", len(there), len(p.Items), len(r.Items))
-	}
-	for n, f := range followers {
-		held := slices.DeleteFunc(slices.Clone(f.held), func(h store.FeedItem) bool {
-			return appOf(h) == "blog" && !slices.ContainsFunc(there, func(i store.FeedItem) bool { return keyOf(i) == keyOf(h) })
-		})
-		if !slices.EqualFunc(held, there, func(a, b store.FeedItem) bool { return keyOf(a) == keyOf(b) }) {
-			l.Fatalf("reader %d holds %d items, and the store has %d:\n%v\n%v", n, len(held), len(there), placesOf(held), placesOf(there))
-		}
-	}
-}
-
-func placesOf(items []store.FeedItem) (list []store.FeedPlace) {
-	for _, i := range items {
-		list = append(list, i.Place)
-	}
-	return list
-}
-
 // TestFeedOfLaterEvents: a reader that is behind an erasure and later events of the same session
 // keeps the later ones.
 func TestFeedOfLaterEvents(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		l := newLife(rt, t.TempDir())
+		defer l.close()
 		l.open()
-		defer func() { l.do(l.store.Close()) }()
 		l.put1("s", 1)
 		l.put1("t", 2)
-		behind := &follower{}
-		behind.read(l, rapid.IntRange(1, 2).Draw(rt, "read before"))
+		w, behind := &watched{life: l}, &follower{}
+		w.page(behind, rapid.IntRange(1, 2).Draw(rt, "read before"))
 		l.eraseSession("s", event.Micros(l.now.UnixMicro()), uint64(len(l.frames)))
 		l.put1("s", 3)
 		rapid.SampledFrom([]func(){func() {}, l.flush, l.compact, l.reopen}).Draw(rt, "between")()
-		for behind.read(l, rapid.IntRange(1, 4).Draw(rt, "limit")) {
+		for w.page(behind, rapid.IntRange(1, 4).Draw(rt, "limit")) {
 		}
 		var ids []uuid.UUID
 		for _, i := range behind.held {
@@ -215,6 +106,30 @@ func TestFeedOfAnotherTimeline(t *testing.T) {
 	q.After, q.Timeline = later.Next, "unknown"
 	if _, err := s.Feed(t.Context(), q); err == nil {
 		t.Error("a place of a store that is not known was taken")
+	}
+}
+
+// TestFeedOfAnotherKey: a reader that has hashes of session ids with a key that is not known any more
+// must begin again, because no erasure could tell it what to delete.
+func TestFeedOfAnotherKey(t *testing.T) {
+	dir := t.TempDir()
+	tombstones := filepath.Join(dir, "tombstones")
+	s := open(t, duckdb.Options{Dir: dir})
+	write(t, s, frame(1, pageView(1)))
+	must(t, s.Flush(t.Context()))
+	q := store.FeedQuery{Events: &query.Query{}, Limit: 1, MaxBytes: query.PageBytes}
+	page, err := s.Feed(t.Context(), q)
+	must(t, err)
+	must(t, s.Close())
+	must(t, os.Remove(tombstones))
+	plan, err := duckdb.PlanRecovery(duckdb.RecoverOptions{Dir: dir, Tombstones: tombstones, ForgetTombstones: true})
+	must(t, err)
+	must(t, plan.Apply())
+	s = closed(t, open(t, duckdb.Options{Dir: dir}))
+	q.After, q.Timeline = page.Next, page.Timeline
+	_, err = s.Feed(t.Context(), q)
+	if gone, ok := errors.AsType[*store.PlaceGoneError](err); !ok || *gone != (store.PlaceGoneError{}) {
+		t.Errorf("the error is %v, %+v", err, gone)
 	}
 }
 

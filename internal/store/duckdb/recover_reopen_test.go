@@ -33,8 +33,8 @@ func fatalAt(name string, times ...int64) func(string) error {
 	}
 }
 
-// feed writes frames as a worker does, again from the position after each reset.
-func feed(t *testing.T, s store.Writer, frames []store.Batch) (resets int) {
+// writeAll writes frames as a worker does, again from the position after each reset.
+func writeAll(t *testing.T, s store.Writer, frames []store.Batch) (resets int) {
 	t.Helper()
 	for {
 		position, err := s.Position(t.Context())
@@ -69,11 +69,11 @@ func manyFrames(n int) []store.Batch {
 func TestReset(t *testing.T) {
 	frames := manyFrames(6)
 	s := closed(t, open(t, duckdb.Options{Dir: t.TempDir(), Step: fatalAt("segment filled", 2)}))
-	feed(t, s, frames[:3])
+	writeAll(t, s, frames[:3])
 	if err := s.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	feed(t, s, frames[:5])
+	writeAll(t, s, frames[:5])
 	want := everyAnswer(t, s)
 	if err := s.Flush(t.Context()); !errors.Is(err, store.ErrUnavailable) {
 		t.Fatalf("flush: %v, want the fatal error as store.ErrUnavailable", err)
@@ -114,13 +114,13 @@ func TestReset(t *testing.T) {
 func TestResetOfVolatileStore(t *testing.T) {
 	frames := manyFrames(4)
 	s := closed(t, open(t, duckdb.Options{}))
-	feed(t, s, frames)
+	writeAll(t, s, frames)
 	want := everyAnswer(t, s)
 	duckdb.Break(s)
 	if _, err := s.Count(t.Context(), query.Query{}); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("read: %v", err)
 	}
-	if n := feed(t, s, append(frames, frame(5))); n != 1 {
+	if n := writeAll(t, s, append(frames, frame(5))); n != 1 {
 		t.Errorf("%d resets", n)
 	}
 	if diff := cmp.Diff(want[:len(want)-1], everyAnswer(t, s)[:len(want)-1]); diff != "" {
@@ -132,12 +132,12 @@ func TestResetOfVolatileStore(t *testing.T) {
 func TestResetMetByWriting(t *testing.T) {
 	frames := manyFrames(3)
 	s := closed(t, open(t, duckdb.Options{Dir: t.TempDir()}))
-	feed(t, s, frames[:2])
+	writeAll(t, s, frames[:2])
 	duckdb.Break(s)
 	if _, err := s.Write(t.Context(), frames[2]); !errors.Is(err, store.ErrReset) {
 		t.Errorf("write: %v", err)
 	}
-	if n := feed(t, s, frames); n != 0 {
+	if n := writeAll(t, s, frames); n != 0 {
 		t.Errorf("told %d times more", n)
 	}
 	if b := books(t, s)["shop"]; b.Received != 15 {
@@ -177,11 +177,11 @@ func TestResetsUnderReadersRace(t *testing.T) {
 		})
 	}
 	frames := manyFrames(rounds)
-	resets := feed(t, r, frames)
+	resets := writeAll(t, r, frames)
 	if err := r.Flush(t.Context()); err != nil && !errors.Is(err, store.ErrUnavailable) {
 		t.Error("flush:", err)
 	}
-	resets += feed(t, r, frames)
+	resets += writeAll(t, r, frames)
 	cancel()
 	wg.Wait()
 	t.Logf("%d resets, %d reads refused meanwhile", resets, refused.Load())

@@ -38,16 +38,16 @@ func TestCrashPoints(t *testing.T) {
 		}
 		return os.CopyFS(filepath.Join(copies, step), os.DirFS(dir))
 	}})
-	feed(t, s, frames[:2])
+	writeAll(t, s, frames[:2])
 	if err := s.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	second = true
-	feed(t, s, frames[:4])
+	writeAll(t, s, frames[:4])
 	if err := s.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	feed(t, s, frames)
+	writeAll(t, s, frames)
 	want := everyAnswer(t, s)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
@@ -69,7 +69,7 @@ func TestCrashPoints(t *testing.T) {
 			if diff := cmp.Diff(p.kept, inSegments(t, dir)); diff != "" {
 				t.Errorf("the start left (-want +got):\n%s", diff)
 			}
-			feed(t, s, frames)
+			writeAll(t, s, frames)
 			if diff := cmp.Diff(want, everyAnswer(t, s)); diff != "" {
 				t.Errorf("answers (-want +got):\n%s", diff)
 			}
