@@ -363,3 +363,37 @@ func TestManyTails(t *testing.T) {
 		t.Errorf("shutting down took %v", d)
 	}
 }
+
+// Whoever resumes a tail after an erasure gets the erasure and nothing that it erased, although the
+// server has just sent it to others.
+func TestTailAfterErasure(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	from := s.feed(s.read, "after=now").Next
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	open := make(chan string, 100)
+	go func() { _ = s.tail(ctx, "", from, func(m message) bool { open <- m.event; return true }) }()
+	s.must(s.call("POST", "/v1/events?wait=stored", s.write, "["+about(mary, "2021-01-01T00:00:00Z", 1)+","+about("other", "2021-01-01T00:00:00Z", 2)+"]"), 201)
+	for n := 0; n < 2; {
+		if <-open == "event" {
+			n++
+		}
+	}
+	s.must(s.call("DELETE", "/v1/sessions/"+mary, s.admin, ""), 200)
+	var got []string
+	if err := s.tail(ctx, "", from, func(m message) bool {
+		if m.event != "" {
+			got = append(got, m.event)
+		}
+		if strings.Contains(m.data, mary) {
+			t.Errorf("after the erasure: %s", m.data)
+		}
+		return m.event != "erased"
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(got, []string{"event", "erased"}) {
+		t.Errorf("the tail sends %v", got)
+	}
+}

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"theeye/internal/plural"
 )
 
 // batch holds the elements of one request.
@@ -127,7 +129,9 @@ func (s *sender) next(input *eventReader, skip *skipper) (e element, sent bool, 
 		case errors.Is(err, io.EOF):
 			err = cmp.Or(skip.end(), err)
 		case err == nil:
-			sent, err = skip.sent(&e)
+			if sent, err = skip.sent(&e); sent && skip.count == skip.skip {
+				s.notice("already sent: " + plural.Count(skip.count, "event") + ", up to " + e.place())
+			}
 		}
 	}
 	if err == nil && !e.broken {

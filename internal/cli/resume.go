@@ -25,30 +25,31 @@ type sendPlace struct {
 
 // sentPart is the content of that file.
 type sentPart struct {
+	Server string `json:"server"` // its address or its socket
 	App    string `json:"app"`    // that --app named; empty with a write key
 	Events int    `json:"events"` // of the input that were answered
 	Place  string `json:"place"`  // of the last of them, for people
 	Digest string `json:"sha256"` // of all of them
 }
 
-// openSendPlace locks and reads the file of --resume, which need not exist. app is the application
-// that --app names.
-func openSendPlace(name, app string) (*sendPlace, error) {
+// openSendPlace locks and reads the file of --resume, which need not exist. server is where the input
+// is sent, and app the application that --app names.
+func openSendPlace(name, server, app string) (*sendPlace, error) {
 	lock, err := lockFile(name, name+" is in use by another `eye send`; give each input a file of its own")
 	if err != nil {
 		return nil, err
 	}
 	p := &sendPlace{name: name, lock: lock}
-	if err := p.read(app); err != nil {
+	if err := p.read(server, app); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
 	return p, nil
 }
 
-func (p *sendPlace) read(app string) error {
+func (p *sendPlace) read(server, app string) error {
 	b, err := os.ReadFile(p.name)
 	if errors.Is(err, fs.ErrNotExist) {
-		p.sent.App = app
+		p.sent.Server, p.sent.App = server, app
 		return nil
 	}
 	if err != nil {
@@ -57,6 +58,8 @@ func (p *sendPlace) read(app string) error {
 	switch err := json.Unmarshal(b, &p.sent, json.RejectUnknownMembers(true)); {
 	case err != nil || p.sent.Events <= 0 || len(p.sent.Digest) != 2*sha256.Size:
 		return fmt.Errorf("%s is not a file that --resume has written; give another name, which may be new", p.name)
+	case p.sent.Server != server:
+		return fmt.Errorf("%s belongs to an input that was sent to %s, not to %s; give each its own file, or change the name in the file if it is the same server", p.name, p.sent.Server, server)
 	case p.sent.App != app:
 		return fmt.Errorf("%s belongs to an input that was sent to application %q, not %q; give each its own file", p.name, p.sent.App, app)
 	}

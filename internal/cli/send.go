@@ -101,7 +101,7 @@ func (f *sendFlags) run(ctx context.Context, names []string) (err error) {
 	}
 	var place *sendPlace
 	if f.resume != "" {
-		if place, err = openSendPlace(f.resume, app); err != nil {
+		if place, err = openSendPlace(f.resume, serverName(c), app); err != nil {
 			return err
 		}
 		defer func() { _ = place.Close() }()
@@ -144,6 +144,15 @@ func (f *sendFlags) run(ctx context.Context, names []string) (err error) {
 	stopNotice := context.AfterFunc(ctx, func() { s.notice("interrupted: sending what was read so far; press Ctrl-C again to stop at once") })
 	defer stopNotice()
 	return f.finish(bar, s, s.sendAll(ctx, io.TeeReader(in, bar), options))
+}
+
+// serverName returns the address of a server, or the absolute path of its socket.
+func serverName(c *client.Client) string {
+	name := c.Server()
+	if path, err := filepath.Abs(name); err == nil && !strings.Contains(name, "://") {
+		return path
+	}
+	return name
 }
 
 // open returns the input and its size in bytes, -1 when it is not a regular file.

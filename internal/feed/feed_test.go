@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 
+	"theeye/internal/erasure"
 	"theeye/internal/event"
 	"theeye/internal/feed"
 	"theeye/internal/progress"
@@ -67,13 +70,23 @@ type source struct {
 	hub   *feed.Hub
 	frame uint64
 	n     int
+	dead  atomic.Pointer[erasure.Set]
+}
+
+func (s *source) erasures() *erasure.Set { return s.dead.Load() }
+
+// erase writes a tombstone of the application as it is now.
+func (s *source) erase() {
+	list := append(slices.Clone(s.erasures().Tombstones()), erasure.Tombstone{App: "shop", Frame: s.frame, Visible: s.frame})
+	s.dead.Store(erasure.NewSet(erasure.Document{Tombstones: list}, erasure.Lineage{}))
 }
 
 func newSource(t *testing.T) *source {
 	t.Helper()
 	s := &source{T: t, store: memory.New(), track: progress.New(0)}
+	s.dead.Store(erasure.NewSet(erasure.Document{}, erasure.Lineage{}))
 	s.hub = feed.NewHub(feed.Options{
-		Reader: s.store, Progress: s.track, Logger: slog.New(slog.DiscardHandler),
+		Reader: s.store, Progress: s.track, Erasures: s.erasures, Logger: slog.New(slog.DiscardHandler),
 		Encode: func(i *store.FeedItem) ([]byte, error) { return i.Event.Data, nil },
 	})
 	return s
@@ -246,5 +259,46 @@ func TestTooManyListeners(t *testing.T) {
 	l.Close()
 	if _, err := s.hub.Listen(t.Context()); !errors.Is(err, feed.ErrEnded) {
 		t.Errorf("a listener after the end: %v", err)
+	}
+}
+
+// From the moment of its tombstone, an item is given to nobody, and those who have it are told.
+func TestErasedItems(t *testing.T) {
+	s := newSource(t)
+	early := s.listen()
+	defer early.Close()
+	begin := early.At()
+	s.add(3, 10)
+	held, _, err := early.Next(t.Context())
+	if err != nil || len(held) != 3 || held[0].IsErased() {
+		t.Fatal(held, err)
+	}
+	s.erase()
+	s.add(2, 10)
+	late := s.listen()
+	defer late.Close()
+	if !late.Rewind(begin) {
+		t.Fatal("the ring does not have what came before the erasure")
+	}
+	var erased []bool
+	for len(erased) < 5 {
+		items, _, err := late.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, i := range items {
+			erased = append(erased, i.IsErased())
+			if i.IsErased() != (i.Event == nil) {
+				t.Errorf("an item is erased: %t, and has %v", i.IsErased(), i.Event)
+			}
+		}
+	}
+	if want := []bool{true, true, true, false, false}; !slices.Equal(erased, want) {
+		t.Errorf("erased: %v, want %v", erased, want)
+	}
+	for _, i := range held {
+		if !i.IsErased() {
+			t.Error("who holds an item is not told of its erasure")
+		}
 	}
 }

@@ -7,10 +7,12 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"theeye/internal/erasure"
 	"theeye/internal/progress"
 	"theeye/internal/query"
 	"theeye/internal/store"
@@ -48,7 +50,11 @@ type Item struct {
 	store.FeedItem
 	Position string // its text
 	encoded  func() ([]byte, error)
+	erased   atomic.Bool
 }
+
+// IsErased reports whether the item has been erased since the listener got it. It must not be sent.
+func (i *Item) IsErased() bool { return i.erased.Load() }
 
 // JSON returns the item's JSON, which is encoded once.
 func (i *Item) JSON() ([]byte, error) { return i.encoded() }
@@ -58,6 +64,7 @@ func (i *Item) JSON() ([]byte, error) { return i.encoded() }
 type Hub struct {
 	reader   store.Reader
 	progress *progress.Tracker
+	erasures func() *erasure.Set
 	encode   func(*store.FeedItem) ([]byte, error)
 	log      *slog.Logger
 	missed   prometheus.Counter
@@ -68,6 +75,7 @@ type Hub struct {
 	stop      context.CancelFunc // ends the reading; nil while nobody listens
 	ready     chan struct{}      // closed when the place where the ring begins is known
 	ring      ring
+	erased    int           // tombstones that were applied to the ring
 	moved     chan struct{} // closed and replaced when the ring has changed
 	err       error         // why the hub has stopped reading
 	ended     bool
@@ -77,6 +85,8 @@ type Hub struct {
 type Options struct {
 	Reader   store.Reader
 	Progress *progress.Tracker
+	// Erasures returns the tombstones of the store.
+	Erasures func() *erasure.Set
 	// Encode returns the JSON of an item as listeners send it.
 	Encode     func(*store.FeedItem) ([]byte, error)
 	Logger     *slog.Logger
@@ -86,7 +96,7 @@ type Options struct {
 // NewHub returns a hub that reads nothing yet.
 func NewHub(opts Options) *Hub {
 	h := &Hub{
-		reader: opts.Reader, progress: opts.Progress, encode: opts.Encode, log: opts.Logger,
+		reader: opts.Reader, progress: opts.Progress, erasures: opts.Erasures, encode: opts.Encode, log: opts.Logger,
 		moved: make(chan struct{}),
 		active: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "eye_feed_listeners", Help: "Tails and waiting requests for the feed that are open."}),
@@ -127,6 +137,43 @@ func (r *ring) add(items []*Item, end Position) {
 		r.items = append(make([]*Item, 0, 2*len(r.items)), r.items...)
 	}
 	r.end = end
+}
+
+// erase replaces the items that tombstones cover by their places. Listeners may hold the items, and
+// a part of the list.
+func (r *ring) erase(tombstones []erasure.Tombstone) {
+	r.items = slices.Clone(r.items)
+	for n, i := range r.items {
+		if !slices.ContainsFunc(tombstones, i.isCoveredBy) {
+			continue
+		}
+		i.erased.Store(true)
+		r.bytes -= i.Size()
+		r.items[n] = &Item{FeedItem: store.FeedItem{Place: i.Place}, Position: i.Position}
+		r.items[n].erased.Store(true)
+		r.bytes += r.items[n].Size()
+	}
+}
+
+func (i *Item) isCoveredBy(t erasure.Tombstone) bool {
+	app := ""
+	switch {
+	case i.Event != nil:
+		app = i.Event.App
+	case i.Rejection != nil:
+		app = i.Rejection.App
+	default:
+		return false
+	}
+	return (t.App == erasure.AllApps || t.App == app) && (t.Session == "" || t.Session == i.SessionKey) && i.Place.CarriedBy <= t.Visible
+}
+
+// eraseLocked applies the tombstones that were written since the last call.
+func (h *Hub) eraseLocked() {
+	if all := h.erasures().Tombstones(); len(all) > h.erased {
+		h.ring.erase(all[h.erased:])
+		h.erased = len(all)
+	}
 }
 
 // Listener is a position in the ring. It belongs to one goroutine and must be closed.
@@ -177,6 +224,7 @@ func (h *Hub) admit() (ready <-chan struct{}, err error) {
 func (h *Hub) startLocked() {
 	ctx, cancel := context.WithCancel(context.Background())
 	h.stop, h.ready, h.err, h.ring = cancel, make(chan struct{}), nil, ring{}
+	h.erased = h.erasures().Len()
 	go h.follow(ctx, h.ready)
 }
 
@@ -214,6 +262,7 @@ func (l *Listener) Rewind(to Position) bool {
 	if h.ended || h.err != nil {
 		return true
 	}
+	h.eraseLocked()
 	if to.Timeline != h.ring.begin.Timeline || to.Place.Compare(h.ring.begin.Place) < 0 {
 		return false
 	}
@@ -246,6 +295,7 @@ func (l *Listener) Next(ctx context.Context) (items []*Item, missed *Missed, err
 		h := l.hub
 		h.mu.Lock()
 		moved := h.moved
+		h.eraseLocked()
 		switch {
 		case h.ended:
 			err = ErrEnded
@@ -313,6 +363,7 @@ func (h *Hub) follow(ctx context.Context, ready chan struct{}) {
 	h.mu.Unlock()
 	close(ready)
 	for ctx.Err() == nil {
+		before := h.erasures().Len()
 		page, err := h.reader.Feed(ctx, everything(at))
 		if gone, ok := errors.AsType[*store.PlaceGoneError](err); ok {
 			h.fail(ctx, fmt.Errorf("%w: %w", ErrMoved, gone))
@@ -326,7 +377,7 @@ func (h *Hub) follow(ctx context.Context, ready chan struct{}) {
 		}
 		to := Position{page.Next, page.Timeline}
 		if to != at {
-			h.publish(ctx, page.Items, to)
+			h.publish(ctx, page.Items, to, before)
 			at = to
 		}
 		if !page.More {
@@ -353,8 +404,8 @@ func everything(at Position) store.FeedQuery {
 	}
 }
 
-// publish adds items to the ring.
-func (h *Hub) publish(ctx context.Context, items []store.FeedItem, to Position) {
+// publish adds items to the ring, which were read after a number of tombstones had been written.
+func (h *Hub) publish(ctx context.Context, items []store.FeedItem, to Position, tombstones int) {
 	list := make([]*Item, len(items))
 	for n := range items {
 		i := &Item{FeedItem: items[n], Position: Position{items[n].Place, to.Timeline}.String()}
@@ -367,6 +418,8 @@ func (h *Hub) publish(ctx context.Context, items []store.FeedItem, to Position) 
 		return
 	}
 	h.ring.add(list, to)
+	h.erased = min(h.erased, tombstones)
+	h.eraseLocked()
 	h.wakeLocked()
 }
 

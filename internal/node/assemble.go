@@ -123,7 +123,7 @@ func (n *Node) newAPI() *httpapi.Server {
 		CaughtUp:     n.caughtUp,
 		Parquet:      n.store.Parquet,
 		ExportsEnded: n.store.ExportsEnded,
-		SessionKey:   func(session string) string { return n.store.Erasures().SessionKey(session) },
+		Erasures:     n.store.Erasures,
 		Delay:        n.worker.Delay,
 		Refused:      in.Refused,
 		LegacyApp:    n.cfg.LegacyApp,

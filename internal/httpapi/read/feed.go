@@ -242,18 +242,21 @@ func (h *Handlers) feed(c *httpapi.Call) error {
 	if done || err != nil {
 		return err
 	}
-	ctx, cancel := context.WithDeadline(c.Context(), ends)
-	defer cancel()
-	l, err := h.listen(ctx)
+	l, err := h.listen(c.Context())
 	if err != nil {
 		return err
 	}
 	defer l.Close()
-	for !l.Rewind(r.after) { // something has come since
+	for !l.Rewind(r.after) { // it is not searched yet, or has come since
+		if !time.Now().Before(ends) { // the caller goes on from here, rather than wait longer than asked
+			return c.StreamJSON(FeedAnswer{Items: httpapi.MapSlice(nil, func(*store.FeedItem) FeedItem { return FeedItem{} }), Next: r.after.String()})
+		}
 		if done, err := h.feedPage(c, &r, false); done || err != nil {
 			return err
 		}
 	}
+	ctx, cancel := context.WithDeadline(c.Context(), ends)
+	defer cancel()
 	if err := h.awaitItem(ctx, l, &r); err != nil && c.Context().Err() != nil {
 		return err
 	}
@@ -319,7 +322,7 @@ func (h *Handlers) awaitItem(ctx context.Context, l *feed.Listener, r *feedReque
 	keys := h.sessionKeys(r)
 	for {
 		items, missed, err := l.Next(ctx)
-		if err != nil || missed != nil || slices.ContainsFunc(items, func(i *feed.Item) bool { return r.selects(&i.FeedItem, keys) }) {
+		if err != nil || missed != nil || slices.ContainsFunc(items, func(i *feed.Item) bool { return !i.IsErased() && r.selects(&i.FeedItem, keys) }) {
 			return err
 		}
 		r.after = l.At()
@@ -328,11 +331,11 @@ func (h *Handlers) awaitItem(ctx context.Context, l *feed.Listener, r *feedReque
 
 // sessionKeys returns the keys of the sessions whose erasures were asked for, nil for all sessions.
 func (h *Handlers) sessionKeys(r *feedRequest) (keys []string) {
-	if r.erasures == nil || r.erasures.SessionIDs == nil || h.opts.SessionKey == nil {
+	if r.erasures == nil || r.erasures.SessionIDs == nil {
 		return nil
 	}
 	for _, session := range r.erasures.SessionIDs {
-		keys = append(keys, h.opts.SessionKey(session))
+		keys = append(keys, h.opts.Erasures().SessionKey(session))
 	}
 	return keys
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 
+	"theeye/internal/erasure"
 	"theeye/internal/fair"
 	"theeye/internal/feed"
 	"theeye/internal/httpapi"
@@ -42,8 +43,8 @@ type Options struct {
 	// something was erased. It may be nil.
 	ExportsEnded func() <-chan struct{}
 
-	// SessionKey returns the keyed hash of a session id, by which an erasure names it. It may be nil.
-	SessionKey func(session string) string
+	// Erasures returns the tombstones of the store. It may be nil.
+	Erasures func() *erasure.Set
 
 	// Delay returns the time from receipt to visibility that 99 % of the records of the last minutes
 	// did not exceed, and how many there were. It may be nil.
@@ -74,10 +75,15 @@ func New(opts Options) *Handlers {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
+	if opts.Erasures == nil {
+		none := erasure.NewSet(erasure.Document{}, erasure.Lineage{})
+		opts.Erasures = func() *erasure.Set { return none }
+	}
 	h := &Handlers{opts: opts, log: opts.Logger, exporting: newExporting(), last: lastEvents{byApp: map[string]time.Time{}}, tailRate: rate.NewLimiter(tailRate, tailBurst)}
 	h.hub = feed.NewHub(feed.Options{
 		Reader:     opts.Reader,
 		Progress:   opts.Progress,
+		Erasures:   opts.Erasures,
 		Encode:     h.encodeTailed,
 		Logger:     opts.Logger,
 		Registerer: opts.Registerer,

@@ -93,27 +93,26 @@ func (t *tailWriter) end(err error) error {
 	if !t.begun {
 		return feedProblem(err)
 	}
-	if t.c.Context().Err() == nil && !errors.Is(err, feed.ErrEnded) && !errors.Is(err, feed.ErrMoved) && !errors.Is(err, errGone) {
+	if t.c.Context().Err() == nil && !isBusy(err) && !errors.Is(err, feed.ErrEnded) && !errors.Is(err, feed.ErrMoved) && !errors.Is(err, errGone) {
 		t.h.log.Warn("a tail was ended", "error", err)
 	}
 	return nil
 }
 
 // catchUp sends the items after a place until the listener can go on there, and returns its place.
-// While the server is too busy to read them it waits, for at most tailPatience: an EventSource does
+// While the server is too busy to read them it waits, for at most tailPatience a page: an EventSource does
 // not connect again after an answer other than 200.
 func (t *tailWriter) catchUp(l *feed.Listener, at feed.Position) (feed.Position, error) {
-	ctx, cancel := context.WithTimeout(t.c.Context(), tailPatience)
-	defer cancel()
+	patience := time.Now().Add(tailPatience)
 	for !l.Rewind(at) {
 		next, err := t.past(at)
-		if isBusy(err) && wait.For(ctx, tailRetry) == nil {
+		if isBusy(err) && time.Now().Before(patience) && wait.For(t.c.Context(), tailRetry) == nil {
 			continue
 		}
 		if err != nil {
 			return at, err
 		}
-		at = next
+		at, patience = next, time.Now().Add(tailPatience)
 	}
 	return at, nil
 }
@@ -177,7 +176,7 @@ func (t *tailWriter) next(l *feed.Listener) error {
 		return t.flush()
 	}
 	for _, i := range items {
-		if !t.r.selects(&i.FeedItem, t.keys) {
+		if i.IsErased() || !t.r.selects(&i.FeedItem, t.keys) {
 			continue
 		}
 		text, err := i.JSON()
