@@ -156,7 +156,7 @@ func (r *ring) erase(tombstones []erasure.Tombstone) {
 }
 
 func (i *Item) isCoveredBy(t erasure.Tombstone) bool {
-	app := ""
+	var app string
 	switch {
 	case i.Event != nil:
 		app = i.Event.App
