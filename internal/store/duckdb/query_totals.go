@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"theeye/internal/event"
 	"theeye/internal/query"
@@ -129,10 +130,8 @@ func (p *pinned) sessionEnds(ctx context.Context, q query.Query, sessions []stor
 	b := newBuilder()
 	const order = "occurred_at, seq, frame, frame_index"
 	path := fmt.Sprintf("CASE WHEN json_type(data, '/path') = 'VARCHAR' THEN left(json_extract_string(data, '/path'), %d) ELSE '' END", store.MaxEndPath)
-	columns := "session_id"
-	for _, column := range []string{"first(category", "first(name", "first(path", "last(category", "last(name", "last(path"} {
-		columns += ", " + column + " ORDER BY " + order + ")" //nolint:perfsprint // six of them
-	}
+	ends := []string{"first(category", "first(name", "first(path", "last(category", "last(name", "last(path"}
+	columns := "session_id, " + strings.Join(ends, " ORDER BY "+order+"), ") + " ORDER BY " + order + ")"
 	text := "SELECT " + columns + " FROM (SELECT session_id, category, name, " + path + " AS path, " + order + " FROM " + p.selected(eventTable, query.Sessions, events, b) +
 		" AND occurred_at IN (SELECT unnest(" + b.Bind(times) + "::BIGINT[]))) GROUP BY session_id"
 	_, err := queryAll(ctx, p.store, b.build("session ends", text), func(scan scanner) (none struct{}, err error) {
