@@ -13,7 +13,7 @@ EVENTS ?= 100000000
 DIR ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo build page pack test soak check notices messages bench bench-check bench-store generate fuzz
+.PHONY: help run demo build page screenshots bench-page pack test soak check notices messages bench bench-check bench-store generate fuzz
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,12 @@ build: ## build bin/eye
 
 page: ## build the web page into internal/ui/dist; script/setup test installs what this needs
 	@cd web && npm run --silent build
+
+screenshots: ## take pictures of every screen of the web page into docs/images; look at them
+	@cd web && npm run --silent screenshots
+
+bench-page: ## measure the web page with EVENTS (2000000) events stored; takes about 15 minutes
+	@cd web && EVENTS=$(if $(filter-out 100000000,$(EVENTS)),$(EVENTS),2000000) npm run --silent bench
 
 pack: ## make the packages of the clients in bin/packages, and send an event from each
 	@script/pack

@@ -19,6 +19,10 @@ class Palette {
     if (added.length > 0) this.#order.value = [...known, ...new Set(added)];
   }
 
+  get known(): boolean {
+    return this.#order.peek().length > 0;
+  }
+
   /** of returns the number of a colour, from 1 to 8. */
   of(name: string): number {
     return this.#colors[this.#order.value.indexOf(name)] ?? 8;

@@ -58,8 +58,12 @@ export function noteSeen(): void {
   }
 }
 
-/** learnColors gives the categories of the last day their colours, by order of frequency. */
+/**
+ * learnColors gives the categories of the last day their colours, by order of frequency, if the screen
+ * has not done so.
+ */
 export async function learnColors(): Promise<void> {
+  if (categories.known) return;
   try {
     const params = { field: "category", limit: "8", from: new Date(Date.now() - 86_400_000).toISOString() };
     categories.learn((await get<Values>("/v1/values", { params, polling: true })).values.map((v) => v.value));

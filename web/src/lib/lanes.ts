@@ -6,7 +6,7 @@ export interface Axis {
   folds: { at: number; ms: number }[];
 }
 
-const foldWidth = 0.025;
+const foldWidth = 0.035;
 
 /** axis makes a time axis for ordered times, in ms. Pauses over pauseMs take a fixed, small width. */
 export function axis(times: number[], pauseMs: number): Axis {

@@ -20,7 +20,7 @@ export interface SessionState {
 export function useSession(id: string, version: string): SessionState {
   const [state, set] = useState<Pick<SessionState, "session" | "events" | "gaps" | "error" | "missing">>({ session: undefined, events: [], gaps: [], error: undefined, missing: false });
   const [turn, setTurn] = useState(0);
-  const reading = useRef<{ until: number; busy: boolean; next: string | null; count: number; abort: AbortController }>(undefined);
+  const reading = useRef<{ until: number; busy: boolean; next: string | null; count: number; events: Event[]; gaps: Gap[]; drawn: number; abort: AbortController }>(undefined);
 
   const read = async (r: NonNullable<typeof reading.current>, cursor: string | undefined) => {
     r.busy = true;
@@ -29,10 +29,14 @@ export function useSession(id: string, version: string): SessionState {
       if (r.abort.signal.aborted) return;
       r.next = page.next_cursor;
       r.count += page.events.length;
-      set((s) => ({
-        session: page.session, error: undefined, missing: false,
-        events: cursor ? s.events.concat(page.events) : page.events, gaps: cursor ? s.gaps.concat(page.missing) : page.missing,
-      }));
+      r.events.push(...page.events);
+      r.gaps.push(...page.missing);
+      // On the way to a distant event, the list is drawn again only now and then.
+      const arrived = r.next === null || r.count > r.until;
+      if (arrived || Date.now() - r.drawn > 1500) {
+        r.drawn = Date.now();
+        set({ session: page.session, error: undefined, missing: false, events: r.events.slice(), gaps: r.gaps.slice() });
+      }
     } catch (error) {
       if (r.abort.signal.aborted) return;
       const missing = error instanceof ApiError && error.status === 404;
@@ -44,7 +48,7 @@ export function useSession(id: string, version: string): SessionState {
   };
 
   useEffect(() => {
-    const r = { until: 0, busy: false, next: null, count: 0, abort: new AbortController() };
+    const r = { until: 0, busy: false, next: null, count: 0, events: [], gaps: [], drawn: 0, abort: new AbortController() };
     reading.current = r;
     void read(r, undefined);
     return () => r.abort.abort();

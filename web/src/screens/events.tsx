@@ -10,6 +10,7 @@ import { interval } from "../lib/range.ts";
 import { path } from "../lib/route.ts";
 import { steps } from "../lib/stack.ts";
 import { change, now, one, params, shown, to } from "../lib/state.ts";
+import { narrow } from "../lib/theme.ts";
 import { pick } from "../lib/tree.ts";
 import { Chart, Legend } from "../ui/chart.tsx";
 import { Panel } from "../ui/dialog.tsx";
@@ -75,7 +76,7 @@ export function Events() {
 
 function columnsOf(extra: string[], asc: boolean, beside: boolean): Column<Event>[] {
   return [
-    { id: "at", title: "occurred", width: "112px", cell: (e) => <Time at={e.occurred_at}>{stamp(e.occurred_at)}</Time>, sort: { now: asc ? "asc" : "desc", toggle: () => change({ order: asc ? undefined : "asc" }, true) } },
+    { id: "at", title: "occurred", width: narrow.value ? "88px" : "112px", cell: (e) => <Time at={e.occurred_at}>{stamp(e.occurred_at)}</Time>, sort: { now: asc ? "asc" : "desc", toggle: () => change({ order: asc ? undefined : "asc" }, true) } },
     ...(one.value || beside ? [] : [{ id: "app", title: "application", width: "minmax(70px, 100px)", cell: (e: Event) => <AppName app={e.app} />, wide: true }]),
     ...(beside ? [] : [{ id: "category", title: "category", width: "minmax(80px, 160px)", cell: (e: Event) => <Category name={e.category} />, wide: true }]),
     { id: "name", title: "name", width: "minmax(90px, 130px)", cell: (e) => <span class="strong"><Text text={e.name} most={120} /></span> },
@@ -86,7 +87,7 @@ function columnsOf(extra: string[], asc: boolean, beside: boolean): Column<Event
 
 /** stamp is the time in a list: the day only if it is not today. */
 export function stamp(at: string): string {
-  return new Date(at).toDateString() === new Date().toDateString() ? clock(at, 3) : when(at);
+  return new Date(at).toDateString() === new Date().toDateString() ? clock(at, narrow.value ? 0 : 3) : when(at);
 }
 
 function NoEvents() {

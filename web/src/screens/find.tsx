@@ -53,8 +53,8 @@ function Results({ found: f }: { found: Found }) {
       ))}
       {f.sessions.map((s) => (
         <section key={s.session_id} class="card" aria-label="Session">
-          <header><h2 class="grow">A session</h2><a class="button tiny" href={to(path("sessions", s.session_id), { app: undefined })}>open it</a></header>
-          <div class="body row-flex wrap"><a class="mono break" href={to(path("sessions", s.session_id), { app: undefined })}><Text text={s.session_id} most={200} /></a><span>{plural(s.events, "event")}</span>{(s.rejections ?? 0) > 0 && <span class="bad">{s.rejections} rejected</span>}<span class="soft"><Time at={s.started_at} />, {duration(Date.parse(s.ended_at) - Date.parse(s.started_at))}</span>{s.apps.map((a) => <AppName key={a} app={a} />)}</div>
+          <header><h2 class="grow">A session</h2><a class="button tiny" href={to(path("sessions", s.session_id))}>open it</a></header>
+          <div class="body row-flex wrap"><a class="mono break" href={to(path("sessions", s.session_id))}><Text text={s.session_id} most={200} /></a><span>{plural(s.events, "event")}</span>{(s.rejections ?? 0) > 0 && <span class="bad">{s.rejections} rejected</span>}<span class="soft"><Time at={s.started_at} />, {duration(Date.parse(s.ended_at) - Date.parse(s.started_at))}</span>{s.apps.map((a) => <AppName key={a} app={a} />)}</div>
         </section>
       ))}
       {f.rejections.length > 0 && (
@@ -83,5 +83,5 @@ function Results({ found: f }: { found: Found }) {
 function EventLink({ id, app }: { id: string; app: string }) {
   const { data: e } = useLoad(`${id} ${app}`, (signal) => get<Event>(`/v1/events/${encodeURIComponent(id)}`, { params: { app }, signal }).catch(() => undefined));
   if (!e) return null;
-  return <span class="row-flex wrap"><Category name={e.category} /><a class="strong" href={to(path("sessions", e.session_id), { show: e.id, app: undefined })}><Text text={e.name} most={80} /></a><span class="soft">at <Time at={e.occurred_at} /> in its session</span></span>;
+  return <span class="row-flex wrap"><Category name={e.category} /><a class="strong" href={to(path("sessions", e.session_id), { show: e.id })}><Text text={e.name} most={80} /></a><span class="soft">at <Time at={e.occurred_at} /> in its session</span></span>;
 }

@@ -115,6 +115,7 @@ function Row({ item: i, chosen }: { item: Item; chosen: boolean }) {
         <li class="srow rejection">
           <span class="ltime mono bad"><Time at={i.rejection.received_at}>{clock(i.rejection.received_at, 3)}</Time></span>
           <span class="sapp"><AppName app={i.rejection.app} /></span>
+          <span class="scat"><Category name={i.rejection.category || "no category"} /></span>
           <a class="sname strong bad cut" href={to(path("rejections", i.rejection.id))}><Text text={i.rejection.name || "rejected"} most={80} /></a>
           <span class="sdata bad cut">{i.rejection.problems[0] && <Sentence problem={i.rejection.problems[0]} />}</span>
         </li>

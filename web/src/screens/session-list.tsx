@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { clock, duration, plural } from "../lib/format.ts";
 import type { Event } from "../lib/model.ts";
 import { path } from "../lib/route.ts";
-import { delta, type Row } from "../lib/session-rows.ts";
+import { delta, timeOf, type Row } from "../lib/session-rows.ts";
 import { go, to } from "../lib/state.ts";
 import { narrow } from "../lib/theme.ts";
 import { pick } from "../lib/tree.ts";
@@ -26,7 +26,7 @@ interface Props {
   pauseMs: number;
 }
 
-const heights = { event: 32, pause: 28, missing: 32, rejection: 40, waiting: 32 } as const;
+const heights = { event: 32, pause: 28, missing: 32, rejection: 48, waiting: 32 } as const;
 
 /** SessionList is the list of a session: as long as the session, read as far as one has looked. */
 export function SessionList({ rows, select, selected, loading, need, jump, asked }: Props) {
@@ -61,7 +61,10 @@ export function SessionList({ rows, select, selected, loading, need, jump, asked
     if (!row) return;
     setAt(next);
     list.scrollTo(next);
-    requestAnimationFrame(() => scroll.current?.querySelector<HTMLElement>(`[data-index="${next}"]`)?.focus({ preventScroll: true }));
+    const element = () => scroll.current?.querySelector<HTMLElement>(`[data-index="${next}"]`);
+    const there = element();
+    if (there) there.focus({ preventScroll: true });
+    else requestAnimationFrame(() => element()?.focus({ preventScroll: true }));
     if (row.kind === "event" && selected !== undefined) select(row.event);
   };
   const open = (row: Row | undefined) => {
@@ -74,9 +77,10 @@ export function SessionList({ rows, select, selected, loading, need, jump, asked
     if (step !== undefined) {
       e.preventDefault();
       e.stopPropagation();
-      focusRow(at + step, Math.sign(step));
+      const from = (e.target as Element).closest<HTMLElement>("[data-index]")?.dataset["index"];
+      focusRow(from === undefined ? at : Number(from) + step, Math.sign(step));
     } else if (e.key === "Home") focusRow(0, 1);
-    else if (e.key === "Enter" && (e.target as HTMLElement).dataset["index"] !== undefined) open(rows[at]);
+    else if (e.key === "Enter" && (e.target as HTMLElement).dataset["index"] !== undefined) open(rows[Number((e.target as HTMLElement).dataset["index"])]);
   };
   return (
     <div class="table fill">
@@ -123,12 +127,15 @@ function Content({ row }: { row: Row }) {
     case "rejection": {
       const r = row.rejection;
       const p = r.problems[0];
+      const at = new Date(timeOf(r) / 1000).toISOString();
       return (
         <>
-          <span class="stime mono bad"><Time at={r.received_at}>{clock(r.received_at, 3)}</Time></span>
+          <span class="stime mono bad"><Time at={at}>{clock(at, 3)}</Time></span>
           <span class="sapp"><AppName app={r.app} /></span>
-          <span class="sname strong bad"><a href={to(path("rejections", r.id))} tabIndex={-1}><Text text={r.name || "rejected"} most={80} /></a></span>
-          <span class="sdata bad">{p ? <Sentence problem={p} /> : "rejected"}</span>
+          <span class="two-lines grow">
+            <span class="row-flex"><a class="strong bad cut" href={to(path("rejections", r.id))} tabIndex={-1}><Text text={r.name || "no name"} most={80} /></a><span class="soft small">rejected</span></span>
+            <span class="bad cut">{p && <Sentence problem={p} />}</span>
+          </span>
         </>
       );
     }

@@ -6,6 +6,7 @@ import { usePages } from "../lib/load.ts";
 import type { Page, Session, Step } from "../lib/model.ts";
 import { path } from "../lib/route.ts";
 import { change, params, to } from "../lib/state.ts";
+import { narrow } from "../lib/theme.ts";
 import { FilterBar } from "../ui/filter-bar.tsx";
 import { Screen } from "../ui/screen.tsx";
 import { ShareMenu } from "../ui/share.tsx";
@@ -31,7 +32,7 @@ export function Sessions() {
       <div class="last">
         <Table
           label="Sessions" columns={columns(extended)} rows={list.items} id={(s) => s.session_id} loading={list.loading} done={list.done} more={list.more}
-          href={(s) => to(path("sessions", s.session_id), { app: undefined })}
+          href={(s) => to(path("sessions", s.session_id))}
           empty={list.error ? <></> : <NoSessions />}
           foot={<span>{plural(list.items.length, "session")}{list.done ? "" : " so far"}{list.loading ? ", loading…" : ""}</span>}
         />
@@ -42,16 +43,16 @@ export function Sessions() {
 
 function columns(extended: boolean): Column<Session>[] {
   return [
-    { id: "started", title: "started", width: "112px", cell: (s) => <Time at={s.started_at}>{stamp(s.started_at)}</Time> },
-    { id: "length", title: "length", width: "92px", numeric: true, cell: (s) => (s.ended_at === s.started_at ? "" : duration(Date.parse(s.ended_at) - Date.parse(s.started_at))) },
-    { id: "events", title: "events", width: "64px", numeric: true, cell: (s) => <Count n={s.events} /> },
+    { id: "started", title: "started", width: narrow.value ? "72px" : "112px", cell: (s) => <Time at={s.started_at}>{stamp(s.started_at)}</Time> },
+    { id: "length", title: "length", width: narrow.value ? "84px" : "92px", numeric: true, cell: (s) => (s.ended_at === s.started_at ? "" : duration(Date.parse(s.ended_at) - Date.parse(s.started_at))) },
+    { id: "events", title: "events", width: "52px", numeric: true, cell: (s) => <Count n={s.events} /> },
     ...(extended ? [{ id: "rejections", title: "rejected", width: "64px", numeric: true, wide: true, cell: (s: Session) => (s.rejections ? <span class="bad strong"><Count n={s.rejections} /></span> : <span class="soft">0</span>) }] : []),
     { id: "apps", title: "applications", width: "minmax(80px, 140px)", wide: true, cell: (s) => <span class="row-flex">{s.apps.map((a) => <AppName key={a} app={a} />)}</span> },
     ...(extended ? [
       { id: "first", title: "first", width: "minmax(120px, 1fr)", wide: true, cell: (s: Session) => <Where step={s.first} /> },
       { id: "last", title: "last", width: "minmax(120px, 1fr)", wide: true, cell: (s: Session) => <Where step={s.last} /> },
     ] : []),
-    { id: "session", title: "session", width: "minmax(100px, 1fr)", cell: (s) => <a class="mono" tabIndex={-1} href={to(path("sessions", s.session_id), { app: undefined })}><Text text={s.session_id} most={120} /></a> },
+    { id: "session", title: "session", width: "minmax(100px, 1fr)", cell: (s) => <a class="mono" tabIndex={-1} href={to(path("sessions", s.session_id))}><Text text={s.session_id} most={120} /></a> },
   ];
 }
 

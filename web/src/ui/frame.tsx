@@ -12,7 +12,10 @@ import { TopBar } from "./topbar.tsx";
 export function Frame({ children }: { children: ComponentChildren }) {
   useEffect(() => every(15_000, learnHealth), []);
   useEffect(() => every(60_000, learnFresh), []);
-  useEffect(() => void learnColors(), []);
+  useEffect(() => {
+    const timer = setTimeout(learnColors, 1500);
+    return () => clearTimeout(timer);
+  }, []);
   const live = params.value.get("live") === "1";
   useEffect(() => (live ? every(10_000, () => refresh(true), false) : undefined), [live]);
   return (

@@ -60,7 +60,10 @@ export function Table<T>(p: TableProps<T>) {
     const next = Math.max(0, Math.min(p.rows.length - 1, index));
     setAt(next);
     list.scrollTo(next);
-    requestAnimationFrame(() => scroll.current?.querySelector<HTMLElement>(`[data-index="${next}"]`)?.focus({ preventScroll: true }));
+    const row = () => scroll.current?.querySelector<HTMLElement>(`[data-index="${next}"]`);
+    const there = row();
+    if (there) there.focus({ preventScroll: true });
+    else requestAnimationFrame(() => row()?.focus({ preventScroll: true }));
   };
   const keys = (event: KeyboardEvent) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -68,11 +71,11 @@ export function Table<T>(p: TableProps<T>) {
     if (step !== undefined) {
       event.preventDefault();
       event.stopPropagation();
-      const onRow = (event.target as Element).closest("[data-index]");
-      focusRow(onRow ? (step === Infinity ? p.rows.length - 1 : step === -Infinity ? 0 : active + step) : active);
+      const from = (event.target as Element).closest<HTMLElement>("[data-index]")?.dataset["index"];
+      focusRow(from === undefined ? active : step === Infinity ? p.rows.length - 1 : Number(from) + step);
     } else if (event.key === "Enter" && (event.target as HTMLElement).dataset["index"] !== undefined) {
       event.preventDefault();
-      openRow(p.rows[active]);
+      openRow(p.rows[Number((event.target as HTMLElement).dataset["index"])]);
     }
   };
   const click = (event: MouseEvent, row: T, index: number) => {
