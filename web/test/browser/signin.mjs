@@ -11,7 +11,7 @@ export function signInTests(world) {
     const page = await open(browser, eye);
     await page.goto(eye.url + "/");
     await page.waitForURL("**/signin");
-    assert.equal(await page.title(), "Sign in · The Eye");
+    await page.waitForFunction(() => document.title === "Sign in · The Eye");
     await page.getByLabel("Key", { exact: true }).fill(eye.admin);
     await page.keyboard.press("Enter");
     await page.waitForURL("**/overview");
