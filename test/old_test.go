@@ -84,6 +84,7 @@ func stable(v any) any {
 			v[i] = stable(v[i])
 		}
 	case map[string]any:
+		delete(v, "last_event_at") // of an order that earlier programs did not tell
 		delete(v, "last_used_at")
 		delete(v, "next_cursor")
 		if v["replay_id"] != nil && v["state"] != nil {

@@ -31,7 +31,7 @@ type Erased struct {
 // AddTombstones begins the erasure of a session in some applications, or in all with
 // erasure.AllApps. From now on, an arrival for the session has the fate erased if it was received,
 // was sent or occurred at or before at, or if it has no sent time. frame is the last frame that was
-// acknowledged; everything that is visible by now is covered, too. Erase finishes the erasure. AddTombstones returns the ids of the tombstones, one
+// acknowledged. Erase finishes the erasure. AddTombstones returns the ids of the tombstones, one
 // for each application. The tombstones are durable when it returns.
 func (s *Store) AddTombstones(apps []string, session string, at event.Micros, frame uint64) (ids []string, err error) {
 	return s.addTombstones(func() (added []erasure.Tombstone, err error) {
@@ -69,9 +69,6 @@ func (s *Store) addTombstones(added func() ([]erasure.Tombstone, error)) (ids []
 	now := s.current()
 	for i := range list {
 		list[i].ID, list[i].Timeline, list[i].Visible = uuid.NewString(), now.manifest.Timeline, now.position
-		// The feed tells its readers to delete what they have up to now.position. So that has to be
-		// erased, even if it became visible after the caller had asked for frame.
-		list[i].Frame = max(list[i].Frame, now.position)
 		ids = append(ids, list[i].ID)
 	}
 	if err := s.step("before tombstone"); err != nil {
