@@ -35,7 +35,7 @@ const (
 	Segment    Kind = "segment"    // of the store, with its filters
 	Metadata   Kind = "metadata"   // metadata.json
 	Audit      Kind = "audit"      // the audit log, in the format of registry.AuditFile
-	Tombstones Kind = "tombstones" // of erasures; absent if nothing was erased
+	Tombstones Kind = "tombstones" // of erasures; earlier versions leave it out if nothing was erased
 	Manifest   Kind = "manifest"   // of the store, names the segments
 )
 

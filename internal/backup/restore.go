@@ -238,12 +238,12 @@ func readTombstones(name, folder string, x Index) (g extraTombstones, err error)
 	if err != nil {
 		return refused(err)
 	}
-	if len(g.Tombstones) == 0 {
-		return refused(errors.New("it holds no erasure: it is empty, or cut off"))
-	}
 	own, err := ownTombstones(folder, x)
 	if err != nil {
 		return g, err
+	}
+	if len(g.Tombstones) == 0 && (own.Key == "" || own.Key != g.Key) {
+		return refused(errors.New("it holds no erasure: it is empty, or cut off"))
 	}
 	if _, err := own.Merge(g.Document); err != nil {
 		return refused(err)
@@ -263,7 +263,8 @@ func readTombstones(name, folder string, x Index) (g extraTombstones, err error)
 	return g, nil
 }
 
-// ownTombstones returns the tombstones of a backup. It has none if nothing had been erased.
+// ownTombstones returns the tombstones of a backup. It may have none, and no key, if nothing had
+// been erased.
 func ownTombstones(folder string, x Index) (d erasure.Document, err error) {
 	f, ok := x.Of(Tombstones)
 	if !ok {
