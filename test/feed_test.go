@@ -5,10 +5,12 @@ import (
 	"context"
 	"fmt"
 	"github.com/go-json-experiment/json"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -395,5 +397,74 @@ func TestTailAfterErasure(t *testing.T) {
 	}
 	if !slices.Equal(got, []string{"event", "erased"}) {
 		t.Errorf("the tail sends %v", got)
+	}
+}
+
+// Whoever follows the feed while a session is erased again and again, and others send for it, holds
+// what the server holds: no erasure deletes from the copy what the store keeps.
+func TestFeedOfErasuresUnderLoad(t *testing.T) {
+	t.Parallel()
+	s := start(t, "--flush-rows", "1000")
+	begin := s.feed(s.read, "after=now").Next
+	var senders sync.WaitGroup
+	done := make(chan struct{})
+	for sender := range 2 {
+		senders.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				var events []string
+				for i := range 5 {
+					e := about(mary, time.Now().UTC().Add(2*time.Second).Format(time.RFC3339Nano), 5*n+i)
+					events = append(events, strings.Replace(e, mary+"-", fmt.Sprintf("%d-", sender), 1))
+				}
+				if a := s.call("POST", "/v1/events?wait=stored", s.write, "["+strings.Join(events, ",")+"]"); a.status != 201 {
+					t.Errorf("an answer is %d: %s", a.status, a.body)
+				}
+			}
+		})
+	}
+	held := map[string]string{} // client ids of what the reader holds, by position
+	next, erasures := begin, 0
+	read := func() (more bool) {
+		p := s.feed(s.read, "after="+next)
+		for _, i := range p.Items {
+			if i.Kind == "erased" {
+				clear(held)
+				erasures++
+				continue
+			}
+			held[i.Position] = i.Event.ClientID
+		}
+		next = p.Next
+		return len(p.Items) > 0
+	}
+	const wanted = 4
+	for range wanted {
+		s.must(s.call("DELETE", "/v1/sessions/"+mary, s.admin, ""), 200)
+		read()
+	}
+	close(done)
+	senders.Wait()
+	for read() {
+	}
+	var stored []string
+	for p := (feedPage{Next: begin}); ; {
+		p = s.feed(s.read, "kind=event&limit=10000&after="+p.Next)
+		if len(p.Items) == 0 {
+			break
+		}
+		stored = append(stored, p.lines()...)
+	}
+	if erasures != wanted {
+		t.Errorf("the feed told of %d erasures, want %d", erasures, wanted)
+	}
+	got := slices.Sorted(maps.Values(held))
+	slices.Sort(stored)
+	if !slices.Equal(got, stored) {
+		t.Errorf("the reader holds %d events, the server %d", len(got), len(stored))
 	}
 }

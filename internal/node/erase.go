@@ -80,8 +80,11 @@ func (e *eraser) EraseSession(ctx context.Context, apps []string, session string
 		return admin.Erasure{}, err
 	}
 	defer release()
-	done, err := e.erase(ctx, func(at event.Micros, frame uint64) ([]string, error) {
-		return e.store.AddTombstones(tombstoneApps, session, at, frame)
+	done, err := e.erase(ctx, func(at event.Micros) ([]string, error) {
+		return e.store.AddTombstones(tombstoneApps, session, at, func() (uint64, error) {
+			state, err := e.queue.State(ctx)
+			return state.Last, err
+		})
 	}, func(removal duckdb.Erased) bool {
 		return removal.SessionKey == e.store.Erasures().SessionKey(session) && (apps == nil || slices.Contains(apps, removal.App))
 	})
@@ -96,14 +99,13 @@ func (e *eraser) EraseSession(ctx context.Context, apps []string, session string
 	return done, nil
 }
 
-// addTombstone sets tombstones for what was received up to a time or in frames up to one, and
-// returns their ids.
-type addTombstone func(at event.Micros, frame uint64) (ids []string, err error)
+// addTombstone sets tombstones for what was received up to a time, and returns their ids.
+type addTombstone func(at event.Micros) (ids []string, err error)
 
 // erase sets tombstones, waits for a pass, and reports those of its removals for which counts is
 // true. It ignores other erasures that the pass could not finish.
 func (e *eraser) erase(ctx context.Context, add addTombstone, counts func(duckdb.Erased) bool) (admin.Erasure, error) {
-	at, ids, err := e.begin(ctx, add)
+	at, ids, err := e.begin(add)
 	if err != nil {
 		return admin.Erasure{}, err
 	}
@@ -136,16 +138,12 @@ func (e *eraser) erase(ctx context.Context, add addTombstone, counts func(duckdb
 	return done, err
 }
 
-// begin sets tombstones up to now and the last frame of the queue.
-func (e *eraser) begin(ctx context.Context, add addTombstone) (at event.Micros, ids []string, err error) {
+// begin sets tombstones up to now.
+func (e *eraser) begin(add addTombstone) (at event.Micros, ids []string, err error) {
 	e.tombstoneMu.Lock()
 	defer e.tombstoneMu.Unlock()
 	at = event.Now()
-	state, err := e.queue.State(ctx)
-	if err != nil {
-		return at, nil, err
-	}
-	if ids, err = add(at, state.Last); err != nil {
+	if ids, err = add(at); err != nil {
 		return at, nil, fmt.Errorf("begin erasure: %w", err)
 	}
 	return at, ids, nil

@@ -35,7 +35,7 @@ func (e *eraser) EraseApp(ctx context.Context, app registry.App) (_ admin.Erasur
 		return admin.Erasure{}, err
 	}
 	defer release()
-	done, err := e.erase(ctx, func(at event.Micros, _ uint64) ([]string, error) {
+	done, err := e.erase(ctx, func(at event.Micros) ([]string, error) {
 		var frame uint64
 		var release func()
 		err := whileWorking(ctx, e.stalled, func(ctx context.Context) (err error) {

@@ -294,7 +294,7 @@ func (l *life) erase() {
 }
 
 func (l *life) eraseSession(session string, at event.Micros, frame uint64) {
-	_, err := l.store.AddTombstones([]string{"shop", "blog"}, session, at, frame)
+	_, err := l.store.AddTombstones([]string{"shop", "blog"}, session, at, upTo(frame))
 	l.do(err)
 	for _, app := range []string{"shop", "blog"} {
 		key := [2]string{app, session}

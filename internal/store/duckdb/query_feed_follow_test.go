@@ -126,7 +126,7 @@ func (w *watched) start() {
 	w.do(err)
 	w.track = progress.New(position)
 	w.hub = feed.NewHub(feed.Options{
-		Reader: w.store, Progress: w.track, Logger: slog.New(slog.DiscardHandler),
+		Reader: w.store, Progress: w.track, Erasures: w.store.Erasures, Logger: slog.New(slog.DiscardHandler),
 		Encode: func(*store.FeedItem) ([]byte, error) { return nil, nil },
 	})
 	w.undo()

@@ -41,7 +41,7 @@ func feedStore(t *testing.T) *Store {
 func TestErasureOutlivesReadersOfTheFeed(t *testing.T) {
 	s := feedStore(t)
 	old := s.pin()
-	if _, err := s.AddTombstones([]string{"shop"}, "s", 1<<40, 1); err != nil {
+	if _, err := s.AddTombstones([]string{"shop"}, "s", 1<<40, func() (uint64, error) { return 1, nil }); err != nil {
 		t.Fatal(err)
 	}
 	erased := make(chan error, 1)
@@ -94,5 +94,22 @@ func TestErasureEndsTheMakingOfAWindow(t *testing.T) {
 	}
 	if err := <-made; !errors.Is(err, store.ErrUnavailable) || errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
+	}
+}
+
+// Nothing becomes visible between when the last frame of an erasure is read and when it is in force:
+// readers of the feed delete all that they have seen, so the erasure must cover it.
+func TestErasureReachesWhatIsVisible(t *testing.T) {
+	s := feedStore(t)
+	asked := false
+	if _, err := s.AddTombstones([]string{"shop"}, "s", 1<<40, func() (uint64, error) {
+		asked = true
+		if s.writing.TryLock() {
+			s.writing.Unlock()
+			t.Error("the store can grow while the last frame is read")
+		}
+		return 1, nil
+	}); err != nil || !asked {
+		t.Errorf("the last frame was read: %t, %v", asked, err)
 	}
 }

@@ -156,7 +156,7 @@ func TestFeedWindowsEnd(t *testing.T) {
 		t.Errorf("%d windows are kept", n)
 	}
 	session := pageView(7).Event.SessionID
-	_, err := s.AddTombstones([]string{"shop"}, session, event.Micros(1<<50), 20)
+	_, err := s.AddTombstones([]string{"shop"}, session, event.Micros(1<<50), upTo(20))
 	must(t, err)
 	_, err = s.Erase(t.Context(), s.UnfinishedErasures(), 20)
 	must(t, err)
@@ -247,7 +247,7 @@ func TestFeedReadersRace(t *testing.T) {
 				return err
 			}
 			session := pageView((n - 6) * perFrame).Event.SessionID // the frame of each ten with n/20%10 == 3
-			if _, err := s.AddTombstones([]string{"shop"}, session, event.Micros(1<<52), uint64(n+1)); err != nil {
+			if _, err := s.AddTombstones([]string{"shop"}, session, event.Micros(1<<52), upTo(uint64(n+1))); err != nil {
 				return err
 			}
 			if _, err := s.Erase(t.Context(), s.UnfinishedErasures(), uint64(n+1)); err != nil {

@@ -19,7 +19,7 @@ func remembering(t *testing.T) (dir, tombstones string) {
 	dir, tombstones = filepath.Join(t.TempDir(), "store"), filepath.Join(t.TempDir(), "tombstones")
 	threeSegments(t, dir)
 	s := open(t, duckdb.Options{Dir: dir, Tombstones: tombstones})
-	if _, err := s.AddTombstones([]string{"shop"}, "nobody", event.Now(), 6); err != nil {
+	if _, err := s.AddTombstones([]string{"shop"}, "nobody", event.Now(), upTo(6)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := eraseOpen(t, s); err != nil {

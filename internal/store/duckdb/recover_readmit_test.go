@@ -73,7 +73,7 @@ func TestWhatIsTakenBackIsDecidedAgain(t *testing.T) {
 		t.Fatalf("sent again while the segment is away: %v", out)
 	}
 	gone := pageView(240).Event.SessionID
-	_, err = s.AddTombstones([]string{"shop"}, gone, event.Now(), last+1)
+	_, err = s.AddTombstones([]string{"shop"}, gone, event.Now(), upTo(last+1))
 	if err := errors.Join(s.Flush(t.Context()), err); err != nil {
 		t.Fatal(err)
 	}

@@ -51,7 +51,7 @@ func TestRewritesOfLargeEvents(t *testing.T) {
 	}
 	erase := func(t *testing.T, s *duckdb.Store) {
 		t.Helper()
-		if _, err := s.AddTombstones([]string{"shop"}, "session-3", event.Now(), largeEvents/perFrame); err != nil {
+		if _, err := s.AddTombstones([]string{"shop"}, "session-3", event.Now(), upTo(largeEvents/perFrame)); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := eraseOpen(t, s); err != nil {

@@ -30,11 +30,16 @@ type Erased struct {
 
 // AddTombstones begins the erasure of a session in some applications, or in all with
 // erasure.AllApps. From now on, an arrival for the session has the fate erased if it was received,
-// was sent or occurred at or before at, or if it has no sent time. frame is the last frame that was
-// acknowledged. Erase finishes the erasure. AddTombstones returns the ids of the tombstones, one
-// for each application. The tombstones are durable when it returns.
-func (s *Store) AddTombstones(apps []string, session string, at event.Micros, frame uint64) (ids []string, err error) {
+// was sent or occurred at or before at, or if it has no sent time. lastFrame returns the last frame
+// that was acknowledged. It is called while nothing is added to the store, so that the erasure
+// covers all that readers of the feed have seen. Erase finishes the erasure. AddTombstones returns
+// the ids of the tombstones, one for each application. The tombstones are durable when it returns.
+func (s *Store) AddTombstones(apps []string, session string, at event.Micros, lastFrame func() (uint64, error)) (ids []string, err error) {
 	return s.addTombstones(func() (added []erasure.Tombstone, err error) {
+		frame, err := lastFrame()
+		if err != nil {
+			return nil, err
+		}
 		key, err := s.tombstones.SessionKey(session)
 		if err != nil {
 			return nil, err

@@ -69,7 +69,7 @@ func BenchmarkAddTombstones(b *testing.B) {
 			s := open(b, duckdb.Options{Dir: dir, MemoryLimit: 256 << 20})
 			defer s.Close()
 			for b.Loop() {
-				if _, err := s.AddTombstones([]string{erasure.AllApps}, "another session", event.Now(), 0); err != nil {
+				if _, err := s.AddTombstones([]string{erasure.AllApps}, "another session", event.Now(), upTo(0)); err != nil {
 					b.Fatal(err)
 				}
 			}

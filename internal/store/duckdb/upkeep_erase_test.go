@@ -46,7 +46,7 @@ func TestEraseWhatClaimsToBeLater(t *testing.T) {
 		visit(6, ahead, ahead, ahead), // before the server's clock was put back
 	))
 	write(t, s, frame(2, visit(3, ahead, ahead, at+1))) // received after the erasure
-	if _, err := s.AddTombstones([]string{"shop"}, "s", at, 1); err != nil {
+	if _, err := s.AddTombstones([]string{"shop"}, "s", at, upTo(1)); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Flush(t.Context()); err != nil {
@@ -122,7 +122,7 @@ func TestErasedIDs(t *testing.T) {
 			}
 			want(event.Stored, visit(1, 0))
 			want(event.Stored, visit(2, 0))
-			erase(func() ([]string, error) { return s.AddTombstones([]string{"shop"}, "s", at(time.Second), last) })
+			erase(func() ([]string, error) { return s.AddTombstones([]string{"shop"}, "s", at(time.Second), upTo(last)) })
 			covered := visit(3, 2*time.Second)
 			covered.Event.SetOwn(at(0))
 			want(event.Erased, covered)
@@ -144,7 +144,7 @@ func TestErasedIDs(t *testing.T) {
 				return r
 			}
 			want(event.Rejected, conflict(0))
-			erase(func() ([]string, error) { return s.AddTombstones([]string{"shop"}, "t", at(3*time.Minute), last) })
+			erase(func() ([]string, error) { return s.AddTombstones([]string{"shop"}, "t", at(3*time.Minute), upTo(last)) })
 			want(event.Erased, conflict(4*time.Minute))
 			want(event.Duplicate, other)
 
@@ -190,7 +190,7 @@ func TestErasureOfOthersIsFinished(t *testing.T) {
 	}
 	bury := func(session string) []string {
 		t.Helper()
-		ids, err := s.AddTombstones([]string{"shop"}, session, event.Now(), 3)
+		ids, err := s.AddTombstones([]string{"shop"}, session, event.Now(), upTo(3))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -238,7 +238,7 @@ func TestErasePassFinishesItsOwn(t *testing.T) {
 	}
 	bury := func(session string, frame uint64) []string {
 		t.Helper()
-		ids, err := s.AddTombstones([]string{"shop"}, session, event.Now(), frame)
+		ids, err := s.AddTombstones([]string{"shop"}, session, event.Now(), upTo(frame))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -276,7 +276,7 @@ func TestEraseBetweenMergesRace(t *testing.T) {
 			return nil
 		}
 		first.Do(func() { // a merge is under way when the erasure comes
-			if _, err := s.AddTombstones([]string{"shop"}, pageView(1).Event.SessionID, event.Now(), 1); err != nil {
+			if _, err := s.AddTombstones([]string{"shop"}, pageView(1).Event.SessionID, event.Now(), upTo(1)); err != nil {
 				t.Error(err)
 			}
 			open := s.UnfinishedErasures()
@@ -322,4 +322,9 @@ func eraseOpen(t *testing.T, s *duckdb.Store) ([]duckdb.Erased, error) {
 		t.Fatal(err)
 	}
 	return s.Erase(t.Context(), s.UnfinishedErasures(), flushed)
+}
+
+// upTo returns the last frame that an erasure covers.
+func upTo(frame uint64) func() (uint64, error) {
+	return func() (uint64, error) { return frame, nil }
 }

@@ -141,7 +141,7 @@ func TestErasedIDsOutliveTheRetention(t *testing.T) {
 		return r
 	}
 	write(t, s, frame(1, visit()))
-	if _, err := s.AddTombstones([]string{"shop"}, "s", event.Micros(now.Add(time.Second).UnixMicro()), 1); err != nil {
+	if _, err := s.AddTombstones([]string{"shop"}, "s", event.Micros(now.Add(time.Second).UnixMicro()), upTo(1)); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Flush(t.Context()); err != nil {
