@@ -74,7 +74,7 @@ func New(o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{opts: o, reporter: &reporter{onError: o.OnError, onRejected: o.OnRejected}, clock: newClock(o.now), sequence: newSequence()}
+	c := &Client{opts: o, reporter: &reporter{onError: o.OnError, onRejected: o.OnRejected, onOutage: o.OnOutage}, clock: newClock(o.now), sequence: newSequence()}
 	c.buffers.New = func() any { return new([]byte) }
 	if o.Spool != "" {
 		if c.spool, err = openSpool(&o); err != nil {

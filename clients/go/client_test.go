@@ -9,9 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/url"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -167,6 +171,54 @@ func TestPanicsInCallbacks(t *testing.T) {
 		}
 		closeNow(client)
 	})
+}
+
+// Errors that say different things stay apart while their number is bounded.
+func TestDistinctReportsStayApart(t *testing.T) {
+	r := &reporter{onError: func(*Error) {}, running: true} // nothing is taken
+	add := func(n int, message func(i int) string) {
+		for i := range n {
+			r.error(&Error{Code: CodeUnserializable, Message: message(i), Events: 1})
+		}
+	}
+	add(1000, func(int) string { return "the same" })
+	add(10, func(i int) string { return "another " + strconv.Itoa(i) })
+	add(10, func(i int) string { return "another " + strconv.Itoa(i) })
+	if got, want := len(r.reports), manyReports+10; got != want {
+		t.Errorf("%d reports wait, want %d", got, want)
+	}
+	add(1000, func(i int) string { return "flood " + strconv.Itoa(i) })
+	events := 0
+	for _, waiting := range r.reports {
+		events += waiting.err.Events
+	}
+	if n := len(r.reports); n != 2*manyReports || events != 2020 {
+		t.Errorf("%d reports of %d events wait", n, events)
+	}
+}
+
+// The causes of outages that wait for a callback are bounded, and the last one is among them.
+func TestOutagesThatWait(t *testing.T) {
+	r := &reporter{onOutage: func(string) {}, running: true}
+	for i := range 1000 {
+		r.outage(strconv.Itoa(i))
+	}
+	if n := len(r.reports); n != manyReports || *r.reports[n-1].outage != "999" {
+		t.Errorf("%d reports wait, the last is %q", n, *r.reports[n-1].outage)
+	}
+}
+
+// The port of this end differs in each attempt, and is no part of a cause.
+func TestCauseWithoutLocalPort(t *testing.T) {
+	p := newPoster(&Options{now: systemClock()})
+	at := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8080}
+	for port := range 2 {
+		from := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 40000 + port}
+		err := &url.Error{Op: "Post", URL: "http://x", Err: &net.OpError{Op: "read", Net: "tcp", Source: from, Addr: at, Err: syscall.ECONNRESET}}
+		if got, want := p.failed(err).message, "read tcp 127.0.0.1:8080: connection reset by peer"; got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
 }
 
 func TestCallbackThatDoesNotReturn(t *testing.T) {

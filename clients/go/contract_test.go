@@ -13,7 +13,9 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -33,6 +35,7 @@ type contractCase struct {
 	Requests []contractRequest   `json:"requests"`
 	Errors   []contractError     `json:"errors"`
 	Rejected []contractRejection `json:"rejected"`
+	Outages  []*int              `json:"outages"`
 	Queued   int                 `json:"queued"`
 	UntilMS  *int                `json:"until_ms"`
 }
@@ -123,7 +126,7 @@ func runCase(t *testing.T, c contractCase) {
 	wall := &fakeClock{start: time.Now(), wall: c.Start}
 	recorded := &recorder{}
 	client, err := New(Options{
-		URL: "http://eye.test", Key: testKey, Transport: server, OnError: recorded.error, OnRejected: recorded.reject, now: wall.now,
+		URL: "http://eye.test", Key: testKey, Transport: server, OnError: recorded.error, OnRejected: recorded.reject, OnOutage: recorded.outage, now: wall.now,
 		BatchEvents: c.Options.BatchEvents, BatchBytes: c.Options.BatchBytes, QueueEvents: c.Options.QueueEvents, QueueBytes: c.Options.QueueBytes,
 	})
 	if err != nil {
@@ -145,6 +148,7 @@ func runCase(t *testing.T, c contractCase) {
 
 	compareRequests(t, c.Requests, server.received(), start)
 	compareErrors(t, c.Errors, recorded.all())
+	compareOutages(t, c.Outages, recorded.causes())
 	compareRejections(t, c, recorded.rejected(), server.received())
 	if got := client.Stats().Queued; got != c.Queued {
 		t.Errorf("%d events are queued, want %d", got, c.Queued)
@@ -316,6 +320,33 @@ func compareErrors(t *testing.T, want []contractError, got []*Error) {
 	}
 }
 
+// compareOutages compares the status that each cause names, 0 for one without an answer, and null for
+// the end of an outage.
+func compareOutages(t *testing.T, want []*int, got []string) {
+	if len(got) != len(want) {
+		t.Fatalf("outages %q, want %d", got, len(want))
+	}
+	answered := regexp.MustCompile(`^the server answered ([0-9]+)`)
+	for i, w := range want {
+		status := ""
+		if found := answered.FindStringSubmatch(got[i]); found != nil {
+			status = found[1]
+		}
+		switch {
+		case w == nil:
+			if got[i] != "" {
+				t.Errorf("outage %d is %q, want its end", i, got[i])
+			}
+		case *w == 0:
+			if got[i] == "" || status != "" || strings.Contains(got[i], testKey) {
+				t.Errorf("outage %d is %q, want no answer", i, got[i])
+			}
+		case status != strconv.Itoa(*w):
+			t.Errorf("outage %d is %q, want an answer %d", i, got[i], *w)
+		}
+	}
+}
+
 func compareRejections(t *testing.T, c contractCase, got []Rejection, requests []fakeRequest) {
 	if len(got) != len(c.Rejected) {
 		t.Fatalf("%d events were rejected, want %d", len(got), len(c.Rejected))
@@ -373,6 +404,20 @@ type recorder struct {
 	mu         sync.Mutex
 	errors     []*Error
 	rejections []Rejection
+	outages    []string
+}
+
+func (r *recorder) outage(cause string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.outages = append(r.outages, cause)
+}
+
+// causes returns the causes of outages so far, "" for the end of one.
+func (r *recorder) causes() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.outages)
 }
 
 func (r *recorder) error(err *Error) {

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"mime"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -175,6 +176,11 @@ func (p *poster) sign(made *http.Request, id string, body []byte) {
 func (p *poster) failed(err error) answer {
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		err = wrapped.Err // without the URL, which may hold a password
+	}
+	if failed, ok := err.(*net.OpError); ok { //nolint:errorlint // what wraps one has another text
+		remote := *failed
+		remote.Source = nil // the port of this end, which differs in each attempt
+		err = &remote
 	}
 	return answer{message: redacted(err.Error(), p.key)}
 }

@@ -2,10 +2,12 @@ package theeye
 
 import (
 	"context"
+	"slices"
 	"sync"
 )
 
-// manyReports is how many reports may wait before those of one code are merged.
+// manyReports is how many reports may wait before those that say the same are merged. When twice as
+// many wait, those of one code are merged.
 const manyReports = 64
 
 // reporter calls the callbacks, one at a time and in order, in a goroutine that runs while there are
@@ -13,37 +15,57 @@ const manyReports = 64
 type reporter struct {
 	onError    func(*Error)
 	onRejected func(Rejection)
+	onOutage   func(string)
 
 	mu      sync.Mutex // guards the following
 	reports []report
 	running bool
 }
 
-// report is an error, a rejection, or neither.
+// report is an error, a rejection, the cause of an outage, or none of them.
 type report struct {
 	err      *Error
 	rejected *Rejection
+	outage   *string
 	done     chan struct{} // closed after the callback, if not nil
 }
 
 // error reports an error. It does not wait. While a callback does not return, the number of reports
-// that wait is bounded: errors of one code become one.
+// that wait is bounded: errors with the same message, and in the end those of one code, become one.
 func (r *reporter) error(err *Error) {
 	if r.onError == nil {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.reports) >= manyReports {
-		for _, waiting := range r.reports {
-			if waiting.err != nil && waiting.err.Code == err.Code {
-				waiting.err.Events += err.Events
-				return
-			}
+	if n := len(r.reports); n >= manyReports {
+		i := slices.IndexFunc(r.reports, func(w report) bool {
+			return w.err != nil && w.err.Code == err.Code && (w.err.Message == err.Message || n >= 2*manyReports)
+		})
+		if i >= 0 {
+			r.reports[i].err.Events += err.Events
+			return
 		}
 	}
 	copied := *err // the caller of Track has the other one
 	r.addLocked(report{err: &copied})
+}
+
+// outage reports the cause of an outage, empty for its end. It does not wait. While a callback does
+// not return, the last cause takes the place of the one before it.
+func (r *reporter) outage(cause string) {
+	if r.onOutage == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.reports) >= manyReports {
+		if last := r.reports[len(r.reports)-1].outage; last != nil {
+			*last = cause
+			return
+		}
+	}
+	r.addLocked(report{outage: &cause})
 }
 
 // reject reports a rejection, and waits until the callback has returned or ctx has ended.
@@ -105,6 +127,8 @@ func (r *reporter) call(called report) {
 		r.onError(called.err)
 	case called.rejected != nil:
 		r.onRejected(*called.rejected)
+	case called.outage != nil:
+		r.onOutage(*called.outage)
 	}
 }
 

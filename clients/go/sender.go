@@ -139,7 +139,7 @@ func (s *sender) deliver(ctx context.Context, events []entry) bool {
 	}
 }
 
-// count counts the failures in a row.
+// count counts the failures in a row, and reports when their cause changes.
 func (s *sender) count(a answer) {
 	failure := ""
 	if s.failures++; a.outcome == again {
@@ -148,8 +148,12 @@ func (s *sender) count(a answer) {
 		s.failures = 0
 	}
 	s.client.mu.Lock()
+	before := s.client.failure
 	s.client.failure = failure
 	s.client.mu.Unlock()
+	if failure != before {
+		s.client.reporter.outage(failure)
+	}
 }
 
 // pause waits before the next attempt, and reports whether there will be one.

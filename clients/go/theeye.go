@@ -46,11 +46,14 @@ type Options struct {
 	SessionID string
 
 	// OnError is called when events were lost, or cannot be sent or kept at present. OnRejected is
-	// called for each event that the server rejected; the sender waits until it returns. They are
-	// called one at a time, from a goroutine of the client, never within Track. A panic in them is
-	// ignored. They must not call Flush or Close.
+	// called for each event that the server rejected; the sender waits until it returns. OnOutage is
+	// called with the cause when a request has failed and is to be repeated, again when the cause
+	// changes, and with "" when the server answers again. They are called one at a time, from a
+	// goroutine of the client, never within Track. A panic in them is ignored. They must not call
+	// Flush or Close.
 	OnError    func(*Error)
 	OnRejected func(Rejection)
+	OnOutage   func(cause string)
 
 	// Sign signs each request, which keys made with --signing need. The clock of this machine must
 	// not be off by more than five minutes.

@@ -28,18 +28,19 @@ const optionNames = {
 };
 
 async function run(it) {
-  known(it, "name", "only", "except", "options", "start", "steps", "answers", "requests", "errors", "rejected", "queued", "until_ms");
+  known(it, "name", "only", "except", "options", "start", "steps", "answers", "requests", "errors", "rejected", "outages", "queued", "until_ms");
   known(it.options ?? {}, ...Object.keys(optionNames));
   for (const answer of it.answers) known(answer, "status", "headers", "body", "rejected", "after_ms", "error");
 
   const world = new World({ start: it.start, answers: it.answers });
-  const [errors, rejected, results] = [[], [], []];
+  const [errors, rejected, outages, results] = [[], [], [], []];
   const eye = new Eye({
     url: "http://eye.test",
     key: "eye_w_secret",
     ...Object.fromEntries(Object.entries(it.options ?? {}).map(([name, value]) => [optionNames[name], value])),
     onError: (error) => errors.push(error),
     onRejected: (rejection) => rejected.push(rejection),
+    onOutage: (reason) => outages.push(reason),
   }, world);
 
   for (const step of it.steps) {
@@ -68,6 +69,11 @@ async function run(it) {
   wantErrors.forEach((error) => known(error, "code", "events"));
   assert.deepEqual(errors.map((error, i) => pick(error, wantErrors[i] ?? error)), wantErrors);
   for (const { message } of errors) assert.ok(!message.includes("eye_w_secret"));
+
+  const statuses = outages.map((reason) => reason === undefined ? null : Number(/the server answered (\d+)/.exec(reason)?.[1] ?? 0));
+  assert.deepEqual(statuses, it.outages ?? []);
+  for (const reason of outages) assert.ok(reason === undefined || (reason !== "" && !reason.includes("eye_w_secret")), reason);
+  assert.equal(eye.stats.lastFailure, outages.at(-1));
 
   const sent = got.filter((_, i) => it.requests[i].same_as === undefined).flatMap((request) => request.events);
   const wantRejected = (it.rejected ?? []).map((want) => {

@@ -4,7 +4,7 @@ import json
 import re
 import unittest
 from datetime import datetime
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Optional
 
 from . import ROOT
 from .virtual import Request, Response, VirtualRuntime
@@ -25,18 +25,19 @@ class TestContract(unittest.TestCase):
         self._known(
             case,
             {"name", "options", "start", "steps", "answers", "requests", "errors", "rejected",
-             "queued", "until_ms", "only", "except"},
+             "outages", "queued", "until_ms", "only", "except"},
         )
         options = case.get("options", {})
         self._known(options, {"batch_events", "batch_bytes", "queue_events", "queue_bytes"})
         self.errors: List[Failure] = []
         self.rejected: List[Rejection] = []
+        self.outages: List[Optional[str]] = []
         self.flushed: Dict[int, bool] = {}
         start = datetime.fromisoformat(case["start"].replace("Z", "+00:00"))
         self.runtime = VirtualRuntime(round(start.timestamp()) * 1_000_000, self._respond)
         self.eye = Eye(
             url="http://eye.example", key="eye_w_key", on_error=self.errors.append,
-            on_rejected=self.rejected.append, _runtime=self.runtime, **options,
+            on_rejected=self.rejected.append, on_outage=self.outages.append, _runtime=self.runtime, **options,
         )
         for number, step in enumerate(case["steps"]):
             self.runtime.run_until(step["at_ms"] * 1000)
@@ -167,6 +168,12 @@ class TestContract(unittest.TestCase):
             self._known(want, {"code", "events"})
             self.assertEqual(error.events, want.get("events", error.events))
             self.assertNotIn("eye_w_key", error.message)
+        self.assertEqual(
+            [cause if cause is None else _status(cause) for cause in self.outages],
+            case.get("outages", []),
+        )
+        for cause in self.outages:
+            self.assertNotIn("eye_w_key", cause or "")
         self.assertEqual(len(self.rejected), len(case.get("rejected", [])))
         for rejection, want in zip(self.rejected, case.get("rejected", [])):
             self._known(want, {"event", "codes"})
@@ -177,6 +184,11 @@ class TestContract(unittest.TestCase):
             if "flushed" in step:
                 self.assertEqual(self.flushed.get(number), step["flushed"])
         self.assertEqual(self.eye.stats.queued, case["queued"])
+
+
+def _status(cause: str) -> int:
+    match = re.match(r"the server answered (\d+)", cause)
+    return int(match[1]) if match else 0
 
 
 def _method(case: Dict[str, Any]) -> Callable[[TestContract], None]:
