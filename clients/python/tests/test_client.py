@@ -9,6 +9,7 @@ import unittest
 from typing import Any, Dict, Iterator, List
 from unittest import mock
 
+from .server import Server
 from .virtual import Request, Response, VirtualRuntime
 
 from theeye import Eye, Failure, Rejection, current_session, session
@@ -124,6 +125,42 @@ class TestReports(Virtual):
 
         self.assertTrue(self.run_in_client(flush))
         self.assertEqual(order, ["the server answered 400 not so", "flushed"])
+
+    def test_each_reason_is_reported(self) -> None:
+        """Events that could not be encoded are reported for each reason, of which there are few."""
+        told = threading.Event()
+        self.errors = []
+
+        def slow(failure: Failure) -> None:
+            self.errors.append(failure)
+            told.wait(60)  # so that the rest is gathered
+
+        with Server() as server:
+            eye = Eye(url=server.url, key=KEY, on_error=slow)
+            eye.track("c", "n", {"n": float("nan")})
+            while not self.errors:
+                pass
+            for _ in range(3):
+                eye.track("c", "n", {"n": float("nan")})
+                eye.track("c", "n", {"n": {1, 2}})
+            for number in range(100):
+                eye.track("c", "n", {"n": type(f"Type{number}", (), {})()})
+            told.set()
+            self.assertTrue(eye.close())
+        self.assertEqual({e.code for e in self.errors}, {"unserializable"})
+        self.assertEqual(sum(e.events for e in self.errors), 107)
+        self.assertEqual([e.events for e in self.errors], [1, 3, 3] + [1] * 14 + [86])
+        self.assertEqual(len({e.message for e in self.errors[1:]}), 17)
+        self.assertIn("Type0", self.errors[3].message)
+        self.assertIn("too many to list", self.errors[-1].message)
+
+    def test_unsent_says_why(self) -> None:
+        eye = self.make(lambda request: Response(Answer(503, {}, b'{"detail":"the disk is full"}')))
+        eye.track("c", "n")
+        self.pass_seconds(1)
+        self.run_in_client(lambda: eye.close(timeout=1))
+        self.assertEqual([e.code for e in self.errors], ["unsent"])
+        self.assertIn("the server answered 503 the disk is full", self.errors[0].message)
 
     def test_no_text_has_the_key(self) -> None:
         class Telling(dict):  # type: ignore[type-arg]

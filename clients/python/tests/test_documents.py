@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import runpy
+import signal
 import unittest
 from typing import Any, Dict, List
 from unittest import mock
@@ -70,9 +71,13 @@ class TestDocuments(unittest.TestCase):
     def test_guide(self) -> None:
         names: Dict[str, Any] = {}
         snippets = self.snippets("../../docs/guides/client-python.md")
-        self.assertEqual(len(snippets), 5)
+        self.assertEqual(len(snippets), 6)
+        self.addCleanup(signal.signal, signal.SIGTERM, signal.getsignal(signal.SIGTERM))
         for snippet in snippets:
             exec(snippet, names)
+            if "SIGTERM" in snippet:
+                with self.assertRaises(SystemExit):
+                    os.kill(os.getpid(), signal.SIGTERM)
             if "def shop(environ" in snippet:
                 self.assertEqual(self.call_wsgi(names["application"]), b"Welcome to the shop\n")
             if "def shop(scope" in snippet:

@@ -95,6 +95,17 @@ for n in range(3):
             released.set()
             self.assertEqual(printed, ["unsent 3"])
 
+    def test_by_a_signal_that_is_handled(self) -> None:
+        with Server() as server:
+            self.run_script(server, """
+signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
+eye = make(batch_delay=600)
+eye.track("test", "at the end")
+os.kill(os.getpid(), signal.SIGTERM)
+time.sleep(600)
+""")
+            self.assertEqual([event["name"] for event in server.events], ["at the end"])
+
     def test_of_a_client_that_was_never_used(self) -> None:
         with Server() as server:
             self.assertEqual(self.run_script(server, "eye = make()"), [])

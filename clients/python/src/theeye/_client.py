@@ -26,6 +26,8 @@ class Eye:
     key                a write key
     on_error           is called with a Failure
     on_rejected        is called with the Rejection of each event that the server rejects
+    on_outage          is called with the cause when a request has failed and is repeated, again
+                       when the cause changes, and with None when the server answers again
     queue_events       how many events may wait; more are dropped
     queue_bytes        and how large they may be together, encoded
     batch_events       a request is sent when it has this many events,
@@ -46,6 +48,7 @@ class Eye:
         key: str,
         on_error: Optional[Callable[[Failure], None]] = None,
         on_rejected: Optional[Callable[[Rejection], None]] = None,
+        on_outage: Optional[Callable[[Optional[str]], None]] = None,
         queue_events: int = 10_000,
         queue_bytes: int = 16 << 20,
         batch_events: int = 200,
@@ -68,7 +71,7 @@ class Eye:
         if not batch_delay >= 0:
             raise ValueError("batch_delay is negative")
         self.session_id = uuid7() if session_id is None else session_id
-        self._reporter = Reporter(on_error, on_rejected)
+        self._reporter = Reporter(on_error, on_rejected, on_outage)
         self._transport = _runtime.transport(url, key)
         self._settings = Settings(
             Limits(queue_events, queue_bytes, batch_events, batch_bytes),
@@ -135,7 +138,7 @@ class Eye:
         return self._sender.stats()
 
     def in_callback(self) -> bool:
-        """Reports whether the calling thread is within on_error or on_rejected."""
+        """Reports whether the calling thread is within a callback."""
         return self._reporter.is_calling()
 
     def __enter__(self) -> "Eye":

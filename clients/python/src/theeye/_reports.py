@@ -2,7 +2,7 @@
 
 import threading
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Iterable, List, Optional, Union
+from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple, Union
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,17 @@ class Stats:
     """What the last request failed with; None after one that succeeded."""
 
 
+@dataclass(frozen=True)
+class Outage:
+    """Why requests are repeated. on_outage gets the cause."""
+
+    cause: Optional[str]
+    """None when the server answers again."""
+
+
+Report = Union[Failure, Rejection, Outage]
+
+
 class Reporter:
     """Calls the callbacks, and keeps their exceptions from the client."""
 
@@ -61,22 +72,27 @@ class Reporter:
         self,
         on_error: Optional[Callable[[Failure], None]],
         on_rejected: Optional[Callable[[Rejection], None]],
+        on_outage: Optional[Callable[[Optional[str]], None]],
     ) -> None:
         self._on_error = on_error
         self._on_rejected = on_rejected
+        self._on_outage = on_outage
         self._calling = threading.local()
 
     def is_calling(self) -> bool:
         """Reports whether the calling thread is within a callback."""
         return getattr(self._calling, "now", False)
 
-    def tell(self, reports: Iterable[Union[Failure, Rejection]]) -> None:
+    def tell(self, reports: Iterable[Report]) -> None:
         for report in reports:
             self._calling.now = True
             try:
                 if isinstance(report, Failure):
                     if self._on_error is not None:
                         self._on_error(report)
+                elif isinstance(report, Outage):
+                    if self._on_outage is not None:
+                        self._on_outage(report.cause)
                 elif self._on_rejected is not None:
                     self._on_rejected(report)
             except (Exception, SystemExit) as error:
@@ -90,12 +106,16 @@ class Reporter:
                 self._calling.now = False
 
 
+# How many reasons of one code are reported apart from each other.
+_REASONS = 16
+
+
 class Loss:
     """Events that were lost and are reported together."""
 
     def __init__(self, code: str, reason: str, due: int) -> None:
         self.code = code
-        self.reason = reason  # of the first of them
+        self.reason = reason
         self.due = due
         self.events = 0
         self.told = False
@@ -109,15 +129,19 @@ class Losses:
     lock."""
 
     def __init__(self) -> None:
-        self._gathering: Dict[str, Loss] = {}
+        self._gathering: Dict[Tuple[str, str], Loss] = {}  # by code and reason
         self._telling: List[Loss] = []
 
     def add(self, code: str, reason: str, due: int) -> bool:
-        """Reports whether it is the first of those that are reported together."""
-        loss = self._gathering.get(code)
+        """Reports whether it is the first of those that are reported together: those of one code and
+        reason. When there are many reasons, the rest of them are reported together, too."""
+        loss = self._gathering.get((code, reason))
+        if loss is None and sum(c == code for c, _ in self._gathering) >= _REASONS:
+            reason = "there were other reasons, too many to list"
+            loss = self._gathering.get((code, reason))
         first = loss is None
         if loss is None:
-            loss = self._gathering[code] = Loss(code, reason, due)
+            loss = self._gathering[code, reason] = Loss(code, reason, due)
         loss.events += 1
         return first
 
@@ -131,7 +155,7 @@ class Losses:
         """Returns those that are due, or all when now is None. The caller reports them."""
         taken = [loss for loss in self._gathering.values() if now is None or loss.due <= now]
         for loss in taken:
-            del self._gathering[loss.code]
+            del self._gathering[loss.code, loss.reason]
         self._telling += taken
         return taken
 

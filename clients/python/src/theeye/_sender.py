@@ -9,7 +9,9 @@ from ._answer import Answer, detail, receipt, retry_after
 from ._clock import Clock
 from ._event import Event, close_event, format_time
 from ._queue import Limits, Queue, Sequence
-from ._reports import Failure, Loss, Losses, Problem, Rejection, Reporter, Stats
+from ._reports import (
+    Failure, Loss, Losses, Outage, Problem, Rejection, Report, Reporter, Stats
+)
 from ._runtime import Runtime, Transport
 
 # Times are in microseconds; those without another word are monotonic.
@@ -47,7 +49,7 @@ class _Outcome(NamedTuple):
 
     settled: int
     """How many of the first events are settled."""
-    reports: List[Union[Failure, Rejection]]
+    reports: List[Report]
     unauthorized: bool
 
 
@@ -101,6 +103,7 @@ class Sender:
         self._rejected = 0
         self._dropped = 0
         self._last_error: Optional[str] = None
+        self._outage: Optional[str] = None  # as it was told
 
     def track(self, call: Call) -> None:
         """Queues an event."""
@@ -161,7 +164,10 @@ class Sender:
             losses = self._losses.take(None)
             reports = [loss.failure() for loss in losses]
             if unsent:
-                reports.append(Failure("unsent", "close ended before they were sent", unsent))
+                reason = "close ended before they were sent"
+                if self._last_error is not None:
+                    reason += f"; the last attempt: {self._last_error}"
+                reports.append(Failure("unsent", reason, unsent))
             if self._running:
                 self._transport.abort()
             self._changed.notify_all()
@@ -302,9 +308,13 @@ class Sender:
         with self._changed:
             if self._closed or self._abandoned:
                 return
+            failed = self._failed_attempts
             outcome = self._judge(batch, answer)
             self._queue.remove(outcome.settled)
-        self._reporter.tell(outcome.reports)
+            cause = self._last_error if self._failed_attempts > failed else None
+            changed = [Outage(cause)] if cause != self._outage else []
+            self._outage = cause
+        self._reporter.tell([*changed, *outcome.reports])
         with self._changed:
             # Only now, so that flush returns after the callbacks.
             self._settled += outcome.settled
