@@ -27,13 +27,13 @@ export interface Keeper {
 
 /** The options of a client with their defaults. */
 export type Settings = Required<Pick<Options, "url" | "key" | "queueEvents" | "queueBytes" | "batchEvents" | "batchBytes" | "batchDelay" | "requestTimeout">>
-  & Pick<Options, "onError" | "onRejected">;
+  & { [name in "onError" | "onRejected" | "onOutage"]: Options[name] | undefined };
 
 /** envelope returns the body of a request. */
 export const envelope = (sentAt: string, entries: Entry[]) =>
   `{"sent_at":"${sentAt}","events":[${entries.map((e) => e.json).join()}]}`;
 
-const envelopeBytes = byteLength(envelope("2026-01-02T03:04:05.000000Z", []));
+const envelopeBytes = envelope(" ".repeat(27), []).length;
 
 /** bodyBytes returns how large the body of entries is, or a little more. */
 export const bodyBytes = (entries: Entry[]) => entries.reduce((sum, e) => sum + e.bytes + 1, envelopeBytes);
@@ -46,7 +46,7 @@ export class Client {
   readonly #post: Post;
   #keeper: Keeper | undefined;
 
-  #sender = randomHex(8);
+  sender = randomHex(8);
   readonly #seqs = new Map<string, number>(); // by session
 
   // The queue: the batch that is being sent, batches that follow it because of 413, and the rest.
@@ -73,17 +73,13 @@ export class Client {
   #abort = () => {};
 
   #overflow = 0; // events dropped and not yet reported
-  readonly #stats = { accepted: 0, rejected: 0, dropped: 0, queuedBytes: 0 };
+  readonly #stats = { accepted: 0, rejected: 0, dropped: 0, queuedBytes: 0, lastFailure: undefined as string | undefined };
 
   constructor(settings: Settings, platform: Platform) {
     this.#settings = settings;
     this.#platform = platform;
     this.#post = platform.post(settings.url, settings.key);
     this.clock = new Clock(platform);
-  }
-
-  get sender(): string {
-    return this.#sender;
   }
 
   get stats(): Stats {
@@ -97,7 +93,7 @@ export class Client {
 
   track(event: Event): void {
     if (this.#closed) {
-      this.#drop("closed", "the client is closed", 1);
+      this.#drop("closed", "the client was closed", 1);
       return;
     }
     const era = this.clock.era();
@@ -125,11 +121,6 @@ export class Client {
     this.#drop("unserializable", `the event could not be encoded: ${(error as Error | undefined)?.message}`, 1);
   }
 
-  /** storageFailed reports that events are in memory alone. */
-  storageFailed(message: string): void {
-    this.#report("storage", message, this.#entered - this.#left);
-  }
-
   /** adopt queues a stored event of another client. It reports whether there was room. */
   adopt(key: string, json: string): boolean {
     if (this.#closed) return false;
@@ -143,8 +134,7 @@ export class Client {
    * may be sent.
    */
   unsettled(withSending: boolean): Entry[] {
-    if (this.#unauthorized) return [];
-    return [...((withSending && this.#sending) || []), ...[...this.#split].reverse().flat(), ...this.#waiting];
+    return this.#unauthorized ? [] : this.#all(withSending);
   }
 
   /**
@@ -159,7 +149,7 @@ export class Client {
 
   /** discard forgets everything in the queue without a report. */
   discard(): void {
-    const entries = [...(this.#sending ?? []), ...this.#split.flat(), ...this.#waiting];
+    const entries = this.#all(true);
     this.#sending = undefined;
     this.#split = [];
     this.#waiting = [];
@@ -169,9 +159,9 @@ export class Client {
     this.#settle(entries);
   }
 
-  flush(timeout?: number | null): Promise<boolean> {
-    if (this.#entered === this.#left) return Promise.resolve(true);
-    if (this.#unauthorized || this.#stopped) return Promise.resolve(false);
+  async flush(timeout?: number | null): Promise<boolean> {
+    if (this.#entered === this.#left) return true;
+    if (this.#unauthorized || this.#stopped) return false;
     const to = (this.#flushTo = this.#entered);
     return new Promise((resolve) => {
       const release = this.#platform.hold();
@@ -200,7 +190,7 @@ export class Client {
       for (const flush of this.#flushes) flush.end(false);
       this.#keeper = undefined; // it keeps what is left for another client
       this.discard();
-      if (unsent > 0) this.#drop("unsent", "the client was closed before", unsent);
+      if (unsent > 0) this.#drop("unsent", this.#stats.lastFailure ?? "the client was closed", unsent);
       return settled;
     }));
   }
@@ -211,7 +201,7 @@ export class Client {
     if (body[0] !== "{") throw TypeError("data is not an object");
     const time = timestamp === undefined ? `"${this.clock.timestamp()}"` : encode(timestamp);
     // What cannot be encoded has thrown by now, and takes no number.
-    return `${head},"data":${body},"timestamp":${time},"seq":${this.#next(sessionId)},"sender":"${this.#sender}"}`;
+    return `${head},"data":${body},"timestamp":${time},"seq":${this.#next(sessionId)},"sender":"${this.sender}"}`;
   }
 
   /** next returns the number of the next event of a session. */
@@ -219,11 +209,15 @@ export class Client {
     let seq = this.#seqs.get(session);
     if (seq === undefined && this.#seqs.size >= maxSessions) {
       this.#seqs.clear();
-      this.#sender = randomHex(8);
+      this.sender = randomHex(8);
     }
     seq = (seq ?? 0) + 1;
     this.#seqs.set(session, seq);
     return seq;
+  }
+
+  #all(withSending: boolean): Entry[] {
+    return [...((withSending && this.#sending) || []), ...[...this.#split].reverse().flat(), ...this.#waiting];
   }
 
   #enter(entry: Entry): boolean {
@@ -268,9 +262,8 @@ export class Client {
   }
 
   async #run(): Promise<void> {
-    while (!this.#stopped && !this.#unauthorized && (this.#due() ?? 1) <= 0) {
-      this.#sending = this.#split.pop() ?? this.#cut();
-      await this.#deliver(this.#sending);
+    while (!this.#stopped && !this.#unauthorized && (this.#sending || (this.#due() ?? 1) <= 0)) {
+      await this.#deliver((this.#sending ??= this.#split.pop() ?? this.#cut()));
     }
     this.#running = false;
     this.#schedule();
@@ -292,42 +285,40 @@ export class Client {
     return batch;
   }
 
-  /** deliver sends a batch until its fate is known. */
+  /** deliver makes one attempt to send a batch, and waits when there is to be another. */
   async #deliver(batch: Entry[]): Promise<void> {
-    for (;;) {
-      const answer = await this.#attempt(batch);
-      if (this.#sending !== batch) return; // discarded
-      this.#answered = !!answer;
-      const status = answer?.status ?? 0;
-      const message = `the server answered ${status}`;
-      const receipt = status >= 200 && status < 300 ? receiptOf(answer!.body) : undefined;
-      if (!receipt && (status < 400 || status === 408 || status === 429 || status >= 500)) {
-        await this.#pause(this.#delay(answer));
-        if (this.#sending !== batch) return;
-        continue;
-      }
-      this.#failures = 0;
-      this.#sending = undefined;
-      if (receipt) {
-        this.#accept(batch, receipt);
-      } else if (status === 401 || status === 403) {
-        this.#split.push(batch);
-        this.#unauthorized = true;
-        this.#report("unauthorized", message, this.#entered - this.#left);
-        for (const flush of this.#flushes) flush.end(false);
-      } else if (status === 413 && batch.length > 1) {
-        const half = batch.length >> 1;
-        this.#split.push(batch.slice(half), batch.slice(0, half));
-      } else {
-        this.#settle(batch);
-        this.#drop(status === 413 ? "too_large" : "refused", message, batch.length);
-      }
-      return;
+    const answer = await this.#attempt(batch);
+    if (this.#sending !== batch) return; // discarded
+    const { status, body } = answer;
+    this.#answered = status > 0;
+    const document = parse(body);
+    const receipt = status < 300 && typeof document?.received === "number" ? document : undefined;
+    const again = !receipt && (status < 400 || status === 408 || status === 429 || status >= 500);
+    const said = status ? `the server answered ${status}: ${document?.detail ?? "no reason given"}` : body;
+    const message = said.replaceAll(this.#settings.key, "[key]");
+    const failure = again ? message : undefined;
+    if (failure !== this.#stats.lastFailure) call(this.#settings.onOutage, (this.#stats.lastFailure = failure));
+    if (again) return this.#pause(this.#delay(answer));
+    this.#failures = 0;
+    this.#sending = undefined;
+    if (receipt) {
+      this.#accept(batch, receipt);
+    } else if (status === 401 || status === 403) {
+      this.#split.push(batch);
+      this.#unauthorized = true;
+      this.report("unauthorized", `the key was refused: ${message}`, this.#entered - this.#left);
+      for (const flush of this.#flushes) flush.end(false);
+    } else if (status === 413 && batch.length > 1) {
+      const half = batch.length >> 1;
+      this.#split.push(batch.slice(half), batch.slice(0, half));
+    } else {
+      this.#settle(batch);
+      this.#drop(status === 413 ? "too_large" : "refused", message, batch.length);
     }
   }
 
-  /** attempt returns the answer to one request, undefined when there was none. */
-  async #attempt(batch: Entry[]): Promise<Answer | undefined> {
+  /** attempt returns the answer to one request. Without one, its status is 0 and its body the reason. */
+  async #attempt(batch: Entry[]): Promise<Answer> {
     const controller = new AbortController();
     this.#abort = () => controller.abort();
     const cancel = this.#platform.after(this.#settings.requestTimeout, this.#abort);
@@ -337,8 +328,8 @@ export class Client {
         controller.signal.onabort = reject;
         this.#post(body, controller.signal).then(resolve, reject);
       });
-    } catch {
-      return undefined;
+    } catch (error) {
+      return { status: 0, body: (error as Error).message ?? "no answer", header: () => null };
     } finally {
       cancel();
       this.#abort = () => {};
@@ -346,33 +337,29 @@ export class Client {
   }
 
   /** delay returns how long to wait before the next attempt, in milliseconds. */
-  #delay(answer: Answer | undefined): number {
+  #delay(answer: Answer): number {
     const delay = Math.min(10_000, 200 * 2 ** this.#failures++) * (0.5 + this.#platform.random() / 2);
-    const after = answer?.header("retry-after");
+    const after = answer.header("retry-after");
     if (!after) return delay;
     let ms = Number(after) * 1000;
-    if (Number.isNaN(ms)) ms = Date.parse(after) - (Date.parse(answer!.header("date") ?? "") || this.#platform.now());
+    if (Number.isNaN(ms)) ms = Date.parse(after) - (Date.parse(answer.header("date") ?? "") || this.#platform.now());
     return ms > 0 ? Math.min(ms, maxRetryAfter) : delay;
   }
 
   #pause(ms: number): Promise<void> {
     return new Promise((resolve) => {
-      const cancel = this.#platform.after(ms, resolve);
-      this.#endPause = () => {
-        cancel();
-        resolve();
-      };
+      this.#endPause = resolve;
+      this.#platform.after(ms, resolve);
     });
   }
 
-  #accept(batch: Entry[], receipt: Receipt): void {
+  #accept(batch: Entry[], receipt: Document): void {
     let rejected = 0;
-    for (const item of receipt.events) {
+    for (const item of Array.isArray(receipt.events) ? receipt.events : []) {
       const entry = batch[item?.index];
       if (!entry || item.status !== "rejected") continue;
       rejected++;
-      const onRejected = this.#settings.onRejected;
-      if (onRejected) call(onRejected, { id: item.id, event: JSON.parse(entry.json), problems: item.problems ?? [] });
+      call(this.#settings.onRejected, { id: item.id, event: JSON.parse(entry.json), problems: item.problems ?? [] });
     }
     this.#stats.rejected += rejected;
     this.#stats.accepted += batch.length - rejected;
@@ -381,37 +368,37 @@ export class Client {
 
   #drop(code: ErrorCode, message: string, events: number): void {
     this.#stats.dropped += events;
-    this.#report(code, message, events);
+    this.report(code, message, events);
   }
 
   #reportOverflow(): void {
-    if (this.#overflow > 0) this.#report("queue_full", "the queue had no room", this.#overflow);
+    if (this.#overflow > 0) this.report("queue_full", "the queue had no room", this.#overflow);
     this.#overflow = 0;
   }
 
-  #report(code: ErrorCode, message: string, events: number): void {
-    const onError = this.#settings.onError;
-    if (onError) call<EyeError>(onError, { code, message, events });
+  /** report calls onError. */
+  report(code: ErrorCode, message: string, events: number): void {
+    call<EyeError>(this.#settings.onError, { code, message, events });
   }
 }
 
-/** What the server says of the events of a request. */
-interface Receipt {
-  received: number;
-  events: { index: number; id: string; status: string; problems?: Rejection["problems"] }[];
+/** What the server answers: what became of the events of a request, or what is wrong with it. */
+interface Document {
+  received?: unknown;
+  events?: { index: number; id: string; status: string; problems?: Rejection["problems"] }[];
+  detail?: unknown;
 }
 
-/** receiptOf reads the body of an answer, undefined when it is not The Eye's. */
-function receiptOf(body: string): Receipt | undefined {
+/** parse reads the body of an answer, undefined when it is not JSON: that of a proxy. */
+function parse(body: string): Document | undefined {
   try {
-    const { received, events } = JSON.parse(body) as Receipt;
-    return typeof received === "number" ? { received, events: Array.isArray(events) ? events : [] } : undefined;
+    return JSON.parse(body) as Document;
   } catch {
-    return undefined; // a proxy or a sign-in page
+    return undefined;
   }
 }
 
-/** call calls a callback after the current work. What it throws is nobody's concern here. */
-function call<T>(callback: (value: T) => unknown, value: T): void {
-  Promise.resolve().then(() => callback(value)).catch(() => {});
+/** call calls a callback, if there is one, after the current work. What it throws is nobody's concern here. */
+function call<T>(callback: ((value: T) => unknown) | undefined, value: T): void {
+  Promise.resolve(value).then(callback).catch(() => {});
 }

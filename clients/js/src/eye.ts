@@ -1,7 +1,7 @@
 import { autocapture } from "./autocapture.js";
 import { Client, type Settings } from "./client.js";
 import { uuid } from "./ids.js";
-import type { Event, Options, Stats, TrackOptions, Wait } from "./options.js";
+import type { Autocapture, Event, Options, Stats, TrackOptions, Wait } from "./options.js";
 import { Page } from "./page.js";
 import { browser, server, type Platform } from "./platform.js";
 import { MemorySessions, StoredSessions, type Sessions } from "./session.js";
@@ -33,7 +33,12 @@ export class Eye {
     const wire = new Wire();
     platform ??= browser(wire.post);
     this.#options = { ...options };
-    this.#client = new Client(settings(options, inPage), platform);
+    const [checked, unknown] = settings(options, inPage);
+    this.#client = new Client(checked, platform);
+    if (unknown) {
+      if (options.onError) this.#client.report("options", unknown, 0);
+      else console.warn(`theeye: ${unknown}`);
+    }
     // Global Privacy Control: nothing is stored, and the page says nothing by itself.
     const discreet = inPage && Boolean((navigator as { globalPrivacyControl?: boolean }).globalPrivacyControl);
     this.#automated = inPage && navigator.webdriver && !options.webdriver;
@@ -141,23 +146,30 @@ export class Eye {
   }
 }
 
-function settings(options: Options, inPage: boolean): Settings {
-  const { url, key, onError, onRejected } = options;
+/** settings checks options, and says which of them it does not know. */
+function settings(options: Options, inPage: boolean): [Settings, string] {
+  const {
+    url, key, onError, onRejected, onOutage,
+    queueEvents = 10_000, queueBytes = 16 << 20,
+    batchEvents = 200, batchBytes = inPage ? keepaliveBytes : 1 << 20, batchDelay = 500,
+    requestTimeout = 30_000,
+    sessionId, commonData, beforeSend, session = "browser", cookieDomain, storage, autocapture, webdriver,
+    ...others
+  } = options;
   if (!/^https?:\/\/[^/]/i.test(url)) throw new TypeError("url is not a valid URL of a server");
   if (typeof key !== "string" || key === "") throw new TypeError("key is missing");
-  const bounds = {
-    queueEvents: options.queueEvents ?? 10_000,
-    queueBytes: options.queueBytes ?? 16 << 20,
-    batchEvents: options.batchEvents ?? 200,
-    batchBytes: options.batchBytes ?? (inPage ? keepaliveBytes : 1 << 20),
-    batchDelay: options.batchDelay ?? 500,
-    requestTimeout: options.requestTimeout ?? 30_000,
-  };
+  const bounds = { queueEvents, queueBytes, batchEvents, batchBytes, batchDelay, requestTimeout };
   for (const [name, value] of Object.entries(bounds)) {
     const least = name === "batchDelay" ? 0 : 1;
     if (!(value >= least)) throw new RangeError(`${name} must be at least ${least}`);
   }
-  return { url: url.replace(/\/+$/, ""), key, ...bounds, ...(onError && { onError }), ...(onRejected && { onRejected }) };
+  const { pageviews, clicks, forms, errors, vitals, query, ...kinds } = Object(autocapture) as Autocapture;
+  const unknown = [...Object.keys(others), ...Object.keys(kinds).map((kind) => `autocapture.${kind}`)];
+  if (!["browser", "tab", "memory"].includes(session)) unknown.push(`session "${session}"`);
+  return [
+    { url: url.replace(/\/+$/, ""), key, ...bounds, onError, onRejected, onOutage },
+    unknown.length > 0 ? `options that do not exist: ${unknown.join(", ")}` : "",
+  ];
 }
 
 const isObject = (value: unknown) => typeof value === "object" && value !== null && !Array.isArray(value);

@@ -30,12 +30,16 @@ export interface TrackOptions {
  * - `unsent`: the client was closed before.
  * - `closed`: the event was tracked after close.
  * - `storage`: the browser did not store events; they are in memory alone.
+ * - `options`: the client was made with options that do not exist; without onError, the console
+ *   says so.
  *
- * With `unauthorized` and `storage` the events are not lost yet, with the others they are; except
- * that a browser keeps stored events that are `unsent` for the next page.
+ * With `unauthorized` and `storage` the events are not lost yet, and `options` concerns none. With
+ * the others they are lost; except that a browser keeps stored events that are `unsent` for the next
+ * page.
  */
 export type ErrorCode =
-  | "queue_full" | "unserializable" | "too_large" | "refused" | "unauthorized" | "unsent" | "closed" | "storage";
+  | "queue_full" | "unserializable" | "too_large" | "refused" | "unauthorized" | "unsent" | "closed" | "storage"
+  | "options";
 
 /** What went wrong. */
 export interface EyeError {
@@ -75,6 +79,8 @@ export interface Stats {
   queued: number;
   /** Their size as JSON, in bytes. */
   queuedBytes: number;
+  /** Why the latest request is repeated, for people; undefined when none is. */
+  lastFailure: string | undefined;
 }
 
 /** How long flush and close wait, in milliseconds. */
@@ -130,6 +136,11 @@ export interface Options {
   beforeSend?: (event: Event) => Event | null;
   /** Called after an error, never within track. */
   onError?: (error: EyeError) => void;
+  /**
+   * Called with the reason when a request has failed and is repeated, again when the reason changes,
+   * and with undefined when the server answers again. No event is lost.
+   */
+  onOutage?: (reason: string | undefined) => void;
   /** Called for each event that the server rejected. */
   onRejected?: (rejection: Rejection) => void;
 

@@ -34,7 +34,7 @@ export class Page {
     this.#wire = wire;
     this.#discreet = options.discreet;
     if (options.storage !== undefined) {
-      const store = new Store(options.storage, client.sender, options.bound, (message) => client.storageFailed(message));
+      const store = new Store(options.storage, client.sender, options.bound, (message) => client.report("storage", message, client.stats.queued));
       this.#store = store;
       client.keep({
         put: (entry) => {

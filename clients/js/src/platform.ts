@@ -37,7 +37,9 @@ export function server(): Platform {
         body = await gzip(body);
         headers["content-encoding"] = "gzip";
       }
-      return request(`${url}/v1/events?quiet=1`, { headers, body, signal });
+      return request(`${url}/v1/events?quiet=1`, { headers, body, signal }).catch((error: Error) => {
+        throw (error.cause as Error | undefined)?.message ? error.cause : error; // fetch itself says only that it failed
+      });
     }),
     after(ms, f) {
       const timer = setTimeout(f, ms) as NodeJS.Timeout | number;
@@ -76,8 +78,12 @@ export function browser(post: Platform["post"]): Platform {
   };
 }
 
-/** request posts and reads the answer. Redirects are answers. */
+/** request posts and reads the answer. A redirect is not followed, and is none. */
 export async function request(url: string, init: RequestInit): Promise<Answer> {
   const answer = await fetch(url, { ...init, method: "POST", redirect: "manual" });
-  return { status: answer.status, body: await answer.text(), header: (name) => answer.headers.get(name) };
+  return {
+    status: answer.status,
+    body: answer.type === "opaqueredirect" ? "the server redirects" : await answer.text(),
+    header: (name) => answer.headers.get(name),
+  };
 }

@@ -14,7 +14,7 @@ function optionsOf(script: HTMLScriptElement): Options | undefined {
   const { key, url = new URL(script.src).origin, autocapture, session, cookieDomain, webdriver } = script.dataset;
   if (key === undefined) return undefined;
   const listed = autocapture?.split(/[\s,]+/).filter(Boolean) ?? [];
-  const some: Autocapture = Object.fromEntries(kinds.map((kind) => [kind, listed.includes(kind)]));
+  const some: Autocapture = Object.fromEntries([...kinds.map((kind) => [kind, false]), ...listed.map((kind) => [kind, true])]);
   return {
     url,
     key,

@@ -31,7 +31,7 @@ export class Store implements Keeper {
   #early: Entry[] = []; // put before the database was open
   #room: number; // for how many events more
   #renewed = 0; // when the lease was renewed, Infinity after release
-  readonly #adopted = new Map<string, string>(); // key of the entry → owner
+  readonly #stored = new Map<string, string>(); // key of an entry, also of adopted ones → owner
 
   /**
    * bound is about how many events are stored at most, with those of other pages. failed is called
@@ -56,6 +56,7 @@ export class Store implements Keeper {
       return;
     }
     this.#room--;
+    this.#stored.set(entry.key, this.#owner);
     this.#write((tx) => {
       tx.objectStore(events).put(entry.json, [this.#owner, entry.key]);
       if (Date.now() - this.#renewed > renewal) this.#lease(tx, Date.now() + lease);
@@ -68,8 +69,11 @@ export class Store implements Keeper {
     this.#early = this.#early.filter((entry) => !gone.has(entry.key));
     this.#write((tx) => {
       for (const key of keys) {
-        tx.objectStore(events).delete([this.#adopted.get(key) ?? this.#owner, key]);
-        this.#adopted.delete(key);
+        const owner = this.#stored.get(key);
+        if (owner === undefined) continue; // there was no room
+        tx.objectStore(events).delete([owner, key]);
+        this.#stored.delete(key);
+        this.#room++;
       }
     });
   }
@@ -77,6 +81,8 @@ export class Store implements Keeper {
   /** clear removes the events of all pages. */
   clear(): void {
     this.#early = [];
+    this.#stored.clear();
+    this.#room = this.#bound;
     this.#write((tx) => {
       tx.objectStore(events).clear();
       tx.objectStore(owners).clear();
@@ -125,8 +131,8 @@ export class Store implements Keeper {
         texts.onsuccess = () => {
           texts.result.forEach((json: string, i) => {
             const key = (keys.result[i] as string[])[1]!;
-            if (this.#adopted.has(key) || !enter(key, json)) return;
-            this.#adopted.set(key, owner);
+            if (this.#stored.has(key) || !enter(key, json)) return;
+            this.#stored.set(key, owner);
             taken++;
           });
           if (texts.result.length > 0) leases.put(now + lease, owner);
@@ -140,7 +146,7 @@ export class Store implements Keeper {
 
   #lease(tx: IDBTransaction, until: number): void {
     if (until > 0) this.#renewed = Math.max(this.#renewed, Date.now());
-    for (const owner of new Set([this.#owner, ...this.#adopted.values()])) tx.objectStore(owners).put(until, owner);
+    for (const owner of new Set([this.#owner, ...this.#stored.values()])) tx.objectStore(owners).put(until, owner);
   }
 
   /** write works in the transaction of the current task, which is committed when the task ends. */

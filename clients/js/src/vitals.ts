@@ -9,7 +9,8 @@ interface Interaction extends PerformanceEntry {
 
 /**
  * vitals reports what https://web.dev/articles/vitals defines, once, when the page is first hidden:
- * ttfb, fcp, lcp and inp in milliseconds, and cls. What the browser does not measure is absent.
+ * ttfb, fcp, lcp and inp in milliseconds, and cls, which is 0 for a page that was painted and did not
+ * shift. What the browser does not measure is absent.
  */
 export function vitals(report: (values: Record<string, number>) => void, signal: AbortSignal): void {
   const values: Record<string, number> = {};
@@ -26,7 +27,9 @@ export function vitals(report: (values: Record<string, number>) => void, signal:
 
   observe<PerformanceNavigationTiming>("navigation", (entry) => (values.ttfb = entry.responseStart));
   observe("paint", (entry) => {
-    if (entry.name === "first-contentful-paint") values.fcp = entry.startTime;
+    if (entry.name !== "first-contentful-paint") return;
+    values.fcp = entry.startTime;
+    if (PerformanceObserver.supportedEntryTypes.includes("layout-shift")) values.cls ??= 0;
   });
   observe("largest-contentful-paint", (entry) => (values.lcp = entry.startTime));
 

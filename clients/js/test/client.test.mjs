@@ -24,6 +24,63 @@ test("options that are not valid", () => {
   make({ batchDelay: 0 });
 });
 
+test("options that do not exist are told", async () => {
+  const { world, errors } = make({ onerror: 1, batchSize: 5, session: "tabs", autocapture: { pageViews: true, clicks: false } });
+  assert.deepEqual(errors, []); // not within the constructor
+  await world.advance(0);
+  assert.deepEqual(errors, [{
+    code: "options", events: 0, message: 'options that do not exist: onerror, batchSize, autocapture.pageViews, session "tabs"',
+  }]);
+});
+
+test("without onError, the console tells of options that do not exist, once", (t) => {
+  const warn = t.mock.method(console, "warn", () => {});
+  make({ onError: undefined, onerror: 1, cookiedomain: "x" });
+  assert.deepEqual(warn.mock.calls.map((call) => call.arguments), [["theeye: options that do not exist: onerror, cookiedomain"]]);
+});
+
+test("all options that are documented exist", async () => {
+  const { world, errors } = make({
+    queueEvents: 1, queueBytes: 1, batchEvents: 1, batchBytes: 1, batchDelay: 1, requestTimeout: 1, commonData: {}, beforeSend: (e) => e,
+    onOutage() {}, session: "tab", cookieDomain: "x", storage: false, webdriver: true,
+    autocapture: { pageviews: true, clicks: true, forms: true, errors: true, vitals: true, query: [] },
+  });
+  make({ autocapture: true, session: "memory" });
+  await world.advance(0);
+  assert.deepEqual(errors, []);
+});
+
+for (const [status, body, message] of [
+  [401, '{"detail":"this key was revoked"}', "the key was refused: the server answered 401: this key was revoked"],
+  [403, '{"detail":"the key eye_w_secret is not permitted"}', "the key was refused: the server answered 403: the key [key] is not permitted"],
+  [403, "<html>", "the key was refused: the server answered 403: no reason given"],
+]) {
+  test(`why a key is refused: ${status} ${body}`, async () => {
+    const { world, eye, errors } = make({}, { answers: [{ status, body }] });
+    eye.track("c", "n");
+    await world.advance(500);
+    assert.deepEqual(errors, [{ code: "unauthorized", message, events: 1 }]);
+  });
+}
+
+test("why a request is refused", async () => {
+  const { world, eye, errors } = make({}, { answers: [{ status: 400, body: '{"detail":"no member \\"events\\""}' }] });
+  eye.track("c", "n");
+  await world.advance(500);
+  assert.equal(errors[0].message, 'the server answered 400: no member "events"');
+});
+
+test("the last failure can be read while a server is away, and is the reason of what is unsent", async () => {
+  const { world, eye, errors } = make({}, { answers: [{ error: "connect ECONNREFUSED with eye_w_secret" }] });
+  assert.equal(eye.stats.lastFailure, undefined);
+  eye.track("c", "n");
+  await world.advance(600);
+  assert.equal(eye.stats.lastFailure, "connect ECONNREFUSED with [key]");
+  void eye.close({ timeout: 100 });
+  await world.advance(1000);
+  assert.deepEqual(errors, [{ code: "unsent", message: "connect ECONNREFUSED with [key]", events: 1 }]);
+});
+
 test("the address has no slash at its end, and the key goes to the transport alone", async () => {
   const { world, eye } = make();
   eye.track("c", "n");
@@ -122,7 +179,7 @@ test("callbacks are not called within track, and may throw", async () => {
   for (let i = 0; i < 3; i++) eye.track("c", "n");
   await world.advance(500);
   assert.equal(calls, 3);
-  assert.deepEqual(eye.stats, { accepted: 1, rejected: 1, dropped: 2, queued: 0, queuedBytes: 0 });
+  assert.deepEqual(eye.stats, { accepted: 1, rejected: 1, dropped: 2, queued: 0, queuedBytes: 0, lastFailure: undefined });
 });
 
 test("a client without callbacks", async () => {

@@ -1,6 +1,7 @@
 // The client in Node.js, against a server on this machine.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { once } from "node:events";
 import { createServer } from "node:http";
 import { after, before, beforeEach, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -86,4 +87,17 @@ test("a process that ends by itself sends what is queued, and an idle client doe
   `;
   await promisify(execFile)(process.execPath, ["--input-type=module", "--eval", program], { timeout: 60_000 });
   assert.deepEqual(requests.flatMap(({ body }) => body.events.map(({ data }) => data.n)), Array.from({ length: 1000 }, (_, n) => n));
+});
+
+test("the last failure says why there was no connection", async () => {
+  const gone = createServer().listen(0, "127.0.0.1");
+  await once(gone, "listening");
+  const { port } = gone.address();
+  gone.close();
+  await once(gone, "close");
+  const reasons = [];
+  const eye = new Eye({ url: `http://127.0.0.1:${port}`, key: "k", onOutage: (reason) => reasons.push(reason) });
+  eye.track("c", "n");
+  assert.equal(await eye.close({ timeout: 500 }), false);
+  assert.deepEqual(reasons, [`connect ECONNREFUSED 127.0.0.1:${port}`]);
 });

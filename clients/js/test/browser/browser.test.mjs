@@ -140,6 +140,7 @@ for (const host of ["localhost", "shop.test"]) {
     const submit = events.find(({ name }) => name === "form submit");
     assert.deepEqual(submit.data, { path: "/cart", form: "order", fields: ["email", "password", "note", "country", "token", "terms"] });
     const vitals = events.find(isVitals).data;
+    assert.equal(vitals.cls, 0, "a page without layout shifts");
     assert.ok(vitals.ttfb > 0 && vitals.fcp > 0 && vitals.lcp >= vitals.fcp, JSON.stringify(vitals));
 
     await eventually("nothing is stored in the browser", () => page.evaluate(rows).then((n) => n === 0));
@@ -353,6 +354,42 @@ test("opting out is remembered, and drops what waits", async () => {
   await close(page);
 });
 
+test("a page that lives long stores as many events as at its beginning", async () => {
+  site.tag = made({ queueEvents: 5, batchDelay: 0 });
+  const { page } = await fresh();
+  await page.goto(at());
+  await eventually("the database is open", () => page.evaluate(rows).then((n) => n === 0));
+  const settled = await page.evaluate(async () => {
+    for (let round = 0; round < 4; round++) {
+      for (let n = 0; n < 5; n++) eye.track("test", "kept", { n });
+      if (!(await eye.flush())) return false;
+    }
+    return true;
+  });
+  assert.equal(settled, true);
+  await browser.context.setOffline(true);
+  await page.evaluate(() => {
+    for (let n = 0; n < 5; n++) eye.track("test", "kept", { n });
+  });
+  await eventually("all events are stored", () => page.evaluate(rows).then((n) => n === 5));
+  await browser.context.setOffline(false);
+  assert.equal(await page.evaluate(() => eye.flush()), true);
+  await eventually("none is stored", () => page.evaluate(rows).then((n) => n === 0));
+  await close(page);
+});
+
+test("the console tells of kinds of autocapture that do not exist", async () => {
+  site.tag = tag('data-autocapture="pageviews, click"');
+  const { page } = await fresh();
+  const warnings = [];
+  page.on("console", (message) => message.type() === "warning" && warnings.push(message.text()));
+  await page.goto(at());
+  const session = await page.evaluate(() => theeye.eye.session);
+  assert.deepEqual((await stored(session, 1)).map(({ name }) => name), ["pageview"]);
+  assert.deepEqual(warnings, ["theeye: options that do not exist: autocapture.click"]);
+  await close(page);
+});
+
 test("storage that throws: events are in memory alone", async () => {
   site.tag = made();
   const { page } = await fresh();
@@ -501,6 +538,7 @@ test("a key that is not valid: events stay stored for a page with a good one", a
   await eventually("the event is stored", () => page.evaluate(rows).then((n) => n === 1));
   const errors = await page.evaluate(() => errors);
   assert.deepEqual(errors.map(({ code, events }) => [code, events]), [["unauthorized", 1]]);
+  assert.match(errors[0].message, /^the key was refused: the server answered 401: .*key/);
   assert.doesNotMatch(JSON.stringify(errors), /eye_w_/);
   site.tag = made();
   await page.goto(at("/cart"));
