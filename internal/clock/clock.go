@@ -275,6 +275,12 @@ func (c *Clock) lastSaved() time.Time {
 	return c.saved
 }
 
+// Save writes the time to the file. It is durable when Save returns nil.
+func (c *Clock) Save() error {
+	c.refresh()
+	return c.save()
+}
+
 func (c *Clock) save() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

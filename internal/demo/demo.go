@@ -1,148 +1,177 @@
-// Package demo sends sample traffic to a server: visitors look at pages, click and submit forms.
-// Some events are invalid on purpose.
+// Package demo makes up the traffic of a shop, its call center and its blog: visitors read, look at
+// pages, click, submit forms and are called. A History is a week of it, with two stories of
+// rejected events; Run sends live traffic of the same kind.
+//
+// It knows the server by its API, and by the Target that takes a history.
 package demo
 
 import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/http"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json"
 
 	theeye "theeye/clients/go"
-	"theeye/examples"
 	"theeye/internal/client"
-	"theeye/internal/registry"
 	"theeye/internal/wait"
 )
 
 const (
-	appName = "demo"
-	pause   = 500 * time.Millisecond // between two events, on average
+	visitEvery = 12 * time.Second // between two visitors, on average
+	firstEvery = 2 * time.Second  // between the first ones
+	firstMany  = 5
+	// revokedEvery is how often a sender uses a revoked key.
+	revokedEvery = 30 * time.Second
 	// endDeadline bounds how long the last events may take when the context is done.
 	endDeadline = 2 * time.Second
 )
 
-// Options says where the demo sends its traffic.
+// Options says where live traffic goes.
 type Options struct {
-	Client *client.Client // with an admin key
-	Logger *slog.Logger   // nil discards
-	Seed   uint64         // of the random choices; 0 is a seed like any other
+	Connect  func(key string) *client.Client // returns a new client with a key
+	AdminKey string
+	// Guest sends everything from an application "demo" in categories of its own, because the server
+	// has applications of others.
+	Guest  bool
+	Rest   Rest         // of the history that was just made
+	Logger *slog.Logger // nil discards
+	Seed   uint64       // of the random choices; the ids of two runs differ only if this does
 }
 
-// Run creates an application "demo" with the event types of the examples, in categories of its own,
-// and sends it sample traffic until the context is done, which is not an error. At the end, it
-// revokes the key that it created.
+// Run sends live traffic until the context is done, which is not an error. It creates applications
+// that do not exist, and for a guest the event types. At the end, it revokes the keys that it
+// created.
 func Run(ctx context.Context, o Options) error {
-	log := o.Logger
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	c := o.Client
-	revoke, err := prepare(ctx, c)
-	if err != nil {
+	l := &live{log: o.Logger, traffic: newTraffic(o.Seed, o.Guest), senders: map[string]*theeye.Client{}, waiting: o.Rest.events}
+	if !o.Guest {
+		l.traffic.stories.clock.To = time.Unix(math.MaxInt32, 0)
+	}
+	defer l.end(ctx)
+	if err := l.prepare(ctx, o); err != nil {
 		if ctx.Err() != nil {
 			return nil
 		}
 		return fmt.Errorf("prepare the demo: %w", err)
 	}
-	defer revoke()
-	sender, err := c.Sender(ctx, theeye.Options{
-		OnError: func(err *theeye.Error) { log.Warn("demo events were not accepted", "events", err.Events, "err", err) },
-	})
-	if err != nil {
-		return fmt.Errorf("prepare the demo: %w", err)
+	if key := o.Rest.revokedKey; key != "" {
+		l.revoked = o.Connect(key)
 	}
-	defer end(ctx, sender)
-	log.Info("demo traffic", "app", appName)
-	if err := send(ctx, sender, newSampler(o.Seed)); ctx.Err() == nil {
-		return fmt.Errorf("send sample event: %w", err)
+	l.log.Info("demo traffic", "apps", l.apps)
+	if err := l.send(ctx); ctx.Err() == nil {
+		return fmt.Errorf("send demo event: %w", err)
 	}
 	return nil
 }
 
-// send sends sample events until that fails, or ctx is done.
-func send(ctx context.Context, to *theeye.Client, s *sampler) error {
-	for {
-		if err := wait.For(ctx, pause/2+time.Duration(s.rand.Int64N(int64(pause)))); err != nil {
+// live sends events at their times. It is used by one goroutine.
+type live struct {
+	log     *slog.Logger
+	traffic *traffic
+	apps    []string
+	senders map[string]*theeye.Client // by application
+	revokes []func()
+	waiting []planned      // by time
+	revoked *client.Client // with a revoked key; nil for none
+}
+
+// prepare creates what does not exist, and a write key for each application.
+func (l *live) prepare(ctx context.Context, o Options) error {
+	admin := o.Connect(o.AdminKey)
+	if l.apps = []string{shop, callCenter, blog}; o.Guest {
+		l.apps = []string{guestApp}
+		if err := createApp(ctx, admin, `{"app":"`+guestApp+`"}`); err != nil {
 			return err
 		}
-		event, err := json.Marshal(s.next(time.Now()), json.Deterministic(true))
+		for _, v := range slices.Concat(firstTypes()[:4], []version{callEndedWithVoicemail(), articleRead()}) {
+			if err := v.publish(ctx, admin, l.traffic.category(v.category)); err != nil {
+				return err
+			}
+		}
+	} else if err := createApps(ctx, admin); err != nil {
+		return err
+	}
+	for _, app := range l.apps {
+		c := o.Connect(o.AdminKey)
+		revoke, err := c.UseTemporaryWriteKey(ctx, app)
 		if err != nil {
 			return err
 		}
-		if err := to.Forward(ctx, event); err != nil {
+		l.revokes = append(l.revokes, revoke)
+		if l.senders[app], err = c.Sender(ctx, theeye.Options{
+			OnError: func(err *theeye.Error) { l.log.Warn("demo events were not accepted", "events", err.Events, "err", err) },
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// send sends events until that fails, or ctx is done.
+func (l *live) send(ctx context.Context) error {
+	visitors, nextVisit, nextRevoked := 0, time.Now(), time.Now()
+	for {
+		now := time.Now()
+		if !now.Before(nextVisit) {
+			l.waiting = append(l.waiting, l.traffic.visit(now)...)
+			slices.SortStableFunc(l.waiting, func(a, b planned) int { return a.at.Compare(b.at) })
+			every := visitEvery
+			if visitors++; visitors < firstMany {
+				every = firstEvery
+			}
+			nextVisit = now.Add(l.traffic.between(every/2, every*3/2))
+		}
+		for len(l.waiting) > 0 && !l.waiting[0].at.After(now) {
+			body, err := json.Marshal(l.waiting[0].event)
+			if err != nil {
+				return err
+			}
+			if err := l.senders[l.waiting[0].app].Forward(ctx, body); err != nil {
+				return err
+			}
+			l.waiting = l.waiting[1:]
+		}
+		until := nextVisit
+		if len(l.waiting) > 0 && l.waiting[0].at.Before(until) {
+			until = l.waiting[0].at
+		}
+		if l.revoked != nil {
+			if !now.Before(nextRevoked) {
+				l.useRevoked(ctx)
+				nextRevoked = now.Add(revokedEvery)
+			}
+			if nextRevoked.Before(until) {
+				until = nextRevoked
+			}
+		}
+		if err := wait.For(ctx, time.Until(until)); err != nil {
 			return err
 		}
 	}
 }
 
-// end sends what is left after ctx is done.
-func end(ctx context.Context, sender *theeye.Client) {
+// useRevoked sends an event with a revoked key, as a telephone system that nobody has changed.
+func (l *live) useRevoked(ctx context.Context) {
+	body := fmt.Appendf(nil, `{"session_id":%q,"category":%q,"name":"call started","data":{"agent":"a-3","desk":"desk-0"},"timestamp":%q}`,
+		sessionID(l.traffic.rand), calls, time.Now().UTC().Format(stampForm))
+	_, _ = l.revoked.Do(ctx, client.Request{Method: http.MethodPost, Path: client.EventsPath, Body: body}) // it is refused
+}
+
+// end sends what is left after ctx is done, and revokes the keys.
+func (l *live) end(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endDeadline)
 	defer cancel()
-	_ = sender.Close(ctx) // it has logged what was not sent
-}
-
-// prepare creates the demo's application and types unless they exist, and makes the client use a
-// write key of the application. The returned function revokes the key.
-func prepare(ctx context.Context, c *client.Client) (revoke func(), err error) {
-	if err := c.CreateApp(ctx, appName); err != nil && !client.IsConflict(err) {
-		return nil, err
+	for _, sender := range l.senders {
+		_ = sender.Close(ctx) // it has logged what was not sent
 	}
-	if err := PutTypes(ctx, c, appName); err != nil {
-		return nil, err
+	for _, revoke := range l.revokes {
+		revoke()
 	}
-	return c.UseTemporaryWriteKey(ctx, appName)
-}
-
-// Types returns the event types of the examples for an application that sends them, in categories
-// of its own, because all applications share the event types.
-func Types(app string) []examples.Type {
-	types := examples.Types()
-	for i := range types {
-		types[i].Category = Category(app, types[i].Category)
-	}
-	return types
-}
-
-// Category returns the category that an application uses in place of one of the examples.
-func Category(app, category string) string { return app + " " + category }
-
-// PutTypes puts the sample types of an application into force.
-func PutTypes(ctx context.Context, c *client.Client, app string) error {
-	for _, t := range Types(app) {
-		_, err := c.Do(ctx, client.Request{Method: http.MethodPut, Path: client.TypePath(t.Category, t.Name), Body: t.Schema})
-		if client.IsConflict(err) {
-			continue // keep a different schema that someone has put
-		}
-		if err != nil {
-			return fmt.Errorf("put event type %s / %s: %w", t.Category, t.Name, err)
-		}
-	}
-	return nil
-}
-
-// Check returns an error if the demo would add sample traffic to a data directory with other
-// applications. An application named like the demo's means that someone has agreed to that.
-func Check(apps []registry.App) error {
-	var others []string
-	for _, app := range apps {
-		switch app.Name {
-		case appName:
-			return nil
-		case registry.DefaultApp:
-		default:
-			others = append(others, app.Name)
-		}
-	}
-	if len(others) == 0 {
-		return nil
-	}
-	return fmt.Errorf("this data directory has applications already (%s), and --demo would fill another one, %s, with sample traffic: "+
-		"give the demo a directory of its own with --data; or, if you want it here, start without --demo, create its application with `eye apps create %[2]s`, and start with --demo again",
-		strings.Join(others[:min(len(others), 3)], ", "), appName)
 }

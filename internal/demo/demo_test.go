@@ -7,88 +7,110 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
-	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
 
 	"theeye/internal/client"
-	"theeye/internal/schema"
 )
 
-func TestSamplesAreMostlyRight(t *testing.T) {
-	types := map[string]*schema.Type{}
-	for _, each := range Types(appName) {
-		compiled, err := schema.Compile(each.Category, each.Name, 1, each.Schema)
-		if err != nil {
-			t.Fatal(err)
+// server answers the demo's calls. Each first event of an application is told to received.
+func server(t *testing.T, received func(app string, e Event)) (connect func(key string) *client.Client, calls func() []string) {
+	t.Helper()
+	var mu sync.Mutex
+	var list []string
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		key := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+		call := r.Method + " " + r.URL.EscapedPath() + " " + key
+		if !slices.Contains(list, call) {
+			list = append(list, call)
 		}
-		types[each.Category+"/"+each.Name] = compiled
-	}
-	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	s := newSampler(1)
-	names, wrong, sessions := map[string]int{}, 0, map[string]int{}
-	const n = 5000
-	for range n {
-		e := s.next(now)
-		names[e.Name]++
-		sessions[e.SessionID]++
-		if at, err := time.Parse(time.RFC3339Nano, e.Timestamp); err != nil || !at.Equal(now) || len(types[e.Category+"/"+e.Name].Check(e.Data)) > 0 {
-			wrong++
-		}
-	}
-	if wrong < n/wrongEvery/2 || wrong > n/wrongEvery*2 {
-		t.Errorf("%d of %d are wrong", wrong, n)
-	}
-	if names["pageview"] < n/3 || names["cta click"] < n/5 || names["submit"] < n/20 {
-		t.Errorf("names %v", names)
-	}
-	if perSession := n / len(sessions); perSession < 8 || perSession > 16 {
-		t.Errorf("%d events in a session", perSession)
-	}
-}
-
-func TestDemoPreparesSendsAndRevokes(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	var calls []string
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		calls = append(calls, r.Method+" "+r.URL.EscapedPath()+" "+r.Header.Get("Authorization"))
-		switch r.URL.Path {
-		case "/v1/apps":
+		app, ofKeys := strings.CutSuffix(strings.TrimPrefix(r.URL.Path, "/v1/apps/"), "/keys")
+		switch {
+		case ofKeys:
+			_, _ = io.WriteString(w, `{"key_id":"k","app":"`+app+`","kind":"write","key":"eye_w_`+app+`"}`)
+		case r.URL.Path == "/v1/apps":
 			w.WriteHeader(http.StatusConflict)
-		case "/v1/apps/demo/keys":
-			_, _ = io.WriteString(w, `{"key_id":"k1","app":"demo","kind":"write","key":"eye_w_demo"}`)
-		case "/v1/events":
-			events := eventsIn(t, r)
-			if len(events) == 0 || events[0].Sender == "" {
-				t.Errorf("%+v", events)
+		case r.URL.Path == "/v1/events":
+			for _, e := range eventsIn(t, r) {
+				received(strings.TrimPrefix(key, "eye_w_"), e)
 			}
 			w.WriteHeader(http.StatusAccepted)
 			_, _ = io.WriteString(w, `{"received":1,"accepted":1,"rejected":0,"duplicates":0,"events":[]}`)
-			cancel()
 		}
 	}))
-	defer server.Close()
-	c, err := client.New(server.URL, "eye_a_x")
-	if err != nil {
+	t.Cleanup(s.Close)
+	connect = func(key string) *client.Client {
+		c, err := client.New(s.URL, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	return connect, func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		slices.Sort(list)
+		return list
+	}
+}
+
+// Live traffic goes on with the visitors who were there, and ends with its keys revoked.
+func TestRunSendsAndRevokes(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	rest := newTraffic(5, false).visit(History{}.Until)
+	rest[0].app = callCenter
+	of := map[string]string{}
+	connect, calls := server(t, func(app string, e Event) {
+		of[e.ID.String()] = app
+		if of[rest[0].event.ID.String()] == callCenter && len(of) > len(rest) {
+			cancel()
+		}
+	})
+	if err := Run(ctx, Options{Connect: connect, AdminKey: "eye_a_x", Seed: 1, Rest: Rest{events: rest}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := Run(ctx, Options{Client: c}); err != nil {
+	want := []string{"POST /v1/apps eye_a_x"}
+	for _, app := range []string{shop, callCenter, blog} {
+		want = append(want, "POST /v1/apps/"+app+"/keys eye_a_x", "DELETE /v1/apps/"+app+"/keys/k eye_a_x")
+	}
+	sent := slices.DeleteFunc(calls(), func(call string) bool { return strings.HasPrefix(call, "POST /v1/events ") })
+	slices.Sort(want)
+	if diff := cmp.Diff(want, sent); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A guest sends everything from one application, in categories that nobody else has.
+func TestGuestKeepsToItself(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	connect, calls := server(t, func(app string, e Event) {
+		if app != guestApp || !strings.HasPrefix(e.Category, "demo ") {
+			t.Errorf("%s sends %+v", app, e)
+		}
+		cancel()
+	})
+	if err := Run(ctx, Options{Connect: connect, AdminKey: "eye_a_x", Guest: true}); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{
-		"POST /v1/apps Bearer eye_a_x",
-		"PUT /v1/types/demo%20page%20interaction/pageview Bearer eye_a_x",
-		"PUT /v1/types/demo%20page%20interaction/cta%20click Bearer eye_a_x",
-		"PUT /v1/types/demo%20form%20interaction/submit Bearer eye_a_x",
-		"POST /v1/apps/demo/keys Bearer eye_a_x",
-		"POST /v1/events Bearer eye_w_demo",
-		"DELETE /v1/apps/demo/keys/k1 Bearer eye_a_x",
+		"DELETE /v1/apps/demo/keys/k eye_a_x",
+		"POST /v1/apps eye_a_x",
+		"POST /v1/apps/demo/keys eye_a_x",
+		"POST /v1/events eye_w_demo",
+		"PUT /v1/types/demo%20article/read eye_a_x",
+		"PUT /v1/types/demo%20call/call%20ended eye_a_x",
+		"PUT /v1/types/demo%20call/call%20started eye_a_x",
+		"PUT /v1/types/demo%20form%20interaction/submit eye_a_x",
+		"PUT /v1/types/demo%20page%20interaction/cta%20click eye_a_x",
+		"PUT /v1/types/demo%20page%20interaction/pageview eye_a_x",
 	}
-	server.Close() // waits for the handlers
-	// What comes while the first events are sent is sent at the end.
-	if diff := cmp.Diff(want, slices.Compact(calls)); diff != "" {
+	if diff := cmp.Diff(want, calls()); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -100,7 +122,8 @@ func eventsIn(t *testing.T, r *http.Request) []Event {
 	if r.Header.Get("Content-Encoding") == "gzip" {
 		unpacked, err := gzip.NewReader(body)
 		if err != nil {
-			t.Fatal(err)
+			t.Error(err)
+			return nil
 		}
 		body = unpacked
 	}

@@ -151,35 +151,55 @@ type Result struct {
 // are durable (P1). Errors: *SyntaxError, *ShapeError and *CountError if the body cannot be read as
 // events, in which case nothing of it is kept (see KeepUnparsed), and those of queue.Publish.
 func (c *Collector) Collect(ctx context.Context, req Request) (Result, error) {
+	s, result, err := c.validateAll(req)
+	if err != nil || s == nil {
+		return result, err
+	}
+	defer s.abandon()
+	if result.Frame, result.First, err = c.batcher.submit(ctx, s); err != nil {
+		c.metrics.recordFailure(err)
+		return Result{}, err
+	}
+	c.metrics.recordAccepted(result.Items, len(req.Body))
+	return result, nil
+}
+
+// validateAll splits a body and validates each of its events. The part is nil if there are none;
+// otherwise the caller publishes or abandons it.
+func (c *Collector) validateAll(req Request) (s *part, result Result, err error) {
 	r := &request{Request: req, skew: c.skews.app(req.App), lookUpFormerIDs: c.opts.LookUpFormerIDs}
 	if r.Zone == nil {
 		r.Zone = time.UTC
 	}
-	var err error
 	if body := jsonx.WithoutBOM(r.Body); r.Lines {
 		r.batch, err = splitLines(body, c.opts.MaxBatchEvents)
 	} else {
 		r.batch, err = split(body, c.opts.MaxBatchEvents)
 	}
 	if err != nil {
-		return Result{}, err
+		return nil, Result{}, err
 	}
 	if r.Single && !r.batch.single {
-		return Result{}, &ShapeError{"send a single event, as a JSON object"}
+		return nil, Result{}, &ShapeError{"send a single event, as a JSON object"}
 	}
 	if r.batch.sentAt != nil && string(r.batch.sentAt) != "null" {
 		r.sentAt, r.sentAtFault = readTime(r.batch.sentAt, r.Zone)
 	}
-	result := Result{Single: r.batch.single, Items: make([]Item, 0, len(r.batch.events))}
+	result = Result{Single: r.batch.single, Items: make([]Item, 0, len(r.batch.events))}
 	if len(r.batch.events) == 0 {
-		return result, nil
+		return nil, result, nil
 	}
 	var seen duplicates
 	if len(r.batch.events) > 1 {
 		seen.seen = make(map[uuid.UUID]*event.Event, len(r.batch.events))
 	}
-	s := part{app: r.App, body: make([]byte, 0, len(r.Body)+128*len(r.batch.events)), release: c.validating.enter()}
-	defer s.abandon()
+	s = &part{app: r.App, body: make([]byte, 0, len(r.Body)+128*len(r.batch.events)), release: c.validating.enter()}
+	complete := false
+	defer func() {
+		if !complete { // it panics
+			s.abandon()
+		}
+	}()
 	erased := erasureFilter{set: c.opts.Erasures()} // after enter, so that WaitInFlight waits for what was validated without a new tombstone
 	for i, raw := range r.batch.events {
 		record := c.validate(r, raw, i)
@@ -192,12 +212,8 @@ func (c *Collector) Collect(ctx context.Context, req Request) (Result, error) {
 		item.Status, item.Problems = seen.status(record)
 		result.Items = append(result.Items, item)
 	}
-	if result.Frame, result.First, err = c.batcher.submit(ctx, &s); err != nil {
-		c.metrics.recordFailure(err)
-		return Result{}, err
-	}
-	c.metrics.recordAccepted(result.Items, len(r.Body))
-	return result, nil
+	complete = true
+	return s, result, nil
 }
 
 // WaitInFlight waits for all requests in flight at the call: until each frame with a record that

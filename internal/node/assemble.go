@@ -2,6 +2,9 @@ package node
 
 import (
 	"context"
+	"errors"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -25,10 +28,17 @@ func (n *Node) assemble(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	file, newest := filepath.Join(n.cfg.Data, clockName), later(n.store.NewestReceived(), state.Newest)
+	if n.demo.history != nil { // its clock begins with it, also after an interruption
+		if newest, err = (time.Time{}), os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
 	if n.clock, err = clock.Open(clock.Options{
-		File:       filepath.Join(n.cfg.Data, clockName),
-		Newest:     later(n.store.NewestReceived(), state.Newest),
-		System:     func() time.Time { return event.Now().Time() },
+		File:       file,
+		Newest:     newest,
+		System:     n.travel.System,
+		Running:    n.travel.Running,
 		Logger:     n.log,
 		Registerer: n.metrics,
 	}); err != nil {
@@ -72,6 +82,7 @@ func (n *Node) assemble(ctx context.Context) error {
 		Ready:      n.caughtUp,
 		Dir:        filepath.Join(n.cfg.Data, "replays"),
 		Step:       FaultStep(),
+		Now:        func() event.Micros { return event.Micros(n.travel.System().UnixMicro()) },
 		Logger:     n.log,
 		Registerer: n.metrics,
 	}); err != nil {

@@ -75,7 +75,9 @@ type Node struct {
 	stalled         func() error // why the store does not accept what is in the queue; nil while it does
 	eraser          *eraser
 	replays         *replay.Runner
+	travel          *travel      // the system's clock, or that of a history
 	clock           *clock.Clock // of retention
+	demo            demoPlan
 	backups         *backup.Source
 	api             *httpapi.Server
 	endTails        func() // ends the streams of GET /v1/tail, which do not end by themselves
@@ -90,7 +92,7 @@ const clockName = "clock"
 
 // Open opens all parts. After an error, everything is closed again.
 func Open(ctx context.Context, cfg config.Config, log *slog.Logger) (*Node, error) {
-	n := &Node{cfg: cfg, log: log}
+	n := &Node{cfg: cfg, log: log, travel: newTravel()}
 	if err := n.open(ctx); err != nil {
 		n.Close()
 		return nil, err

@@ -11,7 +11,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"theeye/internal/backup"
-	"theeye/internal/demo"
 	"theeye/internal/durable"
 	"theeye/internal/nofile"
 	"theeye/internal/queue"
@@ -27,6 +26,9 @@ func (n *Node) open(ctx context.Context) error {
 		return err
 	}
 	if err := n.listen(); err != nil {
+		return err
+	}
+	if err := n.findDemo(); err != nil {
 		return err
 	}
 	if err := n.openStore(ctx); err != nil {
@@ -156,6 +158,7 @@ func (n *Node) openRegistry(ctx context.Context) error {
 		WithoutKeys: !n.cfg.PrintKeys,
 		Logger:      n.log,
 		Note:        n.note,
+		Now:         n.travel.System,
 		// A first start notes the confirmed record in the store only when the metadata is complete.
 		Begun: since > 0 || state.Last > 0 || n.queue.LastConfirmed() > 0,
 	}); err != nil {
@@ -211,11 +214,11 @@ func (n *Node) begin(ctx context.Context) error {
 	return n.store.CommitManifest(!n.store.HadManifest() && state.Frames > 0)
 }
 
-// prepareApps returns the error of demo.Check with --demo, and creates the application of
-// --legacy-app if it is missing.
+// prepareApps decides what --demo does, and creates the application of --legacy-app if it is
+// missing.
 func (n *Node) prepareApps(ctx context.Context) error {
 	if n.cfg.Demo {
-		if err := demo.Check(n.registry.Apps()); err != nil {
+		if err := n.planDemo(ctx); err != nil {
 			return err
 		}
 	}

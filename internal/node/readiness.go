@@ -11,6 +11,16 @@ import (
 // flushAll writes everything that is acknowledged when it is called into segments. It calls doing
 // with texts that describe its progress.
 func (n *Node) flushAll(ctx context.Context, doing func(string)) error {
+	if err := n.storeAll(ctx, doing); err != nil {
+		return err
+	}
+	doing("the store is being flushed")
+	return n.store.Flush(ctx)
+}
+
+// storeAll waits until the store holds everything that is acknowledged when it is called. It calls
+// doing with texts that describe its progress.
+func (n *Node) storeAll(ctx context.Context, doing func(string)) error {
 	state, err := n.queue.State(ctx)
 	if err != nil {
 		return err
@@ -27,8 +37,7 @@ func (n *Node) flushAll(ctx context.Context, doing func(string)) error {
 			return ctx.Err()
 		}
 	}
-	doing("the store is being flushed")
-	return n.store.Flush(ctx)
+	return nil
 }
 
 // caughtUp returns nil when the store holds everything that was acknowledged before the start, and

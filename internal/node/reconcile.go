@@ -225,6 +225,9 @@ func (n *Node) notices() []string {
 	if err := n.registry.CopyError(); err != nil {
 		list = append(list, "metadata: "+err.Error()+"; it will be retried. Until then applications, keys and event types can be made, but not changed, revoked or deleted")
 	}
+	if text := n.demo.notice(); text != "" {
+		list = append(list, text)
+	}
 	if text := n.eraser.notice(); text != "" {
 		list = append(list, text)
 	}

@@ -9,8 +9,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"theeye/internal/client"
-	"theeye/internal/demo"
 	"theeye/internal/discovery"
 	"theeye/internal/httpapi"
 )
@@ -56,33 +54,42 @@ func (n *Node) Run(ctx context.Context, ready func(address string) error) error 
 	part("intake", func() error { return n.collector.Run(intake) })
 	part("queue", func() error { return n.queue.Run(drain) })
 	part("api", func() error { return n.api.Run(drain) })
-	part("http", func() error { return web.Serve(n.listener) })
 	if n.cfg.Demo {
 		n.inProcess = newPipeListener()
 		part("inside", func() error { return web.Serve(n.inProcess) })
 	}
-	// A full disk, or a file system without sockets, must not prevent reads.
-	if socket, err := discovery.Listen(ctx, n.cfg.Data); err != nil {
-		n.log.Warn("there is no socket for commands on this machine; they need --url and --key", "error", err)
-	} else {
-		socket = httpapi.NewConnections(httpapi.ConnectionOptions{Max: socketConnections(n.connections)}).Listener(socket)
-		part("socket", func() error { return web.Serve(socket) })
+	metricsWeb := newHTTPServer(n.metricsRoutes(), n.log)
+	endDemo := func() {}
+	serve := func() error {
+		part("http", func() error { return web.Serve(n.listener) })
+		// A full disk, or a file system without sockets, must not prevent reads.
+		if socket, err := discovery.Listen(ctx, n.cfg.Data); err != nil {
+			n.log.Warn("there is no socket for commands on this machine; they need --url and --key", "error", err)
+		} else {
+			socket = httpapi.NewConnections(httpapi.ConnectionOptions{Max: socketConnections(n.connections)}).Listener(socket)
+			part("socket", func() error { return web.Serve(socket) })
+		}
+		if n.metricsListener != nil {
+			n.log.Info("metrics", "address", n.metricsListener.Addr().String())
+			part("metrics", func() error { return metricsWeb.Serve(n.metricsListener) })
+		}
+		address := n.listener.Addr().String()
+		if err := discovery.Announce(n.cfg.Data, address); err != nil {
+			n.log.Warn("the address of this server could not be written to its data directory", "error", err)
+		}
+		if err := ready(address); err != nil {
+			return err
+		}
+		endDemo = n.startDemo(ctx)
+		return nil
 	}
-	metricsMux := http.NewServeMux()
-	metricsMux.Handle("GET /metrics", n.api.Metrics())
-	metricsWeb := newHTTPServer(metricsMux, n.log)
-	if n.metricsListener != nil {
-		n.log.Info("metrics", "address", n.metricsListener.Addr().String())
-		part("metrics", func() error { return metricsWeb.Serve(n.metricsListener) })
+	err := n.makeHistory(stages)
+	if err == nil {
+		err = serve()
 	}
-	address := n.listener.Addr().String()
-	if err := discovery.Announce(n.cfg.Data, address); err != nil {
-		n.log.Warn("the address of this server could not be written to its data directory", "error", err)
-	}
-	if err := ready(address); err != nil {
+	if err != nil {
 		stop(err)
 	}
-	endDemo := n.startDemo(ctx)
 
 	<-stages.Done()
 	n.log.Info("shutting down")
@@ -110,6 +117,12 @@ func (n *Node) Run(ctx context.Context, ready func(address string) error) error 
 		return cause
 	}
 	return runErr
+}
+
+func (n *Node) metricsRoutes() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", n.api.Metrics())
+	return mux
 }
 
 // flush flushes the store, so that the next start has nothing to rebuild.
@@ -160,23 +173,5 @@ func (n *Node) Close() {
 	}
 	if n.unlock != nil {
 		n.unlock()
-	}
-}
-
-// startDemo starts the sample traffic of --demo, if that is set. end stops it.
-func (n *Node) startDemo(ctx context.Context) (end func()) {
-	if !n.cfg.Demo {
-		return func() {}
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	var traffic errgroup.Group
-	traffic.Go(func() error {
-		return demo.Run(ctx, demo.Options{Client: client.NewDialed(n.inProcess.dial, n.registry.FirstStart().AdminKey), Logger: n.log})
-	})
-	return func() {
-		cancel()
-		if err := traffic.Wait(); err != nil {
-			n.log.Warn("the demo ended", "error", err)
-		}
 	}
 }

@@ -184,7 +184,7 @@ func (r *Registry) CreateApp(ctx context.Context, name string, settings Settings
 	if err := r.checkRoom(); err != nil {
 		return App{}, err
 	}
-	made := appRecord{App: App{Name: name, Settings: settings, CreatedAt: now()}, ID: newID("app")}
+	made := appRecord{App: App{Name: name, Settings: settings, CreatedAt: r.now()}, ID: newID("app")}
 	return r.updateApp(ctx, name, func(old *appRecord) (*appRecord, error) {
 		if old != nil {
 			return nil, ErrExists
@@ -210,7 +210,7 @@ func (r *Registry) UpdateApp(ctx context.Context, name string, change func(*Sett
 // EraseApp marks an application as being erased: see App.ErasingSince. DeleteApp must follow when
 // its events are gone. Errors: ErrNotFound, ErrUnavailable.
 func (r *Registry) EraseApp(ctx context.Context, name string) (App, error) {
-	at := now()
+	at := r.now()
 	return r.updateApp(ctx, name, func(old *appRecord) (*appRecord, error) {
 		if old == nil {
 			return nil, ErrNotFound
@@ -227,7 +227,7 @@ func (r *Registry) EraseApp(ctx context.Context, name string) (App, error) {
 // its keys is valid, even if an application of that name is created again. DeleteApp does not
 // delete events: the caller does. Errors: ErrNotFound, ErrUnavailable.
 func (r *Registry) DeleteApp(ctx context.Context, app App) error {
-	at := now()
+	at := r.now()
 	_, err := r.updateApp(ctx, app.Name, func(old *appRecord) (*appRecord, error) {
 		if old == nil || !old.CreatedAt.Equal(app.CreatedAt) || (old.ErasingSince == nil) != (app.ErasingSince == nil) {
 			return nil, ErrNotFound

@@ -76,6 +76,7 @@ func (e *Entry) Note(name string, value any) {
 // AuditLog records administrative acts. All methods may be called concurrently.
 type AuditLog struct {
 	js     jetstream.JetStream
+	now    func() time.Time // as it is stored
 	stream jetstream.Stream
 	empty  bool // it was just created, or has lost all entries
 	// imported reports whether entries were just read from AuditFile: the directory was restored,
@@ -96,7 +97,7 @@ func openAuditLog(ctx context.Context, js jetstream.JetStream, opts Options) (*A
 	if err != nil {
 		return nil, err
 	}
-	t := &AuditLog{js: js, stream: stream}
+	t := &AuditLog{js: js, stream: stream, now: func() time.Time { return stored(opts.Now()) }}
 	if t.imported, err = t.importFile(ctx, filepath.Join(opts.Dir, AuditFile)); err != nil {
 		return nil, err
 	}
@@ -131,7 +132,7 @@ func (t *AuditLog) Begin(ctx context.Context, e *Entry) error {
 	if err != nil {
 		return err
 	}
-	e.ID, e.At, e.Outcome = id, now(), Begun
+	e.ID, e.At, e.Outcome = id, t.now(), Begun
 	return t.write(ctx, *e)
 }
 
@@ -166,23 +167,24 @@ func (t *AuditLog) Summarize(ctx context.Context, e *Entry) error {
 		if err != nil {
 			return err
 		}
-		e.ID, e.At = id, now()
+		e.ID, e.At = id, t.now()
 	}
 	return t.write(ctx, *e)
 }
 
 // Record records an act of the server itself.
 func (t *AuditLog) Record(ctx context.Context, e Entry) error {
-	e, err := serverEntry(e)
+	e, err := serverEntry(e, t.now())
 	if err != nil {
 		return err
 	}
 	return t.write(ctx, e)
 }
 
-func serverEntry(e Entry) (Entry, error) {
+// serverEntry returns the entry of an act of the server itself at a time.
+func serverEntry(e Entry, at time.Time) (Entry, error) {
 	id, err := uuid.NewV7()
-	e.ID, e.At, e.KeyID, e.Outcome = id, now(), SystemActor, Done
+	e.ID, e.At, e.KeyID, e.Outcome = id, at, SystemActor, Done
 	return e, err
 }
 

@@ -100,7 +100,7 @@ func AppendAuditEntry(dir string, e Entry) error {
 		return err
 	}
 	e.First = len(b) == 0
-	e, err = serverEntry(e)
+	e, err = serverEntry(e, now())
 	if err != nil {
 		return err
 	}

@@ -276,7 +276,7 @@ func (r *Registry) createKey(ctx context.Context, wanted Key) (Key, string, erro
 	if err := r.checkRoom(); err != nil {
 		return Key{}, "", err
 	}
-	made := keyRecord{Key: Key{ID: newID("key"), App: app, Kind: kind, CreatedAt: now(), Unshown: wanted.Unshown, Restrictions: rules}}
+	made := keyRecord{Key: Key{ID: newID("key"), App: app, Kind: kind, CreatedAt: r.now(), Unshown: wanted.Unshown, Restrictions: rules}}
 	if app != "" {
 		a, ok := r.current.Load().apps.Find(app)
 		if !ok || a.ErasingSince != nil {
@@ -322,7 +322,7 @@ func (r *Registry) RevokeKey(ctx context.Context, app, id string) error {
 			return &InvalidError{"key_id", "is the admin key that this server was started with and always takes: start it with another (admin.key in the data directory, --admin-key), then revoke this one"}
 		}
 	}
-	at := now()
+	at := r.now()
 	err := r.update(ctx, d.record(), func(value []byte) (any, error) {
 		old, err := parseKey(value)
 		if err != nil {

@@ -81,6 +81,9 @@ type Options struct {
 	// AuditBytes bounds the audit log; the constant of that name if 0.
 	AuditBytes int64
 	Logins     LoginLimits
+	// Now returns the time that is recorded for changes of applications, keys and event types, and in
+	// the audit log; time.Now if nil. Keys and logins expire by the system's clock.
+	Now func() time.Time
 	// Replicas of a bucket that Open creates, in a cluster; 1 if 0.
 	Replicas int
 }
@@ -168,6 +171,9 @@ func (o Options) withDefaults() Options {
 	o.MaxBytes = cmp.Or(max(o.MaxBytes, 0), defaultMaxBytes)
 	o.AuditBytes = cmp.Or(max(o.AuditBytes, 0), AuditBytes)
 	o.Logins = o.Logins.withDefaults()
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	o.KeepInterval = cmp.Or(max(o.KeepInterval, 0), time.Minute)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -276,7 +282,7 @@ func (r *Registry) complete(ctx context.Context, c savedCopy) error {
 		if err := r.auditLog.Record(ctx, note); err != nil {
 			return err
 		}
-		state := stateRecord{now(), true}
+		state := stateRecord{r.now(), true}
 		if from == fromCopy { // the copy becomes that of this bucket
 			if err := r.beginCopy(state); err != nil {
 				return err
@@ -382,4 +388,10 @@ func (r *Registry) end() {
 	r.running.Wait()
 }
 
-func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+// now returns the time of Options.Now as it is stored.
+func (r *Registry) now() time.Time { return stored(r.opts.Now()) }
+
+// now returns the system's time as it is stored.
+func now() time.Time { return stored(time.Now()) }
+
+func stored(at time.Time) time.Time { return at.UTC().Truncate(time.Microsecond) }

@@ -152,7 +152,7 @@ func (r *Registry) recordAdminKey(ctx context.Context) error {
 		if key.id != "admin.key" {
 			continue
 		}
-		made := keyRecord{Key: Key{ID: newID("key"), Kind: Admin, CreatedAt: now()}}
+		made := keyRecord{Key: Key{ID: newID("key"), Kind: Admin, CreatedAt: r.now()}}
 		isNew := r.current.Load().keys.Get(key.digest) == nil
 		if isNew {
 			note := Entry{Act: "keepAdminKey"}

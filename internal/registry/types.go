@@ -231,7 +231,7 @@ func (r *Registry) ChangeType(ctx context.Context, change TypeChange) (TypeOutco
 	}
 	for range maxTries {
 		out := TypeOutcome{Made: true, Warnings: compiled.Warnings(), TypeVersion: TypeVersion{
-			Category: change.Category, Name: change.Name, Version: 1, Schema: document, CreatedAt: now(), Author: change.Author,
+			Category: change.Category, Name: change.Name, Version: 1, Schema: document, CreatedAt: r.now(), Author: change.Author,
 		}}
 		if t := r.current.Load().types.Get(typeName{change.Category, change.Name}); t != nil && len(t.versions) > 0 {
 			last, ok := t.last()
@@ -280,7 +280,7 @@ func (r *Registry) DeleteType(ctx context.Context, category, name string) error 
 	if err != nil {
 		return err
 	}
-	at := now()
+	at := r.now()
 	err = r.update(ctx, typeKey(category, name, last.Version), func(value []byte) (any, error) {
 		var v TypeVersion
 		if err := json.Unmarshal(value, &v); err != nil {

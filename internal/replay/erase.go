@@ -9,7 +9,6 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"theeye/internal/durable"
-	"theeye/internal/event"
 	"theeye/internal/query"
 )
 
@@ -86,7 +85,7 @@ func (j *job) end(ctx context.Context, why string) error {
 	waits := !j.begun && !j.endedLocked()
 	if waits { // nothing runs it yet
 		j.begun = true
-		j.status.State, j.status.Error, j.status.FinishedAt = Cancelled, why, event.Now()
+		j.status.State, j.status.Error, j.status.FinishedAt = Cancelled, why, r.opts.Now()
 		close(j.done)
 	} else if !j.endedLocked() {
 		j.cancelReason = why

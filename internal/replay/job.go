@@ -38,7 +38,7 @@ func (r *Runner) newJob(req Request) (*job, error) {
 	}
 	return &job{
 		runner: r, query: q, repairs: how, done: make(chan struct{}), cancel: make(chan struct{}),
-		status: Status{Request: req, ID: event.NewID(), State: Running, StartedAt: event.Now()},
+		status: Status{Request: req, ID: event.NewID(), State: Running, StartedAt: r.opts.Now()},
 	}, nil
 }
 
@@ -47,7 +47,7 @@ func (r *Runner) restore(s Status) *job {
 	j, err := r.newJob(s.Request)
 	if err != nil {
 		j = &job{runner: r, done: make(chan struct{}), cancel: make(chan struct{})}
-		s.State, s.Error, s.FinishedAt = Failed, err.Error(), event.Now()
+		s.State, s.Error, s.FinishedAt = Failed, err.Error(), r.opts.Now()
 	}
 	if j.status = s; s.State != Running {
 		close(j.done)
@@ -133,7 +133,7 @@ func (j *job) run(ctx context.Context) {
 		j.update(func(s *Status) { s.Error = err.Error() })
 		_ = wait.For(working, backoff) // the next try sees why it ended
 	}
-	j.update(func(s *Status) { s.State, s.Error, s.FinishedAt = state, text, event.Now() })
+	j.update(func(s *Status) { s.State, s.Error, s.FinishedAt = state, text, j.runner.opts.Now() })
 	j.save()
 	close(j.done)
 }

@@ -85,7 +85,9 @@ type Options struct {
 	Dir string
 	// Step injects faults in tests: it is called at named steps, and its error ends the replay as a
 	// failure would. It is nil in production.
-	Step       func(step string) error
+	Step func(step string) error
+	// Now returns the time at which a replay begins or ends; event.Now if nil.
+	Now        func() event.Micros
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 }
@@ -110,6 +112,9 @@ type Runner struct {
 func New(opts Options) (*Runner, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	if opts.Now == nil {
+		opts.Now = event.Now
 	}
 	if opts.Step == nil {
 		opts.Step = func(string) error { return nil }
