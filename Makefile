@@ -21,7 +21,7 @@ help: ## list the targets
 run: ## start a server on ./eye-data
 	$(GO) run ./cmd/eye serve
 
-demo: ## start a server with live sample traffic
+demo: ## start a server with a week of sample traffic, which goes on
 	$(GO) run ./cmd/eye serve --demo
 
 build: ## build bin/eye

@@ -1,5 +1,4 @@
-// Package examples embeds the event types that the demo, the bench and the
-// guides share. The JSON files beside it are the source.
+// Package examples embeds the event types that the bench and the guides share. The JSON files beside it are the source.
 package examples
 
 import (

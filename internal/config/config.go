@@ -90,7 +90,7 @@ func settings() []setting {
 		{"trusted-proxies", "", "`networks` of proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted, as in 10.0.0.0/8,192.0.2.7", func(c *Config, s string) error { return setNetworks(&c.TrustedProxies, s) }},
 		{"log-level", "info", "log `level`: debug, info, warn or error", func(c *Config, s string) error { return setLevel(&c.LogLevel, s) }},
 		{"print-keys", "false", "print the first start's keys even if standard output is not a terminal", func(c *Config, s string) error { return setBool(&c.PrintKeys, s) }},
-		{"demo", "false", "add an application with live sample traffic", func(c *Config, s string) error { return setBool(&c.Demo, s) }},
+		{"demo", "false", "fill an empty data directory with a week of sample traffic, and send more", func(c *Config, s string) error { return setBool(&c.Demo, s) }},
 	}
 }
 

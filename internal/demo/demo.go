@@ -87,7 +87,7 @@ func (l *live) prepare(ctx context.Context, o Options) error {
 	admin := o.Connect(o.AdminKey)
 	if l.apps = []string{shop, callCenter, blog}; o.Guest {
 		l.apps = []string{guestApp}
-		if err := createApp(ctx, admin, `{"app":"`+guestApp+`"}`); err != nil {
+		if err := createApp(ctx, admin, guestApp, ""); err != nil {
 			return err
 		}
 		for _, v := range slices.Concat(firstTypes()[:4], []version{callEndedWithVoicemail(), articleRead()}) {

@@ -34,8 +34,10 @@ func server(t *testing.T, received func(app string, e Event)) (connect func(key 
 		switch {
 		case ofKeys:
 			_, _ = io.WriteString(w, `{"key_id":"k","app":"`+app+`","kind":"write","key":"eye_w_`+app+`"}`)
-		case r.URL.Path == "/v1/apps":
-			w.WriteHeader(http.StatusConflict)
+		case r.Method == http.MethodGet && r.URL.Path != "/v1/apps/"+blog: // which is not there
+			_, _ = io.WriteString(w, "{}")
+		case r.Method == http.MethodGet:
+			w.WriteHeader(http.StatusNotFound)
 		case r.URL.Path == "/v1/events":
 			for _, e := range eventsIn(t, r) {
 				received(strings.TrimPrefix(key, "eye_w_"), e)
@@ -77,7 +79,7 @@ func TestRunSendsAndRevokes(t *testing.T) {
 	}
 	want := []string{"POST /v1/apps eye_a_x"}
 	for _, app := range []string{shop, callCenter, blog} {
-		want = append(want, "POST /v1/apps/"+app+"/keys eye_a_x", "DELETE /v1/apps/"+app+"/keys/k eye_a_x")
+		want = append(want, "GET /v1/apps/"+app+" eye_a_x", "POST /v1/apps/"+app+"/keys eye_a_x", "DELETE /v1/apps/"+app+"/keys/k eye_a_x")
 	}
 	sent := slices.DeleteFunc(calls(), func(call string) bool { return strings.HasPrefix(call, "POST /v1/events ") })
 	slices.Sort(want)
@@ -100,7 +102,7 @@ func TestGuestKeepsToItself(t *testing.T) {
 	}
 	want := []string{
 		"DELETE /v1/apps/demo/keys/k eye_a_x",
-		"POST /v1/apps eye_a_x",
+		"GET /v1/apps/demo eye_a_x",
 		"POST /v1/apps/demo/keys eye_a_x",
 		"POST /v1/events eye_w_demo",
 		"PUT /v1/types/demo%20article/read eye_a_x",

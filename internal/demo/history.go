@@ -152,7 +152,7 @@ func (x *historian) createKeys(ctx context.Context) error {
 
 // revokeKey revokes a key that a sender continues to use.
 func (x *historian) revokeKey(ctx context.Context) error {
-	if x.revokedID == "" { // it was made before an interruption
+	if x.revokedID == "" { // it was created before an interruption
 		return nil
 	}
 	_, err := x.client.Do(ctx, client.Request{Method: http.MethodDelete, Path: client.KeyPath(callCenter, x.revokedID)})

@@ -161,12 +161,11 @@ func (v *visit) reads() {
 
 func (v *visit) shops(referrer string) {
 	v.opens()
-	path := ""
 	for n := range 2 + v.rand.IntN(7) {
 		if n > 0 {
 			referrer = ""
 		}
-		path = v.pick("/", "/", "/solar-energy/", "/solar-energy/reviews", "/movers/", "/movers/reviews", "/home-warranty/", "/hearing-aids/", "/about/")
+		path := v.pick("/", "/", "/solar-energy/", "/solar-energy/reviews", "/movers/", "/movers/reviews", "/home-warranty/", "/hearing-aids/", "/about/")
 		v.view(path, referrer)
 		v.passes(4*time.Second, 45*time.Second)
 		if v.chance(58) {

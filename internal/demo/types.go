@@ -69,20 +69,20 @@ func (v version) publish(ctx context.Context, c *client.Client, category string)
 	return nil
 }
 
-// createApp creates an application with settings, unless it exists.
-func createApp(ctx context.Context, c *client.Client, settings string) error {
-	_, err := c.Do(ctx, client.Request{Method: http.MethodPost, Path: client.AppsPath, Body: []byte(settings)})
-	if err != nil && !client.IsConflict(err) {
-		return fmt.Errorf("create application: %w", err)
+// createApp creates an application, unless it exists. silentAfter is a setting; it may be empty.
+func createApp(ctx context.Context, c *client.Client, app, silentAfter string) error {
+	_, err := c.Do(ctx, client.Request{Method: http.MethodGet, Path: client.AppPath(app)})
+	if p, ok := errors.AsType[*client.Problem](err); ok && p.Status == http.StatusNotFound {
+		body := fmt.Appendf(nil, `{"app":%q,"silent_after":%q}`, app, silentAfter)
+		_, err = c.Do(ctx, client.Request{Method: http.MethodPost, Path: client.AppsPath, Body: body})
+	}
+	if err != nil {
+		return fmt.Errorf("create application %q: %w", app, err)
 	}
 	return nil
 }
 
 // createApps creates the applications of the demo, unless they exist.
 func createApps(ctx context.Context, c *client.Client) error {
-	return errors.Join(
-		createApp(ctx, c, `{"app":"`+shop+`","silent_after":"1h"}`),
-		createApp(ctx, c, `{"app":"`+callCenter+`"}`),
-		createApp(ctx, c, `{"app":"`+blog+`"}`),
-	)
+	return errors.Join(createApp(ctx, c, shop, "1h"), createApp(ctx, c, callCenter, ""), createApp(ctx, c, blog, ""))
 }

@@ -33,7 +33,13 @@ func settings(t *testing.T, data string) config.Config {
 // started opens a node and runs it. end shuts it down and closes it.
 func started(t *testing.T, data string) (n *node.Node, address string, end func()) {
 	t.Helper()
-	n, err := node.Open(t.Context(), settings(t, data), slog.New(slog.DiscardHandler))
+	return startedWith(t, settings(t, data))
+}
+
+// startedWith is started for settings.
+func startedWith(t *testing.T, cfg config.Config) (n *node.Node, address string, end func()) {
+	t.Helper()
+	n, err := node.Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
