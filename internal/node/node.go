@@ -45,8 +45,7 @@ import (
 //	store    ── Queue ────────────────► queue     frames from which a segment is rebuilt
 //	         ── Retain, Clock ────────► registry, clock  what has expired
 //	replay   ── App, Ready, Outcomes ─► registry, node, progress
-//	demo     ── Target ───────────────► node      a history goes through ingest and queue, and its time to clock,
-//	                                              registry and replay
+//	demo     ── Target ───────────────► node      takes a history: its events to ingest, its time to travel
 //	backup   ── Flush, Metadata, Audit ► node, registry
 //	admin    ── Eraser ───────────────► eraser    erases a session or an application
 //	         ── Recovery ─────────────► node      rescues quarantined files, readmits damaged segments
