@@ -108,9 +108,9 @@ func TestGuestKeepsToItself(t *testing.T) {
 		"PUT /v1/types/demo%20article/read eye_a_x",
 		"PUT /v1/types/demo%20call/call%20ended eye_a_x",
 		"PUT /v1/types/demo%20call/call%20started eye_a_x",
-		"PUT /v1/types/demo%20form%20interaction/submit eye_a_x",
-		"PUT /v1/types/demo%20page%20interaction/cta%20click eye_a_x",
-		"PUT /v1/types/demo%20page%20interaction/pageview eye_a_x",
+		"PUT /v1/types/demo%20form/submit eye_a_x",
+		"PUT /v1/types/demo%20page/click eye_a_x",
+		"PUT /v1/types/demo%20page/view eye_a_x",
 	}
 	if diff := cmp.Diff(want, calls()); diff != "" {
 		t.Error(diff)

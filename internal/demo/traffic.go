@@ -16,10 +16,10 @@ const (
 	guestApp = "demo"
 )
 
-// Categories of events.
+// Categories of events. The examples and the guides have others, so that both can be on one server.
 const (
-	pages      = "page interaction"
-	forms      = "form interaction"
+	pages      = "page"
+	forms      = "form"
 	calls      = "call"
 	articles   = "article"
 	newsletter = "newsletter"
@@ -147,7 +147,7 @@ func (v *visit) reads() {
 	v.opens()
 	for range 1 + v.rand.IntN(3) {
 		path := v.pick("/blog/", "/blog/how-to-choose", "/blog/ten-questions", "/blog/solar-in-winter", "/blog/moving-with-children")
-		v.add(blog, pages, "pageview", pageData{Host: Host, Path: path})
+		v.add(blog, pages, "view", pageData{Host: Host, Path: path})
 		seconds := 20 + v.rand.IntN(200)
 		v.at = v.at.Add(time.Duration(seconds)*time.Second + v.between(0, time.Second))
 		v.add(blog, articles, "read", articleData{path, min(100, 20+seconds/2), seconds})
@@ -169,7 +169,7 @@ func (v *visit) shops(referrer string) {
 		v.view(path, referrer)
 		v.passes(4*time.Second, 45*time.Second)
 		if v.chance(58) {
-			v.add(shop, pages, "cta click", clickData{Host, path, v.pick("chat bubble", "get quotes", "get quotes", "read more", "compare", "newsletter")})
+			v.add(shop, pages, "click", clickData{Host, path, v.pick("chat bubble", "get quotes", "get quotes", "read more", "compare", "newsletter")})
 			v.passes(time.Second, 20*time.Second)
 		}
 	}
@@ -182,7 +182,7 @@ func (v *visit) shops(referrer string) {
 
 // view adds a page view, which may be invalid in one of several typical ways.
 func (v *visit) view(path, referrer string) {
-	e := v.add(shop, pages, "pageview", pageData{Host, path, referrer})
+	e := v.add(shop, pages, "view", pageData{Host, path, referrer})
 	if v.rand.IntN(wrongEvery/2) > 0 { // every other event of a page is a view
 		return
 	}

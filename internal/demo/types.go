@@ -21,10 +21,10 @@ const strictObject = `"type":"object","additionalProperties":false,`
 // subscribe has no schema.
 func firstTypes() []version {
 	return []version{
-		{pages, "pageview", `{` + strictObject + `
+		{pages, "view", `{` + strictObject + `
  "properties":{"host":{"type":"string","minLength":1},"path":{"type":"string","minLength":1},"referrer":{"type":"string"}},
  "required":["host","path"]}`},
-		{pages, "cta click", `{` + strictObject + `
+		{pages, "click", `{` + strictObject + `
  "properties":{"host":{"type":"string","minLength":1},"path":{"type":"string","minLength":1},"element":{"type":"string","minLength":1}},
  "required":["host","path","element"]}`},
 		{forms, "submit", `{` + strictObject + `

@@ -180,7 +180,7 @@ func TestStories(t *testing.T) {
 			}
 			clock++
 		case len(e.problems) > 0 || e.at.IsZero():
-			if e.Name != "pageview" {
+			if e.Name != "view" {
 				t.Errorf("%+v", e)
 			}
 			mistakes++
