@@ -83,6 +83,7 @@ func formatOf(name string) (format string, ok bool) {
 // fetch writes the server's answer. An answer that was cut off is an error.
 func (f *exportFlags) fetch(ctx context.Context, c *client.Client, to io.Writer) (int64, error) {
 	q := f.filter.query()
+	f.filter.hint(f.clientFlags)
 	q.Set("format", f.format)
 	bar, count := f.bar(ctx, c)
 	defer bar.close()

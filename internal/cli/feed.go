@@ -30,7 +30,7 @@ const (
 	// feedWait is how long a request waits for the first item. It is shorter than the server's
 	// limit, so that the answer arrives before the client gives up.
 	feedWait = 30 * time.Second
-	// onceRetryFor is how long --once waits for a server that does not answer.
+	// onceRetryFor is how long --once waits for a server that does not answer or is not running yet.
 	onceRetryFor = time.Minute
 	// fromNow is the value of --from for the end of the feed.
 	fromNow = "now"
@@ -60,13 +60,14 @@ func newFeedCommand(s stdio) *cobra.Command {
 			"  --to: a URL that gets {\"items\":[…]} of at most 100 items by POST, signed as in Standard Webhooks with the secret in\n" +
 			"        EYE_WEBHOOK_SECRET or --secret-file; a 2xx saves the position, other answers except 410 are retried.\n" +
 			"After a crash, the items since the saved position are passed on again: ignore those whose position is known.\n" +
+			"A server that is not running is waited for, with --once for a minute.\n" +
 			"An item of kind erased says what to delete. Use one FILE for each copy, and do not change its filters.",
 	}
 	f := &feedFlags{clientFlags: newClientFlags(cmd, s)}
 	f.filter = newFilterFlags(cmd, filterOf{feed: true, target: true})
 	fs := cmd.Flags()
 	fs.Lookup("from").Usage = "start `time` (inclusive), or now: begin at the end of the feed if FILE does not exist"
-	fs.StringVar(&f.until, "until", "", "end `time` (exclusive)")
+	fs.StringVar(&f.until, "until", "", endUsage)
 	fs.Var(nonEmpty{&f.after}, "after", "`file` of the position that was reached; required")
 	fs.Var(nonEmpty{&f.exec}, "exec", "shell `command` to run for each page")
 	fs.Var(nonEmpty{&f.to}, "to", "`URL` to which items are posted")
@@ -101,7 +102,7 @@ func (f *feedFlags) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r := &feedReader{f: f, client: c, target: target, query: f.filter.query(), losses: losses{notice: f.notice}}
+	r := &feedReader{f: f, client: c, target: target, query: f.filter.query(), losses: losses{outage: outage{notice: f.notice}}}
 	if f.once {
 		r.losses.retryFor = onceRetryFor
 	}
@@ -291,7 +292,8 @@ func (r *feedReader) page(ctx context.Context, q url.Values) (p feedPage, err er
 	for {
 		body, err := r.client.Do(ctx, client.Request{Method: http.MethodGet, Path: client.FeedPath, Query: q})
 		if err == nil {
-			r.losses.answered, r.losses.tries = true, 0
+			r.losses.tries = 0
+			r.losses.outage.over(answersAgain)
 			err = client.Decode(client.FeedPath, body, &p)
 			if err == nil && !isPosition(p.Next) {
 				err = fmt.Errorf("the answer of %s has no position; is this The Eye?", client.FeedPath)

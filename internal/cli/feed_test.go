@@ -219,7 +219,8 @@ func TestFeedToReceiver(t *testing.T) {
 	}))
 	defer receiver.Close()
 	code, _, errOut := follow(t, url, file, "--to", receiver.URL+"/hook?token=hidden")
-	if code != exitFailed || saved(t, file) != feedPosition(200) || strings.Contains(errOut, "hidden") || !strings.Contains(errOut, "answered 410") || strings.Count(errOut, "\n") != 3 {
+	if code != exitFailed || saved(t, file) != feedPosition(200) || strings.Contains(errOut, "hidden") || !strings.Contains(errOut, "answered 410 Gone: the receiver wants no more items, so the feed has ended before 50 items that it did not accept") ||
+		!strings.Contains(errOut, "remove "+file) || strings.Count(errOut, "; trying again\n") != 3 || strings.Count(errOut, " accepts items again\n") != 2 || strings.Count(errOut, "\n") != 6 {
 		t.Errorf("%d, position %s: %s", code, saved(t, file), errOut)
 	}
 	if len(ids) != 6 || ids[0] != ids[1] || ids[1] != ids[2] || ids[3] != ids[4] || ids[2] == ids[3] || ids[4] == ids[5] {

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -27,6 +28,29 @@ type filterFlags struct {
 }
 
 const timeZoneUsage = "time `zone` of times that have none, such as Europe/Berlin; by default that of the key's application"
+
+const endUsage = "end `time` (exclusive); a date alone is the beginning of its day, so that day is not included"
+
+// emptyRange says what to do about a range of times that is empty because it begins and ends with the
+// same time; nothing about another range.
+func (f *filterFlags) emptyRange() string {
+	from, to := f.texts["from"], f.texts["to"]
+	if from == nil || to == nil || *from == "" || *from != *to {
+		return ""
+	}
+	day, err := time.Parse(time.DateOnly, *to)
+	if err != nil {
+		return "--from and --to are the same time, and --to is exclusive: nothing lies between them"
+	}
+	return fmt.Sprintf("--to %s ends before that day, because it is exclusive; for the whole day, use --to %s", *to, day.AddDate(0, 0, 1).Format(time.DateOnly))
+}
+
+// hint prints what emptyRange says.
+func (f *filterFlags) hint(c *clientFlags) {
+	if text := f.emptyRange(); text != "" {
+		c.notice(text)
+	}
+}
 
 // filterOf says in which flags a command differs from others.
 type filterOf struct {
@@ -54,9 +78,9 @@ func newFilterFlags(cmd *cobra.Command, of filterOf) *filterFlags {
 	list("category", "category", "`category` of the event type")
 	list("name", "name", "`name` of the event type")
 	list("where", "where", "`condition`, such as data.path=/checkout or data.n>=10")
-	text("from", "start `time` (inclusive)")
+	text("from", "start `time` (inclusive); a date alone is the beginning of its day")
 	if !of.target { // there, --to is where items go
-		text("to", "end `time` (exclusive)")
+		text("to", endUsage)
 	}
 	if !of.replay { // there, --time-zone applies to the rejected events
 		f.texts["time_zone"] = fs.String("time-zone", "", timeZoneUsage)
@@ -120,6 +144,7 @@ func pages(ctx context.Context, f *clientFlags, filter *filterFlags, list listin
 		return err
 	}
 	q := filter.query()
+	filter.hint(f)
 	for {
 		body, err := c.Do(ctx, client.Request{Method: "GET", Path: list.path, Query: q})
 		if err != nil {

@@ -68,17 +68,19 @@ func (f *clientFlags) client() (*client.Client, error) {
 		}
 		return c, nil
 	}
-	var keyless string
-	if key == "" {
-		// The key in a directory is sent only through the socket in the same directory, so that it
-		// cannot reach another server.
-		if b, err := os.ReadFile(filepath.Join(dir, "admin.key")); err == nil {
-			key = strings.TrimSpace(string(b))
-		} else {
-			keyless = fmt.Sprintf("%s cannot be read (%v): run the command as the server's user, or give a key with --key or EYE_KEY; if the file is missing, restart the server, which creates another", filepath.Join(dir, "admin.key"), pathless(err))
-		}
+	if key != "" {
+		return client.NewLocal(dir, key, ""), nil
 	}
-	return client.NewLocal(dir, key, keyless), nil
+	// The key in a directory is sent only through the socket in the same directory, so that it cannot
+	// reach another server.
+	name := filepath.Join(dir, "admin.key")
+	b, err := os.ReadFile(name)
+	if err == nil {
+		return client.NewLocal(dir, strings.TrimSpace(string(b)), ""), nil
+	}
+	c := client.NewLocal(dir, "", fmt.Sprintf("%s cannot be read (%v): run the command as the server's user, or give a key with --key or EYE_KEY; if the file is missing, restart the server, which creates another", name, pathless(err)))
+	c.AwaitKey(name)
+	return c, nil
 }
 
 // pathless returns the reason of an error without the path that its text names.

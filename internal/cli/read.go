@@ -184,6 +184,7 @@ func newCountCommand(s stdio) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		filter.hint(f)
 		body, err := c.Do(cmd.Context(), client.Request{Method: "GET", Path: client.CountPath, Query: filter.query()})
 		if err != nil {
 			return err

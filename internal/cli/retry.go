@@ -61,3 +61,36 @@ func retryAfter(text string, now time.Time) time.Duration {
 	}
 	return min(max(d, 0), maxAsked)
 }
+
+// answersAgain is the text of the end of an outage.
+const answersAgain = "the server answers again"
+
+// outage reports why requests fail, each cause once, and that they succeed again.
+type outage struct {
+	notice func(text string)
+	cause  string // that was reported last; empty if all is well
+	ended  string // the cause that is not reported again yet; empty for none
+}
+
+// failed reports a failure that is followed by another try.
+func (o *outage) failed(err error) {
+	if text := err.Error(); text != o.cause && text != o.ended {
+		o.cause, o.ended = text, ""
+		o.notice(text + "; trying again")
+	}
+}
+
+// resumed reports with a text that a try has succeeded, if a failure was reported. The same failure
+// is reported again only after over.
+func (o *outage) resumed(text string) {
+	if o.cause != "" {
+		o.cause, o.ended = "", o.cause
+		o.notice(text)
+	}
+}
+
+// over is resumed for a success that lasts.
+func (o *outage) over(text string) {
+	o.resumed(text)
+	o.ended = ""
+}

@@ -2,8 +2,10 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,6 +28,9 @@ const (
 	adminKeyPrefix = "eye_a_"
 	// linger is how long an event from a pipe waits for others to share its request.
 	linger = 250 * time.Millisecond
+	// maxCounted is the size in bytes of the largest file in which the events that were not sent are
+	// counted, which takes about a second.
+	maxCounted = 256 << 20
 )
 
 // sendFlags are the flags of `eye send`.
@@ -38,7 +43,8 @@ type sendFlags struct {
 	sign       bool
 	resume     string // a file
 	retryFor   time.Duration
-	shown      int // rejected events printed so far
+	shown      int                             // rejected events printed so far
+	unsent     func(done int) (n int, ok bool) // counts the events that were not sent, if that is possible
 }
 
 // newSendCommand returns `eye send`.
@@ -108,6 +114,9 @@ func (f *sendFlags) run(ctx context.Context, names []string) (err error) {
 	}
 	if admin {
 		revoke, err := c.UseTemporaryWriteKey(ctx, app)
+		if p, ok := errors.AsType[*client.Problem](err); ok && p.Status == http.StatusNotFound {
+			return fmt.Errorf("%w; `eye apps list` lists the applications, and `eye apps create %s` creates this one", err, shellWord(app))
+		}
 		if err != nil {
 			return err
 		}
@@ -125,7 +134,23 @@ func (f *sendFlags) run(ctx context.Context, names []string) (err error) {
 		newID: randomID, requestID: randomRequest,
 		notice: func(text string) { bar.print("eye: " + text) },
 	}
+	options := sendOptions{name: "standard input", limit: f.batch}
+	if len(names) > 0 && names[0] != "-" {
+		extension := filepath.Ext(strings.TrimSuffix(names[0], ".gz"))
+		options.name, options.asLines = names[0], extension == ".ndjson" || extension == ".jsonl"
+	}
 	isFile := size >= 0
+	f.unsent = func(int) (int, bool) { return 0, false }
+	if isFile && size <= maxCounted {
+		earlier := 0
+		if place != nil {
+			earlier = place.sent.Events
+		}
+		f.unsent = func(done int) (int, bool) {
+			n, ok := countElements(names[0], options.asLines)
+			return n - earlier - done, ok
+		}
+	}
 	if !isFile {
 		s.linger = linger
 	}
@@ -136,14 +161,25 @@ func (f *sendFlags) run(ctx context.Context, names []string) (err error) {
 	s.reject = func(e element, id string, problems []client.EventProblem) {
 		f.showRejected(bar, e.place(), id, problems)
 	}
-	options := sendOptions{name: "standard input", limit: f.batch}
-	if len(names) > 0 && names[0] != "-" {
-		extension := filepath.Ext(strings.TrimSuffix(names[0], ".gz"))
-		options.name, options.asLines = names[0], extension == ".ndjson" || extension == ".jsonl"
-	}
 	stopNotice := context.AfterFunc(ctx, func() { s.notice("interrupted: sending what was read so far; press Ctrl-C again to stop at once") })
 	defer stopNotice()
 	return f.finish(bar, s, s.sendAll(ctx, io.TeeReader(in, bar), options))
+}
+
+// countElements counts the elements of a file. It reports whether the file can be read to its end.
+func countElements(name string, asLines bool) (n int, ok bool) {
+	file, err := os.Open(name)
+	if err != nil {
+		return 0, false
+	}
+	defer func() { _ = file.Close() }()
+	input, err := newEventReader(file, asLines)
+	for err == nil {
+		if _, err = input.next(); err == nil {
+			n++
+		}
+	}
+	return n, errors.Is(err, io.EOF)
 }
 
 // serverName returns the address of a server, or the absolute path of its socket.
@@ -188,7 +224,13 @@ func (f *sendFlags) finish(bar *bar, s *sender, failed error) error {
 	if more := s.sums.Rejected - shownProblems; more > 0 {
 		_, _ = fmt.Fprintf(f.err, "… and %d more; `eye rejections` lists them\n", more)
 	}
-	if err := f.printTotals(s.sums); err != nil && failed == nil {
+	totals := sendTotals{Totals: s.sums}
+	if failed != nil {
+		if n, ok := f.unsent(s.done); ok {
+			totals.NotSent = &n
+		}
+	}
+	if err := f.printTotals(totals); err != nil && failed == nil {
 		failed = err
 	}
 	if failed == nil && s.sums.Rejected > 0 {
@@ -197,7 +239,16 @@ func (f *sendFlags) finish(bar *bar, s *sender, failed error) error {
 	return failed
 }
 
-func (f *sendFlags) printTotals(t client.Totals) error {
+// sendTotals is what became of an input.
+type sendTotals struct {
+	client.Totals `json:",inline"`
+
+	// NotSent counts the events of a file that were not sent, or whose answer is not known, because the
+	// command ended early; nil if it did not, or if they cannot be counted.
+	NotSent *int `json:"not_sent,omitzero"`
+}
+
+func (f *sendFlags) printTotals(t sendTotals) error {
 	if f.json {
 		b, err := json.Marshal(t)
 		if err != nil {
@@ -205,7 +256,11 @@ func (f *sendFlags) printTotals(t client.Totals) error {
 		}
 		return printDocument(f.clientFlags, b)
 	}
-	_, err := fmt.Fprintf(f.out, "%d accepted, %d rejected, %s\n", t.Accepted, t.Rejected, plural.Count(t.Duplicates, "duplicate"))
+	unsent := ""
+	if t.NotSent != nil {
+		unsent = fmt.Sprintf(", %d not sent", *t.NotSent)
+	}
+	_, err := fmt.Fprintf(f.out, "%d accepted, %d rejected, %s%s\n", t.Accepted, t.Rejected, plural.Count(t.Duplicates, "duplicate"), unsent)
 	return err
 }
 

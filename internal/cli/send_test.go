@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -216,6 +218,65 @@ func TestSendCutsWhatIsTooLarge(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"0 event_too_large the server answered 413 Request Entity Too Large: too large"}, rejected); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// The totals of a command that ends early say how many events of a file were not sent.
+func TestSendSaysHowManyWereNotSent(t *testing.T) {
+	requests := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if requests++; requests%2 == 0 {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		_, _ = io.WriteString(w, `{"received":2,"accepted":2,"rejected":0,"duplicates":0,"events":[]}`)
+	}))
+	defer server.Close()
+	file, place := filepath.Join(t.TempDir(), "events.ndjson"), filepath.Join(t.TempDir(), "place")
+	if err := os.WriteFile(file, []byte(strings.Repeat("{\"a\":1}\n", 9)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"2 accepted, 0 rejected, 0 duplicates, 7 not sent\n",
+		"2 accepted, 0 rejected, 0 duplicates, 5 not sent\n", // of those after the place
+	} {
+		var out, errOut strings.Builder
+		code := run([]string{"send", file, "--resume", place, "--batch", "2", "--url", server.URL, "--key", "eye_w_x"}, nil, &out, &errOut)
+		if diff := cmp.Diff(want, out.String()); diff != "" || code != exitFailed {
+			t.Errorf("code %d: %s%s", code, diff, errOut.String())
+		}
+	}
+}
+
+func TestSendToAnApplicationThatDoesNotExist(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = io.WriteString(w, `{"title":"Not Found","detail":"there is no application \"shopp\""}`)
+	}))
+	defer server.Close()
+	var out, errOut strings.Builder
+	code := run([]string{"send", "--app", "shopp", "--url", server.URL, "--key", "eye_a_x"}, strings.NewReader("{}"), &out, &errOut)
+	want := "`eye apps list --url " + server.URL + "` lists the applications, and `eye apps create shopp --url " + server.URL + "` creates this one\n"
+	if code != exitFailed || !strings.HasSuffix(errOut.String(), want) {
+		t.Errorf("%d: %s", code, errOut.String())
+	}
+}
+
+// A range of one date is empty, and the command says which one is meant.
+func TestRangeOfOneDate(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"events":[],"count":0}`) }))
+	defer server.Close()
+	for _, command := range []string{"events", "count"} {
+		for to, want := range map[string]string{
+			"2026-11-30": "eye: --to 2026-11-30 ends before that day, because it is exclusive; for the whole day, use --to 2026-12-01\n",
+			"2026-12-01": "",
+		} {
+			var out, errOut strings.Builder
+			run([]string{command, "--from", "2026-11-30", "--to", to, "--url", server.URL, "--key", "x"}, nil, &out, &errOut)
+			if diff := cmp.Diff(want, errOut.String()); diff != "" {
+				t.Error(command, diff)
+			}
+		}
 	}
 }
 

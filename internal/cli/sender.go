@@ -23,7 +23,8 @@ type sender struct {
 	wait     bool                      // until the events are stored
 	retryFor time.Duration             // since the first try of a batch
 	linger   time.Duration             // how long an element waits for others of its batch; 0 for as long as it takes
-	notice   func(text string)         // says why it waits; once for each batch
+	notice   func(text string)
+	outage   outage // says why it waits
 	reject   func(e element, id string, problems []client.EventProblem)
 	place    *sendPlace // where the input is continued after an interruption; nil without --resume
 
@@ -32,23 +33,19 @@ type sender struct {
 
 	sums client.Totals
 	last *element // the last element of the batches that were answered; nil for none
+	done int      // elements of the batches that were answered
 }
 
 // send delivers one batch. Its elements have ids, so a repeated request stores nothing twice. When
 // ctx is done, the request under way is retried at most once.
 func (s *sender) send(ctx context.Context, b batch) error {
 	contentType, body := b.body()
+	s.outage.notice = s.notice
 	trying, cancel := context.WithTimeout(ctx, s.retryFor)
 	defer cancel()
-	noticed := false
 	answer, err := s.to.Send(trying, theeye.Batch{
 		Body: body, ContentType: contentType, ID: s.requestID(b.elements[0].number, body), UntilVisible: s.wait,
-		OnRetry: func(err *theeye.Error) {
-			if !noticed {
-				noticed = true
-				s.notice(s.explain(err).Error() + "; trying again")
-			}
-		},
+		OnRetry: func(err *theeye.Error) { s.outage.failed(s.explain(err)) },
 	})
 	if refused, ok := errors.AsType[*theeye.Error](err); ok {
 		if refused.Code == theeye.CodeTooLarge {
@@ -56,6 +53,7 @@ func (s *sender) send(ctx context.Context, b batch) error {
 		}
 		return s.explain(refused)
 	}
+	s.outage.over(answersAgain)
 	s.sums.Add(client.Totals{Received: answer.Received, Accepted: answer.Accepted, Rejected: answer.Rejected, Duplicates: answer.Duplicates})
 	for _, e := range answer.Events {
 		if e.Status == theeye.StatusRejected && e.Index >= 0 && e.Index < len(b.elements) {
@@ -68,6 +66,7 @@ func (s *sender) send(ctx context.Context, b batch) error {
 // settled remembers that a batch was answered.
 func (s *sender) settled(b batch) error {
 	s.last = &b.elements[len(b.elements)-1]
+	s.done += len(b.elements)
 	if s.place == nil {
 		return nil
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"strings"
 	"time"
@@ -42,8 +43,8 @@ type tailFlags struct {
 func newTailCommand(s stdio) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "tail", Short: "Show events, rejections and erasures as they become visible", Args: args(cobra.NoArgs),
-		Long: "Show events, rejections and erasures as they become visible, one per line, until it is interrupted. When the connection is\n" +
-			"lost, it connects again and continues where it was. With --json, each line is an item as in GET /v1/feed, without session_key\n" +
+		Long: "Show events, rejections and erasures as they become visible, one per line, until it is interrupted. It waits for a server that\n" +
+			"is not running, and says so. When the connection is lost, it connects again and continues where it was. With --json, each line is an item as in GET /v1/feed, without session_key\n" +
 			"of events and rejections. It is for watching; `eye feed` is for copies, which must not miss anything.",
 	}
 	f := &tailFlags{clientFlags: newClientFlags(cmd, s)}
@@ -65,17 +66,19 @@ func (f *tailFlags) run(ctx context.Context) error {
 		q.Set("after", f.after)
 	}
 	var ended error = &client.UnreachableError{Server: c.Server(), Err: errors.New("the server has ended the connection")}
-	l := losses{notice: f.notice}
+	l := losses{outage: outage{notice: f.notice}}
 	for {
 		var began time.Time
 		err := c.Messages(ctx, client.Request{Method: http.MethodGet, Path: client.TailPath, Query: q, LastEventID: w.last}, func(m client.Message) error {
 			if began.IsZero() {
-				began, l.answered = time.Now(), true
+				began = time.Now()
+				l.outage.resumed(answersAgain)
 			}
 			return w.message(m)
 		})
 		if !began.IsZero() && time.Since(began) >= steadyAfter {
 			l.tries = 0
+			l.outage.over(answersAgain)
 		}
 		switch err := l.pause(ctx, cmp.Or(err, ended)); {
 		case errors.Is(err, context.Canceled):
@@ -97,37 +100,30 @@ func goneError(err error) error {
 	return err
 }
 
-// losses decides what happens after a request has failed: what a server that is restarted or busy
-// causes is waited for.
+// losses decides what happens after a request has failed: what a server that is not yet started, is
+// restarted or busy causes is waited for.
 type losses struct {
-	notice   func(text string) // says why it waits; once until a connection has been steady
-	retryFor time.Duration     // since the first failure; 0 for as long as it takes
+	outage   outage
+	retryFor time.Duration // since the first failure; 0 for as long as it takes
 
-	answered bool      // a request has succeeded before
-	tries    int       // that failed; the caller sets it to 0 when all is well again
-	first    time.Time // of them
+	tries int       // that failed; the caller sets it to 0 when all is well again
+	first time.Time // of them
 }
 
-// pause waits after a failure until the next try. It returns the error if another try is useless,
-// such as when nothing listens at the address and never has.
+// pause waits after a failure until the next try. It returns the error if another try is useless.
 func (l *losses) pause(ctx context.Context, err error) error {
-	var unreachable *client.UnreachableError
-	switch {
-	case errors.As(err, &unreachable):
-		if !l.answered {
-			return err
-		}
-	case !isTransient(err):
+	_, unreachable := errors.AsType[*client.UnreachableError](err)
+	if errors.Is(err, fs.ErrPermission) || !unreachable && !isTransient(err) {
 		return err
 	}
 	delay := backoff(l.tries, err)
 	if l.tries == 0 {
 		l.first = time.Now()
-		l.notice(err.Error() + "; trying again")
 	}
 	if l.retryFor > 0 && time.Since(l.first)+delay > l.retryFor {
 		return fmt.Errorf("given up after %s: %w", attempts(l.tries+1), err)
 	}
+	l.outage.failed(err)
 	l.tries++
 	_ = wait.For(ctx, delay)
 	return nil

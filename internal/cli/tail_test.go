@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -68,6 +70,7 @@ func TestTailGoesOn(t *testing.T) {
 			t.Errorf("asked %q", *asked)
 		}
 		want := "eye: no answer from " + url + ": the server has ended the connection; trying again\n" +
+			"eye: the server answers again\n" +
 			"eye: missed 7 items, because they came faster than they were read; `eye tail --after p3` shows them\n" +
 			"eye: the server answered 401 Unauthorized: revoked (give a valid key with --key or EYE_KEY)\n"
 		if diff := cmp.Diff(want, errOut.String()); diff != "" || code != exitFailed {
@@ -76,7 +79,7 @@ func TestTailGoesOn(t *testing.T) {
 	}
 }
 
-// A server that does not answer at first is an error, and so is what a client must change.
+// What a client must change is an error.
 func TestTailEnds(t *testing.T) {
 	for _, status := range []int{400, 401, 403, 404, 410} {
 		asked := 0
@@ -95,10 +98,71 @@ func TestTailEnds(t *testing.T) {
 		}
 		server.Close()
 	}
-	var out, errOut bytes.Buffer
-	if code := run([]string{"tail", "--url", "http://127.0.0.1:1"}, nil, &out, &errOut); code != exitFailed || strings.Contains(errOut.String(), "trying again") {
-		t.Errorf("%d: %s", code, errOut.String())
+}
+
+// A server that is started later is waited for, and each cause of the wait is reported once, with its
+// end.
+func TestWaitingForTheServer(t *testing.T) {
+	for _, command := range [][]string{{"tail"}, {"feed", "--after", t.TempDir() + "/position"}} {
+		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		address := listener.Addr().String()
+		_ = listener.Close()
+		asked := 0
+		server := &httptest.Server{Config: &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			asked++
+			switch {
+			case asked < 3:
+				w.WriteHeader(http.StatusServiceUnavailable)
+			case asked == 3 && r.URL.Path == "/v1/tail":
+				_, _ = io.WriteString(w, "id: p0\n\n")
+			case asked == 3:
+				_, _ = io.WriteString(w, `{"items":[],"next":"`+feedPosition(1)+`"}`)
+			default:
+				w.WriteHeader(http.StatusForbidden)
+				_, _ = io.WriteString(w, `{"title":"Forbidden","detail":"this key is not permitted here: reading requires a read key or an admin key"}`)
+			}
+		})}}
+		said := &startingWriter{start: func() {
+			server.Listener, err = new(net.ListenConfig).Listen(t.Context(), "tcp", address)
+			if err == nil {
+				server.Start()
+			}
+		}}
+		var out bytes.Buffer
+		code := run(append(command, "--url", "http://"+address, "--key", "x"), nil, &out, said)
+		if err != nil {
+			t.Fatal(err)
+		}
+		server.Close()
+		ended := ""
+		if command[0] == "tail" {
+			ended = "eye: no answer from http://" + address + ": the server has ended the connection; trying again\n"
+		}
+		want := "eye: nothing listens at http://" + address + "; is the server running?; trying again\n" +
+			"eye: the server answered 503 Service Unavailable; trying again\n" +
+			"eye: the server answers again\n" + ended +
+			"eye: the server answered 403 Forbidden: this key is not permitted here: reading requires a read key or an admin key (give a key of that kind with --key or EYE_KEY)\n"
+		if diff := cmp.Diff(want, said.String()); diff != "" || code != exitFailed {
+			t.Errorf("code %d: %s", code, diff)
+		}
 	}
+}
+
+// startingWriter is a buffer that calls start before its first write.
+type startingWriter struct {
+	bytes.Buffer
+	start func()
+}
+
+func (w *startingWriter) Write(b []byte) (int, error) {
+	if w.start != nil {
+		w.start()
+		w.start = nil
+	}
+	return w.Buffer.Write(b)
 }
 
 // Colours are for terminals only, and what comes from outside cannot make any.

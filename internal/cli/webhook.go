@@ -20,6 +20,7 @@ import (
 	webhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"theeye/internal/client"
+	"theeye/internal/plural"
 	"theeye/internal/wait"
 )
 
@@ -45,7 +46,9 @@ type webhook struct {
 	shown  string // without what may be secret
 	signer *webhooks.Webhook
 	http   *http.Client
-	notice func(text string)
+	// position is the file of the position.
+	position string
+	notice   func(text string)
 }
 
 // webhook returns the target of --to.
@@ -62,7 +65,7 @@ func (f *feedFlags) webhook() (*webhook, error) {
 	if err != nil {
 		return nil, fmt.Errorf("use the secret: %w", err)
 	}
-	return &webhook{url: f.to, shown: u.Scheme + "://" + u.Host, signer: signer, notice: f.notice, http: &http.Client{
+	return &webhook{url: f.to, shown: u.Scheme + "://" + u.Host, signer: signer, position: f.after, notice: f.notice, http: &http.Client{
 		Timeout:       webhookTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
@@ -102,9 +105,11 @@ func (w *webhook) post(ctx context.Context, items []jsontext.Value) error {
 	body = append(body, "]}"...)
 	sum := sha256.Sum256(body)
 	id := "msg_" + hex.EncodeToString(sum[:16])
+	reports := outage{notice: w.notice}
 	for try := 0; ; try++ {
 		err := w.try(ctx, id, body)
 		if err == nil {
+			reports.over(w.shown + " accepts items again")
 			return nil
 		}
 		if ctx.Err() != nil {
@@ -112,11 +117,11 @@ func (w *webhook) post(ctx context.Context, items []jsontext.Value) error {
 		}
 		p, answered := errors.AsType[*client.Problem](err)
 		if answered && p.Status == http.StatusGone {
-			return fmt.Errorf("%s answered 410: the receiver does not want these items any more. Stop `eye feed`, or have the receiver accept them and start it again, which continues with them", w.shown)
+			return fmt.Errorf("%s answered 410 Gone: the receiver wants no more items, so the feed has ended before %s that it did not accept. "+
+				"To end this copy for good, stop what starts it, and remove %s. To continue it, have the receiver accept items, or name another one with --to, and start the same command again: it posts these items first",
+				w.shown, plural.Count(int64(len(items)), "item"), w.position)
 		}
-		if try == 0 {
-			w.notice(err.Error() + "; trying again")
-		}
+		reports.failed(err)
 		_ = wait.For(ctx, backoff(try, err))
 	}
 }
@@ -143,6 +148,7 @@ func (w *webhook) try(ctx context.Context, id string, body []byte) error {
 		if inURL, ok := errors.AsType[*url.Error](err); ok {
 			err = inURL.Err // its text repeats the URL
 		}
+		err = client.WithoutLocalPort(err)
 		return fmt.Errorf("no answer from %s: %w", w.shown, err)
 	}
 	defer func() { _ = answer.Body.Close() }()

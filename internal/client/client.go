@@ -17,7 +17,9 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -47,6 +49,9 @@ type Client struct {
 	socket string
 	// keyless says what to do if a key is needed and there is none; it may be empty.
 	keyless string
+	// keyFile holds the key of a server that may not have been started yet; it is read while key is
+	// empty. It may be empty itself.
+	keyFile string
 }
 
 // New returns a client for a server at a URL or at host:port. key may be empty.
@@ -105,7 +110,12 @@ func newTransport(dial func(ctx context.Context, network, address string) (net.C
 	}
 }
 
-const keyAdvice = "give a valid key with --key or EYE_KEY"
+// What to do about a key that is missing or not valid, and about one of a kind that is not permitted.
+const (
+	keyAdvice      = "give a valid key with --key or EYE_KEY"
+	kindAdvice     = "give a key of that kind with --key or EYE_KEY"
+	kindAdviceHere = kindAdvice + ", or neither of them to use the admin key of the server's data directory"
+)
 
 // Problem is an error answer (RFC 9457).
 type Problem struct {
@@ -117,7 +127,7 @@ type Problem struct {
 	Common  string   `json:"common"`  // with PositionGone: a position, or empty
 
 	RetryAfter string
-	advice     string // what to do
+	advice     string // what to do; empty unless the key is at fault
 }
 
 // Error returns the problem as one line.
@@ -126,8 +136,8 @@ func (p *Problem) Error() string {
 	if p.Detail != "" {
 		text += ": " + p.Detail
 	}
-	if p.Status == http.StatusUnauthorized {
-		text += " (" + cmp.Or(p.advice, keyAdvice) + ")"
+	if p.advice != "" {
+		text += " (" + p.advice + ")"
 	}
 	return strings.Join(strings.Fields(text), " ")
 }
@@ -142,23 +152,58 @@ func (c *Client) readProblem(r *http.Response) *Problem {
 	case json.Unmarshal(body, p) != nil:
 		p.Detail = string(body[:min(200, len(body))]) // possibly from a proxy
 	}
+	p.Status, p.RetryAfter, p.advice = r.StatusCode, r.Header.Get("Retry-After"), c.advice(r.StatusCode, p.Detail)
 	p.Detail = asFlags(p.Detail)
-	p.Status, p.RetryAfter, p.advice = r.StatusCode, r.Header.Get("Retry-After"), c.keyless
+	if r.Request != nil && r.Request.URL.Path == FeedPath { // where --to is the receiver of items
+		p.Detail = strings.NewReplacer("--to: ", "--until: ", "after --to", "after --until").Replace(p.Detail)
+	}
 	if p.Title == "" {
 		p.Title = http.StatusText(r.StatusCode)
 	}
 	return p
 }
 
+// advice returns what to do when the key is why a request was refused, or nothing.
+func (c *Client) advice(status int, detail string) string {
+	switch {
+	case status == http.StatusUnauthorized && strings.Contains(detail, "requests with this key must be signed"):
+		return "sign them with --sign"
+	case status == http.StatusUnauthorized:
+		return cmp.Or(c.keyless, keyAdvice)
+	case status == http.StatusForbidden && strings.Contains(detail, "this key is not permitted here"):
+		if c.socket != "" {
+			return kindAdviceHere
+		}
+		return kindAdvice
+	}
+	return ""
+}
+
+// parameter matches how a detail begins that is about a parameter of a query.
+var parameter = regexp.MustCompile(`^parameter ([a-z_]+): `)
+
 // asFlags replaces advice for callers over HTTP by the corresponding flags and commands.
 func asFlags(detail string) string {
+	if found := parameter.FindStringSubmatch(detail); found != nil {
+		flag := strings.TrimSuffix(found[1], "_id") // session_id is --session
+		if found[1] == "event_id" {
+			flag = "event-id"
+		}
+		detail = "--" + strings.ReplaceAll(flag, "_", "-") + ": " + strings.TrimPrefix(detail, found[0])
+	}
 	return strings.NewReplacer(
 		"GET /v1/receipts/{id} shows", "`eye receipt ID` shows",
+		"GET /v1/values?field=name lists existing ones", "`eye events` shows those that are stored",
+		"find rejections of an event with /v1/rejections?event_id=…", "`eye rejections --event-id ID` lists those of an event",
 		"erase=1 erases", "--erase erases",
 		"make the key under /v1/apps/{app}/keys", "give that with --app",
 		"make the key under /v1/keys", "omit --app",
 		"revoke it under /v1/apps/{app}/keys", "give that with --app",
 		"revoke it under /v1/keys", "omit --app",
+		"a valid key is required, as in Authorization: Bearer KEY", "a valid key is required",
+		"--from: it is after to", "--from: it is after --to",
+		"this key is valid for a single application; omit app", "this key is valid for a single application; omit --app",
+		"applies to rejections only; add kind=rejection", "applies to rejections only; add --kind rejection",
 	).Replace(detail)
 }
 
@@ -276,8 +321,17 @@ func (c *Client) Secret(ctx context.Context) (string, error) {
 	if c.temporary != nil {
 		return c.temporary.secret(ctx)
 	}
+	if c.key == "" && c.keyFile != "" {
+		if b, err := os.ReadFile(c.keyFile); err == nil {
+			return strings.TrimSpace(string(b)), nil
+		}
+	}
 	return c.key, nil
 }
+
+// AwaitKey makes the client read its key from a file, which the server writes when it starts, as
+// long as it has no other key.
+func (c *Client) AwaitKey(name string) { c.keyFile = name }
 
 // UnreachableError is the error of a request whose outcome is unknown, or that was never sent.
 type UnreachableError struct {
@@ -306,7 +360,19 @@ func (c *Client) ConnectionError(ctx context.Context, err error) error {
 	if inURL, ok := errors.AsType[*url.Error](err); ok {
 		err = inURL.Err // its text repeats method and address
 	}
-	return &UnreachableError{c.shown, err}
+	return &UnreachableError{c.shown, WithoutLocalPort(err)}
+}
+
+// WithoutLocalPort returns an error of a connection without the port of this end, which differs in
+// each attempt, so that equal failures have equal texts. It returns other errors as they are.
+func WithoutLocalPort(err error) error {
+	failed, ok := err.(*net.OpError) //nolint:errorlint // the text of an error that wraps one is complete
+	if !ok {
+		return err
+	}
+	remote := *failed
+	remote.Source = nil
+	return &remote
 }
 
 // Decode decodes the JSON document that was received from a path.

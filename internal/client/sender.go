@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 
@@ -32,11 +31,7 @@ func (c *Client) Sender(ctx context.Context, o theeye.Options) (*theeye.Client, 
 // SendError returns an error of Sender's client in the words of the command line.
 func (c *Client) SendError(err *theeye.Error) error {
 	text := asFlags(err.Message)
-	if err.Status == http.StatusUnauthorized {
-		advice := cmp.Or(c.keyless, keyAdvice)
-		if strings.Contains(text, "requests with this key must be signed") {
-			advice = "sign them with --sign"
-		}
+	if advice := c.advice(err.Status, text); advice != "" {
 		text += " (" + advice + ")"
 	}
 	return errors.New(strings.Join(strings.Fields(text), " "))
