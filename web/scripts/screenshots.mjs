@@ -1,17 +1,15 @@
-// Takes pictures of every screen into docs/images: light, dark and narrow. They show a server with a
-// week of sample traffic.
+// Takes pictures of every screen into docs/images: light, dark and narrow. They show the demo, with
+// its week of history and its live traffic.
 import { mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { launch, open, settled, signIn } from "../test/browser/browser.mjs";
 import { start } from "../test/browser/eye.mjs";
-import { sample } from "./sample.mjs";
 
 const folder = "../docs/images";
 const most = 200 * 1024;
-const eye = await start();
+const eye = await start("--demo");
 const browser = await launch();
 try {
-  await sample(eye);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   const names = await screens();
@@ -25,7 +23,7 @@ try {
       await page.goto(eye.url + path);
       await settled(page).catch(() => {});
       await act?.(page);
-      if (name === "live") await traffic();
+      if (name === "live") await sleep(20_000); // about fifteen events
       await sleep(700);
       await take(page, name, look);
     }
@@ -36,23 +34,10 @@ try {
   await eye.stop();
 }
 
-/** traffic sends events while somebody looks at /live. */
-async function traffic() {
-  await sleep(500);
-  const { key } = await eye.call("POST", "/v1/apps/shop/keys", { kind: "write" });
-  for (let i = 0; i < 40; i++) {
-    const name = ["pageview", "cta click", "pageview", "submit"][i % 4];
-    const data = name === "submit" ? { path: "/quote", form: { first_name: "Ada", ...(i % 8 === 3 ? {} : { phone: "+1 555 0100" }) } } : { path: ["/", "/movers/", "/quote"][i % 3] };
-    await eye.call("POST", "/v1/events", { session_id: `live-${i % 5}`, category: name === "submit" ? "form interaction" : "page interaction", name, data, timestamp: new Date().toISOString() }, key);
-    await sleep(40 + (i % 7) * 60);
-  }
-  await sleep(1000);
-}
-
 /** screens returns names, addresses, and what is done there. */
 async function screens() {
   const first = (path) => eye.call("GET", path);
-  const rejection = (await first("/v1/rejections?code=schema_violation&limit=1")).rejections[0];
+  const rejection = (await first("/v1/rejections?code=schema_violation&name=submit&limit=1")).rejections[0];
   const session = (await first("/v1/sessions?limit=100")).sessions.sort((a, b) => b.apps.length - a.apps.length || b.rejections - a.rejections || b.events - a.events)[0];
   const span = "range=7d";
   const row = (n) => (page) => page.locator(`[data-index="${n}"]`).click();
@@ -77,9 +62,7 @@ async function screens() {
     }],
     ["apps", "/apps", row(3)],
     ["audit", "/audit"],
-    ["unreadable", "/unreadable", async () => {
-      await fetch(`${eye.url}/v1/events`, { method: "POST", headers: { authorization: "Bearer eye_w_unknown" }, body: "{}" });
-    }],
+    ["unreadable", "/unreadable"],
     ["docs", "/docs"],
   ];
 }
