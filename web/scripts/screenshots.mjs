@@ -61,7 +61,7 @@ async function screens() {
       await page.keyboard.press("Enter");
     }],
     ["apps", "/apps", row(3)],
-    ["audit", "/audit"],
+    ["audit", `/audit?${span}`],
     ["unreadable", "/unreadable"],
     ["docs", "/docs"],
   ];
