@@ -68,17 +68,59 @@ func TestErasureOutlivesReadersOfTheFeed(t *testing.T) {
 	}
 }
 
-// Whoever waits for a window that an erasure ends is told to try again, and not that the request was
-// cancelled.
-func TestErasureEndsTheMakingOfAWindow(t *testing.T) {
-	s := feedStore(t)
-	for i := range maxReaders { // nobody can count the rows of a window
+// takeReaders takes all places of readers, so that nobody can count the rows of a window.
+func takeReaders(t *testing.T, s *Store) (leave func()) {
+	t.Helper()
+	var all []func()
+	for i := range maxReaders {
 		leave, err := s.readers.Acquire(t.Context(), fair.Caller{App: strconv.Itoa(i), Key: strconv.Itoa(i)})
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer leave()
+		all = append(all, leave)
 	}
+	return func() {
+		for _, leave := range all {
+			leave()
+		}
+	}
+}
+
+// A window is made although its first reader does not wait for it, and the next reader finds it.
+func TestAWindowOutlivesItsReader(t *testing.T) {
+	s := feedStore(t)
+	leave := takeReaders(t, s)
+	p := s.pin()
+	ctx, cancel := context.WithCancel(t.Context())
+	left := make(chan error, 1)
+	go func() {
+		_, _, err := s.feedWindows.acquire(ctx, p, 1)
+		left <- err
+	}()
+	for waiting := 0; waiting == 0; time.Sleep(time.Millisecond) {
+		_, waiting = s.readers.Waiting()
+	}
+	cancel()
+	if err := <-left; !errors.Is(err, context.Canceled) {
+		t.Errorf("the first reader gets %v", err)
+	}
+	p.release()
+	leave()
+	s.feedWindows.making.Wait()
+	p = s.pin()
+	defer p.release()
+	w := s.feedWindows.find(p, 1)
+	if w == nil || w.readers != 1 {
+		t.Fatalf("the window is %+v", w)
+	}
+	s.feedWindows.release(w)
+}
+
+// Whoever waits for a window that an erasure ends is told to try again, and not that the request was
+// cancelled.
+func TestErasureEndsTheMakingOfAWindow(t *testing.T) {
+	s := feedStore(t)
+	defer takeReaders(t, s)()
 	p := s.pin()
 	defer p.release()
 	made := make(chan error, 1)

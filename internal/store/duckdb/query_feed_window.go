@@ -30,6 +30,8 @@ const (
 	// feedWindowGroup is how many rows of a window are read together, in which a page begins.
 	feedWindowGroup = 8192
 	feedConns       = 8
+	// feedWindowTime bounds the making of a window, whoever waits for it.
+	feedWindowTime = time.Minute
 	// feedWindowAge is how long a window is kept that is not used.
 	feedWindowAge = 10 * time.Minute
 )
@@ -65,6 +67,7 @@ type feedWindows struct {
 	background *background
 	building   chan struct{} // holds a token while no window is being built; guards background and number
 	number     int           // of the newest window
+	making     sync.WaitGroup
 
 	mu      sync.Mutex // guards what follows
 	windows []*feedWindow
@@ -103,7 +106,8 @@ func (w *feedWindow) isCurrent(p *pinned) bool {
 }
 
 // acquire returns a window that begins at a flushed frame or has it, and makes one if there is
-// none. The caller must release it.
+// none. The caller must release it. When ctx ends first, the window is made nevertheless, for those
+// who try again.
 func (f *feedWindows) acquire(ctx context.Context, p *pinned, frame uint64) (w *feedWindow, release func(), err error) {
 	if w := f.find(p, frame); w != nil {
 		return w, func() { f.release(w) }, nil
@@ -113,13 +117,36 @@ func (f *feedWindows) acquire(ctx context.Context, p *pinned, frame uint64) (w *
 	case <-ctx.Done():
 		return nil, nil, ctx.Err()
 	}
-	defer func() { f.building <- struct{}{} }()
-	if w = f.find(p, frame); w == nil { // nobody has made it meanwhile
-		if w, err = f.make(ctx, p, frame); err != nil {
-			return nil, nil, err
-		}
+	if w := f.find(p, frame); w != nil { // somebody has made it meanwhile
+		f.building <- struct{}{}
+		return w, func() { f.release(w) }, nil
 	}
-	return w, func() { f.release(w) }, nil
+	made, failed := make(chan *feedWindow), make(chan error, 1)
+	again := p.again()
+	f.making.Go(func() {
+		defer func() { f.building <- struct{}{} }()
+		defer again.release()
+		making, cancel := context.WithTimeout(context.WithoutCancel(ctx), feedWindowTime)
+		defer cancel()
+		w, err := f.make(making, again, frame)
+		if err != nil {
+			failed <- err
+			return
+		}
+		select {
+		case made <- w:
+		case <-ctx.Done():
+			f.release(w)
+		}
+	})
+	select {
+	case w := <-made:
+		return w, func() { f.release(w) }, nil
+	case err := <-failed:
+		return nil, nil, err
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
+	}
 }
 
 // find returns a window that serves a frame, with one more reader; nil if there is none.
@@ -377,6 +404,16 @@ func (f *feedWindows) trim(ctx context.Context) error {
 	return f.discard(ctx, maxFeedWindows, func(w *feedWindow) bool {
 		return !w.isCurrent(p) || time.Since(w.used) > feedWindowAge
 	})
+}
+
+// stop ends the making of a window, and waits for it. Nobody may acquire one from then on.
+func (f *feedWindows) stop() {
+	f.mu.Lock()
+	if f.cancel != nil {
+		f.cancel(nil)
+	}
+	f.mu.Unlock()
+	f.making.Wait()
 }
 
 // close releases everything. Nothing uses the windows any more.

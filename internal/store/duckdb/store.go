@@ -297,6 +297,7 @@ func (s *Store) Close() error {
 	s.metrics.unregister()
 	s.EndLeases()
 	s.EndExports()
+	s.feedWindows.stop()
 	var err error
 	if s.writer != nil {
 		err = s.writer.Close()

@@ -47,6 +47,14 @@ func (s *Store) pin() *pinned {
 	return &pinned{s.version, s, s.reading}
 }
 
+// again pins the same version once more.
+func (p *pinned) again() *pinned {
+	p.store.mu.Lock()
+	defer p.store.mu.Unlock()
+	p.tables.pins++
+	return &pinned{p.storeVersion, p.store, p.in}
+}
+
 // release removes the pin.
 func (p *pinned) release() {
 	p.store.mu.Lock()
