@@ -408,7 +408,7 @@ func everything(at Position) store.FeedQuery {
 func (h *Hub) publish(ctx context.Context, items []store.FeedItem, to Position, tombstones int) {
 	list := make([]*Item, len(items))
 	for n := range items {
-		i := &Item{FeedItem: items[n], Position: Position{items[n].Place, to.Timeline}.String()}
+		i := &Item{FeedItem: items[n], Position: PositionOf(&items[n]).String()}
 		i.encoded = sync.OnceValues(func() ([]byte, error) { return h.encode(&i.FeedItem) })
 		list[n] = i
 	}

@@ -23,6 +23,9 @@ type Position struct {
 	Timeline string
 }
 
+// PositionOf returns the position of an item.
+func PositionOf(i *store.FeedItem) Position { return Position{i.Place, i.Timeline} }
+
 // ErrNotAPosition is returned for a text that is not a position.
 var ErrNotAPosition = errors.New("is not a position of the feed; use next or a position of an earlier answer, or omit it to start at the beginning")
 

@@ -65,13 +65,16 @@ type FeedQuery struct {
 type FeedPage struct {
 	Items    []FeedItem
 	Next     FeedPlace // everything up to here was searched
-	Timeline string    // of all places of the page
+	Timeline string    // of Next
 	More     bool      // something after Next may be visible already
 }
 
 // FeedItem is an event, a rejection or an erasure: one of the three is set.
 type FeedItem struct {
-	Place      FeedPlace
+	Place FeedPlace
+	// Timeline is that of Place. A record has the timeline that its frame was written in, so that
+	// its position stays the same after a restore.
+	Timeline   string
 	SessionKey string // the keyed hash of the session id; empty without a session
 	Event      *event.Event
 	Rejection  *event.Rejection

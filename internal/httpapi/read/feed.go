@@ -105,8 +105,8 @@ type FeedItem struct {
 	ErasedAt   string     `json:"erased_at,omitzero" format:"date-time"`
 }
 
-func (h *Handlers) toFeedItem(i *store.FeedItem, timeline string) FeedItem {
-	v := FeedItem{Position: feed.Position{Place: i.Place, Timeline: timeline}.String(), SessionKey: i.SessionKey, Kind: kindOf(i)}
+func (h *Handlers) toFeedItem(i *store.FeedItem) FeedItem {
+	v := FeedItem{Position: feed.PositionOf(i).String(), SessionKey: i.SessionKey, Kind: kindOf(i)}
 	switch {
 	case i.Event != nil:
 		e := toEvent(i.Event)
@@ -285,7 +285,7 @@ func (h *Handlers) feedPage(c *httpapi.Call, r *feedRequest, final bool) (done b
 	}
 	httpapi.KeepPage(memory, page.Items, (*store.FeedItem).Size)
 	return true, c.StreamJSON(FeedAnswer{
-		Items: httpapi.MapSlice(page.Items, func(i *store.FeedItem) FeedItem { return h.toFeedItem(ownErasure(i, c.Principal.App), page.Timeline) }),
+		Items: httpapi.MapSlice(page.Items, func(i *store.FeedItem) FeedItem { return h.toFeedItem(ownErasure(i, c.Principal.App)) }),
 		Next:  next.String(),
 	})
 }

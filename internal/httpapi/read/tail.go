@@ -147,7 +147,7 @@ func (t *tailWriter) past(at feed.Position) (feed.Position, error) {
 		if err != nil {
 			return at, err
 		}
-		if err := t.item(i, feed.Position{Place: i.Place, Timeline: page.Timeline}.String(), text); err != nil {
+		if err := t.item(i, feed.PositionOf(i).String(), text); err != nil {
 			return at, err
 		}
 	}

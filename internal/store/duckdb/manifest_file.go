@@ -296,6 +296,16 @@ func (m *Manifest) lineage() erasure.Lineage {
 	return l
 }
 
+// origin returns the timeline that a frame was written in.
+func (m *Manifest) origin(frame uint64) string {
+	for _, t := range m.Timelines { // from the earliest on
+		if frame <= t.Last {
+			return t.ID
+		}
+	}
+	return m.Timeline
+}
+
 // beginTimeline begins a new timeline after a frame.
 func (m *Manifest) beginTimeline(last uint64) {
 	if m.Timeline != "" {

@@ -80,6 +80,12 @@ func (p *pinned) feed(ctx context.Context, q store.FeedQuery) (store.FeedPage, e
 			break
 		}
 	}
+	for n := range f.page.Items {
+		i := &f.page.Items[n]
+		if i.Timeline = lineage.Timeline; i.Erased == nil {
+			i.Timeline = p.manifest.origin(i.Place.CarriedBy)
+		}
+	}
 	return store.FeedPage{Items: f.page.Items, Next: f.at, Timeline: lineage.Timeline, More: f.full}, nil
 }
 

@@ -155,3 +155,13 @@ func TestErasureReachesWhatIsVisible(t *testing.T) {
 		t.Errorf("the last frame was read: %t, %v", asked, err)
 	}
 }
+
+// What was written before a restore keeps its timeline, also when nothing was written between two.
+func TestOriginOfFrames(t *testing.T) {
+	m := Manifest{Timeline: "now", Timelines: []Timeline{{"first", 10}, {"empty", 10}, {"third", 20}}}
+	for frame, want := range map[uint64]string{1: "first", 10: "first", 11: "third", 20: "third", 21: "now"} {
+		if got := m.origin(frame); got != want {
+			t.Errorf("frame %d was written in %s, want %s", frame, got, want)
+		}
+	}
+}

@@ -40,6 +40,7 @@ func (s *Store) Feed(ctx context.Context, q store.FeedQuery) (store.FeedPage, er
 	page := store.FeedPage{Timeline: timeline, Next: q.After}
 	pager := store.NewFeedPager(q)
 	for _, item := range selected {
+		item.Timeline = timeline
 		if item.Event != nil {
 			item.Event = copyEvent(item.Event)
 		} else {
