@@ -10,7 +10,7 @@ import (
 )
 
 // Host is the host of the pages that are visited.
-const Host = "www.consumeraffairs.com"
+const Host = "www.shop.example"
 
 // Types returns the event types of the examples for an application that sends them, in categories
 // of its own, because all applications share the event types.

@@ -30,5 +30,6 @@ class Palette {
 }
 
 export const categories = new Palette([1, 2, 3, 4, 5, 6, 7]);
-// Applications begin with others, so that they are not taken for categories.
+// Applications begin with others, so that they are not taken for categories. They are learned from
+// lists of all applications alone: screens that show some of them would give other colours.
 export const applications = new Palette([5, 3, 7, 4, 6, 1, 2]);

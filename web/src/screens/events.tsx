@@ -1,6 +1,6 @@
 import { useMemo } from "preact/hooks";
 import { get } from "../lib/api.ts";
-import { applications, categories } from "../lib/colors.ts";
+import { categories } from "../lib/colors.ts";
 import { fieldsIn, keysOf } from "../lib/fields.ts";
 import { api, chips, eventFilters } from "../lib/filter.ts";
 import { clock, plural, when } from "../lib/format.ts";
@@ -41,7 +41,6 @@ export function Events() {
     p.set("limit", "100");
     if (cursor) p.set("cursor", cursor);
     const page = await get<Page & { events: Event[] }>("/v1/events", { params: p, signal });
-    applications.learn(page.events.map((e) => e.app).sort());
     return { items: page.events, next: page.next_cursor };
   });
   const found = useMemo(() => fieldsIn(list.items, 6), [list.items.length > 0, key]);

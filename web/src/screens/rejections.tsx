@@ -104,7 +104,7 @@ function Examples({ group: g, replay }: { group: RejectionGroup; replay: () => v
         {data?.rejections.map((r) => (
           <li key={r.id}>
             <a href={to(path("rejections", r.id))} class="example">
-              <span class="row-flex"><span class="strong"><Time at={r.received_at} /></span><span class="cut soft mono small">{r.session_id ? <Text text={r.session_id} most={80} /> : "no session"}</span></span>
+              <span class="row-flex"><span class="strong nowrap"><Time at={r.received_at} /></span><span class="cut soft mono small">{r.session_id ? <Text text={r.session_id} most={80} /> : "no session"}</span></span>
               <span class="mono small soft cut"><Text text={r.raw ?? "not text"} most={200} /></span>
             </a>
           </li>

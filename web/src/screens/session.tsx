@@ -1,6 +1,6 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { address, get } from "../lib/api.ts";
-import { applications, categories } from "../lib/colors.ts";
+import { categories } from "../lib/colors.ts";
 import { clock, day, duration, plural } from "../lib/format.ts";
 import { useLoad } from "../lib/load.ts";
 import type { Event, Rejection, Session } from "../lib/model.ts";
@@ -28,7 +28,6 @@ export function SessionScreen({ id }: { id: string }) {
     [s.events, s.gaps, refused.data, s.session],
   );
   useEffect(() => {
-    applications.learn([...(s.session?.apps ?? [])].sort());
     categories.learn(s.events.slice(0, 1000).map((e) => e.category));
   }, [s.session]);
   const jump = useRef<(id: string) => void>(() => {});

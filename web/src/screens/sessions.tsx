@@ -1,5 +1,4 @@
 import { get } from "../lib/api.ts";
-import { applications } from "../lib/colors.ts";
 import { chips } from "../lib/filter.ts";
 import { duration, plural } from "../lib/format.ts";
 import { usePages } from "../lib/load.ts";
@@ -21,7 +20,6 @@ export function Sessions() {
     const p = new URLSearchParams(query);
     if (cursor) p.set("cursor", cursor);
     const page = await get<Page & { sessions: Session[] }>("/v1/sessions", { params: p, signal });
-    applications.learn(page.sessions.flatMap((s) => s.apps).sort());
     return { items: page.sessions, next: page.next_cursor };
   });
   const extended = list.items.some((s) => s.first !== undefined);

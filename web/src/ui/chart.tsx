@@ -76,7 +76,7 @@ export function Chart({ label, steps, below, marks = [], height = 190, brush }: 
         },
       };
     }
-  }, [steps, below, width, height, look, colors.join()]);
+  }, [steps, below, width, height, look, colors.join(), marks.map((m) => m.at).join()]);
 
   const sum = steps.groups.reduce((n, g) => n + total(g), 0);
   return (
