@@ -199,8 +199,8 @@ func (v *visit) view(path, referrer string) {
 // submit submits the form; a call may follow.
 func (v *visit) submit() {
 	data := submitData{Host, "/quote", "4.12.0", formData{
-		FirstName: v.pick("John", "Ada", "Grace", "Alan", "Edsger", "Barbara", "Katherine", "Tim"),
-		LastName:  v.pick("Doe", "Miller", "Garcia", "Kim", "Novak", "Okafor", "Rossi", "Tanaka"),
+		FirstName: v.pick("Jane", "John"),
+		LastName:  "Doe",
 		Phone:     fmt.Sprintf("+1 555 01%02d", v.rand.IntN(100)),
 		Interest:  v.pick("solar", "moving", "warranty", "hearing"),
 	}}

@@ -62,7 +62,7 @@ const columns: Column<Row>[] = [
   { id: "category", title: "category", width: "minmax(100px, 1fr)", cell: (t) => <Category name={t.category} /> },
   { id: "events", title: "events", width: "80px", numeric: true, cell: (t) => <Count n={t.events} /> },
   { id: "rejected", title: "rejected", width: "72px", numeric: true, cell: (t) => (t.rejected ? <span class="bad">{share(t.rejected, t.rejected + t.events)}</span> : <span class="soft">0 %</span>) },
-  { id: "version", title: "schema", width: "112px", wide: true, cell: (t) => (t.type ? `version ${t.type.version}` : <span class="tag">without schema</span>) },
+  { id: "version", title: "schema", width: "132px", wide: true, cell: (t) => (t.type ? `version ${t.type.version}` : <span class="tag">without schema</span>) },
   { id: "changed", title: "last change", width: "112px", wide: true, cell: (t) => t.type && <Time at={t.type.created_at} /> },
 ];
 
