@@ -13,15 +13,15 @@ test("rows show pauses, what is missing and what was rejected", () => {
   const events = [event("a", "09:00:00.000001"), event("b", "09:00:00.000001"), event("c", "09:10:00"), event("d", "09:10:01")];
   const gap = { sender: "tab-1", from_seq: 7, to_seq: 8, count: 2, after: "c", before: "d" };
   const refused = { id: "r", received_at: "2026-01-01T09:05:00Z" } as Rejection;
-  const got = rows(events, [gap], [refused], 6).map((r) => (r.kind === "event" ? `${r.event.id} ${r.after ?? "time"}` : r.kind));
+  const got = rows([{ at: 0, events }], [gap], [refused], 6).map((r) => (r.kind === "event" ? `${r.event.id} ${r.after ?? "time"}` : r.kind));
   assert.deepEqual(got, ["a time", "b 0", "rejection", "c time", "missing", "d 1000000", "waiting", "waiting"]);
-  const quiet = rows(events, [], [], 4).map((r) => r.kind);
+  const quiet = rows([{ at: 0, events }], [], [], 4).map((r) => r.kind);
   assert.deepEqual(quiet, ["event", "event", "pause", "event", "event"]);
 });
 
 test("a rejection is placed by the time it was sent with, if that can be read", () => {
   const late = { id: "r", received_at: "2026-01-01T10:00:00Z", raw: '{"timestamp":"2026-01-01T08:00:00Z"}' } as Rejection;
-  assert.deepEqual(rows([event("a", "09:00:00")], [], [late], 1).map((r) => r.kind), ["rejection", "event"]);
+  assert.deepEqual(rows([{ at: 0, events: [event("a", "09:00:00")] }], [], [late], 1).map((r) => r.kind), ["rejection", "event"]);
 });
 
 test("deltas", () => {

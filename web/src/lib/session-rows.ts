@@ -1,5 +1,6 @@
 import { micros } from "./format.ts";
 import type { Event, Gap, Rejection } from "./model.ts";
+import type { Block } from "./session-reading.ts";
 
 /** Row is a line of the list of a session. */
 export type Row =
@@ -12,31 +13,45 @@ export type Row =
 /** Pauses longer than this are shown as such. */
 export const pauseMs = 5 * 60_000;
 
-/** rows arranges the events of a session with what is missing and what was rejected between them. */
-export function rows(events: Event[], gaps: Gap[], rejections: Rejection[], total: number): Row[] {
+/**
+ * rows arranges the events of a session with what is missing and what was rejected between them. What
+ * has not been read, before, between and after the blocks, waits in rows of its own.
+ */
+export function rows(blocks: Block[], gaps: Gap[], rejections: Rejection[], total: number): Row[] {
   const out: Row[] = [];
   const before = new Map<string, Gap[]>();
   for (const gap of gaps) before.set(gap.before, [...(before.get(gap.before) ?? []), gap]);
   const refused = [...rejections].sort((a, b) => timeOf(a) - timeOf(b));
   let next = 0;
-  let last: number | undefined;
-  const all = events.length >= total;
-  for (const event of events) {
-    const at = micros(event.occurred_at);
-    for (; next < refused.length && timeOf(refused[next]!) < at; next++) {
-      out.push({ kind: "rejection", rejection: refused[next]! });
-      last = undefined;
+  let index = 0;
+  const waitUntil = (end: number) => {
+    for (; index < end; index++) out.push({ kind: "waiting", index });
+  };
+  for (const { at: begin, events } of blocks) {
+    if (index < begin && events[0]) { // those of the time that has not been read are not shown
+      const first = micros(events[0].occurred_at);
+      while (next < refused.length && timeOf(refused[next]!) < first) next++;
     }
-    if (last !== undefined && at - last > pauseMs * 1000) {
-      out.push({ kind: "pause", ms: (at - last) / 1000 });
-      last = undefined;
+    waitUntil(begin);
+    let last: number | undefined;
+    for (const event of events) {
+      const at = micros(event.occurred_at);
+      for (; next < refused.length && timeOf(refused[next]!) < at; next++) {
+        out.push({ kind: "rejection", rejection: refused[next]! });
+        last = undefined;
+      }
+      if (last !== undefined && at - last > pauseMs * 1000) {
+        out.push({ kind: "pause", ms: (at - last) / 1000 });
+        last = undefined;
+      }
+      for (const gap of before.get(event.id) ?? []) out.push({ kind: "missing", gap });
+      out.push({ kind: "event", event, after: last === undefined ? undefined : at - last });
+      last = at;
     }
-    for (const gap of before.get(event.id) ?? []) out.push({ kind: "missing", gap });
-    out.push({ kind: "event", event, after: last === undefined ? undefined : at - last });
-    last = at;
+    index += events.length;
   }
-  if (all) for (; next < refused.length; next++) out.push({ kind: "rejection", rejection: refused[next]! });
-  for (let i = events.length; i < total; i++) out.push({ kind: "waiting", index: i });
+  if (index >= total) for (; next < refused.length; next++) out.push({ kind: "rejection", rejection: refused[next]! });
+  waitUntil(total);
   return out;
 }
 

@@ -1,66 +1,67 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ApiError, get, messageOf } from "./api.ts";
-import type { Event, Gap, Page, Session } from "./model.ts";
+import type { Event, Gap, Session } from "./model.ts";
+import { SessionReading, type Block, type SessionPage } from "./session-reading.ts";
 
-interface Answer extends Page { session: Session; events: Event[]; missing: Gap[] }
-
-export interface SessionState {
+interface Known {
   session: Session | undefined;
+  blocks: Block[];
+  /** All events that were read, in order. */
   events: Event[];
   gaps: Gap[];
+  total: number;
   error: string | undefined;
   /** The server knows nothing of the session. */
   missing: boolean;
-  /** need asks for the events up to an index. */
+}
+
+export interface SessionState extends Known {
+  /** need asks for the event at an index. */
   need: (index: number) => void;
+  /** needEvent asks for an event, wherever it is. */
+  needEvent: (id: string) => void;
   again: () => void;
 }
 
-/** useSession reads the events of a session page by page, as far as they are needed. */
-export function useSession(id: string, version: string): SessionState {
-  const [state, set] = useState<Pick<SessionState, "session" | "events" | "gaps" | "error" | "missing">>({ session: undefined, events: [], gaps: [], error: undefined, missing: false });
-  const [turn, setTurn] = useState(0);
-  const reading = useRef<{ until: number; busy: boolean; next: string | null; count: number; events: Event[]; gaps: Gap[]; drawn: number; abort: AbortController }>(undefined);
+const nothing: Known = { session: undefined, blocks: [], events: [], gaps: [], total: 0, error: undefined, missing: false };
 
-  const read = async (r: NonNullable<typeof reading.current>, cursor: string | undefined) => {
-    r.busy = true;
-    try {
-      const page = await get<Answer>("/v1/sessions", { params: { session_id: id, exact: "1", limit: cursor ? "1000" : "200", cursor }, signal: r.abort.signal });
-      if (r.abort.signal.aborted) return;
-      r.next = page.next_cursor;
-      r.count += page.events.length;
-      r.events.push(...page.events);
-      r.gaps.push(...page.missing);
-      // On the way to a distant event, the list is drawn again only now and then.
-      const arrived = r.next === null || r.count > r.until;
-      if (arrived || Date.now() - r.drawn > 1500) {
-        r.drawn = Date.now();
-        set({ session: page.session, error: undefined, missing: false, events: r.events.slice(), gaps: r.gaps.slice() });
-      }
-    } catch (error) {
-      if (r.abort.signal.aborted) return;
-      const missing = error instanceof ApiError && error.status === 404;
-      set((s) => ({ ...s, missing, error: missing ? undefined : messageOf(error) }));
-      r.next = null;
-    }
-    r.busy = false;
-    if (r.next !== null && r.count <= r.until) void read(r, r.next);
-  };
+/** useSession reads the events of a session as far as they are needed; see SessionReading. */
+export function useSession(id: string, version: string): SessionState {
+  const [state, set] = useState(nothing);
+  const [turn, setTurn] = useState(0);
+  const current = useRef<{ reading: SessionReading; abort: AbortController; guard: (read: Promise<void>) => void }>(undefined);
 
   useEffect(() => {
-    const r = { until: 0, busy: false, next: null, count: 0, events: [], gaps: [], drawn: 0, abort: new AbortController() };
-    reading.current = r;
-    void read(r, undefined);
-    return () => r.abort.abort();
+    const abort = new AbortController();
+    const reading = new SessionReading(
+      (params) => get<SessionPage>("/v1/sessions", { params: { session_id: id, exact: "1", ...params }, signal: abort.signal }),
+      () => {
+        if (abort.signal.aborted) return;
+        const blocks = reading.blocks.map((b) => ({ at: b.at, events: b.events.slice() }));
+        set({ session: reading.session, blocks, events: blocks.flatMap((b) => b.events), gaps: reading.gaps.slice(), total: reading.total, error: undefined, missing: false });
+      },
+    );
+    const guard = (read: Promise<void>) => {
+      read.catch((error: unknown) => {
+        if (abort.signal.aborted) return;
+        const missing = error instanceof ApiError && error.status === 404;
+        set((s) => ({ ...s, missing, error: missing ? undefined : messageOf(error) }));
+      });
+    };
+    current.current = { reading, abort, guard };
+    guard(reading.need(0));
+    return () => abort.abort();
   }, [id, version, turn]);
 
   return {
     ...state,
     need: (index) => {
-      const r = reading.current;
-      if (!r) return;
-      r.until = Math.max(r.until, index);
-      if (!r.busy && r.next !== null && r.count <= r.until) void read(r, r.next);
+      const c = current.current;
+      c?.guard(c.reading.need(index));
+    },
+    needEvent: (eventID) => {
+      const c = current.current;
+      c?.guard(get<Event>(`/v1/events/${encodeURIComponent(eventID)}`, { signal: c.abort.signal }).then((e) => c.reading.needEvent(eventID, e.occurred_at)));
     },
     again: () => setTurn((t) => t + 1),
   };

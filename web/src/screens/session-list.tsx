@@ -17,8 +17,10 @@ interface Props {
   select: (e: Event) => void;
   selected: string | undefined;
   loading: boolean;
-  /** Asks for the events up to an index. */
+  /** Asks for the event at an index. */
   need: (index: number) => void;
+  /** Asks for an event, wherever it is. */
+  needEvent: (id: string) => void;
   /** Set to a function that brings an event into sight. */
   jump: RefObject<(id: string) => void>;
   /** The event that the address names. */
@@ -29,7 +31,7 @@ interface Props {
 const heights = { event: 32, pause: 28, missing: 32, rejection: 48, waiting: 32 } as const;
 
 /** SessionList is the list of a session: as long as the session, read as far as one has looked. */
-export function SessionList({ rows, select, selected, loading, need, jump, asked }: Props) {
+export function SessionList({ rows, select, selected, loading, need, needEvent, jump, asked }: Props) {
   const scroll = useRef<HTMLDivElement>(null);
   const [at, setAt] = useState(0);
   const list = useVirtual({ count: rows.length, size: (i) => heights[rows[i]?.kind ?? "event"], scroll, version: rows });
@@ -45,13 +47,17 @@ export function SessionList({ rows, select, selected, loading, need, jump, asked
   }, [needed]);
   // The event of the address is looked for until it is found.
   const arrived = useRef(false);
+  const looked = useRef("");
   useEffect(() => {
     if (!asked || arrived.current || rows.length === 0) return;
     if (indexOf(asked) >= 0) {
       arrived.current = true;
       setAt(indexOf(asked));
       jump.current(asked);
-    } else if (rows.at(-1)?.kind === "waiting") need((rows.find((r) => r.kind === "waiting") as { index: number }).index);
+    } else if (looked.current !== asked && rows.some((r) => r.kind === "waiting")) {
+      looked.current = asked;
+      needEvent(asked);
+    }
   }, [asked, rows]);
 
   const focusRow = (index: number, step: number) => {

@@ -24,8 +24,8 @@ export function SessionScreen({ id }: { id: string }) {
   const [erasing, setErasing] = useState(false);
   const asked = params.value.get("show");
   const list = useMemo(
-    () => rows(s.events, s.gaps, (refused.data?.rejections ?? []).filter((r) => r.session_id === id && !r.became), s.session?.events ?? s.events.length),
-    [s.events, s.gaps, refused.data, s.session],
+    () => rows(s.blocks, s.gaps, (refused.data?.rejections ?? []).filter((r) => r.session_id === id && !r.became), s.total),
+    [s.blocks, s.gaps, refused.data, s.total],
   );
   useEffect(() => {
     categories.learn(s.events.slice(0, 1000).map((e) => e.category));
@@ -59,7 +59,7 @@ export function SessionScreen({ id }: { id: string }) {
       {s.session ? <Lanes events={s.events} session={s.session} selected={selected?.id} select={(eventID) => { change({ show: eventID }, true); jump.current(eventID); }} /> : <Skeleton height={64} />}
       <div class="with-panel">
         <div class="grow">
-          <SessionList rows={list} select={select} selected={selected?.id} loading={!s.session} need={s.need} jump={jump} asked={asked ?? undefined} pauseMs={pauseMs} />
+          <SessionList rows={list} select={select} selected={selected?.id} loading={!s.session} need={s.need} needEvent={s.needEvent} jump={jump} asked={asked ?? undefined} pauseMs={pauseMs} />
         </div>
         {selected && (
           <Panel title={<Text text={selected.name} most={120} />} close={() => change({ show: undefined })} actions={<a class="button tiny" href={to("/events", { session_id: id, show: selected.id, range: "all" })}>in events</a>}>
