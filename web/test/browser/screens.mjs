@@ -100,7 +100,7 @@ export function screenTests(world) {
     const { eye, browser } = world;
     const key = await eye.app("long");
     const begin = Date.now() - 5_000_000;
-    await eye.send(key, Array.from({ length: 5000 }, (_, i) => event("long", `step ${i}`, { i }, { timestamp: new Date(begin + i * 1000).toISOString() })));
+    await eye.send(key, Array.from({ length: 5000 }, (_, i) => event("long", `step ${i}`, { i }, { id: `long-${i}`, timestamp: new Date(begin + i * 1000).toISOString() })));
     const page = await open(browser, eye);
     await signIn(page, eye, eye.admin, "/sessions/long");
     const list = page.getByRole("region", { name: "Events of the session" });
@@ -108,6 +108,14 @@ export function screenTests(world) {
     await list.evaluate((e) => e.scrollTo(0, e.scrollHeight));
     await list.getByText("step 4999", { exact: true }).waitFor();
     assert.ok((await list.locator(".row").count()) < 120);
+    await list.evaluate((e) => e.scrollTo(0, e.scrollHeight / 2));
+    await list.getByText(/^step 2[45]\d\d$/).first().waitFor();
+    await list.evaluate((e) => e.scrollTo(0, 0));
+    await list.getByText("step 0", { exact: true }).waitFor();
+    const { id } = await eye.call("GET", "/v1/events/long-4000");
+    await page.goto(`${eye.url}/sessions/long?show=${id}`);
+    await list.getByText("step 4000", { exact: true }).waitFor();
+    await page.getByRole("complementary").getByRole("heading", { name: "step 4000" }).waitFor();
     await page.close();
   });
 
