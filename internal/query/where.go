@@ -76,9 +76,14 @@ func readValue(operator Operator, text string) (value string, quoted bool, err e
 	return text, false, nil
 }
 
+const requiresKey = `data requires a key, as in data.path; write a key with a dot as data."a.b"`
+
 // ParseField parses the name of a field, such as session_id or data.form."a.b". The error is a text
 // for the author of the name.
 func ParseField(text string, kind Kind) (Field, error) {
+	if text == Data {
+		return Field{}, errors.New(requiresKey)
+	}
 	field, rest, err := cutField(text, kind)
 	if err == nil && rest != "" {
 		err = fmt.Errorf("unexpected %q after the field; write a key with one of %s in double quotes", shorten(rest), outsideBareKey)
@@ -119,7 +124,7 @@ func cutPath(rest string) (Field, string, error) {
 		rest = after
 	}
 	if field.Path == nil && !strings.HasPrefix(rest, string(Contains)) {
-		return Field{}, "", errors.New("data requires a key, as in data.path; write a key with a dot as data.\"a.b\". To search all of it, use data~")
+		return Field{}, "", errors.New(requiresKey + ". To search all of it, use data~")
 	}
 	return field, rest, nil
 }
