@@ -265,8 +265,10 @@ func (c *Client) skipDamage(number uint64, err error) {
 	if number != first {
 		return // the events before it are sent first
 	}
-	segment := c.spool.find(number)
-	lost := int(segment.end() - number)
+	lost := 1
+	if segment, ok := c.spool.find(number); ok {
+		lost = int(segment.end() - number)
+	}
 	message := redacted(fmt.Sprintf("%v; the events from there to the end of the segment are lost", err), c.opts.Key)
 	c.reporter.error(&Error{Code: CodeSpool, Message: message, Events: lost})
 	c.settle(lost, Stats{Dropped: int64(lost)})

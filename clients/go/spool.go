@@ -135,14 +135,16 @@ func (s *spool) end() uint64 {
 	return s.segments[len(s.segments)-1].end()
 }
 
-// find returns the segment of an event, which is in one.
-func (s *spool) find(number uint64) segment {
+// find returns the segment of an event. ok is false if it is in none.
+func (s *spool) find(number uint64) (found segment, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i := slices.IndexFunc(s.segments, func(segment segment) bool {
-		return number >= segment.first && number < segment.end()
-	})
-	return s.segments[i]
+	for _, segment := range s.segments {
+		if number >= segment.first && number < segment.end() {
+			return segment, true
+		}
+	}
+	return segment{}, false
 }
 
 // append writes events, the first of which has the given number, and returns how many are on disk.
@@ -162,6 +164,9 @@ func (s *spool) append(number uint64, events []entry) (written int, err error) {
 
 // appendChunk writes as many of the events as one write takes.
 func (s *spool) appendChunk(number uint64, events []entry) (n int, err error) {
+	if s.current != nil && s.end() != number {
+		s.endSegment() // the events between were sent from memory; those of a segment are consecutive
+	}
 	size, all := s.sizes()
 	room := s.bound - all
 	if s.current == nil {

@@ -31,7 +31,10 @@ func (s *spool) read(number uint64) (entry, error) {
 	if r.isLast && number == r.next-1 {
 		return r.last, nil
 	}
-	segment := s.find(number)
+	segment, ok := s.find(number)
+	if !ok {
+		return entry{}, fmt.Errorf("read the spool: event %d is not in it", number)
+	}
 	if r.open == nil || r.file != segment.file || number < r.next {
 		if err := s.open(segment); err != nil {
 			return entry{}, fmt.Errorf("read the spool: %w", err)

@@ -233,7 +233,8 @@ func leaveAlone(t *testing.T, folder string) {
 type fullDisk struct {
 	mu       sync.Mutex
 	room     int
-	syncing  error // what Sync returns
+	syncing  error         // what Sync returns
+	delay    time.Duration // of Sync
 	released chan struct{}
 }
 
@@ -269,6 +270,7 @@ func (f *fullDiskFile) Sync() error {
 	if f.disk.released != nil {
 		<-f.disk.released
 	}
+	time.Sleep(f.disk.delay)
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
 	return errors.Join(f.disk.syncing, f.segmentFile.Sync())
@@ -502,6 +504,52 @@ func TestClockSetBackBesideASpool(t *testing.T) {
 		}
 		if r := server.received(); len(r) != 2 || r[0].sentAt[:16] != "2026-01-02T03:04" || r[1].sentAt[:16] != "2026-01-02T02:04" {
 			t.Errorf("%d requests, the first of %s", len(r), r[0].sentAt)
+		}
+	})
+}
+
+// What is sent from memory while the disk accepts events again does not shift the numbers of those in
+// the spool.
+func TestSpoolAfterAFullDisk(t *testing.T) {
+	folder := spoolFolder(t)
+	synctest.Test(t, func(t *testing.T) {
+		disk := &fullDisk{delay: 300 * time.Millisecond}
+		server := newFakeServer(accepts)
+		client, _ := newTestClient(t, server, Options{Spool: folder, create: disk.create})
+		tracked := 0
+		one := func() {
+			track(t, client, fmt.Sprint("e", tracked), 1)
+			tracked++
+		}
+		for range 3 {
+			one() // the disk is full
+		}
+		time.Sleep(990 * time.Millisecond) // it is tried again after a second
+		one()
+		disk.set(1<<20, nil)
+		time.Sleep(100 * time.Millisecond) // in Sync
+		for range 3 {
+			one()
+		}
+		if err := client.Flush(t.Context()); err != nil { // they are sent from memory
+			t.Error(err)
+		}
+		time.Sleep(time.Second)
+		for range 300 {
+			one()
+		}
+		time.Sleep(5 * time.Second)
+		if err := client.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		sent := map[string]int{}
+		for _, id := range server.ids() {
+			sent[id]++
+		}
+		for n := range tracked {
+			if id := fmt.Sprintf("e%d-0", n); sent[id] != 1 {
+				t.Errorf("%s was sent %d times", id, sent[id])
+			}
 		}
 	})
 }
