@@ -167,7 +167,8 @@ func TestSendResumes(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		kill := time.AfterFunc(20*time.Millisecond+rand.N(150*time.Millisecond), func() { _ = cmd.Process.Kill() })
+		// A slow machine gets more time with each kill, so that a run sends something in the end.
+		kill := time.AfterFunc(time.Duration(kills+1)*20*time.Millisecond+rand.N(150*time.Millisecond), func() { _ = cmd.Process.Kill() })
 		err := cmd.Wait()
 		kill.Stop()
 		if err == nil {

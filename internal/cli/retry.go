@@ -13,7 +13,7 @@ import (
 // Delays between the attempts of one request.
 const (
 	firstBackoff = 200 * time.Millisecond
-	maxBackoff   = 30 * time.Second
+	maxBackoff   = 10 * time.Second
 	maxAsked     = 5 * time.Minute // the longest Retry-After that is honoured
 )
 

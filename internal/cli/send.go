@@ -148,7 +148,8 @@ func (f *sendFlags) run(ctx context.Context, names []string) (err error) {
 		}
 		f.unsent = func(done int) (int, bool) {
 			n, ok := countElements(names[0], options.asLines)
-			return n - earlier - done, ok
+			n -= earlier + done
+			return n, ok && n >= 0 // less when it is not the file of before
 		}
 	}
 	if !isFile {

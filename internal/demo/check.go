@@ -7,23 +7,18 @@ import (
 	"theeye/internal/registry"
 )
 
-// Check returns an error if the demo would add sample traffic to a data directory with other
-// applications. An application named like the demo's means that someone has agreed to that.
+// Check returns an error if the demo would add sample traffic to a data directory that is in use. An application named like the demo's means that someone has agreed to that.
 func Check(apps []registry.App) error {
 	var others []string
 	for _, app := range apps {
 		switch app.Name {
 		case guestApp:
 			return nil
-		case registry.DefaultApp:
 		default:
 			others = append(others, app.Name)
 		}
 	}
-	if len(others) == 0 {
-		return nil
-	}
-	return fmt.Errorf("this data directory has applications already (%s), and --demo would fill another one, %s, with sample traffic: "+
+	return fmt.Errorf("this data directory is in use already (%s), and --demo would fill another one, %s, with sample traffic: "+
 		"give the demo a directory of its own with --data; or, if you want it here, start without --demo, create its application with `eye apps create %[2]s`, and start with --demo again",
 		strings.Join(others[:min(len(others), 3)], ", "), guestApp)
 }

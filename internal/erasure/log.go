@@ -189,10 +189,12 @@ func (l *Log) write(b []byte) (err error) {
 		}
 	}
 	l.torn = true
-	if _, err := f.WriteAt(b, l.doc.size); err != nil {
-		return err
+	_, err = f.WriteAt(b, l.doc.size)
+	if err == nil {
+		err = f.Sync()
 	}
-	if err := f.Sync(); err != nil {
+	if err != nil {
+		_ = f.Truncate(l.doc.size) // else the next start could take what was not begun as begun
 		return err
 	}
 	l.torn = false

@@ -59,6 +59,7 @@ export class Eye {
         storage: discreet || storage === false ? undefined : storage,
         bound: options.queueEvents ?? 10_000,
         discreet,
+        adopt: (key, json) => !this.#quiet() && this.#client.adopt(key, json), // nothing after optOut
       });
     }
     const captured = options.autocapture === true ? {} : options.autocapture;
@@ -168,7 +169,7 @@ function settings(options: Options, inPage: boolean): [Settings, string] {
   if (!["browser", "tab", "memory"].includes(session)) unknown.push(`session "${session}"`);
   return [
     { url: url.replace(/\/+$/, ""), key, ...bounds, onError, onRejected, onOutage },
-    unknown.length > 0 ? `options that do not exist: ${unknown.join(", ")}` : "",
+    unknown.length > 0 ? `unknown options: ${unknown.join(", ")}` : "",
   ];
 }
 

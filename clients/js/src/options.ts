@@ -30,7 +30,7 @@ export interface TrackOptions {
  * - `unsent`: the client was closed before.
  * - `closed`: the event was tracked after close.
  * - `storage`: the browser did not store events; they are in memory alone.
- * - `options`: the client was made with options that do not exist; without onError, the console
+ * - `options`: the client was made with unknown options; without onError, the console
  *   says so.
  *
  * With `unauthorized` and `storage` the events are not lost yet, and `options` concerns none. With

@@ -16,13 +16,15 @@ export interface PageOptions {
   bound: number;
   /** Whether the address of the page is kept from the server. */
   discreet: boolean;
+  /** Queues a stored event of another page. It reports whether there was room. */
+  adopt: (key: string, json: string) => boolean;
 }
 
 /** Page carries the events of a client over the end of its page. */
 export class Page {
   readonly #client: Client;
   readonly #wire: Wire;
-  readonly #discreet: boolean;
+  readonly #options: PageOptions;
   readonly #store: Store | undefined;
   readonly #listening = new AbortController();
   #beaconed = new Set<Entry>(); // since the page was last shown
@@ -32,7 +34,7 @@ export class Page {
   constructor(client: Client, wire: Wire, options: PageOptions) {
     this.#client = client;
     this.#wire = wire;
-    this.#discreet = options.discreet;
+    this.#options = options;
     if (options.storage !== undefined) {
       const store = new Store(options.storage, client.sender, options.bound, (message) => client.report("storage", message, client.stats.queued));
       this.#store = store;
@@ -63,7 +65,7 @@ export class Page {
 
   /** forget removes stored events, those of other pages too. */
   forget(): void {
-    this.#store?.clear();
+    void this.#store?.clear();
   }
 
   /** close leaves what is stored to other pages. */
@@ -83,7 +85,7 @@ export class Page {
     }
     if (batch.length === 0) return;
     for (const entry of batch) this.#beaconed.add(entry);
-    this.#wire.beacon(envelope(this.#client.clock.sentAt(batch[0]!.era), batch), this.#discreet);
+    this.#wire.beacon(envelope(this.#client.clock.sentAt(batch[0]!.era), batch), this.#options.discreet);
   }
 
   /** show goes on, after the back/forward cache with requests that it may have cut. */
@@ -111,7 +113,7 @@ export class Page {
   }
 
   async #adopt(): Promise<void> {
-    const others = await this.#store?.adopt((key, json) => this.#client.adopt(key, json));
+    const others = await this.#store?.adopt(this.#options.adopt);
     if (this.#listening.signal.aborted) return;
     this.#busy = this.#client.stats.queued > 0;
     this.#tickIn(this.#busy ? renewal : others ? soon : seldom);

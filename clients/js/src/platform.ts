@@ -67,7 +67,7 @@ export function browser(post: Platform["post"]): Platform {
   return {
     now: () => Date.now(),
     monotonic: () => performance.now(),
-    random: () => Math.random(),
+    random: Math.random,
     after(ms, f) {
       const timer = setTimeout(f, ms);
       return () => clearTimeout(timer);

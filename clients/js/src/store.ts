@@ -66,11 +66,11 @@ export class Store implements Keeper {
   /** remove removes settled events. */
   remove(keys: string[]): void {
     const gone = new Set(keys);
-    this.#early = this.#early.filter((entry) => !gone.has(entry.key));
+    this.#early = this.#early.filter(({ key }) => !gone.has(key));
     this.#write((tx) => {
       for (const key of keys) {
         const owner = this.#stored.get(key);
-        if (owner === undefined) continue; // there was no room
+        if (!owner) continue; // there was no room
         tx.objectStore(events).delete([owner, key]);
         this.#stored.delete(key);
         this.#room++;
@@ -79,10 +79,11 @@ export class Store implements Keeper {
   }
 
   /** clear removes the events of all pages. */
-  clear(): void {
+  async clear(): Promise<void> {
     this.#early = [];
     this.#stored.clear();
     this.#room = this.#bound;
+    await this.#opening;
     this.#write((tx) => {
       tx.objectStore(events).clear();
       tx.objectStore(owners).clear();
@@ -112,8 +113,7 @@ export class Store implements Keeper {
     await new Promise<void>((resolve) => {
       const tx = this.#begin();
       if (!tx) return resolve();
-      tx.addEventListener("complete", () => resolve());
-      tx.addEventListener("abort", () => resolve());
+      tx.oncomplete = tx.onabort = () => resolve();
       const [stored, leases] = [tx.objectStore(events), tx.objectStore(owners)];
       const count = stored.count();
       count.onsuccess = () => (this.#room = this.#bound - count.result);
@@ -184,7 +184,7 @@ export class Store implements Keeper {
     if (!this.#usable) return;
     this.#usable = false;
     this.#early = [];
-    this.#failed(`events are in memory alone: ${error instanceof Error ? error.name : "the database failed"}`);
+    this.#failed(`events are in memory alone: ${(error as Error | null | undefined)?.name ?? "unknown error"}`);
   }
 }
 

@@ -24,19 +24,19 @@ test("options that are not valid", () => {
   make({ batchDelay: 0 });
 });
 
-test("options that do not exist are told", async () => {
+test("unknown options are told", async () => {
   const { world, errors } = make({ onerror: 1, batchSize: 5, session: "tabs", autocapture: { pageViews: true, clicks: false } });
   assert.deepEqual(errors, []); // not within the constructor
   await world.advance(0);
   assert.deepEqual(errors, [{
-    code: "options", events: 0, message: 'options that do not exist: onerror, batchSize, autocapture.pageViews, session "tabs"',
+    code: "options", events: 0, message: 'unknown options: onerror, batchSize, autocapture.pageViews, session "tabs"',
   }]);
 });
 
-test("without onError, the console tells of options that do not exist, once", (t) => {
+test("without onError, the console tells of unknown options, once", (t) => {
   const warn = t.mock.method(console, "warn", () => {});
   make({ onError: undefined, onerror: 1, cookiedomain: "x" });
-  assert.deepEqual(warn.mock.calls.map((call) => call.arguments), [["theeye: options that do not exist: onerror, cookiedomain"]]);
+  assert.deepEqual(warn.mock.calls.map((call) => call.arguments), [["theeye: unknown options: onerror, cookiedomain"]]);
 });
 
 test("all options that are documented exist", async () => {

@@ -120,7 +120,7 @@ func (t *tailWriter) catchUp(l *feed.Listener, at feed.Position) (feed.Position,
 // isBusy reports whether an error may be gone in a moment.
 func isBusy(err error) bool {
 	p, ok := errors.AsType[*httpapi.ProblemDetails](err)
-	return ok && p.Status == http.StatusServiceUnavailable || errors.Is(err, store.ErrUnavailable)
+	return ok && p.Status == http.StatusServiceUnavailable || errors.Is(err, store.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // past sends a page of items that came before those of the listeners, and returns the position

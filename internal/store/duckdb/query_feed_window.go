@@ -30,8 +30,9 @@ const (
 	// feedWindowGroup is how many rows of a window are read together, in which a page begins.
 	feedWindowGroup = 8192
 	feedConns       = 8
-	// feedWindowTime bounds the making of a window, whoever waits for it.
-	feedWindowTime = time.Minute
+	// feedWindowTime bounds the making of a window, whoever waits for it. It is less than
+	// obsoleteTimeout, because an erasure waits for the segments that a window is made of.
+	feedWindowTime = 20 * time.Second
 	// feedWindowAge is how long a window is kept that is not used.
 	feedWindowAge = 10 * time.Minute
 )
@@ -123,11 +124,14 @@ func (f *feedWindows) acquire(ctx context.Context, p *pinned, frame uint64) (w *
 	}
 	made, failed := make(chan *feedWindow), make(chan error, 1)
 	again := p.again()
+	making, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	f.mu.Lock()
+	f.cancel = cancel
+	f.mu.Unlock()
 	f.making.Go(func() {
 		defer func() { f.building <- struct{}{} }()
 		defer again.release()
-		making, cancel := context.WithTimeout(context.WithoutCancel(ctx), feedWindowTime)
-		defer cancel()
+		defer cancel(nil)
 		w, err := f.make(making, again, frame)
 		if err != nil {
 			failed <- err
@@ -177,16 +181,13 @@ func (f *feedWindows) release(w *feedWindow) {
 // make makes a window that begins at a frame, with one reader. The caller must hold the
 // token of f.building.
 func (f *feedWindows) make(ctx context.Context, p *pinned, frame uint64) (_ *feedWindow, err error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	ctx, cancel := context.WithTimeout(ctx, feedWindowTime)
+	defer cancel()
 	defer func() {
 		if cause := context.Cause(ctx); err != nil && errors.Is(cause, errFeedEnded) {
 			err = cause
 		}
 	}()
-	f.mu.Lock()
-	f.cancel = cancel
-	f.mu.Unlock()
 	last, err := f.choose(ctx, p, frame)
 	if err != nil {
 		return nil, err

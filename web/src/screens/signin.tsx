@@ -36,6 +36,10 @@ export function SignIn({ signedIn }: { signedIn: (back: string | null) => void }
   useEffect(() => {
     document.title = "Sign in · The Eye";
     link.current ??= takeLink();
+    // A link that is pasted into this tab changes the fragment alone.
+    const reload = () => location.hash.startsWith("#link=") && location.reload();
+    addEventListener("hashchange", reload);
+    return () => removeEventListener("hashchange", reload);
   }, []);
   useEffect(() => {
     if (who === undefined || busy) return;

@@ -386,7 +386,7 @@ test("the console tells of kinds of autocapture that do not exist", async () => 
   await page.goto(at());
   const session = await page.evaluate(() => theeye.eye.session);
   assert.deepEqual((await stored(session, 1)).map(({ name }) => name), ["pageview"]);
-  assert.deepEqual(warnings, ["theeye: options that do not exist: autocapture.click"]);
+  assert.deepEqual(warnings, ["theeye: unknown options: autocapture.click"]);
   await close(page);
 });
 

@@ -137,8 +137,17 @@ class Sender:
                     return True
                 if not settled and (self._unauthorized or self._closed):
                     return False
-                if not self._wait_until(end):
+                if self._running or settled:
+                    if not self._wait_until(end):
+                        return False
+                    continue
+                # No thread could be started, such as at a limit of processes: that is tried again.
+                now = self._runtime.monotonic()
+                if end is not None and now >= end:
                     return False
+                self._wait_until(now + _SECOND if end is None else min(end, now + _SECOND))
+                if self._settled < target:
+                    self._wake()
 
     def close(self, timeout: float) -> bool:
         with self._changed:
