@@ -280,6 +280,20 @@ class TestClose(Virtual):
         self.assertEqual(closed, [True])
         self.assertEqual(eye.stats.accepted, 1)
 
+    def test_a_flush_tries_again_to_start_a_thread(self) -> None:
+        eye = self.make()
+        start = self.runtime.start
+        flushed: List[bool] = []
+        with self.no_threads():
+            eye.track("c", "n")
+            start(lambda: flushed.append(eye.flush(1.5)))
+            start(lambda: flushed.append(eye.flush()))
+            self.pass_seconds(2)
+            self.assertEqual(flushed, [False])
+        self.pass_seconds(2)
+        self.assertEqual(flushed, [False, True])
+        self.assertEqual(eye.stats.accepted, 1)
+
     def test_without_a_thread_or_an_answer(self) -> None:
         eye = self.make(hang)
         start = self.runtime.start
