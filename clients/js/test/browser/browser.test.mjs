@@ -354,6 +354,24 @@ test("opting out is remembered, and drops what waits", async () => {
   await close(page);
 });
 
+test("opting out at the start drops what an earlier page has left", async () => {
+  site.tag = made();
+  const { page, sent } = await fresh();
+  await page.goto(at());
+  await browser.context.setOffline(true);
+  await page.evaluate(() => eye.track("test", "dropped"));
+  await eventually("the event is stored", () => page.evaluate(rows).then((n) => n === 1));
+  await page.goto("about:blank");
+  sent.length = 0; // tried without a network
+  site.tag = `${made()}<script>eye.optOut();</script>`;
+  await browser.context.setOffline(false);
+  await page.goto(at("/cart"));
+  await eventually("nothing is stored", () => page.evaluate(rows).then((n) => n === 0));
+  assert.equal(await page.evaluate(() => eye.flush()), true);
+  assert.ok(!sent.some(({ body }) => body.includes("dropped")), "it was sent");
+  await close(page);
+});
+
 test("a page that lives long stores as many events as at its beginning", async () => {
   site.tag = made({ queueEvents: 5, batchDelay: 0 });
   const { page } = await fresh();
