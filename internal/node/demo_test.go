@@ -188,7 +188,7 @@ func TestDemoIsAGuest(t *testing.T) {
 	end()
 	cfg := settings(t, data)
 	cfg.Demo = true
-	if n, err := node.Open(t.Context(), cfg, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "(warehouse)") {
+	if n, err := node.Open(t.Context(), cfg, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "(default, warehouse)") {
 		if err == nil {
 			n.Close()
 		}
