@@ -102,7 +102,7 @@ func (n *Node) planHistory(mark demoMark) {
 }
 
 // planDemo decides what --demo does: a data directory without events and applications of its own
-// gets a history; one with applications of others is refused, or gets a guest.
+// gets a history; one that is in use is refused, unless it has the application of a guest.
 func (n *Node) planDemo(ctx context.Context) error {
 	if n.demo.found {
 		return nil
