@@ -44,8 +44,8 @@ func newTailCommand(s stdio) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "tail", Short: "Show events, rejections and erasures as they become visible", Args: args(cobra.NoArgs),
 		Long: "Show events, rejections and erasures as they become visible, one per line, until it is interrupted. It waits for a server that\n" +
-			"is not running, and says so. When the connection is lost, it connects again and continues where it was. With --json, each line is an item as in GET /v1/feed, without session_key\n" +
-			"of events and rejections. It is for watching; `eye feed` is for copies, which must not miss anything.",
+			"is not running, and says so. When the connection is lost, it connects again and continues where it was. With --json, each line\n" +
+			"is an item as in GET /v1/feed, without session_key of events and rejections. It is for watching; `eye feed` is for copies, which must not miss anything.",
 	}
 	f := &tailFlags{clientFlags: newClientFlags(cmd, s)}
 	f.filter = newFilterFlags(cmd, filterOf{feed: true})
