@@ -305,11 +305,18 @@ func TestDamagedConfirmed(t *testing.T) {
 // one, and nothing is deleted.
 func TestMissingStore(t *testing.T) {
 	t.Parallel()
-	for name, remove := range map[string]string{"manifest": "store/MANIFEST.json", "folder": "store"} {
+	for name, remove := range map[string]string{"manifest": "store/MANIFEST.json", "folder": "store", "queue alone": "store"} {
 		t.Run(name, func(t *testing.T) {
 			s := start(t)
 			s.post(numbered(0, 77))
 			s.shutDown()
+			if name == "queue alone" {
+				for _, mark := range []string{"running", "clock"} {
+					if err := os.RemoveAll(filepath.Join(s.data, mark)); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
 			away := filepath.Join(t.TempDir(), "away")
 			if err := os.Rename(filepath.Join(s.data, remove), away); err != nil {
 				t.Fatal(err)

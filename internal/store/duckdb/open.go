@@ -91,7 +91,9 @@ func (s *Store) readFolder() (loadedManifest, error) {
 // manifest is empty, and must not commit one if the queue was trimmed for an earlier store.
 func (s *Store) HadManifest() bool { return s.hadManifest }
 
-// CommitManifest makes the manifest durable in the current format, before anything refers to it.
+// CommitManifest makes the manifest durable in the current format, before anything refers to it. With
+// the first one it makes the key of session ids: copies of the feed know sessions by it, so it belongs
+// in the first backup.
 // After that, versions that do not know the format refuse the folder. upgraded reports that the
 // store has no manifest and an earlier version created its queue.
 func (s *Store) CommitManifest(upgraded bool) error {
@@ -105,12 +107,17 @@ func (s *Store) CommitManifest(upgraded bool) error {
 	if s.upToDate && m.Tombstones == s.tombstones.Digest() && (m.Upgraded || !upgraded) {
 		return s.tombstones.FinishConversion()
 	}
+	if err := s.tombstones.CreateKey(); err != nil {
+		return err
+	}
 	m.Tombstones = s.tombstones.Digest()
 	m.Upgraded = m.Upgraded || upgraded
 	if err := s.commit(&m); err != nil {
 		return err
 	}
-	s.install(func(next *storeVersion) { next.manifest = &m })
+	s.install(func(next *storeVersion) {
+		next.manifest, next.erased = &m, next.erased.With(s.tombstones.Document(), m.lineage())
+	})
 	return s.tombstones.FinishConversion()
 }
 

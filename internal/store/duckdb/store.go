@@ -182,9 +182,6 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		s.newFolders = nil
 	}
 	s.metrics = newMetrics(opts.Registerer, s)
-	if err := s.ensureSessionKey(); err != nil { // before the first backup: copies of the feed know sessions by it
-		return nil, errors.Join(err, s.Close())
-	}
 	return s, nil
 }
 

@@ -130,7 +130,11 @@ func (h *history) walkFeed() {
 				h.t.Fatalf("session %q has the keys %q and %q", session, key, p.Items[i].SessionKey)
 			}
 			keys[session] = p.Items[i].SessionKey
-			p.Items[i].SessionKey = ""
+			if p.Items[i].Timeline == "" {
+				h.t.Fatalf("the item at %+v has no timeline", p.Items[i].Place)
+			}
+			// These are of the store's own making.
+			p.Items[i].SessionKey, p.Items[i].Timeline = "", ""
 		}
 		all = append(all, p.Items...)
 		q.After, q.Timeline = p.Next, p.Timeline
@@ -148,7 +152,7 @@ func (h *history) walkFeed() {
 		h.t.Fatal("the model:", err)
 	}
 	for i := range want.Items {
-		want.Items[i].SessionKey = ""
+		want.Items[i].SessionKey, want.Items[i].Timeline = "", ""
 	}
 	h.equal("the feed", want.Items, all)
 	if !slices.IsSortedFunc(all, func(a, b store.FeedItem) int { return a.Place.Compare(b.Place) }) {
