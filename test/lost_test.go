@@ -310,16 +310,15 @@ func TestMissingStore(t *testing.T) {
 			s := start(t)
 			s.post(numbered(0, 77))
 			s.shutDown()
+			removed := []string{remove}
 			if name == "queue alone" {
-				for _, mark := range []string{"running", "clock"} {
-					if err := os.RemoveAll(filepath.Join(s.data, mark)); err != nil {
-						t.Fatal(err)
-					}
-				}
+				removed = append(removed, "clock", "tombstones")
 			}
-			away := filepath.Join(t.TempDir(), "away")
-			if err := os.Rename(filepath.Join(s.data, remove), away); err != nil {
-				t.Fatal(err)
+			away := t.TempDir()
+			for _, name := range removed {
+				if err := os.Rename(filepath.Join(s.data, name), filepath.Join(away, filepath.Base(name))); err != nil {
+					t.Fatal(err)
+				}
 			}
 			before := fileNames(t, filepath.Join(s.data, "store"))
 			if name == "manifest" {
@@ -340,9 +339,11 @@ func TestMissingStore(t *testing.T) {
 					t.Errorf("deleted: %v", err)
 				}
 			}
-			_ = os.RemoveAll(filepath.Join(s.data, remove))
-			if err := os.Rename(away, filepath.Join(s.data, remove)); err != nil {
-				t.Fatal(err)
+			for _, name := range removed {
+				_ = os.RemoveAll(filepath.Join(s.data, name))
+				if err := os.Rename(filepath.Join(away, filepath.Base(name)), filepath.Join(s.data, name)); err != nil {
+					t.Fatal(err)
+				}
 			}
 			s.launch()
 			s.sums(77, 77, 0)
