@@ -13,8 +13,9 @@ async function core() {
 const measured = [
   // What all platforms share: encoding, queue, clock, batches and retries.
   { name: "core", bound: 3 * 1024, code: await core() },
-  // The script of a page, with everything.
-  { name: "all", bound: 8 * 1024, code: await readFile("dist/eye.js") },
+  // The script of a page, with everything. It leaves room for the server's compressor, which needs a
+  // few bytes more.
+  { name: "all", bound: 8 * 1024 - 16, code: await readFile("dist/eye.js") },
 ];
 for (const { name, bound, code } of measured) {
   const size = gzipSync(code, { level: 9 }).length;

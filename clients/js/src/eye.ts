@@ -4,7 +4,7 @@ import { uuid } from "./ids.js";
 import type { Autocapture, Event, Options, Stats, TrackOptions, Wait } from "./options.js";
 import { Page } from "./page.js";
 import { browser, server, type Platform } from "./platform.js";
-import { MemorySessions, StoredSessions, type Sessions } from "./session.js";
+import { memorySessions, StoredSessions, type Sessions } from "./session.js";
 import { keepaliveBytes, Wire } from "./wire.js";
 
 const optedOut = "theeye_optout";
@@ -46,7 +46,7 @@ export class Eye {
 
     const kind = options.session ?? "browser";
     if (!inPage || discreet || kind === "memory" || options.sessionId !== undefined) {
-      this.#sessions = new MemorySessions(options.sessionId ?? uuid(platform.now()));
+      this.#sessions = memorySessions(options.sessionId ?? uuid(platform.now()));
     } else if (kind === "tab") {
       this.#sessions = new StoredSessions(local("sessionStorage"), undefined);
     } else {
@@ -173,7 +173,7 @@ function settings(options: Options, inPage: boolean): [Settings, string] {
   ];
 }
 
-const isObject = (value: unknown) => typeof value === "object" && value !== null && !Array.isArray(value);
+const isObject = (value: unknown) => Object(value) === value && !Array.isArray(value);
 
 /** attempt returns undefined when a storage throws. */
 function attempt<T>(f: () => T): T | undefined {

@@ -20,9 +20,9 @@ function optionsOf(script: HTMLScriptElement): Options | undefined {
     key,
     autocapture: autocapture !== undefined && (listed.length === 0 || some),
     webdriver: webdriver !== undefined,
-    ...(session && { session: session as NonNullable<Options["session"]> }),
-    ...(cookieDomain && { cookieDomain }),
-  };
+    session: session || undefined,
+    cookieDomain: cookieDomain || undefined,
+  } as Options;
 }
 
 const script = document.currentScript as HTMLScriptElement | null;

@@ -6,22 +6,11 @@ export interface Sessions {
   set(id: string): void;
 }
 
-/** The session of a process or of a page. */
-export class MemorySessions implements Sessions {
-  #id: string;
-
-  constructor(id: string) {
-    this.#id = id;
-  }
-
-  current(): string {
-    return this.#id;
-  }
-
-  set(id: string): void {
-    this.#id = id;
-  }
-}
+/** memorySessions returns the session of a process or of a page. */
+export const memorySessions = (id: string): Sessions => ({
+  current: () => id,
+  set: (other) => void (id = other),
+});
 
 const name = "theeye_session";
 const minute = 60_000;

@@ -51,10 +51,7 @@ export class Store implements Keeper {
   /** put stores an event in the current task. */
   put(entry: Entry): void {
     if (!this.#usable || this.#room <= 0) return;
-    if (!this.#database) {
-      this.#early.push(entry);
-      return;
-    }
+    if (!this.#database) return void this.#early.push(entry);
     this.#room--;
     this.#stored.set(entry.key, this.#owner);
     this.#write((tx) => {
@@ -140,7 +137,7 @@ export class Store implements Keeper {
           cursor.continue();
         };
       };
-    });
+    }).catch((error: unknown) => this.#fail(error));
     return others;
   }
 
@@ -169,15 +166,9 @@ export class Store implements Keeper {
   }
 
   #begin(): IDBTransaction | undefined {
-    if (!this.#usable) return undefined;
-    try {
-      const tx = this.#database?.transaction([events, owners], "readwrite");
-      tx?.addEventListener("abort", () => this.#fail(tx.error));
-      return tx;
-    } catch (error) {
-      this.#fail(error);
-      return undefined;
-    }
+    const tx = this.#usable ? this.#database?.transaction([events, owners], "readwrite") : undefined;
+    tx?.addEventListener("abort", () => this.#fail(tx.error));
+    return tx;
   }
 
   #fail(error: unknown): void {
