@@ -85,6 +85,9 @@ func openStore(t *testing.T, dir string) *duckdb.Store {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
+	if err := s.CommitManifest(false); err != nil { // as a node does when it starts
+		t.Fatal(err)
+	}
 	return s
 }
 
