@@ -20,6 +20,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
@@ -92,7 +93,7 @@ func (l *ledger) kept(t *testing.T, before map[uuid.UUID]bool, sent [][]batch) (
 func TestBackupUnderLoad(t *testing.T) {
 	t.Parallel()
 	s := start(t, "--flush-rows", "5000")
-	l := &ledger{entries: map[uuid.UUID]*entry{}}
+	l := &ledger{entries: map[uuid.UUID]*entry{}, pause: 100 * time.Millisecond}
 	var stop atomic.Bool
 	var wg sync.WaitGroup
 	sent := make([][]batch, crashSenders)
@@ -106,6 +107,7 @@ func TestBackupUnderLoad(t *testing.T) {
 					t.Error("a request failed")
 					return
 				}
+				time.Sleep(l.pause)
 			}
 		})
 	}

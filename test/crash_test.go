@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -52,8 +53,9 @@ type entry struct {
 type ledger struct {
 	mu      sync.Mutex // guards entries
 	entries map[uuid.UUID]*entry
-	acked   atomic.Int64 // arrivals, for the moment of the kill
-	late    atomic.Bool  // answers promise nothing: the power is being cut
+	acked   atomic.Int64  // arrivals, for the moment of the kill
+	late    atomic.Bool   // answers promise nothing: the power is being cut
+	pause   time.Duration // of a sender after a batch, where what is waited for takes its time
 }
 
 // batch is one request, sent again with the same ids when it had no answer.
@@ -121,6 +123,7 @@ func (l *ledger) round(s *server, seed uint64, until int64, open [][]batch) {
 					open[sender] = append(open[sender], b)
 					return
 				}
+				time.Sleep(l.pause)
 			}
 		})
 	}

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -20,7 +21,7 @@ func killedAt() []struct {
 		step  string
 		times []int
 	}{
-		// Of a flush, or of a merge, which comes when there are four segments.
+		// Of a flush, or of a merge, which comes when there are enough segments of one size.
 		{"segment filled", []int{1, 2, 5}},
 		{"segment written", []int{1, 3, 5}},
 		{"segment named", []int{1, 2, 5}},
@@ -47,7 +48,7 @@ func TestKilledAtEachStepOfTheStore(t *testing.T) {
 			s.launch()
 			s.prepare()
 			s.shutDown()
-			l := &ledger{entries: map[uuid.UUID]*entry{}}
+			l := &ledger{entries: map[uuid.UUID]*entry{}, pause: 200 * time.Millisecond}
 			open := make([][]batch, crashSenders)
 			seed := rand.Uint64()
 			t.Logf("seed %d", seed)
@@ -59,7 +60,7 @@ func TestKilledAtEachStepOfTheStore(t *testing.T) {
 					s.shutDown()
 				}
 				s.env = []string{fmt.Sprintf("EYE_FAULT_KILL=%s:%d", at.step, n)}
-				if s.launched() { // a start with four segments may not come so far
+				if s.launched() { // a start may not come so far
 					// The fault ends it: there is more to send than that takes.
 					l.round(s, seed+uint64(i), 1<<62, open)
 				}
