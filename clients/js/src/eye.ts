@@ -59,7 +59,7 @@ export class Eye {
         storage: discreet || storage === false ? undefined : storage,
         bound: options.queueEvents ?? 10_000,
         discreet,
-        adopt: (key, json) => !this.#quiet() && this.#client.adopt(key, json), // nothing after optOut
+        quiet: () => this.#quiet(),
       });
     }
     const captured = options.autocapture === true ? {} : options.autocapture;
@@ -143,7 +143,7 @@ export class Eye {
 
   /** quiet reports whether nothing is recorded. Another page may have opted out since. */
   #quiet(): boolean {
-    return this.#silent || this.#automated || (this.#storage !== undefined && attempt(() => this.#storage?.getItem(optedOut)) === "1");
+    return this.#silent || this.#automated || attempt(() => this.#storage?.getItem(optedOut)) === "1";
   }
 }
 

@@ -16,8 +16,8 @@ export interface PageOptions {
   bound: number;
   /** Whether the address of the page is kept from the server. */
   discreet: boolean;
-  /** Queues a stored event of another page. It reports whether there was room. */
-  adopt: (key: string, json: string) => boolean;
+  /** Reports whether nothing may be sent because of optOut, in this page or in another. */
+  quiet: () => boolean;
 }
 
 /** Page carries the events of a client over the end of its page. */
@@ -61,6 +61,7 @@ export class Page {
     });
     listen(window, "pageshow", (event) => (event as PageTransitionEvent).persisted && this.#show(true));
     listen(window, "online", () => this.#client.wake());
+    listen(window, "storage", () => this.#options.quiet() && this.#client.discard());
   }
 
   /** forget removes stored events, those of other pages too. */
@@ -113,7 +114,7 @@ export class Page {
   }
 
   async #adopt(): Promise<void> {
-    const others = await this.#store?.adopt(this.#options.adopt);
+    const others = await this.#store?.adopt((key, json) => !this.#options.quiet() && this.#client.adopt(key, json));
     if (this.#listening.signal.aborted) return;
     this.#busy = this.#client.stats.queued > 0;
     this.#tickIn(this.#busy ? renewal : others ? soon : seldom);

@@ -175,7 +175,7 @@ export class Store implements Keeper {
     if (!this.#usable) return;
     this.#usable = false;
     this.#early = [];
-    this.#failed(`events are in memory alone: ${(error as Error | null | undefined)?.name ?? "unknown error"}`);
+    this.#failed(`events are in memory alone: ${(error as Error | null)?.name}`);
   }
 }
 

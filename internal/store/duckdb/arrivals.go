@@ -2,11 +2,64 @@ package duckdb
 
 import (
 	"iter"
+	"slices"
 	"strings"
 
 	"theeye/internal/cow"
+	"theeye/internal/event"
 	"theeye/internal/store"
 )
+
+// hotFates counts the first arrivals in a memtable, by application and fate. Like arrivals, it never
+// changes.
+type hotFates struct {
+	byApp *cow.Map[string, Counts]
+}
+
+// with returns the counts with those of a decision added.
+func (h hotFates) with(d *decision) hotFates {
+	more := map[string]Counts{}
+	add := func(app string, carriedBy uint64, at event.Position, fate event.Fate) {
+		if carriedBy == at.Frame { // else it is the outcome of a replay
+			c := more[app]
+			c.add(fate, 1)
+			more[app] = c
+		}
+	}
+	for _, e := range d.events {
+		add(e.App, e.CarriedBy, e.Position, event.Stored)
+	}
+	for _, r := range d.rejections {
+		add(r.App, r.CarriedBy, r.Position, event.Rejected)
+	}
+	for _, r := range d.residues {
+		add(r.app, r.carriedBy, r.position, r.fate)
+	}
+	next := h.byApp.Copy()
+	for app, c := range more {
+		known, ok := next.Find(app)
+		if !ok {
+			app = strings.Clone(app)
+		}
+		known.addAll(c)
+		next.Set(app, known)
+	}
+	return hotFates{next}
+}
+
+// addTo adds the counts of apps, nil for all, to counts.
+func (h hotFates) addTo(counts map[string]Counts, apps []string) {
+	if h.byApp == nil {
+		return
+	}
+	for app, n := range h.byApp.All() {
+		if apps == nil || slices.Contains(apps, app) {
+			c := counts[app]
+			c.addAll(n)
+			counts[app] = c
+		}
+	}
+}
 
 // arrivals counts what was received, by application. It never changes: with returns another one
 // that shares unchanged parts.

@@ -20,10 +20,10 @@ func BenchmarkAdvance(b *testing.B) {
 			for i := range apps {
 				all[fmt.Sprint("app", i)] = store.Arrivals{Received: 1}
 			}
-			s.advance(store.Batch{Last: 1, Arrivals: all})
+			s.advance(store.Batch{Last: 1, Arrivals: all}, &decision{})
 			b.ReportAllocs()
 			for b.Loop() {
-				s.advance(store.Batch{Last: 2, Arrivals: map[string]store.Arrivals{"app5": {Received: 1}}})
+				s.advance(store.Batch{Last: 2, Arrivals: map[string]store.Arrivals{"app5": {Received: 1}}}, &decision{})
 			}
 		})
 	}

@@ -25,6 +25,7 @@ type memtable struct {
 	// Set when the memtable is frozen: it contains everything up to this position.
 	position uint64
 	arrivals arrivals
+	fates    hotFates
 
 	refs int // number of table sets that contain it; guarded by Store.mu
 }

@@ -61,7 +61,7 @@ func (s *Store) writeLocked(ctx context.Context, p *pinned, b store.Batch) ([]ev
 	if err != nil {
 		return nil, err
 	}
-	s.advance(b)
+	s.advance(b, d)
 	return d.outcomes, nil
 }
 
@@ -150,10 +150,10 @@ func raise(number *atomic.Int64, n int) {
 // rowOverhead is the approximate size of a row without its payload, in bytes.
 const rowOverhead = 200
 
-// advance makes a batch visible to readers.
-func (s *Store) advance(b store.Batch) {
+// advance makes a batch, and what was decided about it, visible to readers.
+func (s *Store) advance(b store.Batch, d *decision) {
 	s.install(func(next *storeVersion) {
-		next.position, next.arrivals = b.Last, next.arrivals.with(b.Arrivals)
+		next.position, next.arrivals, next.fates = b.Last, next.arrivals.with(b.Arrivals), next.fates.with(d)
 	})
 }
 

@@ -2,18 +2,15 @@ package duckdb
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
-	"theeye/internal/event"
 	"theeye/internal/query"
 	"theeye/internal/store"
 )
 
-// Books implements store.Reader. The rows of segments were counted when these were written; hot
-// rows are counted now. A replayed arrival was received only once: a replay moves the count of its
+// Books implements store.Reader. All rows were counted when they were written. A replayed arrival was received only once: a replay moves the count of its
 // rejection to the fate of the replay, unless it is rejected again.
 func (s *Store) Books(ctx context.Context, apps []string) (store.Books, error) {
 	return queryWithRecovery(ctx, s, query.Query{Apps: apps}, func(p *pinned, q query.Query) (store.Books, error) {
@@ -22,11 +19,15 @@ func (s *Store) Books(ctx context.Context, apps []string) (store.Books, error) {
 }
 
 func (p *pinned) books(ctx context.Context, q query.Query) (store.Books, error) {
-	apps := q.Apps
-	counts, err := p.hotCounts(ctx, q)
-	if err != nil {
+	if err := ctx.Err(); err != nil {
 		return store.Books{}, err
 	}
+	apps, counts := q.Apps, map[string]Counts{}
+	newest := len(p.tables.memtables) - 1
+	for _, mt := range p.tables.memtables[:newest] {
+		mt.fates.addTo(counts, apps)
+	}
+	p.fates.addTo(counts, apps)
 	for app, n := range p.manifest.Removed {
 		if apps == nil || slices.Contains(apps, app) {
 			c := counts[app]
@@ -49,40 +50,6 @@ func (p *pinned) books(ctx context.Context, q query.Query) (store.Books, error) 
 		}
 	}
 	return store.Books{Position: p.position, Accounts: p.accounts(counts, apps)}, nil
-}
-
-// addCounts adds the rows of a query: application, fate and number.
-func (p *pinned) addCounts(ctx context.Context, q statement, counts map[string]Counts) error {
-	_, err := queryAll(ctx, p.store, q, func(scan scanner) (none struct{}, err error) {
-		var app string
-		var fate event.Fate
-		var n int64
-		if err := scan(&app, &fate, &n); err != nil {
-			return none, err
-		}
-		c := counts[app]
-		c.add(fate, n)
-		counts[app] = c
-		return none, nil
-	})
-	return err
-}
-
-// hotCounts counts the first arrivals in memtables.
-func (p *pinned) hotCounts(ctx context.Context, q query.Query) (map[string]Counts, error) {
-	counts := map[string]Counts{}
-	b := newBuilder()
-	text := "SELECT app, fate::INTEGER, count(*) FROM (" + fates(func(table string) string { return p.rows(table, nil) }, q, b) +
-		") WHERE carried_by = frame GROUP BY app, fate"
-	return counts, p.addCounts(ctx, b.build("books", text), counts)
-}
-
-// fates renders arrivals with their fates.
-func fates(rows source, q query.Query, b builder) string {
-	const place = "SELECT app, frame, carried_by, "
-	return place + fmt.Sprintf("%d AS fate FROM ", event.Stored) + rows(eventTable) + where(query.Events, q, b) +
-		" UNION ALL " + place + fmt.Sprintf("%d FROM ", event.Rejected) + rows(rejectionTable) + where(query.Rejections, q, b) +
-		" UNION ALL " + place + "fate FROM " + rows(residueTable) + where(query.Rejections, q, b)
 }
 
 // accounts combines what was counted with what was received.

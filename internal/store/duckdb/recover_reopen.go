@@ -107,7 +107,7 @@ func (s *Store) reopenLocked(ctx context.Context, cause error) error {
 		s.reading = in
 		next.announced = max(next.announced, next.position)
 		next.tables, next.position, next.manifest = t, m.Flushed, &m
-		next.arrivals = newArrivals(m.Arrivals)
+		next.arrivals, next.fates = newArrivals(m.Arrivals), hotFates{}
 		close(s.flushed)
 		s.flushed = make(chan struct{})
 	})

@@ -142,7 +142,8 @@ func (s *Store) freezeLocked(ctx context.Context) error {
 		return err
 	}
 	s.install(func(next *storeVersion) {
-		newest.position, newest.arrivals = next.position, next.arrivals
+		newest.position, newest.arrivals, newest.fates = next.position, next.arrivals, next.fates
+		next.fates = hotFates{}
 		next.tables = &tableSet{memtables: append(slices.Clone(next.tables.memtables), mt), segments: next.tables.segments}
 	})
 	select {

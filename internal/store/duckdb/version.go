@@ -25,6 +25,7 @@ type storeVersion struct {
 	tables   *tableSet
 	position uint64 // the last stored frame
 	arrivals arrivals
+	fates    hotFates // of the newest memtable
 	manifest *Manifest
 	erased   *erasure.Set
 	// announced is the greatest position that readers may have seen. After a reopening it is ahead

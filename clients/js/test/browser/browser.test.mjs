@@ -354,6 +354,24 @@ test("opting out is remembered, and drops what waits", async () => {
   await close(page);
 });
 
+test("opting out in one tab drops what waits in another", async () => {
+  site.tag = made();
+  const { page, sent } = await fresh();
+  await page.goto(at());
+  const other = await browser.context.newPage();
+  await other.goto(at("/product"));
+  await browser.context.setOffline(true);
+  await other.evaluate(() => eye.track("test", "dropped"));
+  await page.evaluate(() => eye.optOut());
+  await eventually("the other tab has nothing", () => other.evaluate(() => eye.stats.queued === 0));
+  sent.length = 0; // tried without a network
+  await browser.context.setOffline(false);
+  assert.equal(await other.evaluate(() => eye.flush()), true);
+  await close(other);
+  assert.ok(!sent.some(({ body }) => body.includes("dropped")), "it was sent");
+  await close(page);
+});
+
 test("opting out at the start drops what an earlier page has left", async () => {
   site.tag = made();
   const { page, sent } = await fresh();
