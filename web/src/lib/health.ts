@@ -58,16 +58,17 @@ export function noteSeen(): void {
   }
 }
 
+let learning: Promise<void> | undefined;
+
 /**
- * learnColors gives the categories of the last day their colours, by order of frequency, if the screen
- * has not done so.
+ * learnColors gives the categories of the last day their colours, by order of frequency, unless a
+ * screen has done so.
  */
-export async function learnColors(): Promise<void> {
-  if (categories.known) return;
-  try {
-    const params = { field: "category", limit: "8", from: new Date(Date.now() - 86_400_000).toISOString() };
-    categories.learn((await get<Values>("/v1/values", { params, polling: true })).values.map((v) => v.value));
-  } catch {
-    // Each screen tells the categories that it shows.
-  }
+export function learnColors(): Promise<void> {
+  if (categories.known) return Promise.resolve();
+  const params = { field: "category", limit: "8", from: new Date(Date.now() - 86_400_000).toISOString() };
+  // When that fails, each screen tells the categories that it shows.
+  return (learning ??= get<Values>("/v1/values", { params, polling: true })
+    .then(({ values }) => categories.learn(values.map((v) => v.value)), () => {})
+    .finally(() => (learning = undefined)));
 }

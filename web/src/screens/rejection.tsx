@@ -1,6 +1,7 @@
-import { useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useState } from "preact/hooks";
 import { capital, get } from "../lib/api.ts";
 import { plural } from "../lib/format.ts";
+import { learnColors } from "../lib/health.ts";
 import { useLoad } from "../lib/load.ts";
 import { marked } from "../lib/marked.ts";
 import type { Rejection, TypeVersion } from "../lib/model.ts";
@@ -20,6 +21,7 @@ import { ReplayDialog } from "./replay.tsx";
 export function RejectionScreen({ id }: { id: string }) {
   const { data: r, error, again } = useLoad(id, (signal) => get<Rejection>(`/v1/rejections/${encodeURIComponent(id)}`, { signal }));
   const [replaying, setReplaying] = useState(false);
+  useEffect(() => void learnColors(), []);
   if (error && !r) return <Screen title="Rejection"><Empty title="This rejection cannot be shown"><p>{error}</p><a href={to("/rejections")}>All rejections</a></Empty></Screen>;
   if (!r) return <Screen title="Rejection"><Skeleton lines={6} height={32} /></Screen>;
   const first = r.problems[0];

@@ -29,13 +29,13 @@ export function Lanes({ events, session, selected, select }: Props) {
           <AppName app={lane.app} />
           <div class="track">
             <div class="track-line" />
+            {lanes.folds.map((f) => <span key={f.at} class="fold-mark" style={{ left: percent(f.at) }} title={`${duration(f.ms)} without events`}>⁄⁄</span>)}
             {lane.marks.map((m) => (
               <button
                 key={m.id} type="button" tabIndex={-1} class={`mark c${categories.of(lane.category.get(m.id) ?? "")} ${m.count > 1 ? "many" : ""}`} style={{ left: percent(m.at) }}
                 title={`${plural(m.count, "event")} at ${timeAt(events, m.id)}`} aria-label={`${plural(m.count, "event")} of ${lane.app} at ${timeAt(events, m.id)}`} onClick={() => select(m.id)}
               />
             ))}
-            {lanes.folds.map((f) => <span key={f.at} class="fold-mark" style={{ left: percent(f.at) }} title={`${duration(f.ms)} without events`}>⁄⁄</span>)}
             {!Number.isNaN(lanes.at) && <span class="now-mark" style={{ left: percent(lanes.at) }} />}
           </div>
         </div>

@@ -1,6 +1,7 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { address, get } from "../lib/api.ts";
 import { categories } from "../lib/colors.ts";
+import { learnColors } from "../lib/health.ts";
 import { clock, day, duration, plural } from "../lib/format.ts";
 import { useLoad } from "../lib/load.ts";
 import type { Event, Rejection, Session } from "../lib/model.ts";
@@ -28,7 +29,7 @@ export function SessionScreen({ id }: { id: string }) {
     [s.blocks, s.gaps, refused.data, s.total],
   );
   useEffect(() => {
-    categories.learn(s.events.slice(0, 1000).map((e) => e.category));
+    void learnColors().then(() => categories.learn(s.events.slice(0, 1000).map((e) => e.category)));
   }, [s.session]);
   const jump = useRef<(id: string) => void>(() => {});
   const selected = s.events.find((e) => e.id === asked) ?? (asked || narrow.value ? undefined : s.events[0]);
