@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"theeye/internal/client"
+	"theeye/internal/duration"
 )
 
 // pageSize is the limit of a page when all pages are fetched.
@@ -55,6 +56,7 @@ func (f *filterFlags) hint(c *clientFlags) {
 // filterOf says in which flags a command differs from others.
 type filterOf struct {
 	order, limit, rejections, replay, oneSession bool
+	onePage                                      bool // there are no further pages
 	feed                                         bool // items of the feed
 	target                                       bool // --to is where they go
 }
@@ -79,6 +81,13 @@ func newFilterFlags(cmd *cobra.Command, of filterOf) *filterFlags {
 	list("name", "name", "`name` of the event type")
 	list("where", "where", "`condition`, such as data.path=/checkout or data.n>=10")
 	text("from", "start `time` (inclusive); a date alone is the beginning of its day")
+	fs.Func("last", "from this `duration` ago on, such as 24h or 7d, in place of --from", func(text string) error {
+		d, err := duration.Parse(text)
+		if err != nil {
+			return err
+		}
+		return fs.Set("from", time.Now().Add(-d).UTC().Format("2006-01-02T15:04:05.000000Z07:00"))
+	})
 	if !of.target { // there, --to is where items go
 		text("to", endUsage)
 	}
@@ -105,6 +114,8 @@ func newFilterFlags(cmd *cobra.Command, of filterOf) *filterFlags {
 	}
 	if of.limit {
 		f.addLimit()
+	}
+	if of.limit && !of.onePage {
 		fs.BoolVar(&f.all, "all", false, "fetch all pages")
 	}
 	return f

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"net/url"
 	"strconv"
 	"strings"
@@ -170,36 +169,6 @@ func newSessionCommand(s stdio) *cobra.Command {
 			}
 			return next, err
 		}})
-	}
-	return cmd
-}
-
-// newCountCommand returns `eye count`.
-func newCountCommand(s stdio) *cobra.Command {
-	cmd := &cobra.Command{Use: "count", Short: "Count events", Args: args(cobra.NoArgs)}
-	f := newClientFlags(cmd, s)
-	filter := newFilterFlags(cmd, filterOf{})
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, err := f.client()
-		if err != nil {
-			return err
-		}
-		filter.hint(f)
-		body, err := c.Do(cmd.Context(), client.Request{Method: "GET", Path: client.CountPath, Query: filter.query()})
-		if err != nil {
-			return err
-		}
-		if f.json {
-			return printDocument(f, body)
-		}
-		var answer struct {
-			Count int64 `json:"count"`
-		}
-		if err := client.Decode(client.CountPath, body, &answer); err != nil {
-			return err
-		}
-		_, err = fmt.Fprintln(f.out, answer.Count)
-		return err
 	}
 	return cmd
 }

@@ -74,6 +74,8 @@ func newRoot(s stdio) *cobra.Command {
 			return cmd.Help()
 		},
 	}
+	root.Version = version()
+	root.SetVersionTemplate(versionLine() + "\n")
 	root.SetIn(s.in)
 	root.SetOut(s.out)
 	root.SetErr(s.err)
@@ -87,7 +89,7 @@ func newRoot(s stdio) *cobra.Command {
 
 	root.AddCommand(newServeCommand(s))
 	root.AddCommand(
-		newSendCommand(s), newEventsCommand(s), newSessionsCommand(s), newSessionCommand(s), newCountCommand(s), newExportCommand(s),
+		newSendCommand(s), newEventsCommand(s), newSessionsCommand(s), newSessionCommand(s), newCountCommand(s), newTopCommand(s), newExportCommand(s),
 		newTailCommand(s), newFeedCommand(s),
 		newRejectionsCommand(s), newReceiptCommand(s), newBooksCommand(s), newEraseCommand(s),
 		newTypesCommand(s), newAppsCommand(s), newKeysCommand(s), newOpenCommand(s),

@@ -15,16 +15,15 @@ func newVersionCommand(s stdio) *cobra.Command {
 	cmd := &cobra.Command{Use: "version", Short: "Print the version", Args: args(cobra.NoArgs)}
 	asJSON := cmd.Flags().Bool("json", false, "print a JSON document")
 	cmd.RunE = func(*cobra.Command, []string) error {
-		v := versionDocument{version(), runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
 		if *asJSON {
-			b, err := json.Marshal(v)
+			b, err := json.Marshal(versionDocument{version(), runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH})
 			if err != nil {
 				return fmt.Errorf("print version: %w", err)
 			}
 			_, err = fmt.Fprintf(s.out, "%s\n", b)
 			return err
 		}
-		_, err := fmt.Fprintf(s.out, "eye %s %s %s\n", v.Version, v.Go, v.Platform)
+		_, err := fmt.Fprintln(s.out, versionLine())
 		return err
 	}
 	return cmd
@@ -35,6 +34,11 @@ type versionDocument struct {
 	Version  string `json:"version"`
 	Go       string `json:"go"`
 	Platform string `json:"platform"`
+}
+
+// versionLine is what `eye version` and `eye --version` print.
+func versionLine() string {
+	return fmt.Sprintf("eye %s %s %s/%s", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 // version returns the module's version and the revision from which it was built, if the build

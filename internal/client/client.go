@@ -189,7 +189,10 @@ func asFlags(detail string) string {
 		if found[1] == "event_id" {
 			flag = "event-id"
 		}
-		detail = "--" + strings.ReplaceAll(flag, "_", "-") + ": " + strings.TrimPrefix(detail, found[0])
+		detail = strings.TrimPrefix(detail, found[0])
+		if flag != "field" { // which an argument names
+			detail = "--" + strings.ReplaceAll(flag, "_", "-") + ": " + detail
+		}
 	}
 	return strings.NewReplacer(
 		"GET /v1/receipts/{id} shows", "`eye receipt ID` shows",

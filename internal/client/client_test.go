@@ -36,6 +36,7 @@ func TestProblemsAdviseCommands(t *testing.T) {
 		"application \"shop\" has events or rejections: erase=1 erases them too, or not": "application \"shop\" has events or rejections: --erase erases them too, or not",
 		"parameter session_id: it is empty; give it a value or omit it":                  "--session: it is empty; give it a value or omit it",
 		"parameter event_id: may be given only once":                                     "--event-id: may be given only once",
+		"parameter field: unknown field \"n\"":                                           "unknown field \"n\"",
 		"parameter time_zone: is unknown":                                                "--time-zone: is unknown",
 		"parameter from: it is after to":                                                 "--from: it is after --to",
 		"parameter code: applies to rejections only; add kind=rejection":                 "--code: applies to rejections only; add --kind rejection",

@@ -25,6 +25,7 @@ const (
 	RejectionsSummaryPath = "/v1/rejections/summary"
 	ReplaysPath           = "/v1/replays"
 	RescuePath            = "/v1/store/rescue"
+	SeriesPath            = "/v1/series"
 	SessionsPath          = "/v1/sessions"
 	StartReplayPath       = "/v1/rejections/replay"
 	TailPath              = "/v1/tail"

@@ -271,7 +271,7 @@ type Point struct {
 // Values are the most frequent values of a field.
 type Values struct {
 	Top   []Value
-	Other int64 // how many values were counted beyond Top
+	Other int64 // how often the field has a value beyond Top
 }
 
 // Value is a value of a field with its count. A JSON string is its text, a number is written as

@@ -117,7 +117,7 @@ func fillSeries(points []store.Point, steps event.Steps, from, to *event.Micros)
 type ValuesAnswer struct {
 	Field  string  `json:"field"`
 	Values []Value `json:"values"`
-	Other  int64   `json:"other" doc:"the number of values that are not listed"`
+	Other  int64   `json:"other" doc:"how often the field has a value that is not listed"`
 }
 
 // Value is one value with its count.
