@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"slices"
@@ -44,7 +45,7 @@ func newTopCommand(s stdio) *cobra.Command {
 
 // ask reads a document that a filter selects. The answer is decoded into v, unless it is printed as
 // it is, because of --json: then done is true.
-func ask(cmd *cobra.Command, f *clientFlags, filter *filterFlags, q client.Request, v any) (done bool, err error) {
+func (f *clientFlags) ask(ctx context.Context, filter *filterFlags, q client.Request, v any) (done bool, err error) {
 	c, err := f.client()
 	if err != nil {
 		return true, err
@@ -56,7 +57,7 @@ func ask(cmd *cobra.Command, f *clientFlags, filter *filterFlags, q client.Reque
 		given[name] = q.Query[name]
 	}
 	q.Query = given
-	body, err := c.Do(cmd.Context(), q)
+	body, err := c.Do(ctx, q)
 	if err != nil {
 		return true, err
 	}
@@ -70,7 +71,7 @@ func countAll(cmd *cobra.Command, f *clientFlags, filter *filterFlags) error {
 	var answer struct {
 		Count int64 `json:"count"`
 	}
-	done, err := ask(cmd, f, filter, client.Request{Path: client.CountPath}, &answer)
+	done, err := f.ask(cmd.Context(), filter, client.Request{Path: client.CountPath}, &answer)
 	if done || err != nil {
 		return err
 	}
@@ -89,7 +90,7 @@ func countByTime(cmd *cobra.Command, f *clientFlags, filter *filterFlags, interv
 			} `json:"points"`
 		} `json:"series"`
 	}
-	done, err := ask(cmd, f, filter, client.Request{Path: client.SeriesPath, Query: map[string][]string{"interval": {interval}}}, &answer)
+	done, err := f.ask(cmd.Context(), filter, client.Request{Path: client.SeriesPath, Query: map[string][]string{"interval": {interval}}}, &answer)
 	if done || err != nil {
 		return err
 	}
@@ -115,7 +116,7 @@ func countByValue(cmd *cobra.Command, f *clientFlags, filter *filterFlags, field
 		Values []valueItem `json:"values"`
 		Other  int64       `json:"other"`
 	}
-	done, err := ask(cmd, f, filter, client.Request{Path: client.ValuesPath, Query: map[string][]string{"field": {field}}}, &answer)
+	done, err := f.ask(cmd.Context(), filter, client.Request{Path: client.ValuesPath, Query: map[string][]string{"field": {field}}}, &answer)
 	if done || err != nil {
 		return err
 	}
