@@ -43,9 +43,9 @@ func newTopCommand(s stdio) *cobra.Command {
 	return cmd
 }
 
-// ask reads a document that a filter selects. The answer is decoded into v, unless it is printed as
+// answer reads a document that a filter selects. The answer is decoded into v, unless it is printed as
 // it is, because of --json: then done is true.
-func (f *clientFlags) ask(ctx context.Context, filter *filterFlags, q client.Request, v any) (done bool, err error) {
+func (f *clientFlags) answer(ctx context.Context, filter *filterFlags, q client.Request, v any) (done bool, err error) {
 	c, err := f.client()
 	if err != nil {
 		return true, err
@@ -71,7 +71,7 @@ func countAll(cmd *cobra.Command, f *clientFlags, filter *filterFlags) error {
 	var answer struct {
 		Count int64 `json:"count"`
 	}
-	done, err := f.ask(cmd.Context(), filter, client.Request{Path: client.CountPath}, &answer)
+	done, err := f.answer(cmd.Context(), filter, client.Request{Path: client.CountPath}, &answer)
 	if done || err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func countByTime(cmd *cobra.Command, f *clientFlags, filter *filterFlags, interv
 			} `json:"points"`
 		} `json:"series"`
 	}
-	done, err := f.ask(cmd.Context(), filter, client.Request{Path: client.SeriesPath, Query: map[string][]string{"interval": {interval}}}, &answer)
+	done, err := f.answer(cmd.Context(), filter, client.Request{Path: client.SeriesPath, Query: map[string][]string{"interval": {interval}}}, &answer)
 	if done || err != nil {
 		return err
 	}
@@ -116,7 +116,7 @@ func countByValue(cmd *cobra.Command, f *clientFlags, filter *filterFlags, field
 		Values []valueItem `json:"values"`
 		Other  int64       `json:"other"`
 	}
-	done, err := f.ask(cmd.Context(), filter, client.Request{Path: client.ValuesPath, Query: map[string][]string{"field": {field}}}, &answer)
+	done, err := f.answer(cmd.Context(), filter, client.Request{Path: client.ValuesPath, Query: map[string][]string{"field": {field}}}, &answer)
 	if done || err != nil {
 		return err
 	}
