@@ -186,3 +186,31 @@ func TestFind(t *testing.T) {
 	cookie, _ := s.signIn(s.read)
 	s.must(s.as(cookie, "POST", "/v1/find", `{"q":"visitor"}`), 200)
 }
+
+// A summary in parts says when each problem occurred.
+func TestSummaryInParts(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	for range 3 {
+		s.must(s.call("POST", "/v1/events?wait=stored", s.write, `{"session_id":"a"}`), 422)
+	}
+	a := s.call("GET", "/v1/rejections/summary?parts=4&from="+s.ago(time.Hour), s.read, "")
+	s.must(a, 200)
+	groups, _ := a.json()["groups"].([]any)
+	for _, g := range groups {
+		if got := fmt.Sprint(dig(g, "parts")); got != "[0 0 0 3]" {
+			t.Errorf("the parts are %s", got)
+		}
+	}
+	if len(groups) == 0 || strings.Contains(string(s.call("GET", "/v1/rejections/summary", s.read, "").body), "parts") {
+		t.Errorf("%d groups, or parts that nobody asked for", len(groups))
+	}
+	for query, want := range map[string]string{
+		"parts=4": "requires from", "parts=0&from=2020-01-01": "from 1 to 200", "parts=201&from=2020-01-01": "from 1 to 200", "parts=x&from=2020-01-01": "from 1 to 200",
+		"parts=4&from=2020-01-02&to=2020-01-02": "must be before to",
+	} {
+		if a := s.call("GET", "/v1/rejections/summary?"+query, s.read, ""); a.status != 400 || !strings.Contains(string(a.body), want) {
+			t.Errorf("%s: %d %s", query, a.status, a.body)
+		}
+	}
+}

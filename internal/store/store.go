@@ -116,8 +116,9 @@ type Reader interface {
 	Rejections(ctx context.Context, q query.Query) (Page[event.Rejection], error)
 	// RejectionSummary counts the problems of the rejections that q selects, by app, category,
 	// name, code and pointer; most frequent first, then by those fields. It returns at most q.Limit
-	// groups, within q.MaxBytes as for a page.
-	RejectionSummary(ctx context.Context, q query.Query) ([]RejectionGroup, error)
+	// groups, within q.MaxBytes as for a page. With parts > 0, q.From and q.To must be set, and each
+	// group has its count in each of so many equal parts of that span.
+	RejectionSummary(ctx context.Context, q query.Query, parts int) ([]RejectionGroup, error)
 	// Series counts over time. Steps without events are left out.
 	Series(ctx context.Context, q query.Query, s Series) ([]Point, error)
 	// Values returns the q.Limit most frequent values of a field among the events that q selects,
@@ -206,11 +207,26 @@ type RejectionGroup struct {
 	FirstSeen, LastSeen                event.Micros // of received_at
 	Example                            uuid.UUID    // the id of the newest rejection of the group
 	Message                            string       // of the problem of that rejection
+	Parts                              []int64      // the counts of the parts of the span, if asked for
 }
 
 // Size returns the approximate size of the group in memory, in bytes.
 func (g *RejectionGroup) Size() int {
-	return 128 + len(g.App) + len(g.Category) + len(g.Name) + len(g.Code) + len(g.Pointer) + len(g.Message)
+	return 128 + len(g.App) + len(g.Category) + len(g.Name) + len(g.Code) + len(g.Pointer) + len(g.Message) + 8*len(g.Parts)
+}
+
+// CheckParts returns an error unless RejectionSummary can divide the span of q into parts.
+func CheckParts(q query.Query, parts int) error {
+	if parts > 0 && (q.From == nil || q.To == nil || *q.From >= *q.To) {
+		return errors.New("a summary in parts needs a span")
+	}
+	return nil
+}
+
+// PartWidth returns the width of the parts into which RejectionSummary divides a span. The last
+// parts may be outside the span, because the width is rounded up.
+func PartWidth(from, to event.Micros, parts int) event.Micros {
+	return max(1, (to-from+event.Micros(parts)-1)/event.Micros(parts))
 }
 
 // Interval is the width of the steps of a series.

@@ -226,7 +226,7 @@ func (f *finder) session(id string) error {
 func (f *finder) message(text string) error {
 	ctx, cancel := context.WithTimeout(f.r.ctx, findTextTime)
 	defer cancel()
-	groups, err := f.h.opts.Reader.RejectionSummary(ctx, query.Query{Apps: f.r.Apps, Limit: query.MaxLimit})
+	groups, err := f.h.opts.Reader.RejectionSummary(ctx, query.Query{Apps: f.r.Apps, Limit: query.MaxLimit}, 0)
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) && f.r.ctx.Err() == nil {
 		f.answer.CutOff = true
 		return nil

@@ -70,7 +70,7 @@ func (h *Handlers) keptIn(r *readRequest) (names []string, err error) {
 	for i := range stored.Top {
 		names = append(names, stored.Top[i].Value)
 	}
-	rejected, err := h.opts.Reader.RejectionSummary(r.ctx, query.Query{Apps: r.Apps, EventIDs: r.IDs, Limit: query.MaxLimit})
+	rejected, err := h.opts.Reader.RejectionSummary(r.ctx, query.Query{Apps: r.Apps, EventIDs: r.IDs, Limit: query.MaxLimit}, 0)
 	for i := range rejected {
 		names = append(names, rejected[i].App)
 	}

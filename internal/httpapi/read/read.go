@@ -6,6 +6,7 @@ package read
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
 	"slices"
@@ -133,7 +134,8 @@ func (h *Handlers) readRoutes() []httpapi.Route {
 			Params: slices.Concat(filterParams(query.Rejections), list), Answers: []httpapi.Answer{httpapi.JSON[RejectionsAnswer](200, "a page")}, Errors: []int{400, 503}}},
 		{Method: "GET", Path: "/v1/rejections/summary", Access: httpapi.ForRead, Handle: h.summarize, Doc: httpapi.Doc{
 			ID: "summarizeRejections", Tag: "rejections", Summary: "Count rejections by application, type, code and place",
-			Params: slices.Concat(filterParams(query.Rejections), []httpapi.Param{httpapi.LimitParam()}), Answers: []httpapi.Answer{httpapi.JSON[SummaryAnswer](200, "most frequent first")}, Errors: []int{400, 503}}},
+			Text:   fmt.Sprintf("With parts, each group has its counts in so many equal parts of the span from from to to, at most %d: parts of equal width, which is rounded up to a microsecond.", maxParts),
+			Params: slices.Concat(filterParams(query.Rejections), []httpapi.Param{httpapi.LimitParam(), {Name: "parts", Text: "how many parts of the span to count in; requires from, and to is now by default"}}), Answers: []httpapi.Answer{httpapi.JSON[SummaryAnswer](200, "most frequent first")}, Errors: []int{400, 503}}},
 		{Method: "GET", Path: "/v1/rejections/{id}", Access: httpapi.ForRead, Handle: h.getRejection, Doc: httpapi.Doc{
 			ID: "getRejection", Tag: "rejections", Summary: "One rejection",
 			Params: []httpapi.Param{httpapi.PathID("the rejection's id"), httpapi.AppParam()}, Answers: []httpapi.Answer{httpapi.JSON[RejectionAnswer](200, "the rejection")}, Errors: []int{400, 404, 503}}},

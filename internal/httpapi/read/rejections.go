@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -133,15 +134,20 @@ type RejectionGroup struct {
 	Example   uuid.UUID `json:"example" doc:"the id of the newest rejection of the group"`
 	Message   string    `json:"message" doc:"the message of that rejection"`
 	Text      string    `json:"text" doc:"the group in a sentence"`
+	Parts     []int64   `json:"parts,omitzero" doc:"the counts in the parts of the span, in their order"`
 }
 
 func (h *Handlers) summarize(c *httpapi.Call) error {
-	r, err := h.read(c, query.Rejections, query.LimitParam)
+	r, err := h.read(c, query.Rejections, query.LimitParam, partsParam)
 	if err != nil {
 		return err
 	}
 	defer r.cancel()
-	groups, err := h.opts.Reader.RejectionSummary(r.ctx, r.Query)
+	parts, err := r.parts()
+	if err != nil {
+		return err
+	}
+	groups, err := h.opts.Reader.RejectionSummary(r.ctx, r.Query, parts)
 	if err != nil {
 		return err
 	}
@@ -149,9 +155,31 @@ func (h *Handlers) summarize(c *httpapi.Call) error {
 	return c.StreamJSON(SummaryAnswer{httpapi.MapSlice(groups, toGroup)})
 }
 
+const (
+	partsParam = "parts"
+	maxParts   = 200
+)
+
+// parts returns the number of parts in which a summary counts, 0 without that parameter. With it, the
+// span has an end.
+func (r *readRequest) parts() (int, error) {
+	text := r.values.Get(partsParam)
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > maxParts {
+		return 0, &query.ParamError{Parameter: partsParam, Message: fmt.Sprintf("must be a number from 1 to %d", maxParts)}
+	}
+	if r.From == nil {
+		return 0, &query.ParamError{Parameter: partsParam, Message: "requires from, the start of the span"}
+	}
+	return n, setSpan(&r.Query)
+}
+
 func toGroup(g *store.RejectionGroup) RejectionGroup {
 	return RejectionGroup{
-		g.App, g.Category, g.Name, g.Code, g.Pointer, g.Count, g.FirstSeen.String(), g.LastSeen.String(), g.Example, g.Message, sentence(g, event.Now()),
+		g.App, g.Category, g.Name, g.Code, g.Pointer, g.Count, g.FirstSeen.String(), g.LastSeen.String(), g.Example, g.Message, sentence(g, event.Now()), g.Parts,
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/go-json-experiment/json"
+
 	"theeye/internal/event"
 	"theeye/internal/query"
 	"theeye/internal/store"
@@ -95,22 +97,40 @@ func (s *Store) queryInt(ctx context.Context, q statement) (int64, error) {
 }
 
 // RejectionSummary implements store.Reader.
-func (s *Store) RejectionSummary(ctx context.Context, q query.Query) ([]store.RejectionGroup, error) {
+func (s *Store) RejectionSummary(ctx context.Context, q query.Query, parts int) ([]store.RejectionGroup, error) {
 	return queryWithRecovery(ctx, s, q, func(p *pinned, q query.Query) ([]store.RejectionGroup, error) {
-		return p.rejectionSummary(ctx, q)
+		return p.rejectionSummary(ctx, q, parts)
 	})
 }
 
-func (p *pinned) rejectionSummary(ctx context.Context, q query.Query) ([]store.RejectionGroup, error) {
+func (p *pinned) rejectionSummary(ctx context.Context, q query.Query, parts int) ([]store.RejectionGroup, error) {
+	if err := store.CheckParts(q, parts); err != nil {
+		return nil, err
+	}
 	b := newBuilder()
+	counts := "'{}'"
+	if parts > 0 {
+		width := store.PartWidth(*q.From, *q.To, parts)
+		counts = "to_json(histogram((received_at - " + b.Bind(int64(*q.From)) + ") // " + b.Bind(int64(width)) + "))::VARCHAR"
+	}
 	text := `SELECT app, category, name, code, pointer, count(*) AS n, min(received_at), max(received_at),
-			last(id ORDER BY received_at, frame, frame_index), last(message ORDER BY received_at, frame, frame_index, i)
+			last(id ORDER BY received_at, frame, frame_index), last(message ORDER BY received_at, frame, frame_index, i), ` + counts + `
 		FROM (SELECT app, category, name, id, received_at, frame, frame_index, unnest(codes) AS code, unnest(pointers) AS pointer,
 				unnest(json_extract_string(problems, '$[*].message')) AS message, unnest(range(len(codes))) AS i
 			FROM ` + p.selected(rejectionTable, query.Rejections, q, b) + `)
 		GROUP BY app, category, name, code, pointer ORDER BY n DESC, app, category, name, code, pointer` + limit(q.Limit)
 	groups, err := queryAll(ctx, p.store, b.build("summary", text), func(scan scanner) (g store.RejectionGroup, err error) {
-		err = scan(&g.App, &g.Category, &g.Name, &g.Code, &g.Pointer, &g.Count, &g.FirstSeen, &g.LastSeen, &g.Example, &g.Message)
+		var byPart string
+		err = scan(&g.App, &g.Category, &g.Name, &g.Code, &g.Pointer, &g.Count, &g.FirstSeen, &g.LastSeen, &g.Example, &g.Message, &byPart)
+		if err != nil || parts == 0 {
+			return g, err
+		}
+		g.Parts = make([]int64, parts)
+		var numbers map[int]int64
+		err = json.Unmarshal([]byte(byPart), &numbers)
+		for part, n := range numbers {
+			g.Parts[part] = n
+		}
 		return g, err
 	})
 	return page(groups, q, (*store.RejectionGroup).Size).Items, err

@@ -114,7 +114,7 @@ func everyAnswer(t *testing.T, s store.Reader) []string {
 	add("rejections", len(rejections.Items), err)
 	sessions, err := s.Sessions(ctx, all)
 	add("sessions", sessions.Items, err)
-	groups, err := s.RejectionSummary(ctx, all)
+	groups, err := s.RejectionSummary(ctx, all, 0)
 	add("summary", groups, err)
 	points, err := s.Series(ctx, all, store.Series{Interval: store.Minute, Group: store.ByStatus, MaxPoints: 1000})
 	add("series", points, err)

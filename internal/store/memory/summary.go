@@ -11,7 +11,10 @@ import (
 )
 
 // RejectionSummary implements store.Reader.
-func (s *Store) RejectionSummary(ctx context.Context, q query.Query) ([]store.RejectionGroup, error) {
+func (s *Store) RejectionSummary(ctx context.Context, q query.Query, parts int) ([]store.RejectionGroup, error) {
+	if err := store.CheckParts(q, parts); err != nil {
+		return nil, err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	selected := s.selectRejectionsLocked(q)
@@ -25,9 +28,15 @@ func (s *Store) RejectionSummary(ctx context.Context, q query.Query) ([]store.Re
 			if g == nil {
 				g = &store.RejectionGroup{App: n.app, Category: n.category, Name: n.name,
 					Code: n.code, Pointer: n.pointer, FirstSeen: r.ReceivedAt}
+				if parts > 0 {
+					g.Parts = make([]int64, parts)
+				}
 				groups[n] = g
 			}
 			g.Count++
+			if parts > 0 {
+				g.Parts[(r.ReceivedAt-*q.From)/store.PartWidth(*q.From, *q.To, parts)]++
+			}
 			g.LastSeen, g.Example, g.Message = r.ReceivedAt, r.ID, p.Message // r is the newest so far
 		}
 	}

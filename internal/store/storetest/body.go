@@ -119,7 +119,7 @@ func testQueryMemory(f *fixture) {
 		"sessions":   {made, func(q query.Query) error { _, err := s.Sessions(ctx, q); return err }},
 		"values":     {made, func(q query.Query) error { _, err := s.Values(ctx, q, query.Field{Name: query.Name}); return err }},
 		"rejections": {refusals, func(q query.Query) error { _, err := s.Rejections(ctx, q); return err }},
-		"summary":    {refusals, func(q query.Query) error { _, err := s.RejectionSummary(ctx, q); return err }},
+		"summary":    {refusals, func(q query.Query) error { _, err := s.RejectionSummary(ctx, q, 0); return err }},
 		"receipt":    {arrivals, func(q query.Query) error { _, err := s.Receipt(ctx, q, 9); return err }},
 		"books":      {arrivals, func(q query.Query) error { _, err := s.Books(ctx, q.Apps); return err }},
 		"series": {made, func(q query.Query) error {

@@ -65,7 +65,7 @@ func testPagesByBytes(f *fixture) {
 // testShortened looks at answers that have no next page, after so many items were written.
 func (f *fixture) testShortened(items int64) {
 	f.Helper()
-	groups, err := f.RejectionSummary(f.Context(), query.Query{MaxBytes: 1, Limit: 9})
+	groups, err := f.RejectionSummary(f.Context(), query.Query{MaxBytes: 1, Limit: 9}, 0)
 	if err != nil || len(groups) != 1 {
 		f.Errorf("a summary of one group has %d, %v", len(groups), err)
 	}

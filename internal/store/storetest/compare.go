@@ -36,7 +36,11 @@ func (h *history) aggregates() {
 	h.ask("series of fates", func(s store.Reader) (any, error) { return s.Series(h.ctx, arrivals, by) })
 
 	rejections := drawRejectionQuery(h)
-	h.ask("summary", func(s store.Reader) (any, error) { return s.RejectionSummary(h.ctx, rejections) })
+	parts := 0
+	if rejections.From != nil && rejections.To != nil && *rejections.From < *rejections.To {
+		parts = rapid.IntRange(0, 7).Draw(h.t, "parts")
+	}
+	h.ask("summary", func(s store.Reader) (any, error) { return s.RejectionSummary(h.ctx, rejections, parts) })
 	h.receipts(q)
 	h.ask("books", func(s store.Reader) (any, error) { return s.Books(h.ctx, q.Apps) })
 }

@@ -96,7 +96,7 @@ func testCancelledReads(f *fixture) {
 		"count":      func() error { _, err := f.Count(ctx, q); return err },
 		"sessions":   func() error { _, err := f.Sessions(ctx, q); return err },
 		"rejections": func() error { _, err := f.Rejections(ctx, query.Query{}); return err },
-		"summary":    func() error { _, err := f.RejectionSummary(ctx, query.Query{}); return err },
+		"summary":    func() error { _, err := f.RejectionSummary(ctx, query.Query{}, 0); return err },
 		"series": func() error {
 			_, err := f.Series(ctx, q, store.Series{Interval: store.Hour, MaxPoints: 9})
 			return err

@@ -96,7 +96,7 @@ func testRejectionLists(f *fixture) {
 		}
 		f.same("paged", list(query.Query{Descending: descending}), got)
 	}
-	groups, err := f.RejectionSummary(f.Context(), query.Query{})
+	groups, err := f.RejectionSummary(f.Context(), query.Query{}, 0)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -139,7 +139,7 @@ func testSummary(f *fixture) {
 	want[1].App, want[2].Category, want[5].Name = "blog", "form", "send"
 	summary := func(q query.Query) []store.RejectionGroup {
 		f.Helper()
-		groups, err := f.RejectionSummary(f.Context(), q)
+		groups, err := f.RejectionSummary(f.Context(), q, 0)
 		if err != nil {
 			f.Fatal("summary:", err)
 		}
@@ -153,4 +153,15 @@ func testSummary(f *fixture) {
 	ofFirst.FirstSeen, ofFirst.LastSeen = received+9, received+9
 	f.same("all problems of those that have a code", []store.RejectionGroup{ofFirst, want[4]}, summary(query.Query{Codes: []string{"b"}}))
 	f.same("of none", 0, len(summary(query.Query{Apps: []string{}})))
+
+	from, to := received, received+10
+	groups, err := f.RejectionSummary(f.Context(), query.Query{From: &from, To: &to, Apps: []string{"shop"}, Limit: 2}, 5)
+	if err != nil || len(groups) != 2 {
+		f.Fatal("summary in parts:", len(groups), err)
+	}
+	f.same("the parts of the first group", []int64{0, 1, 0, 0, 2}, groups[0].Parts)
+	f.same("the parts of the second group", []int64{0, 0, 1, 0, 0}, groups[1].Parts)
+	if _, err := f.RejectionSummary(f.Context(), query.Query{From: &from}, 5); err == nil {
+		f.Error("parts of a span without an end")
+	}
 }

@@ -80,7 +80,7 @@ func testHorizons(f *fixture) {
 		if err != nil || int64(len(rejections.Items)) != n {
 			f.Errorf("%d rejections at %d, %v", len(rejections.Items), horizon, err)
 		}
-		groups, err := f.RejectionSummary(f.Context(), q)
+		groups, err := f.RejectionSummary(f.Context(), q, 0)
 		if err != nil || groups[0].Count != n {
 			f.Errorf("summary %+v at %d, %v", groups, horizon, err)
 		}

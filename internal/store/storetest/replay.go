@@ -111,7 +111,7 @@ func testReplayed(f *fixture) {
 	f.same("both", []int{1, 2, 3}, f.refused(query.Query{}))
 	f.same("of another application", 0, len(f.refused(query.Query{Replayed: &no, Apps: []string{"blog"}})))
 	for replayed, want := range map[*bool]int64{&yes: 1, &no: 2, nil: 3} {
-		groups, err := f.RejectionSummary(f.Context(), query.Query{Replayed: replayed})
+		groups, err := f.RejectionSummary(f.Context(), query.Query{Replayed: replayed}, 0)
 		if err != nil || len(groups) != 1 || groups[0].Count != want {
 			f.Errorf("summary %+v, %v; want %d", groups, err, want)
 		}

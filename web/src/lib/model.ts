@@ -22,6 +22,7 @@ export interface Became { event_id: string; fate: string; at?: string; replay_id
 export interface RejectionGroup {
   app: string; category: string; name: string; code: string; pointer: string; count: number;
   first_seen: string; last_seen: string; example: string; message: string; text: string;
+  parts?: number[]; // its counts over the span
 }
 
 export interface Points { at: string; count: number }

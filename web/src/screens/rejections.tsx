@@ -29,7 +29,7 @@ export function Rejections() {
   const query = api(params.value, rejectionFilters);
   if (shown.value.from) query.set("from", shown.value.from);
   if (shown.value.to) query.set("to", shown.value.to);
-  const asked = new URLSearchParams([...query, ["replayed", "false"], ["limit", "200"]]);
+  const asked = new URLSearchParams([...query, ["replayed", "false"], ["limit", "200"], ...(query.has("from") ? [["parts", "48"]] : [])]);
   const { data, error, loading, again } = useLoad(`${asked}`, (signal, polling) => get<{ groups: RejectionGroup[] }>("/v1/rejections/summary", { params: asked, signal, polling }));
   useEffect(() => noteSeen(), [data]);
   const groups = data?.groups ?? [];
@@ -74,7 +74,7 @@ function columns(rates: Map<string, TypeRate>, beside: boolean): Column<Rejectio
     },
     ...(beside ? [] : [
       { id: "app", title: "application", width: "minmax(70px, 110px)", cell: (g: RejectionGroup) => <AppName app={g.app} />, wide: true },
-      { id: "spark", title: "over time", width: "112px", wide: true, cell: (g: RejectionGroup) => { const r = rate(g); return r ? <Spark counts={r.rejected.counts} red label={`${exact(total(r.rejected))} rejected over time`} /> : null; } },
+      { id: "spark", title: "over time", width: "112px", wide: true, cell: (g: RejectionGroup) => (g.parts ? <Spark counts={g.parts} red label={`${exact(g.count)} over time`} /> : null) },
       { id: "share", title: "of the type", width: "72px", numeric: true, wide: true, cell: (g: RejectionGroup) => { const r = rate(g); return r ? share(g.count, total(r.rejected) + total(r.stored)) : ""; } },
       { id: "first", title: "first seen", width: "104px", wide: true, cell: (g: RejectionGroup) => <Time at={g.first_seen} /> },
     ]),
