@@ -5,6 +5,7 @@ import { open, settled, signIn } from "./browser.mjs";
 
 const script = '<script>alert(1)</script><img src=x onerror=alert(2)><svg/onload=alert(3)>"\'`{{7*7}}';
 const turned = "\u202Egnp.exe\u202C a\u200Bb \u2066c\u2069";
+const long = "x".repeat(1 << 20);
 const emoji = "👩‍👩‍👧‍👦".repeat(28).slice(0, 196);
 
 /** hostile is an event whose every part tries to break the page. */
@@ -26,10 +27,11 @@ export function hostileTests(world) {
       const sent = await eye.send(key, h.text(s, name));
       assert.equal(sent.accepted, 1, JSON.stringify(sent));
     }
-    await eye.send(key, event(session, "big", { text: "x".repeat(200_000), tail: "end" }));
+    await eye.send(key, event(session, "big", { text: long, tail: "end" }));
     await eye.send(key, `{"session_id":${JSON.stringify(session)},"category":"c","name":${JSON.stringify(script.slice(0, 100))},"data":{"a":1,"a":2},"timestamp":${JSON.stringify(script)}}`);
     await eye.send(key, `{"session_id":"x","category":"c","name":"n","data":"${"y".repeat(3000)}","timestamp":"2026-01-01T00:00:00Z","${script.replaceAll('"', "")}":1}`);
     await fetch(`${eye.url}/v1/events`, { method: "POST", headers: { authorization: `Bearer ${key}`, "user-agent": "<b>agent" }, body: `not json ${script}` });
+    const big = (await eye.call("GET", "/v1/events?app=hostile&name=big")).events[0].id;
     const rejection = (await eye.call("GET", "/v1/rejections?app=hostile&limit=10")).rejections.find((r) => r.session_id === session);
 
     await browser.context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: eye.url });
@@ -38,7 +40,7 @@ export function hostileTests(world) {
       await signIn(page, eye);
       for (const path of [
         "/overview?app=hostile", "/live?app=hostile", "/sessions?app=hostile", `/sessions/${encodeURIComponent(session)}`, "/events?app=hostile&col=data.path&col=data.turned",
-        "/rejections?app=hostile", `/rejections/${rejection.id}`, "/types?app=hostile", `/types/${encodeURIComponent(script.slice(0, 100))}/${encodeURIComponent(script.slice(0, 120))}`,
+        `/events?app=hostile&show=${big}`, "/rejections?app=hostile", `/rejections/${rejection.id}`, "/types?app=hostile", `/types/${encodeURIComponent(script.slice(0, 100))}/${encodeURIComponent(script.slice(0, 120))}`,
         "/find", "/apps", "/audit", "/unreadable",
       ]) {
         await page.goto(eye.url + path);
@@ -74,6 +76,14 @@ export function hostileTests(world) {
     await details.getByText("copied").last().waitFor();
     const copied = await page.evaluate(() => navigator.clipboard.readText());
     assert.ok(copied.includes(`"data":${h.data}`), "the data is copied as it was sent");
+
+    await page.goto(`${eye.url}/events?app=hostile&show=${big}`);
+    const line = details.locator(".json .line").first();
+    await line.getByText("characters").waitFor();
+    await line.hover();
+    await line.getByRole("button", { name: "copy" }).click();
+    await line.getByText("copied").waitFor();
+    assert.ok((await page.evaluate(() => navigator.clipboard.readText())) === long, "a text of a megabyte is copied whole");
     await page.close();
   });
 }

@@ -12,7 +12,7 @@ import { storyTests } from "./story.mjs";
 const world = {};
 
 before(async () => {
-  world.eye = await start();
+  world.eye = await start("--max-event-bytes", "2MiB"); // for a text of a megabyte
   world.browser = await launch();
 });
 
