@@ -21,9 +21,9 @@ export function accessTests(world) {
         const page = await open(browser, eye, { width, theme });
         await page.goto(`${eye.url}/signin`);
         const problems = [];
-        const check = async (name) => {
+        const check = async (name, rules = {}) => {
           await settled(page).catch(() => {});
-          const result = await page.evaluate(`${axe}; axe.run({ resultTypes: ["violations"] })`);
+          const result = await page.evaluate(`${axe}; axe.run({ resultTypes: ["violations"], rules: ${JSON.stringify(rules)} })`);
           for (const v of result.violations) problems.push(`${name}: ${v.id}: ${v.nodes.slice(0, 3).map((n) => `${n.target} ${n.failureSummary?.split("\n")[1]}`).join(" | ")}`);
         };
         await page.getByLabel("Key", { exact: true }).waitFor();
@@ -42,6 +42,11 @@ export function accessTests(world) {
         await page.getByRole("button", { name: "replay…" }).click();
         await page.getByRole("dialog").getByText("would still be rejected").waitFor();
         await check("replay");
+        await page.goto(`${eye.url}/docs`);
+        await page.locator(".opblock").first().waitFor();
+        // The library nests the link of an operation in the button that opens it, and its filter is
+        // outside of its main element.
+        await check("/docs", { "nested-interactive": { enabled: false }, region: { enabled: false } });
         assert.deepEqual(problems, []);
         await page.close();
       });
