@@ -26,33 +26,41 @@ export function fixes(problems: EventProblem[], raw: string): Fix[] {
   return out;
 }
 
-type Schema = Record<string, unknown>;
+/** Members are the members of an object: their names, and their values as they are written. */
+type Members = { key: string; text: string }[];
 
-function edit(text: string, path: string[], change: (o: Schema) => boolean): string | undefined {
+const members = (n: Node): Members => n.children.map((c) => ({ key: c.key, text: c.node.text }));
+const written = (list: Members) => `{${list.map((m) => `${JSON.stringify(m.key)}:${m.text}`).join()}}`;
+
+/** edit changes the members of the schema of an object, and leaves the text of everything else. */
+function edit(text: string, path: string[], change: (o: Node) => Members | undefined): string | undefined {
   const root = tree(text);
   if (!root) return undefined;
   const pointer = path.map((k) => `/properties/${escape(k)}`).join("");
   const at = find(root, pointer);
   if (!at.exact || at.node.kind !== "object") return undefined;
-  const value = JSON.parse(at.node.text) as Schema;
-  if (!change(value)) return undefined;
-  return text.slice(0, at.node.start) + JSON.stringify(value) + text.slice(at.node.end);
+  const changed = change(at.node);
+  return changed && text.slice(0, at.node.start) + written(changed) + text.slice(at.node.end);
 }
 
-function optional(o: Schema, key: string): boolean {
-  if (!Array.isArray(o["required"]) || !o["required"].includes(key)) return false;
-  const rest = o["required"].filter((k) => k !== key);
-  if (rest.length > 0) o["required"] = rest;
-  else delete o["required"];
-  return true;
+/** member returns the value of a member: of members of one name, the last one counts. */
+const member = (o: Node, key: string): Node | undefined => o.children.findLast((c) => c.key === key)?.node;
+
+function optional(o: Node, key: string): Members | undefined {
+  const required = member(o, "required");
+  if (required?.kind !== "array") return undefined;
+  const rest = required.children.filter((c) => c.node.kind !== "string" || JSON.parse(c.node.text) !== key);
+  if (rest.length === required.children.length) return undefined;
+  const text = `[${rest.map((c) => c.node.text).join()}]`;
+  return members(o).flatMap((m) => (m.key !== "required" ? [m] : rest.length > 0 ? [{ ...m, text }] : []));
 }
 
-function allow(o: Schema, key: string, type: string | undefined): boolean {
-  const properties = (o["properties"] ?? {}) as Schema;
-  if (Object.hasOwn(properties, key)) return false;
-  Object.defineProperty(properties, key, { value: type ? { type } : {}, enumerable: true, configurable: true, writable: true });
-  o["properties"] = properties;
-  return true;
+function allow(o: Node, key: string, type: string | undefined): Members | undefined {
+  const properties = member(o, "properties");
+  if (properties && (properties.kind !== "object" || member(properties, key))) return undefined;
+  const added = { key, text: type ? `{"type":"${type}"}` : "{}" };
+  const text = written([...(properties ? members(properties) : []), added]);
+  return properties ? members(o).map((m) => (m.key === "properties" ? { ...m, text } : m)) : [...members(o), { key: "properties", text }];
 }
 
 function typeOf(n: Node): string | undefined {

@@ -1,4 +1,4 @@
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { call, get, messageOf, post } from "../lib/api.ts";
 import { exact, plural } from "../lib/format.ts";
 import type { Replay } from "../lib/model.ts";
@@ -26,19 +26,27 @@ export function ReplayDialog({ filter, group, title, session, close }: Props) {
   const [whole, setWhole] = useState(group !== undefined);
   const [patch, setPatch] = useState("");
   const [dry, setDry] = useState<Replay>();
+  const [tried, setTried] = useState(""); // what dry is the answer to
   const [real, setReal] = useState<Replay>();
   const [error, setError] = useState("");
-  const asked = { filter: whole && group ? group : filter, ...(patch.trim() ? { patch: undefined as unknown } : {}) };
+  const question = JSON.stringify([whole, patch.trim()]);
+  const trial = dry && tried === question ? dry : undefined;
+  const asking = useRef<AbortController>();
 
   const begin = async (dryRun: boolean) => {
     setError("");
+    asking.current?.abort();
+    const { signal } = (asking.current = new AbortController());
     try {
-      const body: Record<string, unknown> = { ...asked, dry_run: dryRun };
+      const body: Record<string, unknown> = { filter: whole && group ? group : filter, dry_run: dryRun };
       if (patch.trim()) body["patch"] = JSON.parse(patch);
-      const r = await post<Replay>("/v1/rejections/replay", { body });
-      (dryRun ? setDry : setReal)(r);
+      const r = await post<Replay>("/v1/rejections/replay", { body, ...(dryRun ? { signal } : {}) });
+      if (!dryRun) return setReal(r);
+      if (signal.aborted) return;
+      setTried(question);
+      setDry(r);
     } catch (e) {
-      setError(e instanceof SyntaxError ? "The patch is not JSON." : messageOf(e));
+      if (!signal.aborted) setError(e instanceof SyntaxError ? "The patch is not JSON." : messageOf(e));
     }
   };
   useEffect(() => {
@@ -52,7 +60,7 @@ export function ReplayDialog({ filter, group, title, session, close }: Props) {
     ? real.state === "running"
       ? <button type="button" onClick={() => void call<Replay>("DELETE", `/v1/replays/${real.replay_id}`).then(setReal, (e: unknown) => setError(messageOf(e)))}>stop</button>
       : <>{session && <a class="button" href={to(path("sessions", session))}>show the session</a>}<button type="button" class="primary" onClick={close}>done</button></>
-    : <><button type="button" onClick={close}>cancel</button><button type="button" class="primary" disabled={!dry || dry.state === "running" || dry.would_pass === 0} onClick={() => void begin(false)}>{dry && dry.state !== "running" && dry.would_pass > 0 ? `replay ${exact(dry.would_pass)}` : "replay"}</button></>;
+    : <><button type="button" onClick={close}>cancel</button><button type="button" class="primary" disabled={!trial || trial.state === "running" || trial.would_pass === 0} onClick={() => void begin(false)}>{trial && trial.state !== "running" && trial.would_pass > 0 ? `replay ${exact(trial.would_pass)}` : "replay"}</button></>;
   return (
     <Dialog title="Replay" close={close} foot={foot}>
       {title && <p class="soft break"><Text text={title} most={200} /></p>}
@@ -65,7 +73,8 @@ export function ReplayDialog({ filter, group, title, session, close }: Props) {
           </div>
         )}
         {!dry && !error && <Skeleton lines={3} height={24} />}
-        {dry && <DryRun replay={dry} />}
+        {trial && <DryRun replay={trial} />}
+        {dry && !trial && <p class="soft">The patch has changed: try it before you replay.</p>}
         <details>
           <summary>Change the events first</summary>
           <div class="stack-8 patch">
